@@ -1,0 +1,286 @@
+//! How big a build of the card is. Sizes are data: the generator, the compiler and the models
+//! take them from here, the layouts stay the same.
+
+use crate::tables::{Kind, MAX_ROW_BITS, RANGE_SLOTS, Table, width};
+use serde::Serialize;
+use std::fmt;
+
+/// Size of one hash table: `ways` memories of `rows` rows with `slots` slots each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct HashSize {
+    /// 2 to 4.
+    pub ways: u32,
+    /// Slots in a row of one way.
+    pub slots: u32,
+    /// Rows of one way, a power of two.
+    pub rows: u32,
+}
+
+impl HashSize {
+    /// Keys the table has slots for.
+    pub const fn capacity(&self) -> u32 {
+        self.ways * self.slots * self.rows
+    }
+}
+
+/// Sizes of one build.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Geometry {
+    pub name: &'static str,
+    pub doc: &'static str,
+    /// Bytes of the stream bus, a power of two.
+    pub bus_bytes: u32,
+    /// Ethernet ports; the host port comes on top and has the number after the last.
+    pub ports: u32,
+    pub interface: HashSize,
+    pub source: HashSize,
+    pub address: HashSize,
+    pub port_dst_server: HashSize,
+    pub port_dst_client: HashSize,
+    pub port_src_server: HashSize,
+    pub port_src_client: HashSize,
+    pub step: HashSize,
+    pub range_rows: u32,
+    pub class_rows: u32,
+    pub action_rows: u32,
+    pub attachment_rows: u32,
+    pub rewrite_rows: u32,
+    /// Interfaces that have counters.
+    pub interfaces: u32,
+    /// Beats of the payload buffer: at least two of the longest frame.
+    pub buffer_beats: u32,
+    /// Headers that may wait between the tables and the editor.
+    pub header_slots: u32,
+    /// Beats of each output queue: at least two of the longest frame.
+    pub egress_beats: u32,
+}
+
+const fn hash(ways: u32, slots: u32, rows: u32) -> HashSize {
+    HashSize { ways, slots, rows }
+}
+
+/// Data-centre card with UltraRAM: 512-bit bus, 64K services and more.
+pub const ALVEO: Geometry = Geometry {
+    name: "alveo",
+    doc: "512-bit bus, 8 ports, tables in block and ultra RAM (AMD Alveo U55C class)",
+    bus_bytes: 64,
+    ports: 8,
+    interface: hash(3, 2, 512),
+    source: hash(3, 2, 4096),
+    address: hash(3, 2, 16384),
+    port_dst_server: hash(3, 2, 16384),
+    port_dst_client: hash(3, 2, 4096),
+    port_src_server: hash(3, 2, 32768),
+    port_src_client: hash(3, 2, 4096),
+    step: hash(3, 2, 65536),
+    range_rows: 8192,
+    class_rows: 131072,
+    action_rows: 262144,
+    attachment_rows: 16384,
+    rewrite_rows: 65536,
+    interfaces: 512,
+    buffer_beats: 1024,
+    header_slots: 64,
+    egress_beats: 512,
+};
+
+/// Small card: an ECP5-85F with 1 to 2.5 Gb/s ports.
+pub const EDGE: Geometry = Geometry {
+    name: "edge",
+    doc: "128-bit bus, 4 ports, tables in block RAM (Lattice ECP5-85F class)",
+    bus_bytes: 16,
+    ports: 4,
+    interface: hash(3, 2, 64),
+    source: hash(3, 2, 128),
+    address: hash(3, 2, 256),
+    port_dst_server: hash(3, 2, 512),
+    port_dst_client: hash(3, 2, 128),
+    port_src_server: hash(3, 2, 512),
+    port_src_client: hash(3, 2, 128),
+    step: hash(3, 2, 1024),
+    range_rows: 128,
+    class_rows: 1024,
+    action_rows: 4096,
+    attachment_rows: 256,
+    rewrite_rows: 256,
+    interfaces: 64,
+    buffer_beats: 2048,
+    header_slots: 64,
+    egress_beats: 2048,
+};
+
+/// Every geometry that is built.
+pub const ALL: [&Geometry; 2] = [&ALVEO, &EDGE];
+
+/// The geometry called `name`.
+pub fn by_name(name: &str) -> Option<&'static Geometry> {
+    ALL.into_iter().find(|g| g.name == name)
+}
+
+/// A size that cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadGeometry {
+    pub geometry: &'static str,
+    pub parameter: &'static str,
+    pub value: u32,
+    pub must: &'static str,
+}
+
+impl fmt::Display for BadGeometry {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(
+            f,
+            "geometry `{}`: {} is {}, but must be {}",
+            self.geometry, self.parameter, self.value, self.must
+        )
+    }
+}
+impl std::error::Error for BadGeometry {}
+
+impl Geometry {
+    /// Size of a hash table, `None` for the others.
+    pub fn hash(&self, table: Table) -> Option<HashSize> {
+        match table {
+            Table::Interface => Some(self.interface),
+            Table::Source => Some(self.source),
+            Table::Address => Some(self.address),
+            Table::PortDstServer => Some(self.port_dst_server),
+            Table::PortDstClient => Some(self.port_dst_client),
+            Table::PortSrcServer => Some(self.port_src_server),
+            Table::PortSrcClient => Some(self.port_src_client),
+            Table::Step => Some(self.step),
+            _ => None,
+        }
+    }
+
+    /// Rows of the whole table; in a hash table row = way * rows of a way + bucket.
+    pub fn rows(&self, table: Table) -> u32 {
+        match table {
+            Table::Range => self.range_rows,
+            Table::Class => self.class_rows,
+            Table::Action => self.action_rows,
+            Table::Attachment => self.attachment_rows,
+            Table::Rewrite => self.rewrite_rows,
+            Table::Seed => Table::ALL.len() as u32 * 4,
+            _ => self.hash(table).map_or(0, |h| h.ways * h.rows),
+        }
+    }
+
+    /// Bits of one row.
+    pub fn row_bits(&self, table: Table) -> u32 {
+        match table.kind() {
+            Kind::Hash { .. } => table.slot_bits() * self.hash(table).map_or(0, |h| h.slots),
+            Kind::Direct { row } => row.width(),
+            Kind::Slots { slot } => slot.width() * RANGE_SLOTS,
+        }
+    }
+
+    /// Number of the host port.
+    pub fn host_port(&self) -> u32 {
+        self.ports
+    }
+
+    /// Beats of a frame of `bytes`.
+    pub fn beats(&self, bytes: u32) -> u32 {
+        bytes.div_ceil(self.bus_bytes)
+    }
+
+    /// Checks every size against the layouts.
+    pub fn check(&self) -> Result<(), BadGeometry> {
+        let bad = |parameter, value, must| {
+            Err(BadGeometry {
+                geometry: self.name,
+                parameter,
+                value,
+                must,
+            })
+        };
+        if !self.bus_bytes.is_power_of_two() || !(8..=64).contains(&self.bus_bytes) {
+            return bad("bus_bytes", self.bus_bytes, "8, 16, 32 or 64");
+        }
+        if self.ports == 0 || self.ports >= 1 << width::PORT {
+            return bad(
+                "ports",
+                self.ports,
+                "1 to 15, the host port takes one more number",
+            );
+        }
+        for table in Table::ALL {
+            if self.row_bits(table) > MAX_ROW_BITS {
+                return bad(table.name(), self.row_bits(table), "at most 512 bits a row");
+            }
+            let Some(size) = self.hash(table) else {
+                continue;
+            };
+            if !size.rows.is_power_of_two() || size.rows < 2 {
+                return bad(
+                    table.name(),
+                    size.rows,
+                    "a power of two of rows, at least 2",
+                );
+            }
+            if !(2..=4).contains(&size.ways) {
+                return bad(table.name(), size.ways, "2 to 4 ways");
+            }
+            if size.slots == 0 {
+                return bad(table.name(), size.slots, "at least one slot a row");
+            }
+        }
+        for (parameter, value, bits) in [
+            ("range_rows", self.range_rows, width::RANGE),
+            ("class_rows", self.class_rows, width::CLASS),
+            ("action_rows", self.action_rows, width::ACTION),
+            ("attachment_rows", self.attachment_rows, width::ATTACHMENT),
+            ("rewrite_rows", self.rewrite_rows, width::REWRITE),
+            ("interfaces", self.interfaces, width::INTERFACE),
+            ("buffer_beats", self.buffer_beats, 31),
+            ("header_slots", self.header_slots, 31),
+            ("egress_beats", self.egress_beats, 31),
+        ] {
+            if !value.is_power_of_two() || value < 2 || value > 1 << bits {
+                return bad(parameter, value, "a power of two its number can address");
+            }
+        }
+        let longest = self.beats(crate::wire::MAX_FRAME_BYTES + 8);
+        if self.buffer_beats < 2 * longest {
+            return bad(
+                "buffer_beats",
+                self.buffer_beats,
+                "room for two of the longest frame",
+            );
+        }
+        if self.egress_beats < longest + 2 {
+            return bad(
+                "egress_beats",
+                self.egress_beats,
+                "room for the longest frame",
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_geometries_are_sound() {
+        for g in ALL {
+            assert_eq!(g.check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_bad_size_is_named() {
+        let g = Geometry {
+            class_rows: 1000,
+            ..ALVEO
+        };
+        let error = g.check().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "geometry `alveo`: class_rows is 1000, but must be a power of two its number can address"
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! The records handed from stage to stage inside the pipeline.
+
+use crate::layout::{Layout, field};
+use crate::reason::REASON_BITS;
+use crate::tables::width;
+
+/// Kinds of transport header, as the editor needs them.
+pub mod l4 {
+    /// No checksum of ours and no ports: other protocols, later fragments.
+    pub const NONE: u32 = 0;
+    pub const TCP: u32 = 1;
+    pub const UDP: u32 = 2;
+    pub const SCTP: u32 = 3;
+    pub const ICMPV6: u32 = 4;
+}
+
+/// Result of the header path, one a packet, waiting for the editor.
+pub const VERDICT: Layout = Layout {
+    name: "verdict",
+    doc: "What the tables decided, and what the editor must know of the packet",
+    fields: &[
+        field(
+            "tag",
+            64,
+            "the packet's tuser at its port: time stamp or identity",
+        ),
+        field("port", width::PORT, "port of arrival"),
+        field(
+            "reason",
+            REASON_BITS,
+            "0: directed; otherwise the one copy goes to the host unedited",
+        ),
+        field("interface_valid", 1, "the interface of arrival is known"),
+        field("interface", width::INTERFACE, "interface of arrival"),
+        field("sender_valid", 1, "the sender is a known attachment"),
+        field("sender", width::ATTACHMENT, "its attachment number"),
+        field(
+            "class_valid",
+            1,
+            "class found, and reason is 0 or wrong_sender",
+        ),
+        field("class", width::CLASS, "class number"),
+        field("direction", 1, "0 forward, 1 return"),
+        field("action", width::ACTION, "first row in `action`"),
+        field(
+            "copies",
+            width::COPIES,
+            "rows there, at least 1 when directed",
+        ),
+        field(
+            "neighbour_valid",
+            1,
+            "the destination address is a neighbour's",
+        ),
+        field("neighbour", width::ATTACHMENT, "its attachment"),
+        field("tags_in", 2, "VLAN tags in the frame: 0 to 2"),
+        field("v6", 1, "IPv6"),
+        field("l4", 3, "kind of transport header (`l4`)"),
+        field(
+            "l4_offset",
+            7,
+            "bytes from the start of the IP header to the transport header",
+        ),
+        field(
+            "udp_no_checksum",
+            1,
+            "UDP over IPv4 with checksum 0: stays 0 (RFC 768)",
+        ),
+        field("src", 128, "source address as it arrived"),
+        field("dst", 128, "destination address as it arrived"),
+        field("sport", 16, "source port as it arrived"),
+        field("dport", 16, "destination port as it arrived"),
+        field(
+            "traffic_class",
+            8,
+            "IPv4 TOS or IPv6 traffic class as it arrived",
+        ),
+    ],
+};
+
+/// In front of every packet to the host, and the sideband of the host's stream.
+pub const HOST_META: Layout = Layout {
+    name: "host_meta",
+    doc: "Why the host gets this packet, and where it came from",
+    fields: &[
+        field("tag", 64, "the packet's tuser at its port"),
+        field("reason", REASON_BITS, "reason code"),
+        field("port", width::PORT, "port of arrival"),
+        field("interface_valid", 1, "the interface of arrival is known"),
+        field("interface", width::INTERFACE, "interface of arrival"),
+        field("sender_valid", 1, "the sender is a known attachment"),
+        field("sender", width::ATTACHMENT, "its attachment number"),
+        field(
+            "class_valid",
+            1,
+            "the service is known (reason wrong_sender)",
+        ),
+        field("class", width::CLASS, "class number"),
+        field(
+            "direction",
+            1,
+            "0 forward, 1 return; meaningful with class_valid",
+        ),
+    ],
+};
+
+/// One copy has left, or has been dropped at its output: what the counters are fed with.
+pub const EVENT: Layout = Layout {
+    name: "event",
+    doc: "End of one copy",
+    fields: &[
+        field(
+            "first",
+            1,
+            "first copy of its packet: also count what belongs to the packet",
+        ),
+        field("reason", REASON_BITS, "the packet's reason"),
+        field("interface_valid", 1, "count interface_in"),
+        field("interface", width::INTERFACE, "interface of arrival"),
+        field("sender_valid", 1, "count attachment_in"),
+        field("sender", width::ATTACHMENT, "sender"),
+        field("class", width::CLASS, "class, counted when reason is 0"),
+        field("direction", 1, "direction"),
+        field("length_in", 14, "bytes of the frame as it arrived"),
+        field(
+            "sent",
+            1,
+            "0: this copy was dropped at its output (output_full)",
+        ),
+        field(
+            "action",
+            width::ACTION,
+            "action row, counted when reason is 0 and the copy was sent",
+        ),
+        field("out_attachment", width::ATTACHMENT, "attachment it went to"),
+        field(
+            "out_interface",
+            width::INTERFACE,
+            "interface it left through",
+        ),
+        field("length_out", 14, "bytes of the frame as it left"),
+    ],
+};

@@ -1,0 +1,316 @@
+//! The checked service definition: names resolved to indices, every value in range.
+//!
+//! Both readers start from here: the table compiler (`lower`) and the definition oracle. What the
+//! parts mean is said in `docs/semantics.md` section 6; how they are written in
+//! `docs/definition.md`.
+
+use crate::diagnostic::Span;
+use seqnic_spec::geometry::Geometry;
+use std::net::IpAddr;
+
+/// Index into [`Definition::interfaces`].
+pub type InterfaceId = usize;
+/// Index into [`Definition::hosts`].
+pub type HostId = usize;
+/// Index into [`Definition::devices`].
+pub type DeviceId = usize;
+
+/// A MAC address, first byte on the wire first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// As a number, first byte on the wire highest.
+    pub fn value(self) -> u64 {
+        self.0.iter().fold(0, |v, b| v << 8 | u64::from(*b))
+    }
+}
+
+impl std::fmt::Display for Mac {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// VLAN tags of a segment, outermost first: none, one or two, each 1 to 4094.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Vlan(pub Vec<u16>);
+
+/// Where something is attached.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    pub interface: InterfaceId,
+    /// Its own VLAN, or the interface's.
+    pub vlan: Vlan,
+    pub mac: Mac,
+    pub span: Span,
+}
+
+/// How the position of a packet arriving on an interface is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tracking {
+    /// By source MAC (method 4).
+    #[default]
+    SourceMac,
+    /// By the segment it arrived on (method 5).
+    Segment,
+}
+
+#[derive(Debug, Clone)]
+pub struct Interface {
+    pub name: String,
+    /// Port of the card.
+    pub port: u8,
+    pub vlan: Vlan,
+    pub mac: Mac,
+    /// The engine's own addresses here, with prefix length.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Next hop of what leaves here by default.
+    pub gateway: Option<HostId>,
+    pub promiscuous: bool,
+    pub tracking: Tracking,
+    /// What kind of system is attached, for people.
+    pub attached: Option<String>,
+    pub span: Span,
+}
+
+/// A neighbour that is no device: a router, a client on the segment.
+#[derive(Debug, Clone)]
+pub struct Host {
+    pub name: String,
+    pub place: Place,
+    pub addresses: Vec<IpAddr>,
+    pub span: Span,
+}
+
+/// How an end server takes packets (paragraphs 101 to 105).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Takes any destination address.
+    Loopback,
+    /// Has the service address as one of its own.
+    Alias,
+    /// Gets packets for its own address.
+    Nat,
+}
+
+/// The two sides of a device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    #[default]
+    Outside,
+    Inside,
+}
+
+impl Side {
+    pub fn other(self) -> Side {
+        match self {
+            Side::Outside => Side::Inside,
+            Side::Inside => Side::Outside,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub enum Attachments {
+    One(Place),
+    Two {
+        outside: Place,
+        inside: Place,
+    },
+    /// Not attached: reached by address through a host (R20). NAT mode only.
+    Via(HostId),
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum State {
+    #[default]
+    Up,
+    Failed,
+}
+
+#[derive(Debug, Clone)]
+pub struct Device {
+    pub name: String,
+    /// `firewall`, `ids`, `server`, ...: free text.
+    pub function: String,
+    pub vendor: Option<String>,
+    pub model: Option<String>,
+    pub attachments: Attachments,
+    /// Mode as an end server; `None` for devices that are never an end.
+    pub mode: Option<Mode>,
+    /// Its own addresses, at most one of each family.
+    pub addresses: Vec<IpAddr>,
+    /// Gets copies only.
+    pub promiscuous: bool,
+    pub state: State,
+    pub span: Span,
+}
+
+impl Device {
+    /// Name of the attachment on `side`: the device's own name if it has only one.
+    pub fn attachment_name(&self, side: Side) -> String {
+        match (&self.attachments, side) {
+            (Attachments::Two { .. }, Side::Outside) => format!("{}.outside", self.name),
+            (Attachments::Two { .. }, Side::Inside) => format!("{}.inside", self.name),
+            _ => self.name.clone(),
+        }
+    }
+
+    /// Own address of the family of `like`.
+    pub fn address_like(&self, like: IpAddr) -> Option<IpAddr> {
+        self.addresses
+            .iter()
+            .copied()
+            .find(|a| a.is_ipv4() == like.is_ipv4())
+    }
+}
+
+/// IP protocol of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// Every protocol, later fragments included.
+    Any,
+    /// ICMP in the family of the service address: 1 or 58.
+    Icmp,
+    /// An IP protocol number other than ICMP's: 6 TCP, 17 UDP, 132 SCTP, or one without ports.
+    Number(u8),
+}
+
+impl Protocol {
+    /// Protocol number with an address of the family of `like`; `None` is every protocol.
+    pub fn number(self, like: IpAddr) -> Option<u8> {
+        match self {
+            Protocol::Any => None,
+            Protocol::Icmp => Some(if like.is_ipv4() { 1 } else { 58 }),
+            Protocol::Number(n) => Some(n),
+        }
+    }
+}
+
+/// Ports of a service, in the sense of its server side.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Ports {
+    /// Every port; also for protocols without ports.
+    Any,
+    /// Disjoint, rising ranges (first, last).
+    Ranges(Vec<(u16, u16)>),
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeyedBy {
+    /// The service address is the destination of forward packets.
+    #[default]
+    Destination,
+    /// The client's address is the key: source of forward packets (R15, R19).
+    Client,
+}
+
+/// A device by name, with the devices that may stand in for it, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    pub device: DeviceId,
+    pub alternates: Vec<DeviceId>,
+}
+
+/// How packets look after a device that changes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Then {
+    /// The service (or client) addresses become these; at most one of each family.
+    pub addresses: Vec<IpAddr>,
+    /// The ports become these.
+    pub ports: Option<Ports>,
+}
+
+/// Where a copy device's alerts go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Alerts {
+    /// Where the packet it saw went.
+    #[default]
+    Next,
+    /// To a device of the sequence.
+    To(DeviceId),
+    /// Nowhere: the host gets them (`wrong_sender`).
+    None,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Directions {
+    #[default]
+    Both,
+    Forward,
+    Return,
+}
+
+/// One element of a sequence.
+#[derive(Debug, Clone)]
+pub enum Element {
+    Device {
+        role: Role,
+        /// Side forward packets enter by; means nothing for one attachment.
+        enter: Side,
+        /// First port this device sees instead of the stage's first (the stage has one range).
+        port: Option<u16>,
+        then: Option<Then>,
+        span: Span,
+    },
+    Copy {
+        role: Role,
+        alerts: Alerts,
+        directions: Directions,
+        span: Span,
+    },
+}
+
+#[derive(Debug, Clone, Default)]
+pub enum ReturnWay {
+    #[default]
+    Mirror,
+    Direct,
+    /// In the order return packets pass them, without the end.
+    List(Vec<Element>),
+}
+
+/// Someone who may enter a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Party {
+    Host(HostId),
+    Device(DeviceId),
+}
+
+#[derive(Debug, Clone)]
+pub struct Service {
+    pub name: String,
+    /// Service addresses (or client addresses, keyed by client), at least one.
+    pub addresses: Vec<IpAddr>,
+    pub protocol: Protocol,
+    /// Ports and dynamic ports together.
+    pub ports: Ports,
+    pub keyed_by: KeyedBy,
+    /// Who may enter; `None`: anyone not in the sequence.
+    pub from: Option<Vec<Party>>,
+    pub sequence: Vec<Element>,
+    pub return_way: ReturnWay,
+    /// Where forward packets of a client-keyed service leave; `None`: default gateway, routed.
+    pub exit: Option<HostId>,
+    /// Where return packets leave; `None`: default gateway, routed.
+    pub clients: Option<HostId>,
+    /// DSCP set on everything the service sends.
+    pub dscp: Option<u8>,
+    pub span: Span,
+}
+
+/// A definition in which every name, value and place has been checked.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    pub name: String,
+    pub geometry: &'static Geometry,
+    pub generation: u64,
+    pub interfaces: Vec<Interface>,
+    pub hosts: Vec<Host>,
+    pub devices: Vec<Device>,
+    pub services: Vec<Service>,
+    /// Gateway of packets that leave without an `exit` or `clients` of their own.
+    pub default_gateway: Option<HostId>,
+}

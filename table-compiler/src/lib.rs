@@ -1,0 +1,4 @@
+//! Service definition -> checked definition -> resolved model -> placed tables -> image.
+
+pub mod definition;
+pub mod diagnostic;
