@@ -29,7 +29,7 @@ pub fn spec_json() -> Value {
         "tables": tables,
         "counters": counters,
         "reasons": reasons,
-        "records": [stage::VERDICT, stage::HOST_META, stage::EVENT],
+        "records": [stage::HEADER, stage::VERDICT, stage::EDIT, stage::HOST_META, stage::EVENT],
         "geometries": geometry::ALL,
     })
 }
@@ -119,7 +119,13 @@ pub fn markdown() -> String {
         let _ = writeln!(out, "| {} | `{}` | {} |", *r as u8, r.name(), r.doc());
     }
     out.push_str("\n## Records between stages\n\n");
-    for layout in [&stage::VERDICT, &stage::HOST_META, &stage::EVENT] {
+    for layout in [
+        &stage::HEADER,
+        &stage::VERDICT,
+        &stage::EDIT,
+        &stage::HOST_META,
+        &stage::EVENT,
+    ] {
         record(&mut out, layout, "Record");
     }
     out

@@ -14,6 +14,28 @@ pub mod l4 {
     pub const ICMPV6: u32 = 4;
 }
 
+/// Start of a packet, as the header path sees it: one a packet, when the window is full or the
+/// frame has ended.
+pub const HEADER: Layout = Layout {
+    name: "header",
+    doc: "The first bytes of a frame",
+    fields: &[
+        field(
+            "window",
+            8 * crate::wire::WINDOW_BYTES,
+            "first 128 bytes, byte 0 lowest; zero past the end",
+        ),
+        field(
+            "length",
+            8,
+            "bytes in the window: the frame's length up to 128",
+        ),
+        field("more", 1, "1: the frame is longer than the window"),
+        field("port", width::PORT, "port of arrival"),
+        field("tag", 64, "tuser of the frame at its port"),
+    ],
+};
+
 /// Result of the header path, one a packet, waiting for the editor.
 pub const VERDICT: Layout = Layout {
     name: "verdict",
@@ -75,6 +97,77 @@ pub const VERDICT: Layout = Layout {
             8,
             "IPv4 TOS or IPv6 traffic class as it arrived",
         ),
+    ],
+};
+
+/// All edits of one copy, worked out before its first beat is read: the editor only overlays bytes.
+pub const EDIT: Layout = Layout {
+    name: "edit",
+    doc: "One copy to be made",
+    fields: &[
+        field("tag", 64, "the packet's tuser at its port"),
+        field("first", 1, "first copy of its packet"),
+        field("last", 1, "last copy: its packet leaves the buffer"),
+        field("in_port", width::PORT, "port of arrival"),
+        field(
+            "out_port",
+            width::PORT,
+            "port it leaves through; the host port for exceptions",
+        ),
+        field("reason", REASON_BITS, "the packet's reason"),
+        field("interface_valid", 1, "the interface of arrival is known"),
+        field("interface", width::INTERFACE, "interface of arrival"),
+        field("sender_valid", 1, "the sender is a known attachment"),
+        field("sender", width::ATTACHMENT, "its attachment number"),
+        field("class_valid", 1, "the class is known"),
+        field("class", width::CLASS, "class number"),
+        field("direction", 1, "0 forward, 1 return"),
+        field("action", width::ACTION, "action row of this copy"),
+        field("out_attachment", width::ATTACHMENT, "attachment it goes to"),
+        field(
+            "out_interface",
+            width::INTERFACE,
+            "interface it leaves through",
+        ),
+        field(
+            "l2_valid",
+            1,
+            "1: MACs and tags are replaced; 0 for the host: nothing is edited",
+        ),
+        field("tags_in", 2, "VLAN tags to take off"),
+        field("tags_out", 2, "VLAN tags to put on"),
+        field("vid0", width::VID, "outer VLAN ID"),
+        field("vid1", width::VID, "inner VLAN ID"),
+        field("dst_mac", 48, "destination MAC"),
+        field("src_mac", 48, "source MAC"),
+        field("v6", 1, "IPv6: where the fields below stand"),
+        field("src_valid", 1, "source address is replaced"),
+        field("src", 128, "new source address"),
+        field("dst_valid", 1, "destination address is replaced"),
+        field("dst", 128, "new destination address"),
+        field("traffic_class_valid", 1, "TOS or traffic class is replaced"),
+        field("traffic_class", 8, "new TOS or traffic class"),
+        field("ip_checksum_valid", 1, "IPv4 header checksum is replaced"),
+        field("ip_checksum", 16, "new IPv4 header checksum"),
+        field("sport_valid", 1, "source port is replaced"),
+        field("dport_valid", 1, "destination port is replaced"),
+        field(
+            "new_port",
+            16,
+            "the new port; one of the two is replaced at most",
+        ),
+        field(
+            "l4_offset",
+            7,
+            "bytes from the IP header to the transport header",
+        ),
+        field("l4_checksum_valid", 1, "the transport checksum is replaced"),
+        field(
+            "l4_checksum_at",
+            5,
+            "its place in the transport header, bytes",
+        ),
+        field("l4_checksum", 16, "new transport checksum"),
     ],
 };
 
