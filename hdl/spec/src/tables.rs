@@ -160,18 +160,17 @@ pub const RANGE_SLOT: Layout = Layout {
         field("valid", 1, "1: in use"),
         field(
             "role",
-            1,
-            "0: asked as server (see the port tables), 1: asked as client",
+            2,
+            "question it answers: 0 port_dst_server, 1 port_dst_client, 2 port_src_server, 3 port_src_client",
         ),
         field("any_protocol", 1, "1: every IP protocol"),
-        field(
-            "any_port",
-            1,
-            "1: every port, also when the port is unknown (later fragments)",
-        ),
         field("protocol", 8, "IP protocol number"),
         field("first", 16, "first port"),
-        field("last", 16, "last port"),
+        field(
+            "last",
+            16,
+            "last port; 0 to 65535 is every port, also when the port is unknown (later fragments)",
+        ),
         field("class", width::CLASS, "class number"),
     ],
 };
