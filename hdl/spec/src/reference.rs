@@ -29,7 +29,7 @@ pub fn spec_json() -> Value {
         "tables": tables,
         "counters": counters,
         "reasons": reasons,
-        "records": [stage::HEADER, stage::VERDICT, stage::EDIT, stage::HOST_META, stage::EVENT],
+        "records": [stage::HEADER, stage::VERDICT, stage::EDIT, stage::PORT_META, stage::HOST_META, stage::EVENT],
         "geometries": geometry::ALL,
     })
 }

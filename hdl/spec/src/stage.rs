@@ -171,6 +171,21 @@ pub const EDIT: Layout = Layout {
     ],
 };
 
+/// Sideband of every frame that leaves through a port.
+pub const PORT_META: Layout = Layout {
+    name: "port_meta",
+    doc: "What a port is told of a frame it sends",
+    fields: &[
+        field("tag", 64, "the packet's tuser at its port of arrival"),
+        field("interface", width::INTERFACE, "interface it leaves through"),
+        field(
+            "error",
+            1,
+            "with the last beat: the frame was cut off, the MAC must not send it as good",
+        ),
+    ],
+};
+
 /// In front of every packet to the host, and the sideband of the host's stream.
 pub const HOST_META: Layout = Layout {
     name: "host_meta",
