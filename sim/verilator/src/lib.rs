@@ -1,1 +1,15 @@
+//! The generated RTL under Verilator, as an engine.
+//!
+//! [`library`] turns the generator's Verilog into a shared library once and keeps it;
+//! [`sim`] is the thin safe layer over the C ABI of `shim.cpp`; [`Rtl`] is the [`Engine`]
+//! everything else uses. Whole frames cross the border, never single clocks.
+//!
+//! [`Engine`]: seqnic_engine::Engine
 
+mod engine;
+mod error;
+pub mod library;
+pub mod sim;
+
+pub use engine::{Pressure, Rtl};
+pub use error::RtlError;

@@ -1,0 +1,276 @@
+//! The RTL as an [`Engine`].
+
+use crate::error::RtlError;
+use crate::library::{self, Wave};
+use crate::sim::{FrameOut, Sim, USER_BYTES};
+use seqnic_engine::{Count, Counters, Engine, EngineError, FrameIn, Host, Output, Sent};
+use seqnic_image::names::{Direction, Names};
+use seqnic_image::{Image, TableRows};
+use seqnic_spec::counters::{COUNTER_ROW, CounterSet};
+use seqnic_spec::layout::Row;
+use seqnic_spec::reason::Reason;
+use seqnic_spec::stage::{HOST_META, PORT_META};
+use seqnic_spec::tables::Table;
+use std::path::Path;
+
+/// Clocks without any frame coming out after which the card is called hung: the longest frame takes
+/// under 700 beats on the narrowest bus, times all copies and a stalled output.
+const PATIENCE: u64 = 100_000;
+/// Clocks a read of the configuration port may take.
+const READ_PATIENCE: u32 = 1_000;
+/// Frames that may wait at the inputs before the simulation runs.
+const BATCH: u64 = 256;
+
+/// How hard the surroundings press on the card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pressure {
+    /// Frames enter in the order they are pushed, over all ports.
+    pub ordered: bool,
+    /// Percent of clocks in which an input pauses.
+    pub idle_in: u32,
+    /// Percent of clocks in which an output is not ready.
+    pub stall_out: u32,
+    pub seed: u64,
+}
+
+/// The verilated card with its tables loaded.
+pub struct Rtl {
+    sim: Sim,
+    names: Names,
+    /// Rows to read of each counter set: those the names know.
+    rows: Vec<(CounterSet, u32)>,
+    waiting: u64,
+}
+
+impl Rtl {
+    /// Builds (or finds) the simulator for the image's geometry, starts it and loads the tables
+    /// through the configuration port, then reads every written row back.
+    pub fn load(
+        image: &Image,
+        wave: Option<&Path>,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Rtl, RtlError> {
+        let kind = wave.map_or(Ok(Wave::None), Wave::of)?;
+        let geometry = image.geometry;
+        let path = library::build(geometry, kind, progress)?;
+        let mut sim = Sim::start(&path, wave)?;
+        if (sim.ports(), sim.bus_bytes()) != (geometry.ports, geometry.bus_bytes) {
+            return Err(RtlError::Shape {
+                geometry: geometry.name,
+                ports: geometry.ports,
+                bytes: geometry.bus_bytes,
+                found: sim.ports(),
+                found_bytes: sim.bus_bytes(),
+            });
+        }
+        for table in &image.tables {
+            load(&mut sim, table)?;
+        }
+        let names = image.names.clone();
+        let known = |set: CounterSet| match set {
+            CounterSet::Reason => Reason::ALL.len(),
+            CounterSet::InterfaceIn | CounterSet::InterfaceOut => names.interfaces.len(),
+            CounterSet::AttachmentIn | CounterSet::AttachmentOut => names.attachments.len(),
+            CounterSet::Class => names.classes.len() * 2,
+            CounterSet::Action => names.actions.len(),
+        };
+        let rows = CounterSet::ALL
+            .into_iter()
+            .map(|s| (s, known(s) as u32))
+            .collect();
+        Ok(Rtl {
+            sim,
+            names,
+            rows,
+            waiting: 0,
+        })
+    }
+
+    /// Sets pauses and stalls; the default is none, in order.
+    pub fn press(&mut self, p: Pressure) {
+        self.sim.pressure(p.ordered, p.idle_in, p.stall_out, p.seed);
+    }
+
+    /// The simulation underneath, for benches and tests of single clocks.
+    pub fn sim(&mut self) -> &mut Sim {
+        &mut self.sim
+    }
+
+    fn collect(&mut self, out: &mut Vec<Output>) -> Result<(), EngineError> {
+        let host = self.sim.ports();
+        while let Some(output) = self.sim.pop(|frame| output(&self.names, host, frame)) {
+            out.push(output?);
+        }
+        match self.sim.fault() {
+            Some(what) => Err(EngineError::Failed {
+                engine: "rtl",
+                what,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes the rows in use and reads them back.
+fn load(sim: &mut Sim, table: &TableRows) -> Result<(), RtlError> {
+    let number = table.table as u32;
+    let n = table.words_per_row();
+    let (mut rows, mut words) = (Vec::new(), Vec::new());
+    for (row, content) in table.used() {
+        rows.push(row);
+        words.extend_from_slice(content);
+    }
+    sim.write(number, &rows, &words, n);
+    if table.table == Table::Seed {
+        // Seeds are registers without a way back.
+        return Ok(());
+    }
+    let found = sim.read(number, &rows, READ_PATIENCE);
+    if found.len() < rows.len() {
+        let row = rows[found.len()];
+        return Err(RtlError::NoAnswer {
+            set: table.table.name(),
+            row,
+            clocks: READ_PATIENCE,
+        });
+    }
+    for ((row, written), found) in rows.iter().zip(words.chunks_exact(n)).zip(&found) {
+        if written != &found[..n] {
+            return Err(RtlError::Verify {
+                table: table.table.name(),
+                row: *row,
+                written: written.to_vec(),
+                found: found[..n].to_vec(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn user_row(width: u32, user: &[u8]) -> Row {
+    let words: Vec<u64> = user
+        .chunks(8)
+        .map(|c| c.iter().rev().fold(0u64, |w, b| w << 8 | u64::from(*b)))
+        .collect();
+    Row::from_words(width, &words)
+}
+
+fn output(names: &Names, host: u32, frame: FrameOut) -> Result<Output, EngineError> {
+    let failed = |what: String| EngineError::Failed {
+        engine: "rtl",
+        what,
+    };
+    if frame.port != host {
+        let meta = user_row(PORT_META.width(), frame.user);
+        let field = |name| meta.field(&PORT_META, 0, name);
+        return Ok(Output::Sent(Sent {
+            id: field("tag") as u64,
+            interface: field("interface") as u32,
+            frame: frame.bytes.to_vec(),
+        }));
+    }
+    let meta = user_row(HOST_META.width(), frame.user);
+    let field = |name| meta.field(&HOST_META, 0, name);
+    let code = field("reason") as u8;
+    let reason = Reason::from_code(code)
+        .ok_or_else(|| failed(format!("reason code {code} is none of the spec's")))?;
+    let attachment = |number: u128| {
+        let name = names.attachments.get(number as usize).cloned();
+        name.ok_or_else(|| failed(format!("attachment {number} has no name")))
+    };
+    let service = |class: u128| {
+        let name = names
+            .classes
+            .get(class as usize)
+            .and_then(|c| names.services.get(c.service as usize));
+        name.cloned()
+            .ok_or_else(|| failed(format!("class {class} has no name")))
+    };
+    Ok(Output::Host(Host {
+        id: field("tag") as u64,
+        reason,
+        port: field("port") as u8,
+        interface: (field("interface_valid") == 1).then(|| field("interface") as u32),
+        attachment: (field("sender_valid") == 1)
+            .then(|| attachment(field("sender")))
+            .transpose()?,
+        service: (field("class_valid") == 1)
+            .then(|| {
+                service(field("class")).map(|s| (s, Direction::from_bit(field("direction") as u32)))
+            })
+            .transpose()?,
+        frame: frame.bytes.to_vec(),
+    }))
+}
+
+impl Engine for Rtl {
+    fn name(&self) -> &'static str {
+        "rtl"
+    }
+
+    fn push(&mut self, frame: FrameIn, out: &mut Vec<Output>) -> Result<(), EngineError> {
+        let mut user = [0u8; USER_BYTES];
+        user[..8].copy_from_slice(&frame.id.to_le_bytes());
+        self.sim.push(frame.port.into(), &user, frame.frame);
+        self.waiting += 1;
+        // One crossing for many frames; what is queued is bounded.
+        if self.waiting >= BATCH {
+            if !self.sim.run_below(BATCH / 4, PATIENCE) {
+                return Err(EngineError::Hang {
+                    clocks: PATIENCE,
+                    waiting: self.sim.waiting(),
+                });
+            }
+            self.waiting = self.sim.waiting();
+            self.collect(out)?;
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, out: &mut Vec<Output>) -> Result<(), EngineError> {
+        let done = self.sim.drain(PATIENCE);
+        self.collect(out)?;
+        self.waiting = 0;
+        if done {
+            Ok(())
+        } else {
+            Err(EngineError::Hang {
+                clocks: PATIENCE,
+                waiting: self.sim.waiting(),
+            })
+        }
+    }
+
+    fn counters(&mut self) -> Result<Counters, EngineError> {
+        let failed = |what: String| EngineError::Failed {
+            engine: "rtl",
+            what,
+        };
+        let mut counters = Counters::default();
+        for (set, n) in self.rows.clone() {
+            let rows: Vec<u32> = (0..n).collect();
+            let found = self.sim.read(set as u32, &rows, READ_PATIENCE);
+            if found.len() < rows.len() {
+                return Err(failed(format!(
+                    "counter set {} does not answer at row {}",
+                    set.name(),
+                    found.len()
+                )));
+            }
+            for (row, words) in rows.into_iter().zip(found) {
+                let value = Row::from_words(COUNTER_ROW.width(), &words);
+                let count = Count {
+                    packets: value.field(&COUNTER_ROW, 0, "packets") as u64,
+                    bytes: value.field(&COUNTER_ROW, 0, "bytes") as u64,
+                };
+                if !counters.add_row(&self.names, set, row, count) {
+                    return Err(failed(format!(
+                        "counter {} row {row} counts what no table names",
+                        set.name()
+                    )));
+                }
+            }
+        }
+        Ok(counters)
+    }
+}

@@ -1,0 +1,260 @@
+//! From generated Verilog to a shared library, built once and kept.
+//!
+//! The cache key is the digest of everything that goes in (Verilog, shim, flags, Verilator's
+//! version), so a changed generator gives another library and an unchanged one costs nothing.
+
+use crate::error::RtlError;
+use seqnic_spec::geometry::Geometry;
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const SHIM: &str = include_str!("shim.cpp");
+const TOP: &str = "seqnic_core";
+const INSTALL: &str = "apt-get install verilator g++ make";
+const VERILATOR_FLAGS: &[&str] = &[
+    "--cc",
+    "-O3",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "--noassert",
+    "--output-split",
+    "20000",
+    "-Wno-fatal",
+];
+const CXX_FLAGS: &str = "-O2 -fPIC -march=native";
+
+/// Waveform kind a library is built with. Tracing costs 6 (VCD) to 25 times (FST) the speed, so it is
+/// a library of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wave {
+    None,
+    Vcd,
+    Fst,
+}
+
+impl Wave {
+    /// Kind by the file's ending.
+    pub fn of(path: &Path) -> Result<Wave, RtlError> {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("vcd") => Ok(Wave::Vcd),
+            Some("fst") => Ok(Wave::Fst),
+            _ => Err(RtlError::Wave { path: path.into() }),
+        }
+    }
+
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Wave::None => &[],
+            Wave::Vcd => &["--trace", "--trace-structs"],
+            Wave::Fst => &["--trace-fst", "--trace-structs"],
+        }
+    }
+}
+
+/// Folder of the cache: `SEQNIC_CACHE`, else the user's cache folder.
+pub fn cache_dir() -> Result<PathBuf, RtlError> {
+    let set = |name| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
+    set("SEQNIC_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|p| p.join("seqnic")))
+        .or_else(|| set("HOME").map(|p| p.join(".cache/seqnic")))
+        .ok_or(RtlError::NoCache)
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> RtlError + '_ {
+    move |source| RtlError::Io {
+        path: path.into(),
+        source,
+    }
+}
+
+/// Path of the library for `geometry`, built if it is not in the cache. `progress` gets a line for
+/// each thing that takes time.
+pub fn build(
+    geometry: &'static Geometry,
+    wave: Wave,
+    progress: &mut dyn FnMut(&str),
+) -> Result<PathBuf, RtlError> {
+    let files = seqnic_pipeline::top::verilog(geometry).map_err(|e| RtlError::Generate {
+        geometry: geometry.name,
+        what: e.to_string(),
+    })?;
+    let version = run("verilator", Command::new("verilator").arg("--version"))?;
+    let ports = ports_header(geometry, wave);
+
+    let mut digest = Sha256::new();
+    for part in [
+        &version.stdout[..],
+        SHIM.as_bytes(),
+        ports.as_bytes(),
+        CXX_FLAGS.as_bytes(),
+    ] {
+        digest.update(part);
+    }
+    for flag in VERILATOR_FLAGS.iter().chain(wave.flags()) {
+        digest.update(flag);
+    }
+    for (name, text) in &files {
+        digest.update(name);
+        digest.update(text);
+    }
+    let mut key = String::new();
+    for byte in &digest.finalize()[..8] {
+        let _ = write!(key, "{byte:02x}");
+    }
+
+    let root = cache_dir()?.join("rtl");
+    fs::create_dir_all(&root).map_err(io(&root))?;
+    let dir = root.join(format!("{}-{key}", geometry.name));
+    let library = dir.join("libseqnic_rtl.so");
+    if library.exists() {
+        return Ok(library);
+    }
+    // Two processes may want the same library: the second waits and finds it.
+    let lock_path = root.join(format!("{}-{key}.lock", geometry.name));
+    let lock = fs::File::create(&lock_path).map_err(io(&lock_path))?;
+    lock.lock().map_err(io(&lock_path))?;
+    if library.exists() {
+        return Ok(library);
+    }
+    if dir.exists() {
+        fs::remove_dir_all(&dir).map_err(io(&dir))?;
+    }
+    compile(&dir, &files, &ports, wave, geometry, progress)?;
+    Ok(library)
+}
+
+fn compile(
+    dir: &Path,
+    files: &[(String, String)],
+    ports: &str,
+    wave: Wave,
+    geometry: &Geometry,
+    progress: &mut dyn FnMut(&str),
+) -> Result<(), RtlError> {
+    let verilog = dir.join("verilog");
+    fs::create_dir_all(&verilog).map_err(io(&verilog))?;
+    let put = |path: PathBuf, text: &str| fs::write(&path, text).map_err(io(&path));
+    for (name, text) in files {
+        put(verilog.join(name), text)?;
+    }
+    put(dir.join("ports.h"), ports)?;
+    put(dir.join("shim.cpp"), SHIM)?;
+
+    progress(&format!(
+        "building the {} simulator (once; kept in {})",
+        geometry.name,
+        dir.display()
+    ));
+    progress("  1/3 verilator: RTL to C++");
+    let mut verilator = Command::new("verilator");
+    verilator
+        .current_dir(dir)
+        .args(VERILATOR_FLAGS)
+        .args(wave.flags());
+    verilator.args(["--top-module", TOP, "--Mdir", "obj", "-CFLAGS", CXX_FLAGS]);
+    verilator.args(
+        files
+            .iter()
+            .filter(|(name, _)| name.ends_with(".v"))
+            .map(|(name, _)| format!("verilog/{name}")),
+    );
+    logged("verilator", &mut verilator, dir)?;
+
+    progress("  2/3 C++ compiler");
+    let jobs = std::thread::available_parallelism().map_or(2, |n| n.get());
+    let mut make = Command::new("make");
+    make.current_dir(dir.join("obj"))
+        .args(["-s", "-f", "Vseqnic_core.mk", &format!("-j{jobs}")]);
+    make.args([
+        "OPT_FAST=-O2",
+        "OPT_SLOW=-O1",
+        "OPT_GLOBAL=-O2",
+        "libverilated.a",
+        "Vseqnic_core__ALL.a",
+    ]);
+    logged("make", &mut make, dir)?;
+
+    progress("  3/3 linking");
+    let root = run(
+        "verilator",
+        Command::new("verilator").args(["--getenv", "VERILATOR_ROOT"]),
+    )?;
+    let include = PathBuf::from(String::from_utf8_lossy(&root.stdout).trim()).join("include");
+    let mut link = Command::new("g++");
+    link.current_dir(dir)
+        .args(["-std=gnu++17", "-shared"])
+        .args(CXX_FLAGS.split(' '))
+        .arg("-I.")
+        .arg("-Iobj");
+    link.arg(format!("-I{}", include.display()))
+        .arg(format!("-I{}", include.join("vltstd").display()));
+    link.args([
+        "shim.cpp",
+        "-o",
+        "libseqnic_rtl.so.tmp",
+        "obj/Vseqnic_core__ALL.a",
+        "obj/libverilated.a",
+        "-pthread",
+        "-latomic",
+    ]);
+    if wave == Wave::Fst {
+        link.arg("-lz");
+    }
+    logged("g++", &mut link, dir)?;
+    // The finished name appears last: a build cut off leaves nothing that looks complete.
+    let (from, to) = (
+        dir.join("libseqnic_rtl.so.tmp"),
+        dir.join("libseqnic_rtl.so"),
+    );
+    fs::rename(&from, &to).map_err(io(&to))?;
+    fs::remove_dir_all(dir.join("obj")).map_err(io(dir))
+}
+
+/// `ports.h`: what the shim must know of the geometry.
+fn ports_header(geometry: &Geometry, wave: Wave) -> String {
+    let mut list: Vec<String> = (0..geometry.ports).map(|p| format!("X(p{p})")).collect();
+    list.push("X(host)".into());
+    let trace = match wave {
+        Wave::None => 0,
+        Wave::Vcd => 1,
+        Wave::Fst => 2,
+    };
+    format!(
+        "#define SN_PORTS {}\n#define SN_BUS_BYTES {}\n#define SN_TRACE {trace}\n#define SN_EACH_PORT(X) {}\n",
+        geometry.ports,
+        geometry.bus_bytes,
+        list.join(" ")
+    )
+}
+
+fn run(program: &'static str, command: &mut Command) -> Result<Output, RtlError> {
+    command.output().map_err(|source| RtlError::Missing {
+        program,
+        install: INSTALL,
+        source,
+    })
+}
+
+/// Runs a build step; its output goes to `build.log`, the end of it into the error.
+fn logged(program: &'static str, command: &mut Command, dir: &Path) -> Result<(), RtlError> {
+    let output = run(program, command)?;
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    let log = dir.join("build.log");
+    fs::write(&log, &text).map_err(io(&log))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let tail = lines[lines.len().saturating_sub(20)..].join("\n");
+    Err(RtlError::Build { program, log, tail })
+}
