@@ -97,6 +97,16 @@ pub const VERDICT: Layout = Layout {
             8,
             "IPv4 TOS or IPv6 traffic class as it arrived",
         ),
+        field(
+            "ip_checksum",
+            16,
+            "IPv4 header checksum as it arrived, 0 for IPv6",
+        ),
+        field(
+            "l4_checksum",
+            16,
+            "checksum of TCP, UDP or ICMPv6 as it arrived, else 0",
+        ),
     ],
 };
 
