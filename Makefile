@@ -1,0 +1,23 @@
+# Two commands: `make demo` and `make test`. Both install what a bare machine lacks.
+.PHONY: demo test setup lint rtl generate long-random
+
+SHELL := /bin/bash
+CARGO ?= cargo
+# The simulator's library is kept with the other build products.
+export SEQNIC_CACHE ?= $(CURDIR)/target/seqnic-cache
+
+demo: setup
+	@tools/demo.sh
+
+test: setup
+	@tools/test.sh
+
+setup:
+	@tools/setup.sh
+
+# Regenerates everything that is committed but not typed.
+generate:
+	$(CARGO) run --quiet --release -p seqnic-pipeline --bin seqnic-hdl -- generate --geometry alveo --out hdl/generated/alveo
+	$(CARGO) run --quiet --release -p seqnic-pipeline --bin seqnic-hdl -- generate --geometry edge --out hdl/generated/edge
+	$(CARGO) run --quiet --release -p seqnic -- spec --markdown > docs/tables.md
+	$(CARGO) run --quiet --release -p seqnic -- spec --json > hdl/spec/spec.json

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs what a bare Debian 12/13 or Ubuntu 24.04 lacks. Does nothing where all is there.
+set -euo pipefail
+
+missing=()
+want() { # want COMMAND PACKAGE
+    command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+}
+want verilator verilator
+want g++ g++
+want make make
+want yosys yosys
+want iverilog iverilog
+[ -e /usr/include/zlib.h ] || missing+=(zlib1g-dev)
+
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "setup: cargo is not on the PATH; install Rust 1.89 or later (rustup), then run this again" >&2
+    exit 1
+fi
+
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "setup: these are missing and apt-get is not here to install them: ${missing[*]}" >&2
+    exit 1
+fi
+sudo=""
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null 2>&1; then
+        echo "setup: as root, run: apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    sudo=sudo
+fi
+echo "setup: installing ${missing[*]}"
+$sudo apt-get update -qq
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
