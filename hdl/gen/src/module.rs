@@ -232,6 +232,14 @@ impl Module {
         self.push(Op::Const(value.clone()), value.width().max(1), None, Location::caller())
     }
 
+    /// Refuses a parameter with which the module cannot be built: [`Module::finish`] then fails with
+    /// [`ErrorKind::Parameter`]. `rule` says what the parameter must satisfy.
+    #[track_caller]
+    pub fn refuse(&self, what: &str, value: u64, rule: &'static str) {
+        let kind = ErrorKind::Parameter { what: what.into(), value, rule };
+        self.inner.borrow_mut().error(Location::caller(), kind);
+    }
+
     /// Checks the module, drops what nothing uses, and makes it ready to print, evaluate and instantiate.
     ///
     /// # Errors
