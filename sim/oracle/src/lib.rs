@@ -1,1 +1,22 @@
+//! The definition oracle: a slow, obvious reading of a service definition, packet by packet.
+//!
+//! It knows the checked definition and `docs/semantics.md`, and nothing of tables, hashes or
+//! layouts. What it and the other engines disagree on is a bug in one of them.
+//!
+//! | file | `docs/semantics.md` |
+//! | --- | --- |
+//! | `parse` | section 1, from frame to headers |
+//! | `looks` | sections 2 and 6, how packets of a service look |
+//! | `way` | section 6, where packets of a service go |
+//! | `walk` | section 6, where this packet goes, and who may send it |
+//! | `edit` | section 4, what a copy becomes |
+//! | `oracle` | sections 3 and 5, the verdict and the counters |
 
+mod edit;
+mod looks;
+mod oracle;
+mod parse;
+mod walk;
+mod way;
+
+pub use oracle::Oracle;

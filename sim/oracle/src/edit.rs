@@ -1,0 +1,159 @@
+//! What a copy becomes: `docs/semantics.md` section 4.
+
+use crate::parse::{Ethernet, Ip};
+use seqnic_compiler::definition::{Mac, Vlan};
+use seqnic_image::names::Direction;
+use std::net::IpAddr;
+
+/// Changes of the IP packet in one copy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Edits {
+    pub destination: Option<IpAddr>,
+    pub source: Option<IpAddr>,
+    /// Added to the service's port modulo 2^16; 0 is no edit.
+    pub port_add: u16,
+    pub dscp: Option<u8>,
+}
+
+/// Ethernet header of a copy.
+#[derive(Debug, Clone)]
+pub struct Link<'a> {
+    pub destination: Mac,
+    pub source: Mac,
+    pub vlan: &'a Vlan,
+}
+
+/// Ones' complement sum of 16-bit words in 16 bits: carries come back at the low end.
+pub fn fold(mut sum: u32) -> u16 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
+}
+
+/// RFC 1624 equation 3 over edited words (old, new).
+fn update(checksum: u16, words: &[(u16, u16)]) -> u16 {
+    let sum = words
+        .iter()
+        .map(|(old, new)| u32::from(!old) + u32::from(*new))
+        .sum::<u32>();
+    !fold(u32::from(!checksum) + sum)
+}
+
+/// A packet being edited: its bytes from the IP header on, and the words changed so far.
+struct Packet {
+    bytes: Vec<u8>,
+    /// Changed words the IPv4 header checksum covers.
+    header: Vec<(u16, u16)>,
+    /// Changed words the transport checksum covers.
+    transport: Vec<(u16, u16)>,
+}
+
+impl Packet {
+    fn word(&self, at: usize) -> u16 {
+        u16::from_be_bytes([self.bytes[at], self.bytes[at + 1]])
+    }
+
+    fn set(&mut self, at: usize, new: u16) -> (u16, u16) {
+        let old = self.word(at);
+        self.bytes[at..at + 2].copy_from_slice(&new.to_be_bytes());
+        (old, new)
+    }
+
+    /// Puts an address at `at`; it stands in the pseudo header too (RFC 9293 section 3.1).
+    fn address(&mut self, at: usize, new: IpAddr) {
+        let bytes = match new {
+            IpAddr::V4(a) => a.octets().to_vec(),
+            IpAddr::V6(a) => a.octets().to_vec(),
+        };
+        for (i, pair) in bytes.chunks(2).enumerate() {
+            let changed = self.set(at + 2 * i, u16::from_be_bytes([pair[0], pair[1]]));
+            self.header.push(changed);
+            self.transport.push(changed);
+        }
+    }
+}
+
+/// The copy of `frame` that leaves with `link` and `edits`.
+pub fn copy(
+    frame: &[u8],
+    ethernet: &Ethernet,
+    ip: &Ip,
+    direction: Direction,
+    link: Link,
+    edits: Edits,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(frame.len() + 8);
+    out.extend(link.destination.0);
+    out.extend(link.source.0);
+    for (i, vid) in link.vlan.0.iter().enumerate() {
+        let outer_of_two = i == 0 && link.vlan.0.len() == 2;
+        let tpid: u16 = if outer_of_two { 0x88a8 } else { 0x8100 };
+        out.extend(tpid.to_be_bytes());
+        out.extend(vid.to_be_bytes());
+    }
+    out.extend(ethernet.ethertype.to_be_bytes());
+
+    let mut packet = Packet {
+        bytes: frame[ethernet.l3..].to_vec(),
+        header: Vec::new(),
+        transport: Vec::new(),
+    };
+    let v4 = ip.destination.is_ipv4();
+    let (source_at, destination_at) = if v4 { (12, 16) } else { (8, 24) };
+    if let Some(address) = edits.destination {
+        packet.address(destination_at, address);
+    }
+    if let Some(address) = edits.source {
+        packet.address(source_at, address);
+    }
+    if let Some(dscp) = edits.dscp {
+        // IPv4: the low byte of the first word. IPv6: the byte across its first two bytes.
+        let (mask, bits) = if v4 {
+            (0x00fc, u16::from(dscp) << 2)
+        } else {
+            (0x0fc0, u16::from(dscp) << 6)
+        };
+        let changed = packet.set(0, packet.word(0) & !mask | bits);
+        packet.header.push(changed);
+    }
+    let l4 = ip.l4 - ethernet.l3;
+    if edits.port_add != 0 && !ip.later_fragment && matches!(ip.protocol, 6 | 17 | 132) {
+        let at = match direction {
+            Direction::Forward => l4 + 2,
+            Direction::Return => l4,
+        };
+        let changed = packet.set(at, packet.word(at).wrapping_add(edits.port_add));
+        packet.transport.push(changed);
+    }
+    checksums(&mut packet, ip, l4);
+    out.extend(packet.bytes);
+    out
+}
+
+fn checksums(packet: &mut Packet, ip: &Ip, l4: usize) {
+    let v4 = ip.destination.is_ipv4();
+    if v4 && !packet.header.is_empty() {
+        let checksum = update(packet.word(10), &packet.header);
+        packet.set(10, checksum);
+    }
+    if ip.later_fragment || packet.transport.is_empty() {
+        return;
+    }
+    let at = match ip.protocol {
+        6 => l4 + 16,
+        17 => l4 + 6,
+        58 if !v4 => l4 + 2,
+        _ => return,
+    };
+    let old = packet.word(at);
+    let udp = ip.protocol == 17;
+    if udp && v4 && old == 0 {
+        return;
+    }
+    let new = match update(old, &packet.transport) {
+        0 if udp => 0xffff,
+        new => new,
+    };
+    packet.set(at, new);
+}

@@ -1,0 +1,416 @@
+//! The verdict and the counters: `docs/semantics.md` sections 3 and 5.
+
+use crate::edit::{self, Edits, Link};
+use crate::looks::{Found, Looks};
+use crate::parse::{self, Ethernet, Ip};
+use crate::walk::{self, Hop, Segment, Sender};
+use crate::way::Target;
+use seqnic_compiler::definition::{
+    Attachments, Definition, Device, InterfaceId, Place, Role, Side,
+};
+use seqnic_engine::{
+    CLIENT, CounterKey, Counters, Engine, EngineError, FrameIn, Host, Output, Sent,
+};
+use seqnic_image::names::Direction;
+use seqnic_spec::reason::Reason;
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// An attachment: where it is, and what its counters are called.
+#[derive(Debug, Clone)]
+struct Attachment {
+    name: String,
+    place: Place,
+}
+
+/// The definition oracle. It presumes a definition the compiler takes.
+#[derive(Debug)]
+pub struct Oracle {
+    definition: Definition,
+    looks: Looks,
+    segments: HashMap<Segment, InterfaceId>,
+    /// Who has a MAC on a segment.
+    senders: HashMap<(Segment, [u8; 6]), String>,
+    neighbours: HashMap<IpAddr, Attachment>,
+    counters: Counters,
+}
+
+/// Where a packet arrived, and from whom.
+#[derive(Debug, Clone)]
+struct Arrival {
+    interface: InterfaceId,
+    attachment: Option<String>,
+    sender: Sender,
+}
+
+/// A packet that did not get past a check.
+struct Refused {
+    reason: Reason,
+    /// The service that knows the packet but not its sender.
+    service: Option<(String, Direction)>,
+}
+
+impl From<Reason> for Refused {
+    fn from(reason: Reason) -> Refused {
+        Refused {
+            reason,
+            service: None,
+        }
+    }
+}
+
+/// A packet with a next hop.
+struct Directed<'a> {
+    ip: Ip,
+    found: Found<'a>,
+    hop: Hop<'a>,
+}
+
+impl Oracle {
+    /// Reads a definition that the compiler takes: no two answers to one question.
+    pub fn new(definition: &Definition) -> Oracle {
+        let mut oracle = Oracle {
+            looks: Looks::of(definition),
+            segments: HashMap::new(),
+            senders: HashMap::new(),
+            neighbours: HashMap::new(),
+            counters: Counters::default(),
+            definition: definition.clone(),
+        };
+        for (id, interface) in definition.interfaces.iter().enumerate() {
+            let segment = walk::segment(interface.port, &interface.vlan.0);
+            oracle.segments.insert(segment, id);
+        }
+        for host in &definition.hosts {
+            oracle.attach(&host.name, &host.place, &host.addresses);
+        }
+        for device in &definition.devices {
+            oracle.attach_device(device);
+        }
+        oracle
+    }
+
+    fn attach_device(&mut self, device: &Device) {
+        let name = |side| device.attachment_name(side);
+        match &device.attachments {
+            Attachments::One(place) => {
+                self.attach(&name(Side::Outside), place, &device.addresses);
+            }
+            Attachments::Two { outside, inside } => {
+                self.attach(&name(Side::Outside), outside, &device.addresses);
+                self.attach(&name(Side::Inside), inside, &[]);
+            }
+            // It has no segment or MAC of its own: its packets come from the host.
+            Attachments::Via(_) => {}
+        }
+    }
+
+    /// Two that share a MAC on a segment are told apart by nobody: the first has the name.
+    fn attach(&mut self, name: &str, place: &Place, addresses: &[IpAddr]) {
+        let segment = walk::segment_of(&self.definition, place);
+        self.segments.entry(segment).or_insert(place.interface);
+        self.senders
+            .entry((segment, place.mac.0))
+            .or_insert_with(|| name.to_string());
+        for address in addresses {
+            self.neighbours.entry(*address).or_insert(Attachment {
+                name: name.to_string(),
+                place: place.clone(),
+            });
+        }
+    }
+
+    fn arrival(&self, port: u8, ethernet: &Ethernet) -> Option<Arrival> {
+        let segment = (port, ethernet.vids);
+        let interface = *self.segments.get(&segment)?;
+        Some(Arrival {
+            interface,
+            attachment: self.senders.get(&(segment, ethernet.source)).cloned(),
+            sender: Sender {
+                tracking: self.definition.interfaces[interface].tracking,
+                segment,
+                mac: ethernet.source,
+            },
+        })
+    }
+
+    /// The reasons in the order of their codes, after those of the Ethernet header.
+    fn direct(
+        &self,
+        frame: &[u8],
+        ethernet: &Ethernet,
+        arrival: &Arrival,
+    ) -> Result<Directed<'_>, Refused> {
+        let interface = &self.definition.interfaces[arrival.interface];
+        let mine = ethernet.destination == interface.mac.0;
+        if !ethernet.is_group() && !mine && !interface.promiscuous {
+            return Err(Reason::NotMine.into());
+        }
+        let ip = match ethernet.ethertype {
+            0x0806 => return Err(Reason::Arp.into()),
+            0x0800 => parse::ipv4(frame, ethernet.l3)?,
+            0x86dd => parse::ipv6(frame, ethernet.l3)?,
+            _ => return Err(Reason::NotIp.into()),
+        };
+        let found = self.looks.find(&ip);
+        let scoped = self.looks.has(ip.destination) || self.looks.has(ip.source);
+        let local = self.is_local(ip.destination);
+        if is_neighbour_discovery(&ip) {
+            return Err(Reason::NeighbourDiscovery.into());
+        }
+        if is_icmp_error(&ip) {
+            return Err(Reason::IcmpError.into());
+        }
+        if is_dhcp(&ip) && (ethernet.is_group() || (found.is_none() && (local || !scoped))) {
+            return Err(Reason::Dhcp.into());
+        }
+        if ethernet.is_group() {
+            return Err(Reason::Multicast.into());
+        }
+        if ip.ttl == 0 {
+            return Err(Reason::Ttl.into());
+        }
+        let Some(found) = found else {
+            return Err(match (local, scoped, ip.later_fragment) {
+                (true, _, _) => Reason::Local,
+                (_, true, true) => Reason::Fragment,
+                (_, true, false) => Reason::NoPort,
+                _ => Reason::NoService,
+            }
+            .into());
+        };
+        match walk::next(
+            &self.definition,
+            found.look,
+            found.direction,
+            arrival.sender,
+        ) {
+            Some(hop) => Ok(Directed { ip, found, hop }),
+            None => Err(Refused {
+                reason: Reason::WrongSender,
+                service: Some((
+                    self.definition.services[found.look.service].name.clone(),
+                    found.direction,
+                )),
+            }),
+        }
+    }
+
+    fn is_local(&self, address: IpAddr) -> bool {
+        self.definition
+            .interfaces
+            .iter()
+            .flat_map(|i| &i.addresses)
+            .any(|(own, _)| *own == address)
+    }
+
+    /// The packet first, then its copies, as they leave.
+    fn send(&self, frame: &[u8], ethernet: &Ethernet, directed: &Directed) -> Vec<Departure> {
+        let Directed { ip, found, hop } = directed;
+        let service = &self.definition.services[found.look.service];
+        // What the step takes off and restores holds for packet and copies alike; what it does
+        // towards a device is for the packet alone.
+        let common = Edits {
+            destination: None,
+            source: hop.restore.then_some(found.look.address),
+            port_add: 0_u16.wrapping_sub(hop.shift),
+            dscp: service.dscp,
+        };
+        let mut departures = Vec::new();
+        let mut depart = |to: String, attachment: Attachment, edits: Edits| {
+            let place = &attachment.place;
+            let link = Link {
+                destination: place.mac,
+                source: self.definition.interfaces[place.interface].mac,
+                vlan: &place.vlan,
+            };
+            departures.push(Departure {
+                to,
+                frame: edit::copy(frame, ethernet, ip, found.direction, link, edits),
+                attachment,
+            });
+        };
+        match hop.to {
+            Target::Device {
+                role,
+                side,
+                shift,
+                nat,
+            } => {
+                let attachment = self.towards(role, side);
+                let own = walk::active(&self.definition, role).address_like(ip.destination);
+                let edits = Edits {
+                    destination: own.filter(|_| nat),
+                    port_add: common.port_add.wrapping_add(shift),
+                    ..common
+                };
+                depart(attachment.name.clone(), attachment, edits);
+            }
+            Target::Out(Some(host)) => {
+                let gateway = self.host(host);
+                depart(gateway.name.clone(), gateway, common);
+            }
+            Target::Out(None) => {
+                if let Some(gateway) = self.definition.default_gateway {
+                    let gateway = self.host(gateway);
+                    let neighbour = self.neighbours.get(&ip.destination);
+                    let name = gateway.name.clone();
+                    depart(name, neighbour.cloned().unwrap_or(gateway), common);
+                }
+            }
+        }
+        for copy in &hop.copies {
+            let attachment = self.towards(copy.role, Side::Outside);
+            depart(attachment.name.clone(), attachment, common);
+        }
+        departures
+    }
+
+    /// Where packets for a role go now, under the name of its primary.
+    fn towards(&self, role: &Role, side: Side) -> Attachment {
+        let primary = &self.definition.devices[role.device];
+        let active = walk::active(&self.definition, role);
+        Attachment {
+            name: primary.attachment_name(side),
+            place: walk::place(&self.definition, active, side).clone(),
+        }
+    }
+
+    fn host(&self, host: usize) -> Attachment {
+        let host = &self.definition.hosts[host];
+        Attachment {
+            name: host.name.clone(),
+            place: host.place.clone(),
+        }
+    }
+
+    fn interface_name(&self, interface: InterfaceId) -> String {
+        self.definition.interfaces[interface].name.clone()
+    }
+
+    /// Counts a packet that arrived, once.
+    fn count_in(&mut self, reason: Reason, arrival: Option<&Arrival>, bytes: u64) {
+        self.counters.add(CounterKey::Reason(reason), 1, bytes);
+        let Some(arrival) = arrival else { return };
+        let interface = CounterKey::InterfaceIn(self.interface_name(arrival.interface));
+        self.counters.add(interface, 1, bytes);
+        if let Some(name) = &arrival.attachment {
+            let attachment = CounterKey::AttachmentIn(name.clone());
+            self.counters.add(attachment, 1, bytes);
+        }
+    }
+}
+
+/// A copy as it leaves.
+struct Departure {
+    /// Label of the step's target.
+    to: String,
+    attachment: Attachment,
+    frame: Vec<u8>,
+}
+
+fn is_neighbour_discovery(ip: &Ip) -> bool {
+    ip.destination.is_ipv6() && ip.protocol == 58 && matches!(ip.icmp_type, Some(133..=137))
+}
+
+fn is_icmp_error(ip: &Ip) -> bool {
+    match (ip.destination, ip.protocol, ip.icmp_type) {
+        (IpAddr::V4(_), 1, Some(kind)) => matches!(kind, 3 | 4 | 5 | 11 | 12),
+        (IpAddr::V6(_), 58, Some(kind)) => matches!(kind, 1..=4),
+        _ => false,
+    }
+}
+
+fn is_dhcp(ip: &Ip) -> bool {
+    let ports = match ip.destination {
+        IpAddr::V4(_) => [67, 68],
+        IpAddr::V6(_) => [546, 547],
+    };
+    ip.protocol == 17
+        && !ip.later_fragment
+        && ports.contains(&ip.source_port)
+        && ports.contains(&ip.destination_port)
+}
+
+impl Engine for Oracle {
+    fn name(&self) -> &'static str {
+        "oracle"
+    }
+
+    fn push(&mut self, input: FrameIn, out: &mut Vec<Output>) -> Result<(), EngineError> {
+        let FrameIn { id, port, frame } = input;
+        let bytes = frame.len() as u64;
+        let ethernet = parse::ethernet(frame);
+        let arrival = ethernet.as_ref().ok().and_then(|e| self.arrival(port, e));
+        let verdict = match (&ethernet, &arrival) {
+            (Err(reason), _) => Err(Refused::from(*reason)),
+            (Ok(_), None) => Err(Reason::NoInterface.into()),
+            (Ok(ethernet), Some(arrival)) => {
+                self.direct(frame, ethernet, arrival).map(|directed| {
+                    let departures = self.send(frame, ethernet, &directed);
+                    let Directed { found, hop, .. } = directed;
+                    let service = self.definition.services[found.look.service].name.clone();
+                    let from = hop.from.map_or(CLIENT.to_string(), |(role, side)| {
+                        self.definition.devices[role.device].attachment_name(side)
+                    });
+                    let label = found.look.label();
+                    (service, label, found.direction, from, departures)
+                })
+            }
+        };
+        let reason = verdict
+            .as_ref()
+            .err()
+            .map_or(Reason::Directed, |r| r.reason);
+        self.count_in(reason, arrival.as_ref(), bytes);
+        match verdict {
+            Err(Refused { reason, service }) => out.push(Output::Host(Host {
+                id,
+                reason,
+                port,
+                interface: arrival.as_ref().map(|a| a.interface as u32),
+                attachment: arrival.and_then(|a| a.attachment),
+                service,
+                frame: frame.to_vec(),
+            })),
+            Ok((service, label, direction, from, departures)) => {
+                let class = CounterKey::Service {
+                    service: service.clone(),
+                    label: label.clone(),
+                    direction,
+                };
+                self.counters.add(class, 1, bytes);
+                for departure in departures {
+                    let sent = departure.frame.len() as u64;
+                    let interface = departure.attachment.place.interface;
+                    let step = CounterKey::Step {
+                        service: service.clone(),
+                        label: label.clone(),
+                        direction,
+                        from: from.clone(),
+                        to: departure.to,
+                    };
+                    self.counters.add(step, 1, sent);
+                    let attachment = CounterKey::AttachmentOut(departure.attachment.name);
+                    self.counters.add(attachment, 1, sent);
+                    let out_of = CounterKey::InterfaceOut(self.interface_name(interface));
+                    self.counters.add(out_of, 1, sent);
+                    out.push(Output::Sent(Sent {
+                        id,
+                        interface: interface as u32,
+                        frame: departure.frame,
+                    }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, _: &mut Vec<Output>) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn counters(&mut self) -> Result<Counters, EngineError> {
+        Ok(self.counters.clone())
+    }
+}

@@ -1,0 +1,208 @@
+//! The next hop of a packet: the leg of its sender, as `docs/semantics.md` section 6 has it under
+//! "Alerts", "Who may enter" and "Alternates".
+
+use crate::looks::Look;
+use crate::way::{Copy, Leg, Origin, Target, end, way};
+use seqnic_compiler::definition::{
+    Alerts, Attachments, Definition, Device, DeviceId, Element, Party, Place, ReturnWay, Role,
+    Service, Side, State, Tracking,
+};
+use seqnic_image::names::Direction;
+use std::collections::HashSet;
+
+/// What happens to a packet: where it goes, and who gets copies.
+#[derive(Debug)]
+pub struct Hop<'a> {
+    /// Sending device of the sequence and its side; `None` is a client.
+    pub from: Option<(&'a Role, Side)>,
+    pub to: Target<'a>,
+    pub copies: Vec<Copy<'a>>,
+    /// Taken off the service's port for packet and copies.
+    pub shift: u16,
+    /// Whether the source becomes the service address, of packet and copies.
+    pub restore: bool,
+}
+
+/// Who sent a packet, as far as the engine tells senders apart where it arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sender {
+    pub tracking: Tracking,
+    /// Port and VLAN IDs of arrival.
+    pub segment: Segment,
+    pub mac: [u8; 6],
+}
+
+/// Port of the card and VLAN IDs, 0 where there is no tag.
+pub type Segment = (u8, [u16; 2]);
+
+/// Segment of a VLAN on a port.
+pub fn segment(port: u8, vlan: &[u16]) -> Segment {
+    let vid = |i| vlan.get(i).copied().unwrap_or(0);
+    (port, [vid(0), vid(1)])
+}
+
+/// Segment of a place.
+pub fn segment_of(definition: &Definition, place: &Place) -> Segment {
+    segment(definition.interfaces[place.interface].port, &place.vlan.0)
+}
+
+/// Primary and alternates of a role.
+pub fn devices<'a>(definition: &'a Definition, role: &'a Role) -> impl Iterator<Item = &'a Device> {
+    ids(role).map(|d| &definition.devices[d])
+}
+
+fn ids(role: &Role) -> impl Iterator<Item = DeviceId> {
+    std::iter::once(role.device).chain(role.alternates.iter().copied())
+}
+
+/// The device packets for a role go to: the primary, or the first alternate that is not failed.
+pub fn active<'a>(definition: &'a Definition, role: &'a Role) -> &'a Device {
+    devices(definition, role)
+        .find(|d| d.state == State::Up)
+        .unwrap_or(&definition.devices[role.device])
+}
+
+/// Where a device is on one side.
+pub fn place<'a>(definition: &'a Definition, device: &'a Device, side: Side) -> &'a Place {
+    match (&device.attachments, side) {
+        (Attachments::One(place), _) => place,
+        (Attachments::Two { outside, .. }, Side::Outside) => outside,
+        (Attachments::Two { inside, .. }, Side::Inside) => inside,
+        (Attachments::Via(host), _) => &definition.hosts[*host].place,
+    }
+}
+
+/// What happens to a packet of `look` in `direction` from `sender`; `None` is `wrong_sender`.
+pub fn next<'a>(
+    definition: &'a Definition,
+    look: &Look,
+    direction: Direction,
+    sender: Sender,
+) -> Option<Hop<'a>> {
+    let service = &definition.services[look.service];
+    let way = way(definition, service, direction);
+    let sent_by = |role: &Role, side: Side| {
+        devices(definition, role).any(|d| is_sender(definition, place(definition, d, side), sender))
+    };
+
+    // A device of the sequence sends its packet on.
+    for leg in way
+        .iter()
+        .filter(|l| (l.stage, l.shift) == (look.stage, look.shift))
+    {
+        if let Origin::Device { role, side } = leg.from
+            && sent_by(role, side)
+        {
+            return Some(hop(leg, Some((role, side))));
+        }
+    }
+    // A copy device sends an alert: it looks as the copy did, which has no device's port.
+    for leg in way
+        .iter()
+        .filter(|l| (l.stage, 0) == (look.stage, look.shift))
+    {
+        for copy in &leg.copies {
+            if sent_by(copy.role, Side::Outside)
+                && let Some(to) = alert(&way, leg, copy)
+            {
+                return Some(Hop {
+                    from: Some((copy.role, Side::Outside)),
+                    to,
+                    copies: Vec::new(),
+                    shift: 0,
+                    restore: false,
+                });
+            }
+        }
+    }
+    // Anyone else enters.
+    let entry = way.iter().find(|leg| {
+        matches!(leg.from, Origin::Entry) && (leg.stage, leg.shift) == (look.stage, look.shift)
+    })?;
+    may_enter(definition, service, direction, sender).then(|| hop(entry, None))
+}
+
+fn hop<'a>(leg: &Leg<'a>, from: Option<(&'a Role, Side)>) -> Hop<'a> {
+    Hop {
+        from,
+        to: leg.to,
+        copies: leg.copies.clone(),
+        shift: leg.shift,
+        restore: leg.restore,
+    }
+}
+
+/// Where an alert about the packet of `leg` goes.
+fn alert<'a>(way: &[Leg<'a>], leg: &Leg<'a>, copy: &Copy) -> Option<Target<'a>> {
+    match copy.alerts {
+        Alerts::Next => Some(leg.to),
+        Alerts::None => None,
+        Alerts::To(device) => way
+            .iter()
+            .map(|l| l.to)
+            .find(|to| matches!(to, Target::Device { role, .. } if role.device == device)),
+    }
+}
+
+/// Whether what arrives from `sender` comes from a place, as its segment is tracked.
+fn is_sender(definition: &Definition, place: &Place, sender: Sender) -> bool {
+    let same_segment = segment_of(definition, place) == sender.segment;
+    same_segment && (sender.tracking == Tracking::Segment || place.mac.0 == sender.mac)
+}
+
+fn sides(device: &Device) -> &'static [Side] {
+    match device.attachments {
+        Attachments::Two { .. } => &[Side::Outside, Side::Inside],
+        _ => &[Side::Outside],
+    }
+}
+
+fn may_enter(
+    definition: &Definition,
+    service: &Service,
+    direction: Direction,
+    sender: Sender,
+) -> bool {
+    let is_device = |id: DeviceId| {
+        let device = &definition.devices[id];
+        sides(device)
+            .iter()
+            .any(|s| is_sender(definition, place(definition, device, *s), sender))
+    };
+    if sender.tracking == Tracking::SourceMac && barred(service).into_iter().any(is_device) {
+        return false;
+    }
+    // The return way of a service keyed by client is entered by anyone.
+    let named = match direction {
+        Direction::Forward => service.from.as_ref(),
+        Direction::Return => None,
+    };
+    named.is_none_or(|parties| {
+        parties.iter().any(|party| match party {
+            Party::Host(host) => is_sender(definition, &definition.hosts[*host].place, sender),
+            Party::Device(id) => is_device(*id),
+        })
+    })
+}
+
+/// Devices that may not enter: those packets of the service pass or are copied to.
+fn barred(service: &Service) -> HashSet<DeviceId> {
+    let list = match &service.return_way {
+        ReturnWay::List(elements) => elements.as_slice(),
+        _ => &[],
+    };
+    let last = service
+        .sequence
+        .iter()
+        .rposition(|e| matches!(e, Element::Device { .. }));
+    let end = end(service).and(last);
+    let sequence = service.sequence.iter().enumerate();
+    sequence
+        .filter(|(at, _)| Some(*at) != end)
+        .map(|(_, element)| element)
+        .chain(list)
+        .flat_map(|element| match element {
+            Element::Device { role, .. } | Element::Copy { role, .. } => ids(role),
+        })
+        .collect()
+}
