@@ -1,0 +1,112 @@
+//! A direct table: one memory, addressed by row number.
+
+use seqnic_gen::{Circuit, GenError, Module, Record};
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::tables::{Kind, Table};
+
+use super::{Config, ROW_BITS, memory, read_clocks};
+
+/// The read of a direct table: module `table_<name>`.
+///
+/// | port | bits | stage | |
+/// | --- | --- | --- | --- |
+/// | `index` | as many as name every row | 0 | goes to the memory straight |
+/// | `row` | the row, a record unless it has slots | [`read_clocks`] | comes from the memory's register |
+///
+/// and the configuration bus.
+///
+/// # Errors
+/// A table which is no direct table, a size out of range.
+pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    let m = Module::new(&format!("table_{}", table.name()));
+    let record = match table.kind() {
+        Kind::Direct { row } => Some(Record::from(row)),
+        Kind::Slots { .. } => None,
+        Kind::Hash { .. } => {
+            m.refuse(
+                &format!("table `{}`", table.name()),
+                table as u64,
+                "must be a direct table",
+            );
+            return m.finish();
+        }
+    };
+    let rows = g.rows(table);
+    m.doc(&format!(
+        "Direct table `{}`: {}\n{rows} rows.",
+        table.name(),
+        table.question()
+    ));
+    let index = m.input_at("index", index_bits(g, table), 0);
+    let config = Config::inputs(&m, g.row_bits(table));
+    let ram = m.ram("rows", memory(g, table));
+    let row = ram.read(index).delay(read_clocks(g, table) - 2);
+    m.output(
+        "row",
+        match record {
+            Some(record) => row.with_record(&record),
+            None => row,
+        },
+    );
+    let port = config.memory(table, 0, rows);
+    let cfg_row = ram.config(port.write, port.row, port.wdata);
+    m.output("cfg_rdata", super::answer(port.read, cfg_row).reg());
+    m.finish()
+}
+
+/// Bits of a row number of a direct table. Higher bits of a number in a record are not looked at:
+/// the compiler writes no number past the last row.
+pub fn index_bits(g: &Geometry, table: Table) -> u32 {
+    g.rows(table).trailing_zeros().clamp(1, ROW_BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use seqnic_gen::Sim;
+    use seqnic_spec::geometry;
+
+    #[test]
+    fn rows_are_found_and_read_back() {
+        for table in [Table::Range, Table::Class, Table::Attachment] {
+            let mut random = Random::new(table as u64);
+            let mut sim = Sim::new(&direct_table(table, &SMALL).unwrap());
+            let rows: Vec<_> = (0..SMALL.rows(table))
+                .map(|_| random.row(SMALL.row_bits(table)))
+                .collect();
+            for (number, row) in rows.iter().enumerate() {
+                write_row(&mut sim, table, number as u32, row);
+            }
+            for number in 0..40 {
+                sim.set("index", number % u64::from(SMALL.rows(table)));
+                if number >= 2 {
+                    let expected = &rows[(number - 2) as usize % rows.len()];
+                    assert_eq!(row(&sim.get_bits("row")), *expected);
+                }
+                sim.step();
+            }
+            for (number, row) in rows.iter().enumerate() {
+                assert_eq!(read_row(&mut sim, &SMALL, table, number as u32), *row);
+            }
+            assert!(read_row(&mut sim, &SMALL, table, SMALL.rows(table)).is_zero());
+        }
+    }
+
+    #[test]
+    fn sizes_of_every_geometry_are_built() {
+        for g in geometry::ALL {
+            for table in [
+                Table::Range,
+                Table::Class,
+                Table::Action,
+                Table::Attachment,
+                Table::Rewrite,
+            ] {
+                let circuit = direct_table(table, g).unwrap();
+                assert_eq!(circuit.latency(), Some(read_clocks(g, table)));
+            }
+            assert!(direct_table(Table::Step, g).is_err());
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Exact-match lookup in one hash table.
+//!
+//! Bucket and row are those of [`seqnic_spec::hash`] and [`seqnic_spec::tables::HashSlot`].
+
+use seqnic_gen::math::{clmul_low, crc32c};
+use seqnic_gen::{Circuit, GenError, Module, Record, Sig};
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::tables::Table;
+
+use super::{CONFIG_READ_CLOCKS, Config, memory, read_clocks};
+
+/// Clocks from `key` to `hit` and `value`: digest, bucket, memory, compare.
+pub fn clocks(g: &Geometry, table: Table) -> u32 {
+    read_clocks(g, table) + 3
+}
+
+/// The lookup of a hash table: module `table_<name>`.
+///
+/// | port | bits | stage | |
+/// | --- | --- | --- | --- |
+/// | `key` | record of the table's key | 0 | about two levels of logic may come before it |
+/// | `hit` | 1 | [`clocks`] | the key is in the table |
+/// | `value` | record of the table's value | [`clocks`] | zero without a hit; the choice of the slot lies behind the last register |
+///
+/// and the configuration bus, which here also writes the seeds (rows `table * 4 + way` of `seed`).
+///
+/// # Errors
+/// A table which is no hash table, a size out of range.
+pub fn hash_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    let m = Module::new(&format!("table_{}", table.name()));
+    let (Some(size), Some((key_layout, value_layout))) = (g.hash(table), table.hash()) else {
+        m.refuse(
+            &format!("table `{}`", table.name()),
+            table as u64,
+            "must be a hash table",
+        );
+        return m.finish();
+    };
+    m.doc(&format!(
+        "Hash table `{}`: {}\n{} ways of {} rows with {} slots of (valid, key, value).",
+        table.name(),
+        table.question(),
+        size.ways,
+        size.rows,
+        size.slots
+    ));
+    let (key_record, value_record) = (Record::from(key_layout), Record::from(value_layout));
+    let (key_bits, value_bits) = (key_record.width(), value_record.width());
+    let row_bits = g.row_bits(table);
+    let key = m.input_record("key", &key_record, Some(0));
+    let config = Config::inputs(&m, row_bits);
+
+    let digest = crc32c(key).named("digest").reg();
+    let bucket_bits = size.rows.trailing_zeros();
+    let key_at_compare = key.delay(2 + read_clocks(g, table)).named("key_at_compare");
+    let mut choices: Vec<(Sig, Sig)> = vec![];
+    let mut rdata = vec![];
+    for way in 0..size.ways {
+        let number = table as u32 * 4 + way;
+        let seed = m.reg(&format!("seed{way}"), 32, 0);
+        let my_seed = config
+            .row_is(Table::Seed, number)
+            .named(&format!("seed{way}_here"));
+        seed.set_when(config.write & my_seed, config.wdata.trunc(32));
+        let seed_read = (config.read & my_seed)
+            .as_valid()
+            .delay(CONFIG_READ_CLOCKS - 1);
+        rdata.push(seed.q().when(seed_read).zext(row_bits));
+
+        let product = clmul_low(digest, seed.q()).named(&format!("product{way}"));
+        let bucket = product
+            .slice(32 - bucket_bits, bucket_bits)
+            .reg()
+            .named(&format!("bucket{way}"));
+        let ram = m.ram(&format!("way{way}"), memory(g, table));
+        let row = ram.read(bucket).delay(read_clocks(g, table) - 2);
+        for slot in 0..size.slots {
+            let base = slot * (1 + key_bits + value_bits);
+            let same = row.slice(base + 1, key_bits).eq(key_at_compare);
+            let hit = (row.bit(base) & same)
+                .reg()
+                .named(&format!("hit{way}_{slot}"));
+            let value = row.slice(base + 1 + key_bits, value_bits).reg();
+            choices.push((hit, value.named(&format!("value{way}_{slot}"))));
+        }
+
+        let port = config.memory(table, way, size.rows);
+        let cfg_row = ram.config(port.write, port.row, port.wdata);
+        rdata.push(super::answer(port.read, cfg_row));
+    }
+    let hits: Vec<Sig> = choices.iter().map(|c| c.0).collect();
+    m.output("hit", m.or(&hits));
+    m.output(
+        "value",
+        m.select_onehot(&choices).with_record(&value_record),
+    );
+    m.output("cfg_rdata", m.or(&rdata).reg());
+    m.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use seqnic_gen::{Bits, Sim};
+    use seqnic_spec::geometry;
+    use seqnic_spec::hash as reference;
+    use seqnic_spec::layout::Row;
+    use seqnic_spec::tables::HashSlot;
+    use std::collections::HashMap;
+
+    /// The rows of a table which holds as many random keys as found a free slot, and those keys.
+    struct Filled {
+        seeds: Vec<u32>,
+        rows: HashMap<u32, Row>,
+        keys: Vec<(Row, Row)>,
+    }
+
+    fn fill(random: &mut Random, table: Table, g: &Geometry) -> Filled {
+        let size = g.hash(table).unwrap();
+        let (key, value) = table.hash().unwrap();
+        let slot = HashSlot { key, value };
+        let seeds: Vec<u32> = (0..size.ways).map(|_| random.word() as u32 | 1).collect();
+        let mut out = Filled {
+            seeds,
+            rows: HashMap::new(),
+            keys: vec![],
+        };
+        for _ in 0..size.capacity() {
+            let (k, v) = (random.row(key.width()), random.row(value.width()));
+            let digest = reference::digest(k.bytes());
+            let place = (0..size.ways)
+                .map(|w| {
+                    w * size.rows + reference::bucket(digest, out.seeds[w as usize], size.rows)
+                })
+                .flat_map(|row| (0..size.slots).rev().map(move |s| (row, s)))
+                .find(|(row, s)| out.rows.get(row).is_none_or(|r| slot.read(r, *s).is_none()));
+            if let Some((number, s)) = place {
+                let row = out
+                    .rows
+                    .entry(number)
+                    .or_insert_with(|| Row::zero(g.row_bits(table)));
+                slot.write(row, s, &k, &v);
+                out.keys.push((k, v));
+            }
+        }
+        out
+    }
+
+    fn load(sim: &mut Sim, table: Table, filled: &Filled) {
+        for (way, seed) in filled.seeds.iter().enumerate() {
+            let seed = Row::from_words(32, &[u64::from(*seed)]);
+            write_row(sim, Table::Seed, table as u32 * 4 + way as u32, &seed);
+        }
+        for (number, row) in &filled.rows {
+            write_row(sim, table, *number, row);
+        }
+    }
+
+    #[test]
+    fn finds_every_key_and_no_other_at_one_a_clock() {
+        for table in [
+            Table::Interface,
+            Table::Address,
+            Table::PortDstClient,
+            Table::Step,
+        ] {
+            let mut random = Random::new(table as u64 + 1);
+            let filled = fill(&mut random, table, &SMALL);
+            let mut sim = Sim::new(&hash_table(table, &SMALL).unwrap());
+            load(&mut sim, table, &filled);
+            assert!(filled.keys.len() > 20);
+            let (key, _) = table.hash().unwrap();
+            let wait = clocks(&SMALL, table) as usize;
+            let mut asked: Vec<(Row, Option<Row>)> = vec![];
+            for i in 0..400 {
+                // Keys which are there, keys which differ in one bit, and any others.
+                let (k, v) = &filled.keys[random.below(filled.keys.len() as u64) as usize];
+                let mut question = (k.clone(), Some(v.clone()));
+                if random.one_in(3) {
+                    let bit = random.below(key.width().into()) as u32;
+                    question.0.set(bit, 1, question.0.get(bit, 1) ^ 1);
+                    question.1 = filled
+                        .keys
+                        .iter()
+                        .find(|(k, _)| *k == question.0)
+                        .map(|(_, v)| v.clone());
+                }
+                sim.set_bits("key", &bits(&question.0));
+                asked.push(question);
+                if i >= wait {
+                    let (_, value) = &asked[i - wait];
+                    assert_eq!(sim.get("hit"), u64::from(value.is_some()));
+                    let got = row(&sim.get_bits("value"));
+                    assert_eq!(
+                        got,
+                        value.clone().unwrap_or(Row::zero(got.width())),
+                        "{table:?}"
+                    );
+                }
+                sim.step();
+            }
+        }
+    }
+
+    #[test]
+    fn rows_and_seeds_are_read_back() {
+        let table = Table::Source;
+        let mut random = Random::new(5);
+        let filled = fill(&mut random, table, &SMALL);
+        let mut sim = Sim::new(&hash_table(table, &SMALL).unwrap());
+        load(&mut sim, table, &filled);
+        for number in 0..SMALL.rows(table) {
+            let expected = filled.rows.get(&number).cloned();
+            let expected = expected.unwrap_or(Row::zero(SMALL.row_bits(table)));
+            assert_eq!(read_row(&mut sim, &SMALL, table, number), expected);
+        }
+        for (way, seed) in filled.seeds.iter().enumerate() {
+            let number = table as u32 * 4 + way as u32;
+            assert_eq!(
+                read_row(&mut sim, &SMALL, Table::Seed, number).get(0, 32),
+                u128::from(*seed)
+            );
+        }
+        // Rows past the end, and the same row numbers of other tables, are not ours.
+        assert!(read_row(&mut sim, &SMALL, table, SMALL.rows(table)).is_zero());
+        assert!(read_row(&mut sim, &SMALL, Table::Address, 0).is_zero());
+        assert!(read_row(&mut sim, &SMALL, Table::Seed, 0).is_zero());
+        write_row(
+            &mut sim,
+            table,
+            SMALL.rows(table),
+            &Row::from_words(SMALL.row_bits(table), &[u64::MAX; 3]),
+        );
+        write_row(
+            &mut sim,
+            Table::Address,
+            0,
+            &Row::from_words(SMALL.row_bits(table), &[u64::MAX; 3]),
+        );
+        for number in 0..SMALL.rows(table) {
+            let expected = filled
+                .rows
+                .get(&number)
+                .map_or(Bits::zero(SMALL.row_bits(table)), bits);
+            assert_eq!(
+                sim.peek(&format!("way{}", number / 8), number % 8),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn a_lookup_beside_a_write_gets_the_old_row_or_the_new() {
+        let table = Table::Source;
+        let filled = fill(&mut Random::new(6), table, &SMALL);
+        let mut sim = Sim::new(&hash_table(table, &SMALL).unwrap());
+        load(&mut sim, table, &filled);
+        let (number, full) = filled.rows.iter().next().unwrap();
+        let (key, value) = {
+            let (k, v) = table.hash().unwrap();
+            let slot = HashSlot { key: k, value: v };
+            (0..2).find_map(|s| slot.read(full, s)).unwrap()
+        };
+        sim.set_bits("key", &bits(&key));
+        sim.step_n(10);
+        let empty = Row::zero(full.width());
+        let mut seen = vec![];
+        for clock in 0..20 {
+            match clock {
+                0 => config_write(&mut sim, table, *number, &empty),
+                5 => config_write(&mut sim, table, *number, full),
+                _ => config_idle(&mut sim),
+            }
+            seen.push(sim.get("hit"));
+            let expected = if sim.get("hit") == 1 {
+                value.clone()
+            } else {
+                Row::zero(value.width())
+            };
+            assert_eq!(row(&sim.get_bits("value")), expected);
+            sim.step();
+        }
+        assert_eq!(seen.iter().filter(|h| **h == 0).count(), 5, "{seen:?}");
+    }
+
+    #[test]
+    fn sizes_of_every_geometry_are_built_and_direct_tables_refused() {
+        for g in geometry::ALL {
+            for table in Table::ALL {
+                let circuit = hash_table(table, g);
+                match table.hash() {
+                    Some(_) => assert_eq!(circuit.unwrap().latency(), Some(clocks(g, table))),
+                    None => assert!(
+                        circuit.unwrap_err()[0]
+                            .to_string()
+                            .contains("must be a hash table")
+                    ),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The tables: lookups at one packet a clock, rows changed over the configuration bus meanwhile.
+//!
+//! # Configuration bus
+//!
+//! Broadcast to every table, all inputs registered by the sender:
+//!
+//! | port | bits | meaning |
+//! | --- | --- | --- |
+//! | `cfg_write` | 1 | write `cfg_wdata` to the row, in this clock; every clock may write |
+//! | `cfg_read` | 1 | read the row |
+//! | `cfg_table` | 5 | number of the table ([`Table`]) |
+//! | `cfg_row` | 22 | row; in a hash table way * rows of a way + bucket |
+//! | `cfg_wdata` | row bits of the table, 512 where tables are joined | the row |
+//! | `cfg_rdata` | the same | the row, [`CONFIG_READ_CLOCKS`] clocks after `cfg_read`; zero in every other clock, and for rows and tables which are not here, so the answers of tables are joined by `or` |
+//!
+//! A row becomes visible to lookups at once: a lookup gets the old row or the new one. Reads and
+//! writes take effect in the order they were given.
+
+pub mod direct;
+pub mod hash;
+
+use seqnic_gen::{Module, RamSpec, RamStyle, Sig};
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::tables::{MAX_ROW_BITS, Table};
+
+/// Bits of a table number on the configuration bus.
+pub const TABLE_BITS: u32 = 5;
+/// Bits of a row number on the configuration bus.
+pub const ROW_BITS: u32 = 22;
+/// Clocks from `cfg_read` to `cfg_rdata`, the same for every table and for all joined together: one
+/// to reach the memory, three to read the deepest, one to choose the way.
+pub const CONFIG_READ_CLOCKS: u32 = 5;
+
+/// Rows of one memory from which it is built of UltraRAM (4,096 rows of 72 bits a block).
+const ULTRA_ROWS: u32 = 4096;
+/// Rows of one memory up to which two clocks suffice for a read. Deeper ones are cascades of more
+/// than eight UltraRAM blocks and get one more register, which the tools move into the cascade.
+const SHALLOW_ROWS: u32 = 32768;
+
+/// Rows of one memory of a table: of one way, where it is a hash table.
+pub fn memory_rows(g: &Geometry, table: Table) -> u32 {
+    g.hash(table).map_or_else(|| g.rows(table), |h| h.rows)
+}
+
+/// Clocks from address to row in the memories of a table.
+pub fn read_clocks(g: &Geometry, table: Table) -> u32 {
+    2 + u32::from(memory_rows(g, table) > SHALLOW_ROWS)
+}
+
+/// One memory of a table.
+fn memory(g: &Geometry, table: Table) -> RamSpec {
+    let rows = memory_rows(g, table);
+    // Only the wide-bus cards have UltraRAM.
+    let style = match g.bus_bytes == 64 && rows >= ULTRA_ROWS {
+        true => RamStyle::Ultra,
+        false => RamStyle::Block,
+    };
+    RamSpec::new(rows, g.row_bits(table)).style(style)
+}
+
+/// The configuration bus inside of a module.
+#[derive(Clone, Copy)]
+pub struct Config<'m> {
+    pub write: Sig<'m>,
+    pub read: Sig<'m>,
+    pub table: Sig<'m>,
+    pub row: Sig<'m>,
+    pub wdata: Sig<'m>,
+}
+
+impl<'m> Config<'m> {
+    /// Declares the inputs of the bus with rows of `row_bits`, at most [`MAX_ROW_BITS`].
+    pub fn inputs(m: &'m Module, row_bits: u32) -> Config<'m> {
+        Config {
+            write: m.input("cfg_write", 1),
+            read: m.input("cfg_read", 1),
+            table: m.input("cfg_table", TABLE_BITS),
+            row: m.input("cfg_row", ROW_BITS),
+            wdata: m.input("cfg_wdata", row_bits),
+        }
+    }
+
+    /// Connections of the bus to a child whose rows have `row_bits`.
+    pub fn connect(&self, row_bits: u32) -> [(&'static str, Sig<'m>); 5] {
+        [
+            ("cfg_write", self.write),
+            ("cfg_read", self.read),
+            ("cfg_table", self.table),
+            ("cfg_row", self.row),
+            ("cfg_wdata", self.wdata.trunc(row_bits)),
+        ]
+    }
+
+    /// Whether the bus speaks to row `number` of `table`.
+    fn row_is(&self, table: Table, number: u32) -> Sig<'m> {
+        self.table.is(table as u128) & self.row.is(number.into())
+    }
+
+    /// The bus at one memory, which holds the rows from `index * rows` of `table`; one clock later.
+    fn memory(&self, table: Table, index: u32, rows: u32) -> MemoryPort<'m> {
+        let bits = rows.trailing_zeros();
+        let mine =
+            self.table.is(table as u128) & self.row.slice(bits, ROW_BITS - bits).is(index.into());
+        MemoryPort {
+            write: (self.write & mine).as_valid().reg(),
+            read: (self.read & mine).as_valid().reg(),
+            row: self.row.trunc(bits).reg(),
+            wdata: self.wdata.reg(),
+        }
+    }
+}
+
+/// The configuration bus at one memory.
+struct MemoryPort<'m> {
+    write: Sig<'m>,
+    read: Sig<'m>,
+    row: Sig<'m>,
+    wdata: Sig<'m>,
+}
+
+/// Joins the `cfg_rdata` of several tables, each as wide as its rows, to one of `width` bits.
+pub fn join_rdata<'m>(m: &'m Module, rows: &[Sig<'m>], width: u32) -> Sig<'m> {
+    let wide: Vec<_> = rows.iter().map(|r| r.zext(width)).collect();
+    m.or(&wide)
+}
+
+const _: () = assert!(MAX_ROW_BITS == 512, "the bus is documented with 512 bits");
+
+/// What a memory read for the bus, in the clock before [`CONFIG_READ_CLOCKS`]; zero unless it was asked.
+fn answer<'m>(read: Sig<'m>, row: Sig<'m>) -> Sig<'m> {
+    // `read` is one clock behind the bus, `row` three; both wait for the deepest memory.
+    let wait = CONFIG_READ_CLOCKS - 4;
+    row.delay(wait).when(read.delay(2 + wait))
+}

@@ -1,0 +1,118 @@
+//! What the unit tests share: a small geometry, numbers at random, the configuration bus.
+
+use seqnic_gen::{Bits, Sim};
+use seqnic_spec::geometry::{EDGE, Geometry, HashSize};
+use seqnic_spec::layout::Row;
+use seqnic_spec::tables::Table;
+
+const fn hash(ways: u32, slots: u32, rows: u32) -> HashSize {
+    HashSize { ways, slots, rows }
+}
+
+/// Like `edge`, with tables so small that a test is done in a moment.
+pub const SMALL: Geometry = Geometry {
+    name: "small",
+    doc: "for unit tests",
+    interface: hash(2, 2, 8),
+    source: hash(2, 2, 8),
+    address: hash(3, 2, 16),
+    port_dst_server: hash(3, 2, 16),
+    port_dst_client: hash(2, 1, 16),
+    port_src_server: hash(3, 2, 16),
+    port_src_client: hash(2, 1, 16),
+    step: hash(4, 2, 16),
+    range_rows: 8,
+    class_rows: 32,
+    action_rows: 64,
+    attachment_rows: 16,
+    rewrite_rows: 16,
+    interfaces: 16,
+    ..EDGE
+};
+
+/// Xorshift: tests repeat exactly.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn word(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// Below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
+        (self.word() >> 11) % n
+    }
+
+    /// True once in `n` times.
+    pub fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+
+    pub fn row(&mut self, width: u32) -> Row {
+        let words: Vec<u64> = (0..width.div_ceil(64)).map(|_| self.word()).collect();
+        Row::from_words(width, &words)
+    }
+
+    pub fn bytes(&mut self, n: usize) -> Vec<u8> {
+        (0..n).map(|_| self.word() as u8).collect()
+    }
+}
+
+pub fn bits(row: &Row) -> Bits {
+    Bits::from_limbs(row.width(), row.words())
+}
+
+pub fn row(bits: &Bits) -> Row {
+    Row::from_words(bits.width(), bits.limbs())
+}
+
+/// Leaves the configuration bus idle.
+pub fn config_idle(sim: &mut Sim) {
+    sim.set("cfg_write", 0);
+    sim.set("cfg_read", 0);
+}
+
+/// Puts a write of one row on the configuration bus, for the next clock.
+pub fn config_write(sim: &mut Sim, table: Table, number: u32, value: &Row) {
+    sim.set("cfg_write", 1);
+    sim.set("cfg_read", 0);
+    sim.set("cfg_table", table as u64);
+    sim.set("cfg_row", number.into());
+    let port = sim.handle("cfg_wdata").unwrap().width();
+    sim.set_bits("cfg_wdata", &bits(value).resize(port));
+}
+
+/// Writes one row.
+pub fn write_row(sim: &mut Sim, table: Table, number: u32, value: &Row) {
+    config_write(sim, table, number, value);
+    sim.step();
+    config_idle(sim);
+}
+
+/// Reads one row, and asserts that the answer lasts one clock.
+pub fn read_row(sim: &mut Sim, g: &Geometry, table: Table, number: u32) -> Row {
+    sim.set("cfg_read", 1);
+    sim.set("cfg_table", table as u64);
+    sim.set("cfg_row", number.into());
+    sim.step();
+    sim.set("cfg_read", 0);
+    for _ in 1..crate::tables::CONFIG_READ_CLOCKS {
+        assert!(sim.get_bits("cfg_rdata").is_zero(), "too early");
+        sim.step();
+    }
+    let answer = sim.get_bits("cfg_rdata").resize(g.row_bits(table));
+    sim.step();
+    assert!(sim.get_bits("cfg_rdata").is_zero(), "lasts too long");
+    row(&answer)
+}
