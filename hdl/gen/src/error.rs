@@ -29,7 +29,7 @@ impl fmt::Display for Named {
 }
 
 /// One thing wrong with one module; [`crate::Module::finish`] returns all of them at once.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("module `{module}`: {kind} (at {at})")]
 pub struct GenError {
     /// The module being built.
@@ -38,6 +38,13 @@ pub struct GenError {
     pub at: At,
     /// What is wrong.
     pub kind: ErrorKind,
+}
+
+/// As the message: `unwrap` of a `Vec<GenError>` in a test then says what is wrong.
+impl fmt::Debug for GenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// The kinds of mistakes which the generator finds.

@@ -12,11 +12,24 @@ use crate::sig::Sig;
 
 type Loc = &'static Location<'static>;
 
+/// The result of an operation which needs no hardware.
+enum Trivial<'m> {
+    Same(Sig<'m>),
+    Zero,
+    Ones,
+}
+
 impl Module {
     /// Joins the operands' stages and adds the node which `op` makes of them.
     pub(crate) fn op<'m>(&'m self, at: Loc, width: u32, args: &[Sig<'m>], op: impl FnOnce(&[Id]) -> Op) -> Sig<'m> {
         if !self.usable(at, args) {
             return self.poison(at, width);
+        }
+        let constants: Option<Vec<Bits>> = args.iter().map(|s| s.constant()).collect();
+        if let Some(values) = constants {
+            let operands: Vec<Id> = (0..values.len() as Id).collect();
+            let value = crate::eval::constant(&op(&operands), width, &values);
+            return self.push(Op::Const(value), width, None, at);
         }
         let mut ids: Vec<Id> = args.iter().map(|s| s.id).collect();
         let mut inner = self.inner.borrow_mut();
@@ -109,9 +122,35 @@ impl<'m> Sig<'m> {
             Bin::Eq | Bin::Ne | Bin::Lt | Bin::Le => 1,
             _ => self.width(),
         };
-        match self.m.same_width(name, self, rhs, at) {
-            true => self.m.op(at, width, &[self, rhs], |ids| Op::Bin(op, ids[0], ids[1])),
-            false => self.m.poison(at, width),
+        if !self.m.same_width(name, self, rhs, at) {
+            return self.m.poison(at, width);
+        }
+        match self.trivial(op, rhs) {
+            Some(Trivial::Same(sig)) => sig,
+            Some(Trivial::Zero) => self.m.lit(width, 0),
+            Some(Trivial::Ones) => self.m.lit_bits(&Bits::ones(width)),
+            None => self.m.op(at, width, &[self, rhs], |ids| Op::Bin(op, ids[0], ids[1])),
+        }
+    }
+
+    /// What an operation with all zeros or all ones comes to: linters warn of some of these.
+    fn trivial(self, op: Bin, rhs: Sig<'m>) -> Option<Trivial<'m>> {
+        let (a, b) = (self.constant(), rhs.constant());
+        let zero = |v: &Option<Bits>| v.as_ref().is_some_and(Bits::is_zero);
+        let ones = |v: &Option<Bits>| v.as_ref().is_some_and(|v| *v == Bits::ones(v.width()));
+        match op {
+            Bin::And | Bin::Or if self.id == rhs.id => Some(Trivial::Same(self)),
+            Bin::Xor | Bin::Sub | Bin::Ne | Bin::Lt if self.id == rhs.id => Some(Trivial::Zero),
+            Bin::Eq | Bin::Le if self.id == rhs.id => Some(Trivial::Ones),
+            Bin::And if zero(&a) || zero(&b) => Some(Trivial::Zero),
+            Bin::And if ones(&a) => Some(Trivial::Same(rhs)),
+            Bin::And if ones(&b) => Some(Trivial::Same(self)),
+            Bin::Or if ones(&a) || ones(&b) => Some(Trivial::Ones),
+            Bin::Or | Bin::Xor | Bin::Add if zero(&a) => Some(Trivial::Same(rhs)),
+            Bin::Or | Bin::Xor | Bin::Add | Bin::Sub if zero(&b) => Some(Trivial::Same(self)),
+            Bin::Lt if zero(&b) || ones(&a) => Some(Trivial::Zero),
+            Bin::Le if zero(&a) || ones(&b) => Some(Trivial::Ones),
+            _ => None,
         }
     }
 
@@ -209,6 +248,10 @@ impl<'m> Sig<'m> {
                 rule: "at most 32 bits",
             };
             return self.m.fail(at, self.width(), kind);
+        }
+        if let (Some(bits), true) = (by.constant(), self.m.usable(at, &[self, by])) {
+            let by = bits.low_u64() as u32;
+            return if left { self.shl(by) } else { self.shr(by) };
         }
         self.m.op(at, self.width(), &[self, by], |ids| Op::Shift(left, ids[0], ids[1]))
     }

@@ -205,7 +205,7 @@ impl Printer<'_> {
             let text = self.text(id);
             // Constants and slices are as short as a name.
             let small = matches!(node.op, Op::Slice(..)) || matches!(&node.op, Op::Const(b) if b.width() <= 64);
-            if !must[i] && (small || (count[i] == 1 && text.len() <= LINE)) {
+            if !must[i] && (small || (count[i] == 1 && text.len() <= LINE && !text.contains('\n'))) {
                 self.inline[i] = Some(text);
             } else if self.is_port(id) {
                 line!(self, "    assign {} = {text};", self.name(id));
@@ -241,7 +241,10 @@ impl Printer<'_> {
             Op::Slice(a, lo) => format!("{}[{}:{lo}]", self.name(*a), lo + node.width - 1),
             Op::Concat(parts) => {
                 let parts: Vec<_> = parts.iter().map(|p| self.expr(*p)).collect();
-                format!("{{{}}}", parts.join(", "))
+                match parts.iter().map(|p| p.len() + 2).sum::<usize>() > LINE {
+                    true => format!("{{\n        {}\n    }}", parts.join(",\n        ")),
+                    false => format!("{{{}}}", parts.join(", ")),
+                }
             }
             Op::Repl(times, a) => format!("{{{times}{{{}}}}}", self.expr(*a)),
             Op::Mux(c, a, b) => format!("{} ? {} : {}", op(c), op(a), op(b)),
@@ -393,8 +396,7 @@ impl Printer<'_> {
         }
         let mut names: Vec<String> = vec![];
         for (i, mask) in used.iter().enumerate() {
-            let printed = self.inline[i].is_none() && !matches!(data.nodes[i].op, Op::Const(_));
-            if printed && *mask != Bits::ones(mask.width()) {
+            if self.inline[i].is_none() && *mask != Bits::ones(mask.width()) {
                 names.push(data.names[i].clone());
             }
         }

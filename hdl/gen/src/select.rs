@@ -25,6 +25,9 @@ impl<'m> Sig<'m> {
         {
             return self.m.poison(at, yes.width());
         }
+        if let Some(bits) = self.constant() {
+            return if bits.is_zero() { no } else { yes };
+        }
         let record = yes.record().filter(|r| no.record().as_ref() == Some(r));
         let out = self.m.op(at, yes.width(), &[self, yes, no], |ids| Op::Mux(ids[0], ids[1], ids[2]));
         match record {
@@ -62,10 +65,16 @@ pub fn clog2(n: u32) -> u32 {
 }
 
 impl Module {
+    /// As a balanced tree: its depth is the logarithm of the length.
+    #[track_caller]
     fn fold<'m>(&'m self, what: &'static str, sigs: &[Sig<'m>], f: impl Fn(Sig<'m>, Sig<'m>) -> Sig<'m>) -> Sig<'m> {
-        match sigs.split_first() {
+        let mut level = sigs.to_vec();
+        while level.len() > 1 {
+            level = level.chunks(2).map(|p| if let [a, b] = p { f(*a, *b) } else { p[0] }).collect();
+        }
+        match level.first() {
+            Some(sig) => *sig,
             None => self.fail(Location::caller(), 1, ErrorKind::Empty(what)),
-            Some((first, rest)) => rest.iter().fold(*first, |a, b| f(a, *b)),
         }
     }
 
@@ -88,6 +97,7 @@ impl Module {
     }
 
     /// Many single bits become one reduction, which is one word operation in a simulator.
+    #[track_caller]
     fn reduce_list<'m>(
         &'m self,
         what: &'static str,
@@ -144,6 +154,10 @@ impl Module {
             && index.expect_width(|| format!("index of {} elements", elements.len()), bits, at);
         if !ok {
             return self.poison(at, width);
+        }
+        if let Some(bits) = index.constant() {
+            let zero = self.lit(width, 0);
+            return elements.get(bits.low_u64() as usize).copied().unwrap_or(zero);
         }
         // A part select needs no multiplication where the element width is a power of two.
         if width.is_power_of_two() && width <= 64 {

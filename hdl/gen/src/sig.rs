@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 
+use crate::bits::Bits;
 use crate::error::ErrorKind;
 use crate::module::{Inner, Module};
 use crate::node::{Id, Op};
@@ -45,6 +46,14 @@ impl<'m> Sig<'m> {
 
     pub(crate) fn with<T>(&self, f: impl FnOnce(&Inner) -> T) -> T {
         f(&self.m.inner.borrow())
+    }
+
+    /// The value, if it is a constant. Constants which choose are applied at once: linters warn of the rest.
+    pub(crate) fn constant(&self) -> Option<Bits> {
+        self.with(|i| match &i.node(self.id).op {
+            Op::Const(bits) => Some(bits.clone()),
+            _ => None,
+        })
     }
 
     pub(crate) fn edit<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {

@@ -121,7 +121,7 @@ impl Sim {
     }
 }
 
-fn run(v: &mut [u64], i: &Instr) {
+pub(super) fn run(v: &mut [u64], i: &Instr) {
     let (dst, a, b) = (i.dst, i.a, i.b);
     let limbs = limbs_for(i.width);
     let mask = top_mask(i.width);

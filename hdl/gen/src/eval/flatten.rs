@@ -2,11 +2,29 @@
 
 use std::collections::HashMap;
 
-use super::exec::{Code, Instr, MemState, RegState};
+use super::exec::{self, Code, Instr, MemState, RegState};
 use super::{Handle, HandleKind, PropState, Sim};
 use crate::bits::{Bits, limbs_for};
 use crate::circuit::Circuit;
 use crate::node::{Bin, Id, Op, PropKind, Red};
+
+/// The value of an operation on constants; its operands are numbers in `values`.
+pub(crate) fn constant(op: &Op, width: u32, values: &[Bits]) -> Bits {
+    let mut vals = vec![];
+    let offsets: Vec<usize> = values
+        .iter()
+        .map(|v| {
+            vals.extend_from_slice(v.limbs());
+            vals.len() - v.limbs().len()
+        })
+        .collect();
+    let dst = vals.len();
+    vals.resize(dst + limbs_for(width), 0);
+    let mut program = vec![];
+    emit(&mut program, op, width, dst, &|id| offsets[id as usize], &|id| values[id as usize].width());
+    program.iter().for_each(|instr| exec::run(&mut vals, instr));
+    Bits::from_limbs(width, &vals[dst..])
+}
 
 struct Flat {
     nodes: Vec<(Op, u32)>,

@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use crate::bits::{Bits, limbs_for};
 use crate::circuit::Circuit;
 use crate::node::PropKind;
+pub(crate) use flatten::constant;
+
 use exec::{Instr, MemState, RegState};
 
 /// Where a signal's value lies; found once by [`Sim::handle`], then used without looking up its name.
