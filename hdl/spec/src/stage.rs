@@ -219,6 +219,11 @@ pub const HOST_META: Layout = Layout {
             1,
             "0 forward, 1 return; meaningful with class_valid",
         ),
+        field(
+            "error",
+            1,
+            "with the last beat: the frame was cut off and is no frame",
+        ),
     ],
 };
 
