@@ -1,1 +1,36 @@
+//! The image engine: software that runs a table image packet by packet, as
+//! `docs/semantics.md` sections 1 to 5 say. It shares the layouts of `hdl/spec` with the RTL and
+//! none of its logic.
+//!
+//! It is also the software datapath for hosts without the card: tables are decoded and checked
+//! once, and nothing from [`parse::parse`] over [`verdict::decide`] to [`edit::Plan::write`]
+//! allocates.
+//!
+//! In packet order:
+//! * [`parse`]: frame -> headers (section 1);
+//! * [`keys`], [`hash`], [`lookup`]: packed keys, digest and buckets, hash tables;
+//! * [`tables`]: an image decoded into native arrays, [`check`] and [`error`] refuse bad ones;
+//! * [`verdict`]: questions and reasons (sections 2 and 3);
+//! * [`edit`]: copies and checksums (section 4);
+//! * [`counters`]: counter arrays (section 5);
+//! * [`engine`]: the [`seqnic_engine::Engine`];
+//! * [`explain`]: what was asked and answered for one packet, in words.
 
+pub mod check;
+pub mod checksum;
+pub mod counters;
+pub mod edit;
+pub mod engine;
+pub mod error;
+pub mod explain;
+pub mod hash;
+pub mod keys;
+pub mod lookup;
+pub mod parse;
+pub mod tables;
+pub mod verdict;
+
+pub use engine::ImageEngine;
+pub use error::LoadError;
+pub use explain::explain;
+pub use tables::Tables;

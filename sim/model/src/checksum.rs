@@ -1,0 +1,110 @@
+//! The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
+
+/// Ones' complement sum of the 16-bit words of `bytes`; an odd last byte is padded with zero.
+pub fn sum(bytes: &[u8]) -> u16 {
+    let mut pairs = bytes.chunks_exact(2);
+    let mut sum: u64 = pairs
+        .by_ref()
+        .map(|p| u64::from(u16::from_be_bytes([p[0], p[1]])))
+        .sum();
+    if let [last] = pairs.remainder() {
+        sum += u64::from(*last) << 8;
+    }
+    fold(sum)
+}
+
+/// End-around carry: 0 only for 0.
+fn fold(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
+}
+
+/// Edits of covered words, collected for RFC 1624 equation 3:
+/// `HC' = ~(~HC + sum(~m) + sum(m'))`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Update {
+    sum: u64,
+    edited: bool,
+}
+
+impl Update {
+    /// The word `old` becomes `new` (the same or not: it is edited).
+    pub fn word(&mut self, old: u16, new: u16) {
+        self.sum += u64::from(!old) + u64::from(new);
+        self.edited = true;
+    }
+
+    /// The address `old` becomes `new`: 2 words in IPv4, 8 in IPv6.
+    pub fn address(&mut self, v6: bool, old: u128, new: u128) {
+        for i in 0..if v6 { 8 } else { 2 } {
+            self.word((old >> (16 * i)) as u16, (new >> (16 * i)) as u16);
+        }
+    }
+
+    /// The checksum that stands for `hc` after the edits; `None` if nothing covered was edited,
+    /// and the bytes must stay.
+    pub fn apply(self, hc: u16) -> Option<u16> {
+        self.edited.then(|| !fold(self.sum + u64::from(!hc)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn example_of_rfc_1624_section_4() {
+        // There HC = 0xDD2F, m = 0x5555, m' = 0x3285 gives 0x0000, where RFC 1141 gave 0xFFFF.
+        let mut update = Update::default();
+        update.word(0x5555, 0x3285);
+        assert_eq!(update.apply(0xdd2f), Some(0x0000));
+    }
+
+    #[test]
+    fn nothing_edited_leaves_the_bytes() {
+        assert_eq!(Update::default().apply(0xffff), None);
+    }
+
+    #[test]
+    fn the_same_word_again_is_an_edit_and_the_formula_counts() {
+        let mut update = Update::default();
+        update.word(0x1234, 0x1234);
+        assert_eq!(update.apply(0xffff), Some(0x0000));
+        assert_eq!(update.apply(0x0000), Some(0x0000));
+        assert_eq!(update.apply(0x4711), Some(0x4711));
+    }
+
+    #[test]
+    fn odd_lengths_are_padded_behind() {
+        assert_eq!(sum(&[0x12, 0x34, 0x56]), 0x1234 + 0x5600);
+        assert_eq!(sum(&[0xff, 0xff, 0x00, 0x01]), 0x0001);
+        assert_eq!(sum(&[]), 0);
+    }
+
+    proptest! {
+        /// A right checksum stays right, whatever words change.
+        #[test]
+        fn incremental_equals_full(
+            mut words in prop::collection::vec(any::<u16>(), 1..40),
+            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u16>()), 1..10),
+        ) {
+            let bytes = |words: &[u16]| words.iter().flat_map(|w| w.to_be_bytes()).collect::<Vec<_>>();
+            let before = !sum(&bytes(&words));
+            let mut update = Update::default();
+            for (at, new) in &edits {
+                let at = at.index(words.len());
+                update.word(words[at], *new);
+                words[at] = *new;
+            }
+            let after = update.apply(before).unwrap();
+            let mut all = bytes(&words);
+            all.extend(after.to_be_bytes());
+            // Ones' complement: 0xffff, or 0 where every word is 0.
+            let total = sum(&all);
+            prop_assert!(total == 0xffff || (total == 0 && words.iter().all(|w| *w == 0)), "{total:#x}");
+        }
+    }
+}

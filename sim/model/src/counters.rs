@@ -1,0 +1,107 @@
+//! Counter arrays as the card has them (`docs/semantics.md` section 5), indexed by numbers.
+
+use crate::edit::Plan;
+use crate::verdict::Verdict;
+use seqnic_engine::{Count, Counters};
+use seqnic_image::names::Names;
+use seqnic_spec::counters::CounterSet;
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::reason::Reason;
+
+/// Packets and bytes of one row.
+type Row = [u64; 2];
+
+/// All counter sets of a geometry.
+#[derive(Debug, Clone)]
+pub struct CounterArrays {
+    /// By place in [`CounterSet::ALL`].
+    sets: [Vec<Row>; CounterSet::ALL.len()],
+}
+
+/// A counter that counted something no name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("counter `{}`, row {row}, counted {} packets, but the image has no name for it", set.name(), count.packets)]
+pub struct Nameless {
+    pub set: CounterSet,
+    pub row: u32,
+    pub count: Count,
+}
+
+impl CounterArrays {
+    pub fn new(geometry: &Geometry) -> CounterArrays {
+        CounterArrays {
+            sets: CounterSet::ALL.map(|set| vec![[0; 2]; set.rows(geometry) as usize]),
+        }
+    }
+
+    /// Counts one packet of `bytes`. Rows a set does not have are not counted: the tables are
+    /// checked, so there are none.
+    fn add(&mut self, set: CounterSet, row: u32, bytes: usize) {
+        let rows = CounterSet::ALL
+            .iter()
+            .position(|s| *s == set)
+            .and_then(|at| self.sets.get_mut(at));
+        if let Some([packets, sum]) = rows.and_then(|rows| rows.get_mut(row as usize)) {
+            *packets += 1;
+            *sum += bytes as u64;
+        }
+    }
+
+    /// Counts a packet that came in, `bytes` long.
+    pub fn packet(&mut self, verdict: &Verdict, bytes: usize) {
+        self.reason(verdict.reason, bytes);
+        if let Some(interface) = verdict.interface {
+            self.add(CounterSet::InterfaceIn, interface.into(), bytes);
+        }
+        if let Some(sender) = verdict.sender {
+            self.add(CounterSet::AttachmentIn, sender.into(), bytes);
+        }
+        if let (Reason::Directed, Some((class, direction))) = (verdict.reason, verdict.class) {
+            self.add(CounterSet::Class, class * 2 + direction.bit(), bytes);
+        }
+    }
+
+    /// Counts a frame under a reason and nothing else.
+    pub fn reason(&mut self, reason: Reason, bytes: usize) {
+        self.add(CounterSet::Reason, reason as u32, bytes);
+    }
+
+    /// Counts a copy that left, `bytes` long.
+    pub fn copy(&mut self, plan: &Plan, bytes: usize) {
+        self.add(CounterSet::Action, plan.action, bytes);
+        self.add(CounterSet::AttachmentOut, plan.attachment.into(), bytes);
+        self.add(CounterSet::InterfaceOut, plan.to.interface.into(), bytes);
+    }
+
+    /// Row `row` of `set`; rows it does not have are 0.
+    pub fn get(&self, set: CounterSet, row: u32) -> Count {
+        let mut sets = CounterSet::ALL.iter().zip(&self.sets);
+        let found = sets.find(|(s, _)| **s == set);
+        let [packets, bytes] = found
+            .and_then(|(_, rows)| rows.get(row as usize))
+            .copied()
+            .unwrap_or_default();
+        Count { packets, bytes }
+    }
+
+    /// All counters under their names.
+    ///
+    /// # Errors
+    /// The first row that counted and has no name.
+    pub fn named(&self, names: &Names) -> Result<Counters, Nameless> {
+        let mut counters = Counters::default();
+        for (set, rows) in CounterSet::ALL.into_iter().zip(&self.sets) {
+            for (row, [packets, bytes]) in rows.iter().enumerate() {
+                let (packets, bytes) = (*packets, *bytes);
+                if packets == 0 {
+                    continue;
+                }
+                let (row, count) = (row as u32, Count { packets, bytes });
+                if !counters.add_row(names, set, row, count) {
+                    return Err(Nameless { set, row, count });
+                }
+            }
+        }
+        Ok(counters)
+    }
+}

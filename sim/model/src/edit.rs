@@ -1,0 +1,205 @@
+//! Copies and edits (`docs/semantics.md` section 4), written into a buffer of the caller.
+
+use crate::checksum::Update;
+use crate::parse::Headers;
+use crate::tables::{Attachment, PortEdit, Tables};
+use crate::verdict::Verdict;
+use seqnic_spec::wire;
+
+/// One copy to be made: where it goes and every value that is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// Row of `action`.
+    pub action: u32,
+    /// Attachment it goes to, the neighbour's if `routed`.
+    pub attachment: u16,
+    pub routed: bool,
+    pub to: Attachment,
+    /// New values; `None` leaves what is there.
+    pub src: Option<u128>,
+    pub dst: Option<u128>,
+    pub sport: Option<u16>,
+    pub dport: Option<u16>,
+    pub dscp: Option<u8>,
+}
+
+/// A copy that cannot be written. The frame is the caller's, so this is the caller's mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    #[error("the copy has {need} bytes, the buffer {have}; give a larger one")]
+    Buffer { need: usize, have: usize },
+    #[error("the headers are those of a frame of {headers} bytes, the frame has {frame}")]
+    OtherFrame { headers: usize, frame: usize },
+}
+
+const ETHERTYPE: usize = 12;
+const TAG: usize = 4;
+
+/// Copy `number` of a directed packet, or `None` if it has fewer.
+pub fn plan(tables: &Tables, h: &Headers, verdict: &Verdict, number: u8) -> Option<Plan> {
+    if number >= verdict.step.copies {
+        return None;
+    }
+    let row = verdict.step.action + u32::from(number);
+    let action = tables.action(row);
+    let neighbour = verdict.neighbour.filter(|_| action.route);
+    let attachment = neighbour.unwrap_or(action.attachment);
+    let to = tables.attachment(attachment);
+    let (mut sport, mut dport) = (None, None);
+    if h.has_ports() {
+        match action.port {
+            Some(PortEdit::Source(add)) => sport = Some(h.sport.wrapping_add(add)),
+            Some(PortEdit::Destination(add)) => dport = Some(h.dport.wrapping_add(add)),
+            None => {}
+        }
+    }
+    Some(Plan {
+        action: row,
+        attachment,
+        routed: neighbour.is_some(),
+        to,
+        src: action.rewrite.map(|row| tables.rewrite(row).value),
+        dst: action.nat.then_some(to.address.value),
+        sport,
+        dport,
+        dscp: action.dscp,
+    })
+}
+
+/// All copies of a directed packet, in order; none otherwise.
+pub fn plans<'a>(
+    tables: &'a Tables,
+    h: &'a Headers,
+    verdict: &'a Verdict,
+) -> impl Iterator<Item = Plan> + 'a {
+    (0..verdict.step.copies).filter_map(|number| plan(tables, h, verdict, number))
+}
+
+impl Plan {
+    /// Bytes of the copy.
+    pub fn length(&self, h: &Headers) -> usize {
+        (h.length + TAG * usize::from(self.to.tags)).saturating_sub(TAG * usize::from(h.tags))
+    }
+
+    /// Writes the copy of `frame`, whose headers are `h`, to the start of `out`; gives its length.
+    ///
+    /// # Errors
+    /// A buffer shorter than [`Plan::length`]; headers of another frame.
+    pub fn write(&self, h: &Headers, frame: &[u8], out: &mut [u8]) -> Result<usize, EditError> {
+        let other = EditError::OtherFrame {
+            headers: h.length,
+            frame: frame.len(),
+        };
+        if h.length != frame.len() {
+            return Err(other);
+        }
+        let behind_tags = ETHERTYPE + TAG * usize::from(h.tags);
+        let rest = frame.get(behind_tags..).ok_or(other)?;
+        let (need, have) = (self.length(h), out.len());
+        let out = out.get_mut(..need).ok_or(EditError::Buffer { need, have })?;
+
+        let tags = usize::from(self.to.tags);
+        let (head, tail) = out
+            .split_at_mut_checked(ETHERTYPE + TAG * tags)
+            .ok_or(other)?;
+        self.write_ethernet(head);
+        if tail.len() != rest.len() {
+            return Err(other);
+        }
+        tail.copy_from_slice(rest);
+        if h.is_ip() {
+            // The IP packet: behind the EtherType.
+            self.write_ip(h, tail.get_mut(2..).unwrap_or_default());
+        }
+        Ok(need)
+    }
+
+    /// MACs and tags.
+    fn write_ethernet(&self, head: &mut [u8]) {
+        put(head, 0, &self.to.dst_mac.to_be_bytes()[2..]);
+        put(head, 6, &self.to.src_mac.to_be_bytes()[2..]);
+        let outer = if self.to.tags == 2 {
+            wire::TPID_S
+        } else {
+            wire::TPID_C
+        };
+        let tags = [(outer, self.to.vid0), (wire::TPID_C, self.to.vid1)];
+        for (number, (tpid, vid)) in tags.iter().take(self.to.tags.into()).enumerate() {
+            let at = ETHERTYPE + TAG * number;
+            put(head, at, &tpid.to_be_bytes());
+            put(head, at + 2, &vid.to_be_bytes());
+        }
+    }
+
+    /// Addresses, ports, DSCP and the checksums that cover them, in an IP packet.
+    fn write_ip(&self, h: &Headers, ip: &mut [u8]) {
+        // What the IPv4 header's and the transport's checksums cover.
+        let (mut header, mut transport) = (Update::default(), Update::default());
+        let (src_at, dst_at) = if h.v6 { (8, 24) } else { (12, 16) };
+        for (new, old, at) in [(self.src, h.src, src_at), (self.dst, h.dst, dst_at)] {
+            let Some(new) = new else { continue };
+            header.address(h.v6, old, new);
+            transport.address(h.v6, old, new);
+            if h.v6 {
+                put(ip, at, &new.to_be_bytes());
+            } else {
+                put(ip, at, &(new as u32).to_be_bytes());
+            }
+        }
+        // A frame's transport header lies behind its IP header; both are in `ip`.
+        let l4 = usize::from(h.l4).saturating_sub(h.l3());
+        for (new, old, at) in [(self.sport, h.sport, l4), (self.dport, h.dport, l4 + 2)] {
+            let Some(new) = new else { continue };
+            transport.word(old, new);
+            put(ip, at, &new.to_be_bytes());
+        }
+        if let Some(dscp) = self.dscp {
+            let class = dscp << 2 | h.traffic_class & 3;
+            let old = get16(ip, 0);
+            let new = if h.v6 {
+                old & 0xf00f | u16::from(class) << 4
+            } else {
+                old & 0xff00 | u16::from(class)
+            };
+            header.word(old, new);
+            put(ip, 0, &new.to_be_bytes());
+        }
+        if !h.v6
+            && let Some(new) = header.apply(get16(ip, 10))
+        {
+            put(ip, 10, &new.to_be_bytes());
+        }
+        if let Some(at) = h.l4_checksum() {
+            update_transport(h, ip, at - h.l3().min(at), transport);
+        }
+    }
+}
+
+/// Updates the transport checksum at `at` of the IP packet.
+fn update_transport(h: &Headers, ip: &mut [u8], at: usize, update: Update) {
+    let old = get16(ip, at);
+    let udp = h.protocol == wire::PROTO_UDP;
+    // RFC 768: 0 is no checksum. In IPv6 there is no such thing (RFC 8200 section 8.1): there 0 is
+    // a wrong checksum, updated like any.
+    if udp && !h.v6 && old == 0 {
+        return;
+    }
+    let Some(new) = update.apply(old) else {
+        return;
+    };
+    let new = if udp && new == 0 { 0xffff } else { new };
+    put(ip, at, &new.to_be_bytes());
+}
+
+/// Writes are all inside what the parser has seen; one that is not is left out.
+fn put(to: &mut [u8], at: usize, from: &[u8]) {
+    if let Some(place) = to.get_mut(at..at + from.len()) {
+        place.copy_from_slice(from);
+    }
+}
+
+fn get16(from: &[u8], at: usize) -> u16 {
+    from.get(at..)
+        .and_then(|rest| rest.first_chunk::<2>())
+        .map_or(0, |bytes| u16::from_be_bytes(*bytes))
+}

@@ -1,0 +1,136 @@
+//! The image engine as a [`seqnic_engine::Engine`]: parse, decide, edit, count, for one frame at
+//! a time; what comes out is in the order of what went in.
+
+use crate::check;
+use crate::counters::CounterArrays;
+use crate::edit;
+use crate::error::LoadError;
+use crate::parse::{Headers, parse};
+use crate::tables::Tables;
+use crate::verdict::{Verdict, decide};
+use seqnic_engine::{Counters, Engine, EngineError, FrameIn, Host, Output, Sent};
+use seqnic_image::Image;
+use seqnic_image::names::Names;
+use seqnic_spec::reason::Reason;
+use seqnic_spec::wire::MAX_FRAME_BYTES;
+use std::fmt::Display;
+
+const NAME: &str = "image";
+
+/// The image engine with one image loaded.
+#[derive(Debug, Clone)]
+pub struct ImageEngine {
+    tables: Tables,
+    names: Names,
+    counters: CounterArrays,
+}
+
+impl ImageEngine {
+    /// Loads an image.
+    ///
+    /// # Errors
+    /// Tables that contradict themselves or the geometry, or have numbers without a name.
+    pub fn load(image: &Image) -> Result<ImageEngine, LoadError> {
+        let tables = Tables::load(image)?;
+        check::names(&tables, &image.names)?;
+        Ok(ImageEngine {
+            counters: CounterArrays::new(tables.geometry),
+            names: image.names.clone(),
+            tables,
+        })
+    }
+
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The counters by number.
+    pub fn counter_arrays(&self) -> &CounterArrays {
+        &self.counters
+    }
+
+    fn host(&self, frame: FrameIn, verdict: &Verdict) -> Host {
+        let attachment = |n: u16| self.names.attachments.get(usize::from(n)).cloned();
+        let service = |class: u32| {
+            let class = self.names.classes.get(class as usize)?;
+            self.names.services.get(class.service as usize).cloned()
+        };
+        Host {
+            id: frame.id,
+            reason: verdict.reason,
+            port: frame.port,
+            interface: verdict.interface.map(u32::from),
+            attachment: verdict.sender.and_then(attachment),
+            service: verdict
+                .class
+                .and_then(|(class, direction)| Some((service(class)?, direction))),
+            frame: frame.frame.to_vec(),
+        }
+    }
+
+    fn send(
+        &mut self,
+        frame: FrameIn,
+        headers: &Headers,
+        verdict: &Verdict,
+        out: &mut Vec<Output>,
+    ) -> Result<(), EngineError> {
+        for number in 0..verdict.step.copies {
+            let Some(plan) = edit::plan(&self.tables, headers, verdict, number) else {
+                break;
+            };
+            let mut bytes = vec![0; plan.length(headers)];
+            plan.write(headers, frame.frame, &mut bytes).map_err(failed)?;
+            self.counters.copy(&plan, bytes.len());
+            out.push(Output::Sent(Sent {
+                id: frame.id,
+                interface: plan.to.interface.into(),
+                frame: bytes,
+            }));
+        }
+        Ok(())
+    }
+}
+
+fn failed(what: impl Display) -> EngineError {
+    EngineError::Failed {
+        engine: NAME,
+        what: what.to_string(),
+    }
+}
+
+impl Engine for ImageEngine {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// A frame longer than the port takes is counted as `oversize`, and nothing comes of it.
+    fn push(&mut self, frame: FrameIn, out: &mut Vec<Output>) -> Result<(), EngineError> {
+        let bytes = frame.frame.len();
+        if bytes > MAX_FRAME_BYTES as usize {
+            self.counters.reason(Reason::Oversize, bytes);
+            return Ok(());
+        }
+        let headers = parse(frame.frame);
+        let verdict = decide(&self.tables, frame.port, &headers, &mut ());
+        self.counters.packet(&verdict, bytes);
+        if verdict.reason == Reason::Directed {
+            self.send(frame, &headers, &verdict, out)
+        } else {
+            out.push(Output::Host(self.host(frame, &verdict)));
+            Ok(())
+        }
+    }
+
+    fn drain(&mut self, _: &mut Vec<Output>) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn counters(&mut self) -> Result<Counters, EngineError> {
+        self.counters.named(&self.names).map_err(failed)
+    }
+}

@@ -1,0 +1,266 @@
+//! From frame to headers (`docs/semantics.md` section 1), into a fixed struct, without allocation.
+
+use seqnic_spec::reason::Reason;
+use seqnic_spec::wire;
+
+/// An IP address as a number; IPv4 in the low 32 bits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Address {
+    pub v6: bool,
+    pub value: u128,
+}
+
+/// What the tables and the editor must know of a frame.
+///
+/// Fields behind the point where `fault` stopped the parser are zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// First failing check, in the order of section 1.
+    pub fault: Option<Reason>,
+    /// Bytes of the frame without FCS.
+    pub length: usize,
+    /// MACs as numbers, first byte on the wire highest.
+    pub dst_mac: u64,
+    pub src_mac: u64,
+    /// VLAN tags in the frame, 0 to 2.
+    pub tags: u8,
+    /// Outer and inner VLAN ID, 0 when absent.
+    pub vid0: u16,
+    pub vid1: u16,
+    /// EtherType behind the tags.
+    pub ethertype: u16,
+    /// IP version is 6; meaningful with an IP EtherType.
+    pub v6: bool,
+    pub src: u128,
+    pub dst: u128,
+    /// IPv4 protocol, or the next header that ended the walk.
+    pub protocol: u8,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// TOS or traffic class.
+    pub traffic_class: u8,
+    /// Fragment with an offset: no transport header here.
+    pub later_fragment: bool,
+    /// Bytes from the start of the frame to the transport header.
+    pub l4: u16,
+    /// 0 for protocols without ports and in later fragments.
+    pub sport: u16,
+    pub dport: u16,
+    /// ICMP type; 0 for other protocols and in later fragments.
+    pub icmp_type: u8,
+}
+
+impl Headers {
+    /// Bytes from the start of the frame to the IP header.
+    pub fn l3(&self) -> usize {
+        ETHERNET + TAG * usize::from(self.tags)
+    }
+
+    /// Whether the EtherType is that of IPv4 or IPv6.
+    pub fn is_ip(&self) -> bool {
+        matches!(self.ethertype, wire::ETHERTYPE_IPV4 | wire::ETHERTYPE_IPV6)
+    }
+
+    /// Destination MAC is a group address: the first bit on the wire (IEEE 802 section 8.2).
+    pub fn to_group(&self) -> bool {
+        self.dst_mac >> 40 & 1 == 1
+    }
+
+    pub fn source(&self) -> Address {
+        Address {
+            v6: self.v6,
+            value: self.src,
+        }
+    }
+
+    pub fn destination(&self) -> Address {
+        Address {
+            v6: self.v6,
+            value: self.dst,
+        }
+    }
+
+    /// Whether the packet has ports that can be read and edited.
+    pub fn has_ports(&self) -> bool {
+        !self.later_fragment && wire::has_ports(self.protocol)
+    }
+
+    /// Bytes from the start of the frame to the transport checksum that covers the addresses;
+    /// `None` when there is none. Protocol 58 is ICMPv6 in IPv6 only.
+    pub fn l4_checksum(&self) -> Option<usize> {
+        if self.later_fragment || (self.protocol == wire::PROTO_ICMPV6 && !self.v6) {
+            return None;
+        }
+        let offset = wire::pseudo_checksum_offset(self.protocol)?;
+        Some(usize::from(self.l4) + offset as usize)
+    }
+}
+
+const ETHERNET: usize = 14;
+const TAG: usize = 4;
+const WINDOW: usize = wire::WINDOW_BYTES as usize;
+const IPV4_MIN: usize = 20;
+const IPV6: usize = 40;
+/// What must be in the frame of an extension header before it is looked at.
+const EXTENSION: usize = 8;
+
+/// Reads are all behind a check of the length; that they cannot panic whatever happens is the
+/// second line of defence.
+fn bytes<const N: usize>(frame: &[u8], at: usize) -> [u8; N] {
+    match frame.get(at..).and_then(|rest| rest.first_chunk::<N>()) {
+        Some(found) => *found,
+        None => [0; N],
+    }
+}
+
+fn byte(frame: &[u8], at: usize) -> u8 {
+    bytes::<1>(frame, at)[0]
+}
+
+fn be16(frame: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes(bytes(frame, at))
+}
+
+fn mac(frame: &[u8], at: usize) -> u64 {
+    u64::from(be16(frame, at)) << 32 | u64::from(u32::from_be_bytes(bytes(frame, at + 2)))
+}
+
+/// Headers of `frame` (without FCS, any length). What is wrong with it is in
+/// [`Headers::fault`].
+pub fn parse(frame: &[u8]) -> Headers {
+    let mut h = Headers {
+        length: frame.len(),
+        ..Headers::default()
+    };
+    h.fault = ethernet(frame, &mut h).err();
+    h
+}
+
+fn ethernet(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
+    if frame.len() < ETHERNET {
+        return Err(Reason::Runt);
+    }
+    h.dst_mac = mac(frame, 0);
+    h.src_mac = mac(frame, 6);
+    h.ethertype = be16(frame, 12);
+    while matches!(h.ethertype, wire::TPID_C | wire::TPID_S | wire::TPID_OLD) {
+        if u32::from(h.tags) == wire::MAX_VLAN_TAGS {
+            return Err(Reason::VlanDepth);
+        }
+        let tag = h.l3();
+        h.tags += 1;
+        if frame.len() < h.l3() {
+            return Err(Reason::Runt);
+        }
+        let vid = be16(frame, tag) & 0x0fff;
+        match h.tags {
+            1 => h.vid0 = vid,
+            _ => h.vid1 = vid,
+        }
+        h.ethertype = be16(frame, tag + 2);
+    }
+    match h.ethertype {
+        wire::ETHERTYPE_IPV4 => ipv4(frame, h),
+        wire::ETHERTYPE_IPV6 => ipv6(frame, h),
+        _ => Ok(()),
+    }
+}
+
+/// RFC 791 section 3.1.
+fn ipv4(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
+    let (len, l3) = (frame.len(), h.l3());
+    if len < l3 + IPV4_MIN {
+        return Err(Reason::Ipv4Header);
+    }
+    let first = byte(frame, l3);
+    let header = usize::from(first & 15) * 4;
+    let total = usize::from(be16(frame, l3 + 2));
+    if first >> 4 != 4
+        || header < IPV4_MIN
+        || len < l3 + header
+        || total < header
+        || (len <= WINDOW && l3 + total > len)
+    {
+        return Err(Reason::Ipv4Header);
+    }
+    let words = frame.get(l3..l3 + header).unwrap_or_default();
+    if crate::checksum::sum(words) != 0xffff {
+        return Err(Reason::Ipv4Checksum);
+    }
+    h.traffic_class = byte(frame, l3 + 1);
+    h.later_fragment = be16(frame, l3 + 6) & 0x1fff != 0;
+    h.ttl = byte(frame, l3 + 8);
+    h.protocol = byte(frame, l3 + 9);
+    h.src = u128::from(u32::from_be_bytes(bytes(frame, l3 + 12)));
+    h.dst = u128::from(u32::from_be_bytes(bytes(frame, l3 + 16)));
+    transport(frame, h, l3 + header, l3 + total)
+}
+
+/// RFC 8200 sections 3 and 4.
+fn ipv6(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
+    let (len, l3) = (frame.len(), h.l3());
+    if len < l3 + IPV6 {
+        return Err(Reason::Ipv6Header);
+    }
+    let end = l3 + IPV6 + usize::from(be16(frame, l3 + 4));
+    if byte(frame, l3) >> 4 != 6 || (len <= WINDOW && end > len) {
+        return Err(Reason::Ipv6Header);
+    }
+    h.v6 = true;
+    h.traffic_class = (be16(frame, l3) >> 4) as u8;
+    h.ttl = byte(frame, l3 + 7);
+    h.src = u128::from_be_bytes(bytes(frame, l3 + 8));
+    h.dst = u128::from_be_bytes(bytes(frame, l3 + 24));
+
+    let mut next = byte(frame, l3 + 6);
+    let mut pos = l3 + IPV6;
+    let mut walked = 0;
+    while wire::EXT_GENERIC.contains(&next) || next == wire::EXT_FRAGMENT || next == wire::EXT_AH {
+        if walked == wire::MAX_EXTENSION_HEADERS || pos + EXTENSION > WINDOW {
+            return Err(Reason::TooDeep);
+        }
+        if pos + EXTENSION > len.min(end) {
+            return Err(Reason::Ipv6Header);
+        }
+        walked += 1;
+        let kind = next;
+        let length = usize::from(byte(frame, pos + 1));
+        next = byte(frame, pos);
+        match kind {
+            wire::EXT_FRAGMENT => {
+                h.later_fragment = be16(frame, pos + 2) >> 3 != 0;
+                pos += 8;
+            }
+            wire::EXT_AH => pos += (length + 2) * 4,
+            _ => pos += (length + 1) * 8,
+        }
+        if h.later_fragment {
+            break;
+        }
+    }
+    h.protocol = next;
+    transport(frame, h, pos, end)
+}
+
+/// Transport header at `pos`, the IP packet ending at `end` (bytes from the frame's start).
+fn transport(frame: &[u8], h: &mut Headers, pos: usize, end: usize) -> Result<(), Reason> {
+    if h.later_fragment {
+        return Ok(());
+    }
+    let past = pos + wire::min_l4_bytes(h.protocol) as usize;
+    if past > WINDOW {
+        return Err(Reason::TooDeep);
+    }
+    if past > frame.len().min(end) {
+        return Err(Reason::L4Header);
+    }
+    // At most WINDOW, just checked.
+    h.l4 = pos as u16;
+    if wire::has_ports(h.protocol) {
+        h.sport = be16(frame, pos);
+        h.dport = be16(frame, pos + 2);
+    } else if matches!(h.protocol, wire::PROTO_ICMP | wire::PROTO_ICMPV6) {
+        h.icmp_type = byte(frame, pos);
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! The image engine against `docs/semantics.md`, section by section.
+
+mod edit;
+mod engine;
+mod explain;
+mod frames;
+mod images;
+mod load;
+mod lookup;
+mod parse;
+mod verdict;
