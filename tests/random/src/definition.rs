@@ -1,0 +1,289 @@
+//! Random definitions: valid by construction as far as that is easy; the compiler refuses the rest.
+
+use crate::rng::Random;
+use crate::service::services;
+use crate::tree::{Map, Node, one_or_list, scalar};
+
+/// What stands on the network of a random definition.
+#[derive(Debug, Default)]
+pub struct Network {
+    pub interfaces: Vec<Interface>,
+    pub hosts: Vec<String>,
+    /// Devices packets pass.
+    pub passed: Vec<Device>,
+    /// Devices that get copies.
+    pub copied: Vec<Device>,
+    /// End servers.
+    pub ends: Vec<Device>,
+    macs: u16,
+    addresses: u16,
+}
+
+#[derive(Debug)]
+pub struct Interface {
+    pub name: String,
+    /// Port and VLAN tags of each segment on it, its own first.
+    pub vlans: Vec<Vec<u16>>,
+    port: usize,
+    node: Map,
+}
+
+/// A device with the one that may stand in for it.
+#[derive(Debug, Clone)]
+pub struct Device {
+    pub name: String,
+    pub alternate: Option<String>,
+    pub two_sides: bool,
+    /// Whether it has addresses of (IPv4, IPv6).
+    pub families: (bool, bool),
+    nodes: Vec<(String, Node)>,
+}
+
+/// A definition for `seed`. The same seed gives the same definition.
+pub fn definition(seed: u64) -> Node {
+    let r = &mut Random::new(seed);
+    let mut network = Network::default();
+    network.add_interfaces(r);
+    let hosts = network.add_hosts(r);
+    network.add_devices(r);
+    let services = services(r, &mut network);
+
+    let mut interfaces = Map::new();
+    for interface in std::mem::take(&mut network.interfaces) {
+        interfaces = interfaces.with(&interface.name, interface.node.done());
+    }
+    let mut devices = Map::new();
+    let all = [&network.passed, &network.copied, &network.ends];
+    for (name, node) in all.into_iter().flatten().flat_map(|d| &d.nodes) {
+        devices = devices.with(name, node.clone());
+    }
+    Map::new()
+        .with("seqnic", scalar(1))
+        .with("name", scalar(format!("random-{seed}")))
+        .with("default_gateway", scalar("router"))
+        .with("interfaces", interfaces.done())
+        .with("hosts", hosts)
+        .with("devices", devices.done())
+        .with("services", services)
+        .done()
+}
+
+/// A tag list as the file has it.
+fn vlan(tags: &[u16]) -> Node {
+    match tags {
+        [] => scalar("none"),
+        tags => one_or_list(tags.iter().map(scalar).collect()),
+    }
+}
+
+impl Network {
+    fn add_interfaces(&mut self, r: &mut Random) {
+        let count = r.number(1..=8);
+        for n in 0..count {
+            // A port may carry several interfaces, each with VLANs of its own.
+            let port = if r.chance(20) {
+                r.number(0..=n.min(7))
+            } else {
+                n
+            };
+            let own = self.free_vlan(r, port);
+            let mac = self.mac();
+            let address = r
+                .chance(50)
+                .then(|| scalar(format!("192.0.{n}.1/{}", r.number(8..=30))));
+            let node = Map::new()
+                .with("port", scalar(port))
+                .with("mac", mac)
+                .maybe("address", address)
+                .maybe("vlan", (!own.is_empty()).then(|| vlan(&own)))
+                .maybe("promiscuous", r.chance(10).then(|| scalar("true")))
+                .maybe("tracking", r.chance(12).then(|| scalar("segment")));
+            self.interfaces.push(Interface {
+                name: format!("i{n}"),
+                vlans: vec![own],
+                port,
+                node,
+            });
+        }
+    }
+
+    /// Tags no segment of the port has yet.
+    fn free_vlan(&self, r: &mut Random, port: usize) -> Vec<u16> {
+        loop {
+            let tags = r.weighted(&[(55, 0), (35, 1), (10, 2)]);
+            let highest = if r.chance(80) { 8 } else { 4094 };
+            let vlan: Vec<u16> = (0..tags).map(|_| r.port(1..=highest)).collect();
+            let taken = self
+                .interfaces
+                .iter()
+                .any(|i| i.port == port && i.vlans.contains(&vlan));
+            if !taken {
+                return vlan;
+            }
+        }
+    }
+
+    fn mac(&mut self) -> Node {
+        self.macs += 1;
+        let [high, low] = self.macs.to_be_bytes();
+        scalar(format!("02:00:5e:00:{high:02x}:{low:02x}"))
+    }
+
+    /// An address nobody has, of a family.
+    pub fn address(&mut self, v4: bool) -> Node {
+        self.addresses += 1;
+        let n = self.addresses;
+        scalar(match v4 {
+            true => format!("10.1.{}.{}", n / 250, n % 250 + 1),
+            false => format!("2001:db8:1::{n:x}"),
+        })
+    }
+
+    /// Addresses of a random choice of families, at least one, and which.
+    fn own_addresses(&mut self, r: &mut Random) -> (Node, (bool, bool)) {
+        let families = r.weighted(&[(45, (true, false)), (15, (false, true)), (40, (true, true))]);
+        let mut all = Vec::new();
+        if families.0 {
+            all.push(self.address(true));
+        }
+        if families.1 {
+            all.push(self.address(false));
+        }
+        (one_or_list(all), families)
+    }
+
+    /// A place on a random interface, often on its own segment.
+    fn place(&mut self, r: &mut Random) -> Map {
+        let mac = self.mac();
+        let at = r.number(0..=self.interfaces.len() - 1);
+        let place = Map::new()
+            .with("interface", scalar(&self.interfaces[at].name))
+            .with("mac", mac);
+        if r.chance(75) {
+            return place;
+        }
+        let known = self.interfaces[at].vlans.clone();
+        let tags = match r.pick(&known) {
+            Some(tags) if r.chance(50) => tags.clone(),
+            _ => {
+                let tags = self.free_vlan(r, self.interfaces[at].port);
+                self.interfaces[at].vlans.push(tags.clone());
+                tags
+            }
+        };
+        place.with("vlan", vlan(&tags))
+    }
+
+    fn add_hosts(&mut self, r: &mut Random) -> Node {
+        let mut hosts = Map::new();
+        for n in 0..=r.number(0..=3) {
+            let name = match n {
+                0 => "router".to_string(),
+                n => format!("host{n}"),
+            };
+            let address = r.chance(70).then(|| self.own_addresses(r).0);
+            let place = self.place(r).maybe("address", address);
+            hosts = hosts.with(&name, place.done());
+            self.hosts.push(name);
+        }
+        hosts.done()
+    }
+
+    fn add_devices(&mut self, r: &mut Random) {
+        for n in 0..r.number(0..=5) {
+            let two = r.chance(60);
+            let device = self.device(r, &format!("pass{n}"), "firewall", two);
+            self.passed.push(device);
+        }
+        for n in 0..r.number(0..=2) {
+            let device = self.device(r, &format!("ids{n}"), "ids", false);
+            self.copied.push(device);
+        }
+        for n in 0..r.number(1..=6) {
+            let device = self.end(r, n);
+            self.ends.push(device);
+        }
+    }
+
+    /// A device that is no end, perhaps with an alternate of the same form.
+    fn device(&mut self, r: &mut Random, name: &str, function: &str, two_sides: bool) -> Device {
+        let alternate = r.chance(25).then(|| format!("{name}b"));
+        let primary_failed = alternate.is_some() && r.chance(40);
+        let mut nodes = Vec::new();
+        for (name, failed) in std::iter::once((name, primary_failed))
+            .chain(alternate.as_deref().map(|a| (a, r.chance(15))))
+        {
+            let node = Map::new().with("function", scalar(function));
+            let node = if two_sides {
+                let sides = Map::new()
+                    .with("outside", self.place(r).done())
+                    .with("inside", self.place(r).done());
+                node.with("attachments", sides.done())
+            } else {
+                node.with("attachment", self.place(r).done())
+            };
+            let address = (function != "ids" && r.chance(25)).then(|| self.own_addresses(r).0);
+            let node = node
+                .maybe("address", address)
+                .maybe(
+                    "promiscuous",
+                    (function == "ids" && r.chance(50)).then(|| scalar("true")),
+                )
+                .maybe("state", failed.then(|| scalar("failed")));
+            nodes.push((name.to_string(), node.done()));
+        }
+        Device {
+            name: name.to_string(),
+            alternate,
+            two_sides,
+            families: (true, true),
+            nodes,
+        }
+    }
+
+    fn end(&mut self, r: &mut Random, n: usize) -> Device {
+        let name = format!("server{n}");
+        let mode = r.weighted(&[(35, "loopback"), (15, "alias"), (50, "nat")]);
+        let via = mode == "nat" && r.chance(25);
+        let alternate = r.chance(25).then(|| format!("{name}b"));
+        let primary_failed = alternate.is_some() && r.chance(40);
+        let families = r.weighted(&[(40, (true, false)), (15, (false, true)), (45, (true, true))]);
+        let mut nodes = Vec::new();
+        for (name, failed) in std::iter::once((name.clone(), primary_failed))
+            .chain(alternate.clone().map(|a| (a, r.chance(15))))
+        {
+            let mut addresses = Vec::new();
+            if families.0 {
+                addresses.push(self.address(true));
+            }
+            if families.1 {
+                addresses.push(self.address(false));
+            }
+            let node = Map::new()
+                .with("function", scalar("server"))
+                .with("mode", scalar(mode))
+                .with("address", one_or_list(addresses));
+            let node = if via {
+                let host = r.pick(&self.hosts).cloned().unwrap_or_default();
+                node.with("via", scalar(host))
+            } else {
+                node.with("attachment", self.place(r).done())
+            };
+            nodes.push((
+                name,
+                node.maybe("state", failed.then(|| scalar("failed"))).done(),
+            ));
+        }
+        Device {
+            name,
+            alternate,
+            two_sides: false,
+            families: if mode == "nat" {
+                families
+            } else {
+                (true, true)
+            },
+            nodes,
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Random definitions and packets, engines compared on them, and what they differ on made small.
+//!
+//! Everything comes from a seed: [`definition()`] and [`packets()`] give the same for the same
+//! seed on every machine. [`compare()`] runs engines side by side; [`shrink()`] reduces a
+//! difference to a [`Case`] that is worth keeping.
+
+mod case;
+mod compare;
+mod definition;
+pub mod frame;
+mod mangle;
+mod packets;
+mod rng;
+mod service;
+mod shrink;
+pub mod tree;
+
+pub use case::{Case, CaseError};
+pub use compare::{Difference, Observed, compare, difference, observe};
+pub use definition::definition;
+pub use packets::{Frame, packets};
+pub use shrink::{fewer_frames, shrink};
