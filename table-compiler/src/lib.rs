@@ -2,3 +2,5 @@
 
 pub mod definition;
 pub mod diagnostic;
+
+pub use definition::read::{FileError, read, read_file};

@@ -4,6 +4,18 @@
 //! parts mean is said in `docs/semantics.md` section 6; how they are written in
 //! `docs/definition.md`.
 
+mod element;
+mod fields;
+mod findings;
+mod network;
+mod overlap;
+mod places;
+pub mod read;
+mod sequence;
+mod service;
+mod tree;
+mod values;
+
 use crate::diagnostic::Span;
 use seqnic_spec::geometry::Geometry;
 use std::net::IpAddr;
