@@ -1,9 +1,13 @@
 //! What the unit tests share: a small geometry, numbers at random, the configuration bus.
 
-use seqnic_gen::{Bits, Sim};
+use std::collections::HashMap;
+
+use seqnic_gen::{Bits, Circuit, Sim};
 use seqnic_spec::geometry::{EDGE, Geometry, HashSize};
 use seqnic_spec::layout::Row;
+use seqnic_spec::stage::HEADER;
 use seqnic_spec::tables::Table;
+use seqnic_spec::wire::WINDOW_BYTES;
 
 const fn hash(ways: u32, slots: u32, rows: u32) -> HashSize {
     HashSize { ways, slots, rows }
@@ -115,4 +119,51 @@ pub fn read_row(sim: &mut Sim, g: &Geometry, table: Table, number: u32) -> Row {
     sim.step();
     assert!(sim.get_bits("cfg_rdata").is_zero(), "lasts too long");
     row(&answer)
+}
+
+/// Feeds a module one set of inputs a clock and gives the outputs of each: every output is
+/// taken as many clocks later as its stage says. Stage-less outputs are left out.
+pub fn stream(
+    circuit: &Circuit,
+    sim: &mut Sim,
+    inputs: &[Vec<(&str, Bits)>],
+) -> Vec<HashMap<String, Bits>> {
+    let mut found = vec![HashMap::new(); inputs.len()];
+    let last = circuit
+        .outputs()
+        .iter()
+        .filter_map(|p| p.stage)
+        .max()
+        .unwrap_or(0) as usize;
+    for clock in 0..inputs.len() + last {
+        // Behind the last, its inputs stay: nothing there may reach back.
+        for (name, value) in &inputs[clock.min(inputs.len() - 1)] {
+            sim.set_bits(name, value);
+        }
+        for port in circuit.outputs() {
+            let Some(stage) = port.stage else { continue };
+            if let Some(asked) = clock
+                .checked_sub(stage as usize)
+                .and_then(|i| found.get_mut(i))
+            {
+                asked.insert(port.name.clone(), sim.get_bits(&port.name));
+            }
+        }
+        sim.step();
+    }
+    found
+}
+
+/// The record `header` of a frame.
+pub fn header(frame: &[u8], port: u32, tag: u64) -> Row {
+    let window = WINDOW_BYTES as usize;
+    let mut row = Row::zero(HEADER.width());
+    for (i, byte) in frame.iter().take(window).enumerate() {
+        row.set(i as u32 * 8, 8, u128::from(*byte));
+    }
+    row.set_field(&HEADER, 0, "length", frame.len().min(window) as u128);
+    row.set_field(&HEADER, 0, "more", u128::from(frame.len() > window));
+    row.set_field(&HEADER, 0, "port", port.into());
+    row.set_field(&HEADER, 0, "tag", tag.into());
+    row
 }

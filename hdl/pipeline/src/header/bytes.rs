@@ -1,0 +1,43 @@
+//! Bytes of a packet as numbers. In every vector of bytes, byte 0 is lowest.
+
+use seqnic_gen::Sig;
+use seqnic_spec::wire::{MAX_VLAN_TAGS, WINDOW_BYTES};
+
+/// Bytes of an Ethernet header without tags.
+pub const ETHERNET_BYTES: u32 = 14;
+/// Most bytes of the window behind the Ethernet header; four less for each tag.
+pub const L3_BYTES: u32 = WINDOW_BYTES - ETHERNET_BYTES;
+/// Bits of a number of bytes behind the Ethernet header.
+pub const L3_LENGTH_BITS: u32 = 7;
+/// Whole words of four bytes in [`L3_BYTES`]. Each tag takes one, so `L3_WORDS - tags` is the
+/// place, in words from the IP header, which the window does not reach any more.
+pub const L3_WORDS: u32 = L3_BYTES / 4;
+/// Shortest and longest IPv4 header.
+pub const IPV4_BYTES: u32 = 20;
+pub const IPV4_MAX_BYTES: u32 = 60;
+pub const IPV6_BYTES: u32 = 40;
+/// Bits of a transport header's place in words from the IP header: beyond the window it may be
+/// as far as a wrong extension header says, up to 75 words.
+pub const PLACE_BITS: u32 = 7;
+
+const _: () = assert!(MAX_VLAN_TAGS == 2 && L3_BYTES < 1 << L3_LENGTH_BITS);
+
+/// The number in `bytes` bytes from byte `at`, the first of them highest (RFC 791 appendix B).
+#[track_caller]
+pub fn number(packet: Sig<'_>, at: u32, bytes: u32) -> Sig<'_> {
+    let parts: Vec<_> = (at..at + bytes).map(|i| packet.slice(i * 8, 8)).collect();
+    packet.module().concat(&parts)
+}
+
+/// Whether a value is one of some constants.
+#[track_caller]
+pub fn one_of<'m>(sig: Sig<'m>, values: &[u32]) -> Sig<'m> {
+    let same: Vec<_> = values.iter().map(|v| sig.is((*v).into())).collect();
+    sig.module().or(&same)
+}
+
+/// The smaller of two values.
+#[track_caller]
+pub fn smaller<'m>(a: Sig<'m>, b: Sig<'m>) -> Sig<'m> {
+    a.lt(b).mux(a, b)
+}

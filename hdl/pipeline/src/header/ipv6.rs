@@ -1,0 +1,250 @@
+//! IPv6 header and extension headers (RFC 8200; `docs/semantics.md` section 1.3).
+
+use seqnic_gen::{Circuit, GenError, Module, Record, Sig, mux, wire};
+use seqnic_spec::wire::{EXT_AH, EXT_FRAGMENT, EXT_GENERIC, MAX_EXTENSION_HEADERS};
+
+use super::bytes::{
+    IPV6_BYTES, L3_BYTES, L3_LENGTH_BITS, L3_WORDS, PLACE_BITS, number, one_of, smaller,
+};
+
+/// Where the first extension header stands, and where the second does at the earliest, in words.
+const FIRST: u32 = IPV6_BYTES / 4;
+const SECOND: u32 = FIRST + 2;
+/// Last place of an extension header whose first 8 bytes are in the window.
+const LAST: u32 = L3_WORDS - 2;
+/// Bits of a place counted from [`SECOND`]: 63 stands for everything too far.
+const AT_BITS: u32 = 6;
+
+/// Walks the extension headers, one a stage: module `header_ipv6`. What it says of other packets
+/// means nothing.
+///
+/// | port | bits | stage | |
+/// | --- | --- | --- | --- |
+/// | `packet` | 8 * 114 | 0 | from the IP header on, zero past the end |
+/// | `available` | 7 | 0 | bytes of the frame there |
+/// | `more` | 1 | 0 | the frame goes on behind the window |
+/// | `tags` | 2 | 0 | VLAN tags: the window ends that many words earlier |
+/// | `limit` | 7 | 1 | bytes up to the end of packet or frame, whichever is first |
+/// | `header_bad` | 1 | 4 | reason `ipv6_header` |
+/// | `too_deep` | 1 | 4 | reason `too_deep`, of the walk |
+/// | `protocol` | 8 | 4 | |
+/// | `later` | 1 | 4 | a later fragment |
+/// | `place` | 7 | 4 | transport header, in words from the IP header |
+///
+/// # Errors
+/// None which a test does not find: the module has no parameters.
+pub fn ipv6() -> Result<Circuit, Vec<GenError>> {
+    let m = Module::new("header_ipv6");
+    m.doc("IPv6 header: checks, extension headers one a stage, transport header's place.");
+    let packet = m.input_at("packet", L3_BYTES * 8, 0);
+    let available = m.input_at("available", L3_LENGTH_BITS, 0);
+    let more = m.input_at("more", 1, 0);
+    let tags = m.input_at("tags", 2, 0);
+
+    let version = packet.slice(4, 4);
+    let payload = number(packet, 4, 2);
+    wire!(total = payload.zext(17) + m.lit(17, IPV6_BYTES.into()));
+    let wide = available.zext(17);
+    let bad = [
+        available.lt(available.lit(IPV6_BYTES.into())),
+        version.ne(version.lit(6)),
+        !more & total.gt(wide),
+    ];
+    let bad = m.or(&bad).reg();
+    let limit = smaller(total, wide)
+        .trunc(L3_LENGTH_BITS)
+        .reg()
+        .named("limit_bytes");
+
+    // The first extension header has a fixed place, so it needs no table.
+    let next_header = number(packet, 6, 1);
+    let kind = Kind::of(next_header);
+    let first_bytes = m.lit(L3_LENGTH_BITS, u128::from(IPV6_BYTES + 8));
+    let state = Walk {
+        at: m.lit(AT_BITS, 0),
+        moved: m.lit(1, 0),
+        kind,
+        protocol: next_header,
+        later: m.lit(1, 0),
+        short: m.lit(1, 0),
+        deep: m.lit(1, 0),
+    };
+    let short = available.lt(first_bytes) | payload.lt(payload.lit(8));
+    let mut state = state.step(entry(packet, FIRST), m.lit(1, 0), short).reg();
+
+    let table: Vec<Sig> = (SECOND..=LAST).map(|place| entry(packet, place)).collect();
+    let table = m
+        .concat(&table.into_iter().rev().collect::<Vec<_>>())
+        .reg()
+        .named("headers");
+    // In words, as every place is: place * 4 + 8 > limit if and only if place + 2 > limit / 4.
+    let words = limit.shr(2).trunc(L3_LENGTH_BITS - 2);
+    for _ in 1..MAX_EXTENSION_HEADERS {
+        let entries = table.chunks(Entry::BITS);
+        let entries: Vec<Sig> = entries.into_iter().chain([m.lit(Entry::BITS, 0)]).collect();
+        let header = m
+            .index(&entries, state.at.trunc(4))
+            .with_record(&Entry::record());
+        let end = state.at.zext(PLACE_BITS) + m.lit(PLACE_BITS, u128::from(SECOND + 2));
+        let deep = end.gt(window_words(tags));
+        let short = end.gt(words.zext(PLACE_BITS));
+        state = state.step(header, deep, short).reg();
+    }
+    let place = state.at.zext(PLACE_BITS) + m.lit(PLACE_BITS, SECOND.into());
+    let place = mux(state.moved, place, m.lit(PLACE_BITS, FIRST.into()));
+    m.output("limit", limit);
+    m.output("header_bad", bad | state.short);
+    m.output("too_deep", state.deep | state.kind.any());
+    m.output("protocol", state.protocol);
+    m.output("later", state.later);
+    m.output("place", place);
+    m.finish()
+}
+
+/// Words from the IP header to the end of the window.
+pub fn window_words(tags: Sig<'_>) -> Sig<'_> {
+    tags.module().lit(PLACE_BITS, L3_WORDS.into()) - tags.zext(PLACE_BITS)
+}
+
+/// The extension headers, by how their length is told; none for a protocol.
+#[derive(Clone, Copy)]
+struct Kind<'m> {
+    generic: Sig<'m>,
+    fragment: Sig<'m>,
+    ah: Sig<'m>,
+}
+
+impl<'m> Kind<'m> {
+    fn of(next_header: Sig<'m>) -> Kind<'m> {
+        Kind {
+            generic: one_of(next_header, &EXT_GENERIC.map(u32::from)),
+            fragment: next_header.is(EXT_FRAGMENT.into()),
+            ah: next_header.is(EXT_AH.into()),
+        }
+    }
+
+    fn any(&self) -> Sig<'m> {
+        self.generic | self.fragment | self.ah
+    }
+
+    fn map(&self, f: impl Fn(Sig<'m>) -> Sig<'m>) -> Kind<'m> {
+        Kind {
+            generic: f(self.generic),
+            fragment: f(self.fragment),
+            ah: f(self.ah),
+        }
+    }
+}
+
+/// What a header of any kind would say if it stood at one place.
+struct Entry;
+
+impl Entry {
+    /// A power of two, so that an entry is chosen by a part select.
+    const BITS: u32 = 32;
+
+    fn record() -> Record {
+        Record::new(
+            "extension_header",
+            [
+                ("generic_end", AT_BITS),
+                ("ah_end", AT_BITS),
+                ("fragment_end", AT_BITS),
+                ("next_header", 8),
+                ("generic", 1),
+                ("fragment", 1),
+                ("ah", 1),
+                ("offset_not_zero", 1),
+                ("spare", 2),
+            ],
+        )
+    }
+}
+
+/// The entry of `place` in words; ends are counted from [`SECOND`].
+fn entry(packet: Sig<'_>, place: u32) -> Sig<'_> {
+    let m = packet.module();
+    let next_header = number(packet, place * 4, 1);
+    let length = number(packet, place * 4 + 1, 1);
+    let base = m.lit(AT_BITS, u128::from(place + 2 - SECOND));
+    // A length that leads out of every window gives the place 63.
+    let far = |from: u32| length.slice(from, 8 - from).any().repl(AT_BITS);
+    let doubled = length.trunc(4).cat(m.lit(1, 0)).zext(AT_BITS);
+    let generic_end = (base + doubled) | far(4);
+    let ah_end = (base + length.trunc(5).zext(AT_BITS)) | far(5);
+    let kind = Kind::of(next_header);
+    let fields = [
+        ("generic_end", generic_end),
+        ("ah_end", ah_end),
+        ("fragment_end", base),
+        ("next_header", next_header),
+        ("generic", kind.generic),
+        ("fragment", kind.fragment),
+        ("ah", kind.ah),
+        (
+            "offset_not_zero",
+            number(packet, place * 4 + 2, 2).slice(3, 13).any(),
+        ),
+        ("spare", m.lit(2, 0)),
+    ];
+    m.pack(&Entry::record(), &fields)
+}
+
+/// State of the walk before a header.
+#[derive(Clone, Copy)]
+struct Walk<'m> {
+    /// Place of the header, in words from [`SECOND`], once one was walked.
+    at: Sig<'m>,
+    moved: Sig<'m>,
+    /// Kind of the header there: none when the walk has ended.
+    kind: Kind<'m>,
+    /// Its number.
+    protocol: Sig<'m>,
+    later: Sig<'m>,
+    /// The packet ends inside of a header.
+    short: Sig<'m>,
+    /// The window does.
+    deep: Sig<'m>,
+}
+
+impl<'m> Walk<'m> {
+    /// The state behind the header `header`, of which the first 8 bytes are not in the window
+    /// (`deep`) or not in the packet (`short`).
+    fn step(&self, header: Sig<'m>, deep: Sig<'m>, short: Sig<'m>) -> Walk<'m> {
+        let m = header.module();
+        let is = self.kind.any();
+        let walk = is & !deep & !short;
+        let ends = [
+            (self.kind.generic, header.field("generic_end")),
+            (self.kind.ah, header.field("ah_end")),
+            (self.kind.fragment, header.field("fragment_end")),
+        ];
+        let later = walk & self.kind.fragment & header.field("offset_not_zero");
+        let next = Kind {
+            generic: header.field("generic"),
+            fragment: header.field("fragment"),
+            ah: header.field("ah"),
+        };
+        Walk {
+            at: mux(walk, m.select_onehot(&ends), self.at),
+            moved: self.moved | walk,
+            kind: next.map(|k| k & walk & !later),
+            protocol: mux(walk, header.field("next_header"), self.protocol),
+            later: self.later | later,
+            short: self.short | (is & short & !deep),
+            deep: self.deep | (is & deep),
+        }
+    }
+
+    fn reg(&self) -> Walk<'m> {
+        Walk {
+            at: self.at.reg(),
+            moved: self.moved.reg(),
+            kind: self.kind.map(Sig::reg),
+            protocol: self.protocol.reg(),
+            later: self.later.reg(),
+            short: self.short.reg(),
+            deep: self.deep.reg(),
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! From the window to the questions: what kind of packet it is, and where its headers are.
+
+use seqnic_gen::{Circuit, GenError, Module, mux, wire};
+use seqnic_spec::stage::{HEADER, l4};
+use seqnic_spec::wire::{
+    DHCP_PORTS, DHCPV6_PORTS, ICMP_ERRORS, ICMPV6_ERRORS, ICMPV6_ND, PROTO_ICMP,
+};
+
+use super::bytes::{IPV4_MAX_BYTES, number, one_of};
+use super::{ethernet, ipv4, ipv6, transport};
+
+/// All of `docs/semantics.md` section 1: module `header_parser`.
+///
+/// | port | bits | stage | |
+/// | --- | --- | --- | --- |
+/// | `header` | record `header` | 0 | |
+/// | `interface_key` | record | 1 | question to table `interface` |
+/// | `dst_key`, `src_key` | record | 2 | questions to table `address` |
+/// | `tags`, `v6` | 2, 1 | 1 | |
+/// | `traffic_class` | 8 | 2 | TOS or traffic class |
+/// | `ip_checksum` | 16 | 2 | 0 in IPv6 |
+/// | `protocol`, `later`, `l4_offset` | 8, 1, 7 | 6 | the last in bytes from the IP header |
+/// | `sport`, `dport` | 16 | 7 | 0 where there are none |
+/// | `l4`, `l4_checksum`, `udp_no_checksum` | 3, 16, 1 | 8 | |
+/// | `runt`, `vlan_depth`, `ipv4_header`, `ipv4_checksum`, `ipv6_header`, `too_deep`, `l4_header` | 1 | 1 to 8 | checks that failed |
+/// | `arp`, `not_ip` | 1 | 1 | |
+/// | `nd`, `icmp_error`, `dhcp`, `ttl` | 1 | to 8 | what else the verdict asks; `dhcp` by ports alone |
+///
+/// # Errors
+/// None which a test does not find: the module has no parameters.
+pub fn parser() -> Result<Circuit, Vec<GenError>> {
+    let m = Module::new("header_parser");
+    m.doc("Parser: VLAN tags, IP header, extension headers, transport header.");
+    let header = m.input_record("header", &(&HEADER).into(), Some(0));
+    let more = header.field("more");
+
+    let eth = m.instance("ethernet", &ethernet::ethernet()?, &[("header", header)]);
+    let (l3, available, tags) = (eth.get("l3"), eth.get("available"), eth.get("tags"));
+    let (v4, v6) = (eth.get("v4"), eth.get("v6"));
+    let ports = [
+        ("packet", l3.trunc(IPV4_MAX_BYTES * 8)),
+        ("available", available),
+        ("more", more),
+    ];
+    let four = m.instance("ipv4", &ipv4::ipv4()?, &ports);
+    let ports = [
+        ("packet", l3),
+        ("available", available),
+        ("more", more),
+        ("tags", tags),
+    ];
+    let six = m.instance("ipv6", &ipv6::ipv6()?, &ports);
+    let choose = |port: &str| mux(v6, six.get(port), four.get(port));
+    wire!(protocol = choose("protocol"));
+    wire!(later = choose("later"));
+    wire!(place = choose("place"));
+    let ports = [
+        ("packet", l3),
+        ("v6", v6),
+        ("protocol", protocol),
+        ("later", later),
+        ("place", place),
+        ("limit", choose("limit")),
+        ("tags", tags),
+    ];
+    let last = m.instance("transport", &transport::transport()?, &ports);
+
+    for port in [
+        "interface_key",
+        "dst_key",
+        "src_key",
+        "tags",
+        "v6",
+        "arp",
+        "runt",
+        "vlan_depth",
+    ] {
+        m.output(port, eth.get(port));
+    }
+    m.output("not_ip", !(v4 | v6 | eth.get("arp")));
+    m.output("ipv4_header", v4 & four.get("header_bad"));
+    m.output("ipv4_checksum", v4 & four.get("checksum_bad"));
+    m.output("ipv6_header", v6 & six.get("header_bad"));
+    let deep = (v6 & six.get("too_deep")) | last.get("too_deep");
+    m.output("too_deep", (v4 | v6) & deep);
+    m.output("l4_header", (v4 | v6) & last.get("short"));
+
+    let v6_class = number(l3, 0, 2).slice(4, 8);
+    m.output("traffic_class", mux(v6, v6_class, number(l3, 1, 1)));
+    m.output("ip_checksum", number(l3, 10, 2).when(!v6));
+    let ttl = mux(v6, number(l3, 7, 1), number(l3, 8, 1));
+    m.output("ttl", !ttl.any() & (v4 | v6));
+
+    m.output("protocol", protocol);
+    m.output("later", later);
+    m.output("l4_offset", place.shl(2));
+    let (sport, dport) = (last.get("sport"), last.get("dport"));
+    m.output("sport", sport);
+    m.output("dport", dport);
+    let (kind, checksum) = (last.get("l4"), last.get("checksum"));
+    m.output("l4", kind);
+    m.output("l4_checksum", checksum);
+    wire!(udp = kind.is(l4::UDP.into()));
+    m.output("udp_no_checksum", udp & !v6 & !checksum.any());
+
+    let icmp_type = last.get("icmp_type");
+    let icmpv6 = kind.is(l4::ICMPV6.into());
+    let nd = icmp_type.ge(icmp_type.lit((*ICMPV6_ND.start()).into()))
+        & icmp_type.le(icmp_type.lit((*ICMPV6_ND.end()).into()));
+    m.output("nd", icmpv6 & nd);
+    let icmp = v4 & protocol.is(PROTO_ICMP.into()) & !later;
+    let error = (icmp & one_of(icmp_type, &ICMP_ERRORS.map(u32::from)))
+        | (icmpv6 & one_of(icmp_type, &ICMPV6_ERRORS.map(u32::from)));
+    m.output("icmp_error", error);
+    let both = |ports: [u16; 2]| {
+        let ports = ports.map(u32::from);
+        one_of(sport, &ports) & one_of(dport, &ports)
+    };
+    m.output("dhcp", udp & mux(v6, both(DHCPV6_PORTS), both(DHCP_PORTS)));
+    m.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::packets::World;
+    use crate::testing::*;
+    use seqnic_gen::{Bits, Sim};
+    use seqnic_model::parse::{Headers, parse};
+    use seqnic_spec::reason::Reason;
+    use seqnic_spec::tables::{ADDRESS_KEY, INTERFACE_KEY};
+    use std::collections::{BTreeMap, HashMap};
+
+    const CHECKS: [(&str, Reason); 7] = [
+        ("runt", Reason::Runt),
+        ("vlan_depth", Reason::VlanDepth),
+        ("ipv4_header", Reason::Ipv4Header),
+        ("ipv4_checksum", Reason::Ipv4Checksum),
+        ("ipv6_header", Reason::Ipv6Header),
+        ("too_deep", Reason::TooDeep),
+        ("l4_header", Reason::L4Header),
+    ];
+
+    fn parsed(frames: &[Vec<u8>]) -> Vec<HashMap<String, Bits>> {
+        let circuit = parser().unwrap();
+        let inputs: Vec<_> = frames
+            .iter()
+            .map(|f| vec![("header", bits(&header(f, 3, 9)))])
+            .collect();
+        stream(&circuit, &mut Sim::new(&circuit), &inputs)
+    }
+
+    fn fault(got: &HashMap<String, Bits>) -> Option<Reason> {
+        CHECKS
+            .iter()
+            .find(|(port, _)| !got[*port].is_zero())
+            .map(|c| c.1)
+    }
+
+    /// Everything the parser says of a sound packet, against the software's reading.
+    fn compare(frame: &[u8], got: &HashMap<String, Bits>, h: &Headers) {
+        assert_eq!(fault(got), h.fault, "{frame:02x?} {h:?}");
+        if h.fault == Some(Reason::Runt) || h.fault == Some(Reason::VlanDepth) {
+            return;
+        }
+        let get = |port: &str| got[port].low_u128();
+        let field = |port: &str, layout, name: &str| row(&got[port]).field(layout, 0, name);
+        assert_eq!(field("interface_key", &INTERFACE_KEY, "port"), 3);
+        assert_eq!(
+            field("interface_key", &INTERFACE_KEY, "vid0"),
+            h.vid0.into()
+        );
+        assert_eq!(
+            field("interface_key", &INTERFACE_KEY, "vid1"),
+            h.vid1.into()
+        );
+        assert_eq!(get("tags"), h.tags.into());
+        assert_eq!(get("arp") == 1, h.ethertype == 0x0806);
+        assert_eq!(get("not_ip") == 1, !h.is_ip() && h.ethertype != 0x0806);
+        if h.fault.is_some() || !h.is_ip() {
+            return;
+        }
+        assert_eq!(get("v6") == 1, h.v6);
+        for (port, address) in [("dst_key", h.dst), ("src_key", h.src)] {
+            assert_eq!(field(port, &ADDRESS_KEY, "v6") == 1, h.v6);
+            assert_eq!(field(port, &ADDRESS_KEY, "address"), address);
+        }
+        assert_eq!(get("protocol"), h.protocol.into());
+        assert_eq!(get("later") == 1, h.later_fragment);
+        assert_eq!(get("traffic_class"), h.traffic_class.into());
+        assert_eq!(get("ttl") == 1, h.ttl == 0);
+        assert_eq!(
+            (get("sport"), get("dport")),
+            (h.sport.into(), h.dport.into())
+        );
+        let at = |i: usize| u128::from(frame[i]) << 8 | u128::from(frame[i + 1]);
+        let checksum = h.l4_checksum().map_or(0, at);
+        assert_eq!(get("l4_checksum"), checksum);
+        assert_eq!(get("ip_checksum"), if h.v6 { 0 } else { at(h.l3() + 10) });
+        let kind = match (h.protocol, h.later_fragment) {
+            (_, true) => l4::NONE,
+            (6, _) => l4::TCP,
+            (17, _) => l4::UDP,
+            (132, _) => l4::SCTP,
+            (58, _) if h.v6 => l4::ICMPV6,
+            _ => l4::NONE,
+        };
+        assert_eq!(get("l4"), kind.into());
+        if !h.later_fragment {
+            assert_eq!(get("l4_offset"), (h.l4 as usize - h.l3()) as u128);
+        }
+        assert_eq!(
+            get("udp_no_checksum") == 1,
+            kind == l4::UDP && !h.v6 && checksum == 0
+        );
+        let message = !h.later_fragment && h.protocol == if h.v6 { 58 } else { 1 };
+        let nd = message && h.v6 && (133..=137).contains(&h.icmp_type);
+        assert_eq!(get("nd") == 1, nd);
+        let errors: &[u8] = if h.v6 {
+            &[1, 2, 3, 4]
+        } else {
+            &[3, 4, 5, 11, 12]
+        };
+        assert_eq!(
+            get("icmp_error") == 1,
+            message && errors.contains(&h.icmp_type)
+        );
+        let dhcp: [u16; 2] = if h.v6 { [546, 547] } else { [67, 68] };
+        let dhcp = kind == l4::UDP && dhcp.contains(&h.sport) && dhcp.contains(&h.dport);
+        assert_eq!(get("dhcp") == 1, dhcp);
+    }
+
+    #[test]
+    fn packets_at_random_are_read_as_the_software_reads_them() {
+        let mut random = Random::new(11);
+        let world = World::new(&mut random);
+        let frames: Vec<_> = (0..20_000).map(|_| world.frame(&mut random)).collect();
+        let mut seen: BTreeMap<Option<Reason>, u32> = BTreeMap::new();
+        for (frame, got) in frames.iter().zip(parsed(&frames)) {
+            let h = parse(frame);
+            *seen.entry(h.fault).or_default() += 1;
+            compare(frame, &got, &h);
+        }
+        // The test says something only if every check failed often.
+        for (_, reason) in CHECKS {
+            assert!(seen.get(&Some(reason)).is_some_and(|n| *n > 30), "{seen:?}");
+        }
+        assert!(seen[&None] > 5000, "{seen:?}");
+    }
+
+    #[test]
+    fn every_length_of_a_frame_is_read_as_the_software_reads_it() {
+        let mut random = Random::new(12);
+        let world = World::new(&mut random);
+        let whole: Vec<_> = (0..150).map(|_| world.frame(&mut random)).collect();
+        let cut = |f: &Vec<u8>| -> Vec<Vec<u8>> {
+            (1..=f.len().min(140)).map(|n| f[..n].to_vec()).collect()
+        };
+        let frames: Vec<Vec<u8>> = whole.iter().flat_map(cut).collect();
+        for (frame, got) in frames.iter().zip(parsed(&frames)) {
+            compare(frame, &got, &parse(frame));
+        }
+    }
+
+    /// A frame of IPv6 with extension headers `(kind, length byte, bytes)`.
+    fn chain(headers: &[(u8, u8, usize)], protocol: u8, body: usize) -> Vec<u8> {
+        let mut inner = vec![];
+        for (i, (_, length, bytes)) in headers.iter().enumerate() {
+            let mut h = vec![0; *bytes];
+            h[0] = headers.get(i + 1).map_or(protocol, |h| h.0);
+            h[1] = *length;
+            inner.extend(h);
+        }
+        inner.extend(vec![0u8; body]);
+        let mut frame = vec![2; 12];
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+        frame.extend((inner.len() as u16).to_be_bytes());
+        frame.extend([headers.first().map_or(protocol, |h| h.0), 64]);
+        frame.extend([1; 32]);
+        frame.extend(inner);
+        frame
+    }
+
+    #[test]
+    fn rules_of_the_walk() {
+        let one = (0, 0, 8);
+        let cases: Vec<(Vec<u8>, Option<Reason>)> = vec![
+            (chain(&[], 6, 20), None),
+            (chain(&[], 6, 19), Some(Reason::L4Header)),
+            (chain(&[one; 4], 17, 8), None),
+            (chain(&[one; 5], 17, 8), Some(Reason::TooDeep)),
+            // 54 + 64 + 8 = 126: the second header stands whole in the window, UDP does not.
+            (chain(&[(0, 7, 64), one], 59, 100), None),
+            (chain(&[(0, 7, 64), one], 17, 100), Some(Reason::TooDeep)),
+            (chain(&[(0, 8, 72), one], 17, 100), Some(Reason::TooDeep)),
+            // Longer than the packet: the protocol behind it would be past the end.
+            (chain(&[(0, 1, 8)], 59, 0), Some(Reason::L4Header)),
+            (chain(&[(0, 255, 8)], 59, 0), Some(Reason::TooDeep)),
+            (chain(&[(51, 1, 12)], 6, 20), None),
+            (chain(&[(51, 255, 12)], 59, 20), Some(Reason::TooDeep)),
+            (chain(&[(0, 0, 8)], 60, 7), Some(Reason::Ipv6Header)),
+        ];
+        let frames: Vec<_> = cases.iter().map(|c| c.0.clone()).collect();
+        for ((frame, reason), got) in cases.iter().zip(parsed(&frames)) {
+            assert_eq!(fault(&got), *reason, "{frame:02x?}");
+            compare(frame, &got, &parse(frame));
+        }
+    }
+}
