@@ -109,7 +109,7 @@
 //! | names | [`Sig::named`], [`wire!`], [`Sig::keep`] |
 //! | stages | [`Sig::reg`], [`Sig::delay`], [`Sig::to_stage`], [`Module::align`], [`Sig::at_stage`], [`Sig::unstaged`], [`Sig::as_valid`] |
 //! | state | [`Module::reg`], [`Module::reg_bits`], [`Module::reg_no_reset`], [`Reg::set`], [`Reg::set_when`], [`Module::wire`], [`Wire::drive`] |
-//! | memory | [`Module::ram`] with [`RamSpec`]; [`Ram::read`], [`Ram::read_when`]; [`Ram::write`] or [`Ram::config`] |
+//! | memory | [`Module::ram`] with [`RamSpec`] ([`RamStyle`], [`Collision`]); [`Ram::read`], [`Ram::read_when`]; [`Ram::write`] or [`Ram::config`] |
 //! | hierarchy | [`Module::instance`], [`Instance::get`]; [`Circuit::verilog`], [`Circuit::write_to`] |
 //! | streams | [`Stream`], [`Module::stream_in`], [`Module::stream_out`], [`Stream::register_slice`], [`Stream::fifo`] |
 //! | properties | [`Module::assert`], [`Module::assume`], [`Module::cover`] |
@@ -143,7 +143,7 @@ pub use eval::{Handle, Sim, SimError};
 pub use instance::Instance;
 pub use memory::{Ram, RamSpec};
 pub use module::Module;
-pub use node::{PropKind, RamStyle};
+pub use node::{Collision, PropKind, RamStyle};
 pub use record::{Record, RecordField};
 pub use select::{clog2, mux};
 pub use sig::Sig;

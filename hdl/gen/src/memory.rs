@@ -5,7 +5,7 @@ use std::panic::Location;
 
 use crate::error::ErrorKind;
 use crate::module::Module;
-use crate::node::{Id, Mem, Op, RamStyle};
+use crate::node::{Collision, Id, Mem, Op, RamStyle};
 use crate::record::Record;
 use crate::select::clog2;
 use crate::sig::Sig;
@@ -21,6 +21,8 @@ pub struct RamSpec {
     pub latency: u32,
     /// Which FPGA memory to ask for.
     pub style: RamStyle,
+    /// What a read gives which meets a write of the same row.
+    pub collision: Collision,
     /// The fields of a row.
     pub record: Option<Record>,
 }
@@ -28,7 +30,7 @@ pub struct RamSpec {
 impl RamSpec {
     /// A memory with read latency 2 for which the tool chooses the kind.
     pub fn new(rows: u32, width: u32) -> Self {
-        RamSpec { rows, width, latency: 2, style: RamStyle::Auto, record: None }
+        RamSpec { rows, width, latency: 2, style: RamStyle::Auto, collision: Collision::Old, record: None }
     }
 
     /// A memory of records.
@@ -46,6 +48,11 @@ impl RamSpec {
         RamSpec { style, ..self }
     }
 
+    /// With this rule for a read which meets a write of the same row.
+    pub fn collision(self, collision: Collision) -> Self {
+        RamSpec { collision, ..self }
+    }
+
     /// Bits of an address: [`clog2`]`(rows)`, at least one.
     pub fn addr_width(&self) -> u32 {
         clog2(self.rows).max(1)
@@ -55,7 +62,8 @@ impl RamSpec {
 /// A memory: one read port for the pipeline, and one port which writes ([`Ram::write`]) or which
 /// reads and writes ([`Ram::config`]). Rows are zero at power-up (also of UltraRAM).
 ///
-/// - A read which meets a write of the same row in the same clock gives the row's **old** value.
+/// - A read which meets a write of the same row in the same clock gives what [`Collision`] says: the
+///   row's old value unless asked otherwise.
 /// - Reading beyond the last row gives zero in the evaluator and is undefined in hardware.
 pub struct Ram<'m> {
     m: &'m Module,
@@ -91,6 +99,7 @@ impl Module {
             rows: spec.rows,
             width: spec.width,
             style: spec.style,
+            collision: spec.collision,
             write: None,
             reads: vec![],
             record: spec.record.clone(),

@@ -162,12 +162,27 @@ pub enum RamStyle {
     Distributed,
 }
 
+/// What port A reads from a row which port B writes in the same clock. It is a question of cost:
+/// block RAM of most FPGAs leaves it undefined, so tools build what the text promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Collision {
+    /// The row before the write. UltraRAM and Xilinx block RAM in their read-first mode can do it;
+    /// yosys builds it for ECP5 from a second copy of the memory and bypass registers.
+    #[default]
+    Old,
+    /// The row after the write: a comparator and a row of bypass registers on every FPGA.
+    New,
+    /// Nobody looks at such a row (a FIFO): free. `x` in Verilog, the old row in the evaluator.
+    Undefined,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Mem {
     pub name: String,
     pub rows: u32,
     pub width: u32,
     pub style: RamStyle,
+    pub collision: Collision,
     /// write enable, address, data
     pub write: Option<(Id, Id, Id)>,
     pub reads: Vec<Id>,

@@ -214,6 +214,7 @@ impl<'m> Sig<'m> {
     }
 
     /// Logical shift left by a constant; zeros enter, the width stays.
+    #[expect(clippy::should_implement_trait, reason = "`a << 3` beside `a + b` would hide that the amount is a number")]
     #[track_caller]
     pub fn shl(self, by: u32) -> Sig<'m> {
         let at = Location::caller();
@@ -227,6 +228,7 @@ impl<'m> Sig<'m> {
     }
 
     /// Logical shift right by a constant; zeros enter, the width stays.
+    #[expect(clippy::should_implement_trait, reason = "`a << 3` beside `a + b` would hide that the amount is a number")]
     #[track_caller]
     pub fn shr(self, by: u32) -> Sig<'m> {
         let at = Location::caller();

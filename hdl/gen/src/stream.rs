@@ -7,6 +7,7 @@ use crate::circuit::Circuit;
 use crate::error::{At, ErrorKind, GenError};
 use crate::memory::RamSpec;
 use crate::module::Module;
+use crate::node::Collision;
 use crate::select::{clog2, mux};
 use crate::sig::Sig;
 use crate::state::Wire;
@@ -183,7 +184,7 @@ pub fn fifo(spec: RamSpec) -> Result<Circuit, Vec<GenError>> {
     let (in_valid, in_data) = (m.input("in_valid", 1), m.input("in_data", spec.width));
     let out_ready = m.input("out_ready", 1);
 
-    let rows = m.ram("rows", spec.latency(1));
+    let rows = m.ram("rows", spec.latency(1).collision(Collision::Undefined));
     let count = m.reg("count", clog2(depth + 1), 0);
     let out_valid = m.reg("out_valid", 1, 0);
     let write_at = m.reg("write_at", rows.addr_width(), 0);

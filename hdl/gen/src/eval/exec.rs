@@ -70,6 +70,8 @@ pub(super) struct MemState {
     pub rows: u32,
     pub width: u32,
     pub rows_data: Vec<u64>,
+    /// Port A reads what is written in the same clock.
+    pub forward: bool,
     /// enable, address, data
     pub write: Option<(usize, usize, usize)>,
 }
@@ -96,6 +98,11 @@ impl Sim {
                 (_, Some((mem, _))) => {
                     let mem = &self.mems[mem];
                     let row = self.vals[reg.data];
+                    let written = mem.write.filter(|(e, a, _)| mem.forward && self.vals[*e] & 1 == 1 && self.vals[*a] == row);
+                    if let Some((_, _, data)) = written {
+                        next.copy_from_slice(&self.vals[data..data + reg.limbs]);
+                        continue;
+                    }
                     match row < u64::from(mem.rows) {
                         true => {
                             let at = row as usize * reg.limbs;

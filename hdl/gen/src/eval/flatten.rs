@@ -6,7 +6,7 @@ use super::exec::{self, Code, Instr, MemState, RegState};
 use super::{Handle, HandleKind, PropState, Sim};
 use crate::bits::{Bits, limbs_for};
 use crate::circuit::Circuit;
-use crate::node::{Bin, Id, Op, PropKind, Red};
+use crate::node::{Bin, Collision, Id, Op, PropKind, Red};
 
 /// The value of an operation on constants; its operands are numbers in `values`.
 pub(crate) fn constant(op: &Op, width: u32, values: &[Bits]) -> Bits {
@@ -26,10 +26,18 @@ pub(crate) fn constant(op: &Op, width: u32, values: &[Bits]) -> Bits {
     Bits::from_limbs(width, &vals[dst..])
 }
 
+struct FlatMem {
+    name: String,
+    rows: u32,
+    width: u32,
+    forward: bool,
+    write: Option<(Id, Id, Id)>,
+}
+
 struct Flat {
     nodes: Vec<(Op, u32)>,
     names: HashMap<String, Id>,
-    mems: Vec<(String, u32, u32, Option<(Id, Id, Id)>)>,
+    mems: Vec<FlatMem>,
     props: Vec<(PropKind, String, Id, bool)>,
 }
 
@@ -60,7 +68,8 @@ impl Flat {
         }
         for mem in &data.mems {
             let write = mem.write.map(|(e, a, d)| (e + base, a + base, d + base));
-            self.mems.push((format!("{prefix}{}", mem.name), mem.rows, mem.width, write));
+            let (name, forward) = (format!("{prefix}{}", mem.name), mem.collision == Collision::New);
+            self.mems.push(FlatMem { name, rows: mem.rows, width: mem.width, forward, write });
         }
         for prop in &data.props {
             self.props.push((prop.kind, format!("{prefix}{}", prop.name), prop.cond + base, data.uses_rst));
@@ -118,7 +127,7 @@ impl Flat {
                 }
                 Op::MemRead { mem, addr, en, port_b } => {
                     // Port B reads only while it does not write.
-                    let write = self.mems[*mem].3.filter(|_| *port_b).map(|(e, ..)| at(e));
+                    let write = self.mems[*mem].write.filter(|_| *port_b).map(|(e, ..)| at(e));
                     state(at(*addr), *en, None, Some((*mem, write)));
                 }
                 _ => {}
@@ -135,11 +144,12 @@ impl Flat {
             _ => HandleKind::Comb,
         };
         let handle = |id: Id| Handle { offset: at(id), width: self.nodes[to(id) as usize].1, kind: kind(id) };
-        let mem_state = |(_, rows, width, write): &(String, u32, u32, Option<(Id, Id, Id)>)| MemState {
-            rows: *rows,
-            width: *width,
-            rows_data: vec![0; *rows as usize * limbs_for(*width)],
-            write: write.map(|(e, a, d)| (at(e), at(a), at(d))),
+        let mem_state = |mem: &FlatMem| MemState {
+            rows: mem.rows,
+            width: mem.width,
+            rows_data: vec![0; mem.rows as usize * limbs_for(mem.width)],
+            forward: mem.forward,
+            write: mem.write.map(|(e, a, d)| (at(e), at(a), at(d))),
         };
         Sim {
             design: circuit.name().into(),
@@ -157,7 +167,7 @@ impl Flat {
                 })
                 .collect(),
             signals: self.names.iter().map(|(name, id)| (name.clone(), handle(*id))).collect(),
-            mem_names: self.mems.iter().enumerate().map(|(i, m)| (m.0.clone(), i)).collect(),
+            mem_names: self.mems.iter().enumerate().map(|(i, m)| (m.name.clone(), i)).collect(),
             reset: false,
             dirty: true,
             cycle: 0,

@@ -1,7 +1,7 @@
 //! Random modules: expressions, registers, memories, children, stages.
 #![allow(dead_code)]
 
-use seqnic_gen::{Bits, Circuit, Module, RamSpec, RamStyle, Record, Sig, mux};
+use seqnic_gen::{Bits, Collision, Circuit, Module, RamSpec, RamStyle, Record, Sig, mux};
 
 /// Xorshift: the same tests on every machine.
 pub struct Rng(u64);
@@ -107,10 +107,12 @@ pub fn module(name: &str, seed: u64, size: u32, children: &[Circuit]) -> Circuit
         pool.push(sig);
     }
     for reg in regs {
-        let next = { let s = r.pick(&pool); fit(r, s, reg.width()) };
+        // Inverted: yosys finds no driver for a bit which is only ever set to itself.
+        let next = { let s = r.pick(&pool); !fit(r, s, reg.width()) };
         match r.chance(50) {
             true => reg.set(next),
-            false => { let en = r.pick(&pool); reg.set_when(fit(r, en, 1), next) }
+            // Not always zero: yosys finds no driver for a register which is never set.
+            false => { let en = r.pick(&pool); reg.set_when(fit(r, en, 1) | pool[0].bit(0), next) }
         }
     }
     let recent = &pool[pool.len().saturating_sub(12)..];
@@ -127,6 +129,8 @@ pub fn module(name: &str, seed: u64, size: u32, children: &[Circuit]) -> Circuit
 fn ram<'m>(m: &'m Module, r: &mut Rng, pool: &mut Vec<Sig<'m>>, name: &str) {
     let styles = [RamStyle::Auto, RamStyle::Block, RamStyle::Ultra, RamStyle::Distributed];
     let spec = RamSpec::new(1 << (1 + r.below(3)), r.width()).latency(1 + r.below(2) as u32).style(r.pick(&styles));
+    // Not `Undefined`: there simulators and the evaluator may differ.
+    let spec = spec.collision(if r.chance(50) { Collision::New } else { Collision::Old });
     let (addr, width) = (spec.addr_width(), spec.width);
     let mem = m.ram(name, spec);
     let any = |r: &mut Rng, w| { let s = r.pick(pool); fit(r, s, w) };
