@@ -1,0 +1,48 @@
+//! Every case on the engines that need no hardware model.
+
+use seqnic_engine::Engine;
+use seqnic_oracle::Oracle;
+use seqnic_tests::{Case, legs};
+
+fn all() -> Vec<Case> {
+    let cases = Case::all(&Case::root()).unwrap_or_else(|e| panic!("{e}"));
+    assert!(cases.len() >= 34, "only {} cases were found", cases.len());
+    cases
+}
+
+/// Every case must pass; all that do not are named at once.
+fn pass(load: impl Fn(&Case) -> Box<dyn Engine>) {
+    let failures: Vec<String> = all()
+        .iter()
+        .filter_map(|case| case.check(load(case).as_mut()).err())
+        .map(|e| e.to_string())
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn captures_are_those_of_the_flow_tables() {
+    for case in all() {
+        if case.folder.join("legs.json").is_file() {
+            let stale = legs::stale(&case.folder).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(stale, None, "case {}: run `cases build`", case.name);
+        }
+    }
+}
+
+#[test]
+fn oracle() {
+    pass(|case| Box::new(Oracle::new(&case.definition)));
+}
+
+/// A runner that lets everything pass would be worse than none.
+#[test]
+fn a_wrong_expectation_is_found() {
+    let root = Case::root();
+    let [asked, other] = ["fig05-nat", "fig05-loopback"]
+        .map(|name| Case::load(&root.join(name)).unwrap_or_else(|e| panic!("{e}")));
+    let error = asked
+        .check(&mut Oracle::new(&other.definition))
+        .expect_err("a loopback server does what a NAT server must");
+    assert!(error.to_string().contains("fig05-nat"), "{error}");
+}
