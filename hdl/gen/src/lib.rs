@@ -10,7 +10,8 @@
 //!   Rust line; [`Module::finish`] returns all of them as `Err(Vec<GenError>)`.
 //! - **Stages.** An input of a pipeline is declared at a stage ([`Module::input_at`]). Joining values of
 //!   different stages delays the earlier ones by themselves; every value has one chain of delay registers,
-//!   which all users share. [`Sig::reg`] moves a value to its next stage. [`Module::output_at`] demands a
+//!   which all users share; an unnamed slice, field or zero-extension is delayed as its whole, a named
+//!   one by itself. [`Sig::reg`] moves a value to its next stage. [`Module::output_at`] demands a
 //!   stage, [`Module::output`] takes the stage the value has; [`Circuit::latency`] gives the result as data.
 //! - **Stage `None`** means "valid at any stage": constants, configuration ([`Module::input`]), state
 //!   ([`Module::reg`]), wires, streams. Joined with a staged value it takes no delay and the result has the

@@ -15,6 +15,24 @@ impl Inner {
             return *d;
         }
         let n = self.node(id).clone();
+        if n.name.is_none()
+            && !n.valid
+            && let Some(op) = self.delayed_wiring(&n.op, at)
+        {
+            let key = match op {
+                Op::Slice(whole, lo) if n.record.is_none() => Some((whole, lo, n.width)),
+                _ => None,
+            };
+            let known = key.and_then(|key| self.slices.get(&key).copied());
+            let d = known.unwrap_or_else(|| self.push(op, n.width, n.stage.map(|s| s + 1), at));
+            if let Some(key) = key {
+                self.slices.insert(key, d);
+            } else {
+                self.nodes[d as usize].record = n.record;
+            }
+            self.delays.insert(id, d);
+            return d;
+        }
         // A value which got its name at the end of a chain starts a chain of its own.
         let (root, by) = match n.delay_of {
             Some((root, by)) if n.name.is_none() => (root, by),
@@ -27,6 +45,22 @@ impl Inner {
         (node.record, node.valid, node.delay_of) = (n.record, n.valid, Some((root, by + 1)));
         self.delays.insert(id, d);
         d
+    }
+
+    /// Slices, copies and zero-extensions are only wires: delaying what they are made of shares its
+    /// registers, and needs none for constants. Synthesis drops the bits which nobody reads.
+    /// A concatenation of several values is one register for each clock instead of many.
+    fn delayed_wiring(&mut self, op: &Op, at: &'static Location<'static>) -> Option<Op> {
+        let is_const = |i: &Inner, id: Id| matches!(i.node(id).op, Op::Const(_));
+        match op {
+            Op::Slice(src, lo) => Some(Op::Slice(self.delay_one(*src, at), *lo)),
+            Op::Repl(n, a) => Some(Op::Repl(*n, self.delay_one(*a, at))),
+            Op::Concat(parts) if parts.iter().filter(|p| !is_const(self, **p)).count() == 1 => {
+                let parts = parts.iter().map(|p| if is_const(self, *p) { *p } else { self.delay_one(*p, at) });
+                Some(Op::Concat(parts.collect()))
+            }
+            _ => None,
+        }
     }
 
     /// The value at `stage`, which is not before its own; stage-less values stay as they are.
@@ -97,8 +131,14 @@ impl<'m> Sig<'m> {
 
     /// Marks a valid bit (or other control): its delay registers are reset to zero.
     ///
-    /// Data needs no reset. Results of operations are not marked by themselves.
+    /// Data needs no reset. Results of operations are not marked by themselves. Go on with the value
+    /// returned: it has delay registers of its own where this one is a slice of something.
+    #[track_caller]
     pub fn as_valid(self) -> Sig<'m> {
+        // Wiring shares the registers of what it is made of; the alias gets some of its own.
+        if self.with(|i| matches!(i.node(self.id).op, Op::Slice(..) | Op::Repl(..) | Op::Concat(_)) && i.node(self.id).name.is_none()) {
+            return self.alias(self.stage(), Location::caller()).as_valid();
+        }
         self.edit(|i| {
             let mut id = self.id;
             i.nodes[id as usize].valid = true;

@@ -30,7 +30,7 @@ module lookup (
     reg  valid_s2;
     reg  [15:0] key_s1;
     reg  [15:0] key_s2;
-    reg  [7:0] rows_q_s2_value_s3;
+    reg  [24:0] rows_q_s3;
     reg  valid_s3;
     // rows: record row: key [15:0], value [23:16], used [24]
     (* ram_style = "block" *) reg [24:0] rows [0:63];
@@ -44,8 +44,8 @@ module lookup (
         key_s1 <= key;
         key_s2 <= key_s1;
         hit <= hit_2;
-        rows_q_s2_value_s3 <= rows_q_s2[23:16];
-        value <= {8{hit}} & rows_q_s2_value_s3;
+        rows_q_s3 <= rows_q_s2;
+        value <= {8{hit}} & rows_q_s3[23:16];
     end
 
     always @(posedge clk) begin
@@ -80,7 +80,7 @@ module lookup (
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_28};
+    wire _unused = &{1'b0, rows_q_s3, or_28};
 
 `ifndef SYNTHESIS
     initial begin
@@ -93,7 +93,7 @@ module lookup (
         key_s1 = 16'd0;
         key_s2 = 16'd0;
         hit = 1'd0;
-        rows_q_s2_value_s3 = 8'd0;
+        rows_q_s3 = 25'd0;
         value = 8'd0;
         valid_s3 = 1'd0;
         hit_valid = 1'd0;
