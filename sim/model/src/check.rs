@@ -34,7 +34,11 @@ pub fn shape(image: &Image) -> Result<(), LoadError> {
         let words = rows.words.len() as u64;
         let width = rows.words_per_row() as u64;
         if !words.is_multiple_of(width) {
-            return bad("a last row cut off, words:", words, words.next_multiple_of(width));
+            return bad(
+                "a last row cut off, words:",
+                words,
+                words.next_multiple_of(width),
+            );
         }
         let (stored, most) = (words / width, u64::from(g.rows(table)));
         if stored > most {
@@ -204,7 +208,12 @@ pub fn names(tables: &Tables, names: &Names) -> Result<(), LoadError> {
             class(place, range.class)?;
         }
     }
-    for (row, value) in tables.attachment.iter().enumerate().filter(|(_, a)| a.valid) {
+    for (row, value) in tables
+        .attachment
+        .iter()
+        .enumerate()
+        .filter(|(_, a)| a.valid)
+    {
         let place = Place {
             table: Table::Attachment,
             row: row as u32,

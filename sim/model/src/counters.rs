@@ -27,6 +27,11 @@ pub struct Nameless {
     pub count: Count,
 }
 
+/// Place of a set in [`CounterSet::ALL`]: numbers of sets follow each other.
+const fn place(set: CounterSet) -> usize {
+    set as usize - CounterSet::ALL[0] as usize
+}
+
 impl CounterArrays {
     pub fn new(geometry: &Geometry) -> CounterArrays {
         CounterArrays {
@@ -37,10 +42,7 @@ impl CounterArrays {
     /// Counts one packet of `bytes`. Rows a set does not have are not counted: the tables are
     /// checked, so there are none.
     fn add(&mut self, set: CounterSet, row: u32, bytes: usize) {
-        let rows = CounterSet::ALL
-            .iter()
-            .position(|s| *s == set)
-            .and_then(|at| self.sets.get_mut(at));
+        let rows = self.sets.get_mut(place(set));
         if let Some([packets, sum]) = rows.and_then(|rows| rows.get_mut(row as usize)) {
             *packets += 1;
             *sum += bytes as u64;
@@ -75,10 +77,9 @@ impl CounterArrays {
 
     /// Row `row` of `set`; rows it does not have are 0.
     pub fn get(&self, set: CounterSet, row: u32) -> Count {
-        let mut sets = CounterSet::ALL.iter().zip(&self.sets);
-        let found = sets.find(|(s, _)| **s == set);
-        let [packets, bytes] = found
-            .and_then(|(_, rows)| rows.get(row as usize))
+        let rows = self.sets.get(place(set));
+        let [packets, bytes] = rows
+            .and_then(|rows| rows.get(row as usize))
             .copied()
             .unwrap_or_default();
         Count { packets, bytes }
@@ -103,5 +104,17 @@ impl CounterArrays {
             }
         }
         Ok(counters)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_stand_in_the_order_of_their_numbers() {
+        for (at, set) in CounterSet::ALL.into_iter().enumerate() {
+            assert_eq!(place(set), at);
+        }
     }
 }

@@ -96,7 +96,9 @@ impl Plan {
         let behind_tags = ETHERTYPE + TAG * usize::from(h.tags);
         let rest = frame.get(behind_tags..).ok_or(other)?;
         let (need, have) = (self.length(h), out.len());
-        let out = out.get_mut(..need).ok_or(EditError::Buffer { need, have })?;
+        let out = out
+            .get_mut(..need)
+            .ok_or(EditError::Buffer { need, have })?;
 
         let tags = usize::from(self.to.tags);
         let (head, tail) = out

@@ -84,7 +84,8 @@ impl ImageEngine {
                 break;
             };
             let mut bytes = vec![0; plan.length(headers)];
-            plan.write(headers, frame.frame, &mut bytes).map_err(failed)?;
+            plan.write(headers, frame.frame, &mut bytes)
+                .map_err(failed)?;
             self.counters.copy(&plan, bytes.len());
             out.push(Output::Sent(Sent {
                 id: frame.id,
@@ -108,11 +109,13 @@ impl Engine for ImageEngine {
         NAME
     }
 
-    /// A frame longer than the port takes is counted as `oversize`, and nothing comes of it.
+    /// A frame longer than the port takes is cut off there, counted as `oversize`, and nothing
+    /// comes of it: what the card may send of it is no frame.
     fn push(&mut self, frame: FrameIn, out: &mut Vec<Output>) -> Result<(), EngineError> {
         let bytes = frame.frame.len();
-        if bytes > MAX_FRAME_BYTES as usize {
-            self.counters.reason(Reason::Oversize, bytes);
+        let most = MAX_FRAME_BYTES as usize;
+        if bytes > most {
+            self.counters.reason(Reason::Oversize, most);
             return Ok(());
         }
         let headers = parse(frame.frame);

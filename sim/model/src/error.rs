@@ -41,7 +41,9 @@ pub enum LoadError {
         must: u64,
     },
 
-    #[error("{place}: field `{field}` is {value}, but must be {must}; compile the definition again")]
+    #[error(
+        "{place}: field `{field}` is {value}, but must be {must}; compile the definition again"
+    )]
     Field {
         place: Place,
         field: &'static str,
@@ -62,7 +64,9 @@ pub enum LoadError {
         expected: u32,
     },
 
-    #[error("{place}: the key stands in row {other} too, with another value; compile the definition again")]
+    #[error(
+        "{place}: the key stands in row {other} too, with another value; compile the definition again"
+    )]
     Twice { place: Place, other: u32 },
 
     #[error(

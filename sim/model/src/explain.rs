@@ -127,14 +127,7 @@ pub fn explain(tables: &Tables, names: &Names, port: u8, frame: &[u8]) -> Explan
     };
     let verdict = decide(tables, port, &headers, &mut recorder);
     let mut questions = recorder.questions;
-    let copies = copies::explain(
-        tables,
-        words,
-        &headers,
-        &verdict,
-        frame,
-        &mut questions,
-    );
+    let copies = copies::explain(tables, words, &headers, &verdict, frame, &mut questions);
     add_unasked(&mut questions, verdict.reason);
     questions.sort_by_key(|(table, _)| *table);
     Explanation {
@@ -191,7 +184,11 @@ impl Observer for Recorder<'_> {
             Asked::Interface(key) => hashed(&t.interface, key, w.interface_key(key), |i| {
                 let mac = words::mac(i.mac);
                 let promiscuous = if i.promiscuous { ", any MAC" } else { "" };
-                let tracking = if i.by_segment { "segment" } else { "source MAC" };
+                let tracking = if i.by_segment {
+                    "segment"
+                } else {
+                    "source MAC"
+                };
                 format!(
                     "{}, segment {}, MAC {mac}{promiscuous}, tracked by {tracking}",
                     w.interface(i.interface),
@@ -260,7 +257,9 @@ impl Recorder<'_> {
             None => "no slot holds it".to_string(),
             Some((slot, range)) => format!(
                 "slot {slot}, {} ports {} to {}: {}",
-                range.protocol.map_or("every protocol".to_string(), words::protocol),
+                range
+                    .protocol
+                    .map_or("every protocol".to_string(), words::protocol),
                 range.first,
                 range.last,
                 self.words.class(range.class)

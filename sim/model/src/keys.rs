@@ -243,7 +243,11 @@ mod tests {
             mac: 0x0123_4567_89ab,
         };
         same_as_spec(key, &[("segment", 0xfff), ("mac", 0x0123_4567_89ab)]);
-        for (v6, value) in [(true, u128::MAX - 5), (false, 0x0a00_0001), (true, 1 << 127)] {
+        for (v6, value) in [
+            (true, u128::MAX - 5),
+            (false, 0x0a00_0001),
+            (true, 1 << 127),
+        ] {
             same_as_spec(
                 Address { v6, value },
                 &[("v6", u128::from(v6)), ("address", value)],

@@ -9,7 +9,8 @@
 //! In packet order:
 //! * [`parse`]: frame -> headers (section 1);
 //! * [`keys`], [`hash`], [`lookup`]: packed keys, digest and buckets, hash tables;
-//! * [`tables`]: an image decoded into native arrays, [`check`] and [`error`] refuse bad ones;
+//! * [`tables`]: an image decoded (`decode`) into native arrays; [`check`] and [`error`] refuse bad
+//!   ones;
 //! * [`verdict`]: questions and reasons (sections 2 and 3);
 //! * [`edit`]: copies and checksums (section 4);
 //! * [`counters`]: counter arrays (section 5);
@@ -19,6 +20,7 @@
 pub mod check;
 pub mod checksum;
 pub mod counters;
+mod decode;
 pub mod edit;
 pub mod engine;
 pub mod error;

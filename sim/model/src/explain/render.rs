@@ -62,7 +62,11 @@ impl Display for HashWords {
             write!(f, " {} (seed {})", way.bucket, way.seed)?;
         }
         match &self.hit {
-            Some(hit) => write!(f, ", found in way {} row {} slot {}", hit.way, hit.row, hit.slot),
+            Some(hit) => write!(
+                f,
+                ", found in way {} row {} slot {}",
+                hit.way, hit.row, hit.slot
+            ),
             None => write!(f, ", in none of them"),
         }
     }

@@ -210,12 +210,24 @@ fn attachments(i: &mut Image) {
 }
 
 fn addresses(i: &mut Image) {
-    put_address(i, SERVICE, &[("scope", 1), ("range_valid", 1), ("range", 5)]);
-    put_address(i, SERVER_ADDRESS, &[("scope", 2), ("neighbour_valid", 1), ("neighbour", 1)]);
+    put_address(
+        i,
+        SERVICE,
+        &[("scope", 1), ("range_valid", 1), ("range", 5)],
+    );
+    put_address(
+        i,
+        SERVER_ADDRESS,
+        &[("scope", 2), ("neighbour_valid", 1), ("neighbour", 1)],
+    );
     put_address(i, SERVICE6, &[("scope", 3)]);
     put_address(i, SERVER6_ADDRESS, &[("scope", 4)]);
     put_address(i, ENGINE_ADDRESS, &[("local", 1)]);
-    put_address(i, NEIGHBOUR_ADDRESS, &[("neighbour_valid", 1), ("neighbour", 2)]);
+    put_address(
+        i,
+        NEIGHBOUR_ADDRESS,
+        &[("neighbour_valid", 1), ("neighbour", 2)],
+    );
     put_address(i, KEYED, &[("scope", 5)]);
     for (table, scope, port, class) in [
         (Table::PortDstServer, 1, 80, 1),
@@ -229,7 +241,18 @@ fn addresses(i: &mut Image) {
         put_hash(i, table, &key, &[("class", class)]);
     }
     let protocol = ("protocol", 6);
-    put_range(i, 5, 2, &[("role", 0), protocol, ("first", 8000), ("last", 8100), ("class", 1)]);
+    put_range(
+        i,
+        5,
+        2,
+        &[
+            ("role", 0),
+            protocol,
+            ("first", 8000),
+            ("last", 8100),
+            ("class", 1),
+        ],
+    );
 }
 
 fn steps(i: &mut Image) {
@@ -238,7 +261,10 @@ fn steps(i: &mut Image) {
     for (row, fields) in [
         (1, vec![("attachment", SERVER.into()), ("nat", 1)]),
         (2, vec![("attachment", IDS.into())]),
-        (3, vec![router, ("route", 1), ("rewrite_valid", 1), ("rewrite", 7)]),
+        (
+            3,
+            vec![router, ("route", 1), ("rewrite_valid", 1), ("rewrite", 7)],
+        ),
         (4, vec![("attachment", SERVER6.into()), ("nat", 1)]),
         (5, vec![("attachment", IDS.into())]),
         (6, vec![router, ("rewrite_valid", 1), ("rewrite", 8)]),
@@ -250,9 +276,24 @@ fn steps(i: &mut Image) {
         let (v6, address) = number(address);
         put_row(i, Table::Rewrite, row, &[("v6", v6), ("address", address)]);
     }
-    put_row(i, Table::Class, 1, &[("forward_action", 1), ("forward_copies", 2)]);
-    put_row(i, Table::Class, 2, &[("forward_action", 4), ("forward_copies", 2)]);
-    put_row(i, Table::Class, 3, &[("forward_action", 7), ("forward_copies", 1)]);
+    put_row(
+        i,
+        Table::Class,
+        1,
+        &[("forward_action", 1), ("forward_copies", 2)],
+    );
+    put_row(
+        i,
+        Table::Class,
+        2,
+        &[("forward_action", 4), ("forward_copies", 2)],
+    );
+    put_row(
+        i,
+        Table::Class,
+        3,
+        &[("forward_action", 7), ("forward_copies", 1)],
+    );
     let both = [
         ("forward_action", 7),
         ("forward_copies", 1),
@@ -260,8 +301,20 @@ fn steps(i: &mut Image) {
         ("return_copies", 1),
     ];
     put_row(i, Table::Class, 4, &both);
-    put_step(i, 1, 1, from(SERVER.into()), &[("action", 3), ("copies", 1)]);
-    put_step(i, 2, 1, from(SERVER.into()), &[("action", 6), ("copies", 1)]);
+    put_step(
+        i,
+        1,
+        1,
+        from(SERVER.into()),
+        &[("action", 3), ("copies", 1)],
+    );
+    put_step(
+        i,
+        2,
+        1,
+        from(SERVER.into()),
+        &[("action", 6), ("copies", 1)],
+    );
     // The IDS's segment is tracked as such; what comes from there has no step.
     put_step(i, 1, 0, position(position_kind::SEGMENT, 3), &[]);
 

@@ -1,0 +1,257 @@
+//! One record at a time: bits of an image into the native types of [`crate::tables`], with every
+//! number checked against the geometry.
+
+use crate::error::{LoadError, Place};
+use crate::keys::{Address, Key};
+use crate::lookup::{HashTable, UsedSlot, seed_row};
+use crate::tables::{Action, Attachment, Interface, Known, PortEdit, Range, RangeRow, Step};
+use seqnic_image::{Image, TableRows};
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::layout::{Layout, Row};
+use seqnic_spec::tables::{
+    ACTION_ROW, ADDRESS_VALUE, ATTACHMENT_ROW, HashSlot, INTERFACE_VALUE, RANGE_SLOT, RANGE_SLOTS,
+    SEED_ROW, Table,
+};
+
+/// One record of an image: its place and bits, and where in the bits it starts.
+#[derive(Clone, Copy)]
+pub struct Record<'a> {
+    place: Place,
+    bits: &'a Row,
+    base: u32,
+}
+
+impl Record<'_> {
+    fn get(&self, layout: &Layout, name: &str) -> u128 {
+        self.bits.field(layout, self.base, name)
+    }
+
+    fn flag(&self, layout: &Layout, name: &str) -> bool {
+        self.get(layout, name) == 1
+    }
+
+    fn bad(&self, field: &'static str, value: u128, must: impl Into<String>) -> LoadError {
+        LoadError::Field {
+            place: self.place,
+            field,
+            value,
+            must: must.into(),
+        }
+    }
+}
+
+/// Field `name`, a number below `limit`.
+pub fn below(r: Record, layout: &Layout, name: &'static str, limit: u32) -> Result<u32, LoadError> {
+    let value = r.get(layout, name);
+    match u32::try_from(value) {
+        Ok(n) if n < limit => Ok(n),
+        _ => Err(r.bad(name, value, format!("below {limit}"))),
+    }
+}
+
+/// A hash table; `decode` gives the value of a slot.
+pub fn hash<K: Key, V: Copy + Default + PartialEq>(
+    image: &Image,
+    table: Table,
+    decode: impl Fn(Record) -> Result<V, LoadError>,
+) -> Result<HashTable<K, V>, LoadError> {
+    let (Some(size), Some((key, value))) = (image.geometry.hash(table), table.hash()) else {
+        return Err(LoadError::NoTable { table });
+    };
+    let seeds: Vec<u32> = (0..size.ways)
+        .map(|way| {
+            let row = image.table(Table::Seed).row(seed_row(table, way));
+            row.field(&SEED_ROW, 0, "seed") as u32
+        })
+        .collect();
+    let ports = image.geometry.ports;
+    HashTable::load(
+        image.table(table),
+        size,
+        &seeds,
+        HashSlot { key, value },
+        |used: UsedSlot| {
+            let record = |bits| Record {
+                place: used.place,
+                bits,
+                base: 0,
+            };
+            if table == Table::Interface {
+                below(record(used.key), key, "port", ports)?;
+            }
+            if table == Table::Address {
+                address(record(used.key), key)?;
+            }
+            decode(record(used.value))
+        },
+    )
+}
+
+/// A direct table; `decode` gives one row.
+pub fn direct<T>(
+    rows: &TableRows,
+    decode: impl Fn(Record) -> Result<T, LoadError>,
+) -> Result<Vec<T>, LoadError> {
+    (0..rows.rows())
+        .map(|row| {
+            let place = Place {
+                table: rows.table,
+                row,
+                slot: None,
+            };
+            let bits = rows.row(row);
+            decode(Record {
+                place,
+                bits: &bits,
+                base: 0,
+            })
+        })
+        .collect()
+}
+
+pub fn interface(r: Record, g: &Geometry) -> Result<Interface, LoadError> {
+    let l = &INTERFACE_VALUE;
+    Ok(Interface {
+        interface: below(r, l, "interface", g.interfaces)? as u16,
+        segment: r.get(l, "segment") as u16,
+        mac: r.get(l, "mac") as u64,
+        promiscuous: r.flag(l, "promiscuous"),
+        by_segment: r.flag(l, "tracking"),
+    })
+}
+
+pub fn known(r: Record, g: &Geometry) -> Result<Known, LoadError> {
+    let l = &ADDRESS_VALUE;
+    let number = |valid, name, limit| {
+        r.flag(l, valid)
+            .then(|| below(r, l, name, limit).map(|n| n as u16))
+            .transpose()
+    };
+    Ok(Known {
+        scope: r.get(l, "scope") as u32,
+        range: number("range_valid", "range", g.range_rows)?,
+        neighbour: number("neighbour_valid", "neighbour", g.attachment_rows)?,
+        local: r.flag(l, "local"),
+    })
+}
+
+pub fn ranges(rows: &TableRows, g: &Geometry) -> Result<Vec<RangeRow>, LoadError> {
+    direct(rows, |r| {
+        let mut slots: RangeRow = [Range::default(); RANGE_SLOTS as usize];
+        for (number, slot) in slots.iter_mut().enumerate() {
+            let number = number as u32;
+            *slot = range(
+                Record {
+                    place: Place {
+                        slot: Some(number),
+                        ..r.place
+                    },
+                    base: number * RANGE_SLOT.width(),
+                    ..r
+                },
+                g,
+            )?;
+        }
+        Ok(slots)
+    })
+}
+
+fn range(r: Record, g: &Geometry) -> Result<Range, LoadError> {
+    let l = &RANGE_SLOT;
+    if !r.flag(l, "valid") {
+        return Ok(Range::default());
+    }
+    let (first, last) = (r.get(l, "first") as u16, r.get(l, "last") as u16);
+    if first > last {
+        return Err(r.bad(
+            "first",
+            u128::from(first),
+            format!("at most the last port, {last}"),
+        ));
+    }
+    Ok(Range {
+        valid: true,
+        role: r.get(l, "role") as u8,
+        protocol: (!r.flag(l, "any_protocol")).then(|| r.get(l, "protocol") as u8),
+        first,
+        last,
+        class: below(r, l, "class", g.class_rows)?,
+    })
+}
+
+/// First row and number of copies, in the fields `action` and `copies` of `layout`.
+pub fn step(
+    r: Record,
+    layout: &Layout,
+    action: &'static str,
+    copies: &'static str,
+    g: &Geometry,
+) -> Result<Step, LoadError> {
+    let step = Step {
+        action: r.get(layout, action) as u32,
+        copies: r.get(layout, copies) as u8,
+    };
+    let end = step.action + u32::from(step.copies);
+    if step.copies > 0 && end > g.action_rows {
+        let must = format!(
+            "such that its {} copies end before row {} of `action`",
+            step.copies, g.action_rows
+        );
+        return Err(r.bad(action, u128::from(step.action), must));
+    }
+    Ok(step)
+}
+
+pub fn action(r: Record, g: &Geometry) -> Result<Action, LoadError> {
+    let l = &ACTION_ROW;
+    let add = r.get(l, "port_add") as u16;
+    let port = match r.get(l, "port_field") {
+        // A difference of 0 is no edit: the checksum stays untouched.
+        0..=2 if add == 0 => None,
+        0 => None,
+        1 => Some(PortEdit::Source(add)),
+        2 => Some(PortEdit::Destination(add)),
+        other => return Err(r.bad("port_field", other, "0, 1 or 2")),
+    };
+    let rewrite = r
+        .flag(l, "rewrite_valid")
+        .then(|| below(r, l, "rewrite", g.rewrite_rows).map(|n| n as u16));
+    Ok(Action {
+        attachment: below(r, l, "attachment", g.attachment_rows)? as u16,
+        route: r.flag(l, "route"),
+        nat: r.flag(l, "nat"),
+        rewrite: rewrite.transpose()?,
+        port,
+        dscp: r.flag(l, "dscp_valid").then(|| r.get(l, "dscp") as u8),
+    })
+}
+
+pub fn attachment(r: Record, g: &Geometry) -> Result<Attachment, LoadError> {
+    let l = &ATTACHMENT_ROW;
+    if !r.flag(l, "valid") {
+        return Ok(Attachment::default());
+    }
+    let tags = r.get(l, "tags");
+    if tags > u128::from(seqnic_spec::wire::MAX_VLAN_TAGS) {
+        return Err(r.bad("tags", tags, "0, 1 or 2"));
+    }
+    Ok(Attachment {
+        valid: true,
+        port: below(r, l, "port", g.ports)? as u8,
+        interface: below(r, l, "interface", g.interfaces)? as u16,
+        tags: tags as u8,
+        vid0: r.get(l, "vid0") as u16,
+        vid1: r.get(l, "vid1") as u16,
+        dst_mac: r.get(l, "dst_mac") as u64,
+        src_mac: r.get(l, "src_mac") as u64,
+        address: address(r, l)?,
+    })
+}
+
+pub fn address(r: Record, layout: &Layout) -> Result<Address, LoadError> {
+    let (v6, value) = (r.flag(layout, "v6"), r.get(layout, "address"));
+    if !v6 && value > u128::from(u32::MAX) {
+        return Err(r.bad("address", value, "below 2^32 in IPv4"));
+    }
+    Ok(Address { v6, value })
+}
