@@ -36,6 +36,8 @@ pub(crate) struct Network {
     pub device_names: Names,
     /// Gateway of each interface, by interface.
     gateways: Vec<Option<At<String>>>,
+    /// A gateway was named that is not known.
+    pub unknown_gateway: bool,
 }
 
 const PLACE_KEYS: [&str; 3] = ["interface", "mac", "vlan"];
@@ -385,6 +387,7 @@ impl Network {
             let owner = format!("interface `{}`", self.interface_names.name(id));
             let what = format_args!("`gateway` of {owner}");
             let Some(host) = f.resolve("host", "hosts", &self.host_names, &name, what) else {
+                self.unknown_gateway = true;
                 continue;
             };
             self.interfaces[id].value.gateway = Some(host);

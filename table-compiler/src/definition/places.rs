@@ -5,7 +5,7 @@ use super::network::{Draft, Network};
 use super::sequence::places_of;
 use super::{Attachments, InterfaceId, Mac, Place, Vlan};
 use crate::diagnostic::{Diagnostic, Span};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 fn sound<T>(drafts: &[Draft<T>]) -> impl Iterator<Item = (usize, &T)> {
@@ -34,6 +34,7 @@ pub(crate) fn check(f: &mut Findings, network: &Network) {
 /// A segment (port and VLANs) belongs to one interface.
 fn segments(f: &mut Findings, network: &Network) {
     let mut owners: HashMap<(u8, &Vlan), (InterfaceId, Span)> = HashMap::new();
+    let mut doubtful: HashSet<InterfaceId> = HashSet::new();
     for (id, interface) in sound(&network.interfaces) {
         let segment = (interface.port, &interface.vlan);
         if let Some((other, span)) = owners.get(&segment) {
@@ -53,6 +54,7 @@ fn segments(f: &mut Findings, network: &Network) {
                 )
                 .also(*span, "the other interface"),
             );
+            doubtful.insert(id);
         } else {
             owners.insert(segment, (id, interface.span));
         }
@@ -61,7 +63,7 @@ fn segments(f: &mut Findings, network: &Network) {
         let Some(interface) = network.interfaces.get(place.interface) else {
             continue;
         };
-        if interface.broken {
+        if interface.broken || doubtful.contains(&place.interface) {
             continue;
         }
         let segment = (interface.value.port, &place.vlan);

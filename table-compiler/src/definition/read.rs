@@ -255,7 +255,9 @@ fn default_gateway(
             gateways.push(At::new(host, interface.value.span));
         }
     }
-    let broken = network.interfaces.iter().any(|i| i.broken) || fields.has("default_gateway");
+    let broken = network.unknown_gateway
+        || network.interfaces.iter().any(|i| i.broken)
+        || fields.has("default_gateway");
     let needy = services.iter().flatten().filter(|s| {
         let out = s.keyed_by == Some(KeyedBy::Client) && s.says_exit.is_none();
         s.keyed_by.is_some() && (out || !s.says_clients)

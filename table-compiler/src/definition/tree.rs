@@ -398,12 +398,12 @@ impl Builder<'_> {
 fn syntax(text: &str, error: &ScanError) -> Diagnostic {
     let offset = error.marker().byte_offset().unwrap_or(text.len());
     let mut span = clamp(text, Span { offset, len: 1 });
-    let line = text[..span.offset].rfind('\n').map_or(0, |n| n + 1);
-    let upto = text[line..].lines().next().unwrap_or_default();
     if text[span.offset..].starts_with(['\n', '\r']) {
         span.len = 0;
     }
-    let help = if upto.trim_start_matches(' ').starts_with('\t') {
+    let tab = tab_near(text, span.offset);
+    let help = if let Some(at) = tab {
+        span = Span { offset: at, len: 1 };
         "indent with spaces: YAML takes no tabs at the beginning of a line"
     } else if text[span.offset..].starts_with(['@', '`', '%', '&', '*', '!', '|', '>']) {
         "put a value that begins with a special character in quotes"
@@ -418,4 +418,17 @@ fn syntax(text: &str, error: &ScanError) -> Diagnostic {
         span,
         help,
     )
+}
+
+/// A tab that indents the line of `offset` or the one after it: the parser may see it late.
+fn tab_near(text: &str, offset: usize) -> Option<usize> {
+    let mut start = text[..offset].rfind('\n').map_or(0, |n| n + 1);
+    for line in text[start..].split_inclusive('\n').take(2) {
+        let blank = line.len() - line.trim_start_matches([' ', '\t']).len();
+        if let Some(tab) = line[..blank].find('\t') {
+            return Some(start + tab);
+        }
+        start += line.len();
+    }
+    None
 }
