@@ -1,0 +1,255 @@
+//! Who is where: segments, senders, attachment slots, neighbours.
+//!
+//! Every host and every side of a device has a *plain slot* (an attachment number of its own);
+//! hosts come first, then devices, `outside` before `inside`. A role with alternates, or an address
+//! of the other family, has a slot of its own, so that fail-over is one word for each slot.
+
+use super::model::{AttachmentRow, InterfaceRow, SourceRow};
+use crate::definition::{
+    Attachments, Definition, Device, DeviceId, HostId, InterfaceId, Party, Place, Role, Side,
+    State, Tracking,
+};
+use indexmap::IndexMap;
+use seqnic_spec::tables::{position, position_kind};
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// Port of the card, outer and inner VLAN ID.
+type SegmentKey = (u8, [u16; 2]);
+
+/// A slot other than a plain one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct SlotKey {
+    plain: u32,
+    alternates: Vec<DeviceId>,
+    v6: bool,
+}
+
+/// Everything known of interfaces, hosts and devices.
+#[derive(Debug)]
+pub(super) struct Attached<'d> {
+    definition: &'d Definition,
+    /// Segments in order; the number is the place plus 1. The value is the interface.
+    segments: IndexMap<SegmentKey, InterfaceId>,
+    /// Attachment number of each (segment, MAC); the first that has it.
+    senders: IndexMap<(u32, u64), u32>,
+    /// Plain slot of each device's outside.
+    plain: Vec<u32>,
+    slots: HashMap<SlotKey, u32>,
+    pub rows: Vec<AttachmentRow>,
+    pub names: Vec<String>,
+}
+
+impl<'d> Attached<'d> {
+    pub fn of(definition: &'d Definition) -> Attached<'d> {
+        let mut this = Attached {
+            definition,
+            segments: IndexMap::new(),
+            senders: IndexMap::new(),
+            plain: Vec::with_capacity(definition.devices.len()),
+            slots: HashMap::new(),
+            rows: Vec::new(),
+            names: Vec::new(),
+        };
+        for (id, i) in definition.interfaces.iter().enumerate() {
+            this.segments.entry((i.port, vids(&i.vlan.0))).or_insert(id);
+        }
+        for host in &definition.hosts {
+            this.add_plain(host.name.clone(), &host.place, host.addresses.first());
+        }
+        for device in &definition.devices {
+            this.plain.push(this.rows.len() as u32);
+            for side in sides(device) {
+                let place = this.place(device, *side);
+                let name = device.attachment_name(*side);
+                this.add_plain(name, place, device.addresses.first());
+            }
+        }
+        this
+    }
+
+    fn add_plain(&mut self, name: String, place: &Place, address: Option<&IpAddr>) {
+        let number = self.rows.len() as u32;
+        let key = self.segment_key(place);
+        self.segments.entry(key).or_insert(place.interface);
+        let segment = self.segment(place);
+        // A device reached through a host has no MAC of its own there: the host stands first.
+        self.senders
+            .entry((segment, place.mac.value()))
+            .or_insert(number);
+        self.rows.push(self.row(place, address.copied()));
+        self.names.push(name);
+    }
+
+    fn row(&self, place: &Place, address: Option<IpAddr>) -> AttachmentRow {
+        let interface = &self.definition.interfaces[place.interface];
+        AttachmentRow {
+            port: interface.port,
+            interface: place.interface as u32,
+            tags: place.vlan.0.len() as u8,
+            vids: vids(&place.vlan.0),
+            dst_mac: place.mac.value(),
+            src_mac: interface.mac.value(),
+            address,
+        }
+    }
+
+    fn segment_key(&self, place: &Place) -> SegmentKey {
+        let port = self.definition.interfaces[place.interface].port;
+        (port, vids(&place.vlan.0))
+    }
+
+    fn segment(&self, place: &Place) -> u32 {
+        let at = self.segments.get_index_of(&self.segment_key(place));
+        at.map_or(0, |at| at as u32 + 1)
+    }
+
+    /// Where `device` is on `side`.
+    pub fn place(&self, device: &'d Device, side: Side) -> &'d Place {
+        match (&device.attachments, side) {
+            (Attachments::One(place), _) => place,
+            (Attachments::Two { outside, .. }, Side::Outside) => outside,
+            (Attachments::Two { inside, .. }, Side::Inside) => inside,
+            (Attachments::Via(host), _) => &self.definition.hosts[*host].place,
+        }
+    }
+
+    /// Plain slot of a device's side.
+    pub fn plain(&self, id: DeviceId, side: Side) -> u32 {
+        let inside = sides(&self.definition.devices[id]).len() > 1 && side == Side::Inside;
+        self.plain[id] + u32::from(inside)
+    }
+
+    /// Slot of a host.
+    pub fn host(&self, id: HostId) -> u32 {
+        id as u32
+    }
+
+    /// Slot of a role's side, carrying an address of the family of `like` where that matters.
+    pub fn slot(&mut self, role: &Role, side: Side, like: Option<IpAddr>) -> u32 {
+        let primary = &self.definition.devices[role.device];
+        let own = primary.addresses.first().is_some_and(IpAddr::is_ipv6);
+        let v6 = like.map_or(own, |a| a.is_ipv6());
+        let plain = self.plain(role.device, side);
+        if role.alternates.is_empty() && v6 == own {
+            return plain;
+        }
+        let key = SlotKey {
+            plain,
+            alternates: role.alternates.clone(),
+            v6,
+        };
+        if let Some(number) = self.slots.get(&key) {
+            return *number;
+        }
+        let number = self.rows.len() as u32;
+        let device = self.active(role);
+        let address = device.addresses.iter().find(|a| a.is_ipv6() == v6);
+        let row = self.row(self.place(device, side), address.copied());
+        self.rows.push(row);
+        self.names.push(self.names[plain as usize].clone());
+        self.slots.insert(key, number);
+        number
+    }
+
+    /// The device that stands in the role now: the primary, or its first alternate that is not
+    /// failed; with all of them failed the primary.
+    fn active(&self, role: &Role) -> &'d Device {
+        let device = |id: DeviceId| &self.definition.devices[id];
+        role_devices(role)
+            .map(device)
+            .find(|d| d.state == State::Up)
+            .unwrap_or(device(role.device))
+    }
+
+    /// Position of packets from a place.
+    fn position(&self, place: &Place) -> u32 {
+        let key = self.segment_key(place);
+        let segment = self.segment(place);
+        let interface = self.segments.get(&key).copied().unwrap_or(place.interface);
+        match self.definition.interfaces[interface].tracking {
+            Tracking::Segment => position(position_kind::SEGMENT, segment),
+            Tracking::SourceMac => {
+                let sender = self.senders.get(&(segment, place.mac.value()));
+                position(position_kind::ATTACHMENT, sender.copied().unwrap_or(0))
+            }
+        }
+    }
+
+    /// Position of packets from a device's side.
+    pub fn device_position(&self, id: DeviceId, side: Side) -> u32 {
+        self.position(self.place(&self.definition.devices[id], side))
+    }
+
+    /// Positions of packets from every attachment of a device.
+    pub fn device_positions(&self, id: DeviceId) -> impl Iterator<Item = u32> + '_ {
+        sides(&self.definition.devices[id])
+            .iter()
+            .map(move |side| self.device_position(id, *side))
+    }
+
+    /// Positions of packets from a party.
+    pub fn party_positions(&self, party: &Party) -> Vec<u32> {
+        match party {
+            Party::Host(id) => vec![self.position(&self.definition.hosts[*id].place)],
+            Party::Device(id) => self.device_positions(*id).collect(),
+        }
+    }
+
+    pub fn interface_rows(&self) -> Vec<InterfaceRow> {
+        self.segments
+            .iter()
+            .enumerate()
+            .map(|(at, ((port, vids), id))| {
+                let interface = &self.definition.interfaces[*id];
+                InterfaceRow {
+                    port: *port,
+                    vids: *vids,
+                    interface: *id as u32,
+                    segment: at as u32 + 1,
+                    mac: interface.mac.value(),
+                    promiscuous: interface.promiscuous,
+                    tracked_by_segment: interface.tracking == Tracking::Segment,
+                }
+            })
+            .collect()
+    }
+
+    pub fn source_rows(&self) -> Vec<SourceRow> {
+        self.senders
+            .iter()
+            .map(|((segment, mac), attachment)| SourceRow {
+                segment: *segment,
+                mac: *mac,
+                attachment: *attachment,
+            })
+            .collect()
+    }
+
+    /// Addresses the engine reaches directly, with their attachment; the first that has one counts.
+    pub fn neighbours(&self) -> impl Iterator<Item = (IpAddr, u32)> + '_ {
+        let hosts = self.definition.hosts.iter().enumerate();
+        let hosts = hosts.flat_map(|(id, h)| h.addresses.iter().map(move |a| (*a, id as u32)));
+        let devices = self.definition.devices.iter().zip(&self.plain);
+        let attached = devices.filter(|(d, _)| !matches!(d.attachments, Attachments::Via(_)));
+        let devices = attached.flat_map(|(d, slot)| d.addresses.iter().map(|a| (*a, *slot)));
+        hosts.chain(devices)
+    }
+}
+
+/// Primary and alternates.
+pub(super) fn role_devices(role: &Role) -> impl Iterator<Item = DeviceId> + '_ {
+    std::iter::once(role.device).chain(role.alternates.iter().copied())
+}
+
+fn sides(device: &Device) -> &'static [Side] {
+    match device.attachments {
+        Attachments::Two { .. } => &[Side::Outside, Side::Inside],
+        Attachments::One(_) | Attachments::Via(_) => &[Side::Outside],
+    }
+}
+
+fn vids(vlan: &[u16]) -> [u16; 2] {
+    let vid = |i: usize| vlan.get(i).copied().unwrap_or(0);
+    [vid(0), vid(1)]
+}

@@ -1,0 +1,136 @@
+//! The resolved model: every row of every table, before it has a place in one.
+
+use seqnic_image::Names;
+use seqnic_image::names::Direction;
+use std::net::IpAddr;
+
+/// A row of `interface`: what arrives on a port with these VLAN IDs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterfaceRow {
+    pub port: u8,
+    /// Outer and inner VLAN ID, 0 where there is no tag.
+    pub vids: [u16; 2],
+    pub interface: u32,
+    pub segment: u32,
+    /// The engine's MAC here, first byte on the wire highest.
+    pub mac: u64,
+    pub promiscuous: bool,
+    pub tracked_by_segment: bool,
+}
+
+/// A row of `source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceRow {
+    pub segment: u32,
+    pub mac: u64,
+    pub attachment: u32,
+}
+
+/// A row of `attachment`; its number is its place in [`Model::attachments`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachmentRow {
+    pub port: u8,
+    pub interface: u32,
+    /// VLAN tags on frames to it: 0, 1 or 2.
+    pub tags: u8,
+    pub vids: [u16; 2],
+    pub dst_mac: u64,
+    pub src_mac: u64,
+    /// Its own address, for NAT mode.
+    pub address: Option<IpAddr>,
+}
+
+/// A row of `address`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressRow {
+    pub address: IpAddr,
+    /// Scope of its port questions, 0 for none.
+    pub scope: u32,
+    /// Row in [`Model::ranges`].
+    pub range: Option<u32>,
+    /// Attachment of the neighbour with that address.
+    pub neighbour: Option<u32>,
+    pub local: bool,
+}
+
+/// A row of one of the four port tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortRow {
+    pub scope: u32,
+    pub protocol: u8,
+    pub port: u16,
+    pub class: u32,
+}
+
+/// One slot of a row of `range`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RangeSlot {
+    /// The question it answers: its place in `Table::PORTS`.
+    pub role: u8,
+    /// `None`: every protocol.
+    pub protocol: Option<u8>,
+    pub first: u16,
+    pub last: u16,
+    pub class: u32,
+}
+
+/// Rows in `action`: the first and how many; 0 rows bar the sender.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Actions {
+    pub first: u32,
+    pub copies: u32,
+}
+
+/// A row of `class`: where packets enter, by direction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClassRow {
+    pub entry: [Actions; 2],
+}
+
+/// A row of `step`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepRow {
+    pub class: u32,
+    pub direction: Direction,
+    /// Kind and value, as `seqnic_spec::tables::position` makes it.
+    pub position: u32,
+    pub actions: Actions,
+}
+
+/// A row of `action`: one copy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ActionRow {
+    pub attachment: u32,
+    pub route: bool,
+    pub nat: bool,
+    /// Row in [`Model::rewrites`].
+    pub rewrite: Option<u32>,
+    /// 0 none, 1 source port, 2 destination port.
+    pub port_field: u8,
+    /// Added to that port modulo 2^16.
+    pub port_add: u16,
+    pub dscp: Option<u8>,
+}
+
+/// Every row a definition asks for. Direct tables are indexed by row number, hash tables are lists
+/// of distinct keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Model {
+    pub interfaces: Vec<InterfaceRow>,
+    pub sources: Vec<SourceRow>,
+    pub addresses: Vec<AddressRow>,
+    /// By place in `Table::PORTS`.
+    pub ports: [Vec<PortRow>; 4],
+    /// Slots of each row, lowest first, at most `RANGE_SLOTS`.
+    pub ranges: Vec<Vec<RangeSlot>>,
+    /// Row 0 is unused.
+    pub classes: Vec<ClassRow>,
+    pub steps: Vec<StepRow>,
+    /// Row 0 is unused.
+    pub actions: Vec<ActionRow>,
+    pub attachments: Vec<AttachmentRow>,
+    pub rewrites: Vec<IpAddr>,
+    /// Scopes in use; they are numbered from 1.
+    pub scopes: u32,
+    pub names: Names,
+}

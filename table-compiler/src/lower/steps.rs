@@ -1,0 +1,530 @@
+//! Classes, steps and actions of one service: `docs/semantics.md` section 6, "Who may enter" to
+//! "Labels of steps".
+
+use super::Lowering;
+use super::attached::role_devices;
+use super::look::{Stage, label, shifted, stages};
+use super::model::{ActionRow, Actions, ClassRow, StepRow};
+use super::way::{Copy, From, Hop, To, Ways, check_variants, is_nat};
+use crate::definition::{Alerts, HostId, KeyedBy, Ports, Service};
+use crate::diagnostic::{Diagnostic, Span};
+use seqnic_image::names::{ActionName, ClassName, Direction};
+use seqnic_spec::tables::position_kind;
+use seqnic_spec::wire::MAX_COPIES;
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Return];
+
+/// A class of the service being lowered.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub stage: usize,
+    pub shift: u16,
+    /// Ports as on the wire.
+    pub ports: Ports,
+    pub class: u32,
+}
+
+/// Addresses of a service that share their classes: all of them, or those whose packets get the
+/// same address back from a NAT mode end.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// Address at the end.
+    pub address: IpAddr,
+    /// Places in the service's addresses.
+    pub members: Vec<usize>,
+}
+
+/// A service on its way through the lowering.
+pub(super) struct Current<'d> {
+    pub number: u32,
+    pub service: &'d Service,
+    pub stages: Vec<Stage>,
+    pub ways: Ways<'d>,
+}
+
+/// Where a sender's packets go: rows in `action`, and what said so.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    actions: Actions,
+    span: Span,
+}
+
+type Steps = HashMap<(u32, Direction, u32), Taken>;
+
+impl<'d> Lowering<'d> {
+    pub(super) fn service(&mut self, number: usize) {
+        let service = &self.definition.services[number];
+        let stages = stages(service);
+        let ways = Ways::of(self.definition, service, &stages, &mut self.findings);
+        let current = Current {
+            number: number as u32,
+            service,
+            stages,
+            ways,
+        };
+        let before = self.findings.len();
+        self.check(&current);
+        if self.findings.len() > before {
+            return;
+        }
+        self.model.names.services.push(service.name.clone());
+        for group in groups(&current) {
+            let looks = self.looks(&current);
+            self.keys(&current, &group, &looks);
+            self.steps(&current, &group, &looks);
+        }
+    }
+
+    /// What would give rows that mean something else than the definition says.
+    fn check(&mut self, current: &Current<'d>) {
+        let (service, ways) = (current.service, &current.ways);
+        let of_stops = ways.stops.iter().map(|s| (s.stage, s.shift, s.span));
+        let of_hops = ways.hops.iter().flatten();
+        let of_hops = of_hops.map(|h| (h.stage, h.shift, h.span));
+        let mut shifts: Vec<_> = of_stops.chain(of_hops).collect();
+        shifts.sort();
+        shifts.dedup_by_key(|(stage, shift, _)| (*stage, *shift));
+        check_variants(
+            service,
+            &current.stages,
+            shifts.into_iter(),
+            &mut self.findings,
+        );
+        let Some(end) = &ways.end else { return };
+        for id in role_devices(end.role) {
+            let device = &self.definition.devices[id];
+            if is_nat(self.definition, id) != ways.nat {
+                self.findings.push(
+                    Diagnostic::new(
+                        "mixed_modes",
+                        format!(
+                            "service `{}`: `{}` and its alternate `{}` differ in NAT mode",
+                            service.name, self.definition.devices[end.role.device].name, device.name
+                        ),
+                        end.span,
+                        "give both mode `nat`, or neither: fail-over does not change what packets look like",
+                    )
+                    .also(device.span, "the alternate"),
+                );
+            } else if ways.nat {
+                let like = current.stages[end.stage].addresses.iter();
+                if let Some(missing) = like.copied().find(|a| device.address_like(*a).is_none()) {
+                    self.findings.push(
+                        Diagnostic::new(
+                            "no_nat_address",
+                            format!(
+                                "service `{}`: NAT mode server `{}` has no address of the family of {missing}",
+                                service.name, device.name
+                            ),
+                            end.span,
+                            "give the server an address of that family, or take the service address away",
+                        )
+                        .also(device.span, "the server"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Makes the classes of a group: each stage, then its variants.
+    fn looks(&mut self, current: &Current<'d>) -> Vec<Look> {
+        let mut looks: Vec<Look> = Vec::new();
+        for (stage, Stage { ports, .. }) in current.stages.iter().enumerate() {
+            let stops = current.ways.stops.iter().map(|s| (s.stage, s.shift));
+            let hops = current.ways.hops.iter().flatten();
+            let hops = hops.map(|h| (h.stage, h.shift));
+            let here = stops.chain(hops).filter(|(s, _)| *s == stage);
+            for shift in std::iter::once(0).chain(here.map(|(_, shift)| shift)) {
+                if looks.iter().any(|l| l.stage == stage && l.shift == shift) {
+                    continue;
+                }
+                let Some(ports) = shifted(ports, shift) else {
+                    continue;
+                };
+                let label = label(current.service.protocol, &ports);
+                let class = self.model.classes.len() as u32;
+                let label = self.label(label);
+                self.model.classes.push(ClassRow::default());
+                self.model.names.classes.push(ClassName {
+                    service: current.number,
+                    label,
+                });
+                looks.push(Look {
+                    stage,
+                    shift,
+                    ports,
+                    class,
+                });
+            }
+        }
+        looks
+    }
+
+    fn label(&mut self, text: String) -> u32 {
+        self.labels.insert_full(text).0 as u32
+    }
+
+    fn steps(&mut self, current: &Current<'d>, group: &Group, looks: &[Look]) {
+        let class = |stage, shift| {
+            let look = looks.iter().find(|l| (l.stage, l.shift) == (stage, shift));
+            look.map_or(0, |l| l.class)
+        };
+        let mut steps = Steps::new();
+        for direction in DIRECTIONS {
+            let hops = &current.ways.hops[direction.bit() as usize];
+            for hop in hops {
+                let class = class(hop.stage, hop.shift);
+                let actions = self.hop(current, group, hop, (class, direction));
+                match hop.from {
+                    From::Entry => {
+                        let from = current.service.from.as_ref();
+                        match from.filter(|_| direction == Direction::Forward) {
+                            None => {
+                                let row = &mut self.model.classes[class as usize];
+                                row.entry[direction.bit() as usize] = actions;
+                            }
+                            Some(_) => self.entry = Some((class, actions)),
+                        }
+                    }
+                    From::Device { role, side } => {
+                        for id in role_devices(role) {
+                            let position = self.attached.device_position(id, side);
+                            let key = (class, direction, position);
+                            self.take(current, &mut steps, key, actions, hop.span);
+                        }
+                    }
+                }
+            }
+            for hop in hops {
+                // The copy device saw the packet without the sender's own port.
+                let class = class(hop.stage, 0);
+                for copy in &hop.copies {
+                    self.alert(current, group, hop, copy, (class, direction), &mut steps);
+                }
+            }
+        }
+        self.entries(current, &mut steps, looks);
+        let mut rows: Vec<StepRow> = steps
+            .into_iter()
+            .map(|((class, direction, position), taken)| StepRow {
+                class,
+                direction,
+                position,
+                actions: taken.actions,
+            })
+            .collect();
+        rows.sort_by_key(|r| (r.class, r.direction, r.position));
+        self.model.steps.append(&mut rows);
+    }
+
+    /// Named parties get the entry's actions; who the packets pass may not enter.
+    fn entries(&mut self, current: &Current<'d>, steps: &mut Steps, looks: &[Look]) {
+        let barred: Vec<u32> = current
+            .ways
+            .barred(current.service)
+            .flat_map(role_devices)
+            .flat_map(|id| self.attached.device_positions(id))
+            .filter(|p| p >> 16 == position_kind::ATTACHMENT)
+            .collect();
+        let span = current.service.span;
+        if let Some((class, actions)) = self.entry.take() {
+            for party in current.service.from.iter().flatten() {
+                for position in self.attached.party_positions(party) {
+                    if !barred.contains(&position) {
+                        let key = (class, Direction::Forward, position);
+                        steps.entry(key).or_insert(Taken { actions, span });
+                    }
+                }
+            }
+        }
+        let nobody = Taken {
+            actions: Actions::default(),
+            span,
+        };
+        for look in looks {
+            for direction in DIRECTIONS {
+                let row = &self.model.classes[look.class as usize];
+                if row.entry[direction.bit() as usize].copies == 0 {
+                    continue;
+                }
+                for position in &barred {
+                    let key = (look.class, direction, *position);
+                    steps.entry(key).or_insert(nobody);
+                }
+            }
+        }
+    }
+
+    /// The rows of one hop: the packet first, then its copies.
+    fn hop(
+        &mut self,
+        current: &Current<'d>,
+        group: &Group,
+        hop: &Hop<'d>,
+        (class, direction): (u32, Direction),
+    ) -> Actions {
+        let first = self.model.actions.len() as u32;
+        let copies = hop.copies.len() as u32 + 1;
+        if copies > MAX_COPIES {
+            self.findings.push(Diagnostic::new(
+                "too_many_copies",
+                format!(
+                    "service `{}` makes {copies} copies of a packet here, at most {MAX_COPIES} go out (the packet is one of them)",
+                    current.service.name
+                ),
+                hop.copies[0].span,
+                "move some of the copies to other places of the sequence",
+            ));
+            return Actions::default();
+        }
+        let restored = hop.restore.then(|| {
+            let member = group.members[0];
+            current.stages[hop.stage].addresses[member]
+        });
+        let rewrite = restored.map(|address| self.rewrites.insert_full(address).0 as u32);
+        let from = match hop.from {
+            From::Entry => None,
+            From::Device { role, side } => Some(self.attached.plain(role.device, side)),
+        };
+        let off = hop.shift.wrapping_neg();
+        let edits = |row| ActionRow {
+            rewrite,
+            dscp: current.service.dscp,
+            ..row
+        };
+        let packet = self.target(current, group, hop.to);
+        let mut rows = vec![edits(moved(packet, direction, off))];
+        for copy in &hop.copies {
+            let row = ActionRow {
+                attachment: self.copy_slot(copy),
+                ..ActionRow::default()
+            };
+            rows.push(edits(moved(row, direction, off)));
+        }
+        for row in rows {
+            self.action(row, class, direction, from);
+        }
+        Actions { first, copies }
+    }
+
+    fn copy_slot(&mut self, copy: &Copy<'d>) -> u32 {
+        self.attached
+            .slot(copy.role, crate::definition::Side::Outside, None)
+    }
+
+    /// What a copy device sends back.
+    fn alert(
+        &mut self,
+        current: &Current<'d>,
+        group: &Group,
+        hop: &Hop<'d>,
+        copy: &Copy<'d>,
+        (class, direction): (u32, Direction),
+        steps: &mut Steps,
+    ) {
+        let hops = &current.ways.hops[direction.bit() as usize];
+        let to = match copy.alerts {
+            Alerts::Next => Some(hop.to),
+            Alerts::None => None,
+            Alerts::To(id) => hops.iter().map(|h| h.to).find(|to| to.is_device(id)),
+        };
+        let side = crate::definition::Side::Outside;
+        // Without a way for its alerts the device is barred like any other that packets pass.
+        let Some(to) = to else {
+            for id in role_devices(copy.role) {
+                let position = self.attached.device_position(id, side);
+                let key = (class, direction, position);
+                if let Some(other) = steps.get(&key) {
+                    self.indistinguishable(current, other.span, copy.span, direction);
+                } else if position >> 16 == position_kind::ATTACHMENT {
+                    let nobody = Taken {
+                        actions: Actions::default(),
+                        span: copy.span,
+                    };
+                    steps.insert(key, nobody);
+                }
+            }
+            return;
+        };
+        let row = self.target(current, group, to);
+        let row = ActionRow {
+            dscp: current.service.dscp,
+            ..moved(row, direction, 0)
+        };
+        let from = self.attached.plain(copy.role.device, side);
+        let first = self.model.actions.len() as u32;
+        self.action(row, class, direction, Some(from));
+        let actions = Actions { first, copies: 1 };
+        let mut used = false;
+        for id in role_devices(copy.role) {
+            let key = (class, direction, self.attached.device_position(id, side));
+            used |= self.take(current, steps, key, actions, copy.span);
+        }
+        if !used {
+            // The same alert is there already, from another copy to this device.
+            self.model.actions.truncate(first as usize);
+            self.model.names.actions.truncate(first as usize);
+        }
+    }
+
+    /// Gives a position its step; whether it is new. One position cannot have two.
+    fn take(
+        &mut self,
+        current: &Current<'d>,
+        steps: &mut Steps,
+        key: (u32, Direction, u32),
+        actions: Actions,
+        span: Span,
+    ) -> bool {
+        let Some(other) = steps.get(&key).copied() else {
+            steps.insert(key, Taken { actions, span });
+            return true;
+        };
+        let rows = |a: Actions| &self.model.actions[a.first as usize..][..a.copies as usize];
+        if rows(other.actions) != rows(actions) {
+            self.indistinguishable(current, other.span, span, key.1);
+        }
+        false
+    }
+
+    fn indistinguishable(&mut self, current: &Current, one: Span, two: Span, direction: Direction) {
+        let told_apart = "senders are told apart by segment and MAC: give the devices MACs or VLANs of their own, \
+             track their interface by source MAC, or send what they send the same way";
+        let finding = Diagnostic::new(
+            "indistinguishable_steps",
+            format!(
+                "service `{}`: {} packets from two places of its sequence look the same and come from the same sender, but must go different ways",
+                current.service.name,
+                direction.name()
+            ),
+            one,
+            told_apart,
+        )
+        .also(two, "this one comes from there too");
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
+    }
+
+    /// The row that sends a packet to `to`, its own port added.
+    fn target(&mut self, current: &Current<'d>, group: &Group, to: To<'d>) -> (ActionRow, u16) {
+        let row = ActionRow::default();
+        match to {
+            To::Device {
+                role,
+                side,
+                shift,
+                nat,
+            } => {
+                let like = nat.then_some(group.address);
+                let attachment = self.attached.slot(role, side, like);
+                (
+                    ActionRow {
+                        attachment,
+                        nat,
+                        ..row
+                    },
+                    shift,
+                )
+            }
+            To::Out(host) => {
+                let attachment = self.way_out(current, host);
+                let route = host.is_none();
+                (
+                    ActionRow {
+                        attachment,
+                        route,
+                        ..row
+                    },
+                    0,
+                )
+            }
+        }
+    }
+
+    fn way_out(&mut self, current: &Current<'d>, host: Option<HostId>) -> u32 {
+        if let Some(host) = host.or(self.definition.default_gateway) {
+            return self.attached.host(host);
+        }
+        let missing = Diagnostic::new(
+            "no_gateway",
+            format!(
+                "packets leave service `{}`, but nothing says where to",
+                current.service.name
+            ),
+            current.service.span,
+            match current.service.keyed_by {
+                KeyedBy::Destination => "define a default gateway, or name a host in `clients`",
+                KeyedBy::Client => {
+                    "define a default gateway, or name hosts in `exit` and `clients`"
+                }
+            },
+        );
+        if !self.findings.contains(&missing) {
+            self.findings.push(missing);
+        }
+        0
+    }
+
+    fn action(&mut self, row: ActionRow, class: u32, direction: Direction, from: Option<u32>) {
+        self.model.actions.push(row);
+        self.model.names.actions.push(Some(ActionName {
+            class,
+            direction,
+            from,
+            to: row.attachment,
+        }));
+    }
+}
+
+/// Adds to the service's port: the destination port forward, the source port on the return way.
+fn moved(target: impl Into<Target>, direction: Direction, add: u16) -> ActionRow {
+    let Target(row, own) = target.into();
+    let port_add = own.wrapping_add(add);
+    ActionRow {
+        port_field: match (port_add, direction) {
+            (0, _) => 0,
+            (_, Direction::Return) => 1,
+            (_, Direction::Forward) => 2,
+        },
+        port_add,
+        ..row
+    }
+}
+
+/// A row and what its device's own port is more than the stage's.
+struct Target(ActionRow, u16);
+
+impl std::convert::From<(ActionRow, u16)> for Target {
+    fn from((row, own): (ActionRow, u16)) -> Target {
+        Target(row, own)
+    }
+}
+
+impl std::convert::From<ActionRow> for Target {
+    fn from(row: ActionRow) -> Target {
+        Target(row, 0)
+    }
+}
+
+/// Groups of a service's addresses, in the order of the addresses.
+fn groups(current: &Current) -> Vec<Group> {
+    let end = current.ways.end.as_ref().filter(|_| current.ways.nat);
+    let mut groups: Vec<Group> = Vec::new();
+    for (member, address) in current.service.addresses.iter().enumerate() {
+        let at_end = end.map(|e| current.stages[e.stage].addresses[member]);
+        let known = groups
+            .iter_mut()
+            .find(|g| at_end.is_none_or(|address| g.address == address));
+        match known {
+            Some(group) => group.members.push(member),
+            None => groups.push(Group {
+                address: at_end.unwrap_or(*address),
+                members: vec![member],
+            }),
+        }
+    }
+    groups
+}

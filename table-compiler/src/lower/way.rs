@@ -1,0 +1,368 @@
+//! The way of a service's packets as hops: who sends a packet and how it looks then, which copies
+//! are made, where it goes. `docs/semantics.md` section 6, "Stages" to "Return".
+
+use super::look::{Stage, shift};
+use crate::definition::{
+    Alerts, Definition, DeviceId, Directions, Element, HostId, KeyedBy, Mode, Ports, ReturnWay,
+    Role, Service, Side,
+};
+use crate::diagnostic::{Diagnostic, Span};
+use seqnic_image::names::Direction;
+
+/// A device of the forward sequence.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stop<'d> {
+    pub role: &'d Role,
+    pub enter: Side,
+    /// Stage of the packets that reach it forward.
+    pub stage: usize,
+    /// What its own port is more than that stage's.
+    pub shift: u16,
+    /// Whether packets look otherwise behind it.
+    changes: bool,
+    pub span: Span,
+}
+
+/// A copy on the way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Copy<'d> {
+    pub role: &'d Role,
+    pub alerts: Alerts,
+    pub span: Span,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum From<'d> {
+    Entry,
+    Device { role: &'d Role, side: Side },
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum To<'d> {
+    Device {
+        role: &'d Role,
+        side: Side,
+        /// What its own port is more than the stage's.
+        shift: u16,
+        /// It gets packets for its own address.
+        nat: bool,
+    },
+    /// Out of the sequence: to a host, or by the default gateway.
+    Out(Option<HostId>),
+}
+
+impl To<'_> {
+    pub fn is_device(&self, id: DeviceId) -> bool {
+        matches!(self, To::Device { role, .. } if role.device == id)
+    }
+}
+
+/// One hop.
+#[derive(Debug, Clone)]
+pub(super) struct Hop<'d> {
+    pub from: From<'d>,
+    /// Place of the sender in the definition.
+    pub span: Span,
+    /// Look of the packet as it arrives.
+    pub stage: usize,
+    pub shift: u16,
+    /// The sender is a NAT mode end: its packets get the address of their stage as source.
+    pub restore: bool,
+    pub copies: Vec<Copy<'d>>,
+    pub to: To<'d>,
+}
+
+/// Both ways of a service.
+#[derive(Debug)]
+pub(super) struct Ways<'d> {
+    pub stops: Vec<Stop<'d>>,
+    pub end: Option<Stop<'d>>,
+    /// Whether the end is a NAT mode server.
+    pub nat: bool,
+    /// Hops by direction.
+    pub hops: [Vec<Hop<'d>>; 2],
+}
+
+impl<'d> Ways<'d> {
+    pub fn of(
+        definition: &'d Definition,
+        service: &'d Service,
+        stages: &[Stage],
+        findings: &mut Vec<Diagnostic>,
+    ) -> Ways<'d> {
+        let by_element = stops(service, stages);
+        let end_at = match service.keyed_by {
+            KeyedBy::Destination => by_element.iter().rposition(Option::is_some),
+            KeyedBy::Client => None,
+        };
+        if service.keyed_by == KeyedBy::Destination && end_at.is_none() {
+            findings.push(Diagnostic::new(
+                "no_end",
+                format!("service `{}` has no device in its sequence", service.name),
+                service.span,
+                "end the sequence with the server that answers, or key the service by client",
+            ));
+        }
+        let end = end_at.and_then(|at| by_element[at]);
+        let nat = end.is_some_and(|e| is_nat(definition, e.role.device));
+        // What stands behind the end is reached in neither direction.
+        let length = end_at.map_or(service.sequence.len(), |at| at + 1);
+        let elements: Vec<_> = service.sequence[..length].iter().zip(&by_element).collect();
+
+        let mut forward = Walk::new(From::Entry, service.span, 0, 0, false);
+        for (at, (element, stop)) in elements.iter().enumerate() {
+            match stop {
+                None => forward.copy(element, Direction::Forward),
+                Some(stop) => forward.through(stop, nat && Some(at) == end_at),
+            }
+        }
+        if end.is_none() {
+            forward.to(To::Out(service.exit));
+        }
+
+        let mut back = match end {
+            Some(e) => Walk::new(
+                From::Device {
+                    role: e.role,
+                    side: e.enter,
+                },
+                e.span,
+                e.stage,
+                e.shift,
+                nat,
+            ),
+            None => Walk::new(From::Entry, service.span, stages.len() - 1, 0, false),
+        };
+        match &service.return_way {
+            ReturnWay::Mirror => {
+                let before_end = end_at.unwrap_or(elements.len());
+                for (element, stop) in elements[..before_end].iter().rev() {
+                    match stop {
+                        None => back.copy(element, Direction::Return),
+                        Some(stop) => back.back_through(stop),
+                    }
+                }
+            }
+            ReturnWay::Direct => {}
+            ReturnWay::List(list) => {
+                let all: Vec<Stop> = by_element.iter().flatten().copied().collect();
+                for element in list {
+                    match listed(element, &all, stages, back.stage) {
+                        None => back.copy(element, Direction::Return),
+                        Some(stop) => back.back_through(&stop),
+                    }
+                }
+            }
+        }
+        back.to(To::Out(service.clients));
+
+        Ways {
+            stops: by_element.into_iter().flatten().collect(),
+            end,
+            nat,
+            hops: [forward.hops, back.hops],
+        }
+    }
+
+    /// Roles that may not enter: those the packets pass or are copied to, but not the end.
+    pub fn barred(&self, service: &'d Service) -> impl Iterator<Item = &'d Role> {
+        let end = service
+            .sequence
+            .iter()
+            .rposition(|e| matches!(e, Element::Device { .. }))
+            .filter(|_| self.end.is_some());
+        let list: &[Element] = match &service.return_way {
+            ReturnWay::List(list) => list,
+            _ => &[],
+        };
+        let passed = service.sequence.iter().enumerate();
+        let passed = passed.filter(move |(at, _)| Some(*at) != end);
+        passed.map(|(_, e)| e).chain(list).map(|e| match e {
+            Element::Device { role, .. } | Element::Copy { role, .. } => role,
+        })
+    }
+}
+
+pub(super) fn is_nat(definition: &Definition, id: DeviceId) -> bool {
+    definition.devices[id].mode == Some(Mode::Nat)
+}
+
+/// One entry an element of the sequence: its device, `None` for copies.
+fn stops<'d>(service: &'d Service, stages: &[Stage]) -> Vec<Option<Stop<'d>>> {
+    let mut stage = 0;
+    service
+        .sequence
+        .iter()
+        .map(|element| {
+            let Element::Device {
+                role,
+                enter,
+                port,
+                then,
+                span,
+            } = element
+            else {
+                return None;
+            };
+            let stop = Stop {
+                role,
+                enter: *enter,
+                stage,
+                shift: shift(&stages[stage].ports, *port),
+                changes: then.is_some(),
+                span: *span,
+            };
+            stage += usize::from(then.is_some());
+            Some(stop)
+        })
+        .collect()
+}
+
+/// A device of a return list, met in `stage`. One that changes that look forward undoes it here.
+fn listed<'d>(
+    element: &'d Element,
+    forward: &[Stop],
+    stages: &[Stage],
+    stage: usize,
+) -> Option<Stop<'d>> {
+    let Element::Device {
+        role,
+        enter,
+        port,
+        span,
+        ..
+    } = element
+    else {
+        return None;
+    };
+    let undone = forward
+        .iter()
+        .find(|s| s.changes && s.stage + 1 == stage && s.role.device == role.device);
+    let before = undone.map_or(stage, |s| s.stage);
+    Some(Stop {
+        role,
+        enter: *enter,
+        stage: before,
+        shift: shift(&stages[before].ports, *port),
+        changes: undone.is_some(),
+        span: *span,
+    })
+}
+
+/// Hops being written, with the sender of the next.
+struct Walk<'d> {
+    hops: Vec<Hop<'d>>,
+    from: From<'d>,
+    span: Span,
+    stage: usize,
+    shift: u16,
+    restore: bool,
+    copies: Vec<Copy<'d>>,
+}
+
+impl<'d> Walk<'d> {
+    fn new(from: From<'d>, span: Span, stage: usize, shift: u16, restore: bool) -> Walk<'d> {
+        Walk {
+            hops: Vec::new(),
+            from,
+            span,
+            stage,
+            shift,
+            restore,
+            copies: Vec::new(),
+        }
+    }
+
+    fn copy(&mut self, element: &'d Element, direction: Direction) {
+        let Element::Copy {
+            role,
+            alerts,
+            directions,
+            span,
+        } = element
+        else {
+            return;
+        };
+        let made = match direction {
+            Direction::Forward => *directions != Directions::Return,
+            Direction::Return => *directions != Directions::Forward,
+        };
+        if made {
+            self.copies.push(Copy {
+                role,
+                alerts: *alerts,
+                span: *span,
+            });
+        }
+    }
+
+    fn to(&mut self, to: To<'d>) {
+        self.hops.push(Hop {
+            from: self.from,
+            span: self.span,
+            stage: self.stage,
+            shift: self.shift,
+            restore: std::mem::take(&mut self.restore),
+            copies: std::mem::take(&mut self.copies),
+            to,
+        });
+    }
+
+    fn through(&mut self, stop: &Stop<'d>, nat: bool) {
+        self.to(To::Device {
+            role: stop.role,
+            side: stop.enter,
+            shift: stop.shift,
+            nat,
+        });
+        self.sent_by(stop, stop.enter.other());
+        // What a device with `then` sends has the next look, in which its own port means nothing.
+        self.stage = stop.stage + usize::from(stop.changes);
+        self.shift = if stop.changes { 0 } else { stop.shift };
+    }
+
+    fn back_through(&mut self, stop: &Stop<'d>) {
+        self.to(To::Device {
+            role: stop.role,
+            side: stop.enter.other(),
+            shift: if stop.changes { 0 } else { stop.shift },
+            nat: false,
+        });
+        self.sent_by(stop, stop.enter);
+        self.stage = stop.stage;
+        self.shift = stop.shift;
+    }
+
+    fn sent_by(&mut self, stop: &Stop<'d>, side: Side) {
+        self.from = From::Device {
+            role: stop.role,
+            side,
+        };
+        self.span = stop.span;
+    }
+}
+
+/// Whether every variant of a service keeps its ports below 65536, one range each.
+pub(super) fn check_variants(
+    service: &Service,
+    stages: &[Stage],
+    shifts: impl Iterator<Item = (usize, u16, Span)>,
+    findings: &mut Vec<Diagnostic>,
+) {
+    for (stage, shift, span) in shifts.filter(|(_, shift, _)| *shift != 0) {
+        let ports = &stages[stage].ports;
+        let single = matches!(ports, Ports::Ranges(r) if r.len() == 1);
+        if single && super::look::shifted(ports, shift).is_some() {
+            continue;
+        }
+        findings.push(Diagnostic::new(
+            "untranslatable_ports",
+            format!(
+                "service `{}`: its ports cannot be moved to start at this device's `port`",
+                service.name
+            ),
+            span,
+            "`port` needs one range of ports in front of the device, ending at 65535 or below",
+        ));
+    }
+}

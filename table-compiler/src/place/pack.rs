@@ -1,0 +1,432 @@
+//! Model -> image: rows become bits, keys get their places.
+
+use super::{Unplaced, place};
+use crate::definition::Definition;
+use crate::diagnostic::Diagnostic;
+use crate::lower::does_not_place;
+use crate::lower::model::{Actions, Model};
+use seqnic_image::{Image, TableRows};
+use seqnic_spec::hash::digest;
+use seqnic_spec::layout::Layout;
+use seqnic_spec::tables::{
+    ACTION_ROW, ADDRESS_KEY, ADDRESS_VALUE, ATTACHMENT_ROW, CLASS_ROW, INTERFACE_KEY,
+    INTERFACE_VALUE, PORT_KEY, PORT_VALUE, RANGE_SLOT, REWRITE_ROW, SEED_ROW, SOURCE_KEY,
+    SOURCE_VALUE, STEP_KEY, STEP_VALUE, Table,
+};
+use std::net::IpAddr;
+
+/// Words of the widest key and value (`every_key_and_value_fits_its_words`).
+const KEY_WORDS: usize = 3;
+const VALUE_WORDS: usize = 2;
+
+type Key = [u64; KEY_WORDS];
+type Value = [u64; VALUE_WORDS];
+
+/// Lowest bit and width of a field.
+type At = (u32, u32);
+
+/// Sets a field of a record that starts at bit `base`. The model's numbers fit their fields:
+/// `lower::fit` compared them with the geometry, and `Geometry::check` the geometry with the fields.
+fn put(words: &mut [u64], base: u32, (lo, width): At, value: u128) {
+    debug_assert!(
+        width == 128 || value >> width == 0,
+        "{value:#x} in {width} bits"
+    );
+    let mut at = base + lo;
+    let mut left = width;
+    let mut value = value;
+    while left > 0 {
+        let shift = at % 64;
+        let take = (64 - shift).min(left);
+        let mask = u64::MAX >> (64 - take);
+        words[(at / 64) as usize] |= (value as u64 & mask) << shift;
+        value = value.checked_shr(take).unwrap_or(0);
+        at += take;
+        left -= take;
+    }
+}
+
+/// Writes fields of one layout, looked up once.
+struct Writer<const N: usize> {
+    fields: [At; N],
+}
+
+impl<const N: usize> Writer<N> {
+    fn new(layout: &Layout, names: [&str; N]) -> Writer<N> {
+        Writer {
+            fields: names.map(|name| layout.at(name)),
+        }
+    }
+
+    fn write(&self, words: &mut [u64], base: u32, values: [u128; N]) {
+        for (field, value) in self.fields.iter().zip(values) {
+            put(words, base, *field, value);
+        }
+    }
+
+    fn row<const W: usize>(&self, values: [u128; N]) -> [u64; W] {
+        let mut words = [0; W];
+        self.write(&mut words, 0, values);
+        words
+    }
+}
+
+fn address_bits(address: IpAddr) -> [u128; 2] {
+    match address {
+        IpAddr::V4(a) => [0, u128::from(a.to_bits())],
+        IpAddr::V6(a) => [1, a.to_bits()],
+    }
+}
+
+/// Keys and values of one hash table.
+struct Entries {
+    keys: Vec<Key>,
+    values: Vec<Value>,
+}
+
+impl Entries {
+    fn of<T>(rows: &[T], entry: impl Fn(&T) -> (Key, Value)) -> Entries {
+        let (keys, values) = rows.iter().map(entry).unzip();
+        Entries { keys, values }
+    }
+}
+
+/// Packs a model that fits its geometry.
+///
+/// # Errors
+/// `does_not_fit` for every table whose keys found no places.
+pub(crate) fn pack(
+    definition: &Definition,
+    model: Model,
+    seed: u64,
+) -> Result<Image, Vec<Diagnostic>> {
+    let geometry = definition.geometry;
+    let mut image = Image::empty(geometry);
+    image.generation = definition.generation;
+    let mut findings = Vec::new();
+    for table in Table::ALL {
+        let Some(entries) = entries(&model, table) else {
+            continue;
+        };
+        if let Err(unplaced) = hash_table(&mut image, table, &entries, seed) {
+            findings.push(does_not_place(
+                definition,
+                &model,
+                table,
+                unplaced.keys,
+                unplaced.placed,
+                unplaced.attempts,
+            ));
+        }
+    }
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    direct_tables(&mut image, &model);
+    image.names = model.names;
+    Ok(image)
+}
+
+fn entries(model: &Model, table: Table) -> Option<Entries> {
+    Some(match table {
+        Table::Interface => {
+            let key = Writer::new(&INTERFACE_KEY, ["port", "vid0", "vid1"]);
+            let fields = ["interface", "segment", "mac", "promiscuous", "tracking"];
+            let value = Writer::new(&INTERFACE_VALUE, fields);
+            Entries::of(&model.interfaces, |r| {
+                let [vid0, vid1] = r.vids.map(u128::from);
+                (
+                    key.row([r.port.into(), vid0, vid1]),
+                    value.row([
+                        r.interface.into(),
+                        r.segment.into(),
+                        r.mac.into(),
+                        r.promiscuous.into(),
+                        r.tracked_by_segment.into(),
+                    ]),
+                )
+            })
+        }
+        Table::Source => {
+            let key = Writer::new(&SOURCE_KEY, ["segment", "mac"]);
+            let value = Writer::new(&SOURCE_VALUE, ["attachment"]);
+            Entries::of(&model.sources, |r| {
+                (
+                    key.row([r.segment.into(), r.mac.into()]),
+                    value.row([r.attachment.into()]),
+                )
+            })
+        }
+        Table::Address => {
+            let key = Writer::new(&ADDRESS_KEY, ["v6", "address"]);
+            let fields = [
+                "scope",
+                "range_valid",
+                "range",
+                "neighbour_valid",
+                "neighbour",
+                "local",
+            ];
+            let value = Writer::new(&ADDRESS_VALUE, fields);
+            Entries::of(&model.addresses, |r| {
+                (
+                    key.row(address_bits(r.address)),
+                    value.row([
+                        r.scope.into(),
+                        r.range.is_some().into(),
+                        r.range.unwrap_or(0).into(),
+                        r.neighbour.is_some().into(),
+                        r.neighbour.unwrap_or(0).into(),
+                        r.local.into(),
+                    ]),
+                )
+            })
+        }
+        Table::PortDstServer
+        | Table::PortDstClient
+        | Table::PortSrcServer
+        | Table::PortSrcClient => {
+            let key = Writer::new(&PORT_KEY, ["scope", "protocol", "port"]);
+            let value = Writer::new(&PORT_VALUE, ["class"]);
+            let question = Table::PORTS.iter().position(|t| *t == table)?;
+            Entries::of(&model.ports[question], |r| {
+                (
+                    key.row([r.scope.into(), r.protocol.into(), r.port.into()]),
+                    value.row([r.class.into()]),
+                )
+            })
+        }
+        Table::Step => {
+            let key = Writer::new(&STEP_KEY, ["class", "direction", "position"]);
+            let value = Writer::new(&STEP_VALUE, ["action", "copies"]);
+            Entries::of(&model.steps, |r| {
+                let direction = r.direction.bit().into();
+                (
+                    key.row([r.class.into(), direction, r.position.into()]),
+                    value.row([r.actions.first.into(), r.actions.copies.into()]),
+                )
+            })
+        }
+        _ => return None,
+    })
+}
+
+fn hash_table(
+    image: &mut Image,
+    table: Table,
+    entries: &Entries,
+    seed: u64,
+) -> Result<(), Unplaced> {
+    let (Some(size), Some((key, value))) = (image.geometry.hash(table), table.hash()) else {
+        return Ok(());
+    };
+    let bytes = key.width().div_ceil(8) as usize;
+    let key_digest = |key: &Key| digest(key.iter().flat_map(|w| w.to_le_bytes()).take(bytes));
+    let digests: Vec<u32> = entries.keys.iter().map(key_digest).collect();
+    // Tables are seeded apart, so that one that needs other seeds does not move the others.
+    let placement = place(&digests, size, seed.wrapping_add((table as u64) << 32))?;
+    let row_bits = image.geometry.row_bits(table);
+    let words_per_row = row_bits.div_ceil(64) as usize;
+    let last = placement
+        .cells
+        .iter()
+        .max()
+        .map_or(0, |c| c / size.slots + 1);
+    let mut words = vec![0; last as usize * words_per_row];
+    let (key_at, value_at) = (1, 1 + key.width());
+    for ((cell, k), v) in placement
+        .cells
+        .iter()
+        .zip(&entries.keys)
+        .zip(&entries.values)
+    {
+        let row = (cell / size.slots) as usize * words_per_row;
+        let row = &mut words[row..][..words_per_row];
+        let base = cell % size.slots * table.slot_bits();
+        put(row, base, (0, 1), 1);
+        copy(row, base + key_at, k, key.width());
+        copy(row, base + value_at, v, value.width());
+    }
+    image.table_mut(table).words = words;
+    let seeds = Writer::new(&SEED_ROW, ["seed"]);
+    let rows = image.table_mut(Table::Seed);
+    for (way, seed) in placement.seeds.iter().enumerate() {
+        let row: [u64; 1] = seeds.row([u128::from(*seed)]);
+        put_row(rows, table as usize * 4 + way, &row);
+    }
+    Ok(())
+}
+
+fn copy(row: &mut [u64], base: u32, from: &[u64], width: u32) {
+    let mut at = 0;
+    for word in from {
+        let take = (width - at).min(64);
+        if take == 0 {
+            return;
+        }
+        put(row, base, (at, take), u128::from(*word));
+        at += take;
+    }
+}
+
+fn put_row(rows: &mut TableRows, row: usize, words: &[u64]) {
+    let n = rows.words_per_row();
+    let end = (row + 1) * n;
+    if rows.words.len() < end {
+        rows.words.resize(end, 0);
+    }
+    rows.words[row * n..end].copy_from_slice(&words[..n]);
+}
+
+/// Packs the rows of a direct table, each by `write` into words that are zero.
+fn direct<T>(image: &mut Image, table: Table, rows: &[T], write: impl Fn(&T, &mut [u64])) {
+    let into = image.table_mut(table);
+    let n = into.words_per_row();
+    into.words = vec![0; rows.len() * n];
+    for (row, words) in rows.iter().zip(into.words.chunks_exact_mut(n)) {
+        write(row, words);
+    }
+}
+
+fn direct_tables(image: &mut Image, model: &Model) {
+    let slot = Writer::new(
+        &RANGE_SLOT,
+        [
+            "valid",
+            "role",
+            "any_protocol",
+            "protocol",
+            "first",
+            "last",
+            "class",
+        ],
+    );
+    direct(image, Table::Range, &model.ranges, |slots, words| {
+        for (at, s) in slots.iter().enumerate() {
+            let base = at as u32 * RANGE_SLOT.width();
+            let values = [
+                1,
+                s.role.into(),
+                s.protocol.is_none().into(),
+                s.protocol.unwrap_or(0).into(),
+                s.first.into(),
+                s.last.into(),
+                s.class.into(),
+            ];
+            slot.write(words, base, values);
+        }
+    });
+    let class = Writer::new(
+        &CLASS_ROW,
+        [
+            "forward_action",
+            "forward_copies",
+            "return_action",
+            "return_copies",
+        ],
+    );
+    direct(image, Table::Class, &model.classes, |row, words| {
+        let [forward, back] = row.entry;
+        let Actions { first, copies } = forward;
+        let values = [first, copies, back.first, back.copies];
+        class.write(words, 0, values.map(u128::from));
+    });
+    let action = Writer::new(
+        &ACTION_ROW,
+        [
+            "attachment",
+            "route",
+            "nat",
+            "rewrite_valid",
+            "rewrite",
+            "port_field",
+            "port_add",
+            "dscp_valid",
+            "dscp",
+        ],
+    );
+    direct(image, Table::Action, &model.actions, |row, words| {
+        let values = [
+            row.attachment.into(),
+            row.route.into(),
+            row.nat.into(),
+            row.rewrite.is_some().into(),
+            row.rewrite.unwrap_or(0).into(),
+            row.port_field.into(),
+            row.port_add.into(),
+            row.dscp.is_some().into(),
+            row.dscp.unwrap_or(0).into(),
+        ];
+        action.write(words, 0, values);
+    });
+    let attachment = Writer::new(
+        &ATTACHMENT_ROW,
+        [
+            "valid",
+            "port",
+            "interface",
+            "tags",
+            "vid0",
+            "vid1",
+            "dst_mac",
+            "src_mac",
+            "v6",
+            "address",
+        ],
+    );
+    direct(
+        image,
+        Table::Attachment,
+        &model.attachments,
+        |row, words| {
+            let [v6, address] = row.address.map_or([0, 0], address_bits);
+            let [vid0, vid1] = row.vids.map(u128::from);
+            let values = [
+                1,
+                row.port.into(),
+                row.interface.into(),
+                row.tags.into(),
+                vid0,
+                vid1,
+                row.dst_mac.into(),
+                row.src_mac.into(),
+                v6,
+                address,
+            ];
+            attachment.write(words, 0, values);
+        },
+    );
+    let rewrite = Writer::new(&REWRITE_ROW, ["v6", "address"]);
+    direct(image, Table::Rewrite, &model.rewrites, |row, words| {
+        rewrite.write(words, 0, address_bits(*row));
+    });
+}
+
+/// Whether a geometry's keys and values fit the words they are packed in.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_and_value_fits_its_words() {
+        for table in Table::ALL {
+            if let Some((key, value)) = table.hash() {
+                assert!(key.width() as usize <= KEY_WORDS * 64, "{}", table.name());
+                assert!(value.width() as usize <= VALUE_WORDS * 64);
+            }
+        }
+    }
+
+    #[test]
+    fn fields_land_where_the_layout_says() {
+        let fields = ["valid", "dst_mac", "address"];
+        let writer = Writer::new(&ATTACHMENT_ROW, fields);
+        let address = 0xdead_beef_0123_4567_89ab_cdef_0f1e_2d3c;
+        let words: [u64; 5] = writer.row([1, 0x0201_0304_0506, address]);
+        let row = seqnic_spec::layout::Row::from_words(ATTACHMENT_ROW.width(), &words);
+        assert_eq!(row.field(&ATTACHMENT_ROW, 0, "valid"), 1);
+        assert_eq!(row.field(&ATTACHMENT_ROW, 0, "dst_mac"), 0x0201_0304_0506);
+        assert_eq!(row.field(&ATTACHMENT_ROW, 0, "address"), address);
+        assert_eq!(row.field(&ATTACHMENT_ROW, 0, "src_mac"), 0);
+    }
+}
