@@ -1,16 +1,25 @@
 //! The header path: from the first 128 bytes of a packet to its verdict, and to the edits of its
 //! copies. Feed-forward: a header a clock, fixed latency, nothing waits.
 //!
-//! | order | module | file |
-//! | --- | --- | --- |
-//! | 1 | `header_parser` with `header_ethernet`, `header_ipv4`, `header_ipv6`, `header_transport` | [`parser`] ... |
+//! The order of the parts is [`path::ORDER`]; behind the verdict, packets wait for the editor, and
+//! [`prepare`] works out the edits of one copy a clock.
 
+pub mod address;
 pub mod bytes;
+pub mod class;
 pub mod ethernet;
+pub mod interface;
 pub mod ipv4;
 pub mod ipv6;
 pub mod parser;
+pub mod path;
+pub mod port;
+pub mod range;
+pub mod reason;
+pub mod source;
+pub mod step;
 pub mod transport;
+pub mod verdict;
 
 #[cfg(test)]
 mod packets;

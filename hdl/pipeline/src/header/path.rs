@@ -1,0 +1,263 @@
+//! The header path as a whole, in packet order.
+
+use seqnic_gen::{Circuit, GenError, Instance, Module, Record, Sig, mux, wire};
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::stage::HEADER;
+use seqnic_spec::tables::MAX_ROW_BITS;
+
+use super::bytes::number;
+use super::{address, class, interface, parser, port, range, reason, source, step, verdict};
+use crate::tables::{Config, join_rdata};
+
+/// How a part of the path is made.
+pub type Part = fn(&Geometry) -> Result<Circuit, Vec<GenError>>;
+
+/// The parts in packet order: the one place where this order is written. [`path`] refuses to
+/// place them in another. Module and instance have the same name.
+pub const ORDER: [(&str, Part); 10] = [
+    ("header_parser", |_| parser::parser()),
+    ("header_interface", interface::interface),
+    ("header_source", source::source),
+    ("header_address", address::address),
+    ("header_port", port::port),
+    ("header_range", range::range),
+    ("header_class", class::class),
+    ("header_step", step::step),
+    ("header_reason", |_| reason::reason()),
+    ("header_verdict", |_| verdict::verdict()),
+];
+
+/// When a part works: clocks after the header came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Name of module and instance.
+    pub part: &'static str,
+    /// Clock of its first input.
+    pub from: u32,
+    /// Clock of its last output.
+    pub to: u32,
+}
+
+/// The header path with its times.
+#[derive(Debug, Clone)]
+pub struct Path {
+    pub circuit: Circuit,
+    /// Every part, in the order of [`ORDER`].
+    pub timing: Vec<Timing>,
+}
+
+/// Places the parts of [`ORDER`], joined to the configuration bus.
+struct Placer<'m, 'g> {
+    m: &'m Module,
+    g: &'g Geometry,
+    config: Config<'m>,
+    rdata: Vec<Sig<'m>>,
+    timing: Vec<Timing>,
+}
+
+impl<'m> Placer<'m, '_> {
+    /// The next part of [`ORDER`], which must be `name`.
+    fn place(
+        &mut self,
+        name: &str,
+        inputs: &[(&str, Sig<'m>)],
+    ) -> Result<Instance<'m>, Vec<GenError>> {
+        let next = self.timing.len();
+        let Some((part, make)) = ORDER.into_iter().nth(next).filter(|part| part.0 == name) else {
+            self.m.refuse(
+                &format!("place of `{name}`"),
+                next as u64,
+                "must be its place in ORDER",
+            );
+            return Err(self.m.finish().err().unwrap_or_default());
+        };
+        let circuit = make(self.g)?;
+        let mut inputs = inputs.to_vec();
+        let row = circuit.inputs().iter().find(|p| p.name == "cfg_wdata");
+        if let Some(port) = row {
+            inputs.extend(self.config.connect(port.width));
+        }
+        let instance = self.m.instance(part, &circuit, &inputs);
+        if row.is_some() {
+            self.rdata.push(instance.get("cfg_rdata"));
+        }
+        let timed = |p: &seqnic_gen::Port| Some((instance.get(&p.name).stage()?, p.stage?));
+        let last = circuit
+            .outputs()
+            .iter()
+            .filter_map(timed)
+            .max_by_key(|t| t.1);
+        let (to, own) = last.unwrap_or_default();
+        self.timing.push(Timing {
+            part,
+            from: to - own,
+            to,
+        });
+        Ok(instance)
+    }
+}
+
+/// The whole header path: module `header_path`. A header a clock; nothing waits.
+///
+/// | port | bits | stage | |
+/// | --- | --- | --- | --- |
+/// | `in_valid`, `in_header` | 1, record `header` | 0 | |
+/// | `out_valid`, `out_verdict` | 1, record `verdict` | [`Circuit::latency`] | in the same order; two levels of logic behind the last register |
+/// | `cfg_write`, `cfg_read`, `cfg_table`, `cfg_row`, `cfg_wdata`, `cfg_rdata` | 1, 1, 5, 22, 512, 512 | | see [`crate::tables`] |
+///
+/// # Errors
+/// Sizes out of range.
+pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
+    let m = Module::new("header_path");
+    m.doc("Header path: from the first bytes of a packet to its verdict.");
+    let valid = m.input_valid("in_valid", 0);
+    let header = m.input_record("in_header", &Record::from(&HEADER), Some(0));
+    let config = Config::inputs(&m, MAX_ROW_BITS);
+    let mut placer = Placer {
+        m: &m,
+        g,
+        config,
+        rdata: vec![],
+        timing: vec![],
+    };
+    let window = header.field("window");
+    let (dst_mac, src_mac) = (number(window, 0, 6), number(window, 6, 6));
+
+    let parsed = placer.place("header_parser", &[("header", header)])?;
+    let ports = [("key", parsed.get("interface_key")), ("dst_mac", dst_mac)];
+    let arrived = placer.place("header_interface", &ports)?;
+    let ports = [
+        ("segment", arrived.get("segment")),
+        ("src_mac", src_mac),
+        ("tracking", arrived.get("tracking")),
+    ];
+    let sender = placer.place("header_source", &ports)?;
+    let ports = [
+        ("dst_key", parsed.get("dst_key")),
+        ("src_key", parsed.get("src_key")),
+    ];
+    let addresses = placer.place("header_address", &ports)?;
+    let (dst, src) = (addresses.get("dst"), addresses.get("src"));
+
+    let (protocol, later) = (parsed.get("protocol"), parsed.get("later"));
+    let (sport, dport) = (parsed.get("sport"), parsed.get("dport"));
+    let question = [
+        ("protocol", protocol),
+        ("sport", sport),
+        ("dport", dport),
+        ("later", later),
+    ];
+    let mut ports = vec![
+        ("dst_scope", dst.field("scope")),
+        ("src_scope", src.field("scope")),
+    ];
+    ports.extend(question);
+    let exact = placer.place("header_port", &ports)?;
+    let mut ports = vec![
+        (
+            "dst_asked",
+            dst.field("range_valid") & dst.field("scope").any(),
+        ),
+        (
+            "src_asked",
+            src.field("range_valid") & src.field("scope").any(),
+        ),
+        ("dst_row", dst.field("range")),
+        ("src_row", src.field("range")),
+    ];
+    ports.extend(question);
+    let ranges = placer.place("header_range", &ports)?;
+
+    let mut answers = vec![];
+    for q in 0..4 {
+        for (kind, from) in [("exact", &exact), ("range", &ranges)] {
+            for what in ["hit", "class"] {
+                let answer = from.get(&format!("{what}{q}"));
+                answers.push((format!("{kind}_{what}{q}"), answer));
+            }
+        }
+    }
+    let ports: Vec<(&str, Sig)> = answers.iter().map(|(n, s)| (n.as_str(), *s)).collect();
+    let class = placer.place("header_class", &ports)?;
+    let (found, direction) = (class.get("found"), class.get("direction"));
+    let ports = [
+        ("number", class.get("number")),
+        ("direction", direction),
+        ("position", sender.get("position")),
+        ("entry_action", class.get("entry_action")),
+        ("entry_copies", class.get("entry_copies")),
+    ];
+    let step = placer.place("header_step", &ports)?;
+
+    let own_or = |name: &'static str| -> Sig {
+        match name {
+            "no_interface" => !arrived.get("known"),
+            "not_mine" => arrived.get("not_mine"),
+            "multicast" => dst_mac.bit(40),
+            other => parsed.get(other),
+        }
+    };
+    let mut ports: Vec<(&str, Sig)> = reason::CONDITIONS
+        .iter()
+        .map(|(name, _)| (*name, own_or(name)))
+        .collect();
+    let scoped = dst.field("scope").any() | src.field("scope").any();
+    let dhcp = parsed.get("dhcp");
+    ports.extend([
+        ("dhcp", dhcp),
+        ("own", dst.field("local")),
+        ("scoped", scoped),
+        ("later", later),
+    ]);
+    let why = placer.place("header_reason", &ports)?;
+    wire!(base = mux(found, why.get("with_class"), why.get("without")).reg());
+
+    let mut ports: Vec<(&str, Sig)> = vec![
+        ("base", base),
+        ("copies", step.get("copies")),
+        ("framed", !(parsed.get("runt") | parsed.get("vlan_depth"))),
+        ("interface_known", arrived.get("known")),
+        ("sender_known", sender.get("known")),
+        ("found", found),
+    ];
+    for field in verdict::CARRIED {
+        let value = match field {
+            "tag" | "port" => header.field(field),
+            "interface" => arrived.get("number"),
+            "sender" => sender.get("sender"),
+            "class" => class.get("number"),
+            "direction" => direction,
+            "action" => step.get("action"),
+            "neighbour_valid" | "neighbour" => dst.field(field),
+            "tags_in" => parsed.get("tags"),
+            "src" => parsed.get("src_key").field("address"),
+            "dst" => parsed.get("dst_key").field("address"),
+            other => parsed.get(other),
+        };
+        ports.push((verdict::port_of(field), value));
+    }
+    let result = placer.place("header_verdict", &ports)?.get("verdict");
+
+    m.output("out_valid", valid.to_stage(result.stage().unwrap_or(0)));
+    m.output("out_verdict", result);
+    m.output("cfg_rdata", join_rdata(&m, &placer.rdata, MAX_ROW_BITS));
+    let timing = placer.timing;
+    Ok(Path {
+        circuit: m.finish()?,
+        timing,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seqnic_spec::geometry;
+
+    #[test]
+    fn latency_is_in_budget_for_every_geometry() {
+        for g in geometry::ALL {
+            let path = path(g).unwrap();
+            println!("{} {:?} {:#?}", g.name, path.circuit.latency(), path.timing);
+        }
+    }
+}

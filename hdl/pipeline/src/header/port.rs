@@ -1,0 +1,73 @@
+//! Is the port one of the service's? The four port tables, asked at once.
+
+use seqnic_gen::{Circuit, GenError, Module, Record};
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::tables::{PORT_KEY, Table, width};
+
+use crate::tables::{Config, hash, join_rdata};
+
+/// What question `q` of [`Table::PORTS`] asks of a packet: whether the source's scope (else the
+/// destination's), and whether the source port (else the destination port).
+pub const fn asks_source(q: usize) -> (bool, bool) {
+    (q >= 2, q == 1 || q == 2)
+}
+
+/// Asks the four questions exactly: module `header_port`.
+///
+/// | port | bits | stage | |
+/// | --- | --- | --- | --- |
+/// | `dst_scope`, `src_scope` | 20 | 0 | 0: no question |
+/// | `protocol`, `sport`, `dport` | 8, 16, 16 | 0 | |
+/// | `later` | 1 | 0 | a later fragment: no question |
+/// | `hit0` to `hit3`, `class0` to `class3` | 1, 20 | [`clocks`] | answers, strongest first |
+///
+/// # Errors
+/// Sizes out of range.
+pub fn port(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    let m = Module::new("header_port");
+    m.doc("Is the port one of the service's? Four questions at once, answered exactly.");
+    let scopes = ["dst_scope", "src_scope"].map(|name| m.input_at(name, width::SCOPE, 0));
+    let protocol = m.input_at("protocol", 8, 0);
+    let [sport, dport] = ["sport", "dport"].map(|name| m.input_at(name, 16, 0));
+    let later = m.input_at("later", 1, 0);
+    let config = Config::inputs(&m, row_bits(g));
+    let asked = scopes.map(|scope| (scope.any() & !later).reg());
+    let mut rdata = vec![];
+    for (q, table) in Table::PORTS.into_iter().enumerate() {
+        let (source, by_sport) = asks_source(q);
+        let key = [
+            ("scope", scopes[usize::from(source)]),
+            ("protocol", protocol),
+            ("port", if by_sport { sport } else { dport }),
+        ];
+        let mut ports = vec![("key", m.pack(&Record::from(&PORT_KEY), &key))];
+        ports.extend(config.connect(g.row_bits(table)));
+        let lookup = m.instance(table.name(), &hash::hash_table(table, g)?, &ports);
+        m.output(
+            &format!("hit{q}"),
+            lookup.get("hit") & asked[usize::from(source)],
+        );
+        m.output(&format!("class{q}"), lookup.get("value").field("class"));
+        rdata.push(lookup.get("cfg_rdata"));
+    }
+    m.output("cfg_rdata", join_rdata(&m, &rdata, row_bits(g)));
+    m.finish()
+}
+
+/// Bits of the widest row of the four tables.
+pub fn row_bits(g: &Geometry) -> u32 {
+    Table::PORTS
+        .map(|t| g.row_bits(t))
+        .into_iter()
+        .max()
+        .unwrap_or(1)
+}
+
+/// Clocks from question to the last answer.
+pub fn clocks(g: &Geometry) -> u32 {
+    Table::PORTS
+        .map(|t| hash::clocks(g, t))
+        .into_iter()
+        .max()
+        .unwrap_or(0)
+}

@@ -1,0 +1,45 @@
+//! What next, from this sender? Table `step`, or the class's entry.
+
+use seqnic_gen::{Circuit, GenError, Module, Record, mux};
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::tables::{STEP_KEY, Table, width};
+
+use crate::tables::{Config, hash};
+
+/// Asks (class, direction, position): module `header_step`.
+///
+/// | port | bits | stage | |
+/// | --- | --- | --- | --- |
+/// | `number`, `direction`, `position` | 20, 1, 18 | 0 | class, direction, who sent it |
+/// | `entry_action`, `entry_copies` | 22, 4 | [`hash::clocks`] | for a sender without a row |
+/// | `action`, `copies` | 22, 4 | one later | the step; 0 copies: wrong sender |
+///
+/// # Errors
+/// Sizes out of range.
+pub fn step(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    let table = Table::Step;
+    let m = Module::new("header_step");
+    m.doc("What next, from this sender? The step, or the entry of the class.");
+    let key = [
+        ("class", m.input_at("number", width::CLASS, 0)),
+        ("direction", m.input_at("direction", 1, 0)),
+        ("position", m.input_at("position", width::POSITION, 0)),
+    ];
+    let entry_action = m.input_at("entry_action", width::ACTION, hash::clocks(g, table));
+    let entry_copies = m.input_at("entry_copies", width::COPIES, hash::clocks(g, table));
+    let config = Config::inputs(&m, g.row_bits(table));
+    let mut ports = vec![("key", m.pack(&Record::from(&STEP_KEY), &key))];
+    ports.extend(config.connect(g.row_bits(table)));
+    let lookup = m.instance("lookup", &hash::hash_table(table, g)?, &ports);
+    let (hit, value) = (lookup.get("hit"), lookup.get("value"));
+    m.output(
+        "action",
+        mux(hit, value.field("action"), entry_action).reg(),
+    );
+    m.output(
+        "copies",
+        mux(hit, value.field("copies"), entry_copies).reg(),
+    );
+    m.output("cfg_rdata", lookup.get("cfg_rdata"));
+    m.finish()
+}
