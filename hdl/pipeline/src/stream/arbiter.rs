@@ -1,0 +1,240 @@
+//! Arbiter: frames of all inputs one after the other.
+//!
+//! Round robin by frames: who was served last is asked last. The only place where something is
+//! made to wait: a beat passes only if the payload buffer has room, a frame only if the header
+//! path has a slot for it, so nothing behind needs a `ready`.
+
+use super::{beat, tagged_beat};
+use seqnic_gen::{Circuit, GenError, Module, Sig, clog2};
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::tables::width;
+
+/// Streams of tagged beats `in0` to `in<ports>` (the host's last), and what comes through, one
+/// clock later: `valid`, `beat`, and with the first beat of a frame `first`, `port`, `tag`.
+///
+/// `room`: the buffer takes beats. `credit_return`: a verdict has left the header path; there are
+/// `header_slots` credits.
+///
+/// # Errors
+/// None for a geometry that passes its check.
+pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    let m = Module::new("arbiter");
+    m.doc(
+        "Round robin by frames over all inputs. A beat passes only with `room`, a frame only with a\n\
+         header credit. Full rate, latency 1 clock.",
+    );
+    let inputs = g.ports + 1;
+    let words: Vec<_> = (0..inputs)
+        .map(|i| {
+            (
+                m.input(&format!("in{i}_valid"), 1),
+                m.input_record(&format!("in{i}_data"), &tagged_beat(g), None),
+            )
+        })
+        .collect();
+    let room = m.input("room", 1);
+    let credit_return = m.input("credit_return", 1);
+
+    let slots = u128::from(g.header_slots);
+    let credits = m.reg("credits", clog2(g.header_slots + 1), slots);
+    let open_frame = m.reg("open_frame", 1, 0); // a frame has begun and not ended
+    let current = m.reg("current", inputs, 0);
+    let after = m.reg("after", inputs, 0); // inputs behind the one served last
+
+    let valids: Vec<_> = words.iter().rev().map(|w| w.0).collect();
+    let requests = m.concat(&valids).named("requests");
+    // x & -x keeps the lowest set bit.
+    fn negated(x: Sig<'_>) -> Sig<'_> {
+        !x + x.lit(1)
+    }
+    let later = (requests & after.q()).named("later");
+    let first_later = later & negated(later);
+    let first_of_all = requests & negated(requests);
+    let pick = later.any().mux(first_later, first_of_all).named("pick");
+    let grant = open_frame.mux(current.q(), pick).named("grant");
+    let open = (room & (open_frame.q() | credits.any())).named("open");
+    let fire = (open & (grant & requests).any()).named("fire");
+
+    let choices: Vec<_> = words
+        .iter()
+        .enumerate()
+        .map(|(i, w)| (grant.bit(i as u32), w.1))
+        .collect();
+    let word = m.select_onehot(&choices).named("word");
+    let numbers: Vec<_> = (0..inputs)
+        .map(|i| (grant.bit(i), m.lit(width::PORT, i.into())))
+        .collect();
+    let port = m.select_onehot(&numbers).named("chosen_port");
+
+    let starts = (fire & !open_frame.q()).named("starts");
+    open_frame.set_when(fire, !word.field("last"));
+    current.set_when(starts, pick);
+    // Bits above the only set one.
+    after.set_when(starts, !(pick | (pick - pick.lit(1))));
+    credits.set(credits.q() - starts.zext(credits.width()) + credit_return.zext(credits.width()));
+    m.assert("credits_in_range", credits.le(credits.lit(slots)));
+
+    for i in 0..inputs {
+        m.output(&format!("in{i}_ready"), grant.bit(i) & open);
+    }
+    let record = beat(g);
+    let fields: Vec<_> = record
+        .fields()
+        .iter()
+        .map(|f| (f.name.as_str(), word.field(&f.name)))
+        .collect();
+    m.output("valid", fire.as_valid().reg());
+    m.output("beat", m.pack(&record, &fields).reg());
+    m.output("first", (!open_frame.q()).reg());
+    m.output("port", port.reg());
+    m.output("tag", word.field("tag").reg());
+    m.output("busy", open_frame.q());
+    m.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::testbench::{Beat, Joiner, Source, beat_bits, beats, built, small};
+    use crate::testing::Random;
+    use seqnic_gen::{Bits, Sim};
+
+    fn word(g: &Geometry, b: &Beat, tag: u64) -> Vec<Bits> {
+        let mut bits = beat_bits(g, b).resize(tagged_beat(g).width());
+        bits.set_slice(beat(g).width(), &Bits::new(64, tag.into()));
+        vec![bits]
+    }
+
+    fn sources(sim: &Sim) -> Vec<Source> {
+        (0..3)
+            .map(|i| {
+                let name = |s: &str| format!("in{i}_{s}");
+                Source::new(sim, &[&name("data")], &name("valid"), &name("ready"))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn frames_stay_whole_in_order_and_within_credit_and_room() {
+        let g = small(16);
+        let mut sim = Sim::new(&built(build(&g)));
+        let mut random = Random::new(3);
+        let mut inputs = sources(&sim);
+        sim.reset();
+        let mut expected = vec![vec![]; 3];
+        for (i, source) in inputs.iter_mut().enumerate() {
+            for n in 0..60u64 {
+                let size = 1 + random.below(100) as usize;
+                let frame = random.bytes(size);
+                let tag = n << 8 | i as u64;
+                for b in beats(&g, &frame, n % 7 == 0) {
+                    source.push(word(&g, &b, tag));
+                }
+                expected[i].push((frame, n % 7 == 0, tag));
+            }
+        }
+        let (mut joiner, mut found) = (Joiner::default(), vec![vec![]; 3]);
+        let (mut outside, mut open) = (0u64, None);
+        let mut room_before = true;
+        while found.iter().map(Vec::len).sum::<usize>() < 180 {
+            if random.one_in(50) {
+                inputs.iter_mut().for_each(|s| s.idle = random.below(100));
+            }
+            let room = !random.one_in(3);
+            let back = outside > 0 && random.one_in(8);
+            sim.set("room", room.into());
+            sim.set("credit_return", back.into());
+            inputs
+                .iter_mut()
+                .for_each(|s| s.drive(&mut sim, &mut random));
+            let moved: Vec<bool> = inputs.iter_mut().map(|s| s.settle(&mut sim)).collect();
+            assert!(moved.iter().filter(|m| **m).count() <= usize::from(room));
+            if sim.get("valid") == 1 {
+                assert!(room_before);
+                if sim.get("first") == 1 {
+                    assert!(open.is_none());
+                    open = Some((sim.get("port") as usize, sim.get("tag")));
+                    outside += 1;
+                    assert!(outside <= g.header_slots.into());
+                }
+                let value = sim.get_bits("beat");
+                if let Some((frame, error)) = joiner.take(&g, &beat(&g), &value) {
+                    let (port, tag) = open.take().unwrap();
+                    found[port].push((frame, error, tag));
+                }
+            }
+            outside -= u64::from(back);
+            room_before = room;
+            sim.step();
+            assert!(sim.cycle() < 100_000, "stuck");
+        }
+        assert!(found == expected);
+    }
+
+    #[test]
+    fn busy_inputs_take_turns_without_a_gap() {
+        let g = small(64);
+        let mut sim = Sim::new(&built(build(&g)));
+        let mut random = Random::new(5);
+        let mut inputs = sources(&sim);
+        sim.reset();
+        for source in &mut inputs {
+            for n in 0..100 {
+                for b in beats(&g, &random.bytes(60), false) {
+                    source.push(word(&g, &b, n));
+                }
+            }
+        }
+        sim.set("room", 1);
+        let mut ports = vec![];
+        for _ in 0..301 {
+            // The header path takes each at once.
+            let back = sim.get("valid");
+            sim.set("credit_return", back);
+            inputs
+                .iter_mut()
+                .for_each(|s| s.drive(&mut sim, &mut random));
+            inputs.iter_mut().for_each(|s| {
+                s.settle(&mut sim);
+            });
+            if back == 1 {
+                ports.push(sim.get("port"));
+            }
+            sim.step();
+        }
+        assert_eq!(ports.len(), 300);
+        assert!(
+            ports
+                .windows(3)
+                .all(|w| w[0] != w[1] && w[1] != w[2] && w[0] != w[2]),
+            "{ports:?}"
+        );
+    }
+
+    #[test]
+    fn without_credit_nothing_starts_but_what_started_goes_on() {
+        let g = small(64);
+        let mut sim = Sim::new(&built(build(&g)));
+        let mut random = Random::new(6);
+        let mut inputs = sources(&sim);
+        sim.reset();
+        sim.set("room", 1);
+        for n in 0..40 {
+            for b in beats(&g, &random.bytes(200), false) {
+                inputs[1].push(word(&g, &b, n));
+            }
+        }
+        let (mut starts, mut total) = (0, 0);
+        for _ in 0..400 {
+            inputs[1].drive(&mut sim, &mut random);
+            inputs[1].settle(&mut sim);
+            starts += sim.get("valid") & sim.get("first");
+            total += sim.get("valid");
+            sim.step();
+        }
+        assert_eq!(
+            (starts, total),
+            (g.header_slots.into(), u64::from(g.header_slots) * 4)
+        );
+    }
+}

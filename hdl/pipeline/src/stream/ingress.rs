@@ -1,0 +1,182 @@
+//! Ingress: one AXI4-Stream input.
+//!
+//! `tkeep` becomes a count and bytes outside of it become zero, so nobody behind needs `tkeep`.
+//! The *guard* cuts a frame off at [`MAX_FRAME_BYTES`]: its beat there becomes the last one, with
+//! `error`, and the rest is thrown away. The longest frame is a whole number of beats on every
+//! bus, so counting beats is enough. A cut frame goes its way like any other, as its first beats
+//! may have left the card when its end is seen; the error bit at its end makes the MAC spoil it,
+//! and it is counted as `oversize` and as nothing else.
+
+use super::{count_bits, tagged_beat};
+use seqnic_gen::{Circuit, GenError, Module, Stream, clog2};
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::wire::MAX_FRAME_BYTES;
+
+/// AXI4-Stream in (`s_tdata`, `s_tkeep`, `s_tvalid`, `s_tready`, `s_tlast`, `s_tuser` = 64-bit
+/// tag, taken with the first beat), stream of tagged beats `out` behind a register slice.
+/// `oversize` is set for a clock when a frame is cut off; `busy` while a frame is inside.
+///
+/// # Errors
+/// None for a geometry that passes its check.
+pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    let m = Module::new("ingress");
+    m.doc(
+        "One AXI4-Stream input: bytes outside of tkeep become zero, frames longer than 9,216 bytes\n\
+         are cut off there with `error` in their last beat. Full rate, latency 1 clock.",
+    );
+    let bytes = g.bus_bytes;
+    let data = m.input("s_tdata", bytes * 8);
+    let keep = m.input("s_tkeep", bytes);
+    let valid = m.input("s_tvalid", 1);
+    let last = m.input("s_tlast", 1);
+    let tag = m.input("s_tuser", 64);
+
+    // The environment's part of the contract: no holes, no empty beats.
+    let holes = keep & (keep + keep.lit(1));
+    m.assume("keep_is_contiguous", !valid | !holes.any());
+    m.assume("beat_is_not_empty", !valid | keep.bit(0));
+    m.assume("beat_is_full", !valid | last | keep.all());
+
+    let bits = keep.bits();
+    let ends: Vec<_> = (0..bytes as usize)
+        .map(|i| {
+            let end = match bits.get(i + 1) {
+                Some(next) => bits[i] & !*next,
+                None => bits[i],
+            };
+            (end, m.lit(count_bits(g), i as u128 + 1))
+        })
+        .collect();
+    let count = m.select_onehot(&ends).named("count");
+    let masked: Vec<_> = bits
+        .iter()
+        .zip(data.chunks(8))
+        .rev()
+        .map(|(keep, byte)| byte.when(*keep))
+        .collect();
+    let masked = m.concat(&masked).named("masked");
+
+    let longest = g.beats(MAX_FRAME_BYTES);
+    let beats = m.reg("beats", clog2(longest).max(1), 0);
+    let discard = m.reg("discard", 1, 0);
+    let at_limit = beats.is(u128::from(longest) - 1).named("at_limit");
+    let cut = (at_limit & !last).named("cut");
+    let end = (last | at_limit).named("frame_end");
+
+    let record = tagged_beat(g);
+    let word = m.pack(
+        &record,
+        &[
+            ("data", masked),
+            ("count", count),
+            ("last", end),
+            ("error", cut),
+            ("tag", tag),
+        ],
+    );
+    let guarded = Stream::new("guarded", valid & !discard.q(), word);
+    let ready = (discard.q() | guarded.ready()).named("ready");
+    let fire = guarded.fire().named("fire");
+    beats.set_when(fire, end.mux(beats.lit(0), beats.q() + beats.lit(1)));
+    discard.set(discard.mux(!(valid & last), fire & cut));
+    let oversize = m.reg("oversize_q", 1, 0);
+    oversize.set(fire & cut);
+
+    let slice = guarded.register_slice("slice");
+    m.output("s_tready", ready);
+    m.output("oversize", oversize.q());
+    m.output("busy", slice.valid | beats.any() | discard.q());
+    m.stream_out("out", slice);
+    m.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::testbench::{BUSES, Joiner, Sink, Source, built, length, small, unpacked};
+    use crate::testing::Random;
+    use seqnic_gen::{Bits, Sim};
+
+    fn ends(sim: &Sim) -> (Source, Sink) {
+        let source = Source::axi(sim, "s_");
+        (
+            source,
+            Sink::new(sim, &["out_data"], "out_valid", "out_ready"),
+        )
+    }
+
+    #[test]
+    fn frames_pass_whole_and_long_ones_are_cut() {
+        for bus in BUSES {
+            let g = small(bus);
+            let mut sim = Sim::new(&built(build(&g)));
+            let mut random = Random::new(bus.into());
+            let (mut source, mut sink) = ends(&sim);
+            sim.reset();
+            let mut expected = vec![];
+            for tag in 0..40 {
+                let n = match tag % 8 {
+                    3 => MAX_FRAME_BYTES as usize + 1 + random.below(200) as usize,
+                    5 => MAX_FRAME_BYTES as usize,
+                    _ => length(&mut random, 1, 9216),
+                };
+                let frame = random.bytes(n);
+                source.push_frame(&g, &frame, tag);
+                let cut = n > MAX_FRAME_BYTES as usize;
+                let kept = frame[..n.min(MAX_FRAME_BYTES as usize)].to_vec();
+                expected.push((kept, cut, tag));
+            }
+            let cuts = expected.iter().filter(|e| e.1).count() as u64;
+            let record = tagged_beat(&g);
+            let (mut joiner, mut found, mut oversize, mut open_tag) =
+                (Joiner::default(), vec![], 0, None);
+            while found.len() < expected.len() {
+                if random.one_in(500) {
+                    (source.idle, sink.busy) = (random.below(80), random.below(80));
+                }
+                source.drive(&mut sim, &mut random);
+                sink.drive(&mut sim, &mut random);
+                source.settle(&mut sim);
+                oversize += sim.get("oversize");
+                if let Some(word) = sink.settle(&mut sim) {
+                    let tag = unpacked(&record, &word[0], "tag").low_u64();
+                    open_tag.get_or_insert(tag);
+                    if let Some((frame, error)) = joiner.take(&g, &record, &word[0]) {
+                        found.push((frame, error, open_tag.take().unwrap()));
+                    }
+                }
+                sim.step();
+                assert!(sim.cycle() < 1_000_000, "stuck");
+            }
+            assert!(found == expected);
+            assert_eq!(oversize, cuts);
+            sim.set_bits("s_tvalid", &Bits::zero(1));
+            sim.step_n(2);
+            // The last frame may have been a cut one: its rest is still to be thrown away.
+            if source.is_empty() {
+                assert_eq!(sim.get("busy"), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn one_beat_frames_pass_at_one_a_clock() {
+        let g = small(64);
+        let mut sim = Sim::new(&built(build(&g)));
+        let (mut source, mut sink) = ends(&sim);
+        let mut random = Random::new(1);
+        sim.reset();
+        for tag in 0..200 {
+            source.push_frame(&g, &random.bytes(60), tag);
+        }
+        let mut got = 0;
+        for _ in 0..201 {
+            source.drive(&mut sim, &mut random);
+            sink.drive(&mut sim, &mut random);
+            source.settle(&mut sim);
+            got += u32::from(sink.settle(&mut sim).is_some());
+            sim.step();
+        }
+        assert_eq!(got, 200);
+    }
+}

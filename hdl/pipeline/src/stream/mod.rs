@@ -1,0 +1,169 @@
+//! The stream path: what carries the bytes of frames while the header path decides about them.
+//!
+//! In the order a beat takes; one file, one Verilog module, one set of tests each:
+//!
+//! | stage | what it does |
+//! | --- | --- |
+//! | [`ingress`] | one AXI4-Stream input: beats counted and masked, frames that are too long cut off |
+//! | [`arbiter`] | frames of all inputs one after the other, as long as there is room inside |
+//! | [`window`] | the first 128 bytes of each frame, for the header path |
+//! | [`buffer`] | the beats, until the edits of the frame are known; each copy reads them again |
+//! | [`sequencer`] | a verdict becomes one order for `prepare` per copy |
+//! | [`editor`] | realigns a copy's beats by its tags and overlays what is edited |
+//! | [`dispatch`] | to which output, or dropped whole; the event that is counted |
+//! | [`egress`] | one output queue and its AXI4-Stream |
+//! | [`counters`] | the counter sets |
+//!
+//! Between the stages there are four internal promises:
+//! * Nothing behind the arbiter is ever stalled: it admits a beat only if the buffer has room and
+//!   a frame only if the header path has a slot; an output without room drops a frame whole.
+//! * Every beat except a frame's last is full; bytes behind the last are zero.
+//! * Headers, verdicts and edits come in the order of the frames.
+//! * A valid bit is reset, data next to it is not.
+
+pub mod arbiter;
+pub mod buffer;
+pub mod counter_set;
+pub mod counters;
+pub mod dispatch;
+pub mod editor;
+pub mod egress;
+pub mod ingress;
+pub mod patch;
+pub mod sequencer;
+pub mod window;
+
+#[cfg(test)]
+mod testbench;
+
+use seqnic_gen::{Record, clog2};
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::layout::Layout;
+use seqnic_spec::stage::EDIT;
+use seqnic_spec::wire::{MAX_FRAME_BYTES, MAX_VLAN_TAGS};
+
+/// Edits that may wait between `prepare` and the editor. Covers the latency of `prepare` and the
+/// loop back to the sequencer, so that one-beat frames pass at one a clock.
+pub const EDIT_SLOTS: u32 = 32;
+
+/// Bits of a frame length in bytes.
+pub const LENGTH_BITS: u32 = 14;
+
+/// Bytes of the longest frame that leaves: all tags are put on, none was there.
+pub const LONGEST_OUT: u32 = MAX_FRAME_BYTES + 4 * MAX_VLAN_TAGS;
+
+/// Bits that hold the number of bytes in a beat, 1 to `bus_bytes`.
+pub fn count_bits(g: &Geometry) -> u32 {
+    clog2(g.bus_bytes) + 1
+}
+
+/// Bits of a beat's data.
+pub fn data_bits(g: &Geometry) -> u32 {
+    g.bus_bytes * 8
+}
+
+/// One beat of a frame between [`ingress`] and [`buffer`].
+pub fn beat(g: &Geometry) -> Record {
+    Record::new(
+        "beat",
+        [
+            ("data", data_bits(g)),
+            ("count", count_bits(g)),
+            ("last", 1),
+            // With the last beat: the frame was cut off here.
+            ("error", 1),
+        ],
+    )
+}
+
+/// A beat with the sideband of its frame, between [`ingress`] and [`arbiter`].
+pub fn tagged_beat(g: &Geometry) -> Record {
+    Record::new(
+        "tagged_beat",
+        [
+            ("data", data_bits(g)),
+            ("count", count_bits(g)),
+            ("last", 1),
+            ("error", 1),
+            ("tag", 64),
+        ],
+    )
+}
+
+/// What the buffer says of the beat it gives to the editor, two clocks before the beat's data.
+pub fn slot(g: &Geometry) -> Record {
+    Record::new(
+        "slot",
+        [
+            // First beat of a copy; the copy's EDIT comes with it.
+            ("first", 1),
+            // Last beat of the frame as it arrived.
+            ("last", 1),
+            // No data: a clock in which the editor sends what tags pushed out of the last beat.
+            ("extra", 1),
+            // The copy's last slot: `extra`, or `last` without an `extra` behind it.
+            ("final", 1),
+            // Bytes of the beat; meaningful with `last` and `extra` (of the last beat then).
+            ("count", count_bits(g)),
+            // The frame was cut off; meaningful with `last` and `extra`.
+            ("error", 1),
+        ],
+    )
+}
+
+/// Fields of EDIT that stay with the copy after its bytes are edited.
+const META_FIELDS: [&str; 15] = [
+    "tag",
+    "first",
+    "last",
+    "in_port",
+    "out_port",
+    "reason",
+    "interface_valid",
+    "interface",
+    "sender_valid",
+    "sender",
+    "class_valid",
+    "class",
+    "direction",
+    "action",
+    "out_attachment",
+];
+
+/// What stays of a copy's EDIT next to its beats, from [`editor`] to [`dispatch`].
+pub fn meta() -> Record {
+    let fields = META_FIELDS.iter().chain(&["out_interface"]);
+    Record::new("meta", fields.map(|name| (*name, EDIT.at(name).1)))
+}
+
+/// One beat of an edited copy.
+pub fn edited_beat(g: &Geometry) -> Record {
+    Record::new(
+        "edited_beat",
+        [
+            ("data", data_bits(g)),
+            ("count", count_bits(g)),
+            ("first", 1),
+            ("last", 1),
+            // With the last beat: the frame was cut off.
+            ("error", 1),
+        ],
+    )
+}
+
+/// End of a copy, before it is known whether its output had room.
+pub fn ending() -> Record {
+    Record::new(
+        "ending",
+        [
+            ("error", 1),
+            ("length_in", LENGTH_BITS),
+            ("length_out", LENGTH_BITS),
+        ],
+    )
+}
+
+/// The record of a layout.
+pub(crate) fn record(layout: &Layout) -> Record {
+    layout.into()
+}
