@@ -16,5 +16,5 @@ pub mod time;
 
 pub use error::ReplayError;
 pub use merge::{Input, Merge, Packet, Undelivered};
-pub use run::{Options, Progress, Summary, run};
+pub use run::{Options, Progress, Summary, check, run};
 pub use time::Time;

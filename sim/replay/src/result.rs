@@ -75,6 +75,43 @@ fn create_capture(folder: &Path, name: &str) -> Result<Writer<BufWriter<File>>, 
 }
 
 impl ResultFolder {
+    /// Checks what [`ResultFolder::create`] checks, and writes nothing.
+    ///
+    /// # Errors
+    /// The folder has something in it, or an interface cannot name a file.
+    pub fn check(
+        target: &Path,
+        interfaces: &[InterfaceName],
+        force: bool,
+    ) -> Result<(), ReplayError> {
+        for InterfaceName { name, .. } in interfaces {
+            let bad = name.is_empty()
+                || name.starts_with('.')
+                || name.contains(['/', '\0'])
+                || pcap_name(name) == HOST;
+            if bad {
+                return Err(ReplayError::UnusableName { name: name.clone() });
+            }
+        }
+        if !target.exists() {
+            return Ok(());
+        }
+        if !target.is_dir() {
+            return Err(ReplayError::NotAFolder {
+                path: target.to_path_buf(),
+            });
+        }
+        if !force {
+            let mut entries = fs::read_dir(target).map_err(write_error(target))?;
+            if entries.next().is_some() {
+                return Err(ReplayError::NotEmpty {
+                    path: target.to_path_buf(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Prepares `target`, which must be new or empty; with `force` the files of an earlier replay in it
     /// are replaced when [`ResultFolder::finish`] is called, and no others are touched.
     ///
@@ -85,29 +122,8 @@ impl ResultFolder {
         interfaces: &[InterfaceName],
         force: bool,
     ) -> Result<ResultFolder, ReplayError> {
-        for InterfaceName { name, .. } in interfaces {
-            let bad = name.is_empty()
-                || name.starts_with('.')
-                || name.contains(['/', '\0'])
-                || pcap_name(name) == HOST;
-            if bad {
-                return Err(ReplayError::UnusableName { name: name.clone() });
-            }
-        }
+        ResultFolder::check(target, interfaces, force)?;
         let created = !target.exists();
-        if !created && !target.is_dir() {
-            return Err(ReplayError::NotAFolder {
-                path: target.to_path_buf(),
-            });
-        }
-        if !created && !force {
-            let mut entries = fs::read_dir(target).map_err(write_error(target))?;
-            if entries.next().is_some() {
-                return Err(ReplayError::NotEmpty {
-                    path: target.to_path_buf(),
-                });
-            }
-        }
         let staging = target.join(format!(".replay-{}", std::process::id()));
         fs::create_dir_all(&staging).map_err(write_error(&staging))?;
         let open = || -> Result<_, ReplayError> {

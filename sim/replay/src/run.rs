@@ -1,5 +1,6 @@
 //! A whole replay: captures in, a folder out.
 
+use crate::capture::Reader;
 use crate::counters::{Report, Undelivered};
 use crate::error::ReplayError;
 use crate::feed::{self, Batch, Feed};
@@ -58,6 +59,25 @@ pub fn count_undelivered(batch: &Batch, undelivered: &mut Undelivered) {
             None => {}
         }
     }
+}
+
+/// Checks all that [`run`] checks before it starts, so that nobody builds an engine in vain.
+///
+/// # Errors
+/// A capture or the folder is not as it must be, or there is no interface of a name.
+pub fn check(
+    interfaces: &[InterfaceName],
+    inputs: &[Input],
+    out: &Path,
+    options: Options,
+) -> Result<(), ReplayError> {
+    feed::ports(interfaces, inputs.iter().map(|i| i.interface.as_str()))?;
+    ResultFolder::check(out, interfaces, options.force)?;
+    // A pipe can be opened once only.
+    for input in inputs.iter().filter(|i| i.path.is_file()) {
+        Reader::open(&input.path)?;
+    }
+    Ok(())
 }
 
 /// Replays `inputs` through `engine` and writes the folder `out`: a capture for every interface,
