@@ -1,6 +1,7 @@
 //! What is wrong is said as `tests/broken-definitions/*.txt` says. `SEQNIC_BLESS=1` writes them anew.
 
-use seqnic_compiler::{read, report::render};
+use seqnic_compiler::diagnostic::Diagnostic;
+use seqnic_compiler::{compile, read, report::render};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,11 @@ fn definitions() -> Vec<PathBuf> {
     found
 }
 
+/// Reads and compiles.
+fn compiled(text: &str) -> Result<(), Vec<Diagnostic>> {
+    compile(&read(text)?).map(|_| ())
+}
+
 #[test]
 fn broken_definitions_are_explained() {
     let bless = std::env::var_os("SEQNIC_BLESS").is_some();
@@ -26,10 +32,10 @@ fn broken_definitions_are_explained() {
     for path in definitions() {
         let text = fs::read_to_string(&path).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let errors = match read(&text) {
+        let errors = match compiled(&text) {
             Err(errors) => errors,
-            Ok(_) => {
-                wrong.push(format!("{name}: was read without an error"));
+            Ok(()) => {
+                wrong.push(format!("{name}: was compiled without an error"));
                 continue;
             }
         };
@@ -56,7 +62,9 @@ fn one_mistake_gives_one_error() {
             .and_then(|line| line.strip_prefix("# "))
             .and_then(|line| line.split_whitespace().next())
             .and_then(|n| n.parse::<usize>().ok());
-        let Err(errors) = read(&text) else { continue };
+        let Err(errors) = compiled(&text) else {
+            continue;
+        };
         let codes: Vec<&str> = errors.iter().map(|e| e.code).collect();
         if codes.len() != said.unwrap_or(1) {
             wrong.push(format!("{}: {codes:?}", path.display()));
@@ -72,7 +80,7 @@ fn every_code_has_a_broken_definition() {
     const ELSEWHERE: [&str; 3] = ["file_too_large", "too_many_values", "not_utf8"];
     let mut shown = BTreeSet::new();
     for path in definitions() {
-        if let Err(errors) = read(&fs::read_to_string(path).unwrap()) {
+        if let Err(errors) = compiled(&fs::read_to_string(path).unwrap()) {
             shown.extend(errors.iter().map(|e| e.code.to_owned()));
         }
     }

@@ -4,15 +4,18 @@
 //! parts mean is said in `docs/semantics.md` section 6; how they are written in
 //! `docs/definition.md`.
 
+mod back;
 mod element;
 mod fields;
 mod findings;
 mod network;
 mod overlap;
+mod parties;
 mod places;
 pub mod read;
 mod sequence;
 mod service;
+mod stages;
 mod tree;
 mod values;
 
@@ -280,7 +283,8 @@ pub enum ReturnWay {
     #[default]
     Mirror,
     Direct,
-    /// In the order return packets pass them, without the end.
+    /// In the order return packets pass them, without the end. What an element of the sequence says
+    /// (`enter`, `port`, alternates, the change it undoes here) is filled in.
     List(Vec<Element>),
 }
 
