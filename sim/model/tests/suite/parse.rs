@@ -324,6 +324,26 @@ fn extension_headers_end_with_packet_and_window() {
 }
 
 #[test]
+fn the_walk_stops_at_the_window_and_at_the_end_of_the_packet() {
+    // The first extension header ends at 14 + 40 + 72 = 126: one more would pass the window.
+    let mut first = vec![0; 72];
+    first[1] = 8;
+    // Neither a fragment header that would end the walk there is read, ...
+    let mut packet = v6(UDP, vec![0; 40]);
+    packet.extensions = vec![(60, first.clone()), (44, vec![0, 0, 0, 8, 0, 0, 0, 0])];
+    assert_eq!(fault(&packet.frame(&[])), Some(Reason::TooDeep));
+    // ... nor does it matter that the packet ends before it.
+    let mut packet = v6(60, vec![]);
+    packet.extensions = vec![(60, first)];
+    assert_eq!(packet.frame(&[]).len(), 126);
+    assert_eq!(fault(&packet.frame(&[])), Some(Reason::TooDeep));
+    // Padding behind the packet is no extension header.
+    let mut frame = v6(44, vec![]).frame(&[]);
+    frame.extend([UDP, 0, 0, 8, 0, 0, 0, 0]);
+    assert_eq!(fault(&frame), Some(Reason::Ipv6Header));
+}
+
+#[test]
 fn ipv6_fragments() {
     let fragment = |field: u16| {
         let [a, b] = field.to_be_bytes();
