@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `parse` | section 1, from frame to headers |
 //! | `looks` | sections 2 and 6, how packets of a service look |
-//! | `way` | section 6, where packets of a service go |
+//! | `road` | section 6, where packets of a service go |
 //! | `walk` | section 6, where this packet goes, and who may send it |
 //! | `edit` | section 4, what a copy becomes |
 //! | `oracle` | sections 3 and 5, the verdict and the counters |
@@ -16,7 +16,7 @@ mod edit;
 mod looks;
 mod oracle;
 mod parse;
+mod road;
 mod walk;
-mod way;
 
 pub use oracle::Oracle;

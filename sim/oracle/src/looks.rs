@@ -2,7 +2,7 @@
 //! to: `docs/semantics.md` sections 2 and 6.
 
 use crate::parse::Ip;
-use crate::{walk, way};
+use crate::{road, walk};
 use seqnic_compiler::definition::{
     Definition, Device, Element, KeyedBy, Mode, Ports, Protocol, Service, Then,
 };
@@ -109,7 +109,8 @@ impl Looks {
         service: &Service,
         address: IpAddr,
     ) {
-        let end = way::end(service);
+        let end = road::end(definition, service);
+        let stops = road::stops(definition, service);
         for (stage, (address, ports)) in stages(service, address).into_iter().enumerate() {
             let look = |shift, answer| Look {
                 service: number,
@@ -121,7 +122,7 @@ impl Looks {
                 answer,
             };
             self.add(service.keyed_by, address, look(0, false));
-            for stop in way::stops(service).filter(|s| s.stage == stage) {
+            for stop in stops.iter().filter(|s| s.stage == stage) {
                 self.add(service.keyed_by, address, look(stop.shift, false));
             }
             let Some(end) = end.as_ref().filter(|e| e.stage == stage) else {

@@ -3,8 +3,8 @@
 use crate::edit::{self, Edits, Link};
 use crate::looks::{Found, Looks};
 use crate::parse::{self, Ethernet, Ip};
+use crate::road::Face;
 use crate::walk::{self, Hop, Segment, Sender};
-use crate::way::Target;
 use seqnic_compiler::definition::{
     Attachments, Definition, Device, InterfaceId, Place, Role, Side,
 };
@@ -179,8 +179,10 @@ impl Oracle {
             }
             .into());
         };
+        let service = &self.definition.services[found.look.service];
         match walk::next(
             &self.definition,
+            service,
             found.look,
             found.direction,
             arrival.sender,
@@ -188,10 +190,7 @@ impl Oracle {
             Some(hop) => Ok(Directed { ip, found, hop }),
             None => Err(Refused {
                 reason: Reason::WrongSender,
-                service: Some((
-                    self.definition.services[found.look.service].name.clone(),
-                    found.direction,
-                )),
+                service: Some((service.name.clone(), found.direction)),
             }),
         }
     }
@@ -231,7 +230,7 @@ impl Oracle {
             });
         };
         match hop.to {
-            Target::Device {
+            Face::Device {
                 role,
                 side,
                 shift,
@@ -246,11 +245,11 @@ impl Oracle {
                 };
                 depart(attachment.name.clone(), attachment, edits);
             }
-            Target::Out(Some(host)) => {
+            Face::World(Some(host)) => {
                 let gateway = self.host(host);
                 depart(gateway.name.clone(), gateway, common);
             }
-            Target::Out(None) => {
+            Face::World(None) => {
                 if let Some(gateway) = self.definition.default_gateway {
                     let gateway = self.host(gateway);
                     let neighbour = self.neighbours.get(&ip.destination);

@@ -1,11 +1,11 @@
-//! The next hop of a packet: the leg of its sender, as `docs/semantics.md` section 6 has it under
+//! The next hop of a packet: across the gap it is in, as `docs/semantics.md` section 6 has it under
 //! "Alerts", "Who may enter" and "Alternates".
 
 use crate::looks::Look;
-use crate::way::{Copy, Leg, Origin, Target, end, way};
+use crate::road::{Copy, Crossing, Face, crossings, towards};
 use seqnic_compiler::definition::{
-    Alerts, Attachments, Definition, Device, DeviceId, Element, Party, Place, ReturnWay, Role,
-    Service, Side, State, Tracking,
+    Alerts, Attachments, Definition, Device, DeviceId, Element, KeyedBy, Party, Place, ReturnWay,
+    Role, Service, Side, State, Tracking,
 };
 use seqnic_image::names::Direction;
 use std::collections::HashSet;
@@ -15,11 +15,11 @@ use std::collections::HashSet;
 pub struct Hop<'a> {
     /// Sending device of the sequence and its side; `None` is a client.
     pub from: Option<(&'a Role, Side)>,
-    pub to: Target<'a>,
+    pub to: Face<'a>,
     pub copies: Vec<Copy<'a>>,
-    /// Taken off the service's port for packet and copies.
+    /// Taken off the service's port, for packet and copies.
     pub shift: u16,
-    /// Whether the source becomes the service address, of packet and copies.
+    /// Whether the source becomes the address of the stage, of packet and copies.
     pub restore: bool,
 }
 
@@ -74,36 +74,39 @@ pub fn place<'a>(definition: &'a Definition, device: &'a Device, side: Side) -> 
 
 /// What happens to a packet of `look` in `direction` from `sender`; `None` is `wrong_sender`.
 pub fn next<'a>(
-    definition: &'a Definition,
+    definition: &Definition,
+    service: &'a Service,
     look: &Look,
     direction: Direction,
     sender: Sender,
 ) -> Option<Hop<'a>> {
-    let service = &definition.services[look.service];
-    let way = way(definition, service, direction);
+    let crossings = crossings(definition, service, direction);
     let sent_by = |role: &Role, side: Side| {
         devices(definition, role).any(|d| is_sender(definition, place(definition, d, side), sender))
     };
+    let here = crossings.iter().filter(|c| c.stage == look.stage);
 
-    // A device of the sequence sends its packet on.
-    for leg in way
-        .iter()
-        .filter(|l| (l.stage, l.shift) == (look.stage, look.shift))
-    {
-        if let Origin::Device { role, side } = leg.from
-            && sent_by(role, side)
-        {
-            return Some(hop(leg, Some((role, side))));
+    let mut entry = None;
+    for gap in here.clone().filter(|c| c.from.shift() == look.shift) {
+        match gap.from {
+            Face::World(_) => entry = Some(gap),
+            // A device of the sequence sends its packet on.
+            Face::Device {
+                role, side, nat, ..
+            } if sent_by(role, side) => return Some(across(gap, Some((role, side)), nat)),
+            Face::Device { .. } => {}
         }
     }
     // A copy device sends an alert: it looks as the copy did, which has no device's port.
-    for leg in way
-        .iter()
-        .filter(|l| (l.stage, 0) == (look.stage, look.shift))
-    {
-        for copy in &leg.copies {
-            if sent_by(copy.role, Side::Outside)
-                && let Some(to) = alert(&way, leg, copy)
+    for gap in here.filter(|_| look.shift == 0) {
+        for copy in &gap.copies {
+            let to = match copy.alerts {
+                Alerts::Next => Some(gap.to),
+                Alerts::None => None,
+                Alerts::To(device) => towards(&crossings, device),
+            };
+            if let Some(to) = to
+                && sent_by(copy.role, Side::Outside)
             {
                 return Some(Hop {
                     from: Some((copy.role, Side::Outside)),
@@ -116,31 +119,17 @@ pub fn next<'a>(
         }
     }
     // Anyone else enters.
-    let entry = way.iter().find(|leg| {
-        matches!(leg.from, Origin::Entry) && (leg.stage, leg.shift) == (look.stage, look.shift)
-    })?;
-    may_enter(definition, service, direction, sender).then(|| hop(entry, None))
+    let gap = entry?;
+    may_enter(definition, service, direction, sender).then(|| across(gap, None, false))
 }
 
-fn hop<'a>(leg: &Leg<'a>, from: Option<(&'a Role, Side)>) -> Hop<'a> {
+fn across<'a>(gap: &Crossing<'a>, from: Option<(&'a Role, Side)>, restore: bool) -> Hop<'a> {
     Hop {
         from,
-        to: leg.to,
-        copies: leg.copies.clone(),
-        shift: leg.shift,
-        restore: leg.restore,
-    }
-}
-
-/// Where an alert about the packet of `leg` goes.
-fn alert<'a>(way: &[Leg<'a>], leg: &Leg<'a>, copy: &Copy) -> Option<Target<'a>> {
-    match copy.alerts {
-        Alerts::Next => Some(leg.to),
-        Alerts::None => None,
-        Alerts::To(device) => way
-            .iter()
-            .map(|l| l.to)
-            .find(|to| matches!(to, Target::Device { role, .. } if role.device == device)),
+        to: gap.to,
+        copies: gap.copies.clone(),
+        shift: gap.from.shift(),
+        restore,
     }
 }
 
@@ -195,7 +184,7 @@ fn barred(service: &Service) -> HashSet<DeviceId> {
         .sequence
         .iter()
         .rposition(|e| matches!(e, Element::Device { .. }));
-    let end = end(service).and(last);
+    let end = last.filter(|_| service.keyed_by == KeyedBy::Destination);
     let sequence = service.sequence.iter().enumerate();
     sequence
         .filter(|(at, _)| Some(*at) != end)

@@ -15,6 +15,8 @@ pub struct Network {
     pub copied: Vec<Device>,
     /// End servers.
     pub ends: Vec<Device>,
+    /// Servers that have a service already.
+    pub nat_ends_used: Vec<String>,
     macs: u16,
     addresses: u16,
 }
@@ -34,6 +36,8 @@ pub struct Device {
     pub name: String,
     pub alternate: Option<String>,
     pub two_sides: bool,
+    /// An end server in NAT mode.
+    pub nat: bool,
     /// Whether it has addresses of (IPv4, IPv6).
     pub families: (bool, bool),
     nodes: Vec<(String, Node)>,
@@ -97,7 +101,7 @@ impl Network {
                 .maybe("address", address)
                 .maybe("vlan", (!own.is_empty()).then(|| vlan(&own)))
                 .maybe("promiscuous", r.chance(10).then(|| scalar("true")))
-                .maybe("tracking", r.chance(12).then(|| scalar("segment")));
+                .maybe("tracking", r.chance(7).then(|| scalar("segment")));
             self.interfaces.push(Interface {
                 name: format!("i{n}"),
                 vlans: vec![own],
@@ -199,7 +203,7 @@ impl Network {
             let device = self.device(r, &format!("ids{n}"), "ids", false);
             self.copied.push(device);
         }
-        for n in 0..r.number(1..=6) {
+        for n in 0..r.number(2..=8) {
             let device = self.end(r, n);
             self.ends.push(device);
         }
@@ -210,9 +214,11 @@ impl Network {
         let alternate = r.chance(25).then(|| format!("{name}b"));
         let primary_failed = alternate.is_some() && r.chance(40);
         let mut nodes = Vec::new();
-        for (name, failed) in std::iter::once((name, primary_failed))
-            .chain(alternate.as_deref().map(|a| (a, r.chance(15))))
-        {
+        for (name, failed) in std::iter::once((name, primary_failed)).chain(
+            alternate
+                .as_deref()
+                .map(|a| (a, !primary_failed && r.chance(15))),
+        ) {
             let node = Map::new().with("function", scalar(function));
             let node = if two_sides {
                 let sides = Map::new()
@@ -236,6 +242,7 @@ impl Network {
             name: name.to_string(),
             alternate,
             two_sides,
+            nat: false,
             families: (true, true),
             nodes,
         }
@@ -249,9 +256,11 @@ impl Network {
         let primary_failed = alternate.is_some() && r.chance(40);
         let families = r.weighted(&[(40, (true, false)), (15, (false, true)), (45, (true, true))]);
         let mut nodes = Vec::new();
-        for (name, failed) in std::iter::once((name.clone(), primary_failed))
-            .chain(alternate.clone().map(|a| (a, r.chance(15))))
-        {
+        for (name, failed) in std::iter::once((name.clone(), primary_failed)).chain(
+            alternate
+                .clone()
+                .map(|a| (a, !primary_failed && r.chance(15))),
+        ) {
             let mut addresses = Vec::new();
             if families.0 {
                 addresses.push(self.address(true));
@@ -278,6 +287,7 @@ impl Network {
             name,
             alternate,
             two_sides: false,
+            nat: mode == "nat",
             families: if mode == "nat" {
                 families
             } else {

@@ -34,9 +34,7 @@ struct Chosen {
 
 fn service(r: &mut Random, network: &mut Network, shared: &mut Vec<Shared>) -> Node {
     let by_client = r.chance(20);
-    let end = (!by_client)
-        .then(|| r.pick(&network.ends).cloned())
-        .flatten();
+    let end = (!by_client).then(|| pick_end(r, network)).flatten();
     let families = end.as_ref().map_or((true, true), |e| e.families);
     let at = address(r, network, shared, by_client, families);
     let protocol = protocol(r, &shared[at]);
@@ -44,17 +42,18 @@ fn service(r: &mut Random, network: &mut Network, shared: &mut Vec<Shared>) -> N
     let passed = network.passed.clone();
     let count = r.weighted(&[(25, 0), (35, 1), (25, 2), (15, 3)]);
     let passed: Vec<Device> = r.shuffled(passed).into_iter().take(count).collect();
-    let has_ports = matches!(protocol, "tcp" | "udp" | "sctp");
-    let sequence = sequence(
-        r,
-        network,
-        &passed,
-        end.as_ref(),
-        has_ports && chosen.one_range,
-    );
+    let return_way = return_way(r, network, &passed);
+    let plan = Plan {
+        end: end.as_ref(),
+        one_range: chosen.one_range,
+        // SCTP's checksum covers its ports, so they are not translated.
+        translatable: chosen.one_range && protocol != "sctp",
+        families: shared[at].families,
+        mirrored: return_way.is_none(),
+    };
+    let sequence = sequence(r, network, &passed, plan);
     let host = |r: &mut Random, network: &Network| r.pick(&network.hosts).map(scalar);
     let from = (r.chance(20)).then(|| from(r, network));
-    let return_way = return_way(r, network, &passed);
     let exit = (by_client && r.chance(60))
         .then(|| host(r, network))
         .flatten();
@@ -177,13 +176,30 @@ fn ports(r: &mut Random, shared: &mut Shared, protocol: &'static str) -> Chosen 
     chosen
 }
 
-fn sequence(
-    r: &mut Random,
-    network: &mut Network,
-    passed: &[Device],
-    end: Option<&Device>,
-    mut translatable: bool,
-) -> Vec<Node> {
+/// A server. One in NAT mode mostly serves one service: its answers must say which it is.
+fn pick_end(r: &mut Random, network: &mut Network) -> Option<Device> {
+    let at = r.number(0..=network.ends.len() - 1);
+    let end = network.ends[at].clone();
+    if end.nat && network.nat_ends_used.contains(&end.name) && r.chance(90) {
+        let others = network.ends.iter().filter(|e| !e.nat);
+        let others: Vec<Device> = others.cloned().collect();
+        return r.pick(&others).cloned().or(Some(end));
+    }
+    network.nat_ends_used.push(end.name.clone());
+    Some(end)
+}
+
+/// What a sequence may have in it.
+struct Plan<'a> {
+    end: Option<&'a Device>,
+    one_range: bool,
+    translatable: bool,
+    /// Families of the service's addresses.
+    families: (bool, bool),
+    mirrored: bool,
+}
+
+fn sequence(r: &mut Random, network: &mut Network, passed: &[Device], plan: Plan) -> Vec<Node> {
     let mut elements = Vec::new();
     let names: Vec<String> = passed.iter().map(|d| d.name.clone()).collect();
     let mut copied = r.shuffled(network.copied.clone());
@@ -192,12 +208,12 @@ fn sequence(
         copied.extend(copied.clone());
     }
     for device in passed {
-        copies(r, &mut copied, &names, &mut elements);
-        elements.push(passed_device(r, network, device, &mut translatable));
+        copies(r, &mut copied, &names, plan.mirrored, &mut elements);
+        elements.push(passed_device(r, network, device, &plan));
     }
-    copies(r, &mut copied, &names, &mut elements);
-    if let Some(end) = end {
-        let port = (translatable && r.chance(25)).then(|| scalar(r.port(3000..=60000)));
+    copies(r, &mut copied, &names, plan.mirrored, &mut elements);
+    if let Some(end) = plan.end {
+        let port = (plan.translatable && r.chance(25)).then(|| scalar(r.port(3000..=60000)));
         elements.push(
             Map::new()
                 .with("device", scalar(&end.name))
@@ -209,19 +225,19 @@ fn sequence(
     elements
 }
 
-fn passed_device(
-    r: &mut Random,
-    network: &mut Network,
-    device: &Device,
-    translatable: &mut bool,
-) -> Node {
-    let port = (*translatable && r.chance(15)).then(|| scalar(r.port(3000..=60000)));
-    let then = (*translatable && r.chance(20)).then(|| {
-        let addresses = match r.number(0..=3) {
-            0 => vec![network.address(true)],
-            1 => vec![network.address(true), network.address(false)],
-            _ => Vec::new(),
-        };
+fn passed_device(r: &mut Random, network: &mut Network, device: &Device, plan: &Plan) -> Node {
+    let port = (plan.translatable && r.chance(15)).then(|| scalar(r.port(3000..=60000)));
+    let then = (plan.one_range && r.chance(20)).then(|| {
+        let mut addresses = Vec::new();
+        if r.chance(50) {
+            // Behind it packets must look otherwise in each family.
+            if plan.families.0 {
+                addresses.push(network.address(true));
+            }
+            if plan.families.1 {
+                addresses.push(network.address(false));
+            }
+        }
         let port = (addresses.is_empty() || r.chance(50)).then(|| scalar(r.port(2300..=2900)));
         Map::new()
             .maybe(
@@ -247,7 +263,13 @@ fn passed_device(
 }
 
 /// Perhaps a copy, sometimes two.
-fn copies(r: &mut Random, free: &mut Vec<Device>, passed: &[String], elements: &mut Vec<Node>) {
+fn copies(
+    r: &mut Random,
+    free: &mut Vec<Device>,
+    passed: &[String],
+    mirrored: bool,
+    elements: &mut Vec<Node>,
+) {
     for _ in 0..r.weighted(&[(65, 0), (28, 1), (7, 2)]) {
         let Some(device) = free.pop() else { return };
         let alerts = match r.number(0..=9) {
@@ -262,6 +284,8 @@ fn copies(r: &mut Random, free: &mut Vec<Device>, passed: &[String], elements: &
             (20, Some("forward")),
             (20, Some("return")),
         ]);
+        // Without the mirrored way, copies of the return way stand in its own list.
+        let directions = directions.filter(|d| mirrored || *d != "return");
         elements.push(
             Map::new()
                 .with("copy", scalar(&device.name))
@@ -294,7 +318,10 @@ fn return_way(r: &mut Random, network: &Network, passed: &[Device]) -> Option<No
         _ => {
             let mut all: Vec<Device> = passed.to_vec();
             if r.chance(30) {
-                all.extend(r.pick(&network.passed).cloned());
+                let known = |d: &&Device| passed.iter().any(|p| p.name == d.name);
+                let others = network.passed.iter().filter(|d| !known(d));
+                let others: Vec<Device> = others.cloned().collect();
+                all.extend(r.pick(&others).cloned());
             }
             let mut list: Vec<Node> = Vec::new();
             for device in r.shuffled(all) {

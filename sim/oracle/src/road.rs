@@ -1,0 +1,296 @@
+//! The road of a service: stations, and the gaps between them. `docs/semantics.md` section 6,
+//! "Stages" to "Edits".
+//!
+//! A road is drawn once, from the clients inwards:
+//!
+//! ```text
+//! World -- gap -- firewall -- gap -- vpn -- gap -- server
+//! ```
+//!
+//! Forward packets cross the gaps to the right, return packets to the left. All packets in a gap
+//! look alike, but for the port of the device at either side of it, and copies stand in a gap. So
+//! what happens to a packet is said by the gap it is in, and by the side it comes from.
+
+use crate::looks::stage_ports;
+use seqnic_compiler::definition::{
+    Alerts, Definition, DeviceId, Directions, Element, HostId, KeyedBy, Mode, Ports, ReturnWay,
+    Role, Service, Side,
+};
+use seqnic_image::names::Direction;
+
+/// A device at its place in the sequence, with what it means for packets.
+#[derive(Debug, Clone, Copy)]
+pub struct Stop<'a> {
+    pub role: &'a Role,
+    /// Side that faces the clients.
+    enter: Side,
+    /// Stage in the gap on that side.
+    pub stage: usize,
+    /// What its port is more than the stage's.
+    pub shift: u16,
+    /// Whether packets look otherwise behind it.
+    changes: bool,
+    /// It gets packets for its own address, and answers from it.
+    nat: bool,
+}
+
+/// An end of a gap.
+#[derive(Debug, Clone, Copy)]
+pub enum Station<'a> {
+    /// Outside the sequence: where packets enter, and a host (or the default gateway) they leave to.
+    World(Option<HostId>),
+    Device(Stop<'a>),
+}
+
+/// A copy device in a gap.
+#[derive(Debug, Clone, Copy)]
+pub struct Copy<'a> {
+    pub role: &'a Role,
+    pub alerts: Alerts,
+}
+
+/// What lies between two stations.
+#[derive(Debug, Clone, Default)]
+struct Gap<'a> {
+    stage: usize,
+    copies: Vec<Copy<'a>>,
+}
+
+/// A station as seen from a gap.
+#[derive(Debug, Clone, Copy)]
+pub enum Face<'a> {
+    World(Option<HostId>),
+    Device {
+        role: &'a Role,
+        /// Side that looks into the gap.
+        side: Side,
+        /// What its port is more than those of other packets in the gap.
+        shift: u16,
+        nat: bool,
+    },
+}
+
+impl Face<'_> {
+    /// See [`Face::Device`].
+    pub fn shift(&self) -> u16 {
+        match self {
+            Face::World(_) => 0,
+            Face::Device { shift, .. } => *shift,
+        }
+    }
+}
+
+/// A gap as a packet in one direction crosses it.
+#[derive(Debug, Clone)]
+pub struct Crossing<'a> {
+    pub stage: usize,
+    pub from: Face<'a>,
+    pub to: Face<'a>,
+    pub copies: Vec<Copy<'a>>,
+}
+
+/// The devices of a service's sequence, in order.
+pub fn stops<'a>(definition: &Definition, service: &'a Service) -> Vec<Stop<'a>> {
+    let ports = stage_ports(service);
+    let mut stops = Vec::new();
+    let mut stage = 0;
+    for element in &service.sequence {
+        if let Element::Device {
+            role,
+            enter,
+            port,
+            then,
+            ..
+        } = element
+        {
+            stops.push(Stop {
+                role,
+                enter: *enter,
+                stage,
+                shift: shift(&ports[stage], *port),
+                changes: then.is_some(),
+                nat: false,
+            });
+            stage += usize::from(then.is_some());
+        }
+    }
+    if service.keyed_by == KeyedBy::Destination
+        && let Some(end) = stops.last_mut()
+    {
+        end.nat = definition.devices[end.role.device].mode == Some(Mode::Nat);
+    }
+    stops
+}
+
+fn shift(stage: &Ports, port: Option<u16>) -> u16 {
+    match (stage, port) {
+        (Ports::Ranges(ranges), Some(port)) => port.wrapping_sub(ranges[0].0),
+        _ => 0,
+    }
+}
+
+/// The end: the last device of a service keyed by destination.
+pub fn end<'a>(definition: &Definition, service: &'a Service) -> Option<Stop<'a>> {
+    match service.keyed_by {
+        KeyedBy::Destination => stops(definition, service).pop(),
+        KeyedBy::Client => None,
+    }
+}
+
+/// Every gap of a service as packets in `direction` cross it, in no order that matters.
+pub fn crossings<'a>(
+    definition: &Definition,
+    service: &'a Service,
+    direction: Direction,
+) -> Vec<Crossing<'a>> {
+    let (stations, gaps) = match (direction, &service.return_way) {
+        (Direction::Forward, _) | (_, ReturnWay::Mirror) => whole(definition, service, direction),
+        (_, ReturnWay::Direct) => listed(definition, service, &[]),
+        (_, ReturnWay::List(elements)) => listed(definition, service, elements),
+    };
+    let pairs = stations.windows(2).zip(gaps);
+    pairs
+        .map(|(pair, gap)| {
+            let (outer, inner) = (face(pair[0], false), face(pair[1], true));
+            let (from, to) = match direction {
+                Direction::Forward => (outer, inner),
+                Direction::Return => (inner, outer),
+            };
+            Crossing {
+                stage: gap.stage,
+                from,
+                to,
+                copies: gap.copies,
+            }
+        })
+        .collect()
+}
+
+/// How a station looks from the gap in front of it (towards the clients) or behind it.
+fn face(station: Station, in_front: bool) -> Face {
+    match station {
+        Station::World(host) => Face::World(host),
+        Station::Device(stop) => Face::Device {
+            role: stop.role,
+            side: if in_front {
+                stop.enter
+            } else {
+                stop.enter.other()
+            },
+            // Behind a device that changes packets its own port means nothing.
+            shift: if !in_front && stop.changes {
+                0
+            } else {
+                stop.shift
+            },
+            nat: in_front && stop.nat,
+        },
+    }
+}
+
+type Road<'a> = (Vec<Station<'a>>, Vec<Gap<'a>>);
+
+/// The road of the sequence, with the copies that are made in `direction`.
+fn whole<'a>(definition: &Definition, service: &'a Service, direction: Direction) -> Road<'a> {
+    let mut stops = stops(definition, service).into_iter();
+    let mut stations = vec![Station::World(service.clients)];
+    let mut gaps = vec![Gap::default()];
+    for element in &service.sequence {
+        match element {
+            Element::Copy { .. } => {
+                if let Some(gap) = gaps.last_mut() {
+                    gap.copies.extend(copy(element, direction));
+                }
+            }
+            Element::Device { .. } => {
+                let Some(stop) = stops.next() else { break };
+                stations.push(Station::Device(stop));
+                gaps.push(Gap {
+                    stage: stop.stage + usize::from(stop.changes),
+                    copies: Vec::new(),
+                });
+            }
+        }
+    }
+    // Behind the end there is nothing; the last gap of other services leads out.
+    if service.keyed_by == KeyedBy::Client {
+        stations.push(Station::World(service.exit));
+    }
+    (stations, gaps)
+}
+
+/// The road of a return list, which is written from the end outwards. `direct` is an empty one.
+fn listed<'a>(definition: &Definition, service: &'a Service, elements: &'a [Element]) -> Road<'a> {
+    let ports = stage_ports(service);
+    let passed = stops(definition, service);
+    let (innermost, mut stage) = match end(definition, service) {
+        Some(end) => (Station::Device(end), end.stage),
+        None => (Station::World(service.exit), ports.len() - 1),
+    };
+    let mut stations = vec![innermost];
+    let mut gaps = vec![Gap {
+        stage,
+        copies: Vec::new(),
+    }];
+    for element in elements {
+        let Element::Device {
+            role, enter, port, ..
+        } = element
+        else {
+            if let Some(gap) = gaps.last_mut() {
+                gap.copies.extend(copy(element, Direction::Return));
+            }
+            continue;
+        };
+        let changes = passed
+            .iter()
+            .any(|p| p.changes && p.role.device == role.device && p.stage + 1 == stage);
+        stage -= usize::from(changes);
+        stations.push(Station::Device(Stop {
+            role,
+            enter: *enter,
+            stage,
+            shift: shift(&ports[stage], *port),
+            changes,
+            nat: false,
+        }));
+        gaps.push(Gap {
+            stage,
+            copies: Vec::new(),
+        });
+    }
+    stations.push(Station::World(service.clients));
+    stations.reverse();
+    gaps.reverse();
+    (stations, gaps)
+}
+
+fn copy(element: &Element, direction: Direction) -> Option<Copy<'_>> {
+    match element {
+        Element::Copy {
+            role,
+            alerts,
+            directions,
+            ..
+        } => {
+            let made = match directions {
+                Directions::Both => true,
+                Directions::Forward => direction == Direction::Forward,
+                Directions::Return => direction == Direction::Return,
+            };
+            made.then_some(Copy {
+                role,
+                alerts: *alerts,
+            })
+        }
+        Element::Device { .. } => None,
+    }
+}
+
+/// The way to a device, in the direction of the crossings.
+pub fn towards<'a>(crossings: &[Crossing<'a>], device: DeviceId) -> Option<Face<'a>> {
+    crossings
+        .iter()
+        .map(|c| c.to)
+        .find(|to| matches!(to, Face::Device { role, .. } if role.device == device))
+}

@@ -1,0 +1,124 @@
+//! The image engine against the definition oracle, on random definitions and packets.
+//!
+//! `SEQNIC_RANDOM_DEFINITIONS` and `SEQNIC_RANDOM_PACKETS` make a run longer, `SEQNIC_RANDOM_SEED`
+//! starts it elsewhere. What is found is made small and written to a folder, to become a case.
+
+use seqnic_engine::Engine;
+use seqnic_model::ImageEngine;
+use seqnic_oracle::Oracle;
+use seqnic_random::tree::Node;
+use seqnic_random::{Case, Frame, compare, definition, observe, packets, shrink};
+use seqnic_spec::reason::Reason;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is `{text}`, not a number")),
+        Err(_) => otherwise,
+    }
+}
+
+/// Both engines with a definition loaded; the code of the first error of one that is refused.
+fn engines(yaml: &str) -> Result<Vec<Box<dyn Engine>>, &'static str> {
+    let definition = seqnic_compiler::read(yaml).map_err(|e| e[0].code)?;
+    let image = seqnic_compiler::compile(&definition).map_err(|e| e[0].code)?;
+    let model = ImageEngine::load(&image).unwrap_or_else(|e| panic!("{e}\n{yaml}"));
+    Ok(vec![Box::new(Oracle::new(&definition)), Box::new(model)])
+}
+
+fn differs(yaml: &str, frames: &[Frame]) -> bool {
+    engines(yaml).is_ok_and(|mut engines| {
+        compare(&mut engines, frames).is_ok_and(|difference| difference.is_some())
+    })
+}
+
+/// Makes a difference small, keeps it, and fails.
+fn report(seed: u64, node: Node, frames: Vec<Frame>) -> ! {
+    let (node, frames) = shrink(node, frames, |node, frames| differs(&node.yaml(), frames));
+    let yaml = node.yaml();
+    let difference = engines(&yaml)
+        .ok()
+        .and_then(|mut engines| compare(&mut engines, &frames).ok().flatten())
+        .map_or("it is gone when looked at again".to_string(), |d| {
+            d.to_string()
+        });
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("found-{seed}"));
+    let case = Case {
+        definition: yaml.clone(),
+        frames,
+        note: format!("seed {seed}\n\n{difference}"),
+    };
+    case.save(&folder).unwrap_or_else(|e| panic!("{e}"));
+    panic!(
+        "seed {seed}: engines differ; kept in {}\n{difference}\n{yaml}",
+        folder.display()
+    );
+}
+
+#[test]
+fn image_and_oracle_agree() {
+    let definitions = number("SEQNIC_RANDOM_DEFINITIONS", 300);
+    let count = number("SEQNIC_RANDOM_PACKETS", 60) as usize;
+    let first = number("SEQNIC_RANDOM_SEED", 0);
+    let mut refused: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let mut reasons: BTreeMap<Reason, u64> = BTreeMap::new();
+    for seed in first..first + definitions {
+        let node = definition(seed);
+        let yaml = node.yaml();
+        let mut pair = match engines(&yaml) {
+            Ok(pair) => pair,
+            Err(code) => {
+                *refused.entry(code).or_default() += 1;
+                continue;
+            }
+        };
+        let read = seqnic_compiler::read(&yaml).expect("it was read before");
+        let frames = packets(&read, seed, count);
+        match compare(&mut pair, &frames) {
+            Ok(None) => {}
+            Ok(Some(_)) => report(seed, node, frames),
+            Err(error) => panic!("seed {seed}: {error}"),
+        }
+        let mut oracle = Oracle::new(&read);
+        let seen = observe(&mut oracle, &frames, 0).expect("the oracle takes every frame");
+        for (key, count) in seen.counters.0 {
+            if let seqnic_engine::CounterKey::Reason(reason) = key {
+                *reasons.entry(reason).or_default() += count.packets;
+            }
+        }
+    }
+    let refusals: u64 = refused.values().sum();
+    let total: u64 = reasons.values().sum();
+    println!("{definitions} definitions, {refusals} refused: {refused:?}");
+    println!("{total} packets: {reasons:?}");
+    assert!(
+        refusals * 10 < definitions * 3,
+        "too many refused: {refused:?}"
+    );
+    if definitions >= 300 {
+        // A run that never meets a reason says nothing about it.
+        let never = [Reason::OutputFull, Reason::Oversize];
+        let missing: Vec<_> = Reason::ALL
+            .iter()
+            .filter(|r| !reasons.contains_key(r) && !never.contains(r))
+            .collect();
+        assert!(missing.is_empty(), "never met: {missing:?}");
+        let directed = reasons.get(&Reason::Directed).copied().unwrap_or(0);
+        assert!(directed * 4 > total, "only {directed} of {total} directed");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same() {
+    for seed in 0..20 {
+        let yaml = definition(seed).yaml();
+        assert_eq!(yaml, definition(seed).yaml());
+        if let Ok(read) = seqnic_compiler::read(&yaml) {
+            assert_eq!(packets(&read, seed, 40), packets(&read, seed, 40));
+        }
+    }
+    assert_ne!(definition(1).yaml(), definition(2).yaml());
+}
