@@ -14,6 +14,7 @@ pub mod ipv6;
 pub mod parser;
 pub mod path;
 pub mod port;
+pub mod prepare;
 pub mod range;
 pub mod reason;
 pub mod source;
@@ -21,5 +22,7 @@ pub mod step;
 pub mod transport;
 pub mod verdict;
 
+#[cfg(test)]
+mod images;
 #[cfg(test)]
 mod packets;

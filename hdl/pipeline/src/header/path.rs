@@ -251,13 +251,170 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::header::images::{Read, load, random_image};
+    use crate::header::packets::World;
+    use crate::testing::*;
+    use seqnic_gen::Sim;
+    use seqnic_image::Image;
+    use seqnic_model::parse::{Headers, parse};
+    use seqnic_model::verdict::{Verdict, decide};
     use seqnic_spec::geometry;
+    use seqnic_spec::reason::Reason;
+    use seqnic_spec::stage::VERDICT;
+    use seqnic_spec::tables::Table;
+    use std::collections::BTreeMap;
 
     #[test]
-    fn latency_is_in_budget_for_every_geometry() {
+    fn parts_follow_each_other_and_the_latency_is_in_budget() {
         for g in geometry::ALL {
             let path = path(g).unwrap();
-            println!("{} {:?} {:#?}", g.name, path.circuit.latency(), path.timing);
+            let latency = path.circuit.latency().unwrap();
+            assert!(latency <= 20, "{}: {latency} clocks", g.name);
+            let parts: Vec<_> = path.timing.iter().map(|t| t.part).collect();
+            assert_eq!(parts, ORDER.map(|p| p.0));
+            assert_eq!(path.timing.first().unwrap().from, 0);
+            assert_eq!(path.timing.last().unwrap().to, latency);
+            // What is asked in packet order is also answered in it.
+            let questions: Vec<_> = path.timing[3..8].iter().map(|t| t.from).collect();
+            assert!(questions.is_sorted(), "{:?}", path.timing);
+        }
+    }
+
+    fn compare(got: &Read, frame: &[u8], port: u8, id: u64, h: &Headers, v: &Verdict) {
+        let what = format!("{frame:02x?} {h:?} {v:?}");
+        assert_eq!(got.get("reason"), v.reason as u128, "{what}");
+        assert_eq!((got.get("tag"), got.get("port")), (id.into(), port.into()));
+        assert_eq!(
+            got.option("interface"),
+            v.interface.map(u128::from),
+            "{what}"
+        );
+        assert_eq!(got.option("sender"), v.sender.map(u128::from), "{what}");
+        let class = got
+            .option("class")
+            .map(|class| (class, got.get("direction")));
+        let expected = v.class.map(|(c, d)| (u128::from(c), u128::from(d.bit())));
+        assert_eq!(class, expected, "{what}");
+        if v.reason != Reason::Directed {
+            assert_eq!(got.get("copies"), 1);
+            return;
+        }
+        assert_eq!(got.get("action"), v.step.action.into(), "{what}");
+        assert_eq!(got.get("copies"), v.step.copies.into(), "{what}");
+        assert_eq!(
+            got.option("neighbour"),
+            v.neighbour.map(u128::from),
+            "{what}"
+        );
+        assert_eq!(got.get("tags_in"), h.tags.into());
+        assert_eq!(got.get("v6") == 1, h.v6);
+        assert_eq!((got.get("src"), got.get("dst")), (h.src, h.dst));
+        assert_eq!(
+            (got.get("sport"), got.get("dport")),
+            (h.sport.into(), h.dport.into())
+        );
+        assert_eq!(got.get("traffic_class"), h.traffic_class.into());
+        let at = |i: usize| u128::from(frame[i]) << 8 | u128::from(frame[i + 1]);
+        assert_eq!(
+            got.get("ip_checksum"),
+            if h.v6 { 0 } else { at(h.l3() + 10) }
+        );
+        assert_eq!(got.get("l4_checksum"), h.l4_checksum().map_or(0, at));
+        if !h.later_fragment {
+            assert_eq!(got.get("l4_offset"), (h.l4 as usize - h.l3()) as u128);
+        }
+    }
+
+    const TABLES: [Table; 11] = [
+        Table::Seed,
+        Table::Interface,
+        Table::Source,
+        Table::Address,
+        Table::PortDstServer,
+        Table::PortDstClient,
+        Table::PortSrcServer,
+        Table::PortSrcClient,
+        Table::Range,
+        Table::Class,
+        Table::Step,
+    ];
+
+    #[test]
+    fn packets_at_random_get_the_verdict_of_the_image_engine() {
+        let circuit = path(&SMALL).unwrap().circuit;
+        let mut reasons: BTreeMap<Reason, u32> = BTreeMap::new();
+        for seed in 1..=12 {
+            let mut random = Random::new(seed);
+            let world = World::new(&mut random);
+            let image = random_image(&mut random, &world);
+            let tables = seqnic_model::Tables::load(&image).unwrap();
+            let mut sim = Sim::new(&circuit);
+            sim.reset();
+            load(&mut sim, &image, &TABLES);
+            let mut frames = vec![];
+            let mut answers = 0;
+            for clock in 0..2500 {
+                let send = clock < 2400 && !random.one_in(5);
+                sim.set("in_valid", send.into());
+                if send {
+                    let (frame, port) = (world.frame(&mut random), random.below(4) as u8);
+                    let row = header(&frame, port.into(), frames.len() as u64);
+                    sim.set_bits("in_header", &bits(&row));
+                    frames.push((frame, port));
+                }
+                if sim.get("out_valid") == 1 {
+                    let (frame, port) = &frames[answers];
+                    let h = parse(frame);
+                    let verdict = decide(&tables, *port, &h, &mut ());
+                    let got = sim.get_bits("out_verdict");
+                    compare(
+                        &Read(&got, &VERDICT),
+                        frame,
+                        *port,
+                        answers as u64,
+                        &h,
+                        &verdict,
+                    );
+                    *reasons.entry(verdict.reason).or_default() += 1;
+                    answers += 1;
+                }
+                sim.step();
+            }
+            assert_eq!(answers, frames.len());
+        }
+        for reason in Reason::ALL {
+            let expected = !matches!(reason, Reason::OutputFull | Reason::Oversize);
+            assert_eq!(
+                reasons.get(reason).is_some_and(|n| *n >= 10),
+                expected,
+                "{reasons:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_table_is_read_back() {
+        let mut random = Random::new(3);
+        let world = World::new(&mut random);
+        let image: Image = random_image(&mut random, &world);
+        let mut sim = Sim::new(&path(&SMALL).unwrap().circuit);
+        sim.reset();
+        load(&mut sim, &image, &TABLES);
+        for table in TABLES {
+            for number in 0..SMALL.rows(table) {
+                // Seeds of tables which have none are not kept.
+                let seedless = Table::from_number((number / 4) as u8)
+                    .is_none_or(|t| SMALL.hash(t).is_none_or(|h| number % 4 >= h.ways));
+                if table == Table::Seed && seedless {
+                    continue;
+                }
+                let row = image.table(table).row(number);
+                assert_eq!(
+                    read_row(&mut sim, &SMALL, table, number),
+                    row,
+                    "{table:?} {number}"
+                );
+            }
         }
     }
 }

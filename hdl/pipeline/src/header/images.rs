@@ -1,0 +1,295 @@
+//! Table images at random for the tests of the header path: small, full, and sound enough for the
+//! software engine to load.
+
+use seqnic_gen::Sim;
+use seqnic_image::Image;
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::hash;
+use seqnic_spec::layout::{Layout, Row};
+use seqnic_spec::tables::*;
+
+use super::packets::World;
+use crate::testing::{Random, SMALL, bits, config_idle, config_write};
+
+static GEOMETRY: Geometry = SMALL;
+
+type Fields<'a> = &'a [(&'a str, u128)];
+
+fn record(layout: &Layout, fields: Fields) -> Row {
+    let mut row = Row::zero(layout.width());
+    for (name, value) in fields {
+        row.set_field(layout, 0, name, *value);
+    }
+    row
+}
+
+/// An image being filled, and how many keys found no slot.
+pub struct Filler {
+    pub image: Image,
+    pub full: u32,
+}
+
+impl Filler {
+    pub fn new(random: &mut Random) -> Filler {
+        let mut image = Image::empty(&GEOMETRY);
+        for table in Table::ALL {
+            for way in 0..GEOMETRY.hash(table).map_or(0, |h| h.ways) {
+                let seed = Row::from_words(32, &[u64::from(random.word() as u32 | 1)]);
+                image
+                    .table_mut(Table::Seed)
+                    .put(table as u32 * 4 + way, &seed);
+            }
+        }
+        Filler { image, full: 0 }
+    }
+
+    /// Puts a key, unless it is there or has no slot.
+    pub fn key(&mut self, table: Table, key: Fields, value: Fields) {
+        let (size, (kl, vl)) = (GEOMETRY.hash(table).unwrap(), table.hash().unwrap());
+        let (key, value) = (record(kl, key), record(vl, value));
+        let slots = HashSlot { key: kl, value: vl };
+        let digest = hash::digest(key.bytes());
+        let mut free = None;
+        for way in 0..size.ways {
+            let seed = self
+                .image
+                .table(Table::Seed)
+                .row(table as u32 * 4 + way)
+                .get(0, 32) as u32;
+            let number = way * size.rows + hash::bucket(digest, seed, size.rows);
+            let row = self.image.table(table).row(number);
+            for slot in 0..size.slots {
+                match slots.read(&row, slot) {
+                    Some((k, _)) if k == key => return,
+                    Some(_) => {}
+                    None => free = free.or(Some((number, slot))),
+                }
+            }
+        }
+        match free {
+            Some((number, slot)) => {
+                let mut row = self.image.table(table).row(number);
+                slots.write(&mut row, slot, &key, &value);
+                self.image.table_mut(table).put(number, &row);
+            }
+            None => self.full += 1,
+        }
+    }
+
+    pub fn direct(&mut self, table: Table, number: u32, layout: &Layout, fields: Fields) {
+        self.image
+            .table_mut(table)
+            .put(number, &record(layout, fields));
+    }
+}
+
+fn mac(bytes: [u8; 6]) -> u128 {
+    bytes.iter().fold(0, |n, b| n << 8 | u128::from(*b))
+}
+
+/// An address family's share of every numbered thing: the first half is IPv4's.
+#[derive(Clone, Copy)]
+struct Share {
+    v6: bool,
+}
+
+impl Share {
+    fn of(self, random: &mut Random, all: u64) -> u128 {
+        let half = all / 2;
+        // 0 means "none" to scopes and classes.
+        u128::from((1 + random.below(half - 1)) + if self.v6 { half } else { 0 })
+    }
+}
+
+/// Everything at random, such that most packets of `world` find much.
+pub fn random_image(random: &mut Random, world: &World) -> Image {
+    let mut f = Filler::new(random);
+    for port in 0..4 {
+        for _ in 0..8 {
+            let inner = random.pick(&world.vids);
+            let key = [
+                ("port", port),
+                ("vid0", random.pick(&world.vids).into()),
+                ("vid1", random.pick(&[0, 0, inner]).into()),
+            ];
+            let value = [
+                ("interface", random.below(16).into()),
+                ("segment", random.below(3).into()),
+                ("mac", mac(random.pick(&world.macs))),
+                ("promiscuous", random.pick(&[0, 1, 1])),
+                ("tracking", random.pick(&[0, 0, 1])),
+            ];
+            f.key(Table::Interface, &key, &value);
+        }
+    }
+    for _ in 0..14 {
+        let key = [
+            ("segment", random.below(3).into()),
+            ("mac", mac(random.pick(&world.macs))),
+        ];
+        f.key(
+            Table::Source,
+            &key,
+            &[("attachment", random.below(16).into())],
+        );
+    }
+    for v6 in [false, true] {
+        family(random, world, Share { v6 }, &mut f);
+    }
+    f.image
+}
+
+fn family(random: &mut Random, world: &World, share: Share, f: &mut Filler) {
+    let v6 = u128::from(share.v6);
+    let addresses: Vec<u128> = match share.v6 {
+        false => world
+            .v4
+            .iter()
+            .map(|a| u32::from_be_bytes(*a).into())
+            .collect(),
+        true => world.v6.iter().map(|a| u128::from_be_bytes(*a)).collect(),
+    };
+    for address in &addresses[..addresses.len() - 1] {
+        let scope = share.of(random, 8);
+        let scope = random.pick(&[0, scope, scope]);
+        let value = [
+            ("scope", scope),
+            ("range_valid", random.pick(&[0, 1])),
+            ("range", share.of(random, 8)),
+            ("neighbour_valid", random.pick(&[0, 1])),
+            ("neighbour", share.of(random, 16)),
+            ("local", random.pick(&[0, 0, 0, 1])),
+        ];
+        f.key(Table::Address, &[("v6", v6), ("address", *address)], &value);
+    }
+    for table in Table::PORTS {
+        for _ in 0..24 {
+            let key = [
+                ("scope", share.of(random, 8)),
+                ("protocol", random.pick(&[6, 6, 17, 17, 132, 47, 1, 58])),
+                ("port", random.pick(&world.ports).into()),
+            ];
+            f.key(table, &key, &[("class", share.of(random, 32))]);
+        }
+    }
+    let half = |n: u32| if share.v6 { n / 2..n } else { 0..n / 2 };
+    for number in half(SMALL.range_rows) {
+        let mut row = Row::zero(SMALL.row_bits(Table::Range));
+        for slot in 0..RANGE_SLOTS {
+            let (a, b) = (random.pick(&world.ports), random.pick(&world.ports));
+            let (first, last) =
+                random.pick(&[(a.min(b), a.max(b)), (a.min(b), a.max(b)), (0, 65535)]);
+            let fields = record(
+                &RANGE_SLOT,
+                &[
+                    ("valid", random.pick(&[0, 1])),
+                    ("role", random.below(4).into()),
+                    ("any_protocol", random.pick(&[0, 0, 1])),
+                    ("protocol", random.pick(&[6, 17, 47])),
+                    ("first", first.into()),
+                    ("last", last.into()),
+                    ("class", share.of(random, 32)),
+                ],
+            );
+            let width = RANGE_SLOT.width();
+            row.set(slot * width, width, fields.get(0, width));
+        }
+        f.image.table_mut(Table::Range).put(number, &row);
+    }
+    // The last copy's row must be in the family's share too.
+    let action = |random: &mut Random| u128::from(random.below(28)) + 32 * v6;
+    for number in half(SMALL.class_rows) {
+        let fields = [
+            ("forward_action", action(random)),
+            ("forward_copies", random.below(4).into()),
+            ("return_action", action(random)),
+            ("return_copies", random.below(4).into()),
+        ];
+        f.direct(Table::Class, number, &CLASS_ROW, &fields);
+        for _ in 0..4 {
+            let sender = position(position_kind::ATTACHMENT, random.below(16) as u32);
+            let segment = position(position_kind::SEGMENT, random.below(3) as u32);
+            let kinds = [position(position_kind::UNKNOWN, 0), segment, sender, sender];
+            let key = [
+                ("class", number.into()),
+                ("direction", random.below(2).into()),
+                ("position", random.pick(&kinds).into()),
+            ];
+            let value = [
+                ("action", action(random)),
+                ("copies", random.below(4).into()),
+            ];
+            f.key(Table::Step, &key, &value);
+        }
+    }
+    for number in half(SMALL.action_rows) {
+        let fields = [
+            ("attachment", share.of(random, 16)),
+            ("route", random.pick(&[0, 1])),
+            ("nat", random.pick(&[0, 1])),
+            ("rewrite_valid", random.pick(&[0, 1])),
+            ("rewrite", share.of(random, 16)),
+            ("port_field", random.pick(&[0, 0, 1, 2])),
+            ("port_add", random.pick(&[0, 1, 0xffff, 8000])),
+            ("dscp_valid", random.pick(&[0, 1])),
+            ("dscp", random.below(64).into()),
+        ];
+        f.direct(Table::Action, number, &ACTION_ROW, &fields);
+    }
+    for number in half(16) {
+        let address = random.pick(&addresses);
+        let fields = [
+            ("valid", 1),
+            ("port", random.below(4).into()),
+            ("interface", random.below(16).into()),
+            ("tags", random.below(3).into()),
+            ("vid0", random.below(4096).into()),
+            ("vid1", random.below(4096).into()),
+            ("dst_mac", u128::from(random.below(1 << 48))),
+            ("src_mac", u128::from(random.below(1 << 48))),
+            ("v6", v6),
+            ("address", address),
+        ];
+        f.direct(Table::Attachment, number, &ATTACHMENT_ROW, &fields);
+        let address = random.pick(&[address, 0]);
+        f.direct(
+            Table::Rewrite,
+            number,
+            &REWRITE_ROW,
+            &[("v6", v6), ("address", address)],
+        );
+    }
+}
+
+/// Writes every row of `tables` in use over the configuration bus, one a clock.
+pub fn load(sim: &mut Sim, image: &Image, tables: &[Table]) {
+    for table in tables {
+        for (number, _) in image.table(*table).used() {
+            config_write(sim, *table, number, &image.table(*table).row(number));
+            sim.step();
+        }
+    }
+    config_idle(sim);
+    // The last row is written a clock after it was told.
+    sim.step();
+}
+
+/// Fields of a record by name, as a test reads them.
+pub struct Read<'a>(pub &'a seqnic_gen::Bits, pub &'a Layout);
+
+impl Read<'_> {
+    pub fn get(&self, name: &str) -> u128 {
+        let (lo, width) = self.1.at(name);
+        self.0.slice(lo, width).low_u128()
+    }
+
+    /// A field with its valid bit.
+    pub fn option(&self, name: &str) -> Option<u128> {
+        (self.get(&format!("{name}_valid")) == 1).then(|| self.get(name))
+    }
+}
+
+/// The bits of a record made of some fields, the others zero.
+pub fn packed(layout: &Layout, fields: Fields) -> seqnic_gen::Bits {
+    bits(&record(layout, fields))
+}

@@ -1,0 +1,539 @@
+//! The edits of one copy (`docs/semantics.md` section 4).
+
+use seqnic_gen::{Circuit, GenError, Module, Record, Sig, mux, wire};
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::stage::{EDIT, VERDICT, l4};
+use seqnic_spec::tables::{MAX_ROW_BITS, Table, width};
+use seqnic_spec::wire::{PROTO_ICMPV6, PROTO_TCP, PROTO_UDP, pseudo_checksum_offset};
+
+use crate::tables::{Config, direct, join_rdata};
+
+/// Fields of the edit which are those of the verdict.
+const CARRIED: [&str; 11] = [
+    "tag",
+    "reason",
+    "interface_valid",
+    "interface",
+    "sender_valid",
+    "sender",
+    "class_valid",
+    "class",
+    "direction",
+    "tags_in",
+    "v6",
+];
+
+/// Bits of a sum of 16-bit words: of 8, and of all that are added to a checksum (at most 37).
+const ADDRESS_SUM: u32 = 19;
+const SUM: u32 = 22;
+
+/// Works out one copy a clock: module `header_prepare`.
+///
+/// | port | bits | stage | |
+/// | --- | --- | --- | --- |
+/// | `in_valid`, `in_verdict` | 1, record `verdict` | 0 | |
+/// | `in_number` | 4 | 0 | number of the copy, from 0 |
+/// | `out_valid`, `out_edit` | 1, record `edit` | [`Circuit::latency`] | in the same order; registers |
+/// | `cfg_write`, `cfg_read`, `cfg_table`, `cfg_row`, `cfg_wdata`, `cfg_rdata` | 1, 1, 5, 22, 512, 512 | | see [`crate::tables`] |
+///
+/// # Errors
+/// Sizes out of range.
+pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    let m = Module::new("header_prepare");
+    m.doc("Edits of one copy: where it goes, new addresses, ports and checksums.");
+    let valid = m.input_valid("in_valid", 0);
+    let verdict = m.input_record("in_verdict", &Record::from(&VERDICT), Some(0));
+    let number = m.input_at("in_number", width::COPIES, 0);
+    let config = Config::inputs(&m, MAX_ROW_BITS);
+    let exception = verdict.field("reason").any().named("exception");
+    let row = verdict.field("action") + number.zext(width::ACTION);
+    let tables = Lookup { m: &m, g, config };
+    let actions = tables.place(Table::Action, row)?;
+    let action = actions.get("row");
+    let routed = action.field("route") & verdict.field("neighbour_valid");
+    let attachment = mux(
+        routed,
+        verdict.field("neighbour"),
+        action.field("attachment"),
+    );
+    let attachments = tables.place(Table::Attachment, attachment)?;
+    let rewrites = tables.place(Table::Rewrite, action.field("rewrite"))?;
+    let to = attachments.get("row");
+    let (new_dst, new_src) = (to.field("address"), rewrites.get("row").field("address"));
+
+    let directed = !exception;
+    let v6 = verdict.field("v6");
+    wire!(nat = action.field("nat") & directed);
+    wire!(rewrite = action.field("rewrite_valid") & directed);
+    wire!(dscp_valid = action.field("dscp_valid") & directed);
+    let kind = verdict.field("l4");
+    let is = |number: u32| kind.is(number.into());
+    let (tcp, udp, icmpv6) = (is(l4::TCP), is(l4::UDP), is(l4::ICMPV6));
+    // A difference of 0 is no edit: the checksum's bytes stay as they are.
+    let differs = directed & (tcp | udp | is(l4::SCTP)) & action.field("port_add").any();
+    let port_field = action.field("port_field").when(differs);
+    let (edit_sport, edit_dport) = (port_field.is(1), port_field.is(2));
+    let old_port = mux(edit_sport, verdict.field("sport"), verdict.field("dport"));
+    wire!(new_port = (old_port + action.field("port_add")).reg());
+    let old_class = verdict.field("traffic_class");
+    let new_class = action.field("dscp").cat(old_class.trunc(2));
+
+    // RFC 1624 equation 3, in exact integers: what can be added before the new addresses come.
+    let old_src = address_sum(!verdict.field("src"), v6).reg();
+    let old_dst = address_sum(!verdict.field("dst"), v6).reg();
+    let old_addresses = old_src.when(rewrite).zext(SUM) + old_dst.when(nat).zext(SUM);
+    wire!(addresses = old_addresses.reg());
+    let class_change = changed(old_class.zext(16), new_class.zext(16))
+        .when(dscp_valid)
+        .reg();
+    let port_change = changed(old_port.reg(), new_port).when((edit_sport | edit_dport).reg());
+    let start = |checksum: &str| (!verdict.field(checksum)).zext(SUM);
+    wire!(ip_start = (start("ip_checksum") + addresses + class_change.zext(SUM)).reg());
+    wire!(l4_start = (start("l4_checksum") + addresses + port_change.zext(SUM)).reg());
+    let dst_sum = address_sum(new_dst, v6).when(nat).reg();
+    let src_sum = address_sum(new_src, v6).when(rewrite).reg();
+    let added = dst_sum.zext(SUM) + src_sum.zext(SUM);
+    wire!(ip_sum = (ip_start + added).reg());
+    wire!(l4_sum = (l4_start + added).reg());
+    let (ip_checksum, l4_checksum) = (folded(ip_sum), folded(l4_sum));
+    // RFC 768: what comes out as 0 is sent as all ones.
+    let l4_checksum = mux(
+        udp & !l4_checksum.any(),
+        l4_checksum.lit(0xffff),
+        l4_checksum,
+    );
+
+    let address_edit = nat | rewrite;
+    let has_checksum = tcp | icmpv6 | (udp & !verdict.field("udp_no_checksum"));
+    let place = |protocol: u8| m.lit(5, pseudo_checksum_offset(protocol).unwrap_or(0).into());
+    let places = [
+        (tcp, place(PROTO_TCP)),
+        (udp, place(PROTO_UDP)),
+        (icmpv6, place(PROTO_ICMPV6)),
+    ];
+    let host = m.lit(width::PORT, g.host_port().into());
+    let last = exception | (number + number.lit(1)).ge(verdict.field("copies"));
+    let mut fields: Vec<(&str, Sig)> = CARRIED
+        .iter()
+        .map(|name| (*name, verdict.field(name)))
+        .collect();
+    fields.extend([
+        ("first", !number.any()),
+        ("last", last),
+        ("in_port", verdict.field("port")),
+        ("out_port", mux(exception, host, to.field("port"))),
+        ("action", row.when(directed)),
+        ("out_attachment", attachment.when(directed)),
+        ("out_interface", to.field("interface").when(directed)),
+        ("l2_valid", directed),
+        (
+            "tags_out",
+            mux(exception, verdict.field("tags_in"), to.field("tags")),
+        ),
+        ("vid0", to.field("vid0")),
+        ("vid1", to.field("vid1")),
+        ("dst_mac", to.field("dst_mac")),
+        ("src_mac", to.field("src_mac")),
+        ("src_valid", rewrite),
+        ("src", new_src),
+        ("dst_valid", nat),
+        ("dst", new_dst),
+        ("traffic_class_valid", dscp_valid),
+        ("traffic_class", new_class),
+        ("ip_checksum_valid", !v6 & (address_edit | dscp_valid)),
+        ("ip_checksum", ip_checksum),
+        ("sport_valid", edit_sport),
+        ("dport_valid", edit_dport),
+        ("new_port", new_port),
+        ("l4_offset", verdict.field("l4_offset")),
+        (
+            "l4_checksum_valid",
+            has_checksum & (address_edit | edit_sport | edit_dport),
+        ),
+        ("l4_checksum_at", m.select_onehot(&places)),
+        ("l4_checksum", l4_checksum),
+    ]);
+    let edit = m.pack(&Record::from(&EDIT), &fields).reg();
+    m.output("out_valid", valid.to_stage(edit.stage().unwrap_or(0)));
+    m.output("out_edit", edit);
+    let rdata = [actions, attachments, rewrites].map(|t| t.get("cfg_rdata"));
+    m.output("cfg_rdata", join_rdata(&m, &rdata, MAX_ROW_BITS));
+    m.finish()
+}
+
+/// Places direct tables.
+struct Lookup<'m, 'g> {
+    m: &'m Module,
+    g: &'g Geometry,
+    config: Config<'m>,
+}
+
+impl<'m> Lookup<'m, '_> {
+    fn place(
+        &self,
+        table: Table,
+        number: Sig<'m>,
+    ) -> Result<seqnic_gen::Instance<'m>, Vec<GenError>> {
+        let index = number.trunc(direct::index_bits(self.g, table));
+        let mut ports = vec![("index", index)];
+        ports.extend(self.config.connect(self.g.row_bits(table)));
+        let child = direct::direct_table(table, self.g)?;
+        Ok(self.m.instance(table.name(), &child, &ports))
+    }
+}
+
+/// Sum of the words of an address, or of its complement: 8 in IPv6, the low 2 in IPv4.
+fn address_sum<'m>(address: Sig<'m>, v6: Sig<'m>) -> Sig<'m> {
+    let m = address.module();
+    let high = address.slice(32, 96).when(v6);
+    let words = [address.trunc(32).chunks(16), high.chunks(16)].concat();
+    let terms: Vec<_> = words.iter().map(|w| w.zext(ADDRESS_SUM)).collect();
+    tree(&terms).unwrap_or(m.lit(ADDRESS_SUM, 0))
+}
+
+/// Sum of all terms, of one width, as a balanced tree.
+fn tree<'m>(terms: &[Sig<'m>]) -> Option<Sig<'m>> {
+    match terms {
+        [] => None,
+        [one] => Some(*one),
+        _ => {
+            let (a, b) = terms.split_at(terms.len() / 2);
+            Some(tree(a)? + tree(b)?)
+        }
+    }
+}
+
+/// `~m + m'` of one word, 17 bits.
+fn changed<'m>(old: Sig<'m>, new: Sig<'m>) -> Sig<'m> {
+    (!old).add_carry(new)
+}
+
+/// The checksum which a sum stands for: end-around carry, complement.
+fn folded(sum: Sig<'_>) -> Sig<'_> {
+    let once = sum.trunc(16).zext(17) + sum.slice(16, SUM - 16).zext(17);
+    // The second carry, if any, cannot make a third: then the low part is small.
+    let twice = once.trunc(16) + once.bit(16).zext(16);
+    !twice
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::images::{Read, load, packed, random_image};
+    use crate::header::packets::{World, sum};
+    use crate::testing::*;
+    use seqnic_gen::{Bits, Sim};
+    use seqnic_image::Image;
+    use seqnic_model::edit::{Plan, plans};
+    use seqnic_model::parse::{Headers, parse};
+    use seqnic_model::verdict::{Verdict, decide};
+    use seqnic_spec::geometry;
+    use seqnic_spec::reason::Reason;
+
+    const TABLES: [Table; 3] = [Table::Action, Table::Attachment, Table::Rewrite];
+
+    #[test]
+    fn latency_is_in_budget_for_every_geometry() {
+        for g in geometry::ALL {
+            let latency = prepare(g).unwrap().latency().unwrap();
+            let most = if g.bus_bytes == 64 { 9 } else { 7 };
+            assert!(latency <= most, "{}: {latency} clocks", g.name);
+        }
+    }
+
+    fn at(frame: &[u8], i: usize) -> u128 {
+        u128::from(frame[i]) << 8 | u128::from(frame[i + 1])
+    }
+
+    fn kind(h: &Headers) -> u32 {
+        match (h.later_fragment, h.protocol) {
+            (true, _) => l4::NONE,
+            (_, 6) => l4::TCP,
+            (_, 17) => l4::UDP,
+            (_, 132) => l4::SCTP,
+            (_, 58) if h.v6 => l4::ICMPV6,
+            _ => l4::NONE,
+        }
+    }
+
+    /// The verdict as the header path would give it.
+    fn verdict(frame: &[u8], port: u8, id: u64, h: &Headers, v: &Verdict) -> Bits {
+        let mut fields: Vec<(&str, u128)> = vec![
+            ("tag", id.into()),
+            ("port", port.into()),
+            ("reason", v.reason as u128),
+            ("interface_valid", v.interface.is_some().into()),
+            ("interface", v.interface.unwrap_or(0).into()),
+            ("tags_in", h.tags.into()),
+            ("copies", 1),
+            // What must not matter to an exception.
+            ("action", 33),
+            ("l4", l4::TCP.into()),
+        ];
+        if v.reason == Reason::Directed {
+            fields.truncate(6);
+            let checksum = h.l4_checksum().map_or(0, |i| at(frame, i));
+            fields.extend([
+                ("action", u128::from(v.step.action)),
+                ("copies", v.step.copies.into()),
+                ("neighbour_valid", v.neighbour.is_some().into()),
+                ("neighbour", v.neighbour.unwrap_or(0).into()),
+                ("v6", h.v6.into()),
+                ("l4", kind(h).into()),
+                (
+                    "l4_offset",
+                    (usize::from(h.l4).max(h.l3()) - h.l3()) as u128,
+                ),
+                (
+                    "udp_no_checksum",
+                    (kind(h) == l4::UDP && !h.v6 && checksum == 0).into(),
+                ),
+                ("src", h.src),
+                ("dst", h.dst),
+                ("sport", h.sport.into()),
+                ("dport", h.dport.into()),
+                ("traffic_class", h.traffic_class.into()),
+                ("ip_checksum", if h.v6 { 0 } else { at(frame, h.l3() + 10) }),
+                ("l4_checksum", checksum),
+            ]);
+        }
+        packed(&VERDICT, &fields)
+    }
+
+    /// A packet with its verdict, and every copy the software makes of it.
+    struct Case {
+        frame: Vec<u8>,
+        port: u8,
+        h: Headers,
+        v: Verdict,
+        plans: Vec<Plan>,
+    }
+
+    fn case(tables: &seqnic_model::Tables, frame: Vec<u8>, port: u8) -> Case {
+        let h = parse(&frame);
+        let v = decide(tables, port, &h, &mut ());
+        let plans = plans(tables, &h, &v).collect();
+        Case {
+            frame,
+            port,
+            h,
+            v,
+            plans,
+        }
+    }
+
+    /// Asks for every copy of every case, one a clock, and gives the edits.
+    fn edits(image: &Image, cases: &[Case]) -> Vec<Vec<Bits>> {
+        let circuit = prepare(&SMALL).unwrap();
+        let mut sim = Sim::new(&circuit);
+        sim.reset();
+        load(&mut sim, image, &TABLES);
+        let (mut inputs, mut of) = (vec![], vec![]);
+        for (id, case) in cases.iter().enumerate() {
+            let v = verdict(&case.frame, case.port, id as u64, &case.h, &case.v);
+            for number in 0..case.plans.len().max(1) {
+                let number = Bits::new(4, number as u128);
+                inputs.push(vec![("in_verdict", v.clone()), ("in_number", number)]);
+                of.push(id);
+            }
+        }
+        let mut found = vec![vec![]; cases.len()];
+        for (got, id) in stream(&circuit, &mut sim, &inputs).iter().zip(of) {
+            found[id].push(got["out_edit"].clone());
+        }
+        found
+    }
+
+    fn random_cases(seed: u64, n: usize) -> (Image, Vec<Case>) {
+        let mut random = Random::new(seed);
+        let world = World::new(&mut random);
+        let image = random_image(&mut random, &world);
+        let tables = seqnic_model::Tables::load(&image).unwrap();
+        let cases = (0..n).map(|_| case(&tables, world.frame(&mut random), random.below(4) as u8));
+        let cases = cases.collect();
+        (image, cases)
+    }
+
+    #[test]
+    fn every_edit_is_that_of_the_image_engine() {
+        let (mut directed, mut checksums) = (0, 0);
+        for seed in 1..=12 {
+            let (image, cases) = random_cases(seed, 1500);
+            for (id, (case, got)) in cases.iter().zip(edits(&image, &cases)).enumerate() {
+                for (number, edit) in got.iter().enumerate() {
+                    let edit = Read(edit, &EDIT);
+                    assert_eq!(edit.get("tag"), id as u128);
+                    assert_eq!(edit.get("in_port"), case.port.into());
+                    assert_eq!(edit.get("first") == 1, number == 0);
+                    assert_eq!(edit.get("last") == 1, number + 1 == got.len());
+                    assert_eq!(edit.get("reason"), case.v.reason as u128);
+                    match case.plans.get(number) {
+                        Some(plan) => {
+                            directed += 1;
+                            checksums += u32::from(edit.get("l4_checksum_valid") == 1);
+                            copy(case, plan, &edit);
+                        }
+                        None => exception(case, &edit),
+                    }
+                }
+            }
+        }
+        assert!(directed > 1000 && checksums > 300, "{directed} {checksums}");
+    }
+
+    fn exception(case: &Case, edit: &Read) {
+        assert_ne!(case.v.reason, Reason::Directed);
+        assert_eq!(edit.get("out_port"), SMALL.host_port().into());
+        assert_eq!(edit.get("tags_out"), edit.get("tags_in"));
+        for bit in [
+            "l2",
+            "src",
+            "dst",
+            "traffic_class",
+            "ip_checksum",
+            "sport",
+            "dport",
+            "l4_checksum",
+        ] {
+            assert_eq!(edit.get(&format!("{bit}_valid")), 0, "{bit}");
+        }
+    }
+
+    fn copy(case: &Case, plan: &Plan, edit: &Read) {
+        let h = &case.h;
+        let what = format!("{:02x?} {h:?} {plan:?}", case.frame);
+        let (to, get) = (&plan.to, |name: &str| edit.get(name));
+        assert_eq!(get("l2_valid"), 1);
+        assert_eq!(get("action"), plan.action.into(), "{what}");
+        assert_eq!(get("out_attachment"), plan.attachment.into(), "{what}");
+        assert_eq!(get("out_port"), to.port.into());
+        assert_eq!(get("out_interface"), to.interface.into());
+        assert_eq!(get("tags_out"), to.tags.into());
+        assert_eq!((get("vid0"), get("vid1")), (to.vid0.into(), to.vid1.into()));
+        assert_eq!(
+            (get("dst_mac"), get("src_mac")),
+            (to.dst_mac.into(), to.src_mac.into())
+        );
+        assert_eq!(
+            (edit.option("src"), edit.option("dst")),
+            (plan.src, plan.dst),
+            "{what}"
+        );
+        let port = |name: &str| (get(&format!("{name}_valid")) == 1).then(|| get("new_port"));
+        assert_eq!(port("sport"), plan.sport.map(u128::from), "{what}");
+        assert_eq!(port("dport"), plan.dport.map(u128::from), "{what}");
+        let class = plan.dscp.map(|d| u128::from(d << 2 | h.traffic_class & 3));
+        assert_eq!(edit.option("traffic_class"), class, "{what}");
+
+        // The checksums are those in the frame which the software writes.
+        let mut out = vec![0; plan.length(h)];
+        plan.write(h, &case.frame, &mut out).unwrap();
+        let l3 = 14 + 4 * usize::from(to.tags);
+        match edit.option("ip_checksum") {
+            Some(new) => assert_eq!(new, at(&out, l3 + 10), "{what}"),
+            None if h.v6 => {}
+            None => assert_eq!(at(&out, l3 + 10), at(&case.frame, h.l3() + 10), "{what}"),
+        }
+        let place = h.l4_checksum().map(|i| i - h.l3());
+        match edit.option("l4_checksum") {
+            Some(new) => {
+                let place = place.unwrap();
+                assert_eq!(
+                    get("l4_offset") + get("l4_checksum_at"),
+                    place as u128,
+                    "{what}"
+                );
+                assert_eq!(new, at(&out, l3 + place), "{what}");
+            }
+            None => {
+                if let Some(place) = place {
+                    assert_eq!(
+                        at(&out, l3 + place),
+                        at(&case.frame, h.l3() + place),
+                        "{what}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// The IPv4 header's sum over all its words, with the edit in place, is 0xFFFF: as checksums
+    /// were right on arrival, whatever was edited.
+    #[test]
+    fn a_right_header_checksum_stays_right() {
+        let mut edited = 0;
+        for seed in 21..=26 {
+            let (image, cases) = random_cases(seed, 1500);
+            for (case, got) in cases.iter().zip(edits(&image, &cases)) {
+                for edit in got {
+                    let edit = Read(&edit, &EDIT);
+                    let Some(new) = edit.option("ip_checksum") else {
+                        continue;
+                    };
+                    let l3 = case.h.l3();
+                    let mut ip = case.frame[l3..l3 + usize::from(case.frame[l3] & 15) * 4].to_vec();
+                    let mut put = |at: usize, bytes: usize, value: u128| {
+                        ip[at..at + bytes].copy_from_slice(&value.to_be_bytes()[16 - bytes..]);
+                    };
+                    put(10, 2, new);
+                    for (name, place, bytes) in
+                        [("traffic_class", 1, 1), ("src", 12, 4), ("dst", 16, 4)]
+                    {
+                        if let Some(value) = edit.option(name) {
+                            put(place, bytes, value);
+                        }
+                    }
+                    assert_eq!(sum(&ip), 0xffff, "{ip:02x?}");
+                    edited += 1;
+                }
+            }
+        }
+        assert!(edited > 200, "{edited}");
+    }
+
+    /// Sums at the edges of the formula, against plain software: all words 0 or 0xFFFF.
+    #[test]
+    fn corners_of_the_formula() {
+        let (image, _) = random_cases(1, 0);
+        let circuit = prepare(&SMALL).unwrap();
+        let mut sim = Sim::new(&circuit);
+        sim.reset();
+        load(&mut sim, &image, &TABLES);
+        for (old, new, v6) in [
+            (u128::MAX, 0, true),
+            (0xffff_ffff, 0, false),
+            (0, 0, true),
+            (0, 0, false),
+            (0, u128::MAX, true),
+        ] {
+            for checksum in [0u128, 1, 0xfffe, 0xffff] {
+                let attachment = packed(&seqnic_spec::tables::ATTACHMENT_ROW, &[("address", new)]);
+                sim.poke("attachment.rows", 5, &attachment);
+                let action = packed(
+                    &seqnic_spec::tables::ACTION_ROW,
+                    &[("attachment", 5), ("nat", 1)],
+                );
+                sim.poke("action.rows", 9, &action);
+                let fields = [
+                    ("action", 9),
+                    ("copies", 1),
+                    ("v6", u128::from(v6)),
+                    ("l4", l4::UDP.into()),
+                    ("dst", old),
+                    ("ip_checksum", checksum),
+                    ("l4_checksum", checksum),
+                ];
+                sim.set_bits("in_verdict", &packed(&VERDICT, &fields));
+                sim.step_n(circuit.latency().unwrap());
+                let mut update = seqnic_model::checksum::Update::default();
+                update.address(v6, old, new);
+                let expected = update.apply(checksum as u16).unwrap();
+                let edit = sim.get_bits("out_edit");
+                let edit = Read(&edit, &EDIT);
+                assert_eq!(edit.option("ip_checksum"), (!v6).then_some(expected.into()));
+                let udp = if expected == 0 { 0xffff } else { expected };
+                assert_eq!(edit.option("l4_checksum"), Some(udp.into()));
+            }
+        }
+    }
+}
