@@ -1,6 +1,7 @@
 //! Every case on the engines that need no hardware model.
 
 use seqnic_engine::Engine;
+use seqnic_model::ImageEngine;
 use seqnic_oracle::Oracle;
 use seqnic_tests::{Case, legs};
 
@@ -33,6 +34,15 @@ fn captures_are_those_of_the_flow_tables() {
 #[test]
 fn oracle() {
     pass(|case| Box::new(Oracle::new(&case.definition)));
+}
+
+#[test]
+fn image() {
+    pass(|case| {
+        let image = seqnic_compiler::compile(&case.definition)
+            .unwrap_or_else(|e| panic!("case {}: {}", case.name, e[0].message));
+        Box::new(ImageEngine::load(&image).unwrap_or_else(|e| panic!("case {}: {e}", case.name)))
+    });
 }
 
 /// A runner that lets everything pass would be worse than none.
