@@ -3,9 +3,11 @@
 //! Everything here is a function which takes a [`seqnic_spec::geometry::Geometry`] and gives a
 //! [`seqnic_gen::Circuit`]: one stage or table, one file, one Verilog module, one name.
 
+pub mod generate;
 pub mod header;
 pub mod stream;
 pub mod tables;
+pub mod top;
 
 #[cfg(test)]
 mod testing;

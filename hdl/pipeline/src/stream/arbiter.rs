@@ -7,7 +7,6 @@
 use super::{beat, tagged_beat};
 use seqnic_gen::{Circuit, GenError, Module, Sig, clog2};
 use seqnic_spec::geometry::Geometry;
-use seqnic_spec::tables::width;
 
 /// Streams of tagged beats `in0` to `in<ports>` (the host's last), and what comes through, one
 /// clock later: `valid`, `beat`, and with the first beat of a frame `first`, `port`, `tag`.
@@ -61,10 +60,6 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         .map(|(i, w)| (grant.bit(i as u32), w.1))
         .collect();
     let word = m.select_onehot(&choices).named("word");
-    let numbers: Vec<_> = (0..inputs)
-        .map(|i| (grant.bit(i), m.lit(width::PORT, i.into())))
-        .collect();
-    let port = m.select_onehot(&numbers).named("chosen_port");
 
     let starts = (fire & !open_frame.q()).named("starts");
     open_frame.set_when(fire, !word.field("last"));
@@ -86,7 +81,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("valid", fire.as_valid().reg());
     m.output("beat", m.pack(&record, &fields).reg());
     m.output("first", (!open_frame.q()).reg());
-    m.output("port", port.reg());
+    m.output("port", word.field("port").reg());
     m.output("tag", word.field("tag").reg());
     m.output("busy", open_frame.q());
     m.finish()
@@ -99,9 +94,13 @@ mod tests {
     use crate::testing::Random;
     use seqnic_gen::{Bits, Sim};
 
+    /// The tag's lowest four bits are the port too.
     fn word(g: &Geometry, b: &Beat, tag: u64) -> Vec<Bits> {
         let mut bits = beat_bits(g, b).resize(tagged_beat(g).width());
-        bits.set_slice(beat(g).width(), &Bits::new(64, tag.into()));
+        bits.set_slice(
+            beat(g).width(),
+            &Bits::new(68, u128::from(tag & 15) << 64 | u128::from(tag)),
+        );
         vec![bits]
     }
 
@@ -178,10 +177,10 @@ mod tests {
         let mut random = Random::new(5);
         let mut inputs = sources(&sim);
         sim.reset();
-        for source in &mut inputs {
-            for n in 0..100 {
+        for (i, source) in (0u64..).zip(&mut inputs) {
+            for _ in 0..100 {
                 for b in beats(&g, &random.bytes(60), false) {
-                    source.push(word(&g, &b, n));
+                    source.push(word(&g, &b, i));
                 }
             }
         }

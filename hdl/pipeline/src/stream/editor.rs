@@ -36,7 +36,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
     // Clock 2: everything about the slot, with its data.
     let patch = m
-        .instance("patch", &patch::build(g)?, &[("edit", edit)])
+        .instance("patcher", &patch::build(g)?, &[("edit", edit)])
         .get("patch");
     let in_valid = slot_valid.delay(2).named("in_valid");
     let in_slot = slot_in.delay(2).named("in_slot");

@@ -10,10 +10,11 @@
 use super::{count_bits, tagged_beat};
 use seqnic_gen::{Circuit, GenError, Module, Stream, clog2};
 use seqnic_spec::geometry::Geometry;
+use seqnic_spec::tables::width;
 use seqnic_spec::wire::MAX_FRAME_BYTES;
 
 /// AXI4-Stream in (`s_tdata`, `s_tkeep`, `s_tvalid`, `s_tready`, `s_tlast`, `s_tuser` = 64-bit
-/// tag, taken with the first beat), stream of tagged beats `out` behind a register slice.
+/// tag), `s_port` = port of arrival (both count with the first beat), stream of tagged beats `out` behind a register slice.
 /// `oversize` is set for a clock when a frame is cut off; `busy` while a frame is inside.
 ///
 /// # Errors
@@ -30,6 +31,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let valid = m.input("s_tvalid", 1);
     let last = m.input("s_tlast", 1);
     let tag = m.input("s_tuser", 64);
+    let port = m.input("s_port", width::PORT);
 
     // The environment's part of the contract: no holes, no empty beats.
     let holes = keep & (keep + keep.lit(1));
@@ -72,6 +74,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             ("last", end),
             ("error", cut),
             ("tag", tag),
+            ("port", port),
         ],
     );
     let guarded = Stream::new("guarded", valid & !discard.q(), word);

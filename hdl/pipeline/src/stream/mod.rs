@@ -40,6 +40,7 @@ use seqnic_gen::{Record, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::layout::Layout;
 use seqnic_spec::stage::EDIT;
+use seqnic_spec::tables::width;
 use seqnic_spec::wire::{MAX_FRAME_BYTES, MAX_VLAN_TAGS};
 
 /// Edits that may wait between `prepare` and the editor. Covers the latency of `prepare` and the
@@ -86,6 +87,7 @@ pub fn tagged_beat(g: &Geometry) -> Record {
             ("last", 1),
             ("error", 1),
             ("tag", 64),
+            ("port", width::PORT),
         ],
     )
 }

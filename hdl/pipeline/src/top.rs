@@ -1,0 +1,381 @@
+//! The whole pipeline: module `seqnic_core`.
+//!
+//! | port | bits | meaning |
+//! | --- | --- | --- |
+//! | `clk`, `rst` | 1 | `rst` is synchronous, active high; memories keep their rows |
+//! | `s_axis_p<i>_*` | | AXI4-Stream in, port i: `tdata`, `tkeep`, `tvalid`, `tready`, `tlast`, `tuser` = 64-bit tag |
+//! | `s_axis_host_*` | | from the host; `tuser` = tag (64) and above it port (4): as if it had arrived there |
+//! | `m_axis_p<i>_*` | | AXI4-Stream out, port i; `tuser` is `spec::stage::PORT_META` |
+//! | `m_axis_host_*` | | to the host; `tuser` is `spec::stage::HOST_META` |
+//! | `cfg_write`, `cfg_read` | 1 | write or read a row; every clock may |
+//! | `cfg_table`, `cfg_row` | 5, 22 | table or counter set, and row |
+//! | `cfg_wdata`, `cfg_rdata` | 512 | the row |
+//! | `cfg_rvalid` | 1 | [`CONFIG_CLOCKS`] clocks after each `cfg_read`: `cfg_rdata` is its answer |
+//! | `busy` | 1 | a frame, its header or its event is inside |
+//!
+//! `tuser` is taken with the first beat; in it counts only the port that the card has. Reads and
+//! writes take effect in the order they were given.
+
+use crate::header;
+use crate::stream::{
+    arbiter, buffer, counters, data_bits, dispatch, editor, egress, ingress, sequencer, window,
+};
+use crate::tables::{CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS};
+use seqnic_gen::{Circuit, GenError, Instance, Module, Sig, clog2};
+use seqnic_spec::geometry::{BadGeometry, Geometry};
+use seqnic_spec::tables::{MAX_ROW_BITS, width};
+
+/// Clocks from `cfg_read` to `cfg_rvalid`: a register at each border and the slowest answer.
+pub const CONFIG_CLOCKS: u32 = 2 + SLOWEST_ANSWER;
+
+const SLOWEST_ANSWER: u32 = if CONFIG_READ_CLOCKS > counters::LATENCY {
+    CONFIG_READ_CLOCKS
+} else {
+    counters::LATENCY
+};
+
+/// Clocks behind a frame's last slot in which it is in no queue that says so.
+const TAIL: u32 = editor::LATENCY + dispatch::LATENCY + 3;
+
+/// Why a pipeline cannot be generated.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// A size of the geometry.
+    #[error(transparent)]
+    Geometry(#[from] BadGeometry),
+    /// What the generator found in the modules.
+    #[error("{}", lines(.0))]
+    Modules(Vec<GenError>),
+    /// Geometry or latencies as JSON.
+    #[error("writing JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+fn lines(errors: &[GenError]) -> String {
+    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+impl From<Vec<GenError>> for PipelineError {
+    fn from(errors: Vec<GenError>) -> Self {
+        PipelineError::Modules(errors)
+    }
+}
+
+/// The parts of the pipeline that work on headers; everything else is made by [`core`].
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// `in_valid`, `in_header` to `out_valid`, `out_verdict`, after a fixed number of clocks.
+    pub path: Circuit,
+    /// `in_valid`, `in_verdict`, `in_number` to `out_valid`, `out_edit`, after a fixed number of clocks.
+    pub prepare: Circuit,
+}
+
+impl Parts {
+    /// Those of the card.
+    ///
+    /// # Errors
+    /// Sizes that cannot be built.
+    pub fn of(g: &Geometry) -> Result<Parts, PipelineError> {
+        g.check()?;
+        let path = header::path::path(g)?.circuit;
+        let prepare = header::prepare::prepare(g)?;
+        Ok(Parts { path, prepare })
+    }
+}
+
+/// The pipeline of the card.
+///
+/// # Errors
+/// Sizes that cannot be built.
+pub fn build(g: &Geometry) -> Result<Circuit, PipelineError> {
+    Ok(core(g, &Parts::of(g)?)?)
+}
+
+/// `(file name, text)` of every module of the pipeline, children first.
+///
+/// # Errors
+/// Sizes that cannot be built.
+pub fn verilog(g: &Geometry) -> Result<Vec<(String, String)>, PipelineError> {
+    let files = build(g)?.verilog();
+    Ok(files.into_iter().map(|f| (f.name, f.text)).collect())
+}
+
+/// Clocks a frame takes, each at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Latency {
+    /// From the header to its verdict.
+    pub header_path: u32,
+    /// From a verdict and its copy number to the edit.
+    pub prepare: u32,
+    /// From the beat that ends a short frame, or fills the window of a long one, on `s_axis` to its
+    /// first beat on `m_axis` of an idle card: tables, queues and all.
+    pub whole: u32,
+    /// From `cfg_read` to `cfg_rvalid`.
+    pub config: u32,
+}
+
+impl Latency {
+    /// Of the pipeline with these parts.
+    pub fn of(parts: &Parts) -> Latency {
+        let (header_path, prepare) = (
+            parts.path.latency().unwrap_or(0),
+            parts.prepare.latency().unwrap_or(0),
+        );
+        const QUEUE: u32 = 2;
+        const REGISTER: u32 = 1;
+        // ingress, arbiter, window; verdicts, sequencer; edits; editor, dispatch; beats, slice.
+        let before = 3 * REGISTER;
+        let between = QUEUE + REGISTER;
+        let behind = QUEUE + editor::LATENCY + dispatch::LATENCY + QUEUE + REGISTER;
+        Latency {
+            header_path,
+            prepare,
+            whole: before + header_path + between + prepare + behind,
+            config: CONFIG_CLOCKS,
+        }
+    }
+}
+
+/// The configuration bus at the border of the core, registered.
+struct Bus<'m> {
+    write: Sig<'m>,
+    read: Sig<'m>,
+    table: Sig<'m>,
+    row: Sig<'m>,
+    wdata: Sig<'m>,
+}
+
+impl<'m> Bus<'m> {
+    fn inputs(m: &'m Module) -> Bus<'m> {
+        Bus {
+            write: m.input("cfg_write", 1).as_valid().reg(),
+            read: m.input("cfg_read", 1).as_valid().reg(),
+            table: m.input("cfg_table", TABLE_BITS).reg(),
+            row: m.input("cfg_row", ROW_BITS).reg(),
+            wdata: m.input("cfg_wdata", MAX_ROW_BITS).reg(),
+        }
+    }
+
+    /// Connections to a child, whose rows may be narrower.
+    fn connect(&self, child: &Circuit) -> Vec<(&'static str, Sig<'m>)> {
+        let rows = child
+            .inputs()
+            .iter()
+            .find(|p| p.name == "cfg_wdata")
+            .map_or(1, |p| p.width);
+        vec![
+            ("cfg_write", self.write),
+            ("cfg_read", self.read),
+            ("cfg_table", self.table),
+            ("cfg_row", self.row),
+            ("cfg_wdata", self.wdata.trunc(rows)),
+        ]
+    }
+}
+
+/// `seqnic_core` around these parts.
+///
+/// # Errors
+/// What the generator finds; nothing for a geometry that passes its check.
+pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
+    let m = Module::new("seqnic_core");
+    m.doc(&format!(
+        "SeqNIC, geometry `{}`: frames in, copies out, in the order of the tables. See docs/architecture.md.",
+        g.name
+    ));
+    let names: Vec<String> = (0..g.ports)
+        .map(|i| format!("p{i}"))
+        .chain(["host".into()])
+        .collect();
+
+    // Wires that run against the frames.
+    let room = m.wire("room", 1);
+    let credit_return = m.wire("credit_return", 1);
+    let edit_taken = m.wire("edit_taken", 1);
+    let hold = m.wire("hold", 1);
+
+    let ingress = ingress::build(g)?;
+    let mut inputs = vec![];
+    let mut ready = vec![];
+    let mut busy = vec![];
+    for (i, name) in names.iter().enumerate() {
+        let host = i as u32 == g.host_port();
+        let port = |s: &str| format!("s_axis_{name}_{s}");
+        let user = m.input(&port("tuser"), if host { 64 + width::PORT } else { 64 });
+        let (tag, arrival) = match host {
+            true => (user.trunc(64), user.slice(64, width::PORT)),
+            false => (user, m.lit(width::PORT, i as u128)),
+        };
+        let taken = m.wire(&format!("in_{name}_ready"), 1);
+        let inst = m.instance(
+            &format!("ingress_{name}"),
+            &ingress,
+            &[
+                ("s_tdata", m.input(&port("tdata"), data_bits(g))),
+                ("s_tkeep", m.input(&port("tkeep"), g.bus_bytes)),
+                ("s_tvalid", m.input(&port("tvalid"), 1)),
+                ("s_tlast", m.input(&port("tlast"), 1)),
+                ("s_tuser", tag),
+                ("s_port", arrival),
+                ("out_ready", taken.q()),
+            ],
+        );
+        m.output(&port("tready"), inst.get("s_tready"));
+        busy.push(inst.get("busy"));
+        inputs.push((format!("in{i}_valid"), inst.get("out_valid")));
+        inputs.push((format!("in{i}_data"), inst.get("out_data")));
+        ready.push(taken);
+    }
+
+    let mut ports: Vec<(&str, Sig)> = inputs.iter().map(|(n, s)| (n.as_str(), *s)).collect();
+    ports.extend([("room", room.q()), ("credit_return", credit_return.q())]);
+    let arbiter = m.instance("arbiter", &arbiter::build(g)?, &ports);
+    for (i, taken) in ready.iter().enumerate() {
+        taken.drive(arbiter.get(&format!("in{i}_ready")));
+    }
+    let (beat_valid, beat, first) = (
+        arbiter.get("valid"),
+        arbiter.get("beat"),
+        arbiter.get("first"),
+    );
+    busy.extend([arbiter.get("busy"), beat_valid]);
+
+    // Headers to verdicts, verdicts to edits.
+    let bus = Bus::inputs(&m);
+    let window = m.instance(
+        "window",
+        &window::build(g)?,
+        &[
+            ("valid", beat_valid),
+            ("beat", beat),
+            ("first", first),
+            ("port", arbiter.get("port")),
+            ("tag", arbiter.get("tag")),
+        ],
+    );
+    let mut ports = bus.connect(&parts.path);
+    ports.extend([
+        ("in_valid", window.get("header_valid")),
+        ("in_header", window.get("header")),
+    ]);
+    let path = m.instance("header_path", &parts.path, &ports);
+    let sequencer = m.instance(
+        "sequencer",
+        &sequencer::build(g)?,
+        &[
+            ("verdict_valid", path.get("out_valid")),
+            ("verdict", path.get("out_verdict")),
+            ("edit_taken", edit_taken.q()),
+        ],
+    );
+    credit_return.drive(sequencer.get("credit_return"));
+    let mut ports = bus.connect(&parts.prepare);
+    ports.extend([
+        ("in_valid", sequencer.get("copy_valid")),
+        ("in_verdict", sequencer.get("copy_verdict")),
+        ("in_number", sequencer.get("copy_number")),
+    ]);
+    let prepare = m.instance("prepare", &parts.prepare, &ports);
+
+    // Beats to copies.
+    let buffer = m.instance(
+        "buffer",
+        &buffer::build(g)?,
+        &[
+            ("valid", beat_valid),
+            ("beat", beat),
+            ("edit_valid", prepare.get("out_valid")),
+            ("edit", prepare.get("out_edit")),
+            ("hold", hold.q()),
+        ],
+    );
+    room.drive(buffer.get("room"));
+    edit_taken.drive(buffer.get("edit_taken"));
+    let editor = m.instance(
+        "editor",
+        &editor::build(g)?,
+        &[
+            ("slot_valid", buffer.get("slot_valid")),
+            ("slot", buffer.get("slot")),
+            ("edit", buffer.get("edit_now")),
+            ("data", buffer.get("data")),
+        ],
+    );
+    let rooms = m.wire("rooms", g.ports + 1);
+    let dispatch = m.instance(
+        "dispatch",
+        &dispatch::build(g)?,
+        &[
+            ("valid", editor.get("valid")),
+            ("beat", editor.get("out")),
+            ("meta", editor.get("out_meta")),
+            ("end_valid", editor.get("end_valid")),
+            ("ending", editor.get("ending")),
+            ("room", rooms.q()),
+        ],
+    );
+    let outputs: Vec<Instance> = names
+        .iter()
+        .enumerate()
+        .map(|(i, name)| {
+            let side = if i as u32 == g.host_port() {
+                egress::Side::Host
+            } else {
+                egress::Side::Port
+            };
+            let port = |s: &str| format!("m_axis_{name}_{s}");
+            let inst = m.instance(
+                &format!("egress_{name}"),
+                &egress::build(g, side)?,
+                &[
+                    ("push", dispatch.get("push").bit(i as u32)),
+                    ("beat", dispatch.get("out")),
+                    ("meta", dispatch.get("out_meta")),
+                    ("m_tready", m.input(&port("tready"), 1)),
+                ],
+            );
+            for s in ["tdata", "tkeep", "tvalid", "tlast", "tuser"] {
+                m.output(&port(s), inst.get(&format!("m_{s}")));
+            }
+            Ok(inst)
+        })
+        .collect::<Result<_, Vec<GenError>>>()?;
+    let free: Vec<_> = outputs.iter().rev().map(|o| o.get("room")).collect();
+    rooms.drive(m.concat(&free));
+    busy.extend(outputs.iter().map(|o| o.get("busy")));
+
+    let counters = m.instance(
+        "counters",
+        &counters::build(g)?,
+        &[
+            ("event_valid", dispatch.get("event_valid")),
+            ("event_data", dispatch.get("event_data")),
+            ("cfg_read", bus.read),
+            ("cfg_table", bus.table),
+            ("cfg_row", bus.row),
+        ],
+    );
+    hold.drive(counters.get("hold"));
+    busy.push(counters.get("busy"));
+
+    // Frames between arbiter and editor, and those whose copies are on their way to an output.
+    let frames = m.reg("frames", clog2(g.buffer_beats) + 2, 0);
+    let starts = (beat_valid & first).named("starts");
+    let gone = buffer.get("frame_done").as_valid().delay(TAIL);
+    frames.set(frames.q() + starts.zext(frames.width()) - gone.zext(frames.width()));
+    busy.push(frames.any());
+    m.output("busy", m.or(&busy));
+
+    // Each answers zero unless it was asked, so the answers are joined by `or`.
+    let late = SLOWEST_ANSWER - CONFIG_READ_CLOCKS;
+    let tables = [path.get("cfg_rdata"), prepare.get("cfg_rdata")]
+        .map(|rdata| rdata.zext(MAX_ROW_BITS).delay(late));
+    let counted = counters
+        .get("cfg_rdata")
+        .zext(MAX_ROW_BITS)
+        .delay(SLOWEST_ANSWER - counters::LATENCY);
+    m.output("cfg_rvalid", bus.read.delay(SLOWEST_ANSWER + 1));
+    m.output("cfg_rdata", m.or(&[tables[0], tables[1], counted]).reg());
+    m.finish()
+}
