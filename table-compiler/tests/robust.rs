@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use seqnic_compiler::diagnostic::Diagnostic;
 use seqnic_compiler::report::{locate, render};
-use seqnic_compiler::{FileError, read, read_file};
+use seqnic_compiler::{FileError, compile, read, read_file};
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -45,7 +45,7 @@ fn sound(text: &str, errors: &[Diagnostic]) {
 }
 
 fn check(text: &str) {
-    if let Err(errors) = read(text) {
+    if let Err(errors) = read(text).and_then(|definition| compile(&definition)) {
         sound(text, &errors);
     }
 }

@@ -170,7 +170,7 @@ impl<'a> Check<'a> {
         let mut found = Some(Vec::new());
         for (n, raw) in list.iter().enumerate() {
             let is_end = !returning && self.end == Some(n);
-            let element = self.element(raw, is_end);
+            let element = self.element(raw, is_end, returning);
             match (&mut found, element) {
                 (Some(found), Some(element)) => found.push(element),
                 _ => found = None,
@@ -179,9 +179,12 @@ impl<'a> Check<'a> {
         found
     }
 
-    fn element(&mut self, raw: &RawElement, is_end: bool) -> Option<Element> {
+    fn element(&mut self, raw: &RawElement, is_end: bool, returning: bool) -> Option<Element> {
         let role = raw.role.as_ref()?;
-        self.role(role, raw.span);
+        self.alternates(role);
+        if !(returning && self.stands_in_sequence(role)) {
+            self.failed(role, raw.span);
+        }
         let made = Role {
             device: role.device,
             alternates: role.alternates.iter().map(|a| a.value).collect(),
@@ -237,7 +240,7 @@ impl<'a> Check<'a> {
     }
 
     /// Alternates stand in for their primary, so they are like it.
-    fn role(&mut self, role: &RawRole, span: Span) {
+    fn alternates(&mut self, role: &RawRole) {
         let primary = self.name(role.device);
         let mut seen: HashMap<DeviceId, Span> = HashMap::new();
         for alternate in &role.alternates {
@@ -290,6 +293,21 @@ impl<'a> Check<'a> {
                 );
             }
         }
+    }
+
+    /// Whether the sequence has the device, whose alternates then hold for the return list too.
+    fn stands_in_sequence(&self, role: &RawRole) -> bool {
+        let sequence = self.raw.sequence.iter().flat_map(|s| &s.value);
+        role.alternates.is_empty()
+            && sequence
+                .filter(|e| matches!(e.kind, RawKind::Device { .. }))
+                .filter_map(|e| e.role.as_ref())
+                .any(|there| there.device == role.device)
+    }
+
+    /// A failed device needs an alternate that is up.
+    fn failed(&mut self, role: &RawRole, span: Span) {
+        let primary = self.name(role.device);
         let mut all = role.all().map(|id| self.device(id));
         let failed = all.all(|device| device.is_some_and(|d| d.state == State::Failed));
         if failed {
