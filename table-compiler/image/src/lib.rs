@@ -1,9 +1,14 @@
 //! Table images: what the compiler writes and every engine loads.
 //!
 //! In memory a table is dense: one run of 64-bit words, `words_per_row` a row. The file form is
-//! in [`format`](crate) (magic, versions, geometry, generation, a digest for each table).
+//! in [`file`] (magic, versions, geometry, generation, a digest for each table).
 
+pub mod file;
+pub mod inspect;
 pub mod names;
+
+pub use file::{Digest, ImageError, read, read_for, write};
+pub use inspect::{Inspect, inspect};
 pub use names::Names;
 
 use seqnic_spec::geometry::Geometry;
@@ -108,4 +113,19 @@ impl Image {
     pub fn table_mut(&mut self, table: Table) -> &mut TableRows {
         &mut self.tables[table as usize]
     }
+
+    /// Hash seed of a way of a hash table; 0 where there is none.
+    pub fn seed(&self, table: Table, way: u32) -> u32 {
+        let row = table as u32 * WAYS_PER_TABLE + way;
+        let words = self.table(Table::Seed).words(row);
+        words.map_or(0, |w| w[0] as u32)
+    }
+
+    /// Digest of a table's rows, the same for equal rows wherever they were read from.
+    pub fn digest(&self, table: Table) -> Digest {
+        file::table_digest(self.table(table))
+    }
 }
+
+/// Rows of `seed` a table has.
+const WAYS_PER_TABLE: u32 = 4;

@@ -9,16 +9,18 @@ use seqnic_spec::tables::{Table, width};
 /// Load a hash table of three ways and two slots takes whatever the keys are.
 const SURE_LOAD_PERCENT: u64 = 97;
 
+/// Place of the element that is the first without room, by number of the row.
+type FirstWithout<'a> = Box<dyn Fn(&Definition, &Model, usize) -> Span + 'a>;
+
 /// One thing a geometry has a number of.
-struct Need {
+struct Need<'a> {
     what: String,
     needed: u64,
     /// Bits of the number that names it.
     bits: u32,
     room: fn(&Geometry, Table) -> u64,
     table: Table,
-    /// Service or other element that is the first without room, by number of the row.
-    first_without: Box<dyn Fn(&Definition, &Model, usize) -> Span>,
+    first_without: FirstWithout<'a>,
 }
 
 fn rows(geometry: &Geometry, table: Table) -> u64 {
@@ -47,7 +49,7 @@ fn attached(definition: &Definition, model: &Model, at: usize) -> Span {
     .unwrap_or_default()
 }
 
-fn needs(definition: &Definition, model: &Model) -> Vec<Need> {
+fn needs(definition: &Definition, model: &Model) -> Vec<Need<'static>> {
     let need =
         |table: Table,
          needed: usize,
@@ -207,7 +209,7 @@ fn needs(definition: &Definition, model: &Model) -> Vec<Need> {
     needs
 }
 
-impl Need {
+impl Need<'_> {
     fn room(&self, geometry: &Geometry) -> u64 {
         (self.room)(geometry, self.table).min(1 << self.bits)
     }
