@@ -299,3 +299,25 @@ fn files_of_other_bytes_are_explained() {
     let missing = read_file(Path::new("/no/such/definition.yaml")).unwrap_err();
     assert!(missing.to_string().contains("/no/such/definition.yaml"));
 }
+
+/// Suggestions cost a search of all names, so they end; the errors do not.
+#[test]
+fn many_unknown_names_are_reported_in_time() {
+    let mut text =
+        "seqnic: 1\ninterfaces: { i0: { port: 0, mac: 02:01:00:00:00:01 } }\n".to_owned();
+    text.push_str("devices:\n");
+    for n in 0..10_000 {
+        text.push_str(&format!("  d{n}: {{ function: x, attachment: {{ interface: i0, mac: 02:02:00:00:{:02x}:{:02x} }} }}\n", n / 256, n % 256));
+    }
+    text.push_str("services:\n");
+    for n in 0..10_000 {
+        text.push_str(&format!(
+            "  s{n}: {{ address: 198.51.{}.{}, port: 80, sequence: [e{n}] }}\n",
+            n / 200,
+            n % 200 + 1
+        ));
+    }
+    let errors = in_time("unknown names", &text);
+    let unknown = errors.iter().filter(|e| e.code == "unknown_device");
+    assert_eq!(unknown.count(), 10_000);
+}

@@ -41,7 +41,7 @@ impl Names {
         self.order.get(id).map_or("", String::as_str)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
+    pub fn iter(&self) -> impl Iterator<Item = &str> + Clone {
         self.order.iter().map(String::as_str)
     }
 }
@@ -127,7 +127,7 @@ impl Findings {
         if found.is_none() {
             let help = self.instead(
                 name.value,
-                names.iter().collect::<Vec<_>>().into_iter(),
+                names.iter(),
                 &format!("define it under `{section}:`"),
             );
             self.error(
