@@ -110,7 +110,11 @@ impl Looks {
         address: IpAddr,
     ) {
         let end = road::end(definition, service);
-        let stops = road::stops(definition, service);
+        // Variants: what the devices on either way see of their own.
+        let crossings: Vec<_> = [Direction::Forward, Direction::Return]
+            .into_iter()
+            .flat_map(|direction| road::crossings(definition, service, direction))
+            .collect();
         for (stage, (address, ports)) in stages(service, address).into_iter().enumerate() {
             let look = |shift, answer| Look {
                 service: number,
@@ -122,8 +126,10 @@ impl Looks {
                 answer,
             };
             self.add(service.keyed_by, address, look(0, false));
-            for stop in stops.iter().filter(|s| s.stage == stage) {
-                self.add(service.keyed_by, address, look(stop.shift, false));
+            for crossing in crossings.iter().filter(|c| c.stage == stage) {
+                for face in [crossing.from, crossing.to] {
+                    self.add(service.keyed_by, address, look(face.shift(), false));
+                }
             }
             let Some(end) = end.as_ref().filter(|e| e.stage == stage) else {
                 continue;

@@ -90,7 +90,7 @@ pub struct Crossing<'a> {
 }
 
 /// The devices of a service's sequence, in order.
-pub fn stops<'a>(definition: &Definition, service: &'a Service) -> Vec<Stop<'a>> {
+fn stops<'a>(definition: &Definition, service: &'a Service) -> Vec<Stop<'a>> {
     let ports = stage_ports(service);
     let mut stops = Vec::new();
     let mut stage = 0;

@@ -111,6 +111,26 @@ fn image_and_oracle_agree() {
     }
 }
 
+/// What was found once stays found.
+#[test]
+fn kept_cases_agree() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
+    let entries = std::fs::read_dir(&root).unwrap_or_else(|e| panic!("{}: {e}", root.display()));
+    let mut cases = 0;
+    for entry in entries {
+        let folder = entry.expect("a readable folder").path();
+        let case = Case::load(&folder).unwrap_or_else(|e| panic!("{e}"));
+        let mut pair = engines(&case.definition)
+            .unwrap_or_else(|code| panic!("{}: refused, {code}", folder.display()));
+        let difference = compare(&mut pair, &case.frames).expect("engines take every frame");
+        if let Some(difference) = difference {
+            panic!("{}: {difference}\n{}", folder.display(), case.note);
+        }
+        cases += 1;
+    }
+    assert!(cases > 0, "no cases in {}", root.display());
+}
+
 #[test]
 fn the_same_seed_gives_the_same() {
     for seed in 0..20 {
