@@ -1,6 +1,6 @@
 //! Bytes of a packet as numbers. In every vector of bytes, byte 0 is lowest.
 
-use seqnic_gen::Sig;
+use seqnic_gen::{Record, Sig};
 use seqnic_spec::wire::{MAX_VLAN_TAGS, WINDOW_BYTES};
 
 /// Bytes of an Ethernet header without tags.
@@ -27,6 +27,14 @@ const _: () = assert!(MAX_VLAN_TAGS == 2 && L3_BYTES < 1 << L3_LENGTH_BITS);
 pub fn number(packet: Sig<'_>, at: u32, bytes: u32) -> Sig<'_> {
     let parts: Vec<_> = (at..at + bytes).map(|i| packet.slice(i * 8, 8)).collect();
     packet.module().concat(&parts)
+}
+
+/// Values put together as one record, so that they are delayed as one register a clock, and
+/// without the rest of the records they come from.
+#[track_caller]
+pub fn bundle<'m>(name: &str, fields: &[(&str, Sig<'m>)]) -> Sig<'m> {
+    let record = Record::new(name, fields.iter().map(|(n, s)| (*n, s.width())));
+    fields[0].1.module().pack(&record, fields)
 }
 
 /// Whether a value is one of some constants.

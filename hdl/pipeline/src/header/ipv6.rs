@@ -73,7 +73,7 @@ pub fn ipv6() -> Result<Circuit, Vec<GenError>> {
     let mut state = state.step(entry(packet, FIRST), m.lit(1, 0), short).reg();
 
     let table: Vec<Sig> = (SECOND..=LAST).map(|place| entry(packet, place)).collect();
-    let table = m
+    let mut table = m
         .concat(&table.into_iter().rev().collect::<Vec<_>>())
         .reg()
         .named("headers");
@@ -89,6 +89,7 @@ pub fn ipv6() -> Result<Circuit, Vec<GenError>> {
         let deep = end.gt(window_words(tags));
         let short = end.gt(words.zext(PLACE_BITS));
         state = state.step(header, deep, short).reg();
+        table = table.reg();
     }
     let place = state.at.zext(PLACE_BITS) + m.lit(PLACE_BITS, SECOND.into());
     let place = mux(state.moved, place, m.lit(PLACE_BITS, FIRST.into()));

@@ -32,7 +32,7 @@ pub fn parser() -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("header_parser");
     m.doc("Parser: VLAN tags, IP header, extension headers, transport header.");
     let header = m.input_record("header", &(&HEADER).into(), Some(0));
-    let more = header.field("more");
+    let more = header.field("more").named("more");
 
     let eth = m.instance("ethernet", &ethernet::ethernet()?, &[("header", header)]);
     let (l3, available, tags) = (eth.get("l3"), eth.get("available"), eth.get("tags"));

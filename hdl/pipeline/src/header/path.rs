@@ -5,7 +5,7 @@ use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::HEADER;
 use seqnic_spec::tables::MAX_ROW_BITS;
 
-use super::bytes::number;
+use super::bytes::{bundle, number};
 use super::{address, class, interface, parser, port, range, reason, source, step, verdict};
 use crate::tables::{Config, join_rdata};
 
@@ -220,15 +220,19 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
         ("sender_known", sender.get("known")),
         ("found", found),
     ];
+    let carried = ["tag", "port"].map(|f| (f, header.field(f)));
+    let carried = bundle("carried", &carried);
+    let neighbour = ["neighbour_valid", "neighbour"].map(|f| (f, dst.field(f)));
+    let neighbour = bundle("neighbour", &neighbour);
     for field in verdict::CARRIED {
         let value = match field {
-            "tag" | "port" => header.field(field),
+            "tag" | "port" => carried.field(field),
             "interface" => arrived.get("number"),
             "sender" => sender.get("sender"),
             "class" => class.get("number"),
             "direction" => direction,
             "action" => step.get("action"),
-            "neighbour_valid" | "neighbour" => dst.field(field),
+            "neighbour_valid" | "neighbour" => neighbour.field(field),
             "tags_in" => parsed.get("tags"),
             "src" => parsed.get("src_key").field("address"),
             "dst" => parsed.get("dst_key").field("address"),

@@ -6,6 +6,7 @@ use seqnic_spec::stage::{EDIT, VERDICT, l4};
 use seqnic_spec::tables::{MAX_ROW_BITS, Table, width};
 use seqnic_spec::wire::{PROTO_ICMPV6, PROTO_TCP, PROTO_UDP, pseudo_checksum_offset};
 
+use super::bytes::bundle;
 use crate::tables::{Config, direct, join_rdata};
 
 /// Fields of the edit which are those of the verdict.
@@ -45,37 +46,37 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let verdict = m.input_record("in_verdict", &Record::from(&VERDICT), Some(0));
     let number = m.input_at("in_number", width::COPIES, 0);
     let config = Config::inputs(&m, MAX_ROW_BITS);
+    // What is used late has registers of its own, not those of the whole verdict.
+    let carried = CARRIED.map(|name| (name, verdict.field(name)));
+    let carried = bundle("carried", &carried);
+    let late = |name: &'static str| verdict.field(name).named(&format!("old_{name}"));
     let exception = verdict.field("reason").any().named("exception");
     let row = verdict.field("action") + number.zext(width::ACTION);
     let tables = Lookup { m: &m, g, config };
     let actions = tables.place(Table::Action, row)?;
     let action = actions.get("row");
-    let routed = action.field("route") & verdict.field("neighbour_valid");
-    let attachment = mux(
-        routed,
-        verdict.field("neighbour"),
-        action.field("attachment"),
-    );
+    let routed = action.field("route") & late("neighbour_valid");
+    let attachment = mux(routed, late("neighbour"), action.field("attachment"));
     let attachments = tables.place(Table::Attachment, attachment)?;
     let rewrites = tables.place(Table::Rewrite, action.field("rewrite"))?;
     let to = attachments.get("row");
     let (new_dst, new_src) = (to.field("address"), rewrites.get("row").field("address"));
 
     let directed = !exception;
-    let v6 = verdict.field("v6");
+    let v6 = late("v6");
     wire!(nat = action.field("nat") & directed);
     wire!(rewrite = action.field("rewrite_valid") & directed);
     wire!(dscp_valid = action.field("dscp_valid") & directed);
-    let kind = verdict.field("l4");
+    let kind = late("l4");
     let is = |number: u32| kind.is(number.into());
     let (tcp, udp, icmpv6) = (is(l4::TCP), is(l4::UDP), is(l4::ICMPV6));
     // A difference of 0 is no edit: the checksum's bytes stay as they are.
     let differs = directed & (tcp | udp | is(l4::SCTP)) & action.field("port_add").any();
     let port_field = action.field("port_field").when(differs);
     let (edit_sport, edit_dport) = (port_field.is(1), port_field.is(2));
-    let old_port = mux(edit_sport, verdict.field("sport"), verdict.field("dport"));
+    let old_port = mux(edit_sport, late("sport"), late("dport"));
     wire!(new_port = (old_port + action.field("port_add")).reg());
-    let old_class = verdict.field("traffic_class");
+    let old_class = late("traffic_class");
     let new_class = action.field("dscp").cat(old_class.trunc(2));
 
     // RFC 1624 equation 3, in exact integers: what can be added before the new addresses come.
@@ -87,7 +88,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         .when(dscp_valid)
         .reg();
     let port_change = changed(old_port.reg(), new_port).when((edit_sport | edit_dport).reg());
-    let start = |checksum: &str| (!verdict.field(checksum)).zext(SUM);
+    let start = |checksum| (!late(checksum)).zext(SUM);
     wire!(ip_start = (start("ip_checksum") + addresses + class_change.zext(SUM)).reg());
     wire!(l4_start = (start("l4_checksum") + addresses + port_change.zext(SUM)).reg());
     let dst_sum = address_sum(new_dst, v6).when(nat).reg();
@@ -104,7 +105,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     );
 
     let address_edit = nat | rewrite;
-    let has_checksum = tcp | icmpv6 | (udp & !verdict.field("udp_no_checksum"));
+    let has_checksum = tcp | icmpv6 | (udp & !late("udp_no_checksum"));
     let place = |protocol: u8| m.lit(5, pseudo_checksum_offset(protocol).unwrap_or(0).into());
     let places = [
         (tcp, place(PROTO_TCP)),
@@ -115,12 +116,12 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let last = exception | (number + number.lit(1)).ge(verdict.field("copies"));
     let mut fields: Vec<(&str, Sig)> = CARRIED
         .iter()
-        .map(|name| (*name, verdict.field(name)))
+        .map(|name| (*name, carried.field(name)))
         .collect();
     fields.extend([
         ("first", !number.any()),
         ("last", last),
-        ("in_port", verdict.field("port")),
+        ("in_port", late("port")),
         ("out_port", mux(exception, host, to.field("port"))),
         ("action", row.when(directed)),
         ("out_attachment", attachment.when(directed)),
@@ -128,7 +129,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ("l2_valid", directed),
         (
             "tags_out",
-            mux(exception, verdict.field("tags_in"), to.field("tags")),
+            mux(exception, carried.field("tags_in"), to.field("tags")),
         ),
         ("vid0", to.field("vid0")),
         ("vid1", to.field("vid1")),
@@ -145,7 +146,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ("sport_valid", edit_sport),
         ("dport_valid", edit_dport),
         ("new_port", new_port),
-        ("l4_offset", verdict.field("l4_offset")),
+        ("l4_offset", late("l4_offset")),
         (
             "l4_checksum_valid",
             has_checksum & (address_edit | edit_sport | edit_dport),

@@ -44,6 +44,12 @@ pub fn range(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             .into_iter()
             .map(|slot| slot.with_record(&slot_record))
             .collect();
+        // Named before they are delayed: an unnamed slice is delayed as the whole it is part of.
+        let mut classes: Vec<Sig> = vec![];
+        for (i, slot) in slots.iter().enumerate() {
+            let class = slot.field("class").named(&format!("{name}_class{i}"));
+            classes.push(class.reg());
+        }
         for q in side * 2..side * 2 + 2 {
             let (_, by_sport) = asks_source(q);
             let port = if by_sport { sport } else { dport };
@@ -51,8 +57,8 @@ pub fn range(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
                 .iter()
                 .map(|slot| holds(*slot, q, protocol, port, later).reg())
                 .collect();
-            let classes = slots.iter().map(|slot| slot.field("class").reg());
-            let choices: Vec<(Sig, Sig)> = holds.iter().copied().zip(classes).collect();
+            let choices: Vec<(Sig, Sig)> =
+                holds.iter().copied().zip(classes.iter().copied()).collect();
             let hit = m.or(&holds) & asked[side];
             m.output(&format!("hit{q}"), hit.reg());
             let class = m.priority(&choices, m.lit(width::CLASS, 0));

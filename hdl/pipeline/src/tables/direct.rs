@@ -4,7 +4,7 @@ use seqnic_gen::{Circuit, GenError, Module, Record};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{Kind, Table};
 
-use super::{Config, ROW_BITS, memory, read_clocks};
+use super::{Config, ROW_BITS, answer, memory, read_clocks};
 
 /// The read of a direct table: module `table_<name>`.
 ///
@@ -50,7 +50,7 @@ pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>
     );
     let port = config.memory(table, 0, rows);
     let cfg_row = ram.config(port.write, port.row, port.wdata);
-    m.output("cfg_rdata", super::answer(port.read, cfg_row).reg());
+    m.output("cfg_rdata", answer(port.answer(cfg_row)));
     m.finish()
 }
 

@@ -7,7 +7,7 @@ use seqnic_gen::{Circuit, GenError, Module, Record, Sig};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::Table;
 
-use super::{CONFIG_READ_CLOCKS, Config, memory, read_clocks};
+use super::{Config, READ_CLOCKS, answer, memory, read_clocks};
 
 /// Clocks from `key` to `hit` and `value`: digest, bucket, memory, compare.
 pub fn clocks(g: &Geometry, table: Table) -> u32 {
@@ -62,31 +62,31 @@ pub fn hash_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> 
             .row_is(Table::Seed, number)
             .named(&format!("seed{way}_here"));
         seed.set_when(config.write & my_seed, config.wdata.trunc(32));
-        let seed_read = (config.read & my_seed)
-            .as_valid()
-            .delay(CONFIG_READ_CLOCKS - 1);
+        let seed_read = (config.read & my_seed).as_valid().delay(READ_CLOCKS);
         rdata.push(seed.q().when(seed_read).zext(row_bits));
 
         let product = clmul_low(digest, seed.q()).named(&format!("product{way}"));
+        // Named before they are delayed: an unnamed slice is delayed as the whole it is part of.
         let bucket = product
             .slice(32 - bucket_bits, bucket_bits)
-            .reg()
             .named(&format!("bucket{way}"));
         let ram = m.ram(&format!("way{way}"), memory(g, table));
-        let row = ram.read(bucket).delay(read_clocks(g, table) - 2);
+        let row = ram.read(bucket.reg()).delay(read_clocks(g, table) - 2);
         for slot in 0..size.slots {
             let base = slot * (1 + key_bits + value_bits);
             let same = row.slice(base + 1, key_bits).eq(key_at_compare);
             let hit = (row.bit(base) & same)
                 .reg()
                 .named(&format!("hit{way}_{slot}"));
-            let value = row.slice(base + 1 + key_bits, value_bits).reg();
-            choices.push((hit, value.named(&format!("value{way}_{slot}"))));
+            let value = row
+                .slice(base + 1 + key_bits, value_bits)
+                .named(&format!("value{way}_{slot}"));
+            choices.push((hit, value.reg()));
         }
 
         let port = config.memory(table, way, size.rows);
         let cfg_row = ram.config(port.write, port.row, port.wdata);
-        rdata.push(super::answer(port.read, cfg_row));
+        rdata.push(port.answer(cfg_row));
     }
     let hits: Vec<Sig> = choices.iter().map(|c| c.0).collect();
     m.output("hit", m.or(&hits));
@@ -94,7 +94,7 @@ pub fn hash_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> 
         "value",
         m.select_onehot(&choices).with_record(&value_record),
     );
-    m.output("cfg_rdata", m.or(&rdata).reg());
+    m.output("cfg_rdata", answer(m.or(&rdata)));
     m.finish()
 }
 

@@ -19,7 +19,7 @@
 pub mod direct;
 pub mod hash;
 
-use seqnic_gen::{Module, RamSpec, RamStyle, Sig};
+use seqnic_gen::{Collision, Module, RamSpec, RamStyle, Sig};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{MAX_ROW_BITS, Table};
 
@@ -27,9 +27,10 @@ use seqnic_spec::tables::{MAX_ROW_BITS, Table};
 pub const TABLE_BITS: u32 = 5;
 /// Bits of a row number on the configuration bus.
 pub const ROW_BITS: u32 = 22;
-/// Clocks from `cfg_read` to `cfg_rdata`, the same for every table and for all joined together: one
-/// to reach the memory, three to read the deepest, one to choose the way.
+/// Clocks from `cfg_read` to `cfg_rdata`, the same for every table and for all joined together.
 pub const CONFIG_READ_CLOCKS: u32 = 5;
+/// Of these, one to reach the memory and two to read; the others are for the way back.
+const READ_CLOCKS: u32 = 3;
 
 /// Rows of one memory from which it is built of UltraRAM (4,096 rows of 72 bits a block).
 const ULTRA_ROWS: u32 = 4096;
@@ -55,7 +56,15 @@ fn memory(g: &Geometry, table: Table) -> RamSpec {
         true => RamStyle::Ultra,
         false => RamStyle::Block,
     };
-    RamSpec::new(rows, g.row_bits(table)).style(style)
+    // A lookup that meets a write may get the old row or the new, whichever costs less: read-first
+    // memories have the old one, small FPGAs would need a second copy of the memory for it.
+    let collision = match g.bus_bytes == 64 {
+        true => Collision::Old,
+        false => Collision::New,
+    };
+    RamSpec::new(rows, g.row_bits(table))
+        .style(style)
+        .collision(collision)
 }
 
 /// The configuration bus inside of a module.
@@ -118,6 +127,18 @@ struct MemoryPort<'m> {
     wdata: Sig<'m>,
 }
 
+impl<'m> MemoryPort<'m> {
+    /// The row read, [`READ_CLOCKS`] behind the bus; zero unless it was asked.
+    fn answer(&self, row: Sig<'m>) -> Sig<'m> {
+        row.when(self.read.delay(READ_CLOCKS - 1))
+    }
+}
+
+/// Brings what all memories of a table answer together to [`CONFIG_READ_CLOCKS`].
+fn answer(joined: Sig<'_>) -> Sig<'_> {
+    joined.delay(CONFIG_READ_CLOCKS - READ_CLOCKS)
+}
+
 /// Joins the `cfg_rdata` of several tables, each as wide as its rows, to one of `width` bits.
 pub fn join_rdata<'m>(m: &'m Module, rows: &[Sig<'m>], width: u32) -> Sig<'m> {
     let wide: Vec<_> = rows.iter().map(|r| r.zext(width)).collect();
@@ -125,10 +146,3 @@ pub fn join_rdata<'m>(m: &'m Module, rows: &[Sig<'m>], width: u32) -> Sig<'m> {
 }
 
 const _: () = assert!(MAX_ROW_BITS == 512, "the bus is documented with 512 bits");
-
-/// What a memory read for the bus, in the clock before [`CONFIG_READ_CLOCKS`]; zero unless it was asked.
-fn answer<'m>(read: Sig<'m>, row: Sig<'m>) -> Sig<'m> {
-    // `read` is one clock behind the bus, `row` three; both wait for the deepest memory.
-    let wait = CONFIG_READ_CLOCKS - 4;
-    row.delay(wait).when(read.delay(2 + wait))
-}
