@@ -1,0 +1,349 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+/// Help behind the options: examples, then the exit codes, which are the same for every command.
+macro_rules! examples {
+    ($($line:literal)+) => {
+        concat!(
+            "Examples:\n",
+            $("  ", $line, "\n",)+
+            "\n\
+Exit codes:
+  0  all is well
+  1  a finding, or an input was refused: the definition, image or capture is at fault
+  2  the command line is wrong
+  3  an engine or this program failed"
+        )
+    };
+}
+
+/// Directs packets through sequences of devices: compiles service definitions to tables and runs
+/// captures through them
+#[derive(Debug, Parser)]
+#[command(name = "seqnic", version, after_help = examples!(
+    "seqnic check fig07.yaml"
+    "seqnic compile fig07.yaml -o fig07.img"
+    "seqnic explain fig07.img --in i0 --tcp '198.51.100.11:40001>203.0.113.13:1194'"
+    "seqnic replay --engine rtl fig07.img --in i0=clients.pcap --out result"
+    "seqnic help replay"
+), max_term_width = 100)]
+pub struct Cli {
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub color: Colour,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Check(Check),
+    Compile(Compile),
+    Inspect(Inspect),
+    Explain(Explain),
+    Replay(Replay),
+    Compare(Compare),
+    Legs(Legs),
+    Draw(Draw),
+    Spec(Spec),
+    Completions(Completions),
+    Man(Man),
+}
+
+/// Check a service definition; all errors at once, each at its line
+///
+/// Reads and compiles the definition and writes nothing.
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic check fig07.yaml"
+    "seqnic check --json fig07.yaml | jq '.diagnostics[].code'"
+))]
+pub struct Check {
+    /// Service definition (YAML)
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Findings as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Compile a service definition to a table image
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic compile fig07.yaml -o fig07.img"
+    "seqnic compile --seed 7 --json fig07.yaml -o fig07.img"
+))]
+pub struct Compile {
+    /// Service definition (YAML)
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Image to write; replaced if it exists
+    #[arg(short, long, value_name = "IMAGE", value_hint = ValueHint::FilePath)]
+    pub out: PathBuf,
+    /// Where to start looking for hash seeds; the same seed gives the same image
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// What was compiled as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show what is in a table image, and how full its tables are
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic inspect fig07.img"
+    "seqnic inspect fig07.img --table step --rows"
+    "seqnic inspect fig07.img --json"
+))]
+pub struct Inspect {
+    /// Table image, or a definition to compile first
+    #[arg(value_name = "IMAGE", value_hint = ValueHint::FilePath)]
+    pub tables: PathBuf,
+    /// Only this table
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<String>,
+    /// Every row that is in use, field by field
+    #[arg(long)]
+    pub rows: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Say what happens to one packet, table by table
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic explain fig07.img --in i0 --tcp '198.51.100.11:40001>203.0.113.13:1194'"
+    "seqnic explain fig07.yaml --in i0 --udp '[2001:db8::11]:5000>[2001:db8::13]:53' --vlan 10"
+    "seqnic explain fig07.img --in i1 --pcap firewall.pcap --packet 3"
+    "seqnic explain fig07.img --in i0 --hex '020100000001 020300000003 0806 0001'"
+))]
+pub struct Explain {
+    /// Table image, or a definition to compile first
+    #[arg(value_name = "TABLES_OR_DEFINITION", value_hint = ValueHint::FilePath)]
+    pub tables: PathBuf,
+    /// Interface the packet arrives on
+    #[arg(long = "in", value_name = "INTERFACE")]
+    pub interface: String,
+    #[command(flatten)]
+    pub packet: PacketArgs,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which packet. Exactly one of the sources is needed.
+#[derive(Debug, Args)]
+pub struct PacketArgs {
+    /// A packet of this capture
+    #[arg(long, value_name = "FILE", requires = "packet", group = "source", value_hint = ValueHint::FilePath)]
+    pub pcap: Option<PathBuf>,
+    /// Its number in the capture, from 1
+    #[arg(long, value_name = "N", requires = "pcap", value_parser = clap::value_parser!(u64).range(1..))]
+    pub packet: Option<u64>,
+    /// The whole frame without FCS, as hexadecimal bytes; blanks and colons are skipped
+    #[arg(long, value_name = "BYTES", group = "source")]
+    pub hex: Option<String>,
+    /// A TCP packet (SYN); IPv6 addresses in brackets
+    #[arg(long, value_name = "SRC:PORT>DST:PORT", group = "source")]
+    pub tcp: Option<String>,
+    /// A UDP packet
+    #[arg(long, value_name = "SRC:PORT>DST:PORT", group = "source")]
+    pub udp: Option<String>,
+    /// An ICMP or ICMPv6 echo request
+    #[arg(long, value_name = "SRC>DST", group = "source")]
+    pub icmp: Option<String>,
+    /// Source MAC of a made packet [default: 02:00:00:00:00:fe, which should be no attachment's]
+    #[arg(long, value_name = "MAC", conflicts_with_all = ["pcap", "hex"])]
+    pub eth_src: Option<String>,
+    /// Destination MAC of a made packet [default: the interface's]
+    #[arg(long, value_name = "MAC", conflicts_with_all = ["pcap", "hex"])]
+    pub eth_dst: Option<String>,
+    /// VLANs of a made packet, outer first, `none` for untagged [default: the interface's]
+    #[arg(long, value_name = "VID[,VID]", conflicts_with_all = ["pcap", "hex"])]
+    pub vlan: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// The generated hardware under Verilator
+    Rtl,
+    /// Software that runs the table image
+    Image,
+    /// Software that reads the definition and knows no tables
+    Oracle,
+}
+
+/// Captures that go in.
+#[derive(Debug, Args)]
+pub struct Inputs {
+    /// A capture (pcap or pcapng) and the interface its packets arrive on; may be repeated
+    #[arg(long = "in", value_name = "INTERFACE=FILE", required = true)]
+    pub inputs: Vec<String>,
+    /// Use damaged captures as far as they can be read
+    #[arg(long)]
+    pub keep_going: bool,
+}
+
+/// Run captures through an engine and write what comes out of every interface
+///
+/// Packets of all captures go in by their time. DIR gets a capture for every interface, `host.pcap` with
+/// the packets that went to the host, `exceptions.jsonl` with the reason for each of them, and
+/// `counters.json`. Every packet keeps the time it came with.
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic replay fig07.yaml --in i0=clients.pcap --in i1=firewall.pcap --out result"
+    "seqnic replay --engine rtl fig07.img --in i0=clients.pcap --out result --wave run.fst"
+    "seqnic replay --engine oracle fig07.yaml --in i0=clients.pcap --out result --force"
+))]
+pub struct Replay {
+    /// Table image, or a definition
+    #[arg(value_name = "TABLES_OR_DEFINITION", value_hint = ValueHint::FilePath)]
+    pub tables: PathBuf,
+    #[arg(long, value_enum, default_value_t = EngineName::Image)]
+    pub engine: EngineName,
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// Folder for the result: new or empty
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: PathBuf,
+    /// Write a waveform (.vcd or .fst; --engine rtl only)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub wave: Option<PathBuf>,
+    /// Replace an earlier result in DIR
+    #[arg(long)]
+    pub force: bool,
+    /// No progress and no summary
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Summary as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Run captures through several engines and report the first difference
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic compare fig07.yaml --in i0=clients.pcap"
+    "seqnic compare --engines image,oracle fig07.yaml --in i0=clients.pcap --in i1=firewall.pcap"
+))]
+pub struct Compare {
+    /// A definition, or a table image if the oracle is not among the engines
+    #[arg(value_name = "TABLES_OR_DEFINITION", value_hint = ValueHint::FilePath)]
+    pub tables: PathBuf,
+    /// Engines; all are compared with the first
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [EngineName::Oracle, EngineName::Image, EngineName::Rtl])]
+    pub engines: Vec<EngineName>,
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// No progress
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Outcome as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Run captures through an engine and print every packet: in, out, and what was edited
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic legs fig07.yaml --in i0=clients.pcap --in i1=firewall.pcap"
+    "seqnic legs --engine rtl fig07.img --in i0=clients.pcap --json"
+))]
+pub struct Legs {
+    /// Table image, or a definition
+    #[arg(value_name = "TABLES_OR_DEFINITION", value_hint = ValueHint::FilePath)]
+    pub tables: PathBuf,
+    #[arg(long, value_enum, default_value_t = EngineName::Image)]
+    pub engine: EngineName,
+    #[command(flatten)]
+    pub inputs: Inputs,
+    /// A line of JSON for every packet
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Draw the sequence of a service as SVG
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic draw fig07.yaml -o fig07.svg"
+    "seqnic draw fig07.yaml --service W1 -o w1.svg"
+))]
+pub struct Draw {
+    /// Service definition (YAML)
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Only this service; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub service: Vec<String>,
+    /// SVG file to write; replaced if it exists
+    #[arg(short, long, value_name = "FILE.svg", value_hint = ValueHint::FilePath)]
+    pub out: PathBuf,
+}
+
+/// Print the specification of tables, records, counters and reasons
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic spec --markdown > tables.md"
+    "seqnic spec --json | jq '.reasons[].name'"
+))]
+#[group(required = true, multiple = false)]
+pub struct Spec {
+    #[arg(long)]
+    pub json: bool,
+    #[arg(long)]
+    pub markdown: bool,
+}
+
+/// Print completions for a shell
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic completions bash > /etc/bash_completion.d/seqnic"
+    "seqnic completions zsh > ~/.zfunc/_seqnic"
+))]
+pub struct Completions {
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Print the manual, or write a page for every command into a folder
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic man | man -l -"
+    "seqnic man --out man1"
+))]
+pub struct Man {
+    /// Folder to write pages into; made if it does not exist
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_has_examples() {
+        let cli = Cli::command();
+        cli.clone().debug_assert();
+        for command in cli.get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string);
+            let example = format!("  seqnic {} ", command.get_name());
+            let examples = help.unwrap_or_default();
+            assert!(examples.contains(&example), "{}", command.get_name());
+            assert!(examples.contains("\n  2  the command line is wrong"));
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Packets from the command line, and headers in words.
+
+pub mod headers;
+pub mod make;
