@@ -35,9 +35,12 @@ pub enum CaseError {
         source: serde_json::Error,
     },
     #[error(transparent)]
-    Capture(#[from] CaptureError),
+    Capture(Box<CaptureError>),
     #[error("case {case}: {source}")]
-    Replay { case: String, source: ReplayError },
+    Replay {
+        case: String,
+        source: Box<ReplayError>,
+    },
     #[error("case {case}, {engine} engine, {file}: {what}")]
     Mismatch {
         case: String,
@@ -46,6 +49,12 @@ pub enum CaseError {
         file: String,
         what: String,
     },
+}
+
+impl From<CaptureError> for CaseError {
+    fn from(error: CaptureError) -> CaseError {
+        CaseError::Capture(Box::new(error))
+    }
 }
 
 /// A case folder with its definition read.
@@ -139,7 +148,7 @@ impl Case {
         )
         .map_err(|source| CaseError::Replay {
             case: self.name.clone(),
-            source,
+            source: Box::new(source),
         })?;
         Ok(())
     }

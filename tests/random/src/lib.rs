@@ -7,6 +7,7 @@
 mod case;
 mod compare;
 mod definition;
+mod edges;
 pub mod frame;
 mod mangle;
 mod packets;
@@ -18,5 +19,6 @@ pub mod tree;
 pub use case::{Case, CaseError};
 pub use compare::{Difference, Observed, compare, difference, observe};
 pub use definition::definition;
+pub use edges::edges;
 pub use packets::{Frame, packets};
 pub use shrink::{fewer_frames, shrink};

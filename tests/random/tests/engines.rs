@@ -7,7 +7,7 @@ use seqnic_engine::Engine;
 use seqnic_model::ImageEngine;
 use seqnic_oracle::Oracle;
 use seqnic_random::tree::Node;
-use seqnic_random::{Case, Frame, compare, definition, observe, packets, shrink};
+use seqnic_random::{Case, Frame, compare, definition, edges, observe, packets, shrink};
 use seqnic_spec::reason::Reason;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -76,7 +76,12 @@ fn image_and_oracle_agree() {
             }
         };
         let read = seqnic_compiler::read(&yaml).expect("it was read before");
-        let frames = packets(&read, seed, count);
+        let mut frames = packets(&read, seed, count);
+        let first_look = observe(&mut Oracle::new(&read), &frames, 0);
+        frames.extend(edges(
+            &frames,
+            &first_look.expect("the oracle takes every frame"),
+        ));
         match compare(&mut pair, &frames) {
             Ok(None) => {}
             Ok(Some(_)) => report(seed, node, frames),
