@@ -70,7 +70,7 @@ fn three_ways_of_two_slots_take_97_percent_of_keys_with_structure() {
             ("high bits", (0..keys).map(|k| k << 40).collect()),
             (
                 "two fields",
-                (0..keys).map(|k| (k / 100) << 32 | k % 100).collect(),
+                (0..keys).map(|k| ((k / 100) << 32) | (k % 100)).collect(),
             ),
             ("a field twice", (0..keys).map(|k| k << 24 | k).collect()),
         ];

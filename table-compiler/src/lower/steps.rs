@@ -206,8 +206,16 @@ impl<'d> Lowering<'d> {
             }
         }
         self.entries(current, &mut steps, looks);
+        // Where nobody enters, a sender without a step is barred without a row.
+        let enters = |class: u32, direction: Direction| {
+            let row = &self.model.classes[class as usize];
+            row.entry[direction.bit() as usize].copies > 0
+        };
         let mut rows: Vec<StepRow> = steps
             .into_iter()
+            .filter(|((class, direction, _), taken)| {
+                taken.actions.copies > 0 || enters(*class, *direction)
+            })
             .map(|((class, direction, position), taken)| StepRow {
                 class,
                 direction,
@@ -336,7 +344,7 @@ impl<'d> Lowering<'d> {
             for id in role_devices(copy.role) {
                 let position = self.attached.device_position(id, side);
                 let key = (class, direction, position);
-                if let Some(other) = steps.get(&key) {
+                if let Some(other) = steps.get(&key).filter(|t| t.actions.copies > 0) {
                     self.indistinguishable(current, other.span, copy.span, direction);
                 } else if position >> 16 == position_kind::ATTACHMENT {
                     let nobody = Taken {
