@@ -13,7 +13,7 @@
 //! | `cfg_rvalid` | 1 | [`CONFIG_CLOCKS`] clocks after each `cfg_read`: `cfg_rdata` is its answer |
 //! | `busy` | 1 | a frame, its header or its event is inside |
 //!
-//! `tuser` is taken with the first beat; in it counts only the port that the card has. Reads and
+//! `tuser` is taken with the first beat. Reads and
 //! writes take effect in the order they were given.
 
 use crate::header;
@@ -24,6 +24,9 @@ use crate::tables::{CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS};
 use seqnic_gen::{Circuit, GenError, Instance, Module, Sig, clog2};
 use seqnic_spec::geometry::{BadGeometry, Geometry};
 use seqnic_spec::tables::{MAX_ROW_BITS, width};
+
+#[cfg(test)]
+mod tests;
 
 /// Clocks from `cfg_read` to `cfg_rvalid`: a register at each border and the slowest answer.
 pub const CONFIG_CLOCKS: u32 = 2 + SLOWEST_ANSWER;

@@ -124,7 +124,7 @@ mod tests {
                     _ => length(&mut random, 1, 9216),
                 };
                 let frame = random.bytes(n);
-                source.push_frame(&g, &frame, tag);
+                source.push_frame(&g, &frame, &Bits::new(64, tag.into()));
                 let cut = n > MAX_FRAME_BYTES as usize;
                 let kept = frame[..n.min(MAX_FRAME_BYTES as usize)].to_vec();
                 expected.push((kept, cut, tag));
@@ -170,7 +170,7 @@ mod tests {
         let mut random = Random::new(1);
         sim.reset();
         for tag in 0..200 {
-            source.push_frame(&g, &random.bytes(60), tag);
+            source.push_frame(&g, &random.bytes(60), &Bits::new(64, tag));
         }
         let mut got = 0;
         for _ in 0..201 {

@@ -34,7 +34,7 @@ pub mod sequencer;
 pub mod window;
 
 #[cfg(test)]
-mod testbench;
+pub(crate) mod testbench;
 
 use seqnic_gen::{Record, clog2};
 use seqnic_spec::geometry::Geometry;

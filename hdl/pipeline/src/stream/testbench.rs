@@ -173,14 +173,14 @@ impl Source {
     }
 
     /// A frame for an AXI4-Stream slave.
-    pub fn push_frame(&mut self, g: &Geometry, frame: &[u8], tag: u64) {
+    pub fn push_frame(&mut self, g: &Geometry, frame: &[u8], user: &Bits) {
         for b in beats(g, frame, false) {
             let ones = Bits::ones(b.data.len() as u32);
             self.push(vec![
                 Bits::from_bytes_le(&b.data),
                 ones,
                 Bits::new(1, b.last.into()),
-                Bits::new(64, tag.into()),
+                user.clone(),
             ]);
         }
     }
