@@ -34,6 +34,18 @@ pub const SMALL: Geometry = Geometry {
     ..EDGE
 };
 
+/// Like [`SMALL`], with UltraRAM so deep that its reads take a clock more. Tests use the same few
+/// rows of it, so that they stay short.
+pub const DEEP: Geometry = Geometry {
+    name: "deep",
+    bus_bytes: 64,
+    step: hash(2, 2, 65536),
+    class_rows: 65536,
+    action_rows: 65536,
+    rewrite_rows: 65536,
+    ..SMALL
+};
+
 /// Xorshift: tests repeat exactly.
 pub struct Random(u64);
 

@@ -9,9 +9,9 @@ use seqnic_spec::layout::{Layout, Row};
 use seqnic_spec::tables::*;
 
 use super::packets::World;
-use crate::testing::{Random, SMALL, bits, config_idle, config_write};
+use crate::testing::{DEEP, Random, SMALL, bits, config_idle, config_write};
 
-static GEOMETRY: Geometry = SMALL;
+static GEOMETRIES: [Geometry; 2] = [SMALL, DEEP];
 
 type Fields<'a> = &'a [(&'a str, u128)];
 
@@ -30,10 +30,11 @@ pub struct Filler {
 }
 
 impl Filler {
-    pub fn new(random: &mut Random) -> Filler {
-        let mut image = Image::empty(&GEOMETRY);
+    pub fn new(random: &mut Random, deep: bool) -> Filler {
+        let geometry = &GEOMETRIES[usize::from(deep)];
+        let mut image = Image::empty(geometry);
         for table in Table::ALL {
-            for way in 0..GEOMETRY.hash(table).map_or(0, |h| h.ways) {
+            for way in 0..geometry.hash(table).map_or(0, |h| h.ways) {
                 let seed = Row::from_words(32, &[u64::from(random.word() as u32 | 1)]);
                 image
                     .table_mut(Table::Seed)
@@ -45,7 +46,10 @@ impl Filler {
 
     /// Puts a key, unless it is there or has no slot.
     pub fn key(&mut self, table: Table, key: Fields, value: Fields) {
-        let (size, (kl, vl)) = (GEOMETRY.hash(table).unwrap(), table.hash().unwrap());
+        let (size, (kl, vl)) = (
+            self.image.geometry.hash(table).unwrap(),
+            table.hash().unwrap(),
+        );
         let (key, value) = (record(kl, key), record(vl, value));
         let slots = HashSlot { key: kl, value: vl };
         let digest = hash::digest(key.bytes());
@@ -101,9 +105,10 @@ impl Share {
     }
 }
 
-/// Everything at random, such that most packets of `world` find much.
-pub fn random_image(random: &mut Random, world: &World) -> Image {
-    let mut f = Filler::new(random);
+/// Everything at random, such that most packets of `world` find much; of geometry [`DEEP`] or
+/// [`SMALL`], with the numbers of the latter.
+pub fn random_image(random: &mut Random, world: &World, deep: bool) -> Image {
+    let mut f = Filler::new(random, deep);
     for port in 0..4 {
         for _ in 0..8 {
             let inner = random.pick(&world.vids);
