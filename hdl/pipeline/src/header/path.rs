@@ -102,7 +102,7 @@ impl<'m> Placer<'m, '_> {
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
 /// | `in_valid`, `in_header` | 1, record `header` | 0 | |
-/// | `out_valid`, `out_verdict` | 1, record `verdict` | [`Circuit::latency`] | in the same order; two levels of logic behind the last register |
+/// | `out_valid`, `out_verdict` | 1, record `verdict` | [`Circuit::latency`] | in the same order; up to five levels of logic behind the last register, meant for a queue |
 /// | `cfg_write`, `cfg_read`, `cfg_table`, `cfg_row`, `cfg_wdata`, `cfg_rdata` | 1, 1, 5, 22, 512, 512 | | see [`crate::tables`] |
 ///
 /// # Errors
@@ -273,7 +273,7 @@ mod tests {
         for g in geometry::ALL {
             let path = path(g).unwrap();
             let latency = path.circuit.latency().unwrap();
-            assert!(latency <= 20, "{}: {latency} clocks", g.name);
+            assert!(latency <= 19, "{}: {latency} clocks", g.name);
             let parts: Vec<_> = path.timing.iter().map(|t| t.part).collect();
             assert_eq!(parts, ORDER.map(|p| p.0));
             assert_eq!(path.timing.first().unwrap().from, 0);
@@ -349,7 +349,7 @@ mod tests {
         for seed in 1..=12 {
             let mut random = Random::new(seed);
             let world = World::new(&mut random);
-            let image = random_image(&mut random, &world, seed % 4 == 0);
+            let image = random_image(&mut random, &world, seed.is_multiple_of(4));
             let circuit = path(image.geometry).unwrap().circuit;
             let tables = seqnic_model::Tables::load(&image).unwrap();
             let mut sim = Sim::new(&circuit);

@@ -34,7 +34,7 @@ const SUM: u32 = 22;
 /// | --- | --- | --- | --- |
 /// | `in_valid`, `in_verdict` | 1, record `verdict` | 0 | |
 /// | `in_number` | 4 | 0 | number of the copy, from 0 |
-/// | `out_valid`, `out_edit` | 1, record `edit` | [`Circuit::latency`] | in the same order; registers |
+/// | `out_valid`, `out_edit` | 1, record `edit` | [`Circuit::latency`] | in the same order; two carry chains behind the last register, meant for a queue |
 /// | `cfg_write`, `cfg_read`, `cfg_table`, `cfg_row`, `cfg_wdata`, `cfg_rdata` | 1, 1, 5, 22, 512, 512 | | see [`crate::tables`] |
 ///
 /// # Errors
@@ -154,7 +154,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ("l4_checksum_at", m.select_onehot(&places)),
         ("l4_checksum", l4_checksum),
     ]);
-    let edit = m.pack(&Record::from(&EDIT), &fields).reg();
+    let edit = m.pack(&Record::from(&EDIT), &fields);
     m.output("out_valid", valid.to_stage(edit.stage().unwrap_or(0)));
     m.output("out_edit", edit);
     let rdata = [actions, attachments, rewrites].map(|t| t.get("cfg_rdata"));
@@ -237,7 +237,7 @@ mod tests {
     fn latency_is_in_budget_for_every_geometry() {
         for g in geometry::ALL {
             let latency = prepare(g).unwrap().latency().unwrap();
-            let most = if g.bus_bytes == 64 { 9 } else { 7 };
+            let most = if g.bus_bytes == 64 { 8 } else { 6 };
             assert!(latency <= most, "{}: {latency} clocks", g.name);
         }
     }
@@ -348,7 +348,7 @@ mod tests {
     fn random_cases(seed: u64, n: usize) -> (Image, Vec<Case>) {
         let mut random = Random::new(seed);
         let world = World::new(&mut random);
-        let image = random_image(&mut random, &world, seed % 4 == 0);
+        let image = random_image(&mut random, &world, seed.is_multiple_of(4));
         let tables = seqnic_model::Tables::load(&image).unwrap();
         let cases = (0..n).map(|_| case(&tables, world.frame(&mut random), random.below(4) as u8));
         let cases = cases.collect();

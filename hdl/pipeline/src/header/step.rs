@@ -12,7 +12,7 @@ use crate::tables::{Config, hash};
 /// | --- | --- | --- | --- |
 /// | `number`, `direction`, `position` | 20, 1, 18 | 0 | class, direction, who sent it |
 /// | `entry_action`, `entry_copies` | 22, 4 | [`hash::clocks`] | for a sender without a row |
-/// | `action`, `copies` | 22, 4 | one later | the step; 0 copies: wrong sender |
+/// | `action`, `copies` | 22, 4 | [`hash::clocks`] | the step; 0 copies: wrong sender; three levels of logic behind the registers |
 ///
 /// # Errors
 /// Sizes out of range.
@@ -32,14 +32,9 @@ pub fn step(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     ports.extend(config.connect(g.row_bits(table)));
     let lookup = m.instance("lookup", &hash::hash_table(table, g)?, &ports);
     let (hit, value) = (lookup.get("hit"), lookup.get("value"));
-    m.output(
-        "action",
-        mux(hit, value.field("action"), entry_action).reg(),
-    );
-    m.output(
-        "copies",
-        mux(hit, value.field("copies"), entry_copies).reg(),
-    );
+    for (field, entry) in [("action", entry_action), ("copies", entry_copies)] {
+        m.output(field, mux(hit, value.field(field), entry));
+    }
     m.output("cfg_rdata", lookup.get("cfg_rdata"));
     m.finish()
 }
