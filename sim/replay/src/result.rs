@@ -18,6 +18,16 @@ pub const HOST: &str = "host.pcap";
 pub const EXCEPTIONS: &str = "exceptions.jsonl";
 pub const COUNTERS: &str = "counters.json";
 
+/// Begin of the name of the folder results are written to first; the process number follows.
+const STAGING: &str = ".replay-";
+
+/// Whether `path` was left by a replay that was killed.
+fn is_abandoned(path: &Path) -> bool {
+    let name = path.file_name().and_then(|n| n.to_str());
+    let process = name.and_then(|n| n.strip_prefix(STAGING)?.parse::<u32>().ok());
+    process.is_some_and(|p| path.is_dir() && !Path::new(&format!("/proc/{p}")).exists())
+}
+
 /// One line of `exceptions.jsonl`: a packet that went to the host.
 #[derive(Debug, Serialize)]
 struct Exception<'a> {
@@ -102,8 +112,9 @@ impl ResultFolder {
             });
         }
         if !force {
-            let mut entries = fs::read_dir(target).map_err(write_error(target))?;
-            if entries.next().is_some() {
+            let entries = fs::read_dir(target).map_err(write_error(target))?;
+            let mut paths = entries.flatten().map(|e| e.path());
+            if paths.any(|path| !is_abandoned(&path)) {
                 return Err(ReplayError::NotEmpty {
                     path: target.to_path_buf(),
                 });
@@ -124,7 +135,15 @@ impl ResultFolder {
     ) -> Result<ResultFolder, ReplayError> {
         ResultFolder::check(target, interfaces, force)?;
         let created = !target.exists();
-        let staging = target.join(format!(".replay-{}", std::process::id()));
+        if !created {
+            let entries = fs::read_dir(target).map_err(write_error(target))?;
+            for path in entries.flatten().map(|e| e.path()) {
+                if is_abandoned(&path) {
+                    fs::remove_dir_all(&path).map_err(write_error(&path))?;
+                }
+            }
+        }
+        let staging = target.join(format!("{STAGING}{}", std::process::id()));
         fs::create_dir_all(&staging).map_err(write_error(&staging))?;
         let open = || -> Result<_, ReplayError> {
             let captures = interfaces

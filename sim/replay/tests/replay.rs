@@ -393,6 +393,23 @@ fn a_folder_in_use_is_kept() {
 }
 
 #[test]
+fn what_a_killed_replay_left_is_in_nobodys_way() {
+    let bench = Bench::new();
+    // Process numbers end far below.
+    let dead = bench.out().join(".replay-4294967295");
+    let alive = bench.out().join(format!(".replay-{}", std::process::id()));
+    fs::create_dir_all(&dead).unwrap();
+    fs::write(dead.join("i0.pcap"), "half").unwrap();
+    bench.run(Fault::None, Options::default()).unwrap();
+    assert!(!dead.exists());
+
+    let bench = Bench::new();
+    fs::create_dir_all(bench.out().join(alive.file_name().unwrap())).unwrap();
+    let error = bench.run(Fault::None, Options::default()).unwrap_err();
+    assert!(matches!(error, ReplayError::NotEmpty { .. }), "{error}");
+}
+
+#[test]
 fn a_damaged_capture_is_refused_or_used_as_far_as_it_goes() {
     let bench = Bench::new();
     let path = &bench.inputs[0].path;

@@ -109,6 +109,11 @@ fn engines_get_what_they_can_read() {
         2,
         "possible values: rtl, image, oracle",
     );
+    let mut command = replay(&tables, "fig05-nat", &out);
+    let assert = command
+        .args(["--engine", "rtl", "--wave", "x.txt"])
+        .assert();
+    refused(assert, 2, "must end in .vcd or .fst");
     assert!(!out.exists());
 }
 
