@@ -170,17 +170,18 @@ fn compile(
     logged("verilator", &mut verilator, dir)?;
 
     progress("  2/3 C++ compiler");
+    let runtime = runtime_objects(&dir.join("obj/Vseqnic_core_classes.mk"))?;
     let jobs = std::thread::available_parallelism().map_or(2, |n| n.get());
     let mut make = Command::new("make");
     make.current_dir(dir.join("obj"))
         .args(["-s", "-f", "Vseqnic_core.mk", &format!("-j{jobs}")]);
     make.args([
         "OPT_FAST=-O2",
-        "OPT_SLOW=-O1",
+        "OPT_SLOW=-O0",
         "OPT_GLOBAL=-O2",
-        "libverilated.a",
         "Vseqnic_core__ALL.a",
-    ]);
+    ])
+    .args(&runtime);
     logged("make", &mut make, dir)?;
 
     progress("  3/3 linking");
@@ -191,21 +192,20 @@ fn compile(
     let include = PathBuf::from(String::from_utf8_lossy(&root.stdout).trim()).join("include");
     let mut link = Command::new("g++");
     link.current_dir(dir)
-        .args(["-std=gnu++17", "-shared"])
-        .args(CXX_FLAGS.split(' '))
-        .arg("-I.")
-        .arg("-Iobj");
-    link.arg(format!("-I{}", include.display()))
-        .arg(format!("-I{}", include.join("vltstd").display()));
+        .args(["-std=gnu++17", "-shared", "-Wl,--no-undefined"])
+        .args(CXX_FLAGS.split(' '));
+    link.arg("-I.")
+        .arg("-Iobj")
+        .arg(format!("-I{}", include.display()));
+    link.arg(format!("-I{}", include.join("vltstd").display()));
     link.args([
         "shim.cpp",
         "-o",
         "libseqnic_rtl.so.tmp",
         "obj/Vseqnic_core__ALL.a",
-        "obj/libverilated.a",
-        "-pthread",
-        "-latomic",
     ]);
+    link.args(runtime.iter().map(|o| format!("obj/{o}")))
+        .args(["-pthread", "-latomic"]);
     if wave == Wave::Fst {
         link.arg("-lz");
     }
@@ -217,6 +217,26 @@ fn compile(
     );
     fs::rename(&from, &to).map_err(io(&to))?;
     fs::remove_dir_all(dir.join("obj")).map_err(io(dir))
+}
+
+/// Objects of Verilator's own runtime that this model needs: which they are differs between versions,
+/// the generated makefile names them.
+fn runtime_objects(classes: &Path) -> Result<Vec<String>, RtlError> {
+    let text = fs::read_to_string(classes).map_err(io(classes))?;
+    let mut objects = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if line.starts_with("VM_GLOBAL_FAST") || line.starts_with("VM_GLOBAL_SLOW") {
+            inside = true;
+        } else if inside {
+            let word = line.trim().trim_end_matches('\\').trim();
+            inside = !word.is_empty() && !word.starts_with('#');
+            if inside {
+                objects.push(format!("{word}.o"));
+            }
+        }
+    }
+    Ok(objects)
 }
 
 /// `ports.h`: what the shim must know of the geometry.
