@@ -54,18 +54,16 @@ const LINES: Duration = Duration::from_secs(5);
 pub struct Meter {
     quiet: bool,
     bar: Option<ProgressBar>,
-    started: Instant,
-    last: Instant,
+    /// First packets, and the last line about them.
+    times: Option<(Instant, Instant)>,
 }
 
 impl Meter {
     pub fn new(quiet: bool) -> Meter {
-        let now = Instant::now();
         Meter {
             quiet,
             bar: (!quiet && stderr().is_terminal()).then(bar),
-            started: now,
-            last: now,
+            times: None,
         }
     }
 
@@ -86,9 +84,14 @@ impl Meter {
                 None => bar.unset_length(),
             }
             bar.set_position(progress.bytes);
-        } else if !self.quiet && self.last.elapsed() >= LINES {
-            self.last = Instant::now();
-            let seconds = self.started.elapsed().as_secs();
+            return;
+        }
+        let now = Instant::now();
+        // Preparing may have taken minutes: packets are timed from the first.
+        let (started, last) = self.times.get_or_insert((now, now));
+        if !self.quiet && now.duration_since(*last) >= LINES {
+            *last = now;
+            let seconds = now.duration_since(*started).as_secs();
             let share = match progress.total {
                 Some(total) if total > 0 => {
                     format!(", {} % of the captures", progress.bytes * 100 / total)

@@ -43,3 +43,14 @@ fn engines_must_be_two_that_can_read_the_tables() {
         "the oracle reads a definition, not an image",
     );
 }
+
+/// Builds the simulator the first time, which takes minutes.
+#[test]
+fn all_three_engines_are_compared_unless_told_otherwise() {
+    let mut command = seqnic();
+    command
+        .args(["compare", "--quiet", &definition("fig07")])
+        .args(inputs("fig07"));
+    let words = stdout(&command.assert().success());
+    assert_eq!(words, "oracle, image, rtl agree on 7 packets\n");
+}
