@@ -1,7 +1,8 @@
-//! The image engine against the definition oracle, on random definitions and packets.
+//! The engines against each other on random definitions and packets: oracle and image engine on
+//! many, the RTL with both on some (it is some thousand times slower to start).
 //!
-//! `SEQNIC_RANDOM_DEFINITIONS` and `SEQNIC_RANDOM_PACKETS` make a run longer, `SEQNIC_RANDOM_SEED`
-//! starts it elsewhere. What is found is made small and written to a folder, to become a case.
+//! `SEQNIC_RANDOM_DEFINITIONS`, `SEQNIC_RANDOM_RTL` (definitions for the RTL) and
+//! `SEQNIC_RANDOM_PACKETS` make a run longer, `SEQNIC_RANDOM_SEED` starts it elsewhere. What is found is made small and written to a folder, to become a case.
 
 use seqnic_engine::Engine;
 use seqnic_model::ImageEngine;
@@ -9,6 +10,7 @@ use seqnic_oracle::Oracle;
 use seqnic_random::tree::Node;
 use seqnic_random::{Case, Frame, compare, definition, edges, observe, packets, shrink};
 use seqnic_spec::reason::Reason;
+use seqnic_verilated::{Pressure, Rtl};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -21,7 +23,29 @@ fn number(name: &str, otherwise: u64) -> u64 {
     }
 }
 
-/// Both engines with a definition loaded; the code of the first error of one that is refused.
+/// Engines with a definition loaded; the code of the first error of one that is refused.
+type Load = fn(&str) -> Result<Vec<Box<dyn Engine>>, &'static str>;
+
+fn with_rtl(yaml: &str) -> Result<Vec<Box<dyn Engine>>, &'static str> {
+    let definition = seqnic_compiler::read(yaml).map_err(|e| e[0].code)?;
+    let image = seqnic_compiler::compile(&definition).map_err(|e| e[0].code)?;
+    let mut rtl = Rtl::load(&image, None, &mut |line| eprintln!("{line}"))
+        .unwrap_or_else(|e| panic!("{e}\n{yaml}"));
+    // Every other definition under pressure: it changes when things happen, never what.
+    if yaml.len() % 2 == 1 {
+        rtl.press(Pressure {
+            ordered: true,
+            idle_in: 25,
+            stall_out: 25,
+            seed: yaml.len() as u64,
+        });
+    }
+    let mut all = engines(yaml)?;
+    all.push(Box::new(rtl));
+    Ok(all)
+}
+
+/// Oracle and image engine.
 fn engines(yaml: &str) -> Result<Vec<Box<dyn Engine>>, &'static str> {
     let definition = seqnic_compiler::read(yaml).map_err(|e| e[0].code)?;
     let image = seqnic_compiler::compile(&definition).map_err(|e| e[0].code)?;
@@ -29,17 +53,19 @@ fn engines(yaml: &str) -> Result<Vec<Box<dyn Engine>>, &'static str> {
     Ok(vec![Box::new(Oracle::new(&definition)), Box::new(model)])
 }
 
-fn differs(yaml: &str, frames: &[Frame]) -> bool {
-    engines(yaml).is_ok_and(|mut engines| {
+fn differs(load: Load, yaml: &str, frames: &[Frame]) -> bool {
+    load(yaml).is_ok_and(|mut engines| {
         compare(&mut engines, frames).is_ok_and(|difference| difference.is_some())
     })
 }
 
 /// Makes a difference small, keeps it, and fails.
-fn report(seed: u64, node: Node, frames: Vec<Frame>) -> ! {
-    let (node, frames) = shrink(node, frames, |node, frames| differs(&node.yaml(), frames));
+fn report(load: Load, seed: u64, node: Node, frames: Vec<Frame>) -> ! {
+    let (node, frames) = shrink(node, frames, |node, frames| {
+        differs(load, &node.yaml(), frames)
+    });
     let yaml = node.yaml();
-    let difference = engines(&yaml)
+    let difference = load(&yaml)
         .ok()
         .and_then(|mut engines| compare(&mut engines, &frames).ok().flatten())
         .map_or("it is gone when looked at again".to_string(), |d| {
@@ -60,7 +86,15 @@ fn report(seed: u64, node: Node, frames: Vec<Frame>) -> ! {
 
 #[test]
 fn image_and_oracle_agree() {
-    let definitions = number("SEQNIC_RANDOM_DEFINITIONS", 300);
+    agree(engines, number("SEQNIC_RANDOM_DEFINITIONS", 300));
+}
+
+#[test]
+fn rtl_image_and_oracle_agree() {
+    agree(with_rtl, number("SEQNIC_RANDOM_RTL", 60));
+}
+
+fn agree(load: Load, definitions: u64) {
     let count = number("SEQNIC_RANDOM_PACKETS", 60) as usize;
     let first = number("SEQNIC_RANDOM_SEED", 0);
     let mut refused: BTreeMap<&'static str, u64> = BTreeMap::new();
@@ -68,7 +102,7 @@ fn image_and_oracle_agree() {
     for seed in first..first + definitions {
         let node = definition(seed);
         let yaml = node.yaml();
-        let mut pair = match engines(&yaml) {
+        let mut pair = match load(&yaml) {
             Ok(pair) => pair,
             Err(code) => {
                 *refused.entry(code).or_default() += 1;
@@ -84,7 +118,7 @@ fn image_and_oracle_agree() {
         ));
         match compare(&mut pair, &frames) {
             Ok(None) => {}
-            Ok(Some(_)) => report(seed, node, frames),
+            Ok(Some(_)) => report(load, seed, node, frames),
             Err(error) => panic!("seed {seed}: {error}"),
         }
         let mut oracle = Oracle::new(&read);
@@ -125,9 +159,9 @@ fn kept_cases_agree() {
     for entry in entries {
         let folder = entry.expect("a readable folder").path();
         let case = Case::load(&folder).unwrap_or_else(|e| panic!("{e}"));
-        let mut pair = engines(&case.definition)
+        let mut all = with_rtl(&case.definition)
             .unwrap_or_else(|code| panic!("{}: refused, {code}", folder.display()));
-        let difference = compare(&mut pair, &case.frames).expect("engines take every frame");
+        let difference = compare(&mut all, &case.frames).expect("engines take every frame");
         if let Some(difference) = difference {
             panic!("{}: {difference}\n{}", folder.display(), case.note);
         }
