@@ -3,6 +3,7 @@
 //! The engine is the bar in the middle; devices that packets pass stand above it, hosts and copy
 //! devices below. Each attachment has its own place on the bar, so no arrow crosses another.
 
+mod boxes;
 mod svg;
 mod way;
 
