@@ -35,6 +35,8 @@ pub(super) struct Attached<'d> {
     senders: IndexMap<(u32, u64), u32>,
     /// Plain slot of each device's outside.
     plain: Vec<u32>,
+    /// Position of packets from each plain slot.
+    positions: Vec<u32>,
     slots: HashMap<SlotKey, u32>,
     pub rows: Vec<AttachmentRow>,
     pub names: Vec<String>,
@@ -47,6 +49,7 @@ impl<'d> Attached<'d> {
             segments: IndexMap::new(),
             senders: IndexMap::new(),
             plain: Vec::with_capacity(definition.devices.len()),
+            positions: Vec::new(),
             slots: HashMap::new(),
             rows: Vec::new(),
             names: Vec::new(),
@@ -65,6 +68,11 @@ impl<'d> Attached<'d> {
                 this.add_plain(name, place, device.addresses.first());
             }
         }
+        // Only now every segment and sender is known.
+        let hosts = definition.hosts.iter().map(|h| &h.place);
+        let devices = definition.devices.iter();
+        let devices = devices.flat_map(|d| sides(d).iter().map(|s| this.place(d, *s)));
+        this.positions = hosts.chain(devices).map(|p| this.position(p)).collect();
         this
     }
 
@@ -178,20 +186,20 @@ impl<'d> Attached<'d> {
 
     /// Position of packets from a device's side.
     pub fn device_position(&self, id: DeviceId, side: Side) -> u32 {
-        self.position(self.place(&self.definition.devices[id], side))
+        self.positions[self.plain(id, side) as usize]
     }
 
     /// Positions of packets from every attachment of a device.
     pub fn device_positions(&self, id: DeviceId) -> impl Iterator<Item = u32> + '_ {
-        sides(&self.definition.devices[id])
-            .iter()
-            .map(move |side| self.device_position(id, *side))
+        let first = self.plain[id] as usize;
+        let count = sides(&self.definition.devices[id]).len();
+        self.positions[first..first + count].iter().copied()
     }
 
     /// Positions of packets from a party.
     pub fn party_positions(&self, party: &Party) -> Vec<u32> {
         match party {
-            Party::Host(id) => vec![self.position(&self.definition.hosts[*id].place)],
+            Party::Host(id) => vec![self.positions[self.host(*id) as usize]],
             Party::Device(id) => self.device_positions(*id).collect(),
         }
     }

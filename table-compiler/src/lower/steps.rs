@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Span};
 use seqnic_image::names::{ActionName, ClassName, Direction};
 use seqnic_spec::tables::position_kind;
 use seqnic_spec::wire::MAX_COPIES;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Return];
@@ -51,7 +51,8 @@ struct Taken {
     span: Span,
 }
 
-type Steps = HashMap<(u32, Direction, u32), Taken>;
+/// By class, direction and position; in order, so that the rows are.
+type Steps = BTreeMap<(u32, Direction, u32), Taken>;
 
 impl<'d> Lowering<'d> {
     pub(super) fn service(&mut self, number: usize) {
@@ -207,11 +208,12 @@ impl<'d> Lowering<'d> {
         }
         self.entries(current, &mut steps, looks);
         // Where nobody enters, a sender without a step is barred without a row.
+        let classes = &self.model.classes;
         let enters = |class: u32, direction: Direction| {
-            let row = &self.model.classes[class as usize];
+            let row = &classes[class as usize];
             row.entry[direction.bit() as usize].copies > 0
         };
-        let mut rows: Vec<StepRow> = steps
+        let rows = steps
             .into_iter()
             .filter(|((class, direction, _), taken)| {
                 taken.actions.copies > 0 || enters(*class, *direction)
@@ -221,10 +223,8 @@ impl<'d> Lowering<'d> {
                 direction,
                 position,
                 actions: taken.actions,
-            })
-            .collect();
-        rows.sort_by_key(|r| (r.class, r.direction, r.position));
-        self.model.steps.append(&mut rows);
+            });
+        self.model.steps.extend(rows);
     }
 
     /// Named parties get the entry's actions; who the packets pass may not enter.
