@@ -3,8 +3,8 @@
 //
 // in_valid, stage 0
 // in_header: record header, stage 0: window [1023:0], length [1031:1024], more [1032], port [1036:1033], tag [1100:1037]
-// out_valid, stage 20
-// out_verdict: record verdict, stage 20: tag [63:0], port [67:64], reason [73:68], interface_valid [74], interface [84:75], sender_valid [85], sender [101:86], class_valid [102], class [122:103], direction [123], action [145:124], copies [149:146], neighbour_valid [150], neighbour [166:151], tags_in [168:167], v6 [169], l4 [172:170], l4_offset [179:173], udp_no_checksum [180], src [308:181], dst [436:309], sport [452:437], dport [468:453], traffic_class [476:469], ip_checksum [492:477], l4_checksum [508:493]
+// out_valid, stage 19
+// out_verdict: record verdict, stage 19: tag [63:0], port [67:64], reason [73:68], interface_valid [74], interface [84:75], sender_valid [85], sender [101:86], class_valid [102], class [122:103], direction [123], action [145:124], copies [149:146], neighbour_valid [150], neighbour [166:151], tags_in [168:167], v6 [169], l4 [172:170], l4_offset [179:173], udp_no_checksum [180], src [308:181], dst [436:309], sport [452:437], dport [468:453], traffic_class [476:469], ip_checksum [492:477], l4_checksum [508:493]
 
 `default_nettype none
 
@@ -186,7 +186,6 @@ module header_path (
     reg  [67:0] cat_193_s17;
     reg  [67:0] cat_193_s18;
     reg  [67:0] cat_193_s19;
-    reg  [67:0] cat_193_s20;
     reg  [9:0] header_interface_number_s7;
     reg  [9:0] header_interface_number_s8;
     reg  [9:0] header_interface_number_s9;
@@ -200,7 +199,6 @@ module header_path (
     reg  [9:0] header_interface_number_s17;
     reg  [9:0] header_interface_number_s18;
     reg  [9:0] header_interface_number_s19;
-    reg  [9:0] header_interface_number_s20;
     reg  [15:0] header_source_sender_s12;
     reg  [15:0] header_source_sender_s13;
     reg  [15:0] header_source_sender_s14;
@@ -209,21 +207,18 @@ module header_path (
     reg  [15:0] header_source_sender_s17;
     reg  [15:0] header_source_sender_s18;
     reg  [15:0] header_source_sender_s19;
-    reg  [15:0] header_source_sender_s20;
     reg  [19:0] header_class_number_s14;
     reg  [19:0] header_class_number_s15;
     reg  [19:0] header_class_number_s16;
     reg  [19:0] header_class_number_s17;
     reg  [19:0] header_class_number_s18;
     reg  [19:0] header_class_number_s19;
-    reg  [19:0] header_class_number_s20;
     reg  header_class_direction_s14;
     reg  header_class_direction_s15;
     reg  header_class_direction_s16;
     reg  header_class_direction_s17;
     reg  header_class_direction_s18;
     reg  header_class_direction_s19;
-    reg  header_class_direction_s20;
     reg  [16:0] cat_196_s8;
     reg  [16:0] cat_196_s9;
     reg  [16:0] cat_196_s10;
@@ -236,7 +231,6 @@ module header_path (
     reg  [16:0] cat_196_s17;
     reg  [16:0] cat_196_s18;
     reg  [16:0] cat_196_s19;
-    reg  [16:0] cat_196_s20;
     reg  [1:0] header_parser_tags_s2;
     reg  [1:0] header_parser_tags_s3;
     reg  [1:0] header_parser_tags_s4;
@@ -255,7 +249,6 @@ module header_path (
     reg  [1:0] header_parser_tags_s17;
     reg  [1:0] header_parser_tags_s18;
     reg  [1:0] header_parser_tags_s19;
-    reg  [1:0] header_parser_tags_s20;
     reg  header_parser_v6_s2;
     reg  header_parser_v6_s3;
     reg  header_parser_v6_s4;
@@ -274,7 +267,6 @@ module header_path (
     reg  header_parser_v6_s17;
     reg  header_parser_v6_s18;
     reg  header_parser_v6_s19;
-    reg  header_parser_v6_s20;
     reg  [2:0] header_parser_l4_s9;
     reg  [2:0] header_parser_l4_s10;
     reg  [2:0] header_parser_l4_s11;
@@ -286,7 +278,6 @@ module header_path (
     reg  [2:0] header_parser_l4_s17;
     reg  [2:0] header_parser_l4_s18;
     reg  [2:0] header_parser_l4_s19;
-    reg  [2:0] header_parser_l4_s20;
     reg  [6:0] header_parser_l4_offset_s7;
     reg  [6:0] header_parser_l4_offset_s8;
     reg  [6:0] header_parser_l4_offset_s9;
@@ -300,7 +291,6 @@ module header_path (
     reg  [6:0] header_parser_l4_offset_s17;
     reg  [6:0] header_parser_l4_offset_s18;
     reg  [6:0] header_parser_l4_offset_s19;
-    reg  [6:0] header_parser_l4_offset_s20;
     reg  header_parser_udp_no_checksum_s9;
     reg  header_parser_udp_no_checksum_s10;
     reg  header_parser_udp_no_checksum_s11;
@@ -312,7 +302,6 @@ module header_path (
     reg  header_parser_udp_no_checksum_s17;
     reg  header_parser_udp_no_checksum_s18;
     reg  header_parser_udp_no_checksum_s19;
-    reg  header_parser_udp_no_checksum_s20;
     reg  [128:0] header_parser_src_key_s3;
     reg  [128:0] header_parser_src_key_s4;
     reg  [128:0] header_parser_src_key_s5;
@@ -330,7 +319,6 @@ module header_path (
     reg  [128:0] header_parser_src_key_s17;
     reg  [128:0] header_parser_src_key_s18;
     reg  [128:0] header_parser_src_key_s19;
-    reg  [128:0] header_parser_src_key_s20;
     reg  [128:0] header_parser_dst_key_s3;
     reg  [128:0] header_parser_dst_key_s4;
     reg  [128:0] header_parser_dst_key_s5;
@@ -348,7 +336,6 @@ module header_path (
     reg  [128:0] header_parser_dst_key_s17;
     reg  [128:0] header_parser_dst_key_s18;
     reg  [128:0] header_parser_dst_key_s19;
-    reg  [128:0] header_parser_dst_key_s20;
     reg  [15:0] header_parser_sport_s8;
     reg  [15:0] header_parser_sport_s9;
     reg  [15:0] header_parser_sport_s10;
@@ -361,7 +348,6 @@ module header_path (
     reg  [15:0] header_parser_sport_s17;
     reg  [15:0] header_parser_sport_s18;
     reg  [15:0] header_parser_sport_s19;
-    reg  [15:0] header_parser_sport_s20;
     reg  [15:0] header_parser_dport_s8;
     reg  [15:0] header_parser_dport_s9;
     reg  [15:0] header_parser_dport_s10;
@@ -374,7 +360,6 @@ module header_path (
     reg  [15:0] header_parser_dport_s17;
     reg  [15:0] header_parser_dport_s18;
     reg  [15:0] header_parser_dport_s19;
-    reg  [15:0] header_parser_dport_s20;
     reg  [7:0] header_parser_traffic_class_s3;
     reg  [7:0] header_parser_traffic_class_s4;
     reg  [7:0] header_parser_traffic_class_s5;
@@ -392,7 +377,6 @@ module header_path (
     reg  [7:0] header_parser_traffic_class_s17;
     reg  [7:0] header_parser_traffic_class_s18;
     reg  [7:0] header_parser_traffic_class_s19;
-    reg  [7:0] header_parser_traffic_class_s20;
     reg  [15:0] header_parser_ip_checksum_s3;
     reg  [15:0] header_parser_ip_checksum_s4;
     reg  [15:0] header_parser_ip_checksum_s5;
@@ -410,7 +394,6 @@ module header_path (
     reg  [15:0] header_parser_ip_checksum_s17;
     reg  [15:0] header_parser_ip_checksum_s18;
     reg  [15:0] header_parser_ip_checksum_s19;
-    reg  [15:0] header_parser_ip_checksum_s20;
     reg  [15:0] header_parser_l4_checksum_s9;
     reg  [15:0] header_parser_l4_checksum_s10;
     reg  [15:0] header_parser_l4_checksum_s11;
@@ -422,13 +405,11 @@ module header_path (
     reg  [15:0] header_parser_l4_checksum_s17;
     reg  [15:0] header_parser_l4_checksum_s18;
     reg  [15:0] header_parser_l4_checksum_s19;
-    reg  [15:0] header_parser_l4_checksum_s20;
     reg  [5:0] base_s15;
     reg  [5:0] base_s16;
     reg  [5:0] base_s17;
     reg  [5:0] base_s18;
     reg  [5:0] base_s19;
-    reg  [5:0] base_s20;
     reg  not_190_s2;
     reg  not_190_s3;
     reg  not_190_s4;
@@ -447,7 +428,6 @@ module header_path (
     reg  not_190_s17;
     reg  not_190_s18;
     reg  not_190_s19;
-    reg  not_190_s20;
     reg  header_interface_known_s7;
     reg  header_interface_known_s8;
     reg  header_interface_known_s9;
@@ -461,7 +441,6 @@ module header_path (
     reg  header_interface_known_s17;
     reg  header_interface_known_s18;
     reg  header_interface_known_s19;
-    reg  header_interface_known_s20;
     reg  header_source_known_s12;
     reg  header_source_known_s13;
     reg  header_source_known_s14;
@@ -470,14 +449,12 @@ module header_path (
     reg  header_source_known_s17;
     reg  header_source_known_s18;
     reg  header_source_known_s19;
-    reg  header_source_known_s20;
     reg  header_class_found_s14;
     reg  header_class_found_s15;
     reg  header_class_found_s16;
     reg  header_class_found_s17;
     reg  header_class_found_s18;
     reg  header_class_found_s19;
-    reg  header_class_found_s20;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -496,7 +473,6 @@ module header_path (
     reg  in_valid_s16;
     reg  in_valid_s17;
     reg  in_valid_s18;
-    reg  in_valid_s19;
     wire [47:0] cat_13 = {
         in_header[7:0],
         in_header[15:8],
@@ -513,9 +489,9 @@ module header_path (
         in_header[87:80],
         in_header[95:88]
     };
-    wire [511:0] or_550 = ({310'd0, header_interface_cfg_rdata} | {358'd0, header_source_cfg_rdata}) | ({142'd0, header_address_cfg_rdata} | {382'd0, header_port_cfg_rdata});
-    wire [511:0] or_551 = (header_range_cfg_rdata | {460'd0, header_class_cfg_rdata}) | {380'd0, header_step_cfg_rdata};
-    assign cfg_rdata = or_550 | or_551;
+    wire [511:0] or_526 = ({310'd0, header_interface_cfg_rdata} | {358'd0, header_source_cfg_rdata}) | ({142'd0, header_address_cfg_rdata} | {382'd0, header_port_cfg_rdata});
+    wire [511:0] or_527 = (header_range_cfg_rdata | {460'd0, header_class_cfg_rdata}) | {380'd0, header_step_cfg_rdata};
+    assign cfg_rdata = or_526 | or_527;
 
     header_parser header_parser (
         .clk(clk),
@@ -728,33 +704,33 @@ module header_path (
     );
 
     header_verdict header_verdict (
-        .tag(cat_193_s20[63:0]),
-        .port(cat_193_s20[67:64]),
-        .interface_number(header_interface_number_s20),
-        .sender(header_source_sender_s20),
-        .class_number(header_class_number_s20),
-        .direction(header_class_direction_s20),
+        .tag(cat_193_s19[63:0]),
+        .port(cat_193_s19[67:64]),
+        .interface_number(header_interface_number_s19),
+        .sender(header_source_sender_s19),
+        .class_number(header_class_number_s19),
+        .direction(header_class_direction_s19),
         .action(header_step_action),
-        .neighbour_valid(cat_196_s20[0]),
-        .neighbour(cat_196_s20[16:1]),
-        .tags_in(header_parser_tags_s20),
-        .v6(header_parser_v6_s20),
-        .l4(header_parser_l4_s20),
-        .l4_offset(header_parser_l4_offset_s20),
-        .udp_no_checksum(header_parser_udp_no_checksum_s20),
-        .src(header_parser_src_key_s20[128:1]),
-        .dst(header_parser_dst_key_s20[128:1]),
-        .sport(header_parser_sport_s20),
-        .dport(header_parser_dport_s20),
-        .traffic_class(header_parser_traffic_class_s20),
-        .ip_checksum(header_parser_ip_checksum_s20),
-        .l4_checksum(header_parser_l4_checksum_s20),
-        .base(base_s20),
+        .neighbour_valid(cat_196_s19[0]),
+        .neighbour(cat_196_s19[16:1]),
+        .tags_in(header_parser_tags_s19),
+        .v6(header_parser_v6_s19),
+        .l4(header_parser_l4_s19),
+        .l4_offset(header_parser_l4_offset_s19),
+        .udp_no_checksum(header_parser_udp_no_checksum_s19),
+        .src(header_parser_src_key_s19[128:1]),
+        .dst(header_parser_dst_key_s19[128:1]),
+        .sport(header_parser_sport_s19),
+        .dport(header_parser_dport_s19),
+        .traffic_class(header_parser_traffic_class_s19),
+        .ip_checksum(header_parser_ip_checksum_s19),
+        .l4_checksum(header_parser_l4_checksum_s19),
+        .base(base_s19),
         .copies(header_step_copies),
-        .framed(not_190_s20),
-        .interface_known(header_interface_known_s20),
-        .sender_known(header_source_known_s20),
-        .found(header_class_found_s20),
+        .framed(not_190_s19),
+        .interface_known(header_interface_known_s19),
+        .sender_known(header_source_known_s19),
+        .found(header_class_found_s19),
         .verdict(out_verdict)
     );
 
@@ -853,7 +829,6 @@ module header_path (
         cat_193_s17 <= cat_193_s16;
         cat_193_s18 <= cat_193_s17;
         cat_193_s19 <= cat_193_s18;
-        cat_193_s20 <= cat_193_s19;
         header_interface_number_s7 <= header_interface_number;
         header_interface_number_s8 <= header_interface_number_s7;
         header_interface_number_s9 <= header_interface_number_s8;
@@ -867,7 +842,6 @@ module header_path (
         header_interface_number_s17 <= header_interface_number_s16;
         header_interface_number_s18 <= header_interface_number_s17;
         header_interface_number_s19 <= header_interface_number_s18;
-        header_interface_number_s20 <= header_interface_number_s19;
         header_source_sender_s12 <= header_source_sender;
         header_source_sender_s13 <= header_source_sender_s12;
         header_source_sender_s14 <= header_source_sender_s13;
@@ -876,21 +850,18 @@ module header_path (
         header_source_sender_s17 <= header_source_sender_s16;
         header_source_sender_s18 <= header_source_sender_s17;
         header_source_sender_s19 <= header_source_sender_s18;
-        header_source_sender_s20 <= header_source_sender_s19;
         header_class_number_s14 <= header_class_number;
         header_class_number_s15 <= header_class_number_s14;
         header_class_number_s16 <= header_class_number_s15;
         header_class_number_s17 <= header_class_number_s16;
         header_class_number_s18 <= header_class_number_s17;
         header_class_number_s19 <= header_class_number_s18;
-        header_class_number_s20 <= header_class_number_s19;
         header_class_direction_s14 <= header_class_direction;
         header_class_direction_s15 <= header_class_direction_s14;
         header_class_direction_s16 <= header_class_direction_s15;
         header_class_direction_s17 <= header_class_direction_s16;
         header_class_direction_s18 <= header_class_direction_s17;
         header_class_direction_s19 <= header_class_direction_s18;
-        header_class_direction_s20 <= header_class_direction_s19;
         cat_196_s8 <= {header_address_dst[53:38], header_address_dst[37]};
         cat_196_s9 <= cat_196_s8;
         cat_196_s10 <= cat_196_s9;
@@ -903,7 +874,6 @@ module header_path (
         cat_196_s17 <= cat_196_s16;
         cat_196_s18 <= cat_196_s17;
         cat_196_s19 <= cat_196_s18;
-        cat_196_s20 <= cat_196_s19;
         header_parser_tags_s2 <= header_parser_tags;
         header_parser_tags_s3 <= header_parser_tags_s2;
         header_parser_tags_s4 <= header_parser_tags_s3;
@@ -922,7 +892,6 @@ module header_path (
         header_parser_tags_s17 <= header_parser_tags_s16;
         header_parser_tags_s18 <= header_parser_tags_s17;
         header_parser_tags_s19 <= header_parser_tags_s18;
-        header_parser_tags_s20 <= header_parser_tags_s19;
         header_parser_v6_s2 <= header_parser_v6;
         header_parser_v6_s3 <= header_parser_v6_s2;
         header_parser_v6_s4 <= header_parser_v6_s3;
@@ -941,7 +910,6 @@ module header_path (
         header_parser_v6_s17 <= header_parser_v6_s16;
         header_parser_v6_s18 <= header_parser_v6_s17;
         header_parser_v6_s19 <= header_parser_v6_s18;
-        header_parser_v6_s20 <= header_parser_v6_s19;
         header_parser_l4_s9 <= header_parser_l4;
         header_parser_l4_s10 <= header_parser_l4_s9;
         header_parser_l4_s11 <= header_parser_l4_s10;
@@ -953,7 +921,6 @@ module header_path (
         header_parser_l4_s17 <= header_parser_l4_s16;
         header_parser_l4_s18 <= header_parser_l4_s17;
         header_parser_l4_s19 <= header_parser_l4_s18;
-        header_parser_l4_s20 <= header_parser_l4_s19;
         header_parser_l4_offset_s7 <= header_parser_l4_offset;
         header_parser_l4_offset_s8 <= header_parser_l4_offset_s7;
         header_parser_l4_offset_s9 <= header_parser_l4_offset_s8;
@@ -967,7 +934,6 @@ module header_path (
         header_parser_l4_offset_s17 <= header_parser_l4_offset_s16;
         header_parser_l4_offset_s18 <= header_parser_l4_offset_s17;
         header_parser_l4_offset_s19 <= header_parser_l4_offset_s18;
-        header_parser_l4_offset_s20 <= header_parser_l4_offset_s19;
         header_parser_udp_no_checksum_s9 <= header_parser_udp_no_checksum;
         header_parser_udp_no_checksum_s10 <= header_parser_udp_no_checksum_s9;
         header_parser_udp_no_checksum_s11 <= header_parser_udp_no_checksum_s10;
@@ -979,7 +945,6 @@ module header_path (
         header_parser_udp_no_checksum_s17 <= header_parser_udp_no_checksum_s16;
         header_parser_udp_no_checksum_s18 <= header_parser_udp_no_checksum_s17;
         header_parser_udp_no_checksum_s19 <= header_parser_udp_no_checksum_s18;
-        header_parser_udp_no_checksum_s20 <= header_parser_udp_no_checksum_s19;
         header_parser_src_key_s3 <= header_parser_src_key;
         header_parser_src_key_s4 <= header_parser_src_key_s3;
         header_parser_src_key_s5 <= header_parser_src_key_s4;
@@ -997,7 +962,6 @@ module header_path (
         header_parser_src_key_s17 <= header_parser_src_key_s16;
         header_parser_src_key_s18 <= header_parser_src_key_s17;
         header_parser_src_key_s19 <= header_parser_src_key_s18;
-        header_parser_src_key_s20 <= header_parser_src_key_s19;
         header_parser_dst_key_s3 <= header_parser_dst_key;
         header_parser_dst_key_s4 <= header_parser_dst_key_s3;
         header_parser_dst_key_s5 <= header_parser_dst_key_s4;
@@ -1015,7 +979,6 @@ module header_path (
         header_parser_dst_key_s17 <= header_parser_dst_key_s16;
         header_parser_dst_key_s18 <= header_parser_dst_key_s17;
         header_parser_dst_key_s19 <= header_parser_dst_key_s18;
-        header_parser_dst_key_s20 <= header_parser_dst_key_s19;
         header_parser_sport_s8 <= header_parser_sport;
         header_parser_sport_s9 <= header_parser_sport_s8;
         header_parser_sport_s10 <= header_parser_sport_s9;
@@ -1028,7 +991,6 @@ module header_path (
         header_parser_sport_s17 <= header_parser_sport_s16;
         header_parser_sport_s18 <= header_parser_sport_s17;
         header_parser_sport_s19 <= header_parser_sport_s18;
-        header_parser_sport_s20 <= header_parser_sport_s19;
         header_parser_dport_s8 <= header_parser_dport;
         header_parser_dport_s9 <= header_parser_dport_s8;
         header_parser_dport_s10 <= header_parser_dport_s9;
@@ -1041,7 +1003,6 @@ module header_path (
         header_parser_dport_s17 <= header_parser_dport_s16;
         header_parser_dport_s18 <= header_parser_dport_s17;
         header_parser_dport_s19 <= header_parser_dport_s18;
-        header_parser_dport_s20 <= header_parser_dport_s19;
         header_parser_traffic_class_s3 <= header_parser_traffic_class;
         header_parser_traffic_class_s4 <= header_parser_traffic_class_s3;
         header_parser_traffic_class_s5 <= header_parser_traffic_class_s4;
@@ -1059,7 +1020,6 @@ module header_path (
         header_parser_traffic_class_s17 <= header_parser_traffic_class_s16;
         header_parser_traffic_class_s18 <= header_parser_traffic_class_s17;
         header_parser_traffic_class_s19 <= header_parser_traffic_class_s18;
-        header_parser_traffic_class_s20 <= header_parser_traffic_class_s19;
         header_parser_ip_checksum_s3 <= header_parser_ip_checksum;
         header_parser_ip_checksum_s4 <= header_parser_ip_checksum_s3;
         header_parser_ip_checksum_s5 <= header_parser_ip_checksum_s4;
@@ -1077,7 +1037,6 @@ module header_path (
         header_parser_ip_checksum_s17 <= header_parser_ip_checksum_s16;
         header_parser_ip_checksum_s18 <= header_parser_ip_checksum_s17;
         header_parser_ip_checksum_s19 <= header_parser_ip_checksum_s18;
-        header_parser_ip_checksum_s20 <= header_parser_ip_checksum_s19;
         header_parser_l4_checksum_s9 <= header_parser_l4_checksum;
         header_parser_l4_checksum_s10 <= header_parser_l4_checksum_s9;
         header_parser_l4_checksum_s11 <= header_parser_l4_checksum_s10;
@@ -1089,13 +1048,11 @@ module header_path (
         header_parser_l4_checksum_s17 <= header_parser_l4_checksum_s16;
         header_parser_l4_checksum_s18 <= header_parser_l4_checksum_s17;
         header_parser_l4_checksum_s19 <= header_parser_l4_checksum_s18;
-        header_parser_l4_checksum_s20 <= header_parser_l4_checksum_s19;
         base_s15 <= base;
         base_s16 <= base_s15;
         base_s17 <= base_s16;
         base_s18 <= base_s17;
         base_s19 <= base_s18;
-        base_s20 <= base_s19;
         not_190_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
         not_190_s3 <= not_190_s2;
         not_190_s4 <= not_190_s3;
@@ -1114,7 +1071,6 @@ module header_path (
         not_190_s17 <= not_190_s16;
         not_190_s18 <= not_190_s17;
         not_190_s19 <= not_190_s18;
-        not_190_s20 <= not_190_s19;
         header_interface_known_s7 <= header_interface_known;
         header_interface_known_s8 <= header_interface_known_s7;
         header_interface_known_s9 <= header_interface_known_s8;
@@ -1128,7 +1084,6 @@ module header_path (
         header_interface_known_s17 <= header_interface_known_s16;
         header_interface_known_s18 <= header_interface_known_s17;
         header_interface_known_s19 <= header_interface_known_s18;
-        header_interface_known_s20 <= header_interface_known_s19;
         header_source_known_s12 <= header_source_known;
         header_source_known_s13 <= header_source_known_s12;
         header_source_known_s14 <= header_source_known_s13;
@@ -1137,14 +1092,12 @@ module header_path (
         header_source_known_s17 <= header_source_known_s16;
         header_source_known_s18 <= header_source_known_s17;
         header_source_known_s19 <= header_source_known_s18;
-        header_source_known_s20 <= header_source_known_s19;
         header_class_found_s14 <= header_class_found;
         header_class_found_s15 <= header_class_found_s14;
         header_class_found_s16 <= header_class_found_s15;
         header_class_found_s17 <= header_class_found_s16;
         header_class_found_s18 <= header_class_found_s17;
         header_class_found_s19 <= header_class_found_s18;
-        header_class_found_s20 <= header_class_found_s19;
     end
 
     always @(posedge clk) begin
@@ -1167,7 +1120,6 @@ module header_path (
             in_valid_s16 <= 1'd0;
             in_valid_s17 <= 1'd0;
             in_valid_s18 <= 1'd0;
-            in_valid_s19 <= 1'd0;
             out_valid <= 1'd0;
         end else begin
             in_valid_s1 <= in_valid;
@@ -1188,13 +1140,12 @@ module header_path (
             in_valid_s16 <= in_valid_s15;
             in_valid_s17 <= in_valid_s16;
             in_valid_s18 <= in_valid_s17;
-            in_valid_s19 <= in_valid_s18;
-            out_valid <= in_valid_s19;
+            out_valid <= in_valid_s18;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_address_src, cat_13_s8, header_address_dst_s8, header_parser_src_key_s20, header_parser_dst_key_s20};
+    wire _unused = &{1'b0, header_address_src, cat_13_s8, header_address_dst_s8, header_parser_src_key_s19, header_parser_dst_key_s19};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1292,7 +1243,6 @@ module header_path (
         cat_193_s17 = 68'd0;
         cat_193_s18 = 68'd0;
         cat_193_s19 = 68'd0;
-        cat_193_s20 = 68'd0;
         header_interface_number_s7 = 10'd0;
         header_interface_number_s8 = 10'd0;
         header_interface_number_s9 = 10'd0;
@@ -1306,7 +1256,6 @@ module header_path (
         header_interface_number_s17 = 10'd0;
         header_interface_number_s18 = 10'd0;
         header_interface_number_s19 = 10'd0;
-        header_interface_number_s20 = 10'd0;
         header_source_sender_s12 = 16'd0;
         header_source_sender_s13 = 16'd0;
         header_source_sender_s14 = 16'd0;
@@ -1315,21 +1264,18 @@ module header_path (
         header_source_sender_s17 = 16'd0;
         header_source_sender_s18 = 16'd0;
         header_source_sender_s19 = 16'd0;
-        header_source_sender_s20 = 16'd0;
         header_class_number_s14 = 20'd0;
         header_class_number_s15 = 20'd0;
         header_class_number_s16 = 20'd0;
         header_class_number_s17 = 20'd0;
         header_class_number_s18 = 20'd0;
         header_class_number_s19 = 20'd0;
-        header_class_number_s20 = 20'd0;
         header_class_direction_s14 = 1'd0;
         header_class_direction_s15 = 1'd0;
         header_class_direction_s16 = 1'd0;
         header_class_direction_s17 = 1'd0;
         header_class_direction_s18 = 1'd0;
         header_class_direction_s19 = 1'd0;
-        header_class_direction_s20 = 1'd0;
         cat_196_s8 = 17'd0;
         cat_196_s9 = 17'd0;
         cat_196_s10 = 17'd0;
@@ -1342,7 +1288,6 @@ module header_path (
         cat_196_s17 = 17'd0;
         cat_196_s18 = 17'd0;
         cat_196_s19 = 17'd0;
-        cat_196_s20 = 17'd0;
         header_parser_tags_s2 = 2'd0;
         header_parser_tags_s3 = 2'd0;
         header_parser_tags_s4 = 2'd0;
@@ -1361,7 +1306,6 @@ module header_path (
         header_parser_tags_s17 = 2'd0;
         header_parser_tags_s18 = 2'd0;
         header_parser_tags_s19 = 2'd0;
-        header_parser_tags_s20 = 2'd0;
         header_parser_v6_s2 = 1'd0;
         header_parser_v6_s3 = 1'd0;
         header_parser_v6_s4 = 1'd0;
@@ -1380,7 +1324,6 @@ module header_path (
         header_parser_v6_s17 = 1'd0;
         header_parser_v6_s18 = 1'd0;
         header_parser_v6_s19 = 1'd0;
-        header_parser_v6_s20 = 1'd0;
         header_parser_l4_s9 = 3'd0;
         header_parser_l4_s10 = 3'd0;
         header_parser_l4_s11 = 3'd0;
@@ -1392,7 +1335,6 @@ module header_path (
         header_parser_l4_s17 = 3'd0;
         header_parser_l4_s18 = 3'd0;
         header_parser_l4_s19 = 3'd0;
-        header_parser_l4_s20 = 3'd0;
         header_parser_l4_offset_s7 = 7'd0;
         header_parser_l4_offset_s8 = 7'd0;
         header_parser_l4_offset_s9 = 7'd0;
@@ -1406,7 +1348,6 @@ module header_path (
         header_parser_l4_offset_s17 = 7'd0;
         header_parser_l4_offset_s18 = 7'd0;
         header_parser_l4_offset_s19 = 7'd0;
-        header_parser_l4_offset_s20 = 7'd0;
         header_parser_udp_no_checksum_s9 = 1'd0;
         header_parser_udp_no_checksum_s10 = 1'd0;
         header_parser_udp_no_checksum_s11 = 1'd0;
@@ -1418,7 +1359,6 @@ module header_path (
         header_parser_udp_no_checksum_s17 = 1'd0;
         header_parser_udp_no_checksum_s18 = 1'd0;
         header_parser_udp_no_checksum_s19 = 1'd0;
-        header_parser_udp_no_checksum_s20 = 1'd0;
         header_parser_src_key_s3 = 129'd0;
         header_parser_src_key_s4 = 129'd0;
         header_parser_src_key_s5 = 129'd0;
@@ -1436,7 +1376,6 @@ module header_path (
         header_parser_src_key_s17 = 129'd0;
         header_parser_src_key_s18 = 129'd0;
         header_parser_src_key_s19 = 129'd0;
-        header_parser_src_key_s20 = 129'd0;
         header_parser_dst_key_s3 = 129'd0;
         header_parser_dst_key_s4 = 129'd0;
         header_parser_dst_key_s5 = 129'd0;
@@ -1454,7 +1393,6 @@ module header_path (
         header_parser_dst_key_s17 = 129'd0;
         header_parser_dst_key_s18 = 129'd0;
         header_parser_dst_key_s19 = 129'd0;
-        header_parser_dst_key_s20 = 129'd0;
         header_parser_sport_s8 = 16'd0;
         header_parser_sport_s9 = 16'd0;
         header_parser_sport_s10 = 16'd0;
@@ -1467,7 +1405,6 @@ module header_path (
         header_parser_sport_s17 = 16'd0;
         header_parser_sport_s18 = 16'd0;
         header_parser_sport_s19 = 16'd0;
-        header_parser_sport_s20 = 16'd0;
         header_parser_dport_s8 = 16'd0;
         header_parser_dport_s9 = 16'd0;
         header_parser_dport_s10 = 16'd0;
@@ -1480,7 +1417,6 @@ module header_path (
         header_parser_dport_s17 = 16'd0;
         header_parser_dport_s18 = 16'd0;
         header_parser_dport_s19 = 16'd0;
-        header_parser_dport_s20 = 16'd0;
         header_parser_traffic_class_s3 = 8'd0;
         header_parser_traffic_class_s4 = 8'd0;
         header_parser_traffic_class_s5 = 8'd0;
@@ -1498,7 +1434,6 @@ module header_path (
         header_parser_traffic_class_s17 = 8'd0;
         header_parser_traffic_class_s18 = 8'd0;
         header_parser_traffic_class_s19 = 8'd0;
-        header_parser_traffic_class_s20 = 8'd0;
         header_parser_ip_checksum_s3 = 16'd0;
         header_parser_ip_checksum_s4 = 16'd0;
         header_parser_ip_checksum_s5 = 16'd0;
@@ -1516,7 +1451,6 @@ module header_path (
         header_parser_ip_checksum_s17 = 16'd0;
         header_parser_ip_checksum_s18 = 16'd0;
         header_parser_ip_checksum_s19 = 16'd0;
-        header_parser_ip_checksum_s20 = 16'd0;
         header_parser_l4_checksum_s9 = 16'd0;
         header_parser_l4_checksum_s10 = 16'd0;
         header_parser_l4_checksum_s11 = 16'd0;
@@ -1528,13 +1462,11 @@ module header_path (
         header_parser_l4_checksum_s17 = 16'd0;
         header_parser_l4_checksum_s18 = 16'd0;
         header_parser_l4_checksum_s19 = 16'd0;
-        header_parser_l4_checksum_s20 = 16'd0;
         base_s15 = 6'd0;
         base_s16 = 6'd0;
         base_s17 = 6'd0;
         base_s18 = 6'd0;
         base_s19 = 6'd0;
-        base_s20 = 6'd0;
         not_190_s2 = 1'd0;
         not_190_s3 = 1'd0;
         not_190_s4 = 1'd0;
@@ -1553,7 +1485,6 @@ module header_path (
         not_190_s17 = 1'd0;
         not_190_s18 = 1'd0;
         not_190_s19 = 1'd0;
-        not_190_s20 = 1'd0;
         header_interface_known_s7 = 1'd0;
         header_interface_known_s8 = 1'd0;
         header_interface_known_s9 = 1'd0;
@@ -1567,7 +1498,6 @@ module header_path (
         header_interface_known_s17 = 1'd0;
         header_interface_known_s18 = 1'd0;
         header_interface_known_s19 = 1'd0;
-        header_interface_known_s20 = 1'd0;
         header_source_known_s12 = 1'd0;
         header_source_known_s13 = 1'd0;
         header_source_known_s14 = 1'd0;
@@ -1576,14 +1506,12 @@ module header_path (
         header_source_known_s17 = 1'd0;
         header_source_known_s18 = 1'd0;
         header_source_known_s19 = 1'd0;
-        header_source_known_s20 = 1'd0;
         header_class_found_s14 = 1'd0;
         header_class_found_s15 = 1'd0;
         header_class_found_s16 = 1'd0;
         header_class_found_s17 = 1'd0;
         header_class_found_s18 = 1'd0;
         header_class_found_s19 = 1'd0;
-        header_class_found_s20 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -1602,7 +1530,6 @@ module header_path (
         in_valid_s16 = 1'd0;
         in_valid_s17 = 1'd0;
         in_valid_s18 = 1'd0;
-        in_valid_s19 = 1'd0;
         out_valid = 1'd0;
     end
 `endif

@@ -4,8 +4,8 @@
 // in_valid, stage 0
 // in_verdict: record verdict, stage 0: tag [63:0], port [67:64], reason [73:68], interface_valid [74], interface [84:75], sender_valid [85], sender [101:86], class_valid [102], class [122:103], direction [123], action [145:124], copies [149:146], neighbour_valid [150], neighbour [166:151], tags_in [168:167], v6 [169], l4 [172:170], l4_offset [179:173], udp_no_checksum [180], src [308:181], dst [436:309], sport [452:437], dport [468:453], traffic_class [476:469], ip_checksum [492:477], l4_checksum [508:493]
 // in_number, stage 0
-// out_valid, stage 9
-// out_edit: record edit, stage 9: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], tags_in [180:179], tags_out [182:181], vid0 [194:183], vid1 [206:195], dst_mac [254:207], src_mac [302:255], v6 [303], src_valid [304], src [432:305], dst_valid [433], dst [561:434], traffic_class_valid [562], traffic_class [570:563], ip_checksum_valid [571], ip_checksum [587:572], sport_valid [588], dport_valid [589], new_port [605:590], l4_offset [612:606], l4_checksum_valid [613], l4_checksum_at [618:614], l4_checksum [634:619]
+// out_valid, stage 8
+// out_edit: record edit, stage 8: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], tags_in [180:179], tags_out [182:181], vid0 [194:183], vid1 [206:195], dst_mac [254:207], src_mac [302:255], v6 [303], src_valid [304], src [432:305], dst_valid [433], dst [561:434], traffic_class_valid [562], traffic_class [570:563], ip_checksum_valid [571], ip_checksum [587:572], sport_valid [588], dport_valid [589], new_port [605:590], l4_offset [612:606], l4_checksum_valid [613], l4_checksum_at [618:614], l4_checksum [634:619]
 
 `default_nettype none
 
@@ -21,7 +21,7 @@ module header_prepare (
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
     output reg  out_valid,
-    output reg  [634:0] out_edit,
+    output wire [634:0] out_edit,
     output wire [511:0] cfg_rdata
 );
     wire [59:0] action_row;
@@ -240,7 +240,6 @@ module header_prepare (
     reg  in_valid_s5;
     reg  in_valid_s6;
     reg  in_valid_s7;
-    reg  in_valid_s8;
     wire old_v6 = in_verdict[169];
     wire [122:0] cat_19 = {
         old_v6,
@@ -301,7 +300,7 @@ module header_prepare (
     wire old_udp_no_checksum = in_verdict[180];
     wire [3:0] old_port = in_verdict[67:64];
     wire [6:0] old_l4_offset = in_verdict[179:173];
-    wire [634:0] cat_573 = {
+    assign out_edit = {
         (eq_63_s8 & ~(|not_367)) ? 16'hffff : not_367,
         or_443_s8,
         and_435_s8,
@@ -587,7 +586,6 @@ module header_prepare (
         not_397_s6 <= not_397_s5;
         not_397_s7 <= not_397_s6;
         not_397_s8 <= not_397_s7;
-        out_edit <= cat_573;
     end
 
     always @(posedge clk) begin
@@ -599,7 +597,6 @@ module header_prepare (
             in_valid_s5 <= 1'd0;
             in_valid_s6 <= 1'd0;
             in_valid_s7 <= 1'd0;
-            in_valid_s8 <= 1'd0;
             out_valid <= 1'd0;
         end else begin
             in_valid_s1 <= in_valid;
@@ -609,8 +606,7 @@ module header_prepare (
             in_valid_s5 <= in_valid_s4;
             in_valid_s6 <= in_valid_s5;
             in_valid_s7 <= in_valid_s6;
-            in_valid_s8 <= in_valid_s7;
-            out_valid <= in_valid_s8;
+            out_valid <= in_valid_s7;
         end
     end
 
@@ -822,7 +818,6 @@ module header_prepare (
         not_397_s6 = 1'd0;
         not_397_s7 = 1'd0;
         not_397_s8 = 1'd0;
-        out_edit = 635'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -830,7 +825,6 @@ module header_prepare (
         in_valid_s5 = 1'd0;
         in_valid_s6 = 1'd0;
         in_valid_s7 = 1'd0;
-        in_valid_s8 = 1'd0;
         out_valid = 1'd0;
     end
 `endif

@@ -3,8 +3,8 @@
 //
 // in_valid, stage 0
 // in_header: record header, stage 0: window [1023:0], length [1031:1024], more [1032], port [1036:1033], tag [1100:1037]
-// out_valid, stage 19
-// out_verdict: record verdict, stage 19: tag [63:0], port [67:64], reason [73:68], interface_valid [74], interface [84:75], sender_valid [85], sender [101:86], class_valid [102], class [122:103], direction [123], action [145:124], copies [149:146], neighbour_valid [150], neighbour [166:151], tags_in [168:167], v6 [169], l4 [172:170], l4_offset [179:173], udp_no_checksum [180], src [308:181], dst [436:309], sport [452:437], dport [468:453], traffic_class [476:469], ip_checksum [492:477], l4_checksum [508:493]
+// out_valid, stage 18
+// out_verdict: record verdict, stage 18: tag [63:0], port [67:64], reason [73:68], interface_valid [74], interface [84:75], sender_valid [85], sender [101:86], class_valid [102], class [122:103], direction [123], action [145:124], copies [149:146], neighbour_valid [150], neighbour [166:151], tags_in [168:167], v6 [169], l4 [172:170], l4_offset [179:173], udp_no_checksum [180], src [308:181], dst [436:309], sport [452:437], dport [468:453], traffic_class [476:469], ip_checksum [492:477], l4_checksum [508:493]
 
 `default_nettype none
 
@@ -185,7 +185,6 @@ module header_path (
     reg  [67:0] cat_193_s16;
     reg  [67:0] cat_193_s17;
     reg  [67:0] cat_193_s18;
-    reg  [67:0] cat_193_s19;
     reg  [9:0] header_interface_number_s7;
     reg  [9:0] header_interface_number_s8;
     reg  [9:0] header_interface_number_s9;
@@ -198,7 +197,6 @@ module header_path (
     reg  [9:0] header_interface_number_s16;
     reg  [9:0] header_interface_number_s17;
     reg  [9:0] header_interface_number_s18;
-    reg  [9:0] header_interface_number_s19;
     reg  [15:0] header_source_sender_s12;
     reg  [15:0] header_source_sender_s13;
     reg  [15:0] header_source_sender_s14;
@@ -206,19 +204,16 @@ module header_path (
     reg  [15:0] header_source_sender_s16;
     reg  [15:0] header_source_sender_s17;
     reg  [15:0] header_source_sender_s18;
-    reg  [15:0] header_source_sender_s19;
     reg  [19:0] header_class_number_s14;
     reg  [19:0] header_class_number_s15;
     reg  [19:0] header_class_number_s16;
     reg  [19:0] header_class_number_s17;
     reg  [19:0] header_class_number_s18;
-    reg  [19:0] header_class_number_s19;
     reg  header_class_direction_s14;
     reg  header_class_direction_s15;
     reg  header_class_direction_s16;
     reg  header_class_direction_s17;
     reg  header_class_direction_s18;
-    reg  header_class_direction_s19;
     reg  [16:0] cat_196_s8;
     reg  [16:0] cat_196_s9;
     reg  [16:0] cat_196_s10;
@@ -230,7 +225,6 @@ module header_path (
     reg  [16:0] cat_196_s16;
     reg  [16:0] cat_196_s17;
     reg  [16:0] cat_196_s18;
-    reg  [16:0] cat_196_s19;
     reg  [1:0] header_parser_tags_s2;
     reg  [1:0] header_parser_tags_s3;
     reg  [1:0] header_parser_tags_s4;
@@ -248,7 +242,6 @@ module header_path (
     reg  [1:0] header_parser_tags_s16;
     reg  [1:0] header_parser_tags_s17;
     reg  [1:0] header_parser_tags_s18;
-    reg  [1:0] header_parser_tags_s19;
     reg  header_parser_v6_s2;
     reg  header_parser_v6_s3;
     reg  header_parser_v6_s4;
@@ -266,7 +259,6 @@ module header_path (
     reg  header_parser_v6_s16;
     reg  header_parser_v6_s17;
     reg  header_parser_v6_s18;
-    reg  header_parser_v6_s19;
     reg  [2:0] header_parser_l4_s9;
     reg  [2:0] header_parser_l4_s10;
     reg  [2:0] header_parser_l4_s11;
@@ -277,7 +269,6 @@ module header_path (
     reg  [2:0] header_parser_l4_s16;
     reg  [2:0] header_parser_l4_s17;
     reg  [2:0] header_parser_l4_s18;
-    reg  [2:0] header_parser_l4_s19;
     reg  [6:0] header_parser_l4_offset_s7;
     reg  [6:0] header_parser_l4_offset_s8;
     reg  [6:0] header_parser_l4_offset_s9;
@@ -290,7 +281,6 @@ module header_path (
     reg  [6:0] header_parser_l4_offset_s16;
     reg  [6:0] header_parser_l4_offset_s17;
     reg  [6:0] header_parser_l4_offset_s18;
-    reg  [6:0] header_parser_l4_offset_s19;
     reg  header_parser_udp_no_checksum_s9;
     reg  header_parser_udp_no_checksum_s10;
     reg  header_parser_udp_no_checksum_s11;
@@ -301,7 +291,6 @@ module header_path (
     reg  header_parser_udp_no_checksum_s16;
     reg  header_parser_udp_no_checksum_s17;
     reg  header_parser_udp_no_checksum_s18;
-    reg  header_parser_udp_no_checksum_s19;
     reg  [128:0] header_parser_src_key_s3;
     reg  [128:0] header_parser_src_key_s4;
     reg  [128:0] header_parser_src_key_s5;
@@ -318,7 +307,6 @@ module header_path (
     reg  [128:0] header_parser_src_key_s16;
     reg  [128:0] header_parser_src_key_s17;
     reg  [128:0] header_parser_src_key_s18;
-    reg  [128:0] header_parser_src_key_s19;
     reg  [128:0] header_parser_dst_key_s3;
     reg  [128:0] header_parser_dst_key_s4;
     reg  [128:0] header_parser_dst_key_s5;
@@ -335,7 +323,6 @@ module header_path (
     reg  [128:0] header_parser_dst_key_s16;
     reg  [128:0] header_parser_dst_key_s17;
     reg  [128:0] header_parser_dst_key_s18;
-    reg  [128:0] header_parser_dst_key_s19;
     reg  [15:0] header_parser_sport_s8;
     reg  [15:0] header_parser_sport_s9;
     reg  [15:0] header_parser_sport_s10;
@@ -347,7 +334,6 @@ module header_path (
     reg  [15:0] header_parser_sport_s16;
     reg  [15:0] header_parser_sport_s17;
     reg  [15:0] header_parser_sport_s18;
-    reg  [15:0] header_parser_sport_s19;
     reg  [15:0] header_parser_dport_s8;
     reg  [15:0] header_parser_dport_s9;
     reg  [15:0] header_parser_dport_s10;
@@ -359,7 +345,6 @@ module header_path (
     reg  [15:0] header_parser_dport_s16;
     reg  [15:0] header_parser_dport_s17;
     reg  [15:0] header_parser_dport_s18;
-    reg  [15:0] header_parser_dport_s19;
     reg  [7:0] header_parser_traffic_class_s3;
     reg  [7:0] header_parser_traffic_class_s4;
     reg  [7:0] header_parser_traffic_class_s5;
@@ -376,7 +361,6 @@ module header_path (
     reg  [7:0] header_parser_traffic_class_s16;
     reg  [7:0] header_parser_traffic_class_s17;
     reg  [7:0] header_parser_traffic_class_s18;
-    reg  [7:0] header_parser_traffic_class_s19;
     reg  [15:0] header_parser_ip_checksum_s3;
     reg  [15:0] header_parser_ip_checksum_s4;
     reg  [15:0] header_parser_ip_checksum_s5;
@@ -393,7 +377,6 @@ module header_path (
     reg  [15:0] header_parser_ip_checksum_s16;
     reg  [15:0] header_parser_ip_checksum_s17;
     reg  [15:0] header_parser_ip_checksum_s18;
-    reg  [15:0] header_parser_ip_checksum_s19;
     reg  [15:0] header_parser_l4_checksum_s9;
     reg  [15:0] header_parser_l4_checksum_s10;
     reg  [15:0] header_parser_l4_checksum_s11;
@@ -404,12 +387,10 @@ module header_path (
     reg  [15:0] header_parser_l4_checksum_s16;
     reg  [15:0] header_parser_l4_checksum_s17;
     reg  [15:0] header_parser_l4_checksum_s18;
-    reg  [15:0] header_parser_l4_checksum_s19;
     reg  [5:0] base_s15;
     reg  [5:0] base_s16;
     reg  [5:0] base_s17;
     reg  [5:0] base_s18;
-    reg  [5:0] base_s19;
     reg  not_190_s2;
     reg  not_190_s3;
     reg  not_190_s4;
@@ -427,7 +408,6 @@ module header_path (
     reg  not_190_s16;
     reg  not_190_s17;
     reg  not_190_s18;
-    reg  not_190_s19;
     reg  header_interface_known_s7;
     reg  header_interface_known_s8;
     reg  header_interface_known_s9;
@@ -440,7 +420,6 @@ module header_path (
     reg  header_interface_known_s16;
     reg  header_interface_known_s17;
     reg  header_interface_known_s18;
-    reg  header_interface_known_s19;
     reg  header_source_known_s12;
     reg  header_source_known_s13;
     reg  header_source_known_s14;
@@ -448,13 +427,11 @@ module header_path (
     reg  header_source_known_s16;
     reg  header_source_known_s17;
     reg  header_source_known_s18;
-    reg  header_source_known_s19;
     reg  header_class_found_s14;
     reg  header_class_found_s15;
     reg  header_class_found_s16;
     reg  header_class_found_s17;
     reg  header_class_found_s18;
-    reg  header_class_found_s19;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -472,7 +449,6 @@ module header_path (
     reg  in_valid_s15;
     reg  in_valid_s16;
     reg  in_valid_s17;
-    reg  in_valid_s18;
     wire [47:0] cat_13 = {
         in_header[7:0],
         in_header[15:8],
@@ -489,9 +465,9 @@ module header_path (
         in_header[87:80],
         in_header[95:88]
     };
-    wire [511:0] or_526 = ({310'd0, header_interface_cfg_rdata} | {358'd0, header_source_cfg_rdata}) | ({142'd0, header_address_cfg_rdata} | {382'd0, header_port_cfg_rdata});
-    wire [511:0] or_527 = (header_range_cfg_rdata | {460'd0, header_class_cfg_rdata}) | {380'd0, header_step_cfg_rdata};
-    assign cfg_rdata = or_526 | or_527;
+    wire [511:0] or_502 = ({310'd0, header_interface_cfg_rdata} | {358'd0, header_source_cfg_rdata}) | ({142'd0, header_address_cfg_rdata} | {382'd0, header_port_cfg_rdata});
+    wire [511:0] or_503 = (header_range_cfg_rdata | {460'd0, header_class_cfg_rdata}) | {380'd0, header_step_cfg_rdata};
+    assign cfg_rdata = or_502 | or_503;
 
     header_parser header_parser (
         .clk(clk),
@@ -704,33 +680,33 @@ module header_path (
     );
 
     header_verdict header_verdict (
-        .tag(cat_193_s19[63:0]),
-        .port(cat_193_s19[67:64]),
-        .interface_number(header_interface_number_s19),
-        .sender(header_source_sender_s19),
-        .class_number(header_class_number_s19),
-        .direction(header_class_direction_s19),
+        .tag(cat_193_s18[63:0]),
+        .port(cat_193_s18[67:64]),
+        .interface_number(header_interface_number_s18),
+        .sender(header_source_sender_s18),
+        .class_number(header_class_number_s18),
+        .direction(header_class_direction_s18),
         .action(header_step_action),
-        .neighbour_valid(cat_196_s19[0]),
-        .neighbour(cat_196_s19[16:1]),
-        .tags_in(header_parser_tags_s19),
-        .v6(header_parser_v6_s19),
-        .l4(header_parser_l4_s19),
-        .l4_offset(header_parser_l4_offset_s19),
-        .udp_no_checksum(header_parser_udp_no_checksum_s19),
-        .src(header_parser_src_key_s19[128:1]),
-        .dst(header_parser_dst_key_s19[128:1]),
-        .sport(header_parser_sport_s19),
-        .dport(header_parser_dport_s19),
-        .traffic_class(header_parser_traffic_class_s19),
-        .ip_checksum(header_parser_ip_checksum_s19),
-        .l4_checksum(header_parser_l4_checksum_s19),
-        .base(base_s19),
+        .neighbour_valid(cat_196_s18[0]),
+        .neighbour(cat_196_s18[16:1]),
+        .tags_in(header_parser_tags_s18),
+        .v6(header_parser_v6_s18),
+        .l4(header_parser_l4_s18),
+        .l4_offset(header_parser_l4_offset_s18),
+        .udp_no_checksum(header_parser_udp_no_checksum_s18),
+        .src(header_parser_src_key_s18[128:1]),
+        .dst(header_parser_dst_key_s18[128:1]),
+        .sport(header_parser_sport_s18),
+        .dport(header_parser_dport_s18),
+        .traffic_class(header_parser_traffic_class_s18),
+        .ip_checksum(header_parser_ip_checksum_s18),
+        .l4_checksum(header_parser_l4_checksum_s18),
+        .base(base_s18),
         .copies(header_step_copies),
-        .framed(not_190_s19),
-        .interface_known(header_interface_known_s19),
-        .sender_known(header_source_known_s19),
-        .found(header_class_found_s19),
+        .framed(not_190_s18),
+        .interface_known(header_interface_known_s18),
+        .sender_known(header_source_known_s18),
+        .found(header_class_found_s18),
         .verdict(out_verdict)
     );
 
@@ -828,7 +804,6 @@ module header_path (
         cat_193_s16 <= cat_193_s15;
         cat_193_s17 <= cat_193_s16;
         cat_193_s18 <= cat_193_s17;
-        cat_193_s19 <= cat_193_s18;
         header_interface_number_s7 <= header_interface_number;
         header_interface_number_s8 <= header_interface_number_s7;
         header_interface_number_s9 <= header_interface_number_s8;
@@ -841,7 +816,6 @@ module header_path (
         header_interface_number_s16 <= header_interface_number_s15;
         header_interface_number_s17 <= header_interface_number_s16;
         header_interface_number_s18 <= header_interface_number_s17;
-        header_interface_number_s19 <= header_interface_number_s18;
         header_source_sender_s12 <= header_source_sender;
         header_source_sender_s13 <= header_source_sender_s12;
         header_source_sender_s14 <= header_source_sender_s13;
@@ -849,19 +823,16 @@ module header_path (
         header_source_sender_s16 <= header_source_sender_s15;
         header_source_sender_s17 <= header_source_sender_s16;
         header_source_sender_s18 <= header_source_sender_s17;
-        header_source_sender_s19 <= header_source_sender_s18;
         header_class_number_s14 <= header_class_number;
         header_class_number_s15 <= header_class_number_s14;
         header_class_number_s16 <= header_class_number_s15;
         header_class_number_s17 <= header_class_number_s16;
         header_class_number_s18 <= header_class_number_s17;
-        header_class_number_s19 <= header_class_number_s18;
         header_class_direction_s14 <= header_class_direction;
         header_class_direction_s15 <= header_class_direction_s14;
         header_class_direction_s16 <= header_class_direction_s15;
         header_class_direction_s17 <= header_class_direction_s16;
         header_class_direction_s18 <= header_class_direction_s17;
-        header_class_direction_s19 <= header_class_direction_s18;
         cat_196_s8 <= {header_address_dst[53:38], header_address_dst[37]};
         cat_196_s9 <= cat_196_s8;
         cat_196_s10 <= cat_196_s9;
@@ -873,7 +844,6 @@ module header_path (
         cat_196_s16 <= cat_196_s15;
         cat_196_s17 <= cat_196_s16;
         cat_196_s18 <= cat_196_s17;
-        cat_196_s19 <= cat_196_s18;
         header_parser_tags_s2 <= header_parser_tags;
         header_parser_tags_s3 <= header_parser_tags_s2;
         header_parser_tags_s4 <= header_parser_tags_s3;
@@ -891,7 +861,6 @@ module header_path (
         header_parser_tags_s16 <= header_parser_tags_s15;
         header_parser_tags_s17 <= header_parser_tags_s16;
         header_parser_tags_s18 <= header_parser_tags_s17;
-        header_parser_tags_s19 <= header_parser_tags_s18;
         header_parser_v6_s2 <= header_parser_v6;
         header_parser_v6_s3 <= header_parser_v6_s2;
         header_parser_v6_s4 <= header_parser_v6_s3;
@@ -909,7 +878,6 @@ module header_path (
         header_parser_v6_s16 <= header_parser_v6_s15;
         header_parser_v6_s17 <= header_parser_v6_s16;
         header_parser_v6_s18 <= header_parser_v6_s17;
-        header_parser_v6_s19 <= header_parser_v6_s18;
         header_parser_l4_s9 <= header_parser_l4;
         header_parser_l4_s10 <= header_parser_l4_s9;
         header_parser_l4_s11 <= header_parser_l4_s10;
@@ -920,7 +888,6 @@ module header_path (
         header_parser_l4_s16 <= header_parser_l4_s15;
         header_parser_l4_s17 <= header_parser_l4_s16;
         header_parser_l4_s18 <= header_parser_l4_s17;
-        header_parser_l4_s19 <= header_parser_l4_s18;
         header_parser_l4_offset_s7 <= header_parser_l4_offset;
         header_parser_l4_offset_s8 <= header_parser_l4_offset_s7;
         header_parser_l4_offset_s9 <= header_parser_l4_offset_s8;
@@ -933,7 +900,6 @@ module header_path (
         header_parser_l4_offset_s16 <= header_parser_l4_offset_s15;
         header_parser_l4_offset_s17 <= header_parser_l4_offset_s16;
         header_parser_l4_offset_s18 <= header_parser_l4_offset_s17;
-        header_parser_l4_offset_s19 <= header_parser_l4_offset_s18;
         header_parser_udp_no_checksum_s9 <= header_parser_udp_no_checksum;
         header_parser_udp_no_checksum_s10 <= header_parser_udp_no_checksum_s9;
         header_parser_udp_no_checksum_s11 <= header_parser_udp_no_checksum_s10;
@@ -944,7 +910,6 @@ module header_path (
         header_parser_udp_no_checksum_s16 <= header_parser_udp_no_checksum_s15;
         header_parser_udp_no_checksum_s17 <= header_parser_udp_no_checksum_s16;
         header_parser_udp_no_checksum_s18 <= header_parser_udp_no_checksum_s17;
-        header_parser_udp_no_checksum_s19 <= header_parser_udp_no_checksum_s18;
         header_parser_src_key_s3 <= header_parser_src_key;
         header_parser_src_key_s4 <= header_parser_src_key_s3;
         header_parser_src_key_s5 <= header_parser_src_key_s4;
@@ -961,7 +926,6 @@ module header_path (
         header_parser_src_key_s16 <= header_parser_src_key_s15;
         header_parser_src_key_s17 <= header_parser_src_key_s16;
         header_parser_src_key_s18 <= header_parser_src_key_s17;
-        header_parser_src_key_s19 <= header_parser_src_key_s18;
         header_parser_dst_key_s3 <= header_parser_dst_key;
         header_parser_dst_key_s4 <= header_parser_dst_key_s3;
         header_parser_dst_key_s5 <= header_parser_dst_key_s4;
@@ -978,7 +942,6 @@ module header_path (
         header_parser_dst_key_s16 <= header_parser_dst_key_s15;
         header_parser_dst_key_s17 <= header_parser_dst_key_s16;
         header_parser_dst_key_s18 <= header_parser_dst_key_s17;
-        header_parser_dst_key_s19 <= header_parser_dst_key_s18;
         header_parser_sport_s8 <= header_parser_sport;
         header_parser_sport_s9 <= header_parser_sport_s8;
         header_parser_sport_s10 <= header_parser_sport_s9;
@@ -990,7 +953,6 @@ module header_path (
         header_parser_sport_s16 <= header_parser_sport_s15;
         header_parser_sport_s17 <= header_parser_sport_s16;
         header_parser_sport_s18 <= header_parser_sport_s17;
-        header_parser_sport_s19 <= header_parser_sport_s18;
         header_parser_dport_s8 <= header_parser_dport;
         header_parser_dport_s9 <= header_parser_dport_s8;
         header_parser_dport_s10 <= header_parser_dport_s9;
@@ -1002,7 +964,6 @@ module header_path (
         header_parser_dport_s16 <= header_parser_dport_s15;
         header_parser_dport_s17 <= header_parser_dport_s16;
         header_parser_dport_s18 <= header_parser_dport_s17;
-        header_parser_dport_s19 <= header_parser_dport_s18;
         header_parser_traffic_class_s3 <= header_parser_traffic_class;
         header_parser_traffic_class_s4 <= header_parser_traffic_class_s3;
         header_parser_traffic_class_s5 <= header_parser_traffic_class_s4;
@@ -1019,7 +980,6 @@ module header_path (
         header_parser_traffic_class_s16 <= header_parser_traffic_class_s15;
         header_parser_traffic_class_s17 <= header_parser_traffic_class_s16;
         header_parser_traffic_class_s18 <= header_parser_traffic_class_s17;
-        header_parser_traffic_class_s19 <= header_parser_traffic_class_s18;
         header_parser_ip_checksum_s3 <= header_parser_ip_checksum;
         header_parser_ip_checksum_s4 <= header_parser_ip_checksum_s3;
         header_parser_ip_checksum_s5 <= header_parser_ip_checksum_s4;
@@ -1036,7 +996,6 @@ module header_path (
         header_parser_ip_checksum_s16 <= header_parser_ip_checksum_s15;
         header_parser_ip_checksum_s17 <= header_parser_ip_checksum_s16;
         header_parser_ip_checksum_s18 <= header_parser_ip_checksum_s17;
-        header_parser_ip_checksum_s19 <= header_parser_ip_checksum_s18;
         header_parser_l4_checksum_s9 <= header_parser_l4_checksum;
         header_parser_l4_checksum_s10 <= header_parser_l4_checksum_s9;
         header_parser_l4_checksum_s11 <= header_parser_l4_checksum_s10;
@@ -1047,12 +1006,10 @@ module header_path (
         header_parser_l4_checksum_s16 <= header_parser_l4_checksum_s15;
         header_parser_l4_checksum_s17 <= header_parser_l4_checksum_s16;
         header_parser_l4_checksum_s18 <= header_parser_l4_checksum_s17;
-        header_parser_l4_checksum_s19 <= header_parser_l4_checksum_s18;
         base_s15 <= base;
         base_s16 <= base_s15;
         base_s17 <= base_s16;
         base_s18 <= base_s17;
-        base_s19 <= base_s18;
         not_190_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
         not_190_s3 <= not_190_s2;
         not_190_s4 <= not_190_s3;
@@ -1070,7 +1027,6 @@ module header_path (
         not_190_s16 <= not_190_s15;
         not_190_s17 <= not_190_s16;
         not_190_s18 <= not_190_s17;
-        not_190_s19 <= not_190_s18;
         header_interface_known_s7 <= header_interface_known;
         header_interface_known_s8 <= header_interface_known_s7;
         header_interface_known_s9 <= header_interface_known_s8;
@@ -1083,7 +1039,6 @@ module header_path (
         header_interface_known_s16 <= header_interface_known_s15;
         header_interface_known_s17 <= header_interface_known_s16;
         header_interface_known_s18 <= header_interface_known_s17;
-        header_interface_known_s19 <= header_interface_known_s18;
         header_source_known_s12 <= header_source_known;
         header_source_known_s13 <= header_source_known_s12;
         header_source_known_s14 <= header_source_known_s13;
@@ -1091,13 +1046,11 @@ module header_path (
         header_source_known_s16 <= header_source_known_s15;
         header_source_known_s17 <= header_source_known_s16;
         header_source_known_s18 <= header_source_known_s17;
-        header_source_known_s19 <= header_source_known_s18;
         header_class_found_s14 <= header_class_found;
         header_class_found_s15 <= header_class_found_s14;
         header_class_found_s16 <= header_class_found_s15;
         header_class_found_s17 <= header_class_found_s16;
         header_class_found_s18 <= header_class_found_s17;
-        header_class_found_s19 <= header_class_found_s18;
     end
 
     always @(posedge clk) begin
@@ -1119,7 +1072,6 @@ module header_path (
             in_valid_s15 <= 1'd0;
             in_valid_s16 <= 1'd0;
             in_valid_s17 <= 1'd0;
-            in_valid_s18 <= 1'd0;
             out_valid <= 1'd0;
         end else begin
             in_valid_s1 <= in_valid;
@@ -1139,13 +1091,12 @@ module header_path (
             in_valid_s15 <= in_valid_s14;
             in_valid_s16 <= in_valid_s15;
             in_valid_s17 <= in_valid_s16;
-            in_valid_s18 <= in_valid_s17;
-            out_valid <= in_valid_s18;
+            out_valid <= in_valid_s17;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_address_src, cat_13_s8, header_address_dst_s8, header_parser_src_key_s19, header_parser_dst_key_s19};
+    wire _unused = &{1'b0, header_address_src, cat_13_s8, header_address_dst_s8, header_parser_src_key_s18, header_parser_dst_key_s18};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1242,7 +1193,6 @@ module header_path (
         cat_193_s16 = 68'd0;
         cat_193_s17 = 68'd0;
         cat_193_s18 = 68'd0;
-        cat_193_s19 = 68'd0;
         header_interface_number_s7 = 10'd0;
         header_interface_number_s8 = 10'd0;
         header_interface_number_s9 = 10'd0;
@@ -1255,7 +1205,6 @@ module header_path (
         header_interface_number_s16 = 10'd0;
         header_interface_number_s17 = 10'd0;
         header_interface_number_s18 = 10'd0;
-        header_interface_number_s19 = 10'd0;
         header_source_sender_s12 = 16'd0;
         header_source_sender_s13 = 16'd0;
         header_source_sender_s14 = 16'd0;
@@ -1263,19 +1212,16 @@ module header_path (
         header_source_sender_s16 = 16'd0;
         header_source_sender_s17 = 16'd0;
         header_source_sender_s18 = 16'd0;
-        header_source_sender_s19 = 16'd0;
         header_class_number_s14 = 20'd0;
         header_class_number_s15 = 20'd0;
         header_class_number_s16 = 20'd0;
         header_class_number_s17 = 20'd0;
         header_class_number_s18 = 20'd0;
-        header_class_number_s19 = 20'd0;
         header_class_direction_s14 = 1'd0;
         header_class_direction_s15 = 1'd0;
         header_class_direction_s16 = 1'd0;
         header_class_direction_s17 = 1'd0;
         header_class_direction_s18 = 1'd0;
-        header_class_direction_s19 = 1'd0;
         cat_196_s8 = 17'd0;
         cat_196_s9 = 17'd0;
         cat_196_s10 = 17'd0;
@@ -1287,7 +1233,6 @@ module header_path (
         cat_196_s16 = 17'd0;
         cat_196_s17 = 17'd0;
         cat_196_s18 = 17'd0;
-        cat_196_s19 = 17'd0;
         header_parser_tags_s2 = 2'd0;
         header_parser_tags_s3 = 2'd0;
         header_parser_tags_s4 = 2'd0;
@@ -1305,7 +1250,6 @@ module header_path (
         header_parser_tags_s16 = 2'd0;
         header_parser_tags_s17 = 2'd0;
         header_parser_tags_s18 = 2'd0;
-        header_parser_tags_s19 = 2'd0;
         header_parser_v6_s2 = 1'd0;
         header_parser_v6_s3 = 1'd0;
         header_parser_v6_s4 = 1'd0;
@@ -1323,7 +1267,6 @@ module header_path (
         header_parser_v6_s16 = 1'd0;
         header_parser_v6_s17 = 1'd0;
         header_parser_v6_s18 = 1'd0;
-        header_parser_v6_s19 = 1'd0;
         header_parser_l4_s9 = 3'd0;
         header_parser_l4_s10 = 3'd0;
         header_parser_l4_s11 = 3'd0;
@@ -1334,7 +1277,6 @@ module header_path (
         header_parser_l4_s16 = 3'd0;
         header_parser_l4_s17 = 3'd0;
         header_parser_l4_s18 = 3'd0;
-        header_parser_l4_s19 = 3'd0;
         header_parser_l4_offset_s7 = 7'd0;
         header_parser_l4_offset_s8 = 7'd0;
         header_parser_l4_offset_s9 = 7'd0;
@@ -1347,7 +1289,6 @@ module header_path (
         header_parser_l4_offset_s16 = 7'd0;
         header_parser_l4_offset_s17 = 7'd0;
         header_parser_l4_offset_s18 = 7'd0;
-        header_parser_l4_offset_s19 = 7'd0;
         header_parser_udp_no_checksum_s9 = 1'd0;
         header_parser_udp_no_checksum_s10 = 1'd0;
         header_parser_udp_no_checksum_s11 = 1'd0;
@@ -1358,7 +1299,6 @@ module header_path (
         header_parser_udp_no_checksum_s16 = 1'd0;
         header_parser_udp_no_checksum_s17 = 1'd0;
         header_parser_udp_no_checksum_s18 = 1'd0;
-        header_parser_udp_no_checksum_s19 = 1'd0;
         header_parser_src_key_s3 = 129'd0;
         header_parser_src_key_s4 = 129'd0;
         header_parser_src_key_s5 = 129'd0;
@@ -1375,7 +1315,6 @@ module header_path (
         header_parser_src_key_s16 = 129'd0;
         header_parser_src_key_s17 = 129'd0;
         header_parser_src_key_s18 = 129'd0;
-        header_parser_src_key_s19 = 129'd0;
         header_parser_dst_key_s3 = 129'd0;
         header_parser_dst_key_s4 = 129'd0;
         header_parser_dst_key_s5 = 129'd0;
@@ -1392,7 +1331,6 @@ module header_path (
         header_parser_dst_key_s16 = 129'd0;
         header_parser_dst_key_s17 = 129'd0;
         header_parser_dst_key_s18 = 129'd0;
-        header_parser_dst_key_s19 = 129'd0;
         header_parser_sport_s8 = 16'd0;
         header_parser_sport_s9 = 16'd0;
         header_parser_sport_s10 = 16'd0;
@@ -1404,7 +1342,6 @@ module header_path (
         header_parser_sport_s16 = 16'd0;
         header_parser_sport_s17 = 16'd0;
         header_parser_sport_s18 = 16'd0;
-        header_parser_sport_s19 = 16'd0;
         header_parser_dport_s8 = 16'd0;
         header_parser_dport_s9 = 16'd0;
         header_parser_dport_s10 = 16'd0;
@@ -1416,7 +1353,6 @@ module header_path (
         header_parser_dport_s16 = 16'd0;
         header_parser_dport_s17 = 16'd0;
         header_parser_dport_s18 = 16'd0;
-        header_parser_dport_s19 = 16'd0;
         header_parser_traffic_class_s3 = 8'd0;
         header_parser_traffic_class_s4 = 8'd0;
         header_parser_traffic_class_s5 = 8'd0;
@@ -1433,7 +1369,6 @@ module header_path (
         header_parser_traffic_class_s16 = 8'd0;
         header_parser_traffic_class_s17 = 8'd0;
         header_parser_traffic_class_s18 = 8'd0;
-        header_parser_traffic_class_s19 = 8'd0;
         header_parser_ip_checksum_s3 = 16'd0;
         header_parser_ip_checksum_s4 = 16'd0;
         header_parser_ip_checksum_s5 = 16'd0;
@@ -1450,7 +1385,6 @@ module header_path (
         header_parser_ip_checksum_s16 = 16'd0;
         header_parser_ip_checksum_s17 = 16'd0;
         header_parser_ip_checksum_s18 = 16'd0;
-        header_parser_ip_checksum_s19 = 16'd0;
         header_parser_l4_checksum_s9 = 16'd0;
         header_parser_l4_checksum_s10 = 16'd0;
         header_parser_l4_checksum_s11 = 16'd0;
@@ -1461,12 +1395,10 @@ module header_path (
         header_parser_l4_checksum_s16 = 16'd0;
         header_parser_l4_checksum_s17 = 16'd0;
         header_parser_l4_checksum_s18 = 16'd0;
-        header_parser_l4_checksum_s19 = 16'd0;
         base_s15 = 6'd0;
         base_s16 = 6'd0;
         base_s17 = 6'd0;
         base_s18 = 6'd0;
-        base_s19 = 6'd0;
         not_190_s2 = 1'd0;
         not_190_s3 = 1'd0;
         not_190_s4 = 1'd0;
@@ -1484,7 +1416,6 @@ module header_path (
         not_190_s16 = 1'd0;
         not_190_s17 = 1'd0;
         not_190_s18 = 1'd0;
-        not_190_s19 = 1'd0;
         header_interface_known_s7 = 1'd0;
         header_interface_known_s8 = 1'd0;
         header_interface_known_s9 = 1'd0;
@@ -1497,7 +1428,6 @@ module header_path (
         header_interface_known_s16 = 1'd0;
         header_interface_known_s17 = 1'd0;
         header_interface_known_s18 = 1'd0;
-        header_interface_known_s19 = 1'd0;
         header_source_known_s12 = 1'd0;
         header_source_known_s13 = 1'd0;
         header_source_known_s14 = 1'd0;
@@ -1505,13 +1435,11 @@ module header_path (
         header_source_known_s16 = 1'd0;
         header_source_known_s17 = 1'd0;
         header_source_known_s18 = 1'd0;
-        header_source_known_s19 = 1'd0;
         header_class_found_s14 = 1'd0;
         header_class_found_s15 = 1'd0;
         header_class_found_s16 = 1'd0;
         header_class_found_s17 = 1'd0;
         header_class_found_s18 = 1'd0;
-        header_class_found_s19 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -1529,7 +1457,6 @@ module header_path (
         in_valid_s15 = 1'd0;
         in_valid_s16 = 1'd0;
         in_valid_s17 = 1'd0;
-        in_valid_s18 = 1'd0;
         out_valid = 1'd0;
     end
 `endif

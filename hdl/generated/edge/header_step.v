@@ -6,8 +6,8 @@
 // position, stage 0
 // entry_action, stage 5
 // entry_copies, stage 5
-// action, stage 6
-// copies, stage 6
+// action, stage 5
+// copies, stage 5
 
 `default_nettype none
 
@@ -24,12 +24,14 @@ module header_step (
     input  wire [4:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [131:0] cfg_wdata,
-    output reg  [21:0] action,
-    output reg  [3:0] copies,
+    output wire [21:0] action,
+    output wire [3:0] copies,
     output wire [131:0] cfg_rdata
 );
     wire lookup_hit;
     wire [25:0] lookup_value;
+    assign action = lookup_hit ? lookup_value[21:0] : entry_action;
+    assign copies = lookup_hit ? lookup_value[25:22] : entry_copies;
 
     table_step lookup (
         .clk(clk),
@@ -44,18 +46,6 @@ module header_step (
         .value(lookup_value),
         .cfg_rdata(cfg_rdata)
     );
-
-    always @(posedge clk) begin
-        action <= lookup_hit ? lookup_value[21:0] : entry_action;
-        copies <= lookup_hit ? lookup_value[25:22] : entry_copies;
-    end
-
-`ifndef SYNTHESIS
-    initial begin
-        action = 22'd0;
-        copies = 4'd0;
-    end
-`endif
 endmodule
 
 `default_nettype wire
