@@ -8,7 +8,9 @@ use std::path::Path;
 #[test]
 fn committed_verilog_is_what_is_generated() {
     for g in geometry::ALL {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../generated").join(g.name);
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../generated")
+            .join(g.name);
         let entries = std::fs::read_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
         let committed: BTreeMap<String, String> = entries
             .map(|entry| {
@@ -23,14 +25,23 @@ fn committed_verilog_is_what_is_generated() {
             .chain(generated.keys())
             .filter(|name| committed.get(*name) != generated.get(*name))
             .collect();
-        assert!(differs.is_empty(), "run `make generate`: {differs:?} in {}", dir.display());
+        assert!(
+            differs.is_empty(),
+            "run `make generate`: {differs:?} in {}",
+            dir.display()
+        );
     }
 }
 
 #[test]
 fn writing_leaves_nothing_of_an_older_version() {
     let dir = std::env::temp_dir().join(format!("seqnic-generate-{}", std::process::id()));
-    let files = |names: &[&str]| names.iter().map(|n| (n.to_string(), format!("// {n}\n"))).collect();
+    let files = |names: &[&str]| {
+        names
+            .iter()
+            .map(|n| (n.to_string(), format!("// {n}\n")))
+            .collect()
+    };
     let first: BTreeMap<_, _> = files(&["a.v", "b.v", "filelist.f"]);
     let second: BTreeMap<_, _> = files(&["b.v", "c.v", "filelist.f"]);
     generate::write(&first, &dir).unwrap();
@@ -42,6 +53,9 @@ fn writing_leaves_nothing_of_an_older_version() {
         .collect();
     names.sort();
     assert_eq!(names, ["b.v", "c.v", "filelist.f", "notes.txt"]);
-    assert_eq!(std::fs::read_to_string(dir.join("c.v")).unwrap(), "// c.v\n");
+    assert_eq!(
+        std::fs::read_to_string(dir.join("c.v")).unwrap(),
+        "// c.v\n"
+    );
     std::fs::remove_dir_all(&dir).unwrap();
 }

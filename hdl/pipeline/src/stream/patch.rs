@@ -236,3 +236,58 @@ pub fn build(_: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("patch", patch);
     m.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::testbench::{built, packed, small, unpacked};
+    use seqnic_gen::Sim;
+
+    /// Bytes with their masks of a patch; every edit at every place is tested with the editor.
+    fn patch_of(fields: &[(&str, u128)]) -> (Vec<u8>, Vec<u8>) {
+        let mut sim = Sim::new(&built(build(&small(64))));
+        sim.set_bits("edit", &packed(&record(&EDIT), fields));
+        sim.step_n(LATENCY);
+        let patch = sim.get_bits("patch");
+        let mask = unpacked(&layout(), &patch, "mask");
+        let halves = (0..PATCH_BYTES).map(|i| mask.slice(2 * i, 2).low_u64() as u8);
+        (
+            unpacked(&layout(), &patch, "data").to_bytes_le(),
+            halves.collect(),
+        )
+    }
+
+    #[test]
+    fn a_tag_and_a_traffic_class_are_at_their_places() {
+        let fields = [
+            ("l2_valid", 1),
+            ("tags_out", 1),
+            ("vid0", 0xabc),
+            ("dst_mac", 0x0102_0304_0506),
+            ("v6", 1),
+            ("traffic_class_valid", 1),
+            ("traffic_class", 0x9e),
+        ];
+        let (data, mask) = patch_of(&fields);
+        assert_eq!(data[..6], [1, 2, 3, 4, 5, 6]);
+        assert_eq!(data[12..20], [0x81, 0x00, 0x0a, 0xbc, 0, 0, 0x09, 0xe0]);
+        // The EtherType stays; of the IP header only the class does not.
+        assert_eq!(mask[..20], [[3; 16].as_slice(), &[0, 0, 1, 2]].concat());
+        assert!(mask[20..].iter().all(|m| *m == 0) && data[20..].iter().all(|d| *d == 0));
+    }
+
+    #[test]
+    fn a_copy_for_the_host_stays_as_it_is() {
+        let valid = [
+            "src_valid",
+            "dst_valid",
+            "sport_valid",
+            "l4_checksum_valid",
+            "v6",
+        ];
+        let mut fields: Vec<_> = valid.iter().map(|name| (*name, 1)).collect();
+        fields.extend([("tags_out", 2), ("src", u128::MAX), ("new_port", 0xffff)]);
+        let (data, mask) = patch_of(&fields);
+        assert!(data.iter().chain(&mask).all(|b| *b == 0));
+    }
+}
