@@ -20,6 +20,9 @@ const PATIENCE: u64 = 100_000;
 const READ_PATIENCE: u32 = 1_000;
 /// Frames that may wait at the inputs before the simulation runs.
 const BATCH: u64 = 256;
+/// Bytes let in at a time while outputs stall: copies of one frame to one stalled output must not fill
+/// its queue, or the card would drop them, as it should.
+const STALLED_BYTES: usize = 4096;
 
 /// How hard the surroundings press on the card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,9 @@ pub struct Rtl {
     /// Rows to read of each counter set: those the names know.
     rows: Vec<(CounterSet, u32)>,
     waiting: u64,
+    stalling: bool,
+    /// Bytes let in since everything was out.
+    inside: usize,
 }
 
 impl Rtl {
@@ -83,11 +89,15 @@ impl Rtl {
             names,
             rows,
             waiting: 0,
+            stalling: false,
+            inside: 0,
         })
     }
 
-    /// Sets pauses and stalls; the default is none, in order.
+    /// Sets pauses and stalls; the default is none, in order. While outputs stall, frames are let in
+    /// a few kilobytes at a time, so that no output queue overflows.
     pub fn press(&mut self, p: Pressure) {
+        self.stalling = p.stall_out > 0;
         self.sim.pressure(p.ordered, p.idle_in, p.stall_out, p.seed);
     }
 
@@ -213,6 +223,10 @@ impl Engine for Rtl {
         user[..8].copy_from_slice(&frame.id.to_le_bytes());
         self.sim.push(frame.port.into(), &user, frame.frame);
         self.waiting += 1;
+        self.inside += frame.frame.len();
+        if self.stalling && self.inside >= STALLED_BYTES {
+            return self.drain(out);
+        }
         // One crossing for many frames; what is queued is bounded.
         if self.waiting >= BATCH {
             if !self.sim.run_below(BATCH / 4, PATIENCE) {
@@ -231,6 +245,7 @@ impl Engine for Rtl {
         let done = self.sim.drain(PATIENCE);
         self.collect(out)?;
         self.waiting = 0;
+        self.inside = 0;
         if done {
             Ok(())
         } else {
