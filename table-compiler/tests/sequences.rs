@@ -350,3 +350,130 @@ fn a_server_behind_a_router_takes_part_by_address() {
         ["far>router#3 route src=203.0.113.13"]
     );
 }
+
+#[test]
+fn the_more_specific_service_of_an_address_has_the_packet() {
+    let mut n = Network::new(4);
+    n.router(0, 3);
+    let [ranges, tcp, all] = [("ranges", 1), ("tcp", 2), ("all", 3)].map(|(name, interface)| {
+        n.server(name, interface, 3 + interface as u8, Mode::Loopback, &[])
+    });
+    let address = ["203.0.113.1"];
+    n.service("all", &address, &[], vec![pass(all)]).protocol = Protocol::Any;
+    n.service("tcp", &address, &[], vec![pass(tcp)]);
+    n.service(
+        "ranges",
+        &address,
+        &[(1000, 2000), (80, 80)],
+        vec![pass(ranges)],
+    );
+    let image = compile(&n.definition).unwrap();
+    let go = |port: u16, protocol, fragment| {
+        let packet = Packet {
+            protocol,
+            fragment,
+            ..Packet::tcp(0, 3, &format!("198.51.100.1:9 > 203.0.113.1:{port}"))
+        };
+        walk(&image, packet).join(" ")
+    };
+    assert_eq!(go(80, 6, false), "client>ranges#4");
+    assert_eq!(go(1500, 6, false), "client>ranges#4");
+    assert_eq!(go(2001, 6, false), "client>tcp#5");
+    assert_eq!(go(1500, 17, false), "client>all#6");
+    assert_eq!(
+        go(0, 6, true),
+        "client>tcp#5",
+        "a later fragment has no port"
+    );
+    assert_eq!(go(0, 17, true), "client>all#6");
+    // The answers as well.
+    let answer = Packet::tcp(1, 4, "203.0.113.1:1500 > 198.51.100.1:9");
+    assert_eq!(walk(&image, answer), ["ranges>router#3 route"]);
+}
+
+#[test]
+fn every_named_port_is_not_every_port() {
+    let mut n = Network::new(2);
+    n.router(0, 3);
+    let server = n.server("server", 1, 4, Mode::Loopback, &[]);
+    n.service("W", &["203.0.113.1"], &[(0, 65535)], vec![pass(server)]);
+    let image = compile(&n.definition).unwrap();
+    let packet = |port: u16| Packet::tcp(0, 3, &format!("198.51.100.1:9 > 203.0.113.1:{port}"));
+    for port in [0, 1, 65534, 65535] {
+        assert_eq!(walk(&image, packet(port)), ["client>server#4"]);
+    }
+    let fragment = Packet {
+        fragment: true,
+        ..packet(0)
+    };
+    assert_eq!(walk(&image, fragment), ["fragment"]);
+}
+
+#[test]
+fn neighbours_and_the_engines_own_addresses_are_known() {
+    let mut n = Network::new(2);
+    let router = n.router(0, 3);
+    let client = n.host("client-on-site", 0, 9);
+    n.definition.hosts[client].addresses = vec![ip("192.0.2.9")];
+    n.definition.interfaces[0].addresses = vec![(ip("192.0.2.1"), 24)];
+    let server = n.server("server", 1, 4, Mode::Nat, &["10.0.0.1"]);
+    n.via("far", router, &["192.0.2.77"]);
+    n.service("W", &["203.0.113.1"], &[(80, 80)], vec![pass(server)]);
+    let image = compile(&n.definition).unwrap();
+    let go = |port, mac, text| walk(&image, Packet::tcp(port, mac, text)).join(" ");
+    let answer = "server>client-on-site#9 route src=203.0.113.1";
+    assert_eq!(go(1, 4, "10.0.0.1:80 > 192.0.2.9:5"), answer);
+    let routed = "server>router#3 route src=203.0.113.1";
+    assert_eq!(
+        go(1, 4, "10.0.0.1:80 > 192.0.2.77:5"),
+        routed,
+        "not attached"
+    );
+    assert_eq!(go(0, 3, "192.0.2.9:5 > 192.0.2.1:80"), "local");
+    assert_eq!(go(0, 3, "192.0.2.9:5 > 192.0.2.2:80"), "no_service");
+}
+
+#[test]
+fn return_ways_other_than_the_mirror() {
+    let build = |way: fn(usize, usize, usize) -> ReturnWay| {
+        let mut n = Network::new(4);
+        n.router(0, 3);
+        let vpn = n.one("vpn", 1, 4);
+        let cache = n.two("cache", (2, 5), (2, 6));
+        let ids = n.one("ids", 2, 7);
+        let server = n.server("server", 3, 8, Mode::Loopback, &[]);
+        let inside = then(pass(vpn), &[], Some(&[(80, 80)]));
+        n.service(
+            "W",
+            &["203.0.113.1"],
+            &[(1194, 1194)],
+            vec![inside, pass(server)],
+        )
+        .return_way = way(vpn, cache, ids);
+        compile(&n.definition).unwrap()
+    };
+    let go = |image: &_, port, mac, from| {
+        let text = format!("203.0.113.1:{from} > {U1}");
+        walk(image, Packet::tcp(port, mac, &text)).join(" ")
+    };
+    let direct = build(|_, _, _| ReturnWay::Direct);
+    assert_eq!(go(&direct, 3, 8, 80), "server>router#3 route");
+    assert_eq!(go(&direct, 1, 4, 1194), "wrong_sender");
+    let list = build(|vpn, cache, ids| {
+        ReturnWay::List(vec![
+            pass(cache),
+            copy(ids, Alerts::None),
+            pass(vpn),
+            copy(ids, Alerts::Next),
+        ])
+    });
+    // Return packets enter a device where forward packets would leave it.
+    assert_eq!(go(&list, 3, 8, 80), "server>cache.inside#6");
+    assert_eq!(
+        go(&list, 2, 5, 80),
+        "cache.outside>vpn#4 cache.outside>ids#7"
+    );
+    assert_eq!(go(&list, 2, 7, 80), "wrong_sender");
+    assert_eq!(go(&list, 1, 4, 1194), "vpn>router#3 route vpn>ids#7");
+    assert_eq!(go(&list, 2, 7, 1194), "ids>router#3 route");
+}

@@ -25,7 +25,10 @@ pub(crate) fn top_mask(width: u32) -> u64 {
 impl Bits {
     /// All zeros.
     pub fn zero(width: u32) -> Self {
-        Bits { width, limbs: vec![0; limbs_for(width)] }
+        Bits {
+            width,
+            limbs: vec![0; limbs_for(width)],
+        }
     }
 
     /// All ones.
@@ -67,7 +70,9 @@ impl Bits {
     /// The bytes, least significant first; the last one is zero-padded at its top.
     pub fn to_bytes_le(&self) -> Vec<u8> {
         let n = (self.width as usize).div_ceil(8);
-        (0..n).map(|i| (self.limbs[i / 8] >> (8 * (i % 8))) as u8).collect()
+        (0..n)
+            .map(|i| (self.limbs[i / 8] >> (8 * (i % 8))) as u8)
+            .collect()
     }
 
     /// Width in bits.
@@ -92,12 +97,17 @@ impl Bits {
 
     /// The value, if it is below 2^64.
     pub fn to_u64(&self) -> Option<u64> {
-        self.limbs[1..].iter().all(|l| *l == 0).then_some(self.limbs[0])
+        self.limbs[1..]
+            .iter()
+            .all(|l| *l == 0)
+            .then_some(self.limbs[0])
     }
 
     /// Bit `i`; bits above the width read as zero.
     pub fn bit(&self, i: u32) -> bool {
-        self.limbs.get(i as usize / 64).is_some_and(|l| l >> (i % 64) & 1 == 1)
+        self.limbs
+            .get(i as usize / 64)
+            .is_some_and(|l| l >> (i % 64) & 1 == 1)
     }
 
     /// Sets bit `i`; positions above the width are ignored.
@@ -139,7 +149,12 @@ impl Bits {
 
     /// Hexadecimal digits without prefix or leading zeros.
     pub fn hex(&self) -> String {
-        let digits: String = self.limbs.iter().rev().map(|l| format!("{l:016x}")).collect();
+        let digits: String = self
+            .limbs
+            .iter()
+            .rev()
+            .map(|l| format!("{l:016x}"))
+            .collect();
         match digits.trim_start_matches('0') {
             "" => "0".into(),
             trimmed => trimmed.into(),

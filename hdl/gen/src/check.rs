@@ -14,17 +14,26 @@ pub(crate) fn finish(inner: &Inner) -> Result<Circuit, Vec<GenError>> {
     let mut errors = inner.errors.clone();
     names::check_names(inner, &mut errors);
     if inner.outputs.is_empty() && inner.props.is_empty() && inner.errors.is_empty() {
-        errors.push(GenError { module: inner.name.clone(), at: At(inner.at), kind: ErrorKind::Empty("outputs") });
+        errors.push(GenError {
+            module: inner.name.clone(),
+            at: At(inner.at),
+            kind: ErrorKind::Empty("outputs"),
+        });
     }
     let live = live_nodes(inner);
     check_assigned(inner, &live, &mut errors);
     let mut modules = HashMap::new();
     for inst in &inner.insts {
-        inst.child.gather(&mut modules, inst, &mut errors, &inner.name);
+        inst.child
+            .gather(&mut modules, inst, &mut errors, &inner.name);
     }
     if modules.contains_key(&inner.name) {
         let kind = ErrorKind::ModuleTwice(inner.name.clone());
-        errors.push(GenError { module: inner.name.clone(), at: At(inner.at), kind });
+        errors.push(GenError {
+            module: inner.name.clone(),
+            at: At(inner.at),
+            kind,
+        });
     }
     if !errors.is_empty() {
         return Err(errors);
@@ -33,7 +42,11 @@ pub(crate) fn finish(inner: &Inner) -> Result<Circuit, Vec<GenError>> {
         Ok(order) => order,
         Err((id, names)) => {
             let at = At(inner.node(id).at);
-            return Err(vec![GenError { module: inner.name.clone(), at, kind: ErrorKind::Loop(names) }]);
+            return Err(vec![GenError {
+                module: inner.name.clone(),
+                at,
+                kind: ErrorKind::Loop(names),
+            }]);
         }
     };
     Ok(compact(inner, &order))
@@ -45,7 +58,12 @@ fn live_nodes(inner: &Inner) -> Vec<bool> {
     let mut mem_live = vec![false; inner.mems.len()];
     let mut todo: Vec<Id> = inner.outputs.iter().map(|o| o.id).collect();
     todo.extend(inner.props.iter().map(|p| p.cond));
-    todo.extend(inner.insts.iter().flat_map(|i| i.inputs.iter().chain(&i.outputs)));
+    todo.extend(
+        inner
+            .insts
+            .iter()
+            .flat_map(|i| i.inputs.iter().chain(&i.outputs)),
+    );
     todo.extend(&inner.kept);
     todo.extend(&inner.inputs);
     while let Some(id) = todo.pop() {
@@ -67,7 +85,11 @@ fn live_nodes(inner: &Inner) -> Vec<bool> {
 /// Wires, registers and memories must be assigned.
 fn check_assigned(inner: &Inner, live: &[bool], errors: &mut Vec<GenError>) {
     let mut never = |name: String, at| {
-        errors.push(GenError { module: inner.name.clone(), at: At(at), kind: ErrorKind::NeverSet(name) });
+        errors.push(GenError {
+            module: inner.name.clone(),
+            at: At(at),
+            kind: ErrorKind::NeverSet(name),
+        });
     };
     for (id, node) in inner.nodes.iter().enumerate().filter(|(id, _)| live[*id]) {
         if matches!(node.op, Op::Wire(None) | Op::Reg { next: None, .. }) {
@@ -84,7 +106,10 @@ fn comb_operands(inner: &Inner, id: Id) -> Vec<Id> {
     match &inner.node(id).op {
         Op::InstOut { inst, port } => {
             let inst = &inner.insts[*inst];
-            inst.child.0.comb[*port].iter().map(|i| inst.inputs[*i]).collect()
+            inst.child.0.comb[*port]
+                .iter()
+                .map(|i| inst.inputs[*i])
+                .collect()
         }
         op => op.comb(),
     }
@@ -123,7 +148,10 @@ fn sort(inner: &Inner, live: &[bool]) -> Result<Vec<Id>, (Id, Vec<String>)> {
                 }
                 Mark::Open => {
                     let from = path.iter().position(|(id, _)| *id == next).unwrap_or(0);
-                    return Err((next, loop_names(inner, path[from..].iter().map(|p| p.0).collect())));
+                    return Err((
+                        next,
+                        loop_names(inner, path[from..].iter().map(|p| p.0).collect()),
+                    ));
                 }
             }
         }
@@ -139,7 +167,11 @@ fn reversed(mut ids: Vec<Id>) -> Vec<Id> {
 /// The path goes from users to operands; the reader wants data flow and prefers given names.
 fn loop_names(inner: &Inner, mut path: Vec<Id>) -> Vec<String> {
     path.reverse();
-    let named: Vec<Id> = path.iter().copied().filter(|id| inner.node(*id).name.is_some()).collect();
+    let named: Vec<Id> = path
+        .iter()
+        .copied()
+        .filter(|id| inner.node(*id).name.is_some())
+        .collect();
     let shown = if named.is_empty() { path } else { named };
     let mut names: Vec<String> = shown.iter().map(|id| inner.describe(*id).name).collect();
     if let Some(first) = names.first().cloned() {
@@ -154,7 +186,10 @@ fn compact(inner: &Inner, order: &[Id]) -> Circuit {
     let mut nodes = vec![];
     let mut old = vec![];
     // Inputs first and in their order, whatever uses them first.
-    let inputs_first = inner.inputs.iter().chain(order.iter().filter(|id| inner.node(**id).op != Op::Input));
+    let inputs_first = inner
+        .inputs
+        .iter()
+        .chain(order.iter().filter(|id| inner.node(**id).op != Op::Input));
     for id in inputs_first {
         let node = inner.node(*id);
         if let (Op::Wire(Some(src)), None) = (&node.op, &node.name) {
@@ -180,7 +215,12 @@ fn compact(inner: &Inner, order: &[Id]) -> Circuit {
         mem_map.insert(index, mems.len());
         let mut mem = mem.clone();
         mem.write = mem.write.map(|(e, a, d)| (to(e), to(a), to(d)));
-        mem.reads = mem.reads.iter().map(|id| to(*id)).filter(|id| *id != Id::MAX).collect();
+        mem.reads = mem
+            .reads
+            .iter()
+            .map(|id| to(*id))
+            .filter(|id| *id != Id::MAX)
+            .collect();
         mems.push(mem);
     }
     for node in &mut nodes {
@@ -190,20 +230,35 @@ fn compact(inner: &Inner, order: &[Id]) -> Circuit {
     }
     let mut insts = inner.insts.clone();
     for inst in &mut insts {
-        inst.inputs.iter_mut().chain(&mut inst.outputs).for_each(|id| *id = to(*id));
+        inst.inputs
+            .iter_mut()
+            .chain(&mut inst.outputs)
+            .for_each(|id| *id = to(*id));
     }
     let mut props = inner.props.clone();
     props.iter_mut().for_each(|p| p.cond = to(p.cond));
     let inputs: Vec<Id> = inner.inputs.iter().map(|id| to(*id)).collect();
-    let outputs: Vec<(String, Id)> = inner.outputs.iter().map(|o| (o.name.clone(), to(o.id))).collect();
-    let input_ports = inputs.iter().map(|id| port_of(&nodes[*id as usize], None)).collect();
+    let outputs: Vec<(String, Id)> = inner
+        .outputs
+        .iter()
+        .map(|o| (o.name.clone(), to(o.id)))
+        .collect();
+    let input_ports = inputs
+        .iter()
+        .map(|id| port_of(&nodes[*id as usize], None))
+        .collect();
     // The stage an output was declared with may live on an alias, so it is read from the old node.
-    let output_ports =
-        inner.outputs.iter().map(|o| port_of(inner.node(o.id), Some(o.name.clone()))).collect();
+    let output_ports = inner
+        .outputs
+        .iter()
+        .map(|o| port_of(inner.node(o.id), Some(o.name.clone())))
+        .collect();
     let uses_clk = !mems.is_empty()
         || nodes.iter().any(|n| matches!(n.op, Op::Reg { .. }))
         || insts.iter().any(|i| i.child.uses_clk());
-    let uses_rst = nodes.iter().any(|n| matches!(n.op, Op::Reg { reset: Some(_), .. }))
+    let uses_rst = nodes
+        .iter()
+        .any(|n| matches!(n.op, Op::Reg { reset: Some(_), .. }))
         || insts.iter().any(|i| i.child.uses_rst());
     let comb = comb_inputs(&nodes, &insts, &inputs, &outputs);
     let mut data = Data {
@@ -256,18 +311,27 @@ fn comb_inputs(
         let operands = match &nodes[id].op {
             Op::InstOut { inst, port } => {
                 let inst = &insts[*inst];
-                inst.child.0.comb[*port].iter().map(|i| inst.inputs[*i]).collect()
+                inst.child.0.comb[*port]
+                    .iter()
+                    .map(|i| inst.inputs[*i])
+                    .collect()
             }
             op => op.comb(),
         };
         let mut set = std::mem::take(&mut sets[id]);
         for from in operands {
-            set.iter_mut().zip(&sets[from as usize]).for_each(|(a, b)| *a |= b);
+            set.iter_mut()
+                .zip(&sets[from as usize])
+                .for_each(|(a, b)| *a |= b);
         }
         sets[id] = set;
     }
     outputs
         .iter()
-        .map(|(_, id)| (0..inputs.len()).filter(|i| sets[*id as usize][i / 64] >> (i % 64) & 1 == 1).collect())
+        .map(|(_, id)| {
+            (0..inputs.len())
+                .filter(|i| sets[*id as usize][i / 64] >> (i % 64) & 1 == 1)
+                .collect()
+        })
         .collect()
 }

@@ -95,10 +95,20 @@ impl Circuit {
     /// Bits of registers and of memories in this module and below: `(registers, memories)`.
     pub fn state_bits(&self) -> (u64, u64) {
         let data = &self.0;
-        let regs = data.nodes.iter().filter(|n| matches!(n.op, crate::node::Op::Reg { .. })).map(|n| u64::from(n.width));
-        let mems = data.mems.iter().map(|m| u64::from(m.rows) * u64::from(m.width));
+        let regs = data
+            .nodes
+            .iter()
+            .filter(|n| matches!(n.op, crate::node::Op::Reg { .. }))
+            .map(|n| u64::from(n.width));
+        let mems = data
+            .mems
+            .iter()
+            .map(|m| u64::from(m.rows) * u64::from(m.width));
         let own = (regs.sum::<u64>(), mems.sum::<u64>());
-        data.insts.iter().map(|i| i.child.state_bits()).fold(own, |a, b| (a.0 + b.0, a.1 + b.1))
+        data.insts
+            .iter()
+            .map(|i| i.child.state_bits())
+            .fold(own, |a, b| (a.0 + b.0, a.1 + b.1))
     }
 
     /// The Verilog of this module alone.
@@ -118,7 +128,10 @@ impl Circuit {
             for inst in &self.0.insts {
                 inst.child.collect(seen, files);
             }
-            files.push(SourceFile { name: format!("{}.v", self.name()), text: self.0.text.clone() });
+            files.push(SourceFile {
+                name: format!("{}.v", self.name()),
+                text: self.0.text.clone(),
+            });
         }
     }
 
@@ -139,12 +152,22 @@ impl Circuit {
     }
 
     /// Name -> text of all modules below; reports different modules with one name.
-    pub(crate) fn gather(&self, all: &mut HashMap<String, String>, inst: &Inst, errors: &mut Vec<GenError>, parent: &str) {
+    pub(crate) fn gather(
+        &self,
+        all: &mut HashMap<String, String>,
+        inst: &Inst,
+        errors: &mut Vec<GenError>,
+        parent: &str,
+    ) {
         match all.get(self.name()) {
             Some(text) if *text == self.0.text => {}
             Some(_) => {
                 let kind = ErrorKind::ModuleTwice(self.name().into());
-                errors.push(GenError { module: parent.into(), at: At(inst.at), kind });
+                errors.push(GenError {
+                    module: parent.into(),
+                    at: At(inst.at),
+                    kind,
+                });
             }
             None => {
                 all.insert(self.name().into(), self.0.text.clone());

@@ -24,10 +24,17 @@ impl<'m> Instance<'m> {
     pub fn get(&self, port: &str) -> Sig<'m> {
         let at = Location::caller();
         if let Some(index) = self.child.outputs().iter().position(|p| p.name == port) {
-            return self.poison.unwrap_or_else(|| self.m.sig(self.outputs[index]));
+            return self
+                .poison
+                .unwrap_or_else(|| self.m.sig(self.outputs[index]));
         }
         let (instance, child) = (self.name.clone(), self.child.name().into());
-        let kind = ErrorKind::Port { instance, child, port: port.into(), problem: "does not exist as an output" };
+        let kind = ErrorKind::Port {
+            instance,
+            child,
+            port: port.into(),
+            problem: "does not exist as an output",
+        };
         self.m.fail(at, 1, kind)
     }
 }
@@ -39,11 +46,24 @@ impl Module {
     /// get delay registers, and outputs come at the child's latency behind. If no connected input has
     /// a stage, the outputs have none.
     #[track_caller]
-    pub fn instance<'m>(&'m self, name: &str, child: &Circuit, inputs: &[(&str, Sig<'m>)]) -> Instance<'m> {
+    pub fn instance<'m>(
+        &'m self,
+        name: &str,
+        child: &Circuit,
+        inputs: &[(&str, Sig<'m>)],
+    ) -> Instance<'m> {
         let at = Location::caller();
         let wrong = |port: &str, problem| {
             let (instance, child) = (name.to_string(), child.name().to_string());
-            self.inner.borrow_mut().error(at, ErrorKind::Port { instance, child, port: port.into(), problem });
+            self.inner.borrow_mut().error(
+                at,
+                ErrorKind::Port {
+                    instance,
+                    child,
+                    port: port.into(),
+                    problem,
+                },
+            );
         };
         let mut ok = true;
         for (i, (port, _)) in inputs.iter().enumerate() {
@@ -63,16 +83,27 @@ impl Module {
                 continue;
             };
             ok &= self.usable(at, &[*sig])
-                && sig.expect_width(|| format!("port `{}` of instance `{name}`", port.name), port.width, at);
+                && sig.expect_width(
+                    || format!("port `{}` of instance `{name}`", port.name),
+                    port.width,
+                    at,
+                );
             if let (true, None, Some(stage)) = (ok, port.stage, sig.stage()) {
                 let what = format!("port `{}` of instance `{name}`", port.name);
                 let sig = sig.with(|i| i.describe(sig.id));
-                self.inner.borrow_mut().error(at, ErrorKind::StageDropped { sig, stage, what });
+                self.inner
+                    .borrow_mut()
+                    .error(at, ErrorKind::StageDropped { sig, stage, what });
             }
             sigs.push(*sig);
         }
-        let mut instance =
-            Instance { m: self, name: name.into(), child: child.clone(), outputs: vec![], poison: None };
+        let mut instance = Instance {
+            m: self,
+            name: name.into(),
+            child: child.clone(),
+            outputs: vec![],
+            poison: None,
+        };
         if !ok {
             instance.poison = Some(self.poison(at, 1));
             return instance;
@@ -105,7 +136,13 @@ impl Module {
             instance.outputs.push(id);
         }
         let (name, child, outputs) = (name.into(), child.clone(), instance.outputs.clone());
-        inner.insts.push(Inst { name, child, inputs: ids, outputs, at });
+        inner.insts.push(Inst {
+            name,
+            child,
+            inputs: ids,
+            outputs,
+            at,
+        });
         instance
     }
 }

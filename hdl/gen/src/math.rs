@@ -16,7 +16,12 @@ pub fn clmul_low<'m>(a: Sig<'m>, b: Sig<'m>) -> Sig<'m> {
     if !m.same_width("clmul_low", a, b, Location::caller()) {
         return m.poison(Location::caller(), a.width());
     }
-    let terms: Vec<_> = b.bits().into_iter().enumerate().map(|(i, bit)| a.shl(i as u32).when(bit)).collect();
+    let terms: Vec<_> = b
+        .bits()
+        .into_iter()
+        .enumerate()
+        .map(|(i, bit)| a.shl(i as u32).when(bit))
+        .collect();
     m.xor(&terms)
 }
 
@@ -57,6 +62,8 @@ pub fn crc32c(x: Sig<'_>) -> Sig<'_> {
 pub fn crc32c_of(bytes: &[u8]) -> u32 {
     const REFLECTED_POLYNOMIAL: u32 = 0x82f6_3b78;
     !bytes.iter().fold(!0u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |c, _| c >> 1 ^ if c & 1 == 1 { REFLECTED_POLYNOMIAL } else { 0 })
+        (0..8).fold(crc ^ u32::from(*byte), |c, _| {
+            c >> 1 ^ if c & 1 == 1 { REFLECTED_POLYNOMIAL } else { 0 }
+        })
     })
 }

@@ -30,12 +30,22 @@ pub struct RamSpec {
 impl RamSpec {
     /// A memory with read latency 2 for which the tool chooses the kind.
     pub fn new(rows: u32, width: u32) -> Self {
-        RamSpec { rows, width, latency: 2, style: RamStyle::Auto, collision: Collision::Old, record: None }
+        RamSpec {
+            rows,
+            width,
+            latency: 2,
+            style: RamStyle::Auto,
+            collision: Collision::Old,
+            record: None,
+        }
     }
 
     /// A memory of records.
     pub fn of(rows: u32, record: &Record) -> Self {
-        RamSpec { record: Some(record.clone()), ..Self::new(rows, record.width()) }
+        RamSpec {
+            record: Some(record.clone()),
+            ..Self::new(rows, record.width())
+        }
     }
 
     /// With this read latency: 1 or 2 clocks.
@@ -84,15 +94,39 @@ impl Module {
         let mut parameter = |what: &str, value: u32, ok: bool, rule| {
             if !ok {
                 let what = format!("{what} of memory `{name}`");
-                inner.error(at, ErrorKind::Parameter { what, value: value.into(), rule });
+                inner.error(
+                    at,
+                    ErrorKind::Parameter {
+                        what,
+                        value: value.into(),
+                        rule,
+                    },
+                );
             }
         };
-        parameter("rows", spec.rows, (1..=1 << 26).contains(&spec.rows), "1 to 2^26");
-        parameter("latency", spec.latency, matches!(spec.latency, 1 | 2), "1 or 2 clocks");
+        parameter(
+            "rows",
+            spec.rows,
+            (1..=1 << 26).contains(&spec.rows),
+            "1 to 2^26",
+        );
+        parameter(
+            "latency",
+            spec.latency,
+            matches!(spec.latency, 1 | 2),
+            "1 or 2 clocks",
+        );
         if let Some(r) = spec.record.as_ref().filter(|r| r.width() != spec.width) {
             let what = format!("width of memory `{name}` of record `{}`", r.name());
             let rule = "must be the record's width";
-            inner.error(at, ErrorKind::Parameter { what, value: spec.width.into(), rule });
+            inner.error(
+                at,
+                ErrorKind::Parameter {
+                    what,
+                    value: spec.width.into(),
+                    rule,
+                },
+            );
         }
         inner.mems.push(Mem {
             name: name.into(),
@@ -106,7 +140,13 @@ impl Module {
             at,
         });
         let (mem, bad) = (inner.mems.len() - 1, inner.errors.len() > errors);
-        Ram { m: self, mem, spec, read: Cell::new(false), bad }
+        Ram {
+            m: self,
+            mem,
+            spec,
+            read: Cell::new(false),
+            bad,
+        }
     }
 }
 
@@ -126,7 +166,11 @@ impl<'m> Ram<'m> {
     }
 
     /// Checks width of each `(what, signal, width)`, joins their stages.
-    fn port(&self, args: &[(&str, Sig<'m>, u32)], at: &'static Location<'static>) -> Option<(Vec<Id>, Option<u32>)> {
+    fn port(
+        &self,
+        args: &[(&str, Sig<'m>, u32)],
+        at: &'static Location<'static>,
+    ) -> Option<(Vec<Id>, Option<u32>)> {
         let sigs: Vec<_> = args.iter().map(|a| a.1).collect();
         if self.bad || !self.m.usable(at, &sigs) {
             return None;
@@ -141,10 +185,18 @@ impl<'m> Ram<'m> {
         ok.then_some((ids, stage))
     }
 
-    fn read_node(&self, op: Op, stage: Option<u32>, at: &'static Location<'static>, suffix: &str) -> Sig<'m> {
+    fn read_node(
+        &self,
+        op: Op,
+        stage: Option<u32>,
+        at: &'static Location<'static>,
+        suffix: &str,
+    ) -> Sig<'m> {
         let name = self.name();
         let first = self.m.push(op, self.spec.width, stage.map(|s| s + 1), at);
-        self.m.inner.borrow_mut().mems[self.mem].reads.push(first.id);
+        self.m.inner.borrow_mut().mems[self.mem]
+            .reads
+            .push(first.id);
         let first = match &self.spec.record {
             Some(record) => first.with_record(record),
             None => first,
@@ -167,7 +219,12 @@ impl<'m> Ram<'m> {
         self.read_at(addr, Some(enable), Location::caller())
     }
 
-    fn read_at(&self, addr: Sig<'m>, enable: Option<Sig<'m>>, at: &'static Location<'static>) -> Sig<'m> {
+    fn read_at(
+        &self,
+        addr: Sig<'m>,
+        enable: Option<Sig<'m>>,
+        at: &'static Location<'static>,
+    ) -> Sig<'m> {
         if self.read.replace(true) {
             let name = format!("{} read port", self.name());
             return self.m.fail(at, self.spec.width, ErrorKind::SetTwice(name));
@@ -177,7 +234,12 @@ impl<'m> Ram<'m> {
         let Some((ids, stage)) = self.port(&args, at) else {
             return self.m.poison(at, self.spec.width);
         };
-        let op = Op::MemRead { mem: self.mem, addr: ids[0], en: ids.get(1).copied(), port_b: false };
+        let op = Op::MemRead {
+            mem: self.mem,
+            addr: ids[0],
+            en: ids.get(1).copied(),
+            port_b: false,
+        };
         self.read_node(op, stage, at, "q")
     }
 
@@ -195,16 +257,26 @@ impl<'m> Ram<'m> {
         at: &'static Location<'static>,
     ) -> Option<(Vec<Id>, Option<u32>)> {
         let width = self.spec.width;
-        let args = [("write enable", enable, 1), ("write address", addr, self.addr_width()), ("write data", data, width)];
+        let args = [
+            ("write enable", enable, 1),
+            ("write address", addr, self.addr_width()),
+            ("write data", data, width),
+        ];
         let port = self.port(&args, at);
         let name = self.name();
         let mut inner = self.m.inner.borrow_mut();
         let Some((ids, _)) = &port else {
             // Already reported; only the missing write must not be reported too.
-            inner.mems[self.mem].write.get_or_insert((enable.id, addr.id, data.id));
+            inner.mems[self.mem]
+                .write
+                .get_or_insert((enable.id, addr.id, data.id));
             return None;
         };
-        if inner.mems[self.mem].write.replace((ids[0], ids[1], ids[2])).is_some() {
+        if inner.mems[self.mem]
+            .write
+            .replace((ids[0], ids[1], ids[2]))
+            .is_some()
+        {
             inner.error(at, ErrorKind::SetTwice(format!("{name} write port")));
         }
         port
@@ -219,7 +291,12 @@ impl<'m> Ram<'m> {
         let Some((ids, stage)) = self.write_at(write, addr, data, at) else {
             return self.m.poison(at, self.spec.width);
         };
-        let op = Op::MemRead { mem: self.mem, addr: ids[1], en: None, port_b: true };
+        let op = Op::MemRead {
+            mem: self.mem,
+            addr: ids[1],
+            en: None,
+            port_b: true,
+        };
         self.read_node(op, stage, at, "cfg_q")
     }
 }

@@ -43,16 +43,35 @@ pub(crate) struct Inner {
 
 impl Inner {
     pub fn error(&mut self, at: &'static Location<'static>, kind: ErrorKind) {
-        let error = GenError { module: self.name.clone(), at: At(at), kind };
+        let error = GenError {
+            module: self.name.clone(),
+            at: At(at),
+            kind,
+        };
         if !self.errors.contains(&error) {
             self.errors.push(error);
         }
     }
 
-    pub fn push(&mut self, op: Op, width: u32, stage: Option<u32>, at: &'static Location<'static>) -> Id {
+    pub fn push(
+        &mut self,
+        op: Op,
+        width: u32,
+        stage: Option<u32>,
+        at: &'static Location<'static>,
+    ) -> Id {
         let id = self.nodes.len() as Id;
         let (name, record, delay_of) = (None, None, None);
-        self.nodes.push(Node { op, width, stage, name, record, valid: false, delay_of, at });
+        self.nodes.push(Node {
+            op,
+            width,
+            stage,
+            name,
+            record,
+            valid: false,
+            delay_of,
+            at,
+        });
         id
     }
 
@@ -75,13 +94,20 @@ impl Inner {
             (None, Op::Wire(Some(src)), _) => self.describe(*src).name,
             (None, op, _) => format!("unnamed {} of {}", op.word(), At(node.at)),
         };
-        Named { name, width: node.width }
+        Named {
+            name,
+            width: node.width,
+        }
     }
 
     /// `flow.vid` where the slice is a field, else `flow[7:0]`.
     fn slice_name(&self, src: Id, lo: u32, width: u32) -> String {
         let base = self.describe(src).name;
-        let fields = self.node(src).record.as_ref().map_or(&[][..], |r| r.fields());
+        let fields = self
+            .node(src)
+            .record
+            .as_ref()
+            .map_or(&[][..], |r| r.fields());
         match fields.iter().find(|f| f.offset == lo && f.width == width) {
             Some(f) => format!("{base}.{}", f.name),
             None => format!("{base}[{}:{lo}]", lo + width - 1),
@@ -128,13 +154,24 @@ impl Module {
         Sig { m: self, id }
     }
 
-    pub(crate) fn push(&self, op: Op, width: u32, stage: Option<u32>, at: &'static Location<'static>) -> Sig<'_> {
+    pub(crate) fn push(
+        &self,
+        op: Op,
+        width: u32,
+        stage: Option<u32>,
+        at: &'static Location<'static>,
+    ) -> Sig<'_> {
         let id = self.inner.borrow_mut().push(op, width, stage, at);
         self.sig(id)
     }
 
     /// Records a mistake and gives a signal with which building can go on.
-    pub(crate) fn fail(&self, at: &'static Location<'static>, width: u32, kind: ErrorKind) -> Sig<'_> {
+    pub(crate) fn fail(
+        &self,
+        at: &'static Location<'static>,
+        width: u32,
+        kind: ErrorKind,
+    ) -> Sig<'_> {
         self.inner.borrow_mut().error(at, kind);
         self.poison(at, width)
     }
@@ -149,7 +186,9 @@ impl Module {
             if !std::ptr::eq(self, s.m) {
                 let sig = s.m.inner.borrow().describe(s.id);
                 let other = s.m.name();
-                self.inner.borrow_mut().error(at, ErrorKind::Foreign { sig, other });
+                self.inner
+                    .borrow_mut()
+                    .error(at, ErrorKind::Foreign { sig, other });
                 return false;
             }
         }
@@ -157,7 +196,13 @@ impl Module {
         sigs.iter().all(|s| !inner.is_poison(s.id))
     }
 
-    fn new_input(&self, name: &str, width: u32, stage: Option<u32>, at: &'static Location<'static>) -> Sig<'_> {
+    fn new_input(
+        &self,
+        name: &str,
+        width: u32,
+        stage: Option<u32>,
+        at: &'static Location<'static>,
+    ) -> Sig<'_> {
         self.check_width(name, width, at);
         let sig = self.push(Op::Input, width.max(1), stage, at);
         let mut inner = self.inner.borrow_mut();
@@ -170,7 +215,14 @@ impl Module {
         const LIMIT: u32 = 1 << 20;
         if width == 0 || width > LIMIT {
             let (what, value) = (format!("width of `{name}`"), u64::from(width));
-            self.inner.borrow_mut().error(at, ErrorKind::Parameter { what, value, rule: "1 bit to 2^20 bits" });
+            self.inner.borrow_mut().error(
+                at,
+                ErrorKind::Parameter {
+                    what,
+                    value,
+                    rule: "1 bit to 2^20 bits",
+                },
+            );
         }
     }
 
@@ -189,13 +241,15 @@ impl Module {
     /// A one-bit input at `stage` whose delay registers are reset, see [`Sig::as_valid`].
     #[track_caller]
     pub fn input_valid(&self, name: &str, stage: u32) -> Sig<'_> {
-        self.new_input(name, 1, Some(stage), Location::caller()).as_valid()
+        self.new_input(name, 1, Some(stage), Location::caller())
+            .as_valid()
     }
 
     /// An input which is a record; at a stage or stage-less.
     #[track_caller]
     pub fn input_record(&self, name: &str, record: &Record, stage: Option<u32>) -> Sig<'_> {
-        self.new_input(name, record.width(), stage, Location::caller()).with_record(record)
+        self.new_input(name, record.width(), stage, Location::caller())
+            .with_record(record)
     }
 
     /// An output at whatever stage the value has (or none).
@@ -203,7 +257,11 @@ impl Module {
     pub fn output(&self, name: &str, sig: Sig<'_>) {
         let at = Location::caller();
         if self.usable(at, &[sig]) {
-            let output = Output { name: name.into(), id: sig.id, at };
+            let output = Output {
+                name: name.into(),
+                id: sig.id,
+                at,
+            };
             self.inner.borrow_mut().outputs.push(output);
         }
     }
@@ -229,14 +287,23 @@ impl Module {
     #[track_caller]
     pub fn lit_bits(&self, value: &Bits) -> Sig<'_> {
         self.check_width("constant", value.width(), Location::caller());
-        self.push(Op::Const(value.clone()), value.width().max(1), None, Location::caller())
+        self.push(
+            Op::Const(value.clone()),
+            value.width().max(1),
+            None,
+            Location::caller(),
+        )
     }
 
     /// Refuses a parameter with which the module cannot be built: [`Module::finish`] then fails with
     /// [`ErrorKind::Parameter`]. `rule` says what the parameter must satisfy.
     #[track_caller]
     pub fn refuse(&self, what: &str, value: u64, rule: &'static str) {
-        let kind = ErrorKind::Parameter { what: what.into(), value, rule };
+        let kind = ErrorKind::Parameter {
+            what: what.into(),
+            value,
+            rule,
+        };
         self.inner.borrow_mut().error(Location::caller(), kind);
     }
 

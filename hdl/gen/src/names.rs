@@ -48,36 +48,78 @@ fn why_bad(name: &str, port: bool) -> Option<&'static str> {
 /// Names of the module, ports, signals, memories, instances, properties.
 pub(crate) fn check_names(inner: &Inner, errors: &mut Vec<GenError>) {
     let mut add = |at: &'static Location<'static>, kind| {
-        let error = GenError { module: inner.name.clone(), at: At(at), kind };
+        let error = GenError {
+            module: inner.name.clone(),
+            at: At(at),
+            kind,
+        };
         if !errors.contains(&error) {
             errors.push(error);
         }
     };
-    let mut all: Vec<(&str, &'static Location<'static>, bool)> = vec![(&inner.name, inner.at, false)];
-    all.extend(inner.nodes.iter().filter_map(|n| Some((n.name.as_deref()?, n.at, n.op == Op::Input))));
+    let mut all: Vec<(&str, &'static Location<'static>, bool)> =
+        vec![(&inner.name, inner.at, false)];
+    all.extend(
+        inner
+            .nodes
+            .iter()
+            .filter_map(|n| Some((n.name.as_deref()?, n.at, n.op == Op::Input))),
+    );
     all.extend(inner.outputs.iter().map(|o| (o.name.as_str(), o.at, true)));
     all.extend(inner.mems.iter().map(|m| (m.name.as_str(), m.at, false)));
     all.extend(inner.insts.iter().map(|i| (i.name.as_str(), i.at, false)));
     all.extend(inner.props.iter().map(|p| (p.name.as_str(), p.at, false)));
     for (name, at, port) in all {
         if let Some(why) = why_bad(name, port) {
-            add(at, ErrorKind::BadName { name: name.into(), why });
+            add(
+                at,
+                ErrorKind::BadName {
+                    name: name.into(),
+                    why,
+                },
+            );
         }
     }
-    let inputs = inner.inputs.iter().filter_map(|id| Some((inner.node(*id).name.as_deref()?, inner.node(*id).at)));
+    let inputs = inner
+        .inputs
+        .iter()
+        .filter_map(|id| Some((inner.node(*id).name.as_deref()?, inner.node(*id).at)));
     let ports = inputs.chain(inner.outputs.iter().map(|o| (o.name.as_str(), o.at)));
     let mut twice = |what, list: Vec<(&str, &'static Location<'static>)>| {
         let mut seen = HashSet::new();
         for (name, at) in list {
             if !seen.insert(name) {
-                add(at, ErrorKind::NameTwice { what, name: name.into() });
+                add(
+                    at,
+                    ErrorKind::NameTwice {
+                        what,
+                        name: name.into(),
+                    },
+                );
             }
         }
     };
     twice("port", ports.collect());
-    twice("memory", inner.mems.iter().map(|m| (m.name.as_str(), m.at)).collect());
-    twice("instance", inner.insts.iter().map(|i| (i.name.as_str(), i.at)).collect());
-    twice("property", inner.props.iter().map(|p| (p.name.as_str(), p.at)).collect());
+    twice(
+        "memory",
+        inner.mems.iter().map(|m| (m.name.as_str(), m.at)).collect(),
+    );
+    twice(
+        "instance",
+        inner
+            .insts
+            .iter()
+            .map(|i| (i.name.as_str(), i.at))
+            .collect(),
+    );
+    twice(
+        "property",
+        inner
+            .props
+            .iter()
+            .map(|p| (p.name.as_str(), p.at))
+            .collect(),
+    );
 }
 
 /// Names used so far; a clash gets the suffix `_2`, `_3`, ... in order of creation.
@@ -105,7 +147,10 @@ impl Names {
 /// Gives every node its name. `old` is each node's number in the builder: the order of creation,
 /// so that suffixes do not depend on what uses what.
 pub(crate) fn assign(data: &mut Data, old: &[Id]) {
-    let mut names = Names { used: HashSet::new(), next: HashMap::new() };
+    let mut names = Names {
+        used: HashSet::new(),
+        next: HashMap::new(),
+    };
     for fixed in ["clk", "rst", "_unused", &data.name] {
         names.used.insert(fixed.into());
     }
@@ -150,7 +195,9 @@ pub(crate) fn assign(data: &mut Data, old: &[Id]) {
         let node = &data.nodes[i];
         let wanted = match node.delay_of {
             Some((root, by)) => {
-                let base = result[root as usize].clone().unwrap_or_else(|| data.nodes[root as usize].op.word().into());
+                let base = result[root as usize]
+                    .clone()
+                    .unwrap_or_else(|| data.nodes[root as usize].op.word().into());
                 match node.stage {
                     Some(stage) => format!("{base}_s{stage}"),
                     None => format!("{base}_d{by}"),
@@ -169,7 +216,9 @@ pub(crate) fn assign(data: &mut Data, old: &[Id]) {
 /// `flow_vid` for a field, else `flow_7_0`.
 fn slice_name(data: &Data, names: &[Option<String>], src: Id, lo: u32, width: u32) -> String {
     let node = &data.nodes[src as usize];
-    let base = names[src as usize].clone().unwrap_or_else(|| node.op.word().into());
+    let base = names[src as usize]
+        .clone()
+        .unwrap_or_else(|| node.op.word().into());
     let fields = node.record.as_ref().map_or(&[][..], |r| r.fields());
     match fields.iter().find(|f| f.offset == lo && f.width == width) {
         Some(f) => format!("{base}_{}", f.name),

@@ -52,10 +52,22 @@ pub(crate) enum Op {
     Reduce(Red, Id),
     /// Element `1` of the vector `0`, whose width is the node's width times 2^(index width).
     Index(Id, Id),
-    Reg { next: Option<Id>, en: Option<Id>, reset: Option<Bits> },
+    Reg {
+        next: Option<Id>,
+        en: Option<Id>,
+        reset: Option<Bits>,
+    },
     /// Registered read of a memory. Port B keeps its old value while it writes.
-    MemRead { mem: usize, addr: Id, en: Option<Id>, port_b: bool },
-    InstOut { inst: usize, port: usize },
+    MemRead {
+        mem: usize,
+        addr: Id,
+        en: Option<Id>,
+        port_b: bool,
+    },
+    InstOut {
+        inst: usize,
+        port: usize,
+    },
 }
 
 impl Op {

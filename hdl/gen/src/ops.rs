@@ -21,7 +21,13 @@ enum Trivial<'m> {
 
 impl Module {
     /// Joins the operands' stages and adds the node which `op` makes of them.
-    pub(crate) fn op<'m>(&'m self, at: Loc, width: u32, args: &[Sig<'m>], op: impl FnOnce(&[Id]) -> Op) -> Sig<'m> {
+    pub(crate) fn op<'m>(
+        &'m self,
+        at: Loc,
+        width: u32,
+        args: &[Sig<'m>],
+        op: impl FnOnce(&[Id]) -> Op,
+    ) -> Sig<'m> {
         if !self.usable(at, args) {
             return self.poison(at, width);
         }
@@ -72,7 +78,11 @@ impl Module {
     pub fn pack<'m>(&'m self, record: &Record, fields: &[(&str, Sig<'m>)]) -> Sig<'m> {
         let at = Location::caller();
         let wrong = |field: &str, problem| {
-            let kind = ErrorKind::RecordField { record: record.name().into(), field: field.into(), problem };
+            let kind = ErrorKind::RecordField {
+                record: record.name().into(),
+                field: field.into(),
+                problem,
+            };
             self.inner.borrow_mut().error(at, kind);
         };
         let mut ok = true;
@@ -90,7 +100,11 @@ impl Module {
             match fields.iter().find(|(n, _)| *n == f.name) {
                 Some((_, sig)) => {
                     ok &= self.usable(at, &[*sig])
-                        && sig.expect_width(|| format!("field `{}` of record `{}`", f.name, record.name()), f.width, at);
+                        && sig.expect_width(
+                            || format!("field `{}` of record `{}`", f.name, record.name()),
+                            f.width,
+                            at,
+                        );
                     parts.push(*sig);
                 }
                 None => {
@@ -100,7 +114,10 @@ impl Module {
             }
         }
         match ok {
-            true => self.concat_at(&parts, at).alias_if_recorded(at).with_record(record),
+            true => self
+                .concat_at(&parts, at)
+                .alias_if_recorded(at)
+                .with_record(record),
             false => self.poison(at, record.width()),
         }
     }
@@ -109,8 +126,14 @@ impl Module {
 impl<'m> Sig<'m> {
     /// A record of one field would put its layout on the field itself; an alias keeps them apart.
     fn alias_if_recorded(self, at: Loc) -> Sig<'m> {
-        let fresh = self.with(|i| matches!(i.node(self.id).op, Op::Concat(_)) && i.node(self.id).name.is_none());
-        if fresh { self } else { self.alias(self.stage(), at) }
+        let fresh = self.with(|i| {
+            matches!(i.node(self.id).op, Op::Concat(_)) && i.node(self.id).name.is_none()
+        });
+        if fresh {
+            self
+        } else {
+            self.alias(self.stage(), at)
+        }
     }
 
     fn unary(self, at: Loc, width: u32, op: impl FnOnce(Id) -> Op) -> Sig<'m> {
@@ -129,7 +152,9 @@ impl<'m> Sig<'m> {
             Some(Trivial::Same(sig)) => sig,
             Some(Trivial::Zero) => self.m.lit(width, 0),
             Some(Trivial::Ones) => self.m.lit_bits(&Bits::ones(width)),
-            None => self.m.op(at, width, &[self, rhs], |ids| Op::Bin(op, ids[0], ids[1])),
+            None => self
+                .m
+                .op(at, width, &[self, rhs], |ids| Op::Bin(op, ids[0], ids[1])),
         }
     }
 
@@ -208,13 +233,18 @@ impl<'m> Sig<'m> {
         let at = Location::caller();
         let width = self.width() + 1;
         match self.m.same_width("add_carry", self, rhs, at) {
-            true => self.zext(width).binary("add_carry", Bin::Add, rhs.zext(width), at),
+            true => self
+                .zext(width)
+                .binary("add_carry", Bin::Add, rhs.zext(width), at),
             false => self.m.poison(at, width),
         }
     }
 
     /// Logical shift left by a constant; zeros enter, the width stays.
-    #[expect(clippy::should_implement_trait, reason = "`a << 3` beside `a + b` would hide that the amount is a number")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "`a << 3` beside `a + b` would hide that the amount is a number"
+    )]
     #[track_caller]
     pub fn shl(self, by: u32) -> Sig<'m> {
         let at = Location::caller();
@@ -223,12 +253,17 @@ impl<'m> Sig<'m> {
             0 => self,
             _ if !self.m.usable(at, &[self]) => self.m.poison(at, w),
             _ if by >= w => self.m.lit(w, 0),
-            _ => self.m.concat_at(&[self.cut(0, w - by, at), self.m.lit(by, 0)], at),
+            _ => self
+                .m
+                .concat_at(&[self.cut(0, w - by, at), self.m.lit(by, 0)], at),
         }
     }
 
     /// Logical shift right by a constant; zeros enter, the width stays.
-    #[expect(clippy::should_implement_trait, reason = "`a << 3` beside `a + b` would hide that the amount is a number")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "`a << 3` beside `a + b` would hide that the amount is a number"
+    )]
     #[track_caller]
     pub fn shr(self, by: u32) -> Sig<'m> {
         let at = Location::caller();
@@ -255,7 +290,9 @@ impl<'m> Sig<'m> {
             let by = bits.low_u64() as u32;
             return if left { self.shl(by) } else { self.shr(by) };
         }
-        self.m.op(at, self.width(), &[self, by], |ids| Op::Shift(left, ids[0], ids[1]))
+        self.m.op(at, self.width(), &[self, by], |ids| {
+            Op::Shift(left, ids[0], ids[1])
+        })
     }
 
     /// Logical shift left by a value; an amount of the width or more gives zero.
@@ -281,7 +318,15 @@ impl<'m> Sig<'m> {
             w if w > own => self.m.concat_at(&[self.m.lit(w - own, 0), self], at),
             _ => {
                 let sig = self.with(|i| i.describe(self.id));
-                self.m.fail(at, width, ErrorKind::WidthExpected { what: "zext: at most".into(), sig, expected: width })
+                self.m.fail(
+                    at,
+                    width,
+                    ErrorKind::WidthExpected {
+                        what: "zext: at most".into(),
+                        sig,
+                        expected: width,
+                    },
+                )
             }
         }
     }

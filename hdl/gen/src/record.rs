@@ -34,12 +34,20 @@ impl Record {
         let fields: Vec<_> = fields
             .into_iter()
             .map(|(name, width)| {
-                let field = RecordField { name: name.into(), width, offset };
+                let field = RecordField {
+                    name: name.into(),
+                    width,
+                    offset,
+                };
                 offset += width;
                 field
             })
             .collect();
-        Record(Arc::new(Data { name: name.into(), fields, width: offset }))
+        Record(Arc::new(Data {
+            name: name.into(),
+            fields,
+            width: offset,
+        }))
     }
 
     /// Name of the record.
@@ -78,7 +86,11 @@ impl Record {
 
     /// All field names, for error messages.
     pub(crate) fn names(&self) -> String {
-        self.fields().iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", ")
+        self.fields()
+            .iter()
+            .map(|f| f.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// `name [hi:lo]` of every field, highest last, for the comment at the top of a file.

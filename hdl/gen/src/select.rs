@@ -29,7 +29,9 @@ impl<'m> Sig<'m> {
             return if bits.is_zero() { no } else { yes };
         }
         let record = yes.record().filter(|r| no.record().as_ref() == Some(r));
-        let out = self.m.op(at, yes.width(), &[self, yes, no], |ids| Op::Mux(ids[0], ids[1], ids[2]));
+        let out = self.m.op(at, yes.width(), &[self, yes, no], |ids| {
+            Op::Mux(ids[0], ids[1], ids[2])
+        });
         match record {
             Some(record) => out.with_record(&record),
             None => out,
@@ -40,7 +42,9 @@ impl<'m> Sig<'m> {
     #[track_caller]
     pub fn when(self, cond: Sig<'m>) -> Sig<'m> {
         let at = Location::caller();
-        match self.m.usable(at, &[self, cond]) && cond.expect_width(|| "condition of when".into(), 1, at) {
+        match self.m.usable(at, &[self, cond])
+            && cond.expect_width(|| "condition of when".into(), 1, at)
+        {
             true => cond.repl(self.width()) & self,
             false => self.m.poison(at, self.width()),
         }
@@ -51,7 +55,11 @@ impl<'m> Sig<'m> {
     pub fn lowest_set(self) -> Sig<'m> {
         let bits = self.bits();
         let width = clog2(bits.len() as u32).max(1);
-        let choices: Vec<_> = bits.iter().enumerate().map(|(i, b)| (*b, self.m.lit(width, i as u128))).collect();
+        let choices: Vec<_> = bits
+            .iter()
+            .enumerate()
+            .map(|(i, b)| (*b, self.m.lit(width, i as u128)))
+            .collect();
         self.m.priority(&choices, self.m.lit(width, 0))
     }
 }
@@ -67,10 +75,18 @@ pub fn clog2(n: u32) -> u32 {
 impl Module {
     /// As a balanced tree: its depth is the logarithm of the length.
     #[track_caller]
-    fn fold<'m>(&'m self, what: &'static str, sigs: &[Sig<'m>], f: impl Fn(Sig<'m>, Sig<'m>) -> Sig<'m>) -> Sig<'m> {
+    fn fold<'m>(
+        &'m self,
+        what: &'static str,
+        sigs: &[Sig<'m>],
+        f: impl Fn(Sig<'m>, Sig<'m>) -> Sig<'m>,
+    ) -> Sig<'m> {
         let mut level = sigs.to_vec();
         while level.len() > 1 {
-            level = level.chunks(2).map(|p| if let [a, b] = p { f(*a, *b) } else { p[0] }).collect();
+            level = level
+                .chunks(2)
+                .map(|p| if let [a, b] = p { f(*a, *b) } else { p[0] })
+                .collect();
         }
         match level.first() {
             Some(sig) => *sig,
@@ -121,7 +137,10 @@ impl Module {
     /// Smaller and faster than [`Module::priority`] where at most one bit can be set.
     #[track_caller]
     pub fn select_onehot<'m>(&'m self, choices: &[(Sig<'m>, Sig<'m>)]) -> Sig<'m> {
-        let terms: Vec<_> = choices.iter().map(|(cond, value)| value.when(*cond)).collect();
+        let terms: Vec<_> = choices
+            .iter()
+            .map(|(cond, value)| value.when(*cond))
+            .collect();
         let record = choices.first().and_then(|c| c.1.record());
         let out = self.or(&terms);
         match record.filter(|r| choices.iter().all(|c| c.1.record().as_ref() == Some(r))) {
@@ -134,7 +153,10 @@ impl Module {
     /// The value of the first condition that is set, else `default`.
     #[track_caller]
     pub fn priority<'m>(&'m self, choices: &[(Sig<'m>, Sig<'m>)], default: Sig<'m>) -> Sig<'m> {
-        choices.iter().rev().fold(default, |no, (cond, yes)| cond.mux(*yes, no))
+        choices
+            .iter()
+            .rev()
+            .fold(default, |no, (cond, yes)| cond.mux(*yes, no))
     }
 
     /// Element `index` of a list of values of one width; zero beyond its end.
@@ -150,14 +172,19 @@ impl Module {
         let bits = clog2(elements.len() as u32).max(1);
         let ok = self.usable(at, elements)
             && self.usable(at, &[index])
-            && elements.iter().all(|e| self.same_width("index", *first, *e, at))
+            && elements
+                .iter()
+                .all(|e| self.same_width("index", *first, *e, at))
             && index.expect_width(|| format!("index of {} elements", elements.len()), bits, at);
         if !ok {
             return self.poison(at, width);
         }
         if let Some(bits) = index.constant() {
             let zero = self.lit(width, 0);
-            return elements.get(bits.low_u64() as usize).copied().unwrap_or(zero);
+            return elements
+                .get(bits.low_u64() as usize)
+                .copied()
+                .unwrap_or(zero);
         }
         // A part select needs no multiplication where the element width is a power of two.
         if width.is_power_of_two() && width <= 64 {
@@ -173,7 +200,10 @@ impl Module {
         let mut level = elements.to_vec();
         for bit in index.bits() {
             let zero = self.lit(width, 0);
-            level = level.chunks(2).map(|p| bit.mux(p.get(1).copied().unwrap_or(zero), p[0])).collect();
+            level = level
+                .chunks(2)
+                .map(|p| bit.mux(p.get(1).copied().unwrap_or(zero), p[0]))
+                .collect();
         }
         level[0]
     }
@@ -197,8 +227,17 @@ impl Module {
         let at = Location::caller();
         if index.width() > 16 {
             let (what, value) = ("width of a one-hot index".into(), u64::from(index.width()));
-            return self.fail(at, 1, ErrorKind::Parameter { what, value, rule: "at most 16 bits" });
+            return self.fail(
+                at,
+                1,
+                ErrorKind::Parameter {
+                    what,
+                    value,
+                    rule: "at most 16 bits",
+                },
+            );
         }
-        self.lit_bits(&crate::Bits::new(1 << index.width(), 1)).shl_by(index)
+        self.lit_bits(&crate::Bits::new(1 << index.width(), 1))
+            .shl_by(index)
     }
 }

@@ -82,7 +82,11 @@ impl<'m> Sig<'m> {
             let n = i.node(self.id);
             n.name.is_none() && n.op != Op::Poison
         });
-        let sig = if free { self } else { self.alias(self.stage(), at) };
+        let sig = if free {
+            self
+        } else {
+            self.alias(self.stage(), at)
+        };
         sig.edit(|i| i.nodes[sig.id as usize].name = Some(name.into()));
         sig
     }
@@ -101,15 +105,31 @@ impl<'m> Sig<'m> {
             return self;
         }
         if let Some((field, problem)) = record.bad_field() {
-            let kind = ErrorKind::RecordField { record: record.name().into(), field: field.into(), problem };
+            let kind = ErrorKind::RecordField {
+                record: record.name().into(),
+                field: field.into(),
+                problem,
+            };
             return self.m.fail(at, record.width(), kind);
         }
         if record.width() != self.width() {
             let sig = self.with(|i| i.describe(self.id));
             let what = format!("record `{}`", record.name());
-            return self.m.fail(at, record.width(), ErrorKind::WidthExpected { what, sig, expected: record.width() });
+            return self.m.fail(
+                at,
+                record.width(),
+                ErrorKind::WidthExpected {
+                    what,
+                    sig,
+                    expected: record.width(),
+                },
+            );
         }
-        let sig = if self.record().is_none() { self } else { self.alias(self.stage(), at) };
+        let sig = if self.record().is_none() {
+            self
+        } else {
+            self.alias(self.stage(), at)
+        };
         sig.edit(|i| i.nodes[sig.id as usize].record = Some(record.clone()));
         sig
     }
@@ -127,7 +147,15 @@ impl<'m> Sig<'m> {
             None => {
                 let sig = self.with(|i| i.describe(self.id));
                 let known = record.map_or("no record".into(), |r| r.names());
-                self.m.fail(at, 1, ErrorKind::NoField { sig, field: name.into(), known })
+                self.m.fail(
+                    at,
+                    1,
+                    ErrorKind::NoField {
+                        sig,
+                        field: name.into(),
+                        known,
+                    },
+                )
             }
         }
     }
@@ -140,9 +168,17 @@ impl<'m> Sig<'m> {
         if !self.m.usable(at, &[self, old, value]) {
             return self.m.poison(at, self.width());
         }
-        let Some(record) = self.record() else { return self.m.poison(at, self.width()) };
-        let Some(f) = record.field(name) else { return self.m.poison(at, self.width()) };
-        if !value.expect_width(|| format!("field `{name}` of record `{}`", record.name()), f.width, at) {
+        let Some(record) = self.record() else {
+            return self.m.poison(at, self.width());
+        };
+        let Some(f) = record.field(name) else {
+            return self.m.poison(at, self.width());
+        };
+        if !value.expect_width(
+            || format!("field `{name}` of record `{}`", record.name()),
+            f.width,
+            at,
+        ) {
             return self.m.poison(at, self.width());
         }
         let mut parts = vec![];
@@ -167,7 +203,16 @@ impl<'m> Sig<'m> {
         let ok = self.width() == expected;
         if !ok {
             let sig = self.with(|i| i.describe(self.id));
-            self.edit(|i| i.error(at, ErrorKind::WidthExpected { what: what(), sig, expected }));
+            self.edit(|i| {
+                i.error(
+                    at,
+                    ErrorKind::WidthExpected {
+                        what: what(),
+                        sig,
+                        expected,
+                    },
+                )
+            });
         }
         ok
     }
@@ -186,7 +231,9 @@ impl<'m> Sig<'m> {
         let whole = self.width();
         if width == 0 || lo.checked_add(width).is_none_or(|end| end > whole) {
             let sig = self.with(|i| i.describe(self.id));
-            return self.m.fail(at, width, ErrorKind::SliceOutside { sig, lo, width });
+            return self
+                .m
+                .fail(at, width, ErrorKind::SliceOutside { sig, lo, width });
         }
         if width == whole {
             return self;
@@ -199,7 +246,9 @@ impl<'m> Sig<'m> {
                     let op = Op::Const(bits.slice(lo, width));
                     return self.m.sig(i.push(op, width, None, at));
                 }
-                Op::Slice(base, base_lo) if i.node(src).name.is_none() => (src, from) = (*base, base_lo + lo),
+                Op::Slice(base, base_lo) if i.node(src).name.is_none() => {
+                    (src, from) = (*base, base_lo + lo)
+                }
                 _ => {}
             }
             if let Some(id) = i.slices.get(&(src, from, width)) {
@@ -240,9 +289,15 @@ impl<'m> Sig<'m> {
         let at = Location::caller();
         if width == 0 || !self.width().is_multiple_of(width) {
             let (what, value) = (format!("chunk width of {self:?}"), u64::from(width));
-            let kind = ErrorKind::Parameter { what, value, rule: "must divide the value's width" };
+            let kind = ErrorKind::Parameter {
+                what,
+                value,
+                rule: "must divide the value's width",
+            };
             return vec![self.m.fail(at, width, kind)];
         }
-        (0..self.width() / width).map(|i| self.slice(i * width, width)).collect()
+        (0..self.width() / width)
+            .map(|i| self.slice(i * width, width))
+            .collect()
     }
 }

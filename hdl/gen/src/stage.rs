@@ -39,7 +39,11 @@ impl Inner {
             _ => (id, 0),
         };
         let reset = n.valid.then(|| Bits::zero(n.width));
-        let op = Op::Reg { next: Some(id), en: None, reset };
+        let op = Op::Reg {
+            next: Some(id),
+            en: None,
+            reset,
+        };
         let d = self.push(op, n.width, n.stage.map(|s| s + 1), at);
         let node = &mut self.nodes[d as usize];
         (node.record, node.valid, node.delay_of) = (n.record, n.valid, Some((root, by + 1)));
@@ -56,7 +60,13 @@ impl Inner {
             Op::Slice(src, lo) => Some(Op::Slice(self.delay_one(*src, at), *lo)),
             Op::Repl(n, a) => Some(Op::Repl(*n, self.delay_one(*a, at))),
             Op::Concat(parts) if parts.iter().filter(|p| !is_const(self, **p)).count() == 1 => {
-                let parts = parts.iter().map(|p| if is_const(self, *p) { *p } else { self.delay_one(*p, at) });
+                let parts = parts.iter().map(|p| {
+                    if is_const(self, *p) {
+                        *p
+                    } else {
+                        self.delay_one(*p, at)
+                    }
+                });
                 Some(Op::Concat(parts.collect()))
             }
             _ => None,
@@ -106,7 +116,15 @@ impl<'m> Sig<'m> {
         match self.stage() {
             Some(own) if own > stage => {
                 let sig = self.with(|i| i.describe(self.id));
-                self.m.fail(at, self.width(), ErrorKind::TooLate { sig, stage: own, demanded: stage })
+                self.m.fail(
+                    at,
+                    self.width(),
+                    ErrorKind::TooLate {
+                        sig,
+                        stage: own,
+                        demanded: stage,
+                    },
+                )
             }
             _ => self.m.sig(self.edit(|i| i.delay_to(self.id, stage, at))),
         }
@@ -136,7 +154,12 @@ impl<'m> Sig<'m> {
     #[track_caller]
     pub fn as_valid(self) -> Sig<'m> {
         // Wiring shares the registers of what it is made of; the alias gets some of its own.
-        if self.with(|i| matches!(i.node(self.id).op, Op::Slice(..) | Op::Repl(..) | Op::Concat(_)) && i.node(self.id).name.is_none()) {
+        if self.with(|i| {
+            matches!(
+                i.node(self.id).op,
+                Op::Slice(..) | Op::Repl(..) | Op::Concat(_)
+            ) && i.node(self.id).name.is_none()
+        }) {
             return self.alias(self.stage(), Location::caller()).as_valid();
         }
         self.edit(|i| {

@@ -101,7 +101,14 @@ impl<'m> Wire<'m> {
         let mut inner = m.inner.borrow_mut();
         if let Some(stage) = inner.node(value.id).stage {
             let sig = inner.describe(value.id);
-            inner.error(at, ErrorKind::StageDropped { sig, stage, what: format!("wire `{name}`") });
+            inner.error(
+                at,
+                ErrorKind::StageDropped {
+                    sig,
+                    stage,
+                    what: format!("wire `{name}`"),
+                },
+            );
         }
         match inner.node(self.0.id).op {
             Op::Wire(None) => inner.nodes[self.0.id as usize].op = Op::Wire(Some(value.id)),
@@ -117,7 +124,13 @@ impl Module {
     pub fn reg(&self, name: &str, width: u32, reset: u128) -> Reg<'_> {
         let at = Location::caller();
         if !Bits::fits(width, reset) {
-            self.inner.borrow_mut().error(at, ErrorKind::ConstTooWide { value: reset, width });
+            self.inner.borrow_mut().error(
+                at,
+                ErrorKind::ConstTooWide {
+                    value: reset,
+                    width,
+                },
+            );
         }
         self.reg_bits(name, &Bits::new(width, reset))
     }
@@ -134,9 +147,24 @@ impl Module {
         self.new_reg(name, width, None, Location::caller())
     }
 
-    fn new_reg(&self, name: &str, width: u32, reset: Option<Bits>, at: &'static Location<'static>) -> Reg<'_> {
+    fn new_reg(
+        &self,
+        name: &str,
+        width: u32,
+        reset: Option<Bits>,
+        at: &'static Location<'static>,
+    ) -> Reg<'_> {
         self.check_width(name, width, at);
-        let sig = self.push(Op::Reg { next: None, en: None, reset }, width.max(1), None, at);
+        let sig = self.push(
+            Op::Reg {
+                next: None,
+                en: None,
+                reset,
+            },
+            width.max(1),
+            None,
+            at,
+        );
         Reg(sig.named(name))
     }
 
@@ -145,14 +173,22 @@ impl Module {
     pub fn wire(&self, name: &str, width: u32) -> Wire<'_> {
         let at = Location::caller();
         self.check_width(name, width, at);
-        Wire(self.push(Op::Wire(None), width.max(1), None, at).named(name))
+        Wire(
+            self.push(Op::Wire(None), width.max(1), None, at)
+                .named(name),
+        )
     }
 
     #[track_caller]
     fn prop(&self, kind: PropKind, name: &str, cond: Sig<'_>) {
         let at = Location::caller();
         if self.usable(at, &[cond]) && cond.expect_width(|| format!("property `{name}`"), 1, at) {
-            let prop = crate::node::Prop { kind, name: name.into(), cond: cond.id, at };
+            let prop = crate::node::Prop {
+                kind,
+                name: name.into(),
+                cond: cond.id,
+                at,
+            };
             self.inner.borrow_mut().props.push(prop);
         }
     }

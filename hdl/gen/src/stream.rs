@@ -56,7 +56,10 @@ impl<'m> Stream<'m> {
 
     /// The same stream with other data, computed from the word without a clock.
     pub fn map(&self, f: impl FnOnce(Sig<'m>) -> Sig<'m>) -> Self {
-        Stream { data: f(self.data), ..*self }
+        Stream {
+            data: f(self.data),
+            ..*self
+        }
     }
 
     /// Only the words while `open` (one bit) is set; the others wait.
@@ -67,7 +70,11 @@ impl<'m> Stream<'m> {
         out
     }
 
-    fn through(&self, name: &str, child: Result<Circuit, Vec<GenError>>) -> (Self, Option<crate::Instance<'m>>) {
+    fn through(
+        &self,
+        name: &str,
+        child: Result<Circuit, Vec<GenError>>,
+    ) -> (Self, Option<crate::Instance<'m>>) {
         let m = self.valid.m;
         let child = match child {
             Ok(child) => child,
@@ -77,7 +84,11 @@ impl<'m> Stream<'m> {
             }
         };
         let ready = m.wire(&format!("{name}_out_ready"), 1);
-        let inputs = [("in_valid", self.valid), ("in_data", self.data), ("out_ready", ready.q())];
+        let inputs = [
+            ("in_valid", self.valid),
+            ("in_data", self.data),
+            ("out_ready", ready.q()),
+        ];
         let inst = m.instance(name, &child, &inputs);
         self.accept(inst.get("in_ready"));
         let data = inst.get("out_data");
@@ -85,7 +96,14 @@ impl<'m> Stream<'m> {
             Some(record) => data.with_record(&record),
             None => data,
         };
-        (Stream { valid: inst.get("out_valid"), data, ready }, Some(inst))
+        (
+            Stream {
+                valid: inst.get("out_valid"),
+                data,
+                ready,
+            },
+            Some(inst),
+        )
     }
 
     /// The stream behind a register slice: data, valid and ready all come from registers, full rate,
@@ -177,8 +195,16 @@ pub fn fifo(spec: RamSpec) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new(&format!("stream_fifo_w{}_d{depth}{style}", spec.width));
     if depth < 2 {
         let at = At(std::panic::Location::caller());
-        let kind = ErrorKind::Parameter { what: "depth of FIFO".into(), value: depth.into(), rule: "at least 2" };
-        return Err(vec![GenError { module: m.name(), at, kind }]);
+        let kind = ErrorKind::Parameter {
+            what: "depth of FIFO".into(),
+            value: depth.into(),
+            rule: "at least 2",
+        };
+        return Err(vec![GenError {
+            module: m.name(),
+            at,
+            kind,
+        }]);
     }
     m.doc("FIFO. `count` words are in it; a word is offered two clocks after it was taken in.");
     let (in_valid, in_data) = (m.input("in_valid", 1), m.input("in_data", spec.width));

@@ -53,7 +53,11 @@ impl Case {
             stimulus.push(word);
             expected.push(out);
         }
-        Case { circuit, stimulus, expected }
+        Case {
+            circuit,
+            stimulus,
+            expected,
+        }
     }
 
     /// Declarations and the instance for the test bench; prints `<index> <outputs>` before each edge.
@@ -63,7 +67,12 @@ impl Case {
         std::fs::write(dir.join(format!("{index}.hex")), hex.join("\n") + "\n").expect("stimulus");
         let mut text = String::new();
         let _ = writeln!(text, "  reg [{}:0] stim{index} [0:{}];", w - 1, CLOCKS - 1);
-        let _ = writeln!(text, "  reg [{}:0] now{index} = 0;\n  wire [{}:0] out{index};", w - 1, self.expected[0].width() - 1);
+        let _ = writeln!(
+            text,
+            "  reg [{}:0] now{index} = 0;\n  wire [{}:0] out{index};",
+            w - 1,
+            self.expected[0].width() - 1
+        );
         let mut ports = vec![];
         if c.uses_clk() {
             ports.push(".clk(clk)".to_string());
@@ -73,7 +82,11 @@ impl Case {
         }
         let mut connect = |list: &[seqnic_gen::Port], bus: &str, mut lo: u32| {
             for p in list {
-                ports.push(format!(".{}({bus}{index}[{}:{lo}])", p.name, lo + p.width - 1));
+                ports.push(format!(
+                    ".{}({bus}{index}[{}:{lo}])",
+                    p.name,
+                    lo + p.width - 1
+                ));
                 lo += p.width;
             }
         };
@@ -85,12 +98,24 @@ impl Case {
     }
 
     fn check(&self, tool: &str, seen: &[Bits]) {
-        assert_eq!(seen.len(), CLOCKS, "{tool}: {} clocks of {}", seen.len(), self.circuit.name());
+        assert_eq!(
+            seen.len(),
+            CLOCKS,
+            "{tool}: {} clocks of {}",
+            seen.len(),
+            self.circuit.name()
+        );
         for (clock, (seen, expected)) in seen.iter().zip(&self.expected).enumerate() {
             let mut lo = 0;
             for p in self.circuit.outputs() {
                 let (got, want) = (seen.slice(lo, p.width), expected.slice(lo, p.width));
-                assert_eq!(got, want, "{tool} (left) disagrees with the evaluator (right) at {} of clock {clock}:\n{}", p.name, self.circuit.text());
+                assert_eq!(
+                    got,
+                    want,
+                    "{tool} (left) disagrees with the evaluator (right) at {} of clock {clock}:\n{}",
+                    p.name,
+                    self.circuit.text()
+                );
                 lo += p.width;
             }
         }
@@ -100,7 +125,10 @@ impl Case {
 fn cases(seeds: std::ops::Range<u64>) -> Vec<Case> {
     seeds
         .map(|seed| {
-            let children = [module(&format!("child_{seed}_a"), seed + 7000, 12, &[]), module(&format!("child_{seed}_b"), seed + 8000, 8, &[])];
+            let children = [
+                module(&format!("child_{seed}_a"), seed + 7000, 12, &[]),
+                module(&format!("child_{seed}_b"), seed + 8000, 8, &[]),
+            ];
             let circuit = module(&format!("random_{seed}"), seed, 40, &children);
             Case::new(circuit, seed)
         })
@@ -110,16 +138,24 @@ fn cases(seeds: std::ops::Range<u64>) -> Vec<Case> {
 /// One test bench for all cases, so that a simulator is built once.
 fn write_bench(cases: &[Case], dir: &Path) -> Vec<String> {
     let mut files = vec!["bench.v".to_string()];
-    let mut text = String::from("`timescale 1ns/1ns\nmodule bench;\n  reg clk = 0;\n  integer i;\n");
+    let mut text =
+        String::from("`timescale 1ns/1ns\nmodule bench;\n  reg clk = 0;\n  integer i;\n");
     for (index, case) in cases.iter().enumerate() {
         case.circuit.write_to(dir).expect("written");
         files.extend(case.circuit.verilog().into_iter().map(|f| f.name));
         text += &case.bench(index, dir);
     }
-    let _ = writeln!(text, "  initial begin\n    #1;\n    for (i = 0; i < {CLOCKS}; i = i + 1) begin");
-    (0..cases.len()).for_each(|n| { let _ = writeln!(text, "      now{n} = stim{n}[i];"); });
+    let _ = writeln!(
+        text,
+        "  initial begin\n    #1;\n    for (i = 0; i < {CLOCKS}; i = i + 1) begin"
+    );
+    (0..cases.len()).for_each(|n| {
+        let _ = writeln!(text, "      now{n} = stim{n}[i];");
+    });
     text += "      #1;\n";
-    (0..cases.len()).for_each(|n| { let _ = writeln!(text, "      $display(\"out {n} %h\", out{n});"); });
+    (0..cases.len()).for_each(|n| {
+        let _ = writeln!(text, "      $display(\"out {n} %h\", out{n});");
+    });
     text += "      #1 clk = 1;\n      #1 clk = 0;\n    end\n    $finish;\n  end\nendmodule\n";
     std::fs::write(dir.join("bench.v"), text).expect("bench");
     files.sort();
@@ -134,7 +170,13 @@ fn parse(output: &str, cases: &[Case]) -> Vec<Vec<Bits>> {
         let index: usize = index.parse().expect("index");
         let mut value = Bits::zero(cases[index].expected[0].width());
         for (i, digit) in hex.trim().chars().rev().enumerate() {
-            let digit = digit.to_digit(16).unwrap_or_else(|| panic!("undefined bits from {}: {hex}\n{}", cases[index].circuit.name(), cases[index].circuit.text()));
+            let digit = digit.to_digit(16).unwrap_or_else(|| {
+                panic!(
+                    "undefined bits from {}: {hex}\n{}",
+                    cases[index].circuit.name(),
+                    cases[index].circuit.text()
+                )
+            });
             (0..4).for_each(|b| value.set_bit(i as u32 * 4 + b, digit >> b & 1 == 1));
         }
         seen[index].push(value);
@@ -161,7 +203,17 @@ fn verilator_agrees() {
     let dir = scratch("differential_verilator");
     let cases = cases(100..120);
     let files = write_bench(&cases, &dir);
-    let mut args = vec!["--binary", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-O1", "-j", "2", "--top-module", "bench"];
+    let mut args = vec![
+        "--binary",
+        "-Wno-fatal",
+        "-Wno-lint",
+        "-Wno-style",
+        "-O1",
+        "-j",
+        "2",
+        "--top-module",
+        "bench",
+    ];
     args.extend(files.iter().map(String::as_str));
     run(&dir, "verilator", &args);
     let output = run(&dir, "./obj_dir/Vbench", &[]);

@@ -48,8 +48,14 @@ fn errors_say_module_and_line() {
     let line = line!() + 1;
     m.output("x", a & b);
     let text = m.finish().expect_err("widths differ")[0].to_string();
-    assert!(text.starts_with("module `bad`: bitand: `a` (1 bits)"), "{text}");
-    assert!(text.ends_with(&format!("tests/errors.rs:{line})")), "{text}");
+    assert!(
+        text.starts_with("module `bad`: bitand: `a` (1 bits)"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with(&format!("tests/errors.rs:{line})")),
+        "{text}"
+    );
 }
 
 #[test]
@@ -59,7 +65,10 @@ fn records() {
         let tag = m.input_record("tag", &record, None);
         m.output("a", tag.field("vlan"));
         m.output("b", m.input("raw", 3).field("x"));
-        m.output("c", m.pack(&record, &[("vid", m.lit(12, 0)), ("dei", m.lit(1, 0))]));
+        m.output(
+            "c",
+            m.pack(&record, &[("vid", m.lit(12, 0)), ("dei", m.lit(1, 0))]),
+        );
         m.output("d", m.input("short", 3).with_record(&record));
     });
     assert_eq!(
@@ -102,7 +111,14 @@ fn assignments_and_loops() {
         twice.set(twice.q());
         m.output("t", twice.q());
     });
-    assert_eq!(found, ["`twice` is assigned twice", "`never` is never assigned", "`floating` is never assigned"]);
+    assert_eq!(
+        found,
+        [
+            "`twice` is assigned twice",
+            "`never` is never assigned",
+            "`floating` is never assigned"
+        ]
+    );
     let found = messages(|m| {
         let (x, y) = (m.wire("x", 1), m.wire("y", 1));
         x.drive(!y.q());
@@ -188,7 +204,10 @@ fn foreign_signals_and_doubled_modules() {
     let m = Module::new("bad");
     m.output("x", far.reg());
     let errors = m.finish().expect_err("foreign");
-    assert_eq!(errors[0].kind.to_string(), "`far delayed by 1` (1 bits) belongs to module `other`; pass it through a port");
+    assert_eq!(
+        errors[0].kind.to_string(),
+        "`far delayed by 1` (1 bits) belongs to module `other`; pass it through a port"
+    );
 
     let variant = Module::new("child");
     let a = variant.input_at("a", 8, 0);
@@ -196,7 +215,13 @@ fn foreign_signals_and_doubled_modules() {
     let variant = variant.finish().expect("no mistakes");
     let m = Module::new("two");
     let a = m.input_at("a", 8, 0);
-    let (x, y) = (m.instance("u", &child(), &[("a", a)]), m.instance("v", &variant, &[("a", a)]));
+    let (x, y) = (
+        m.instance("u", &child(), &[("a", a)]),
+        m.instance("v", &variant, &[("a", a)]),
+    );
     m.output("x", x.get("b") & y.get("b"));
-    assert_eq!(m.finish().expect_err("two of one name")[0].kind, ErrorKind::ModuleTwice("child".into()));
+    assert_eq!(
+        m.finish().expect_err("two of one name")[0].kind,
+        ErrorKind::ModuleTwice("child".into())
+    );
 }

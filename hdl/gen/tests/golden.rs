@@ -14,5 +14,9 @@ fn lookup_is_printed_as_before() {
         std::fs::write(&path, circuit.text()).expect("golden file");
     }
     let golden = std::fs::read_to_string(&path).expect("golden file");
-    assert_eq!(circuit.text(), golden, "if this is meant, run with UPDATE_GOLDEN=1");
+    assert_eq!(
+        circuit.text(),
+        golden,
+        "if this is meant, run with UPDATE_GOLDEN=1"
+    );
 }

@@ -6,7 +6,11 @@ use common::random::Rng;
 use seqnic_gen::{Bits, Module, Record, Sig, Sim, clog2, math, mux};
 
 /// Evaluates a module of inputs `a`, `b` (`w` bits) and `n` (8 bits) with outputs from `build`.
-fn check(w: u32, build: impl for<'m> Fn(Sig<'m>, Sig<'m>, Sig<'m>) -> Sig<'m>, meaning: impl Fn(u128, u128, u32) -> u128) {
+fn check(
+    w: u32,
+    build: impl for<'m> Fn(Sig<'m>, Sig<'m>, Sig<'m>) -> Sig<'m>,
+    meaning: impl Fn(u128, u128, u32) -> u128,
+) {
     let m = Module::new("op");
     let (a, b, n) = (m.input("a", w), m.input("b", w), m.input("n", 8));
     m.output("out", build(a, b, n));
@@ -15,14 +19,25 @@ fn check(w: u32, build: impl for<'m> Fn(Sig<'m>, Sig<'m>, Sig<'m>) -> Sig<'m>, m
     let mut rng = Rng::new(u64::from(w));
     let width = circuit.outputs()[0].width;
     for _ in 0..60 {
-        let (a, b) = (rng.bits(w), if rng.chance(20) { Bits::zero(w) } else { rng.bits(w) });
+        let (a, b) = (
+            rng.bits(w),
+            if rng.chance(20) {
+                Bits::zero(w)
+            } else {
+                rng.bits(w)
+            },
+        );
         let b = if rng.chance(20) { a.clone() } else { b };
         let n = rng.below(256) as u32 % (w + 3);
         sim.set_bits("a", &a);
         sim.set_bits("b", &b);
         sim.set("n", n.into());
         let expected = Bits::new(width, meaning(a.low_u128(), b.low_u128(), n));
-        assert_eq!(sim.get_bits("out"), expected, "{w} bits: a = {a}, b = {b}, n = {n}");
+        assert_eq!(
+            sim.get_bits("out"),
+            expected,
+            "{w} bits: a = {a}, b = {b}, n = {n}"
+        );
     }
 }
 
@@ -47,32 +62,70 @@ fn operations_mean_what_rust_means() {
             check(w, |a, _, _| a.shl(by), |a, _, _| a << by);
             check(w, |a, _, _| a.shr(by), |a, _, _| a >> by);
         }
-        check(w, |a, _, n| a.shl_by(n), |a, _, n| if n < w { a << n } else { 0 });
+        check(
+            w,
+            |a, _, n| a.shl_by(n),
+            |a, _, n| if n < w { a << n } else { 0 },
+        );
         check(w, |a, _, n| a.shr_by(n), |a, _, n| a >> n);
         check(w, |a, _, n| a.module().bit_by(a, n), |a, _, n| a >> n & 1);
-        check(w, |a, b, n| mux(n.bit(0), a, b), |a, b, n| if n & 1 == 1 { a } else { b });
-        check(w, |a, _, n| a.when(n.bit(1)), |a, _, n| if n & 2 == 2 { a } else { 0 });
+        check(
+            w,
+            |a, b, n| mux(n.bit(0), a, b),
+            |a, b, n| if n & 1 == 1 { a } else { b },
+        );
+        check(
+            w,
+            |a, _, n| a.when(n.bit(1)),
+            |a, _, n| if n & 2 == 2 { a } else { 0 },
+        );
         check(w, |a, _, _| a.any(), |a, _, _| u128::from(a != 0));
         check(w, |a, _, _| a.all(), |a, _, _| u128::from(a == mask));
-        check(w, |a, _, _| a.parity(), |a, _, _| u128::from(a.count_ones() % 2));
+        check(
+            w,
+            |a, _, _| a.parity(),
+            |a, _, _| u128::from(a.count_ones() % 2),
+        );
         check(w, |a, _, _| a.msb(), |a, _, _| a >> (w - 1));
-        check(w, |a, _, _| a.lowest_set(), |a, _, _| if a == 0 { 0 } else { a.trailing_zeros().into() });
+        check(
+            w,
+            |a, _, _| a.lowest_set(),
+            |a, _, _| if a == 0 { 0 } else { a.trailing_zeros().into() },
+        );
         check(w, |a, _, _| a.zext(w + 3), |a, _, _| a);
         check(w, |a, _, _| a.trunc(1), |a, _, _| a & 1);
-        check(w, |a, b, n| a.module().priority(&[(n.bit(0), a), (n.bit(1), b)], !a), |a, b, n| match n & 3 {
-            0 => !a,
-            2 => b,
-            _ => a,
-        });
-        check(w, |a, b, n| a.module().select_onehot(&[(n.bit(0), a), (n.bit(1), b)]), |a, b, n| {
-            (if n & 1 == 1 { a } else { 0 }) | if n & 2 == 2 { b } else { 0 }
-        });
-        check(w, |a, b, n| a.module().index(&[a, b, !a], n.trunc(2)), |a, b, n| [a, b, !a & mask, 0][n as usize % 4]);
+        check(
+            w,
+            |a, b, n| a.module().priority(&[(n.bit(0), a), (n.bit(1), b)], !a),
+            |a, b, n| match n & 3 {
+                0 => !a,
+                2 => b,
+                _ => a,
+            },
+        );
+        check(
+            w,
+            |a, b, n| a.module().select_onehot(&[(n.bit(0), a), (n.bit(1), b)]),
+            |a, b, n| (if n & 1 == 1 { a } else { 0 }) | if n & 2 == 2 { b } else { 0 },
+        );
+        check(
+            w,
+            |a, b, n| a.module().index(&[a, b, !a], n.trunc(2)),
+            |a, b, n| [a, b, !a & mask, 0][n as usize % 4],
+        );
     }
     check(60, |a, b, _| a.cat(b), |a, b, _| a << 60 | b);
     check(40, |a, _, _| a.repl(3), |a, _, _| a << 80 | a << 40 | a);
-    check(64, |a, _, n| a.module().index(&a.chunks(8), n.trunc(3)), |a, _, n| a >> (8 * (n % 8)) & 0xff);
-    check(16, |_, _, n| n.module().onehot(n.trunc(4)), |_, _, n| 1 << (n % 16));
+    check(
+        64,
+        |a, _, n| a.module().index(&a.chunks(8), n.trunc(3)),
+        |a, _, n| a >> (8 * (n % 8)) & 0xff,
+    );
+    check(
+        16,
+        |_, _, n| n.module().onehot(n.trunc(4)),
+        |_, _, n| 1 << (n % 16),
+    );
 }
 
 #[test]
@@ -89,7 +142,10 @@ fn thousands_of_bits() {
     assert!(sim.get_bits("sum").is_zero());
     assert_eq!(sim.get_bits("diff").count_ones(), 4095);
     sim.set("b", 4000);
-    assert_eq!(sim.get_bits("piece"), Bits::from_limbs(512, &[u64::MAX, 0xffff_ffff]));
+    assert_eq!(
+        sim.get_bits("piece"),
+        Bits::from_limbs(512, &[u64::MAX, 0xffff_ffff])
+    );
 }
 
 #[test]
@@ -101,17 +157,31 @@ fn records_are_packed_from_the_lowest_bit() {
     m.output("pcp", tag.field("pcp"));
     m.output("marked", tag.with_field("dei", m.lit(1, 1)));
     let (pcp, dei, vid) = (m.lit(3, 5), m.lit(1, 0), m.lit(12, 0xabc));
-    m.output("made", m.pack(&record, &[("pcp", pcp), ("dei", dei), ("vid", vid)]));
+    m.output(
+        "made",
+        m.pack(&record, &[("pcp", pcp), ("dei", dei), ("vid", vid)]),
+    );
     let circuit = m.finish().expect("no mistakes");
     assert_eq!(circuit.outputs()[2].record.as_ref(), Some(&record));
     let mut sim = Sim::new(&circuit);
     sim.set("tag", 0xe123);
-    assert_eq!((sim.get("vid"), sim.get("pcp"), sim.get("marked"), sim.get("made")), (0x123, 7, 0xf123, 0xaabc));
+    assert_eq!(
+        (
+            sim.get("vid"),
+            sim.get("pcp"),
+            sim.get("marked"),
+            sim.get("made")
+        ),
+        (0x123, 7, 0xf123, 0xaabc)
+    );
 }
 
 /// Carry-less product modulo x^32, bit by bit.
 fn clmul(a: u128, b: u128) -> u128 {
-    (0..32).filter(|i| b >> i & 1 == 1).fold(0, |p, i| p ^ a << i) & 0xffff_ffff
+    (0..32)
+        .filter(|i| b >> i & 1 == 1)
+        .fold(0, |p, i| p ^ a << i)
+        & 0xffff_ffff
 }
 
 #[test]
@@ -130,7 +200,11 @@ fn crc32c_check_value_and_odd_widths() {
         let mut sim = Sim::new(&m.finish().expect("no mistakes"));
         let x = Bits::from_bytes_le(b"123456789").resize(width);
         sim.set_bits("x", &x);
-        assert_eq!(sim.get("crc"), u64::from(math::crc32c_of(&x.to_bytes_le())), "{width} bits");
+        assert_eq!(
+            sim.get("crc"),
+            u64::from(math::crc32c_of(&x.to_bytes_le())),
+            "{width} bits"
+        );
     }
 }
 

@@ -36,7 +36,14 @@ fn constants_and_configuration_take_no_delay() {
     let (a, mask) = (m.input_at("a", 8, 4), m.input("mask", 8));
     m.output("out", (a & mask) + a.lit(1));
     let circuit = m.finish().expect("no mistakes");
-    assert_eq!((circuit.latency(), circuit.state_bits().0, circuit.uses_clk()), (Some(0), 0, false));
+    assert_eq!(
+        (
+            circuit.latency(),
+            circuit.state_bits().0,
+            circuit.uses_clk()
+        ),
+        (Some(0), 0, false)
+    );
 }
 
 #[test]
@@ -60,7 +67,11 @@ fn children_add_their_latency() {
     let (table, circuit) = (lookup().expect("table"), chain().expect("chain"));
     assert_eq!((table.latency(), circuit.latency()), (Some(4), Some(8)));
     let names: Vec<_> = circuit.verilog().into_iter().map(|f| f.name).collect();
-    assert_eq!(names, ["lookup.v", "chain.v"], "one file for both instances");
+    assert_eq!(
+        names,
+        ["lookup.v", "chain.v"],
+        "one file for both instances"
+    );
     let mut sim = Sim::new(&circuit);
     let row = |key: u128, value: u128| Bits::new(25, 1 << 24 | value << 16 | key);
     sim.poke("first.rows", 5, &row(5, 0x77));
@@ -70,7 +81,10 @@ fn children_add_their_latency() {
         sim.set("key", if clock == 0 { 5 } else { 6 });
         sim.set("tag", if clock == 1 { 0x32a } else { 0 }); // the tag is an input of stage 1
         if clock == 8 {
-            assert_eq!((sim.get("value"), sim.get("tag_out"), sim.get("hit")), (0x99, 0x32a, 1));
+            assert_eq!(
+                (sim.get("value"), sim.get("tag_out"), sim.get("hit")),
+                (0x99, 0x32a, 1)
+            );
         } else {
             assert_eq!((sim.get("value"), sim.get("hit")), (0, 0), "clock {clock}");
         }
@@ -101,11 +115,22 @@ fn a_read_which_meets_a_write_gives_the_old_row() {
         sim.set("we", 0);
         sim.set("en", 0);
         sim.step_n(latency - 1);
-        assert_eq!((sim.get("row"), sim.get("cfg")), (1, 1), "old row on port A, no change on port B");
+        assert_eq!(
+            (sim.get("row"), sim.get("cfg")),
+            (1, 1),
+            "old row on port A, no change on port B"
+        );
         assert_eq!(sim.peek("rows", 3).low_u64(), 2);
         sim.step_n(latency);
-        assert_eq!((sim.get("row"), sim.get("cfg")), (1, 2), "port A is not enabled");
-        assert!(matches!(sim.try_peek("rows", 10), Err(SimError::NoRow { .. })));
+        assert_eq!(
+            (sim.get("row"), sim.get("cfg")),
+            (1, 2),
+            "port A is not enabled"
+        );
+        assert!(matches!(
+            sim.try_peek("rows", 10),
+            Err(SimError::NoRow { .. })
+        ));
     }
 }
 
@@ -125,7 +150,8 @@ fn state_has_no_stage_until_it_is_given_one() {
     sim.set("bytes", 99);
     sim.step_n(5);
     assert_eq!(sim.get("total"), 15);
-    sim.poke_reg("total", &Bits::new(16, 7)).expect("a register");
+    sim.poke_reg("total", &Bits::new(16, 7))
+        .expect("a register");
     assert_eq!(sim.get("total"), 7);
     sim.reset();
     assert_eq!(sim.get("total"), 5);
@@ -143,7 +169,14 @@ fn properties_are_checked_and_covers_counted() {
     sim.step_n(10);
     assert_eq!(sim.covered("odd"), Some(5));
     let failed = sim.try_step().expect_err("n is 10");
-    assert_eq!(failed, SimError::Property { kind: PropKind::Assert, name: "below_ten".into(), cycle: 10 });
+    assert_eq!(
+        failed,
+        SimError::Property {
+            kind: PropKind::Assert,
+            name: "below_ten".into(),
+            cycle: 10
+        }
+    );
 }
 
 #[test]
@@ -159,7 +192,9 @@ fn dead_code_is_dropped_unless_kept() {
     sim.set("a", 9);
     sim.set("b", 2);
     assert_eq!(sim.get("wanted"), 7);
-    assert!(matches!(sim.try_get("unwanted"), Err(SimError::Unknown { near, .. }) if near.contains("wanted")));
+    assert!(
+        matches!(sim.try_get("unwanted"), Err(SimError::Unknown { near, .. }) if near.contains("wanted"))
+    );
     common::lint(&circuit);
 }
 
@@ -170,8 +205,16 @@ fn name_clashes_get_a_number_and_values_wrong_for_an_input_are_refused() {
     let (x, y) = ((!a).named("x"), (a + a).named("x"));
     m.output("both", x ^ y);
     let circuit = m.finish().expect("no mistakes");
-    assert!(circuit.text().contains("wire [3:0] x = ") && circuit.text().contains("wire [3:0] x_2 = "));
+    assert!(
+        circuit.text().contains("wire [3:0] x = ") && circuit.text().contains("wire [3:0] x_2 = ")
+    );
     let mut sim = Sim::new(&circuit);
-    assert!(matches!(sim.try_set("a", &Bits::new(64, 16)), Err(SimError::TooWide { .. })));
-    assert!(matches!(sim.try_set("x", &Bits::new(4, 1)), Err(SimError::NotInput(_))));
+    assert!(matches!(
+        sim.try_set("a", &Bits::new(64, 16)),
+        Err(SimError::TooWide { .. })
+    ));
+    assert!(matches!(
+        sim.try_set("x", &Bits::new(4, 1)),
+        Err(SimError::NotInput(_))
+    ));
 }

@@ -28,14 +28,20 @@ fn drive(circuit: &Circuit, clocks: u32, offer: u64, take: u64) -> u64 {
         }
         let data = sim.get("out_data");
         if let Some(before) = shown {
-            assert_eq!((sim.get("out_valid"), data), (1, before), "an offered word was withdrawn");
+            assert_eq!(
+                (sim.get("out_valid"), data),
+                (1, before),
+                "an offered word was withdrawn"
+            );
         }
         shown = (sim.get("out_valid") == 1).then_some(data);
         if sim.get("out_valid") == 1 && sim.get("out_ready") == 1 {
             assert_eq!(Some(data), inside.pop_front(), "clock {clock}");
             (moved, shown) = (moved + 1, None);
         }
-        if sim.get("in_ready") == 1 && let Some(word) = offered {
+        if sim.get("in_ready") == 1
+            && let Some(word) = offered
+        {
             inside.push_back(word);
             offered = None;
         }
@@ -49,7 +55,10 @@ fn register_slice() {
     let circuit = stream::register_slice(24).expect("no mistakes");
     for (offer, take) in [(100, 100), (50, 50), (100, 30), (30, 100), (10, 90)] {
         let moved = drive(&circuit, 2000, offer, take);
-        assert!(moved > 2000 * offer.min(take) / 140, "{moved} words at {offer}/{take}");
+        assert!(
+            moved > 2000 * offer.min(take) / 140,
+            "{moved} words at {offer}/{take}"
+        );
     }
     assert!(drive(&circuit, 1000, 100, 100) >= 998, "full rate");
     common::lint(&circuit);
@@ -63,12 +72,18 @@ fn fifo_of_any_depth() {
             drive(&circuit, 1000, offer, take);
         }
         if depth > 2 {
-            assert!(drive(&circuit, 1000, 100, 100) >= 996, "full rate at depth {depth}");
+            assert!(
+                drive(&circuit, 1000, 100, 100) >= 996,
+                "full rate at depth {depth}"
+            );
         }
         common::lint(&circuit);
     }
     let errors = stream::fifo(RamSpec::new(1, 24)).expect_err("too small");
-    assert_eq!(errors[0].kind.to_string(), "depth of FIFO = 1 is out of range: at least 2");
+    assert_eq!(
+        errors[0].kind.to_string(),
+        "depth of FIFO = 1 is out of range: at least 2"
+    );
 }
 
 #[test]

@@ -94,11 +94,15 @@ impl Sim {
             let writes = matches!(reg.mem, Some((_, Some(write))) if self.vals[write] & 1 == 1);
             match (&reg.reset, reg.mem) {
                 (Some(value), _) if self.reset => next.copy_from_slice(value.limbs()),
-                _ if held || writes => next.copy_from_slice(&self.vals[reg.dst..reg.dst + reg.limbs]),
+                _ if held || writes => {
+                    next.copy_from_slice(&self.vals[reg.dst..reg.dst + reg.limbs])
+                }
                 (_, Some((mem, _))) => {
                     let mem = &self.mems[mem];
                     let row = self.vals[reg.data];
-                    let written = mem.write.filter(|(e, a, _)| mem.forward && self.vals[*e] & 1 == 1 && self.vals[*a] == row);
+                    let written = mem.write.filter(|(e, a, _)| {
+                        mem.forward && self.vals[*e] & 1 == 1 && self.vals[*a] == row
+                    });
                     if let Some((_, _, data)) = written {
                         next.copy_from_slice(&self.vals[data..data + reg.limbs]);
                         continue;
@@ -115,7 +119,9 @@ impl Sim {
             }
         }
         for mem in &mut self.mems {
-            let Some((enable, addr, data)) = mem.write else { continue };
+            let Some((enable, addr, data)) = mem.write else {
+                continue;
+            };
             let row = self.vals[addr];
             if self.vals[enable] & 1 == 1 && row < u64::from(mem.rows) {
                 let (n, at) = (limbs_for(mem.width), row as usize * limbs_for(mem.width));
@@ -123,7 +129,8 @@ impl Sim {
             }
         }
         for reg in &self.regs {
-            self.vals[reg.dst..reg.dst + reg.limbs].copy_from_slice(&self.next[reg.next..reg.next + reg.limbs]);
+            self.vals[reg.dst..reg.dst + reg.limbs]
+                .copy_from_slice(&self.next[reg.next..reg.next + reg.limbs]);
         }
     }
 }
@@ -195,7 +202,15 @@ pub(super) fn run(v: &mut [u64], i: &Instr) {
             let low = v[a..a + n - 1].iter().all(|l| *l == u64::MAX);
             v[dst] = u64::from(low && v[a + n - 1] == top_mask(i.aw));
         }
-        Code::RedXor => v[dst] = u64::from(v[a..a + limbs_for(i.aw)].iter().fold(0, |x, l| x ^ l).count_ones() & 1),
+        Code::RedXor => {
+            v[dst] = u64::from(
+                v[a..a + limbs_for(i.aw)]
+                    .iter()
+                    .fold(0, |x, l| x ^ l)
+                    .count_ones()
+                    & 1,
+            )
+        }
         Code::Index => {
             let lo = v[b] as u32 * i.width;
             cut(v, a, limbs_for(i.aw), lo, i.width, dst, limbs);

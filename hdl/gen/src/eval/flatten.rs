@@ -21,7 +21,14 @@ pub(crate) fn constant(op: &Op, width: u32, values: &[Bits]) -> Bits {
     let dst = vals.len();
     vals.resize(dst + limbs_for(width), 0);
     let mut program = vec![];
-    emit(&mut program, op, width, dst, &|id| offsets[id as usize], &|id| values[id as usize].width());
+    emit(
+        &mut program,
+        op,
+        width,
+        dst,
+        &|id| offsets[id as usize],
+        &|id| values[id as usize].width(),
+    );
     program.iter().for_each(|instr| exec::run(&mut vals, instr));
     Bits::from_limbs(width, &vals[dst..])
 }
@@ -43,7 +50,12 @@ struct Flat {
 
 /// Builds the evaluator of a design.
 pub(super) fn build(circuit: &Circuit) -> Sim {
-    let mut flat = Flat { nodes: vec![], names: HashMap::new(), mems: vec![], props: vec![] };
+    let mut flat = Flat {
+        nodes: vec![],
+        names: HashMap::new(),
+        mems: vec![],
+        props: vec![],
+    };
     flat.place(circuit, "");
     flat.compile(circuit)
 }
@@ -55,7 +67,8 @@ impl Flat {
         let base = self.nodes.len() as Id;
         let first_mem = self.mems.len();
         for (node, name) in data.nodes.iter().zip(&data.names) {
-            self.names.insert(format!("{prefix}{name}"), self.nodes.len() as Id);
+            self.names
+                .insert(format!("{prefix}{name}"), self.nodes.len() as Id);
             let mut op = node.op.clone();
             op.remap(&|id| id + base);
             if let Op::MemRead { mem, .. } = &mut op {
@@ -68,11 +81,25 @@ impl Flat {
         }
         for mem in &data.mems {
             let write = mem.write.map(|(e, a, d)| (e + base, a + base, d + base));
-            let (name, forward) = (format!("{prefix}{}", mem.name), mem.collision == Collision::New);
-            self.mems.push(FlatMem { name, rows: mem.rows, width: mem.width, forward, write });
+            let (name, forward) = (
+                format!("{prefix}{}", mem.name),
+                mem.collision == Collision::New,
+            );
+            self.mems.push(FlatMem {
+                name,
+                rows: mem.rows,
+                width: mem.width,
+                forward,
+                write,
+            });
         }
         for prop in &data.props {
-            self.props.push((prop.kind, format!("{prefix}{}", prop.name), prop.cond + base, data.uses_rst));
+            self.props.push((
+                prop.kind,
+                format!("{prefix}{}", prop.name),
+                prop.cond + base,
+                data.uses_rst,
+            ));
         }
         for inst in &data.insts {
             let child = self.place(&inst.child, &format!("{prefix}{}.", inst.name));
@@ -95,7 +122,9 @@ impl Flat {
     }
 
     fn compile(mut self, circuit: &Circuit) -> Sim {
-        let sources: Vec<Id> = (0..self.nodes.len() as Id).map(|id| self.source(id)).collect();
+        let sources: Vec<Id> = (0..self.nodes.len() as Id)
+            .map(|id| self.source(id))
+            .collect();
         let to = |id: Id| sources[id as usize];
         self.nodes.iter_mut().for_each(|(op, _)| op.remap(&to));
         let mut offsets = vec![0; self.nodes.len()];
@@ -114,20 +143,40 @@ impl Flat {
             let mut load = |bits: &Bits| vals[dst..dst + limbs].copy_from_slice(bits.limbs());
             let mut state = |data, enable: Option<Id>, reset: Option<Bits>, mem| {
                 let enable = enable.map(at);
-                regs.push(RegState { dst, limbs, next: next_size, data, enable, reset, mem });
+                regs.push(RegState {
+                    dst,
+                    limbs,
+                    next: next_size,
+                    data,
+                    enable,
+                    reset,
+                    mem,
+                });
                 next_size += limbs;
             };
             match op {
                 Op::Const(bits) => load(bits),
-                Op::Reg { next: Some(next), en, reset } => {
+                Op::Reg {
+                    next: Some(next),
+                    en,
+                    reset,
+                } => {
                     if let Some(bits) = reset {
                         load(bits);
                     }
                     state(at(*next), *en, reset.clone(), None);
                 }
-                Op::MemRead { mem, addr, en, port_b } => {
+                Op::MemRead {
+                    mem,
+                    addr,
+                    en,
+                    port_b,
+                } => {
                     // Port B reads only while it does not write.
-                    let write = self.mems[*mem].write.filter(|_| *port_b).map(|(e, ..)| at(e));
+                    let write = self.mems[*mem]
+                        .write
+                        .filter(|_| *port_b)
+                        .map(|(e, ..)| at(e));
                     state(at(*addr), *en, None, Some((*mem, write)));
                 }
                 _ => {}
@@ -136,14 +185,20 @@ impl Flat {
         let mut program = vec![];
         for id in self.order() {
             let (op, width) = &self.nodes[id as usize];
-            emit(&mut program, op, *width, offsets[id as usize], &at, &|id| self.nodes[to(id) as usize].1);
+            emit(&mut program, op, *width, offsets[id as usize], &at, &|id| {
+                self.nodes[to(id) as usize].1
+            });
         }
         let kind = |id: Id| match self.nodes[to(id) as usize].0 {
             Op::Input => HandleKind::Input,
             Op::Reg { .. } | Op::MemRead { .. } | Op::Const(_) => HandleKind::State,
             _ => HandleKind::Comb,
         };
-        let handle = |id: Id| Handle { offset: at(id), width: self.nodes[to(id) as usize].1, kind: kind(id) };
+        let handle = |id: Id| Handle {
+            offset: at(id),
+            width: self.nodes[to(id) as usize].1,
+            kind: kind(id),
+        };
         let mem_state = |mem: &FlatMem| MemState {
             rows: mem.rows,
             width: mem.width,
@@ -163,11 +218,26 @@ impl Flat {
                 .iter()
                 .map(|(kind, name, id, uses_rst)| {
                     let (name, offset) = (name.clone(), at(*id));
-                    PropState { kind: *kind, name, offset, uses_rst: *uses_rst, hits: 0 }
+                    PropState {
+                        kind: *kind,
+                        name,
+                        offset,
+                        uses_rst: *uses_rst,
+                        hits: 0,
+                    }
                 })
                 .collect(),
-            signals: self.names.iter().map(|(name, id)| (name.clone(), handle(*id))).collect(),
-            mem_names: self.mems.iter().enumerate().map(|(i, m)| (m.name.clone(), i)).collect(),
+            signals: self
+                .names
+                .iter()
+                .map(|(name, id)| (name.clone(), handle(*id)))
+                .collect(),
+            mem_names: self
+                .mems
+                .iter()
+                .enumerate()
+                .map(|(i, m)| (m.name.clone(), i))
+                .collect(),
             reset: false,
             dirty: true,
             cycle: 0,
@@ -185,7 +255,14 @@ impl Flat {
                     order.push(id);
                 } else if !std::mem::replace(&mut seen[id as usize], true) {
                     path.push((id, true));
-                    path.extend(self.nodes[id as usize].0.comb().into_iter().rev().map(|o| (o, false)));
+                    path.extend(
+                        self.nodes[id as usize]
+                            .0
+                            .comb()
+                            .into_iter()
+                            .rev()
+                            .map(|o| (o, false)),
+                    );
                 }
             }
         }
@@ -202,7 +279,15 @@ fn emit(
     width_of: &impl Fn(Id) -> u32,
 ) {
     let mut add = |code: Code, a: usize, b: usize, c: usize, aw: u32| {
-        program.push(Instr { code, dst, a, b, c, width, aw });
+        program.push(Instr {
+            code,
+            dst,
+            a,
+            b,
+            c,
+            width,
+            aw,
+        });
     };
     let narrow = |id: Id| width_of(id) <= 64;
     match op {
@@ -227,7 +312,13 @@ fn emit(
             };
             add(code, at(*a), at(*b), 0, width_of(*a));
         }
-        Op::Shift(left, a, by) => add(if *left { Code::Shl } else { Code::Shr }, at(*a), at(*by), 0, width),
+        Op::Shift(left, a, by) => add(
+            if *left { Code::Shl } else { Code::Shr },
+            at(*a),
+            at(*by),
+            0,
+            width,
+        ),
         Op::Slice(a, lo) => add(Code::Slice, at(*a), *lo as usize, 0, width_of(*a)),
         Op::Concat(parts) => {
             add(Code::Clear, 0, 0, 0, width);
@@ -241,7 +332,13 @@ fn emit(
         Op::Repl(times, a) => {
             add(Code::Clear, 0, 0, 0, width);
             for i in 0..*times {
-                add(Code::Insert, at(*a), (i * width_of(*a)) as usize, 0, width_of(*a));
+                add(
+                    Code::Insert,
+                    at(*a),
+                    (i * width_of(*a)) as usize,
+                    0,
+                    width_of(*a),
+                );
             }
         }
         Op::Mux(c, a, b) => add(Code::Mux, at(*a), at(*b), at(*c), width),
@@ -254,6 +351,12 @@ fn emit(
             add(code, at(*a), 0, 0, width_of(*a));
         }
         Op::Index(a, by) => add(Code::Index, at(*a), at(*by), 0, width_of(*a)),
-        Op::Input | Op::Const(_) | Op::Poison | Op::Wire(_) | Op::Reg { .. } | Op::MemRead { .. } | Op::InstOut { .. } => {}
+        Op::Input
+        | Op::Const(_)
+        | Op::Poison
+        | Op::Wire(_)
+        | Op::Reg { .. }
+        | Op::MemRead { .. }
+        | Op::InstOut { .. } => {}
     }
 }

@@ -126,15 +126,31 @@ impl Sim {
     /// # Errors
     /// [`SimError::Unknown`].
     pub fn handle(&self, name: &str) -> Result<Handle, SimError> {
-        self.signals.get(name).copied().ok_or_else(|| self.unknown("signal", name, self.signals.keys()))
+        self.signals
+            .get(name)
+            .copied()
+            .ok_or_else(|| self.unknown("signal", name, self.signals.keys()))
     }
 
-    fn unknown<'a>(&self, what: &'static str, name: &str, all: impl Iterator<Item = &'a String>) -> SimError {
+    fn unknown<'a>(
+        &self,
+        what: &'static str,
+        name: &str,
+        all: impl Iterator<Item = &'a String>,
+    ) -> SimError {
         let last = name.rsplit('.').next().unwrap_or(name);
-        let mut near: Vec<&str> = all.map(String::as_str).filter(|n| n.contains(last) || last.contains(*n)).collect();
+        let mut near: Vec<&str> = all
+            .map(String::as_str)
+            .filter(|n| n.contains(last) || last.contains(*n))
+            .collect();
         near.sort_unstable();
         near.truncate(12);
-        SimError::Unknown { design: self.design.clone(), what, name: name.into(), near: near.join(", ") }
+        SimError::Unknown {
+            design: self.design.clone(),
+            what,
+            name: name.into(),
+            near: near.join(", "),
+        }
     }
 
     /// All signal names, sorted.
@@ -170,7 +186,11 @@ impl Sim {
         let surplus = fitted.resize(value.width()) != *value;
         if surplus {
             let value = value.clone();
-            return Err(SimError::TooWide { name: name.into(), width: handle.width, value });
+            return Err(SimError::TooWide {
+                name: name.into(),
+                width: handle.width,
+                value,
+            });
         }
         let n = limbs_for(handle.width);
         self.vals[handle.offset..handle.offset + n].copy_from_slice(fitted.limbs());
@@ -202,7 +222,8 @@ impl Sim {
     pub fn write(&mut self, handle: Handle, value: &Bits) {
         debug_assert_eq!(handle.kind, HandleKind::Input);
         let n = limbs_for(handle.width);
-        self.vals[handle.offset..handle.offset + n].copy_from_slice(value.resize(handle.width).limbs());
+        self.vals[handle.offset..handle.offset + n]
+            .copy_from_slice(value.resize(handle.width).limbs());
         self.dirty = true;
     }
 
@@ -211,7 +232,10 @@ impl Sim {
         if handle.kind == HandleKind::Comb {
             self.settle();
         }
-        Bits::from_limbs(handle.width, &self.vals[handle.offset..handle.offset + limbs_for(handle.width)])
+        Bits::from_limbs(
+            handle.width,
+            &self.vals[handle.offset..handle.offset + limbs_for(handle.width)],
+        )
     }
 
     /// The value of any signal in this clock.
@@ -304,7 +328,11 @@ impl Sim {
             match p.kind {
                 PropKind::Cover => p.hits += u64::from(holds),
                 kind if !holds && failed.is_none() => {
-                    failed = Some(SimError::Property { kind, name: p.name.clone(), cycle: self.cycle });
+                    failed = Some(SimError::Property {
+                        kind,
+                        name: p.name.clone(),
+                        cycle: self.cycle,
+                    });
                 }
                 _ => {}
             }
@@ -314,7 +342,10 @@ impl Sim {
 
     /// In how many clocks the cover of this name was reached; `None` if there is no such cover.
     pub fn covered(&self, name: &str) -> Option<u64> {
-        self.props.iter().find(|p| p.kind == PropKind::Cover && p.name == name).map(|p| p.hits)
+        self.props
+            .iter()
+            .find(|p| p.kind == PropKind::Cover && p.name == name)
+            .map(|p| p.hits)
     }
 
     fn mem(&self, name: &str, row: u32) -> Result<usize, SimError> {
@@ -323,7 +354,11 @@ impl Sim {
         let rows = self.mems[index].rows;
         match row < rows {
             true => Ok(index),
-            false => Err(SimError::NoRow { name: name.into(), rows, row }),
+            false => Err(SimError::NoRow {
+                name: name.into(),
+                rows,
+                row,
+            }),
         }
     }
 
@@ -334,7 +369,10 @@ impl Sim {
     pub fn try_peek(&self, name: &str, row: u32) -> Result<Bits, SimError> {
         let mem = &self.mems[self.mem(name, row)?];
         let at = row as usize * limbs_for(mem.width);
-        Ok(Bits::from_limbs(mem.width, &mem.rows_data[at..at + limbs_for(mem.width)]))
+        Ok(Bits::from_limbs(
+            mem.width,
+            &mem.rows_data[at..at + limbs_for(mem.width)],
+        ))
     }
 
     /// Overwrites a row of a memory; missing upper bits are zero.
@@ -345,7 +383,11 @@ impl Sim {
         let index = self.mem(name, row)?;
         let mem = &mut self.mems[index];
         if value.resize(mem.width).resize(value.width()) != *value {
-            return Err(SimError::TooWide { name: name.into(), width: mem.width, value: value.clone() });
+            return Err(SimError::TooWide {
+                name: name.into(),
+                width: mem.width,
+                value: value.clone(),
+            });
         }
         let (n, at) = (limbs_for(mem.width), row as usize * limbs_for(mem.width));
         mem.rows_data[at..at + n].copy_from_slice(value.resize(mem.width).limbs());

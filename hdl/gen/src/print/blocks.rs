@@ -9,7 +9,14 @@ impl Printer<'_> {
     pub(super) fn registers(&mut self) {
         let (mut plain, mut resets, mut nexts) = (vec![], vec![], vec![]);
         for (i, node) in self.data.nodes.iter().enumerate() {
-            let Op::Reg { next: Some(next), en, reset } = &node.op else { continue };
+            let Op::Reg {
+                next: Some(next),
+                en,
+                reset,
+            } = &node.op
+            else {
+                continue;
+            };
             let name = &self.data.names[i];
             let assign = format!("{name} <= {};", self.expr(*next));
             let assign = match en {
@@ -25,12 +32,22 @@ impl Printer<'_> {
             }
         }
         if !plain.is_empty() {
-            line!(self, "\n    always @(posedge clk) begin\n{}\n    end", plain.join("\n"));
+            line!(
+                self,
+                "\n    always @(posedge clk) begin\n{}\n    end",
+                plain.join("\n")
+            );
         }
         if !resets.is_empty() {
             let (resets, nexts) = (resets.join("\n"), nexts.join("\n"));
-            line!(self, "\n    always @(posedge clk) begin\n        if (rst) begin\n{resets}");
-            line!(self, "        end else begin\n{nexts}\n        end\n    end");
+            line!(
+                self,
+                "\n    always @(posedge clk) begin\n        if (rst) begin\n{resets}"
+            );
+            line!(
+                self,
+                "        end else begin\n{nexts}\n        end\n    end"
+            );
         }
     }
 
@@ -40,11 +57,24 @@ impl Printer<'_> {
         let name = &mem.name;
         let write = mem.write.map(|(e, a, d)| {
             let (enable, addr) = (self.operand(e), self.operand(a));
-            (enable.to_string(), addr.to_string(), self.expr(d).to_string(), format!("{name}[{addr}] <= {};", self.expr(d)))
+            (
+                enable.to_string(),
+                addr.to_string(),
+                self.expr(d).to_string(),
+                format!("{name}[{addr}] <= {};", self.expr(d)),
+            )
         });
         let mut port_b = None;
         for (i, node) in data.nodes.iter().enumerate() {
-            let Op::MemRead { mem: of, addr, en, port_b: is_b } = &node.op else { continue };
+            let Op::MemRead {
+                mem: of,
+                addr,
+                en,
+                port_b: is_b,
+            } = &node.op
+            else {
+                continue;
+            };
             if *of != index {
                 continue;
             }
@@ -66,14 +96,23 @@ impl Printer<'_> {
             let body = match (en, body.len()) {
                 (Some(en), 1) => format!("        if ({}) {}", self.expr(*en), body[0]),
                 (Some(en), _) => {
-                    format!("        if ({}) begin\n            {}\n        end", self.expr(*en), body.join("\n            "))
+                    format!(
+                        "        if ({}) begin\n            {}\n        end",
+                        self.expr(*en),
+                        body.join("\n            ")
+                    )
                 }
                 (None, _) => format!("        {}", body.join("\n        ")),
             };
             line!(self, "\n    always @(posedge clk) begin\n{body}\n    end");
         }
-        let Some((enable, .., assign)) = write else { return };
-        line!(self, "\n    always @(posedge clk) begin\n        if ({enable}) {assign}");
+        let Some((enable, .., assign)) = write else {
+            return;
+        };
+        line!(
+            self,
+            "\n    always @(posedge clk) begin\n        if ({enable}) {assign}"
+        );
         if let Some(read) = port_b {
             line!(self, "        else {read}");
         }
@@ -85,7 +124,11 @@ impl Printer<'_> {
             return;
         }
         let (open, close, indent) = match (self.data.uses_clk, self.data.uses_rst) {
-            (true, true) => ("    always @(posedge clk) begin\n        if (!rst) begin", "        end\n    end", 12),
+            (true, true) => (
+                "    always @(posedge clk) begin\n        if (!rst) begin",
+                "        end\n    end",
+                12,
+            ),
             (true, false) => ("    always @(posedge clk) begin", "    end", 8),
             (false, _) => ("    always @* begin", "    end", 8),
         };
@@ -96,7 +139,13 @@ impl Printer<'_> {
                 PropKind::Assume => "assume",
                 PropKind::Cover => "cover",
             };
-            line!(self, "{:indent$}{}: {word} ({});", "", prop.name, self.expr(prop.cond));
+            line!(
+                self,
+                "{:indent$}{}: {word} ({});",
+                "",
+                prop.name,
+                self.expr(prop.cond)
+            );
         }
         line!(self, "{close}\n`endif");
     }
@@ -105,14 +154,20 @@ impl Printer<'_> {
     pub(super) fn unused(&mut self) {
         let data = self.data;
         let mut used: Vec<Bits> = data.nodes.iter().map(|n| Bits::zero(n.width)).collect();
-        let whole = |used: &mut Vec<Bits>, id: Id| used[id as usize] = Bits::ones(data.nodes[id as usize].width);
+        let whole = |used: &mut Vec<Bits>, id: Id| {
+            used[id as usize] = Bits::ones(data.nodes[id as usize].width)
+        };
         for node in &data.nodes {
             match &node.op {
                 Op::Slice(a, lo) => used[*a as usize].set_slice(*lo, &Bits::ones(node.width)),
                 op => op.all().into_iter().for_each(|id| whole(&mut used, id)),
             }
         }
-        let writes = data.mems.iter().flat_map(|m| m.write).flat_map(|(e, a, d)| [e, a, d]);
+        let writes = data
+            .mems
+            .iter()
+            .flat_map(|m| m.write)
+            .flat_map(|(e, a, d)| [e, a, d]);
         let ports = data.insts.iter().flat_map(|i| i.inputs.iter().copied());
         for id in writes.chain(ports).chain(data.outputs.iter().map(|o| o.1)) {
             whole(&mut used, id);
@@ -124,7 +179,11 @@ impl Printer<'_> {
             }
         }
         // Without FORMAL nothing reads what only properties read.
-        let props: Vec<String> = data.props.iter().map(|p| self.expr(p.cond).to_string()).collect();
+        let props: Vec<String> = data
+            .props
+            .iter()
+            .map(|p| self.expr(p.cond).to_string())
+            .collect();
         for name in props {
             if !names.contains(&name) {
                 names.push(name);
@@ -142,8 +201,12 @@ impl Printer<'_> {
         let mut block = vec![];
         for (i, node) in data.nodes.iter().enumerate() {
             match &node.op {
-                Op::Reg { reset: Some(value), .. } => block.push((i, constant(value))),
-                Op::Reg { .. } | Op::MemRead { .. } => block.push((i, format!("{}'d0", node.width))),
+                Op::Reg {
+                    reset: Some(value), ..
+                } => block.push((i, constant(value))),
+                Op::Reg { .. } | Op::MemRead { .. } => {
+                    block.push((i, format!("{}'d0", node.width)))
+                }
                 _ => {}
             }
         }
@@ -157,10 +220,18 @@ impl Printer<'_> {
         for mem in &data.mems {
             // UltraRAM is zero by itself, and tools refuse initial contents for it.
             let ultra = mem.style == RamStyle::Ultra;
-            let (open, close) = if ultra { ("\n`ifndef SYNTHESIS", "\n`endif") } else { ("", "") };
+            let (open, close) = if ultra {
+                ("\n`ifndef SYNTHESIS", "\n`endif")
+            } else {
+                ("", "")
+            };
             let (index, name, rows) = (format!("{}_row", mem.name), &mem.name, mem.rows);
             line!(self, "{open}\n    integer {index};\n    initial begin");
-            line!(self, "        for ({index} = 0; {index} < {rows}; {index} = {index} + 1) {name}[{index}] = {}'d0;", mem.width);
+            line!(
+                self,
+                "        for ({index} = 0; {index} < {rows}; {index} = {index} + 1) {name}[{index}] = {}'d0;",
+                mem.width
+            );
             line!(self, "    end{close}");
         }
     }

@@ -20,10 +20,21 @@ pub fn scratch(name: &str) -> PathBuf {
 pub fn run(dir: &Path, tool: &str, args: &[&str]) -> String {
     let out = match Command::new(tool).args(args).current_dir(dir).output() {
         Ok(out) => out,
-        Err(error) => panic!("`{tool}` cannot be started ({error}): install verilator, yosys and iverilog for this test"),
+        Err(error) => panic!(
+            "`{tool}` cannot be started ({error}): install verilator, yosys and iverilog for this test"
+        ),
     };
-    let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-    assert!(out.status.success(), "{tool} {} in {}:\n{text}", args.join(" "), dir.display());
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
+    assert!(
+        out.status.success(),
+        "{tool} {} in {}:\n{text}",
+        args.join(" "),
+        dir.display()
+    );
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
@@ -39,7 +50,14 @@ pub fn lint_except(circuit: &Circuit, more: &[&str]) {
     let files: Vec<String> = circuit.verilog().into_iter().map(|f| f.name).collect();
     let top = circuit.name();
     for define in ["-DNONE", "-DFORMAL", "-DSYNTHESIS"] {
-        let mut args = vec!["--lint-only", "-Wall", "--assert", define, "--top-module", top];
+        let mut args = vec![
+            "--lint-only",
+            "-Wall",
+            "--assert",
+            define,
+            "--top-module",
+            top,
+        ];
         args.extend(files.iter().map(String::as_str).chain(more.iter().copied()));
         run(&dir, "verilator", &args);
     }
@@ -47,7 +65,10 @@ pub fn lint_except(circuit: &Circuit, more: &[&str]) {
     args.extend(files.iter().map(String::as_str));
     run(&dir, "iverilog", &args);
     for read in ["read_verilog -sv", "read_verilog -sv -formal"] {
-        let script = format!("{read} {}; hierarchy -check -top {top}; proc; check -assert", files.join(" "));
+        let script = format!(
+            "{read} {}; hierarchy -check -top {top}; proc; check -assert",
+            files.join(" ")
+        );
         run(&dir, "yosys", &["-q", "-p", &script]);
     }
 }
@@ -81,14 +102,27 @@ pub fn chain() -> Result<Circuit, Vec<GenError>> {
     let valid = m.input_valid("valid", 0);
     let key = m.input_at("key", 16, 0);
     let tag = m.input_at("tag", 12, 1);
-    let cfg = [m.input("cfg_write", 1), m.input("cfg_addr", 6), m.input("cfg_row", 25)];
+    let cfg = [
+        m.input("cfg_write", 1),
+        m.input("cfg_addr", 6),
+        m.input("cfg_row", 25),
+    ];
     let place = |name: &str, valid, key| {
-        let inputs =
-            [("valid", valid), ("key", key), ("cfg_write", cfg[0]), ("cfg_addr", cfg[1]), ("cfg_row", cfg[2])];
+        let inputs = [
+            ("valid", valid),
+            ("key", key),
+            ("cfg_write", cfg[0]),
+            ("cfg_addr", cfg[1]),
+            ("cfg_row", cfg[2]),
+        ];
         m.instance(name, &table, &inputs)
     };
     let first = place("first", valid, key);
-    let second = place("second", first.get("hit_valid"), first.get("value").cat(tag.trunc(8)));
+    let second = place(
+        "second",
+        first.get("hit_valid"),
+        first.get("value").cat(tag.trunc(8)),
+    );
     m.output("value", second.get("value"));
     m.output("hit", second.get("hit_valid"));
     m.output_at("tag_out", tag, 8);
@@ -117,7 +151,19 @@ pub fn arithmetic() -> Result<Circuit, Vec<GenError>> {
     m.output("product", math::clmul_low(a, b));
     m.output("crc", math::crc32c(a.cat(b).cat(at.bit(0))));
     m.output("octet", m.index(&a.chunks(8), at.trunc(2)));
-    m.output("odd", m.index(&[a.trunc(5), b.trunc(5), a.slice(3, 5), b.slice(9, 5), a.slice(20, 5)], at));
+    m.output(
+        "odd",
+        m.index(
+            &[
+                a.trunc(5),
+                b.trunc(5),
+                a.slice(3, 5),
+                b.slice(9, 5),
+                a.slice(20, 5),
+            ],
+            at,
+        ),
+    );
     m.output("lowest", a.lowest_set());
     m.output("window", m.slice_by(a.cat(b), at.cat(m.lit(3, 0)), 16));
     m.output("clamped", mux(a.lt(b), a, b));
@@ -127,5 +173,7 @@ pub fn arithmetic() -> Result<Circuit, Vec<GenError>> {
 
 /// All examples.
 pub fn examples() -> Vec<Circuit> {
-    [lookup(), chain(), packets(), arithmetic()].map(|c| c.expect("no mistakes")).to_vec()
+    [lookup(), chain(), packets(), arithmetic()]
+        .map(|c| c.expect("no mistakes"))
+        .to_vec()
 }

@@ -1,7 +1,7 @@
 //! Random modules: expressions, registers, memories, children, stages.
 #![allow(dead_code)]
 
-use seqnic_gen::{Bits, Collision, Circuit, Module, RamSpec, RamStyle, Record, Sig, mux};
+use seqnic_gen::{Bits, Circuit, Collision, Module, RamSpec, RamStyle, Record, Sig, mux};
 
 /// Xorshift: the same tests on every machine.
 pub struct Rng(u64);
@@ -71,7 +71,11 @@ pub fn module(name: &str, seed: u64, size: u32, children: &[Circuit]) -> Circuit
     let mut pool = vec![];
     for i in 0..2 + r.below(4) {
         let (name, width) = (format!("in{i}"), r.width());
-        pool.push(if staged && r.chance(80) { m.input_at(&name, width, r.below(3) as u32) } else { m.input(&name, width) });
+        pool.push(if staged && r.chance(80) {
+            m.input_at(&name, width, r.below(3) as u32)
+        } else {
+            m.input(&name, width)
+        });
     }
     if staged {
         pool.push(m.input_valid("valid", 0));
@@ -108,18 +112,26 @@ pub fn module(name: &str, seed: u64, size: u32, children: &[Circuit]) -> Circuit
     }
     for reg in regs {
         // Inverted: yosys finds no driver for a bit which is only ever set to itself.
-        let next = { let s = r.pick(&pool); !fit(r, s, reg.width()) };
+        let next = {
+            let s = r.pick(&pool);
+            !fit(r, s, reg.width())
+        };
         match r.chance(50) {
             true => reg.set(next),
             // Not always zero: yosys finds no driver for a register which is never set.
-            false => { let en = r.pick(&pool); reg.set_when(fit(r, en, 1) | pool[0].bit(0), next) }
+            false => {
+                let en = r.pick(&pool);
+                reg.set_when(fit(r, en, 1) | pool[0].bit(0), next)
+            }
         }
     }
     let recent = &pool[pool.len().saturating_sub(12)..];
     for i in 0..5 {
         let sig = r.pick(recent);
         match sig.stage() {
-            Some(stage) if r.chance(50) => m.output_at(&format!("out{i}"), sig, stage + r.below(4) as u32),
+            Some(stage) if r.chance(50) => {
+                m.output_at(&format!("out{i}"), sig, stage + r.below(4) as u32)
+            }
             _ => m.output(&format!("out{i}"), sig),
         }
     }
@@ -127,18 +139,35 @@ pub fn module(name: &str, seed: u64, size: u32, children: &[Circuit]) -> Circuit
 }
 
 fn ram<'m>(m: &'m Module, r: &mut Rng, pool: &mut Vec<Sig<'m>>, name: &str) {
-    let styles = [RamStyle::Auto, RamStyle::Block, RamStyle::Ultra, RamStyle::Distributed];
-    let spec = RamSpec::new(1 << (1 + r.below(3)), r.width()).latency(1 + r.below(2) as u32).style(r.pick(&styles));
+    let styles = [
+        RamStyle::Auto,
+        RamStyle::Block,
+        RamStyle::Ultra,
+        RamStyle::Distributed,
+    ];
+    let spec = RamSpec::new(1 << (1 + r.below(3)), r.width())
+        .latency(1 + r.below(2) as u32)
+        .style(r.pick(&styles));
     // Not `Undefined`: there simulators and the evaluator may differ.
-    let spec = spec.collision(if r.chance(50) { Collision::New } else { Collision::Old });
+    let spec = spec.collision(if r.chance(50) {
+        Collision::New
+    } else {
+        Collision::Old
+    });
     let (addr, width) = (spec.addr_width(), spec.width);
     let mem = m.ram(name, spec);
-    let any = |r: &mut Rng, w| { let s = r.pick(pool); fit(r, s, w) };
+    let any = |r: &mut Rng, w| {
+        let s = r.pick(pool);
+        fit(r, s, w)
+    };
     let read = any(r, addr);
     let (we, at, data) = (any(r, 1), any(r, addr), any(r, width));
     let row = match r.chance(50) {
         true => mem.read(read),
-        false => { let en = any(r, 1); mem.read_when(en, read) }
+        false => {
+            let en = any(r, 1);
+            mem.read_when(en, read)
+        }
     };
     if r.chance(50) {
         mem.write(we, at, data);
@@ -155,7 +184,14 @@ fn place<'m>(m: &'m Module, r: &mut Rng, pool: &mut Vec<Sig<'m>>, child: &Circui
         .map(|p| {
             let s = r.pick(pool);
             let sig = fit(r, s, p.width);
-            (p.name.as_str(), if p.stage.is_none() { sig.unstaged() } else { sig })
+            (
+                p.name.as_str(),
+                if p.stage.is_none() {
+                    sig.unstaged()
+                } else {
+                    sig
+                },
+            )
         })
         .collect();
     let inst = m.instance(name, child, &inputs);
@@ -190,8 +226,14 @@ fn operation<'m>(m: &'m Module, r: &mut Rng, pool: &[Sig<'m>]) -> Sig<'m> {
         14 => a.ge(b),
         15 => a.shl(r.below(u64::from(w) + 2) as u32),
         16 => a.shr(r.below(u64::from(w) + 2) as u32),
-        17 | 18 => { let by = 1 + r.below(9) as u32; a.shl_by(other(r, by)) }
-        19 | 20 => { let by = 1 + r.below(9) as u32; a.shr_by(other(r, by)) }
+        17 | 18 => {
+            let by = 1 + r.below(9) as u32;
+            a.shl_by(other(r, by))
+        }
+        19 | 20 => {
+            let by = 1 + r.below(9) as u32;
+            a.shr_by(other(r, by))
+        }
         21 => a.cat(b),
         22 => a.repl(1 + r.below(4) as u32),
         23 => mux(other(r, 1), a, b),
@@ -205,17 +247,35 @@ fn operation<'m>(m: &'m Module, r: &mut Rng, pool: &[Sig<'m>]) -> Sig<'m> {
         }
         28 => {
             let list: Vec<_> = (0..3).map(|_| (other(r, 1), other(r, w))).collect();
-            if r.chance(50) { m.select_onehot(&list) } else { m.priority(&list, b) }
+            if r.chance(50) {
+                m.select_onehot(&list)
+            } else {
+                m.priority(&list, b)
+            }
         }
         29 => a.reg(),
-        30 => { let n = 1 + r.below(3) as u32; if r.chance(50) { a.delay(n) } else { m.align(&[a, b])[1] } }
+        30 => {
+            let n = 1 + r.below(3) as u32;
+            if r.chance(50) {
+                a.delay(n)
+            } else {
+                m.align(&[a, b])[1]
+            }
+        }
         31 if w >= 3 => {
             let record = Record::new("rec", [("low", 1), ("mid", w - 2), ("top", 1)]);
             let sig = a.with_record(&record);
-            let sig = if r.chance(50) { sig.with_field("mid", sig.field("mid") ^ b.trunc(w - 2)) } else { sig };
+            let sig = if r.chance(50) {
+                sig.with_field("mid", sig.field("mid") ^ b.trunc(w - 2))
+            } else {
+                sig
+            };
             sig.with_field("top", other(r, 1)).reg().field("mid")
         }
-        32 if w >= 2 => { let lo = r.below(u64::from(w)) as u32; a.slice(lo, 1 + r.below(u64::from(w - lo)) as u32) }
+        32 if w >= 2 => {
+            let lo = r.below(u64::from(w)) as u32;
+            a.slice(lo, 1 + r.below(u64::from(w - lo)) as u32)
+        }
         33 => a.lowest_set(),
         _ => a.zext(w + r.below(5) as u32),
     }
