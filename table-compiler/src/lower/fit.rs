@@ -50,21 +50,17 @@ fn attached(definition: &Definition, model: &Model, at: usize) -> Span {
 }
 
 fn needs(definition: &Definition, model: &Model) -> Vec<Need<'static>> {
-    let need =
-        |table: Table,
-         needed: usize,
-         bits,
-         first_without: Box<dyn Fn(&Definition, &Model, usize) -> Span>| Need {
-            what: match table.hash() {
-                Some(_) => format!("keys of table `{}`", table.name()),
-                None => format!("rows of table `{}`", table.name()),
-            },
-            needed: needed as u64,
-            bits,
-            room: rows,
-            table,
-            first_without,
-        };
+    let need = |table: Table, needed: usize, bits, first_without: FirstWithout<'static>| Need {
+        what: match table.hash() {
+            Some(_) => format!("keys of table `{}`", table.name()),
+            None => format!("rows of table `{}`", table.name()),
+        },
+        needed: needed as u64,
+        bits,
+        room: rows,
+        table,
+        first_without,
+    };
     let any = 32;
     let mut needs = vec![
         need(
