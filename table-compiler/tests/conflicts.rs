@@ -177,6 +177,19 @@ fn what_a_device_makes_of_packets_must_be_nobody_elses() {
 }
 
 #[test]
+fn ports_within_ports_are_found_one_by_one() {
+    let mut n = Network::new(2);
+    n.router(0, 3);
+    let server = n.server("server", 1, 4, Mode::Loopback, &[]);
+    for (name, ports) in [("a", (100, 900)), ("b", (200, 300)), ("c", (500, 600))] {
+        n.service(name, &["203.0.113.1"], &[ports], vec![pass(server)]);
+    }
+    assert_eq!(codes(&n), ["ambiguous_look"; 2]);
+    n.definition.services.remove(0);
+    assert_eq!(codes(&n), [""; 0]);
+}
+
+#[test]
 fn senders_that_cannot_be_told_apart_must_go_the_same_way() {
     // One MAC on one segment for two devices of a sequence.
     let mut n = Network::new(3);
@@ -366,4 +379,25 @@ fn the_rest_of_what_only_the_whole_shows() {
     assert!(both[0].message.contains("16 copies"), "{}", both[0].message);
     n.definition.services[0].sequence.remove(0);
     assert_eq!(findings(&n), []);
+}
+
+#[test]
+fn keys_that_find_no_places_are_said_to() {
+    let mut n = Network::new(1);
+    let host = n.router(0, 3);
+    let address = |i: u32| std::net::IpAddr::from((0x0a00_0000 + i * 7919).to_be_bytes());
+    // Every place of the table taken: more than cuckoo hashing reaches.
+    n.definition.hosts[host].addresses = (0..1536).map(address).collect();
+    let words = [
+        "`address`",
+        "`edge`",
+        "1536 places",
+        "of 1536 keys at most",
+        "64 choices",
+    ];
+    let finding = only(&n, "does_not_fit", &words, 1);
+    assert!(finding.help.contains("97 %") && finding.help.contains("`alveo`"));
+    assert_eq!(finding.labels[0].span, n.definition.hosts[host].span);
+    n.definition.hosts[host].addresses.truncate(1536 * 97 / 100);
+    assert_eq!(codes(&n), [""; 0]);
 }

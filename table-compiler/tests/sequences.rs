@@ -386,6 +386,18 @@ fn the_more_specific_service_of_an_address_has_the_packet() {
         "a later fragment has no port"
     );
     assert_eq!(go(0, 17, true), "client>all#6");
+    // A protocol that is named wins over ports that are.
+    n.service("some", &address, &[(1200, 1300)], vec![pass(all)])
+        .protocol = Protocol::Any;
+    n.definition.services.remove(0);
+    let image = compile(&n.definition).unwrap();
+    let to = |port: u16, protocol| {
+        let packet = Packet::tcp(0, 3, &format!("198.51.100.1:9 > 203.0.113.1:{port}"));
+        walk(&image, Packet { protocol, ..packet }).join(" ")
+    };
+    assert_eq!(to(1250, 6), "client>ranges#4");
+    assert_eq!(to(1250, 17), "client>all#6");
+    assert_eq!(to(1350, 17), "no_port");
     // The answers as well.
     let answer = Packet::tcp(1, 4, "203.0.113.1:1500 > 198.51.100.1:9");
     assert_eq!(walk(&image, answer), ["ranges>router#3 route"]);
@@ -476,4 +488,53 @@ fn return_ways_other_than_the_mirror() {
     assert_eq!(go(&list, 2, 7, 80), "wrong_sender");
     assert_eq!(go(&list, 1, 4, 1194), "vpn>router#3 route vpn>ids#7");
     assert_eq!(go(&list, 2, 7, 1194), "ids>router#3 route");
+}
+
+#[test]
+fn whoever_sends_from_a_tracked_segment_without_a_step_enters() {
+    let mut n = Network::new(3);
+    n.router(0, 3);
+    n.definition.interfaces[1].tracking = Tracking::Segment;
+    let firewall = n.two("firewall", (1, 6), (2, 7));
+    let server = n.server("server", 2, 8, Mode::Loopback, &[]);
+    n.service(
+        "W",
+        &["203.0.113.1"],
+        &[(80, 80)],
+        vec![pass(firewall), pass(server)],
+    );
+    let image = compile(&n.definition).unwrap();
+    let go = |port, mac, text: &str| walk(&image, Packet::tcp(port, mac, text)).join(" ");
+    let (out, back) = (
+        "198.51.100.1:9 > 203.0.113.1:80",
+        "203.0.113.1:80 > 198.51.100.1:9",
+    );
+    for sender in [6, 99] {
+        assert_eq!(go(1, sender, out), "client>firewall.outside#6");
+        assert_eq!(go(1, sender, back), "firewall.outside>router#3 route");
+    }
+    assert_eq!(go(2, 99, back), "wrong_sender");
+}
+
+#[test]
+fn a_port_of_its_own_lies_in_front_of_a_device_that_changes_packets() {
+    let mut n = Network::new(3);
+    n.router(0, 3);
+    let gate = n.one("gate", 1, 4);
+    let server = n.server("server", 2, 5, Mode::Loopback, &[]);
+    let gate = then(on_port(pass(gate), 2020), &["203.0.113.2"], None);
+    n.service("W", &["203.0.113.1"], &[(80, 80)], vec![gate, pass(server)]);
+    let image = compile(&n.definition).unwrap();
+    let go = |port, mac, text: &str| walk(&image, Packet::tcp(port, mac, text)).join(" ");
+    let (a, b) = ("203.0.113.1", "203.0.113.2");
+    assert_eq!(
+        go(0, 3, &format!("{U1} > {a}:80")),
+        "client>gate#4 dport=2020"
+    );
+    assert_eq!(go(1, 4, &format!("{U1} > {b}:80")), "gate>server#5");
+    assert_eq!(go(2, 5, &format!("{b}:80 > {U1}")), "server>gate#4");
+    assert_eq!(
+        go(1, 4, &format!("{a}:2020 > {U1}")),
+        "gate>router#3 route sport=80"
+    );
 }

@@ -5,6 +5,7 @@ use crate::definition::Definition;
 use crate::diagnostic::{Diagnostic, Span};
 use seqnic_spec::geometry::{self, Geometry};
 use seqnic_spec::tables::{Table, width};
+use std::net::IpAddr;
 
 /// Load a hash table of three ways and two slots takes whatever the keys are.
 const SURE_LOAD_PERCENT: u64 = 97;
@@ -34,6 +35,12 @@ fn service_of_class(definition: &Definition, model: &Model, class: u32) -> Span 
     let name = model.names.classes.get(class as usize);
     let service = name.and_then(|n| definition.services.get(n.service as usize));
     service.map(|s| s.span).unwrap_or_default()
+}
+
+fn service_of_address(definition: &Definition, address: IpAddr) -> Option<Span> {
+    let mut services = definition.services.iter();
+    let service = services.find(|s| s.addresses.contains(&address))?;
+    Some(service.span)
 }
 
 /// Host or device that has attachment number `at`; slots of roles have none of their own.
@@ -88,14 +95,14 @@ fn needs(definition: &Definition, model: &Model) -> Vec<Need<'static>> {
             model.addresses.len(),
             any,
             Box::new(|d, m, at| {
-                let address = m.addresses.get(at).map(|r| r.address);
-                let has = |s: &&crate::definition::Service| {
-                    address.is_some_and(|a| s.addresses.contains(&a))
+                let Some(row) = m.addresses.get(at) else {
+                    return Span::default();
                 };
-                d.services
-                    .iter()
-                    .find(has)
-                    .map(|s| s.span)
+                let neighbour = row.neighbour.map(|n| attached(d, m, n as usize));
+                let own = || d.interfaces.first().map(|i| i.span);
+                service_of_address(d, row.address)
+                    .or(neighbour)
+                    .or_else(own)
                     .unwrap_or_default()
             }),
         ),
@@ -141,13 +148,8 @@ fn needs(definition: &Definition, model: &Model) -> Vec<Need<'static>> {
             width::REWRITE,
             Box::new(|d, m, at| {
                 let address = m.rewrites.get(at);
-                let has = |s: &&crate::definition::Service| {
-                    address.is_some_and(|a| s.addresses.contains(a))
-                };
-                d.services
-                    .iter()
-                    .find(has)
-                    .map(|s| s.span)
+                address
+                    .and_then(|a| service_of_address(d, *a))
                     .unwrap_or_default()
             }),
         ),

@@ -7,7 +7,7 @@
 use super::Lowering;
 use super::attached::role_devices;
 use super::model::{PortRow, RangeSlot};
-use super::steps::{Current, Group, Look};
+use super::service::{Current, Group, Look};
 use crate::definition::{DeviceId, KeyedBy, Ports};
 use crate::diagnostic::Diagnostic;
 use seqnic_spec::tables::{RANGE_SLOTS, Table};
@@ -219,10 +219,10 @@ impl<'d> Lowering<'d> {
         for (at, wide) in claims.iter().enumerate().skip(named) {
             for claim in &claims[..at] {
                 let ranked = claim.rank < wide.rank && claim.class != wide.class;
-                let strict = claim.translated() || wide.translated();
+                // Looks that nothing is translated for mirror each other as they are.
                 let mirrored =
                     claim.answer == wide.answer && claim.server.is_some() == wide.server.is_some();
-                if ranked && strict && !mirrored && claim.meets(wide) {
+                if ranked && !mirrored && claim.meets(wide) {
                     found.push((claim, wide));
                 }
             }

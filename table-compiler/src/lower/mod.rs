@@ -3,7 +3,8 @@
 //! * [`model`]: the rows, without places;
 //! * `attached`: segments, senders, attachment slots;
 //! * `look`, `way`: how packets look on their way, and the way itself;
-//! * `steps`: classes, steps and actions of a service;
+//! * `service`: the classes of a service;
+//! * `steps`: its steps and actions;
 //! * `keys`: which (address, port) finds which class; conflicts between them;
 //! * `fit`: whether the geometry has room for it all.
 
@@ -12,6 +13,7 @@ mod fit;
 mod keys;
 mod look;
 pub mod model;
+mod service;
 mod steps;
 mod way;
 

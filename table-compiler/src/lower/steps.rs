@@ -1,48 +1,19 @@
-//! Classes, steps and actions of one service: `docs/semantics.md` section 6, "Who may enter" to
+//! Steps and actions of one service: `docs/semantics.md` section 6, "Who may enter" to
 //! "Labels of steps".
 
 use super::Lowering;
 use super::attached::role_devices;
-use super::look::{Stage, label, shifted, stages};
-use super::model::{ActionRow, Actions, ClassRow, StepRow};
-use super::way::{Copy, From, Hop, To, Ways, check_variants, is_nat};
-use crate::definition::{Alerts, HostId, KeyedBy, Ports, Service};
+use super::model::{ActionRow, Actions, StepRow};
+use super::service::{Current, Group, Look};
+use super::way::{Copy, From, Hop, To};
+use crate::definition::{Alerts, HostId, KeyedBy, Side};
 use crate::diagnostic::{Diagnostic, Span};
-use seqnic_image::names::{ActionName, ClassName, Direction};
+use seqnic_image::names::{ActionName, Direction};
 use seqnic_spec::tables::position_kind;
 use seqnic_spec::wire::MAX_COPIES;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Return];
-
-/// A class of the service being lowered.
-#[derive(Debug)]
-pub(super) struct Look {
-    pub stage: usize,
-    pub shift: u16,
-    /// Ports as on the wire.
-    pub ports: Ports,
-    pub class: u32,
-}
-
-/// Addresses of a service that share their classes: all of them, or those whose packets get the
-/// same address back from a NAT mode end.
-#[derive(Debug)]
-pub(super) struct Group {
-    /// Address at the end.
-    pub address: IpAddr,
-    /// Places in the service's addresses.
-    pub members: Vec<usize>,
-}
-
-/// A service on its way through the lowering.
-pub(super) struct Current<'d> {
-    pub number: u32,
-    pub service: &'d Service,
-    pub stages: Vec<Stage>,
-    pub ways: Ways<'d>,
-}
 
 /// Where a sender's packets go: rows in `action`, and what said so.
 #[derive(Debug, Clone, Copy)]
@@ -55,119 +26,7 @@ struct Taken {
 type Steps = BTreeMap<(u32, Direction, u32), Taken>;
 
 impl<'d> Lowering<'d> {
-    pub(super) fn service(&mut self, number: usize) {
-        let service = &self.definition.services[number];
-        let stages = stages(service);
-        let ways = Ways::of(self.definition, service, &stages, &mut self.findings);
-        let current = Current {
-            number: number as u32,
-            service,
-            stages,
-            ways,
-        };
-        let before = self.findings.len();
-        self.check(&current);
-        if self.findings.len() > before {
-            return;
-        }
-        self.model.names.services.push(service.name.clone());
-        for group in groups(&current) {
-            let looks = self.looks(&current);
-            self.keys(&current, &group, &looks);
-            self.steps(&current, &group, &looks);
-        }
-    }
-
-    /// What would give rows that mean something else than the definition says.
-    fn check(&mut self, current: &Current<'d>) {
-        let (service, ways) = (current.service, &current.ways);
-        let of_stops = ways.stops.iter().map(|s| (s.stage, s.shift, s.span));
-        let of_hops = ways.hops.iter().flatten();
-        let of_hops = of_hops.map(|h| (h.stage, h.shift, h.span));
-        let mut shifts: Vec<_> = of_stops.chain(of_hops).collect();
-        shifts.sort();
-        shifts.dedup_by_key(|(stage, shift, _)| (*stage, *shift));
-        check_variants(
-            service,
-            &current.stages,
-            shifts.into_iter(),
-            &mut self.findings,
-        );
-        let Some(end) = &ways.end else { return };
-        for id in role_devices(end.role) {
-            let device = &self.definition.devices[id];
-            if is_nat(self.definition, id) != ways.nat {
-                self.findings.push(
-                    Diagnostic::new(
-                        "mixed_modes",
-                        format!(
-                            "service `{}`: `{}` and its alternate `{}` differ in NAT mode",
-                            service.name, self.definition.devices[end.role.device].name, device.name
-                        ),
-                        end.span,
-                        "give both mode `nat`, or neither: fail-over does not change what packets look like",
-                    )
-                    .also(device.span, "the alternate"),
-                );
-            } else if ways.nat {
-                let like = current.stages[end.stage].addresses.iter();
-                if let Some(missing) = like.copied().find(|a| device.address_like(*a).is_none()) {
-                    self.findings.push(
-                        Diagnostic::new(
-                            "no_nat_address",
-                            format!(
-                                "service `{}`: NAT mode server `{}` has no address of the family of {missing}",
-                                service.name, device.name
-                            ),
-                            end.span,
-                            "give the server an address of that family, or take the service address away",
-                        )
-                        .also(device.span, "the server"),
-                    );
-                }
-            }
-        }
-    }
-
-    /// Makes the classes of a group: each stage, then its variants.
-    fn looks(&mut self, current: &Current<'d>) -> Vec<Look> {
-        let mut looks: Vec<Look> = Vec::new();
-        for (stage, Stage { ports, .. }) in current.stages.iter().enumerate() {
-            let stops = current.ways.stops.iter().map(|s| (s.stage, s.shift));
-            let hops = current.ways.hops.iter().flatten();
-            let hops = hops.map(|h| (h.stage, h.shift));
-            let here = stops.chain(hops).filter(|(s, _)| *s == stage);
-            for shift in std::iter::once(0).chain(here.map(|(_, shift)| shift)) {
-                if looks.iter().any(|l| l.stage == stage && l.shift == shift) {
-                    continue;
-                }
-                let Some(ports) = shifted(ports, shift) else {
-                    continue;
-                };
-                let label = label(current.service.protocol, &ports);
-                let class = self.model.classes.len() as u32;
-                let label = self.label(label);
-                self.model.classes.push(ClassRow::default());
-                self.model.names.classes.push(ClassName {
-                    service: current.number,
-                    label,
-                });
-                looks.push(Look {
-                    stage,
-                    shift,
-                    ports,
-                    class,
-                });
-            }
-        }
-        looks
-    }
-
-    fn label(&mut self, text: String) -> u32 {
-        self.labels.insert_full(text).0 as u32
-    }
-
-    fn steps(&mut self, current: &Current<'d>, group: &Group, looks: &[Look]) {
+    pub(super) fn steps(&mut self, current: &Current<'d>, group: &Group, looks: &[Look]) {
         let class = |stage, shift| {
             let look = looks.iter().find(|l| (l.stage, l.shift) == (stage, shift));
             look.map_or(0, |l| l.class)
@@ -318,8 +177,7 @@ impl<'d> Lowering<'d> {
     }
 
     fn copy_slot(&mut self, copy: &Copy<'d>) -> u32 {
-        self.attached
-            .slot(copy.role, crate::definition::Side::Outside, None)
+        self.attached.slot(copy.role, Side::Outside, None)
     }
 
     /// What a copy device sends back.
@@ -338,7 +196,7 @@ impl<'d> Lowering<'d> {
             Alerts::None => None,
             Alerts::To(id) => hops.iter().map(|h| h.to).find(|to| to.is_device(id)),
         };
-        let side = crate::definition::Side::Outside;
+        let side = Side::Outside;
         // Without a way for its alerts the device is barred like any other that packets pass.
         let Some(to) = to else {
             for id in role_devices(copy.role) {
@@ -515,24 +373,4 @@ impl std::convert::From<ActionRow> for Target {
     fn from(row: ActionRow) -> Target {
         Target(row, 0)
     }
-}
-
-/// Groups of a service's addresses, in the order of the addresses.
-fn groups(current: &Current) -> Vec<Group> {
-    let end = current.ways.end.as_ref().filter(|_| current.ways.nat);
-    let mut groups: Vec<Group> = Vec::new();
-    for (member, address) in current.service.addresses.iter().enumerate() {
-        let at_end = end.map(|e| current.stages[e.stage].addresses[member]);
-        let known = groups
-            .iter_mut()
-            .find(|g| at_end.is_none_or(|address| g.address == address));
-        match known {
-            Some(group) => group.members.push(member),
-            None => groups.push(Group {
-                address: at_end.unwrap_or(*address),
-                members: vec![member],
-            }),
-        }
-    }
-    groups
 }
