@@ -137,7 +137,7 @@ pub fn end<'a>(definition: &Definition, service: &'a Service) -> Option<Stop<'a>
     }
 }
 
-/// Every gap of a service as packets in `direction` cross it, in no order that matters.
+/// Every gap of a service as packets in `direction` cross it, in the order they meet them.
 pub fn crossings<'a>(
     definition: &Definition,
     service: &'a Service,
@@ -149,7 +149,7 @@ pub fn crossings<'a>(
         (_, ReturnWay::List(elements)) => listed(definition, service, elements),
     };
     let pairs = stations.windows(2).zip(gaps);
-    pairs
+    let mut crossings: Vec<_> = pairs
         .map(|(pair, gap)| {
             let (outer, inner) = (face(pair[0], false), face(pair[1], true));
             let (from, to) = match direction {
@@ -163,7 +163,12 @@ pub fn crossings<'a>(
                 copies: gap.copies,
             }
         })
-        .collect()
+        .collect();
+    // Roads are laid from the clients inwards.
+    if direction == Direction::Return {
+        crossings.reverse();
+    }
+    crossings
 }
 
 /// How a station looks from the gap in front of it (towards the clients) or behind it.
@@ -211,6 +216,10 @@ fn whole<'a>(definition: &Definition, service: &'a Service, direction: Direction
                 });
             }
         }
+    }
+    // Return packets meet the copies of a gap backwards too.
+    if direction == Direction::Return {
+        gaps.iter_mut().for_each(|gap| gap.copies.reverse());
     }
     // Behind the end there is nothing; the last gap of other services leads out.
     if service.keyed_by == KeyedBy::Client {
