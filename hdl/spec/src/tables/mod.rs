@@ -1,0 +1,205 @@
+//! The tables of the pipeline, in the order a packet meets them.
+//!
+//! A *hash* table is `ways` independent memories of `rows` rows; a row holds `slots` slots of
+//! (valid, key, value). A key may stand in any slot of its bucket in any way. A *direct* table is
+//! one memory, addressed by row number. The word of every update is one row of one memory,
+//! written in one clock, so a packet meets the old row or the new one.
+
+mod records;
+mod slot;
+
+pub use records::*;
+pub use slot::HashSlot;
+
+use crate::layout::Layout;
+use serde::Serialize;
+
+/// Every table, in packet order. The number is its address on the configuration port and in images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Table {
+    Interface = 0,
+    Source = 1,
+    Address = 2,
+    /// Destination address, destination port: a packet to a service.
+    PortDstServer = 3,
+    /// Destination address, source port: an answer to a client whose address is the key.
+    PortDstClient = 4,
+    /// Source address, source port: an answer of a service.
+    PortSrcServer = 5,
+    /// Source address, destination port: a packet from a client whose address is the key.
+    PortSrcClient = 6,
+    Range = 7,
+    Class = 8,
+    Step = 9,
+    Action = 10,
+    Attachment = 11,
+    Rewrite = 12,
+    /// Hash seeds.
+    Seed = 13,
+}
+
+/// How a table is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Hash {
+        key: &'static Layout,
+        value: &'static Layout,
+    },
+    Direct {
+        row: &'static Layout,
+    },
+    /// A direct table with [`RANGE_SLOTS`] slots a row.
+    Slots {
+        slot: &'static Layout,
+    },
+}
+
+impl Table {
+    pub const ALL: [Table; 14] = [
+        Table::Interface,
+        Table::Source,
+        Table::Address,
+        Table::PortDstServer,
+        Table::PortDstClient,
+        Table::PortSrcServer,
+        Table::PortSrcClient,
+        Table::Range,
+        Table::Class,
+        Table::Step,
+        Table::Action,
+        Table::Attachment,
+        Table::Rewrite,
+        Table::Seed,
+    ];
+    /// The four port questions, strongest first: destination wins over source, server over client.
+    pub const PORTS: [Table; 4] = [
+        Table::PortDstServer,
+        Table::PortDstClient,
+        Table::PortSrcServer,
+        Table::PortSrcClient,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Table::Interface => "interface",
+            Table::Source => "source",
+            Table::Address => "address",
+            Table::PortDstServer => "port_dst_server",
+            Table::PortDstClient => "port_dst_client",
+            Table::PortSrcServer => "port_src_server",
+            Table::PortSrcClient => "port_src_client",
+            Table::Range => "range",
+            Table::Class => "class",
+            Table::Step => "step",
+            Table::Action => "action",
+            Table::Attachment => "attachment",
+            Table::Rewrite => "rewrite",
+            Table::Seed => "seed",
+        }
+    }
+
+    /// The question in words.
+    pub const fn question(self) -> &'static str {
+        match self {
+            Table::Interface => "where did it arrive?",
+            Table::Source => "who sent it?",
+            Table::Address => "which service address? (asked for destination and source)",
+            Table::PortDstServer => {
+                "destination is a service: is its destination port one of the service's?"
+            }
+            Table::PortDstClient => {
+                "destination is a keyed client: is the source port one of its service's?"
+            }
+            Table::PortSrcServer => {
+                "source is a service or its server: is the source port one of the service's?"
+            }
+            Table::PortSrcClient => {
+                "source is a keyed client: is the destination port one of its service's?"
+            }
+            Table::Range => "does a port range of the scope hold it?",
+            Table::Class => "where do packets enter the sequence?",
+            Table::Step => "what next, from this sender?",
+            Table::Action => "where does this copy go and what is edited?",
+            Table::Attachment => "where is that device now?",
+            Table::Rewrite => "which source address does it get?",
+            Table::Seed => "which hash?",
+        }
+    }
+
+    pub const fn kind(self) -> Kind {
+        match self {
+            Table::Interface => Kind::Hash {
+                key: &INTERFACE_KEY,
+                value: &INTERFACE_VALUE,
+            },
+            Table::Source => Kind::Hash {
+                key: &SOURCE_KEY,
+                value: &SOURCE_VALUE,
+            },
+            Table::Address => Kind::Hash {
+                key: &ADDRESS_KEY,
+                value: &ADDRESS_VALUE,
+            },
+            Table::PortDstServer
+            | Table::PortDstClient
+            | Table::PortSrcServer
+            | Table::PortSrcClient => Kind::Hash {
+                key: &PORT_KEY,
+                value: &PORT_VALUE,
+            },
+            Table::Range => Kind::Slots { slot: &RANGE_SLOT },
+            Table::Class => Kind::Direct { row: &CLASS_ROW },
+            Table::Step => Kind::Hash {
+                key: &STEP_KEY,
+                value: &STEP_VALUE,
+            },
+            Table::Action => Kind::Direct { row: &ACTION_ROW },
+            Table::Attachment => Kind::Direct {
+                row: &ATTACHMENT_ROW,
+            },
+            Table::Rewrite => Kind::Direct { row: &REWRITE_ROW },
+            Table::Seed => Kind::Direct { row: &SEED_ROW },
+        }
+    }
+
+    pub fn from_number(number: u8) -> Option<Table> {
+        Table::ALL.get(number as usize).copied()
+    }
+
+    pub fn from_name(name: &str) -> Option<Table> {
+        Table::ALL.into_iter().find(|t| t.name() == name)
+    }
+
+    /// Key and value layout of a hash table.
+    pub const fn hash(self) -> Option<(&'static Layout, &'static Layout)> {
+        match self.kind() {
+            Kind::Hash { key, value } => Some((key, value)),
+            _ => None,
+        }
+    }
+
+    /// Bits of one slot: valid, key, value in a hash table; the record elsewhere.
+    pub const fn slot_bits(self) -> u32 {
+        match self.kind() {
+            Kind::Hash { key, value } => 1 + key.width() + value.width(),
+            Kind::Direct { row } => row.width(),
+            Kind::Slots { slot } => slot.width(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_places_in_packet_order() {
+        for (i, table) in Table::ALL.iter().enumerate() {
+            assert_eq!(*table as usize, i);
+            assert_eq!(Table::from_name(table.name()), Some(*table));
+        }
+    }
+}
