@@ -6,6 +6,7 @@ use miette::{
     SourceCode, SourceSpan, SpanContents,
 };
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt;
 
 /// Errors a report shows; more are only counted.
@@ -113,6 +114,26 @@ pub fn locate(diagnostics: &[Diagnostic], file_name: &str, text: &str) -> Vec<Lo
         .collect()
 }
 
+/// `text` for a terminal: characters it would obey (escapes, changes of the writing direction) are
+/// replaced by as many bytes, so places stay.
+fn printable(text: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| {
+        c.is_control() && !matches!(c, '\n' | '\r' | '\t')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match obeyed(c) {
+            true => shown.extend(std::iter::repeat_n('?', c.len_utf8())),
+            false => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
 /// A report that shows the lines of `text` each of `diagnostics` is about. `colour` is for
 /// terminals.
 pub fn render(diagnostics: &[Diagnostic], file_name: &str, text: &str, colour: bool) -> String {
@@ -124,6 +145,7 @@ pub fn render(diagnostics: &[Diagnostic], file_name: &str, text: &str, colour: b
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_width(WIDTH)
         .with_links(false);
+    let text = &printable(text);
     let lines = Lines::new(text);
     let mut report = String::new();
     for diagnostic in diagnostics.iter().take(MAX_SHOWN) {
@@ -253,6 +275,15 @@ mod tests {
         assert!(plain.contains("two") && plain.contains("do it so"));
         assert!(!plain.contains('\u{1b}'));
         assert!(render(&[at(4, 3)], "a.yaml", text, true).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_definition_cannot_steer_the_terminal() {
+        let text = "name: x # \u{1b}]0;y\u{7}\u{9b}31m\u{202e}\r\nfoo: 1\n";
+        let report = render(&[at(26, 3)], "f.yaml", text, false);
+        assert!(report.contains("name: x # ?]0;y???31m???"), "{report}");
+        assert!(report.contains("foo: 1"), "{report}");
+        assert!(!report.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']));
     }
 
     #[test]
