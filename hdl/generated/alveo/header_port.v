@@ -50,21 +50,21 @@ module header_port (
     reg  and_13_s3;
     reg  and_13_s4;
     reg  and_13_s5;
-    wire port_dst_client_hit;
-    wire [129:0] port_dst_client_cfg_rdata;
     wire port_src_server_hit;
     wire [129:0] port_src_server_cfg_rdata;
     reg  and_17_s2;
     reg  and_17_s3;
     reg  and_17_s4;
     reg  and_17_s5;
+    wire port_dst_client_hit;
+    wire [129:0] port_dst_client_cfg_rdata;
     wire port_src_client_hit;
     wire [129:0] port_src_client_cfg_rdata;
     assign hit0 = port_dst_server_hit & and_13_s5;
-    assign hit1 = port_dst_client_hit & and_13_s5;
-    assign hit2 = port_src_server_hit & and_17_s5;
+    assign hit1 = port_src_server_hit & and_17_s5;
+    assign hit2 = port_dst_client_hit & and_13_s5;
     assign hit3 = port_src_client_hit & and_17_s5;
-    assign cfg_rdata = (port_dst_server_cfg_rdata | port_dst_client_cfg_rdata) | (port_src_server_cfg_rdata | port_src_client_cfg_rdata);
+    assign cfg_rdata = (port_dst_server_cfg_rdata | port_src_server_cfg_rdata) | (port_dst_client_cfg_rdata | port_src_client_cfg_rdata);
 
     table_port_dst_server port_dst_server (
         .clk(clk),
@@ -80,20 +80,6 @@ module header_port (
         .cfg_rdata(port_dst_server_cfg_rdata)
     );
 
-    table_port_dst_client port_dst_client (
-        .clk(clk),
-        .rst(rst),
-        .key({sport, protocol, dst_scope}),
-        .cfg_write(cfg_write),
-        .cfg_read(cfg_read),
-        .cfg_table(cfg_table),
-        .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
-        .hit(port_dst_client_hit),
-        .value(class1),
-        .cfg_rdata(port_dst_client_cfg_rdata)
-    );
-
     table_port_src_server port_src_server (
         .clk(clk),
         .rst(rst),
@@ -104,8 +90,22 @@ module header_port (
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata),
         .hit(port_src_server_hit),
-        .value(class2),
+        .value(class1),
         .cfg_rdata(port_src_server_cfg_rdata)
+    );
+
+    table_port_dst_client port_dst_client (
+        .clk(clk),
+        .rst(rst),
+        .key({sport, protocol, dst_scope}),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
+        .cfg_wdata(cfg_wdata),
+        .hit(port_dst_client_hit),
+        .value(class2),
+        .cfg_rdata(port_dst_client_cfg_rdata)
     );
 
     table_port_src_client port_src_client (

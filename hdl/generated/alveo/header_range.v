@@ -11,10 +11,10 @@
 // later, stage 0
 // hit0, stage 5
 // class0, stage 5
-// hit1, stage 5
-// class1, stage 5
 // hit2, stage 5
 // class2, stage 5
+// hit1, stage 5
+// class1, stage 5
 // hit3, stage 5
 // class3, stage 5
 
@@ -38,11 +38,11 @@ module header_range (
     input  wire [511:0] cfg_wdata,
     output reg  hit0,
     output reg  [19:0] class0,
-    output reg  hit1,
-    output reg  [19:0] class1,
-    output wire [511:0] cfg_rdata,
     output reg  hit2,
     output reg  [19:0] class2,
+    output wire [511:0] cfg_rdata,
+    output reg  hit1,
+    output reg  [19:0] class1,
     output reg  hit3,
     output reg  [19:0] class3
 );
@@ -156,21 +156,21 @@ module header_range (
     wire [19:0] mux_229 = and_172_s4 ? dst_class5_s4 : (and_194_s4 ? dst_class6_s4 : (and_216_s4 ? dst_class7_s4 : 20'd0));
     wire [19:0] mux_232 = and_106_s4 ? dst_class2_s4 : (and_128_s4 ? dst_class3_s4 : (and_150_s4 ? dst_class4_s4 : mux_229));
     wire mux_248 = later_s3 ? (~(|dst_lookup_row[27:12]) & (&dst_lookup_row[43:28])) : ((dst_lookup_row[27:12] <= sport_s3) & (sport_s3 <= dst_lookup_row[43:28]));
-    wire and_252 = (dst_lookup_row[0] & (dst_lookup_row[2:1] == 2'd1)) & (dst_lookup_row[3] | (dst_lookup_row[11:4] == protocol_s3));
+    wire and_252 = (dst_lookup_row[0] & (dst_lookup_row[2:1] == 2'd2)) & (dst_lookup_row[3] | (dst_lookup_row[11:4] == protocol_s3));
     wire mux_264 = later_s3 ? (~(|dst_lookup_row[91:76]) & (&dst_lookup_row[107:92])) : ((dst_lookup_row[91:76] <= sport_s3) & (sport_s3 <= dst_lookup_row[107:92]));
-    wire and_268 = (dst_lookup_row[64] & (dst_lookup_row[66:65] == 2'd1)) & (dst_lookup_row[67] | (dst_lookup_row[75:68] == protocol_s3));
+    wire and_268 = (dst_lookup_row[64] & (dst_lookup_row[66:65] == 2'd2)) & (dst_lookup_row[67] | (dst_lookup_row[75:68] == protocol_s3));
     wire mux_280 = later_s3 ? (~(|dst_lookup_row[155:140]) & (&dst_lookup_row[171:156])) : ((dst_lookup_row[155:140] <= sport_s3) & (sport_s3 <= dst_lookup_row[171:156]));
-    wire and_284 = (dst_lookup_row[128] & (dst_lookup_row[130:129] == 2'd1)) & (dst_lookup_row[131] | (dst_lookup_row[139:132] == protocol_s3));
+    wire and_284 = (dst_lookup_row[128] & (dst_lookup_row[130:129] == 2'd2)) & (dst_lookup_row[131] | (dst_lookup_row[139:132] == protocol_s3));
     wire mux_296 = later_s3 ? (~(|dst_lookup_row[219:204]) & (&dst_lookup_row[235:220])) : ((dst_lookup_row[219:204] <= sport_s3) & (sport_s3 <= dst_lookup_row[235:220]));
-    wire and_300 = (dst_lookup_row[192] & (dst_lookup_row[194:193] == 2'd1)) & (dst_lookup_row[195] | (dst_lookup_row[203:196] == protocol_s3));
+    wire and_300 = (dst_lookup_row[192] & (dst_lookup_row[194:193] == 2'd2)) & (dst_lookup_row[195] | (dst_lookup_row[203:196] == protocol_s3));
     wire mux_312 = later_s3 ? (~(|dst_lookup_row[283:268]) & (&dst_lookup_row[299:284])) : ((dst_lookup_row[283:268] <= sport_s3) & (sport_s3 <= dst_lookup_row[299:284]));
-    wire and_316 = (dst_lookup_row[256] & (dst_lookup_row[258:257] == 2'd1)) & (dst_lookup_row[259] | (dst_lookup_row[267:260] == protocol_s3));
+    wire and_316 = (dst_lookup_row[256] & (dst_lookup_row[258:257] == 2'd2)) & (dst_lookup_row[259] | (dst_lookup_row[267:260] == protocol_s3));
     wire mux_328 = later_s3 ? (~(|dst_lookup_row[347:332]) & (&dst_lookup_row[363:348])) : ((dst_lookup_row[347:332] <= sport_s3) & (sport_s3 <= dst_lookup_row[363:348]));
-    wire and_332 = (dst_lookup_row[320] & (dst_lookup_row[322:321] == 2'd1)) & (dst_lookup_row[323] | (dst_lookup_row[331:324] == protocol_s3));
+    wire and_332 = (dst_lookup_row[320] & (dst_lookup_row[322:321] == 2'd2)) & (dst_lookup_row[323] | (dst_lookup_row[331:324] == protocol_s3));
     wire mux_344 = later_s3 ? (~(|dst_lookup_row[411:396]) & (&dst_lookup_row[427:412])) : ((dst_lookup_row[411:396] <= sport_s3) & (sport_s3 <= dst_lookup_row[427:412]));
-    wire and_348 = (dst_lookup_row[384] & (dst_lookup_row[386:385] == 2'd1)) & (dst_lookup_row[387] | (dst_lookup_row[395:388] == protocol_s3));
+    wire and_348 = (dst_lookup_row[384] & (dst_lookup_row[386:385] == 2'd2)) & (dst_lookup_row[387] | (dst_lookup_row[395:388] == protocol_s3));
     wire mux_360 = later_s3 ? (~(|dst_lookup_row[475:460]) & (&dst_lookup_row[491:476])) : ((dst_lookup_row[475:460] <= sport_s3) & (sport_s3 <= dst_lookup_row[491:476]));
-    wire and_364 = (dst_lookup_row[448] & (dst_lookup_row[450:449] == 2'd1)) & (dst_lookup_row[451] | (dst_lookup_row[459:452] == protocol_s3));
+    wire and_364 = (dst_lookup_row[448] & (dst_lookup_row[450:449] == 2'd2)) & (dst_lookup_row[451] | (dst_lookup_row[459:452] == protocol_s3));
     wire [7:0] cat_367 = {
         and_253_s4,
         and_269_s4,
@@ -192,21 +192,21 @@ module header_range (
     wire [19:0] src_class6 = src_lookup_row[447:428];
     wire [19:0] src_class7 = src_lookup_row[511:492];
     wire mux_414 = later_s3 ? (~(|src_lookup_row[27:12]) & (&src_lookup_row[43:28])) : ((src_lookup_row[27:12] <= sport_s3) & (sport_s3 <= src_lookup_row[43:28]));
-    wire and_420 = (src_lookup_row[0] & (src_lookup_row[2:1] == 2'd2)) & (src_lookup_row[3] | (src_lookup_row[11:4] == protocol_s3));
+    wire and_420 = (src_lookup_row[0] & (src_lookup_row[2:1] == 2'd1)) & (src_lookup_row[3] | (src_lookup_row[11:4] == protocol_s3));
     wire mux_436 = later_s3 ? (~(|src_lookup_row[91:76]) & (&src_lookup_row[107:92])) : ((src_lookup_row[91:76] <= sport_s3) & (sport_s3 <= src_lookup_row[107:92]));
-    wire and_442 = (src_lookup_row[64] & (src_lookup_row[66:65] == 2'd2)) & (src_lookup_row[67] | (src_lookup_row[75:68] == protocol_s3));
+    wire and_442 = (src_lookup_row[64] & (src_lookup_row[66:65] == 2'd1)) & (src_lookup_row[67] | (src_lookup_row[75:68] == protocol_s3));
     wire mux_458 = later_s3 ? (~(|src_lookup_row[155:140]) & (&src_lookup_row[171:156])) : ((src_lookup_row[155:140] <= sport_s3) & (sport_s3 <= src_lookup_row[171:156]));
-    wire and_464 = (src_lookup_row[128] & (src_lookup_row[130:129] == 2'd2)) & (src_lookup_row[131] | (src_lookup_row[139:132] == protocol_s3));
+    wire and_464 = (src_lookup_row[128] & (src_lookup_row[130:129] == 2'd1)) & (src_lookup_row[131] | (src_lookup_row[139:132] == protocol_s3));
     wire mux_480 = later_s3 ? (~(|src_lookup_row[219:204]) & (&src_lookup_row[235:220])) : ((src_lookup_row[219:204] <= sport_s3) & (sport_s3 <= src_lookup_row[235:220]));
-    wire and_486 = (src_lookup_row[192] & (src_lookup_row[194:193] == 2'd2)) & (src_lookup_row[195] | (src_lookup_row[203:196] == protocol_s3));
+    wire and_486 = (src_lookup_row[192] & (src_lookup_row[194:193] == 2'd1)) & (src_lookup_row[195] | (src_lookup_row[203:196] == protocol_s3));
     wire mux_502 = later_s3 ? (~(|src_lookup_row[283:268]) & (&src_lookup_row[299:284])) : ((src_lookup_row[283:268] <= sport_s3) & (sport_s3 <= src_lookup_row[299:284]));
-    wire and_508 = (src_lookup_row[256] & (src_lookup_row[258:257] == 2'd2)) & (src_lookup_row[259] | (src_lookup_row[267:260] == protocol_s3));
+    wire and_508 = (src_lookup_row[256] & (src_lookup_row[258:257] == 2'd1)) & (src_lookup_row[259] | (src_lookup_row[267:260] == protocol_s3));
     wire mux_524 = later_s3 ? (~(|src_lookup_row[347:332]) & (&src_lookup_row[363:348])) : ((src_lookup_row[347:332] <= sport_s3) & (sport_s3 <= src_lookup_row[363:348]));
-    wire and_530 = (src_lookup_row[320] & (src_lookup_row[322:321] == 2'd2)) & (src_lookup_row[323] | (src_lookup_row[331:324] == protocol_s3));
+    wire and_530 = (src_lookup_row[320] & (src_lookup_row[322:321] == 2'd1)) & (src_lookup_row[323] | (src_lookup_row[331:324] == protocol_s3));
     wire mux_546 = later_s3 ? (~(|src_lookup_row[411:396]) & (&src_lookup_row[427:412])) : ((src_lookup_row[411:396] <= sport_s3) & (sport_s3 <= src_lookup_row[427:412]));
-    wire and_552 = (src_lookup_row[384] & (src_lookup_row[386:385] == 2'd2)) & (src_lookup_row[387] | (src_lookup_row[395:388] == protocol_s3));
+    wire and_552 = (src_lookup_row[384] & (src_lookup_row[386:385] == 2'd1)) & (src_lookup_row[387] | (src_lookup_row[395:388] == protocol_s3));
     wire mux_568 = later_s3 ? (~(|src_lookup_row[475:460]) & (&src_lookup_row[491:476])) : ((src_lookup_row[475:460] <= sport_s3) & (sport_s3 <= src_lookup_row[491:476]));
-    wire and_574 = (src_lookup_row[448] & (src_lookup_row[450:449] == 2'd2)) & (src_lookup_row[451] | (src_lookup_row[459:452] == protocol_s3));
+    wire and_574 = (src_lookup_row[448] & (src_lookup_row[450:449] == 2'd1)) & (src_lookup_row[451] | (src_lookup_row[459:452] == protocol_s3));
     wire [7:0] cat_577 = {
         and_421_s4,
         and_443_s4,
@@ -318,8 +318,8 @@ module header_range (
         and_333_s4 <= and_332 & mux_328;
         and_349_s4 <= and_348 & mux_344;
         and_365_s4 <= and_364 & mux_360;
-        hit1 <= (|cat_367) & dst_asked_s4;
-        class1 <= and_253_s4 ? dst_class0_s4 : (and_269_s4 ? dst_class1_s4 : mux_377);
+        hit2 <= (|cat_367) & dst_asked_s4;
+        class2 <= and_253_s4 ? dst_class0_s4 : (and_269_s4 ? dst_class1_s4 : mux_377);
         src_row_s1 <= src_row;
         src_class0_s4 <= src_class0;
         src_class1_s4 <= src_class1;
@@ -341,8 +341,8 @@ module header_range (
         src_asked_s2 <= src_asked_s1;
         src_asked_s3 <= src_asked_s2;
         src_asked_s4 <= src_asked_s3;
-        hit2 <= (|cat_577) & src_asked_s4;
-        class2 <= and_421_s4 ? src_class0_s4 : (and_443_s4 ? src_class1_s4 : mux_591);
+        hit1 <= (|cat_577) & src_asked_s4;
+        class1 <= and_421_s4 ? src_class0_s4 : (and_443_s4 ? src_class1_s4 : mux_591);
         and_609_s4 <= and_608 & mux_604;
         and_625_s4 <= and_624 & mux_620;
         and_641_s4 <= and_640 & mux_636;
@@ -403,8 +403,8 @@ module header_range (
         and_333_s4 = 1'd0;
         and_349_s4 = 1'd0;
         and_365_s4 = 1'd0;
-        hit1 = 1'd0;
-        class1 = 20'd0;
+        hit2 = 1'd0;
+        class2 = 20'd0;
         src_row_s1 = 16'd0;
         src_class0_s4 = 20'd0;
         src_class1_s4 = 20'd0;
@@ -426,8 +426,8 @@ module header_range (
         src_asked_s2 = 1'd0;
         src_asked_s3 = 1'd0;
         src_asked_s4 = 1'd0;
-        hit2 = 1'd0;
-        class2 = 20'd0;
+        hit1 = 1'd0;
+        class1 = 20'd0;
         and_609_s4 = 1'd0;
         and_625_s4 = 1'd0;
         and_641_s4 = 1'd0;

@@ -14,8 +14,8 @@ header_source.v
 table_address.v
 header_address.v
 table_port_dst_server.v
-table_port_dst_client.v
 table_port_src_server.v
+table_port_dst_client.v
 table_port_src_client.v
 header_port.v
 table_range.v

@@ -83,11 +83,11 @@ module header_path (
     wire [129:0] header_port_cfg_rdata;
     wire header_range_hit0;
     wire [19:0] header_range_class0;
-    wire header_range_hit1;
-    wire [19:0] header_range_class1;
-    wire [511:0] header_range_cfg_rdata;
     wire header_range_hit2;
     wire [19:0] header_range_class2;
+    wire [511:0] header_range_cfg_rdata;
+    wire header_range_hit1;
+    wire [19:0] header_range_class1;
     wire header_range_hit3;
     wire [19:0] header_range_class3;
     wire header_class_found;
@@ -595,11 +595,11 @@ module header_path (
         .cfg_wdata(cfg_wdata),
         .hit0(header_range_hit0),
         .class0(header_range_class0),
-        .hit1(header_range_hit1),
-        .class1(header_range_class1),
-        .cfg_rdata(header_range_cfg_rdata),
         .hit2(header_range_hit2),
         .class2(header_range_class2),
+        .cfg_rdata(header_range_cfg_rdata),
+        .hit1(header_range_hit1),
+        .class1(header_range_class1),
         .hit3(header_range_hit3),
         .class3(header_range_class3)
     );

@@ -231,8 +231,8 @@ fn classify<O: Observer>(
     use Direction::{Forward, Return};
     let questions = [
         (dst, h.dport, Forward),
-        (dst, h.sport, Return),
         (src, h.sport, Return),
+        (dst, h.sport, Return),
         (src, h.dport, Forward),
     ];
     let mut found = None;

@@ -163,8 +163,8 @@ impl Looks {
         // The last column: whether a NAT mode end's own address answers.
         [
             (to, server, to_port, Direction::Forward, false),
-            (to, client, from_port, Direction::Return, false),
             (from, server, from_port, Direction::Return, true),
+            (to, client, from_port, Direction::Return, false),
             (from, client, to_port, Direction::Forward, false),
         ]
         .into_iter()

@@ -20,8 +20,8 @@ const MAX_SPELLED_OUT: u32 = 4096;
 /// Places of the questions in `Table::PORTS`.
 mod role {
     pub const DST_SERVER: u8 = 0;
-    pub const DST_CLIENT: u8 = 1;
-    pub const SRC_SERVER: u8 = 2;
+    pub const SRC_SERVER: u8 = 1;
+    pub const DST_CLIENT: u8 = 2;
     pub const SRC_CLIENT: u8 = 3;
 }
 

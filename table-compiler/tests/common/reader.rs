@@ -94,8 +94,8 @@ fn class(image: &Image, packet: &Packet) -> Option<(u128, Direction)> {
     let (dst, src) = (packet.dst, packet.src);
     let questions = [
         (dst, packet.dport, Direction::Forward),
-        (dst, packet.sport, Direction::Return),
         (src, packet.sport, Direction::Return),
+        (dst, packet.sport, Direction::Return),
         (src, packet.dport, Direction::Forward),
     ];
     for (role, (address, port, direction)) in questions.into_iter().enumerate() {

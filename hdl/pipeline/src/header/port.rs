@@ -9,7 +9,7 @@ use crate::tables::{Config, hash, join_rdata};
 /// What question `q` of [`Table::PORTS`] asks of a packet: whether the source's scope (else the
 /// destination's), and whether the source port (else the destination port).
 pub const fn asks_source(q: usize) -> (bool, bool) {
-    (q >= 2, q == 1 || q == 2)
+    (q == 1 || q == 3, q == 1 || q == 2)
 }
 
 /// Asks the four questions exactly: module `header_port`.

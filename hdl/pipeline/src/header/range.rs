@@ -50,8 +50,11 @@ pub fn range(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             let class = slot.field("class").named(&format!("{name}_class{i}"));
             classes.push(class.reg());
         }
-        for q in side * 2..side * 2 + 2 {
-            let (_, by_sport) = asks_source(q);
+        for q in 0..Table::PORTS.len() {
+            let (source, by_sport) = asks_source(q);
+            if usize::from(source) != side {
+                continue;
+            }
             let port = if by_sport { sport } else { dport };
             let holds: Vec<Sig> = slots
                 .iter()

@@ -74,11 +74,12 @@ impl Table {
         Table::Rewrite,
         Table::Seed,
     ];
-    /// The four port questions, strongest first: destination wins over source, server over client.
+    /// The four port questions, strongest first: server wins over client, then destination over
+    /// source. So both ways of a connection between a keyed client and a service are the service's.
     pub const PORTS: [Table; 4] = [
         Table::PortDstServer,
-        Table::PortDstClient,
         Table::PortSrcServer,
+        Table::PortDstClient,
         Table::PortSrcClient,
     ];
 

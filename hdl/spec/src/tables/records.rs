@@ -155,7 +155,7 @@ pub const RANGE_SLOT: Layout = Layout {
         field(
             "role",
             2,
-            "question it answers: 0 port_dst_server, 1 port_dst_client, 2 port_src_server, 3 port_src_client",
+            "question it answers: 0 port_dst_server, 1 port_src_server, 2 port_dst_client, 3 port_src_client",
         ),
         field("any_protocol", 1, "1: every IP protocol"),
         field("protocol", 8, "IP protocol number"),

@@ -341,8 +341,8 @@ fn each_question_has_its_address_port_and_direction() {
     let (here, there) = ("192.0.2.101", "192.0.2.102");
     for (question, (address, port, direction)) in [
         (here, 20, Forward),
-        (here, 10, Return),
         (there, 10, Return),
+        (here, 10, Return),
         (there, 20, Forward),
     ]
     .into_iter()
@@ -393,4 +393,27 @@ fn a_stronger_question_wins_even_by_range() {
     assert_eq!(class(&judge(&packet.frame(&[]))), Some((4, Forward)));
     let packet = Packet::new("192.0.2.200", KEYED, TCP, tcp(443, 1, &[]));
     assert_eq!(class(&judge(&packet.frame(&[]))), Some((4, Return)));
+}
+
+#[test]
+fn a_service_wins_over_a_client_on_both_ways() {
+    // A keyed client uses a service: were the answer the client's, a NAT mode server's address
+    // would stay in it.
+    let (service, client) = ("192.0.2.101", "192.0.2.102");
+    let mut image = sample();
+    put_address(&mut image, service, &[("scope", 77)]);
+    put_address(&mut image, client, &[("scope", 78)]);
+    for (table, scope, class) in [
+        (Table::PortDstServer, 77, 1),
+        (Table::PortSrcServer, 77, 1),
+        (Table::PortDstClient, 78, 4),
+        (Table::PortSrcClient, 78, 4),
+    ] {
+        let key = [("scope", scope), ("protocol", 6), ("port", 80)];
+        put_hash(&mut image, table, &key, &[("class", class)]);
+    }
+    let there = Packet::new(client, service, TCP, tcp(5, 80, &[])).frame(&[]);
+    assert_eq!(class(&judge_in(&image, 0, &there)), Some((1, Forward)));
+    let back = Packet::new(service, client, TCP, tcp(80, 5, &[])).frame(&[]);
+    assert_eq!(class(&judge_in(&image, 0, &back)), Some((1, Return)));
 }
