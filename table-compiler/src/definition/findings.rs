@@ -295,6 +295,13 @@ impl Findings {
                 name.span,
                 "`device.outside` and `device.inside` name attachments; use `-` or `_` instead",
             );
+        } else if kind == "interface" && (text == "host" || text.starts_with(['.', '-'])) {
+            self.error(
+                "reserved_name",
+                format!("an interface is called `{text}`"),
+                name.span,
+                "a replay writes `<interface>.pcap`, and `host.pcap` for the host: begin with a letter, a digit, `_` or `:`, and do not use `host`",
+            );
         } else if party && text == "client" {
             self.error(
                 "reserved_name",

@@ -133,6 +133,18 @@ pub fn tables(path: &Path, terminal: Terminal) -> Result<Tables, Failure> {
             definition: None,
         });
     }
+    // An image damaged at its start looks like nothing a person wrote: no line of it is worth showing.
+    if bytes.is_empty() || bytes.contains(&0) {
+        let is = if bytes.is_empty() {
+            "is empty"
+        } else {
+            "is binary"
+        };
+        return Err(Failure::refused(format!(
+            "{} {is}: neither a definition (YAML) nor a table image (it would start with `SEQNICIM`); give a file of one of the two",
+            path.display()
+        )));
+    }
     let file = definition(path, bytes).map_err(|e| e.print(terminal))?;
     let (image, definition) =
         compile(file, Options::default()).map_err(|findings| findings.print(terminal))?;

@@ -165,3 +165,26 @@ fn legs_tell_what_happened() {
     assert_eq!(lines[0]["out"][0]["interface"], "i1");
     assert_eq!(lines[3]["out"][0]["interface"], "host");
 }
+
+#[test]
+fn a_file_that_is_neither_image_nor_definition_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let good = std::fs::read(image(&dir, "fig07")).unwrap();
+    let mut damaged = good.clone();
+    damaged[0] ^= 0xff;
+    for (name, bytes, is) in [
+        ("damaged.img", damaged, "is binary"),
+        ("empty.img", Vec::new(), "is empty"),
+    ] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let path = path.display().to_string();
+        let assert = seqnic()
+            .args(["explain", &path, "--in", "i0", "--tcp", FLOW])
+            .assert()
+            .code(1);
+        let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(said.contains(name) && said.contains(is), "{said}");
+        assert!(said.contains("SEQNICIM"), "{said}");
+    }
+}
