@@ -2,10 +2,11 @@
 //!
 //! [`library`] turns the generator's Verilog into a shared library once and keeps it;
 //! [`sim`] is the thin safe layer over the C ABI of `shim.cpp`; [`Rtl`] is the [`Engine`]
-//! everything else uses. Whole frames cross the border, never single clocks.
+//! everything else uses; [`bench`] counts clocks. Whole frames cross the border, never single clocks.
 //!
 //! [`Engine`]: seqnic_engine::Engine
 
+pub mod bench;
 mod engine;
 mod error;
 pub mod library;

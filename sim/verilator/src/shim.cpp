@@ -12,6 +12,7 @@ using Trace = VerilatedVcdC;
 using Trace = VerilatedFstC;
 #endif
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -43,6 +44,12 @@ struct Frame {
     std::vector<uint8_t> bytes;
 };
 
+struct Input {  // a frame that was taken; part of the ABI
+    uint64_t tag;  // the first 8 bytes of tuser
+    uint64_t first_clock;
+    uint64_t last_clock;
+};
+
 struct Random {  // xorshift64*, so that runs repeat
     uint64_t state;
     bool percent(unsigned p) {
@@ -64,6 +71,9 @@ struct Sim {
     uint64_t last_move = 0;  // last clock in which a beat moved or the card was busy
     bool ordered = true;
     unsigned idle_in = 0, stall_out = 0;  // percent of clocks
+    unsigned stall_port[kPorts] = {};     // of one output, if more than stall_out
+    bool record = false;                  // keep when inputs are taken
+    std::deque<Input> taken;
     Random random{0x9e3779b97f4a7c15ull};
 
     std::deque<Frame> in[kPorts];
@@ -182,12 +192,18 @@ struct Sim {
         }
     }
 
+    void note(const Frame& f) {
+        Input i{0, f.first_clock, clock};
+        std::memcpy(&i.tag, f.user, sizeof i.tag);
+        taken.push_back(i);
+    }
+
     void step() {
         uint32_t p = 0;
 #define X(name)                                                                                       \
     drive(p, top->s_axis_##name##_tdata, top->s_axis_##name##_tkeep, top->s_axis_##name##_tuser,      \
           top->s_axis_##name##_tlast, top->s_axis_##name##_tvalid);                                   \
-    top->m_axis_##name##_tready = !random.percent(stall_out);                                         \
+    top->m_axis_##name##_tready = !random.percent(std::max(stall_out, stall_port[p]));                \
     ++p;
         SN_EACH_PORT(X)
 #undef X
@@ -199,8 +215,10 @@ struct Sim {
     if (top->s_axis_##name##_tvalid && top->s_axis_##name##_tready) {                                 \
         offered[p] = false;                                                                           \
         moved = true;                                                                                 \
+        if (at[p] == 0) in[p].front().first_clock = clock;                                            \
         at[p] += kBytes;                                                                              \
         if (top->s_axis_##name##_tlast) {                                                             \
+            if (record) note(in[p].front());                                                          \
             in[p].pop_front();                                                                        \
             at[p] = 0;                                                                                \
             --waiting;                                                                                \
@@ -250,6 +268,27 @@ void sn_pressure(void* h, uint32_t ordered, uint32_t idle_in, uint32_t stall_out
     s.idle_in = idle_in;
     s.stall_out = stall_out;
     s.random.state = seed | 1;
+}
+
+// Percent of clocks in which one output is not ready, where that is more than sn_pressure's.
+void sn_stall(void* h, uint32_t port, uint32_t percent) {
+    static_cast<Sim*>(h)->stall_port[port] = percent;
+}
+
+// Whether the clocks in which inputs are taken are kept for sn_inputs.
+void sn_record(void* h, uint32_t on) {
+    auto& s = *static_cast<Sim*>(h);
+    s.record = on != 0;
+    s.taken.clear();
+}
+
+// Hands out up to `most` records of frames taken, in the order of their last beats; returns how many.
+uint64_t sn_inputs(void* h, Input* to, uint64_t most) {
+    auto& s = *static_cast<Sim*>(h);
+    uint64_t n = std::min<uint64_t>(most, s.taken.size());
+    std::copy_n(s.taken.begin(), n, to);
+    s.taken.erase(s.taken.begin(), s.taken.begin() + static_cast<std::ptrdiff_t>(n));
+    return n;
 }
 
 // One row a clock; traffic goes on.

@@ -30,6 +30,17 @@ pub struct FrameOut<'a> {
     pub last_clock: u64,
 }
 
+/// A frame that an input has taken whole.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FrameTaken {
+    /// The first 8 bytes of its sideband.
+    pub tag: u64,
+    /// Clocks in which its first and its last beat were taken.
+    pub first_clock: u64,
+    pub last_clock: u64,
+}
+
 macro_rules! abi {
     ($($name:ident: fn($($arg:ty),*) $(-> $ret:ty)?;)*) => {
         struct Abi { $($name: unsafe extern "C" fn($($arg),*) $(-> $ret)?,)* }
@@ -53,6 +64,9 @@ abi! {
     sn_waiting: fn(*mut c_void) -> u64;
     sn_fault: fn(*mut c_void) -> *const c_char;
     sn_pressure: fn(*mut c_void, u32, u32, u32, u64);
+    sn_stall: fn(*mut c_void, u32, u32);
+    sn_record: fn(*mut c_void, u32);
+    sn_inputs: fn(*mut c_void, *mut FrameTaken, u64) -> u64;
     sn_write: fn(*mut c_void, u32, u32, *const u32, *const u64, u32);
     sn_read: fn(*mut c_void, u32, u32, *const u32, *mut u64, u32) -> u32;
     sn_push: fn(*mut c_void, u32, *const u8, *const u8, u32);
@@ -128,6 +142,30 @@ impl Sim {
     pub fn pressure(&mut self, ordered: bool, idle_in: u32, stall_out: u32, seed: u64) {
         // SAFETY: as above.
         unsafe { (self.abi.sn_pressure)(self.handle, ordered.into(), idle_in, stall_out, seed) }
+    }
+
+    /// Percent of clocks in which one output is not ready, where that is more than what
+    /// [`Sim::pressure`] says. The host's output has the number after the last port.
+    pub fn stall(&mut self, port: u32, percent: u32) {
+        assert!(port <= self.ports());
+        // SAFETY: the port is in range.
+        unsafe { (self.abi.sn_stall)(self.handle, port, percent) }
+    }
+
+    /// Starts or ends keeping the clocks in which frames are taken, for [`Sim::taken`]; records
+    /// nobody has asked for are gone.
+    pub fn record(&mut self, on: bool) {
+        // SAFETY: as above.
+        unsafe { (self.abi.sn_record)(self.handle, on.into()) }
+    }
+
+    /// Frames taken since it was asked last, in the order of their last beats; at most `most`.
+    pub fn taken(&mut self, most: usize) -> Vec<FrameTaken> {
+        let mut records = vec![FrameTaken::default(); most];
+        // SAFETY: the shim writes at most as many records as it is told.
+        let n = unsafe { (self.abi.sn_inputs)(self.handle, records.as_mut_ptr(), most as u64) };
+        records.truncate(n as usize);
+        records
     }
 
     /// Writes rows of a table, one a clock; `words` holds `words_per_row` words for each.

@@ -1,0 +1,252 @@
+//! Clocks counted on the verilated card.
+//!
+//! All figures are exact counts of clocks: the simulation is the same on every machine and at any
+//! speed. [`services`] makes many services and packets of them, this module offers those to the
+//! card and looks at what comes out when, [`overload`] does so with an output that stalls.
+
+mod overload;
+pub mod services;
+
+pub use overload::{Overload, overload};
+
+use crate::engine::Rtl;
+use crate::error::RtlError;
+use crate::sim::{FrameTaken, Sim, USER_BYTES};
+use seqnic_spec::wire::WINDOW_BYTES;
+use serde::Serialize;
+use services::{Length, Offer, Services};
+
+/// Clocks without a frame coming out after which the card is called hung.
+const PATIENCE: u64 = 100_000;
+/// Traffic is the same in every run.
+const SEED: u64 = 1;
+/// Frames sent one at a time to an idle card.
+const ALONE: u32 = 100;
+
+/// Why nothing could be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    #[error("`{text}` is no frame length: 60 to 9216 bytes without FCS, or `mix`")]
+    Length { text: String },
+    #[error("{services} services are too few for traffic without copies: give at least 100")]
+    TooFew { services: u32 },
+    #[error("a frame of {bytes} bytes cannot be made: {what}")]
+    Packet { bytes: u32, what: String },
+    #[error(
+        "frame {frame} left through port {found}, but its way is through port {port}; are the bench's tables loaded?"
+    )]
+    Astray { frame: u64, port: u32, found: u32 },
+    #[error("the card stopped: nothing came out for {clocks} clocks, {waiting} frames wait")]
+    Hang { clocks: u64, waiting: u64 },
+    #[error("{what}")]
+    Stream { what: String },
+    #[error(transparent)]
+    Rtl(#[from] RtlError),
+}
+
+/// Least, median and most of a number of clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Spread {
+    pub least: u64,
+    pub median: u64,
+    pub most: u64,
+}
+
+impl Spread {
+    /// Of at least one value; zeros of none.
+    fn of(mut values: Vec<u64>) -> Spread {
+        values.sort_unstable();
+        let at = |n: usize| values.get(n).copied().unwrap_or(0);
+        Spread {
+            least: at(0),
+            median: at(values.len() / 2),
+            most: at(values.len().saturating_sub(1)),
+        }
+    }
+}
+
+/// What one frame length gives, all ports offering frames back to back, no output stalling.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Load {
+    /// Bytes without FCS, or `mix`.
+    pub length: String,
+    pub frames: u64,
+    /// Beats of all frames: each has its length divided by the bus's width, rounded up.
+    pub beats: u64,
+    /// From the first beat that left to the last, both counted.
+    pub clocks: u64,
+    /// From the first beat that was taken to the last that left, both counted.
+    pub clocks_whole: u64,
+    pub clocks_per_packet: f64,
+    pub beats_per_packet: f64,
+    /// One beat a clock: `clocks` is `beats` and at most [`gap`] more, however many the frames.
+    pub met: bool,
+    pub lost: u64,
+    /// Frames that left behind a later one of the same input and output.
+    pub out_of_order: u64,
+    /// Frames that did not leave whole.
+    pub damaged: u64,
+    /// Clocks from first beat in to first beat out, one frame at a time.
+    pub unloaded: Spread,
+    /// The same while all ports offer frames: most of it is waiting at the input for its turn.
+    pub loaded: Spread,
+}
+
+/// Clocks the output may pause once in a run: a frame as long as the window or longer has its
+/// verdict only when the window is full, one beat's frame at once; `bus_bytes` is the bus's width.
+pub fn gap(bus_bytes: u32) -> u64 {
+    u64::from(WINDOW_BYTES / bus_bytes - 1)
+}
+
+/// A frame that left.
+struct Left {
+    tag: u64,
+    port: u32,
+    first: u64,
+    last: u64,
+    whole: bool,
+}
+
+/// What went in and what came out.
+struct Run {
+    taken: Vec<FrameTaken>,
+    left: Vec<Left>,
+}
+
+/// Offers all frames, and runs until nothing is inside. Tags are places in `offers`.
+fn run(sim: &mut Sim, offers: &[Offer]) -> Result<Run, BenchError> {
+    sim.record(true);
+    for (tag, offer) in (0u64..).zip(offers) {
+        let mut user = [0; USER_BYTES];
+        user[..8].copy_from_slice(&tag.to_le_bytes());
+        sim.push(offer.port, &user, &offer.frame);
+    }
+    let done = sim.drain(PATIENCE);
+    let taken = sim.taken(offers.len());
+    sim.record(false);
+    let mut left = Vec::with_capacity(offers.len());
+    while let Some(one) = sim.pop(|frame| {
+        let mut tag = [0; 8];
+        tag.copy_from_slice(&frame.user[..8]);
+        let tag = u64::from_le_bytes(tag);
+        let offer = offers.get(tag as usize);
+        let offer = offer.ok_or_else(|| BenchError::Stream {
+            what: format!("a frame left with tag {tag}, which none came with"),
+        })?;
+        if frame.port != offer.to {
+            return Err(BenchError::Astray {
+                frame: tag,
+                port: offer.to,
+                found: frame.port,
+            });
+        }
+        Ok(Left {
+            tag,
+            port: frame.port,
+            first: frame.first_clock,
+            last: frame.last_clock,
+            whole: same_payload(&offer.frame, frame.bytes),
+        })
+    }) {
+        left.push(one?);
+    }
+    match (sim.fault(), done) {
+        (Some(what), _) => Err(BenchError::Stream { what }),
+        (None, true) => Ok(Run { taken, left }),
+        (None, false) => Err(BenchError::Hang {
+            clocks: PATIENCE,
+            waiting: sim.waiting(),
+        }),
+    }
+}
+
+/// Headers are edited, what is behind them is not; no packet of the bench gains or loses a tag.
+fn same_payload(before: &[u8], after: &[u8]) -> bool {
+    let headers = if before.get(12) == Some(&0x08) {
+        54
+    } else {
+        74
+    };
+    before.len() == after.len() && before.get(headers..) == after.get(headers..)
+}
+
+impl Run {
+    fn lost(&self, offers: &[Offer]) -> u64 {
+        let mut seen = vec![false; offers.len()];
+        self.left.iter().for_each(|l| seen[l.tag as usize] = true);
+        seen.iter().filter(|s| !**s).count() as u64
+    }
+
+    fn damaged(&self) -> u64 {
+        self.left.iter().filter(|l| !l.whole).count() as u64
+    }
+
+    /// Frames behind a later one of the same input and output. A frame that left twice is one.
+    fn out_of_order(&self, offers: &[Offer], ports: u32) -> u64 {
+        let mut latest = vec![None; (ports * ports) as usize];
+        let mut count = 0;
+        for l in &self.left {
+            let pair = &mut latest[(offers[l.tag as usize].port * ports + l.port) as usize];
+            count += u64::from(pair.is_some_and(|latest| latest >= l.tag));
+            *pair = (*pair).max(Some(l.tag));
+        }
+        count
+    }
+
+    /// Clocks from first beat in to first beat out of every frame that left.
+    fn latencies(&self, offers: &[Offer]) -> Vec<u64> {
+        let mut came = vec![0; offers.len()];
+        self.taken
+            .iter()
+            .for_each(|t| came[t.tag as usize] = t.first_clock);
+        let clocks = |l: &Left| l.first - came[l.tag as usize];
+        self.left.iter().map(clocks).collect()
+    }
+}
+
+/// Measures one length: `frames` under full load, and up to a hundred of them alone.
+///
+/// # Errors
+/// [`BenchError`]; packets that are lost, late or out of order are figures and no errors.
+pub fn load(
+    rtl: &mut Rtl,
+    services: &Services,
+    length: Length,
+    frames: u32,
+) -> Result<Load, BenchError> {
+    let sim = rtl.sim();
+    let (ports, bus) = (sim.ports(), sim.bus_bytes());
+    let offers = services.offers(length, frames, SEED)?;
+    sim.pressure(false, 0, 0, SEED);
+    let mut alone = Vec::new();
+    for offer in offers.iter().take(ALONE as usize) {
+        let offer = std::slice::from_ref(offer);
+        alone.extend(run(sim, offer)?.latencies(offer));
+    }
+    let full = run(sim, &offers)?;
+    let beats = offers
+        .iter()
+        .map(|o| (o.frame.len() as u64).div_ceil(bus.into()))
+        .sum();
+    let came = full.taken.iter().map(|t| t.first_clock).min().unwrap_or(0);
+    let first = full.left.iter().map(|l| l.first).min().unwrap_or(0);
+    let end = full.left.iter().map(|l| l.last + 1).max().unwrap_or(0);
+    let (clocks, n) = (end - first, offers.len() as u64);
+    let each = |total: u64| total as f64 / n.max(1) as f64;
+    let lost = full.lost(&offers);
+    Ok(Load {
+        length: length.to_string(),
+        frames: n,
+        beats,
+        clocks,
+        clocks_whole: end - came,
+        clocks_per_packet: each(clocks),
+        beats_per_packet: each(beats),
+        met: lost == 0 && clocks <= beats + gap(bus),
+        lost,
+        out_of_order: full.out_of_order(&offers, ports),
+        damaged: full.damaged(),
+        unloaded: Spread::of(alone),
+        loaded: Spread::of(full.latencies(&offers)),
+    })
+}

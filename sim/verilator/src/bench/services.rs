@@ -1,0 +1,385 @@
+//! Many services, and packets of each of them at every place of its way.
+
+use crate::bench::BenchError;
+use etherparse::PacketBuilder;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::wire::MAX_FRAME_BYTES;
+use std::fmt::Write;
+use std::ops::RangeInclusive;
+
+/// Bytes of the shortest frame made: Ethernet's shortest without FCS.
+pub const SHORTEST: u32 = 60;
+/// Bytes of the headers of a TCP segment over IPv6: shorter frames are all IPv4.
+const SHORTEST_V6: u32 = 74;
+/// Lengths of the random mix, each as likely.
+pub const MIX: RangeInclusive<u32> = SHORTEST..=1518;
+/// One of so many services has a copy and takes no part in the traffic, where one packet is one frame.
+const WITH_COPY: u32 = 8;
+/// Addresses of one of the networks the servers are in.
+const NETWORK: u32 = 200;
+
+/// A definition of `services` services: each a firewall with two sides and a server, loopback, alias
+/// and NAT mode in turn; half of them in IPv6, one in eight with a copy to an IDS. The devices, one
+/// for 40 services (10 to 500), are spread over all ports.
+#[derive(Debug, Clone)]
+pub struct Services {
+    geometry: &'static Geometry,
+    services: u32,
+    firewalls: u32,
+    ids: u32,
+    servers: u32,
+    /// Services traffic is of, and those of them in IPv4.
+    all: Places,
+    v4: Places,
+}
+
+/// Services by where their packets arrive.
+#[derive(Debug, Clone, Default)]
+struct Places {
+    /// A client's may arrive anywhere.
+    clients: Vec<u32>,
+    /// By port, and by kind without [`Kind::Client`].
+    ports: Vec<[Vec<u32>; 3]>,
+}
+
+/// Where on its way a packet enters the card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// From a client, to the firewall.
+    Client,
+    /// From the firewall's inside, to the server.
+    Inside,
+    /// From the server, to the firewall's inside.
+    Server,
+    /// From the firewall's outside, to the gateway.
+    Outside,
+}
+
+const KINDS: [Kind; 4] = [Kind::Client, Kind::Inside, Kind::Server, Kind::Outside];
+
+/// One packet to offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    pub port: u32,
+    /// Port it must leave through.
+    pub to: u32,
+    pub frame: Vec<u8>,
+}
+
+/// Lengths of frames without FCS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// All so many bytes.
+    Bytes(u32),
+    /// Random, [`MIX`].
+    Mix,
+}
+
+impl std::str::FromStr for Length {
+    type Err = BenchError;
+    fn from_str(text: &str) -> Result<Length, BenchError> {
+        let bad = || BenchError::Length { text: text.into() };
+        match text {
+            "mix" => Ok(Length::Mix),
+            _ => match text.parse().map_err(|_| bad())? {
+                bytes if (SHORTEST..=MAX_FRAME_BYTES).contains(&bytes) => Ok(Length::Bytes(bytes)),
+                _ => Err(bad()),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Length {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Length::Bytes(bytes) => write!(f, "{bytes}"),
+            Length::Mix => f.write_str("mix"),
+        }
+    }
+}
+
+fn mac(kind: u8, n: u32) -> [u8; 6] {
+    let n = n.to_be_bytes();
+    [2, kind, n[0], n[1], n[2], n[3]]
+}
+
+fn text(mac: [u8; 6]) -> String {
+    mac.map(|b| format!("{b:02x}")).join(":")
+}
+
+impl Services {
+    /// Services for a card of this geometry; whether its tables have room for them, the compiler says.
+    pub fn new(geometry: &'static Geometry, services: u32) -> Services {
+        let devices = (services / 40).clamp(10, 500);
+        let (firewalls, ids) = (devices * 3 / 10, devices / 10);
+        let mut new = Services {
+            geometry,
+            services,
+            firewalls,
+            ids,
+            servers: devices - firewalls - ids,
+            all: Places::default(),
+            v4: Places::default(),
+        };
+        new.all = new.places(1);
+        new.v4 = new.places(2);
+        new
+    }
+
+    /// Places of every `nth` service.
+    fn places(&self, nth: usize) -> Places {
+        let plain = (0..self.services)
+            .step_by(nth)
+            .filter(|s| s % WITH_COPY != 0);
+        let clients: Vec<u32> = plain.collect();
+        let mut ports: Vec<[Vec<u32>; 3]> = vec![Default::default(); self.geometry.ports as usize];
+        for service in &clients {
+            for (slot, kind) in KINDS[1..].iter().enumerate() {
+                ports[self.ways(*service, *kind).0 as usize][slot].push(*service);
+            }
+        }
+        Places { clients, ports }
+    }
+
+    /// The devices of the definition.
+    pub fn devices(&self) -> u32 {
+        self.firewalls + self.ids + self.servers
+    }
+
+    fn outside(&self, service: u32) -> u32 {
+        service % self.firewalls % self.geometry.ports
+    }
+
+    fn inside(&self, service: u32) -> u32 {
+        (service % self.firewalls + 1) % self.geometry.ports
+    }
+
+    fn server(&self, service: u32) -> u32 {
+        service % self.servers % self.geometry.ports
+    }
+
+    /// Ports a packet arrives at and leaves through; a client's may arrive at any.
+    fn ways(&self, service: u32, kind: Kind) -> (u32, u32) {
+        match kind {
+            Kind::Client => (0, self.outside(service)),
+            Kind::Inside => (self.inside(service), self.server(service)),
+            Kind::Server => (self.server(service), self.inside(service)),
+            Kind::Outside => (self.outside(service), 0),
+        }
+    }
+
+    /// The port of a NAT mode server by which it tells its services apart.
+    fn nat_port(&self, service: u32) -> Option<u16> {
+        (service % self.servers % 3 == 2).then(|| 2000 + (service / self.servers) as u16)
+    }
+
+    fn service_port(service: u32) -> u16 {
+        80 + (service % 7) as u16
+    }
+
+    /// The definition, as a file would hold it.
+    pub fn yaml(&self) -> String {
+        // Writing to a String cannot fail.
+        let g = self.geometry;
+        let mut y = format!(
+            "seqnic: 1\nname: bench\ngeometry: {}\ninterfaces:\n",
+            g.name
+        );
+        for i in 0..g.ports {
+            let gateway = if i == 0 { ", gateway: router" } else { "" };
+            let _ = writeln!(
+                y,
+                "  i{i}: {{ port: {i}, mac: \"{}\"{gateway} }}",
+                text(mac(1, i))
+            );
+        }
+        let router = text(mac(2, 0));
+        let _ = writeln!(
+            y,
+            "hosts:\n  router: {{ interface: i0, mac: \"{router}\" }}\ndevices:"
+        );
+        for n in 0..self.firewalls {
+            let _ = writeln!(
+                y,
+                "  fw{n}: {{ function: firewall, attachments: {{ outside: {{ interface: i{}, mac: \"{}\" }}, inside: {{ interface: i{}, mac: \"{}\" }} }} }}",
+                n % g.ports,
+                text(mac(3, n)),
+                (n + 1) % g.ports,
+                text(mac(4, n))
+            );
+        }
+        for n in 0..self.ids {
+            let _ = writeln!(
+                y,
+                "  ids{n}: {{ function: ids, promiscuous: true, attachment: {{ interface: i{}, vlan: {}, mac: \"{}\" }} }}",
+                n % g.ports,
+                100 + n,
+                text(mac(5, n))
+            );
+        }
+        for n in 0..self.servers {
+            let mode = ["loopback", "alias", "nat"][n as usize % 3];
+            let _ = writeln!(
+                y,
+                "  srv{n}: {{ function: server, mode: {mode}, address: [192.168.{}.{}, \"2001:db8:f::{n:x}\"], attachment: {{ interface: i{}, mac: \"{}\" }} }}",
+                n / NETWORK,
+                n % NETWORK + 1,
+                n % g.ports,
+                text(mac(6, n))
+            );
+        }
+        y.push_str("services:\n");
+        for i in 0..self.services {
+            let copy = match i % WITH_COPY {
+                0 => format!("{{ copy: ids{} }}, ", i / WITH_COPY % self.ids),
+                _ => String::new(),
+            };
+            let port = self
+                .nat_port(i)
+                .map_or(String::new(), |p| format!(", port: {p}"));
+            let address = match i % 2 {
+                0 => std::net::Ipv4Addr::from(address_v4(i)).to_string(),
+                _ => format!("\"{}\"", std::net::Ipv6Addr::from(address_v6(i))),
+            };
+            let _ = writeln!(
+                y,
+                "  s{i}: {{ address: {address}, protocol: tcp, port: {}, sequence: [fw{}, {copy}{{ device: srv{}{port} }}] }}",
+                Services::service_port(i),
+                i % self.firewalls,
+                i % self.servers
+            );
+        }
+        y
+    }
+
+    /// Packets of all kinds and ports in turn, the services at random; the same for the same seed.
+    pub fn offers(&self, length: Length, count: u32, seed: u64) -> Result<Vec<Offer>, BenchError> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let one = |n: u32| {
+            let bytes = match length {
+                Length::Bytes(bytes) => bytes,
+                Length::Mix => random.random_range(MIX),
+            };
+            let ports = self.geometry.ports;
+            let port = n % ports;
+            let v4 = bytes < SHORTEST_V6;
+            let places = if v4 { &self.v4 } else { &self.all };
+            // Kinds rotate against ports, so that every port has all kinds.
+            let slot = (n + n / ports) as usize % KINDS.len();
+            let known = match slot.checked_sub(1) {
+                Some(slot) => places.ports[port as usize][slot].choose(&mut random),
+                None => None,
+            };
+            let (service, kind) = match (known, places.clients.choose(&mut random)) {
+                (Some(service), _) => (*service, KINDS[slot]),
+                (None, Some(service)) => (*service, Kind::Client),
+                (None, None) => {
+                    return Err(BenchError::TooFew {
+                        services: self.services,
+                    });
+                }
+            };
+            let frame = self.frame(service, kind, port, bytes)?;
+            Ok(Offer {
+                port,
+                to: self.ways(service, kind).1,
+                frame,
+            })
+        };
+        (0..count).map(one).collect()
+    }
+
+    fn frame(
+        &self,
+        service: u32,
+        kind: Kind,
+        port: u32,
+        bytes: u32,
+    ) -> Result<Vec<u8>, BenchError> {
+        let source = match kind {
+            Kind::Client => mac(7, service),
+            Kind::Inside => mac(4, service % self.firewalls),
+            Kind::Server => mac(6, service % self.servers),
+            Kind::Outside => mac(3, service % self.firewalls),
+        };
+        let forward = matches!(kind, Kind::Client | Kind::Inside);
+        let client = 40_000 + (service % 20_000) as u16;
+        // A NAT mode server answers from its own address and port.
+        let nat = self.nat_port(service).filter(|_| kind == Kind::Server);
+        let here = nat.unwrap_or(Services::service_port(service));
+        let ports = if forward {
+            (client, here)
+        } else {
+            (here, client)
+        };
+        let link = PacketBuilder::ethernet2(source, mac(1, port));
+        let n = service % self.servers;
+        let (packet, headers) = if service.is_multiple_of(2) {
+            let own = [192, 168, (n / NETWORK) as u8, (n % NETWORK + 1) as u8];
+            let here = if nat.is_some() {
+                own
+            } else {
+                address_v4(service)
+            };
+            let there = [198, 51, 100, (service % 254 + 1) as u8];
+            let (from, to) = if forward {
+                (there, here)
+            } else {
+                (here, there)
+            };
+            (link.ipv4(from, to, 64), 54)
+        } else {
+            let own = v6([0x2001, 0xdb8, 0xf, 0, 0, 0, 0, n as u16]);
+            let here = if nat.is_some() {
+                own
+            } else {
+                address_v6(service)
+            };
+            let there = v6([0x2001, 0xdb8, 0xc, 0, 0, 0, 0, (service % 254 + 1) as u16]);
+            let (from, to) = if forward {
+                (there, here)
+            } else {
+                (here, there)
+            };
+            (link.ipv6(from, to, 64), SHORTEST_V6)
+        };
+        // What arrives is compared with what left: bytes that differ from place to place and packet to packet.
+        let payload: Vec<u8> = (0..bytes - headers)
+            .map(|i| (i.wrapping_mul(31) ^ service.wrapping_mul(7)) as u8)
+            .collect();
+        let mut frame = Vec::with_capacity(bytes as usize);
+        packet
+            .tcp(ports.0, ports.1, 1, 1024)
+            .write(&mut frame, &payload)
+            .map_err(|e| BenchError::Packet {
+                bytes,
+                what: e.to_string(),
+            })?;
+        Ok(frame)
+    }
+}
+
+fn address_v4(service: u32) -> [u8; 4] {
+    let n = service.to_be_bytes();
+    [10, n[1], n[2], n[3]]
+}
+
+fn address_v6(service: u32) -> [u8; 16] {
+    v6([
+        0x2001,
+        0xdb8,
+        0x5,
+        (service / 100) as u16,
+        0,
+        0,
+        (service >> 16) as u16,
+        service as u16,
+    ])
+}
+
+fn v6(groups: [u16; 8]) -> [u8; 16] {
+    std::net::Ipv6Addr::from(groups).octets()
+}

@@ -1,0 +1,64 @@
+//! Clocks of the card, counted exactly.
+
+use seqnic_spec::geometry::{ALVEO, EDGE, Geometry};
+use seqnic_verilated::Rtl;
+use seqnic_verilated::bench::services::{Length, Services};
+use seqnic_verilated::bench::{gap, load, overload};
+
+fn card(geometry: &'static Geometry, services: u32) -> (Rtl, Services) {
+    let services = Services::new(geometry, services);
+    let definition =
+        seqnic_compiler::read(&services.yaml()).unwrap_or_else(|e| panic!("{}", e[0].message));
+    assert_eq!(definition.devices.len() as u32, services.devices());
+    let image =
+        seqnic_compiler::compile(&definition).unwrap_or_else(|e| panic!("{}", e[0].message));
+    let rtl = Rtl::load(&image, None, &mut |line| eprintln!("{line}"));
+    (rtl.unwrap_or_else(|e| panic!("{e}")), services)
+}
+
+#[test]
+fn one_beat_frames_take_a_clock_each_and_a_constant() {
+    let (mut rtl, services) = card(&ALVEO, 400);
+    let mut constants = vec![];
+    for frames in [16, 64, 500, 1000] {
+        let found = load(&mut rtl, &services, Length::Bytes(64), frames).unwrap();
+        assert_eq!((found.lost, found.out_of_order, found.damaged), (0, 0, 0));
+        assert_eq!((found.beats, found.clocks), (frames.into(), frames.into()));
+        constants.push(found.clocks_whole - u64::from(frames));
+        // Alone, every frame takes the same.
+        assert_eq!(found.unloaded.least, found.unloaded.most);
+        assert_eq!(found.unloaded.least, constants[0]);
+    }
+    assert!(constants.windows(2).all(|c| c[0] == c[1]), "{constants:?}");
+}
+
+#[test]
+fn longer_frames_take_a_clock_for_each_beat() {
+    for geometry in [&ALVEO, &EDGE] {
+        let (mut rtl, services) = card(geometry, 200);
+        for length in ["60", "65", "128", "129", "1518", "9216", "mix"] {
+            let found = load(&mut rtl, &services, length.parse().unwrap(), 64).unwrap();
+            assert_eq!((found.lost, found.out_of_order, found.damaged), (0, 0, 0));
+            let most = found.beats + gap(geometry.bus_bytes);
+            assert!((found.beats..=most).contains(&found.clocks), "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_stalled_output_drops_whole_frames_and_holds_up_nobody() {
+    let (mut rtl, services) = card(&ALVEO, 400);
+    let found = overload(&mut rtl, &services, Length::Bytes(1024), 400).unwrap();
+    assert!(
+        found.dropped > 0 && found.dropped < found.offered,
+        "{found:?}"
+    );
+    assert_eq!(found.output_full, found.dropped);
+    assert_eq!(
+        (found.damaged, found.others_lost, found.out_of_order),
+        (0, 0, 0)
+    );
+    assert_eq!((found.offered, found.others), (300, 100));
+    assert!(found.clocks_in <= found.beats_in, "{found:?}");
+    assert!(found.met);
+}
