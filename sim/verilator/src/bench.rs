@@ -98,6 +98,10 @@ pub fn gap(bus_bytes: u32) -> u64 {
     u64::from(WINDOW_BYTES / bus_bytes - 1)
 }
 
+fn in_time(beats: u64, clocks: u64, bus_bytes: u32) -> bool {
+    clocks <= beats + gap(bus_bytes)
+}
+
 /// A frame that left.
 struct Left {
     tag: u64,
@@ -242,11 +246,126 @@ pub fn load(
         clocks_whole: end - came,
         clocks_per_packet: each(clocks),
         beats_per_packet: each(beats),
-        met: lost == 0 && clocks <= beats + gap(bus),
+        met: lost == 0 && in_time(beats, clocks, bus),
         lost,
         out_of_order: full.out_of_order(&offers, ports),
         damaged: full.damaged(),
         unloaded: Spread::of(alone),
         loaded: Spread::of(full.latencies(&offers)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offers(ways: &[(u32, u32)]) -> Vec<Offer> {
+        let offer = |(port, to): &(u32, u32)| Offer {
+            port: *port,
+            to: *to,
+            frame: vec![0; 60],
+        };
+        ways.iter().map(offer).collect()
+    }
+
+    /// Frames that left: tag, clock of the first beat, whether they were whole.
+    fn run_of(offers: &[Offer], left: &[(u64, u64, bool)]) -> Run {
+        let tags = 0..offers.len() as u64;
+        let taken = tags.map(|tag| FrameTaken {
+            tag,
+            first_clock: 10 + tag,
+            last_clock: 10 + tag,
+        });
+        let left = left.iter().map(|(tag, first, whole)| Left {
+            tag: *tag,
+            port: offers[*tag as usize].to,
+            first: *first,
+            last: *first,
+            whole: *whole,
+        });
+        Run {
+            taken: taken.collect(),
+            left: left.collect(),
+        }
+    }
+
+    #[test]
+    fn what_goes_wrong_is_seen() {
+        let offers = offers(&[(0, 1), (0, 1), (1, 1), (0, 2), (0, 1)]);
+        // Overtaking is right between inputs, and between outputs.
+        let good = run_of(
+            &offers,
+            &[
+                (3, 50, true),
+                (2, 51, true),
+                (0, 52, true),
+                (1, 53, true),
+                (4, 54, true),
+            ],
+        );
+        assert_eq!(
+            (
+                good.lost(&offers),
+                good.out_of_order(&offers, 3),
+                good.damaged()
+            ),
+            (0, 0, 0)
+        );
+        assert_eq!(good.latencies(&offers), [37, 39, 42, 42, 40]);
+        let bad = run_of(
+            &offers,
+            &[(4, 50, true), (0, 51, false), (1, 52, true), (1, 53, true)],
+        );
+        assert_eq!(
+            (
+                bad.lost(&offers),
+                bad.out_of_order(&offers, 3),
+                bad.damaged()
+            ),
+            (2, 3, 1)
+        );
+    }
+
+    #[test]
+    fn a_payload_that_changed_is_seen() {
+        let mut frame = vec![0u8; 80];
+        frame[12] = 0x08;
+        let mut edited = frame.clone();
+        edited[53] = 1;
+        assert!(same_payload(&frame, &edited));
+        edited[54] = 1;
+        assert!(!same_payload(&frame, &edited));
+        assert!(!same_payload(&frame, &frame[..79]));
+        // IPv6 has a longer header.
+        (frame[12], edited[12]) = (0x86, 0x86);
+        assert!(same_payload(&frame, &edited));
+    }
+
+    #[test]
+    fn the_rule_allows_the_window_once() {
+        assert!(in_time(1000, 1001, 64) && !in_time(1000, 1002, 64));
+        assert!(in_time(1000, 1007, 16) && !in_time(1000, 1008, 16));
+    }
+
+    #[test]
+    fn a_spread_is_least_median_most() {
+        let spread = |least, median, most| Spread {
+            least,
+            median,
+            most,
+        };
+        assert_eq!(Spread::of(vec![9, 1, 5]), spread(1, 5, 9));
+        assert_eq!(Spread::of(vec![]), spread(0, 0, 0));
+    }
+
+    #[test]
+    fn lengths_are_bytes_or_a_mix() {
+        let length = |text: &str| text.parse::<Length>().ok();
+        assert_eq!(length("60"), Some(Length::Bytes(60)));
+        assert_eq!(length("9216"), Some(Length::Bytes(9216)));
+        assert_eq!(length("mix"), Some(Length::Mix));
+        for bad in ["59", "9217", "-1", "", "Mix", "64 "] {
+            assert_eq!(length(bad), None, "{bad}");
+        }
+    }
 }

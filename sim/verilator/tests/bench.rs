@@ -62,3 +62,25 @@ fn a_stalled_output_drops_whole_frames_and_holds_up_nobody() {
     assert!(found.clocks_in <= found.beats_in, "{found:?}");
     assert!(found.met);
 }
+
+#[test]
+fn every_port_offers_every_kind_of_traffic() {
+    let services = Services::new(&ALVEO, 2000);
+    for length in [Length::Bytes(60), Length::Bytes(512), Length::Mix] {
+        let offers = services.offers(length, 2000, 7).unwrap();
+        assert_eq!(offers, services.offers(length, 2000, 7).unwrap());
+        for port in 0..ALVEO.ports {
+            let mine = || offers.iter().filter(|o| o.port == port);
+            assert_eq!(mine().count(), 250);
+            // The second byte of a source MAC says who sends: 3 firewall outside, 4 inside, 6 server, 7 client.
+            for sender in [3, 4, 6, 7] {
+                let count = mine().filter(|o| o.frame[7] == sender).count();
+                assert!((50..75).contains(&count), "{count} of {sender} at {port}");
+            }
+            if length == Length::Bytes(512) {
+                let v6 = mine().filter(|o| o.frame[12] == 0x86).count();
+                assert!((80..=200).contains(&v6), "{v6}");
+            }
+        }
+    }
+}

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => command::compare::run(args, terminal),
         Command::Legs(args) => command::legs::run(args, terminal),
         Command::Draw(args) => command::draw::run(args, terminal),
+        Command::Bench(args) => command::bench::run(args),
         Command::Spec(args) => command::spec::run(args),
         Command::Completions(args) => command::shell::completions(args),
         Command::Man(args) => command::shell::man(args),

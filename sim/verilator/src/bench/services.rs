@@ -124,16 +124,14 @@ impl Services {
             all: Places::default(),
             v4: Places::default(),
         };
-        new.all = new.places(1);
-        new.v4 = new.places(2);
+        new.all = new.places(|_| true);
+        new.v4 = new.places(|service| new.is_v4(service));
         new
     }
 
-    /// Places of every `nth` service.
-    fn places(&self, nth: usize) -> Places {
-        let plain = (0..self.services)
-            .step_by(nth)
-            .filter(|s| s % WITH_COPY != 0);
+    /// Places of the services traffic is of.
+    fn places(&self, wanted: impl Fn(u32) -> bool) -> Places {
+        let plain = (0..self.services).filter(|s| s % WITH_COPY != 0 && wanted(*s));
         let clients: Vec<u32> = plain.collect();
         let mut ports: Vec<[Vec<u32>; 3]> = vec![Default::default(); self.geometry.ports as usize];
         for service in &clients {
@@ -147,6 +145,11 @@ impl Services {
     /// The devices of the definition.
     pub fn devices(&self) -> u32 {
         self.firewalls + self.ids + self.servers
+    }
+
+    /// The family changes from round to round of the servers: all devices have services of both.
+    fn is_v4(&self, service: u32) -> bool {
+        (service / self.servers).is_multiple_of(2)
     }
 
     fn outside(&self, service: u32) -> u32 {
@@ -240,9 +243,9 @@ impl Services {
             let port = self
                 .nat_port(i)
                 .map_or(String::new(), |p| format!(", port: {p}"));
-            let address = match i % 2 {
-                0 => std::net::Ipv4Addr::from(address_v4(i)).to_string(),
-                _ => format!("\"{}\"", std::net::Ipv6Addr::from(address_v6(i))),
+            let address = match self.is_v4(i) {
+                true => std::net::Ipv4Addr::from(address_v4(i)).to_string(),
+                false => format!("\"{}\"", std::net::Ipv6Addr::from(address_v6(i))),
             };
             let _ = writeln!(
                 y,
@@ -317,7 +320,7 @@ impl Services {
         };
         let link = PacketBuilder::ethernet2(source, mac(1, port));
         let n = service % self.servers;
-        let (packet, headers) = if service.is_multiple_of(2) {
+        let (packet, headers) = if self.is_v4(service) {
             let own = [192, 168, (n / NETWORK) as u8, (n % NETWORK + 1) as u8];
             let here = if nat.is_some() {
                 own

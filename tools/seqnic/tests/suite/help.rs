@@ -3,7 +3,7 @@
 use crate::{refused, seqnic, stdout};
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "check",
     "compile",
     "inspect",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 11] = [
     "compare",
     "legs",
     "draw",
+    "bench",
     "spec",
     "completions",
     "man",

@@ -1,5 +1,6 @@
 //! The command as people use it: output, messages, exit codes.
 
+mod bench;
 mod check;
 mod compare;
 mod explain;

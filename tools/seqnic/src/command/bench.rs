@@ -1,0 +1,195 @@
+//! `seqnic bench`
+
+use super::{print, print_json};
+use crate::cli::{Bench, BenchRtl, BenchWhat};
+use crate::failure::{Failure, Outcome};
+use crate::terminal::Meter;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use seqnic_spec::geometry;
+use seqnic_spec::tables::Table as Rows;
+use seqnic_verilated::Rtl;
+use seqnic_verilated::bench::services::{Length, Services};
+use seqnic_verilated::bench::{self, BenchError, Load, Overload, Spread};
+use serde::Serialize;
+
+/// Services of a small card, whose tables have no room for more.
+const SMALL: u32 = 300;
+/// Services of the others.
+const MANY: u32 = 20_000;
+/// Length of the frames of which there are too many.
+const OVERLOAD: Length = Length::Bytes(512);
+/// So many of them that the output's queue overflows, whatever `--frames` says.
+const OVERLOAD_FRAMES: u32 = 4000;
+
+#[derive(Debug, Serialize)]
+struct Report {
+    geometry: &'static str,
+    bus_bytes: u32,
+    ports: u32,
+    services: u32,
+    devices: u32,
+    /// Rows in use of the table of steps.
+    step_rows: usize,
+    loads: Vec<Load>,
+    overload: Overload,
+}
+
+pub fn run(args: &Bench) -> Outcome {
+    match &args.what {
+        BenchWhat::Rtl(args) => rtl(args),
+    }
+}
+
+fn failed(error: BenchError) -> Failure {
+    match error {
+        BenchError::TooFew { .. } | BenchError::Length { .. } => Failure::usage(error),
+        _ => Failure::failed(error),
+    }
+}
+
+fn rtl(args: &BenchRtl) -> Outcome {
+    let geometry = geometry::by_name(&args.geometry)
+        .ok_or_else(|| Failure::usage(format!("no geometry `{}`", args.geometry)))?;
+    let small = geometry.name == geometry::EDGE.name;
+    let count = args.services.unwrap_or(if small { SMALL } else { MANY });
+    let mut meter = Meter::new(args.quiet);
+    meter.say(&format!("compiling {count} services"));
+    let services = Services::new(geometry, count);
+    let refused = |found: Vec<seqnic_compiler::diagnostic::Diagnostic>| {
+        let why = found.first().map_or("", |d| d.message.as_str());
+        Failure::usage(format!(
+            "--services {count} on geometry `{}`: {why}; ask for fewer",
+            geometry.name
+        ))
+    };
+    let definition = seqnic_compiler::read(&services.yaml()).map_err(refused)?;
+    let image = seqnic_compiler::compile(&definition).map_err(refused)?;
+    meter.say("loading tables");
+    let mut rtl = Rtl::load(&image, None, &mut |line| meter.say(line)).map_err(Failure::failed)?;
+    let mut loads = Vec::new();
+    for length in &args.lengths {
+        meter.say(&format!("length {length}: {} frames", args.frames));
+        loads.push(bench::load(&mut rtl, &services, *length, args.frames).map_err(failed)?);
+    }
+    meter.say("one output stalls");
+    let overload = bench::overload(&mut rtl, &services, OVERLOAD, OVERLOAD_FRAMES);
+    drop(meter);
+    let report = Report {
+        geometry: geometry.name,
+        bus_bytes: geometry.bus_bytes,
+        ports: geometry.ports,
+        services: count,
+        devices: services.devices(),
+        step_rows: image.table(Rows::Step).used().count(),
+        loads,
+        overload: overload.map_err(failed)?,
+    };
+    match args.json {
+        true => print_json(&report),
+        false => print(&words(&report)),
+    }
+}
+
+fn met(met: bool) -> &'static str {
+    if met { "met" } else { "missed" }
+}
+
+fn words(report: &Report) -> String {
+    let gap = bench::gap(report.bus_bytes);
+    let o = &report.overload;
+    let each = o.offered + o.others;
+    format!(
+        "geometry {}: {} ports, bus of {} bytes; {} services, {} devices, {} rows of steps in use\n\n\
+         All ports offer frames back to back, forward and return. Clocks from the first beat that left\n\
+         to the last; the rule is one beat a clock, {gap} more at most in the whole run.\n\
+         Latency in clocks, first beat in to first beat out: least / median / most.\n\n\
+         {}\n\n\
+         {each} frames of {} bytes from all ports, three of four to port {}, which is not ready in {} % of clocks:\n\n\
+         {}\n",
+        report.geometry,
+        report.ports,
+        report.bus_bytes,
+        report.services,
+        report.devices,
+        report.step_rows,
+        loads(&report.loads),
+        OVERLOAD,
+        o.port,
+        o.stalled_percent,
+        overload(o),
+    )
+}
+
+fn spread(s: Spread) -> String {
+    format!("{} / {} / {}", s.least, s.median, s.most)
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::ASCII_MARKDOWN)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header);
+    table
+}
+
+fn loads(loads: &[Load]) -> String {
+    let mut table = table(&[
+        "bytes",
+        "frames",
+        "beats",
+        "clocks",
+        "beats/packet",
+        "clocks/packet",
+        "rule",
+        "lost",
+        "out of order",
+        "damaged",
+        "latency, unloaded",
+        "latency, full load",
+    ]);
+    for l in loads {
+        let cells = [
+            l.length.clone(),
+            l.frames.to_string(),
+            l.beats.to_string(),
+            l.clocks.to_string(),
+            format!("{:.3}", l.beats_per_packet),
+            format!("{:.3}", l.clocks_per_packet),
+            met(l.met).to_string(),
+            l.lost.to_string(),
+            l.out_of_order.to_string(),
+            l.damaged.to_string(),
+            spread(l.unloaded),
+            spread(l.loaded),
+        ];
+        table.add_row(cells.map(|c| Cell::new(c).set_alignment(CellAlignment::Right)));
+    }
+    table.to_string()
+}
+
+fn overload(o: &Overload) -> String {
+    let mut table = table(&["what", "figure"]);
+    let rows = [
+        ("offered to that port", o.offered),
+        ("dropped there", o.dropped),
+        ("counted as output_full", o.output_full),
+        ("left, but not whole", o.damaged),
+        ("offered to other ports", o.others),
+        ("lost there", o.others_lost),
+        ("out of order", o.out_of_order),
+        ("beats taken in", o.beats_in),
+        ("clocks that took", o.clocks_in),
+    ];
+    for (what, figure) in rows {
+        table.add_row([
+            Cell::new(what),
+            Cell::new(figure).set_alignment(CellAlignment::Right),
+        ]);
+    }
+    table.add_row([
+        Cell::new("dropped whole, counted, nobody else lost"),
+        Cell::new(met(o.met)),
+    ]);
+    table.to_string()
+}
