@@ -64,6 +64,15 @@ fn a_stalled_output_drops_whole_frames_and_holds_up_nobody() {
 }
 
 #[test]
+fn a_card_that_loses_frames_misses_the_rule() {
+    let (mut rtl, services) = card(&ALVEO, 400);
+    rtl.sim().stall(0, 95);
+    let found = load(&mut rtl, &services, Length::Bytes(1518), 300).unwrap();
+    assert!(found.lost > 0 && !found.met, "{found:?}");
+    assert_eq!((found.out_of_order, found.damaged), (0, 0));
+}
+
+#[test]
 fn every_port_offers_every_kind_of_traffic() {
     let services = Services::new(&ALVEO, 2000);
     for length in [Length::Bytes(60), Length::Bytes(512), Length::Mix] {
