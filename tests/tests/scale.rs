@@ -1,11 +1,13 @@
 //! Ten thousand services over five hundred devices: compiled, and directed alike by all engines.
 
-use seqnic_engine::Engine;
+use seqnic_engine::{CounterKey, Engine, FrameIn};
 use seqnic_model::ImageEngine;
 use seqnic_oracle::Oracle;
 use seqnic_random::{compare, packets};
+use seqnic_spec::reason::Reason;
 use seqnic_spec::tables::Table;
 use seqnic_verilated::Rtl;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 const SERVICES: u32 = 10_000;
@@ -90,13 +92,53 @@ fn ten_thousand_services_over_five_hundred_devices() {
         seqnic_compiler::compile(&definition).unwrap_or_else(|e| panic!("{}", e[0].message));
     assert!(image.table(Table::Step).used().count() > 20_000);
 
-    let frames = packets(&definition, 1, 6_000);
+    let frames = packets(&definition, 1, 40_000);
     let rtl = Rtl::load(&image, None, &mut |line| eprintln!("{line}"));
     let mut engines: Vec<Box<dyn Engine>> = vec![
         Box::new(Oracle::new(&definition)),
         Box::new(ImageEngine::load(&image).unwrap_or_else(|e| panic!("{e}"))),
         Box::new(rtl.unwrap_or_else(|e| panic!("{e}"))),
     ];
+    // Agreement on nothing would be agreement too: most frames must be directed, over many services.
+    let mut seen = Oracle::new(&definition);
+    let mut out = Vec::new();
+    for (id, frame) in frames.iter().enumerate() {
+        let frame = FrameIn {
+            id: id as u64,
+            port: frame.port,
+            frame: &frame.bytes,
+        };
+        seen.push(frame, &mut out).unwrap_or_else(|e| panic!("{e}"));
+    }
+    let counters = seen.counters().unwrap_or_else(|e| panic!("{e}"));
+    let directed = counters
+        .0
+        .get(&CounterKey::Reason(Reason::Directed))
+        .map_or(0, |c| c.packets);
+    let services: BTreeSet<_> = counters
+        .0
+        .keys()
+        .filter_map(|k| match k {
+            CounterKey::Service { service, .. } => Some(service),
+            _ => None,
+        })
+        .collect();
+    println!(
+        "{directed} of {} frames directed, {} services",
+        frames.len(),
+        services.len()
+    );
+    assert!(
+        directed as usize * 3 > frames.len(),
+        "only {directed} of {} directed",
+        frames.len()
+    );
+    assert!(
+        services.len() > 6_000,
+        "only {} services were met",
+        services.len()
+    );
+
     let difference = compare(&mut engines, &frames).unwrap_or_else(|e| panic!("{e}"));
     assert!(
         difference.is_none(),
