@@ -3,6 +3,7 @@
 //
 // dst_key: record address_key, stage 0: v6 [0], address [128:1]
 // src_key: record address_key, stage 0: v6 [0], address [128:1]
+// epoch, stage 0
 // dst: record address_value, stage 5: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54]
 // src: record address_value, stage 5: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54]
 
@@ -13,23 +14,25 @@ module header_address (
     input  wire rst,
     input  wire [128:0] dst_key,
     input  wire [128:0] src_key,
+    input  wire epoch,
     input  wire cfg_write,
     input  wire cfg_read,
     input  wire [4:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [369:0] cfg_wdata,
+    input  wire [371:0] cfg_wdata,
     output wire [54:0] dst,
-    output wire [369:0] cfg_rdata,
+    output wire [371:0] cfg_rdata,
     output wire [54:0] src
 );
     wire dst_lookup_hit;
     wire src_lookup_hit;
-    wire [369:0] src_lookup_cfg_rdata;
+    wire [371:0] src_lookup_cfg_rdata;
 
     table_address dst_lookup (
         .clk(clk),
         .rst(rst),
         .key(dst_key),
+        .epoch(epoch),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -44,6 +47,7 @@ module header_address (
         .clk(clk),
         .rst(rst),
         .key(src_key),
+        .epoch(epoch),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),

@@ -3,6 +3,7 @@
 //
 // key: record interface_key, stage 0: port [3:0], vid0 [15:4], vid1 [27:16]
 // dst_mac, stage 0
+// epoch, stage 0
 // known, stage 5
 // number, stage 5
 // segment, stage 5
@@ -20,13 +21,14 @@ module header_interface (
     input  wire cfg_read,
     input  wire [4:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [201:0] cfg_wdata,
+    input  wire [203:0] cfg_wdata,
+    input  wire epoch,
     output wire known,
     output wire [9:0] number,
     output wire [11:0] segment,
     output wire tracking,
     output wire not_mine,
-    output wire [201:0] cfg_rdata
+    output wire [203:0] cfg_rdata
 );
     wire [71:0] lookup_value;
     reg  [71:0] lookup_value_s6;
@@ -36,21 +38,22 @@ module header_interface (
     reg  [47:0] dst_mac_s4;
     reg  [47:0] dst_mac_s5;
     reg  [47:0] dst_mac_s6;
-    reg  not_26_s1;
-    reg  not_26_s2;
-    reg  not_26_s3;
-    reg  not_26_s4;
-    reg  not_26_s5;
-    reg  not_26_s6;
+    reg  not_27_s1;
+    reg  not_27_s2;
+    reg  not_27_s3;
+    reg  not_27_s4;
+    reg  not_27_s5;
+    reg  not_27_s6;
     assign number = lookup_value[9:0];
     assign segment = lookup_value[21:10];
     assign tracking = lookup_value[71];
-    assign not_mine = ((lookup_value_s6[69:22] != dst_mac_s6) & ~lookup_value_s6[70]) & not_26_s6;
+    assign not_mine = ((lookup_value_s6[69:22] != dst_mac_s6) & ~lookup_value_s6[70]) & not_27_s6;
 
     table_interface lookup (
         .clk(clk),
         .rst(rst),
         .key(key),
+        .epoch(epoch),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -69,12 +72,12 @@ module header_interface (
         dst_mac_s4 <= dst_mac_s3;
         dst_mac_s5 <= dst_mac_s4;
         dst_mac_s6 <= dst_mac_s5;
-        not_26_s1 <= ~dst_mac[40];
-        not_26_s2 <= not_26_s1;
-        not_26_s3 <= not_26_s2;
-        not_26_s4 <= not_26_s3;
-        not_26_s5 <= not_26_s4;
-        not_26_s6 <= not_26_s5;
+        not_27_s1 <= ~dst_mac[40];
+        not_27_s2 <= not_27_s1;
+        not_27_s3 <= not_27_s2;
+        not_27_s4 <= not_27_s3;
+        not_27_s5 <= not_27_s4;
+        not_27_s6 <= not_27_s5;
     end
 
     // Bits which nothing reads.
@@ -89,12 +92,12 @@ module header_interface (
         dst_mac_s4 = 48'd0;
         dst_mac_s5 = 48'd0;
         dst_mac_s6 = 48'd0;
-        not_26_s1 = 1'd0;
-        not_26_s2 = 1'd0;
-        not_26_s3 = 1'd0;
-        not_26_s4 = 1'd0;
-        not_26_s5 = 1'd0;
-        not_26_s6 = 1'd0;
+        not_27_s1 = 1'd0;
+        not_27_s2 = 1'd0;
+        not_27_s3 = 1'd0;
+        not_27_s4 = 1'd0;
+        not_27_s5 = 1'd0;
+        not_27_s6 = 1'd0;
     end
 `endif
 endmodule

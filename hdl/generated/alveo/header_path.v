@@ -3,8 +3,9 @@
 //
 // in_valid, stage 0
 // in_header: record header, stage 0: window [1023:0], length [1031:1024], more [1032], port [1036:1033], tag [1100:1037]
+// in_epoch, stage 0
 // out_valid, stage 19
-// out_verdict: record verdict, stage 19: tag [63:0], port [67:64], reason [73:68], interface_valid [74], interface [84:75], sender_valid [85], sender [101:86], class_valid [102], class [122:103], direction [123], action [145:124], copies [149:146], neighbour_valid [150], neighbour [166:151], tags_in [168:167], v6 [169], l4 [172:170], l4_offset [179:173], udp_no_checksum [180], src [308:181], dst [436:309], sport [452:437], dport [468:453], traffic_class [476:469], ip_checksum [492:477], l4_checksum [508:493]
+// out_verdict: record verdict, stage 19: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], tags_in [169:168], v6 [170], l4 [173:171], l4_offset [180:174], udp_no_checksum [181], src [309:182], dst [437:310], sport [453:438], dport [469:454], traffic_class [477:470], ip_checksum [493:478], l4_checksum [509:494]
 
 `default_nettype none
 
@@ -13,13 +14,14 @@ module header_path (
     input  wire rst,
     input  wire in_valid,
     input  wire [1100:0] in_header,
+    input  wire in_epoch,
     input  wire cfg_write,
     input  wire cfg_read,
     input  wire [4:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
     output reg  out_valid,
-    output wire [508:0] out_verdict,
+    output wire [509:0] out_verdict,
     output wire [511:0] cfg_rdata
 );
     wire [27:0] header_parser_interface_key;
@@ -50,28 +52,35 @@ module header_path (
     wire header_parser_nd;
     wire header_parser_icmp_error;
     wire header_parser_dhcp;
-    reg  [47:0] cat_13_s1;
+    reg  [47:0] cat_14_s1;
+    reg  in_epoch_s1;
     wire header_interface_known;
     wire [9:0] header_interface_number;
     wire [11:0] header_interface_segment;
     wire header_interface_tracking;
     wire header_interface_not_mine;
-    wire [201:0] header_interface_cfg_rdata;
-    reg  [47:0] cat_20_s1;
-    reg  [47:0] cat_20_s2;
-    reg  [47:0] cat_20_s3;
-    reg  [47:0] cat_20_s4;
-    reg  [47:0] cat_20_s5;
-    reg  [47:0] cat_20_s6;
+    wire [203:0] header_interface_cfg_rdata;
+    reg  [47:0] cat_21_s1;
+    reg  [47:0] cat_21_s2;
+    reg  [47:0] cat_21_s3;
+    reg  [47:0] cat_21_s4;
+    reg  [47:0] cat_21_s5;
+    reg  [47:0] cat_21_s6;
+    reg  in_epoch_s2;
+    reg  in_epoch_s3;
+    reg  in_epoch_s4;
+    reg  in_epoch_s5;
+    reg  in_epoch_s6;
     wire header_source_known;
     wire [15:0] header_source_sender;
     wire [17:0] header_source_position;
-    wire [153:0] header_source_cfg_rdata;
+    wire [155:0] header_source_cfg_rdata;
     wire [54:0] header_address_dst;
-    wire [369:0] header_address_cfg_rdata;
+    wire [371:0] header_address_cfg_rdata;
     wire [54:0] header_address_src;
     reg  [7:0] header_parser_protocol_s7;
     reg  header_parser_later_s7;
+    reg  in_epoch_s7;
     wire header_port_hit0;
     wire [19:0] header_port_class0;
     wire header_port_hit1;
@@ -80,7 +89,7 @@ module header_path (
     wire [19:0] header_port_class2;
     wire header_port_hit3;
     wire [19:0] header_port_class3;
-    wire [129:0] header_port_cfg_rdata;
+    wire [131:0] header_port_cfg_rdata;
     wire header_range_hit0;
     wire [19:0] header_range_class0;
     wire header_range_hit2;
@@ -99,9 +108,15 @@ module header_path (
     reg  [17:0] header_source_position_s13;
     reg  [21:0] header_class_entry_action_s19;
     reg  [3:0] header_class_entry_copies_s19;
+    reg  in_epoch_s8;
+    reg  in_epoch_s9;
+    reg  in_epoch_s10;
+    reg  in_epoch_s11;
+    reg  in_epoch_s12;
+    reg  in_epoch_s13;
     wire [21:0] header_step_action;
     wire [3:0] header_step_copies;
-    wire [131:0] header_step_cfg_rdata;
+    wire [133:0] header_step_cfg_rdata;
     reg  header_parser_runt_s2;
     reg  header_parser_runt_s3;
     reg  header_parser_runt_s4;
@@ -116,8 +131,8 @@ module header_path (
     reg  header_parser_vlan_depth_s6;
     reg  header_parser_vlan_depth_s7;
     reg  header_parser_vlan_depth_s8;
-    reg  not_117_s7;
-    reg  not_117_s8;
+    reg  not_131_s7;
+    reg  not_131_s8;
     reg  header_interface_not_mine_s8;
     reg  header_parser_arp_s2;
     reg  header_parser_arp_s3;
@@ -142,13 +157,13 @@ module header_path (
     reg  header_parser_ipv4_checksum_s8;
     reg  header_parser_ipv6_header_s7;
     reg  header_parser_ipv6_header_s8;
-    reg  [47:0] cat_13_s2;
-    reg  [47:0] cat_13_s3;
-    reg  [47:0] cat_13_s4;
-    reg  [47:0] cat_13_s5;
-    reg  [47:0] cat_13_s6;
-    reg  [47:0] cat_13_s7;
-    reg  [47:0] cat_13_s8;
+    reg  [47:0] cat_14_s2;
+    reg  [47:0] cat_14_s3;
+    reg  [47:0] cat_14_s4;
+    reg  [47:0] cat_14_s5;
+    reg  [47:0] cat_14_s6;
+    reg  [47:0] cat_14_s7;
+    reg  [47:0] cat_14_s8;
     reg  header_parser_ttl_s3;
     reg  header_parser_ttl_s4;
     reg  header_parser_ttl_s5;
@@ -156,7 +171,7 @@ module header_path (
     reg  header_parser_ttl_s7;
     reg  header_parser_ttl_s8;
     reg  [54:0] header_address_dst_s8;
-    reg  or_120_s8;
+    reg  or_134_s8;
     reg  header_parser_later_s8;
     wire [5:0] header_reason_with_class;
     wire [5:0] header_reason_without;
@@ -167,25 +182,25 @@ module header_path (
     reg  [5:0] header_reason_without_s12;
     reg  [5:0] header_reason_without_s13;
     reg  [5:0] base;
-    reg  [67:0] cat_193_s1;
-    reg  [67:0] cat_193_s2;
-    reg  [67:0] cat_193_s3;
-    reg  [67:0] cat_193_s4;
-    reg  [67:0] cat_193_s5;
-    reg  [67:0] cat_193_s6;
-    reg  [67:0] cat_193_s7;
-    reg  [67:0] cat_193_s8;
-    reg  [67:0] cat_193_s9;
-    reg  [67:0] cat_193_s10;
-    reg  [67:0] cat_193_s11;
-    reg  [67:0] cat_193_s12;
-    reg  [67:0] cat_193_s13;
-    reg  [67:0] cat_193_s14;
-    reg  [67:0] cat_193_s15;
-    reg  [67:0] cat_193_s16;
-    reg  [67:0] cat_193_s17;
-    reg  [67:0] cat_193_s18;
-    reg  [67:0] cat_193_s19;
+    reg  [68:0] cat_207_s1;
+    reg  [68:0] cat_207_s2;
+    reg  [68:0] cat_207_s3;
+    reg  [68:0] cat_207_s4;
+    reg  [68:0] cat_207_s5;
+    reg  [68:0] cat_207_s6;
+    reg  [68:0] cat_207_s7;
+    reg  [68:0] cat_207_s8;
+    reg  [68:0] cat_207_s9;
+    reg  [68:0] cat_207_s10;
+    reg  [68:0] cat_207_s11;
+    reg  [68:0] cat_207_s12;
+    reg  [68:0] cat_207_s13;
+    reg  [68:0] cat_207_s14;
+    reg  [68:0] cat_207_s15;
+    reg  [68:0] cat_207_s16;
+    reg  [68:0] cat_207_s17;
+    reg  [68:0] cat_207_s18;
+    reg  [68:0] cat_207_s19;
     reg  [9:0] header_interface_number_s7;
     reg  [9:0] header_interface_number_s8;
     reg  [9:0] header_interface_number_s9;
@@ -219,18 +234,18 @@ module header_path (
     reg  header_class_direction_s17;
     reg  header_class_direction_s18;
     reg  header_class_direction_s19;
-    reg  [16:0] cat_196_s8;
-    reg  [16:0] cat_196_s9;
-    reg  [16:0] cat_196_s10;
-    reg  [16:0] cat_196_s11;
-    reg  [16:0] cat_196_s12;
-    reg  [16:0] cat_196_s13;
-    reg  [16:0] cat_196_s14;
-    reg  [16:0] cat_196_s15;
-    reg  [16:0] cat_196_s16;
-    reg  [16:0] cat_196_s17;
-    reg  [16:0] cat_196_s18;
-    reg  [16:0] cat_196_s19;
+    reg  [16:0] cat_210_s8;
+    reg  [16:0] cat_210_s9;
+    reg  [16:0] cat_210_s10;
+    reg  [16:0] cat_210_s11;
+    reg  [16:0] cat_210_s12;
+    reg  [16:0] cat_210_s13;
+    reg  [16:0] cat_210_s14;
+    reg  [16:0] cat_210_s15;
+    reg  [16:0] cat_210_s16;
+    reg  [16:0] cat_210_s17;
+    reg  [16:0] cat_210_s18;
+    reg  [16:0] cat_210_s19;
     reg  [1:0] header_parser_tags_s2;
     reg  [1:0] header_parser_tags_s3;
     reg  [1:0] header_parser_tags_s4;
@@ -410,24 +425,24 @@ module header_path (
     reg  [5:0] base_s17;
     reg  [5:0] base_s18;
     reg  [5:0] base_s19;
-    reg  not_190_s2;
-    reg  not_190_s3;
-    reg  not_190_s4;
-    reg  not_190_s5;
-    reg  not_190_s6;
-    reg  not_190_s7;
-    reg  not_190_s8;
-    reg  not_190_s9;
-    reg  not_190_s10;
-    reg  not_190_s11;
-    reg  not_190_s12;
-    reg  not_190_s13;
-    reg  not_190_s14;
-    reg  not_190_s15;
-    reg  not_190_s16;
-    reg  not_190_s17;
-    reg  not_190_s18;
-    reg  not_190_s19;
+    reg  not_204_s2;
+    reg  not_204_s3;
+    reg  not_204_s4;
+    reg  not_204_s5;
+    reg  not_204_s6;
+    reg  not_204_s7;
+    reg  not_204_s8;
+    reg  not_204_s9;
+    reg  not_204_s10;
+    reg  not_204_s11;
+    reg  not_204_s12;
+    reg  not_204_s13;
+    reg  not_204_s14;
+    reg  not_204_s15;
+    reg  not_204_s16;
+    reg  not_204_s17;
+    reg  not_204_s18;
+    reg  not_204_s19;
     reg  header_interface_known_s7;
     reg  header_interface_known_s8;
     reg  header_interface_known_s9;
@@ -473,7 +488,7 @@ module header_path (
     reg  in_valid_s16;
     reg  in_valid_s17;
     reg  in_valid_s18;
-    wire [47:0] cat_13 = {
+    wire [47:0] cat_14 = {
         in_header[7:0],
         in_header[15:8],
         in_header[23:16],
@@ -481,7 +496,7 @@ module header_path (
         in_header[39:32],
         in_header[47:40]
     };
-    wire [47:0] cat_20 = {
+    wire [47:0] cat_21 = {
         in_header[55:48],
         in_header[63:56],
         in_header[71:64],
@@ -489,9 +504,9 @@ module header_path (
         in_header[87:80],
         in_header[95:88]
     };
-    wire [511:0] or_526 = ({310'd0, header_interface_cfg_rdata} | {358'd0, header_source_cfg_rdata}) | ({142'd0, header_address_cfg_rdata} | {382'd0, header_port_cfg_rdata});
-    wire [511:0] or_527 = (header_range_cfg_rdata | {460'd0, header_class_cfg_rdata}) | {380'd0, header_step_cfg_rdata};
-    assign cfg_rdata = or_526 | or_527;
+    wire [511:0] or_541 = ({308'd0, header_interface_cfg_rdata} | {356'd0, header_source_cfg_rdata}) | ({140'd0, header_address_cfg_rdata} | {380'd0, header_port_cfg_rdata});
+    wire [511:0] or_542 = (header_range_cfg_rdata | {460'd0, header_class_cfg_rdata}) | {378'd0, header_step_cfg_rdata};
+    assign cfg_rdata = or_541 | or_542;
 
     header_parser header_parser (
         .clk(clk),
@@ -530,12 +545,13 @@ module header_path (
         .clk(clk),
         .rst(rst),
         .key(header_parser_interface_key),
-        .dst_mac(cat_13_s1),
+        .dst_mac(cat_14_s1),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[201:0]),
+        .cfg_wdata(cfg_wdata[203:0]),
+        .epoch(in_epoch_s1),
         .known(header_interface_known),
         .number(header_interface_number),
         .segment(header_interface_segment),
@@ -548,13 +564,14 @@ module header_path (
         .clk(clk),
         .rst(rst),
         .segment(header_interface_segment),
-        .src_mac(cat_20_s6),
+        .src_mac(cat_21_s6),
         .tracking(header_interface_tracking),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[153:0]),
+        .cfg_wdata(cfg_wdata[155:0]),
+        .epoch(in_epoch_s6),
         .known(header_source_known),
         .sender(header_source_sender),
         .position(header_source_position),
@@ -566,11 +583,12 @@ module header_path (
         .rst(rst),
         .dst_key(header_parser_dst_key),
         .src_key(header_parser_src_key),
+        .epoch(in_epoch_s2),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[369:0]),
+        .cfg_wdata(cfg_wdata[371:0]),
         .dst(header_address_dst),
         .cfg_rdata(header_address_cfg_rdata),
         .src(header_address_src)
@@ -585,11 +603,12 @@ module header_path (
         .sport(header_parser_sport),
         .dport(header_parser_dport),
         .later(header_parser_later_s7),
+        .epoch(in_epoch_s7),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[129:0]),
+        .cfg_wdata(cfg_wdata[131:0]),
         .hit0(header_port_hit0),
         .class0(header_port_class0),
         .hit1(header_port_hit1),
@@ -672,7 +691,8 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[131:0]),
+        .cfg_wdata(cfg_wdata[133:0]),
+        .epoch(in_epoch_s13),
         .action(header_step_action),
         .copies(header_step_copies),
         .cfg_rdata(header_step_cfg_rdata)
@@ -682,7 +702,7 @@ module header_path (
         .clk(clk),
         .runt(header_parser_runt_s8),
         .vlan_depth(header_parser_vlan_depth_s8),
-        .no_interface(not_117_s8),
+        .no_interface(not_131_s8),
         .not_mine(header_interface_not_mine_s8),
         .arp(header_parser_arp_s8),
         .not_ip(header_parser_not_ip_s8),
@@ -693,26 +713,27 @@ module header_path (
         .l4_header(header_parser_l4_header),
         .nd(header_parser_nd),
         .icmp_error(header_parser_icmp_error),
-        .multicast(cat_13_s8[40]),
+        .multicast(cat_14_s8[40]),
         .ttl(header_parser_ttl_s8),
         .dhcp(header_parser_dhcp),
         .own(header_address_dst_s8[54]),
-        .scoped(or_120_s8),
+        .scoped(or_134_s8),
         .later(header_parser_later_s8),
         .with_class(header_reason_with_class),
         .without(header_reason_without)
     );
 
     header_verdict header_verdict (
-        .tag(cat_193_s19[63:0]),
-        .port(cat_193_s19[67:64]),
+        .tag(cat_207_s19[63:0]),
+        .port(cat_207_s19[67:64]),
+        .epoch(cat_207_s19[68]),
         .interface_number(header_interface_number_s19),
         .sender(header_source_sender_s19),
         .class_number(header_class_number_s19),
         .direction(header_class_direction_s19),
         .action(header_step_action),
-        .neighbour_valid(cat_196_s19[0]),
-        .neighbour(cat_196_s19[16:1]),
+        .neighbour_valid(cat_210_s19[0]),
+        .neighbour(cat_210_s19[16:1]),
         .tags_in(header_parser_tags_s19),
         .v6(header_parser_v6_s19),
         .l4(header_parser_l4_s19),
@@ -727,7 +748,7 @@ module header_path (
         .l4_checksum(header_parser_l4_checksum_s19),
         .base(base_s19),
         .copies(header_step_copies),
-        .framed(not_190_s19),
+        .framed(not_204_s19),
         .interface_known(header_interface_known_s19),
         .sender_known(header_source_known_s19),
         .found(header_class_found_s19),
@@ -735,18 +756,31 @@ module header_path (
     );
 
     always @(posedge clk) begin
-        cat_13_s1 <= cat_13;
-        cat_20_s1 <= cat_20;
-        cat_20_s2 <= cat_20_s1;
-        cat_20_s3 <= cat_20_s2;
-        cat_20_s4 <= cat_20_s3;
-        cat_20_s5 <= cat_20_s4;
-        cat_20_s6 <= cat_20_s5;
+        cat_14_s1 <= cat_14;
+        in_epoch_s1 <= in_epoch;
+        cat_21_s1 <= cat_21;
+        cat_21_s2 <= cat_21_s1;
+        cat_21_s3 <= cat_21_s2;
+        cat_21_s4 <= cat_21_s3;
+        cat_21_s5 <= cat_21_s4;
+        cat_21_s6 <= cat_21_s5;
+        in_epoch_s2 <= in_epoch_s1;
+        in_epoch_s3 <= in_epoch_s2;
+        in_epoch_s4 <= in_epoch_s3;
+        in_epoch_s5 <= in_epoch_s4;
+        in_epoch_s6 <= in_epoch_s5;
         header_parser_protocol_s7 <= header_parser_protocol;
         header_parser_later_s7 <= header_parser_later;
+        in_epoch_s7 <= in_epoch_s6;
         header_source_position_s13 <= header_source_position;
         header_class_entry_action_s19 <= header_class_entry_action;
         header_class_entry_copies_s19 <= header_class_entry_copies;
+        in_epoch_s8 <= in_epoch_s7;
+        in_epoch_s9 <= in_epoch_s8;
+        in_epoch_s10 <= in_epoch_s9;
+        in_epoch_s11 <= in_epoch_s10;
+        in_epoch_s12 <= in_epoch_s11;
+        in_epoch_s13 <= in_epoch_s12;
         header_parser_runt_s2 <= header_parser_runt;
         header_parser_runt_s3 <= header_parser_runt_s2;
         header_parser_runt_s4 <= header_parser_runt_s3;
@@ -761,8 +795,8 @@ module header_path (
         header_parser_vlan_depth_s6 <= header_parser_vlan_depth_s5;
         header_parser_vlan_depth_s7 <= header_parser_vlan_depth_s6;
         header_parser_vlan_depth_s8 <= header_parser_vlan_depth_s7;
-        not_117_s7 <= ~header_interface_known;
-        not_117_s8 <= not_117_s7;
+        not_131_s7 <= ~header_interface_known;
+        not_131_s8 <= not_131_s7;
         header_interface_not_mine_s8 <= header_interface_not_mine;
         header_parser_arp_s2 <= header_parser_arp;
         header_parser_arp_s3 <= header_parser_arp_s2;
@@ -787,13 +821,13 @@ module header_path (
         header_parser_ipv4_checksum_s8 <= header_parser_ipv4_checksum_s7;
         header_parser_ipv6_header_s7 <= header_parser_ipv6_header;
         header_parser_ipv6_header_s8 <= header_parser_ipv6_header_s7;
-        cat_13_s2 <= cat_13_s1;
-        cat_13_s3 <= cat_13_s2;
-        cat_13_s4 <= cat_13_s3;
-        cat_13_s5 <= cat_13_s4;
-        cat_13_s6 <= cat_13_s5;
-        cat_13_s7 <= cat_13_s6;
-        cat_13_s8 <= cat_13_s7;
+        cat_14_s2 <= cat_14_s1;
+        cat_14_s3 <= cat_14_s2;
+        cat_14_s4 <= cat_14_s3;
+        cat_14_s5 <= cat_14_s4;
+        cat_14_s6 <= cat_14_s5;
+        cat_14_s7 <= cat_14_s6;
+        cat_14_s8 <= cat_14_s7;
         header_parser_ttl_s3 <= header_parser_ttl;
         header_parser_ttl_s4 <= header_parser_ttl_s3;
         header_parser_ttl_s5 <= header_parser_ttl_s4;
@@ -801,7 +835,7 @@ module header_path (
         header_parser_ttl_s7 <= header_parser_ttl_s6;
         header_parser_ttl_s8 <= header_parser_ttl_s7;
         header_address_dst_s8 <= header_address_dst;
-        or_120_s8 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
+        or_134_s8 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
         header_parser_later_s8 <= header_parser_later_s7;
         header_reason_with_class_s11 <= header_reason_with_class;
         header_reason_with_class_s12 <= header_reason_with_class_s11;
@@ -810,25 +844,25 @@ module header_path (
         header_reason_without_s12 <= header_reason_without_s11;
         header_reason_without_s13 <= header_reason_without_s12;
         base <= header_class_found ? header_reason_with_class_s13 : header_reason_without_s13;
-        cat_193_s1 <= {in_header[1036:1033], in_header[1100:1037]};
-        cat_193_s2 <= cat_193_s1;
-        cat_193_s3 <= cat_193_s2;
-        cat_193_s4 <= cat_193_s3;
-        cat_193_s5 <= cat_193_s4;
-        cat_193_s6 <= cat_193_s5;
-        cat_193_s7 <= cat_193_s6;
-        cat_193_s8 <= cat_193_s7;
-        cat_193_s9 <= cat_193_s8;
-        cat_193_s10 <= cat_193_s9;
-        cat_193_s11 <= cat_193_s10;
-        cat_193_s12 <= cat_193_s11;
-        cat_193_s13 <= cat_193_s12;
-        cat_193_s14 <= cat_193_s13;
-        cat_193_s15 <= cat_193_s14;
-        cat_193_s16 <= cat_193_s15;
-        cat_193_s17 <= cat_193_s16;
-        cat_193_s18 <= cat_193_s17;
-        cat_193_s19 <= cat_193_s18;
+        cat_207_s1 <= {in_epoch, in_header[1036:1033], in_header[1100:1037]};
+        cat_207_s2 <= cat_207_s1;
+        cat_207_s3 <= cat_207_s2;
+        cat_207_s4 <= cat_207_s3;
+        cat_207_s5 <= cat_207_s4;
+        cat_207_s6 <= cat_207_s5;
+        cat_207_s7 <= cat_207_s6;
+        cat_207_s8 <= cat_207_s7;
+        cat_207_s9 <= cat_207_s8;
+        cat_207_s10 <= cat_207_s9;
+        cat_207_s11 <= cat_207_s10;
+        cat_207_s12 <= cat_207_s11;
+        cat_207_s13 <= cat_207_s12;
+        cat_207_s14 <= cat_207_s13;
+        cat_207_s15 <= cat_207_s14;
+        cat_207_s16 <= cat_207_s15;
+        cat_207_s17 <= cat_207_s16;
+        cat_207_s18 <= cat_207_s17;
+        cat_207_s19 <= cat_207_s18;
         header_interface_number_s7 <= header_interface_number;
         header_interface_number_s8 <= header_interface_number_s7;
         header_interface_number_s9 <= header_interface_number_s8;
@@ -862,18 +896,18 @@ module header_path (
         header_class_direction_s17 <= header_class_direction_s16;
         header_class_direction_s18 <= header_class_direction_s17;
         header_class_direction_s19 <= header_class_direction_s18;
-        cat_196_s8 <= {header_address_dst[53:38], header_address_dst[37]};
-        cat_196_s9 <= cat_196_s8;
-        cat_196_s10 <= cat_196_s9;
-        cat_196_s11 <= cat_196_s10;
-        cat_196_s12 <= cat_196_s11;
-        cat_196_s13 <= cat_196_s12;
-        cat_196_s14 <= cat_196_s13;
-        cat_196_s15 <= cat_196_s14;
-        cat_196_s16 <= cat_196_s15;
-        cat_196_s17 <= cat_196_s16;
-        cat_196_s18 <= cat_196_s17;
-        cat_196_s19 <= cat_196_s18;
+        cat_210_s8 <= {header_address_dst[53:38], header_address_dst[37]};
+        cat_210_s9 <= cat_210_s8;
+        cat_210_s10 <= cat_210_s9;
+        cat_210_s11 <= cat_210_s10;
+        cat_210_s12 <= cat_210_s11;
+        cat_210_s13 <= cat_210_s12;
+        cat_210_s14 <= cat_210_s13;
+        cat_210_s15 <= cat_210_s14;
+        cat_210_s16 <= cat_210_s15;
+        cat_210_s17 <= cat_210_s16;
+        cat_210_s18 <= cat_210_s17;
+        cat_210_s19 <= cat_210_s18;
         header_parser_tags_s2 <= header_parser_tags;
         header_parser_tags_s3 <= header_parser_tags_s2;
         header_parser_tags_s4 <= header_parser_tags_s3;
@@ -1053,24 +1087,24 @@ module header_path (
         base_s17 <= base_s16;
         base_s18 <= base_s17;
         base_s19 <= base_s18;
-        not_190_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        not_190_s3 <= not_190_s2;
-        not_190_s4 <= not_190_s3;
-        not_190_s5 <= not_190_s4;
-        not_190_s6 <= not_190_s5;
-        not_190_s7 <= not_190_s6;
-        not_190_s8 <= not_190_s7;
-        not_190_s9 <= not_190_s8;
-        not_190_s10 <= not_190_s9;
-        not_190_s11 <= not_190_s10;
-        not_190_s12 <= not_190_s11;
-        not_190_s13 <= not_190_s12;
-        not_190_s14 <= not_190_s13;
-        not_190_s15 <= not_190_s14;
-        not_190_s16 <= not_190_s15;
-        not_190_s17 <= not_190_s16;
-        not_190_s18 <= not_190_s17;
-        not_190_s19 <= not_190_s18;
+        not_204_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        not_204_s3 <= not_204_s2;
+        not_204_s4 <= not_204_s3;
+        not_204_s5 <= not_204_s4;
+        not_204_s6 <= not_204_s5;
+        not_204_s7 <= not_204_s6;
+        not_204_s8 <= not_204_s7;
+        not_204_s9 <= not_204_s8;
+        not_204_s10 <= not_204_s9;
+        not_204_s11 <= not_204_s10;
+        not_204_s12 <= not_204_s11;
+        not_204_s13 <= not_204_s12;
+        not_204_s14 <= not_204_s13;
+        not_204_s15 <= not_204_s14;
+        not_204_s16 <= not_204_s15;
+        not_204_s17 <= not_204_s16;
+        not_204_s18 <= not_204_s17;
+        not_204_s19 <= not_204_s18;
         header_interface_known_s7 <= header_interface_known;
         header_interface_known_s8 <= header_interface_known_s7;
         header_interface_known_s9 <= header_interface_known_s8;
@@ -1145,22 +1179,35 @@ module header_path (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_address_src, cat_13_s8, header_address_dst_s8, header_parser_src_key_s19, header_parser_dst_key_s19};
+    wire _unused = &{1'b0, header_address_src, cat_14_s8, header_address_dst_s8, header_parser_src_key_s19, header_parser_dst_key_s19};
 
 `ifndef SYNTHESIS
     initial begin
-        cat_13_s1 = 48'd0;
-        cat_20_s1 = 48'd0;
-        cat_20_s2 = 48'd0;
-        cat_20_s3 = 48'd0;
-        cat_20_s4 = 48'd0;
-        cat_20_s5 = 48'd0;
-        cat_20_s6 = 48'd0;
+        cat_14_s1 = 48'd0;
+        in_epoch_s1 = 1'd0;
+        cat_21_s1 = 48'd0;
+        cat_21_s2 = 48'd0;
+        cat_21_s3 = 48'd0;
+        cat_21_s4 = 48'd0;
+        cat_21_s5 = 48'd0;
+        cat_21_s6 = 48'd0;
+        in_epoch_s2 = 1'd0;
+        in_epoch_s3 = 1'd0;
+        in_epoch_s4 = 1'd0;
+        in_epoch_s5 = 1'd0;
+        in_epoch_s6 = 1'd0;
         header_parser_protocol_s7 = 8'd0;
         header_parser_later_s7 = 1'd0;
+        in_epoch_s7 = 1'd0;
         header_source_position_s13 = 18'd0;
         header_class_entry_action_s19 = 22'd0;
         header_class_entry_copies_s19 = 4'd0;
+        in_epoch_s8 = 1'd0;
+        in_epoch_s9 = 1'd0;
+        in_epoch_s10 = 1'd0;
+        in_epoch_s11 = 1'd0;
+        in_epoch_s12 = 1'd0;
+        in_epoch_s13 = 1'd0;
         header_parser_runt_s2 = 1'd0;
         header_parser_runt_s3 = 1'd0;
         header_parser_runt_s4 = 1'd0;
@@ -1175,8 +1222,8 @@ module header_path (
         header_parser_vlan_depth_s6 = 1'd0;
         header_parser_vlan_depth_s7 = 1'd0;
         header_parser_vlan_depth_s8 = 1'd0;
-        not_117_s7 = 1'd0;
-        not_117_s8 = 1'd0;
+        not_131_s7 = 1'd0;
+        not_131_s8 = 1'd0;
         header_interface_not_mine_s8 = 1'd0;
         header_parser_arp_s2 = 1'd0;
         header_parser_arp_s3 = 1'd0;
@@ -1201,13 +1248,13 @@ module header_path (
         header_parser_ipv4_checksum_s8 = 1'd0;
         header_parser_ipv6_header_s7 = 1'd0;
         header_parser_ipv6_header_s8 = 1'd0;
-        cat_13_s2 = 48'd0;
-        cat_13_s3 = 48'd0;
-        cat_13_s4 = 48'd0;
-        cat_13_s5 = 48'd0;
-        cat_13_s6 = 48'd0;
-        cat_13_s7 = 48'd0;
-        cat_13_s8 = 48'd0;
+        cat_14_s2 = 48'd0;
+        cat_14_s3 = 48'd0;
+        cat_14_s4 = 48'd0;
+        cat_14_s5 = 48'd0;
+        cat_14_s6 = 48'd0;
+        cat_14_s7 = 48'd0;
+        cat_14_s8 = 48'd0;
         header_parser_ttl_s3 = 1'd0;
         header_parser_ttl_s4 = 1'd0;
         header_parser_ttl_s5 = 1'd0;
@@ -1215,7 +1262,7 @@ module header_path (
         header_parser_ttl_s7 = 1'd0;
         header_parser_ttl_s8 = 1'd0;
         header_address_dst_s8 = 55'd0;
-        or_120_s8 = 1'd0;
+        or_134_s8 = 1'd0;
         header_parser_later_s8 = 1'd0;
         header_reason_with_class_s11 = 6'd0;
         header_reason_with_class_s12 = 6'd0;
@@ -1224,25 +1271,25 @@ module header_path (
         header_reason_without_s12 = 6'd0;
         header_reason_without_s13 = 6'd0;
         base = 6'd0;
-        cat_193_s1 = 68'd0;
-        cat_193_s2 = 68'd0;
-        cat_193_s3 = 68'd0;
-        cat_193_s4 = 68'd0;
-        cat_193_s5 = 68'd0;
-        cat_193_s6 = 68'd0;
-        cat_193_s7 = 68'd0;
-        cat_193_s8 = 68'd0;
-        cat_193_s9 = 68'd0;
-        cat_193_s10 = 68'd0;
-        cat_193_s11 = 68'd0;
-        cat_193_s12 = 68'd0;
-        cat_193_s13 = 68'd0;
-        cat_193_s14 = 68'd0;
-        cat_193_s15 = 68'd0;
-        cat_193_s16 = 68'd0;
-        cat_193_s17 = 68'd0;
-        cat_193_s18 = 68'd0;
-        cat_193_s19 = 68'd0;
+        cat_207_s1 = 69'd0;
+        cat_207_s2 = 69'd0;
+        cat_207_s3 = 69'd0;
+        cat_207_s4 = 69'd0;
+        cat_207_s5 = 69'd0;
+        cat_207_s6 = 69'd0;
+        cat_207_s7 = 69'd0;
+        cat_207_s8 = 69'd0;
+        cat_207_s9 = 69'd0;
+        cat_207_s10 = 69'd0;
+        cat_207_s11 = 69'd0;
+        cat_207_s12 = 69'd0;
+        cat_207_s13 = 69'd0;
+        cat_207_s14 = 69'd0;
+        cat_207_s15 = 69'd0;
+        cat_207_s16 = 69'd0;
+        cat_207_s17 = 69'd0;
+        cat_207_s18 = 69'd0;
+        cat_207_s19 = 69'd0;
         header_interface_number_s7 = 10'd0;
         header_interface_number_s8 = 10'd0;
         header_interface_number_s9 = 10'd0;
@@ -1276,18 +1323,18 @@ module header_path (
         header_class_direction_s17 = 1'd0;
         header_class_direction_s18 = 1'd0;
         header_class_direction_s19 = 1'd0;
-        cat_196_s8 = 17'd0;
-        cat_196_s9 = 17'd0;
-        cat_196_s10 = 17'd0;
-        cat_196_s11 = 17'd0;
-        cat_196_s12 = 17'd0;
-        cat_196_s13 = 17'd0;
-        cat_196_s14 = 17'd0;
-        cat_196_s15 = 17'd0;
-        cat_196_s16 = 17'd0;
-        cat_196_s17 = 17'd0;
-        cat_196_s18 = 17'd0;
-        cat_196_s19 = 17'd0;
+        cat_210_s8 = 17'd0;
+        cat_210_s9 = 17'd0;
+        cat_210_s10 = 17'd0;
+        cat_210_s11 = 17'd0;
+        cat_210_s12 = 17'd0;
+        cat_210_s13 = 17'd0;
+        cat_210_s14 = 17'd0;
+        cat_210_s15 = 17'd0;
+        cat_210_s16 = 17'd0;
+        cat_210_s17 = 17'd0;
+        cat_210_s18 = 17'd0;
+        cat_210_s19 = 17'd0;
         header_parser_tags_s2 = 2'd0;
         header_parser_tags_s3 = 2'd0;
         header_parser_tags_s4 = 2'd0;
@@ -1467,24 +1514,24 @@ module header_path (
         base_s17 = 6'd0;
         base_s18 = 6'd0;
         base_s19 = 6'd0;
-        not_190_s2 = 1'd0;
-        not_190_s3 = 1'd0;
-        not_190_s4 = 1'd0;
-        not_190_s5 = 1'd0;
-        not_190_s6 = 1'd0;
-        not_190_s7 = 1'd0;
-        not_190_s8 = 1'd0;
-        not_190_s9 = 1'd0;
-        not_190_s10 = 1'd0;
-        not_190_s11 = 1'd0;
-        not_190_s12 = 1'd0;
-        not_190_s13 = 1'd0;
-        not_190_s14 = 1'd0;
-        not_190_s15 = 1'd0;
-        not_190_s16 = 1'd0;
-        not_190_s17 = 1'd0;
-        not_190_s18 = 1'd0;
-        not_190_s19 = 1'd0;
+        not_204_s2 = 1'd0;
+        not_204_s3 = 1'd0;
+        not_204_s4 = 1'd0;
+        not_204_s5 = 1'd0;
+        not_204_s6 = 1'd0;
+        not_204_s7 = 1'd0;
+        not_204_s8 = 1'd0;
+        not_204_s9 = 1'd0;
+        not_204_s10 = 1'd0;
+        not_204_s11 = 1'd0;
+        not_204_s12 = 1'd0;
+        not_204_s13 = 1'd0;
+        not_204_s14 = 1'd0;
+        not_204_s15 = 1'd0;
+        not_204_s16 = 1'd0;
+        not_204_s17 = 1'd0;
+        not_204_s18 = 1'd0;
+        not_204_s19 = 1'd0;
         header_interface_known_s7 = 1'd0;
         header_interface_known_s8 = 1'd0;
         header_interface_known_s9 = 1'd0;

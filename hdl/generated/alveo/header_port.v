@@ -7,6 +7,7 @@
 // sport, stage 0
 // dport, stage 0
 // later, stage 0
+// epoch, stage 0
 // hit0, stage 5
 // class0: record port_value, stage 5: class [19:0]
 // hit1, stage 5
@@ -27,11 +28,12 @@ module header_port (
     input  wire [15:0] sport,
     input  wire [15:0] dport,
     input  wire later,
+    input  wire epoch,
     input  wire cfg_write,
     input  wire cfg_read,
     input  wire [4:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [129:0] cfg_wdata,
+    input  wire [131:0] cfg_wdata,
     output wire hit0,
     output wire [19:0] class0,
     output wire hit1,
@@ -40,36 +42,37 @@ module header_port (
     output wire [19:0] class2,
     output wire hit3,
     output wire [19:0] class3,
-    output wire [129:0] cfg_rdata
+    output wire [131:0] cfg_rdata
 );
-    reg  and_13_s1;
-    reg  and_17_s1;
+    reg  and_14_s1;
+    reg  and_18_s1;
     wire port_dst_server_hit;
-    wire [129:0] port_dst_server_cfg_rdata;
-    reg  and_13_s2;
-    reg  and_13_s3;
-    reg  and_13_s4;
-    reg  and_13_s5;
+    wire [131:0] port_dst_server_cfg_rdata;
+    reg  and_14_s2;
+    reg  and_14_s3;
+    reg  and_14_s4;
+    reg  and_14_s5;
     wire port_src_server_hit;
-    wire [129:0] port_src_server_cfg_rdata;
-    reg  and_17_s2;
-    reg  and_17_s3;
-    reg  and_17_s4;
-    reg  and_17_s5;
+    wire [131:0] port_src_server_cfg_rdata;
+    reg  and_18_s2;
+    reg  and_18_s3;
+    reg  and_18_s4;
+    reg  and_18_s5;
     wire port_dst_client_hit;
-    wire [129:0] port_dst_client_cfg_rdata;
+    wire [131:0] port_dst_client_cfg_rdata;
     wire port_src_client_hit;
-    wire [129:0] port_src_client_cfg_rdata;
-    assign hit0 = port_dst_server_hit & and_13_s5;
-    assign hit1 = port_src_server_hit & and_17_s5;
-    assign hit2 = port_dst_client_hit & and_13_s5;
-    assign hit3 = port_src_client_hit & and_17_s5;
+    wire [131:0] port_src_client_cfg_rdata;
+    assign hit0 = port_dst_server_hit & and_14_s5;
+    assign hit1 = port_src_server_hit & and_18_s5;
+    assign hit2 = port_dst_client_hit & and_14_s5;
+    assign hit3 = port_src_client_hit & and_18_s5;
     assign cfg_rdata = (port_dst_server_cfg_rdata | port_src_server_cfg_rdata) | (port_dst_client_cfg_rdata | port_src_client_cfg_rdata);
 
     table_port_dst_server port_dst_server (
         .clk(clk),
         .rst(rst),
         .key({dport, protocol, dst_scope}),
+        .epoch(epoch),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -84,6 +87,7 @@ module header_port (
         .clk(clk),
         .rst(rst),
         .key({sport, protocol, src_scope}),
+        .epoch(epoch),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -98,6 +102,7 @@ module header_port (
         .clk(clk),
         .rst(rst),
         .key({sport, protocol, dst_scope}),
+        .epoch(epoch),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -112,6 +117,7 @@ module header_port (
         .clk(clk),
         .rst(rst),
         .key({dport, protocol, src_scope}),
+        .epoch(epoch),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -123,30 +129,30 @@ module header_port (
     );
 
     always @(posedge clk) begin
-        and_13_s1 <= (|dst_scope) & ~later;
-        and_17_s1 <= (|src_scope) & ~later;
-        and_13_s2 <= and_13_s1;
-        and_13_s3 <= and_13_s2;
-        and_13_s4 <= and_13_s3;
-        and_13_s5 <= and_13_s4;
-        and_17_s2 <= and_17_s1;
-        and_17_s3 <= and_17_s2;
-        and_17_s4 <= and_17_s3;
-        and_17_s5 <= and_17_s4;
+        and_14_s1 <= (|dst_scope) & ~later;
+        and_18_s1 <= (|src_scope) & ~later;
+        and_14_s2 <= and_14_s1;
+        and_14_s3 <= and_14_s2;
+        and_14_s4 <= and_14_s3;
+        and_14_s5 <= and_14_s4;
+        and_18_s2 <= and_18_s1;
+        and_18_s3 <= and_18_s2;
+        and_18_s4 <= and_18_s3;
+        and_18_s5 <= and_18_s4;
     end
 
 `ifndef SYNTHESIS
     initial begin
-        and_13_s1 = 1'd0;
-        and_17_s1 = 1'd0;
-        and_13_s2 = 1'd0;
-        and_13_s3 = 1'd0;
-        and_13_s4 = 1'd0;
-        and_13_s5 = 1'd0;
-        and_17_s2 = 1'd0;
-        and_17_s3 = 1'd0;
-        and_17_s4 = 1'd0;
-        and_17_s5 = 1'd0;
+        and_14_s1 = 1'd0;
+        and_18_s1 = 1'd0;
+        and_14_s2 = 1'd0;
+        and_14_s3 = 1'd0;
+        and_14_s4 = 1'd0;
+        and_14_s5 = 1'd0;
+        and_18_s2 = 1'd0;
+        and_18_s3 = 1'd0;
+        and_18_s4 = 1'd0;
+        and_18_s5 = 1'd0;
     end
 `endif
 endmodule

@@ -2,7 +2,7 @@
 // Edits of one copy: where it goes, new addresses, ports and checksums.
 //
 // in_valid, stage 0
-// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], reason [73:68], interface_valid [74], interface [84:75], sender_valid [85], sender [101:86], class_valid [102], class [122:103], direction [123], action [145:124], copies [149:146], neighbour_valid [150], neighbour [166:151], tags_in [168:167], v6 [169], l4 [172:170], l4_offset [179:173], udp_no_checksum [180], src [308:181], dst [436:309], sport [452:437], dport [468:453], traffic_class [476:469], ip_checksum [492:477], l4_checksum [508:493]
+// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], tags_in [169:168], v6 [170], l4 [173:171], l4_offset [180:174], udp_no_checksum [181], src [309:182], dst [437:310], sport [453:438], dport [469:454], traffic_class [477:470], ip_checksum [493:478], l4_checksum [509:494]
 // in_number, stage 0
 // out_valid, stage 8
 // out_edit: record edit, stage 8: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], tags_in [180:179], tags_out [182:181], vid0 [194:183], vid1 [206:195], dst_mac [254:207], src_mac [302:255], v6 [303], src_valid [304], src [432:305], dst_valid [433], dst [561:434], traffic_class_valid [562], traffic_class [570:563], ip_checksum_valid [571], ip_checksum [587:572], sport_valid [588], dport_valid [589], new_port [605:590], l4_offset [612:606], l4_checksum_valid [613], l4_checksum_at [618:614], l4_checksum [634:619]
@@ -13,7 +13,7 @@ module header_prepare (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [508:0] in_verdict,
+    input  wire [509:0] in_verdict,
     input  wire [3:0] in_number,
     input  wire cfg_write,
     input  wire cfg_read,
@@ -32,16 +32,19 @@ module header_prepare (
     reg  [15:0] old_neighbour_s1;
     reg  [15:0] old_neighbour_s2;
     reg  [15:0] old_neighbour_s3;
+    reg  old_epoch_s1;
+    reg  old_epoch_s2;
+    reg  old_epoch_s3;
     wire [265:0] attachment_row;
     wire [265:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
     wire [128:0] rewrite_cfg_rdata;
-    reg  not_49_s1;
-    reg  not_49_s2;
-    reg  not_49_s3;
-    reg  and_70_s1;
-    reg  and_70_s2;
-    reg  and_70_s3;
+    reg  not_54_s1;
+    reg  not_54_s2;
+    reg  not_54_s3;
+    reg  and_75_s1;
+    reg  and_75_s2;
+    reg  and_75_s3;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_sport_s2;
     reg  [15:0] old_sport_s3;
@@ -52,28 +55,28 @@ module header_prepare (
     reg  [7:0] old_traffic_class_s1;
     reg  [7:0] old_traffic_class_s2;
     reg  [7:0] old_traffic_class_s3;
-    reg  [18:0] sum_137_s1;
-    reg  [18:0] sum_174_s1;
-    reg  [18:0] sum_137_s2;
-    reg  [18:0] sum_137_s3;
-    reg  [18:0] sum_174_s2;
-    reg  [18:0] sum_174_s3;
+    reg  [18:0] sum_142_s1;
+    reg  [18:0] sum_179_s1;
+    reg  [18:0] sum_142_s2;
+    reg  [18:0] sum_142_s3;
+    reg  [18:0] sum_179_s2;
+    reg  [18:0] sum_179_s3;
     reg  [21:0] addresses;
-    reg  [15:0] not_194_s1;
-    reg  [15:0] not_194_s2;
-    reg  [15:0] not_194_s3;
-    reg  [16:0] and_204_s4;
-    reg  [15:0] mux_92_s4;
-    reg  or_213_s4;
-    reg  [15:0] not_218_s1;
-    reg  [15:0] not_218_s2;
-    reg  [15:0] not_218_s3;
-    reg  [15:0] not_218_s4;
+    reg  [15:0] not_199_s1;
+    reg  [15:0] not_199_s2;
+    reg  [15:0] not_199_s3;
+    reg  [16:0] and_209_s4;
+    reg  [15:0] mux_97_s4;
+    reg  or_218_s4;
+    reg  [15:0] not_223_s1;
+    reg  [15:0] not_223_s2;
+    reg  [15:0] not_223_s3;
+    reg  [15:0] not_223_s4;
     reg  [21:0] ip_start;
-    reg  [15:0] not_231_s1;
-    reg  [15:0] not_231_s2;
-    reg  [15:0] not_231_s3;
-    reg  [15:0] not_231_s4;
+    reg  [15:0] not_236_s1;
+    reg  [15:0] not_236_s2;
+    reg  [15:0] not_236_s3;
+    reg  [15:0] not_236_s4;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  old_v6_s2;
@@ -82,58 +85,58 @@ module header_prepare (
     reg  old_v6_s5;
     reg  nat_s4;
     reg  nat_s5;
-    reg  [18:0] and_285_s6;
+    reg  [18:0] and_290_s6;
     reg  old_v6_s6;
     reg  rewrite_2_s4;
     reg  rewrite_2_s5;
     reg  rewrite_2_s6;
-    reg  [18:0] and_326_s7;
-    reg  [18:0] and_285_s7;
+    reg  [18:0] and_331_s7;
+    reg  [18:0] and_290_s7;
     reg  [21:0] ip_start_s6;
     reg  [21:0] ip_start_s7;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_start_s6;
     reg  [21:0] l4_start_s7;
     reg  [21:0] l4_sum;
-    reg  eq_63_s1;
-    reg  eq_63_s2;
-    reg  eq_63_s3;
-    reg  eq_63_s4;
-    reg  eq_63_s5;
-    reg  eq_63_s6;
-    reg  eq_63_s7;
-    reg  eq_63_s8;
+    reg  eq_68_s1;
+    reg  eq_68_s2;
+    reg  eq_68_s3;
+    reg  eq_68_s4;
+    reg  eq_68_s5;
+    reg  eq_68_s6;
+    reg  eq_68_s7;
+    reg  eq_68_s8;
     reg  exception_s1;
     reg  exception_s2;
     reg  exception_s3;
     reg  exception_s4;
     reg  exception_s5;
-    reg  not_49_s4;
-    reg  not_49_s5;
+    reg  not_54_s4;
+    reg  not_54_s5;
     reg  [122:0] cat_19_s1;
     reg  [122:0] cat_19_s2;
     reg  [122:0] cat_19_s3;
     reg  [122:0] cat_19_s4;
     reg  [122:0] cat_19_s5;
-    reg  not_423_s1;
-    reg  not_423_s2;
-    reg  not_423_s3;
-    reg  or_386_s1;
-    reg  or_386_s2;
-    reg  or_386_s3;
-    reg  [4:0] or_443_s1;
-    reg  [4:0] or_443_s2;
-    reg  [4:0] or_443_s3;
-    reg  [4:0] or_443_s4;
-    reg  [4:0] or_443_s5;
-    reg  [4:0] or_443_s6;
-    reg  [4:0] or_443_s7;
-    reg  [4:0] or_443_s8;
-    reg  and_435_s4;
-    reg  and_435_s5;
-    reg  and_435_s6;
-    reg  and_435_s7;
-    reg  and_435_s8;
+    reg  not_428_s1;
+    reg  not_428_s2;
+    reg  not_428_s3;
+    reg  or_391_s1;
+    reg  or_391_s2;
+    reg  or_391_s3;
+    reg  [4:0] or_448_s1;
+    reg  [4:0] or_448_s2;
+    reg  [4:0] or_448_s3;
+    reg  [4:0] or_448_s4;
+    reg  [4:0] or_448_s5;
+    reg  [4:0] or_448_s6;
+    reg  [4:0] or_448_s7;
+    reg  [4:0] or_448_s8;
+    reg  and_440_s4;
+    reg  and_440_s5;
+    reg  and_440_s6;
+    reg  and_440_s7;
+    reg  and_440_s8;
     reg  [6:0] old_l4_offset_s1;
     reg  [6:0] old_l4_offset_s2;
     reg  [6:0] old_l4_offset_s3;
@@ -146,26 +149,26 @@ module header_prepare (
     reg  [15:0] new_port_s6;
     reg  [15:0] new_port_s7;
     reg  [15:0] new_port_s8;
-    reg  eq_83_s4;
-    reg  eq_83_s5;
-    reg  eq_83_s6;
-    reg  eq_83_s7;
-    reg  eq_83_s8;
-    reg  eq_81_s4;
-    reg  eq_81_s5;
-    reg  eq_81_s6;
-    reg  eq_81_s7;
-    reg  eq_81_s8;
-    reg  and_428_s4;
-    reg  and_428_s5;
-    reg  and_428_s6;
-    reg  and_428_s7;
-    reg  and_428_s8;
-    reg  [7:0] cat_101_s4;
-    reg  [7:0] cat_101_s5;
-    reg  [7:0] cat_101_s6;
-    reg  [7:0] cat_101_s7;
-    reg  [7:0] cat_101_s8;
+    reg  eq_88_s4;
+    reg  eq_88_s5;
+    reg  eq_88_s6;
+    reg  eq_88_s7;
+    reg  eq_88_s8;
+    reg  eq_86_s4;
+    reg  eq_86_s5;
+    reg  eq_86_s6;
+    reg  eq_86_s7;
+    reg  eq_86_s8;
+    reg  and_433_s4;
+    reg  and_433_s5;
+    reg  and_433_s6;
+    reg  and_433_s7;
+    reg  and_433_s8;
+    reg  [7:0] cat_106_s4;
+    reg  [7:0] cat_106_s5;
+    reg  [7:0] cat_106_s6;
+    reg  [7:0] cat_106_s7;
+    reg  [7:0] cat_106_s8;
     reg  dscp_valid_s4;
     reg  dscp_valid_s5;
     reg  dscp_valid_s6;
@@ -184,31 +187,31 @@ module header_prepare (
     reg  [122:0] cat_19_s6;
     reg  [122:0] cat_19_s7;
     reg  [122:0] cat_19_s8;
-    reg  [1:0] mux_422_s6;
-    reg  [1:0] mux_422_s7;
-    reg  [1:0] mux_422_s8;
-    reg  not_49_s6;
-    reg  not_49_s7;
-    reg  not_49_s8;
-    reg  [9:0] and_414_s6;
-    reg  [9:0] and_414_s7;
-    reg  [9:0] and_414_s8;
-    reg  [15:0] and_409_s4;
-    reg  [15:0] and_409_s5;
-    reg  [15:0] and_409_s6;
-    reg  [15:0] and_409_s7;
-    reg  [15:0] and_409_s8;
-    reg  [21:0] and_407_s1;
-    reg  [21:0] and_407_s2;
-    reg  [21:0] and_407_s3;
-    reg  [21:0] and_407_s4;
-    reg  [21:0] and_407_s5;
-    reg  [21:0] and_407_s6;
-    reg  [21:0] and_407_s7;
-    reg  [21:0] and_407_s8;
-    reg  [3:0] mux_405_s6;
-    reg  [3:0] mux_405_s7;
-    reg  [3:0] mux_405_s8;
+    reg  [1:0] mux_427_s6;
+    reg  [1:0] mux_427_s7;
+    reg  [1:0] mux_427_s8;
+    reg  not_54_s6;
+    reg  not_54_s7;
+    reg  not_54_s8;
+    reg  [9:0] and_419_s6;
+    reg  [9:0] and_419_s7;
+    reg  [9:0] and_419_s8;
+    reg  [15:0] and_414_s4;
+    reg  [15:0] and_414_s5;
+    reg  [15:0] and_414_s6;
+    reg  [15:0] and_414_s7;
+    reg  [15:0] and_414_s8;
+    reg  [21:0] and_412_s1;
+    reg  [21:0] and_412_s2;
+    reg  [21:0] and_412_s3;
+    reg  [21:0] and_412_s4;
+    reg  [21:0] and_412_s5;
+    reg  [21:0] and_412_s6;
+    reg  [21:0] and_412_s7;
+    reg  [21:0] and_412_s8;
+    reg  [3:0] mux_410_s6;
+    reg  [3:0] mux_410_s7;
+    reg  [3:0] mux_410_s8;
     reg  [3:0] old_port_s1;
     reg  [3:0] old_port_s2;
     reg  [3:0] old_port_s3;
@@ -217,22 +220,22 @@ module header_prepare (
     reg  [3:0] old_port_s6;
     reg  [3:0] old_port_s7;
     reg  [3:0] old_port_s8;
-    reg  or_395_s1;
-    reg  or_395_s2;
-    reg  or_395_s3;
-    reg  or_395_s4;
-    reg  or_395_s5;
-    reg  or_395_s6;
-    reg  or_395_s7;
-    reg  or_395_s8;
-    reg  not_397_s1;
-    reg  not_397_s2;
-    reg  not_397_s3;
-    reg  not_397_s4;
-    reg  not_397_s5;
-    reg  not_397_s6;
-    reg  not_397_s7;
-    reg  not_397_s8;
+    reg  or_400_s1;
+    reg  or_400_s2;
+    reg  or_400_s3;
+    reg  or_400_s4;
+    reg  or_400_s5;
+    reg  or_400_s6;
+    reg  or_400_s7;
+    reg  or_400_s8;
+    reg  not_402_s1;
+    reg  not_402_s2;
+    reg  not_402_s3;
+    reg  not_402_s4;
+    reg  not_402_s5;
+    reg  not_402_s6;
+    reg  not_402_s7;
+    reg  not_402_s8;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -240,77 +243,79 @@ module header_prepare (
     reg  in_valid_s5;
     reg  in_valid_s6;
     reg  in_valid_s7;
-    wire old_v6 = in_verdict[169];
+    wire old_v6 = in_verdict[170];
     wire [122:0] cat_19 = {
         old_v6,
-        in_verdict[168:167],
-        in_verdict[123],
-        in_verdict[122:103],
-        in_verdict[102],
-        in_verdict[101:86],
-        in_verdict[85],
-        in_verdict[84:75],
-        in_verdict[74],
-        in_verdict[73:68],
+        in_verdict[169:168],
+        in_verdict[124],
+        in_verdict[123:104],
+        in_verdict[103],
+        in_verdict[102:87],
+        in_verdict[86],
+        in_verdict[85:76],
+        in_verdict[75],
+        in_verdict[74:69],
         in_verdict[63:0]
     };
-    wire exception = |in_verdict[73:68];
-    wire [21:0] sum_24 = in_verdict[145:124] + {18'd0, in_number};
-    wire old_neighbour_valid = in_verdict[150];
-    wire [15:0] old_neighbour = in_verdict[166:151];
+    wire exception = |in_verdict[74:69];
+    wire [21:0] sum_24 = in_verdict[146:125] + {18'd0, in_number};
+    wire old_neighbour_valid = in_verdict[151];
+    wire [15:0] old_neighbour = in_verdict[167:152];
     wire [15:0] mux_40 = (action_row[16] & old_neighbour_valid_s3) ? old_neighbour_s3 : action_row[15:0];
-    wire not_49 = ~exception;
-    wire nat = action_row[17] & not_49_s3;
-    wire rewrite_2 = action_row[18] & not_49_s3;
-    wire dscp_valid = action_row[53] & not_49_s3;
-    wire [2:0] old_l4 = in_verdict[172:170];
-    wire eq_61 = old_l4 == 3'd1;
-    wire eq_63 = old_l4 == 3'd2;
-    wire eq_65 = old_l4 == 3'd4;
-    wire [1:0] and_79 = {2{and_70_s3 & (|action_row[52:37])}} & action_row[36:35];
-    wire eq_81 = and_79 == 2'd1;
-    wire eq_83 = and_79 == 2'd2;
-    wire [15:0] old_sport = in_verdict[452:437];
-    wire [15:0] old_dport = in_verdict[468:453];
-    wire [15:0] mux_92 = eq_81 ? old_sport_s3 : old_dport_s3;
-    wire [7:0] old_traffic_class = in_verdict[476:469];
-    wire [7:0] cat_101 = {action_row[59:54], old_traffic_class_s3[1:0]};
-    wire [127:0] not_103 = ~in_verdict[308:181];
-    wire [95:0] and_106 = {96{old_v6}} & not_103[127:32];
-    wire [18:0] sum_133 = ({3'd0, not_103[15:0]} + {3'd0, not_103[31:16]}) + ({3'd0, and_106[15:0]} + {3'd0, and_106[31:16]});
-    wire [18:0] sum_136 = ({3'd0, and_106[47:32]} + {3'd0, and_106[63:48]}) + ({3'd0, and_106[79:64]} + {3'd0, and_106[95:80]});
-    wire [127:0] not_140 = ~in_verdict[436:309];
-    wire [95:0] and_143 = {96{old_v6}} & not_140[127:32];
-    wire [18:0] sum_170 = ({3'd0, not_140[15:0]} + {3'd0, not_140[31:16]}) + ({3'd0, and_143[15:0]} + {3'd0, and_143[31:16]});
-    wire [18:0] sum_173 = ({3'd0, and_143[47:32]} + {3'd0, and_143[63:48]}) + ({3'd0, and_143[79:64]} + {3'd0, and_143[95:80]});
-    wire [15:0] old_ip_checksum = in_verdict[492:477];
-    wire [15:0] old_l4_checksum = in_verdict[508:493];
-    wire [21:0] sum_241 = ({6'd0, not_231_s4} + addresses) + {5'd0, {17{or_213_s4}} & ({1'd0, ~mux_92_s4} + {1'd0, new_port})};
-    wire [95:0] and_250 = {96{old_v6_s5}} & attachment_row[265:170];
-    wire [18:0] sum_277 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_250[15:0]} + {3'd0, and_250[31:16]});
-    wire [18:0] sum_280 = ({3'd0, and_250[47:32]} + {3'd0, and_250[63:48]}) + ({3'd0, and_250[79:64]} + {3'd0, and_250[95:80]});
-    wire [95:0] and_290 = {96{old_v6_s6}} & rewrite_row[128:33];
-    wire [18:0] sum_317 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_290[15:0]} + {3'd0, and_290[31:16]});
-    wire [18:0] sum_320 = ({3'd0, and_290[47:32]} + {3'd0, and_290[63:48]}) + ({3'd0, and_290[79:64]} + {3'd0, and_290[95:80]});
-    wire [21:0] sum_333 = {3'd0, and_285_s7} + {3'd0, and_326_s7};
-    wire [16:0] sum_348 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_361 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_367 = ~(sum_361[15:0] + {15'd0, sum_361[16]});
-    wire or_381 = nat | rewrite_2;
-    wire old_udp_no_checksum = in_verdict[180];
+    wire old_epoch = in_verdict[68];
+    wire [16:0] cat_45 = {mux_40, old_epoch_s3};
+    wire not_54 = ~exception;
+    wire nat = action_row[17] & not_54_s3;
+    wire rewrite_2 = action_row[18] & not_54_s3;
+    wire dscp_valid = action_row[53] & not_54_s3;
+    wire [2:0] old_l4 = in_verdict[173:171];
+    wire eq_66 = old_l4 == 3'd1;
+    wire eq_68 = old_l4 == 3'd2;
+    wire eq_70 = old_l4 == 3'd4;
+    wire [1:0] and_84 = {2{and_75_s3 & (|action_row[52:37])}} & action_row[36:35];
+    wire eq_86 = and_84 == 2'd1;
+    wire eq_88 = and_84 == 2'd2;
+    wire [15:0] old_sport = in_verdict[453:438];
+    wire [15:0] old_dport = in_verdict[469:454];
+    wire [15:0] mux_97 = eq_86 ? old_sport_s3 : old_dport_s3;
+    wire [7:0] old_traffic_class = in_verdict[477:470];
+    wire [7:0] cat_106 = {action_row[59:54], old_traffic_class_s3[1:0]};
+    wire [127:0] not_108 = ~in_verdict[309:182];
+    wire [95:0] and_111 = {96{old_v6}} & not_108[127:32];
+    wire [18:0] sum_138 = ({3'd0, not_108[15:0]} + {3'd0, not_108[31:16]}) + ({3'd0, and_111[15:0]} + {3'd0, and_111[31:16]});
+    wire [18:0] sum_141 = ({3'd0, and_111[47:32]} + {3'd0, and_111[63:48]}) + ({3'd0, and_111[79:64]} + {3'd0, and_111[95:80]});
+    wire [127:0] not_145 = ~in_verdict[437:310];
+    wire [95:0] and_148 = {96{old_v6}} & not_145[127:32];
+    wire [18:0] sum_175 = ({3'd0, not_145[15:0]} + {3'd0, not_145[31:16]}) + ({3'd0, and_148[15:0]} + {3'd0, and_148[31:16]});
+    wire [18:0] sum_178 = ({3'd0, and_148[47:32]} + {3'd0, and_148[63:48]}) + ({3'd0, and_148[79:64]} + {3'd0, and_148[95:80]});
+    wire [15:0] old_ip_checksum = in_verdict[493:478];
+    wire [15:0] old_l4_checksum = in_verdict[509:494];
+    wire [21:0] sum_246 = ({6'd0, not_236_s4} + addresses) + {5'd0, {17{or_218_s4}} & ({1'd0, ~mux_97_s4} + {1'd0, new_port})};
+    wire [95:0] and_255 = {96{old_v6_s5}} & attachment_row[265:170];
+    wire [18:0] sum_282 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_255[15:0]} + {3'd0, and_255[31:16]});
+    wire [18:0] sum_285 = ({3'd0, and_255[47:32]} + {3'd0, and_255[63:48]}) + ({3'd0, and_255[79:64]} + {3'd0, and_255[95:80]});
+    wire [95:0] and_295 = {96{old_v6_s6}} & rewrite_row[128:33];
+    wire [18:0] sum_322 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_295[15:0]} + {3'd0, and_295[31:16]});
+    wire [18:0] sum_325 = ({3'd0, and_295[47:32]} + {3'd0, and_295[63:48]}) + ({3'd0, and_295[79:64]} + {3'd0, and_295[95:80]});
+    wire [21:0] sum_338 = {3'd0, and_290_s7} + {3'd0, and_331_s7};
+    wire [16:0] sum_353 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_366 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] not_372 = ~(sum_366[15:0] + {15'd0, sum_366[16]});
+    wire or_386 = nat | rewrite_2;
+    wire old_udp_no_checksum = in_verdict[181];
     wire [3:0] old_port = in_verdict[67:64];
-    wire [6:0] old_l4_offset = in_verdict[179:173];
+    wire [6:0] old_l4_offset = in_verdict[180:174];
     assign out_edit = {
-        (eq_63_s8 & ~(|not_367)) ? 16'hffff : not_367,
-        or_443_s8,
-        and_435_s8,
+        (eq_68_s8 & ~(|not_372)) ? 16'hffff : not_372,
+        or_448_s8,
+        and_440_s8,
         old_l4_offset_s8,
         new_port_s8,
-        eq_83_s8,
-        eq_81_s8,
-        ~(sum_348[15:0] + {15'd0, sum_348[16]}),
-        and_428_s8,
-        cat_101_s8,
+        eq_88_s8,
+        eq_86_s8,
+        ~(sum_353[15:0] + {15'd0, sum_353[16]}),
+        and_433_s8,
+        cat_106_s8,
         dscp_valid_s8,
         attachment_row_s8[265:138],
         nat_s8,
@@ -321,12 +326,12 @@ module header_prepare (
         attachment_row_s8[88:41],
         attachment_row_s8[40:29],
         attachment_row_s8[28:17],
-        mux_422_s8,
+        mux_427_s8,
         cat_19_s8[121:120],
-        not_49_s8,
+        not_54_s8,
+        and_419_s8,
         and_414_s8,
-        and_409_s8,
-        and_407_s8,
+        and_412_s8,
         cat_19_s8[119],
         cat_19_s8[118:99],
         cat_19_s8[98],
@@ -335,10 +340,10 @@ module header_prepare (
         cat_19_s8[80:71],
         cat_19_s8[70],
         cat_19_s8[69:64],
-        mux_405_s8,
+        mux_410_s8,
         old_port_s8,
-        or_395_s8,
-        not_397_s8,
+        or_400_s8,
+        not_402_s8,
         cat_19_s8[63:0]
     };
     assign cfg_rdata = ({452'd0, action_cfg_rdata} | {246'd0, attachment_cfg_rdata}) | {383'd0, rewrite_cfg_rdata};
@@ -359,7 +364,7 @@ module header_prepare (
     table_attachment attachment (
         .clk(clk),
         .rst(rst),
-        .index(mux_40[13:0]),
+        .index(cat_45[14:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -389,45 +394,48 @@ module header_prepare (
         old_neighbour_s1 <= old_neighbour;
         old_neighbour_s2 <= old_neighbour_s1;
         old_neighbour_s3 <= old_neighbour_s2;
-        not_49_s1 <= not_49;
-        not_49_s2 <= not_49_s1;
-        not_49_s3 <= not_49_s2;
-        and_70_s1 <= not_49 & ((eq_61 | eq_63) | (old_l4 == 3'd3));
-        and_70_s2 <= and_70_s1;
-        and_70_s3 <= and_70_s2;
+        old_epoch_s1 <= old_epoch;
+        old_epoch_s2 <= old_epoch_s1;
+        old_epoch_s3 <= old_epoch_s2;
+        not_54_s1 <= not_54;
+        not_54_s2 <= not_54_s1;
+        not_54_s3 <= not_54_s2;
+        and_75_s1 <= not_54 & ((eq_66 | eq_68) | (old_l4 == 3'd3));
+        and_75_s2 <= and_75_s1;
+        and_75_s3 <= and_75_s2;
         old_sport_s1 <= old_sport;
         old_sport_s2 <= old_sport_s1;
         old_sport_s3 <= old_sport_s2;
         old_dport_s1 <= old_dport;
         old_dport_s2 <= old_dport_s1;
         old_dport_s3 <= old_dport_s2;
-        new_port <= mux_92 + action_row[52:37];
+        new_port <= mux_97 + action_row[52:37];
         old_traffic_class_s1 <= old_traffic_class;
         old_traffic_class_s2 <= old_traffic_class_s1;
         old_traffic_class_s3 <= old_traffic_class_s2;
-        sum_137_s1 <= sum_133 + sum_136;
-        sum_174_s1 <= sum_170 + sum_173;
-        sum_137_s2 <= sum_137_s1;
-        sum_137_s3 <= sum_137_s2;
-        sum_174_s2 <= sum_174_s1;
-        sum_174_s3 <= sum_174_s2;
-        addresses <= {3'd0, {19{rewrite_2}} & sum_137_s3} + {3'd0, {19{nat}} & sum_174_s3};
-        not_194_s1 <= ~{8'd0, old_traffic_class};
-        not_194_s2 <= not_194_s1;
-        not_194_s3 <= not_194_s2;
-        and_204_s4 <= {17{dscp_valid}} & ({1'd0, not_194_s3} + {1'd0, {8'd0, cat_101}});
-        mux_92_s4 <= mux_92;
-        or_213_s4 <= eq_81 | eq_83;
-        not_218_s1 <= ~old_ip_checksum;
-        not_218_s2 <= not_218_s1;
-        not_218_s3 <= not_218_s2;
-        not_218_s4 <= not_218_s3;
-        ip_start <= ({6'd0, not_218_s4} + addresses) + {5'd0, and_204_s4};
-        not_231_s1 <= ~old_l4_checksum;
-        not_231_s2 <= not_231_s1;
-        not_231_s3 <= not_231_s2;
-        not_231_s4 <= not_231_s3;
-        l4_start <= sum_241;
+        sum_142_s1 <= sum_138 + sum_141;
+        sum_179_s1 <= sum_175 + sum_178;
+        sum_142_s2 <= sum_142_s1;
+        sum_142_s3 <= sum_142_s2;
+        sum_179_s2 <= sum_179_s1;
+        sum_179_s3 <= sum_179_s2;
+        addresses <= {3'd0, {19{rewrite_2}} & sum_142_s3} + {3'd0, {19{nat}} & sum_179_s3};
+        not_199_s1 <= ~{8'd0, old_traffic_class};
+        not_199_s2 <= not_199_s1;
+        not_199_s3 <= not_199_s2;
+        and_209_s4 <= {17{dscp_valid}} & ({1'd0, not_199_s3} + {1'd0, {8'd0, cat_106}});
+        mux_97_s4 <= mux_97;
+        or_218_s4 <= eq_86 | eq_88;
+        not_223_s1 <= ~old_ip_checksum;
+        not_223_s2 <= not_223_s1;
+        not_223_s3 <= not_223_s2;
+        not_223_s4 <= not_223_s3;
+        ip_start <= ({6'd0, not_223_s4} + addresses) + {5'd0, and_209_s4};
+        not_236_s1 <= ~old_l4_checksum;
+        not_236_s2 <= not_236_s1;
+        not_236_s3 <= not_236_s2;
+        not_236_s4 <= not_236_s3;
+        l4_start <= sum_246;
         old_v6_s1 <= old_v6;
         old_v6_s2 <= old_v6_s1;
         old_v6_s3 <= old_v6_s2;
@@ -435,58 +443,58 @@ module header_prepare (
         old_v6_s5 <= old_v6_s4;
         nat_s4 <= nat;
         nat_s5 <= nat_s4;
-        and_285_s6 <= {19{nat_s5}} & (sum_277 + sum_280);
+        and_290_s6 <= {19{nat_s5}} & (sum_282 + sum_285);
         old_v6_s6 <= old_v6_s5;
         rewrite_2_s4 <= rewrite_2;
         rewrite_2_s5 <= rewrite_2_s4;
         rewrite_2_s6 <= rewrite_2_s5;
-        and_326_s7 <= {19{rewrite_2_s6}} & (sum_317 + sum_320);
-        and_285_s7 <= and_285_s6;
+        and_331_s7 <= {19{rewrite_2_s6}} & (sum_322 + sum_325);
+        and_290_s7 <= and_290_s6;
         ip_start_s6 <= ip_start;
         ip_start_s7 <= ip_start_s6;
-        ip_sum <= ip_start_s7 + sum_333;
+        ip_sum <= ip_start_s7 + sum_338;
         l4_start_s6 <= l4_start;
         l4_start_s7 <= l4_start_s6;
-        l4_sum <= l4_start_s7 + sum_333;
-        eq_63_s1 <= eq_63;
-        eq_63_s2 <= eq_63_s1;
-        eq_63_s3 <= eq_63_s2;
-        eq_63_s4 <= eq_63_s3;
-        eq_63_s5 <= eq_63_s4;
-        eq_63_s6 <= eq_63_s5;
-        eq_63_s7 <= eq_63_s6;
-        eq_63_s8 <= eq_63_s7;
+        l4_sum <= l4_start_s7 + sum_338;
+        eq_68_s1 <= eq_68;
+        eq_68_s2 <= eq_68_s1;
+        eq_68_s3 <= eq_68_s2;
+        eq_68_s4 <= eq_68_s3;
+        eq_68_s5 <= eq_68_s4;
+        eq_68_s6 <= eq_68_s5;
+        eq_68_s7 <= eq_68_s6;
+        eq_68_s8 <= eq_68_s7;
         exception_s1 <= exception;
         exception_s2 <= exception_s1;
         exception_s3 <= exception_s2;
         exception_s4 <= exception_s3;
         exception_s5 <= exception_s4;
-        not_49_s4 <= not_49_s3;
-        not_49_s5 <= not_49_s4;
+        not_54_s4 <= not_54_s3;
+        not_54_s5 <= not_54_s4;
         cat_19_s1 <= cat_19;
         cat_19_s2 <= cat_19_s1;
         cat_19_s3 <= cat_19_s2;
         cat_19_s4 <= cat_19_s3;
         cat_19_s5 <= cat_19_s4;
-        not_423_s1 <= ~old_v6;
-        not_423_s2 <= not_423_s1;
-        not_423_s3 <= not_423_s2;
-        or_386_s1 <= (eq_61 | eq_65) | (eq_63 & ~old_udp_no_checksum);
-        or_386_s2 <= or_386_s1;
-        or_386_s3 <= or_386_s2;
-        or_443_s1 <= (({5{eq_61}} & 5'h10) | ({5{eq_63}} & 5'd6)) | ({5{eq_65}} & 5'd2);
-        or_443_s2 <= or_443_s1;
-        or_443_s3 <= or_443_s2;
-        or_443_s4 <= or_443_s3;
-        or_443_s5 <= or_443_s4;
-        or_443_s6 <= or_443_s5;
-        or_443_s7 <= or_443_s6;
-        or_443_s8 <= or_443_s7;
-        and_435_s4 <= or_386_s3 & ((or_381 | eq_81) | eq_83);
-        and_435_s5 <= and_435_s4;
-        and_435_s6 <= and_435_s5;
-        and_435_s7 <= and_435_s6;
-        and_435_s8 <= and_435_s7;
+        not_428_s1 <= ~old_v6;
+        not_428_s2 <= not_428_s1;
+        not_428_s3 <= not_428_s2;
+        or_391_s1 <= (eq_66 | eq_70) | (eq_68 & ~old_udp_no_checksum);
+        or_391_s2 <= or_391_s1;
+        or_391_s3 <= or_391_s2;
+        or_448_s1 <= (({5{eq_66}} & 5'h10) | ({5{eq_68}} & 5'd6)) | ({5{eq_70}} & 5'd2);
+        or_448_s2 <= or_448_s1;
+        or_448_s3 <= or_448_s2;
+        or_448_s4 <= or_448_s3;
+        or_448_s5 <= or_448_s4;
+        or_448_s6 <= or_448_s5;
+        or_448_s7 <= or_448_s6;
+        or_448_s8 <= or_448_s7;
+        and_440_s4 <= or_391_s3 & ((or_386 | eq_86) | eq_88);
+        and_440_s5 <= and_440_s4;
+        and_440_s6 <= and_440_s5;
+        and_440_s7 <= and_440_s6;
+        and_440_s8 <= and_440_s7;
         old_l4_offset_s1 <= old_l4_offset;
         old_l4_offset_s2 <= old_l4_offset_s1;
         old_l4_offset_s3 <= old_l4_offset_s2;
@@ -499,26 +507,26 @@ module header_prepare (
         new_port_s6 <= new_port_s5;
         new_port_s7 <= new_port_s6;
         new_port_s8 <= new_port_s7;
-        eq_83_s4 <= eq_83;
-        eq_83_s5 <= eq_83_s4;
-        eq_83_s6 <= eq_83_s5;
-        eq_83_s7 <= eq_83_s6;
-        eq_83_s8 <= eq_83_s7;
-        eq_81_s4 <= eq_81;
-        eq_81_s5 <= eq_81_s4;
-        eq_81_s6 <= eq_81_s5;
-        eq_81_s7 <= eq_81_s6;
-        eq_81_s8 <= eq_81_s7;
-        and_428_s4 <= not_423_s3 & (or_381 | dscp_valid);
-        and_428_s5 <= and_428_s4;
-        and_428_s6 <= and_428_s5;
-        and_428_s7 <= and_428_s6;
-        and_428_s8 <= and_428_s7;
-        cat_101_s4 <= cat_101;
-        cat_101_s5 <= cat_101_s4;
-        cat_101_s6 <= cat_101_s5;
-        cat_101_s7 <= cat_101_s6;
-        cat_101_s8 <= cat_101_s7;
+        eq_88_s4 <= eq_88;
+        eq_88_s5 <= eq_88_s4;
+        eq_88_s6 <= eq_88_s5;
+        eq_88_s7 <= eq_88_s6;
+        eq_88_s8 <= eq_88_s7;
+        eq_86_s4 <= eq_86;
+        eq_86_s5 <= eq_86_s4;
+        eq_86_s6 <= eq_86_s5;
+        eq_86_s7 <= eq_86_s6;
+        eq_86_s8 <= eq_86_s7;
+        and_433_s4 <= not_428_s3 & (or_386 | dscp_valid);
+        and_433_s5 <= and_433_s4;
+        and_433_s6 <= and_433_s5;
+        and_433_s7 <= and_433_s6;
+        and_433_s8 <= and_433_s7;
+        cat_106_s4 <= cat_106;
+        cat_106_s5 <= cat_106_s4;
+        cat_106_s6 <= cat_106_s5;
+        cat_106_s7 <= cat_106_s6;
+        cat_106_s8 <= cat_106_s7;
         dscp_valid_s4 <= dscp_valid;
         dscp_valid_s5 <= dscp_valid_s4;
         dscp_valid_s6 <= dscp_valid_s5;
@@ -537,31 +545,31 @@ module header_prepare (
         cat_19_s6 <= cat_19_s5;
         cat_19_s7 <= cat_19_s6;
         cat_19_s8 <= cat_19_s7;
-        mux_422_s6 <= exception_s5 ? cat_19_s5[121:120] : attachment_row[16:15];
-        mux_422_s7 <= mux_422_s6;
-        mux_422_s8 <= mux_422_s7;
-        not_49_s6 <= not_49_s5;
-        not_49_s7 <= not_49_s6;
-        not_49_s8 <= not_49_s7;
-        and_414_s6 <= {10{not_49_s5}} & attachment_row[14:5];
+        mux_427_s6 <= exception_s5 ? cat_19_s5[121:120] : attachment_row[16:15];
+        mux_427_s7 <= mux_427_s6;
+        mux_427_s8 <= mux_427_s7;
+        not_54_s6 <= not_54_s5;
+        not_54_s7 <= not_54_s6;
+        not_54_s8 <= not_54_s7;
+        and_419_s6 <= {10{not_54_s5}} & attachment_row[14:5];
+        and_419_s7 <= and_419_s6;
+        and_419_s8 <= and_419_s7;
+        and_414_s4 <= {16{not_54_s3}} & mux_40;
+        and_414_s5 <= and_414_s4;
+        and_414_s6 <= and_414_s5;
         and_414_s7 <= and_414_s6;
         and_414_s8 <= and_414_s7;
-        and_409_s4 <= {16{not_49_s3}} & mux_40;
-        and_409_s5 <= and_409_s4;
-        and_409_s6 <= and_409_s5;
-        and_409_s7 <= and_409_s6;
-        and_409_s8 <= and_409_s7;
-        and_407_s1 <= {22{not_49}} & sum_24;
-        and_407_s2 <= and_407_s1;
-        and_407_s3 <= and_407_s2;
-        and_407_s4 <= and_407_s3;
-        and_407_s5 <= and_407_s4;
-        and_407_s6 <= and_407_s5;
-        and_407_s7 <= and_407_s6;
-        and_407_s8 <= and_407_s7;
-        mux_405_s6 <= exception_s5 ? 4'd8 : attachment_row[4:1];
-        mux_405_s7 <= mux_405_s6;
-        mux_405_s8 <= mux_405_s7;
+        and_412_s1 <= {22{not_54}} & sum_24;
+        and_412_s2 <= and_412_s1;
+        and_412_s3 <= and_412_s2;
+        and_412_s4 <= and_412_s3;
+        and_412_s5 <= and_412_s4;
+        and_412_s6 <= and_412_s5;
+        and_412_s7 <= and_412_s6;
+        and_412_s8 <= and_412_s7;
+        mux_410_s6 <= exception_s5 ? 4'd8 : attachment_row[4:1];
+        mux_410_s7 <= mux_410_s6;
+        mux_410_s8 <= mux_410_s7;
         old_port_s1 <= old_port;
         old_port_s2 <= old_port_s1;
         old_port_s3 <= old_port_s2;
@@ -570,22 +578,22 @@ module header_prepare (
         old_port_s6 <= old_port_s5;
         old_port_s7 <= old_port_s6;
         old_port_s8 <= old_port_s7;
-        or_395_s1 <= exception | (in_verdict[149:146] <= (in_number + 4'd1));
-        or_395_s2 <= or_395_s1;
-        or_395_s3 <= or_395_s2;
-        or_395_s4 <= or_395_s3;
-        or_395_s5 <= or_395_s4;
-        or_395_s6 <= or_395_s5;
-        or_395_s7 <= or_395_s6;
-        or_395_s8 <= or_395_s7;
-        not_397_s1 <= ~(|in_number);
-        not_397_s2 <= not_397_s1;
-        not_397_s3 <= not_397_s2;
-        not_397_s4 <= not_397_s3;
-        not_397_s5 <= not_397_s4;
-        not_397_s6 <= not_397_s5;
-        not_397_s7 <= not_397_s6;
-        not_397_s8 <= not_397_s7;
+        or_400_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        or_400_s2 <= or_400_s1;
+        or_400_s3 <= or_400_s2;
+        or_400_s4 <= or_400_s3;
+        or_400_s5 <= or_400_s4;
+        or_400_s6 <= or_400_s5;
+        or_400_s7 <= or_400_s6;
+        or_400_s8 <= or_400_s7;
+        not_402_s1 <= ~(|in_number);
+        not_402_s2 <= not_402_s1;
+        not_402_s3 <= not_402_s2;
+        not_402_s4 <= not_402_s3;
+        not_402_s5 <= not_402_s4;
+        not_402_s6 <= not_402_s5;
+        not_402_s7 <= not_402_s6;
+        not_402_s8 <= not_402_s7;
     end
 
     always @(posedge clk) begin
@@ -611,7 +619,7 @@ module header_prepare (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, old_traffic_class_s3, attachment_row_s8, rewrite_row_s8};
+    wire _unused = &{1'b0, cfg_wdata, cat_45, old_traffic_class_s3, attachment_row_s8, rewrite_row_s8};
 
 `ifndef SYNTHESIS
     initial begin
@@ -621,12 +629,15 @@ module header_prepare (
         old_neighbour_s1 = 16'd0;
         old_neighbour_s2 = 16'd0;
         old_neighbour_s3 = 16'd0;
-        not_49_s1 = 1'd0;
-        not_49_s2 = 1'd0;
-        not_49_s3 = 1'd0;
-        and_70_s1 = 1'd0;
-        and_70_s2 = 1'd0;
-        and_70_s3 = 1'd0;
+        old_epoch_s1 = 1'd0;
+        old_epoch_s2 = 1'd0;
+        old_epoch_s3 = 1'd0;
+        not_54_s1 = 1'd0;
+        not_54_s2 = 1'd0;
+        not_54_s3 = 1'd0;
+        and_75_s1 = 1'd0;
+        and_75_s2 = 1'd0;
+        and_75_s3 = 1'd0;
         old_sport_s1 = 16'd0;
         old_sport_s2 = 16'd0;
         old_sport_s3 = 16'd0;
@@ -637,28 +648,28 @@ module header_prepare (
         old_traffic_class_s1 = 8'd0;
         old_traffic_class_s2 = 8'd0;
         old_traffic_class_s3 = 8'd0;
-        sum_137_s1 = 19'd0;
-        sum_174_s1 = 19'd0;
-        sum_137_s2 = 19'd0;
-        sum_137_s3 = 19'd0;
-        sum_174_s2 = 19'd0;
-        sum_174_s3 = 19'd0;
+        sum_142_s1 = 19'd0;
+        sum_179_s1 = 19'd0;
+        sum_142_s2 = 19'd0;
+        sum_142_s3 = 19'd0;
+        sum_179_s2 = 19'd0;
+        sum_179_s3 = 19'd0;
         addresses = 22'd0;
-        not_194_s1 = 16'd0;
-        not_194_s2 = 16'd0;
-        not_194_s3 = 16'd0;
-        and_204_s4 = 17'd0;
-        mux_92_s4 = 16'd0;
-        or_213_s4 = 1'd0;
-        not_218_s1 = 16'd0;
-        not_218_s2 = 16'd0;
-        not_218_s3 = 16'd0;
-        not_218_s4 = 16'd0;
+        not_199_s1 = 16'd0;
+        not_199_s2 = 16'd0;
+        not_199_s3 = 16'd0;
+        and_209_s4 = 17'd0;
+        mux_97_s4 = 16'd0;
+        or_218_s4 = 1'd0;
+        not_223_s1 = 16'd0;
+        not_223_s2 = 16'd0;
+        not_223_s3 = 16'd0;
+        not_223_s4 = 16'd0;
         ip_start = 22'd0;
-        not_231_s1 = 16'd0;
-        not_231_s2 = 16'd0;
-        not_231_s3 = 16'd0;
-        not_231_s4 = 16'd0;
+        not_236_s1 = 16'd0;
+        not_236_s2 = 16'd0;
+        not_236_s3 = 16'd0;
+        not_236_s4 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         old_v6_s2 = 1'd0;
@@ -667,58 +678,58 @@ module header_prepare (
         old_v6_s5 = 1'd0;
         nat_s4 = 1'd0;
         nat_s5 = 1'd0;
-        and_285_s6 = 19'd0;
+        and_290_s6 = 19'd0;
         old_v6_s6 = 1'd0;
         rewrite_2_s4 = 1'd0;
         rewrite_2_s5 = 1'd0;
         rewrite_2_s6 = 1'd0;
-        and_326_s7 = 19'd0;
-        and_285_s7 = 19'd0;
+        and_331_s7 = 19'd0;
+        and_290_s7 = 19'd0;
         ip_start_s6 = 22'd0;
         ip_start_s7 = 22'd0;
         ip_sum = 22'd0;
         l4_start_s6 = 22'd0;
         l4_start_s7 = 22'd0;
         l4_sum = 22'd0;
-        eq_63_s1 = 1'd0;
-        eq_63_s2 = 1'd0;
-        eq_63_s3 = 1'd0;
-        eq_63_s4 = 1'd0;
-        eq_63_s5 = 1'd0;
-        eq_63_s6 = 1'd0;
-        eq_63_s7 = 1'd0;
-        eq_63_s8 = 1'd0;
+        eq_68_s1 = 1'd0;
+        eq_68_s2 = 1'd0;
+        eq_68_s3 = 1'd0;
+        eq_68_s4 = 1'd0;
+        eq_68_s5 = 1'd0;
+        eq_68_s6 = 1'd0;
+        eq_68_s7 = 1'd0;
+        eq_68_s8 = 1'd0;
         exception_s1 = 1'd0;
         exception_s2 = 1'd0;
         exception_s3 = 1'd0;
         exception_s4 = 1'd0;
         exception_s5 = 1'd0;
-        not_49_s4 = 1'd0;
-        not_49_s5 = 1'd0;
+        not_54_s4 = 1'd0;
+        not_54_s5 = 1'd0;
         cat_19_s1 = 123'd0;
         cat_19_s2 = 123'd0;
         cat_19_s3 = 123'd0;
         cat_19_s4 = 123'd0;
         cat_19_s5 = 123'd0;
-        not_423_s1 = 1'd0;
-        not_423_s2 = 1'd0;
-        not_423_s3 = 1'd0;
-        or_386_s1 = 1'd0;
-        or_386_s2 = 1'd0;
-        or_386_s3 = 1'd0;
-        or_443_s1 = 5'd0;
-        or_443_s2 = 5'd0;
-        or_443_s3 = 5'd0;
-        or_443_s4 = 5'd0;
-        or_443_s5 = 5'd0;
-        or_443_s6 = 5'd0;
-        or_443_s7 = 5'd0;
-        or_443_s8 = 5'd0;
-        and_435_s4 = 1'd0;
-        and_435_s5 = 1'd0;
-        and_435_s6 = 1'd0;
-        and_435_s7 = 1'd0;
-        and_435_s8 = 1'd0;
+        not_428_s1 = 1'd0;
+        not_428_s2 = 1'd0;
+        not_428_s3 = 1'd0;
+        or_391_s1 = 1'd0;
+        or_391_s2 = 1'd0;
+        or_391_s3 = 1'd0;
+        or_448_s1 = 5'd0;
+        or_448_s2 = 5'd0;
+        or_448_s3 = 5'd0;
+        or_448_s4 = 5'd0;
+        or_448_s5 = 5'd0;
+        or_448_s6 = 5'd0;
+        or_448_s7 = 5'd0;
+        or_448_s8 = 5'd0;
+        and_440_s4 = 1'd0;
+        and_440_s5 = 1'd0;
+        and_440_s6 = 1'd0;
+        and_440_s7 = 1'd0;
+        and_440_s8 = 1'd0;
         old_l4_offset_s1 = 7'd0;
         old_l4_offset_s2 = 7'd0;
         old_l4_offset_s3 = 7'd0;
@@ -731,26 +742,26 @@ module header_prepare (
         new_port_s6 = 16'd0;
         new_port_s7 = 16'd0;
         new_port_s8 = 16'd0;
-        eq_83_s4 = 1'd0;
-        eq_83_s5 = 1'd0;
-        eq_83_s6 = 1'd0;
-        eq_83_s7 = 1'd0;
-        eq_83_s8 = 1'd0;
-        eq_81_s4 = 1'd0;
-        eq_81_s5 = 1'd0;
-        eq_81_s6 = 1'd0;
-        eq_81_s7 = 1'd0;
-        eq_81_s8 = 1'd0;
-        and_428_s4 = 1'd0;
-        and_428_s5 = 1'd0;
-        and_428_s6 = 1'd0;
-        and_428_s7 = 1'd0;
-        and_428_s8 = 1'd0;
-        cat_101_s4 = 8'd0;
-        cat_101_s5 = 8'd0;
-        cat_101_s6 = 8'd0;
-        cat_101_s7 = 8'd0;
-        cat_101_s8 = 8'd0;
+        eq_88_s4 = 1'd0;
+        eq_88_s5 = 1'd0;
+        eq_88_s6 = 1'd0;
+        eq_88_s7 = 1'd0;
+        eq_88_s8 = 1'd0;
+        eq_86_s4 = 1'd0;
+        eq_86_s5 = 1'd0;
+        eq_86_s6 = 1'd0;
+        eq_86_s7 = 1'd0;
+        eq_86_s8 = 1'd0;
+        and_433_s4 = 1'd0;
+        and_433_s5 = 1'd0;
+        and_433_s6 = 1'd0;
+        and_433_s7 = 1'd0;
+        and_433_s8 = 1'd0;
+        cat_106_s4 = 8'd0;
+        cat_106_s5 = 8'd0;
+        cat_106_s6 = 8'd0;
+        cat_106_s7 = 8'd0;
+        cat_106_s8 = 8'd0;
         dscp_valid_s4 = 1'd0;
         dscp_valid_s5 = 1'd0;
         dscp_valid_s6 = 1'd0;
@@ -769,31 +780,31 @@ module header_prepare (
         cat_19_s6 = 123'd0;
         cat_19_s7 = 123'd0;
         cat_19_s8 = 123'd0;
-        mux_422_s6 = 2'd0;
-        mux_422_s7 = 2'd0;
-        mux_422_s8 = 2'd0;
-        not_49_s6 = 1'd0;
-        not_49_s7 = 1'd0;
-        not_49_s8 = 1'd0;
-        and_414_s6 = 10'd0;
-        and_414_s7 = 10'd0;
-        and_414_s8 = 10'd0;
-        and_409_s4 = 16'd0;
-        and_409_s5 = 16'd0;
-        and_409_s6 = 16'd0;
-        and_409_s7 = 16'd0;
-        and_409_s8 = 16'd0;
-        and_407_s1 = 22'd0;
-        and_407_s2 = 22'd0;
-        and_407_s3 = 22'd0;
-        and_407_s4 = 22'd0;
-        and_407_s5 = 22'd0;
-        and_407_s6 = 22'd0;
-        and_407_s7 = 22'd0;
-        and_407_s8 = 22'd0;
-        mux_405_s6 = 4'd0;
-        mux_405_s7 = 4'd0;
-        mux_405_s8 = 4'd0;
+        mux_427_s6 = 2'd0;
+        mux_427_s7 = 2'd0;
+        mux_427_s8 = 2'd0;
+        not_54_s6 = 1'd0;
+        not_54_s7 = 1'd0;
+        not_54_s8 = 1'd0;
+        and_419_s6 = 10'd0;
+        and_419_s7 = 10'd0;
+        and_419_s8 = 10'd0;
+        and_414_s4 = 16'd0;
+        and_414_s5 = 16'd0;
+        and_414_s6 = 16'd0;
+        and_414_s7 = 16'd0;
+        and_414_s8 = 16'd0;
+        and_412_s1 = 22'd0;
+        and_412_s2 = 22'd0;
+        and_412_s3 = 22'd0;
+        and_412_s4 = 22'd0;
+        and_412_s5 = 22'd0;
+        and_412_s6 = 22'd0;
+        and_412_s7 = 22'd0;
+        and_412_s8 = 22'd0;
+        mux_410_s6 = 4'd0;
+        mux_410_s7 = 4'd0;
+        mux_410_s8 = 4'd0;
         old_port_s1 = 4'd0;
         old_port_s2 = 4'd0;
         old_port_s3 = 4'd0;
@@ -802,22 +813,22 @@ module header_prepare (
         old_port_s6 = 4'd0;
         old_port_s7 = 4'd0;
         old_port_s8 = 4'd0;
-        or_395_s1 = 1'd0;
-        or_395_s2 = 1'd0;
-        or_395_s3 = 1'd0;
-        or_395_s4 = 1'd0;
-        or_395_s5 = 1'd0;
-        or_395_s6 = 1'd0;
-        or_395_s7 = 1'd0;
-        or_395_s8 = 1'd0;
-        not_397_s1 = 1'd0;
-        not_397_s2 = 1'd0;
-        not_397_s3 = 1'd0;
-        not_397_s4 = 1'd0;
-        not_397_s5 = 1'd0;
-        not_397_s6 = 1'd0;
-        not_397_s7 = 1'd0;
-        not_397_s8 = 1'd0;
+        or_400_s1 = 1'd0;
+        or_400_s2 = 1'd0;
+        or_400_s3 = 1'd0;
+        or_400_s4 = 1'd0;
+        or_400_s5 = 1'd0;
+        or_400_s6 = 1'd0;
+        or_400_s7 = 1'd0;
+        or_400_s8 = 1'd0;
+        not_402_s1 = 1'd0;
+        not_402_s2 = 1'd0;
+        not_402_s3 = 1'd0;
+        not_402_s4 = 1'd0;
+        not_402_s5 = 1'd0;
+        not_402_s6 = 1'd0;
+        not_402_s7 = 1'd0;
+        not_402_s8 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;

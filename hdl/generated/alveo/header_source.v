@@ -4,6 +4,7 @@
 // segment, stage 0
 // src_mac, stage 0
 // tracking, stage 0
+// epoch, stage 0
 // known, stage 5
 // sender: record source_value, stage 5: attachment [15:0]
 // position, stage 6
@@ -20,27 +21,29 @@ module header_source (
     input  wire cfg_read,
     input  wire [4:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [153:0] cfg_wdata,
+    input  wire [155:0] cfg_wdata,
+    input  wire epoch,
     output wire known,
     output wire [15:0] sender,
     output reg  [17:0] position,
-    output wire [153:0] cfg_rdata
+    output wire [155:0] cfg_rdata
 );
     reg  tracking_s1;
     reg  tracking_s2;
     reg  tracking_s3;
     reg  tracking_s4;
     reg  tracking_s5;
-    reg  [17:0] or_15_s1;
-    reg  [17:0] or_15_s2;
-    reg  [17:0] or_15_s3;
-    reg  [17:0] or_15_s4;
-    reg  [17:0] or_15_s5;
+    reg  [17:0] or_16_s1;
+    reg  [17:0] or_16_s2;
+    reg  [17:0] or_16_s3;
+    reg  [17:0] or_16_s4;
+    reg  [17:0] or_16_s5;
 
     table_source lookup (
         .clk(clk),
         .rst(rst),
         .key({src_mac, segment}),
+        .epoch(epoch),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -57,12 +60,12 @@ module header_source (
         tracking_s3 <= tracking_s2;
         tracking_s4 <= tracking_s3;
         tracking_s5 <= tracking_s4;
-        or_15_s1 <= {6'd0, segment} | 18'h20000;
-        or_15_s2 <= or_15_s1;
-        or_15_s3 <= or_15_s2;
-        or_15_s4 <= or_15_s3;
-        or_15_s5 <= or_15_s4;
-        position <= tracking_s5 ? or_15_s5 : (known ? ({2'd0, sender} | 18'h10000) : 18'd0);
+        or_16_s1 <= {6'd0, segment} | 18'h20000;
+        or_16_s2 <= or_16_s1;
+        or_16_s3 <= or_16_s2;
+        or_16_s4 <= or_16_s3;
+        or_16_s5 <= or_16_s4;
+        position <= tracking_s5 ? or_16_s5 : (known ? ({2'd0, sender} | 18'h10000) : 18'd0);
     end
 
 `ifndef SYNTHESIS
@@ -72,11 +75,11 @@ module header_source (
         tracking_s3 = 1'd0;
         tracking_s4 = 1'd0;
         tracking_s5 = 1'd0;
-        or_15_s1 = 18'd0;
-        or_15_s2 = 18'd0;
-        or_15_s3 = 18'd0;
-        or_15_s4 = 18'd0;
-        or_15_s5 = 18'd0;
+        or_16_s1 = 18'd0;
+        or_16_s2 = 18'd0;
+        or_16_s3 = 18'd0;
+        or_16_s4 = 18'd0;
+        or_16_s5 = 18'd0;
         position = 18'd0;
     end
 `endif

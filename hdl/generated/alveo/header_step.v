@@ -6,6 +6,7 @@
 // position, stage 0
 // entry_action, stage 6
 // entry_copies, stage 6
+// epoch, stage 0
 // action, stage 6
 // copies, stage 6
 
@@ -23,10 +24,11 @@ module header_step (
     input  wire cfg_read,
     input  wire [4:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [131:0] cfg_wdata,
+    input  wire [133:0] cfg_wdata,
+    input  wire epoch,
     output wire [21:0] action,
     output wire [3:0] copies,
-    output wire [131:0] cfg_rdata
+    output wire [133:0] cfg_rdata
 );
     wire lookup_hit;
     wire [25:0] lookup_value;
@@ -37,6 +39,7 @@ module header_step (
         .clk(clk),
         .rst(rst),
         .key({position, direction, number}),
+        .epoch(epoch),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),

@@ -127,6 +127,7 @@ module seqnic_core (
     wire sequencer_credit_return;
     wire buffer_edit_taken;
     wire counters_hold;
+    wire [509:0] sequencer_copy_verdict;
     wire ingress_p0_out_valid;
     wire ingress_p1_out_valid;
     wire ingress_p2_out_valid;
@@ -185,11 +186,12 @@ module seqnic_core (
     reg  [511:0] cfg_wdata_d1;
     wire window_header_valid;
     wire [1100:0] window_header;
+    wire epoch_epoch;
+    wire epoch_cfg_rdata;
     wire header_path_out_valid;
-    wire [508:0] header_path_out_verdict;
+    wire [509:0] header_path_out_verdict;
     wire [511:0] header_path_cfg_rdata;
     wire sequencer_copy_valid;
-    wire [508:0] sequencer_copy_verdict;
     wire [3:0] sequencer_copy_number;
     wire prepare_out_valid;
     wire [634:0] prepare_out_edit;
@@ -240,6 +242,7 @@ module seqnic_core (
     reg  buffer_frame_done_d8;
     reg  [511:0] header_path_cfg_rdata_d1;
     reg  [511:0] prepare_cfg_rdata_d1;
+    reg  epoch_cfg_rdata_d1;
     reg  cfg_read_d2;
     reg  cfg_read_d3;
     reg  cfg_read_d4;
@@ -250,6 +253,8 @@ module seqnic_core (
     wire credit_return = sequencer_credit_return;
     wire edit_taken = buffer_edit_taken;
     wire hold = counters_hold;
+    wire leaving = sequencer_credit_return;
+    wire leaving_epoch = sequencer_copy_verdict[68];
     wire in_p0_ready = arbiter_in0_ready;
     wire in_p1_ready = arbiter_in1_ready;
     wire in_p2_ready = arbiter_in2_ready;
@@ -259,7 +264,7 @@ module seqnic_core (
     wire in_p6_ready = arbiter_in6_ready;
     wire in_p7_ready = arbiter_in7_ready;
     wire in_host_ready = arbiter_in8_ready;
-    wire [8:0] cat_181 = {
+    wire [8:0] cat_187 = {
         egress_host_room,
         egress_p7_room,
         egress_p6_room,
@@ -270,9 +275,9 @@ module seqnic_core (
         egress_p1_room,
         egress_p0_room
     };
-    wire [8:0] rooms = cat_181;
+    wire [8:0] rooms = cat_187;
     wire starts = arbiter_valid & arbiter_first;
-    wire [21:0] cat_270 = {
+    wire [21:0] cat_276 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -296,7 +301,8 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_270;
+    assign busy = |cat_276;
+    wire [511:0] or_294 = (header_path_cfg_rdata_d1 | prepare_cfg_rdata_d1) | ({511'd0, epoch_cfg_rdata_d1} | {384'd0, counters_cfg_rdata});
 
     ingress ingress_p0 (
         .clk(clk),
@@ -503,11 +509,27 @@ module seqnic_core (
         .header(window_header)
     );
 
+    table_epoch epoch (
+        .clk(clk),
+        .rst(rst),
+        .enter(window_header_valid),
+        .leave(leaving),
+        .leave_epoch(leaving_epoch),
+        .cfg_write(cfg_write_d1),
+        .cfg_read(cfg_read_d1),
+        .cfg_table(cfg_table_d1),
+        .cfg_row(cfg_row_d1),
+        .cfg_wdata(cfg_wdata_d1[0]),
+        .epoch(epoch_epoch),
+        .cfg_rdata(epoch_cfg_rdata)
+    );
+
     header_path header_path (
         .clk(clk),
         .rst(rst),
         .in_valid(window_header_valid),
         .in_header(window_header),
+        .in_epoch(epoch_epoch),
         .cfg_write(cfg_write_d1),
         .cfg_read(cfg_read_d1),
         .cfg_table(cfg_table_d1),
@@ -756,7 +778,7 @@ module seqnic_core (
         cfg_wdata_d1 <= cfg_wdata;
         header_path_cfg_rdata_d1 <= header_path_cfg_rdata;
         prepare_cfg_rdata_d1 <= prepare_cfg_rdata;
-        cfg_rdata <= (header_path_cfg_rdata_d1 | prepare_cfg_rdata_d1) | {384'd0, counters_cfg_rdata};
+        cfg_rdata <= or_294;
     end
 
     always @(posedge clk) begin
@@ -772,6 +794,7 @@ module seqnic_core (
             buffer_frame_done_d6 <= 1'd0;
             buffer_frame_done_d7 <= 1'd0;
             buffer_frame_done_d8 <= 1'd0;
+            epoch_cfg_rdata_d1 <= 1'd0;
             cfg_read_d2 <= 1'd0;
             cfg_read_d3 <= 1'd0;
             cfg_read_d4 <= 1'd0;
@@ -791,6 +814,7 @@ module seqnic_core (
             buffer_frame_done_d6 <= buffer_frame_done_d5;
             buffer_frame_done_d7 <= buffer_frame_done_d6;
             buffer_frame_done_d8 <= buffer_frame_done_d7;
+            epoch_cfg_rdata_d1 <= epoch_cfg_rdata;
             cfg_read_d2 <= cfg_read_d1;
             cfg_read_d3 <= cfg_read_d2;
             cfg_read_d4 <= cfg_read_d3;
@@ -822,6 +846,7 @@ module seqnic_core (
         buffer_frame_done_d8 = 1'd0;
         header_path_cfg_rdata_d1 = 512'd0;
         prepare_cfg_rdata_d1 = 512'd0;
+        epoch_cfg_rdata_d1 = 1'd0;
         cfg_read_d2 = 1'd0;
         cfg_read_d3 = 1'd0;
         cfg_read_d4 = 1'd0;

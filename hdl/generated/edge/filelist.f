@@ -2,6 +2,7 @@ stream_register_w203.v
 ingress.v
 arbiter.v
 window.v
+table_epoch.v
 header_ethernet.v
 header_ipv4.v
 header_ipv6.v
@@ -27,7 +28,7 @@ header_step.v
 header_reason.v
 header_verdict.v
 header_path.v
-stream_fifo_w509_d64.v
+stream_fifo_w510_d64.v
 sequencer.v
 table_action.v
 table_attachment.v

@@ -2,7 +2,7 @@
 // Edits of one copy: where it goes, new addresses, ports and checksums.
 //
 // in_valid, stage 0
-// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], reason [73:68], interface_valid [74], interface [84:75], sender_valid [85], sender [101:86], class_valid [102], class [122:103], direction [123], action [145:124], copies [149:146], neighbour_valid [150], neighbour [166:151], tags_in [168:167], v6 [169], l4 [172:170], l4_offset [179:173], udp_no_checksum [180], src [308:181], dst [436:309], sport [452:437], dport [468:453], traffic_class [476:469], ip_checksum [492:477], l4_checksum [508:493]
+// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], tags_in [169:168], v6 [170], l4 [173:171], l4_offset [180:174], udp_no_checksum [181], src [309:182], dst [437:310], sport [453:438], dport [469:454], traffic_class [477:470], ip_checksum [493:478], l4_checksum [509:494]
 // in_number, stage 0
 // out_valid, stage 6
 // out_edit: record edit, stage 6: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], tags_in [180:179], tags_out [182:181], vid0 [194:183], vid1 [206:195], dst_mac [254:207], src_mac [302:255], v6 [303], src_valid [304], src [432:305], dst_valid [433], dst [561:434], traffic_class_valid [562], traffic_class [570:563], ip_checksum_valid [571], ip_checksum [587:572], sport_valid [588], dport_valid [589], new_port [605:590], l4_offset [612:606], l4_checksum_valid [613], l4_checksum_at [618:614], l4_checksum [634:619]
@@ -13,7 +13,7 @@ module header_prepare (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [508:0] in_verdict,
+    input  wire [509:0] in_verdict,
     input  wire [3:0] in_number,
     input  wire cfg_write,
     input  wire cfg_read,
@@ -30,14 +30,16 @@ module header_prepare (
     reg  old_neighbour_valid_s2;
     reg  [15:0] old_neighbour_s1;
     reg  [15:0] old_neighbour_s2;
+    reg  old_epoch_s1;
+    reg  old_epoch_s2;
     wire [265:0] attachment_row;
     wire [265:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
     wire [128:0] rewrite_cfg_rdata;
-    reg  not_47_s1;
-    reg  not_47_s2;
-    reg  and_67_s1;
-    reg  and_67_s2;
+    reg  not_51_s1;
+    reg  not_51_s2;
+    reg  and_71_s1;
+    reg  and_71_s2;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_sport_s2;
     reg  [15:0] old_dport_s1;
@@ -45,23 +47,23 @@ module header_prepare (
     reg  [15:0] new_port;
     reg  [7:0] old_traffic_class_s1;
     reg  [7:0] old_traffic_class_s2;
-    reg  [18:0] sum_130_s1;
-    reg  [18:0] sum_167_s1;
-    reg  [18:0] sum_130_s2;
-    reg  [18:0] sum_167_s2;
+    reg  [18:0] sum_134_s1;
+    reg  [18:0] sum_171_s1;
+    reg  [18:0] sum_134_s2;
+    reg  [18:0] sum_171_s2;
     reg  [21:0] addresses;
-    reg  [15:0] not_185_s1;
-    reg  [15:0] not_185_s2;
-    reg  [16:0] and_194_s3;
-    reg  [15:0] mux_86_s3;
-    reg  or_203_s3;
-    reg  [15:0] not_208_s1;
-    reg  [15:0] not_208_s2;
-    reg  [15:0] not_208_s3;
+    reg  [15:0] not_189_s1;
+    reg  [15:0] not_189_s2;
+    reg  [16:0] and_198_s3;
+    reg  [15:0] mux_90_s3;
+    reg  or_207_s3;
+    reg  [15:0] not_212_s1;
+    reg  [15:0] not_212_s2;
+    reg  [15:0] not_212_s3;
     reg  [21:0] ip_start;
-    reg  [15:0] not_220_s1;
-    reg  [15:0] not_220_s2;
-    reg  [15:0] not_220_s3;
+    reg  [15:0] not_224_s1;
+    reg  [15:0] not_224_s2;
+    reg  [15:0] not_224_s3;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  old_v6_s2;
@@ -69,44 +71,44 @@ module header_prepare (
     reg  old_v6_s4;
     reg  nat_s3;
     reg  nat_s4;
-    reg  [18:0] and_272_s5;
+    reg  [18:0] and_276_s5;
     reg  rewrite_2_s3;
     reg  rewrite_2_s4;
-    reg  [18:0] and_311_s5;
+    reg  [18:0] and_315_s5;
     reg  [21:0] ip_start_s5;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_start_s5;
     reg  [21:0] l4_sum;
-    reg  eq_60_s1;
-    reg  eq_60_s2;
-    reg  eq_60_s3;
-    reg  eq_60_s4;
-    reg  eq_60_s5;
-    reg  eq_60_s6;
+    reg  eq_64_s1;
+    reg  eq_64_s2;
+    reg  eq_64_s3;
+    reg  eq_64_s4;
+    reg  eq_64_s5;
+    reg  eq_64_s6;
     reg  exception_s1;
     reg  exception_s2;
     reg  exception_s3;
     reg  exception_s4;
-    reg  not_47_s3;
-    reg  not_47_s4;
+    reg  not_51_s3;
+    reg  not_51_s4;
     reg  [122:0] cat_19_s1;
     reg  [122:0] cat_19_s2;
     reg  [122:0] cat_19_s3;
     reg  [122:0] cat_19_s4;
-    reg  not_401_s1;
-    reg  not_401_s2;
-    reg  or_366_s1;
-    reg  or_366_s2;
-    reg  [4:0] or_419_s1;
-    reg  [4:0] or_419_s2;
-    reg  [4:0] or_419_s3;
-    reg  [4:0] or_419_s4;
-    reg  [4:0] or_419_s5;
-    reg  [4:0] or_419_s6;
-    reg  and_411_s3;
-    reg  and_411_s4;
-    reg  and_411_s5;
-    reg  and_411_s6;
+    reg  not_405_s1;
+    reg  not_405_s2;
+    reg  or_370_s1;
+    reg  or_370_s2;
+    reg  [4:0] or_423_s1;
+    reg  [4:0] or_423_s2;
+    reg  [4:0] or_423_s3;
+    reg  [4:0] or_423_s4;
+    reg  [4:0] or_423_s5;
+    reg  [4:0] or_423_s6;
+    reg  and_415_s3;
+    reg  and_415_s4;
+    reg  and_415_s5;
+    reg  and_415_s6;
     reg  [6:0] old_l4_offset_s1;
     reg  [6:0] old_l4_offset_s2;
     reg  [6:0] old_l4_offset_s3;
@@ -116,22 +118,22 @@ module header_prepare (
     reg  [15:0] new_port_s4;
     reg  [15:0] new_port_s5;
     reg  [15:0] new_port_s6;
-    reg  eq_79_s3;
-    reg  eq_79_s4;
-    reg  eq_79_s5;
-    reg  eq_79_s6;
-    reg  eq_77_s3;
-    reg  eq_77_s4;
-    reg  eq_77_s5;
-    reg  eq_77_s6;
-    reg  and_405_s3;
-    reg  and_405_s4;
-    reg  and_405_s5;
-    reg  and_405_s6;
-    reg  [7:0] cat_94_s3;
-    reg  [7:0] cat_94_s4;
-    reg  [7:0] cat_94_s5;
-    reg  [7:0] cat_94_s6;
+    reg  eq_83_s3;
+    reg  eq_83_s4;
+    reg  eq_83_s5;
+    reg  eq_83_s6;
+    reg  eq_81_s3;
+    reg  eq_81_s4;
+    reg  eq_81_s5;
+    reg  eq_81_s6;
+    reg  and_409_s3;
+    reg  and_409_s4;
+    reg  and_409_s5;
+    reg  and_409_s6;
+    reg  [7:0] cat_98_s3;
+    reg  [7:0] cat_98_s4;
+    reg  [7:0] cat_98_s5;
+    reg  [7:0] cat_98_s6;
     reg  dscp_valid_s3;
     reg  dscp_valid_s4;
     reg  dscp_valid_s5;
@@ -146,118 +148,120 @@ module header_prepare (
     reg  rewrite_2_s6;
     reg  [122:0] cat_19_s5;
     reg  [122:0] cat_19_s6;
-    reg  [1:0] mux_400_s5;
-    reg  [1:0] mux_400_s6;
-    reg  not_47_s5;
-    reg  not_47_s6;
-    reg  [9:0] and_393_s5;
-    reg  [9:0] and_393_s6;
-    reg  [15:0] and_388_s3;
-    reg  [15:0] and_388_s4;
-    reg  [15:0] and_388_s5;
-    reg  [15:0] and_388_s6;
-    reg  [21:0] and_386_s1;
-    reg  [21:0] and_386_s2;
-    reg  [21:0] and_386_s3;
-    reg  [21:0] and_386_s4;
-    reg  [21:0] and_386_s5;
-    reg  [21:0] and_386_s6;
-    reg  [3:0] mux_384_s5;
-    reg  [3:0] mux_384_s6;
+    reg  [1:0] mux_404_s5;
+    reg  [1:0] mux_404_s6;
+    reg  not_51_s5;
+    reg  not_51_s6;
+    reg  [9:0] and_397_s5;
+    reg  [9:0] and_397_s6;
+    reg  [15:0] and_392_s3;
+    reg  [15:0] and_392_s4;
+    reg  [15:0] and_392_s5;
+    reg  [15:0] and_392_s6;
+    reg  [21:0] and_390_s1;
+    reg  [21:0] and_390_s2;
+    reg  [21:0] and_390_s3;
+    reg  [21:0] and_390_s4;
+    reg  [21:0] and_390_s5;
+    reg  [21:0] and_390_s6;
+    reg  [3:0] mux_388_s5;
+    reg  [3:0] mux_388_s6;
     reg  [3:0] old_port_s1;
     reg  [3:0] old_port_s2;
     reg  [3:0] old_port_s3;
     reg  [3:0] old_port_s4;
     reg  [3:0] old_port_s5;
     reg  [3:0] old_port_s6;
-    reg  or_375_s1;
-    reg  or_375_s2;
-    reg  or_375_s3;
-    reg  or_375_s4;
-    reg  or_375_s5;
-    reg  or_375_s6;
-    reg  not_377_s1;
-    reg  not_377_s2;
-    reg  not_377_s3;
-    reg  not_377_s4;
-    reg  not_377_s5;
-    reg  not_377_s6;
+    reg  or_379_s1;
+    reg  or_379_s2;
+    reg  or_379_s3;
+    reg  or_379_s4;
+    reg  or_379_s5;
+    reg  or_379_s6;
+    reg  not_381_s1;
+    reg  not_381_s2;
+    reg  not_381_s3;
+    reg  not_381_s4;
+    reg  not_381_s5;
+    reg  not_381_s6;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
     reg  in_valid_s4;
     reg  in_valid_s5;
-    wire old_v6 = in_verdict[169];
+    wire old_v6 = in_verdict[170];
     wire [122:0] cat_19 = {
         old_v6,
-        in_verdict[168:167],
-        in_verdict[123],
-        in_verdict[122:103],
-        in_verdict[102],
-        in_verdict[101:86],
-        in_verdict[85],
-        in_verdict[84:75],
-        in_verdict[74],
-        in_verdict[73:68],
+        in_verdict[169:168],
+        in_verdict[124],
+        in_verdict[123:104],
+        in_verdict[103],
+        in_verdict[102:87],
+        in_verdict[86],
+        in_verdict[85:76],
+        in_verdict[75],
+        in_verdict[74:69],
         in_verdict[63:0]
     };
-    wire exception = |in_verdict[73:68];
-    wire [21:0] sum_24 = in_verdict[145:124] + {18'd0, in_number};
-    wire old_neighbour_valid = in_verdict[150];
-    wire [15:0] old_neighbour = in_verdict[166:151];
+    wire exception = |in_verdict[74:69];
+    wire [21:0] sum_24 = in_verdict[146:125] + {18'd0, in_number};
+    wire old_neighbour_valid = in_verdict[151];
+    wire [15:0] old_neighbour = in_verdict[167:152];
     wire [15:0] mux_38 = (action_row[16] & old_neighbour_valid_s2) ? old_neighbour_s2 : action_row[15:0];
-    wire not_47 = ~exception;
-    wire nat = action_row[17] & not_47_s2;
-    wire rewrite_2 = action_row[18] & not_47_s2;
-    wire dscp_valid = action_row[53] & not_47_s2;
-    wire [2:0] old_l4 = in_verdict[172:170];
-    wire eq_58 = old_l4 == 3'd1;
-    wire eq_60 = old_l4 == 3'd2;
-    wire eq_62 = old_l4 == 3'd4;
-    wire [1:0] and_75 = {2{and_67_s2 & (|action_row[52:37])}} & action_row[36:35];
-    wire eq_77 = and_75 == 2'd1;
-    wire eq_79 = and_75 == 2'd2;
-    wire [15:0] old_sport = in_verdict[452:437];
-    wire [15:0] old_dport = in_verdict[468:453];
-    wire [15:0] mux_86 = eq_77 ? old_sport_s2 : old_dport_s2;
-    wire [7:0] old_traffic_class = in_verdict[476:469];
-    wire [7:0] cat_94 = {action_row[59:54], old_traffic_class_s2[1:0]};
-    wire [127:0] not_96 = ~in_verdict[308:181];
-    wire [95:0] and_99 = {96{old_v6}} & not_96[127:32];
-    wire [18:0] sum_126 = ({3'd0, not_96[15:0]} + {3'd0, not_96[31:16]}) + ({3'd0, and_99[15:0]} + {3'd0, and_99[31:16]});
-    wire [18:0] sum_129 = ({3'd0, and_99[47:32]} + {3'd0, and_99[63:48]}) + ({3'd0, and_99[79:64]} + {3'd0, and_99[95:80]});
-    wire [127:0] not_133 = ~in_verdict[436:309];
-    wire [95:0] and_136 = {96{old_v6}} & not_133[127:32];
-    wire [18:0] sum_163 = ({3'd0, not_133[15:0]} + {3'd0, not_133[31:16]}) + ({3'd0, and_136[15:0]} + {3'd0, and_136[31:16]});
-    wire [18:0] sum_166 = ({3'd0, and_136[47:32]} + {3'd0, and_136[63:48]}) + ({3'd0, and_136[79:64]} + {3'd0, and_136[95:80]});
-    wire [15:0] old_ip_checksum = in_verdict[492:477];
-    wire [15:0] old_l4_checksum = in_verdict[508:493];
-    wire [21:0] sum_229 = ({6'd0, not_220_s3} + addresses) + {5'd0, {17{or_203_s3}} & ({1'd0, ~mux_86_s3} + {1'd0, new_port})};
-    wire [95:0] and_237 = {96{old_v6_s4}} & attachment_row[265:170];
-    wire [18:0] sum_264 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_237[15:0]} + {3'd0, and_237[31:16]});
-    wire [18:0] sum_267 = ({3'd0, and_237[47:32]} + {3'd0, and_237[63:48]}) + ({3'd0, and_237[79:64]} + {3'd0, and_237[95:80]});
-    wire [95:0] and_276 = {96{old_v6_s4}} & rewrite_row[128:33];
-    wire [18:0] sum_303 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_276[15:0]} + {3'd0, and_276[31:16]});
-    wire [18:0] sum_306 = ({3'd0, and_276[47:32]} + {3'd0, and_276[63:48]}) + ({3'd0, and_276[79:64]} + {3'd0, and_276[95:80]});
-    wire [21:0] sum_317 = {3'd0, and_272_s5} + {3'd0, and_311_s5};
-    wire [16:0] sum_330 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_343 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_349 = ~(sum_343[15:0] + {15'd0, sum_343[16]});
-    wire or_361 = nat | rewrite_2;
-    wire old_udp_no_checksum = in_verdict[180];
+    wire old_epoch = in_verdict[68];
+    wire [16:0] cat_42 = {mux_38, old_epoch_s2};
+    wire not_51 = ~exception;
+    wire nat = action_row[17] & not_51_s2;
+    wire rewrite_2 = action_row[18] & not_51_s2;
+    wire dscp_valid = action_row[53] & not_51_s2;
+    wire [2:0] old_l4 = in_verdict[173:171];
+    wire eq_62 = old_l4 == 3'd1;
+    wire eq_64 = old_l4 == 3'd2;
+    wire eq_66 = old_l4 == 3'd4;
+    wire [1:0] and_79 = {2{and_71_s2 & (|action_row[52:37])}} & action_row[36:35];
+    wire eq_81 = and_79 == 2'd1;
+    wire eq_83 = and_79 == 2'd2;
+    wire [15:0] old_sport = in_verdict[453:438];
+    wire [15:0] old_dport = in_verdict[469:454];
+    wire [15:0] mux_90 = eq_81 ? old_sport_s2 : old_dport_s2;
+    wire [7:0] old_traffic_class = in_verdict[477:470];
+    wire [7:0] cat_98 = {action_row[59:54], old_traffic_class_s2[1:0]};
+    wire [127:0] not_100 = ~in_verdict[309:182];
+    wire [95:0] and_103 = {96{old_v6}} & not_100[127:32];
+    wire [18:0] sum_130 = ({3'd0, not_100[15:0]} + {3'd0, not_100[31:16]}) + ({3'd0, and_103[15:0]} + {3'd0, and_103[31:16]});
+    wire [18:0] sum_133 = ({3'd0, and_103[47:32]} + {3'd0, and_103[63:48]}) + ({3'd0, and_103[79:64]} + {3'd0, and_103[95:80]});
+    wire [127:0] not_137 = ~in_verdict[437:310];
+    wire [95:0] and_140 = {96{old_v6}} & not_137[127:32];
+    wire [18:0] sum_167 = ({3'd0, not_137[15:0]} + {3'd0, not_137[31:16]}) + ({3'd0, and_140[15:0]} + {3'd0, and_140[31:16]});
+    wire [18:0] sum_170 = ({3'd0, and_140[47:32]} + {3'd0, and_140[63:48]}) + ({3'd0, and_140[79:64]} + {3'd0, and_140[95:80]});
+    wire [15:0] old_ip_checksum = in_verdict[493:478];
+    wire [15:0] old_l4_checksum = in_verdict[509:494];
+    wire [21:0] sum_233 = ({6'd0, not_224_s3} + addresses) + {5'd0, {17{or_207_s3}} & ({1'd0, ~mux_90_s3} + {1'd0, new_port})};
+    wire [95:0] and_241 = {96{old_v6_s4}} & attachment_row[265:170];
+    wire [18:0] sum_268 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_241[15:0]} + {3'd0, and_241[31:16]});
+    wire [18:0] sum_271 = ({3'd0, and_241[47:32]} + {3'd0, and_241[63:48]}) + ({3'd0, and_241[79:64]} + {3'd0, and_241[95:80]});
+    wire [95:0] and_280 = {96{old_v6_s4}} & rewrite_row[128:33];
+    wire [18:0] sum_307 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_280[15:0]} + {3'd0, and_280[31:16]});
+    wire [18:0] sum_310 = ({3'd0, and_280[47:32]} + {3'd0, and_280[63:48]}) + ({3'd0, and_280[79:64]} + {3'd0, and_280[95:80]});
+    wire [21:0] sum_321 = {3'd0, and_276_s5} + {3'd0, and_315_s5};
+    wire [16:0] sum_334 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_347 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] not_353 = ~(sum_347[15:0] + {15'd0, sum_347[16]});
+    wire or_365 = nat | rewrite_2;
+    wire old_udp_no_checksum = in_verdict[181];
     wire [3:0] old_port = in_verdict[67:64];
-    wire [6:0] old_l4_offset = in_verdict[179:173];
+    wire [6:0] old_l4_offset = in_verdict[180:174];
     assign out_edit = {
-        (eq_60_s6 & ~(|not_349)) ? 16'hffff : not_349,
-        or_419_s6,
-        and_411_s6,
+        (eq_64_s6 & ~(|not_353)) ? 16'hffff : not_353,
+        or_423_s6,
+        and_415_s6,
         old_l4_offset_s6,
         new_port_s6,
-        eq_79_s6,
-        eq_77_s6,
-        ~(sum_330[15:0] + {15'd0, sum_330[16]}),
-        and_405_s6,
-        cat_94_s6,
+        eq_83_s6,
+        eq_81_s6,
+        ~(sum_334[15:0] + {15'd0, sum_334[16]}),
+        and_409_s6,
+        cat_98_s6,
         dscp_valid_s6,
         attachment_row_s6[265:138],
         nat_s6,
@@ -268,12 +272,12 @@ module header_prepare (
         attachment_row_s6[88:41],
         attachment_row_s6[40:29],
         attachment_row_s6[28:17],
-        mux_400_s6,
+        mux_404_s6,
         cat_19_s6[121:120],
-        not_47_s6,
-        and_393_s6,
-        and_388_s6,
-        and_386_s6,
+        not_51_s6,
+        and_397_s6,
+        and_392_s6,
+        and_390_s6,
         cat_19_s6[119],
         cat_19_s6[118:99],
         cat_19_s6[98],
@@ -282,10 +286,10 @@ module header_prepare (
         cat_19_s6[80:71],
         cat_19_s6[70],
         cat_19_s6[69:64],
-        mux_384_s6,
+        mux_388_s6,
         old_port_s6,
-        or_375_s6,
-        not_377_s6,
+        or_379_s6,
+        not_381_s6,
         cat_19_s6[63:0]
     };
     assign cfg_rdata = ({452'd0, action_cfg_rdata} | {246'd0, attachment_cfg_rdata}) | {383'd0, rewrite_cfg_rdata};
@@ -306,7 +310,7 @@ module header_prepare (
     table_attachment attachment (
         .clk(clk),
         .rst(rst),
-        .index(mux_38[7:0]),
+        .index(cat_42[8:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -334,79 +338,81 @@ module header_prepare (
         old_neighbour_valid_s2 <= old_neighbour_valid_s1;
         old_neighbour_s1 <= old_neighbour;
         old_neighbour_s2 <= old_neighbour_s1;
-        not_47_s1 <= not_47;
-        not_47_s2 <= not_47_s1;
-        and_67_s1 <= not_47 & ((eq_58 | eq_60) | (old_l4 == 3'd3));
-        and_67_s2 <= and_67_s1;
+        old_epoch_s1 <= old_epoch;
+        old_epoch_s2 <= old_epoch_s1;
+        not_51_s1 <= not_51;
+        not_51_s2 <= not_51_s1;
+        and_71_s1 <= not_51 & ((eq_62 | eq_64) | (old_l4 == 3'd3));
+        and_71_s2 <= and_71_s1;
         old_sport_s1 <= old_sport;
         old_sport_s2 <= old_sport_s1;
         old_dport_s1 <= old_dport;
         old_dport_s2 <= old_dport_s1;
-        new_port <= mux_86 + action_row[52:37];
+        new_port <= mux_90 + action_row[52:37];
         old_traffic_class_s1 <= old_traffic_class;
         old_traffic_class_s2 <= old_traffic_class_s1;
-        sum_130_s1 <= sum_126 + sum_129;
-        sum_167_s1 <= sum_163 + sum_166;
-        sum_130_s2 <= sum_130_s1;
-        sum_167_s2 <= sum_167_s1;
-        addresses <= {3'd0, {19{rewrite_2}} & sum_130_s2} + {3'd0, {19{nat}} & sum_167_s2};
-        not_185_s1 <= ~{8'd0, old_traffic_class};
-        not_185_s2 <= not_185_s1;
-        and_194_s3 <= {17{dscp_valid}} & ({1'd0, not_185_s2} + {1'd0, {8'd0, cat_94}});
-        mux_86_s3 <= mux_86;
-        or_203_s3 <= eq_77 | eq_79;
-        not_208_s1 <= ~old_ip_checksum;
-        not_208_s2 <= not_208_s1;
-        not_208_s3 <= not_208_s2;
-        ip_start <= ({6'd0, not_208_s3} + addresses) + {5'd0, and_194_s3};
-        not_220_s1 <= ~old_l4_checksum;
-        not_220_s2 <= not_220_s1;
-        not_220_s3 <= not_220_s2;
-        l4_start <= sum_229;
+        sum_134_s1 <= sum_130 + sum_133;
+        sum_171_s1 <= sum_167 + sum_170;
+        sum_134_s2 <= sum_134_s1;
+        sum_171_s2 <= sum_171_s1;
+        addresses <= {3'd0, {19{rewrite_2}} & sum_134_s2} + {3'd0, {19{nat}} & sum_171_s2};
+        not_189_s1 <= ~{8'd0, old_traffic_class};
+        not_189_s2 <= not_189_s1;
+        and_198_s3 <= {17{dscp_valid}} & ({1'd0, not_189_s2} + {1'd0, {8'd0, cat_98}});
+        mux_90_s3 <= mux_90;
+        or_207_s3 <= eq_81 | eq_83;
+        not_212_s1 <= ~old_ip_checksum;
+        not_212_s2 <= not_212_s1;
+        not_212_s3 <= not_212_s2;
+        ip_start <= ({6'd0, not_212_s3} + addresses) + {5'd0, and_198_s3};
+        not_224_s1 <= ~old_l4_checksum;
+        not_224_s2 <= not_224_s1;
+        not_224_s3 <= not_224_s2;
+        l4_start <= sum_233;
         old_v6_s1 <= old_v6;
         old_v6_s2 <= old_v6_s1;
         old_v6_s3 <= old_v6_s2;
         old_v6_s4 <= old_v6_s3;
         nat_s3 <= nat;
         nat_s4 <= nat_s3;
-        and_272_s5 <= {19{nat_s4}} & (sum_264 + sum_267);
+        and_276_s5 <= {19{nat_s4}} & (sum_268 + sum_271);
         rewrite_2_s3 <= rewrite_2;
         rewrite_2_s4 <= rewrite_2_s3;
-        and_311_s5 <= {19{rewrite_2_s4}} & (sum_303 + sum_306);
+        and_315_s5 <= {19{rewrite_2_s4}} & (sum_307 + sum_310);
         ip_start_s5 <= ip_start;
-        ip_sum <= ip_start_s5 + sum_317;
+        ip_sum <= ip_start_s5 + sum_321;
         l4_start_s5 <= l4_start;
-        l4_sum <= l4_start_s5 + sum_317;
-        eq_60_s1 <= eq_60;
-        eq_60_s2 <= eq_60_s1;
-        eq_60_s3 <= eq_60_s2;
-        eq_60_s4 <= eq_60_s3;
-        eq_60_s5 <= eq_60_s4;
-        eq_60_s6 <= eq_60_s5;
+        l4_sum <= l4_start_s5 + sum_321;
+        eq_64_s1 <= eq_64;
+        eq_64_s2 <= eq_64_s1;
+        eq_64_s3 <= eq_64_s2;
+        eq_64_s4 <= eq_64_s3;
+        eq_64_s5 <= eq_64_s4;
+        eq_64_s6 <= eq_64_s5;
         exception_s1 <= exception;
         exception_s2 <= exception_s1;
         exception_s3 <= exception_s2;
         exception_s4 <= exception_s3;
-        not_47_s3 <= not_47_s2;
-        not_47_s4 <= not_47_s3;
+        not_51_s3 <= not_51_s2;
+        not_51_s4 <= not_51_s3;
         cat_19_s1 <= cat_19;
         cat_19_s2 <= cat_19_s1;
         cat_19_s3 <= cat_19_s2;
         cat_19_s4 <= cat_19_s3;
-        not_401_s1 <= ~old_v6;
-        not_401_s2 <= not_401_s1;
-        or_366_s1 <= (eq_58 | eq_62) | (eq_60 & ~old_udp_no_checksum);
-        or_366_s2 <= or_366_s1;
-        or_419_s1 <= (({5{eq_58}} & 5'h10) | ({5{eq_60}} & 5'd6)) | ({5{eq_62}} & 5'd2);
-        or_419_s2 <= or_419_s1;
-        or_419_s3 <= or_419_s2;
-        or_419_s4 <= or_419_s3;
-        or_419_s5 <= or_419_s4;
-        or_419_s6 <= or_419_s5;
-        and_411_s3 <= or_366_s2 & ((or_361 | eq_77) | eq_79);
-        and_411_s4 <= and_411_s3;
-        and_411_s5 <= and_411_s4;
-        and_411_s6 <= and_411_s5;
+        not_405_s1 <= ~old_v6;
+        not_405_s2 <= not_405_s1;
+        or_370_s1 <= (eq_62 | eq_66) | (eq_64 & ~old_udp_no_checksum);
+        or_370_s2 <= or_370_s1;
+        or_423_s1 <= (({5{eq_62}} & 5'h10) | ({5{eq_64}} & 5'd6)) | ({5{eq_66}} & 5'd2);
+        or_423_s2 <= or_423_s1;
+        or_423_s3 <= or_423_s2;
+        or_423_s4 <= or_423_s3;
+        or_423_s5 <= or_423_s4;
+        or_423_s6 <= or_423_s5;
+        and_415_s3 <= or_370_s2 & ((or_365 | eq_81) | eq_83);
+        and_415_s4 <= and_415_s3;
+        and_415_s5 <= and_415_s4;
+        and_415_s6 <= and_415_s5;
         old_l4_offset_s1 <= old_l4_offset;
         old_l4_offset_s2 <= old_l4_offset_s1;
         old_l4_offset_s3 <= old_l4_offset_s2;
@@ -416,22 +422,22 @@ module header_prepare (
         new_port_s4 <= new_port;
         new_port_s5 <= new_port_s4;
         new_port_s6 <= new_port_s5;
-        eq_79_s3 <= eq_79;
-        eq_79_s4 <= eq_79_s3;
-        eq_79_s5 <= eq_79_s4;
-        eq_79_s6 <= eq_79_s5;
-        eq_77_s3 <= eq_77;
-        eq_77_s4 <= eq_77_s3;
-        eq_77_s5 <= eq_77_s4;
-        eq_77_s6 <= eq_77_s5;
-        and_405_s3 <= not_401_s2 & (or_361 | dscp_valid);
-        and_405_s4 <= and_405_s3;
-        and_405_s5 <= and_405_s4;
-        and_405_s6 <= and_405_s5;
-        cat_94_s3 <= cat_94;
-        cat_94_s4 <= cat_94_s3;
-        cat_94_s5 <= cat_94_s4;
-        cat_94_s6 <= cat_94_s5;
+        eq_83_s3 <= eq_83;
+        eq_83_s4 <= eq_83_s3;
+        eq_83_s5 <= eq_83_s4;
+        eq_83_s6 <= eq_83_s5;
+        eq_81_s3 <= eq_81;
+        eq_81_s4 <= eq_81_s3;
+        eq_81_s5 <= eq_81_s4;
+        eq_81_s6 <= eq_81_s5;
+        and_409_s3 <= not_405_s2 & (or_365 | dscp_valid);
+        and_409_s4 <= and_409_s3;
+        and_409_s5 <= and_409_s4;
+        and_409_s6 <= and_409_s5;
+        cat_98_s3 <= cat_98;
+        cat_98_s4 <= cat_98_s3;
+        cat_98_s5 <= cat_98_s4;
+        cat_98_s6 <= cat_98_s5;
         dscp_valid_s3 <= dscp_valid;
         dscp_valid_s4 <= dscp_valid_s3;
         dscp_valid_s5 <= dscp_valid_s4;
@@ -446,42 +452,42 @@ module header_prepare (
         rewrite_2_s6 <= rewrite_2_s5;
         cat_19_s5 <= cat_19_s4;
         cat_19_s6 <= cat_19_s5;
-        mux_400_s5 <= exception_s4 ? cat_19_s4[121:120] : attachment_row[16:15];
-        mux_400_s6 <= mux_400_s5;
-        not_47_s5 <= not_47_s4;
-        not_47_s6 <= not_47_s5;
-        and_393_s5 <= {10{not_47_s4}} & attachment_row[14:5];
-        and_393_s6 <= and_393_s5;
-        and_388_s3 <= {16{not_47_s2}} & mux_38;
-        and_388_s4 <= and_388_s3;
-        and_388_s5 <= and_388_s4;
-        and_388_s6 <= and_388_s5;
-        and_386_s1 <= {22{not_47}} & sum_24;
-        and_386_s2 <= and_386_s1;
-        and_386_s3 <= and_386_s2;
-        and_386_s4 <= and_386_s3;
-        and_386_s5 <= and_386_s4;
-        and_386_s6 <= and_386_s5;
-        mux_384_s5 <= exception_s4 ? 4'd4 : attachment_row[4:1];
-        mux_384_s6 <= mux_384_s5;
+        mux_404_s5 <= exception_s4 ? cat_19_s4[121:120] : attachment_row[16:15];
+        mux_404_s6 <= mux_404_s5;
+        not_51_s5 <= not_51_s4;
+        not_51_s6 <= not_51_s5;
+        and_397_s5 <= {10{not_51_s4}} & attachment_row[14:5];
+        and_397_s6 <= and_397_s5;
+        and_392_s3 <= {16{not_51_s2}} & mux_38;
+        and_392_s4 <= and_392_s3;
+        and_392_s5 <= and_392_s4;
+        and_392_s6 <= and_392_s5;
+        and_390_s1 <= {22{not_51}} & sum_24;
+        and_390_s2 <= and_390_s1;
+        and_390_s3 <= and_390_s2;
+        and_390_s4 <= and_390_s3;
+        and_390_s5 <= and_390_s4;
+        and_390_s6 <= and_390_s5;
+        mux_388_s5 <= exception_s4 ? 4'd4 : attachment_row[4:1];
+        mux_388_s6 <= mux_388_s5;
         old_port_s1 <= old_port;
         old_port_s2 <= old_port_s1;
         old_port_s3 <= old_port_s2;
         old_port_s4 <= old_port_s3;
         old_port_s5 <= old_port_s4;
         old_port_s6 <= old_port_s5;
-        or_375_s1 <= exception | (in_verdict[149:146] <= (in_number + 4'd1));
-        or_375_s2 <= or_375_s1;
-        or_375_s3 <= or_375_s2;
-        or_375_s4 <= or_375_s3;
-        or_375_s5 <= or_375_s4;
-        or_375_s6 <= or_375_s5;
-        not_377_s1 <= ~(|in_number);
-        not_377_s2 <= not_377_s1;
-        not_377_s3 <= not_377_s2;
-        not_377_s4 <= not_377_s3;
-        not_377_s5 <= not_377_s4;
-        not_377_s6 <= not_377_s5;
+        or_379_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        or_379_s2 <= or_379_s1;
+        or_379_s3 <= or_379_s2;
+        or_379_s4 <= or_379_s3;
+        or_379_s5 <= or_379_s4;
+        or_379_s6 <= or_379_s5;
+        not_381_s1 <= ~(|in_number);
+        not_381_s2 <= not_381_s1;
+        not_381_s3 <= not_381_s2;
+        not_381_s4 <= not_381_s3;
+        not_381_s5 <= not_381_s4;
+        not_381_s6 <= not_381_s5;
     end
 
     always @(posedge clk) begin
@@ -503,7 +509,7 @@ module header_prepare (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, action_row, old_traffic_class_s2, attachment_row_s6, rewrite_row_s6};
+    wire _unused = &{1'b0, cfg_wdata, action_row, cat_42, old_traffic_class_s2, attachment_row_s6, rewrite_row_s6};
 
 `ifndef SYNTHESIS
     initial begin
@@ -511,10 +517,12 @@ module header_prepare (
         old_neighbour_valid_s2 = 1'd0;
         old_neighbour_s1 = 16'd0;
         old_neighbour_s2 = 16'd0;
-        not_47_s1 = 1'd0;
-        not_47_s2 = 1'd0;
-        and_67_s1 = 1'd0;
-        and_67_s2 = 1'd0;
+        old_epoch_s1 = 1'd0;
+        old_epoch_s2 = 1'd0;
+        not_51_s1 = 1'd0;
+        not_51_s2 = 1'd0;
+        and_71_s1 = 1'd0;
+        and_71_s2 = 1'd0;
         old_sport_s1 = 16'd0;
         old_sport_s2 = 16'd0;
         old_dport_s1 = 16'd0;
@@ -522,23 +530,23 @@ module header_prepare (
         new_port = 16'd0;
         old_traffic_class_s1 = 8'd0;
         old_traffic_class_s2 = 8'd0;
-        sum_130_s1 = 19'd0;
-        sum_167_s1 = 19'd0;
-        sum_130_s2 = 19'd0;
-        sum_167_s2 = 19'd0;
+        sum_134_s1 = 19'd0;
+        sum_171_s1 = 19'd0;
+        sum_134_s2 = 19'd0;
+        sum_171_s2 = 19'd0;
         addresses = 22'd0;
-        not_185_s1 = 16'd0;
-        not_185_s2 = 16'd0;
-        and_194_s3 = 17'd0;
-        mux_86_s3 = 16'd0;
-        or_203_s3 = 1'd0;
-        not_208_s1 = 16'd0;
-        not_208_s2 = 16'd0;
-        not_208_s3 = 16'd0;
+        not_189_s1 = 16'd0;
+        not_189_s2 = 16'd0;
+        and_198_s3 = 17'd0;
+        mux_90_s3 = 16'd0;
+        or_207_s3 = 1'd0;
+        not_212_s1 = 16'd0;
+        not_212_s2 = 16'd0;
+        not_212_s3 = 16'd0;
         ip_start = 22'd0;
-        not_220_s1 = 16'd0;
-        not_220_s2 = 16'd0;
-        not_220_s3 = 16'd0;
+        not_224_s1 = 16'd0;
+        not_224_s2 = 16'd0;
+        not_224_s3 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         old_v6_s2 = 1'd0;
@@ -546,44 +554,44 @@ module header_prepare (
         old_v6_s4 = 1'd0;
         nat_s3 = 1'd0;
         nat_s4 = 1'd0;
-        and_272_s5 = 19'd0;
+        and_276_s5 = 19'd0;
         rewrite_2_s3 = 1'd0;
         rewrite_2_s4 = 1'd0;
-        and_311_s5 = 19'd0;
+        and_315_s5 = 19'd0;
         ip_start_s5 = 22'd0;
         ip_sum = 22'd0;
         l4_start_s5 = 22'd0;
         l4_sum = 22'd0;
-        eq_60_s1 = 1'd0;
-        eq_60_s2 = 1'd0;
-        eq_60_s3 = 1'd0;
-        eq_60_s4 = 1'd0;
-        eq_60_s5 = 1'd0;
-        eq_60_s6 = 1'd0;
+        eq_64_s1 = 1'd0;
+        eq_64_s2 = 1'd0;
+        eq_64_s3 = 1'd0;
+        eq_64_s4 = 1'd0;
+        eq_64_s5 = 1'd0;
+        eq_64_s6 = 1'd0;
         exception_s1 = 1'd0;
         exception_s2 = 1'd0;
         exception_s3 = 1'd0;
         exception_s4 = 1'd0;
-        not_47_s3 = 1'd0;
-        not_47_s4 = 1'd0;
+        not_51_s3 = 1'd0;
+        not_51_s4 = 1'd0;
         cat_19_s1 = 123'd0;
         cat_19_s2 = 123'd0;
         cat_19_s3 = 123'd0;
         cat_19_s4 = 123'd0;
-        not_401_s1 = 1'd0;
-        not_401_s2 = 1'd0;
-        or_366_s1 = 1'd0;
-        or_366_s2 = 1'd0;
-        or_419_s1 = 5'd0;
-        or_419_s2 = 5'd0;
-        or_419_s3 = 5'd0;
-        or_419_s4 = 5'd0;
-        or_419_s5 = 5'd0;
-        or_419_s6 = 5'd0;
-        and_411_s3 = 1'd0;
-        and_411_s4 = 1'd0;
-        and_411_s5 = 1'd0;
-        and_411_s6 = 1'd0;
+        not_405_s1 = 1'd0;
+        not_405_s2 = 1'd0;
+        or_370_s1 = 1'd0;
+        or_370_s2 = 1'd0;
+        or_423_s1 = 5'd0;
+        or_423_s2 = 5'd0;
+        or_423_s3 = 5'd0;
+        or_423_s4 = 5'd0;
+        or_423_s5 = 5'd0;
+        or_423_s6 = 5'd0;
+        and_415_s3 = 1'd0;
+        and_415_s4 = 1'd0;
+        and_415_s5 = 1'd0;
+        and_415_s6 = 1'd0;
         old_l4_offset_s1 = 7'd0;
         old_l4_offset_s2 = 7'd0;
         old_l4_offset_s3 = 7'd0;
@@ -593,22 +601,22 @@ module header_prepare (
         new_port_s4 = 16'd0;
         new_port_s5 = 16'd0;
         new_port_s6 = 16'd0;
-        eq_79_s3 = 1'd0;
-        eq_79_s4 = 1'd0;
-        eq_79_s5 = 1'd0;
-        eq_79_s6 = 1'd0;
-        eq_77_s3 = 1'd0;
-        eq_77_s4 = 1'd0;
-        eq_77_s5 = 1'd0;
-        eq_77_s6 = 1'd0;
-        and_405_s3 = 1'd0;
-        and_405_s4 = 1'd0;
-        and_405_s5 = 1'd0;
-        and_405_s6 = 1'd0;
-        cat_94_s3 = 8'd0;
-        cat_94_s4 = 8'd0;
-        cat_94_s5 = 8'd0;
-        cat_94_s6 = 8'd0;
+        eq_83_s3 = 1'd0;
+        eq_83_s4 = 1'd0;
+        eq_83_s5 = 1'd0;
+        eq_83_s6 = 1'd0;
+        eq_81_s3 = 1'd0;
+        eq_81_s4 = 1'd0;
+        eq_81_s5 = 1'd0;
+        eq_81_s6 = 1'd0;
+        and_409_s3 = 1'd0;
+        and_409_s4 = 1'd0;
+        and_409_s5 = 1'd0;
+        and_409_s6 = 1'd0;
+        cat_98_s3 = 8'd0;
+        cat_98_s4 = 8'd0;
+        cat_98_s5 = 8'd0;
+        cat_98_s6 = 8'd0;
         dscp_valid_s3 = 1'd0;
         dscp_valid_s4 = 1'd0;
         dscp_valid_s5 = 1'd0;
@@ -623,42 +631,42 @@ module header_prepare (
         rewrite_2_s6 = 1'd0;
         cat_19_s5 = 123'd0;
         cat_19_s6 = 123'd0;
-        mux_400_s5 = 2'd0;
-        mux_400_s6 = 2'd0;
-        not_47_s5 = 1'd0;
-        not_47_s6 = 1'd0;
-        and_393_s5 = 10'd0;
-        and_393_s6 = 10'd0;
-        and_388_s3 = 16'd0;
-        and_388_s4 = 16'd0;
-        and_388_s5 = 16'd0;
-        and_388_s6 = 16'd0;
-        and_386_s1 = 22'd0;
-        and_386_s2 = 22'd0;
-        and_386_s3 = 22'd0;
-        and_386_s4 = 22'd0;
-        and_386_s5 = 22'd0;
-        and_386_s6 = 22'd0;
-        mux_384_s5 = 4'd0;
-        mux_384_s6 = 4'd0;
+        mux_404_s5 = 2'd0;
+        mux_404_s6 = 2'd0;
+        not_51_s5 = 1'd0;
+        not_51_s6 = 1'd0;
+        and_397_s5 = 10'd0;
+        and_397_s6 = 10'd0;
+        and_392_s3 = 16'd0;
+        and_392_s4 = 16'd0;
+        and_392_s5 = 16'd0;
+        and_392_s6 = 16'd0;
+        and_390_s1 = 22'd0;
+        and_390_s2 = 22'd0;
+        and_390_s3 = 22'd0;
+        and_390_s4 = 22'd0;
+        and_390_s5 = 22'd0;
+        and_390_s6 = 22'd0;
+        mux_388_s5 = 4'd0;
+        mux_388_s6 = 4'd0;
         old_port_s1 = 4'd0;
         old_port_s2 = 4'd0;
         old_port_s3 = 4'd0;
         old_port_s4 = 4'd0;
         old_port_s5 = 4'd0;
         old_port_s6 = 4'd0;
-        or_375_s1 = 1'd0;
-        or_375_s2 = 1'd0;
-        or_375_s3 = 1'd0;
-        or_375_s4 = 1'd0;
-        or_375_s5 = 1'd0;
-        or_375_s6 = 1'd0;
-        not_377_s1 = 1'd0;
-        not_377_s2 = 1'd0;
-        not_377_s3 = 1'd0;
-        not_377_s4 = 1'd0;
-        not_377_s5 = 1'd0;
-        not_377_s6 = 1'd0;
+        or_379_s1 = 1'd0;
+        or_379_s2 = 1'd0;
+        or_379_s3 = 1'd0;
+        or_379_s4 = 1'd0;
+        or_379_s5 = 1'd0;
+        or_379_s6 = 1'd0;
+        not_381_s1 = 1'd0;
+        not_381_s2 = 1'd0;
+        not_381_s3 = 1'd0;
+        not_381_s4 = 1'd0;
+        not_381_s5 = 1'd0;
+        not_381_s6 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;

@@ -3,6 +3,7 @@
 //
 // tag, stage 0
 // port, stage 0
+// epoch, stage 0
 // interface_number, stage 0
 // sender, stage 0
 // class_number, stage 0
@@ -28,13 +29,14 @@
 // interface_known, stage 0
 // sender_known, stage 0
 // found, stage 0
-// verdict: record verdict, stage 0: tag [63:0], port [67:64], reason [73:68], interface_valid [74], interface [84:75], sender_valid [85], sender [101:86], class_valid [102], class [122:103], direction [123], action [145:124], copies [149:146], neighbour_valid [150], neighbour [166:151], tags_in [168:167], v6 [169], l4 [172:170], l4_offset [179:173], udp_no_checksum [180], src [308:181], dst [436:309], sport [452:437], dport [468:453], traffic_class [476:469], ip_checksum [492:477], l4_checksum [508:493]
+// verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], tags_in [169:168], v6 [170], l4 [173:171], l4_offset [180:174], udp_no_checksum [181], src [309:182], dst [437:310], sport [453:438], dport [469:454], traffic_class [477:470], ip_checksum [493:478], l4_checksum [509:494]
 
 `default_nettype none
 
 module header_verdict (
     input  wire [63:0] tag,
     input  wire [3:0] port,
+    input  wire epoch,
     input  wire [9:0] interface_number,
     input  wire [15:0] sender,
     input  wire [19:0] class_number,
@@ -60,9 +62,9 @@ module header_verdict (
     input  wire interface_known,
     input  wire sender_known,
     input  wire found,
-    output wire [508:0] verdict
+    output wire [509:0] verdict
 );
-    wire [5:0] mux_33 = (|base) ? base : ({6{~(|copies)}} & 6'h15);
+    wire [5:0] mux_34 = (|base) ? base : ({6{~(|copies)}} & 6'h15);
     assign verdict = {
         l4_checksum,
         ip_checksum,
@@ -78,7 +80,7 @@ module header_verdict (
         tags_in,
         neighbour,
         neighbour_valid,
-        (|mux_33) ? 4'd1 : copies,
+        (|mux_34) ? 4'd1 : copies,
         action,
         direction,
         class_number,
@@ -87,7 +89,8 @@ module header_verdict (
         (framed & interface_known) & sender_known,
         interface_number,
         framed & interface_known,
-        mux_33,
+        mux_34,
+        epoch,
         port,
         tag
     };

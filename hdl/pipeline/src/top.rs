@@ -20,7 +20,7 @@ use crate::header;
 use crate::stream::{
     arbiter, buffer, counters, data_bits, dispatch, editor, egress, ingress, sequencer, window,
 };
-use crate::tables::{CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS};
+use crate::tables::{CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS, epoch};
 use seqnic_gen::{Circuit, GenError, Instance, Module, Sig, clog2};
 use seqnic_spec::geometry::{BadGeometry, Geometry};
 use seqnic_spec::tables::{MAX_ROW_BITS, width};
@@ -197,6 +197,8 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     let credit_return = m.wire("credit_return", 1);
     let edit_taken = m.wire("edit_taken", 1);
     let hold = m.wire("hold", 1);
+    let leaving = m.wire("leaving", 1);
+    let leaving_epoch = m.wire("leaving_epoch", 1);
 
     let ingress = ingress::build(g)?;
     let mut inputs = vec![];
@@ -257,9 +259,18 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
             ("tag", arbiter.get("tag")),
         ],
     );
+    let circuit = epoch::build(g)?;
+    let mut ports = bus.connect(&circuit);
+    ports.extend([
+        ("enter", window.get("header_valid")),
+        ("leave", leaving.q()),
+        ("leave_epoch", leaving_epoch.q()),
+    ]);
+    let epoch = m.instance("epoch", &circuit, &ports);
     let mut ports = bus.connect(&parts.path);
     ports.extend([
         ("in_valid", window.get("header_valid")),
+        ("in_epoch", epoch.get("epoch")),
         ("in_header", window.get("header")),
     ]);
     let path = m.instance("header_path", &parts.path, &ports);
@@ -273,6 +284,8 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
         ],
     );
     credit_return.drive(sequencer.get("credit_return"));
+    leaving.drive(sequencer.get("credit_return"));
+    leaving_epoch.drive(sequencer.get("copy_verdict").field("epoch"));
     let mut ports = bus.connect(&parts.prepare);
     ports.extend([
         ("in_valid", sequencer.get("copy_valid")),
@@ -372,13 +385,16 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
 
     // Each answers zero unless it was asked, so the answers are joined by `or`.
     let late = SLOWEST_ANSWER - CONFIG_READ_CLOCKS;
-    let tables = [path.get("cfg_rdata"), prepare.get("cfg_rdata")]
-        .map(|rdata| rdata.zext(MAX_ROW_BITS).delay(late));
+    let tables =
+        [&path, &prepare, &epoch].map(|part| part.get("cfg_rdata").zext(MAX_ROW_BITS).delay(late));
     let counted = counters
         .get("cfg_rdata")
         .zext(MAX_ROW_BITS)
         .delay(SLOWEST_ANSWER - counters::LATENCY);
     m.output("cfg_rvalid", bus.read.delay(SLOWEST_ANSWER + 1));
-    m.output("cfg_rdata", m.or(&[tables[0], tables[1], counted]).reg());
+    m.output(
+        "cfg_rdata",
+        m.or(&[tables[0], tables[1], tables[2], counted]).reg(),
+    );
     m.finish()
 }

@@ -43,6 +43,7 @@ pub struct Geometry {
     pub range_rows: u32,
     pub class_rows: u32,
     pub action_rows: u32,
+    /// Attachment numbers; the table has a row for each epoch.
     pub attachment_rows: u32,
     pub rewrite_rows: u32,
     /// Interfaces that have counters.
@@ -159,11 +160,17 @@ impl Geometry {
             Table::Range => self.range_rows,
             Table::Class => self.class_rows,
             Table::Action => self.action_rows,
-            Table::Attachment => self.attachment_rows,
+            Table::Attachment => self.attachment_rows * Table::Attachment.versions(),
             Table::Rewrite => self.rewrite_rows,
             Table::Seed => Table::ALL.len() as u32 * 4,
+            Table::Epoch => 2,
             _ => self.hash(table).map_or(0, |h| h.ways * h.rows),
         }
+    }
+
+    /// Numbers a direct table's rows have: as many as rows, but for tables with versions.
+    pub fn numbers(&self, table: Table) -> u32 {
+        self.rows(table) / table.versions()
     }
 
     /// Bits of one row.

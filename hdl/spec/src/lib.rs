@@ -26,4 +26,4 @@ pub mod tables;
 pub mod wire;
 
 /// Version of the layouts. Raised on every change an older card or image would misread.
-pub const SPEC_VERSION: u32 = 1;
+pub const SPEC_VERSION: u32 = 2;

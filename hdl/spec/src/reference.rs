@@ -82,7 +82,7 @@ pub fn markdown() -> String {
             Kind::Hash { key, value } => {
                 let _ = writeln!(
                     out,
-                    "Hash table; a slot is a valid bit, the key, the value.\n"
+                    "Hash table; a slot is a bit for each of the two epochs it holds in, the key, the value.\n"
                 );
                 record(&mut out, key, "Key");
                 record(&mut out, value, "Value");

@@ -48,6 +48,11 @@ pub const VERDICT: Layout = Layout {
         ),
         field("port", width::PORT, "port of arrival"),
         field(
+            "epoch",
+            1,
+            "version of the tables that holds for this packet",
+        ),
+        field(
             "reason",
             REASON_BITS,
             "0: directed; otherwise the one copy goes to the host unedited",

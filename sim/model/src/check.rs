@@ -151,12 +151,16 @@ pub fn families(tables: &Tables) -> Result<(), LoadError> {
                     _ => tables.attachment(number).address.v6,
                 };
                 if packets & !versions_of(v6) != 0 {
+                    let row_of = match from {
+                        Table::Rewrite => u32::from(number),
+                        _ => tables.attachment_row(number),
+                    };
                     return Err(LoadError::Family {
                         place: action_place(row),
                         packets: if v6 { 4 } else { 6 },
                         address: if v6 { 6 } else { 4 },
                         from,
-                        row: u32::from(number),
+                        row: row_of,
                     });
                 }
             }
@@ -216,7 +220,7 @@ pub fn names(tables: &Tables, names: &Names) -> Result<(), LoadError> {
     {
         let place = Place {
             table: Table::Attachment,
-            row: row as u32,
+            row: tables.attachment_row(row as u16),
             slot: None,
         };
         interface(place, value.interface)?;

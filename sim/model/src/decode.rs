@@ -64,12 +64,12 @@ pub fn hash<K: Key, V: Copy + Default + PartialEq>(
             row.field(&SEED_ROW, 0, "seed") as u32
         })
         .collect();
-    let ports = image.geometry.ports;
+    let (ports, epoch) = (image.geometry.ports, image.epoch());
     HashTable::load(
         image.table(table),
         size,
         &seeds,
-        HashSlot { key, value },
+        (HashSlot { key, value }, epoch),
         |used: UsedSlot| {
             let record = |bits| Record {
                 place: used.place,
@@ -87,13 +87,20 @@ pub fn hash<K: Key, V: Copy + Default + PartialEq>(
     )
 }
 
-/// A direct table; `decode` gives one row.
+/// A direct table; `decode` gives one row. Of rows with versions, those of `epoch`.
 pub fn direct<T>(
     rows: &TableRows,
+    epoch: u32,
     decode: impl Fn(Record) -> Result<T, LoadError>,
 ) -> Result<Vec<T>, LoadError> {
-    (0..rows.rows())
-        .map(|row| {
+    let versions = rows.table.versions();
+    let numbers = rows.rows().div_ceil(versions);
+    (0..numbers)
+        .map(|number| {
+            let row = match versions {
+                1 => number,
+                _ => number * versions + epoch,
+            };
             let place = Place {
                 table: rows.table,
                 row,
@@ -136,7 +143,7 @@ pub fn known(r: Record, g: &Geometry) -> Result<Known, LoadError> {
 }
 
 pub fn ranges(rows: &TableRows, g: &Geometry) -> Result<Vec<RangeRow>, LoadError> {
-    direct(rows, |r| {
+    direct(rows, 0, |r| {
         let mut slots: RangeRow = [Range::default(); RANGE_SLOTS as usize];
         for (number, slot) in slots.iter_mut().enumerate() {
             let number = number as u32;

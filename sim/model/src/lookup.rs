@@ -46,7 +46,7 @@ pub struct UsedSlot<'a> {
 }
 
 impl<K: Key, V: Copy + Default + PartialEq> HashTable<K, V> {
-    /// Decodes the rows of a hash table (already known to fit the geometry). `decode` gives the
+    /// Decodes the rows of a hash table (already known to fit the geometry) that hold in an epoch. `decode` gives the
     /// value of a used slot, or says what is wrong with it.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl<K: Key, V: Copy + Default + PartialEq> HashTable<K, V> {
         rows: &TableRows,
         size: HashSize,
         seeds: &[u32],
-        slot: HashSlot,
+        (slot, epoch): (HashSlot, u32),
         mut decode: impl FnMut(UsedSlot) -> Result<V, LoadError>,
     ) -> Result<HashTable<K, V>, LoadError> {
         let count = size.capacity() as usize;
@@ -70,7 +70,7 @@ impl<K: Key, V: Copy + Default + PartialEq> HashTable<K, V> {
         for (row, words) in rows.used() {
             let row_bits = Row::from_words(rows.row_bits, words);
             for number in 0..size.slots {
-                let Some((key, value)) = slot.read(&row_bits, number) else {
+                let Some((key, value)) = slot.read(&row_bits, number, epoch) else {
                     continue;
                 };
                 let place = Place {

@@ -123,6 +123,8 @@ pub struct Attachment {
 #[derive(Debug, Clone)]
 pub struct Tables {
     pub geometry: &'static Geometry,
+    /// The version of the tables that holds; nothing of the other is decoded.
+    pub epoch: u32,
     pub interface: HashTable<InterfaceKey, Interface>,
     /// Attachment of the sender.
     pub source: HashTable<SourceKey, u16>,
@@ -146,6 +148,7 @@ impl Tables {
         let g = image.geometry;
         g.check()?;
         check::shape(image)?;
+        let epoch = image.epoch();
         let ports = |question: usize| {
             hash(image, Table::PORTS[question], |r| {
                 below(r, &PORT_VALUE, "class", g.class_rows)
@@ -153,6 +156,7 @@ impl Tables {
         };
         let tables = Tables {
             geometry: g,
+            epoch,
             interface: hash(image, Table::Interface, |r| interface(r, g))?,
             source: hash(image, Table::Source, |r| {
                 let n = below(r, &SOURCE_VALUE, "attachment", g.attachment_rows)?;
@@ -161,7 +165,7 @@ impl Tables {
             address: hash(image, Table::Address, |r| known(r, g))?,
             ports: [ports(0)?, ports(1)?, ports(2)?, ports(3)?],
             range: ranges(image.table(Table::Range), g)?,
-            class: direct(image.table(Table::Class), |r| {
+            class: direct(image.table(Table::Class), epoch, |r| {
                 Ok(Class {
                     entries: [
                         step(r, &CLASS_ROW, "forward_action", "forward_copies", g)?,
@@ -172,9 +176,11 @@ impl Tables {
             step: hash(image, Table::Step, |r| {
                 step(r, &STEP_VALUE, "action", "copies", g)
             })?,
-            action: direct(image.table(Table::Action), |r| action(r, g))?,
-            attachment: direct(image.table(Table::Attachment), |r| attachment(r, g))?,
-            rewrite: direct(image.table(Table::Rewrite), |r| address(r, &REWRITE_ROW))?,
+            action: direct(image.table(Table::Action), epoch, |r| action(r, g))?,
+            attachment: direct(image.table(Table::Attachment), epoch, |r| attachment(r, g))?,
+            rewrite: direct(image.table(Table::Rewrite), epoch, |r| {
+                address(r, &REWRITE_ROW)
+            })?,
         };
         check::references(&tables)?;
         check::families(&tables)?;
@@ -190,8 +196,13 @@ impl Tables {
         self.action.get(row as usize).copied().unwrap_or_default()
     }
 
-    pub fn attachment(&self, row: u16) -> Attachment {
-        let row = self.attachment.get(usize::from(row));
+    /// Row of attachment `number` in the epoch that holds.
+    pub fn attachment_row(&self, number: u16) -> u32 {
+        u32::from(number) * Table::Attachment.versions() + self.epoch
+    }
+
+    pub fn attachment(&self, number: u16) -> Attachment {
+        let row = self.attachment.get(usize::from(number));
         row.copied().unwrap_or_default()
     }
 

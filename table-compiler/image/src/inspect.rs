@@ -4,7 +4,7 @@ use crate::file::{Digest, FORMAT_VERSION, geometry_digest};
 use crate::{Image, TableRows};
 use seqnic_spec::SPEC_VERSION;
 use seqnic_spec::reference::spec_digest;
-use seqnic_spec::tables::{Kind, RANGE_SLOTS};
+use seqnic_spec::tables::{EPOCHS, Kind, RANGE_SLOTS};
 use serde::Serialize;
 use std::fmt;
 
@@ -108,13 +108,18 @@ fn summary(image: &Image, rows: &TableRows) -> TableSummary {
     }
 }
 
-/// Slots in use in each row that is not zero; bit 0 of a slot says so.
+/// Slots in use in each row that is not zero; the lowest bits of a slot say so (in hash tables, one
+/// for each epoch).
 fn slots_in_use(rows: &TableRows, slots: u32) -> impl Iterator<Item = u32> + '_ {
     let bits = rows.table.slot_bits();
+    let flags = match rows.table.kind() {
+        Kind::Hash { .. } => EPOCHS,
+        _ => 1,
+    };
     rows.used().map(move |(_, words)| {
         let valid = |slot: &u32| {
-            let bit = slot * bits;
-            words[(bit / 64) as usize] >> (bit % 64) & 1 == 1
+            let mut of_slot = slot * bits..slot * bits + flags;
+            of_slot.any(|bit| words[(bit / 64) as usize] >> (bit % 64) & 1 == 1)
         };
         (0..slots).filter(valid).count() as u32
     })

@@ -121,6 +121,20 @@ impl Image {
         words.map_or(0, |w| w[0] as u32)
     }
 
+    /// The version of the tables that holds: that of packets which enter now.
+    pub fn epoch(&self) -> u32 {
+        let words = self.table(Table::Epoch).words(0);
+        words.map_or(0, |w| w[0] as u32 & 1)
+    }
+
+    /// Row of number `number` of a direct table in the epoch that holds.
+    pub fn row_of(&self, table: Table, number: u32) -> u32 {
+        match table.versions() {
+            1 => number,
+            versions => number * versions + self.epoch(),
+        }
+    }
+
     /// Digest of a table's rows, the same for equal rows wherever they were read from.
     pub fn digest(&self, table: Table) -> Digest {
         file::table_digest(self.table(table))

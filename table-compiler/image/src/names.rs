@@ -49,6 +49,9 @@ pub struct ClassName {
     pub service: u32,
     /// Protocol and ports, e.g. `tcp/80`; index into [`Names::labels`].
     pub label: u32,
+    /// Its place among the classes of its service: with the service's name what a class is known
+    /// by from one definition to the next.
+    pub place: u32,
 }
 
 /// A row of `action`.
@@ -63,7 +66,8 @@ pub struct ActionName {
     pub to: u32,
 }
 
-/// All names of an image.
+/// All names of an image. A number that a change has retired keeps its name until it is used again, so
+/// that what it has counted can be told.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
     /// Name of the definition.
@@ -72,6 +76,10 @@ pub struct Names {
     /// By attachment number: `device`, `device.outside`, `device.inside` or a host's name. Several
     /// numbers may have one name (alternates, address families).
     pub attachments: Vec<String>,
+    /// By attachment number: what tells numbers of one name apart (`alternates`, address family), empty
+    /// for the attachment itself. With the name what a number is known by from one definition to
+    /// the next.
+    pub roles: Vec<String>,
     pub services: Vec<String>,
     pub labels: Vec<String>,
     /// By class number; class 0 is unused.

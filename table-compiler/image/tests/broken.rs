@@ -36,7 +36,7 @@ fn damages() -> Vec<Damage> {
         ("a copy that ends in the header", |b| b.truncate(40)),
         ("the last byte is missing", |b| b.truncate(b.len() - 1)),
         ("a line end behind the image", |b| b.push(b'\n')),
-        ("another version of the file format", |b| b[8] = 2),
+        ("another version of the file format", |b| b[8] = 3),
         ("another version of the specification", |b| b[20] = 9),
         ("another layout of the tables", |b| b[24] ^= 0x10),
         ("a geometry nobody knows", |b| {
@@ -162,6 +162,9 @@ fn damages() -> Vec<Damage> {
         ("a row that nobody has named", |b| {
             *b = named(|i| drop(i.names.attachments.pop()));
         }),
+        ("an attachment without a role", |b| {
+            *b = named(|i| drop(i.names.roles.pop()));
+        }),
         ("more names than rows", |b| {
             *b = named(|i| i.names.attachments.resize(257, String::new()));
         }),
@@ -233,7 +236,7 @@ fn an_error_says_both_values() {
     assert_eq!(
         read(&bytes),
         Err(ImageError::FormatVersion {
-            expected: 1,
+            expected: 2,
             found: 7
         })
     );

@@ -28,7 +28,9 @@ fn what_is_written_is_read() {
         image
             .names
             .attachments
-            .resize(n(Table::Attachment), "a".into());
+            .resize(geometry.attachment_rows as usize, "a".into());
+        let attachments = image.names.attachments.len();
+        image.names.roles.resize(attachments, String::new());
         image.generation = u64::MAX;
         let bytes = write(&image);
         assert_eq!(read_for(&bytes, geometry).unwrap(), image);

@@ -40,6 +40,8 @@ pub(super) struct Attached<'d> {
     slots: HashMap<SlotKey, u32>,
     pub rows: Vec<AttachmentRow>,
     pub names: Vec<String>,
+    /// What tells slots of one name apart.
+    pub roles: Vec<String>,
 }
 
 impl<'d> Attached<'d> {
@@ -53,6 +55,7 @@ impl<'d> Attached<'d> {
             slots: HashMap::new(),
             rows: Vec::new(),
             names: Vec::new(),
+            roles: Vec::new(),
         };
         for (id, i) in definition.interfaces.iter().enumerate() {
             this.segments.entry((i.port, vids(&i.vlan.0))).or_insert(id);
@@ -87,6 +90,7 @@ impl<'d> Attached<'d> {
             .or_insert(number);
         self.rows.push(self.row(place, address.copied()));
         self.names.push(name);
+        self.roles.push(String::new());
     }
 
     fn row(&self, place: &Place, address: Option<IpAddr>) -> AttachmentRow {
@@ -156,8 +160,16 @@ impl<'d> Attached<'d> {
         let row = self.row(self.place(device, side), address.copied());
         self.rows.push(row);
         self.names.push(self.names[plain as usize].clone());
+        self.roles.push(self.role_name(role, v6));
         self.slots.insert(key, number);
         number
+    }
+
+    fn role_name(&self, role: &Role, v6: bool) -> String {
+        let name = |id: &DeviceId| self.definition.devices[*id].name.as_str();
+        let alternates: Vec<&str> = role.alternates.iter().map(name).collect();
+        let family = if v6 { "IPv6" } else { "IPv4" };
+        format!("{family} {}", alternates.join(" "))
     }
 
     /// The device that stands in the role now: the primary, or its first alternate that is not

@@ -27,7 +27,7 @@ struct Need<'a> {
 fn rows(geometry: &Geometry, table: Table) -> u64 {
     match geometry.hash(table) {
         Some(size) => u64::from(size.capacity()),
-        None => u64::from(geometry.rows(table)),
+        None => u64::from(geometry.numbers(table)),
     }
 }
 

@@ -66,6 +66,7 @@ pub fn lower(definition: &Definition) -> Result<Model, Vec<Diagnostic>> {
     this.model.names.classes.push(ClassName {
         service: NO_NAME,
         label: NO_NAME,
+        place: 0,
     });
     this.model.actions.push(ActionRow::default());
     this.model.names.actions.push(None);
@@ -100,6 +101,7 @@ impl Lowering<'_> {
             })
             .collect();
         names.attachments = std::mem::take(&mut self.attached.names);
+        names.roles = std::mem::take(&mut self.attached.roles);
         names.labels = self.labels.iter().cloned().collect();
     }
 

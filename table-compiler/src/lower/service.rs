@@ -55,8 +55,9 @@ impl<'d> Lowering<'d> {
             return;
         }
         self.model.names.services.push(service.name.clone());
+        let first = self.model.classes.len() as u32;
         for group in groups(&current) {
-            let looks = self.looks(&current);
+            let looks = self.looks(&current, first);
             self.keys(&current, &group, &looks);
             self.steps(&current, &group, &looks);
         }
@@ -113,8 +114,8 @@ impl<'d> Lowering<'d> {
         }
     }
 
-    /// Makes the classes of a group: each stage, then its variants.
-    fn looks(&mut self, current: &Current<'d>) -> Vec<Look> {
+    /// Makes the classes of a group: each stage, then its variants. `first` is the service's first.
+    fn looks(&mut self, current: &Current<'d>, first: u32) -> Vec<Look> {
         let mut looks: Vec<Look> = Vec::new();
         for (stage, Stage { ports, .. }) in current.stages.iter().enumerate() {
             let stops = current.ways.stops.iter().map(|s| (s.stage, s.shift));
@@ -135,6 +136,7 @@ impl<'d> Lowering<'d> {
                 self.model.names.classes.push(ClassName {
                     service: current.number,
                     label,
+                    place: class - first,
                 });
                 looks.push(Look {
                     stage,

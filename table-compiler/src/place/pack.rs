@@ -9,9 +9,9 @@ use seqnic_image::{Image, TableRows};
 use seqnic_spec::hash::digest;
 use seqnic_spec::layout::Layout;
 use seqnic_spec::tables::{
-    ACTION_ROW, ADDRESS_KEY, ADDRESS_VALUE, ATTACHMENT_ROW, CLASS_ROW, INTERFACE_KEY,
-    INTERFACE_VALUE, PORT_KEY, PORT_VALUE, RANGE_SLOT, REWRITE_ROW, SEED_ROW, SOURCE_KEY,
-    SOURCE_VALUE, STEP_KEY, STEP_VALUE, Table,
+    ACTION_ROW, ADDRESS_KEY, ADDRESS_VALUE, ATTACHMENT_ROW, CLASS_ROW, EPOCHS, Epochs,
+    INTERFACE_KEY, INTERFACE_VALUE, PORT_KEY, PORT_VALUE, RANGE_SLOT, REWRITE_ROW, SEED_ROW,
+    SOURCE_KEY, SOURCE_VALUE, STEP_KEY, STEP_VALUE, Table,
 };
 use std::net::IpAddr;
 
@@ -233,7 +233,7 @@ fn hash_table(
         .max()
         .map_or(0, |c| c / size.slots + 1);
     let mut words = vec![0; last as usize * words_per_row];
-    let (key_at, value_at) = (1, 1 + key.width());
+    let (key_at, value_at) = (EPOCHS, EPOCHS + key.width());
     for ((cell, k), v) in placement
         .cells
         .iter()
@@ -243,7 +243,7 @@ fn hash_table(
         let row = (cell / size.slots) as usize * words_per_row;
         let row = &mut words[row..][..words_per_row];
         let base = cell % size.slots * table.slot_bits();
-        put(row, base, (0, 1), 1);
+        put(row, base, (0, EPOCHS), Epochs::BOTH.bits().into());
         copy(row, base + key_at, k, key.width());
         copy(row, base + value_at, v, value.width());
     }
@@ -282,9 +282,13 @@ fn put_row(rows: &mut TableRows, row: usize, words: &[u64]) {
 fn direct<T>(image: &mut Image, table: Table, rows: &[T], write: impl Fn(&T, &mut [u64])) {
     let into = image.table_mut(table);
     let n = into.words_per_row();
-    into.words = vec![0; rows.len() * n];
-    for (row, words) in rows.iter().zip(into.words.chunks_exact_mut(n)) {
-        write(row, words);
+    let versions = table.versions() as usize;
+    into.words = vec![0; rows.len() * versions * n];
+    for (row, words) in rows.iter().zip(into.words.chunks_exact_mut(n * versions)) {
+        // Every epoch has the same.
+        words
+            .chunks_exact_mut(n)
+            .for_each(|version| write(row, version));
     }
 }
 

@@ -69,7 +69,7 @@ pub fn lookup(image: &Image, table: Table, fields: &[(&str, u128)]) -> Option<Ro
             .row(way * size.rows + bucket(digest, seed, size.rows));
         for at in 0..size.slots {
             found.extend(
-                slot.read(&row, at)
+                slot.read(&row, at, image.epoch())
                     .filter(|(k, _)| *k == key)
                     .map(|(_, v)| v),
             );
@@ -214,7 +214,9 @@ fn action(image: &Image, packet: &Packet, number: u32) -> String {
             to = get(&n, &ADDRESS_VALUE, "neighbour");
         }
     }
-    let attachment = image.table(Table::Attachment).row(to as u32);
+    let attachment = image
+        .table(Table::Attachment)
+        .row(image.row_of(Table::Attachment, to as u32));
     let at = |name| get(&attachment, &ATTACHMENT_ROW, name);
     assert_eq!(at("valid"), 1, "an action sends to an attachment in use");
     let address = |v6, value: u128| match v6 {

@@ -67,7 +67,12 @@ impl Book {
             book.senders.insert((segment, mac), sender);
         }
         let attachments = image.table(Table::Attachment);
-        for (number, words) in attachments.used() {
+        let versions = Table::Attachment.versions();
+        for (row, words) in attachments.used() {
+            if row % versions != image.epoch() {
+                continue;
+            }
+            let number = row / versions;
             let row = Row::from_words(attachments.row_bits, words);
             let field = |f| row.field(&ATTACHMENT_ROW, 0, f);
             if field("valid") == 0 {
@@ -129,12 +134,12 @@ fn entries(image: &Image, table: Table) -> Vec<(Row, Row)> {
         return Vec::new();
     };
     let slot = HashSlot { key, value };
-    let rows = image.table(table);
+    let (rows, epoch) = (image.table(table), image.epoch());
     rows.used()
         .flat_map(|(_, words)| {
             let row = Row::from_words(rows.row_bits, words);
             (0..size.slots)
-                .filter_map(|s| slot.read(&row, s))
+                .filter_map(|s| slot.read(&row, s, epoch))
                 .collect::<Vec<_>>()
         })
         .collect()

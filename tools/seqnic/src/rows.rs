@@ -3,7 +3,9 @@
 use seqnic_compiler::definition::Mac;
 use seqnic_image::{Image, Names};
 use seqnic_spec::layout::{Layout, Row};
-use seqnic_spec::tables::{self, HashSlot, Kind, RANGE_SLOTS, Table, position_kind};
+use seqnic_spec::tables::{
+    self, EPOCHS, Epochs, HashSlot, Kind, RANGE_SLOTS, Table, position_kind,
+};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use std::fmt;
@@ -16,6 +18,9 @@ pub struct Entry {
     /// Slot of the row, where rows have slots.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slot: Option<u32>,
+    /// The only epoch it holds in; none: it holds in both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<Record>,
     pub value: Record,
@@ -39,12 +44,26 @@ pub fn entries(image: &Image, table: Table) -> Vec<Entry> {
     for (number, words) in rows.used() {
         let row = Row::from_words(rows.row_bits, words);
         match table.kind() {
-            Kind::Direct { row: layout } => out.push(Entry {
-                row: number,
-                slot: None,
-                key: None,
-                value: Record::new(names, layout, &row, 0),
-            }),
+            Kind::Direct { row: layout } => {
+                let epoch = match table.versions() {
+                    1 => None,
+                    versions => {
+                        let epoch = number % versions;
+                        let other = rows.row(number - epoch + (1 - epoch));
+                        if other == row && epoch != image.epoch() {
+                            continue;
+                        }
+                        (other != row).then_some(epoch)
+                    }
+                };
+                out.push(Entry {
+                    row: number,
+                    slot: None,
+                    epoch,
+                    key: None,
+                    value: Record::new(names, layout, &row, 0),
+                });
+            }
             Kind::Slots { slot: layout } => {
                 for slot in 0..RANGE_SLOTS {
                     let base = slot * layout.width();
@@ -52,6 +71,7 @@ pub fn entries(image: &Image, table: Table) -> Vec<Entry> {
                         out.push(Entry {
                             row: number,
                             slot: Some(slot),
+                            epoch: None,
                             key: None,
                             value: Record::new(names, layout, &row, base),
                         });
@@ -62,10 +82,14 @@ pub fn entries(image: &Image, table: Table) -> Vec<Entry> {
                 let slots = image.geometry.hash(table).map_or(0, |h| h.slots);
                 let reader = HashSlot { key, value };
                 for slot in 0..slots {
-                    if let Some((k, v)) = reader.read(&row, slot) {
+                    let epochs = reader.epochs(&row, slot);
+                    let first = (0..EPOCHS).find(|epoch| epochs.holds(*epoch));
+                    let held = first.and_then(|epoch| reader.read(&row, slot, epoch));
+                    if let Some((k, v)) = held {
                         out.push(Entry {
                             row: number,
                             slot: Some(slot),
+                            epoch: first.filter(|_| epochs != Epochs::BOTH),
                             key: Some(Record::new(names, key, &k, 0)),
                             value: Record::new(names, value, &v, 0),
                         });
@@ -164,6 +188,9 @@ impl fmt::Display for Entry {
         write!(f, "row {}", self.row)?;
         if let Some(slot) = self.slot {
             write!(f, " slot {slot}")?;
+        }
+        if let Some(epoch) = self.epoch {
+            write!(f, " (epoch {epoch} only)")?;
         }
         match &self.key {
             Some(key) => write!(f, ": {key} -> {}", self.value),

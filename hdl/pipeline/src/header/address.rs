@@ -11,6 +11,7 @@ use crate::tables::{Config, hash};
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
 /// | `dst_key`, `src_key` | record `address_key` | 0 | |
+/// | `epoch` | 1 | 0 | version of the tables |
 /// | `dst`, `src` | record `address_value` | [`hash::clocks`] | zero for an unknown address |
 ///
 /// The bus writes both copies; it reads the destination's.
@@ -23,10 +24,11 @@ pub fn address(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.doc("Which service address? Destination and source, each in its own copy of the table.");
     let keys = ["dst_key", "src_key"]
         .map(|name| m.input_record(name, &Record::from(&ADDRESS_KEY), Some(0)));
+    let epoch = m.input_at("epoch", 1, 0);
     let config = Config::inputs(&m, g.row_bits(table));
     let child = hash::hash_table(table, g)?;
     for (name, key) in ["dst", "src"].into_iter().zip(keys) {
-        let mut ports = vec![("key", key)];
+        let mut ports = vec![("key", key), ("epoch", epoch)];
         ports.extend(config.connect(g.row_bits(table)));
         let lookup = m.instance(&format!("{name}_lookup"), &child, &ports);
         m.output(name, lookup.get("value"));

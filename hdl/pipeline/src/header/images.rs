@@ -63,7 +63,7 @@ impl Filler {
             let number = way * size.rows + hash::bucket(digest, seed, size.rows);
             let row = self.image.table(table).row(number);
             for slot in 0..size.slots {
-                match slots.read(&row, slot) {
+                match slots.read(&row, slot, 0) {
                     Some((k, _)) if k == key => return,
                     Some(_) => {}
                     None => free = free.or(Some((number, slot))),
@@ -81,9 +81,12 @@ impl Filler {
     }
 
     pub fn direct(&mut self, table: Table, number: u32, layout: &Layout, fields: Fields) {
-        self.image
-            .table_mut(table)
-            .put(number, &record(layout, fields));
+        for version in 0..table.versions() {
+            let row = number * table.versions() + version;
+            self.image
+                .table_mut(table)
+                .put(row, &record(layout, fields));
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::tables::{Config, hash};
 /// | --- | --- | --- | --- |
 /// | `key` | record `interface_key` | 0 | |
 /// | `dst_mac` | 48 | 0 | destination MAC of the frame |
+/// | `epoch` | 1 | 0 | version of the tables |
 /// | `known` | 1 | [`hash::clocks`] | there is such an interface |
 /// | `number`, `segment`, `tracking` | 10, 12, 1 | [`hash::clocks`] | what the table says, else 0 |
 /// | `not_mine` | 1 | one later | unicast to another MAC, and not promiscuous |
@@ -25,7 +26,7 @@ pub fn interface(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let key = m.input_record("key", &Record::from(&INTERFACE_KEY), Some(0));
     let dst_mac = m.input_at("dst_mac", 48, 0);
     let config = Config::inputs(&m, g.row_bits(table));
-    let mut ports = vec![("key", key)];
+    let mut ports = vec![("key", key), ("epoch", m.input_at("epoch", 1, 0))];
     ports.extend(config.connect(g.row_bits(table)));
     let lookup = m.instance("lookup", &hash::hash_table(table, g)?, &ports);
     let value = lookup.get("value");

@@ -102,6 +102,7 @@ impl<'m> Placer<'m, '_> {
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
 /// | `in_valid`, `in_header` | 1, record `header` | 0 | |
+/// | `in_epoch` | 1 | 0 | version of the tables that holds for the packet, all the way |
 /// | `out_valid`, `out_verdict` | 1, record `verdict` | [`Circuit::latency`] | in the same order; up to five levels of logic behind the last register, meant for a queue |
 /// | `cfg_write`, `cfg_read`, `cfg_table`, `cfg_row`, `cfg_wdata`, `cfg_rdata` | 1, 1, 5, 22, 512, 512 | | see [`crate::tables`] |
 ///
@@ -112,6 +113,7 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
     m.doc("Header path: from the first bytes of a packet to its verdict.");
     let valid = m.input_valid("in_valid", 0);
     let header = m.input_record("in_header", &Record::from(&HEADER), Some(0));
+    let epoch = m.input_at("in_epoch", 1, 0);
     let config = Config::inputs(&m, MAX_ROW_BITS);
     let mut placer = Placer {
         m: &m,
@@ -124,17 +126,23 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
     let (dst_mac, src_mac) = (number(window, 0, 6), number(window, 6, 6));
 
     let parsed = placer.place("header_parser", &[("header", header)])?;
-    let ports = [("key", parsed.get("interface_key")), ("dst_mac", dst_mac)];
+    let ports = [
+        ("key", parsed.get("interface_key")),
+        ("dst_mac", dst_mac),
+        ("epoch", epoch),
+    ];
     let arrived = placer.place("header_interface", &ports)?;
     let ports = [
         ("segment", arrived.get("segment")),
         ("src_mac", src_mac),
+        ("epoch", epoch),
         ("tracking", arrived.get("tracking")),
     ];
     let sender = placer.place("header_source", &ports)?;
     let ports = [
         ("dst_key", parsed.get("dst_key")),
         ("src_key", parsed.get("src_key")),
+        ("epoch", epoch),
     ];
     let addresses = placer.place("header_address", &ports)?;
     let (dst, src) = (addresses.get("dst"), addresses.get("src"));
@@ -151,6 +159,7 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
         ("dst_scope", dst.field("scope")),
         ("src_scope", src.field("scope")),
     ];
+    ports.push(("epoch", epoch));
     ports.extend(question);
     let exact = placer.place("header_port", &ports)?;
     let mut ports = vec![
@@ -186,6 +195,7 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
         ("position", sender.get("position")),
         ("entry_action", class.get("entry_action")),
         ("entry_copies", class.get("entry_copies")),
+        ("epoch", epoch),
     ];
     let step = placer.place("header_step", &ports)?;
 
@@ -220,13 +230,17 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
         ("sender_known", sender.get("known")),
         ("found", found),
     ];
-    let carried = ["tag", "port"].map(|f| (f, header.field(f)));
+    let carried = [
+        ("tag", header.field("tag")),
+        ("port", header.field("port")),
+        ("epoch", epoch),
+    ];
     let carried = bundle("carried", &carried);
     let neighbour = ["neighbour_valid", "neighbour"].map(|f| (f, dst.field(f)));
     let neighbour = bundle("neighbour", &neighbour);
     for field in verdict::CARRIED {
         let value = match field {
-            "tag" | "port" => carried.field(field),
+            "tag" | "port" | "epoch" => carried.field(field),
             "interface" => arrived.get("number"),
             "sender" => sender.get("sender"),
             "class" => class.get("number"),
@@ -360,6 +374,7 @@ mod tests {
             for clock in 0..2500 {
                 let send = clock < 2400 && !random.one_in(5);
                 sim.set("in_valid", send.into());
+                sim.set("in_epoch", 0);
                 if send {
                     let (frame, port) = (world.frame(&mut random), random.below(4) as u8);
                     let row = header(&frame, port.into(), frames.len() as u64);

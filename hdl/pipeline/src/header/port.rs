@@ -18,6 +18,7 @@ pub const fn asks_source(q: usize) -> (bool, bool) {
 /// | --- | --- | --- | --- |
 /// | `dst_scope`, `src_scope` | 20 | 0 | 0: no question |
 /// | `protocol`, `sport`, `dport` | 8, 16, 16 | 0 | |
+/// | `epoch` | 1 | 0 | version of the tables |
 /// | `later` | 1 | 0 | a later fragment: no question |
 /// | `hit0` to `hit3`, `class0` to `class3` | 1, 20 | [`clocks`] | answers, strongest first |
 ///
@@ -30,6 +31,7 @@ pub fn port(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let protocol = m.input_at("protocol", 8, 0);
     let [sport, dport] = ["sport", "dport"].map(|name| m.input_at(name, 16, 0));
     let later = m.input_at("later", 1, 0);
+    let epoch = m.input_at("epoch", 1, 0);
     let config = Config::inputs(&m, row_bits(g));
     let asked = scopes.map(|scope| (scope.any() & !later).reg());
     let mut rdata = vec![];
@@ -40,7 +42,10 @@ pub fn port(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             ("protocol", protocol),
             ("port", if by_sport { sport } else { dport }),
         ];
-        let mut ports = vec![("key", m.pack(&Record::from(&PORT_KEY), &key))];
+        let mut ports = vec![
+            ("key", m.pack(&Record::from(&PORT_KEY), &key)),
+            ("epoch", epoch),
+        ];
         ports.extend(config.connect(g.row_bits(table)));
         let lookup = m.instance(table.name(), &hash::hash_table(table, g)?, &ports);
         m.output(

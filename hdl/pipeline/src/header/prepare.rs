@@ -57,7 +57,9 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let action = actions.get("row");
     let routed = action.field("route") & late("neighbour_valid");
     let attachment = mux(routed, late("neighbour"), action.field("attachment"));
-    let attachments = tables.place(Table::Attachment, attachment)?;
+    // Of the two rows of an attachment the one of the packet's epoch.
+    let attachment_row = attachment.cat(late("epoch"));
+    let attachments = tables.place(Table::Attachment, attachment_row)?;
     let rewrites = tables.place(Table::Rewrite, action.field("rewrite"))?;
     let to = attachments.get("row");
     let (new_dst, new_src) = (to.field("address"), rewrites.get("row").field("address"));

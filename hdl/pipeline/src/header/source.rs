@@ -11,6 +11,7 @@ use crate::tables::{Config, hash};
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
 /// | `segment`, `src_mac` | 12, 48 | 0 | |
+/// | `epoch` | 1 | 0 | version of the tables |
 /// | `tracking` | 1 | 0 | what arrives here is tracked by its segment |
 /// | `known`, `sender` | 1, 16 | [`hash::clocks`] | an attachment, else 0 |
 /// | `position` | 18 | one later | who sent it, as table `step` asks |
@@ -29,7 +30,7 @@ pub fn source(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         &Record::from(&SOURCE_KEY),
         &[("segment", segment), ("mac", mac)],
     );
-    let mut ports = vec![("key", key)];
+    let mut ports = vec![("key", key), ("epoch", m.input_at("epoch", 1, 0))];
     ports.extend(config.connect(g.row_bits(table)));
     let lookup = m.instance("lookup", &hash::hash_table(table, g)?, &ports);
     let (known, sender) = (lookup.get("hit"), lookup.get("value").field("attachment"));

@@ -11,6 +11,7 @@ use crate::tables::{Config, hash};
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
 /// | `number`, `direction`, `position` | 20, 1, 18 | 0 | class, direction, who sent it |
+/// | `epoch` | 1 | 0 | version of the tables |
 /// | `entry_action`, `entry_copies` | 22, 4 | [`hash::clocks`] | for a sender without a row |
 /// | `action`, `copies` | 22, 4 | [`hash::clocks`] | the step; 0 copies: wrong sender; three levels of logic behind the registers |
 ///
@@ -28,7 +29,10 @@ pub fn step(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let entry_action = m.input_at("entry_action", width::ACTION, hash::clocks(g, table));
     let entry_copies = m.input_at("entry_copies", width::COPIES, hash::clocks(g, table));
     let config = Config::inputs(&m, g.row_bits(table));
-    let mut ports = vec![("key", m.pack(&Record::from(&STEP_KEY), &key))];
+    let mut ports = vec![
+        ("key", m.pack(&Record::from(&STEP_KEY), &key)),
+        ("epoch", m.input_at("epoch", 1, 0)),
+    ];
     ports.extend(config.connect(g.row_bits(table)));
     let lookup = m.instance("lookup", &hash::hash_table(table, g)?, &ports);
     let (hit, value) = (lookup.get("hit"), lookup.get("value"));

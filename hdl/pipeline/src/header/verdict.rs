@@ -6,9 +6,10 @@ use seqnic_spec::stage::VERDICT;
 use seqnic_spec::tables::width;
 
 /// Fields of the verdict which come in as they go out.
-pub const CARRIED: [&str; 21] = [
+pub const CARRIED: [&str; 22] = [
     "tag",
     "port",
+    "epoch",
     "interface",
     "sender",
     "class",

@@ -3,9 +3,9 @@
 //! Bucket and row are those of [`seqnic_spec::hash`] and [`seqnic_spec::tables::HashSlot`].
 
 use seqnic_gen::math::{clmul_low, crc32c};
-use seqnic_gen::{Circuit, GenError, Module, Record, Sig};
+use seqnic_gen::{Circuit, GenError, Module, Record, Sig, mux};
 use seqnic_spec::geometry::Geometry;
-use seqnic_spec::tables::Table;
+use seqnic_spec::tables::{EPOCHS, Table};
 
 use super::{Config, READ_CLOCKS, answer, memory, read_clocks};
 
@@ -19,6 +19,7 @@ pub fn clocks(g: &Geometry, table: Table) -> u32 {
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
 /// | `key` | record of the table's key | 0 | about two levels of logic may come before it |
+/// | `epoch` | 1 | 0 | version of the tables that holds for the packet that asks |
 /// | `hit` | 1 | [`clocks`] | the key is in the table |
 /// | `value` | record of the table's value | [`clocks`] | zero without a hit; the choice of the slot lies behind the last register |
 ///
@@ -37,7 +38,7 @@ pub fn hash_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> 
         return m.finish();
     };
     m.doc(&format!(
-        "Hash table `{}`: {}\n{} ways of {} rows with {} slots of (valid, key, value).",
+        "Hash table `{}`: {}\n{} ways of {} rows with {} slots of (epochs, key, value).",
         table.name(),
         table.question(),
         size.ways,
@@ -48,11 +49,15 @@ pub fn hash_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> 
     let (key_bits, value_bits) = (key_record.width(), value_record.width());
     let row_bits = g.row_bits(table);
     let key = m.input_record("key", &key_record, Some(0));
+    let epoch = m.input_at("epoch", 1, 0);
     let config = Config::inputs(&m, row_bits);
 
     let digest = crc32c(key).named("digest").reg();
     let bucket_bits = size.rows.trailing_zeros();
     let key_at_compare = key.delay(2 + read_clocks(g, table)).named("key_at_compare");
+    let epoch_at_compare = epoch
+        .delay(2 + read_clocks(g, table))
+        .named("epoch_at_compare");
     let mut choices: Vec<(Sig, Sig)> = vec![];
     let mut rdata = vec![];
     for way in 0..size.ways {
@@ -73,13 +78,12 @@ pub fn hash_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> 
         let ram = m.ram(&format!("way{way}"), memory(g, table));
         let row = ram.read(bucket.reg()).delay(read_clocks(g, table) - 2);
         for slot in 0..size.slots {
-            let base = slot * (1 + key_bits + value_bits);
-            let same = row.slice(base + 1, key_bits).eq(key_at_compare);
-            let hit = (row.bit(base) & same)
-                .reg()
-                .named(&format!("hit{way}_{slot}"));
+            let base = slot * (EPOCHS + key_bits + value_bits);
+            let same = row.slice(base + EPOCHS, key_bits).eq(key_at_compare);
+            let holds = mux(epoch_at_compare, row.bit(base + 1), row.bit(base));
+            let hit = (holds & same).reg().named(&format!("hit{way}_{slot}"));
             let value = row
-                .slice(base + 1 + key_bits, value_bits)
+                .slice(base + EPOCHS + key_bits, value_bits)
                 .named(&format!("value{way}_{slot}"));
             choices.push((hit, value.reg()));
         }
@@ -106,14 +110,14 @@ mod tests {
     use seqnic_spec::geometry;
     use seqnic_spec::hash as reference;
     use seqnic_spec::layout::Row;
-    use seqnic_spec::tables::HashSlot;
+    use seqnic_spec::tables::{Epochs, HashSlot};
     use std::collections::HashMap;
 
     /// The rows of a table which holds as many random keys as found a free slot, and those keys.
     struct Filled {
         seeds: Vec<u32>,
         rows: HashMap<u32, Row>,
-        keys: Vec<(Row, Row)>,
+        keys: Vec<(Row, Row, Epochs)>,
     }
 
     fn fill(random: &mut Random, table: Table, g: &Geometry) -> Filled {
@@ -134,14 +138,19 @@ mod tests {
                     w * size.rows + reference::bucket(digest, out.seeds[w as usize], size.rows)
                 })
                 .flat_map(|row| (0..size.slots).rev().map(move |s| (row, s)))
-                .find(|(row, s)| out.rows.get(row).is_none_or(|r| slot.read(r, *s).is_none()));
+                .find(|(row, s)| {
+                    out.rows
+                        .get(row)
+                        .is_none_or(|r| slot.epochs(r, *s).is_empty())
+                });
             if let Some((number, s)) = place {
                 let row = out
                     .rows
                     .entry(number)
                     .or_insert_with(|| Row::zero(g.row_bits(table)));
-                slot.write(row, s, &k, &v);
-                out.keys.push((k, v));
+                let epochs = Epochs::from_bits(1 + random.below(3) as u32);
+                slot.write_for(row, s, epochs, &k, &v);
+                out.keys.push((k, v, epochs));
             }
         }
         out
@@ -176,18 +185,21 @@ mod tests {
             let mut asked: Vec<(Row, Option<Row>)> = vec![];
             for i in 0..400 {
                 // Keys which are there, keys which differ in one bit, and any others.
-                let (k, v) = &filled.keys[random.below(filled.keys.len() as u64) as usize];
-                let mut question = (k.clone(), Some(v.clone()));
+                let (k, v, epochs) = &filled.keys[random.below(filled.keys.len() as u64) as usize];
+                let epoch = random.below(2);
+                let holds = epochs.holds(epoch as u32);
+                let mut question = (k.clone(), holds.then(|| v.clone()));
                 if random.one_in(3) {
                     let bit = random.below(key.width().into()) as u32;
                     question.0.set(bit, 1, question.0.get(bit, 1) ^ 1);
                     question.1 = filled
                         .keys
                         .iter()
-                        .find(|(k, _)| *k == question.0)
-                        .map(|(_, v)| v.clone());
+                        .find(|(k, _, e)| *k == question.0 && e.holds(epoch as u32))
+                        .map(|(_, v, _)| v.clone());
                 }
                 sim.set_bits("key", &bits(&question.0));
+                sim.set("epoch", epoch);
                 asked.push(question);
                 if i >= wait {
                     let (_, value) = &asked[i - wait];
@@ -258,12 +270,15 @@ mod tests {
         let mut sim = Sim::new(&hash_table(table, &SMALL).unwrap());
         load(&mut sim, table, &filled);
         let (number, full) = filled.rows.iter().next().unwrap();
-        let (key, value) = {
+        let (key, value, epoch) = {
             let (k, v) = table.hash().unwrap();
             let slot = HashSlot { key: k, value: v };
-            (0..2).find_map(|s| slot.read(full, s)).unwrap()
+            (0..2)
+                .find_map(|s| (0..2).find_map(|e| slot.read(full, s, e).map(|(k, v)| (k, v, e))))
+                .unwrap()
         };
         sim.set_bits("key", &bits(&key));
+        sim.set("epoch", epoch.into());
         sim.step_n(10);
         let empty = Row::zero(full.width());
         let mut seen = vec![];

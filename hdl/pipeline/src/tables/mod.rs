@@ -17,6 +17,7 @@
 //! writes take effect in the order they were given.
 
 pub mod direct;
+pub mod epoch;
 pub mod hash;
 
 use seqnic_gen::{Collision, Module, RamSpec, RamStyle, Sig};

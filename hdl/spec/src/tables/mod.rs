@@ -4,12 +4,16 @@
 //! (valid, key, value). A key may stand in any slot of its bucket in any way. A *direct* table is
 //! one memory, addressed by row number. The word of every update is one row of one memory,
 //! written in one clock, so a packet meets the old row or the new one.
+//!
+//! Many rows change at once by *epochs*: a packet takes the epoch that holds as its header enters
+//! the tables, and keeps it. A slot of a hash table says in which epochs it holds, table
+//! `attachment` has a row for each; `epoch` is the one word that flips them all.
 
 mod records;
 mod slot;
 
 pub use records::*;
-pub use slot::HashSlot;
+pub use slot::{Epochs, HashSlot};
 
 use crate::layout::Layout;
 use serde::Serialize;
@@ -38,6 +42,8 @@ pub enum Table {
     Rewrite = 12,
     /// Hash seeds.
     Seed = 13,
+    /// Which of two versions of the tables holds.
+    Epoch = 14,
 }
 
 /// How a table is asked.
@@ -58,7 +64,7 @@ pub enum Kind {
 }
 
 impl Table {
-    pub const ALL: [Table; 14] = [
+    pub const ALL: [Table; 15] = [
         Table::Interface,
         Table::Source,
         Table::Address,
@@ -73,6 +79,7 @@ impl Table {
         Table::Attachment,
         Table::Rewrite,
         Table::Seed,
+        Table::Epoch,
     ];
     /// The four port questions, strongest first: server wins over client, then destination over
     /// source. So both ways of a connection between a keyed client and a service are the service's.
@@ -99,6 +106,7 @@ impl Table {
             Table::Attachment => "attachment",
             Table::Rewrite => "rewrite",
             Table::Seed => "seed",
+            Table::Epoch => "epoch",
         }
     }
 
@@ -127,6 +135,7 @@ impl Table {
             Table::Attachment => "where is that device now?",
             Table::Rewrite => "which source address does it get?",
             Table::Seed => "which hash?",
+            Table::Epoch => "which of two versions of the tables?",
         }
     }
 
@@ -163,6 +172,7 @@ impl Table {
             },
             Table::Rewrite => Kind::Direct { row: &REWRITE_ROW },
             Table::Seed => Kind::Direct { row: &SEED_ROW },
+            Table::Epoch => Kind::Direct { row: &EPOCH_ROW },
         }
     }
 
@@ -182,10 +192,19 @@ impl Table {
         }
     }
 
-    /// Bits of one slot: valid, key, value in a hash table; the record elsewhere.
+    /// Rows a number has: two in `attachment`, one for each epoch (row = number * 2 + epoch), so
+    /// that a number that packets are counted by can stay while what it stands for changes.
+    pub const fn versions(self) -> u32 {
+        match self {
+            Table::Attachment => EPOCHS,
+            _ => 1,
+        }
+    }
+
+    /// Bits of one slot: epochs, key, value in a hash table; the record elsewhere.
     pub const fn slot_bits(self) -> u32 {
         match self.kind() {
-            Kind::Hash { key, value } => 1 + key.width() + value.width(),
+            Kind::Hash { key, value } => EPOCHS + key.width() + value.width(),
             Kind::Direct { row } => row.width(),
             Kind::Slots { slot } => slot.width(),
         }

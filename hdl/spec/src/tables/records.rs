@@ -18,6 +18,8 @@ pub mod width {
     pub const REWRITE: u32 = 16;
 }
 
+/// Versions of the tables that can be told apart at one time.
+pub const EPOCHS: u32 = 2;
 /// Range slots in one row of `range`.
 pub const RANGE_SLOTS: u32 = 8;
 /// Widest row of any table in bits: the width of the configuration port.
@@ -256,7 +258,7 @@ pub const ACTION_ROW: Layout = Layout {
 
 pub const ATTACHMENT_ROW: Layout = Layout {
     name: "attachment_row",
-    doc: "Where a device is now. Fail-over and replacement rewrite this one word",
+    doc: "Where a device is now; row = number * 2 + epoch. Fail-over and replacement rewrite this one word",
     fields: &[
         field("valid", 1, "1: in use"),
         field(
@@ -296,4 +298,10 @@ pub const SEED_ROW: Layout = Layout {
     name: "seed_row",
     doc: "Hash seed of one way; row = table number * 4 + way",
     fields: &[field("seed", 32, "odd")],
+};
+
+pub const EPOCH_ROW: Layout = Layout {
+    name: "epoch_row",
+    doc: "Row 0: the epoch of packets that enter the tables now. Row 1, only read: 1 while a packet of the other epoch is inside",
+    fields: &[field("epoch", 1, "0 or 1")],
 };

@@ -52,7 +52,7 @@ fn rows(tables: &Tables, words: Words, plan: &Plan, action: &Action, questions: 
         words::vlan(to.tags, to.vid0, to.vid1),
         words::mac(to.dst_mac)
     );
-    let asked = row(plan.attachment.into());
+    let asked = row(tables.attachment_row(plan.attachment));
     questions.push(question(Table::Attachment, asked, answer));
     if let Some(rewrite) = action.rewrite {
         let answer = words::address(tables.rewrite(rewrite));

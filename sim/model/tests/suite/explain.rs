@@ -130,7 +130,7 @@ fn hash_details_lead_to_the_row() {
         let (key, value) = table.hash().unwrap();
         let slot = seqnic_spec::tables::HashSlot { key, value };
         let (key, _) = slot
-            .read(&image.table(table).row(hit.row), hit.slot)
+            .read(&image.table(table).row(hit.row), hit.slot, image.epoch())
             .unwrap();
         let hex: String = key
             .bytes()

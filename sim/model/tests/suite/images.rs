@@ -48,7 +48,7 @@ pub fn put_hash(image: &mut Image, table: Table, key: Fields, value: Fields) -> 
         let number = way as u32 * size.rows + hash::bucket(digest, *seed, size.rows);
         let mut row = image.table(table).row(number);
         for s in 0..size.slots {
-            if slot.read(&row, s).is_none() {
+            if slot.read(&row, s, 0).is_none() {
                 slot.write(&mut row, s, &key, &value);
                 image.table_mut(table).put(number, &row);
                 return (number, s);
@@ -62,7 +62,10 @@ pub fn put_row(image: &mut Image, table: Table, row: u32, fields: Fields) {
     let Kind::Direct { row: layout } = table.kind() else {
         panic!("`{}` is not direct", table.name())
     };
-    image.table_mut(table).put(row, &record(layout, fields));
+    for version in 0..table.versions() {
+        let row = row * table.versions() + version;
+        image.table_mut(table).put(row, &record(layout, fields));
+    }
 }
 
 /// Sets slot `slot` of `range` row `row`.
@@ -194,6 +197,7 @@ fn attachments(i: &mut Image) {
             ],
         );
         i.names.attachments.push(name.to_string());
+        i.names.roles.push(String::new());
     }
     for (segment, mac, attachment) in [
         (1, ROUTER_MAC, ROUTER),
@@ -321,7 +325,11 @@ fn steps(i: &mut Image) {
     i.names.services = vec!["web".to_string(), "keyed".to_string()];
     i.names.labels = ["tcp/80", "any/any", "tcp/443"].map(String::from).to_vec();
     i.names.classes = [(0, 0), (0, 0), (0, 0), (0, 1), (1, 2)]
-        .map(|(service, label)| ClassName { service, label })
+        .map(|(service, label)| ClassName {
+            service,
+            label,
+            place: 0,
+        })
         .to_vec();
     let name = |class, direction, from, to: u16| {
         Some(ActionName {

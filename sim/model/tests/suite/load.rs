@@ -21,6 +21,7 @@ fn with(image: &mut Image, table: Table, row: u32, name: &str, value: u128) {
     let Kind::Direct { row: layout } = table.kind() else {
         panic!("not direct")
     };
+    let row = image.row_of(table, row);
     let mut bits = image.table(table).row(row);
     bits.set_field(layout, 0, name, value);
     image.table_mut(table).put(row, &bits);

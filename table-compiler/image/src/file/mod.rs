@@ -49,7 +49,7 @@ use std::sync::OnceLock;
 
 pub const MAGIC: [u8; 8] = *b"SEQNICIM";
 /// Version of the file form. Raised on every change an older reader would misread.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// Section number of the names.
 pub const NAMES: u32 = u32::MAX;
 

@@ -387,16 +387,20 @@ fn check_names(image: &Image) -> Result<(), ImageError> {
         (Table::Action, names.actions.len()),
         (Table::Attachment, names.attachments.len()),
     ] {
-        let stored = image.table(table).rows() as usize;
+        let stored = image.table(table).rows().div_ceil(table.versions()) as usize;
         if named < stored {
             let what = format!("number of names of rows in table `{}`", table.name());
             return mismatch(what, stored, named);
         }
-        let room = geometry.rows(table) as usize;
+        let room = geometry.numbers(table) as usize;
         if named > room {
             let what = format!("number of names of rows in table `{}`", table.name());
             return mismatch(what, room, named);
         }
+    }
+    if names.roles.len() != names.attachments.len() {
+        let what = String::from("number of roles of attachments");
+        return mismatch(what, names.attachments.len(), names.roles.len());
     }
     // Row 0 of `class` and `action` is unused.
     for (number, class) in names.classes.iter().enumerate().skip(1) {

@@ -25,7 +25,7 @@ pub fn sample() -> Image {
     put(Table::Class, 2, &[0]);
     put(Table::Action, 1, &[2]);
     put(Table::Attachment, 0, &[1, 2, 3, 4, 5]);
-    put(Table::Attachment, 1, &[9]);
+    put(Table::Attachment, 2, &[9]);
     put(Table::Seed, 36, &[0x1234_5679]);
     put(Table::Seed, 37, &[0x9e37_79b9]);
     let names = &mut image.names;
@@ -35,11 +35,13 @@ pub fn sample() -> Image {
         port: 3,
     }];
     names.attachments = vec!["router".into(), "server".into()];
+    names.roles = vec![String::new(); 2];
     names.services = vec!["W1".into()];
     names.labels = vec!["tcp/80".into()];
     let class = |n| ClassName {
         service: n,
         label: n,
+        place: 0,
     };
     names.classes = vec![class(u32::MAX), class(0), class(0)];
     names.actions = vec![

@@ -1,0 +1,140 @@
+//! Which of two versions of the tables holds: the one word that changes everything at once.
+//!
+//! A packet takes the epoch as its header enters the tables and keeps it to its last copy. So
+//! whatever is written for the other epoch is met by no packet before the flip, and what held
+//! before it by none that enters after. Rows may be used again once no packet of the other
+//! epoch is inside; the module counts them, as no number of clocks bounds how long a frame whose
+//! sender pauses stays.
+
+use seqnic_gen::{Circuit, GenError, Module, clog2};
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::tables::{EPOCH_ROW, Table};
+
+use super::{CONFIG_READ_CLOCKS, Config};
+
+/// Clocks from an order for the last copy to the last row that is read for it, with some to spare
+/// (`prepare` is a test's business: `rows_are_read_before_the_packet_counts_as_gone`).
+pub const TAIL: u32 = 16;
+
+/// The epoch: module `table_epoch`.
+///
+/// | port | bits | |
+/// | --- | --- | --- |
+/// | `enter` | 1 | a header enters the tables, with the epoch of this clock |
+/// | `leave`, `leave_epoch` | 1, 1 | the last copy of a packet has been ordered, and its epoch |
+/// | `epoch` | 1 | the epoch that holds |
+///
+/// and the configuration bus: row 0 is the epoch, row 1 (only read) says whether a packet of the
+/// other epoch is inside.
+///
+/// # Errors
+/// None for a geometry that passes its check.
+pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    let m = Module::new("table_epoch");
+    m.doc(
+        "Which of two versions of the tables holds, and whether a packet of the other is inside.",
+    );
+    let enter = m.input("enter", 1);
+    let leave = m.input("leave", 1);
+    let leave_epoch = m.input("leave_epoch", 1);
+    let config = Config::inputs(&m, EPOCH_ROW.width());
+
+    let epoch = m.reg("now", 1, 0);
+    let mine = config.row_is(Table::Epoch, 0);
+    epoch.set_when(config.write & mine, config.wdata);
+
+    let gone = leave.as_valid().delay(TAIL);
+    let gone_epoch = leave_epoch.delay(TAIL);
+    let most = g.header_slots + TAIL + 2;
+    let of = [!epoch.q(), epoch.q()];
+    let gone_of = [!gone_epoch, gone_epoch];
+    let inside = [0, 1].map(|e| {
+        let count = m.reg(&format!("inside{e}"), clog2(most + 1), 0);
+        let (more, fewer) = (enter & of[e], gone & gone_of[e]);
+        let width = count.width();
+        count.set(count.q() + more.zext(width) - fewer.zext(width));
+        m.assert(
+            &format!("inside{e}_in_range"),
+            count.q().le(m.lit(width, most.into())),
+        );
+        count.q().any()
+    });
+    let draining = epoch.q().mux(inside[0], inside[1]).named("draining");
+
+    let asked = |row| (config.read & config.row_is(Table::Epoch, row)).as_valid();
+    let answer = epoch.q().when(asked(0)) | draining.when(asked(1));
+    m.output("epoch", epoch.q());
+    m.output("cfg_rdata", answer.as_valid().delay(CONFIG_READ_CLOCKS));
+    m.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::*;
+    use seqnic_gen::Sim;
+    use seqnic_spec::layout::Row;
+    use std::collections::VecDeque;
+
+    #[test]
+    fn packets_of_the_other_epoch_are_known_until_they_are_gone() {
+        let mut sim = Sim::new(&build(&SMALL).unwrap());
+        sim.reset();
+        let mut random = Random::new(1);
+        // Epoch of each packet inside, and those that have left with the clock they are gone.
+        let (mut inside, mut leaving) = (VecDeque::new(), VecDeque::new());
+        let mut epoch = 0u64;
+        let mut seen = [0; 2];
+        for _ in 0..300 {
+            for _ in 0..random.below(60) {
+                let enter = inside.len() < SMALL.header_slots as usize && !random.one_in(3);
+                let leave = !inside.is_empty() && random.one_in(2);
+                sim.set("enter", enter.into());
+                sim.set("leave", leave.into());
+                sim.set("leave_epoch", *inside.front().unwrap_or(&0));
+                assert_eq!(sim.get("epoch"), epoch);
+                if leave {
+                    let of = inside.pop_front().unwrap();
+                    leaving.push_back((of, sim.cycle() + u64::from(TAIL) + 1));
+                }
+                if enter {
+                    inside.push_back(epoch);
+                }
+                sim.step();
+                while leaving.front().is_some_and(|l| l.1 <= sim.cycle()) {
+                    leaving.pop_front();
+                }
+            }
+            sim.set("enter", 0);
+            sim.set("leave", 0);
+            let other = |e: &u64| *e != epoch;
+            let expected = inside.iter().any(other) || leaving.iter().any(|(e, _)| other(e));
+            let found = read_row(&mut sim, &SMALL, Table::Epoch, 1).get(0, 1) == 1;
+            assert_eq!(found, expected);
+            seen[usize::from(found)] += 1;
+            while leaving.front().is_some_and(|l| l.1 <= sim.cycle()) {
+                leaving.pop_front();
+            }
+            let now = read_row(&mut sim, &SMALL, Table::Epoch, 0);
+            assert_eq!(now.get(0, 1), epoch.into());
+            if !found || random.one_in(4) {
+                epoch = 1 - epoch;
+                write_row(
+                    &mut sim,
+                    Table::Epoch,
+                    0,
+                    &Row::from_words(EPOCH_ROW.width(), &[epoch]),
+                );
+            }
+        }
+        assert!(seen[0] > 50 && seen[1] > 50, "{seen:?}");
+    }
+
+    #[test]
+    fn rows_are_read_before_the_packet_counts_as_gone() {
+        for g in seqnic_spec::geometry::ALL {
+            let prepare = crate::header::prepare::prepare(g).unwrap();
+            assert!(prepare.latency().unwrap() + 2 <= TAIL, "{}", g.name);
+        }
+    }
+}
