@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both install what a bare machine lacks.
-.PHONY: demo test setup lint rtl generate long-random
+.PHONY: demo test setup lint rtl generate long-random synth
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -21,3 +21,9 @@ generate:
 	$(CARGO) run --quiet --release -p seqnic-pipeline --bin seqnic-hdl -- generate --geometry edge --out hdl/generated/edge
 	$(CARGO) run --quiet --release -p seqnic -- spec --markdown > docs/tables.md
 	$(CARGO) run --quiet --release -p seqnic -- spec --json > hdl/spec/spec.json
+
+# Area and timing of the hardware: docs/synth.md and docs/img/synth.svg. Modules that have not changed
+# are taken from target/synth. Much longer than a test: about an hour the first time.
+synth:
+	@tools/setup-synth.sh
+	$(CARGO) run --quiet --release -p seqnic-synth -- --docs docs

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::error::{At, ErrorKind, GenError};
-use crate::node::{Id, Inst, Mem, Node, Prop};
+use crate::node::{Id, Inst, Mem, Node, Op, Prop, RamStyle};
 use crate::record::Record;
 
 /// A port of a finished module.
@@ -20,6 +20,21 @@ pub struct Port {
     pub record: Option<Record>,
     /// Whether it is a valid bit, see [`crate::Sig::as_valid`].
     pub valid: bool,
+}
+
+/// A memory of a finished module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// Name.
+    pub name: String,
+    /// Number of rows.
+    pub rows: u32,
+    /// Bits in a row.
+    pub width: u32,
+    /// What it asks to be built of.
+    pub style: RamStyle,
+    /// Whether the port that writes reads too, which takes a true dual-port memory.
+    pub dual: bool,
 }
 
 /// One Verilog file: one module.
@@ -98,7 +113,7 @@ impl Circuit {
         let regs = data
             .nodes
             .iter()
-            .filter(|n| matches!(n.op, crate::node::Op::Reg { .. }))
+            .filter(|n| matches!(n.op, Op::Reg { .. }))
             .map(|n| u64::from(n.width));
         let mems = data
             .mems
@@ -109,6 +124,28 @@ impl Circuit {
             .iter()
             .map(|i| i.child.state_bits())
             .fold(own, |a, b| (a.0 + b.0, a.1 + b.1))
+    }
+
+    /// The memories of this module alone.
+    pub fn memories(&self) -> Vec<Memory> {
+        let reads_by_b = |index: usize| {
+            self.0.nodes.iter().any(
+                |n| matches!(n.op, Op::MemRead { mem, port_b: true, .. } if mem == index),
+            )
+        };
+        let memories = self.0.mems.iter().enumerate().map(|(index, m)| Memory {
+            name: m.name.clone(),
+            rows: m.rows,
+            width: m.width,
+            style: m.style,
+            dual: reads_by_b(index),
+        });
+        memories.collect()
+    }
+
+    /// The children of this module: name of the instance, and what it is one of.
+    pub fn children(&self) -> impl Iterator<Item = (&str, &Circuit)> {
+        self.0.insts.iter().map(|i| (i.name.as_str(), &i.child))
     }
 
     /// The Verilog of this module alone.

@@ -138,7 +138,7 @@ mod state;
 pub mod stream;
 
 pub use bits::Bits;
-pub use circuit::{Circuit, Port, SourceFile};
+pub use circuit::{Circuit, Memory, Port, SourceFile};
 pub use error::{At, ErrorKind, GenError, Named};
 pub use eval::{Handle, Sim, SimError};
 pub use instance::Instance;

@@ -4,6 +4,7 @@
 //! [`seqnic_gen::Circuit`]: one stage or table, one file, one Verilog module, one name.
 
 pub mod generate;
+pub mod harness;
 pub mod header;
 pub mod stream;
 pub mod tables;

@@ -1,0 +1,151 @@
+//! Every module mapped by yosys, each alone with its children as black boxes, kept by the digest of what
+//! goes in: a change of one stage is one module to map.
+
+use crate::failure::Failure;
+use crate::netlist::{Module, Netlist};
+use crate::program::Program;
+use crate::target::Target;
+use seqnic_gen::Circuit;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest time for one module.
+const SECONDS: u64 = 1800;
+
+/// The modules of a design, mapped.
+pub struct Mapped {
+    pub netlists: BTreeMap<String, Module>,
+    pub circuits: BTreeMap<String, Circuit>,
+    /// Where the netlists are, by module.
+    pub files: BTreeMap<String, PathBuf>,
+}
+
+fn gather(circuit: &Circuit, all: &mut BTreeMap<String, Circuit>) {
+    if all.contains_key(circuit.name()) {
+        return;
+    }
+    all.insert(circuit.name().into(), circuit.clone());
+    for (_, child) in circuit.children() {
+        gather(child, all);
+    }
+}
+
+/// A module as its parent sees it.
+fn black_box(circuit: &Circuit) -> String {
+    let mut ports = vec![];
+    if circuit.uses_clk() {
+        ports.push("    input wire clk".to_string());
+    }
+    if circuit.uses_rst() {
+        ports.push("    input wire rst".to_string());
+    }
+    for (side, list) in [("input", circuit.inputs()), ("output", circuit.outputs())] {
+        for port in list {
+            let range = match port.width {
+                1 => String::new(),
+                width => format!("[{}:0] ", width - 1),
+            };
+            ports.push(format!("    {side} wire {range}{}", port.name));
+        }
+    }
+    format!(
+        "(* blackbox *)\nmodule {} (\n{}\n);\nendmodule\n",
+        circuit.name(),
+        ports.join(",\n")
+    )
+}
+
+fn script(target: &Target, top: &str) -> String {
+    format!(
+        "read_verilog -DSYNTHESIS top.v\nread_verilog -lib children.v\nhierarchy -check -top {top}\n\
+         {}\nselect {top}\nwrite_json -selected net.json\n",
+        target.synthesis(top)
+    )
+}
+
+/// Maps every module of `circuit`, or takes it from `cache`.
+///
+/// # Errors
+/// What yosys or the file system says.
+pub fn map(
+    target: &Target,
+    circuit: &Circuit,
+    yosys: &Program,
+    cache: &Path,
+    say: &mut dyn FnMut(&str),
+) -> Result<Mapped, Failure> {
+    fs::create_dir_all(cache).map_err(Failure::file(cache))?;
+    let version = yosys.version(cache, "-V")?;
+    let mut circuits = BTreeMap::new();
+    gather(circuit, &mut circuits);
+    let (mut netlists, mut files) = (BTreeMap::new(), BTreeMap::new());
+    for (name, module) in &circuits {
+        let mut children = BTreeMap::new();
+        for (_, child) in module.children() {
+            children.insert(child.name(), black_box(child));
+        }
+        let children: String = children.into_values().collect();
+        let script = script(target, name);
+        let mut digest = Sha256::new();
+        for part in [&version, &script, module.text(), &children] {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+        let mut key = String::new();
+        for byte in &digest.finalize()[..8] {
+            let _ = write!(key, "{byte:02x}");
+        }
+        let folder = cache.join(format!("{name}-{key}"));
+        let file = folder.join("net.json");
+        let done = folder.join("done");
+        if !done.exists() {
+            say(&format!("yosys: {} {name}", target.geometry.name));
+            fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+            let write = |file: &str, text: &str| {
+                let path = folder.join(file);
+                fs::write(&path, text).map_err(Failure::file(&path))
+            };
+            write("top.v", module.text())?;
+            write("children.v", &children)?;
+            write("synth.ys", &script)?;
+            yosys.run(name, &folder, &["-q", "-s", "synth.ys"], SECONDS)?;
+            write("done", "")?;
+        }
+        let text = fs::read_to_string(&file).map_err(Failure::file(&file))?;
+        let mut found: Netlist =
+            serde_json::from_str(&text).map_err(|e| Failure::format(&file, e))?;
+        let netlist = found
+            .modules
+            .remove(name)
+            .ok_or_else(|| Failure::format(&file, format!("no module `{name}`")))?;
+        netlists.insert(name.clone(), netlist);
+        files.insert(name.clone(), file);
+    }
+    Ok(Mapped {
+        netlists,
+        circuits,
+        files,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_black_box_has_the_ports_and_nothing_else() {
+        let m = seqnic_gen::Module::new("adder");
+        let (a, b) = (m.input("a", 8), m.input("b", 8));
+        m.output("sum", (a + b).reg());
+        m.output("any", a.any());
+        let text = black_box(&m.finish().unwrap());
+        assert_eq!(
+            text,
+            "(* blackbox *)\nmodule adder (\n    input wire clk,\n    input wire [7:0] a,\n    \
+             input wire [7:0] b,\n    output wire [7:0] sum,\n    output wire any\n);\nendmodule\n"
+        );
+    }
+}

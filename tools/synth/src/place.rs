@@ -1,0 +1,214 @@
+//! nextpnr places and routes the mapped modules on the ECP5.
+//!
+//! The netlists of the modules are joined as they are, not mapped again over their borders: so every cell
+//! still has the name of its stage, and a stage that has not changed is not mapped again.
+
+use crate::failure::Failure;
+use crate::modules::Mapped;
+use crate::program::Program;
+use crate::target::Target;
+use crate::timing::stage_of;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+/// Longest time for one run.
+const SECONDS: u64 = 3 * 3600;
+
+/// Another start of the placer gives another result; this is no secret, and no choice of the best.
+const SEED: &str = "1";
+
+/// What came out.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    pub version: String,
+    pub fmax: f64,
+    /// Name of the resource: used, there are.
+    pub used: BTreeMap<String, (u64, u64)>,
+    pub critical: Critical,
+    /// Longest time to an end in each stage, ns.
+    pub stages: BTreeMap<String, f64>,
+}
+
+/// The longest path.
+#[derive(Debug, Clone, Default)]
+pub struct Critical {
+    pub from: String,
+    pub to: String,
+    pub ns: f64,
+    pub logic: f64,
+    pub routing: f64,
+}
+
+#[derive(Deserialize)]
+struct Report {
+    fmax: BTreeMap<String, Fmax>,
+    utilization: BTreeMap<String, Used>,
+    critical_paths: Vec<CriticalPath>,
+    #[serde(default)]
+    detailed_net_timings: Vec<Net>,
+}
+
+#[derive(Deserialize)]
+struct Fmax {
+    achieved: f64,
+}
+
+#[derive(Deserialize)]
+struct Used {
+    used: u64,
+    available: u64,
+}
+
+#[derive(Deserialize)]
+struct CriticalPath {
+    from: String,
+    to: String,
+    path: Vec<Piece>,
+}
+
+#[derive(Deserialize)]
+struct Piece {
+    delay: f64,
+    #[serde(rename = "type")]
+    kind: String,
+    from: Pin,
+    to: Pin,
+}
+
+#[derive(Deserialize)]
+struct Pin {
+    cell: String,
+}
+
+#[derive(Deserialize)]
+struct Net {
+    #[serde(default)]
+    endpoints: Vec<End>,
+}
+
+#[derive(Deserialize)]
+struct End {
+    cell: String,
+    event: String,
+    delay: f64,
+}
+
+/// The stage of a cell of the design on pins; none for the pins' chains.
+fn stage_of_cell(cell: &str) -> Option<String> {
+    let inside = cell.strip_prefix("dut.")?;
+    // The last part is the cell's own name.
+    let path = inside.rsplit_once('.').map_or("", |(path, _)| path);
+    let path: Vec<&str> = path.split('.').take_while(|p| !p.contains('$')).collect();
+    Some(stage_of(&path.join(".")))
+}
+
+fn join(mapped: &Mapped, top: &str) -> Result<String, Failure> {
+    let mut modules = serde_json::Map::new();
+    for (name, file) in &mapped.files {
+        let text = fs::read_to_string(file).map_err(Failure::file(file))?;
+        let mut all: Value = serde_json::from_str(&text).map_err(|e| Failure::format(file, e))?;
+        let mut module = all["modules"][name].take();
+        module["attributes"] = match name == top {
+            true => json!({ "top": "00000000000000000000000000000001" }),
+            false => json!({}),
+        };
+        for list in ["cells", "netnames"] {
+            let entries = module[list].as_object_mut();
+            for entry in entries.into_iter().flat_map(|o| o.values_mut()) {
+                if let Some(attributes) = entry["attributes"].as_object_mut() {
+                    attributes.clear();
+                }
+            }
+        }
+        modules.insert(name.clone(), module);
+    }
+    let joined = json!({ "creator": "seqnic-synth", "modules": modules });
+    Ok(joined.to_string())
+}
+
+/// Places `top`, which has few pins, or takes the result from `cache`.
+///
+/// # Errors
+/// What nextpnr or the file system says; that the device is too small is one.
+pub fn place(
+    target: &Target,
+    mapped: &Mapped,
+    top: &str,
+    nextpnr: &Program,
+    cache: &Path,
+    say: &mut dyn FnMut(&str),
+) -> Result<Placed, Failure> {
+    fs::create_dir_all(cache).map_err(Failure::file(cache))?;
+    let version = nextpnr.version(cache, "--version")?;
+    let text = join(mapped, top)?;
+    let aim = target.aim.to_string();
+    let arguments = [
+        "--85k", "--package", "CABGA756", "--speed", "8", "--json", "net.json", "--freq", &aim,
+        "--seed", SEED, "--timing-allow-fail", "--report", "report.json",
+        "--detailed-timing-report",
+    ];
+    let mut digest = Sha256::new();
+    digest.update(&version);
+    digest.update(arguments.join(" "));
+    digest.update(&text);
+    let mut key = String::new();
+    for byte in &digest.finalize()[..8] {
+        let _ = write!(key, "{byte:02x}");
+    }
+    let folder = cache.join(format!("{top}-{key}"));
+    let (file, done) = (folder.join("report.json"), folder.join("done"));
+    if !done.exists() {
+        say(&format!("nextpnr: {top}"));
+        fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+        let netlist = folder.join("net.json");
+        fs::write(&netlist, &text).map_err(Failure::file(&netlist))?;
+        nextpnr.run(top, &folder, &arguments, SECONDS)?;
+        fs::write(&done, "").map_err(Failure::file(&done))?;
+    }
+    let report = fs::read_to_string(&file).map_err(Failure::file(&file))?;
+    read(&report, version).map_err(|e| Failure::format(&file, e))
+}
+
+fn read(report: &str, version: String) -> Result<Placed, String> {
+    let report: Report = serde_json::from_str(report).map_err(|e| e.to_string())?;
+    let slowest = |a: &f64, b: &f64| a.total_cmp(b);
+    let fmax = report.fmax.values().map(|f| f.achieved).min_by(slowest);
+    let within = |p: &&CriticalPath| p.from.contains("posedge") && p.to.contains("posedge");
+    let path = report.critical_paths.iter().find(within);
+    let critical = path.map_or_else(Critical::default, |p| {
+        let sum = |routing: bool| -> f64 {
+            let pieces = p.path.iter().filter(|x| (x.kind == "routing") == routing);
+            pieces.map(|x| x.delay).sum()
+        };
+        Critical {
+            from: p.path.first().map(|x| x.from.cell.clone()).unwrap_or_default(),
+            to: p.path.last().map(|x| x.to.cell.clone()).unwrap_or_default(),
+            ns: sum(true) + sum(false),
+            logic: sum(false),
+            routing: sum(true),
+        }
+    });
+    let mut stages: BTreeMap<String, f64> = BTreeMap::new();
+    for end in report.detailed_net_timings.iter().flat_map(|n| &n.endpoints) {
+        if !end.event.contains("posedge") {
+            continue;
+        }
+        if let Some(stage) = stage_of_cell(&end.cell) {
+            let worst = stages.entry(stage).or_default();
+            *worst = worst.max(end.delay);
+        }
+    }
+    let used = report.utilization.into_iter();
+    Ok(Placed {
+        version,
+        fmax: fmax.ok_or("no clock in it")?,
+        used: used.map(|(n, u)| (n, (u.used, u.available))).collect(),
+        critical,
+        stages,
+    })
+}
