@@ -129,9 +129,10 @@ impl Circuit {
     /// The memories of this module alone.
     pub fn memories(&self) -> Vec<Memory> {
         let reads_by_b = |index: usize| {
-            self.0.nodes.iter().any(
-                |n| matches!(n.op, Op::MemRead { mem, port_b: true, .. } if mem == index),
-            )
+            self.0
+                .nodes
+                .iter()
+                .any(|n| matches!(n.op, Op::MemRead { mem, port_b: true, .. } if mem == index))
         };
         let memories = self.0.mems.iter().enumerate().map(|(index, m)| Memory {
             name: m.name.clone(),

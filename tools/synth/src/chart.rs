@@ -40,7 +40,10 @@ fn panels(f: &Findings) -> [Panel; 2] {
         (Family::UltraScalePlus | Family::Ecp5, None) => "delay model, not placed".into(),
     };
     let paths = Panel {
-        title: format!("{}: longest path that ends in a stage, ns by the delay model ({how})", t.geometry.name),
+        title: format!(
+            "{}: longest path that ends in a stage, ns by the delay model ({how})",
+            t.geometry.name
+        ),
         bars: times
             .into_iter()
             .map(|(name, ns)| Bar {
@@ -93,7 +96,12 @@ pub fn svg(findings: &[Findings]) -> String {
     let mut y = 0.0;
     let room = WIDTH - LEFT - 150.0;
     for panel in &all {
-        let _ = writeln!(out, "<text class=\"h\" x=\"12\" y=\"{:.0}\">{}</text>", y + 24.0, panel.title);
+        let _ = writeln!(
+            out,
+            "<text class=\"h\" x=\"12\" y=\"{:.0}\">{}</text>",
+            y + 24.0,
+            panel.title
+        );
         let top = y + 50.0;
         let bottom = top + STEP * panel.bars.len() as f64;
         for (i, bar) in panel.bars.iter().enumerate() {

@@ -16,7 +16,9 @@ pub enum Failure {
         geometry: &'static str,
         what: String,
     },
-    #[error("`{program}` does not start ({source}); `make synth` installs it, or name yours with {variable}")]
+    #[error(
+        "`{program}` does not start ({source}); `make synth` installs it, or name yours with {variable}"
+    )]
     Start {
         program: String,
         variable: &'static str,

@@ -71,7 +71,11 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             continue;
         }
         let findings = find(arguments, &target, &yosys, &nextpnr)?;
-        println!("## {}\n\n{}", target.geometry.name, report::tables(&findings));
+        println!(
+            "## {}\n\n{}",
+            target.geometry.name,
+            report::tables(&findings)
+        );
         all.push(findings);
     }
     match &arguments.docs {
@@ -99,12 +103,22 @@ fn find(
     let stages = stages::count(target, &mapped, circuit.name());
     let paths = timing::longest(target, &mapped, circuit.name())?;
     // What is too big by count would only be refused after a long time.
-    let fits = stages.values().fold(Cells::default(), |a, s| a + s.all).fits(&target.has);
+    let fits = stages
+        .values()
+        .fold(Cells::default(), |a, s| a + s.all)
+        .fits(&target.has);
     let placed = match target.family {
         Family::Ecp5 if fits && !arguments.no_place => {
             let mapped = modules::map(target, &top, yosys, &cache, &mut say)?;
             let cache = arguments.work.join("placed");
-            Some(place::place(target, &mapped, top.name(), nextpnr, &cache, &mut say)?)
+            Some(place::place(
+                target,
+                &mapped,
+                top.name(),
+                nextpnr,
+                &cache,
+                &mut say,
+            )?)
         }
         _ => None,
     };

@@ -148,8 +148,20 @@ pub fn place(
     let text = join(mapped, top)?;
     let aim = target.aim.to_string();
     let arguments = [
-        "--85k", "--package", "CABGA756", "--speed", "8", "--json", "net.json", "--freq", &aim,
-        "--seed", SEED, "--timing-allow-fail", "--report", "report.json",
+        "--85k",
+        "--package",
+        "CABGA756",
+        "--speed",
+        "8",
+        "--json",
+        "net.json",
+        "--freq",
+        &aim,
+        "--seed",
+        SEED,
+        "--timing-allow-fail",
+        "--report",
+        "report.json",
         "--detailed-timing-report",
     ];
     let mut digest = Sha256::new();
@@ -186,7 +198,11 @@ fn read(report: &str, version: String) -> Result<Placed, String> {
             pieces.map(|x| x.delay).sum()
         };
         Critical {
-            from: p.path.first().map(|x| x.from.cell.clone()).unwrap_or_default(),
+            from: p
+                .path
+                .first()
+                .map(|x| x.from.cell.clone())
+                .unwrap_or_default(),
             to: p.path.last().map(|x| x.to.cell.clone()).unwrap_or_default(),
             ns: sum(true) + sum(false),
             logic: sum(false),
@@ -194,7 +210,11 @@ fn read(report: &str, version: String) -> Result<Placed, String> {
         }
     });
     let mut stages: BTreeMap<String, f64> = BTreeMap::new();
-    for end in report.detailed_net_timings.iter().flat_map(|n| &n.endpoints) {
+    for end in report
+        .detailed_net_timings
+        .iter()
+        .flat_map(|n| &n.endpoints)
+    {
         if !end.event.contains("posedge") {
             continue;
         }

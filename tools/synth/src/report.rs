@@ -29,7 +29,9 @@ const DEEP: f64 = 1.35;
 
 impl Findings {
     pub fn total(&self) -> Cells {
-        self.stages.iter().fold(Cells::default(), |a, r| a + r.stage.all)
+        self.stages
+            .iter()
+            .fold(Cells::default(), |a, r| a + r.stage.all)
     }
 
     pub fn tiles(&self) -> (u64, u64) {
@@ -39,26 +41,43 @@ impl Findings {
 
     /// Stages much deeper than the others.
     pub fn deep(&self) -> Vec<&str> {
-        let mut all: Vec<f64> = self.stages.iter().filter_map(|r| Some(r.path.as_ref()?.ns)).collect();
+        let mut all: Vec<f64> = self
+            .stages
+            .iter()
+            .filter_map(|r| Some(r.path.as_ref()?.ns))
+            .collect();
         all.sort_by(f64::total_cmp);
         let Some(median) = all.get(all.len() / 2) else {
             return vec![];
         };
-        let deep = self.stages.iter().filter(|r| r.path.as_ref().is_some_and(|p| p.ns > DEEP * median));
+        let deep = self
+            .stages
+            .iter()
+            .filter(|r| r.path.as_ref().is_some_and(|p| p.ns > DEEP * median));
         deep.map(|r| r.name.as_str()).collect()
     }
 
     /// Longest modelled path, ns.
     pub fn longest(&self) -> f64 {
-        self.stages.iter().filter_map(|r| Some(r.path.as_ref()?.ns)).fold(0.0, f64::max)
+        self.stages
+            .iter()
+            .filter_map(|r| Some(r.path.as_ref()?.ns))
+            .fold(0.0, f64::max)
     }
 }
 
 /// Joins rows whose instances differ in a number only: `egress_p0`, `egress_p1`.
-pub fn rows(order: Vec<String>, mut stages: BTreeMap<String, Stage>, mut paths: BTreeMap<String, Path>) -> Vec<Row> {
+pub fn rows(
+    order: Vec<String>,
+    mut stages: BTreeMap<String, Stage>,
+    mut paths: BTreeMap<String, Path>,
+) -> Vec<Row> {
     let mut rows: Vec<Row> = vec![];
     for name in order {
-        let (stage, path) = (stages.remove(&name).unwrap_or_default(), paths.remove(&name));
+        let (stage, path) = (
+            stages.remove(&name).unwrap_or_default(),
+            paths.remove(&name),
+        );
         let kind = name.trim_end_matches(|c: char| c.is_ascii_digit());
         let kind = kind.strip_suffix("_p").unwrap_or(&name).to_string();
         match rows.iter_mut().find(|r| r.name == kind) {
@@ -107,7 +126,11 @@ pub fn tables(f: &Findings) -> String {
         "| stage | LUT | FF | {0} | URAM | {0} / URAM by tiles | levels | path, model | starts in |",
         t.bram
     );
-    out.push_str(if placed.is_some() { " path, placed |\n" } else { "\n" });
+    out.push_str(if placed.is_some() {
+        " path, placed |\n"
+    } else {
+        "\n"
+    });
     out.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |");
     out.push_str(if placed.is_some() { " ---: |\n" } else { "\n" });
     let ns = |ns: f64| format!("{ns:.2} ns");
@@ -118,7 +141,11 @@ pub fn tables(f: &Findings) -> String {
             n => format!(" x {n}"),
         };
         let (levels, time, from) = match &row.path {
-            Some(p) => (p.levels.to_string(), ns(p.ns), format!("`{}`", p.from_stage)),
+            Some(p) => (
+                p.levels.to_string(),
+                ns(p.ns),
+                format!("`{}`", p.from_stage),
+            ),
             None => ("-".into(), "-".into(), "-".into()),
         };
         let _ = write!(
@@ -134,9 +161,16 @@ pub fn tables(f: &Findings) -> String {
         );
         if let Some(placed) = placed {
             let mine = |stage: &&String| {
-                stage.as_str() == row.name || stage.strip_prefix(&row.name).is_some_and(|r| r.starts_with("_p"))
+                stage.as_str() == row.name
+                    || stage
+                        .strip_prefix(&row.name)
+                        .is_some_and(|r| r.starts_with("_p"))
             };
-            let found = placed.stages.iter().filter(|(s, _)| mine(s)).map(|(_, t)| *t);
+            let found = placed
+                .stages
+                .iter()
+                .filter(|(s, _)| mine(s))
+                .map(|(_, t)| *t);
             match found.reduce(f64::max) {
                 Some(time) => {
                     let _ = write!(out, " {} |", ns(time));
@@ -209,7 +243,11 @@ pub fn tables(f: &Findings) -> String {
         out.push_str("| resource | used | there are | |\n| --- | ---: | ---: | ---: |\n");
         for name in ["TRELLIS_COMB", "TRELLIS_FF", "TRELLIS_RAMW", "DP16KD"] {
             if let Some((used, of)) = p.used.get(name) {
-                let _ = writeln!(out, "| {name} | {used} | {of} | {} |", percent(*used as f64, *of));
+                let _ = writeln!(
+                    out,
+                    "| {name} | {used} | {of} | {} |",
+                    percent(*used as f64, *of)
+                );
             }
         }
     }
@@ -218,20 +256,33 @@ pub fn tables(f: &Findings) -> String {
 
 /// Puts `text` between the marks of `name`; `None` if they are not there.
 pub fn replace(document: &str, name: &str, text: &str) -> Option<String> {
-    let (begin, end) = (format!("<!-- begin {name} -->"), format!("<!-- end {name} -->"));
+    let (begin, end) = (
+        format!("<!-- begin {name} -->"),
+        format!("<!-- end {name} -->"),
+    );
     let from = document.find(&begin)? + begin.len();
     let to = from + document[from..].find(&end)?;
-    Some(format!("{}\n{}\n{}", &document[..from], text.trim_end(), &document[to..]))
+    Some(format!(
+        "{}\n{}\n{}",
+        &document[..from],
+        text.trim_end(),
+        &document[to..]
+    ))
 }
 
 /// Deep stages for which the section `Reasons` of the document has no row.
 pub fn without_reason<'a>(document: &str, f: &'a Findings) -> Vec<&'a str> {
-    let reasons = document.split("\n## ").find(|s| s.starts_with("Reasons")).unwrap_or_default();
+    let reasons = document
+        .split("\n## ")
+        .find(|s| s.starts_with("Reasons"))
+        .unwrap_or_default();
     let family = match f.target.family {
         Family::UltraScalePlus | Family::Ecp5 => f.target.geometry.name,
     };
     let written = |stage: &str| {
-        reasons.lines().any(|l| l.contains(&format!("`{stage}`")) && (l.contains(family) || l.contains("both")))
+        reasons.lines().any(|l| {
+            l.contains(&format!("`{stage}`")) && (l.contains(family) || l.contains("both"))
+        })
     };
     f.deep().into_iter().filter(|s| !written(s)).collect()
 }
@@ -270,7 +321,10 @@ mod tests {
             placed: None,
         };
         assert_eq!(without_reason("# x\n", &findings), ["c"]);
-        assert_eq!(without_reason("# x\n\n## Reasons\n| `c` | alveo | y |\n", &findings), ["c"]);
+        assert_eq!(
+            without_reason("# x\n\n## Reasons\n| `c` | alveo | y |\n", &findings),
+            ["c"]
+        );
         assert!(without_reason("# x\n\n## Reasons\n| `c` | edge | y |\n", &findings).is_empty());
     }
 }

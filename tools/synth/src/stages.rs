@@ -27,8 +27,7 @@ fn walk(
     path: &str,
     stages: &mut BTreeMap<String, Stage>,
 ) {
-    let (Some(netlist), Some(circuit)) =
-        (mapped.netlists.get(module), mapped.circuits.get(module))
+    let (Some(netlist), Some(circuit)) = (mapped.netlists.get(module), mapped.circuits.get(module))
     else {
         return;
     };
@@ -53,13 +52,31 @@ fn walk(
 /// Stages in the order packets meet them, and those that are the same joined.
 pub fn order(stages: &BTreeMap<String, Stage>) -> Vec<String> {
     const ORDER: [&str; 14] = [
-        "ingress", "arbiter", "window", "header_", "sequencer", "prepare", "buffer", "editor",
-        "dispatch", "egress_p", "egress_host", "counters", "core", "",
+        "ingress",
+        "arbiter",
+        "window",
+        "header_",
+        "sequencer",
+        "prepare",
+        "buffer",
+        "editor",
+        "dispatch",
+        "egress_p",
+        "egress_host",
+        "counters",
+        "core",
+        "",
     ];
-    let path: Vec<&str> = seqnic_pipeline::header::path::ORDER.iter().map(|p| p.0).collect();
+    let path: Vec<&str> = seqnic_pipeline::header::path::ORDER
+        .iter()
+        .map(|p| p.0)
+        .collect();
     let mut names: Vec<String> = stages.keys().cloned().collect();
     names.sort_by_key(|name| {
-        let place = ORDER.iter().position(|o| name.starts_with(o)).unwrap_or(ORDER.len());
+        let place = ORDER
+            .iter()
+            .position(|o| name.starts_with(o))
+            .unwrap_or(ORDER.len());
         let within = path.iter().position(|p| p == name).unwrap_or(path.len());
         (place, within, name.clone())
     });

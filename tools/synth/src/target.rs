@@ -139,9 +139,9 @@ impl Target {
     /// The yosys command that maps module `top`.
     pub fn synthesis(&self, top: &str) -> String {
         match self.family {
-            Family::UltraScalePlus => format!(
-                "synth_xilinx -family xcup -uram -noiopad -noclkbuf -flatten -top {top}"
-            ),
+            Family::UltraScalePlus => {
+                format!("synth_xilinx -family xcup -uram -noiopad -noclkbuf -flatten -top {top}")
+            }
             Family::Ecp5 => format!("synth_ecp5 -top {top}"),
         }
     }
@@ -243,26 +243,14 @@ impl Target {
             (_, RamStyle::Distributed) => (0, 0),
             (Family::UltraScalePlus, RamStyle::Ultra) => (0, cut(&[(4096, 72)])),
             (Family::UltraScalePlus, _) => {
-                let mut shapes = vec![
-                    (1024, 18),
-                    (2048, 9),
-                    (4096, 4),
-                    (8192, 2),
-                    (16384, 1),
-                ];
+                let mut shapes = vec![(1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)];
                 if !memory.dual {
                     shapes.push((512, 36));
                 }
                 (cut(&shapes), 0)
             }
             (Family::Ecp5, _) => {
-                let mut shapes = vec![
-                    (1024, 18),
-                    (2048, 9),
-                    (4096, 4),
-                    (8192, 2),
-                    (16384, 1),
-                ];
+                let mut shapes = vec![(1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)];
                 if !memory.dual {
                     shapes.push((512, 36));
                 }

@@ -179,10 +179,22 @@ impl Graph<'_> {
                 }
                 let (delay, near, level, end) = match kind {
                     Kind::Lut => (d.lut, false, true, false),
-                    Kind::Mux => (d.mux, pin != "S" && pin != "C0" && pin != "SD", false, false),
-                    Kind::Carry if pin == "CI" || pin == "CIN" => (d.carry_step, true, false, false),
+                    Kind::Mux => (
+                        d.mux,
+                        pin != "S" && pin != "C0" && pin != "SD",
+                        false,
+                        false,
+                    ),
+                    Kind::Carry if pin == "CI" || pin == "CIN" => {
+                        (d.carry_step, true, false, false)
+                    }
                     // On ECP5 the look-up tables are part of the carry cell.
-                    Kind::Carry => (d.carry_in, cell.kind != "CCU2C", cell.kind == "CCU2C", false),
+                    Kind::Carry => (
+                        d.carry_in,
+                        cell.kind != "CCU2C",
+                        cell.kind == "CCU2C",
+                        false,
+                    ),
                     Kind::LutRam if read_pin(&cell.kind, pin) => (d.lut, false, true, false),
                     Kind::Bram | Kind::Uram => (d.ram_setup, false, false, true),
                     _ => (d.setup, false, false, true),
@@ -209,7 +221,15 @@ impl Graph<'_> {
 fn is_clock(pin: &str) -> bool {
     matches!(
         pin,
-        "C" | "CLK" | "CLKA" | "CLKB" | "WCLK" | "WCK" | "CLKARDCLK" | "CLKBWRCLK" | "CLKR" | "CLKW"
+        "C" | "CLK"
+            | "CLKA"
+            | "CLKB"
+            | "WCLK"
+            | "WCK"
+            | "CLKARDCLK"
+            | "CLKBWRCLK"
+            | "CLKR"
+            | "CLKW"
     )
 }
 
@@ -217,7 +237,9 @@ fn is_clock(pin: &str) -> bool {
 fn read_pin(cell: &str, pin: &str) -> bool {
     match cell {
         "TRELLIS_DPR16X4" => pin == "RAD",
-        _ => pin.starts_with("DPRA") || (pin.starts_with("ADDR") && pin != "ADDRD" && pin != "ADDRH"),
+        _ => {
+            pin.starts_with("DPRA") || (pin.starts_with("ADDR") && pin != "ADDRD" && pin != "ADDRH")
+        }
     }
 }
 
@@ -246,7 +268,11 @@ struct Arrival {
 ///
 /// # Errors
 /// A loop of logic.
-pub fn longest(target: &Target, mapped: &Mapped, top: &str) -> Result<BTreeMap<String, Path>, Failure> {
+pub fn longest(
+    target: &Target,
+    mapped: &Mapped,
+    top: &str,
+) -> Result<BTreeMap<String, Path>, Failure> {
     let mut g = Graph {
         target,
         mapped,
@@ -282,7 +308,8 @@ pub fn longest(target: &Target, mapped: &Mapped, top: &str) -> Result<BTreeMap<S
         }
         for net in g.cells[cell].outputs.clone() {
             let loads = &by_net[net as usize];
-            let register = |l: &Load| g.cells[l.cell as usize].starts == Some(d.clock_to_q) && l.end;
+            let register =
+                |l: &Load| g.cells[l.cell as usize].starts == Some(d.clock_to_q) && l.end;
             if loads.len() == 1 && register(&loads[0]) {
                 let behind = loads[0].cell as usize;
                 g.cells[behind].starts = Some(d.ram_to_q_registered);
@@ -290,7 +317,12 @@ pub fn longest(target: &Target, mapped: &Mapped, top: &str) -> Result<BTreeMap<S
             }
         }
     }
-    for loads in by_net.iter().zip(&driven).filter(|(_, d)| **d).map(|(l, _)| l) {
+    for loads in by_net
+        .iter()
+        .zip(&driven)
+        .filter(|(_, d)| **d)
+        .map(|(l, _)| l)
+    {
         for load in loads.iter().filter(|l| !l.end) {
             g.cells[load.cell as usize].waiting += 1;
         }
@@ -350,7 +382,10 @@ pub fn longest(target: &Target, mapped: &Mapped, top: &str) -> Result<BTreeMap<S
     let mut names: HashMap<u32, String> = HashMap::new();
     for (net, name) in &g.names {
         let entry = names.entry(root[*net as usize]).or_default();
-        if entry.is_empty() || name.len() < entry.len() || (name.len() == entry.len() && *name < *entry) {
+        if entry.is_empty()
+            || name.len() < entry.len()
+            || (name.len() == entry.len() && *name < *entry)
+        {
             *entry = name.clone();
         }
     }
