@@ -36,6 +36,7 @@ pub const EXT_FRAGMENT: u8 = 44;
 pub const EXT_AH: u8 = 51;
 
 /// Bytes a transport header must have for the packet to be directed.
+#[inline]
 pub const fn min_l4_bytes(proto: u8) -> u32 {
     match proto {
         PROTO_TCP => 20,
@@ -47,12 +48,14 @@ pub const fn min_l4_bytes(proto: u8) -> u32 {
 }
 
 /// Whether `proto` has source and destination port in its first four bytes.
+#[inline]
 pub const fn has_ports(proto: u8) -> bool {
     matches!(proto, PROTO_TCP | PROTO_UDP | PROTO_SCTP)
 }
 
 /// Where in the transport header a checksum covering the IP addresses stands (RFC 9293, 768, 4443).
 /// SCTP's CRC-32C covers no addresses, ICMP for IPv4 has no pseudo header.
+#[inline]
 pub const fn pseudo_checksum_offset(proto: u8) -> Option<u32> {
     match proto {
         PROTO_TCP => Some(16),

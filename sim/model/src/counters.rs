@@ -1,6 +1,7 @@
 //! Counter arrays as the card has them (`docs/semantics.md` section 5), indexed by numbers.
 
 use crate::edit::Plan;
+use crate::memory::{prefetch, table};
 use crate::verdict::Verdict;
 use seqnic_engine::{Count, Counters};
 use seqnic_image::names::Names;
@@ -28,6 +29,7 @@ pub struct Nameless {
 }
 
 /// Place of a set in [`CounterSet::ALL`]: numbers of sets follow each other.
+#[inline(always)]
 const fn place(set: CounterSet) -> usize {
     set as usize - CounterSet::ALL[0] as usize
 }
@@ -35,12 +37,13 @@ const fn place(set: CounterSet) -> usize {
 impl CounterArrays {
     pub fn new(geometry: &Geometry) -> CounterArrays {
         CounterArrays {
-            sets: CounterSet::ALL.map(|set| vec![[0; 2]; set.rows(geometry) as usize]),
+            sets: CounterSet::ALL.map(|set| table([0; 2], set.rows(geometry) as usize)),
         }
     }
 
     /// Counts one packet of `bytes`. Rows a set does not have are not counted: the tables are
     /// checked, so there are none.
+    #[inline(always)]
     fn add(&mut self, set: CounterSet, row: u32, bytes: usize) {
         let rows = self.sets.get_mut(place(set));
         if let Some([packets, sum]) = rows.and_then(|rows| rows.get_mut(row as usize)) {
@@ -49,7 +52,20 @@ impl CounterArrays {
         }
     }
 
+    /// Asks for the rows of a packet that many packets do not share.
+    #[inline(always)]
+    pub fn expect(&self, verdict: &Verdict) {
+        let expect = |set, row: u32| prefetch(&self.sets[place(set)], row as usize);
+        if let Some((class, direction)) = verdict.class {
+            expect(CounterSet::Class, class * 2 + direction.bit());
+        }
+        for row in verdict.rows() {
+            expect(CounterSet::Action, row);
+        }
+    }
+
     /// Counts a packet that came in, `bytes` long.
+    #[inline(always)]
     pub fn packet(&mut self, verdict: &Verdict, bytes: usize) {
         self.reason(verdict.reason, bytes);
         if let Some(interface) = verdict.interface {
@@ -64,11 +80,13 @@ impl CounterArrays {
     }
 
     /// Counts a frame under a reason and nothing else.
+    #[inline(always)]
     pub fn reason(&mut self, reason: Reason, bytes: usize) {
         self.add(CounterSet::Reason, reason as u32, bytes);
     }
 
     /// Counts a copy that left, `bytes` long.
+    #[inline(always)]
     pub fn copy(&mut self, plan: &Plan, bytes: usize) {
         self.add(CounterSet::Action, plan.action, bytes);
         self.add(CounterSet::AttachmentOut, plan.attachment.into(), bytes);

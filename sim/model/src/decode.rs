@@ -2,6 +2,7 @@
 //! number checked against the geometry.
 
 use crate::error::{LoadError, Place};
+use crate::index::Stored;
 use crate::keys::{Address, Key};
 use crate::lookup::{HashTable, UsedSlot, seed_row};
 use crate::tables::{Action, Attachment, Interface, Known, PortEdit, Range, RangeRow, Step};
@@ -50,7 +51,7 @@ pub fn below(r: Record, layout: &Layout, name: &'static str, limit: u32) -> Resu
 }
 
 /// A hash table; `decode` gives the value of a slot.
-pub fn hash<K: Key, V: Copy + Default + PartialEq>(
+pub fn hash<K: Key, V: Stored + PartialEq>(
     image: &Image,
     table: Table,
     decode: impl Fn(Record) -> Result<V, LoadError>,

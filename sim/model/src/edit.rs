@@ -1,6 +1,7 @@
 //! Copies and edits (`docs/semantics.md` section 4), written into a buffer of the caller.
 
 use crate::checksum::Update;
+use crate::memory::prefetch;
 use crate::parse::Headers;
 use crate::tables::{Attachment, PortEdit, Tables};
 use crate::verdict::Verdict;
@@ -36,6 +37,7 @@ const ETHERTYPE: usize = 12;
 const TAG: usize = 4;
 
 /// Copy `number` of a directed packet, or `None` if it has fewer.
+#[inline(always)]
 pub fn plan(tables: &Tables, h: &Headers, verdict: &Verdict, number: u8) -> Option<Plan> {
     if number >= verdict.step.copies {
         return None;
@@ -66,7 +68,16 @@ pub fn plan(tables: &Tables, h: &Headers, verdict: &Verdict, number: u8) -> Opti
     })
 }
 
+/// Asks for the memory [`plan`] will read.
+#[inline(always)]
+pub fn expect(tables: &Tables, verdict: &Verdict) {
+    for row in verdict.rows() {
+        prefetch(&tables.attachment, tables.action(row).attachment.into());
+    }
+}
+
 /// All copies of a directed packet, in order; none otherwise.
+#[inline(always)]
 pub fn plans<'a>(
     tables: &'a Tables,
     h: &'a Headers,
@@ -77,6 +88,7 @@ pub fn plans<'a>(
 
 impl Plan {
     /// Bytes of the copy.
+    #[inline(always)]
     pub fn length(&self, h: &Headers) -> usize {
         (h.length + TAG * usize::from(self.to.tags)).saturating_sub(TAG * usize::from(h.tags))
     }
@@ -85,6 +97,7 @@ impl Plan {
     ///
     /// # Errors
     /// A buffer shorter than [`Plan::length`]; headers of another frame.
+    #[inline(always)]
     pub fn write(&self, h: &Headers, frame: &[u8], out: &mut [u8]) -> Result<usize, EditError> {
         let other = EditError::OtherFrame {
             headers: h.length,
@@ -117,6 +130,7 @@ impl Plan {
     }
 
     /// MACs and tags.
+    #[inline(always)]
     fn write_ethernet(&self, head: &mut [u8]) {
         put(head, 0, &self.to.dst_mac.to_be_bytes()[2..]);
         put(head, 6, &self.to.src_mac.to_be_bytes()[2..]);
@@ -134,6 +148,7 @@ impl Plan {
     }
 
     /// Addresses, ports, DSCP and the checksums that cover them, in an IP packet.
+    #[inline(always)]
     fn write_ip(&self, h: &Headers, ip: &mut [u8]) {
         // What the IPv4 header's and the transport's checksums cover.
         let (mut header, mut transport) = (Update::default(), Update::default());
@@ -178,6 +193,7 @@ impl Plan {
 }
 
 /// Updates the transport checksum at `at` of the IP packet.
+#[inline(always)]
 fn update_transport(h: &Headers, ip: &mut [u8], at: usize, update: Update) {
     let old = get16(ip, at);
     let udp = h.protocol == wire::PROTO_UDP;
@@ -194,12 +210,14 @@ fn update_transport(h: &Headers, ip: &mut [u8], at: usize, update: Update) {
 }
 
 /// Writes are all inside what the parser has seen; one that is not is left out.
+#[inline(always)]
 fn put(to: &mut [u8], at: usize, from: &[u8]) {
     if let Some(place) = to.get_mut(at..at + from.len()) {
         place.copy_from_slice(from);
     }
 }
 
+#[inline(always)]
 fn get16(from: &[u8], at: usize) -> u16 {
     from.get(at..)
         .and_then(|rest| rest.first_chunk::<2>())

@@ -1,9 +1,10 @@
 //! The image engine as a [`seqnic_engine::Engine`]: parse, decide, edit, count, for one frame at
-//! a time; what comes out is in the order of what went in.
+//! a time; what comes out is in the order of what went in. And the same in batches.
 
+use crate::batch::{Arrival, BATCH, Outputs, Stages};
 use crate::check;
 use crate::counters::CounterArrays;
-use crate::edit;
+use crate::edit::{self, Plan};
 use crate::error::LoadError;
 use crate::parse::{Headers, parse};
 use crate::tables::Tables;
@@ -94,6 +95,102 @@ impl ImageEngine {
             }));
         }
         Ok(())
+    }
+}
+
+/// The image engine taking packets in batches ([`crate::batch`]), to be compared with the others.
+/// What comes out of a frame may come with a later frame, or when it is drained.
+#[derive(Debug, Clone)]
+pub struct BatchEngine {
+    engine: ImageEngine,
+    stages: Stages,
+    waiting: Vec<(u64, u8, Vec<u8>)>,
+}
+
+impl BatchEngine {
+    /// Loads an image.
+    ///
+    /// # Errors
+    /// As [`ImageEngine::load`].
+    pub fn load(image: &Image) -> Result<BatchEngine, LoadError> {
+        Ok(BatchEngine {
+            engine: ImageEngine::load(image)?,
+            stages: Stages::default(),
+            waiting: Vec::with_capacity(BATCH),
+        })
+    }
+
+    fn flush(&mut self, out: &mut Vec<Output>) {
+        let arrivals: Vec<Arrival> = (self.waiting.iter())
+            .map(|(_, port, frame)| Arrival { port: *port, frame })
+            .collect();
+        let mut made = Made(Vec::new());
+        let engine = &mut self.engine;
+        (self.stages).run(&engine.tables, &mut engine.counters, &arrivals, &mut made);
+        for (packet, what) in made.0 {
+            let (id, port, frame) = &self.waiting[packet];
+            let frame = FrameIn {
+                id: *id,
+                port: *port,
+                frame,
+            };
+            out.push(match what {
+                Left::Sent(interface, frame) => Output::Sent(Sent {
+                    id: *id,
+                    interface,
+                    frame,
+                }),
+                Left::Host(verdict) => Output::Host(engine.host(frame, &verdict)),
+            });
+        }
+        self.waiting.clear();
+    }
+}
+
+/// What became of the packets of a batch, by place in it.
+struct Made(Vec<(usize, Left)>);
+
+enum Left {
+    Sent(u32, Vec<u8>),
+    Host(Verdict),
+}
+
+impl Outputs for Made {
+    fn room(&mut self, packet: usize, plan: &Plan, bytes: usize) -> Option<&mut [u8]> {
+        let copy = Left::Sent(plan.to.interface.into(), vec![0; bytes]);
+        self.0.push((packet, copy));
+        match self.0.last_mut() {
+            Some((_, Left::Sent(_, frame))) => Some(frame),
+            _ => None,
+        }
+    }
+
+    fn host(&mut self, packet: usize, verdict: &Verdict) {
+        self.0.push((packet, Left::Host(*verdict)));
+    }
+}
+
+impl Engine for BatchEngine {
+    fn name(&self) -> &'static str {
+        "batch"
+    }
+
+    fn push(&mut self, frame: FrameIn, out: &mut Vec<Output>) -> Result<(), EngineError> {
+        self.waiting
+            .push((frame.id, frame.port, frame.frame.to_vec()));
+        if self.waiting.len() == BATCH {
+            self.flush(out);
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, out: &mut Vec<Output>) -> Result<(), EngineError> {
+        self.flush(out);
+        Ok(())
+    }
+
+    fn counters(&mut self) -> Result<Counters, EngineError> {
+        self.engine.counters()
     }
 }
 

@@ -5,6 +5,7 @@ mod copies;
 mod render;
 mod words;
 
+use crate::index::Stored;
 use crate::keys::Key;
 use crate::lookup::HashTable;
 use crate::parse::{Headers, parse};
@@ -269,7 +270,7 @@ impl Recorder<'_> {
 }
 
 /// A question to a hash table; the table is asked again for the details.
-fn hashed<K: Key, V: Copy + Default + PartialEq>(
+fn hashed<K: Key, V: Stored + PartialEq>(
     table: &HashTable<K, V>,
     key: K,
     asked: String,
@@ -294,7 +295,9 @@ fn hashed<K: Key, V: Copy + Default + PartialEq>(
             slot: hit.slot,
         }),
     };
-    let answer = table.get(key).map_or("no row".to_string(), answer);
+    let answer = table
+        .get(key)
+        .map_or("no row".to_string(), |value| answer(&value));
     let (number, mut entry) = question(table.table(), Some(asked), answer);
     entry.hash = Some(hash);
     (number, entry)

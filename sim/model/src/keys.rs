@@ -10,7 +10,7 @@ use seqnic_spec::tables::{
 pub use crate::parse::Address;
 
 /// Packed keys as they stand in memory: the key's bits, and the top bit set in a used slot.
-pub trait Packed: Copy + PartialEq {
+pub trait Packed: Copy + Default + PartialEq {
     const EMPTY: Self;
     /// Marks a key: no used slot is equal to [`Packed::EMPTY`].
     fn used(self) -> Self;
@@ -25,14 +25,17 @@ const USED: u64 = 1 << 63;
 impl Packed for u64 {
     const EMPTY: u64 = 0;
 
+    #[inline(always)]
     fn used(self) -> u64 {
         self | USED
     }
 
+    #[inline(always)]
     fn from_words(words: &[u64]) -> u64 {
         words.first().copied().unwrap_or_default()
     }
 
+    #[inline(always)]
     fn words(self) -> [u64; 3] {
         [self & !USED, 0, 0]
     }
@@ -41,14 +44,17 @@ impl Packed for u64 {
 impl Packed for [u64; 3] {
     const EMPTY: [u64; 3] = [0; 3];
 
+    #[inline(always)]
     fn used(self) -> [u64; 3] {
         [self[0], self[1], self[2] | USED]
     }
 
+    #[inline(always)]
     fn from_words(words: &[u64]) -> [u64; 3] {
         std::array::from_fn(|i| words.get(i).copied().unwrap_or_default())
     }
 
+    #[inline(always)]
     fn words(self) -> [u64; 3] {
         [self[0], self[1], self[2] & !USED]
     }
@@ -60,6 +66,10 @@ pub trait Key: Copy {
     const LAYOUT: &'static Layout;
     /// Bytes the digest is taken over.
     const BYTES: usize = Self::LAYOUT.width().div_ceil(8) as usize;
+
+    /// The key in one word, if the software keeps it apart from longer ones. Two keys of which both
+    /// have a short form are equal if those are; the top bit is 0.
+    fn short(packed: Self::Packed) -> Option<u64>;
 
     /// Bits as in the layout, not marked. Fields wider than theirs in the layout are the caller's
     /// mistake and are cut.
@@ -119,6 +129,12 @@ impl Key for InterfaceKey {
     type Packed = u64;
     const LAYOUT: &'static Layout = &INTERFACE_KEY;
 
+    #[inline(always)]
+    fn short(packed: u64) -> Option<u64> {
+        Some(packed)
+    }
+
+    #[inline(always)]
     fn pack(self) -> u64 {
         const MASK: u64 = mask(&INTERFACE_KEY);
         MASK & (put!(INTERFACE_KEY, "port", self.port)
@@ -137,19 +153,34 @@ impl Key for SourceKey {
     type Packed = u64;
     const LAYOUT: &'static Layout = &SOURCE_KEY;
 
+    #[inline(always)]
+    fn short(packed: u64) -> Option<u64> {
+        Some(packed)
+    }
+
+    #[inline(always)]
     fn pack(self) -> u64 {
         const MASK: u64 = mask(&SOURCE_KEY);
         MASK & (put!(SOURCE_KEY, "segment", self.segment) | put!(SOURCE_KEY, "mac", self.mac))
     }
 }
 
+/// Places of the fields of an address key.
+const FAMILY: u32 = offset(&ADDRESS_KEY, "v6");
+const AT: u32 = offset(&ADDRESS_KEY, "address");
+
 impl Key for Address {
     type Packed = [u64; 3];
     const LAYOUT: &'static Layout = &ADDRESS_KEY;
 
+    /// IPv4 addresses: one word of the three.
+    #[inline(always)]
+    fn short(packed: [u64; 3]) -> Option<u64> {
+        (packed[0] >> FAMILY & 1 == 0).then_some(packed[0] >> AT & u64::from(u32::MAX))
+    }
+
+    #[inline(always)]
     fn pack(self) -> [u64; 3] {
-        const FAMILY: u32 = offset(&ADDRESS_KEY, "v6");
-        const AT: u32 = offset(&ADDRESS_KEY, "address");
         // One bit and 128 in three words: the address starts in the first and ends in the third.
         const { assert!(AT > 0 && AT + 128 < 192 && FAMILY < 64) };
         let low = (self.value << AT) | u128::from(self.v6) << FAMILY;
@@ -169,6 +200,12 @@ impl Key for PortKey {
     type Packed = u64;
     const LAYOUT: &'static Layout = &PORT_KEY;
 
+    #[inline(always)]
+    fn short(packed: u64) -> Option<u64> {
+        Some(packed)
+    }
+
+    #[inline(always)]
     fn pack(self) -> u64 {
         const MASK: u64 = mask(&PORT_KEY);
         MASK & (put!(PORT_KEY, "scope", self.scope)
@@ -178,14 +215,16 @@ impl Key for PortKey {
 }
 
 /// Who sent a packet, as `step` asks it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Position {
+    #[default]
     Unknown,
     Attachment(u16),
     Segment(u16),
 }
 
 impl Position {
+    #[inline(always)]
     fn bits(self) -> u32 {
         match self {
             Position::Unknown => position(position_kind::UNKNOWN, 0),
@@ -206,6 +245,12 @@ impl Key for StepKey {
     type Packed = u64;
     const LAYOUT: &'static Layout = &STEP_KEY;
 
+    #[inline(always)]
+    fn short(packed: u64) -> Option<u64> {
+        Some(packed)
+    }
+
+    #[inline(always)]
     fn pack(self) -> u64 {
         const MASK: u64 = mask(&STEP_KEY);
         MASK & (put!(STEP_KEY, "class", self.class)

@@ -2,9 +2,9 @@
 //! `docs/semantics.md` sections 1 to 5 say. It shares the layouts of `hdl/spec` with the RTL and
 //! none of its logic.
 //!
-//! It is also the software datapath for hosts without the card: tables are decoded and checked
-//! once, and nothing from [`parse::parse`] over [`verdict::decide`] to [`edit::Plan::write`]
-//! allocates.
+//! It is also the software datapath for hosts without the card ([`batch`]): tables are decoded and
+//! checked once, and nothing from [`parse::parse`] over [`verdict::decide`] to
+//! [`edit::Plan::write`] allocates.
 //!
 //! In packet order:
 //! * [`parse`]: frame -> headers (section 1);
@@ -14,9 +14,11 @@
 //! * [`verdict`]: questions and reasons (sections 2 and 3);
 //! * [`edit`]: copies and checksums (section 4);
 //! * [`counters`]: counter arrays (section 5);
+//! * [`batch`]: the same functions for many packets at a time, for hosts without the card;
 //! * [`engine`]: the [`seqnic_engine::Engine`];
 //! * [`explain`]: what was asked and answered for one packet, in words.
 
+pub mod batch;
 pub mod check;
 pub mod checksum;
 pub mod counters;
@@ -26,13 +28,15 @@ pub mod engine;
 pub mod error;
 pub mod explain;
 pub mod hash;
+pub mod index;
 pub mod keys;
 pub mod lookup;
+mod memory;
 pub mod parse;
 pub mod tables;
 pub mod verdict;
 
-pub use engine::ImageEngine;
+pub use engine::{BatchEngine, ImageEngine};
 pub use error::LoadError;
 pub use explain::explain;
 pub use tables::Tables;

@@ -1,7 +1,9 @@
-//! Hash tables as arrays: packed keys in one, decoded values in the other, same index.
+//! Hash tables as arrays: packed keys in one, decoded values in the other, same index. Packets ask
+//! the [`Index`] made of them.
 
 use crate::error::{LoadError, Place};
 use crate::hash::{Hasher, MAX_WAYS};
+use crate::index::{self, Index, Stored};
 use crate::keys::{Key, Packed};
 use seqnic_image::TableRows;
 use seqnic_spec::geometry::HashSize;
@@ -10,14 +12,31 @@ use seqnic_spec::tables::{HashSlot, Table};
 
 /// One hash table. A slot's index is `(way * rows + bucket) * slots + slot`.
 #[derive(Debug, Clone)]
-pub struct HashTable<K: Key, V> {
+pub struct HashTable<K: Key, V: Stored> {
     table: Table,
     size: HashSize,
     hasher: Hasher,
-    /// Keys it holds: an empty table answers without being read.
-    used: usize,
     keys: Vec<K::Packed>,
     values: Vec<V>,
+    /// Every key above with its value; those of one word apart from the others.
+    short: Index<u64, V>,
+    long: Index<K::Packed, V>,
+}
+
+/// A key asked for and not yet answered.
+pub type Query<K> = Asked<<K as Key>::Packed>;
+
+/// See [`Query`].
+#[derive(Debug, Clone, Copy)]
+pub enum Asked<P> {
+    Short(index::Query<u64>),
+    Long(index::Query<P>),
+}
+
+impl<P> Default for Asked<P> {
+    fn default() -> Asked<P> {
+        Asked::Short(index::Query::default())
+    }
 }
 
 /// How a key was looked for.
@@ -45,7 +64,7 @@ pub struct UsedSlot<'a> {
     pub value: &'a Row,
 }
 
-impl<K: Key, V: Copy + Default + PartialEq> HashTable<K, V> {
+impl<K: Key, V: Stored + PartialEq> HashTable<K, V> {
     /// Decodes the rows of a hash table (already known to fit the geometry) that hold in an epoch. `decode` gives the
     /// value of a used slot, or says what is wrong with it.
     ///
@@ -63,10 +82,12 @@ impl<K: Key, V: Copy + Default + PartialEq> HashTable<K, V> {
             table: rows.table,
             size,
             hasher: Hasher::new(seeds, size.rows),
-            used: 0,
             keys: vec![K::Packed::EMPTY; count],
             values: vec![V::default(); count],
+            short: Index::new(0),
+            long: Index::new(0),
         };
+        let mut used = 0;
         for (row, words) in rows.used() {
             let row_bits = Row::from_words(rows.row_bits, words);
             for number in 0..size.slots {
@@ -84,11 +105,13 @@ impl<K: Key, V: Copy + Default + PartialEq> HashTable<K, V> {
                     value: &value,
                 })?;
                 table.put(place, K::Packed::from_words(key.words()), decoded)?;
+                used += 1;
             }
         }
-        if table.used > 0 {
+        if used > 0 {
             table.check_seeds()?;
         }
+        table.fill_index();
         Ok(table)
     }
 
@@ -122,8 +145,29 @@ impl<K: Key, V: Copy + Default + PartialEq> HashTable<K, V> {
         });
         self.keys[at] = key.used();
         self.values[at] = value;
-        self.used += 1;
         Ok(())
+    }
+
+    fn fill_index(&mut self) {
+        let used = || {
+            self.keys
+                .iter()
+                .zip(&self.values)
+                .filter(|(k, _)| **k != K::Packed::EMPTY)
+        };
+        // The mark is no part of a key.
+        let plain = |key: &K::Packed| K::Packed::from_words(&key.words());
+        let short = used()
+            .filter(|(key, _)| K::short(plain(key)).is_some())
+            .count();
+        let mut index = (Index::new(short), Index::new(used().count() - short));
+        for (key, value) in used() {
+            match K::short(plain(key)) {
+                Some(short) => index.0.insert(short, *value),
+                None => index.1.insert(plain(key), *value),
+            }
+        }
+        (self.short, self.long) = index;
     }
 
     fn check_seeds(&self) -> Result<(), LoadError> {
@@ -151,17 +195,38 @@ impl<K: Key, V: Copy + Default + PartialEq> HashTable<K, V> {
         hit.row as usize * self.size.slots as usize + hit.slot as usize
     }
 
-    /// The value of `key`.
-    #[inline]
-    pub fn get(&self, key: K) -> Option<&V> {
-        if self.used == 0 {
-            return None;
+    /// Asks for the memory the answer is in. An empty table is not read at all.
+    #[inline(always)]
+    pub fn ask(&self, key: K) -> Query<K> {
+        let key = key.pack();
+        match K::short(key) {
+            Some(short) => Asked::Short(self.short.ask(short)),
+            None => Asked::Long(self.long.ask(key)),
         }
-        let hit = self.find(key.pack()).hit?;
-        self.values.get(self.index(hit))
     }
 
-    /// How `key` is looked for, for people.
+    /// The value of the key asked for.
+    #[inline(always)]
+    pub fn answer(&self, query: &Query<K>) -> Option<V> {
+        self.bits(query).map(V::load)
+    }
+
+    /// The value of the key asked for, as it is stored.
+    #[inline(always)]
+    pub fn bits(&self, query: &Query<K>) -> Option<V::Bits> {
+        match query {
+            Asked::Short(query) => self.short.answer(query),
+            Asked::Long(query) => self.long.answer(query),
+        }
+    }
+
+    /// The value of `key`.
+    #[inline(always)]
+    pub fn get(&self, key: K) -> Option<V> {
+        self.answer(&self.ask(key))
+    }
+
+    /// How hardware looks for `key`: every bucket of it.
     pub fn probe(&self, key: K) -> Probe {
         self.find(key.pack())
     }

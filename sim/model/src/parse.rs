@@ -51,21 +51,50 @@ pub struct Headers {
 }
 
 impl Headers {
+    /// Those of a frame nothing of is read yet: field by field, where a copy of the whole would be
+    /// written twice.
+    #[inline(always)]
+    fn start(&mut self, length: usize) {
+        self.fault = None;
+        self.length = length;
+        self.dst_mac = 0;
+        self.src_mac = 0;
+        self.tags = 0;
+        self.vid0 = 0;
+        self.vid1 = 0;
+        self.ethertype = 0;
+        self.v6 = false;
+        self.src = 0;
+        self.dst = 0;
+        self.protocol = 0;
+        self.ttl = 0;
+        self.traffic_class = 0;
+        self.later_fragment = false;
+        self.l4 = 0;
+        self.sport = 0;
+        self.dport = 0;
+        self.icmp_type = 0;
+    }
+
     /// Bytes from the start of the frame to the IP header.
+    #[inline(always)]
     pub fn l3(&self) -> usize {
         ETHERNET + TAG * usize::from(self.tags)
     }
 
     /// Whether the EtherType is that of IPv4 or IPv6.
+    #[inline(always)]
     pub fn is_ip(&self) -> bool {
         matches!(self.ethertype, wire::ETHERTYPE_IPV4 | wire::ETHERTYPE_IPV6)
     }
 
     /// Destination MAC is a group address: the first bit on the wire (IEEE 802 section 8.2).
+    #[inline(always)]
     pub fn to_group(&self) -> bool {
         self.dst_mac >> 40 & 1 == 1
     }
 
+    #[inline(always)]
     pub fn source(&self) -> Address {
         Address {
             v6: self.v6,
@@ -73,6 +102,7 @@ impl Headers {
         }
     }
 
+    #[inline(always)]
     pub fn destination(&self) -> Address {
         Address {
             v6: self.v6,
@@ -81,12 +111,14 @@ impl Headers {
     }
 
     /// Whether the packet has ports that can be read and edited.
+    #[inline(always)]
     pub fn has_ports(&self) -> bool {
         !self.later_fragment && wire::has_ports(self.protocol)
     }
 
     /// Bytes from the start of the frame to the transport checksum that covers the addresses;
     /// `None` when there is none. Protocol 58 is ICMPv6 in IPv6 only.
+    #[inline(always)]
     pub fn l4_checksum(&self) -> Option<usize> {
         if self.later_fragment || (self.protocol == wire::PROTO_ICMPV6 && !self.v6) {
             return None;
@@ -106,6 +138,7 @@ const EXTENSION: usize = 8;
 
 /// Reads are all behind a check of the length; that they cannot panic whatever happens is the
 /// second line of defence.
+#[inline(always)]
 fn bytes<const N: usize>(frame: &[u8], at: usize) -> [u8; N] {
     match frame.get(at..).and_then(|rest| rest.first_chunk::<N>()) {
         Some(found) => *found,
@@ -113,51 +146,52 @@ fn bytes<const N: usize>(frame: &[u8], at: usize) -> [u8; N] {
     }
 }
 
+#[inline(always)]
 fn byte(frame: &[u8], at: usize) -> u8 {
     bytes::<1>(frame, at)[0]
 }
 
+#[inline(always)]
 fn be16(frame: &[u8], at: usize) -> u16 {
     u16::from_be_bytes(bytes(frame, at))
 }
 
+#[inline(always)]
+fn be32(frame: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes(bytes(frame, at))
+}
+
+#[inline(always)]
 fn mac(frame: &[u8], at: usize) -> u64 {
-    u64::from(be16(frame, at)) << 32 | u64::from(u32::from_be_bytes(bytes(frame, at + 2)))
+    u64::from(be32(frame, at)) << 16 | u64::from(be16(frame, at + 4))
 }
 
 /// Headers of `frame` (without FCS, any length). What is wrong with it is in
 /// [`Headers::fault`].
 pub fn parse(frame: &[u8]) -> Headers {
-    let mut h = Headers {
-        length: frame.len(),
-        ..Headers::default()
-    };
-    h.fault = ethernet(frame, &mut h).err();
+    let mut h = Headers::default();
+    parse_into(frame, &mut h);
     h
 }
 
+/// [`parse`] in place.
+#[inline(always)]
+pub fn parse_into(frame: &[u8], h: &mut Headers) {
+    h.start(frame.len());
+    h.fault = ethernet(frame, h).err();
+}
+
+#[inline(always)]
 fn ethernet(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
-    if frame.len() < ETHERNET {
+    // Of known length, so what is read of it needs no further check; here and below.
+    let Some(head) = frame.first_chunk::<ETHERNET>() else {
         return Err(Reason::Runt);
-    }
-    h.dst_mac = mac(frame, 0);
-    h.src_mac = mac(frame, 6);
-    h.ethertype = be16(frame, 12);
+    };
+    h.dst_mac = mac(head, 0);
+    h.src_mac = mac(head, 6);
+    h.ethertype = be16(head, 12);
     while matches!(h.ethertype, wire::TPID_C | wire::TPID_S | wire::TPID_OLD) {
-        if u32::from(h.tags) == wire::MAX_VLAN_TAGS {
-            return Err(Reason::VlanDepth);
-        }
-        let tag = h.l3();
-        h.tags += 1;
-        if frame.len() < h.l3() {
-            return Err(Reason::Runt);
-        }
-        let vid = be16(frame, tag) & 0x0fff;
-        match h.tags {
-            1 => h.vid0 = vid,
-            _ => h.vid1 = vid,
-        }
-        h.ethertype = be16(frame, tag + 2);
+        tag(frame, h)?;
     }
     match h.ethertype {
         wire::ETHERTYPE_IPV4 => ipv4(frame, h),
@@ -166,16 +200,35 @@ fn ethernet(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
     }
 }
 
+/// Takes off a VLAN tag.
+fn tag(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
+    if u32::from(h.tags) == wire::MAX_VLAN_TAGS {
+        return Err(Reason::VlanDepth);
+    }
+    let tag = h.l3();
+    h.tags += 1;
+    if frame.len() < h.l3() {
+        return Err(Reason::Runt);
+    }
+    let vid = be16(frame, tag) & 0x0fff;
+    match h.tags {
+        1 => h.vid0 = vid,
+        _ => h.vid1 = vid,
+    }
+    h.ethertype = be16(frame, tag + 2);
+    Ok(())
+}
+
 /// RFC 791 section 3.1.
+#[inline(always)]
 fn ipv4(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
     let (len, l3) = (frame.len(), h.l3());
-    if len < l3 + IPV4_MIN {
+    let Some(ip) = frame.get(l3..).and_then(|ip| ip.first_chunk::<IPV4_MIN>()) else {
         return Err(Reason::Ipv4Header);
-    }
-    let first = byte(frame, l3);
-    let header = usize::from(first & 15) * 4;
-    let total = usize::from(be16(frame, l3 + 2));
-    if first >> 4 != 4
+    };
+    let header = usize::from(ip[0] & 15) * 4;
+    let total = usize::from(be16(ip, 2));
+    if ip[0] >> 4 != 4
         || header < IPV4_MIN
         || len < l3 + header
         || total < header
@@ -183,16 +236,19 @@ fn ipv4(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
     {
         return Err(Reason::Ipv4Header);
     }
-    let words = frame.get(l3..l3 + header).unwrap_or_default();
-    if crate::checksum::sum(words) != 0xffff {
+    let sum = match header {
+        IPV4_MIN => crate::checksum::sum(ip),
+        _ => crate::checksum::sum(frame.get(l3..l3 + header).unwrap_or_default()),
+    };
+    if sum != 0xffff {
         return Err(Reason::Ipv4Checksum);
     }
-    h.traffic_class = byte(frame, l3 + 1);
-    h.later_fragment = be16(frame, l3 + 6) & 0x1fff != 0;
-    h.ttl = byte(frame, l3 + 8);
-    h.protocol = byte(frame, l3 + 9);
-    h.src = u128::from(u32::from_be_bytes(bytes(frame, l3 + 12)));
-    h.dst = u128::from(u32::from_be_bytes(bytes(frame, l3 + 16)));
+    h.traffic_class = ip[1];
+    h.later_fragment = be16(ip, 6) & 0x1fff != 0;
+    h.ttl = ip[8];
+    h.protocol = ip[9];
+    h.src = u128::from(be32(ip, 12));
+    h.dst = u128::from(be32(ip, 16));
     transport(frame, h, l3 + header, l3 + total)
 }
 
@@ -243,6 +299,7 @@ fn ipv6(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
 }
 
 /// Transport header at `pos`, the IP packet ending at `end` (bytes from the frame's start).
+#[inline(always)]
 fn transport(frame: &[u8], h: &mut Headers, pos: usize, end: usize) -> Result<(), Reason> {
     if h.later_fragment {
         return Ok(());

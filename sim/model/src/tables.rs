@@ -5,13 +5,14 @@ use crate::decode::{
     action, address, attachment, below, direct, hash, interface, known, ranges, step,
 };
 use crate::error::LoadError;
+use crate::index::{Stored, as_it_is};
 use crate::keys::{Address, InterfaceKey, PortKey, SourceKey, StepKey};
 use crate::lookup::HashTable;
 use seqnic_image::Image;
 use seqnic_image::names::Direction;
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{
-    CLASS_ROW, PORT_VALUE, RANGE_SLOTS, REWRITE_ROW, SOURCE_VALUE, STEP_VALUE, Table,
+    CLASS_ROW, PORT_VALUE, RANGE_SLOTS, REWRITE_ROW, SOURCE_VALUE, STEP_VALUE, Table, width,
 };
 
 /// Answer of `interface`.
@@ -52,6 +53,7 @@ pub struct Range {
 
 impl Range {
     /// Whether it answers question `role`; `port` is `None` in later fragments.
+    #[inline]
     pub fn holds(&self, role: usize, protocol: u8, port: Option<u16>) -> bool {
         self.valid
             && usize::from(self.role) == role
@@ -80,6 +82,7 @@ pub struct Class {
 }
 
 impl Class {
+    #[inline(always)]
     pub fn entry(&self, direction: Direction) -> Step {
         self.entries[usize::from(direction == Direction::Return)]
     }
@@ -118,6 +121,35 @@ pub struct Attachment {
     pub src_mac: u64,
     pub address: Address,
 }
+
+as_it_is! { Interface Step }
+
+impl Stored for Known {
+    type Bits = u64;
+
+    fn store(self) -> u64 {
+        let number = |n: Option<u16>| n.map_or(0, |n| u64::from(n) | 1 << 16);
+        u64::from(self.scope)
+            | number(self.range) << SCOPE_BITS
+            | number(self.neighbour) << (SCOPE_BITS + 17)
+            | u64::from(self.local) << (SCOPE_BITS + 34)
+    }
+
+    #[inline(always)]
+    fn load(bits: u64) -> Known {
+        let number = |at: u32| (bits >> (at + 16) & 1 == 1).then_some((bits >> at) as u16);
+        Known {
+            scope: (bits & ((1 << SCOPE_BITS) - 1)) as u32,
+            range: number(SCOPE_BITS),
+            neighbour: number(SCOPE_BITS + 17),
+            local: bits >> (SCOPE_BITS + 34) & 1 == 1,
+        }
+    }
+}
+
+/// Bits of a scope where an answer is one word: what two numbers with their flags and one flag leave.
+const SCOPE_BITS: u32 = 64 - 17 - 17 - 1;
+const _: () = assert!(width::SCOPE <= SCOPE_BITS);
 
 /// All tables of an image.
 #[derive(Debug, Clone)]
@@ -188,10 +220,12 @@ impl Tables {
     }
 
     /// Row `row` of `class`; rows the image does not have are zero, here and below.
+    #[inline(always)]
     pub fn class(&self, row: u32) -> Class {
         self.class.get(row as usize).copied().unwrap_or_default()
     }
 
+    #[inline(always)]
     pub fn action(&self, row: u32) -> Action {
         self.action.get(row as usize).copied().unwrap_or_default()
     }
@@ -201,17 +235,20 @@ impl Tables {
         u32::from(number) * Table::Attachment.versions() + self.epoch
     }
 
+    #[inline(always)]
     pub fn attachment(&self, number: u16) -> Attachment {
         let row = self.attachment.get(usize::from(number));
         row.copied().unwrap_or_default()
     }
 
+    #[inline(always)]
     pub fn rewrite(&self, row: u16) -> Address {
         let row = self.rewrite.get(usize::from(row));
         row.copied().unwrap_or_default()
     }
 
     /// Slots of row `row` of `range`.
+    #[inline(always)]
     pub fn range(&self, row: u16) -> &[Range] {
         self.range.get(usize::from(row)).map_or(&[], |r| &r[..])
     }

@@ -1,8 +1,11 @@
 //! Questions and reasons (`docs/semantics.md` sections 2 and 3): what becomes of a packet.
 
+use crate::index::Stored;
 use crate::keys::{Address, InterfaceKey, PortKey, Position, SourceKey, StepKey};
+use crate::lookup::Query;
+use crate::memory::prefetch;
 use crate::parse::Headers;
-use crate::tables::{Known, Step, Tables};
+use crate::tables::{Interface, Known, Step, Tables};
 use seqnic_image::names::Direction;
 use seqnic_spec::reason::Reason;
 use seqnic_spec::tables::Table;
@@ -23,6 +26,14 @@ pub struct Verdict {
     pub step: Step,
     /// Attachment of the neighbour that has the destination address; only when directed.
     pub neighbour: Option<u16>,
+}
+
+impl Verdict {
+    /// Rows of `action`, one a copy; none unless directed.
+    #[inline(always)]
+    pub fn rows(&self) -> std::ops::Range<u32> {
+        self.step.action..self.step.action + u32::from(self.step.copies)
+    }
 }
 
 /// Which address a question is about.
@@ -65,30 +76,112 @@ impl Observer for () {
     fn skipped(&mut self, _: Table, _: &'static str) {}
 }
 
-/// Decides what becomes of a packet that arrived on `port`.
-#[inline]
+/// Decides what becomes of a packet that arrived on `port`: the stages one after the other.
 pub fn decide<O: Observer>(tables: &Tables, port: u8, h: &Headers, observer: &mut O) -> Verdict {
-    let mut verdict = Verdict {
-        reason: Reason::Directed,
-        interface: None,
-        sender: None,
-        class: None,
-        step: Step::default(),
-        neighbour: None,
-    };
-    if let Err(reason) = judge(tables, port, h, observer, &mut verdict) {
-        verdict.reason = reason;
-    }
-    verdict
+    let mut walk = Walk::default();
+    arrive(tables, port, h, &mut Memo::default(), &mut walk, observer);
+    addresses(tables, h, &mut walk, observer);
+    class(tables, h, &mut walk, observer);
+    step(tables, &mut walk, observer);
+    walk.verdict()
 }
 
-/// The conditions in the order of their codes; the first that holds is the error.
-fn judge<O: Observer>(
+type KnownBits = <Known as Stored>::Bits;
+
+/// A packet between two stages of [`decide`]. Each stage reads the answers to what the one before
+/// it asked and asks for the next, so a batch can go through a stage together while the memory is
+/// on its way ([`crate::batch`]). A stage does nothing to a packet whose reason is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Walk {
+    /// `None` while undecided; the end of the last stage makes it [`Reason::Directed`].
+    reason: Option<Reason>,
+    interface: Option<u16>,
+    sender: Option<u16>,
+    /// Position of the sender, as `step` asks it.
+    position: Position,
+    destination: Query<Address>,
+    source: Query<Address>,
+    /// What is known of them, as it is stored: a [`Known`] is several small fields, which the
+    /// processor would have to put together again.
+    dst: KnownBits,
+    src: KnownBits,
+    /// The exact port question that was asked ahead of the others: its number, 4 for none.
+    ahead: usize,
+    port: Query<PortKey>,
+    class: Option<(u32, Direction)>,
+    row: Query<StepKey>,
+    step: Step,
+}
+
+impl Walk {
+    /// What was decided; `wrong_sender` and directed packets have a class.
+    #[inline(always)]
+    pub fn verdict(&self) -> Verdict {
+        let reason = self.reason.unwrap_or(Reason::Directed);
+        let directed = reason == Reason::Directed;
+        Verdict {
+            reason,
+            interface: self.interface,
+            sender: self.sender,
+            class: self.class,
+            step: self.step,
+            neighbour: Known::load(self.dst).neighbour.filter(|_| directed),
+        }
+    }
+
+    /// Takes the next packet. What only a stage reads that was asked by the one before is left as
+    /// it is.
+    #[inline(always)]
+    pub fn start(&mut self) {
+        self.reason = None;
+        self.interface = None;
+        self.sender = None;
+        self.dst = KnownBits::default();
+        self.class = None;
+        self.step = Step::default();
+    }
+
+    /// Keeps the reason a stage found.
+    #[inline(always)]
+    fn end(&mut self, stage: Result<(), Reason>) {
+        if let Err(reason) = stage {
+            self.reason = Some(reason);
+        }
+    }
+}
+
+/// Where the last packet arrived and from whom: packets of one batch often share both, and the
+/// answer to the same question is the same.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Memo {
+    interface: Option<(InterfaceKey, Option<Interface>)>,
+    source: Option<(SourceKey, Option<u16>)>,
+}
+
+/// First stage: interface and sender, and the reasons that need no more.
+#[inline(always)]
+pub fn arrive<O: Observer>(
     tables: &Tables,
     port: u8,
     h: &Headers,
+    memo: &mut Memo,
+    walk: &mut Walk,
     observer: &mut O,
-    verdict: &mut Verdict,
+) {
+    if walk.reason.is_none() {
+        let found = arrival(tables, port, h, memo, walk, observer);
+        walk.end(found);
+    }
+}
+
+#[inline(always)]
+fn arrival<O: Observer>(
+    tables: &Tables,
+    port: u8,
+    h: &Headers,
+    memo: &mut Memo,
+    walk: &mut Walk,
+    observer: &mut O,
 ) -> Result<(), Reason> {
     if let Some(reason @ (Reason::Runt | Reason::VlanDepth)) = h.fault {
         return Err(reason);
@@ -103,14 +196,28 @@ fn judge<O: Observer>(
         vid1: h.vid1,
     };
     observer.asked(Asked::Interface(key));
-    let interface = *tables.interface.get(key).ok_or(Reason::NoInterface)?;
-    verdict.interface = Some(interface.interface);
+    let found = match memo.interface {
+        Some((last, found)) if last == key => found,
+        _ => tables.interface.get(key),
+    };
+    memo.interface = Some((key, found));
+    let interface = found.ok_or(Reason::NoInterface)?;
+    walk.interface = Some(interface.interface);
     let key = SourceKey {
         segment: interface.segment,
         mac: h.src_mac,
     };
     observer.asked(Asked::Source(key));
-    verdict.sender = tables.source.get(key).copied();
+    walk.sender = match memo.source {
+        Some((last, found)) if last == key => found,
+        _ => tables.source.get(key),
+    };
+    memo.source = Some((key, walk.sender));
+    walk.position = match walk.sender {
+        _ if interface.by_segment => Position::Segment(interface.segment),
+        Some(sender) => Position::Attachment(sender),
+        None => Position::Unknown,
+    };
 
     if !h.to_group() && h.dst_mac != interface.mac && !interface.promiscuous {
         return Err(Reason::NotMine);
@@ -133,12 +240,60 @@ fn judge<O: Observer>(
             Reason::Multicast
         });
     }
-
     observer.asked(Asked::Address(End::Destination, h.destination()));
-    let dst = lookup(tables, h.destination());
+    walk.destination = tables.address.ask(h.destination());
     observer.asked(Asked::Address(End::Source, h.source()));
-    let src = lookup(tables, h.source());
-    let class = classify(tables, h, &dst, &src, observer);
+    walk.source = tables.address.ask(h.source());
+    Ok(())
+}
+
+/// Second stage: what is known of both addresses.
+#[inline(always)]
+pub fn addresses<O: Observer>(tables: &Tables, h: &Headers, walk: &mut Walk, _: &mut O) {
+    if walk.reason.is_none() {
+        let found = both_addresses(tables, h, walk);
+        walk.end(found);
+    }
+}
+
+#[inline(always)]
+fn both_addresses(tables: &Tables, h: &Headers, walk: &mut Walk) -> Result<(), Reason> {
+    walk.dst = tables.address.bits(&walk.destination).unwrap_or_default();
+    walk.src = tables.address.bits(&walk.source).unwrap_or_default();
+    let (dst, src) = (Known::load(walk.dst), Known::load(walk.src));
+    // The first exact question there will be: later ones are asked when it had no answer.
+    let (number, known, port) = match dst.scope {
+        0 => (1, &src, h.sport),
+        _ => (0, &dst, h.dport),
+    };
+    walk.ahead = Table::PORTS.len();
+    if !h.later_fragment
+        && let Some(key) = port_key(h, known, port)
+    {
+        walk.ahead = number;
+        walk.port = tables.ports[number].ask(key);
+    }
+    Ok(())
+}
+
+/// Third stage: class and direction, and the reasons of packets that have none.
+#[inline(always)]
+pub fn class<O: Observer>(tables: &Tables, h: &Headers, walk: &mut Walk, observer: &mut O) {
+    if walk.reason.is_none() {
+        let found = class_of(tables, h, walk, observer);
+        walk.end(found);
+    }
+}
+
+#[inline(always)]
+fn class_of<O: Observer>(
+    tables: &Tables,
+    h: &Headers,
+    walk: &mut Walk,
+    observer: &mut O,
+) -> Result<(), Reason> {
+    let (dst, src) = (Known::load(walk.dst), Known::load(walk.src));
+    let class = classify(tables, h, &dst, &src, walk, observer);
     let scoped = dst.scope != 0 || src.scope != 0;
     if dhcp_ports(h) && class.is_none() && (dst.local || !scoped) {
         return Err(Reason::Dhcp);
@@ -154,23 +309,36 @@ fn judge<O: Observer>(
             (false, false) => Reason::NoService,
         });
     };
-
-    verdict.class = Some((class, direction));
-    let position = match verdict.sender {
-        _ if interface.by_segment => Position::Segment(interface.segment),
-        Some(sender) => Position::Attachment(sender),
-        None => Position::Unknown,
-    };
+    walk.class = Some((class, direction));
     let key = StepKey {
         class,
         direction,
-        position,
+        position: walk.position,
     };
     observer.asked(Asked::Step(key));
-    let step = match tables.step.get(key) {
+    walk.row = tables.step.ask(key);
+    prefetch(&tables.class, class as usize);
+    Ok(())
+}
+
+/// Last stage: the step of this sender, or the entry.
+#[inline(always)]
+pub fn step<O: Observer>(tables: &Tables, walk: &mut Walk, observer: &mut O) {
+    if walk.reason.is_none() {
+        let found = step_of(tables, walk, observer);
+        walk.end(found);
+    }
+}
+
+#[inline(always)]
+fn step_of<O: Observer>(tables: &Tables, walk: &mut Walk, observer: &mut O) -> Result<(), Reason> {
+    let Some((class, direction)) = walk.class else {
+        return Ok(());
+    };
+    let step = match tables.step.answer(&walk.row) {
         Some(step) => {
             observer.skipped(Table::Class, "`step` has a row for this sender");
-            *step
+            step
         }
         None => {
             observer.asked(Asked::Class(class, direction));
@@ -180,16 +348,13 @@ fn judge<O: Observer>(
     if step.copies == 0 {
         return Err(Reason::WrongSender);
     }
-    verdict.step = step;
-    verdict.neighbour = dst.neighbour;
+    walk.step = step;
+    prefetch(&tables.action, step.action as usize);
     Ok(())
 }
 
-fn lookup(tables: &Tables, address: Address) -> Known {
-    tables.address.get(address).copied().unwrap_or_default()
-}
-
 /// Neighbour discovery and ICMP errors.
+#[inline(always)]
 fn icmp(h: &Headers) -> Result<(), Reason> {
     if h.later_fragment {
         return Ok(());
@@ -208,6 +373,7 @@ fn icmp(h: &Headers) -> Result<(), Reason> {
     }
 }
 
+#[inline(always)]
 fn dhcp_ports(h: &Headers) -> bool {
     let ports = if h.v6 {
         wire::DHCPV6_PORTS
@@ -220,70 +386,101 @@ fn dhcp_ports(h: &Headers) -> bool {
         && ports.contains(&h.dport)
 }
 
+/// A port question: the address whose scope it is asked in, the port (`None` in later fragments),
+/// and what the answer says of the direction.
+#[derive(Clone, Copy)]
+struct PortQuestion<'a> {
+    known: &'a Known,
+    port: Option<u16>,
+    direction: Direction,
+}
+
 /// The four port questions, strongest first.
+#[inline(always)]
+fn questions<'a>(h: &Headers, dst: &'a Known, src: &'a Known) -> [PortQuestion<'a>; 4] {
+    use Direction::{Forward, Return};
+    [
+        (dst, h.dport, Forward),
+        (src, h.sport, Return),
+        (dst, h.sport, Return),
+        (src, h.dport, Forward),
+    ]
+    .map(|(known, port, direction)| PortQuestion {
+        known,
+        port: (!h.later_fragment).then_some(port),
+        direction,
+    })
+}
+
+/// Key of an exact question; `None` for an address without a scope.
+#[inline(always)]
+fn port_key(h: &Headers, known: &Known, port: u16) -> Option<PortKey> {
+    (known.scope != 0).then_some(PortKey {
+        scope: known.scope,
+        protocol: h.protocol,
+        port,
+    })
+}
+
+/// Asks them until one has an answer.
+#[inline(always)]
 fn classify<O: Observer>(
     tables: &Tables,
     h: &Headers,
     dst: &Known,
     src: &Known,
+    walk: &Walk,
     observer: &mut O,
 ) -> Option<(u32, Direction)> {
-    use Direction::{Forward, Return};
-    let questions = [
-        (dst, h.dport, Forward),
-        (src, h.sport, Return),
-        (dst, h.sport, Return),
-        (src, h.dport, Forward),
-    ];
     let mut found = None;
-    for (question, (known, port, direction)) in questions.into_iter().enumerate() {
+    let questions = questions(h, dst, src);
+    for (question, asked) in questions.into_iter().enumerate() {
         let table = Table::PORTS[question];
         if found.is_some() {
             observer.skipped(table, "a stronger question has the answer");
             continue;
         }
-        if known.scope == 0 {
+        if asked.known.scope == 0 {
             observer.skipped(table, "the address has no scope");
             continue;
         }
-        let port = (!h.later_fragment).then_some(port);
-        found = exact(tables, question, known, h.protocol, port, observer)
-            .or_else(|| range(tables, question, known, h.protocol, port, observer))
-            .map(|class| (class, direction));
+        found = exact(tables, question, asked, h, walk, observer)
+            .or_else(|| range(tables, question, asked, h.protocol, observer))
+            .map(|class| (class, asked.direction));
     }
     found
 }
 
+#[inline(always)]
 fn exact<O: Observer>(
     tables: &Tables,
     question: usize,
-    known: &Known,
-    protocol: u8,
-    port: Option<u16>,
+    asked: PortQuestion,
+    h: &Headers,
+    walk: &Walk,
     observer: &mut O,
 ) -> Option<u32> {
-    let Some(port) = port else {
+    let Some(port) = asked.port else {
         observer.skipped(Table::PORTS[question], "a later fragment has no ports");
         return None;
     };
-    let key = PortKey {
-        scope: known.scope,
-        protocol,
-        port,
-    };
+    let key = port_key(h, asked.known, port)?;
     observer.asked(Asked::Port(question, key));
-    tables.ports[question].get(key).copied()
+    match walk.ahead == question {
+        true => tables.ports[question].answer(&walk.port),
+        false => tables.ports[question].get(key),
+    }
 }
 
+#[inline(always)]
 fn range<O: Observer>(
     tables: &Tables,
     question: usize,
-    known: &Known,
+    asked: PortQuestion,
     protocol: u8,
-    port: Option<u16>,
     observer: &mut O,
 ) -> Option<u32> {
-    let row = known.range?;
+    let (row, port) = (asked.known.range?, asked.port);
     observer.asked(Asked::Range {
         question,
         row,

@@ -11,6 +11,7 @@ pub enum Direction {
 }
 
 impl Direction {
+    #[inline]
     pub const fn bit(self) -> u32 {
         match self {
             Direction::Forward => 0,

@@ -185,7 +185,7 @@ fn which_geometry(f: &mut Findings, fields: &Fields) -> Option<&'static Geometry
     let text = f.text(node, format_args!("`geometry`"))?;
     let found = geometry::by_name(text.value);
     if found.is_none() {
-        let names: Vec<&str> = geometry::ALL.iter().map(|g| g.name).collect();
+        let names: Vec<&str> = geometry::KNOWN.iter().map(|g| g.name).collect();
         let help = f.instead(
             text.value,
             names.into_iter(),

@@ -5,7 +5,7 @@
 //! `SEQNIC_RANDOM_PACKETS` make a run longer, `SEQNIC_RANDOM_SEED` starts it elsewhere. What is found is made small and written to a folder, to become a case.
 
 use seqnic_engine::Engine;
-use seqnic_model::ImageEngine;
+use seqnic_model::{BatchEngine, ImageEngine};
 use seqnic_oracle::Oracle;
 use seqnic_random::tree::Node;
 use seqnic_random::{Case, Frame, compare, definition, edges, observe, packets, shrink};
@@ -45,12 +45,17 @@ fn with_rtl(yaml: &str) -> Result<Vec<Box<dyn Engine>>, &'static str> {
     Ok(all)
 }
 
-/// Oracle and image engine.
+/// Oracle, image engine, and the image engine in batches.
 fn engines(yaml: &str) -> Result<Vec<Box<dyn Engine>>, &'static str> {
     let definition = seqnic_compiler::read(yaml).map_err(|e| e[0].code)?;
     let image = seqnic_compiler::compile(&definition).map_err(|e| e[0].code)?;
     let model = ImageEngine::load(&image).unwrap_or_else(|e| panic!("{e}\n{yaml}"));
-    Ok(vec![Box::new(Oracle::new(&definition)), Box::new(model)])
+    let batch = BatchEngine::load(&image).unwrap_or_else(|e| panic!("{e}\n{yaml}"));
+    Ok(vec![
+        Box::new(Oracle::new(&definition)),
+        Box::new(model),
+        Box::new(batch),
+    ])
 }
 
 fn differs(load: Load, yaml: &str, frames: &[Frame]) -> bool {

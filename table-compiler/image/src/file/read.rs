@@ -151,7 +151,7 @@ fn check_header(header: &mut Cursor, bytes: &[u8]) -> Result<&'static Geometry, 
         .map_or(0, |last| last + 1);
     let name = name[..length].escape_ascii().to_string();
     let geometry = geometry::by_name(&name).ok_or_else(|| {
-        let known = geometry::ALL.map(|g| format!("`{}`", g.name));
+        let known = geometry::KNOWN.map(|g| format!("`{}`", g.name));
         ImageError::UnknownGeometry {
             known: known.join(" and "),
             found: name.clone(),

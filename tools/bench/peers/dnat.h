@@ -1,0 +1,37 @@
+/* What the XDP program and its driver agree on. */
+#ifndef SEQNIC_PEERS_DNAT_H
+#define SEQNIC_PEERS_DNAT_H
+
+#include <linux/types.h>
+
+/* A service: destination address, port (both as on the wire) and protocol. */
+struct service_key {
+    __u32 address;
+    __u16 port;
+    __u8 protocol;
+    __u8 zero;
+};
+
+/* Where its packets go. */
+struct service_value {
+    __u32 address;
+    __u16 port;
+    __u8 destination_mac[6];
+    __u8 source_mac[6];
+    __u16 zero;
+};
+
+/* One packet of the trace: what differs from the frame all packets are made of. As on the wire. */
+struct arrival {
+    __u32 source;
+    __u32 destination;
+    __u16 source_port;
+    __u16 destination_port;
+    __u16 ip_checksum;
+    __u16 tcp_checksum;
+};
+
+/* Packets of the trace. A power of two. */
+#define TRACE (1u << 20)
+
+#endif
