@@ -23,19 +23,19 @@ pub const COUNTER_ROW: Layout = Layout {
 #[repr(u8)]
 pub enum CounterSet {
     /// By reason code: every packet that came in once, plus copies dropped at an output.
-    Reason = 16,
+    Reason = 64,
     /// By interface number: frames that arrived on a defined interface.
-    InterfaceIn = 17,
+    InterfaceIn = 65,
     /// By interface number: frames sent.
-    InterfaceOut = 18,
+    InterfaceOut = 66,
     /// By attachment number: frames whose sender is that attachment.
-    AttachmentIn = 19,
+    AttachmentIn = 67,
     /// By attachment number: frames sent to it.
-    AttachmentOut = 20,
+    AttachmentOut = 68,
     /// By class * 2 + direction: directed packets, bytes as they arrived.
-    Class = 21,
+    Class = 69,
     /// By action row: copies sent, bytes as they left.
-    Action = 22,
+    Action = 70,
 }
 
 impl CounterSet {

@@ -37,24 +37,29 @@ reasons! {
     NoInterface = 3, "no_interface", "No interface is defined for this port and VLAN.";
     NotMine = 4, "not_mine", "Unicast to another MAC than the interface's.";
     Arp = 5, "arp", "An ARP packet.";
-    NotIp = 6, "not_ip", "Neither ARP nor IPv4 nor IPv6.";
-    Ipv4Header = 7, "ipv4_header", "IPv4 version, header length or total length cannot be right.";
-    Ipv4Checksum = 8, "ipv4_checksum", "The IPv4 header checksum is wrong.";
-    Ipv6Header = 9, "ipv6_header", "IPv6 version, payload length or an extension header cannot be right.";
-    TooDeep = 10, "too_deep", "The transport header lies behind more extension headers than the parser walks, or outside its window.";
-    L4Header = 11, "l4_header", "The packet ends inside its transport header.";
-    NeighbourDiscovery = 12, "nd", "ICMPv6 router or neighbour discovery.";
-    IcmpError = 13, "icmp_error", "An ICMP error about another packet.";
-    Dhcp = 14, "dhcp", "DHCP or DHCPv6 that is no service's.";
-    Multicast = 15, "multicast", "Broadcast or multicast frame.";
-    Ttl = 16, "ttl", "TTL or hop limit is zero.";
-    Local = 17, "local", "Addressed to the engine itself.";
-    Fragment = 18, "fragment", "A later fragment, and its service is chosen by port.";
-    NoPort = 19, "no_port", "The address is a service's, the port is not.";
-    NoService = 20, "no_service", "Neither address is a service's.";
-    WrongSender = 21, "wrong_sender", "The service is known, but its sequence has no step for packets from this sender.";
-    OutputFull = 22, "output_full", "The output queue had no room; this copy was dropped whole.";
-    Oversize = 23, "oversize", "Longer than the pipeline takes; cut off at the port.";
+    Encapsulation = 6, "encapsulation", "A tag or tunnel header the interface does not take, or that cannot be right.";
+    NotIp = 7, "not_ip", "Neither ARP nor IPv4 nor IPv6.";
+    Ipv4Header = 8, "ipv4_header", "IPv4 version, header length or total length cannot be right.";
+    Ipv4Checksum = 9, "ipv4_checksum", "The IPv4 header checksum is wrong.";
+    Ipv6Header = 10, "ipv6_header", "IPv6 version, payload length or an extension header cannot be right.";
+    TooDeep = 11, "too_deep", "The transport header lies behind more extension headers than the parser walks, or outside its window.";
+    L4Header = 12, "l4_header", "The packet ends inside its transport header.";
+    NeighbourDiscovery = 13, "nd", "ICMPv6 router or neighbour discovery.";
+    IcmpError = 14, "icmp_error", "An ICMP error about another packet.";
+    Dhcp = 15, "dhcp", "DHCP or DHCPv6 that is no service's.";
+    Multicast = 16, "multicast", "Broadcast or multicast frame.";
+    Ttl = 17, "ttl", "TTL or hop limit is zero.";
+    Local = 18, "local", "Addressed to the engine itself.";
+    Fragment = 19, "fragment", "A later fragment, and its service is chosen by port.";
+    NoPort = 20, "no_port", "The address is a service's, the port is not.";
+    NoService = 21, "no_service", "Neither address is a service's.";
+    WrongSender = 22, "wrong_sender", "The service is known, but its sequence has no step for packets from this sender.";
+    Denied = 23, "denied", "A rule of the service's ACL, or its default, denies it.";
+    Policed = 24, "policed", "The service sends more than its rate; dropped.";
+    TooBig = 25, "too_big", "This copy, with the headers the engine adds, is longer than the MTU towards its attachment; the host gets the packet instead.";
+    OutputFull = 26, "output_full", "The output queue had no room; this copy was dropped whole.";
+    HostLimited = 27, "host_limited", "More exceptions of one reason than the host takes; dropped.";
+    Oversize = 28, "oversize", "Longer than the pipeline takes; cut off at the port.";
 }
 
 /// Bits of a reason code.

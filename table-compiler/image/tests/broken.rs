@@ -5,7 +5,7 @@ mod common;
 
 use common::{Parts, open, sample, seal};
 use seqnic_image::{Image, ImageError, read, read_for, write};
-use seqnic_spec::geometry::ALVEO;
+use seqnic_spec::geometry::{ALVEO, EDGE};
 use seqnic_spec::tables::Table;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -171,7 +171,7 @@ fn damages() -> Vec<Damage> {
     ]
 }
 
-/// Digests and the length of the file change with every field of a table: they are shown by name.
+/// What changes with every field of a table or every table is shown by name.
 fn shown(message: &str, length: usize) -> String {
     let words = message.split_inclusive([' ', ',', ';', ':']).map(|word| {
         let bare = word.trim_end_matches([' ', ',', ';', ':']);
@@ -187,7 +187,13 @@ fn shown(message: &str, length: usize) -> String {
             () => word.to_owned(),
         }
     });
-    words.collect()
+    let text: String = words.collect();
+    let step = Table::Step.slot_bits() * EDGE.step.slots;
+    text.replace(&format!(" {step} bits"), " STEP bits")
+        .replace(
+            &format!("reads {};", Table::ALL.len() + 1),
+            "reads SECTIONS;",
+        )
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn inspect_says_what_is_in_it() {
     let summary = inspect(&image);
     let step = &summary.tables[Table::Step as usize];
     let keys = step.keys.as_ref().unwrap();
-    // The first slot of rows 5, 6 and 3000; the second, from bit 66 on, of row 5.
+    // The first slot of rows 5, 6 and 3000; the second of row 5.
     assert_eq!((step.rows_used, keys.used, keys.fullest_bucket), (3, 4, 2));
     assert_eq!(keys.seeds, [0x1234_5679, 0x9e37_79b9, 0]);
     assert_eq!(keys.capacity, 6144);

@@ -62,14 +62,78 @@ pub struct Place {
     pub span: Span,
 }
 
-/// How the position of a packet arriving on an interface is known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How the position of a packet arriving on an interface is known (paragraphs 92 to 96).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Tracking {
     /// By source MAC (method 4).
     #[default]
     SourceMac,
     /// By the segment it arrived on (method 5).
     Segment,
+    /// By a tag the engine gives the packet and the device leaves on it (methods 1 to 3).
+    Tag(Tag),
+}
+
+/// A tag that says where in its sequence a packet is (`docs/semantics.md` section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Tag {
+    /// The DSCP field (method 1).
+    Dscp,
+    /// One more IEEE 802.1Q tag (method 3).
+    Vlan,
+    /// An MPLS label (method 3).
+    Mpls,
+    /// A network service header behind Ethernet, of this metadata type (method 3).
+    Nsh(MdType),
+    /// VXLAN (method 2).
+    Vxlan,
+    /// A network service header in VXLAN-GPE, of this metadata type (methods 2 and 3).
+    Gpe(MdType),
+    /// GRE with a key (method 2).
+    Gre,
+}
+
+impl Tag {
+    /// Whether the tag needs an outer IP header, and so tunnel addresses.
+    pub fn is_tunnel(self) -> bool {
+        matches!(self, Tag::Vxlan | Tag::Gpe(_) | Tag::Gre)
+    }
+}
+
+/// Metadata type of a network service header (RFC 8300 sections 2.4 and 2.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MdType {
+    /// Fixed: 16 bytes of context, sent as zero.
+    One,
+    /// Variable; sent without metadata.
+    Two,
+}
+
+/// What is added to the number of a tag, 1 to 253, to make the number on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TagBases {
+    /// VLAN ID.
+    pub vlan: u16,
+    /// MPLS label.
+    pub mpls: u16,
+    /// Service path identifier of NSH: used as it is, nothing is added.
+    pub spi: u32,
+    /// VXLAN network identifier.
+    pub vni: u16,
+    /// GRE key.
+    pub gre: u16,
+}
+
+impl Default for TagBases {
+    fn default() -> Self {
+        TagBases {
+            vlan: 3800,
+            mpls: 1000,
+            spi: 1,
+            vni: 1000,
+            gre: 1000,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -85,6 +149,12 @@ pub struct Interface {
     pub gateway: Option<HostId>,
     pub promiscuous: bool,
     pub tracking: Tracking,
+    /// The engine's ends of tunnels here, at most one of each family; one of each for all interfaces
+    /// of a port.
+    pub tunnels: Vec<IpAddr>,
+    pub tag_bases: TagBases,
+    /// Longest IP packet the segment takes, with all headers the engine adds.
+    pub mtu: Option<u16>,
     /// What kind of system is attached, for people.
     pub attached: Option<String>,
     pub span: Span,
@@ -157,6 +227,8 @@ pub struct Device {
     pub mode: Option<Mode>,
     /// Its own addresses, at most one of each family.
     pub addresses: Vec<IpAddr>,
+    /// Its end of tunnels; `None`: its own address of the family of the interface's.
+    pub tunnel: Option<IpAddr>,
     /// Gets copies only.
     pub promiscuous: bool,
     pub state: State,
@@ -268,12 +340,16 @@ pub enum Element {
         /// First port this device sees instead of the stage's first (the stage has one range).
         port: Option<u16>,
         then: Option<Then>,
+        /// How this device's packets are known, instead of as its interface says.
+        tracking: Option<Tag>,
         span: Span,
     },
     Copy {
         role: Role,
         alerts: Alerts,
         directions: Directions,
+        /// As for a device.
+        tracking: Option<Tag>,
         span: Span,
     },
 }

@@ -5,7 +5,7 @@ use super::findings::{Findings, Names};
 use super::tree::{At, Node};
 use super::values;
 use super::{
-    Attachments, Device, Host, HostId, Interface, Mac, Mode, Place, State, Tracking, Vlan,
+    Attachments, Device, Host, HostId, Interface, Mac, Mode, Place, State, TagBases, Tracking, Vlan,
 };
 use crate::diagnostic::Span;
 
@@ -104,6 +104,9 @@ impl Network {
             gateway: None,
             promiscuous: false,
             tracking: Tracking::default(),
+            tunnels: Vec::new(),
+            tag_bases: TagBases::default(),
+            mtu: None,
             attached: None,
             span: name.span,
         };
@@ -216,6 +219,7 @@ impl Network {
             attachments: Attachments::One(nowhere(name.span)),
             mode: None,
             addresses: Vec::new(),
+            tunnel: None,
             promiscuous: false,
             state: State::Up,
             span: name.span,

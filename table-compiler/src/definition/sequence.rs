@@ -216,6 +216,7 @@ impl<'a> Check<'a> {
                         addresses: then.value.addresses.iter().map(|a| a.value).collect(),
                         ports: then.value.ports.as_ref().map(|p| p.value.clone()),
                     }),
+                    tracking: None,
                     span: raw.span,
                 })
             }
@@ -233,6 +234,7 @@ impl<'a> Check<'a> {
                         RawAlerts::To(at) => Alerts::To(at.value),
                     },
                     directions,
+                    tracking: None,
                     span: raw.span,
                 })
             }

@@ -189,7 +189,7 @@ impl<'d> Attached<'d> {
         let interface = self.segments.get(&key).copied().unwrap_or(place.interface);
         match self.definition.interfaces[interface].tracking {
             Tracking::Segment => position(position_kind::SEGMENT, segment),
-            Tracking::SourceMac => {
+            Tracking::SourceMac | Tracking::Tag(_) => {
                 let sender = self.senders.get(&(segment, place.mac.value()));
                 position(position_kind::ATTACHMENT, sender.copied().unwrap_or(0))
             }

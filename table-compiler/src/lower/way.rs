@@ -200,6 +200,7 @@ fn stops<'d>(service: &'d Service, stages: &[Stage]) -> Vec<Option<Stop<'d>>> {
                 port,
                 then,
                 span,
+                tracking: _,
             } = element
             else {
                 return None;
@@ -279,6 +280,7 @@ impl<'d> Walk<'d> {
             alerts,
             directions,
             span,
+            tracking: _,
         } = element
         else {
             return;

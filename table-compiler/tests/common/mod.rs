@@ -54,6 +54,9 @@ impl Network {
                 gateway: None,
                 promiscuous: false,
                 tracking: Tracking::SourceMac,
+                tunnels: Vec::new(),
+                tag_bases: Default::default(),
+                mtu: None,
                 attached: None,
                 span,
             });
@@ -107,6 +110,7 @@ impl Network {
             attachments,
             mode: None,
             addresses: Vec::new(),
+            tunnel: None,
             promiscuous: false,
             state: State::Up,
             span,
@@ -203,6 +207,7 @@ pub fn pool(device: DeviceId, alternates: &[DeviceId]) -> Element {
         enter: Side::Outside,
         port: None,
         then: None,
+        tracking: None,
         span: span(device),
     }
 }
@@ -214,12 +219,14 @@ pub fn entered(element: Element, side: Side) -> Element {
             port,
             then,
             span,
+            tracking,
             ..
         } => Element::Device {
             role,
             enter: side,
             port,
             then,
+            tracking,
             span,
         },
         copy => copy,
@@ -233,12 +240,14 @@ pub fn on_port(element: Element, port: u16) -> Element {
             enter,
             then,
             span,
+            tracking,
             ..
         } => Element::Device {
             role,
             enter,
             port: Some(port),
             then,
+            tracking,
             span,
         },
         copy => copy,
@@ -252,6 +261,7 @@ pub fn then(element: Element, addresses: &[&str], ports: Option<&[(u16, u16)]>) 
             enter,
             port,
             span,
+            tracking,
             ..
         } => Element::Device {
             role,
@@ -261,6 +271,7 @@ pub fn then(element: Element, addresses: &[&str], ports: Option<&[(u16, u16)]>) 
                 addresses: addresses.iter().map(|a| ip(a)).collect(),
                 ports: ports.map(|p| Ports::Ranges(p.to_vec())),
             }),
+            tracking,
             span,
         },
         copy => copy,
@@ -272,6 +283,7 @@ pub fn copy(device: DeviceId, alerts: Alerts) -> Element {
         role: role(device),
         alerts,
         directions: Directions::Both,
+        tracking: None,
         span: span(device),
     }
 }

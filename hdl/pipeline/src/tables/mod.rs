@@ -25,7 +25,7 @@ use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{MAX_ROW_BITS, Table};
 
 /// Bits of a table number on the configuration bus.
-pub const TABLE_BITS: u32 = 5;
+pub const TABLE_BITS: u32 = 7;
 /// Bits of a row number on the configuration bus.
 pub const ROW_BITS: u32 = 22;
 /// Clocks from `cfg_read` to `cfg_rdata`, the same for every table and for all joined together.

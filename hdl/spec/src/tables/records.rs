@@ -14,8 +14,13 @@ pub mod width {
     pub const CLASS: u32 = 20;
     pub const ACTION: u32 = 22;
     pub const COPIES: u32 = 4;
-    pub const POSITION: u32 = 18;
+    pub const POSITION: u32 = 20;
     pub const REWRITE: u32 = 16;
+    pub const METER: u32 = 16;
+    pub const PRIORITY: u32 = 3;
+    pub const ENCAP: u32 = 12;
+    pub const TAG: u32 = 8;
+    pub const MTU: u32 = 14;
 }
 
 /// Versions of the tables that can be told apart at one time.
@@ -33,8 +38,50 @@ pub mod position_kind {
     pub const ATTACHMENT: u32 = 1;
     /// The segment of arrival, whoever sent it (tracking method 5).
     pub const SEGMENT: u32 = 2;
-    /// A tag the packet carries (tracking methods 1 to 3).
-    pub const TAG: u32 = 3;
+    /// The DSCP it carries, of pool 2 (tracking method 1).
+    pub const DSCP: u32 = 3;
+    /// The innermost VLAN ID (tracking method 3, IEEE 802.1Q).
+    pub const VLAN: u32 = 4;
+    /// The MPLS label it carries (tracking method 3, RFC 3032).
+    pub const MPLS: u32 = 5;
+    /// The service index of its network service header (tracking method 3, RFC 8300).
+    pub const NSH: u32 = 6;
+    /// The VXLAN network identifier of its outer header (tracking method 2, RFC 7348).
+    pub const VXLAN: u32 = 7;
+    /// The key of its GRE header (tracking method 2, RFC 2890).
+    pub const GRE: u32 = 8;
+}
+
+/// Tags the engine reads on arrival: bits of `interface.accepts` and `decap.accepts`.
+pub mod accepts {
+    pub const BITS: u32 = 7;
+    pub const DSCP: u32 = 1 << 0;
+    pub const VLAN: u32 = 1 << 1;
+    pub const MPLS: u32 = 1 << 2;
+    /// NSH behind Ethernet, EtherType 0x894F.
+    pub const NSH: u32 = 1 << 3;
+    pub const VXLAN: u32 = 1 << 4;
+    /// VXLAN-GPE with NSH in it.
+    pub const GPE: u32 = 1 << 5;
+    pub const GRE: u32 = 1 << 6;
+}
+
+/// Tags a copy leaves with, in `action.tag_kind`. (The DSCP is set by `action.dscp`.)
+pub mod tag_kind {
+    pub const BITS: u32 = 4;
+    pub const NONE: u32 = 0;
+    pub const VLAN: u32 = 1;
+    pub const MPLS: u32 = 2;
+    /// NSH of metadata type 1 behind Ethernet.
+    pub const NSH1: u32 = 3;
+    /// NSH of metadata type 2, without metadata, behind Ethernet.
+    pub const NSH2: u32 = 4;
+    pub const VXLAN: u32 = 5;
+    /// NSH of metadata type 1 in VXLAN-GPE.
+    pub const GPE1: u32 = 6;
+    /// NSH of metadata type 2 in VXLAN-GPE.
+    pub const GPE2: u32 = 7;
+    pub const GRE: u32 = 8;
 }
 
 /// A position: who sent the packet, as the `step` table asks it.
@@ -82,8 +129,10 @@ pub const INTERFACE_VALUE: Layout = Layout {
         field(
             "tracking",
             1,
-            "position of what arrives here: 0 by source MAC, 1 by segment",
+            "position of what arrives here without a tag: 0 by source MAC, 1 by segment",
         ),
+        field("accepts", accepts::BITS, "tags read here (`accepts`)"),
+        field("trust", 1, "1: the packet's DSCP chooses its priority"),
     ],
 };
 
@@ -195,6 +244,12 @@ pub const CLASS_ROW: Layout = Layout {
             width::COPIES,
             "rows there; 0: nobody enters on the return way",
         ),
+        field(
+            "priority",
+            width::PRIORITY,
+            "priority where the DSCP is not trusted, 7 the highest",
+        ),
+        field("meter", width::METER, "row in `meter`, 0: not metered"),
     ],
 };
 
@@ -207,7 +262,7 @@ pub const STEP_KEY: Layout = Layout {
         field(
             "position",
             width::POSITION,
-            "who sent it: kind (2 bits) above value (16 bits)",
+            "who sent it: kind (4 bits) above value (16 bits)",
         ),
     ],
 };
@@ -220,6 +275,11 @@ pub const STEP_VALUE: Layout = Layout {
             "copies",
             width::COPIES,
             "rows there, one a copy; 0: this sender has no step (wrong_sender), nor may it enter",
+        ),
+        field(
+            "first",
+            1,
+            "1: the return way starts here: ACL and meter are asked, as they are at an entry",
         ),
     ],
 };
@@ -253,6 +313,16 @@ pub const ACTION_ROW: Layout = Layout {
         field("port_add", 16, "added to that port modulo 2^16"),
         field("dscp_valid", 1, "1: the DSCP is set"),
         field("dscp", 6, "DSCP (RFC 2474)"),
+        field(
+            "tag_kind",
+            tag_kind::BITS,
+            "tag the copy leaves with (`tag_kind`)",
+        ),
+        field(
+            "tag",
+            width::TAG,
+            "its number, added to the base of the attachment's row in `encap`",
+        ),
     ],
 };
 
@@ -278,6 +348,16 @@ pub const ATTACHMENT_ROW: Layout = Layout {
         field("src_mac", 48, "the engine's MAC towards it"),
         field("v6", 1, "family of `address`"),
         field("address", 128, "its own address, for NAT mode"),
+        field(
+            "mtu",
+            width::MTU,
+            "longest IP packet towards it, with all headers the engine adds; 0: no limit",
+        ),
+        field(
+            "encap",
+            width::ENCAP,
+            "row in `encap` for copies that leave with a tag",
+        ),
     ],
 };
 

@@ -113,7 +113,8 @@ mod tests {
         let ones = |l: &Layout| Row::from_words(l.width(), &[u64::MAX, u64::MAX, u64::MAX]);
         SLOT.write(&mut row, 0, &ones(&STEP_KEY), &ones(&STEP_VALUE));
         assert!(SLOT.read(&row, 1, 0).is_none());
-        let (key, value) = (Row::from_words(39, &[7]), Row::from_words(26, &[9]));
+        let key = Row::from_words(STEP_KEY.width(), &[7]);
+        let value = Row::from_words(STEP_VALUE.width(), &[9]);
         SLOT.write(&mut row, 1, &key, &value);
         assert_eq!(SLOT.read(&row, 1, 0), Some((key, value)));
         assert_eq!(
@@ -124,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_slot_holds_in_its_epochs_only() {
-        let (key, value) = (Row::from_words(39, &[7]), Row::from_words(26, &[9]));
+        let key = Row::from_words(STEP_KEY.width(), &[7]);
+        let value = Row::from_words(STEP_VALUE.width(), &[9]);
         for epoch in 0..EPOCHS {
             let mut row = Row::zero(SLOT.bits());
             SLOT.write_for(&mut row, 0, Epochs::only(epoch), &key, &value);

@@ -18,7 +18,6 @@ pub fn sample() -> Image {
         let value = Row::from_words(rows.row_bits, words);
         rows.put(row, &value);
     };
-    put(Table::Step, 5, &[3, 4, 5]);
     put(Table::Step, 6, &[7]);
     put(Table::Step, 3000, &[1]);
     put(Table::Class, 1, &[0x11]);
@@ -28,6 +27,12 @@ pub fn sample() -> Image {
     put(Table::Attachment, 2, &[9]);
     put(Table::Seed, 36, &[0x1234_5679]);
     put(Table::Seed, 37, &[0x9e37_79b9]);
+    // Two slots of row 5 are in use.
+    let rows = image.table_mut(Table::Step);
+    let mut row = Row::zero(rows.row_bits);
+    row.set(0, 3, 3);
+    row.set(Table::Step.slot_bits(), 3, 5);
+    rows.put(5, &row);
     let names = &mut image.names;
     names.definition = "sample".into();
     names.interfaces = vec![InterfaceName {
