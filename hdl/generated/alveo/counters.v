@@ -11,7 +11,7 @@ module counters (
     input  wire event_valid,
     input  wire [132:0] event_data,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     output reg  [127:0] cfg_rdata,
     output reg  hold,
@@ -25,11 +25,11 @@ module counters (
     reg  [132:0] events_out_data_d1;
     reg  [63:0] output_full_packets;
     reg  [63:0] output_full_bytes;
-    reg  [4:0] cfg_table_d1;
-    reg  [4:0] cfg_table_d2;
-    reg  [4:0] cfg_table_d3;
-    reg  [4:0] cfg_table_d4;
-    reg  [4:0] cfg_table_d5;
+    reg  [6:0] cfg_table_d1;
+    reg  [6:0] cfg_table_d2;
+    reg  [6:0] cfg_table_d3;
+    reg  [6:0] cfg_table_d4;
+    reg  [6:0] cfg_table_d5;
     reg  reason_hit_d1;
     reg  [5:0] mux_54_d1;
     wire [127:0] set_reason_answer;
@@ -66,7 +66,7 @@ module counters (
     reg  take_d4;
     reg  take_d5;
     reg  take_d6;
-    wire ask = cfg_read & cfg_table[4];
+    wire ask = cfg_read & cfg_table[6];
     wire event_in_ready = events_in_ready;
     wire or_10 = ~event_valid | event_in_ready;
     wire events_out_ready = ~ask;
@@ -83,10 +83,10 @@ module counters (
     wire attachment_out_hit = copy;
     wire class_hit = packet & directed;
     wire action_hit = copy;
-    wire [127:0] and_126 = {128{cfg_table_d5[3:0] == 4'd0}} & (eq_59_d5 ? {output_full_bytes, output_full_packets} : set_reason_answer);
-    wire [127:0] or_140 = ({128{cfg_table_d5[3:0] == 4'd2}} & set_interface_out_answer) | ({128{cfg_table_d5[3:0] == 4'd3}} & set_attachment_in_answer);
-    wire [127:0] or_141 = ({128{cfg_table_d5[3:0] == 4'd4}} & set_attachment_out_answer) | ({128{cfg_table_d5[3:0] == 4'd5}} & set_class_answer);
-    wire [127:0] or_144 = ((and_126 | ({128{cfg_table_d5[3:0] == 4'd1}} & set_interface_in_answer)) | or_140) | (or_141 | ({128{cfg_table_d5[3:0] == 4'd6}} & set_action_answer));
+    wire [127:0] and_126 = {128{cfg_table_d5[5:0] == 6'h30}} & (eq_59_d5 ? {output_full_bytes, output_full_packets} : set_reason_answer);
+    wire [127:0] or_140 = ({128{cfg_table_d5[5:0] == 6'h32}} & set_interface_out_answer) | ({128{cfg_table_d5[5:0] == 6'h33}} & set_attachment_in_answer);
+    wire [127:0] or_141 = ({128{cfg_table_d5[5:0] == 6'h34}} & set_attachment_out_answer) | ({128{cfg_table_d5[5:0] == 6'h35}} & set_class_answer);
+    wire [127:0] or_144 = ((and_126 | ({128{cfg_table_d5[5:0] == 6'h31}} & set_interface_in_answer)) | or_140) | (or_141 | ({128{cfg_table_d5[5:0] == 6'h36}} & set_action_answer));
     assign busy = (|events_count) | (|{take, take_d1, take_d2, take_d3, take_d4, take_d5, take_d6});
 
     stream_fifo_w133_d32 events (
@@ -172,7 +172,7 @@ module counters (
         cfg_table_d4 <= cfg_table_d3;
         cfg_table_d5 <= cfg_table_d4;
         mux_54_d1 <= ask ? cfg_row[5:0] : events_out_data[6:1];
-        eq_59_d1 <= cfg_row[5:0] == 6'h16;
+        eq_59_d1 <= cfg_row[5:0] == 6'h1a;
         eq_59_d2 <= eq_59_d1;
         eq_59_d3 <= eq_59_d2;
         eq_59_d4 <= eq_59_d3;
@@ -251,11 +251,11 @@ module counters (
         events_out_data_d1 = 133'd0;
         output_full_packets = 64'd0;
         output_full_bytes = 64'd0;
-        cfg_table_d1 = 5'd0;
-        cfg_table_d2 = 5'd0;
-        cfg_table_d3 = 5'd0;
-        cfg_table_d4 = 5'd0;
-        cfg_table_d5 = 5'd0;
+        cfg_table_d1 = 7'd0;
+        cfg_table_d2 = 7'd0;
+        cfg_table_d3 = 7'd0;
+        cfg_table_d4 = 7'd0;
+        cfg_table_d5 = 7'd0;
         reason_hit_d1 = 1'd0;
         mux_54_d1 = 6'd0;
         eq_59_d1 = 1'd0;

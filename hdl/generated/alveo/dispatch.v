@@ -44,7 +44,7 @@ module dispatch (
         meta[91] & ~ending[0],
         meta[90:81],
         meta[80] & ~ending[0],
-        ending[0] ? 6'h17 : meta[79:74],
+        ending[0] ? 6'h1c : meta[79:74],
         meta[64]
     };
     wire and_47 = starts & ~taken;

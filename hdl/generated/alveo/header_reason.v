@@ -53,19 +53,19 @@ module header_reason (
     reg  [5:0] mux_59_s1;
     reg  [5:0] mux_84_s1;
     reg  [5:0] mux_104_s1;
-    wire [5:0] mux_38 = not_mine ? 6'd4 : (arp ? 6'd5 : (not_ip ? 6'd6 : (ipv4_header ? 6'd7 : (ipv4_checksum ? 6'd8 : 6'd0))));
-    wire [5:0] mux_55 = icmp_error ? 6'hd : ((dhcp & multicast) ? 6'he : (multicast ? 6'hf : (ttl ? 6'h10 : 6'd0)));
-    wire [5:0] mux_78 = ipv4_header ? 6'd7 : (ipv4_checksum ? 6'd8 : (ipv6_header ? 6'd9 : (too_deep ? 6'ha : 6'd0)));
-    wire [5:0] mux_83 = vlan_depth ? 6'd2 : (no_interface ? 6'd3 : (not_mine ? 6'd4 : (arp ? 6'd5 : (not_ip ? 6'd6 : mux_78))));
-    wire [5:0] mux_100 = multicast ? 6'hf : (ttl ? 6'h10 : (own ? 6'h11 : ((later & scoped) ? 6'h12 : (scoped ? 6'h13 : 6'h14))));
-    wire [5:0] mux_103 = nd ? 6'hc : (icmp_error ? 6'hd : ((dhcp & ((multicast | own) | ~scoped)) ? 6'he : mux_100));
+    wire [5:0] mux_38 = not_mine ? 6'd4 : (arp ? 6'd5 : (not_ip ? 6'd7 : (ipv4_header ? 6'd8 : (ipv4_checksum ? 6'd9 : 6'd0))));
+    wire [5:0] mux_55 = icmp_error ? 6'he : ((dhcp & multicast) ? 6'hf : (multicast ? 6'h10 : (ttl ? 6'h11 : 6'd0)));
+    wire [5:0] mux_78 = ipv4_header ? 6'd8 : (ipv4_checksum ? 6'd9 : (ipv6_header ? 6'ha : (too_deep ? 6'hb : 6'd0)));
+    wire [5:0] mux_83 = vlan_depth ? 6'd2 : (no_interface ? 6'd3 : (not_mine ? 6'd4 : (arp ? 6'd5 : (not_ip ? 6'd7 : mux_78))));
+    wire [5:0] mux_100 = multicast ? 6'h10 : (ttl ? 6'h11 : (own ? 6'h12 : ((later & scoped) ? 6'h13 : (scoped ? 6'h14 : 6'h15))));
+    wire [5:0] mux_103 = nd ? 6'hd : (icmp_error ? 6'he : ((dhcp & ((multicast | own) | ~scoped)) ? 6'hf : mux_100));
 
     always @(posedge clk) begin
         mux_41_s1 <= runt ? 6'd1 : (vlan_depth ? 6'd2 : (no_interface ? 6'd3 : mux_38));
-        mux_59_s1 <= ipv6_header ? 6'd9 : (too_deep ? 6'ha : (l4_header ? 6'hb : (nd ? 6'hc : mux_55)));
+        mux_59_s1 <= ipv6_header ? 6'ha : (too_deep ? 6'hb : (l4_header ? 6'hc : (nd ? 6'hd : mux_55)));
         with_class <= (|mux_41_s1) ? mux_41_s1 : mux_59_s1;
         mux_84_s1 <= runt ? 6'd1 : mux_83;
-        mux_104_s1 <= l4_header ? 6'hb : mux_103;
+        mux_104_s1 <= l4_header ? 6'hc : mux_103;
         without <= (|mux_84_s1) ? mux_84_s1 : mux_104_s1;
     end
 

@@ -13,7 +13,7 @@ module table_rewrite (
     input  wire [15:0] index,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [128:0] cfg_wdata,
     output reg  [128:0] row,
@@ -31,7 +31,7 @@ module table_rewrite (
     reg  and_17_d3;
     reg  [128:0] and_27_d1;
     (* ram_style = "ultra" *) reg [128:0] rows [0:65535];
-    wire and_14 = (cfg_table == 5'hc) & (cfg_row[21:16] == 6'd0);
+    wire and_14 = (cfg_table == 7'hc) & (cfg_row[21:16] == 6'd0);
     wire [15:0] cfg_row_d1_15_0 = cfg_row_d1[15:0];
 
     always @(posedge clk) begin

@@ -46,15 +46,15 @@ module header_class (
     input  wire [19:0] range_class3,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [51:0] cfg_wdata,
+    input  wire [70:0] cfg_wdata,
     output wire found,
     output wire [19:0] number,
     output wire direction,
     output reg  [21:0] entry_action,
     output reg  [3:0] entry_copies,
-    output wire [51:0] cfg_rdata
+    output wire [70:0] cfg_rdata
 );
     reg  hit0;
     reg  [19:0] class0;
@@ -65,7 +65,7 @@ module header_class (
     reg  hit3;
     reg  [19:0] class3;
     reg  [19:0] chosen_s2;
-    wire [51:0] lookup_row;
+    wire [70:0] lookup_row;
     reg  direction_s2;
     reg  direction_s3;
     reg  direction_s4;
@@ -105,7 +105,7 @@ module header_class (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, chosen_s2};
+    wire _unused = &{1'b0, chosen_s2, lookup_row};
 
 `ifndef SYNTHESIS
     initial begin

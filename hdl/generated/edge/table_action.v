@@ -3,7 +3,7 @@
 // 4096 rows.
 //
 // index, stage 0
-// row: record action_row, stage 2: attachment [15:0], route [16], nat [17], rewrite_valid [18], rewrite [34:19], port_field [36:35], port_add [52:37], dscp_valid [53], dscp [59:54]
+// row: record action_row, stage 2: attachment [15:0], route [16], nat [17], rewrite_valid [18], rewrite [34:19], port_field [36:35], port_add [52:37], dscp_valid [53], dscp [59:54], tag_kind [63:60], tag [71:64]
 
 `default_nettype none
 
@@ -13,24 +13,24 @@ module table_action (
     input  wire [11:0] index,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [59:0] cfg_wdata,
-    output reg  [59:0] row,
-    output reg  [59:0] cfg_rdata
+    input  wire [71:0] cfg_wdata,
+    output reg  [71:0] row,
+    output reg  [71:0] cfg_rdata
 );
-    reg  [59:0] rows_q;
+    reg  [71:0] rows_q;
     reg  and_14_d1;
     reg  and_16_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [59:0] cfg_wdata_d1;
-    reg  [59:0] rows_cfg_q;
-    reg  [59:0] rows_cfg_q_d1;
+    reg  [71:0] cfg_wdata_d1;
+    reg  [71:0] rows_cfg_q;
+    reg  [71:0] rows_cfg_q_d1;
     reg  and_16_d2;
     reg  and_16_d3;
-    reg  [59:0] and_26_d1;
-    (* ram_style = "block" *) reg [59:0] rows [0:4095];
-    wire and_13 = (cfg_table == 5'ha) & (cfg_row[21:12] == 10'd0);
+    reg  [71:0] and_26_d1;
+    (* ram_style = "block" *) reg [71:0] rows [0:4095];
+    wire and_13 = (cfg_table == 7'ha) & (cfg_row[21:12] == 10'd0);
     wire [11:0] cfg_row_d1_11_0 = cfg_row_d1[11:0];
 
     always @(posedge clk) begin
@@ -38,7 +38,7 @@ module table_action (
         cfg_row_d1 <= cfg_row;
         cfg_wdata_d1 <= cfg_wdata;
         rows_cfg_q_d1 <= rows_cfg_q;
-        and_26_d1 <= {60{and_16_d3}} & rows_cfg_q_d1;
+        and_26_d1 <= {72{and_16_d3}} & rows_cfg_q_d1;
         cfg_rdata <= and_26_d1;
     end
 
@@ -71,24 +71,24 @@ module table_action (
 
 `ifndef SYNTHESIS
     initial begin
-        rows_q = 60'd0;
-        row = 60'd0;
+        rows_q = 72'd0;
+        row = 72'd0;
         and_14_d1 = 1'd0;
         and_16_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 60'd0;
-        rows_cfg_q = 60'd0;
-        rows_cfg_q_d1 = 60'd0;
+        cfg_wdata_d1 = 72'd0;
+        rows_cfg_q = 72'd0;
+        rows_cfg_q_d1 = 72'd0;
         and_16_d2 = 1'd0;
         and_16_d3 = 1'd0;
-        and_26_d1 = 60'd0;
-        cfg_rdata = 60'd0;
+        and_26_d1 = 72'd0;
+        cfg_rdata = 72'd0;
     end
 `endif
 
     integer rows_row;
     initial begin
-        for (rows_row = 0; rows_row < 4096; rows_row = rows_row + 1) rows[rows_row] = 60'd0;
+        for (rows_row = 0; rows_row < 4096; rows_row = rows_row + 1) rows[rows_row] = 72'd0;
     end
 endmodule
 

@@ -3,7 +3,7 @@
 // 1024 rows.
 //
 // index, stage 0
-// row: record class_row, stage 2: forward_action [21:0], forward_copies [25:22], return_action [47:26], return_copies [51:48]
+// row: record class_row, stage 2: forward_action [21:0], forward_copies [25:22], return_action [47:26], return_copies [51:48], priority [54:52], meter [70:55]
 
 `default_nettype none
 
@@ -13,24 +13,24 @@ module table_class (
     input  wire [9:0] index,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [51:0] cfg_wdata,
-    output reg  [51:0] row,
-    output reg  [51:0] cfg_rdata
+    input  wire [70:0] cfg_wdata,
+    output reg  [70:0] row,
+    output reg  [70:0] cfg_rdata
 );
-    reg  [51:0] rows_q;
+    reg  [70:0] rows_q;
     reg  and_14_d1;
     reg  and_16_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [51:0] cfg_wdata_d1;
-    reg  [51:0] rows_cfg_q;
-    reg  [51:0] rows_cfg_q_d1;
+    reg  [70:0] cfg_wdata_d1;
+    reg  [70:0] rows_cfg_q;
+    reg  [70:0] rows_cfg_q_d1;
     reg  and_16_d2;
     reg  and_16_d3;
-    reg  [51:0] and_26_d1;
-    (* ram_style = "block" *) reg [51:0] rows [0:1023];
-    wire and_13 = (cfg_table == 5'd8) & (cfg_row[21:10] == 12'd0);
+    reg  [70:0] and_26_d1;
+    (* ram_style = "block" *) reg [70:0] rows [0:1023];
+    wire and_13 = (cfg_table == 7'd8) & (cfg_row[21:10] == 12'd0);
     wire [9:0] cfg_row_d1_9_0 = cfg_row_d1[9:0];
 
     always @(posedge clk) begin
@@ -38,7 +38,7 @@ module table_class (
         cfg_row_d1 <= cfg_row;
         cfg_wdata_d1 <= cfg_wdata;
         rows_cfg_q_d1 <= rows_cfg_q;
-        and_26_d1 <= {52{and_16_d3}} & rows_cfg_q_d1;
+        and_26_d1 <= {71{and_16_d3}} & rows_cfg_q_d1;
         cfg_rdata <= and_26_d1;
     end
 
@@ -71,24 +71,24 @@ module table_class (
 
 `ifndef SYNTHESIS
     initial begin
-        rows_q = 52'd0;
-        row = 52'd0;
+        rows_q = 71'd0;
+        row = 71'd0;
         and_14_d1 = 1'd0;
         and_16_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 52'd0;
-        rows_cfg_q = 52'd0;
-        rows_cfg_q_d1 = 52'd0;
+        cfg_wdata_d1 = 71'd0;
+        rows_cfg_q = 71'd0;
+        rows_cfg_q_d1 = 71'd0;
         and_16_d2 = 1'd0;
         and_16_d3 = 1'd0;
-        and_26_d1 = 52'd0;
-        cfg_rdata = 52'd0;
+        and_26_d1 = 71'd0;
+        cfg_rdata = 71'd0;
     end
 `endif
 
     integer rows_row;
     initial begin
-        for (rows_row = 0; rows_row < 1024; rows_row = rows_row + 1) rows[rows_row] = 52'd0;
+        for (rows_row = 0; rows_row < 1024; rows_row = rows_row + 1) rows[rows_row] = 71'd0;
     end
 endmodule
 

@@ -13,7 +13,7 @@ module table_range (
     input  wire [6:0] index,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
     output reg  [511:0] row,
@@ -30,7 +30,7 @@ module table_range (
     reg  and_16_d3;
     reg  [511:0] and_26_d1;
     (* ram_style = "block" *) reg [511:0] rows [0:127];
-    wire and_13 = (cfg_table == 5'd7) & (cfg_row[21:7] == 15'd0);
+    wire and_13 = (cfg_table == 7'd7) & (cfg_row[21:7] == 15'd0);
     wire [6:0] cfg_row_d1_6_0 = cfg_row_d1[6:0];
 
     always @(posedge clk) begin

@@ -13,7 +13,7 @@ module table_rewrite (
     input  wire [7:0] index,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [128:0] cfg_wdata,
     output reg  [128:0] row,
@@ -30,7 +30,7 @@ module table_rewrite (
     reg  and_16_d3;
     reg  [128:0] and_26_d1;
     (* ram_style = "block" *) reg [128:0] rows [0:255];
-    wire and_13 = (cfg_table == 5'hc) & (cfg_row[21:8] == 14'd0);
+    wire and_13 = (cfg_table == 7'hc) & (cfg_row[21:8] == 14'd0);
     wire [7:0] cfg_row_d1_7_0 = cfg_row_d1[7:0];
 
     always @(posedge clk) begin
