@@ -17,10 +17,10 @@ setup:
 
 # Regenerates everything that is committed but not typed.
 generate:
-	$(CARGO) run --quiet --release -p seqnic-pipeline --bin seqnic-hdl -- generate --geometry alveo --out hdl/generated/alveo
-	$(CARGO) run --quiet --release -p seqnic-pipeline --bin seqnic-hdl -- generate --geometry edge --out hdl/generated/edge
-	$(CARGO) run --quiet --release -p seqnic -- spec --markdown > docs/tables.md
-	$(CARGO) run --quiet --release -p seqnic -- spec --json > hdl/spec/spec.json
+	$(CARGO) run --quiet -p seqnic-pipeline --bin seqnic-hdl -- generate --geometry alveo --out hdl/generated/alveo
+	$(CARGO) run --quiet -p seqnic-pipeline --bin seqnic-hdl -- generate --geometry edge --out hdl/generated/edge
+	$(CARGO) run --quiet -p seqnic -- spec --markdown > docs/tables.md
+	$(CARGO) run --quiet -p seqnic -- spec --json > hdl/spec/spec.json
 
 # Area and timing of the hardware: docs/synth.md and docs/img/synth.svg. Modules that have not changed
 # are taken from target/synth. Much longer than a test: about an hour the first time.

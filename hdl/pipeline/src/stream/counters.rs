@@ -22,6 +22,9 @@ pub const LATENCY: u32 = counter_set::LATENCY + 2;
 /// Events that may wait: those on their way from the buffer when `hold` begins, and some to spare.
 pub const EVENT_SLOTS: u32 = 32;
 
+/// Counter sets follow the tables' numbers: the highest bit of the number says it is one.
+const FIRST_SET: u128 = 1 << (TABLE_BITS - 1);
+
 /// Takes `event_valid`, `event_data` ([`EVENT`]); `cfg_read`, `cfg_table`, `cfg_row` answer [`LATENCY`]
 /// clocks later with `cfg_rdata` ([`COUNTER_ROW`]). Gives `hold` for the buffer and `busy`.
 ///
@@ -93,7 +96,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             );
             answer = asked.mux(full, answer);
         }
-        answers.push((asked_table.is(set as u128 - 16), answer));
+        answers.push((asked_table.is(set as u128 - FIRST_SET), answer));
     }
     // Zero unless asked, so the answers of tables and counters are joined by `or`.
     let asked = ask.as_valid().delay(LATENCY - 1);

@@ -211,7 +211,7 @@ fn shapes_that_do_not_fit_are_named() {
         }
     });
     assert!(
-        error.contains("table `class` has bits in a row: 7, but geometry `edge` has 52"),
+        error.contains("table `class` has bits in a row: 7, but geometry `edge` has 71"),
         "{error}"
     );
     let error = refused(|i| i.table_mut(Table::Attachment).words.push(0));
