@@ -82,7 +82,7 @@ fn a_directed_packet() {
     assert_eq!(
         answer(&e, "attachment")[1],
         (
-            "row 2",
+            "row 4",
             "ids (attachment 2): port 2, interface i2 (2), VLAN 5.6, MAC 02:06:00:00:00:06"
         )
     );
