@@ -30,6 +30,7 @@ pub const SMALL: Geometry = Geometry {
     action_rows: 64,
     attachment_rows: 16,
     rewrite_rows: 16,
+    encap_rows: 8,
     interfaces: 16,
     ..EDGE
 };

@@ -46,6 +46,7 @@ pub struct Geometry {
     /// Attachment numbers; the table has a row for each epoch.
     pub attachment_rows: u32,
     pub rewrite_rows: u32,
+    pub encap_rows: u32,
     /// Interfaces that have counters.
     pub interfaces: u32,
     /// Beats of the payload buffer: at least two of the longest frame.
@@ -79,6 +80,7 @@ pub const ALVEO: Geometry = Geometry {
     action_rows: 262144,
     attachment_rows: 16384,
     rewrite_rows: 65536,
+    encap_rows: 1024,
     interfaces: 512,
     buffer_beats: 1024,
     header_slots: 64,
@@ -104,6 +106,7 @@ pub const EDGE: Geometry = Geometry {
     action_rows: 4096,
     attachment_rows: 256,
     rewrite_rows: 256,
+    encap_rows: 32,
     interfaces: 64,
     buffer_beats: 2048,
     header_slots: 64,
@@ -190,6 +193,8 @@ impl Geometry {
             Table::Rewrite => self.rewrite_rows,
             Table::Seed => Table::ALL.len() as u32 * 4,
             Table::Epoch => 2,
+            Table::Decap => 1 << width::PORT,
+            Table::Encap => self.encap_rows,
             _ => self.hash(table).map_or(0, |h| h.ways * h.rows),
         }
     }
@@ -265,6 +270,7 @@ impl Geometry {
             ("action_rows", self.action_rows, width::ACTION),
             ("attachment_rows", self.attachment_rows, width::ATTACHMENT),
             ("rewrite_rows", self.rewrite_rows, width::REWRITE),
+            ("encap_rows", self.encap_rows, width::ENCAP),
             ("interfaces", self.interfaces, width::INTERFACE),
             ("buffer_beats", self.buffer_beats, 31),
             ("header_slots", self.header_slots, 31),
@@ -274,7 +280,7 @@ impl Geometry {
                 return bad(parameter, value, "a power of two its number can address");
             }
         }
-        let longest = self.beats(crate::wire::MAX_FRAME_BYTES + 8);
+        let longest = self.beats(crate::wire::MAX_FRAME_BYTES + crate::wire::MAX_PREFIX - 14);
         if self.buffer_beats < 2 * longest {
             return bad(
                 "buffer_beats",

@@ -23,12 +23,12 @@ pub const HEADER: Layout = Layout {
         field(
             "window",
             8 * crate::wire::WINDOW_BYTES,
-            "first 128 bytes, byte 0 lowest; zero past the end",
+            "first 192 bytes, byte 0 lowest; zero past the end",
         ),
         field(
             "length",
             8,
-            "bytes in the window: the frame's length up to 128",
+            "bytes in the window: the frame's length up to 192",
         ),
         field("more", 1, "1: the frame is longer than the window"),
         field("port", width::PORT, "port of arrival"),

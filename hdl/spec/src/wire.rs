@@ -1,7 +1,12 @@
 //! Protocol numbers and the limits of the parser.
 
 /// Bytes of a frame the header path looks at. Ports and checksums must lie inside.
-pub const WINDOW_BYTES: u32 = 128;
+pub const WINDOW_BYTES: u32 = 192;
+/// Bytes from the IP header on that are looked at, where the window does not end before.
+pub const VIEW_BYTES: u32 = 114;
+/// Farthest place of the IP header the tables are asked about: the longest IPv4 header behind it is
+/// still in the window.
+pub const MAX_L3: u32 = WINDOW_BYTES - 60;
 /// Longest frame, without FCS, the pipeline takes in.
 pub const MAX_FRAME_BYTES: u32 = 9216;
 /// VLAN tags the parser takes off.
@@ -14,6 +19,10 @@ pub const MAX_COPIES: u32 = 15;
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
 pub const ETHERTYPE_ARP: u16 = 0x0806;
 pub const ETHERTYPE_IPV6: u16 = 0x86dd;
+/// RFC 3032 section 5: unicast.
+pub const ETHERTYPE_MPLS: u16 = 0x8847;
+/// RFC 8300 section 11.1.
+pub const ETHERTYPE_NSH: u16 = 0x894f;
 /// IEEE 802.1Q customer tag.
 pub const TPID_C: u16 = 0x8100;
 /// IEEE 802.1ad service tag.
@@ -24,6 +33,7 @@ pub const TPID_OLD: u16 = 0x9100;
 pub const PROTO_ICMP: u8 = 1;
 pub const PROTO_TCP: u8 = 6;
 pub const PROTO_UDP: u8 = 17;
+pub const PROTO_GRE: u8 = 47;
 pub const PROTO_ICMPV6: u8 = 58;
 pub const PROTO_SCTP: u8 = 132;
 
@@ -74,3 +84,34 @@ pub const ICMPV6_ND: std::ops::RangeInclusive<u8> = 133..=137;
 
 pub const DHCP_PORTS: [u16; 2] = [67, 68];
 pub const DHCPV6_PORTS: [u16; 2] = [546, 547];
+
+/// UDP destination port of VXLAN (RFC 7348 section 5).
+pub const VXLAN_PORT: u16 = 4789;
+/// UDP destination port of VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe section 3.1).
+pub const GPE_PORT: u16 = 4790;
+/// First two bytes of a GRE header with a key and nothing else (RFC 2890 section 2).
+pub const GRE_KEYED: u16 = 0x2000;
+/// Flags of VXLAN: the network identifier is valid.
+pub const VXLAN_FLAGS: u8 = 0x08;
+/// Flags of VXLAN-GPE: identifier and next protocol are valid.
+pub const GPE_FLAGS: u8 = 0x0c;
+/// Next protocol of VXLAN-GPE: NSH.
+pub const GPE_NSH: u8 = 4;
+
+/// Next protocols of NSH (RFC 8300 section 2.2).
+pub mod nsh {
+    pub const IPV4: u8 = 1;
+    pub const IPV6: u8 = 2;
+    pub const ETHERNET: u8 = 3;
+    /// Bytes of base and service path header.
+    pub const BYTES: u32 = 8;
+    /// Bytes with the context headers of metadata type 1.
+    pub const MD1_BYTES: u32 = 24;
+}
+
+/// TTL of the NSH a copy leaves with.
+pub const NSH_TTL: u8 = 63;
+/// TTL or hop limit of the outer IP headers and of the MPLS labels the engine makes.
+pub const TUNNEL_TTL: u8 = 64;
+/// Most bytes in front of the IP header of a copy: Ethernet, two VLAN tags, IPv6, UDP, VXLAN-GPE, NSH.
+pub const MAX_PREFIX: u32 = 14 + 4 * MAX_VLAN_TAGS + 40 + 8 + 8 + nsh::MD1_BYTES;

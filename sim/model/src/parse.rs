@@ -131,6 +131,8 @@ impl Headers {
 const ETHERNET: usize = 14;
 const TAG: usize = 4;
 const WINDOW: usize = wire::WINDOW_BYTES as usize;
+/// From the IP header on.
+const VIEW: usize = wire::VIEW_BYTES as usize;
 const IPV4_MIN: usize = 20;
 const IPV6: usize = 40;
 /// What must be in the frame of an extension header before it is looked at.
@@ -164,6 +166,11 @@ fn be32(frame: &[u8], at: usize) -> u32 {
 #[inline(always)]
 fn mac(frame: &[u8], at: usize) -> u64 {
     u64::from(be32(frame, at)) << 16 | u64::from(be16(frame, at + 4))
+}
+
+/// Bytes from the frame's start to the end of what is read of a packet with its IP header at `l3`.
+fn view(l3: usize) -> usize {
+    WINDOW.min(l3 + VIEW)
 }
 
 /// Headers of `frame` (without FCS, any length). What is wrong with it is in
@@ -272,7 +279,7 @@ fn ipv6(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
     let mut pos = l3 + IPV6;
     let mut walked = 0;
     while wire::EXT_GENERIC.contains(&next) || next == wire::EXT_FRAGMENT || next == wire::EXT_AH {
-        if walked == wire::MAX_EXTENSION_HEADERS || pos + EXTENSION > WINDOW {
+        if walked == wire::MAX_EXTENSION_HEADERS || pos + EXTENSION > view(l3) {
             return Err(Reason::TooDeep);
         }
         if pos + EXTENSION > len.min(end) {
@@ -305,13 +312,13 @@ fn transport(frame: &[u8], h: &mut Headers, pos: usize, end: usize) -> Result<()
         return Ok(());
     }
     let past = pos + wire::min_l4_bytes(h.protocol) as usize;
-    if past > WINDOW {
+    if past > view(h.l3()) {
         return Err(Reason::TooDeep);
     }
     if past > frame.len().min(end) {
         return Err(Reason::L4Header);
     }
-    // At most WINDOW, just checked.
+    // At most the window, just checked.
     h.l4 = pos as u16;
     if wire::has_ports(h.protocol) {
         h.sport = be16(frame, pos);

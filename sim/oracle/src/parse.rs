@@ -4,7 +4,12 @@ use seqnic_spec::reason::Reason;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Bytes of a frame the engine sees before it decides.
-const WINDOW: usize = 128;
+const WINDOW: usize = 192;
+
+/// Where the engine's view of a packet whose IP header starts at `l3` ends.
+fn view(l3: usize) -> usize {
+    WINDOW.min(l3 + 114)
+}
 
 /// What the Ethernet header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +121,7 @@ pub fn ipv4(frame: &[u8], l3: usize) -> Result<Ip, Reason> {
         destination_port: 0,
         icmp_type: None,
     };
-    transport(frame, ip, l3 + total)
+    transport(frame, ip, l3 + total, view(l3))
 }
 
 /// Rules 3 and 4 for IPv6.
@@ -134,7 +139,7 @@ pub fn ipv6(frame: &[u8], l3: usize) -> Result<Ip, Reason> {
     let mut walked = 0;
     let mut later_fragment = false;
     while matches!(next, 0 | 43 | 44 | 51 | 60 | 135 | 139 | 140) {
-        if walked == 4 || pos + 8 > WINDOW {
+        if walked == 4 || pos + 8 > view(l3) {
             return Err(Reason::TooDeep);
         }
         if pos + 8 > len.min(end) {
@@ -169,11 +174,11 @@ pub fn ipv6(frame: &[u8], l3: usize) -> Result<Ip, Reason> {
         destination_port: 0,
         icmp_type: None,
     };
-    transport(frame, ip, end)
+    transport(frame, ip, end, view(l3))
 }
 
-/// Rule 4. `end` is where the IP packet ends by its own length field.
-fn transport(frame: &[u8], mut ip: Ip, end: usize) -> Result<Ip, Reason> {
+/// Rule 4. `end` is where the IP packet ends by its own length field, `view` where the engine's does.
+fn transport(frame: &[u8], mut ip: Ip, end: usize, view: usize) -> Result<Ip, Reason> {
     if ip.later_fragment {
         return Ok(ip);
     }
@@ -184,7 +189,7 @@ fn transport(frame: &[u8], mut ip: Ip, end: usize) -> Result<Ip, Reason> {
         1 | 58 => 4,
         _ => 0,
     };
-    if ip.l4 + min > WINDOW {
+    if ip.l4 + min > view {
         return Err(Reason::TooDeep);
     }
     if ip.l4 + min > frame.len().min(end) {

@@ -321,7 +321,7 @@ pub enum BenchWhat {
 ///
 /// A length is met if the card sends a beat every clock: from the first beat that leaves to the last there
 /// are as many clocks as beats (length / bus width, rounded up, of every packet), and in the whole run at
-/// most as many more as 128 bytes have beats, less one; and nothing is lost.
+/// most as many more as 192 bytes have beats, less one; and nothing is lost.
 #[derive(Debug, Args)]
 #[command(after_help = examples!(
     "seqnic bench rtl"

@@ -1,16 +1,16 @@
 //! Bytes of a packet as numbers. In every vector of bytes, byte 0 is lowest.
 
 use seqnic_gen::{Record, Sig};
-use seqnic_spec::wire::{MAX_VLAN_TAGS, WINDOW_BYTES};
+use seqnic_spec::wire::{VIEW_BYTES, WINDOW_BYTES};
 
 /// Bytes of an Ethernet header without tags.
 pub const ETHERNET_BYTES: u32 = 14;
-/// Most bytes of the window behind the Ethernet header; four less for each tag.
-pub const L3_BYTES: u32 = WINDOW_BYTES - ETHERNET_BYTES;
+/// Bytes behind the Ethernet header that are read, where the window does not end before.
+pub const L3_BYTES: u32 = VIEW_BYTES;
 /// Bits of a number of bytes behind the Ethernet header.
-pub const L3_LENGTH_BITS: u32 = 7;
-/// Whole words of four bytes in [`L3_BYTES`]. Each tag takes one, so `L3_WORDS - tags` is the
-/// place, in words from the IP header, which the window does not reach any more.
+pub const L3_LENGTH_BITS: u32 = 8;
+/// Whole words of four bytes in [`L3_BYTES`]: the place, in words from the IP header, which the view
+/// does not reach any more, where the window does not end before.
 pub const L3_WORDS: u32 = L3_BYTES / 4;
 /// Shortest and longest IPv4 header.
 pub const IPV4_BYTES: u32 = 20;
@@ -20,7 +20,7 @@ pub const IPV6_BYTES: u32 = 40;
 /// as far as a wrong extension header says, up to 75 words.
 pub const PLACE_BITS: u32 = 7;
 
-const _: () = assert!(MAX_VLAN_TAGS == 2 && L3_BYTES < 1 << L3_LENGTH_BITS);
+const _: () = assert!(WINDOW_BYTES < 1 << L3_LENGTH_BITS);
 
 /// The number in `bytes` bytes from byte `at`, the first of them highest (RFC 791 appendix B).
 #[track_caller]

@@ -17,7 +17,7 @@ use super::bytes::{ETHERNET_BYTES, L3_BYTES, L3_LENGTH_BITS, number, one_of};
 /// | `v4`, `v6`, `arp` | 1 | 1 | what the EtherType behind them is |
 /// | `runt`, `vlan_depth` | 1 | 1 | checks that failed |
 /// | `l3` | 8 * 114 | 2 | the window from the IP header on |
-/// | `available` | 7 | 2 | bytes of the frame there; meaningless for a runt |
+/// | `available` | 8 | 2 | bytes of the frame there; meaningless for a runt |
 /// | `dst_key`, `src_key` | record | 2 | questions to table `address` |
 ///
 /// # Errors
@@ -54,9 +54,7 @@ pub fn ethernet() -> Result<Circuit, Vec<GenError>> {
     let (v4, v6) = (ethertype(ETHERTYPE_IPV4), ethertype(ETHERTYPE_IPV6));
     let from = |tags: u32| {
         let at = ETHERNET_BYTES + 4 * tags;
-        window
-            .slice(at * 8, (L3_BYTES - 4 * tags) * 8)
-            .zext(L3_BYTES * 8)
+        window.slice(at * 8, L3_BYTES * 8)
     };
     wire!(packet = by_tags(one, two, [from(0), from(1), from(2)]));
     let left = |tags: u32| {

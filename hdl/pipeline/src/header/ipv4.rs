@@ -9,12 +9,12 @@ use super::bytes::{IPV4_BYTES, IPV4_MAX_BYTES, L3_LENGTH_BITS, PLACE_BITS, numbe
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
 /// | `packet` | 8 * 60 | 0 | from the IP header on, zero past the end |
-/// | `available` | 7 | 0 | bytes of the frame there |
+/// | `available` | 8 | 0 | bytes of the frame there |
 /// | `more` | 1 | 0 | the frame goes on behind the window |
 /// | `protocol` | 8 | 0 | |
 /// | `later` | 1 | 0 | a later fragment |
 /// | `place` | 7 | 0 | transport header, in words from the IP header |
-/// | `limit` | 7 | 1 | bytes up to the end of packet or frame, whichever is first |
+/// | `limit` | 8 | 1 | bytes up to the end of packet or frame, whichever is first |
 /// | `header_bad` | 1 | 1 | reason `ipv4_header` |
 /// | `checksum_bad` | 1 | 4 | reason `ipv4_checksum` |
 ///

@@ -21,10 +21,10 @@ const AT_BITS: u32 = 6;
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
 /// | `packet` | 8 * 114 | 0 | from the IP header on, zero past the end |
-/// | `available` | 7 | 0 | bytes of the frame there |
+/// | `available` | 8 | 0 | bytes of the frame there |
 /// | `more` | 1 | 0 | the frame goes on behind the window |
-/// | `tags` | 2 | 0 | VLAN tags: the window ends that many words earlier |
-/// | `limit` | 7 | 1 | bytes up to the end of packet or frame, whichever is first |
+/// | `view` | 7 | 0 | words from the IP header on that may be read |
+/// | `limit` | 8 | 1 | bytes up to the end of packet or frame, whichever is first |
 /// | `header_bad` | 1 | 4 | reason `ipv6_header` |
 /// | `too_deep` | 1 | 4 | reason `too_deep`, of the walk |
 /// | `protocol` | 8 | 4 | |
@@ -39,7 +39,7 @@ pub fn ipv6() -> Result<Circuit, Vec<GenError>> {
     let packet = m.input_at("packet", L3_BYTES * 8, 0);
     let available = m.input_at("available", L3_LENGTH_BITS, 0);
     let more = m.input_at("more", 1, 0);
-    let tags = m.input_at("tags", 2, 0);
+    let view = m.input_at("view", PLACE_BITS, 0);
 
     let version = packet.slice(4, 4);
     let payload = number(packet, 4, 2);
@@ -86,7 +86,7 @@ pub fn ipv6() -> Result<Circuit, Vec<GenError>> {
             .index(&entries, state.at.trunc(4))
             .with_record(&Entry::record());
         let end = state.at.zext(PLACE_BITS) + m.lit(PLACE_BITS, u128::from(SECOND + 2));
-        let deep = end.gt(window_words(tags));
+        let deep = end.gt(view);
         let short = end.gt(words.zext(PLACE_BITS));
         state = state.step(header, deep, short).reg();
         table = table.reg();
@@ -100,11 +100,6 @@ pub fn ipv6() -> Result<Circuit, Vec<GenError>> {
     m.output("later", state.later);
     m.output("place", place);
     m.finish()
-}
-
-/// Words from the IP header to the end of the window.
-pub fn window_words(tags: Sig<'_>) -> Sig<'_> {
-    tags.module().lit(PLACE_BITS, L3_WORDS.into()) - tags.zext(PLACE_BITS)
 }
 
 /// The extension headers, by how their length is told; none for a protocol.

@@ -1,4 +1,4 @@
-//! The header path: from the first 128 bytes of a packet to its verdict, and to the edits of its
+//! The header path: from the first 192 bytes of a packet to its verdict, and to the edits of its
 //! copies. Feed-forward: a header a clock, fixed latency, nothing waits.
 //!
 //! The order of the parts is [`path::ORDER`]; behind the verdict, packets wait for the editor, and

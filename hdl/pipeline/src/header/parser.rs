@@ -1,13 +1,16 @@
 //! From the window to the questions: what kind of packet it is, and where its headers are.
 
 use seqnic_gen::{Circuit, GenError, Module, mux, wire};
+use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::{HEADER, l4};
+use seqnic_spec::tables::Table;
 use seqnic_spec::wire::{
     DHCP_PORTS, DHCPV6_PORTS, ICMP_ERRORS, ICMPV6_ERRORS, ICMPV6_ND, PROTO_ICMP,
 };
 
-use super::bytes::{IPV4_MAX_BYTES, number, one_of};
+use super::bytes::{IPV4_MAX_BYTES, L3_WORDS, PLACE_BITS, number, one_of};
 use super::{ethernet, ipv4, ipv6, transport};
+use crate::tables::{Config, direct};
 
 /// All of `docs/semantics.md` section 1: module `header_parser`.
 ///
@@ -28,14 +31,19 @@ use super::{ethernet, ipv4, ipv6, transport};
 ///
 /// # Errors
 /// None which a test does not find: the module has no parameters.
-pub fn parser() -> Result<Circuit, Vec<GenError>> {
+pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("header_parser");
     m.doc("Parser: VLAN tags, IP header, extension headers, transport header.");
     let header = m.input_record("header", &(&HEADER).into(), Some(0));
     let more = header.field("more").named("more");
+    let config = Config::inputs(&m, g.row_bits(Table::Decap));
+    let mut ports = vec![("index", header.field("port"))];
+    ports.extend(config.connect(g.row_bits(Table::Decap)));
+    let decap = m.instance("decap", &direct::direct_table(Table::Decap, g)?, &ports);
 
     let eth = m.instance("ethernet", &ethernet::ethernet()?, &[("header", header)]);
-    let (l3, available, tags) = (eth.get("l3"), eth.get("available"), eth.get("tags"));
+    let (l3, available) = (eth.get("l3"), eth.get("available"));
+    let view = m.lit(PLACE_BITS, L3_WORDS.into());
     let (v4, v6) = (eth.get("v4"), eth.get("v6"));
     let ports = [
         ("packet", l3.trunc(IPV4_MAX_BYTES * 8)),
@@ -47,7 +55,7 @@ pub fn parser() -> Result<Circuit, Vec<GenError>> {
         ("packet", l3),
         ("available", available),
         ("more", more),
-        ("tags", tags),
+        ("view", view),
     ];
     let six = m.instance("ipv6", &ipv6::ipv6()?, &ports);
     let choose = |port: &str| mux(v6, six.get(port), four.get(port));
@@ -61,7 +69,7 @@ pub fn parser() -> Result<Circuit, Vec<GenError>> {
         ("later", later),
         ("place", place),
         ("limit", choose("limit")),
-        ("tags", tags),
+        ("view", view),
     ];
     let last = m.instance("transport", &transport::transport()?, &ports);
 
@@ -116,6 +124,7 @@ pub fn parser() -> Result<Circuit, Vec<GenError>> {
         let ports = ports.map(u32::from);
         one_of(sport, &ports) & one_of(dport, &ports)
     };
+    m.output("cfg_rdata", decap.get("cfg_rdata"));
     m.output("dhcp", udp & mux(v6, both(DHCPV6_PORTS), both(DHCP_PORTS)));
     m.finish()
 }
@@ -142,7 +151,7 @@ mod tests {
     ];
 
     fn parsed(frames: &[Vec<u8>]) -> Vec<HashMap<String, Bits>> {
-        let circuit = parser().unwrap();
+        let circuit = parser(&SMALL).unwrap();
         let inputs: Vec<_> = frames
             .iter()
             .map(|f| vec![("header", bits(&header(f, 3, 9)))])
@@ -254,7 +263,7 @@ mod tests {
         let world = World::new(&mut random);
         let whole: Vec<_> = (0..150).map(|_| world.frame(&mut random)).collect();
         let cut = |f: &Vec<u8>| -> Vec<Vec<u8>> {
-            (1..=f.len().min(140)).map(|n| f[..n].to_vec()).collect()
+            (1..=f.len().min(210)).map(|n| f[..n].to_vec()).collect()
         };
         let frames: Vec<Vec<u8>> = whole.iter().flat_map(cut).collect();
         for (frame, got) in frames.iter().zip(parsed(&frames)) {

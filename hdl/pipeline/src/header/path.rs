@@ -15,7 +15,7 @@ pub type Part = fn(&Geometry) -> Result<Circuit, Vec<GenError>>;
 /// The parts in packet order: the one place where this order is written. [`path`] refuses to
 /// place them in another. Module and instance have the same name.
 pub const ORDER: [(&str, Part); 10] = [
-    ("header_parser", |_| parser::parser()),
+    ("header_parser", parser::parser),
     ("header_interface", interface::interface),
     ("header_source", source::source),
     ("header_address", address::address),
@@ -343,7 +343,7 @@ mod tests {
         }
     }
 
-    const TABLES: [Table; 11] = [
+    const TABLES: [Table; 12] = [
         Table::Seed,
         Table::Interface,
         Table::Source,
@@ -355,6 +355,7 @@ mod tests {
         Table::Range,
         Table::Class,
         Table::Step,
+        Table::Decap,
     ];
 
     #[test]

@@ -62,6 +62,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let attachments = tables.place(Table::Attachment, attachment_row)?;
     let rewrites = tables.place(Table::Rewrite, action.field("rewrite"))?;
     let to = attachments.get("row");
+    let encaps = tables.place(Table::Encap, to.field("encap"))?;
     let (new_dst, new_src) = (to.field("address"), rewrites.get("row").field("address"));
 
     let directed = !exception;
@@ -159,7 +160,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let edit = m.pack(&Record::from(&EDIT), &fields);
     m.output("out_valid", valid.to_stage(edit.stage().unwrap_or(0)));
     m.output("out_edit", edit);
-    let rdata = [actions, attachments, rewrites].map(|t| t.get("cfg_rdata"));
+    let rdata = [actions, attachments, rewrites, encaps].map(|t| t.get("cfg_rdata"));
     m.output("cfg_rdata", join_rdata(&m, &rdata, MAX_ROW_BITS));
     m.finish()
 }
@@ -233,7 +234,12 @@ mod tests {
     use seqnic_spec::geometry;
     use seqnic_spec::reason::Reason;
 
-    const TABLES: [Table; 3] = [Table::Action, Table::Attachment, Table::Rewrite];
+    const TABLES: [Table; 4] = [
+        Table::Action,
+        Table::Attachment,
+        Table::Rewrite,
+        Table::Encap,
+    ];
 
     #[test]
     fn latency_is_in_budget_for_every_geometry() {
@@ -511,7 +517,7 @@ mod tests {
         ] {
             for checksum in [0u128, 1, 0xfffe, 0xffff] {
                 let attachment = packed(&seqnic_spec::tables::ATTACHMENT_ROW, &[("address", new)]);
-                sim.poke("attachment.rows", 5, &attachment);
+                sim.poke("attachment.rows", 10, &attachment);
                 let action = packed(
                     &seqnic_spec::tables::ACTION_ROW,
                     &[("attachment", 5), ("nat", 1)],

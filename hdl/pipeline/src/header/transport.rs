@@ -8,7 +8,6 @@ use seqnic_spec::wire::{
 };
 
 use super::bytes::{L3_BYTES, L3_LENGTH_BITS, L3_WORDS, PLACE_BITS, number, one_of};
-use super::ipv6::window_words;
 
 /// Ports, types and checksum: module `header_transport`.
 ///
@@ -19,8 +18,8 @@ use super::ipv6::window_words;
 /// | `protocol` | 8 | 0 | |
 /// | `later` | 1 | 0 | a later fragment |
 /// | `place` | 7 | 0 | transport header, in words from the IP header |
-/// | `limit` | 7 | 0 | bytes from the IP header to the end of packet or frame |
-/// | `tags` | 2 | 0 | VLAN tags: the window ends that many words earlier |
+/// | `limit` | 8 | 0 | bytes from the IP header to the end of packet or frame |
+/// | `view` | 7 | 0 | words from the IP header on that may be read |
 /// | `sport`, `dport` | 16 | 1 | ports, 0 where there are none; a gate behind the registers |
 /// | `icmp_type` | 8 | 1 | first byte |
 /// | `l4` | 3 | 2 | kind of header, as the editor needs it |
@@ -38,7 +37,7 @@ pub fn transport() -> Result<Circuit, Vec<GenError>> {
     let later = m.input_at("later", 1, 0);
     let place = m.input_at("place", PLACE_BITS, 0);
     let limit = m.input_at("limit", L3_LENGTH_BITS, 0);
-    let tags = m.input_at("tags", 2, 0);
+    let view = m.input_at("view", PLACE_BITS, 0);
 
     // The word at the header's place, and those in which TCP and UDP have their checksums.
     let words: Vec<Sig> = (0..L3_WORDS).map(|i| packet.slice(i * 32, 32)).collect();
@@ -92,10 +91,7 @@ pub fn transport() -> Result<Circuit, Vec<GenError>> {
     let end = (place + least).named("end_place");
     let words = limit.shr(2).trunc(L3_LENGTH_BITS - 2).zext(PLACE_BITS);
     let nothing = m.lit(1, 0);
-    m.output(
-        "too_deep",
-        mux(later, nothing, end.gt(window_words(tags))).reg(),
-    );
+    m.output("too_deep", mux(later, nothing, end.gt(view)).reg());
     m.output("short", mux(later, nothing, end.gt(words)).reg());
     m.finish()
 }

@@ -160,6 +160,7 @@ mod tests {
     };
     use crate::testing::Random;
     use seqnic_gen::{Bits, Sim};
+    use seqnic_spec::wire::WINDOW_BYTES;
     use std::collections::VecDeque;
 
     struct Copy {
@@ -256,7 +257,7 @@ mod tests {
                 let all = beats(&g, &frame, error);
                 let copies = random.pick(&[1, 1, 1, 2, 3]);
                 // The edits come with the window, that is with this beat at the earliest.
-                let window = all.len().min((128 / bus) as usize) - 1;
+                let window = all.len().min((WINDOW_BYTES / bus) as usize) - 1;
                 let mut list = vec![];
                 for n in 0..copies {
                     let copy = Copy {

@@ -290,7 +290,7 @@ mod tests {
         // The transport header and all that is edited of it is inside frame and window.
         let (shortest, longest) = (
             if v6 { 40 } else { 20 },
-            length.min(128).saturating_sub(l3 + 18),
+            length.min(192).saturating_sub(l3 + 18),
         );
         match longest >= shortest {
             true => {

@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | [`ingress`] | one AXI4-Stream input: beats counted and masked, frames that are too long cut off |
 //! | [`arbiter`] | frames of all inputs one after the other, as long as there is room inside |
-//! | [`window`] | the first 128 bytes of each frame, for the header path |
+//! | [`window`] | the first 192 bytes of each frame, for the header path |
 //! | [`buffer`] | the beats, until the edits of the frame are known; each copy reads them again |
 //! | [`sequencer`] | a verdict becomes one order for `prepare` per copy |
 //! | [`editor`] | realigns a copy's beats by its tags and overlays what is edited |

@@ -1,4 +1,4 @@
-//! Window: the first 128 bytes of each frame, for the header path.
+//! Window: the first 192 bytes of each frame, for the header path.
 
 use super::{beat, data_bits, record};
 use seqnic_gen::{Circuit, GenError, Module, clog2};
@@ -14,7 +14,7 @@ use seqnic_spec::wire::WINDOW_BYTES;
 pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("window");
     m.doc(
-        "Collects the first 128 bytes of each frame; gives them out when they are complete or the\n\
+        "Collects the first 192 bytes of each frame; gives them out when they are complete or the\n\
          frame has ended, zero past its end.",
     );
     let valid = m.input("valid", 1);
@@ -88,14 +88,14 @@ mod tests {
             for tag in 0..150u64 {
                 let n = match tag % 3 {
                     0 => length(&mut random, 1, 9216),
-                    1 => 120 + random.below(20) as usize,
-                    _ => 1 + random.below(128) as usize,
+                    1 => 184 + random.below(20) as usize,
+                    _ => 1 + random.below(192) as usize,
                 };
                 let frame = random.bytes(n);
                 let port = random.below(3);
-                let mut window = frame[..n.min(128)].to_vec();
-                window.resize(128, 0);
-                expected.push((window, n.min(128) as u64, n > 128, port, tag));
+                let mut window = frame[..n.min(192)].to_vec();
+                window.resize(192, 0);
+                expected.push((window, n.min(192) as u64, n > 192, port, tag));
                 let gaps = random.one_in(2);
                 for b in beats(&g, &frame, false) {
                     let mut clock = |valid: bool| {

@@ -33,6 +33,8 @@ pub const CONFIG_READ_CLOCKS: u32 = 5;
 /// Of these, one to reach the memory and two to read; the others are for the way back.
 const READ_CLOCKS: u32 = 3;
 
+/// Rows of one memory up to which it is built of LUTs: a block RAM of any width has more.
+const LUT_ROWS: u32 = 32;
 /// Rows of one memory from which it is built of UltraRAM (4,096 rows of 72 bits a block).
 const ULTRA_ROWS: u32 = 4096;
 /// Rows of one memory up to which two clocks suffice for a read. Deeper ones are cascades of more
@@ -53,9 +55,10 @@ pub fn read_clocks(g: &Geometry, table: Table) -> u32 {
 fn memory(g: &Geometry, table: Table) -> RamSpec {
     let rows = memory_rows(g, table);
     // Only the wide-bus cards have UltraRAM.
-    let style = match g.bus_bytes == 64 && rows >= ULTRA_ROWS {
-        true => RamStyle::Ultra,
-        false => RamStyle::Block,
+    let style = match rows {
+        ..=LUT_ROWS => RamStyle::Distributed,
+        ULTRA_ROWS.. if g.bus_bytes == 64 => RamStyle::Ultra,
+        _ => RamStyle::Block,
     };
     // A lookup that meets a write may get the old row or the new, whichever costs less: read-first
     // memories have the old one, small FPGAs would need a second copy of the memory for it.

@@ -44,6 +44,10 @@ pub enum Table {
     Seed = 13,
     /// Which of two versions of the tables holds.
     Epoch = 14,
+    /// Tag headers and tunnels which are taken off, by port.
+    Decap = 15,
+    /// Tags and tunnels which are put on.
+    Encap = 16,
 }
 
 /// How a table is asked.
@@ -64,7 +68,7 @@ pub enum Kind {
 }
 
 impl Table {
-    pub const ALL: [Table; 15] = [
+    pub const ALL: [Table; 17] = [
         Table::Interface,
         Table::Source,
         Table::Address,
@@ -80,6 +84,8 @@ impl Table {
         Table::Rewrite,
         Table::Seed,
         Table::Epoch,
+        Table::Decap,
+        Table::Encap,
     ];
     /// The four port questions, strongest first: server wins over client, then destination over
     /// source. So both ways of a connection between a keyed client and a service are the service's.
@@ -107,6 +113,8 @@ impl Table {
             Table::Rewrite => "rewrite",
             Table::Seed => "seed",
             Table::Epoch => "epoch",
+            Table::Decap => "decap",
+            Table::Encap => "encap",
         }
     }
 
@@ -136,6 +144,8 @@ impl Table {
             Table::Rewrite => "which source address does it get?",
             Table::Seed => "which hash?",
             Table::Epoch => "which of two versions of the tables?",
+            Table::Decap => "which tags and tunnels end here?",
+            Table::Encap => "what is in the headers it gets?",
         }
     }
 
@@ -173,6 +183,8 @@ impl Table {
             Table::Rewrite => Kind::Direct { row: &REWRITE_ROW },
             Table::Seed => Kind::Direct { row: &SEED_ROW },
             Table::Epoch => Kind::Direct { row: &EPOCH_ROW },
+            Table::Decap => Kind::Direct { row: &DECAP_ROW },
+            Table::Encap => Kind::Direct { row: &ENCAP_ROW },
         }
     }
 

@@ -385,3 +385,39 @@ pub const EPOCH_ROW: Layout = Layout {
     doc: "Row 0: the epoch of packets that enter the tables now. Row 1, only read: 1 while a packet of the other epoch is inside",
     fields: &[field("epoch", 1, "0 or 1")],
 };
+
+pub const DECAP_ROW: Layout = Layout {
+    name: "decap_row",
+    doc: "Tag headers and tunnels a port takes off; row = port",
+    fields: &[
+        field("accepts", accepts::BITS, "what is recognised (`accepts`)"),
+        field("v4_valid", 1, "1: tunnels over IPv4 end here"),
+        field("v4", 32, "outer destination address of those"),
+        field("v6_valid", 1, "1: tunnels over IPv6 end here"),
+        field("v6", 128, "outer destination address of those"),
+    ],
+};
+
+pub const ENCAP_ROW: Layout = Layout {
+    name: "encap_row",
+    doc: "Tags and tunnels towards an attachment: what goes into the headers the engine adds",
+    fields: &[
+        field("v6", 1, "1: the outer IP header is IPv6"),
+        field(
+            "src",
+            128,
+            "outer source address as a number; IPv4 in the low 32 bits",
+        ),
+        field("dst", 128, "outer destination address"),
+        field(
+            "sum",
+            16,
+            "of an outer IPv4 header the ones' complement sum, carries added, of 0x4500, 0x4000 (DF), 0x4000 (TTL 64) and the words of both addresses; 0 for IPv6",
+        ),
+        field("vlan", 12, "VLAN ID of tag 0"),
+        field("mpls", 20, "label of tag 0"),
+        field("vni", 24, "VXLAN network identifier of tag 0"),
+        field("gre", 32, "GRE key of tag 0"),
+        field("spi", 24, "service path identifier of NSH"),
+    ],
+};

@@ -153,15 +153,15 @@ fn total_length_is_checked_up_to_the_window_only() {
         let frame = eth(ENGINE, &[], 0x0800, &ip);
         fault(&frame)
     };
-    assert_eq!(long(128), Some(Reason::Ipv4Header));
-    assert_eq!(long(129), None);
+    assert_eq!(long(192), Some(Reason::Ipv4Header));
+    assert_eq!(long(193), None);
     let long = |frame: usize| {
         let mut ip = v6(UDP, udp(1, 2, &vec![0; frame - 14 - 40 - 8])).bytes();
         ip[4..6].copy_from_slice(&2000u16.to_be_bytes());
         fault(&eth(ENGINE, &[], 0x86dd, &ip))
     };
-    assert_eq!(long(128), Some(Reason::Ipv6Header));
-    assert_eq!(long(129), None);
+    assert_eq!(long(192), Some(Reason::Ipv6Header));
+    assert_eq!(long(193), None);
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn extension_headers_end_with_packet_and_window() {
         assert!(frame.len() > 128);
         assert_eq!(fault(&frame), Some(Reason::TooDeep), "{next}");
     }
-    // Ends of the window: UDP at 118 fits, at 122 (with a tag) and 126 it does not.
+    // Ends of the view: UDP at 118 fits, with a tag at 122 too, at 126 without one it does not.
     let mut packet = v6(UDP, udp(1, 2, &[0; 32]));
     packet.extensions = vec![extension(7, 64), (60, vec![0; 8])];
     let h = parse(&eth(ENGINE, &[], 0x86dd, &packet.bytes()));
@@ -320,7 +320,8 @@ fn extension_headers_end_with_packet_and_window() {
     packet.extensions.pop();
     let h = parse(&packet.frame(&[]));
     assert_eq!((h.fault, h.l4), (None, 118));
-    assert_eq!(fault(&packet.frame(&[(0x8100, 1)])), Some(Reason::TooDeep));
+    let h = parse(&packet.frame(&[(0x8100, 1)]));
+    assert_eq!((h.fault, h.l4), (None, 122));
 }
 
 #[test]
@@ -409,7 +410,7 @@ proptest! {
         prop_assert_eq!(h.length, frame.len());
         if h.is_ip() && h.fault.is_none() && !h.later_fragment {
             let past = usize::from(h.l4) + seqnic_spec::wire::min_l4_bytes(h.protocol) as usize;
-            prop_assert!(past <= frame.len().min(128));
+            prop_assert!(past <= frame.len().min(h.l3() + 114));
         }
     }
 }
