@@ -132,6 +132,7 @@ pub const SOFT: Geometry = Geometry {
     action_rows: 1 << width::ACTION,
     attachment_rows: 1 << width::ATTACHMENT,
     rewrite_rows: 1 << width::REWRITE,
+    encap_rows: 1 << width::ENCAP,
     interfaces: 1 << width::INTERFACE,
     ..ALVEO
 };
