@@ -62,7 +62,11 @@ fn numbers_out_of_range_are_named() {
     ] {
         let error = refused(|i| with(i, table, row, field, value));
         // An attachment has a row for each epoch; the first is altered.
-        let row = if table == Table::Attachment { row * 2 } else { row };
+        let row = if table == Table::Attachment {
+            row * 2
+        } else {
+            row
+        };
         let place = format!("table `{}`, row {row}", table.name());
         assert_eq!(
             error,
