@@ -83,10 +83,10 @@ module counters (
     wire attachment_out_hit = copy;
     wire class_hit = packet & directed;
     wire action_hit = copy;
-    wire [127:0] and_126 = {128{cfg_table_d5[5:0] == 6'h30}} & (eq_59_d5 ? {output_full_bytes, output_full_packets} : set_reason_answer);
-    wire [127:0] or_140 = ({128{cfg_table_d5[5:0] == 6'h32}} & set_interface_out_answer) | ({128{cfg_table_d5[5:0] == 6'h33}} & set_attachment_in_answer);
-    wire [127:0] or_141 = ({128{cfg_table_d5[5:0] == 6'h34}} & set_attachment_out_answer) | ({128{cfg_table_d5[5:0] == 6'h35}} & set_class_answer);
-    wire [127:0] or_144 = ((and_126 | ({128{cfg_table_d5[5:0] == 6'h31}} & set_interface_in_answer)) | or_140) | (or_141 | ({128{cfg_table_d5[5:0] == 6'h36}} & set_action_answer));
+    wire [127:0] and_126 = {128{cfg_table_d5[5:0] == 6'd0}} & (eq_59_d5 ? {output_full_bytes, output_full_packets} : set_reason_answer);
+    wire [127:0] or_140 = ({128{cfg_table_d5[5:0] == 6'd2}} & set_interface_out_answer) | ({128{cfg_table_d5[5:0] == 6'd3}} & set_attachment_in_answer);
+    wire [127:0] or_141 = ({128{cfg_table_d5[5:0] == 6'd4}} & set_attachment_out_answer) | ({128{cfg_table_d5[5:0] == 6'd5}} & set_class_answer);
+    wire [127:0] or_144 = ((and_126 | ({128{cfg_table_d5[5:0] == 6'd1}} & set_interface_in_answer)) | or_140) | (or_141 | ({128{cfg_table_d5[5:0] == 6'd6}} & set_action_answer));
     assign busy = (|events_count) | (|{take, take_d1, take_d2, take_d3, take_d4, take_d5, take_d6});
 
     stream_fifo_w133_d32 events (

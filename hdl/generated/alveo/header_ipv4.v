@@ -16,10 +16,10 @@
 module header_ipv4 (
     input  wire clk,
     input  wire [479:0] packet,
-    input  wire [6:0] available,
+    input  wire [7:0] available,
     input  wire more,
     output reg  header_bad,
-    output wire [6:0] limit,
+    output wire [7:0] limit,
     output wire [7:0] protocol,
     output wire later,
     output wire [6:0] place,
@@ -44,16 +44,16 @@ module header_ipv4 (
     wire [3:0] ihl = packet[3:0];
     wire [15:0] total = {packet[23:16], packet[31:24]};
     wire [5:0] header_bytes = {ihl, 2'd0};
-    wire [15:0] cat_11 = {9'd0, available};
+    wire [15:0] cat_11 = {8'd0, available};
     wire [5:0] cat_27 = {
-        available < 7'h14,
+        available < 8'h14,
         packet[7:4] != 4'd4,
         ihl < 4'd5,
-        available < {1'd0, header_bytes},
+        available < {2'd0, header_bytes},
         total < {10'd0, header_bytes},
         ~more & (cat_11 < total)
     };
-    assign limit = mux_31_s1[6:0];
+    assign limit = mux_31_s1[7:0];
     assign protocol = packet[79:72];
     wire [15:0] cat_37 = {packet[55:48], packet[63:56]};
     assign later = |cat_37[12:0];

@@ -31,7 +31,7 @@ module header_port (
     input  wire epoch,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [131:0] cfg_wdata,
     output wire hit0,

@@ -17,15 +17,15 @@ module header_prepare (
     input  wire [3:0] in_number,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
     output reg  out_valid,
     output wire [634:0] out_edit,
     output wire [511:0] cfg_rdata
 );
-    wire [59:0] action_row;
-    wire [59:0] action_cfg_rdata;
+    wire [71:0] action_row;
+    wire [71:0] action_cfg_rdata;
     reg  old_neighbour_valid_s1;
     reg  old_neighbour_valid_s2;
     reg  old_neighbour_valid_s3;
@@ -35,16 +35,18 @@ module header_prepare (
     reg  old_epoch_s1;
     reg  old_epoch_s2;
     reg  old_epoch_s3;
-    wire [265:0] attachment_row;
-    wire [265:0] attachment_cfg_rdata;
+    wire [291:0] attachment_row;
+    wire [291:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
     wire [128:0] rewrite_cfg_rdata;
-    reg  not_54_s1;
-    reg  not_54_s2;
-    reg  not_54_s3;
-    reg  and_75_s1;
-    reg  and_75_s2;
-    reg  and_75_s3;
+    wire [384:0] encap_row;
+    wire [384:0] encap_cfg_rdata;
+    reg  not_58_s1;
+    reg  not_58_s2;
+    reg  not_58_s3;
+    reg  and_79_s1;
+    reg  and_79_s2;
+    reg  and_79_s3;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_sport_s2;
     reg  [15:0] old_sport_s3;
@@ -55,28 +57,28 @@ module header_prepare (
     reg  [7:0] old_traffic_class_s1;
     reg  [7:0] old_traffic_class_s2;
     reg  [7:0] old_traffic_class_s3;
-    reg  [18:0] sum_142_s1;
-    reg  [18:0] sum_179_s1;
-    reg  [18:0] sum_142_s2;
-    reg  [18:0] sum_142_s3;
-    reg  [18:0] sum_179_s2;
-    reg  [18:0] sum_179_s3;
+    reg  [18:0] sum_146_s1;
+    reg  [18:0] sum_183_s1;
+    reg  [18:0] sum_146_s2;
+    reg  [18:0] sum_146_s3;
+    reg  [18:0] sum_183_s2;
+    reg  [18:0] sum_183_s3;
     reg  [21:0] addresses;
-    reg  [15:0] not_199_s1;
-    reg  [15:0] not_199_s2;
-    reg  [15:0] not_199_s3;
-    reg  [16:0] and_209_s4;
-    reg  [15:0] mux_97_s4;
-    reg  or_218_s4;
-    reg  [15:0] not_223_s1;
-    reg  [15:0] not_223_s2;
-    reg  [15:0] not_223_s3;
-    reg  [15:0] not_223_s4;
+    reg  [15:0] not_203_s1;
+    reg  [15:0] not_203_s2;
+    reg  [15:0] not_203_s3;
+    reg  [16:0] and_213_s4;
+    reg  [15:0] mux_101_s4;
+    reg  or_222_s4;
+    reg  [15:0] not_227_s1;
+    reg  [15:0] not_227_s2;
+    reg  [15:0] not_227_s3;
+    reg  [15:0] not_227_s4;
     reg  [21:0] ip_start;
-    reg  [15:0] not_236_s1;
-    reg  [15:0] not_236_s2;
-    reg  [15:0] not_236_s3;
-    reg  [15:0] not_236_s4;
+    reg  [15:0] not_240_s1;
+    reg  [15:0] not_240_s2;
+    reg  [15:0] not_240_s3;
+    reg  [15:0] not_240_s4;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  old_v6_s2;
@@ -85,58 +87,58 @@ module header_prepare (
     reg  old_v6_s5;
     reg  nat_s4;
     reg  nat_s5;
-    reg  [18:0] and_290_s6;
+    reg  [18:0] and_294_s6;
     reg  old_v6_s6;
     reg  rewrite_2_s4;
     reg  rewrite_2_s5;
     reg  rewrite_2_s6;
-    reg  [18:0] and_331_s7;
-    reg  [18:0] and_290_s7;
+    reg  [18:0] and_335_s7;
+    reg  [18:0] and_294_s7;
     reg  [21:0] ip_start_s6;
     reg  [21:0] ip_start_s7;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_start_s6;
     reg  [21:0] l4_start_s7;
     reg  [21:0] l4_sum;
-    reg  eq_68_s1;
-    reg  eq_68_s2;
-    reg  eq_68_s3;
-    reg  eq_68_s4;
-    reg  eq_68_s5;
-    reg  eq_68_s6;
-    reg  eq_68_s7;
-    reg  eq_68_s8;
+    reg  eq_72_s1;
+    reg  eq_72_s2;
+    reg  eq_72_s3;
+    reg  eq_72_s4;
+    reg  eq_72_s5;
+    reg  eq_72_s6;
+    reg  eq_72_s7;
+    reg  eq_72_s8;
     reg  exception_s1;
     reg  exception_s2;
     reg  exception_s3;
     reg  exception_s4;
     reg  exception_s5;
-    reg  not_54_s4;
-    reg  not_54_s5;
+    reg  not_58_s4;
+    reg  not_58_s5;
     reg  [122:0] cat_19_s1;
     reg  [122:0] cat_19_s2;
     reg  [122:0] cat_19_s3;
     reg  [122:0] cat_19_s4;
     reg  [122:0] cat_19_s5;
-    reg  not_428_s1;
-    reg  not_428_s2;
-    reg  not_428_s3;
-    reg  or_391_s1;
-    reg  or_391_s2;
-    reg  or_391_s3;
-    reg  [4:0] or_448_s1;
-    reg  [4:0] or_448_s2;
-    reg  [4:0] or_448_s3;
-    reg  [4:0] or_448_s4;
-    reg  [4:0] or_448_s5;
-    reg  [4:0] or_448_s6;
-    reg  [4:0] or_448_s7;
-    reg  [4:0] or_448_s8;
-    reg  and_440_s4;
-    reg  and_440_s5;
-    reg  and_440_s6;
-    reg  and_440_s7;
-    reg  and_440_s8;
+    reg  not_432_s1;
+    reg  not_432_s2;
+    reg  not_432_s3;
+    reg  or_395_s1;
+    reg  or_395_s2;
+    reg  or_395_s3;
+    reg  [4:0] or_452_s1;
+    reg  [4:0] or_452_s2;
+    reg  [4:0] or_452_s3;
+    reg  [4:0] or_452_s4;
+    reg  [4:0] or_452_s5;
+    reg  [4:0] or_452_s6;
+    reg  [4:0] or_452_s7;
+    reg  [4:0] or_452_s8;
+    reg  and_444_s4;
+    reg  and_444_s5;
+    reg  and_444_s6;
+    reg  and_444_s7;
+    reg  and_444_s8;
     reg  [6:0] old_l4_offset_s1;
     reg  [6:0] old_l4_offset_s2;
     reg  [6:0] old_l4_offset_s3;
@@ -149,34 +151,34 @@ module header_prepare (
     reg  [15:0] new_port_s6;
     reg  [15:0] new_port_s7;
     reg  [15:0] new_port_s8;
-    reg  eq_88_s4;
-    reg  eq_88_s5;
-    reg  eq_88_s6;
-    reg  eq_88_s7;
-    reg  eq_88_s8;
-    reg  eq_86_s4;
-    reg  eq_86_s5;
-    reg  eq_86_s6;
-    reg  eq_86_s7;
-    reg  eq_86_s8;
-    reg  and_433_s4;
-    reg  and_433_s5;
-    reg  and_433_s6;
-    reg  and_433_s7;
-    reg  and_433_s8;
-    reg  [7:0] cat_106_s4;
-    reg  [7:0] cat_106_s5;
-    reg  [7:0] cat_106_s6;
-    reg  [7:0] cat_106_s7;
-    reg  [7:0] cat_106_s8;
+    reg  eq_92_s4;
+    reg  eq_92_s5;
+    reg  eq_92_s6;
+    reg  eq_92_s7;
+    reg  eq_92_s8;
+    reg  eq_90_s4;
+    reg  eq_90_s5;
+    reg  eq_90_s6;
+    reg  eq_90_s7;
+    reg  eq_90_s8;
+    reg  and_437_s4;
+    reg  and_437_s5;
+    reg  and_437_s6;
+    reg  and_437_s7;
+    reg  and_437_s8;
+    reg  [7:0] cat_110_s4;
+    reg  [7:0] cat_110_s5;
+    reg  [7:0] cat_110_s6;
+    reg  [7:0] cat_110_s7;
+    reg  [7:0] cat_110_s8;
     reg  dscp_valid_s4;
     reg  dscp_valid_s5;
     reg  dscp_valid_s6;
     reg  dscp_valid_s7;
     reg  dscp_valid_s8;
-    reg  [265:0] attachment_row_s6;
-    reg  [265:0] attachment_row_s7;
-    reg  [265:0] attachment_row_s8;
+    reg  [291:0] attachment_row_s6;
+    reg  [291:0] attachment_row_s7;
+    reg  [291:0] attachment_row_s8;
     reg  nat_s6;
     reg  nat_s7;
     reg  nat_s8;
@@ -187,31 +189,31 @@ module header_prepare (
     reg  [122:0] cat_19_s6;
     reg  [122:0] cat_19_s7;
     reg  [122:0] cat_19_s8;
-    reg  [1:0] mux_427_s6;
-    reg  [1:0] mux_427_s7;
-    reg  [1:0] mux_427_s8;
-    reg  not_54_s6;
-    reg  not_54_s7;
-    reg  not_54_s8;
-    reg  [9:0] and_419_s6;
-    reg  [9:0] and_419_s7;
-    reg  [9:0] and_419_s8;
-    reg  [15:0] and_414_s4;
-    reg  [15:0] and_414_s5;
-    reg  [15:0] and_414_s6;
-    reg  [15:0] and_414_s7;
-    reg  [15:0] and_414_s8;
-    reg  [21:0] and_412_s1;
-    reg  [21:0] and_412_s2;
-    reg  [21:0] and_412_s3;
-    reg  [21:0] and_412_s4;
-    reg  [21:0] and_412_s5;
-    reg  [21:0] and_412_s6;
-    reg  [21:0] and_412_s7;
-    reg  [21:0] and_412_s8;
-    reg  [3:0] mux_410_s6;
-    reg  [3:0] mux_410_s7;
-    reg  [3:0] mux_410_s8;
+    reg  [1:0] mux_431_s6;
+    reg  [1:0] mux_431_s7;
+    reg  [1:0] mux_431_s8;
+    reg  not_58_s6;
+    reg  not_58_s7;
+    reg  not_58_s8;
+    reg  [9:0] and_423_s6;
+    reg  [9:0] and_423_s7;
+    reg  [9:0] and_423_s8;
+    reg  [15:0] and_418_s4;
+    reg  [15:0] and_418_s5;
+    reg  [15:0] and_418_s6;
+    reg  [15:0] and_418_s7;
+    reg  [15:0] and_418_s8;
+    reg  [21:0] and_416_s1;
+    reg  [21:0] and_416_s2;
+    reg  [21:0] and_416_s3;
+    reg  [21:0] and_416_s4;
+    reg  [21:0] and_416_s5;
+    reg  [21:0] and_416_s6;
+    reg  [21:0] and_416_s7;
+    reg  [21:0] and_416_s8;
+    reg  [3:0] mux_414_s6;
+    reg  [3:0] mux_414_s7;
+    reg  [3:0] mux_414_s8;
     reg  [3:0] old_port_s1;
     reg  [3:0] old_port_s2;
     reg  [3:0] old_port_s3;
@@ -220,22 +222,22 @@ module header_prepare (
     reg  [3:0] old_port_s6;
     reg  [3:0] old_port_s7;
     reg  [3:0] old_port_s8;
-    reg  or_400_s1;
-    reg  or_400_s2;
-    reg  or_400_s3;
-    reg  or_400_s4;
-    reg  or_400_s5;
-    reg  or_400_s6;
-    reg  or_400_s7;
-    reg  or_400_s8;
-    reg  not_402_s1;
-    reg  not_402_s2;
-    reg  not_402_s3;
-    reg  not_402_s4;
-    reg  not_402_s5;
-    reg  not_402_s6;
-    reg  not_402_s7;
-    reg  not_402_s8;
+    reg  or_404_s1;
+    reg  or_404_s2;
+    reg  or_404_s3;
+    reg  or_404_s4;
+    reg  or_404_s5;
+    reg  or_404_s6;
+    reg  or_404_s7;
+    reg  or_404_s8;
+    reg  not_406_s1;
+    reg  not_406_s2;
+    reg  not_406_s3;
+    reg  not_406_s4;
+    reg  not_406_s5;
+    reg  not_406_s6;
+    reg  not_406_s7;
+    reg  not_406_s8;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -264,58 +266,58 @@ module header_prepare (
     wire [15:0] mux_40 = (action_row[16] & old_neighbour_valid_s3) ? old_neighbour_s3 : action_row[15:0];
     wire old_epoch = in_verdict[68];
     wire [16:0] cat_45 = {mux_40, old_epoch_s3};
-    wire not_54 = ~exception;
-    wire nat = action_row[17] & not_54_s3;
-    wire rewrite_2 = action_row[18] & not_54_s3;
-    wire dscp_valid = action_row[53] & not_54_s3;
+    wire not_58 = ~exception;
+    wire nat = action_row[17] & not_58_s3;
+    wire rewrite_2 = action_row[18] & not_58_s3;
+    wire dscp_valid = action_row[53] & not_58_s3;
     wire [2:0] old_l4 = in_verdict[173:171];
-    wire eq_66 = old_l4 == 3'd1;
-    wire eq_68 = old_l4 == 3'd2;
-    wire eq_70 = old_l4 == 3'd4;
-    wire [1:0] and_84 = {2{and_75_s3 & (|action_row[52:37])}} & action_row[36:35];
-    wire eq_86 = and_84 == 2'd1;
-    wire eq_88 = and_84 == 2'd2;
+    wire eq_70 = old_l4 == 3'd1;
+    wire eq_72 = old_l4 == 3'd2;
+    wire eq_74 = old_l4 == 3'd4;
+    wire [1:0] and_88 = {2{and_79_s3 & (|action_row[52:37])}} & action_row[36:35];
+    wire eq_90 = and_88 == 2'd1;
+    wire eq_92 = and_88 == 2'd2;
     wire [15:0] old_sport = in_verdict[453:438];
     wire [15:0] old_dport = in_verdict[469:454];
-    wire [15:0] mux_97 = eq_86 ? old_sport_s3 : old_dport_s3;
+    wire [15:0] mux_101 = eq_90 ? old_sport_s3 : old_dport_s3;
     wire [7:0] old_traffic_class = in_verdict[477:470];
-    wire [7:0] cat_106 = {action_row[59:54], old_traffic_class_s3[1:0]};
-    wire [127:0] not_108 = ~in_verdict[309:182];
-    wire [95:0] and_111 = {96{old_v6}} & not_108[127:32];
-    wire [18:0] sum_138 = ({3'd0, not_108[15:0]} + {3'd0, not_108[31:16]}) + ({3'd0, and_111[15:0]} + {3'd0, and_111[31:16]});
-    wire [18:0] sum_141 = ({3'd0, and_111[47:32]} + {3'd0, and_111[63:48]}) + ({3'd0, and_111[79:64]} + {3'd0, and_111[95:80]});
-    wire [127:0] not_145 = ~in_verdict[437:310];
-    wire [95:0] and_148 = {96{old_v6}} & not_145[127:32];
-    wire [18:0] sum_175 = ({3'd0, not_145[15:0]} + {3'd0, not_145[31:16]}) + ({3'd0, and_148[15:0]} + {3'd0, and_148[31:16]});
-    wire [18:0] sum_178 = ({3'd0, and_148[47:32]} + {3'd0, and_148[63:48]}) + ({3'd0, and_148[79:64]} + {3'd0, and_148[95:80]});
+    wire [7:0] cat_110 = {action_row[59:54], old_traffic_class_s3[1:0]};
+    wire [127:0] not_112 = ~in_verdict[309:182];
+    wire [95:0] and_115 = {96{old_v6}} & not_112[127:32];
+    wire [18:0] sum_142 = ({3'd0, not_112[15:0]} + {3'd0, not_112[31:16]}) + ({3'd0, and_115[15:0]} + {3'd0, and_115[31:16]});
+    wire [18:0] sum_145 = ({3'd0, and_115[47:32]} + {3'd0, and_115[63:48]}) + ({3'd0, and_115[79:64]} + {3'd0, and_115[95:80]});
+    wire [127:0] not_149 = ~in_verdict[437:310];
+    wire [95:0] and_152 = {96{old_v6}} & not_149[127:32];
+    wire [18:0] sum_179 = ({3'd0, not_149[15:0]} + {3'd0, not_149[31:16]}) + ({3'd0, and_152[15:0]} + {3'd0, and_152[31:16]});
+    wire [18:0] sum_182 = ({3'd0, and_152[47:32]} + {3'd0, and_152[63:48]}) + ({3'd0, and_152[79:64]} + {3'd0, and_152[95:80]});
     wire [15:0] old_ip_checksum = in_verdict[493:478];
     wire [15:0] old_l4_checksum = in_verdict[509:494];
-    wire [21:0] sum_246 = ({6'd0, not_236_s4} + addresses) + {5'd0, {17{or_218_s4}} & ({1'd0, ~mux_97_s4} + {1'd0, new_port})};
-    wire [95:0] and_255 = {96{old_v6_s5}} & attachment_row[265:170];
-    wire [18:0] sum_282 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_255[15:0]} + {3'd0, and_255[31:16]});
-    wire [18:0] sum_285 = ({3'd0, and_255[47:32]} + {3'd0, and_255[63:48]}) + ({3'd0, and_255[79:64]} + {3'd0, and_255[95:80]});
-    wire [95:0] and_295 = {96{old_v6_s6}} & rewrite_row[128:33];
-    wire [18:0] sum_322 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_295[15:0]} + {3'd0, and_295[31:16]});
-    wire [18:0] sum_325 = ({3'd0, and_295[47:32]} + {3'd0, and_295[63:48]}) + ({3'd0, and_295[79:64]} + {3'd0, and_295[95:80]});
-    wire [21:0] sum_338 = {3'd0, and_290_s7} + {3'd0, and_331_s7};
-    wire [16:0] sum_353 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_366 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_372 = ~(sum_366[15:0] + {15'd0, sum_366[16]});
-    wire or_386 = nat | rewrite_2;
+    wire [21:0] sum_250 = ({6'd0, not_240_s4} + addresses) + {5'd0, {17{or_222_s4}} & ({1'd0, ~mux_101_s4} + {1'd0, new_port})};
+    wire [95:0] and_259 = {96{old_v6_s5}} & attachment_row[265:170];
+    wire [18:0] sum_286 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_259[15:0]} + {3'd0, and_259[31:16]});
+    wire [18:0] sum_289 = ({3'd0, and_259[47:32]} + {3'd0, and_259[63:48]}) + ({3'd0, and_259[79:64]} + {3'd0, and_259[95:80]});
+    wire [95:0] and_299 = {96{old_v6_s6}} & rewrite_row[128:33];
+    wire [18:0] sum_326 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_299[15:0]} + {3'd0, and_299[31:16]});
+    wire [18:0] sum_329 = ({3'd0, and_299[47:32]} + {3'd0, and_299[63:48]}) + ({3'd0, and_299[79:64]} + {3'd0, and_299[95:80]});
+    wire [21:0] sum_342 = {3'd0, and_294_s7} + {3'd0, and_335_s7};
+    wire [16:0] sum_357 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_370 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] not_376 = ~(sum_370[15:0] + {15'd0, sum_370[16]});
+    wire or_390 = nat | rewrite_2;
     wire old_udp_no_checksum = in_verdict[181];
     wire [3:0] old_port = in_verdict[67:64];
     wire [6:0] old_l4_offset = in_verdict[180:174];
     assign out_edit = {
-        (eq_68_s8 & ~(|not_372)) ? 16'hffff : not_372,
-        or_448_s8,
-        and_440_s8,
+        (eq_72_s8 & ~(|not_376)) ? 16'hffff : not_376,
+        or_452_s8,
+        and_444_s8,
         old_l4_offset_s8,
         new_port_s8,
-        eq_88_s8,
-        eq_86_s8,
-        ~(sum_353[15:0] + {15'd0, sum_353[16]}),
-        and_433_s8,
-        cat_106_s8,
+        eq_92_s8,
+        eq_90_s8,
+        ~(sum_357[15:0] + {15'd0, sum_357[16]}),
+        and_437_s8,
+        cat_110_s8,
         dscp_valid_s8,
         attachment_row_s8[265:138],
         nat_s8,
@@ -326,12 +328,12 @@ module header_prepare (
         attachment_row_s8[88:41],
         attachment_row_s8[40:29],
         attachment_row_s8[28:17],
-        mux_427_s8,
+        mux_431_s8,
         cat_19_s8[121:120],
-        not_54_s8,
-        and_419_s8,
-        and_414_s8,
-        and_412_s8,
+        not_58_s8,
+        and_423_s8,
+        and_418_s8,
+        and_416_s8,
         cat_19_s8[119],
         cat_19_s8[118:99],
         cat_19_s8[98],
@@ -340,13 +342,13 @@ module header_prepare (
         cat_19_s8[80:71],
         cat_19_s8[70],
         cat_19_s8[69:64],
-        mux_410_s8,
+        mux_414_s8,
         old_port_s8,
-        or_400_s8,
-        not_402_s8,
+        or_404_s8,
+        not_406_s8,
         cat_19_s8[63:0]
     };
-    assign cfg_rdata = ({452'd0, action_cfg_rdata} | {246'd0, attachment_cfg_rdata}) | {383'd0, rewrite_cfg_rdata};
+    assign cfg_rdata = ({440'd0, action_cfg_rdata} | {220'd0, attachment_cfg_rdata}) | ({383'd0, rewrite_cfg_rdata} | {127'd0, encap_cfg_rdata});
 
     table_action action (
         .clk(clk),
@@ -356,7 +358,7 @@ module header_prepare (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[59:0]),
+        .cfg_wdata(cfg_wdata[71:0]),
         .row(action_row),
         .cfg_rdata(action_cfg_rdata)
     );
@@ -369,7 +371,7 @@ module header_prepare (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[265:0]),
+        .cfg_wdata(cfg_wdata[291:0]),
         .row(attachment_row),
         .cfg_rdata(attachment_cfg_rdata)
     );
@@ -387,6 +389,19 @@ module header_prepare (
         .cfg_rdata(rewrite_cfg_rdata)
     );
 
+    table_encap encap (
+        .clk(clk),
+        .rst(rst),
+        .index(attachment_row[289:280]),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
+        .cfg_wdata(cfg_wdata[384:0]),
+        .row(encap_row),
+        .cfg_rdata(encap_cfg_rdata)
+    );
+
     always @(posedge clk) begin
         old_neighbour_valid_s1 <= old_neighbour_valid;
         old_neighbour_valid_s2 <= old_neighbour_valid_s1;
@@ -397,45 +412,45 @@ module header_prepare (
         old_epoch_s1 <= old_epoch;
         old_epoch_s2 <= old_epoch_s1;
         old_epoch_s3 <= old_epoch_s2;
-        not_54_s1 <= not_54;
-        not_54_s2 <= not_54_s1;
-        not_54_s3 <= not_54_s2;
-        and_75_s1 <= not_54 & ((eq_66 | eq_68) | (old_l4 == 3'd3));
-        and_75_s2 <= and_75_s1;
-        and_75_s3 <= and_75_s2;
+        not_58_s1 <= not_58;
+        not_58_s2 <= not_58_s1;
+        not_58_s3 <= not_58_s2;
+        and_79_s1 <= not_58 & ((eq_70 | eq_72) | (old_l4 == 3'd3));
+        and_79_s2 <= and_79_s1;
+        and_79_s3 <= and_79_s2;
         old_sport_s1 <= old_sport;
         old_sport_s2 <= old_sport_s1;
         old_sport_s3 <= old_sport_s2;
         old_dport_s1 <= old_dport;
         old_dport_s2 <= old_dport_s1;
         old_dport_s3 <= old_dport_s2;
-        new_port <= mux_97 + action_row[52:37];
+        new_port <= mux_101 + action_row[52:37];
         old_traffic_class_s1 <= old_traffic_class;
         old_traffic_class_s2 <= old_traffic_class_s1;
         old_traffic_class_s3 <= old_traffic_class_s2;
-        sum_142_s1 <= sum_138 + sum_141;
-        sum_179_s1 <= sum_175 + sum_178;
-        sum_142_s2 <= sum_142_s1;
-        sum_142_s3 <= sum_142_s2;
-        sum_179_s2 <= sum_179_s1;
-        sum_179_s3 <= sum_179_s2;
-        addresses <= {3'd0, {19{rewrite_2}} & sum_142_s3} + {3'd0, {19{nat}} & sum_179_s3};
-        not_199_s1 <= ~{8'd0, old_traffic_class};
-        not_199_s2 <= not_199_s1;
-        not_199_s3 <= not_199_s2;
-        and_209_s4 <= {17{dscp_valid}} & ({1'd0, not_199_s3} + {1'd0, {8'd0, cat_106}});
-        mux_97_s4 <= mux_97;
-        or_218_s4 <= eq_86 | eq_88;
-        not_223_s1 <= ~old_ip_checksum;
-        not_223_s2 <= not_223_s1;
-        not_223_s3 <= not_223_s2;
-        not_223_s4 <= not_223_s3;
-        ip_start <= ({6'd0, not_223_s4} + addresses) + {5'd0, and_209_s4};
-        not_236_s1 <= ~old_l4_checksum;
-        not_236_s2 <= not_236_s1;
-        not_236_s3 <= not_236_s2;
-        not_236_s4 <= not_236_s3;
-        l4_start <= sum_246;
+        sum_146_s1 <= sum_142 + sum_145;
+        sum_183_s1 <= sum_179 + sum_182;
+        sum_146_s2 <= sum_146_s1;
+        sum_146_s3 <= sum_146_s2;
+        sum_183_s2 <= sum_183_s1;
+        sum_183_s3 <= sum_183_s2;
+        addresses <= {3'd0, {19{rewrite_2}} & sum_146_s3} + {3'd0, {19{nat}} & sum_183_s3};
+        not_203_s1 <= ~{8'd0, old_traffic_class};
+        not_203_s2 <= not_203_s1;
+        not_203_s3 <= not_203_s2;
+        and_213_s4 <= {17{dscp_valid}} & ({1'd0, not_203_s3} + {1'd0, {8'd0, cat_110}});
+        mux_101_s4 <= mux_101;
+        or_222_s4 <= eq_90 | eq_92;
+        not_227_s1 <= ~old_ip_checksum;
+        not_227_s2 <= not_227_s1;
+        not_227_s3 <= not_227_s2;
+        not_227_s4 <= not_227_s3;
+        ip_start <= ({6'd0, not_227_s4} + addresses) + {5'd0, and_213_s4};
+        not_240_s1 <= ~old_l4_checksum;
+        not_240_s2 <= not_240_s1;
+        not_240_s3 <= not_240_s2;
+        not_240_s4 <= not_240_s3;
+        l4_start <= sum_250;
         old_v6_s1 <= old_v6;
         old_v6_s2 <= old_v6_s1;
         old_v6_s3 <= old_v6_s2;
@@ -443,58 +458,58 @@ module header_prepare (
         old_v6_s5 <= old_v6_s4;
         nat_s4 <= nat;
         nat_s5 <= nat_s4;
-        and_290_s6 <= {19{nat_s5}} & (sum_282 + sum_285);
+        and_294_s6 <= {19{nat_s5}} & (sum_286 + sum_289);
         old_v6_s6 <= old_v6_s5;
         rewrite_2_s4 <= rewrite_2;
         rewrite_2_s5 <= rewrite_2_s4;
         rewrite_2_s6 <= rewrite_2_s5;
-        and_331_s7 <= {19{rewrite_2_s6}} & (sum_322 + sum_325);
-        and_290_s7 <= and_290_s6;
+        and_335_s7 <= {19{rewrite_2_s6}} & (sum_326 + sum_329);
+        and_294_s7 <= and_294_s6;
         ip_start_s6 <= ip_start;
         ip_start_s7 <= ip_start_s6;
-        ip_sum <= ip_start_s7 + sum_338;
+        ip_sum <= ip_start_s7 + sum_342;
         l4_start_s6 <= l4_start;
         l4_start_s7 <= l4_start_s6;
-        l4_sum <= l4_start_s7 + sum_338;
-        eq_68_s1 <= eq_68;
-        eq_68_s2 <= eq_68_s1;
-        eq_68_s3 <= eq_68_s2;
-        eq_68_s4 <= eq_68_s3;
-        eq_68_s5 <= eq_68_s4;
-        eq_68_s6 <= eq_68_s5;
-        eq_68_s7 <= eq_68_s6;
-        eq_68_s8 <= eq_68_s7;
+        l4_sum <= l4_start_s7 + sum_342;
+        eq_72_s1 <= eq_72;
+        eq_72_s2 <= eq_72_s1;
+        eq_72_s3 <= eq_72_s2;
+        eq_72_s4 <= eq_72_s3;
+        eq_72_s5 <= eq_72_s4;
+        eq_72_s6 <= eq_72_s5;
+        eq_72_s7 <= eq_72_s6;
+        eq_72_s8 <= eq_72_s7;
         exception_s1 <= exception;
         exception_s2 <= exception_s1;
         exception_s3 <= exception_s2;
         exception_s4 <= exception_s3;
         exception_s5 <= exception_s4;
-        not_54_s4 <= not_54_s3;
-        not_54_s5 <= not_54_s4;
+        not_58_s4 <= not_58_s3;
+        not_58_s5 <= not_58_s4;
         cat_19_s1 <= cat_19;
         cat_19_s2 <= cat_19_s1;
         cat_19_s3 <= cat_19_s2;
         cat_19_s4 <= cat_19_s3;
         cat_19_s5 <= cat_19_s4;
-        not_428_s1 <= ~old_v6;
-        not_428_s2 <= not_428_s1;
-        not_428_s3 <= not_428_s2;
-        or_391_s1 <= (eq_66 | eq_70) | (eq_68 & ~old_udp_no_checksum);
-        or_391_s2 <= or_391_s1;
-        or_391_s3 <= or_391_s2;
-        or_448_s1 <= (({5{eq_66}} & 5'h10) | ({5{eq_68}} & 5'd6)) | ({5{eq_70}} & 5'd2);
-        or_448_s2 <= or_448_s1;
-        or_448_s3 <= or_448_s2;
-        or_448_s4 <= or_448_s3;
-        or_448_s5 <= or_448_s4;
-        or_448_s6 <= or_448_s5;
-        or_448_s7 <= or_448_s6;
-        or_448_s8 <= or_448_s7;
-        and_440_s4 <= or_391_s3 & ((or_386 | eq_86) | eq_88);
-        and_440_s5 <= and_440_s4;
-        and_440_s6 <= and_440_s5;
-        and_440_s7 <= and_440_s6;
-        and_440_s8 <= and_440_s7;
+        not_432_s1 <= ~old_v6;
+        not_432_s2 <= not_432_s1;
+        not_432_s3 <= not_432_s2;
+        or_395_s1 <= (eq_70 | eq_74) | (eq_72 & ~old_udp_no_checksum);
+        or_395_s2 <= or_395_s1;
+        or_395_s3 <= or_395_s2;
+        or_452_s1 <= (({5{eq_70}} & 5'h10) | ({5{eq_72}} & 5'd6)) | ({5{eq_74}} & 5'd2);
+        or_452_s2 <= or_452_s1;
+        or_452_s3 <= or_452_s2;
+        or_452_s4 <= or_452_s3;
+        or_452_s5 <= or_452_s4;
+        or_452_s6 <= or_452_s5;
+        or_452_s7 <= or_452_s6;
+        or_452_s8 <= or_452_s7;
+        and_444_s4 <= or_395_s3 & ((or_390 | eq_90) | eq_92);
+        and_444_s5 <= and_444_s4;
+        and_444_s6 <= and_444_s5;
+        and_444_s7 <= and_444_s6;
+        and_444_s8 <= and_444_s7;
         old_l4_offset_s1 <= old_l4_offset;
         old_l4_offset_s2 <= old_l4_offset_s1;
         old_l4_offset_s3 <= old_l4_offset_s2;
@@ -507,26 +522,26 @@ module header_prepare (
         new_port_s6 <= new_port_s5;
         new_port_s7 <= new_port_s6;
         new_port_s8 <= new_port_s7;
-        eq_88_s4 <= eq_88;
-        eq_88_s5 <= eq_88_s4;
-        eq_88_s6 <= eq_88_s5;
-        eq_88_s7 <= eq_88_s6;
-        eq_88_s8 <= eq_88_s7;
-        eq_86_s4 <= eq_86;
-        eq_86_s5 <= eq_86_s4;
-        eq_86_s6 <= eq_86_s5;
-        eq_86_s7 <= eq_86_s6;
-        eq_86_s8 <= eq_86_s7;
-        and_433_s4 <= not_428_s3 & (or_386 | dscp_valid);
-        and_433_s5 <= and_433_s4;
-        and_433_s6 <= and_433_s5;
-        and_433_s7 <= and_433_s6;
-        and_433_s8 <= and_433_s7;
-        cat_106_s4 <= cat_106;
-        cat_106_s5 <= cat_106_s4;
-        cat_106_s6 <= cat_106_s5;
-        cat_106_s7 <= cat_106_s6;
-        cat_106_s8 <= cat_106_s7;
+        eq_92_s4 <= eq_92;
+        eq_92_s5 <= eq_92_s4;
+        eq_92_s6 <= eq_92_s5;
+        eq_92_s7 <= eq_92_s6;
+        eq_92_s8 <= eq_92_s7;
+        eq_90_s4 <= eq_90;
+        eq_90_s5 <= eq_90_s4;
+        eq_90_s6 <= eq_90_s5;
+        eq_90_s7 <= eq_90_s6;
+        eq_90_s8 <= eq_90_s7;
+        and_437_s4 <= not_432_s3 & (or_390 | dscp_valid);
+        and_437_s5 <= and_437_s4;
+        and_437_s6 <= and_437_s5;
+        and_437_s7 <= and_437_s6;
+        and_437_s8 <= and_437_s7;
+        cat_110_s4 <= cat_110;
+        cat_110_s5 <= cat_110_s4;
+        cat_110_s6 <= cat_110_s5;
+        cat_110_s7 <= cat_110_s6;
+        cat_110_s8 <= cat_110_s7;
         dscp_valid_s4 <= dscp_valid;
         dscp_valid_s5 <= dscp_valid_s4;
         dscp_valid_s6 <= dscp_valid_s5;
@@ -545,31 +560,31 @@ module header_prepare (
         cat_19_s6 <= cat_19_s5;
         cat_19_s7 <= cat_19_s6;
         cat_19_s8 <= cat_19_s7;
-        mux_427_s6 <= exception_s5 ? cat_19_s5[121:120] : attachment_row[16:15];
-        mux_427_s7 <= mux_427_s6;
-        mux_427_s8 <= mux_427_s7;
-        not_54_s6 <= not_54_s5;
-        not_54_s7 <= not_54_s6;
-        not_54_s8 <= not_54_s7;
-        and_419_s6 <= {10{not_54_s5}} & attachment_row[14:5];
-        and_419_s7 <= and_419_s6;
-        and_419_s8 <= and_419_s7;
-        and_414_s4 <= {16{not_54_s3}} & mux_40;
-        and_414_s5 <= and_414_s4;
-        and_414_s6 <= and_414_s5;
-        and_414_s7 <= and_414_s6;
-        and_414_s8 <= and_414_s7;
-        and_412_s1 <= {22{not_54}} & sum_24;
-        and_412_s2 <= and_412_s1;
-        and_412_s3 <= and_412_s2;
-        and_412_s4 <= and_412_s3;
-        and_412_s5 <= and_412_s4;
-        and_412_s6 <= and_412_s5;
-        and_412_s7 <= and_412_s6;
-        and_412_s8 <= and_412_s7;
-        mux_410_s6 <= exception_s5 ? 4'd8 : attachment_row[4:1];
-        mux_410_s7 <= mux_410_s6;
-        mux_410_s8 <= mux_410_s7;
+        mux_431_s6 <= exception_s5 ? cat_19_s5[121:120] : attachment_row[16:15];
+        mux_431_s7 <= mux_431_s6;
+        mux_431_s8 <= mux_431_s7;
+        not_58_s6 <= not_58_s5;
+        not_58_s7 <= not_58_s6;
+        not_58_s8 <= not_58_s7;
+        and_423_s6 <= {10{not_58_s5}} & attachment_row[14:5];
+        and_423_s7 <= and_423_s6;
+        and_423_s8 <= and_423_s7;
+        and_418_s4 <= {16{not_58_s3}} & mux_40;
+        and_418_s5 <= and_418_s4;
+        and_418_s6 <= and_418_s5;
+        and_418_s7 <= and_418_s6;
+        and_418_s8 <= and_418_s7;
+        and_416_s1 <= {22{not_58}} & sum_24;
+        and_416_s2 <= and_416_s1;
+        and_416_s3 <= and_416_s2;
+        and_416_s4 <= and_416_s3;
+        and_416_s5 <= and_416_s4;
+        and_416_s6 <= and_416_s5;
+        and_416_s7 <= and_416_s6;
+        and_416_s8 <= and_416_s7;
+        mux_414_s6 <= exception_s5 ? 4'd8 : attachment_row[4:1];
+        mux_414_s7 <= mux_414_s6;
+        mux_414_s8 <= mux_414_s7;
         old_port_s1 <= old_port;
         old_port_s2 <= old_port_s1;
         old_port_s3 <= old_port_s2;
@@ -578,22 +593,22 @@ module header_prepare (
         old_port_s6 <= old_port_s5;
         old_port_s7 <= old_port_s6;
         old_port_s8 <= old_port_s7;
-        or_400_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
-        or_400_s2 <= or_400_s1;
-        or_400_s3 <= or_400_s2;
-        or_400_s4 <= or_400_s3;
-        or_400_s5 <= or_400_s4;
-        or_400_s6 <= or_400_s5;
-        or_400_s7 <= or_400_s6;
-        or_400_s8 <= or_400_s7;
-        not_402_s1 <= ~(|in_number);
-        not_402_s2 <= not_402_s1;
-        not_402_s3 <= not_402_s2;
-        not_402_s4 <= not_402_s3;
-        not_402_s5 <= not_402_s4;
-        not_402_s6 <= not_402_s5;
-        not_402_s7 <= not_402_s6;
-        not_402_s8 <= not_402_s7;
+        or_404_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        or_404_s2 <= or_404_s1;
+        or_404_s3 <= or_404_s2;
+        or_404_s4 <= or_404_s3;
+        or_404_s5 <= or_404_s4;
+        or_404_s6 <= or_404_s5;
+        or_404_s7 <= or_404_s6;
+        or_404_s8 <= or_404_s7;
+        not_406_s1 <= ~(|in_number);
+        not_406_s2 <= not_406_s1;
+        not_406_s3 <= not_406_s2;
+        not_406_s4 <= not_406_s3;
+        not_406_s5 <= not_406_s4;
+        not_406_s6 <= not_406_s5;
+        not_406_s7 <= not_406_s6;
+        not_406_s8 <= not_406_s7;
     end
 
     always @(posedge clk) begin
@@ -619,7 +634,7 @@ module header_prepare (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, cat_45, old_traffic_class_s3, attachment_row_s8, rewrite_row_s8};
+    wire _unused = &{1'b0, cfg_wdata, action_row, cat_45, encap_row, old_traffic_class_s3, attachment_row_s8, rewrite_row_s8};
 
 `ifndef SYNTHESIS
     initial begin
@@ -632,12 +647,12 @@ module header_prepare (
         old_epoch_s1 = 1'd0;
         old_epoch_s2 = 1'd0;
         old_epoch_s3 = 1'd0;
-        not_54_s1 = 1'd0;
-        not_54_s2 = 1'd0;
-        not_54_s3 = 1'd0;
-        and_75_s1 = 1'd0;
-        and_75_s2 = 1'd0;
-        and_75_s3 = 1'd0;
+        not_58_s1 = 1'd0;
+        not_58_s2 = 1'd0;
+        not_58_s3 = 1'd0;
+        and_79_s1 = 1'd0;
+        and_79_s2 = 1'd0;
+        and_79_s3 = 1'd0;
         old_sport_s1 = 16'd0;
         old_sport_s2 = 16'd0;
         old_sport_s3 = 16'd0;
@@ -648,28 +663,28 @@ module header_prepare (
         old_traffic_class_s1 = 8'd0;
         old_traffic_class_s2 = 8'd0;
         old_traffic_class_s3 = 8'd0;
-        sum_142_s1 = 19'd0;
-        sum_179_s1 = 19'd0;
-        sum_142_s2 = 19'd0;
-        sum_142_s3 = 19'd0;
-        sum_179_s2 = 19'd0;
-        sum_179_s3 = 19'd0;
+        sum_146_s1 = 19'd0;
+        sum_183_s1 = 19'd0;
+        sum_146_s2 = 19'd0;
+        sum_146_s3 = 19'd0;
+        sum_183_s2 = 19'd0;
+        sum_183_s3 = 19'd0;
         addresses = 22'd0;
-        not_199_s1 = 16'd0;
-        not_199_s2 = 16'd0;
-        not_199_s3 = 16'd0;
-        and_209_s4 = 17'd0;
-        mux_97_s4 = 16'd0;
-        or_218_s4 = 1'd0;
-        not_223_s1 = 16'd0;
-        not_223_s2 = 16'd0;
-        not_223_s3 = 16'd0;
-        not_223_s4 = 16'd0;
+        not_203_s1 = 16'd0;
+        not_203_s2 = 16'd0;
+        not_203_s3 = 16'd0;
+        and_213_s4 = 17'd0;
+        mux_101_s4 = 16'd0;
+        or_222_s4 = 1'd0;
+        not_227_s1 = 16'd0;
+        not_227_s2 = 16'd0;
+        not_227_s3 = 16'd0;
+        not_227_s4 = 16'd0;
         ip_start = 22'd0;
-        not_236_s1 = 16'd0;
-        not_236_s2 = 16'd0;
-        not_236_s3 = 16'd0;
-        not_236_s4 = 16'd0;
+        not_240_s1 = 16'd0;
+        not_240_s2 = 16'd0;
+        not_240_s3 = 16'd0;
+        not_240_s4 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         old_v6_s2 = 1'd0;
@@ -678,58 +693,58 @@ module header_prepare (
         old_v6_s5 = 1'd0;
         nat_s4 = 1'd0;
         nat_s5 = 1'd0;
-        and_290_s6 = 19'd0;
+        and_294_s6 = 19'd0;
         old_v6_s6 = 1'd0;
         rewrite_2_s4 = 1'd0;
         rewrite_2_s5 = 1'd0;
         rewrite_2_s6 = 1'd0;
-        and_331_s7 = 19'd0;
-        and_290_s7 = 19'd0;
+        and_335_s7 = 19'd0;
+        and_294_s7 = 19'd0;
         ip_start_s6 = 22'd0;
         ip_start_s7 = 22'd0;
         ip_sum = 22'd0;
         l4_start_s6 = 22'd0;
         l4_start_s7 = 22'd0;
         l4_sum = 22'd0;
-        eq_68_s1 = 1'd0;
-        eq_68_s2 = 1'd0;
-        eq_68_s3 = 1'd0;
-        eq_68_s4 = 1'd0;
-        eq_68_s5 = 1'd0;
-        eq_68_s6 = 1'd0;
-        eq_68_s7 = 1'd0;
-        eq_68_s8 = 1'd0;
+        eq_72_s1 = 1'd0;
+        eq_72_s2 = 1'd0;
+        eq_72_s3 = 1'd0;
+        eq_72_s4 = 1'd0;
+        eq_72_s5 = 1'd0;
+        eq_72_s6 = 1'd0;
+        eq_72_s7 = 1'd0;
+        eq_72_s8 = 1'd0;
         exception_s1 = 1'd0;
         exception_s2 = 1'd0;
         exception_s3 = 1'd0;
         exception_s4 = 1'd0;
         exception_s5 = 1'd0;
-        not_54_s4 = 1'd0;
-        not_54_s5 = 1'd0;
+        not_58_s4 = 1'd0;
+        not_58_s5 = 1'd0;
         cat_19_s1 = 123'd0;
         cat_19_s2 = 123'd0;
         cat_19_s3 = 123'd0;
         cat_19_s4 = 123'd0;
         cat_19_s5 = 123'd0;
-        not_428_s1 = 1'd0;
-        not_428_s2 = 1'd0;
-        not_428_s3 = 1'd0;
-        or_391_s1 = 1'd0;
-        or_391_s2 = 1'd0;
-        or_391_s3 = 1'd0;
-        or_448_s1 = 5'd0;
-        or_448_s2 = 5'd0;
-        or_448_s3 = 5'd0;
-        or_448_s4 = 5'd0;
-        or_448_s5 = 5'd0;
-        or_448_s6 = 5'd0;
-        or_448_s7 = 5'd0;
-        or_448_s8 = 5'd0;
-        and_440_s4 = 1'd0;
-        and_440_s5 = 1'd0;
-        and_440_s6 = 1'd0;
-        and_440_s7 = 1'd0;
-        and_440_s8 = 1'd0;
+        not_432_s1 = 1'd0;
+        not_432_s2 = 1'd0;
+        not_432_s3 = 1'd0;
+        or_395_s1 = 1'd0;
+        or_395_s2 = 1'd0;
+        or_395_s3 = 1'd0;
+        or_452_s1 = 5'd0;
+        or_452_s2 = 5'd0;
+        or_452_s3 = 5'd0;
+        or_452_s4 = 5'd0;
+        or_452_s5 = 5'd0;
+        or_452_s6 = 5'd0;
+        or_452_s7 = 5'd0;
+        or_452_s8 = 5'd0;
+        and_444_s4 = 1'd0;
+        and_444_s5 = 1'd0;
+        and_444_s6 = 1'd0;
+        and_444_s7 = 1'd0;
+        and_444_s8 = 1'd0;
         old_l4_offset_s1 = 7'd0;
         old_l4_offset_s2 = 7'd0;
         old_l4_offset_s3 = 7'd0;
@@ -742,34 +757,34 @@ module header_prepare (
         new_port_s6 = 16'd0;
         new_port_s7 = 16'd0;
         new_port_s8 = 16'd0;
-        eq_88_s4 = 1'd0;
-        eq_88_s5 = 1'd0;
-        eq_88_s6 = 1'd0;
-        eq_88_s7 = 1'd0;
-        eq_88_s8 = 1'd0;
-        eq_86_s4 = 1'd0;
-        eq_86_s5 = 1'd0;
-        eq_86_s6 = 1'd0;
-        eq_86_s7 = 1'd0;
-        eq_86_s8 = 1'd0;
-        and_433_s4 = 1'd0;
-        and_433_s5 = 1'd0;
-        and_433_s6 = 1'd0;
-        and_433_s7 = 1'd0;
-        and_433_s8 = 1'd0;
-        cat_106_s4 = 8'd0;
-        cat_106_s5 = 8'd0;
-        cat_106_s6 = 8'd0;
-        cat_106_s7 = 8'd0;
-        cat_106_s8 = 8'd0;
+        eq_92_s4 = 1'd0;
+        eq_92_s5 = 1'd0;
+        eq_92_s6 = 1'd0;
+        eq_92_s7 = 1'd0;
+        eq_92_s8 = 1'd0;
+        eq_90_s4 = 1'd0;
+        eq_90_s5 = 1'd0;
+        eq_90_s6 = 1'd0;
+        eq_90_s7 = 1'd0;
+        eq_90_s8 = 1'd0;
+        and_437_s4 = 1'd0;
+        and_437_s5 = 1'd0;
+        and_437_s6 = 1'd0;
+        and_437_s7 = 1'd0;
+        and_437_s8 = 1'd0;
+        cat_110_s4 = 8'd0;
+        cat_110_s5 = 8'd0;
+        cat_110_s6 = 8'd0;
+        cat_110_s7 = 8'd0;
+        cat_110_s8 = 8'd0;
         dscp_valid_s4 = 1'd0;
         dscp_valid_s5 = 1'd0;
         dscp_valid_s6 = 1'd0;
         dscp_valid_s7 = 1'd0;
         dscp_valid_s8 = 1'd0;
-        attachment_row_s6 = 266'd0;
-        attachment_row_s7 = 266'd0;
-        attachment_row_s8 = 266'd0;
+        attachment_row_s6 = 292'd0;
+        attachment_row_s7 = 292'd0;
+        attachment_row_s8 = 292'd0;
         nat_s6 = 1'd0;
         nat_s7 = 1'd0;
         nat_s8 = 1'd0;
@@ -780,31 +795,31 @@ module header_prepare (
         cat_19_s6 = 123'd0;
         cat_19_s7 = 123'd0;
         cat_19_s8 = 123'd0;
-        mux_427_s6 = 2'd0;
-        mux_427_s7 = 2'd0;
-        mux_427_s8 = 2'd0;
-        not_54_s6 = 1'd0;
-        not_54_s7 = 1'd0;
-        not_54_s8 = 1'd0;
-        and_419_s6 = 10'd0;
-        and_419_s7 = 10'd0;
-        and_419_s8 = 10'd0;
-        and_414_s4 = 16'd0;
-        and_414_s5 = 16'd0;
-        and_414_s6 = 16'd0;
-        and_414_s7 = 16'd0;
-        and_414_s8 = 16'd0;
-        and_412_s1 = 22'd0;
-        and_412_s2 = 22'd0;
-        and_412_s3 = 22'd0;
-        and_412_s4 = 22'd0;
-        and_412_s5 = 22'd0;
-        and_412_s6 = 22'd0;
-        and_412_s7 = 22'd0;
-        and_412_s8 = 22'd0;
-        mux_410_s6 = 4'd0;
-        mux_410_s7 = 4'd0;
-        mux_410_s8 = 4'd0;
+        mux_431_s6 = 2'd0;
+        mux_431_s7 = 2'd0;
+        mux_431_s8 = 2'd0;
+        not_58_s6 = 1'd0;
+        not_58_s7 = 1'd0;
+        not_58_s8 = 1'd0;
+        and_423_s6 = 10'd0;
+        and_423_s7 = 10'd0;
+        and_423_s8 = 10'd0;
+        and_418_s4 = 16'd0;
+        and_418_s5 = 16'd0;
+        and_418_s6 = 16'd0;
+        and_418_s7 = 16'd0;
+        and_418_s8 = 16'd0;
+        and_416_s1 = 22'd0;
+        and_416_s2 = 22'd0;
+        and_416_s3 = 22'd0;
+        and_416_s4 = 22'd0;
+        and_416_s5 = 22'd0;
+        and_416_s6 = 22'd0;
+        and_416_s7 = 22'd0;
+        and_416_s8 = 22'd0;
+        mux_414_s6 = 4'd0;
+        mux_414_s7 = 4'd0;
+        mux_414_s8 = 4'd0;
         old_port_s1 = 4'd0;
         old_port_s2 = 4'd0;
         old_port_s3 = 4'd0;
@@ -813,22 +828,22 @@ module header_prepare (
         old_port_s6 = 4'd0;
         old_port_s7 = 4'd0;
         old_port_s8 = 4'd0;
-        or_400_s1 = 1'd0;
-        or_400_s2 = 1'd0;
-        or_400_s3 = 1'd0;
-        or_400_s4 = 1'd0;
-        or_400_s5 = 1'd0;
-        or_400_s6 = 1'd0;
-        or_400_s7 = 1'd0;
-        or_400_s8 = 1'd0;
-        not_402_s1 = 1'd0;
-        not_402_s2 = 1'd0;
-        not_402_s3 = 1'd0;
-        not_402_s4 = 1'd0;
-        not_402_s5 = 1'd0;
-        not_402_s6 = 1'd0;
-        not_402_s7 = 1'd0;
-        not_402_s8 = 1'd0;
+        or_404_s1 = 1'd0;
+        or_404_s2 = 1'd0;
+        or_404_s3 = 1'd0;
+        or_404_s4 = 1'd0;
+        or_404_s5 = 1'd0;
+        or_404_s6 = 1'd0;
+        or_404_s7 = 1'd0;
+        or_404_s8 = 1'd0;
+        not_406_s1 = 1'd0;
+        not_406_s2 = 1'd0;
+        not_406_s3 = 1'd0;
+        not_406_s4 = 1'd0;
+        not_406_s5 = 1'd0;
+        not_406_s6 = 1'd0;
+        not_406_s7 = 1'd0;
+        not_406_s8 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;

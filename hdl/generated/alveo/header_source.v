@@ -19,13 +19,13 @@ module header_source (
     input  wire tracking,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [155:0] cfg_wdata,
     input  wire epoch,
     output wire known,
     output wire [15:0] sender,
-    output reg  [17:0] position,
+    output reg  [19:0] position,
     output wire [155:0] cfg_rdata
 );
     reg  tracking_s1;
@@ -33,11 +33,11 @@ module header_source (
     reg  tracking_s3;
     reg  tracking_s4;
     reg  tracking_s5;
-    reg  [17:0] or_16_s1;
-    reg  [17:0] or_16_s2;
-    reg  [17:0] or_16_s3;
-    reg  [17:0] or_16_s4;
-    reg  [17:0] or_16_s5;
+    reg  [19:0] or_16_s1;
+    reg  [19:0] or_16_s2;
+    reg  [19:0] or_16_s3;
+    reg  [19:0] or_16_s4;
+    reg  [19:0] or_16_s5;
 
     table_source lookup (
         .clk(clk),
@@ -60,12 +60,12 @@ module header_source (
         tracking_s3 <= tracking_s2;
         tracking_s4 <= tracking_s3;
         tracking_s5 <= tracking_s4;
-        or_16_s1 <= {6'd0, segment} | 18'h20000;
+        or_16_s1 <= {8'd0, segment} | 20'h20000;
         or_16_s2 <= or_16_s1;
         or_16_s3 <= or_16_s2;
         or_16_s4 <= or_16_s3;
         or_16_s5 <= or_16_s4;
-        position <= tracking_s5 ? or_16_s5 : (known ? ({2'd0, sender} | 18'h10000) : 18'd0);
+        position <= tracking_s5 ? or_16_s5 : (known ? ({4'd0, sender} | 20'h10000) : 20'd0);
     end
 
 `ifndef SYNTHESIS
@@ -75,12 +75,12 @@ module header_source (
         tracking_s3 = 1'd0;
         tracking_s4 = 1'd0;
         tracking_s5 = 1'd0;
-        or_16_s1 = 18'd0;
-        or_16_s2 = 18'd0;
-        or_16_s3 = 18'd0;
-        or_16_s4 = 18'd0;
-        or_16_s5 = 18'd0;
-        position = 18'd0;
+        or_16_s1 = 20'd0;
+        or_16_s2 = 20'd0;
+        or_16_s3 = 20'd0;
+        or_16_s4 = 20'd0;
+        or_16_s5 = 20'd0;
+        position = 20'd0;
     end
 `endif
 endmodule

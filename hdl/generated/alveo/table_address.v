@@ -16,7 +16,7 @@ module table_address (
     input  wire epoch,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [371:0] cfg_wdata,
     output wire hit,
@@ -125,7 +125,7 @@ module table_address (
         ^(cat_8 & 136'h1f91caf6386f2c25de2753181954cd1ef5)
     };
     wire [31:0] digest = cat_105 ^ 32'hdaeda3e9;
-    wire seed0_here = (cfg_table == 5'hd) & (cfg_row == 22'd8);
+    wire seed0_here = (cfg_table == 7'hd) & (cfg_row == 22'd8);
     wire [31:0] xor_327 = ({32{seed0[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed0[11]}} & {digest_s1[20:0], 11'd0});
     wire [31:0] xor_328 = ({32{seed0[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed0[13]}} & {digest_s1[18:0], 13'd0});
     wire [31:0] xor_329 = ({32{seed0[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed0[15]}} & {digest_s1[16:0], 15'd0});
@@ -143,9 +143,9 @@ module table_address (
     wire [54:0] value0_0 = way0_q_s4[185:131];
     wire and_371 = (epoch_at_compare ? way0_q_s4[187] : way0_q_s4[186]) & (way0_q_s4[316:188] == key_at_compare);
     wire [54:0] value0_1 = way0_q_s4[371:317];
-    wire and_380 = (cfg_table == 5'd2) & (cfg_row[21:14] == 8'd0);
+    wire and_380 = (cfg_table == 7'd2) & (cfg_row[21:14] == 8'd0);
     wire [13:0] cfg_row_d1_13_0 = cfg_row_d1[13:0];
-    wire seed1_here = (cfg_table == 5'hd) & (cfg_row == 22'd9);
+    wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'd9);
     wire [31:0] xor_572 = ({32{seed1[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed1[11]}} & {digest_s1[20:0], 11'd0});
     wire [31:0] xor_573 = ({32{seed1[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed1[13]}} & {digest_s1[18:0], 13'd0});
     wire [31:0] xor_574 = ({32{seed1[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed1[15]}} & {digest_s1[16:0], 15'd0});
@@ -163,8 +163,8 @@ module table_address (
     wire [54:0] value1_0 = way1_q_s4[185:131];
     wire and_616 = (epoch_at_compare ? way1_q_s4[187] : way1_q_s4[186]) & (way1_q_s4[316:188] == key_at_compare);
     wire [54:0] value1_1 = way1_q_s4[371:317];
-    wire and_624 = (cfg_table == 5'd2) & (cfg_row[21:14] == 8'd1);
-    wire seed2_here = (cfg_table == 5'hd) & (cfg_row == 22'ha);
+    wire and_624 = (cfg_table == 7'd2) & (cfg_row[21:14] == 8'd1);
+    wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'ha);
     wire [31:0] xor_813 = ({32{seed2[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed2[11]}} & {digest_s1[20:0], 11'd0});
     wire [31:0] xor_814 = ({32{seed2[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed2[13]}} & {digest_s1[18:0], 13'd0});
     wire [31:0] xor_815 = ({32{seed2[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed2[15]}} & {digest_s1[16:0], 15'd0});
@@ -182,7 +182,7 @@ module table_address (
     wire [54:0] value2_0 = way2_q_s4[185:131];
     wire and_857 = (epoch_at_compare ? way2_q_s4[187] : way2_q_s4[186]) & (way2_q_s4[316:188] == key_at_compare);
     wire [54:0] value2_1 = way2_q_s4[371:317];
-    wire and_865 = (cfg_table == 5'd2) & (cfg_row[21:14] == 8'd2);
+    wire and_865 = (cfg_table == 7'd2) & (cfg_row[21:14] == 8'd2);
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
     wire [54:0] or_893 = (({55{hit0_0}} & value0_0_s5) | ({55{hit0_1}} & value0_1_s5)) | (({55{hit1_0}} & value1_0_s5) | ({55{hit1_1}} & value1_1_s5));
     assign value = or_893 | (({55{hit2_0}} & value2_0_s5) | ({55{hit2_1}} & value2_1_s5));

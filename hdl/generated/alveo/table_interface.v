@@ -5,7 +5,7 @@
 // key: record interface_key, stage 0: port [3:0], vid0 [15:4], vid1 [27:16]
 // epoch, stage 0
 // hit, stage 5
-// value: record interface_value, stage 5: interface [9:0], segment [21:10], mac [69:22], promiscuous [70], tracking [71]
+// value: record interface_value, stage 5: interface [9:0], segment [21:10], mac [69:22], promiscuous [70], tracking [71], accepts [78:72], trust [79]
 
 `default_nettype none
 
@@ -16,12 +16,12 @@ module table_interface (
     input  wire epoch,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [203:0] cfg_wdata,
+    input  wire [219:0] cfg_wdata,
     output wire hit,
-    output wire [71:0] value,
-    output reg  [203:0] cfg_rdata
+    output wire [79:0] value,
+    output reg  [219:0] cfg_rdata
 );
     reg  [31:0] digest_s1;
     reg  [27:0] key_s1;
@@ -37,18 +37,18 @@ module table_interface (
     reg  and_125_d2;
     reg  and_125_d3;
     reg  [8:0] bucket0_s2;
-    reg  [203:0] way0_q;
-    reg  [203:0] way0_q_s4;
+    reg  [219:0] way0_q;
+    reg  [219:0] way0_q_s4;
     reg  hit0_0;
-    reg  [71:0] value0_0_s5;
+    reg  [79:0] value0_0_s5;
     reg  hit0_1;
-    reg  [71:0] value0_1_s5;
+    reg  [79:0] value0_1_s5;
     reg  and_381_d1;
     reg  and_383_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [203:0] cfg_wdata_d1;
-    reg  [203:0] way0_cfg_q;
-    reg  [203:0] way0_cfg_q_d1;
+    reg  [219:0] cfg_wdata_d1;
+    reg  [219:0] way0_cfg_q;
+    reg  [219:0] way0_cfg_q_d1;
     reg  and_383_d2;
     reg  and_383_d3;
     reg  [31:0] seed1;
@@ -56,16 +56,16 @@ module table_interface (
     reg  and_401_d2;
     reg  and_401_d3;
     reg  [8:0] bucket1_s2;
-    reg  [203:0] way1_q;
-    reg  [203:0] way1_q_s4;
+    reg  [219:0] way1_q;
+    reg  [219:0] way1_q_s4;
     reg  hit1_0;
-    reg  [71:0] value1_0_s5;
+    reg  [79:0] value1_0_s5;
     reg  hit1_1;
-    reg  [71:0] value1_1_s5;
+    reg  [79:0] value1_1_s5;
     reg  and_625_d1;
     reg  and_627_d1;
-    reg  [203:0] way1_cfg_q;
-    reg  [203:0] way1_cfg_q_d1;
+    reg  [219:0] way1_cfg_q;
+    reg  [219:0] way1_cfg_q_d1;
     reg  and_627_d2;
     reg  and_627_d3;
     reg  [31:0] seed2;
@@ -73,22 +73,22 @@ module table_interface (
     reg  and_642_d2;
     reg  and_642_d3;
     reg  [8:0] bucket2_s2;
-    reg  [203:0] way2_q;
-    reg  [203:0] way2_q_s4;
+    reg  [219:0] way2_q;
+    reg  [219:0] way2_q_s4;
     reg  hit2_0;
-    reg  [71:0] value2_0_s5;
+    reg  [79:0] value2_0_s5;
     reg  hit2_1;
-    reg  [71:0] value2_1_s5;
+    reg  [79:0] value2_1_s5;
     reg  and_866_d1;
     reg  and_868_d1;
-    reg  [203:0] way2_cfg_q;
-    reg  [203:0] way2_cfg_q_d1;
+    reg  [219:0] way2_cfg_q;
+    reg  [219:0] way2_cfg_q_d1;
     reg  and_868_d2;
     reg  and_868_d3;
-    reg  [203:0] or_899_d1;
-    (* ram_style = "block" *) reg [203:0] way0 [0:511];
-    (* ram_style = "block" *) reg [203:0] way1 [0:511];
-    (* ram_style = "block" *) reg [203:0] way2 [0:511];
+    reg  [219:0] or_899_d1;
+    (* ram_style = "block" *) reg [219:0] way0 [0:511];
+    (* ram_style = "block" *) reg [219:0] way1 [0:511];
+    (* ram_style = "block" *) reg [219:0] way2 [0:511];
     wire [31:0] cat_8 = {4'd0, key};
     wire [31:0] cat_105 = {
         ^(cat_8 & 32'h8fc8e57b),
@@ -125,7 +125,7 @@ module table_interface (
         ^(cat_8 & 32'h1f91caf6)
     };
     wire [31:0] digest = cat_105 ^ 32'h48674bc7;
-    wire seed0_here = (cfg_table == 5'hd) & (cfg_row == 22'd0);
+    wire seed0_here = (cfg_table == 7'hd) & (cfg_row == 22'd0);
     wire [31:0] xor_327 = ({32{seed0[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed0[11]}} & {digest_s1[20:0], 11'd0});
     wire [31:0] xor_328 = ({32{seed0[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed0[13]}} & {digest_s1[18:0], 13'd0});
     wire [31:0] xor_329 = ({32{seed0[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed0[15]}} & {digest_s1[16:0], 15'd0});
@@ -140,12 +140,12 @@ module table_interface (
     wire [31:0] xor_345 = (({32{seed0[28]}} & {digest_s1[3:0], 28'd0}) ^ ({32{seed0[29]}} & {digest_s1[2:0], 29'd0})) ^ (({32{seed0[30]}} & {digest_s1[1:0], 30'd0}) ^ ({32{seed0[31]}} & {digest_s1[0], 31'd0}));
     wire [31:0] product0 = ((xor_338 ^ xor_339) ^ (xor_340 ^ (xor_328 ^ xor_329))) ^ (((xor_330 ^ xor_331) ^ xor_343) ^ (xor_344 ^ xor_345));
     wire [8:0] bucket0 = product0[31:23];
-    wire [71:0] value0_0 = way0_q_s4[101:30];
-    wire and_371 = (epoch_at_compare ? way0_q_s4[103] : way0_q_s4[102]) & (way0_q_s4[131:104] == key_at_compare);
-    wire [71:0] value0_1 = way0_q_s4[203:132];
-    wire and_380 = (cfg_table == 5'd0) & (cfg_row[21:9] == 13'd0);
+    wire [79:0] value0_0 = way0_q_s4[109:30];
+    wire and_371 = (epoch_at_compare ? way0_q_s4[111] : way0_q_s4[110]) & (way0_q_s4[139:112] == key_at_compare);
+    wire [79:0] value0_1 = way0_q_s4[219:140];
+    wire and_380 = (cfg_table == 7'd0) & (cfg_row[21:9] == 13'd0);
     wire [8:0] cfg_row_d1_8_0 = cfg_row_d1[8:0];
-    wire seed1_here = (cfg_table == 5'hd) & (cfg_row == 22'd1);
+    wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'd1);
     wire [31:0] xor_572 = ({32{seed1[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed1[11]}} & {digest_s1[20:0], 11'd0});
     wire [31:0] xor_573 = ({32{seed1[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed1[13]}} & {digest_s1[18:0], 13'd0});
     wire [31:0] xor_574 = ({32{seed1[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed1[15]}} & {digest_s1[16:0], 15'd0});
@@ -160,11 +160,11 @@ module table_interface (
     wire [31:0] xor_590 = (({32{seed1[28]}} & {digest_s1[3:0], 28'd0}) ^ ({32{seed1[29]}} & {digest_s1[2:0], 29'd0})) ^ (({32{seed1[30]}} & {digest_s1[1:0], 30'd0}) ^ ({32{seed1[31]}} & {digest_s1[0], 31'd0}));
     wire [31:0] product1 = ((xor_583 ^ xor_584) ^ (xor_585 ^ (xor_573 ^ xor_574))) ^ (((xor_575 ^ xor_576) ^ xor_588) ^ (xor_589 ^ xor_590));
     wire [8:0] bucket1 = product1[31:23];
-    wire [71:0] value1_0 = way1_q_s4[101:30];
-    wire and_616 = (epoch_at_compare ? way1_q_s4[103] : way1_q_s4[102]) & (way1_q_s4[131:104] == key_at_compare);
-    wire [71:0] value1_1 = way1_q_s4[203:132];
-    wire and_624 = (cfg_table == 5'd0) & (cfg_row[21:9] == 13'd1);
-    wire seed2_here = (cfg_table == 5'hd) & (cfg_row == 22'd2);
+    wire [79:0] value1_0 = way1_q_s4[109:30];
+    wire and_616 = (epoch_at_compare ? way1_q_s4[111] : way1_q_s4[110]) & (way1_q_s4[139:112] == key_at_compare);
+    wire [79:0] value1_1 = way1_q_s4[219:140];
+    wire and_624 = (cfg_table == 7'd0) & (cfg_row[21:9] == 13'd1);
+    wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'd2);
     wire [31:0] xor_813 = ({32{seed2[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed2[11]}} & {digest_s1[20:0], 11'd0});
     wire [31:0] xor_814 = ({32{seed2[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed2[13]}} & {digest_s1[18:0], 13'd0});
     wire [31:0] xor_815 = ({32{seed2[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed2[15]}} & {digest_s1[16:0], 15'd0});
@@ -179,14 +179,14 @@ module table_interface (
     wire [31:0] xor_831 = (({32{seed2[28]}} & {digest_s1[3:0], 28'd0}) ^ ({32{seed2[29]}} & {digest_s1[2:0], 29'd0})) ^ (({32{seed2[30]}} & {digest_s1[1:0], 30'd0}) ^ ({32{seed2[31]}} & {digest_s1[0], 31'd0}));
     wire [31:0] product2 = ((xor_824 ^ xor_825) ^ (xor_826 ^ (xor_814 ^ xor_815))) ^ (((xor_816 ^ xor_817) ^ xor_829) ^ (xor_830 ^ xor_831));
     wire [8:0] bucket2 = product2[31:23];
-    wire [71:0] value2_0 = way2_q_s4[101:30];
-    wire and_857 = (epoch_at_compare ? way2_q_s4[103] : way2_q_s4[102]) & (way2_q_s4[131:104] == key_at_compare);
-    wire [71:0] value2_1 = way2_q_s4[203:132];
-    wire and_865 = (cfg_table == 5'd0) & (cfg_row[21:9] == 13'd2);
+    wire [79:0] value2_0 = way2_q_s4[109:30];
+    wire and_857 = (epoch_at_compare ? way2_q_s4[111] : way2_q_s4[110]) & (way2_q_s4[139:112] == key_at_compare);
+    wire [79:0] value2_1 = way2_q_s4[219:140];
+    wire and_865 = (cfg_table == 7'd0) & (cfg_row[21:9] == 13'd2);
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
-    wire [71:0] or_893 = (({72{hit0_0}} & value0_0_s5) | ({72{hit0_1}} & value0_1_s5)) | (({72{hit1_0}} & value1_0_s5) | ({72{hit1_1}} & value1_1_s5));
-    assign value = or_893 | (({72{hit2_0}} & value2_0_s5) | ({72{hit2_1}} & value2_1_s5));
-    wire [203:0] or_898 = ({172'd0, {32{and_125_d3}} & seed0} | ({204{and_383_d3}} & way0_cfg_q_d1)) | ({172'd0, {32{and_401_d3}} & seed1} | ({204{and_627_d3}} & way1_cfg_q_d1));
+    wire [79:0] or_893 = (({80{hit0_0}} & value0_0_s5) | ({80{hit0_1}} & value0_1_s5)) | (({80{hit1_0}} & value1_0_s5) | ({80{hit1_1}} & value1_1_s5));
+    assign value = or_893 | (({80{hit2_0}} & value2_0_s5) | ({80{hit2_1}} & value2_1_s5));
+    wire [219:0] or_898 = ({188'd0, {32{and_125_d3}} & seed0} | ({220{and_383_d3}} & way0_cfg_q_d1)) | ({188'd0, {32{and_401_d3}} & seed1} | ({220{and_627_d3}} & way1_cfg_q_d1));
 
     always @(posedge clk) begin
         digest_s1 <= digest;
@@ -221,7 +221,7 @@ module table_interface (
         hit2_1 <= and_857;
         value2_1_s5 <= value2_1;
         way2_cfg_q_d1 <= way2_cfg_q;
-        or_899_d1 <= or_898 | ({172'd0, {32{and_642_d3}} & seed2} | ({204{and_868_d3}} & way2_cfg_q_d1));
+        or_899_d1 <= or_898 | ({188'd0, {32{and_642_d3}} & seed2} | ({220{and_868_d3}} & way2_cfg_q_d1));
         cfg_rdata <= or_899_d1;
     end
 
@@ -325,18 +325,18 @@ module table_interface (
         and_125_d2 = 1'd0;
         and_125_d3 = 1'd0;
         bucket0_s2 = 9'd0;
-        way0_q = 204'd0;
-        way0_q_s4 = 204'd0;
+        way0_q = 220'd0;
+        way0_q_s4 = 220'd0;
         hit0_0 = 1'd0;
-        value0_0_s5 = 72'd0;
+        value0_0_s5 = 80'd0;
         hit0_1 = 1'd0;
-        value0_1_s5 = 72'd0;
+        value0_1_s5 = 80'd0;
         and_381_d1 = 1'd0;
         and_383_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 204'd0;
-        way0_cfg_q = 204'd0;
-        way0_cfg_q_d1 = 204'd0;
+        cfg_wdata_d1 = 220'd0;
+        way0_cfg_q = 220'd0;
+        way0_cfg_q_d1 = 220'd0;
         and_383_d2 = 1'd0;
         and_383_d3 = 1'd0;
         seed1 = 32'd0;
@@ -344,16 +344,16 @@ module table_interface (
         and_401_d2 = 1'd0;
         and_401_d3 = 1'd0;
         bucket1_s2 = 9'd0;
-        way1_q = 204'd0;
-        way1_q_s4 = 204'd0;
+        way1_q = 220'd0;
+        way1_q_s4 = 220'd0;
         hit1_0 = 1'd0;
-        value1_0_s5 = 72'd0;
+        value1_0_s5 = 80'd0;
         hit1_1 = 1'd0;
-        value1_1_s5 = 72'd0;
+        value1_1_s5 = 80'd0;
         and_625_d1 = 1'd0;
         and_627_d1 = 1'd0;
-        way1_cfg_q = 204'd0;
-        way1_cfg_q_d1 = 204'd0;
+        way1_cfg_q = 220'd0;
+        way1_cfg_q_d1 = 220'd0;
         and_627_d2 = 1'd0;
         and_627_d3 = 1'd0;
         seed2 = 32'd0;
@@ -361,36 +361,36 @@ module table_interface (
         and_642_d2 = 1'd0;
         and_642_d3 = 1'd0;
         bucket2_s2 = 9'd0;
-        way2_q = 204'd0;
-        way2_q_s4 = 204'd0;
+        way2_q = 220'd0;
+        way2_q_s4 = 220'd0;
         hit2_0 = 1'd0;
-        value2_0_s5 = 72'd0;
+        value2_0_s5 = 80'd0;
         hit2_1 = 1'd0;
-        value2_1_s5 = 72'd0;
+        value2_1_s5 = 80'd0;
         and_866_d1 = 1'd0;
         and_868_d1 = 1'd0;
-        way2_cfg_q = 204'd0;
-        way2_cfg_q_d1 = 204'd0;
+        way2_cfg_q = 220'd0;
+        way2_cfg_q_d1 = 220'd0;
         and_868_d2 = 1'd0;
         and_868_d3 = 1'd0;
-        or_899_d1 = 204'd0;
-        cfg_rdata = 204'd0;
+        or_899_d1 = 220'd0;
+        cfg_rdata = 220'd0;
     end
 `endif
 
     integer way0_row;
     initial begin
-        for (way0_row = 0; way0_row < 512; way0_row = way0_row + 1) way0[way0_row] = 204'd0;
+        for (way0_row = 0; way0_row < 512; way0_row = way0_row + 1) way0[way0_row] = 220'd0;
     end
 
     integer way1_row;
     initial begin
-        for (way1_row = 0; way1_row < 512; way1_row = way1_row + 1) way1[way1_row] = 204'd0;
+        for (way1_row = 0; way1_row < 512; way1_row = way1_row + 1) way1[way1_row] = 220'd0;
     end
 
     integer way2_row;
     initial begin
-        for (way2_row = 0; way2_row < 512; way2_row = way2_row + 1) way2[way2_row] = 204'd0;
+        for (way2_row = 0; way2_row < 512; way2_row = way2_row + 1) way2[way2_row] = 220'd0;
     end
 endmodule
 

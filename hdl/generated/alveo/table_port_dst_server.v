@@ -16,7 +16,7 @@ module table_port_dst_server (
     input  wire epoch,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [131:0] cfg_wdata,
     output wire hit,
@@ -125,7 +125,7 @@ module table_port_dst_server (
         ^(cat_8 & 48'h1f91caf6386f)
     };
     wire [31:0] digest = cat_105 ^ 32'h572a7c8a;
-    wire seed0_here = (cfg_table == 5'hd) & (cfg_row == 22'hc);
+    wire seed0_here = (cfg_table == 7'hd) & (cfg_row == 22'hc);
     wire [31:0] xor_327 = ({32{seed0[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed0[11]}} & {digest_s1[20:0], 11'd0});
     wire [31:0] xor_328 = ({32{seed0[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed0[13]}} & {digest_s1[18:0], 13'd0});
     wire [31:0] xor_329 = ({32{seed0[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed0[15]}} & {digest_s1[16:0], 15'd0});
@@ -142,9 +142,9 @@ module table_port_dst_server (
     wire [13:0] bucket0 = product0[31:18];
     wire [19:0] value0_0 = way0_q_s4[65:46];
     wire [19:0] value0_1 = way0_q_s4[131:112];
-    wire and_380 = (cfg_table == 5'd3) & (cfg_row[21:14] == 8'd0);
+    wire and_380 = (cfg_table == 7'd3) & (cfg_row[21:14] == 8'd0);
     wire [13:0] cfg_row_d1_13_0 = cfg_row_d1[13:0];
-    wire seed1_here = (cfg_table == 5'hd) & (cfg_row == 22'hd);
+    wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'hd);
     wire [31:0] xor_572 = ({32{seed1[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed1[11]}} & {digest_s1[20:0], 11'd0});
     wire [31:0] xor_573 = ({32{seed1[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed1[13]}} & {digest_s1[18:0], 13'd0});
     wire [31:0] xor_574 = ({32{seed1[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed1[15]}} & {digest_s1[16:0], 15'd0});
@@ -161,8 +161,8 @@ module table_port_dst_server (
     wire [13:0] bucket1 = product1[31:18];
     wire [19:0] value1_0 = way1_q_s4[65:46];
     wire [19:0] value1_1 = way1_q_s4[131:112];
-    wire and_624 = (cfg_table == 5'd3) & (cfg_row[21:14] == 8'd1);
-    wire seed2_here = (cfg_table == 5'hd) & (cfg_row == 22'he);
+    wire and_624 = (cfg_table == 7'd3) & (cfg_row[21:14] == 8'd1);
+    wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'he);
     wire [31:0] xor_813 = ({32{seed2[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed2[11]}} & {digest_s1[20:0], 11'd0});
     wire [31:0] xor_814 = ({32{seed2[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed2[13]}} & {digest_s1[18:0], 13'd0});
     wire [31:0] xor_815 = ({32{seed2[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed2[15]}} & {digest_s1[16:0], 15'd0});
@@ -179,7 +179,7 @@ module table_port_dst_server (
     wire [13:0] bucket2 = product2[31:18];
     wire [19:0] value2_0 = way2_q_s4[65:46];
     wire [19:0] value2_1 = way2_q_s4[131:112];
-    wire and_865 = (cfg_table == 5'd3) & (cfg_row[21:14] == 8'd2);
+    wire and_865 = (cfg_table == 7'd3) & (cfg_row[21:14] == 8'd2);
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
     wire [19:0] or_893 = (({20{hit0_0}} & value0_0_s5) | ({20{hit0_1}} & value0_1_s5)) | (({20{hit1_0}} & value1_0_s5) | ({20{hit1_1}} & value1_1_s5));
     assign value = or_893 | (({20{hit2_0}} & value2_0_s5) | ({20{hit2_1}} & value2_1_s5));

@@ -2,33 +2,33 @@
 // Hash table `step`: what next, from this sender?
 // 3 ways of 65536 rows with 2 slots of (epochs, key, value).
 //
-// key: record step_key, stage 0: class [19:0], direction [20], position [38:21]
+// key: record step_key, stage 0: class [19:0], direction [20], position [40:21]
 // epoch, stage 0
 // hit, stage 6
-// value: record step_value, stage 6: action [21:0], copies [25:22]
+// value: record step_value, stage 6: action [21:0], copies [25:22], first [26]
 
 `default_nettype none
 
 module table_step (
     input  wire clk,
     input  wire rst,
-    input  wire [38:0] key,
+    input  wire [40:0] key,
     input  wire epoch,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [133:0] cfg_wdata,
+    input  wire [139:0] cfg_wdata,
     output wire hit,
-    output wire [25:0] value,
-    output reg  [133:0] cfg_rdata
+    output wire [26:0] value,
+    output reg  [139:0] cfg_rdata
 );
     reg  [31:0] digest_s1;
-    reg  [38:0] key_s1;
-    reg  [38:0] key_s2;
-    reg  [38:0] key_s3;
-    reg  [38:0] key_s4;
-    reg  [38:0] key_at_compare;
+    reg  [40:0] key_s1;
+    reg  [40:0] key_s2;
+    reg  [40:0] key_s3;
+    reg  [40:0] key_s4;
+    reg  [40:0] key_at_compare;
     reg  epoch_s1;
     reg  epoch_s2;
     reg  epoch_s3;
@@ -39,19 +39,19 @@ module table_step (
     reg  and_127_d2;
     reg  and_127_d3;
     reg  [15:0] bucket0_s2;
-    reg  [133:0] way0_q;
-    reg  [133:0] way0_q_s4;
-    reg  [133:0] way0_q_s5;
+    reg  [139:0] way0_q;
+    reg  [139:0] way0_q_s4;
+    reg  [139:0] way0_q_s5;
     reg  hit0_0;
-    reg  [25:0] value0_0_s6;
+    reg  [26:0] value0_0_s6;
     reg  hit0_1;
-    reg  [25:0] value0_1_s6;
+    reg  [26:0] value0_1_s6;
     reg  and_384_d1;
     reg  and_386_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [133:0] cfg_wdata_d1;
-    reg  [133:0] way0_cfg_q;
-    reg  [133:0] way0_cfg_q_d1;
+    reg  [139:0] cfg_wdata_d1;
+    reg  [139:0] way0_cfg_q;
+    reg  [139:0] way0_cfg_q_d1;
     reg  and_386_d2;
     reg  and_386_d3;
     reg  [31:0] seed1;
@@ -59,17 +59,17 @@ module table_step (
     reg  and_404_d2;
     reg  and_404_d3;
     reg  [15:0] bucket1_s2;
-    reg  [133:0] way1_q;
-    reg  [133:0] way1_q_s4;
-    reg  [133:0] way1_q_s5;
+    reg  [139:0] way1_q;
+    reg  [139:0] way1_q_s4;
+    reg  [139:0] way1_q_s5;
     reg  hit1_0;
-    reg  [25:0] value1_0_s6;
+    reg  [26:0] value1_0_s6;
     reg  hit1_1;
-    reg  [25:0] value1_1_s6;
+    reg  [26:0] value1_1_s6;
     reg  and_629_d1;
     reg  and_631_d1;
-    reg  [133:0] way1_cfg_q;
-    reg  [133:0] way1_cfg_q_d1;
+    reg  [139:0] way1_cfg_q;
+    reg  [139:0] way1_cfg_q_d1;
     reg  and_631_d2;
     reg  and_631_d3;
     reg  [31:0] seed2;
@@ -77,60 +77,60 @@ module table_step (
     reg  and_646_d2;
     reg  and_646_d3;
     reg  [15:0] bucket2_s2;
-    reg  [133:0] way2_q;
-    reg  [133:0] way2_q_s4;
-    reg  [133:0] way2_q_s5;
+    reg  [139:0] way2_q;
+    reg  [139:0] way2_q_s4;
+    reg  [139:0] way2_q_s5;
     reg  hit2_0;
-    reg  [25:0] value2_0_s6;
+    reg  [26:0] value2_0_s6;
     reg  hit2_1;
-    reg  [25:0] value2_1_s6;
+    reg  [26:0] value2_1_s6;
     reg  and_871_d1;
     reg  and_873_d1;
-    reg  [133:0] way2_cfg_q;
-    reg  [133:0] way2_cfg_q_d1;
+    reg  [139:0] way2_cfg_q;
+    reg  [139:0] way2_cfg_q_d1;
     reg  and_873_d2;
     reg  and_873_d3;
-    reg  [133:0] or_904_d1;
-    (* ram_style = "ultra" *) reg [133:0] way0 [0:65535];
-    (* ram_style = "ultra" *) reg [133:0] way1 [0:65535];
-    (* ram_style = "ultra" *) reg [133:0] way2 [0:65535];
-    wire [39:0] cat_8 = {1'd0, key};
+    reg  [139:0] or_904_d1;
+    (* ram_style = "ultra" *) reg [139:0] way0 [0:65535];
+    (* ram_style = "ultra" *) reg [139:0] way1 [0:65535];
+    (* ram_style = "ultra" *) reg [139:0] way2 [0:65535];
+    wire [47:0] cat_8 = {7'd0, key};
     wire [31:0] cat_105 = {
-        ^(cat_8 & 40'h8fc8e57b1c),
-        ^(cat_8 & 40'h47e472bd8e),
-        ^(cat_8 & 40'h23f2395ec7),
-        ^(cat_8 & 40'h11f91caf63),
-        ^(cat_8 & 40'h8fc8e57b1),
-        ^(cat_8 & 40'h47e472bd8),
-        ^(cat_8 & 40'h8df7c6eef0),
-        ^(cat_8 & 40'h46fbe37778),
-        ^(cat_8 & 40'hacb514c0a0),
-        ^(cat_8 & 40'hd9926f1b4c),
-        ^(cat_8 & 40'he301d2f6ba),
-        ^(cat_8 & 40'hfe480c0041),
-        ^(cat_8 & 40'h7f24060020),
-        ^(cat_8 & 40'hb05ae67b0c),
-        ^(cat_8 & 40'hd7e596469a),
-        ^(cat_8 & 40'h6bf2cb234d),
-        ^(cat_8 & 40'h35f96591a6),
-        ^(cat_8 & 40'h1afcb2c8d3),
-        ^(cat_8 & 40'h82b6bc1f75),
-        ^(cat_8 & 40'hce93bb74a6),
-        ^(cat_8 & 40'he88138c14f),
-        ^(cat_8 & 40'h74409c60a7),
-        ^(cat_8 & 40'hb5e8ab4b4f),
-        ^(cat_8 & 40'hd53cb0debb),
-        ^(cat_8 & 40'h6a9e586f5d),
-        ^(cat_8 & 40'hba87c94cb2),
-        ^(cat_8 & 40'hd28b01dd45),
-        ^(cat_8 & 40'he68d6595be),
-        ^(cat_8 & 40'hfc8e57b1c3),
-        ^(cat_8 & 40'h7e472bd8e1),
-        ^(cat_8 & 40'h3f2395ec70),
-        ^(cat_8 & 40'h1f91caf638)
+        ^(cat_8 & 48'h8fc8e57b1c37),
+        ^(cat_8 & 48'h47e472bd8e1b),
+        ^(cat_8 & 48'h23f2395ec70d),
+        ^(cat_8 & 48'h11f91caf6386),
+        ^(cat_8 & 48'h8fc8e57b1c3),
+        ^(cat_8 & 48'h47e472bd8e1),
+        ^(cat_8 & 48'h8df7c6eef047),
+        ^(cat_8 & 48'h46fbe3777823),
+        ^(cat_8 & 48'hacb514c0a026),
+        ^(cat_8 & 48'hd9926f1b4c24),
+        ^(cat_8 & 48'he301d2f6ba25),
+        ^(cat_8 & 48'hfe480c004125),
+        ^(cat_8 & 48'h7f2406002092),
+        ^(cat_8 & 48'hb05ae67b0c7e),
+        ^(cat_8 & 48'hd7e596469a08),
+        ^(cat_8 & 48'h6bf2cb234d04),
+        ^(cat_8 & 48'h35f96591a682),
+        ^(cat_8 & 48'h1afcb2c8d341),
+        ^(cat_8 & 48'h82b6bc1f7597),
+        ^(cat_8 & 48'hce93bb74a6fc),
+        ^(cat_8 & 48'he88138c14f49),
+        ^(cat_8 & 48'h74409c60a7a4),
+        ^(cat_8 & 48'hb5e8ab4b4fe5),
+        ^(cat_8 & 48'hd53cb0debbc5),
+        ^(cat_8 & 48'h6a9e586f5de2),
+        ^(cat_8 & 48'hba87c94cb2c6),
+        ^(cat_8 & 48'hd28b01dd4554),
+        ^(cat_8 & 48'he68d6595be9d),
+        ^(cat_8 & 48'hfc8e57b1c379),
+        ^(cat_8 & 48'h7e472bd8e1bc),
+        ^(cat_8 & 48'h3f2395ec70de),
+        ^(cat_8 & 48'h1f91caf6386f)
     };
-    wire [31:0] digest = cat_105 ^ 32'h45727635;
-    wire seed0_here = (cfg_table == 5'hd) & (cfg_row == 22'h24);
+    wire [31:0] digest = cat_105 ^ 32'h572a7c8a;
+    wire seed0_here = (cfg_table == 7'hd) & (cfg_row == 22'h24);
     wire [31:0] xor_329 = ({32{seed0[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed0[11]}} & {digest_s1[20:0], 11'd0});
     wire [31:0] xor_330 = ({32{seed0[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed0[13]}} & {digest_s1[18:0], 13'd0});
     wire [31:0] xor_331 = ({32{seed0[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed0[15]}} & {digest_s1[16:0], 15'd0});
@@ -145,11 +145,11 @@ module table_step (
     wire [31:0] xor_347 = (({32{seed0[28]}} & {digest_s1[3:0], 28'd0}) ^ ({32{seed0[29]}} & {digest_s1[2:0], 29'd0})) ^ (({32{seed0[30]}} & {digest_s1[1:0], 30'd0}) ^ ({32{seed0[31]}} & {digest_s1[0], 31'd0}));
     wire [31:0] product0 = ((xor_340 ^ xor_341) ^ (xor_342 ^ (xor_330 ^ xor_331))) ^ (((xor_332 ^ xor_333) ^ xor_345) ^ (xor_346 ^ xor_347));
     wire [15:0] bucket0 = product0[31:16];
-    wire [25:0] value0_0 = way0_q_s5[66:41];
-    wire [25:0] value0_1 = way0_q_s5[133:108];
-    wire and_383 = (cfg_table == 5'd9) & (cfg_row[21:16] == 6'd0);
+    wire [26:0] value0_0 = way0_q_s5[69:43];
+    wire [26:0] value0_1 = way0_q_s5[139:113];
+    wire and_383 = (cfg_table == 7'd9) & (cfg_row[21:16] == 6'd0);
     wire [15:0] cfg_row_d1_15_0 = cfg_row_d1[15:0];
-    wire seed1_here = (cfg_table == 5'hd) & (cfg_row == 22'h25);
+    wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'h25);
     wire [31:0] xor_575 = ({32{seed1[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed1[11]}} & {digest_s1[20:0], 11'd0});
     wire [31:0] xor_576 = ({32{seed1[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed1[13]}} & {digest_s1[18:0], 13'd0});
     wire [31:0] xor_577 = ({32{seed1[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed1[15]}} & {digest_s1[16:0], 15'd0});
@@ -164,10 +164,10 @@ module table_step (
     wire [31:0] xor_593 = (({32{seed1[28]}} & {digest_s1[3:0], 28'd0}) ^ ({32{seed1[29]}} & {digest_s1[2:0], 29'd0})) ^ (({32{seed1[30]}} & {digest_s1[1:0], 30'd0}) ^ ({32{seed1[31]}} & {digest_s1[0], 31'd0}));
     wire [31:0] product1 = ((xor_586 ^ xor_587) ^ (xor_588 ^ (xor_576 ^ xor_577))) ^ (((xor_578 ^ xor_579) ^ xor_591) ^ (xor_592 ^ xor_593));
     wire [15:0] bucket1 = product1[31:16];
-    wire [25:0] value1_0 = way1_q_s5[66:41];
-    wire [25:0] value1_1 = way1_q_s5[133:108];
-    wire and_628 = (cfg_table == 5'd9) & (cfg_row[21:16] == 6'd1);
-    wire seed2_here = (cfg_table == 5'hd) & (cfg_row == 22'h26);
+    wire [26:0] value1_0 = way1_q_s5[69:43];
+    wire [26:0] value1_1 = way1_q_s5[139:113];
+    wire and_628 = (cfg_table == 7'd9) & (cfg_row[21:16] == 6'd1);
+    wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'h26);
     wire [31:0] xor_817 = ({32{seed2[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed2[11]}} & {digest_s1[20:0], 11'd0});
     wire [31:0] xor_818 = ({32{seed2[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed2[13]}} & {digest_s1[18:0], 13'd0});
     wire [31:0] xor_819 = ({32{seed2[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed2[15]}} & {digest_s1[16:0], 15'd0});
@@ -182,13 +182,13 @@ module table_step (
     wire [31:0] xor_835 = (({32{seed2[28]}} & {digest_s1[3:0], 28'd0}) ^ ({32{seed2[29]}} & {digest_s1[2:0], 29'd0})) ^ (({32{seed2[30]}} & {digest_s1[1:0], 30'd0}) ^ ({32{seed2[31]}} & {digest_s1[0], 31'd0}));
     wire [31:0] product2 = ((xor_828 ^ xor_829) ^ (xor_830 ^ (xor_818 ^ xor_819))) ^ (((xor_820 ^ xor_821) ^ xor_833) ^ (xor_834 ^ xor_835));
     wire [15:0] bucket2 = product2[31:16];
-    wire [25:0] value2_0 = way2_q_s5[66:41];
-    wire [25:0] value2_1 = way2_q_s5[133:108];
-    wire and_870 = (cfg_table == 5'd9) & (cfg_row[21:16] == 6'd2);
+    wire [26:0] value2_0 = way2_q_s5[69:43];
+    wire [26:0] value2_1 = way2_q_s5[139:113];
+    wire and_870 = (cfg_table == 7'd9) & (cfg_row[21:16] == 6'd2);
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
-    wire [25:0] or_898 = (({26{hit0_0}} & value0_0_s6) | ({26{hit0_1}} & value0_1_s6)) | (({26{hit1_0}} & value1_0_s6) | ({26{hit1_1}} & value1_1_s6));
-    assign value = or_898 | (({26{hit2_0}} & value2_0_s6) | ({26{hit2_1}} & value2_1_s6));
-    wire [133:0] or_903 = ({102'd0, {32{and_127_d3}} & seed0} | ({134{and_386_d3}} & way0_cfg_q_d1)) | ({102'd0, {32{and_404_d3}} & seed1} | ({134{and_631_d3}} & way1_cfg_q_d1));
+    wire [26:0] or_898 = (({27{hit0_0}} & value0_0_s6) | ({27{hit0_1}} & value0_1_s6)) | (({27{hit1_0}} & value1_0_s6) | ({27{hit1_1}} & value1_1_s6));
+    assign value = or_898 | (({27{hit2_0}} & value2_0_s6) | ({27{hit2_1}} & value2_1_s6));
+    wire [139:0] or_903 = ({108'd0, {32{and_127_d3}} & seed0} | ({140{and_386_d3}} & way0_cfg_q_d1)) | ({108'd0, {32{and_404_d3}} & seed1} | ({140{and_631_d3}} & way1_cfg_q_d1));
 
     always @(posedge clk) begin
         digest_s1 <= digest;
@@ -205,9 +205,9 @@ module table_step (
         bucket0_s2 <= bucket0;
         way0_q_s4 <= way0_q;
         way0_q_s5 <= way0_q_s4;
-        hit0_0 <= (epoch_at_compare ? way0_q_s5[1] : way0_q_s5[0]) & (way0_q_s5[40:2] == key_at_compare);
+        hit0_0 <= (epoch_at_compare ? way0_q_s5[1] : way0_q_s5[0]) & (way0_q_s5[42:2] == key_at_compare);
         value0_0_s6 <= value0_0;
-        hit0_1 <= (epoch_at_compare ? way0_q_s5[68] : way0_q_s5[67]) & (way0_q_s5[107:69] == key_at_compare);
+        hit0_1 <= (epoch_at_compare ? way0_q_s5[71] : way0_q_s5[70]) & (way0_q_s5[112:72] == key_at_compare);
         value0_1_s6 <= value0_1;
         cfg_row_d1 <= cfg_row;
         cfg_wdata_d1 <= cfg_wdata;
@@ -215,20 +215,20 @@ module table_step (
         bucket1_s2 <= bucket1;
         way1_q_s4 <= way1_q;
         way1_q_s5 <= way1_q_s4;
-        hit1_0 <= (epoch_at_compare ? way1_q_s5[1] : way1_q_s5[0]) & (way1_q_s5[40:2] == key_at_compare);
+        hit1_0 <= (epoch_at_compare ? way1_q_s5[1] : way1_q_s5[0]) & (way1_q_s5[42:2] == key_at_compare);
         value1_0_s6 <= value1_0;
-        hit1_1 <= (epoch_at_compare ? way1_q_s5[68] : way1_q_s5[67]) & (way1_q_s5[107:69] == key_at_compare);
+        hit1_1 <= (epoch_at_compare ? way1_q_s5[71] : way1_q_s5[70]) & (way1_q_s5[112:72] == key_at_compare);
         value1_1_s6 <= value1_1;
         way1_cfg_q_d1 <= way1_cfg_q;
         bucket2_s2 <= bucket2;
         way2_q_s4 <= way2_q;
         way2_q_s5 <= way2_q_s4;
-        hit2_0 <= (epoch_at_compare ? way2_q_s5[1] : way2_q_s5[0]) & (way2_q_s5[40:2] == key_at_compare);
+        hit2_0 <= (epoch_at_compare ? way2_q_s5[1] : way2_q_s5[0]) & (way2_q_s5[42:2] == key_at_compare);
         value2_0_s6 <= value2_0;
-        hit2_1 <= (epoch_at_compare ? way2_q_s5[68] : way2_q_s5[67]) & (way2_q_s5[107:69] == key_at_compare);
+        hit2_1 <= (epoch_at_compare ? way2_q_s5[71] : way2_q_s5[70]) & (way2_q_s5[112:72] == key_at_compare);
         value2_1_s6 <= value2_1;
         way2_cfg_q_d1 <= way2_cfg_q;
-        or_904_d1 <= or_903 | ({102'd0, {32{and_646_d3}} & seed2} | ({134{and_873_d3}} & way2_cfg_q_d1));
+        or_904_d1 <= or_903 | ({108'd0, {32{and_646_d3}} & seed2} | ({140{and_873_d3}} & way2_cfg_q_d1));
         cfg_rdata <= or_904_d1;
     end
 
@@ -319,11 +319,11 @@ module table_step (
 `ifndef SYNTHESIS
     initial begin
         digest_s1 = 32'd0;
-        key_s1 = 39'd0;
-        key_s2 = 39'd0;
-        key_s3 = 39'd0;
-        key_s4 = 39'd0;
-        key_at_compare = 39'd0;
+        key_s1 = 41'd0;
+        key_s2 = 41'd0;
+        key_s3 = 41'd0;
+        key_s4 = 41'd0;
+        key_at_compare = 41'd0;
         epoch_s1 = 1'd0;
         epoch_s2 = 1'd0;
         epoch_s3 = 1'd0;
@@ -334,19 +334,19 @@ module table_step (
         and_127_d2 = 1'd0;
         and_127_d3 = 1'd0;
         bucket0_s2 = 16'd0;
-        way0_q = 134'd0;
-        way0_q_s4 = 134'd0;
-        way0_q_s5 = 134'd0;
+        way0_q = 140'd0;
+        way0_q_s4 = 140'd0;
+        way0_q_s5 = 140'd0;
         hit0_0 = 1'd0;
-        value0_0_s6 = 26'd0;
+        value0_0_s6 = 27'd0;
         hit0_1 = 1'd0;
-        value0_1_s6 = 26'd0;
+        value0_1_s6 = 27'd0;
         and_384_d1 = 1'd0;
         and_386_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 134'd0;
-        way0_cfg_q = 134'd0;
-        way0_cfg_q_d1 = 134'd0;
+        cfg_wdata_d1 = 140'd0;
+        way0_cfg_q = 140'd0;
+        way0_cfg_q_d1 = 140'd0;
         and_386_d2 = 1'd0;
         and_386_d3 = 1'd0;
         seed1 = 32'd0;
@@ -354,17 +354,17 @@ module table_step (
         and_404_d2 = 1'd0;
         and_404_d3 = 1'd0;
         bucket1_s2 = 16'd0;
-        way1_q = 134'd0;
-        way1_q_s4 = 134'd0;
-        way1_q_s5 = 134'd0;
+        way1_q = 140'd0;
+        way1_q_s4 = 140'd0;
+        way1_q_s5 = 140'd0;
         hit1_0 = 1'd0;
-        value1_0_s6 = 26'd0;
+        value1_0_s6 = 27'd0;
         hit1_1 = 1'd0;
-        value1_1_s6 = 26'd0;
+        value1_1_s6 = 27'd0;
         and_629_d1 = 1'd0;
         and_631_d1 = 1'd0;
-        way1_cfg_q = 134'd0;
-        way1_cfg_q_d1 = 134'd0;
+        way1_cfg_q = 140'd0;
+        way1_cfg_q_d1 = 140'd0;
         and_631_d2 = 1'd0;
         and_631_d3 = 1'd0;
         seed2 = 32'd0;
@@ -372,42 +372,42 @@ module table_step (
         and_646_d2 = 1'd0;
         and_646_d3 = 1'd0;
         bucket2_s2 = 16'd0;
-        way2_q = 134'd0;
-        way2_q_s4 = 134'd0;
-        way2_q_s5 = 134'd0;
+        way2_q = 140'd0;
+        way2_q_s4 = 140'd0;
+        way2_q_s5 = 140'd0;
         hit2_0 = 1'd0;
-        value2_0_s6 = 26'd0;
+        value2_0_s6 = 27'd0;
         hit2_1 = 1'd0;
-        value2_1_s6 = 26'd0;
+        value2_1_s6 = 27'd0;
         and_871_d1 = 1'd0;
         and_873_d1 = 1'd0;
-        way2_cfg_q = 134'd0;
-        way2_cfg_q_d1 = 134'd0;
+        way2_cfg_q = 140'd0;
+        way2_cfg_q_d1 = 140'd0;
         and_873_d2 = 1'd0;
         and_873_d3 = 1'd0;
-        or_904_d1 = 134'd0;
-        cfg_rdata = 134'd0;
+        or_904_d1 = 140'd0;
+        cfg_rdata = 140'd0;
     end
 `endif
 
 `ifndef SYNTHESIS
     integer way0_row;
     initial begin
-        for (way0_row = 0; way0_row < 65536; way0_row = way0_row + 1) way0[way0_row] = 134'd0;
+        for (way0_row = 0; way0_row < 65536; way0_row = way0_row + 1) way0[way0_row] = 140'd0;
     end
 `endif
 
 `ifndef SYNTHESIS
     integer way1_row;
     initial begin
-        for (way1_row = 0; way1_row < 65536; way1_row = way1_row + 1) way1[way1_row] = 134'd0;
+        for (way1_row = 0; way1_row < 65536; way1_row = way1_row + 1) way1[way1_row] = 140'd0;
     end
 `endif
 
 `ifndef SYNTHESIS
     integer way2_row;
     initial begin
-        for (way2_row = 0; way2_row < 65536; way2_row = way2_row + 1) way2[way2_row] = 134'd0;
+        for (way2_row = 0; way2_row < 65536; way2_row = way2_row + 1) way2[way2_row] = 140'd0;
     end
 `endif
 endmodule

@@ -23,7 +23,7 @@ module editor (
     output reg  end_valid,
     output reg  [28:0] ending
 );
-    wire [1359:0] patcher_patch;
+    wire [1999:0] patcher_patch;
     reg  slot_valid_d1;
     reg  in_valid;
     reg  [9:0] slot_d1;
@@ -47,8 +47,8 @@ module editor (
     reg  [1:0] cur_remove;
     reg  [13:0] bytes_before;
     reg  void_beat;
-    reg  [1087:0] patch_data;
-    reg  [271:0] patch_mask;
+    reg  [1599:0] patch_data;
+    reg  [399:0] patch_mask;
     wire [177:0] cat_25 = {
         edit[177:168],
         edit[167:152],
@@ -155,8 +155,8 @@ module editor (
         if (in_valid) cur_add <= {add_2_d2, add_1_d2};
         if (in_valid) cur_remove <= {remove_2_d2, remove_1_d2};
         if (in_valid & ~in_slot[2]) bytes_before <= in_slot[0] ? 14'd0 : (bytes_before + 14'h10);
-        if (in_valid) patch_data <= in_slot[0] ? patcher_patch[1087:0] : {128'd0, patch_data[1087:128]};
-        if (in_valid) patch_mask <= in_slot[0] ? patcher_patch[1359:1088] : {32'd0, patch_mask[271:32]};
+        if (in_valid) patch_data <= in_slot[0] ? patcher_patch[1599:0] : {128'd0, patch_data[1599:128]};
+        if (in_valid) patch_mask <= in_slot[0] ? patcher_patch[1999:1600] : {32'd0, patch_mask[399:32]};
         out <= cat_247;
         out_meta <= cur_meta;
         ending <= {(length_in + {7'd0, added}) - {7'd0, removed}, length_in, cur_slot[9]};
@@ -217,8 +217,8 @@ module editor (
         cur_remove = 2'd0;
         bytes_before = 14'd0;
         void_beat = 1'd0;
-        patch_data = 1088'd0;
-        patch_mask = 272'd0;
+        patch_data = 1600'd0;
+        patch_mask = 400'd0;
         valid = 1'd0;
         out = 136'd0;
         out_meta = 178'd0;

@@ -3,6 +3,7 @@ ingress.v
 arbiter.v
 window.v
 table_epoch.v
+table_decap.v
 header_ethernet.v
 header_ipv4.v
 header_ipv6.v
@@ -33,6 +34,7 @@ sequencer.v
 table_action.v
 table_attachment.v
 table_rewrite.v
+table_encap.v
 header_prepare.v
 stream_fifo_w17_d2048.v
 stream_fifo_w635_d32.v

@@ -19,19 +19,19 @@ module header_interface (
     input  wire [47:0] dst_mac,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [203:0] cfg_wdata,
+    input  wire [219:0] cfg_wdata,
     input  wire epoch,
     output wire known,
     output wire [9:0] number,
     output wire [11:0] segment,
     output wire tracking,
     output wire not_mine,
-    output wire [203:0] cfg_rdata
+    output wire [219:0] cfg_rdata
 );
-    wire [71:0] lookup_value;
-    reg  [71:0] lookup_value_s6;
+    wire [79:0] lookup_value;
+    reg  [79:0] lookup_value_s6;
     reg  [47:0] dst_mac_s1;
     reg  [47:0] dst_mac_s2;
     reg  [47:0] dst_mac_s3;
@@ -85,7 +85,7 @@ module header_interface (
 
 `ifndef SYNTHESIS
     initial begin
-        lookup_value_s6 = 72'd0;
+        lookup_value_s6 = 80'd0;
         dst_mac_s1 = 48'd0;
         dst_mac_s2 = 48'd0;
         dst_mac_s3 = 48'd0;

@@ -4,7 +4,7 @@
 // packet, stage 0
 // available, stage 0
 // more, stage 0
-// tags, stage 0
+// view, stage 0
 // limit, stage 1
 // header_bad, stage 4
 // too_deep, stage 4
@@ -17,10 +17,10 @@
 module header_ipv6 (
     input  wire clk,
     input  wire [911:0] packet,
-    input  wire [6:0] available,
+    input  wire [7:0] available,
     input  wire more,
-    input  wire [1:0] tags,
-    output wire [6:0] limit,
+    input  wire [6:0] view,
+    output wire [7:0] limit,
     output wire header_bad,
     output wire too_deep,
     output reg  [7:0] protocol,
@@ -39,48 +39,45 @@ module header_ipv6 (
     reg  and_129_s1;
     reg  const_130_d1;
     reg  [479:0] headers;
-    reg  [6:0] diff_847_s1;
-    reg  [5:0] mux_876_s2;
-    reg  or_877_s2;
-    reg  and_880_s2;
-    reg  and_883_s2;
-    reg  and_886_s2;
-    reg  [7:0] mux_888_s2;
+    reg  [6:0] view_s1;
+    reg  [5:0] mux_872_s2;
+    reg  or_873_s2;
+    reg  and_876_s2;
+    reg  and_879_s2;
+    reg  and_882_s2;
+    reg  [7:0] mux_884_s2;
+    reg  or_885_s2;
     reg  or_889_s2;
-    reg  or_893_s2;
-    reg  or_895_s2;
+    reg  or_891_s2;
     reg  [479:0] headers_s2;
-    reg  [6:0] diff_932_s1;
-    reg  [6:0] diff_932_s2;
-    reg  [6:0] limit_bytes_s2;
-    reg  [5:0] mux_966_s3;
-    reg  or_967_s3;
-    reg  and_970_s3;
-    reg  and_973_s3;
-    reg  and_976_s3;
-    reg  [7:0] mux_978_s3;
-    reg  or_979_s3;
-    reg  or_983_s3;
-    reg  or_985_s3;
+    reg  [6:0] view_s2;
+    reg  [7:0] limit_bytes_s2;
+    reg  [5:0] mux_957_s3;
+    reg  or_958_s3;
+    reg  and_961_s3;
+    reg  and_964_s3;
+    reg  and_967_s3;
+    reg  [7:0] mux_969_s3;
+    reg  or_970_s3;
+    reg  or_974_s3;
+    reg  or_976_s3;
     reg  [479:0] headers_s3;
-    reg  [6:0] diff_1022_s1;
-    reg  [6:0] diff_1022_s2;
-    reg  [6:0] diff_1022_s3;
-    reg  [6:0] limit_bytes_s3;
-    reg  [5:0] mux_1057_s4;
-    reg  or_1058_s4;
-    reg  and_1061_s4;
-    reg  and_1064_s4;
-    reg  and_1067_s4;
-    reg  or_1074_s4;
-    reg  or_1076_s4;
+    reg  [6:0] view_s3;
+    reg  [7:0] limit_bytes_s3;
+    reg  [5:0] mux_1042_s4;
+    reg  or_1043_s4;
+    reg  and_1046_s4;
+    reg  and_1049_s4;
+    reg  and_1052_s4;
+    reg  or_1059_s4;
+    reg  or_1061_s4;
     reg  or_22_s2;
     reg  or_22_s3;
     reg  or_22_s4;
     wire [15:0] cat_7 = {packet[39:32], packet[47:40]};
     wire [16:0] total = {1'd0, cat_7} + 17'h28;
-    wire [16:0] cat_13 = {10'd0, available};
-    wire [6:0] limit_bytes = mux_25_s1[6:0];
+    wire [16:0] cat_13 = {9'd0, available};
+    wire [7:0] limit_bytes = mux_25_s1[7:0];
     wire [5:0] cat_41 = {
         packet[55:48] == 8'd0,
         packet[55:48] == 8'h2b,
@@ -92,7 +89,7 @@ module header_ipv6 (
     wire red_42 = |cat_41;
     wire eq_44 = packet[55:48] == 8'h2c;
     wire eq_46 = packet[55:48] == 8'h33;
-    wire or_52 = (available < 7'h30) | (cat_7 < 16'd8);
+    wire or_52 = (available < 8'h30) | (cat_7 < 16'd8);
     wire [5:0] cat_83 = {
         packet[327:320] == 8'd0,
         packet[327:320] == 8'h2b,
@@ -434,7 +431,7 @@ module header_ipv6 (
         cat_229,
         cat_184
     };
-    wire [6:0] cat_819 = {2'd0, limit_bytes[6:2]};
+    wire [7:0] cat_819 = {2'd0, limit_bytes[7:2]};
     wire [511:0] cat_838 = {
         32'd0,
         headers[479:448],
@@ -455,13 +452,13 @@ module header_ipv6 (
     };
     wire [31:0] elem_839 = cat_838[{mux_117_s1[3:0], 5'd0} +: 32];
     wire [6:0] sum_843 = {1'd0, mux_117_s1} + 7'he;
-    wire lt_849 = diff_847_s1 < sum_843;
-    wire lt_852 = {2'd0, cat_819[4:0]} < sum_843;
-    wire or_854 = (and_120_s1 | and_123_s1) | and_126_s1;
-    wire and_858 = (or_854 & ~lt_849) & ~lt_852;
-    wire and_864 = (and_858 & and_123_s1) & elem_839[29];
-    wire [5:0] or_875 = (({6{and_120_s1}} & elem_839[5:0]) | ({6{and_126_s1}} & elem_839[11:6])) | ({6{and_123_s1}} & elem_839[17:12]);
-    wire [511:0] cat_923 = {
+    wire lt_845 = view_s1 < sum_843;
+    wire lt_848 = {1'd0, cat_819[5:0]} < sum_843;
+    wire or_850 = (and_120_s1 | and_123_s1) | and_126_s1;
+    wire and_854 = (or_850 & ~lt_845) & ~lt_848;
+    wire and_860 = (and_854 & and_123_s1) & elem_839[29];
+    wire [5:0] or_871 = (({6{and_120_s1}} & elem_839[5:0]) | ({6{and_126_s1}} & elem_839[11:6])) | ({6{and_123_s1}} & elem_839[17:12]);
+    wire [511:0] cat_919 = {
         32'd0,
         headers_s2[479:448],
         headers_s2[447:416],
@@ -479,16 +476,16 @@ module header_ipv6 (
         headers_s2[63:32],
         headers_s2[31:0]
     };
-    wire [31:0] elem_924 = cat_923[{mux_876_s2[3:0], 5'd0} +: 32];
-    wire [6:0] sum_928 = {1'd0, mux_876_s2} + 7'he;
-    wire lt_935 = diff_932_s2 < sum_928;
-    wire [6:0] cat_939 = {2'd0, limit_bytes_s2[6:2]};
-    wire lt_942 = {2'd0, cat_939[4:0]} < sum_928;
-    wire or_944 = (and_880_s2 | and_883_s2) | and_886_s2;
-    wire and_948 = (or_944 & ~lt_935) & ~lt_942;
-    wire and_954 = (and_948 & and_883_s2) & elem_924[29];
-    wire [5:0] or_965 = (({6{and_880_s2}} & elem_924[5:0]) | ({6{and_886_s2}} & elem_924[11:6])) | ({6{and_883_s2}} & elem_924[17:12]);
-    wire [511:0] cat_1013 = {
+    wire [31:0] elem_920 = cat_919[{mux_872_s2[3:0], 5'd0} +: 32];
+    wire [6:0] sum_924 = {1'd0, mux_872_s2} + 7'he;
+    wire lt_926 = view_s2 < sum_924;
+    wire [7:0] cat_930 = {2'd0, limit_bytes_s2[7:2]};
+    wire lt_933 = {1'd0, cat_930[5:0]} < sum_924;
+    wire or_935 = (and_876_s2 | and_879_s2) | and_882_s2;
+    wire and_939 = (or_935 & ~lt_926) & ~lt_933;
+    wire and_945 = (and_939 & and_879_s2) & elem_920[29];
+    wire [5:0] or_956 = (({6{and_876_s2}} & elem_920[5:0]) | ({6{and_882_s2}} & elem_920[11:6])) | ({6{and_879_s2}} & elem_920[17:12]);
+    wire [511:0] cat_1004 = {
         32'd0,
         headers_s3[479:448],
         headers_s3[447:416],
@@ -506,22 +503,22 @@ module header_ipv6 (
         headers_s3[63:32],
         headers_s3[31:0]
     };
-    wire [31:0] elem_1014 = cat_1013[{mux_966_s3[3:0], 5'd0} +: 32];
-    wire [6:0] sum_1018 = {1'd0, mux_966_s3} + 7'he;
-    wire lt_1026 = diff_1022_s3 < sum_1018;
-    wire [6:0] cat_1030 = {2'd0, limit_bytes_s3[6:2]};
-    wire lt_1033 = {2'd0, cat_1030[4:0]} < sum_1018;
-    wire or_1035 = (and_970_s3 | and_973_s3) | and_976_s3;
-    wire and_1039 = (or_1035 & ~lt_1026) & ~lt_1033;
-    wire and_1045 = (and_1039 & and_973_s3) & elem_1014[29];
-    wire [5:0] or_1056 = (({6{and_970_s3}} & elem_1014[5:0]) | ({6{and_976_s3}} & elem_1014[11:6])) | ({6{and_973_s3}} & elem_1014[17:12]);
-    assign place = or_1058_s4 ? ({1'd0, mux_1057_s4} + 7'hc) : 7'ha;
-    assign header_bad = or_22_s4 | or_1074_s4;
-    assign too_deep = or_1076_s4 | ((and_1061_s4 | and_1064_s4) | and_1067_s4);
+    wire [31:0] elem_1005 = cat_1004[{mux_957_s3[3:0], 5'd0} +: 32];
+    wire [6:0] sum_1009 = {1'd0, mux_957_s3} + 7'he;
+    wire lt_1011 = view_s3 < sum_1009;
+    wire [7:0] cat_1015 = {2'd0, limit_bytes_s3[7:2]};
+    wire lt_1018 = {1'd0, cat_1015[5:0]} < sum_1009;
+    wire or_1020 = (and_961_s3 | and_964_s3) | and_967_s3;
+    wire and_1024 = (or_1020 & ~lt_1011) & ~lt_1018;
+    wire and_1030 = (and_1024 & and_964_s3) & elem_1005[29];
+    wire [5:0] or_1041 = (({6{and_961_s3}} & elem_1005[5:0]) | ({6{and_967_s3}} & elem_1005[11:6])) | ({6{and_964_s3}} & elem_1005[17:12]);
+    assign place = or_1043_s4 ? ({1'd0, mux_1042_s4} + 7'hc) : 7'ha;
+    assign header_bad = or_22_s4 | or_1059_s4;
+    assign too_deep = or_1061_s4 | ((and_1046_s4 | and_1049_s4) | and_1052_s4);
     assign limit = limit_bytes;
 
     always @(posedge clk) begin
-        or_22_s1 <= ((available < 7'h28) | (packet[7:4] != 4'd6)) | (~more & (cat_13 < total));
+        or_22_s1 <= ((available < 8'h28) | (packet[7:4] != 4'd6)) | (~more & (cat_13 < total));
         mux_25_s1 <= (total < cat_13) ? total : cat_13;
         mux_117_s1 <= mux_117;
         and_99_s1 <= and_99;
@@ -533,50 +530,47 @@ module header_ipv6 (
         and_129_s1 <= or_97 & or_52;
         const_130_d1 <= 1'd0;
         headers <= cat_815;
-        diff_847_s1 <= 7'h1c - {5'd0, tags};
-        mux_876_s2 <= and_858 ? or_875 : mux_117_s1;
-        or_877_s2 <= and_99_s1 | and_858;
-        and_880_s2 <= (elem_839[26] & and_858) & ~and_864;
-        and_883_s2 <= (elem_839[27] & and_858) & ~and_864;
-        and_886_s2 <= (elem_839[28] & and_858) & ~and_864;
-        mux_888_s2 <= and_858 ? elem_839[25:18] : mux_128_s1;
-        or_889_s2 <= and_105_s1 | and_864;
-        or_893_s2 <= and_129_s1 | ((or_854 & lt_852) & ~lt_849);
-        or_895_s2 <= const_130_d1 | (or_854 & lt_849);
+        view_s1 <= view;
+        mux_872_s2 <= and_854 ? or_871 : mux_117_s1;
+        or_873_s2 <= and_99_s1 | and_854;
+        and_876_s2 <= (elem_839[26] & and_854) & ~and_860;
+        and_879_s2 <= (elem_839[27] & and_854) & ~and_860;
+        and_882_s2 <= (elem_839[28] & and_854) & ~and_860;
+        mux_884_s2 <= and_854 ? elem_839[25:18] : mux_128_s1;
+        or_885_s2 <= and_105_s1 | and_860;
+        or_889_s2 <= and_129_s1 | ((or_850 & lt_848) & ~lt_845);
+        or_891_s2 <= const_130_d1 | (or_850 & lt_845);
         headers_s2 <= headers;
-        diff_932_s1 <= 7'h1c - {5'd0, tags};
-        diff_932_s2 <= diff_932_s1;
+        view_s2 <= view_s1;
         limit_bytes_s2 <= limit_bytes;
-        mux_966_s3 <= and_948 ? or_965 : mux_876_s2;
-        or_967_s3 <= or_877_s2 | and_948;
-        and_970_s3 <= (elem_924[26] & and_948) & ~and_954;
-        and_973_s3 <= (elem_924[27] & and_948) & ~and_954;
-        and_976_s3 <= (elem_924[28] & and_948) & ~and_954;
-        mux_978_s3 <= and_948 ? elem_924[25:18] : mux_888_s2;
-        or_979_s3 <= or_889_s2 | and_954;
-        or_983_s3 <= or_893_s2 | ((or_944 & lt_942) & ~lt_935);
-        or_985_s3 <= or_895_s2 | (or_944 & lt_935);
+        mux_957_s3 <= and_939 ? or_956 : mux_872_s2;
+        or_958_s3 <= or_873_s2 | and_939;
+        and_961_s3 <= (elem_920[26] & and_939) & ~and_945;
+        and_964_s3 <= (elem_920[27] & and_939) & ~and_945;
+        and_967_s3 <= (elem_920[28] & and_939) & ~and_945;
+        mux_969_s3 <= and_939 ? elem_920[25:18] : mux_884_s2;
+        or_970_s3 <= or_885_s2 | and_945;
+        or_974_s3 <= or_889_s2 | ((or_935 & lt_933) & ~lt_926);
+        or_976_s3 <= or_891_s2 | (or_935 & lt_926);
         headers_s3 <= headers_s2;
-        diff_1022_s1 <= 7'h1c - {5'd0, tags};
-        diff_1022_s2 <= diff_1022_s1;
-        diff_1022_s3 <= diff_1022_s2;
+        view_s3 <= view_s2;
         limit_bytes_s3 <= limit_bytes_s2;
-        mux_1057_s4 <= and_1039 ? or_1056 : mux_966_s3;
-        or_1058_s4 <= or_967_s3 | and_1039;
-        and_1061_s4 <= (elem_1014[26] & and_1039) & ~and_1045;
-        and_1064_s4 <= (elem_1014[27] & and_1039) & ~and_1045;
-        and_1067_s4 <= (elem_1014[28] & and_1039) & ~and_1045;
-        protocol <= and_1039 ? elem_1014[25:18] : mux_978_s3;
-        later <= or_979_s3 | and_1045;
-        or_1074_s4 <= or_983_s3 | ((or_1035 & lt_1033) & ~lt_1026);
-        or_1076_s4 <= or_985_s3 | (or_1035 & lt_1026);
+        mux_1042_s4 <= and_1024 ? or_1041 : mux_957_s3;
+        or_1043_s4 <= or_958_s3 | and_1024;
+        and_1046_s4 <= (elem_1005[26] & and_1024) & ~and_1030;
+        and_1049_s4 <= (elem_1005[27] & and_1024) & ~and_1030;
+        and_1052_s4 <= (elem_1005[28] & and_1024) & ~and_1030;
+        protocol <= and_1024 ? elem_1005[25:18] : mux_969_s3;
+        later <= or_970_s3 | and_1030;
+        or_1059_s4 <= or_974_s3 | ((or_1020 & lt_1018) & ~lt_1011);
+        or_1061_s4 <= or_976_s3 | (or_1020 & lt_1011);
         or_22_s2 <= or_22_s1;
         or_22_s3 <= or_22_s2;
         or_22_s4 <= or_22_s3;
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, packet, mux_25_s1, cat_91, cat_95, cat_180, cat_225, cat_270, cat_315, cat_360, cat_405, cat_450, cat_495, cat_540, cat_585, cat_630, cat_675, cat_720, cat_765, cat_810, cat_819, elem_839, elem_924, cat_939, elem_1014, limit_bytes_s3, cat_1030};
+    wire _unused = &{1'b0, packet, mux_25_s1, cat_91, cat_95, cat_180, cat_225, cat_270, cat_315, cat_360, cat_405, cat_450, cat_495, cat_540, cat_585, cat_630, cat_675, cat_720, cat_765, cat_810, cat_819, elem_839, elem_920, cat_930, elem_1005, limit_bytes_s3, cat_1015};
 
 `ifndef SYNTHESIS
     initial begin
@@ -592,43 +586,40 @@ module header_ipv6 (
         and_129_s1 = 1'd0;
         const_130_d1 = 1'd0;
         headers = 480'd0;
-        diff_847_s1 = 7'd0;
-        mux_876_s2 = 6'd0;
-        or_877_s2 = 1'd0;
-        and_880_s2 = 1'd0;
-        and_883_s2 = 1'd0;
-        and_886_s2 = 1'd0;
-        mux_888_s2 = 8'd0;
+        view_s1 = 7'd0;
+        mux_872_s2 = 6'd0;
+        or_873_s2 = 1'd0;
+        and_876_s2 = 1'd0;
+        and_879_s2 = 1'd0;
+        and_882_s2 = 1'd0;
+        mux_884_s2 = 8'd0;
+        or_885_s2 = 1'd0;
         or_889_s2 = 1'd0;
-        or_893_s2 = 1'd0;
-        or_895_s2 = 1'd0;
+        or_891_s2 = 1'd0;
         headers_s2 = 480'd0;
-        diff_932_s1 = 7'd0;
-        diff_932_s2 = 7'd0;
-        limit_bytes_s2 = 7'd0;
-        mux_966_s3 = 6'd0;
-        or_967_s3 = 1'd0;
-        and_970_s3 = 1'd0;
-        and_973_s3 = 1'd0;
-        and_976_s3 = 1'd0;
-        mux_978_s3 = 8'd0;
-        or_979_s3 = 1'd0;
-        or_983_s3 = 1'd0;
-        or_985_s3 = 1'd0;
+        view_s2 = 7'd0;
+        limit_bytes_s2 = 8'd0;
+        mux_957_s3 = 6'd0;
+        or_958_s3 = 1'd0;
+        and_961_s3 = 1'd0;
+        and_964_s3 = 1'd0;
+        and_967_s3 = 1'd0;
+        mux_969_s3 = 8'd0;
+        or_970_s3 = 1'd0;
+        or_974_s3 = 1'd0;
+        or_976_s3 = 1'd0;
         headers_s3 = 480'd0;
-        diff_1022_s1 = 7'd0;
-        diff_1022_s2 = 7'd0;
-        diff_1022_s3 = 7'd0;
-        limit_bytes_s3 = 7'd0;
-        mux_1057_s4 = 6'd0;
-        or_1058_s4 = 1'd0;
-        and_1061_s4 = 1'd0;
-        and_1064_s4 = 1'd0;
-        and_1067_s4 = 1'd0;
+        view_s3 = 7'd0;
+        limit_bytes_s3 = 8'd0;
+        mux_1042_s4 = 6'd0;
+        or_1043_s4 = 1'd0;
+        and_1046_s4 = 1'd0;
+        and_1049_s4 = 1'd0;
+        and_1052_s4 = 1'd0;
         protocol = 8'd0;
         later = 1'd0;
-        or_1074_s4 = 1'd0;
-        or_1076_s4 = 1'd0;
+        or_1059_s4 = 1'd0;
+        or_1061_s4 = 1'd0;
         or_22_s2 = 1'd0;
         or_22_s3 = 1'd0;
         or_22_s4 = 1'd0;

@@ -2,7 +2,7 @@
 // Header path: from the first bytes of a packet to its verdict.
 //
 // in_valid, stage 0
-// in_header: record header, stage 0: window [1023:0], length [1031:1024], more [1032], port [1036:1033], tag [1100:1037]
+// in_header: record header, stage 0: window [1535:0], length [1543:1536], more [1544], port [1548:1545], tag [1612:1549]
 // in_epoch, stage 0
 // out_valid, stage 18
 // out_verdict: record verdict, stage 18: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], tags_in [169:168], v6 [170], l4 [173:171], l4_offset [180:174], udp_no_checksum [181], src [309:182], dst [437:310], sport [453:438], dport [469:454], traffic_class [477:470], ip_checksum [493:478], l4_checksum [509:494]
@@ -13,11 +13,11 @@ module header_path (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [1100:0] in_header,
+    input  wire [1612:0] in_header,
     input  wire in_epoch,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
     output reg  out_valid,
@@ -51,6 +51,7 @@ module header_path (
     wire header_parser_udp_no_checksum;
     wire header_parser_nd;
     wire header_parser_icmp_error;
+    wire [168:0] header_parser_cfg_rdata;
     wire header_parser_dhcp;
     reg  [47:0] cat_14_s1;
     reg  in_epoch_s1;
@@ -59,7 +60,7 @@ module header_path (
     wire [11:0] header_interface_segment;
     wire header_interface_tracking;
     wire header_interface_not_mine;
-    wire [203:0] header_interface_cfg_rdata;
+    wire [219:0] header_interface_cfg_rdata;
     reg  [47:0] cat_21_s1;
     reg  [47:0] cat_21_s2;
     reg  [47:0] cat_21_s3;
@@ -73,7 +74,7 @@ module header_path (
     reg  in_epoch_s6;
     wire header_source_known;
     wire [15:0] header_source_sender;
-    wire [17:0] header_source_position;
+    wire [19:0] header_source_position;
     wire [155:0] header_source_cfg_rdata;
     wire [54:0] header_address_dst;
     wire [371:0] header_address_cfg_rdata;
@@ -104,8 +105,8 @@ module header_path (
     wire header_class_direction;
     wire [21:0] header_class_entry_action;
     wire [3:0] header_class_entry_copies;
-    wire [51:0] header_class_cfg_rdata;
-    reg  [17:0] header_source_position_s13;
+    wire [70:0] header_class_cfg_rdata;
+    reg  [19:0] header_source_position_s13;
     reg  [21:0] header_class_entry_action_s18;
     reg  [3:0] header_class_entry_copies_s18;
     reg  in_epoch_s8;
@@ -116,7 +117,7 @@ module header_path (
     reg  in_epoch_s13;
     wire [21:0] header_step_action;
     wire [3:0] header_step_copies;
-    wire [133:0] header_step_cfg_rdata;
+    wire [139:0] header_step_cfg_rdata;
     reg  header_parser_runt_s2;
     reg  header_parser_runt_s3;
     reg  header_parser_runt_s4;
@@ -131,8 +132,8 @@ module header_path (
     reg  header_parser_vlan_depth_s6;
     reg  header_parser_vlan_depth_s7;
     reg  header_parser_vlan_depth_s8;
-    reg  not_131_s7;
-    reg  not_131_s8;
+    reg  not_133_s7;
+    reg  not_133_s8;
     reg  header_interface_not_mine_s8;
     reg  header_parser_arp_s2;
     reg  header_parser_arp_s3;
@@ -171,7 +172,7 @@ module header_path (
     reg  header_parser_ttl_s7;
     reg  header_parser_ttl_s8;
     reg  [54:0] header_address_dst_s8;
-    reg  or_134_s8;
+    reg  or_136_s8;
     reg  header_parser_later_s8;
     wire [5:0] header_reason_with_class;
     wire [5:0] header_reason_without;
@@ -182,24 +183,24 @@ module header_path (
     reg  [5:0] header_reason_without_s12;
     reg  [5:0] header_reason_without_s13;
     reg  [5:0] base;
-    reg  [68:0] cat_207_s1;
-    reg  [68:0] cat_207_s2;
-    reg  [68:0] cat_207_s3;
-    reg  [68:0] cat_207_s4;
-    reg  [68:0] cat_207_s5;
-    reg  [68:0] cat_207_s6;
-    reg  [68:0] cat_207_s7;
-    reg  [68:0] cat_207_s8;
-    reg  [68:0] cat_207_s9;
-    reg  [68:0] cat_207_s10;
-    reg  [68:0] cat_207_s11;
-    reg  [68:0] cat_207_s12;
-    reg  [68:0] cat_207_s13;
-    reg  [68:0] cat_207_s14;
-    reg  [68:0] cat_207_s15;
-    reg  [68:0] cat_207_s16;
-    reg  [68:0] cat_207_s17;
-    reg  [68:0] cat_207_s18;
+    reg  [68:0] cat_209_s1;
+    reg  [68:0] cat_209_s2;
+    reg  [68:0] cat_209_s3;
+    reg  [68:0] cat_209_s4;
+    reg  [68:0] cat_209_s5;
+    reg  [68:0] cat_209_s6;
+    reg  [68:0] cat_209_s7;
+    reg  [68:0] cat_209_s8;
+    reg  [68:0] cat_209_s9;
+    reg  [68:0] cat_209_s10;
+    reg  [68:0] cat_209_s11;
+    reg  [68:0] cat_209_s12;
+    reg  [68:0] cat_209_s13;
+    reg  [68:0] cat_209_s14;
+    reg  [68:0] cat_209_s15;
+    reg  [68:0] cat_209_s16;
+    reg  [68:0] cat_209_s17;
+    reg  [68:0] cat_209_s18;
     reg  [9:0] header_interface_number_s7;
     reg  [9:0] header_interface_number_s8;
     reg  [9:0] header_interface_number_s9;
@@ -229,17 +230,17 @@ module header_path (
     reg  header_class_direction_s16;
     reg  header_class_direction_s17;
     reg  header_class_direction_s18;
-    reg  [16:0] cat_210_s8;
-    reg  [16:0] cat_210_s9;
-    reg  [16:0] cat_210_s10;
-    reg  [16:0] cat_210_s11;
-    reg  [16:0] cat_210_s12;
-    reg  [16:0] cat_210_s13;
-    reg  [16:0] cat_210_s14;
-    reg  [16:0] cat_210_s15;
-    reg  [16:0] cat_210_s16;
-    reg  [16:0] cat_210_s17;
-    reg  [16:0] cat_210_s18;
+    reg  [16:0] cat_212_s8;
+    reg  [16:0] cat_212_s9;
+    reg  [16:0] cat_212_s10;
+    reg  [16:0] cat_212_s11;
+    reg  [16:0] cat_212_s12;
+    reg  [16:0] cat_212_s13;
+    reg  [16:0] cat_212_s14;
+    reg  [16:0] cat_212_s15;
+    reg  [16:0] cat_212_s16;
+    reg  [16:0] cat_212_s17;
+    reg  [16:0] cat_212_s18;
     reg  [1:0] header_parser_tags_s2;
     reg  [1:0] header_parser_tags_s3;
     reg  [1:0] header_parser_tags_s4;
@@ -406,23 +407,23 @@ module header_path (
     reg  [5:0] base_s16;
     reg  [5:0] base_s17;
     reg  [5:0] base_s18;
-    reg  not_204_s2;
-    reg  not_204_s3;
-    reg  not_204_s4;
-    reg  not_204_s5;
-    reg  not_204_s6;
-    reg  not_204_s7;
-    reg  not_204_s8;
-    reg  not_204_s9;
-    reg  not_204_s10;
-    reg  not_204_s11;
-    reg  not_204_s12;
-    reg  not_204_s13;
-    reg  not_204_s14;
-    reg  not_204_s15;
-    reg  not_204_s16;
-    reg  not_204_s17;
-    reg  not_204_s18;
+    reg  not_206_s2;
+    reg  not_206_s3;
+    reg  not_206_s4;
+    reg  not_206_s5;
+    reg  not_206_s6;
+    reg  not_206_s7;
+    reg  not_206_s8;
+    reg  not_206_s9;
+    reg  not_206_s10;
+    reg  not_206_s11;
+    reg  not_206_s12;
+    reg  not_206_s13;
+    reg  not_206_s14;
+    reg  not_206_s15;
+    reg  not_206_s16;
+    reg  not_206_s17;
+    reg  not_206_s18;
     reg  header_interface_known_s7;
     reg  header_interface_known_s8;
     reg  header_interface_known_s9;
@@ -480,13 +481,19 @@ module header_path (
         in_header[87:80],
         in_header[95:88]
     };
-    wire [511:0] or_517 = ({308'd0, header_interface_cfg_rdata} | {356'd0, header_source_cfg_rdata}) | ({140'd0, header_address_cfg_rdata} | {380'd0, header_port_cfg_rdata});
-    wire [511:0] or_518 = (header_range_cfg_rdata | {460'd0, header_class_cfg_rdata}) | {378'd0, header_step_cfg_rdata};
-    assign cfg_rdata = or_517 | or_518;
+    wire [511:0] or_522 = ({343'd0, header_parser_cfg_rdata} | {292'd0, header_interface_cfg_rdata}) | ({356'd0, header_source_cfg_rdata} | {140'd0, header_address_cfg_rdata});
+    wire [511:0] or_523 = ({380'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({441'd0, header_class_cfg_rdata} | {372'd0, header_step_cfg_rdata});
+    assign cfg_rdata = or_522 | or_523;
 
     header_parser header_parser (
         .clk(clk),
+        .rst(rst),
         .header(in_header),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
+        .cfg_wdata(cfg_wdata[168:0]),
         .interface_key(header_parser_interface_key),
         .dst_key(header_parser_dst_key),
         .src_key(header_parser_src_key),
@@ -514,6 +521,7 @@ module header_path (
         .udp_no_checksum(header_parser_udp_no_checksum),
         .nd(header_parser_nd),
         .icmp_error(header_parser_icmp_error),
+        .cfg_rdata(header_parser_cfg_rdata),
         .dhcp(header_parser_dhcp)
     );
 
@@ -526,7 +534,7 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[203:0]),
+        .cfg_wdata(cfg_wdata[219:0]),
         .epoch(in_epoch_s1),
         .known(header_interface_known),
         .number(header_interface_number),
@@ -646,7 +654,7 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[51:0]),
+        .cfg_wdata(cfg_wdata[70:0]),
         .found(header_class_found),
         .number(header_class_number),
         .direction(header_class_direction),
@@ -667,7 +675,7 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[133:0]),
+        .cfg_wdata(cfg_wdata[139:0]),
         .epoch(in_epoch_s13),
         .action(header_step_action),
         .copies(header_step_copies),
@@ -678,7 +686,7 @@ module header_path (
         .clk(clk),
         .runt(header_parser_runt_s8),
         .vlan_depth(header_parser_vlan_depth_s8),
-        .no_interface(not_131_s8),
+        .no_interface(not_133_s8),
         .not_mine(header_interface_not_mine_s8),
         .arp(header_parser_arp_s8),
         .not_ip(header_parser_not_ip_s8),
@@ -693,23 +701,23 @@ module header_path (
         .ttl(header_parser_ttl_s8),
         .dhcp(header_parser_dhcp),
         .own(header_address_dst_s8[54]),
-        .scoped(or_134_s8),
+        .scoped(or_136_s8),
         .later(header_parser_later_s8),
         .with_class(header_reason_with_class),
         .without(header_reason_without)
     );
 
     header_verdict header_verdict (
-        .tag(cat_207_s18[63:0]),
-        .port(cat_207_s18[67:64]),
-        .epoch(cat_207_s18[68]),
+        .tag(cat_209_s18[63:0]),
+        .port(cat_209_s18[67:64]),
+        .epoch(cat_209_s18[68]),
         .interface_number(header_interface_number_s18),
         .sender(header_source_sender_s18),
         .class_number(header_class_number_s18),
         .direction(header_class_direction_s18),
         .action(header_step_action),
-        .neighbour_valid(cat_210_s18[0]),
-        .neighbour(cat_210_s18[16:1]),
+        .neighbour_valid(cat_212_s18[0]),
+        .neighbour(cat_212_s18[16:1]),
         .tags_in(header_parser_tags_s18),
         .v6(header_parser_v6_s18),
         .l4(header_parser_l4_s18),
@@ -724,7 +732,7 @@ module header_path (
         .l4_checksum(header_parser_l4_checksum_s18),
         .base(base_s18),
         .copies(header_step_copies),
-        .framed(not_204_s18),
+        .framed(not_206_s18),
         .interface_known(header_interface_known_s18),
         .sender_known(header_source_known_s18),
         .found(header_class_found_s18),
@@ -771,8 +779,8 @@ module header_path (
         header_parser_vlan_depth_s6 <= header_parser_vlan_depth_s5;
         header_parser_vlan_depth_s7 <= header_parser_vlan_depth_s6;
         header_parser_vlan_depth_s8 <= header_parser_vlan_depth_s7;
-        not_131_s7 <= ~header_interface_known;
-        not_131_s8 <= not_131_s7;
+        not_133_s7 <= ~header_interface_known;
+        not_133_s8 <= not_133_s7;
         header_interface_not_mine_s8 <= header_interface_not_mine;
         header_parser_arp_s2 <= header_parser_arp;
         header_parser_arp_s3 <= header_parser_arp_s2;
@@ -811,7 +819,7 @@ module header_path (
         header_parser_ttl_s7 <= header_parser_ttl_s6;
         header_parser_ttl_s8 <= header_parser_ttl_s7;
         header_address_dst_s8 <= header_address_dst;
-        or_134_s8 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
+        or_136_s8 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
         header_parser_later_s8 <= header_parser_later_s7;
         header_reason_with_class_s11 <= header_reason_with_class;
         header_reason_with_class_s12 <= header_reason_with_class_s11;
@@ -820,24 +828,24 @@ module header_path (
         header_reason_without_s12 <= header_reason_without_s11;
         header_reason_without_s13 <= header_reason_without_s12;
         base <= header_class_found ? header_reason_with_class_s13 : header_reason_without_s13;
-        cat_207_s1 <= {in_epoch, in_header[1036:1033], in_header[1100:1037]};
-        cat_207_s2 <= cat_207_s1;
-        cat_207_s3 <= cat_207_s2;
-        cat_207_s4 <= cat_207_s3;
-        cat_207_s5 <= cat_207_s4;
-        cat_207_s6 <= cat_207_s5;
-        cat_207_s7 <= cat_207_s6;
-        cat_207_s8 <= cat_207_s7;
-        cat_207_s9 <= cat_207_s8;
-        cat_207_s10 <= cat_207_s9;
-        cat_207_s11 <= cat_207_s10;
-        cat_207_s12 <= cat_207_s11;
-        cat_207_s13 <= cat_207_s12;
-        cat_207_s14 <= cat_207_s13;
-        cat_207_s15 <= cat_207_s14;
-        cat_207_s16 <= cat_207_s15;
-        cat_207_s17 <= cat_207_s16;
-        cat_207_s18 <= cat_207_s17;
+        cat_209_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
+        cat_209_s2 <= cat_209_s1;
+        cat_209_s3 <= cat_209_s2;
+        cat_209_s4 <= cat_209_s3;
+        cat_209_s5 <= cat_209_s4;
+        cat_209_s6 <= cat_209_s5;
+        cat_209_s7 <= cat_209_s6;
+        cat_209_s8 <= cat_209_s7;
+        cat_209_s9 <= cat_209_s8;
+        cat_209_s10 <= cat_209_s9;
+        cat_209_s11 <= cat_209_s10;
+        cat_209_s12 <= cat_209_s11;
+        cat_209_s13 <= cat_209_s12;
+        cat_209_s14 <= cat_209_s13;
+        cat_209_s15 <= cat_209_s14;
+        cat_209_s16 <= cat_209_s15;
+        cat_209_s17 <= cat_209_s16;
+        cat_209_s18 <= cat_209_s17;
         header_interface_number_s7 <= header_interface_number;
         header_interface_number_s8 <= header_interface_number_s7;
         header_interface_number_s9 <= header_interface_number_s8;
@@ -867,17 +875,17 @@ module header_path (
         header_class_direction_s16 <= header_class_direction_s15;
         header_class_direction_s17 <= header_class_direction_s16;
         header_class_direction_s18 <= header_class_direction_s17;
-        cat_210_s8 <= {header_address_dst[53:38], header_address_dst[37]};
-        cat_210_s9 <= cat_210_s8;
-        cat_210_s10 <= cat_210_s9;
-        cat_210_s11 <= cat_210_s10;
-        cat_210_s12 <= cat_210_s11;
-        cat_210_s13 <= cat_210_s12;
-        cat_210_s14 <= cat_210_s13;
-        cat_210_s15 <= cat_210_s14;
-        cat_210_s16 <= cat_210_s15;
-        cat_210_s17 <= cat_210_s16;
-        cat_210_s18 <= cat_210_s17;
+        cat_212_s8 <= {header_address_dst[53:38], header_address_dst[37]};
+        cat_212_s9 <= cat_212_s8;
+        cat_212_s10 <= cat_212_s9;
+        cat_212_s11 <= cat_212_s10;
+        cat_212_s12 <= cat_212_s11;
+        cat_212_s13 <= cat_212_s12;
+        cat_212_s14 <= cat_212_s13;
+        cat_212_s15 <= cat_212_s14;
+        cat_212_s16 <= cat_212_s15;
+        cat_212_s17 <= cat_212_s16;
+        cat_212_s18 <= cat_212_s17;
         header_parser_tags_s2 <= header_parser_tags;
         header_parser_tags_s3 <= header_parser_tags_s2;
         header_parser_tags_s4 <= header_parser_tags_s3;
@@ -1044,23 +1052,23 @@ module header_path (
         base_s16 <= base_s15;
         base_s17 <= base_s16;
         base_s18 <= base_s17;
-        not_204_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        not_204_s3 <= not_204_s2;
-        not_204_s4 <= not_204_s3;
-        not_204_s5 <= not_204_s4;
-        not_204_s6 <= not_204_s5;
-        not_204_s7 <= not_204_s6;
-        not_204_s8 <= not_204_s7;
-        not_204_s9 <= not_204_s8;
-        not_204_s10 <= not_204_s9;
-        not_204_s11 <= not_204_s10;
-        not_204_s12 <= not_204_s11;
-        not_204_s13 <= not_204_s12;
-        not_204_s14 <= not_204_s13;
-        not_204_s15 <= not_204_s14;
-        not_204_s16 <= not_204_s15;
-        not_204_s17 <= not_204_s16;
-        not_204_s18 <= not_204_s17;
+        not_206_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        not_206_s3 <= not_206_s2;
+        not_206_s4 <= not_206_s3;
+        not_206_s5 <= not_206_s4;
+        not_206_s6 <= not_206_s5;
+        not_206_s7 <= not_206_s6;
+        not_206_s8 <= not_206_s7;
+        not_206_s9 <= not_206_s8;
+        not_206_s10 <= not_206_s9;
+        not_206_s11 <= not_206_s10;
+        not_206_s12 <= not_206_s11;
+        not_206_s13 <= not_206_s12;
+        not_206_s14 <= not_206_s13;
+        not_206_s15 <= not_206_s14;
+        not_206_s16 <= not_206_s15;
+        not_206_s17 <= not_206_s16;
+        not_206_s18 <= not_206_s17;
         header_interface_known_s7 <= header_interface_known;
         header_interface_known_s8 <= header_interface_known_s7;
         header_interface_known_s9 <= header_interface_known_s8;
@@ -1150,7 +1158,7 @@ module header_path (
         header_parser_protocol_s7 = 8'd0;
         header_parser_later_s7 = 1'd0;
         in_epoch_s7 = 1'd0;
-        header_source_position_s13 = 18'd0;
+        header_source_position_s13 = 20'd0;
         header_class_entry_action_s18 = 22'd0;
         header_class_entry_copies_s18 = 4'd0;
         in_epoch_s8 = 1'd0;
@@ -1173,8 +1181,8 @@ module header_path (
         header_parser_vlan_depth_s6 = 1'd0;
         header_parser_vlan_depth_s7 = 1'd0;
         header_parser_vlan_depth_s8 = 1'd0;
-        not_131_s7 = 1'd0;
-        not_131_s8 = 1'd0;
+        not_133_s7 = 1'd0;
+        not_133_s8 = 1'd0;
         header_interface_not_mine_s8 = 1'd0;
         header_parser_arp_s2 = 1'd0;
         header_parser_arp_s3 = 1'd0;
@@ -1213,7 +1221,7 @@ module header_path (
         header_parser_ttl_s7 = 1'd0;
         header_parser_ttl_s8 = 1'd0;
         header_address_dst_s8 = 55'd0;
-        or_134_s8 = 1'd0;
+        or_136_s8 = 1'd0;
         header_parser_later_s8 = 1'd0;
         header_reason_with_class_s11 = 6'd0;
         header_reason_with_class_s12 = 6'd0;
@@ -1222,24 +1230,24 @@ module header_path (
         header_reason_without_s12 = 6'd0;
         header_reason_without_s13 = 6'd0;
         base = 6'd0;
-        cat_207_s1 = 69'd0;
-        cat_207_s2 = 69'd0;
-        cat_207_s3 = 69'd0;
-        cat_207_s4 = 69'd0;
-        cat_207_s5 = 69'd0;
-        cat_207_s6 = 69'd0;
-        cat_207_s7 = 69'd0;
-        cat_207_s8 = 69'd0;
-        cat_207_s9 = 69'd0;
-        cat_207_s10 = 69'd0;
-        cat_207_s11 = 69'd0;
-        cat_207_s12 = 69'd0;
-        cat_207_s13 = 69'd0;
-        cat_207_s14 = 69'd0;
-        cat_207_s15 = 69'd0;
-        cat_207_s16 = 69'd0;
-        cat_207_s17 = 69'd0;
-        cat_207_s18 = 69'd0;
+        cat_209_s1 = 69'd0;
+        cat_209_s2 = 69'd0;
+        cat_209_s3 = 69'd0;
+        cat_209_s4 = 69'd0;
+        cat_209_s5 = 69'd0;
+        cat_209_s6 = 69'd0;
+        cat_209_s7 = 69'd0;
+        cat_209_s8 = 69'd0;
+        cat_209_s9 = 69'd0;
+        cat_209_s10 = 69'd0;
+        cat_209_s11 = 69'd0;
+        cat_209_s12 = 69'd0;
+        cat_209_s13 = 69'd0;
+        cat_209_s14 = 69'd0;
+        cat_209_s15 = 69'd0;
+        cat_209_s16 = 69'd0;
+        cat_209_s17 = 69'd0;
+        cat_209_s18 = 69'd0;
         header_interface_number_s7 = 10'd0;
         header_interface_number_s8 = 10'd0;
         header_interface_number_s9 = 10'd0;
@@ -1269,17 +1277,17 @@ module header_path (
         header_class_direction_s16 = 1'd0;
         header_class_direction_s17 = 1'd0;
         header_class_direction_s18 = 1'd0;
-        cat_210_s8 = 17'd0;
-        cat_210_s9 = 17'd0;
-        cat_210_s10 = 17'd0;
-        cat_210_s11 = 17'd0;
-        cat_210_s12 = 17'd0;
-        cat_210_s13 = 17'd0;
-        cat_210_s14 = 17'd0;
-        cat_210_s15 = 17'd0;
-        cat_210_s16 = 17'd0;
-        cat_210_s17 = 17'd0;
-        cat_210_s18 = 17'd0;
+        cat_212_s8 = 17'd0;
+        cat_212_s9 = 17'd0;
+        cat_212_s10 = 17'd0;
+        cat_212_s11 = 17'd0;
+        cat_212_s12 = 17'd0;
+        cat_212_s13 = 17'd0;
+        cat_212_s14 = 17'd0;
+        cat_212_s15 = 17'd0;
+        cat_212_s16 = 17'd0;
+        cat_212_s17 = 17'd0;
+        cat_212_s18 = 17'd0;
         header_parser_tags_s2 = 2'd0;
         header_parser_tags_s3 = 2'd0;
         header_parser_tags_s4 = 2'd0;
@@ -1446,23 +1454,23 @@ module header_path (
         base_s16 = 6'd0;
         base_s17 = 6'd0;
         base_s18 = 6'd0;
-        not_204_s2 = 1'd0;
-        not_204_s3 = 1'd0;
-        not_204_s4 = 1'd0;
-        not_204_s5 = 1'd0;
-        not_204_s6 = 1'd0;
-        not_204_s7 = 1'd0;
-        not_204_s8 = 1'd0;
-        not_204_s9 = 1'd0;
-        not_204_s10 = 1'd0;
-        not_204_s11 = 1'd0;
-        not_204_s12 = 1'd0;
-        not_204_s13 = 1'd0;
-        not_204_s14 = 1'd0;
-        not_204_s15 = 1'd0;
-        not_204_s16 = 1'd0;
-        not_204_s17 = 1'd0;
-        not_204_s18 = 1'd0;
+        not_206_s2 = 1'd0;
+        not_206_s3 = 1'd0;
+        not_206_s4 = 1'd0;
+        not_206_s5 = 1'd0;
+        not_206_s6 = 1'd0;
+        not_206_s7 = 1'd0;
+        not_206_s8 = 1'd0;
+        not_206_s9 = 1'd0;
+        not_206_s10 = 1'd0;
+        not_206_s11 = 1'd0;
+        not_206_s12 = 1'd0;
+        not_206_s13 = 1'd0;
+        not_206_s14 = 1'd0;
+        not_206_s15 = 1'd0;
+        not_206_s16 = 1'd0;
+        not_206_s17 = 1'd0;
+        not_206_s18 = 1'd0;
         header_interface_known_s7 = 1'd0;
         header_interface_known_s8 = 1'd0;
         header_interface_known_s9 = 1'd0;

@@ -17,29 +17,31 @@ module header_prepare (
     input  wire [3:0] in_number,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
     output reg  out_valid,
     output wire [634:0] out_edit,
     output wire [511:0] cfg_rdata
 );
-    wire [59:0] action_row;
-    wire [59:0] action_cfg_rdata;
+    wire [71:0] action_row;
+    wire [71:0] action_cfg_rdata;
     reg  old_neighbour_valid_s1;
     reg  old_neighbour_valid_s2;
     reg  [15:0] old_neighbour_s1;
     reg  [15:0] old_neighbour_s2;
     reg  old_epoch_s1;
     reg  old_epoch_s2;
-    wire [265:0] attachment_row;
-    wire [265:0] attachment_cfg_rdata;
+    wire [291:0] attachment_row;
+    wire [291:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
     wire [128:0] rewrite_cfg_rdata;
-    reg  not_51_s1;
-    reg  not_51_s2;
-    reg  and_71_s1;
-    reg  and_71_s2;
+    wire [384:0] encap_row;
+    wire [384:0] encap_cfg_rdata;
+    reg  not_55_s1;
+    reg  not_55_s2;
+    reg  and_75_s1;
+    reg  and_75_s2;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_sport_s2;
     reg  [15:0] old_dport_s1;
@@ -47,23 +49,23 @@ module header_prepare (
     reg  [15:0] new_port;
     reg  [7:0] old_traffic_class_s1;
     reg  [7:0] old_traffic_class_s2;
-    reg  [18:0] sum_134_s1;
-    reg  [18:0] sum_171_s1;
-    reg  [18:0] sum_134_s2;
-    reg  [18:0] sum_171_s2;
+    reg  [18:0] sum_138_s1;
+    reg  [18:0] sum_175_s1;
+    reg  [18:0] sum_138_s2;
+    reg  [18:0] sum_175_s2;
     reg  [21:0] addresses;
-    reg  [15:0] not_189_s1;
-    reg  [15:0] not_189_s2;
-    reg  [16:0] and_198_s3;
-    reg  [15:0] mux_90_s3;
-    reg  or_207_s3;
-    reg  [15:0] not_212_s1;
-    reg  [15:0] not_212_s2;
-    reg  [15:0] not_212_s3;
+    reg  [15:0] not_193_s1;
+    reg  [15:0] not_193_s2;
+    reg  [16:0] and_202_s3;
+    reg  [15:0] mux_94_s3;
+    reg  or_211_s3;
+    reg  [15:0] not_216_s1;
+    reg  [15:0] not_216_s2;
+    reg  [15:0] not_216_s3;
     reg  [21:0] ip_start;
-    reg  [15:0] not_224_s1;
-    reg  [15:0] not_224_s2;
-    reg  [15:0] not_224_s3;
+    reg  [15:0] not_228_s1;
+    reg  [15:0] not_228_s2;
+    reg  [15:0] not_228_s3;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  old_v6_s2;
@@ -71,44 +73,44 @@ module header_prepare (
     reg  old_v6_s4;
     reg  nat_s3;
     reg  nat_s4;
-    reg  [18:0] and_276_s5;
+    reg  [18:0] and_280_s5;
     reg  rewrite_2_s3;
     reg  rewrite_2_s4;
-    reg  [18:0] and_315_s5;
+    reg  [18:0] and_319_s5;
     reg  [21:0] ip_start_s5;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_start_s5;
     reg  [21:0] l4_sum;
-    reg  eq_64_s1;
-    reg  eq_64_s2;
-    reg  eq_64_s3;
-    reg  eq_64_s4;
-    reg  eq_64_s5;
-    reg  eq_64_s6;
+    reg  eq_68_s1;
+    reg  eq_68_s2;
+    reg  eq_68_s3;
+    reg  eq_68_s4;
+    reg  eq_68_s5;
+    reg  eq_68_s6;
     reg  exception_s1;
     reg  exception_s2;
     reg  exception_s3;
     reg  exception_s4;
-    reg  not_51_s3;
-    reg  not_51_s4;
+    reg  not_55_s3;
+    reg  not_55_s4;
     reg  [122:0] cat_19_s1;
     reg  [122:0] cat_19_s2;
     reg  [122:0] cat_19_s3;
     reg  [122:0] cat_19_s4;
-    reg  not_405_s1;
-    reg  not_405_s2;
-    reg  or_370_s1;
-    reg  or_370_s2;
-    reg  [4:0] or_423_s1;
-    reg  [4:0] or_423_s2;
-    reg  [4:0] or_423_s3;
-    reg  [4:0] or_423_s4;
-    reg  [4:0] or_423_s5;
-    reg  [4:0] or_423_s6;
-    reg  and_415_s3;
-    reg  and_415_s4;
-    reg  and_415_s5;
-    reg  and_415_s6;
+    reg  not_409_s1;
+    reg  not_409_s2;
+    reg  or_374_s1;
+    reg  or_374_s2;
+    reg  [4:0] or_427_s1;
+    reg  [4:0] or_427_s2;
+    reg  [4:0] or_427_s3;
+    reg  [4:0] or_427_s4;
+    reg  [4:0] or_427_s5;
+    reg  [4:0] or_427_s6;
+    reg  and_419_s3;
+    reg  and_419_s4;
+    reg  and_419_s5;
+    reg  and_419_s6;
     reg  [6:0] old_l4_offset_s1;
     reg  [6:0] old_l4_offset_s2;
     reg  [6:0] old_l4_offset_s3;
@@ -118,28 +120,28 @@ module header_prepare (
     reg  [15:0] new_port_s4;
     reg  [15:0] new_port_s5;
     reg  [15:0] new_port_s6;
-    reg  eq_83_s3;
-    reg  eq_83_s4;
-    reg  eq_83_s5;
-    reg  eq_83_s6;
-    reg  eq_81_s3;
-    reg  eq_81_s4;
-    reg  eq_81_s5;
-    reg  eq_81_s6;
-    reg  and_409_s3;
-    reg  and_409_s4;
-    reg  and_409_s5;
-    reg  and_409_s6;
-    reg  [7:0] cat_98_s3;
-    reg  [7:0] cat_98_s4;
-    reg  [7:0] cat_98_s5;
-    reg  [7:0] cat_98_s6;
+    reg  eq_87_s3;
+    reg  eq_87_s4;
+    reg  eq_87_s5;
+    reg  eq_87_s6;
+    reg  eq_85_s3;
+    reg  eq_85_s4;
+    reg  eq_85_s5;
+    reg  eq_85_s6;
+    reg  and_413_s3;
+    reg  and_413_s4;
+    reg  and_413_s5;
+    reg  and_413_s6;
+    reg  [7:0] cat_102_s3;
+    reg  [7:0] cat_102_s4;
+    reg  [7:0] cat_102_s5;
+    reg  [7:0] cat_102_s6;
     reg  dscp_valid_s3;
     reg  dscp_valid_s4;
     reg  dscp_valid_s5;
     reg  dscp_valid_s6;
-    reg  [265:0] attachment_row_s5;
-    reg  [265:0] attachment_row_s6;
+    reg  [291:0] attachment_row_s5;
+    reg  [291:0] attachment_row_s6;
     reg  nat_s5;
     reg  nat_s6;
     reg  [128:0] rewrite_row_s5;
@@ -148,42 +150,42 @@ module header_prepare (
     reg  rewrite_2_s6;
     reg  [122:0] cat_19_s5;
     reg  [122:0] cat_19_s6;
-    reg  [1:0] mux_404_s5;
-    reg  [1:0] mux_404_s6;
-    reg  not_51_s5;
-    reg  not_51_s6;
-    reg  [9:0] and_397_s5;
-    reg  [9:0] and_397_s6;
-    reg  [15:0] and_392_s3;
-    reg  [15:0] and_392_s4;
-    reg  [15:0] and_392_s5;
-    reg  [15:0] and_392_s6;
-    reg  [21:0] and_390_s1;
-    reg  [21:0] and_390_s2;
-    reg  [21:0] and_390_s3;
-    reg  [21:0] and_390_s4;
-    reg  [21:0] and_390_s5;
-    reg  [21:0] and_390_s6;
-    reg  [3:0] mux_388_s5;
-    reg  [3:0] mux_388_s6;
+    reg  [1:0] mux_408_s5;
+    reg  [1:0] mux_408_s6;
+    reg  not_55_s5;
+    reg  not_55_s6;
+    reg  [9:0] and_401_s5;
+    reg  [9:0] and_401_s6;
+    reg  [15:0] and_396_s3;
+    reg  [15:0] and_396_s4;
+    reg  [15:0] and_396_s5;
+    reg  [15:0] and_396_s6;
+    reg  [21:0] and_394_s1;
+    reg  [21:0] and_394_s2;
+    reg  [21:0] and_394_s3;
+    reg  [21:0] and_394_s4;
+    reg  [21:0] and_394_s5;
+    reg  [21:0] and_394_s6;
+    reg  [3:0] mux_392_s5;
+    reg  [3:0] mux_392_s6;
     reg  [3:0] old_port_s1;
     reg  [3:0] old_port_s2;
     reg  [3:0] old_port_s3;
     reg  [3:0] old_port_s4;
     reg  [3:0] old_port_s5;
     reg  [3:0] old_port_s6;
-    reg  or_379_s1;
-    reg  or_379_s2;
-    reg  or_379_s3;
-    reg  or_379_s4;
-    reg  or_379_s5;
-    reg  or_379_s6;
-    reg  not_381_s1;
-    reg  not_381_s2;
-    reg  not_381_s3;
-    reg  not_381_s4;
-    reg  not_381_s5;
-    reg  not_381_s6;
+    reg  or_383_s1;
+    reg  or_383_s2;
+    reg  or_383_s3;
+    reg  or_383_s4;
+    reg  or_383_s5;
+    reg  or_383_s6;
+    reg  not_385_s1;
+    reg  not_385_s2;
+    reg  not_385_s3;
+    reg  not_385_s4;
+    reg  not_385_s5;
+    reg  not_385_s6;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -210,58 +212,58 @@ module header_prepare (
     wire [15:0] mux_38 = (action_row[16] & old_neighbour_valid_s2) ? old_neighbour_s2 : action_row[15:0];
     wire old_epoch = in_verdict[68];
     wire [16:0] cat_42 = {mux_38, old_epoch_s2};
-    wire not_51 = ~exception;
-    wire nat = action_row[17] & not_51_s2;
-    wire rewrite_2 = action_row[18] & not_51_s2;
-    wire dscp_valid = action_row[53] & not_51_s2;
+    wire not_55 = ~exception;
+    wire nat = action_row[17] & not_55_s2;
+    wire rewrite_2 = action_row[18] & not_55_s2;
+    wire dscp_valid = action_row[53] & not_55_s2;
     wire [2:0] old_l4 = in_verdict[173:171];
-    wire eq_62 = old_l4 == 3'd1;
-    wire eq_64 = old_l4 == 3'd2;
-    wire eq_66 = old_l4 == 3'd4;
-    wire [1:0] and_79 = {2{and_71_s2 & (|action_row[52:37])}} & action_row[36:35];
-    wire eq_81 = and_79 == 2'd1;
-    wire eq_83 = and_79 == 2'd2;
+    wire eq_66 = old_l4 == 3'd1;
+    wire eq_68 = old_l4 == 3'd2;
+    wire eq_70 = old_l4 == 3'd4;
+    wire [1:0] and_83 = {2{and_75_s2 & (|action_row[52:37])}} & action_row[36:35];
+    wire eq_85 = and_83 == 2'd1;
+    wire eq_87 = and_83 == 2'd2;
     wire [15:0] old_sport = in_verdict[453:438];
     wire [15:0] old_dport = in_verdict[469:454];
-    wire [15:0] mux_90 = eq_81 ? old_sport_s2 : old_dport_s2;
+    wire [15:0] mux_94 = eq_85 ? old_sport_s2 : old_dport_s2;
     wire [7:0] old_traffic_class = in_verdict[477:470];
-    wire [7:0] cat_98 = {action_row[59:54], old_traffic_class_s2[1:0]};
-    wire [127:0] not_100 = ~in_verdict[309:182];
-    wire [95:0] and_103 = {96{old_v6}} & not_100[127:32];
-    wire [18:0] sum_130 = ({3'd0, not_100[15:0]} + {3'd0, not_100[31:16]}) + ({3'd0, and_103[15:0]} + {3'd0, and_103[31:16]});
-    wire [18:0] sum_133 = ({3'd0, and_103[47:32]} + {3'd0, and_103[63:48]}) + ({3'd0, and_103[79:64]} + {3'd0, and_103[95:80]});
-    wire [127:0] not_137 = ~in_verdict[437:310];
-    wire [95:0] and_140 = {96{old_v6}} & not_137[127:32];
-    wire [18:0] sum_167 = ({3'd0, not_137[15:0]} + {3'd0, not_137[31:16]}) + ({3'd0, and_140[15:0]} + {3'd0, and_140[31:16]});
-    wire [18:0] sum_170 = ({3'd0, and_140[47:32]} + {3'd0, and_140[63:48]}) + ({3'd0, and_140[79:64]} + {3'd0, and_140[95:80]});
+    wire [7:0] cat_102 = {action_row[59:54], old_traffic_class_s2[1:0]};
+    wire [127:0] not_104 = ~in_verdict[309:182];
+    wire [95:0] and_107 = {96{old_v6}} & not_104[127:32];
+    wire [18:0] sum_134 = ({3'd0, not_104[15:0]} + {3'd0, not_104[31:16]}) + ({3'd0, and_107[15:0]} + {3'd0, and_107[31:16]});
+    wire [18:0] sum_137 = ({3'd0, and_107[47:32]} + {3'd0, and_107[63:48]}) + ({3'd0, and_107[79:64]} + {3'd0, and_107[95:80]});
+    wire [127:0] not_141 = ~in_verdict[437:310];
+    wire [95:0] and_144 = {96{old_v6}} & not_141[127:32];
+    wire [18:0] sum_171 = ({3'd0, not_141[15:0]} + {3'd0, not_141[31:16]}) + ({3'd0, and_144[15:0]} + {3'd0, and_144[31:16]});
+    wire [18:0] sum_174 = ({3'd0, and_144[47:32]} + {3'd0, and_144[63:48]}) + ({3'd0, and_144[79:64]} + {3'd0, and_144[95:80]});
     wire [15:0] old_ip_checksum = in_verdict[493:478];
     wire [15:0] old_l4_checksum = in_verdict[509:494];
-    wire [21:0] sum_233 = ({6'd0, not_224_s3} + addresses) + {5'd0, {17{or_207_s3}} & ({1'd0, ~mux_90_s3} + {1'd0, new_port})};
-    wire [95:0] and_241 = {96{old_v6_s4}} & attachment_row[265:170];
-    wire [18:0] sum_268 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_241[15:0]} + {3'd0, and_241[31:16]});
-    wire [18:0] sum_271 = ({3'd0, and_241[47:32]} + {3'd0, and_241[63:48]}) + ({3'd0, and_241[79:64]} + {3'd0, and_241[95:80]});
-    wire [95:0] and_280 = {96{old_v6_s4}} & rewrite_row[128:33];
-    wire [18:0] sum_307 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_280[15:0]} + {3'd0, and_280[31:16]});
-    wire [18:0] sum_310 = ({3'd0, and_280[47:32]} + {3'd0, and_280[63:48]}) + ({3'd0, and_280[79:64]} + {3'd0, and_280[95:80]});
-    wire [21:0] sum_321 = {3'd0, and_276_s5} + {3'd0, and_315_s5};
-    wire [16:0] sum_334 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_347 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_353 = ~(sum_347[15:0] + {15'd0, sum_347[16]});
-    wire or_365 = nat | rewrite_2;
+    wire [21:0] sum_237 = ({6'd0, not_228_s3} + addresses) + {5'd0, {17{or_211_s3}} & ({1'd0, ~mux_94_s3} + {1'd0, new_port})};
+    wire [95:0] and_245 = {96{old_v6_s4}} & attachment_row[265:170];
+    wire [18:0] sum_272 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_245[15:0]} + {3'd0, and_245[31:16]});
+    wire [18:0] sum_275 = ({3'd0, and_245[47:32]} + {3'd0, and_245[63:48]}) + ({3'd0, and_245[79:64]} + {3'd0, and_245[95:80]});
+    wire [95:0] and_284 = {96{old_v6_s4}} & rewrite_row[128:33];
+    wire [18:0] sum_311 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_284[15:0]} + {3'd0, and_284[31:16]});
+    wire [18:0] sum_314 = ({3'd0, and_284[47:32]} + {3'd0, and_284[63:48]}) + ({3'd0, and_284[79:64]} + {3'd0, and_284[95:80]});
+    wire [21:0] sum_325 = {3'd0, and_280_s5} + {3'd0, and_319_s5};
+    wire [16:0] sum_338 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_351 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] not_357 = ~(sum_351[15:0] + {15'd0, sum_351[16]});
+    wire or_369 = nat | rewrite_2;
     wire old_udp_no_checksum = in_verdict[181];
     wire [3:0] old_port = in_verdict[67:64];
     wire [6:0] old_l4_offset = in_verdict[180:174];
     assign out_edit = {
-        (eq_64_s6 & ~(|not_353)) ? 16'hffff : not_353,
-        or_423_s6,
-        and_415_s6,
+        (eq_68_s6 & ~(|not_357)) ? 16'hffff : not_357,
+        or_427_s6,
+        and_419_s6,
         old_l4_offset_s6,
         new_port_s6,
-        eq_83_s6,
-        eq_81_s6,
-        ~(sum_334[15:0] + {15'd0, sum_334[16]}),
-        and_409_s6,
-        cat_98_s6,
+        eq_87_s6,
+        eq_85_s6,
+        ~(sum_338[15:0] + {15'd0, sum_338[16]}),
+        and_413_s6,
+        cat_102_s6,
         dscp_valid_s6,
         attachment_row_s6[265:138],
         nat_s6,
@@ -272,12 +274,12 @@ module header_prepare (
         attachment_row_s6[88:41],
         attachment_row_s6[40:29],
         attachment_row_s6[28:17],
-        mux_404_s6,
+        mux_408_s6,
         cat_19_s6[121:120],
-        not_51_s6,
-        and_397_s6,
-        and_392_s6,
-        and_390_s6,
+        not_55_s6,
+        and_401_s6,
+        and_396_s6,
+        and_394_s6,
         cat_19_s6[119],
         cat_19_s6[118:99],
         cat_19_s6[98],
@@ -286,13 +288,13 @@ module header_prepare (
         cat_19_s6[80:71],
         cat_19_s6[70],
         cat_19_s6[69:64],
-        mux_388_s6,
+        mux_392_s6,
         old_port_s6,
-        or_379_s6,
-        not_381_s6,
+        or_383_s6,
+        not_385_s6,
         cat_19_s6[63:0]
     };
-    assign cfg_rdata = ({452'd0, action_cfg_rdata} | {246'd0, attachment_cfg_rdata}) | {383'd0, rewrite_cfg_rdata};
+    assign cfg_rdata = ({440'd0, action_cfg_rdata} | {220'd0, attachment_cfg_rdata}) | ({383'd0, rewrite_cfg_rdata} | {127'd0, encap_cfg_rdata});
 
     table_action action (
         .clk(clk),
@@ -302,7 +304,7 @@ module header_prepare (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[59:0]),
+        .cfg_wdata(cfg_wdata[71:0]),
         .row(action_row),
         .cfg_rdata(action_cfg_rdata)
     );
@@ -315,7 +317,7 @@ module header_prepare (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[265:0]),
+        .cfg_wdata(cfg_wdata[291:0]),
         .row(attachment_row),
         .cfg_rdata(attachment_cfg_rdata)
     );
@@ -333,6 +335,19 @@ module header_prepare (
         .cfg_rdata(rewrite_cfg_rdata)
     );
 
+    table_encap encap (
+        .clk(clk),
+        .rst(rst),
+        .index(attachment_row[284:280]),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
+        .cfg_wdata(cfg_wdata[384:0]),
+        .row(encap_row),
+        .cfg_rdata(encap_cfg_rdata)
+    );
+
     always @(posedge clk) begin
         old_neighbour_valid_s1 <= old_neighbour_valid;
         old_neighbour_valid_s2 <= old_neighbour_valid_s1;
@@ -340,79 +355,79 @@ module header_prepare (
         old_neighbour_s2 <= old_neighbour_s1;
         old_epoch_s1 <= old_epoch;
         old_epoch_s2 <= old_epoch_s1;
-        not_51_s1 <= not_51;
-        not_51_s2 <= not_51_s1;
-        and_71_s1 <= not_51 & ((eq_62 | eq_64) | (old_l4 == 3'd3));
-        and_71_s2 <= and_71_s1;
+        not_55_s1 <= not_55;
+        not_55_s2 <= not_55_s1;
+        and_75_s1 <= not_55 & ((eq_66 | eq_68) | (old_l4 == 3'd3));
+        and_75_s2 <= and_75_s1;
         old_sport_s1 <= old_sport;
         old_sport_s2 <= old_sport_s1;
         old_dport_s1 <= old_dport;
         old_dport_s2 <= old_dport_s1;
-        new_port <= mux_90 + action_row[52:37];
+        new_port <= mux_94 + action_row[52:37];
         old_traffic_class_s1 <= old_traffic_class;
         old_traffic_class_s2 <= old_traffic_class_s1;
-        sum_134_s1 <= sum_130 + sum_133;
-        sum_171_s1 <= sum_167 + sum_170;
-        sum_134_s2 <= sum_134_s1;
-        sum_171_s2 <= sum_171_s1;
-        addresses <= {3'd0, {19{rewrite_2}} & sum_134_s2} + {3'd0, {19{nat}} & sum_171_s2};
-        not_189_s1 <= ~{8'd0, old_traffic_class};
-        not_189_s2 <= not_189_s1;
-        and_198_s3 <= {17{dscp_valid}} & ({1'd0, not_189_s2} + {1'd0, {8'd0, cat_98}});
-        mux_90_s3 <= mux_90;
-        or_207_s3 <= eq_81 | eq_83;
-        not_212_s1 <= ~old_ip_checksum;
-        not_212_s2 <= not_212_s1;
-        not_212_s3 <= not_212_s2;
-        ip_start <= ({6'd0, not_212_s3} + addresses) + {5'd0, and_198_s3};
-        not_224_s1 <= ~old_l4_checksum;
-        not_224_s2 <= not_224_s1;
-        not_224_s3 <= not_224_s2;
-        l4_start <= sum_233;
+        sum_138_s1 <= sum_134 + sum_137;
+        sum_175_s1 <= sum_171 + sum_174;
+        sum_138_s2 <= sum_138_s1;
+        sum_175_s2 <= sum_175_s1;
+        addresses <= {3'd0, {19{rewrite_2}} & sum_138_s2} + {3'd0, {19{nat}} & sum_175_s2};
+        not_193_s1 <= ~{8'd0, old_traffic_class};
+        not_193_s2 <= not_193_s1;
+        and_202_s3 <= {17{dscp_valid}} & ({1'd0, not_193_s2} + {1'd0, {8'd0, cat_102}});
+        mux_94_s3 <= mux_94;
+        or_211_s3 <= eq_85 | eq_87;
+        not_216_s1 <= ~old_ip_checksum;
+        not_216_s2 <= not_216_s1;
+        not_216_s3 <= not_216_s2;
+        ip_start <= ({6'd0, not_216_s3} + addresses) + {5'd0, and_202_s3};
+        not_228_s1 <= ~old_l4_checksum;
+        not_228_s2 <= not_228_s1;
+        not_228_s3 <= not_228_s2;
+        l4_start <= sum_237;
         old_v6_s1 <= old_v6;
         old_v6_s2 <= old_v6_s1;
         old_v6_s3 <= old_v6_s2;
         old_v6_s4 <= old_v6_s3;
         nat_s3 <= nat;
         nat_s4 <= nat_s3;
-        and_276_s5 <= {19{nat_s4}} & (sum_268 + sum_271);
+        and_280_s5 <= {19{nat_s4}} & (sum_272 + sum_275);
         rewrite_2_s3 <= rewrite_2;
         rewrite_2_s4 <= rewrite_2_s3;
-        and_315_s5 <= {19{rewrite_2_s4}} & (sum_307 + sum_310);
+        and_319_s5 <= {19{rewrite_2_s4}} & (sum_311 + sum_314);
         ip_start_s5 <= ip_start;
-        ip_sum <= ip_start_s5 + sum_321;
+        ip_sum <= ip_start_s5 + sum_325;
         l4_start_s5 <= l4_start;
-        l4_sum <= l4_start_s5 + sum_321;
-        eq_64_s1 <= eq_64;
-        eq_64_s2 <= eq_64_s1;
-        eq_64_s3 <= eq_64_s2;
-        eq_64_s4 <= eq_64_s3;
-        eq_64_s5 <= eq_64_s4;
-        eq_64_s6 <= eq_64_s5;
+        l4_sum <= l4_start_s5 + sum_325;
+        eq_68_s1 <= eq_68;
+        eq_68_s2 <= eq_68_s1;
+        eq_68_s3 <= eq_68_s2;
+        eq_68_s4 <= eq_68_s3;
+        eq_68_s5 <= eq_68_s4;
+        eq_68_s6 <= eq_68_s5;
         exception_s1 <= exception;
         exception_s2 <= exception_s1;
         exception_s3 <= exception_s2;
         exception_s4 <= exception_s3;
-        not_51_s3 <= not_51_s2;
-        not_51_s4 <= not_51_s3;
+        not_55_s3 <= not_55_s2;
+        not_55_s4 <= not_55_s3;
         cat_19_s1 <= cat_19;
         cat_19_s2 <= cat_19_s1;
         cat_19_s3 <= cat_19_s2;
         cat_19_s4 <= cat_19_s3;
-        not_405_s1 <= ~old_v6;
-        not_405_s2 <= not_405_s1;
-        or_370_s1 <= (eq_62 | eq_66) | (eq_64 & ~old_udp_no_checksum);
-        or_370_s2 <= or_370_s1;
-        or_423_s1 <= (({5{eq_62}} & 5'h10) | ({5{eq_64}} & 5'd6)) | ({5{eq_66}} & 5'd2);
-        or_423_s2 <= or_423_s1;
-        or_423_s3 <= or_423_s2;
-        or_423_s4 <= or_423_s3;
-        or_423_s5 <= or_423_s4;
-        or_423_s6 <= or_423_s5;
-        and_415_s3 <= or_370_s2 & ((or_365 | eq_81) | eq_83);
-        and_415_s4 <= and_415_s3;
-        and_415_s5 <= and_415_s4;
-        and_415_s6 <= and_415_s5;
+        not_409_s1 <= ~old_v6;
+        not_409_s2 <= not_409_s1;
+        or_374_s1 <= (eq_66 | eq_70) | (eq_68 & ~old_udp_no_checksum);
+        or_374_s2 <= or_374_s1;
+        or_427_s1 <= (({5{eq_66}} & 5'h10) | ({5{eq_68}} & 5'd6)) | ({5{eq_70}} & 5'd2);
+        or_427_s2 <= or_427_s1;
+        or_427_s3 <= or_427_s2;
+        or_427_s4 <= or_427_s3;
+        or_427_s5 <= or_427_s4;
+        or_427_s6 <= or_427_s5;
+        and_419_s3 <= or_374_s2 & ((or_369 | eq_85) | eq_87);
+        and_419_s4 <= and_419_s3;
+        and_419_s5 <= and_419_s4;
+        and_419_s6 <= and_419_s5;
         old_l4_offset_s1 <= old_l4_offset;
         old_l4_offset_s2 <= old_l4_offset_s1;
         old_l4_offset_s3 <= old_l4_offset_s2;
@@ -422,22 +437,22 @@ module header_prepare (
         new_port_s4 <= new_port;
         new_port_s5 <= new_port_s4;
         new_port_s6 <= new_port_s5;
-        eq_83_s3 <= eq_83;
-        eq_83_s4 <= eq_83_s3;
-        eq_83_s5 <= eq_83_s4;
-        eq_83_s6 <= eq_83_s5;
-        eq_81_s3 <= eq_81;
-        eq_81_s4 <= eq_81_s3;
-        eq_81_s5 <= eq_81_s4;
-        eq_81_s6 <= eq_81_s5;
-        and_409_s3 <= not_405_s2 & (or_365 | dscp_valid);
-        and_409_s4 <= and_409_s3;
-        and_409_s5 <= and_409_s4;
-        and_409_s6 <= and_409_s5;
-        cat_98_s3 <= cat_98;
-        cat_98_s4 <= cat_98_s3;
-        cat_98_s5 <= cat_98_s4;
-        cat_98_s6 <= cat_98_s5;
+        eq_87_s3 <= eq_87;
+        eq_87_s4 <= eq_87_s3;
+        eq_87_s5 <= eq_87_s4;
+        eq_87_s6 <= eq_87_s5;
+        eq_85_s3 <= eq_85;
+        eq_85_s4 <= eq_85_s3;
+        eq_85_s5 <= eq_85_s4;
+        eq_85_s6 <= eq_85_s5;
+        and_413_s3 <= not_409_s2 & (or_369 | dscp_valid);
+        and_413_s4 <= and_413_s3;
+        and_413_s5 <= and_413_s4;
+        and_413_s6 <= and_413_s5;
+        cat_102_s3 <= cat_102;
+        cat_102_s4 <= cat_102_s3;
+        cat_102_s5 <= cat_102_s4;
+        cat_102_s6 <= cat_102_s5;
         dscp_valid_s3 <= dscp_valid;
         dscp_valid_s4 <= dscp_valid_s3;
         dscp_valid_s5 <= dscp_valid_s4;
@@ -452,42 +467,42 @@ module header_prepare (
         rewrite_2_s6 <= rewrite_2_s5;
         cat_19_s5 <= cat_19_s4;
         cat_19_s6 <= cat_19_s5;
-        mux_404_s5 <= exception_s4 ? cat_19_s4[121:120] : attachment_row[16:15];
-        mux_404_s6 <= mux_404_s5;
-        not_51_s5 <= not_51_s4;
-        not_51_s6 <= not_51_s5;
-        and_397_s5 <= {10{not_51_s4}} & attachment_row[14:5];
-        and_397_s6 <= and_397_s5;
-        and_392_s3 <= {16{not_51_s2}} & mux_38;
-        and_392_s4 <= and_392_s3;
-        and_392_s5 <= and_392_s4;
-        and_392_s6 <= and_392_s5;
-        and_390_s1 <= {22{not_51}} & sum_24;
-        and_390_s2 <= and_390_s1;
-        and_390_s3 <= and_390_s2;
-        and_390_s4 <= and_390_s3;
-        and_390_s5 <= and_390_s4;
-        and_390_s6 <= and_390_s5;
-        mux_388_s5 <= exception_s4 ? 4'd4 : attachment_row[4:1];
-        mux_388_s6 <= mux_388_s5;
+        mux_408_s5 <= exception_s4 ? cat_19_s4[121:120] : attachment_row[16:15];
+        mux_408_s6 <= mux_408_s5;
+        not_55_s5 <= not_55_s4;
+        not_55_s6 <= not_55_s5;
+        and_401_s5 <= {10{not_55_s4}} & attachment_row[14:5];
+        and_401_s6 <= and_401_s5;
+        and_396_s3 <= {16{not_55_s2}} & mux_38;
+        and_396_s4 <= and_396_s3;
+        and_396_s5 <= and_396_s4;
+        and_396_s6 <= and_396_s5;
+        and_394_s1 <= {22{not_55}} & sum_24;
+        and_394_s2 <= and_394_s1;
+        and_394_s3 <= and_394_s2;
+        and_394_s4 <= and_394_s3;
+        and_394_s5 <= and_394_s4;
+        and_394_s6 <= and_394_s5;
+        mux_392_s5 <= exception_s4 ? 4'd4 : attachment_row[4:1];
+        mux_392_s6 <= mux_392_s5;
         old_port_s1 <= old_port;
         old_port_s2 <= old_port_s1;
         old_port_s3 <= old_port_s2;
         old_port_s4 <= old_port_s3;
         old_port_s5 <= old_port_s4;
         old_port_s6 <= old_port_s5;
-        or_379_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
-        or_379_s2 <= or_379_s1;
-        or_379_s3 <= or_379_s2;
-        or_379_s4 <= or_379_s3;
-        or_379_s5 <= or_379_s4;
-        or_379_s6 <= or_379_s5;
-        not_381_s1 <= ~(|in_number);
-        not_381_s2 <= not_381_s1;
-        not_381_s3 <= not_381_s2;
-        not_381_s4 <= not_381_s3;
-        not_381_s5 <= not_381_s4;
-        not_381_s6 <= not_381_s5;
+        or_383_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        or_383_s2 <= or_383_s1;
+        or_383_s3 <= or_383_s2;
+        or_383_s4 <= or_383_s3;
+        or_383_s5 <= or_383_s4;
+        or_383_s6 <= or_383_s5;
+        not_385_s1 <= ~(|in_number);
+        not_385_s2 <= not_385_s1;
+        not_385_s3 <= not_385_s2;
+        not_385_s4 <= not_385_s3;
+        not_385_s5 <= not_385_s4;
+        not_385_s6 <= not_385_s5;
     end
 
     always @(posedge clk) begin
@@ -509,7 +524,7 @@ module header_prepare (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, action_row, cat_42, old_traffic_class_s2, attachment_row_s6, rewrite_row_s6};
+    wire _unused = &{1'b0, cfg_wdata, action_row, cat_42, encap_row, old_traffic_class_s2, attachment_row_s6, rewrite_row_s6};
 
 `ifndef SYNTHESIS
     initial begin
@@ -519,10 +534,10 @@ module header_prepare (
         old_neighbour_s2 = 16'd0;
         old_epoch_s1 = 1'd0;
         old_epoch_s2 = 1'd0;
-        not_51_s1 = 1'd0;
-        not_51_s2 = 1'd0;
-        and_71_s1 = 1'd0;
-        and_71_s2 = 1'd0;
+        not_55_s1 = 1'd0;
+        not_55_s2 = 1'd0;
+        and_75_s1 = 1'd0;
+        and_75_s2 = 1'd0;
         old_sport_s1 = 16'd0;
         old_sport_s2 = 16'd0;
         old_dport_s1 = 16'd0;
@@ -530,23 +545,23 @@ module header_prepare (
         new_port = 16'd0;
         old_traffic_class_s1 = 8'd0;
         old_traffic_class_s2 = 8'd0;
-        sum_134_s1 = 19'd0;
-        sum_171_s1 = 19'd0;
-        sum_134_s2 = 19'd0;
-        sum_171_s2 = 19'd0;
+        sum_138_s1 = 19'd0;
+        sum_175_s1 = 19'd0;
+        sum_138_s2 = 19'd0;
+        sum_175_s2 = 19'd0;
         addresses = 22'd0;
-        not_189_s1 = 16'd0;
-        not_189_s2 = 16'd0;
-        and_198_s3 = 17'd0;
-        mux_90_s3 = 16'd0;
-        or_207_s3 = 1'd0;
-        not_212_s1 = 16'd0;
-        not_212_s2 = 16'd0;
-        not_212_s3 = 16'd0;
+        not_193_s1 = 16'd0;
+        not_193_s2 = 16'd0;
+        and_202_s3 = 17'd0;
+        mux_94_s3 = 16'd0;
+        or_211_s3 = 1'd0;
+        not_216_s1 = 16'd0;
+        not_216_s2 = 16'd0;
+        not_216_s3 = 16'd0;
         ip_start = 22'd0;
-        not_224_s1 = 16'd0;
-        not_224_s2 = 16'd0;
-        not_224_s3 = 16'd0;
+        not_228_s1 = 16'd0;
+        not_228_s2 = 16'd0;
+        not_228_s3 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         old_v6_s2 = 1'd0;
@@ -554,44 +569,44 @@ module header_prepare (
         old_v6_s4 = 1'd0;
         nat_s3 = 1'd0;
         nat_s4 = 1'd0;
-        and_276_s5 = 19'd0;
+        and_280_s5 = 19'd0;
         rewrite_2_s3 = 1'd0;
         rewrite_2_s4 = 1'd0;
-        and_315_s5 = 19'd0;
+        and_319_s5 = 19'd0;
         ip_start_s5 = 22'd0;
         ip_sum = 22'd0;
         l4_start_s5 = 22'd0;
         l4_sum = 22'd0;
-        eq_64_s1 = 1'd0;
-        eq_64_s2 = 1'd0;
-        eq_64_s3 = 1'd0;
-        eq_64_s4 = 1'd0;
-        eq_64_s5 = 1'd0;
-        eq_64_s6 = 1'd0;
+        eq_68_s1 = 1'd0;
+        eq_68_s2 = 1'd0;
+        eq_68_s3 = 1'd0;
+        eq_68_s4 = 1'd0;
+        eq_68_s5 = 1'd0;
+        eq_68_s6 = 1'd0;
         exception_s1 = 1'd0;
         exception_s2 = 1'd0;
         exception_s3 = 1'd0;
         exception_s4 = 1'd0;
-        not_51_s3 = 1'd0;
-        not_51_s4 = 1'd0;
+        not_55_s3 = 1'd0;
+        not_55_s4 = 1'd0;
         cat_19_s1 = 123'd0;
         cat_19_s2 = 123'd0;
         cat_19_s3 = 123'd0;
         cat_19_s4 = 123'd0;
-        not_405_s1 = 1'd0;
-        not_405_s2 = 1'd0;
-        or_370_s1 = 1'd0;
-        or_370_s2 = 1'd0;
-        or_423_s1 = 5'd0;
-        or_423_s2 = 5'd0;
-        or_423_s3 = 5'd0;
-        or_423_s4 = 5'd0;
-        or_423_s5 = 5'd0;
-        or_423_s6 = 5'd0;
-        and_415_s3 = 1'd0;
-        and_415_s4 = 1'd0;
-        and_415_s5 = 1'd0;
-        and_415_s6 = 1'd0;
+        not_409_s1 = 1'd0;
+        not_409_s2 = 1'd0;
+        or_374_s1 = 1'd0;
+        or_374_s2 = 1'd0;
+        or_427_s1 = 5'd0;
+        or_427_s2 = 5'd0;
+        or_427_s3 = 5'd0;
+        or_427_s4 = 5'd0;
+        or_427_s5 = 5'd0;
+        or_427_s6 = 5'd0;
+        and_419_s3 = 1'd0;
+        and_419_s4 = 1'd0;
+        and_419_s5 = 1'd0;
+        and_419_s6 = 1'd0;
         old_l4_offset_s1 = 7'd0;
         old_l4_offset_s2 = 7'd0;
         old_l4_offset_s3 = 7'd0;
@@ -601,28 +616,28 @@ module header_prepare (
         new_port_s4 = 16'd0;
         new_port_s5 = 16'd0;
         new_port_s6 = 16'd0;
-        eq_83_s3 = 1'd0;
-        eq_83_s4 = 1'd0;
-        eq_83_s5 = 1'd0;
-        eq_83_s6 = 1'd0;
-        eq_81_s3 = 1'd0;
-        eq_81_s4 = 1'd0;
-        eq_81_s5 = 1'd0;
-        eq_81_s6 = 1'd0;
-        and_409_s3 = 1'd0;
-        and_409_s4 = 1'd0;
-        and_409_s5 = 1'd0;
-        and_409_s6 = 1'd0;
-        cat_98_s3 = 8'd0;
-        cat_98_s4 = 8'd0;
-        cat_98_s5 = 8'd0;
-        cat_98_s6 = 8'd0;
+        eq_87_s3 = 1'd0;
+        eq_87_s4 = 1'd0;
+        eq_87_s5 = 1'd0;
+        eq_87_s6 = 1'd0;
+        eq_85_s3 = 1'd0;
+        eq_85_s4 = 1'd0;
+        eq_85_s5 = 1'd0;
+        eq_85_s6 = 1'd0;
+        and_413_s3 = 1'd0;
+        and_413_s4 = 1'd0;
+        and_413_s5 = 1'd0;
+        and_413_s6 = 1'd0;
+        cat_102_s3 = 8'd0;
+        cat_102_s4 = 8'd0;
+        cat_102_s5 = 8'd0;
+        cat_102_s6 = 8'd0;
         dscp_valid_s3 = 1'd0;
         dscp_valid_s4 = 1'd0;
         dscp_valid_s5 = 1'd0;
         dscp_valid_s6 = 1'd0;
-        attachment_row_s5 = 266'd0;
-        attachment_row_s6 = 266'd0;
+        attachment_row_s5 = 292'd0;
+        attachment_row_s6 = 292'd0;
         nat_s5 = 1'd0;
         nat_s6 = 1'd0;
         rewrite_row_s5 = 129'd0;
@@ -631,42 +646,42 @@ module header_prepare (
         rewrite_2_s6 = 1'd0;
         cat_19_s5 = 123'd0;
         cat_19_s6 = 123'd0;
-        mux_404_s5 = 2'd0;
-        mux_404_s6 = 2'd0;
-        not_51_s5 = 1'd0;
-        not_51_s6 = 1'd0;
-        and_397_s5 = 10'd0;
-        and_397_s6 = 10'd0;
-        and_392_s3 = 16'd0;
-        and_392_s4 = 16'd0;
-        and_392_s5 = 16'd0;
-        and_392_s6 = 16'd0;
-        and_390_s1 = 22'd0;
-        and_390_s2 = 22'd0;
-        and_390_s3 = 22'd0;
-        and_390_s4 = 22'd0;
-        and_390_s5 = 22'd0;
-        and_390_s6 = 22'd0;
-        mux_388_s5 = 4'd0;
-        mux_388_s6 = 4'd0;
+        mux_408_s5 = 2'd0;
+        mux_408_s6 = 2'd0;
+        not_55_s5 = 1'd0;
+        not_55_s6 = 1'd0;
+        and_401_s5 = 10'd0;
+        and_401_s6 = 10'd0;
+        and_396_s3 = 16'd0;
+        and_396_s4 = 16'd0;
+        and_396_s5 = 16'd0;
+        and_396_s6 = 16'd0;
+        and_394_s1 = 22'd0;
+        and_394_s2 = 22'd0;
+        and_394_s3 = 22'd0;
+        and_394_s4 = 22'd0;
+        and_394_s5 = 22'd0;
+        and_394_s6 = 22'd0;
+        mux_392_s5 = 4'd0;
+        mux_392_s6 = 4'd0;
         old_port_s1 = 4'd0;
         old_port_s2 = 4'd0;
         old_port_s3 = 4'd0;
         old_port_s4 = 4'd0;
         old_port_s5 = 4'd0;
         old_port_s6 = 4'd0;
-        or_379_s1 = 1'd0;
-        or_379_s2 = 1'd0;
-        or_379_s3 = 1'd0;
-        or_379_s4 = 1'd0;
-        or_379_s5 = 1'd0;
-        or_379_s6 = 1'd0;
-        not_381_s1 = 1'd0;
-        not_381_s2 = 1'd0;
-        not_381_s3 = 1'd0;
-        not_381_s4 = 1'd0;
-        not_381_s5 = 1'd0;
-        not_381_s6 = 1'd0;
+        or_383_s1 = 1'd0;
+        or_383_s2 = 1'd0;
+        or_383_s3 = 1'd0;
+        or_383_s4 = 1'd0;
+        or_383_s5 = 1'd0;
+        or_383_s6 = 1'd0;
+        not_385_s1 = 1'd0;
+        not_385_s2 = 1'd0;
+        not_385_s3 = 1'd0;
+        not_385_s4 = 1'd0;
+        not_385_s5 = 1'd0;
+        not_385_s6 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;

@@ -17,21 +17,21 @@ module header_step (
     input  wire rst,
     input  wire [19:0] number,
     input  wire direction,
-    input  wire [17:0] position,
+    input  wire [19:0] position,
     input  wire [21:0] entry_action,
     input  wire [3:0] entry_copies,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [133:0] cfg_wdata,
+    input  wire [139:0] cfg_wdata,
     input  wire epoch,
     output wire [21:0] action,
     output wire [3:0] copies,
-    output wire [133:0] cfg_rdata
+    output wire [139:0] cfg_rdata
 );
     wire lookup_hit;
-    wire [25:0] lookup_value;
+    wire [26:0] lookup_value;
     assign action = lookup_hit ? lookup_value[21:0] : entry_action;
     assign copies = lookup_hit ? lookup_value[25:22] : entry_copies;
 
@@ -49,6 +49,9 @@ module header_step (
         .value(lookup_value),
         .cfg_rdata(cfg_rdata)
     );
+
+    // Bits which nothing reads.
+    wire _unused = &{1'b0, lookup_value};
 endmodule
 
 `default_nettype wire

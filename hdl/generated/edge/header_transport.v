@@ -7,7 +7,7 @@
 // later, stage 0
 // place, stage 0
 // limit, stage 0
-// tags, stage 0
+// view, stage 0
 // sport, stage 1
 // dport, stage 1
 // icmp_type, stage 1
@@ -25,8 +25,8 @@ module header_transport (
     input  wire [7:0] protocol,
     input  wire later,
     input  wire [6:0] place,
-    input  wire [6:0] limit,
-    input  wire [1:0] tags,
+    input  wire [7:0] limit,
+    input  wire [6:0] view,
     output wire [15:0] sport,
     output wire [15:0] dport,
     output wire [7:0] icmp_type,
@@ -46,9 +46,9 @@ module header_transport (
     reg  and_87_s1;
     reg  v6_s1;
     reg  [6:0] place_s1;
-    reg  [6:0] diff_151_s1;
+    reg  [6:0] view_s1;
     reg  later_s1;
-    reg  [6:0] limit_s1;
+    reg  [7:0] limit_s1;
     wire [1023:0] cat_37 = {
         32'd0,
         32'd0,
@@ -197,7 +197,7 @@ module header_transport (
     wire [15:0] or_126 = (({16{and_64_s1}} & cat_45_s1) | ({16{and_69_s1}} & cat_52_s1)) | ({16{and_90}} & cat_59_s1);
     wire [6:0] or_142 = (({7{and_64_s1}} & 7'd5) | ({7{and_69_s1}} & 7'd2)) | (({7{and_74_s1}} & 7'd3) | ({7{and_82_s1}} & 7'd1));
     wire [6:0] end_place = place_s1 + or_142;
-    wire [6:0] cat_159 = {2'd0, limit_s1[6:2]};
+    wire [7:0] cat_155 = {2'd0, limit_s1[7:2]};
 
     always @(posedge clk) begin
         first <= cat_37[{place[4:0], 5'd0} +: 32];
@@ -213,15 +213,15 @@ module header_transport (
         l4 <= or_117;
         checksum <= or_126;
         place_s1 <= place;
-        diff_151_s1 <= 7'h1c - {5'd0, tags};
+        view_s1 <= view;
         later_s1 <= later;
-        too_deep <= later_s1 ? 1'd0 : (diff_151_s1 < end_place);
+        too_deep <= later_s1 ? 1'd0 : (view_s1 < end_place);
         limit_s1 <= limit;
-        short <= later_s1 ? 1'd0 : ({2'd0, cat_159[4:0]} < end_place);
+        short <= later_s1 ? 1'd0 : ({1'd0, cat_155[5:0]} < end_place);
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, packet, elem_42, elem_49, elem_56, limit_s1, cat_159};
+    wire _unused = &{1'b0, packet, elem_42, elem_49, elem_56, limit_s1, cat_155};
 
 `ifndef SYNTHESIS
     initial begin
@@ -238,10 +238,10 @@ module header_transport (
         l4 = 3'd0;
         checksum = 16'd0;
         place_s1 = 7'd0;
-        diff_151_s1 = 7'd0;
+        view_s1 = 7'd0;
         later_s1 = 1'd0;
         too_deep = 1'd0;
-        limit_s1 = 7'd0;
+        limit_s1 = 8'd0;
         short = 1'd0;
     end
 `endif

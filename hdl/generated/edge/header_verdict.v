@@ -64,7 +64,7 @@ module header_verdict (
     input  wire found,
     output wire [509:0] verdict
 );
-    wire [5:0] mux_34 = (|base) ? base : ({6{~(|copies)}} & 6'h15);
+    wire [5:0] mux_34 = (|base) ? base : ({6{~(|copies)}} & 6'h16);
     assign verdict = {
         l4_checksum,
         ip_checksum,

@@ -2,14 +2,14 @@
 // The bytes an edit puts in, at their places in the frame as it leaves. Latency 2 clocks.
 //
 // edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], tags_in [180:179], tags_out [182:181], vid0 [194:183], vid1 [206:195], dst_mac [254:207], src_mac [302:255], v6 [303], src_valid [304], src [432:305], dst_valid [433], dst [561:434], traffic_class_valid [562], traffic_class [570:563], ip_checksum_valid [571], ip_checksum [587:572], sport_valid [588], dport_valid [589], new_port [605:590], l4_offset [612:606], l4_checksum_valid [613], l4_checksum_at [618:614], l4_checksum [634:619]
-// patch: record patch: data [1087:0], mask [1359:1088]
+// patch: record patch: data [1599:0], mask [1999:1600]
 
 `default_nettype none
 
 module patch (
     input  wire clk,
     input  wire [634:0] edit,
-    output wire [1359:0] patch
+    output wire [1999:0] patch
 );
     reg  [6:0] port_at_d1;
     reg  [6:0] checksum_at_d1;
@@ -29,8 +29,8 @@ module patch (
     reg  [319:0] ip_data_d1;
     reg  [39:0] ip_high_d1;
     reg  [39:0] ip_low_d1;
-    reg  [1087:0] placed_d1;
-    reg  [271:0] placed_mask_d1;
+    reg  [1599:0] placed_d1;
+    reg  [399:0] placed_mask_d1;
     wire and_19 = edit[178] & (|edit[182:181]);
     wire [31:0] cat_26 = {edit[182] ? 16'h88a8 : 16'h8100, {4'd0, edit[194:183]}};
     wire [31:0] cat_35 = {16'h8100, {4'd0, edit[206:195]}};
@@ -727,7 +727,135 @@ module patch (
     wire checksum_here_66 = checksum_valid_d1 & (checksum_at_d1 == 7'h42);
     wire port_here_67 = port_valid_d1 & (port_at_d1 == 7'h43);
     wire checksum_here_67 = checksum_valid_d1 & (checksum_at_d1 == 7'h43);
-    wire [1087:0] placed = {
+    wire port_here_68 = port_valid_d1 & (port_at_d1 == 7'h44);
+    wire checksum_here_68 = checksum_valid_d1 & (checksum_at_d1 == 7'h44);
+    wire port_here_69 = port_valid_d1 & (port_at_d1 == 7'h45);
+    wire checksum_here_69 = checksum_valid_d1 & (checksum_at_d1 == 7'h45);
+    wire port_here_70 = port_valid_d1 & (port_at_d1 == 7'h46);
+    wire checksum_here_70 = checksum_valid_d1 & (checksum_at_d1 == 7'h46);
+    wire port_here_71 = port_valid_d1 & (port_at_d1 == 7'h47);
+    wire checksum_here_71 = checksum_valid_d1 & (checksum_at_d1 == 7'h47);
+    wire port_here_72 = port_valid_d1 & (port_at_d1 == 7'h48);
+    wire checksum_here_72 = checksum_valid_d1 & (checksum_at_d1 == 7'h48);
+    wire port_here_73 = port_valid_d1 & (port_at_d1 == 7'h49);
+    wire checksum_here_73 = checksum_valid_d1 & (checksum_at_d1 == 7'h49);
+    wire port_here_74 = port_valid_d1 & (port_at_d1 == 7'h4a);
+    wire checksum_here_74 = checksum_valid_d1 & (checksum_at_d1 == 7'h4a);
+    wire port_here_75 = port_valid_d1 & (port_at_d1 == 7'h4b);
+    wire checksum_here_75 = checksum_valid_d1 & (checksum_at_d1 == 7'h4b);
+    wire port_here_76 = port_valid_d1 & (port_at_d1 == 7'h4c);
+    wire checksum_here_76 = checksum_valid_d1 & (checksum_at_d1 == 7'h4c);
+    wire port_here_77 = port_valid_d1 & (port_at_d1 == 7'h4d);
+    wire checksum_here_77 = checksum_valid_d1 & (checksum_at_d1 == 7'h4d);
+    wire port_here_78 = port_valid_d1 & (port_at_d1 == 7'h4e);
+    wire checksum_here_78 = checksum_valid_d1 & (checksum_at_d1 == 7'h4e);
+    wire port_here_79 = port_valid_d1 & (port_at_d1 == 7'h4f);
+    wire checksum_here_79 = checksum_valid_d1 & (checksum_at_d1 == 7'h4f);
+    wire port_here_80 = port_valid_d1 & (port_at_d1 == 7'h50);
+    wire checksum_here_80 = checksum_valid_d1 & (checksum_at_d1 == 7'h50);
+    wire port_here_81 = port_valid_d1 & (port_at_d1 == 7'h51);
+    wire checksum_here_81 = checksum_valid_d1 & (checksum_at_d1 == 7'h51);
+    wire port_here_82 = port_valid_d1 & (port_at_d1 == 7'h52);
+    wire checksum_here_82 = checksum_valid_d1 & (checksum_at_d1 == 7'h52);
+    wire port_here_83 = port_valid_d1 & (port_at_d1 == 7'h53);
+    wire checksum_here_83 = checksum_valid_d1 & (checksum_at_d1 == 7'h53);
+    wire port_here_84 = port_valid_d1 & (port_at_d1 == 7'h54);
+    wire checksum_here_84 = checksum_valid_d1 & (checksum_at_d1 == 7'h54);
+    wire port_here_85 = port_valid_d1 & (port_at_d1 == 7'h55);
+    wire checksum_here_85 = checksum_valid_d1 & (checksum_at_d1 == 7'h55);
+    wire port_here_86 = port_valid_d1 & (port_at_d1 == 7'h56);
+    wire checksum_here_86 = checksum_valid_d1 & (checksum_at_d1 == 7'h56);
+    wire port_here_87 = port_valid_d1 & (port_at_d1 == 7'h57);
+    wire checksum_here_87 = checksum_valid_d1 & (checksum_at_d1 == 7'h57);
+    wire port_here_88 = port_valid_d1 & (port_at_d1 == 7'h58);
+    wire checksum_here_88 = checksum_valid_d1 & (checksum_at_d1 == 7'h58);
+    wire port_here_89 = port_valid_d1 & (port_at_d1 == 7'h59);
+    wire checksum_here_89 = checksum_valid_d1 & (checksum_at_d1 == 7'h59);
+    wire port_here_90 = port_valid_d1 & (port_at_d1 == 7'h5a);
+    wire checksum_here_90 = checksum_valid_d1 & (checksum_at_d1 == 7'h5a);
+    wire port_here_91 = port_valid_d1 & (port_at_d1 == 7'h5b);
+    wire checksum_here_91 = checksum_valid_d1 & (checksum_at_d1 == 7'h5b);
+    wire port_here_92 = port_valid_d1 & (port_at_d1 == 7'h5c);
+    wire checksum_here_92 = checksum_valid_d1 & (checksum_at_d1 == 7'h5c);
+    wire port_here_93 = port_valid_d1 & (port_at_d1 == 7'h5d);
+    wire checksum_here_93 = checksum_valid_d1 & (checksum_at_d1 == 7'h5d);
+    wire port_here_94 = port_valid_d1 & (port_at_d1 == 7'h5e);
+    wire checksum_here_94 = checksum_valid_d1 & (checksum_at_d1 == 7'h5e);
+    wire port_here_95 = port_valid_d1 & (port_at_d1 == 7'h5f);
+    wire checksum_here_95 = checksum_valid_d1 & (checksum_at_d1 == 7'h5f);
+    wire port_here_96 = port_valid_d1 & (port_at_d1 == 7'h60);
+    wire checksum_here_96 = checksum_valid_d1 & (checksum_at_d1 == 7'h60);
+    wire port_here_97 = port_valid_d1 & (port_at_d1 == 7'h61);
+    wire checksum_here_97 = checksum_valid_d1 & (checksum_at_d1 == 7'h61);
+    wire port_here_98 = port_valid_d1 & (port_at_d1 == 7'h62);
+    wire checksum_here_98 = checksum_valid_d1 & (checksum_at_d1 == 7'h62);
+    wire port_here_99 = port_valid_d1 & (port_at_d1 == 7'h63);
+    wire checksum_here_99 = checksum_valid_d1 & (checksum_at_d1 == 7'h63);
+    wire [1599:0] placed = {
+        ({8{port_here_99}} & port_d1[7:0]) | ({8{checksum_here_99}} & checksum_d1[7:0]),
+        ({8{port_here_99}} & port_d1[15:8]) | ({8{checksum_here_99}} & checksum_d1[15:8]),
+        ({8{port_here_98}} & port_d1[7:0]) | ({8{checksum_here_98}} & checksum_d1[7:0]),
+        ({8{port_here_98}} & port_d1[15:8]) | ({8{checksum_here_98}} & checksum_d1[15:8]),
+        ({8{port_here_97}} & port_d1[7:0]) | ({8{checksum_here_97}} & checksum_d1[7:0]),
+        ({8{port_here_97}} & port_d1[15:8]) | ({8{checksum_here_97}} & checksum_d1[15:8]),
+        ({8{port_here_96}} & port_d1[7:0]) | ({8{checksum_here_96}} & checksum_d1[7:0]),
+        ({8{port_here_96}} & port_d1[15:8]) | ({8{checksum_here_96}} & checksum_d1[15:8]),
+        ({8{port_here_95}} & port_d1[7:0]) | ({8{checksum_here_95}} & checksum_d1[7:0]),
+        ({8{port_here_95}} & port_d1[15:8]) | ({8{checksum_here_95}} & checksum_d1[15:8]),
+        ({8{port_here_94}} & port_d1[7:0]) | ({8{checksum_here_94}} & checksum_d1[7:0]),
+        ({8{port_here_94}} & port_d1[15:8]) | ({8{checksum_here_94}} & checksum_d1[15:8]),
+        ({8{port_here_93}} & port_d1[7:0]) | ({8{checksum_here_93}} & checksum_d1[7:0]),
+        ({8{port_here_93}} & port_d1[15:8]) | ({8{checksum_here_93}} & checksum_d1[15:8]),
+        ({8{port_here_92}} & port_d1[7:0]) | ({8{checksum_here_92}} & checksum_d1[7:0]),
+        ({8{port_here_92}} & port_d1[15:8]) | ({8{checksum_here_92}} & checksum_d1[15:8]),
+        ({8{port_here_91}} & port_d1[7:0]) | ({8{checksum_here_91}} & checksum_d1[7:0]),
+        ({8{port_here_91}} & port_d1[15:8]) | ({8{checksum_here_91}} & checksum_d1[15:8]),
+        ({8{port_here_90}} & port_d1[7:0]) | ({8{checksum_here_90}} & checksum_d1[7:0]),
+        ({8{port_here_90}} & port_d1[15:8]) | ({8{checksum_here_90}} & checksum_d1[15:8]),
+        ({8{port_here_89}} & port_d1[7:0]) | ({8{checksum_here_89}} & checksum_d1[7:0]),
+        ({8{port_here_89}} & port_d1[15:8]) | ({8{checksum_here_89}} & checksum_d1[15:8]),
+        ({8{port_here_88}} & port_d1[7:0]) | ({8{checksum_here_88}} & checksum_d1[7:0]),
+        ({8{port_here_88}} & port_d1[15:8]) | ({8{checksum_here_88}} & checksum_d1[15:8]),
+        ({8{port_here_87}} & port_d1[7:0]) | ({8{checksum_here_87}} & checksum_d1[7:0]),
+        ({8{port_here_87}} & port_d1[15:8]) | ({8{checksum_here_87}} & checksum_d1[15:8]),
+        ({8{port_here_86}} & port_d1[7:0]) | ({8{checksum_here_86}} & checksum_d1[7:0]),
+        ({8{port_here_86}} & port_d1[15:8]) | ({8{checksum_here_86}} & checksum_d1[15:8]),
+        ({8{port_here_85}} & port_d1[7:0]) | ({8{checksum_here_85}} & checksum_d1[7:0]),
+        ({8{port_here_85}} & port_d1[15:8]) | ({8{checksum_here_85}} & checksum_d1[15:8]),
+        ({8{port_here_84}} & port_d1[7:0]) | ({8{checksum_here_84}} & checksum_d1[7:0]),
+        ({8{port_here_84}} & port_d1[15:8]) | ({8{checksum_here_84}} & checksum_d1[15:8]),
+        ({8{port_here_83}} & port_d1[7:0]) | ({8{checksum_here_83}} & checksum_d1[7:0]),
+        ({8{port_here_83}} & port_d1[15:8]) | ({8{checksum_here_83}} & checksum_d1[15:8]),
+        ({8{port_here_82}} & port_d1[7:0]) | ({8{checksum_here_82}} & checksum_d1[7:0]),
+        ({8{port_here_82}} & port_d1[15:8]) | ({8{checksum_here_82}} & checksum_d1[15:8]),
+        ({8{port_here_81}} & port_d1[7:0]) | ({8{checksum_here_81}} & checksum_d1[7:0]),
+        ({8{port_here_81}} & port_d1[15:8]) | ({8{checksum_here_81}} & checksum_d1[15:8]),
+        ({8{port_here_80}} & port_d1[7:0]) | ({8{checksum_here_80}} & checksum_d1[7:0]),
+        ({8{port_here_80}} & port_d1[15:8]) | ({8{checksum_here_80}} & checksum_d1[15:8]),
+        ({8{port_here_79}} & port_d1[7:0]) | ({8{checksum_here_79}} & checksum_d1[7:0]),
+        ({8{port_here_79}} & port_d1[15:8]) | ({8{checksum_here_79}} & checksum_d1[15:8]),
+        ({8{port_here_78}} & port_d1[7:0]) | ({8{checksum_here_78}} & checksum_d1[7:0]),
+        ({8{port_here_78}} & port_d1[15:8]) | ({8{checksum_here_78}} & checksum_d1[15:8]),
+        ({8{port_here_77}} & port_d1[7:0]) | ({8{checksum_here_77}} & checksum_d1[7:0]),
+        ({8{port_here_77}} & port_d1[15:8]) | ({8{checksum_here_77}} & checksum_d1[15:8]),
+        ({8{port_here_76}} & port_d1[7:0]) | ({8{checksum_here_76}} & checksum_d1[7:0]),
+        ({8{port_here_76}} & port_d1[15:8]) | ({8{checksum_here_76}} & checksum_d1[15:8]),
+        ({8{port_here_75}} & port_d1[7:0]) | ({8{checksum_here_75}} & checksum_d1[7:0]),
+        ({8{port_here_75}} & port_d1[15:8]) | ({8{checksum_here_75}} & checksum_d1[15:8]),
+        ({8{port_here_74}} & port_d1[7:0]) | ({8{checksum_here_74}} & checksum_d1[7:0]),
+        ({8{port_here_74}} & port_d1[15:8]) | ({8{checksum_here_74}} & checksum_d1[15:8]),
+        ({8{port_here_73}} & port_d1[7:0]) | ({8{checksum_here_73}} & checksum_d1[7:0]),
+        ({8{port_here_73}} & port_d1[15:8]) | ({8{checksum_here_73}} & checksum_d1[15:8]),
+        ({8{port_here_72}} & port_d1[7:0]) | ({8{checksum_here_72}} & checksum_d1[7:0]),
+        ({8{port_here_72}} & port_d1[15:8]) | ({8{checksum_here_72}} & checksum_d1[15:8]),
+        ({8{port_here_71}} & port_d1[7:0]) | ({8{checksum_here_71}} & checksum_d1[7:0]),
+        ({8{port_here_71}} & port_d1[15:8]) | ({8{checksum_here_71}} & checksum_d1[15:8]),
+        ({8{port_here_70}} & port_d1[7:0]) | ({8{checksum_here_70}} & checksum_d1[7:0]),
+        ({8{port_here_70}} & port_d1[15:8]) | ({8{checksum_here_70}} & checksum_d1[15:8]),
+        ({8{port_here_69}} & port_d1[7:0]) | ({8{checksum_here_69}} & checksum_d1[7:0]),
+        ({8{port_here_69}} & port_d1[15:8]) | ({8{checksum_here_69}} & checksum_d1[15:8]),
+        ({8{port_here_68}} & port_d1[7:0]) | ({8{checksum_here_68}} & checksum_d1[7:0]),
+        ({8{port_here_68}} & port_d1[15:8]) | ({8{checksum_here_68}} & checksum_d1[15:8]),
         ({8{port_here_67}} & port_d1[7:0]) | ({8{checksum_here_67}} & checksum_d1[7:0]),
         ({8{port_here_67}} & port_d1[15:8]) | ({8{checksum_here_67}} & checksum_d1[15:8]),
         ({8{port_here_66}} & port_d1[7:0]) | ({8{checksum_here_66}} & checksum_d1[7:0]),
@@ -865,7 +993,135 @@ module patch (
         mac_data_d1[15:8],
         mac_data_d1[7:0]
     };
-    wire [271:0] placed_mask = {
+    wire [399:0] placed_mask = {
+        port_here_99 | checksum_here_99,
+        port_here_99 | checksum_here_99,
+        port_here_99 | checksum_here_99,
+        port_here_99 | checksum_here_99,
+        port_here_98 | checksum_here_98,
+        port_here_98 | checksum_here_98,
+        port_here_98 | checksum_here_98,
+        port_here_98 | checksum_here_98,
+        port_here_97 | checksum_here_97,
+        port_here_97 | checksum_here_97,
+        port_here_97 | checksum_here_97,
+        port_here_97 | checksum_here_97,
+        port_here_96 | checksum_here_96,
+        port_here_96 | checksum_here_96,
+        port_here_96 | checksum_here_96,
+        port_here_96 | checksum_here_96,
+        port_here_95 | checksum_here_95,
+        port_here_95 | checksum_here_95,
+        port_here_95 | checksum_here_95,
+        port_here_95 | checksum_here_95,
+        port_here_94 | checksum_here_94,
+        port_here_94 | checksum_here_94,
+        port_here_94 | checksum_here_94,
+        port_here_94 | checksum_here_94,
+        port_here_93 | checksum_here_93,
+        port_here_93 | checksum_here_93,
+        port_here_93 | checksum_here_93,
+        port_here_93 | checksum_here_93,
+        port_here_92 | checksum_here_92,
+        port_here_92 | checksum_here_92,
+        port_here_92 | checksum_here_92,
+        port_here_92 | checksum_here_92,
+        port_here_91 | checksum_here_91,
+        port_here_91 | checksum_here_91,
+        port_here_91 | checksum_here_91,
+        port_here_91 | checksum_here_91,
+        port_here_90 | checksum_here_90,
+        port_here_90 | checksum_here_90,
+        port_here_90 | checksum_here_90,
+        port_here_90 | checksum_here_90,
+        port_here_89 | checksum_here_89,
+        port_here_89 | checksum_here_89,
+        port_here_89 | checksum_here_89,
+        port_here_89 | checksum_here_89,
+        port_here_88 | checksum_here_88,
+        port_here_88 | checksum_here_88,
+        port_here_88 | checksum_here_88,
+        port_here_88 | checksum_here_88,
+        port_here_87 | checksum_here_87,
+        port_here_87 | checksum_here_87,
+        port_here_87 | checksum_here_87,
+        port_here_87 | checksum_here_87,
+        port_here_86 | checksum_here_86,
+        port_here_86 | checksum_here_86,
+        port_here_86 | checksum_here_86,
+        port_here_86 | checksum_here_86,
+        port_here_85 | checksum_here_85,
+        port_here_85 | checksum_here_85,
+        port_here_85 | checksum_here_85,
+        port_here_85 | checksum_here_85,
+        port_here_84 | checksum_here_84,
+        port_here_84 | checksum_here_84,
+        port_here_84 | checksum_here_84,
+        port_here_84 | checksum_here_84,
+        port_here_83 | checksum_here_83,
+        port_here_83 | checksum_here_83,
+        port_here_83 | checksum_here_83,
+        port_here_83 | checksum_here_83,
+        port_here_82 | checksum_here_82,
+        port_here_82 | checksum_here_82,
+        port_here_82 | checksum_here_82,
+        port_here_82 | checksum_here_82,
+        port_here_81 | checksum_here_81,
+        port_here_81 | checksum_here_81,
+        port_here_81 | checksum_here_81,
+        port_here_81 | checksum_here_81,
+        port_here_80 | checksum_here_80,
+        port_here_80 | checksum_here_80,
+        port_here_80 | checksum_here_80,
+        port_here_80 | checksum_here_80,
+        port_here_79 | checksum_here_79,
+        port_here_79 | checksum_here_79,
+        port_here_79 | checksum_here_79,
+        port_here_79 | checksum_here_79,
+        port_here_78 | checksum_here_78,
+        port_here_78 | checksum_here_78,
+        port_here_78 | checksum_here_78,
+        port_here_78 | checksum_here_78,
+        port_here_77 | checksum_here_77,
+        port_here_77 | checksum_here_77,
+        port_here_77 | checksum_here_77,
+        port_here_77 | checksum_here_77,
+        port_here_76 | checksum_here_76,
+        port_here_76 | checksum_here_76,
+        port_here_76 | checksum_here_76,
+        port_here_76 | checksum_here_76,
+        port_here_75 | checksum_here_75,
+        port_here_75 | checksum_here_75,
+        port_here_75 | checksum_here_75,
+        port_here_75 | checksum_here_75,
+        port_here_74 | checksum_here_74,
+        port_here_74 | checksum_here_74,
+        port_here_74 | checksum_here_74,
+        port_here_74 | checksum_here_74,
+        port_here_73 | checksum_here_73,
+        port_here_73 | checksum_here_73,
+        port_here_73 | checksum_here_73,
+        port_here_73 | checksum_here_73,
+        port_here_72 | checksum_here_72,
+        port_here_72 | checksum_here_72,
+        port_here_72 | checksum_here_72,
+        port_here_72 | checksum_here_72,
+        port_here_71 | checksum_here_71,
+        port_here_71 | checksum_here_71,
+        port_here_71 | checksum_here_71,
+        port_here_71 | checksum_here_71,
+        port_here_70 | checksum_here_70,
+        port_here_70 | checksum_here_70,
+        port_here_70 | checksum_here_70,
+        port_here_70 | checksum_here_70,
+        port_here_69 | checksum_here_69,
+        port_here_69 | checksum_here_69,
+        port_here_69 | checksum_here_69,
+        port_here_69 | checksum_here_69,
+        port_here_68 | checksum_here_68,
+        port_here_68 | checksum_here_68,
+        port_here_68 | checksum_here_68,
+        port_here_68 | checksum_here_68,
         port_here_67 | checksum_here_67,
         port_here_67 | checksum_here_67,
         port_here_67 | checksum_here_67,
@@ -1187,8 +1443,8 @@ module patch (
         ip_data_d1 = 320'd0;
         ip_high_d1 = 40'd0;
         ip_low_d1 = 40'd0;
-        placed_d1 = 1088'd0;
-        placed_mask_d1 = 272'd0;
+        placed_d1 = 1600'd0;
+        placed_mask_d1 = 400'd0;
     end
 `endif
 endmodule

@@ -33,7 +33,7 @@ module seqnic_core (
     input  wire s_axis_host_tlast,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
     input  wire m_axis_p0_tready,
@@ -113,11 +113,11 @@ module seqnic_core (
     wire arbiter_busy;
     reg  cfg_write_d1;
     reg  cfg_read_d1;
-    reg  [4:0] cfg_table_d1;
+    reg  [6:0] cfg_table_d1;
     reg  [21:0] cfg_row_d1;
     reg  [511:0] cfg_wdata_d1;
     wire window_header_valid;
-    wire [1100:0] window_header;
+    wire [1612:0] window_header;
     wire epoch_epoch;
     wire epoch_cfg_rdata;
     wire header_path_out_valid;
@@ -589,7 +589,7 @@ module seqnic_core (
     initial begin
         cfg_write_d1 = 1'd0;
         cfg_read_d1 = 1'd0;
-        cfg_table_d1 = 5'd0;
+        cfg_table_d1 = 7'd0;
         cfg_row_d1 = 22'd0;
         cfg_wdata_d1 = 512'd0;
         frames = 13'd0;

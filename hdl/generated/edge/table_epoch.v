@@ -11,7 +11,7 @@ module table_epoch (
     input  wire leave_epoch,
     input  wire cfg_write,
     input  wire cfg_read,
-    input  wire [4:0] cfg_table,
+    input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire cfg_wdata,
     output wire epoch,
@@ -59,7 +59,7 @@ module table_epoch (
     wire le_59 = inside0 <= 7'h52;
     wire le_71 = inside1 <= 7'h52;
     wire draining = now ? (|inside0) : (|inside1);
-    wire or_88 = ((cfg_read & ((cfg_table == 5'he) & (cfg_row == 22'd0))) & now) | ((cfg_read & ((cfg_table == 5'he) & (cfg_row == 22'd1))) & draining);
+    wire or_88 = ((cfg_read & ((cfg_table == 7'he) & (cfg_row == 22'd0))) & now) | ((cfg_read & ((cfg_table == 7'he) & (cfg_row == 22'd1))) & draining);
     assign epoch = now;
 
     always @(posedge clk) begin
@@ -108,7 +108,7 @@ module table_epoch (
             or_88_d4 <= 1'd0;
             cfg_rdata <= 1'd0;
         end else begin
-            if (cfg_write & ((cfg_table == 5'he) & (cfg_row == 22'd0))) now <= cfg_wdata;
+            if (cfg_write & ((cfg_table == 7'he) & (cfg_row == 22'd0))) now <= cfg_wdata;
             leave_d1 <= leave;
             leave_d2 <= leave_d1;
             leave_d3 <= leave_d2;
