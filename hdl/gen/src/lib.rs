@@ -114,7 +114,7 @@
 //! | hierarchy | [`Module::instance`], [`Instance::get`]; [`Circuit::verilog`], [`Circuit::write_to`] |
 //! | streams | [`Stream`], [`Module::stream_in`], [`Module::stream_out`], [`Stream::register_slice`], [`Stream::fifo`] |
 //! | properties | [`Module::assert`], [`Module::assume`], [`Module::cover`] |
-//! | arithmetic library | [`math::clmul_low`], [`math::crc32c`] |
+//! | arithmetic library | [`math::clmul_top`], [`math::crc32c`] |
 //! | evaluator | [`Sim`]: [`Sim::set`], [`Sim::step`], [`Sim::get`], [`Sim::peek`], [`Sim::poke`] |
 
 mod bits;

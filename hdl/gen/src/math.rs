@@ -6,23 +6,26 @@ use crate::bits::Bits;
 use crate::error::ErrorKind;
 use crate::sig::Sig;
 
-/// Low half of the carry-less product: the product of two polynomials over GF(2), modulo x^w, where
-/// w is the width of both operands (32 in the hash functions) and of the result.
+/// The upper `bits` bits of the low half of a carry-less product: of the product of two polynomials
+/// over GF(2), modulo x^w, where w is the width of both operands (32 in the hash functions).
 ///
-/// One masked word per bit of `b`; no per-bit logic is printed.
+/// The second operand is given with its bits reversed. So each bit of the product is the parity of
+/// one masked word: an exclusive or tree in hardware, three instructions in a simulation.
 #[track_caller]
-pub fn clmul_low<'m>(a: Sig<'m>, b: Sig<'m>) -> Sig<'m> {
-    let m = a.module();
-    if !m.same_width("clmul_low", a, b, Location::caller()) {
-        return m.poison(Location::caller(), a.width());
+pub fn clmul_top<'m>(a: Sig<'m>, reversed: Sig<'m>, bits: u32) -> Sig<'m> {
+    let (m, at) = (a.module(), Location::caller());
+    let width = a.width();
+    if !m.same_width("clmul_top", a, reversed, at) {
+        return m.poison(at, bits.max(1));
     }
-    let terms: Vec<_> = b
-        .bits()
-        .into_iter()
-        .enumerate()
-        .map(|(i, bit)| a.shl(i as u32).when(bit))
+    let parities: Vec<_> = (width - bits.min(width)..width)
+        .rev()
+        .map(|i| (a & reversed.shr(width - 1 - i)).parity())
         .collect();
-    m.xor(&terms)
+    match parities.is_empty() {
+        true => m.fail(at, 1, ErrorKind::Empty("clmul_top")),
+        false => m.concat(&parities),
+    }
 }
 
 /// The linear part of a bit matrix product: bit `i` of the result is the parity of the bits of `x`

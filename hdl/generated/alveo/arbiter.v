@@ -48,7 +48,7 @@ module arbiter (
     output wire in7_ready,
     output wire in8_ready,
     output reg  valid,
-    output reg  [520:0] beat,
+    output wire [520:0] beat,
     output reg  first,
     output wire [3:0] port,
     output wire [63:0] tag,
@@ -58,6 +58,7 @@ module arbiter (
     reg  open_frame;
     reg  [8:0] current;
     reg  [8:0] after;
+    reg  [520:0] cat_107_d1;
     reg  [588:0] word_d1;
     wire [8:0] requests = {
         in8_valid,
@@ -89,12 +90,80 @@ module arbiter (
     assign in6_ready = grant[6] & open;
     assign in7_ready = grant[7] & open;
     assign in8_ready = grant[8] & open;
+    wire [63:0] not_113 = ~(64'hffffffffffffffff << cat_107_d1[518:512]);
+    wire [511:0] cat_242 = {
+        {8{not_113[63]}},
+        {8{not_113[62]}},
+        {8{not_113[61]}},
+        {8{not_113[60]}},
+        {8{not_113[59]}},
+        {8{not_113[58]}},
+        {8{not_113[57]}},
+        {8{not_113[56]}},
+        {8{not_113[55]}},
+        {8{not_113[54]}},
+        {8{not_113[53]}},
+        {8{not_113[52]}},
+        {8{not_113[51]}},
+        {8{not_113[50]}},
+        {8{not_113[49]}},
+        {8{not_113[48]}},
+        {8{not_113[47]}},
+        {8{not_113[46]}},
+        {8{not_113[45]}},
+        {8{not_113[44]}},
+        {8{not_113[43]}},
+        {8{not_113[42]}},
+        {8{not_113[41]}},
+        {8{not_113[40]}},
+        {8{not_113[39]}},
+        {8{not_113[38]}},
+        {8{not_113[37]}},
+        {8{not_113[36]}},
+        {8{not_113[35]}},
+        {8{not_113[34]}},
+        {8{not_113[33]}},
+        {8{not_113[32]}},
+        {8{not_113[31]}},
+        {8{not_113[30]}},
+        {8{not_113[29]}},
+        {8{not_113[28]}},
+        {8{not_113[27]}},
+        {8{not_113[26]}},
+        {8{not_113[25]}},
+        {8{not_113[24]}},
+        {8{not_113[23]}},
+        {8{not_113[22]}},
+        {8{not_113[21]}},
+        {8{not_113[20]}},
+        {8{not_113[19]}},
+        {8{not_113[18]}},
+        {8{not_113[17]}},
+        {8{not_113[16]}},
+        {8{not_113[15]}},
+        {8{not_113[14]}},
+        {8{not_113[13]}},
+        {8{not_113[12]}},
+        {8{not_113[11]}},
+        {8{not_113[10]}},
+        {8{not_113[9]}},
+        {8{not_113[8]}},
+        {8{not_113[7]}},
+        {8{not_113[6]}},
+        {8{not_113[5]}},
+        {8{not_113[4]}},
+        {8{not_113[3]}},
+        {8{not_113[2]}},
+        {8{not_113[1]}},
+        {8{not_113[0]}}
+    };
+    assign beat = {cat_107_d1[520:512], cat_107_d1[511:0] & cat_242};
     assign port = word_d1[588:585];
     assign tag = word_d1[584:521];
     assign busy = open_frame;
 
     always @(posedge clk) begin
-        beat <= {word[520], word[519], word[518:512], word[511:0]};
+        cat_107_d1 <= {word[520], word[519], word[518:512], word[511:0]};
         first <= ~open_frame;
         word_d1 <= word;
     end
@@ -133,7 +202,7 @@ module arbiter (
         current = 9'd0;
         after = 9'd0;
         valid = 1'd0;
-        beat = 521'd0;
+        cat_107_d1 = 521'd0;
         first = 1'd0;
         word_d1 = 589'd0;
     end

@@ -32,7 +32,7 @@ module arbiter (
     output wire in3_ready,
     output wire in4_ready,
     output reg  valid,
-    output reg  [134:0] beat,
+    output wire [134:0] beat,
     output reg  first,
     output wire [3:0] port,
     output wire [63:0] tag,
@@ -42,6 +42,7 @@ module arbiter (
     reg  open_frame;
     reg  [4:0] current;
     reg  [4:0] after;
+    reg  [134:0] cat_79_d1;
     reg  [202:0] word_d1;
     wire [4:0] requests = {in4_valid, in3_valid, in2_valid, in1_valid, in0_valid};
     wire [4:0] later = requests & after;
@@ -58,12 +59,32 @@ module arbiter (
     assign in2_ready = grant[2] & open;
     assign in3_ready = grant[3] & open;
     assign in4_ready = grant[4] & open;
+    wire [15:0] not_85 = ~(16'hffff << cat_79_d1[132:128]);
+    wire [127:0] cat_118 = {
+        {8{not_85[15]}},
+        {8{not_85[14]}},
+        {8{not_85[13]}},
+        {8{not_85[12]}},
+        {8{not_85[11]}},
+        {8{not_85[10]}},
+        {8{not_85[9]}},
+        {8{not_85[8]}},
+        {8{not_85[7]}},
+        {8{not_85[6]}},
+        {8{not_85[5]}},
+        {8{not_85[4]}},
+        {8{not_85[3]}},
+        {8{not_85[2]}},
+        {8{not_85[1]}},
+        {8{not_85[0]}}
+    };
+    assign beat = {cat_79_d1[134:128], cat_79_d1[127:0] & cat_118};
     assign port = word_d1[202:199];
     assign tag = word_d1[198:135];
     assign busy = open_frame;
 
     always @(posedge clk) begin
-        beat <= {word[134], word[133], word[132:128], word[127:0]};
+        cat_79_d1 <= {word[134], word[133], word[132:128], word[127:0]};
         first <= ~open_frame;
         word_d1 <= word;
     end
@@ -102,7 +123,7 @@ module arbiter (
         current = 5'd0;
         after = 5'd0;
         valid = 1'd0;
-        beat = 135'd0;
+        cat_79_d1 = 135'd0;
         first = 1'd0;
         word_d1 = 203'd0;
     end

@@ -52,28 +52,10 @@ module egress_host (
     wire users_out_ready = (beats_out_valid & axi_ready) & beats_out_data[133];
     assign room = (beats_count <= 12'h5be) & (users_count <= 10'h1fe);
     wire or_50 = ~beats_out_valid | users_out_valid;
-    wire [15:0] cat_87 = {
-        5'hf < beats_out_data[132:128],
-        5'he < beats_out_data[132:128],
-        5'hd < beats_out_data[132:128],
-        5'hc < beats_out_data[132:128],
-        5'hb < beats_out_data[132:128],
-        5'ha < beats_out_data[132:128],
-        5'd9 < beats_out_data[132:128],
-        5'd8 < beats_out_data[132:128],
-        5'd7 < beats_out_data[132:128],
-        5'd6 < beats_out_data[132:128],
-        5'd5 < beats_out_data[132:128],
-        5'd4 < beats_out_data[132:128],
-        5'd3 < beats_out_data[132:128],
-        5'd2 < beats_out_data[132:128],
-        5'd1 < beats_out_data[132:128],
-        5'd0 < beats_out_data[132:128]
-    };
-    wire [269:0] cat_89 = {
+    wire [269:0] cat_59 = {
         {beats_out_data[134] & beats_out_data[133], users_out_data},
         beats_out_data[133],
-        cat_87,
+        ~(16'hffff << beats_out_data[132:128]),
         beats_out_data[127:0]
     };
     wire slice_out_ready = m_tready;
@@ -111,7 +93,7 @@ module egress_host (
         .clk(clk),
         .rst(rst),
         .in_valid(beats_out_valid),
-        .in_data(cat_89),
+        .in_data(cat_59),
         .out_ready(slice_out_ready),
         .in_ready(slice_in_ready),
         .out_valid(m_tvalid),

@@ -148,7 +148,7 @@ pub fn arithmetic() -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("arithmetic");
     let (a, b) = (m.input_at("a", 32, 0), m.input_at("b", 32, 0));
     let at = m.input_at("at", 3, 0);
-    m.output("product", math::clmul_low(a, b));
+    m.output("product", math::clmul_top(a, b, 32));
     m.output("crc", math::crc32c(a.cat(b).cat(at.bit(0))));
     m.output("octet", m.index(&a.chunks(8), at.trunc(2)));
     m.output(

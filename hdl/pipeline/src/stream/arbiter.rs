@@ -4,12 +4,13 @@
 //! made to wait: a beat passes only if the payload buffer has room, a frame only if the header
 //! path has a slot for it, so nothing behind needs a `ready`.
 
-use super::{beat, tagged_beat};
+use super::{beat, kept, tagged_beat};
 use seqnic_gen::{Circuit, GenError, Module, Sig, clog2};
 use seqnic_spec::geometry::Geometry;
 
 /// Streams of tagged beats `in0` to `in<ports>` (the host's last), and what comes through, one
 /// clock later: `valid`, `beat`, and with the first beat of a frame `first`, `port`, `tag`.
+/// Bytes of `beat` past its count are zero; clearing them is three levels of logic behind its register.
 ///
 /// `room`: the buffer takes beats. `credit_return`: a verdict has left the header path; there are
 /// `header_slots` credits.
@@ -79,12 +80,25 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         .map(|f| (f.name.as_str(), word.field(&f.name)))
         .collect();
     m.output("valid", fire.as_valid().reg());
-    m.output("beat", m.pack(&record, &fields).reg());
+    let passed = m.pack(&record, &fields).reg();
+    m.output("beat", passed.with_field("data", cleared(passed)));
     m.output("first", (!open_frame.q()).reg());
     m.output("port", word.field("port").reg());
     m.output("tag", word.field("tag").reg());
     m.output("busy", open_frame.q());
     m.finish()
+}
+
+/// The data of a beat, zero past its count. Only a frame's last beat has anything to clear.
+fn cleared(beat: Sig<'_>) -> Sig<'_> {
+    let (data, count) = (beat.field("data"), beat.field("count"));
+    let wide: Vec<_> = kept(count, data.width() / 8)
+        .bits()
+        .into_iter()
+        .rev()
+        .map(|bit| bit.repl(8))
+        .collect();
+    data & data.module().concat(&wide)
 }
 
 #[cfg(test)]
@@ -94,9 +108,13 @@ mod tests {
     use crate::testing::Random;
     use seqnic_gen::{Bits, Sim};
 
-    /// The tag's lowest four bits are the port too.
+    /// The tag's lowest four bits are the port too. Bytes past the count are what the bus had there.
     fn word(g: &Geometry, b: &Beat, tag: u64) -> Vec<Bits> {
         let mut bits = beat_bits(g, b).resize(tagged_beat(g).width());
+        let rest = vec![0xa5; g.bus_bytes as usize - b.data.len()];
+        if !rest.is_empty() {
+            bits.set_slice(b.data.len() as u32 * 8, &Bits::from_bytes_le(&rest));
+        }
         bits.set_slice(
             beat(g).width(),
             &Bits::new(68, u128::from(tag & 15) << 64 | u128::from(tag)),

@@ -3,7 +3,7 @@
 //! Says `room` when the longest frame fits: beats and sideband have a queue each, the sideband with
 //! one place for each 64 bytes. A frame may leave while it still comes in (cut-through).
 
-use super::{LONGEST_OUT, count_bits, data_bits, dispatch, edited_beat, meta, record};
+use super::{LONGEST_OUT, count_bits, data_bits, dispatch, edited_beat, kept, meta, record};
 use seqnic_gen::{Circuit, GenError, Module, Record, Stream};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::{HOST_META, PORT_META};
@@ -35,7 +35,7 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     m.doc("One output: a queue of beats and one of sidebands, and AXI4-Stream behind a register slice.");
     let push = m.input("push", 1);
     let beat = m.input_record("beat", &edited_beat(g), None);
-    let kept = m.input_record("meta", &meta(), None);
+    let sideband = m.input_record("meta", &meta(), None);
     let out_ready = m.input("m_tready", 1);
 
     let stored = Record::new(
@@ -68,7 +68,7 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
         .iter()
         .filter(|f| f.name != "error")
         .rev()
-        .map(|f| kept.field(&from(&f.name)))
+        .map(|f| sideband.field(&from(&f.name)))
         .collect();
     debug_assert_eq!(
         error_at,
@@ -90,11 +90,6 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     // Both queues have the same latency, so where a beat is, its sideband is.
     let last = beats.field("last");
     m.assert("beat_has_its_user", !beats.valid | users.valid);
-    let count = beats.field("count");
-    let keep: Vec<_> = (0..g.bus_bytes)
-        .rev()
-        .map(|i| count.gt(count.lit(i.into())))
-        .collect();
     let error = beats.field("error") & last;
     let axi = Record::new(
         "axi",
@@ -109,7 +104,7 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
         &axi,
         &[
             ("tdata", beats.field("data")),
-            ("tkeep", m.concat(&keep)),
+            ("tkeep", kept(beats.field("count"), g.bus_bytes)),
             ("tlast", last),
             ("tuser", error.cat(users.data)),
         ],

@@ -1,6 +1,7 @@
 //! Ingress: one AXI4-Stream input.
 //!
-//! `tkeep` becomes a count and bytes outside of it become zero, so nobody behind needs `tkeep`.
+//! `tkeep` becomes a count, so nobody behind needs it; the arbiter clears the bytes outside of it,
+//! once for all inputs.
 //! The *guard* cuts a frame off at [`MAX_FRAME_BYTES`]: its beat there becomes the last one, with
 //! `error`, and the rest is thrown away. The longest frame is a whole number of beats on every
 //! bus, so counting beats is enough. A cut frame goes its way like any other, as its first beats
@@ -8,7 +9,7 @@
 //! and it is counted as `oversize` and as nothing else.
 
 use super::{count_bits, tagged_beat};
-use seqnic_gen::{Circuit, GenError, Module, Stream, clog2};
+use seqnic_gen::{Bits, Circuit, GenError, Module, Stream, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::width;
 use seqnic_spec::wire::MAX_FRAME_BYTES;
@@ -22,8 +23,8 @@ use seqnic_spec::wire::MAX_FRAME_BYTES;
 pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("ingress");
     m.doc(
-        "One AXI4-Stream input: bytes outside of tkeep become zero, frames longer than 9,216 bytes\n\
-         are cut off there with `error` in their last beat. Full rate, latency 1 clock.",
+        "One AXI4-Stream input: tkeep becomes a count, frames longer than 9,216 bytes are cut off there\n\
+         with `error` in their last beat. Full rate, latency 1 clock.",
     );
     let bytes = g.bus_bytes;
     let data = m.input("s_tdata", bytes * 8);
@@ -39,24 +40,12 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.assume("beat_is_not_empty", !valid | keep.bit(0));
     m.assume("beat_is_full", !valid | last | keep.all());
 
-    let bits = keep.bits();
-    let ends: Vec<_> = (0..bytes as usize)
-        .map(|i| {
-            let end = match bits.get(i + 1) {
-                Some(next) => bits[i] & !*next,
-                None => bits[i],
-            };
-            (end, m.lit(count_bits(g), i as u128 + 1))
-        })
-        .collect();
-    let count = m.select_onehot(&ends).named("count");
-    let masked: Vec<_> = bits
-        .iter()
-        .zip(data.chunks(8))
+    // Bytes are kept from the lowest up: bit i of their number is the parity of every 2^i-th `tkeep`.
+    let places: Vec<_> = (0..count_bits(g))
         .rev()
-        .map(|(keep, byte)| byte.when(*keep))
+        .map(|i| keep.parity_of(&every(bytes, i)))
         .collect();
-    let masked = m.concat(&masked).named("masked");
+    let count = m.concat(&places).named("count");
 
     let longest = g.beats(MAX_FRAME_BYTES);
     let beats = m.reg("beats", clog2(longest).max(1), 0);
@@ -69,7 +58,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let word = m.pack(
         &record,
         &[
-            ("data", masked),
+            ("data", data),
             ("count", count),
             ("last", end),
             ("error", cut),
@@ -93,9 +82,19 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.finish()
 }
 
+/// A mask of `bits` with every 2^`log`-th bit: those that end a run of so many.
+fn every(bits: u32, log: u32) -> Bits {
+    let mut mask = Bits::zero(bits);
+    (0..bits)
+        .filter(|i| (i + 1).is_multiple_of(1 << log))
+        .for_each(|i| mask.set_bit(i, true));
+    mask
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::data_bits;
     use crate::stream::testbench::{BUSES, Joiner, Sink, Source, built, length, small, unpacked};
     use crate::testing::Random;
     use seqnic_gen::{Bits, Sim};
@@ -131,6 +130,15 @@ mod tests {
             }
             let cuts = expected.iter().filter(|e| e.1).count() as u64;
             let record = tagged_beat(&g);
+            // The arbiter clears what is past the count.
+            let counted = |word: &Bits| {
+                let bits = unpacked(&record, word, "count").low_u64() as u32 * 8;
+                let mut word = word.clone();
+                if bits < data_bits(&g) {
+                    word.set_slice(bits, &Bits::zero(data_bits(&g) - bits));
+                }
+                word
+            };
             let (mut joiner, mut found, mut oversize, mut open_tag) =
                 (Joiner::default(), vec![], 0, None);
             while found.len() < expected.len() {
@@ -144,7 +152,7 @@ mod tests {
                 if let Some(word) = sink.settle(&mut sim) {
                     let tag = unpacked(&record, &word[0], "tag").low_u64();
                     open_tag.get_or_insert(tag);
-                    if let Some((frame, error)) = joiner.take(&g, &record, &word[0]) {
+                    if let Some((frame, error)) = joiner.take(&g, &record, &counted(&word[0])) {
                         found.push((frame, error, open_tag.take().unwrap()));
                     }
                 }

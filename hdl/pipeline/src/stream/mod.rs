@@ -36,7 +36,7 @@ pub mod window;
 #[cfg(test)]
 pub(crate) mod testbench;
 
-use seqnic_gen::{Record, clog2};
+use seqnic_gen::{Bits, Record, Sig, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::layout::Layout;
 use seqnic_spec::stage::EDIT;
@@ -56,6 +56,12 @@ pub const LONGEST_OUT: u32 = MAX_FRAME_BYTES + 4 * MAX_VLAN_TAGS;
 /// Bits that hold the number of bytes in a beat, 1 to `bus_bytes`.
 pub fn count_bits(g: &Geometry) -> u32 {
     clog2(g.bus_bytes) + 1
+}
+
+/// One bit for each of `bytes` bytes: the lowest `count` of them are set.
+pub(crate) fn kept(count: Sig<'_>, bytes: u32) -> Sig<'_> {
+    let all = count.module().lit_bits(&Bits::ones(bytes));
+    !all.shl_by(count)
 }
 
 /// Bits of a beat's data.

@@ -172,12 +172,14 @@ impl Source {
         self.words.push_back(word);
     }
 
-    /// A frame for an AXI4-Stream slave.
+    /// A frame for an AXI4-Stream slave. Bytes outside of `tkeep` are whatever the bus has there.
     pub fn push_frame(&mut self, g: &Geometry, frame: &[u8], user: &Bits) {
         for b in beats(g, frame, false) {
             let ones = Bits::ones(b.data.len() as u32);
+            let mut data = b.data;
+            data.resize(g.bus_bytes as usize, 0xa5);
             self.push(vec![
-                Bits::from_bytes_le(&b.data),
+                Bits::from_bytes_le(&data),
                 ones,
                 Bits::new(1, b.last.into()),
                 user.clone(),

@@ -2,7 +2,7 @@
 //!
 //! Bucket and row are those of [`seqnic_spec::hash`] and [`seqnic_spec::tables::HashSlot`].
 
-use seqnic_gen::math::{clmul_low, crc32c};
+use seqnic_gen::math::{clmul_top, crc32c};
 use seqnic_gen::{Circuit, GenError, Module, Record, Sig, mux};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{EPOCHS, Table};
@@ -66,15 +66,15 @@ pub fn hash_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> 
         let my_seed = config
             .row_is(Table::Seed, number)
             .named(&format!("seed{way}_here"));
-        seed.set_when(config.write & my_seed, config.wdata.trunc(32));
+        let seed_written = config.write & my_seed;
+        seed.set_when(seed_written, config.wdata.trunc(32));
+        // The same bits in the order in which the product takes them: synthesis merges the two.
+        let mirrored = m.reg(&format!("seed{way}_mirrored"), 32, 0);
+        mirrored.set_when(seed_written, m.concat(&config.wdata.trunc(32).bits()));
         let seed_read = (config.read & my_seed).as_valid().delay(READ_CLOCKS);
         rdata.push(seed.q().when(seed_read).zext(row_bits));
 
-        let product = clmul_low(digest, seed.q()).named(&format!("product{way}"));
-        // Named before they are delayed: an unnamed slice is delayed as the whole it is part of.
-        let bucket = product
-            .slice(32 - bucket_bits, bucket_bits)
-            .named(&format!("bucket{way}"));
+        let bucket = clmul_top(digest, mirrored.q(), bucket_bits).named(&format!("bucket{way}"));
         let ram = m.ram(&format!("way{way}"), memory(g, table));
         let row = ram.read(bucket.reg()).delay(read_clocks(g, table) - 2);
         for slot in 0..size.slots {
