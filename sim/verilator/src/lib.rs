@@ -1,6 +1,7 @@
 //! The generated RTL under Verilator, as an engine.
 //!
-//! [`library`] turns the generator's Verilog into a shared library once and keeps it;
+//! [`library`] turns the generator's Verilog, in a harness of registers, into a shared library once and
+//! keeps it;
 //! [`sim`] is the thin safe layer over the C ABI of `shim.cpp`; [`Rtl`] is the [`Engine`]
 //! everything else uses; [`bench`] counts clocks. Whole frames cross the border, never single clocks.
 //!
@@ -9,6 +10,7 @@
 pub mod bench;
 mod engine;
 mod error;
+mod harness;
 pub mod library;
 pub mod sim;
 

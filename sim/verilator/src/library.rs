@@ -4,6 +4,7 @@
 //! version), so a changed generator gives another library and an unchanged one costs nothing.
 
 use crate::error::RtlError;
+use crate::harness;
 use seqnic_spec::geometry::Geometry;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 const SHIM: &str = include_str!("shim.cpp");
-const TOP: &str = "seqnic_core";
+/// Prefix of the generated class, whatever the top is called.
+const PREFIX: &str = "Vseqnic_core";
 const INSTALL: &str = "apt-get install verilator g++ make";
 const VERILATOR_FLAGS: &[&str] = &[
     "--cc",
@@ -83,10 +85,16 @@ pub fn build(
     wave: Wave,
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, RtlError> {
-    let files = seqnic_pipeline::top::verilog(geometry).map_err(|e| RtlError::Generate {
+    let core = seqnic_pipeline::top::build(geometry).map_err(|e| RtlError::Generate {
         geometry: geometry.name,
         what: e.to_string(),
     })?;
+    let mut files: Vec<_> = core
+        .verilog()
+        .into_iter()
+        .map(|f| (f.name, f.text))
+        .collect();
+    files.push((format!("{}.v", harness::TOP), harness::verilog(&core)));
     let version = run("verilator", Command::new("verilator").arg("--version"))?;
     let ports = ports_header(geometry, wave);
 
@@ -160,7 +168,8 @@ fn compile(
         .current_dir(dir)
         .args(VERILATOR_FLAGS)
         .args(wave.flags());
-    verilator.args(["--top-module", TOP, "--Mdir", "obj", "-CFLAGS", CXX_FLAGS]);
+    verilator.args(["--top-module", harness::TOP, "--prefix", PREFIX]);
+    verilator.args(["--Mdir", "obj", "-CFLAGS", CXX_FLAGS]);
     verilator.args(
         files
             .iter()
@@ -170,16 +179,20 @@ fn compile(
     logged("verilator", &mut verilator, dir)?;
 
     progress("  2/3 C++ compiler");
-    let runtime = runtime_objects(&dir.join("obj/Vseqnic_core_classes.mk"))?;
+    let runtime = runtime_objects(&dir.join(format!("obj/{PREFIX}_classes.mk")))?;
     let jobs = std::thread::available_parallelism().map_or(2, |n| n.get());
     let mut make = Command::new("make");
-    make.current_dir(dir.join("obj"))
-        .args(["-s", "-f", "Vseqnic_core.mk", &format!("-j{jobs}")]);
+    make.current_dir(dir.join("obj")).args([
+        "-s",
+        "-f",
+        &format!("{PREFIX}.mk"),
+        &format!("-j{jobs}"),
+    ]);
     make.args([
         "OPT_FAST=-O2",
         "OPT_SLOW=-O0",
         "OPT_GLOBAL=-O2",
-        "Vseqnic_core__ALL.a",
+        &format!("{PREFIX}__ALL.a"),
     ])
     .args(&runtime);
     logged("make", &mut make, dir)?;
@@ -202,7 +215,7 @@ fn compile(
         "shim.cpp",
         "-o",
         "libseqnic_rtl.so.tmp",
-        "obj/Vseqnic_core__ALL.a",
+        &format!("obj/{PREFIX}__ALL.a"),
     ]);
     link.args(runtime.iter().map(|o| format!("obj/{o}")))
         .args(["-pthread", "-latomic"]);

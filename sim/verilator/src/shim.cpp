@@ -1,5 +1,9 @@
 // C ABI over the verilated card: whole frames in and out, clocks inside.
 //
+// The card is in a harness whose registers drive its streams. What is set here before a clock edge is
+// on the card's streams in the clock behind it; until the next edge nothing changes, so a clock
+// is one evaluation of the model (and one of the falling edge, at which nothing happens).
+//
 // ports.h is made from the geometry: SN_PORTS, SN_BUS_BYTES, SN_EACH_PORT(X) and SN_TRACE.
 #include "Vseqnic_core.h"
 #include "ports.h"
@@ -68,7 +72,6 @@ struct Sim {
     std::unique_ptr<Trace> trace;
 #endif
     uint64_t clock = 0;
-    uint64_t last_move = 0;  // last clock in which a beat moved or the card was busy
     bool ordered = true;
     unsigned idle_in = 0, stall_out = 0;  // percent of clocks
     unsigned stall_port[kPorts] = {};     // of one output, if more than stall_out
@@ -79,6 +82,7 @@ struct Sim {
     std::deque<Frame> in[kPorts];
     size_t at[kPorts] = {};       // bytes of in[p].front() already taken
     bool offered[kPorts] = {};    // a beat is on the bus and must stay
+    bool ready[kPorts] = {};      // the output is ready in this clock
     std::deque<uint32_t> turn;    // ports in order of arrival, when ordered
     Frame building[kPorts];
     bool open[kPorts] = {};
@@ -123,11 +127,10 @@ struct Sim {
 #define X(name)                           \
     top->s_axis_##name##_tvalid = 0;      \
     put(top->s_axis_##name##_tdata, zero, kBytes); \
-    top->m_axis_##name##_tready = 1;      \
+    top->m_axis_##name##_tready = ready[p] = true;      \
     ++p;
         SN_EACH_PORT(X)
 #undef X
-        (void)p;
     }
 
     void tick() {
@@ -144,7 +147,8 @@ struct Sim {
         ++clock;
     }
 
-    // Puts the next beat of port p on its bus, or leaves what is offered there (AXI4-Stream 2.2.1).
+    // Puts the next beat of port p on its bus for the next clock, or leaves what is offered there
+    // (AXI4-Stream 2.2.1).
     template <class D, class K, class U, class B>
     void drive(uint32_t p, D& data, K& keep, U& user, B& last, CData& valid) {
         if (offered[p]) return;
@@ -201,23 +205,11 @@ struct Sim {
     void step() {
         uint32_t p = 0;
 #define X(name)                                                                                       \
-    drive(p, top->s_axis_##name##_tdata, top->s_axis_##name##_tkeep, top->s_axis_##name##_tuser,      \
-          top->s_axis_##name##_tlast, top->s_axis_##name##_tvalid);                                   \
-    top->m_axis_##name##_tready = !random.percent(std::max(stall_out, stall_port[p]));                \
-    ++p;
-        SN_EACH_PORT(X)
-#undef X
-        // Ready and valid may answer this clock's inputs combinationally: settle before sampling.
-        top->eval();
-        bool moved = top->busy;
-        p = 0;
-#define X(name)                                                                                       \
-    if (top->s_axis_##name##_tvalid && top->s_axis_##name##_tready) {                                 \
+    if (offered[p] && top->s_axis_##name##_tready) {                                                  \
         offered[p] = false;                                                                           \
-        moved = true;                                                                                 \
         if (at[p] == 0) in[p].front().first_clock = clock;                                            \
         at[p] += kBytes;                                                                              \
-        if (top->s_axis_##name##_tlast) {                                                             \
+        if (at[p] >= in[p].front().bytes.size()) {                                                    \
             if (record) note(in[p].front());                                                          \
             in[p].pop_front();                                                                        \
             at[p] = 0;                                                                                \
@@ -225,15 +217,22 @@ struct Sim {
             if (ordered) turn.pop_front();                                                            \
         }                                                                                             \
     }                                                                                                 \
-    if (top->m_axis_##name##_tvalid && top->m_axis_##name##_tready) {                                 \
-        moved = true;                                                                                 \
+    if (ready[p] && top->m_axis_##name##_tvalid) {                                                    \
         take(p, top->m_axis_##name##_tdata, top->m_axis_##name##_tkeep, top->m_axis_##name##_tuser,   \
              top->m_axis_##name##_tlast);                                                             \
     }                                                                                                 \
     ++p;
         SN_EACH_PORT(X)
 #undef X
-        if (moved) last_move = clock;
+        p = 0;
+#define X(name)                                                                                       \
+    drive(p, top->s_axis_##name##_tdata, top->s_axis_##name##_tkeep, top->s_axis_##name##_tuser,      \
+          top->s_axis_##name##_tlast, top->s_axis_##name##_tvalid);                                   \
+    ready[p] = !random.percent(std::max(stall_out, stall_port[p]));                                   \
+    top->m_axis_##name##_tready = ready[p];                                                           \
+    ++p;
+        SN_EACH_PORT(X)
+#undef X
         tick();
     }
 };
@@ -344,7 +343,6 @@ uint32_t sn_run(void* h, uint64_t clocks, uint64_t patience) {
     if (clocks) {
         for (uint64_t i = 0; i < clocks; ++i) s.step();
     } else {
-        s.last_move = s.clock;
         // A card that is busy for ever without a beat moving hangs just as well as a silent one.
         uint64_t beat_clock = s.clock;
         size_t seen_out = s.out.size();
