@@ -112,7 +112,7 @@
 //! | state | [`Module::reg`], [`Module::reg_bits`], [`Module::reg_no_reset`], [`Reg::set`], [`Reg::set_when`], [`Module::wire`], [`Wire::drive`] |
 //! | memory | [`Module::ram`] with [`RamSpec`] ([`RamStyle`], [`Collision`]); [`Ram::read`], [`Ram::read_when`]; [`Ram::write`] or [`Ram::config`] |
 //! | hierarchy | [`Module::instance`], [`Instance::get`]; [`Circuit::verilog`], [`Circuit::write_to`] |
-//! | streams | [`Stream`], [`Module::stream_in`], [`Module::stream_out`], [`Stream::register_slice`], [`Stream::fifo`] |
+//! | streams | [`Stream`], [`Module::stream_in`], [`Module::stream_out`], [`Stream::register_slice`], [`Stream::fifo`], [`Stream::queue`] |
 //! | properties | [`Module::assert`], [`Module::assume`], [`Module::cover`] |
 //! | arithmetic library | [`math::clmul_top`], [`math::crc32c`] |
 //! | evaluator | [`Sim`]: [`Sim::set`], [`Sim::step`], [`Sim::get`], [`Sim::peek`], [`Sim::poke`] |

@@ -113,6 +113,75 @@ impl<'m> Stream<'m> {
         self.through(name, register_slice(self.data.width())).0
     }
 
+    /// The stream behind a queue of `depth` words and two more, and how many words are in it
+    /// ([`clog2`]`(depth + 3)` bits). Full rate; latency 1 clock while the consumer keeps up, as a word
+    /// passes the memory when nothing is in front of it. Valid and data come from registers.
+    ///
+    /// `make` computes the word that is given out from the one that came in, in front of the output
+    /// register; what the queue holds is narrower if the word becomes wider there. `name` names the
+    /// memory's instance and the registers.
+    #[track_caller]
+    pub fn queue(
+        &self,
+        name: &str,
+        depth: u32,
+        make: impl Fn(Sig<'m>) -> Sig<'m>,
+    ) -> (Self, Sig<'m>) {
+        let m = self.valid.m;
+        let one = |what: &str| m.reg(&format!("{name}_{what}"), 1, 0);
+        // Words go through three places, the oldest first: `head`, `behind`, the memory.
+        let open = m.wire(&format!("{name}_open"), 1); // a word may go to `head` or `behind`
+        let empty = m.wire(&format!("{name}_store_empty"), 1);
+        let passes = (open.q() & empty.q()).named(&format!("{name}_passes"));
+        let stored_in = Stream::new(&format!("{name}_store"), self.valid & !passes, self.data);
+        self.accept(stored_in.ready());
+        let (stored, count) = stored_in.fifo(name, depth);
+        stored.accept(open.q());
+        empty.drive(!count.any());
+
+        let (head_valid, behind_valid) = (one("valid"), one("behind_valid"));
+        let more = (stored.valid | (self.valid & empty.q())).named(&format!("{name}_more"));
+        let word = |of: Sig<'m>| make(of);
+        let next = mux(stored.valid, stored.data, self.data);
+        let next = match self.data.record() {
+            Some(record) => word(next.with_record(&record)),
+            None => word(next),
+        };
+        let head = m.reg_no_reset(&format!("{name}_word"), next.width());
+        let behind = m.reg_no_reset(&format!("{name}_behind"), next.width());
+        let out = Stream::new(
+            &format!("{name}_head"),
+            head_valid.q(),
+            match next.record() {
+                Some(record) => head.q().with_record(&record),
+                None => head.q(),
+            },
+        );
+        let advance = (out.ready() | !head_valid.q()).named(&format!("{name}_advance"));
+        open.drive(advance | !behind_valid.q());
+        // Enables ask whether there is a word: a register with nothing new keeps still.
+        head_valid.set_when(advance, behind_valid.q() | more);
+        head.set_when(
+            advance & (behind_valid.q() | more),
+            mux(behind_valid.q(), behind.q(), next),
+        );
+        behind_valid.set(mux(
+            advance,
+            behind_valid.q() & more,
+            behind_valid.q() | more,
+        ));
+        behind.set_when(advance.eq(behind_valid.q()) & more, next);
+
+        let bits = clog2(depth + 3);
+        let inside = m.reg(&format!("{name}_inside"), bits, 0);
+        inside.set(inside.q() + self.fire().zext(bits) - out.fire().zext(bits));
+        m.assert(
+            &format!("{name}_behind_only_with_head"),
+            !behind_valid.q() | head_valid.q(),
+        );
+        (out, inside.q())
+    }
+
     /// The stream behind a FIFO of `depth` words, and how many words are in it
     /// ([`clog2`]`(depth + 1)` bits). Latency 2 clocks, full rate. `name` names the instance.
     #[track_caller]
@@ -178,9 +247,9 @@ pub fn register_slice(width: u32) -> Result<Circuit, Vec<GenError>> {
 /// A FIFO of `spec.rows` words of `spec.width` bits; ports as [`Module::stream_in`]`("in")` and
 /// `("out")`, and `count`. The memory's style is `spec.style`; its read latency is always 1.
 ///
-/// The memory is read ahead: every clock reads the row which will be the oldest after this clock. A
-/// row is shown one clock after it was written at the earliest, so a read never depends on a write
-/// of the same clock.
+/// The memory is read ahead: a clock reads the row which will be the oldest after it, if that is
+/// another one. A row is shown one clock after it was written at the earliest, so a read never
+/// depends on a write of the same clock.
 ///
 /// # Errors
 /// A size out of range: at least 2 words.
@@ -231,7 +300,9 @@ pub fn fifo(spec: RamSpec) -> Result<Circuit, Vec<GenError>> {
 
     m.output("in_ready", in_ready);
     m.output("out_valid", out_valid.q());
-    m.output("out_data", rows.read(next_read));
+    // A row is read when it becomes the oldest, and not again while it waits.
+    let reads = (count.any() & (!out_valid.q() | out_ready)).named("reads");
+    m.output("out_data", rows.read_when(reads, next_read));
     m.output("count", count.q());
     m.assert("count_in_range", count.le(count.lit(depth.into())));
     m.assert("offered_word_is_counted", !out_valid.q() | count.any());

@@ -1,11 +1,11 @@
-//! Register slice and FIFO under random backpressure: nothing lost, doubled, reordered or withdrawn.
+//! Register slice, FIFO and queue under random backpressure: nothing lost, doubled, reordered or withdrawn.
 
 mod common;
 
 use std::collections::VecDeque;
 
 use common::random::Rng;
-use seqnic_gen::{Circuit, RamSpec, Sim, stream};
+use seqnic_gen::{Circuit, Module, RamSpec, Sim, stream};
 
 /// Drives a stream component with the given chances (percent) of offering and taking a word.
 /// Returns the number of words which went through.
@@ -84,6 +84,45 @@ fn fifo_of_any_depth() {
         errors[0].kind.to_string(),
         "depth of FIFO = 1 is out of range: at least 2"
     );
+}
+
+/// A queue with the ports of [`stream::fifo`].
+fn queue(depth: u32) -> Circuit {
+    let m = Module::new("queue");
+    let (out, count) = m.stream_in("in", 24).queue("words", depth, |word| word);
+    m.stream_out("out", out);
+    m.output("count", count);
+    m.finish().expect("no mistakes")
+}
+
+#[test]
+fn queue_of_any_depth() {
+    for depth in [2, 3, 5, 16] {
+        let circuit = queue(depth);
+        for (offer, take) in [
+            (100, 100),
+            (50, 50),
+            (90, 80),
+            (100, 30),
+            (30, 100),
+            (100, 0),
+        ] {
+            drive(&circuit, 1000, offer, take);
+        }
+        assert!(drive(&circuit, 1000, 100, 100) >= 998, "full rate");
+        common::lint(&circuit);
+    }
+}
+
+#[test]
+fn a_word_passes_an_empty_queue_in_a_clock_and_a_full_one_holds_two_more_than_its_depth() {
+    let mut sim = Sim::new(&queue(5));
+    sim.set("in_valid", 1);
+    sim.set("in_data", 7);
+    sim.step();
+    assert_eq!((sim.get("out_valid"), sim.get("out_data")), (1, 7));
+    sim.step_n(20);
+    assert_eq!((sim.get("count"), sim.get("in_ready")), (7, 0));
 }
 
 #[test]

@@ -125,12 +125,12 @@ impl Latency {
             parts.path.latency().unwrap_or(0),
             parts.prepare.latency().unwrap_or(0),
         );
-        const QUEUE: u32 = 2;
+        const QUEUE: u32 = 1;
         const REGISTER: u32 = 1;
-        // ingress, arbiter, window; verdicts, sequencer; edits; editor, dispatch; beats, slice.
+        // ingress, arbiter, window; verdicts; edits; editor, dispatch; output.
         let before = 3 * REGISTER;
-        let between = QUEUE + REGISTER;
-        let behind = QUEUE + editor::LATENCY + dispatch::LATENCY + QUEUE + REGISTER;
+        let between = QUEUE;
+        let behind = QUEUE + editor::LATENCY + dispatch::LATENCY + QUEUE;
         Latency {
             header_path,
             prepare,

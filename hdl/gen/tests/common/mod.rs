@@ -129,7 +129,7 @@ pub fn chain() -> Result<Circuit, Vec<GenError>> {
     m.finish()
 }
 
-/// Streams: a FIFO, a register slice, a counter.
+/// Streams: a FIFO, a register slice, a queue, a counter.
 pub fn packets() -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("packets");
     let input = m.stream_in("rx", 32);
@@ -138,7 +138,9 @@ pub fn packets() -> Result<Circuit, Vec<GenError>> {
     total.set_when(queued.fire(), total.q() + total.lit(1));
     m.output("total", total.q());
     m.output("waiting", count);
-    m.stream_out("tx", queued.register_slice("out"));
+    let sliced = queued.register_slice("out");
+    let (shown, _) = sliced.queue("last", 3, |word| word.slice(0, 16).cat(word));
+    m.stream_out("tx", shown);
     m.cover("full", count.is(11));
     m.finish()
 }

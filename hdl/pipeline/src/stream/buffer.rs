@@ -93,7 +93,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     // Edits.
     let edits = Stream::new("edit_in", edit_valid, edit);
     m.assert("edit_has_a_slot", !edit_valid | edits.ready());
-    let (edits, _) = edits.fifo("edits", EDIT_SLOTS);
+    let (edits, _) = edits.queue("edits", EDIT_SLOTS, |edit| edit);
     let last_copy = edits.field("last");
 
     // Read side.

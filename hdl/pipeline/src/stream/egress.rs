@@ -32,7 +32,7 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
         Side::Port => "egress",
         Side::Host => "egress_host",
     });
-    m.doc("One output: a queue of beats and one of sidebands, and AXI4-Stream behind a register slice.");
+    m.doc("One output: a queue of beats and one of sidebands, whose output registers are the AXI4-Stream.");
     let push = m.input("push", 1);
     let beat = m.input_record("beat", &edited_beat(g), None);
     let sideband = m.input_record("meta", &meta(), None);
@@ -50,7 +50,27 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     let fields = ["data", "count", "last", "error"].map(|name| (name, beat.field(name)));
     let beats_in = Stream::new("beat_in", push, m.pack(&stored, &fields));
     m.assert("beat_has_a_slot", !push | beats_in.ready());
-    let (beats, beat_count) = beats_in.fifo("beats", g.egress_beats);
+    let shown = Record::new(
+        "shown",
+        [
+            ("data", data_bits(g)),
+            ("keep", g.bus_bytes),
+            ("last", 1),
+            ("error", 1),
+        ],
+    );
+    let (beats, beat_count) = beats_in.queue("beats", g.egress_beats, |beat| {
+        let last = beat.field("last");
+        m.pack(
+            &shown,
+            &[
+                ("data", beat.field("data")),
+                ("keep", kept(beat.field("count"), g.bus_bytes)),
+                ("last", last),
+                ("error", beat.field("error") & last),
+            ],
+        )
+    });
 
     // The sideband but for its error bit, which is the beats'.
     let user = match side {
@@ -79,7 +99,7 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     let users_in = Stream::new("user_in", push & first, m.concat(&parts));
     m.assert("user_has_a_slot", !(push & first) | users_in.ready());
     let frames = frames(g);
-    let (users, user_count) = users_in.fifo("users", frames);
+    let (users, user_count) = users_in.queue("users", frames, |user| user);
 
     // What may still be on its way from `dispatch` is not in the counts.
     let longest = g.beats(LONGEST_OUT) + dispatch::LATENCY;
@@ -87,39 +107,17 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     let user_fits = user_count.le(user_count.lit(u128::from(frames - 1 - dispatch::LATENCY)));
     m.output("room", beats_fit & user_fits);
 
-    // Both queues have the same latency, so where a beat is, its sideband is.
-    let last = beats.field("last");
-    m.assert("beat_has_its_user", !beats.valid | users.valid);
-    let error = beats.field("error") & last;
-    let axi = Record::new(
-        "axi",
-        [
-            ("tdata", data_bits(g)),
-            ("tkeep", g.bus_bytes),
-            ("tlast", 1),
-            ("tuser", user.width()),
-        ],
-    );
-    let word = m.pack(
-        &axi,
-        &[
-            ("tdata", beats.field("data")),
-            ("tkeep", kept(beats.field("count"), g.bus_bytes)),
-            ("tlast", last),
-            ("tuser", error.cat(users.data)),
-        ],
-    );
-    let out = Stream::new("axi", beats.valid, word);
-    beats.accept(out.ready());
-    users.accept(out.fire() & last);
-    let out = out.register_slice("slice");
-    out.accept(out_ready);
-    m.output("m_tdata", out.field("tdata"));
-    m.output("m_tkeep", out.field("tkeep"));
-    m.output("m_tvalid", out.valid);
-    m.output("m_tlast", out.field("tlast"));
-    m.output("m_tuser", out.field("tuser"));
-    m.output("busy", beat_count.any() | out.valid);
+    // A beat may be there a clock before its sideband.
+    let valid = (beats.valid & users.valid).named("valid");
+    let taken = (valid & out_ready).named("taken");
+    beats.accept(out_ready & users.valid);
+    users.accept(taken & beats.field("last"));
+    m.output("m_tdata", beats.field("data"));
+    m.output("m_tkeep", beats.field("keep"));
+    m.output("m_tvalid", valid);
+    m.output("m_tlast", beats.field("last"));
+    m.output("m_tuser", beats.field("error").cat(users.data));
+    m.output("busy", beat_count.any());
     m.finish()
 }
 

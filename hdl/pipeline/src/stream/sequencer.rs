@@ -24,7 +24,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
     let arriving = Stream::new("arriving", verdict_valid, verdict);
     m.assert("verdict_has_a_slot", !verdict_valid | arriving.ready());
-    let (queue, _) = arriving.fifo("verdicts", g.header_slots);
+    let (queue, _) = arriving.queue("verdicts", g.header_slots, |verdict| verdict);
 
     let slots = u128::from(EDIT_SLOTS);
     let credits = m.reg("credits", clog2(EDIT_SLOTS + 1), slots);
@@ -41,9 +41,10 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.assert("credits_in_range", credits.le(credits.lit(slots)));
     queue.accept(done);
 
-    m.output("copy_valid", go.as_valid().reg());
-    m.output("copy_verdict", queue.data.reg());
-    m.output("copy_number", number.q().reg());
+    // The queue's output register is the one in front of `prepare`.
+    m.output("copy_valid", go);
+    m.output("copy_verdict", queue.data);
+    m.output("copy_number", number.q());
     m.output("credit_return", done.as_valid().reg());
     m.finish()
 }
