@@ -31,14 +31,19 @@ module buffer (
     reg  [10:0] freed;
     reg  [10:0] visible;
     wire ends_in_ready;
-    wire edits_out_valid;
+    reg  edits_valid;
     reg  extra_due;
     wire ends_out_valid;
     wire [17:0] ends_out_data;
+    reg  [634:0] edits_word;
     wire [10:0] ends_count;
     reg  room_q;
     wire edits_in_ready;
+    reg  edits_behind_valid;
     wire [5:0] edits_count;
+    wire edits_out_valid;
+    wire [634:0] edits_out_data;
+    reg  [634:0] edits_behind;
     reg  fresh;
     reg  [6:0] held_count;
     reg  held_error;
@@ -48,22 +53,31 @@ module buffer (
     wire end_in_ready = ends_in_ready;
     wire or_24 = ~frame_written | end_in_ready;
     wire beat_there = read_at != visible;
-    wire go = ((edits_out_valid & beat_there) & ~extra_due) & ~hold;
+    wire go = ((edits_valid & beat_there) & ~extra_due) & ~hold;
     wire [9:0] read_at_9_0 = read_at[9:0];
     wire at_end = ends_out_valid & (ends_out_data[9:0] == read_at_9_0);
     wire copy_read = go & at_end;
-    wire ends_out_ready = copy_read & edit_now[65];
+    wire ends_out_ready = copy_read & edits_word[65];
     wire [10:0] used = written - freed;
     wire le_47 = used <= 11'h400;
-    wire edit_in_ready = edits_in_ready;
-    wire or_54 = ~edit_valid | edit_in_ready;
-    wire longer = edit_now[178] & (edit_now[180:179] < edit_now[182:181]);
-    wire lt_70 = 11'h40 < ({4'd0, ends_out_data[16:10]} + {7'd0, {edit_now[182:181] - edit_now[180:179], 2'd0}});
-    wire grows = longer & lt_70;
+    wire edits_store_ready = edits_in_ready;
+    wire edit_in_ready = edits_store_ready;
+    wire or_55 = ~edit_valid | edit_in_ready;
+    wire longer = edits_word[178] & (edits_word[180:179] < edits_word[182:181]);
+    wire lt_71 = 11'h40 < ({4'd0, ends_out_data[16:10]} + {7'd0, {edits_word[182:181] - edits_word[180:179], 2'd0}});
+    wire grows = longer & lt_71;
     wire extra = extra_due & ~hold;
     wire finish = (copy_read & ~grows) | extra;
-    wire edits_out_ready = finish;
-    wire [10:0] sum_83 = read_at + 11'd1;
+    wire edits_head_ready = finish;
+    wire edits_advance = edits_head_ready | ~edits_valid;
+    wire edits_open = edits_advance | ~edits_behind_valid;
+    wire edits_store_empty = ~(|edits_count);
+    wire edits_passes = edits_open & edits_store_empty;
+    wire edits_out_ready = edits_open;
+    wire edits_more = edits_out_valid | (edit_valid & edits_store_empty);
+    wire [634:0] mux_97 = edits_out_valid ? edits_out_data : edit;
+    wire or_109 = ~edits_behind_valid | edits_valid;
+    wire [10:0] sum_114 = read_at + 11'd1;
     assign slot = {
         extra_due ? held_error : ends_out_data[17],
         extra_due ? held_count : ends_out_data[16:10],
@@ -73,8 +87,9 @@ module buffer (
         fresh
     };
     assign slot_valid = go | extra;
-    wire and_104 = go & ~ends_out_valid;
-    wire and_106 = copy_read & ~edit_now[65];
+    wire and_135 = go & ~ends_out_valid;
+    wire and_137 = copy_read & ~edits_word[65];
+    assign edit_now = edits_word;
     assign room = room_q;
 
     stream_fifo_w18_d1024 ends (
@@ -92,16 +107,18 @@ module buffer (
     stream_fifo_w635_d32 edits (
         .clk(clk),
         .rst(rst),
-        .in_valid(edit_valid),
+        .in_valid(edit_valid & ~edits_passes),
         .in_data(edit),
         .out_ready(edits_out_ready),
         .in_ready(edits_in_ready),
         .out_valid(edits_out_valid),
-        .out_data(edit_now),
+        .out_data(edits_out_data),
         .count(edits_count)
     );
 
     always @(posedge clk) begin
+        if (edits_advance & (edits_behind_valid | edits_more)) edits_word <= edits_behind_valid ? edits_behind : mux_97;
+        if ((edits_advance == edits_behind_valid) & edits_more) edits_behind <= mux_97;
         if (copy_read) held_count <= ends_out_data[16:10];
         if (copy_read) held_error <= ends_out_data[17];
         data <= ring_q;
@@ -114,22 +131,26 @@ module buffer (
             start <= 11'd0;
             freed <= 11'd0;
             visible <= 11'd0;
+            edits_valid <= 1'd0;
             extra_due <= 1'd0;
             room_q <= 1'd0;
+            edits_behind_valid <= 1'd0;
             fresh <= 1'd1;
             edit_taken <= 1'd0;
             frame_done <= 1'd0;
         end else begin
             written <= written + {10'd0, valid};
-            if (go) read_at <= (at_end & ~edit_now[65]) ? start : sum_83;
-            if (copy_read & edit_now[65]) start <= sum_83;
-            if (go & edit_now[65]) freed <= sum_83;
+            if (go) read_at <= (at_end & ~edits_word[65]) ? start : sum_114;
+            if (copy_read & edits_word[65]) start <= sum_114;
+            if (go & edits_word[65]) freed <= sum_114;
             visible <= written;
+            if (edits_advance) edits_valid <= edits_behind_valid | edits_more;
             extra_due <= extra_due ? hold : (copy_read & grows);
             room_q <= used <= 11'h3f8;
+            edits_behind_valid <= edits_advance ? (edits_behind_valid & edits_more) : (edits_behind_valid | edits_more);
             if (go | extra) fresh <= finish;
             edit_taken <= finish;
-            frame_done <= finish & edit_now[65];
+            frame_done <= finish & edits_word[65];
         end
     end
 
@@ -146,15 +167,16 @@ module buffer (
         if (!rst) begin
             end_has_a_slot: assert (or_24);
             ring_not_overrun: assert (le_47);
-            edit_has_a_slot: assert (or_54);
-            cut_through: cover (and_104);
-            copy_reads_again: cover (and_106);
+            edit_has_a_slot: assert (or_55);
+            edits_behind_only_with_head: assert (or_109);
+            cut_through: cover (and_135);
+            copy_reads_again: cover (and_137);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_24, ends_count, le_47, or_54, edits_count, and_104, and_106};
+    wire _unused = &{1'b0, or_24, ends_count, le_47, or_55, or_109, and_135, and_137};
 
 `ifndef SYNTHESIS
     initial begin
@@ -163,8 +185,12 @@ module buffer (
         start = 11'd0;
         freed = 11'd0;
         visible = 11'd0;
+        edits_valid = 1'd0;
         extra_due = 1'd0;
+        edits_word = 635'd0;
         room_q = 1'd0;
+        edits_behind_valid = 1'd0;
+        edits_behind = 635'd0;
         fresh = 1'd1;
         held_count = 7'd0;
         held_error = 1'd0;

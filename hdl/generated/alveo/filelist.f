@@ -44,10 +44,8 @@ editor.v
 dispatch.v
 stream_fifo_w521_d512.v
 stream_fifo_w74_d512.v
-stream_register_w652.v
 egress.v
 stream_fifo_w124_d512.v
-stream_register_w702.v
 egress_host.v
 stream_fifo_w133_d32.v
 counter_set_64.v

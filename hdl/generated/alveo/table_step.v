@@ -35,9 +35,10 @@ module table_step (
     reg  epoch_s4;
     reg  epoch_at_compare;
     reg  [31:0] seed0;
-    reg  and_127_d1;
-    reg  and_127_d2;
-    reg  and_127_d3;
+    reg  [31:0] seed0_mirrored;
+    reg  and_161_d1;
+    reg  and_161_d2;
+    reg  and_161_d3;
     reg  [15:0] bucket0_s2;
     reg  [139:0] way0_q;
     reg  [139:0] way0_q_s4;
@@ -46,18 +47,19 @@ module table_step (
     reg  [26:0] value0_0_s6;
     reg  hit0_1;
     reg  [26:0] value0_1_s6;
-    reg  and_384_d1;
-    reg  and_386_d1;
+    reg  and_275_d1;
+    reg  and_277_d1;
     reg  [21:0] cfg_row_d1;
     reg  [139:0] cfg_wdata_d1;
     reg  [139:0] way0_cfg_q;
     reg  [139:0] way0_cfg_q_d1;
-    reg  and_386_d2;
-    reg  and_386_d3;
+    reg  and_277_d2;
+    reg  and_277_d3;
     reg  [31:0] seed1;
-    reg  and_404_d1;
-    reg  and_404_d2;
-    reg  and_404_d3;
+    reg  [31:0] seed1_mirrored;
+    reg  and_297_d1;
+    reg  and_297_d2;
+    reg  and_297_d3;
     reg  [15:0] bucket1_s2;
     reg  [139:0] way1_q;
     reg  [139:0] way1_q_s4;
@@ -66,16 +68,17 @@ module table_step (
     reg  [26:0] value1_0_s6;
     reg  hit1_1;
     reg  [26:0] value1_1_s6;
-    reg  and_629_d1;
-    reg  and_631_d1;
+    reg  and_410_d1;
+    reg  and_412_d1;
     reg  [139:0] way1_cfg_q;
     reg  [139:0] way1_cfg_q_d1;
-    reg  and_631_d2;
-    reg  and_631_d3;
+    reg  and_412_d2;
+    reg  and_412_d3;
     reg  [31:0] seed2;
-    reg  and_646_d1;
-    reg  and_646_d2;
-    reg  and_646_d3;
+    reg  [31:0] seed2_mirrored;
+    reg  and_429_d1;
+    reg  and_429_d2;
+    reg  and_429_d3;
     reg  [15:0] bucket2_s2;
     reg  [139:0] way2_q;
     reg  [139:0] way2_q_s4;
@@ -84,13 +87,13 @@ module table_step (
     reg  [26:0] value2_0_s6;
     reg  hit2_1;
     reg  [26:0] value2_1_s6;
-    reg  and_871_d1;
-    reg  and_873_d1;
+    reg  and_542_d1;
+    reg  and_544_d1;
     reg  [139:0] way2_cfg_q;
     reg  [139:0] way2_cfg_q_d1;
-    reg  and_873_d2;
-    reg  and_873_d3;
-    reg  [139:0] or_904_d1;
+    reg  and_544_d2;
+    reg  and_544_d3;
+    reg  [139:0] or_575_d1;
     (* ram_style = "ultra" *) reg [139:0] way0 [0:65535];
     (* ram_style = "ultra" *) reg [139:0] way1 [0:65535];
     (* ram_style = "ultra" *) reg [139:0] way2 [0:65535];
@@ -131,64 +134,181 @@ module table_step (
     };
     wire [31:0] digest = cat_105 ^ 32'h572a7c8a;
     wire seed0_here = (cfg_table == 7'hd) & (cfg_row == 22'h24);
-    wire [31:0] xor_329 = ({32{seed0[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed0[11]}} & {digest_s1[20:0], 11'd0});
-    wire [31:0] xor_330 = ({32{seed0[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed0[13]}} & {digest_s1[18:0], 13'd0});
-    wire [31:0] xor_331 = ({32{seed0[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed0[15]}} & {digest_s1[16:0], 15'd0});
-    wire [31:0] xor_332 = ({32{seed0[16]}} & {digest_s1[15:0], 16'd0}) ^ ({32{seed0[17]}} & {digest_s1[14:0], 17'd0});
-    wire [31:0] xor_333 = ({32{seed0[18]}} & {digest_s1[13:0], 18'd0}) ^ ({32{seed0[19]}} & {digest_s1[12:0], 19'd0});
-    wire [31:0] xor_334 = ({32{seed0[20]}} & {digest_s1[11:0], 20'd0}) ^ ({32{seed0[21]}} & {digest_s1[10:0], 21'd0});
-    wire [31:0] xor_340 = (({32{seed0[0]}} & digest_s1) ^ ({32{seed0[1]}} & {digest_s1[30:0], 1'd0})) ^ (({32{seed0[2]}} & {digest_s1[29:0], 2'd0}) ^ ({32{seed0[3]}} & {digest_s1[28:0], 3'd0}));
-    wire [31:0] xor_341 = (({32{seed0[4]}} & {digest_s1[27:0], 4'd0}) ^ ({32{seed0[5]}} & {digest_s1[26:0], 5'd0})) ^ (({32{seed0[6]}} & {digest_s1[25:0], 6'd0}) ^ ({32{seed0[7]}} & {digest_s1[24:0], 7'd0}));
-    wire [31:0] xor_342 = (({32{seed0[8]}} & {digest_s1[23:0], 8'd0}) ^ ({32{seed0[9]}} & {digest_s1[22:0], 9'd0})) ^ xor_329;
-    wire [31:0] xor_345 = xor_334 ^ (({32{seed0[22]}} & {digest_s1[9:0], 22'd0}) ^ ({32{seed0[23]}} & {digest_s1[8:0], 23'd0}));
-    wire [31:0] xor_346 = (({32{seed0[24]}} & {digest_s1[7:0], 24'd0}) ^ ({32{seed0[25]}} & {digest_s1[6:0], 25'd0})) ^ (({32{seed0[26]}} & {digest_s1[5:0], 26'd0}) ^ ({32{seed0[27]}} & {digest_s1[4:0], 27'd0}));
-    wire [31:0] xor_347 = (({32{seed0[28]}} & {digest_s1[3:0], 28'd0}) ^ ({32{seed0[29]}} & {digest_s1[2:0], 29'd0})) ^ (({32{seed0[30]}} & {digest_s1[1:0], 30'd0}) ^ ({32{seed0[31]}} & {digest_s1[0], 31'd0}));
-    wire [31:0] product0 = ((xor_340 ^ xor_341) ^ (xor_342 ^ (xor_330 ^ xor_331))) ^ (((xor_332 ^ xor_333) ^ xor_345) ^ (xor_346 ^ xor_347));
-    wire [15:0] bucket0 = product0[31:16];
+    wire and_125 = cfg_write & seed0_here;
+    wire [31:0] cat_160 = {
+        cfg_wdata[0],
+        cfg_wdata[1],
+        cfg_wdata[2],
+        cfg_wdata[3],
+        cfg_wdata[4],
+        cfg_wdata[5],
+        cfg_wdata[6],
+        cfg_wdata[7],
+        cfg_wdata[8],
+        cfg_wdata[9],
+        cfg_wdata[10],
+        cfg_wdata[11],
+        cfg_wdata[12],
+        cfg_wdata[13],
+        cfg_wdata[14],
+        cfg_wdata[15],
+        cfg_wdata[16],
+        cfg_wdata[17],
+        cfg_wdata[18],
+        cfg_wdata[19],
+        cfg_wdata[20],
+        cfg_wdata[21],
+        cfg_wdata[22],
+        cfg_wdata[23],
+        cfg_wdata[24],
+        cfg_wdata[25],
+        cfg_wdata[26],
+        cfg_wdata[27],
+        cfg_wdata[28],
+        cfg_wdata[29],
+        cfg_wdata[30],
+        cfg_wdata[31]
+    };
+    wire [15:0] bucket0 = {
+        ^(digest_s1 & seed0_mirrored),
+        ^(digest_s1 & {1'd0, seed0_mirrored[31:1]}),
+        ^(digest_s1 & {2'd0, seed0_mirrored[31:2]}),
+        ^(digest_s1 & {3'd0, seed0_mirrored[31:3]}),
+        ^(digest_s1 & {4'd0, seed0_mirrored[31:4]}),
+        ^(digest_s1 & {5'd0, seed0_mirrored[31:5]}),
+        ^(digest_s1 & {6'd0, seed0_mirrored[31:6]}),
+        ^(digest_s1 & {7'd0, seed0_mirrored[31:7]}),
+        ^(digest_s1 & {8'd0, seed0_mirrored[31:8]}),
+        ^(digest_s1 & {9'd0, seed0_mirrored[31:9]}),
+        ^(digest_s1 & {10'd0, seed0_mirrored[31:10]}),
+        ^(digest_s1 & {11'd0, seed0_mirrored[31:11]}),
+        ^(digest_s1 & {12'd0, seed0_mirrored[31:12]}),
+        ^(digest_s1 & {13'd0, seed0_mirrored[31:13]}),
+        ^(digest_s1 & {14'd0, seed0_mirrored[31:14]}),
+        ^(digest_s1 & {15'd0, seed0_mirrored[31:15]})
+    };
     wire [26:0] value0_0 = way0_q_s5[69:43];
     wire [26:0] value0_1 = way0_q_s5[139:113];
-    wire and_383 = (cfg_table == 7'd9) & (cfg_row[21:16] == 6'd0);
+    wire and_274 = (cfg_table == 7'd9) & (cfg_row[21:16] == 6'd0);
     wire [15:0] cfg_row_d1_15_0 = cfg_row_d1[15:0];
     wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'h25);
-    wire [31:0] xor_575 = ({32{seed1[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed1[11]}} & {digest_s1[20:0], 11'd0});
-    wire [31:0] xor_576 = ({32{seed1[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed1[13]}} & {digest_s1[18:0], 13'd0});
-    wire [31:0] xor_577 = ({32{seed1[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed1[15]}} & {digest_s1[16:0], 15'd0});
-    wire [31:0] xor_578 = ({32{seed1[16]}} & {digest_s1[15:0], 16'd0}) ^ ({32{seed1[17]}} & {digest_s1[14:0], 17'd0});
-    wire [31:0] xor_579 = ({32{seed1[18]}} & {digest_s1[13:0], 18'd0}) ^ ({32{seed1[19]}} & {digest_s1[12:0], 19'd0});
-    wire [31:0] xor_580 = ({32{seed1[20]}} & {digest_s1[11:0], 20'd0}) ^ ({32{seed1[21]}} & {digest_s1[10:0], 21'd0});
-    wire [31:0] xor_586 = (({32{seed1[0]}} & digest_s1) ^ ({32{seed1[1]}} & {digest_s1[30:0], 1'd0})) ^ (({32{seed1[2]}} & {digest_s1[29:0], 2'd0}) ^ ({32{seed1[3]}} & {digest_s1[28:0], 3'd0}));
-    wire [31:0] xor_587 = (({32{seed1[4]}} & {digest_s1[27:0], 4'd0}) ^ ({32{seed1[5]}} & {digest_s1[26:0], 5'd0})) ^ (({32{seed1[6]}} & {digest_s1[25:0], 6'd0}) ^ ({32{seed1[7]}} & {digest_s1[24:0], 7'd0}));
-    wire [31:0] xor_588 = (({32{seed1[8]}} & {digest_s1[23:0], 8'd0}) ^ ({32{seed1[9]}} & {digest_s1[22:0], 9'd0})) ^ xor_575;
-    wire [31:0] xor_591 = xor_580 ^ (({32{seed1[22]}} & {digest_s1[9:0], 22'd0}) ^ ({32{seed1[23]}} & {digest_s1[8:0], 23'd0}));
-    wire [31:0] xor_592 = (({32{seed1[24]}} & {digest_s1[7:0], 24'd0}) ^ ({32{seed1[25]}} & {digest_s1[6:0], 25'd0})) ^ (({32{seed1[26]}} & {digest_s1[5:0], 26'd0}) ^ ({32{seed1[27]}} & {digest_s1[4:0], 27'd0}));
-    wire [31:0] xor_593 = (({32{seed1[28]}} & {digest_s1[3:0], 28'd0}) ^ ({32{seed1[29]}} & {digest_s1[2:0], 29'd0})) ^ (({32{seed1[30]}} & {digest_s1[1:0], 30'd0}) ^ ({32{seed1[31]}} & {digest_s1[0], 31'd0}));
-    wire [31:0] product1 = ((xor_586 ^ xor_587) ^ (xor_588 ^ (xor_576 ^ xor_577))) ^ (((xor_578 ^ xor_579) ^ xor_591) ^ (xor_592 ^ xor_593));
-    wire [15:0] bucket1 = product1[31:16];
+    wire and_294 = cfg_write & seed1_here;
+    wire [31:0] cat_296 = {
+        cfg_wdata[0],
+        cfg_wdata[1],
+        cfg_wdata[2],
+        cfg_wdata[3],
+        cfg_wdata[4],
+        cfg_wdata[5],
+        cfg_wdata[6],
+        cfg_wdata[7],
+        cfg_wdata[8],
+        cfg_wdata[9],
+        cfg_wdata[10],
+        cfg_wdata[11],
+        cfg_wdata[12],
+        cfg_wdata[13],
+        cfg_wdata[14],
+        cfg_wdata[15],
+        cfg_wdata[16],
+        cfg_wdata[17],
+        cfg_wdata[18],
+        cfg_wdata[19],
+        cfg_wdata[20],
+        cfg_wdata[21],
+        cfg_wdata[22],
+        cfg_wdata[23],
+        cfg_wdata[24],
+        cfg_wdata[25],
+        cfg_wdata[26],
+        cfg_wdata[27],
+        cfg_wdata[28],
+        cfg_wdata[29],
+        cfg_wdata[30],
+        cfg_wdata[31]
+    };
+    wire [15:0] bucket1 = {
+        ^(digest_s1 & seed1_mirrored),
+        ^(digest_s1 & {1'd0, seed1_mirrored[31:1]}),
+        ^(digest_s1 & {2'd0, seed1_mirrored[31:2]}),
+        ^(digest_s1 & {3'd0, seed1_mirrored[31:3]}),
+        ^(digest_s1 & {4'd0, seed1_mirrored[31:4]}),
+        ^(digest_s1 & {5'd0, seed1_mirrored[31:5]}),
+        ^(digest_s1 & {6'd0, seed1_mirrored[31:6]}),
+        ^(digest_s1 & {7'd0, seed1_mirrored[31:7]}),
+        ^(digest_s1 & {8'd0, seed1_mirrored[31:8]}),
+        ^(digest_s1 & {9'd0, seed1_mirrored[31:9]}),
+        ^(digest_s1 & {10'd0, seed1_mirrored[31:10]}),
+        ^(digest_s1 & {11'd0, seed1_mirrored[31:11]}),
+        ^(digest_s1 & {12'd0, seed1_mirrored[31:12]}),
+        ^(digest_s1 & {13'd0, seed1_mirrored[31:13]}),
+        ^(digest_s1 & {14'd0, seed1_mirrored[31:14]}),
+        ^(digest_s1 & {15'd0, seed1_mirrored[31:15]})
+    };
     wire [26:0] value1_0 = way1_q_s5[69:43];
     wire [26:0] value1_1 = way1_q_s5[139:113];
-    wire and_628 = (cfg_table == 7'd9) & (cfg_row[21:16] == 6'd1);
+    wire and_409 = (cfg_table == 7'd9) & (cfg_row[21:16] == 6'd1);
     wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'h26);
-    wire [31:0] xor_817 = ({32{seed2[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed2[11]}} & {digest_s1[20:0], 11'd0});
-    wire [31:0] xor_818 = ({32{seed2[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed2[13]}} & {digest_s1[18:0], 13'd0});
-    wire [31:0] xor_819 = ({32{seed2[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed2[15]}} & {digest_s1[16:0], 15'd0});
-    wire [31:0] xor_820 = ({32{seed2[16]}} & {digest_s1[15:0], 16'd0}) ^ ({32{seed2[17]}} & {digest_s1[14:0], 17'd0});
-    wire [31:0] xor_821 = ({32{seed2[18]}} & {digest_s1[13:0], 18'd0}) ^ ({32{seed2[19]}} & {digest_s1[12:0], 19'd0});
-    wire [31:0] xor_822 = ({32{seed2[20]}} & {digest_s1[11:0], 20'd0}) ^ ({32{seed2[21]}} & {digest_s1[10:0], 21'd0});
-    wire [31:0] xor_828 = (({32{seed2[0]}} & digest_s1) ^ ({32{seed2[1]}} & {digest_s1[30:0], 1'd0})) ^ (({32{seed2[2]}} & {digest_s1[29:0], 2'd0}) ^ ({32{seed2[3]}} & {digest_s1[28:0], 3'd0}));
-    wire [31:0] xor_829 = (({32{seed2[4]}} & {digest_s1[27:0], 4'd0}) ^ ({32{seed2[5]}} & {digest_s1[26:0], 5'd0})) ^ (({32{seed2[6]}} & {digest_s1[25:0], 6'd0}) ^ ({32{seed2[7]}} & {digest_s1[24:0], 7'd0}));
-    wire [31:0] xor_830 = (({32{seed2[8]}} & {digest_s1[23:0], 8'd0}) ^ ({32{seed2[9]}} & {digest_s1[22:0], 9'd0})) ^ xor_817;
-    wire [31:0] xor_833 = xor_822 ^ (({32{seed2[22]}} & {digest_s1[9:0], 22'd0}) ^ ({32{seed2[23]}} & {digest_s1[8:0], 23'd0}));
-    wire [31:0] xor_834 = (({32{seed2[24]}} & {digest_s1[7:0], 24'd0}) ^ ({32{seed2[25]}} & {digest_s1[6:0], 25'd0})) ^ (({32{seed2[26]}} & {digest_s1[5:0], 26'd0}) ^ ({32{seed2[27]}} & {digest_s1[4:0], 27'd0}));
-    wire [31:0] xor_835 = (({32{seed2[28]}} & {digest_s1[3:0], 28'd0}) ^ ({32{seed2[29]}} & {digest_s1[2:0], 29'd0})) ^ (({32{seed2[30]}} & {digest_s1[1:0], 30'd0}) ^ ({32{seed2[31]}} & {digest_s1[0], 31'd0}));
-    wire [31:0] product2 = ((xor_828 ^ xor_829) ^ (xor_830 ^ (xor_818 ^ xor_819))) ^ (((xor_820 ^ xor_821) ^ xor_833) ^ (xor_834 ^ xor_835));
-    wire [15:0] bucket2 = product2[31:16];
+    wire and_426 = cfg_write & seed2_here;
+    wire [31:0] cat_428 = {
+        cfg_wdata[0],
+        cfg_wdata[1],
+        cfg_wdata[2],
+        cfg_wdata[3],
+        cfg_wdata[4],
+        cfg_wdata[5],
+        cfg_wdata[6],
+        cfg_wdata[7],
+        cfg_wdata[8],
+        cfg_wdata[9],
+        cfg_wdata[10],
+        cfg_wdata[11],
+        cfg_wdata[12],
+        cfg_wdata[13],
+        cfg_wdata[14],
+        cfg_wdata[15],
+        cfg_wdata[16],
+        cfg_wdata[17],
+        cfg_wdata[18],
+        cfg_wdata[19],
+        cfg_wdata[20],
+        cfg_wdata[21],
+        cfg_wdata[22],
+        cfg_wdata[23],
+        cfg_wdata[24],
+        cfg_wdata[25],
+        cfg_wdata[26],
+        cfg_wdata[27],
+        cfg_wdata[28],
+        cfg_wdata[29],
+        cfg_wdata[30],
+        cfg_wdata[31]
+    };
+    wire [15:0] bucket2 = {
+        ^(digest_s1 & seed2_mirrored),
+        ^(digest_s1 & {1'd0, seed2_mirrored[31:1]}),
+        ^(digest_s1 & {2'd0, seed2_mirrored[31:2]}),
+        ^(digest_s1 & {3'd0, seed2_mirrored[31:3]}),
+        ^(digest_s1 & {4'd0, seed2_mirrored[31:4]}),
+        ^(digest_s1 & {5'd0, seed2_mirrored[31:5]}),
+        ^(digest_s1 & {6'd0, seed2_mirrored[31:6]}),
+        ^(digest_s1 & {7'd0, seed2_mirrored[31:7]}),
+        ^(digest_s1 & {8'd0, seed2_mirrored[31:8]}),
+        ^(digest_s1 & {9'd0, seed2_mirrored[31:9]}),
+        ^(digest_s1 & {10'd0, seed2_mirrored[31:10]}),
+        ^(digest_s1 & {11'd0, seed2_mirrored[31:11]}),
+        ^(digest_s1 & {12'd0, seed2_mirrored[31:12]}),
+        ^(digest_s1 & {13'd0, seed2_mirrored[31:13]}),
+        ^(digest_s1 & {14'd0, seed2_mirrored[31:14]}),
+        ^(digest_s1 & {15'd0, seed2_mirrored[31:15]})
+    };
     wire [26:0] value2_0 = way2_q_s5[69:43];
     wire [26:0] value2_1 = way2_q_s5[139:113];
-    wire and_870 = (cfg_table == 7'd9) & (cfg_row[21:16] == 6'd2);
+    wire and_541 = (cfg_table == 7'd9) & (cfg_row[21:16] == 6'd2);
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
-    wire [26:0] or_898 = (({27{hit0_0}} & value0_0_s6) | ({27{hit0_1}} & value0_1_s6)) | (({27{hit1_0}} & value1_0_s6) | ({27{hit1_1}} & value1_1_s6));
-    assign value = or_898 | (({27{hit2_0}} & value2_0_s6) | ({27{hit2_1}} & value2_1_s6));
-    wire [139:0] or_903 = ({108'd0, {32{and_127_d3}} & seed0} | ({140{and_386_d3}} & way0_cfg_q_d1)) | ({108'd0, {32{and_404_d3}} & seed1} | ({140{and_631_d3}} & way1_cfg_q_d1));
+    wire [26:0] or_569 = (({27{hit0_0}} & value0_0_s6) | ({27{hit0_1}} & value0_1_s6)) | (({27{hit1_0}} & value1_0_s6) | ({27{hit1_1}} & value1_1_s6));
+    assign value = or_569 | (({27{hit2_0}} & value2_0_s6) | ({27{hit2_1}} & value2_1_s6));
+    wire [139:0] or_574 = ({108'd0, {32{and_161_d3}} & seed0} | ({140{and_277_d3}} & way0_cfg_q_d1)) | ({108'd0, {32{and_297_d3}} & seed1} | ({140{and_412_d3}} & way1_cfg_q_d1));
 
     always @(posedge clk) begin
         digest_s1 <= digest;
@@ -228,61 +348,67 @@ module table_step (
         hit2_1 <= (epoch_at_compare ? way2_q_s5[71] : way2_q_s5[70]) & (way2_q_s5[112:72] == key_at_compare);
         value2_1_s6 <= value2_1;
         way2_cfg_q_d1 <= way2_cfg_q;
-        or_904_d1 <= or_903 | ({108'd0, {32{and_646_d3}} & seed2} | ({140{and_873_d3}} & way2_cfg_q_d1));
-        cfg_rdata <= or_904_d1;
+        or_575_d1 <= or_574 | ({108'd0, {32{and_429_d3}} & seed2} | ({140{and_544_d3}} & way2_cfg_q_d1));
+        cfg_rdata <= or_575_d1;
     end
 
     always @(posedge clk) begin
         if (rst) begin
             seed0 <= 32'd0;
-            and_127_d1 <= 1'd0;
-            and_127_d2 <= 1'd0;
-            and_127_d3 <= 1'd0;
-            and_384_d1 <= 1'd0;
-            and_386_d1 <= 1'd0;
-            and_386_d2 <= 1'd0;
-            and_386_d3 <= 1'd0;
+            seed0_mirrored <= 32'd0;
+            and_161_d1 <= 1'd0;
+            and_161_d2 <= 1'd0;
+            and_161_d3 <= 1'd0;
+            and_275_d1 <= 1'd0;
+            and_277_d1 <= 1'd0;
+            and_277_d2 <= 1'd0;
+            and_277_d3 <= 1'd0;
             seed1 <= 32'd0;
-            and_404_d1 <= 1'd0;
-            and_404_d2 <= 1'd0;
-            and_404_d3 <= 1'd0;
-            and_629_d1 <= 1'd0;
-            and_631_d1 <= 1'd0;
-            and_631_d2 <= 1'd0;
-            and_631_d3 <= 1'd0;
+            seed1_mirrored <= 32'd0;
+            and_297_d1 <= 1'd0;
+            and_297_d2 <= 1'd0;
+            and_297_d3 <= 1'd0;
+            and_410_d1 <= 1'd0;
+            and_412_d1 <= 1'd0;
+            and_412_d2 <= 1'd0;
+            and_412_d3 <= 1'd0;
             seed2 <= 32'd0;
-            and_646_d1 <= 1'd0;
-            and_646_d2 <= 1'd0;
-            and_646_d3 <= 1'd0;
-            and_871_d1 <= 1'd0;
-            and_873_d1 <= 1'd0;
-            and_873_d2 <= 1'd0;
-            and_873_d3 <= 1'd0;
+            seed2_mirrored <= 32'd0;
+            and_429_d1 <= 1'd0;
+            and_429_d2 <= 1'd0;
+            and_429_d3 <= 1'd0;
+            and_542_d1 <= 1'd0;
+            and_544_d1 <= 1'd0;
+            and_544_d2 <= 1'd0;
+            and_544_d3 <= 1'd0;
         end else begin
-            if (cfg_write & seed0_here) seed0 <= cfg_wdata[31:0];
-            and_127_d1 <= cfg_read & seed0_here;
-            and_127_d2 <= and_127_d1;
-            and_127_d3 <= and_127_d2;
-            and_384_d1 <= cfg_write & and_383;
-            and_386_d1 <= cfg_read & and_383;
-            and_386_d2 <= and_386_d1;
-            and_386_d3 <= and_386_d2;
-            if (cfg_write & seed1_here) seed1 <= cfg_wdata[31:0];
-            and_404_d1 <= cfg_read & seed1_here;
-            and_404_d2 <= and_404_d1;
-            and_404_d3 <= and_404_d2;
-            and_629_d1 <= cfg_write & and_628;
-            and_631_d1 <= cfg_read & and_628;
-            and_631_d2 <= and_631_d1;
-            and_631_d3 <= and_631_d2;
-            if (cfg_write & seed2_here) seed2 <= cfg_wdata[31:0];
-            and_646_d1 <= cfg_read & seed2_here;
-            and_646_d2 <= and_646_d1;
-            and_646_d3 <= and_646_d2;
-            and_871_d1 <= cfg_write & and_870;
-            and_873_d1 <= cfg_read & and_870;
-            and_873_d2 <= and_873_d1;
-            and_873_d3 <= and_873_d2;
+            if (and_125) seed0 <= cfg_wdata[31:0];
+            if (and_125) seed0_mirrored <= cat_160;
+            and_161_d1 <= cfg_read & seed0_here;
+            and_161_d2 <= and_161_d1;
+            and_161_d3 <= and_161_d2;
+            and_275_d1 <= cfg_write & and_274;
+            and_277_d1 <= cfg_read & and_274;
+            and_277_d2 <= and_277_d1;
+            and_277_d3 <= and_277_d2;
+            if (and_294) seed1 <= cfg_wdata[31:0];
+            if (and_294) seed1_mirrored <= cat_296;
+            and_297_d1 <= cfg_read & seed1_here;
+            and_297_d2 <= and_297_d1;
+            and_297_d3 <= and_297_d2;
+            and_410_d1 <= cfg_write & and_409;
+            and_412_d1 <= cfg_read & and_409;
+            and_412_d2 <= and_412_d1;
+            and_412_d3 <= and_412_d2;
+            if (and_426) seed2 <= cfg_wdata[31:0];
+            if (and_426) seed2_mirrored <= cat_428;
+            and_429_d1 <= cfg_read & seed2_here;
+            and_429_d2 <= and_429_d1;
+            and_429_d3 <= and_429_d2;
+            and_542_d1 <= cfg_write & and_541;
+            and_544_d1 <= cfg_read & and_541;
+            and_544_d2 <= and_544_d1;
+            and_544_d3 <= and_544_d2;
         end
     end
 
@@ -291,7 +417,7 @@ module table_step (
     end
 
     always @(posedge clk) begin
-        if (and_384_d1) way0[cfg_row_d1_15_0] <= cfg_wdata_d1;
+        if (and_275_d1) way0[cfg_row_d1_15_0] <= cfg_wdata_d1;
         else way0_cfg_q <= way0[cfg_row_d1_15_0];
     end
 
@@ -300,7 +426,7 @@ module table_step (
     end
 
     always @(posedge clk) begin
-        if (and_629_d1) way1[cfg_row_d1_15_0] <= cfg_wdata_d1;
+        if (and_410_d1) way1[cfg_row_d1_15_0] <= cfg_wdata_d1;
         else way1_cfg_q <= way1[cfg_row_d1_15_0];
     end
 
@@ -309,12 +435,12 @@ module table_step (
     end
 
     always @(posedge clk) begin
-        if (and_871_d1) way2[cfg_row_d1_15_0] <= cfg_wdata_d1;
+        if (and_542_d1) way2[cfg_row_d1_15_0] <= cfg_wdata_d1;
         else way2_cfg_q <= way2[cfg_row_d1_15_0];
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, product0, cfg_row_d1, product1, product2};
+    wire _unused = &{1'b0, cfg_row_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -330,9 +456,10 @@ module table_step (
         epoch_s4 = 1'd0;
         epoch_at_compare = 1'd0;
         seed0 = 32'd0;
-        and_127_d1 = 1'd0;
-        and_127_d2 = 1'd0;
-        and_127_d3 = 1'd0;
+        seed0_mirrored = 32'd0;
+        and_161_d1 = 1'd0;
+        and_161_d2 = 1'd0;
+        and_161_d3 = 1'd0;
         bucket0_s2 = 16'd0;
         way0_q = 140'd0;
         way0_q_s4 = 140'd0;
@@ -341,18 +468,19 @@ module table_step (
         value0_0_s6 = 27'd0;
         hit0_1 = 1'd0;
         value0_1_s6 = 27'd0;
-        and_384_d1 = 1'd0;
-        and_386_d1 = 1'd0;
+        and_275_d1 = 1'd0;
+        and_277_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         cfg_wdata_d1 = 140'd0;
         way0_cfg_q = 140'd0;
         way0_cfg_q_d1 = 140'd0;
-        and_386_d2 = 1'd0;
-        and_386_d3 = 1'd0;
+        and_277_d2 = 1'd0;
+        and_277_d3 = 1'd0;
         seed1 = 32'd0;
-        and_404_d1 = 1'd0;
-        and_404_d2 = 1'd0;
-        and_404_d3 = 1'd0;
+        seed1_mirrored = 32'd0;
+        and_297_d1 = 1'd0;
+        and_297_d2 = 1'd0;
+        and_297_d3 = 1'd0;
         bucket1_s2 = 16'd0;
         way1_q = 140'd0;
         way1_q_s4 = 140'd0;
@@ -361,16 +489,17 @@ module table_step (
         value1_0_s6 = 27'd0;
         hit1_1 = 1'd0;
         value1_1_s6 = 27'd0;
-        and_629_d1 = 1'd0;
-        and_631_d1 = 1'd0;
+        and_410_d1 = 1'd0;
+        and_412_d1 = 1'd0;
         way1_cfg_q = 140'd0;
         way1_cfg_q_d1 = 140'd0;
-        and_631_d2 = 1'd0;
-        and_631_d3 = 1'd0;
+        and_412_d2 = 1'd0;
+        and_412_d3 = 1'd0;
         seed2 = 32'd0;
-        and_646_d1 = 1'd0;
-        and_646_d2 = 1'd0;
-        and_646_d3 = 1'd0;
+        seed2_mirrored = 32'd0;
+        and_429_d1 = 1'd0;
+        and_429_d2 = 1'd0;
+        and_429_d3 = 1'd0;
         bucket2_s2 = 16'd0;
         way2_q = 140'd0;
         way2_q_s4 = 140'd0;
@@ -379,13 +508,13 @@ module table_step (
         value2_0_s6 = 27'd0;
         hit2_1 = 1'd0;
         value2_1_s6 = 27'd0;
-        and_871_d1 = 1'd0;
-        and_873_d1 = 1'd0;
+        and_542_d1 = 1'd0;
+        and_544_d1 = 1'd0;
         way2_cfg_q = 140'd0;
         way2_cfg_q_d1 = 140'd0;
-        and_873_d2 = 1'd0;
-        and_873_d3 = 1'd0;
-        or_904_d1 = 140'd0;
+        and_544_d2 = 1'd0;
+        and_544_d3 = 1'd0;
+        or_575_d1 = 140'd0;
         cfg_rdata = 140'd0;
     end
 `endif

@@ -44,10 +44,8 @@ editor.v
 dispatch.v
 stream_fifo_w135_d2048.v
 stream_fifo_w74_d512.v
-stream_register_w220.v
 egress.v
 stream_fifo_w124_d512.v
-stream_register_w270.v
 egress_host.v
 stream_fifo_w133_d32.v
 counter_set_64.v

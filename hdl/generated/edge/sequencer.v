@@ -12,30 +12,47 @@ module sequencer (
     input  wire verdict_valid,
     input  wire [509:0] verdict,
     input  wire edit_taken,
-    output reg  copy_valid,
-    output reg  [509:0] copy_verdict,
-    output reg  [3:0] copy_number,
+    output wire copy_valid,
+    output wire [509:0] copy_verdict,
+    output wire [3:0] copy_number,
     output reg  credit_return
 );
     wire verdicts_in_ready;
-    wire verdicts_out_valid;
+    reg  verdicts_valid;
     reg  [5:0] credits;
-    wire [509:0] verdicts_out_data;
+    reg  [509:0] verdicts_word;
     reg  [3:0] number;
+    reg  verdicts_behind_valid;
     wire [6:0] verdicts_count;
-    wire arriving_ready = verdicts_in_ready;
-    wire or_6 = ~verdict_valid | arriving_ready;
-    wire go = verdicts_out_valid & (|credits);
-    wire [3:0] sum_17 = number + 4'd1;
-    wire last = (|verdicts_out_data[74:69]) | (verdicts_out_data[150:147] <= sum_17);
+    wire verdicts_out_valid;
+    wire [509:0] verdicts_out_data;
+    reg  [509:0] verdicts_behind;
+    wire verdicts_store_ready = verdicts_in_ready;
+    wire arriving_ready = verdicts_store_ready;
+    wire or_7 = ~verdict_valid | arriving_ready;
+    wire go = verdicts_valid & (|credits);
+    wire [3:0] sum_18 = number + 4'd1;
+    wire last = (|verdicts_word[74:69]) | (verdicts_word[150:147] <= sum_18);
     wire done = go & last;
-    wire verdicts_out_ready = done;
-    wire le_32 = credits <= 6'h20;
+    wire verdicts_head_ready = done;
+    wire verdicts_advance = verdicts_head_ready | ~verdicts_valid;
+    wire verdicts_open = verdicts_advance | ~verdicts_behind_valid;
+    wire verdicts_store_empty = ~(|verdicts_count);
+    wire verdicts_passes = verdicts_open & verdicts_store_empty;
+    wire verdicts_out_ready = verdicts_open;
+    wire verdicts_more = verdicts_out_valid | (verdict_valid & verdicts_store_empty);
+    wire [509:0] mux_41 = verdicts_out_valid ? verdicts_out_data : verdict;
+    wire mux_49 = verdicts_advance ? (verdicts_behind_valid & verdicts_more) : (verdicts_behind_valid | verdicts_more);
+    wire or_53 = ~verdicts_behind_valid | verdicts_valid;
+    wire le_63 = credits <= 6'h20;
+    assign copy_valid = go;
+    assign copy_verdict = verdicts_word;
+    assign copy_number = number;
 
     stream_fifo_w510_d64 verdicts (
         .clk(clk),
         .rst(rst),
-        .in_valid(verdict_valid),
+        .in_valid(verdict_valid & ~verdicts_passes),
         .in_data(verdict),
         .out_ready(verdicts_out_ready),
         .in_ready(verdicts_in_ready),
@@ -45,20 +62,22 @@ module sequencer (
     );
 
     always @(posedge clk) begin
-        copy_verdict <= verdicts_out_data;
-        copy_number <= number;
+        if (verdicts_advance & (verdicts_behind_valid | verdicts_more)) verdicts_word <= verdicts_behind_valid ? verdicts_behind : mux_41;
+        if ((verdicts_advance == verdicts_behind_valid) & verdicts_more) verdicts_behind <= mux_41;
     end
 
     always @(posedge clk) begin
         if (rst) begin
+            verdicts_valid <= 1'd0;
             credits <= 6'h20;
             number <= 4'd0;
-            copy_valid <= 1'd0;
+            verdicts_behind_valid <= 1'd0;
             credit_return <= 1'd0;
         end else begin
+            if (verdicts_advance) verdicts_valid <= verdicts_behind_valid | verdicts_more;
             credits <= (credits - {5'd0, go}) + {5'd0, edit_taken};
-            if (go) number <= last ? 4'd0 : sum_17;
-            copy_valid <= go;
+            if (go) number <= last ? 4'd0 : sum_18;
+            verdicts_behind_valid <= mux_49;
             credit_return <= done;
         end
     end
@@ -66,22 +85,24 @@ module sequencer (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            verdict_has_a_slot: assert (or_6);
-            credits_in_range: assert (le_32);
+            verdict_has_a_slot: assert (or_7);
+            verdicts_behind_only_with_head: assert (or_53);
+            credits_in_range: assert (le_63);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_6, verdicts_count, le_32};
+    wire _unused = &{1'b0, or_7, or_53, le_63};
 
 `ifndef SYNTHESIS
     initial begin
+        verdicts_valid = 1'd0;
         credits = 6'h20;
+        verdicts_word = 510'd0;
         number = 4'd0;
-        copy_valid = 1'd0;
-        copy_verdict = 510'd0;
-        copy_number = 4'd0;
+        verdicts_behind_valid = 1'd0;
+        verdicts_behind = 510'd0;
         credit_return = 1'd0;
     end
 `endif

@@ -23,8 +23,9 @@ module stream_fifo_w510_d64 (
     wire pop = out_valid & out_ready;
     wire [5:0] next_read = pop ? (read_at + 6'd1) : read_at;
     wire [6:0] left = count - {6'd0, pop};
-    wire le_25 = count <= 7'h40;
-    wire or_28 = ~out_valid | (|count);
+    wire reads = (|count) & (~out_valid | out_ready);
+    wire le_29 = count <= 7'h40;
+    wire or_32 = ~out_valid | (|count);
     assign out_data = rows_q;
 
     always @(posedge clk) begin
@@ -42,8 +43,10 @@ module stream_fifo_w510_d64 (
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[next_read];
-        if (push && next_read == write_at) rows_q <= {510{1'bx}};
+        if (reads) begin
+            rows_q <= rows[next_read];
+            if (push && next_read == write_at) rows_q <= {510{1'bx}};
+        end
     end
 
     always @(posedge clk) begin
@@ -53,14 +56,14 @@ module stream_fifo_w510_d64 (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            count_in_range: assert (le_25);
-            offered_word_is_counted: assert (or_28);
+            count_in_range: assert (le_29);
+            offered_word_is_counted: assert (or_32);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, le_25, or_28};
+    wire _unused = &{1'b0, le_29, or_32};
 
 `ifndef SYNTHESIS
     initial begin

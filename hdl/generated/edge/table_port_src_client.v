@@ -33,9 +33,10 @@ module table_port_src_client (
     reg  epoch_s3;
     reg  epoch_at_compare;
     reg  [31:0] seed0;
-    reg  and_125_d1;
-    reg  and_125_d2;
-    reg  and_125_d3;
+    reg  [31:0] seed0_mirrored;
+    reg  and_159_d1;
+    reg  and_159_d2;
+    reg  and_159_d3;
     reg  [6:0] bucket0_s2;
     reg  [131:0] way0_q;
     reg  [131:0] way0_q_s4;
@@ -43,18 +44,19 @@ module table_port_src_client (
     reg  [19:0] value0_0_s5;
     reg  hit0_1;
     reg  [19:0] value0_1_s5;
-    reg  and_381_d1;
-    reg  and_383_d1;
+    reg  and_227_d1;
+    reg  and_229_d1;
     reg  [21:0] cfg_row_d1;
     reg  [131:0] cfg_wdata_d1;
     reg  [131:0] way0_cfg_q;
     reg  [131:0] way0_cfg_q_d1;
-    reg  and_383_d2;
-    reg  and_383_d3;
+    reg  and_229_d2;
+    reg  and_229_d3;
     reg  [31:0] seed1;
-    reg  and_401_d1;
-    reg  and_401_d2;
-    reg  and_401_d3;
+    reg  [31:0] seed1_mirrored;
+    reg  and_249_d1;
+    reg  and_249_d2;
+    reg  and_249_d3;
     reg  [6:0] bucket1_s2;
     reg  [131:0] way1_q;
     reg  [131:0] way1_q_s4;
@@ -62,16 +64,17 @@ module table_port_src_client (
     reg  [19:0] value1_0_s5;
     reg  hit1_1;
     reg  [19:0] value1_1_s5;
-    reg  and_625_d1;
-    reg  and_627_d1;
+    reg  and_316_d1;
+    reg  and_318_d1;
     reg  [131:0] way1_cfg_q;
     reg  [131:0] way1_cfg_q_d1;
-    reg  and_627_d2;
-    reg  and_627_d3;
+    reg  and_318_d2;
+    reg  and_318_d3;
     reg  [31:0] seed2;
-    reg  and_642_d1;
-    reg  and_642_d2;
-    reg  and_642_d3;
+    reg  [31:0] seed2_mirrored;
+    reg  and_335_d1;
+    reg  and_335_d2;
+    reg  and_335_d3;
     reg  [6:0] bucket2_s2;
     reg  [131:0] way2_q;
     reg  [131:0] way2_q_s4;
@@ -79,13 +82,13 @@ module table_port_src_client (
     reg  [19:0] value2_0_s5;
     reg  hit2_1;
     reg  [19:0] value2_1_s5;
-    reg  and_866_d1;
-    reg  and_868_d1;
+    reg  and_402_d1;
+    reg  and_404_d1;
     reg  [131:0] way2_cfg_q;
     reg  [131:0] way2_cfg_q_d1;
-    reg  and_868_d2;
-    reg  and_868_d3;
-    reg  [131:0] or_899_d1;
+    reg  and_404_d2;
+    reg  and_404_d3;
+    reg  [131:0] or_435_d1;
     (* ram_style = "block" *) reg [131:0] way0 [0:127];
     (* ram_style = "block" *) reg [131:0] way1 [0:127];
     (* ram_style = "block" *) reg [131:0] way2 [0:127];
@@ -126,64 +129,154 @@ module table_port_src_client (
     };
     wire [31:0] digest = cat_105 ^ 32'h572a7c8a;
     wire seed0_here = (cfg_table == 7'hd) & (cfg_row == 22'h18);
-    wire [31:0] xor_327 = ({32{seed0[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed0[11]}} & {digest_s1[20:0], 11'd0});
-    wire [31:0] xor_328 = ({32{seed0[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed0[13]}} & {digest_s1[18:0], 13'd0});
-    wire [31:0] xor_329 = ({32{seed0[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed0[15]}} & {digest_s1[16:0], 15'd0});
-    wire [31:0] xor_330 = ({32{seed0[16]}} & {digest_s1[15:0], 16'd0}) ^ ({32{seed0[17]}} & {digest_s1[14:0], 17'd0});
-    wire [31:0] xor_331 = ({32{seed0[18]}} & {digest_s1[13:0], 18'd0}) ^ ({32{seed0[19]}} & {digest_s1[12:0], 19'd0});
-    wire [31:0] xor_332 = ({32{seed0[20]}} & {digest_s1[11:0], 20'd0}) ^ ({32{seed0[21]}} & {digest_s1[10:0], 21'd0});
-    wire [31:0] xor_338 = (({32{seed0[0]}} & digest_s1) ^ ({32{seed0[1]}} & {digest_s1[30:0], 1'd0})) ^ (({32{seed0[2]}} & {digest_s1[29:0], 2'd0}) ^ ({32{seed0[3]}} & {digest_s1[28:0], 3'd0}));
-    wire [31:0] xor_339 = (({32{seed0[4]}} & {digest_s1[27:0], 4'd0}) ^ ({32{seed0[5]}} & {digest_s1[26:0], 5'd0})) ^ (({32{seed0[6]}} & {digest_s1[25:0], 6'd0}) ^ ({32{seed0[7]}} & {digest_s1[24:0], 7'd0}));
-    wire [31:0] xor_340 = (({32{seed0[8]}} & {digest_s1[23:0], 8'd0}) ^ ({32{seed0[9]}} & {digest_s1[22:0], 9'd0})) ^ xor_327;
-    wire [31:0] xor_343 = xor_332 ^ (({32{seed0[22]}} & {digest_s1[9:0], 22'd0}) ^ ({32{seed0[23]}} & {digest_s1[8:0], 23'd0}));
-    wire [31:0] xor_344 = (({32{seed0[24]}} & {digest_s1[7:0], 24'd0}) ^ ({32{seed0[25]}} & {digest_s1[6:0], 25'd0})) ^ (({32{seed0[26]}} & {digest_s1[5:0], 26'd0}) ^ ({32{seed0[27]}} & {digest_s1[4:0], 27'd0}));
-    wire [31:0] xor_345 = (({32{seed0[28]}} & {digest_s1[3:0], 28'd0}) ^ ({32{seed0[29]}} & {digest_s1[2:0], 29'd0})) ^ (({32{seed0[30]}} & {digest_s1[1:0], 30'd0}) ^ ({32{seed0[31]}} & {digest_s1[0], 31'd0}));
-    wire [31:0] product0 = ((xor_338 ^ xor_339) ^ (xor_340 ^ (xor_328 ^ xor_329))) ^ (((xor_330 ^ xor_331) ^ xor_343) ^ (xor_344 ^ xor_345));
-    wire [6:0] bucket0 = product0[31:25];
+    wire and_123 = cfg_write & seed0_here;
+    wire [31:0] cat_158 = {
+        cfg_wdata[0],
+        cfg_wdata[1],
+        cfg_wdata[2],
+        cfg_wdata[3],
+        cfg_wdata[4],
+        cfg_wdata[5],
+        cfg_wdata[6],
+        cfg_wdata[7],
+        cfg_wdata[8],
+        cfg_wdata[9],
+        cfg_wdata[10],
+        cfg_wdata[11],
+        cfg_wdata[12],
+        cfg_wdata[13],
+        cfg_wdata[14],
+        cfg_wdata[15],
+        cfg_wdata[16],
+        cfg_wdata[17],
+        cfg_wdata[18],
+        cfg_wdata[19],
+        cfg_wdata[20],
+        cfg_wdata[21],
+        cfg_wdata[22],
+        cfg_wdata[23],
+        cfg_wdata[24],
+        cfg_wdata[25],
+        cfg_wdata[26],
+        cfg_wdata[27],
+        cfg_wdata[28],
+        cfg_wdata[29],
+        cfg_wdata[30],
+        cfg_wdata[31]
+    };
+    wire [6:0] bucket0 = {
+        ^(digest_s1 & seed0_mirrored),
+        ^(digest_s1 & {1'd0, seed0_mirrored[31:1]}),
+        ^(digest_s1 & {2'd0, seed0_mirrored[31:2]}),
+        ^(digest_s1 & {3'd0, seed0_mirrored[31:3]}),
+        ^(digest_s1 & {4'd0, seed0_mirrored[31:4]}),
+        ^(digest_s1 & {5'd0, seed0_mirrored[31:5]}),
+        ^(digest_s1 & {6'd0, seed0_mirrored[31:6]})
+    };
     wire [19:0] value0_0 = way0_q_s4[65:46];
     wire [19:0] value0_1 = way0_q_s4[131:112];
-    wire and_380 = (cfg_table == 7'd6) & (cfg_row[21:7] == 15'd0);
+    wire and_226 = (cfg_table == 7'd6) & (cfg_row[21:7] == 15'd0);
     wire [6:0] cfg_row_d1_6_0 = cfg_row_d1[6:0];
     wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'h19);
-    wire [31:0] xor_572 = ({32{seed1[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed1[11]}} & {digest_s1[20:0], 11'd0});
-    wire [31:0] xor_573 = ({32{seed1[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed1[13]}} & {digest_s1[18:0], 13'd0});
-    wire [31:0] xor_574 = ({32{seed1[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed1[15]}} & {digest_s1[16:0], 15'd0});
-    wire [31:0] xor_575 = ({32{seed1[16]}} & {digest_s1[15:0], 16'd0}) ^ ({32{seed1[17]}} & {digest_s1[14:0], 17'd0});
-    wire [31:0] xor_576 = ({32{seed1[18]}} & {digest_s1[13:0], 18'd0}) ^ ({32{seed1[19]}} & {digest_s1[12:0], 19'd0});
-    wire [31:0] xor_577 = ({32{seed1[20]}} & {digest_s1[11:0], 20'd0}) ^ ({32{seed1[21]}} & {digest_s1[10:0], 21'd0});
-    wire [31:0] xor_583 = (({32{seed1[0]}} & digest_s1) ^ ({32{seed1[1]}} & {digest_s1[30:0], 1'd0})) ^ (({32{seed1[2]}} & {digest_s1[29:0], 2'd0}) ^ ({32{seed1[3]}} & {digest_s1[28:0], 3'd0}));
-    wire [31:0] xor_584 = (({32{seed1[4]}} & {digest_s1[27:0], 4'd0}) ^ ({32{seed1[5]}} & {digest_s1[26:0], 5'd0})) ^ (({32{seed1[6]}} & {digest_s1[25:0], 6'd0}) ^ ({32{seed1[7]}} & {digest_s1[24:0], 7'd0}));
-    wire [31:0] xor_585 = (({32{seed1[8]}} & {digest_s1[23:0], 8'd0}) ^ ({32{seed1[9]}} & {digest_s1[22:0], 9'd0})) ^ xor_572;
-    wire [31:0] xor_588 = xor_577 ^ (({32{seed1[22]}} & {digest_s1[9:0], 22'd0}) ^ ({32{seed1[23]}} & {digest_s1[8:0], 23'd0}));
-    wire [31:0] xor_589 = (({32{seed1[24]}} & {digest_s1[7:0], 24'd0}) ^ ({32{seed1[25]}} & {digest_s1[6:0], 25'd0})) ^ (({32{seed1[26]}} & {digest_s1[5:0], 26'd0}) ^ ({32{seed1[27]}} & {digest_s1[4:0], 27'd0}));
-    wire [31:0] xor_590 = (({32{seed1[28]}} & {digest_s1[3:0], 28'd0}) ^ ({32{seed1[29]}} & {digest_s1[2:0], 29'd0})) ^ (({32{seed1[30]}} & {digest_s1[1:0], 30'd0}) ^ ({32{seed1[31]}} & {digest_s1[0], 31'd0}));
-    wire [31:0] product1 = ((xor_583 ^ xor_584) ^ (xor_585 ^ (xor_573 ^ xor_574))) ^ (((xor_575 ^ xor_576) ^ xor_588) ^ (xor_589 ^ xor_590));
-    wire [6:0] bucket1 = product1[31:25];
+    wire and_246 = cfg_write & seed1_here;
+    wire [31:0] cat_248 = {
+        cfg_wdata[0],
+        cfg_wdata[1],
+        cfg_wdata[2],
+        cfg_wdata[3],
+        cfg_wdata[4],
+        cfg_wdata[5],
+        cfg_wdata[6],
+        cfg_wdata[7],
+        cfg_wdata[8],
+        cfg_wdata[9],
+        cfg_wdata[10],
+        cfg_wdata[11],
+        cfg_wdata[12],
+        cfg_wdata[13],
+        cfg_wdata[14],
+        cfg_wdata[15],
+        cfg_wdata[16],
+        cfg_wdata[17],
+        cfg_wdata[18],
+        cfg_wdata[19],
+        cfg_wdata[20],
+        cfg_wdata[21],
+        cfg_wdata[22],
+        cfg_wdata[23],
+        cfg_wdata[24],
+        cfg_wdata[25],
+        cfg_wdata[26],
+        cfg_wdata[27],
+        cfg_wdata[28],
+        cfg_wdata[29],
+        cfg_wdata[30],
+        cfg_wdata[31]
+    };
+    wire [6:0] bucket1 = {
+        ^(digest_s1 & seed1_mirrored),
+        ^(digest_s1 & {1'd0, seed1_mirrored[31:1]}),
+        ^(digest_s1 & {2'd0, seed1_mirrored[31:2]}),
+        ^(digest_s1 & {3'd0, seed1_mirrored[31:3]}),
+        ^(digest_s1 & {4'd0, seed1_mirrored[31:4]}),
+        ^(digest_s1 & {5'd0, seed1_mirrored[31:5]}),
+        ^(digest_s1 & {6'd0, seed1_mirrored[31:6]})
+    };
     wire [19:0] value1_0 = way1_q_s4[65:46];
     wire [19:0] value1_1 = way1_q_s4[131:112];
-    wire and_624 = (cfg_table == 7'd6) & (cfg_row[21:7] == 15'd1);
+    wire and_315 = (cfg_table == 7'd6) & (cfg_row[21:7] == 15'd1);
     wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'h1a);
-    wire [31:0] xor_813 = ({32{seed2[10]}} & {digest_s1[21:0], 10'd0}) ^ ({32{seed2[11]}} & {digest_s1[20:0], 11'd0});
-    wire [31:0] xor_814 = ({32{seed2[12]}} & {digest_s1[19:0], 12'd0}) ^ ({32{seed2[13]}} & {digest_s1[18:0], 13'd0});
-    wire [31:0] xor_815 = ({32{seed2[14]}} & {digest_s1[17:0], 14'd0}) ^ ({32{seed2[15]}} & {digest_s1[16:0], 15'd0});
-    wire [31:0] xor_816 = ({32{seed2[16]}} & {digest_s1[15:0], 16'd0}) ^ ({32{seed2[17]}} & {digest_s1[14:0], 17'd0});
-    wire [31:0] xor_817 = ({32{seed2[18]}} & {digest_s1[13:0], 18'd0}) ^ ({32{seed2[19]}} & {digest_s1[12:0], 19'd0});
-    wire [31:0] xor_818 = ({32{seed2[20]}} & {digest_s1[11:0], 20'd0}) ^ ({32{seed2[21]}} & {digest_s1[10:0], 21'd0});
-    wire [31:0] xor_824 = (({32{seed2[0]}} & digest_s1) ^ ({32{seed2[1]}} & {digest_s1[30:0], 1'd0})) ^ (({32{seed2[2]}} & {digest_s1[29:0], 2'd0}) ^ ({32{seed2[3]}} & {digest_s1[28:0], 3'd0}));
-    wire [31:0] xor_825 = (({32{seed2[4]}} & {digest_s1[27:0], 4'd0}) ^ ({32{seed2[5]}} & {digest_s1[26:0], 5'd0})) ^ (({32{seed2[6]}} & {digest_s1[25:0], 6'd0}) ^ ({32{seed2[7]}} & {digest_s1[24:0], 7'd0}));
-    wire [31:0] xor_826 = (({32{seed2[8]}} & {digest_s1[23:0], 8'd0}) ^ ({32{seed2[9]}} & {digest_s1[22:0], 9'd0})) ^ xor_813;
-    wire [31:0] xor_829 = xor_818 ^ (({32{seed2[22]}} & {digest_s1[9:0], 22'd0}) ^ ({32{seed2[23]}} & {digest_s1[8:0], 23'd0}));
-    wire [31:0] xor_830 = (({32{seed2[24]}} & {digest_s1[7:0], 24'd0}) ^ ({32{seed2[25]}} & {digest_s1[6:0], 25'd0})) ^ (({32{seed2[26]}} & {digest_s1[5:0], 26'd0}) ^ ({32{seed2[27]}} & {digest_s1[4:0], 27'd0}));
-    wire [31:0] xor_831 = (({32{seed2[28]}} & {digest_s1[3:0], 28'd0}) ^ ({32{seed2[29]}} & {digest_s1[2:0], 29'd0})) ^ (({32{seed2[30]}} & {digest_s1[1:0], 30'd0}) ^ ({32{seed2[31]}} & {digest_s1[0], 31'd0}));
-    wire [31:0] product2 = ((xor_824 ^ xor_825) ^ (xor_826 ^ (xor_814 ^ xor_815))) ^ (((xor_816 ^ xor_817) ^ xor_829) ^ (xor_830 ^ xor_831));
-    wire [6:0] bucket2 = product2[31:25];
+    wire and_332 = cfg_write & seed2_here;
+    wire [31:0] cat_334 = {
+        cfg_wdata[0],
+        cfg_wdata[1],
+        cfg_wdata[2],
+        cfg_wdata[3],
+        cfg_wdata[4],
+        cfg_wdata[5],
+        cfg_wdata[6],
+        cfg_wdata[7],
+        cfg_wdata[8],
+        cfg_wdata[9],
+        cfg_wdata[10],
+        cfg_wdata[11],
+        cfg_wdata[12],
+        cfg_wdata[13],
+        cfg_wdata[14],
+        cfg_wdata[15],
+        cfg_wdata[16],
+        cfg_wdata[17],
+        cfg_wdata[18],
+        cfg_wdata[19],
+        cfg_wdata[20],
+        cfg_wdata[21],
+        cfg_wdata[22],
+        cfg_wdata[23],
+        cfg_wdata[24],
+        cfg_wdata[25],
+        cfg_wdata[26],
+        cfg_wdata[27],
+        cfg_wdata[28],
+        cfg_wdata[29],
+        cfg_wdata[30],
+        cfg_wdata[31]
+    };
+    wire [6:0] bucket2 = {
+        ^(digest_s1 & seed2_mirrored),
+        ^(digest_s1 & {1'd0, seed2_mirrored[31:1]}),
+        ^(digest_s1 & {2'd0, seed2_mirrored[31:2]}),
+        ^(digest_s1 & {3'd0, seed2_mirrored[31:3]}),
+        ^(digest_s1 & {4'd0, seed2_mirrored[31:4]}),
+        ^(digest_s1 & {5'd0, seed2_mirrored[31:5]}),
+        ^(digest_s1 & {6'd0, seed2_mirrored[31:6]})
+    };
     wire [19:0] value2_0 = way2_q_s4[65:46];
     wire [19:0] value2_1 = way2_q_s4[131:112];
-    wire and_865 = (cfg_table == 7'd6) & (cfg_row[21:7] == 15'd2);
+    wire and_401 = (cfg_table == 7'd6) & (cfg_row[21:7] == 15'd2);
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
-    wire [19:0] or_893 = (({20{hit0_0}} & value0_0_s5) | ({20{hit0_1}} & value0_1_s5)) | (({20{hit1_0}} & value1_0_s5) | ({20{hit1_1}} & value1_1_s5));
-    assign value = or_893 | (({20{hit2_0}} & value2_0_s5) | ({20{hit2_1}} & value2_1_s5));
-    wire [131:0] or_898 = ({100'd0, {32{and_125_d3}} & seed0} | ({132{and_383_d3}} & way0_cfg_q_d1)) | ({100'd0, {32{and_401_d3}} & seed1} | ({132{and_627_d3}} & way1_cfg_q_d1));
+    wire [19:0] or_429 = (({20{hit0_0}} & value0_0_s5) | ({20{hit0_1}} & value0_1_s5)) | (({20{hit1_0}} & value1_0_s5) | ({20{hit1_1}} & value1_1_s5));
+    assign value = or_429 | (({20{hit2_0}} & value2_0_s5) | ({20{hit2_1}} & value2_1_s5));
+    wire [131:0] or_434 = ({100'd0, {32{and_159_d3}} & seed0} | ({132{and_229_d3}} & way0_cfg_q_d1)) | ({100'd0, {32{and_249_d3}} & seed1} | ({132{and_318_d3}} & way1_cfg_q_d1));
 
     always @(posedge clk) begin
         digest_s1 <= digest;
@@ -218,96 +311,102 @@ module table_port_src_client (
         hit2_1 <= (epoch_at_compare ? way2_q_s4[67] : way2_q_s4[66]) & (way2_q_s4[111:68] == key_at_compare);
         value2_1_s5 <= value2_1;
         way2_cfg_q_d1 <= way2_cfg_q;
-        or_899_d1 <= or_898 | ({100'd0, {32{and_642_d3}} & seed2} | ({132{and_868_d3}} & way2_cfg_q_d1));
-        cfg_rdata <= or_899_d1;
+        or_435_d1 <= or_434 | ({100'd0, {32{and_335_d3}} & seed2} | ({132{and_404_d3}} & way2_cfg_q_d1));
+        cfg_rdata <= or_435_d1;
     end
 
     always @(posedge clk) begin
         if (rst) begin
             seed0 <= 32'd0;
-            and_125_d1 <= 1'd0;
-            and_125_d2 <= 1'd0;
-            and_125_d3 <= 1'd0;
-            and_381_d1 <= 1'd0;
-            and_383_d1 <= 1'd0;
-            and_383_d2 <= 1'd0;
-            and_383_d3 <= 1'd0;
+            seed0_mirrored <= 32'd0;
+            and_159_d1 <= 1'd0;
+            and_159_d2 <= 1'd0;
+            and_159_d3 <= 1'd0;
+            and_227_d1 <= 1'd0;
+            and_229_d1 <= 1'd0;
+            and_229_d2 <= 1'd0;
+            and_229_d3 <= 1'd0;
             seed1 <= 32'd0;
-            and_401_d1 <= 1'd0;
-            and_401_d2 <= 1'd0;
-            and_401_d3 <= 1'd0;
-            and_625_d1 <= 1'd0;
-            and_627_d1 <= 1'd0;
-            and_627_d2 <= 1'd0;
-            and_627_d3 <= 1'd0;
+            seed1_mirrored <= 32'd0;
+            and_249_d1 <= 1'd0;
+            and_249_d2 <= 1'd0;
+            and_249_d3 <= 1'd0;
+            and_316_d1 <= 1'd0;
+            and_318_d1 <= 1'd0;
+            and_318_d2 <= 1'd0;
+            and_318_d3 <= 1'd0;
             seed2 <= 32'd0;
-            and_642_d1 <= 1'd0;
-            and_642_d2 <= 1'd0;
-            and_642_d3 <= 1'd0;
-            and_866_d1 <= 1'd0;
-            and_868_d1 <= 1'd0;
-            and_868_d2 <= 1'd0;
-            and_868_d3 <= 1'd0;
+            seed2_mirrored <= 32'd0;
+            and_335_d1 <= 1'd0;
+            and_335_d2 <= 1'd0;
+            and_335_d3 <= 1'd0;
+            and_402_d1 <= 1'd0;
+            and_404_d1 <= 1'd0;
+            and_404_d2 <= 1'd0;
+            and_404_d3 <= 1'd0;
         end else begin
-            if (cfg_write & seed0_here) seed0 <= cfg_wdata[31:0];
-            and_125_d1 <= cfg_read & seed0_here;
-            and_125_d2 <= and_125_d1;
-            and_125_d3 <= and_125_d2;
-            and_381_d1 <= cfg_write & and_380;
-            and_383_d1 <= cfg_read & and_380;
-            and_383_d2 <= and_383_d1;
-            and_383_d3 <= and_383_d2;
-            if (cfg_write & seed1_here) seed1 <= cfg_wdata[31:0];
-            and_401_d1 <= cfg_read & seed1_here;
-            and_401_d2 <= and_401_d1;
-            and_401_d3 <= and_401_d2;
-            and_625_d1 <= cfg_write & and_624;
-            and_627_d1 <= cfg_read & and_624;
-            and_627_d2 <= and_627_d1;
-            and_627_d3 <= and_627_d2;
-            if (cfg_write & seed2_here) seed2 <= cfg_wdata[31:0];
-            and_642_d1 <= cfg_read & seed2_here;
-            and_642_d2 <= and_642_d1;
-            and_642_d3 <= and_642_d2;
-            and_866_d1 <= cfg_write & and_865;
-            and_868_d1 <= cfg_read & and_865;
-            and_868_d2 <= and_868_d1;
-            and_868_d3 <= and_868_d2;
+            if (and_123) seed0 <= cfg_wdata[31:0];
+            if (and_123) seed0_mirrored <= cat_158;
+            and_159_d1 <= cfg_read & seed0_here;
+            and_159_d2 <= and_159_d1;
+            and_159_d3 <= and_159_d2;
+            and_227_d1 <= cfg_write & and_226;
+            and_229_d1 <= cfg_read & and_226;
+            and_229_d2 <= and_229_d1;
+            and_229_d3 <= and_229_d2;
+            if (and_246) seed1 <= cfg_wdata[31:0];
+            if (and_246) seed1_mirrored <= cat_248;
+            and_249_d1 <= cfg_read & seed1_here;
+            and_249_d2 <= and_249_d1;
+            and_249_d3 <= and_249_d2;
+            and_316_d1 <= cfg_write & and_315;
+            and_318_d1 <= cfg_read & and_315;
+            and_318_d2 <= and_318_d1;
+            and_318_d3 <= and_318_d2;
+            if (and_332) seed2 <= cfg_wdata[31:0];
+            if (and_332) seed2_mirrored <= cat_334;
+            and_335_d1 <= cfg_read & seed2_here;
+            and_335_d2 <= and_335_d1;
+            and_335_d3 <= and_335_d2;
+            and_402_d1 <= cfg_write & and_401;
+            and_404_d1 <= cfg_read & and_401;
+            and_404_d2 <= and_404_d1;
+            and_404_d3 <= and_404_d2;
         end
     end
 
     always @(posedge clk) begin
         way0_q <= way0[bucket0_s2];
-        if (and_381_d1 && bucket0_s2 == cfg_row_d1_6_0) way0_q <= cfg_wdata_d1;
+        if (and_227_d1 && bucket0_s2 == cfg_row_d1_6_0) way0_q <= cfg_wdata_d1;
     end
 
     always @(posedge clk) begin
-        if (and_381_d1) way0[cfg_row_d1_6_0] <= cfg_wdata_d1;
+        if (and_227_d1) way0[cfg_row_d1_6_0] <= cfg_wdata_d1;
         else way0_cfg_q <= way0[cfg_row_d1_6_0];
     end
 
     always @(posedge clk) begin
         way1_q <= way1[bucket1_s2];
-        if (and_625_d1 && bucket1_s2 == cfg_row_d1_6_0) way1_q <= cfg_wdata_d1;
+        if (and_316_d1 && bucket1_s2 == cfg_row_d1_6_0) way1_q <= cfg_wdata_d1;
     end
 
     always @(posedge clk) begin
-        if (and_625_d1) way1[cfg_row_d1_6_0] <= cfg_wdata_d1;
+        if (and_316_d1) way1[cfg_row_d1_6_0] <= cfg_wdata_d1;
         else way1_cfg_q <= way1[cfg_row_d1_6_0];
     end
 
     always @(posedge clk) begin
         way2_q <= way2[bucket2_s2];
-        if (and_866_d1 && bucket2_s2 == cfg_row_d1_6_0) way2_q <= cfg_wdata_d1;
+        if (and_402_d1 && bucket2_s2 == cfg_row_d1_6_0) way2_q <= cfg_wdata_d1;
     end
 
     always @(posedge clk) begin
-        if (and_866_d1) way2[cfg_row_d1_6_0] <= cfg_wdata_d1;
+        if (and_402_d1) way2[cfg_row_d1_6_0] <= cfg_wdata_d1;
         else way2_cfg_q <= way2[cfg_row_d1_6_0];
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, product0, cfg_row_d1, product1, product2};
+    wire _unused = &{1'b0, cfg_row_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -321,9 +420,10 @@ module table_port_src_client (
         epoch_s3 = 1'd0;
         epoch_at_compare = 1'd0;
         seed0 = 32'd0;
-        and_125_d1 = 1'd0;
-        and_125_d2 = 1'd0;
-        and_125_d3 = 1'd0;
+        seed0_mirrored = 32'd0;
+        and_159_d1 = 1'd0;
+        and_159_d2 = 1'd0;
+        and_159_d3 = 1'd0;
         bucket0_s2 = 7'd0;
         way0_q = 132'd0;
         way0_q_s4 = 132'd0;
@@ -331,18 +431,19 @@ module table_port_src_client (
         value0_0_s5 = 20'd0;
         hit0_1 = 1'd0;
         value0_1_s5 = 20'd0;
-        and_381_d1 = 1'd0;
-        and_383_d1 = 1'd0;
+        and_227_d1 = 1'd0;
+        and_229_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         cfg_wdata_d1 = 132'd0;
         way0_cfg_q = 132'd0;
         way0_cfg_q_d1 = 132'd0;
-        and_383_d2 = 1'd0;
-        and_383_d3 = 1'd0;
+        and_229_d2 = 1'd0;
+        and_229_d3 = 1'd0;
         seed1 = 32'd0;
-        and_401_d1 = 1'd0;
-        and_401_d2 = 1'd0;
-        and_401_d3 = 1'd0;
+        seed1_mirrored = 32'd0;
+        and_249_d1 = 1'd0;
+        and_249_d2 = 1'd0;
+        and_249_d3 = 1'd0;
         bucket1_s2 = 7'd0;
         way1_q = 132'd0;
         way1_q_s4 = 132'd0;
@@ -350,16 +451,17 @@ module table_port_src_client (
         value1_0_s5 = 20'd0;
         hit1_1 = 1'd0;
         value1_1_s5 = 20'd0;
-        and_625_d1 = 1'd0;
-        and_627_d1 = 1'd0;
+        and_316_d1 = 1'd0;
+        and_318_d1 = 1'd0;
         way1_cfg_q = 132'd0;
         way1_cfg_q_d1 = 132'd0;
-        and_627_d2 = 1'd0;
-        and_627_d3 = 1'd0;
+        and_318_d2 = 1'd0;
+        and_318_d3 = 1'd0;
         seed2 = 32'd0;
-        and_642_d1 = 1'd0;
-        and_642_d2 = 1'd0;
-        and_642_d3 = 1'd0;
+        seed2_mirrored = 32'd0;
+        and_335_d1 = 1'd0;
+        and_335_d2 = 1'd0;
+        and_335_d3 = 1'd0;
         bucket2_s2 = 7'd0;
         way2_q = 132'd0;
         way2_q_s4 = 132'd0;
@@ -367,13 +469,13 @@ module table_port_src_client (
         value2_0_s5 = 20'd0;
         hit2_1 = 1'd0;
         value2_1_s5 = 20'd0;
-        and_866_d1 = 1'd0;
-        and_868_d1 = 1'd0;
+        and_402_d1 = 1'd0;
+        and_404_d1 = 1'd0;
         way2_cfg_q = 132'd0;
         way2_cfg_q_d1 = 132'd0;
-        and_868_d2 = 1'd0;
-        and_868_d3 = 1'd0;
-        or_899_d1 = 132'd0;
+        and_404_d2 = 1'd0;
+        and_404_d3 = 1'd0;
+        or_435_d1 = 132'd0;
         cfg_rdata = 132'd0;
     end
 `endif
