@@ -1,5 +1,6 @@
 //! What a copy becomes: `docs/semantics.md` section 4.
 
+use crate::encapsulate::{self, Inside, Outgoing};
 use crate::parse::{Ethernet, Ip};
 use seqnic_compiler::definition::{Mac, Vlan};
 use seqnic_image::names::Direction;
@@ -21,6 +22,9 @@ pub struct Link<'a> {
     pub destination: Mac,
     pub source: Mac,
     pub vlan: &'a Vlan,
+    /// Tag for the device it goes to.
+    pub tag: Option<Outgoing>,
+    pub mtu: Option<u16>,
 }
 
 /// Ones' complement sum of 16-bit words in 16 bits: carries come back at the low end.
@@ -38,6 +42,14 @@ fn update(checksum: u16, words: &[(u16, u16)]) -> u16 {
         .map(|(old, new)| u32::from(!old) + u32::from(*new))
         .sum::<u32>();
     !fold(u32::from(!checksum) + sum)
+}
+
+/// TOS or traffic class of the IP packet at `l3`.
+pub fn traffic_class(frame: &[u8], l3: usize) -> u8 {
+    match frame[l3] >> 4 {
+        4 => frame[l3 + 1],
+        _ => frame[l3] << 4 | frame[l3 + 1] >> 4,
+    }
 }
 
 /// A packet being edited: its bytes from the IP header on, and the words changed so far.
@@ -74,7 +86,7 @@ impl Packet {
     }
 }
 
-/// The copy of `frame` that leaves with `link` and `edits`.
+/// The copy of `frame` that leaves with `link` and `edits`; `None` if it is longer than the MTU.
 pub fn copy(
     frame: &[u8],
     ethernet: &Ethernet,
@@ -82,18 +94,7 @@ pub fn copy(
     direction: Direction,
     link: Link,
     edits: Edits,
-) -> Vec<u8> {
-    let mut out = Vec::with_capacity(frame.len() + 8);
-    out.extend(link.destination.0);
-    out.extend(link.source.0);
-    for (i, vid) in link.vlan.0.iter().enumerate() {
-        let outer_of_two = i == 0 && link.vlan.0.len() == 2;
-        let tpid: u16 = if outer_of_two { 0x88a8 } else { 0x8100 };
-        out.extend(tpid.to_be_bytes());
-        out.extend(vid.to_be_bytes());
-    }
-    out.extend(ethernet.ethertype.to_be_bytes());
-
+) -> Option<Vec<u8>> {
     let mut packet = Packet {
         bytes: frame[ethernet.l3..].to_vec(),
         header: Vec::new(),
@@ -127,8 +128,37 @@ pub fn copy(
         packet.transport.push(changed);
     }
     checksums(&mut packet, ip, l4);
+    let inside = inside(&packet, ip, l4);
+    let size = inside.length + link.tag.map_or(0, |tag| tag.adds());
+    if link.mtu.is_some_and(|mtu| size > usize::from(mtu)) {
+        return None;
+    }
+    let mut out = encapsulate::in_front(&link, link.tag, inside);
     out.extend(packet.bytes);
-    out
+    Some(out)
+}
+
+/// What a tunnel must know of the packet as it leaves.
+fn inside(packet: &Packet, ip: &Ip, l4: usize) -> Inside {
+    let v4 = ip.destination.is_ipv4();
+    let (length, class, addresses) = if v4 {
+        (packet.word(2), packet.word(0) & 0xff, 12..20)
+    } else {
+        (packet.word(4) + 40, packet.word(0) >> 4 & 0xff, 8..40)
+    };
+    let mut fold = u16::from(ip.protocol);
+    for at in addresses.step_by(2) {
+        fold ^= packet.word(at);
+    }
+    if !ip.later_fragment && matches!(ip.protocol, 6 | 17 | 132) {
+        fold ^= packet.word(l4) ^ packet.word(l4 + 2);
+    }
+    Inside {
+        v4,
+        length: usize::from(length),
+        traffic_class: class as u8,
+        fold,
+    }
 }
 
 fn checksums(packet: &mut Packet, ip: &Ip, l4: usize) {

@@ -6,17 +6,21 @@
 //! | file | `docs/semantics.md` |
 //! | --- | --- |
 //! | `parse` | section 1, from frame to headers |
+//! | `tag` | sections 1 and 6, tags and tunnels on arrival |
 //! | `looks` | sections 2 and 6, how packets of a service look |
 //! | `road` | section 6, where packets of a service go |
 //! | `walk` | section 6, where this packet goes, and who may send it |
 //! | `edit` | section 4, what a copy becomes |
+//! | `encapsulate` | section 4, tags and tunnels it leaves with |
 //! | `oracle` | sections 3 and 5, the verdict and the counters |
 
 mod edit;
+mod encapsulate;
 mod looks;
 mod oracle;
 mod parse;
 mod road;
+mod tag;
 mod walk;
 
 pub use oracle::Oracle;

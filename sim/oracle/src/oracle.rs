@@ -1,12 +1,14 @@
 //! The verdict and the counters: `docs/semantics.md` sections 3 and 5.
 
 use crate::edit::{self, Edits, Link};
+use crate::encapsulate::Outgoing;
 use crate::looks::{Found, Looks};
 use crate::parse::{self, Ethernet, Ip};
-use crate::road::Face;
+use crate::road::{Face, Mark};
+use crate::tag::{self, Accepted, Header, Off, Received};
 use crate::walk::{self, Hop, Segment, Sender};
 use seqnic_compiler::definition::{
-    Attachments, Definition, Device, InterfaceId, Place, Role, Side,
+    Attachments, Definition, Device, InterfaceId, Place, Role, Side, Tag, Tracking,
 };
 use seqnic_engine::{
     CLIENT, CounterKey, Counters, Engine, EngineError, FrameIn, Host, Output, Sent,
@@ -21,6 +23,7 @@ use std::net::IpAddr;
 struct Attachment {
     name: String,
     place: Place,
+    tag: Option<Outgoing>,
 }
 
 /// The definition oracle. It presumes a definition the compiler takes.
@@ -32,6 +35,7 @@ pub struct Oracle {
     /// Who has a MAC on a segment.
     senders: HashMap<(Segment, [u8; 6]), String>,
     neighbours: HashMap<IpAddr, Attachment>,
+    accepted: Accepted,
     counters: Counters,
 }
 
@@ -39,6 +43,8 @@ pub struct Oracle {
 #[derive(Debug, Clone)]
 struct Arrival {
     interface: InterfaceId,
+    /// VLAN ID of the tag that is no segment's.
+    vlan_tag: Option<u16>,
     attachment: Option<String>,
     sender: Sender,
 }
@@ -61,6 +67,8 @@ impl From<Reason> for Refused {
 
 /// A packet with a next hop.
 struct Directed<'a> {
+    /// The Ethernet header, with the packet behind what was taken off.
+    ethernet: Ethernet,
     ip: Ip,
     found: Found<'a>,
     hop: Hop<'a>,
@@ -74,6 +82,7 @@ impl Oracle {
             segments: HashMap::new(),
             senders: HashMap::new(),
             neighbours: HashMap::new(),
+            accepted: Accepted::of(definition),
             counters: Counters::default(),
             definition: definition.clone(),
         };
@@ -116,20 +125,29 @@ impl Oracle {
             self.neighbours.entry(*address).or_insert(Attachment {
                 name: name.to_string(),
                 place: place.clone(),
+                tag: None,
             });
         }
     }
 
     fn arrival(&self, port: u8, ethernet: &Ethernet) -> Option<Arrival> {
-        let segment = (port, ethernet.vids);
+        let arrived = (port, ethernet.vids);
+        // A segment of a definition's own comes before one that a VLAN tag makes.
+        let plain = match self.segments.contains_key(&arrived) {
+            true => None,
+            false => self.accepted.tagged.get(&arrived),
+        };
+        let segment = plain.copied().unwrap_or(arrived);
         let interface = *self.segments.get(&segment)?;
         Some(Arrival {
             interface,
+            vlan_tag: plain.map(|_| ethernet.vids.into_iter().rfind(|v| *v != 0).unwrap_or(0)),
             attachment: self.senders.get(&(segment, ethernet.source)).cloned(),
             sender: Sender {
                 tracking: self.definition.interfaces[interface].tracking,
                 segment,
                 mac: ethernet.source,
+                tag: None,
             },
         })
     }
@@ -140,14 +158,22 @@ impl Oracle {
         frame: &[u8],
         ethernet: &Ethernet,
         arrival: &Arrival,
+        off: Result<Option<Off>, Reason>,
     ) -> Result<Directed<'_>, Refused> {
         let interface = &self.definition.interfaces[arrival.interface];
         let mine = ethernet.destination == interface.mac.0;
         if !ethernet.is_group() && !mine && !interface.promiscuous {
             return Err(Reason::NotMine.into());
         }
+        if ethernet.ethertype == 0x0806 {
+            return Err(Reason::Arp.into());
+        }
+        let off = off?;
+        if off.is_some_and(|off| !self.accepted.at(arrival.interface, off.header)) {
+            return Err(Reason::Encapsulation.into());
+        }
+        let ethernet = &off.map_or_else(|| ethernet.clone(), |off| off.behind(ethernet));
         let ip = match ethernet.ethertype {
-            0x0806 => return Err(Reason::Arp.into()),
             0x0800 => parse::ipv4(frame, ethernet.l3)?,
             0x86dd => parse::ipv6(frame, ethernet.l3)?,
             _ => return Err(Reason::NotIp.into()),
@@ -180,14 +206,28 @@ impl Oracle {
             .into());
         };
         let service = &self.definition.services[found.look.service];
+        let dscp = u16::from(edit::traffic_class(frame, ethernet.l3) >> 2);
+        let by_dscp = self.accepted.at(arrival.interface, Header::Dscp) && dscp & 3 == 3;
+        let sender = Sender {
+            tag: off
+                .map(|off| off.tag)
+                .or(arrival.vlan_tag.map(Received::Vlan))
+                .or(by_dscp.then_some(Received::Dscp(dscp))),
+            ..arrival.sender
+        };
         match walk::next(
             &self.definition,
             service,
             found.look,
             found.direction,
-            arrival.sender,
+            sender,
         ) {
-            Some(hop) => Ok(Directed { ip, found, hop }),
+            Some(hop) => Ok(Directed {
+                ethernet: ethernet.clone(),
+                ip,
+                found,
+                hop,
+            }),
             None => Err(Refused {
                 reason: Reason::WrongSender,
                 service: Some((service.name.clone(), found.direction)),
@@ -204,8 +244,13 @@ impl Oracle {
     }
 
     /// The packet first, then its copies, as they leave.
-    fn send(&self, frame: &[u8], ethernet: &Ethernet, directed: &Directed) -> Vec<Departure> {
-        let Directed { ip, found, hop } = directed;
+    fn send(&self, frame: &[u8], directed: &Directed) -> Vec<Departure> {
+        let Directed {
+            ethernet,
+            ip,
+            found,
+            hop,
+        } = directed;
         let service = &self.definition.services[found.look.service];
         // What the step takes off and restores holds for packet and copies alike; what it does
         // towards a device is for the packet alone.
@@ -213,7 +258,17 @@ impl Oracle {
             destination: None,
             source: hop.restore.then_some(found.look.address),
             port_add: 0_u16.wrapping_sub(hop.shift),
-            dscp: service.dscp,
+            // Nothing of ours is left in the DSCP of what goes on.
+            dscp: service.dscp.or(hop.dscp_is_ours.then_some(0)),
+        };
+        let dscp_to = |role: &Role, side: Side, mark: Mark| match walk::leaves_by_dscp(
+            &self.definition,
+            role,
+            side,
+            mark,
+        ) {
+            true => Some((mark.number << 2 | 3) as u8),
+            false => common.dscp,
         };
         let mut departures = Vec::new();
         let mut depart = |to: String, attachment: Attachment, edits: Edits| {
@@ -222,6 +277,8 @@ impl Oracle {
                 destination: place.mac,
                 source: self.definition.interfaces[place.interface].mac,
                 vlan: &place.vlan,
+                tag: attachment.tag,
+                mtu: self.definition.interfaces[place.interface].mtu,
             };
             departures.push(Departure {
                 to,
@@ -235,12 +292,16 @@ impl Oracle {
                 side,
                 shift,
                 nat,
+                mark,
+                leaves,
+                ..
             } => {
-                let attachment = self.towards(role, side);
+                let attachment = self.towards(role, side, mark);
                 let own = walk::active(&self.definition, role).address_like(ip.destination);
                 let edits = Edits {
                     destination: own.filter(|_| nat),
                     port_add: common.port_add.wrapping_add(shift),
+                    dscp: dscp_to(role, leaves, mark),
                     ..common
                 };
                 depart(attachment.name.clone(), attachment, edits);
@@ -259,20 +320,45 @@ impl Oracle {
             }
         }
         for copy in &hop.copies {
-            let attachment = self.towards(copy.role, Side::Outside);
-            depart(attachment.name.clone(), attachment, common);
+            let attachment = self.towards(copy.role, Side::Outside, copy.mark);
+            let edits = Edits {
+                dscp: dscp_to(copy.role, Side::Outside, copy.mark),
+                ..common
+            };
+            depart(attachment.name.clone(), attachment, edits);
         }
         departures
     }
 
     /// Where packets for a role go now, under the name of its primary.
-    fn towards(&self, role: &Role, side: Side) -> Attachment {
+    fn towards(&self, role: &Role, side: Side, mark: Mark) -> Attachment {
         let primary = &self.definition.devices[role.device];
         let active = walk::active(&self.definition, role);
         Attachment {
             name: primary.attachment_name(side),
             place: walk::place(&self.definition, active, side).clone(),
+            tag: self.outgoing(active, side, mark),
         }
+    }
+
+    /// The tag a device gets, by the side it is sent to.
+    fn outgoing(&self, device: &Device, side: Side, mark: Mark) -> Option<Outgoing> {
+        let tag = tag::of(&self.definition, mark, device, side).filter(|t| *t != Tag::Dscp)?;
+        let place = walk::place(&self.definition, device, side);
+        let interface = &self.definition.interfaces[place.interface];
+        let pairs = interface.tunnels.iter().filter_map(|own| {
+            let theirs = match device.tunnel {
+                Some(end) => Some(end).filter(|end| end.is_ipv4() == own.is_ipv4()),
+                None => device.address_like(*own),
+            };
+            theirs.map(|theirs| (*own, theirs))
+        });
+        Some(Outgoing {
+            tag,
+            number: mark.number,
+            bases: interface.tag_bases,
+            ends: tag.is_tunnel().then(|| pairs.into_iter().next()).flatten(),
+        })
     }
 
     fn host(&self, host: usize) -> Attachment {
@@ -280,6 +366,7 @@ impl Oracle {
         Attachment {
             name: host.name.clone(),
             place: host.place.clone(),
+            tag: None,
         }
     }
 
@@ -305,7 +392,8 @@ struct Departure {
     /// Label of the step's target.
     to: String,
     attachment: Attachment,
-    frame: Vec<u8>,
+    /// `None` if it is longer than the MTU there.
+    frame: Option<Vec<u8>>,
 }
 
 fn is_neighbour_discovery(ip: &Ip) -> bool {
@@ -345,8 +433,9 @@ impl Engine for Oracle {
             (Err(reason), _) => Err(Refused::from(*reason)),
             (Ok(_), None) => Err(Reason::NoInterface.into()),
             (Ok(ethernet), Some(arrival)) => {
-                self.direct(frame, ethernet, arrival).map(|directed| {
-                    let departures = self.send(frame, ethernet, &directed);
+                let off = tag::take_off(&self.accepted, port, frame, ethernet);
+                self.direct(frame, ethernet, arrival, off).map(|directed| {
+                    let departures = self.send(frame, &directed);
                     let Directed { found, hop, .. } = directed;
                     let service = self.definition.services[found.look.service].name.clone();
                     let from = hop.from.map_or(CLIENT.to_string(), |(role, side)| {
@@ -368,7 +457,7 @@ impl Engine for Oracle {
                 reason,
                 port,
                 interface: arrival.as_ref().map(|a| a.interface as u32),
-                attachment: arrival.and_then(|a| a.attachment),
+                attachment: arrival.as_ref().and_then(|a| a.attachment.clone()),
                 service,
                 frame: frame.to_vec(),
             })),
@@ -380,7 +469,21 @@ impl Engine for Oracle {
                 };
                 self.counters.add(class, 1, bytes);
                 for departure in departures {
-                    let sent = departure.frame.len() as u64;
+                    let Some(leaving) = departure.frame else {
+                        let too_big = CounterKey::Reason(Reason::TooBig);
+                        self.counters.add(too_big, 1, bytes);
+                        out.push(Output::Host(Host {
+                            id,
+                            reason: Reason::TooBig,
+                            port,
+                            interface: arrival.as_ref().map(|a| a.interface as u32),
+                            attachment: arrival.as_ref().and_then(|a| a.attachment.clone()),
+                            service: None,
+                            frame: frame.to_vec(),
+                        }));
+                        continue;
+                    };
+                    let sent = leaving.len() as u64;
                     let interface = departure.attachment.place.interface;
                     let step = CounterKey::Step {
                         service: service.clone(),
@@ -397,7 +500,7 @@ impl Engine for Oracle {
                     out.push(Output::Sent(Sent {
                         id,
                         interface: interface as u32,
-                        frame: departure.frame,
+                        frame: leaving,
                     }));
                 }
             }

@@ -14,9 +14,18 @@
 use crate::looks::stage_ports;
 use seqnic_compiler::definition::{
     Alerts, Definition, DeviceId, Directions, Element, HostId, KeyedBy, Mode, Ports, ReturnWay,
-    Role, Service, Side,
+    Role, Service, Side, Tag,
 };
 use seqnic_image::names::Direction;
+
+/// What an element is known by, if its packets carry a tag.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    /// Elements of the sequence count from 1, those of a return list go on behind them.
+    pub number: u16,
+    /// The element's own word on it.
+    pub tracking: Option<Tag>,
+}
 
 /// A device at its place in the sequence, with what it means for packets.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +41,9 @@ pub struct Stop<'a> {
     changes: bool,
     /// It gets packets for its own address, and answers from it.
     nat: bool,
+    mark: Mark,
+    /// Return packets start at it, at the side forward packets come to.
+    end: bool,
 }
 
 /// An end of a gap.
@@ -47,6 +59,7 @@ pub enum Station<'a> {
 pub struct Copy<'a> {
     pub role: &'a Role,
     pub alerts: Alerts,
+    pub mark: Mark,
 }
 
 /// What lies between two stations.
@@ -67,10 +80,24 @@ pub enum Face<'a> {
         /// What its port is more than those of other packets in the gap.
         shift: u16,
         nat: bool,
+        mark: Mark,
+        end: bool,
+        /// Side its packets come back from.
+        leaves: Side,
     },
 }
 
-impl Face<'_> {
+impl<'a> Face<'a> {
+    /// The device, the side of it that is seen, and its mark.
+    pub fn device(&self) -> Option<(&'a Role, Side, Mark)> {
+        match *self {
+            Face::World(_) => None,
+            Face::Device {
+                role, side, mark, ..
+            } => Some((role, side, mark)),
+        }
+    }
+
     /// See [`Face::Device`].
     pub fn shift(&self) -> u16 {
         match self {
@@ -94,12 +121,13 @@ fn stops<'a>(definition: &Definition, service: &'a Service) -> Vec<Stop<'a>> {
     let ports = stage_ports(service);
     let mut stops = Vec::new();
     let mut stage = 0;
-    for element in &service.sequence {
+    for (element, number) in service.sequence.iter().zip(1..) {
         if let Element::Device {
             role,
             enter,
             port,
             then,
+            tracking,
             ..
         } = element
         {
@@ -110,6 +138,11 @@ fn stops<'a>(definition: &Definition, service: &'a Service) -> Vec<Stop<'a>> {
                 shift: shift(&ports[stage], *port),
                 changes: then.is_some(),
                 nat: false,
+                mark: Mark {
+                    number,
+                    tracking: *tracking,
+                },
+                end: false,
             });
             stage += usize::from(then.is_some());
         }
@@ -117,6 +150,7 @@ fn stops<'a>(definition: &Definition, service: &'a Service) -> Vec<Stop<'a>> {
     if service.keyed_by == KeyedBy::Destination
         && let Some(end) = stops.last_mut()
     {
+        end.end = true;
         end.nat = definition.devices[end.role.device].mode == Some(Mode::Nat);
     }
     stops
@@ -177,6 +211,13 @@ fn face(station: Station, in_front: bool) -> Face {
         Station::World(host) => Face::World(host),
         Station::Device(stop) => Face::Device {
             role: stop.role,
+            mark: stop.mark,
+            end: stop.end,
+            leaves: if in_front && !stop.end {
+                stop.enter.other()
+            } else {
+                stop.enter
+            },
             side: if in_front {
                 stop.enter
             } else {
@@ -200,11 +241,11 @@ fn whole<'a>(definition: &Definition, service: &'a Service, direction: Direction
     let mut stops = stops(definition, service).into_iter();
     let mut stations = vec![Station::World(service.clients)];
     let mut gaps = vec![Gap::default()];
-    for element in &service.sequence {
+    for (element, number) in service.sequence.iter().zip(1..) {
         match element {
             Element::Copy { .. } => {
                 if let Some(gap) = gaps.last_mut() {
-                    gap.copies.extend(copy(element, direction));
+                    gap.copies.extend(copy(element, number, direction));
                 }
             }
             Element::Device { .. } => {
@@ -241,13 +282,18 @@ fn listed<'a>(definition: &Definition, service: &'a Service, elements: &'a [Elem
         stage,
         copies: Vec::new(),
     }];
-    for element in elements {
+    let behind = service.sequence.len() as u16 + 1;
+    for (element, number) in elements.iter().zip(behind..) {
         let Element::Device {
-            role, enter, port, ..
+            role,
+            enter,
+            port,
+            tracking,
+            ..
         } = element
         else {
             if let Some(gap) = gaps.last_mut() {
-                gap.copies.extend(copy(element, Direction::Return));
+                gap.copies.extend(copy(element, number, Direction::Return));
             }
             continue;
         };
@@ -262,6 +308,11 @@ fn listed<'a>(definition: &Definition, service: &'a Service, elements: &'a [Elem
             shift: shift(&ports[stage], *port),
             changes,
             nat: false,
+            mark: Mark {
+                number,
+                tracking: *tracking,
+            },
+            end: false,
         }));
         gaps.push(Gap {
             stage,
@@ -274,12 +325,13 @@ fn listed<'a>(definition: &Definition, service: &'a Service, elements: &'a [Elem
     (stations, gaps)
 }
 
-fn copy(element: &Element, direction: Direction) -> Option<Copy<'_>> {
+fn copy(element: &Element, number: u16, direction: Direction) -> Option<Copy<'_>> {
     match element {
         Element::Copy {
             role,
             alerts,
             directions,
+            tracking,
             ..
         } => {
             let made = match directions {
@@ -290,6 +342,10 @@ fn copy(element: &Element, direction: Direction) -> Option<Copy<'_>> {
             made.then_some(Copy {
                 role,
                 alerts: *alerts,
+                mark: Mark {
+                    number,
+                    tracking: *tracking,
+                },
             })
         }
         Element::Device { .. } => None,

@@ -2,10 +2,11 @@
 //! "Alerts", "Who may enter" and "Alternates".
 
 use crate::looks::Look;
-use crate::road::{Copy, Crossing, Face, crossings, towards};
+use crate::road::{Copy, Crossing, Face, Mark, crossings, towards};
+use crate::tag::{self, Received};
 use seqnic_compiler::definition::{
     Alerts, Attachments, Definition, Device, DeviceId, Element, KeyedBy, Party, Place, ReturnWay,
-    Role, Service, Side, State, Tracking,
+    Role, Service, Side, State, Tag, Tracking,
 };
 use seqnic_image::names::Direction;
 use std::collections::HashSet;
@@ -15,6 +16,8 @@ use std::collections::HashSet;
 pub struct Hop<'a> {
     /// Sending device of the sequence and its side; `None` is a client.
     pub from: Option<(&'a Role, Side)>,
+    /// Whether what came carries a DSCP of ours.
+    pub dscp_is_ours: bool,
     pub to: Face<'a>,
     pub copies: Vec<Copy<'a>>,
     /// Taken off the service's port, for packet and copies.
@@ -30,6 +33,8 @@ pub struct Sender {
     /// Port and VLAN IDs of arrival.
     pub segment: Segment,
     pub mac: [u8; 6],
+    /// Tag of the packet, of a kind that is looked for where it arrived.
+    pub tag: Option<Received>,
 }
 
 /// Port of the card and VLAN IDs, 0 where there is no tag.
@@ -81,9 +86,23 @@ pub fn next<'a>(
     sender: Sender,
 ) -> Option<Hop<'a>> {
     let crossings = crossings(definition, service, direction);
-    let sent_by = |role: &Role, side: Side| {
-        devices(definition, role).any(|d| is_sender(definition, place(definition, d, side), sender))
+    let sent_by = |role: &Role, side: Side, mark: Mark, end: bool| {
+        devices(definition, role).any(|device| {
+            let place = place(definition, device, side);
+            let tag = tag::of(definition, mark, device, side);
+            match (sender.tag, tag) {
+                (Some(found), Some(tag)) => {
+                    found == tag::expected(definition, tag, mark.number, place)
+                }
+                (Some(_), None) => false,
+                // Without its tag only the end is known.
+                (None, Some(_)) => end && is_sender(definition, place, sender),
+                (None, None) => is_sender(definition, place, sender),
+            }
+        })
     };
+    let by_dscp =
+        |role: &Role, side: Side, mark: Mark| leaves_by_dscp(definition, role, side, mark);
     let here = crossings.iter().filter(|c| c.stage == look.stage);
 
     let mut entry = None;
@@ -92,8 +111,19 @@ pub fn next<'a>(
             Face::World(_) => entry = Some(gap),
             // A device of the sequence sends its packet on.
             Face::Device {
-                role, side, nat, ..
-            } if sent_by(role, side) => return Some(across(gap, Some((role, side)), nat)),
+                role,
+                side,
+                nat,
+                mark,
+                end,
+                ..
+            } if sent_by(role, side, mark, end) => {
+                let hop = across(gap, Some((role, side)), nat);
+                return Some(Hop {
+                    dscp_is_ours: by_dscp(role, side, mark),
+                    ..hop
+                });
+            }
             Face::Device { .. } => {}
         }
     }
@@ -106,10 +136,11 @@ pub fn next<'a>(
                 Alerts::To(device) => towards(&crossings, device),
             };
             if let Some(to) = to
-                && sent_by(copy.role, Side::Outside)
+                && sent_by(copy.role, Side::Outside, copy.mark, false)
             {
                 return Some(Hop {
                     from: Some((copy.role, Side::Outside)),
+                    dscp_is_ours: by_dscp(copy.role, Side::Outside, copy.mark),
                     to,
                     copies: Vec::new(),
                     shift: 0,
@@ -118,19 +149,26 @@ pub fn next<'a>(
             }
         }
     }
-    // Anyone else enters.
-    let gap = entry?;
+    // Anyone else enters, but nothing with a tag.
+    let gap = entry.filter(|_| sender.tag.is_none())?;
     may_enter(definition, service, direction, sender).then(|| across(gap, None, false))
 }
 
 fn across<'a>(gap: &Crossing<'a>, from: Option<(&'a Role, Side)>, restore: bool) -> Hop<'a> {
     Hop {
         from,
+        dscp_is_ours: false,
         to: gap.to,
         copies: gap.copies.clone(),
         shift: gap.from.shift(),
         restore,
     }
+}
+
+/// Whether packets of a role's active device from `side` are known by their DSCP.
+pub fn leaves_by_dscp(definition: &Definition, role: &Role, side: Side, mark: Mark) -> bool {
+    let device = active(definition, role);
+    tag::of(definition, mark, device, side) == Some(Tag::Dscp)
 }
 
 /// Whether what arrives from `sender` comes from a place, as its segment is tracked.
@@ -158,7 +196,7 @@ fn may_enter(
             .iter()
             .any(|s| is_sender(definition, place(definition, device, *s), sender))
     };
-    if sender.tracking == Tracking::SourceMac && barred(service).into_iter().any(is_device) {
+    if sender.tracking != Tracking::Segment && barred(service).into_iter().any(is_device) {
         return false;
     }
     // The return way of a service keyed by client is entered by anyone.
