@@ -8,7 +8,7 @@ use crate::road::{Face, Mark};
 use crate::tag::{self, Accepted, Header, Off, Received};
 use crate::walk::{self, Hop, Segment, Sender};
 use seqnic_compiler::definition::{
-    Attachments, Definition, Device, InterfaceId, Place, Role, Side, Tag, Tracking,
+    Attachments, Definition, Device, InterfaceId, Place, Role, Side, Tag,
 };
 use seqnic_engine::{
     CLIENT, CounterKey, Counters, Engine, EngineError, FrameIn, Host, Output, Sent,

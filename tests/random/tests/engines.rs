@@ -144,7 +144,15 @@ fn agree(load: Load, definitions: u64) {
     );
     if definitions >= 300 {
         // A run that never meets a reason says nothing about it.
-        let never = [Reason::OutputFull, Reason::Oversize];
+        let never = [
+            Reason::Encapsulation,
+            Reason::Denied,
+            Reason::Policed,
+            Reason::TooBig,
+            Reason::OutputFull,
+            Reason::HostLimited,
+            Reason::Oversize,
+        ];
         let missing: Vec<_> = Reason::ALL
             .iter()
             .filter(|r| !reasons.contains_key(r) && !never.contains(r))
