@@ -72,7 +72,7 @@ impl Stages {
     fn decide(&mut self, tables: &Tables, counters: &CounterArrays, batch: &[Arrival]) {
         let mut memo = Memo::default();
         for ((h, walk), arrival) in self.headers.iter_mut().zip(&mut self.walks).zip(batch) {
-            parse_into(arrival.frame, h);
+            parse_into(arrival.frame, tables.decap(arrival.port), h);
             walk.start();
             verdict::arrive(tables, arrival.port, h, &mut memo, walk, &mut ());
         }
@@ -119,6 +119,11 @@ impl Stages {
                 let Some(plan) = edit::plan(tables, h, &verdict, number) else {
                     break;
                 };
+                if plan.too_big(h) {
+                    counters.reason(Reason::TooBig, h.length);
+                    outputs.host(first + at, &verdict.too_big());
+                    continue;
+                }
                 let bytes = plan.length(h);
                 let Some(room) = outputs.room(first + at, &plan, bytes) else {
                     counters.reason(Reason::OutputFull, bytes);

@@ -1,17 +1,20 @@
 //! One record at a time: bits of an image into the native types of [`crate::tables`], with every
 //! number checked against the geometry.
 
+use crate::encap::TagKind;
 use crate::error::{LoadError, Place};
 use crate::index::Stored;
 use crate::keys::{Address, Key};
 use crate::lookup::{HashTable, UsedSlot, seed_row};
-use crate::tables::{Action, Attachment, Interface, Known, PortEdit, Range, RangeRow, Step};
+use crate::tables::{
+    Action, Attachment, Decap, Encap, Interface, Known, PortEdit, Range, RangeRow, Step,
+};
 use seqnic_image::{Image, TableRows};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::layout::{Layout, Row};
 use seqnic_spec::tables::{
-    ACTION_ROW, ADDRESS_VALUE, ATTACHMENT_ROW, HashSlot, INTERFACE_VALUE, RANGE_SLOT, RANGE_SLOTS,
-    SEED_ROW, Table,
+    ACTION_ROW, ADDRESS_VALUE, ATTACHMENT_ROW, DECAP_ROW, ENCAP_ROW, HashSlot, INTERFACE_VALUE,
+    RANGE_SLOT, RANGE_SLOTS, SEED_ROW, Table, tag_kind,
 };
 
 /// One record of an image: its place and bits, and where in the bits it starts.
@@ -125,6 +128,7 @@ pub fn interface(r: Record, g: &Geometry) -> Result<Interface, LoadError> {
         mac: r.get(l, "mac") as u64,
         promiscuous: r.flag(l, "promiscuous"),
         by_segment: r.flag(l, "tracking"),
+        accepts: r.get(l, "accepts") as u32,
     })
 }
 
@@ -231,6 +235,7 @@ pub fn action(r: Record, g: &Geometry) -> Result<Action, LoadError> {
         rewrite: rewrite.transpose()?,
         port,
         dscp: r.flag(l, "dscp_valid").then(|| r.get(l, "dscp") as u8),
+        tag: tag(r)?,
     })
 }
 
@@ -253,7 +258,58 @@ pub fn attachment(r: Record, g: &Geometry) -> Result<Attachment, LoadError> {
         dst_mac: r.get(l, "dst_mac") as u64,
         src_mac: r.get(l, "src_mac") as u64,
         address: address(r, l)?,
+        mtu: r.get(l, "mtu") as u16,
+        encap: below(r, l, "encap", g.encap_rows)? as u16,
     })
+}
+
+fn tag(r: Record) -> Result<Option<(TagKind, u8)>, LoadError> {
+    let (kind, number) = (
+        r.get(&ACTION_ROW, "tag_kind"),
+        r.get(&ACTION_ROW, "tag") as u8,
+    );
+    if kind == u128::from(tag_kind::NONE) {
+        return Ok(None);
+    }
+    match TagKind::from_number(kind as u32) {
+        Some(kind) => Ok(Some((kind, number))),
+        None => Err(r.bad("tag_kind", kind, "a kind of tag, at most 8")),
+    }
+}
+
+pub fn decap(r: Record) -> Result<Decap, LoadError> {
+    let l = &DECAP_ROW;
+    Ok(Decap {
+        accepts: r.get(l, "accepts") as u32,
+        v4: r.flag(l, "v4_valid").then(|| r.get(l, "v4") as u32),
+        v6: r.flag(l, "v6_valid").then(|| r.get(l, "v6")),
+    })
+}
+
+pub fn encap(r: Record) -> Result<Encap, LoadError> {
+    let l = &ENCAP_ROW;
+    let row = Encap {
+        v6: r.flag(l, "v6"),
+        src: r.get(l, "src"),
+        dst: r.get(l, "dst"),
+        vlan: r.get(l, "vlan") as u16,
+        mpls: r.get(l, "mpls") as u32,
+        vni: r.get(l, "vni") as u32,
+        gre: r.get(l, "gre") as u32,
+        spi: r.get(l, "spi") as u32,
+    };
+    for (field, value) in [("src", row.src), ("dst", row.dst)] {
+        if !row.v6 && value > u128::from(u32::MAX) {
+            return Err(r.bad(field, value, "below 2^32 in IPv4"));
+        }
+    }
+    let (sum, right) = (r.get(l, "sum"), row.sum());
+    // A row of zeros is one nobody uses.
+    if sum != u128::from(right) && row != Encap::default() {
+        let must = format!("{right}, the sum of the outer IPv4 header's constant words");
+        return Err(r.bad("sum", sum, must));
+    }
+    Ok(row)
 }
 
 pub fn address(r: Record, layout: &Layout) -> Result<Address, LoadError> {

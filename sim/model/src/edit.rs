@@ -1,6 +1,8 @@
 //! Copies and edits (`docs/semantics.md` section 4), written into a buffer of the caller.
 
+use crate::bytes::{be16 as get16, put};
 use crate::checksum::Update;
+use crate::encap::Tag;
 use crate::memory::prefetch;
 use crate::parse::Headers;
 use crate::tables::{Attachment, PortEdit, Tables};
@@ -22,6 +24,7 @@ pub struct Plan {
     pub sport: Option<u16>,
     pub dport: Option<u16>,
     pub dscp: Option<u8>,
+    pub tag: Option<Tag>,
 }
 
 /// A copy that cannot be written. The frame is the caller's, so this is the caller's mistake.
@@ -65,6 +68,11 @@ pub fn plan(tables: &Tables, h: &Headers, verdict: &Verdict, number: u8) -> Opti
         sport,
         dport,
         dscp: action.dscp,
+        tag: action.tag.map(|(kind, number)| Tag {
+            kind,
+            number,
+            row: tables.encap(to.encap),
+        }),
     })
 }
 
@@ -90,7 +98,37 @@ impl Plan {
     /// Bytes of the copy.
     #[inline(always)]
     pub fn length(&self, h: &Headers) -> usize {
-        (h.length + TAG * usize::from(self.to.tags)).saturating_sub(TAG * usize::from(h.tags))
+        self.head() + h.length.saturating_sub(h.l3())
+    }
+
+    /// Bytes of the copy in front of its IP header.
+    #[inline(always)]
+    fn head(&self) -> usize {
+        let (_, tags) = self.vlan();
+        ETHERTYPE + TAG * tags + 2 + self.tag.map_or(0, |tag| tag.bytes())
+    }
+
+    /// Whether the copy is longer than the MTU towards its attachment: then it is not sent, and the
+    /// host gets the packet instead.
+    #[inline(always)]
+    pub fn too_big(&self, h: &Headers) -> bool {
+        let size = h.ip_length + self.tag.map_or(0, |tag| tag.bytes() as u32);
+        self.to.mtu != 0 && size > self.to.mtu.into()
+    }
+
+    /// VLAN IDs of the copy, outermost first, and how many there are.
+    #[inline(always)]
+    pub fn vlan(&self) -> ([u16; 2], usize) {
+        let own = usize::from(self.to.tags);
+        let mut vids = [self.to.vid0, self.to.vid1];
+        match self.tag.and_then(|tag| tag.vid()) {
+            // An attachment with two tags takes no third.
+            Some(vid) if let Some(free) = vids.get_mut(own) => {
+                *free = vid;
+                (vids, own + 1)
+            }
+            _ => (vids, own),
+        }
     }
 
     /// Writes the copy of `frame`, whose headers are `h`, to the start of `out`; gives its length.
@@ -106,44 +144,55 @@ impl Plan {
         if h.length != frame.len() {
             return Err(other);
         }
-        let behind_tags = ETHERTYPE + TAG * usize::from(h.tags);
-        let rest = frame.get(behind_tags..).ok_or(other)?;
+        let rest = frame.get(h.l3()..).ok_or(other)?;
         let (need, have) = (self.length(h), out.len());
         let out = out
             .get_mut(..need)
             .ok_or(EditError::Buffer { need, have })?;
 
-        let tags = usize::from(self.to.tags);
-        let (head, tail) = out
-            .split_at_mut_checked(ETHERTYPE + TAG * tags)
-            .ok_or(other)?;
-        self.write_ethernet(head);
-        if tail.len() != rest.len() {
+        let (head, ip) = out.split_at_mut_checked(self.head()).ok_or(other)?;
+        if ip.len() != rest.len() {
             return Err(other);
         }
-        tail.copy_from_slice(rest);
+        ip.copy_from_slice(rest);
         if h.is_ip() {
-            // The IP packet: behind the EtherType.
-            self.write_ip(h, tail.get_mut(2..).unwrap_or_default());
+            self.write_ip(h, ip);
+        }
+        let at = self.write_ethernet(head);
+        match self.tag {
+            Some(tag) => tag.write(self, h, head, at),
+            None => put(head, at, &h.ethertype.to_be_bytes()),
         }
         Ok(need)
     }
 
-    /// MACs and tags.
+    /// MACs and VLAN tags; gives the place of the EtherType behind them.
     #[inline(always)]
-    fn write_ethernet(&self, head: &mut [u8]) {
+    fn write_ethernet(&self, head: &mut [u8]) -> usize {
         put(head, 0, &self.to.dst_mac.to_be_bytes()[2..]);
         put(head, 6, &self.to.src_mac.to_be_bytes()[2..]);
-        let outer = if self.to.tags == 2 {
+        let (vids, tags) = self.vlan();
+        let outer = if tags == 2 {
             wire::TPID_S
         } else {
             wire::TPID_C
         };
-        let tags = [(outer, self.to.vid0), (wire::TPID_C, self.to.vid1)];
-        for (number, (tpid, vid)) in tags.iter().take(self.to.tags.into()).enumerate() {
-            let at = ETHERTYPE + TAG * number;
+        let tpids = [outer, wire::TPID_C];
+        let mut at = ETHERTYPE;
+        for (tpid, vid) in tpids.iter().zip(vids).take(tags) {
             put(head, at, &tpid.to_be_bytes());
             put(head, at + 2, &vid.to_be_bytes());
+            at += TAG;
+        }
+        at
+    }
+
+    /// TOS or traffic class as it leaves.
+    #[inline(always)]
+    pub fn traffic_class(&self, h: &Headers) -> u8 {
+        match self.dscp {
+            Some(dscp) => dscp << 2 | h.traffic_class & 3,
+            None => h.traffic_class,
         }
     }
 
@@ -170,8 +219,8 @@ impl Plan {
             transport.word(old, new);
             put(ip, at, &new.to_be_bytes());
         }
-        if let Some(dscp) = self.dscp {
-            let class = dscp << 2 | h.traffic_class & 3;
+        if self.dscp.is_some() {
+            let class = self.traffic_class(h);
             let old = get16(ip, 0);
             let new = if h.v6 {
                 old & 0xf00f | u16::from(class) << 4
@@ -207,19 +256,4 @@ fn update_transport(h: &Headers, ip: &mut [u8], at: usize, update: Update) {
     };
     let new = if udp && new == 0 { 0xffff } else { new };
     put(ip, at, &new.to_be_bytes());
-}
-
-/// Writes are all inside what the parser has seen; one that is not is left out.
-#[inline(always)]
-fn put(to: &mut [u8], at: usize, from: &[u8]) {
-    if let Some(place) = to.get_mut(at..at + from.len()) {
-        place.copy_from_slice(from);
-    }
-}
-
-#[inline(always)]
-fn get16(from: &[u8], at: usize) -> u16 {
-    from.get(at..)
-        .and_then(|rest| rest.first_chunk::<2>())
-        .map_or(0, |bytes| u16::from_be_bytes(*bytes))
 }

@@ -84,6 +84,12 @@ impl ImageEngine {
             let Some(plan) = edit::plan(&self.tables, headers, verdict, number) else {
                 break;
             };
+            if plan.too_big(headers) {
+                let verdict = verdict.too_big();
+                self.counters.reason(verdict.reason, frame.frame.len());
+                out.push(Output::Host(self.host(frame, &verdict)));
+                continue;
+            }
             let mut bytes = vec![0; plan.length(headers)];
             plan.write(headers, frame.frame, &mut bytes)
                 .map_err(failed)?;
@@ -215,7 +221,7 @@ impl Engine for ImageEngine {
             self.counters.reason(Reason::Oversize, most);
             return Ok(());
         }
-        let headers = parse(frame.frame);
+        let headers = parse(frame.frame, self.tables.decap(frame.port));
         let verdict = decide(&self.tables, frame.port, &headers, &mut ());
         self.counters.packet(&verdict, bytes);
         if verdict.reason == Reason::Directed {

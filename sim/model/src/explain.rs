@@ -35,6 +35,8 @@ pub struct Explanation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PacketWords {
     pub ethernet: String,
+    /// Tag header or tunnel that was taken off.
+    pub taken_off: Option<String>,
     /// `None` if there is no IP header, or it was not read to its end.
     pub ip: Option<String>,
     pub transport: Option<String>,
@@ -105,8 +107,10 @@ pub struct CopyWords {
     pub interface: String,
     /// Port of the card.
     pub port: u8,
-    /// Bytes as sent.
+    /// Bytes as sent, or as they would be.
     pub length: usize,
+    /// Longer than the MTU towards the attachment: the host gets the packet instead.
+    pub too_big: bool,
     pub edits: Vec<EditWords>,
 }
 
@@ -119,12 +123,16 @@ pub struct EditWords {
 
 /// Explains what happens to `frame` (without FCS) arriving on `port`.
 pub fn explain(tables: &Tables, names: &Names, port: u8, frame: &[u8]) -> Explanation {
-    let headers = parse(frame);
+    let headers = parse(frame, tables.decap(port));
     let words = Words { names };
+    let decap = (u32::from(port) < tables.geometry.ports).then(|| {
+        let answer = words::decap(tables.decap(port));
+        question(Table::Decap, Some(format!("port {port}")), answer)
+    });
     let mut recorder = Recorder {
         tables,
         words,
-        questions: Vec::new(),
+        questions: decap.into_iter().collect(),
     };
     let verdict = decide(tables, port, &headers, &mut recorder);
     let mut questions = recorder.questions;
@@ -162,6 +170,7 @@ fn add_unasked(questions: &mut Questions, reason: Reason) {
         }
         let why = match (table, reason) {
             (Table::Range, _) => "not asked: no question needed a row of ranges".to_string(),
+            (Table::Encap, Reason::Directed) => "not asked: no copy gets a tag".to_string(),
             (Table::Rewrite, Reason::Directed) => {
                 "not asked: no copy gets another source address".to_string()
             }
@@ -190,8 +199,12 @@ impl Observer for Recorder<'_> {
                 } else {
                     "source MAC"
                 };
+                let accepts = match words::tags(i.accepts) {
+                    tags if tags.is_empty() => String::new(),
+                    tags => format!(", accepts {tags}"),
+                };
                 format!(
-                    "{}, segment {}, MAC {mac}{promiscuous}, tracked by {tracking}",
+                    "{}, segment {}, MAC {mac}{promiscuous}, tracked by {tracking}{accepts}",
                     w.interface(i.interface),
                     i.segment
                 )
@@ -307,6 +320,7 @@ fn packet(words: Words, h: &Headers) -> PacketWords {
     let read = h.is_ip() && h.fault.is_none();
     PacketWords {
         ethernet: words.ethernet(h),
+        taken_off: h.taken.map(words::taken),
         ip: read.then(|| words.ip(h)),
         transport: read.then(|| words.transport(h)),
         fault: h.fault.map(Reason::name),

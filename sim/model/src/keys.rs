@@ -221,6 +221,8 @@ pub enum Position {
     Unknown,
     Attachment(u16),
     Segment(u16),
+    /// A tag the packet carries: kind (`position_kind`) and number as received.
+    Tag(u32, u16),
 }
 
 impl Position {
@@ -230,6 +232,7 @@ impl Position {
             Position::Unknown => position(position_kind::UNKNOWN, 0),
             Position::Attachment(n) => position(position_kind::ATTACHMENT, u32::from(n)),
             Position::Segment(n) => position(position_kind::SEGMENT, u32::from(n)),
+            Position::Tag(kind, n) => position(kind, u32::from(n)),
         }
     }
 }
@@ -311,6 +314,7 @@ mod tests {
             (Position::Unknown, 0),
             (Position::Attachment(0x1234), 0x1_1234),
             (Position::Segment(0xfff), 0x2_0fff),
+            (Position::Tag(position_kind::GRE, 0xbeef), 0x8_beef),
         ] {
             let key = StepKey {
                 class: 0xa_bcde,

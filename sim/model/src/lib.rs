@@ -7,23 +7,26 @@
 //! [`edit::Plan::write`] allocates.
 //!
 //! In packet order:
-//! * [`parse`]: frame -> headers (section 1);
+//! * [`parse`]: frame -> headers (section 1), [`decap`]: tag headers and tunnels in front of them;
 //! * [`keys`], [`hash`], [`lookup`]: packed keys, digest and buckets, hash tables;
 //! * [`tables`]: an image decoded (`decode`) into native arrays; [`check`] and [`error`] refuse bad
 //!   ones;
 //! * [`verdict`]: questions and reasons (sections 2 and 3);
-//! * [`edit`]: copies and checksums (section 4);
+//! * [`edit`]: copies and checksums (section 4), [`encap`]: tags and tunnels they leave with;
 //! * [`counters`]: counter arrays (section 5);
 //! * [`batch`]: the same functions for many packets at a time, for hosts without the card;
 //! * [`engine`]: the [`seqnic_engine::Engine`];
 //! * [`explain`]: what was asked and answered for one packet, in words.
 
 pub mod batch;
+mod bytes;
 pub mod check;
 pub mod checksum;
 pub mod counters;
+pub mod decap;
 mod decode;
 pub mod edit;
+pub mod encap;
 pub mod engine;
 pub mod error;
 pub mod explain;

@@ -1,5 +1,8 @@
 //! From frame to headers (`docs/semantics.md` section 1), into a fixed struct, without allocation.
 
+use crate::bytes::{be16, be32, byte, bytes};
+use crate::decap::{Taken, take_off};
+use crate::tables::Decap;
 use seqnic_spec::reason::Reason;
 use seqnic_spec::wire;
 
@@ -27,12 +30,18 @@ pub struct Headers {
     /// Outer and inner VLAN ID, 0 when absent.
     pub vid0: u16,
     pub vid1: u16,
-    /// EtherType behind the tags.
+    /// EtherType of the packet: behind the tags, or behind what was taken off.
     pub ethertype: u16,
+    /// Tag header or tunnel that was taken off.
+    pub taken: Option<Taken>,
+    /// Bytes from the start of the frame to what the EtherType says.
+    pub l3: u16,
     /// IP version is 6; meaningful with an IP EtherType.
     pub v6: bool,
     pub src: u128,
     pub dst: u128,
+    /// Bytes of the IP packet by its own header; with those behind it the frame may be longer.
+    pub ip_length: u32,
     /// IPv4 protocol, or the next header that ended the walk.
     pub protocol: u8,
     /// TTL or hop limit.
@@ -63,9 +72,12 @@ impl Headers {
         self.vid0 = 0;
         self.vid1 = 0;
         self.ethertype = 0;
+        self.taken = None;
+        self.l3 = 0;
         self.v6 = false;
         self.src = 0;
         self.dst = 0;
+        self.ip_length = 0;
         self.protocol = 0;
         self.ttl = 0;
         self.traffic_class = 0;
@@ -79,6 +91,12 @@ impl Headers {
     /// Bytes from the start of the frame to the IP header.
     #[inline(always)]
     pub fn l3(&self) -> usize {
+        self.l3.into()
+    }
+
+    /// Bytes from the start of the frame to the end of its Ethernet header and tags.
+    #[inline(always)]
+    fn l2(&self) -> usize {
         ETHERNET + TAG * usize::from(self.tags)
     }
 
@@ -138,31 +156,6 @@ const IPV6: usize = 40;
 /// What must be in the frame of an extension header before it is looked at.
 const EXTENSION: usize = 8;
 
-/// Reads are all behind a check of the length; that they cannot panic whatever happens is the
-/// second line of defence.
-#[inline(always)]
-fn bytes<const N: usize>(frame: &[u8], at: usize) -> [u8; N] {
-    match frame.get(at..).and_then(|rest| rest.first_chunk::<N>()) {
-        Some(found) => *found,
-        None => [0; N],
-    }
-}
-
-#[inline(always)]
-fn byte(frame: &[u8], at: usize) -> u8 {
-    bytes::<1>(frame, at)[0]
-}
-
-#[inline(always)]
-fn be16(frame: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes(bytes(frame, at))
-}
-
-#[inline(always)]
-fn be32(frame: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes(bytes(frame, at))
-}
-
 #[inline(always)]
 fn mac(frame: &[u8], at: usize) -> u64 {
     u64::from(be32(frame, at)) << 16 | u64::from(be16(frame, at + 4))
@@ -173,23 +166,23 @@ fn view(l3: usize) -> usize {
     WINDOW.min(l3 + VIEW)
 }
 
-/// Headers of `frame` (without FCS, any length). What is wrong with it is in
-/// [`Headers::fault`].
-pub fn parse(frame: &[u8]) -> Headers {
+/// Headers of `frame` (without FCS, any length), which arrived on a port that takes off what `decap`
+/// says. What is wrong with it is in [`Headers::fault`].
+pub fn parse(frame: &[u8], decap: &Decap) -> Headers {
     let mut h = Headers::default();
-    parse_into(frame, &mut h);
+    parse_into(frame, decap, &mut h);
     h
 }
 
 /// [`parse`] in place.
 #[inline(always)]
-pub fn parse_into(frame: &[u8], h: &mut Headers) {
+pub fn parse_into(frame: &[u8], decap: &Decap, h: &mut Headers) {
     h.start(frame.len());
-    h.fault = ethernet(frame, h).err();
+    h.fault = ethernet(frame, decap, h).err();
 }
 
 #[inline(always)]
-fn ethernet(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
+fn ethernet(frame: &[u8], decap: &Decap, h: &mut Headers) -> Result<(), Reason> {
     // Of known length, so what is read of it needs no further check; here and below.
     let Some(head) = frame.first_chunk::<ETHERNET>() else {
         return Err(Reason::Runt);
@@ -199,6 +192,13 @@ fn ethernet(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
     h.ethertype = be16(head, 12);
     while matches!(h.ethertype, wire::TPID_C | wire::TPID_S | wire::TPID_OLD) {
         tag(frame, h)?;
+    }
+    // At most 132.
+    h.l3 = h.l2() as u16;
+    if let Some(behind) = take_off(frame, h.l2(), h.ethertype, decap)? {
+        h.taken = Some(behind.taken);
+        h.ethertype = behind.ethertype;
+        h.l3 = behind.l3 as u16;
     }
     match h.ethertype {
         wire::ETHERTYPE_IPV4 => ipv4(frame, h),
@@ -212,9 +212,9 @@ fn tag(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
     if u32::from(h.tags) == wire::MAX_VLAN_TAGS {
         return Err(Reason::VlanDepth);
     }
-    let tag = h.l3();
+    let tag = h.l2();
     h.tags += 1;
-    if frame.len() < h.l3() {
+    if frame.len() < h.l2() {
         return Err(Reason::Runt);
     }
     let vid = be16(frame, tag) & 0x0fff;
@@ -250,6 +250,7 @@ fn ipv4(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
     if sum != 0xffff {
         return Err(Reason::Ipv4Checksum);
     }
+    h.ip_length = total as u32;
     h.traffic_class = ip[1];
     h.later_fragment = be16(ip, 6) & 0x1fff != 0;
     h.ttl = ip[8];
@@ -270,6 +271,7 @@ fn ipv6(frame: &[u8], h: &mut Headers) -> Result<(), Reason> {
         return Err(Reason::Ipv6Header);
     }
     h.v6 = true;
+    h.ip_length = (end - l3) as u32;
     h.traffic_class = (be16(frame, l3) >> 4) as u8;
     h.ttl = byte(frame, l3 + 7);
     h.src = u128::from_be_bytes(bytes(frame, l3 + 8));

@@ -2,8 +2,9 @@
 
 use crate::check;
 use crate::decode::{
-    action, address, attachment, below, direct, hash, interface, known, ranges, step,
+    action, address, attachment, below, decap, direct, encap, hash, interface, known, ranges, step,
 };
+use crate::encap::TagKind;
 use crate::error::LoadError;
 use crate::index::{Stored, as_it_is};
 use crate::keys::{Address, InterfaceKey, PortKey, SourceKey, StepKey};
@@ -24,6 +25,8 @@ pub struct Interface {
     pub promiscuous: bool,
     /// Position of what arrives here is its segment, not its sender.
     pub by_segment: bool,
+    /// Tags read here (`seqnic_spec::tables::accepts`).
+    pub accepts: u32,
 }
 
 /// Answer of `address`.
@@ -105,6 +108,8 @@ pub struct Action {
     pub rewrite: Option<u16>,
     pub port: Option<PortEdit>,
     pub dscp: Option<u8>,
+    /// Kind of the tag it leaves with, and the tag's number.
+    pub tag: Option<(TagKind, u8)>,
 }
 
 /// A row of `attachment`.
@@ -120,6 +125,35 @@ pub struct Attachment {
     pub dst_mac: u64,
     pub src_mac: u64,
     pub address: Address,
+    /// Longest IP packet to it, 0 for no limit.
+    pub mtu: u16,
+    /// Row in `encap`.
+    pub encap: u16,
+}
+
+/// A row of `decap`: what a port takes off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Decap {
+    /// `seqnic_spec::tables::accepts`.
+    pub accepts: u32,
+    /// Destination addresses of outer headers.
+    pub v4: Option<u32>,
+    pub v6: Option<u128>,
+}
+
+/// A row of `encap`: tunnel addresses, and what is added to the number of a tag.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Encap {
+    /// Family of the outer header.
+    pub v6: bool,
+    pub src: u128,
+    pub dst: u128,
+    pub vlan: u16,
+    pub mpls: u32,
+    pub vni: u32,
+    pub gre: u32,
+    /// Service path identifier of NSH.
+    pub spi: u32,
 }
 
 as_it_is! { Interface Step }
@@ -169,6 +203,9 @@ pub struct Tables {
     pub action: Vec<Action>,
     pub attachment: Vec<Attachment>,
     pub rewrite: Vec<Address>,
+    /// By port.
+    pub decap: Vec<Decap>,
+    pub encap: Vec<Encap>,
 }
 
 impl Tables {
@@ -213,6 +250,8 @@ impl Tables {
             rewrite: direct(image.table(Table::Rewrite), epoch, |r| {
                 address(r, &REWRITE_ROW)
             })?,
+            decap: direct(image.table(Table::Decap), epoch, decap)?,
+            encap: direct(image.table(Table::Encap), epoch, encap)?,
         };
         check::references(&tables)?;
         check::families(&tables)?;
@@ -244,6 +283,21 @@ impl Tables {
     #[inline(always)]
     pub fn rewrite(&self, row: u16) -> Address {
         let row = self.rewrite.get(usize::from(row));
+        row.copied().unwrap_or_default()
+    }
+
+    /// What `port` takes off: nothing if there is no such port.
+    pub fn decap(&self, port: u8) -> &Decap {
+        const NOTHING: &Decap = &Decap {
+            accepts: 0,
+            v4: None,
+            v6: None,
+        };
+        self.decap.get(usize::from(port)).unwrap_or(NOTHING)
+    }
+
+    pub fn encap(&self, row: u16) -> Encap {
+        let row = self.encap.get(usize::from(row));
         row.copied().unwrap_or_default()
     }
 

@@ -1,5 +1,6 @@
 //! Questions and reasons (`docs/semantics.md` sections 2 and 3): what becomes of a packet.
 
+use crate::decap::Taken;
 use crate::index::Stored;
 use crate::keys::{Address, InterfaceKey, PortKey, Position, SourceKey, StepKey};
 use crate::lookup::Query;
@@ -8,7 +9,7 @@ use crate::parse::Headers;
 use crate::tables::{Interface, Known, Step, Tables};
 use seqnic_image::names::Direction;
 use seqnic_spec::reason::Reason;
-use seqnic_spec::tables::Table;
+use seqnic_spec::tables::{Table, accepts, position_kind};
 use seqnic_spec::wire;
 
 /// What the tables decided.
@@ -33,6 +34,16 @@ impl Verdict {
     #[inline(always)]
     pub fn rows(&self) -> std::ops::Range<u32> {
         self.step.action..self.step.action + u32::from(self.step.copies)
+    }
+
+    /// What the host is told of a copy that was too big; the service is none of its names.
+    #[inline(always)]
+    pub fn too_big(&self) -> Verdict {
+        Verdict {
+            reason: Reason::TooBig,
+            class: None,
+            ..*self
+        }
     }
 }
 
@@ -214,6 +225,7 @@ fn arrival<O: Observer>(
     };
     memo.source = Some((key, walk.sender));
     walk.position = match walk.sender {
+        _ if let Some((kind, number)) = tag(h, &interface) => Position::Tag(kind, number),
         _ if interface.by_segment => Position::Segment(interface.segment),
         Some(sender) => Position::Attachment(sender),
         None => Position::Unknown,
@@ -224,6 +236,10 @@ fn arrival<O: Observer>(
     }
     if h.ethertype == wire::ETHERTYPE_ARP {
         return Err(Reason::Arp);
+    }
+    let refused = |taken: Taken| interface.accepts & taken.header.accepts() == 0;
+    if h.fault == Some(Reason::Encapsulation) || h.taken.is_some_and(refused) {
+        return Err(Reason::Encapsulation);
     }
     if !h.is_ip() {
         return Err(Reason::NotIp);
@@ -340,6 +356,10 @@ fn step_of<O: Observer>(tables: &Tables, walk: &mut Walk, observer: &mut O) -> R
             observer.skipped(Table::Class, "`step` has a row for this sender");
             step
         }
+        None if matches!(walk.position, Position::Tag(..)) => {
+            observer.skipped(Table::Class, "with a tag nobody enters");
+            Step::default()
+        }
         None => {
             observer.asked(Asked::Class(class, direction));
             tables.class(class).entry(direction)
@@ -351,6 +371,25 @@ fn step_of<O: Observer>(tables: &Tables, walk: &mut Walk, observer: &mut O) -> R
     walk.step = step;
     prefetch(&tables.action, step.action as usize);
     Ok(())
+}
+
+/// The tag a packet carries, as kind of position and number: a header that was taken off, a VLAN ID,
+/// or a DSCP of pool 2 (RFC 2474 section 6).
+#[inline(always)]
+fn tag(h: &Headers, interface: &Interface) -> Option<(u32, u16)> {
+    if interface.accepts == 0 {
+        return None;
+    }
+    let accepted = |bit| interface.accepts & bit != 0;
+    if let Some(taken) = h.taken {
+        return Some((taken.header.position_kind(), taken.number));
+    }
+    let vid = if h.vid1 != 0 { h.vid1 } else { h.vid0 };
+    if accepted(accepts::VLAN) && vid != 0 {
+        return Some((position_kind::VLAN, vid));
+    }
+    let dscp = h.traffic_class >> 2;
+    (accepted(accepts::DSCP) && dscp & 3 == 3).then_some((position_kind::DSCP, dscp.into()))
 }
 
 /// Neighbour discovery and ICMP errors.

@@ -64,7 +64,7 @@ fn parse_decide_and_write_do_not_allocate() {
         let mut out = [0u8; 256];
         let mut sent = 0;
         let count = allocations(|| {
-            let h = parse(&frame);
+            let h = parse(&frame, tables.decap(0));
             let verdict = decide(&tables, 0, &h, &mut ());
             for plan in plans(&tables, &h, &verdict) {
                 sent += plan.write(&h, &frame, &mut out).unwrap();

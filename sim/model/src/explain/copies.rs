@@ -33,6 +33,7 @@ pub fn explain(
                 interface: words.interface(plan.to.interface),
                 port: plan.to.port,
                 length: sent,
+                too_big: plan.too_big(h),
                 edits: edits(h, &plan, frame, &bytes),
             }
         })
@@ -44,8 +45,12 @@ fn rows(tables: &Tables, words: Words, plan: &Plan, action: &Action, questions: 
     let answer = action_words(words, action);
     questions.push(question(Table::Action, row(plan.action), answer));
     let to = &plan.to;
+    let mtu = match to.mtu {
+        0 => String::new(),
+        mtu => format!(", MTU {mtu}"),
+    };
     let answer = format!(
-        "{}: port {}, {}, VLAN {}, MAC {}",
+        "{}: port {}, {}, VLAN {}, MAC {}{mtu}",
         words.attachment(plan.attachment),
         to.port,
         words.interface(to.interface),
@@ -54,6 +59,18 @@ fn rows(tables: &Tables, words: Words, plan: &Plan, action: &Action, questions: 
     );
     let asked = row(tables.attachment_row(plan.attachment));
     questions.push(question(Table::Attachment, asked, answer));
+    if let Some(tag) = &plan.tag {
+        let row = row(to.encap.into());
+        let bases = format!(
+            "VLAN {}, label {}, VNI {}, key {}, service path {}",
+            tag.row.vlan, tag.row.mpls, tag.row.vni, tag.row.gre, tag.row.spi
+        );
+        let answer = match tag.kind.is_tunnel() {
+            true => format!("{bases}; {}", words::ends(&tag.row)),
+            false => bases,
+        };
+        questions.push(question(Table::Encap, row, answer));
+    }
     if let Some(rewrite) = action.rewrite {
         let answer = words::address(tables.rewrite(rewrite));
         questions.push(question(Table::Rewrite, row(rewrite.into()), answer));
@@ -77,6 +94,7 @@ fn action_words(words: Words, action: &Action) -> String {
         None => {}
     }
     parts.extend(action.dscp.map(|dscp| format!("DSCP {dscp}")));
+    parts.extend(action.tag.map(|(_, number)| format!("tag {number}")));
     parts.join(", ")
 }
 
@@ -90,12 +108,15 @@ fn edits(h: &Headers, plan: &Plan, before: &[u8], after: &[u8]) -> Vec<EditWords
         words::mac(to.dst_mac),
     );
     add("source MAC", words::mac(h.src_mac), words::mac(to.src_mac));
-    if h.tags > 0 || to.tags > 0 {
-        add(
-            "VLAN",
-            words::vlan(h.tags, h.vid0, h.vid1),
-            words::vlan(to.tags, to.vid0, to.vid1),
-        );
+    let ([vid0, vid1], tags) = plan.vlan();
+    if h.tags > 0 || tags > 0 {
+        let old = words::vlan(h.tags, h.vid0, h.vid1);
+        add("VLAN", old, words::vlan(tags as u8, vid0, vid1));
+    }
+    if h.taken.is_some() || plan.tag.is_some() {
+        let none = || "none".to_string();
+        let old = h.taken.map_or_else(none, words::taken);
+        add("tag", old, plan.tag.as_ref().map_or_else(none, words::tag));
     }
     let address = |value| words::address(Address { v6: h.v6, value });
     if let Some(new) = plan.src {
@@ -116,8 +137,8 @@ fn edits(h: &Headers, plan: &Plan, before: &[u8], after: &[u8]) -> Vec<EditWords
     let header = (!h.v6).then_some(("IPv4 header checksum", h.l3() + 10));
     let transport = h.l4_checksum().map(|at| ("transport checksum", at));
     for (field, at) in header.into_iter().chain(transport) {
-        // Where it is in the copy: tags moved it.
-        let now = at + 4 * usize::from(to.tags) - 4 * usize::from(h.tags);
+        // Where it is in the copy: behind what stands in front of its IP header.
+        let now = at - h.l3() + after.len() + h.l3() - before.len();
         let (old, new) = (before.get(at..at + 2), after.get(now..now + 2));
         if let (Some(old), Some(new)) = (old, new)
             && old != new

@@ -7,6 +7,9 @@ impl Display for Explanation {
     fn fmt(&self, f: &mut Formatter) -> Result {
         writeln!(f, "{} bytes on port {}", self.length, self.port)?;
         writeln!(f, "  ethernet   {}", self.packet.ethernet)?;
+        if let Some(taken) = &self.packet.taken_off {
+            writeln!(f, "  taken off  {taken}")?;
+        }
         if let Some(ip) = &self.packet.ip {
             writeln!(f, "  ip         {ip}")?;
         }
@@ -80,6 +83,9 @@ impl Display for CopyWords {
             "  to {}{routed}, {}, port {}, {} bytes, action row {}",
             self.attachment, self.interface, self.port, self.length, self.action
         )?;
+        if self.too_big {
+            writeln!(f, "  too big for its MTU: the host gets the packet instead")?;
+        }
         for edit in &self.edits {
             writeln!(f, "  {:<22} {} -> {}", edit.field, edit.old, edit.new)?;
         }

@@ -1,9 +1,12 @@
 //! Numbers of the tables in the notation people use.
 
+use crate::decap::{Header, Taken};
+use crate::encap::{MdType, Tag, TagKind};
 use crate::keys::{Address, InterfaceKey, Key, Packed, Position, StepKey};
 use crate::parse::Headers;
-use crate::tables::Step;
+use crate::tables::{Decap, Encap, Step};
 use seqnic_image::names::Names;
+use seqnic_spec::tables::{accepts, position_kind};
 use seqnic_spec::wire;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -59,6 +62,15 @@ impl Words<'_> {
             Position::Unknown => "an unknown sender".to_string(),
             Position::Attachment(n) => self.attachment(n),
             Position::Segment(n) => format!("segment {n}"),
+            Position::Tag(kind, n) => match kind {
+                position_kind::DSCP => format!("DSCP {n}"),
+                position_kind::VLAN => format!("VLAN tag {n}"),
+                position_kind::MPLS => format!("MPLS label {n}"),
+                position_kind::NSH => format!("NSH service index {n}"),
+                position_kind::VXLAN => format!("VNI {n}"),
+                position_kind::GRE => format!("GRE key {n}"),
+                _ => format!("tag of kind {kind}, {n}"),
+            },
         };
         format!(
             "{}, {}, from {position}",
@@ -134,6 +146,72 @@ pub fn protocol(number: u8) -> String {
         wire::PROTO_ICMPV6 => "icmpv6".to_string(),
         other => format!("protocol {other}"),
     }
+}
+
+/// Names of the tags in `accepts`.
+pub fn tags(accepted: u32) -> String {
+    let names = [
+        (accepts::DSCP, "DSCP"),
+        (accepts::VLAN, "VLAN tags"),
+        (accepts::MPLS, "MPLS"),
+        (accepts::NSH, "NSH"),
+        (accepts::VXLAN, "VXLAN"),
+        (accepts::GPE, "VXLAN-GPE"),
+        (accepts::GRE, "GRE"),
+    ];
+    let accepted = names.iter().filter(|(bit, _)| accepted & bit != 0);
+    let accepted: Vec<&str> = accepted.map(|(_, name)| *name).collect();
+    accepted.join(", ")
+}
+
+/// What a port takes off.
+pub fn decap(row: &Decap) -> String {
+    let mut parts = match tags(row.accepts) {
+        none if none.is_empty() => vec!["takes nothing off".to_string()],
+        tags => vec![format!("accepts {tags}")],
+    };
+    let v4 = row.v4.map(|a| Ipv4Addr::from(a).to_string());
+    let v6 = row.v6.map(|a| Ipv6Addr::from(a).to_string());
+    parts.extend((v4.into_iter().chain(v6)).map(|a| format!("tunnels end at {a}")));
+    parts.join(", ")
+}
+
+/// A header and its number.
+pub fn taken(taken: Taken) -> String {
+    let number = match taken.header {
+        Header::Mpls => "label",
+        Header::Nsh | Header::Gpe => "service index",
+        Header::Vxlan => "VNI",
+        Header::Gre => "key",
+    };
+    format!("{}, {number} {}", taken.header.name(), taken.number)
+}
+
+/// The tag a copy leaves with.
+pub fn tag(tag: &Tag) -> String {
+    let nsh = |md: MdType| {
+        let kind = match md {
+            MdType::One => 1,
+            MdType::Two => 2,
+        };
+        let (spi, si) = (tag.row.spi, tag.si());
+        format!("NSH, metadata type {kind}, service path {spi}, index {si}")
+    };
+    let what = match tag.kind {
+        TagKind::Vlan => return format!("VLAN {}", tag.vid().unwrap_or_default()),
+        TagKind::Mpls => return format!("MPLS label {}", tag.label()),
+        TagKind::Nsh(md) => return nsh(md),
+        TagKind::Vxlan => format!("VXLAN, VNI {}", tag.vni()),
+        TagKind::Gpe(md) => format!("VXLAN-GPE, VNI {}, {}", tag.vni(), nsh(md)),
+        TagKind::Gre => format!("GRE, key {}", tag.key()),
+    };
+    format!("{what}, {}", ends(&tag.row))
+}
+
+/// Ends of a tunnel.
+pub fn ends(row: &Encap) -> String {
+    let end = |value| address(Address { v6: row.v6, value });
+    format!("{} -> {}", end(row.src), end(row.dst))
 }
 
 pub fn vlan(tags: u8, vid0: u16, vid1: u16) -> String {

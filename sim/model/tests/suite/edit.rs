@@ -1,10 +1,10 @@
 //! Section 4: copies, edits and checksums, checked against full sums.
 
+use crate::frames::parse;
 use crate::frames::*;
 use proptest::prelude::*;
 use seqnic_model::edit::{EditError, Plan};
 use seqnic_model::keys::Address;
-use seqnic_model::parse::parse;
 use seqnic_model::tables::Attachment;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -31,6 +31,7 @@ fn plan(tags: u8) -> Plan {
         sport: None,
         dport: None,
         dscp: None,
+        tag: None,
     }
 }
 

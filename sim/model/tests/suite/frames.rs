@@ -200,3 +200,8 @@ fn ports(sport: u16, dport: u16) -> Vec<u8> {
 pub fn icmp(kind: u8) -> Vec<u8> {
     vec![kind, 0, 0x12, 0x34, 0, 1, 0, 2]
 }
+
+/// Headers of a frame on a port that takes nothing off.
+pub fn parse(frame: &[u8]) -> seqnic_model::parse::Headers {
+    seqnic_model::parse::parse(frame, &seqnic_model::tables::Decap::default())
+}

@@ -299,7 +299,7 @@ proptest! {
 fn ports_of_the_geometry_are_a_bound() {
     let tables = Tables::load(&sample()).unwrap();
     let frame = Packet::new("192.0.2.1", SERVICE, TCP, tcp(1, 80, &[])).frame(&[]);
-    let h = seqnic_model::parse::parse(&frame);
+    let h = parse(&frame);
     for port in [EDGE.ports as u8, 16, 32, 255] {
         let verdict = seqnic_model::verdict::decide(&tables, port, &h, &mut ());
         assert_eq!(verdict.reason, seqnic_spec::reason::Reason::NoInterface);

@@ -8,4 +8,5 @@ mod images;
 mod load;
 mod lookup;
 mod parse;
+mod tags;
 mod verdict;

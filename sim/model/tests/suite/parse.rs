@@ -1,8 +1,9 @@
 //! Section 1, rule by rule.
 
+use crate::frames::parse;
 use crate::frames::*;
 use proptest::prelude::*;
-use seqnic_model::parse::{Headers, parse};
+use seqnic_model::parse::Headers;
 use seqnic_spec::reason::Reason;
 
 fn fault(frame: &[u8]) -> Option<Reason> {
@@ -39,6 +40,8 @@ fn ethernet_and_ipv4_fields() {
             dst_mac: 0x0201_0000_0001,
             src_mac: 0x0203_0000_0003,
             ethertype: 0x0800,
+            l3: 14,
+            ip_length: 40,
             src: 0xc633_640b,
             dst: 0xcb00_710e,
             protocol: 6,

@@ -1,10 +1,10 @@
 //! Sections 2 and 3: each reason, and the order of the questions.
 
+use crate::frames::parse;
 use crate::frames::*;
 use crate::images::*;
 use seqnic_image::names::Direction::{self, Forward, Return};
 use seqnic_model::Tables;
-use seqnic_model::parse::parse;
 use seqnic_model::verdict::{Verdict, decide};
 use seqnic_spec::reason::Reason;
 use seqnic_spec::tables::{Table, position, position_kind};
