@@ -210,6 +210,7 @@ fn inherit(element: &mut Element, raw: &RawElement, sequence: &[Element]) {
         enter,
         port,
         then,
+        tracking,
         ..
     } = element
     else {
@@ -229,11 +230,12 @@ fn inherit(element: &mut Element, raw: &RawElement, sequence: &[Element]) {
             enter,
             port,
             then,
+            tracking,
             ..
-        } if there.device == role.device => Some((there, *enter, *port, then)),
+        } if there.device == role.device => Some((there, *enter, *port, then, *tracking)),
         _ => None,
     });
-    let Some((there, side, seen, change)) = same else {
+    let Some((there, side, seen, change, tag)) = same else {
         return;
     };
     if says_enter.is_none() {
@@ -242,6 +244,7 @@ fn inherit(element: &mut Element, raw: &RawElement, sequence: &[Element]) {
     if says_port.is_none() {
         *port = seen;
     }
+    *tracking = tracking.or(tag);
     if role.alternates.is_empty() {
         role.alternates.clone_from(&there.alternates);
     }

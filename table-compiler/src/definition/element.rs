@@ -3,9 +3,10 @@
 use super::fields::Fields;
 use super::findings::Findings;
 use super::network::Network;
+use super::tags::TAGS;
 use super::tree::{At, Kind, Node};
 use super::values;
-use super::{DeviceId, Directions, Ports, Side};
+use super::{DeviceId, Directions, Ports, Side, Tag};
 use crate::diagnostic::Span;
 use std::net::IpAddr;
 
@@ -17,6 +18,7 @@ pub(crate) struct RawElement {
     /// `None`: its name is not known, or its alternates are not.
     pub role: Option<RawRole>,
     pub kind: RawKind,
+    pub tracking: Option<Tag>,
     /// A value of it was reported.
     pub broken: bool,
 }
@@ -62,8 +64,8 @@ pub(crate) enum RawAlerts {
     To(At<DeviceId>),
 }
 
-const DEVICE_KEYS: [&str; 5] = ["device", "alternate", "enter", "port", "then"];
-const COPY_KEYS: [&str; 4] = ["copy", "alternate", "alerts", "directions"];
+const DEVICE_KEYS: [&str; 6] = ["device", "alternate", "enter", "port", "then", "tracking"];
+const COPY_KEYS: [&str; 5] = ["copy", "alternate", "alerts", "directions", "tracking"];
 
 /// Reads the list at `node`, `key` of `owner`.
 pub(crate) fn read_list(
@@ -99,6 +101,7 @@ fn read_one(f: &mut Findings, network: &Network, node: &Node, what: String) -> R
         span: node.span,
         role: None,
         kind: RawKind::Unknown,
+        tracking: None,
         broken: false,
     };
     match &node.kind {
@@ -157,6 +160,7 @@ fn with_device(
     };
     let what = fields.owner.as_str();
     element.role = role(f, network, &fields, "device", &mut element.span);
+    element.tracking = tracking(f, &fields);
     let enter = fields.get("enter").and_then(|node| {
         let options = [("outside", Side::Outside), ("inside", Side::Inside)];
         f.choice(node, format_args!("`enter` of {what}"), &options)
@@ -201,6 +205,7 @@ fn with_copy(
     };
     let what = fields.owner.as_str();
     element.role = role(f, network, &fields, "copy", &mut element.span);
+    element.tracking = tracking(f, &fields);
     let alerts = match fields.get("alerts") {
         None => RawAlerts::Next,
         Some(node) => match f.text(node, format_args!("`alerts` of {what}")) {
@@ -220,6 +225,13 @@ fn with_copy(
         f.choice(node, format_args!("`directions` of {what}"), &options)
     });
     element.kind = RawKind::Copy { alerts, directions };
+}
+
+/// The tag that an element's packets are known by, whatever the interface says.
+fn tracking(f: &mut Findings, fields: &Fields) -> Option<Tag> {
+    let what = format_args!("`tracking` of {}", fields.owner);
+    let found = f.choice(fields.get("tracking")?, what, &TAGS);
+    found.map(|at| at.value)
 }
 
 /// The device at `key` with its alternates; `span` becomes the device's name.

@@ -16,6 +16,7 @@ pub mod read;
 mod sequence;
 mod service;
 mod stages;
+mod tags;
 mod tree;
 mod values;
 
@@ -360,7 +361,7 @@ pub enum ReturnWay {
     Mirror,
     Direct,
     /// In the order return packets pass them, without the end. What an element of the sequence says
-    /// (`enter`, `port`, alternates, the change it undoes here) is filled in.
+    /// (`enter`, `port`, alternates, `tracking`, the change it undoes here) is filled in.
     List(Vec<Element>),
 }
 

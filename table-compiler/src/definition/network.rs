@@ -3,11 +3,12 @@
 use super::fields::Fields;
 use super::findings::{Findings, Names};
 use super::tree::{At, Node};
-use super::values;
 use super::{
     Attachments, Device, Host, HostId, Interface, Mac, Mode, Place, State, TagBases, Tracking, Vlan,
 };
+use super::{tags, values};
 use crate::diagnostic::Span;
+use seqnic_spec::wire::MAX_FRAME_BYTES;
 
 /// A thing that was read. If `broken`, an error about it was reported, parts of `value` are
 /// placeholders, and nothing that depends on it is checked.
@@ -41,6 +42,10 @@ pub(crate) struct Network {
 }
 
 const PLACE_KEYS: [&str; 3] = ["interface", "mac", "vlan"];
+
+/// MTUs: what every IPv4 link takes (RFC 791 section 3.2), and the longest frame without its Ethernet
+/// header.
+const MTU: std::ops::RangeInclusive<u64> = 68..=MAX_FRAME_BYTES as u64 - 14;
 
 /// Port of an interface that was not read.
 const NO_PORT: u8 = u8::MAX;
@@ -120,6 +125,9 @@ impl Network {
             "gateway",
             "promiscuous",
             "tracking",
+            "tunnel",
+            "tags",
+            "mtu",
             "attached",
         ];
         let owner = format!("interface `{}`", name.value);
@@ -158,16 +166,32 @@ impl Network {
                 value.promiscuous = at.value;
             }
             if let Some(node) = fields.get("tracking") {
-                let options = [
+                let mut options = vec![
                     ("source-mac", Tracking::SourceMac),
                     ("segment", Tracking::Segment),
                     ("mac", Tracking::SourceMac),
                     ("interface", Tracking::Segment),
                 ];
+                let tags = tags::TAGS.iter();
+                options.extend(tags.map(|(name, tag)| (*name, Tracking::Tag(*tag))));
                 let what = format_args!("`tracking` of {owner}");
                 if let Some(at) = f.choice(node, what, &options) {
                     value.tracking = at.value;
                 }
+            }
+            if let Some(node) = fields.get("tunnel") {
+                value.tunnels = tags::tunnels(f, node, owner);
+            }
+            if let Some(node) = fields.get("tags")
+                && let Some(bases) = tags::bases(f, node, owner)
+            {
+                value.tag_bases = bases;
+            }
+            if let Some(node) = fields.get("mtu") {
+                let what = format_args!("`mtu` of {owner}");
+                value.mtu = f
+                    .number(node, what, MTU, "mtu_range")
+                    .map(|at| at.value as u16);
             }
             value.attached = optional_text(f, &fields, "attached");
         }
@@ -238,6 +262,7 @@ impl Network {
             "via",
             "mode",
             "address",
+            "tunnel",
             "promiscuous",
             "state",
         ];
@@ -268,6 +293,9 @@ impl Network {
                 value.mode = mode.map(|at| at.value);
             }
             value.addresses = own_addresses(f, &fields);
+            if let Some(node) = fields.get("tunnel") {
+                value.tunnel = tags::tunnel(f, node, owner);
+            }
             if let Some(node) = fields.get("promiscuous") {
                 notes.promiscuous = f.boolean(node, format_args!("`promiscuous` of {owner}"));
             }

@@ -7,7 +7,7 @@ use super::network::Network;
 use super::service::{self, RawReturn, RawService};
 use super::tree::{self, At, Node};
 use super::values::NOWHERE;
-use super::{Definition, HostId, KeyedBy, overlap, places, sequence};
+use super::{Definition, HostId, KeyedBy, overlap, places, sequence, tags};
 use crate::diagnostic::{Diagnostic, Span};
 use seqnic_spec::geometry::{self, Geometry};
 use std::fs::File;
@@ -33,7 +33,16 @@ const KEYS: [&str; 9] = [
 pub fn read(text: &str) -> Result<Definition, Vec<Diagnostic>> {
     let mut f = Findings::default();
     let definition = match tree::parse(text, &mut f.list) {
-        Ok(root) => top(&mut f, &root),
+        Ok(root) => {
+            let definition = top(&mut f, &root);
+            // Tags mean something only in a definition of which all else is known.
+            if let Some(definition) = &definition
+                && f.list.is_empty()
+            {
+                tags::check(&mut f, definition);
+            }
+            definition
+        }
         Err(fatal) => {
             f.push(fatal);
             None

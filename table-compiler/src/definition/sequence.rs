@@ -216,7 +216,7 @@ impl<'a> Check<'a> {
                         addresses: then.value.addresses.iter().map(|a| a.value).collect(),
                         ports: then.value.ports.as_ref().map(|p| p.value.clone()),
                     }),
-                    tracking: None,
+                    tracking: raw.tracking,
                     span: raw.span,
                 })
             }
@@ -234,7 +234,7 @@ impl<'a> Check<'a> {
                         RawAlerts::To(at) => Alerts::To(at.value),
                     },
                     directions,
-                    tracking: None,
+                    tracking: raw.tracking,
                     span: raw.span,
                 })
             }
