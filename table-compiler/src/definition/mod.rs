@@ -16,7 +16,7 @@ pub mod read;
 mod sequence;
 mod service;
 mod stages;
-mod tags;
+pub(crate) mod tags;
 mod tree;
 mod values;
 
@@ -111,7 +111,7 @@ pub enum MdType {
 }
 
 /// What is added to the number of a tag, 1 to 253, to make the number on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TagBases {
     /// VLAN ID.
     pub vlan: u16,

@@ -5,6 +5,7 @@
 //! of the other family, has a slot of its own, so that fail-over is one word for each slot.
 
 use super::model::{AttachmentRow, InterfaceRow, SourceRow};
+use super::tags::Tags;
 use crate::definition::{
     Attachments, Definition, Device, DeviceId, HostId, InterfaceId, Party, Place, Role, Side,
     State, Tracking,
@@ -28,7 +29,7 @@ struct SlotKey {
 /// Everything known of interfaces, hosts and devices.
 #[derive(Debug)]
 pub(super) struct Attached<'d> {
-    definition: &'d Definition,
+    pub(super) definition: &'d Definition,
     /// Segments in order; the number is the place plus 1. The value is the interface.
     segments: IndexMap<SegmentKey, InterfaceId>,
     /// Attachment number of each (segment, MAC); the first that has it.
@@ -38,6 +39,8 @@ pub(super) struct Attached<'d> {
     /// Position of packets from each plain slot.
     positions: Vec<u32>,
     slots: HashMap<SlotKey, u32>,
+    /// What tags ask for.
+    pub(super) tags: Tags,
     pub rows: Vec<AttachmentRow>,
     pub names: Vec<String>,
     /// What tells slots of one name apart.
@@ -53,6 +56,7 @@ impl<'d> Attached<'d> {
             plain: Vec::with_capacity(definition.devices.len()),
             positions: Vec::new(),
             slots: HashMap::new(),
+            tags: Tags::default(),
             rows: Vec::new(),
             names: Vec::new(),
             roles: Vec::new(),
@@ -103,6 +107,8 @@ impl<'d> Attached<'d> {
             dst_mac: place.mac.value(),
             src_mac: interface.mac.value(),
             address,
+            mtu: interface.mtu.unwrap_or(0),
+            encap: 0,
         }
     }
 
@@ -111,7 +117,7 @@ impl<'d> Attached<'d> {
         (port, vids(&place.vlan.0))
     }
 
-    fn segment(&self, place: &Place) -> u32 {
+    pub(super) fn segment(&self, place: &Place) -> u32 {
         let at = self.segments.get_index_of(&self.segment_key(place));
         at.map_or(0, |at| at as u32 + 1)
     }
@@ -155,7 +161,7 @@ impl<'d> Attached<'d> {
             return *number;
         }
         let number = self.rows.len() as u32;
-        let device = self.active(role);
+        let device = &self.definition.devices[self.active(role)];
         let address = device.addresses.iter().find(|a| a.is_ipv6() == v6);
         let row = self.row(self.place(device, side), address.copied());
         self.rows.push(row);
@@ -174,12 +180,9 @@ impl<'d> Attached<'d> {
 
     /// The device that stands in the role now: the primary, or its first alternate that is not
     /// failed; with all of them failed the primary.
-    fn active(&self, role: &Role) -> &'d Device {
-        let device = |id: DeviceId| &self.definition.devices[id];
-        role_devices(role)
-            .map(device)
-            .find(|d| d.state == State::Up)
-            .unwrap_or(device(role.device))
+    pub(super) fn active(&self, role: &Role) -> DeviceId {
+        let up = |id: &DeviceId| self.definition.devices[*id].state == State::Up;
+        role_devices(role).find(up).unwrap_or(role.device)
     }
 
     /// Position of packets from a place.
@@ -217,9 +220,8 @@ impl<'d> Attached<'d> {
     }
 
     pub fn interface_rows(&self) -> Vec<InterfaceRow> {
-        self.segments
-            .iter()
-            .enumerate()
+        let segments = self.segments.iter().enumerate();
+        let mut rows: Vec<_> = segments
             .map(|(at, ((port, vids), id))| {
                 let interface = &self.definition.interfaces[*id];
                 InterfaceRow {
@@ -230,9 +232,12 @@ impl<'d> Attached<'d> {
                     mac: interface.mac.value(),
                     promiscuous: interface.promiscuous,
                     tracked_by_segment: interface.tracking == Tracking::Segment,
+                    accepts: 0,
                 }
             })
-            .collect()
+            .collect();
+        self.accept(&mut rows);
+        rows
     }
 
     pub fn source_rows(&self) -> Vec<SourceRow> {

@@ -4,7 +4,7 @@
 //! * `attached`: segments, senders, attachment slots;
 //! * `look`, `way`: how packets look on their way, and the way itself;
 //! * `service`: the classes of a service;
-//! * `steps`: its steps and actions;
+//! * `steps`: its steps and actions, `tags`: the tags they send with and wait for;
 //! * `keys`: which (address, port) finds which class; conflicts between them;
 //! * `fit`: whether the geometry has room for it all.
 
@@ -15,6 +15,7 @@ mod look;
 pub mod model;
 mod service;
 mod steps;
+mod tags;
 mod way;
 
 use crate::definition::Definition;
@@ -89,6 +90,8 @@ impl Lowering<'_> {
         let model = &mut self.model;
         model.interfaces = self.attached.interface_rows();
         model.sources = self.attached.source_rows();
+        model.decaps = self.attached.decaps();
+        model.encaps = self.attached.encaps();
         model.attachments = std::mem::take(&mut self.attached.rows);
         model.rewrites = self.rewrites.iter().copied().collect();
         let names = &mut model.names;

@@ -1,8 +1,9 @@
 //! The resolved model: every row of every table, before it has a place in one.
 
+use crate::definition::TagBases;
 use seqnic_image::Names;
 use seqnic_image::names::Direction;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A row of `interface`: what arrives on a port with these VLAN IDs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct InterfaceRow {
     pub mac: u64,
     pub promiscuous: bool,
     pub tracked_by_segment: bool,
+    /// `seqnic_spec::tables::accepts`.
+    pub accepts: u32,
 }
 
 /// A row of `source`.
@@ -38,6 +41,28 @@ pub struct AttachmentRow {
     pub src_mac: u64,
     /// Its own address, for NAT mode.
     pub address: Option<IpAddr>,
+    /// Longest IP packet to it, 0 for no limit.
+    pub mtu: u16,
+    /// Row in [`Model::encaps`]; 0 where nothing is sent with a tag.
+    pub encap: u32,
+}
+
+/// A row of `decap`; its number is that of the port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DecapRow {
+    /// `seqnic_spec::tables::accepts`.
+    pub accepts: u32,
+    /// Ends of tunnels by family.
+    pub v4: Option<Ipv4Addr>,
+    pub v6: Option<Ipv6Addr>,
+}
+
+/// A row of `encap`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EncapRow {
+    /// Ends of the tunnel, the engine's first.
+    pub ends: Option<(IpAddr, IpAddr)>,
+    pub bases: TagBases,
 }
 
 /// A row of `address`.
@@ -110,6 +135,10 @@ pub struct ActionRow {
     /// Added to that port modulo 2^16.
     pub port_add: u16,
     pub dscp: Option<u8>,
+    /// `seqnic_spec::tables::tag_kind`.
+    pub tag_kind: u32,
+    /// Number of the tag.
+    pub tag: u32,
 }
 
 /// Every row a definition asks for. Direct tables are indexed by row number, hash tables are lists
@@ -130,6 +159,10 @@ pub struct Model {
     pub actions: Vec<ActionRow>,
     pub attachments: Vec<AttachmentRow>,
     pub rewrites: Vec<IpAddr>,
+    /// By port.
+    pub decaps: Vec<DecapRow>,
+    /// Row 0 is unused.
+    pub encaps: Vec<Option<EncapRow>>,
     /// Scopes in use; they are numbered from 1.
     pub scopes: u32,
     pub names: Names,

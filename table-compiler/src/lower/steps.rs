@@ -48,11 +48,21 @@ impl<'d> Lowering<'d> {
                             Some(_) => self.entry = Some((class, actions)),
                         }
                     }
-                    From::Device { role, side } => {
+                    From::Device {
+                        role,
+                        side,
+                        entered,
+                        mark,
+                        is_end,
+                    } => {
                         for id in role_devices(role) {
-                            let position = self.attached.device_position(id, side);
-                            let key = (class, direction, position);
-                            self.take(current, &mut steps, key, actions, hop.span);
+                            let tag = self.attached.returned(id, entered, side, mark);
+                            let without = self.attached.device_position(id, side);
+                            let without = Some(without).filter(|_| is_end || tag.is_none());
+                            for position in tag.into_iter().chain(without) {
+                                let key = (class, direction, position);
+                                self.take(current, &mut steps, key, actions, hop.span);
+                            }
                         }
                     }
                 }
@@ -153,19 +163,22 @@ impl<'d> Lowering<'d> {
         let rewrite = restored.map(|address| self.rewrites.insert_full(address).0 as u32);
         let from = match hop.from {
             From::Entry => None,
-            From::Device { role, side } => Some(self.attached.plain(role.device, side)),
+            From::Device { role, side, .. } => Some(self.attached.plain(role.device, side)),
         };
         let off = hop.shift.wrapping_neg();
-        let edits = |row| ActionRow {
-            rewrite,
-            dscp: current.service.dscp,
-            ..row
-        };
-        let packet = self.target(current, group, hop.to);
+        let edits = |row| ActionRow { rewrite, ..row };
+        let packet = self.target(current, group, &hop.from, hop.to);
         let mut rows = vec![edits(moved(packet, direction, off))];
         for copy in &hop.copies {
+            let side = Side::Outside;
+            let attachment = self.attached.slot(copy.role, side, None);
+            let (tag_kind, tag) = self.attached.sent(copy.role, attachment, side, copy.mark);
+            let to = Some((copy.role, side, copy.mark));
             let row = ActionRow {
-                attachment: self.copy_slot(copy),
+                attachment,
+                tag_kind,
+                tag,
+                dscp: self.attached.dscp(&hop.from, to, current.service.dscp),
                 ..ActionRow::default()
             };
             rows.push(edits(moved(row, direction, off)));
@@ -174,10 +187,6 @@ impl<'d> Lowering<'d> {
             self.action(row, class, direction, from);
         }
         Actions { first, copies }
-    }
-
-    fn copy_slot(&mut self, copy: &Copy<'d>) -> u32 {
-        self.attached.slot(copy.role, Side::Outside, None)
     }
 
     /// What a copy device sends back.
@@ -200,6 +209,10 @@ impl<'d> Lowering<'d> {
         // Without a way for its alerts the device is barred like any other that packets pass.
         let Some(to) = to else {
             for id in role_devices(copy.role) {
+                // With a tag nobody enters, so there is nothing to bar.
+                if self.attached.returned(id, side, side, copy.mark).is_some() {
+                    continue;
+                }
                 let position = self.attached.device_position(id, side);
                 let key = (class, direction, position);
                 if let Some(other) = steps.get(&key).filter(|t| t.actions.copies > 0) {
@@ -214,18 +227,24 @@ impl<'d> Lowering<'d> {
             }
             return;
         };
-        let row = self.target(current, group, to);
-        let row = ActionRow {
-            dscp: current.service.dscp,
-            ..moved(row, direction, 0)
+        let sender = From::Device {
+            role: copy.role,
+            side,
+            entered: side,
+            mark: copy.mark,
+            is_end: false,
         };
+        let row = self.target(current, group, &sender, to);
+        let row = moved(row, direction, 0);
         let from = self.attached.plain(copy.role.device, side);
         let first = self.model.actions.len() as u32;
         self.action(row, class, direction, Some(from));
         let actions = Actions { first, copies: 1 };
         let mut used = false;
         for id in role_devices(copy.role) {
-            let key = (class, direction, self.attached.device_position(id, side));
+            let tag = self.attached.returned(id, side, side, copy.mark);
+            let position = tag.unwrap_or(self.attached.device_position(id, side));
+            let key = (class, direction, position);
             used |= self.take(current, steps, key, actions, copy.span);
         }
         if !used {
@@ -274,22 +293,35 @@ impl<'d> Lowering<'d> {
         }
     }
 
-    /// The row that sends a packet to `to`, its own port added.
-    fn target(&mut self, current: &Current<'d>, group: &Group, to: To<'d>) -> (ActionRow, u16) {
+    /// The row that sends a packet from `from` to `to`, its own port added.
+    fn target(
+        &mut self,
+        current: &Current<'d>,
+        group: &Group,
+        from: &From<'d>,
+        to: To<'d>,
+    ) -> (ActionRow, u16) {
         let row = ActionRow::default();
+        let dscp = current.service.dscp;
         match to {
             To::Device {
                 role,
                 side,
+                leaves,
+                mark,
                 shift,
                 nat,
             } => {
                 let like = nat.then_some(group.address);
                 let attachment = self.attached.slot(role, side, like);
+                let (tag_kind, tag) = self.attached.sent(role, attachment, side, mark);
                 (
                     ActionRow {
                         attachment,
                         nat,
+                        tag_kind,
+                        tag,
+                        dscp: self.attached.dscp(from, Some((role, leaves, mark)), dscp),
                         ..row
                     },
                     shift,
@@ -302,6 +334,7 @@ impl<'d> Lowering<'d> {
                     ActionRow {
                         attachment,
                         route,
+                        dscp: self.attached.dscp(from, None, dscp),
                         ..row
                     },
                     0,

@@ -4,16 +4,25 @@
 use super::look::{Stage, shift};
 use crate::definition::{
     Alerts, Definition, DeviceId, Directions, Element, HostId, KeyedBy, Mode, Ports, ReturnWay,
-    Role, Service, Side,
+    Role, Service, Side, Tag,
 };
 use crate::diagnostic::{Diagnostic, Span};
 use seqnic_image::names::Direction;
+
+/// What the tag of an element needs: its number, and the tag it asks for itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    /// From 1, through `sequence` and a `return` list.
+    pub number: u32,
+    pub own: Option<Tag>,
+}
 
 /// A device of the forward sequence.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stop<'d> {
     pub role: &'d Role,
     pub enter: Side,
+    pub mark: Mark,
     /// Stage of the packets that reach it forward.
     pub stage: usize,
     /// What its own port is more than that stage's.
@@ -27,6 +36,7 @@ pub(super) struct Stop<'d> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Copy<'d> {
     pub role: &'d Role,
+    pub mark: Mark,
     pub alerts: Alerts,
     pub span: Span,
 }
@@ -34,7 +44,15 @@ pub(super) struct Copy<'d> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum From<'d> {
     Entry,
-    Device { role: &'d Role, side: Side },
+    Device {
+        role: &'d Role,
+        side: Side,
+        /// The side its packets went in by.
+        entered: Side,
+        mark: Mark,
+        /// The service ends there.
+        is_end: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +60,9 @@ pub(super) enum To<'d> {
     Device {
         role: &'d Role,
         side: Side,
+        /// The side its packets come out of.
+        leaves: Side,
+        mark: Mark,
         /// What its own port is more than the stage's.
         shift: u16,
         /// It gets packets for its own address.
@@ -112,8 +133,9 @@ impl<'d> Ways<'d> {
         let mut forward = Walk::new(From::Entry, service.span, 0, 0, false);
         for (at, (element, stop)) in elements.iter().enumerate() {
             match stop {
-                None => forward.copy(element, Direction::Forward),
-                Some(stop) => forward.through(stop, nat && Some(at) == end_at),
+                None => forward.copy(element, at, Direction::Forward),
+                Some(stop) if Some(at) == end_at => forward.to_end(stop, nat),
+                Some(stop) => forward.through(stop),
             }
         }
         if end.is_none() {
@@ -125,6 +147,9 @@ impl<'d> Ways<'d> {
                 From::Device {
                     role: e.role,
                     side: e.enter,
+                    entered: e.enter,
+                    mark: e.mark,
+                    is_end: true,
                 },
                 e.span,
                 e.stage,
@@ -136,9 +161,10 @@ impl<'d> Ways<'d> {
         match &service.return_way {
             ReturnWay::Mirror => {
                 let before_end = end_at.unwrap_or(elements.len());
-                for (element, stop) in elements[..before_end].iter().rev() {
+                let before_end = elements[..before_end].iter().enumerate();
+                for (at, (element, stop)) in before_end.rev() {
                     match stop {
-                        None => back.copy(element, Direction::Return),
+                        None => back.copy(element, at, Direction::Return),
                         Some(stop) => back.back_through(stop),
                     }
                 }
@@ -146,9 +172,10 @@ impl<'d> Ways<'d> {
             ReturnWay::Direct => {}
             ReturnWay::List(list) => {
                 let all: Vec<Stop> = by_element.iter().flatten().copied().collect();
-                for element in list {
-                    match listed(element, &all, stages, back.stage) {
-                        None => back.copy(element, Direction::Return),
+                for (at, element) in list.iter().enumerate() {
+                    let at = service.sequence.len() + at;
+                    match listed(element, at, &all, stages, back.stage) {
+                        None => back.copy(element, at, Direction::Return),
                         Some(stop) => back.back_through(&stop),
                     }
                 }
@@ -193,14 +220,15 @@ fn stops<'d>(service: &'d Service, stages: &[Stage]) -> Vec<Option<Stop<'d>>> {
     service
         .sequence
         .iter()
-        .map(|element| {
+        .enumerate()
+        .map(|(at, element)| {
             let Element::Device {
                 role,
                 enter,
                 port,
                 then,
                 span,
-                tracking: _,
+                tracking,
             } = element
             else {
                 return None;
@@ -208,6 +236,7 @@ fn stops<'d>(service: &'d Service, stages: &[Stage]) -> Vec<Option<Stop<'d>>> {
             let stop = Stop {
                 role,
                 enter: *enter,
+                mark: mark(at, *tracking),
                 stage,
                 shift: shift(&stages[stage].ports, *port),
                 changes: then.is_some(),
@@ -219,9 +248,18 @@ fn stops<'d>(service: &'d Service, stages: &[Stage]) -> Vec<Option<Stop<'d>>> {
         .collect()
 }
 
+/// Of the element at place `at` of `sequence` and `return` list together.
+fn mark(at: usize, own: Option<Tag>) -> Mark {
+    Mark {
+        number: at as u32 + 1,
+        own,
+    }
+}
+
 /// A device of a return list, met in `stage`. One that changes that look forward undoes it here.
 fn listed<'d>(
     element: &'d Element,
+    at: usize,
     forward: &[Stop],
     stages: &[Stage],
     stage: usize,
@@ -231,6 +269,7 @@ fn listed<'d>(
         enter,
         port,
         span,
+        tracking,
         ..
     } = element
     else {
@@ -243,6 +282,7 @@ fn listed<'d>(
     Some(Stop {
         role,
         enter: *enter,
+        mark: mark(at, *tracking),
         stage: before,
         shift: shift(&stages[before].ports, *port),
         changes: undone.is_some(),
@@ -274,13 +314,13 @@ impl<'d> Walk<'d> {
         }
     }
 
-    fn copy(&mut self, element: &'d Element, direction: Direction) {
+    fn copy(&mut self, element: &'d Element, at: usize, direction: Direction) {
         let Element::Copy {
             role,
             alerts,
             directions,
             span,
-            tracking: _,
+            tracking,
         } = element
         else {
             return;
@@ -292,6 +332,7 @@ impl<'d> Walk<'d> {
         if made {
             self.copies.push(Copy {
                 role,
+                mark: mark(at, *tracking),
                 alerts: *alerts,
                 span: *span,
             });
@@ -310,12 +351,26 @@ impl<'d> Walk<'d> {
         });
     }
 
-    fn through(&mut self, stop: &Stop<'d>, nat: bool) {
+    /// The end sends from the side it takes packets on.
+    fn to_end(&mut self, stop: &Stop<'d>, nat: bool) {
         self.to(To::Device {
             role: stop.role,
             side: stop.enter,
+            leaves: stop.enter,
+            mark: stop.mark,
             shift: stop.shift,
             nat,
+        });
+    }
+
+    fn through(&mut self, stop: &Stop<'d>) {
+        self.to(To::Device {
+            role: stop.role,
+            side: stop.enter,
+            leaves: stop.enter.other(),
+            mark: stop.mark,
+            shift: stop.shift,
+            nat: false,
         });
         self.sent_by(stop, stop.enter.other());
         // What a device with `then` sends has the next look, in which its own port means nothing.
@@ -327,6 +382,8 @@ impl<'d> Walk<'d> {
         self.to(To::Device {
             role: stop.role,
             side: stop.enter.other(),
+            leaves: stop.enter,
+            mark: stop.mark,
             shift: if stop.changes { 0 } else { stop.shift },
             nat: false,
         });
@@ -339,6 +396,9 @@ impl<'d> Walk<'d> {
         self.from = From::Device {
             role: stop.role,
             side,
+            entered: side.other(),
+            mark: stop.mark,
+            is_end: false,
         };
         self.span = stop.span;
     }

@@ -9,10 +9,11 @@ use seqnic_image::{Image, TableRows};
 use seqnic_spec::hash::digest;
 use seqnic_spec::layout::Layout;
 use seqnic_spec::tables::{
-    ACTION_ROW, ADDRESS_KEY, ADDRESS_VALUE, ATTACHMENT_ROW, CLASS_ROW, EPOCHS, Epochs,
-    INTERFACE_KEY, INTERFACE_VALUE, PORT_KEY, PORT_VALUE, RANGE_SLOT, REWRITE_ROW, SEED_ROW,
-    SOURCE_KEY, SOURCE_VALUE, STEP_KEY, STEP_VALUE, Table,
+    ACTION_ROW, ADDRESS_KEY, ADDRESS_VALUE, ATTACHMENT_ROW, CLASS_ROW, DECAP_ROW, ENCAP_ROW,
+    EPOCHS, Epochs, INTERFACE_KEY, INTERFACE_VALUE, PORT_KEY, PORT_VALUE, RANGE_SLOT, REWRITE_ROW,
+    SEED_ROW, SOURCE_KEY, SOURCE_VALUE, STEP_KEY, STEP_VALUE, Table,
 };
+use seqnic_spec::wire;
 use std::net::IpAddr;
 
 /// Words of the widest key and value (`every_key_and_value_fits_its_words`).
@@ -131,7 +132,14 @@ fn entries(model: &Model, table: Table) -> Option<Entries> {
     Some(match table {
         Table::Interface => {
             let key = Writer::new(&INTERFACE_KEY, ["port", "vid0", "vid1"]);
-            let fields = ["interface", "segment", "mac", "promiscuous", "tracking"];
+            let fields = [
+                "interface",
+                "segment",
+                "mac",
+                "promiscuous",
+                "tracking",
+                "accepts",
+            ];
             let value = Writer::new(&INTERFACE_VALUE, fields);
             Entries::of(&model.interfaces, |r| {
                 let [vid0, vid1] = r.vids.map(u128::from);
@@ -143,6 +151,7 @@ fn entries(model: &Model, table: Table) -> Option<Entries> {
                         r.mac.into(),
                         r.promiscuous.into(),
                         r.tracked_by_segment.into(),
+                        r.accepts.into(),
                     ]),
                 )
             })
@@ -347,6 +356,8 @@ fn direct_tables(image: &mut Image, model: &Model) {
             "port_add",
             "dscp_valid",
             "dscp",
+            "tag_kind",
+            "tag",
         ],
     );
     direct(image, Table::Action, &model.actions, |row, words| {
@@ -360,6 +371,8 @@ fn direct_tables(image: &mut Image, model: &Model) {
             row.port_add.into(),
             row.dscp.is_some().into(),
             row.dscp.unwrap_or(0).into(),
+            row.tag_kind.into(),
+            row.tag.into(),
         ];
         action.write(words, 0, values);
     });
@@ -376,6 +389,8 @@ fn direct_tables(image: &mut Image, model: &Model) {
             "src_mac",
             "v6",
             "address",
+            "mtu",
+            "encap",
         ],
     );
     direct(
@@ -396,6 +411,8 @@ fn direct_tables(image: &mut Image, model: &Model) {
                 row.src_mac.into(),
                 v6,
                 address,
+                row.mtu.into(),
+                row.encap.into(),
             ];
             attachment.write(words, 0, values);
         },
@@ -404,6 +421,59 @@ fn direct_tables(image: &mut Image, model: &Model) {
     direct(image, Table::Rewrite, &model.rewrites, |row, words| {
         rewrite.write(words, 0, address_bits(*row));
     });
+    tunnels(image, model);
+}
+
+/// `decap` and `encap`.
+fn tunnels(image: &mut Image, model: &Model) {
+    let fields = ["accepts", "v4_valid", "v4", "v6_valid", "v6"];
+    let decap = Writer::new(&DECAP_ROW, fields);
+    direct(image, Table::Decap, &model.decaps, |row, words| {
+        let v4 = row.v4.map_or(0, |a| a.to_bits().into());
+        let values = [
+            row.accepts.into(),
+            row.v4.is_some().into(),
+            v4,
+            row.v6.is_some().into(),
+            row.v6.map_or(0, |a| a.to_bits()),
+        ];
+        decap.write(words, 0, values);
+    });
+    let fields = [
+        "v6", "src", "dst", "sum", "vlan", "mpls", "vni", "gre", "spi",
+    ];
+    let encap = Writer::new(&ENCAP_ROW, fields);
+    direct(image, Table::Encap, &model.encaps, |row, words| {
+        let Some(row) = row else { return };
+        let ends = row.ends.map(|(src, dst)| [src, dst].map(address_bits));
+        let [[v6, src], [_, dst]] = ends.unwrap_or_default();
+        let bases = &row.bases;
+        let values = [
+            v6,
+            src,
+            dst,
+            outer_sum(v6 == 1, src, dst).into(),
+            bases.vlan.into(),
+            bases.mpls.into(),
+            bases.vni.into(),
+            bases.gre.into(),
+            bases.spi.into(),
+        ];
+        encap.write(words, 0, values);
+    });
+}
+
+/// Ones' complement sum of the words of an outer IPv4 header that every packet has: version and IHL,
+/// DF, TTL, addresses. 0 for IPv6.
+fn outer_sum(v6: bool, src: u128, dst: u128) -> u16 {
+    if v6 {
+        return 0;
+    }
+    let ttl = u32::from(wire::TUNNEL_TTL) << 8;
+    let ends = [src, dst].map(|a| (a as u32 >> 16) + (a as u32 & 0xffff));
+    let sum = 0x4500 + 0x4000 + ttl + ends[0] + ends[1];
+    let folded = (sum >> 16) + (sum & 0xffff);
+    ((folded >> 16) + (folded & 0xffff)) as u16
 }
 
 /// Whether a geometry's keys and values fit the words they are packed in.
