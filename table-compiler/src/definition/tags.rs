@@ -285,7 +285,7 @@ fn one(
             Diagnostic::new(
                 "sides_tracked_apart",
                 format!(
-                    "{service} sends packets to `{}` with {}, but they come back on an interface tracked by {}",
+                    "{service} sends packets to `{}` with {}, but where they come back {} is awaited",
                     device.name,
                     words(header(put_on)),
                     words(header(expected))
