@@ -136,6 +136,7 @@ mod tests {
     use crate::testing::*;
     use seqnic_gen::{Bits, Sim};
     use seqnic_model::parse::{Headers, parse};
+    use seqnic_model::tables::Decap;
     use seqnic_spec::reason::Reason;
     use seqnic_spec::tables::{ADDRESS_KEY, INTERFACE_KEY};
     use std::collections::{BTreeMap, HashMap};
@@ -246,7 +247,7 @@ mod tests {
         let frames: Vec<_> = (0..20_000).map(|_| world.frame(&mut random)).collect();
         let mut seen: BTreeMap<Option<Reason>, u32> = BTreeMap::new();
         for (frame, got) in frames.iter().zip(parsed(&frames)) {
-            let h = parse(frame);
+            let h = parse(frame, &Decap::default());
             *seen.entry(h.fault).or_default() += 1;
             compare(frame, &got, &h);
         }
@@ -267,7 +268,7 @@ mod tests {
         };
         let frames: Vec<Vec<u8>> = whole.iter().flat_map(cut).collect();
         for (frame, got) in frames.iter().zip(parsed(&frames)) {
-            compare(frame, &got, &parse(frame));
+            compare(frame, &got, &parse(frame, &Decap::default()));
         }
     }
 
@@ -312,7 +313,7 @@ mod tests {
         let frames: Vec<_> = cases.iter().map(|c| c.0.clone()).collect();
         for ((frame, reason), got) in cases.iter().zip(parsed(&frames)) {
             assert_eq!(fault(&got), *reason, "{frame:02x?}");
-            compare(frame, &got, &parse(frame));
+            compare(frame, &got, &parse(frame, &Decap::default()));
         }
     }
 }

@@ -275,6 +275,7 @@ mod tests {
     use seqnic_gen::Sim;
     use seqnic_image::Image;
     use seqnic_model::parse::{Headers, parse};
+    use seqnic_model::tables::Decap;
     use seqnic_model::verdict::{Verdict, decide};
     use seqnic_spec::geometry;
     use seqnic_spec::reason::Reason;
@@ -384,7 +385,7 @@ mod tests {
                 }
                 if sim.get("out_valid") == 1 {
                     let (frame, port) = &frames[answers];
-                    let h = parse(frame);
+                    let h = parse(frame, &Decap::default());
                     let verdict = decide(&tables, *port, &h, &mut ());
                     let got = sim.get_bits("out_verdict");
                     compare(

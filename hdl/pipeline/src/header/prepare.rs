@@ -230,6 +230,7 @@ mod tests {
     use seqnic_image::Image;
     use seqnic_model::edit::{Plan, plans};
     use seqnic_model::parse::{Headers, parse};
+    use seqnic_model::tables::Decap;
     use seqnic_model::verdict::{Verdict, decide};
     use seqnic_spec::geometry;
     use seqnic_spec::reason::Reason;
@@ -319,7 +320,7 @@ mod tests {
     }
 
     fn case(tables: &seqnic_model::Tables, frame: Vec<u8>, port: u8) -> Case {
-        let h = parse(&frame);
+        let h = parse(&frame, &Decap::default());
         let v = decide(tables, port, &h, &mut ());
         let plans = plans(tables, &h, &v).collect();
         Case {
