@@ -1,8 +1,8 @@
 //! Clocks counted on the verilated card.
 //!
-//! All figures are exact counts of clocks: the simulation is the same on every machine and at any
-//! speed. [`services`] makes many services and packets of them, this module offers those to the
-//! card and looks at what comes out when, [`overload`] does so with an output that stalls.
+//! All figures but the speed of the simulation are exact counts of clocks, the same on every machine.
+//! [`services`] makes many services and packets of them, this module offers those to the card and
+//! looks at what comes out when, [`overload`] does so with an output that stalls.
 
 mod overload;
 pub mod services;
@@ -15,6 +15,7 @@ use crate::sim::{FrameTaken, Sim, USER_BYTES};
 use seqnic_spec::wire::WINDOW_BYTES;
 use serde::Serialize;
 use services::{Length, Offer, Services};
+use std::time::{Duration, Instant};
 
 /// Clocks without a frame coming out after which the card is called hung.
 const PATIENCE: u64 = 100_000;
@@ -90,6 +91,9 @@ pub struct Load {
     pub unloaded: Spread,
     /// The same while all ports offer frames: most of it is waiting at the input for its turn.
     pub loaded: Spread,
+    /// Clocks the simulation ran a second under full load, harness included: the one figure here that
+    /// depends on the machine.
+    pub simulated_clocks_a_second: f64,
 }
 
 /// Clocks the output may pause once in a run: a frame as long as the window or longer has its
@@ -115,6 +119,9 @@ struct Left {
 struct Run {
     taken: Vec<FrameTaken>,
     left: Vec<Left>,
+    /// Clocks simulated, and how long that took.
+    clocks: u64,
+    time: Duration,
 }
 
 /// Offers all frames, and runs until nothing is inside. Tags are places in `offers`.
@@ -125,7 +132,9 @@ fn run(sim: &mut Sim, offers: &[Offer]) -> Result<Run, BenchError> {
         user[..8].copy_from_slice(&tag.to_le_bytes());
         sim.push(offer.port, &user, &offer.frame);
     }
+    let (clock, start) = (sim.clock(), Instant::now());
     let done = sim.drain(PATIENCE);
+    let (clocks, time) = (sim.clock() - clock, start.elapsed());
     let taken = sim.taken(offers.len());
     sim.record(false);
     let mut left = Vec::with_capacity(offers.len());
@@ -156,7 +165,12 @@ fn run(sim: &mut Sim, offers: &[Offer]) -> Result<Run, BenchError> {
     }
     match (sim.fault(), done) {
         (Some(what), _) => Err(BenchError::Stream { what }),
-        (None, true) => Ok(Run { taken, left }),
+        (None, true) => Ok(Run {
+            taken,
+            left,
+            clocks,
+            time,
+        }),
         (None, false) => Err(BenchError::Hang {
             clocks: PATIENCE,
             waiting: sim.waiting(),
@@ -252,6 +266,7 @@ pub fn load(
         damaged: full.damaged(),
         unloaded: Spread::of(alone),
         loaded: Spread::of(full.latencies(&offers)),
+        simulated_clocks_a_second: full.clocks as f64 / full.time.as_secs_f64().max(1e-9),
     })
 }
 
@@ -286,6 +301,8 @@ mod tests {
         Run {
             taken: taken.collect(),
             left: left.collect(),
+            clocks: 0,
+            time: Duration::ZERO,
         }
     }
 
@@ -343,8 +360,11 @@ mod tests {
 
     #[test]
     fn the_rule_allows_the_window_once() {
-        assert!(in_time(1000, 1001, 64) && !in_time(1000, 1002, 64));
-        assert!(in_time(1000, 1007, 16) && !in_time(1000, 1008, 16));
+        for bus in [64, 16] {
+            assert_eq!(gap(bus), u64::from(WINDOW_BYTES / bus) - 1);
+            assert!(in_time(1000, 1000 + gap(bus), bus));
+            assert!(!in_time(1000, 1001 + gap(bus), bus));
+        }
     }
 
     #[test]

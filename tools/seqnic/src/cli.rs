@@ -317,7 +317,8 @@ pub enum BenchWhat {
 /// Compiles a definition of many services and offers packets of them to all ports back to back, forward
 /// and return, for each frame length; then more frames to one output than it takes. All figures are counts
 /// of clocks of the simulated card: exact, the same in every run and on every machine, and no
-/// measurement of silicon. Exits with 0 whether rules are met or missed: the table says which.
+/// measurement of silicon; only the speed of the simulation depends on the machine. Exits with 0 whether
+/// rules are met or missed: the table says which.
 ///
 /// A length is met if the card sends a beat every clock: from the first beat that leaves to the last there
 /// are as many clocks as beats (length / bus width, rounded up, of every packet), and in the whole run at

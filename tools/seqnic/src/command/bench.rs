@@ -147,6 +147,7 @@ fn loads(loads: &[Load]) -> String {
         "damaged",
         "latency, unloaded",
         "latency, full load",
+        "simulated clocks/s",
     ]);
     for l in loads {
         let cells = [
@@ -162,6 +163,7 @@ fn loads(loads: &[Load]) -> String {
             l.damaged.to_string(),
             spread(l.unloaded),
             spread(l.loaded),
+            format!("{:.0}", l.simulated_clocks_a_second),
         ];
         table.add_row(cells.map(|c| Cell::new(c).set_alignment(CellAlignment::Right)));
     }
