@@ -2,6 +2,7 @@
 
 use crate::definition::Definition;
 use crate::diagnostic::Diagnostic;
+use crate::lower::model::Model;
 use crate::{lower, place};
 use seqnic_image::Image;
 
@@ -30,5 +31,17 @@ pub fn compile(definition: &Definition) -> Result<Image, Vec<Diagnostic>> {
 /// `no_end`, `does_not_fit`.
 pub fn compile_with(definition: &Definition, options: Options) -> Result<Image, Vec<Diagnostic>> {
     let model = lower::lower(definition)?;
+    pack(definition, model, options)
+}
+
+/// Second half of [`compile_with`]: gives the rows of [`lower::lower`] their places.
+///
+/// # Errors
+/// `does_not_fit` for every table whose keys find no places.
+pub fn pack(
+    definition: &Definition,
+    model: Model,
+    options: Options,
+) -> Result<Image, Vec<Diagnostic>> {
     place::pack::pack(definition, model, options.seed)
 }

@@ -18,6 +18,7 @@
 pub mod counters;
 pub mod geometry;
 pub mod hash;
+pub mod hasher;
 pub mod layout;
 pub mod reason;
 pub mod reference;

@@ -78,7 +78,10 @@ impl Stages {
         }
         let count = batch.len();
         for (h, walk) in self.headers.iter().zip(&mut self.walks).take(count) {
-            verdict::addresses(tables, h, walk, &mut ());
+            verdict::destination(tables, h, walk);
+        }
+        for (h, walk) in self.headers.iter().zip(&mut self.walks).take(count) {
+            verdict::source(tables, h, walk);
         }
         for (h, walk) in self.headers.iter().zip(&mut self.walks).take(count) {
             verdict::class(tables, h, walk, &mut ());

@@ -44,9 +44,19 @@ impl Update {
     /// The address `old` becomes `new`: 2 words in IPv4, 8 in IPv6.
     #[inline(always)]
     pub fn address(&mut self, v6: bool, old: u128, new: u128) {
-        for i in 0..if v6 { 8 } else { 2 } {
-            self.word((old >> (16 * i)) as u16, (new >> (16 * i)) as u16);
+        // The sum of 32-bit words, folded, is that of their halves; and neither is 0 alone.
+        self.double(old as u32, new as u32);
+        if v6 {
+            for at in [32, 64, 96] {
+                self.double((old >> at) as u32, (new >> at) as u32);
+            }
         }
+        self.edited = true;
+    }
+
+    #[inline(always)]
+    fn double(&mut self, old: u32, new: u32) {
+        self.sum += u64::from(!old) + u64::from(new);
     }
 
     /// The checksum that stands for `hc` after the edits; `None` if nothing covered was edited,

@@ -227,7 +227,7 @@ pub enum Position {
 
 impl Position {
     #[inline(always)]
-    fn bits(self) -> u32 {
+    pub(crate) fn bits(self) -> u32 {
         match self {
             Position::Unknown => position(position_kind::UNKNOWN, 0),
             Position::Attachment(n) => position(position_kind::ATTACHMENT, u32::from(n)),

@@ -8,7 +8,7 @@
 //!
 //! In packet order:
 //! * [`parse`]: frame -> headers (section 1), [`decap`]: tag headers and tunnels in front of them;
-//! * [`keys`], [`hash`], [`lookup`]: packed keys, digest and buckets, hash tables;
+//! * [`keys`], [`lookup`], [`index`]: packed keys, hash tables;
 //! * [`tables`]: an image decoded (`decode`) into native arrays; [`check`] and [`error`] refuse bad
 //!   ones;
 //! * [`verdict`]: questions and reasons (sections 2 and 3);
@@ -30,7 +30,6 @@ pub mod encap;
 pub mod engine;
 pub mod error;
 pub mod explain;
-pub mod hash;
 pub mod index;
 pub mod keys;
 pub mod lookup;

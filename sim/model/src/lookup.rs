@@ -2,11 +2,11 @@
 //! the [`Index`] made of them.
 
 use crate::error::{LoadError, Place};
-use crate::hash::{Hasher, MAX_WAYS};
 use crate::index::{self, Index, Stored};
 use crate::keys::{Key, Packed};
 use seqnic_image::TableRows;
 use seqnic_spec::geometry::HashSize;
+use seqnic_spec::hasher::{Hasher, MAX_WAYS};
 use seqnic_spec::layout::Row;
 use seqnic_spec::tables::{HashSlot, Table};
 

@@ -7,13 +7,13 @@ use crate::decode::{
 use crate::encap::TagKind;
 use crate::error::LoadError;
 use crate::index::{Stored, as_it_is};
-use crate::keys::{Address, InterfaceKey, PortKey, SourceKey, StepKey};
+use crate::keys::{Address, InterfaceKey, PortKey, Position, SourceKey, StepKey};
 use crate::lookup::HashTable;
 use seqnic_image::Image;
 use seqnic_image::names::Direction;
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{
-    CLASS_ROW, PORT_VALUE, RANGE_SLOTS, REWRITE_ROW, SOURCE_VALUE, STEP_VALUE, Table, width,
+    CLASS_ROW, PORT_VALUE, RANGE_SLOTS, REWRITE_ROW, SOURCE_VALUE, STEP_KEY, STEP_VALUE, Table, width,
 };
 
 /// Answer of `interface`.
@@ -200,6 +200,9 @@ pub struct Tables {
     pub range: Vec<RangeRow>,
     pub class: Vec<Class>,
     pub step: HashTable<StepKey, Step>,
+    /// A bit for every position: whether any class has a step for it. Most packets enter, from
+    /// senders that have none.
+    positions: Vec<u64>,
     pub action: Vec<Action>,
     pub attachment: Vec<Attachment>,
     pub rewrite: Vec<Address>,
@@ -223,7 +226,7 @@ impl Tables {
                 below(r, &PORT_VALUE, "class", g.class_rows)
             })
         };
-        let tables = Tables {
+        let mut tables = Tables {
             geometry: g,
             epoch,
             interface: hash(image, Table::Interface, |r| interface(r, g))?,
@@ -245,6 +248,7 @@ impl Tables {
             step: hash(image, Table::Step, |r| {
                 step(r, &STEP_VALUE, "action", "copies", g)
             })?,
+            positions: vec![0; 1 << (width::POSITION - 6)],
             action: direct(image.table(Table::Action), epoch, |r| action(r, g))?,
             attachment: direct(image.table(Table::Attachment), epoch, |r| attachment(r, g))?,
             rewrite: direct(image.table(Table::Rewrite), epoch, |r| {
@@ -253,9 +257,22 @@ impl Tables {
             decap: direct(image.table(Table::Decap), epoch, decap)?,
             encap: direct(image.table(Table::Encap), epoch, encap)?,
         };
+        let (at, bits) = STEP_KEY.at("position");
+        for (_, key, _) in tables.step.entries() {
+            let position = key[0] >> at & ((1 << bits) - 1);
+            tables.positions[(position / 64) as usize] |= 1 << (position % 64);
+        }
         check::references(&tables)?;
         check::families(&tables)?;
         Ok(tables)
+    }
+
+    /// Whether `step` has a row with this position.
+    #[inline(always)]
+    pub fn has_steps(&self, position: Position) -> bool {
+        let bits = position.bits();
+        let word = self.positions.get((bits / 64) as usize);
+        word.is_some_and(|word| word >> (bits % 64) & 1 == 1)
     }
 
     /// Row `row` of `class`; rows the image does not have are zero, here and below.

@@ -90,8 +90,10 @@ impl Observer for () {
 /// Decides what becomes of a packet that arrived on `port`: the stages one after the other.
 pub fn decide<O: Observer>(tables: &Tables, port: u8, h: &Headers, observer: &mut O) -> Verdict {
     let mut walk = Walk::default();
+    walk.start();
     arrive(tables, port, h, &mut Memo::default(), &mut walk, observer);
-    addresses(tables, h, &mut walk, observer);
+    destination(tables, h, &mut walk);
+    source(tables, h, &mut walk);
     class(tables, h, &mut walk, observer);
     step(tables, &mut walk, observer);
     walk.verdict()
@@ -112,6 +114,7 @@ pub struct Walk {
     position: Position,
     destination: Query<Address>,
     source: Query<Address>,
+    source_asked: bool,
     /// What is known of them, as it is stored: a [`Known`] is several small fields, which the
     /// processor would have to put together again.
     dst: KnownBits,
@@ -120,7 +123,8 @@ pub struct Walk {
     ahead: usize,
     port: Query<PortKey>,
     class: Option<(u32, Direction)>,
-    row: Query<StepKey>,
+    /// `None`: no sender in this position has a step in any class.
+    row: Option<Query<StepKey>>,
     step: Step,
 }
 
@@ -136,7 +140,10 @@ impl Walk {
             sender: self.sender,
             class: self.class,
             step: self.step,
-            neighbour: Known::load(self.dst).neighbour.filter(|_| directed),
+            neighbour: match directed {
+                true => Known::load(self.dst).neighbour,
+                false => None,
+            },
         }
     }
 
@@ -147,9 +154,26 @@ impl Walk {
         self.reason = None;
         self.interface = None;
         self.sender = None;
-        self.dst = KnownBits::default();
+        self.source_asked = false;
+        self.ahead = Table::PORTS.len();
         self.class = None;
         self.step = Step::default();
+    }
+
+    /// Asks an exact port question before its turn.
+    #[inline(always)]
+    fn ask_ahead(&mut self, tables: &Tables, question: usize, key: PortKey) {
+        self.ahead = question;
+        self.port = tables.ports[question].ask(key);
+    }
+
+    /// What is known of the source address; many packets are decided without.
+    #[inline(always)]
+    fn src(&self, tables: &Tables, h: &Headers) -> Known {
+        match self.source_asked {
+            true => Known::load(self.src),
+            false => tables.address.get(h.source()).unwrap_or_default(),
+        }
     }
 
     /// Keeps the reason a stage found.
@@ -259,40 +283,41 @@ fn arrival<O: Observer>(
     observer.asked(Asked::Address(End::Destination, h.destination()));
     walk.destination = tables.address.ask(h.destination());
     observer.asked(Asked::Address(End::Source, h.source()));
-    walk.source = tables.address.ask(h.source());
     Ok(())
 }
 
-/// Second stage: what is known of both addresses.
+/// Second stage: what is known of the destination. If it has a scope, the strongest port question is
+/// asked; otherwise the source has to be known.
 #[inline(always)]
-pub fn addresses<O: Observer>(tables: &Tables, h: &Headers, walk: &mut Walk, _: &mut O) {
-    if walk.reason.is_none() {
-        let found = both_addresses(tables, h, walk);
-        walk.end(found);
+pub fn destination(tables: &Tables, h: &Headers, walk: &mut Walk) {
+    if walk.reason.is_some() {
+        return;
     }
-}
-
-#[inline(always)]
-fn both_addresses(tables: &Tables, h: &Headers, walk: &mut Walk) -> Result<(), Reason> {
     walk.dst = tables.address.bits(&walk.destination).unwrap_or_default();
-    walk.src = tables.address.bits(&walk.source).unwrap_or_default();
-    let (dst, src) = (Known::load(walk.dst), Known::load(walk.src));
-    // The first exact question there will be: later ones are asked when it had no answer.
-    let (number, known, port) = match dst.scope {
-        0 => (1, &src, h.sport),
-        _ => (0, &dst, h.dport),
-    };
-    walk.ahead = Table::PORTS.len();
-    if !h.later_fragment
-        && let Some(key) = port_key(h, known, port)
-    {
-        walk.ahead = number;
-        walk.port = tables.ports[number].ask(key);
+    match port_key(h, &Known::load(walk.dst), h.dport) {
+        Some(key) if !h.later_fragment => walk.ask_ahead(tables, 0, key),
+        _ => {
+            walk.source_asked = true;
+            walk.source = tables.address.ask(h.source());
+        }
     }
-    Ok(())
 }
 
-/// Third stage: class and direction, and the reasons of packets that have none.
+/// Third stage: what is known of the source, if it was asked, and its strongest port question.
+#[inline(always)]
+pub fn source(tables: &Tables, h: &Headers, walk: &mut Walk) {
+    if walk.reason.is_some() || !walk.source_asked {
+        return;
+    }
+    walk.src = tables.address.bits(&walk.source).unwrap_or_default();
+    if let Some(key) = port_key(h, &Known::load(walk.src), h.sport)
+        && !h.later_fragment
+    {
+        walk.ask_ahead(tables, 1, key);
+    }
+}
+
+/// Fourth stage: class and direction, and the reasons of packets that have none.
 #[inline(always)]
 pub fn class<O: Observer>(tables: &Tables, h: &Headers, walk: &mut Walk, observer: &mut O) {
     if walk.reason.is_none() {
@@ -308,23 +333,12 @@ fn class_of<O: Observer>(
     walk: &mut Walk,
     observer: &mut O,
 ) -> Result<(), Reason> {
-    let (dst, src) = (Known::load(walk.dst), Known::load(walk.src));
-    let class = classify(tables, h, &dst, &src, walk, observer);
-    let scoped = dst.scope != 0 || src.scope != 0;
-    if dhcp_ports(h) && class.is_none() && (dst.local || !scoped) {
-        return Err(Reason::Dhcp);
-    }
+    let Some((class, direction)) = classify(tables, h, walk, observer) else {
+        return Err(unclassified(tables, h, walk));
+    };
     if h.ttl == 0 {
         return Err(Reason::Ttl);
     }
-    let Some((class, direction)) = class else {
-        return Err(match (dst.local, scoped) {
-            (true, _) => Reason::Local,
-            (false, true) if h.later_fragment => Reason::Fragment,
-            (false, true) => Reason::NoPort,
-            (false, false) => Reason::NoService,
-        });
-    };
     walk.class = Some((class, direction));
     let key = StepKey {
         class,
@@ -332,9 +346,30 @@ fn class_of<O: Observer>(
         position: walk.position,
     };
     observer.asked(Asked::Step(key));
-    walk.row = tables.step.ask(key);
+    walk.row = match tables.has_steps(walk.position) {
+        true => Some(tables.step.ask(key)),
+        false => None,
+    };
     prefetch(&tables.class, class as usize);
     Ok(())
+}
+
+/// The reason of a packet without a class.
+fn unclassified(tables: &Tables, h: &Headers, walk: &Walk) -> Reason {
+    let (dst, src) = (Known::load(walk.dst), walk.src(tables, h));
+    let scoped = dst.scope != 0 || src.scope != 0;
+    if dhcp_ports(h) && (dst.local || !scoped) {
+        return Reason::Dhcp;
+    }
+    if h.ttl == 0 {
+        return Reason::Ttl;
+    }
+    match (dst.local, scoped) {
+        (true, _) => Reason::Local,
+        (false, true) if h.later_fragment => Reason::Fragment,
+        (false, true) => Reason::NoPort,
+        (false, false) => Reason::NoService,
+    }
 }
 
 /// Last stage: the step of this sender, or the entry.
@@ -351,7 +386,8 @@ fn step_of<O: Observer>(tables: &Tables, walk: &mut Walk, observer: &mut O) -> R
     let Some((class, direction)) = walk.class else {
         return Ok(());
     };
-    let step = match tables.step.answer(&walk.row) {
+    let row = walk.row.as_ref();
+    let step = match row.and_then(|row| tables.step.answer(row)) {
         Some(step) => {
             observer.skipped(Table::Class, "`step` has a row for this sender");
             step
@@ -425,32 +461,6 @@ fn dhcp_ports(h: &Headers) -> bool {
         && ports.contains(&h.dport)
 }
 
-/// A port question: the address whose scope it is asked in, the port (`None` in later fragments),
-/// and what the answer says of the direction.
-#[derive(Clone, Copy)]
-struct PortQuestion<'a> {
-    known: &'a Known,
-    port: Option<u16>,
-    direction: Direction,
-}
-
-/// The four port questions, strongest first.
-#[inline(always)]
-fn questions<'a>(h: &Headers, dst: &'a Known, src: &'a Known) -> [PortQuestion<'a>; 4] {
-    use Direction::{Forward, Return};
-    [
-        (dst, h.dport, Forward),
-        (src, h.sport, Return),
-        (dst, h.sport, Return),
-        (src, h.dport, Forward),
-    ]
-    .map(|(known, port, direction)| PortQuestion {
-        known,
-        port: (!h.later_fragment).then_some(port),
-        direction,
-    })
-}
-
 /// Key of an exact question; `None` for an address without a scope.
 #[inline(always)]
 fn port_key(h: &Headers, known: &Known, port: u16) -> Option<PortKey> {
@@ -461,49 +471,75 @@ fn port_key(h: &Headers, known: &Known, port: u16) -> Option<PortKey> {
     })
 }
 
-/// Asks them until one has an answer.
+/// The four port questions, strongest first, until one has an answer.
 #[inline(always)]
 fn classify<O: Observer>(
     tables: &Tables,
     h: &Headers,
-    dst: &Known,
-    src: &Known,
     walk: &Walk,
     observer: &mut O,
 ) -> Option<(u32, Direction)> {
+    use Direction::{Forward, Return};
+    let dst = Known::load(walk.dst);
+    let first = question(tables, 0, (dst, h.dport, Forward), h, walk, observer);
+    if first.is_some() {
+        for table in &Table::PORTS[1..] {
+            observer.skipped(*table, "a stronger question has the answer");
+        }
+        return first;
+    }
+    let src = walk.src(tables, h);
+    let rest = [
+        (src, h.sport, Return),
+        (dst, h.sport, Return),
+        (src, h.dport, Forward),
+    ];
     let mut found = None;
-    let questions = questions(h, dst, src);
-    for (question, asked) in questions.into_iter().enumerate() {
-        let table = Table::PORTS[question];
+    for (number, asked) in (1..).zip(rest) {
         if found.is_some() {
-            observer.skipped(table, "a stronger question has the answer");
+            observer.skipped(Table::PORTS[number], "a stronger question has the answer");
             continue;
         }
-        if asked.known.scope == 0 {
-            observer.skipped(table, "the address has no scope");
-            continue;
-        }
-        found = exact(tables, question, asked, h, walk, observer)
-            .or_else(|| range(tables, question, asked, h.protocol, observer))
-            .map(|class| (class, asked.direction));
+        found = question(tables, number, asked, h, walk, observer);
     }
     found
+}
+
+/// One of them: exactly, then in the ranges of the scope.
+#[inline(always)]
+fn question<O: Observer>(
+    tables: &Tables,
+    number: usize,
+    (known, port, direction): (Known, u16, Direction),
+    h: &Headers,
+    walk: &Walk,
+    observer: &mut O,
+) -> Option<(u32, Direction)> {
+    if known.scope == 0 {
+        observer.skipped(Table::PORTS[number], "the address has no scope");
+        return None;
+    }
+    let port = (!h.later_fragment).then_some(port);
+    exact(tables, number, &known, port, h, walk, observer)
+        .or_else(|| range(tables, number, &known, port, h.protocol, observer))
+        .map(|class| (class, direction))
 }
 
 #[inline(always)]
 fn exact<O: Observer>(
     tables: &Tables,
     question: usize,
-    asked: PortQuestion,
+    known: &Known,
+    port: Option<u16>,
     h: &Headers,
     walk: &Walk,
     observer: &mut O,
 ) -> Option<u32> {
-    let Some(port) = asked.port else {
+    let Some(port) = port else {
         observer.skipped(Table::PORTS[question], "a later fragment has no ports");
         return None;
     };
-    let key = port_key(h, asked.known, port)?;
+    let key = port_key(h, known, port)?;
     observer.asked(Asked::Port(question, key));
     match walk.ahead == question {
         true => tables.ports[question].answer(&walk.port),
@@ -515,11 +551,12 @@ fn exact<O: Observer>(
 fn range<O: Observer>(
     tables: &Tables,
     question: usize,
-    asked: PortQuestion,
+    known: &Known,
+    port: Option<u16>,
     protocol: u8,
     observer: &mut O,
 ) -> Option<u32> {
-    let (row, port) = (asked.known.range?, asked.port);
+    let row = known.range?;
     observer.asked(Asked::Range {
         question,
         row,

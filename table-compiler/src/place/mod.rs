@@ -7,15 +7,14 @@
 //! and the next seeds are tried.
 
 pub(crate) mod pack;
+pub mod rows;
 
 use seqnic_spec::geometry::HashSize;
-use seqnic_spec::hash::clmul_low;
+use seqnic_spec::hasher::Hasher;
 
 /// Choices of seeds before a set of keys is given up.
 pub const ATTEMPTS: u32 = 64;
 
-/// Most ways of any geometry (`Geometry::check`).
-const MAX_WAYS: usize = 4;
 const FREE: u32 = u32::MAX;
 
 /// Where every key stands.
@@ -47,6 +46,19 @@ pub struct Unplaced {
 /// above what cuckoo hashing reaches (97 % is sure with three ways of two slots), or more keys
 /// of one digest than a bucket of each way holds.
 pub fn place(digests: &[u32], size: HashSize, seed: u64) -> Result<Placement, Unplaced> {
+    match size.ways {
+        2 => place_in::<2>(digests, size, seed),
+        3 => place_in::<3>(digests, size, seed),
+        // `Geometry::check`: 2 to 4 ways.
+        _ => place_in::<4>(digests, size, seed),
+    }
+}
+
+fn place_in<const WAYS: usize>(
+    digests: &[u32],
+    size: HashSize,
+    seed: u64,
+) -> Result<Placement, Unplaced> {
     let mut random = SplitMix(seed);
     let mut best = 0;
     if digests.len() > size.capacity() as usize {
@@ -56,15 +68,15 @@ pub fn place(digests: &[u32], size: HashSize, seed: u64) -> Result<Placement, Un
             attempts: 0,
         });
     }
-    let mut table = Cuckoo::new(digests.len(), size);
+    let mut table = Cuckoo::<WAYS>::new(digests.len(), size);
     for attempt in 1..=ATTEMPTS {
-        let seeds: Vec<u32> = (0..size.ways).map(|_| random.odd()).collect();
+        let seeds = std::array::from_fn(|_| random.odd());
         table.choose(digests, &seeds);
         let placed = table.insert_all();
         if placed == digests.len() {
             return Ok(Placement {
-                seeds,
-                cells: table.cells(),
+                seeds: seeds.to_vec(),
+                cells: table.cells,
                 attempts: attempt,
             });
         }
@@ -93,39 +105,17 @@ impl SplitMix {
     }
 }
 
-/// The bucket function of one way as four tables of a byte each: the product is linear.
-struct Buckets {
-    tables: [[u32; 256]; 4],
-}
-
-impl Buckets {
-    fn new(seed: u32, rows: u32) -> Buckets {
-        let shift = 32 - rows.trailing_zeros();
-        let mut tables = [[0; 256]; 4];
-        for (byte, table) in tables.iter_mut().enumerate() {
-            for bit in 0..8 {
-                let one = clmul_low(1 << (byte * 8 + bit), seed) >> shift;
-                for low in 0..1 << bit {
-                    table[1 << bit | low] = one ^ table[low];
-                }
-            }
-        }
-        Buckets { tables }
-    }
-
-    fn of(&self, digest: u32) -> u32 {
-        let [a, b, c, d] = digest.to_le_bytes();
-        let t = &self.tables;
-        t[0][a as usize] ^ t[1][b as usize] ^ t[2][c as usize] ^ t[3][d as usize]
-    }
-}
-
-struct Cuckoo {
+struct Cuckoo<const WAYS: usize> {
     size: HashSize,
     /// Bucket of each key in each way, counted over all ways.
-    homes: Vec<[u32; MAX_WAYS]>,
+    homes: Vec<[u32; WAYS]>,
+    /// Slots in use of each bucket: small enough to stay near the processor, and all an insertion
+    /// looks at until buckets are full.
+    used: Vec<u8>,
     /// Key in each slot, or [`FREE`]; the used slots of a bucket come first.
     slots: Vec<u32>,
+    /// Slot of each key that was inserted.
+    cells: Vec<u32>,
     /// Search that saw a bucket last.
     seen: Vec<u32>,
     search: u32,
@@ -142,86 +132,85 @@ struct Visit {
     slot: u32,
 }
 
-impl Cuckoo {
-    fn new(keys: usize, size: HashSize) -> Cuckoo {
+impl<const WAYS: usize> Cuckoo<WAYS> {
+    fn new(keys: usize, size: HashSize) -> Cuckoo<WAYS> {
         let buckets = (size.ways * size.rows) as usize;
         Cuckoo {
             size,
-            homes: vec![[0; MAX_WAYS]; keys],
+            homes: vec![[0; WAYS]; keys],
+            used: vec![0; buckets],
             slots: vec![FREE; size.capacity() as usize],
-            seen: vec![0; buckets],
+            cells: vec![FREE; keys],
+            seen: Vec::new(),
             search: 0,
             queue: Vec::new(),
         }
     }
 
     /// Empties the table and takes other seeds.
-    fn choose(&mut self, digests: &[u32], seeds: &[u32]) {
-        self.slots.fill(FREE);
-        for (way, seed) in seeds.iter().enumerate() {
-            let buckets = Buckets::new(*seed, self.size.rows);
-            let base = way as u32 * self.size.rows;
-            for (home, digest) in self.homes.iter_mut().zip(digests) {
-                home[way] = base + buckets.of(*digest);
-            }
+    fn choose(&mut self, digests: &[u32], seeds: &[u32; WAYS]) {
+        if self.used.iter().any(|used| *used > 0) {
+            self.slots.fill(FREE);
+            self.used.fill(0);
         }
+        Hasher::new(seeds, self.size.rows).homes(digests, &mut self.homes);
     }
 
     /// Inserts keys until one has no place; how many have one.
     fn insert_all(&mut self) -> usize {
         let keys = self.homes.len();
-        (0..keys)
-            .find(|key| !self.insert(*key as u32))
-            .unwrap_or(keys)
+        (0..keys).find(|key| !self.insert(*key)).unwrap_or(keys)
     }
 
-    fn bucket(&self, bucket: u32) -> &[u32] {
-        let slots = self.size.slots as usize;
-        &self.slots[bucket as usize * slots..][..slots]
-    }
-
-    fn used(&self, bucket: u32) -> usize {
-        self.bucket(bucket).iter().filter(|k| **k != FREE).count()
-    }
-
+    #[inline(always)]
     fn set(&mut self, bucket: u32, slot: u32, key: u32) {
-        self.slots[(bucket * self.size.slots + slot) as usize] = key;
+        let cell = bucket * self.size.slots + slot;
+        self.slots[cell as usize] = key;
+        self.cells[key as usize] = cell;
     }
 
-    fn insert(&mut self, key: u32) -> bool {
-        let ways = self.size.ways as usize;
-        let homes = self.homes[key as usize];
-        // The emptiest of its buckets keeps searches short until the table is nearly full.
-        let emptiest = homes[..ways].iter().copied().min_by_key(|b| self.used(*b));
-        let Some(emptiest) = emptiest else {
-            return false;
-        };
-        let used = self.used(emptiest);
-        if used < self.size.slots as usize {
-            self.set(emptiest, used as u32, key);
+    #[inline(always)]
+    fn insert(&mut self, key: usize) -> bool {
+        let homes = self.homes[key];
+        // The emptiest of its buckets keeps searches short until the table is nearly full. The number
+        // of the bucket is below 2^31, so one comparison of both finds it.
+        let emptiest = homes
+            .map(|bucket| u64::from(self.used[bucket as usize]) << 32 | u64::from(bucket))
+            .into_iter()
+            .fold(u64::MAX, u64::min);
+        let (used, bucket) = ((emptiest >> 32) as u32, emptiest as u32);
+        if used < self.size.slots {
+            self.used[bucket as usize] += 1;
+            self.set(bucket, used, key as u32);
             return true;
         }
+        self.make_room(key as u32)
+    }
+
+    /// Moves keys so that `key` has a place; `false` if no moves give it one.
+    fn make_room(&mut self, key: u32) -> bool {
+        self.seen.resize(self.used.len(), 0);
         self.search += 1;
         self.queue.clear();
-        for bucket in &homes[..ways] {
-            self.visit(*bucket, FREE, 0);
+        for bucket in self.homes[key as usize] {
+            self.visit(bucket, FREE, 0);
         }
         let mut at = 0;
         while at < self.queue.len() {
             let bucket = self.queue[at].bucket;
             for slot in 0..self.size.slots {
-                let moved = self.bucket(bucket)[slot as usize];
-                let others = self.homes[moved as usize];
-                for other in &others[..ways] {
-                    if self.seen[*other as usize] == self.search {
+                let moved = self.slots[(bucket * self.size.slots + slot) as usize];
+                for other in self.homes[moved as usize] {
+                    if self.seen[other as usize] == self.search {
                         continue;
                     }
-                    let used = self.used(*other);
-                    if used < self.size.slots as usize {
-                        self.move_chain(*other, used as u32, at as u32, slot, key);
+                    let used = u32::from(self.used[other as usize]);
+                    if used < self.size.slots {
+                        self.used[other as usize] += 1;
+                        self.move_chain(other, used, at as u32, slot, key);
                         return true;
                     }
-                    self.visit(*other, at as u32, slot);
+                    self.visit(other, at as u32, slot);
                 }
             }
             at += 1;
@@ -244,7 +233,7 @@ impl Cuckoo {
         let (mut from, mut from_slot) = (from, from_slot);
         loop {
             let visit = self.queue[from as usize];
-            let moved = self.bucket(visit.bucket)[from_slot as usize];
+            let moved = self.slots[(visit.bucket * self.size.slots + from_slot) as usize];
             self.set(to, to_slot, moved);
             (to, to_slot) = (visit.bucket, from_slot);
             if visit.parent == FREE {
@@ -253,15 +242,5 @@ impl Cuckoo {
             }
             (from, from_slot) = (visit.parent, visit.slot);
         }
-    }
-
-    fn cells(&self) -> Vec<u32> {
-        let mut cells = vec![0; self.homes.len()];
-        for (cell, key) in self.slots.iter().enumerate() {
-            if *key != FREE {
-                cells[*key as usize] = cell as u32;
-            }
-        }
-        cells
     }
 }

@@ -1,27 +1,24 @@
 //! Model -> image: rows become bits, keys get their places.
 
-use super::{Unplaced, place};
+use super::{Unplaced, rows};
 use crate::definition::Definition;
 use crate::diagnostic::Diagnostic;
 use crate::lower::does_not_place;
 use crate::lower::model::{Actions, Model};
 use seqnic_image::{Image, TableRows};
-use seqnic_spec::hash::digest;
+use super::rows::ValueWords;
+use seqnic_spec::hasher::KeyWords;
 use seqnic_spec::layout::Layout;
 use seqnic_spec::tables::{
     ACTION_ROW, ADDRESS_KEY, ADDRESS_VALUE, ATTACHMENT_ROW, CLASS_ROW, DECAP_ROW, ENCAP_ROW,
-    EPOCHS, Epochs, INTERFACE_KEY, INTERFACE_VALUE, PORT_KEY, PORT_VALUE, RANGE_SLOT, REWRITE_ROW,
-    SEED_ROW, SOURCE_KEY, SOURCE_VALUE, STEP_KEY, STEP_VALUE, Table,
+    INTERFACE_KEY, INTERFACE_VALUE, PORT_KEY, PORT_VALUE, RANGE_SLOT, REWRITE_ROW, SEED_ROW,
+    SOURCE_KEY, SOURCE_VALUE, STEP_KEY, STEP_VALUE, Table,
 };
 use seqnic_spec::wire;
 use std::net::IpAddr;
 
-/// Words of the widest key and value (`every_key_and_value_fits_its_words`).
-const KEY_WORDS: usize = 3;
-const VALUE_WORDS: usize = 2;
-
-type Key = [u64; KEY_WORDS];
-type Value = [u64; VALUE_WORDS];
+type Key = KeyWords;
+type Value = ValueWords;
 
 /// Lowest bit and width of a field.
 type At = (u32, u32);
@@ -226,56 +223,23 @@ fn hash_table(
     entries: &Entries,
     seed: u64,
 ) -> Result<(), Unplaced> {
-    let (Some(size), Some((key, value))) = (image.geometry.hash(table), table.hash()) else {
-        return Ok(());
-    };
-    let bytes = key.width().div_ceil(8) as usize;
-    let key_digest = |key: &Key| digest(key.iter().flat_map(|w| w.to_le_bytes()).take(bytes));
-    let digests: Vec<u32> = entries.keys.iter().map(key_digest).collect();
     // Tables are seeded apart, so that one that needs other seeds does not move the others.
-    let placement = place(&digests, size, seed.wrapping_add((table as u64) << 32))?;
-    let row_bits = image.geometry.row_bits(table);
-    let words_per_row = row_bits.div_ceil(64) as usize;
-    let last = placement
-        .cells
-        .iter()
-        .max()
-        .map_or(0, |c| c / size.slots + 1);
-    let mut words = vec![0; last as usize * words_per_row];
-    let (key_at, value_at) = (EPOCHS, EPOCHS + key.width());
-    for ((cell, k), v) in placement
-        .cells
-        .iter()
-        .zip(&entries.keys)
-        .zip(&entries.values)
-    {
-        let row = (cell / size.slots) as usize * words_per_row;
-        let row = &mut words[row..][..words_per_row];
-        let base = cell % size.slots * table.slot_bits();
-        put(row, base, (0, EPOCHS), Epochs::BOTH.bits().into());
-        copy(row, base + key_at, k, key.width());
-        copy(row, base + value_at, v, value.width());
-    }
-    image.table_mut(table).words = words;
+    let seed = seed.wrapping_add((table as u64) << 32);
+    let built = rows::build(
+        image.geometry,
+        table,
+        &entries.keys,
+        &entries.values,
+        seed,
+    )?;
+    image.table_mut(table).words = built.words;
     let seeds = Writer::new(&SEED_ROW, ["seed"]);
     let rows = image.table_mut(Table::Seed);
-    for (way, seed) in placement.seeds.iter().enumerate() {
+    for (way, seed) in built.seeds.iter().enumerate() {
         let row: [u64; 1] = seeds.row([u128::from(*seed)]);
         put_row(rows, table as usize * 4 + way, &row);
     }
     Ok(())
-}
-
-fn copy(row: &mut [u64], base: u32, from: &[u64], width: u32) {
-    let mut at = 0;
-    for word in from {
-        let take = (width - at).min(64);
-        if take == 0 {
-            return;
-        }
-        put(row, base, (at, take), u128::from(*word));
-        at += take;
-    }
 }
 
 fn put_row(rows: &mut TableRows, row: usize, words: &[u64]) {
@@ -480,16 +444,6 @@ fn outer_sum(v6: bool, src: u128, dst: u128) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_key_and_value_fits_its_words() {
-        for table in Table::ALL {
-            if let Some((key, value)) = table.hash() {
-                assert!(key.width() as usize <= KEY_WORDS * 64, "{}", table.name());
-                assert!(value.width() as usize <= VALUE_WORDS * 64);
-            }
-        }
-    }
 
     #[test]
     fn fields_land_where_the_layout_says() {

@@ -29,6 +29,15 @@ pub enum BenchError {
         services: u32,
         source: seqnic_model::LoadError,
     },
+    #[error("`{table}` is no hash table")]
+    NoHash { table: &'static str },
+    #[error("table `{table}`: {unplaced}")]
+    Unplaced {
+        table: &'static str,
+        unplaced: seqnic_compiler::place::Unplaced,
+    },
+    #[error("nothing was measured: ask for at least one round")]
+    Rounds,
     #[error("packet {packet} leaves the peer as\n  {peer}\nand the software engine as\n  {ours}")]
     Differs {
         packet: usize,

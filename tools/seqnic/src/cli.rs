@@ -298,9 +298,10 @@ pub struct Draw {
 /// Count clocks on the generated hardware
 #[derive(Debug, Args)]
 #[command(after_help = examples!(
-    "seqnic bench rtl"
     "seqnic bench rtl --lengths 64,1518,mix --frames 10000"
-    "seqnic bench rtl --geometry edge --json"
+    "sudo seqnic bench soft"
+    "seqnic bench compile"
+    "seqnic bench placement"
 ))]
 pub struct Bench {
     #[command(subcommand)]
@@ -310,6 +311,94 @@ pub struct Bench {
 #[derive(Debug, Subcommand)]
 pub enum BenchWhat {
     Rtl(BenchRtl),
+    Soft(BenchSoft),
+    Compile(BenchCompile),
+    Placement(BenchPlacement),
+}
+
+/// Compare the software engine with an XDP program that does the same job
+///
+/// Both match address and port, translate the destination and rewrite the MACs of the same packets, one
+/// million of random services, in turns in one run; CPU time a packet. The software engine also checks
+/// sender and checksum and counts. Needs clang, libbpf and root (tools/setup-bench.sh; BPF_PROG_TEST_RUN
+/// needs CAP_BPF and CAP_NET_ADMIN).
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "sudo seqnic bench soft"
+    "sudo seqnic bench soft --services 1000,65536 --rounds 21 --chart soft.svg"
+))]
+pub struct BenchSoft {
+    /// Services in the tables
+    #[arg(long, value_delimiter = ',', value_name = "N", default_value = "1000,65536,1000000",
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub services: Vec<u32>,
+    /// Measurements of each side
+    #[arg(long, default_value_t = 11, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+    /// Write a chart of the best times (SVG)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub chart: Option<PathBuf>,
+    /// No progress
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Compare the building of hash tables with DPDK's rte_hash and libcuckoo, and time a whole image
+///
+/// The same random keys for all, in turns in one run, one core; CPU time a key. Then a definition of 64K
+/// services is compiled, by phases. Needs a C and a C++ compiler, DPDK and libcuckoo (tools/setup-bench.sh);
+/// `--alone` leaves the peers out.
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic bench compile"
+    "seqnic bench compile --rounds 21 --chart compile.svg"
+    "seqnic bench compile --alone --json | jq '.image.phases'"
+))]
+pub struct BenchCompile {
+    /// Measurements of each side
+    #[arg(long, default_value_t = 11, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+    /// Only the image, no peers
+    #[arg(long)]
+    pub alone: bool,
+    /// Write a chart of the best times (SVG)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub chart: Option<PathBuf>,
+    /// No progress
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Fill tables of every size with random keys and count what does not place
+///
+/// Exits with 1 if a run failed.
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic bench placement"
+    "seqnic bench placement --seeds 100 --largest 10000000"
+))]
+pub struct BenchPlacement {
+    /// Runs of each size, each with keys and hash seeds of its own
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub seeds: u32,
+    /// Keys, in percent of a table's slots
+    #[arg(long, default_value_t = 97, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub load: u32,
+    /// Leave out tables of more slots
+    #[arg(long, default_value_t = 400_000, value_name = "SLOTS")]
+    pub largest: u32,
+    /// No progress
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Count clocks on the verilated card: rate, latency, loss and order, full load and overload

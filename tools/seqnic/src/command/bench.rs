@@ -1,5 +1,9 @@
 //! `seqnic bench`
 
+mod compile;
+mod placement;
+mod soft;
+
 use super::{print, print_json};
 use crate::cli::{Bench, BenchRtl, BenchWhat};
 use crate::failure::{Failure, Outcome};
@@ -37,14 +41,26 @@ struct Report {
 pub fn run(args: &Bench) -> Outcome {
     match &args.what {
         BenchWhat::Rtl(args) => rtl(args),
+        BenchWhat::Soft(args) => soft::run(args),
+        BenchWhat::Compile(args) => compile::run(args),
+        BenchWhat::Placement(args) => placement::run(args),
     }
 }
 
-fn failed(error: BenchError) -> Failure {
+fn rtl_failed(error: BenchError) -> Failure {
     match error {
         BenchError::TooFew { .. } | BenchError::Length { .. } => Failure::usage(error),
         _ => Failure::failed(error),
     }
+}
+
+fn failed(error: seqnic_bench::BenchError) -> Failure {
+    Failure::failed(error)
+}
+
+/// A row of figures.
+fn right<const N: usize>(cells: [String; N]) -> [Cell; N] {
+    cells.map(|c| Cell::new(c).set_alignment(CellAlignment::Right))
 }
 
 fn rtl(args: &BenchRtl) -> Outcome {
@@ -69,7 +85,7 @@ fn rtl(args: &BenchRtl) -> Outcome {
     let mut loads = Vec::new();
     for length in &args.lengths {
         meter.say(&format!("length {length}: {} frames", args.frames));
-        loads.push(bench::load(&mut rtl, &services, *length, args.frames).map_err(failed)?);
+        loads.push(bench::load(&mut rtl, &services, *length, args.frames).map_err(rtl_failed)?);
     }
     meter.say("one output stalls");
     let overload = bench::overload(&mut rtl, &services, OVERLOAD, OVERLOAD_FRAMES);
@@ -82,7 +98,7 @@ fn rtl(args: &BenchRtl) -> Outcome {
         devices: services.devices(),
         step_rows: image.table(Rows::Step).used().count(),
         loads,
-        overload: overload.map_err(failed)?,
+        overload: overload.map_err(rtl_failed)?,
     };
     match args.json {
         true => print_json(&report),
