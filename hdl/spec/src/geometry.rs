@@ -124,7 +124,7 @@ pub const SOFT: Geometry = Geometry {
     address: hash(3, 2, 262144),
     port_dst_server: hash(3, 2, 262144),
     port_dst_client: hash(3, 2, 65536),
-    port_src_server: hash(3, 2, 262144),
+    port_src_server: hash(3, 2, 524288),
     port_src_client: hash(3, 2, 65536),
     step: hash(3, 2, 1048576),
     range_rows: 65536,

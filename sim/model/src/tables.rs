@@ -13,7 +13,8 @@ use seqnic_image::Image;
 use seqnic_image::names::Direction;
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{
-    CLASS_ROW, PORT_VALUE, RANGE_SLOTS, REWRITE_ROW, SOURCE_VALUE, STEP_KEY, STEP_VALUE, Table, width,
+    CLASS_ROW, PORT_VALUE, RANGE_SLOTS, REWRITE_ROW, SOURCE_VALUE, STEP_KEY, STEP_VALUE, Table,
+    width,
 };
 
 /// Answer of `interface`.

@@ -68,10 +68,10 @@ fn place_in<const WAYS: usize>(
             attempts: 0,
         });
     }
-    let mut table = Cuckoo::<WAYS>::new(digests.len(), size);
+    let mut table = Cuckoo::<WAYS>::new(digests, size);
     for attempt in 1..=ATTEMPTS {
         let seeds = std::array::from_fn(|_| random.odd());
-        table.choose(digests, &seeds);
+        table.choose(&seeds);
         let placed = table.insert_all();
         if placed == digests.len() {
             return Ok(Placement {
@@ -105,10 +105,14 @@ impl SplitMix {
     }
 }
 
-struct Cuckoo<const WAYS: usize> {
+/// Keys whose buckets are computed together.
+const TOGETHER: usize = 64;
+
+struct Cuckoo<'a, const WAYS: usize> {
     size: HashSize,
-    /// Bucket of each key in each way, counted over all ways.
-    homes: Vec<[u32; WAYS]>,
+    /// Of each key. Its buckets are computed when they are needed: that takes less than to read them.
+    digests: &'a [u32],
+    hasher: Hasher,
     /// Slots in use of each bucket: small enough to stay near the processor, and all an insertion
     /// looks at until buckets are full.
     used: Vec<u8>,
@@ -132,15 +136,16 @@ struct Visit {
     slot: u32,
 }
 
-impl<const WAYS: usize> Cuckoo<WAYS> {
-    fn new(keys: usize, size: HashSize) -> Cuckoo<WAYS> {
+impl<const WAYS: usize> Cuckoo<'_, WAYS> {
+    fn new(digests: &[u32], size: HashSize) -> Cuckoo<'_, WAYS> {
         let buckets = (size.ways * size.rows) as usize;
         Cuckoo {
             size,
-            homes: vec![[0; WAYS]; keys],
+            digests,
+            hasher: Hasher::new(&[], size.rows),
             used: vec![0; buckets],
             slots: vec![FREE; size.capacity() as usize],
-            cells: vec![FREE; keys],
+            cells: vec![FREE; digests.len()],
             seen: Vec::new(),
             search: 0,
             queue: Vec::new(),
@@ -148,18 +153,35 @@ impl<const WAYS: usize> Cuckoo<WAYS> {
     }
 
     /// Empties the table and takes other seeds.
-    fn choose(&mut self, digests: &[u32], seeds: &[u32; WAYS]) {
+    fn choose(&mut self, seeds: &[u32; WAYS]) {
         if self.used.iter().any(|used| *used > 0) {
             self.slots.fill(FREE);
             self.used.fill(0);
         }
-        Hasher::new(seeds, self.size.rows).homes(digests, &mut self.homes);
+        self.hasher = Hasher::new(seeds, self.size.rows);
     }
 
     /// Inserts keys until one has no place; how many have one.
     fn insert_all(&mut self) -> usize {
-        let keys = self.homes.len();
-        (0..keys).find(|key| !self.insert(*key)).unwrap_or(keys)
+        let mut homes = [[0; WAYS]; TOGETHER];
+        for (number, digests) in self.digests.chunks(TOGETHER).enumerate() {
+            self.hasher.homes(digests, &mut homes);
+            for (at, homes) in homes.iter().enumerate().take(digests.len()) {
+                let key = number * TOGETHER + at;
+                if !self.insert(key, *homes) {
+                    return key;
+                }
+            }
+        }
+        self.digests.len()
+    }
+
+    /// Bucket of a key in each way, counted over all ways.
+    fn homes(&self, key: u32) -> [u32; WAYS] {
+        let mut homes = [[0; WAYS]];
+        self.hasher
+            .homes(&self.digests[key as usize..][..1], &mut homes);
+        homes[0]
     }
 
     #[inline(always)]
@@ -170,8 +192,7 @@ impl<const WAYS: usize> Cuckoo<WAYS> {
     }
 
     #[inline(always)]
-    fn insert(&mut self, key: usize) -> bool {
-        let homes = self.homes[key];
+    fn insert(&mut self, key: usize, homes: [u32; WAYS]) -> bool {
         // The emptiest of its buckets keeps searches short until the table is nearly full. The number
         // of the bucket is below 2^31, so one comparison of both finds it.
         let emptiest = homes
@@ -184,15 +205,15 @@ impl<const WAYS: usize> Cuckoo<WAYS> {
             self.set(bucket, used, key as u32);
             return true;
         }
-        self.make_room(key as u32)
+        self.make_room(key as u32, homes)
     }
 
     /// Moves keys so that `key` has a place; `false` if no moves give it one.
-    fn make_room(&mut self, key: u32) -> bool {
+    fn make_room(&mut self, key: u32, homes: [u32; WAYS]) -> bool {
         self.seen.resize(self.used.len(), 0);
         self.search += 1;
         self.queue.clear();
-        for bucket in self.homes[key as usize] {
+        for bucket in homes {
             self.visit(bucket, FREE, 0);
         }
         let mut at = 0;
@@ -200,7 +221,7 @@ impl<const WAYS: usize> Cuckoo<WAYS> {
             let bucket = self.queue[at].bucket;
             for slot in 0..self.size.slots {
                 let moved = self.slots[(bucket * self.size.slots + slot) as usize];
-                for other in self.homes[moved as usize] {
+                for other in self.homes(moved) {
                     if self.seen[other as usize] == self.search {
                         continue;
                     }

@@ -1,12 +1,12 @@
 //! Model -> image: rows become bits, keys get their places.
 
+use super::rows::ValueWords;
 use super::{Unplaced, rows};
 use crate::definition::Definition;
 use crate::diagnostic::Diagnostic;
 use crate::lower::does_not_place;
 use crate::lower::model::{Actions, Model};
 use seqnic_image::{Image, TableRows};
-use super::rows::ValueWords;
 use seqnic_spec::hasher::KeyWords;
 use seqnic_spec::layout::Layout;
 use seqnic_spec::tables::{
@@ -225,13 +225,7 @@ fn hash_table(
 ) -> Result<(), Unplaced> {
     // Tables are seeded apart, so that one that needs other seeds does not move the others.
     let seed = seed.wrapping_add((table as u64) << 32);
-    let built = rows::build(
-        image.geometry,
-        table,
-        &entries.keys,
-        &entries.values,
-        seed,
-    )?;
+    let built = rows::build(image.geometry, table, &entries.keys, &entries.values, seed)?;
     image.table_mut(table).words = built.words;
     let seeds = Writer::new(&SEED_ROW, ["seed"]);
     let rows = image.table_mut(Table::Seed);

@@ -21,12 +21,17 @@ const GAP: f64 = 16.0;
 const HEAD: f64 = 70.0;
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 /// Draws groups of horizontal bars; `series` names the bars of a group, `unit` follows each figure.
 pub fn bars(title: &str, unit: &str, series: &[&str], groups: &[Group]) -> String {
-    let most = groups.iter().flat_map(|g| &g.values).fold(0.0, |a: f64, b| a.max(*b));
+    let most = groups
+        .iter()
+        .flat_map(|g| &g.values)
+        .fold(0.0, |a: f64, b| a.max(*b));
     let scale = (WIDTH - LEFT - RIGHT) / if most > 0.0 { most } else { 1.0 };
     let lines: usize = groups.iter().map(|g| g.values.len()).sum();
     let height = HEAD + lines as f64 * BAR + groups.len() as f64 * GAP + 10.0;
@@ -54,7 +59,11 @@ pub fn bars(title: &str, unit: &str, series: &[&str], groups: &[Group]) -> Strin
     let mut y = HEAD;
     for group in groups {
         let middle = y + group.values.len() as f64 * BAR / 2.0 + 4.0;
-        let _ = writeln!(svg, "<text x=\"12\" y=\"{middle:.1}\">{}</text>", escape(&group.name));
+        let _ = writeln!(
+            svg,
+            "<text x=\"12\" y=\"{middle:.1}\">{}</text>",
+            escape(&group.name)
+        );
         for (value, colour) in group.values.iter().zip(COLOURS) {
             let width = value * scale;
             let _ = writeln!(
@@ -83,7 +92,10 @@ mod tests {
             name: name.into(),
             values,
         };
-        let groups = [group("a & b", vec![100.0, 25.0]), group("c", vec![50.0, 0.0])];
+        let groups = [
+            group("a & b", vec![100.0, 25.0]),
+            group("c", vec![50.0, 0.0]),
+        ];
         let svg = bars("times", "ns", &["peer", "ours"], &groups);
         assert!(svg.contains("width=\"500.0\" height=\"15\""), "{svg}");
         assert!(svg.contains("width=\"125.0\" height=\"15\""), "{svg}");

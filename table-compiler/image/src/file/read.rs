@@ -153,7 +153,7 @@ fn check_header(header: &mut Cursor, bytes: &[u8]) -> Result<&'static Geometry, 
     let geometry = geometry::by_name(&name).ok_or_else(|| {
         let known = geometry::KNOWN.map(|g| format!("`{}`", g.name));
         ImageError::UnknownGeometry {
-            known: known.join(" and "),
+            known: known.join(", "),
             found: name.clone(),
         }
     })?;

@@ -167,7 +167,7 @@ impl Soft {
                 services: services.count,
                 what: found.first().map_or(String::new(), |d| d.message.clone()),
             };
-        let definition = seqnic_compiler::read(&services.yaml()).map_err(refused)?;
+        let definition = services.definition().map_err(refused)?;
         let image = seqnic_compiler::compile(&definition).map_err(refused)?;
         let tables = Tables::load(&image).map_err(|source| BenchError::Image {
             services: services.count,

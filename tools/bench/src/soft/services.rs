@@ -2,6 +2,8 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use seqnic_compiler::definition::{Definition, Ports};
+use seqnic_compiler::diagnostic::Diagnostic;
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
@@ -77,8 +79,26 @@ impl Services {
         SERVER_NET + 1 + server
     }
 
-    /// The definition, as a file would hold it.
-    pub fn yaml(&self) -> String {
+    /// The definition. A file of a million services is longer than files may be, so one service of each
+    /// server is read and the others are made like it.
+    ///
+    /// # Errors
+    /// What is wrong with those that are read.
+    pub fn definition(&self) -> Result<Definition, Vec<Diagnostic>> {
+        let mut definition = seqnic_compiler::read(&self.yaml())?;
+        for n in self.servers..self.count {
+            let s = self.service(n);
+            let mut service = definition.services[s.server as usize].clone();
+            service.name = format!("s{n}");
+            service.addresses = vec![Ipv4Addr::from(s.address).into()];
+            service.ports = Ports::Ranges(vec![(s.port, s.port)]);
+            definition.services.push(service);
+        }
+        Ok(definition)
+    }
+
+    /// Interfaces, servers and the first service of each of them, as a file would hold it.
+    fn yaml(&self) -> String {
         // Writing to a String cannot fail.
         let mut y = format!(
             "seqnic: 1\nname: bench\ngeometry: soft\ninterfaces:\n  \
@@ -98,7 +118,7 @@ impl Services {
             );
         }
         y.push_str("services:\n");
-        for n in 0..self.count {
+        for n in 0..self.servers {
             let s = self.service(n);
             let _ = writeln!(
                 y,

@@ -5,16 +5,11 @@ use crate::cli::BenchCompile;
 use crate::command::{print, print_json, write_file};
 use crate::failure::Outcome;
 use crate::terminal::Meter;
+use seqnic_bench::Times;
 use seqnic_bench::chart::{Group, bars};
 use seqnic_bench::compile::image::{self, Image};
 use seqnic_bench::compile::{self, CASES, DPDK_TARGET, LIBCUCKOO_TARGET, Row};
-use seqnic_bench::Times;
-use seqnic_spec::geometry::ALVEO;
-use seqnic_verilated::bench::services::Services;
 use serde::Serialize;
-
-/// Services of the image: as many as the large card is for.
-const SERVICES: u32 = 64_000;
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -29,8 +24,7 @@ pub fn run(args: &BenchCompile) -> Outcome {
     for case in CASES.into_iter().filter(|_| !args.alone) {
         tables.push(compile::run(case, args.rounds, &mut say).map_err(failed)?);
     }
-    let yaml = Services::new(&ALVEO, SERVICES).yaml();
-    let image = image::run(SERVICES, &yaml, args.rounds, &mut say).map_err(failed)?;
+    let image = image::run(args.rounds, &mut say).map_err(failed)?;
     drop(meter);
     if let Some(path) = &args.chart {
         write_file(path, chart(&tables).as_bytes())?;
@@ -107,5 +101,10 @@ fn chart(tables: &[Row]) -> String {
         })
         .collect();
     let series = ["libcuckoo", "rte_hash (DPDK)", "seqnic"];
-    bars("Building a hash table: CPU time a key", "ns", &series, &groups)
+    bars(
+        "Building a hash table: CPU time a key",
+        "ns",
+        &series,
+        &groups,
+    )
 }
