@@ -134,7 +134,7 @@ impl<'d> Ways<'d> {
         for (at, (element, stop)) in elements.iter().enumerate() {
             match stop {
                 None => forward.copy(element, at, Direction::Forward),
-                Some(stop) if Some(at) == end_at => forward.to_end(stop, nat),
+                Some(stop) if Some(at) == end_at => forward.towards_end(stop, nat),
                 Some(stop) => forward.through(stop),
             }
         }
@@ -352,7 +352,7 @@ impl<'d> Walk<'d> {
     }
 
     /// The end sends from the side it takes packets on.
-    fn to_end(&mut self, stop: &Stop<'d>, nat: bool) {
+    fn towards_end(&mut self, stop: &Stop<'d>, nat: bool) {
         self.to(To::Device {
             role: stop.role,
             side: stop.enter,

@@ -115,8 +115,8 @@ pub fn run(rounds: u32, progress: &mut dyn FnMut(&str)) -> Result<Image, BenchEr
         let file = seqnic_image::write(&image);
         marks[4] = cpu_ns();
         let ms = |from: usize, to: usize| (marks[to] - marks[from]) as f64 / 1e6;
-        for phase in 0..PHASES.len() {
-            times[phase].push(ms(phase, phase + 1));
+        for (phase, time) in times.iter_mut().take(PHASES.len()).enumerate() {
+            time.push(ms(phase, phase + 1));
         }
         times[4].push(ms(0, 4));
         made = Some((image, file.len()));
