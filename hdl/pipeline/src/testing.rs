@@ -24,7 +24,7 @@ pub const SMALL: Geometry = Geometry {
     port_dst_client: hash(2, 1, 16),
     port_src_server: hash(3, 2, 16),
     port_src_client: hash(2, 1, 16),
-    step: hash(4, 2, 16),
+    step: hash(4, 2, 64),
     range_rows: 8,
     class_rows: 32,
     action_rows: 64,

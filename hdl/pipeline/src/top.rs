@@ -315,7 +315,8 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
             ("slot_valid", buffer.get("slot_valid")),
             ("slot", buffer.get("slot")),
             ("edit", buffer.get("edit_now")),
-            ("data", buffer.get("data")),
+            ("even", buffer.get("even")),
+            ("odd", buffer.get("odd")),
         ],
     );
     let rooms = m.wire("rooms", g.ports + 1);

@@ -2,7 +2,7 @@
 
 use crate::layout::{Layout, field};
 use crate::reason::REASON_BITS;
-use crate::tables::width;
+use crate::tables::{tag_kind, width};
 
 /// Kinds of transport header, as the editor needs them.
 pub mod l4 {
@@ -80,8 +80,14 @@ pub const VERDICT: Layout = Layout {
             "the destination address is a neighbour's",
         ),
         field("neighbour", width::ATTACHMENT, "its attachment"),
-        field("tags_in", 2, "VLAN tags in the frame: 0 to 2"),
+        field(
+            "l3",
+            8,
+            "bytes of the frame in front of the IP header, at most 132",
+        ),
         field("v6", 1, "IPv6"),
+        field("ip_length", 17, "bytes of the IP packet by its own header"),
+        field("protocol", 8, "IP protocol, behind extension headers"),
         field("l4", 3, "kind of transport header (`l4`)"),
         field(
             "l4_offset",
@@ -129,7 +135,11 @@ pub const EDIT: Layout = Layout {
             width::PORT,
             "port it leaves through; the host port for exceptions",
         ),
-        field("reason", REASON_BITS, "the packet's reason"),
+        field(
+            "reason",
+            REASON_BITS,
+            "the packet's reason, or too_big: then this copy goes to the host",
+        ),
         field("interface_valid", 1, "the interface of arrival is known"),
         field("interface", width::INTERFACE, "interface of arrival"),
         field("sender_valid", 1, "the sender is a known attachment"),
@@ -147,12 +157,40 @@ pub const EDIT: Layout = Layout {
         field(
             "l2_valid",
             1,
-            "1: MACs and tags are replaced; 0 for the host: nothing is edited",
+            "1: everything in front of the IP header is replaced; 0 for the host: nothing is edited",
         ),
-        field("tags_in", 2, "VLAN tags to take off"),
+        field(
+            "strip",
+            8,
+            "bytes taken off the start: all in front of the IP header; 0 for the host",
+        ),
+        field(
+            "prefix",
+            7,
+            "bytes put in front of the rest: Ethernet header, tags, tunnel, at most 102; 0 for the host",
+        ),
         field("tags_out", 2, "VLAN tags to put on"),
         field("vid0", width::VID, "outer VLAN ID"),
         field("vid1", width::VID, "inner VLAN ID"),
+        field(
+            "tag_kind",
+            tag_kind::BITS,
+            "tag header or tunnel behind them (`tag_kind`; the VLAN tag is among them)",
+        ),
+        field("outer_v6", 1, "outer IP header of a tunnel: IPv6"),
+        field("outer_src", 128, "its source address"),
+        field("outer_dst", 128, "its destination address"),
+        field("outer_checksum", 16, "its checksum, of IPv4"),
+        field(
+            "outer_length",
+            16,
+            "its total length (IPv4) or payload length (IPv6)",
+        ),
+        field("udp_length", 16, "length in the UDP header of the tunnel"),
+        field("udp_source", 16, "source port in it"),
+        field("number", 32, "label (20), VNI (24) or GRE key (32)"),
+        field("spi", 24, "service path identifier of NSH"),
+        field("si", 8, "service index of NSH"),
         field("dst_mac", 48, "destination MAC"),
         field("src_mac", 48, "source MAC"),
         field("v6", 1, "IPv6: where the fields below stand"),
@@ -161,7 +199,11 @@ pub const EDIT: Layout = Layout {
         field("dst_valid", 1, "destination address is replaced"),
         field("dst", 128, "new destination address"),
         field("traffic_class_valid", 1, "TOS or traffic class is replaced"),
-        field("traffic_class", 8, "new TOS or traffic class"),
+        field(
+            "traffic_class",
+            8,
+            "TOS or traffic class as sent, inside and outside",
+        ),
         field("ip_checksum_valid", 1, "IPv4 header checksum is replaced"),
         field("ip_checksum", 16, "new IPv4 header checksum"),
         field("sport_valid", 1, "source port is replaced"),
@@ -254,6 +296,11 @@ pub const EVENT: Layout = Layout {
             "sent",
             1,
             "0: this copy was dropped at its output (output_full)",
+        ),
+        field(
+            "too_big",
+            1,
+            "the host got the packet in place of this copy: counted with the length in, under this reason",
         ),
         field(
             "action",

@@ -5,7 +5,9 @@ use seqnic_spec::wire::{VIEW_BYTES, WINDOW_BYTES};
 
 /// Bytes of an Ethernet header without tags.
 pub const ETHERNET_BYTES: u32 = 14;
-/// Bytes behind the Ethernet header that are read, where the window does not end before.
+/// Bytes of the window behind the Ethernet header.
+pub const L2_BYTES: u32 = WINDOW_BYTES - ETHERNET_BYTES;
+/// Bytes from the IP header on that are read, where the window does not end before.
 pub const L3_BYTES: u32 = VIEW_BYTES;
 /// Bits of a number of bytes behind the Ethernet header.
 pub const L3_LENGTH_BITS: u32 = 8;

@@ -2,10 +2,13 @@
 
 use seqnic_gen::{Circuit, GenError, Module, Record, Sig, mux, wire};
 use seqnic_spec::stage::HEADER;
-use seqnic_spec::tables::{ADDRESS_KEY, INTERFACE_KEY, width};
-use seqnic_spec::wire::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, TPID_C, TPID_OLD, TPID_S};
+use seqnic_spec::tables::{INTERFACE_KEY, width};
+use seqnic_spec::wire::{
+    ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_NSH, TPID_C, TPID_OLD,
+    TPID_S,
+};
 
-use super::bytes::{ETHERNET_BYTES, L3_BYTES, L3_LENGTH_BITS, number, one_of};
+use super::bytes::{ETHERNET_BYTES, L2_BYTES, number, one_of};
 
 /// Takes off up to two tags: module `header_ethernet`.
 ///
@@ -14,17 +17,16 @@ use super::bytes::{ETHERNET_BYTES, L3_BYTES, L3_LENGTH_BITS, number, one_of};
 /// | `header` | record `header` | 0 | |
 /// | `interface_key` | record | 1 | question to table `interface` |
 /// | `tags` | 2 | 1 | tags taken off |
-/// | `v4`, `v6`, `arp` | 1 | 1 | what the EtherType behind them is |
+/// | `vid` | 12 | 1 | the innermost VLAN ID that is not 0, if any |
+/// | `v4`, `v6`, `arp`, `mpls`, `nsh` | 1 | 1 | what the EtherType behind them is |
 /// | `runt`, `vlan_depth` | 1 | 1 | checks that failed |
-/// | `l3` | 8 * 114 | 2 | the window from the IP header on |
-/// | `available` | 8 | 2 | bytes of the frame there; meaningless for a runt |
-/// | `dst_key`, `src_key` | record | 2 | questions to table `address` |
+/// | `packet` | 8 * 178 | 1 | the window behind them; a level of logic behind the registers |
 ///
 /// # Errors
 /// None which a test does not find: the module has no parameters.
 pub fn ethernet() -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("header_ethernet");
-    m.doc("Ethernet header and VLAN tags: where IP starts, and the addresses.");
+    m.doc("Ethernet header and VLAN tags, and what stands behind them.");
     let header = m.input_record("header", &(&HEADER).into(), Some(0));
     let window = header.field("window");
     let length = header.field("length");
@@ -49,40 +51,28 @@ pub fn ethernet() -> Result<Circuit, Vec<GenError>> {
     ];
     let key = m.pack(&Record::from(&INTERFACE_KEY), &key).reg();
 
+    let inner = vid(1).any() & two;
+    let innermost = mux(inner, vid(1), vid(0).when(one)).named("innermost");
+
     let tags = m.concat(&[two, one & !two]).reg();
     let (one, two) = (one.reg(), two.reg());
-    let (v4, v6) = (ethertype(ETHERTYPE_IPV4), ethertype(ETHERTYPE_IPV6));
     let from = |tags: u32| {
         let at = ETHERNET_BYTES + 4 * tags;
-        window.slice(at * 8, L3_BYTES * 8)
-    };
-    wire!(packet = by_tags(one, two, [from(0), from(1), from(2)]));
-    let left = |tags: u32| {
-        let at = length.lit((ETHERNET_BYTES + 4 * tags).into());
-        (length - at).trunc(L3_LENGTH_BITS).reg()
-    };
-    let available = by_tags(one, two, [left(0), left(1), left(2)]);
-    // The bytes are put in the order of a number only once, behind the choice of the family.
-    let address_key = |v6_at: u32, v4_at: u32| {
-        let short = packet.slice(v4_at * 8, 32).cat(m.lit(96, 0));
-        let address = number(mux(v6, packet.slice(v6_at * 8, 128), short), 0, 16);
-        m.pack(
-            &Record::from(&ADDRESS_KEY),
-            &[("v6", v6), ("address", address)],
-        )
-        .reg()
+        window
+            .slice(at * 8, (L2_BYTES - 4 * tags) * 8)
+            .zext(L2_BYTES * 8)
     };
     m.output("interface_key", key);
     m.output("tags", tags);
-    m.output("v4", v4);
-    m.output("v6", v6);
+    m.output("vid", innermost.reg());
+    m.output("v4", ethertype(ETHERTYPE_IPV4));
+    m.output("v6", ethertype(ETHERTYPE_IPV6));
     m.output("arp", ethertype(ETHERTYPE_ARP));
+    m.output("mpls", ethertype(ETHERTYPE_MPLS));
+    m.output("nsh", ethertype(ETHERTYPE_NSH));
     m.output("runt", runt);
     m.output("vlan_depth", vlan_depth);
-    m.output("l3", packet.reg());
-    m.output("available", available.reg());
-    m.output("dst_key", address_key(24, 16));
-    m.output("src_key", address_key(8, 12));
+    m.output("packet", by_tags(one, two, [from(0), from(1), from(2)]));
     m.finish()
 }
 

@@ -8,7 +8,7 @@ use seqnic_spec::hash;
 use seqnic_spec::layout::{Layout, Row};
 use seqnic_spec::tables::*;
 
-use super::packets::World;
+use super::packets::{World, sum};
 use crate::testing::{DEEP, Random, SMALL, bits, config_idle, config_write};
 
 static GEOMETRIES: [Geometry; 2] = [SMALL, DEEP];
@@ -126,6 +126,7 @@ pub fn random_image(random: &mut Random, world: &World, deep: bool) -> Image {
                 ("mac", mac(random.pick(&world.macs))),
                 ("promiscuous", random.pick(&[0, 1, 1])),
                 ("tracking", random.pick(&[0, 0, 1])),
+                ("accepts", random.pick(&[0, 0x7f, 0x7c, 0x7c, 0x7c, 0x03])),
             ];
             f.key(Table::Interface, &key, &value);
         }
@@ -141,10 +142,54 @@ pub fn random_image(random: &mut Random, world: &World, deep: bool) -> Image {
             &[("attachment", random.below(16).into())],
         );
     }
+    for port in 0..3 {
+        decap(random, world, port, &mut f);
+    }
+    for number in 0..SMALL.encap_rows {
+        encap(random, number, &mut f);
+    }
     for v6 in [false, true] {
         family(random, world, Share { v6 }, &mut f);
     }
     f.image
+}
+
+/// What a port takes off: mostly everything.
+fn decap(random: &mut Random, world: &World, port: u32, f: &mut Filler) {
+    let some = u128::from(random.below(0x80));
+    let fields = [
+        ("accepts", random.pick(&[0x7f, 0x7f, 0x7f, some])),
+        ("v4_valid", random.pick(&[0, 1, 1, 1])),
+        ("v4", u32::from_be_bytes(world.tunnel_v4).into()),
+        ("v6_valid", random.pick(&[0, 1, 1, 1])),
+        ("v6", u128::from_be_bytes(world.tunnel_v6)),
+    ];
+    f.direct(Table::Decap, port, &DECAP_ROW, &fields);
+}
+
+fn encap(random: &mut Random, number: u32, f: &mut Filler) {
+    let v6 = random.one_in(2);
+    let mut address = || match v6 {
+        true => u128::from(random.word()) << 64 | u128::from(random.word()),
+        false => random.word() as u32 as u128,
+    };
+    let (src, dst) = (address(), address());
+    let mut constant = vec![0x45, 0, 0x40, 0, 0x40, 0];
+    constant.extend((src as u32).to_be_bytes());
+    constant.extend((dst as u32).to_be_bytes());
+    let mut bits = |n: u32| u128::from(random.word() >> (64 - n));
+    let fields = [
+        ("v6", v6.into()),
+        ("src", src),
+        ("dst", dst),
+        ("sum", if v6 { 0 } else { sum(&constant).into() }),
+        ("vlan", bits(12)),
+        ("mpls", bits(20)),
+        ("vni", bits(24)),
+        ("gre", bits(32)),
+        ("spi", bits(24)),
+    ];
+    f.direct(Table::Encap, number, &ENCAP_ROW, &fields);
 }
 
 fn family(random: &mut Random, world: &World, share: Share, f: &mut Filler) {
@@ -214,10 +259,21 @@ fn family(random: &mut Random, world: &World, share: Share, f: &mut Filler) {
             ("return_copies", random.below(4).into()),
         ];
         f.direct(Table::Class, number, &CLASS_ROW, &fields);
-        for _ in 0..4 {
+        for _ in 0..16 {
             let sender = position(position_kind::ATTACHMENT, random.below(16) as u32);
             let segment = position(position_kind::SEGMENT, random.below(3) as u32);
-            let kinds = [position(position_kind::UNKNOWN, 0), segment, sender, sender];
+            let tag = u32::from(random.pick(&world.numbers));
+            let tags = [
+                position(position_kind::DSCP, random.below(16) as u32 * 4 + 3),
+                position(position_kind::VLAN, random.pick(&world.vids).into()),
+                position(position_kind::MPLS, tag),
+                position(position_kind::NSH, tag & 0xff),
+                position(position_kind::VXLAN, tag),
+                position(position_kind::GRE, tag),
+            ];
+            let unknown = position(position_kind::UNKNOWN, 0);
+            let tag = random.pick(&tags);
+            let kinds = [unknown, segment, sender, sender, tag, tag, tag];
             let key = [
                 ("class", number.into()),
                 ("direction", random.below(2).into()),
@@ -241,6 +297,8 @@ fn family(random: &mut Random, world: &World, share: Share, f: &mut Filler) {
             ("port_add", random.pick(&[0, 1, 0xffff, 8000])),
             ("dscp_valid", random.pick(&[0, 1])),
             ("dscp", random.below(64).into()),
+            ("tag_kind", random.pick(&[0, 0, 1, 2, 3, 4, 5, 6, 7, 8])),
+            ("tag", random.below(256).into()),
         ];
         f.direct(Table::Action, number, &ACTION_ROW, &fields);
     }
@@ -257,6 +315,8 @@ fn family(random: &mut Random, world: &World, share: Share, f: &mut Filler) {
             ("src_mac", u128::from(random.below(1 << 48))),
             ("v6", v6),
             ("address", address),
+            ("mtu", random.pick(&[0, 0, 0, 60, 100, 9000])),
+            ("encap", random.below(SMALL.encap_rows.into()).into()),
         ];
         f.direct(Table::Attachment, number, &ATTACHMENT_ROW, &fields);
         let address = random.pick(&[address, 0]);

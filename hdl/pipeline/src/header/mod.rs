@@ -20,6 +20,7 @@ pub mod reason;
 pub mod source;
 pub mod step;
 pub mod transport;
+pub mod tunnel;
 pub mod verdict;
 
 #[cfg(test)]

@@ -21,6 +21,11 @@ pub struct World {
     pub v4: Vec<[u8; 4]>,
     pub v6: Vec<[u8; 16]>,
     pub ports: Vec<u16>,
+    /// Where tunnels end.
+    pub tunnel_v4: [u8; 4],
+    pub tunnel_v6: [u8; 16],
+    /// Labels, service indices, identifiers and keys.
+    pub numbers: Vec<u16>,
 }
 
 impl World {
@@ -38,6 +43,9 @@ impl World {
             v6: (0..6)
                 .map(|_| fill(16, random).try_into().unwrap())
                 .collect(),
+            tunnel_v4: fill(4, random).try_into().unwrap(),
+            tunnel_v6: fill(16, random).try_into().unwrap(),
+            numbers: vec![1, 1, 1, 255, 16, 0xff0f],
             ports: vec![0, 21, 67, 68, 80, 546, 547, 1025, 1100, 40000, 65535],
         }
     }
@@ -52,7 +60,8 @@ impl World {
             let pcp = (random.word() as u16) & 0xf000;
             frame.extend((pcp | random.pick(&self.vids)).to_be_bytes());
         }
-        match random.below(12) {
+        match random.below(20) {
+            12.. => self.tagged(random, &mut frame),
             0 => {
                 frame.extend(random.pick(&[0x0806u16, 0x88cc, 0x0805]).to_be_bytes());
                 frame.extend(random.bytes(46));
@@ -65,6 +74,137 @@ impl World {
         }
         self.bend(random, &mut frame);
         frame
+    }
+
+    /// A packet with a tag header or in a tunnel.
+    fn tagged(&self, random: &mut Random, frame: &mut Vec<u8>) {
+        let mut inner = vec![];
+        match random.one_in(2) {
+            true => self.v4(random, &mut inner),
+            false => self.v6(random, &mut inner),
+        }
+        let packet = inner.split_off(2);
+        // Now and then a check fails.
+        let bent = random.one_in(8);
+        let number = random.pick(&self.numbers);
+        let high: u32 = if bent && random.one_in(2) {
+            0x1_0000
+        } else {
+            0
+        };
+        match random.below(5) {
+            0 => {
+                frame.extend([0x88, 0x47]);
+                let bottom = u32::from(!bent || random.one_in(2));
+                let label = (high | u32::from(number)) << 12 | bottom << 8 | 64;
+                frame.extend(label.to_be_bytes());
+                inner.clear();
+            }
+            1 => {
+                frame.extend([0x89, 0x4f]);
+                self.service(random, frame, &mut inner, bent);
+            }
+            2 => {
+                self.outer(random, frame, 17, bent);
+                self.udp(random, frame, 4789);
+                frame.extend([if bent { random.pick(&[0, 8, 12]) } else { 8 }, 0, 0, 0]);
+                frame.extend(((high | u32::from(number)) << 8).to_be_bytes());
+                frame.extend(random.bytes(12));
+            }
+            3 => {
+                self.outer(random, frame, 17, bent);
+                self.udp(random, frame, 4790);
+                let flags = if bent { random.pick(&[8, 12]) } else { 12 };
+                frame.extend([flags, 0, 0, random.pick(&[4, 4, 4, 4, 4, 1])]);
+                frame.extend(random.bytes(4));
+                self.service(random, frame, &mut inner, bent);
+            }
+            _ => {
+                self.outer(random, frame, 47, bent);
+                frame.extend([
+                    if bent {
+                        random.pick(&[0, 0x20, 0xa0])
+                    } else {
+                        0x20
+                    },
+                    0,
+                ]);
+                frame.append(&mut inner);
+                frame.extend((high | u32::from(number)).to_be_bytes());
+            }
+        }
+        frame.extend(inner);
+        frame.extend(packet);
+    }
+
+    /// An NSH before a packet of EtherType `inner`, which stays only behind an Ethernet header.
+    fn service(&self, random: &mut Random, frame: &mut Vec<u8>, inner: &mut Vec<u8>, bent: bool) {
+        let (md, mut words) = match random.one_in(2) {
+            true => (1u8, 6u8),
+            false => {
+                let most = random.pick(&[6, 6, 6, 6, 6, 50]);
+                (2, 2 + random.below(most) as u8)
+            }
+        };
+        if bent && random.one_in(2) {
+            words = random.below(8) as u8;
+        }
+        let ethernet = random.one_in(3);
+        let next = match (ethernet, inner.first()) {
+            (true, _) => 3,
+            (_, Some(8)) => 1,
+            _ => 2,
+        };
+        let next = if bent && random.one_in(3) { 5 } else { next };
+        let top = if bent {
+            random.pick(&[0, 0x20, 0x40, 0x10])
+        } else {
+            0
+        };
+        frame.extend([top | 0x0f, 0xc0 | words, md, next]);
+        frame.extend(random.bytes(3));
+        let si = random.pick(&self.numbers) as u8;
+        frame.push(if bent && random.one_in(3) { 0 } else { si });
+        frame.extend(random.bytes(4 * usize::from(words).saturating_sub(2)));
+        match ethernet {
+            true => frame.extend(random.bytes(12)),
+            false => inner.clear(),
+        }
+    }
+
+    fn udp(&self, random: &mut Random, frame: &mut Vec<u8>, port: u16) {
+        frame.extend(random.bytes(2));
+        let port = if random.one_in(20) { 4791 } else { port };
+        frame.extend(port.to_be_bytes());
+        frame.extend(random.bytes(4));
+    }
+
+    /// An outer IP header, mostly to here.
+    fn outer(&self, random: &mut Random, frame: &mut Vec<u8>, protocol: u8, bent: bool) {
+        let here = !random.one_in(12);
+        let other = random.pick(&self.v6);
+        if random.one_in(2) {
+            frame.extend([8, 0, if bent { 0x46 } else { 0x45 }, random.word() as u8]);
+            frame.extend(random.bytes(4));
+            frame.extend(random.pick(&[[0u8, 0], [0x40, 0], [0x80, 0], [0x40, 0]]));
+            if random.one_in(20) {
+                frame.pop();
+                frame.push(1);
+            }
+            frame.extend([64, protocol]);
+            frame.extend(random.bytes(6));
+            frame.extend(if here {
+                self.tunnel_v4
+            } else {
+                random.pick(&self.v4)
+            });
+        } else {
+            frame.extend([0x86, 0xdd, 0x60 | random.below(16) as u8]);
+            frame.extend(random.bytes(5));
+            frame.extend([protocol, 64]);
+            frame.extend(random.bytes(16));
+            frame.extend(if here { self.tunnel_v6 } else { other });
+        }
     }
 
     /// Now and then a wrong bit, a wrong byte, or an early end.

@@ -8,8 +8,8 @@ use seqnic_spec::wire::{
     DHCP_PORTS, DHCPV6_PORTS, ICMP_ERRORS, ICMPV6_ERRORS, ICMPV6_ND, PROTO_ICMP,
 };
 
-use super::bytes::{IPV4_MAX_BYTES, L3_WORDS, PLACE_BITS, number, one_of};
-use super::{ethernet, ipv4, ipv6, transport};
+use super::bytes::{IPV4_MAX_BYTES, IPV6_BYTES, number, one_of};
+use super::{ethernet, ipv4, ipv6, transport, tunnel};
 use crate::tables::{Config, direct};
 
 /// All of `docs/semantics.md` section 1: module `header_parser`.
@@ -17,23 +17,28 @@ use crate::tables::{Config, direct};
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
 /// | `header` | record `header` | 0 | |
-/// | `interface_key` | record | 1 | question to table `interface` |
-/// | `dst_key`, `src_key` | record | 2 | questions to table `address` |
-/// | `tags`, `v6` | 2, 1 | 1 | |
-/// | `traffic_class` | 8 | 2 | TOS or traffic class |
-/// | `ip_checksum` | 16 | 2 | 0 in IPv6 |
-/// | `protocol`, `later`, `l4_offset` | 8, 1, 7 | 6 | the last in bytes from the IP header |
-/// | `sport`, `dport` | 16 | 7 | 0 where there are none |
-/// | `l4`, `l4_checksum`, `udp_no_checksum` | 3, 16, 1 | 8 | |
-/// | `runt`, `vlan_depth`, `ipv4_header`, `ipv4_checksum`, `ipv6_header`, `too_deep`, `l4_header` | 1 | 1 to 8 | checks that failed |
-/// | `arp`, `not_ip` | 1 | 1 | |
-/// | `nd`, `icmp_error`, `dhcp`, `ttl` | 1 | to 8 | what else the verdict asks; `dhcp` by ports alone |
+/// | `interface_key`, `vid` | record, 12 | 1 | question to table `interface`; innermost VLAN ID |
+/// | `taken`, `number`, `offset` | 5, 16, 8 | 3 | see [`tunnel`](tunnel::tunnel) |
+/// | `dst_key`, `src_key` | record | 5 | questions to table `address` |
+/// | `v6` | 1 | 5 | |
+/// | `traffic_class` | 8 | 5 | TOS or traffic class |
+/// | `ip_checksum` | 16 | 5 | 0 in IPv6 |
+/// | `ip_length` | 17 | 5 | bytes of the packet by its own header |
+/// | `protocol`, `later`, `l4_offset` | 8, 1, 7 | 9 | the last in bytes from the IP header |
+/// | `sport`, `dport` | 16 | 10 | 0 where there are none |
+/// | `l4`, `l4_checksum`, `udp_no_checksum` | 3, 16, 1 | 11 | |
+/// | `runt`, `vlan_depth`, `ipv4_header`, `ipv4_checksum`, `ipv6_header`, `too_deep`, `l4_header` | 1 | 1 to 11 | checks that failed |
+/// | `tag_wrong` | 1 | 5 | a check of what was taken off failed |
+/// | `arp`, `not_ip` | 1 | 1, 5 | |
+/// | `nd`, `icmp_error`, `dhcp`, `ttl` | 1 | to 11 | what else the verdict asks; `dhcp` by ports alone |
+///
+/// and the configuration bus of table `decap`.
 ///
 /// # Errors
-/// None which a test does not find: the module has no parameters.
+/// Sizes out of range.
 pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("header_parser");
-    m.doc("Parser: VLAN tags, IP header, extension headers, transport header.");
+    m.doc("Parser: VLAN tags, tag headers and tunnels, IP header, extension headers, transport header.");
     let header = m.input_record("header", &(&HEADER).into(), Some(0));
     let more = header.field("more").named("more");
     let config = Config::inputs(&m, g.row_bits(Table::Decap));
@@ -42,9 +47,23 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let decap = m.instance("decap", &direct::direct_table(Table::Decap, g)?, &ports);
 
     let eth = m.instance("ethernet", &ethernet::ethernet()?, &[("header", header)]);
-    let (l3, available) = (eth.get("l3"), eth.get("available"));
-    let view = m.lit(PLACE_BITS, L3_WORDS.into());
-    let (v4, v6) = (eth.get("v4"), eth.get("v6"));
+    let ports = [
+        ("packet", eth.get("packet")),
+        ("length", header.field("length")),
+        ("tags", eth.get("tags")),
+        ("v4", eth.get("v4")),
+        ("v6", eth.get("v6")),
+        ("mpls", eth.get("mpls")),
+        ("nsh", eth.get("nsh")),
+        ("decap", decap.get("row")),
+    ];
+    let tunnel = m.instance("tunnel", &tunnel::tunnel()?, &ports);
+    let (l3, available, view) = (
+        tunnel.get("l3"),
+        tunnel.get("available"),
+        tunnel.get("view"),
+    );
+    let (v4, v6) = (tunnel.get("inner_v4"), tunnel.get("inner_v6"));
     let ports = [
         ("packet", l3.trunc(IPV4_MAX_BYTES * 8)),
         ("available", available),
@@ -73,18 +92,14 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     ];
     let last = m.instance("transport", &transport::transport()?, &ports);
 
-    for port in [
-        "interface_key",
-        "dst_key",
-        "src_key",
-        "tags",
-        "v6",
-        "arp",
-        "runt",
-        "vlan_depth",
-    ] {
+    for port in ["interface_key", "vid", "arp", "runt", "vlan_depth"] {
         m.output(port, eth.get(port));
     }
+    for port in ["dst_key", "src_key", "taken", "number", "offset"] {
+        m.output(port, tunnel.get(port));
+    }
+    m.output("tag_wrong", tunnel.get("bad"));
+    m.output("v6", v6);
     m.output("not_ip", !(v4 | v6 | eth.get("arp")));
     m.output("ipv4_header", v4 & four.get("header_bad"));
     m.output("ipv4_checksum", v4 & four.get("checksum_bad"));
@@ -96,6 +111,8 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let v6_class = number(l3, 0, 2).slice(4, 8);
     m.output("traffic_class", mux(v6, v6_class, number(l3, 1, 1)));
     m.output("ip_checksum", number(l3, 10, 2).when(!v6));
+    let payload = number(l3, 4, 2).zext(17) + m.lit(17, IPV6_BYTES.into());
+    m.output("ip_length", mux(v6, payload, number(l3, 2, 2).zext(17)));
     let ttl = mux(v6, number(l3, 7, 1), number(l3, 8, 1));
     m.output("ttl", !ttl.any() & (v4 | v6));
 
@@ -132,18 +149,20 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::header::images::packed;
     use crate::header::packets::World;
     use crate::testing::*;
     use seqnic_gen::{Bits, Sim};
     use seqnic_model::parse::{Headers, parse};
     use seqnic_model::tables::Decap;
     use seqnic_spec::reason::Reason;
-    use seqnic_spec::tables::{ADDRESS_KEY, INTERFACE_KEY};
+    use seqnic_spec::tables::{ADDRESS_KEY, DECAP_ROW, INTERFACE_KEY};
     use std::collections::{BTreeMap, HashMap};
 
-    const CHECKS: [(&str, Reason); 7] = [
+    const CHECKS: [(&str, Reason); 8] = [
         ("runt", Reason::Runt),
         ("vlan_depth", Reason::VlanDepth),
+        ("tag_wrong", Reason::Encapsulation),
         ("ipv4_header", Reason::Ipv4Header),
         ("ipv4_checksum", Reason::Ipv4Checksum),
         ("ipv6_header", Reason::Ipv6Header),
@@ -151,13 +170,31 @@ mod tests {
         ("l4_header", Reason::L4Header),
     ];
 
-    fn parsed(frames: &[Vec<u8>]) -> Vec<HashMap<String, Bits>> {
+    /// Everything, at the tunnels' addresses.
+    fn accepting(world: &World) -> Decap {
+        Decap {
+            accepts: 0x7f,
+            v4: Some(u32::from_be_bytes(world.tunnel_v4)),
+            v6: Some(u128::from_be_bytes(world.tunnel_v6)),
+        }
+    }
+
+    fn parsed(frames: &[Vec<u8>], decap: &Decap) -> Vec<HashMap<String, Bits>> {
         let circuit = parser(&SMALL).unwrap();
+        let mut sim = Sim::new(&circuit);
+        let fields = [
+            ("accepts", decap.accepts.into()),
+            ("v4_valid", decap.v4.is_some().into()),
+            ("v4", decap.v4.unwrap_or(0).into()),
+            ("v6_valid", decap.v6.is_some().into()),
+            ("v6", decap.v6.unwrap_or(0)),
+        ];
+        sim.poke("decap.rows", 3, &packed(&DECAP_ROW, &fields));
         let inputs: Vec<_> = frames
             .iter()
             .map(|f| vec![("header", bits(&header(f, 3, 9)))])
             .collect();
-        stream(&circuit, &mut Sim::new(&circuit), &inputs)
+        stream(&circuit, &mut sim, &inputs)
     }
 
     fn fault(got: &HashMap<String, Bits>) -> Option<Reason> {
@@ -184,12 +221,27 @@ mod tests {
             field("interface_key", &INTERFACE_KEY, "vid1"),
             h.vid1.into()
         );
-        assert_eq!(get("tags"), h.tags.into());
+        let innermost = if h.vid1 != 0 { h.vid1 } else { h.vid0 };
+        assert_eq!(get("vid"), innermost.into());
         assert_eq!(get("arp") == 1, h.ethertype == 0x0806);
+        if h.fault == Some(Reason::Encapsulation) {
+            return;
+        }
         assert_eq!(get("not_ip") == 1, !h.is_ip() && h.ethertype != 0x0806);
+        let taken = h
+            .taken
+            .map(|t| (u128::from(t.header.accepts() >> 2), t.number));
+        if h.fault != Some(Reason::Encapsulation) {
+            assert_eq!(get("taken"), taken.map_or(0, |t| t.0), "{frame:02x?}");
+            assert_eq!(get("offset"), h.l3.into());
+        }
+        if let Some((_, number)) = taken {
+            assert_eq!(get("number"), number.into());
+        }
         if h.fault.is_some() || !h.is_ip() {
             return;
         }
+        assert_eq!(get("ip_length"), h.ip_length.into());
         assert_eq!(get("v6") == 1, h.v6);
         for (port, address) in [("dst_key", h.dst), ("src_key", h.src)] {
             assert_eq!(field(port, &ADDRESS_KEY, "v6") == 1, h.v6);
@@ -246,12 +298,15 @@ mod tests {
         let world = World::new(&mut random);
         let frames: Vec<_> = (0..20_000).map(|_| world.frame(&mut random)).collect();
         let mut seen: BTreeMap<Option<Reason>, u32> = BTreeMap::new();
-        for (frame, got) in frames.iter().zip(parsed(&frames)) {
-            let h = parse(frame, &Decap::default());
+        let mut tagged = 0;
+        for (frame, got) in frames.iter().zip(parsed(&frames, &accepting(&world))) {
+            let h = parse(frame, &accepting(&world));
             *seen.entry(h.fault).or_default() += 1;
+            tagged += u32::from(h.fault.is_none() && h.taken.is_some());
             compare(frame, &got, &h);
         }
         // The test says something only if every check failed often.
+        assert!(tagged > 2000, "{tagged}");
         for (_, reason) in CHECKS {
             assert!(seen.get(&Some(reason)).is_some_and(|n| *n > 30), "{seen:?}");
         }
@@ -267,8 +322,8 @@ mod tests {
             (1..=f.len().min(210)).map(|n| f[..n].to_vec()).collect()
         };
         let frames: Vec<Vec<u8>> = whole.iter().flat_map(cut).collect();
-        for (frame, got) in frames.iter().zip(parsed(&frames)) {
-            compare(frame, &got, &parse(frame, &Decap::default()));
+        for (frame, got) in frames.iter().zip(parsed(&frames, &accepting(&world))) {
+            compare(frame, &got, &parse(frame, &accepting(&world)));
         }
     }
 
@@ -311,7 +366,7 @@ mod tests {
             (chain(&[(0, 0, 8)], 60, 7), Some(Reason::Ipv6Header)),
         ];
         let frames: Vec<_> = cases.iter().map(|c| c.0.clone()).collect();
-        for ((frame, reason), got) in cases.iter().zip(parsed(&frames)) {
+        for ((frame, reason), got) in cases.iter().zip(parsed(&frames, &Decap::default())) {
             assert_eq!(fault(&got), *reason, "{frame:02x?}");
             compare(frame, &got, &parse(frame, &Decap::default()));
         }

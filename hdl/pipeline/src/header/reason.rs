@@ -5,12 +5,13 @@ use seqnic_gen::{Circuit, GenError, Module, Sig};
 use seqnic_spec::reason::{REASON_BITS, Reason};
 
 /// Conditions which come in as they are, by the reason they are.
-pub const CONDITIONS: [(&str, Reason); 15] = [
+pub const CONDITIONS: [(&str, Reason); 16] = [
     ("runt", Reason::Runt),
     ("vlan_depth", Reason::VlanDepth),
     ("no_interface", Reason::NoInterface),
     ("not_mine", Reason::NotMine),
     ("arp", Reason::Arp),
+    ("encapsulation", Reason::Encapsulation),
     ("not_ip", Reason::NotIp),
     ("ipv4_header", Reason::Ipv4Header),
     ("ipv4_checksum", Reason::Ipv4Checksum),

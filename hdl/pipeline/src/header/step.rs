@@ -10,8 +10,9 @@ use crate::tables::{Config, hash};
 ///
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
-/// | `number`, `direction`, `position` | 20, 1, 18 | 0 | class, direction, who sent it |
+/// | `number`, `direction`, `position` | 20, 1, 20 | 0 | class, direction, who sent it |
 /// | `epoch` | 1 | 0 | version of the tables |
+/// | `has_tag` | 1 | 0 | the packet carries a tag: it never enters |
 /// | `entry_action`, `entry_copies` | 22, 4 | [`hash::clocks`] | for a sender without a row |
 /// | `action`, `copies` | 22, 4 | [`hash::clocks`] | the step; 0 copies: wrong sender; three levels of logic behind the registers |
 ///
@@ -28,6 +29,7 @@ pub fn step(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     ];
     let entry_action = m.input_at("entry_action", width::ACTION, hash::clocks(g, table));
     let entry_copies = m.input_at("entry_copies", width::COPIES, hash::clocks(g, table));
+    let tagged = m.input_at("has_tag", 1, 0);
     let config = Config::inputs(&m, g.row_bits(table));
     let mut ports = vec![
         ("key", m.pack(&Record::from(&STEP_KEY), &key)),
@@ -35,6 +37,7 @@ pub fn step(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     ];
     ports.extend(config.connect(g.row_bits(table)));
     let lookup = m.instance("lookup", &hash::hash_table(table, g)?, &ports);
+    let entry_copies = entry_copies.when(!tagged);
     let (hit, value) = (lookup.get("hit"), lookup.get("value"));
     for (field, entry) in [("action", entry_action), ("copies", entry_copies)] {
         m.output(field, mux(hit, value.field(field), entry));

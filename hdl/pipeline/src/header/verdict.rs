@@ -6,7 +6,7 @@ use seqnic_spec::stage::VERDICT;
 use seqnic_spec::tables::width;
 
 /// Fields of the verdict which come in as they go out.
-pub const CARRIED: [&str; 22] = [
+pub const CARRIED: [&str; 24] = [
     "tag",
     "port",
     "epoch",
@@ -17,7 +17,9 @@ pub const CARRIED: [&str; 22] = [
     "action",
     "neighbour_valid",
     "neighbour",
-    "tags_in",
+    "l3",
+    "ip_length",
+    "protocol",
     "v6",
     "l4",
     "l4_offset",

@@ -7,13 +7,18 @@
 //! this a beat counts as written (`visible`) only when its end could be seen at the head of the
 //! queue: two clocks after the write, as that is the queue's latency.
 //!
-//! As the byte count of the last beat is known before it is read, so is whether added VLAN tags
-//! push bytes into one more beat; that clock (`extra`) is left free here, and nothing behind is
-//! ever stalled.
+//! What leaves of a copy are `prefix` bytes made by the editor and, behind them, the frame from byte
+//! `strip` on. A slot is one beat that leaves. Those of the prefix alone read nothing; each other takes
+//! up to a beat's bytes of the packet, which stand in two beats of the frame: the ring is two banks, for
+//! even and for odd beats, and both are read at once. So a copy takes as many clocks as it has beats,
+//! and nothing behind is ever stalled.
+//!
+//! Bytes of the packet move up by `prefix` modulo the beat, so a beat has the upper ones of the read
+//! before, too; the last slot may need no new ones.
 //!
 //! The beats of a frame are free again when its last copy has read them.
 
-use super::{EDIT_SLOTS, beat, data_bits, record, slot};
+use super::{EDIT_SLOTS, beat, count_bits, data_bits, record, slot};
 use seqnic_gen::{Circuit, GenError, Module, RamSpec, Record, Stream, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::EDIT;
@@ -21,13 +26,16 @@ use seqnic_spec::stage::EDIT;
 /// Beats that may still come after `room` has gone: arbiter, registers, and some to spare.
 pub const MARGIN: u32 = 8;
 
+/// Bits of the number of beats a prefix fills.
+const PREFIX_BEAT_BITS: u32 = 4;
+
 /// Clocks from a slot to its data.
 pub const READ_LATENCY: u32 = 2;
 
 /// Takes `valid`, `beat` (never stalled; the arbiter minds `room`), and `edit_valid`, `edit` in the
 /// frames' order into a queue of [`EDIT_SLOTS`] (the sequencer minds `edit_taken`). Gives
 /// `slot_valid`, [`slot`] with `edit_now` ([`EDIT`], with every slot of the copy), and [`READ_LATENCY`]
-/// clocks later `data`. `hold` leaves a clock without a slot. `frame_done` is set with the last
+/// clocks later the rows `even` and `odd`. `hold` leaves a clock without a slot. `frame_done` is set with the last
 /// slot of a frame's last copy.
 ///
 /// # Errors
@@ -57,11 +65,13 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     written.set(written.q() + valid.zext(bits + 1));
     let visible = m.reg("visible", bits + 1, 0);
     visible.set(written.q());
-    let ring = m.ram(
-        "ring",
-        RamSpec::new(rows, data_bits(g)).latency(READ_LATENCY),
-    );
-    ring.write(valid, written.trunc(bits), beat.field("data"));
+    let banks = ["even", "odd"].map(|bank| {
+        let spec = RamSpec::new(rows / 2, data_bits(g)).latency(READ_LATENCY);
+        m.ram(&format!("ring_{bank}"), spec)
+    });
+    let place = written.slice(1, bits - 1);
+    banks[0].write(valid & !written.bit(0), place, beat.field("data"));
+    banks[1].write(valid & written.bit(0), place, beat.field("data"));
     let end = Record::new(
         "end",
         [
@@ -96,59 +106,86 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let (edits, _) = edits.queue("edits", EDIT_SLOTS, |edit| edit);
     let last_copy = edits.field("last");
 
-    // Read side.
-    let extra_due = m.reg("extra_due", 1, 0);
+    // Read side: `at` is the lower of the two beats, `offset` its first byte that is read.
     let fresh = m.reg("fresh", 1, 1); // the next slot is a copy's first
-    let beat_there = read_at.ne(visible.q()).named("beat_there");
-    let go = (edits.valid & beat_there & !extra_due.q() & !hold).named("go");
-    let at_end = (ends.valid & ends.field("place").eq(read_at.trunc(bits))).named("at_end");
-    let extra = (extra_due.q() & !hold).named("extra");
+    let in_front = m.reg_no_reset("in_front", PREFIX_BEAT_BITS); // slots without bytes of the packet
+    let started = m.reg_no_reset("started", 1);
+    let beat_bits = clog2(g.bus_bytes);
+    let (strip, prefix) = (edits.field("strip"), edits.field("prefix"));
+    let offset = strip.trunc(beat_bits).named("offset");
+    let skipped = strip.shr(beat_bits).zext(bits + 1);
+    let moved = prefix.trunc(beat_bits).named("moved");
+    let front = fresh
+        .mux(prefix.shr(beat_bits).trunc(PREFIX_BEAT_BITS), in_front.q())
+        .named("front");
+    let packet = (!front.any()).named("packet");
+    let at = fresh.mux(start.q() + skipped, read_at.q()).named("at");
+    let next = (at + one).named("next");
+    let needed = offset.any().mux(next, at).named("needed");
+    let there = ends.valid | needed.ne(visible.q());
+    let go = (edits.valid & (there | !packet) & !hold).named("go");
 
-    // Bytes pushed over the end of the last beat, if tags make the frame longer.
-    let (tags_in, tags_out) = (edits.field("tags_in"), edits.field("tags_out"));
-    let longer = (edits.field("l2_valid") & tags_out.gt(tags_in)).named("longer");
-    let added = (tags_out - tags_in).cat(m.lit(2, 0));
-    let wide = end.field("count").map_or(1, |f| f.width) + 4;
-    let bytes = ends.field("count").zext(wide) + added.zext(wide);
-    let grows = (longer & bytes.gt(bytes.lit(g.bus_bytes.into()))).named("grows");
+    // An edit comes long behind its window, so where a copy starts is written; from there on one beat
+    // more is needed with each slot.
+    let ahead = (visible.q() - needed).named("ahead");
+    let written_there = ahead.any() & ahead.le(ahead.lit(rows.into()));
+    m.assert(
+        "reads_what_is_written",
+        !(go & packet & !ends.valid) | written_there,
+    );
 
-    let ending = (go & at_end).named("copy_read");
-    let finish = ((ending & !grows) | extra).named("finish");
-    extra_due.set(extra_due.mux(hold, ending & grows));
-    fresh.set_when(go | extra, finish);
+    // The frame's end against the bytes that leave with this slot.
+    let [ended, at_end, next_end] = [("ended", at - one), ("at_end", at), ("next_end", next)]
+        .map(|(name, beat)| (ends.valid & ends.field("place").eq(beat.trunc(bits))).named(name));
+    let wide = end.field("count").map_or(1, |f| f.width) + 2;
+    let full = m.lit(wide, g.bus_bytes.into());
+    let most = (offset.zext(wide) + full - moved.zext(wide)).named("most");
+    let count = ends.field("count").zext(wide);
+    let fits = at_end & count.le(most);
+    let next_fits = next_end & (count + full).le(most);
+    let finish = (go & packet & (ended | fits | next_fits)).named("finish");
+    let last_count = (count + moved.zext(wide) - offset.zext(wide) + full.when(next_end)
+        - full.when(ended))
+    .named("last_count");
+
+    fresh.set_when(go, finish);
+    in_front.set_when(go, front - (!packet).zext(PREFIX_BEAT_BITS));
+    started.set_when(go, packet);
     edits.accept(finish);
-    ends.accept(ending & last_copy);
-    let next = read_at.q() + one;
-    read_at.set_when(go, (at_end & !last_copy).mux(start.q(), next));
-    start.set_when(ending & last_copy, next);
-    freed.set_when(go & last_copy, next);
-
-    // The head of `ends` has gone when the extra slot comes.
-    let held_count = m.reg_no_reset("held_count", ends.field("count").width());
-    held_count.set_when(ending, ends.field("count"));
-    let held_error = m.reg_no_reset("held_error", 1);
-    held_error.set_when(ending, ends.field("error"));
+    let done = (finish & last_copy).named("frame_read");
+    ends.accept(done);
+    read_at.set_when(go, packet.mux(next, at));
+    let behind = ended
+        .mux(at, next_end.mux(next + one, next))
+        .named("behind");
+    start.set_when(done, behind);
+    freed.set_when(go & packet & last_copy, finish.mux(behind, next));
 
     let out = m.pack(
         &slot(g),
         &[
             ("first", fresh.q()),
-            ("last", at_end & !extra_due.q()),
-            ("extra", extra_due.q()),
-            ("final", finish),
-            ("count", extra_due.mux(held_count.q(), ends.field("count"))),
-            ("error", extra_due.mux(held_error.q(), ends.field("error"))),
+            ("starts", packet & (fresh.q() | !started.q())),
+            ("packet", packet),
+            ("odd", at.bit(0)),
+            ("low", !ended),
+            ("high", !(ended | at_end)),
+            ("last", finish),
+            ("count", last_count.trunc(count_bits(g))),
+            ("error", ends.field("error")),
         ],
     );
-    m.output("slot_valid", go | extra);
+    m.output("slot_valid", go);
     m.output("slot", out);
     m.output("edit_now", edits.data);
-    m.output("data", ring.read(read_at.trunc(bits)));
+    m.output("even", banks[0].read(next.slice(1, bits - 1)));
+    m.output("odd", banks[1].read(at.slice(1, bits - 1)));
     m.output("edit_taken", finish.as_valid().reg());
-    m.output("frame_done", (finish & last_copy).as_valid().reg());
+    m.output("frame_done", done.as_valid().reg());
     m.output("room", room.q());
     m.cover("cut_through", go & !ends.valid);
-    m.cover("copy_reads_again", ending & !last_copy);
+    m.cover("copy_reads_again", finish & !last_copy);
+    m.cover("beat_of_the_read_before", finish & ended);
     m.finish()
 }
 
@@ -156,19 +193,21 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 mod tests {
     use super::*;
     use crate::stream::testbench::{
-        BUSES, Beat, beat_bits, beats, built, length, packed, small, unpacked,
+        BUSES, Beat, Leaving, beat_bits, beats, built, leaving, length, packed, small, unpacked,
     };
     use crate::testing::Random;
     use seqnic_gen::{Bits, Sim};
-    use seqnic_spec::wire::WINDOW_BYTES;
-    use std::collections::VecDeque;
+    use seqnic_spec::wire::{MAX_PREFIX, WINDOW_BYTES};
+    use std::collections::{BTreeMap, VecDeque};
+
+    /// Clocks from the beat that fills a window to its edit, fewer than the header path takes.
+    const BEHIND: u64 = 4;
 
     struct Copy {
         tag: u64,
         last: bool,
-        l2: bool,
-        tags_in: u64,
-        tags_out: u64,
+        strip: usize,
+        prefix: usize,
     }
 
     fn edit_bits(copy: &Copy) -> Bits {
@@ -177,28 +216,32 @@ mod tests {
             &[
                 ("tag", copy.tag.into()),
                 ("last", copy.last.into()),
-                ("l2_valid", copy.l2.into()),
-                ("tags_in", copy.tags_in.into()),
-                ("tags_out", copy.tags_out.into()),
+                ("strip", copy.strip as u128),
+                ("prefix", copy.prefix as u128),
             ],
         )
     }
 
-    /// What comes out, as the editor sees it: slot, edit's tag, data two clocks later.
+    /// A slot, and what it reads: the two beats in their order.
+    struct Slot {
+        word: Bits,
+        tag: u64,
+        rows: [Vec<u8>; 2],
+    }
+
+    /// What comes out, as the editor sees it.
     struct Reader {
         slots: VecDeque<Option<(Bits, u64)>>,
-        open: Vec<u8>,
-        fresh: bool,
-        found: Vec<(u64, Vec<u8>, bool, bool)>,
+        found: Vec<Slot>,
+        copies: usize,
     }
 
     impl Reader {
         fn new() -> Reader {
             Reader {
                 slots: vec![None; 2].into(),
-                open: vec![],
-                fresh: true,
                 found: vec![],
+                copies: 0,
             }
         }
 
@@ -211,25 +254,59 @@ mod tests {
                 )
             });
             self.slots.push_back(now);
-            let Some((slot, tag)) = self.slots.pop_front().flatten() else {
+            let Some((word, tag)) = self.slots.pop_front().flatten() else {
                 return;
             };
-            let layout = super::slot(g);
-            let flag = |name: &str| !unpacked(&layout, &slot, name).is_zero();
-            let count = unpacked(&layout, &slot, "count").low_u64() as usize;
-            assert_eq!(flag("first"), self.fresh);
-            assert!(!(flag("extra") && flag("last")));
-            let bytes = sim.get_bits("data").to_bytes_le();
-            if flag("last") {
-                self.open.extend_from_slice(&bytes[..count]);
-            } else if !flag("extra") {
-                self.open.extend_from_slice(&bytes);
+            let flag = |name: &str| !unpacked(&slot(g), &word, name).is_zero();
+            let mut rows = ["even", "odd"].map(|bank| sim.get_bits(bank).to_bytes_le());
+            if flag("odd") {
+                rows.reverse();
             }
-            self.fresh = flag("final");
-            if self.fresh {
-                let frame = std::mem::take(&mut self.open);
-                assert_eq!((frame.len() - 1) % g.bus_bytes as usize + 1, count);
-                self.found.push((tag, frame, flag("extra"), flag("error")));
+            for (row, valid) in rows.iter_mut().zip(["low", "high"]) {
+                if !flag(valid) {
+                    row.fill(0);
+                }
+            }
+            self.copies += usize::from(flag("last"));
+            self.found.push(Slot { word, tag, rows });
+        }
+    }
+
+    /// A copy's frame, and where it starts in it.
+    struct Sent {
+        frame: Vec<u8>,
+        error: bool,
+        strip: usize,
+    }
+
+    fn compare(g: &Geometry, found: &Slot, expected: &Leaving, tag: u64, sent: &Sent) {
+        let frame = &sent.frame;
+        let get = |name: &str| unpacked(&slot(g), &found.word, name).low_u64();
+        let what = format!("bus {}: {expected:?} of {}", g.bus_bytes, frame.len());
+        assert_eq!(found.tag, tag, "{what}");
+        let flags = [
+            ("first", expected.first),
+            ("packet", expected.packet),
+            ("starts", expected.starts),
+            ("last", expected.last),
+        ];
+        for (name, value) in flags {
+            assert_eq!(get(name) == 1, value, "{name} {what}");
+        }
+        if expected.last {
+            assert_eq!(get("count"), expected.count as u64, "{what}");
+            assert_eq!(get("error") == 1, sent.error);
+        }
+        if expected.packet {
+            let bus = g.bus_bytes as usize;
+            let mut padded = frame.to_vec();
+            padded.resize((expected.beat + 2) * bus + frame.len(), 0);
+            for (i, row) in found.rows.iter().enumerate() {
+                let from = (expected.beat + i) * bus;
+                // A beat that is not needed may not be there yet.
+                if i == 0 || sent.strip % bus != 0 || get("last") == 1 {
+                    assert_eq!(*row, padded[from..from + bus], "row {i} {what}");
+                }
             }
         }
     }
@@ -242,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_are_the_frame_and_extra_clocks_come_where_tags_overflow() {
+    fn every_beat_of_a_copy_reads_what_it_needs() {
         for bus in BUSES {
             let g = small(bus);
             let mut sim = Sim::new(&built(build(&g)));
@@ -250,6 +327,7 @@ mod tests {
             sim.reset();
             let (mut waiting, mut edits) = (VecDeque::new(), VecDeque::new());
             let (mut expected, mut frames_left) = (vec![], 0u64);
+            let (mut sent, mut all_copies) = (BTreeMap::new(), 0);
             for tag in 0..60u64 {
                 let size = length(&mut random, 60, 9216);
                 let frame = random.bytes(size);
@@ -260,21 +338,32 @@ mod tests {
                 let window = all.len().min((WINDOW_BYTES / bus) as usize) - 1;
                 let mut list = vec![];
                 for n in 0..copies {
+                    let l2 = !random.one_in(4);
+                    let even =
+                        |most: u64, random: &mut Random| 2 * random.below(most / 2 + 1) as usize;
+                    let most = (size as u64 - 20).min(132);
                     let copy = Copy {
                         tag: tag << 8 | n,
                         last: n + 1 == copies,
-                        l2: !random.one_in(4),
-                        tags_in: random.below(3),
-                        tags_out: random.below(3),
+                        strip: if l2 { even(most, &mut random) } else { 0 },
+                        prefix: if l2 {
+                            even(MAX_PREFIX.into(), &mut random)
+                        } else {
+                            0
+                        },
                     };
-                    let added = if copy.l2 {
-                        4 * copy.tags_out.saturating_sub(copy.tags_in)
-                    } else {
-                        0
-                    };
-                    let rest = (size - 1) as u64 % u64::from(bus) + 1;
-                    let grows = rest + added > bus.into();
-                    expected.push((copy.tag, frame.clone(), grows, error));
+                    let beats = leaving(&g, size, copy.strip, copy.prefix);
+                    expected.extend(beats.into_iter().map(|b| (copy.tag, b)));
+                    let (frame, strip) = (frame.clone(), copy.strip);
+                    sent.insert(
+                        copy.tag,
+                        Sent {
+                            frame,
+                            error,
+                            strip,
+                        },
+                    );
+                    all_copies += 1;
                     list.push(copy);
                 }
                 frames_left += 1;
@@ -290,7 +379,7 @@ mod tests {
             let mut reader = Reader::new();
             let (mut slots_used, mut slow, mut late) = (0, 1, 1);
             let mut room_gone = 0;
-            while reader.found.len() < expected.len() {
+            while reader.copies < all_copies {
                 if random.one_in(300) {
                     (slow, late) = (random.pick(&[1, 1, 3]), random.pick(&[1, 2, 400]));
                 }
@@ -301,11 +390,13 @@ mod tests {
                     false => None,
                 };
                 drive_beat(&mut sim, &g, beat.as_ref().map(|b| &b.0));
-                edits.extend(beat.into_iter().flat_map(|b| b.1));
-                let send = slots_used < EDIT_SLOTS && !edits.is_empty() && random.one_in(late);
+                let due = sim.cycle() + BEHIND;
+                edits.extend(beat.into_iter().flat_map(|b| b.1).map(|copy| (due, copy)));
+                let is_due = edits.front().is_some_and(|e| e.0 <= sim.cycle());
+                let send = slots_used < EDIT_SLOTS && is_due && random.one_in(late);
                 sim.set("edit_valid", send.into());
                 if send {
-                    let copy = edits.pop_front().unwrap();
+                    let (_, copy) = edits.pop_front().unwrap();
                     sim.set_bits("edit", &edit_bits(&copy));
                     slots_used += 1;
                 }
@@ -318,12 +409,16 @@ mod tests {
             }
             sim.step();
             frames_left -= sim.get("frame_done");
-            assert!(reader.found == expected);
+            assert_eq!(reader.found.len(), expected.len());
+            for (found, (tag, beat)) in reader.found.iter().zip(&expected) {
+                compare(&g, found, beat, *tag, &sent[tag]);
+            }
             assert_eq!(frames_left, 0);
             assert_eq!(sim.get("written"), sim.get("freed"));
             assert!(room_gone > 0, "the ring was never full");
             assert!(sim.covered("cut_through").unwrap() > 0);
             assert!(sim.covered("copy_reads_again").unwrap() > 0);
+            assert!(sim.covered("beat_of_the_read_before").unwrap() > 0);
         }
     }
 
@@ -334,21 +429,20 @@ mod tests {
         let mut random = Random::new(9);
         sim.reset();
         let mut reader = Reader::new();
-        for n in 0..206u64 {
+        for n in 0..206 + BEHIND {
             let beat = &beats(&g, &random.bytes(60), false)[0];
             drive_beat(&mut sim, &g, (n < 200).then_some(beat));
-            sim.set("edit_valid", u64::from(n < 200));
+            sim.set("edit_valid", u64::from((BEHIND..200 + BEHIND).contains(&n)));
             let copy = Copy {
-                tag: n,
+                tag: n.saturating_sub(BEHIND),
                 last: true,
-                l2: true,
-                tags_in: 1,
-                tags_out: 2,
+                strip: 14,
+                prefix: 18,
             };
             sim.set_bits("edit", &edit_bits(&copy));
             reader.look(&mut sim, &g);
             sim.step();
         }
-        assert_eq!(reader.found.len(), 200);
+        assert_eq!((reader.found.len(), reader.copies), (200, 200));
     }
 }

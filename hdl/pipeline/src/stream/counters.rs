@@ -4,13 +4,13 @@
 //! wait in a queue, and `hold` makes the buffer leave a clock free for it. So counting is exact
 //! and read-outs answer after a fixed time, at full load too.
 //!
-//! A copy dropped at its output counts in row `output_full` of set `reason` while the same event
-//! may count the packet's own reason; no packet has `output_full` as its own reason, so that row
-//! is a pair of registers, put in at read-out.
+//! A copy dropped at its output counts in row `output_full` of set `reason`, one that is too big in
+//! `too_big`, while the same event may count the packet's own reason; no packet has one of these as its
+//! own, so those rows are pairs of registers, put in at read-out.
 
 use super::{counter_set, record};
 use crate::tables::{ROW_BITS, TABLE_BITS};
-use seqnic_gen::{Circuit, GenError, Module, Stream, clog2};
+use seqnic_gen::{Circuit, GenError, Module, Sig, Stream, clog2};
 use seqnic_spec::counters::{COUNTER_ROW, CounterSet};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::reason::Reason;
@@ -49,17 +49,14 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
     let packet = (take & e("first")).named("packet");
     let directed = (!e("reason").any()).named("directed");
-    let copy = (take & directed & e("sent")).named("copy");
+    let copy = (take & directed & e("sent") & !e("too_big")).named("copy");
     let known = packet & e("interface_valid");
     let (length_in, length_out) = (e("length_in"), e("length_out"));
     let class_row = e("class").cat(e("direction"));
 
-    let dropped = (take & !e("sent")).named("dropped").as_valid().reg();
-    let dropped_length = length_out.reg();
-    let full_packets = m.reg("output_full_packets", 64, 0);
-    let full_bytes = m.reg("output_full_bytes", 64, 0);
-    full_packets.set(full_packets.q() + dropped.zext(64));
-    full_bytes.set(full_bytes.q() + dropped_length.when(dropped).zext(64));
+    // What became of a copy, counted beside its packet's reason.
+    let full = beside(&m, Reason::OutputFull, take & !e("sent"), length_out);
+    let too_big = beside(&m, Reason::TooBig, take & e("too_big"), length_in);
 
     let asked_table = cfg_table.trunc(TABLE_BITS - 1).delay(LATENCY - 1);
     let mut answers = vec![];
@@ -86,15 +83,10 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         );
         let mut answer = inst.get("answer");
         if set == CounterSet::Reason {
-            let asked = cfg_row
-                .trunc(bits)
-                .is(Reason::OutputFull as u128)
-                .delay(LATENCY - 1);
-            let full = m.pack(
-                &record(&COUNTER_ROW),
-                &[("packets", full_packets.q()), ("bytes", full_bytes.q())],
-            );
-            answer = asked.mux(full, answer);
+            for (reason, counts) in [(Reason::OutputFull, full), (Reason::TooBig, too_big)] {
+                let asked = cfg_row.trunc(bits).is(reason as u128).delay(LATENCY - 1);
+                answer = asked.mux(counts, answer);
+            }
         }
         answers.push((asked_table.is(set as u128 - FIRST_SET), answer));
     }
@@ -106,6 +98,19 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("hold", ask.as_valid().reg());
     m.output("busy", waiting.any() | m.or(&working));
     m.finish()
+}
+
+/// A row of set `reason` in registers: counts each event with `hit`.
+fn beside<'m>(m: &'m Module, reason: Reason, hit: Sig<'m>, length: Sig<'m>) -> Sig<'m> {
+    let name = reason.name();
+    let hit = hit.named(&format!("{name}_hit")).as_valid().reg();
+    let length = length.reg();
+    let packets = m.reg(&format!("{name}_packets"), 64, 0);
+    let bytes = m.reg(&format!("{name}_bytes"), 64, 0);
+    packets.set(packets.q() + hit.zext(64));
+    bytes.set(bytes.q() + length.when(hit).zext(64));
+    let fields = [("packets", packets.q()), ("bytes", bytes.q())];
+    m.pack(&record(&COUNTER_ROW), &fields)
 }
 
 #[cfg(test)]
@@ -128,6 +133,7 @@ mod tests {
         let reason = random.pick(&[0u64, 0, 0, 5, 21, 23]);
         let first = random.one_in(2);
         let sent = !random.one_in(4);
+        let too_big = reason == 0 && random.one_in(5);
         let (interface_valid, sender_valid) = (!random.one_in(4), random.one_in(2));
         let (interface, sender) = (random.below(hot), random.below(hot));
         let (class, direction) = (random.below(hot), random.below(2));
@@ -146,6 +152,9 @@ mod tests {
                 add(model, CounterSet::Class, class * 2 + direction, length_in);
             }
         }
+        if too_big {
+            add(model, CounterSet::Reason, Reason::TooBig as u64, length_in);
+        }
         if !sent {
             add(
                 model,
@@ -153,7 +162,7 @@ mod tests {
                 Reason::OutputFull as u64,
                 length_out,
             );
-        } else if reason == 0 {
+        } else if reason == 0 && !too_big {
             add(model, CounterSet::Action, action, length_out);
             add(model, CounterSet::AttachmentOut, attachment, length_out);
             add(model, CounterSet::InterfaceOut, out_interface, length_out);
@@ -171,6 +180,7 @@ mod tests {
                 ("direction", direction.into()),
                 ("length_in", length_in.into()),
                 ("sent", sent.into()),
+                ("too_big", too_big.into()),
                 ("action", action.into()),
                 ("out_attachment", attachment.into()),
                 ("out_interface", out_interface.into()),

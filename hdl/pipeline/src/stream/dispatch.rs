@@ -44,8 +44,12 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
     let error = end.field("error");
     let oversize = m.lit(REASON_BITS, Reason::Oversize as u128);
+    // The packet itself is directed then; the host is told what became of this copy.
+    let too_big = kept.field("reason").is(Reason::TooBig as u128);
+    let own = kept.field("reason").when(!too_big);
     let mut fields = vec![
-        ("reason", error.mux(oversize, kept.field("reason"))),
+        ("reason", error.mux(oversize, own)),
+        ("too_big", too_big & !error),
         ("interface_valid", kept.field("interface_valid") & !error),
         ("sender_valid", kept.field("sender_valid") & !error),
         ("sent", taken | error),
@@ -96,7 +100,7 @@ mod tests {
             // Outputs 0 to 2 are there; an attachment on a port the card does not have is dropped.
             let out = random.below(5);
             let (first, error) = (random.one_in(2), random.one_in(6));
-            let reason = random.pick(&[0u64, 0, 9]);
+            let reason = random.pick(&[0u64, 0, 9, Reason::TooBig as u64]);
             // The end may come a clock after the last beat.
             let late = random.one_in(3);
             let mut taken = false;
@@ -153,11 +157,13 @@ mod tests {
                     events += 1;
                     let event = sim.get_bits("event_data");
                     let field = |name: &str| unpacked(&record(&EVENT), &event, name).low_u64();
-                    let expected = if error {
-                        Reason::Oversize as u64
-                    } else {
-                        reason
+                    let too_big = reason == Reason::TooBig as u64;
+                    let expected = match (error, too_big) {
+                        (true, _) => Reason::Oversize as u64,
+                        (_, true) => 0,
+                        _ => reason,
                     };
+                    assert_eq!(field("too_big") == 1, too_big && !error);
                     assert_eq!(field("reason"), expected);
                     assert_eq!(field("sent"), u64::from(taken || error));
                     assert_eq!(field("interface_valid"), u64::from(!error));

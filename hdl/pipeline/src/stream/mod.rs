@@ -9,7 +9,7 @@
 //! | [`window`] | the first 192 bytes of each frame, for the header path |
 //! | [`buffer`] | the beats, until the edits of the frame are known; each copy reads them again |
 //! | [`sequencer`] | a verdict becomes one order for `prepare` per copy |
-//! | [`editor`] | realigns a copy's beats by its tags and overlays what is edited |
+//! | [`editor`] | puts a copy's new headers in front of its packet and overlays what is edited |
 //! | [`dispatch`] | to which output, or dropped whole; the event that is counted |
 //! | [`egress`] | one output queue and its AXI4-Stream |
 //! | [`counters`] | the counter sets |
@@ -30,6 +30,7 @@ pub mod editor;
 pub mod egress;
 pub mod ingress;
 pub mod patch;
+pub mod prefix;
 pub mod sequencer;
 pub mod window;
 
@@ -41,7 +42,7 @@ use seqnic_spec::geometry::Geometry;
 use seqnic_spec::layout::Layout;
 use seqnic_spec::stage::EDIT;
 use seqnic_spec::tables::width;
-use seqnic_spec::wire::{MAX_FRAME_BYTES, MAX_VLAN_TAGS};
+use seqnic_spec::wire::{MAX_FRAME_BYTES, MAX_PREFIX};
 
 /// Edits that may wait between `prepare` and the editor. Covers the latency of `prepare` and the
 /// loop back to the sequencer, so that one-beat frames pass at one a clock.
@@ -50,8 +51,8 @@ pub const EDIT_SLOTS: u32 = 32;
 /// Bits of a frame length in bytes.
 pub const LENGTH_BITS: u32 = 14;
 
-/// Bytes of the longest frame that leaves: all tags are put on, none was there.
-pub const LONGEST_OUT: u32 = MAX_FRAME_BYTES + 4 * MAX_VLAN_TAGS;
+/// Bytes of the longest frame that leaves: all headers are put on, only an Ethernet header was there.
+pub const LONGEST_OUT: u32 = MAX_FRAME_BYTES + MAX_PREFIX - 14;
 
 /// Bits that hold the number of bytes in a beat, 1 to `bus_bytes`.
 pub fn count_bits(g: &Geometry) -> u32 {
@@ -98,22 +99,27 @@ pub fn tagged_beat(g: &Geometry) -> Record {
     )
 }
 
-/// What the buffer says of the beat it gives to the editor, two clocks before the beat's data.
+/// What the buffer says of one beat of a copy that is to leave, two clocks before its bytes.
 pub fn slot(g: &Geometry) -> Record {
     Record::new(
         "slot",
         [
             // First beat of a copy; the copy's EDIT comes with it.
             ("first", 1),
-            // Last beat of the frame as it arrived.
+            // First beat with bytes of the packet; none before it has any.
+            ("starts", 1),
+            // It has bytes of the packet.
+            ("packet", 1),
+            // The two beats of the frame that are read: is the lower in the odd bank, does it belong to
+            // the frame, does the higher.
+            ("odd", 1),
+            ("low", 1),
+            ("high", 1),
+            // Last beat of the copy.
             ("last", 1),
-            // No data: a clock in which the editor sends what tags pushed out of the last beat.
-            ("extra", 1),
-            // The copy's last slot: `extra`, or `last` without an `extra` behind it.
-            ("final", 1),
-            // Bytes of the beat; meaningful with `last` and `extra` (of the last beat then).
+            // Bytes of the beat; meaningful with `last`, all others are full.
             ("count", count_bits(g)),
-            // The frame was cut off; meaningful with `last` and `extra`.
+            // The frame was cut off; meaningful with `last`.
             ("error", 1),
         ],
     )

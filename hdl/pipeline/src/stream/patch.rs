@@ -1,24 +1,21 @@
-//! Patch: all bytes a copy's EDIT puts in, at their places in the frame as it leaves.
+//! Patch: what a copy's EDIT changes in the packet, from its IP header on.
 //!
 //! Every place is within the first [`PATCH_BYTES`] bytes. Masks are by half bytes, as the traffic
-//! class of IPv6 stands across two bytes (RFC 8200 section 3). Tags, IP header and MACs have three
-//! possible places, by the number of tags; transport fields stand at any even
+//! class of IPv6 stands across two bytes (RFC 8200 section 3). Transport fields stand at any even
 //! place (a port and a checksum never at the same one).
 
 use super::record;
 use seqnic_gen::{Circuit, GenError, Module, Record, Sig};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::EDIT;
-use seqnic_spec::wire::{MAX_VLAN_TAGS, TPID_C, TPID_S, WINDOW_BYTES};
+use seqnic_spec::wire::VIEW_BYTES;
 
-/// Bytes an edit can touch: the window, shifted by the tags that are put on.
-pub const PATCH_BYTES: u32 = WINDOW_BYTES + 4 * MAX_VLAN_TAGS;
+/// Bytes an edit can touch.
+pub const PATCH_BYTES: u32 = VIEW_BYTES;
 
 /// Clocks from the edit to its patch.
-pub const LATENCY: u32 = 2;
+pub const LATENCY: u32 = 3;
 
-/// Where the IP header starts without tags.
-const L3: u32 = 14;
 /// Bytes of an IP header that can be edited (IPv6 without extension headers; IPv4 uses 20 of them).
 const IP_BYTES: u32 = 40;
 
@@ -100,26 +97,15 @@ impl<'m> Bytes<'m> {
 pub fn build(_: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("patch");
     m.doc(
-        "The bytes an edit puts in, at their places in the frame as it leaves. Latency 2 clocks.",
+        "The bytes an edit puts into the packet, at their places from its IP header on. Latency 3\n\
+         clocks.",
     );
     let edit = m.input_record("edit", &record(&EDIT), None);
     let valid = |name: &str| edit.field(name) & edit.field("l2_valid");
-    let (v6, l2) = (edit.field("v6"), edit.field("l2_valid"));
+    let v6 = edit.field("v6");
     let none = m.lit(1, 0);
 
-    // Clock 0: the pieces, each from its own byte 0.
-    let mut mac = Bytes::new(12);
-    mac.put_number(0, edit.field("dst_mac"), l2);
-    mac.put_number(6, edit.field("src_mac"), l2);
-
-    let two = edit.field("tags_out").bit(1);
-    let tagged = l2 & edit.field("tags_out").any();
-    let mut tags = Bytes::new(8);
-    let outer = two.mux(m.lit(16, TPID_S.into()), m.lit(16, TPID_C.into()));
-    tags.put_number(0, outer.cat(edit.field("vid0").zext(16)), tagged);
-    let inner = m.lit(16, TPID_C.into()).cat(edit.field("vid1").zext(16));
-    tags.put_number(4, inner, l2 & two);
-
+    // Clock 0: the IP header.
     let class = edit.field("traffic_class");
     let class_valid = valid("traffic_class_valid");
     let (src, src_valid) = (edit.field("src"), valid("src_valid"));
@@ -153,10 +139,8 @@ pub fn build(_: &Geometry) -> Result<Circuit, Vec<GenError>> {
         );
     }
 
-    // Half-word numbers: L3 and all offsets are even.
-    let l4 = m.lit(7, u128::from(L3 / 2))
-        + edit.field("tags_out").cat(m.lit(1, 0)).zext(7)
-        + edit.field("l4_offset").slice(1, 6).zext(7);
+    // Half-word numbers: all offsets are even.
+    let l4 = edit.field("l4_offset").slice(1, 6).zext(7);
     let port_at = l4 + edit.field("dport_valid").zext(7);
     let checksum_at = l4 + edit.field("l4_checksum_at").slice(1, 4).zext(7);
     let port_at = port_at.named("port_at").reg();
@@ -167,18 +151,8 @@ pub fn build(_: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let checksum_valid = valid("l4_checksum_valid").named("checksum_valid").reg();
     let port = edit.field("new_port").named("port").reg();
     let checksum = edit.field("l4_checksum").named("checksum").reg();
-    let places: Vec<_> = (0..=MAX_VLAN_TAGS)
-        .map(|n| {
-            edit.field("tags_out")
-                .is(n.into())
-                .named(&format!("place_{n}"))
-                .reg()
-        })
-        .collect();
 
-    // Clock 1: the pieces at their places; where no piece is there is zero, so `or` joins them.
-    let mac = mac.registered(&m, "mac");
-    let tags = tags.registered(&m, "tag");
+    // Clock 1: all at their places; where nothing is there is zero, so `or` joins them.
     let ip = ip.registered(&m, "ip");
     let (mut data, mut mask) = (vec![], vec![]);
     for half in 0..PATCH_BYTES / 2 {
@@ -188,27 +162,13 @@ pub fn build(_: &Geometry) -> Result<Circuit, Vec<GenError>> {
         for byte in [2 * half, 2 * half + 1] {
             let mut values = vec![];
             let (mut high, mut low) = (vec![], vec![]);
-            for (piece, base) in [(&mac, 0), (&tags, 12)] {
-                let found = byte
-                    .checked_sub(base)
-                    .and_then(|i| piece.0.get(i as usize))
-                    .copied();
-                if let Some(b) = found.flatten() {
-                    values.push(b.value);
-                    high.push(b.high);
-                    low.push(b.low);
-                }
+            if let Some(b) = ip.0.get(byte as usize).copied().flatten() {
+                values.push(b.value);
+                high.push(b.high);
+                low.push(b.low);
             }
-            for (n, place) in places.iter().enumerate() {
-                let i = byte.checked_sub(L3 + 4 * n as u32);
-                if let Some(b) = i.and_then(|i| ip.0.get(i as usize)).copied().flatten() {
-                    values.push(b.value.when(*place));
-                    high.push(b.high & *place);
-                    low.push(b.low & *place);
-                }
-            }
-            // The first transport field is behind L3 + 20, its last byte inside the window.
-            if byte >= L3 + 20 {
+            // The first transport field is behind an IPv4 header.
+            if byte >= 20 {
                 let lo = if byte % 2 == 0 { 8 } else { 0 };
                 values.push(port.slice(lo, 8).when(port_here));
                 values.push(checksum.slice(lo, 8).when(checksum_here));
@@ -229,8 +189,8 @@ pub fn build(_: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let patch = m.pack(
         &layout(),
         &[
-            ("data", m.concat(&data).named("placed").reg()),
-            ("mask", m.concat(&mask).named("placed_mask").reg()),
+            ("data", m.concat(&data).named("placed").reg().reg()),
+            ("mask", m.concat(&mask).named("placed_mask").reg().reg()),
         ],
     );
     m.output("patch", patch);
@@ -258,22 +218,23 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_and_a_traffic_class_are_at_their_places() {
+    fn a_traffic_class_and_a_port_are_at_their_places() {
         let fields = [
             ("l2_valid", 1),
-            ("tags_out", 1),
-            ("vid0", 0xabc),
-            ("dst_mac", 0x0102_0304_0506),
             ("v6", 1),
             ("traffic_class_valid", 1),
             ("traffic_class", 0x9e),
+            ("l4_offset", 48),
+            ("dport_valid", 1),
+            ("new_port", 0x1234),
         ];
         let (data, mask) = patch_of(&fields);
-        assert_eq!(data[..6], [1, 2, 3, 4, 5, 6]);
-        assert_eq!(data[12..20], [0x81, 0x00, 0x0a, 0xbc, 0, 0, 0x09, 0xe0]);
-        // The EtherType stays; of the IP header only the class does not.
-        assert_eq!(mask[..20], [[3; 16].as_slice(), &[0, 0, 1, 2]].concat());
-        assert!(mask[20..].iter().all(|m| *m == 0) && data[20..].iter().all(|d| *d == 0));
+        assert_eq!((&data[..2], &mask[..2]), (&[0x09, 0xe0][..], &[1, 2][..]));
+        assert_eq!(
+            (&data[50..52], &mask[50..52]),
+            (&[0x12, 0x34][..], &[3, 3][..])
+        );
+        assert_eq!(mask.iter().filter(|m| **m != 0).count(), 4);
     }
 
     #[test]
@@ -286,7 +247,7 @@ mod tests {
             "v6",
         ];
         let mut fields: Vec<_> = valid.iter().map(|name| (*name, 1)).collect();
-        fields.extend([("tags_out", 2), ("src", u128::MAX), ("new_port", 0xffff)]);
+        fields.extend([("prefix", 22), ("src", u128::MAX), ("new_port", 0xffff)]);
         let (data, mask) = patch_of(&fields);
         assert!(data.iter().chain(&mask).all(|b| *b == 0));
     }

@@ -87,6 +87,43 @@ pub fn unpacked(record: &Record, value: &Bits, name: &str) -> Bits {
     value.slice(f.offset, f.width)
 }
 
+/// One beat that leaves, of a copy with `prefix` bytes in front of the frame from byte `strip` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaving {
+    pub first: bool,
+    pub starts: bool,
+    pub packet: bool,
+    /// Lower of the two beats of the frame that are read, if `packet`.
+    pub beat: usize,
+    pub last: bool,
+    /// With `last`.
+    pub count: usize,
+}
+
+/// The beats of a copy of a frame of `length` bytes.
+pub fn leaving(g: &Geometry, length: usize, strip: usize, prefix: usize) -> Vec<Leaving> {
+    let bus = g.bus_bytes as usize;
+    let total = prefix + length - strip;
+    let n = total.div_ceil(bus);
+    (0..n)
+        .map(|i| {
+            let packet = i >= prefix / bus;
+            Leaving {
+                first: i == 0,
+                starts: i == prefix / bus,
+                packet,
+                beat: if packet {
+                    strip / bus + i - prefix / bus
+                } else {
+                    0
+                },
+                last: i + 1 == n,
+                count: if i + 1 == n { total - i * bus } else { 0 },
+            }
+        })
+        .collect()
+}
+
 /// A beat as the stages' record.
 pub fn beat_bits(g: &Geometry, b: &Beat) -> Bits {
     let record = beat(g);

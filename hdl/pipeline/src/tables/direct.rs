@@ -4,7 +4,7 @@ use seqnic_gen::{Circuit, GenError, Module, Record};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{Kind, Table};
 
-use super::{Config, ROW_BITS, answer, memory, read_clocks};
+use super::{Config, ROW_BITS, answer, memory, memory_clocks, read_clocks};
 
 /// The read of a direct table: module `table_<name>`.
 ///
@@ -40,7 +40,9 @@ pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>
     let index = m.input_at("index", index_bits(g, table), 0);
     let config = Config::inputs(&m, g.row_bits(table));
     let ram = m.ram("rows", memory(g, table));
-    let row = ram.read(index).delay(read_clocks(g, table) - 2);
+    let row = ram
+        .read(index)
+        .delay(read_clocks(g, table) - memory_clocks(table));
     m.output(
         "row",
         match record {
@@ -49,7 +51,9 @@ pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>
         },
     );
     let port = config.memory(table, 0, rows);
-    let cfg_row = ram.config(port.write, port.row, port.wdata);
+    let cfg_row = ram
+        .config(port.write, port.row, port.wdata)
+        .delay(2 - memory_clocks(table));
     m.output("cfg_rdata", answer(port.answer(cfg_row)));
     m.finish()
 }

@@ -48,7 +48,13 @@ pub fn memory_rows(g: &Geometry, table: Table) -> u32 {
 
 /// Clocks from address to row in the memories of a table.
 pub fn read_clocks(g: &Geometry, table: Table) -> u32 {
-    2 + u32::from(memory_rows(g, table) > SHALLOW_ROWS)
+    memory_clocks(table) + u32::from(memory_rows(g, table) > SHALLOW_ROWS)
+}
+
+/// Of these, those in the memory itself. The few rows of `decap` are asked by the port alone and needed
+/// at once.
+fn memory_clocks(table: Table) -> u32 {
+    if table == Table::Decap { 1 } else { 2 }
 }
 
 /// One memory of a table.
@@ -67,6 +73,7 @@ fn memory(g: &Geometry, table: Table) -> RamSpec {
         false => Collision::New,
     };
     RamSpec::new(rows, g.row_bits(table))
+        .latency(memory_clocks(table))
         .style(style)
         .collision(collision)
 }

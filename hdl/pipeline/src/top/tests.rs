@@ -64,7 +64,10 @@ fn stub_path() -> Circuit {
             ("reason", reason),
             ("copies", byte(13).trunc(4)),
             ("action", byte(14).zext(22)),
-            ("tags_in", byte(15).trunc(2)),
+            (
+                "l3",
+                m.lit(8, 14) + byte(15).trunc(2).cat(m.lit(2, 0)).zext(8),
+            ),
             ("interface_valid", byte(16).bit(0)),
             ("sender_valid", byte(16).bit(1)),
             ("direction", byte(16).bit(2)),
@@ -89,6 +92,8 @@ fn stub_prepare(g: &Geometry) -> Circuit {
     let action = field("action") + number.zext(22);
     let out = exception.mux(m.lit(4, g.host_port().into()), action.trunc(1).zext(4));
     let tags = action.slice(1, 2);
+    let tags_out = tags.is(3).mux(tags.lit(0), tags);
+    let prefix = m.lit(7, 14) + tags_out.cat(m.lit(2, 0)).zext(7);
     let mut fields = vec![
         ("first", !number.any()),
         (
@@ -101,7 +106,9 @@ fn stub_prepare(g: &Geometry) -> Circuit {
         ("out_attachment", number.zext(16)),
         ("out_interface", out.zext(10)),
         ("l2_valid", !exception),
-        ("tags_out", tags.is(3).mux(tags.lit(0), tags)),
+        ("tags_out", tags_out),
+        ("strip", field("l3").when(!exception)),
+        ("prefix", prefix.when(!exception)),
         ("vid0", action.trunc(12)),
         ("vid1", number.zext(12)),
         ("dst_mac", field("tag").trunc(48)),
@@ -116,7 +123,6 @@ fn stub_prepare(g: &Geometry) -> Circuit {
         "sender",
         "class",
         "direction",
-        "tags_in",
     ];
     fields.extend(same.map(|name| (name, field(name))));
     let edit = record_of(&m, &EDIT, &fields);
@@ -184,7 +190,8 @@ impl Decision {
             2 => out.extend([vid(0x88a8, action), vid(0x8100, n)].concat()),
             _ => {}
         }
-        out.extend(&frame[12 + 4 * self.tags_in..]);
+        out.extend([8, 0]);
+        out.extend(&frame[14 + 4 * self.tags_in..]);
         (action as u32 & 1, out)
     }
 }
