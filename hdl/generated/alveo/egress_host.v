@@ -86,7 +86,7 @@ module egress_host (
     wire users_more = users_out_valid | (and_79 & users_store_empty);
     wire [123:0] mux_110 = users_out_valid ? users_out_data : cat_80;
     wire or_132 = ~users_behind_valid | users_valid;
-    assign room = (beats_inside <= 10'h16e) & (users_inside <= 10'h1fe);
+    assign room = (beats_inside <= 10'h16d) & (users_inside <= 10'h1fe);
     assign m_tdata = beats_word[511:0];
     assign m_tkeep = beats_word[575:512];
     assign m_tuser = {beats_word[577], users_word};

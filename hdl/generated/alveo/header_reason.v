@@ -6,6 +6,7 @@
 // no_interface, stage 0
 // not_mine, stage 0
 // arp, stage 0
+// encapsulation, stage 0
 // not_ip, stage 0
 // ipv4_header, stage 0
 // ipv4_checksum, stage 0
@@ -32,6 +33,7 @@ module header_reason (
     input  wire no_interface,
     input  wire not_mine,
     input  wire arp,
+    input  wire encapsulation,
     input  wire not_ip,
     input  wire ipv4_header,
     input  wire ipv4_checksum,
@@ -49,33 +51,34 @@ module header_reason (
     output reg  [5:0] with_class,
     output reg  [5:0] without
 );
-    reg  [5:0] mux_41_s1;
-    reg  [5:0] mux_59_s1;
-    reg  [5:0] mux_84_s1;
-    reg  [5:0] mux_104_s1;
-    wire [5:0] mux_38 = not_mine ? 6'd4 : (arp ? 6'd5 : (not_ip ? 6'd7 : (ipv4_header ? 6'd8 : (ipv4_checksum ? 6'd9 : 6'd0))));
-    wire [5:0] mux_55 = icmp_error ? 6'he : ((dhcp & multicast) ? 6'hf : (multicast ? 6'h10 : (ttl ? 6'h11 : 6'd0)));
-    wire [5:0] mux_78 = ipv4_header ? 6'd8 : (ipv4_checksum ? 6'd9 : (ipv6_header ? 6'ha : (too_deep ? 6'hb : 6'd0)));
-    wire [5:0] mux_83 = vlan_depth ? 6'd2 : (no_interface ? 6'd3 : (not_mine ? 6'd4 : (arp ? 6'd5 : (not_ip ? 6'd7 : mux_78))));
-    wire [5:0] mux_100 = multicast ? 6'h10 : (ttl ? 6'h11 : (own ? 6'h12 : ((later & scoped) ? 6'h13 : (scoped ? 6'h14 : 6'h15))));
-    wire [5:0] mux_103 = nd ? 6'hd : (icmp_error ? 6'he : ((dhcp & ((multicast | own) | ~scoped)) ? 6'hf : mux_100));
+    reg  [5:0] mux_42_s1;
+    reg  [5:0] mux_62_s1;
+    reg  [5:0] mux_87_s1;
+    reg  [5:0] mux_109_s1;
+    wire [5:0] mux_39 = not_mine ? 6'd4 : (arp ? 6'd5 : (encapsulation ? 6'd6 : (not_ip ? 6'd7 : (ipv4_header ? 6'd8 : 6'd0))));
+    wire [5:0] mux_57 = icmp_error ? 6'he : ((dhcp & multicast) ? 6'hf : (multicast ? 6'h10 : (ttl ? 6'h11 : 6'd0)));
+    wire [5:0] mux_62 = ipv4_checksum ? 6'd9 : (ipv6_header ? 6'ha : (too_deep ? 6'hb : (l4_header ? 6'hc : (nd ? 6'hd : mux_57))));
+    wire [5:0] mux_81 = not_ip ? 6'd7 : (ipv4_header ? 6'd8 : (ipv4_checksum ? 6'd9 : (ipv6_header ? 6'ha : 6'd0)));
+    wire [5:0] mux_86 = vlan_depth ? 6'd2 : (no_interface ? 6'd3 : (not_mine ? 6'd4 : (arp ? 6'd5 : (encapsulation ? 6'd6 : mux_81))));
+    wire [5:0] mux_104 = multicast ? 6'h10 : (ttl ? 6'h11 : (own ? 6'h12 : ((later & scoped) ? 6'h13 : (scoped ? 6'h14 : 6'h15))));
+    wire [5:0] mux_107 = nd ? 6'hd : (icmp_error ? 6'he : ((dhcp & ((multicast | own) | ~scoped)) ? 6'hf : mux_104));
 
     always @(posedge clk) begin
-        mux_41_s1 <= runt ? 6'd1 : (vlan_depth ? 6'd2 : (no_interface ? 6'd3 : mux_38));
-        mux_59_s1 <= ipv6_header ? 6'ha : (too_deep ? 6'hb : (l4_header ? 6'hc : (nd ? 6'hd : mux_55)));
-        with_class <= (|mux_41_s1) ? mux_41_s1 : mux_59_s1;
-        mux_84_s1 <= runt ? 6'd1 : mux_83;
-        mux_104_s1 <= l4_header ? 6'hc : mux_103;
-        without <= (|mux_84_s1) ? mux_84_s1 : mux_104_s1;
+        mux_42_s1 <= runt ? 6'd1 : (vlan_depth ? 6'd2 : (no_interface ? 6'd3 : mux_39));
+        mux_62_s1 <= mux_62;
+        with_class <= (|mux_42_s1) ? mux_42_s1 : mux_62_s1;
+        mux_87_s1 <= runt ? 6'd1 : mux_86;
+        mux_109_s1 <= too_deep ? 6'hb : (l4_header ? 6'hc : mux_107);
+        without <= (|mux_87_s1) ? mux_87_s1 : mux_109_s1;
     end
 
 `ifndef SYNTHESIS
     initial begin
-        mux_41_s1 = 6'd0;
-        mux_59_s1 = 6'd0;
+        mux_42_s1 = 6'd0;
+        mux_62_s1 = 6'd0;
         with_class = 6'd0;
-        mux_84_s1 = 6'd0;
-        mux_104_s1 = 6'd0;
+        mux_87_s1 = 6'd0;
+        mux_109_s1 = 6'd0;
         without = 6'd0;
     end
 `endif

@@ -6,6 +6,7 @@
 // position, stage 0
 // entry_action, stage 6
 // entry_copies, stage 6
+// has_tag, stage 0
 // epoch, stage 0
 // action, stage 6
 // copies, stage 6
@@ -20,6 +21,7 @@ module header_step (
     input  wire [19:0] position,
     input  wire [21:0] entry_action,
     input  wire [3:0] entry_copies,
+    input  wire has_tag,
     input  wire cfg_write,
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
@@ -32,8 +34,14 @@ module header_step (
 );
     wire lookup_hit;
     wire [26:0] lookup_value;
+    reg  not_16_s1;
+    reg  not_16_s2;
+    reg  not_16_s3;
+    reg  not_16_s4;
+    reg  not_16_s5;
+    reg  not_16_s6;
     assign action = lookup_hit ? lookup_value[21:0] : entry_action;
-    assign copies = lookup_hit ? lookup_value[25:22] : entry_copies;
+    assign copies = lookup_hit ? lookup_value[25:22] : ({4{not_16_s6}} & entry_copies);
 
     table_step lookup (
         .clk(clk),
@@ -50,8 +58,28 @@ module header_step (
         .cfg_rdata(cfg_rdata)
     );
 
+    always @(posedge clk) begin
+        not_16_s1 <= ~has_tag;
+        not_16_s2 <= not_16_s1;
+        not_16_s3 <= not_16_s2;
+        not_16_s4 <= not_16_s3;
+        not_16_s5 <= not_16_s4;
+        not_16_s6 <= not_16_s5;
+    end
+
     // Bits which nothing reads.
     wire _unused = &{1'b0, lookup_value};
+
+`ifndef SYNTHESIS
+    initial begin
+        not_16_s1 = 1'd0;
+        not_16_s2 = 1'd0;
+        not_16_s3 = 1'd0;
+        not_16_s4 = 1'd0;
+        not_16_s5 = 1'd0;
+        not_16_s6 = 1'd0;
+    end
+`endif
 endmodule
 
 `default_nettype wire

@@ -11,7 +11,9 @@
 // action, stage 0
 // neighbour_valid, stage 0
 // neighbour, stage 0
-// tags_in, stage 0
+// l3, stage 0
+// ip_length, stage 0
+// protocol, stage 0
 // v6, stage 0
 // l4, stage 0
 // l4_offset, stage 0
@@ -29,7 +31,7 @@
 // interface_known, stage 0
 // sender_known, stage 0
 // found, stage 0
-// verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], tags_in [169:168], v6 [170], l4 [173:171], l4_offset [180:174], udp_no_checksum [181], src [309:182], dst [437:310], sport [453:438], dport [469:454], traffic_class [477:470], ip_checksum [493:478], l4_checksum [509:494]
+// verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525]
 
 `default_nettype none
 
@@ -44,7 +46,9 @@ module header_verdict (
     input  wire [21:0] action,
     input  wire neighbour_valid,
     input  wire [15:0] neighbour,
-    input  wire [1:0] tags_in,
+    input  wire [7:0] l3,
+    input  wire [16:0] ip_length,
+    input  wire [7:0] protocol,
     input  wire v6,
     input  wire [2:0] l4,
     input  wire [6:0] l4_offset,
@@ -62,9 +66,9 @@ module header_verdict (
     input  wire interface_known,
     input  wire sender_known,
     input  wire found,
-    output wire [509:0] verdict
+    output wire [540:0] verdict
 );
-    wire [5:0] mux_34 = (|base) ? base : ({6{~(|copies)}} & 6'h16);
+    wire [5:0] mux_36 = (|base) ? base : ({6{~(|copies)}} & 6'h16);
     assign verdict = {
         l4_checksum,
         ip_checksum,
@@ -76,11 +80,13 @@ module header_verdict (
         udp_no_checksum,
         l4_offset,
         l4,
+        protocol,
+        ip_length,
         v6,
-        tags_in,
+        l3,
         neighbour,
         neighbour_valid,
-        (|mux_34) ? 4'd1 : copies,
+        (|mux_36) ? 4'd1 : copies,
         action,
         direction,
         class_number,
@@ -89,7 +95,7 @@ module header_verdict (
         (framed & interface_known) & sender_known,
         interface_number,
         framed & interface_known,
-        mux_34,
+        mux_36,
         epoch,
         port,
         tag

@@ -127,7 +127,7 @@ module seqnic_core (
     wire sequencer_credit_return;
     wire buffer_edit_taken;
     wire counters_hold;
-    wire [509:0] sequencer_copy_verdict;
+    wire [540:0] sequencer_copy_verdict;
     wire ingress_p0_out_valid;
     wire ingress_p1_out_valid;
     wire ingress_p2_out_valid;
@@ -189,17 +189,18 @@ module seqnic_core (
     wire epoch_epoch;
     wire epoch_cfg_rdata;
     wire header_path_out_valid;
-    wire [509:0] header_path_out_verdict;
+    wire [540:0] header_path_out_verdict;
     wire [511:0] header_path_cfg_rdata;
     wire sequencer_copy_valid;
     wire [3:0] sequencer_copy_number;
     wire prepare_out_valid;
-    wire [634:0] prepare_out_edit;
+    wire [1036:0] prepare_out_edit;
     wire [511:0] prepare_cfg_rdata;
     wire buffer_slot_valid;
-    wire [11:0] buffer_slot;
-    wire [634:0] buffer_edit_now;
-    wire [511:0] buffer_data;
+    wire [14:0] buffer_slot;
+    wire [1036:0] buffer_edit_now;
+    wire [511:0] buffer_even;
+    wire [511:0] buffer_odd;
     wire buffer_frame_done;
     wire editor_valid;
     wire [521:0] editor_out;
@@ -219,7 +220,7 @@ module seqnic_core (
     wire [521:0] dispatch_out;
     wire [177:0] dispatch_out_meta;
     wire dispatch_event_valid;
-    wire [132:0] dispatch_event_data;
+    wire [133:0] dispatch_event_data;
     wire egress_p0_busy;
     wire egress_p1_busy;
     wire egress_p2_busy;
@@ -264,7 +265,7 @@ module seqnic_core (
     wire in_p6_ready = arbiter_in6_ready;
     wire in_p7_ready = arbiter_in7_ready;
     wire in_host_ready = arbiter_in8_ready;
-    wire [8:0] cat_187 = {
+    wire [8:0] cat_188 = {
         egress_host_room,
         egress_p7_room,
         egress_p6_room,
@@ -275,9 +276,9 @@ module seqnic_core (
         egress_p1_room,
         egress_p0_room
     };
-    wire [8:0] rooms = cat_187;
+    wire [8:0] rooms = cat_188;
     wire starts = arbiter_valid & arbiter_first;
-    wire [21:0] cat_276 = {
+    wire [21:0] cat_277 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -301,8 +302,8 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_276;
-    wire [511:0] or_294 = (header_path_cfg_rdata_d1 | prepare_cfg_rdata_d1) | ({511'd0, epoch_cfg_rdata_d1} | {384'd0, counters_cfg_rdata});
+    assign busy = |cat_277;
+    wire [511:0] or_295 = (header_path_cfg_rdata_d1 | prepare_cfg_rdata_d1) | ({511'd0, epoch_cfg_rdata_d1} | {384'd0, counters_cfg_rdata});
 
     ingress ingress_p0 (
         .clk(clk),
@@ -579,7 +580,8 @@ module seqnic_core (
         .slot_valid(buffer_slot_valid),
         .slot(buffer_slot),
         .edit_now(buffer_edit_now),
-        .data(buffer_data),
+        .even(buffer_even),
+        .odd(buffer_odd),
         .edit_taken(buffer_edit_taken),
         .frame_done(buffer_frame_done),
         .room(buffer_room)
@@ -591,7 +593,8 @@ module seqnic_core (
         .slot_valid(buffer_slot_valid),
         .slot(buffer_slot),
         .edit(buffer_edit_now),
-        .data(buffer_data),
+        .even(buffer_even),
+        .odd(buffer_odd),
         .valid(editor_valid),
         .out(editor_out),
         .out_meta(editor_out_meta),
@@ -778,7 +781,7 @@ module seqnic_core (
         cfg_wdata_d1 <= cfg_wdata;
         header_path_cfg_rdata_d1 <= header_path_cfg_rdata;
         prepare_cfg_rdata_d1 <= prepare_cfg_rdata;
-        cfg_rdata <= or_294;
+        cfg_rdata <= or_295;
     end
 
     always @(posedge clk) begin

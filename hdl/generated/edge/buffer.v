@@ -3,9 +3,9 @@
 // Slots come at `slot`, their data two clocks later.
 //
 // beat: record beat: data [127:0], count [132:128], last [133], error [134]
-// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], tags_in [180:179], tags_out [182:181], vid0 [194:183], vid1 [206:195], dst_mac [254:207], src_mac [302:255], v6 [303], src_valid [304], src [432:305], dst_valid [433], dst [561:434], traffic_class_valid [562], traffic_class [570:563], ip_checksum_valid [571], ip_checksum [587:572], sport_valid [588], dport_valid [589], new_port [605:590], l4_offset [612:606], l4_checksum_valid [613], l4_checksum_at [618:614], l4_checksum [634:619]
-// slot: record slot: first [0], last [1], extra [2], final [3], count [8:4], error [9]
-// edit_now: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], tags_in [180:179], tags_out [182:181], vid0 [194:183], vid1 [206:195], dst_mac [254:207], src_mac [302:255], v6 [303], src_valid [304], src [432:305], dst_valid [433], dst [561:434], traffic_class_valid [562], traffic_class [570:563], ip_checksum_valid [571], ip_checksum [587:572], sport_valid [588], dport_valid [589], new_port [605:590], l4_offset [612:606], l4_checksum_valid [613], l4_checksum_at [618:614], l4_checksum [634:619]
+// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], strip [186:179], prefix [193:187], tags_out [195:194], vid0 [207:196], vid1 [219:208], tag_kind [223:220], outer_v6 [224], outer_src [352:225], outer_dst [480:353], outer_checksum [496:481], outer_length [512:497], udp_length [528:513], udp_source [544:529], number [576:545], spi [600:577], si [608:601], dst_mac [656:609], src_mac [704:657], v6 [705], src_valid [706], src [834:707], dst_valid [835], dst [963:836], traffic_class_valid [964], traffic_class [972:965], ip_checksum_valid [973], ip_checksum [989:974], sport_valid [990], dport_valid [991], new_port [1007:992], l4_offset [1014:1008], l4_checksum_valid [1015], l4_checksum_at [1020:1016], l4_checksum [1036:1021]
+// slot: record slot: first [0], starts [1], packet [2], odd [3], low [4], high [5], last [6], count [11:7], error [12]
+// edit_now: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], strip [186:179], prefix [193:187], tags_out [195:194], vid0 [207:196], vid1 [219:208], tag_kind [223:220], outer_v6 [224], outer_src [352:225], outer_dst [480:353], outer_checksum [496:481], outer_length [512:497], udp_length [528:513], udp_source [544:529], number [576:545], spi [600:577], si [608:601], dst_mac [656:609], src_mac [704:657], v6 [705], src_valid [706], src [834:707], dst_valid [835], dst [963:836], traffic_class_valid [964], traffic_class [972:965], ip_checksum_valid [973], ip_checksum [989:974], sport_valid [990], dport_valid [991], new_port [1007:992], l4_offset [1014:1008], l4_checksum_valid [1015], l4_checksum_at [1020:1016], l4_checksum [1036:1021]
 
 `default_nettype none
 
@@ -15,12 +15,13 @@ module buffer (
     input  wire valid,
     input  wire [134:0] beat,
     input  wire edit_valid,
-    input  wire [634:0] edit,
+    input  wire [1036:0] edit,
     input  wire hold,
     output wire slot_valid,
-    output wire [9:0] slot,
-    output wire [634:0] edit_now,
-    output reg  [127:0] data,
+    output wire [12:0] slot,
+    output wire [1036:0] edit_now,
+    output reg  [127:0] even,
+    output reg  [127:0] odd,
     output reg  edit_taken,
     output reg  frame_done,
     output wire room
@@ -32,42 +33,52 @@ module buffer (
     reg  [11:0] visible;
     wire ends_in_ready;
     reg  edits_valid;
-    reg  extra_due;
     wire ends_out_valid;
+    reg  [1036:0] edits_word;
+    reg  fresh;
+    reg  [3:0] in_front;
     wire [16:0] ends_out_data;
-    reg  [634:0] edits_word;
     wire [11:0] ends_count;
     reg  room_q;
     wire edits_in_ready;
     reg  edits_behind_valid;
     wire [5:0] edits_count;
     wire edits_out_valid;
-    wire [634:0] edits_out_data;
-    reg  [634:0] edits_behind;
-    reg  fresh;
-    reg  [4:0] held_count;
-    reg  held_error;
-    reg  [127:0] ring_q;
-    reg [127:0] ring [0:2047];
+    wire [1036:0] edits_out_data;
+    reg  [1036:0] edits_behind;
+    reg  started;
+    reg  [127:0] ring_even_q;
+    reg  [127:0] ring_odd_q;
+    reg [127:0] ring_even [0:1023];
+    reg [127:0] ring_odd [0:1023];
+    wire and_17 = valid & ~written[0];
+    wire and_19 = valid & written[0];
     wire frame_written = valid & beat[133];
     wire end_in_ready = ends_in_ready;
-    wire or_24 = ~frame_written | end_in_ready;
-    wire beat_there = read_at != visible;
-    wire go = ((edits_valid & beat_there) & ~extra_due) & ~hold;
-    wire [10:0] read_at_10_0 = read_at[10:0];
-    wire at_end = ends_out_valid & (ends_out_data[10:0] == read_at_10_0);
-    wire copy_read = go & at_end;
-    wire ends_out_ready = copy_read & edits_word[65];
+    wire or_29 = ~frame_written | end_in_ready;
+    wire [3:0] offset = edits_word[182:179];
+    wire [11:0] at = fresh ? (start + {4'd0, {4'd0, edits_word[186:183]}}) : read_at;
+    wire [11:0] next = at + 12'd1;
+    wire [11:0] needed = (|offset) ? next : at;
+    wire [6:0] cat_49 = {4'd0, edits_word[193:191]};
+    wire [3:0] front = fresh ? cat_49[3:0] : in_front;
+    wire packet = ~(|front);
+    wire go = (edits_valid & ((ends_out_valid | (needed != visible)) | ~packet)) & ~hold;
+    wire [11:0] diff_63 = at - 12'd1;
+    wire ended = ends_out_valid & (ends_out_data[10:0] == diff_63[10:0]);
+    wire at_end = ends_out_valid & (ends_out_data[10:0] == at[10:0]);
+    wire [6:0] cat_72 = {2'd0, ends_out_data[15:11]};
+    wire [3:0] moved = edits_word[190:187];
+    wire [6:0] most = ({3'd0, offset} + 7'h10) - {3'd0, moved};
+    wire next_end = ends_out_valid & (ends_out_data[10:0] == next[10:0]);
+    wire finish = (go & packet) & ((ended | (at_end & (cat_72 <= most))) | (next_end & ((cat_72 + 7'h10) <= most)));
+    wire frame_read = finish & edits_word[65];
+    wire ends_out_ready = frame_read;
     wire [11:0] used = written - freed;
-    wire le_47 = used <= 12'h800;
+    wire le_98 = used <= 12'h800;
     wire edits_store_ready = edits_in_ready;
     wire edit_in_ready = edits_store_ready;
-    wire or_55 = ~edit_valid | edit_in_ready;
-    wire longer = edits_word[178] & (edits_word[180:179] < edits_word[182:181]);
-    wire lt_71 = 9'h10 < ({4'd0, ends_out_data[15:11]} + {5'd0, {edits_word[182:181] - edits_word[180:179], 2'd0}});
-    wire grows = longer & lt_71;
-    wire extra = extra_due & ~hold;
-    wire finish = (copy_read & ~grows) | extra;
+    wire or_106 = ~edit_valid | edit_in_ready;
     wire edits_head_ready = finish;
     wire edits_advance = edits_head_ready | ~edits_valid;
     wire edits_open = edits_advance | ~edits_behind_valid;
@@ -75,20 +86,29 @@ module buffer (
     wire edits_passes = edits_open & edits_store_empty;
     wire edits_out_ready = edits_open;
     wire edits_more = edits_out_valid | (edit_valid & edits_store_empty);
-    wire [634:0] mux_97 = edits_out_valid ? edits_out_data : edit;
-    wire or_109 = ~edits_behind_valid | edits_valid;
-    wire [11:0] sum_114 = read_at + 12'd1;
+    wire [1036:0] mux_126 = edits_out_valid ? edits_out_data : edit;
+    wire or_138 = ~edits_behind_valid | edits_valid;
+    wire [11:0] ahead = visible - needed;
+    wire or_149 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 12'h800));
+    wire [6:0] last_count = (((cat_72 + {3'd0, moved}) - {3'd0, offset}) + ({7{next_end}} & 7'h10)) - ({7{ended}} & 7'h10);
+    wire [11:0] behind = ended ? at : (next_end ? (next + 12'd1) : next);
     assign slot = {
-        extra_due ? held_error : ends_out_data[16],
-        extra_due ? held_count : ends_out_data[15:11],
+        ends_out_data[16],
+        last_count[4:0],
         finish,
-        extra_due,
-        at_end & ~extra_due,
+        ~(ended | at_end),
+        ~ended,
+        at[0],
+        packet,
+        packet & (fresh | ~started),
         fresh
     };
-    assign slot_valid = go | extra;
-    wire and_135 = go & ~ends_out_valid;
-    wire and_137 = copy_read & ~edits_word[65];
+    wire [9:0] next_10_1 = next[10:1];
+    wire [9:0] at_10_1 = at[10:1];
+    wire and_192 = go & ~ends_out_valid;
+    wire and_194 = finish & ~edits_word[65];
+    wire and_195 = finish & ended;
+    assign slot_valid = go;
     assign edit_now = edits_word;
     assign room = room_q;
 
@@ -104,7 +124,7 @@ module buffer (
         .count(ends_count)
     );
 
-    stream_fifo_w635_d32 edits (
+    stream_fifo_w1037_d32 edits (
         .clk(clk),
         .rst(rst),
         .in_valid(edit_valid & ~edits_passes),
@@ -117,11 +137,12 @@ module buffer (
     );
 
     always @(posedge clk) begin
-        if (edits_advance & (edits_behind_valid | edits_more)) edits_word <= edits_behind_valid ? edits_behind : mux_97;
-        if ((edits_advance == edits_behind_valid) & edits_more) edits_behind <= mux_97;
-        if (copy_read) held_count <= ends_out_data[15:11];
-        if (copy_read) held_error <= ends_out_data[16];
-        data <= ring_q;
+        if (edits_advance & (edits_behind_valid | edits_more)) edits_word <= edits_behind_valid ? edits_behind : mux_126;
+        if (go) in_front <= front - {3'd0, ~packet};
+        if ((edits_advance == edits_behind_valid) & edits_more) edits_behind <= mux_126;
+        if (go) started <= packet;
+        even <= ring_even_q;
+        odd <= ring_odd_q;
     end
 
     always @(posedge clk) begin
@@ -132,51 +153,59 @@ module buffer (
             freed <= 12'd0;
             visible <= 12'd0;
             edits_valid <= 1'd0;
-            extra_due <= 1'd0;
+            fresh <= 1'd1;
             room_q <= 1'd0;
             edits_behind_valid <= 1'd0;
-            fresh <= 1'd1;
             edit_taken <= 1'd0;
             frame_done <= 1'd0;
         end else begin
             written <= written + {11'd0, valid};
-            if (go) read_at <= (at_end & ~edits_word[65]) ? start : sum_114;
-            if (copy_read & edits_word[65]) start <= sum_114;
-            if (go & edits_word[65]) freed <= sum_114;
+            if (go) read_at <= packet ? next : at;
+            if (frame_read) start <= behind;
+            if ((go & packet) & edits_word[65]) freed <= finish ? behind : next;
             visible <= written;
             if (edits_advance) edits_valid <= edits_behind_valid | edits_more;
-            extra_due <= extra_due ? hold : (copy_read & grows);
+            if (go) fresh <= finish;
             room_q <= used <= 12'h7f8;
             edits_behind_valid <= edits_advance ? (edits_behind_valid & edits_more) : (edits_behind_valid | edits_more);
-            if (go | extra) fresh <= finish;
             edit_taken <= finish;
-            frame_done <= finish & edits_word[65];
+            frame_done <= frame_read;
         end
     end
 
     always @(posedge clk) begin
-        ring_q <= ring[read_at_10_0];
+        ring_even_q <= ring_even[next_10_1];
     end
 
     always @(posedge clk) begin
-        if (valid) ring[written[10:0]] <= beat[127:0];
+        if (and_17) ring_even[written[10:1]] <= beat[127:0];
+    end
+
+    always @(posedge clk) begin
+        ring_odd_q <= ring_odd[at_10_1];
+    end
+
+    always @(posedge clk) begin
+        if (and_19) ring_odd[written[10:1]] <= beat[127:0];
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            end_has_a_slot: assert (or_24);
-            ring_not_overrun: assert (le_47);
-            edit_has_a_slot: assert (or_55);
-            edits_behind_only_with_head: assert (or_109);
-            cut_through: cover (and_135);
-            copy_reads_again: cover (and_137);
+            end_has_a_slot: assert (or_29);
+            ring_not_overrun: assert (le_98);
+            edit_has_a_slot: assert (or_106);
+            edits_behind_only_with_head: assert (or_138);
+            reads_what_is_written: assert (or_149);
+            cut_through: cover (and_192);
+            copy_reads_again: cover (and_194);
+            beat_of_the_read_before: cover (and_195);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_24, ends_count, le_47, or_55, or_109, and_135, and_137};
+    wire _unused = &{1'b0, or_29, cat_49, diff_63, ends_count, le_98, or_106, or_138, or_149, last_count, and_192, and_194, and_195};
 
 `ifndef SYNTHESIS
     initial begin
@@ -186,24 +215,30 @@ module buffer (
         freed = 12'd0;
         visible = 12'd0;
         edits_valid = 1'd0;
-        extra_due = 1'd0;
-        edits_word = 635'd0;
+        edits_word = 1037'd0;
+        fresh = 1'd1;
+        in_front = 4'd0;
         room_q = 1'd0;
         edits_behind_valid = 1'd0;
-        edits_behind = 635'd0;
-        fresh = 1'd1;
-        held_count = 5'd0;
-        held_error = 1'd0;
-        ring_q = 128'd0;
-        data = 128'd0;
+        edits_behind = 1037'd0;
+        started = 1'd0;
+        ring_even_q = 128'd0;
+        even = 128'd0;
+        ring_odd_q = 128'd0;
+        odd = 128'd0;
         edit_taken = 1'd0;
         frame_done = 1'd0;
     end
 `endif
 
-    integer ring_row;
+    integer ring_even_row;
     initial begin
-        for (ring_row = 0; ring_row < 2048; ring_row = ring_row + 1) ring[ring_row] = 128'd0;
+        for (ring_even_row = 0; ring_even_row < 1024; ring_even_row = ring_even_row + 1) ring_even[ring_even_row] = 128'd0;
+    end
+
+    integer ring_odd_row;
+    initial begin
+        for (ring_odd_row = 0; ring_odd_row < 1024; ring_odd_row = ring_odd_row + 1) ring_odd[ring_odd_row] = 128'd0;
     end
 endmodule
 

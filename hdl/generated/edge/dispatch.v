@@ -7,7 +7,7 @@
 // ending: record ending: error [0], length_in [14:1], length_out [28:15]
 // out: record edited_beat: data [127:0], count [132:128], first [133], last [134], error [135]
 // out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168]
-// event_data: record event: first [0], reason [6:1], interface_valid [7], interface [17:8], sender_valid [18], sender [34:19], class [54:35], direction [55], length_in [69:56], sent [70], action [92:71], out_attachment [108:93], out_interface [118:109], length_out [132:119]
+// event_data: record event: first [0], reason [6:1], interface_valid [7], interface [17:8], sender_valid [18], sender [34:19], class [54:35], direction [55], length_in [69:56], sent [70], too_big [71], action [93:72], out_attachment [109:94], out_interface [119:110], length_out [133:120]
 
 `default_nettype none
 
@@ -24,18 +24,20 @@ module dispatch (
     output reg  [135:0] out,
     output reg  [177:0] out_meta,
     output reg  event_valid,
-    output reg  [132:0] event_data
+    output reg  [133:0] event_data
 );
     reg  taken_q;
     wire [15:0] shifted_8 = 16'd1 << meta[73:70];
     wire [4:0] place = shifted_8[4:0];
     wire starts = valid & beat[133];
     wire taken = starts ? (|(room & place)) : taken_q;
-    wire [132:0] cat_37 = {
+    wire eq_20 = meta[79:74] == 6'h19;
+    wire [133:0] cat_44 = {
         ending[28:15],
         meta[177:168],
         meta[167:152],
         meta[151:130],
+        eq_20 & ~ending[0],
         taken | ending[0],
         ending[14:1],
         meta[129],
@@ -44,15 +46,15 @@ module dispatch (
         meta[91] & ~ending[0],
         meta[90:81],
         meta[80] & ~ending[0],
-        ending[0] ? 6'h1c : meta[79:74],
+        ending[0] ? 6'h1c : ({6{~eq_20}} & meta[79:74]),
         meta[64]
     };
-    wire and_47 = starts & ~taken;
+    wire and_54 = starts & ~taken;
 
     always @(posedge clk) begin
         out <= beat;
         out_meta <= meta;
-        event_data <= cat_37;
+        event_data <= cat_44;
     end
 
     always @(posedge clk) begin
@@ -70,13 +72,13 @@ module dispatch (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            dropped: cover (and_47);
+            dropped: cover (and_54);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, shifted_8, and_47};
+    wire _unused = &{1'b0, shifted_8, and_54};
 
 `ifndef SYNTHESIS
     initial begin
@@ -85,7 +87,7 @@ module dispatch (
         out = 136'd0;
         out_meta = 178'd0;
         event_valid = 1'd0;
-        event_data = 133'd0;
+        event_data = 134'd0;
     end
 `endif
 endmodule

@@ -70,7 +70,7 @@ module egress (
     wire users_more = users_out_valid | (and_71 & users_store_empty);
     wire [73:0] mux_102 = users_out_valid ? users_out_data : cat_72;
     wire or_124 = ~users_behind_valid | users_valid;
-    assign room = (beats_inside <= 12'h5be) & (users_inside <= 10'h1fe);
+    assign room = (beats_inside <= 12'h5b9) & (users_inside <= 10'h1fe);
     assign m_tdata = beats_word[127:0];
     assign m_tkeep = beats_word[143:128];
     assign m_tuser = {beats_word[145], users_word};

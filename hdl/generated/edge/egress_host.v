@@ -81,7 +81,7 @@ module egress_host (
     wire users_more = users_out_valid | (and_79 & users_store_empty);
     wire [123:0] mux_110 = users_out_valid ? users_out_data : cat_80;
     wire or_132 = ~users_behind_valid | users_valid;
-    assign room = (beats_inside <= 12'h5be) & (users_inside <= 10'h1fe);
+    assign room = (beats_inside <= 12'h5b9) & (users_inside <= 10'h1fe);
     assign m_tdata = beats_word[127:0];
     assign m_tkeep = beats_word[143:128];
     assign m_tuser = {beats_word[145], users_word};

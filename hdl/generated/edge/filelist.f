@@ -5,6 +5,7 @@ window.v
 table_epoch.v
 table_decap.v
 header_ethernet.v
+header_tunnel.v
 header_ipv4.v
 header_ipv6.v
 header_transport.v
@@ -29,7 +30,7 @@ header_step.v
 header_reason.v
 header_verdict.v
 header_path.v
-stream_fifo_w510_d64.v
+stream_fifo_w541_d64.v
 sequencer.v
 table_action.v
 table_attachment.v
@@ -37,9 +38,10 @@ table_rewrite.v
 table_encap.v
 header_prepare.v
 stream_fifo_w17_d2048.v
-stream_fifo_w635_d32.v
+stream_fifo_w1037_d32.v
 buffer.v
 patch.v
+prefix.v
 editor.v
 dispatch.v
 stream_fifo_w135_d2048.v
@@ -47,7 +49,7 @@ stream_fifo_w74_d512.v
 egress.v
 stream_fifo_w124_d512.v
 egress_host.v
-stream_fifo_w133_d32.v
+stream_fifo_w134_d32.v
 counter_set_64.v
 counter_set_256.v
 counter_set_2048.v

@@ -8,6 +8,7 @@
 // number, stage 5
 // segment, stage 5
 // tracking, stage 5
+// accepts, stage 5
 // not_mine, stage 6
 
 `default_nettype none
@@ -27,6 +28,7 @@ module header_interface (
     output wire [9:0] number,
     output wire [11:0] segment,
     output wire tracking,
+    output wire [6:0] accepts,
     output wire not_mine,
     output wire [219:0] cfg_rdata
 );
@@ -38,16 +40,17 @@ module header_interface (
     reg  [47:0] dst_mac_s4;
     reg  [47:0] dst_mac_s5;
     reg  [47:0] dst_mac_s6;
-    reg  not_27_s1;
-    reg  not_27_s2;
-    reg  not_27_s3;
-    reg  not_27_s4;
-    reg  not_27_s5;
-    reg  not_27_s6;
+    reg  not_28_s1;
+    reg  not_28_s2;
+    reg  not_28_s3;
+    reg  not_28_s4;
+    reg  not_28_s5;
+    reg  not_28_s6;
     assign number = lookup_value[9:0];
     assign segment = lookup_value[21:10];
     assign tracking = lookup_value[71];
-    assign not_mine = ((lookup_value_s6[69:22] != dst_mac_s6) & ~lookup_value_s6[70]) & not_27_s6;
+    assign accepts = lookup_value[78:72];
+    assign not_mine = ((lookup_value_s6[69:22] != dst_mac_s6) & ~lookup_value_s6[70]) & not_28_s6;
 
     table_interface lookup (
         .clk(clk),
@@ -72,12 +75,12 @@ module header_interface (
         dst_mac_s4 <= dst_mac_s3;
         dst_mac_s5 <= dst_mac_s4;
         dst_mac_s6 <= dst_mac_s5;
-        not_27_s1 <= ~dst_mac[40];
-        not_27_s2 <= not_27_s1;
-        not_27_s3 <= not_27_s2;
-        not_27_s4 <= not_27_s3;
-        not_27_s5 <= not_27_s4;
-        not_27_s6 <= not_27_s5;
+        not_28_s1 <= ~dst_mac[40];
+        not_28_s2 <= not_28_s1;
+        not_28_s3 <= not_28_s2;
+        not_28_s4 <= not_28_s3;
+        not_28_s5 <= not_28_s4;
+        not_28_s6 <= not_28_s5;
     end
 
     // Bits which nothing reads.
@@ -92,12 +95,12 @@ module header_interface (
         dst_mac_s4 = 48'd0;
         dst_mac_s5 = 48'd0;
         dst_mac_s6 = 48'd0;
-        not_27_s1 = 1'd0;
-        not_27_s2 = 1'd0;
-        not_27_s3 = 1'd0;
-        not_27_s4 = 1'd0;
-        not_27_s5 = 1'd0;
-        not_27_s6 = 1'd0;
+        not_28_s1 = 1'd0;
+        not_28_s2 = 1'd0;
+        not_28_s3 = 1'd0;
+        not_28_s4 = 1'd0;
+        not_28_s5 = 1'd0;
+        not_28_s6 = 1'd0;
     end
 `endif
 endmodule

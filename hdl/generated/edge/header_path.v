@@ -4,8 +4,8 @@
 // in_valid, stage 0
 // in_header: record header, stage 0: window [1535:0], length [1543:1536], more [1544], port [1548:1545], tag [1612:1549]
 // in_epoch, stage 0
-// out_valid, stage 18
-// out_verdict: record verdict, stage 18: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], tags_in [169:168], v6 [170], l4 [173:171], l4_offset [180:174], udp_no_checksum [181], src [309:182], dst [437:310], sport [453:438], dport [469:454], traffic_class [477:470], ip_checksum [493:478], l4_checksum [509:494]
+// out_valid, stage 21
+// out_verdict: record verdict, stage 21: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525]
 
 `default_nettype none
 
@@ -21,17 +21,21 @@ module header_path (
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
     output reg  out_valid,
-    output wire [509:0] out_verdict,
+    output wire [540:0] out_verdict,
     output wire [511:0] cfg_rdata
 );
     wire [27:0] header_parser_interface_key;
-    wire [128:0] header_parser_dst_key;
-    wire [128:0] header_parser_src_key;
-    wire [1:0] header_parser_tags;
-    wire header_parser_v6;
+    wire [11:0] header_parser_vid;
     wire header_parser_arp;
     wire header_parser_runt;
     wire header_parser_vlan_depth;
+    wire [128:0] header_parser_dst_key;
+    wire [128:0] header_parser_src_key;
+    wire [4:0] header_parser_taken;
+    wire [15:0] header_parser_number;
+    wire [7:0] header_parser_offset;
+    wire header_parser_tag_wrong;
+    wire header_parser_v6;
     wire header_parser_not_ip;
     wire header_parser_ipv4_header;
     wire header_parser_ipv4_checksum;
@@ -40,6 +44,7 @@ module header_path (
     wire header_parser_l4_header;
     wire [7:0] header_parser_traffic_class;
     wire [15:0] header_parser_ip_checksum;
+    wire [16:0] header_parser_ip_length;
     wire header_parser_ttl;
     wire [7:0] header_parser_protocol;
     wire header_parser_later;
@@ -59,6 +64,7 @@ module header_path (
     wire [9:0] header_interface_number;
     wire [11:0] header_interface_segment;
     wire header_interface_tracking;
+    wire [6:0] header_interface_accepts;
     wire header_interface_not_mine;
     wire [219:0] header_interface_cfg_rdata;
     reg  [47:0] cat_21_s1;
@@ -67,11 +73,25 @@ module header_path (
     reg  [47:0] cat_21_s4;
     reg  [47:0] cat_21_s5;
     reg  [47:0] cat_21_s6;
+    reg  [4:0] header_parser_taken_s4;
+    reg  [4:0] header_parser_taken_s5;
+    reg  [4:0] header_parser_taken_s6;
+    reg  [15:0] header_parser_number_s4;
+    reg  [15:0] header_parser_number_s5;
+    reg  [15:0] header_parser_number_s6;
+    reg  [11:0] header_parser_vid_s2;
+    reg  [11:0] header_parser_vid_s3;
+    reg  [11:0] header_parser_vid_s4;
+    reg  [11:0] header_parser_vid_s5;
+    reg  [11:0] header_parser_vid_s6;
+    reg  [7:0] header_parser_traffic_class_s6;
     reg  in_epoch_s2;
     reg  in_epoch_s3;
     reg  in_epoch_s4;
     reg  in_epoch_s5;
     reg  in_epoch_s6;
+    wire header_source_refused;
+    wire header_source_has_tag;
     wire header_source_known;
     wire [15:0] header_source_sender;
     wire [19:0] header_source_position;
@@ -79,9 +99,12 @@ module header_path (
     wire [54:0] header_address_dst;
     wire [371:0] header_address_cfg_rdata;
     wire [54:0] header_address_src;
-    reg  [7:0] header_parser_protocol_s7;
-    reg  header_parser_later_s7;
+    reg  [7:0] header_parser_protocol_s10;
+    reg  header_parser_later_s10;
     reg  in_epoch_s7;
+    reg  in_epoch_s8;
+    reg  in_epoch_s9;
+    reg  in_epoch_s10;
     wire header_port_hit0;
     wire [19:0] header_port_class0;
     wire header_port_hit1;
@@ -107,17 +130,31 @@ module header_path (
     wire [3:0] header_class_entry_copies;
     wire [70:0] header_class_cfg_rdata;
     reg  [19:0] header_source_position_s13;
-    reg  [21:0] header_class_entry_action_s18;
-    reg  [3:0] header_class_entry_copies_s18;
-    reg  in_epoch_s8;
-    reg  in_epoch_s9;
-    reg  in_epoch_s10;
+    reg  [19:0] header_source_position_s14;
+    reg  [19:0] header_source_position_s15;
+    reg  [19:0] header_source_position_s16;
+    reg  [21:0] header_class_entry_action_s21;
+    reg  [3:0] header_class_entry_copies_s21;
+    reg  header_source_has_tag_s8;
+    reg  header_source_has_tag_s9;
+    reg  header_source_has_tag_s10;
+    reg  header_source_has_tag_s11;
+    reg  header_source_has_tag_s12;
+    reg  header_source_has_tag_s13;
+    reg  header_source_has_tag_s14;
+    reg  header_source_has_tag_s15;
+    reg  header_source_has_tag_s16;
     reg  in_epoch_s11;
     reg  in_epoch_s12;
     reg  in_epoch_s13;
+    reg  in_epoch_s14;
+    reg  in_epoch_s15;
+    reg  in_epoch_s16;
     wire [21:0] header_step_action;
     wire [3:0] header_step_copies;
     wire [139:0] header_step_cfg_rdata;
+    reg  header_parser_tag_wrong_s6;
+    reg  header_parser_tag_wrong_s7;
     reg  header_parser_runt_s2;
     reg  header_parser_runt_s3;
     reg  header_parser_runt_s4;
@@ -125,6 +162,9 @@ module header_path (
     reg  header_parser_runt_s6;
     reg  header_parser_runt_s7;
     reg  header_parser_runt_s8;
+    reg  header_parser_runt_s9;
+    reg  header_parser_runt_s10;
+    reg  header_parser_runt_s11;
     reg  header_parser_vlan_depth_s2;
     reg  header_parser_vlan_depth_s3;
     reg  header_parser_vlan_depth_s4;
@@ -132,9 +172,18 @@ module header_path (
     reg  header_parser_vlan_depth_s6;
     reg  header_parser_vlan_depth_s7;
     reg  header_parser_vlan_depth_s8;
-    reg  not_133_s7;
-    reg  not_133_s8;
+    reg  header_parser_vlan_depth_s9;
+    reg  header_parser_vlan_depth_s10;
+    reg  header_parser_vlan_depth_s11;
+    reg  not_169_s7;
+    reg  not_169_s8;
+    reg  not_169_s9;
+    reg  not_169_s10;
+    reg  not_169_s11;
     reg  header_interface_not_mine_s8;
+    reg  header_interface_not_mine_s9;
+    reg  header_interface_not_mine_s10;
+    reg  header_interface_not_mine_s11;
     reg  header_parser_arp_s2;
     reg  header_parser_arp_s3;
     reg  header_parser_arp_s4;
@@ -142,22 +191,28 @@ module header_path (
     reg  header_parser_arp_s6;
     reg  header_parser_arp_s7;
     reg  header_parser_arp_s8;
-    reg  header_parser_not_ip_s2;
-    reg  header_parser_not_ip_s3;
-    reg  header_parser_not_ip_s4;
-    reg  header_parser_not_ip_s5;
+    reg  header_parser_arp_s9;
+    reg  header_parser_arp_s10;
+    reg  header_parser_arp_s11;
+    reg  or_172_s8;
+    reg  or_172_s9;
+    reg  or_172_s10;
+    reg  or_172_s11;
     reg  header_parser_not_ip_s6;
     reg  header_parser_not_ip_s7;
     reg  header_parser_not_ip_s8;
-    reg  header_parser_ipv4_header_s4;
-    reg  header_parser_ipv4_header_s5;
-    reg  header_parser_ipv4_header_s6;
+    reg  header_parser_not_ip_s9;
+    reg  header_parser_not_ip_s10;
+    reg  header_parser_not_ip_s11;
     reg  header_parser_ipv4_header_s7;
     reg  header_parser_ipv4_header_s8;
-    reg  header_parser_ipv4_checksum_s7;
-    reg  header_parser_ipv4_checksum_s8;
-    reg  header_parser_ipv6_header_s7;
-    reg  header_parser_ipv6_header_s8;
+    reg  header_parser_ipv4_header_s9;
+    reg  header_parser_ipv4_header_s10;
+    reg  header_parser_ipv4_header_s11;
+    reg  header_parser_ipv4_checksum_s10;
+    reg  header_parser_ipv4_checksum_s11;
+    reg  header_parser_ipv6_header_s10;
+    reg  header_parser_ipv6_header_s11;
     reg  [47:0] cat_14_s2;
     reg  [47:0] cat_14_s3;
     reg  [47:0] cat_14_s4;
@@ -165,42 +220,48 @@ module header_path (
     reg  [47:0] cat_14_s6;
     reg  [47:0] cat_14_s7;
     reg  [47:0] cat_14_s8;
-    reg  header_parser_ttl_s3;
-    reg  header_parser_ttl_s4;
-    reg  header_parser_ttl_s5;
+    reg  [47:0] cat_14_s9;
+    reg  [47:0] cat_14_s10;
+    reg  [47:0] cat_14_s11;
     reg  header_parser_ttl_s6;
     reg  header_parser_ttl_s7;
     reg  header_parser_ttl_s8;
-    reg  [54:0] header_address_dst_s8;
-    reg  or_136_s8;
-    reg  header_parser_later_s8;
+    reg  header_parser_ttl_s9;
+    reg  header_parser_ttl_s10;
+    reg  header_parser_ttl_s11;
+    reg  [54:0] header_address_dst_s11;
+    reg  or_175_s11;
+    reg  header_parser_later_s11;
     wire [5:0] header_reason_with_class;
     wire [5:0] header_reason_without;
-    reg  [5:0] header_reason_with_class_s11;
-    reg  [5:0] header_reason_with_class_s12;
-    reg  [5:0] header_reason_with_class_s13;
-    reg  [5:0] header_reason_without_s11;
-    reg  [5:0] header_reason_without_s12;
-    reg  [5:0] header_reason_without_s13;
+    reg  [5:0] header_reason_with_class_s14;
+    reg  [5:0] header_reason_with_class_s15;
+    reg  [5:0] header_reason_with_class_s16;
+    reg  [5:0] header_reason_without_s14;
+    reg  [5:0] header_reason_without_s15;
+    reg  [5:0] header_reason_without_s16;
     reg  [5:0] base;
-    reg  [68:0] cat_209_s1;
-    reg  [68:0] cat_209_s2;
-    reg  [68:0] cat_209_s3;
-    reg  [68:0] cat_209_s4;
-    reg  [68:0] cat_209_s5;
-    reg  [68:0] cat_209_s6;
-    reg  [68:0] cat_209_s7;
-    reg  [68:0] cat_209_s8;
-    reg  [68:0] cat_209_s9;
-    reg  [68:0] cat_209_s10;
-    reg  [68:0] cat_209_s11;
-    reg  [68:0] cat_209_s12;
-    reg  [68:0] cat_209_s13;
-    reg  [68:0] cat_209_s14;
-    reg  [68:0] cat_209_s15;
-    reg  [68:0] cat_209_s16;
-    reg  [68:0] cat_209_s17;
-    reg  [68:0] cat_209_s18;
+    reg  [68:0] cat_269_s1;
+    reg  [68:0] cat_269_s2;
+    reg  [68:0] cat_269_s3;
+    reg  [68:0] cat_269_s4;
+    reg  [68:0] cat_269_s5;
+    reg  [68:0] cat_269_s6;
+    reg  [68:0] cat_269_s7;
+    reg  [68:0] cat_269_s8;
+    reg  [68:0] cat_269_s9;
+    reg  [68:0] cat_269_s10;
+    reg  [68:0] cat_269_s11;
+    reg  [68:0] cat_269_s12;
+    reg  [68:0] cat_269_s13;
+    reg  [68:0] cat_269_s14;
+    reg  [68:0] cat_269_s15;
+    reg  [68:0] cat_269_s16;
+    reg  [68:0] cat_269_s17;
+    reg  [68:0] cat_269_s18;
+    reg  [68:0] cat_269_s19;
+    reg  [68:0] cat_269_s20;
+    reg  [68:0] cat_269_s21;
     reg  [9:0] header_interface_number_s7;
     reg  [9:0] header_interface_number_s8;
     reg  [9:0] header_interface_number_s9;
@@ -213,6 +274,9 @@ module header_path (
     reg  [9:0] header_interface_number_s16;
     reg  [9:0] header_interface_number_s17;
     reg  [9:0] header_interface_number_s18;
+    reg  [9:0] header_interface_number_s19;
+    reg  [9:0] header_interface_number_s20;
+    reg  [9:0] header_interface_number_s21;
     reg  [15:0] header_source_sender_s12;
     reg  [15:0] header_source_sender_s13;
     reg  [15:0] header_source_sender_s14;
@@ -220,48 +284,75 @@ module header_path (
     reg  [15:0] header_source_sender_s16;
     reg  [15:0] header_source_sender_s17;
     reg  [15:0] header_source_sender_s18;
-    reg  [19:0] header_class_number_s14;
-    reg  [19:0] header_class_number_s15;
-    reg  [19:0] header_class_number_s16;
+    reg  [15:0] header_source_sender_s19;
+    reg  [15:0] header_source_sender_s20;
+    reg  [15:0] header_source_sender_s21;
     reg  [19:0] header_class_number_s17;
     reg  [19:0] header_class_number_s18;
-    reg  header_class_direction_s14;
-    reg  header_class_direction_s15;
-    reg  header_class_direction_s16;
+    reg  [19:0] header_class_number_s19;
+    reg  [19:0] header_class_number_s20;
+    reg  [19:0] header_class_number_s21;
     reg  header_class_direction_s17;
     reg  header_class_direction_s18;
-    reg  [16:0] cat_212_s8;
-    reg  [16:0] cat_212_s9;
-    reg  [16:0] cat_212_s10;
-    reg  [16:0] cat_212_s11;
-    reg  [16:0] cat_212_s12;
-    reg  [16:0] cat_212_s13;
-    reg  [16:0] cat_212_s14;
-    reg  [16:0] cat_212_s15;
-    reg  [16:0] cat_212_s16;
-    reg  [16:0] cat_212_s17;
-    reg  [16:0] cat_212_s18;
-    reg  [1:0] header_parser_tags_s2;
-    reg  [1:0] header_parser_tags_s3;
-    reg  [1:0] header_parser_tags_s4;
-    reg  [1:0] header_parser_tags_s5;
-    reg  [1:0] header_parser_tags_s6;
-    reg  [1:0] header_parser_tags_s7;
-    reg  [1:0] header_parser_tags_s8;
-    reg  [1:0] header_parser_tags_s9;
-    reg  [1:0] header_parser_tags_s10;
-    reg  [1:0] header_parser_tags_s11;
-    reg  [1:0] header_parser_tags_s12;
-    reg  [1:0] header_parser_tags_s13;
-    reg  [1:0] header_parser_tags_s14;
-    reg  [1:0] header_parser_tags_s15;
-    reg  [1:0] header_parser_tags_s16;
-    reg  [1:0] header_parser_tags_s17;
-    reg  [1:0] header_parser_tags_s18;
-    reg  header_parser_v6_s2;
-    reg  header_parser_v6_s3;
-    reg  header_parser_v6_s4;
-    reg  header_parser_v6_s5;
+    reg  header_class_direction_s19;
+    reg  header_class_direction_s20;
+    reg  header_class_direction_s21;
+    reg  [16:0] cat_272_s11;
+    reg  [16:0] cat_272_s12;
+    reg  [16:0] cat_272_s13;
+    reg  [16:0] cat_272_s14;
+    reg  [16:0] cat_272_s15;
+    reg  [16:0] cat_272_s16;
+    reg  [16:0] cat_272_s17;
+    reg  [16:0] cat_272_s18;
+    reg  [16:0] cat_272_s19;
+    reg  [16:0] cat_272_s20;
+    reg  [16:0] cat_272_s21;
+    reg  [7:0] header_parser_offset_s4;
+    reg  [7:0] header_parser_offset_s5;
+    reg  [7:0] header_parser_offset_s6;
+    reg  [7:0] header_parser_offset_s7;
+    reg  [7:0] header_parser_offset_s8;
+    reg  [7:0] header_parser_offset_s9;
+    reg  [7:0] header_parser_offset_s10;
+    reg  [7:0] header_parser_offset_s11;
+    reg  [7:0] header_parser_offset_s12;
+    reg  [7:0] header_parser_offset_s13;
+    reg  [7:0] header_parser_offset_s14;
+    reg  [7:0] header_parser_offset_s15;
+    reg  [7:0] header_parser_offset_s16;
+    reg  [7:0] header_parser_offset_s17;
+    reg  [7:0] header_parser_offset_s18;
+    reg  [7:0] header_parser_offset_s19;
+    reg  [7:0] header_parser_offset_s20;
+    reg  [7:0] header_parser_offset_s21;
+    reg  [16:0] header_parser_ip_length_s6;
+    reg  [16:0] header_parser_ip_length_s7;
+    reg  [16:0] header_parser_ip_length_s8;
+    reg  [16:0] header_parser_ip_length_s9;
+    reg  [16:0] header_parser_ip_length_s10;
+    reg  [16:0] header_parser_ip_length_s11;
+    reg  [16:0] header_parser_ip_length_s12;
+    reg  [16:0] header_parser_ip_length_s13;
+    reg  [16:0] header_parser_ip_length_s14;
+    reg  [16:0] header_parser_ip_length_s15;
+    reg  [16:0] header_parser_ip_length_s16;
+    reg  [16:0] header_parser_ip_length_s17;
+    reg  [16:0] header_parser_ip_length_s18;
+    reg  [16:0] header_parser_ip_length_s19;
+    reg  [16:0] header_parser_ip_length_s20;
+    reg  [16:0] header_parser_ip_length_s21;
+    reg  [7:0] header_parser_protocol_s11;
+    reg  [7:0] header_parser_protocol_s12;
+    reg  [7:0] header_parser_protocol_s13;
+    reg  [7:0] header_parser_protocol_s14;
+    reg  [7:0] header_parser_protocol_s15;
+    reg  [7:0] header_parser_protocol_s16;
+    reg  [7:0] header_parser_protocol_s17;
+    reg  [7:0] header_parser_protocol_s18;
+    reg  [7:0] header_parser_protocol_s19;
+    reg  [7:0] header_parser_protocol_s20;
+    reg  [7:0] header_parser_protocol_s21;
     reg  header_parser_v6_s6;
     reg  header_parser_v6_s7;
     reg  header_parser_v6_s8;
@@ -275,9 +366,9 @@ module header_path (
     reg  header_parser_v6_s16;
     reg  header_parser_v6_s17;
     reg  header_parser_v6_s18;
-    reg  [2:0] header_parser_l4_s9;
-    reg  [2:0] header_parser_l4_s10;
-    reg  [2:0] header_parser_l4_s11;
+    reg  header_parser_v6_s19;
+    reg  header_parser_v6_s20;
+    reg  header_parser_v6_s21;
     reg  [2:0] header_parser_l4_s12;
     reg  [2:0] header_parser_l4_s13;
     reg  [2:0] header_parser_l4_s14;
@@ -285,9 +376,9 @@ module header_path (
     reg  [2:0] header_parser_l4_s16;
     reg  [2:0] header_parser_l4_s17;
     reg  [2:0] header_parser_l4_s18;
-    reg  [6:0] header_parser_l4_offset_s7;
-    reg  [6:0] header_parser_l4_offset_s8;
-    reg  [6:0] header_parser_l4_offset_s9;
+    reg  [2:0] header_parser_l4_s19;
+    reg  [2:0] header_parser_l4_s20;
+    reg  [2:0] header_parser_l4_s21;
     reg  [6:0] header_parser_l4_offset_s10;
     reg  [6:0] header_parser_l4_offset_s11;
     reg  [6:0] header_parser_l4_offset_s12;
@@ -297,9 +388,9 @@ module header_path (
     reg  [6:0] header_parser_l4_offset_s16;
     reg  [6:0] header_parser_l4_offset_s17;
     reg  [6:0] header_parser_l4_offset_s18;
-    reg  header_parser_udp_no_checksum_s9;
-    reg  header_parser_udp_no_checksum_s10;
-    reg  header_parser_udp_no_checksum_s11;
+    reg  [6:0] header_parser_l4_offset_s19;
+    reg  [6:0] header_parser_l4_offset_s20;
+    reg  [6:0] header_parser_l4_offset_s21;
     reg  header_parser_udp_no_checksum_s12;
     reg  header_parser_udp_no_checksum_s13;
     reg  header_parser_udp_no_checksum_s14;
@@ -307,9 +398,9 @@ module header_path (
     reg  header_parser_udp_no_checksum_s16;
     reg  header_parser_udp_no_checksum_s17;
     reg  header_parser_udp_no_checksum_s18;
-    reg  [128:0] header_parser_src_key_s3;
-    reg  [128:0] header_parser_src_key_s4;
-    reg  [128:0] header_parser_src_key_s5;
+    reg  header_parser_udp_no_checksum_s19;
+    reg  header_parser_udp_no_checksum_s20;
+    reg  header_parser_udp_no_checksum_s21;
     reg  [128:0] header_parser_src_key_s6;
     reg  [128:0] header_parser_src_key_s7;
     reg  [128:0] header_parser_src_key_s8;
@@ -323,9 +414,9 @@ module header_path (
     reg  [128:0] header_parser_src_key_s16;
     reg  [128:0] header_parser_src_key_s17;
     reg  [128:0] header_parser_src_key_s18;
-    reg  [128:0] header_parser_dst_key_s3;
-    reg  [128:0] header_parser_dst_key_s4;
-    reg  [128:0] header_parser_dst_key_s5;
+    reg  [128:0] header_parser_src_key_s19;
+    reg  [128:0] header_parser_src_key_s20;
+    reg  [128:0] header_parser_src_key_s21;
     reg  [128:0] header_parser_dst_key_s6;
     reg  [128:0] header_parser_dst_key_s7;
     reg  [128:0] header_parser_dst_key_s8;
@@ -339,9 +430,9 @@ module header_path (
     reg  [128:0] header_parser_dst_key_s16;
     reg  [128:0] header_parser_dst_key_s17;
     reg  [128:0] header_parser_dst_key_s18;
-    reg  [15:0] header_parser_sport_s8;
-    reg  [15:0] header_parser_sport_s9;
-    reg  [15:0] header_parser_sport_s10;
+    reg  [128:0] header_parser_dst_key_s19;
+    reg  [128:0] header_parser_dst_key_s20;
+    reg  [128:0] header_parser_dst_key_s21;
     reg  [15:0] header_parser_sport_s11;
     reg  [15:0] header_parser_sport_s12;
     reg  [15:0] header_parser_sport_s13;
@@ -350,9 +441,9 @@ module header_path (
     reg  [15:0] header_parser_sport_s16;
     reg  [15:0] header_parser_sport_s17;
     reg  [15:0] header_parser_sport_s18;
-    reg  [15:0] header_parser_dport_s8;
-    reg  [15:0] header_parser_dport_s9;
-    reg  [15:0] header_parser_dport_s10;
+    reg  [15:0] header_parser_sport_s19;
+    reg  [15:0] header_parser_sport_s20;
+    reg  [15:0] header_parser_sport_s21;
     reg  [15:0] header_parser_dport_s11;
     reg  [15:0] header_parser_dport_s12;
     reg  [15:0] header_parser_dport_s13;
@@ -361,10 +452,9 @@ module header_path (
     reg  [15:0] header_parser_dport_s16;
     reg  [15:0] header_parser_dport_s17;
     reg  [15:0] header_parser_dport_s18;
-    reg  [7:0] header_parser_traffic_class_s3;
-    reg  [7:0] header_parser_traffic_class_s4;
-    reg  [7:0] header_parser_traffic_class_s5;
-    reg  [7:0] header_parser_traffic_class_s6;
+    reg  [15:0] header_parser_dport_s19;
+    reg  [15:0] header_parser_dport_s20;
+    reg  [15:0] header_parser_dport_s21;
     reg  [7:0] header_parser_traffic_class_s7;
     reg  [7:0] header_parser_traffic_class_s8;
     reg  [7:0] header_parser_traffic_class_s9;
@@ -377,9 +467,9 @@ module header_path (
     reg  [7:0] header_parser_traffic_class_s16;
     reg  [7:0] header_parser_traffic_class_s17;
     reg  [7:0] header_parser_traffic_class_s18;
-    reg  [15:0] header_parser_ip_checksum_s3;
-    reg  [15:0] header_parser_ip_checksum_s4;
-    reg  [15:0] header_parser_ip_checksum_s5;
+    reg  [7:0] header_parser_traffic_class_s19;
+    reg  [7:0] header_parser_traffic_class_s20;
+    reg  [7:0] header_parser_traffic_class_s21;
     reg  [15:0] header_parser_ip_checksum_s6;
     reg  [15:0] header_parser_ip_checksum_s7;
     reg  [15:0] header_parser_ip_checksum_s8;
@@ -393,9 +483,9 @@ module header_path (
     reg  [15:0] header_parser_ip_checksum_s16;
     reg  [15:0] header_parser_ip_checksum_s17;
     reg  [15:0] header_parser_ip_checksum_s18;
-    reg  [15:0] header_parser_l4_checksum_s9;
-    reg  [15:0] header_parser_l4_checksum_s10;
-    reg  [15:0] header_parser_l4_checksum_s11;
+    reg  [15:0] header_parser_ip_checksum_s19;
+    reg  [15:0] header_parser_ip_checksum_s20;
+    reg  [15:0] header_parser_ip_checksum_s21;
     reg  [15:0] header_parser_l4_checksum_s12;
     reg  [15:0] header_parser_l4_checksum_s13;
     reg  [15:0] header_parser_l4_checksum_s14;
@@ -403,27 +493,33 @@ module header_path (
     reg  [15:0] header_parser_l4_checksum_s16;
     reg  [15:0] header_parser_l4_checksum_s17;
     reg  [15:0] header_parser_l4_checksum_s18;
-    reg  [5:0] base_s15;
-    reg  [5:0] base_s16;
-    reg  [5:0] base_s17;
+    reg  [15:0] header_parser_l4_checksum_s19;
+    reg  [15:0] header_parser_l4_checksum_s20;
+    reg  [15:0] header_parser_l4_checksum_s21;
     reg  [5:0] base_s18;
-    reg  not_206_s2;
-    reg  not_206_s3;
-    reg  not_206_s4;
-    reg  not_206_s5;
-    reg  not_206_s6;
-    reg  not_206_s7;
-    reg  not_206_s8;
-    reg  not_206_s9;
-    reg  not_206_s10;
-    reg  not_206_s11;
-    reg  not_206_s12;
-    reg  not_206_s13;
-    reg  not_206_s14;
-    reg  not_206_s15;
-    reg  not_206_s16;
-    reg  not_206_s17;
-    reg  not_206_s18;
+    reg  [5:0] base_s19;
+    reg  [5:0] base_s20;
+    reg  [5:0] base_s21;
+    reg  not_266_s2;
+    reg  not_266_s3;
+    reg  not_266_s4;
+    reg  not_266_s5;
+    reg  not_266_s6;
+    reg  not_266_s7;
+    reg  not_266_s8;
+    reg  not_266_s9;
+    reg  not_266_s10;
+    reg  not_266_s11;
+    reg  not_266_s12;
+    reg  not_266_s13;
+    reg  not_266_s14;
+    reg  not_266_s15;
+    reg  not_266_s16;
+    reg  not_266_s17;
+    reg  not_266_s18;
+    reg  not_266_s19;
+    reg  not_266_s20;
+    reg  not_266_s21;
     reg  header_interface_known_s7;
     reg  header_interface_known_s8;
     reg  header_interface_known_s9;
@@ -436,6 +532,9 @@ module header_path (
     reg  header_interface_known_s16;
     reg  header_interface_known_s17;
     reg  header_interface_known_s18;
+    reg  header_interface_known_s19;
+    reg  header_interface_known_s20;
+    reg  header_interface_known_s21;
     reg  header_source_known_s12;
     reg  header_source_known_s13;
     reg  header_source_known_s14;
@@ -443,11 +542,14 @@ module header_path (
     reg  header_source_known_s16;
     reg  header_source_known_s17;
     reg  header_source_known_s18;
-    reg  header_class_found_s14;
-    reg  header_class_found_s15;
-    reg  header_class_found_s16;
+    reg  header_source_known_s19;
+    reg  header_source_known_s20;
+    reg  header_source_known_s21;
     reg  header_class_found_s17;
     reg  header_class_found_s18;
+    reg  header_class_found_s19;
+    reg  header_class_found_s20;
+    reg  header_class_found_s21;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -465,6 +567,9 @@ module header_path (
     reg  in_valid_s15;
     reg  in_valid_s16;
     reg  in_valid_s17;
+    reg  in_valid_s18;
+    reg  in_valid_s19;
+    reg  in_valid_s20;
     wire [47:0] cat_14 = {
         in_header[7:0],
         in_header[15:8],
@@ -481,9 +586,9 @@ module header_path (
         in_header[87:80],
         in_header[95:88]
     };
-    wire [511:0] or_522 = ({343'd0, header_parser_cfg_rdata} | {292'd0, header_interface_cfg_rdata}) | ({356'd0, header_source_cfg_rdata} | {140'd0, header_address_cfg_rdata});
-    wire [511:0] or_523 = ({380'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({441'd0, header_class_cfg_rdata} | {372'd0, header_step_cfg_rdata});
-    assign cfg_rdata = or_522 | or_523;
+    wire [511:0] or_629 = ({343'd0, header_parser_cfg_rdata} | {292'd0, header_interface_cfg_rdata}) | ({356'd0, header_source_cfg_rdata} | {140'd0, header_address_cfg_rdata});
+    wire [511:0] or_630 = ({380'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({441'd0, header_class_cfg_rdata} | {372'd0, header_step_cfg_rdata});
+    assign cfg_rdata = or_629 | or_630;
 
     header_parser header_parser (
         .clk(clk),
@@ -495,13 +600,17 @@ module header_path (
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[168:0]),
         .interface_key(header_parser_interface_key),
-        .dst_key(header_parser_dst_key),
-        .src_key(header_parser_src_key),
-        .tags(header_parser_tags),
-        .v6(header_parser_v6),
+        .vid(header_parser_vid),
         .arp(header_parser_arp),
         .runt(header_parser_runt),
         .vlan_depth(header_parser_vlan_depth),
+        .dst_key(header_parser_dst_key),
+        .src_key(header_parser_src_key),
+        .taken(header_parser_taken),
+        .number(header_parser_number),
+        .offset(header_parser_offset),
+        .tag_wrong(header_parser_tag_wrong),
+        .v6(header_parser_v6),
         .not_ip(header_parser_not_ip),
         .ipv4_header(header_parser_ipv4_header),
         .ipv4_checksum(header_parser_ipv4_checksum),
@@ -510,6 +619,7 @@ module header_path (
         .l4_header(header_parser_l4_header),
         .traffic_class(header_parser_traffic_class),
         .ip_checksum(header_parser_ip_checksum),
+        .ip_length(header_parser_ip_length),
         .ttl(header_parser_ttl),
         .protocol(header_parser_protocol),
         .later(header_parser_later),
@@ -540,6 +650,7 @@ module header_path (
         .number(header_interface_number),
         .segment(header_interface_segment),
         .tracking(header_interface_tracking),
+        .accepts(header_interface_accepts),
         .not_mine(header_interface_not_mine),
         .cfg_rdata(header_interface_cfg_rdata)
     );
@@ -550,12 +661,19 @@ module header_path (
         .segment(header_interface_segment),
         .src_mac(cat_21_s6),
         .tracking(header_interface_tracking),
+        .accepts(header_interface_accepts),
+        .taken(header_parser_taken_s6),
+        .number(header_parser_number_s6),
+        .vid(header_parser_vid_s6),
+        .dscp(header_parser_traffic_class_s6[7:2]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[155:0]),
         .epoch(in_epoch_s6),
+        .refused(header_source_refused),
+        .has_tag(header_source_has_tag),
         .known(header_source_known),
         .sender(header_source_sender),
         .position(header_source_position),
@@ -567,7 +685,7 @@ module header_path (
         .rst(rst),
         .dst_key(header_parser_dst_key),
         .src_key(header_parser_src_key),
-        .epoch(in_epoch_s2),
+        .epoch(in_epoch_s5),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -583,11 +701,11 @@ module header_path (
         .rst(rst),
         .dst_scope(header_address_dst[19:0]),
         .src_scope(header_address_src[19:0]),
-        .protocol(header_parser_protocol_s7),
+        .protocol(header_parser_protocol_s10),
         .sport(header_parser_sport),
         .dport(header_parser_dport),
-        .later(header_parser_later_s7),
-        .epoch(in_epoch_s7),
+        .later(header_parser_later_s10),
+        .epoch(in_epoch_s10),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -611,10 +729,10 @@ module header_path (
         .src_asked(header_address_src[20] & (|header_address_src[19:0])),
         .dst_row(header_address_dst[36:21]),
         .src_row(header_address_src[36:21]),
-        .protocol(header_parser_protocol_s7),
+        .protocol(header_parser_protocol_s10),
         .sport(header_parser_sport),
         .dport(header_parser_dport),
-        .later(header_parser_later_s7),
+        .later(header_parser_later_s10),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -668,15 +786,16 @@ module header_path (
         .rst(rst),
         .number(header_class_number),
         .direction(header_class_direction),
-        .position(header_source_position_s13),
-        .entry_action(header_class_entry_action_s18),
-        .entry_copies(header_class_entry_copies_s18),
+        .position(header_source_position_s16),
+        .entry_action(header_class_entry_action_s21),
+        .entry_copies(header_class_entry_copies_s21),
+        .has_tag(header_source_has_tag_s16),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[139:0]),
-        .epoch(in_epoch_s13),
+        .epoch(in_epoch_s16),
         .action(header_step_action),
         .copies(header_step_copies),
         .cfg_rdata(header_step_cfg_rdata)
@@ -684,58 +803,61 @@ module header_path (
 
     header_reason header_reason (
         .clk(clk),
-        .runt(header_parser_runt_s8),
-        .vlan_depth(header_parser_vlan_depth_s8),
-        .no_interface(not_133_s8),
-        .not_mine(header_interface_not_mine_s8),
-        .arp(header_parser_arp_s8),
-        .not_ip(header_parser_not_ip_s8),
-        .ipv4_header(header_parser_ipv4_header_s8),
-        .ipv4_checksum(header_parser_ipv4_checksum_s8),
-        .ipv6_header(header_parser_ipv6_header_s8),
+        .runt(header_parser_runt_s11),
+        .vlan_depth(header_parser_vlan_depth_s11),
+        .no_interface(not_169_s11),
+        .not_mine(header_interface_not_mine_s11),
+        .arp(header_parser_arp_s11),
+        .encapsulation(or_172_s11),
+        .not_ip(header_parser_not_ip_s11),
+        .ipv4_header(header_parser_ipv4_header_s11),
+        .ipv4_checksum(header_parser_ipv4_checksum_s11),
+        .ipv6_header(header_parser_ipv6_header_s11),
         .too_deep(header_parser_too_deep),
         .l4_header(header_parser_l4_header),
         .nd(header_parser_nd),
         .icmp_error(header_parser_icmp_error),
-        .multicast(cat_14_s8[40]),
-        .ttl(header_parser_ttl_s8),
+        .multicast(cat_14_s11[40]),
+        .ttl(header_parser_ttl_s11),
         .dhcp(header_parser_dhcp),
-        .own(header_address_dst_s8[54]),
-        .scoped(or_136_s8),
-        .later(header_parser_later_s8),
+        .own(header_address_dst_s11[54]),
+        .scoped(or_175_s11),
+        .later(header_parser_later_s11),
         .with_class(header_reason_with_class),
         .without(header_reason_without)
     );
 
     header_verdict header_verdict (
-        .tag(cat_209_s18[63:0]),
-        .port(cat_209_s18[67:64]),
-        .epoch(cat_209_s18[68]),
-        .interface_number(header_interface_number_s18),
-        .sender(header_source_sender_s18),
-        .class_number(header_class_number_s18),
-        .direction(header_class_direction_s18),
+        .tag(cat_269_s21[63:0]),
+        .port(cat_269_s21[67:64]),
+        .epoch(cat_269_s21[68]),
+        .interface_number(header_interface_number_s21),
+        .sender(header_source_sender_s21),
+        .class_number(header_class_number_s21),
+        .direction(header_class_direction_s21),
         .action(header_step_action),
-        .neighbour_valid(cat_212_s18[0]),
-        .neighbour(cat_212_s18[16:1]),
-        .tags_in(header_parser_tags_s18),
-        .v6(header_parser_v6_s18),
-        .l4(header_parser_l4_s18),
-        .l4_offset(header_parser_l4_offset_s18),
-        .udp_no_checksum(header_parser_udp_no_checksum_s18),
-        .src(header_parser_src_key_s18[128:1]),
-        .dst(header_parser_dst_key_s18[128:1]),
-        .sport(header_parser_sport_s18),
-        .dport(header_parser_dport_s18),
-        .traffic_class(header_parser_traffic_class_s18),
-        .ip_checksum(header_parser_ip_checksum_s18),
-        .l4_checksum(header_parser_l4_checksum_s18),
-        .base(base_s18),
+        .neighbour_valid(cat_272_s21[0]),
+        .neighbour(cat_272_s21[16:1]),
+        .l3(header_parser_offset_s21),
+        .ip_length(header_parser_ip_length_s21),
+        .protocol(header_parser_protocol_s21),
+        .v6(header_parser_v6_s21),
+        .l4(header_parser_l4_s21),
+        .l4_offset(header_parser_l4_offset_s21),
+        .udp_no_checksum(header_parser_udp_no_checksum_s21),
+        .src(header_parser_src_key_s21[128:1]),
+        .dst(header_parser_dst_key_s21[128:1]),
+        .sport(header_parser_sport_s21),
+        .dport(header_parser_dport_s21),
+        .traffic_class(header_parser_traffic_class_s21),
+        .ip_checksum(header_parser_ip_checksum_s21),
+        .l4_checksum(header_parser_l4_checksum_s21),
+        .base(base_s21),
         .copies(header_step_copies),
-        .framed(not_206_s18),
-        .interface_known(header_interface_known_s18),
-        .sender_known(header_source_known_s18),
-        .found(header_class_found_s18),
+        .framed(not_266_s21),
+        .interface_known(header_interface_known_s21),
+        .sender_known(header_source_known_s21),
+        .found(header_class_found_s21),
         .verdict(out_verdict)
     );
 
@@ -748,23 +870,52 @@ module header_path (
         cat_21_s4 <= cat_21_s3;
         cat_21_s5 <= cat_21_s4;
         cat_21_s6 <= cat_21_s5;
+        header_parser_taken_s4 <= header_parser_taken;
+        header_parser_taken_s5 <= header_parser_taken_s4;
+        header_parser_taken_s6 <= header_parser_taken_s5;
+        header_parser_number_s4 <= header_parser_number;
+        header_parser_number_s5 <= header_parser_number_s4;
+        header_parser_number_s6 <= header_parser_number_s5;
+        header_parser_vid_s2 <= header_parser_vid;
+        header_parser_vid_s3 <= header_parser_vid_s2;
+        header_parser_vid_s4 <= header_parser_vid_s3;
+        header_parser_vid_s5 <= header_parser_vid_s4;
+        header_parser_vid_s6 <= header_parser_vid_s5;
+        header_parser_traffic_class_s6 <= header_parser_traffic_class;
         in_epoch_s2 <= in_epoch_s1;
         in_epoch_s3 <= in_epoch_s2;
         in_epoch_s4 <= in_epoch_s3;
         in_epoch_s5 <= in_epoch_s4;
         in_epoch_s6 <= in_epoch_s5;
-        header_parser_protocol_s7 <= header_parser_protocol;
-        header_parser_later_s7 <= header_parser_later;
+        header_parser_protocol_s10 <= header_parser_protocol;
+        header_parser_later_s10 <= header_parser_later;
         in_epoch_s7 <= in_epoch_s6;
-        header_source_position_s13 <= header_source_position;
-        header_class_entry_action_s18 <= header_class_entry_action;
-        header_class_entry_copies_s18 <= header_class_entry_copies;
         in_epoch_s8 <= in_epoch_s7;
         in_epoch_s9 <= in_epoch_s8;
         in_epoch_s10 <= in_epoch_s9;
+        header_source_position_s13 <= header_source_position;
+        header_source_position_s14 <= header_source_position_s13;
+        header_source_position_s15 <= header_source_position_s14;
+        header_source_position_s16 <= header_source_position_s15;
+        header_class_entry_action_s21 <= header_class_entry_action;
+        header_class_entry_copies_s21 <= header_class_entry_copies;
+        header_source_has_tag_s8 <= header_source_has_tag;
+        header_source_has_tag_s9 <= header_source_has_tag_s8;
+        header_source_has_tag_s10 <= header_source_has_tag_s9;
+        header_source_has_tag_s11 <= header_source_has_tag_s10;
+        header_source_has_tag_s12 <= header_source_has_tag_s11;
+        header_source_has_tag_s13 <= header_source_has_tag_s12;
+        header_source_has_tag_s14 <= header_source_has_tag_s13;
+        header_source_has_tag_s15 <= header_source_has_tag_s14;
+        header_source_has_tag_s16 <= header_source_has_tag_s15;
         in_epoch_s11 <= in_epoch_s10;
         in_epoch_s12 <= in_epoch_s11;
         in_epoch_s13 <= in_epoch_s12;
+        in_epoch_s14 <= in_epoch_s13;
+        in_epoch_s15 <= in_epoch_s14;
+        in_epoch_s16 <= in_epoch_s15;
+        header_parser_tag_wrong_s6 <= header_parser_tag_wrong;
+        header_parser_tag_wrong_s7 <= header_parser_tag_wrong_s6;
         header_parser_runt_s2 <= header_parser_runt;
         header_parser_runt_s3 <= header_parser_runt_s2;
         header_parser_runt_s4 <= header_parser_runt_s3;
@@ -772,6 +923,9 @@ module header_path (
         header_parser_runt_s6 <= header_parser_runt_s5;
         header_parser_runt_s7 <= header_parser_runt_s6;
         header_parser_runt_s8 <= header_parser_runt_s7;
+        header_parser_runt_s9 <= header_parser_runt_s8;
+        header_parser_runt_s10 <= header_parser_runt_s9;
+        header_parser_runt_s11 <= header_parser_runt_s10;
         header_parser_vlan_depth_s2 <= header_parser_vlan_depth;
         header_parser_vlan_depth_s3 <= header_parser_vlan_depth_s2;
         header_parser_vlan_depth_s4 <= header_parser_vlan_depth_s3;
@@ -779,9 +933,18 @@ module header_path (
         header_parser_vlan_depth_s6 <= header_parser_vlan_depth_s5;
         header_parser_vlan_depth_s7 <= header_parser_vlan_depth_s6;
         header_parser_vlan_depth_s8 <= header_parser_vlan_depth_s7;
-        not_133_s7 <= ~header_interface_known;
-        not_133_s8 <= not_133_s7;
+        header_parser_vlan_depth_s9 <= header_parser_vlan_depth_s8;
+        header_parser_vlan_depth_s10 <= header_parser_vlan_depth_s9;
+        header_parser_vlan_depth_s11 <= header_parser_vlan_depth_s10;
+        not_169_s7 <= ~header_interface_known;
+        not_169_s8 <= not_169_s7;
+        not_169_s9 <= not_169_s8;
+        not_169_s10 <= not_169_s9;
+        not_169_s11 <= not_169_s10;
         header_interface_not_mine_s8 <= header_interface_not_mine;
+        header_interface_not_mine_s9 <= header_interface_not_mine_s8;
+        header_interface_not_mine_s10 <= header_interface_not_mine_s9;
+        header_interface_not_mine_s11 <= header_interface_not_mine_s10;
         header_parser_arp_s2 <= header_parser_arp;
         header_parser_arp_s3 <= header_parser_arp_s2;
         header_parser_arp_s4 <= header_parser_arp_s3;
@@ -789,22 +952,28 @@ module header_path (
         header_parser_arp_s6 <= header_parser_arp_s5;
         header_parser_arp_s7 <= header_parser_arp_s6;
         header_parser_arp_s8 <= header_parser_arp_s7;
-        header_parser_not_ip_s2 <= header_parser_not_ip;
-        header_parser_not_ip_s3 <= header_parser_not_ip_s2;
-        header_parser_not_ip_s4 <= header_parser_not_ip_s3;
-        header_parser_not_ip_s5 <= header_parser_not_ip_s4;
-        header_parser_not_ip_s6 <= header_parser_not_ip_s5;
+        header_parser_arp_s9 <= header_parser_arp_s8;
+        header_parser_arp_s10 <= header_parser_arp_s9;
+        header_parser_arp_s11 <= header_parser_arp_s10;
+        or_172_s8 <= header_parser_tag_wrong_s7 | header_source_refused;
+        or_172_s9 <= or_172_s8;
+        or_172_s10 <= or_172_s9;
+        or_172_s11 <= or_172_s10;
+        header_parser_not_ip_s6 <= header_parser_not_ip;
         header_parser_not_ip_s7 <= header_parser_not_ip_s6;
         header_parser_not_ip_s8 <= header_parser_not_ip_s7;
-        header_parser_ipv4_header_s4 <= header_parser_ipv4_header;
-        header_parser_ipv4_header_s5 <= header_parser_ipv4_header_s4;
-        header_parser_ipv4_header_s6 <= header_parser_ipv4_header_s5;
-        header_parser_ipv4_header_s7 <= header_parser_ipv4_header_s6;
+        header_parser_not_ip_s9 <= header_parser_not_ip_s8;
+        header_parser_not_ip_s10 <= header_parser_not_ip_s9;
+        header_parser_not_ip_s11 <= header_parser_not_ip_s10;
+        header_parser_ipv4_header_s7 <= header_parser_ipv4_header;
         header_parser_ipv4_header_s8 <= header_parser_ipv4_header_s7;
-        header_parser_ipv4_checksum_s7 <= header_parser_ipv4_checksum;
-        header_parser_ipv4_checksum_s8 <= header_parser_ipv4_checksum_s7;
-        header_parser_ipv6_header_s7 <= header_parser_ipv6_header;
-        header_parser_ipv6_header_s8 <= header_parser_ipv6_header_s7;
+        header_parser_ipv4_header_s9 <= header_parser_ipv4_header_s8;
+        header_parser_ipv4_header_s10 <= header_parser_ipv4_header_s9;
+        header_parser_ipv4_header_s11 <= header_parser_ipv4_header_s10;
+        header_parser_ipv4_checksum_s10 <= header_parser_ipv4_checksum;
+        header_parser_ipv4_checksum_s11 <= header_parser_ipv4_checksum_s10;
+        header_parser_ipv6_header_s10 <= header_parser_ipv6_header;
+        header_parser_ipv6_header_s11 <= header_parser_ipv6_header_s10;
         cat_14_s2 <= cat_14_s1;
         cat_14_s3 <= cat_14_s2;
         cat_14_s4 <= cat_14_s3;
@@ -812,40 +981,46 @@ module header_path (
         cat_14_s6 <= cat_14_s5;
         cat_14_s7 <= cat_14_s6;
         cat_14_s8 <= cat_14_s7;
-        header_parser_ttl_s3 <= header_parser_ttl;
-        header_parser_ttl_s4 <= header_parser_ttl_s3;
-        header_parser_ttl_s5 <= header_parser_ttl_s4;
-        header_parser_ttl_s6 <= header_parser_ttl_s5;
+        cat_14_s9 <= cat_14_s8;
+        cat_14_s10 <= cat_14_s9;
+        cat_14_s11 <= cat_14_s10;
+        header_parser_ttl_s6 <= header_parser_ttl;
         header_parser_ttl_s7 <= header_parser_ttl_s6;
         header_parser_ttl_s8 <= header_parser_ttl_s7;
-        header_address_dst_s8 <= header_address_dst;
-        or_136_s8 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
-        header_parser_later_s8 <= header_parser_later_s7;
-        header_reason_with_class_s11 <= header_reason_with_class;
-        header_reason_with_class_s12 <= header_reason_with_class_s11;
-        header_reason_with_class_s13 <= header_reason_with_class_s12;
-        header_reason_without_s11 <= header_reason_without;
-        header_reason_without_s12 <= header_reason_without_s11;
-        header_reason_without_s13 <= header_reason_without_s12;
-        base <= header_class_found ? header_reason_with_class_s13 : header_reason_without_s13;
-        cat_209_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
-        cat_209_s2 <= cat_209_s1;
-        cat_209_s3 <= cat_209_s2;
-        cat_209_s4 <= cat_209_s3;
-        cat_209_s5 <= cat_209_s4;
-        cat_209_s6 <= cat_209_s5;
-        cat_209_s7 <= cat_209_s6;
-        cat_209_s8 <= cat_209_s7;
-        cat_209_s9 <= cat_209_s8;
-        cat_209_s10 <= cat_209_s9;
-        cat_209_s11 <= cat_209_s10;
-        cat_209_s12 <= cat_209_s11;
-        cat_209_s13 <= cat_209_s12;
-        cat_209_s14 <= cat_209_s13;
-        cat_209_s15 <= cat_209_s14;
-        cat_209_s16 <= cat_209_s15;
-        cat_209_s17 <= cat_209_s16;
-        cat_209_s18 <= cat_209_s17;
+        header_parser_ttl_s9 <= header_parser_ttl_s8;
+        header_parser_ttl_s10 <= header_parser_ttl_s9;
+        header_parser_ttl_s11 <= header_parser_ttl_s10;
+        header_address_dst_s11 <= header_address_dst;
+        or_175_s11 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
+        header_parser_later_s11 <= header_parser_later_s10;
+        header_reason_with_class_s14 <= header_reason_with_class;
+        header_reason_with_class_s15 <= header_reason_with_class_s14;
+        header_reason_with_class_s16 <= header_reason_with_class_s15;
+        header_reason_without_s14 <= header_reason_without;
+        header_reason_without_s15 <= header_reason_without_s14;
+        header_reason_without_s16 <= header_reason_without_s15;
+        base <= header_class_found ? header_reason_with_class_s16 : header_reason_without_s16;
+        cat_269_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
+        cat_269_s2 <= cat_269_s1;
+        cat_269_s3 <= cat_269_s2;
+        cat_269_s4 <= cat_269_s3;
+        cat_269_s5 <= cat_269_s4;
+        cat_269_s6 <= cat_269_s5;
+        cat_269_s7 <= cat_269_s6;
+        cat_269_s8 <= cat_269_s7;
+        cat_269_s9 <= cat_269_s8;
+        cat_269_s10 <= cat_269_s9;
+        cat_269_s11 <= cat_269_s10;
+        cat_269_s12 <= cat_269_s11;
+        cat_269_s13 <= cat_269_s12;
+        cat_269_s14 <= cat_269_s13;
+        cat_269_s15 <= cat_269_s14;
+        cat_269_s16 <= cat_269_s15;
+        cat_269_s17 <= cat_269_s16;
+        cat_269_s18 <= cat_269_s17;
+        cat_269_s19 <= cat_269_s18;
+        cat_269_s20 <= cat_269_s19;
+        cat_269_s21 <= cat_269_s20;
         header_interface_number_s7 <= header_interface_number;
         header_interface_number_s8 <= header_interface_number_s7;
         header_interface_number_s9 <= header_interface_number_s8;
@@ -858,6 +1033,9 @@ module header_path (
         header_interface_number_s16 <= header_interface_number_s15;
         header_interface_number_s17 <= header_interface_number_s16;
         header_interface_number_s18 <= header_interface_number_s17;
+        header_interface_number_s19 <= header_interface_number_s18;
+        header_interface_number_s20 <= header_interface_number_s19;
+        header_interface_number_s21 <= header_interface_number_s20;
         header_source_sender_s12 <= header_source_sender;
         header_source_sender_s13 <= header_source_sender_s12;
         header_source_sender_s14 <= header_source_sender_s13;
@@ -865,49 +1043,76 @@ module header_path (
         header_source_sender_s16 <= header_source_sender_s15;
         header_source_sender_s17 <= header_source_sender_s16;
         header_source_sender_s18 <= header_source_sender_s17;
-        header_class_number_s14 <= header_class_number;
-        header_class_number_s15 <= header_class_number_s14;
-        header_class_number_s16 <= header_class_number_s15;
-        header_class_number_s17 <= header_class_number_s16;
+        header_source_sender_s19 <= header_source_sender_s18;
+        header_source_sender_s20 <= header_source_sender_s19;
+        header_source_sender_s21 <= header_source_sender_s20;
+        header_class_number_s17 <= header_class_number;
         header_class_number_s18 <= header_class_number_s17;
-        header_class_direction_s14 <= header_class_direction;
-        header_class_direction_s15 <= header_class_direction_s14;
-        header_class_direction_s16 <= header_class_direction_s15;
-        header_class_direction_s17 <= header_class_direction_s16;
+        header_class_number_s19 <= header_class_number_s18;
+        header_class_number_s20 <= header_class_number_s19;
+        header_class_number_s21 <= header_class_number_s20;
+        header_class_direction_s17 <= header_class_direction;
         header_class_direction_s18 <= header_class_direction_s17;
-        cat_212_s8 <= {header_address_dst[53:38], header_address_dst[37]};
-        cat_212_s9 <= cat_212_s8;
-        cat_212_s10 <= cat_212_s9;
-        cat_212_s11 <= cat_212_s10;
-        cat_212_s12 <= cat_212_s11;
-        cat_212_s13 <= cat_212_s12;
-        cat_212_s14 <= cat_212_s13;
-        cat_212_s15 <= cat_212_s14;
-        cat_212_s16 <= cat_212_s15;
-        cat_212_s17 <= cat_212_s16;
-        cat_212_s18 <= cat_212_s17;
-        header_parser_tags_s2 <= header_parser_tags;
-        header_parser_tags_s3 <= header_parser_tags_s2;
-        header_parser_tags_s4 <= header_parser_tags_s3;
-        header_parser_tags_s5 <= header_parser_tags_s4;
-        header_parser_tags_s6 <= header_parser_tags_s5;
-        header_parser_tags_s7 <= header_parser_tags_s6;
-        header_parser_tags_s8 <= header_parser_tags_s7;
-        header_parser_tags_s9 <= header_parser_tags_s8;
-        header_parser_tags_s10 <= header_parser_tags_s9;
-        header_parser_tags_s11 <= header_parser_tags_s10;
-        header_parser_tags_s12 <= header_parser_tags_s11;
-        header_parser_tags_s13 <= header_parser_tags_s12;
-        header_parser_tags_s14 <= header_parser_tags_s13;
-        header_parser_tags_s15 <= header_parser_tags_s14;
-        header_parser_tags_s16 <= header_parser_tags_s15;
-        header_parser_tags_s17 <= header_parser_tags_s16;
-        header_parser_tags_s18 <= header_parser_tags_s17;
-        header_parser_v6_s2 <= header_parser_v6;
-        header_parser_v6_s3 <= header_parser_v6_s2;
-        header_parser_v6_s4 <= header_parser_v6_s3;
-        header_parser_v6_s5 <= header_parser_v6_s4;
-        header_parser_v6_s6 <= header_parser_v6_s5;
+        header_class_direction_s19 <= header_class_direction_s18;
+        header_class_direction_s20 <= header_class_direction_s19;
+        header_class_direction_s21 <= header_class_direction_s20;
+        cat_272_s11 <= {header_address_dst[53:38], header_address_dst[37]};
+        cat_272_s12 <= cat_272_s11;
+        cat_272_s13 <= cat_272_s12;
+        cat_272_s14 <= cat_272_s13;
+        cat_272_s15 <= cat_272_s14;
+        cat_272_s16 <= cat_272_s15;
+        cat_272_s17 <= cat_272_s16;
+        cat_272_s18 <= cat_272_s17;
+        cat_272_s19 <= cat_272_s18;
+        cat_272_s20 <= cat_272_s19;
+        cat_272_s21 <= cat_272_s20;
+        header_parser_offset_s4 <= header_parser_offset;
+        header_parser_offset_s5 <= header_parser_offset_s4;
+        header_parser_offset_s6 <= header_parser_offset_s5;
+        header_parser_offset_s7 <= header_parser_offset_s6;
+        header_parser_offset_s8 <= header_parser_offset_s7;
+        header_parser_offset_s9 <= header_parser_offset_s8;
+        header_parser_offset_s10 <= header_parser_offset_s9;
+        header_parser_offset_s11 <= header_parser_offset_s10;
+        header_parser_offset_s12 <= header_parser_offset_s11;
+        header_parser_offset_s13 <= header_parser_offset_s12;
+        header_parser_offset_s14 <= header_parser_offset_s13;
+        header_parser_offset_s15 <= header_parser_offset_s14;
+        header_parser_offset_s16 <= header_parser_offset_s15;
+        header_parser_offset_s17 <= header_parser_offset_s16;
+        header_parser_offset_s18 <= header_parser_offset_s17;
+        header_parser_offset_s19 <= header_parser_offset_s18;
+        header_parser_offset_s20 <= header_parser_offset_s19;
+        header_parser_offset_s21 <= header_parser_offset_s20;
+        header_parser_ip_length_s6 <= header_parser_ip_length;
+        header_parser_ip_length_s7 <= header_parser_ip_length_s6;
+        header_parser_ip_length_s8 <= header_parser_ip_length_s7;
+        header_parser_ip_length_s9 <= header_parser_ip_length_s8;
+        header_parser_ip_length_s10 <= header_parser_ip_length_s9;
+        header_parser_ip_length_s11 <= header_parser_ip_length_s10;
+        header_parser_ip_length_s12 <= header_parser_ip_length_s11;
+        header_parser_ip_length_s13 <= header_parser_ip_length_s12;
+        header_parser_ip_length_s14 <= header_parser_ip_length_s13;
+        header_parser_ip_length_s15 <= header_parser_ip_length_s14;
+        header_parser_ip_length_s16 <= header_parser_ip_length_s15;
+        header_parser_ip_length_s17 <= header_parser_ip_length_s16;
+        header_parser_ip_length_s18 <= header_parser_ip_length_s17;
+        header_parser_ip_length_s19 <= header_parser_ip_length_s18;
+        header_parser_ip_length_s20 <= header_parser_ip_length_s19;
+        header_parser_ip_length_s21 <= header_parser_ip_length_s20;
+        header_parser_protocol_s11 <= header_parser_protocol_s10;
+        header_parser_protocol_s12 <= header_parser_protocol_s11;
+        header_parser_protocol_s13 <= header_parser_protocol_s12;
+        header_parser_protocol_s14 <= header_parser_protocol_s13;
+        header_parser_protocol_s15 <= header_parser_protocol_s14;
+        header_parser_protocol_s16 <= header_parser_protocol_s15;
+        header_parser_protocol_s17 <= header_parser_protocol_s16;
+        header_parser_protocol_s18 <= header_parser_protocol_s17;
+        header_parser_protocol_s19 <= header_parser_protocol_s18;
+        header_parser_protocol_s20 <= header_parser_protocol_s19;
+        header_parser_protocol_s21 <= header_parser_protocol_s20;
+        header_parser_v6_s6 <= header_parser_v6;
         header_parser_v6_s7 <= header_parser_v6_s6;
         header_parser_v6_s8 <= header_parser_v6_s7;
         header_parser_v6_s9 <= header_parser_v6_s8;
@@ -920,20 +1125,20 @@ module header_path (
         header_parser_v6_s16 <= header_parser_v6_s15;
         header_parser_v6_s17 <= header_parser_v6_s16;
         header_parser_v6_s18 <= header_parser_v6_s17;
-        header_parser_l4_s9 <= header_parser_l4;
-        header_parser_l4_s10 <= header_parser_l4_s9;
-        header_parser_l4_s11 <= header_parser_l4_s10;
-        header_parser_l4_s12 <= header_parser_l4_s11;
+        header_parser_v6_s19 <= header_parser_v6_s18;
+        header_parser_v6_s20 <= header_parser_v6_s19;
+        header_parser_v6_s21 <= header_parser_v6_s20;
+        header_parser_l4_s12 <= header_parser_l4;
         header_parser_l4_s13 <= header_parser_l4_s12;
         header_parser_l4_s14 <= header_parser_l4_s13;
         header_parser_l4_s15 <= header_parser_l4_s14;
         header_parser_l4_s16 <= header_parser_l4_s15;
         header_parser_l4_s17 <= header_parser_l4_s16;
         header_parser_l4_s18 <= header_parser_l4_s17;
-        header_parser_l4_offset_s7 <= header_parser_l4_offset;
-        header_parser_l4_offset_s8 <= header_parser_l4_offset_s7;
-        header_parser_l4_offset_s9 <= header_parser_l4_offset_s8;
-        header_parser_l4_offset_s10 <= header_parser_l4_offset_s9;
+        header_parser_l4_s19 <= header_parser_l4_s18;
+        header_parser_l4_s20 <= header_parser_l4_s19;
+        header_parser_l4_s21 <= header_parser_l4_s20;
+        header_parser_l4_offset_s10 <= header_parser_l4_offset;
         header_parser_l4_offset_s11 <= header_parser_l4_offset_s10;
         header_parser_l4_offset_s12 <= header_parser_l4_offset_s11;
         header_parser_l4_offset_s13 <= header_parser_l4_offset_s12;
@@ -942,20 +1147,20 @@ module header_path (
         header_parser_l4_offset_s16 <= header_parser_l4_offset_s15;
         header_parser_l4_offset_s17 <= header_parser_l4_offset_s16;
         header_parser_l4_offset_s18 <= header_parser_l4_offset_s17;
-        header_parser_udp_no_checksum_s9 <= header_parser_udp_no_checksum;
-        header_parser_udp_no_checksum_s10 <= header_parser_udp_no_checksum_s9;
-        header_parser_udp_no_checksum_s11 <= header_parser_udp_no_checksum_s10;
-        header_parser_udp_no_checksum_s12 <= header_parser_udp_no_checksum_s11;
+        header_parser_l4_offset_s19 <= header_parser_l4_offset_s18;
+        header_parser_l4_offset_s20 <= header_parser_l4_offset_s19;
+        header_parser_l4_offset_s21 <= header_parser_l4_offset_s20;
+        header_parser_udp_no_checksum_s12 <= header_parser_udp_no_checksum;
         header_parser_udp_no_checksum_s13 <= header_parser_udp_no_checksum_s12;
         header_parser_udp_no_checksum_s14 <= header_parser_udp_no_checksum_s13;
         header_parser_udp_no_checksum_s15 <= header_parser_udp_no_checksum_s14;
         header_parser_udp_no_checksum_s16 <= header_parser_udp_no_checksum_s15;
         header_parser_udp_no_checksum_s17 <= header_parser_udp_no_checksum_s16;
         header_parser_udp_no_checksum_s18 <= header_parser_udp_no_checksum_s17;
-        header_parser_src_key_s3 <= header_parser_src_key;
-        header_parser_src_key_s4 <= header_parser_src_key_s3;
-        header_parser_src_key_s5 <= header_parser_src_key_s4;
-        header_parser_src_key_s6 <= header_parser_src_key_s5;
+        header_parser_udp_no_checksum_s19 <= header_parser_udp_no_checksum_s18;
+        header_parser_udp_no_checksum_s20 <= header_parser_udp_no_checksum_s19;
+        header_parser_udp_no_checksum_s21 <= header_parser_udp_no_checksum_s20;
+        header_parser_src_key_s6 <= header_parser_src_key;
         header_parser_src_key_s7 <= header_parser_src_key_s6;
         header_parser_src_key_s8 <= header_parser_src_key_s7;
         header_parser_src_key_s9 <= header_parser_src_key_s8;
@@ -968,10 +1173,10 @@ module header_path (
         header_parser_src_key_s16 <= header_parser_src_key_s15;
         header_parser_src_key_s17 <= header_parser_src_key_s16;
         header_parser_src_key_s18 <= header_parser_src_key_s17;
-        header_parser_dst_key_s3 <= header_parser_dst_key;
-        header_parser_dst_key_s4 <= header_parser_dst_key_s3;
-        header_parser_dst_key_s5 <= header_parser_dst_key_s4;
-        header_parser_dst_key_s6 <= header_parser_dst_key_s5;
+        header_parser_src_key_s19 <= header_parser_src_key_s18;
+        header_parser_src_key_s20 <= header_parser_src_key_s19;
+        header_parser_src_key_s21 <= header_parser_src_key_s20;
+        header_parser_dst_key_s6 <= header_parser_dst_key;
         header_parser_dst_key_s7 <= header_parser_dst_key_s6;
         header_parser_dst_key_s8 <= header_parser_dst_key_s7;
         header_parser_dst_key_s9 <= header_parser_dst_key_s8;
@@ -984,10 +1189,10 @@ module header_path (
         header_parser_dst_key_s16 <= header_parser_dst_key_s15;
         header_parser_dst_key_s17 <= header_parser_dst_key_s16;
         header_parser_dst_key_s18 <= header_parser_dst_key_s17;
-        header_parser_sport_s8 <= header_parser_sport;
-        header_parser_sport_s9 <= header_parser_sport_s8;
-        header_parser_sport_s10 <= header_parser_sport_s9;
-        header_parser_sport_s11 <= header_parser_sport_s10;
+        header_parser_dst_key_s19 <= header_parser_dst_key_s18;
+        header_parser_dst_key_s20 <= header_parser_dst_key_s19;
+        header_parser_dst_key_s21 <= header_parser_dst_key_s20;
+        header_parser_sport_s11 <= header_parser_sport;
         header_parser_sport_s12 <= header_parser_sport_s11;
         header_parser_sport_s13 <= header_parser_sport_s12;
         header_parser_sport_s14 <= header_parser_sport_s13;
@@ -995,10 +1200,10 @@ module header_path (
         header_parser_sport_s16 <= header_parser_sport_s15;
         header_parser_sport_s17 <= header_parser_sport_s16;
         header_parser_sport_s18 <= header_parser_sport_s17;
-        header_parser_dport_s8 <= header_parser_dport;
-        header_parser_dport_s9 <= header_parser_dport_s8;
-        header_parser_dport_s10 <= header_parser_dport_s9;
-        header_parser_dport_s11 <= header_parser_dport_s10;
+        header_parser_sport_s19 <= header_parser_sport_s18;
+        header_parser_sport_s20 <= header_parser_sport_s19;
+        header_parser_sport_s21 <= header_parser_sport_s20;
+        header_parser_dport_s11 <= header_parser_dport;
         header_parser_dport_s12 <= header_parser_dport_s11;
         header_parser_dport_s13 <= header_parser_dport_s12;
         header_parser_dport_s14 <= header_parser_dport_s13;
@@ -1006,10 +1211,9 @@ module header_path (
         header_parser_dport_s16 <= header_parser_dport_s15;
         header_parser_dport_s17 <= header_parser_dport_s16;
         header_parser_dport_s18 <= header_parser_dport_s17;
-        header_parser_traffic_class_s3 <= header_parser_traffic_class;
-        header_parser_traffic_class_s4 <= header_parser_traffic_class_s3;
-        header_parser_traffic_class_s5 <= header_parser_traffic_class_s4;
-        header_parser_traffic_class_s6 <= header_parser_traffic_class_s5;
+        header_parser_dport_s19 <= header_parser_dport_s18;
+        header_parser_dport_s20 <= header_parser_dport_s19;
+        header_parser_dport_s21 <= header_parser_dport_s20;
         header_parser_traffic_class_s7 <= header_parser_traffic_class_s6;
         header_parser_traffic_class_s8 <= header_parser_traffic_class_s7;
         header_parser_traffic_class_s9 <= header_parser_traffic_class_s8;
@@ -1022,10 +1226,10 @@ module header_path (
         header_parser_traffic_class_s16 <= header_parser_traffic_class_s15;
         header_parser_traffic_class_s17 <= header_parser_traffic_class_s16;
         header_parser_traffic_class_s18 <= header_parser_traffic_class_s17;
-        header_parser_ip_checksum_s3 <= header_parser_ip_checksum;
-        header_parser_ip_checksum_s4 <= header_parser_ip_checksum_s3;
-        header_parser_ip_checksum_s5 <= header_parser_ip_checksum_s4;
-        header_parser_ip_checksum_s6 <= header_parser_ip_checksum_s5;
+        header_parser_traffic_class_s19 <= header_parser_traffic_class_s18;
+        header_parser_traffic_class_s20 <= header_parser_traffic_class_s19;
+        header_parser_traffic_class_s21 <= header_parser_traffic_class_s20;
+        header_parser_ip_checksum_s6 <= header_parser_ip_checksum;
         header_parser_ip_checksum_s7 <= header_parser_ip_checksum_s6;
         header_parser_ip_checksum_s8 <= header_parser_ip_checksum_s7;
         header_parser_ip_checksum_s9 <= header_parser_ip_checksum_s8;
@@ -1038,37 +1242,43 @@ module header_path (
         header_parser_ip_checksum_s16 <= header_parser_ip_checksum_s15;
         header_parser_ip_checksum_s17 <= header_parser_ip_checksum_s16;
         header_parser_ip_checksum_s18 <= header_parser_ip_checksum_s17;
-        header_parser_l4_checksum_s9 <= header_parser_l4_checksum;
-        header_parser_l4_checksum_s10 <= header_parser_l4_checksum_s9;
-        header_parser_l4_checksum_s11 <= header_parser_l4_checksum_s10;
-        header_parser_l4_checksum_s12 <= header_parser_l4_checksum_s11;
+        header_parser_ip_checksum_s19 <= header_parser_ip_checksum_s18;
+        header_parser_ip_checksum_s20 <= header_parser_ip_checksum_s19;
+        header_parser_ip_checksum_s21 <= header_parser_ip_checksum_s20;
+        header_parser_l4_checksum_s12 <= header_parser_l4_checksum;
         header_parser_l4_checksum_s13 <= header_parser_l4_checksum_s12;
         header_parser_l4_checksum_s14 <= header_parser_l4_checksum_s13;
         header_parser_l4_checksum_s15 <= header_parser_l4_checksum_s14;
         header_parser_l4_checksum_s16 <= header_parser_l4_checksum_s15;
         header_parser_l4_checksum_s17 <= header_parser_l4_checksum_s16;
         header_parser_l4_checksum_s18 <= header_parser_l4_checksum_s17;
-        base_s15 <= base;
-        base_s16 <= base_s15;
-        base_s17 <= base_s16;
-        base_s18 <= base_s17;
-        not_206_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        not_206_s3 <= not_206_s2;
-        not_206_s4 <= not_206_s3;
-        not_206_s5 <= not_206_s4;
-        not_206_s6 <= not_206_s5;
-        not_206_s7 <= not_206_s6;
-        not_206_s8 <= not_206_s7;
-        not_206_s9 <= not_206_s8;
-        not_206_s10 <= not_206_s9;
-        not_206_s11 <= not_206_s10;
-        not_206_s12 <= not_206_s11;
-        not_206_s13 <= not_206_s12;
-        not_206_s14 <= not_206_s13;
-        not_206_s15 <= not_206_s14;
-        not_206_s16 <= not_206_s15;
-        not_206_s17 <= not_206_s16;
-        not_206_s18 <= not_206_s17;
+        header_parser_l4_checksum_s19 <= header_parser_l4_checksum_s18;
+        header_parser_l4_checksum_s20 <= header_parser_l4_checksum_s19;
+        header_parser_l4_checksum_s21 <= header_parser_l4_checksum_s20;
+        base_s18 <= base;
+        base_s19 <= base_s18;
+        base_s20 <= base_s19;
+        base_s21 <= base_s20;
+        not_266_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        not_266_s3 <= not_266_s2;
+        not_266_s4 <= not_266_s3;
+        not_266_s5 <= not_266_s4;
+        not_266_s6 <= not_266_s5;
+        not_266_s7 <= not_266_s6;
+        not_266_s8 <= not_266_s7;
+        not_266_s9 <= not_266_s8;
+        not_266_s10 <= not_266_s9;
+        not_266_s11 <= not_266_s10;
+        not_266_s12 <= not_266_s11;
+        not_266_s13 <= not_266_s12;
+        not_266_s14 <= not_266_s13;
+        not_266_s15 <= not_266_s14;
+        not_266_s16 <= not_266_s15;
+        not_266_s17 <= not_266_s16;
+        not_266_s18 <= not_266_s17;
+        not_266_s19 <= not_266_s18;
+        not_266_s20 <= not_266_s19;
+        not_266_s21 <= not_266_s20;
         header_interface_known_s7 <= header_interface_known;
         header_interface_known_s8 <= header_interface_known_s7;
         header_interface_known_s9 <= header_interface_known_s8;
@@ -1081,6 +1291,9 @@ module header_path (
         header_interface_known_s16 <= header_interface_known_s15;
         header_interface_known_s17 <= header_interface_known_s16;
         header_interface_known_s18 <= header_interface_known_s17;
+        header_interface_known_s19 <= header_interface_known_s18;
+        header_interface_known_s20 <= header_interface_known_s19;
+        header_interface_known_s21 <= header_interface_known_s20;
         header_source_known_s12 <= header_source_known;
         header_source_known_s13 <= header_source_known_s12;
         header_source_known_s14 <= header_source_known_s13;
@@ -1088,11 +1301,14 @@ module header_path (
         header_source_known_s16 <= header_source_known_s15;
         header_source_known_s17 <= header_source_known_s16;
         header_source_known_s18 <= header_source_known_s17;
-        header_class_found_s14 <= header_class_found;
-        header_class_found_s15 <= header_class_found_s14;
-        header_class_found_s16 <= header_class_found_s15;
-        header_class_found_s17 <= header_class_found_s16;
+        header_source_known_s19 <= header_source_known_s18;
+        header_source_known_s20 <= header_source_known_s19;
+        header_source_known_s21 <= header_source_known_s20;
+        header_class_found_s17 <= header_class_found;
         header_class_found_s18 <= header_class_found_s17;
+        header_class_found_s19 <= header_class_found_s18;
+        header_class_found_s20 <= header_class_found_s19;
+        header_class_found_s21 <= header_class_found_s20;
     end
 
     always @(posedge clk) begin
@@ -1114,6 +1330,9 @@ module header_path (
             in_valid_s15 <= 1'd0;
             in_valid_s16 <= 1'd0;
             in_valid_s17 <= 1'd0;
+            in_valid_s18 <= 1'd0;
+            in_valid_s19 <= 1'd0;
+            in_valid_s20 <= 1'd0;
             out_valid <= 1'd0;
         end else begin
             in_valid_s1 <= in_valid;
@@ -1133,12 +1352,15 @@ module header_path (
             in_valid_s15 <= in_valid_s14;
             in_valid_s16 <= in_valid_s15;
             in_valid_s17 <= in_valid_s16;
-            out_valid <= in_valid_s17;
+            in_valid_s18 <= in_valid_s17;
+            in_valid_s19 <= in_valid_s18;
+            in_valid_s20 <= in_valid_s19;
+            out_valid <= in_valid_s20;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_address_src, cat_14_s8, header_address_dst_s8, header_parser_src_key_s18, header_parser_dst_key_s18};
+    wire _unused = &{1'b0, header_address_src, cat_14_s11, header_address_dst_s11, header_parser_src_key_s21, header_parser_dst_key_s21};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1150,23 +1372,52 @@ module header_path (
         cat_21_s4 = 48'd0;
         cat_21_s5 = 48'd0;
         cat_21_s6 = 48'd0;
+        header_parser_taken_s4 = 5'd0;
+        header_parser_taken_s5 = 5'd0;
+        header_parser_taken_s6 = 5'd0;
+        header_parser_number_s4 = 16'd0;
+        header_parser_number_s5 = 16'd0;
+        header_parser_number_s6 = 16'd0;
+        header_parser_vid_s2 = 12'd0;
+        header_parser_vid_s3 = 12'd0;
+        header_parser_vid_s4 = 12'd0;
+        header_parser_vid_s5 = 12'd0;
+        header_parser_vid_s6 = 12'd0;
+        header_parser_traffic_class_s6 = 8'd0;
         in_epoch_s2 = 1'd0;
         in_epoch_s3 = 1'd0;
         in_epoch_s4 = 1'd0;
         in_epoch_s5 = 1'd0;
         in_epoch_s6 = 1'd0;
-        header_parser_protocol_s7 = 8'd0;
-        header_parser_later_s7 = 1'd0;
+        header_parser_protocol_s10 = 8'd0;
+        header_parser_later_s10 = 1'd0;
         in_epoch_s7 = 1'd0;
-        header_source_position_s13 = 20'd0;
-        header_class_entry_action_s18 = 22'd0;
-        header_class_entry_copies_s18 = 4'd0;
         in_epoch_s8 = 1'd0;
         in_epoch_s9 = 1'd0;
         in_epoch_s10 = 1'd0;
+        header_source_position_s13 = 20'd0;
+        header_source_position_s14 = 20'd0;
+        header_source_position_s15 = 20'd0;
+        header_source_position_s16 = 20'd0;
+        header_class_entry_action_s21 = 22'd0;
+        header_class_entry_copies_s21 = 4'd0;
+        header_source_has_tag_s8 = 1'd0;
+        header_source_has_tag_s9 = 1'd0;
+        header_source_has_tag_s10 = 1'd0;
+        header_source_has_tag_s11 = 1'd0;
+        header_source_has_tag_s12 = 1'd0;
+        header_source_has_tag_s13 = 1'd0;
+        header_source_has_tag_s14 = 1'd0;
+        header_source_has_tag_s15 = 1'd0;
+        header_source_has_tag_s16 = 1'd0;
         in_epoch_s11 = 1'd0;
         in_epoch_s12 = 1'd0;
         in_epoch_s13 = 1'd0;
+        in_epoch_s14 = 1'd0;
+        in_epoch_s15 = 1'd0;
+        in_epoch_s16 = 1'd0;
+        header_parser_tag_wrong_s6 = 1'd0;
+        header_parser_tag_wrong_s7 = 1'd0;
         header_parser_runt_s2 = 1'd0;
         header_parser_runt_s3 = 1'd0;
         header_parser_runt_s4 = 1'd0;
@@ -1174,6 +1425,9 @@ module header_path (
         header_parser_runt_s6 = 1'd0;
         header_parser_runt_s7 = 1'd0;
         header_parser_runt_s8 = 1'd0;
+        header_parser_runt_s9 = 1'd0;
+        header_parser_runt_s10 = 1'd0;
+        header_parser_runt_s11 = 1'd0;
         header_parser_vlan_depth_s2 = 1'd0;
         header_parser_vlan_depth_s3 = 1'd0;
         header_parser_vlan_depth_s4 = 1'd0;
@@ -1181,9 +1435,18 @@ module header_path (
         header_parser_vlan_depth_s6 = 1'd0;
         header_parser_vlan_depth_s7 = 1'd0;
         header_parser_vlan_depth_s8 = 1'd0;
-        not_133_s7 = 1'd0;
-        not_133_s8 = 1'd0;
+        header_parser_vlan_depth_s9 = 1'd0;
+        header_parser_vlan_depth_s10 = 1'd0;
+        header_parser_vlan_depth_s11 = 1'd0;
+        not_169_s7 = 1'd0;
+        not_169_s8 = 1'd0;
+        not_169_s9 = 1'd0;
+        not_169_s10 = 1'd0;
+        not_169_s11 = 1'd0;
         header_interface_not_mine_s8 = 1'd0;
+        header_interface_not_mine_s9 = 1'd0;
+        header_interface_not_mine_s10 = 1'd0;
+        header_interface_not_mine_s11 = 1'd0;
         header_parser_arp_s2 = 1'd0;
         header_parser_arp_s3 = 1'd0;
         header_parser_arp_s4 = 1'd0;
@@ -1191,22 +1454,28 @@ module header_path (
         header_parser_arp_s6 = 1'd0;
         header_parser_arp_s7 = 1'd0;
         header_parser_arp_s8 = 1'd0;
-        header_parser_not_ip_s2 = 1'd0;
-        header_parser_not_ip_s3 = 1'd0;
-        header_parser_not_ip_s4 = 1'd0;
-        header_parser_not_ip_s5 = 1'd0;
+        header_parser_arp_s9 = 1'd0;
+        header_parser_arp_s10 = 1'd0;
+        header_parser_arp_s11 = 1'd0;
+        or_172_s8 = 1'd0;
+        or_172_s9 = 1'd0;
+        or_172_s10 = 1'd0;
+        or_172_s11 = 1'd0;
         header_parser_not_ip_s6 = 1'd0;
         header_parser_not_ip_s7 = 1'd0;
         header_parser_not_ip_s8 = 1'd0;
-        header_parser_ipv4_header_s4 = 1'd0;
-        header_parser_ipv4_header_s5 = 1'd0;
-        header_parser_ipv4_header_s6 = 1'd0;
+        header_parser_not_ip_s9 = 1'd0;
+        header_parser_not_ip_s10 = 1'd0;
+        header_parser_not_ip_s11 = 1'd0;
         header_parser_ipv4_header_s7 = 1'd0;
         header_parser_ipv4_header_s8 = 1'd0;
-        header_parser_ipv4_checksum_s7 = 1'd0;
-        header_parser_ipv4_checksum_s8 = 1'd0;
-        header_parser_ipv6_header_s7 = 1'd0;
-        header_parser_ipv6_header_s8 = 1'd0;
+        header_parser_ipv4_header_s9 = 1'd0;
+        header_parser_ipv4_header_s10 = 1'd0;
+        header_parser_ipv4_header_s11 = 1'd0;
+        header_parser_ipv4_checksum_s10 = 1'd0;
+        header_parser_ipv4_checksum_s11 = 1'd0;
+        header_parser_ipv6_header_s10 = 1'd0;
+        header_parser_ipv6_header_s11 = 1'd0;
         cat_14_s2 = 48'd0;
         cat_14_s3 = 48'd0;
         cat_14_s4 = 48'd0;
@@ -1214,40 +1483,46 @@ module header_path (
         cat_14_s6 = 48'd0;
         cat_14_s7 = 48'd0;
         cat_14_s8 = 48'd0;
-        header_parser_ttl_s3 = 1'd0;
-        header_parser_ttl_s4 = 1'd0;
-        header_parser_ttl_s5 = 1'd0;
+        cat_14_s9 = 48'd0;
+        cat_14_s10 = 48'd0;
+        cat_14_s11 = 48'd0;
         header_parser_ttl_s6 = 1'd0;
         header_parser_ttl_s7 = 1'd0;
         header_parser_ttl_s8 = 1'd0;
-        header_address_dst_s8 = 55'd0;
-        or_136_s8 = 1'd0;
-        header_parser_later_s8 = 1'd0;
-        header_reason_with_class_s11 = 6'd0;
-        header_reason_with_class_s12 = 6'd0;
-        header_reason_with_class_s13 = 6'd0;
-        header_reason_without_s11 = 6'd0;
-        header_reason_without_s12 = 6'd0;
-        header_reason_without_s13 = 6'd0;
+        header_parser_ttl_s9 = 1'd0;
+        header_parser_ttl_s10 = 1'd0;
+        header_parser_ttl_s11 = 1'd0;
+        header_address_dst_s11 = 55'd0;
+        or_175_s11 = 1'd0;
+        header_parser_later_s11 = 1'd0;
+        header_reason_with_class_s14 = 6'd0;
+        header_reason_with_class_s15 = 6'd0;
+        header_reason_with_class_s16 = 6'd0;
+        header_reason_without_s14 = 6'd0;
+        header_reason_without_s15 = 6'd0;
+        header_reason_without_s16 = 6'd0;
         base = 6'd0;
-        cat_209_s1 = 69'd0;
-        cat_209_s2 = 69'd0;
-        cat_209_s3 = 69'd0;
-        cat_209_s4 = 69'd0;
-        cat_209_s5 = 69'd0;
-        cat_209_s6 = 69'd0;
-        cat_209_s7 = 69'd0;
-        cat_209_s8 = 69'd0;
-        cat_209_s9 = 69'd0;
-        cat_209_s10 = 69'd0;
-        cat_209_s11 = 69'd0;
-        cat_209_s12 = 69'd0;
-        cat_209_s13 = 69'd0;
-        cat_209_s14 = 69'd0;
-        cat_209_s15 = 69'd0;
-        cat_209_s16 = 69'd0;
-        cat_209_s17 = 69'd0;
-        cat_209_s18 = 69'd0;
+        cat_269_s1 = 69'd0;
+        cat_269_s2 = 69'd0;
+        cat_269_s3 = 69'd0;
+        cat_269_s4 = 69'd0;
+        cat_269_s5 = 69'd0;
+        cat_269_s6 = 69'd0;
+        cat_269_s7 = 69'd0;
+        cat_269_s8 = 69'd0;
+        cat_269_s9 = 69'd0;
+        cat_269_s10 = 69'd0;
+        cat_269_s11 = 69'd0;
+        cat_269_s12 = 69'd0;
+        cat_269_s13 = 69'd0;
+        cat_269_s14 = 69'd0;
+        cat_269_s15 = 69'd0;
+        cat_269_s16 = 69'd0;
+        cat_269_s17 = 69'd0;
+        cat_269_s18 = 69'd0;
+        cat_269_s19 = 69'd0;
+        cat_269_s20 = 69'd0;
+        cat_269_s21 = 69'd0;
         header_interface_number_s7 = 10'd0;
         header_interface_number_s8 = 10'd0;
         header_interface_number_s9 = 10'd0;
@@ -1260,6 +1535,9 @@ module header_path (
         header_interface_number_s16 = 10'd0;
         header_interface_number_s17 = 10'd0;
         header_interface_number_s18 = 10'd0;
+        header_interface_number_s19 = 10'd0;
+        header_interface_number_s20 = 10'd0;
+        header_interface_number_s21 = 10'd0;
         header_source_sender_s12 = 16'd0;
         header_source_sender_s13 = 16'd0;
         header_source_sender_s14 = 16'd0;
@@ -1267,48 +1545,75 @@ module header_path (
         header_source_sender_s16 = 16'd0;
         header_source_sender_s17 = 16'd0;
         header_source_sender_s18 = 16'd0;
-        header_class_number_s14 = 20'd0;
-        header_class_number_s15 = 20'd0;
-        header_class_number_s16 = 20'd0;
+        header_source_sender_s19 = 16'd0;
+        header_source_sender_s20 = 16'd0;
+        header_source_sender_s21 = 16'd0;
         header_class_number_s17 = 20'd0;
         header_class_number_s18 = 20'd0;
-        header_class_direction_s14 = 1'd0;
-        header_class_direction_s15 = 1'd0;
-        header_class_direction_s16 = 1'd0;
+        header_class_number_s19 = 20'd0;
+        header_class_number_s20 = 20'd0;
+        header_class_number_s21 = 20'd0;
         header_class_direction_s17 = 1'd0;
         header_class_direction_s18 = 1'd0;
-        cat_212_s8 = 17'd0;
-        cat_212_s9 = 17'd0;
-        cat_212_s10 = 17'd0;
-        cat_212_s11 = 17'd0;
-        cat_212_s12 = 17'd0;
-        cat_212_s13 = 17'd0;
-        cat_212_s14 = 17'd0;
-        cat_212_s15 = 17'd0;
-        cat_212_s16 = 17'd0;
-        cat_212_s17 = 17'd0;
-        cat_212_s18 = 17'd0;
-        header_parser_tags_s2 = 2'd0;
-        header_parser_tags_s3 = 2'd0;
-        header_parser_tags_s4 = 2'd0;
-        header_parser_tags_s5 = 2'd0;
-        header_parser_tags_s6 = 2'd0;
-        header_parser_tags_s7 = 2'd0;
-        header_parser_tags_s8 = 2'd0;
-        header_parser_tags_s9 = 2'd0;
-        header_parser_tags_s10 = 2'd0;
-        header_parser_tags_s11 = 2'd0;
-        header_parser_tags_s12 = 2'd0;
-        header_parser_tags_s13 = 2'd0;
-        header_parser_tags_s14 = 2'd0;
-        header_parser_tags_s15 = 2'd0;
-        header_parser_tags_s16 = 2'd0;
-        header_parser_tags_s17 = 2'd0;
-        header_parser_tags_s18 = 2'd0;
-        header_parser_v6_s2 = 1'd0;
-        header_parser_v6_s3 = 1'd0;
-        header_parser_v6_s4 = 1'd0;
-        header_parser_v6_s5 = 1'd0;
+        header_class_direction_s19 = 1'd0;
+        header_class_direction_s20 = 1'd0;
+        header_class_direction_s21 = 1'd0;
+        cat_272_s11 = 17'd0;
+        cat_272_s12 = 17'd0;
+        cat_272_s13 = 17'd0;
+        cat_272_s14 = 17'd0;
+        cat_272_s15 = 17'd0;
+        cat_272_s16 = 17'd0;
+        cat_272_s17 = 17'd0;
+        cat_272_s18 = 17'd0;
+        cat_272_s19 = 17'd0;
+        cat_272_s20 = 17'd0;
+        cat_272_s21 = 17'd0;
+        header_parser_offset_s4 = 8'd0;
+        header_parser_offset_s5 = 8'd0;
+        header_parser_offset_s6 = 8'd0;
+        header_parser_offset_s7 = 8'd0;
+        header_parser_offset_s8 = 8'd0;
+        header_parser_offset_s9 = 8'd0;
+        header_parser_offset_s10 = 8'd0;
+        header_parser_offset_s11 = 8'd0;
+        header_parser_offset_s12 = 8'd0;
+        header_parser_offset_s13 = 8'd0;
+        header_parser_offset_s14 = 8'd0;
+        header_parser_offset_s15 = 8'd0;
+        header_parser_offset_s16 = 8'd0;
+        header_parser_offset_s17 = 8'd0;
+        header_parser_offset_s18 = 8'd0;
+        header_parser_offset_s19 = 8'd0;
+        header_parser_offset_s20 = 8'd0;
+        header_parser_offset_s21 = 8'd0;
+        header_parser_ip_length_s6 = 17'd0;
+        header_parser_ip_length_s7 = 17'd0;
+        header_parser_ip_length_s8 = 17'd0;
+        header_parser_ip_length_s9 = 17'd0;
+        header_parser_ip_length_s10 = 17'd0;
+        header_parser_ip_length_s11 = 17'd0;
+        header_parser_ip_length_s12 = 17'd0;
+        header_parser_ip_length_s13 = 17'd0;
+        header_parser_ip_length_s14 = 17'd0;
+        header_parser_ip_length_s15 = 17'd0;
+        header_parser_ip_length_s16 = 17'd0;
+        header_parser_ip_length_s17 = 17'd0;
+        header_parser_ip_length_s18 = 17'd0;
+        header_parser_ip_length_s19 = 17'd0;
+        header_parser_ip_length_s20 = 17'd0;
+        header_parser_ip_length_s21 = 17'd0;
+        header_parser_protocol_s11 = 8'd0;
+        header_parser_protocol_s12 = 8'd0;
+        header_parser_protocol_s13 = 8'd0;
+        header_parser_protocol_s14 = 8'd0;
+        header_parser_protocol_s15 = 8'd0;
+        header_parser_protocol_s16 = 8'd0;
+        header_parser_protocol_s17 = 8'd0;
+        header_parser_protocol_s18 = 8'd0;
+        header_parser_protocol_s19 = 8'd0;
+        header_parser_protocol_s20 = 8'd0;
+        header_parser_protocol_s21 = 8'd0;
         header_parser_v6_s6 = 1'd0;
         header_parser_v6_s7 = 1'd0;
         header_parser_v6_s8 = 1'd0;
@@ -1322,9 +1627,9 @@ module header_path (
         header_parser_v6_s16 = 1'd0;
         header_parser_v6_s17 = 1'd0;
         header_parser_v6_s18 = 1'd0;
-        header_parser_l4_s9 = 3'd0;
-        header_parser_l4_s10 = 3'd0;
-        header_parser_l4_s11 = 3'd0;
+        header_parser_v6_s19 = 1'd0;
+        header_parser_v6_s20 = 1'd0;
+        header_parser_v6_s21 = 1'd0;
         header_parser_l4_s12 = 3'd0;
         header_parser_l4_s13 = 3'd0;
         header_parser_l4_s14 = 3'd0;
@@ -1332,9 +1637,9 @@ module header_path (
         header_parser_l4_s16 = 3'd0;
         header_parser_l4_s17 = 3'd0;
         header_parser_l4_s18 = 3'd0;
-        header_parser_l4_offset_s7 = 7'd0;
-        header_parser_l4_offset_s8 = 7'd0;
-        header_parser_l4_offset_s9 = 7'd0;
+        header_parser_l4_s19 = 3'd0;
+        header_parser_l4_s20 = 3'd0;
+        header_parser_l4_s21 = 3'd0;
         header_parser_l4_offset_s10 = 7'd0;
         header_parser_l4_offset_s11 = 7'd0;
         header_parser_l4_offset_s12 = 7'd0;
@@ -1344,9 +1649,9 @@ module header_path (
         header_parser_l4_offset_s16 = 7'd0;
         header_parser_l4_offset_s17 = 7'd0;
         header_parser_l4_offset_s18 = 7'd0;
-        header_parser_udp_no_checksum_s9 = 1'd0;
-        header_parser_udp_no_checksum_s10 = 1'd0;
-        header_parser_udp_no_checksum_s11 = 1'd0;
+        header_parser_l4_offset_s19 = 7'd0;
+        header_parser_l4_offset_s20 = 7'd0;
+        header_parser_l4_offset_s21 = 7'd0;
         header_parser_udp_no_checksum_s12 = 1'd0;
         header_parser_udp_no_checksum_s13 = 1'd0;
         header_parser_udp_no_checksum_s14 = 1'd0;
@@ -1354,9 +1659,9 @@ module header_path (
         header_parser_udp_no_checksum_s16 = 1'd0;
         header_parser_udp_no_checksum_s17 = 1'd0;
         header_parser_udp_no_checksum_s18 = 1'd0;
-        header_parser_src_key_s3 = 129'd0;
-        header_parser_src_key_s4 = 129'd0;
-        header_parser_src_key_s5 = 129'd0;
+        header_parser_udp_no_checksum_s19 = 1'd0;
+        header_parser_udp_no_checksum_s20 = 1'd0;
+        header_parser_udp_no_checksum_s21 = 1'd0;
         header_parser_src_key_s6 = 129'd0;
         header_parser_src_key_s7 = 129'd0;
         header_parser_src_key_s8 = 129'd0;
@@ -1370,9 +1675,9 @@ module header_path (
         header_parser_src_key_s16 = 129'd0;
         header_parser_src_key_s17 = 129'd0;
         header_parser_src_key_s18 = 129'd0;
-        header_parser_dst_key_s3 = 129'd0;
-        header_parser_dst_key_s4 = 129'd0;
-        header_parser_dst_key_s5 = 129'd0;
+        header_parser_src_key_s19 = 129'd0;
+        header_parser_src_key_s20 = 129'd0;
+        header_parser_src_key_s21 = 129'd0;
         header_parser_dst_key_s6 = 129'd0;
         header_parser_dst_key_s7 = 129'd0;
         header_parser_dst_key_s8 = 129'd0;
@@ -1386,9 +1691,9 @@ module header_path (
         header_parser_dst_key_s16 = 129'd0;
         header_parser_dst_key_s17 = 129'd0;
         header_parser_dst_key_s18 = 129'd0;
-        header_parser_sport_s8 = 16'd0;
-        header_parser_sport_s9 = 16'd0;
-        header_parser_sport_s10 = 16'd0;
+        header_parser_dst_key_s19 = 129'd0;
+        header_parser_dst_key_s20 = 129'd0;
+        header_parser_dst_key_s21 = 129'd0;
         header_parser_sport_s11 = 16'd0;
         header_parser_sport_s12 = 16'd0;
         header_parser_sport_s13 = 16'd0;
@@ -1397,9 +1702,9 @@ module header_path (
         header_parser_sport_s16 = 16'd0;
         header_parser_sport_s17 = 16'd0;
         header_parser_sport_s18 = 16'd0;
-        header_parser_dport_s8 = 16'd0;
-        header_parser_dport_s9 = 16'd0;
-        header_parser_dport_s10 = 16'd0;
+        header_parser_sport_s19 = 16'd0;
+        header_parser_sport_s20 = 16'd0;
+        header_parser_sport_s21 = 16'd0;
         header_parser_dport_s11 = 16'd0;
         header_parser_dport_s12 = 16'd0;
         header_parser_dport_s13 = 16'd0;
@@ -1408,10 +1713,9 @@ module header_path (
         header_parser_dport_s16 = 16'd0;
         header_parser_dport_s17 = 16'd0;
         header_parser_dport_s18 = 16'd0;
-        header_parser_traffic_class_s3 = 8'd0;
-        header_parser_traffic_class_s4 = 8'd0;
-        header_parser_traffic_class_s5 = 8'd0;
-        header_parser_traffic_class_s6 = 8'd0;
+        header_parser_dport_s19 = 16'd0;
+        header_parser_dport_s20 = 16'd0;
+        header_parser_dport_s21 = 16'd0;
         header_parser_traffic_class_s7 = 8'd0;
         header_parser_traffic_class_s8 = 8'd0;
         header_parser_traffic_class_s9 = 8'd0;
@@ -1424,9 +1728,9 @@ module header_path (
         header_parser_traffic_class_s16 = 8'd0;
         header_parser_traffic_class_s17 = 8'd0;
         header_parser_traffic_class_s18 = 8'd0;
-        header_parser_ip_checksum_s3 = 16'd0;
-        header_parser_ip_checksum_s4 = 16'd0;
-        header_parser_ip_checksum_s5 = 16'd0;
+        header_parser_traffic_class_s19 = 8'd0;
+        header_parser_traffic_class_s20 = 8'd0;
+        header_parser_traffic_class_s21 = 8'd0;
         header_parser_ip_checksum_s6 = 16'd0;
         header_parser_ip_checksum_s7 = 16'd0;
         header_parser_ip_checksum_s8 = 16'd0;
@@ -1440,9 +1744,9 @@ module header_path (
         header_parser_ip_checksum_s16 = 16'd0;
         header_parser_ip_checksum_s17 = 16'd0;
         header_parser_ip_checksum_s18 = 16'd0;
-        header_parser_l4_checksum_s9 = 16'd0;
-        header_parser_l4_checksum_s10 = 16'd0;
-        header_parser_l4_checksum_s11 = 16'd0;
+        header_parser_ip_checksum_s19 = 16'd0;
+        header_parser_ip_checksum_s20 = 16'd0;
+        header_parser_ip_checksum_s21 = 16'd0;
         header_parser_l4_checksum_s12 = 16'd0;
         header_parser_l4_checksum_s13 = 16'd0;
         header_parser_l4_checksum_s14 = 16'd0;
@@ -1450,27 +1754,33 @@ module header_path (
         header_parser_l4_checksum_s16 = 16'd0;
         header_parser_l4_checksum_s17 = 16'd0;
         header_parser_l4_checksum_s18 = 16'd0;
-        base_s15 = 6'd0;
-        base_s16 = 6'd0;
-        base_s17 = 6'd0;
+        header_parser_l4_checksum_s19 = 16'd0;
+        header_parser_l4_checksum_s20 = 16'd0;
+        header_parser_l4_checksum_s21 = 16'd0;
         base_s18 = 6'd0;
-        not_206_s2 = 1'd0;
-        not_206_s3 = 1'd0;
-        not_206_s4 = 1'd0;
-        not_206_s5 = 1'd0;
-        not_206_s6 = 1'd0;
-        not_206_s7 = 1'd0;
-        not_206_s8 = 1'd0;
-        not_206_s9 = 1'd0;
-        not_206_s10 = 1'd0;
-        not_206_s11 = 1'd0;
-        not_206_s12 = 1'd0;
-        not_206_s13 = 1'd0;
-        not_206_s14 = 1'd0;
-        not_206_s15 = 1'd0;
-        not_206_s16 = 1'd0;
-        not_206_s17 = 1'd0;
-        not_206_s18 = 1'd0;
+        base_s19 = 6'd0;
+        base_s20 = 6'd0;
+        base_s21 = 6'd0;
+        not_266_s2 = 1'd0;
+        not_266_s3 = 1'd0;
+        not_266_s4 = 1'd0;
+        not_266_s5 = 1'd0;
+        not_266_s6 = 1'd0;
+        not_266_s7 = 1'd0;
+        not_266_s8 = 1'd0;
+        not_266_s9 = 1'd0;
+        not_266_s10 = 1'd0;
+        not_266_s11 = 1'd0;
+        not_266_s12 = 1'd0;
+        not_266_s13 = 1'd0;
+        not_266_s14 = 1'd0;
+        not_266_s15 = 1'd0;
+        not_266_s16 = 1'd0;
+        not_266_s17 = 1'd0;
+        not_266_s18 = 1'd0;
+        not_266_s19 = 1'd0;
+        not_266_s20 = 1'd0;
+        not_266_s21 = 1'd0;
         header_interface_known_s7 = 1'd0;
         header_interface_known_s8 = 1'd0;
         header_interface_known_s9 = 1'd0;
@@ -1483,6 +1793,9 @@ module header_path (
         header_interface_known_s16 = 1'd0;
         header_interface_known_s17 = 1'd0;
         header_interface_known_s18 = 1'd0;
+        header_interface_known_s19 = 1'd0;
+        header_interface_known_s20 = 1'd0;
+        header_interface_known_s21 = 1'd0;
         header_source_known_s12 = 1'd0;
         header_source_known_s13 = 1'd0;
         header_source_known_s14 = 1'd0;
@@ -1490,11 +1803,14 @@ module header_path (
         header_source_known_s16 = 1'd0;
         header_source_known_s17 = 1'd0;
         header_source_known_s18 = 1'd0;
-        header_class_found_s14 = 1'd0;
-        header_class_found_s15 = 1'd0;
-        header_class_found_s16 = 1'd0;
+        header_source_known_s19 = 1'd0;
+        header_source_known_s20 = 1'd0;
+        header_source_known_s21 = 1'd0;
         header_class_found_s17 = 1'd0;
         header_class_found_s18 = 1'd0;
+        header_class_found_s19 = 1'd0;
+        header_class_found_s20 = 1'd0;
+        header_class_found_s21 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -1512,6 +1828,9 @@ module header_path (
         in_valid_s15 = 1'd0;
         in_valid_s16 = 1'd0;
         in_valid_s17 = 1'd0;
+        in_valid_s18 = 1'd0;
+        in_valid_s19 = 1'd0;
+        in_valid_s20 = 1'd0;
         out_valid = 1'd0;
     end
 `endif

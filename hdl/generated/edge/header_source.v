@@ -4,7 +4,14 @@
 // segment, stage 0
 // src_mac, stage 0
 // tracking, stage 0
+// accepts, stage 0
+// taken, stage 0
+// number, stage 0
+// vid, stage 0
+// dscp, stage 0
 // epoch, stage 0
+// refused, stage 1
+// has_tag, stage 1
 // known, stage 5
 // sender: record source_value, stage 5: attachment [15:0]
 // position, stage 6
@@ -17,27 +24,58 @@ module header_source (
     input  wire [11:0] segment,
     input  wire [47:0] src_mac,
     input  wire tracking,
+    input  wire [6:0] accepts,
+    input  wire [4:0] taken,
+    input  wire [15:0] number,
+    input  wire [11:0] vid,
+    input  wire [5:0] dscp,
     input  wire cfg_write,
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [155:0] cfg_wdata,
     input  wire epoch,
+    output reg  refused,
+    output wire has_tag,
     output wire known,
     output wire [15:0] sender,
     output reg  [19:0] position,
     output wire [155:0] cfg_rdata
 );
+    reg  [3:0] tag_kind;
+    reg  [15:0] mux_82_s1;
+    reg  carries_tag;
     reg  tracking_s1;
     reg  tracking_s2;
     reg  tracking_s3;
     reg  tracking_s4;
     reg  tracking_s5;
-    reg  [19:0] or_16_s1;
-    reg  [19:0] or_16_s2;
-    reg  [19:0] or_16_s3;
-    reg  [19:0] or_16_s4;
-    reg  [19:0] or_16_s5;
+    reg  [19:0] or_92_s1;
+    reg  [19:0] or_92_s2;
+    reg  [19:0] or_92_s3;
+    reg  [19:0] or_92_s4;
+    reg  [19:0] or_92_s5;
+    reg  carries_tag_s2;
+    reg  carries_tag_s3;
+    reg  carries_tag_s4;
+    reg  carries_tag_s5;
+    reg  [19:0] cat_88_s2;
+    reg  [19:0] cat_88_s3;
+    reg  [19:0] cat_88_s4;
+    reg  [19:0] cat_88_s5;
+    wire and_40 = accepts[1] & (|vid);
+    wire and_44 = accepts[0] & (&dscp[1:0]);
+    wire not_46 = ~(|taken);
+    wire [3:0] or_73 = (({4{taken[0]}} & 4'd5) | ({4{taken[1] | taken[3]}} & 4'd6)) | (({4{taken[2]}} & 4'd7) | ({4{taken[4]}} & 4'd8));
+    wire [19:0] mux_118 = carries_tag_s5 ? cat_88_s5 : (tracking_s5 ? or_92_s5 : (known ? ({4'd0, sender} | 20'h10000) : 20'd0));
+    wire [4:0] cat_119 = {
+        taken[0] & ~accepts[2],
+        taken[1] & ~accepts[3],
+        taken[2] & ~accepts[4],
+        taken[3] & ~accepts[5],
+        taken[4] & ~accepts[6]
+    };
+    assign has_tag = carries_tag;
 
     table_source lookup (
         .clk(clk),
@@ -55,31 +93,55 @@ module header_source (
     );
 
     always @(posedge clk) begin
+        tag_kind <= or_73 | (({4{not_46 & and_40}} & 4'd4) | ({4{(not_46 & and_44) & ~and_40}} & 4'd3));
+        mux_82_s1 <= (|taken) ? number : (and_40 ? {4'd0, vid} : {10'd0, dscp});
+        carries_tag <= ((|taken) | and_40) | and_44;
         tracking_s1 <= tracking;
         tracking_s2 <= tracking_s1;
         tracking_s3 <= tracking_s2;
         tracking_s4 <= tracking_s3;
         tracking_s5 <= tracking_s4;
-        or_16_s1 <= {8'd0, segment} | 20'h20000;
-        or_16_s2 <= or_16_s1;
-        or_16_s3 <= or_16_s2;
-        or_16_s4 <= or_16_s3;
-        or_16_s5 <= or_16_s4;
-        position <= tracking_s5 ? or_16_s5 : (known ? ({4'd0, sender} | 20'h10000) : 20'd0);
+        or_92_s1 <= {8'd0, segment} | 20'h20000;
+        or_92_s2 <= or_92_s1;
+        or_92_s3 <= or_92_s2;
+        or_92_s4 <= or_92_s3;
+        or_92_s5 <= or_92_s4;
+        carries_tag_s2 <= carries_tag;
+        carries_tag_s3 <= carries_tag_s2;
+        carries_tag_s4 <= carries_tag_s3;
+        carries_tag_s5 <= carries_tag_s4;
+        cat_88_s2 <= {tag_kind, mux_82_s1};
+        cat_88_s3 <= cat_88_s2;
+        cat_88_s4 <= cat_88_s3;
+        cat_88_s5 <= cat_88_s4;
+        refused <= |cat_119;
+        position <= mux_118;
     end
 
 `ifndef SYNTHESIS
     initial begin
+        tag_kind = 4'd0;
+        mux_82_s1 = 16'd0;
+        carries_tag = 1'd0;
         tracking_s1 = 1'd0;
         tracking_s2 = 1'd0;
         tracking_s3 = 1'd0;
         tracking_s4 = 1'd0;
         tracking_s5 = 1'd0;
-        or_16_s1 = 20'd0;
-        or_16_s2 = 20'd0;
-        or_16_s3 = 20'd0;
-        or_16_s4 = 20'd0;
-        or_16_s5 = 20'd0;
+        or_92_s1 = 20'd0;
+        or_92_s2 = 20'd0;
+        or_92_s3 = 20'd0;
+        or_92_s4 = 20'd0;
+        or_92_s5 = 20'd0;
+        carries_tag_s2 = 1'd0;
+        carries_tag_s3 = 1'd0;
+        carries_tag_s4 = 1'd0;
+        carries_tag_s5 = 1'd0;
+        cat_88_s2 = 20'd0;
+        cat_88_s3 = 20'd0;
+        cat_88_s4 = 20'd0;
+        cat_88_s5 = 20'd0;
+        refused = 1'd0;
         position = 20'd0;
     end
 `endif

@@ -79,7 +79,7 @@ module seqnic_core (
     wire sequencer_credit_return;
     wire buffer_edit_taken;
     wire counters_hold;
-    wire [509:0] sequencer_copy_verdict;
+    wire [540:0] sequencer_copy_verdict;
     wire ingress_p0_out_valid;
     wire ingress_p1_out_valid;
     wire ingress_p2_out_valid;
@@ -121,17 +121,18 @@ module seqnic_core (
     wire epoch_epoch;
     wire epoch_cfg_rdata;
     wire header_path_out_valid;
-    wire [509:0] header_path_out_verdict;
+    wire [540:0] header_path_out_verdict;
     wire [511:0] header_path_cfg_rdata;
     wire sequencer_copy_valid;
     wire [3:0] sequencer_copy_number;
     wire prepare_out_valid;
-    wire [634:0] prepare_out_edit;
+    wire [1036:0] prepare_out_edit;
     wire [511:0] prepare_cfg_rdata;
     wire buffer_slot_valid;
-    wire [9:0] buffer_slot;
-    wire [634:0] buffer_edit_now;
-    wire [127:0] buffer_data;
+    wire [12:0] buffer_slot;
+    wire [1036:0] buffer_edit_now;
+    wire [127:0] buffer_even;
+    wire [127:0] buffer_odd;
     wire buffer_frame_done;
     wire editor_valid;
     wire [135:0] editor_out;
@@ -147,7 +148,7 @@ module seqnic_core (
     wire [135:0] dispatch_out;
     wire [177:0] dispatch_out_meta;
     wire dispatch_event_valid;
-    wire [132:0] dispatch_event_data;
+    wire [133:0] dispatch_event_data;
     wire egress_p0_busy;
     wire egress_p1_busy;
     wire egress_p2_busy;
@@ -186,7 +187,7 @@ module seqnic_core (
     wire in_host_ready = arbiter_in4_ready;
     wire [4:0] rooms = {egress_host_room, egress_p3_room, egress_p2_room, egress_p1_room, egress_p0_room};
     wire starts = arbiter_valid & arbiter_first;
-    wire [13:0] cat_188 = {
+    wire [13:0] cat_189 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -202,8 +203,8 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_188;
-    wire [511:0] or_206 = (header_path_cfg_rdata_d1 | prepare_cfg_rdata_d1) | ({511'd0, epoch_cfg_rdata_d1} | {384'd0, counters_cfg_rdata});
+    assign busy = |cat_189;
+    wire [511:0] or_207 = (header_path_cfg_rdata_d1 | prepare_cfg_rdata_d1) | ({511'd0, epoch_cfg_rdata_d1} | {384'd0, counters_cfg_rdata});
 
     ingress ingress_p0 (
         .clk(clk),
@@ -400,7 +401,8 @@ module seqnic_core (
         .slot_valid(buffer_slot_valid),
         .slot(buffer_slot),
         .edit_now(buffer_edit_now),
-        .data(buffer_data),
+        .even(buffer_even),
+        .odd(buffer_odd),
         .edit_taken(buffer_edit_taken),
         .frame_done(buffer_frame_done),
         .room(buffer_room)
@@ -412,7 +414,8 @@ module seqnic_core (
         .slot_valid(buffer_slot_valid),
         .slot(buffer_slot),
         .edit(buffer_edit_now),
-        .data(buffer_data),
+        .even(buffer_even),
+        .odd(buffer_odd),
         .valid(editor_valid),
         .out(editor_out),
         .out_meta(editor_out_meta),
@@ -535,7 +538,7 @@ module seqnic_core (
         cfg_wdata_d1 <= cfg_wdata;
         header_path_cfg_rdata_d1 <= header_path_cfg_rdata;
         prepare_cfg_rdata_d1 <= prepare_cfg_rdata;
-        cfg_rdata <= or_206;
+        cfg_rdata <= or_207;
     end
 
     always @(posedge clk) begin

@@ -3,21 +3,21 @@
 
 `default_nettype none
 
-module stream_fifo_w510_d64 (
+module stream_fifo_w541_d64 (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [509:0] in_data,
+    input  wire [540:0] in_data,
     input  wire out_ready,
     output wire in_ready,
     output reg  out_valid,
-    output wire [509:0] out_data,
+    output wire [540:0] out_data,
     output reg  [6:0] count
 );
     reg  [5:0] write_at;
     reg  [5:0] read_at;
-    reg  [509:0] rows_q;
-    reg [509:0] rows [0:63];
+    reg  [540:0] rows_q;
+    reg [540:0] rows [0:63];
     assign in_ready = count != 7'h40;
     wire push = in_valid & in_ready;
     wire pop = out_valid & out_ready;
@@ -45,7 +45,7 @@ module stream_fifo_w510_d64 (
     always @(posedge clk) begin
         if (reads) begin
             rows_q <= rows[next_read];
-            if (push && next_read == write_at) rows_q <= {510{1'bx}};
+            if (push && next_read == write_at) rows_q <= {541{1'bx}};
         end
     end
 
@@ -71,13 +71,13 @@ module stream_fifo_w510_d64 (
         out_valid = 1'd0;
         write_at = 6'd0;
         read_at = 6'd0;
-        rows_q = 510'd0;
+        rows_q = 541'd0;
     end
 `endif
 
     integer rows_row;
     initial begin
-        for (rows_row = 0; rows_row < 64; rows_row = rows_row + 1) rows[rows_row] = 510'd0;
+        for (rows_row = 0; rows_row < 64; rows_row = rows_row + 1) rows[rows_row] = 541'd0;
     end
 endmodule
 
