@@ -355,6 +355,42 @@ fn everything_a_geometry_has_not_enough_of_is_said_at_once() {
     assert_eq!(finding.labels[0].span, n.definition.interfaces[4].span);
 }
 
+/// Each end of a tunnel has a row; row 0 is nobody's.
+#[test]
+fn tunnels_that_do_not_fit() {
+    let build = |devices: usize| {
+        let rows = |text: fn(usize) -> String| (0..devices).map(text).collect::<String>();
+        let attached = rows(|n| {
+            format!(
+                "  w{n}: {{ function: waf, attachment: {{ interface: i1, mac: 02:09:00:00:00:{n:02x} }}, \
+                 tunnel: 10.9.1.{n} }}\n"
+            )
+        });
+        let passed: Vec<String> = (0..devices).map(|n| format!("w{n}")).collect();
+        let text = format!(
+            "seqnic: 1\ngeometry: edge\ninterfaces:\n  \
+             i0: {{ port: 0, mac: 02:01:00:00:00:01, gateway: router }}\n  \
+             i1: {{ port: 1, mac: 02:02:00:00:00:02, tracking: vxlan, tunnel: 10.9.0.1 }}\n\
+             hosts:\n  router: {{ interface: i0, mac: 02:05:00:00:00:05 }}\n\
+             devices:\n{attached}  server: {{ function: server, mode: loopback, attachment: \
+             {{ interface: i0, mac: 02:06:00:00:00:06 }} }}\n\
+             services:\n  W1: {{ address: 203.0.113.13, port: 80, sequence: [{}, server] }}\n",
+            passed.join(", ")
+        );
+        let definition = seqnic_compiler::read(&text).expect("it is right");
+        seqnic_compiler::compile(&definition)
+    };
+    assert!(build(31).is_ok());
+    let findings = build(32).expect_err("one too many");
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].code, "does_not_fit");
+    assert!(
+        findings[0].message.contains("33 rows of table `encap`"),
+        "{}",
+        findings[0].message
+    );
+}
+
 #[test]
 fn the_rest_of_what_only_the_whole_shows() {
     let mut n = Network::new(2);

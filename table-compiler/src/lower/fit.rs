@@ -153,6 +153,16 @@ fn needs(definition: &Definition, model: &Model) -> Vec<Need<'static>> {
                     .unwrap_or_default()
             }),
         ),
+        need(
+            Table::Encap,
+            model.encaps.len(),
+            width::ENCAP,
+            Box::new(|d, m, at| {
+                let mut rows = m.attachments.iter();
+                let slot = rows.position(|row| row.encap as usize == at);
+                slot.map(|slot| attached(d, m, slot)).unwrap_or_default()
+            }),
+        ),
     ];
     for (question, table) in Table::PORTS.into_iter().enumerate() {
         let ports = model.ports[question].len();
@@ -190,7 +200,13 @@ fn needs(definition: &Definition, model: &Model) -> Vec<Need<'static>> {
     });
     needs.push(Need {
         what: String::from("segment numbers (a port and VLAN each, one unused)"),
-        needed: model.interfaces.len() as u64 + 1,
+        needed: model
+            .interfaces
+            .iter()
+            .map(|r| r.segment)
+            .max()
+            .unwrap_or(0) as u64
+            + 1,
         bits: width::SEGMENT,
         room: |_, _| u64::MAX,
         table: Table::Interface,
