@@ -19,6 +19,82 @@ pub struct Network {
     pub nat_ends_used: Vec<String>,
     macs: u16,
     addresses: u16,
+    tags: Tags,
+}
+
+/// Tags of a definition, by the names they have there.
+#[derive(Debug, Default)]
+pub struct Tags {
+    /// Of every interface that says none of its own.
+    everywhere: Option<&'static str>,
+    /// In percent: interfaces with a tag of their own, and elements.
+    interfaces: u32,
+    elements: u32,
+    /// Interfaces and devices have ends of tunnels.
+    tunnels: bool,
+}
+
+const TAGS: [&str; 9] = [
+    "dscp",
+    "vlan",
+    "mpls",
+    "nsh",
+    "nsh-md2",
+    "vxlan",
+    "vxlan-gpe",
+    "vxlan-gpe-md2",
+    "gre",
+];
+
+impl Tags {
+    /// None, one for all, or a mixture.
+    fn of(r: &mut Random) -> Tags {
+        // Until every engine knows tags.
+        if std::env::var_os("SEQNIC_RANDOM_TAGS").is_none() {
+            return Tags::default();
+        }
+        let (everywhere, interfaces, elements) = r.weighted(&[
+            (45, (0, 0, 0)),
+            (20, (90, 0, 15)),
+            (25, (0, 5, 75)),
+            (10, (50, 5, 40)),
+        ]);
+        Tags {
+            everywhere: r.chance(everywhere).then(|| Tags::pick(r)),
+            interfaces,
+            elements,
+            tunnels: everywhere + interfaces + elements > 0,
+        }
+    }
+
+    fn pick(r: &mut Random) -> &'static str {
+        r.pick(&TAGS).copied().unwrap_or(TAGS[0])
+    }
+
+    /// `tracking` of an element.
+    pub fn element(&self, r: &mut Random) -> Option<Node> {
+        r.chance(self.elements).then(|| scalar(Tags::pick(r)))
+    }
+}
+
+/// The engine's or a device's end of tunnels: of one family or both.
+fn ends(r: &mut Random, both: u32, v4: String, v6: String) -> Node {
+    match r.chance(both) {
+        true => one_or_list(vec![scalar(v4), scalar(v6)]),
+        false => scalar(if r.chance(60) { v4 } else { v6 }),
+    }
+}
+
+/// Where the numbers of tags begin, or some of them.
+fn bases(r: &mut Random) -> Node {
+    let mut some = |last: u16| r.chance(60).then(|| scalar(r.port(15..=last)));
+    Map::new()
+        .with("vlan", scalar(4000))
+        .maybe("mpls", some(65500))
+        .maybe("spi", some(65535))
+        .maybe("vni", some(65500))
+        .maybe("gre", some(65500))
+        .done()
 }
 
 #[derive(Debug)]
@@ -38,6 +114,8 @@ pub struct Device {
     pub two_sides: bool,
     /// An end server in NAT mode.
     pub nat: bool,
+    /// Reached through a host.
+    pub via: bool,
     /// Whether it has addresses of (IPv4, IPv6).
     pub families: (bool, bool),
     nodes: Vec<(String, Node)>,
@@ -46,7 +124,10 @@ pub struct Device {
 /// A definition for `seed`. The same seed gives the same definition.
 pub fn definition(seed: u64) -> Node {
     let r = &mut Random::new(seed);
-    let mut network = Network::default();
+    let mut network = Network {
+        tags: Tags::of(r),
+        ..Network::default()
+    };
     network.add_interfaces(r);
     let hosts = network.add_hosts(r);
     network.add_devices(r);
@@ -101,7 +182,8 @@ impl Network {
                 .maybe("address", address)
                 .maybe("vlan", (!own.is_empty()).then(|| vlan(&own)))
                 .maybe("promiscuous", r.chance(10).then(|| scalar("true")))
-                .maybe("tracking", r.chance(7).then(|| scalar("segment")));
+                .maybe("tracking", self.tracking(r));
+            let node = self.tunnel_of(r, port, node);
             self.interfaces.push(Interface {
                 name: format!("i{n}"),
                 vlans: vec![own],
@@ -109,6 +191,44 @@ impl Network {
                 node,
             });
         }
+    }
+
+    fn tracking(&self, r: &mut Random) -> Option<Node> {
+        if r.chance(7) {
+            return Some(scalar("segment"));
+        }
+        match r.chance(self.tags.interfaces) {
+            true => Some(scalar(Tags::pick(r))),
+            false => self.tags.everywhere.map(scalar),
+        }
+    }
+
+    /// Tunnel ends, bases and MTU of an interface.
+    fn tunnel_of(&self, r: &mut Random, port: usize, node: Map) -> Map {
+        let mtu = (self.tags.tunnels && r.chance(20)).then(|| scalar(r.port(68..=1600)));
+        let node = node.maybe("mtu", mtu);
+        if !self.tags.tunnels {
+            return node;
+        }
+        let (v4, v6) = (format!("10.9.{port}.1"), format!("2001:db8:9:{port}::1"));
+        node.with("tunnel", ends(r, 96, v4, v6))
+            .maybe("tags", r.chance(15).then(|| bases(r)))
+    }
+
+    /// A device's end of tunnels; without one its own addresses are.
+    fn device_tunnel(&mut self, r: &mut Random) -> Option<Node> {
+        if !self.tags.tunnels || r.chance(3) {
+            return None;
+        }
+        self.macs += 1;
+        let n = self.macs;
+        let v4 = format!("10.8.{}.{}", n / 250, n % 250 + 1);
+        Some(ends(r, 0, v4, format!("2001:db8:8::{n:x}")))
+    }
+
+    /// Tags of elements.
+    pub fn element_tag(&self, r: &mut Random) -> Option<Node> {
+        self.tags.element(r)
     }
 
     /// Tags no segment of the port has yet.
@@ -231,6 +351,7 @@ impl Network {
             let address = (function != "ids" && r.chance(25)).then(|| self.own_addresses(r).0);
             let node = node
                 .maybe("address", address)
+                .maybe("tunnel", self.device_tunnel(r))
                 .maybe(
                     "promiscuous",
                     (function == "ids" && r.chance(50)).then(|| scalar("true")),
@@ -243,6 +364,7 @@ impl Network {
             alternate,
             two_sides,
             nat: false,
+            via: false,
             families: (true, true),
             nodes,
         }
@@ -271,7 +393,8 @@ impl Network {
             let node = Map::new()
                 .with("function", scalar("server"))
                 .with("mode", scalar(mode))
-                .with("address", one_or_list(addresses));
+                .with("address", one_or_list(addresses))
+                .maybe("tunnel", self.device_tunnel(r));
             let node = if via {
                 let host = r.pick(&self.hosts).cloned().unwrap_or_default();
                 node.with("via", scalar(host))
@@ -288,6 +411,7 @@ impl Network {
             alternate,
             two_sides: false,
             nat: mode == "nat",
+            via,
             families: if mode == "nat" {
                 families
             } else {

@@ -1,5 +1,6 @@
 //! Frames from their parts, right in every length and checksum; [`crate::mangle`] breaks them.
 
+use crate::wrap::Wrap;
 use etherparse::checksum::Sum16BitWords;
 use etherparse::{
     IpFragOffset, IpNumber, Ipv4Header, Ipv4Options, Ipv6Header, TcpHeader, UdpHeader,
@@ -31,6 +32,8 @@ pub struct Parts {
     /// Fragment offset in units of 8 bytes, and whether more follow.
     pub fragment: Option<(u16, bool)>,
     pub payload: Vec<u8>,
+    /// Header in front of the IP packet.
+    pub wrap: Option<Wrap>,
     /// Bytes behind the IP packet.
     pub trailer: usize,
 }
@@ -58,16 +61,24 @@ impl Parts {
             (IpAddr::V4(_), IpAddr::V6(d)) => Pair::V6(Ipv6Addr::LOCALHOST, d),
         };
         let transport = self.transport(&pair);
-        match pair {
+        let mut packet = Vec::new();
+        let ethertype: u16 = match pair {
             Pair::V4(source, destination) => {
-                frame.extend([0x08, 0x00]);
-                self.ipv4(&mut frame, source, destination, &transport);
+                self.ipv4(&mut packet, source, destination, &transport);
+                0x0800
             }
             Pair::V6(source, destination) => {
-                frame.extend([0x86, 0xdd]);
-                self.ipv6(&mut frame, source, destination, &transport);
+                self.ipv6(&mut packet, source, destination, &transport);
+                0x86dd
             }
-        }
+        };
+        let (ethertype, header) = match &self.wrap {
+            Some(wrap) => wrap.around(ethertype, packet.len()),
+            None => (ethertype, Vec::new()),
+        };
+        frame.extend(ethertype.to_be_bytes());
+        frame.extend(header);
+        frame.extend(packet);
         frame.extend(std::iter::repeat_n(0xa5, self.trailer));
         while frame.len() < 60 {
             frame.push(0);

@@ -15,6 +15,7 @@ mod rng;
 mod service;
 mod shrink;
 pub mod tree;
+pub mod wrap;
 
 pub use case::{Case, CaseError};
 pub use compare::{Difference, Observed, compare, difference, observe};

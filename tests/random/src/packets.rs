@@ -3,11 +3,24 @@
 use crate::frame::Parts;
 use crate::mangle::{foreign, mangle};
 use crate::rng::Random;
+use crate::wrap::Wrap;
 use seqnic_compiler::definition::{
-    Attachments, Definition, Device, DeviceId, Element, KeyedBy, Party, Place, Ports, ReturnWay,
-    Role, Service,
+    Attachments, Definition, Device, DeviceId, Element, KeyedBy, MdType, Party, Place, Ports,
+    ReturnWay, Role, Service, Tag, Tracking,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+const TAGS: [Tag; 9] = [
+    Tag::Dscp,
+    Tag::Vlan,
+    Tag::Mpls,
+    Tag::Nsh(MdType::One),
+    Tag::Nsh(MdType::Two),
+    Tag::Vxlan,
+    Tag::Gpe(MdType::One),
+    Tag::Gpe(MdType::Two),
+    Tag::Gre,
+];
 
 /// A frame for a port of the card.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +58,15 @@ struct Script<'a> {
     stops: Vec<Stop<'a>>,
     /// Everyone the service names.
     places: Vec<&'a Place>,
+    marks: Vec<Mark<'a>>,
+}
+
+/// An element as tags know it: its number, and the tag it asks for itself.
+struct Mark<'a> {
+    role: &'a Role,
+    number: u32,
+    own: Option<Tag>,
+    is_end: bool,
 }
 
 /// Everyone in a definition.
@@ -79,6 +101,19 @@ impl<'a> Script<'a> {
             _ => &[],
         };
         let mut named = Vec::new();
+        let elements = service.sequence.iter().chain(list).enumerate();
+        let marks = elements.map(|(at, element)| {
+            let (Element::Device { role, tracking, .. } | Element::Copy { role, tracking, .. }) =
+                element;
+            Mark {
+                role,
+                number: at as u32 + 1,
+                own: *tracking,
+                is_end: service.keyed_by == KeyedBy::Destination
+                    && at + 1 == service.sequence.len(),
+            }
+        });
+        let marks = marks.collect();
         for element in service.sequence.iter().chain(list) {
             match element {
                 Element::Copy { role, .. } => named.extend(ids(role)),
@@ -122,6 +157,7 @@ impl<'a> Script<'a> {
             stages,
             stops,
             places: all,
+            marks,
         }
     }
 }
@@ -162,6 +198,12 @@ impl<'a> Cast<'a> {
         if r.chance(12) {
             mangle(r, &mut bytes);
         }
+        if parts.wrap.is_some() && r.chance(15) {
+            // In the header in front of the packet, or near it.
+            let last = (bytes.len() - 1).min(110);
+            let at = r.number(12..=last.max(12)).min(bytes.len() - 1);
+            bytes[at] = r.u8();
+        }
         bytes.truncate(9216);
         Frame { port, bytes }
     }
@@ -174,6 +216,9 @@ impl<'a> Cast<'a> {
             place = r.pick(&self.places).copied();
         }
         let mut port = self.arrive(r, place, &mut parts);
+        if let (Some(script), Some(place)) = (script, place) {
+            self.tag(r, script, place, &mut parts);
+        }
         if r.chance(1) {
             port = r.number(0..=7) as u8;
         }
@@ -271,6 +316,80 @@ impl<'a> Cast<'a> {
             parts.destination = service;
         }
         place
+    }
+
+    /// The tag a device's packets come back with, or another one.
+    fn tag(&self, r: &mut Random, script: &Script, place: &Place, parts: &mut Parts) {
+        let is_here = |id: DeviceId| {
+            let device = &self.definition.devices[id];
+            places(self.definition, device)
+                .iter()
+                .any(|p| std::ptr::eq(*p, place))
+        };
+        let marks: Vec<&Mark> = script.marks.iter().collect();
+        let here = marks.iter().filter(|m| ids(m.role).any(is_here)).copied();
+        let here: Vec<&Mark> = here.collect();
+        let Some(mark) = r.pick(&here) else { return };
+        let Some(id) = ids(mark.role).find(|id| is_here(*id)) else {
+            return;
+        };
+        let device = &self.definition.devices[id];
+        // Where it was sent to: the other side, if it has two.
+        let all = places(self.definition, device);
+        let other = all
+            .iter()
+            .find(|p| !std::ptr::eq(**p, place) && !mark.is_end);
+        let entered = other.copied().unwrap_or(place);
+        let interface = &self.definition.interfaces[entered.interface];
+        let usual = mark.own.or(match interface.tracking {
+            Tracking::Tag(tag) => Some(tag),
+            _ => None,
+        });
+        let tag = match r.number(0..=99) {
+            0..=9 => None,
+            10..=14 => r.pick(&TAGS).copied(),
+            _ => usual,
+        };
+        let Some(tag) = tag else { return };
+        let number = match r.number(0..=99) {
+            0..=5 => r.pick(&marks).map_or(1, |m| m.number),
+            6..=8 => r.number(0..=255) as u32,
+            _ => mark.number,
+        };
+        let bases = &interface.tag_bases;
+        let number = match tag {
+            Tag::Dscp => {
+                parts.tos = parts.tos & 3 | (number << 4 | 12) as u8;
+                return;
+            }
+            Tag::Vlan => {
+                let vid = bases.vlan + number as u16;
+                parts.tags.push((0x8100, r.u16() & 0xf000 | vid & 0xfff));
+                return;
+            }
+            Tag::Mpls => u32::from(bases.mpls) + number,
+            Tag::Vxlan => u32::from(bases.vni) + number,
+            Tag::Gre => u32::from(bases.gre) + number,
+            Tag::Nsh(_) | Tag::Gpe(_) => 255 - number.min(255),
+        };
+        let tunnels = &self.definition.interfaces[place.interface].tunnels;
+        let own = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
+        let mut to = r.pick(tunnels).copied().unwrap_or(own);
+        if r.chance(3) {
+            to = r.pick(&self.addresses).copied().unwrap_or(to);
+        }
+        let from = match to {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(10, 8, 0, 1)),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 8, 0, 0, 0, 0, 1)),
+        };
+        parts.wrap = Some(Wrap {
+            tag,
+            number: if r.chance(2) { r.u16().into() } else { number },
+            other: r.u16().into(),
+            ends: (from, to),
+            ethernet: r.chance(20),
+            context: r.weighted(&[(70, 0), (20, 2), (5, 12), (5, 27)]),
+        });
     }
 
     fn remote(&self, r: &mut Random, v4: bool) -> IpAddr {
@@ -415,6 +534,7 @@ fn blank(r: &mut Random) -> Parts {
         extensions: Vec::new(),
         fragment: None,
         payload: Vec::new(),
+        wrap: None,
         trailer: 0,
     }
 }

@@ -208,10 +208,24 @@ fn sequence(r: &mut Random, network: &mut Network, passed: &[Device], plan: Plan
         copied.extend(copied.clone());
     }
     for device in passed {
-        copies(r, &mut copied, &names, plan.mirrored, &mut elements);
+        copies(
+            r,
+            network,
+            &mut copied,
+            &names,
+            plan.mirrored,
+            &mut elements,
+        );
         elements.push(passed_device(r, network, device, &plan));
     }
-    copies(r, &mut copied, &names, plan.mirrored, &mut elements);
+    copies(
+        r,
+        network,
+        &mut copied,
+        &names,
+        plan.mirrored,
+        &mut elements,
+    );
     if let Some(end) = plan.end {
         let port = (plan.translatable && r.chance(25)).then(|| scalar(r.port(3000..=60000)));
         elements.push(
@@ -219,6 +233,7 @@ fn sequence(r: &mut Random, network: &mut Network, passed: &[Device], plan: Plan
                 .with("device", scalar(&end.name))
                 .maybe("alternate", end.alternate.as_ref().map(scalar))
                 .maybe("port", port)
+                .maybe("tracking", network.element_tag(r).filter(|_| !end.via))
                 .done(),
         );
     }
@@ -247,7 +262,13 @@ fn passed_device(r: &mut Random, network: &mut Network, device: &Device, plan: &
             .maybe("port", port)
             .done()
     });
-    if port.is_none() && then.is_none() && device.alternate.is_none() && r.chance(50) {
+    let tag = network.element_tag(r);
+    if port.is_none()
+        && then.is_none()
+        && tag.is_none()
+        && device.alternate.is_none()
+        && r.chance(50)
+    {
         return scalar(&device.name);
     }
     Map::new()
@@ -259,12 +280,14 @@ fn passed_device(r: &mut Random, network: &mut Network, device: &Device, plan: &
         )
         .maybe("port", port)
         .maybe("then", then)
+        .maybe("tracking", tag)
         .done()
 }
 
 /// Perhaps a copy, sometimes two.
 fn copies(
     r: &mut Random,
+    network: &Network,
     free: &mut Vec<Device>,
     passed: &[String],
     mirrored: bool,
@@ -292,6 +315,7 @@ fn copies(
                 .maybe("alternate", device.alternate.as_ref().map(scalar))
                 .maybe("alerts", alerts.map(scalar))
                 .maybe("directions", directions.map(scalar))
+                .maybe("tracking", network.element_tag(r))
                 .done(),
         );
     }
@@ -332,6 +356,7 @@ fn return_way(r: &mut Random, network: &Network, passed: &[Device]) -> Option<No
                     Map::new()
                         .with("device", scalar(&device.name))
                         .maybe("alternate", device.alternate.as_ref().map(scalar))
+                        .maybe("tracking", network.element_tag(r))
                         .done(),
                 );
             }
