@@ -2,6 +2,7 @@
 
 pub mod compile;
 pub mod definition;
+pub mod delta;
 pub mod diagnostic;
 pub mod lower;
 pub mod place;

@@ -219,6 +219,16 @@ impl Geometry {
         self.ports
     }
 
+    /// Clocks after a flip of `epoch` in which the last packet of the other epoch leaves, at most,
+    /// while no sender pauses inside a frame: all frames the buffer holds, with the most copies
+    /// each, one beat a clock and one clock between copies; and the way through the tables.
+    pub fn drain_clocks(&self) -> u64 {
+        const THROUGH: u64 = 64;
+        let copies = u64::from(crate::wire::MAX_COPIES);
+        let longest = self.beats(crate::wire::MAX_FRAME_BYTES + 8);
+        copies * u64::from(self.buffer_beats + longest + self.header_slots) + THROUGH
+    }
+
     /// Beats of a frame of `bytes`.
     pub fn beats(&self, bytes: u32) -> u32 {
         bytes.div_ceil(self.bus_bytes)

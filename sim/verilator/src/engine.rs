@@ -72,22 +72,10 @@ impl Rtl {
         for table in &image.tables {
             load(&mut sim, table)?;
         }
-        let names = image.names.clone();
-        let known = |set: CounterSet| match set {
-            CounterSet::Reason => Reason::ALL.len(),
-            CounterSet::InterfaceIn | CounterSet::InterfaceOut => names.interfaces.len(),
-            CounterSet::AttachmentIn | CounterSet::AttachmentOut => names.attachments.len(),
-            CounterSet::Class => names.classes.len() * 2,
-            CounterSet::Action => names.actions.len(),
-        };
-        let rows = CounterSet::ALL
-            .into_iter()
-            .map(|s| (s, known(s) as u32))
-            .collect();
         Ok(Rtl {
             sim,
-            names,
-            rows,
+            names: image.names.clone(),
+            rows: counted(&image.names),
             waiting: 0,
             stalling: false,
             inside: 0,
@@ -99,6 +87,31 @@ impl Rtl {
     pub fn press(&mut self, p: Pressure) {
         self.stalling = p.stall_out > 0;
         self.sim.pressure(p.ordered, p.idle_in, p.stall_out, p.seed);
+    }
+
+    /// Takes other names for what the card counts and reports: those of the tables a delta leads to,
+    /// before its first word. They name what the loaded tables have, too.
+    pub fn rename(&mut self, names: &Names) {
+        self.names = names.clone();
+        self.rows = counted(names);
+    }
+
+    /// Writes one row in one clock, while frames pass.
+    pub fn write(&mut self, table: Table, row: u32, words: &[u64]) {
+        self.sim.write(table as u32, &[row], words, words.len());
+    }
+
+    /// Whether a packet of the epoch that does not hold is inside. Frames pass meanwhile.
+    ///
+    /// # Errors
+    /// The configuration port does not answer.
+    pub fn draining(&mut self) -> Result<bool, EngineError> {
+        let answer = self.sim.read(Table::Epoch as u32, &[1], READ_PATIENCE);
+        let row = answer.first().ok_or_else(|| EngineError::Failed {
+            engine: "rtl",
+            what: format!("table `{}` does not answer", Table::Epoch.name()),
+        })?;
+        Ok(row[0] & 1 == 1)
     }
 
     /// The simulation underneath, for benches and tests of single clocks.
@@ -119,6 +132,19 @@ impl Rtl {
             None => Ok(()),
         }
     }
+}
+
+/// Rows to read of each counter set: those the names know.
+fn counted(names: &Names) -> Vec<(CounterSet, u32)> {
+    let known = |set: CounterSet| match set {
+        CounterSet::Reason => Reason::ALL.len(),
+        CounterSet::InterfaceIn | CounterSet::InterfaceOut => names.interfaces.len(),
+        CounterSet::AttachmentIn | CounterSet::AttachmentOut => names.attachments.len(),
+        CounterSet::Class => names.classes.len() * 2,
+        CounterSet::Action => names.actions.len(),
+    };
+    let sets = CounterSet::ALL.into_iter();
+    sets.map(|set| (set, known(set) as u32)).collect()
 }
 
 /// Writes the rows in use and reads them back.

@@ -7,6 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::lower::does_not_place;
 use crate::lower::model::{Actions, Model};
 use seqnic_image::{Image, TableRows};
+use seqnic_spec::geometry::Geometry;
 use seqnic_spec::hasher::KeyWords;
 use seqnic_spec::layout::Layout;
 use seqnic_spec::tables::{
@@ -17,8 +18,8 @@ use seqnic_spec::tables::{
 use seqnic_spec::wire;
 use std::net::IpAddr;
 
-type Key = KeyWords;
-type Value = ValueWords;
+pub(crate) type Key = KeyWords;
+pub(crate) type Value = ValueWords;
 
 /// Lowest bit and width of a field.
 type At = (u32, u32);
@@ -77,15 +78,36 @@ fn address_bits(address: IpAddr) -> [u128; 2] {
 }
 
 /// Keys and values of one hash table.
-struct Entries {
-    keys: Vec<Key>,
-    values: Vec<Value>,
+pub(crate) struct Entries {
+    pub keys: Vec<Key>,
+    pub values: Vec<Value>,
 }
 
 impl Entries {
     fn of<T>(rows: &[T], entry: impl Fn(&T) -> (Key, Value)) -> Entries {
         let (keys, values) = rows.iter().map(entry).unzip();
         Entries { keys, values }
+    }
+}
+
+/// The rows of a model, before its keys have places.
+pub(crate) struct ModelRows {
+    /// Keys and values of each hash table, by table number.
+    pub keyed: Vec<Option<Entries>>,
+    /// The direct tables; hash tables and seeds are empty.
+    pub direct: Image,
+}
+
+impl ModelRows {
+    /// Rows of a model that fits `geometry`.
+    pub fn of(model: &Model, geometry: &'static Geometry) -> ModelRows {
+        let mut direct = Image::empty(geometry);
+        direct_tables(&mut direct, model);
+        let keyed = Table::ALL.into_iter().map(|table| entries(model, table));
+        ModelRows {
+            keyed: keyed.collect(),
+            direct,
+        }
     }
 }
 

@@ -52,6 +52,7 @@ pub enum Colour {
 pub enum Command {
     Check(Check),
     Compile(Compile),
+    Diff(Diff),
     Inspect(Inspect),
     Explain(Explain),
     Replay(Replay),
@@ -100,6 +101,40 @@ pub struct Compile {
     /// What was compiled as JSON on standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// Say what a new definition changes, and how to get there while packets pass
+///
+/// The words are written one a clock; every packet meets the old definition or the new one.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  seqnic diff old.yaml new.yaml
+  seqnic diff loaded.img new.yaml --delta words.json --image next.img
+  seqnic diff --json old.yaml new.yaml | jq '.services_changed[].after'
+
+Exit codes:
+  0  the tables stay as they are
+  1  something changes
+  2  the command line is wrong, an input was refused, or there is no way without a full reload")]
+pub struct Diff {
+    /// Tables that are loaded (an image), or the definition they were compiled from
+    #[arg(value_name = "OLD", value_hint = ValueHint::FilePath)]
+    pub old: PathBuf,
+    /// Definition to get to (YAML)
+    #[arg(value_name = "NEW", value_hint = ValueHint::FilePath)]
+    pub new: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Every word in the order they are written
+    #[arg(long)]
+    pub words: bool,
+    /// File to write the ordered words to (JSON); replaced if it exists
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub delta: Option<PathBuf>,
+    /// Image to write: the tables after the change, for the next one
+    #[arg(long, value_name = "IMAGE", value_hint = ValueHint::FilePath)]
+    pub image: Option<PathBuf>,
 }
 
 /// Show what is in a table image, and how full its tables are

@@ -11,6 +11,8 @@ use std::process::ExitCode;
 pub enum Failure {
     /// What was found has been printed; exit code 1.
     Found,
+    /// Two things were compared, and differ; exit code 1.
+    Different,
     /// An input was refused; exit code 1.
     Refused(String),
     /// The command line is wrong in a way clap cannot see; exit code 2.
@@ -52,15 +54,24 @@ impl Failure {
     /// What to print, without the leading `seqnic: `.
     pub fn message(&self) -> Option<&str> {
         match self {
-            Failure::Found | Failure::Closed => None,
+            Failure::Found | Failure::Different | Failure::Closed => None,
             Failure::Refused(m) | Failure::Usage(m) | Failure::Failed(m) => Some(m),
         }
+    }
+
+    /// As diff(1) has it: 1 says that the inputs differ, all trouble is 2.
+    pub fn code_of_diff(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Failure::Closed => 0,
+            Failure::Different => 1,
+            _ => 2,
+        })
     }
 
     pub fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::Closed => 0,
-            Failure::Found | Failure::Refused(_) => 1,
+            Failure::Found | Failure::Different | Failure::Refused(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Failed(_) => 3,
         })

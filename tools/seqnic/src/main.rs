@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Check(args) => command::check::run(args, terminal),
         Command::Compile(args) => command::compile::run(args, terminal),
+        Command::Diff(args) => command::diff::run(args, terminal),
         Command::Inspect(args) => command::inspect::run(args, terminal),
         Command::Explain(args) => command::explain::run(args, terminal),
         Command::Replay(args) => command::replay::run(args, terminal),
@@ -42,7 +43,10 @@ fn main() -> ExitCode {
                     false => eprintln!("seqnic: error: {message}"),
                 }
             }
-            failure.code()
+            match cli.command {
+                Command::Diff(_) => failure.code_of_diff(),
+                _ => failure.code(),
+            }
         }
     }
 }

@@ -10,6 +10,7 @@
 //! `attachment` has a row for each; `epoch` is the one word that flips them all.
 
 mod records;
+pub mod references;
 mod slot;
 
 pub use records::*;

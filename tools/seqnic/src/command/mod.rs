@@ -4,6 +4,7 @@ pub mod bench;
 pub mod check;
 pub mod compare;
 pub mod compile;
+pub mod diff;
 pub mod draw;
 pub mod explain;
 pub mod inspect;

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod compare;
+mod diff;
 mod explain;
 mod help;
 mod replay;

@@ -1,0 +1,582 @@
+//! Which number of the loaded tables each number of a freshly lowered model is.
+//!
+//! Numbers of what did not change stay, so counters keep their meaning. How something is known
+//! again is data: [`Space::life`]. What is new takes numbers that were never given out, as long as
+//! there are any, so that old counts are not taken for new ones.
+
+use super::bits::Field;
+use super::error::DeltaError;
+use super::loaded::Hashed;
+use crate::place::pack::ModelRows;
+use seqnic_image::{Image, Names, TableRows};
+use seqnic_spec::layout::Layout;
+use seqnic_spec::tables::references::{Life, Space};
+use seqnic_spec::tables::{Kind, RANGE_SLOTS, Table};
+use std::collections::{HashMap, HashSet};
+
+pub const NONE: u32 = u32::MAX;
+
+/// Fresh number -> number in the loaded tables, by space. Runs stand under their first row.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    map: Vec<Vec<u32>>,
+    /// Fresh first row and rows of every run that is referred to.
+    pub runs: Vec<(u32, u32)>,
+}
+
+impl Numbers {
+    pub fn get(&self, space: Space, fresh: u32) -> Option<u32> {
+        let number = self.map[space as usize].get(fresh as usize).copied();
+        number.filter(|n| *n != NONE)
+    }
+
+    fn set(&mut self, space: Space, fresh: u32, number: u32) {
+        let map = &mut self.map[space as usize];
+        if map.len() <= fresh as usize {
+            map.resize(fresh as usize + 1, NONE);
+        }
+        map[fresh as usize] = number;
+    }
+
+    /// Fresh numbers with theirs.
+    pub fn of(&self, space: Space) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let map = self.map[space as usize].iter().enumerate();
+        map.filter(|(_, n)| **n != NONE)
+            .map(|(fresh, n)| (fresh as u32, *n))
+    }
+
+    /// Puts final numbers into a record that starts at bit `base`; `false` if one has none yet.
+    pub fn renumber(&self, fields: &[Field], words: &mut [u64], base: u32) -> bool {
+        renumber(&self.map, fields, words, base)
+    }
+}
+
+/// Records of a row of a direct table: layout, and lowest bit of each.
+pub fn records(table: Table) -> Option<(&'static Layout, Vec<u32>)> {
+    match table.kind() {
+        Kind::Hash { .. } => None,
+        Kind::Direct { row } => Some((row, vec![0])),
+        Kind::Slots { slot } => {
+            let bases = (0..RANGE_SLOTS).map(|n| n * slot.width());
+            Some((slot, bases.collect()))
+        }
+    }
+}
+
+/// Numbers of a space there are at most.
+pub fn limit(image: &Image, space: Space) -> u32 {
+    let room = match (space.table(), space) {
+        (Some(table), _) => image.geometry.numbers(table),
+        (None, Space::Interface) => image.geometry.interfaces,
+        (None, _) => u32::MAX,
+    };
+    room.min(1 << space.bits())
+}
+
+/// Matches a model's rows with the loaded tables and gives new numbers to what is new. The rows
+/// of `new` have final numbers afterwards.
+pub fn number(
+    old: &Image,
+    hashed: &[Option<Hashed>],
+    new: &mut ModelRows,
+    names: &Names,
+) -> Result<Numbers, DeltaError> {
+    let mut this = Matching {
+        old,
+        hashed,
+        new,
+        names,
+        numbers: Numbers {
+            map: vec![Vec::new(); Space::ALL.len()],
+            runs: Vec::new(),
+        },
+        free: HashMap::new(),
+    };
+    this.classes();
+    for space in Space::ALL {
+        this.renumber_rows(space)?;
+        match space.life() {
+            Life::Name | Life::Versions => this.named(space)?,
+            Life::Key { table, .. } => this.keyed(space, table)?,
+            Life::Row => this.rows(space)?,
+            Life::Run => this.runs(space)?,
+            Life::NameAndRow => this.named_rows(space)?,
+        }
+    }
+    this.renumber_keys()?;
+    Ok(this.numbers)
+}
+
+struct Matching<'a> {
+    old: &'a Image,
+    hashed: &'a [Option<Hashed>],
+    new: &'a mut ModelRows,
+    names: &'a Names,
+    numbers: Numbers,
+    free: HashMap<Space, Free>,
+}
+
+/// Numbers that can be given out.
+struct Free {
+    next: u32,
+    limit: u32,
+    /// Once the fresh ones are used up: the numbers in use.
+    used: Option<Vec<bool>>,
+    given: usize,
+}
+
+fn broken(what: impl Into<String>) -> DeltaError {
+    DeltaError::Broken { what: what.into() }
+}
+
+impl Matching<'_> {
+    fn number_in_old<'n>(
+        names: impl Iterator<Item = (&'n str, &'n str)>,
+    ) -> HashMap<(&'n str, &'n str), u32> {
+        names
+            .enumerate()
+            .map(|(n, name)| (name, n as u32))
+            .collect()
+    }
+
+    fn named(&mut self, space: Space) -> Result<(), DeltaError> {
+        fn pairs(names: &Names, space: Space) -> Vec<(&str, &str)> {
+            match space {
+                Space::Interface => names.interfaces.iter().map(|i| (&*i.name, "")).collect(),
+                _ => {
+                    let roles = names.roles.iter().map(String::as_str);
+                    let names = names.attachments.iter().map(String::as_str);
+                    names.zip(roles).collect()
+                }
+            }
+        }
+        let old = self.old;
+        let known = Self::number_in_old(pairs(&old.names, space).into_iter());
+        let mut unknown = Vec::new();
+        for (fresh, name) in pairs(self.names, space).into_iter().enumerate() {
+            match known.get(&name) {
+                Some(number) => self.numbers.set(space, fresh as u32, *number),
+                None => unknown.push(fresh as u32),
+            }
+        }
+        self.give_each(space, unknown)
+    }
+
+    /// Classes by name, for a start: whose row differs takes another number later.
+    fn classes(&mut self) {
+        let service = |names: &Names, n: u32| names.services.get(n as usize).cloned();
+        let mut services: HashMap<String, u32> = HashMap::new();
+        for (n, name) in self.names.services.iter().enumerate() {
+            services.insert(name.clone(), n as u32);
+        }
+        let mut known: HashMap<(u32, u32), u32> = HashMap::new();
+        for (number, class) in self.old.names.classes.iter().enumerate().skip(1) {
+            let name = service(&self.old.names, class.service);
+            let fresh = name.and_then(|n| services.get(&n));
+            if let (Some(service), true) = (fresh, class.place != NONE) {
+                known.insert((*service, class.place), number as u32);
+            }
+        }
+        for (fresh, class) in self.names.classes.iter().enumerate().skip(1) {
+            let number = known.get(&(class.service, class.place));
+            let number = number.copied().unwrap_or(NONE);
+            self.numbers.set(Space::Class, fresh as u32, number);
+        }
+    }
+
+    /// Segments and scopes: what the old table gave the same key.
+    fn keyed(&mut self, space: Space, table: Table) -> Result<(), DeltaError> {
+        let (Some(hashed), Some(entries)) = (
+            &self.hashed[table as usize],
+            &self.new.keyed[table as usize],
+        ) else {
+            return Err(broken(format!("table `{}` is no hash table", table.name())));
+        };
+        let Some(field) = hashed.value_fields.iter().find(|f| f.space == space) else {
+            return Err(broken(format!("nothing gives out numbers of {space:?}")));
+        };
+        let mut unknown = Vec::new();
+        let mut found = Vec::new();
+        for (key, value) in entries.keys.iter().zip(&entries.values) {
+            let Some((fresh, _)) = field.read(value, 0) else {
+                continue;
+            };
+            let cell = hashed.find(self.old, self.old.epoch(), key)?;
+            let number = cell.and_then(|c| {
+                let words = self.old.table(table).words(c.row)?;
+                Some(field.read(words, hashed.value_at(c.slot))?.0)
+            });
+            match number {
+                Some(number) => found.push((fresh, number)),
+                None => unknown.push(fresh),
+            }
+        }
+        for (fresh, number) in found {
+            self.numbers.set(space, fresh, number);
+        }
+        self.give_each(space, unknown)
+    }
+
+    /// Rows that are known by their content alone: the one that who refers to it referred to before,
+    /// if it is the same, or any that is.
+    fn rows(&mut self, space: Space) -> Result<(), DeltaError> {
+        let Some(table) = space.table() else {
+            return Ok(());
+        };
+        let old = self.old.table(table);
+        let mut found: HashMap<u32, u32> = HashMap::new();
+        self.referrers(space, |new, now, was| {
+            let (Some((fresh, _)), Some((number, _))) = (now, was) else {
+                return;
+            };
+            if same_row(new.table(table), fresh, old, number) {
+                found.entry(fresh).or_insert(number);
+            }
+        })?;
+        let new = self.new.direct.table(table);
+        let mut by_content: Option<HashMap<&[u64], u32>> = None;
+        let mut unknown = Vec::new();
+        for fresh in 0..new.rows() {
+            let Some(content) = new.words(fresh) else {
+                continue;
+            };
+            let number = found.get(&fresh).copied().or_else(|| {
+                let known = by_content.get_or_insert_with(|| {
+                    let rows = old.used().map(|(row, words)| (words, row));
+                    rows.collect()
+                });
+                known.get(content).copied()
+            });
+            match number {
+                Some(number) => self.numbers.set(space, fresh, number),
+                None => unknown.push(fresh),
+            }
+        }
+        self.give_each(space, unknown)
+    }
+
+    /// Runs of rows: those that whoever refers to them referred to before, if they are the same.
+    fn runs(&mut self, space: Space) -> Result<(), DeltaError> {
+        let Some(table) = space.table() else {
+            return Ok(());
+        };
+        let mut claimed = HashSet::new();
+        let mut seen = HashSet::new();
+        let mut matches: HashMap<u32, u32> = HashMap::new();
+        let old_rows = self.old.table(table);
+        let mut found = Vec::new();
+        self.referrers(space, |new, run, was| {
+            let Some((fresh, count)) = run else { return };
+            if seen.insert(fresh) {
+                found.push((fresh, count));
+            }
+            let Some((number, of)) = was else { return };
+            // A run that several refer to keeps the number that the first of them had.
+            let open = !matches.contains_key(&fresh) && !claimed.contains(&number);
+            let new_rows = new.table(table);
+            let equal = || (0..count).all(|n| same_row(new_rows, fresh + n, old_rows, number + n));
+            if open && of == count && equal() {
+                claimed.insert(number);
+                matches.insert(fresh, number);
+            }
+        })?;
+        self.numbers.runs.extend(found);
+        for (fresh, number) in matches {
+            self.numbers.set(space, fresh, number);
+        }
+        let runs = self.numbers.runs.clone();
+        for (fresh, count) in runs {
+            if self.numbers.get(space, fresh).is_none() {
+                let number = self.give(space, count)?;
+                self.numbers.set(space, fresh, number);
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything of the new rows that refers to a space, with what the same thing refers to in the
+    /// loaded tables: `with` gets the new direct tables, both numbers and how many are meant.
+    fn referrers(
+        &self,
+        space: Space,
+        mut with: impl FnMut(&Image, Option<(u32, u32)>, Option<(u32, u32)>),
+    ) -> Result<(), DeltaError> {
+        let direct = &self.new.direct;
+        for table in Table::ALL {
+            let keyed = self.hashed[table as usize].as_ref();
+            if let (Some(h), Some(entries)) = (keyed, &self.new.keyed[table as usize]) {
+                let fields: Vec<&Field> =
+                    h.value_fields.iter().filter(|f| f.space == space).collect();
+                if fields.is_empty() {
+                    continue;
+                }
+                for (key, value) in entries.keys.iter().zip(&entries.values) {
+                    let mut key = *key;
+                    // Of a class that is new nothing was there before.
+                    let known = renumber(&self.numbers.map, &h.key_fields, &mut key, 0);
+                    let cell = match known {
+                        true => h.find(self.old, self.old.epoch(), &key)?,
+                        false => None,
+                    };
+                    let words = cell.and_then(|c| self.old.table(table).words(c.row));
+                    for field in &fields {
+                        let was = cell.zip(words);
+                        let was = was.and_then(|(c, w)| field.read(w, h.value_at(c.slot)));
+                        with(direct, field.read(value, 0), was);
+                    }
+                }
+            }
+            let Some((layout, bases)) = records(table) else {
+                continue;
+            };
+            let fields = Field::of(layout);
+            let fields: Vec<&Field> = fields.iter().filter(|f| f.space == space).collect();
+            let of = Space::ALL.into_iter().find(|s| s.table() == Some(table));
+            let (Some(of), false) = (of, fields.is_empty()) else {
+                continue;
+            };
+            let (old, new) = (self.old.table(table), direct.table(table));
+            for fresh in 0..new.rows() {
+                let number = self.numbers.get(of, fresh);
+                let was = number.and_then(|n| old.words(n));
+                for (field, base) in fields
+                    .iter()
+                    .flat_map(|f| bases.iter().map(move |b| (f, b)))
+                {
+                    let now = new.words(fresh).and_then(|w| field.read(w, *base));
+                    with(direct, now, was.and_then(|w| field.read(w, *base)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Known by name, as long as the row is the same.
+    fn named_rows(&mut self, space: Space) -> Result<(), DeltaError> {
+        let Some(table) = space.table() else {
+            return Ok(());
+        };
+        let (old, new) = (self.old.table(table), self.new.direct.table(table));
+        let unknown: Vec<u32> = (space.first()..new.rows())
+            .filter(|fresh| {
+                let number = self.numbers.get(space, *fresh);
+                number.is_none_or(|n| !same_row(new, *fresh, old, n))
+            })
+            .collect();
+        for fresh in &unknown {
+            self.numbers.set(space, *fresh, NONE);
+        }
+        self.give_each(space, unknown)
+    }
+
+    /// Final numbers in the rows of a space's table; only what they refer to is numbered yet.
+    fn renumber_rows(&mut self, space: Space) -> Result<(), DeltaError> {
+        let Some(table) = space.table() else {
+            return Ok(());
+        };
+        let Some((layout, bases)) = records(table) else {
+            return Ok(());
+        };
+        let fields = Field::of(layout);
+        let rows = self.new.direct.table_mut(table);
+        let n = rows.words_per_row();
+        for (row, words) in rows.words.chunks_exact_mut(n).enumerate() {
+            for base in &bases {
+                if !self.numbers.renumber(&fields, words, *base) {
+                    return Err(broken(format!(
+                        "row {row} of new table `{}` refers to nothing",
+                        table.name()
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn renumber_keys(&mut self) -> Result<(), DeltaError> {
+        for table in Table::ALL {
+            let hashed = &self.hashed[table as usize];
+            let (Some(h), Some(entries)) = (hashed, &mut self.new.keyed[table as usize]) else {
+                continue;
+            };
+            for (key, value) in entries.keys.iter_mut().zip(&mut entries.values) {
+                let numbers = &self.numbers;
+                if !numbers.renumber(&h.key_fields, key, 0)
+                    || !numbers.renumber(&h.value_fields, value, 0)
+                {
+                    return Err(broken(format!(
+                        "a key of new table `{}` refers to nothing",
+                        table.name()
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn give_each(&mut self, space: Space, fresh: Vec<u32>) -> Result<(), DeltaError> {
+        for fresh in fresh {
+            // Several keys may have been given one number.
+            if self.numbers.get(space, fresh).is_none() {
+                let number = self.give(space, 1)?;
+                self.numbers.set(space, fresh, number);
+            }
+        }
+        Ok(())
+    }
+
+    /// The first of `count` numbers side by side that nothing has.
+    fn give(&mut self, space: Space, count: u32) -> Result<u32, DeltaError> {
+        let mut free = match self.free.remove(&space) {
+            Some(free) => free,
+            None => Free {
+                next: self.never_given(space),
+                limit: limit(self.old, space),
+                used: None,
+                given: 0,
+            },
+        };
+        let fresh = free.next;
+        let mut found = (fresh + count <= free.limit).then_some(fresh);
+        if found.is_some() {
+            free.next += count;
+        } else {
+            if free.used.is_none() {
+                let mut used = used(self.old, self.hashed, space);
+                used.resize(free.limit as usize, false);
+                // What stays, and what this delta has given out already.
+                let given = self.numbers.of(space).map(|(_, n)| n);
+                let last = free.next.min(free.limit);
+                for n in given.chain(self.never_given(space)..last) {
+                    used[n as usize] = true;
+                }
+                free.used = Some(used);
+            }
+            if let Some(used) = &mut free.used {
+                let wanted = count as usize;
+                let first = space.first() as usize;
+                let mut run = 0;
+                for n in first..used.len() {
+                    run = if used[n] { 0 } else { run + 1 };
+                    if run == wanted {
+                        let start = n + 1 - wanted;
+                        used[start..=n].fill(true);
+                        found = Some(start as u32);
+                        break;
+                    }
+                }
+            }
+        }
+        free.given += 1;
+        let Some(number) = found else {
+            let left = free.used.iter().flatten().filter(|u| !**u).count();
+            return Err(DeltaError::NoRoom {
+                space: space.name(),
+                needed: free.given,
+                free: left + free.given - 1,
+            });
+        };
+        self.free.insert(space, free);
+        Ok(number)
+    }
+
+    /// The lowest number above all that were ever given out.
+    fn never_given(&self, space: Space) -> u32 {
+        let names = &self.old.names;
+        let named = match space {
+            Space::Interface => names.interfaces.len(),
+            Space::Attachment => names.attachments.len(),
+            Space::Class => names.classes.len(),
+            Space::Action => names.actions.len(),
+            _ => 0,
+        } as u32;
+        let rows = space.table().map_or(0, |table| {
+            self.old.table(table).rows().div_ceil(table.versions())
+        });
+        let keyed = match space.life() {
+            Life::Key { .. } => {
+                let used = used(self.old, self.hashed, space);
+                used.iter().rposition(|u| *u).map_or(0, |n| n as u32 + 1)
+            }
+            _ => 0,
+        };
+        named.max(rows).max(keyed).max(space.first())
+    }
+}
+
+fn renumber(map: &[Vec<u32>], fields: &[Field], words: &mut [u64], base: u32) -> bool {
+    fields.iter().all(|field| match field.read(words, base) {
+        None => true,
+        Some((fresh, _)) => {
+            let number = map[field.space as usize].get(fresh as usize);
+            match number.filter(|n| **n != NONE) {
+                None => false,
+                Some(number) => {
+                    field.write(words, base, *number);
+                    true
+                }
+            }
+        }
+    })
+}
+
+/// Whether two rows are the same; a row that is not stored is zero. Of rows with versions the first
+/// is meant.
+pub fn same_row(a: &TableRows, row_a: u32, b: &TableRows, row_b: u32) -> bool {
+    let zero = |w: Option<&[u64]>| w.is_none_or(|w| w.iter().all(|w| *w == 0));
+    match (a.words(row_a), b.words(row_b)) {
+        (Some(a), Some(b)) => a == b,
+        (a, b) => zero(a) && zero(b),
+    }
+}
+
+/// The numbers of a space that anything in the tables has or refers to.
+fn used(image: &Image, hashed: &[Option<Hashed>], space: Space) -> Vec<bool> {
+    let mut used: Vec<bool> = Vec::new();
+    let mut mark = |run: Option<(u32, u32)>| {
+        let Some((first, count)) = run else { return };
+        let end = (first + count) as usize;
+        if used.len() < end {
+            used.resize(end, false);
+        }
+        used[first as usize..end].fill(true);
+    };
+    let of_space = |fields: &[Field]| -> Vec<Field> {
+        let of = fields.iter().filter(|f| f.space == space);
+        of.copied().collect()
+    };
+    for table in Table::ALL {
+        let rows = image.table(table);
+        if let Some(h) = &hashed[table as usize] {
+            let (keys, values) = (of_space(&h.key_fields), of_space(&h.value_fields));
+            if keys.is_empty() && values.is_empty() {
+                continue;
+            }
+            for (cell, words) in h.cells(image) {
+                keys.iter()
+                    .for_each(|f| mark(f.read(words, h.key_at(cell.slot))));
+                values
+                    .iter()
+                    .for_each(|f| mark(f.read(words, h.value_at(cell.slot))));
+            }
+            continue;
+        }
+        let own = space.table() == Some(table);
+        let Some((layout, bases)) = records(table) else {
+            continue;
+        };
+        let fields = of_space(&Field::of(layout));
+        if !own && fields.is_empty() {
+            continue;
+        }
+        for (row, words) in rows.used() {
+            if own {
+                mark(Some((row / table.versions(), 1)));
+            }
+            for base in &bases {
+                fields.iter().for_each(|f| mark(f.read(words, *base)));
+            }
+        }
+    }
+    used
+}
