@@ -99,6 +99,7 @@ pub fn number(
             Life::Name | Life::Versions => this.named(space)?,
             Life::Key { table, .. } => this.keyed(space, table)?,
             Life::Row => this.rows(space)?,
+            Life::Fixed => this.fixed(space),
             Life::Run => this.runs(space)?,
             Life::NameAndRow => this.named_rows(space)?,
         }
@@ -217,6 +218,12 @@ impl Matching<'_> {
         self.give_each(space, unknown)
     }
 
+    /// Numbers of the card's own.
+    fn fixed(&mut self, space: Space) {
+        let rows = space.table().map_or(0, |t| self.new.direct.table(t).rows());
+        (0..rows).for_each(|n| self.numbers.set(space, n, n));
+    }
+
     /// Rows that are known by their content alone: the one that who refers to it referred to before,
     /// if it is the same, or any that is.
     fn rows(&mut self, space: Space) -> Result<(), DeltaError> {
@@ -236,7 +243,7 @@ impl Matching<'_> {
         let new = self.new.direct.table(table);
         let mut by_content: Option<HashMap<&[u64], u32>> = None;
         let mut unknown = Vec::new();
-        for fresh in 0..new.rows() {
+        for fresh in space.first()..new.rows() {
             let Some(content) = new.words(fresh) else {
                 continue;
             };

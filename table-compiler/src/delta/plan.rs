@@ -7,7 +7,8 @@
 //!    before the original is given up.
 //! 2. *Flip*: one word.
 //! 3. *Retire*, behind a drain, seen by no packet: old slots and rows are cleared, new slots hold
-//!    in both epochs, rows with versions are the same in both.
+//!    in both epochs, rows with versions are the same in both. Rows the card itself numbers are
+//!    written first: they have one version, and take effect by themselves.
 //!
 //! One case is shorter: if a single row with versions differs and nothing else, its word is written
 //! as it is, for the present epoch, and then for the other. That is the fail-over of a device.
@@ -39,6 +40,8 @@ struct Difference {
     rows: Vec<(Table, u32, Words)>,
     /// Numbers whose rows with versions change: table, number, words.
     versions: Vec<(Table, u32, Words)>,
+    /// Rows of the card's own numbers: table, row, words.
+    fixed: Vec<(Table, u32, Words)>,
     /// Rows nothing refers to any more.
     gone: Vec<(Table, u32)>,
 }
@@ -132,11 +135,13 @@ impl Difference {
     }
 
     fn is_nothing(&self) -> bool {
-        self.old.is_empty() && self.new.is_empty() && self.versions.is_empty()
+        let keys = self.old.len() + self.new.len();
+        keys + self.versions.len() + self.fixed.len() == 0
     }
 
     fn is_one_row(&self) -> bool {
-        self.old.is_empty() && self.new.is_empty() && self.versions.len() == 1
+        let keys = self.old.len() + self.new.len();
+        keys + self.fixed.len() == 0 && self.versions.len() == 1
     }
 
     /// Compares the keys of a hash table.
@@ -188,6 +193,14 @@ impl Difference {
                     let number = row / table.versions();
                     if !live.contains(&number) {
                         self.gone.push((table, row));
+                    }
+                }
+            }
+            Life::Fixed => {
+                for number in 0..was.rows().max(now.rows()) {
+                    let words = words(number);
+                    if was.row(number).words() != words {
+                        self.fixed.push((table, number, words));
                     }
                 }
             }
@@ -332,6 +345,9 @@ fn retire(difference: &Difference, change: &mut Change, hashed: &[Option<Hashed>
             }
         }
         change.put(table, row, words);
+    }
+    for (table, row, words) in &difference.fixed {
+        change.put(*table, *row, words.clone());
     }
     for (table, number, words) in &difference.versions {
         for version in 0..EPOCHS {

@@ -16,6 +16,8 @@ use crate::layout::Layout;
 pub enum Space {
     Interface,
     Segment,
+    Decap,
+    Encap,
     Attachment,
     Scope,
     Rewrite,
@@ -37,15 +39,20 @@ pub enum Life {
     Key { table: Table, field: &'static str },
     /// A row that nothing but its content is known by; another content takes another number.
     Row,
+    /// A row of something the card itself numbers (a port). It has one version: its word takes effect
+    /// by itself, behind the flip.
+    Fixed,
     /// Rows side by side, named by the first and how many; known by who refers to them.
     Run,
 }
 
 impl Space {
     /// Every space, so that what a space's rows refer to comes before it.
-    pub const ALL: [Space; 8] = [
+    pub const ALL: [Space; 10] = [
         Space::Interface,
         Space::Segment,
+        Space::Decap,
+        Space::Encap,
         Space::Attachment,
         Space::Scope,
         Space::Rewrite,
@@ -58,6 +65,8 @@ impl Space {
     pub const fn table(self) -> Option<Table> {
         match self {
             Space::Interface | Space::Segment | Space::Scope => None,
+            Space::Decap => Some(Table::Decap),
+            Space::Encap => Some(Table::Encap),
             Space::Attachment => Some(Table::Attachment),
             Space::Rewrite => Some(Table::Rewrite),
             Space::Action => Some(Table::Action),
@@ -79,7 +88,8 @@ impl Space {
                 table: Table::Address,
                 field: "scope",
             },
-            Space::Rewrite | Space::Range => Life::Row,
+            Space::Decap => Life::Fixed,
+            Space::Encap | Space::Rewrite | Space::Range => Life::Row,
             Space::Action => Life::Run,
         }
     }
@@ -87,8 +97,10 @@ impl Space {
     /// The lowest number that is given out; those below mean "none".
     pub const fn first(self) -> u32 {
         match self {
-            Space::Segment | Space::Scope | Space::Action | Space::Class => 1,
-            Space::Interface | Space::Attachment | Space::Rewrite | Space::Range => 0,
+            Space::Segment | Space::Encap | Space::Scope | Space::Action | Space::Class => 1,
+            Space::Interface | Space::Decap | Space::Attachment | Space::Rewrite | Space::Range => {
+                0
+            }
         }
     }
 
@@ -97,6 +109,8 @@ impl Space {
         match self {
             Space::Interface => width::INTERFACE,
             Space::Segment => width::SEGMENT,
+            Space::Decap => width::PORT,
+            Space::Encap => width::ENCAP,
             Space::Attachment => width::ATTACHMENT,
             Space::Scope => width::SCOPE,
             Space::Rewrite => width::REWRITE,
@@ -110,6 +124,8 @@ impl Space {
         match self {
             Space::Interface => "interface",
             Space::Segment => "segment",
+            Space::Decap => "decap",
+            Space::Encap => "encap",
             Space::Attachment => "attachment",
             Space::Scope => "scope",
             Space::Rewrite => "rewrite",
@@ -237,7 +253,10 @@ pub fn references(layout: &Layout) -> &'static [Reference] {
         always("attachment", Space::Attachment),
         when("rewrite", Space::Rewrite, flag("rewrite_valid")),
     ];
-    const PLACE: &[Reference] = &[when("interface", Space::Interface, flag("valid"))];
+    const PLACE: &[Reference] = &[
+        when("interface", Space::Interface, flag("valid")),
+        when("encap", Space::Encap, flag("valid")),
+    ];
     const ALL: [(&str, &[Reference]); 12] = [
         (INTERFACE_VALUE.name, INTERFACE),
         (SOURCE_KEY.name, SEGMENT),
