@@ -285,7 +285,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     );
     credit_return.drive(sequencer.get("credit_return"));
     leaving.drive(sequencer.get("credit_return"));
-    leaving_epoch.drive(sequencer.get("copy_verdict").field("epoch"));
+    leaving_epoch.drive(sequencer.get("left_epoch"));
     let mut ports = bus.connect(&parts.prepare);
     ports.extend([
         ("in_valid", sequencer.get("copy_valid")),

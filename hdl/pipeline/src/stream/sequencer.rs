@@ -9,7 +9,7 @@ use seqnic_spec::tables::width;
 /// Takes `verdict_valid`, `verdict` into a queue of `header_slots` (the arbiter's credits keep it
 /// from overflowing) and gives `copy_valid`, `copy_verdict` and `copy_number`, one a clock, as
 /// long as there is a slot for the edit. `edit_taken`: the editor has taken an edit from its queue.
-/// `credit_return`: a verdict has left.
+/// `credit_return`: a verdict has left, and in the same clock `left_epoch`, its epoch.
 ///
 /// A verdict with copies 0 (exceptions, which go to the host) is one copy, as one with 1.
 ///
@@ -46,6 +46,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("copy_verdict", queue.data);
     m.output("copy_number", number.q());
     m.output("credit_return", done.as_valid().reg());
+    m.output("left_epoch", queue.field("epoch").reg());
     m.finish()
 }
 
@@ -65,7 +66,7 @@ mod tests {
         sim.reset();
         let layout = record(&VERDICT);
         let (mut expected, mut found) = (vec![], vec![]);
-        let (mut queued, mut edits, mut tag) = (0u32, 0u32, 0u64);
+        let (mut queued, mut edits, mut tag, mut left) = (0u32, 0u32, 0u64, 0u64);
         while sim.cycle() < 5000 {
             let rate = 1 + sim.cycle() / 1000;
             let send = sim.cycle() < 4500 && queued < g.header_slots && random.one_in(rate);
@@ -81,6 +82,7 @@ mod tests {
                     ("tag", tag.into()),
                     ("reason", reason.into()),
                     ("copies", copies.into()),
+                    ("epoch", (tag >> 1 & 1).into()),
                 ];
                 sim.set_bits("verdict", &packed(&layout, &fields));
                 let n = if reason == 0 { copies } else { 1 };
@@ -93,6 +95,10 @@ mod tests {
             edits -= u32::from(taken);
             sim.step();
             queued -= sim.get("credit_return") as u32;
+            if sim.get("credit_return") == 1 {
+                assert_eq!(sim.get("left_epoch"), left >> 1 & 1, "verdict {left}");
+                left += 1;
+            }
             if sim.get("copy_valid") == 1 {
                 edits += 1;
                 assert!(edits <= EDIT_SLOTS);
