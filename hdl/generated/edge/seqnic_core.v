@@ -79,7 +79,7 @@ module seqnic_core (
     wire sequencer_credit_return;
     wire buffer_edit_taken;
     wire counters_hold;
-    wire [540:0] sequencer_copy_verdict;
+    wire sequencer_left_epoch;
     wire ingress_p0_out_valid;
     wire ingress_p1_out_valid;
     wire ingress_p2_out_valid;
@@ -124,6 +124,7 @@ module seqnic_core (
     wire [540:0] header_path_out_verdict;
     wire [511:0] header_path_cfg_rdata;
     wire sequencer_copy_valid;
+    wire [540:0] sequencer_copy_verdict;
     wire [3:0] sequencer_copy_number;
     wire prepare_out_valid;
     wire [1036:0] prepare_out_edit;
@@ -179,7 +180,7 @@ module seqnic_core (
     wire edit_taken = buffer_edit_taken;
     wire hold = counters_hold;
     wire leaving = sequencer_credit_return;
-    wire leaving_epoch = sequencer_copy_verdict[68];
+    wire leaving_epoch = sequencer_left_epoch;
     wire in_p0_ready = arbiter_in0_ready;
     wire in_p1_ready = arbiter_in1_ready;
     wire in_p2_ready = arbiter_in2_ready;
@@ -371,7 +372,8 @@ module seqnic_core (
         .copy_valid(sequencer_copy_valid),
         .copy_verdict(sequencer_copy_verdict),
         .copy_number(sequencer_copy_number),
-        .credit_return(sequencer_credit_return)
+        .credit_return(sequencer_credit_return),
+        .left_epoch(sequencer_left_epoch)
     );
 
     header_prepare prepare (

@@ -15,7 +15,8 @@ module sequencer (
     output wire copy_valid,
     output wire [540:0] copy_verdict,
     output wire [3:0] copy_number,
-    output reg  credit_return
+    output reg  credit_return,
+    output wire left_epoch
 );
     wire verdicts_in_ready;
     reg  verdicts_valid;
@@ -27,6 +28,7 @@ module sequencer (
     wire verdicts_out_valid;
     wire [540:0] verdicts_out_data;
     reg  [540:0] verdicts_behind;
+    reg  [540:0] verdicts_word_d1;
     wire verdicts_store_ready = verdicts_in_ready;
     wire arriving_ready = verdicts_store_ready;
     wire or_7 = ~verdict_valid | arriving_ready;
@@ -45,6 +47,7 @@ module sequencer (
     wire mux_49 = verdicts_advance ? (verdicts_behind_valid & verdicts_more) : (verdicts_behind_valid | verdicts_more);
     wire or_53 = ~verdicts_behind_valid | verdicts_valid;
     wire le_63 = credits <= 6'h20;
+    assign left_epoch = verdicts_word_d1[68];
     assign copy_valid = go;
     assign copy_verdict = verdicts_word;
     assign copy_number = number;
@@ -64,6 +67,7 @@ module sequencer (
     always @(posedge clk) begin
         if (verdicts_advance & (verdicts_behind_valid | verdicts_more)) verdicts_word <= verdicts_behind_valid ? verdicts_behind : mux_41;
         if ((verdicts_advance == verdicts_behind_valid) & verdicts_more) verdicts_behind <= mux_41;
+        verdicts_word_d1 <= verdicts_word;
     end
 
     always @(posedge clk) begin
@@ -93,7 +97,7 @@ module sequencer (
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_7, or_53, le_63};
+    wire _unused = &{1'b0, or_7, or_53, le_63, verdicts_word_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -104,6 +108,7 @@ module sequencer (
         verdicts_behind_valid = 1'd0;
         verdicts_behind = 541'd0;
         credit_return = 1'd0;
+        verdicts_word_d1 = 541'd0;
     end
 `endif
 endmodule
