@@ -114,6 +114,8 @@ pub fn in_front(link: &Link, tag: Option<Outgoing>, inside: Inside) -> Vec<u8> {
         }
     };
     if let Some((from, to)) = tag.ends {
+        let ethertype: u16 = if from.is_ipv4() { 0x0800 } else { 0x86dd };
+        out.extend(ethertype.to_be_bytes());
         let protocol = if tag.tag == Tag::Gre { 47 } else { 17 };
         out.extend(outer(from, to, protocol, behind.len(), inside));
     }

@@ -49,7 +49,7 @@ const TAGS: [&str; 9] = [
 impl Tags {
     /// None, one for all, or a mixture.
     fn of(r: &mut Random) -> Tags {
-        // Until every engine knows tags.
+        // Until the engines agree on NSH with more metadata than hardware takes off (docs/semantics.md section 1).
         if std::env::var_os("SEQNIC_RANDOM_TAGS").is_none() {
             return Tags::default();
         }
