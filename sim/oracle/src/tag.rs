@@ -190,6 +190,8 @@ pub fn take_off(
         }
         _ => return Ok(None),
     };
+    // Behind a longer one there would be no room for every IP header in the window.
+    let off = off.filter(|off| off.l3 <= frame.len().min(132));
     off.map(Some).ok_or(Reason::Encapsulation)
 }
 

@@ -42,6 +42,7 @@ fn tcp_syn(macs: ([u8; 6], [u8; 6]), ips: (Ipv4Addr, Ipv4Addr), ports: (u16, u16
         extensions: Vec::new(),
         fragment: None,
         payload: Vec::new(),
+        wrap: None,
         trailer: 0,
     };
     parts.frame()
