@@ -266,7 +266,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
         ("leave", leaving.q()),
         ("leave_epoch", leaving_epoch.q()),
     ]);
-    let epoch = m.instance("epoch", &circuit, &ports);
+    let epoch = m.instance("epochs", &circuit, &ports);
     let mut ports = bus.connect(&parts.path);
     ports.extend([
         ("in_valid", window.get("header_valid")),
