@@ -118,8 +118,8 @@ module seqnic_core (
     reg  [511:0] cfg_wdata_d1;
     wire window_header_valid;
     wire [1612:0] window_header;
-    wire epoch_epoch;
-    wire epoch_cfg_rdata;
+    wire epochs_epoch;
+    wire epochs_cfg_rdata;
     wire header_path_out_valid;
     wire [540:0] header_path_out_verdict;
     wire [511:0] header_path_cfg_rdata;
@@ -168,7 +168,7 @@ module seqnic_core (
     reg  buffer_frame_done_d8;
     reg  [511:0] header_path_cfg_rdata_d1;
     reg  [511:0] prepare_cfg_rdata_d1;
-    reg  epoch_cfg_rdata_d1;
+    reg  epochs_cfg_rdata_d1;
     reg  cfg_read_d2;
     reg  cfg_read_d3;
     reg  cfg_read_d4;
@@ -205,7 +205,7 @@ module seqnic_core (
         |frames
     };
     assign busy = |cat_189;
-    wire [511:0] or_207 = (header_path_cfg_rdata_d1 | prepare_cfg_rdata_d1) | ({511'd0, epoch_cfg_rdata_d1} | {384'd0, counters_cfg_rdata});
+    wire [511:0] or_207 = (header_path_cfg_rdata_d1 | prepare_cfg_rdata_d1) | ({511'd0, epochs_cfg_rdata_d1} | {384'd0, counters_cfg_rdata});
 
     ingress ingress_p0 (
         .clk(clk),
@@ -332,7 +332,7 @@ module seqnic_core (
         .header(window_header)
     );
 
-    table_epoch epoch (
+    table_epoch epochs (
         .clk(clk),
         .rst(rst),
         .enter(window_header_valid),
@@ -343,8 +343,8 @@ module seqnic_core (
         .cfg_table(cfg_table_d1),
         .cfg_row(cfg_row_d1),
         .cfg_wdata(cfg_wdata_d1[0]),
-        .epoch(epoch_epoch),
-        .cfg_rdata(epoch_cfg_rdata)
+        .epoch(epochs_epoch),
+        .cfg_rdata(epochs_cfg_rdata)
     );
 
     header_path header_path (
@@ -352,7 +352,7 @@ module seqnic_core (
         .rst(rst),
         .in_valid(window_header_valid),
         .in_header(window_header),
-        .in_epoch(epoch_epoch),
+        .in_epoch(epochs_epoch),
         .cfg_write(cfg_write_d1),
         .cfg_read(cfg_read_d1),
         .cfg_table(cfg_table_d1),
@@ -556,7 +556,7 @@ module seqnic_core (
             buffer_frame_done_d6 <= 1'd0;
             buffer_frame_done_d7 <= 1'd0;
             buffer_frame_done_d8 <= 1'd0;
-            epoch_cfg_rdata_d1 <= 1'd0;
+            epochs_cfg_rdata_d1 <= 1'd0;
             cfg_read_d2 <= 1'd0;
             cfg_read_d3 <= 1'd0;
             cfg_read_d4 <= 1'd0;
@@ -576,7 +576,7 @@ module seqnic_core (
             buffer_frame_done_d6 <= buffer_frame_done_d5;
             buffer_frame_done_d7 <= buffer_frame_done_d6;
             buffer_frame_done_d8 <= buffer_frame_done_d7;
-            epoch_cfg_rdata_d1 <= epoch_cfg_rdata;
+            epochs_cfg_rdata_d1 <= epochs_cfg_rdata;
             cfg_read_d2 <= cfg_read_d1;
             cfg_read_d3 <= cfg_read_d2;
             cfg_read_d4 <= cfg_read_d3;
@@ -608,7 +608,7 @@ module seqnic_core (
         buffer_frame_done_d8 = 1'd0;
         header_path_cfg_rdata_d1 = 512'd0;
         prepare_cfg_rdata_d1 = 512'd0;
-        epoch_cfg_rdata_d1 = 1'd0;
+        epochs_cfg_rdata_d1 = 1'd0;
         cfg_read_d2 = 1'd0;
         cfg_read_d3 = 1'd0;
         cfg_read_d4 = 1'd0;
