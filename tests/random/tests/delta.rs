@@ -66,7 +66,9 @@ fn a_delta_cut_off_at_any_word_leaves_one_of_two_definitions() {
     let pairs = common::number("SEQNIC_DELTA_PAIRS", 60);
     let first = common::number("SEQNIC_DELTA_SEED", 0);
     let (mut seen, mut words, mut cuts, mut differing, mut one_word) = (0, 0, 0, 0, 0);
-    for seed in first..first + pairs {
+    // The compiler refuses about half of the pairs; of many more the generator would be no good.
+    let tries = 4 * pairs;
+    for seed in first..first + tries {
         let Some(pair) = Pair::of(seed, 40) else {
             continue;
         };
@@ -119,13 +121,16 @@ fn a_delta_cut_off_at_any_word_leaves_one_of_two_definitions() {
         words += delta.words.len();
         one_word += usize::from(!delta.is_empty() && flip == 0);
         seen += 1;
+        if seen == pairs {
+            break;
+        }
     }
     println!(
-        "{seen} of {pairs} pairs, {differing} with packets that differ, {one_word} of one row, {words} words, {cuts} cuts"
+        "{seen} pairs, {differing} with packets that differ, {one_word} of one row, {words} words, {cuts} cuts"
     );
     assert!(
-        seen * 10 > pairs * 6 && differing * 2 > seen,
-        "{seen} pairs, {differing} differ"
+        seen == pairs && differing * 2 > seen,
+        "{seen} pairs of {tries} tries, {pairs} wanted; {differing} differ"
     );
 }
 
