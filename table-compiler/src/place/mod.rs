@@ -15,7 +15,8 @@ use seqnic_spec::hasher::Hasher;
 /// Choices of seeds before a set of keys is given up.
 pub const ATTEMPTS: u32 = 64;
 
-const FREE: u32 = u32::MAX;
+/// In [`Placement::slots`]: no key.
+pub const FREE: u32 = u32::MAX;
 
 /// Where every key stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Placement {
     pub seeds: Vec<u32>,
     /// Place of each key: `(way * rows + bucket) * slots + slot`.
     pub cells: Vec<u32>,
+    /// The other way round: key in each place, or [`FREE`].
+    pub slots: Vec<u32>,
     /// Choices of seeds it took.
     pub attempts: u32,
 }
@@ -77,6 +80,7 @@ fn place_in<const WAYS: usize>(
             return Ok(Placement {
                 seeds: seeds.to_vec(),
                 cells: table.cells,
+                slots: table.slots,
                 attempts: attempt,
             });
         }

@@ -1,9 +1,10 @@
 //! Rows of a hash table from its keys and values.
 
-use super::{Unplaced, place};
+use super::{FREE, Unplaced, place};
 use seqnic_spec::geometry::{Geometry, HashSize};
 use seqnic_spec::hasher::{KeyWords, digests};
-use seqnic_spec::tables::{EPOCHS, Epochs, Table};
+use seqnic_spec::layout::Layout;
+use seqnic_spec::tables::{EPOCHS, Epochs, MAX_ROW_BITS, Table};
 use std::time::{Duration, Instant};
 
 /// A value as words, lowest first; bits above it are zero.
@@ -40,13 +41,14 @@ pub fn build(
     values: &[ValueWords],
     seed: u64,
 ) -> Result<Built, Unplaced> {
-    let (Some(size), Some((key, _))) = (geometry.hash(table), table.hash()) else {
+    let (Some(size), Some((key, value))) = (geometry.hash(table), table.hash()) else {
         return Err(Unplaced {
             keys: keys.len(),
             placed: 0,
             attempts: 0,
         });
     };
+    let words = |layout: &Layout| layout.width().div_ceil(64);
     let start = Instant::now();
     let digests = digests(keys, key.width().div_ceil(8) as usize);
     let digested = Instant::now();
@@ -58,7 +60,20 @@ pub fn build(
         value: EPOCHS + key.width(),
     };
     let words_per_row = geometry.row_bits(table).div_ceil(64) as usize;
-    let words = write(&placement.cells, size, words_per_row, slot, keys, values);
+    let source = Source {
+        slots: &placement.slots,
+        keys,
+        values,
+    };
+    let write = match (words(key), words(value)) {
+        (1, 1) => Source::write::<1, 1>,
+        (2, 1) => Source::write::<2, 1>,
+        (3, 1) => Source::write::<3, 1>,
+        (1, _) => Source::write::<1, 2>,
+        (2, _) => Source::write::<2, 2>,
+        _ => Source::write::<3, 2>,
+    };
+    let words = write(&source, size, words_per_row, slot);
     Ok(Built {
         words,
         seeds: placement.seeds,
@@ -79,43 +94,89 @@ struct Slot {
     value: u32,
 }
 
-fn write(
-    cells: &[u32],
-    size: HashSize,
-    words_per_row: usize,
-    slot: Slot,
-    keys: &[KeyWords],
-    values: &[ValueWords],
-) -> Vec<u64> {
-    let last = cells.iter().max().map_or(0, |c| c / size.slots + 1);
-    let mut rows = vec![0; last as usize * words_per_row];
-    let epochs = [u64::from(Epochs::BOTH.bits())];
-    for ((cell, key), value) in cells.iter().zip(keys).zip(values) {
-        let at = (cell / size.slots) as usize * words_per_row;
-        let row = &mut rows[at..at + words_per_row];
-        let base = cell % size.slots * slot.bits;
-        or(row, base, &epochs);
-        or(row, base + slot.key, key);
-        or(row, base + slot.value, value);
-    }
-    rows
+/// Words a row is put together in: those of the widest row, and what the last part of it may reach
+/// past them (zeros).
+const ROW_WORDS: usize = (MAX_ROW_BITS / 64) as usize + 4;
+/// Slots ahead of the one that is written whose key and value are asked for.
+const AHEAD: usize = 24;
+
+/// What rows are written from.
+struct Source<'a> {
+    /// Key in each slot of the table, or [`FREE`].
+    slots: &'a [u32],
+    keys: &'a [KeyWords],
+    values: &'a [ValueWords],
 }
 
-/// Ors the words `from` into `row` from bit `at` up. What lies above the row is zero.
-#[inline(always)]
-fn or<const N: usize>(row: &mut [u64], at: u32, from: &[u64; N]) {
-    let (first, by) = ((at / 64) as usize, at % 64);
-    let mut carry = 0;
-    for (n, word) in from.iter().enumerate() {
-        if let Some(to) = row.get_mut(first + n) {
-            *to |= word << by | carry;
+impl Source<'_> {
+    /// Rows in the order they stand in, so that each is written once, in registers; keys and values are
+    /// met in the order of their places, which is none, and are fetched ahead. `KEY` and `VALUE` are the
+    /// words that keys and values of this table have.
+    fn write<const KEY: usize, const VALUE: usize>(
+        &self,
+        size: HashSize,
+        words_per_row: usize,
+        slot: Slot,
+    ) -> Vec<u64> {
+        let used = self.slots.iter().rposition(|key| *key != FREE);
+        let slots = used.map_or(0, |last| last + 1);
+        let per_row = size.slots as usize;
+        let mut rows = Vec::with_capacity(slots.div_ceil(per_row) * words_per_row);
+        let epochs = u64::from(Epochs::BOTH.bits());
+        for (number, bucket) in self.slots[..slots].chunks(per_row).enumerate() {
+            let mut row = [0; ROW_WORDS];
+            for (at, key) in bucket.iter().enumerate() {
+                self.ask(number * per_row + at + AHEAD);
+                if *key == FREE {
+                    continue;
+                }
+                let base = at as u32 * slot.bits;
+                or::<1>(&mut row, base, &[epochs]);
+                or::<KEY>(&mut row, base + slot.key, &self.keys[*key as usize]);
+                or::<VALUE>(&mut row, base + slot.value, &self.values[*key as usize]);
+            }
+            rows.extend_from_slice(&row[..words_per_row]);
         }
+        rows
+    }
+
+    /// Has the key and value of a slot brought near; nothing where there is none.
+    #[inline(always)]
+    fn ask(&self, slot: usize) {
+        if let Some(key) = self.slots.get(slot)
+            && let (Some(key), Some(value)) =
+                (self.keys.get(*key as usize), self.values.get(*key as usize))
+        {
+            prefetch(key);
+            prefetch(value);
+        }
+    }
+}
+
+#[inline(always)]
+fn prefetch<T>(of: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint; it reads nothing, whatever the address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(of).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = of;
+}
+
+/// Ors the first `N` words of `from` into `row` from bit `at` up. `Geometry::check` keeps rows within
+/// [`ROW_WORDS`], so that taking the remainder changes no place and only spares a comparison.
+#[inline(always)]
+fn or<const N: usize>(row: &mut [u64; ROW_WORDS], at: u32, from: &[u64]) {
+    let (first, by) = ((at / 64) as usize % (ROW_WORDS - 4), at % 64);
+    let mut carry = 0;
+    for (n, word) in from.iter().take(N).enumerate() {
+        row[first + n] |= word << by | carry;
         // Two steps, as a shift by 64 is none.
         carry = word >> 1 >> (63 - by);
     }
-    if let Some(to) = row.get_mut(first + N) {
-        *to |= carry;
-    }
+    row[first + N] |= carry;
 }
 
 #[cfg(test)]
