@@ -48,6 +48,7 @@ fn run(engine: &mut dyn Engine, frames: &[(u8, Vec<u8>)]) -> (Vec<Output>, Count
     for (id, (port, frame)) in frames.iter().enumerate() {
         let frame = FrameIn {
             id: id as u64,
+            time: id as u64,
             port: *port,
             frame,
         };

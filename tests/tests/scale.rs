@@ -105,6 +105,7 @@ fn ten_thousand_services_over_five_hundred_devices() {
     for (id, frame) in frames.iter().enumerate() {
         let frame = FrameIn {
             id: id as u64,
+            time: id as u64,
             port: frame.port,
             frame: &frame.bytes,
         };

@@ -3,7 +3,7 @@
 //! | port | bits | meaning |
 //! | --- | --- | --- |
 //! | `clk`, `rst` | 1 | `rst` is synchronous, active high; memories keep their rows |
-//! | `s_axis_p<i>_*` | | AXI4-Stream in, port i: `tdata`, `tkeep`, `tvalid`, `tready`, `tlast`, `tuser` = 64-bit tag |
+//! | `s_axis_p<i>_*` | | AXI4-Stream in, port i: `tdata`, `tkeep`, `tvalid`, `tready`, `tlast`, `tuser` = tag (64): when the frame arrived, ns |
 //! | `s_axis_host_*` | | from the host; `tuser` = tag (64) and above it port (4): as if it had arrived there |
 //! | `m_axis_p<i>_*` | | AXI4-Stream out, port i; `tuser` is `spec::stage::PORT_META` |
 //! | `m_axis_host_*` | | to the host; `tuser` is `spec::stage::HOST_META` |

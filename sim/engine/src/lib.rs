@@ -13,6 +13,8 @@ use std::fmt;
 pub struct FrameIn<'a> {
     /// Identity, strictly rising; comes back with everything that is made of this frame.
     pub id: u64,
+    /// When it arrived, ns, strictly rising: of two frames within one ns the later counts as the next ns.
+    pub time: u64,
     /// Port of the card.
     pub port: u8,
     /// The frame without FCS, 1 to 9,216 bytes.

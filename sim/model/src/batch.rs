@@ -22,6 +22,8 @@ pub const BATCH: usize = 32;
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival<'a> {
     pub port: u8,
+    /// When it arrived, ns, not falling.
+    pub time: u64,
     /// Without FCS.
     pub frame: &'a [u8],
 }

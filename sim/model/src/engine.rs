@@ -110,7 +110,7 @@ impl ImageEngine {
 pub struct BatchEngine {
     engine: ImageEngine,
     stages: Stages,
-    waiting: Vec<(u64, u8, Vec<u8>)>,
+    waiting: Vec<Waiting>,
 }
 
 impl BatchEngine {
@@ -128,15 +128,25 @@ impl BatchEngine {
 
     fn flush(&mut self, out: &mut Vec<Output>) {
         let arrivals: Vec<Arrival> = (self.waiting.iter())
-            .map(|(_, port, frame)| Arrival { port: *port, frame })
+            .map(|w| Arrival {
+                port: w.port,
+                time: w.time,
+                frame: &w.frame,
+            })
             .collect();
         let mut made = Made(Vec::new());
         let engine = &mut self.engine;
         (self.stages).run(&engine.tables, &mut engine.counters, &arrivals, &mut made);
         for (packet, what) in made.0 {
-            let (id, port, frame) = &self.waiting[packet];
+            let Waiting {
+                id,
+                time,
+                port,
+                frame,
+            } = &self.waiting[packet];
             let frame = FrameIn {
                 id: *id,
+                time: *time,
                 port: *port,
                 frame,
             };
@@ -151,6 +161,15 @@ impl BatchEngine {
         }
         self.waiting.clear();
     }
+}
+
+/// A frame of the next batch.
+#[derive(Debug, Clone)]
+struct Waiting {
+    id: u64,
+    time: u64,
+    port: u8,
+    frame: Vec<u8>,
 }
 
 /// What became of the packets of a batch, by place in it.
@@ -182,8 +201,12 @@ impl Engine for BatchEngine {
     }
 
     fn push(&mut self, frame: FrameIn, out: &mut Vec<Output>) -> Result<(), EngineError> {
-        self.waiting
-            .push((frame.id, frame.port, frame.frame.to_vec()));
+        self.waiting.push(Waiting {
+            id: frame.id,
+            time: frame.time,
+            port: frame.port,
+            frame: frame.frame.to_vec(),
+        });
         if self.waiting.len() == BATCH {
             self.flush(out);
         }

@@ -97,6 +97,7 @@ fn batches_do_not_allocate() {
     let arrivals: Vec<Arrival> = (0..3 * BATCH)
         .map(|n| Arrival {
             port: 0,
+            time: n as u64,
             frame: if n % 5 == 0 { &lost } else { &frame },
         })
         .collect();
@@ -124,6 +125,7 @@ fn a_copy_without_room_is_counted_and_nothing_else() {
     let mut counters = CounterArrays::new(tables.geometry);
     let arrivals = [Arrival {
         port: 0,
+        time: 0,
         frame: &frame,
     }];
     Stages::default().run(&tables, &mut counters, &arrivals, &mut Full);

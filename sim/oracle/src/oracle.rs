@@ -425,7 +425,12 @@ impl Engine for Oracle {
     }
 
     fn push(&mut self, input: FrameIn, out: &mut Vec<Output>) -> Result<(), EngineError> {
-        let FrameIn { id, port, frame } = input;
+        let FrameIn {
+            id,
+            time: _,
+            port,
+            frame,
+        } = input;
         let bytes = frame.len() as u64;
         let ethernet = parse::ethernet(frame);
         let arrival = ethernet.as_ref().ok().and_then(|e| self.arrival(port, e));

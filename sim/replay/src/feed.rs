@@ -73,6 +73,8 @@ pub struct Feed<'a> {
     interfaces: &'a [InterfaceName],
     /// Port of each input.
     ports: Vec<u8>,
+    /// Time of the last packet, ns.
+    last: Option<u64>,
     /// Packets nothing came out for.
     silent: u64,
 }
@@ -88,6 +90,7 @@ impl<'a> Feed<'a> {
             engine,
             interfaces,
             ports,
+            last: None,
             silent: 0,
         }
     }
@@ -110,8 +113,13 @@ impl<'a> Feed<'a> {
                 continue;
             }
             last = packet.id;
+            // Captures may have several packets in one ns; engines are given one.
+            let captured = packet.time.total_nanoseconds();
+            let time = self.last.map_or(captured, |last| captured.max(last + 1));
+            self.last = Some(time);
             let frame = FrameIn {
                 id: packet.id,
+                time,
                 port: self.ports[packet.input],
                 frame: &packet.frame,
             };

@@ -19,6 +19,11 @@ impl Time {
             .then_some(Time(nanoseconds as u64))
     }
 
+    /// All of it.
+    pub fn total_nanoseconds(self) -> u64 {
+        self.0
+    }
+
     /// Seconds, as a pcap record has them.
     pub fn seconds(self) -> u32 {
         (self.0 / SECOND) as u32

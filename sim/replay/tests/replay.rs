@@ -53,7 +53,9 @@ impl Engine for Fake {
     }
 
     fn push(&mut self, frame: FrameIn, _: &mut Vec<Output>) -> Result<(), EngineError> {
-        let FrameIn { id, port, frame } = frame;
+        let FrameIn {
+            id, port, frame, ..
+        } = frame;
         self.seen.push((id, port, frame.len()));
         if self.fault == Fault::Fail && id == 3 {
             return Err(EngineError::Hang {

@@ -11,6 +11,7 @@ use seqnic_spec::layout::Row;
 use seqnic_spec::reason::Reason;
 use seqnic_spec::stage::{HOST_META, PORT_META};
 use seqnic_spec::tables::Table;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Clocks without any frame coming out after which the card is called hung: the longest frame takes
@@ -42,6 +43,10 @@ pub struct Rtl {
     names: Names,
     /// Rows to read of each counter set: those the names know.
     rows: Vec<(CounterSet, u32)>,
+    /// Ids of the frames inside by their times: the card knows the time.
+    ids: HashMap<u64, u64>,
+    /// Time of the newest frame.
+    newest: Option<u64>,
     waiting: u64,
     stalling: bool,
     /// Bytes let in since everything was out.
@@ -76,6 +81,8 @@ impl Rtl {
             sim,
             names: image.names.clone(),
             rows: counted(&image.names),
+            ids: HashMap::new(),
+            newest: None,
             waiting: 0,
             stalling: false,
             inside: 0,
@@ -121,7 +128,10 @@ impl Rtl {
 
     fn collect(&mut self, out: &mut Vec<Output>) -> Result<(), EngineError> {
         let host = self.sim.ports();
-        while let Some(output) = self.sim.pop(|frame| output(&self.names, host, frame)) {
+        while let Some(output) = self
+            .sim
+            .pop(|frame| output(&self.names, &self.ids, host, frame))
+        {
             out.push(output?);
         }
         match self.sim.fault() {
@@ -191,16 +201,29 @@ fn user_row(width: u32, user: &[u8]) -> Row {
     Row::from_words(width, &words)
 }
 
-fn output(names: &Names, host: u32, frame: FrameOut) -> Result<Output, EngineError> {
+fn output(
+    names: &Names,
+    ids: &HashMap<u64, u64>,
+    host: u32,
+    frame: FrameOut,
+) -> Result<Output, EngineError> {
     let failed = |what: String| EngineError::Failed {
         engine: "rtl",
         what,
+    };
+    let id = |time: u128| {
+        let id = ids.get(&(time as u64)).copied();
+        id.ok_or_else(|| {
+            failed(format!(
+                "a frame with time {time} came out that did not go in"
+            ))
+        })
     };
     if frame.port != host {
         let meta = user_row(PORT_META.width(), frame.user);
         let field = |name| meta.field(&PORT_META, 0, name);
         return Ok(Output::Sent(Sent {
-            id: field("tag") as u64,
+            id: id(field("tag"))?,
             interface: field("interface") as u32,
             frame: frame.bytes.to_vec(),
         }));
@@ -223,7 +246,7 @@ fn output(names: &Names, host: u32, frame: FrameOut) -> Result<Output, EngineErr
             .ok_or_else(|| failed(format!("class {class} has no name")))
     };
     Ok(Output::Host(Host {
-        id: field("tag") as u64,
+        id: id(field("tag"))?,
         reason,
         port: field("port") as u8,
         interface: (field("interface_valid") == 1).then(|| field("interface") as u32),
@@ -246,7 +269,18 @@ impl Engine for Rtl {
 
     fn push(&mut self, frame: FrameIn, out: &mut Vec<Output>) -> Result<(), EngineError> {
         let mut user = [0u8; USER_BYTES];
-        user[..8].copy_from_slice(&frame.id.to_le_bytes());
+        if self.newest.is_some_and(|newest| newest >= frame.time) {
+            return Err(EngineError::Failed {
+                engine: "rtl",
+                what: format!(
+                    "frame {} has time {}, not later than the one before; times must rise",
+                    frame.id, frame.time
+                ),
+            });
+        }
+        self.newest = Some(frame.time);
+        self.ids.insert(frame.time, frame.id);
+        user[..8].copy_from_slice(&frame.time.to_le_bytes());
         self.sim.push(frame.port.into(), &user, frame.frame);
         self.waiting += 1;
         self.inside += frame.frame.len();
@@ -270,6 +304,7 @@ impl Engine for Rtl {
     fn drain(&mut self, out: &mut Vec<Output>) -> Result<(), EngineError> {
         let done = self.sim.drain(PATIENCE);
         self.collect(out)?;
+        self.ids.clear();
         self.waiting = 0;
         self.inside = 0;
         if done {

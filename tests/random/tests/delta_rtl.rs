@@ -45,6 +45,7 @@ impl Traffic<'_> {
             let at = self.below(self.frames.len() as u64) as usize;
             let frame = FrameIn {
                 id: self.sent.len() as u64,
+                time: self.sent.len() as u64,
                 port: self.frames[at].port,
                 frame: &self.frames[at].bytes,
             };

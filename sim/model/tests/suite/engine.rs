@@ -57,7 +57,17 @@ fn run(frames: &[(u8, Vec<u8>)]) -> (ImageEngine, Vec<Output>) {
     for (id, (port, frame)) in frames.iter().enumerate() {
         let id = id as u64 + 100;
         let port = *port;
-        engine.push(FrameIn { id, port, frame }, &mut out).unwrap();
+        engine
+            .push(
+                FrameIn {
+                    id,
+                    time: id,
+                    port,
+                    frame,
+                },
+                &mut out,
+            )
+            .unwrap();
     }
     engine.drain(&mut out).unwrap();
     (engine, out)
@@ -290,6 +300,7 @@ fn port_edits_go_round_and_leave_portless_packets() {
             .push(
                 FrameIn {
                     id: 1,
+                    time: 1,
                     port: 0,
                     frame: &frame,
                 },
@@ -321,6 +332,7 @@ fn port_edits_go_round_and_leave_portless_packets() {
         .push(
             FrameIn {
                 id: 1,
+                time: 1,
                 port: 0,
                 frame: &frame,
             },

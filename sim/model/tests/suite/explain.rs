@@ -200,6 +200,7 @@ fn every_table_is_there_in_order_and_the_verdict_is_the_engines() {
             .push(
                 FrameIn {
                     id: 0,
+                    time: 0,
                     port,
                     frame: &frame,
                 },

@@ -286,7 +286,7 @@ proptest! {
         let Ok(mut engine) = ImageEngine::load(&image) else { return Ok(()) };
         for (id, (port, frame)) in crate::engine::traffic().into_iter().enumerate() {
             let mut out = Vec::new();
-            engine.push(FrameIn { id: id as u64, port, frame: &frame }, &mut out).unwrap();
+            engine.push(FrameIn { id: id as u64, time: id as u64, port, frame: &frame }, &mut out).unwrap();
             prop_assert!(!out.is_empty());
             let text = seqnic_model::explain(engine.tables(), engine.names(), port, &frame);
             prop_assert!(text.to_string().contains("verdict"));

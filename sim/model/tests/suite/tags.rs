@@ -374,7 +374,15 @@ fn tracked(kind: u32, v6: bool, mtu: u128) -> ImageEngine {
 fn push(engine: &mut ImageEngine, port: u8, frame: &[u8]) -> Output {
     let mut out = Vec::new();
     engine
-        .push(FrameIn { id: 1, port, frame }, &mut out)
+        .push(
+            FrameIn {
+                id: 1,
+                time: 1,
+                port,
+                frame,
+            },
+            &mut out,
+        )
         .unwrap();
     assert_eq!(out.len(), 1);
     out.remove(0)

@@ -51,6 +51,7 @@ pub fn outcomes(image: &Image, frames: &[Frame]) -> Outcomes {
         let mut out = Vec::new();
         let frame = FrameIn {
             id: id as u64,
+            time: id as u64,
             port: frame.port,
             frame: &frame.bytes,
         };

@@ -158,6 +158,8 @@ struct Soft {
     /// Where packets arrive, made of the trace as the peer's are.
     frames: [[u8; FRAME]; BATCH],
     ring: Ring,
+    /// Time of the last batch, ns.
+    now: u64,
 }
 
 impl Soft {
@@ -180,6 +182,7 @@ impl Soft {
             trace: services.trace(),
             frames: [services::frame(); BATCH],
             ring: Ring::default(),
+            now: 0,
         })
     }
 
@@ -190,10 +193,14 @@ impl Soft {
             for (frame, arrival) in self.frames.iter_mut().zip(arrivals) {
                 arrival.write(frame);
             }
-            let batch = self
-                .frames
-                .each_ref()
-                .map(|frame| batch::Arrival { port: 0, frame });
+            // One clock reading a batch, as a driver does.
+            self.now += 1_000;
+            let time = self.now;
+            let batch = (self.frames.each_ref()).map(|frame| batch::Arrival {
+                port: 0,
+                time,
+                frame,
+            });
             let batch = &batch[..arrivals.len()];
             self.stages
                 .run(&self.tables, &mut self.counters, batch, &mut self.ring);
@@ -220,6 +227,7 @@ impl Soft {
             arrival.write(&mut self.frames[0]);
             let batch = [batch::Arrival {
                 port: 0,
+                time: self.now,
                 frame: &self.frames[0],
             }];
             self.stages
