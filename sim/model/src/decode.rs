@@ -14,7 +14,7 @@ use seqnic_spec::geometry::Geometry;
 use seqnic_spec::layout::{Layout, Row};
 use seqnic_spec::tables::{
     ACTION_ROW, ADDRESS_VALUE, ATTACHMENT_ROW, DECAP_ROW, ENCAP_ROW, HashSlot, INTERFACE_VALUE,
-    RANGE_SLOT, RANGE_SLOTS, SEED_ROW, Table, tag_kind,
+    RANGE_SLOT, RANGE_SLOTS, SEED_ROW, STEP_VALUE, Table, tag_kind,
 };
 
 /// One record of an image: its place and bits, and where in the bits it starts.
@@ -192,7 +192,8 @@ fn range(r: Record, g: &Geometry) -> Result<Range, LoadError> {
 }
 
 /// First row and number of copies, in the fields `action` and `copies` of `layout`.
-pub fn step(
+/// Where packets enter.
+pub fn entry(
     r: Record,
     layout: &Layout,
     action: &'static str,
@@ -202,6 +203,7 @@ pub fn step(
     let step = Step {
         action: r.get(layout, action) as u32,
         copies: r.get(layout, copies) as u8,
+        first: true,
     };
     let end = step.action + u32::from(step.copies);
     if step.copies > 0 && end > g.action_rows {
@@ -212,6 +214,15 @@ pub fn step(
         return Err(r.bad(action, u128::from(step.action), must));
     }
     Ok(step)
+}
+
+/// A row of `step`.
+pub fn step(r: Record, g: &Geometry) -> Result<Step, LoadError> {
+    let l = &STEP_VALUE;
+    Ok(Step {
+        first: r.flag(l, "first"),
+        ..entry(r, l, "action", "copies", g)?
+    })
 }
 
 pub fn action(r: Record, g: &Geometry) -> Result<Action, LoadError> {

@@ -2,7 +2,8 @@
 
 use crate::check;
 use crate::decode::{
-    action, address, attachment, below, decap, direct, encap, hash, interface, known, ranges, step,
+    action, address, attachment, below, decap, direct, encap, entry, hash, interface, known,
+    ranges, step,
 };
 use crate::encap::TagKind;
 use crate::error::LoadError;
@@ -13,7 +14,7 @@ use seqnic_image::Image;
 use seqnic_image::names::Direction;
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{
-    CLASS_ROW, PORT_VALUE, RANGE_SLOTS, REWRITE_ROW, SOURCE_VALUE, STEP_KEY, STEP_VALUE, Table,
+    CLASS_ROW, PORT_VALUE, RANGE_SLOTS, REWRITE_ROW, SOURCE_VALUE, STEP_KEY, Table,
     width,
 };
 
@@ -77,6 +78,8 @@ pub type RangeRow = [Range; RANGE_SLOTS as usize];
 pub struct Step {
     pub action: u32,
     pub copies: u8,
+    /// An entry, or where the return way starts: ACL and meter are asked.
+    pub first: bool,
 }
 
 /// A row of `class`: what happens to packets that enter.
@@ -241,13 +244,13 @@ impl Tables {
             class: direct(image.table(Table::Class), epoch, |r| {
                 Ok(Class {
                     entries: [
-                        step(r, &CLASS_ROW, "forward_action", "forward_copies", g)?,
-                        step(r, &CLASS_ROW, "return_action", "return_copies", g)?,
+                        entry(r, &CLASS_ROW, "forward_action", "forward_copies", g)?,
+                        entry(r, &CLASS_ROW, "return_action", "return_copies", g)?,
                     ],
                 })
             })?,
             step: hash(image, Table::Step, |r| {
-                step(r, &STEP_VALUE, "action", "copies", g)
+                step(r, g)
             })?,
             positions: vec![0; 1 << (width::POSITION - 6)],
             action: direct(image.table(Table::Action), epoch, |r| action(r, g))?,

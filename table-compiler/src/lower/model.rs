@@ -120,6 +120,8 @@ pub struct StepRow {
     /// Kind and value, as `seqnic_spec::tables::position` makes it.
     pub position: u32,
     pub actions: Actions,
+    /// An entry, or where the return way starts.
+    pub first: bool,
 }
 
 /// A row of `action`: one copy.

@@ -19,6 +19,8 @@ const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Return];
 #[derive(Debug, Clone, Copy)]
 struct Taken {
     actions: Actions,
+    /// Packets start their way here.
+    first: bool,
     span: Span,
 }
 
@@ -59,9 +61,14 @@ impl<'d> Lowering<'d> {
                             let tag = self.attached.returned(id, entered, side, mark);
                             let without = self.attached.device_position(id, side);
                             let without = Some(without).filter(|_| is_end || tag.is_none());
+                            let taken = Taken {
+                                actions,
+                                first: is_end,
+                                span: hop.span,
+                            };
                             for position in tag.into_iter().chain(without) {
                                 let key = (class, direction, position);
-                                self.take(current, &mut steps, key, actions, hop.span);
+                                self.take(current, &mut steps, key, taken);
                             }
                         }
                     }
@@ -92,6 +99,7 @@ impl<'d> Lowering<'d> {
                 direction,
                 position,
                 actions: taken.actions,
+                first: taken.first,
             });
         self.model.steps.extend(rows);
     }
@@ -111,13 +119,18 @@ impl<'d> Lowering<'d> {
                 for position in self.attached.party_positions(party) {
                     if !barred.contains(&position) {
                         let key = (class, Direction::Forward, position);
-                        steps.entry(key).or_insert(Taken { actions, span });
+                        steps.entry(key).or_insert(Taken {
+                            actions,
+                            first: true,
+                            span,
+                        });
                     }
                 }
             }
         }
         let nobody = Taken {
             actions: Actions::default(),
+            first: false,
             span,
         };
         for look in looks {
@@ -220,6 +233,7 @@ impl<'d> Lowering<'d> {
                 } else if position >> 16 == position_kind::ATTACHMENT {
                     let nobody = Taken {
                         actions: Actions::default(),
+                        first: false,
                         span: copy.span,
                     };
                     steps.insert(key, nobody);
@@ -240,12 +254,17 @@ impl<'d> Lowering<'d> {
         let first = self.model.actions.len() as u32;
         self.action(row, class, direction, Some(from));
         let actions = Actions { first, copies: 1 };
+        let taken = Taken {
+            actions,
+            first: false,
+            span: copy.span,
+        };
         let mut used = false;
         for id in role_devices(copy.role) {
             let tag = self.attached.returned(id, side, side, copy.mark);
             let position = tag.unwrap_or(self.attached.device_position(id, side));
             let key = (class, direction, position);
-            used |= self.take(current, steps, key, actions, copy.span);
+            used |= self.take(current, steps, key, taken);
         }
         if !used {
             // The same alert is there already, from another copy to this device.
@@ -260,16 +279,15 @@ impl<'d> Lowering<'d> {
         current: &Current<'d>,
         steps: &mut Steps,
         key: (u32, Direction, u32),
-        actions: Actions,
-        span: Span,
+        taken: Taken,
     ) -> bool {
         let Some(other) = steps.get(&key).copied() else {
-            steps.insert(key, Taken { actions, span });
+            steps.insert(key, taken);
             return true;
         };
         let rows = |a: Actions| &self.model.actions[a.first as usize..][..a.copies as usize];
-        if rows(other.actions) != rows(actions) {
-            self.indistinguishable(current, other.span, span, key.1);
+        if rows(other.actions) != rows(taken.actions) || other.first != taken.first {
+            self.indistinguishable(current, other.span, taken.span, key.1);
         }
         false
     }

@@ -226,12 +226,16 @@ fn entries(model: &Model, table: Table) -> Option<Entries> {
         }
         Table::Step => {
             let key = Writer::new(&STEP_KEY, ["class", "direction", "position"]);
-            let value = Writer::new(&STEP_VALUE, ["action", "copies"]);
+            let value = Writer::new(&STEP_VALUE, ["action", "copies", "first"]);
             Entries::of(&model.steps, |r| {
                 let direction = r.direction.bit().into();
                 (
                     key.row([r.class.into(), direction, r.position.into()]),
-                    value.row([r.actions.first.into(), r.actions.copies.into()]),
+                    value.row([
+                        r.actions.first.into(),
+                        r.actions.copies.into(),
+                        r.first.into(),
+                    ]),
                 )
             })
         }

@@ -14,6 +14,7 @@ use crate::tables::{Config, hash};
 /// | `epoch` | 1 | 0 | version of the tables |
 /// | `has_tag` | 1 | 0 | the packet carries a tag: it never enters |
 /// | `entry_action`, `entry_copies` | 22, 4 | [`hash::clocks`] | for a sender without a row |
+/// | `first` | 1 | [`hash::clocks`] | an entry, or where the return way starts |
 /// | `action`, `copies` | 22, 4 | [`hash::clocks`] | the step; 0 copies: wrong sender; three levels of logic behind the registers |
 ///
 /// # Errors
@@ -42,6 +43,7 @@ pub fn step(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     for (field, entry) in [("action", entry_action), ("copies", entry_copies)] {
         m.output(field, mux(hit, value.field(field), entry));
     }
+    m.output("first", value.field("first") | !hit);
     m.output("cfg_rdata", lookup.get("cfg_rdata"));
     m.finish()
 }
