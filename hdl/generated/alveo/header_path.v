@@ -152,6 +152,7 @@ module header_path (
     reg  in_epoch_s16;
     wire [21:0] header_step_action;
     wire [3:0] header_step_copies;
+    wire header_step_first;
     wire [139:0] header_step_cfg_rdata;
     reg  header_parser_tag_wrong_s6;
     reg  header_parser_tag_wrong_s7;
@@ -175,11 +176,11 @@ module header_path (
     reg  header_parser_vlan_depth_s9;
     reg  header_parser_vlan_depth_s10;
     reg  header_parser_vlan_depth_s11;
-    reg  not_169_s7;
-    reg  not_169_s8;
-    reg  not_169_s9;
-    reg  not_169_s10;
-    reg  not_169_s11;
+    reg  not_170_s7;
+    reg  not_170_s8;
+    reg  not_170_s9;
+    reg  not_170_s10;
+    reg  not_170_s11;
     reg  header_interface_not_mine_s8;
     reg  header_interface_not_mine_s9;
     reg  header_interface_not_mine_s10;
@@ -194,10 +195,10 @@ module header_path (
     reg  header_parser_arp_s9;
     reg  header_parser_arp_s10;
     reg  header_parser_arp_s11;
-    reg  or_172_s8;
-    reg  or_172_s9;
-    reg  or_172_s10;
-    reg  or_172_s11;
+    reg  or_173_s8;
+    reg  or_173_s9;
+    reg  or_173_s10;
+    reg  or_173_s11;
     reg  header_parser_not_ip_s6;
     reg  header_parser_not_ip_s7;
     reg  header_parser_not_ip_s8;
@@ -230,7 +231,7 @@ module header_path (
     reg  header_parser_ttl_s10;
     reg  header_parser_ttl_s11;
     reg  [54:0] header_address_dst_s11;
-    reg  or_175_s11;
+    reg  or_176_s11;
     reg  header_parser_later_s11;
     wire [5:0] header_reason_with_class;
     wire [5:0] header_reason_without;
@@ -241,28 +242,28 @@ module header_path (
     reg  [5:0] header_reason_without_s15;
     reg  [5:0] header_reason_without_s16;
     reg  [5:0] base;
-    reg  [68:0] cat_269_s1;
-    reg  [68:0] cat_269_s2;
-    reg  [68:0] cat_269_s3;
-    reg  [68:0] cat_269_s4;
-    reg  [68:0] cat_269_s5;
-    reg  [68:0] cat_269_s6;
-    reg  [68:0] cat_269_s7;
-    reg  [68:0] cat_269_s8;
-    reg  [68:0] cat_269_s9;
-    reg  [68:0] cat_269_s10;
-    reg  [68:0] cat_269_s11;
-    reg  [68:0] cat_269_s12;
-    reg  [68:0] cat_269_s13;
-    reg  [68:0] cat_269_s14;
-    reg  [68:0] cat_269_s15;
-    reg  [68:0] cat_269_s16;
-    reg  [68:0] cat_269_s17;
-    reg  [68:0] cat_269_s18;
-    reg  [68:0] cat_269_s19;
-    reg  [68:0] cat_269_s20;
-    reg  [68:0] cat_269_s21;
-    reg  [68:0] cat_269_s22;
+    reg  [68:0] cat_270_s1;
+    reg  [68:0] cat_270_s2;
+    reg  [68:0] cat_270_s3;
+    reg  [68:0] cat_270_s4;
+    reg  [68:0] cat_270_s5;
+    reg  [68:0] cat_270_s6;
+    reg  [68:0] cat_270_s7;
+    reg  [68:0] cat_270_s8;
+    reg  [68:0] cat_270_s9;
+    reg  [68:0] cat_270_s10;
+    reg  [68:0] cat_270_s11;
+    reg  [68:0] cat_270_s12;
+    reg  [68:0] cat_270_s13;
+    reg  [68:0] cat_270_s14;
+    reg  [68:0] cat_270_s15;
+    reg  [68:0] cat_270_s16;
+    reg  [68:0] cat_270_s17;
+    reg  [68:0] cat_270_s18;
+    reg  [68:0] cat_270_s19;
+    reg  [68:0] cat_270_s20;
+    reg  [68:0] cat_270_s21;
+    reg  [68:0] cat_270_s22;
     reg  [9:0] header_interface_number_s7;
     reg  [9:0] header_interface_number_s8;
     reg  [9:0] header_interface_number_s9;
@@ -302,18 +303,18 @@ module header_path (
     reg  header_class_direction_s20;
     reg  header_class_direction_s21;
     reg  header_class_direction_s22;
-    reg  [16:0] cat_272_s11;
-    reg  [16:0] cat_272_s12;
-    reg  [16:0] cat_272_s13;
-    reg  [16:0] cat_272_s14;
-    reg  [16:0] cat_272_s15;
-    reg  [16:0] cat_272_s16;
-    reg  [16:0] cat_272_s17;
-    reg  [16:0] cat_272_s18;
-    reg  [16:0] cat_272_s19;
-    reg  [16:0] cat_272_s20;
-    reg  [16:0] cat_272_s21;
-    reg  [16:0] cat_272_s22;
+    reg  [16:0] cat_273_s11;
+    reg  [16:0] cat_273_s12;
+    reg  [16:0] cat_273_s13;
+    reg  [16:0] cat_273_s14;
+    reg  [16:0] cat_273_s15;
+    reg  [16:0] cat_273_s16;
+    reg  [16:0] cat_273_s17;
+    reg  [16:0] cat_273_s18;
+    reg  [16:0] cat_273_s19;
+    reg  [16:0] cat_273_s20;
+    reg  [16:0] cat_273_s21;
+    reg  [16:0] cat_273_s22;
     reg  [7:0] header_parser_offset_s4;
     reg  [7:0] header_parser_offset_s5;
     reg  [7:0] header_parser_offset_s6;
@@ -521,27 +522,27 @@ module header_path (
     reg  [5:0] base_s20;
     reg  [5:0] base_s21;
     reg  [5:0] base_s22;
-    reg  not_266_s2;
-    reg  not_266_s3;
-    reg  not_266_s4;
-    reg  not_266_s5;
-    reg  not_266_s6;
-    reg  not_266_s7;
-    reg  not_266_s8;
-    reg  not_266_s9;
-    reg  not_266_s10;
-    reg  not_266_s11;
-    reg  not_266_s12;
-    reg  not_266_s13;
-    reg  not_266_s14;
-    reg  not_266_s15;
-    reg  not_266_s16;
-    reg  not_266_s17;
-    reg  not_266_s18;
-    reg  not_266_s19;
-    reg  not_266_s20;
-    reg  not_266_s21;
-    reg  not_266_s22;
+    reg  not_267_s2;
+    reg  not_267_s3;
+    reg  not_267_s4;
+    reg  not_267_s5;
+    reg  not_267_s6;
+    reg  not_267_s7;
+    reg  not_267_s8;
+    reg  not_267_s9;
+    reg  not_267_s10;
+    reg  not_267_s11;
+    reg  not_267_s12;
+    reg  not_267_s13;
+    reg  not_267_s14;
+    reg  not_267_s15;
+    reg  not_267_s16;
+    reg  not_267_s17;
+    reg  not_267_s18;
+    reg  not_267_s19;
+    reg  not_267_s20;
+    reg  not_267_s21;
+    reg  not_267_s22;
     reg  header_interface_known_s7;
     reg  header_interface_known_s8;
     reg  header_interface_known_s9;
@@ -612,9 +613,9 @@ module header_path (
         in_header[87:80],
         in_header[95:88]
     };
-    wire [511:0] or_655 = ({343'd0, header_parser_cfg_rdata} | {292'd0, header_interface_cfg_rdata}) | ({356'd0, header_source_cfg_rdata} | {140'd0, header_address_cfg_rdata});
-    wire [511:0] or_656 = ({380'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({441'd0, header_class_cfg_rdata} | {372'd0, header_step_cfg_rdata});
-    assign cfg_rdata = or_655 | or_656;
+    wire [511:0] or_656 = ({343'd0, header_parser_cfg_rdata} | {292'd0, header_interface_cfg_rdata}) | ({356'd0, header_source_cfg_rdata} | {140'd0, header_address_cfg_rdata});
+    wire [511:0] or_657 = ({380'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({441'd0, header_class_cfg_rdata} | {372'd0, header_step_cfg_rdata});
+    assign cfg_rdata = or_656 | or_657;
 
     header_parser header_parser (
         .clk(clk),
@@ -824,6 +825,7 @@ module header_path (
         .epoch(in_epoch_s16),
         .action(header_step_action),
         .copies(header_step_copies),
+        .first(header_step_first),
         .cfg_rdata(header_step_cfg_rdata)
     );
 
@@ -831,10 +833,10 @@ module header_path (
         .clk(clk),
         .runt(header_parser_runt_s11),
         .vlan_depth(header_parser_vlan_depth_s11),
-        .no_interface(not_169_s11),
+        .no_interface(not_170_s11),
         .not_mine(header_interface_not_mine_s11),
         .arp(header_parser_arp_s11),
-        .encapsulation(or_172_s11),
+        .encapsulation(or_173_s11),
         .not_ip(header_parser_not_ip_s11),
         .ipv4_header(header_parser_ipv4_header_s11),
         .ipv4_checksum(header_parser_ipv4_checksum_s11),
@@ -847,23 +849,23 @@ module header_path (
         .ttl(header_parser_ttl_s11),
         .dhcp(header_parser_dhcp),
         .own(header_address_dst_s11[54]),
-        .scoped(or_175_s11),
+        .scoped(or_176_s11),
         .later(header_parser_later_s11),
         .with_class(header_reason_with_class),
         .without(header_reason_without)
     );
 
     header_verdict header_verdict (
-        .tag(cat_269_s22[63:0]),
-        .port(cat_269_s22[67:64]),
-        .epoch(cat_269_s22[68]),
+        .tag(cat_270_s22[63:0]),
+        .port(cat_270_s22[67:64]),
+        .epoch(cat_270_s22[68]),
         .interface_number(header_interface_number_s22),
         .sender(header_source_sender_s22),
         .class_number(header_class_number_s22),
         .direction(header_class_direction_s22),
         .action(header_step_action),
-        .neighbour_valid(cat_272_s22[0]),
-        .neighbour(cat_272_s22[16:1]),
+        .neighbour_valid(cat_273_s22[0]),
+        .neighbour(cat_273_s22[16:1]),
         .l3(header_parser_offset_s22),
         .ip_length(header_parser_ip_length_s22),
         .protocol(header_parser_protocol_s22),
@@ -880,7 +882,7 @@ module header_path (
         .l4_checksum(header_parser_l4_checksum_s22),
         .base(base_s22),
         .copies(header_step_copies),
-        .framed(not_266_s22),
+        .framed(not_267_s22),
         .interface_known(header_interface_known_s22),
         .sender_known(header_source_known_s22),
         .found(header_class_found_s22),
@@ -962,11 +964,11 @@ module header_path (
         header_parser_vlan_depth_s9 <= header_parser_vlan_depth_s8;
         header_parser_vlan_depth_s10 <= header_parser_vlan_depth_s9;
         header_parser_vlan_depth_s11 <= header_parser_vlan_depth_s10;
-        not_169_s7 <= ~header_interface_known;
-        not_169_s8 <= not_169_s7;
-        not_169_s9 <= not_169_s8;
-        not_169_s10 <= not_169_s9;
-        not_169_s11 <= not_169_s10;
+        not_170_s7 <= ~header_interface_known;
+        not_170_s8 <= not_170_s7;
+        not_170_s9 <= not_170_s8;
+        not_170_s10 <= not_170_s9;
+        not_170_s11 <= not_170_s10;
         header_interface_not_mine_s8 <= header_interface_not_mine;
         header_interface_not_mine_s9 <= header_interface_not_mine_s8;
         header_interface_not_mine_s10 <= header_interface_not_mine_s9;
@@ -981,10 +983,10 @@ module header_path (
         header_parser_arp_s9 <= header_parser_arp_s8;
         header_parser_arp_s10 <= header_parser_arp_s9;
         header_parser_arp_s11 <= header_parser_arp_s10;
-        or_172_s8 <= header_parser_tag_wrong_s7 | header_source_refused;
-        or_172_s9 <= or_172_s8;
-        or_172_s10 <= or_172_s9;
-        or_172_s11 <= or_172_s10;
+        or_173_s8 <= header_parser_tag_wrong_s7 | header_source_refused;
+        or_173_s9 <= or_173_s8;
+        or_173_s10 <= or_173_s9;
+        or_173_s11 <= or_173_s10;
         header_parser_not_ip_s6 <= header_parser_not_ip;
         header_parser_not_ip_s7 <= header_parser_not_ip_s6;
         header_parser_not_ip_s8 <= header_parser_not_ip_s7;
@@ -1017,7 +1019,7 @@ module header_path (
         header_parser_ttl_s10 <= header_parser_ttl_s9;
         header_parser_ttl_s11 <= header_parser_ttl_s10;
         header_address_dst_s11 <= header_address_dst;
-        or_175_s11 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
+        or_176_s11 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
         header_parser_later_s11 <= header_parser_later_s10;
         header_reason_with_class_s14 <= header_reason_with_class;
         header_reason_with_class_s15 <= header_reason_with_class_s14;
@@ -1026,28 +1028,28 @@ module header_path (
         header_reason_without_s15 <= header_reason_without_s14;
         header_reason_without_s16 <= header_reason_without_s15;
         base <= header_class_found ? header_reason_with_class_s16 : header_reason_without_s16;
-        cat_269_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
-        cat_269_s2 <= cat_269_s1;
-        cat_269_s3 <= cat_269_s2;
-        cat_269_s4 <= cat_269_s3;
-        cat_269_s5 <= cat_269_s4;
-        cat_269_s6 <= cat_269_s5;
-        cat_269_s7 <= cat_269_s6;
-        cat_269_s8 <= cat_269_s7;
-        cat_269_s9 <= cat_269_s8;
-        cat_269_s10 <= cat_269_s9;
-        cat_269_s11 <= cat_269_s10;
-        cat_269_s12 <= cat_269_s11;
-        cat_269_s13 <= cat_269_s12;
-        cat_269_s14 <= cat_269_s13;
-        cat_269_s15 <= cat_269_s14;
-        cat_269_s16 <= cat_269_s15;
-        cat_269_s17 <= cat_269_s16;
-        cat_269_s18 <= cat_269_s17;
-        cat_269_s19 <= cat_269_s18;
-        cat_269_s20 <= cat_269_s19;
-        cat_269_s21 <= cat_269_s20;
-        cat_269_s22 <= cat_269_s21;
+        cat_270_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
+        cat_270_s2 <= cat_270_s1;
+        cat_270_s3 <= cat_270_s2;
+        cat_270_s4 <= cat_270_s3;
+        cat_270_s5 <= cat_270_s4;
+        cat_270_s6 <= cat_270_s5;
+        cat_270_s7 <= cat_270_s6;
+        cat_270_s8 <= cat_270_s7;
+        cat_270_s9 <= cat_270_s8;
+        cat_270_s10 <= cat_270_s9;
+        cat_270_s11 <= cat_270_s10;
+        cat_270_s12 <= cat_270_s11;
+        cat_270_s13 <= cat_270_s12;
+        cat_270_s14 <= cat_270_s13;
+        cat_270_s15 <= cat_270_s14;
+        cat_270_s16 <= cat_270_s15;
+        cat_270_s17 <= cat_270_s16;
+        cat_270_s18 <= cat_270_s17;
+        cat_270_s19 <= cat_270_s18;
+        cat_270_s20 <= cat_270_s19;
+        cat_270_s21 <= cat_270_s20;
+        cat_270_s22 <= cat_270_s21;
         header_interface_number_s7 <= header_interface_number;
         header_interface_number_s8 <= header_interface_number_s7;
         header_interface_number_s9 <= header_interface_number_s8;
@@ -1087,18 +1089,18 @@ module header_path (
         header_class_direction_s20 <= header_class_direction_s19;
         header_class_direction_s21 <= header_class_direction_s20;
         header_class_direction_s22 <= header_class_direction_s21;
-        cat_272_s11 <= {header_address_dst[53:38], header_address_dst[37]};
-        cat_272_s12 <= cat_272_s11;
-        cat_272_s13 <= cat_272_s12;
-        cat_272_s14 <= cat_272_s13;
-        cat_272_s15 <= cat_272_s14;
-        cat_272_s16 <= cat_272_s15;
-        cat_272_s17 <= cat_272_s16;
-        cat_272_s18 <= cat_272_s17;
-        cat_272_s19 <= cat_272_s18;
-        cat_272_s20 <= cat_272_s19;
-        cat_272_s21 <= cat_272_s20;
-        cat_272_s22 <= cat_272_s21;
+        cat_273_s11 <= {header_address_dst[53:38], header_address_dst[37]};
+        cat_273_s12 <= cat_273_s11;
+        cat_273_s13 <= cat_273_s12;
+        cat_273_s14 <= cat_273_s13;
+        cat_273_s15 <= cat_273_s14;
+        cat_273_s16 <= cat_273_s15;
+        cat_273_s17 <= cat_273_s16;
+        cat_273_s18 <= cat_273_s17;
+        cat_273_s19 <= cat_273_s18;
+        cat_273_s20 <= cat_273_s19;
+        cat_273_s21 <= cat_273_s20;
+        cat_273_s22 <= cat_273_s21;
         header_parser_offset_s4 <= header_parser_offset;
         header_parser_offset_s5 <= header_parser_offset_s4;
         header_parser_offset_s6 <= header_parser_offset_s5;
@@ -1306,27 +1308,27 @@ module header_path (
         base_s20 <= base_s19;
         base_s21 <= base_s20;
         base_s22 <= base_s21;
-        not_266_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        not_266_s3 <= not_266_s2;
-        not_266_s4 <= not_266_s3;
-        not_266_s5 <= not_266_s4;
-        not_266_s6 <= not_266_s5;
-        not_266_s7 <= not_266_s6;
-        not_266_s8 <= not_266_s7;
-        not_266_s9 <= not_266_s8;
-        not_266_s10 <= not_266_s9;
-        not_266_s11 <= not_266_s10;
-        not_266_s12 <= not_266_s11;
-        not_266_s13 <= not_266_s12;
-        not_266_s14 <= not_266_s13;
-        not_266_s15 <= not_266_s14;
-        not_266_s16 <= not_266_s15;
-        not_266_s17 <= not_266_s16;
-        not_266_s18 <= not_266_s17;
-        not_266_s19 <= not_266_s18;
-        not_266_s20 <= not_266_s19;
-        not_266_s21 <= not_266_s20;
-        not_266_s22 <= not_266_s21;
+        not_267_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        not_267_s3 <= not_267_s2;
+        not_267_s4 <= not_267_s3;
+        not_267_s5 <= not_267_s4;
+        not_267_s6 <= not_267_s5;
+        not_267_s7 <= not_267_s6;
+        not_267_s8 <= not_267_s7;
+        not_267_s9 <= not_267_s8;
+        not_267_s10 <= not_267_s9;
+        not_267_s11 <= not_267_s10;
+        not_267_s12 <= not_267_s11;
+        not_267_s13 <= not_267_s12;
+        not_267_s14 <= not_267_s13;
+        not_267_s15 <= not_267_s14;
+        not_267_s16 <= not_267_s15;
+        not_267_s17 <= not_267_s16;
+        not_267_s18 <= not_267_s17;
+        not_267_s19 <= not_267_s18;
+        not_267_s20 <= not_267_s19;
+        not_267_s21 <= not_267_s20;
+        not_267_s22 <= not_267_s21;
         header_interface_known_s7 <= header_interface_known;
         header_interface_known_s8 <= header_interface_known_s7;
         header_interface_known_s9 <= header_interface_known_s8;
@@ -1413,7 +1415,7 @@ module header_path (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_address_src, cat_14_s11, header_address_dst_s11, header_parser_src_key_s22, header_parser_dst_key_s22};
+    wire _unused = &{1'b0, header_address_src, header_step_first, cat_14_s11, header_address_dst_s11, header_parser_src_key_s22, header_parser_dst_key_s22};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1491,11 +1493,11 @@ module header_path (
         header_parser_vlan_depth_s9 = 1'd0;
         header_parser_vlan_depth_s10 = 1'd0;
         header_parser_vlan_depth_s11 = 1'd0;
-        not_169_s7 = 1'd0;
-        not_169_s8 = 1'd0;
-        not_169_s9 = 1'd0;
-        not_169_s10 = 1'd0;
-        not_169_s11 = 1'd0;
+        not_170_s7 = 1'd0;
+        not_170_s8 = 1'd0;
+        not_170_s9 = 1'd0;
+        not_170_s10 = 1'd0;
+        not_170_s11 = 1'd0;
         header_interface_not_mine_s8 = 1'd0;
         header_interface_not_mine_s9 = 1'd0;
         header_interface_not_mine_s10 = 1'd0;
@@ -1510,10 +1512,10 @@ module header_path (
         header_parser_arp_s9 = 1'd0;
         header_parser_arp_s10 = 1'd0;
         header_parser_arp_s11 = 1'd0;
-        or_172_s8 = 1'd0;
-        or_172_s9 = 1'd0;
-        or_172_s10 = 1'd0;
-        or_172_s11 = 1'd0;
+        or_173_s8 = 1'd0;
+        or_173_s9 = 1'd0;
+        or_173_s10 = 1'd0;
+        or_173_s11 = 1'd0;
         header_parser_not_ip_s6 = 1'd0;
         header_parser_not_ip_s7 = 1'd0;
         header_parser_not_ip_s8 = 1'd0;
@@ -1546,7 +1548,7 @@ module header_path (
         header_parser_ttl_s10 = 1'd0;
         header_parser_ttl_s11 = 1'd0;
         header_address_dst_s11 = 55'd0;
-        or_175_s11 = 1'd0;
+        or_176_s11 = 1'd0;
         header_parser_later_s11 = 1'd0;
         header_reason_with_class_s14 = 6'd0;
         header_reason_with_class_s15 = 6'd0;
@@ -1555,28 +1557,28 @@ module header_path (
         header_reason_without_s15 = 6'd0;
         header_reason_without_s16 = 6'd0;
         base = 6'd0;
-        cat_269_s1 = 69'd0;
-        cat_269_s2 = 69'd0;
-        cat_269_s3 = 69'd0;
-        cat_269_s4 = 69'd0;
-        cat_269_s5 = 69'd0;
-        cat_269_s6 = 69'd0;
-        cat_269_s7 = 69'd0;
-        cat_269_s8 = 69'd0;
-        cat_269_s9 = 69'd0;
-        cat_269_s10 = 69'd0;
-        cat_269_s11 = 69'd0;
-        cat_269_s12 = 69'd0;
-        cat_269_s13 = 69'd0;
-        cat_269_s14 = 69'd0;
-        cat_269_s15 = 69'd0;
-        cat_269_s16 = 69'd0;
-        cat_269_s17 = 69'd0;
-        cat_269_s18 = 69'd0;
-        cat_269_s19 = 69'd0;
-        cat_269_s20 = 69'd0;
-        cat_269_s21 = 69'd0;
-        cat_269_s22 = 69'd0;
+        cat_270_s1 = 69'd0;
+        cat_270_s2 = 69'd0;
+        cat_270_s3 = 69'd0;
+        cat_270_s4 = 69'd0;
+        cat_270_s5 = 69'd0;
+        cat_270_s6 = 69'd0;
+        cat_270_s7 = 69'd0;
+        cat_270_s8 = 69'd0;
+        cat_270_s9 = 69'd0;
+        cat_270_s10 = 69'd0;
+        cat_270_s11 = 69'd0;
+        cat_270_s12 = 69'd0;
+        cat_270_s13 = 69'd0;
+        cat_270_s14 = 69'd0;
+        cat_270_s15 = 69'd0;
+        cat_270_s16 = 69'd0;
+        cat_270_s17 = 69'd0;
+        cat_270_s18 = 69'd0;
+        cat_270_s19 = 69'd0;
+        cat_270_s20 = 69'd0;
+        cat_270_s21 = 69'd0;
+        cat_270_s22 = 69'd0;
         header_interface_number_s7 = 10'd0;
         header_interface_number_s8 = 10'd0;
         header_interface_number_s9 = 10'd0;
@@ -1616,18 +1618,18 @@ module header_path (
         header_class_direction_s20 = 1'd0;
         header_class_direction_s21 = 1'd0;
         header_class_direction_s22 = 1'd0;
-        cat_272_s11 = 17'd0;
-        cat_272_s12 = 17'd0;
-        cat_272_s13 = 17'd0;
-        cat_272_s14 = 17'd0;
-        cat_272_s15 = 17'd0;
-        cat_272_s16 = 17'd0;
-        cat_272_s17 = 17'd0;
-        cat_272_s18 = 17'd0;
-        cat_272_s19 = 17'd0;
-        cat_272_s20 = 17'd0;
-        cat_272_s21 = 17'd0;
-        cat_272_s22 = 17'd0;
+        cat_273_s11 = 17'd0;
+        cat_273_s12 = 17'd0;
+        cat_273_s13 = 17'd0;
+        cat_273_s14 = 17'd0;
+        cat_273_s15 = 17'd0;
+        cat_273_s16 = 17'd0;
+        cat_273_s17 = 17'd0;
+        cat_273_s18 = 17'd0;
+        cat_273_s19 = 17'd0;
+        cat_273_s20 = 17'd0;
+        cat_273_s21 = 17'd0;
+        cat_273_s22 = 17'd0;
         header_parser_offset_s4 = 8'd0;
         header_parser_offset_s5 = 8'd0;
         header_parser_offset_s6 = 8'd0;
@@ -1835,27 +1837,27 @@ module header_path (
         base_s20 = 6'd0;
         base_s21 = 6'd0;
         base_s22 = 6'd0;
-        not_266_s2 = 1'd0;
-        not_266_s3 = 1'd0;
-        not_266_s4 = 1'd0;
-        not_266_s5 = 1'd0;
-        not_266_s6 = 1'd0;
-        not_266_s7 = 1'd0;
-        not_266_s8 = 1'd0;
-        not_266_s9 = 1'd0;
-        not_266_s10 = 1'd0;
-        not_266_s11 = 1'd0;
-        not_266_s12 = 1'd0;
-        not_266_s13 = 1'd0;
-        not_266_s14 = 1'd0;
-        not_266_s15 = 1'd0;
-        not_266_s16 = 1'd0;
-        not_266_s17 = 1'd0;
-        not_266_s18 = 1'd0;
-        not_266_s19 = 1'd0;
-        not_266_s20 = 1'd0;
-        not_266_s21 = 1'd0;
-        not_266_s22 = 1'd0;
+        not_267_s2 = 1'd0;
+        not_267_s3 = 1'd0;
+        not_267_s4 = 1'd0;
+        not_267_s5 = 1'd0;
+        not_267_s6 = 1'd0;
+        not_267_s7 = 1'd0;
+        not_267_s8 = 1'd0;
+        not_267_s9 = 1'd0;
+        not_267_s10 = 1'd0;
+        not_267_s11 = 1'd0;
+        not_267_s12 = 1'd0;
+        not_267_s13 = 1'd0;
+        not_267_s14 = 1'd0;
+        not_267_s15 = 1'd0;
+        not_267_s16 = 1'd0;
+        not_267_s17 = 1'd0;
+        not_267_s18 = 1'd0;
+        not_267_s19 = 1'd0;
+        not_267_s20 = 1'd0;
+        not_267_s21 = 1'd0;
+        not_267_s22 = 1'd0;
         header_interface_known_s7 = 1'd0;
         header_interface_known_s8 = 1'd0;
         header_interface_known_s9 = 1'd0;

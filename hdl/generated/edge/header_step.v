@@ -10,6 +10,7 @@
 // epoch, stage 0
 // action, stage 5
 // copies, stage 5
+// first, stage 5
 
 `default_nettype none
 
@@ -30,6 +31,7 @@ module header_step (
     input  wire epoch,
     output wire [21:0] action,
     output wire [3:0] copies,
+    output wire first,
     output wire [139:0] cfg_rdata
 );
     wire lookup_hit;
@@ -41,6 +43,7 @@ module header_step (
     reg  not_16_s5;
     assign action = lookup_hit ? lookup_value[21:0] : entry_action;
     assign copies = lookup_hit ? lookup_value[25:22] : ({4{not_16_s5}} & entry_copies);
+    assign first = lookup_value[26] | ~lookup_hit;
 
     table_step lookup (
         .clk(clk),
@@ -64,9 +67,6 @@ module header_step (
         not_16_s4 <= not_16_s3;
         not_16_s5 <= not_16_s4;
     end
-
-    // Bits which nothing reads.
-    wire _unused = &{1'b0, lookup_value};
 
 `ifndef SYNTHESIS
     initial begin

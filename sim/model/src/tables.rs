@@ -14,8 +14,7 @@ use seqnic_image::Image;
 use seqnic_image::names::Direction;
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{
-    CLASS_ROW, PORT_VALUE, RANGE_SLOTS, REWRITE_ROW, SOURCE_VALUE, STEP_KEY, Table,
-    width,
+    CLASS_ROW, PORT_VALUE, RANGE_SLOTS, REWRITE_ROW, SOURCE_VALUE, STEP_KEY, Table, width,
 };
 
 /// Answer of `interface`.
@@ -249,9 +248,7 @@ impl Tables {
                     ],
                 })
             })?,
-            step: hash(image, Table::Step, |r| {
-                step(r, g)
-            })?,
+            step: hash(image, Table::Step, |r| step(r, g))?,
             positions: vec![0; 1 << (width::POSITION - 6)],
             action: direct(image.table(Table::Action), epoch, |r| action(r, g))?,
             attachment: direct(image.table(Table::Attachment), epoch, |r| attachment(r, g))?,
