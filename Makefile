@@ -20,6 +20,7 @@ generate:
 	$(CARGO) run --quiet -p seqnic-pipeline --bin seqnic-hdl -- generate --geometry alveo --out hdl/generated/alveo
 	$(CARGO) run --quiet -p seqnic-pipeline --bin seqnic-hdl -- generate --geometry edge --out hdl/generated/edge
 	$(CARGO) run --quiet -p seqnic -- spec --markdown > docs/tables.md
+	$(CARGO) run --quiet -p seqnic -- spec --registers > docs/registers.md
 	$(CARGO) run --quiet -p seqnic -- spec --json > hdl/spec/spec.json
 
 # Area and timing of the hardware: docs/synth.md and docs/img/synth.svg. Modules that have not changed

@@ -15,7 +15,7 @@ part() { # part TITLE COMMAND...
 
 regenerated_is_committed() {
     make --no-print-directory generate
-    if ! git diff --exit-code --stat -- hdl/generated docs/tables.md hdl/spec/spec.json; then
+    if ! git diff --exit-code --stat -- hdl/generated docs/tables.md docs/registers.md hdl/spec/spec.json; then
         echo "generated files differ from what is committed: run 'make generate' and commit" >&2
         return 1
     fi

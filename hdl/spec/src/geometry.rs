@@ -234,6 +234,15 @@ impl Geometry {
         bytes.div_ceil(self.bus_bytes)
     }
 
+    /// CRC-32C of name and sizes: what image, card and driver compare.
+    pub fn digest(&self) -> u32 {
+        let mut sizes = serde_json::json!(self);
+        if let Some(map) = sizes.as_object_mut() {
+            map.remove("doc");
+        }
+        crate::hash::digest(sizes.to_string().into_bytes())
+    }
+
     /// Checks every size against the layouts.
     pub fn check(&self) -> Result<(), BadGeometry> {
         let bad = |parameter, value, must| {

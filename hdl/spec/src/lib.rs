@@ -13,12 +13,14 @@
 //! * [`wire`]: protocol numbers, header sizes and parser limits;
 //! * [`stage`]: the records handed from stage to stage inside the pipeline;
 //! * [`counters`]: the counter sets;
+//! * [`host`]: the card as a host sees it: registers, rings, PCI;
 //! * [`reference`]: `spec.json` and the generated table reference.
 
 pub mod counters;
 pub mod geometry;
 pub mod hash;
 pub mod hasher;
+pub mod host;
 pub mod layout;
 pub mod reason;
 pub mod reference;

@@ -31,14 +31,16 @@ pub fn spec_json() -> Value {
         "reasons": reasons,
         "records": [stage::HEADER, stage::VERDICT, stage::EDIT, stage::PORT_META, stage::HOST_META, stage::EVENT],
         "geometries": geometry::KNOWN,
+        "host": crate::host::reference::host_json(),
     })
 }
 
-/// CRC-32C of [`spec_json`] without geometries: two builds with equal digests read each other's rows.
+/// CRC-32C of [`spec_json`] without geometries and the host's side: two builds with equal digests read each other's rows.
 pub fn spec_digest() -> u32 {
     let mut spec = spec_json();
     if let Some(map) = spec.as_object_mut() {
         map.remove("geometries");
+        map.remove("host");
     }
     hash::digest(spec.to_string().into_bytes())
 }

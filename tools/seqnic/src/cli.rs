@@ -487,14 +487,19 @@ fn geometries() -> clap::builder::PossibleValuesParser {
 #[derive(Debug, Args)]
 #[command(after_help = examples!(
     "seqnic spec --markdown > tables.md"
+    "seqnic spec --registers > registers.md"
     "seqnic spec --json | jq '.reasons[].name'"
 ))]
 #[group(required = true, multiple = false)]
 pub struct Spec {
     #[arg(long)]
     pub json: bool,
+    /// Tables and records
     #[arg(long)]
     pub markdown: bool,
+    /// What a driver needs: registers, rings, PCI
+    #[arg(long)]
+    pub registers: bool,
 }
 
 /// Print completions for a shell

@@ -97,11 +97,7 @@ impl serde::Serialize for Digest {
 
 /// CRC-32C of a geometry's sizes: two builds with equal digests have the same tables.
 pub fn geometry_digest(geometry: &Geometry) -> u32 {
-    let mut sizes = serde_json::json!(geometry);
-    if let Some(map) = sizes.as_object_mut() {
-        map.remove("doc");
-    }
-    seqnic_spec::hash::digest(sizes.to_string().into_bytes())
+    geometry.digest()
 }
 
 fn spec_digest() -> u32 {

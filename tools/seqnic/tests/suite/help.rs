@@ -42,7 +42,11 @@ fn wrong_command_lines_are_code_2() {
         2,
         "unrecognized subcommand 'frobnicate'",
     );
-    refused(seqnic().arg("spec").assert(), 2, "--json|--markdown");
+    refused(
+        seqnic().arg("spec").assert(),
+        2,
+        "--json|--markdown|--registers",
+    );
     refused(
         seqnic().args(["replay", "x"]).assert(),
         2,
