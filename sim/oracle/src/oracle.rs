@@ -293,7 +293,7 @@ impl Oracle {
                 shift,
                 nat,
                 mark,
-                leaves,
+                far,
                 ..
             } => {
                 let attachment = self.towards(role, side, mark);
@@ -301,7 +301,7 @@ impl Oracle {
                 let edits = Edits {
                     destination: own.filter(|_| nat),
                     port_add: common.port_add.wrapping_add(shift),
-                    dscp: dscp_to(role, leaves, mark),
+                    dscp: dscp_to(role, far, mark),
                     ..common
                 };
                 depart(attachment.name.clone(), attachment, edits);

@@ -82,19 +82,24 @@ pub enum Face<'a> {
         nat: bool,
         mark: Mark,
         end: bool,
-        /// Side its packets come back from.
-        leaves: Side,
+        /// Its other end on the packet's way: the side packets that go to it will come back from, or
+        /// those that come from it were sent to.
+        far: Side,
     },
 }
 
 impl<'a> Face<'a> {
-    /// The device, the side of it that is seen, and its mark.
-    pub fn device(&self) -> Option<(&'a Role, Side, Mark)> {
+    /// The device, the side of it that is seen, its far side and its mark.
+    pub fn device(&self) -> Option<(&'a Role, Side, Side, Mark)> {
         match *self {
             Face::World(_) => None,
             Face::Device {
-                role, side, mark, ..
-            } => Some((role, side, mark)),
+                role,
+                side,
+                far,
+                mark,
+                ..
+            } => Some((role, side, far, mark)),
         }
     }
 
@@ -213,7 +218,7 @@ fn face(station: Station, in_front: bool) -> Face {
             role: stop.role,
             mark: stop.mark,
             end: stop.end,
-            leaves: if in_front && !stop.end {
+            far: if in_front && !stop.end {
                 stop.enter.other()
             } else {
                 stop.enter

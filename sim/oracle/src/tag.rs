@@ -64,9 +64,10 @@ pub fn of(definition: &Definition, mark: Mark, device: &Device, side: Side) -> O
     }
 }
 
-/// How that tag looks in what comes back from `place`.
-pub fn expected(definition: &Definition, tag: Tag, number: u16, place: &Place) -> Received {
-    let bases = &definition.interfaces[place.interface].tag_bases;
+/// How that tag looks in what comes back from a device that packets are sent to at `sent`: it leaves the
+/// number as it was.
+pub fn expected(definition: &Definition, tag: Tag, number: u16, sent: &Place) -> Received {
+    let bases = &definition.interfaces[sent.interface].tag_bases;
     match tag {
         Tag::Dscp => Received::Dscp(number << 2 | 3),
         Tag::Vlan => Received::Vlan(bases.vlan + number),
@@ -98,11 +99,11 @@ impl Accepted {
                     let copies = crossing
                         .copies
                         .iter()
-                        .map(|c| (c.role, Side::Outside, c.mark));
+                        .map(|c| (c.role, Side::Outside, Side::Outside, c.mark));
                     let from = crossing.from.device();
-                    for (role, side, mark) in from.into_iter().chain(copies) {
+                    for (role, side, far, mark) in from.into_iter().chain(copies) {
                         for device in walk::devices(definition, role) {
-                            this.leaves(definition, mark, device, side);
+                            this.leaves(definition, mark, device, (far, side));
                         }
                     }
                 }
@@ -115,7 +116,14 @@ impl Accepted {
         this
     }
 
-    fn leaves(&mut self, definition: &Definition, mark: Mark, device: &Device, side: Side) {
+    /// What is sent to `far` of a device comes back from `side` of it.
+    fn leaves(
+        &mut self,
+        definition: &Definition,
+        mark: Mark,
+        device: &Device,
+        (far, side): (Side, Side),
+    ) {
         let Some(tag) = of(definition, mark, device, side) else {
             return;
         };
@@ -123,7 +131,8 @@ impl Accepted {
         let port = definition.interfaces[place.interface].port;
         self.interfaces.insert((place.interface, header(tag)));
         self.ports.insert((port, header(tag)));
-        if let Received::Vlan(vid) = expected(definition, tag, mark.number, place) {
+        let sent = walk::place(definition, device, far);
+        if let Received::Vlan(vid) = expected(definition, tag, mark.number, sent) {
             let mut vlan = place.vlan.0.clone();
             vlan.push(vid);
             let plain = walk::segment_of(definition, place);

@@ -86,13 +86,15 @@ pub fn next<'a>(
     sender: Sender,
 ) -> Option<Hop<'a>> {
     let crossings = crossings(definition, service, direction);
-    let sent_by = |role: &Role, side: Side, mark: Mark, end: bool| {
+    // From `side` of a device of the role that gets its packets at `far`.
+    let sent_by = |role: &Role, (far, side): (Side, Side), mark: Mark, end: bool| {
         devices(definition, role).any(|device| {
+            let sent = place(definition, device, far);
             let place = place(definition, device, side);
             let tag = tag::of(definition, mark, device, side);
             match (sender.tag, tag) {
                 (Some(found), Some(tag)) => {
-                    found == tag::expected(definition, tag, mark.number, place)
+                    found == tag::expected(definition, tag, mark.number, sent)
                 }
                 (Some(_), None) => false,
                 // Without its tag only the end is known.
@@ -116,8 +118,9 @@ pub fn next<'a>(
                 nat,
                 mark,
                 end,
+                far,
                 ..
-            } if sent_by(role, side, mark, end) => {
+            } if sent_by(role, (far, side), mark, end) => {
                 let hop = across(gap, Some((role, side)), nat);
                 return Some(Hop {
                     dscp_is_ours: by_dscp(role, side, mark),
@@ -136,7 +139,7 @@ pub fn next<'a>(
                 Alerts::To(device) => towards(&crossings, device),
             };
             if let Some(to) = to
-                && sent_by(copy.role, Side::Outside, copy.mark, false)
+                && sent_by(copy.role, (Side::Outside, Side::Outside), copy.mark, false)
             {
                 return Some(Hop {
                     from: Some((copy.role, Side::Outside)),

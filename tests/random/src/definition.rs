@@ -49,10 +49,6 @@ const TAGS: [&str; 9] = [
 impl Tags {
     /// None, one for all, or a mixture.
     fn of(r: &mut Random) -> Tags {
-        // Until the engines agree on NSH with more metadata than hardware takes off (docs/semantics.md section 1).
-        if std::env::var_os("SEQNIC_RANDOM_TAGS").is_none() {
-            return Tags::default();
-        }
         let (everywhere, interfaces, elements) = r.weighted(&[
             (45, (0, 0, 0)),
             (20, (90, 0, 15)),

@@ -145,10 +145,8 @@ fn agree(load: Load, definitions: u64) {
     if definitions >= 300 {
         // A run that never meets a reason says nothing about it.
         let never = [
-            Reason::Encapsulation,
             Reason::Denied,
             Reason::Policed,
-            Reason::TooBig,
             Reason::OutputFull,
             Reason::HostLimited,
             Reason::Oversize,
