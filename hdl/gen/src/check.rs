@@ -265,6 +265,7 @@ fn compact(inner: &Inner, order: &[Id]) -> Circuit {
         name: inner.name.clone(),
         doc: inner.doc.clone(),
         source: inner.at.file().replace('\\', "/"),
+        at: inner.at,
         names: vec![],
         nodes,
         inputs,

@@ -55,6 +55,8 @@ pub(crate) struct Data {
     pub name: String,
     pub doc: String,
     pub source: String,
+    /// Where the module was begun.
+    pub at: &'static std::panic::Location<'static>,
     /// Operands of combinational nodes come before their users.
     pub nodes: Vec<Node>,
     /// Verilog name of each node; constants and inlined nodes have none of their own.

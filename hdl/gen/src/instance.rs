@@ -44,7 +44,8 @@ impl Module {
     ///
     /// The child's stages are moved as a whole so that its latest input is met: inputs which are early
     /// get delay registers, and outputs come at the child's latency behind. If no connected input has
-    /// a stage, the outputs have none.
+    /// a stage, the outputs have none. An input [`SPACED_VALID`](crate::SPACED_VALID) that is not
+    /// connected is the module's own.
     #[track_caller]
     pub fn instance<'m>(
         &'m self,
@@ -53,6 +54,13 @@ impl Module {
         inputs: &[(&str, Sig<'m>)],
     ) -> Instance<'m> {
         let at = Location::caller();
+        let mut inputs = inputs.to_vec();
+        let spaced = |name: &str| name == crate::SPACED_VALID;
+        if child.inputs().iter().any(|p| spaced(&p.name))
+            && !inputs.iter().any(|(name, _)| spaced(name))
+        {
+            inputs.push((crate::SPACED_VALID, self.spaced_valid()));
+        }
         let wrong = |port: &str, problem| {
             let (instance, child) = (name.to_string(), child.name().to_string());
             self.inner.borrow_mut().error(

@@ -108,7 +108,7 @@
 //! | choose | [`mux`], [`Sig::when`], [`Module::select_onehot`], [`Module::priority`], [`Module::index`], [`Module::slice_by`], [`Module::bit_by`], [`Module::onehot`], [`Sig::lowest_set`] |
 //! | records | [`Record`] (from a spec `&Layout` by `into()`), [`Sig::with_record`], [`Sig::field`], [`Sig::with_field`], [`Module::pack`] |
 //! | names | [`Sig::named`], [`wire!`], [`Sig::keep`] |
-//! | stages | [`Sig::reg`], [`Sig::delay`], [`Sig::to_stage`], [`Module::align`], [`Sig::at_stage`], [`Sig::unstaged`], [`Sig::as_valid`] |
+//! | stages | [`Sig::reg`], [`Sig::delay`], [`Sig::to_stage`], [`Module::align`], [`Sig::at_stage`], [`Sig::unstaged`], [`Sig::as_valid`]; [`Circuit::spaced`], [`Module::spaced_valid`] |
 //! | state | [`Module::reg`], [`Module::reg_bits`], [`Module::reg_no_reset`], [`Reg::set`], [`Reg::set_when`], [`Module::wire`], [`Wire::drive`] |
 //! | memory | [`Module::ram`] with [`RamSpec`] ([`RamStyle`], [`Collision`]); [`Ram::read`], [`Ram::read_when`]; [`Ram::write`] or [`Ram::config`] |
 //! | hierarchy | [`Module::instance`], [`Instance::get`]; [`Circuit::verilog`], [`Circuit::write_to`] |
@@ -133,6 +133,7 @@ mod print;
 mod record;
 mod select;
 mod sig;
+mod spaced;
 mod stage;
 mod state;
 pub mod stream;
@@ -148,6 +149,7 @@ pub use node::{Collision, PropKind, RamStyle};
 pub use record::{Record, RecordField};
 pub use select::{clog2, mux};
 pub use sig::Sig;
+pub use spaced::SPACED_VALID;
 pub use state::{Reg, Wire};
 pub use stream::Stream;
 

@@ -32,6 +32,7 @@ pub const SMALL: Geometry = Geometry {
     rewrite_rows: 16,
     encap_rows: 8,
     interfaces: 16,
+    clocks_per_header: 1,
     ..EDGE
 };
 
@@ -44,6 +45,21 @@ pub const DEEP: Geometry = Geometry {
     class_rows: 65536,
     action_rows: 65536,
     rewrite_rows: 65536,
+    ..SMALL
+};
+
+/// Like [`SMALL`], with headers some clocks apart and memories asked in turns.
+pub const TURNS: Geometry = Geometry {
+    name: "turns",
+    clocks_per_header: 8,
+    interface: hash(4, 1, 8),
+    source: hash(4, 1, 8),
+    address: hash(4, 1, 32),
+    port_dst_server: hash(4, 1, 32),
+    port_dst_client: hash(4, 1, 16),
+    port_src_server: hash(4, 1, 32),
+    port_src_client: hash(4, 1, 16),
+    step: hash(4, 1, 128),
     ..SMALL
 };
 

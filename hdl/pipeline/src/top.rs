@@ -21,7 +21,7 @@ use crate::stream::{
     arbiter, buffer, counters, data_bits, dispatch, editor, egress, ingress, sequencer, window,
 };
 use crate::tables::{CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS, epoch};
-use seqnic_gen::{Circuit, GenError, Instance, Module, Sig, clog2};
+use seqnic_gen::{Circuit, GenError, Instance, Module, SPACED_VALID, Sig, clog2};
 use seqnic_spec::geometry::{BadGeometry, Geometry};
 use seqnic_spec::tables::{MAX_ROW_BITS, width};
 
@@ -81,8 +81,8 @@ impl Parts {
     /// Sizes that cannot be built.
     pub fn of(g: &Geometry) -> Result<Parts, PipelineError> {
         g.check()?;
-        let path = header::path::path(g)?.circuit;
-        let prepare = header::prepare::prepare(g)?;
+        let path = header::path::path(g)?.circuit.spaced(g.clocks_per_header)?;
+        let prepare = header::prepare::prepare(g)?.spaced(g.clocks_per_header)?;
         Ok(Parts { path, prepare })
     }
 }
@@ -267,7 +267,11 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
         ("leave_epoch", leaving_epoch.q()),
     ]);
     let epoch = m.instance("epochs", &circuit, &ports);
+    let spaced = |child: &Circuit| child.inputs().iter().any(|p| p.name == SPACED_VALID);
     let mut ports = bus.connect(&parts.path);
+    if spaced(&parts.path) {
+        ports.push((SPACED_VALID, window.get("header_valid")));
+    }
     ports.extend([
         ("in_valid", window.get("header_valid")),
         ("in_epoch", epoch.get("epoch")),
@@ -287,6 +291,9 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     leaving.drive(sequencer.get("credit_return"));
     leaving_epoch.drive(sequencer.get("left_epoch"));
     let mut ports = bus.connect(&parts.prepare);
+    if spaced(&parts.prepare) {
+        ports.push((SPACED_VALID, sequencer.get("copy_valid")));
+    }
     ports.extend([
         ("in_valid", sequencer.get("copy_valid")),
         ("in_verdict", sequencer.get("copy_verdict")),

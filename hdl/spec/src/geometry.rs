@@ -30,6 +30,9 @@ pub struct Geometry {
     pub doc: &'static str,
     /// Bytes of the stream bus, a power of two.
     pub bus_bytes: u32,
+    /// Headers enter the tables, and copies are ordered, at most once in so many clocks: 1, or 8 where
+    /// memories are few and one is asked in turns. A short frame then takes as many clocks.
+    pub clocks_per_header: u32,
     /// Ethernet ports; the host port comes on top and has the number after the last.
     pub ports: u32,
     pub interface: HashSize,
@@ -66,6 +69,7 @@ pub const ALVEO: Geometry = Geometry {
     name: "alveo",
     doc: "512-bit bus, 8 ports, tables in block and ultra RAM (AMD Alveo U55C class)",
     bus_bytes: 64,
+    clocks_per_header: 1,
     ports: 8,
     interface: hash(3, 2, 512),
     source: hash(3, 2, 4096),
@@ -92,25 +96,26 @@ pub const EDGE: Geometry = Geometry {
     name: "edge",
     doc: "128-bit bus, 4 ports, tables in block RAM (Lattice ECP5-85F class)",
     bus_bytes: 16,
+    clocks_per_header: 8,
     ports: 4,
-    interface: hash(3, 2, 64),
-    source: hash(3, 2, 128),
-    address: hash(3, 2, 256),
-    port_dst_server: hash(3, 2, 512),
-    port_dst_client: hash(3, 2, 128),
-    port_src_server: hash(3, 2, 512),
-    port_src_client: hash(3, 2, 128),
-    step: hash(3, 2, 1024),
-    range_rows: 128,
-    class_rows: 1024,
-    action_rows: 4096,
+    interface: hash(4, 1, 256),
+    source: hash(4, 1, 256),
+    address: hash(4, 1, 256),
+    port_dst_server: hash(4, 1, 256),
+    port_dst_client: hash(4, 1, 256),
+    port_src_server: hash(4, 1, 256),
+    port_src_client: hash(4, 1, 256),
+    step: hash(4, 1, 512),
+    range_rows: 32,
+    class_rows: 512,
+    action_rows: 2048,
     attachment_rows: 256,
-    rewrite_rows: 256,
+    rewrite_rows: 64,
     encap_rows: 32,
     interfaces: 64,
     buffer_beats: 2048,
-    header_slots: 64,
-    egress_beats: 2048,
+    header_slots: 16,
+    egress_beats: 1024,
 };
 
 /// Software alone: as many rows as the numbers of the records reach, more than a card has memory for.
@@ -221,12 +226,13 @@ impl Geometry {
 
     /// Clocks after a flip of `epoch` in which the last packet of the other epoch leaves, at most,
     /// while no sender pauses inside a frame: all frames the buffer holds, with the most copies
-    /// each, one beat a clock and one clock between copies; and the way through the tables.
+    /// each, one beat a clock and one clock between copies, at most a copy in [`Self::clocks_per_header`];
+    /// and the way through the tables.
     pub fn drain_clocks(&self) -> u64 {
-        const THROUGH: u64 = 64;
+        const THROUGH: u64 = 128;
         let copies = u64::from(crate::wire::MAX_COPIES);
         let longest = self.beats(crate::wire::MAX_FRAME_BYTES + 8);
-        copies * u64::from(self.buffer_beats + longest + self.header_slots) + THROUGH
+        copies * u64::from(self.buffer_beats + longest + self.header_slots * self.clocks_per_header) + THROUGH
     }
 
     /// Beats of a frame of `bytes`.
@@ -256,6 +262,9 @@ impl Geometry {
         if !self.bus_bytes.is_power_of_two() || !(8..=64).contains(&self.bus_bytes) {
             return bad("bus_bytes", self.bus_bytes, "8, 16, 32 or 64");
         }
+        if !matches!(self.clocks_per_header, 1 | 8) {
+            return bad("clocks_per_header", self.clocks_per_header, "1 or 8");
+        }
         if self.ports == 0 || self.ports >= 1 << width::PORT {
             return bad(
                 "ports",
@@ -279,6 +288,13 @@ impl Geometry {
             }
             if !(2..=4).contains(&size.ways) {
                 return bad(table.name(), size.ways, "2 to 4 ways");
+            }
+            if self.clocks_per_header > 1 && (size.ways, size.slots) != (4, 1) {
+                return bad(
+                    table.name(),
+                    size.ways * size.slots,
+                    "4 ways of one slot, as they are asked one after the other",
+                );
             }
             if size.slots == 0 {
                 return bad(table.name(), size.slots, "at least one slot a row");

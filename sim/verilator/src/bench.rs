@@ -74,13 +74,15 @@ pub struct Load {
     pub frames: u64,
     /// Beats of all frames: each has its length divided by the bus's width, rounded up.
     pub beats: u64,
+    /// Clocks they take by the rule: each its beats, and at least the geometry's `clocks_per_header`.
+    pub due: u64,
     /// From the first beat that left to the last, both counted.
     pub clocks: u64,
     /// From the first beat that was taken to the last that left, both counted.
     pub clocks_whole: u64,
     pub clocks_per_packet: f64,
     pub beats_per_packet: f64,
-    /// One beat a clock: `clocks` is `beats` and at most [`gap`] more, however many the frames.
+    /// `clocks` is `due` and at most [`gap`] more, however many the frames.
     pub met: bool,
     pub lost: u64,
     /// Frames that left behind a later one of the same input and output.
@@ -102,8 +104,8 @@ pub fn gap(bus_bytes: u32) -> u64 {
     u64::from(WINDOW_BYTES / bus_bytes - 1)
 }
 
-fn in_time(beats: u64, clocks: u64, bus_bytes: u32) -> bool {
-    clocks <= beats + gap(bus_bytes)
+fn in_time(due: u64, clocks: u64, bus_bytes: u32) -> bool {
+    clocks <= due + gap(bus_bytes)
 }
 
 /// A frame that left.
@@ -242,10 +244,10 @@ pub fn load(
         alone.extend(run(sim, offer)?.latencies(offer));
     }
     let full = run(sim, &offers)?;
-    let beats = offers
-        .iter()
-        .map(|o| (o.frame.len() as u64).div_ceil(bus.into()))
-        .sum();
+    let beats_of = |o: &Offer| (o.frame.len() as u64).div_ceil(bus.into());
+    let beats = offers.iter().map(beats_of).sum();
+    let apart = u64::from(services.geometry().clocks_per_header);
+    let due = offers.iter().map(|o| beats_of(o).max(apart)).sum();
     let came = full.taken.iter().map(|t| t.first_clock).min().unwrap_or(0);
     let first = full.left.iter().map(|l| l.first).min().unwrap_or(0);
     let end = full.left.iter().map(|l| l.last + 1).max().unwrap_or(0);
@@ -256,11 +258,12 @@ pub fn load(
         length: length.to_string(),
         frames: n,
         beats,
+        due,
         clocks,
         clocks_whole: end - came,
         clocks_per_packet: each(clocks),
         beats_per_packet: each(beats),
-        met: lost == 0 && in_time(beats, clocks, bus),
+        met: lost == 0 && in_time(due, clocks, bus),
         lost,
         out_of_order: full.out_of_order(&offers, ports),
         damaged: full.damaged(),

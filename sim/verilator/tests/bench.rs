@@ -33,14 +33,15 @@ fn one_beat_frames_take_a_clock_each_and_a_constant() {
 }
 
 #[test]
-fn longer_frames_take_a_clock_for_each_beat() {
+fn frames_take_a_clock_for_each_beat_and_those_of_a_header() {
     for geometry in [&ALVEO, &EDGE] {
         let (mut rtl, services) = card(geometry, 200);
         for length in ["60", "65", "128", "129", "1518", "9216", "mix"] {
             let found = load(&mut rtl, &services, length.parse().unwrap(), 64).unwrap();
             assert_eq!((found.lost, found.out_of_order, found.damaged), (0, 0, 0));
-            let most = found.beats + gap(geometry.bus_bytes);
+            let most = found.due + gap(geometry.bus_bytes);
             assert!((found.beats..=most).contains(&found.clocks), "{found:?}");
+            assert!(found.met);
         }
     }
 }

@@ -4,15 +4,16 @@ use seqnic_gen::{Circuit, GenError, Module, Record};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{ADDRESS_KEY, Table};
 
-use crate::tables::{Config, hash};
+use crate::tables::{Config, hash, turns};
 
-/// Asks both addresses, in two copies of the table: module `header_address`.
+/// Asks both addresses, in two copies of the table, or one after the other where headers are some
+/// clocks apart: module `header_address`.
 ///
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
 /// | `dst_key`, `src_key` | record `address_key` | 0 | |
 /// | `epoch` | 1 | 0 | version of the tables |
-/// | `dst`, `src` | record `address_value` | [`hash::clocks`] | zero for an unknown address |
+/// | `dst`, `src` | record `address_value` | [`hash::clocks`], `src` in turns later | zero for an unknown address |
 ///
 /// The bus writes both copies; it reads the destination's.
 ///
@@ -26,6 +27,16 @@ pub fn address(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         .map(|name| m.input_record(name, &Record::from(&ADDRESS_KEY), Some(0)));
     let epoch = m.input_at("epoch", 1, 0);
     let config = Config::inputs(&m, g.row_bits(table));
+    if g.clocks_per_header > 1 {
+        let names = ["dst_", "src_"];
+        let mut ports = vec![("dst_key", keys[0]), ("src_key", keys[1]), ("epoch", epoch)];
+        ports.extend(config.connect(g.row_bits(table)));
+        let lookup = m.instance("lookup", &turns::hash_table(table, g, &names)?, &ports);
+        m.output("dst", lookup.get("dst_value"));
+        m.output("src", lookup.get("src_value"));
+        m.output("cfg_rdata", lookup.get("cfg_rdata"));
+        return m.finish();
+    }
     let child = hash::hash_table(table, g)?;
     for (name, key) in ["dst", "src"].into_iter().zip(keys) {
         let mut ports = vec![("key", key), ("epoch", epoch)];

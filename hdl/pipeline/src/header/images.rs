@@ -30,8 +30,7 @@ pub struct Filler {
 }
 
 impl Filler {
-    pub fn new(random: &mut Random, deep: bool) -> Filler {
-        let geometry = &GEOMETRIES[usize::from(deep)];
+    pub fn new(random: &mut Random, geometry: &'static Geometry) -> Filler {
         let mut image = Image::empty(geometry);
         for table in Table::ALL {
             for way in 0..geometry.hash(table).map_or(0, |h| h.ways) {
@@ -111,7 +110,12 @@ impl Share {
 /// Everything at random, such that most packets of `world` find much; of geometry [`DEEP`] or
 /// [`SMALL`], with the numbers of the latter.
 pub fn random_image(random: &mut Random, world: &World, deep: bool) -> Image {
-    let mut f = Filler::new(random, deep);
+    random_image_on(&GEOMETRIES[usize::from(deep)], random, world)
+}
+
+/// The same for any geometry that has as many rows.
+pub fn random_image_on(geometry: &'static Geometry, random: &mut Random, world: &World) -> Image {
+    let mut f = Filler::new(random, geometry);
     for port in 0..4 {
         for _ in 0..8 {
             let inner = random.pick(&world.vids);

@@ -17,11 +17,15 @@ use crate::tables::{Config, direct, read_clocks};
 /// | `later` | 1 | 0 | a later fragment: only ranges of all ports hold |
 /// | `hit0` to `hit3`, `class0` to `class3` | 1, 20 | [`clocks`] | answers, as of `header_port` |
 ///
-/// Two copies of the table; the bus writes both and reads the destination's.
+/// Two copies of the table; the bus writes both and reads the destination's. Where headers are some
+/// clocks apart it is [one, asked in turns](in_turns).
 ///
 /// # Errors
 /// Sizes out of range.
 pub fn range(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    if g.clocks_per_header > 1 {
+        return in_turns(g);
+    }
     let table = Table::Range;
     let m = Module::new("header_range");
     m.doc("Does a port range of the scope hold it? The lowest slot that does answers.");
@@ -58,7 +62,10 @@ pub fn range(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             let port = if by_sport { sport } else { dport };
             let holds: Vec<Sig> = slots
                 .iter()
-                .map(|slot| holds(*slot, q, protocol, port, later).reg())
+                .map(|slot| {
+                    let role = slot.field("role").is(q as u128);
+                    holds(*slot, role, protocol, port, later).reg()
+                })
                 .collect();
             let choices: Vec<(Sig, Sig)> =
                 holds.iter().copied().zip(classes.iter().copied()).collect();
@@ -74,17 +81,101 @@ pub fn range(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.finish()
 }
 
-/// Whether a slot answers question `q`.
-fn holds<'m>(slot: Sig<'m>, q: usize, protocol: Sig<'m>, port: Sig<'m>, later: Sig<'m>) -> Sig<'m> {
+/// The same with one table and one row of comparators, one question a clock: those of the destination,
+/// then those of the source. Has the input `spaced_valid`, too.
+fn in_turns(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    let table = Table::Range;
+    let m = Module::new("header_range");
+    m.doc(
+        "Does a port range of the scope hold it? The lowest slot that does answers. One table and one\n\
+         row of comparators, the four questions one after the other.",
+    );
+    let valid = m.spaced_valid();
+    // Set while the header is at this stage. Nothing here belongs to one, as every question is
+    // asked at another.
+    let at = |stage: u32| valid.delay(stage).unstaged();
+    let kept = |name: &str, width: u32| {
+        let kept = m.reg_no_reset(&format!("{name}_kept"), width);
+        kept.set_when(at(0), m.input_at(name, width, 0).unstaged());
+        kept.q()
+    };
+    let asked = ["dst_asked", "src_asked"].map(|name| kept(name, 1));
+    let rows = ["dst_row", "src_row"].map(|name| kept(name, width::RANGE));
+    let protocol = kept("protocol", 8);
+    let [sport, dport] = ["sport", "dport"].map(|name| kept(name, 16));
+    let later = kept("later", 1);
+    let config = Config::inputs(&m, g.row_bits(table));
+
+    // In the order of their turns.
+    let turns = [0, 2, 1, 3];
+    let of_source = m.or(&[at(3), at(4)]);
+    let bits = direct::index_bits(g, table);
+    let index = mux(of_source, rows[1].trunc(bits), rows[0].trunc(bits));
+    let mut ports = vec![("index", index)];
+    ports.extend(config.connect(g.row_bits(table)));
+    let lookup = m.instance("lookup", &direct::direct_table(table, g)?, &ports);
+    let row_at = 1 + read_clocks(g, table);
+
+    let mut choices = (vec![], vec![]);
+    for (turn, q) in (0u32..).zip(turns) {
+        let (_, by_sport) = asks_source(q);
+        let here = at(row_at - 1 + turn);
+        choices.0.push((here, m.lit(2, q as u128)));
+        choices.1.push((here, if by_sport { sport } else { dport }));
+    }
+    let role = m.select_onehot(&choices.0).reg().named("role");
+    let port = m.select_onehot(&choices.1).reg().named("port");
+    let slot_record = Record::from(&RANGE_SLOT);
+    let slots: Vec<(Sig, Sig)> = lookup
+        .get("row")
+        .chunks(slot_record.width())
+        .into_iter()
+        .map(|slot| slot.with_record(&slot_record))
+        .enumerate()
+        .map(|(i, slot)| {
+            let class = slot.field("class").named(&format!("class_of_{i}"));
+            let role = slot.field("role").eq(role);
+            (holds(slot, role, protocol, port, later).reg(), class.reg())
+        })
+        .collect();
+    let holding: Vec<Sig> = slots.iter().map(|s| s.0).collect();
+    let found = m.or(&holding).reg().named("found");
+    let class = m
+        .priority(&slots, m.lit(width::CLASS, 0))
+        .reg()
+        .named("first_class");
+    for (turn, q) in (0u32..).zip(turns) {
+        let (source, _) = asks_source(q);
+        let stage = row_at + 2 + turn;
+        let hit = m.reg_no_reset(&format!("hit{q}_q"), 1);
+        hit.set_when(at(stage), found & asked[usize::from(source)]);
+        let answer = m.reg_no_reset(&format!("class{q}_q"), width::CLASS);
+        answer.set_when(at(stage), class);
+        m.output(&format!("hit{q}"), hit.q().at_stage(stage + 1));
+        m.output(&format!("class{q}"), answer.q().at_stage(stage + 1));
+    }
+    m.output("cfg_rdata", lookup.get("cfg_rdata"));
+    m.finish()
+}
+
+/// Whether a slot answers a question; `role`: it is one for this question.
+fn holds<'m>(
+    slot: Sig<'m>,
+    role: Sig<'m>,
+    protocol: Sig<'m>,
+    port: Sig<'m>,
+    later: Sig<'m>,
+) -> Sig<'m> {
     let (first, last) = (slot.field("first"), slot.field("last"));
     let every_port = !first.any() & last.all();
     let inside = first.le(port) & port.le(last);
     let protocol_fits = slot.field("any_protocol") | slot.field("protocol").eq(protocol);
     let port_fits = mux(later, every_port, inside);
-    slot.field("valid") & slot.field("role").is(q as u128) & protocol_fits & port_fits
+    slot.field("valid") & role & protocol_fits & port_fits
 }
 
-/// Clocks from question to answer: row number, memory, compare, choice.
+/// Clocks from question to the last answer: row number, memory, compare, choice; in turns.
 pub fn clocks(g: &Geometry) -> u32 {
-    read_clocks(g, Table::Range) + 3
+    let turns = if g.clocks_per_header > 1 { 4 } else { 0 };
+    read_clocks(g, Table::Range) + 3 + turns
 }

@@ -13,7 +13,8 @@ use seqnic_spec::geometry::Geometry;
 /// Bytes of `beat` past its count are zero; clearing them is three levels of logic behind its register.
 ///
 /// `room`: the buffer takes beats. `credit_return`: a verdict has left the header path; there are
-/// `header_slots` credits.
+/// `header_slots` credits, the last of which is never given. Frames begin at least
+/// `clocks_per_header` clocks apart.
 ///
 /// # Errors
 /// None for a geometry that passes its check.
@@ -52,7 +53,9 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let first_of_all = requests & negated(requests);
     let pick = later.any().mux(first_later, first_of_all).named("pick");
     let grant = open_frame.mux(current.q(), pick).named("grant");
-    let open = (room & (open_frame.q() | credits.any())).named("open");
+    // Whether a frame may begin is known a clock before: two credits then are one now.
+    let may_start = m.reg("may_start", 1, 1);
+    let open = (room & (open_frame.q() | may_start.q())).named("open");
     let fire = (open & (grant & requests).any()).named("fire");
 
     let choices: Vec<_> = words
@@ -68,6 +71,18 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     // Bits above the only set one.
     after.set_when(starts, !(pick | (pick - pick.lit(1))));
     credits.set(credits.q() - starts.zext(credits.width()) + credit_return.zext(credits.width()));
+    let credit_left = credits.ge(credits.lit(2));
+    let apart = g.clocks_per_header;
+    may_start.set(match apart {
+        1 => credit_left,
+        _ => {
+            let gap = m.reg("gap", clog2(apart), 0);
+            let fewer = gap.q() - gap.any().zext(gap.width());
+            gap.set(starts.mux(gap.lit(u128::from(apart) - 2), fewer));
+            credit_left & !gap.any() & !starts
+        }
+    });
+    m.assert("credit_for_every_frame", !starts | credits.any());
     m.assert("credits_in_range", credits.le(credits.lit(slots)));
 
     for i in 0..inputs {
@@ -133,8 +148,17 @@ mod tests {
 
     #[test]
     fn frames_stay_whole_in_order_and_within_credit_and_room() {
-        let g = small(16);
-        let mut sim = Sim::new(&built(build(&g)));
+        for apart in [1, 8] {
+            stay_whole(&Geometry {
+                clocks_per_header: apart,
+                ..small(16)
+            });
+        }
+    }
+
+    fn stay_whole(g: &Geometry) {
+        let mut began = None;
+        let mut sim = Sim::new(&built(build(g)));
         let mut random = Random::new(3);
         let mut inputs = sources(&sim);
         sim.reset();
@@ -144,8 +168,8 @@ mod tests {
                 let size = 1 + random.below(100) as usize;
                 let frame = random.bytes(size);
                 let tag = n << 8 | i as u64;
-                for b in beats(&g, &frame, n % 7 == 0) {
-                    source.push(word(&g, &b, tag));
+                for b in beats(g, &frame, n % 7 == 0) {
+                    source.push(word(g, &b, tag));
                 }
                 expected[i].push((frame, n % 7 == 0, tag));
             }
@@ -170,12 +194,15 @@ mod tests {
                 assert!(room_before);
                 if sim.get("first") == 1 {
                     assert!(open.is_none());
+                    let apart = u64::from(g.clocks_per_header);
+                    assert!(began.is_none_or(|b| b + apart <= sim.cycle()));
+                    began = Some(sim.cycle());
                     open = Some((sim.get("port") as usize, sim.get("tag")));
                     outside += 1;
                     assert!(outside <= g.header_slots.into());
                 }
                 let value = sim.get_bits("beat");
-                if let Some((frame, error)) = joiner.take(&g, &beat(&g), &value) {
+                if let Some((frame, error)) = joiner.take(g, &beat(g), &value) {
                     let (port, tag) = open.take().unwrap();
                     found[port].push((frame, error, tag));
                 }
@@ -251,7 +278,10 @@ mod tests {
         }
         assert_eq!(
             (starts, total),
-            (g.header_slots.into(), u64::from(g.header_slots) * 4)
+            (
+                u64::from(g.header_slots) - 1,
+                (u64::from(g.header_slots) - 1) * 4
+            )
         );
     }
 }

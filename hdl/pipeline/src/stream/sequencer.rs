@@ -7,8 +7,8 @@ use seqnic_spec::stage::VERDICT;
 use seqnic_spec::tables::width;
 
 /// Takes `verdict_valid`, `verdict` into a queue of `header_slots` (the arbiter's credits keep it
-/// from overflowing) and gives `copy_valid`, `copy_verdict` and `copy_number`, one a clock, as
-/// long as there is a slot for the edit. `edit_taken`: the editor has taken an edit from its queue.
+/// from overflowing) and gives `copy_valid`, `copy_verdict` and `copy_number`, one a clock (or in
+/// `clocks_per_header` clocks), as long as there is a slot for the edit. `edit_taken`: the editor has taken an edit from its queue.
 /// `credit_return`: a verdict has left, and in the same clock `left_epoch`, its epoch.
 ///
 /// A verdict with copies 0 (exceptions, which go to the host) is one copy, as one with 1.
@@ -34,7 +34,14 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let following = number.q() + number.lit(1);
     // copies 0 and 1 both end with number 0.
     let last = (exception | following.ge(copies)).named("last");
-    let go = (queue.valid & credits.any()).named("go");
+    let apart = g.clocks_per_header;
+    let gap = (apart > 1).then(|| m.reg("gap", clog2(apart), 0));
+    let early = gap.map_or(m.lit(1, 0), |gap| gap.any());
+    let go = (queue.valid & credits.any() & !early).named("go");
+    if let Some(gap) = gap {
+        let fewer = gap.q() - gap.any().zext(gap.width());
+        gap.set(go.mux(gap.lit(u128::from(apart) - 1), fewer));
+    }
     let done = (go & last).named("done");
     number.set_when(go, last.mux(number.lit(0), following));
     credits.set(credits.q() - go.zext(credits.width()) + edit_taken.zext(credits.width()));
@@ -60,8 +67,17 @@ mod tests {
 
     #[test]
     fn every_copy_is_ordered_once_within_the_slots() {
-        let g = small(64);
-        let mut sim = Sim::new(&built(build(&g)));
+        for apart in [1, 8] {
+            ordered_once(&Geometry {
+                clocks_per_header: apart,
+                ..small(64)
+            });
+        }
+    }
+
+    fn ordered_once(g: &Geometry) {
+        let mut ordered = None;
+        let mut sim = Sim::new(&built(build(g)));
         let mut random = Random::new(1);
         sim.reset();
         let layout = record(&VERDICT);
@@ -102,6 +118,9 @@ mod tests {
             if sim.get("copy_valid") == 1 {
                 edits += 1;
                 assert!(edits <= EDIT_SLOTS);
+                let apart = u64::from(g.clocks_per_header);
+                assert!(ordered.is_none_or(|o| o + apart <= sim.cycle()));
+                ordered = Some(sim.cycle());
                 let verdict = sim.get_bits("copy_verdict");
                 let tag = unpacked(&layout, &verdict, "tag").low_u64();
                 found.push((tag, sim.get("copy_number")));
@@ -120,7 +139,7 @@ mod tests {
                     sim.get("copy_number"),
                 ));
             }
-            assert!(sim.cycle() < 20_000, "stuck");
+            assert!(sim.cycle() < 40_000, "stuck");
         }
         assert_eq!(found, expected);
     }

@@ -7,11 +7,14 @@ use seqnic_gen::{Circuit, GenError, Module, Record, Sig, mux};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{EPOCHS, Table};
 
-use super::{Config, READ_CLOCKS, answer, memory, read_clocks};
+use super::{Config, READ_CLOCKS, answer, memory, read_clocks, turns};
 
-/// Clocks from `key` to `hit` and `value`: digest, bucket, memory, compare.
+/// Clocks from `key` to `hit` and `value`: digest, bucket, memory, compare; or those of [`turns`].
 pub fn clocks(g: &Geometry, table: Table) -> u32 {
-    read_clocks(g, table) + 3
+    match g.clocks_per_header {
+        1 => read_clocks(g, table) + 3,
+        _ => turns::clocks(g, table, 0),
+    }
 }
 
 /// The lookup of a hash table: module `table_<name>`.
@@ -24,10 +27,14 @@ pub fn clocks(g: &Geometry, table: Table) -> u32 {
 /// | `value` | record of the table's value | [`clocks`] | zero without a hit; the choice of the slot lies behind the last register |
 ///
 /// and the configuration bus, which here also writes the seeds (rows `table * 4 + way` of `seed`).
+/// Where headers are some clocks apart it is that of [`turns`], with `spaced_valid`.
 ///
 /// # Errors
 /// A table which is no hash table, a size out of range.
 pub fn hash_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    if g.clocks_per_header > 1 {
+        return turns::hash_table(table, g, &[""]);
+    }
     let m = Module::new(&format!("table_{}", table.name()));
     let (Some(size), Some((key_layout, value_layout))) = (g.hash(table), table.hash()) else {
         m.refuse(
@@ -106,12 +113,12 @@ pub fn hash_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> 
 mod tests {
     use super::*;
     use crate::testing::*;
-    use seqnic_gen::{Bits, Sim};
+    use seqnic_gen::{Bits, SPACED_VALID, Sim};
     use seqnic_spec::geometry;
     use seqnic_spec::hash as reference;
     use seqnic_spec::layout::Row;
     use seqnic_spec::tables::{Epochs, HashSlot};
-    use std::collections::HashMap;
+    use std::collections::{HashMap, VecDeque};
 
     /// The rows of a table which holds as many random keys as found a free slot, and those keys.
     struct Filled {
@@ -174,6 +181,9 @@ mod tests {
             (Table::PortDstClient, &SMALL),
             (Table::Step, &SMALL),
             (Table::Step, &DEEP),
+            (Table::Interface, &TURNS),
+            (Table::Address, &TURNS),
+            (Table::Step, &TURNS),
         ] {
             let mut random = Random::new(table as u64 + 1);
             let filled = fill(&mut random, table, g);
@@ -181,9 +191,12 @@ mod tests {
             load(&mut sim, table, &filled);
             assert!(filled.keys.len() > 20);
             let (key, _) = table.hash().unwrap();
-            let wait = clocks(g, table) as usize;
-            let mut asked: Vec<(Row, Option<Row>)> = vec![];
-            for i in 0..400 {
+            let wait = u64::from(clocks(g, table));
+            let mut asked: VecDeque<(u64, Option<Row>)> = VecDeque::new();
+            let (mut next, mut answers) = (sim.cycle(), 0);
+            while answers < 400 {
+                let now = sim.cycle();
+                let asks = now >= next;
                 // Keys which are there, keys which differ in one bit, and any others.
                 let (k, v, epochs) = &filled.keys[random.below(filled.keys.len() as u64) as usize];
                 let epoch = random.below(2);
@@ -200,9 +213,18 @@ mod tests {
                 }
                 sim.set_bits("key", &bits(&question.0));
                 sim.set("epoch", epoch);
-                asked.push(question);
-                if i >= wait {
-                    let (_, value) = &asked[i - wait];
+                if g.clocks_per_header > 1 {
+                    sim.set(SPACED_VALID, asks.into());
+                }
+                if asks {
+                    asked.push_back((now + wait, question.1));
+                    next = now + u64::from(g.clocks_per_header);
+                    if g.clocks_per_header > 1 && random.one_in(3) {
+                        next += random.below(5);
+                    }
+                }
+                if asked.front().is_some_and(|a| a.0 == now) {
+                    let value = asked.pop_front().and_then(|a| a.1);
                     assert_eq!(sim.get("hit"), u64::from(value.is_some()));
                     let got = row(&sim.get_bits("value"));
                     assert_eq!(
@@ -210,6 +232,7 @@ mod tests {
                         value.clone().unwrap_or(Row::zero(got.width())),
                         "{table:?}"
                     );
+                    answers += 1;
                 }
                 sim.step();
             }

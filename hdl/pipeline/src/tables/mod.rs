@@ -19,6 +19,7 @@
 pub mod direct;
 pub mod epoch;
 pub mod hash;
+pub mod turns;
 
 use seqnic_gen::{Collision, Module, RamSpec, RamStyle, Sig};
 use seqnic_spec::geometry::Geometry;
@@ -41,9 +42,12 @@ const ULTRA_ROWS: u32 = 4096;
 /// than eight UltraRAM blocks and get one more register, which the tools move into the cascade.
 const SHALLOW_ROWS: u32 = 32768;
 
-/// Rows of one memory of a table: of one way, where it is a hash table.
+/// Rows of one memory of a table: of one way, where it is a hash table whose ways have one each.
 pub fn memory_rows(g: &Geometry, table: Table) -> u32 {
-    g.hash(table).map_or_else(|| g.rows(table), |h| h.rows)
+    match g.hash(table) {
+        Some(size) if g.clocks_per_header == 1 => size.rows,
+        _ => g.rows(table),
+    }
 }
 
 /// Clocks from address to row in the memories of a table.

@@ -142,6 +142,11 @@ impl Services {
         Places { clients, ports }
     }
 
+    /// Of the card.
+    pub fn geometry(&self) -> &'static Geometry {
+        self.geometry
+    }
+
     /// The devices of the definition.
     pub fn devices(&self) -> u32 {
         self.firewalls + self.ids + self.servers

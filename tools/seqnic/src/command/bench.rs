@@ -29,6 +29,7 @@ const OVERLOAD_FRAMES: u32 = 4000;
 struct Report {
     geometry: &'static str,
     bus_bytes: u32,
+    clocks_per_header: u32,
     ports: u32,
     services: u32,
     devices: u32,
@@ -93,6 +94,7 @@ fn rtl(args: &BenchRtl) -> Outcome {
     let report = Report {
         geometry: geometry.name,
         bus_bytes: geometry.bus_bytes,
+        clocks_per_header: geometry.clocks_per_header,
         ports: geometry.ports,
         services: count,
         devices: services.devices(),
@@ -117,7 +119,7 @@ fn words(report: &Report) -> String {
     format!(
         "geometry {}: {} ports, bus of {} bytes; {} services, {} devices, {} rows of steps in use\n\n\
          All ports offer frames back to back, forward and return. Clocks from the first beat that left\n\
-         to the last; the rule is one beat a clock, {gap} more at most in the whole run.\n\
+         to the last; the rule is one beat a clock, at least {} clocks a frame, {gap} more at most in the whole run.\n\
          Latency in clocks, first beat in to first beat out: least / median / most.\n\n\
          {}\n\n\
          {each} frames of {} bytes from all ports, three of four to port {}, which is not ready in {} % of clocks:\n\n\
@@ -128,6 +130,7 @@ fn words(report: &Report) -> String {
         report.services,
         report.devices,
         report.step_rows,
+        report.clocks_per_header,
         loads(&report.loads),
         OVERLOAD,
         o.port,
