@@ -325,16 +325,19 @@ fn everything_a_geometry_has_not_enough_of_is_said_at_once() {
         }
         n
     };
-    assert_eq!(codes(&build(&EDGE, 100)), [""; 0]);
+    assert_eq!(codes(&build(&EDGE, 50)), [""; 0]);
     let network = build(&EDGE, 250);
     let findings = findings(&network);
     let said: Vec<_> = findings.iter().map(|f| f.message.as_str()).collect();
     assert_eq!(
         said,
         [
-            "the definition needs 2500 keys of table `address`, geometry `edge` has 1536",
-            "the definition needs 2501 rows of table `class`, geometry `edge` has 1024",
-            "the definition needs 10001 rows of table `action`, geometry `edge` has 4096",
+            "the definition needs 2500 keys of table `address`, geometry `edge` has 1024",
+            "the definition needs 2501 rows of table `class`, geometry `edge` has 512",
+            "the definition needs 5000 keys of table `step`, geometry `edge` has 2048",
+            "the definition needs 10001 rows of table `action`, geometry `edge` has 2048",
+            "the definition needs 2500 keys of table `port_dst_server`, geometry `edge` has 1024",
+            "the definition needs 2500 keys of table `port_src_server`, geometry `edge` has 1024",
         ]
     );
     for finding in &findings {
@@ -346,7 +349,7 @@ fn everything_a_geometry_has_not_enough_of_is_said_at_once() {
         );
     }
     // The place is that of the first service without room: class 1 is of service 0.
-    let service = &network.definition.services[1023];
+    let service = &network.definition.services[511];
     assert_eq!(findings[1].labels[0].span, service.span);
     assert_eq!(codes(&build(&ALVEO, 250)), [""; 0]);
     let mut n = Network::on(&EDGE, 5);
@@ -423,17 +426,17 @@ fn keys_that_find_no_places_are_said_to() {
     let host = n.router(0, 3);
     let address = |i: u32| std::net::IpAddr::from((0x0a00_0000 + i * 7919).to_be_bytes());
     // Every place of the table taken: more than cuckoo hashing reaches.
-    n.definition.hosts[host].addresses = (0..1536).map(address).collect();
+    n.definition.hosts[host].addresses = (0..1024).map(address).collect();
     let words = [
         "`address`",
         "`edge`",
-        "1536 places",
-        "of 1536 keys at most",
+        "1024 places",
+        "of 1024 keys at most",
         "64 choices",
     ];
     let finding = only(&n, "does_not_fit", &words, 1);
     assert!(finding.help.contains("97 %") && finding.help.contains("`alveo`"));
     assert_eq!(finding.labels[0].span, n.definition.hosts[host].span);
-    n.definition.hosts[host].addresses.truncate(1536 * 97 / 100);
+    n.definition.hosts[host].addresses.truncate(1024 * 97 / 100);
     assert_eq!(codes(&n), [""; 0]);
 }

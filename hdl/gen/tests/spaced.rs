@@ -12,11 +12,7 @@ fn pipeline(name: &str, rng: &mut Rng, children: &[Circuit]) -> Circuit {
         .map(|i| m.input_at(&format!("in{i}"), 8, i % 3))
         .collect();
     let memory = m.ram("rows", RamSpec::new(256, 8));
-    memory.write(
-        m.input("write", 1),
-        m.input("row", 8),
-        m.input("wdata", 8),
-    );
+    memory.write(m.input("write", 1), m.input("row", 8), m.input("wdata", 8));
     let index = pool[rng.below(4) as usize];
     pool.push(memory.read(index));
     m.output("read", pool[4]);
@@ -105,8 +101,7 @@ fn values_apart_come_out_as_at_full_rate() {
                     continue;
                 };
                 if now >= stage && begun.contains(&(now - stage)) {
-                    let [a, b]: [Bits; 2] =
-                        [0, 1].map(|n: usize| sims[n].get_bits(&port.name));
+                    let [a, b]: [Bits; 2] = [0, 1].map(|n: usize| sims[n].get_bits(&port.name));
                     assert_eq!(a, b, "seed {seed}, {} of {clocks}", port.name);
                     compared += 1;
                 }

@@ -232,7 +232,8 @@ impl Geometry {
         const THROUGH: u64 = 128;
         let copies = u64::from(crate::wire::MAX_COPIES);
         let longest = self.beats(crate::wire::MAX_FRAME_BYTES + 8);
-        copies * u64::from(self.buffer_beats + longest + self.header_slots * self.clocks_per_header) + THROUGH
+        copies * u64::from(self.buffer_beats + longest + self.header_slots * self.clocks_per_header)
+            + THROUGH
     }
 
     /// Beats of a frame of `bytes`.

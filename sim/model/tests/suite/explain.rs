@@ -121,7 +121,7 @@ fn hash_details_lead_to_the_row() {
     let mut hits = 0;
     for question in &e.questions {
         let Some(hash) = &question.hash else { continue };
-        assert_eq!(hash.ways.len(), 3);
+        assert_eq!(hash.ways.len(), 4);
         assert_eq!(hash.hit.is_some(), question.answer != "no row");
         let Some(hit) = &hash.hit else { continue };
         let way = &hash.ways[hit.way as usize];
@@ -260,6 +260,6 @@ fn text_and_json() {
         json["questions"][0]["hash"]["ways"]
             .as_array()
             .map(Vec::len),
-        Some(3)
+        Some(4)
     );
 }

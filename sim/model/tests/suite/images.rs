@@ -8,7 +8,7 @@ use seqnic_spec::layout::{Layout, Row};
 use seqnic_spec::tables::*;
 use std::net::IpAddr;
 
-const SEEDS: [u32; 3] = [0x9e37_79b9, 0x85eb_ca6b, 0xc2b2_ae35];
+const SEEDS: [u32; 4] = [0x9e37_79b9, 0x85eb_ca6b, 0xc2b2_ae35, 0x27d4_eb2f];
 
 pub type Fields<'a> = &'a [(&'a str, u128)];
 

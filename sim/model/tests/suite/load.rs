@@ -39,7 +39,7 @@ fn numbers_out_of_range_are_named() {
     let again = "; compile the definition again";
     for (table, row, field, value, must) in [
         (Table::Action, 1, "attachment", 256, "below 256"),
-        (Table::Action, 3, "rewrite", 256, "below 256"),
+        (Table::Action, 3, "rewrite", 64, "below 64"),
         (Table::Action, 2, "port_field", 3, "0, 1 or 2"),
         (Table::Attachment, 1, "port", 4, "below 4"),
         (Table::Attachment, 1, "interface", 64, "below 64"),
@@ -55,8 +55,8 @@ fn numbers_out_of_range_are_named() {
             Table::Class,
             1,
             "forward_action",
-            4095,
-            "such that its 2 copies end before row 4096 of `action`",
+            2047,
+            "such that its 2 copies end before row 2048 of `action`",
         ),
         (Table::Rewrite, 7, "address", 1 << 100, "below 2^32 in IPv4"),
     ] {
@@ -73,11 +73,9 @@ fn numbers_out_of_range_are_named() {
             format!("{place}: field `{field}` is {value}, but must be {must}{again}")
         );
     }
-    let error = refused(|i| put_range(i, 5, 3, &[("last", 9), ("class", 1024)]));
+    let error = refused(|i| put_range(i, 5, 3, &[("last", 9), ("class", 512)]));
     assert!(
-        error.contains(
-            "table `range`, row 5, slot 3: field `class` is 1024, but must be below 1024"
-        ),
+        error.contains("table `range`, row 5, slot 3: field `class` is 512, but must be below 512"),
         "{error}"
     );
     let error = refused(|i| put_range(i, 5, 3, &[("first", 10), ("last", 9)]));
@@ -101,9 +99,9 @@ fn numbers_out_of_range_are_named() {
         error.contains("table `port_dst_server`, row ") && error.contains("class"),
         "{error}"
     );
-    let error = refused(|i| put_address(i, "10.9.9.9", &[("range_valid", 1), ("range", 128)]));
+    let error = refused(|i| put_address(i, "10.9.9.9", &[("range_valid", 1), ("range", 32)]));
     assert!(
-        error.contains("field `range` is 128, but must be below 128"),
+        error.contains("field `range` is 32, but must be below 32"),
         "{error}"
     );
 }
@@ -124,9 +122,9 @@ fn attachments_that_are_not_in_use_are_named() {
     // Copies past the stored rows are zero rows: attachment 0, which is in use here.
     let error = refused(|i| {
         with(i, Table::Attachment, 0, "valid", 0);
-        with(i, Table::Class, 1, "forward_action", 4000);
+        with(i, Table::Class, 1, "forward_action", 2000);
     });
-    assert!(error.contains("table `action`, row 4000"), "{error}");
+    assert!(error.contains("table `action`, row 2000"), "{error}");
 }
 
 #[test]
@@ -173,7 +171,7 @@ fn seeds_are_odd() {
             .map(|(row, _)| row)
             .max()
             .unwrap();
-        assert!(used < 128);
+        assert!(used < EDGE.port_dst_client.rows);
         with(
             i,
             Table::Seed,
@@ -225,10 +223,10 @@ fn shapes_that_do_not_fit_are_named() {
         error.contains("table `attachment` has a last row cut off"),
         "{error}"
     );
-    let error = refused(|i| i.table_mut(Table::Class).words.resize(2050, 0));
+    let error = refused(|i| i.table_mut(Table::Class).words.resize(1026, 0));
     assert!(
         error.contains(
-            "table `class` has more rows than there are: 1025, but geometry `edge` has 1024"
+            "table `class` has more rows than there are: 513, but geometry `edge` has 512"
         ),
         "{error}"
     );

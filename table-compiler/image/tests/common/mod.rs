@@ -19,7 +19,7 @@ pub fn sample() -> Image {
         rows.put(row, &value);
     };
     put(Table::Step, 6, &[7]);
-    put(Table::Step, 3000, &[1]);
+    put(Table::Step, 2000, &[1]);
     put(Table::Class, 1, &[0x11]);
     put(Table::Class, 2, &[0]);
     put(Table::Action, 1, &[2]);
@@ -27,11 +27,12 @@ pub fn sample() -> Image {
     put(Table::Attachment, 2, &[9]);
     put(Table::Seed, 36, &[0x1234_5679]);
     put(Table::Seed, 37, &[0x9e37_79b9]);
-    // Two slots of row 5 are in use.
+    // Every slot of row 5 is in use.
     let rows = image.table_mut(Table::Step);
     let mut row = Row::zero(rows.row_bits);
-    row.set(0, 3, 3);
-    row.set(Table::Step.slot_bits(), 3, 5);
+    for slot in 0..EDGE.step.slots {
+        row.set(slot * Table::Step.slot_bits(), 3, 3);
+    }
     rows.put(5, &row);
     let names = &mut image.names;
     names.definition = "sample".into();
