@@ -97,12 +97,11 @@ fn sizes(arguments: &Arguments) -> Result<(), Failure> {
         if !arguments.geometry.as_ref().is_none_or(wanted) {
             continue;
         }
-        let circuit = seqnic_pipeline::top::build(target.geometry).map_err(|e| {
-            Failure::Generate {
+        let circuit =
+            seqnic_pipeline::top::build(target.geometry).map_err(|e| Failure::Generate {
                 geometry: target.geometry.name,
                 what: e.to_string(),
-            }
-        })?;
+            })?;
         println!(
             "## {}\n\n{}",
             target.geometry.name,

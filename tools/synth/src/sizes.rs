@@ -14,7 +14,10 @@ type Sizes = [u64; 3];
 pub fn table(target: &Target, top: &Circuit) -> String {
     let mut stages: BTreeMap<String, Sizes> = BTreeMap::new();
     walk(target, top, "", &mut stages);
-    let mut text = format!("| stage | FF | {} | URAM |\n| --- | ---: | ---: | ---: |\n", target.bram);
+    let mut text = format!(
+        "| stage | FF | {} | URAM |\n| --- | ---: | ---: | ---: |\n",
+        target.bram
+    );
     let mut all = Sizes::default();
     for (stage, sizes) in &stages {
         let _ = line(&mut text, stage, sizes);
@@ -25,7 +28,11 @@ pub fn table(target: &Target, top: &Circuit) -> String {
 }
 
 fn line(text: &mut String, stage: &str, [ff, bram, uram]: &Sizes) -> std::fmt::Result {
-    writeln!(text, "| `{stage}` | {ff} | {} | {uram} |", *bram as f64 / 2.0)
+    writeln!(
+        text,
+        "| `{stage}` | {ff} | {} | {uram} |",
+        *bram as f64 / 2.0
+    )
 }
 
 fn walk(target: &Target, module: &Circuit, path: &str, stages: &mut BTreeMap<String, Sizes>) {
