@@ -8,6 +8,7 @@ want() { # want COMMAND PACKAGE
 }
 want verilator verilator
 want g++ g++
+want clang++ clang
 want make make
 want yosys yosys
 want iverilog iverilog

@@ -15,7 +15,7 @@ use std::process::{Command, Output};
 const SHIM: &str = include_str!("shim.cpp");
 /// Prefix of the generated class, whatever the top is called.
 const PREFIX: &str = "Vseqnic_core";
-const INSTALL: &str = "apt-get install verilator g++ make";
+const INSTALL: &str = "apt-get install verilator clang make";
 const VERILATOR_FLAGS: &[&str] = &[
     "--cc",
     "-O3",
@@ -29,6 +29,8 @@ const VERILATOR_FLAGS: &[&str] = &[
     "-Wno-fatal",
 ];
 const CXX_FLAGS: &str = "-O2 -fPIC -march=native";
+/// Compilers for the generated C++, the better one first: code by clang takes about a quarter less time.
+const COMPILERS: [&str; 2] = ["clang++", "g++"];
 
 /// Waveform kind a library is built with. Tracing costs 6 (VCD) to 25 times (FST) the speed, so it is
 /// a library of its own.
@@ -96,11 +98,13 @@ pub fn build(
         .collect();
     files.push((format!("{}.v", harness::TOP), harness::verilog(&core)));
     let version = run("verilator", Command::new("verilator").arg("--version"))?;
+    let (compiler, compiler_version) = compiler()?;
     let ports = ports_header(geometry, wave);
 
     let mut digest = Sha256::new();
     for part in [
         &version.stdout[..],
+        &compiler_version,
         SHIM.as_bytes(),
         ports.as_bytes(),
         CXX_FLAGS.as_bytes(),
@@ -136,12 +140,30 @@ pub fn build(
     if dir.exists() {
         fs::remove_dir_all(&dir).map_err(io(&dir))?;
     }
-    compile(&dir, &files, &ports, wave, geometry, progress)?;
+    compile(&dir, compiler, &files, &ports, wave, geometry, progress)?;
     Ok(library)
+}
+
+/// The first of [`COMPILERS`] that is here, and what it says of itself.
+fn compiler() -> Result<(&'static str, Vec<u8>), RtlError> {
+    let mut missing = None;
+    for program in COMPILERS {
+        match run(program, Command::new(program).arg("--version")) {
+            Ok(said) if said.status.success() => return Ok((program, said.stdout)),
+            Ok(_) => {}
+            Err(error) => missing = Some(error),
+        }
+    }
+    Err(missing.unwrap_or_else(|| RtlError::Missing {
+        program: COMPILERS[0],
+        install: INSTALL,
+        source: std::io::ErrorKind::NotFound.into(),
+    }))
 }
 
 fn compile(
     dir: &Path,
+    compiler: &'static str,
     files: &[(String, String)],
     ports: &str,
     wave: Wave,
@@ -189,6 +211,8 @@ fn compile(
         &format!("-j{jobs}"),
     ]);
     make.args([
+        &format!("CXX={compiler}"),
+        &format!("LINK={compiler}"),
         "OPT_FAST=-O2",
         "OPT_SLOW=-O0",
         "OPT_GLOBAL=-O2",
@@ -203,7 +227,7 @@ fn compile(
         Command::new("verilator").args(["--getenv", "VERILATOR_ROOT"]),
     )?;
     let include = PathBuf::from(String::from_utf8_lossy(&root.stdout).trim()).join("include");
-    let mut link = Command::new("g++");
+    let mut link = Command::new(compiler);
     link.current_dir(dir)
         .args(["-std=gnu++17", "-shared", "-Wl,--no-undefined"])
         .args(CXX_FLAGS.split(' '));
@@ -222,7 +246,7 @@ fn compile(
     if wave == Wave::Fst {
         link.arg("-lz");
     }
-    logged("g++", &mut link, dir)?;
+    logged(compiler, &mut link, dir)?;
     // The finished name appears last: a build cut off leaves nothing that looks complete.
     let (from, to) = (
         dir.join("libseqnic_rtl.so.tmp"),
