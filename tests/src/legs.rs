@@ -5,7 +5,8 @@
 //! expected of it.
 
 use crate::case::CaseError;
-use etherparse::{EtherType, IpNumber, Ipv4Header, Ipv6Header, TcpHeader};
+use crate::wrap::{Inner, Tag};
+use etherparse::{EtherType, IpDscp, IpNumber, Ipv4Header, Ipv6Header, TcpHeader};
 use seqnic_replay::Time;
 use seqnic_replay::capture::Writer;
 use serde::Deserialize;
@@ -23,6 +24,12 @@ pub struct Leg {
     pub r#in: Packet,
     /// Empty: the packet goes to the host as it came.
     pub out: Vec<Packet>,
+    /// It goes to the host beside what comes out: a copy that is too big.
+    #[serde(default)]
+    pub host: bool,
+    /// Bytes of TCP payload; otherwise another number in each leg.
+    #[serde(default)]
+    pub payload: Option<usize>,
 }
 
 /// Headers of a packet. What is not named is the same in every packet of a leg.
@@ -34,6 +41,14 @@ pub struct Packet {
     pub eth_dst: String,
     #[serde(default)]
     pub vlan: Option<u16>,
+    /// A VLAN tag in front of the other one.
+    #[serde(default)]
+    pub outer_vlan: Option<u16>,
+    #[serde(default)]
+    pub dscp: u8,
+    /// What stands in front of the IP header.
+    #[serde(default)]
+    pub tag: Option<Tag>,
     pub ip_src: IpAddr,
     pub ip_dst: IpAddr,
     pub sport: u16,
@@ -102,12 +117,11 @@ fn captures(folder: &Path) -> Result<Captures, CaseError> {
     let mut captures = Captures::new();
     for (n, leg) in legs.iter().enumerate() {
         let time = Time::from_nanoseconds(START + n as i128 * 1_000_000).unwrap_or_default();
-        let payload: Vec<u8> = (0..PAYLOADS[n % PAYLOADS.len()])
-            .map(|i| (i * 7 + n) as u8)
-            .collect();
+        let length = leg.payload.unwrap_or(PAYLOADS[n % PAYLOADS.len()]);
+        let payload: Vec<u8> = (0..length).map(|i| (i * 7 + n) as u8).collect();
         let mut put = |file: String, frame| captures.entry(file).or_default().push((time, frame));
         let arrived = frame(&leg.r#in, n, &payload);
-        if leg.out.is_empty() {
+        if leg.out.is_empty() || leg.host {
             put("out/host.pcap".to_string(), arrived.clone());
         }
         put(format!("in/{}.pcap", leg.r#in.interface), arrived);
@@ -139,16 +153,10 @@ fn frame(packet: &Packet, n: usize, payload: &[u8]) -> Vec<u8> {
     tcp.ack = true;
     tcp.rst = packet.reset;
     let length = tcp.header_len() + payload.len();
-    let mut frame = Vec::new();
-    frame.extend(mac(&packet.eth_dst));
-    frame.extend(mac(&packet.eth_src));
-    if let Some(vlan) = packet.vlan {
-        frame.extend(EtherType::VLAN_TAGGED_FRAME.0.to_be_bytes());
-        frame.extend(vlan.to_be_bytes());
-    }
-    match (packet.ip_src, packet.ip_dst) {
+    let (mut ethertype, mut bytes) = match (packet.ip_src, packet.ip_dst) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let mut ip = Ipv4Header {
+                dscp: IpDscp::try_new(packet.dscp).unwrap_or_default(),
                 total_len: (20 + length) as u16,
                 identification: 0x4000 + n as u16,
                 time_to_live: 61,
@@ -160,11 +168,11 @@ fn frame(packet: &Packet, n: usize, payload: &[u8]) -> Vec<u8> {
             ip.header_checksum = ip.calc_header_checksum();
             let checksum = tcp.calc_checksum_ipv4(&ip, payload);
             tcp.checksum = checksum.unwrap_or_default();
-            frame.extend(EtherType::IPV4.0.to_be_bytes());
-            frame.extend(ip.to_bytes());
+            (EtherType::IPV4.0, ip.to_bytes().to_vec())
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             let ip = Ipv6Header {
+                traffic_class: packet.dscp << 2,
                 payload_length: length as u16,
                 next_header: IpNumber::TCP,
                 hop_limit: 61,
@@ -173,13 +181,35 @@ fn frame(packet: &Packet, n: usize, payload: &[u8]) -> Vec<u8> {
                 ..Ipv6Header::default()
             };
             tcp.checksum = tcp.calc_checksum_ipv6(&ip, payload).unwrap_or_default();
-            frame.extend(EtherType::IPV6.0.to_be_bytes());
-            frame.extend(ip.to_bytes());
+            (EtherType::IPV6.0, ip.to_bytes().to_vec())
         }
         // A flow table with mixed families: the frame stays without IP, which no case expects.
-        _ => return frame,
+        _ => (0, Vec::new()),
+    };
+    bytes.extend(tcp.to_bytes());
+    bytes.extend(payload);
+    let macs = [mac(&packet.eth_dst), mac(&packet.eth_src)];
+    if let Some(tag) = &packet.tag {
+        let inner = Inner {
+            ethertype,
+            macs,
+            addresses: (packet.ip_src, packet.ip_dst),
+            ports: (packet.sport, packet.dport),
+            protocol: IpNumber::TCP.0,
+            dscp: packet.dscp,
+        };
+        (ethertype, bytes) = tag.around(&inner, bytes);
     }
-    frame.extend(tcp.to_bytes());
-    frame.extend(payload);
+    let mut frame = macs.concat();
+    if let Some(vlan) = packet.outer_vlan {
+        frame.extend(EtherType::PROVIDER_BRIDGING.0.to_be_bytes());
+        frame.extend(vlan.to_be_bytes());
+    }
+    if let Some(vlan) = packet.vlan {
+        frame.extend(EtherType::VLAN_TAGGED_FRAME.0.to_be_bytes());
+        frame.extend(vlan.to_be_bytes());
+    }
+    frame.extend(ethertype.to_be_bytes());
+    frame.extend(bytes);
     frame
 }

@@ -7,5 +7,6 @@
 
 pub mod case;
 pub mod legs;
+pub mod wrap;
 
 pub use case::{Case, CaseError};

@@ -7,7 +7,7 @@ use seqnic_tests::{Case, legs};
 
 fn all() -> Vec<Case> {
     let cases = Case::all(&Case::root()).unwrap_or_else(|e| panic!("{e}"));
-    assert!(cases.len() >= 34, "only {} cases were found", cases.len());
+    assert!(cases.len() >= 54, "only {} cases were found", cases.len());
     cases
 }
 

@@ -23,6 +23,13 @@ pub(crate) struct RawElement {
     pub broken: bool,
 }
 
+impl RawElement {
+    /// The device that stands in it first.
+    pub fn first(&self) -> Option<DeviceId> {
+        self.role.as_ref().map(|role| role.device)
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct RawRole {
     pub device: DeviceId,

@@ -3,6 +3,7 @@
 use super::element::{RawElement, RawRole};
 use super::sequence::{Check, places_of};
 use super::service::RawReturn;
+use super::tags::tag_on;
 use super::{DeviceId, KeyedBy, Party};
 use crate::diagnostic::{Diagnostic, Span};
 use std::collections::{HashMap, HashSet};
@@ -62,7 +63,7 @@ impl Check<'_> {
         }
     }
 
-    /// Two devices of one direction that send from the same place.
+    /// Two devices of one direction that send from the same place, and that no tag tells apart.
     pub fn places(&mut self) {
         let Some(sequence) = &self.raw.sequence else {
             return;
@@ -74,12 +75,24 @@ impl Check<'_> {
         let mut reported: HashSet<(DeviceId, DeviceId)> = HashSet::new();
         for way in std::iter::once(&sequence.value).chain(list) {
             let mut taken: HashMap<_, DeviceId> = HashMap::new();
-            for element in way {
+            for (at, element) in way.iter().enumerate() {
+                // The end may answer without its tag.
+                let listed = !std::ptr::eq(way, &sequence.value);
+                let is_end = !listed && Some(at) == self.end;
+                // What a return list does not say, it has from the sequence.
+                let like = |e: &&RawElement| listed && e.first() == element.first();
+                let same = sequence.value.iter().find(like);
+                let said = element.tracking.or(same.and_then(|e| e.tracking));
                 for id in element.role.iter().flat_map(RawRole::all) {
                     let Some(device) = self.device(id) else {
                         continue;
                     };
                     for place in places_of(&device.attachments) {
+                        let interface = self.network.interfaces.get(place.interface);
+                        let tag = interface.and_then(|i| tag_on(said, &i.value));
+                        if tag.is_some() && !is_end {
+                            continue;
+                        }
                         let key = (place.interface, &place.vlan, place.mac);
                         let other = *taken.entry(key).or_insert(id);
                         if other == id || !reported.insert((other.min(id), other.max(id))) {
@@ -95,8 +108,8 @@ impl Check<'_> {
                                 self.service
                             ),
                             span,
-                            "packets are told by who sent them: correct the MAC address, or attach one of \
-                             the two to another VLAN or interface",
+                            "packets are told by who sent them: correct the MAC address, attach one of the two to \
+                             another VLAN or interface, or track one by a tag (`tracking`)",
                         );
                         self.f.push(match at {
                             Some(at) => diagnostic.also(at, "the other device"),

@@ -17,6 +17,8 @@ pub struct Network {
     pub ends: Vec<Device>,
     /// Servers that have a service already.
     pub nat_ends_used: Vec<String>,
+    /// Places of devices.
+    places: Vec<Map>,
     macs: u16,
     addresses: u16,
     tags: Tags,
@@ -294,6 +296,19 @@ impl Network {
         place.with("vlan", vlan(&tags))
     }
 
+    /// A place of a device; with tags sometimes that of another one, as behind one router.
+    fn device_place(&mut self, r: &mut Random) -> Map {
+        if self.tags.tunnels
+            && r.chance(4)
+            && let Some(place) = r.pick(&self.places)
+        {
+            return place.clone();
+        }
+        let place = self.place(r);
+        self.places.push(place.clone());
+        place
+    }
+
     fn add_hosts(&mut self, r: &mut Random) -> Node {
         let mut hosts = Map::new();
         for n in 0..=r.number(0..=3) {
@@ -338,11 +353,11 @@ impl Network {
             let node = Map::new().with("function", scalar(function));
             let node = if two_sides {
                 let sides = Map::new()
-                    .with("outside", self.place(r).done())
-                    .with("inside", self.place(r).done());
+                    .with("outside", self.device_place(r).done())
+                    .with("inside", self.device_place(r).done());
                 node.with("attachments", sides.done())
             } else {
-                node.with("attachment", self.place(r).done())
+                node.with("attachment", self.device_place(r).done())
             };
             let address = (function != "ids" && r.chance(25)).then(|| self.own_addresses(r).0);
             let node = node
@@ -395,7 +410,7 @@ impl Network {
                 let host = r.pick(&self.hosts).cloned().unwrap_or_default();
                 node.with("via", scalar(host))
             } else {
-                node.with("attachment", self.place(r).done())
+                node.with("attachment", self.device_place(r).done())
             };
             nodes.push((
                 name,

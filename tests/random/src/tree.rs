@@ -26,7 +26,7 @@ pub fn one_or_list(mut values: Vec<Node>) -> Node {
 }
 
 /// A mapping being written.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Map(Vec<(String, Node)>);
 
 impl Map {
