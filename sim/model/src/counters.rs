@@ -103,6 +103,18 @@ impl CounterArrays {
         Count { packets, bytes }
     }
 
+    /// Rows that counted, by number of the set and row.
+    pub fn counted(&self) -> impl Iterator<Item = ((u8, u32), Count)> + '_ {
+        let sets = CounterSet::ALL.into_iter().zip(&self.sets);
+        sets.flat_map(|(set, rows)| {
+            let used = rows.iter().enumerate().filter(|(_, row)| **row != [0; 2]);
+            used.map(move |(row, [packets, bytes])| {
+                let (packets, bytes) = (*packets, *bytes);
+                ((set as u8, row as u32), Count { packets, bytes })
+            })
+        })
+    }
+
     /// All counters under their names.
     ///
     /// # Errors

@@ -105,19 +105,28 @@ pub fn direct<T>(
                 1 => number,
                 _ => number * versions + epoch,
             };
-            let place = Place {
-                table: rows.table,
-                row,
-                slot: None,
-            };
-            let bits = rows.row(row);
-            decode(Record {
-                place,
-                bits: &bits,
-                base: 0,
-            })
+            decoded(rows, row, &decode)
         })
         .collect()
+}
+
+/// One row of a direct table.
+pub fn decoded<T>(
+    rows: &TableRows,
+    row: u32,
+    decode: impl Fn(Record) -> Result<T, LoadError>,
+) -> Result<T, LoadError> {
+    let place = Place {
+        table: rows.table,
+        row,
+        slot: None,
+    };
+    let bits = rows.row(row);
+    decode(Record {
+        place,
+        bits: &bits,
+        base: 0,
+    })
 }
 
 pub fn interface(r: Record, g: &Geometry) -> Result<Interface, LoadError> {

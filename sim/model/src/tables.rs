@@ -2,7 +2,7 @@
 
 use crate::check;
 use crate::decode::{
-    action, address, attachment, below, decap, direct, encap, entry, hash, interface, known,
+    action, address, attachment, below, decap, decoded, direct, encap, entry, hash, interface, known,
     ranges, step,
 };
 use crate::encap::TagKind;
@@ -266,6 +266,17 @@ impl Tables {
         check::references(&tables)?;
         check::families(&tables)?;
         Ok(tables)
+    }
+
+    /// Attachment `number` of an image, in the epoch that holds: for changing one in place.
+    ///
+    /// # Errors
+    /// [`LoadError`] says which field is not in range.
+    pub fn attachment_in(image: &Image, number: u32) -> Result<Attachment, LoadError> {
+        let row = image.row_of(Table::Attachment, number);
+        decoded(image.table(Table::Attachment), row, |r| {
+            attachment(r, image.geometry)
+        })
     }
 
     /// Whether `step` has a row with this position.

@@ -55,6 +55,12 @@ impl TableRows {
         Row::from_words(self.row_bits, self.words(row).unwrap_or(&[]))
     }
 
+    /// Puts a row of words, growing the table as needed; words that are missing are 0, those that are
+    /// too many are dropped.
+    pub fn put_words(&mut self, row: u32, words: &[u64]) {
+        self.put(row, &Row::from_words(self.row_bits, words));
+    }
+
     /// Puts a row, growing the table as needed.
     pub fn put(&mut self, row: u32, value: &Row) {
         assert_eq!(

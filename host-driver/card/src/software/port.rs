@@ -1,0 +1,159 @@
+//! Where frames of a port come from and go to.
+
+use super::interface::PacketSocket;
+use crate::{CardError, Link};
+use seqnic_spec::wire::MAX_FRAME_BYTES;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixDatagram;
+
+/// Room for a frame: longer ones are told by their length and are no frame for the engine.
+pub const FRAME_ROOM: usize = MAX_FRAME_BYTES as usize + 64;
+
+/// What a port is connected to.
+#[derive(Debug)]
+pub enum PortConfig {
+    /// A network interface, taken whole: its frames go to the engine, also those to other MACs.
+    Interface(String),
+    /// A TAP device of this name; made if there is none.
+    Tap(String),
+    /// A socket, a frame a datagram: for tests and programs that bring their own.
+    Socket(UnixDatagram),
+}
+
+/// Frames in and out of a port, without waiting.
+pub trait Port: Send {
+    fn fd(&self) -> RawFd;
+
+    /// Reads frames until there are none or `frames` is full; each into its own buffer, cleared and of
+    /// its real length (a longer one than [`FRAME_ROOM`] is as long as that).
+    ///
+    /// # Errors
+    /// The port is down or gone.
+    fn receive(&mut self, frames: &mut [Vec<u8>]) -> io::Result<usize>;
+
+    /// Sends frames in order; returns how many are done with: sent, or impossible to send.
+    ///
+    /// # Errors
+    /// The port is down or gone. [`io::ErrorKind::WouldBlock`] if it has no room now.
+    fn send(&mut self, frames: &[Vec<u8>]) -> io::Result<usize>;
+
+    fn link(&self) -> Link;
+}
+
+/// Opens a port.
+///
+/// # Errors
+/// [`CardError::Port`] says what failed and what helps.
+pub fn open(port: u8, config: PortConfig) -> Result<Box<dyn Port>, CardError> {
+    let failed = |name: &str, doing, source: io::Error| {
+        let help = match source.raw_os_error() {
+            Some(libc::EPERM) => {
+                "; it needs CAP_NET_RAW and CAP_NET_ADMIN: start it as root or by its unit"
+            }
+            Some(libc::ENODEV) => "; there is no such interface here: see `ip link`",
+            Some(libc::EBUSY) => "; another program has it",
+            _ => "",
+        };
+        CardError::Port {
+            port,
+            name: name.to_string(),
+            doing,
+            source,
+            help,
+        }
+    };
+    Ok(match config {
+        PortConfig::Interface(name) => {
+            Box::new(PacketSocket::open(&name).map_err(|e| failed(&name, "open the interface", e))?)
+        }
+        PortConfig::Tap(name) => {
+            let file = tap(&name).map_err(|e| failed(&name, "open the TAP device", e))?;
+            Box::new(Frames { file })
+        }
+        PortConfig::Socket(socket) => {
+            (socket.set_nonblocking(true)).map_err(|e| failed("socket", "use the socket", e))?;
+            Box::new(Frames {
+                file: File::from(OwnedFd::from(socket)),
+            })
+        }
+    })
+}
+
+/// A TAP device by name, without packet information; reads do not wait.
+///
+/// # Errors
+/// The name is too long, there is no `/dev/net/tun`, or it is not allowed.
+pub fn tap(name: &str) -> io::Result<File> {
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")?;
+    // SAFETY: all zeros is a valid value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    super::interface::put_name(&mut request, name)?;
+    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI) as i16;
+    // SAFETY: TUNSETIFF reads an ifreq; the descriptor is open.
+    if unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF as _, &request) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: no pointers.
+    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(file)
+}
+
+/// A descriptor that gives a frame a read and takes one a write: TAP devices and datagram sockets.
+struct Frames {
+    file: File,
+}
+
+impl Port for Frames {
+    fn fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+
+    fn receive(&mut self, frames: &mut [Vec<u8>]) -> io::Result<usize> {
+        for (at, frame) in frames.iter_mut().enumerate() {
+            frame.resize(FRAME_ROOM, 0);
+            match self.file.read(frame) {
+                Ok(bytes) => frame.truncate(bytes),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(at),
+                Err(_) if at > 0 => return Ok(at),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(frames.len())
+    }
+
+    fn send(&mut self, frames: &[Vec<u8>]) -> io::Result<usize> {
+        for (at, frame) in frames.iter().enumerate() {
+            match self.file.write(frame) {
+                Ok(_) => {}
+                Err(e) if e.raw_os_error() == Some(libc::EMSGSIZE) => {}
+                Err(_) if at > 0 => return Ok(at),
+                // A full datagram socket.
+                Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(frames.len())
+    }
+
+    fn link(&self) -> Link {
+        Link::Up
+    }
+}
+
+/// Gives a file of a descriptor that was just opened.
+pub(super) fn owned(fd: RawFd) -> io::Result<File> {
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: an open descriptor nobody else owns.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
