@@ -2,8 +2,8 @@
 
 use crate::check;
 use crate::decode::{
-    action, address, attachment, below, decap, decoded, direct, encap, entry, hash, interface, known,
-    ranges, step,
+    action, address, attachment, below, decap, decoded, direct, encap, entry, hash, interface,
+    known, ranges, step,
 };
 use crate::encap::TagKind;
 use crate::error::LoadError;
