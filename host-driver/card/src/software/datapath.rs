@@ -91,7 +91,7 @@ impl Datapath {
             for call in self.shared.control.take() {
                 self.call(call);
             }
-            self.from_host();
+            self.take_from_host();
             for port in 0..self.ports.len() {
                 self.port(port);
             }
@@ -159,7 +159,7 @@ impl Datapath {
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    fn from_host(&mut self) {
+    fn take_from_host(&mut self) {
         let frames = std::mem::take(&mut *lock(&self.shared.from_host));
         for FromHost { way, port, frame } in frames {
             match way {
