@@ -1,3 +1,4 @@
+host_registers.v
 stream_register_w589.v
 ingress.v
 arbiter.v
@@ -56,3 +57,20 @@ counter_set_16384.v
 counter_set_262144.v
 counters.v
 seqnic_core.v
+stream_fifo_w512_d32.v
+host_fetch_transmit.v
+host_fetch_commands.v
+stream_register_w73.v
+stream_fifo_w520_d512.v
+stream_fifo_w6_d64.v
+host_transmit.v
+stream_register_w652.v
+host_joiner.v
+host_commands.v
+host_packets.v
+host_answers.v
+stream_fifo_w513_d16.v
+stream_fifo_w72_d8.v
+host_publish.v
+host_interrupts.v
+seqnic_card.v

@@ -1,3 +1,4 @@
+host_registers.v
 stream_register_w203.v
 ingress.v
 arbiter.v
@@ -56,3 +57,20 @@ counter_set_2048.v
 counter_set_4096.v
 counters.v
 seqnic_core.v
+stream_fifo_w128_d128.v
+host_fetch_transmit.v
+host_fetch_commands.v
+stream_register_w73.v
+stream_fifo_w134_d2048.v
+stream_fifo_w6_d64.v
+host_transmit.v
+stream_register_w220.v
+host_joiner.v
+host_commands.v
+host_packets.v
+host_answers.v
+stream_fifo_w129_d32.v
+stream_fifo_w72_d8.v
+host_publish.v
+host_interrupts.v
+seqnic_card.v

@@ -3,6 +3,7 @@
 //! `hdl/generated/<geometry>` holds what [`files`] gives, committed, so that a change of the hardware
 //! is seen in review; `tests/generated.rs` compares.
 
+use crate::host::card::card;
 use crate::top::{Latency, Parts, PipelineError, core};
 use seqnic_spec::SPEC_VERSION;
 use seqnic_spec::geometry::Geometry;
@@ -27,7 +28,7 @@ struct GeometryFile<'a> {
 /// Sizes that cannot be built.
 pub fn files(g: &Geometry) -> Result<BTreeMap<String, String>, PipelineError> {
     let parts = Parts::of(g)?;
-    let circuit = core(g, &parts)?;
+    let circuit = card(g, &core(g, &parts)?)?;
     let modules = circuit.verilog();
     let list: String = modules.iter().map(|f| format!("{}\n", f.name)).collect();
     let mut files: BTreeMap<_, _> = modules.into_iter().map(|f| (f.name, f.text)).collect();

@@ -33,7 +33,7 @@ fn verilator_has_no_warning() {
             "--lint-only",
             "-Wall",
             "--top-module",
-            "seqnic_core",
+            "seqnic_card",
             "-f",
             "filelist.f",
         ];
@@ -50,6 +50,6 @@ fn yosys_finds_one_driver_for_everything_and_no_loop() {
         .unwrap()
         .replace('\n', " ");
     let script =
-        format!("read_verilog -sv {list}; hierarchy -check -top seqnic_core; proc; check -assert");
+        format!("read_verilog -sv {list}; hierarchy -check -top seqnic_card; proc; check -assert");
     quiet("yosys", &dir, &["-q", "-p", &script]);
 }

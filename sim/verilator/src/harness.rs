@@ -10,7 +10,7 @@ use std::fmt::Write;
 /// Name of the module.
 pub const TOP: &str = "harness";
 
-/// Verilog of the harness around `core`: the same ports, those of streams behind registers. A
+/// Verilog of the harness around `core`: the same ports, inputs behind registers but for the configuration port's. A
 /// stream's word is taken over with its `tvalid` and then stays.
 pub fn verilog(core: &Circuit) -> String {
     let mut v = format!("module {TOP} (\n    input wire clk,\n    input wire rst");
@@ -21,7 +21,7 @@ pub fn verilog(core: &Circuit) -> String {
         }
     }
     v.push_str("\n);\n");
-    let streamed = |p: &&Port| p.name.starts_with("s_axis_") || p.name.starts_with("m_axis_");
+    let streamed = |p: &&Port| !p.name.starts_with("cfg_") && p.name != "source_sha";
     for Port { name, width, .. } in core.inputs().iter().filter(streamed) {
         let valid = match name.rsplit_once('_') {
             Some((stream, "tdata" | "tkeep" | "tlast" | "tuser")) => {

@@ -5,7 +5,9 @@
 
 use crate::error::RtlError;
 use crate::harness;
+use seqnic_gen::Circuit;
 use seqnic_spec::geometry::Geometry;
+use seqnic_spec::stage::PORT_META;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs;
@@ -13,8 +15,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 const SHIM: &str = include_str!("shim.cpp");
-/// Prefix of the generated class, whatever the top is called.
-const PREFIX: &str = "Vseqnic_core";
+
+/// What is built into a library: a module in its harness, and the C++ that drives it.
+#[derive(Debug, Clone, Copy)]
+pub struct Top<'a> {
+    pub geometry: &'static Geometry,
+    pub module: &'a Circuit,
+    /// Text of the shim. It includes `<class>.h` and `ports.h`.
+    pub shim: &'a str,
+    /// Name of the class Verilator makes.
+    pub class: &'a str,
+    /// Ports with streams, as the shim's `SN_EACH_PORT` lists them.
+    pub streams: &'a [String],
+}
 const INSTALL: &str = "apt-get install verilator clang make";
 const VERILATOR_FLAGS: &[&str] = &[
     "--cc",
@@ -91,21 +104,46 @@ pub fn build(
         geometry: geometry.name,
         what: e.to_string(),
     })?;
-    let mut files: Vec<_> = core
+    let mut streams = port_names(geometry);
+    streams.push("host".into());
+    let top = Top {
+        geometry,
+        module: &core,
+        shim: SHIM,
+        class: "Vseqnic_core",
+        streams: &streams,
+    };
+    build_top(&top, wave, progress)
+}
+
+/// Names of the Ethernet ports.
+pub fn port_names(geometry: &Geometry) -> Vec<String> {
+    (0..geometry.ports).map(|p| format!("p{p}")).collect()
+}
+
+/// As [`build`], for another module and shim.
+pub fn build_top(
+    top: &Top,
+    wave: Wave,
+    progress: &mut dyn FnMut(&str),
+) -> Result<PathBuf, RtlError> {
+    let geometry = top.geometry;
+    let mut files: Vec<_> = top
+        .module
         .verilog()
         .into_iter()
         .map(|f| (f.name, f.text))
         .collect();
-    files.push((format!("{}.v", harness::TOP), harness::verilog(&core)));
+    files.push((format!("{}.v", harness::TOP), harness::verilog(top.module)));
     let version = run("verilator", Command::new("verilator").arg("--version"))?;
     let (compiler, compiler_version) = compiler()?;
-    let ports = ports_header(geometry, wave);
+    let ports = ports_header(geometry, top.streams, wave);
 
     let mut digest = Sha256::new();
     for part in [
         &version.stdout[..],
         &compiler_version,
-        SHIM.as_bytes(),
+        top.shim.as_bytes(),
         ports.as_bytes(),
         CXX_FLAGS.as_bytes(),
     ] {
@@ -140,7 +178,7 @@ pub fn build(
     if dir.exists() {
         fs::remove_dir_all(&dir).map_err(io(&dir))?;
     }
-    compile(&dir, compiler, &files, &ports, wave, geometry, progress)?;
+    compile(&dir, compiler, &files, &ports, wave, top, progress)?;
     Ok(library)
 }
 
@@ -167,9 +205,10 @@ fn compile(
     files: &[(String, String)],
     ports: &str,
     wave: Wave,
-    geometry: &Geometry,
+    top: &Top,
     progress: &mut dyn FnMut(&str),
 ) -> Result<(), RtlError> {
+    let (class, geometry) = (top.class, top.geometry);
     let verilog = dir.join("verilog");
     fs::create_dir_all(&verilog).map_err(io(&verilog))?;
     let put = |path: PathBuf, text: &str| fs::write(&path, text).map_err(io(&path));
@@ -177,7 +216,7 @@ fn compile(
         put(verilog.join(name), text)?;
     }
     put(dir.join("ports.h"), ports)?;
-    put(dir.join("shim.cpp"), SHIM)?;
+    put(dir.join("shim.cpp"), top.shim)?;
 
     progress(&format!(
         "building the {} simulator (once; kept in {})",
@@ -190,7 +229,7 @@ fn compile(
         .current_dir(dir)
         .args(VERILATOR_FLAGS)
         .args(wave.flags());
-    verilator.args(["--top-module", harness::TOP, "--prefix", PREFIX]);
+    verilator.args(["--top-module", harness::TOP, "--prefix", class]);
     verilator.args(["--Mdir", "obj", "-CFLAGS", CXX_FLAGS]);
     verilator.args(
         files
@@ -201,13 +240,13 @@ fn compile(
     logged("verilator", &mut verilator, dir)?;
 
     progress("  2/3 C++ compiler");
-    let runtime = runtime_objects(&dir.join(format!("obj/{PREFIX}_classes.mk")))?;
+    let runtime = runtime_objects(&dir.join(format!("obj/{class}_classes.mk")))?;
     let jobs = std::thread::available_parallelism().map_or(2, |n| n.get());
     let mut make = Command::new("make");
     make.current_dir(dir.join("obj")).args([
         "-s",
         "-f",
-        &format!("{PREFIX}.mk"),
+        &format!("{class}.mk"),
         &format!("-j{jobs}"),
     ]);
     make.args([
@@ -216,7 +255,7 @@ fn compile(
         "OPT_FAST=-O2",
         "OPT_SLOW=-O0",
         "OPT_GLOBAL=-O2",
-        &format!("{PREFIX}__ALL.a"),
+        &format!("{class}__ALL.a"),
     ])
     .args(&runtime);
     logged("make", &mut make, dir)?;
@@ -239,7 +278,7 @@ fn compile(
         "shim.cpp",
         "-o",
         "libseqnic_rtl.so.tmp",
-        &format!("obj/{PREFIX}__ALL.a"),
+        &format!("obj/{class}__ALL.a"),
     ]);
     link.args(runtime.iter().map(|o| format!("obj/{o}")))
         .args(["-pthread", "-latomic"]);
@@ -277,18 +316,18 @@ fn runtime_objects(classes: &Path) -> Result<Vec<String>, RtlError> {
 }
 
 /// `ports.h`: what the shim must know of the geometry.
-fn ports_header(geometry: &Geometry, wave: Wave) -> String {
-    let mut list: Vec<String> = (0..geometry.ports).map(|p| format!("X(p{p})")).collect();
-    list.push("X(host)".into());
+fn ports_header(geometry: &Geometry, streams: &[String], wave: Wave) -> String {
+    let list: Vec<String> = streams.iter().map(|p| format!("X({p})")).collect();
     let trace = match wave {
         Wave::None => 0,
         Wave::Vcd => 1,
         Wave::Fst => 2,
     };
     format!(
-        "#define SN_PORTS {}\n#define SN_BUS_BYTES {}\n#define SN_TRACE {trace}\n#define SN_EACH_PORT(X) {}\n",
+        "#define SN_PORTS {}\n#define SN_BUS_BYTES {}\n#define SN_USER_BITS {}\n#define SN_TRACE {trace}\n#define SN_EACH_PORT(X) {}\n",
         geometry.ports,
         geometry.bus_bytes,
+        PORT_META.width(),
         list.join(" ")
     )
 }
