@@ -37,8 +37,8 @@
 //! Vector r is ring r's, vector [`rings::ERROR_VECTOR`] is for errors. A vector fires once when it is armed, not
 //! masked, and something is pending: for a card's ring, records published behind the index in the doorbell that
 //! armed it; for a driver's ring, that all up to that index was consumed. It is held back until `count` records
-//! are pending or the oldest is `time` old ([`registers::RING_MODERATION`]), then it is disarmed until the next
-//! doorbell with `arm`. A record that is published between the driver's last look and the doorbell fires
+//! are pending or the oldest is `time` old ([`registers::RING_MODERATION`]; a driver's ring is not held back), then
+//! it is disarmed until the next doorbell with `arm`. A record that is published between the driver's last look and the doorbell fires
 //! at once, so none is missed. No register has to be read: the vector is the cause.
 //!
 //! # Starting a ring
@@ -59,7 +59,8 @@
 //! | driver: port or mode that there is not, frame shorter than an Ethernet header | that frame is dropped, counted in `dropped` |
 //! | driver: rows or tables that there are not | written nowhere, read as 0 |
 //! | driver: registers at random | as above; what is not there reads 0 |
-//! | host memory answers a transfer with an error (IOMMU) | the ring stops: error `bus` |
+//! | driver: addresses or size changed while the ring runs | nothing: they cannot be written then |
+//! | host memory answers a transfer with an error (IOMMU) | the ring stops: error `bus`, no status line says so; the error vector fires |
 //! | card: index in the status line not between the driver's and that plus the ring's lines | the driver stops the ring: the card is broken |
 //! | card: header whose kind or lines do not fit what the index says is there | the same |
 //! | card: all ones from a register, identity that is not what it was | the card is gone |

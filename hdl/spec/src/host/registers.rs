@@ -334,7 +334,18 @@ pub const RING_SIZE: Register = Register::new(
     &[field("log2", 5, "9: 32 KiB; 20: 64 MiB")],
 )
 .many(RINGS, RING_STRIDE);
-pub const RING_CONTROL: Register = Register::new("ring_control", 0x1014, ReadWrite, "Starts and stops the ring. What is above is taken when it starts and must stay until it has stopped", &[field("enable", 1, "1: runs; set by 0 to 1, indexes and counts are 0 and the error is forgotten")]).many(RINGS, RING_STRIDE);
+pub const RING_CONTROL: Register = Register::new(
+    "ring_control",
+    0x1014,
+    ReadWrite,
+    "Starts and stops the ring. What is above cannot be written while the ring is enabled or busy",
+    &[field(
+        "enable",
+        1,
+        "1: runs; set by 0 to 1, indexes and counts are 0 and the error is forgotten",
+    )],
+)
+.many(RINGS, RING_STRIDE);
 pub const RING_STATE: Register = Register::new(
     "ring_state",
     0x1018,
@@ -364,7 +375,7 @@ pub const RING_MODERATION: Register = Register::new(
     "ring_moderation",
     0x1024,
     ReadWrite,
-    "When an armed vector fires: as soon as one of the two is reached",
+    "When an armed vector of a card's ring fires: as soon as one of the two is reached",
     &[
         field("time", 24, "ns since the oldest pending record; 0: at once"),
         field("count", 8, "pending records; 0: only the time counts"),

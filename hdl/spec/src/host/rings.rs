@@ -130,7 +130,7 @@ pub const STATUS: Layout = Layout {
         field(
             "error",
             32,
-            "why the ring was stopped (`ring_error`), else 0; written once more when it is, where the bus lets it",
+            "why the ring was stopped (`ring_error`), else 0; written once more when it is, but not where it was the bus: then `ring_state` alone says so",
         ),
     ],
 };
