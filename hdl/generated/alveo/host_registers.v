@@ -368,7 +368,7 @@ module host_registers (
     wire [31:0] or_1381 = ({32{read_at == 12'h461}} & ring_base_high_6) | ({32{read_at == 12'h462}} & ring_status_low_6);
     wire [31:0] or_1382 = ({32{read_at == 12'h463}} & ring_status_high_6) | ({32{read_at == 12'h464}} & {27'd0, log2_6});
     wire [31:0] or_1383 = ({32{read_at == 12'h465}} & {31'd0, enable_now_6}) | ({32{read_at == 12'h466}} & {27'd0, {error_6, busy[6], running[6]}});
-    wire [31:0] or_1385 = (({32{read_at == 12'd0}} & 32'h4e514553) | ({32{read_at == 12'd1}} & 32'd2)) | (({32{read_at == 12'd2}} & 32'h7cd6e50e) | ({32{read_at == 12'd3}} & 32'hfa89e490));
+    wire [31:0] or_1385 = (({32{read_at == 12'd0}} & 32'h4e514553) | ({32{read_at == 12'd1}} & 32'd2)) | (({32{read_at == 12'd2}} & 32'h7cd6e50e) | ({32{read_at == 12'd3}} & 32'hcf257506));
     wire [31:0] or_1386 = (({32{read_at == 12'd4}} & 32'he0522729) | ({32{read_at == 12'd5}} & 32'h8074008)) | (({32{read_at == 12'd8}} & 32'h65766c61) | ({32{read_at == 12'd9}} & 32'h6f));
     wire [31:0] or_1388 = (({32{read_at == 12'h101}} & 32'h27003000) | ({32{read_at == 12'h102}} & 32'h5d00c000)) | (({32{read_at == 12'h103}} & 32'h2100c000) | ({32{read_at == 12'h104}} & 32'h21003000));
     wire [31:0] or_1389 = (({32{read_at == 12'h105}} & 32'h21018000) | ({32{read_at == 12'h106}} & 32'h21003000)) | (({32{read_at == 12'h107}} & 32'h80002000) | ({32{read_at == 12'h108}} & 32'h11c20000));

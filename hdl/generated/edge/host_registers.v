@@ -368,7 +368,7 @@ module host_registers (
     wire [31:0] or_1375 = ({32{read_at == 12'h461}} & ring_base_high_6) | ({32{read_at == 12'h462}} & ring_status_low_6);
     wire [31:0] or_1376 = ({32{read_at == 12'h463}} & ring_status_high_6) | ({32{read_at == 12'h464}} & {27'd0, log2_6});
     wire [31:0] or_1377 = ({32{read_at == 12'h465}} & {31'd0, enable_now_6}) | ({32{read_at == 12'h466}} & {27'd0, {error_6, busy[6], running[6]}});
-    wire [31:0] or_1379 = (({32{read_at == 12'd0}} & 32'h4e514553) | ({32{read_at == 12'd1}} & 32'd2)) | (({32{read_at == 12'd2}} & 32'h7cd6e50e) | ({32{read_at == 12'd3}} & 32'hfa89e490));
+    wire [31:0] or_1379 = (({32{read_at == 12'd0}} & 32'h4e514553) | ({32{read_at == 12'd1}} & 32'd2)) | (({32{read_at == 12'd2}} & 32'h7cd6e50e) | ({32{read_at == 12'd3}} & 32'hcf257506));
     wire [31:0] or_1380 = (({32{read_at == 12'd4}} & 32'h4616db6d) | ({32{read_at == 12'd5}} & 32'h8071004)) | ({32{read_at == 12'd8}} & 32'h65676465);
     wire [31:0] or_1382 = (({32{read_at == 12'h101}} & 32'h27000180) | ({32{read_at == 12'h102}} & 32'h5d000300)) | (({32{read_at == 12'h103}} & 32'h21000600) | ({32{read_at == 12'h104}} & 32'h21000180));
     wire [31:0] or_1383 = (({32{read_at == 12'h105}} & 32'h21000600) | ({32{read_at == 12'h106}} & 32'h21000180)) | (({32{read_at == 12'h107}} & 32'h80000080) | ({32{read_at == 12'h108}} & 32'h11c00400));
