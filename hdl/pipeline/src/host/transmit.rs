@@ -151,7 +151,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ],
     );
     m.output("busy", inside.q());
-    debug_assert!(1 + MAX_FRAME_BYTES / LINE_BYTES < 1 << LINES_BITS);
+    const { assert!(1 + MAX_FRAME_BYTES / LINE_BYTES < 1 << LINES_BITS) };
 
     // What leaves: the oldest frame, when all of it is there.
     let begun = m.reg("begun", 1, 0);

@@ -204,9 +204,9 @@ impl Bench {
             self.sim.set("m_axi_rresp", *resp);
             self.sim.set("m_axi_rlast", (*last).into());
         }
-        for p in 0..self.g.ports as usize {
+        for (p, ready) in port_ready.iter().enumerate() {
             self.sim
-                .set(&format!("m_axis_p{p}_tready"), port_ready[p].into());
+                .set(&format!("m_axis_p{p}_tready"), (*ready).into());
             let valid = !self.arriving[p].is_empty();
             self.sim.set(&format!("s_axis_p{p}_tvalid"), valid.into());
             if let Some((beat, last)) = self.arriving[p].front() {
@@ -272,8 +272,8 @@ impl Bench {
             let vector = get(&mut self.sim, "irq_vector") as u32;
             self.interrupts.push(vector);
         }
-        for p in 0..self.g.ports as usize {
-            if port_ready[p] && get(&mut self.sim, &format!("m_axis_p{p}_tvalid")) == 1 {
+        for (p, ready) in port_ready.iter().enumerate() {
+            if *ready && get(&mut self.sim, &format!("m_axis_p{p}_tvalid")) == 1 {
                 let data = self.sim.get_bits(&format!("m_axis_p{p}_tdata"));
                 let keep = self.sim.get_bits(&format!("m_axis_p{p}_tkeep"));
                 let n = (0..bus as u32)
