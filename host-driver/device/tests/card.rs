@@ -182,7 +182,7 @@ fn a_flipped_bit_is_found_reported_and_mended() {
     assert_eq!(round(), []);
     let (row, _) = image.table(Table::Action).used().next().unwrap();
     rig.card.lock().card.datapath.flip(Table::Action, row, 3);
-    rig.card.lock().card.datapath.flip(Table::Step, 77, 100);
+    rig.card.lock().card.datapath.flip(Table::Step, 77, 20);
     let repairs = round();
     let places: Vec<_> = repairs.iter().map(|r| (r.table, r.row)).collect();
     assert_eq!(places, [(Table::Step, 77), (Table::Action, row)]);
