@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both install what a bare machine lacks.
-.PHONY: demo test setup lint rtl generate long-random synth
+.PHONY: test-formats demo test setup lint rtl generate long-random synth
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -22,6 +22,12 @@ generate:
 	$(CARGO) run --quiet -p seqnic -- spec --markdown > docs/tables.md
 	$(CARGO) run --quiet -p seqnic -- spec --registers > docs/registers.md
 	$(CARGO) run --quiet -p seqnic -- spec --json > hdl/spec/spec.json
+
+# Tags and tunnels as tshark and scapy read and write them, on the cases tests/cases/tag-*.
+test-formats:
+	@tools/setup-formats.sh
+	$(CARGO) build --quiet -p seqnic
+	/usr/bin/python3 tests/formats/formats.py $${CARGO_TARGET_DIR:-target}/debug/seqnic $${CARGO_TARGET_DIR:-target}/formats
 
 # Area and timing of the hardware: docs/synth.md and docs/img/synth.svg. Modules that have not changed
 # are taken from target/synth. Much longer than a test: about an hour the first time.
