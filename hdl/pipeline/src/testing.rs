@@ -33,6 +33,7 @@ pub const SMALL: Geometry = Geometry {
     encap_rows: 8,
     interfaces: 16,
     clocks_per_header: 1,
+    timed: 8,
     ..EDGE
 };
 

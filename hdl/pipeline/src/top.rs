@@ -11,6 +11,7 @@
 //! | `cfg_table`, `cfg_row` | 7, 22 | table or counter set, and row |
 //! | `cfg_wdata`, `cfg_rdata` | 512 | the row |
 //! | `cfg_rvalid` | 1 | [`CONFIG_CLOCKS`] clocks after each `cfg_read`: `cfg_rdata` is its answer |
+//! | `snapshot_valid`, `snapshot_data`, `snapshot_ready` | 1, .., 1 | stream of a snapshot's rows, `spec::counters::SNAPSHOT_ITEM` |
 //! | `busy` | 1 | a frame, its header or its event is inside |
 //!
 //! `tuser` is taken with the first beat. Reads and
@@ -375,11 +376,16 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
         &[
             ("event_valid", dispatch.get("event_valid")),
             ("event_data", dispatch.get("event_data")),
+            ("snapshot_ready", m.input("snapshot_ready", 1)),
+            ("cfg_write", bus.write),
             ("cfg_read", bus.read),
             ("cfg_table", bus.table),
             ("cfg_row", bus.row),
         ],
     );
+    for port in ["snapshot_valid", "snapshot_data"] {
+        m.output(port, counters.get(port));
+    }
     hold.drive(counters.get("hold"));
     busy.push(counters.get("busy"));
 

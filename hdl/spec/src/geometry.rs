@@ -52,6 +52,8 @@ pub struct Geometry {
     pub encap_rows: u32,
     /// Interfaces that have counters.
     pub interfaces: u32,
+    /// Attachments, from number 0 on, whose packets' times are measured.
+    pub timed: u32,
     /// Beats of the payload buffer: at least two of the longest frame.
     pub buffer_beats: u32,
     /// Headers that may wait between the tables and the editor.
@@ -86,6 +88,7 @@ pub const ALVEO: Geometry = Geometry {
     rewrite_rows: 65536,
     encap_rows: 1024,
     interfaces: 512,
+    timed: 1024,
     buffer_beats: 1024,
     header_slots: 64,
     egress_beats: 512,
@@ -113,6 +116,7 @@ pub const EDGE: Geometry = Geometry {
     rewrite_rows: 64,
     encap_rows: 32,
     interfaces: 64,
+    timed: 16,
     buffer_beats: 2048,
     header_slots: 16,
     egress_beats: 1024,
@@ -139,6 +143,7 @@ pub const SOFT: Geometry = Geometry {
     rewrite_rows: 1 << width::REWRITE,
     encap_rows: 1 << width::ENCAP,
     interfaces: 1 << width::INTERFACE,
+    timed: 1 << width::ATTACHMENT,
     ..ALVEO
 };
 
@@ -309,6 +314,7 @@ impl Geometry {
             ("rewrite_rows", self.rewrite_rows, width::REWRITE),
             ("encap_rows", self.encap_rows, width::ENCAP),
             ("interfaces", self.interfaces, width::INTERFACE),
+            ("timed", self.timed, width::ATTACHMENT),
             ("buffer_beats", self.buffer_beats, 31),
             ("header_slots", self.header_slots, 31),
             ("egress_beats", self.egress_beats, 31),

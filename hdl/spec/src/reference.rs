@@ -1,6 +1,8 @@
 //! `spec.json` and the table reference in `docs/`: generated, never typed.
 
-use crate::counters::{COUNTER_ROW, CounterSet};
+use crate::counters::{
+    COUNTER_ROW, CounterSet, SNAPSHOT, SNAPSHOT_ITEM, SNAPSHOT_STATUS, SNAPSHOT_TAKEN,
+};
 use crate::geometry;
 use crate::layout::Layout;
 use crate::reason::Reason;
@@ -28,6 +30,7 @@ pub fn spec_json() -> Value {
         "spec_version": SPEC_VERSION,
         "tables": tables,
         "counters": counters,
+        "snapshot": {"number": SNAPSHOT, "item": SNAPSHOT_ITEM, "taken": SNAPSHOT_TAKEN, "status": SNAPSHOT_STATUS},
         "reasons": reasons,
         "records": [stage::HEADER, stage::VERDICT, stage::EDIT, stage::PORT_META, stage::HOST_META, stage::EVENT],
         "geometries": geometry::KNOWN,
@@ -116,6 +119,12 @@ pub fn markdown() -> String {
     }
     out.push('\n');
     record(&mut out, &COUNTER_ROW, "Row");
+    let _ = writeln!(
+        out,
+        "Number {SNAPSHOT} is the snapshot of all sets: writing row 0 begins one, row 0 is its status, reading row 1\ntakes an item.\n"
+    );
+    record(&mut out, &SNAPSHOT_STATUS, "Row 0");
+    record(&mut out, &SNAPSHOT_TAKEN, "Row 1");
     out.push_str("## Reasons\n\nThe lowest code that holds is the packet's reason.\n\n| code | name | meaning |\n| --- | --- | --- |\n");
     for r in Reason::ALL {
         let _ = writeln!(out, "| {} | `{}` | {} |", *r as u8, r.name(), r.doc());

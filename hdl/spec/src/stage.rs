@@ -32,7 +32,11 @@ pub const HEADER: Layout = Layout {
         ),
         field("more", 1, "1: the frame is longer than the window"),
         field("port", width::PORT, "port of arrival"),
-        field("tag", 64, "tuser of the frame at its port"),
+        field(
+            "tag",
+            64,
+            "tuser of the frame at its port: when it arrived, ns",
+        ),
     ],
 };
 
@@ -44,7 +48,7 @@ pub const VERDICT: Layout = Layout {
         field(
             "tag",
             64,
-            "the packet's tuser at its port: time stamp or identity",
+            "the packet's tuser at its port: when it arrived, ns",
         ),
         field("port", width::PORT, "port of arrival"),
         field(
@@ -118,6 +122,8 @@ pub const VERDICT: Layout = Layout {
             16,
             "checksum of TCP, UDP or ICMPv6 as it arrived, else 0",
         ),
+        field("opening", 1, "TCP with SYN and without ACK"),
+        field("answering", 1, "TCP with SYN and ACK, or with RST"),
     ],
 };
 
@@ -154,6 +160,15 @@ pub const EDIT: Layout = Layout {
             width::INTERFACE,
             "interface it leaves through",
         ),
+        field(
+            "comes_from",
+            width::ATTACHMENT,
+            "attachment from which it is to come back",
+        ),
+        field("opening", 1, "TCP with SYN and without ACK"),
+        field("answering", 1, "TCP with SYN and ACK, or with RST"),
+        field("flow_in", 16, "fold of the flow as it arrived"),
+        field("flow_out", 16, "fold of the flow as it leaves"),
         field(
             "l2_valid",
             1,
@@ -314,5 +329,15 @@ pub const EVENT: Layout = Layout {
             "interface it left through",
         ),
         field("length_out", 14, "bytes of the frame as it left"),
+        field("tag", 64, "when the frame arrived, ns"),
+        field(
+            "comes_from",
+            width::ATTACHMENT,
+            "attachment from which the copy is to come back",
+        ),
+        field("opening", 1, "TCP with SYN and without ACK"),
+        field("answering", 1, "TCP with SYN and ACK, or with RST"),
+        field("flow_in", 16, "fold of the flow as it arrived"),
+        field("flow_out", 16, "fold of the flow as it left"),
     ],
 };

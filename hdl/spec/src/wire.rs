@@ -115,3 +115,12 @@ pub const NSH_TTL: u8 = 63;
 pub const TUNNEL_TTL: u8 = 64;
 /// Most bytes in front of the IP header of a copy: Ethernet, two VLAN tags, IPv6, UDP, VXLAN-GPE, NSH.
 pub const MAX_PREFIX: u32 = 14 + 4 * MAX_VLAN_TAGS + 40 + 8 + 8 + nsh::MD1_BYTES;
+
+/// TCP header (RFC 9293 section 3.1).
+pub mod tcp {
+    /// Byte with the flags.
+    pub const FLAGS_AT: u32 = 13;
+    pub const SYN: u8 = 0x02;
+    pub const RST: u8 = 0x04;
+    pub const ACK: u8 = 0x10;
+}

@@ -2,7 +2,7 @@
 //! definition oracle implement [`Engine`] and are compared through it.
 
 use seqnic_image::names::{ActionName, Direction, Names};
-use seqnic_spec::counters::CounterSet;
+use seqnic_spec::counters::{CounterSet, TIME_BUCKETS};
 use seqnic_spec::reason::Reason;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -84,6 +84,14 @@ pub enum CounterKey {
     InterfaceOut(String),
     AttachmentIn(String),
     AttachmentOut(String),
+    /// TCP connections opened towards it. No bytes.
+    AttachmentSyn(String),
+    /// Answers and refusals from it. No bytes.
+    AttachmentAnswer(String),
+    /// Times until packets came back from it, by bucket; bytes are their sum in ns.
+    AttachmentTime(String, u32),
+    /// Arrival of the last packet from it, ns, as packets.
+    AttachmentSeen(String),
     /// Directed packets of a service, by the label of their class (`tcp/80`).
     Service {
         service: String,
@@ -108,6 +116,10 @@ impl fmt::Display for CounterKey {
             CounterKey::InterfaceOut(i) => write!(f, "interface {i} out"),
             CounterKey::AttachmentIn(a) => write!(f, "attachment {a} in"),
             CounterKey::AttachmentOut(a) => write!(f, "attachment {a} out"),
+            CounterKey::AttachmentSyn(a) => write!(f, "attachment {a} syn"),
+            CounterKey::AttachmentAnswer(a) => write!(f, "attachment {a} answer"),
+            CounterKey::AttachmentTime(a, b) => write!(f, "attachment {a} time bucket {b}"),
+            CounterKey::AttachmentSeen(a) => write!(f, "attachment {a} seen"),
             CounterKey::Service {
                 service,
                 label,
@@ -140,9 +152,12 @@ pub const CLIENT: &str = "client";
 pub struct Counters(pub BTreeMap<CounterKey, Count>);
 
 impl Counters {
-    /// Adds to a counter; nothing happens for a zero count.
+    /// Adds to a counter; nothing happens for a zero count. A time takes the place of an older one.
     pub fn add(&mut self, key: CounterKey, packets: u64, bytes: u64) {
-        if packets != 0 || bytes != 0 {
+        if matches!(key, CounterKey::AttachmentSeen(_)) && packets != 0 {
+            let seen = &mut self.0.entry(key).or_default().packets;
+            *seen = packets.max(*seen);
+        } else if packets != 0 || bytes != 0 {
             self.0.entry(key).or_default().add(packets, bytes);
         }
     }
@@ -171,6 +186,14 @@ fn key_of(names: &Names, set: CounterSet, row: u32) -> Option<CounterKey> {
         CounterSet::InterfaceOut => CounterKey::InterfaceOut(interface()?),
         CounterSet::AttachmentIn => CounterKey::AttachmentIn(attachment()?),
         CounterSet::AttachmentOut => CounterKey::AttachmentOut(attachment()?),
+        CounterSet::AttachmentSyn => CounterKey::AttachmentSyn(attachment()?),
+        CounterSet::AttachmentAnswer => CounterKey::AttachmentAnswer(attachment()?),
+        CounterSet::AttachmentSeen => CounterKey::AttachmentSeen(attachment()?),
+        CounterSet::AttachmentTime => {
+            let (attachment, bucket) = (row / TIME_BUCKETS, row % TIME_BUCKETS);
+            let name = names.attachments.get(attachment as usize)?.clone();
+            CounterKey::AttachmentTime(name, bucket)
+        }
         CounterSet::Class => {
             let (service, label) = class_names(names, row / 2)?;
             CounterKey::Service {

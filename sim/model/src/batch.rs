@@ -115,7 +115,7 @@ impl Stages {
                 continue;
             }
             let verdict = walk.verdict();
-            counters.packet(&verdict, h.length);
+            counters.packet(&verdict, h, arrival.time);
             if verdict.reason != Reason::Directed {
                 outputs.host(first + at, &verdict);
                 continue;
@@ -136,7 +136,7 @@ impl Stages {
                 };
                 // The frame is that of the headers, and the room is as long as was asked for.
                 if plan.write(h, arrival.frame, room).is_ok() {
-                    counters.copy(&plan, bytes);
+                    counters.copy(&plan, h, arrival.time, bytes);
                 }
             }
         }

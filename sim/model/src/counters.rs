@@ -2,10 +2,11 @@
 
 use crate::edit::Plan;
 use crate::memory::{prefetch, table};
+use crate::parse::Headers;
 use crate::verdict::Verdict;
 use seqnic_engine::{Count, Counters};
 use seqnic_image::names::Names;
-use seqnic_spec::counters::CounterSet;
+use seqnic_spec::counters::{CounterSet, TIME_BITS, TIME_BUCKETS, time_bucket};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::reason::Reason;
 
@@ -17,6 +18,25 @@ type Row = [u64; 2];
 pub struct CounterArrays {
     /// By place in [`CounterSet::ALL`].
     sets: [Vec<Row>; CounterSet::ALL.len()],
+    /// Samples of times, by attachment.
+    waiting: Vec<Sample>,
+}
+
+/// A packet that was sent to an attachment and has not come back.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sample {
+    valid: bool,
+    flow: u16,
+    /// When it arrived, ns.
+    time: u64,
+}
+
+impl Sample {
+    /// How old it is, if it is still waited for.
+    fn age(self, now: u64) -> Option<u64> {
+        let age = now.wrapping_sub(self.time);
+        (self.valid && age < 1 << TIME_BITS).then_some(age)
+    }
 }
 
 /// A counter that counted something no name stands for.
@@ -38,15 +58,21 @@ impl CounterArrays {
     pub fn new(geometry: &Geometry) -> CounterArrays {
         CounterArrays {
             sets: CounterSet::ALL.map(|set| table([0; 2], set.rows(geometry) as usize)),
+            waiting: table(Sample::default(), geometry.timed as usize),
         }
+    }
+
+    #[inline(always)]
+    fn row(&mut self, set: CounterSet, row: u32) -> Option<&mut Row> {
+        let rows = self.sets.get_mut(place(set));
+        rows.and_then(|rows| rows.get_mut(row as usize))
     }
 
     /// Counts one packet of `bytes`. Rows a set does not have are not counted: the tables are
     /// checked, so there are none.
     #[inline(always)]
     fn add(&mut self, set: CounterSet, row: u32, bytes: usize) {
-        let rows = self.sets.get_mut(place(set));
-        if let Some([packets, sum]) = rows.and_then(|rows| rows.get_mut(row as usize)) {
+        if let Some([packets, sum]) = self.row(set, row) {
             *packets += 1;
             *sum += bytes as u64;
         }
@@ -64,18 +90,41 @@ impl CounterArrays {
         }
     }
 
-    /// Counts a packet that came in, `bytes` long.
+    /// Counts a packet that came in at `now`.
     #[inline(always)]
-    pub fn packet(&mut self, verdict: &Verdict, bytes: usize) {
+    pub fn packet(&mut self, verdict: &Verdict, h: &Headers, now: u64) {
+        let bytes = h.length;
         self.reason(verdict.reason, bytes);
         if let Some(interface) = verdict.interface {
             self.add(CounterSet::InterfaceIn, interface.into(), bytes);
         }
         if let Some(sender) = verdict.sender {
             self.add(CounterSet::AttachmentIn, sender.into(), bytes);
+            if let Some([seen, _]) = self.row(CounterSet::AttachmentSeen, sender.into()) {
+                *seen = now;
+            }
+            if verdict.reason == Reason::Directed {
+                self.came_back(sender, h, now);
+            }
         }
         if let (Reason::Directed, Some((class, direction))) = (verdict.reason, verdict.class) {
             self.add(CounterSet::Class, class * 2 + direction.bit(), bytes);
+        }
+    }
+
+    /// What a packet from an attachment says of its health.
+    #[inline(always)]
+    fn came_back(&mut self, sender: u16, h: &Headers, now: u64) {
+        if h.answers() {
+            self.add(CounterSet::AttachmentAnswer, sender.into(), 0);
+        }
+        let Some(sample) = self.waiting.get_mut(usize::from(sender)) else {
+            return;
+        };
+        if let Some(age) = sample.age(now).filter(|_| sample.flow == h.fold()) {
+            sample.valid = false;
+            let row = u32::from(sender) * TIME_BUCKETS + time_bucket(age);
+            self.add(CounterSet::AttachmentTime, row, age as usize);
         }
     }
 
@@ -85,12 +134,24 @@ impl CounterArrays {
         self.add(CounterSet::Reason, reason as u32, bytes);
     }
 
-    /// Counts a copy that left, `bytes` long.
+    /// Counts a copy that left, `bytes` long, of a packet that came in at `now`.
     #[inline(always)]
-    pub fn copy(&mut self, plan: &Plan, bytes: usize) {
+    pub fn copy(&mut self, plan: &Plan, h: &Headers, now: u64, bytes: usize) {
         self.add(CounterSet::Action, plan.action, bytes);
         self.add(CounterSet::AttachmentOut, plan.attachment.into(), bytes);
         self.add(CounterSet::InterfaceOut, plan.to.interface.into(), bytes);
+        if h.opens() {
+            self.add(CounterSet::AttachmentSyn, plan.attachment.into(), 0);
+        }
+        if let Some(sample) = self.waiting.get_mut(usize::from(plan.to.comes_from))
+            && sample.age(now).is_none()
+        {
+            *sample = Sample {
+                valid: true,
+                flow: plan.fold(h),
+                time: now,
+            };
+        }
     }
 
     /// Row `row` of `set`; rows it does not have are 0.

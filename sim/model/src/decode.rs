@@ -280,6 +280,7 @@ pub fn attachment(r: Record, g: &Geometry) -> Result<Attachment, LoadError> {
         address: address(r, l)?,
         mtu: r.get(l, "mtu") as u16,
         encap: below(r, l, "encap", g.encap_rows)? as u16,
+        comes_from: below(r, l, "comes_from", g.attachment_rows)? as u16,
     })
 }
 

@@ -243,13 +243,27 @@ impl Plan {
     /// Exclusive or of the words that tell the flow of the copy: addresses and ports as they leave, and
     /// the protocol.
     pub fn fold(&self, h: &Headers) -> u16 {
-        let addresses = self.src.unwrap_or(h.src) ^ self.dst.unwrap_or(h.dst);
-        let wide = (addresses >> 64 ^ addresses) as u64;
-        let words = wide >> 32 ^ wide;
-        let word = (words >> 16 ^ words) as u16;
-        let ports = self.sport.unwrap_or(h.sport) ^ self.dport.unwrap_or(h.dport);
-        word ^ ports ^ u16::from(h.protocol)
+        fold(
+            self.src.unwrap_or(h.src) ^ self.dst.unwrap_or(h.dst),
+            self.sport.unwrap_or(h.sport) ^ self.dport.unwrap_or(h.dport),
+            h.protocol,
+        )
     }
+}
+
+impl Headers {
+    /// The same of the packet as it came.
+    pub fn fold(&self) -> u16 {
+        fold(self.src ^ self.dst, self.sport ^ self.dport, self.protocol)
+    }
+}
+
+#[inline(always)]
+fn fold(addresses: u128, ports: u16, protocol: u8) -> u16 {
+    let wide = (addresses >> 64 ^ addresses) as u64;
+    let words = wide >> 32 ^ wide;
+    let word = (words >> 16 ^ words) as u16;
+    word ^ ports ^ u16::from(protocol)
 }
 
 fn mac(value: u64) -> [u8; 6] {

@@ -93,7 +93,7 @@ impl ImageEngine {
             let mut bytes = vec![0; plan.length(headers)];
             plan.write(headers, frame.frame, &mut bytes)
                 .map_err(failed)?;
-            self.counters.copy(&plan, bytes.len());
+            self.counters.copy(&plan, headers, frame.time, bytes.len());
             out.push(Output::Sent(Sent {
                 id: frame.id,
                 interface: plan.to.interface.into(),
@@ -246,7 +246,7 @@ impl Engine for ImageEngine {
         }
         let headers = parse(frame.frame, self.tables.decap(frame.port));
         let verdict = decide(&self.tables, frame.port, &headers, &mut ());
-        self.counters.packet(&verdict, bytes);
+        self.counters.packet(&verdict, &headers, frame.time);
         if verdict.reason == Reason::Directed {
             self.send(frame, &headers, &verdict, out)
         } else {

@@ -57,6 +57,8 @@ pub struct Headers {
     pub dport: u16,
     /// ICMP type; 0 for other protocols and in later fragments.
     pub icmp_type: u8,
+    /// Flags of the TCP header (`wire::tcp`); 0 for other protocols and in later fragments.
+    pub tcp_flags: u8,
 }
 
 impl Headers {
@@ -86,6 +88,7 @@ impl Headers {
         self.sport = 0;
         self.dport = 0;
         self.icmp_type = 0;
+        self.tcp_flags = 0;
     }
 
     /// Bytes from the start of the frame to the IP header.
@@ -126,6 +129,19 @@ impl Headers {
             v6: self.v6,
             value: self.dst,
         }
+    }
+
+    /// Whether it opens a TCP connection: SYN and no ACK.
+    #[inline(always)]
+    pub fn opens(&self) -> bool {
+        self.tcp_flags & (wire::tcp::SYN | wire::tcp::ACK) == wire::tcp::SYN
+    }
+
+    /// Whether it answers one that was opened, or refuses: SYN and ACK, or RST.
+    #[inline(always)]
+    pub fn answers(&self) -> bool {
+        let both = wire::tcp::SYN | wire::tcp::ACK;
+        self.tcp_flags & wire::tcp::RST != 0 || self.tcp_flags & both == both
     }
 
     /// Whether the packet has ports that can be read and edited.
@@ -325,6 +341,9 @@ fn transport(frame: &[u8], h: &mut Headers, pos: usize, end: usize) -> Result<()
     if wire::has_ports(h.protocol) {
         h.sport = be16(frame, pos);
         h.dport = be16(frame, pos + 2);
+        if h.protocol == wire::PROTO_TCP {
+            h.tcp_flags = byte(frame, pos + wire::tcp::FLAGS_AT as usize);
+        }
     } else if matches!(h.protocol, wire::PROTO_ICMP | wire::PROTO_ICMPV6) {
         h.icmp_type = byte(frame, pos);
     }

@@ -132,6 +132,8 @@ pub struct Attachment {
     pub mtu: u16,
     /// Row in `encap`.
     pub encap: u16,
+    /// Attachment from which what is sent to it comes back.
+    pub comes_from: u16,
 }
 
 /// A row of `decap`: what a port takes off.

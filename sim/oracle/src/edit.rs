@@ -86,7 +86,7 @@ impl Packet {
     }
 }
 
-/// The copy of `frame` that leaves with `link` and `edits`; `None` if it is longer than the MTU.
+/// The copy of `frame` that leaves with `link` and `edits`, and its flow; `None` if it is longer than the MTU.
 pub fn copy(
     frame: &[u8],
     ethernet: &Ethernet,
@@ -94,7 +94,7 @@ pub fn copy(
     direction: Direction,
     link: Link,
     edits: Edits,
-) -> Option<Vec<u8>> {
+) -> Option<(Vec<u8>, u16)> {
     let mut packet = Packet {
         bytes: frame[ethernet.l3..].to_vec(),
         header: Vec::new(),
@@ -135,7 +135,17 @@ pub fn copy(
     }
     let mut out = encapsulate::in_front(&link, link.tag, inside);
     out.extend(packet.bytes);
-    Some(out)
+    Some((out, inside.fold))
+}
+
+/// Flow of a packet as it came, its IP header at `l3`.
+pub fn flow(frame: &[u8], l3: usize, ip: &Ip) -> u16 {
+    let packet = Packet {
+        bytes: frame[l3..].to_vec(),
+        header: Vec::new(),
+        transport: Vec::new(),
+    };
+    inside(&packet, ip, ip.l4 - l3).fold
 }
 
 /// What a tunnel must know of the packet as it leaves.

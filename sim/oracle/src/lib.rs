@@ -16,6 +16,7 @@
 
 mod edit;
 mod encapsulate;
+mod health;
 mod looks;
 mod oracle;
 mod parse;

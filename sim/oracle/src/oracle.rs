@@ -2,6 +2,7 @@
 
 use crate::edit::{self, Edits, Link};
 use crate::encapsulate::Outgoing;
+use crate::health::{self, Waiting};
 use crate::looks::{Found, Looks};
 use crate::parse::{self, Ethernet, Ip};
 use crate::road::{Face, Mark};
@@ -23,6 +24,8 @@ use std::net::IpAddr;
 struct Attachment {
     name: String,
     place: Place,
+    /// Where packets come back that are sent to it.
+    back: Place,
     tag: Option<Outgoing>,
 }
 
@@ -37,6 +40,7 @@ pub struct Oracle {
     neighbours: HashMap<IpAddr, Attachment>,
     accepted: Accepted,
     counters: Counters,
+    waiting: Waiting,
 }
 
 /// Where a packet arrived, and from whom.
@@ -84,6 +88,7 @@ impl Oracle {
             neighbours: HashMap::new(),
             accepted: Accepted::of(definition),
             counters: Counters::default(),
+            waiting: Waiting::of(definition),
             definition: definition.clone(),
         };
         for (id, interface) in definition.interfaces.iter().enumerate() {
@@ -91,7 +96,7 @@ impl Oracle {
             oracle.segments.insert(segment, id);
         }
         for host in &definition.hosts {
-            oracle.attach(&host.name, &host.place, &host.addresses);
+            oracle.attach(&host.name, &host.place, &host.place, &host.addresses);
         }
         for device in &definition.devices {
             oracle.attach_device(device);
@@ -103,11 +108,11 @@ impl Oracle {
         let name = |side| device.attachment_name(side);
         match &device.attachments {
             Attachments::One(place) => {
-                self.attach(&name(Side::Outside), place, &device.addresses);
+                self.attach(&name(Side::Outside), place, place, &device.addresses);
             }
             Attachments::Two { outside, inside } => {
-                self.attach(&name(Side::Outside), outside, &device.addresses);
-                self.attach(&name(Side::Inside), inside, &[]);
+                self.attach(&name(Side::Outside), outside, inside, &device.addresses);
+                self.attach(&name(Side::Inside), inside, outside, &[]);
             }
             // It has no segment or MAC of its own: its packets come from the host.
             Attachments::Via(_) => {}
@@ -115,7 +120,7 @@ impl Oracle {
     }
 
     /// Two that share a MAC on a segment are told apart by nobody: the first has the name.
-    fn attach(&mut self, name: &str, place: &Place, addresses: &[IpAddr]) {
+    fn attach(&mut self, name: &str, place: &Place, back: &Place, addresses: &[IpAddr]) {
         let segment = walk::segment_of(&self.definition, place);
         self.segments.entry(segment).or_insert(place.interface);
         self.senders
@@ -125,6 +130,7 @@ impl Oracle {
             self.neighbours.entry(*address).or_insert(Attachment {
                 name: name.to_string(),
                 place: place.clone(),
+                back: back.clone(),
                 tag: None,
             });
         }
@@ -337,6 +343,7 @@ impl Oracle {
         Attachment {
             name: primary.attachment_name(side),
             place: walk::place(&self.definition, active, side).clone(),
+            back: walk::place(&self.definition, active, side.other()).clone(),
             tag: self.outgoing(active, side, mark),
         }
     }
@@ -366,6 +373,7 @@ impl Oracle {
         Attachment {
             name: host.name.clone(),
             place: host.place.clone(),
+            back: host.place.clone(),
             tag: None,
         }
     }
@@ -375,7 +383,7 @@ impl Oracle {
     }
 
     /// Counts a packet that arrived, once.
-    fn count_in(&mut self, reason: Reason, arrival: Option<&Arrival>, bytes: u64) {
+    fn count_in(&mut self, reason: Reason, arrival: Option<&Arrival>, bytes: u64, now: u64) {
         self.counters.add(CounterKey::Reason(reason), 1, bytes);
         let Some(arrival) = arrival else { return };
         let interface = CounterKey::InterfaceIn(self.interface_name(arrival.interface));
@@ -383,8 +391,42 @@ impl Oracle {
         if let Some(name) = &arrival.attachment {
             let attachment = CounterKey::AttachmentIn(name.clone());
             self.counters.add(attachment, 1, bytes);
+            let seen = CounterKey::AttachmentSeen(name.clone());
+            self.counters.add(seen, now, 0);
         }
     }
+
+    /// Counts what a directed packet says of the health of its sender.
+    fn count_answer(&mut self, from: &str, health: Health, now: u64) {
+        if health.answers {
+            let answer = CounterKey::AttachmentAnswer(from.to_string());
+            self.counters.add(answer, 1, 0);
+        }
+        if let Some(time) = self.waiting.came(from, health.flow, now) {
+            let bucket = CounterKey::AttachmentTime(from.to_string(), health::bucket(time));
+            self.counters.add(bucket, 1, time);
+        }
+    }
+
+    /// Counts what a copy that was sent to an attachment has to do with its health.
+    fn count_sent(&mut self, to: &Attachment, opens: bool, flow: u16, now: u64) {
+        if opens {
+            let syn = CounterKey::AttachmentSyn(to.name.clone());
+            self.counters.add(syn, 1, 0);
+        }
+        let back = (walk::segment_of(&self.definition, &to.back), to.back.mac.0);
+        if let Some(from) = self.senders.get(&back) {
+            self.waiting.sent(from, flow, now);
+        }
+    }
+}
+
+/// What a packet says of health.
+#[derive(Debug, Clone, Copy)]
+struct Health {
+    opens: bool,
+    answers: bool,
+    flow: u16,
 }
 
 /// A copy as it leaves.
@@ -392,8 +434,8 @@ struct Departure {
     /// Label of the step's target.
     to: String,
     attachment: Attachment,
-    /// `None` if it is longer than the MTU there.
-    frame: Option<Vec<u8>>,
+    /// With its flow; `None` if it is longer than the MTU there.
+    frame: Option<(Vec<u8>, u16)>,
 }
 
 fn is_neighbour_discovery(ip: &Ip) -> bool {
@@ -427,7 +469,7 @@ impl Engine for Oracle {
     fn push(&mut self, input: FrameIn, out: &mut Vec<Output>) -> Result<(), EngineError> {
         let FrameIn {
             id,
-            time: _,
+            time,
             port,
             frame,
         } = input;
@@ -441,13 +483,22 @@ impl Engine for Oracle {
                 let off = tag::take_off(&self.accepted, port, frame, ethernet);
                 self.direct(frame, ethernet, arrival, off).map(|directed| {
                     let departures = self.send(frame, &directed);
-                    let Directed { found, hop, .. } = directed;
+                    let Directed { found, hop, .. } = &directed;
                     let service = self.definition.services[found.look.service].name.clone();
-                    let from = hop.from.map_or(CLIENT.to_string(), |(role, side)| {
-                        self.definition.devices[role.device].attachment_name(side)
-                    });
+                    let from = hop
+                        .from
+                        .as_ref()
+                        .map_or(CLIENT.to_string(), |(role, side)| {
+                            self.definition.devices[role.device].attachment_name(*side)
+                        });
                     let label = found.look.label();
-                    (service, label, found.direction, from, departures)
+                    let (opens, answers) = health::opens_answers(frame, &directed.ip);
+                    let health = Health {
+                        opens,
+                        answers,
+                        flow: edit::flow(frame, directed.ethernet.l3, &directed.ip),
+                    };
+                    (service, label, found.direction, from, departures, health)
                 })
             }
         };
@@ -455,7 +506,7 @@ impl Engine for Oracle {
             .as_ref()
             .err()
             .map_or(Reason::Directed, |r| r.reason);
-        self.count_in(reason, arrival.as_ref(), bytes);
+        self.count_in(reason, arrival.as_ref(), bytes, time);
         match verdict {
             Err(Refused { reason, service }) => out.push(Output::Host(Host {
                 id,
@@ -466,7 +517,10 @@ impl Engine for Oracle {
                 service,
                 frame: frame.to_vec(),
             })),
-            Ok((service, label, direction, from, departures)) => {
+            Ok((service, label, direction, from, departures, health)) => {
+                if let Some(from) = arrival.as_ref().and_then(|a| a.attachment.as_deref()) {
+                    self.count_answer(from, health, time);
+                }
                 let class = CounterKey::Service {
                     service: service.clone(),
                     label: label.clone(),
@@ -474,7 +528,7 @@ impl Engine for Oracle {
                 };
                 self.counters.add(class, 1, bytes);
                 for departure in departures {
-                    let Some(leaving) = departure.frame else {
+                    let Some((leaving, flow)) = departure.frame else {
                         let too_big = CounterKey::Reason(Reason::TooBig);
                         self.counters.add(too_big, 1, bytes);
                         out.push(Output::Host(Host {
@@ -498,6 +552,7 @@ impl Engine for Oracle {
                         to: departure.to,
                     };
                     self.counters.add(step, 1, sent);
+                    self.count_sent(&departure.attachment, health.opens, flow, time);
                     let attachment = CounterKey::AttachmentOut(departure.attachment.name);
                     self.counters.add(attachment, 1, sent);
                     let out_of = CounterKey::InterfaceOut(self.interface_name(interface));

@@ -1,9 +1,11 @@
 //! `counters.json`: all counters by name, in an order that does not depend on the engine.
 
+use crate::time::SECOND;
 use indexmap::IndexMap;
 use seqnic_engine::{Count, CounterKey, Counters};
 use seqnic_image::names::Direction;
 use seqnic_image::names::InterfaceName;
+use seqnic_spec::counters::{TIME_BITS, TIME_BUCKETS, TIME_LOWEST_BITS};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -21,6 +23,37 @@ pub struct Undelivered {
 pub struct InOut {
     pub r#in: Count,
     pub out: Count,
+}
+
+/// An attachment. What is zero is left out, but for frames.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Attachment {
+    #[serde(flatten)]
+    pub frames: InOut,
+    /// TCP connections opened towards it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub syn: u64,
+    /// Answers and refusals from it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub answer: u64,
+    /// Arrival of the last packet from it: seconds with nine decimals.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
+    /// Times until packets came back from it, by the ns below which they are.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub times: IndexMap<String, Times>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Times of one bucket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Times {
+    pub packets: u64,
+    /// Sum of the times.
+    pub ns: u64,
 }
 
 /// Directed packets of one look of a service.
@@ -49,7 +82,7 @@ pub struct Report {
     pub undelivered: Undelivered,
     pub reasons: IndexMap<&'static str, Count>,
     pub interfaces: IndexMap<String, InOut>,
-    pub attachments: BTreeMap<String, InOut>,
+    pub attachments: BTreeMap<String, Attachment>,
     /// By service, then by label.
     pub services: BTreeMap<String, BTreeMap<String, Ways>>,
     pub steps: Vec<Step>,
@@ -75,6 +108,10 @@ impl Report {
         report
     }
 
+    fn attachment(&mut self, name: &str) -> &mut Attachment {
+        self.attachments.entry(name.to_string()).or_default()
+    }
+
     fn put(&mut self, key: &CounterKey, count: Count) {
         match key {
             CounterKey::Reason(r) => {
@@ -87,10 +124,29 @@ impl Report {
                 self.interfaces.entry(i.clone()).or_default().out = count
             }
             CounterKey::AttachmentIn(a) => {
-                self.attachments.entry(a.clone()).or_default().r#in = count;
+                self.attachment(a).frames.r#in = count;
             }
             CounterKey::AttachmentOut(a) => {
-                self.attachments.entry(a.clone()).or_default().out = count;
+                self.attachment(a).frames.out = count;
+            }
+            CounterKey::AttachmentSyn(a) => self.attachment(a).syn = count.packets,
+            CounterKey::AttachmentAnswer(a) => self.attachment(a).answer = count.packets,
+            CounterKey::AttachmentSeen(a) => {
+                let (seconds, ns) = (count.packets / SECOND, count.packets % SECOND);
+                self.attachment(a).seen = Some(format!("{seconds}.{ns:09}"));
+            }
+            CounterKey::AttachmentTime(a, bucket) => {
+                // The last has all that are still waited for.
+                let bits = match bucket + 1 {
+                    TIME_BUCKETS => TIME_BITS,
+                    next => next + TIME_LOWEST_BITS - 1,
+                };
+                let times = Times {
+                    packets: count.packets,
+                    ns: count.bytes,
+                };
+                let below = (1_u64 << bits).to_string();
+                self.attachment(a).times.insert(below, times);
             }
             CounterKey::Service {
                 service,

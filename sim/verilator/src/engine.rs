@@ -6,7 +6,8 @@ use crate::sim::{FrameOut, Sim, USER_BYTES};
 use seqnic_engine::{Count, Counters, Engine, EngineError, FrameIn, Host, Output, Sent};
 use seqnic_image::names::{Direction, Names};
 use seqnic_image::{Image, TableRows};
-use seqnic_spec::counters::{COUNTER_ROW, CounterSet};
+use seqnic_spec::counters::{COUNTER_ROW, CounterSet, SNAPSHOT, SNAPSHOT_ITEM, TIME_BUCKETS};
+use seqnic_spec::geometry::Geometry;
 use seqnic_spec::layout::Row;
 use seqnic_spec::reason::Reason;
 use seqnic_spec::stage::{HOST_META, PORT_META};
@@ -25,6 +26,21 @@ const BATCH: u64 = 256;
 /// its queue, or the card would drop them, as it should.
 const STALLED_BYTES: usize = 4096;
 
+/// Clocks a snapshot may go on without an item: the longest set is walked in fewer, at full load too.
+const SNAPSHOT_PATIENCE: u64 = 8_000_000;
+/// Clocks between two looks at what it gave.
+const SNAPSHOT_STRIDE: u64 = 256;
+
+/// All counters as they were at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    pub counters: Counters,
+    /// Time of the newest packet of which something is counted, ns.
+    pub newest: u64,
+    /// Rows are missing: items were taken too slowly.
+    pub torn: bool,
+}
+
 /// How hard the surroundings press on the card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pressure {
@@ -41,6 +57,7 @@ pub struct Pressure {
 pub struct Rtl {
     sim: Sim,
     names: Names,
+    geometry: &'static Geometry,
     /// Rows to read of each counter set: those the names know.
     rows: Vec<(CounterSet, u32)>,
     /// Ids of the frames inside by their times: the card knows the time.
@@ -80,7 +97,8 @@ impl Rtl {
         Ok(Rtl {
             sim,
             names: image.names.clone(),
-            rows: counted(&image.names),
+            rows: counted(&image.names, geometry),
+            geometry,
             ids: HashMap::new(),
             newest: None,
             waiting: 0,
@@ -100,7 +118,7 @@ impl Rtl {
     /// before its first word. They name what the loaded tables have, too.
     pub fn rename(&mut self, names: &Names) {
         self.names = names.clone();
-        self.rows = counted(names);
+        self.rows = counted(names, self.geometry);
     }
 
     /// Writes one row in one clock, while frames pass.
@@ -119,6 +137,60 @@ impl Rtl {
             what: format!("table `{}` does not answer", Table::Epoch.name()),
         })?;
         Ok(row[0] & 1 == 1)
+    }
+
+    /// Begins a snapshot of all counters, while frames pass.
+    pub fn begin_snapshot(&mut self) {
+        self.sim.take_items(true);
+        self.sim.write(SNAPSHOT.into(), &[0], &[0], 1);
+    }
+
+    /// Runs until the snapshot that was begun is whole; frames pass meanwhile.
+    ///
+    /// # Errors
+    /// The snapshot does not end, or has a row that no table names.
+    pub fn snapshot(&mut self) -> Result<Snapshot, EngineError> {
+        let failed = |what: String| EngineError::Failed {
+            engine: "rtl",
+            what,
+        };
+        let width = SNAPSHOT_ITEM.width();
+        let mut counters = Counters::default();
+        let mut quiet = 0;
+        loop {
+            let items = self.sim.items(BATCH as usize);
+            quiet = if items.is_empty() { quiet + 1 } else { 0 };
+            if quiet > SNAPSHOT_PATIENCE / SNAPSHOT_STRIDE {
+                return Err(failed("the snapshot does not end".into()));
+            }
+            for item in &items {
+                let item = Row::from_words(width, item);
+                let field = |name| item.field(&SNAPSHOT_ITEM, 0, name) as u64;
+                let (row, packets, bytes) = (field("row") as u32, field("packets"), field("bytes"));
+                if field("last") == 1 {
+                    self.sim.take_items(false);
+                    return Ok(Snapshot {
+                        counters,
+                        newest: packets,
+                        torn: row == 1,
+                    });
+                }
+                let number = field("set");
+                let set = CounterSet::ALL
+                    .into_iter()
+                    .find(|set| *set as u64 == number)
+                    .ok_or_else(|| failed(format!("the snapshot has a set {number}")))?;
+                if !counters.add_row(&self.names, set, row, Count { packets, bytes }) {
+                    return Err(failed(format!(
+                        "counter {} row {row} counts what no table names",
+                        set.name()
+                    )));
+                }
+            }
+            if items.is_empty() {
+                self.sim.run(SNAPSHOT_STRIDE);
+            }
+        }
     }
 
     /// The simulation underneath, for benches and tests of single clocks.
@@ -145,11 +217,18 @@ impl Rtl {
 }
 
 /// Rows to read of each counter set: those the names know.
-fn counted(names: &Names) -> Vec<(CounterSet, u32)> {
+fn counted(names: &Names, g: &Geometry) -> Vec<(CounterSet, u32)> {
     let known = |set: CounterSet| match set {
         CounterSet::Reason => Reason::ALL.len(),
         CounterSet::InterfaceIn | CounterSet::InterfaceOut => names.interfaces.len(),
-        CounterSet::AttachmentIn | CounterSet::AttachmentOut => names.attachments.len(),
+        CounterSet::AttachmentIn
+        | CounterSet::AttachmentOut
+        | CounterSet::AttachmentSyn
+        | CounterSet::AttachmentAnswer
+        | CounterSet::AttachmentSeen => names.attachments.len(),
+        CounterSet::AttachmentTime => {
+            names.attachments.len().min(g.timed as usize) * TIME_BUCKETS as usize
+        }
         CounterSet::Class => names.classes.len() * 2,
         CounterSet::Action => names.actions.len(),
     };

@@ -14,5 +14,5 @@ mod harness;
 pub mod library;
 pub mod sim;
 
-pub use engine::{Pressure, Rtl};
+pub use engine::{Pressure, Rtl, Snapshot};
 pub use error::RtlError;

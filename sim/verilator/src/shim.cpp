@@ -17,6 +17,7 @@ using Trace = VerilatedFstC;
 #endif
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -39,6 +40,7 @@ template <class T> void get(const T& signal, void* bytes, size_t n) {
 constexpr unsigned kBytes = SN_BUS_BYTES;
 constexpr unsigned kPorts = SN_PORTS + 1;  // the host's comes last
 constexpr unsigned kMeta = 32;             // bytes kept of tuser
+constexpr unsigned kItemWords = 3;         // of an item of a snapshot
 
 struct Frame {
     uint32_t port;
@@ -77,6 +79,7 @@ struct Sim {
     unsigned stall_port[kPorts] = {};     // of one output, if more than stall_out
     bool record = false;                  // keep when inputs are taken
     std::deque<Input> taken;
+    std::vector<std::array<uint64_t, kItemWords>> items;  // of a snapshot
     Random random{0x9e3779b97f4a7c15ull};
 
     std::deque<Frame> in[kPorts];
@@ -122,6 +125,7 @@ struct Sim {
     void quiet() {
         top->cfg_write = 0;
         top->cfg_read = 0;
+        top->snapshot_ready = 0;
         const uint8_t zero[64] = {};
         uint32_t p = 0;
 #define X(name)                           \
@@ -204,6 +208,10 @@ struct Sim {
 
     void step() {
         uint32_t p = 0;
+        if (top->snapshot_ready && top->snapshot_valid) {
+            items.emplace_back();
+            get(top->snapshot_data, items.back().data(), kItemWords * 8);
+        }
 #define X(name)                                                                                       \
     if (offered[p] && top->s_axis_##name##_tready) {                                                  \
         offered[p] = false;                                                                           \
@@ -323,6 +331,18 @@ uint32_t sn_read(void* h, uint32_t table, uint32_t n, const uint32_t* rows, uint
     }
     s.top->cfg_read = 0;
     return got;
+}
+
+// Whether items of a snapshot are taken; traffic goes on either way.
+void sn_take_items(void* h, uint32_t on) { static_cast<Sim*>(h)->top->snapshot_ready = on != 0; }
+
+// Hands out up to `most` items taken, three words each; returns how many.
+uint64_t sn_items(void* h, uint64_t* to, uint64_t most) {
+    auto& s = *static_cast<Sim*>(h);
+    uint64_t n = std::min<uint64_t>(most, s.items.size());
+    for (uint64_t i = 0; i < n; ++i) std::copy(s.items[i].begin(), s.items[i].end(), to + i * kItemWords);
+    s.items.erase(s.items.begin(), s.items.begin() + static_cast<std::ptrdiff_t>(n));
+    return n;
 }
 
 void sn_push(void* h, uint32_t port, const uint8_t* user, const uint8_t* bytes, uint32_t length) {

@@ -9,6 +9,9 @@ use std::path::Path;
 /// Bytes of sideband that cross the border with each frame.
 pub const USER_BYTES: usize = 32;
 
+/// Words in which an item of a snapshot crosses it.
+pub const ITEM_WORDS: usize = 3;
+
 #[repr(C)]
 struct RawFrame {
     port: u32,
@@ -69,6 +72,8 @@ abi! {
     sn_inputs: fn(*mut c_void, *mut FrameTaken, u64) -> u64;
     sn_write: fn(*mut c_void, u32, u32, *const u32, *const u64, u32);
     sn_read: fn(*mut c_void, u32, u32, *const u32, *mut u64, u32) -> u32;
+    sn_take_items: fn(*mut c_void, u32);
+    sn_items: fn(*mut c_void, *mut u64, u64) -> u64;
     sn_push: fn(*mut c_void, u32, *const u8, *const u8, u32);
     sn_run: fn(*mut c_void, u64, u64) -> u32;
     sn_run_below: fn(*mut c_void, u64, u64) -> u32;
@@ -202,6 +207,21 @@ impl Sim {
         };
         words.truncate(got as usize);
         words
+    }
+
+    /// Starts or ends taking the items of a snapshot, for [`Sim::items`].
+    pub fn take_items(&mut self, on: bool) {
+        // SAFETY: the handle lives as long as self.
+        unsafe { (self.abi.sn_take_items)(self.handle, on.into()) }
+    }
+
+    /// Items taken since it was asked last, in their order; at most `most`.
+    pub fn items(&mut self, most: usize) -> Vec<[u64; ITEM_WORDS]> {
+        let mut items = vec![[0; ITEM_WORDS]; most];
+        // SAFETY: the shim writes at most `most` items of three words.
+        let n = unsafe { (self.abi.sn_items)(self.handle, items.as_mut_ptr().cast(), most as u64) };
+        items.truncate(n as usize);
+        items
     }
 
     /// Queues a frame at a port (the host's is the number after the last).

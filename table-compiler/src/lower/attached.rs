@@ -76,6 +76,16 @@ impl<'d> Attached<'d> {
             }
         }
         // Only now every segment and sender is known.
+        for (id, host) in definition.hosts.iter().enumerate() {
+            this.rows[id].comes_from = this.sender(&host.place);
+        }
+        for (id, device) in definition.devices.iter().enumerate() {
+            for side in sides(device) {
+                let back = this.sender(this.place(device, side.other()));
+                let plain = this.plain(id, *side) as usize;
+                this.rows[plain].comes_from = back;
+            }
+        }
         let hosts = definition.hosts.iter().map(|h| &h.place);
         let devices = definition.devices.iter();
         let devices = devices.flat_map(|d| sides(d).iter().map(|s| this.place(d, *s)));
@@ -109,6 +119,7 @@ impl<'d> Attached<'d> {
             address,
             mtu: interface.mtu.unwrap_or(0),
             encap: 0,
+            comes_from: 0,
         }
     }
 
@@ -130,6 +141,12 @@ impl<'d> Attached<'d> {
             (Attachments::Two { inside, .. }, Side::Inside) => inside,
             (Attachments::Via(host), _) => &self.definition.hosts[*host].place,
         }
+    }
+
+    /// Number that packets from a place have as sender.
+    fn sender(&self, place: &Place) -> u32 {
+        let key = (self.segment(place), place.mac.value());
+        self.senders.get(&key).copied().unwrap_or(0)
     }
 
     /// Plain slot of a device's side.
@@ -163,7 +180,8 @@ impl<'d> Attached<'d> {
         let number = self.rows.len() as u32;
         let device = &self.definition.devices[self.active(role)];
         let address = device.addresses.iter().find(|a| a.is_ipv6() == v6);
-        let row = self.row(self.place(device, side), address.copied());
+        let mut row = self.row(self.place(device, side), address.copied());
+        row.comes_from = self.sender(self.place(device, side.other()));
         self.rows.push(row);
         self.names.push(self.names[plain as usize].clone());
         self.roles.push(self.role_name(role, v6));

@@ -45,6 +45,8 @@ pub struct AttachmentRow {
     pub mtu: u16,
     /// Row in [`Model::encaps`]; 0 where nothing is sent with a tag.
     pub encap: u32,
+    /// Attachment from which what is sent to it comes back.
+    pub comes_from: u32,
 }
 
 /// A row of `decap`; its number is that of the port.

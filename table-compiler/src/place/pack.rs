@@ -375,6 +375,7 @@ fn direct_tables(image: &mut Image, model: &Model) {
             "address",
             "mtu",
             "encap",
+            "comes_from",
         ],
     );
     direct(
@@ -397,6 +398,7 @@ fn direct_tables(image: &mut Image, model: &Model) {
                 address,
                 row.mtu.into(),
                 row.encap.into(),
+                row.comes_from.into(),
             ];
             attachment.write(words, 0, values);
         },

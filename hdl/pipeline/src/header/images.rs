@@ -321,6 +321,10 @@ fn family(random: &mut Random, world: &World, share: Share, f: &mut Filler) {
             ("address", address),
             ("mtu", random.pick(&[0, 0, 0, 60, 100, 9000])),
             ("encap", random.below(SMALL.encap_rows.into()).into()),
+            (
+                "comes_from",
+                random.below(SMALL.attachment_rows.into()).into(),
+            ),
         ];
         f.direct(Table::Attachment, number, &ATTACHMENT_ROW, &fields);
         let address = random.pick(&[address, 0]);

@@ -26,6 +26,7 @@ use crate::tables::{Config, direct};
 /// | `ip_length` | 17 | 5 | bytes of the packet by its own header |
 /// | `protocol`, `later`, `l4_offset` | 8, 1, 7 | 9 | the last in bytes from the IP header |
 /// | `sport`, `dport` | 16 | 10 | 0 where there are none |
+/// | `tcp_flags` | 8 | 10 | 0 where there is no TCP header |
 /// | `l4`, `l4_checksum`, `udp_no_checksum` | 3, 16, 1 | 11 | |
 /// | `runt`, `vlan_depth`, `ipv4_header`, `ipv4_checksum`, `ipv6_header`, `too_deep`, `l4_header` | 1 | 1 to 11 | checks that failed |
 /// | `tag_wrong` | 1 | 5 | a check of what was taken off failed |
@@ -120,6 +121,7 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("later", later);
     m.output("l4_offset", place.shl(2));
     let (sport, dport) = (last.get("sport"), last.get("dport"));
+    m.output("tcp_flags", last.get("tcp_flags"));
     m.output("sport", sport);
     m.output("dport", dport);
     let (kind, checksum) = (last.get("l4"), last.get("checksum"));

@@ -8,6 +8,7 @@ use seqnic_spec::tables::MAX_ROW_BITS;
 use super::bytes::{bundle, number};
 use super::{address, class, interface, parser, port, range, reason, source, step, verdict};
 use crate::tables::{Config, join_rdata};
+use seqnic_spec::wire::tcp;
 
 /// How a part of the path is made.
 pub type Part = fn(&Geometry) -> Result<Circuit, Vec<GenError>>;
@@ -243,6 +244,11 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
         ("epoch", epoch),
     ];
     let carried = bundle("carried", &carried);
+    let flags = parsed.get("tcp_flags");
+    let flag = |mask: u8| flags.bit(mask.trailing_zeros());
+    let (syn, ack) = (flag(tcp::SYN), flag(tcp::ACK));
+    wire!(opening = syn & !ack);
+    wire!(answering = (syn & ack) | flag(tcp::RST));
     let neighbour = ["neighbour_valid", "neighbour"].map(|f| (f, dst.field(f)));
     let neighbour = bundle("neighbour", &neighbour);
     for field in verdict::CARRIED {
@@ -254,6 +260,8 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
             "direction" => direction,
             "action" => step.get("action"),
             "neighbour_valid" | "neighbour" => neighbour.field(field),
+            "opening" => opening,
+            "answering" => answering,
             "l3" => parsed.get("offset"),
             "src" => parsed.get("src_key").field("address"),
             "dst" => parsed.get("dst_key").field("address"),
@@ -348,6 +356,8 @@ mod tests {
             if h.v6 { 0 } else { at(h.l3() + 10) }
         );
         assert_eq!(got.get("l4_checksum"), h.l4_checksum().map_or(0, at));
+        assert_eq!(got.get("opening") == 1, h.opens(), "{what}");
+        assert_eq!(got.get("answering") == 1, h.answers(), "{what}");
         if !h.later_fragment {
             assert_eq!(got.get("l4_offset"), (h.l4 as usize - h.l3()) as u128);
         }

@@ -13,7 +13,7 @@ use super::bytes::{ETHERNET_BYTES, IPV4_BYTES, IPV6_BYTES, bundle};
 use crate::tables::{Config, direct, join_rdata};
 
 /// Fields of the edit which are those of the verdict.
-const CARRIED: [&str; 8] = [
+const CARRIED: [&str; 10] = [
     "tag",
     "interface_valid",
     "interface",
@@ -22,6 +22,8 @@ const CARRIED: [&str; 8] = [
     "class",
     "direction",
     "v6",
+    "opening",
+    "answering",
 ];
 
 /// Bits of a sum of 16-bit words: of 8, and of all that are added to a checksum (at most 37).
@@ -117,6 +119,10 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let edited_port = mux((edit_sport | edit_dport).reg(), new_port, old_port.reg());
     let ports_fold = (edited_port ^ other_port.reg()) ^ late("protocol").zext(16).reg();
     let flow = addresses_fold ^ ports_fold.reg();
+    let flow = flow.named("flow_out");
+    let old_addresses_fold = (old_fold.slice(16, 16) ^ old_fold.slice(0, 16)).reg();
+    let old_ports_fold = late("sport") ^ late("dport") ^ late("protocol").zext(16);
+    let flow_in = (old_addresses_fold ^ old_ports_fold.reg()).named("flow_in");
     let source_port = m.lit(2, 3).cat(flow.trunc(14)).named("udp_source");
     let class_sent = mux(dscp_valid, new_class, old_class);
     let outer_checksum = tagged.checksum(class_sent);
@@ -154,6 +160,9 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ("action", row.when(directed)),
         ("out_attachment", attachment.when(directed)),
         ("out_interface", to.field("interface").when(directed)),
+        ("comes_from", to.field("comes_from")),
+        ("flow_in", flow_in),
+        ("flow_out", flow),
         ("l2_valid", here),
         ("strip", late("l3").when(here)),
         ("prefix", tagged.prefix.when(here)),
@@ -456,6 +465,8 @@ mod tests {
                 ("traffic_class", h.traffic_class.into()),
                 ("ip_checksum", if h.v6 { 0 } else { at(frame, h.l3() + 10) }),
                 ("l4_checksum", checksum),
+                ("opening", h.opens().into()),
+                ("answering", h.answers().into()),
             ]);
         }
         packed(&VERDICT, &fields)
@@ -653,6 +664,11 @@ mod tests {
         assert_eq!(get("out_attachment"), plan.attachment.into(), "{what}");
         assert_eq!(get("out_port"), to.port.into());
         assert_eq!(get("out_interface"), to.interface.into());
+        assert_eq!(get("comes_from"), to.comes_from.into());
+        assert_eq!(get("flow_in"), h.fold().into(), "{what}");
+        assert_eq!(get("flow_out"), plan.fold(h).into(), "{what}");
+        assert_eq!(get("opening") == 1, h.opens(), "{what}");
+        assert_eq!(get("answering") == 1, h.answers(), "{what}");
         assert_eq!(
             (get("dst_mac"), get("src_mac")),
             (to.dst_mac.into(), to.src_mac.into())

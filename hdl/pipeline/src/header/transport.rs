@@ -2,6 +2,7 @@
 
 use seqnic_gen::{Circuit, GenError, Module, Sig, mux, wire};
 use seqnic_spec::stage::l4;
+use seqnic_spec::wire;
 use seqnic_spec::wire::{
     PROTO_ICMP, PROTO_ICMPV6, PROTO_SCTP, PROTO_TCP, PROTO_UDP, min_l4_bytes,
     pseudo_checksum_offset,
@@ -22,6 +23,7 @@ use super::bytes::{L3_BYTES, L3_LENGTH_BITS, L3_WORDS, PLACE_BITS, number, one_o
 /// | `view` | 7 | 0 | words from the IP header on that may be read |
 /// | `sport`, `dport` | 16 | 1 | ports, 0 where there are none; a gate behind the registers |
 /// | `icmp_type` | 8 | 1 | first byte |
+/// | `tcp_flags` | 8 | 1 | flags of TCP, 0 where there are none; a gate behind the registers |
 /// | `l4` | 3 | 2 | kind of header, as the editor needs it |
 /// | `checksum` | 16 | 2 | checksum of the kinds which have one, else 0 |
 /// | `too_deep`, `short` | 1 | 2 | reasons `too_deep`, `l4_header` |
@@ -60,6 +62,8 @@ pub fn transport() -> Result<Circuit, Vec<GenError>> {
     let (tcp, udp, sctp) = (is(PROTO_TCP), is(PROTO_UDP), is(PROTO_SCTP));
     let icmp = (one_of(protocol, &[PROTO_ICMP.into(), PROTO_ICMPV6.into()]) & !later).reg();
     let icmpv6 = is(PROTO_ICMPV6) & v6;
+    let flags = number(word(wire::tcp::FLAGS_AT / 4), wire::tcp::FLAGS_AT % 4, 1).reg();
+    m.output("tcp_flags", flags.when(tcp));
     wire!(has_ports = tcp | udp | sctp);
     m.output("sport", number(first, 0, 2).when(has_ports));
     m.output("dport", number(first, 2, 2).when(has_ports));

@@ -6,7 +6,7 @@ use seqnic_spec::stage::VERDICT;
 use seqnic_spec::tables::width;
 
 /// Fields of the verdict which come in as they go out.
-pub const CARRIED: [&str; 24] = [
+pub const CARRIED: [&str; 26] = [
     "tag",
     "port",
     "epoch",
@@ -31,6 +31,8 @@ pub const CARRIED: [&str; 24] = [
     "traffic_class",
     "ip_checksum",
     "l4_checksum",
+    "opening",
+    "answering",
 ];
 
 /// The port by which a field comes in: its name, unless Verilog reserves it.

@@ -3,34 +3,94 @@
 //! Read, add, write, one hit a clock. A hit on a row whose last hits are not written yet takes
 //! the sum from them, so counts are exact however close together the hits on a row are. A row is
 //! read out through the same way, as a hit that adds nothing.
+//!
+//! A snapshot begins when `phase` turns: it is of what was counted before. A walk visits every row in clocks
+//! without a hit, and says what it counted before; until then the row keeps what it counted since, in the bits
+//! which its memory has to spare. When these are full the row is given out before the walk comes, and the walk finds
+//! in the row's own phase bit that it was. So a snapshot needs no second memory, and nothing waits for it.
 
-use seqnic_gen::{Circuit, GenError, Module, RamSpec, RamStyle, Sig, clog2};
+use seqnic_gen::{Circuit, GenError, Module, RamSpec, RamStyle, Record, Sig, clog2};
 use seqnic_spec::counters::COUNTER_ROW;
 
-use super::{LENGTH_BITS, record};
+use super::record;
 
 /// Clocks from `row` to `answer`, the same for every size.
 pub const LATENCY: u32 = 4;
+/// Clocks from `visit` to `item_valid`.
+pub const ITEM_LATENCY: u32 = 5;
 
 /// A set from this size on is asked to be UltraRAM.
 const ULTRA_BITS: u32 = 1 << 21;
 /// Rows up to which a memory is read in two clocks (see `tables`).
 const SHALLOW_ROWS: u32 = 32768;
 
-/// Takes `hit`, `row`, `length` (bytes); without a hit the row's count is
+/// Bits of `packets` in a row with bytes. At one packet a clock of 2 ns they are full after 18 years, as are the 64
+/// of `bytes` on the widest bus; the six bits are those that make room for a snapshot.
+const PACKET_BITS: u32 = 58;
+/// Bits of what a row has counted since the snapshot began.
+const SINCE_PACKETS: u32 = 6;
+const SINCE_BYTES: u32 = 15;
+/// Rows are given out early at different counts, by their lowest bits: else traffic that hits many rows in turn
+/// would have them all given out at once.
+const SPREAD_BITS: u32 = 5;
+
+/// What a set counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adds {
+    Packets,
+    /// Packets, and a number of so many bits: bytes, or ns.
+    Both(u32),
+}
+
+/// A row as the memory has it.
+fn stored_row(adds: Adds) -> Record {
+    let since_packets = ("since_packets", SINCE_PACKETS);
+    match adds {
+        Adds::Packets => Record::new(
+            "stored_packets",
+            [("packets", 64), ("phase", 1), since_packets],
+        ),
+        Adds::Both(_) => Record::new(
+            "stored_counts",
+            [
+                ("packets", PACKET_BITS),
+                ("bytes", 64),
+                ("phase", 1),
+                since_packets,
+                ("since_bytes", SINCE_BYTES),
+            ],
+        ),
+    }
+}
+
+/// Takes `hit`, `row`, and `length` where that is counted; without a hit the row's count is
 /// `answer` ([`COUNTER_ROW`]), [`LATENCY`] clocks later.
+///
+/// `phase` comes with every hit. `visit`, not together with a hit, gives `row` out if it was not since the phase turned;
+/// a hit may give its row out too. What is given out is `item_valid`, `item_row`, `item`
+/// ([`COUNTER_ROW`], as before the phase turned), at least one clock apart for each row.
 ///
 /// # Errors
 /// A number of rows that no memory has.
-pub fn build(rows: u32) -> Result<Circuit, Vec<GenError>> {
-    let m = Module::new(&format!("counter_set_{rows}"));
-    m.doc("Packets and bytes for each row, exact at one hit a clock. Asking a row takes a clock like a hit.");
+pub fn build(rows: u32, adds: Adds) -> Result<Circuit, Vec<GenError>> {
+    let kind = match adds {
+        Adds::Packets => "_packets".to_string(),
+        Adds::Both(super::LENGTH_BITS) => String::new(),
+        Adds::Both(bits) => format!("_{bits}"),
+    };
+    let m = Module::new(&format!("counter_set{kind}_{rows}"));
+    m.doc(
+        "Packets and bytes for each row, exact at one hit a clock. Asking a row takes a clock like a hit, as does\n\
+         visiting it for a snapshot.",
+    );
     let bits = clog2(rows).max(1);
     let hit = m.input("hit", 1).as_valid();
+    let visit = m.input("visit", 1).as_valid();
+    let phase = m.input("phase", 1);
     let row = m.input("row", bits);
-    let length = m.input("length", LENGTH_BITS);
+    m.assert("visits_without_a_hit", !(hit & visit));
 
-    let layout = record(&COUNTER_ROW);
+    let layout = stored_row(adds);
     let style = match rows.saturating_mul(layout.width()) >= ULTRA_BITS {
         true => RamStyle::Ultra,
         false => RamStyle::Auto,
@@ -39,11 +99,11 @@ pub fn build(rows: u32) -> Result<Circuit, Vec<GenError>> {
     // Deep memories are cascades of blocks; the tools move the additional register into them.
     let clocks = if rows > SHALLOW_ROWS { 3 } else { 2 };
     let stored = memory.read(row).delay(clocks - 2);
-    let (hit_then, row_then) = (hit.delay(clocks), row.delay(clocks));
-    let length_then = length.delay(clocks);
+    let (hit_then, visit_then) = (hit.delay(clocks), visit.delay(clocks));
+    let (row_then, phase_then) = (row.delay(clocks), phase.delay(clocks));
 
     let value = m.reg_no_reset("value", layout.width());
-    let (written, row_written) = (hit_then.reg(), row_then.reg());
+    let (written, row_written) = ((hit_then | visit_then).as_valid().reg(), row_then.reg());
     memory.write(written, row_written, value.q());
 
     // The newest value of the row: of the last hits, which the memory did not know when the row
@@ -55,33 +115,81 @@ pub fn build(rows: u32) -> Result<Circuit, Vec<GenError>> {
     let recent: Vec<_> = (0..=clocks).map(behind).collect();
     let base = m.priority(&recent, stored);
     let base = base.with_record(&layout).named("base");
-    let sum = m.pack(
-        &layout,
-        &[
-            (
-                "packets",
-                base.field("packets") + base.field("packets").lit(1),
-            ),
-            ("bytes", base.field("bytes") + length_then.zext(64)),
-        ],
-    );
-    value.set(hit_then.mux(sum, base));
+    let of = |name: &str| base.field(name);
+
+    let waits = of("phase").ne(phase_then).named("waits");
+    let spread = match bits >= SPREAD_BITS {
+        true => row_then.trunc(SPREAD_BITS),
+        false => row_then.zext(SPREAD_BITS),
+    };
+    // The limit is one bit and the spread: half of what the bits hold, and up to all but one of it.
+    let half = m.lit(1, 1).cat(spread);
+    let more_packets = of("since_packets").zext(SINCE_PACKETS + 1) + m.lit(SINCE_PACKETS + 1, 1);
+    let mut full = more_packets.gt(half.zext(SINCE_PACKETS + 1));
+    let plus_one = of("packets") + of("packets").lit(1);
+    let mut fields = vec![("packets", hit_then.mux(plus_one, of("packets")))];
+    let mut since = vec![("since_packets", more_packets.trunc(SINCE_PACKETS))];
+    if let Adds::Both(length_bits) = adds {
+        let length_then = m.input("length", length_bits).delay(clocks);
+        let wide = length_bits.max(SINCE_BYTES) + 1;
+        let more_bytes = of("since_bytes").zext(wide) + length_then.zext(wide);
+        let limit = half.cat(m.lit(SINCE_BYTES - 1 - SPREAD_BITS, 0));
+        full = full | more_bytes.gt(limit.zext(wide));
+        let sum = of("bytes") + length_then.zext(64);
+        fields.push(("bytes", hit_then.mux(sum, of("bytes"))));
+        since.push(("since_bytes", more_bytes.trunc(SINCE_BYTES)));
+    }
+    let keeps = (waits & hit_then & !full).named("keeps");
+    let gives = ((hit_then & waits & full) | (visit_then & waits)).named("gives");
+    fields.push(("phase", keeps.mux(of("phase"), phase_then)));
+    fields.extend(since.iter().map(|(name, more)| (*name, more.when(keeps))));
+    value.set(m.pack(&layout, &fields));
+
+    // As it was when the phase turned.
+    let given = base.reg();
+    let given = given.with_record(&layout);
+    let before = |name: &str, since: &str| {
+        given.field(name) - given.field(since).zext(given.field(name).width())
+    };
+    let packets = before("packets", "since_packets").zext(64);
+    let has_bytes = adds != Adds::Packets;
+    let bytes = has_bytes.then(|| before("bytes", "since_bytes"));
+    let item = counts(packets, bytes).reg();
+    m.output("item_valid", gives.as_valid().delay(ITEM_LATENCY - clocks));
+    m.output("item_row", row_then.delay(ITEM_LATENCY - clocks));
+    m.output("item", item.delay(ITEM_LATENCY - clocks - 2));
+
+    let answer = value.delay(LATENCY - 1 - clocks).with_record(&layout);
+    let answer_bytes = has_bytes.then(|| answer.field("bytes"));
     m.output(
         "answer",
-        value.delay(LATENCY - 1 - clocks).with_record(&layout),
+        counts(answer.field("packets").zext(64), answer_bytes),
     );
     m.finish()
+}
+
+/// [`COUNTER_ROW`] of what a set has of it.
+fn counts<'m>(packets: Sig<'m>, bytes: Option<Sig<'m>>) -> Sig<'m> {
+    let m = packets.module();
+    let bytes = bytes.unwrap_or(m.lit(64, 0));
+    m.pack(
+        &record(&COUNTER_ROW),
+        &[("packets", packets), ("bytes", bytes)],
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::LENGTH_BITS;
     use crate::stream::testbench::built;
     use crate::testing::Random;
-    use seqnic_gen::Sim;
+    use seqnic_gen::{Bits, Sim};
+    use std::collections::{BTreeMap, VecDeque};
 
-    fn answer(sim: &mut Sim) -> (u64, u64) {
-        let bits = sim.get_bits("answer");
+    const BYTES: Adds = Adds::Both(LENGTH_BITS);
+
+    fn pair(bits: Bits) -> (u64, u64) {
         (bits.slice(0, 64).low_u64(), bits.slice(64, 64).low_u64())
     }
 
@@ -89,11 +197,11 @@ mod tests {
     #[test]
     fn counts_are_exact_on_hot_rows_and_in_deep_memories() {
         for (rows, hot) in [(64, 64), (64, 3), (64, 1), (SHALLOW_ROWS * 2, 4)] {
-            let mut sim = Sim::new(&built(build(rows)));
+            let mut sim = Sim::new(&built(build(rows, BYTES)));
             let mut random = Random::new(u64::from(rows + hot));
             sim.reset();
             let mut model = vec![(0u64, 0u64); rows as usize];
-            let mut due = std::collections::VecDeque::from(vec![None; LATENCY as usize]);
+            let mut due = VecDeque::from(vec![None; LATENCY as usize]);
             for _ in 0..20_000 {
                 let row = random.below(hot.into()) * u64::from(rows / hot);
                 let (hit, length) = (!random.one_in(4), random.below(9217));
@@ -106,29 +214,99 @@ mod tests {
                     *model = (model.0 + 1, model.1 + length);
                 }
                 if let Some(expected) = due.pop_front().unwrap() {
-                    assert_eq!(
-                        answer(&mut sim),
-                        expected,
-                        "{rows} rows, clock {}",
-                        sim.cycle()
-                    );
+                    let found = pair(sim.get_bits("answer"));
+                    assert_eq!(found, expected, "{rows} rows, clock {}", sim.cycle());
                 }
                 sim.step();
             }
         }
     }
 
+    /// Snapshots one after the other while rows are hit: each gives every row once, as it was when the
+    /// phase turned, and the counts go on.
+    #[test]
+    fn a_snapshot_is_of_the_clock_in_which_the_phase_turned() {
+        let kinds = [BYTES, Adds::Packets, Adds::Both(30)];
+        for (rows, hot, adds) in [
+            (64, 64, 0),
+            (64, 2, 0),
+            (64, 1, 1),
+            (64, 16, 2),
+            (SHALLOW_ROWS * 2, 40, 0),
+        ] {
+            let adds = kinds[adds];
+            let mut sim = Sim::new(&built(build(rows, adds)));
+            let mut random = Random::new(u64::from(rows + hot));
+            sim.reset();
+            let most = match adds {
+                Adds::Both(LENGTH_BITS) => 9217,
+                Adds::Both(_) => 1 << 30,
+                Adds::Packets => 1,
+            };
+            // Only rows that can have a count are visited, so that the deep memory is walked in time.
+            let row_of = |n: u64| n * u64::from(rows / hot);
+            let mut counts = vec![(0u64, 0u64); hot as usize];
+            let mut phase = 0;
+            let (mut early, mut late) = (0, 0);
+            for round in 0..30u64 {
+                let before = counts.clone();
+                phase ^= 1;
+                let (mut at, mut found) = (0, BTreeMap::new());
+                // Some walks are fast, some meet rows that have been full for long.
+                let pace = random.pick(&[1, 2, 40]);
+                let mut rest = 2 * u64::from(ITEM_LATENCY);
+                while rest > 0 {
+                    let hit = round != 7 && !random.one_in(3);
+                    let visit = !hit && at < u64::from(hot) && random.one_in(pace);
+                    let row = if hit { random.below(hot.into()) } else { at };
+                    let length = random.below(most);
+                    sim.set("hit", hit.into());
+                    sim.set("visit", visit.into());
+                    sim.set("phase", phase);
+                    sim.set("row", row_of(row.min(u64::from(hot) - 1)));
+                    if adds != Adds::Packets {
+                        sim.set("length", length);
+                    }
+                    if hit {
+                        let count = &mut counts[row as usize];
+                        *count = (count.0 + 1, count.1 + length);
+                    }
+                    at += u64::from(visit);
+                    rest -= u64::from(at == u64::from(hot));
+                    sim.step();
+                    if sim.get("item_valid") == 1 {
+                        let row = sim.get("item_row") / u64::from(rows / hot);
+                        let again = found.insert(row, pair(sim.get_bits("item")));
+                        assert_eq!(again, None, "row {row} twice");
+                        if row >= at {
+                            early += 1;
+                        } else {
+                            late += 1;
+                        }
+                    }
+                }
+                let expected = (0..).zip(before).collect::<BTreeMap<_, _>>();
+                assert_eq!(found, expected, "{rows} rows, {hot} hot, round {round}");
+            }
+            assert!(late > 20, "{early} {late}");
+            if adds != Adds::Packets || hot == 1 {
+                assert!(early > 5, "{rows} rows, {hot} hot: {early} {late}");
+            }
+        }
+    }
+
     #[test]
     fn carries_reach_the_highest_bit() {
-        let mut sim = Sim::new(&built(build(64)));
+        let mut sim = Sim::new(&built(build(64, BYTES)));
         sim.reset();
-        sim.poke("counts", 5, &seqnic_gen::Bits::ones(128));
+        let ones = Bits::ones(PACKET_BITS + 64).resize(stored_row(BYTES).width());
+        sim.poke("counts", 5, &ones);
         sim.set("hit", 1);
         sim.set("row", 5);
         sim.set("length", 1);
         sim.step();
         sim.set("hit", 0);
         sim.step_n(LATENCY);
-        assert_eq!(answer(&mut sim), (0, 0));
+        assert_eq!(pair(sim.get_bits("answer")), (0, 0));
     }
 }

@@ -65,6 +65,12 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         "action",
         "out_attachment",
         "out_interface",
+        "tag",
+        "comes_from",
+        "opening",
+        "answering",
+        "flow_in",
+        "flow_out",
     ];
     fields.extend(copied.map(|name| (name, kept.field(name))));
     let event = m.pack(&record(&EVENT), &fields);

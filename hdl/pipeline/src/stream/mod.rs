@@ -13,6 +13,8 @@
 //! | [`dispatch`] | to which output, or dropped whole; the event that is counted |
 //! | [`egress`] | one output queue and its AXI4-Stream |
 //! | [`counters`] | the counter sets |
+//! | [`counter_set`], [`response`], [`seen`] | one set; samples of times; arrivals of the last packets |
+//! | [`walk`] | the snapshot of all sets, a part of [`counters`] |
 //!
 //! Between the stages there are four internal promises:
 //! * Nothing behind the arbiter is ever stalled: it admits a beat only if the buffer has room and
@@ -31,7 +33,10 @@ pub mod egress;
 pub mod ingress;
 pub mod patch;
 pub mod prefix;
+pub mod response;
+pub mod seen;
 pub mod sequencer;
+pub mod walk;
 pub mod window;
 
 #[cfg(test)]
@@ -126,7 +131,7 @@ pub fn slot(g: &Geometry) -> Record {
 }
 
 /// Fields of EDIT that stay with the copy after its bytes are edited.
-const META_FIELDS: [&str; 15] = [
+const META_FIELDS: [&str; 21] = [
     "tag",
     "first",
     "last",
@@ -142,12 +147,17 @@ const META_FIELDS: [&str; 15] = [
     "direction",
     "action",
     "out_attachment",
+    "out_interface",
+    "comes_from",
+    "opening",
+    "answering",
+    "flow_in",
+    "flow_out",
 ];
 
 /// What stays of a copy's EDIT next to its beats, from [`editor`] to [`dispatch`].
 pub fn meta() -> Record {
-    let fields = META_FIELDS.iter().chain(&["out_interface"]);
-    Record::new("meta", fields.map(|name| (*name, EDIT.at(name).1)))
+    Record::new("meta", META_FIELDS.map(|name| (name, EDIT.at(name).1)))
 }
 
 /// One beat of an edited copy.

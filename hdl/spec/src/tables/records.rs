@@ -358,6 +358,11 @@ pub const ATTACHMENT_ROW: Layout = Layout {
             width::ENCAP,
             "row in `encap` for copies that leave with a tag",
         ),
+        field(
+            "comes_from",
+            width::ATTACHMENT,
+            "attachment from which packets sent to it come back: its own, or that of the device's other side",
+        ),
     ],
 };
 

@@ -256,6 +256,7 @@ pub fn references(layout: &Layout) -> &'static [Reference] {
     const PLACE: &[Reference] = &[
         when("interface", Space::Interface, flag("valid")),
         when("encap", Space::Encap, flag("valid")),
+        when("comes_from", Space::Attachment, flag("valid")),
     ];
     const ALL: [(&str, &[Reference]); 12] = [
         (INTERFACE_VALUE.name, INTERFACE),
