@@ -104,6 +104,7 @@ fn agree(load: Load, definitions: u64) {
     let first = number("SEQNIC_RANDOM_SEED", 0);
     let mut refused: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut reasons: BTreeMap<Reason, u64> = BTreeMap::new();
+    let mut healths: BTreeMap<&str, u64> = BTreeMap::new();
     for seed in first..first + definitions {
         let node = definition(seed);
         let yaml = node.yaml();
@@ -129,20 +130,35 @@ fn agree(load: Load, definitions: u64) {
         let mut oracle = Oracle::new(&read);
         let seen = observe(&mut oracle, &frames, 0).expect("the oracle takes every frame");
         for (key, count) in seen.counters.0 {
-            if let seqnic_engine::CounterKey::Reason(reason) = key {
-                *reasons.entry(reason).or_default() += count.packets;
-            }
+            use seqnic_engine::CounterKey;
+            let health = match key {
+                CounterKey::Reason(reason) => {
+                    *reasons.entry(reason).or_default() += count.packets;
+                    continue;
+                }
+                CounterKey::AttachmentSyn(_) => "syn",
+                CounterKey::AttachmentAnswer(_) => "answer",
+                CounterKey::AttachmentTime(..) => "time",
+                _ => continue,
+            };
+            *healths.entry(health).or_default() += count.packets;
         }
     }
     let refusals: u64 = refused.values().sum();
     let total: u64 = reasons.values().sum();
     println!("{definitions} definitions, {refusals} refused: {refused:?}");
-    println!("{total} packets: {reasons:?}");
+    println!("{total} packets: {reasons:?}, {healths:?}");
     assert!(
         refusals * 10 < definitions * 3,
         "too many refused: {refused:?}"
     );
     if definitions >= 300 {
+        for health in ["syn", "answer", "time"] {
+            assert!(
+                healths.get(health).is_some_and(|n| *n > definitions / 3),
+                "{healths:?}"
+            );
+        }
         // A run that never meets a reason says nothing about it.
         let never = [
             Reason::Denied,

@@ -381,7 +381,7 @@ mod tests {
     #[test]
     fn packets_at_random_get_the_verdict_of_the_image_engine() {
         let mut reasons: BTreeMap<Reason, u32> = BTreeMap::new();
-        let mut tagged = 0;
+        let (mut tagged, mut opening, mut answering) = (0, 0, 0);
         for seed in 1..=12 {
             let mut random = Random::new(seed);
             let world = World::new(&mut random);
@@ -428,6 +428,8 @@ mod tests {
                     );
                     *reasons.entry(verdict.reason).or_default() += 1;
                     tagged += u32::from(verdict.reason == Reason::Directed && h.taken.is_some());
+                    opening += u32::from(h.opens());
+                    answering += u32::from(h.answers());
                     answers += 1;
                 }
                 sim.step();
@@ -435,6 +437,7 @@ mod tests {
             assert_eq!(answers, frames.len());
         }
         assert!(tagged > 20, "{tagged}");
+        assert!(opening > 100 && answering > 100, "{opening} {answering}");
         for reason in Reason::ALL {
             // Of the reasons found behind the header path none, nor those of stages that are not there yet.
             let expected = *reason <= Reason::WrongSender;

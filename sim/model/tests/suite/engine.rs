@@ -245,6 +245,10 @@ fn every_counter() {
         (CounterKey::AttachmentOut("router".into()), 1, a - 4),
         (CounterKey::AttachmentOut("server".into()), 2, 2 * (r + 4)),
         (CounterKey::AttachmentOut("ids".into()), 2, 2 * (r + 8)),
+        (CounterKey::AttachmentSeen("router".into()), 103, 0),
+        (CounterKey::AttachmentSeen("server".into()), 102, 0),
+        // From the first request to the answer.
+        (CounterKey::AttachmentTime("server".into(), 0), 1, 2),
         (service(Forward), 2, 2 * r),
         (service(Return), 1, a),
         (step(Forward, "client", "server"), 2, 2 * (r + 4)),

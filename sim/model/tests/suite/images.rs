@@ -194,6 +194,7 @@ fn attachments(i: &mut Image) {
                 ("src_mac", u128::from(src)),
                 ("v6", family),
                 ("address", address),
+                ("comes_from", n.into()),
             ],
         );
         i.names.attachments.push(name.to_string());

@@ -49,6 +49,7 @@ fn ethernet_and_ipv4_fields() {
             traffic_class: 0xb8,
             l4: 34,
             sport: 40001,
+            tcp_flags: 0x10,
             dport: 80,
             ..Headers::default()
         }
