@@ -3,9 +3,9 @@
 // Slots come at `slot`, their data two clocks later.
 //
 // beat: record beat: data [511:0], count [518:512], last [519], error [520]
-// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], strip [186:179], prefix [193:187], tags_out [195:194], vid0 [207:196], vid1 [219:208], tag_kind [223:220], outer_v6 [224], outer_src [352:225], outer_dst [480:353], outer_checksum [496:481], outer_length [512:497], udp_length [528:513], udp_source [544:529], number [576:545], spi [600:577], si [608:601], dst_mac [656:609], src_mac [704:657], v6 [705], src_valid [706], src [834:707], dst_valid [835], dst [963:836], traffic_class_valid [964], traffic_class [972:965], ip_checksum_valid [973], ip_checksum [989:974], sport_valid [990], dport_valid [991], new_port [1007:992], l4_offset [1014:1008], l4_checksum_valid [1015], l4_checksum_at [1020:1016], l4_checksum [1036:1021]
+// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212], l2_valid [228], strip [236:229], prefix [243:237], tags_out [245:244], vid0 [257:246], vid1 [269:258], tag_kind [273:270], outer_v6 [274], outer_src [402:275], outer_dst [530:403], outer_checksum [546:531], outer_length [562:547], udp_length [578:563], udp_source [594:579], number [626:595], spi [650:627], si [658:651], dst_mac [706:659], src_mac [754:707], v6 [755], src_valid [756], src [884:757], dst_valid [885], dst [1013:886], traffic_class_valid [1014], traffic_class [1022:1015], ip_checksum_valid [1023], ip_checksum [1039:1024], sport_valid [1040], dport_valid [1041], new_port [1057:1042], l4_offset [1064:1058], l4_checksum_valid [1065], l4_checksum_at [1070:1066], l4_checksum [1086:1071]
 // slot: record slot: first [0], starts [1], packet [2], odd [3], low [4], high [5], last [6], count [13:7], error [14]
-// edit_now: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], strip [186:179], prefix [193:187], tags_out [195:194], vid0 [207:196], vid1 [219:208], tag_kind [223:220], outer_v6 [224], outer_src [352:225], outer_dst [480:353], outer_checksum [496:481], outer_length [512:497], udp_length [528:513], udp_source [544:529], number [576:545], spi [600:577], si [608:601], dst_mac [656:609], src_mac [704:657], v6 [705], src_valid [706], src [834:707], dst_valid [835], dst [963:836], traffic_class_valid [964], traffic_class [972:965], ip_checksum_valid [973], ip_checksum [989:974], sport_valid [990], dport_valid [991], new_port [1007:992], l4_offset [1014:1008], l4_checksum_valid [1015], l4_checksum_at [1020:1016], l4_checksum [1036:1021]
+// edit_now: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212], l2_valid [228], strip [236:229], prefix [243:237], tags_out [245:244], vid0 [257:246], vid1 [269:258], tag_kind [273:270], outer_v6 [274], outer_src [402:275], outer_dst [530:403], outer_checksum [546:531], outer_length [562:547], udp_length [578:563], udp_source [594:579], number [626:595], spi [650:627], si [658:651], dst_mac [706:659], src_mac [754:707], v6 [755], src_valid [756], src [884:757], dst_valid [885], dst [1013:886], traffic_class_valid [1014], traffic_class [1022:1015], ip_checksum_valid [1023], ip_checksum [1039:1024], sport_valid [1040], dport_valid [1041], new_port [1057:1042], l4_offset [1064:1058], l4_checksum_valid [1065], l4_checksum_at [1070:1066], l4_checksum [1086:1071]
 
 `default_nettype none
 
@@ -15,11 +15,11 @@ module buffer (
     input  wire valid,
     input  wire [520:0] beat,
     input  wire edit_valid,
-    input  wire [1036:0] edit,
+    input  wire [1086:0] edit,
     input  wire hold,
     output wire slot_valid,
     output wire [14:0] slot,
-    output wire [1036:0] edit_now,
+    output wire [1086:0] edit_now,
     output reg  [511:0] even,
     output reg  [511:0] odd,
     output reg  edit_taken,
@@ -34,7 +34,7 @@ module buffer (
     wire ends_in_ready;
     reg  edits_valid;
     wire ends_out_valid;
-    reg  [1036:0] edits_word;
+    reg  [1086:0] edits_word;
     reg  fresh;
     reg  [3:0] in_front;
     wire [17:0] ends_out_data;
@@ -44,8 +44,8 @@ module buffer (
     reg  edits_behind_valid;
     wire [5:0] edits_count;
     wire edits_out_valid;
-    wire [1036:0] edits_out_data;
-    reg  [1036:0] edits_behind;
+    wire [1086:0] edits_out_data;
+    reg  [1086:0] edits_behind;
     reg  started;
     reg  [511:0] ring_even_q;
     reg  [511:0] ring_odd_q;
@@ -56,11 +56,11 @@ module buffer (
     wire frame_written = valid & beat[519];
     wire end_in_ready = ends_in_ready;
     wire or_29 = ~frame_written | end_in_ready;
-    wire [5:0] offset = edits_word[184:179];
-    wire [10:0] at = fresh ? (start + {3'd0, {6'd0, edits_word[186:185]}}) : read_at;
+    wire [5:0] offset = edits_word[234:229];
+    wire [10:0] at = fresh ? (start + {3'd0, {6'd0, edits_word[236:235]}}) : read_at;
     wire [10:0] next = at + 11'd1;
     wire [10:0] needed = (|offset) ? next : at;
-    wire [6:0] cat_49 = {6'd0, edits_word[193]};
+    wire [6:0] cat_49 = {6'd0, edits_word[243]};
     wire [3:0] front = fresh ? cat_49[3:0] : in_front;
     wire packet = ~(|front);
     wire go = (edits_valid & ((ends_out_valid | (needed != visible)) | ~packet)) & ~hold;
@@ -68,7 +68,7 @@ module buffer (
     wire ended = ends_out_valid & (ends_out_data[9:0] == diff_63[9:0]);
     wire at_end = ends_out_valid & (ends_out_data[9:0] == at[9:0]);
     wire [8:0] cat_72 = {2'd0, ends_out_data[16:10]};
-    wire [5:0] moved = edits_word[192:187];
+    wire [5:0] moved = edits_word[242:237];
     wire [8:0] most = ({3'd0, offset} + 9'h40) - {3'd0, moved};
     wire next_end = ends_out_valid & (ends_out_data[9:0] == next[9:0]);
     wire finish = (go & packet) & ((ended | (at_end & (cat_72 <= most))) | (next_end & ((cat_72 + 9'h40) <= most)));
@@ -86,7 +86,7 @@ module buffer (
     wire edits_passes = edits_open & edits_store_empty;
     wire edits_out_ready = edits_open;
     wire edits_more = edits_out_valid | (edit_valid & edits_store_empty);
-    wire [1036:0] mux_126 = edits_out_valid ? edits_out_data : edit;
+    wire [1086:0] mux_126 = edits_out_valid ? edits_out_data : edit;
     wire or_138 = ~edits_behind_valid | edits_valid;
     wire [10:0] ahead = visible - needed;
     wire or_149 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 11'h400));
@@ -124,7 +124,7 @@ module buffer (
         .count(ends_count)
     );
 
-    stream_fifo_w1037_d32 edits (
+    stream_fifo_w1087_d32 edits (
         .clk(clk),
         .rst(rst),
         .in_valid(edit_valid & ~edits_passes),
@@ -215,12 +215,12 @@ module buffer (
         freed = 11'd0;
         visible = 11'd0;
         edits_valid = 1'd0;
-        edits_word = 1037'd0;
+        edits_word = 1087'd0;
         fresh = 1'd1;
         in_front = 4'd0;
         room_q = 1'd0;
         edits_behind_valid = 1'd0;
-        edits_behind = 1037'd0;
+        edits_behind = 1087'd0;
         started = 1'd0;
         ring_even_q = 512'd0;
         even = 512'd0;

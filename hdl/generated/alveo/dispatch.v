@@ -3,11 +3,11 @@
 // Latency 1 clock.
 //
 // beat: record edited_beat: data [511:0], count [518:512], first [519], last [520], error [521]
-// meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168]
+// meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212]
 // ending: record ending: error [0], length_in [14:1], length_out [28:15]
 // out: record edited_beat: data [511:0], count [518:512], first [519], last [520], error [521]
-// out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168]
-// event_data: record event: first [0], reason [6:1], interface_valid [7], interface [17:8], sender_valid [18], sender [34:19], class [54:35], direction [55], length_in [69:56], sent [70], too_big [71], action [93:72], out_attachment [109:94], out_interface [119:110], length_out [133:120]
+// out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212]
+// event_data: record event: first [0], reason [6:1], interface_valid [7], interface [17:8], sender_valid [18], sender [34:19], class [54:35], direction [55], length_in [69:56], sent [70], too_big [71], action [93:72], out_attachment [109:94], out_interface [119:110], length_out [133:120], tag [197:134], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232]
 
 `default_nettype none
 
@@ -16,15 +16,15 @@ module dispatch (
     input  wire rst,
     input  wire valid,
     input  wire [521:0] beat,
-    input  wire [177:0] meta,
+    input  wire [227:0] meta,
     input  wire end_valid,
     input  wire [28:0] ending,
     input  wire [8:0] room,
     output reg  [8:0] push,
     output reg  [521:0] out,
-    output reg  [177:0] out_meta,
+    output reg  [227:0] out_meta,
     output reg  event_valid,
-    output reg  [133:0] event_data
+    output reg  [247:0] event_data
 );
     reg  taken_q;
     wire [15:0] shifted_8 = 16'd1 << meta[73:70];
@@ -32,7 +32,13 @@ module dispatch (
     wire starts = valid & beat[519];
     wire taken = starts ? (|(room & place)) : taken_q;
     wire eq_20 = meta[79:74] == 6'h19;
-    wire [133:0] cat_44 = {
+    wire [247:0] cat_50 = {
+        meta[227:212],
+        meta[211:196],
+        meta[195],
+        meta[194],
+        meta[193:178],
+        meta[63:0],
         ending[28:15],
         meta[177:168],
         meta[167:152],
@@ -49,12 +55,12 @@ module dispatch (
         ending[0] ? 6'h1c : ({6{~eq_20}} & meta[79:74]),
         meta[64]
     };
-    wire and_54 = starts & ~taken;
+    wire and_60 = starts & ~taken;
 
     always @(posedge clk) begin
         out <= beat;
         out_meta <= meta;
-        event_data <= cat_44;
+        event_data <= cat_50;
     end
 
     always @(posedge clk) begin
@@ -72,22 +78,22 @@ module dispatch (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            dropped: cover (and_54);
+            dropped: cover (and_60);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, shifted_8, and_54};
+    wire _unused = &{1'b0, shifted_8, and_60};
 
 `ifndef SYNTHESIS
     initial begin
         taken_q = 1'd0;
         push = 9'd0;
         out = 522'd0;
-        out_meta = 178'd0;
+        out_meta = 228'd0;
         event_valid = 1'd0;
-        event_data = 134'd0;
+        event_data = 248'd0;
     end
 `endif
 endmodule

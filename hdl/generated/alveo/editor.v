@@ -3,9 +3,9 @@
 // stalls.
 //
 // slot: record slot: first [0], starts [1], packet [2], odd [3], low [4], high [5], last [6], count [13:7], error [14]
-// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], strip [186:179], prefix [193:187], tags_out [195:194], vid0 [207:196], vid1 [219:208], tag_kind [223:220], outer_v6 [224], outer_src [352:225], outer_dst [480:353], outer_checksum [496:481], outer_length [512:497], udp_length [528:513], udp_source [544:529], number [576:545], spi [600:577], si [608:601], dst_mac [656:609], src_mac [704:657], v6 [705], src_valid [706], src [834:707], dst_valid [835], dst [963:836], traffic_class_valid [964], traffic_class [972:965], ip_checksum_valid [973], ip_checksum [989:974], sport_valid [990], dport_valid [991], new_port [1007:992], l4_offset [1014:1008], l4_checksum_valid [1015], l4_checksum_at [1020:1016], l4_checksum [1036:1021]
+// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212], l2_valid [228], strip [236:229], prefix [243:237], tags_out [245:244], vid0 [257:246], vid1 [269:258], tag_kind [273:270], outer_v6 [274], outer_src [402:275], outer_dst [530:403], outer_checksum [546:531], outer_length [562:547], udp_length [578:563], udp_source [594:579], number [626:595], spi [650:627], si [658:651], dst_mac [706:659], src_mac [754:707], v6 [755], src_valid [756], src [884:757], dst_valid [885], dst [1013:886], traffic_class_valid [1014], traffic_class [1022:1015], ip_checksum_valid [1023], ip_checksum [1039:1024], sport_valid [1040], dport_valid [1041], new_port [1057:1042], l4_offset [1064:1058], l4_checksum_valid [1065], l4_checksum_at [1070:1066], l4_checksum [1086:1071]
 // out: record edited_beat: data [511:0], count [518:512], first [519], last [520], error [521]
-// out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168]
+// out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212]
 // ending: record ending: error [0], length_in [14:1], length_out [28:15]
 
 `default_nettype none
@@ -15,12 +15,12 @@ module editor (
     input  wire rst,
     input  wire slot_valid,
     input  wire [14:0] slot,
-    input  wire [1036:0] edit,
+    input  wire [1086:0] edit,
     input  wire [511:0] even,
     input  wire [511:0] odd,
     output reg  valid,
     output reg  [521:0] out,
-    output reg  [177:0] out_meta,
+    output reg  [227:0] out_meta,
     output reg  end_valid,
     output reg  [28:0] ending
 );
@@ -46,10 +46,15 @@ module editor (
     reg  [13:0] length_change_d1;
     reg  [13:0] length_change_d2;
     reg  [13:0] length_change_d3;
-    reg  [177:0] kept_d1;
-    reg  [177:0] kept_d2;
-    reg  [177:0] kept_d3;
-    wire [177:0] kept = {
+    reg  [227:0] kept_d1;
+    reg  [227:0] kept_d2;
+    reg  [227:0] kept_d3;
+    wire [227:0] kept = {
+        edit[227:212],
+        edit[211:196],
+        edit[195],
+        edit[194],
+        edit[193:178],
         edit[177:168],
         edit[167:152],
         edit[151:130],
@@ -67,165 +72,165 @@ module editor (
         edit[64],
         edit[63:0]
     };
-    wire [4:0] offset = edit[184:180];
+    wire [4:0] offset = edit[234:230];
     wire [511:0] low = {512{in_slot[4]}} & (in_slot[3] ? odd : even);
     wire [511:0] high = {512{in_slot[5]}} & (in_slot[3] ? even : odd);
-    wire [1023:0] cat_39 = {high, low};
-    wire [511:0] mux_93 = offset_d2[1] ? (offset_d2[0] ? cat_39[559:48] : cat_39[543:32]) : (offset_d2[0] ? cat_39[527:16] : cat_39[511:0]);
-    wire [511:0] mux_94 = offset_d2[1] ? (offset_d2[0] ? cat_39[623:112] : cat_39[607:96]) : (offset_d2[0] ? cat_39[591:80] : cat_39[575:64]);
-    wire [511:0] mux_95 = offset_d2[1] ? (offset_d2[0] ? cat_39[687:176] : cat_39[671:160]) : (offset_d2[0] ? cat_39[655:144] : cat_39[639:128]);
-    wire [511:0] mux_96 = offset_d2[1] ? (offset_d2[0] ? cat_39[751:240] : cat_39[735:224]) : (offset_d2[0] ? cat_39[719:208] : cat_39[703:192]);
-    wire [511:0] mux_97 = offset_d2[1] ? (offset_d2[0] ? cat_39[815:304] : cat_39[799:288]) : (offset_d2[0] ? cat_39[783:272] : cat_39[767:256]);
-    wire [511:0] mux_98 = offset_d2[1] ? (offset_d2[0] ? cat_39[879:368] : cat_39[863:352]) : (offset_d2[0] ? cat_39[847:336] : cat_39[831:320]);
-    wire [511:0] mux_99 = offset_d2[1] ? (offset_d2[0] ? cat_39[943:432] : cat_39[927:416]) : (offset_d2[0] ? cat_39[911:400] : cat_39[895:384]);
-    wire [511:0] mux_100 = offset_d2[1] ? (offset_d2[0] ? cat_39[1007:496] : cat_39[991:480]) : (offset_d2[0] ? cat_39[975:464] : cat_39[959:448]);
-    wire [511:0] of_packet = offset_d2[4] ? (offset_d2[3] ? (offset_d2[2] ? mux_100 : mux_99) : (offset_d2[2] ? mux_98 : mux_97)) : (offset_d2[3] ? (offset_d2[2] ? mux_96 : mux_95) : (offset_d2[2] ? mux_94 : mux_93));
-    wire [4:0] moved = edit[192:188];
+    wire [1023:0] cat_44 = {high, low};
+    wire [511:0] mux_98 = offset_d2[1] ? (offset_d2[0] ? cat_44[559:48] : cat_44[543:32]) : (offset_d2[0] ? cat_44[527:16] : cat_44[511:0]);
+    wire [511:0] mux_99 = offset_d2[1] ? (offset_d2[0] ? cat_44[623:112] : cat_44[607:96]) : (offset_d2[0] ? cat_44[591:80] : cat_44[575:64]);
+    wire [511:0] mux_100 = offset_d2[1] ? (offset_d2[0] ? cat_44[687:176] : cat_44[671:160]) : (offset_d2[0] ? cat_44[655:144] : cat_44[639:128]);
+    wire [511:0] mux_101 = offset_d2[1] ? (offset_d2[0] ? cat_44[751:240] : cat_44[735:224]) : (offset_d2[0] ? cat_44[719:208] : cat_44[703:192]);
+    wire [511:0] mux_102 = offset_d2[1] ? (offset_d2[0] ? cat_44[815:304] : cat_44[799:288]) : (offset_d2[0] ? cat_44[783:272] : cat_44[767:256]);
+    wire [511:0] mux_103 = offset_d2[1] ? (offset_d2[0] ? cat_44[879:368] : cat_44[863:352]) : (offset_d2[0] ? cat_44[847:336] : cat_44[831:320]);
+    wire [511:0] mux_104 = offset_d2[1] ? (offset_d2[0] ? cat_44[943:432] : cat_44[927:416]) : (offset_d2[0] ? cat_44[911:400] : cat_44[895:384]);
+    wire [511:0] mux_105 = offset_d2[1] ? (offset_d2[0] ? cat_44[1007:496] : cat_44[991:480]) : (offset_d2[0] ? cat_44[975:464] : cat_44[959:448]);
+    wire [511:0] of_packet = offset_d2[4] ? (offset_d2[3] ? (offset_d2[2] ? mux_105 : mux_104) : (offset_d2[2] ? mux_103 : mux_102)) : (offset_d2[3] ? (offset_d2[2] ? mux_101 : mux_100) : (offset_d2[2] ? mux_99 : mux_98));
+    wire [4:0] moved = edit[242:238];
     wire packet_step = slot_valid_3 & slot_3[2];
-    wire [911:0] mux_124 = slot_3[1] ? patcher_patch[911:0] : patch_data;
-    wire [227:0] mux_131 = slot_3[1] ? patcher_patch[1139:912] : patch_mask;
-    wire [511:0] cat_391 = {
-        {4{mux_131[127]}},
-        {4{mux_131[126]}},
-        {4{mux_131[125]}},
-        {4{mux_131[124]}},
-        {4{mux_131[123]}},
-        {4{mux_131[122]}},
-        {4{mux_131[121]}},
-        {4{mux_131[120]}},
-        {4{mux_131[119]}},
-        {4{mux_131[118]}},
-        {4{mux_131[117]}},
-        {4{mux_131[116]}},
-        {4{mux_131[115]}},
-        {4{mux_131[114]}},
-        {4{mux_131[113]}},
-        {4{mux_131[112]}},
-        {4{mux_131[111]}},
-        {4{mux_131[110]}},
-        {4{mux_131[109]}},
-        {4{mux_131[108]}},
-        {4{mux_131[107]}},
-        {4{mux_131[106]}},
-        {4{mux_131[105]}},
-        {4{mux_131[104]}},
-        {4{mux_131[103]}},
-        {4{mux_131[102]}},
-        {4{mux_131[101]}},
-        {4{mux_131[100]}},
-        {4{mux_131[99]}},
-        {4{mux_131[98]}},
-        {4{mux_131[97]}},
-        {4{mux_131[96]}},
-        {4{mux_131[95]}},
-        {4{mux_131[94]}},
-        {4{mux_131[93]}},
-        {4{mux_131[92]}},
-        {4{mux_131[91]}},
-        {4{mux_131[90]}},
-        {4{mux_131[89]}},
-        {4{mux_131[88]}},
-        {4{mux_131[87]}},
-        {4{mux_131[86]}},
-        {4{mux_131[85]}},
-        {4{mux_131[84]}},
-        {4{mux_131[83]}},
-        {4{mux_131[82]}},
-        {4{mux_131[81]}},
-        {4{mux_131[80]}},
-        {4{mux_131[79]}},
-        {4{mux_131[78]}},
-        {4{mux_131[77]}},
-        {4{mux_131[76]}},
-        {4{mux_131[75]}},
-        {4{mux_131[74]}},
-        {4{mux_131[73]}},
-        {4{mux_131[72]}},
-        {4{mux_131[71]}},
-        {4{mux_131[70]}},
-        {4{mux_131[69]}},
-        {4{mux_131[68]}},
-        {4{mux_131[67]}},
-        {4{mux_131[66]}},
-        {4{mux_131[65]}},
-        {4{mux_131[64]}},
-        {4{mux_131[63]}},
-        {4{mux_131[62]}},
-        {4{mux_131[61]}},
-        {4{mux_131[60]}},
-        {4{mux_131[59]}},
-        {4{mux_131[58]}},
-        {4{mux_131[57]}},
-        {4{mux_131[56]}},
-        {4{mux_131[55]}},
-        {4{mux_131[54]}},
-        {4{mux_131[53]}},
-        {4{mux_131[52]}},
-        {4{mux_131[51]}},
-        {4{mux_131[50]}},
-        {4{mux_131[49]}},
-        {4{mux_131[48]}},
-        {4{mux_131[47]}},
-        {4{mux_131[46]}},
-        {4{mux_131[45]}},
-        {4{mux_131[44]}},
-        {4{mux_131[43]}},
-        {4{mux_131[42]}},
-        {4{mux_131[41]}},
-        {4{mux_131[40]}},
-        {4{mux_131[39]}},
-        {4{mux_131[38]}},
-        {4{mux_131[37]}},
-        {4{mux_131[36]}},
-        {4{mux_131[35]}},
-        {4{mux_131[34]}},
-        {4{mux_131[33]}},
-        {4{mux_131[32]}},
-        {4{mux_131[31]}},
-        {4{mux_131[30]}},
-        {4{mux_131[29]}},
-        {4{mux_131[28]}},
-        {4{mux_131[27]}},
-        {4{mux_131[26]}},
-        {4{mux_131[25]}},
-        {4{mux_131[24]}},
-        {4{mux_131[23]}},
-        {4{mux_131[22]}},
-        {4{mux_131[21]}},
-        {4{mux_131[20]}},
-        {4{mux_131[19]}},
-        {4{mux_131[18]}},
-        {4{mux_131[17]}},
-        {4{mux_131[16]}},
-        {4{mux_131[15]}},
-        {4{mux_131[14]}},
-        {4{mux_131[13]}},
-        {4{mux_131[12]}},
-        {4{mux_131[11]}},
-        {4{mux_131[10]}},
-        {4{mux_131[9]}},
-        {4{mux_131[8]}},
-        {4{mux_131[7]}},
-        {4{mux_131[6]}},
-        {4{mux_131[5]}},
-        {4{mux_131[4]}},
-        {4{mux_131[3]}},
-        {4{mux_131[2]}},
-        {4{mux_131[1]}},
-        {4{mux_131[0]}}
+    wire [911:0] mux_129 = slot_3[1] ? patcher_patch[911:0] : patch_data;
+    wire [227:0] mux_136 = slot_3[1] ? patcher_patch[1139:912] : patch_mask;
+    wire [511:0] cat_396 = {
+        {4{mux_136[127]}},
+        {4{mux_136[126]}},
+        {4{mux_136[125]}},
+        {4{mux_136[124]}},
+        {4{mux_136[123]}},
+        {4{mux_136[122]}},
+        {4{mux_136[121]}},
+        {4{mux_136[120]}},
+        {4{mux_136[119]}},
+        {4{mux_136[118]}},
+        {4{mux_136[117]}},
+        {4{mux_136[116]}},
+        {4{mux_136[115]}},
+        {4{mux_136[114]}},
+        {4{mux_136[113]}},
+        {4{mux_136[112]}},
+        {4{mux_136[111]}},
+        {4{mux_136[110]}},
+        {4{mux_136[109]}},
+        {4{mux_136[108]}},
+        {4{mux_136[107]}},
+        {4{mux_136[106]}},
+        {4{mux_136[105]}},
+        {4{mux_136[104]}},
+        {4{mux_136[103]}},
+        {4{mux_136[102]}},
+        {4{mux_136[101]}},
+        {4{mux_136[100]}},
+        {4{mux_136[99]}},
+        {4{mux_136[98]}},
+        {4{mux_136[97]}},
+        {4{mux_136[96]}},
+        {4{mux_136[95]}},
+        {4{mux_136[94]}},
+        {4{mux_136[93]}},
+        {4{mux_136[92]}},
+        {4{mux_136[91]}},
+        {4{mux_136[90]}},
+        {4{mux_136[89]}},
+        {4{mux_136[88]}},
+        {4{mux_136[87]}},
+        {4{mux_136[86]}},
+        {4{mux_136[85]}},
+        {4{mux_136[84]}},
+        {4{mux_136[83]}},
+        {4{mux_136[82]}},
+        {4{mux_136[81]}},
+        {4{mux_136[80]}},
+        {4{mux_136[79]}},
+        {4{mux_136[78]}},
+        {4{mux_136[77]}},
+        {4{mux_136[76]}},
+        {4{mux_136[75]}},
+        {4{mux_136[74]}},
+        {4{mux_136[73]}},
+        {4{mux_136[72]}},
+        {4{mux_136[71]}},
+        {4{mux_136[70]}},
+        {4{mux_136[69]}},
+        {4{mux_136[68]}},
+        {4{mux_136[67]}},
+        {4{mux_136[66]}},
+        {4{mux_136[65]}},
+        {4{mux_136[64]}},
+        {4{mux_136[63]}},
+        {4{mux_136[62]}},
+        {4{mux_136[61]}},
+        {4{mux_136[60]}},
+        {4{mux_136[59]}},
+        {4{mux_136[58]}},
+        {4{mux_136[57]}},
+        {4{mux_136[56]}},
+        {4{mux_136[55]}},
+        {4{mux_136[54]}},
+        {4{mux_136[53]}},
+        {4{mux_136[52]}},
+        {4{mux_136[51]}},
+        {4{mux_136[50]}},
+        {4{mux_136[49]}},
+        {4{mux_136[48]}},
+        {4{mux_136[47]}},
+        {4{mux_136[46]}},
+        {4{mux_136[45]}},
+        {4{mux_136[44]}},
+        {4{mux_136[43]}},
+        {4{mux_136[42]}},
+        {4{mux_136[41]}},
+        {4{mux_136[40]}},
+        {4{mux_136[39]}},
+        {4{mux_136[38]}},
+        {4{mux_136[37]}},
+        {4{mux_136[36]}},
+        {4{mux_136[35]}},
+        {4{mux_136[34]}},
+        {4{mux_136[33]}},
+        {4{mux_136[32]}},
+        {4{mux_136[31]}},
+        {4{mux_136[30]}},
+        {4{mux_136[29]}},
+        {4{mux_136[28]}},
+        {4{mux_136[27]}},
+        {4{mux_136[26]}},
+        {4{mux_136[25]}},
+        {4{mux_136[24]}},
+        {4{mux_136[23]}},
+        {4{mux_136[22]}},
+        {4{mux_136[21]}},
+        {4{mux_136[20]}},
+        {4{mux_136[19]}},
+        {4{mux_136[18]}},
+        {4{mux_136[17]}},
+        {4{mux_136[16]}},
+        {4{mux_136[15]}},
+        {4{mux_136[14]}},
+        {4{mux_136[13]}},
+        {4{mux_136[12]}},
+        {4{mux_136[11]}},
+        {4{mux_136[10]}},
+        {4{mux_136[9]}},
+        {4{mux_136[8]}},
+        {4{mux_136[7]}},
+        {4{mux_136[6]}},
+        {4{mux_136[5]}},
+        {4{mux_136[4]}},
+        {4{mux_136[3]}},
+        {4{mux_136[2]}},
+        {4{mux_136[1]}},
+        {4{mux_136[0]}}
     };
-    wire [511:0] edited = (of_packet_d1 & ~cat_391) | mux_124[511:0];
-    wire [1023:0] cat_396 = {edited, beat_before};
-    wire [511:0] mux_450 = moved_d3[1] ? (moved_d3[0] ? cat_396[975:464] : cat_396[991:480]) : (moved_d3[0] ? cat_396[1007:496] : cat_396[1023:512]);
-    wire [511:0] mux_451 = moved_d3[1] ? (moved_d3[0] ? cat_396[911:400] : cat_396[927:416]) : (moved_d3[0] ? cat_396[943:432] : cat_396[959:448]);
-    wire [511:0] mux_452 = moved_d3[1] ? (moved_d3[0] ? cat_396[847:336] : cat_396[863:352]) : (moved_d3[0] ? cat_396[879:368] : cat_396[895:384]);
-    wire [511:0] mux_453 = moved_d3[1] ? (moved_d3[0] ? cat_396[783:272] : cat_396[799:288]) : (moved_d3[0] ? cat_396[815:304] : cat_396[831:320]);
-    wire [511:0] mux_454 = moved_d3[1] ? (moved_d3[0] ? cat_396[719:208] : cat_396[735:224]) : (moved_d3[0] ? cat_396[751:240] : cat_396[767:256]);
-    wire [511:0] mux_455 = moved_d3[1] ? (moved_d3[0] ? cat_396[655:144] : cat_396[671:160]) : (moved_d3[0] ? cat_396[687:176] : cat_396[703:192]);
-    wire [511:0] mux_456 = moved_d3[1] ? (moved_d3[0] ? cat_396[591:80] : cat_396[607:96]) : (moved_d3[0] ? cat_396[623:112] : cat_396[639:128]);
-    wire [511:0] mux_457 = moved_d3[1] ? (moved_d3[0] ? cat_396[527:16] : cat_396[543:32]) : (moved_d3[0] ? cat_396[559:48] : cat_396[575:64]);
-    wire [511:0] placed = moved_d3[4] ? (moved_d3[3] ? (moved_d3[2] ? mux_457 : mux_456) : (moved_d3[2] ? mux_455 : mux_454)) : (moved_d3[3] ? (moved_d3[2] ? mux_453 : mux_452) : (moved_d3[2] ? mux_451 : mux_450));
-    wire [815:0] mux_466 = slot_3[0] ? prefixer_prefix : prefix_left;
+    wire [511:0] edited = (of_packet_d1 & ~cat_396) | mux_129[511:0];
+    wire [1023:0] cat_401 = {edited, beat_before};
+    wire [511:0] mux_455 = moved_d3[1] ? (moved_d3[0] ? cat_401[975:464] : cat_401[991:480]) : (moved_d3[0] ? cat_401[1007:496] : cat_401[1023:512]);
+    wire [511:0] mux_456 = moved_d3[1] ? (moved_d3[0] ? cat_401[911:400] : cat_401[927:416]) : (moved_d3[0] ? cat_401[943:432] : cat_401[959:448]);
+    wire [511:0] mux_457 = moved_d3[1] ? (moved_d3[0] ? cat_401[847:336] : cat_401[863:352]) : (moved_d3[0] ? cat_401[879:368] : cat_401[895:384]);
+    wire [511:0] mux_458 = moved_d3[1] ? (moved_d3[0] ? cat_401[783:272] : cat_401[799:288]) : (moved_d3[0] ? cat_401[815:304] : cat_401[831:320]);
+    wire [511:0] mux_459 = moved_d3[1] ? (moved_d3[0] ? cat_401[719:208] : cat_401[735:224]) : (moved_d3[0] ? cat_401[751:240] : cat_401[767:256]);
+    wire [511:0] mux_460 = moved_d3[1] ? (moved_d3[0] ? cat_401[655:144] : cat_401[671:160]) : (moved_d3[0] ? cat_401[687:176] : cat_401[703:192]);
+    wire [511:0] mux_461 = moved_d3[1] ? (moved_d3[0] ? cat_401[591:80] : cat_401[607:96]) : (moved_d3[0] ? cat_401[623:112] : cat_401[639:128]);
+    wire [511:0] mux_462 = moved_d3[1] ? (moved_d3[0] ? cat_401[527:16] : cat_401[543:32]) : (moved_d3[0] ? cat_401[559:48] : cat_401[575:64]);
+    wire [511:0] placed = moved_d3[4] ? (moved_d3[3] ? (moved_d3[2] ? mux_462 : mux_461) : (moved_d3[2] ? mux_460 : mux_459)) : (moved_d3[3] ? (moved_d3[2] ? mux_458 : mux_457) : (moved_d3[2] ? mux_456 : mux_455));
+    wire [815:0] mux_471 = slot_3[0] ? prefixer_prefix : prefix_left;
     wire [63:0] in_front = {
         ~slot_3[2],
         ~slot_3[2],
@@ -292,7 +297,7 @@ module editor (
         ((5'd0 < moved_d3) & slot_3[1]) | ~slot_3[2],
         ((5'd0 < moved_d3) & slot_3[1]) | ~slot_3[2]
     };
-    wire [511:0] cat_912 = {
+    wire [511:0] cat_917 = {
         {8{in_front[63]}},
         {8{in_front[62]}},
         {8{in_front[61]}},
@@ -359,17 +364,17 @@ module editor (
         {8{in_front[0]}}
     };
     wire [13:0] sent_before = slot_3[0] ? 14'd0 : bytes_before;
-    wire and_927 = slot_3[6] & slot_3[14];
-    wire [521:0] cat_928 = {
-        and_927,
+    wire and_932 = slot_3[6] & slot_3[14];
+    wire [521:0] cat_933 = {
+        and_932,
         slot_3[6],
         slot_3[0],
         slot_3[6] ? slot_3[13:7] : 7'h40,
-        (placed & ~cat_912) | (mux_466[511:0] & cat_912)
+        (placed & ~cat_917) | (mux_471[511:0] & cat_917)
     };
-    wire [13:0] length_change = {6'd0, edit[186:179]} - {7'd0, edit[193:187]};
+    wire [13:0] length_change = {6'd0, edit[236:229]} - {7'd0, edit[243:237]};
     wire [13:0] length_out = sent_before + {7'd0, slot_3[13:7]};
-    wire and_952 = slot_valid_3 & ~slot_3[2];
+    wire and_957 = slot_valid_3 & ~slot_3[2];
 
     patch patcher (
         .clk(clk),
@@ -393,20 +398,20 @@ module editor (
         moved_d1 <= moved;
         moved_d2 <= moved_d1;
         moved_d3 <= moved_d2;
-        if (packet_step) patch_data <= {512'd0, mux_124[911:512]};
-        if (packet_step) patch_mask <= {128'd0, mux_131[227:128]};
+        if (packet_step) patch_data <= {512'd0, mux_129[911:512]};
+        if (packet_step) patch_mask <= {128'd0, mux_136[227:128]};
         if (packet_step) beat_before <= edited;
-        if (slot_valid_3) prefix_left <= {512'd0, mux_466[815:512]};
+        if (slot_valid_3) prefix_left <= {512'd0, mux_471[815:512]};
         if (slot_valid_3) bytes_before <= sent_before + 14'h40;
         length_change_d1 <= length_change;
         length_change_d2 <= length_change_d1;
         length_change_d3 <= length_change_d2;
-        out <= cat_928;
+        out <= cat_933;
         kept_d1 <= kept;
         kept_d2 <= kept_d1;
         kept_d3 <= kept_d2;
         out_meta <= kept_d3;
-        ending <= {length_out, length_out + length_change_d3, and_927};
+        ending <= {length_out, length_out + length_change_d3, and_932};
     end
 
     always @(posedge clk) begin
@@ -428,13 +433,13 @@ module editor (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            prefix_alone: cover (and_952);
+            prefix_alone: cover (and_957);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_39, slot_3, cat_396, and_952};
+    wire _unused = &{1'b0, cat_44, slot_3, cat_401, and_957};
 
 `ifndef SYNTHESIS
     initial begin
@@ -460,10 +465,10 @@ module editor (
         length_change_d3 = 14'd0;
         valid = 1'd0;
         out = 522'd0;
-        kept_d1 = 178'd0;
-        kept_d2 = 178'd0;
-        kept_d3 = 178'd0;
-        out_meta = 178'd0;
+        kept_d1 = 228'd0;
+        kept_d2 = 228'd0;
+        kept_d3 = 228'd0;
+        out_meta = 228'd0;
         end_valid = 1'd0;
         ending = 29'd0;
     end

@@ -27,6 +27,7 @@
 // protocol, stage 9
 // later, stage 9
 // l4_offset, stage 9
+// tcp_flags, stage 10
 // sport, stage 10
 // dport, stage 10
 // l4, stage 11
@@ -72,6 +73,7 @@ module header_parser (
     output wire [7:0] protocol,
     output wire later,
     output wire [6:0] l4_offset,
+    output wire [7:0] tcp_flags,
     output wire [15:0] sport,
     output wire [15:0] dport,
     output wire [2:0] l4,
@@ -149,32 +151,32 @@ module header_parser (
     reg  tunnel_inner_v4_s7;
     reg  tunnel_inner_v4_s8;
     reg  tunnel_inner_v4_s9;
-    reg  and_104_s10;
-    reg  and_104_s11;
-    reg  or_108_s6;
-    reg  or_108_s7;
-    reg  or_108_s8;
-    reg  or_108_s9;
-    reg  or_108_s10;
-    reg  or_108_s11;
-    reg  or_116_s6;
-    reg  or_116_s7;
-    reg  or_116_s8;
-    reg  or_116_s9;
-    reg  or_116_s10;
-    reg  or_116_s11;
-    reg  not_160_s6;
-    reg  not_160_s7;
-    reg  not_160_s8;
-    reg  not_160_s9;
-    reg  not_160_s10;
-    reg  not_160_s11;
-    reg  and_177_s11;
-    reg  and_184_s10;
-    reg  or_209_s11;
-    reg  and_198_s11;
+    reg  and_105_s10;
+    reg  and_105_s11;
+    reg  or_109_s6;
+    reg  or_109_s7;
+    reg  or_109_s8;
+    reg  or_109_s9;
+    reg  or_109_s10;
+    reg  or_109_s11;
+    reg  or_117_s6;
+    reg  or_117_s7;
+    reg  or_117_s8;
+    reg  or_117_s9;
+    reg  or_117_s10;
+    reg  or_117_s11;
+    reg  not_161_s6;
+    reg  not_161_s7;
+    reg  not_161_s8;
+    reg  not_161_s9;
+    reg  not_161_s10;
+    reg  not_161_s11;
+    reg  and_178_s11;
+    reg  and_185_s10;
+    reg  or_210_s11;
+    reg  and_199_s11;
     reg  v6_s10;
-    reg  mux_237_s11;
+    reg  mux_238_s11;
     wire more = header[1544];
     assign protocol = v6_s9 ? ipv6_protocol : ipv4_protocol_s9;
     assign later = v6_s9 ? ipv6_later : ipv4_later_s9;
@@ -183,29 +185,29 @@ module header_parser (
     assign ipv4_header = tunnel_inner_v4_s6 & ipv4_header_bad;
     assign ipv4_checksum = tunnel_inner_v4_s9 & ipv4_checksum_bad;
     assign ipv6_header = v6_s9 & ipv6_header_bad;
-    assign too_deep = or_108_s11 & (and_104_s11 | transport_too_deep);
-    assign l4_header = or_116_s11 & transport_short;
-    wire [15:0] cat_126 = {tunnel_l3[7:0], tunnel_l3[15:8]};
-    assign traffic_class = v6 ? cat_126[11:4] : tunnel_l3[15:8];
+    assign too_deep = or_109_s11 & (and_105_s11 | transport_too_deep);
+    assign l4_header = or_117_s11 & transport_short;
+    wire [15:0] cat_127 = {tunnel_l3[7:0], tunnel_l3[15:8]};
+    assign traffic_class = v6 ? cat_127[11:4] : tunnel_l3[15:8];
     assign ip_checksum = {16{~v6}} & {tunnel_l3[87:80], tunnel_l3[95:88]};
     assign ip_length = v6 ? ({1'd0, {tunnel_l3[39:32], tunnel_l3[47:40]}} + 17'h28) : {1'd0, {tunnel_l3[23:16], tunnel_l3[31:24]}};
     assign ttl = ~(|(v6 ? tunnel_l3[63:56] : tunnel_l3[71:64])) & (tunnel_inner_v4 | v6);
     assign l4_offset = {place[4:0], 2'd0};
     wire udp = l4 == 3'd2;
-    assign udp_no_checksum = (udp & not_160_s11) & ~(|l4_checksum);
-    wire eq_172 = l4 == 3'd4;
-    assign nd = eq_172 & and_177_s11;
-    wire [4:0] cat_195 = {
+    assign udp_no_checksum = (udp & not_161_s11) & ~(|l4_checksum);
+    wire eq_173 = l4 == 3'd4;
+    assign nd = eq_173 & and_178_s11;
+    wire [4:0] cat_196 = {
         transport_icmp_type == 8'd3,
         transport_icmp_type == 8'd4,
         transport_icmp_type == 8'd5,
         transport_icmp_type == 8'hb,
         transport_icmp_type == 8'hc
     };
-    wire or_209 = ((transport_icmp_type == 8'd1) | (transport_icmp_type == 8'd2)) | ((transport_icmp_type == 8'd3) | (transport_icmp_type == 8'd4));
-    assign icmp_error = and_198_s11 | (eq_172 & or_209_s11);
-    wire mux_237 = v6_s10 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
-    assign dhcp = udp & mux_237_s11;
+    wire or_210 = ((transport_icmp_type == 8'd1) | (transport_icmp_type == 8'd2)) | ((transport_icmp_type == 8'd3) | (transport_icmp_type == 8'd4));
+    assign icmp_error = and_199_s11 | (eq_173 & or_210_s11);
+    wire mux_238 = v6_s10 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
+    assign dhcp = udp & mux_238_s11;
 
     table_decap decap (
         .clk(clk),
@@ -295,6 +297,7 @@ module header_parser (
         .place(place),
         .limit(mux_71_s9),
         .view(tunnel_view_s9),
+        .tcp_flags(tcp_flags),
         .sport(sport),
         .dport(dport),
         .icmp_type(transport_icmp_type),
@@ -346,36 +349,36 @@ module header_parser (
         tunnel_inner_v4_s7 <= tunnel_inner_v4_s6;
         tunnel_inner_v4_s8 <= tunnel_inner_v4_s7;
         tunnel_inner_v4_s9 <= tunnel_inner_v4_s8;
-        and_104_s10 <= v6_s9 & ipv6_too_deep;
-        and_104_s11 <= and_104_s10;
-        or_108_s6 <= tunnel_inner_v4 | v6;
-        or_108_s7 <= or_108_s6;
-        or_108_s8 <= or_108_s7;
-        or_108_s9 <= or_108_s8;
-        or_108_s10 <= or_108_s9;
-        or_108_s11 <= or_108_s10;
-        or_116_s6 <= tunnel_inner_v4 | v6;
-        or_116_s7 <= or_116_s6;
-        or_116_s8 <= or_116_s7;
-        or_116_s9 <= or_116_s8;
-        or_116_s10 <= or_116_s9;
-        or_116_s11 <= or_116_s10;
-        not_160_s6 <= ~v6;
-        not_160_s7 <= not_160_s6;
-        not_160_s8 <= not_160_s7;
-        not_160_s9 <= not_160_s8;
-        not_160_s10 <= not_160_s9;
-        not_160_s11 <= not_160_s10;
-        and_177_s11 <= (8'h85 <= transport_icmp_type) & (transport_icmp_type <= 8'h89);
-        and_184_s10 <= (tunnel_inner_v4_s9 & (protocol == 8'd1)) & ~later;
-        or_209_s11 <= or_209;
-        and_198_s11 <= and_184_s10 & (|cat_195);
+        and_105_s10 <= v6_s9 & ipv6_too_deep;
+        and_105_s11 <= and_105_s10;
+        or_109_s6 <= tunnel_inner_v4 | v6;
+        or_109_s7 <= or_109_s6;
+        or_109_s8 <= or_109_s7;
+        or_109_s9 <= or_109_s8;
+        or_109_s10 <= or_109_s9;
+        or_109_s11 <= or_109_s10;
+        or_117_s6 <= tunnel_inner_v4 | v6;
+        or_117_s7 <= or_117_s6;
+        or_117_s8 <= or_117_s7;
+        or_117_s9 <= or_117_s8;
+        or_117_s10 <= or_117_s9;
+        or_117_s11 <= or_117_s10;
+        not_161_s6 <= ~v6;
+        not_161_s7 <= not_161_s6;
+        not_161_s8 <= not_161_s7;
+        not_161_s9 <= not_161_s8;
+        not_161_s10 <= not_161_s9;
+        not_161_s11 <= not_161_s10;
+        and_178_s11 <= (8'h85 <= transport_icmp_type) & (transport_icmp_type <= 8'h89);
+        and_185_s10 <= (tunnel_inner_v4_s9 & (protocol == 8'd1)) & ~later;
+        or_210_s11 <= or_210;
+        and_199_s11 <= and_185_s10 & (|cat_196);
         v6_s10 <= v6_s9;
-        mux_237_s11 <= mux_237;
+        mux_238_s11 <= mux_238;
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_s1, cat_126};
+    wire _unused = &{1'b0, header_s1, cat_127};
 
 `ifndef SYNTHESIS
     initial begin
@@ -420,32 +423,32 @@ module header_parser (
         tunnel_inner_v4_s7 = 1'd0;
         tunnel_inner_v4_s8 = 1'd0;
         tunnel_inner_v4_s9 = 1'd0;
-        and_104_s10 = 1'd0;
-        and_104_s11 = 1'd0;
-        or_108_s6 = 1'd0;
-        or_108_s7 = 1'd0;
-        or_108_s8 = 1'd0;
-        or_108_s9 = 1'd0;
-        or_108_s10 = 1'd0;
-        or_108_s11 = 1'd0;
-        or_116_s6 = 1'd0;
-        or_116_s7 = 1'd0;
-        or_116_s8 = 1'd0;
-        or_116_s9 = 1'd0;
-        or_116_s10 = 1'd0;
-        or_116_s11 = 1'd0;
-        not_160_s6 = 1'd0;
-        not_160_s7 = 1'd0;
-        not_160_s8 = 1'd0;
-        not_160_s9 = 1'd0;
-        not_160_s10 = 1'd0;
-        not_160_s11 = 1'd0;
-        and_177_s11 = 1'd0;
-        and_184_s10 = 1'd0;
-        or_209_s11 = 1'd0;
-        and_198_s11 = 1'd0;
+        and_105_s10 = 1'd0;
+        and_105_s11 = 1'd0;
+        or_109_s6 = 1'd0;
+        or_109_s7 = 1'd0;
+        or_109_s8 = 1'd0;
+        or_109_s9 = 1'd0;
+        or_109_s10 = 1'd0;
+        or_109_s11 = 1'd0;
+        or_117_s6 = 1'd0;
+        or_117_s7 = 1'd0;
+        or_117_s8 = 1'd0;
+        or_117_s9 = 1'd0;
+        or_117_s10 = 1'd0;
+        or_117_s11 = 1'd0;
+        not_161_s6 = 1'd0;
+        not_161_s7 = 1'd0;
+        not_161_s8 = 1'd0;
+        not_161_s9 = 1'd0;
+        not_161_s10 = 1'd0;
+        not_161_s11 = 1'd0;
+        and_178_s11 = 1'd0;
+        and_185_s10 = 1'd0;
+        or_210_s11 = 1'd0;
+        and_199_s11 = 1'd0;
         v6_s10 = 1'd0;
-        mux_237_s11 = 1'd0;
+        mux_238_s11 = 1'd0;
     end
 `endif
 endmodule

@@ -5,7 +5,7 @@
 // in_header: record header, stage 0: window [1535:0], length [1543:1536], more [1544], port [1548:1545], tag [1612:1549]
 // in_epoch, stage 0
 // out_valid, stage 22
-// out_verdict: record verdict, stage 22: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525]
+// out_verdict: record verdict, stage 22: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525], opening [541], answering [542]
 
 `default_nettype none
 
@@ -21,7 +21,7 @@ module header_path (
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
     output reg  out_valid,
-    output wire [540:0] out_verdict,
+    output wire [542:0] out_verdict,
     output wire [511:0] cfg_rdata
 );
     wire [27:0] header_parser_interface_key;
@@ -49,6 +49,7 @@ module header_path (
     wire [7:0] header_parser_protocol;
     wire header_parser_later;
     wire [6:0] header_parser_l4_offset;
+    wire [7:0] header_parser_tcp_flags;
     wire [15:0] header_parser_sport;
     wire [15:0] header_parser_dport;
     wire [2:0] header_parser_l4;
@@ -176,11 +177,11 @@ module header_path (
     reg  header_parser_vlan_depth_s9;
     reg  header_parser_vlan_depth_s10;
     reg  header_parser_vlan_depth_s11;
-    reg  not_170_s7;
-    reg  not_170_s8;
-    reg  not_170_s9;
-    reg  not_170_s10;
-    reg  not_170_s11;
+    reg  not_171_s7;
+    reg  not_171_s8;
+    reg  not_171_s9;
+    reg  not_171_s10;
+    reg  not_171_s11;
     reg  header_interface_not_mine_s8;
     reg  header_interface_not_mine_s9;
     reg  header_interface_not_mine_s10;
@@ -195,10 +196,10 @@ module header_path (
     reg  header_parser_arp_s9;
     reg  header_parser_arp_s10;
     reg  header_parser_arp_s11;
-    reg  or_173_s8;
-    reg  or_173_s9;
-    reg  or_173_s10;
-    reg  or_173_s11;
+    reg  or_174_s8;
+    reg  or_174_s9;
+    reg  or_174_s10;
+    reg  or_174_s11;
     reg  header_parser_not_ip_s6;
     reg  header_parser_not_ip_s7;
     reg  header_parser_not_ip_s8;
@@ -231,7 +232,7 @@ module header_path (
     reg  header_parser_ttl_s10;
     reg  header_parser_ttl_s11;
     reg  [54:0] header_address_dst_s11;
-    reg  or_176_s11;
+    reg  or_177_s11;
     reg  header_parser_later_s11;
     wire [5:0] header_reason_with_class;
     wire [5:0] header_reason_without;
@@ -242,28 +243,28 @@ module header_path (
     reg  [5:0] header_reason_without_s15;
     reg  [5:0] header_reason_without_s16;
     reg  [5:0] base;
-    reg  [68:0] cat_270_s1;
-    reg  [68:0] cat_270_s2;
-    reg  [68:0] cat_270_s3;
-    reg  [68:0] cat_270_s4;
-    reg  [68:0] cat_270_s5;
-    reg  [68:0] cat_270_s6;
-    reg  [68:0] cat_270_s7;
-    reg  [68:0] cat_270_s8;
-    reg  [68:0] cat_270_s9;
-    reg  [68:0] cat_270_s10;
-    reg  [68:0] cat_270_s11;
-    reg  [68:0] cat_270_s12;
-    reg  [68:0] cat_270_s13;
-    reg  [68:0] cat_270_s14;
-    reg  [68:0] cat_270_s15;
-    reg  [68:0] cat_270_s16;
-    reg  [68:0] cat_270_s17;
-    reg  [68:0] cat_270_s18;
-    reg  [68:0] cat_270_s19;
-    reg  [68:0] cat_270_s20;
-    reg  [68:0] cat_270_s21;
-    reg  [68:0] cat_270_s22;
+    reg  [68:0] cat_271_s1;
+    reg  [68:0] cat_271_s2;
+    reg  [68:0] cat_271_s3;
+    reg  [68:0] cat_271_s4;
+    reg  [68:0] cat_271_s5;
+    reg  [68:0] cat_271_s6;
+    reg  [68:0] cat_271_s7;
+    reg  [68:0] cat_271_s8;
+    reg  [68:0] cat_271_s9;
+    reg  [68:0] cat_271_s10;
+    reg  [68:0] cat_271_s11;
+    reg  [68:0] cat_271_s12;
+    reg  [68:0] cat_271_s13;
+    reg  [68:0] cat_271_s14;
+    reg  [68:0] cat_271_s15;
+    reg  [68:0] cat_271_s16;
+    reg  [68:0] cat_271_s17;
+    reg  [68:0] cat_271_s18;
+    reg  [68:0] cat_271_s19;
+    reg  [68:0] cat_271_s20;
+    reg  [68:0] cat_271_s21;
+    reg  [68:0] cat_271_s22;
     reg  [9:0] header_interface_number_s7;
     reg  [9:0] header_interface_number_s8;
     reg  [9:0] header_interface_number_s9;
@@ -303,18 +304,18 @@ module header_path (
     reg  header_class_direction_s20;
     reg  header_class_direction_s21;
     reg  header_class_direction_s22;
-    reg  [16:0] cat_273_s11;
-    reg  [16:0] cat_273_s12;
-    reg  [16:0] cat_273_s13;
-    reg  [16:0] cat_273_s14;
-    reg  [16:0] cat_273_s15;
-    reg  [16:0] cat_273_s16;
-    reg  [16:0] cat_273_s17;
-    reg  [16:0] cat_273_s18;
-    reg  [16:0] cat_273_s19;
-    reg  [16:0] cat_273_s20;
-    reg  [16:0] cat_273_s21;
-    reg  [16:0] cat_273_s22;
+    reg  [16:0] cat_281_s11;
+    reg  [16:0] cat_281_s12;
+    reg  [16:0] cat_281_s13;
+    reg  [16:0] cat_281_s14;
+    reg  [16:0] cat_281_s15;
+    reg  [16:0] cat_281_s16;
+    reg  [16:0] cat_281_s17;
+    reg  [16:0] cat_281_s18;
+    reg  [16:0] cat_281_s19;
+    reg  [16:0] cat_281_s20;
+    reg  [16:0] cat_281_s21;
+    reg  [16:0] cat_281_s22;
     reg  [7:0] header_parser_offset_s4;
     reg  [7:0] header_parser_offset_s5;
     reg  [7:0] header_parser_offset_s6;
@@ -517,32 +518,56 @@ module header_path (
     reg  [15:0] header_parser_l4_checksum_s20;
     reg  [15:0] header_parser_l4_checksum_s21;
     reg  [15:0] header_parser_l4_checksum_s22;
+    reg  opening_s11;
+    reg  opening_s12;
+    reg  opening_s13;
+    reg  opening_s14;
+    reg  opening_s15;
+    reg  opening_s16;
+    reg  opening_s17;
+    reg  opening_s18;
+    reg  opening_s19;
+    reg  opening_s20;
+    reg  opening_s21;
+    reg  opening_s22;
+    reg  answering_s11;
+    reg  answering_s12;
+    reg  answering_s13;
+    reg  answering_s14;
+    reg  answering_s15;
+    reg  answering_s16;
+    reg  answering_s17;
+    reg  answering_s18;
+    reg  answering_s19;
+    reg  answering_s20;
+    reg  answering_s21;
+    reg  answering_s22;
     reg  [5:0] base_s18;
     reg  [5:0] base_s19;
     reg  [5:0] base_s20;
     reg  [5:0] base_s21;
     reg  [5:0] base_s22;
-    reg  not_267_s2;
-    reg  not_267_s3;
-    reg  not_267_s4;
-    reg  not_267_s5;
-    reg  not_267_s6;
-    reg  not_267_s7;
-    reg  not_267_s8;
-    reg  not_267_s9;
-    reg  not_267_s10;
-    reg  not_267_s11;
-    reg  not_267_s12;
-    reg  not_267_s13;
-    reg  not_267_s14;
-    reg  not_267_s15;
-    reg  not_267_s16;
-    reg  not_267_s17;
-    reg  not_267_s18;
-    reg  not_267_s19;
-    reg  not_267_s20;
-    reg  not_267_s21;
-    reg  not_267_s22;
+    reg  not_268_s2;
+    reg  not_268_s3;
+    reg  not_268_s4;
+    reg  not_268_s5;
+    reg  not_268_s6;
+    reg  not_268_s7;
+    reg  not_268_s8;
+    reg  not_268_s9;
+    reg  not_268_s10;
+    reg  not_268_s11;
+    reg  not_268_s12;
+    reg  not_268_s13;
+    reg  not_268_s14;
+    reg  not_268_s15;
+    reg  not_268_s16;
+    reg  not_268_s17;
+    reg  not_268_s18;
+    reg  not_268_s19;
+    reg  not_268_s20;
+    reg  not_268_s21;
+    reg  not_268_s22;
     reg  header_interface_known_s7;
     reg  header_interface_known_s8;
     reg  header_interface_known_s9;
@@ -613,9 +638,11 @@ module header_path (
         in_header[87:80],
         in_header[95:88]
     };
-    wire [511:0] or_656 = ({343'd0, header_parser_cfg_rdata} | {292'd0, header_interface_cfg_rdata}) | ({356'd0, header_source_cfg_rdata} | {140'd0, header_address_cfg_rdata});
-    wire [511:0] or_657 = ({380'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({441'd0, header_class_cfg_rdata} | {372'd0, header_step_cfg_rdata});
-    assign cfg_rdata = or_656 | or_657;
+    wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
+    wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
+    wire [511:0] or_688 = ({343'd0, header_parser_cfg_rdata} | {292'd0, header_interface_cfg_rdata}) | ({356'd0, header_source_cfg_rdata} | {140'd0, header_address_cfg_rdata});
+    wire [511:0] or_689 = ({380'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({441'd0, header_class_cfg_rdata} | {372'd0, header_step_cfg_rdata});
+    assign cfg_rdata = or_688 | or_689;
 
     header_parser header_parser (
         .clk(clk),
@@ -651,6 +678,7 @@ module header_path (
         .protocol(header_parser_protocol),
         .later(header_parser_later),
         .l4_offset(header_parser_l4_offset),
+        .tcp_flags(header_parser_tcp_flags),
         .sport(header_parser_sport),
         .dport(header_parser_dport),
         .l4(header_parser_l4),
@@ -833,10 +861,10 @@ module header_path (
         .clk(clk),
         .runt(header_parser_runt_s11),
         .vlan_depth(header_parser_vlan_depth_s11),
-        .no_interface(not_170_s11),
+        .no_interface(not_171_s11),
         .not_mine(header_interface_not_mine_s11),
         .arp(header_parser_arp_s11),
-        .encapsulation(or_173_s11),
+        .encapsulation(or_174_s11),
         .not_ip(header_parser_not_ip_s11),
         .ipv4_header(header_parser_ipv4_header_s11),
         .ipv4_checksum(header_parser_ipv4_checksum_s11),
@@ -849,23 +877,23 @@ module header_path (
         .ttl(header_parser_ttl_s11),
         .dhcp(header_parser_dhcp),
         .own(header_address_dst_s11[54]),
-        .scoped(or_176_s11),
+        .scoped(or_177_s11),
         .later(header_parser_later_s11),
         .with_class(header_reason_with_class),
         .without(header_reason_without)
     );
 
     header_verdict header_verdict (
-        .tag(cat_270_s22[63:0]),
-        .port(cat_270_s22[67:64]),
-        .epoch(cat_270_s22[68]),
+        .tag(cat_271_s22[63:0]),
+        .port(cat_271_s22[67:64]),
+        .epoch(cat_271_s22[68]),
         .interface_number(header_interface_number_s22),
         .sender(header_source_sender_s22),
         .class_number(header_class_number_s22),
         .direction(header_class_direction_s22),
         .action(header_step_action),
-        .neighbour_valid(cat_273_s22[0]),
-        .neighbour(cat_273_s22[16:1]),
+        .neighbour_valid(cat_281_s22[0]),
+        .neighbour(cat_281_s22[16:1]),
         .l3(header_parser_offset_s22),
         .ip_length(header_parser_ip_length_s22),
         .protocol(header_parser_protocol_s22),
@@ -880,9 +908,11 @@ module header_path (
         .traffic_class(header_parser_traffic_class_s22),
         .ip_checksum(header_parser_ip_checksum_s22),
         .l4_checksum(header_parser_l4_checksum_s22),
+        .opening(opening_s22),
+        .answering(answering_s22),
         .base(base_s22),
         .copies(header_step_copies),
-        .framed(not_267_s22),
+        .framed(not_268_s22),
         .interface_known(header_interface_known_s22),
         .sender_known(header_source_known_s22),
         .found(header_class_found_s22),
@@ -964,11 +994,11 @@ module header_path (
         header_parser_vlan_depth_s9 <= header_parser_vlan_depth_s8;
         header_parser_vlan_depth_s10 <= header_parser_vlan_depth_s9;
         header_parser_vlan_depth_s11 <= header_parser_vlan_depth_s10;
-        not_170_s7 <= ~header_interface_known;
-        not_170_s8 <= not_170_s7;
-        not_170_s9 <= not_170_s8;
-        not_170_s10 <= not_170_s9;
-        not_170_s11 <= not_170_s10;
+        not_171_s7 <= ~header_interface_known;
+        not_171_s8 <= not_171_s7;
+        not_171_s9 <= not_171_s8;
+        not_171_s10 <= not_171_s9;
+        not_171_s11 <= not_171_s10;
         header_interface_not_mine_s8 <= header_interface_not_mine;
         header_interface_not_mine_s9 <= header_interface_not_mine_s8;
         header_interface_not_mine_s10 <= header_interface_not_mine_s9;
@@ -983,10 +1013,10 @@ module header_path (
         header_parser_arp_s9 <= header_parser_arp_s8;
         header_parser_arp_s10 <= header_parser_arp_s9;
         header_parser_arp_s11 <= header_parser_arp_s10;
-        or_173_s8 <= header_parser_tag_wrong_s7 | header_source_refused;
-        or_173_s9 <= or_173_s8;
-        or_173_s10 <= or_173_s9;
-        or_173_s11 <= or_173_s10;
+        or_174_s8 <= header_parser_tag_wrong_s7 | header_source_refused;
+        or_174_s9 <= or_174_s8;
+        or_174_s10 <= or_174_s9;
+        or_174_s11 <= or_174_s10;
         header_parser_not_ip_s6 <= header_parser_not_ip;
         header_parser_not_ip_s7 <= header_parser_not_ip_s6;
         header_parser_not_ip_s8 <= header_parser_not_ip_s7;
@@ -1019,7 +1049,7 @@ module header_path (
         header_parser_ttl_s10 <= header_parser_ttl_s9;
         header_parser_ttl_s11 <= header_parser_ttl_s10;
         header_address_dst_s11 <= header_address_dst;
-        or_176_s11 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
+        or_177_s11 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
         header_parser_later_s11 <= header_parser_later_s10;
         header_reason_with_class_s14 <= header_reason_with_class;
         header_reason_with_class_s15 <= header_reason_with_class_s14;
@@ -1028,28 +1058,28 @@ module header_path (
         header_reason_without_s15 <= header_reason_without_s14;
         header_reason_without_s16 <= header_reason_without_s15;
         base <= header_class_found ? header_reason_with_class_s16 : header_reason_without_s16;
-        cat_270_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
-        cat_270_s2 <= cat_270_s1;
-        cat_270_s3 <= cat_270_s2;
-        cat_270_s4 <= cat_270_s3;
-        cat_270_s5 <= cat_270_s4;
-        cat_270_s6 <= cat_270_s5;
-        cat_270_s7 <= cat_270_s6;
-        cat_270_s8 <= cat_270_s7;
-        cat_270_s9 <= cat_270_s8;
-        cat_270_s10 <= cat_270_s9;
-        cat_270_s11 <= cat_270_s10;
-        cat_270_s12 <= cat_270_s11;
-        cat_270_s13 <= cat_270_s12;
-        cat_270_s14 <= cat_270_s13;
-        cat_270_s15 <= cat_270_s14;
-        cat_270_s16 <= cat_270_s15;
-        cat_270_s17 <= cat_270_s16;
-        cat_270_s18 <= cat_270_s17;
-        cat_270_s19 <= cat_270_s18;
-        cat_270_s20 <= cat_270_s19;
-        cat_270_s21 <= cat_270_s20;
-        cat_270_s22 <= cat_270_s21;
+        cat_271_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
+        cat_271_s2 <= cat_271_s1;
+        cat_271_s3 <= cat_271_s2;
+        cat_271_s4 <= cat_271_s3;
+        cat_271_s5 <= cat_271_s4;
+        cat_271_s6 <= cat_271_s5;
+        cat_271_s7 <= cat_271_s6;
+        cat_271_s8 <= cat_271_s7;
+        cat_271_s9 <= cat_271_s8;
+        cat_271_s10 <= cat_271_s9;
+        cat_271_s11 <= cat_271_s10;
+        cat_271_s12 <= cat_271_s11;
+        cat_271_s13 <= cat_271_s12;
+        cat_271_s14 <= cat_271_s13;
+        cat_271_s15 <= cat_271_s14;
+        cat_271_s16 <= cat_271_s15;
+        cat_271_s17 <= cat_271_s16;
+        cat_271_s18 <= cat_271_s17;
+        cat_271_s19 <= cat_271_s18;
+        cat_271_s20 <= cat_271_s19;
+        cat_271_s21 <= cat_271_s20;
+        cat_271_s22 <= cat_271_s21;
         header_interface_number_s7 <= header_interface_number;
         header_interface_number_s8 <= header_interface_number_s7;
         header_interface_number_s9 <= header_interface_number_s8;
@@ -1089,18 +1119,18 @@ module header_path (
         header_class_direction_s20 <= header_class_direction_s19;
         header_class_direction_s21 <= header_class_direction_s20;
         header_class_direction_s22 <= header_class_direction_s21;
-        cat_273_s11 <= {header_address_dst[53:38], header_address_dst[37]};
-        cat_273_s12 <= cat_273_s11;
-        cat_273_s13 <= cat_273_s12;
-        cat_273_s14 <= cat_273_s13;
-        cat_273_s15 <= cat_273_s14;
-        cat_273_s16 <= cat_273_s15;
-        cat_273_s17 <= cat_273_s16;
-        cat_273_s18 <= cat_273_s17;
-        cat_273_s19 <= cat_273_s18;
-        cat_273_s20 <= cat_273_s19;
-        cat_273_s21 <= cat_273_s20;
-        cat_273_s22 <= cat_273_s21;
+        cat_281_s11 <= {header_address_dst[53:38], header_address_dst[37]};
+        cat_281_s12 <= cat_281_s11;
+        cat_281_s13 <= cat_281_s12;
+        cat_281_s14 <= cat_281_s13;
+        cat_281_s15 <= cat_281_s14;
+        cat_281_s16 <= cat_281_s15;
+        cat_281_s17 <= cat_281_s16;
+        cat_281_s18 <= cat_281_s17;
+        cat_281_s19 <= cat_281_s18;
+        cat_281_s20 <= cat_281_s19;
+        cat_281_s21 <= cat_281_s20;
+        cat_281_s22 <= cat_281_s21;
         header_parser_offset_s4 <= header_parser_offset;
         header_parser_offset_s5 <= header_parser_offset_s4;
         header_parser_offset_s6 <= header_parser_offset_s5;
@@ -1303,32 +1333,56 @@ module header_path (
         header_parser_l4_checksum_s20 <= header_parser_l4_checksum_s19;
         header_parser_l4_checksum_s21 <= header_parser_l4_checksum_s20;
         header_parser_l4_checksum_s22 <= header_parser_l4_checksum_s21;
+        opening_s11 <= opening;
+        opening_s12 <= opening_s11;
+        opening_s13 <= opening_s12;
+        opening_s14 <= opening_s13;
+        opening_s15 <= opening_s14;
+        opening_s16 <= opening_s15;
+        opening_s17 <= opening_s16;
+        opening_s18 <= opening_s17;
+        opening_s19 <= opening_s18;
+        opening_s20 <= opening_s19;
+        opening_s21 <= opening_s20;
+        opening_s22 <= opening_s21;
+        answering_s11 <= answering;
+        answering_s12 <= answering_s11;
+        answering_s13 <= answering_s12;
+        answering_s14 <= answering_s13;
+        answering_s15 <= answering_s14;
+        answering_s16 <= answering_s15;
+        answering_s17 <= answering_s16;
+        answering_s18 <= answering_s17;
+        answering_s19 <= answering_s18;
+        answering_s20 <= answering_s19;
+        answering_s21 <= answering_s20;
+        answering_s22 <= answering_s21;
         base_s18 <= base;
         base_s19 <= base_s18;
         base_s20 <= base_s19;
         base_s21 <= base_s20;
         base_s22 <= base_s21;
-        not_267_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        not_267_s3 <= not_267_s2;
-        not_267_s4 <= not_267_s3;
-        not_267_s5 <= not_267_s4;
-        not_267_s6 <= not_267_s5;
-        not_267_s7 <= not_267_s6;
-        not_267_s8 <= not_267_s7;
-        not_267_s9 <= not_267_s8;
-        not_267_s10 <= not_267_s9;
-        not_267_s11 <= not_267_s10;
-        not_267_s12 <= not_267_s11;
-        not_267_s13 <= not_267_s12;
-        not_267_s14 <= not_267_s13;
-        not_267_s15 <= not_267_s14;
-        not_267_s16 <= not_267_s15;
-        not_267_s17 <= not_267_s16;
-        not_267_s18 <= not_267_s17;
-        not_267_s19 <= not_267_s18;
-        not_267_s20 <= not_267_s19;
-        not_267_s21 <= not_267_s20;
-        not_267_s22 <= not_267_s21;
+        not_268_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        not_268_s3 <= not_268_s2;
+        not_268_s4 <= not_268_s3;
+        not_268_s5 <= not_268_s4;
+        not_268_s6 <= not_268_s5;
+        not_268_s7 <= not_268_s6;
+        not_268_s8 <= not_268_s7;
+        not_268_s9 <= not_268_s8;
+        not_268_s10 <= not_268_s9;
+        not_268_s11 <= not_268_s10;
+        not_268_s12 <= not_268_s11;
+        not_268_s13 <= not_268_s12;
+        not_268_s14 <= not_268_s13;
+        not_268_s15 <= not_268_s14;
+        not_268_s16 <= not_268_s15;
+        not_268_s17 <= not_268_s16;
+        not_268_s18 <= not_268_s17;
+        not_268_s19 <= not_268_s18;
+        not_268_s20 <= not_268_s19;
+        not_268_s21 <= not_268_s20;
+        not_268_s22 <= not_268_s21;
         header_interface_known_s7 <= header_interface_known;
         header_interface_known_s8 <= header_interface_known_s7;
         header_interface_known_s9 <= header_interface_known_s8;
@@ -1415,7 +1469,7 @@ module header_path (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_address_src, header_step_first, cat_14_s11, header_address_dst_s11, header_parser_src_key_s22, header_parser_dst_key_s22};
+    wire _unused = &{1'b0, header_parser_tcp_flags, header_address_src, header_step_first, cat_14_s11, header_address_dst_s11, header_parser_src_key_s22, header_parser_dst_key_s22};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1493,11 +1547,11 @@ module header_path (
         header_parser_vlan_depth_s9 = 1'd0;
         header_parser_vlan_depth_s10 = 1'd0;
         header_parser_vlan_depth_s11 = 1'd0;
-        not_170_s7 = 1'd0;
-        not_170_s8 = 1'd0;
-        not_170_s9 = 1'd0;
-        not_170_s10 = 1'd0;
-        not_170_s11 = 1'd0;
+        not_171_s7 = 1'd0;
+        not_171_s8 = 1'd0;
+        not_171_s9 = 1'd0;
+        not_171_s10 = 1'd0;
+        not_171_s11 = 1'd0;
         header_interface_not_mine_s8 = 1'd0;
         header_interface_not_mine_s9 = 1'd0;
         header_interface_not_mine_s10 = 1'd0;
@@ -1512,10 +1566,10 @@ module header_path (
         header_parser_arp_s9 = 1'd0;
         header_parser_arp_s10 = 1'd0;
         header_parser_arp_s11 = 1'd0;
-        or_173_s8 = 1'd0;
-        or_173_s9 = 1'd0;
-        or_173_s10 = 1'd0;
-        or_173_s11 = 1'd0;
+        or_174_s8 = 1'd0;
+        or_174_s9 = 1'd0;
+        or_174_s10 = 1'd0;
+        or_174_s11 = 1'd0;
         header_parser_not_ip_s6 = 1'd0;
         header_parser_not_ip_s7 = 1'd0;
         header_parser_not_ip_s8 = 1'd0;
@@ -1548,7 +1602,7 @@ module header_path (
         header_parser_ttl_s10 = 1'd0;
         header_parser_ttl_s11 = 1'd0;
         header_address_dst_s11 = 55'd0;
-        or_176_s11 = 1'd0;
+        or_177_s11 = 1'd0;
         header_parser_later_s11 = 1'd0;
         header_reason_with_class_s14 = 6'd0;
         header_reason_with_class_s15 = 6'd0;
@@ -1557,28 +1611,28 @@ module header_path (
         header_reason_without_s15 = 6'd0;
         header_reason_without_s16 = 6'd0;
         base = 6'd0;
-        cat_270_s1 = 69'd0;
-        cat_270_s2 = 69'd0;
-        cat_270_s3 = 69'd0;
-        cat_270_s4 = 69'd0;
-        cat_270_s5 = 69'd0;
-        cat_270_s6 = 69'd0;
-        cat_270_s7 = 69'd0;
-        cat_270_s8 = 69'd0;
-        cat_270_s9 = 69'd0;
-        cat_270_s10 = 69'd0;
-        cat_270_s11 = 69'd0;
-        cat_270_s12 = 69'd0;
-        cat_270_s13 = 69'd0;
-        cat_270_s14 = 69'd0;
-        cat_270_s15 = 69'd0;
-        cat_270_s16 = 69'd0;
-        cat_270_s17 = 69'd0;
-        cat_270_s18 = 69'd0;
-        cat_270_s19 = 69'd0;
-        cat_270_s20 = 69'd0;
-        cat_270_s21 = 69'd0;
-        cat_270_s22 = 69'd0;
+        cat_271_s1 = 69'd0;
+        cat_271_s2 = 69'd0;
+        cat_271_s3 = 69'd0;
+        cat_271_s4 = 69'd0;
+        cat_271_s5 = 69'd0;
+        cat_271_s6 = 69'd0;
+        cat_271_s7 = 69'd0;
+        cat_271_s8 = 69'd0;
+        cat_271_s9 = 69'd0;
+        cat_271_s10 = 69'd0;
+        cat_271_s11 = 69'd0;
+        cat_271_s12 = 69'd0;
+        cat_271_s13 = 69'd0;
+        cat_271_s14 = 69'd0;
+        cat_271_s15 = 69'd0;
+        cat_271_s16 = 69'd0;
+        cat_271_s17 = 69'd0;
+        cat_271_s18 = 69'd0;
+        cat_271_s19 = 69'd0;
+        cat_271_s20 = 69'd0;
+        cat_271_s21 = 69'd0;
+        cat_271_s22 = 69'd0;
         header_interface_number_s7 = 10'd0;
         header_interface_number_s8 = 10'd0;
         header_interface_number_s9 = 10'd0;
@@ -1618,18 +1672,18 @@ module header_path (
         header_class_direction_s20 = 1'd0;
         header_class_direction_s21 = 1'd0;
         header_class_direction_s22 = 1'd0;
-        cat_273_s11 = 17'd0;
-        cat_273_s12 = 17'd0;
-        cat_273_s13 = 17'd0;
-        cat_273_s14 = 17'd0;
-        cat_273_s15 = 17'd0;
-        cat_273_s16 = 17'd0;
-        cat_273_s17 = 17'd0;
-        cat_273_s18 = 17'd0;
-        cat_273_s19 = 17'd0;
-        cat_273_s20 = 17'd0;
-        cat_273_s21 = 17'd0;
-        cat_273_s22 = 17'd0;
+        cat_281_s11 = 17'd0;
+        cat_281_s12 = 17'd0;
+        cat_281_s13 = 17'd0;
+        cat_281_s14 = 17'd0;
+        cat_281_s15 = 17'd0;
+        cat_281_s16 = 17'd0;
+        cat_281_s17 = 17'd0;
+        cat_281_s18 = 17'd0;
+        cat_281_s19 = 17'd0;
+        cat_281_s20 = 17'd0;
+        cat_281_s21 = 17'd0;
+        cat_281_s22 = 17'd0;
         header_parser_offset_s4 = 8'd0;
         header_parser_offset_s5 = 8'd0;
         header_parser_offset_s6 = 8'd0;
@@ -1832,32 +1886,56 @@ module header_path (
         header_parser_l4_checksum_s20 = 16'd0;
         header_parser_l4_checksum_s21 = 16'd0;
         header_parser_l4_checksum_s22 = 16'd0;
+        opening_s11 = 1'd0;
+        opening_s12 = 1'd0;
+        opening_s13 = 1'd0;
+        opening_s14 = 1'd0;
+        opening_s15 = 1'd0;
+        opening_s16 = 1'd0;
+        opening_s17 = 1'd0;
+        opening_s18 = 1'd0;
+        opening_s19 = 1'd0;
+        opening_s20 = 1'd0;
+        opening_s21 = 1'd0;
+        opening_s22 = 1'd0;
+        answering_s11 = 1'd0;
+        answering_s12 = 1'd0;
+        answering_s13 = 1'd0;
+        answering_s14 = 1'd0;
+        answering_s15 = 1'd0;
+        answering_s16 = 1'd0;
+        answering_s17 = 1'd0;
+        answering_s18 = 1'd0;
+        answering_s19 = 1'd0;
+        answering_s20 = 1'd0;
+        answering_s21 = 1'd0;
+        answering_s22 = 1'd0;
         base_s18 = 6'd0;
         base_s19 = 6'd0;
         base_s20 = 6'd0;
         base_s21 = 6'd0;
         base_s22 = 6'd0;
-        not_267_s2 = 1'd0;
-        not_267_s3 = 1'd0;
-        not_267_s4 = 1'd0;
-        not_267_s5 = 1'd0;
-        not_267_s6 = 1'd0;
-        not_267_s7 = 1'd0;
-        not_267_s8 = 1'd0;
-        not_267_s9 = 1'd0;
-        not_267_s10 = 1'd0;
-        not_267_s11 = 1'd0;
-        not_267_s12 = 1'd0;
-        not_267_s13 = 1'd0;
-        not_267_s14 = 1'd0;
-        not_267_s15 = 1'd0;
-        not_267_s16 = 1'd0;
-        not_267_s17 = 1'd0;
-        not_267_s18 = 1'd0;
-        not_267_s19 = 1'd0;
-        not_267_s20 = 1'd0;
-        not_267_s21 = 1'd0;
-        not_267_s22 = 1'd0;
+        not_268_s2 = 1'd0;
+        not_268_s3 = 1'd0;
+        not_268_s4 = 1'd0;
+        not_268_s5 = 1'd0;
+        not_268_s6 = 1'd0;
+        not_268_s7 = 1'd0;
+        not_268_s8 = 1'd0;
+        not_268_s9 = 1'd0;
+        not_268_s10 = 1'd0;
+        not_268_s11 = 1'd0;
+        not_268_s12 = 1'd0;
+        not_268_s13 = 1'd0;
+        not_268_s14 = 1'd0;
+        not_268_s15 = 1'd0;
+        not_268_s16 = 1'd0;
+        not_268_s17 = 1'd0;
+        not_268_s18 = 1'd0;
+        not_268_s19 = 1'd0;
+        not_268_s20 = 1'd0;
+        not_268_s21 = 1'd0;
+        not_268_s22 = 1'd0;
         header_interface_known_s7 = 1'd0;
         header_interface_known_s8 = 1'd0;
         header_interface_known_s9 = 1'd0;

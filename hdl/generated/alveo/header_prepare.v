@@ -2,10 +2,10 @@
 // Edits of one copy: where it goes, new addresses, ports and checksums.
 //
 // in_valid, stage 0
-// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525]
+// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525], opening [541], answering [542]
 // in_number, stage 0
 // out_valid, stage 8
-// out_edit: record edit, stage 8: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], strip [186:179], prefix [193:187], tags_out [195:194], vid0 [207:196], vid1 [219:208], tag_kind [223:220], outer_v6 [224], outer_src [352:225], outer_dst [480:353], outer_checksum [496:481], outer_length [512:497], udp_length [528:513], udp_source [544:529], number [576:545], spi [600:577], si [608:601], dst_mac [656:609], src_mac [704:657], v6 [705], src_valid [706], src [834:707], dst_valid [835], dst [963:836], traffic_class_valid [964], traffic_class [972:965], ip_checksum_valid [973], ip_checksum [989:974], sport_valid [990], dport_valid [991], new_port [1007:992], l4_offset [1014:1008], l4_checksum_valid [1015], l4_checksum_at [1020:1016], l4_checksum [1036:1021]
+// out_edit: record edit, stage 8: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212], l2_valid [228], strip [236:229], prefix [243:237], tags_out [245:244], vid0 [257:246], vid1 [269:258], tag_kind [273:270], outer_v6 [274], outer_src [402:275], outer_dst [530:403], outer_checksum [546:531], outer_length [562:547], udp_length [578:563], udp_source [594:579], number [626:595], spi [650:627], si [658:651], dst_mac [706:659], src_mac [754:707], v6 [755], src_valid [756], src [884:757], dst_valid [885], dst [1013:886], traffic_class_valid [1014], traffic_class [1022:1015], ip_checksum_valid [1023], ip_checksum [1039:1024], sport_valid [1040], dport_valid [1041], new_port [1057:1042], l4_offset [1064:1058], l4_checksum_valid [1065], l4_checksum_at [1070:1066], l4_checksum [1086:1071]
 
 `default_nettype none
 
@@ -13,7 +13,7 @@ module header_prepare (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [540:0] in_verdict,
+    input  wire [542:0] in_verdict,
     input  wire [3:0] in_number,
     input  wire cfg_write,
     input  wire cfg_read,
@@ -21,7 +21,7 @@ module header_prepare (
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
     output reg  out_valid,
-    output wire [1036:0] out_edit,
+    output wire [1086:0] out_edit,
     output wire [511:0] cfg_rdata
 );
     wire [71:0] action_row;
@@ -35,18 +35,18 @@ module header_prepare (
     reg  old_epoch_s1;
     reg  old_epoch_s2;
     reg  old_epoch_s3;
-    wire [291:0] attachment_row;
-    wire [291:0] attachment_cfg_rdata;
+    wire [307:0] attachment_row;
+    wire [307:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
     wire [128:0] rewrite_cfg_rdata;
     wire [384:0] encap_row;
     wire [384:0] encap_cfg_rdata;
-    reg  not_56_s1;
-    reg  not_56_s2;
-    reg  not_56_s3;
-    reg  and_77_s1;
-    reg  and_77_s2;
-    reg  and_77_s3;
+    reg  not_58_s1;
+    reg  not_58_s2;
+    reg  not_58_s3;
+    reg  and_79_s1;
+    reg  and_79_s2;
+    reg  and_79_s3;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_sport_s2;
     reg  [15:0] old_sport_s3;
@@ -57,28 +57,28 @@ module header_prepare (
     reg  [7:0] old_traffic_class_s1;
     reg  [7:0] old_traffic_class_s2;
     reg  [7:0] old_traffic_class_s3;
-    reg  [18:0] sum_144_s1;
-    reg  [18:0] sum_181_s1;
-    reg  [18:0] sum_144_s2;
-    reg  [18:0] sum_144_s3;
-    reg  [18:0] sum_181_s2;
-    reg  [18:0] sum_181_s3;
+    reg  [18:0] sum_146_s1;
+    reg  [18:0] sum_183_s1;
+    reg  [18:0] sum_146_s2;
+    reg  [18:0] sum_146_s3;
+    reg  [18:0] sum_183_s2;
+    reg  [18:0] sum_183_s3;
     reg  [21:0] addresses;
-    reg  [15:0] not_201_s1;
-    reg  [15:0] not_201_s2;
-    reg  [15:0] not_201_s3;
-    reg  [16:0] and_211_s4;
-    reg  [15:0] mux_99_s4;
-    reg  or_220_s4;
-    reg  [15:0] not_225_s1;
-    reg  [15:0] not_225_s2;
-    reg  [15:0] not_225_s3;
-    reg  [15:0] not_225_s4;
+    reg  [15:0] not_203_s1;
+    reg  [15:0] not_203_s2;
+    reg  [15:0] not_203_s3;
+    reg  [16:0] and_213_s4;
+    reg  [15:0] mux_101_s4;
+    reg  or_222_s4;
+    reg  [15:0] not_227_s1;
+    reg  [15:0] not_227_s2;
+    reg  [15:0] not_227_s3;
+    reg  [15:0] not_227_s4;
     reg  [21:0] ip_start;
-    reg  [15:0] not_238_s1;
-    reg  [15:0] not_238_s2;
-    reg  [15:0] not_238_s3;
-    reg  [15:0] not_238_s4;
+    reg  [15:0] not_240_s1;
+    reg  [15:0] not_240_s2;
+    reg  [15:0] not_240_s3;
+    reg  [15:0] not_240_s4;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  old_v6_s2;
@@ -87,27 +87,27 @@ module header_prepare (
     reg  old_v6_s5;
     reg  nat_s4;
     reg  nat_s5;
-    reg  [18:0] and_292_s6;
+    reg  [18:0] and_294_s6;
     reg  old_v6_s6;
     reg  rewrite_2_s4;
     reg  rewrite_2_s5;
     reg  rewrite_2_s6;
-    reg  [18:0] and_333_s7;
-    reg  [18:0] and_292_s7;
+    reg  [18:0] and_335_s7;
+    reg  [18:0] and_294_s7;
     reg  [21:0] ip_start_s6;
     reg  [21:0] ip_start_s7;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_start_s6;
     reg  [21:0] l4_start_s7;
     reg  [21:0] l4_sum;
-    reg  eq_70_s1;
-    reg  eq_70_s2;
-    reg  eq_70_s3;
-    reg  eq_70_s4;
-    reg  eq_70_s5;
-    reg  eq_70_s6;
-    reg  eq_70_s7;
-    reg  eq_70_s8;
+    reg  eq_72_s1;
+    reg  eq_72_s2;
+    reg  eq_72_s3;
+    reg  eq_72_s4;
+    reg  eq_72_s5;
+    reg  eq_72_s6;
+    reg  eq_72_s7;
+    reg  eq_72_s8;
     reg  [3:0] header_kind;
     reg  [6:0] bytes_behind_s5;
     reg  [16:0] old_ip_length_s1;
@@ -116,74 +116,77 @@ module header_prepare (
     reg  [16:0] old_ip_length_s4;
     reg  [16:0] old_ip_length_s5;
     reg  [16:0] behind_ip_s6;
-    reg  [291:0] attachment_row_s6;
-    reg  red_458_s6;
-    reg  and_460_s7;
-    reg  red_465_s6;
-    reg  and_467_s7;
-    reg  red_472_s6;
-    reg  and_474_s7;
-    reg  le_399_s5;
-    reg  le_399_s6;
-    reg  le_399_s7;
-    reg  not_56_s4;
-    reg  not_56_s5;
-    reg  not_56_s6;
-    reg  not_56_s7;
-    reg  eq_393_s4;
-    reg  eq_393_s5;
-    reg  [1:0] sum_495_s6;
+    reg  [307:0] attachment_row_s6;
+    reg  red_460_s6;
+    reg  and_462_s7;
+    reg  red_467_s6;
+    reg  and_469_s7;
+    reg  red_474_s6;
+    reg  and_476_s7;
+    reg  le_401_s5;
+    reg  le_401_s6;
+    reg  le_401_s7;
+    reg  not_58_s4;
+    reg  not_58_s5;
+    reg  not_58_s6;
+    reg  not_58_s7;
+    reg  eq_395_s4;
+    reg  eq_395_s5;
+    reg  [1:0] sum_497_s6;
     reg  [71:0] action_row_s4;
     reg  [71:0] action_row_s5;
     reg  [71:0] action_row_s6;
     reg  [71:0] action_row_s7;
-    reg  and_509_s6;
-    reg  and_509_s7;
-    reg  [291:0] attachment_row_s7;
-    reg  and_517_s6;
-    reg  and_517_s7;
-    reg  and_536_s5;
-    reg  and_536_s6;
-    reg  and_536_s7;
-    reg  eq_523_s5;
-    reg  eq_523_s6;
-    reg  eq_523_s7;
-    reg  eq_528_s5;
-    reg  eq_528_s6;
-    reg  eq_528_s7;
+    reg  and_511_s6;
+    reg  and_511_s7;
+    reg  [307:0] attachment_row_s7;
+    reg  and_519_s6;
+    reg  and_519_s7;
+    reg  and_538_s5;
+    reg  and_538_s6;
+    reg  and_538_s7;
+    reg  eq_525_s5;
+    reg  eq_525_s6;
+    reg  eq_525_s7;
+    reg  eq_530_s5;
+    reg  eq_530_s6;
+    reg  eq_530_s7;
     reg  [6:0] bytes_behind_s6;
-    reg  [6:0] sum_564_s7;
-    reg  [16:0] sum_567_s7;
+    reg  [6:0] sum_566_s7;
+    reg  [16:0] sum_569_s7;
     reg  [16:0] behind_ip_s7;
-    reg  [15:0] xor_598_s1;
-    reg  [15:0] xor_614_s1;
-    reg  [31:0] cat_616_s2;
-    reg  [31:0] cat_616_s3;
-    reg  [31:0] cat_616_s4;
-    reg  [31:0] cat_616_s5;
-    reg  [31:0] cat_616_s6;
-    reg  [15:0] mux_636_s7;
-    reg  [15:0] mux_652_s6;
-    reg  [15:0] mux_652_s7;
+    reg  [15:0] xor_600_s1;
+    reg  [15:0] xor_616_s1;
+    reg  [31:0] cat_618_s2;
+    reg  [31:0] cat_618_s3;
+    reg  [31:0] cat_618_s4;
+    reg  [31:0] cat_618_s5;
+    reg  [31:0] cat_618_s6;
+    reg  [15:0] mux_639_s7;
+    reg  [15:0] mux_656_s6;
+    reg  [15:0] mux_656_s7;
     reg  [15:0] old_dport_2_s1;
     reg  [15:0] old_dport_2_s2;
     reg  [15:0] old_dport_2_s3;
     reg  [15:0] old_sport_2_s1;
     reg  [15:0] old_sport_2_s2;
     reg  [15:0] old_sport_2_s3;
-    reg  or_665_s4;
-    reg  [15:0] mux_664_s4;
+    reg  or_669_s4;
+    reg  [15:0] mux_668_s4;
     reg  [7:0] old_protocol_s1;
     reg  [7:0] old_protocol_s2;
     reg  [7:0] old_protocol_s3;
     reg  [7:0] old_protocol_s4;
-    reg  [15:0] xor_677_s5;
-    reg  [15:0] xor_677_s6;
-    reg  [15:0] xor_677_s7;
-    reg  [7:0] mux_685_s4;
-    reg  [8:0] sum_696_s5;
-    reg  [8:0] sum_696_s6;
-    reg  [16:0] sum_704_s7;
+    reg  [15:0] xor_681_s5;
+    reg  [15:0] xor_681_s6;
+    reg  [15:0] xor_681_s7;
+    reg  [15:0] xor_686_s2;
+    reg  [15:0] xor_694_s1;
+    reg  [15:0] xor_694_s2;
+    reg  [7:0] mux_701_s4;
+    reg  [8:0] sum_712_s5;
+    reg  [8:0] sum_712_s6;
+    reg  [16:0] sum_720_s7;
     reg  [21:0] outer_sum_s8;
     reg  [5:0] old_reason_s1;
     reg  [5:0] old_reason_s2;
@@ -206,25 +209,25 @@ module header_prepare (
     reg  [7:0] old_l3_s5;
     reg  [7:0] old_l3_s6;
     reg  [7:0] old_l3_s7;
-    reg  not_786_s1;
-    reg  not_786_s2;
-    reg  not_786_s3;
-    reg  or_733_s1;
-    reg  or_733_s2;
-    reg  or_733_s3;
-    reg  [4:0] or_806_s1;
-    reg  [4:0] or_806_s2;
-    reg  [4:0] or_806_s3;
-    reg  [4:0] or_806_s4;
-    reg  [4:0] or_806_s5;
-    reg  [4:0] or_806_s6;
-    reg  [4:0] or_806_s7;
-    reg  [4:0] or_806_s8;
-    reg  and_798_s4;
-    reg  and_798_s5;
-    reg  and_798_s6;
-    reg  and_798_s7;
-    reg  and_798_s8;
+    reg  not_802_s1;
+    reg  not_802_s2;
+    reg  not_802_s3;
+    reg  or_749_s1;
+    reg  or_749_s2;
+    reg  or_749_s3;
+    reg  [4:0] or_822_s1;
+    reg  [4:0] or_822_s2;
+    reg  [4:0] or_822_s3;
+    reg  [4:0] or_822_s4;
+    reg  [4:0] or_822_s5;
+    reg  [4:0] or_822_s6;
+    reg  [4:0] or_822_s7;
+    reg  [4:0] or_822_s8;
+    reg  and_814_s4;
+    reg  and_814_s5;
+    reg  and_814_s6;
+    reg  and_814_s7;
+    reg  and_814_s8;
     reg  [6:0] old_l4_offset_s1;
     reg  [6:0] old_l4_offset_s2;
     reg  [6:0] old_l4_offset_s3;
@@ -237,31 +240,31 @@ module header_prepare (
     reg  [15:0] new_port_s6;
     reg  [15:0] new_port_s7;
     reg  [15:0] new_port_s8;
+    reg  eq_92_s4;
+    reg  eq_92_s5;
+    reg  eq_92_s6;
+    reg  eq_92_s7;
+    reg  eq_92_s8;
     reg  eq_90_s4;
     reg  eq_90_s5;
     reg  eq_90_s6;
     reg  eq_90_s7;
     reg  eq_90_s8;
-    reg  eq_88_s4;
-    reg  eq_88_s5;
-    reg  eq_88_s6;
-    reg  eq_88_s7;
-    reg  eq_88_s8;
-    reg  and_791_s4;
-    reg  and_791_s5;
-    reg  and_791_s6;
-    reg  and_791_s7;
-    reg  and_791_s8;
-    reg  [7:0] mux_685_s5;
-    reg  [7:0] mux_685_s6;
-    reg  [7:0] mux_685_s7;
-    reg  [7:0] mux_685_s8;
+    reg  and_807_s4;
+    reg  and_807_s5;
+    reg  and_807_s6;
+    reg  and_807_s7;
+    reg  and_807_s8;
+    reg  [7:0] mux_701_s5;
+    reg  [7:0] mux_701_s6;
+    reg  [7:0] mux_701_s7;
+    reg  [7:0] mux_701_s8;
     reg  dscp_valid_s4;
     reg  dscp_valid_s5;
     reg  dscp_valid_s6;
     reg  dscp_valid_s7;
     reg  dscp_valid_s8;
-    reg  [291:0] attachment_row_s8;
+    reg  [307:0] attachment_row_s8;
     reg  nat_s6;
     reg  nat_s7;
     reg  nat_s8;
@@ -269,54 +272,61 @@ module header_prepare (
     reg  [128:0] rewrite_row_s8;
     reg  rewrite_2_s7;
     reg  rewrite_2_s8;
-    reg  [113:0] cat_16_s1;
-    reg  [113:0] cat_16_s2;
-    reg  [113:0] cat_16_s3;
-    reg  [113:0] cat_16_s4;
-    reg  [113:0] cat_16_s5;
-    reg  [113:0] cat_16_s6;
-    reg  [113:0] cat_16_s7;
-    reg  [113:0] cat_16_s8;
-    reg  [7:0] diff_574_s4;
-    reg  [7:0] diff_574_s5;
-    reg  [7:0] diff_574_s6;
-    reg  [7:0] diff_574_s7;
-    reg  [7:0] diff_574_s8;
+    reg  [115:0] cat_18_s1;
+    reg  [115:0] cat_18_s2;
+    reg  [115:0] cat_18_s3;
+    reg  [115:0] cat_18_s4;
+    reg  [115:0] cat_18_s5;
+    reg  [115:0] cat_18_s6;
+    reg  [115:0] cat_18_s7;
+    reg  [115:0] cat_18_s8;
+    reg  [7:0] diff_576_s4;
+    reg  [7:0] diff_576_s5;
+    reg  [7:0] diff_576_s6;
+    reg  [7:0] diff_576_s7;
+    reg  [7:0] diff_576_s8;
     reg  [384:0] encap_row_s8;
-    reg  [31:0] sum_572_s8;
+    reg  [31:0] sum_574_s8;
     reg  [15:0] udp_source_s8;
     reg  [16:0] behind_ip_s8;
-    reg  [15:0] mux_580_s8;
+    reg  [15:0] mux_582_s8;
     reg  [3:0] header_kind_s5;
     reg  [3:0] header_kind_s6;
     reg  [3:0] header_kind_s7;
     reg  [3:0] header_kind_s8;
-    reg  [11:0] mux_521_s8;
-    reg  [11:0] mux_514_s8;
-    reg  [1:0] sum_495_s7;
-    reg  [1:0] sum_495_s8;
-    reg  [6:0] and_785_s8;
-    reg  [7:0] and_783_s8;
-    reg  and_727_s8;
-    reg  [9:0] and_773_s6;
-    reg  [9:0] and_773_s7;
-    reg  [9:0] and_773_s8;
-    reg  [15:0] and_770_s4;
-    reg  [15:0] and_770_s5;
-    reg  [15:0] and_770_s6;
-    reg  [15:0] and_770_s7;
-    reg  [15:0] and_770_s8;
-    reg  [21:0] and_768_s1;
-    reg  [21:0] and_768_s2;
-    reg  [21:0] and_768_s3;
-    reg  [21:0] and_768_s4;
-    reg  [21:0] and_768_s5;
-    reg  [21:0] and_768_s6;
-    reg  [21:0] and_768_s7;
-    reg  [21:0] and_768_s8;
-    reg  and_764_s8;
-    reg  [5:0] mux_754_s8;
-    reg  [3:0] mux_766_s8;
+    reg  [11:0] mux_523_s8;
+    reg  [11:0] mux_516_s8;
+    reg  [1:0] sum_497_s7;
+    reg  [1:0] sum_497_s8;
+    reg  [6:0] and_801_s8;
+    reg  [7:0] and_799_s8;
+    reg  and_743_s8;
+    reg  [15:0] flow_out_s8;
+    reg  [15:0] flow_in_s3;
+    reg  [15:0] flow_in_s4;
+    reg  [15:0] flow_in_s5;
+    reg  [15:0] flow_in_s6;
+    reg  [15:0] flow_in_s7;
+    reg  [15:0] flow_in_s8;
+    reg  [9:0] and_789_s6;
+    reg  [9:0] and_789_s7;
+    reg  [9:0] and_789_s8;
+    reg  [15:0] and_786_s4;
+    reg  [15:0] and_786_s5;
+    reg  [15:0] and_786_s6;
+    reg  [15:0] and_786_s7;
+    reg  [15:0] and_786_s8;
+    reg  [21:0] and_784_s1;
+    reg  [21:0] and_784_s2;
+    reg  [21:0] and_784_s3;
+    reg  [21:0] and_784_s4;
+    reg  [21:0] and_784_s5;
+    reg  [21:0] and_784_s6;
+    reg  [21:0] and_784_s7;
+    reg  [21:0] and_784_s8;
+    reg  and_780_s8;
+    reg  [5:0] mux_770_s8;
+    reg  [3:0] mux_782_s8;
     reg  [3:0] old_port_s1;
     reg  [3:0] old_port_s2;
     reg  [3:0] old_port_s3;
@@ -325,22 +335,22 @@ module header_prepare (
     reg  [3:0] old_port_s6;
     reg  [3:0] old_port_s7;
     reg  [3:0] old_port_s8;
-    reg  or_742_s1;
-    reg  or_742_s2;
-    reg  or_742_s3;
-    reg  or_742_s4;
-    reg  or_742_s5;
-    reg  or_742_s6;
-    reg  or_742_s7;
-    reg  or_742_s8;
-    reg  not_744_s1;
-    reg  not_744_s2;
-    reg  not_744_s3;
-    reg  not_744_s4;
-    reg  not_744_s5;
-    reg  not_744_s6;
-    reg  not_744_s7;
-    reg  not_744_s8;
+    reg  or_758_s1;
+    reg  or_758_s2;
+    reg  or_758_s3;
+    reg  or_758_s4;
+    reg  or_758_s5;
+    reg  or_758_s6;
+    reg  or_758_s7;
+    reg  or_758_s8;
+    reg  not_760_s1;
+    reg  not_760_s2;
+    reg  not_760_s3;
+    reg  not_760_s4;
+    reg  not_760_s5;
+    reg  not_760_s6;
+    reg  not_760_s7;
+    reg  not_760_s8;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -349,7 +359,9 @@ module header_prepare (
     reg  in_valid_s6;
     reg  in_valid_s7;
     wire old_v6 = in_verdict[176];
-    wire [113:0] cat_16 = {
+    wire [115:0] cat_18 = {
+        in_verdict[542],
+        in_verdict[541],
         old_v6,
         in_verdict[124],
         in_verdict[123:104],
@@ -361,141 +373,151 @@ module header_prepare (
     };
     wire [5:0] old_reason = in_verdict[74:69];
     wire exception = |old_reason;
-    wire [21:0] sum_22 = in_verdict[146:125] + {18'd0, in_number};
+    wire [21:0] sum_24 = in_verdict[146:125] + {18'd0, in_number};
     wire old_neighbour_valid = in_verdict[151];
     wire [15:0] old_neighbour = in_verdict[167:152];
-    wire [15:0] mux_38 = (action_row[16] & old_neighbour_valid_s3) ? old_neighbour_s3 : action_row[15:0];
+    wire [15:0] mux_40 = (action_row[16] & old_neighbour_valid_s3) ? old_neighbour_s3 : action_row[15:0];
     wire old_epoch = in_verdict[68];
-    wire [16:0] cat_43 = {mux_38, old_epoch_s3};
-    wire not_56 = ~exception;
-    wire nat = action_row[17] & not_56_s3;
-    wire rewrite_2 = action_row[18] & not_56_s3;
-    wire dscp_valid = action_row[53] & not_56_s3;
+    wire [16:0] cat_45 = {mux_40, old_epoch_s3};
+    wire not_58 = ~exception;
+    wire nat = action_row[17] & not_58_s3;
+    wire rewrite_2 = action_row[18] & not_58_s3;
+    wire dscp_valid = action_row[53] & not_58_s3;
     wire [2:0] old_l4 = in_verdict[204:202];
-    wire eq_68 = old_l4 == 3'd1;
-    wire eq_70 = old_l4 == 3'd2;
-    wire eq_72 = old_l4 == 3'd4;
-    wire [1:0] and_86 = {2{and_77_s3 & (|action_row[52:37])}} & action_row[36:35];
-    wire eq_88 = and_86 == 2'd1;
-    wire eq_90 = and_86 == 2'd2;
+    wire eq_70 = old_l4 == 3'd1;
+    wire eq_72 = old_l4 == 3'd2;
+    wire eq_74 = old_l4 == 3'd4;
+    wire [1:0] and_88 = {2{and_79_s3 & (|action_row[52:37])}} & action_row[36:35];
+    wire eq_90 = and_88 == 2'd1;
+    wire eq_92 = and_88 == 2'd2;
     wire [15:0] old_sport = in_verdict[484:469];
     wire [15:0] old_dport = in_verdict[500:485];
-    wire [15:0] mux_99 = eq_88 ? old_sport_s3 : old_dport_s3;
+    wire [15:0] mux_101 = eq_90 ? old_sport_s3 : old_dport_s3;
     wire [7:0] old_traffic_class = in_verdict[508:501];
-    wire [7:0] cat_108 = {action_row[59:54], old_traffic_class_s3[1:0]};
-    wire [127:0] not_110 = ~in_verdict[340:213];
-    wire [95:0] and_113 = {96{old_v6}} & not_110[127:32];
-    wire [18:0] sum_140 = ({3'd0, not_110[15:0]} + {3'd0, not_110[31:16]}) + ({3'd0, and_113[15:0]} + {3'd0, and_113[31:16]});
-    wire [18:0] sum_143 = ({3'd0, and_113[47:32]} + {3'd0, and_113[63:48]}) + ({3'd0, and_113[79:64]} + {3'd0, and_113[95:80]});
-    wire [127:0] not_147 = ~in_verdict[468:341];
-    wire [95:0] and_150 = {96{old_v6}} & not_147[127:32];
-    wire [18:0] sum_177 = ({3'd0, not_147[15:0]} + {3'd0, not_147[31:16]}) + ({3'd0, and_150[15:0]} + {3'd0, and_150[31:16]});
-    wire [18:0] sum_180 = ({3'd0, and_150[47:32]} + {3'd0, and_150[63:48]}) + ({3'd0, and_150[79:64]} + {3'd0, and_150[95:80]});
+    wire [7:0] cat_110 = {action_row[59:54], old_traffic_class_s3[1:0]};
+    wire [127:0] not_112 = ~in_verdict[340:213];
+    wire [95:0] and_115 = {96{old_v6}} & not_112[127:32];
+    wire [18:0] sum_142 = ({3'd0, not_112[15:0]} + {3'd0, not_112[31:16]}) + ({3'd0, and_115[15:0]} + {3'd0, and_115[31:16]});
+    wire [18:0] sum_145 = ({3'd0, and_115[47:32]} + {3'd0, and_115[63:48]}) + ({3'd0, and_115[79:64]} + {3'd0, and_115[95:80]});
+    wire [127:0] not_149 = ~in_verdict[468:341];
+    wire [95:0] and_152 = {96{old_v6}} & not_149[127:32];
+    wire [18:0] sum_179 = ({3'd0, not_149[15:0]} + {3'd0, not_149[31:16]}) + ({3'd0, and_152[15:0]} + {3'd0, and_152[31:16]});
+    wire [18:0] sum_182 = ({3'd0, and_152[47:32]} + {3'd0, and_152[63:48]}) + ({3'd0, and_152[79:64]} + {3'd0, and_152[95:80]});
     wire [15:0] old_ip_checksum = in_verdict[524:509];
     wire [15:0] old_l4_checksum = in_verdict[540:525];
-    wire [21:0] sum_248 = ({6'd0, not_238_s4} + addresses) + {5'd0, {17{or_220_s4}} & ({1'd0, ~mux_99_s4} + {1'd0, new_port})};
-    wire [95:0] and_257 = {96{old_v6_s5}} & attachment_row[265:170];
-    wire [18:0] sum_284 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_257[15:0]} + {3'd0, and_257[31:16]});
-    wire [18:0] sum_287 = ({3'd0, and_257[47:32]} + {3'd0, and_257[63:48]}) + ({3'd0, and_257[79:64]} + {3'd0, and_257[95:80]});
-    wire [95:0] and_297 = {96{old_v6_s6}} & rewrite_row[128:33];
-    wire [18:0] sum_324 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_297[15:0]} + {3'd0, and_297[31:16]});
-    wire [18:0] sum_327 = ({3'd0, and_297[47:32]} + {3'd0, and_297[63:48]}) + ({3'd0, and_297[79:64]} + {3'd0, and_297[95:80]});
-    wire [21:0] sum_340 = {3'd0, and_292_s7} + {3'd0, and_333_s7};
-    wire [16:0] sum_355 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_368 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_374 = ~(sum_368[15:0] + {15'd0, sum_368[16]});
+    wire [21:0] sum_250 = ({6'd0, not_240_s4} + addresses) + {5'd0, {17{or_222_s4}} & ({1'd0, ~mux_101_s4} + {1'd0, new_port})};
+    wire [95:0] and_259 = {96{old_v6_s5}} & attachment_row[265:170];
+    wire [18:0] sum_286 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_259[15:0]} + {3'd0, and_259[31:16]});
+    wire [18:0] sum_289 = ({3'd0, and_259[47:32]} + {3'd0, and_259[63:48]}) + ({3'd0, and_259[79:64]} + {3'd0, and_259[95:80]});
+    wire [95:0] and_299 = {96{old_v6_s6}} & rewrite_row[128:33];
+    wire [18:0] sum_326 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_299[15:0]} + {3'd0, and_299[31:16]});
+    wire [18:0] sum_329 = ({3'd0, and_299[47:32]} + {3'd0, and_299[63:48]}) + ({3'd0, and_299[79:64]} + {3'd0, and_299[95:80]});
+    wire [21:0] sum_342 = {3'd0, and_294_s7} + {3'd0, and_335_s7};
+    wire [16:0] sum_357 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_370 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] not_376 = ~(sum_370[15:0] + {15'd0, sum_370[16]});
     wire [16:0] old_ip_length = in_verdict[193:177];
-    wire [3:0] and_391 = {4{not_56_s3}} & action_row[63:60];
-    wire eq_393 = and_391 == 4'd1;
-    wire le_399 = 4'd5 <= header_kind;
-    wire [6:0] or_438 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
-    wire [6:0] or_439 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
-    wire [6:0] bytes_behind = or_438 | or_439;
+    wire [3:0] and_393 = {4{not_58_s3}} & action_row[63:60];
+    wire eq_395 = and_393 == 4'd1;
+    wire le_401 = 4'd5 <= header_kind;
+    wire [6:0] or_440 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
+    wire [6:0] or_441 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
+    wire [6:0] bytes_behind = or_440 | or_441;
     wire [16:0] behind_ip = old_ip_length_s5 + {10'd0, bytes_behind_s5};
-    wire [16:0] cat_453 = {3'd0, attachment_row[279:266]};
-    wire [16:0] cat_456 = {3'd0, attachment_row_s6[279:266]};
-    wire and_486 = (le_399_s7 ? (encap_row[0] ? and_474_s7 : and_467_s7) : and_460_s7) & not_56_s7;
-    wire [11:0] sum_506 = encap_row[284:273] + {4'd0, action_row_s7[71:64]};
-    wire [31:0] or_553 = (({32{eq_523_s7}} & {12'd0, encap_row[304:285]}) | ({32{eq_528_s7}} & encap_row[360:329])) | ({32{and_536_s7}} & {8'd0, encap_row[328:305]});
-    wire [15:0] xor_598 = ((in_verdict[228:213] ^ in_verdict[244:229]) ^ (in_verdict[260:245] ^ in_verdict[276:261])) ^ ((in_verdict[292:277] ^ in_verdict[308:293]) ^ (in_verdict[324:309] ^ in_verdict[340:325]));
-    wire [15:0] xor_614 = ((in_verdict[356:341] ^ in_verdict[372:357]) ^ (in_verdict[388:373] ^ in_verdict[404:389])) ^ ((in_verdict[420:405] ^ in_verdict[436:421]) ^ (in_verdict[452:437] ^ in_verdict[468:453]));
-    wire [15:0] xor_629 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
-    wire [15:0] xor_648 = (attachment_row[153:138] ^ attachment_row[169:154]) ^ (attachment_row[185:170] ^ attachment_row[201:186]);
-    wire [15:0] xor_649 = (attachment_row[217:202] ^ attachment_row[233:218]) ^ (attachment_row[249:234] ^ attachment_row[265:250]);
+    wire [16:0] cat_455 = {3'd0, attachment_row[279:266]};
+    wire [16:0] cat_458 = {3'd0, attachment_row_s6[279:266]};
+    wire and_488 = (le_401_s7 ? (encap_row[0] ? and_476_s7 : and_469_s7) : and_462_s7) & not_58_s7;
+    wire [11:0] sum_508 = encap_row[284:273] + {4'd0, action_row_s7[71:64]};
+    wire [31:0] or_555 = (({32{eq_525_s7}} & {12'd0, encap_row[304:285]}) | ({32{eq_530_s7}} & encap_row[360:329])) | ({32{and_538_s7}} & {8'd0, encap_row[328:305]});
+    wire [15:0] xor_600 = ((in_verdict[228:213] ^ in_verdict[244:229]) ^ (in_verdict[260:245] ^ in_verdict[276:261])) ^ ((in_verdict[292:277] ^ in_verdict[308:293]) ^ (in_verdict[324:309] ^ in_verdict[340:325]));
+    wire [15:0] xor_616 = ((in_verdict[356:341] ^ in_verdict[372:357]) ^ (in_verdict[388:373] ^ in_verdict[404:389])) ^ ((in_verdict[420:405] ^ in_verdict[436:421]) ^ (in_verdict[452:437] ^ in_verdict[468:453]));
+    wire [31:0] cat_618 = {xor_600_s1, xor_616_s1};
+    wire [15:0] xor_631 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
+    wire [15:0] xor_651 = (attachment_row[153:138] ^ attachment_row[169:154]) ^ (attachment_row[185:170] ^ attachment_row[201:186]);
+    wire [15:0] xor_652 = (attachment_row[217:202] ^ attachment_row[233:218]) ^ (attachment_row[249:234] ^ attachment_row[265:250]);
     wire [15:0] old_dport_2 = old_dport;
     wire [15:0] old_sport_2 = old_sport;
     wire [7:0] old_protocol = in_verdict[201:194];
-    wire [15:0] xor_681 = (mux_636_s7 ^ mux_652_s7) ^ xor_677_s7;
-    wire [15:0] udp_source = {2'd3, xor_681[13:0]};
-    wire [16:0] sum_687 = behind_ip_s6 + 17'h14;
-    wire [21:0] outer_sum = {5'd0, sum_704_s7} + {6'd0, encap_row[272:257]};
-    wire [16:0] sum_719 = {1'd0, outer_sum_s8[15:0]} + {11'd0, outer_sum_s8[21:16]};
-    wire and_727 = not_56_s7 & ~and_486;
-    wire or_728 = nat | rewrite_2;
+    wire [15:0] flow_out = (mux_639_s7 ^ mux_656_s7) ^ xor_681_s7;
+    wire [15:0] old_sport_3 = old_sport;
+    wire [15:0] old_dport_3 = old_dport;
+    wire [7:0] old_protocol_2 = old_protocol;
+    wire [15:0] flow_in = xor_686_s2 ^ xor_694_s2;
+    wire [15:0] udp_source = {2'd3, flow_out[13:0]};
+    wire [16:0] sum_703 = behind_ip_s6 + 17'h14;
+    wire [21:0] outer_sum = {5'd0, sum_720_s7} + {6'd0, encap_row[272:257]};
+    wire [16:0] sum_735 = {1'd0, outer_sum_s8[15:0]} + {11'd0, outer_sum_s8[21:16]};
+    wire and_743 = not_58_s7 & ~and_488;
+    wire or_744 = nat | rewrite_2;
     wire old_udp_no_checksum = in_verdict[212];
     wire [3:0] old_port = in_verdict[67:64];
     wire old_class_valid = in_verdict[103];
     wire [7:0] old_l3 = in_verdict[175:168];
     wire [6:0] old_l4_offset = in_verdict[211:205];
     assign out_edit = {
-        (eq_70_s8 & ~(|not_374)) ? 16'hffff : not_374,
-        or_806_s8,
-        and_798_s8,
+        (eq_72_s8 & ~(|not_376)) ? 16'hffff : not_376,
+        or_822_s8,
+        and_814_s8,
         old_l4_offset_s8,
         new_port_s8,
+        eq_92_s8,
         eq_90_s8,
-        eq_88_s8,
-        ~(sum_355[15:0] + {15'd0, sum_355[16]}),
-        and_791_s8,
-        mux_685_s8,
+        ~(sum_357[15:0] + {15'd0, sum_357[16]}),
+        and_807_s8,
+        mux_701_s8,
         dscp_valid_s8,
         attachment_row_s8[265:138],
         nat_s8,
         rewrite_row_s8[128:1],
         rewrite_2_s8,
-        cat_16_s8[113],
+        cat_18_s8[113],
         attachment_row_s8[136:89],
         attachment_row_s8[88:41],
-        diff_574_s8,
+        diff_576_s8,
         encap_row_s8[384:361],
-        sum_572_s8,
+        sum_574_s8,
         udp_source_s8,
         behind_ip_s8[15:0],
-        mux_580_s8,
-        ~(sum_719[15:0] + {15'd0, sum_719[16]}),
+        mux_582_s8,
+        ~(sum_735[15:0] + {15'd0, sum_735[16]}),
         encap_row_s8[256:129],
         encap_row_s8[128:1],
         encap_row_s8[0],
         header_kind_s8,
-        mux_521_s8,
-        mux_514_s8,
-        sum_495_s8,
-        and_785_s8,
-        and_783_s8,
-        and_727_s8,
-        and_773_s8,
-        and_770_s8,
-        and_768_s8,
-        cat_16_s8[112],
-        cat_16_s8[111:92],
-        and_764_s8,
-        cat_16_s8[91:76],
-        cat_16_s8[75],
-        cat_16_s8[74:65],
-        cat_16_s8[64],
-        mux_754_s8,
-        mux_766_s8,
+        mux_523_s8,
+        mux_516_s8,
+        sum_497_s8,
+        and_801_s8,
+        and_799_s8,
+        and_743_s8,
+        flow_out_s8,
+        flow_in_s8,
+        cat_18_s8[115],
+        cat_18_s8[114],
+        attachment_row_s8[307:292],
+        and_789_s8,
+        and_786_s8,
+        and_784_s8,
+        cat_18_s8[112],
+        cat_18_s8[111:92],
+        and_780_s8,
+        cat_18_s8[91:76],
+        cat_18_s8[75],
+        cat_18_s8[74:65],
+        cat_18_s8[64],
+        mux_770_s8,
+        mux_782_s8,
         old_port_s8,
-        or_742_s8,
-        not_744_s8,
-        cat_16_s8[63:0]
+        or_758_s8,
+        not_760_s8,
+        cat_18_s8[63:0]
     };
-    assign cfg_rdata = ({440'd0, action_cfg_rdata} | {220'd0, attachment_cfg_rdata}) | ({383'd0, rewrite_cfg_rdata} | {127'd0, encap_cfg_rdata});
+    assign cfg_rdata = ({440'd0, action_cfg_rdata} | {204'd0, attachment_cfg_rdata}) | ({383'd0, rewrite_cfg_rdata} | {127'd0, encap_cfg_rdata});
 
     table_action action (
         .clk(clk),
         .rst(rst),
-        .index(sum_22[17:0]),
+        .index(sum_24[17:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -508,12 +530,12 @@ module header_prepare (
     table_attachment attachment (
         .clk(clk),
         .rst(rst),
-        .index(cat_43[14:0]),
+        .index(cat_45[14:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[291:0]),
+        .cfg_wdata(cfg_wdata[307:0]),
         .row(attachment_row),
         .cfg_rdata(attachment_cfg_rdata)
     );
@@ -554,45 +576,45 @@ module header_prepare (
         old_epoch_s1 <= old_epoch;
         old_epoch_s2 <= old_epoch_s1;
         old_epoch_s3 <= old_epoch_s2;
-        not_56_s1 <= not_56;
-        not_56_s2 <= not_56_s1;
-        not_56_s3 <= not_56_s2;
-        and_77_s1 <= not_56 & ((eq_68 | eq_70) | (old_l4 == 3'd3));
-        and_77_s2 <= and_77_s1;
-        and_77_s3 <= and_77_s2;
+        not_58_s1 <= not_58;
+        not_58_s2 <= not_58_s1;
+        not_58_s3 <= not_58_s2;
+        and_79_s1 <= not_58 & ((eq_70 | eq_72) | (old_l4 == 3'd3));
+        and_79_s2 <= and_79_s1;
+        and_79_s3 <= and_79_s2;
         old_sport_s1 <= old_sport;
         old_sport_s2 <= old_sport_s1;
         old_sport_s3 <= old_sport_s2;
         old_dport_s1 <= old_dport;
         old_dport_s2 <= old_dport_s1;
         old_dport_s3 <= old_dport_s2;
-        new_port <= mux_99 + action_row[52:37];
+        new_port <= mux_101 + action_row[52:37];
         old_traffic_class_s1 <= old_traffic_class;
         old_traffic_class_s2 <= old_traffic_class_s1;
         old_traffic_class_s3 <= old_traffic_class_s2;
-        sum_144_s1 <= sum_140 + sum_143;
-        sum_181_s1 <= sum_177 + sum_180;
-        sum_144_s2 <= sum_144_s1;
-        sum_144_s3 <= sum_144_s2;
-        sum_181_s2 <= sum_181_s1;
-        sum_181_s3 <= sum_181_s2;
-        addresses <= {3'd0, {19{rewrite_2}} & sum_144_s3} + {3'd0, {19{nat}} & sum_181_s3};
-        not_201_s1 <= ~{8'd0, old_traffic_class};
-        not_201_s2 <= not_201_s1;
-        not_201_s3 <= not_201_s2;
-        and_211_s4 <= {17{dscp_valid}} & ({1'd0, not_201_s3} + {1'd0, {8'd0, cat_108}});
-        mux_99_s4 <= mux_99;
-        or_220_s4 <= eq_88 | eq_90;
-        not_225_s1 <= ~old_ip_checksum;
-        not_225_s2 <= not_225_s1;
-        not_225_s3 <= not_225_s2;
-        not_225_s4 <= not_225_s3;
-        ip_start <= ({6'd0, not_225_s4} + addresses) + {5'd0, and_211_s4};
-        not_238_s1 <= ~old_l4_checksum;
-        not_238_s2 <= not_238_s1;
-        not_238_s3 <= not_238_s2;
-        not_238_s4 <= not_238_s3;
-        l4_start <= sum_248;
+        sum_146_s1 <= sum_142 + sum_145;
+        sum_183_s1 <= sum_179 + sum_182;
+        sum_146_s2 <= sum_146_s1;
+        sum_146_s3 <= sum_146_s2;
+        sum_183_s2 <= sum_183_s1;
+        sum_183_s3 <= sum_183_s2;
+        addresses <= {3'd0, {19{rewrite_2}} & sum_146_s3} + {3'd0, {19{nat}} & sum_183_s3};
+        not_203_s1 <= ~{8'd0, old_traffic_class};
+        not_203_s2 <= not_203_s1;
+        not_203_s3 <= not_203_s2;
+        and_213_s4 <= {17{dscp_valid}} & ({1'd0, not_203_s3} + {1'd0, {8'd0, cat_110}});
+        mux_101_s4 <= mux_101;
+        or_222_s4 <= eq_90 | eq_92;
+        not_227_s1 <= ~old_ip_checksum;
+        not_227_s2 <= not_227_s1;
+        not_227_s3 <= not_227_s2;
+        not_227_s4 <= not_227_s3;
+        ip_start <= ({6'd0, not_227_s4} + addresses) + {5'd0, and_213_s4};
+        not_240_s1 <= ~old_l4_checksum;
+        not_240_s2 <= not_240_s1;
+        not_240_s3 <= not_240_s2;
+        not_240_s4 <= not_240_s3;
+        l4_start <= sum_250;
         old_v6_s1 <= old_v6;
         old_v6_s2 <= old_v6_s1;
         old_v6_s3 <= old_v6_s2;
@@ -600,28 +622,28 @@ module header_prepare (
         old_v6_s5 <= old_v6_s4;
         nat_s4 <= nat;
         nat_s5 <= nat_s4;
-        and_292_s6 <= {19{nat_s5}} & (sum_284 + sum_287);
+        and_294_s6 <= {19{nat_s5}} & (sum_286 + sum_289);
         old_v6_s6 <= old_v6_s5;
         rewrite_2_s4 <= rewrite_2;
         rewrite_2_s5 <= rewrite_2_s4;
         rewrite_2_s6 <= rewrite_2_s5;
-        and_333_s7 <= {19{rewrite_2_s6}} & (sum_324 + sum_327);
-        and_292_s7 <= and_292_s6;
+        and_335_s7 <= {19{rewrite_2_s6}} & (sum_326 + sum_329);
+        and_294_s7 <= and_294_s6;
         ip_start_s6 <= ip_start;
         ip_start_s7 <= ip_start_s6;
-        ip_sum <= ip_start_s7 + sum_340;
+        ip_sum <= ip_start_s7 + sum_342;
         l4_start_s6 <= l4_start;
         l4_start_s7 <= l4_start_s6;
-        l4_sum <= l4_start_s7 + sum_340;
-        eq_70_s1 <= eq_70;
-        eq_70_s2 <= eq_70_s1;
-        eq_70_s3 <= eq_70_s2;
-        eq_70_s4 <= eq_70_s3;
-        eq_70_s5 <= eq_70_s4;
-        eq_70_s6 <= eq_70_s5;
-        eq_70_s7 <= eq_70_s6;
-        eq_70_s8 <= eq_70_s7;
-        header_kind <= {4{~eq_393}} & and_391;
+        l4_sum <= l4_start_s7 + sum_342;
+        eq_72_s1 <= eq_72;
+        eq_72_s2 <= eq_72_s1;
+        eq_72_s3 <= eq_72_s2;
+        eq_72_s4 <= eq_72_s3;
+        eq_72_s5 <= eq_72_s4;
+        eq_72_s6 <= eq_72_s5;
+        eq_72_s7 <= eq_72_s6;
+        eq_72_s8 <= eq_72_s7;
+        header_kind <= {4{~eq_395}} & and_393;
         bytes_behind_s5 <= bytes_behind;
         old_ip_length_s1 <= old_ip_length;
         old_ip_length_s2 <= old_ip_length_s1;
@@ -630,73 +652,76 @@ module header_prepare (
         old_ip_length_s5 <= old_ip_length_s4;
         behind_ip_s6 <= behind_ip;
         attachment_row_s6 <= attachment_row;
-        red_458_s6 <= |cat_453;
-        and_460_s7 <= (cat_456 < behind_ip_s6) & red_458_s6;
-        red_465_s6 <= |cat_453;
-        and_467_s7 <= (cat_456 < (behind_ip_s6 + 17'h14)) & red_465_s6;
-        red_472_s6 <= |cat_453;
-        and_474_s7 <= (cat_456 < (behind_ip_s6 + 17'h28)) & red_472_s6;
-        le_399_s5 <= le_399;
-        le_399_s6 <= le_399_s5;
-        le_399_s7 <= le_399_s6;
-        not_56_s4 <= not_56_s3;
-        not_56_s5 <= not_56_s4;
-        not_56_s6 <= not_56_s5;
-        not_56_s7 <= not_56_s6;
-        eq_393_s4 <= eq_393;
-        eq_393_s5 <= eq_393_s4;
-        sum_495_s6 <= attachment_row[16:15] + {1'd0, eq_393_s5 & ~attachment_row[16]};
+        red_460_s6 <= |cat_455;
+        and_462_s7 <= (cat_458 < behind_ip_s6) & red_460_s6;
+        red_467_s6 <= |cat_455;
+        and_469_s7 <= (cat_458 < (behind_ip_s6 + 17'h14)) & red_467_s6;
+        red_474_s6 <= |cat_455;
+        and_476_s7 <= (cat_458 < (behind_ip_s6 + 17'h28)) & red_474_s6;
+        le_401_s5 <= le_401;
+        le_401_s6 <= le_401_s5;
+        le_401_s7 <= le_401_s6;
+        not_58_s4 <= not_58_s3;
+        not_58_s5 <= not_58_s4;
+        not_58_s6 <= not_58_s5;
+        not_58_s7 <= not_58_s6;
+        eq_395_s4 <= eq_395;
+        eq_395_s5 <= eq_395_s4;
+        sum_497_s6 <= attachment_row[16:15] + {1'd0, eq_395_s5 & ~attachment_row[16]};
         action_row_s4 <= action_row;
         action_row_s5 <= action_row_s4;
         action_row_s6 <= action_row_s5;
         action_row_s7 <= action_row_s6;
-        and_509_s6 <= eq_393_s5 & (attachment_row[16:15] == 2'd0);
-        and_509_s7 <= and_509_s6;
+        and_511_s6 <= eq_395_s5 & (attachment_row[16:15] == 2'd0);
+        and_511_s7 <= and_511_s6;
         attachment_row_s7 <= attachment_row_s6;
-        and_517_s6 <= eq_393_s5 & (attachment_row[16:15] == 2'd1);
-        and_517_s7 <= and_517_s6;
-        and_536_s5 <= le_399 & ~(header_kind == 4'd8);
-        and_536_s6 <= and_536_s5;
-        and_536_s7 <= and_536_s6;
-        eq_523_s5 <= header_kind == 4'd2;
-        eq_523_s6 <= eq_523_s5;
-        eq_523_s7 <= eq_523_s6;
-        eq_528_s5 <= header_kind == 4'd8;
-        eq_528_s6 <= eq_528_s5;
-        eq_528_s7 <= eq_528_s6;
+        and_519_s6 <= eq_395_s5 & (attachment_row[16:15] == 2'd1);
+        and_519_s7 <= and_519_s6;
+        and_538_s5 <= le_401 & ~(header_kind == 4'd8);
+        and_538_s6 <= and_538_s5;
+        and_538_s7 <= and_538_s6;
+        eq_525_s5 <= header_kind == 4'd2;
+        eq_525_s6 <= eq_525_s5;
+        eq_525_s7 <= eq_525_s6;
+        eq_530_s5 <= header_kind == 4'd8;
+        eq_530_s6 <= eq_530_s5;
+        eq_530_s7 <= eq_530_s6;
         bytes_behind_s6 <= bytes_behind_s5;
-        sum_564_s7 <= (7'he + {3'd0, {sum_495_s6, 2'd0}}) + bytes_behind_s6;
-        sum_567_s7 <= behind_ip_s6 + 17'h14;
+        sum_566_s7 <= (7'he + {3'd0, {sum_497_s6, 2'd0}}) + bytes_behind_s6;
+        sum_569_s7 <= behind_ip_s6 + 17'h14;
         behind_ip_s7 <= behind_ip_s6;
-        xor_598_s1 <= xor_598;
-        xor_614_s1 <= xor_614;
-        cat_616_s2 <= {xor_598_s1, xor_614_s1};
-        cat_616_s3 <= cat_616_s2;
-        cat_616_s4 <= cat_616_s3;
-        cat_616_s5 <= cat_616_s4;
-        cat_616_s6 <= cat_616_s5;
-        mux_636_s7 <= rewrite_2_s6 ? xor_629 : cat_616_s6[31:16];
-        mux_652_s6 <= nat_s5 ? (xor_648 ^ xor_649) : cat_616_s5[15:0];
-        mux_652_s7 <= mux_652_s6;
+        xor_600_s1 <= xor_600;
+        xor_616_s1 <= xor_616;
+        cat_618_s2 <= cat_618;
+        cat_618_s3 <= cat_618_s2;
+        cat_618_s4 <= cat_618_s3;
+        cat_618_s5 <= cat_618_s4;
+        cat_618_s6 <= cat_618_s5;
+        mux_639_s7 <= rewrite_2_s6 ? xor_631 : cat_618_s6[31:16];
+        mux_656_s6 <= nat_s5 ? (xor_651 ^ xor_652) : cat_618_s5[15:0];
+        mux_656_s7 <= mux_656_s6;
         old_dport_2_s1 <= old_dport_2;
         old_dport_2_s2 <= old_dport_2_s1;
         old_dport_2_s3 <= old_dport_2_s2;
         old_sport_2_s1 <= old_sport_2;
         old_sport_2_s2 <= old_sport_2_s1;
         old_sport_2_s3 <= old_sport_2_s2;
-        or_665_s4 <= eq_88 | eq_90;
-        mux_664_s4 <= eq_88 ? old_dport_2_s3 : old_sport_2_s3;
+        or_669_s4 <= eq_90 | eq_92;
+        mux_668_s4 <= eq_90 ? old_dport_2_s3 : old_sport_2_s3;
         old_protocol_s1 <= old_protocol;
         old_protocol_s2 <= old_protocol_s1;
         old_protocol_s3 <= old_protocol_s2;
         old_protocol_s4 <= old_protocol_s3;
-        xor_677_s5 <= ((or_665_s4 ? new_port : mux_99_s4) ^ mux_664_s4) ^ {8'd0, old_protocol_s4};
-        xor_677_s6 <= xor_677_s5;
-        xor_677_s7 <= xor_677_s6;
-        mux_685_s4 <= dscp_valid ? cat_108 : old_traffic_class_s3;
-        sum_696_s5 <= {1'd0, mux_685_s4} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
-        sum_696_s6 <= sum_696_s5;
-        sum_704_s7 <= {1'd0, sum_687[15:0]} + {8'd0, sum_696_s6};
+        xor_681_s5 <= ((or_669_s4 ? new_port : mux_101_s4) ^ mux_668_s4) ^ {8'd0, old_protocol_s4};
+        xor_681_s6 <= xor_681_s5;
+        xor_681_s7 <= xor_681_s6;
+        xor_686_s2 <= cat_618[31:16] ^ cat_618[15:0];
+        xor_694_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
+        xor_694_s2 <= xor_694_s1;
+        mux_701_s4 <= dscp_valid ? cat_110 : old_traffic_class_s3;
+        sum_712_s5 <= {1'd0, mux_701_s4} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
+        sum_712_s6 <= sum_712_s5;
+        sum_720_s7 <= {1'd0, sum_703[15:0]} + {8'd0, sum_712_s6};
         outer_sum_s8 <= outer_sum;
         old_reason_s1 <= old_reason;
         old_reason_s2 <= old_reason_s1;
@@ -719,25 +744,25 @@ module header_prepare (
         old_l3_s5 <= old_l3_s4;
         old_l3_s6 <= old_l3_s5;
         old_l3_s7 <= old_l3_s6;
-        not_786_s1 <= ~old_v6;
-        not_786_s2 <= not_786_s1;
-        not_786_s3 <= not_786_s2;
-        or_733_s1 <= (eq_68 | eq_72) | (eq_70 & ~old_udp_no_checksum);
-        or_733_s2 <= or_733_s1;
-        or_733_s3 <= or_733_s2;
-        or_806_s1 <= (({5{eq_68}} & 5'h10) | ({5{eq_70}} & 5'd6)) | ({5{eq_72}} & 5'd2);
-        or_806_s2 <= or_806_s1;
-        or_806_s3 <= or_806_s2;
-        or_806_s4 <= or_806_s3;
-        or_806_s5 <= or_806_s4;
-        or_806_s6 <= or_806_s5;
-        or_806_s7 <= or_806_s6;
-        or_806_s8 <= or_806_s7;
-        and_798_s4 <= or_733_s3 & ((or_728 | eq_88) | eq_90);
-        and_798_s5 <= and_798_s4;
-        and_798_s6 <= and_798_s5;
-        and_798_s7 <= and_798_s6;
-        and_798_s8 <= and_798_s7;
+        not_802_s1 <= ~old_v6;
+        not_802_s2 <= not_802_s1;
+        not_802_s3 <= not_802_s2;
+        or_749_s1 <= (eq_70 | eq_74) | (eq_72 & ~old_udp_no_checksum);
+        or_749_s2 <= or_749_s1;
+        or_749_s3 <= or_749_s2;
+        or_822_s1 <= (({5{eq_70}} & 5'h10) | ({5{eq_72}} & 5'd6)) | ({5{eq_74}} & 5'd2);
+        or_822_s2 <= or_822_s1;
+        or_822_s3 <= or_822_s2;
+        or_822_s4 <= or_822_s3;
+        or_822_s5 <= or_822_s4;
+        or_822_s6 <= or_822_s5;
+        or_822_s7 <= or_822_s6;
+        or_822_s8 <= or_822_s7;
+        and_814_s4 <= or_749_s3 & ((or_744 | eq_90) | eq_92);
+        and_814_s5 <= and_814_s4;
+        and_814_s6 <= and_814_s5;
+        and_814_s7 <= and_814_s6;
+        and_814_s8 <= and_814_s7;
         old_l4_offset_s1 <= old_l4_offset;
         old_l4_offset_s2 <= old_l4_offset_s1;
         old_l4_offset_s3 <= old_l4_offset_s2;
@@ -750,25 +775,25 @@ module header_prepare (
         new_port_s6 <= new_port_s5;
         new_port_s7 <= new_port_s6;
         new_port_s8 <= new_port_s7;
+        eq_92_s4 <= eq_92;
+        eq_92_s5 <= eq_92_s4;
+        eq_92_s6 <= eq_92_s5;
+        eq_92_s7 <= eq_92_s6;
+        eq_92_s8 <= eq_92_s7;
         eq_90_s4 <= eq_90;
         eq_90_s5 <= eq_90_s4;
         eq_90_s6 <= eq_90_s5;
         eq_90_s7 <= eq_90_s6;
         eq_90_s8 <= eq_90_s7;
-        eq_88_s4 <= eq_88;
-        eq_88_s5 <= eq_88_s4;
-        eq_88_s6 <= eq_88_s5;
-        eq_88_s7 <= eq_88_s6;
-        eq_88_s8 <= eq_88_s7;
-        and_791_s4 <= not_786_s3 & (or_728 | dscp_valid);
-        and_791_s5 <= and_791_s4;
-        and_791_s6 <= and_791_s5;
-        and_791_s7 <= and_791_s6;
-        and_791_s8 <= and_791_s7;
-        mux_685_s5 <= mux_685_s4;
-        mux_685_s6 <= mux_685_s5;
-        mux_685_s7 <= mux_685_s6;
-        mux_685_s8 <= mux_685_s7;
+        and_807_s4 <= not_802_s3 & (or_744 | dscp_valid);
+        and_807_s5 <= and_807_s4;
+        and_807_s6 <= and_807_s5;
+        and_807_s7 <= and_807_s6;
+        and_807_s8 <= and_807_s7;
+        mux_701_s5 <= mux_701_s4;
+        mux_701_s6 <= mux_701_s5;
+        mux_701_s7 <= mux_701_s6;
+        mux_701_s8 <= mux_701_s7;
         dscp_valid_s4 <= dscp_valid;
         dscp_valid_s5 <= dscp_valid_s4;
         dscp_valid_s6 <= dscp_valid_s5;
@@ -782,54 +807,61 @@ module header_prepare (
         rewrite_row_s8 <= rewrite_row_s7;
         rewrite_2_s7 <= rewrite_2_s6;
         rewrite_2_s8 <= rewrite_2_s7;
-        cat_16_s1 <= cat_16;
-        cat_16_s2 <= cat_16_s1;
-        cat_16_s3 <= cat_16_s2;
-        cat_16_s4 <= cat_16_s3;
-        cat_16_s5 <= cat_16_s4;
-        cat_16_s6 <= cat_16_s5;
-        cat_16_s7 <= cat_16_s6;
-        cat_16_s8 <= cat_16_s7;
-        diff_574_s4 <= 8'd0 - action_row[71:64];
-        diff_574_s5 <= diff_574_s4;
-        diff_574_s6 <= diff_574_s5;
-        diff_574_s7 <= diff_574_s6;
-        diff_574_s8 <= diff_574_s7;
+        cat_18_s1 <= cat_18;
+        cat_18_s2 <= cat_18_s1;
+        cat_18_s3 <= cat_18_s2;
+        cat_18_s4 <= cat_18_s3;
+        cat_18_s5 <= cat_18_s4;
+        cat_18_s6 <= cat_18_s5;
+        cat_18_s7 <= cat_18_s6;
+        cat_18_s8 <= cat_18_s7;
+        diff_576_s4 <= 8'd0 - action_row[71:64];
+        diff_576_s5 <= diff_576_s4;
+        diff_576_s6 <= diff_576_s5;
+        diff_576_s7 <= diff_576_s6;
+        diff_576_s8 <= diff_576_s7;
         encap_row_s8 <= encap_row;
-        sum_572_s8 <= or_553 + {24'd0, action_row_s7[71:64]};
+        sum_574_s8 <= or_555 + {24'd0, action_row_s7[71:64]};
         udp_source_s8 <= udp_source;
         behind_ip_s8 <= behind_ip_s7;
-        mux_580_s8 <= encap_row[0] ? behind_ip_s7[15:0] : sum_567_s7[15:0];
+        mux_582_s8 <= encap_row[0] ? behind_ip_s7[15:0] : sum_569_s7[15:0];
         header_kind_s5 <= header_kind;
         header_kind_s6 <= header_kind_s5;
         header_kind_s7 <= header_kind_s6;
         header_kind_s8 <= header_kind_s7;
-        mux_521_s8 <= and_517_s7 ? sum_506 : attachment_row_s7[40:29];
-        mux_514_s8 <= and_509_s7 ? sum_506 : attachment_row_s7[28:17];
-        sum_495_s7 <= sum_495_s6;
-        sum_495_s8 <= sum_495_s7;
-        and_785_s8 <= {7{and_727}} & (sum_564_s7 + ({7{le_399_s7}} & (encap_row[0] ? 7'h28 : 7'h14)));
-        and_783_s8 <= {8{and_727}} & old_l3_s7;
-        and_727_s8 <= and_727;
-        and_773_s6 <= {10{not_56_s5}} & attachment_row[14:5];
-        and_773_s7 <= and_773_s6;
-        and_773_s8 <= and_773_s7;
-        and_770_s4 <= {16{not_56_s3}} & mux_38;
-        and_770_s5 <= and_770_s4;
-        and_770_s6 <= and_770_s5;
-        and_770_s7 <= and_770_s6;
-        and_770_s8 <= and_770_s7;
-        and_768_s1 <= {22{not_56}} & sum_22;
-        and_768_s2 <= and_768_s1;
-        and_768_s3 <= and_768_s2;
-        and_768_s4 <= and_768_s3;
-        and_768_s5 <= and_768_s4;
-        and_768_s6 <= and_768_s5;
-        and_768_s7 <= and_768_s6;
-        and_768_s8 <= and_768_s7;
-        and_764_s8 <= old_class_valid_s7 & ~and_486;
-        mux_754_s8 <= and_486 ? 6'h19 : old_reason_s7;
-        mux_766_s8 <= and_727 ? attachment_row_s7[4:1] : 4'd8;
+        mux_523_s8 <= and_519_s7 ? sum_508 : attachment_row_s7[40:29];
+        mux_516_s8 <= and_511_s7 ? sum_508 : attachment_row_s7[28:17];
+        sum_497_s7 <= sum_497_s6;
+        sum_497_s8 <= sum_497_s7;
+        and_801_s8 <= {7{and_743}} & (sum_566_s7 + ({7{le_401_s7}} & (encap_row[0] ? 7'h28 : 7'h14)));
+        and_799_s8 <= {8{and_743}} & old_l3_s7;
+        and_743_s8 <= and_743;
+        flow_out_s8 <= flow_out;
+        flow_in_s3 <= flow_in;
+        flow_in_s4 <= flow_in_s3;
+        flow_in_s5 <= flow_in_s4;
+        flow_in_s6 <= flow_in_s5;
+        flow_in_s7 <= flow_in_s6;
+        flow_in_s8 <= flow_in_s7;
+        and_789_s6 <= {10{not_58_s5}} & attachment_row[14:5];
+        and_789_s7 <= and_789_s6;
+        and_789_s8 <= and_789_s7;
+        and_786_s4 <= {16{not_58_s3}} & mux_40;
+        and_786_s5 <= and_786_s4;
+        and_786_s6 <= and_786_s5;
+        and_786_s7 <= and_786_s6;
+        and_786_s8 <= and_786_s7;
+        and_784_s1 <= {22{not_58}} & sum_24;
+        and_784_s2 <= and_784_s1;
+        and_784_s3 <= and_784_s2;
+        and_784_s4 <= and_784_s3;
+        and_784_s5 <= and_784_s4;
+        and_784_s6 <= and_784_s5;
+        and_784_s7 <= and_784_s6;
+        and_784_s8 <= and_784_s7;
+        and_780_s8 <= old_class_valid_s7 & ~and_488;
+        mux_770_s8 <= and_488 ? 6'h19 : old_reason_s7;
+        mux_782_s8 <= and_743 ? attachment_row_s7[4:1] : 4'd8;
         old_port_s1 <= old_port;
         old_port_s2 <= old_port_s1;
         old_port_s3 <= old_port_s2;
@@ -838,22 +870,22 @@ module header_prepare (
         old_port_s6 <= old_port_s5;
         old_port_s7 <= old_port_s6;
         old_port_s8 <= old_port_s7;
-        or_742_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
-        or_742_s2 <= or_742_s1;
-        or_742_s3 <= or_742_s2;
-        or_742_s4 <= or_742_s3;
-        or_742_s5 <= or_742_s4;
-        or_742_s6 <= or_742_s5;
-        or_742_s7 <= or_742_s6;
-        or_742_s8 <= or_742_s7;
-        not_744_s1 <= ~(|in_number);
-        not_744_s2 <= not_744_s1;
-        not_744_s3 <= not_744_s2;
-        not_744_s4 <= not_744_s3;
-        not_744_s5 <= not_744_s4;
-        not_744_s6 <= not_744_s5;
-        not_744_s7 <= not_744_s6;
-        not_744_s8 <= not_744_s7;
+        or_758_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        or_758_s2 <= or_758_s1;
+        or_758_s3 <= or_758_s2;
+        or_758_s4 <= or_758_s3;
+        or_758_s5 <= or_758_s4;
+        or_758_s6 <= or_758_s5;
+        or_758_s7 <= or_758_s6;
+        or_758_s8 <= or_758_s7;
+        not_760_s1 <= ~(|in_number);
+        not_760_s2 <= not_760_s1;
+        not_760_s3 <= not_760_s2;
+        not_760_s4 <= not_760_s3;
+        not_760_s5 <= not_760_s4;
+        not_760_s6 <= not_760_s5;
+        not_760_s7 <= not_760_s6;
+        not_760_s8 <= not_760_s7;
     end
 
     always @(posedge clk) begin
@@ -879,7 +911,7 @@ module header_prepare (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, cat_43, action_row_s7, sum_567_s7, cat_616_s6, xor_681, sum_687, attachment_row_s8, rewrite_row_s8, encap_row_s8, behind_ip_s8};
+    wire _unused = &{1'b0, cfg_wdata, cat_45, action_row_s7, sum_569_s7, cat_618_s6, sum_703, attachment_row_s8, rewrite_row_s8, encap_row_s8, behind_ip_s8};
 
 `ifndef SYNTHESIS
     initial begin
@@ -892,12 +924,12 @@ module header_prepare (
         old_epoch_s1 = 1'd0;
         old_epoch_s2 = 1'd0;
         old_epoch_s3 = 1'd0;
-        not_56_s1 = 1'd0;
-        not_56_s2 = 1'd0;
-        not_56_s3 = 1'd0;
-        and_77_s1 = 1'd0;
-        and_77_s2 = 1'd0;
-        and_77_s3 = 1'd0;
+        not_58_s1 = 1'd0;
+        not_58_s2 = 1'd0;
+        not_58_s3 = 1'd0;
+        and_79_s1 = 1'd0;
+        and_79_s2 = 1'd0;
+        and_79_s3 = 1'd0;
         old_sport_s1 = 16'd0;
         old_sport_s2 = 16'd0;
         old_sport_s3 = 16'd0;
@@ -908,28 +940,28 @@ module header_prepare (
         old_traffic_class_s1 = 8'd0;
         old_traffic_class_s2 = 8'd0;
         old_traffic_class_s3 = 8'd0;
-        sum_144_s1 = 19'd0;
-        sum_181_s1 = 19'd0;
-        sum_144_s2 = 19'd0;
-        sum_144_s3 = 19'd0;
-        sum_181_s2 = 19'd0;
-        sum_181_s3 = 19'd0;
+        sum_146_s1 = 19'd0;
+        sum_183_s1 = 19'd0;
+        sum_146_s2 = 19'd0;
+        sum_146_s3 = 19'd0;
+        sum_183_s2 = 19'd0;
+        sum_183_s3 = 19'd0;
         addresses = 22'd0;
-        not_201_s1 = 16'd0;
-        not_201_s2 = 16'd0;
-        not_201_s3 = 16'd0;
-        and_211_s4 = 17'd0;
-        mux_99_s4 = 16'd0;
-        or_220_s4 = 1'd0;
-        not_225_s1 = 16'd0;
-        not_225_s2 = 16'd0;
-        not_225_s3 = 16'd0;
-        not_225_s4 = 16'd0;
+        not_203_s1 = 16'd0;
+        not_203_s2 = 16'd0;
+        not_203_s3 = 16'd0;
+        and_213_s4 = 17'd0;
+        mux_101_s4 = 16'd0;
+        or_222_s4 = 1'd0;
+        not_227_s1 = 16'd0;
+        not_227_s2 = 16'd0;
+        not_227_s3 = 16'd0;
+        not_227_s4 = 16'd0;
         ip_start = 22'd0;
-        not_238_s1 = 16'd0;
-        not_238_s2 = 16'd0;
-        not_238_s3 = 16'd0;
-        not_238_s4 = 16'd0;
+        not_240_s1 = 16'd0;
+        not_240_s2 = 16'd0;
+        not_240_s3 = 16'd0;
+        not_240_s4 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         old_v6_s2 = 1'd0;
@@ -938,27 +970,27 @@ module header_prepare (
         old_v6_s5 = 1'd0;
         nat_s4 = 1'd0;
         nat_s5 = 1'd0;
-        and_292_s6 = 19'd0;
+        and_294_s6 = 19'd0;
         old_v6_s6 = 1'd0;
         rewrite_2_s4 = 1'd0;
         rewrite_2_s5 = 1'd0;
         rewrite_2_s6 = 1'd0;
-        and_333_s7 = 19'd0;
-        and_292_s7 = 19'd0;
+        and_335_s7 = 19'd0;
+        and_294_s7 = 19'd0;
         ip_start_s6 = 22'd0;
         ip_start_s7 = 22'd0;
         ip_sum = 22'd0;
         l4_start_s6 = 22'd0;
         l4_start_s7 = 22'd0;
         l4_sum = 22'd0;
-        eq_70_s1 = 1'd0;
-        eq_70_s2 = 1'd0;
-        eq_70_s3 = 1'd0;
-        eq_70_s4 = 1'd0;
-        eq_70_s5 = 1'd0;
-        eq_70_s6 = 1'd0;
-        eq_70_s7 = 1'd0;
-        eq_70_s8 = 1'd0;
+        eq_72_s1 = 1'd0;
+        eq_72_s2 = 1'd0;
+        eq_72_s3 = 1'd0;
+        eq_72_s4 = 1'd0;
+        eq_72_s5 = 1'd0;
+        eq_72_s6 = 1'd0;
+        eq_72_s7 = 1'd0;
+        eq_72_s8 = 1'd0;
         header_kind = 4'd0;
         bytes_behind_s5 = 7'd0;
         old_ip_length_s1 = 17'd0;
@@ -967,74 +999,77 @@ module header_prepare (
         old_ip_length_s4 = 17'd0;
         old_ip_length_s5 = 17'd0;
         behind_ip_s6 = 17'd0;
-        attachment_row_s6 = 292'd0;
-        red_458_s6 = 1'd0;
-        and_460_s7 = 1'd0;
-        red_465_s6 = 1'd0;
-        and_467_s7 = 1'd0;
-        red_472_s6 = 1'd0;
-        and_474_s7 = 1'd0;
-        le_399_s5 = 1'd0;
-        le_399_s6 = 1'd0;
-        le_399_s7 = 1'd0;
-        not_56_s4 = 1'd0;
-        not_56_s5 = 1'd0;
-        not_56_s6 = 1'd0;
-        not_56_s7 = 1'd0;
-        eq_393_s4 = 1'd0;
-        eq_393_s5 = 1'd0;
-        sum_495_s6 = 2'd0;
+        attachment_row_s6 = 308'd0;
+        red_460_s6 = 1'd0;
+        and_462_s7 = 1'd0;
+        red_467_s6 = 1'd0;
+        and_469_s7 = 1'd0;
+        red_474_s6 = 1'd0;
+        and_476_s7 = 1'd0;
+        le_401_s5 = 1'd0;
+        le_401_s6 = 1'd0;
+        le_401_s7 = 1'd0;
+        not_58_s4 = 1'd0;
+        not_58_s5 = 1'd0;
+        not_58_s6 = 1'd0;
+        not_58_s7 = 1'd0;
+        eq_395_s4 = 1'd0;
+        eq_395_s5 = 1'd0;
+        sum_497_s6 = 2'd0;
         action_row_s4 = 72'd0;
         action_row_s5 = 72'd0;
         action_row_s6 = 72'd0;
         action_row_s7 = 72'd0;
-        and_509_s6 = 1'd0;
-        and_509_s7 = 1'd0;
-        attachment_row_s7 = 292'd0;
-        and_517_s6 = 1'd0;
-        and_517_s7 = 1'd0;
-        and_536_s5 = 1'd0;
-        and_536_s6 = 1'd0;
-        and_536_s7 = 1'd0;
-        eq_523_s5 = 1'd0;
-        eq_523_s6 = 1'd0;
-        eq_523_s7 = 1'd0;
-        eq_528_s5 = 1'd0;
-        eq_528_s6 = 1'd0;
-        eq_528_s7 = 1'd0;
+        and_511_s6 = 1'd0;
+        and_511_s7 = 1'd0;
+        attachment_row_s7 = 308'd0;
+        and_519_s6 = 1'd0;
+        and_519_s7 = 1'd0;
+        and_538_s5 = 1'd0;
+        and_538_s6 = 1'd0;
+        and_538_s7 = 1'd0;
+        eq_525_s5 = 1'd0;
+        eq_525_s6 = 1'd0;
+        eq_525_s7 = 1'd0;
+        eq_530_s5 = 1'd0;
+        eq_530_s6 = 1'd0;
+        eq_530_s7 = 1'd0;
         bytes_behind_s6 = 7'd0;
-        sum_564_s7 = 7'd0;
-        sum_567_s7 = 17'd0;
+        sum_566_s7 = 7'd0;
+        sum_569_s7 = 17'd0;
         behind_ip_s7 = 17'd0;
-        xor_598_s1 = 16'd0;
-        xor_614_s1 = 16'd0;
-        cat_616_s2 = 32'd0;
-        cat_616_s3 = 32'd0;
-        cat_616_s4 = 32'd0;
-        cat_616_s5 = 32'd0;
-        cat_616_s6 = 32'd0;
-        mux_636_s7 = 16'd0;
-        mux_652_s6 = 16'd0;
-        mux_652_s7 = 16'd0;
+        xor_600_s1 = 16'd0;
+        xor_616_s1 = 16'd0;
+        cat_618_s2 = 32'd0;
+        cat_618_s3 = 32'd0;
+        cat_618_s4 = 32'd0;
+        cat_618_s5 = 32'd0;
+        cat_618_s6 = 32'd0;
+        mux_639_s7 = 16'd0;
+        mux_656_s6 = 16'd0;
+        mux_656_s7 = 16'd0;
         old_dport_2_s1 = 16'd0;
         old_dport_2_s2 = 16'd0;
         old_dport_2_s3 = 16'd0;
         old_sport_2_s1 = 16'd0;
         old_sport_2_s2 = 16'd0;
         old_sport_2_s3 = 16'd0;
-        or_665_s4 = 1'd0;
-        mux_664_s4 = 16'd0;
+        or_669_s4 = 1'd0;
+        mux_668_s4 = 16'd0;
         old_protocol_s1 = 8'd0;
         old_protocol_s2 = 8'd0;
         old_protocol_s3 = 8'd0;
         old_protocol_s4 = 8'd0;
-        xor_677_s5 = 16'd0;
-        xor_677_s6 = 16'd0;
-        xor_677_s7 = 16'd0;
-        mux_685_s4 = 8'd0;
-        sum_696_s5 = 9'd0;
-        sum_696_s6 = 9'd0;
-        sum_704_s7 = 17'd0;
+        xor_681_s5 = 16'd0;
+        xor_681_s6 = 16'd0;
+        xor_681_s7 = 16'd0;
+        xor_686_s2 = 16'd0;
+        xor_694_s1 = 16'd0;
+        xor_694_s2 = 16'd0;
+        mux_701_s4 = 8'd0;
+        sum_712_s5 = 9'd0;
+        sum_712_s6 = 9'd0;
+        sum_720_s7 = 17'd0;
         outer_sum_s8 = 22'd0;
         old_reason_s1 = 6'd0;
         old_reason_s2 = 6'd0;
@@ -1057,25 +1092,25 @@ module header_prepare (
         old_l3_s5 = 8'd0;
         old_l3_s6 = 8'd0;
         old_l3_s7 = 8'd0;
-        not_786_s1 = 1'd0;
-        not_786_s2 = 1'd0;
-        not_786_s3 = 1'd0;
-        or_733_s1 = 1'd0;
-        or_733_s2 = 1'd0;
-        or_733_s3 = 1'd0;
-        or_806_s1 = 5'd0;
-        or_806_s2 = 5'd0;
-        or_806_s3 = 5'd0;
-        or_806_s4 = 5'd0;
-        or_806_s5 = 5'd0;
-        or_806_s6 = 5'd0;
-        or_806_s7 = 5'd0;
-        or_806_s8 = 5'd0;
-        and_798_s4 = 1'd0;
-        and_798_s5 = 1'd0;
-        and_798_s6 = 1'd0;
-        and_798_s7 = 1'd0;
-        and_798_s8 = 1'd0;
+        not_802_s1 = 1'd0;
+        not_802_s2 = 1'd0;
+        not_802_s3 = 1'd0;
+        or_749_s1 = 1'd0;
+        or_749_s2 = 1'd0;
+        or_749_s3 = 1'd0;
+        or_822_s1 = 5'd0;
+        or_822_s2 = 5'd0;
+        or_822_s3 = 5'd0;
+        or_822_s4 = 5'd0;
+        or_822_s5 = 5'd0;
+        or_822_s6 = 5'd0;
+        or_822_s7 = 5'd0;
+        or_822_s8 = 5'd0;
+        and_814_s4 = 1'd0;
+        and_814_s5 = 1'd0;
+        and_814_s6 = 1'd0;
+        and_814_s7 = 1'd0;
+        and_814_s8 = 1'd0;
         old_l4_offset_s1 = 7'd0;
         old_l4_offset_s2 = 7'd0;
         old_l4_offset_s3 = 7'd0;
@@ -1088,31 +1123,31 @@ module header_prepare (
         new_port_s6 = 16'd0;
         new_port_s7 = 16'd0;
         new_port_s8 = 16'd0;
+        eq_92_s4 = 1'd0;
+        eq_92_s5 = 1'd0;
+        eq_92_s6 = 1'd0;
+        eq_92_s7 = 1'd0;
+        eq_92_s8 = 1'd0;
         eq_90_s4 = 1'd0;
         eq_90_s5 = 1'd0;
         eq_90_s6 = 1'd0;
         eq_90_s7 = 1'd0;
         eq_90_s8 = 1'd0;
-        eq_88_s4 = 1'd0;
-        eq_88_s5 = 1'd0;
-        eq_88_s6 = 1'd0;
-        eq_88_s7 = 1'd0;
-        eq_88_s8 = 1'd0;
-        and_791_s4 = 1'd0;
-        and_791_s5 = 1'd0;
-        and_791_s6 = 1'd0;
-        and_791_s7 = 1'd0;
-        and_791_s8 = 1'd0;
-        mux_685_s5 = 8'd0;
-        mux_685_s6 = 8'd0;
-        mux_685_s7 = 8'd0;
-        mux_685_s8 = 8'd0;
+        and_807_s4 = 1'd0;
+        and_807_s5 = 1'd0;
+        and_807_s6 = 1'd0;
+        and_807_s7 = 1'd0;
+        and_807_s8 = 1'd0;
+        mux_701_s5 = 8'd0;
+        mux_701_s6 = 8'd0;
+        mux_701_s7 = 8'd0;
+        mux_701_s8 = 8'd0;
         dscp_valid_s4 = 1'd0;
         dscp_valid_s5 = 1'd0;
         dscp_valid_s6 = 1'd0;
         dscp_valid_s7 = 1'd0;
         dscp_valid_s8 = 1'd0;
-        attachment_row_s8 = 292'd0;
+        attachment_row_s8 = 308'd0;
         nat_s6 = 1'd0;
         nat_s7 = 1'd0;
         nat_s8 = 1'd0;
@@ -1120,54 +1155,61 @@ module header_prepare (
         rewrite_row_s8 = 129'd0;
         rewrite_2_s7 = 1'd0;
         rewrite_2_s8 = 1'd0;
-        cat_16_s1 = 114'd0;
-        cat_16_s2 = 114'd0;
-        cat_16_s3 = 114'd0;
-        cat_16_s4 = 114'd0;
-        cat_16_s5 = 114'd0;
-        cat_16_s6 = 114'd0;
-        cat_16_s7 = 114'd0;
-        cat_16_s8 = 114'd0;
-        diff_574_s4 = 8'd0;
-        diff_574_s5 = 8'd0;
-        diff_574_s6 = 8'd0;
-        diff_574_s7 = 8'd0;
-        diff_574_s8 = 8'd0;
+        cat_18_s1 = 116'd0;
+        cat_18_s2 = 116'd0;
+        cat_18_s3 = 116'd0;
+        cat_18_s4 = 116'd0;
+        cat_18_s5 = 116'd0;
+        cat_18_s6 = 116'd0;
+        cat_18_s7 = 116'd0;
+        cat_18_s8 = 116'd0;
+        diff_576_s4 = 8'd0;
+        diff_576_s5 = 8'd0;
+        diff_576_s6 = 8'd0;
+        diff_576_s7 = 8'd0;
+        diff_576_s8 = 8'd0;
         encap_row_s8 = 385'd0;
-        sum_572_s8 = 32'd0;
+        sum_574_s8 = 32'd0;
         udp_source_s8 = 16'd0;
         behind_ip_s8 = 17'd0;
-        mux_580_s8 = 16'd0;
+        mux_582_s8 = 16'd0;
         header_kind_s5 = 4'd0;
         header_kind_s6 = 4'd0;
         header_kind_s7 = 4'd0;
         header_kind_s8 = 4'd0;
-        mux_521_s8 = 12'd0;
-        mux_514_s8 = 12'd0;
-        sum_495_s7 = 2'd0;
-        sum_495_s8 = 2'd0;
-        and_785_s8 = 7'd0;
-        and_783_s8 = 8'd0;
-        and_727_s8 = 1'd0;
-        and_773_s6 = 10'd0;
-        and_773_s7 = 10'd0;
-        and_773_s8 = 10'd0;
-        and_770_s4 = 16'd0;
-        and_770_s5 = 16'd0;
-        and_770_s6 = 16'd0;
-        and_770_s7 = 16'd0;
-        and_770_s8 = 16'd0;
-        and_768_s1 = 22'd0;
-        and_768_s2 = 22'd0;
-        and_768_s3 = 22'd0;
-        and_768_s4 = 22'd0;
-        and_768_s5 = 22'd0;
-        and_768_s6 = 22'd0;
-        and_768_s7 = 22'd0;
-        and_768_s8 = 22'd0;
-        and_764_s8 = 1'd0;
-        mux_754_s8 = 6'd0;
-        mux_766_s8 = 4'd0;
+        mux_523_s8 = 12'd0;
+        mux_516_s8 = 12'd0;
+        sum_497_s7 = 2'd0;
+        sum_497_s8 = 2'd0;
+        and_801_s8 = 7'd0;
+        and_799_s8 = 8'd0;
+        and_743_s8 = 1'd0;
+        flow_out_s8 = 16'd0;
+        flow_in_s3 = 16'd0;
+        flow_in_s4 = 16'd0;
+        flow_in_s5 = 16'd0;
+        flow_in_s6 = 16'd0;
+        flow_in_s7 = 16'd0;
+        flow_in_s8 = 16'd0;
+        and_789_s6 = 10'd0;
+        and_789_s7 = 10'd0;
+        and_789_s8 = 10'd0;
+        and_786_s4 = 16'd0;
+        and_786_s5 = 16'd0;
+        and_786_s6 = 16'd0;
+        and_786_s7 = 16'd0;
+        and_786_s8 = 16'd0;
+        and_784_s1 = 22'd0;
+        and_784_s2 = 22'd0;
+        and_784_s3 = 22'd0;
+        and_784_s4 = 22'd0;
+        and_784_s5 = 22'd0;
+        and_784_s6 = 22'd0;
+        and_784_s7 = 22'd0;
+        and_784_s8 = 22'd0;
+        and_780_s8 = 1'd0;
+        mux_770_s8 = 6'd0;
+        mux_782_s8 = 4'd0;
         old_port_s1 = 4'd0;
         old_port_s2 = 4'd0;
         old_port_s3 = 4'd0;
@@ -1176,22 +1218,22 @@ module header_prepare (
         old_port_s6 = 4'd0;
         old_port_s7 = 4'd0;
         old_port_s8 = 4'd0;
-        or_742_s1 = 1'd0;
-        or_742_s2 = 1'd0;
-        or_742_s3 = 1'd0;
-        or_742_s4 = 1'd0;
-        or_742_s5 = 1'd0;
-        or_742_s6 = 1'd0;
-        or_742_s7 = 1'd0;
-        or_742_s8 = 1'd0;
-        not_744_s1 = 1'd0;
-        not_744_s2 = 1'd0;
-        not_744_s3 = 1'd0;
-        not_744_s4 = 1'd0;
-        not_744_s5 = 1'd0;
-        not_744_s6 = 1'd0;
-        not_744_s7 = 1'd0;
-        not_744_s8 = 1'd0;
+        or_758_s1 = 1'd0;
+        or_758_s2 = 1'd0;
+        or_758_s3 = 1'd0;
+        or_758_s4 = 1'd0;
+        or_758_s5 = 1'd0;
+        or_758_s6 = 1'd0;
+        or_758_s7 = 1'd0;
+        or_758_s8 = 1'd0;
+        not_760_s1 = 1'd0;
+        not_760_s2 = 1'd0;
+        not_760_s3 = 1'd0;
+        not_760_s4 = 1'd0;
+        not_760_s5 = 1'd0;
+        not_760_s6 = 1'd0;
+        not_760_s7 = 1'd0;
+        not_760_s8 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;

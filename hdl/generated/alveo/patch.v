@@ -2,14 +2,14 @@
 // The bytes an edit puts into the packet, at their places from its IP header on. Latency 3
 // clocks.
 //
-// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], strip [186:179], prefix [193:187], tags_out [195:194], vid0 [207:196], vid1 [219:208], tag_kind [223:220], outer_v6 [224], outer_src [352:225], outer_dst [480:353], outer_checksum [496:481], outer_length [512:497], udp_length [528:513], udp_source [544:529], number [576:545], spi [600:577], si [608:601], dst_mac [656:609], src_mac [704:657], v6 [705], src_valid [706], src [834:707], dst_valid [835], dst [963:836], traffic_class_valid [964], traffic_class [972:965], ip_checksum_valid [973], ip_checksum [989:974], sport_valid [990], dport_valid [991], new_port [1007:992], l4_offset [1014:1008], l4_checksum_valid [1015], l4_checksum_at [1020:1016], l4_checksum [1036:1021]
+// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212], l2_valid [228], strip [236:229], prefix [243:237], tags_out [245:244], vid0 [257:246], vid1 [269:258], tag_kind [273:270], outer_v6 [274], outer_src [402:275], outer_dst [530:403], outer_checksum [546:531], outer_length [562:547], udp_length [578:563], udp_source [594:579], number [626:595], spi [650:627], si [658:651], dst_mac [706:659], src_mac [754:707], v6 [755], src_valid [756], src [884:757], dst_valid [885], dst [1013:886], traffic_class_valid [1014], traffic_class [1022:1015], ip_checksum_valid [1023], ip_checksum [1039:1024], sport_valid [1040], dport_valid [1041], new_port [1057:1042], l4_offset [1064:1058], l4_checksum_valid [1065], l4_checksum_at [1070:1066], l4_checksum [1086:1071]
 // patch: record patch: data [911:0], mask [1139:912]
 
 `default_nettype none
 
 module patch (
     input  wire clk,
-    input  wire [1036:0] edit,
+    input  wire [1086:0] edit,
     output wire [1139:0] patch
 );
     reg  [6:0] port_at_d1;
@@ -25,126 +25,126 @@ module patch (
     reg  [911:0] placed_d2;
     reg  [227:0] placed_mask_d1;
     reg  [227:0] placed_mask_d2;
-    wire and_6 = edit[964] & edit[178];
-    wire and_8 = edit[706] & edit[178];
-    wire and_10 = edit[835] & edit[178];
-    wire and_12 = edit[973] & edit[178];
-    wire mux_55 = edit[705] ? 1'd0 : 1'd0;
-    wire mux_56 = edit[705] ? and_6 : 1'd0;
-    wire mux_58 = edit[705] ? and_6 : and_6;
-    wire mux_59 = edit[705] ? 1'd0 : and_6;
-    wire mux_61 = edit[705] ? and_8 : 1'd0;
-    wire mux_62 = edit[705] ? and_8 : 1'd0;
-    wire mux_64 = edit[705] ? and_8 : 1'd0;
-    wire mux_65 = edit[705] ? and_8 : 1'd0;
-    wire mux_67 = edit[705] ? and_8 : and_12;
-    wire mux_68 = edit[705] ? and_8 : and_12;
-    wire mux_70 = edit[705] ? and_8 : and_12;
-    wire mux_71 = edit[705] ? and_8 : and_12;
-    wire mux_73 = edit[705] ? and_8 : and_8;
-    wire mux_74 = edit[705] ? and_8 : and_8;
-    wire mux_76 = edit[705] ? and_8 : and_8;
-    wire mux_77 = edit[705] ? and_8 : and_8;
-    wire mux_79 = edit[705] ? and_8 : and_8;
-    wire mux_80 = edit[705] ? and_8 : and_8;
-    wire mux_82 = edit[705] ? and_8 : and_8;
-    wire mux_83 = edit[705] ? and_8 : and_8;
-    wire mux_85 = edit[705] ? and_8 : and_10;
-    wire mux_86 = edit[705] ? and_8 : and_10;
-    wire mux_88 = edit[705] ? and_8 : and_10;
-    wire mux_89 = edit[705] ? and_8 : and_10;
-    wire mux_91 = edit[705] ? and_8 : and_10;
-    wire mux_92 = edit[705] ? and_8 : and_10;
-    wire mux_94 = edit[705] ? and_8 : and_10;
-    wire mux_95 = edit[705] ? and_8 : and_10;
-    wire mux_97 = edit[705] ? and_8 : 1'd0;
-    wire mux_98 = edit[705] ? and_8 : 1'd0;
-    wire mux_100 = edit[705] ? and_8 : 1'd0;
-    wire mux_101 = edit[705] ? and_8 : 1'd0;
-    wire mux_103 = edit[705] ? and_8 : 1'd0;
-    wire mux_104 = edit[705] ? and_8 : 1'd0;
-    wire mux_106 = edit[705] ? and_8 : 1'd0;
-    wire mux_107 = edit[705] ? and_8 : 1'd0;
-    wire mux_109 = edit[705] ? and_10 : 1'd0;
-    wire mux_110 = edit[705] ? and_10 : 1'd0;
-    wire mux_112 = edit[705] ? and_10 : 1'd0;
-    wire mux_113 = edit[705] ? and_10 : 1'd0;
-    wire mux_115 = edit[705] ? and_10 : 1'd0;
-    wire mux_116 = edit[705] ? and_10 : 1'd0;
-    wire mux_118 = edit[705] ? and_10 : 1'd0;
-    wire mux_119 = edit[705] ? and_10 : 1'd0;
-    wire mux_121 = edit[705] ? and_10 : 1'd0;
-    wire mux_122 = edit[705] ? and_10 : 1'd0;
-    wire mux_124 = edit[705] ? and_10 : 1'd0;
-    wire mux_125 = edit[705] ? and_10 : 1'd0;
-    wire mux_127 = edit[705] ? and_10 : 1'd0;
-    wire mux_128 = edit[705] ? and_10 : 1'd0;
-    wire mux_130 = edit[705] ? and_10 : 1'd0;
-    wire mux_131 = edit[705] ? and_10 : 1'd0;
-    wire mux_133 = edit[705] ? and_10 : 1'd0;
-    wire mux_134 = edit[705] ? and_10 : 1'd0;
-    wire mux_136 = edit[705] ? and_10 : 1'd0;
-    wire mux_137 = edit[705] ? and_10 : 1'd0;
-    wire mux_139 = edit[705] ? and_10 : 1'd0;
-    wire mux_140 = edit[705] ? and_10 : 1'd0;
-    wire mux_142 = edit[705] ? and_10 : 1'd0;
-    wire mux_143 = edit[705] ? and_10 : 1'd0;
-    wire mux_145 = edit[705] ? and_10 : 1'd0;
-    wire mux_146 = edit[705] ? and_10 : 1'd0;
-    wire mux_148 = edit[705] ? and_10 : 1'd0;
-    wire mux_149 = edit[705] ? and_10 : 1'd0;
-    wire mux_151 = edit[705] ? and_10 : 1'd0;
-    wire mux_152 = edit[705] ? and_10 : 1'd0;
-    wire mux_154 = edit[705] ? and_10 : 1'd0;
-    wire mux_155 = edit[705] ? and_10 : 1'd0;
-    wire [6:0] cat_158 = {1'd0, edit[1014:1009]};
-    wire [6:0] port_at = cat_158 + {6'd0, edit[991]};
-    wire [6:0] checksum_at = cat_158 + {3'd0, edit[1020:1017]};
-    wire port_valid = (edit[990] & edit[178]) | (edit[991] & edit[178]);
-    wire checksum_valid = edit[1015] & edit[178];
-    wire [15:0] port = edit[1007:992];
-    wire [15:0] checksum = edit[1036:1021];
+    wire and_6 = edit[1014] & edit[228];
+    wire and_8 = edit[756] & edit[228];
+    wire and_10 = edit[885] & edit[228];
+    wire and_12 = edit[1023] & edit[228];
+    wire mux_55 = edit[755] ? 1'd0 : 1'd0;
+    wire mux_56 = edit[755] ? and_6 : 1'd0;
+    wire mux_58 = edit[755] ? and_6 : and_6;
+    wire mux_59 = edit[755] ? 1'd0 : and_6;
+    wire mux_61 = edit[755] ? and_8 : 1'd0;
+    wire mux_62 = edit[755] ? and_8 : 1'd0;
+    wire mux_64 = edit[755] ? and_8 : 1'd0;
+    wire mux_65 = edit[755] ? and_8 : 1'd0;
+    wire mux_67 = edit[755] ? and_8 : and_12;
+    wire mux_68 = edit[755] ? and_8 : and_12;
+    wire mux_70 = edit[755] ? and_8 : and_12;
+    wire mux_71 = edit[755] ? and_8 : and_12;
+    wire mux_73 = edit[755] ? and_8 : and_8;
+    wire mux_74 = edit[755] ? and_8 : and_8;
+    wire mux_76 = edit[755] ? and_8 : and_8;
+    wire mux_77 = edit[755] ? and_8 : and_8;
+    wire mux_79 = edit[755] ? and_8 : and_8;
+    wire mux_80 = edit[755] ? and_8 : and_8;
+    wire mux_82 = edit[755] ? and_8 : and_8;
+    wire mux_83 = edit[755] ? and_8 : and_8;
+    wire mux_85 = edit[755] ? and_8 : and_10;
+    wire mux_86 = edit[755] ? and_8 : and_10;
+    wire mux_88 = edit[755] ? and_8 : and_10;
+    wire mux_89 = edit[755] ? and_8 : and_10;
+    wire mux_91 = edit[755] ? and_8 : and_10;
+    wire mux_92 = edit[755] ? and_8 : and_10;
+    wire mux_94 = edit[755] ? and_8 : and_10;
+    wire mux_95 = edit[755] ? and_8 : and_10;
+    wire mux_97 = edit[755] ? and_8 : 1'd0;
+    wire mux_98 = edit[755] ? and_8 : 1'd0;
+    wire mux_100 = edit[755] ? and_8 : 1'd0;
+    wire mux_101 = edit[755] ? and_8 : 1'd0;
+    wire mux_103 = edit[755] ? and_8 : 1'd0;
+    wire mux_104 = edit[755] ? and_8 : 1'd0;
+    wire mux_106 = edit[755] ? and_8 : 1'd0;
+    wire mux_107 = edit[755] ? and_8 : 1'd0;
+    wire mux_109 = edit[755] ? and_10 : 1'd0;
+    wire mux_110 = edit[755] ? and_10 : 1'd0;
+    wire mux_112 = edit[755] ? and_10 : 1'd0;
+    wire mux_113 = edit[755] ? and_10 : 1'd0;
+    wire mux_115 = edit[755] ? and_10 : 1'd0;
+    wire mux_116 = edit[755] ? and_10 : 1'd0;
+    wire mux_118 = edit[755] ? and_10 : 1'd0;
+    wire mux_119 = edit[755] ? and_10 : 1'd0;
+    wire mux_121 = edit[755] ? and_10 : 1'd0;
+    wire mux_122 = edit[755] ? and_10 : 1'd0;
+    wire mux_124 = edit[755] ? and_10 : 1'd0;
+    wire mux_125 = edit[755] ? and_10 : 1'd0;
+    wire mux_127 = edit[755] ? and_10 : 1'd0;
+    wire mux_128 = edit[755] ? and_10 : 1'd0;
+    wire mux_130 = edit[755] ? and_10 : 1'd0;
+    wire mux_131 = edit[755] ? and_10 : 1'd0;
+    wire mux_133 = edit[755] ? and_10 : 1'd0;
+    wire mux_134 = edit[755] ? and_10 : 1'd0;
+    wire mux_136 = edit[755] ? and_10 : 1'd0;
+    wire mux_137 = edit[755] ? and_10 : 1'd0;
+    wire mux_139 = edit[755] ? and_10 : 1'd0;
+    wire mux_140 = edit[755] ? and_10 : 1'd0;
+    wire mux_142 = edit[755] ? and_10 : 1'd0;
+    wire mux_143 = edit[755] ? and_10 : 1'd0;
+    wire mux_145 = edit[755] ? and_10 : 1'd0;
+    wire mux_146 = edit[755] ? and_10 : 1'd0;
+    wire mux_148 = edit[755] ? and_10 : 1'd0;
+    wire mux_149 = edit[755] ? and_10 : 1'd0;
+    wire mux_151 = edit[755] ? and_10 : 1'd0;
+    wire mux_152 = edit[755] ? and_10 : 1'd0;
+    wire mux_154 = edit[755] ? and_10 : 1'd0;
+    wire mux_155 = edit[755] ? and_10 : 1'd0;
+    wire [6:0] cat_158 = {1'd0, edit[1064:1059]};
+    wire [6:0] port_at = cat_158 + {6'd0, edit[1041]};
+    wire [6:0] checksum_at = cat_158 + {3'd0, edit[1070:1067]};
+    wire port_valid = (edit[1040] & edit[228]) | (edit[1041] & edit[228]);
+    wire checksum_valid = edit[1065] & edit[228];
+    wire [15:0] port = edit[1057:1042];
+    wire [15:0] checksum = edit[1086:1071];
     wire [319:0] ip_data = {
-        {{4{mux_154}}, {4{mux_155}}} & (edit[705] ? edit[843:836] : 8'd0),
-        {{4{mux_151}}, {4{mux_152}}} & (edit[705] ? edit[851:844] : 8'd0),
-        {{4{mux_148}}, {4{mux_149}}} & (edit[705] ? edit[859:852] : 8'd0),
-        {{4{mux_145}}, {4{mux_146}}} & (edit[705] ? edit[867:860] : 8'd0),
-        {{4{mux_142}}, {4{mux_143}}} & (edit[705] ? edit[875:868] : 8'd0),
-        {{4{mux_139}}, {4{mux_140}}} & (edit[705] ? edit[883:876] : 8'd0),
-        {{4{mux_136}}, {4{mux_137}}} & (edit[705] ? edit[891:884] : 8'd0),
-        {{4{mux_133}}, {4{mux_134}}} & (edit[705] ? edit[899:892] : 8'd0),
-        {{4{mux_130}}, {4{mux_131}}} & (edit[705] ? edit[907:900] : 8'd0),
-        {{4{mux_127}}, {4{mux_128}}} & (edit[705] ? edit[915:908] : 8'd0),
-        {{4{mux_124}}, {4{mux_125}}} & (edit[705] ? edit[923:916] : 8'd0),
-        {{4{mux_121}}, {4{mux_122}}} & (edit[705] ? edit[931:924] : 8'd0),
-        {{4{mux_118}}, {4{mux_119}}} & (edit[705] ? edit[939:932] : 8'd0),
-        {{4{mux_115}}, {4{mux_116}}} & (edit[705] ? edit[947:940] : 8'd0),
-        {{4{mux_112}}, {4{mux_113}}} & (edit[705] ? edit[955:948] : 8'd0),
-        {{4{mux_109}}, {4{mux_110}}} & (edit[705] ? edit[963:956] : 8'd0),
-        {{4{mux_106}}, {4{mux_107}}} & (edit[705] ? edit[714:707] : 8'd0),
-        {{4{mux_103}}, {4{mux_104}}} & (edit[705] ? edit[722:715] : 8'd0),
-        {{4{mux_100}}, {4{mux_101}}} & (edit[705] ? edit[730:723] : 8'd0),
-        {{4{mux_97}}, {4{mux_98}}} & (edit[705] ? edit[738:731] : 8'd0),
-        {{4{mux_94}}, {4{mux_95}}} & (edit[705] ? edit[746:739] : edit[843:836]),
-        {{4{mux_91}}, {4{mux_92}}} & (edit[705] ? edit[754:747] : edit[851:844]),
-        {{4{mux_88}}, {4{mux_89}}} & (edit[705] ? edit[762:755] : edit[859:852]),
-        {{4{mux_85}}, {4{mux_86}}} & (edit[705] ? edit[770:763] : edit[867:860]),
-        {{4{mux_82}}, {4{mux_83}}} & (edit[705] ? edit[778:771] : edit[714:707]),
-        {{4{mux_79}}, {4{mux_80}}} & (edit[705] ? edit[786:779] : edit[722:715]),
-        {{4{mux_76}}, {4{mux_77}}} & (edit[705] ? edit[794:787] : edit[730:723]),
-        {{4{mux_73}}, {4{mux_74}}} & (edit[705] ? edit[802:795] : edit[738:731]),
-        {{4{mux_70}}, {4{mux_71}}} & (edit[705] ? edit[810:803] : edit[981:974]),
-        {{4{mux_67}}, {4{mux_68}}} & (edit[705] ? edit[818:811] : edit[989:982]),
-        {{4{mux_64}}, {4{mux_65}}} & (edit[705] ? edit[826:819] : 8'd0),
-        {{4{mux_61}}, {4{mux_62}}} & (edit[705] ? edit[834:827] : 8'd0),
+        {{4{mux_154}}, {4{mux_155}}} & (edit[755] ? edit[893:886] : 8'd0),
+        {{4{mux_151}}, {4{mux_152}}} & (edit[755] ? edit[901:894] : 8'd0),
+        {{4{mux_148}}, {4{mux_149}}} & (edit[755] ? edit[909:902] : 8'd0),
+        {{4{mux_145}}, {4{mux_146}}} & (edit[755] ? edit[917:910] : 8'd0),
+        {{4{mux_142}}, {4{mux_143}}} & (edit[755] ? edit[925:918] : 8'd0),
+        {{4{mux_139}}, {4{mux_140}}} & (edit[755] ? edit[933:926] : 8'd0),
+        {{4{mux_136}}, {4{mux_137}}} & (edit[755] ? edit[941:934] : 8'd0),
+        {{4{mux_133}}, {4{mux_134}}} & (edit[755] ? edit[949:942] : 8'd0),
+        {{4{mux_130}}, {4{mux_131}}} & (edit[755] ? edit[957:950] : 8'd0),
+        {{4{mux_127}}, {4{mux_128}}} & (edit[755] ? edit[965:958] : 8'd0),
+        {{4{mux_124}}, {4{mux_125}}} & (edit[755] ? edit[973:966] : 8'd0),
+        {{4{mux_121}}, {4{mux_122}}} & (edit[755] ? edit[981:974] : 8'd0),
+        {{4{mux_118}}, {4{mux_119}}} & (edit[755] ? edit[989:982] : 8'd0),
+        {{4{mux_115}}, {4{mux_116}}} & (edit[755] ? edit[997:990] : 8'd0),
+        {{4{mux_112}}, {4{mux_113}}} & (edit[755] ? edit[1005:998] : 8'd0),
+        {{4{mux_109}}, {4{mux_110}}} & (edit[755] ? edit[1013:1006] : 8'd0),
+        {{4{mux_106}}, {4{mux_107}}} & (edit[755] ? edit[764:757] : 8'd0),
+        {{4{mux_103}}, {4{mux_104}}} & (edit[755] ? edit[772:765] : 8'd0),
+        {{4{mux_100}}, {4{mux_101}}} & (edit[755] ? edit[780:773] : 8'd0),
+        {{4{mux_97}}, {4{mux_98}}} & (edit[755] ? edit[788:781] : 8'd0),
+        {{4{mux_94}}, {4{mux_95}}} & (edit[755] ? edit[796:789] : edit[893:886]),
+        {{4{mux_91}}, {4{mux_92}}} & (edit[755] ? edit[804:797] : edit[901:894]),
+        {{4{mux_88}}, {4{mux_89}}} & (edit[755] ? edit[812:805] : edit[909:902]),
+        {{4{mux_85}}, {4{mux_86}}} & (edit[755] ? edit[820:813] : edit[917:910]),
+        {{4{mux_82}}, {4{mux_83}}} & (edit[755] ? edit[828:821] : edit[764:757]),
+        {{4{mux_79}}, {4{mux_80}}} & (edit[755] ? edit[836:829] : edit[772:765]),
+        {{4{mux_76}}, {4{mux_77}}} & (edit[755] ? edit[844:837] : edit[780:773]),
+        {{4{mux_73}}, {4{mux_74}}} & (edit[755] ? edit[852:845] : edit[788:781]),
+        {{4{mux_70}}, {4{mux_71}}} & (edit[755] ? edit[860:853] : edit[1031:1024]),
+        {{4{mux_67}}, {4{mux_68}}} & (edit[755] ? edit[868:861] : edit[1039:1032]),
+        {{4{mux_64}}, {4{mux_65}}} & (edit[755] ? edit[876:869] : 8'd0),
+        {{4{mux_61}}, {4{mux_62}}} & (edit[755] ? edit[884:877] : 8'd0),
         8'd0,
         8'd0,
         8'd0,
         8'd0,
         8'd0,
         8'd0,
-        {{4{mux_58}}, {4{mux_59}}} & (edit[705] ? {edit[968:965], 4'd0} : edit[972:965]),
-        {{4{mux_55}}, {4{mux_56}}} & (edit[705] ? {4'd0, edit[972:969]} : 8'd0)
+        {{4{mux_58}}, {4{mux_59}}} & (edit[755] ? {edit[1018:1015], 4'd0} : edit[1022:1015]),
+        {{4{mux_55}}, {4{mux_56}}} & (edit[755] ? {4'd0, edit[1022:1019]} : 8'd0)
     };
     wire [39:0] ip_high = {
         mux_154,

@@ -3,7 +3,7 @@
 // 32768 rows.
 //
 // index, stage 0
-// row: record attachment_row, stage 2: valid [0], port [4:1], interface [14:5], tags [16:15], vid0 [28:17], vid1 [40:29], dst_mac [88:41], src_mac [136:89], v6 [137], address [265:138], mtu [279:266], encap [291:280]
+// row: record attachment_row, stage 2: valid [0], port [4:1], interface [14:5], tags [16:15], vid0 [28:17], vid1 [40:29], dst_mac [88:41], src_mac [136:89], v6 [137], address [265:138], mtu [279:266], encap [291:280], comes_from [307:292]
 
 `default_nettype none
 
@@ -15,21 +15,21 @@ module table_attachment (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [291:0] cfg_wdata,
-    output reg  [291:0] row,
-    output reg  [291:0] cfg_rdata
+    input  wire [307:0] cfg_wdata,
+    output reg  [307:0] row,
+    output reg  [307:0] cfg_rdata
 );
-    reg  [291:0] rows_q;
+    reg  [307:0] rows_q;
     reg  and_14_d1;
     reg  and_16_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [291:0] cfg_wdata_d1;
-    reg  [291:0] rows_cfg_q;
-    reg  [291:0] rows_cfg_q_d1;
+    reg  [307:0] cfg_wdata_d1;
+    reg  [307:0] rows_cfg_q;
+    reg  [307:0] rows_cfg_q_d1;
     reg  and_16_d2;
     reg  and_16_d3;
-    reg  [291:0] and_26_d1;
-    (* ram_style = "ultra" *) reg [291:0] rows [0:32767];
+    reg  [307:0] and_26_d1;
+    (* ram_style = "ultra" *) reg [307:0] rows [0:32767];
     wire and_13 = (cfg_table == 7'hb) & (cfg_row[21:15] == 7'd0);
     wire [14:0] cfg_row_d1_14_0 = cfg_row_d1[14:0];
 
@@ -38,7 +38,7 @@ module table_attachment (
         cfg_row_d1 <= cfg_row;
         cfg_wdata_d1 <= cfg_wdata;
         rows_cfg_q_d1 <= rows_cfg_q;
-        and_26_d1 <= {292{and_16_d3}} & rows_cfg_q_d1;
+        and_26_d1 <= {308{and_16_d3}} & rows_cfg_q_d1;
         cfg_rdata <= and_26_d1;
     end
 
@@ -70,25 +70,25 @@ module table_attachment (
 
 `ifndef SYNTHESIS
     initial begin
-        rows_q = 292'd0;
-        row = 292'd0;
+        rows_q = 308'd0;
+        row = 308'd0;
         and_14_d1 = 1'd0;
         and_16_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 292'd0;
-        rows_cfg_q = 292'd0;
-        rows_cfg_q_d1 = 292'd0;
+        cfg_wdata_d1 = 308'd0;
+        rows_cfg_q = 308'd0;
+        rows_cfg_q_d1 = 308'd0;
         and_16_d2 = 1'd0;
         and_16_d3 = 1'd0;
-        and_26_d1 = 292'd0;
-        cfg_rdata = 292'd0;
+        and_26_d1 = 308'd0;
+        cfg_rdata = 308'd0;
     end
 `endif
 
 `ifndef SYNTHESIS
     integer rows_row;
     initial begin
-        for (rows_row = 0; rows_row < 32768; rows_row = rows_row + 1) rows[rows_row] = 292'd0;
+        for (rows_row = 0; rows_row < 32768; rows_row = rows_row + 1) rows[rows_row] = 308'd0;
     end
 `endif
 endmodule

@@ -2,7 +2,7 @@
 // One output: a queue of beats and one of sidebands, whose output registers are the AXI4-Stream.
 //
 // beat: record edited_beat: data [127:0], count [132:128], first [133], last [134], error [135]
-// meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168]
+// meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212]
 
 `default_nettype none
 
@@ -11,7 +11,7 @@ module egress (
     input  wire rst,
     input  wire push,
     input  wire [135:0] beat,
-    input  wire [177:0] meta,
+    input  wire [227:0] meta,
     input  wire m_tready,
     output wire room,
     output wire [127:0] m_tdata,

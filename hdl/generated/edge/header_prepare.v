@@ -2,10 +2,10 @@
 // Edits of one copy: where it goes, new addresses, ports and checksums.
 //
 // in_valid, stage 0
-// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525]
+// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525], opening [541], answering [542]
 // in_number, stage 0
 // out_valid, stage 7
-// out_edit: record edit, stage 7: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], l2_valid [178], strip [186:179], prefix [193:187], tags_out [195:194], vid0 [207:196], vid1 [219:208], tag_kind [223:220], outer_v6 [224], outer_src [352:225], outer_dst [480:353], outer_checksum [496:481], outer_length [512:497], udp_length [528:513], udp_source [544:529], number [576:545], spi [600:577], si [608:601], dst_mac [656:609], src_mac [704:657], v6 [705], src_valid [706], src [834:707], dst_valid [835], dst [963:836], traffic_class_valid [964], traffic_class [972:965], ip_checksum_valid [973], ip_checksum [989:974], sport_valid [990], dport_valid [991], new_port [1007:992], l4_offset [1014:1008], l4_checksum_valid [1015], l4_checksum_at [1020:1016], l4_checksum [1036:1021]
+// out_edit: record edit, stage 7: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212], l2_valid [228], strip [236:229], prefix [243:237], tags_out [245:244], vid0 [257:246], vid1 [269:258], tag_kind [273:270], outer_v6 [274], outer_src [402:275], outer_dst [530:403], outer_checksum [546:531], outer_length [562:547], udp_length [578:563], udp_source [594:579], number [626:595], spi [650:627], si [658:651], dst_mac [706:659], src_mac [754:707], v6 [755], src_valid [756], src [884:757], dst_valid [885], dst [1013:886], traffic_class_valid [1014], traffic_class [1022:1015], ip_checksum_valid [1023], ip_checksum [1039:1024], sport_valid [1040], dport_valid [1041], new_port [1057:1042], l4_offset [1064:1058], l4_checksum_valid [1065], l4_checksum_at [1070:1066], l4_checksum [1086:1071]
 
 `default_nettype none
 
@@ -13,7 +13,7 @@ module header_prepare (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [540:0] in_verdict,
+    input  wire [542:0] in_verdict,
     input  wire [3:0] in_number,
     input  wire cfg_write,
     input  wire cfg_read,
@@ -21,7 +21,7 @@ module header_prepare (
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
     output reg  out_valid,
-    output wire [1036:0] out_edit,
+    output wire [1086:0] out_edit,
     output wire [511:0] cfg_rdata
 );
     wire [71:0] action_row;
@@ -32,16 +32,16 @@ module header_prepare (
     reg  [15:0] old_neighbour_s2;
     reg  old_epoch_s1;
     reg  old_epoch_s2;
-    wire [291:0] attachment_row;
-    wire [291:0] attachment_cfg_rdata;
+    wire [307:0] attachment_row;
+    wire [307:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
     wire [128:0] rewrite_cfg_rdata;
     wire [384:0] encap_row;
     wire [384:0] encap_cfg_rdata;
-    reg  not_53_s1;
-    reg  not_53_s2;
-    reg  and_73_s1;
-    reg  and_73_s2;
+    reg  not_55_s1;
+    reg  not_55_s2;
+    reg  and_75_s1;
+    reg  and_75_s2;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_sport_s2;
     reg  [15:0] old_dport_s1;
@@ -49,23 +49,23 @@ module header_prepare (
     reg  [15:0] new_port;
     reg  [7:0] old_traffic_class_s1;
     reg  [7:0] old_traffic_class_s2;
-    reg  [18:0] sum_136_s1;
-    reg  [18:0] sum_173_s1;
-    reg  [18:0] sum_136_s2;
-    reg  [18:0] sum_173_s2;
+    reg  [18:0] sum_138_s1;
+    reg  [18:0] sum_175_s1;
+    reg  [18:0] sum_138_s2;
+    reg  [18:0] sum_175_s2;
     reg  [21:0] addresses;
-    reg  [15:0] not_191_s1;
-    reg  [15:0] not_191_s2;
-    reg  [16:0] and_200_s3;
-    reg  [15:0] mux_92_s3;
-    reg  or_209_s3;
-    reg  [15:0] not_214_s1;
-    reg  [15:0] not_214_s2;
-    reg  [15:0] not_214_s3;
+    reg  [15:0] not_193_s1;
+    reg  [15:0] not_193_s2;
+    reg  [16:0] and_202_s3;
+    reg  [15:0] mux_94_s3;
+    reg  or_211_s3;
+    reg  [15:0] not_216_s1;
+    reg  [15:0] not_216_s2;
+    reg  [15:0] not_216_s3;
     reg  [21:0] ip_start;
-    reg  [15:0] not_226_s1;
-    reg  [15:0] not_226_s2;
-    reg  [15:0] not_226_s3;
+    reg  [15:0] not_228_s1;
+    reg  [15:0] not_228_s2;
+    reg  [15:0] not_228_s3;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  old_v6_s2;
@@ -73,20 +73,20 @@ module header_prepare (
     reg  old_v6_s4;
     reg  nat_s3;
     reg  nat_s4;
-    reg  [18:0] and_278_s5;
+    reg  [18:0] and_280_s5;
     reg  rewrite_2_s3;
     reg  rewrite_2_s4;
-    reg  [18:0] and_317_s5;
+    reg  [18:0] and_319_s5;
     reg  [21:0] ip_start_s5;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_start_s5;
     reg  [21:0] l4_sum;
-    reg  eq_66_s1;
-    reg  eq_66_s2;
-    reg  eq_66_s3;
-    reg  eq_66_s4;
-    reg  eq_66_s5;
-    reg  eq_66_s6;
+    reg  eq_68_s1;
+    reg  eq_68_s2;
+    reg  eq_68_s3;
+    reg  eq_68_s4;
+    reg  eq_68_s5;
+    reg  eq_68_s6;
     reg  [3:0] header_kind;
     reg  [6:0] bytes_behind_s4;
     reg  [16:0] old_ip_length_s1;
@@ -94,67 +94,70 @@ module header_prepare (
     reg  [16:0] old_ip_length_s3;
     reg  [16:0] old_ip_length_s4;
     reg  [16:0] behind_ip_s5;
-    reg  [291:0] attachment_row_s5;
-    reg  red_436_s5;
-    reg  and_438_s6;
-    reg  red_443_s5;
-    reg  and_445_s6;
-    reg  red_450_s5;
-    reg  and_452_s6;
-    reg  le_378_s4;
-    reg  le_378_s5;
-    reg  le_378_s6;
-    reg  not_53_s3;
-    reg  not_53_s4;
-    reg  not_53_s5;
-    reg  not_53_s6;
-    reg  eq_372_s3;
-    reg  eq_372_s4;
-    reg  [1:0] sum_473_s5;
+    reg  [307:0] attachment_row_s5;
+    reg  red_438_s5;
+    reg  and_440_s6;
+    reg  red_445_s5;
+    reg  and_447_s6;
+    reg  red_452_s5;
+    reg  and_454_s6;
+    reg  le_380_s4;
+    reg  le_380_s5;
+    reg  le_380_s6;
+    reg  not_55_s3;
+    reg  not_55_s4;
+    reg  not_55_s5;
+    reg  not_55_s6;
+    reg  eq_374_s3;
+    reg  eq_374_s4;
+    reg  [1:0] sum_475_s5;
     reg  [71:0] action_row_s3;
     reg  [71:0] action_row_s4;
     reg  [71:0] action_row_s5;
     reg  [71:0] action_row_s6;
-    reg  and_487_s5;
-    reg  and_487_s6;
-    reg  [291:0] attachment_row_s6;
-    reg  and_495_s5;
-    reg  and_495_s6;
-    reg  and_514_s4;
-    reg  and_514_s5;
-    reg  and_514_s6;
-    reg  eq_501_s4;
-    reg  eq_501_s5;
-    reg  eq_501_s6;
-    reg  eq_506_s4;
-    reg  eq_506_s5;
-    reg  eq_506_s6;
+    reg  and_489_s5;
+    reg  and_489_s6;
+    reg  [307:0] attachment_row_s6;
+    reg  and_497_s5;
+    reg  and_497_s6;
+    reg  and_516_s4;
+    reg  and_516_s5;
+    reg  and_516_s6;
+    reg  eq_503_s4;
+    reg  eq_503_s5;
+    reg  eq_503_s6;
+    reg  eq_508_s4;
+    reg  eq_508_s5;
+    reg  eq_508_s6;
     reg  [6:0] bytes_behind_s5;
-    reg  [6:0] sum_542_s6;
-    reg  [16:0] sum_545_s6;
+    reg  [6:0] sum_544_s6;
+    reg  [16:0] sum_547_s6;
     reg  [16:0] behind_ip_s6;
-    reg  [15:0] xor_576_s1;
-    reg  [15:0] xor_592_s1;
-    reg  [31:0] cat_594_s2;
-    reg  [31:0] cat_594_s3;
-    reg  [31:0] cat_594_s4;
-    reg  [15:0] mux_612_s5;
-    reg  [15:0] mux_628_s5;
+    reg  [15:0] xor_578_s1;
+    reg  [15:0] xor_594_s1;
+    reg  [31:0] cat_596_s2;
+    reg  [31:0] cat_596_s3;
+    reg  [31:0] cat_596_s4;
+    reg  [15:0] mux_615_s5;
+    reg  [15:0] mux_632_s5;
     reg  [15:0] old_dport_2_s1;
     reg  [15:0] old_dport_2_s2;
     reg  [15:0] old_sport_2_s1;
     reg  [15:0] old_sport_2_s2;
-    reg  or_638_s3;
-    reg  [15:0] mux_637_s3;
+    reg  or_642_s3;
+    reg  [15:0] mux_641_s3;
     reg  [7:0] old_protocol_s1;
     reg  [7:0] old_protocol_s2;
     reg  [7:0] old_protocol_s3;
-    reg  [15:0] xor_649_s4;
-    reg  [15:0] xor_649_s5;
-    reg  [7:0] mux_656_s3;
-    reg  [8:0] sum_667_s4;
-    reg  [8:0] sum_667_s5;
-    reg  [16:0] sum_675_s6;
+    reg  [15:0] xor_653_s4;
+    reg  [15:0] xor_653_s5;
+    reg  [15:0] xor_657_s2;
+    reg  [15:0] xor_665_s1;
+    reg  [15:0] xor_665_s2;
+    reg  [7:0] mux_672_s3;
+    reg  [8:0] sum_683_s4;
+    reg  [8:0] sum_683_s5;
+    reg  [16:0] sum_691_s6;
     reg  [21:0] outer_sum_s7;
     reg  [5:0] old_reason_s1;
     reg  [5:0] old_reason_s2;
@@ -174,23 +177,23 @@ module header_prepare (
     reg  [7:0] old_l3_s4;
     reg  [7:0] old_l3_s5;
     reg  [7:0] old_l3_s6;
-    reg  not_754_s1;
-    reg  not_754_s2;
-    reg  or_704_s1;
-    reg  or_704_s2;
-    reg  [15:0] mux_366_s7;
-    reg  [4:0] or_772_s1;
-    reg  [4:0] or_772_s2;
-    reg  [4:0] or_772_s3;
-    reg  [4:0] or_772_s4;
-    reg  [4:0] or_772_s5;
-    reg  [4:0] or_772_s6;
-    reg  [4:0] or_772_s7;
-    reg  and_764_s3;
-    reg  and_764_s4;
-    reg  and_764_s5;
-    reg  and_764_s6;
-    reg  and_764_s7;
+    reg  not_770_s1;
+    reg  not_770_s2;
+    reg  or_720_s1;
+    reg  or_720_s2;
+    reg  [15:0] mux_368_s7;
+    reg  [4:0] or_788_s1;
+    reg  [4:0] or_788_s2;
+    reg  [4:0] or_788_s3;
+    reg  [4:0] or_788_s4;
+    reg  [4:0] or_788_s5;
+    reg  [4:0] or_788_s6;
+    reg  [4:0] or_788_s7;
+    reg  and_780_s3;
+    reg  and_780_s4;
+    reg  and_780_s5;
+    reg  and_780_s6;
+    reg  and_780_s7;
     reg  [6:0] old_l4_offset_s1;
     reg  [6:0] old_l4_offset_s2;
     reg  [6:0] old_l4_offset_s3;
@@ -202,32 +205,32 @@ module header_prepare (
     reg  [15:0] new_port_s5;
     reg  [15:0] new_port_s6;
     reg  [15:0] new_port_s7;
+    reg  eq_87_s3;
+    reg  eq_87_s4;
+    reg  eq_87_s5;
+    reg  eq_87_s6;
+    reg  eq_87_s7;
     reg  eq_85_s3;
     reg  eq_85_s4;
     reg  eq_85_s5;
     reg  eq_85_s6;
     reg  eq_85_s7;
-    reg  eq_83_s3;
-    reg  eq_83_s4;
-    reg  eq_83_s5;
-    reg  eq_83_s6;
-    reg  eq_83_s7;
-    reg  [15:0] not_342_s7;
-    reg  and_758_s3;
-    reg  and_758_s4;
-    reg  and_758_s5;
-    reg  and_758_s6;
-    reg  and_758_s7;
-    reg  [7:0] mux_656_s4;
-    reg  [7:0] mux_656_s5;
-    reg  [7:0] mux_656_s6;
-    reg  [7:0] mux_656_s7;
+    reg  [15:0] not_344_s7;
+    reg  and_774_s3;
+    reg  and_774_s4;
+    reg  and_774_s5;
+    reg  and_774_s6;
+    reg  and_774_s7;
+    reg  [7:0] mux_672_s4;
+    reg  [7:0] mux_672_s5;
+    reg  [7:0] mux_672_s6;
+    reg  [7:0] mux_672_s7;
     reg  dscp_valid_s3;
     reg  dscp_valid_s4;
     reg  dscp_valid_s5;
     reg  dscp_valid_s6;
     reg  dscp_valid_s7;
-    reg  [291:0] attachment_row_s7;
+    reg  [307:0] attachment_row_s7;
     reg  nat_s5;
     reg  nat_s6;
     reg  nat_s7;
@@ -237,53 +240,60 @@ module header_prepare (
     reg  rewrite_2_s5;
     reg  rewrite_2_s6;
     reg  rewrite_2_s7;
-    reg  [113:0] cat_16_s1;
-    reg  [113:0] cat_16_s2;
-    reg  [113:0] cat_16_s3;
-    reg  [113:0] cat_16_s4;
-    reg  [113:0] cat_16_s5;
-    reg  [113:0] cat_16_s6;
-    reg  [113:0] cat_16_s7;
-    reg  [7:0] diff_552_s3;
-    reg  [7:0] diff_552_s4;
-    reg  [7:0] diff_552_s5;
-    reg  [7:0] diff_552_s6;
-    reg  [7:0] diff_552_s7;
+    reg  [115:0] cat_18_s1;
+    reg  [115:0] cat_18_s2;
+    reg  [115:0] cat_18_s3;
+    reg  [115:0] cat_18_s4;
+    reg  [115:0] cat_18_s5;
+    reg  [115:0] cat_18_s6;
+    reg  [115:0] cat_18_s7;
+    reg  [7:0] diff_554_s3;
+    reg  [7:0] diff_554_s4;
+    reg  [7:0] diff_554_s5;
+    reg  [7:0] diff_554_s6;
+    reg  [7:0] diff_554_s7;
     reg  [384:0] encap_row_s7;
-    reg  [31:0] sum_550_s7;
+    reg  [31:0] sum_552_s7;
     reg  [15:0] udp_source_s6;
     reg  [15:0] udp_source_s7;
     reg  [16:0] behind_ip_s7;
-    reg  [15:0] mux_558_s7;
+    reg  [15:0] mux_560_s7;
     reg  [3:0] header_kind_s4;
     reg  [3:0] header_kind_s5;
     reg  [3:0] header_kind_s6;
     reg  [3:0] header_kind_s7;
-    reg  [11:0] mux_499_s7;
-    reg  [11:0] mux_492_s7;
-    reg  [1:0] sum_473_s6;
-    reg  [1:0] sum_473_s7;
-    reg  [6:0] and_753_s7;
-    reg  [7:0] and_751_s7;
-    reg  and_698_s7;
-    reg  [9:0] and_742_s5;
-    reg  [9:0] and_742_s6;
-    reg  [9:0] and_742_s7;
-    reg  [15:0] and_739_s3;
-    reg  [15:0] and_739_s4;
-    reg  [15:0] and_739_s5;
-    reg  [15:0] and_739_s6;
-    reg  [15:0] and_739_s7;
-    reg  [21:0] and_737_s1;
-    reg  [21:0] and_737_s2;
-    reg  [21:0] and_737_s3;
-    reg  [21:0] and_737_s4;
-    reg  [21:0] and_737_s5;
-    reg  [21:0] and_737_s6;
-    reg  [21:0] and_737_s7;
-    reg  and_733_s7;
-    reg  [5:0] mux_724_s7;
-    reg  [3:0] mux_735_s7;
+    reg  [11:0] mux_501_s7;
+    reg  [11:0] mux_494_s7;
+    reg  [1:0] sum_475_s6;
+    reg  [1:0] sum_475_s7;
+    reg  [6:0] and_769_s7;
+    reg  [7:0] and_767_s7;
+    reg  and_714_s7;
+    reg  [15:0] flow_out_s6;
+    reg  [15:0] flow_out_s7;
+    reg  [15:0] flow_in_s3;
+    reg  [15:0] flow_in_s4;
+    reg  [15:0] flow_in_s5;
+    reg  [15:0] flow_in_s6;
+    reg  [15:0] flow_in_s7;
+    reg  [9:0] and_758_s5;
+    reg  [9:0] and_758_s6;
+    reg  [9:0] and_758_s7;
+    reg  [15:0] and_755_s3;
+    reg  [15:0] and_755_s4;
+    reg  [15:0] and_755_s5;
+    reg  [15:0] and_755_s6;
+    reg  [15:0] and_755_s7;
+    reg  [21:0] and_753_s1;
+    reg  [21:0] and_753_s2;
+    reg  [21:0] and_753_s3;
+    reg  [21:0] and_753_s4;
+    reg  [21:0] and_753_s5;
+    reg  [21:0] and_753_s6;
+    reg  [21:0] and_753_s7;
+    reg  and_749_s7;
+    reg  [5:0] mux_740_s7;
+    reg  [3:0] mux_751_s7;
     reg  [3:0] old_port_s1;
     reg  [3:0] old_port_s2;
     reg  [3:0] old_port_s3;
@@ -291,20 +301,20 @@ module header_prepare (
     reg  [3:0] old_port_s5;
     reg  [3:0] old_port_s6;
     reg  [3:0] old_port_s7;
-    reg  or_713_s1;
-    reg  or_713_s2;
-    reg  or_713_s3;
-    reg  or_713_s4;
-    reg  or_713_s5;
-    reg  or_713_s6;
-    reg  or_713_s7;
-    reg  not_715_s1;
-    reg  not_715_s2;
-    reg  not_715_s3;
-    reg  not_715_s4;
-    reg  not_715_s5;
-    reg  not_715_s6;
-    reg  not_715_s7;
+    reg  or_729_s1;
+    reg  or_729_s2;
+    reg  or_729_s3;
+    reg  or_729_s4;
+    reg  or_729_s5;
+    reg  or_729_s6;
+    reg  or_729_s7;
+    reg  not_731_s1;
+    reg  not_731_s2;
+    reg  not_731_s3;
+    reg  not_731_s4;
+    reg  not_731_s5;
+    reg  not_731_s6;
+    reg  not_731_s7;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -312,7 +322,9 @@ module header_prepare (
     reg  in_valid_s5;
     reg  in_valid_s6;
     wire old_v6 = in_verdict[176];
-    wire [113:0] cat_16 = {
+    wire [115:0] cat_18 = {
+        in_verdict[542],
+        in_verdict[541],
         old_v6,
         in_verdict[124],
         in_verdict[123:104],
@@ -324,141 +336,151 @@ module header_prepare (
     };
     wire [5:0] old_reason = in_verdict[74:69];
     wire exception = |old_reason;
-    wire [21:0] sum_22 = in_verdict[146:125] + {18'd0, in_number};
+    wire [21:0] sum_24 = in_verdict[146:125] + {18'd0, in_number};
     wire old_neighbour_valid = in_verdict[151];
     wire [15:0] old_neighbour = in_verdict[167:152];
-    wire [15:0] mux_36 = (action_row[16] & old_neighbour_valid_s2) ? old_neighbour_s2 : action_row[15:0];
+    wire [15:0] mux_38 = (action_row[16] & old_neighbour_valid_s2) ? old_neighbour_s2 : action_row[15:0];
     wire old_epoch = in_verdict[68];
-    wire [16:0] cat_40 = {mux_36, old_epoch_s2};
-    wire not_53 = ~exception;
-    wire nat = action_row[17] & not_53_s2;
-    wire rewrite_2 = action_row[18] & not_53_s2;
-    wire dscp_valid = action_row[53] & not_53_s2;
+    wire [16:0] cat_42 = {mux_38, old_epoch_s2};
+    wire not_55 = ~exception;
+    wire nat = action_row[17] & not_55_s2;
+    wire rewrite_2 = action_row[18] & not_55_s2;
+    wire dscp_valid = action_row[53] & not_55_s2;
     wire [2:0] old_l4 = in_verdict[204:202];
-    wire eq_64 = old_l4 == 3'd1;
-    wire eq_66 = old_l4 == 3'd2;
-    wire eq_68 = old_l4 == 3'd4;
-    wire [1:0] and_81 = {2{and_73_s2 & (|action_row[52:37])}} & action_row[36:35];
-    wire eq_83 = and_81 == 2'd1;
-    wire eq_85 = and_81 == 2'd2;
+    wire eq_66 = old_l4 == 3'd1;
+    wire eq_68 = old_l4 == 3'd2;
+    wire eq_70 = old_l4 == 3'd4;
+    wire [1:0] and_83 = {2{and_75_s2 & (|action_row[52:37])}} & action_row[36:35];
+    wire eq_85 = and_83 == 2'd1;
+    wire eq_87 = and_83 == 2'd2;
     wire [15:0] old_sport = in_verdict[484:469];
     wire [15:0] old_dport = in_verdict[500:485];
-    wire [15:0] mux_92 = eq_83 ? old_sport_s2 : old_dport_s2;
+    wire [15:0] mux_94 = eq_85 ? old_sport_s2 : old_dport_s2;
     wire [7:0] old_traffic_class = in_verdict[508:501];
-    wire [7:0] cat_100 = {action_row[59:54], old_traffic_class_s2[1:0]};
-    wire [127:0] not_102 = ~in_verdict[340:213];
-    wire [95:0] and_105 = {96{old_v6}} & not_102[127:32];
-    wire [18:0] sum_132 = ({3'd0, not_102[15:0]} + {3'd0, not_102[31:16]}) + ({3'd0, and_105[15:0]} + {3'd0, and_105[31:16]});
-    wire [18:0] sum_135 = ({3'd0, and_105[47:32]} + {3'd0, and_105[63:48]}) + ({3'd0, and_105[79:64]} + {3'd0, and_105[95:80]});
-    wire [127:0] not_139 = ~in_verdict[468:341];
-    wire [95:0] and_142 = {96{old_v6}} & not_139[127:32];
-    wire [18:0] sum_169 = ({3'd0, not_139[15:0]} + {3'd0, not_139[31:16]}) + ({3'd0, and_142[15:0]} + {3'd0, and_142[31:16]});
-    wire [18:0] sum_172 = ({3'd0, and_142[47:32]} + {3'd0, and_142[63:48]}) + ({3'd0, and_142[79:64]} + {3'd0, and_142[95:80]});
+    wire [7:0] cat_102 = {action_row[59:54], old_traffic_class_s2[1:0]};
+    wire [127:0] not_104 = ~in_verdict[340:213];
+    wire [95:0] and_107 = {96{old_v6}} & not_104[127:32];
+    wire [18:0] sum_134 = ({3'd0, not_104[15:0]} + {3'd0, not_104[31:16]}) + ({3'd0, and_107[15:0]} + {3'd0, and_107[31:16]});
+    wire [18:0] sum_137 = ({3'd0, and_107[47:32]} + {3'd0, and_107[63:48]}) + ({3'd0, and_107[79:64]} + {3'd0, and_107[95:80]});
+    wire [127:0] not_141 = ~in_verdict[468:341];
+    wire [95:0] and_144 = {96{old_v6}} & not_141[127:32];
+    wire [18:0] sum_171 = ({3'd0, not_141[15:0]} + {3'd0, not_141[31:16]}) + ({3'd0, and_144[15:0]} + {3'd0, and_144[31:16]});
+    wire [18:0] sum_174 = ({3'd0, and_144[47:32]} + {3'd0, and_144[63:48]}) + ({3'd0, and_144[79:64]} + {3'd0, and_144[95:80]});
     wire [15:0] old_ip_checksum = in_verdict[524:509];
     wire [15:0] old_l4_checksum = in_verdict[540:525];
-    wire [21:0] sum_235 = ({6'd0, not_226_s3} + addresses) + {5'd0, {17{or_209_s3}} & ({1'd0, ~mux_92_s3} + {1'd0, new_port})};
-    wire [95:0] and_243 = {96{old_v6_s4}} & attachment_row[265:170];
-    wire [18:0] sum_270 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_243[15:0]} + {3'd0, and_243[31:16]});
-    wire [18:0] sum_273 = ({3'd0, and_243[47:32]} + {3'd0, and_243[63:48]}) + ({3'd0, and_243[79:64]} + {3'd0, and_243[95:80]});
-    wire [95:0] and_282 = {96{old_v6_s4}} & rewrite_row[128:33];
-    wire [18:0] sum_309 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_282[15:0]} + {3'd0, and_282[31:16]});
-    wire [18:0] sum_312 = ({3'd0, and_282[47:32]} + {3'd0, and_282[63:48]}) + ({3'd0, and_282[79:64]} + {3'd0, and_282[95:80]});
-    wire [21:0] sum_323 = {3'd0, and_278_s5} + {3'd0, and_317_s5};
-    wire [16:0] sum_336 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_349 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_355 = ~(sum_349[15:0] + {15'd0, sum_349[16]});
+    wire [21:0] sum_237 = ({6'd0, not_228_s3} + addresses) + {5'd0, {17{or_211_s3}} & ({1'd0, ~mux_94_s3} + {1'd0, new_port})};
+    wire [95:0] and_245 = {96{old_v6_s4}} & attachment_row[265:170];
+    wire [18:0] sum_272 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_245[15:0]} + {3'd0, and_245[31:16]});
+    wire [18:0] sum_275 = ({3'd0, and_245[47:32]} + {3'd0, and_245[63:48]}) + ({3'd0, and_245[79:64]} + {3'd0, and_245[95:80]});
+    wire [95:0] and_284 = {96{old_v6_s4}} & rewrite_row[128:33];
+    wire [18:0] sum_311 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_284[15:0]} + {3'd0, and_284[31:16]});
+    wire [18:0] sum_314 = ({3'd0, and_284[47:32]} + {3'd0, and_284[63:48]}) + ({3'd0, and_284[79:64]} + {3'd0, and_284[95:80]});
+    wire [21:0] sum_325 = {3'd0, and_280_s5} + {3'd0, and_319_s5};
+    wire [16:0] sum_338 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_351 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] not_357 = ~(sum_351[15:0] + {15'd0, sum_351[16]});
     wire [16:0] old_ip_length = in_verdict[193:177];
-    wire [3:0] and_370 = {4{not_53_s2}} & action_row[63:60];
-    wire eq_372 = and_370 == 4'd1;
-    wire le_378 = 4'd5 <= header_kind;
-    wire [6:0] or_417 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
-    wire [6:0] or_418 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
-    wire [6:0] bytes_behind = or_417 | or_418;
+    wire [3:0] and_372 = {4{not_55_s2}} & action_row[63:60];
+    wire eq_374 = and_372 == 4'd1;
+    wire le_380 = 4'd5 <= header_kind;
+    wire [6:0] or_419 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
+    wire [6:0] or_420 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
+    wire [6:0] bytes_behind = or_419 | or_420;
     wire [16:0] behind_ip = old_ip_length_s4 + {10'd0, bytes_behind_s4};
-    wire [16:0] cat_431 = {3'd0, attachment_row[279:266]};
-    wire [16:0] cat_434 = {3'd0, attachment_row_s5[279:266]};
-    wire and_464 = (le_378_s6 ? (encap_row[0] ? and_452_s6 : and_445_s6) : and_438_s6) & not_53_s6;
-    wire [11:0] sum_484 = encap_row[284:273] + {4'd0, action_row_s6[71:64]};
-    wire [31:0] or_531 = (({32{eq_501_s6}} & {12'd0, encap_row[304:285]}) | ({32{eq_506_s6}} & encap_row[360:329])) | ({32{and_514_s6}} & {8'd0, encap_row[328:305]});
-    wire [15:0] xor_576 = ((in_verdict[228:213] ^ in_verdict[244:229]) ^ (in_verdict[260:245] ^ in_verdict[276:261])) ^ ((in_verdict[292:277] ^ in_verdict[308:293]) ^ (in_verdict[324:309] ^ in_verdict[340:325]));
-    wire [15:0] xor_592 = ((in_verdict[356:341] ^ in_verdict[372:357]) ^ (in_verdict[388:373] ^ in_verdict[404:389])) ^ ((in_verdict[420:405] ^ in_verdict[436:421]) ^ (in_verdict[452:437] ^ in_verdict[468:453]));
-    wire [15:0] xor_607 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
-    wire [15:0] xor_624 = (attachment_row[153:138] ^ attachment_row[169:154]) ^ (attachment_row[185:170] ^ attachment_row[201:186]);
-    wire [15:0] xor_625 = (attachment_row[217:202] ^ attachment_row[233:218]) ^ (attachment_row[249:234] ^ attachment_row[265:250]);
+    wire [16:0] cat_433 = {3'd0, attachment_row[279:266]};
+    wire [16:0] cat_436 = {3'd0, attachment_row_s5[279:266]};
+    wire and_466 = (le_380_s6 ? (encap_row[0] ? and_454_s6 : and_447_s6) : and_440_s6) & not_55_s6;
+    wire [11:0] sum_486 = encap_row[284:273] + {4'd0, action_row_s6[71:64]};
+    wire [31:0] or_533 = (({32{eq_503_s6}} & {12'd0, encap_row[304:285]}) | ({32{eq_508_s6}} & encap_row[360:329])) | ({32{and_516_s6}} & {8'd0, encap_row[328:305]});
+    wire [15:0] xor_578 = ((in_verdict[228:213] ^ in_verdict[244:229]) ^ (in_verdict[260:245] ^ in_verdict[276:261])) ^ ((in_verdict[292:277] ^ in_verdict[308:293]) ^ (in_verdict[324:309] ^ in_verdict[340:325]));
+    wire [15:0] xor_594 = ((in_verdict[356:341] ^ in_verdict[372:357]) ^ (in_verdict[388:373] ^ in_verdict[404:389])) ^ ((in_verdict[420:405] ^ in_verdict[436:421]) ^ (in_verdict[452:437] ^ in_verdict[468:453]));
+    wire [31:0] cat_596 = {xor_578_s1, xor_594_s1};
+    wire [15:0] xor_609 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
+    wire [15:0] xor_627 = (attachment_row[153:138] ^ attachment_row[169:154]) ^ (attachment_row[185:170] ^ attachment_row[201:186]);
+    wire [15:0] xor_628 = (attachment_row[217:202] ^ attachment_row[233:218]) ^ (attachment_row[249:234] ^ attachment_row[265:250]);
     wire [15:0] old_dport_2 = old_dport;
     wire [15:0] old_sport_2 = old_sport;
     wire [7:0] old_protocol = in_verdict[201:194];
-    wire [15:0] xor_652 = (mux_612_s5 ^ mux_628_s5) ^ xor_649_s5;
-    wire [15:0] udp_source = {2'd3, xor_652[13:0]};
-    wire [16:0] sum_658 = behind_ip_s5 + 17'h14;
-    wire [21:0] outer_sum = {5'd0, sum_675_s6} + {6'd0, encap_row[272:257]};
-    wire [16:0] sum_690 = {1'd0, outer_sum_s7[15:0]} + {11'd0, outer_sum_s7[21:16]};
-    wire and_698 = not_53_s6 & ~and_464;
-    wire or_699 = nat | rewrite_2;
+    wire [15:0] flow_out = (mux_615_s5 ^ mux_632_s5) ^ xor_653_s5;
+    wire [15:0] old_sport_3 = old_sport;
+    wire [15:0] old_dport_3 = old_dport;
+    wire [7:0] old_protocol_2 = old_protocol;
+    wire [15:0] flow_in = xor_657_s2 ^ xor_665_s2;
+    wire [15:0] udp_source = {2'd3, flow_out[13:0]};
+    wire [16:0] sum_674 = behind_ip_s5 + 17'h14;
+    wire [21:0] outer_sum = {5'd0, sum_691_s6} + {6'd0, encap_row[272:257]};
+    wire [16:0] sum_706 = {1'd0, outer_sum_s7[15:0]} + {11'd0, outer_sum_s7[21:16]};
+    wire and_714 = not_55_s6 & ~and_466;
+    wire or_715 = nat | rewrite_2;
     wire old_udp_no_checksum = in_verdict[212];
     wire [3:0] old_port = in_verdict[67:64];
     wire old_class_valid = in_verdict[103];
     wire [7:0] old_l3 = in_verdict[175:168];
     wire [6:0] old_l4_offset = in_verdict[211:205];
     assign out_edit = {
-        mux_366_s7,
-        or_772_s7,
-        and_764_s7,
+        mux_368_s7,
+        or_788_s7,
+        and_780_s7,
         old_l4_offset_s7,
         new_port_s7,
+        eq_87_s7,
         eq_85_s7,
-        eq_83_s7,
-        not_342_s7,
-        and_758_s7,
-        mux_656_s7,
+        not_344_s7,
+        and_774_s7,
+        mux_672_s7,
         dscp_valid_s7,
         attachment_row_s7[265:138],
         nat_s7,
         rewrite_row_s7[128:1],
         rewrite_2_s7,
-        cat_16_s7[113],
+        cat_18_s7[113],
         attachment_row_s7[136:89],
         attachment_row_s7[88:41],
-        diff_552_s7,
+        diff_554_s7,
         encap_row_s7[384:361],
-        sum_550_s7,
+        sum_552_s7,
         udp_source_s7,
         behind_ip_s7[15:0],
-        mux_558_s7,
-        ~(sum_690[15:0] + {15'd0, sum_690[16]}),
+        mux_560_s7,
+        ~(sum_706[15:0] + {15'd0, sum_706[16]}),
         encap_row_s7[256:129],
         encap_row_s7[128:1],
         encap_row_s7[0],
         header_kind_s7,
-        mux_499_s7,
-        mux_492_s7,
-        sum_473_s7,
+        mux_501_s7,
+        mux_494_s7,
+        sum_475_s7,
+        and_769_s7,
+        and_767_s7,
+        and_714_s7,
+        flow_out_s7,
+        flow_in_s7,
+        cat_18_s7[115],
+        cat_18_s7[114],
+        attachment_row_s7[307:292],
+        and_758_s7,
+        and_755_s7,
         and_753_s7,
-        and_751_s7,
-        and_698_s7,
-        and_742_s7,
-        and_739_s7,
-        and_737_s7,
-        cat_16_s7[112],
-        cat_16_s7[111:92],
-        and_733_s7,
-        cat_16_s7[91:76],
-        cat_16_s7[75],
-        cat_16_s7[74:65],
-        cat_16_s7[64],
-        mux_724_s7,
-        mux_735_s7,
+        cat_18_s7[112],
+        cat_18_s7[111:92],
+        and_749_s7,
+        cat_18_s7[91:76],
+        cat_18_s7[75],
+        cat_18_s7[74:65],
+        cat_18_s7[64],
+        mux_740_s7,
+        mux_751_s7,
         old_port_s7,
-        or_713_s7,
-        not_715_s7,
-        cat_16_s7[63:0]
+        or_729_s7,
+        not_731_s7,
+        cat_18_s7[63:0]
     };
-    assign cfg_rdata = ({440'd0, action_cfg_rdata} | {220'd0, attachment_cfg_rdata}) | ({383'd0, rewrite_cfg_rdata} | {127'd0, encap_cfg_rdata});
+    assign cfg_rdata = ({440'd0, action_cfg_rdata} | {204'd0, attachment_cfg_rdata}) | ({383'd0, rewrite_cfg_rdata} | {127'd0, encap_cfg_rdata});
 
     table_action action (
         .clk(clk),
         .rst(rst),
-        .index(sum_22[11:0]),
+        .index(sum_24[11:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -471,12 +493,12 @@ module header_prepare (
     table_attachment attachment (
         .clk(clk),
         .rst(rst),
-        .index(cat_40[8:0]),
+        .index(cat_42[8:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[291:0]),
+        .cfg_wdata(cfg_wdata[307:0]),
         .row(attachment_row),
         .cfg_rdata(attachment_cfg_rdata)
     );
@@ -514,56 +536,56 @@ module header_prepare (
         old_neighbour_s2 <= old_neighbour_s1;
         old_epoch_s1 <= old_epoch;
         old_epoch_s2 <= old_epoch_s1;
-        not_53_s1 <= not_53;
-        not_53_s2 <= not_53_s1;
-        and_73_s1 <= not_53 & ((eq_64 | eq_66) | (old_l4 == 3'd3));
-        and_73_s2 <= and_73_s1;
+        not_55_s1 <= not_55;
+        not_55_s2 <= not_55_s1;
+        and_75_s1 <= not_55 & ((eq_66 | eq_68) | (old_l4 == 3'd3));
+        and_75_s2 <= and_75_s1;
         old_sport_s1 <= old_sport;
         old_sport_s2 <= old_sport_s1;
         old_dport_s1 <= old_dport;
         old_dport_s2 <= old_dport_s1;
-        new_port <= mux_92 + action_row[52:37];
+        new_port <= mux_94 + action_row[52:37];
         old_traffic_class_s1 <= old_traffic_class;
         old_traffic_class_s2 <= old_traffic_class_s1;
-        sum_136_s1 <= sum_132 + sum_135;
-        sum_173_s1 <= sum_169 + sum_172;
-        sum_136_s2 <= sum_136_s1;
-        sum_173_s2 <= sum_173_s1;
-        addresses <= {3'd0, {19{rewrite_2}} & sum_136_s2} + {3'd0, {19{nat}} & sum_173_s2};
-        not_191_s1 <= ~{8'd0, old_traffic_class};
-        not_191_s2 <= not_191_s1;
-        and_200_s3 <= {17{dscp_valid}} & ({1'd0, not_191_s2} + {1'd0, {8'd0, cat_100}});
-        mux_92_s3 <= mux_92;
-        or_209_s3 <= eq_83 | eq_85;
-        not_214_s1 <= ~old_ip_checksum;
-        not_214_s2 <= not_214_s1;
-        not_214_s3 <= not_214_s2;
-        ip_start <= ({6'd0, not_214_s3} + addresses) + {5'd0, and_200_s3};
-        not_226_s1 <= ~old_l4_checksum;
-        not_226_s2 <= not_226_s1;
-        not_226_s3 <= not_226_s2;
-        l4_start <= sum_235;
+        sum_138_s1 <= sum_134 + sum_137;
+        sum_175_s1 <= sum_171 + sum_174;
+        sum_138_s2 <= sum_138_s1;
+        sum_175_s2 <= sum_175_s1;
+        addresses <= {3'd0, {19{rewrite_2}} & sum_138_s2} + {3'd0, {19{nat}} & sum_175_s2};
+        not_193_s1 <= ~{8'd0, old_traffic_class};
+        not_193_s2 <= not_193_s1;
+        and_202_s3 <= {17{dscp_valid}} & ({1'd0, not_193_s2} + {1'd0, {8'd0, cat_102}});
+        mux_94_s3 <= mux_94;
+        or_211_s3 <= eq_85 | eq_87;
+        not_216_s1 <= ~old_ip_checksum;
+        not_216_s2 <= not_216_s1;
+        not_216_s3 <= not_216_s2;
+        ip_start <= ({6'd0, not_216_s3} + addresses) + {5'd0, and_202_s3};
+        not_228_s1 <= ~old_l4_checksum;
+        not_228_s2 <= not_228_s1;
+        not_228_s3 <= not_228_s2;
+        l4_start <= sum_237;
         old_v6_s1 <= old_v6;
         old_v6_s2 <= old_v6_s1;
         old_v6_s3 <= old_v6_s2;
         old_v6_s4 <= old_v6_s3;
         nat_s3 <= nat;
         nat_s4 <= nat_s3;
-        and_278_s5 <= {19{nat_s4}} & (sum_270 + sum_273);
+        and_280_s5 <= {19{nat_s4}} & (sum_272 + sum_275);
         rewrite_2_s3 <= rewrite_2;
         rewrite_2_s4 <= rewrite_2_s3;
-        and_317_s5 <= {19{rewrite_2_s4}} & (sum_309 + sum_312);
+        and_319_s5 <= {19{rewrite_2_s4}} & (sum_311 + sum_314);
         ip_start_s5 <= ip_start;
-        ip_sum <= ip_start_s5 + sum_323;
+        ip_sum <= ip_start_s5 + sum_325;
         l4_start_s5 <= l4_start;
-        l4_sum <= l4_start_s5 + sum_323;
-        eq_66_s1 <= eq_66;
-        eq_66_s2 <= eq_66_s1;
-        eq_66_s3 <= eq_66_s2;
-        eq_66_s4 <= eq_66_s3;
-        eq_66_s5 <= eq_66_s4;
-        eq_66_s6 <= eq_66_s5;
-        header_kind <= {4{~eq_372}} & and_370;
+        l4_sum <= l4_start_s5 + sum_325;
+        eq_68_s1 <= eq_68;
+        eq_68_s2 <= eq_68_s1;
+        eq_68_s3 <= eq_68_s2;
+        eq_68_s4 <= eq_68_s3;
+        eq_68_s5 <= eq_68_s4;
+        eq_68_s6 <= eq_68_s5;
+        header_kind <= {4{~eq_374}} & and_372;
         bytes_behind_s4 <= bytes_behind;
         old_ip_length_s1 <= old_ip_length;
         old_ip_length_s2 <= old_ip_length_s1;
@@ -571,66 +593,69 @@ module header_prepare (
         old_ip_length_s4 <= old_ip_length_s3;
         behind_ip_s5 <= behind_ip;
         attachment_row_s5 <= attachment_row;
-        red_436_s5 <= |cat_431;
-        and_438_s6 <= (cat_434 < behind_ip_s5) & red_436_s5;
-        red_443_s5 <= |cat_431;
-        and_445_s6 <= (cat_434 < (behind_ip_s5 + 17'h14)) & red_443_s5;
-        red_450_s5 <= |cat_431;
-        and_452_s6 <= (cat_434 < (behind_ip_s5 + 17'h28)) & red_450_s5;
-        le_378_s4 <= le_378;
-        le_378_s5 <= le_378_s4;
-        le_378_s6 <= le_378_s5;
-        not_53_s3 <= not_53_s2;
-        not_53_s4 <= not_53_s3;
-        not_53_s5 <= not_53_s4;
-        not_53_s6 <= not_53_s5;
-        eq_372_s3 <= eq_372;
-        eq_372_s4 <= eq_372_s3;
-        sum_473_s5 <= attachment_row[16:15] + {1'd0, eq_372_s4 & ~attachment_row[16]};
+        red_438_s5 <= |cat_433;
+        and_440_s6 <= (cat_436 < behind_ip_s5) & red_438_s5;
+        red_445_s5 <= |cat_433;
+        and_447_s6 <= (cat_436 < (behind_ip_s5 + 17'h14)) & red_445_s5;
+        red_452_s5 <= |cat_433;
+        and_454_s6 <= (cat_436 < (behind_ip_s5 + 17'h28)) & red_452_s5;
+        le_380_s4 <= le_380;
+        le_380_s5 <= le_380_s4;
+        le_380_s6 <= le_380_s5;
+        not_55_s3 <= not_55_s2;
+        not_55_s4 <= not_55_s3;
+        not_55_s5 <= not_55_s4;
+        not_55_s6 <= not_55_s5;
+        eq_374_s3 <= eq_374;
+        eq_374_s4 <= eq_374_s3;
+        sum_475_s5 <= attachment_row[16:15] + {1'd0, eq_374_s4 & ~attachment_row[16]};
         action_row_s3 <= action_row;
         action_row_s4 <= action_row_s3;
         action_row_s5 <= action_row_s4;
         action_row_s6 <= action_row_s5;
-        and_487_s5 <= eq_372_s4 & (attachment_row[16:15] == 2'd0);
-        and_487_s6 <= and_487_s5;
+        and_489_s5 <= eq_374_s4 & (attachment_row[16:15] == 2'd0);
+        and_489_s6 <= and_489_s5;
         attachment_row_s6 <= attachment_row_s5;
-        and_495_s5 <= eq_372_s4 & (attachment_row[16:15] == 2'd1);
-        and_495_s6 <= and_495_s5;
-        and_514_s4 <= le_378 & ~(header_kind == 4'd8);
-        and_514_s5 <= and_514_s4;
-        and_514_s6 <= and_514_s5;
-        eq_501_s4 <= header_kind == 4'd2;
-        eq_501_s5 <= eq_501_s4;
-        eq_501_s6 <= eq_501_s5;
-        eq_506_s4 <= header_kind == 4'd8;
-        eq_506_s5 <= eq_506_s4;
-        eq_506_s6 <= eq_506_s5;
+        and_497_s5 <= eq_374_s4 & (attachment_row[16:15] == 2'd1);
+        and_497_s6 <= and_497_s5;
+        and_516_s4 <= le_380 & ~(header_kind == 4'd8);
+        and_516_s5 <= and_516_s4;
+        and_516_s6 <= and_516_s5;
+        eq_503_s4 <= header_kind == 4'd2;
+        eq_503_s5 <= eq_503_s4;
+        eq_503_s6 <= eq_503_s5;
+        eq_508_s4 <= header_kind == 4'd8;
+        eq_508_s5 <= eq_508_s4;
+        eq_508_s6 <= eq_508_s5;
         bytes_behind_s5 <= bytes_behind_s4;
-        sum_542_s6 <= (7'he + {3'd0, {sum_473_s5, 2'd0}}) + bytes_behind_s5;
-        sum_545_s6 <= behind_ip_s5 + 17'h14;
+        sum_544_s6 <= (7'he + {3'd0, {sum_475_s5, 2'd0}}) + bytes_behind_s5;
+        sum_547_s6 <= behind_ip_s5 + 17'h14;
         behind_ip_s6 <= behind_ip_s5;
-        xor_576_s1 <= xor_576;
-        xor_592_s1 <= xor_592;
-        cat_594_s2 <= {xor_576_s1, xor_592_s1};
-        cat_594_s3 <= cat_594_s2;
-        cat_594_s4 <= cat_594_s3;
-        mux_612_s5 <= rewrite_2_s4 ? xor_607 : cat_594_s4[31:16];
-        mux_628_s5 <= nat_s4 ? (xor_624 ^ xor_625) : cat_594_s4[15:0];
+        xor_578_s1 <= xor_578;
+        xor_594_s1 <= xor_594;
+        cat_596_s2 <= cat_596;
+        cat_596_s3 <= cat_596_s2;
+        cat_596_s4 <= cat_596_s3;
+        mux_615_s5 <= rewrite_2_s4 ? xor_609 : cat_596_s4[31:16];
+        mux_632_s5 <= nat_s4 ? (xor_627 ^ xor_628) : cat_596_s4[15:0];
         old_dport_2_s1 <= old_dport_2;
         old_dport_2_s2 <= old_dport_2_s1;
         old_sport_2_s1 <= old_sport_2;
         old_sport_2_s2 <= old_sport_2_s1;
-        or_638_s3 <= eq_83 | eq_85;
-        mux_637_s3 <= eq_83 ? old_dport_2_s2 : old_sport_2_s2;
+        or_642_s3 <= eq_85 | eq_87;
+        mux_641_s3 <= eq_85 ? old_dport_2_s2 : old_sport_2_s2;
         old_protocol_s1 <= old_protocol;
         old_protocol_s2 <= old_protocol_s1;
         old_protocol_s3 <= old_protocol_s2;
-        xor_649_s4 <= ((or_638_s3 ? new_port : mux_92_s3) ^ mux_637_s3) ^ {8'd0, old_protocol_s3};
-        xor_649_s5 <= xor_649_s4;
-        mux_656_s3 <= dscp_valid ? cat_100 : old_traffic_class_s2;
-        sum_667_s4 <= {1'd0, mux_656_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
-        sum_667_s5 <= sum_667_s4;
-        sum_675_s6 <= {1'd0, sum_658[15:0]} + {8'd0, sum_667_s5};
+        xor_653_s4 <= ((or_642_s3 ? new_port : mux_94_s3) ^ mux_641_s3) ^ {8'd0, old_protocol_s3};
+        xor_653_s5 <= xor_653_s4;
+        xor_657_s2 <= cat_596[31:16] ^ cat_596[15:0];
+        xor_665_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
+        xor_665_s2 <= xor_665_s1;
+        mux_672_s3 <= dscp_valid ? cat_102 : old_traffic_class_s2;
+        sum_683_s4 <= {1'd0, mux_672_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
+        sum_683_s5 <= sum_683_s4;
+        sum_691_s6 <= {1'd0, sum_674[15:0]} + {8'd0, sum_683_s5};
         outer_sum_s7 <= outer_sum;
         old_reason_s1 <= old_reason;
         old_reason_s2 <= old_reason_s1;
@@ -650,23 +675,23 @@ module header_prepare (
         old_l3_s4 <= old_l3_s3;
         old_l3_s5 <= old_l3_s4;
         old_l3_s6 <= old_l3_s5;
-        not_754_s1 <= ~old_v6;
-        not_754_s2 <= not_754_s1;
-        or_704_s1 <= (eq_64 | eq_68) | (eq_66 & ~old_udp_no_checksum);
-        or_704_s2 <= or_704_s1;
-        mux_366_s7 <= (eq_66_s6 & ~(|not_355)) ? 16'hffff : not_355;
-        or_772_s1 <= (({5{eq_64}} & 5'h10) | ({5{eq_66}} & 5'd6)) | ({5{eq_68}} & 5'd2);
-        or_772_s2 <= or_772_s1;
-        or_772_s3 <= or_772_s2;
-        or_772_s4 <= or_772_s3;
-        or_772_s5 <= or_772_s4;
-        or_772_s6 <= or_772_s5;
-        or_772_s7 <= or_772_s6;
-        and_764_s3 <= or_704_s2 & ((or_699 | eq_83) | eq_85);
-        and_764_s4 <= and_764_s3;
-        and_764_s5 <= and_764_s4;
-        and_764_s6 <= and_764_s5;
-        and_764_s7 <= and_764_s6;
+        not_770_s1 <= ~old_v6;
+        not_770_s2 <= not_770_s1;
+        or_720_s1 <= (eq_66 | eq_70) | (eq_68 & ~old_udp_no_checksum);
+        or_720_s2 <= or_720_s1;
+        mux_368_s7 <= (eq_68_s6 & ~(|not_357)) ? 16'hffff : not_357;
+        or_788_s1 <= (({5{eq_66}} & 5'h10) | ({5{eq_68}} & 5'd6)) | ({5{eq_70}} & 5'd2);
+        or_788_s2 <= or_788_s1;
+        or_788_s3 <= or_788_s2;
+        or_788_s4 <= or_788_s3;
+        or_788_s5 <= or_788_s4;
+        or_788_s6 <= or_788_s5;
+        or_788_s7 <= or_788_s6;
+        and_780_s3 <= or_720_s2 & ((or_715 | eq_85) | eq_87);
+        and_780_s4 <= and_780_s3;
+        and_780_s5 <= and_780_s4;
+        and_780_s6 <= and_780_s5;
+        and_780_s7 <= and_780_s6;
         old_l4_offset_s1 <= old_l4_offset;
         old_l4_offset_s2 <= old_l4_offset_s1;
         old_l4_offset_s3 <= old_l4_offset_s2;
@@ -678,26 +703,26 @@ module header_prepare (
         new_port_s5 <= new_port_s4;
         new_port_s6 <= new_port_s5;
         new_port_s7 <= new_port_s6;
+        eq_87_s3 <= eq_87;
+        eq_87_s4 <= eq_87_s3;
+        eq_87_s5 <= eq_87_s4;
+        eq_87_s6 <= eq_87_s5;
+        eq_87_s7 <= eq_87_s6;
         eq_85_s3 <= eq_85;
         eq_85_s4 <= eq_85_s3;
         eq_85_s5 <= eq_85_s4;
         eq_85_s6 <= eq_85_s5;
         eq_85_s7 <= eq_85_s6;
-        eq_83_s3 <= eq_83;
-        eq_83_s4 <= eq_83_s3;
-        eq_83_s5 <= eq_83_s4;
-        eq_83_s6 <= eq_83_s5;
-        eq_83_s7 <= eq_83_s6;
-        not_342_s7 <= ~(sum_336[15:0] + {15'd0, sum_336[16]});
-        and_758_s3 <= not_754_s2 & (or_699 | dscp_valid);
-        and_758_s4 <= and_758_s3;
-        and_758_s5 <= and_758_s4;
-        and_758_s6 <= and_758_s5;
-        and_758_s7 <= and_758_s6;
-        mux_656_s4 <= mux_656_s3;
-        mux_656_s5 <= mux_656_s4;
-        mux_656_s6 <= mux_656_s5;
-        mux_656_s7 <= mux_656_s6;
+        not_344_s7 <= ~(sum_338[15:0] + {15'd0, sum_338[16]});
+        and_774_s3 <= not_770_s2 & (or_715 | dscp_valid);
+        and_774_s4 <= and_774_s3;
+        and_774_s5 <= and_774_s4;
+        and_774_s6 <= and_774_s5;
+        and_774_s7 <= and_774_s6;
+        mux_672_s4 <= mux_672_s3;
+        mux_672_s5 <= mux_672_s4;
+        mux_672_s6 <= mux_672_s5;
+        mux_672_s7 <= mux_672_s6;
         dscp_valid_s3 <= dscp_valid;
         dscp_valid_s4 <= dscp_valid_s3;
         dscp_valid_s5 <= dscp_valid_s4;
@@ -713,53 +738,60 @@ module header_prepare (
         rewrite_2_s5 <= rewrite_2_s4;
         rewrite_2_s6 <= rewrite_2_s5;
         rewrite_2_s7 <= rewrite_2_s6;
-        cat_16_s1 <= cat_16;
-        cat_16_s2 <= cat_16_s1;
-        cat_16_s3 <= cat_16_s2;
-        cat_16_s4 <= cat_16_s3;
-        cat_16_s5 <= cat_16_s4;
-        cat_16_s6 <= cat_16_s5;
-        cat_16_s7 <= cat_16_s6;
-        diff_552_s3 <= 8'd0 - action_row[71:64];
-        diff_552_s4 <= diff_552_s3;
-        diff_552_s5 <= diff_552_s4;
-        diff_552_s6 <= diff_552_s5;
-        diff_552_s7 <= diff_552_s6;
+        cat_18_s1 <= cat_18;
+        cat_18_s2 <= cat_18_s1;
+        cat_18_s3 <= cat_18_s2;
+        cat_18_s4 <= cat_18_s3;
+        cat_18_s5 <= cat_18_s4;
+        cat_18_s6 <= cat_18_s5;
+        cat_18_s7 <= cat_18_s6;
+        diff_554_s3 <= 8'd0 - action_row[71:64];
+        diff_554_s4 <= diff_554_s3;
+        diff_554_s5 <= diff_554_s4;
+        diff_554_s6 <= diff_554_s5;
+        diff_554_s7 <= diff_554_s6;
         encap_row_s7 <= encap_row;
-        sum_550_s7 <= or_531 + {24'd0, action_row_s6[71:64]};
+        sum_552_s7 <= or_533 + {24'd0, action_row_s6[71:64]};
         udp_source_s6 <= udp_source;
         udp_source_s7 <= udp_source_s6;
         behind_ip_s7 <= behind_ip_s6;
-        mux_558_s7 <= encap_row[0] ? behind_ip_s6[15:0] : sum_545_s6[15:0];
+        mux_560_s7 <= encap_row[0] ? behind_ip_s6[15:0] : sum_547_s6[15:0];
         header_kind_s4 <= header_kind;
         header_kind_s5 <= header_kind_s4;
         header_kind_s6 <= header_kind_s5;
         header_kind_s7 <= header_kind_s6;
-        mux_499_s7 <= and_495_s6 ? sum_484 : attachment_row_s6[40:29];
-        mux_492_s7 <= and_487_s6 ? sum_484 : attachment_row_s6[28:17];
-        sum_473_s6 <= sum_473_s5;
-        sum_473_s7 <= sum_473_s6;
-        and_753_s7 <= {7{and_698}} & (sum_542_s6 + ({7{le_378_s6}} & (encap_row[0] ? 7'h28 : 7'h14)));
-        and_751_s7 <= {8{and_698}} & old_l3_s6;
-        and_698_s7 <= and_698;
-        and_742_s5 <= {10{not_53_s4}} & attachment_row[14:5];
-        and_742_s6 <= and_742_s5;
-        and_742_s7 <= and_742_s6;
-        and_739_s3 <= {16{not_53_s2}} & mux_36;
-        and_739_s4 <= and_739_s3;
-        and_739_s5 <= and_739_s4;
-        and_739_s6 <= and_739_s5;
-        and_739_s7 <= and_739_s6;
-        and_737_s1 <= {22{not_53}} & sum_22;
-        and_737_s2 <= and_737_s1;
-        and_737_s3 <= and_737_s2;
-        and_737_s4 <= and_737_s3;
-        and_737_s5 <= and_737_s4;
-        and_737_s6 <= and_737_s5;
-        and_737_s7 <= and_737_s6;
-        and_733_s7 <= old_class_valid_s6 & ~and_464;
-        mux_724_s7 <= and_464 ? 6'h19 : old_reason_s6;
-        mux_735_s7 <= and_698 ? attachment_row_s6[4:1] : 4'd4;
+        mux_501_s7 <= and_497_s6 ? sum_486 : attachment_row_s6[40:29];
+        mux_494_s7 <= and_489_s6 ? sum_486 : attachment_row_s6[28:17];
+        sum_475_s6 <= sum_475_s5;
+        sum_475_s7 <= sum_475_s6;
+        and_769_s7 <= {7{and_714}} & (sum_544_s6 + ({7{le_380_s6}} & (encap_row[0] ? 7'h28 : 7'h14)));
+        and_767_s7 <= {8{and_714}} & old_l3_s6;
+        and_714_s7 <= and_714;
+        flow_out_s6 <= flow_out;
+        flow_out_s7 <= flow_out_s6;
+        flow_in_s3 <= flow_in;
+        flow_in_s4 <= flow_in_s3;
+        flow_in_s5 <= flow_in_s4;
+        flow_in_s6 <= flow_in_s5;
+        flow_in_s7 <= flow_in_s6;
+        and_758_s5 <= {10{not_55_s4}} & attachment_row[14:5];
+        and_758_s6 <= and_758_s5;
+        and_758_s7 <= and_758_s6;
+        and_755_s3 <= {16{not_55_s2}} & mux_38;
+        and_755_s4 <= and_755_s3;
+        and_755_s5 <= and_755_s4;
+        and_755_s6 <= and_755_s5;
+        and_755_s7 <= and_755_s6;
+        and_753_s1 <= {22{not_55}} & sum_24;
+        and_753_s2 <= and_753_s1;
+        and_753_s3 <= and_753_s2;
+        and_753_s4 <= and_753_s3;
+        and_753_s5 <= and_753_s4;
+        and_753_s6 <= and_753_s5;
+        and_753_s7 <= and_753_s6;
+        and_749_s7 <= old_class_valid_s6 & ~and_466;
+        mux_740_s7 <= and_466 ? 6'h19 : old_reason_s6;
+        mux_751_s7 <= and_714 ? attachment_row_s6[4:1] : 4'd4;
         old_port_s1 <= old_port;
         old_port_s2 <= old_port_s1;
         old_port_s3 <= old_port_s2;
@@ -767,20 +799,20 @@ module header_prepare (
         old_port_s5 <= old_port_s4;
         old_port_s6 <= old_port_s5;
         old_port_s7 <= old_port_s6;
-        or_713_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
-        or_713_s2 <= or_713_s1;
-        or_713_s3 <= or_713_s2;
-        or_713_s4 <= or_713_s3;
-        or_713_s5 <= or_713_s4;
-        or_713_s6 <= or_713_s5;
-        or_713_s7 <= or_713_s6;
-        not_715_s1 <= ~(|in_number);
-        not_715_s2 <= not_715_s1;
-        not_715_s3 <= not_715_s2;
-        not_715_s4 <= not_715_s3;
-        not_715_s5 <= not_715_s4;
-        not_715_s6 <= not_715_s5;
-        not_715_s7 <= not_715_s6;
+        or_729_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        or_729_s2 <= or_729_s1;
+        or_729_s3 <= or_729_s2;
+        or_729_s4 <= or_729_s3;
+        or_729_s5 <= or_729_s4;
+        or_729_s6 <= or_729_s5;
+        or_729_s7 <= or_729_s6;
+        not_731_s1 <= ~(|in_number);
+        not_731_s2 <= not_731_s1;
+        not_731_s3 <= not_731_s2;
+        not_731_s4 <= not_731_s3;
+        not_731_s5 <= not_731_s4;
+        not_731_s6 <= not_731_s5;
+        not_731_s7 <= not_731_s6;
     end
 
     always @(posedge clk) begin
@@ -804,7 +836,7 @@ module header_prepare (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, cat_40, action_row_s6, sum_545_s6, xor_652, sum_658, attachment_row_s7, rewrite_row_s7, encap_row_s7, behind_ip_s7};
+    wire _unused = &{1'b0, cfg_wdata, cat_42, action_row_s6, sum_547_s6, sum_674, attachment_row_s7, rewrite_row_s7, encap_row_s7, behind_ip_s7};
 
 `ifndef SYNTHESIS
     initial begin
@@ -814,10 +846,10 @@ module header_prepare (
         old_neighbour_s2 = 16'd0;
         old_epoch_s1 = 1'd0;
         old_epoch_s2 = 1'd0;
-        not_53_s1 = 1'd0;
-        not_53_s2 = 1'd0;
-        and_73_s1 = 1'd0;
-        and_73_s2 = 1'd0;
+        not_55_s1 = 1'd0;
+        not_55_s2 = 1'd0;
+        and_75_s1 = 1'd0;
+        and_75_s2 = 1'd0;
         old_sport_s1 = 16'd0;
         old_sport_s2 = 16'd0;
         old_dport_s1 = 16'd0;
@@ -825,23 +857,23 @@ module header_prepare (
         new_port = 16'd0;
         old_traffic_class_s1 = 8'd0;
         old_traffic_class_s2 = 8'd0;
-        sum_136_s1 = 19'd0;
-        sum_173_s1 = 19'd0;
-        sum_136_s2 = 19'd0;
-        sum_173_s2 = 19'd0;
+        sum_138_s1 = 19'd0;
+        sum_175_s1 = 19'd0;
+        sum_138_s2 = 19'd0;
+        sum_175_s2 = 19'd0;
         addresses = 22'd0;
-        not_191_s1 = 16'd0;
-        not_191_s2 = 16'd0;
-        and_200_s3 = 17'd0;
-        mux_92_s3 = 16'd0;
-        or_209_s3 = 1'd0;
-        not_214_s1 = 16'd0;
-        not_214_s2 = 16'd0;
-        not_214_s3 = 16'd0;
+        not_193_s1 = 16'd0;
+        not_193_s2 = 16'd0;
+        and_202_s3 = 17'd0;
+        mux_94_s3 = 16'd0;
+        or_211_s3 = 1'd0;
+        not_216_s1 = 16'd0;
+        not_216_s2 = 16'd0;
+        not_216_s3 = 16'd0;
         ip_start = 22'd0;
-        not_226_s1 = 16'd0;
-        not_226_s2 = 16'd0;
-        not_226_s3 = 16'd0;
+        not_228_s1 = 16'd0;
+        not_228_s2 = 16'd0;
+        not_228_s3 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         old_v6_s2 = 1'd0;
@@ -849,20 +881,20 @@ module header_prepare (
         old_v6_s4 = 1'd0;
         nat_s3 = 1'd0;
         nat_s4 = 1'd0;
-        and_278_s5 = 19'd0;
+        and_280_s5 = 19'd0;
         rewrite_2_s3 = 1'd0;
         rewrite_2_s4 = 1'd0;
-        and_317_s5 = 19'd0;
+        and_319_s5 = 19'd0;
         ip_start_s5 = 22'd0;
         ip_sum = 22'd0;
         l4_start_s5 = 22'd0;
         l4_sum = 22'd0;
-        eq_66_s1 = 1'd0;
-        eq_66_s2 = 1'd0;
-        eq_66_s3 = 1'd0;
-        eq_66_s4 = 1'd0;
-        eq_66_s5 = 1'd0;
-        eq_66_s6 = 1'd0;
+        eq_68_s1 = 1'd0;
+        eq_68_s2 = 1'd0;
+        eq_68_s3 = 1'd0;
+        eq_68_s4 = 1'd0;
+        eq_68_s5 = 1'd0;
+        eq_68_s6 = 1'd0;
         header_kind = 4'd0;
         bytes_behind_s4 = 7'd0;
         old_ip_length_s1 = 17'd0;
@@ -870,67 +902,70 @@ module header_prepare (
         old_ip_length_s3 = 17'd0;
         old_ip_length_s4 = 17'd0;
         behind_ip_s5 = 17'd0;
-        attachment_row_s5 = 292'd0;
-        red_436_s5 = 1'd0;
-        and_438_s6 = 1'd0;
-        red_443_s5 = 1'd0;
-        and_445_s6 = 1'd0;
-        red_450_s5 = 1'd0;
-        and_452_s6 = 1'd0;
-        le_378_s4 = 1'd0;
-        le_378_s5 = 1'd0;
-        le_378_s6 = 1'd0;
-        not_53_s3 = 1'd0;
-        not_53_s4 = 1'd0;
-        not_53_s5 = 1'd0;
-        not_53_s6 = 1'd0;
-        eq_372_s3 = 1'd0;
-        eq_372_s4 = 1'd0;
-        sum_473_s5 = 2'd0;
+        attachment_row_s5 = 308'd0;
+        red_438_s5 = 1'd0;
+        and_440_s6 = 1'd0;
+        red_445_s5 = 1'd0;
+        and_447_s6 = 1'd0;
+        red_452_s5 = 1'd0;
+        and_454_s6 = 1'd0;
+        le_380_s4 = 1'd0;
+        le_380_s5 = 1'd0;
+        le_380_s6 = 1'd0;
+        not_55_s3 = 1'd0;
+        not_55_s4 = 1'd0;
+        not_55_s5 = 1'd0;
+        not_55_s6 = 1'd0;
+        eq_374_s3 = 1'd0;
+        eq_374_s4 = 1'd0;
+        sum_475_s5 = 2'd0;
         action_row_s3 = 72'd0;
         action_row_s4 = 72'd0;
         action_row_s5 = 72'd0;
         action_row_s6 = 72'd0;
-        and_487_s5 = 1'd0;
-        and_487_s6 = 1'd0;
-        attachment_row_s6 = 292'd0;
-        and_495_s5 = 1'd0;
-        and_495_s6 = 1'd0;
-        and_514_s4 = 1'd0;
-        and_514_s5 = 1'd0;
-        and_514_s6 = 1'd0;
-        eq_501_s4 = 1'd0;
-        eq_501_s5 = 1'd0;
-        eq_501_s6 = 1'd0;
-        eq_506_s4 = 1'd0;
-        eq_506_s5 = 1'd0;
-        eq_506_s6 = 1'd0;
+        and_489_s5 = 1'd0;
+        and_489_s6 = 1'd0;
+        attachment_row_s6 = 308'd0;
+        and_497_s5 = 1'd0;
+        and_497_s6 = 1'd0;
+        and_516_s4 = 1'd0;
+        and_516_s5 = 1'd0;
+        and_516_s6 = 1'd0;
+        eq_503_s4 = 1'd0;
+        eq_503_s5 = 1'd0;
+        eq_503_s6 = 1'd0;
+        eq_508_s4 = 1'd0;
+        eq_508_s5 = 1'd0;
+        eq_508_s6 = 1'd0;
         bytes_behind_s5 = 7'd0;
-        sum_542_s6 = 7'd0;
-        sum_545_s6 = 17'd0;
+        sum_544_s6 = 7'd0;
+        sum_547_s6 = 17'd0;
         behind_ip_s6 = 17'd0;
-        xor_576_s1 = 16'd0;
-        xor_592_s1 = 16'd0;
-        cat_594_s2 = 32'd0;
-        cat_594_s3 = 32'd0;
-        cat_594_s4 = 32'd0;
-        mux_612_s5 = 16'd0;
-        mux_628_s5 = 16'd0;
+        xor_578_s1 = 16'd0;
+        xor_594_s1 = 16'd0;
+        cat_596_s2 = 32'd0;
+        cat_596_s3 = 32'd0;
+        cat_596_s4 = 32'd0;
+        mux_615_s5 = 16'd0;
+        mux_632_s5 = 16'd0;
         old_dport_2_s1 = 16'd0;
         old_dport_2_s2 = 16'd0;
         old_sport_2_s1 = 16'd0;
         old_sport_2_s2 = 16'd0;
-        or_638_s3 = 1'd0;
-        mux_637_s3 = 16'd0;
+        or_642_s3 = 1'd0;
+        mux_641_s3 = 16'd0;
         old_protocol_s1 = 8'd0;
         old_protocol_s2 = 8'd0;
         old_protocol_s3 = 8'd0;
-        xor_649_s4 = 16'd0;
-        xor_649_s5 = 16'd0;
-        mux_656_s3 = 8'd0;
-        sum_667_s4 = 9'd0;
-        sum_667_s5 = 9'd0;
-        sum_675_s6 = 17'd0;
+        xor_653_s4 = 16'd0;
+        xor_653_s5 = 16'd0;
+        xor_657_s2 = 16'd0;
+        xor_665_s1 = 16'd0;
+        xor_665_s2 = 16'd0;
+        mux_672_s3 = 8'd0;
+        sum_683_s4 = 9'd0;
+        sum_683_s5 = 9'd0;
+        sum_691_s6 = 17'd0;
         outer_sum_s7 = 22'd0;
         old_reason_s1 = 6'd0;
         old_reason_s2 = 6'd0;
@@ -950,23 +985,23 @@ module header_prepare (
         old_l3_s4 = 8'd0;
         old_l3_s5 = 8'd0;
         old_l3_s6 = 8'd0;
-        not_754_s1 = 1'd0;
-        not_754_s2 = 1'd0;
-        or_704_s1 = 1'd0;
-        or_704_s2 = 1'd0;
-        mux_366_s7 = 16'd0;
-        or_772_s1 = 5'd0;
-        or_772_s2 = 5'd0;
-        or_772_s3 = 5'd0;
-        or_772_s4 = 5'd0;
-        or_772_s5 = 5'd0;
-        or_772_s6 = 5'd0;
-        or_772_s7 = 5'd0;
-        and_764_s3 = 1'd0;
-        and_764_s4 = 1'd0;
-        and_764_s5 = 1'd0;
-        and_764_s6 = 1'd0;
-        and_764_s7 = 1'd0;
+        not_770_s1 = 1'd0;
+        not_770_s2 = 1'd0;
+        or_720_s1 = 1'd0;
+        or_720_s2 = 1'd0;
+        mux_368_s7 = 16'd0;
+        or_788_s1 = 5'd0;
+        or_788_s2 = 5'd0;
+        or_788_s3 = 5'd0;
+        or_788_s4 = 5'd0;
+        or_788_s5 = 5'd0;
+        or_788_s6 = 5'd0;
+        or_788_s7 = 5'd0;
+        and_780_s3 = 1'd0;
+        and_780_s4 = 1'd0;
+        and_780_s5 = 1'd0;
+        and_780_s6 = 1'd0;
+        and_780_s7 = 1'd0;
         old_l4_offset_s1 = 7'd0;
         old_l4_offset_s2 = 7'd0;
         old_l4_offset_s3 = 7'd0;
@@ -978,32 +1013,32 @@ module header_prepare (
         new_port_s5 = 16'd0;
         new_port_s6 = 16'd0;
         new_port_s7 = 16'd0;
+        eq_87_s3 = 1'd0;
+        eq_87_s4 = 1'd0;
+        eq_87_s5 = 1'd0;
+        eq_87_s6 = 1'd0;
+        eq_87_s7 = 1'd0;
         eq_85_s3 = 1'd0;
         eq_85_s4 = 1'd0;
         eq_85_s5 = 1'd0;
         eq_85_s6 = 1'd0;
         eq_85_s7 = 1'd0;
-        eq_83_s3 = 1'd0;
-        eq_83_s4 = 1'd0;
-        eq_83_s5 = 1'd0;
-        eq_83_s6 = 1'd0;
-        eq_83_s7 = 1'd0;
-        not_342_s7 = 16'd0;
-        and_758_s3 = 1'd0;
-        and_758_s4 = 1'd0;
-        and_758_s5 = 1'd0;
-        and_758_s6 = 1'd0;
-        and_758_s7 = 1'd0;
-        mux_656_s4 = 8'd0;
-        mux_656_s5 = 8'd0;
-        mux_656_s6 = 8'd0;
-        mux_656_s7 = 8'd0;
+        not_344_s7 = 16'd0;
+        and_774_s3 = 1'd0;
+        and_774_s4 = 1'd0;
+        and_774_s5 = 1'd0;
+        and_774_s6 = 1'd0;
+        and_774_s7 = 1'd0;
+        mux_672_s4 = 8'd0;
+        mux_672_s5 = 8'd0;
+        mux_672_s6 = 8'd0;
+        mux_672_s7 = 8'd0;
         dscp_valid_s3 = 1'd0;
         dscp_valid_s4 = 1'd0;
         dscp_valid_s5 = 1'd0;
         dscp_valid_s6 = 1'd0;
         dscp_valid_s7 = 1'd0;
-        attachment_row_s7 = 292'd0;
+        attachment_row_s7 = 308'd0;
         nat_s5 = 1'd0;
         nat_s6 = 1'd0;
         nat_s7 = 1'd0;
@@ -1013,53 +1048,60 @@ module header_prepare (
         rewrite_2_s5 = 1'd0;
         rewrite_2_s6 = 1'd0;
         rewrite_2_s7 = 1'd0;
-        cat_16_s1 = 114'd0;
-        cat_16_s2 = 114'd0;
-        cat_16_s3 = 114'd0;
-        cat_16_s4 = 114'd0;
-        cat_16_s5 = 114'd0;
-        cat_16_s6 = 114'd0;
-        cat_16_s7 = 114'd0;
-        diff_552_s3 = 8'd0;
-        diff_552_s4 = 8'd0;
-        diff_552_s5 = 8'd0;
-        diff_552_s6 = 8'd0;
-        diff_552_s7 = 8'd0;
+        cat_18_s1 = 116'd0;
+        cat_18_s2 = 116'd0;
+        cat_18_s3 = 116'd0;
+        cat_18_s4 = 116'd0;
+        cat_18_s5 = 116'd0;
+        cat_18_s6 = 116'd0;
+        cat_18_s7 = 116'd0;
+        diff_554_s3 = 8'd0;
+        diff_554_s4 = 8'd0;
+        diff_554_s5 = 8'd0;
+        diff_554_s6 = 8'd0;
+        diff_554_s7 = 8'd0;
         encap_row_s7 = 385'd0;
-        sum_550_s7 = 32'd0;
+        sum_552_s7 = 32'd0;
         udp_source_s6 = 16'd0;
         udp_source_s7 = 16'd0;
         behind_ip_s7 = 17'd0;
-        mux_558_s7 = 16'd0;
+        mux_560_s7 = 16'd0;
         header_kind_s4 = 4'd0;
         header_kind_s5 = 4'd0;
         header_kind_s6 = 4'd0;
         header_kind_s7 = 4'd0;
-        mux_499_s7 = 12'd0;
-        mux_492_s7 = 12'd0;
-        sum_473_s6 = 2'd0;
-        sum_473_s7 = 2'd0;
-        and_753_s7 = 7'd0;
-        and_751_s7 = 8'd0;
-        and_698_s7 = 1'd0;
-        and_742_s5 = 10'd0;
-        and_742_s6 = 10'd0;
-        and_742_s7 = 10'd0;
-        and_739_s3 = 16'd0;
-        and_739_s4 = 16'd0;
-        and_739_s5 = 16'd0;
-        and_739_s6 = 16'd0;
-        and_739_s7 = 16'd0;
-        and_737_s1 = 22'd0;
-        and_737_s2 = 22'd0;
-        and_737_s3 = 22'd0;
-        and_737_s4 = 22'd0;
-        and_737_s5 = 22'd0;
-        and_737_s6 = 22'd0;
-        and_737_s7 = 22'd0;
-        and_733_s7 = 1'd0;
-        mux_724_s7 = 6'd0;
-        mux_735_s7 = 4'd0;
+        mux_501_s7 = 12'd0;
+        mux_494_s7 = 12'd0;
+        sum_475_s6 = 2'd0;
+        sum_475_s7 = 2'd0;
+        and_769_s7 = 7'd0;
+        and_767_s7 = 8'd0;
+        and_714_s7 = 1'd0;
+        flow_out_s6 = 16'd0;
+        flow_out_s7 = 16'd0;
+        flow_in_s3 = 16'd0;
+        flow_in_s4 = 16'd0;
+        flow_in_s5 = 16'd0;
+        flow_in_s6 = 16'd0;
+        flow_in_s7 = 16'd0;
+        and_758_s5 = 10'd0;
+        and_758_s6 = 10'd0;
+        and_758_s7 = 10'd0;
+        and_755_s3 = 16'd0;
+        and_755_s4 = 16'd0;
+        and_755_s5 = 16'd0;
+        and_755_s6 = 16'd0;
+        and_755_s7 = 16'd0;
+        and_753_s1 = 22'd0;
+        and_753_s2 = 22'd0;
+        and_753_s3 = 22'd0;
+        and_753_s4 = 22'd0;
+        and_753_s5 = 22'd0;
+        and_753_s6 = 22'd0;
+        and_753_s7 = 22'd0;
+        and_749_s7 = 1'd0;
+        mux_740_s7 = 6'd0;
+        mux_751_s7 = 4'd0;
         old_port_s1 = 4'd0;
         old_port_s2 = 4'd0;
         old_port_s3 = 4'd0;
@@ -1067,20 +1109,20 @@ module header_prepare (
         old_port_s5 = 4'd0;
         old_port_s6 = 4'd0;
         old_port_s7 = 4'd0;
-        or_713_s1 = 1'd0;
-        or_713_s2 = 1'd0;
-        or_713_s3 = 1'd0;
-        or_713_s4 = 1'd0;
-        or_713_s5 = 1'd0;
-        or_713_s6 = 1'd0;
-        or_713_s7 = 1'd0;
-        not_715_s1 = 1'd0;
-        not_715_s2 = 1'd0;
-        not_715_s3 = 1'd0;
-        not_715_s4 = 1'd0;
-        not_715_s5 = 1'd0;
-        not_715_s6 = 1'd0;
-        not_715_s7 = 1'd0;
+        or_729_s1 = 1'd0;
+        or_729_s2 = 1'd0;
+        or_729_s3 = 1'd0;
+        or_729_s4 = 1'd0;
+        or_729_s5 = 1'd0;
+        or_729_s6 = 1'd0;
+        or_729_s7 = 1'd0;
+        not_731_s1 = 1'd0;
+        not_731_s2 = 1'd0;
+        not_731_s3 = 1'd0;
+        not_731_s4 = 1'd0;
+        not_731_s5 = 1'd0;
+        not_731_s6 = 1'd0;
+        not_731_s7 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;

@@ -8,6 +8,7 @@
 // place, stage 0
 // limit, stage 0
 // view, stage 0
+// tcp_flags, stage 1
 // sport, stage 1
 // dport, stage 1
 // icmp_type, stage 1
@@ -27,6 +28,7 @@ module header_transport (
     input  wire [6:0] place,
     input  wire [7:0] limit,
     input  wire [6:0] view,
+    output wire [7:0] tcp_flags,
     output wire [15:0] sport,
     output wire [15:0] dport,
     output wire [7:0] icmp_type,
@@ -45,6 +47,7 @@ module header_transport (
     reg  and_82_s1;
     reg  and_87_s1;
     reg  v6_s1;
+    reg  [31:0] elem_93_s1;
     reg  [6:0] place_s1;
     reg  [6:0] view_s1;
     reg  later_s1;
@@ -189,15 +192,50 @@ module header_transport (
     };
     wire [31:0] elem_56 = cat_55[{place[4:0], 5'd0} +: 32];
     wire and_90 = and_87_s1 & v6_s1;
+    wire [1023:0] cat_92 = {
+        32'd0,
+        32'd0,
+        32'd0,
+        32'd0,
+        32'd0,
+        32'd0,
+        32'd0,
+        packet[895:864],
+        packet[863:832],
+        packet[831:800],
+        packet[799:768],
+        packet[767:736],
+        packet[735:704],
+        packet[703:672],
+        packet[671:640],
+        packet[639:608],
+        packet[607:576],
+        packet[575:544],
+        packet[543:512],
+        packet[511:480],
+        packet[479:448],
+        packet[447:416],
+        packet[415:384],
+        packet[383:352],
+        packet[351:320],
+        packet[319:288],
+        packet[287:256],
+        packet[255:224],
+        packet[223:192],
+        packet[191:160],
+        packet[159:128],
+        packet[127:96]
+    };
+    assign tcp_flags = {8{and_64_s1}} & elem_93_s1[15:8];
     wire has_ports = (and_64_s1 | and_69_s1) | and_74_s1;
     assign icmp_type = first[7:0];
     assign sport = {16{has_ports}} & {icmp_type, first[15:8]};
     assign dport = {16{has_ports}} & {first[23:16], first[31:24]};
-    wire [2:0] or_117 = (({3{and_64_s1}} & 3'd1) | ({3{and_69_s1}} & 3'd2)) | (({3{and_74_s1}} & 3'd3) | ({3{and_90}} & 3'd4));
-    wire [15:0] or_126 = (({16{and_64_s1}} & cat_45_s1) | ({16{and_69_s1}} & cat_52_s1)) | ({16{and_90}} & cat_59_s1);
-    wire [6:0] or_142 = (({7{and_64_s1}} & 7'd5) | ({7{and_69_s1}} & 7'd2)) | (({7{and_74_s1}} & 7'd3) | ({7{and_82_s1}} & 7'd1));
-    wire [6:0] end_place = place_s1 + or_142;
-    wire [7:0] cat_155 = {2'd0, limit_s1[7:2]};
+    wire [2:0] or_124 = (({3{and_64_s1}} & 3'd1) | ({3{and_69_s1}} & 3'd2)) | (({3{and_74_s1}} & 3'd3) | ({3{and_90}} & 3'd4));
+    wire [15:0] or_133 = (({16{and_64_s1}} & cat_45_s1) | ({16{and_69_s1}} & cat_52_s1)) | ({16{and_90}} & cat_59_s1);
+    wire [6:0] or_149 = (({7{and_64_s1}} & 7'd5) | ({7{and_69_s1}} & 7'd2)) | (({7{and_74_s1}} & 7'd3) | ({7{and_82_s1}} & 7'd1));
+    wire [6:0] end_place = place_s1 + or_149;
+    wire [7:0] cat_162 = {2'd0, limit_s1[7:2]};
 
     always @(posedge clk) begin
         first <= cat_37[{place[4:0], 5'd0} +: 32];
@@ -210,18 +248,19 @@ module header_transport (
         and_82_s1 <= ((protocol == 8'd1) | (protocol == 8'h3a)) & ~later;
         and_87_s1 <= (protocol == 8'h3a) & ~later;
         v6_s1 <= v6;
-        l4 <= or_117;
-        checksum <= or_126;
+        elem_93_s1 <= cat_92[{place[4:0], 5'd0} +: 32];
+        l4 <= or_124;
+        checksum <= or_133;
         place_s1 <= place;
         view_s1 <= view;
         later_s1 <= later;
         too_deep <= later_s1 ? 1'd0 : (view_s1 < end_place);
         limit_s1 <= limit;
-        short <= later_s1 ? 1'd0 : ({1'd0, cat_155[5:0]} < end_place);
+        short <= later_s1 ? 1'd0 : ({1'd0, cat_162[5:0]} < end_place);
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, packet, elem_42, elem_49, elem_56, limit_s1, cat_155};
+    wire _unused = &{1'b0, packet, elem_42, elem_49, elem_56, elem_93_s1, limit_s1, cat_162};
 
 `ifndef SYNTHESIS
     initial begin
@@ -235,6 +274,7 @@ module header_transport (
         and_82_s1 = 1'd0;
         and_87_s1 = 1'd0;
         v6_s1 = 1'd0;
+        elem_93_s1 = 32'd0;
         l4 = 3'd0;
         checksum = 16'd0;
         place_s1 = 7'd0;

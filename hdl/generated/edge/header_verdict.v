@@ -25,13 +25,15 @@
 // traffic_class, stage 0
 // ip_checksum, stage 0
 // l4_checksum, stage 0
+// opening, stage 0
+// answering, stage 0
 // base, stage 0
 // copies, stage 0
 // framed, stage 0
 // interface_known, stage 0
 // sender_known, stage 0
 // found, stage 0
-// verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525]
+// verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525], opening [541], answering [542]
 
 `default_nettype none
 
@@ -60,16 +62,20 @@ module header_verdict (
     input  wire [7:0] traffic_class,
     input  wire [15:0] ip_checksum,
     input  wire [15:0] l4_checksum,
+    input  wire opening,
+    input  wire answering,
     input  wire [5:0] base,
     input  wire [3:0] copies,
     input  wire framed,
     input  wire interface_known,
     input  wire sender_known,
     input  wire found,
-    output wire [540:0] verdict
+    output wire [542:0] verdict
 );
-    wire [5:0] mux_36 = (|base) ? base : ({6{~(|copies)}} & 6'h16);
+    wire [5:0] mux_38 = (|base) ? base : ({6{~(|copies)}} & 6'h16);
     assign verdict = {
+        answering,
+        opening,
         l4_checksum,
         ip_checksum,
         traffic_class,
@@ -86,7 +92,7 @@ module header_verdict (
         l3,
         neighbour,
         neighbour_valid,
-        (|mux_36) ? 4'd1 : copies,
+        (|mux_38) ? 4'd1 : copies,
         action,
         direction,
         class_number,
@@ -95,7 +101,7 @@ module header_verdict (
         (framed & interface_known) & sender_known,
         interface_number,
         framed & interface_known,
-        mux_36,
+        mux_38,
         epoch,
         port,
         tag
