@@ -464,7 +464,7 @@ mod tests {
                 let wait = random.below(300);
                 for clock in 0..clocks {
                     traffic.drive(&mut sim, &g, &mut random, &mut model, hot);
-                    gaps += u64::from(sim.get("hold"));
+                    gaps += sim.get("hold");
                     let begin = clock == wait;
                     begun |= begin;
                     sim.set("cfg_write", begin.into());
