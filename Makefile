@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both install what a bare machine lacks.
-.PHONY: test-formats demo test setup lint rtl generate long-random synth
+.PHONY: test-formats demo test setup lint rtl generate long-random synth cocotb-host
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -34,3 +34,8 @@ test-formats:
 synth:
 	@tools/setup-synth.sh
 	$(CARGO) run --quiet --release -p seqnic-synth -- --docs docs
+
+# The card between bus models that others wrote (cocotbext-axi), with pauses at random; some minutes.
+cocotb-host:
+	@tools/setup-cocotb.sh
+	target/cocotb/bin/python tests/cocotb-host/run.py

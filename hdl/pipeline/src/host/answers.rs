@@ -109,3 +109,104 @@ pub fn build(g: &Geometry, item_bits: u32) -> Result<Circuit, Vec<GenError>> {
     m.output("idle", idle & !answer_in.valid & !item.valid);
     m.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::testbench::{Sink, Source, built, packed, small, unpacked};
+    use crate::testing::Random;
+    use seqnic_gen::{Bits, Sim};
+
+    /// Rows and items come out as records, each kind in its order, and none begins while there is no room.
+    #[test]
+    fn rows_and_items_become_records_while_there_is_room() {
+        const ITEM: u32 = 158;
+        for bus in [16, 64] {
+            let g = small(bus);
+            let mut sim = Sim::new(&built(build(&g, ITEM)));
+            sim.reset();
+            let mut random = Random::new(bus.into());
+            let mut rows = Source::new(&sim, &["answer_data"], "answer_valid", "answer_ready");
+            let mut items = Source::new(&sim, &["item_data"], "item_valid", "item_ready");
+            let mut sink = Sink::new(&sim, &["record_data"], "record_valid", "record_ready");
+            sink.busy = 30;
+            let mut expected = (vec![], vec![]);
+            for n in 0..100 {
+                let row = packed(
+                    &answer(),
+                    &[
+                        ("table", n & 0x7f),
+                        ("row", n * 3),
+                        ("cookie", n + 7),
+                        ("data", n << 64 | 5),
+                    ],
+                );
+                let item = Bits::from_limbs(ITEM, &[random.word(), random.word(), random.word()]);
+                rows.push(vec![row.clone()]);
+                items.push(vec![item.clone()]);
+                expected.0.push(row);
+                expected.1.push(item);
+            }
+            let beat = record_beat(&g);
+            let mut found = (vec![], vec![]);
+            let (mut payload, mut header) = (vec![], vec![]);
+            let mut inside = false;
+            for clock in 0.. {
+                let room = !random.one_in(3);
+                sim.set("room", room.into());
+                rows.drive(&mut sim, &mut random);
+                items.drive(&mut sim, &mut random);
+                sink.drive(&mut sim, &mut random);
+                rows.settle(&mut sim);
+                items.settle(&mut sim);
+                if let Some(word) = sink.settle(&mut sim) {
+                    inside = true;
+                    let field = |name| unpacked(&beat, &word[0], name);
+                    assert_eq!(field("ring").low_u64(), Ring::Answers as u64);
+                    match field("header").low_u64() {
+                        0 => payload.push(field("data")),
+                        _ => header.push(field("data")),
+                    }
+                    if field("last").low_u64() == 1 {
+                        inside = false;
+                        let join = |beats: &[Bits]| {
+                            let mut line = Bits::zero(LINE_BITS);
+                            for (i, beat) in beats.iter().enumerate() {
+                                line.set_slice(i as u32 * bus * 8, beat);
+                            }
+                            line
+                        };
+                        let line = join(&header);
+                        match line.slice(0, 8).low_u64() as u32 {
+                            kind::ROW => {
+                                assert_eq!(line.slice(8, 24).low_u64(), 64 << 8 | 1);
+                                let meta = |at| u128::from(line.slice(META_AT + at, 32).low_u64());
+                                let data = join(&payload);
+                                let mut row = packed(
+                                    &answer(),
+                                    &[("table", meta(0)), ("row", meta(32)), ("cookie", meta(64))],
+                                );
+                                row.set_slice(72, &data);
+                                found.0.push(row);
+                            }
+                            kind::COUNTER => {
+                                assert!(payload.is_empty());
+                                assert_eq!(line.slice(8, 24).low_u64(), 0);
+                                found.1.push(line.slice(META_AT, ITEM));
+                            }
+                            other => panic!("kind {other}"),
+                        }
+                        (payload, header) = (vec![], vec![]);
+                    }
+                }
+                sim.step();
+                if found.0.len() + found.1.len() == 200 {
+                    break;
+                }
+                assert!(clock < 20_000, "stuck");
+            }
+            assert!(!inside);
+            assert!(found == expected);
+        }
+    }
+}

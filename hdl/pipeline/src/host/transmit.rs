@@ -206,3 +206,99 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("stored", waiting.any());
     m.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::testbench::{built, small};
+    use seqnic_gen::{Bits, Sim};
+    use seqnic_spec::host::rings::{lines, write};
+
+    /// Offers the lines of a frame's record, as many clocks as that takes.
+    fn offer(
+        sim: &mut Sim,
+        bus: usize,
+        way: u32,
+        port: u32,
+        frame: &[u8],
+        clocks: &mut dyn FnMut(&mut Sim),
+    ) {
+        let mut record = vec![0; 64 * (1 + lines(frame.len() as u32)) as usize];
+        for (name, value) in [
+            ("length", frame.len() as u32),
+            ("mode", way),
+            ("port", port),
+        ] {
+            write(&mut record, &TRANSMIT, 0, name, value.into());
+        }
+        record[64..64 + frame.len()].copy_from_slice(frame);
+        for beat in record.chunks(bus) {
+            sim.set("line_valid", 1);
+            sim.set_bits("line_data", &Bits::from_bytes_le(beat));
+            while sim.get("line_ready") == 0 {
+                clocks(sim);
+            }
+            clocks(sim);
+        }
+        sim.set("line_valid", 0);
+    }
+
+    #[test]
+    fn a_port_that_takes_nothing_loses_its_frame_and_holds_up_no_other() {
+        let g = small(16);
+        let mut sim = Sim::new(&built(build(&g)));
+        sim.reset();
+        sim.set("p1_tready", 1);
+        let (mut first, mut taken, mut clock) = (None, 0, 0);
+        let mut step = |sim: &mut Sim| {
+            clock += 1;
+            if sim.get("p1_tvalid") == 1 {
+                first.get_or_insert(clock);
+                taken += 1;
+            }
+            assert_eq!(sim.get("in_tvalid"), 0);
+            sim.step();
+        };
+        offer(&mut sim, 16, mode::OUT, 0, &[1; 100], &mut step);
+        offer(&mut sim, 16, mode::OUT, 1, &[2; 40], &mut step);
+        for _ in 0..PATIENCE + 200 {
+            step(&mut sim);
+        }
+        assert_eq!(taken, 3, "beats of the other port's frame");
+        assert!(first.unwrap() > PATIENCE);
+        assert_eq!(sim.get("drops"), 1);
+        assert_eq!(sim.get("stored"), 0);
+    }
+
+    #[test]
+    fn nothing_of_a_frame_leaves_before_all_of_it_is_there() {
+        let g = small(16);
+        let mut sim = Sim::new(&built(build(&g)));
+        sim.reset();
+        sim.set("in_tready", 1);
+        sim.set("p0_tready", 1);
+        // A beat every 50 clocks: once the frame begins to leave it does so without a pause.
+        let mut leaving = vec![];
+        let mut step = |sim: &mut Sim| {
+            for _ in 0..50 {
+                leaving.push(sim.get("p0_tvalid") + sim.get("in_tvalid"));
+                let (valid, ready) = (sim.get("line_valid"), sim.get("line_ready"));
+                sim.step();
+                if valid == 1 && ready == 1 {
+                    sim.set("line_valid", 0);
+                }
+            }
+            sim.set("line_valid", 1);
+        };
+        offer(&mut sim, 16, mode::OUT, 0, &[3; 1000], &mut step);
+        sim.set("line_valid", 0);
+        step(&mut sim);
+        let beats: u64 = leaving.iter().sum();
+        assert_eq!(beats, 63);
+        let from = leaving.iter().position(|v| *v == 1).unwrap();
+        assert!(
+            leaving[from..from + 63].iter().all(|v| *v == 1),
+            "no pause inside"
+        );
+    }
+}
