@@ -12,6 +12,8 @@ want clang++ clang
 want make make
 want yosys yosys
 want iverilog iverilog
+want ip iproute2
+want unshare util-linux
 [ -e /usr/include/zlib.h ] || missing+=(zlib1g-dev)
 
 if ! command -v cargo >/dev/null 2>&1; then

@@ -1,10 +1,10 @@
 //! `seqnic-card`: the verilated card as a PCI device behind a socket, until it is stopped.
 
 use clap::Parser;
-use seqnic_sim_device::port::{self, Input, Join, Output};
-use seqnic_sim_device::{Clock, DeviceError, SimCard};
 use seqnic_pci::Function;
 use seqnic_pci::server::Served;
+use seqnic_sim_device::port::{self, Input, Join, Output};
+use seqnic_sim_device::{Clock, DeviceError, SimCard};
 use seqnic_spec::geometry;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;

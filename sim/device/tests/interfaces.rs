@@ -9,7 +9,10 @@ use seqnic_spec::stage::HOST_META;
 use std::process::Command;
 
 fn ip(arguments: &str) {
-    let output = Command::new("ip").args(arguments.split(' ')).output().unwrap();
+    let output = Command::new("ip")
+        .args(arguments.split(' '))
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {arguments}: {said}");
 }
@@ -17,7 +20,8 @@ fn ip(arguments: &str) {
 /// Frames without what the kernel says by itself.
 fn next(input: &mut Input) -> Option<Vec<u8>> {
     let frame = input.next(&mut 0).unwrap()?;
-    (frame.get(12..14) == Some(&[0x88, 0xb5]) || frame.get(12..14) == Some(&[0x81, 0x00])).then_some(frame)
+    (frame.get(12..14) == Some(&[0x88, 0xb5]) || frame.get(12..14) == Some(&[0x81, 0x00]))
+        .then_some(frame)
 }
 
 fn frame(tagged: bool, fill: u8, length: usize) -> Vec<u8> {
@@ -37,7 +41,11 @@ fn frames_pass_between_interfaces_and_the_card() {
     // As root of a user namespace where one is not root already.
     let root = rustix::process::geteuid().is_root();
     let status = Command::new("unshare")
-        .args(if root { &["--net"][..] } else { &["--map-root-user", "--net"] })
+        .args(if root {
+            &["--net"][..]
+        } else {
+            &["--map-root-user", "--net"]
+        })
         .arg(me)
         .args(["--exact", "inside", "--ignored", "--nocapture"])
         .status()
@@ -54,7 +62,10 @@ fn inside() {
     ip("link set peer1 up");
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("card.sock");
-    let ports = ["--port=p0=tap:port0".to_string(), "--port=p1=veth:port1".to_string()];
+    let ports = [
+        "--port=p0=tap:port0".to_string(),
+        "--port=p1=veth:port1".to_string(),
+    ];
     let _card = Running::start(&socket, &ports);
     let mut driver = Driver::open(&socket);
     driver.start(Ring::Packets0);
@@ -70,7 +81,10 @@ fn inside() {
                     break (header, found);
                 }
             };
-            assert!(found == sent, "port {port}, tagged {tagged}, {length} bytes");
+            assert!(
+                found == sent,
+                "port {port}, tagged {tagged}, {length} bytes"
+            );
             assert_eq!(rings::read(&header, &HOST_META, META_AT, "port"), port);
 
             let sent = frame(tagged, 0x80 | port as u8, length);
@@ -80,7 +94,10 @@ fn inside() {
                 found = next(&mut from);
                 found.is_some()
             });
-            assert!(found == Some(sent), "port {port}, tagged {tagged}, {length} bytes");
+            assert!(
+                found == Some(sent),
+                "port {port}, tagged {tagged}, {length} bytes"
+            );
         }
     }
 }
