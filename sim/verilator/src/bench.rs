@@ -74,7 +74,8 @@ pub struct Load {
     pub frames: u64,
     /// Beats of all frames: each has its length divided by the bus's width, rounded up.
     pub beats: u64,
-    /// Clocks they take by the rule: each its beats, and at least the geometry's `clocks_per_header`.
+    /// Clocks they take by the rule: each its beats; on a card whose headers are some clocks apart two
+    /// more, and at least so many.
     pub due: u64,
     /// From the first beat that left to the last, both counted.
     pub clocks: u64,
@@ -247,7 +248,11 @@ pub fn load(
     let beats_of = |o: &Offer| (o.frame.len() as u64).div_ceil(bus.into());
     let beats = offers.iter().map(beats_of).sum();
     let apart = u64::from(services.geometry().clocks_per_header);
-    let due = offers.iter().map(|o| beats_of(o).max(apart)).sum();
+    let between = if apart > 1 { 2 } else { 0 };
+    let due = offers
+        .iter()
+        .map(|o| (beats_of(o) + between).max(apart))
+        .sum();
     let came = full.taken.iter().map(|t| t.first_clock).min().unwrap_or(0);
     let first = full.left.iter().map(|l| l.first).min().unwrap_or(0);
     let end = full.left.iter().map(|l| l.last + 1).max().unwrap_or(0);

@@ -17,9 +17,13 @@
 //! before, too; the last slot may need no new ones.
 //!
 //! The beats of a frame are free again when its last copy has read them.
+//!
+//! What a slot is compared with is worked out before: an end's neighbours as it is written, what a
+//! copy's last slot may hold as its edit comes to the head. Where headers are some clocks apart there
+//! are two clocks between copies for it, and the edit's registers and the queue's are the same.
 
 use super::{EDIT_SLOTS, beat, count_bits, data_bits, record, slot};
-use seqnic_gen::{Circuit, GenError, Module, RamSpec, Record, Stream, clog2};
+use seqnic_gen::{Bits, Circuit, GenError, Module, RamSpec, Record, Sig, Stream, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::EDIT;
 
@@ -28,6 +32,9 @@ pub const MARGIN: u32 = 8;
 
 /// Bits of the number of beats a prefix fills.
 const PREFIX_BEAT_BITS: u32 = 4;
+
+/// Bits of the number of beats of a wide bus that are skipped at most.
+const SKIPPED_BITS: u32 = 2;
 
 /// Clocks from a slot to its data.
 pub const READ_LATENCY: u32 = 2;
@@ -58,13 +65,22 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let one = m.lit(bits + 1, 1);
     let written = m.reg("written", bits + 1, 0);
     let read_at = m.reg("read_at", bits + 1, 0);
-    let start = m.reg("start", bits + 1, 0); // of the frame that is read
+    // Of the frame that is read: its first beat, and on a wide bus those behind, as a choice is faster
+    // than a sum.
+    let starts: Vec<_> = (0..match clog2(g.bus_bytes) + SKIPPED_BITS {
+        8.. => 1 << SKIPPED_BITS,
+        _ => 1,
+    })
+        .map(|k| m.reg(&format!("start_{k}"), bits + 1, k))
+        .collect();
     let freed = m.reg("freed", bits + 1, 0);
 
     // Write side.
     written.set(written.q() + valid.zext(bits + 1));
     let visible = m.reg("visible", bits + 1, 0);
     visible.set(written.q());
+    let visible_less = m.reg_bits("visible_less", &Bits::ones(bits + 1));
+    visible_less.set(written.q() - one);
     let banks = ["even", "odd"].map(|bank| {
         let spec = RamSpec::new(rows / 2, data_bits(g)).latency(READ_LATENCY);
         m.ram(&format!("ring_{bank}"), spec)
@@ -76,6 +92,8 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         "end",
         [
             ("place", bits),
+            ("before", bits),
+            ("behind", bits),
             ("count", beat.field("count").width()),
             ("error", 1),
         ],
@@ -87,6 +105,8 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             &end,
             &[
                 ("place", written.trunc(bits)),
+                ("before", (written.q() - one).trunc(bits)),
+                ("behind", (written.q() + one).trunc(bits)),
                 ("count", beat.field("count")),
                 ("error", beat.field("error")),
             ],
@@ -103,30 +123,68 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     // Edits.
     let edits = Stream::new("edit_in", edit_valid, edit);
     m.assert("edit_has_a_slot", !edit_valid | edits.ready());
-    let (edits, _) = edits.queue("edits", EDIT_SLOTS, |edit| edit);
+    let spaced = g.clocks_per_header > 1;
+    let beat_bits = clog2(g.bus_bytes);
+    let wide = end.field("count").map_or(1, |f| f.width) + 2;
+    let full = m.lit(wide, g.bus_bytes.into());
+    let edit_record = record(&EDIT);
+    let (edits, most, armed) = match spaced {
+        true => {
+            let (edits, _) = edits.fifo("edits", EDIT_SLOTS);
+            let most = m.reg_no_reset("most", wide);
+            most.set(most_bytes(edits.data, full, beat_bits));
+            (edits, most.q(), Some(m.reg("armed", 1, 0)))
+        }
+        false => {
+            let mut fields: Vec<(&str, u32)> = EDIT.fields.iter().map(|f| (f.name, f.width)).collect();
+            fields.push(("most", wide));
+            let with_most = Record::new("edit_and_most", fields);
+            let (edits, _) = edits.queue("edits", EDIT_SLOTS, |edit| {
+                let most = most_bytes(edit, full, beat_bits);
+                most.cat(edit).with_record(&with_most)
+            });
+            let most = edits.field("most");
+            (edits, most, None)
+        }
+    };
+    let edit_now = edits.data.trunc(edit_record.width()).with_record(&edit_record);
     let last_copy = edits.field("last");
 
     // Read side: `at` is the lower of the two beats, `offset` its first byte that is read.
     let fresh = m.reg("fresh", 1, 1); // the next slot is a copy's first
     let in_front = m.reg_no_reset("in_front", PREFIX_BEAT_BITS); // slots without bytes of the packet
     let started = m.reg_no_reset("started", 1);
-    let beat_bits = clog2(g.bus_bytes);
     let (strip, prefix) = (edits.field("strip"), edits.field("prefix"));
     let offset = strip.trunc(beat_bits).named("offset");
-    let skipped = strip.shr(beat_bits).zext(bits + 1);
+    let skipped = strip.shr(beat_bits);
     let moved = prefix.trunc(beat_bits).named("moved");
     let front = fresh
         .mux(prefix.shr(beat_bits).trunc(PREFIX_BEAT_BITS), in_front.q())
         .named("front");
     let packet = (!front.any()).named("packet");
-    let at = fresh.mux(start.q() + skipped, read_at.q()).named("at");
+    let first_at = match (spaced, starts.len()) {
+        (true, _) => {
+            let first_at = m.reg_no_reset("first_at", bits + 1);
+            first_at.set(starts[0].q() + skipped.zext(bits + 1));
+            first_at.q()
+        }
+        (false, 1) => starts[0].q() + skipped.zext(bits + 1),
+        _ => {
+            let starts: Vec<_> = starts.iter().map(|s| s.q()).collect();
+            m.index(&starts, skipped.trunc(SKIPPED_BITS))
+        }
+    };
+    let at = fresh.mux(first_at, read_at.q()).named("at");
     let next = (at + one).named("next");
-    let needed = offset.any().mux(next, at).named("needed");
-    let there = ends.valid | needed.ne(visible.q());
-    let go = (edits.valid & (there | !packet) & !hold).named("go");
+    let written_at = at.ne(visible.q());
+    let written_next = at.ne(visible_less.q());
+    let there = ends.valid | offset.any().mux(written_next, written_at);
+    let ready = armed.map_or(edits.valid, |armed| armed.q());
+    let go = (ready & (there | !packet) & !hold).named("go");
 
     // An edit comes long behind its window, so where a copy starts is written; from there on one beat
     // more is needed with each slot.
+    let needed = offset.any().mux(next, at).named("needed");
     let ahead = (visible.q() - needed).named("ahead");
     let written_there = ahead.any() & ahead.le(ahead.lit(rows.into()));
     m.assert(
@@ -135,11 +193,12 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     );
 
     // The frame's end against the bytes that leave with this slot.
-    let [ended, at_end, next_end] = [("ended", at - one), ("at_end", at), ("next_end", next)]
-        .map(|(name, beat)| (ends.valid & ends.field("place").eq(beat.trunc(bits))).named(name));
-    let wide = end.field("count").map_or(1, |f| f.width) + 2;
-    let full = m.lit(wide, g.bus_bytes.into());
-    let most = (offset.zext(wide) + full - moved.zext(wide)).named("most");
+    let [ended, at_end, next_end] = [
+        ("ended", "behind"),
+        ("at_end", "place"),
+        ("next_end", "before"),
+    ]
+    .map(|(name, of_end)| (ends.valid & ends.field(of_end).eq(at.trunc(bits))).named(name));
     let count = ends.field("count").zext(wide);
     let fits = at_end & count.le(most);
     let next_fits = next_end & (count + full).le(most);
@@ -151,14 +210,31 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     fresh.set_when(go, finish);
     in_front.set_when(go, front - (!packet).zext(PREFIX_BEAT_BITS));
     started.set_when(go, packet);
-    edits.accept(finish);
     let done = (finish & last_copy).named("frame_read");
-    ends.accept(done);
+    match armed {
+        None => {
+            edits.accept(finish);
+            ends.accept(done);
+        }
+        Some(armed) => {
+            let finished = finish.as_valid().reg();
+            edits.accept(finished);
+            ends.accept(done.as_valid().reg());
+            armed.set(edits.valid & !finish & !finished);
+        }
+    }
     read_at.set_when(go, packet.mux(next, at));
-    let behind = ended
-        .mux(at, next_end.mux(next + one, next))
-        .named("behind");
-    start.set_when(done, behind);
+    // Where the frame behind begins, and the beats behind that.
+    let behind: Vec<_> = (0..starts.len() as u128)
+        .map(|k| {
+            let [same, one_on, two_on] = [k, k + 1, k + 2].map(|n| at + m.lit(bits + 1, n));
+            ended.mux(same, next_end.mux(two_on, one_on))
+        })
+        .collect();
+    for (start, behind) in starts.iter().zip(&behind) {
+        start.set_when(done, *behind);
+    }
+    let behind = behind[0].named("behind");
     freed.set_when(go & packet & last_copy, finish.mux(behind, next));
 
     let out = m.pack(
@@ -177,16 +253,23 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     );
     m.output("slot_valid", go);
     m.output("slot", out);
-    m.output("edit_now", edits.data);
+    m.output("edit_now", edit_now);
     m.output("even", banks[0].read(next.slice(1, bits - 1)));
     m.output("odd", banks[1].read(at.slice(1, bits - 1)));
-    m.output("edit_taken", finish.as_valid().reg());
+    let taken_behind = if spaced { 2 } else { 1 };
+    m.output("edit_taken", finish.as_valid().delay(taken_behind));
     m.output("frame_done", done.as_valid().reg());
     m.output("room", room.q());
     m.cover("cut_through", go & !ends.valid);
     m.cover("copy_reads_again", finish & !last_copy);
     m.cover("beat_of_the_read_before", finish & ended);
     m.finish()
+}
+
+/// Bytes of the lower beat of a slot that leave with it at most, of `full` in a beat.
+fn most_bytes<'m>(edit: Sig<'m>, full: Sig<'m>, beat_bits: u32) -> Sig<'m> {
+    let part = |name: &str| edit.field(name).trunc(beat_bits).zext(full.width());
+    part("strip") + full - part("prefix")
 }
 
 #[cfg(test)]
@@ -320,8 +403,11 @@ mod tests {
 
     #[test]
     fn every_beat_of_a_copy_reads_what_it_needs() {
-        for bus in BUSES {
-            let g = small(bus);
+        for (bus, apart) in BUSES.into_iter().flat_map(|bus| [(bus, 1), (bus, 8)]) {
+            let g = Geometry {
+                clocks_per_header: apart,
+                ..small(bus)
+            };
             let mut sim = Sim::new(&built(build(&g)));
             let mut random = Random::new(bus.into());
             sim.reset();

@@ -24,7 +24,11 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
     let arriving = Stream::new("arriving", verdict_valid, verdict);
     m.assert("verdict_has_a_slot", !verdict_valid | arriving.ready());
-    let (queue, _) = arriving.queue("verdicts", g.header_slots, |verdict| verdict);
+    // A queue that passes words in one clock has registers for two more: only where it matters.
+    let (queue, _) = match g.clocks_per_header {
+        1 => arriving.queue("verdicts", g.header_slots, |verdict| verdict),
+        _ => arriving.fifo("verdicts", g.header_slots),
+    };
 
     let slots = u128::from(EDIT_SLOTS);
     let credits = m.reg("credits", clog2(EDIT_SLOTS + 1), slots);

@@ -119,7 +119,7 @@ fn words(report: &Report) -> String {
     format!(
         "geometry {}: {} ports, bus of {} bytes; {} services, {} devices, {} rows of steps in use\n\n\
          All ports offer frames back to back, forward and return. Clocks from the first beat that left\n\
-         to the last; the rule is one beat a clock, at least {} clocks a frame, {gap} more at most in the whole run.\n\
+         to the last; the rule is one beat a clock{}, {gap} more at most in the whole run.\n\
          Latency in clocks, first beat in to first beat out: least / median / most.\n\n\
          {}\n\n\
          {each} frames of {} bytes from all ports, three of four to port {}, which is not ready in {} % of clocks:\n\n\
@@ -130,7 +130,10 @@ fn words(report: &Report) -> String {
         report.services,
         report.devices,
         report.step_rows,
-        report.clocks_per_header,
+        match report.clocks_per_header {
+            1 => String::new(),
+            least => format!(", two more a frame and {least} at least"),
+        },
         loads(&report.loads),
         OVERLOAD,
         o.port,
