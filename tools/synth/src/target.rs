@@ -241,6 +241,8 @@ impl Target {
         };
         match (self.family, memory.style) {
             (_, RamStyle::Distributed) => (0, 0),
+            // Nobody puts so few rows into blocks: queues of records.
+            (_, RamStyle::Auto) if rows <= 32 => (0, 0),
             (Family::UltraScalePlus, RamStyle::Ultra) => (0, cut(&[(4096, 72)])),
             (Family::UltraScalePlus, _) => {
                 let mut shapes = vec![(1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)];

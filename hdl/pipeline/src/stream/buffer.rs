@@ -22,7 +22,7 @@
 //! copy's last slot may hold as its edit comes to the head. Where headers are some clocks apart there
 //! are two clocks between copies for it, and the edit's registers and the queue's are the same.
 
-use super::{EDIT_SLOTS, beat, count_bits, data_bits, record, slot};
+use super::{beat, count_bits, data_bits, edit_slots, record, slot};
 use seqnic_gen::{Bits, Circuit, GenError, Module, RamSpec, Record, Sig, Stream, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::EDIT;
@@ -40,7 +40,7 @@ const SKIPPED_BITS: u32 = 2;
 pub const READ_LATENCY: u32 = 2;
 
 /// Takes `valid`, `beat` (never stalled; the arbiter minds `room`), and `edit_valid`, `edit` in the
-/// frames' order into a queue of [`EDIT_SLOTS`] (the sequencer minds `edit_taken`). Gives
+/// frames' order into a queue of [`edit_slots`] (the sequencer minds `edit_taken`). Gives
 /// `slot_valid`, [`slot`] with `edit_now` ([`EDIT`], with every slot of the copy), and [`READ_LATENCY`]
 /// clocks later the rows `even` and `odd`. `hold` leaves a clock without a slot. `frame_done` is set with the last
 /// slot of a frame's last copy.
@@ -130,16 +130,17 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let edit_record = record(&EDIT);
     let (edits, most, armed) = match spaced {
         true => {
-            let (edits, _) = edits.fifo("edits", EDIT_SLOTS);
+            let (edits, _) = edits.fifo("edits", edit_slots(g));
             let most = m.reg_no_reset("most", wide);
             most.set(most_bytes(edits.data, full, beat_bits));
             (edits, most.q(), Some(m.reg("armed", 1, 0)))
         }
         false => {
-            let mut fields: Vec<(&str, u32)> = EDIT.fields.iter().map(|f| (f.name, f.width)).collect();
+            let mut fields: Vec<(&str, u32)> =
+                EDIT.fields.iter().map(|f| (f.name, f.width)).collect();
             fields.push(("most", wide));
             let with_most = Record::new("edit_and_most", fields);
-            let (edits, _) = edits.queue("edits", EDIT_SLOTS, |edit| {
+            let (edits, _) = edits.queue("edits", edit_slots(g), |edit| {
                 let most = most_bytes(edit, full, beat_bits);
                 most.cat(edit).with_record(&with_most)
             });
@@ -147,7 +148,10 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             (edits, most, None)
         }
     };
-    let edit_now = edits.data.trunc(edit_record.width()).with_record(&edit_record);
+    let edit_now = edits
+        .data
+        .trunc(edit_record.width())
+        .with_record(&edit_record);
     let last_copy = edits.field("last");
 
     // Read side: `at` is the lower of the two beats, `offset` its first byte that is read.
@@ -479,7 +483,7 @@ mod tests {
                 let due = sim.cycle() + BEHIND;
                 edits.extend(beat.into_iter().flat_map(|b| b.1).map(|copy| (due, copy)));
                 let is_due = edits.front().is_some_and(|e| e.0 <= sim.cycle());
-                let send = slots_used < EDIT_SLOTS && is_due && random.one_in(late);
+                let send = slots_used < edit_slots(&g) && is_due && random.one_in(late);
                 sim.set("edit_valid", send.into());
                 if send {
                     let (_, copy) = edits.pop_front().unwrap();

@@ -50,8 +50,11 @@ use seqnic_spec::tables::width;
 use seqnic_spec::wire::{MAX_FRAME_BYTES, MAX_PREFIX};
 
 /// Edits that may wait between `prepare` and the editor. Covers the latency of `prepare` and the
-/// loop back to the sequencer, so that one-beat frames pass at one a clock.
-pub const EDIT_SLOTS: u32 = 32;
+/// loop back to the sequencer, so that one-beat frames pass at one a clock; fewer are on their way where
+/// copies are some clocks apart.
+pub fn edit_slots(g: &Geometry) -> u32 {
+    if g.clocks_per_header == 1 { 32 } else { 16 }
+}
 
 /// Bits of a frame length in bytes.
 pub const LENGTH_BITS: u32 = 14;

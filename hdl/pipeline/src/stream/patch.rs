@@ -54,8 +54,8 @@ impl<'m> Bytes<'m> {
         }
     }
 
-    /// Data and mask as two words, data zero where not masked, both a clock later.
-    fn registered(&self, m: &'m Module, name: &str) -> Self {
+    /// Data and mask as words, data zero where not masked, `clocks` later.
+    fn later(&self, m: &'m Module, name: &str, clocks: u32) -> Self {
         let zero = (m.lit(8, 0), m.lit(1, 0));
         let parts = |f: &dyn Fn(&Byte<'m>) -> Sig<'m>, none: Sig<'m>| -> Sig<'m> {
             let list: Vec<_> = self
@@ -67,13 +67,15 @@ impl<'m> Bytes<'m> {
             m.concat(&list)
         };
         let masked = |b: &Byte<'m>| b.high.repl(4).cat(b.low.repl(4)) & b.value;
-        let data = parts(&masked, zero.0).named(&format!("{name}_data")).reg();
+        let data = parts(&masked, zero.0)
+            .named(&format!("{name}_data"))
+            .delay(clocks);
         let high = parts(&|b| b.high, zero.1)
             .named(&format!("{name}_high"))
-            .reg();
+            .delay(clocks);
         let low = parts(&|b| b.low, zero.1)
             .named(&format!("{name}_low"))
-            .reg();
+            .delay(clocks);
         let at = |i: usize| Byte {
             value: data.slice(i as u32 * 8, 8),
             high: high.bit(i as u32),
@@ -149,16 +151,18 @@ pub fn build(_: &Geometry) -> Result<Circuit, Vec<GenError>> {
         .named("port_valid")
         .reg();
     let checksum_valid = valid("l4_checksum_valid").named("checksum_valid").reg();
-    let port = edit.field("new_port").named("port").reg();
-    let checksum = edit.field("l4_checksum").named("checksum").reg();
+    let port = edit.field("new_port").named("port").delay(2);
+    let checksum = edit.field("l4_checksum").named("checksum").delay(2);
 
-    // Clock 1: all at their places; where nothing is there is zero, so `or` joins them.
-    let ip = ip.registered(&m, "ip");
+    // Clock 1: which place each has. It is a clock of its own, or every bit gets comparators of its own.
+    let port_places = places("port_places", port_valid, port_at);
+    let checksum_places = places("checksum_places", checksum_valid, checksum_at);
+
+    // Clock 2: all at their places; where nothing is there is zero, so `or` joins them.
+    let ip = ip.later(&m, "ip", 2);
     let (mut data, mut mask) = (vec![], vec![]);
     for half in 0..PATCH_BYTES / 2 {
-        let port_here = (port_valid & port_at.is(half.into())).named(&format!("port_here_{half}"));
-        let checksum_here =
-            (checksum_valid & checksum_at.is(half.into())).named(&format!("checksum_here_{half}"));
+        let (port_here, checksum_here) = (port_places.bit(half), checksum_places.bit(half));
         for byte in [2 * half, 2 * half + 1] {
             let mut values = vec![];
             let (mut high, mut low) = (vec![], vec![]);
@@ -189,12 +193,21 @@ pub fn build(_: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let patch = m.pack(
         &layout(),
         &[
-            ("data", m.concat(&data).named("placed").reg().reg()),
-            ("mask", m.concat(&mask).named("placed_mask").reg().reg()),
+            ("data", m.concat(&data).named("placed").reg()),
+            ("mask", m.concat(&mask).named("placed_mask").reg()),
         ],
     );
     m.output("patch", patch);
     m.finish()
+}
+
+/// One bit for each half-word of the patch: whether `at` names it, where `valid`; a clock later.
+fn places<'m>(name: &str, valid: Sig<'m>, at: Sig<'m>) -> Sig<'m> {
+    let places: Vec<_> = (0..PATCH_BYTES / 2)
+        .rev()
+        .map(|half| valid & at.is(half.into()))
+        .collect();
+    at.module().concat(&places).named(name).reg()
 }
 
 #[cfg(test)]

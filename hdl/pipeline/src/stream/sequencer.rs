@@ -1,6 +1,6 @@
 //! Sequencer: a verdict becomes one order for `prepare` per copy.
 
-use super::{EDIT_SLOTS, record};
+use super::{edit_slots, record};
 use seqnic_gen::{Circuit, GenError, Module, Stream, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::VERDICT;
@@ -30,8 +30,8 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         _ => arriving.fifo("verdicts", g.header_slots),
     };
 
-    let slots = u128::from(EDIT_SLOTS);
-    let credits = m.reg("credits", clog2(EDIT_SLOTS + 1), slots);
+    let slots = u128::from(edit_slots(g));
+    let credits = m.reg("credits", clog2(edit_slots(g) + 1), slots);
     let number = m.reg("number", width::COPIES, 0);
     let copies = queue.field("copies");
     let exception = queue.field("reason").any();
@@ -121,7 +121,7 @@ mod tests {
             }
             if sim.get("copy_valid") == 1 {
                 edits += 1;
-                assert!(edits <= EDIT_SLOTS);
+                assert!(edits <= edit_slots(g));
                 let apart = u64::from(g.clocks_per_header);
                 assert!(ordered.is_none_or(|o| o + apart <= sim.cycle()));
                 ordered = Some(sim.cycle());

@@ -34,8 +34,10 @@ pub const CONFIG_READ_CLOCKS: u32 = 5;
 /// Of these, one to reach the memory and two to read; the others are for the way back.
 const READ_CLOCKS: u32 = 3;
 
-/// Rows of one memory up to which it is built of LUTs: a block RAM of any width has more.
+/// Rows of one memory up to which it is built of LUTs: a block RAM of any width has more. On small
+/// FPGAs blocks are what there is least of.
 const LUT_ROWS: u32 = 32;
+const LUT_ROWS_SMALL: u32 = 64;
 /// Rows of one memory from which it is built of UltraRAM (4,096 rows of 72 bits a block).
 const ULTRA_ROWS: u32 = 4096;
 /// Rows of one memory up to which two clocks suffice for a read. Deeper ones are cascades of more
@@ -65,16 +67,18 @@ fn memory_clocks(table: Table) -> u32 {
 fn memory(g: &Geometry, table: Table) -> RamSpec {
     let rows = memory_rows(g, table);
     // Only the wide-bus cards have UltraRAM.
+    let wide = g.bus_bytes == 64;
     let style = match rows {
         ..=LUT_ROWS => RamStyle::Distributed,
-        ULTRA_ROWS.. if g.bus_bytes == 64 => RamStyle::Ultra,
+        ..=LUT_ROWS_SMALL if !wide => RamStyle::Distributed,
+        ULTRA_ROWS.. if wide => RamStyle::Ultra,
         _ => RamStyle::Block,
     };
     // A lookup that meets a write may get the old row or the new, whichever costs less: read-first
-    // memories have the old one, small FPGAs would need a second copy of the memory for it.
-    let collision = match g.bus_bytes == 64 {
-        true => Collision::Old,
-        false => Collision::New,
+    // memories have the old one, as have LUTs; block RAM of small FPGAs would need a second copy for it.
+    let collision = match (style, g.bus_bytes) {
+        (RamStyle::Distributed, _) | (_, 64) => Collision::Old,
+        _ => Collision::New,
     };
     RamSpec::new(rows, g.row_bits(table))
         .latency(memory_clocks(table))
