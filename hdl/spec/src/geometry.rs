@@ -80,7 +80,7 @@ pub const ALVEO: Geometry = Geometry {
     port_dst_client: hash(3, 2, 4096),
     port_src_server: hash(3, 2, 32768),
     port_src_client: hash(3, 2, 4096),
-    step: hash(3, 2, 65536),
+    step: hash(4, 3, 32768),
     range_rows: 8192,
     class_rows: 131072,
     action_rows: 262144,

@@ -302,7 +302,7 @@ mod tests {
         for g in geometry::ALL {
             let path = path(g).unwrap();
             let latency = path.circuit.latency().unwrap();
-            let most = if g.clocks_per_header == 1 { 22 } else { 55 };
+            let most = if g.clocks_per_header == 1 { 21 } else { 55 };
             assert!(latency <= most, "{}: {latency} clocks", g.name);
             let parts: Vec<_> = path.timing.iter().map(|t| t.part).collect();
             assert_eq!(parts, ORDER.map(|p| p.0));
