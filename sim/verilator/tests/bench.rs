@@ -34,8 +34,8 @@ fn one_beat_frames_take_a_clock_each_and_a_constant() {
 
 #[test]
 fn frames_take_a_clock_for_each_beat_and_those_of_a_header() {
-    for geometry in [&ALVEO, &EDGE] {
-        let (mut rtl, services) = card(geometry, 200);
+    for (geometry, services) in [(&EDGE, 150), (&ALVEO, 200)] {
+        let (mut rtl, services) = card(geometry, services);
         for length in ["60", "65", "128", "129", "1518", "9216", "mix"] {
             let found = load(&mut rtl, &services, length.parse().unwrap(), 64).unwrap();
             assert_eq!((found.lost, found.out_of_order, found.damaged), (0, 0, 0));

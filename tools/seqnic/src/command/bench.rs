@@ -17,7 +17,7 @@ use seqnic_verilated::bench::{self, BenchError, Load, Overload, Spread};
 use serde::Serialize;
 
 /// Services of a small card, whose tables have no room for more.
-const SMALL: u32 = 300;
+const SMALL: u32 = 150;
 /// Services of the others.
 const MANY: u32 = 20_000;
 /// Length of the frames of which there are too many.
