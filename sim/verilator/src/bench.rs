@@ -2,12 +2,15 @@
 //!
 //! All figures but the speed of the simulation are exact counts of clocks, the same on every machine.
 //! [`services`] makes many services and packets of them, this module offers those to the card and
-//! looks at what comes out when, [`overload`] does so with an output that stalls.
+//! looks at what comes out when, [`overload`] does so with an output that stalls, [`pressed`] and [`snapped`] with
+//! pauses everywhere and while counters are read.
 
 mod overload;
+mod pressed;
 pub mod services;
 
 pub use overload::{Overload, overload};
+pub use pressed::{Pressed, Snapped, pressed, snapped};
 
 use crate::engine::Rtl;
 use crate::error::RtlError;

@@ -3,7 +3,7 @@
 use seqnic_spec::geometry::{ALVEO, EDGE, Geometry};
 use seqnic_verilated::Rtl;
 use seqnic_verilated::bench::services::{Length, Services};
-use seqnic_verilated::bench::{gap, load, overload};
+use seqnic_verilated::bench::{gap, load, overload, pressed, snapped};
 
 fn card(geometry: &'static Geometry, services: u32) -> (Rtl, Services) {
     let services = Services::new(geometry, services);
@@ -62,6 +62,27 @@ fn a_stalled_output_drops_whole_frames_and_holds_up_nobody() {
     assert_eq!((found.offered, found.others), (300, 100));
     assert!(found.clocks_in <= found.beats_in, "{found:?}");
     assert!(found.met);
+}
+
+#[test]
+fn pauses_and_stalls_change_neither_frames_nor_their_order() {
+    for geometry in [&ALVEO, &EDGE] {
+        let (mut rtl, services) = card(geometry, 150);
+        for length in ["60", "mix"] {
+            let found = pressed(&mut rtl, &services, length.parse().unwrap(), 300).unwrap();
+            assert!(found.met && found.frames == 300, "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_under_full_load_has_what_was_before_it() {
+    let (mut rtl, services) = card(&EDGE, 150);
+    let found = snapped(&mut rtl, &services, Length::Bytes(64), 1600).unwrap();
+    assert_eq!((found.lost, found.torn), (0, false), "{found:?}");
+    assert_eq!((found.before, found.directed), (200, 200));
+    // One clock in eight is made free for the walk at most.
+    assert!(found.clocks <= found.due * 8 / 7 + 8, "{found:?}");
 }
 
 #[test]

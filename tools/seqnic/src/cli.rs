@@ -457,7 +457,7 @@ pub struct BenchRtl {
     /// Build of the card
     #[arg(long, default_value = "alveo", value_name = "NAME", value_parser = geometries())]
     pub geometry: String,
-    /// Services in the tables [default: 20000, or 300 for edge]
+    /// Services in the tables [default: 20000, or 150 for edge]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=200_000))]
     pub services: Option<u32>,
     /// Frames of each length

@@ -13,7 +13,7 @@ use seqnic_spec::geometry;
 use seqnic_spec::tables::Table as Rows;
 use seqnic_verilated::Rtl;
 use seqnic_verilated::bench::services::{Length, Services};
-use seqnic_verilated::bench::{self, BenchError, Load, Overload, Spread};
+use seqnic_verilated::bench::{self, BenchError, Load, Overload, Pressed, Snapped, Spread};
 use serde::Serialize;
 
 /// Services of a small card, whose tables have no room for more.
@@ -24,6 +24,10 @@ const MANY: u32 = 20_000;
 const OVERLOAD: Length = Length::Bytes(512);
 /// So many of them that the output's queue overflows, whatever `--frames` says.
 const OVERLOAD_FRAMES: u32 = 4000;
+/// Lengths with pauses, and while counters are read.
+const PRESSED: [Length; 3] = [Length::Bytes(60), Length::Bytes(1518), Length::Mix];
+/// At least so many frames while counters are read: the walk through the rows goes on while they pass.
+const SNAPPED_FRAMES: u32 = 8000;
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -37,6 +41,8 @@ struct Report {
     step_rows: usize,
     loads: Vec<Load>,
     overload: Overload,
+    pressed: Vec<Pressed>,
+    snapped: Vec<Snapped>,
 }
 
 pub fn run(args: &Bench) -> Outcome {
@@ -90,6 +96,16 @@ fn rtl(args: &BenchRtl) -> Outcome {
     }
     meter.say("one output stalls");
     let overload = bench::overload(&mut rtl, &services, OVERLOAD, OVERLOAD_FRAMES);
+    let (mut pressed, mut snapped) = (vec![], vec![]);
+    for length in PRESSED {
+        meter.say(&format!("length {length}: inputs pause, outputs stall"));
+        let found = bench::pressed(&mut rtl, &services, length, args.frames);
+        pressed.push(found.map_err(rtl_failed)?);
+        meter.say(&format!("length {length}: counters are read"));
+        let frames = args.frames.max(SNAPPED_FRAMES);
+        let found = bench::snapped(&mut rtl, &services, length, frames);
+        snapped.push(found.map_err(rtl_failed)?);
+    }
     drop(meter);
     let report = Report {
         geometry: geometry.name,
@@ -101,6 +117,8 @@ fn rtl(args: &BenchRtl) -> Outcome {
         step_rows: image.table(Rows::Step).used().count(),
         loads,
         overload: overload.map_err(rtl_failed)?,
+        pressed,
+        snapped,
     };
     match args.json {
         true => print_json(&report),
@@ -123,6 +141,10 @@ fn words(report: &Report) -> String {
          Latency in clocks, first beat in to first beat out: least / median / most.\n\n\
          {}\n\n\
          {each} frames of {} bytes from all ports, three of four to port {}, which is not ready in {} % of clocks:\n\n\
+         {}\n\n\
+         Inputs pause and outputs stall, each in so many of a hundred clocks at random:\n\n\
+         {}\n\n\
+         A snapshot of all counters, begun as all ports offer frames back to back:\n\n\
          {}\n",
         report.geometry,
         report.ports,
@@ -139,6 +161,8 @@ fn words(report: &Report) -> String {
         o.port,
         o.stalled_percent,
         overload(o),
+        pressed(&report.pressed),
+        snapped(&report.snapped),
     )
 }
 
@@ -188,6 +212,62 @@ fn loads(loads: &[Load]) -> String {
             format!("{:.0}", l.simulated_clocks_a_second),
         ];
         table.add_row(cells.map(|c| Cell::new(c).set_alignment(CellAlignment::Right)));
+    }
+    table.to_string()
+}
+
+fn pressed(all: &[Pressed]) -> String {
+    let mut table = table(&[
+        "bytes",
+        "frames",
+        "pauses",
+        "stalls",
+        "clocks",
+        "lost",
+        "out of order",
+        "damaged",
+        "rule",
+    ]);
+    for p in all {
+        table.add_row(right([
+            p.length.clone(),
+            p.frames.to_string(),
+            p.paused_percent.to_string(),
+            p.stalled_percent.to_string(),
+            p.clocks.to_string(),
+            p.lost.to_string(),
+            p.out_of_order.to_string(),
+            p.damaged.to_string(),
+            met(p.met).to_string(),
+        ]));
+    }
+    table.to_string()
+}
+
+fn snapped(all: &[Snapped]) -> String {
+    let mut table = table(&[
+        "bytes",
+        "frames",
+        "clocks by the rule",
+        "clocks",
+        "lost",
+        "directed before",
+        "in the snapshot",
+        "counters",
+        "torn",
+    ]);
+    for s in all {
+        table.add_row(right([
+            s.length.clone(),
+            s.frames.to_string(),
+            s.due.to_string(),
+            s.clocks.to_string(),
+            s.lost.to_string(),
+            s.before.to_string(),
+            s.directed.to_string(),
+            s.counters.to_string(),
+            if s.torn { "yes" } else { "no" }.to_string(),
+        ]));
     }
     table.to_string()
 }
