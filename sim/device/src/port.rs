@@ -20,6 +20,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::SystemTime;
 
 /// Longest frame that is taken: the card cuts longer ones off itself.
@@ -80,6 +81,8 @@ pub enum Output {
     Tap(Arc<File>),
     Packet(Arc<OwnedFd>),
     Capture(Writer<BufWriter<File>>),
+    /// Somewhere in this process.
+    Memory(Sender<Vec<u8>>),
     None,
 }
 
@@ -203,6 +206,8 @@ impl Output {
                     let _ = writer.flush();
                 }
             }
+            // Nobody takes them any more: they are gone.
+            Output::Memory(to) => drop(to.send(frame.to_vec())),
             Output::None => {}
         }
     }

@@ -14,11 +14,12 @@
 
 use super::{
     BURST_BITS, RING_BITS, RINGS, answers, by_turns, commands, fetch, interrupts, joined, joiner,
-    packets, publish, record_beat, registers, transmit,
+    packets, publish, record_beat, registers, transmit, update,
 };
 use crate::stream::data_bits;
 use crate::top::{Parts, PipelineError, core};
 use seqnic_gen::{Circuit, GenError, Module, Record, Sig, Stream, clog2};
+use seqnic_spec::counters::{SNAPSHOT, SNAPSHOT_ITEM};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::host::rings::{INDEX_BITS, Ring, TO_HOST_RINGS};
 
@@ -347,16 +348,11 @@ pub fn card(g: &Geometry, core: &Circuit) -> Result<Circuit, Vec<GenError>> {
         dropped[TO_HOST_RINGS as usize + i].drive(drops);
     }
 
-    // To the host. What the counters' snapshot gives, where the pipeline has one.
-    let item = core.outputs().iter().find(|p| p.name == "snapshot_data");
-    let item_bits = item.map_or(1, |p| p.width);
-    let (item_valid, item_data) = match item {
-        Some(_) => (
-            pipeline.get("snapshot_valid"),
-            pipeline.get("snapshot_data"),
-        ),
-        None => (m.lit(1, 0), m.lit(1, 0)),
-    };
+    // To the host.
+    let (item_valid, item_data) = (
+        pipeline.get("snapshot_valid"),
+        pipeline.get("snapshot_data"),
+    );
     let (packet_taken, record_taken) = (wire("packet_taken", 1), wire("answers_taken", 1));
     let room = wire("answers_room", 1);
     let mut ports: Vec<(String, Sig)> = vec![("record_ready".into(), packet_taken.q())];
@@ -370,7 +366,7 @@ pub fn card(g: &Geometry, core: &Circuit) -> Result<Circuit, Vec<GenError>> {
     core_drives.push(("m_axis_host_tready".into(), packets.get("s_tready")));
     let answers = m.instance(
         "answers",
-        &answers::build(g, item_bits)?,
+        &answers::build(g, SNAPSHOT_ITEM.width())?,
         &[
             ("answer_valid", commands.get("answer_valid")),
             ("answer_data", commands.get("answer_data")),
@@ -382,6 +378,30 @@ pub fn card(g: &Geometry, core: &Circuit) -> Result<Circuit, Vec<GenError>> {
     );
     answer_taken.drive(answers.get("answer_ready"));
     core_drives.push(("snapshot_ready".into(), answers.get("item_ready")));
+    // A snapshot is something going on, from the write that starts it to its last item.
+    let taking = m.reg("taking_snapshot", 1, 0);
+    let (last_at, _) = SNAPSHOT_ITEM.at("last");
+    update(
+        taking,
+        &[
+            (
+                m.and(&[
+                    commands.get("cfg_write"),
+                    commands.get("cfg_table").is(SNAPSHOT.into()),
+                    !commands.get("cfg_row").any(),
+                ]),
+                m.lit(1, 1),
+            ),
+            (
+                m.and(&[
+                    item_valid,
+                    answers.get("item_ready"),
+                    item_data.bit(last_at),
+                ]),
+                m.lit(1, 0),
+            ),
+        ],
+    );
     let beat = record_beat(g);
     let records = [
         (&packets, "packets", packet_taken),
@@ -490,6 +510,7 @@ pub fn card(g: &Geometry, core: &Circuit) -> Result<Circuit, Vec<GenError>> {
         !answers.get("idle"),
         !publish.get("idle"),
         interrupts.get("timing"),
+        taking.q(),
     ];
     m.output("busy", m.or(&active));
     debug_assert_eq!(RING_BITS, clog2(RINGS));

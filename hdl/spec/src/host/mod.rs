@@ -32,6 +32,9 @@
 //! commands; the index in the status line of `commands` says how far. A row that is read goes to `answers` in
 //! the same order, so an answer is as good a fence as the index.
 //!
+//! A snapshot of all counters is begun by a command that writes row 0 of table 127 (`snapshot`); its items
+//! ([`crate::counters::SNAPSHOT_ITEM`]) come to `answers` as records of their own, until the last.
+//!
 //! # Interrupts
 //!
 //! Vector r is ring r's, vector [`rings::ERROR_VECTOR`] is for errors. A vector fires once when it is armed, not

@@ -128,7 +128,7 @@ pub fn markdown() -> String {
     }
     let _ = writeln!(
         out,
-        "Metadata starts at bit {} of a header line to the host: `host_meta` ([tables.md](tables.md)) of packets, `row_meta` of rows.\n\n### ring_error\n\n| code | |\n| --- | --- |",
+        "Metadata starts at bit {} of a header line to the host: `host_meta` ([tables.md](tables.md)) of packets, `row_meta` of rows, `snapshot_item` of counters.\n\n### ring_error\n\n| code | |\n| --- | --- |",
         rings::META_AT
     );
     for e in rings::RingError::ALL {

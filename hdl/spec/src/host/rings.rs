@@ -141,7 +141,8 @@ pub mod kind {
     pub const PACKET: u32 = 1;
     /// A row that was read: the payload is one line with it, [`super::ROW_META`] stands at [`super::META_AT`].
     pub const ROW: u32 = 2;
-    /// An item of a counter snapshot: no payload, the snapshot's record stands at [`super::META_AT`].
+    /// An item of a counter snapshot: no payload, SNAPSHOT_ITEM stands at [`super::META_AT`]. A snapshot is begun by
+    /// writing row 0 of table [`crate::counters::SNAPSHOT`]; its items come until the last.
     pub const COUNTER: u32 = 3;
 }
 
@@ -245,6 +246,7 @@ pub const fn ahead(from: u32, to: u32) -> u32 {
 
 // Metadata fits behind the start of a header line.
 const _: () = assert!(META_AT + crate::stage::HOST_META.width() <= LINE_BITS);
+const _: () = assert!(META_AT + crate::counters::SNAPSHOT_ITEM.width() <= LINE_BITS);
 const _: () = assert!(LONGEST_RECORD + 1 < 1 << *SIZE_LOG2.start());
 const _: () = assert!(*SIZE_LOG2.end() < INDEX_BITS);
 

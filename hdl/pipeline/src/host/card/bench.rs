@@ -5,6 +5,7 @@ use super::*;
 use crate::stream::testbench::{built, small};
 use crate::testing::{Random, bits};
 use seqnic_gen::{Bits, Sim};
+use seqnic_spec::counters::SNAPSHOT_ITEM;
 use seqnic_spec::host::registers as map;
 use seqnic_spec::host::rings::{
     COMMAND, LINE_BYTES, META_AT, ROW_META, STATUS, TO_HOST, TRANSMIT, ahead, lines, op, read,
@@ -34,6 +35,9 @@ pub struct Record {
 impl Record {
     pub fn meta(&self, name: &str) -> u64 {
         read(&self.header, &HOST_META, META_AT, name)
+    }
+    pub fn item(&self, name: &str) -> u64 {
+        read(&self.header, &SNAPSHOT_ITEM, META_AT, name)
     }
     pub fn row(&self, name: &str) -> u64 {
         read(&self.header, &ROW_META, META_AT, name)

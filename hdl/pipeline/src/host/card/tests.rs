@@ -3,6 +3,7 @@
 use super::bench::{Bench, MEMORY, MEMORY_BYTES};
 use super::*;
 use crate::testing::Random;
+use seqnic_spec::counters::{CounterSet, SNAPSHOT};
 use seqnic_spec::geometry;
 use seqnic_spec::host::registers as map;
 use seqnic_spec::host::rings::{ERROR_VECTOR, RingError, mode, op};
@@ -201,6 +202,46 @@ fn rows_are_written_and_read_in_order() {
         }
         assert_eq!(b.status(Ring::Commands).records, 600);
         assert_eq!(b.status(Ring::Commands).index, b.produced(Ring::Commands));
+    }
+}
+
+#[test]
+fn a_snapshot_of_the_counters_comes_as_records() {
+    let mut b = Bench::new(16, 15);
+    b.start(Ring::Commands, 9);
+    b.start(Ring::Answers, 9);
+    for n in 0..7 {
+        b.send(n % 2, &[3; 100]);
+        b.send(0, &[3; 9]);
+    }
+    b.idle();
+    for round in 0..2 {
+        b.command(op::WRITE, SNAPSHOT.into(), 0, 0, &Row::zero(8));
+        b.idle();
+        let mut rows = vec![];
+        for record in b.consume(Ring::Answers) {
+            assert_eq!((record.kind, record.payload.len()), (3, 0));
+            let field = |name| record.item(name);
+            rows.push((
+                field("set"),
+                field("row"),
+                field("packets"),
+                field("bytes"),
+                field("last"),
+            ));
+        }
+        let last = rows.pop().unwrap();
+        assert_eq!(
+            (last.0, last.1, last.3, last.4),
+            (SNAPSHOT.into(), 0, rows.len() as u64, 1)
+        );
+        rows.sort_unstable();
+        let set = CounterSet::Reason as u64;
+        let expected = [
+            (set, Reason::Runt as u64, 7, 63, 0),
+            (set, Reason::NoInterface as u64, 7, 700, 0),
+        ];
+        assert_eq!(rows, expected, "{round}");
     }
 }
 
