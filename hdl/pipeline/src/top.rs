@@ -19,7 +19,8 @@
 
 use crate::header;
 use crate::stream::{
-    arbiter, buffer, counters, data_bits, dispatch, editor, egress, ingress, sequencer, window,
+    arbiter, buffer, counters, data_bits, dispatch, editor, egress, host_limit, ingress, sequencer,
+    window,
 };
 use crate::tables::{CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS, epoch};
 use seqnic_gen::{Circuit, GenError, Instance, Module, SPACED_VALID, Sig, clog2};
@@ -197,6 +198,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     let room = m.wire("room", 1);
     let credit_return = m.wire("credit_return", 1);
     let edit_taken = m.wire("edit_taken", 1);
+    let edit_void = m.wire("edit_void", 1);
     let hold = m.wire("hold", 1);
     let leaving = m.wire("leaving", 1);
     let leaving_epoch = m.wire("leaving_epoch", 1);
@@ -286,6 +288,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
             ("verdict_valid", path.get("out_valid")),
             ("verdict", path.get("out_verdict")),
             ("edit_taken", edit_taken.q()),
+            ("edit_void", edit_void.q()),
         ],
     );
     credit_return.drive(sequencer.get("credit_return"));
@@ -301,6 +304,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
         ("in_number", sequencer.get("copy_number")),
     ]);
     let prepare = m.instance("prepare", &parts.prepare, &ports);
+    edit_void.drive(prepare.get("out_void"));
 
     // Beats to copies.
     let buffer = m.instance(
@@ -327,6 +331,19 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
             ("odd", buffer.get("odd")),
         ],
     );
+    let circuit = host_limit::build(g)?;
+    let mut ports = bus.connect(&circuit);
+    let edit = buffer.get("edit_now");
+    ports.extend([
+        (
+            "starts",
+            buffer.get("slot_valid") & buffer.get("slot").field("first"),
+        ),
+        ("reason", edit.field("reason")),
+        ("tag", edit.field("tag")),
+        ("own_rank", edit.field("priority")),
+    ]);
+    let limits = m.instance("host_limits", &circuit, &ports);
     let rooms = m.wire("rooms", g.ports + 1);
     let dispatch = m.instance(
         "dispatch",
@@ -337,6 +354,8 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
             ("meta", editor.get("out_meta")),
             ("end_valid", editor.get("end_valid")),
             ("ending", editor.get("ending")),
+            ("limited", limits.get("limited")),
+            ("rank", limits.get("rank")),
             ("room", rooms.q()),
         ],
     );
@@ -399,8 +418,8 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
 
     // Each answers zero unless it was asked, so the answers are joined by `or`.
     let late = SLOWEST_ANSWER - CONFIG_READ_CLOCKS;
-    let tables =
-        [&path, &prepare, &epoch].map(|part| part.get("cfg_rdata").zext(MAX_ROW_BITS).delay(late));
+    let tables = [&path, &prepare, &epoch, &limits]
+        .map(|part| part.get("cfg_rdata").zext(MAX_ROW_BITS).delay(late));
     let counted = counters
         .get("cfg_rdata")
         .zext(MAX_ROW_BITS)
@@ -408,7 +427,8 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     m.output("cfg_rvalid", bus.read.delay(SLOWEST_ANSWER + 1));
     m.output(
         "cfg_rdata",
-        m.or(&[tables[0], tables[1], tables[2], counted]).reg(),
+        m.or(&[tables[0], tables[1], tables[2], tables[3], counted])
+            .reg(),
     );
     m.finish()
 }

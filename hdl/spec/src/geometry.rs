@@ -1,9 +1,13 @@
 //! How big a build of the card is. Sizes are data: the generator, the compiler and the models
 //! take them from here, the layouts stay the same.
 
-use crate::tables::{Kind, MAX_ROW_BITS, RANGE_SLOTS, Table, width};
+use crate::tables::{Kind, MAX_ROW_BITS, OUTPUT_QUEUES, PRIORITIES, RANGE_SLOTS, Table, width};
 use serde::Serialize;
 use std::fmt;
+
+/// Rows of `host_limit`: every reason has one.
+const HOST_LIMITS: u32 = 32;
+const _: () = assert!(crate::reason::Reason::ALL.len() <= HOST_LIMITS as usize);
 
 /// Size of one hash table: `ways` memories of `rows` rows with `slots` slots each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -50,6 +54,7 @@ pub struct Geometry {
     pub attachment_rows: u32,
     pub rewrite_rows: u32,
     pub encap_rows: u32,
+    pub meter_rows: u32,
     /// Interfaces that have counters.
     pub interfaces: u32,
     /// Attachments, from number 0 on, whose packets' times are measured.
@@ -58,7 +63,9 @@ pub struct Geometry {
     pub buffer_beats: u32,
     /// Headers that may wait between the tables and the editor.
     pub header_slots: u32,
-    /// Beats of each output queue: at least two of the longest frame.
+    /// Queues of each output, a power of two up to 8.
+    pub queues: u32,
+    /// Beats of each of them: at least two of the longest frame.
     pub egress_beats: u32,
 }
 
@@ -87,10 +94,12 @@ pub const ALVEO: Geometry = Geometry {
     attachment_rows: 16384,
     rewrite_rows: 65536,
     encap_rows: 1024,
+    meter_rows: 16384,
     interfaces: 512,
     timed: 1024,
     buffer_beats: 1024,
     header_slots: 64,
+    queues: 1,
     egress_beats: 512,
 };
 
@@ -115,10 +124,12 @@ pub const EDGE: Geometry = Geometry {
     attachment_rows: 256,
     rewrite_rows: 64,
     encap_rows: 32,
+    meter_rows: 32,
     interfaces: 64,
     timed: 16,
     buffer_beats: 2048,
     header_slots: 16,
+    queues: 1,
     egress_beats: 1024,
 };
 
@@ -142,6 +153,7 @@ pub const SOFT: Geometry = Geometry {
     attachment_rows: 1 << width::ATTACHMENT,
     rewrite_rows: 1 << width::REWRITE,
     encap_rows: 1 << width::ENCAP,
+    meter_rows: 1 << width::METER,
     interfaces: 1 << width::INTERFACE,
     timed: 1 << width::ATTACHMENT,
     ..ALVEO
@@ -206,6 +218,10 @@ impl Geometry {
             Table::Epoch => 2,
             Table::Decap => 1 << width::PORT,
             Table::Encap => self.encap_rows,
+            Table::Meter => self.meter_rows,
+            Table::HostLimit => HOST_LIMITS,
+            Table::Dscp => 64,
+            Table::Queue => OUTPUT_QUEUES << width::PORT,
             _ => self.hash(table).map_or(0, |h| h.ways * h.rows),
         }
     }
@@ -222,6 +238,11 @@ impl Geometry {
             Kind::Direct { row } => row.width(),
             Kind::Slots { slot } => slot.width() * RANGE_SLOTS,
         }
+    }
+
+    /// Queue of a priority.
+    pub fn queue(&self, priority: u32) -> u32 {
+        priority * self.queues / PRIORITIES
     }
 
     /// Number of the host port.
@@ -313,6 +334,7 @@ impl Geometry {
             ("attachment_rows", self.attachment_rows, width::ATTACHMENT),
             ("rewrite_rows", self.rewrite_rows, width::REWRITE),
             ("encap_rows", self.encap_rows, width::ENCAP),
+            ("meter_rows", self.meter_rows, width::METER),
             ("interfaces", self.interfaces, width::INTERFACE),
             ("timed", self.timed, width::ATTACHMENT),
             ("buffer_beats", self.buffer_beats, 31),
@@ -322,6 +344,9 @@ impl Geometry {
             if !value.is_power_of_two() || value < 2 || value > 1 << bits {
                 return bad(parameter, value, "a power of two its number can address");
             }
+        }
+        if !self.queues.is_power_of_two() || self.queues > OUTPUT_QUEUES {
+            return bad("queues", self.queues, "1, 2, 4 or 8");
         }
         let longest = self.beats(crate::wire::MAX_FRAME_BYTES + crate::wire::MAX_PREFIX - 14);
         if self.buffer_beats < 2 * longest {

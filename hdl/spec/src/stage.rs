@@ -68,7 +68,7 @@ pub const VERDICT: Layout = Layout {
         field(
             "class_valid",
             1,
-            "class found, and reason is 0 or wrong_sender",
+            "class found, and reason is 0 or wrong_sender (or policed, later)",
         ),
         field("class", width::CLASS, "class number"),
         field("direction", 1, "0 forward, 1 return"),
@@ -84,6 +84,12 @@ pub const VERDICT: Layout = Layout {
             "the destination address is a neighbour's",
         ),
         field("neighbour", width::ATTACHMENT, "its attachment"),
+        field("priority", width::PRIORITY, "of all its copies"),
+        field(
+            "meter",
+            width::METER,
+            "row in `meter`, 0 unless the packet starts its way and its class has one",
+        ),
         field(
             "l3",
             8,
@@ -144,7 +150,7 @@ pub const EDIT: Layout = Layout {
         field(
             "reason",
             REASON_BITS,
-            "the packet's reason, or too_big: then this copy goes to the host",
+            "the packet's reason; or policed, or too_big: then this copy goes to the host",
         ),
         field("interface_valid", 1, "the interface of arrival is known"),
         field("interface", width::INTERFACE, "interface of arrival"),
@@ -153,6 +159,11 @@ pub const EDIT: Layout = Layout {
         field("class_valid", 1, "the class is known"),
         field("class", width::CLASS, "class number"),
         field("direction", 1, "0 forward, 1 return"),
+        field(
+            "priority",
+            width::PRIORITY,
+            "of the packet; what goes to the host has that of its reason",
+        ),
         field("action", width::ACTION, "action row of this copy"),
         field("out_attachment", width::ATTACHMENT, "attachment it goes to"),
         field(
@@ -250,6 +261,7 @@ pub const PORT_META: Layout = Layout {
     fields: &[
         field("tag", 64, "the packet's tuser at its port of arrival"),
         field("interface", width::INTERFACE, "interface it leaves through"),
+        field("priority", width::PRIORITY, "of the packet, 7 the highest"),
         field(
             "error",
             1,
@@ -273,7 +285,7 @@ pub const HOST_META: Layout = Layout {
         field(
             "class_valid",
             1,
-            "the service is known (reason wrong_sender)",
+            "the service is known (reasons wrong_sender and policed)",
         ),
         field("class", width::CLASS, "class number"),
         field(
@@ -281,6 +293,7 @@ pub const HOST_META: Layout = Layout {
             1,
             "0 forward, 1 return; meaningful with class_valid",
         ),
+        field("priority", width::PRIORITY, "of the reason, 7 the highest"),
         field(
             "error",
             1,
@@ -316,6 +329,11 @@ pub const EVENT: Layout = Layout {
             "too_big",
             1,
             "the host got the packet in place of this copy: counted with the length in, under this reason",
+        ),
+        field(
+            "limited",
+            1,
+            "the host takes no more of this reason: dropped, counted with the length in beside the reason",
         ),
         field(
             "action",

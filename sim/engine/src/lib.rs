@@ -34,6 +34,8 @@ pub struct Sent {
     pub id: u64,
     /// Interface number: its place in the definition.
     pub interface: u32,
+    /// Of its packet, 0 to 7.
+    pub priority: u8,
     pub frame: Vec<u8>,
 }
 
@@ -50,6 +52,8 @@ pub struct Host {
     pub attachment: Option<String>,
     /// Service and direction, where they are known and matter (`wrong_sender`).
     pub service: Option<(String, Direction)>,
+    /// Of its reason.
+    pub priority: u8,
     pub frame: Vec<u8>,
 }
 

@@ -9,6 +9,7 @@
 use crate::counters::CounterArrays;
 use crate::edit::{self, Plan};
 use crate::parse::{Headers, parse_into};
+use crate::rate::Rates;
 use crate::tables::Tables;
 use crate::verdict::{self, Memo, Verdict, Walk};
 use seqnic_spec::reason::Reason;
@@ -61,17 +62,24 @@ impl Stages {
         &mut self,
         tables: &Tables,
         counters: &mut CounterArrays,
+        rates: &mut Rates,
         arrivals: &[Arrival],
         outputs: &mut impl Outputs,
     ) {
         for (number, batch) in arrivals.chunks(BATCH).enumerate() {
-            self.decide(tables, counters, batch);
-            self.send(tables, counters, batch, number * BATCH, outputs);
+            self.decide(tables, counters, rates, batch);
+            self.send(tables, counters, rates, batch, number * BATCH, outputs);
         }
     }
 
-    /// The stages of [`verdict::decide`], each for the whole batch.
-    fn decide(&mut self, tables: &Tables, counters: &CounterArrays, batch: &[Arrival]) {
+    /// The stages of [`verdict::decide_in_time`], each for the whole batch.
+    fn decide(
+        &mut self,
+        tables: &Tables,
+        counters: &CounterArrays,
+        rates: &mut Rates,
+        batch: &[Arrival],
+    ) {
         let mut memo = Memo::default();
         for ((h, walk), arrival) in self.headers.iter_mut().zip(&mut self.walks).zip(batch) {
             parse_into(arrival.frame, tables.decap(arrival.port), h);
@@ -88,8 +96,11 @@ impl Stages {
         for (h, walk) in self.headers.iter().zip(&mut self.walks).take(count) {
             verdict::class(tables, h, walk, &mut ());
         }
-        for walk in self.walks.iter_mut().take(count) {
-            verdict::step(tables, walk, &mut ());
+        for (h, walk) in self.headers.iter().zip(&mut self.walks).take(count) {
+            verdict::step(tables, h, walk, &mut ());
+        }
+        for ((h, walk), arrival) in self.headers.iter().zip(&mut self.walks).zip(batch) {
+            verdict::police(tables, rates, arrival.time, h, walk);
         }
         for walk in self.walks.iter().take(count) {
             let verdict = walk.verdict();
@@ -103,6 +114,7 @@ impl Stages {
         &mut self,
         tables: &Tables,
         counters: &mut CounterArrays,
+        rates: &mut Rates,
         batch: &[Arrival],
         first: usize,
         outputs: &mut impl Outputs,
@@ -110,14 +122,22 @@ impl Stages {
         let packets = self.headers.iter().zip(&self.walks).zip(batch);
         for (at, ((h, walk), arrival)) in packets.enumerate() {
             let most = MAX_FRAME_BYTES as usize;
+            let verdict = walk.verdict();
             if h.length > most {
                 counters.reason(Reason::Oversize, most);
+                rates.oversize(tables, h, &verdict, arrival.time);
                 continue;
             }
-            let verdict = walk.verdict();
             counters.packet(&verdict, h, arrival.time);
+            let mut host =
+                |counters: &mut CounterArrays, outputs: &mut _, verdict: &Verdict| match rates
+                    .host_takes(tables, verdict.reason, arrival.time)
+                {
+                    true => Outputs::host(outputs, first + at, verdict),
+                    false => counters.reason(Reason::HostLimited, h.length),
+                };
             if verdict.reason != Reason::Directed {
-                outputs.host(first + at, &verdict);
+                host(counters, outputs, &verdict);
                 continue;
             }
             for number in 0..verdict.step.copies {
@@ -126,7 +146,7 @@ impl Stages {
                 };
                 if plan.too_big(h) {
                     counters.reason(Reason::TooBig, h.length);
-                    outputs.host(first + at, &verdict.too_big());
+                    host(counters, outputs, &verdict.too_big());
                     continue;
                 }
                 let bytes = plan.length(h);

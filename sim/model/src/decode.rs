@@ -7,14 +7,15 @@ use crate::index::Stored;
 use crate::keys::{Address, Key};
 use crate::lookup::{HashTable, UsedSlot, seed_row};
 use crate::tables::{
-    Action, Attachment, Decap, Encap, Interface, Known, PortEdit, Range, RangeRow, Step,
+    Action, Attachment, Decap, Encap, HostLimit, Interface, Known, Meter, PortEdit, Range,
+    RangeRow, Step,
 };
 use seqnic_image::{Image, TableRows};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::layout::{Layout, Row};
 use seqnic_spec::tables::{
-    ACTION_ROW, ADDRESS_VALUE, ATTACHMENT_ROW, DECAP_ROW, ENCAP_ROW, HashSlot, INTERFACE_VALUE,
-    RANGE_SLOT, RANGE_SLOTS, SEED_ROW, STEP_VALUE, Table, tag_kind,
+    ACTION_ROW, ADDRESS_VALUE, ATTACHMENT_ROW, DECAP_ROW, ENCAP_ROW, HOST_LIMIT_ROW, HashSlot,
+    INTERFACE_VALUE, METER_ROW, RANGE_SLOT, RANGE_SLOTS, SEED_ROW, STEP_VALUE, Table, tag_kind,
 };
 
 /// One record of an image: its place and bits, and where in the bits it starts.
@@ -42,6 +43,11 @@ impl Record<'_> {
             must: must.into(),
         }
     }
+}
+
+/// Field `name`; every value means something.
+pub fn number(r: Record, layout: &Layout, name: &str) -> u64 {
+    r.get(layout, name) as u64
 }
 
 /// Field `name`, a number below `limit`.
@@ -138,6 +144,7 @@ pub fn interface(r: Record, g: &Geometry) -> Result<Interface, LoadError> {
         promiscuous: r.flag(l, "promiscuous"),
         by_segment: r.flag(l, "tracking"),
         accepts: r.get(l, "accepts") as u32,
+        trust: r.flag(l, "trust"),
     })
 }
 
@@ -201,6 +208,25 @@ fn range(r: Record, g: &Geometry) -> Result<Range, LoadError> {
 }
 
 /// First row and number of copies, in the fields `action` and `copies` of `layout`.
+pub fn meter(r: Record) -> Result<Meter, LoadError> {
+    let l = &METER_ROW;
+    Ok(Meter {
+        cost: number(r, l, "cost"),
+        tolerance: number(r, l, "tolerance"),
+    })
+}
+
+pub fn host_limit(r: Record) -> Result<HostLimit, LoadError> {
+    let l = &HOST_LIMIT_ROW;
+    Ok(HostLimit {
+        limited: r.flag(l, "limited"),
+        closed: r.flag(l, "closed"),
+        priority: number(r, l, "priority") as u8,
+        cost: number(r, l, "cost"),
+        tolerance: number(r, l, "tolerance"),
+    })
+}
+
 /// Where packets enter.
 pub fn entry(
     r: Record,

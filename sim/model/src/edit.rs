@@ -25,6 +25,8 @@ pub struct Plan {
     pub dport: Option<u16>,
     pub dscp: Option<u8>,
     pub tag: Option<Tag>,
+    /// Of its packet: which queue it goes to.
+    pub priority: u8,
 }
 
 /// A copy that cannot be written. The frame is the caller's, so this is the caller's mistake.
@@ -73,6 +75,7 @@ pub fn plan(tables: &Tables, h: &Headers, verdict: &Verdict, number: u8) -> Opti
             number,
             row: tables.encap(to.encap),
         }),
+        priority: verdict.priority,
     })
 }
 

@@ -7,8 +7,9 @@ use crate::counters::CounterArrays;
 use crate::edit::{self, Plan};
 use crate::error::LoadError;
 use crate::parse::{Headers, parse};
+use crate::rate::Rates;
 use crate::tables::Tables;
-use crate::verdict::{Verdict, decide};
+use crate::verdict::{Verdict, decide_in_time};
 use seqnic_engine::{Counters, Engine, EngineError, FrameIn, Host, Output, Sent};
 use seqnic_image::Image;
 use seqnic_image::names::Names;
@@ -24,6 +25,7 @@ pub struct ImageEngine {
     tables: Tables,
     names: Names,
     counters: CounterArrays,
+    rates: Rates,
 }
 
 impl ImageEngine {
@@ -36,6 +38,7 @@ impl ImageEngine {
         check::names(&tables, &image.names)?;
         Ok(ImageEngine {
             counters: CounterArrays::new(tables.geometry),
+            rates: Rates::new(&tables),
             names: image.names.clone(),
             tables,
         })
@@ -54,6 +57,14 @@ impl ImageEngine {
         &self.counters
     }
 
+    /// The host gets a packet, if it takes one more of its reason.
+    fn to_host(&mut self, frame: FrameIn, verdict: &Verdict, out: &mut Vec<Output>) {
+        match (self.rates).host_takes(&self.tables, verdict.reason, frame.time) {
+            true => out.push(Output::Host(self.host(frame, verdict))),
+            false => (self.counters).reason(Reason::HostLimited, frame.frame.len()),
+        }
+    }
+
     fn host(&self, frame: FrameIn, verdict: &Verdict) -> Host {
         let attachment = |n: u16| self.names.attachments.get(usize::from(n)).cloned();
         let service = |class: u32| {
@@ -69,6 +80,7 @@ impl ImageEngine {
             service: verdict
                 .class
                 .and_then(|(class, direction)| Some((service(class)?, direction))),
+            priority: self.tables.host_limit(verdict.reason).priority,
             frame: frame.frame.to_vec(),
         }
     }
@@ -87,7 +99,7 @@ impl ImageEngine {
             if plan.too_big(headers) {
                 let verdict = verdict.too_big();
                 self.counters.reason(verdict.reason, frame.frame.len());
-                out.push(Output::Host(self.host(frame, &verdict)));
+                self.to_host(frame, &verdict, out);
                 continue;
             }
             let mut bytes = vec![0; plan.length(headers)];
@@ -97,6 +109,7 @@ impl ImageEngine {
             out.push(Output::Sent(Sent {
                 id: frame.id,
                 interface: plan.to.interface.into(),
+                priority: plan.priority,
                 frame: bytes,
             }));
         }
@@ -136,7 +149,13 @@ impl BatchEngine {
             .collect();
         let mut made = Made(Vec::new());
         let engine = &mut self.engine;
-        (self.stages).run(&engine.tables, &mut engine.counters, &arrivals, &mut made);
+        let ImageEngine {
+            tables,
+            counters,
+            rates,
+            ..
+        } = engine;
+        (self.stages).run(tables, counters, rates, &arrivals, &mut made);
         for (packet, what) in made.0 {
             let Waiting {
                 id,
@@ -151,9 +170,10 @@ impl BatchEngine {
                 frame,
             };
             out.push(match what {
-                Left::Sent(interface, frame) => Output::Sent(Sent {
+                Left::Sent(interface, priority, frame) => Output::Sent(Sent {
                     id: *id,
                     interface,
+                    priority,
                     frame,
                 }),
                 Left::Host(verdict) => Output::Host(engine.host(frame, &verdict)),
@@ -176,16 +196,17 @@ struct Waiting {
 struct Made(Vec<(usize, Left)>);
 
 enum Left {
-    Sent(u32, Vec<u8>),
+    /// Interface, priority, frame.
+    Sent(u32, u8, Vec<u8>),
     Host(Verdict),
 }
 
 impl Outputs for Made {
     fn room(&mut self, packet: usize, plan: &Plan, bytes: usize) -> Option<&mut [u8]> {
-        let copy = Left::Sent(plan.to.interface.into(), vec![0; bytes]);
+        let copy = Left::Sent(plan.to.interface.into(), plan.priority, vec![0; bytes]);
         self.0.push((packet, copy));
         match self.0.last_mut() {
-            Some((_, Left::Sent(_, frame))) => Some(frame),
+            Some((_, Left::Sent(_, _, frame))) => Some(frame),
             _ => None,
         }
     }
@@ -240,17 +261,19 @@ impl Engine for ImageEngine {
     fn push(&mut self, frame: FrameIn, out: &mut Vec<Output>) -> Result<(), EngineError> {
         let bytes = frame.frame.len();
         let most = MAX_FRAME_BYTES as usize;
+        let headers = parse(frame.frame, self.tables.decap(frame.port));
+        let (tables, rates) = (&self.tables, &mut self.rates);
+        let verdict = decide_in_time(tables, rates, frame.port, frame.time, &headers);
         if bytes > most {
             self.counters.reason(Reason::Oversize, most);
+            rates.oversize(tables, &headers, &verdict, frame.time);
             return Ok(());
         }
-        let headers = parse(frame.frame, self.tables.decap(frame.port));
-        let verdict = decide(&self.tables, frame.port, &headers, &mut ());
         self.counters.packet(&verdict, &headers, frame.time);
         if verdict.reason == Reason::Directed {
             self.send(frame, &headers, &verdict, out)
         } else {
-            out.push(Output::Host(self.host(frame, &verdict)));
+            self.to_host(frame, &verdict, out);
             Ok(())
         }
     }

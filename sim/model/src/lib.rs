@@ -13,6 +13,7 @@
 //!   ones;
 //! * [`verdict`]: questions and reasons (sections 2 and 3);
 //! * [`edit`]: copies and checksums (section 4), [`encap`]: tags and tunnels they leave with;
+//! * [`rate`]: meters and limits to the host (section 8);
 //! * [`counters`]: counter arrays (section 5);
 //! * [`batch`]: the same functions for many packets at a time, for hosts without the card;
 //! * [`engine`]: the [`seqnic_engine::Engine`];
@@ -35,6 +36,7 @@ pub mod keys;
 pub mod lookup;
 mod memory;
 pub mod parse;
+pub mod rate;
 pub mod tables;
 pub mod verdict;
 

@@ -2,8 +2,8 @@
 
 use crate::check;
 use crate::decode::{
-    action, address, attachment, below, decap, decoded, direct, encap, entry, hash, interface,
-    known, ranges, step,
+    action, address, attachment, below, decap, decoded, direct, encap, entry, hash, host_limit,
+    interface, known, meter, number, ranges, step,
 };
 use crate::encap::TagKind;
 use crate::error::LoadError;
@@ -13,8 +13,9 @@ use crate::lookup::HashTable;
 use seqnic_image::Image;
 use seqnic_image::names::Direction;
 use seqnic_spec::geometry::Geometry;
+use seqnic_spec::reason::Reason;
 use seqnic_spec::tables::{
-    CLASS_ROW, PORT_VALUE, RANGE_SLOTS, REWRITE_ROW, SOURCE_VALUE, STEP_KEY, Table, width,
+    CLASS_ROW, DSCP_ROW, PORT_VALUE, RANGE_SLOTS, REWRITE_ROW, SOURCE_VALUE, STEP_KEY, Table, width,
 };
 
 /// Answer of `interface`.
@@ -28,6 +29,8 @@ pub struct Interface {
     pub by_segment: bool,
     /// Tags read here (`seqnic_spec::tables::accepts`).
     pub accepts: u32,
+    /// The DSCP says the priority.
+    pub trust: bool,
 }
 
 /// Answer of `address`.
@@ -85,6 +88,28 @@ pub struct Step {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Class {
     pub entries: [Step; 2],
+    pub priority: u8,
+    /// Row in `meter`, 0 for none.
+    pub meter: u16,
+}
+
+/// A row of `meter`; times in 2^-16 ns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Meter {
+    /// Time a byte takes.
+    pub cost: u64,
+    pub tolerance: u64,
+}
+
+/// A row of `host_limit`; times in 2^-16 ns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostLimit {
+    pub limited: bool,
+    pub closed: bool,
+    pub priority: u8,
+    /// Time a packet takes.
+    pub cost: u64,
+    pub tolerance: u64,
 }
 
 impl Class {
@@ -214,6 +239,11 @@ pub struct Tables {
     /// By port.
     pub decap: Vec<Decap>,
     pub encap: Vec<Encap>,
+    pub meter: Vec<Meter>,
+    /// By reason.
+    pub host_limit: Vec<HostLimit>,
+    /// Priority by DSCP.
+    pub dscp: Vec<u8>,
 }
 
 impl Tables {
@@ -248,6 +278,8 @@ impl Tables {
                         entry(r, &CLASS_ROW, "forward_action", "forward_copies", g)?,
                         entry(r, &CLASS_ROW, "return_action", "return_copies", g)?,
                     ],
+                    priority: number(r, &CLASS_ROW, "priority") as u8,
+                    meter: below(r, &CLASS_ROW, "meter", g.meter_rows)? as u16,
                 })
             })?,
             step: hash(image, Table::Step, |r| step(r, g))?,
@@ -259,6 +291,11 @@ impl Tables {
             })?,
             decap: direct(image.table(Table::Decap), epoch, decap)?,
             encap: direct(image.table(Table::Encap), epoch, encap)?,
+            meter: direct(image.table(Table::Meter), epoch, meter)?,
+            host_limit: direct(image.table(Table::HostLimit), epoch, host_limit)?,
+            dscp: direct(image.table(Table::Dscp), epoch, |r| {
+                Ok(number(r, &DSCP_ROW, "priority") as u8)
+            })?,
         };
         let (at, bits) = STEP_KEY.at("position");
         for (_, key, _) in tables.step.entries() {
@@ -325,6 +362,26 @@ impl Tables {
             v6: None,
         };
         self.decap.get(usize::from(port)).unwrap_or(NOTHING)
+    }
+
+    #[inline(always)]
+    pub fn meter(&self, row: u16) -> Meter {
+        let row = self.meter.get(usize::from(row));
+        row.copied().unwrap_or_default()
+    }
+
+    /// What the host takes of a reason.
+    #[inline(always)]
+    pub fn host_limit(&self, reason: Reason) -> HostLimit {
+        let row = self.host_limit.get(reason as usize);
+        row.copied().unwrap_or_default()
+    }
+
+    /// Priority of what comes with a DSCP on a trusted interface.
+    #[inline(always)]
+    pub fn dscp(&self, dscp: u8) -> u8 {
+        let row = self.dscp.get(usize::from(dscp));
+        row.copied().unwrap_or_default()
     }
 
     pub fn encap(&self, row: u16) -> Encap {

@@ -6,6 +6,7 @@ use crate::keys::{Address, InterfaceKey, PortKey, Position, SourceKey, StepKey};
 use crate::lookup::Query;
 use crate::memory::prefetch;
 use crate::parse::Headers;
+use crate::rate::Rates;
 use crate::tables::{Interface, Known, Step, Tables};
 use seqnic_image::names::Direction;
 use seqnic_spec::reason::Reason;
@@ -27,6 +28,8 @@ pub struct Verdict {
     pub step: Step,
     /// Attachment of the neighbour that has the destination address; only when directed.
     pub neighbour: Option<u16>,
+    /// Of its copies; means nothing unless directed.
+    pub priority: u8,
 }
 
 impl Verdict {
@@ -87,16 +90,34 @@ impl Observer for () {
     fn skipped(&mut self, _: Table, _: &'static str) {}
 }
 
-/// Decides what becomes of a packet that arrived on `port`: the stages one after the other.
+/// Decides what becomes of a packet that arrived on `port`: the stages one after the other, but for
+/// the meter, which knows of other packets.
 pub fn decide<O: Observer>(tables: &Tables, port: u8, h: &Headers, observer: &mut O) -> Verdict {
+    walk(tables, port, h, observer).verdict()
+}
+
+/// As [`decide`], with the meter: `time` is when the packet arrived, ns.
+pub fn decide_in_time(
+    tables: &Tables,
+    rates: &mut Rates,
+    port: u8,
+    time: u64,
+    h: &Headers,
+) -> Verdict {
+    let mut walk = walk(tables, port, h, &mut ());
+    police(tables, rates, time, h, &mut walk);
+    walk.verdict()
+}
+
+fn walk<O: Observer>(tables: &Tables, port: u8, h: &Headers, observer: &mut O) -> Walk {
     let mut walk = Walk::default();
     walk.start();
     arrive(tables, port, h, &mut Memo::default(), &mut walk, observer);
     destination(tables, h, &mut walk);
     source(tables, h, &mut walk);
     class(tables, h, &mut walk, observer);
-    step(tables, &mut walk, observer);
-    walk.verdict()
+    step(tables, h, &mut walk, observer);
+    walk
 }
 
 type KnownBits = <Known as Stored>::Bits;
@@ -126,6 +147,11 @@ pub struct Walk {
     /// `None`: no sender in this position has a step in any class.
     row: Option<Query<StepKey>>,
     step: Step,
+    /// The interface trusts the packet's DSCP.
+    trust: bool,
+    priority: u8,
+    /// Row in `meter`.
+    meter: u16,
 }
 
 impl Walk {
@@ -144,6 +170,7 @@ impl Walk {
                 true => Known::load(self.dst).neighbour,
                 false => None,
             },
+            priority: self.priority,
         }
     }
 
@@ -238,6 +265,7 @@ fn arrival<O: Observer>(
     memo.interface = Some((key, found));
     let interface = found.ok_or(Reason::NoInterface)?;
     walk.interface = Some(interface.interface);
+    walk.trust = interface.trust;
     let key = SourceKey {
         segment: interface.segment,
         mac: h.src_mac,
@@ -372,17 +400,32 @@ fn unclassified(tables: &Tables, h: &Headers, walk: &Walk) -> Reason {
     }
 }
 
-/// Last stage: the step of this sender, or the entry.
+/// Fifth stage: the step of this sender, or the entry.
 #[inline(always)]
-pub fn step<O: Observer>(tables: &Tables, walk: &mut Walk, observer: &mut O) {
+pub fn step<O: Observer>(tables: &Tables, h: &Headers, walk: &mut Walk, observer: &mut O) {
     if walk.reason.is_none() {
-        let found = step_of(tables, walk, observer);
+        let found = step_of(tables, h, walk, observer);
         walk.end(found);
     }
 }
 
+/// Last stage: what starts its way keeps the rate of its service.
 #[inline(always)]
-fn step_of<O: Observer>(tables: &Tables, walk: &mut Walk, observer: &mut O) -> Result<(), Reason> {
+pub fn police(tables: &Tables, rates: &mut Rates, time: u64, h: &Headers, walk: &mut Walk) {
+    let metered = walk.reason.is_none() && walk.step.first && walk.meter != 0;
+    if metered && !rates.keeps(tables, walk.meter, h, time) {
+        walk.reason = Some(Reason::Policed);
+        walk.step = Step::default();
+    }
+}
+
+#[inline(always)]
+fn step_of<O: Observer>(
+    tables: &Tables,
+    h: &Headers,
+    walk: &mut Walk,
+    observer: &mut O,
+) -> Result<(), Reason> {
     let Some((class, direction)) = walk.class else {
         return Ok(());
     };
@@ -405,6 +448,12 @@ fn step_of<O: Observer>(tables: &Tables, walk: &mut Walk, observer: &mut O) -> R
         return Err(Reason::WrongSender);
     }
     walk.step = step;
+    let row = tables.class(class);
+    walk.meter = row.meter;
+    walk.priority = match walk.trust {
+        true => tables.dscp(h.traffic_class >> 2),
+        false => row.priority,
+    };
     prefetch(&tables.action, step.action as usize);
     Ok(())
 }

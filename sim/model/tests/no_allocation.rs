@@ -13,6 +13,7 @@ use seqnic_model::batch::{Arrival, BATCH, Outputs, Stages};
 use seqnic_model::counters::CounterArrays;
 use seqnic_model::edit::{Plan, plans};
 use seqnic_model::parse::parse;
+use seqnic_model::rate::Rates;
 use seqnic_model::verdict::{Verdict, decide};
 use seqnic_spec::counters::CounterSet;
 use seqnic_spec::reason::Reason;
@@ -101,9 +102,10 @@ fn batches_do_not_allocate() {
             frame: if n % 5 == 0 { &lost } else { &frame },
         })
         .collect();
-    let mut counters = CounterArrays::new(tables.geometry);
+    let (mut counters, mut rates) = (CounterArrays::new(tables.geometry), Rates::new(&tables));
     let (mut stages, mut ring) = (Stages::default(), Ring([[0; 256]; 4], 0));
-    let count = allocations(|| stages.run(&tables, &mut counters, &arrivals, &mut ring));
+    let count =
+        allocations(|| stages.run(&tables, &mut counters, &mut rates, &arrivals, &mut ring));
     assert_eq!(count, 0);
     let packets = arrivals.iter().filter(|a| a.frame.len() > 20).count();
     assert_eq!(ring.1, 2 * packets, "two copies of each");
@@ -122,13 +124,13 @@ fn a_copy_without_room_is_counted_and_nothing_else() {
     let frame = Packet::new("198.51.100.11", images::SERVICE, TCP, tcp(1, 80, &[]))
         .summed()
         .frame(&[]);
-    let mut counters = CounterArrays::new(tables.geometry);
+    let (mut counters, mut rates) = (CounterArrays::new(tables.geometry), Rates::new(&tables));
     let arrivals = [Arrival {
         port: 0,
         time: 0,
         frame: &frame,
     }];
-    Stages::default().run(&tables, &mut counters, &arrivals, &mut Full);
+    Stages::default().run(&tables, &mut counters, &mut rates, &arrivals, &mut Full);
     let count = |set, row| counters.get(set, row).packets;
     assert_eq!(count(CounterSet::Reason, Reason::Directed as u32), 1);
     assert_eq!(count(CounterSet::Reason, Reason::OutputFull as u32), 2);

@@ -12,6 +12,7 @@
 //! | `walk` | section 6, where this packet goes, and who may send it |
 //! | `edit` | section 4, what a copy becomes |
 //! | `encapsulate` | section 4, tags and tunnels it leaves with |
+//! | `rate` | section 8, meters and limits |
 //! | `oracle` | sections 3 and 5, the verdict and the counters |
 
 mod edit;
@@ -20,6 +21,7 @@ mod health;
 mod looks;
 mod oracle;
 mod parse;
+mod rate;
 mod road;
 mod tag;
 mod walk;

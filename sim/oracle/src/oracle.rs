@@ -5,6 +5,7 @@ use crate::encapsulate::Outgoing;
 use crate::health::{self, Waiting};
 use crate::looks::{Found, Looks};
 use crate::parse::{self, Ethernet, Ip};
+use crate::rate::Rates;
 use crate::road::{Face, Mark};
 use crate::tag::{self, Accepted, Header, Off, Received};
 use crate::walk::{self, Hop, Segment, Sender};
@@ -39,6 +40,7 @@ pub struct Oracle {
     senders: HashMap<(Segment, [u8; 6]), String>,
     neighbours: HashMap<IpAddr, Attachment>,
     accepted: Accepted,
+    rates: Rates,
     counters: Counters,
     waiting: Waiting,
 }
@@ -87,6 +89,7 @@ impl Oracle {
             senders: HashMap::new(),
             neighbours: HashMap::new(),
             accepted: Accepted::of(definition),
+            rates: Rates::default(),
             counters: Counters::default(),
             waiting: Waiting::of(definition),
             definition: definition.clone(),
@@ -241,6 +244,55 @@ impl Oracle {
         }
     }
 
+    /// What starts its way keeps the rate of its service.
+    fn police(
+        &self,
+        rates: &mut Rates,
+        directed: &Directed,
+        frame: &[u8],
+        time: u64,
+    ) -> Result<(), Refused> {
+        let number = directed.found.look.service;
+        let service = &self.definition.services[number];
+        let Some(rate) = service.rate.filter(|_| directed.hop.first) else {
+            return Ok(());
+        };
+        let length = parse::ip_length(frame, directed.ethernet.l3);
+        match rates.service(number, rate, length, time) {
+            true => Ok(()),
+            false => Err(Refused {
+                reason: Reason::Policed,
+                service: Some((service.name.clone(), directed.found.direction)),
+            }),
+        }
+    }
+
+    /// The host gets a packet, if it takes one more of its reason.
+    fn to_host(
+        &mut self,
+        input: FrameIn,
+        refused: Refused,
+        arrival: Option<&Arrival>,
+        out: &mut Vec<Output>,
+    ) {
+        let Refused { reason, service } = refused;
+        if !self.rates.host(&self.definition, reason, input.time) {
+            let limited = CounterKey::Reason(Reason::HostLimited);
+            self.counters.add(limited, 1, input.frame.len() as u64);
+            return;
+        }
+        out.push(Output::Host(Host {
+            id: input.id,
+            reason,
+            port: input.port,
+            interface: arrival.map(|a| a.interface as u32),
+            attachment: arrival.and_then(|a| a.attachment.clone()),
+            service,
+            priority: self.definition.qos.host[reason as usize].priority,
+            frame: input.frame.to_vec(),
+        }));
+    }
+
     fn is_local(&self, address: IpAddr) -> bool {
         self.definition
             .interfaces
@@ -274,7 +326,7 @@ impl Oracle {
             mark,
         ) {
             true => Some((mark.number << 2 | 3) as u8),
-            false => common.dscp,
+            false => mark.dscp.or(common.dscp),
         };
         let mut departures = Vec::new();
         let mut depart = |to: String, attachment: Attachment, edits: Edits| {
@@ -429,6 +481,17 @@ struct Health {
     flow: u16,
 }
 
+/// A packet that is directed, with what becomes of it.
+struct Taken {
+    service: String,
+    label: String,
+    direction: Direction,
+    from: String,
+    priority: u8,
+    departures: Vec<Departure>,
+    health: Health,
+}
+
 /// A copy as it leaves.
 struct Departure {
     /// Label of the step's target.
@@ -468,56 +531,73 @@ impl Engine for Oracle {
 
     fn push(&mut self, input: FrameIn, out: &mut Vec<Output>) -> Result<(), EngineError> {
         let FrameIn {
-            id,
-            time,
-            port,
-            frame,
+            time, port, frame, ..
         } = input;
         let bytes = frame.len() as u64;
         let ethernet = parse::ethernet(frame);
         let arrival = ethernet.as_ref().ok().and_then(|e| self.arrival(port, e));
+        let mut rates = std::mem::take(&mut self.rates);
         let verdict = match (&ethernet, &arrival) {
             (Err(reason), _) => Err(Refused::from(*reason)),
             (Ok(_), None) => Err(Reason::NoInterface.into()),
             (Ok(ethernet), Some(arrival)) => {
                 let off = tag::take_off(&self.accepted, port, frame, ethernet);
-                self.direct(frame, ethernet, arrival, off).map(|directed| {
+                let directed = self.direct(frame, ethernet, arrival, off);
+                directed.and_then(|directed| {
+                    let l3 = directed.ethernet.l3;
+                    self.police(&mut rates, &directed, frame, time)?;
                     let departures = self.send(frame, &directed);
                     let Directed { found, hop, .. } = &directed;
-                    let service = self.definition.services[found.look.service].name.clone();
+                    let service = &self.definition.services[found.look.service];
+                    let trusted = self.definition.interfaces[arrival.interface].trust;
+                    let dscp = edit::traffic_class(frame, l3) >> 2;
+                    let priority = match trusted {
+                        true => self.definition.qos.dscp[usize::from(dscp)],
+                        false => service.priority,
+                    };
                     let from = hop
                         .from
                         .as_ref()
                         .map_or(CLIENT.to_string(), |(role, side)| {
                             self.definition.devices[role.device].attachment_name(*side)
                         });
-                    let label = found.look.label();
+                    let (service, label) = (service.name.clone(), found.look.label());
                     let (opens, answers) = health::opens_answers(frame, &directed.ip);
                     let health = Health {
                         opens,
                         answers,
-                        flow: edit::flow(frame, directed.ethernet.l3, &directed.ip),
+                        flow: edit::flow(frame, l3, &directed.ip),
                     };
-                    (service, label, found.direction, from, departures, health)
+                    let direction = found.direction;
+                    Ok(Taken {
+                        service,
+                        label,
+                        direction,
+                        from,
+                        priority,
+                        departures,
+                        health,
+                    })
                 })
             }
         };
+        self.rates = rates;
         let reason = verdict
             .as_ref()
             .err()
             .map_or(Reason::Directed, |r| r.reason);
         self.count_in(reason, arrival.as_ref(), bytes, time);
         match verdict {
-            Err(Refused { reason, service }) => out.push(Output::Host(Host {
-                id,
-                reason,
-                port,
-                interface: arrival.as_ref().map(|a| a.interface as u32),
-                attachment: arrival.as_ref().and_then(|a| a.attachment.clone()),
+            Err(refused) => self.to_host(input, refused, arrival.as_ref(), out),
+            Ok(Taken {
                 service,
-                frame: frame.to_vec(),
-            })),
-            Ok((service, label, direction, from, departures, health)) => {
+                label,
+                direction,
+                from,
+                priority,
+                departures,
+                health,
+            }) => {
                 if let Some(from) = arrival.as_ref().and_then(|a| a.attachment.as_deref()) {
                     self.count_answer(from, health, time);
                 }
@@ -531,15 +611,7 @@ impl Engine for Oracle {
                     let Some((leaving, flow)) = departure.frame else {
                         let too_big = CounterKey::Reason(Reason::TooBig);
                         self.counters.add(too_big, 1, bytes);
-                        out.push(Output::Host(Host {
-                            id,
-                            reason: Reason::TooBig,
-                            port,
-                            interface: arrival.as_ref().map(|a| a.interface as u32),
-                            attachment: arrival.as_ref().and_then(|a| a.attachment.clone()),
-                            service: None,
-                            frame: frame.to_vec(),
-                        }));
+                        self.to_host(input, Reason::TooBig.into(), arrival.as_ref(), out);
                         continue;
                     };
                     let sent = leaving.len() as u64;
@@ -558,8 +630,9 @@ impl Engine for Oracle {
                     let out_of = CounterKey::InterfaceOut(self.interface_name(interface));
                     self.counters.add(out_of, 1, sent);
                     out.push(Output::Sent(Sent {
-                        id,
+                        id: input.id,
                         interface: interface as u32,
+                        priority,
                         frame: leaving,
                     }));
                 }

@@ -57,6 +57,14 @@ fn mac(frame: &[u8], at: usize) -> [u8; 6] {
     std::array::from_fn(|i| frame[at + i])
 }
 
+/// Bytes of the IP packet at `l3`, by its own header.
+pub fn ip_length(frame: &[u8], l3: usize) -> usize {
+    match frame[l3] >> 4 {
+        4 => word(frame, l3 + 2).into(),
+        _ => 40 + usize::from(word(frame, l3 + 4)),
+    }
+}
+
 /// Rule 1.
 pub fn ethernet(frame: &[u8]) -> Result<Ethernet, Reason> {
     let mut tags = 0;

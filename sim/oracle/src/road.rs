@@ -25,6 +25,8 @@ pub struct Mark {
     pub number: u16,
     /// The element's own word on it.
     pub tracking: Option<Tag>,
+    /// The DSCP what is sent to it gets.
+    pub dscp: Option<u8>,
 }
 
 /// A device at its place in the sequence, with what it means for packets.
@@ -133,6 +135,7 @@ fn stops<'a>(definition: &Definition, service: &'a Service) -> Vec<Stop<'a>> {
             port,
             then,
             tracking,
+            dscp,
             ..
         } = element
         {
@@ -146,6 +149,7 @@ fn stops<'a>(definition: &Definition, service: &'a Service) -> Vec<Stop<'a>> {
                 mark: Mark {
                     number,
                     tracking: *tracking,
+                    dscp: *dscp,
                 },
                 end: false,
             });
@@ -294,6 +298,7 @@ fn listed<'a>(definition: &Definition, service: &'a Service, elements: &'a [Elem
             enter,
             port,
             tracking,
+            dscp,
             ..
         } = element
         else {
@@ -316,6 +321,7 @@ fn listed<'a>(definition: &Definition, service: &'a Service, elements: &'a [Elem
             mark: Mark {
                 number,
                 tracking: *tracking,
+                dscp: *dscp,
             },
             end: false,
         }));
@@ -337,6 +343,7 @@ fn copy(element: &Element, number: u16, direction: Direction) -> Option<Copy<'_>
             alerts,
             directions,
             tracking,
+            dscp,
             ..
         } => {
             let made = match directions {
@@ -350,6 +357,7 @@ fn copy(element: &Element, number: u16, direction: Direction) -> Option<Copy<'_>
                 mark: Mark {
                     number,
                     tracking: *tracking,
+                    dscp: *dscp,
                 },
             })
         }

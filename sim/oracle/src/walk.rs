@@ -16,6 +16,8 @@ use std::collections::HashSet;
 pub struct Hop<'a> {
     /// Sending device of the sequence and its side; `None` is a client.
     pub from: Option<(&'a Role, Side)>,
+    /// The packet starts its way: it enters, or comes from the end.
+    pub first: bool,
     /// Whether what came carries a DSCP of ours.
     pub dscp_is_ours: bool,
     pub to: Face<'a>,
@@ -123,6 +125,7 @@ pub fn next<'a>(
             } if sent_by(role, (far, side), mark, end) => {
                 let hop = across(gap, Some((role, side)), nat);
                 return Some(Hop {
+                    first: end,
                     dscp_is_ours: by_dscp(role, side, mark),
                     ..hop
                 });
@@ -143,6 +146,7 @@ pub fn next<'a>(
             {
                 return Some(Hop {
                     from: Some((copy.role, Side::Outside)),
+                    first: false,
                     dscp_is_ours: by_dscp(copy.role, Side::Outside, copy.mark),
                     to,
                     copies: Vec::new(),
@@ -160,6 +164,7 @@ pub fn next<'a>(
 fn across<'a>(gap: &Crossing<'a>, from: Option<(&'a Role, Side)>, restore: bool) -> Hop<'a> {
     Hop {
         from,
+        first: from.is_none(),
         dscp_is_ours: false,
         to: gap.to,
         copies: gap.copies.clone(),

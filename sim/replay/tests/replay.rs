@@ -81,6 +81,7 @@ impl Engine for Fake {
             Output::Sent(Sent {
                 id,
                 interface,
+                priority: 0,
                 frame,
             })
         };
@@ -104,6 +105,7 @@ impl Engine for Fake {
                 interface: Some(1),
                 attachment: Some("fw.inside".into()),
                 service: Some(("W1".into(), Direction::Return)),
+                priority: 0,
                 frame: frame.to_vec(),
             })),
         }

@@ -304,6 +304,7 @@ fn output(
         return Ok(Output::Sent(Sent {
             id: id(field("tag"))?,
             interface: field("interface") as u32,
+            priority: field("priority") as u8,
             frame: frame.bytes.to_vec(),
         }));
     }
@@ -337,6 +338,7 @@ fn output(
                 service(field("class")).map(|s| (s, Direction::from_bit(field("direction") as u32)))
             })
             .transpose()?,
+        priority: field("priority") as u8,
         frame: frame.bytes.to_vec(),
     }))
 }

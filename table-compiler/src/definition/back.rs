@@ -211,6 +211,7 @@ fn inherit(element: &mut Element, raw: &RawElement, sequence: &[Element]) {
         port,
         then,
         tracking,
+        dscp,
         ..
     } = element
     else {
@@ -231,11 +232,12 @@ fn inherit(element: &mut Element, raw: &RawElement, sequence: &[Element]) {
             port,
             then,
             tracking,
+            dscp,
             ..
-        } if there.device == role.device => Some((there, *enter, *port, then, *tracking)),
+        } if there.device == role.device => Some((there, *enter, *port, then, (*tracking, *dscp))),
         _ => None,
     });
-    let Some((there, side, seen, change, tag)) = same else {
+    let Some((there, side, seen, change, (tag, marked))) = same else {
         return;
     };
     if says_enter.is_none() {
@@ -245,6 +247,7 @@ fn inherit(element: &mut Element, raw: &RawElement, sequence: &[Element]) {
         *port = seen;
     }
     *tracking = tracking.or(tag);
+    *dscp = dscp.or(marked);
     if role.alternates.is_empty() {
         role.alternates.clone_from(&there.alternates);
     }

@@ -19,6 +19,7 @@ pub(crate) struct RawElement {
     pub role: Option<RawRole>,
     pub kind: RawKind,
     pub tracking: Option<Tag>,
+    pub dscp: Option<u8>,
     /// A value of it was reported.
     pub broken: bool,
 }
@@ -71,8 +72,23 @@ pub(crate) enum RawAlerts {
     To(At<DeviceId>),
 }
 
-const DEVICE_KEYS: [&str; 6] = ["device", "alternate", "enter", "port", "then", "tracking"];
-const COPY_KEYS: [&str; 5] = ["copy", "alternate", "alerts", "directions", "tracking"];
+const DEVICE_KEYS: [&str; 7] = [
+    "device",
+    "alternate",
+    "enter",
+    "port",
+    "then",
+    "tracking",
+    "dscp",
+];
+const COPY_KEYS: [&str; 6] = [
+    "copy",
+    "alternate",
+    "alerts",
+    "directions",
+    "tracking",
+    "dscp",
+];
 
 /// Reads the list at `node`, `key` of `owner`.
 pub(crate) fn read_list(
@@ -109,6 +125,7 @@ fn read_one(f: &mut Findings, network: &Network, node: &Node, what: String) -> R
         role: None,
         kind: RawKind::Unknown,
         tracking: None,
+        dscp: None,
         broken: false,
     };
     match &node.kind {
@@ -168,6 +185,7 @@ fn with_device(
     let what = fields.owner.as_str();
     element.role = role(f, network, &fields, "device", &mut element.span);
     element.tracking = tracking(f, &fields);
+    element.dscp = values::dscp(f, &fields);
     let enter = fields.get("enter").and_then(|node| {
         let options = [("outside", Side::Outside), ("inside", Side::Inside)];
         f.choice(node, format_args!("`enter` of {what}"), &options)
@@ -213,6 +231,7 @@ fn with_copy(
     let what = fields.owner.as_str();
     element.role = role(f, network, &fields, "copy", &mut element.span);
     element.tracking = tracking(f, &fields);
+    element.dscp = values::dscp(f, &fields);
     let alerts = match fields.get("alerts") {
         None => RawAlerts::Next,
         Some(node) => match f.text(node, format_args!("`alerts` of {what}")) {

@@ -12,6 +12,7 @@ mod network;
 mod overlap;
 mod parties;
 mod places;
+mod qos;
 pub mod read;
 mod sequence;
 mod service;
@@ -23,6 +24,8 @@ mod values;
 use crate::diagnostic::Span;
 use seqnic_spec::geometry::Geometry;
 use std::net::IpAddr;
+
+pub use qos::{DSCPS, HostLimit, Qos, Rate, Share, Take};
 
 /// Index into [`Definition::interfaces`].
 pub type InterfaceId = usize;
@@ -156,6 +159,8 @@ pub struct Interface {
     pub tag_bases: TagBases,
     /// Longest IP packet the segment takes, with all headers the engine adds.
     pub mtu: Option<u16>,
+    /// The DSCP of what arrives here says its priority.
+    pub trust: bool,
     /// What kind of system is attached, for people.
     pub attached: Option<String>,
     pub span: Span,
@@ -343,6 +348,8 @@ pub enum Element {
         then: Option<Then>,
         /// How this device's packets are known, instead of as its interface says.
         tracking: Option<Tag>,
+        /// DSCP of what is sent to it, instead of the service's.
+        dscp: Option<u8>,
         span: Span,
     },
     Copy {
@@ -351,6 +358,7 @@ pub enum Element {
         directions: Directions,
         /// As for a device.
         tracking: Option<Tag>,
+        dscp: Option<u8>,
         span: Span,
     },
 }
@@ -391,6 +399,10 @@ pub struct Service {
     pub clients: Option<HostId>,
     /// DSCP set on everything the service sends.
     pub dscp: Option<u8>,
+    /// Of its packets, where the DSCP they come with is not trusted.
+    pub priority: u8,
+    /// What it may send, all its looks and both directions together.
+    pub rate: Option<Rate>,
     pub span: Span,
 }
 
@@ -404,6 +416,7 @@ pub struct Definition {
     pub hosts: Vec<Host>,
     pub devices: Vec<Device>,
     pub services: Vec<Service>,
+    pub qos: Qos,
     /// Gateway of packets that leave without an `exit` or `clients` of their own.
     pub default_gateway: Option<HostId>,
 }

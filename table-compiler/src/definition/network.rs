@@ -112,6 +112,7 @@ impl Network {
             tunnels: Vec::new(),
             tag_bases: TagBases::default(),
             mtu: None,
+            trust: false,
             attached: None,
             span: name.span,
         };
@@ -128,6 +129,7 @@ impl Network {
             "tunnel",
             "tags",
             "mtu",
+            "trust",
             "attached",
         ];
         let owner = format!("interface `{}`", name.value);
@@ -192,6 +194,11 @@ impl Network {
                 value.mtu = f
                     .number(node, what, MTU, "mtu_range")
                     .map(|at| at.value as u16);
+            }
+            if let Some(node) = fields.get("trust")
+                && let Some(at) = f.boolean(node, format_args!("`trust` of {owner}"))
+            {
+                value.trust = at.value;
             }
             value.attached = optional_text(f, &fields, "attached");
         }

@@ -7,7 +7,7 @@ use super::network::Network;
 use super::service::{self, RawReturn, RawService};
 use super::tree::{self, At, Node};
 use super::values::NOWHERE;
-use super::{Definition, HostId, KeyedBy, overlap, places, sequence, tags};
+use super::{Definition, HostId, KeyedBy, overlap, places, qos, sequence, tags};
 use crate::diagnostic::{Diagnostic, Span};
 use seqnic_spec::geometry::{self, Geometry};
 use std::fs::File;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// Version of the definition format.
 pub const FORMAT: u64 = 1;
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "seqnic",
     "name",
     "geometry",
@@ -27,6 +27,7 @@ const KEYS: [&str; 9] = [
     "hosts",
     "devices",
     "services",
+    "qos",
 ];
 
 /// Reads a definition. The errors come in the order of their places; there is at least one.
@@ -139,6 +140,7 @@ fn top(f: &mut Findings, root: &Node) -> Option<Definition> {
     };
     let mut network = Network::read(f, &fields, geometry.map(|g| (g.name, g.ports)));
     places::check(f, &network);
+    let qos = qos::read(f, &fields);
     let mut raw = Vec::new();
     if let Some(node) = fields.get("services") {
         let like = "web: { address: 203.0.113.13, port: 80, sequence: [server] }";
@@ -162,6 +164,7 @@ fn top(f: &mut Findings, root: &Node) -> Option<Definition> {
         hosts: network.hosts.into_iter().map(|d| d.value).collect(),
         devices: network.devices.into_iter().map(|d| d.value).collect(),
         services: services.into_iter().collect::<Option<_>>()?,
+        qos,
         default_gateway,
     })
 }

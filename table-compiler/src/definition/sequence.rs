@@ -60,6 +60,8 @@ pub(crate) fn build(
         exit: raw.exit.map(|at| at.value),
         clients: raw.clients.map(|at| at.value),
         dscp: raw.dscp,
+        priority: raw.priority,
+        rate: raw.rate,
         span: raw.name.span,
     })
 }
@@ -217,6 +219,7 @@ impl<'a> Check<'a> {
                         ports: then.value.ports.as_ref().map(|p| p.value.clone()),
                     }),
                     tracking: raw.tracking,
+                    dscp: raw.dscp,
                     span: raw.span,
                 })
             }
@@ -235,6 +238,7 @@ impl<'a> Check<'a> {
                     },
                     directions,
                     tracking: raw.tracking,
+                    dscp: raw.dscp,
                     span: raw.span,
                 })
             }

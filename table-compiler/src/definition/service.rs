@@ -6,7 +6,7 @@ use super::findings::{Findings, short};
 use super::network::Network;
 use super::tree::{At, Kind, Node};
 use super::values;
-use super::{HostId, KeyedBy, Party, Ports, Protocol};
+use super::{HostId, KeyedBy, Party, Ports, Protocol, Rate, qos};
 use crate::diagnostic::Span;
 use seqnic_spec::wire;
 use std::net::IpAddr;
@@ -28,6 +28,8 @@ pub(crate) struct RawService {
     pub says_exit: Option<Span>,
     pub says_clients: bool,
     pub dscp: Option<u8>,
+    pub priority: u8,
+    pub rate: Option<Rate>,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,7 @@ pub(crate) enum RawReturn {
     List(Vec<RawElement>, Span),
 }
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 14] = [
     "address",
     "protocol",
     "port",
@@ -49,6 +51,9 @@ const KEYS: [&str; 11] = [
     "exit",
     "clients",
     "dscp",
+    "priority",
+    "rate",
+    "burst",
 ];
 
 /// Reads the service `name`; `None` if it is no mapping.
@@ -129,15 +134,12 @@ pub(crate) fn read(
         Some(At::new(id, name.span))
     };
     let (exit, clients) = (host("exit"), host("clients"));
-    let dscp = fields.get("dscp").and_then(|node| {
-        f.number(
-            node,
-            format_args!("`dscp` of {owner}"),
-            0..=63,
-            "dscp_range",
-        )
-        .map(|at| at.value as u8)
+    let dscp = values::dscp(f, &fields);
+    let priority = fields.get("priority").and_then(|node| {
+        let what = format_args!("`priority` of {owner}");
+        qos::priority(f, node, what)
     });
+    let rate = qos::rate(f, &fields);
     Some(RawService {
         addresses,
         protocol,
@@ -151,6 +153,8 @@ pub(crate) fn read(
         says_exit: fields.key_span("exit"),
         says_clients: fields.has("clients"),
         dscp,
+        priority: priority.unwrap_or(0),
+        rate,
         name,
     })
 }

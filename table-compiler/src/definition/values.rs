@@ -1,5 +1,6 @@
 //! Values of the definition: MAC and IP addresses, VLANs, ports.
 
+use super::fields::Fields;
 use super::findings::{Findings, short};
 use super::tree::{At, Kind, Node};
 use super::{Mac, Ports, Vlan};
@@ -13,6 +14,13 @@ pub(crate) fn items(node: &Node) -> Vec<&Node> {
         Kind::List(items) => items.iter().map(AsRef::as_ref).collect(),
         _ => vec![node],
     }
+}
+
+/// `dscp` of a service or an element.
+pub(crate) fn dscp(f: &mut Findings, fields: &Fields) -> Option<u8> {
+    let what = format_args!("`dscp` of {}", fields.owner);
+    let found = f.number(fields.get("dscp")?, what, 0..=63, "dscp_range");
+    found.map(|at| at.value as u8)
 }
 
 /// A unicast MAC address.

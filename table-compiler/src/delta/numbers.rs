@@ -98,7 +98,7 @@ pub fn number(
         match space.life() {
             Life::Name | Life::Versions => this.named(space)?,
             Life::Key { table, .. } => this.keyed(space, table)?,
-            Life::Row => this.rows(space)?,
+            Life::Row | Life::Own => this.rows(space)?,
             Life::Fixed => this.fixed(space),
             Life::Run => this.runs(space)?,
             Life::NameAndRow => this.named_rows(space)?,
@@ -232,11 +232,15 @@ impl Matching<'_> {
         };
         let old = self.old.table(table);
         let mut found: HashMap<u32, u32> = HashMap::new();
+        let (own, mut claimed) = (space.life() == Life::Own, HashSet::new());
         self.referrers(space, |new, now, was| {
             let (Some((fresh, _)), Some((number, _))) = (now, was) else {
                 return;
             };
-            if same_row(new.table(table), fresh, old, number) {
+            // Below the first number nothing is meant.
+            let meant = fresh >= space.first() && number >= space.first();
+            let open = !own || (!found.contains_key(&fresh) && claimed.insert(number));
+            if meant && open && same_row(new.table(table), fresh, old, number) {
                 found.entry(fresh).or_insert(number);
             }
         })?;
@@ -248,6 +252,9 @@ impl Matching<'_> {
                 continue;
             };
             let number = found.get(&fresh).copied().or_else(|| {
+                if own {
+                    return None;
+                }
                 let known = by_content.get_or_insert_with(|| {
                     let rows = old.used().map(|(row, words)| (words, row));
                     rows.collect()

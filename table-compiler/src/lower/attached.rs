@@ -251,6 +251,7 @@ impl<'d> Attached<'d> {
                     promiscuous: interface.promiscuous,
                     tracked_by_segment: interface.tracking == Tracking::Segment,
                     accepts: 0,
+                    trust: interface.trust,
                 }
             })
             .collect();

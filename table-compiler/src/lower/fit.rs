@@ -154,6 +154,15 @@ fn needs(definition: &Definition, model: &Model) -> Vec<Need<'static>> {
             }),
         ),
         need(
+            Table::Meter,
+            model.meters.len(),
+            width::METER,
+            Box::new(|d, m, at| {
+                let class = m.classes.iter().position(|c| c.meter as usize == at);
+                service_of_class(d, m, class.unwrap_or(0) as u32)
+            }),
+        ),
+        need(
             Table::Encap,
             model.encaps.len(),
             width::ENCAP,

@@ -5,6 +5,7 @@
 //! * `look`, `way`: how packets look on their way, and the way itself;
 //! * `service`: the classes of a service;
 //! * `steps`: its steps and actions, `tags`: the tags they send with and wait for;
+//! * `qos`: rates and priorities;
 //! * `keys`: which (address, port) finds which class; conflicts between them;
 //! * `fit`: whether the geometry has room for it all.
 
@@ -13,6 +14,7 @@ mod fit;
 mod keys;
 mod look;
 pub mod model;
+mod qos;
 mod service;
 mod steps;
 mod tags;
@@ -23,7 +25,7 @@ use crate::diagnostic::Diagnostic;
 use attached::Attached;
 use indexmap::{IndexMap, IndexSet};
 use keys::Claim;
-use model::{ActionRow, Actions, AddressRow, ClassRow, Model};
+use model::{ActionRow, Actions, AddressRow, ClassRow, MeterRow, Model};
 use seqnic_image::names::{ClassName, InterfaceName};
 use std::net::IpAddr;
 
@@ -69,6 +71,7 @@ pub fn lower(definition: &Definition) -> Result<Model, Vec<Diagnostic>> {
         label: NO_NAME,
         place: 0,
     });
+    this.model.meters.push(MeterRow::default());
     this.model.actions.push(ActionRow::default());
     this.model.names.actions.push(None);
     for service in 0..definition.services.len() {
@@ -90,6 +93,7 @@ impl Lowering<'_> {
         let model = &mut self.model;
         model.interfaces = self.attached.interface_rows();
         model.sources = self.attached.source_rows();
+        qos::rows(self.definition, model);
         model.decaps = self.attached.decaps();
         model.encaps = self.attached.encaps();
         model.attachments = std::mem::take(&mut self.attached.rows);

@@ -19,6 +19,8 @@ pub struct InterfaceRow {
     pub tracked_by_segment: bool,
     /// `seqnic_spec::tables::accepts`.
     pub accepts: u32,
+    /// The DSCP says the priority.
+    pub trust: bool,
 }
 
 /// A row of `source`.
@@ -112,6 +114,35 @@ pub struct Actions {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClassRow {
     pub entry: [Actions; 2],
+    pub priority: u8,
+    /// Row in [`Model::meters`], 0 for none.
+    pub meter: u32,
+}
+
+/// A row of `meter`; times in units of 2^-16 ns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MeterRow {
+    /// Time a byte takes.
+    pub cost: u64,
+    pub tolerance: u64,
+}
+
+/// A row of `host_limit`; its number is the reason's code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostLimitRow {
+    pub limited: bool,
+    pub closed: bool,
+    pub priority: u8,
+    /// Time a packet takes.
+    pub cost: u64,
+    pub tolerance: u64,
+}
+
+/// A row of `queue`; its number is port * 8 + queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueRow {
+    pub strict: bool,
+    pub weight: u8,
 }
 
 /// A row of `step`.
@@ -167,6 +198,14 @@ pub struct Model {
     pub decaps: Vec<DecapRow>,
     /// Row 0 is unused.
     pub encaps: Vec<Option<EncapRow>>,
+    /// Row 0 is unused.
+    pub meters: Vec<MeterRow>,
+    /// By reason.
+    pub host_limits: Vec<HostLimitRow>,
+    /// Priority by DSCP.
+    pub dscp: Vec<u8>,
+    /// By port and queue; empty where outputs have one queue.
+    pub queues: Vec<QueueRow>,
     /// Scopes in use; they are numbered from 1.
     pub scopes: u32,
     pub names: Names,

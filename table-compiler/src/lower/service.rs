@@ -4,6 +4,7 @@ use super::Lowering;
 use super::attached::role_devices;
 use super::look::{Stage, label, shifted, stages};
 use super::model::ClassRow;
+use super::qos;
 use super::way::{Ways, check_variants, is_nat};
 use crate::definition::{Ports, Service};
 use crate::diagnostic::Diagnostic;
@@ -55,9 +56,13 @@ impl<'d> Lowering<'d> {
             return;
         }
         self.model.names.services.push(service.name.clone());
+        let meter = service.rate.map_or(0, |rate| {
+            self.model.meters.push(qos::meter(rate));
+            self.model.meters.len() as u32 - 1
+        });
         let first = self.model.classes.len() as u32;
         for group in groups(&current) {
-            let looks = self.looks(&current, first);
+            let looks = self.looks(&current, first, meter);
             self.keys(&current, &group, &looks);
             self.steps(&current, &group, &looks);
         }
@@ -114,8 +119,9 @@ impl<'d> Lowering<'d> {
         }
     }
 
-    /// Makes the classes of a group: each stage, then its variants. `first` is the service's first.
-    fn looks(&mut self, current: &Current<'d>, first: u32) -> Vec<Look> {
+    /// Makes the classes of a group: each stage, then its variants. `first` is the service's first,
+    /// `meter` that of all of them.
+    fn looks(&mut self, current: &Current<'d>, first: u32, meter: u32) -> Vec<Look> {
         let mut looks: Vec<Look> = Vec::new();
         for (stage, Stage { ports, .. }) in current.stages.iter().enumerate() {
             let stops = current.ways.stops.iter().map(|s| (s.stage, s.shift));
@@ -132,7 +138,11 @@ impl<'d> Lowering<'d> {
                 let label = label(current.service.protocol, &ports);
                 let class = self.model.classes.len() as u32;
                 let label = self.label(label);
-                self.model.classes.push(ClassRow::default());
+                self.model.classes.push(ClassRow {
+                    priority: current.service.priority,
+                    meter,
+                    ..ClassRow::default()
+                });
                 self.model.names.classes.push(ClassName {
                     service: current.number,
                     label,

@@ -89,7 +89,7 @@ impl Attached<'_> {
         (kind(tag), mark.number)
     }
 
-    /// DSCP of packets that go from an element to another, or out.
+    /// DSCP set on packets that go from an element to another, or out.
     pub fn dscp(
         &self,
         from: &From,
@@ -103,6 +103,7 @@ impl Attached<'_> {
         {
             return Some(dscp(mark.number));
         }
+        let service = to.and_then(|(_, _, mark)| mark.dscp).or(service);
         match from {
             From::Device {
                 role, side, mark, ..

@@ -15,6 +15,8 @@ pub(super) struct Mark {
     /// From 1, through `sequence` and a `return` list.
     pub number: u32,
     pub own: Option<Tag>,
+    /// The DSCP it asks for.
+    pub dscp: Option<u8>,
 }
 
 /// A device of the forward sequence.
@@ -229,6 +231,7 @@ fn stops<'d>(service: &'d Service, stages: &[Stage]) -> Vec<Option<Stop<'d>>> {
                 then,
                 span,
                 tracking,
+                dscp,
             } = element
             else {
                 return None;
@@ -236,7 +239,7 @@ fn stops<'d>(service: &'d Service, stages: &[Stage]) -> Vec<Option<Stop<'d>>> {
             let stop = Stop {
                 role,
                 enter: *enter,
-                mark: mark(at, *tracking),
+                mark: mark(at, *tracking, *dscp),
                 stage,
                 shift: shift(&stages[stage].ports, *port),
                 changes: then.is_some(),
@@ -249,10 +252,11 @@ fn stops<'d>(service: &'d Service, stages: &[Stage]) -> Vec<Option<Stop<'d>>> {
 }
 
 /// Of the element at place `at` of `sequence` and `return` list together.
-fn mark(at: usize, own: Option<Tag>) -> Mark {
+fn mark(at: usize, own: Option<Tag>, dscp: Option<u8>) -> Mark {
     Mark {
         number: at as u32 + 1,
         own,
+        dscp,
     }
 }
 
@@ -270,6 +274,7 @@ fn listed<'d>(
         port,
         span,
         tracking,
+        dscp,
         ..
     } = element
     else {
@@ -282,7 +287,7 @@ fn listed<'d>(
     Some(Stop {
         role,
         enter: *enter,
-        mark: mark(at, *tracking),
+        mark: mark(at, *tracking, *dscp),
         stage: before,
         shift: shift(&stages[before].ports, *port),
         changes: undone.is_some(),
@@ -321,6 +326,7 @@ impl<'d> Walk<'d> {
             directions,
             span,
             tracking,
+            dscp,
         } = element
         else {
             return;
@@ -332,7 +338,7 @@ impl<'d> Walk<'d> {
         if made {
             self.copies.push(Copy {
                 role,
-                mark: mark(at, *tracking),
+                mark: mark(at, *tracking, *dscp),
                 alerts: *alerts,
                 span: *span,
             });

@@ -11,9 +11,10 @@ use seqnic_spec::geometry::Geometry;
 use seqnic_spec::hasher::KeyWords;
 use seqnic_spec::layout::Layout;
 use seqnic_spec::tables::{
-    ACTION_ROW, ADDRESS_KEY, ADDRESS_VALUE, ATTACHMENT_ROW, CLASS_ROW, DECAP_ROW, ENCAP_ROW,
-    INTERFACE_KEY, INTERFACE_VALUE, PORT_KEY, PORT_VALUE, RANGE_SLOT, REWRITE_ROW, SEED_ROW,
-    SOURCE_KEY, SOURCE_VALUE, STEP_KEY, STEP_VALUE, Table,
+    ACTION_ROW, ADDRESS_KEY, ADDRESS_VALUE, ATTACHMENT_ROW, CLASS_ROW, DECAP_ROW, DSCP_ROW,
+    ENCAP_ROW, HOST_LIMIT_ROW, INTERFACE_KEY, INTERFACE_VALUE, METER_ROW, PORT_KEY, PORT_VALUE,
+    QUEUE_ROW, RANGE_SLOT, REWRITE_ROW, SEED_ROW, SOURCE_KEY, SOURCE_VALUE, STEP_KEY, STEP_VALUE,
+    Table,
 };
 use seqnic_spec::wire;
 use std::net::IpAddr;
@@ -158,6 +159,7 @@ fn entries(model: &Model, table: Table) -> Option<Entries> {
                 "promiscuous",
                 "tracking",
                 "accepts",
+                "trust",
             ];
             let value = Writer::new(&INTERFACE_VALUE, fields);
             Entries::of(&model.interfaces, |r| {
@@ -171,6 +173,7 @@ fn entries(model: &Model, table: Table) -> Option<Entries> {
                         r.promiscuous.into(),
                         r.tracked_by_segment.into(),
                         r.accepts.into(),
+                        r.trust.into(),
                     ]),
                 )
             })
@@ -320,12 +323,15 @@ fn direct_tables(image: &mut Image, model: &Model) {
             "forward_copies",
             "return_action",
             "return_copies",
+            "priority",
+            "meter",
         ],
     );
     direct(image, Table::Class, &model.classes, |row, words| {
         let [forward, back] = row.entry;
         let Actions { first, copies } = forward;
-        let values = [first, copies, back.first, back.copies];
+        let priority = row.priority.into();
+        let values = [first, copies, back.first, back.copies, priority, row.meter];
         class.write(words, 0, values.map(u128::from));
     });
     let action = Writer::new(
@@ -408,6 +414,35 @@ fn direct_tables(image: &mut Image, model: &Model) {
         rewrite.write(words, 0, address_bits(*row));
     });
     tunnels(image, model);
+    rates(image, model);
+}
+
+/// `meter`, `host_limit`, `dscp` and `queue`.
+fn rates(image: &mut Image, model: &Model) {
+    let meter = Writer::new(&METER_ROW, ["cost", "tolerance"]);
+    direct(image, Table::Meter, &model.meters, |row, words| {
+        meter.write(words, 0, [row.cost.into(), row.tolerance.into()]);
+    });
+    let fields = ["limited", "closed", "priority", "cost", "tolerance"];
+    let limit = Writer::new(&HOST_LIMIT_ROW, fields);
+    direct(image, Table::HostLimit, &model.host_limits, |row, words| {
+        let values = [
+            row.limited.into(),
+            row.closed.into(),
+            row.priority.into(),
+            row.cost.into(),
+            row.tolerance.into(),
+        ];
+        limit.write(words, 0, values);
+    });
+    let priority = Writer::new(&DSCP_ROW, ["priority"]);
+    direct(image, Table::Dscp, &model.dscp, |row, words| {
+        priority.write(words, 0, [(*row).into()]);
+    });
+    let queue = Writer::new(&QUEUE_ROW, ["strict", "weight"]);
+    direct(image, Table::Queue, &model.queues, |row, words| {
+        queue.write(words, 0, [row.strict.into(), row.weight.into()]);
+    });
 }
 
 /// `decap` and `encap`.

@@ -39,6 +39,7 @@ impl Network {
                 hosts: Vec::new(),
                 devices: Vec::new(),
                 services: Vec::new(),
+                qos: Qos::default(),
                 default_gateway: None,
             },
             spans: 0,
@@ -57,6 +58,7 @@ impl Network {
                 tunnels: Vec::new(),
                 tag_bases: Default::default(),
                 mtu: None,
+                trust: false,
                 attached: None,
                 span,
             });
@@ -174,6 +176,8 @@ impl Network {
             exit: None,
             clients: None,
             dscp: None,
+            priority: 0,
+            rate: None,
             span,
         });
         self.definition.services.last_mut().unwrap()
@@ -208,6 +212,7 @@ pub fn pool(device: DeviceId, alternates: &[DeviceId]) -> Element {
         port: None,
         then: None,
         tracking: None,
+        dscp: None,
         span: span(device),
     }
 }
@@ -220,6 +225,7 @@ pub fn entered(element: Element, side: Side) -> Element {
             then,
             span,
             tracking,
+            dscp,
             ..
         } => Element::Device {
             role,
@@ -227,6 +233,7 @@ pub fn entered(element: Element, side: Side) -> Element {
             port,
             then,
             tracking,
+            dscp,
             span,
         },
         copy => copy,
@@ -241,6 +248,7 @@ pub fn on_port(element: Element, port: u16) -> Element {
             then,
             span,
             tracking,
+            dscp,
             ..
         } => Element::Device {
             role,
@@ -248,6 +256,7 @@ pub fn on_port(element: Element, port: u16) -> Element {
             port: Some(port),
             then,
             tracking,
+            dscp,
             span,
         },
         copy => copy,
@@ -262,6 +271,7 @@ pub fn then(element: Element, addresses: &[&str], ports: Option<&[(u16, u16)]>) 
             port,
             span,
             tracking,
+            dscp,
             ..
         } => Element::Device {
             role,
@@ -272,6 +282,7 @@ pub fn then(element: Element, addresses: &[&str], ports: Option<&[(u16, u16)]>) 
                 ports: ports.map(|p| Ports::Ranges(p.to_vec())),
             }),
             tracking,
+            dscp,
             span,
         },
         copy => copy,
@@ -284,6 +295,7 @@ pub fn copy(device: DeviceId, alerts: Alerts) -> Element {
         alerts,
         directions: Directions::Both,
         tracking: None,
+        dscp: None,
         span: span(device),
     }
 }

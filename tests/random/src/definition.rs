@@ -1,5 +1,6 @@
 //! Random definitions: valid by construction as far as that is easy; the compiler refuses the rest.
 
+use crate::qos;
 use crate::rng::Random;
 use crate::service::services;
 use crate::tree::{Map, Node, one_or_list, scalar};
@@ -140,7 +141,7 @@ pub fn definition(seed: u64) -> Node {
     for (name, node) in all.into_iter().flatten().flat_map(|d| &d.nodes) {
         devices = devices.with(name, node.clone());
     }
-    Map::new()
+    let node = Map::new()
         .with("seqnic", scalar(1))
         .with("name", scalar(format!("random-{seed}")))
         .with("default_gateway", scalar("router"))
@@ -148,7 +149,8 @@ pub fn definition(seed: u64) -> Node {
         .with("hosts", hosts)
         .with("devices", devices.done())
         .with("services", services)
-        .done()
+        .done();
+    qos::add(node, seed)
 }
 
 /// A tag list as the file has it.

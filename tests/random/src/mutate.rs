@@ -1,5 +1,6 @@
 //! Random changes of a definition, as an operator would make them.
 
+use crate::qos;
 use crate::rng::Random;
 use crate::tree::{Node, scalar};
 
@@ -38,8 +39,15 @@ fn change(r: &mut Random, node: &mut Node, original: &Node) {
         }
         8 => {
             if let Some(service) = one(r, section(node, "services")) {
-                let dscp = scalar(r.number(0..=63));
-                set(service, "dscp", r.chance(70).then_some(dscp));
+                let (key, value) = match r.number(0..=3) {
+                    0 => ("priority", scalar(r.number(0..=7))),
+                    1 => ("rate", qos::rate(r)),
+                    _ => ("dscp", scalar(r.number(0..=63))),
+                };
+                set(service, key, r.chance(70).then_some(value));
+                if get(service, "rate").is_none() {
+                    set(service, "burst", None);
+                }
             }
         }
         9 => {

@@ -162,9 +162,7 @@ fn agree(load: Load, definitions: u64) {
         // A run that never meets a reason says nothing about it.
         let never = [
             Reason::Denied,
-            Reason::Policed,
             Reason::OutputFull,
-            Reason::HostLimited,
             Reason::Oversize,
         ];
         let missing: Vec<_> = Reason::ALL

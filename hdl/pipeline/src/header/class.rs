@@ -17,6 +17,7 @@ pub const DIRECTIONS: [u32; 4] = [0, 1, 1, 0];
 /// | `range_hit0`, `range_class0`, ... `3` | 1, 20 | 0 | answers of the ranges |
 /// | `found`, `number`, `direction` | 1, 20, 1 | 1 | class and direction; the choice lies behind the registers |
 /// | `entry_action`, `entry_copies` | 22, 4 | [`clocks`] | the class's entry for the direction |
+/// | `rank`, `meter` | 3, 16 | [`clocks`] | priority and meter of all its packets |
 ///
 /// # Errors
 /// Sizes out of range.
@@ -60,6 +61,8 @@ pub fn class(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             mux(direction, back, forward).reg(),
         );
     }
+    m.output("rank", row.field("priority").reg());
+    m.output("meter", row.field("meter").reg());
     m.output("cfg_rdata", lookup.get("cfg_rdata"));
     m.finish()
 }

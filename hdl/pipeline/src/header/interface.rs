@@ -14,7 +14,7 @@ use crate::tables::{Config, hash};
 /// | `dst_mac` | 48 | 0 | destination MAC of the frame |
 /// | `epoch` | 1 | 0 | version of the tables |
 /// | `known` | 1 | [`hash::clocks`] | there is such an interface |
-/// | `number`, `segment`, `tracking`, `accepts` | 10, 12, 1, 7 | [`hash::clocks`] | what the table says, else 0 |
+/// | `number`, `segment`, `tracking`, `accepts`, `trust` | 10, 12, 1, 7, 1 | [`hash::clocks`] | what the table says, else 0 |
 /// | `not_mine` | 1 | one later | unicast to another MAC, and not promiscuous |
 ///
 /// # Errors
@@ -35,6 +35,7 @@ pub fn interface(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("segment", value.field("segment"));
     m.output("tracking", value.field("tracking"));
     m.output("accepts", value.field("accepts"));
+    m.output("trust", value.field("trust"));
     let other = value.field("mac").reg().ne(dst_mac);
     let open = value.field("promiscuous").reg();
     m.output("not_mine", other & !open & !dst_mac.bit(40));

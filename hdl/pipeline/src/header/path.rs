@@ -6,7 +6,9 @@ use seqnic_spec::stage::HEADER;
 use seqnic_spec::tables::MAX_ROW_BITS;
 
 use super::bytes::{bundle, number};
-use super::{address, class, interface, parser, port, range, reason, source, step, verdict};
+use super::{
+    address, class, interface, parser, port, priority, range, reason, source, step, verdict,
+};
 use crate::tables::{Config, join_rdata};
 use seqnic_spec::wire::tcp;
 
@@ -15,7 +17,7 @@ pub type Part = fn(&Geometry) -> Result<Circuit, Vec<GenError>>;
 
 /// The parts in packet order: the one place where this order is written. [`path`] refuses to
 /// place them in another. Module and instance have the same name.
-pub const ORDER: [(&str, Part); 10] = [
+pub const ORDER: [(&str, Part); 11] = [
     ("header_parser", parser::parser),
     ("header_interface", interface::interface),
     ("header_source", source::source),
@@ -24,6 +26,7 @@ pub const ORDER: [(&str, Part); 10] = [
     ("header_range", range::range),
     ("header_class", class::class),
     ("header_step", step::step),
+    ("header_priority", priority::priority),
     ("header_reason", |_| reason::reason()),
     ("header_verdict", |_| verdict::verdict()),
 ];
@@ -206,6 +209,13 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
     ];
     let step = placer.place("header_step", &ports)?;
 
+    let ports = [
+        ("dscp", parsed.get("traffic_class").slice(2, 6)),
+        ("trust", arrived.get("trust")),
+        ("own", class.get("rank")),
+    ];
+    let ranked = placer.place("header_priority", &ports)?;
+
     let own_or = |name: &'static str| -> Sig {
         match name {
             "no_interface" => !arrived.get("known"),
@@ -259,6 +269,8 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
             "class" => class.get("number"),
             "direction" => direction,
             "action" => step.get("action"),
+            "priority" => ranked.get("rank"),
+            "meter" => class.get("meter").when(step.get("first")),
             "neighbour_valid" | "neighbour" => neighbour.field(field),
             "opening" => opening,
             "answering" => answering,
@@ -340,6 +352,7 @@ mod tests {
             v.neighbour.map(u128::from),
             "{what}"
         );
+        assert_eq!(got.get("priority"), v.priority.into(), "{what}");
         assert_eq!(got.get("l3"), h.l3.into());
         assert_eq!(got.get("ip_length"), h.ip_length.into());
         assert_eq!(got.get("protocol"), h.protocol.into());
@@ -363,7 +376,7 @@ mod tests {
         }
     }
 
-    const TABLES: [Table; 12] = [
+    const TABLES: [Table; 13] = [
         Table::Seed,
         Table::Interface,
         Table::Source,
@@ -376,6 +389,7 @@ mod tests {
         Table::Class,
         Table::Step,
         Table::Decap,
+        Table::Dscp,
     ];
 
     #[test]

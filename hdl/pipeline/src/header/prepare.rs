@@ -10,10 +10,11 @@ use seqnic_spec::wire::{
 };
 
 use super::bytes::{ETHERNET_BYTES, IPV4_BYTES, IPV6_BYTES, bundle};
+use super::meter;
 use crate::tables::{Config, direct, join_rdata};
 
 /// Fields of the edit which are those of the verdict.
-const CARRIED: [&str; 10] = [
+const CARRIED: [&str; 11] = [
     "tag",
     "interface_valid",
     "interface",
@@ -21,6 +22,7 @@ const CARRIED: [&str; 10] = [
     "sender",
     "class",
     "direction",
+    "priority",
     "v6",
     "opening",
     "answering",
@@ -36,6 +38,7 @@ const SUM: u32 = 22;
 /// | --- | --- | --- | --- |
 /// | `in_valid`, `in_verdict` | 1, record `verdict` | 0 | |
 /// | `in_number` | 4 | 0 | number of the copy, from 0 |
+/// | `out_void` | 1 | [`Circuit::latency`] | instead of `out_valid`: a copy of a policed packet, which is none |
 /// | `out_valid`, `out_edit` | 1, record `edit` | [`Circuit::latency`] | in the same order; two carry chains behind the last register, meant for a queue |
 /// | `cfg_write`, `cfg_read`, `cfg_table`, `cfg_row`, `cfg_wdata`, `cfg_rdata` | 1, 1, 5, 22, 512, 512 | | see [`crate::tables`] |
 ///
@@ -55,6 +58,19 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let exception = verdict.field("reason").any().named("exception");
     let row = verdict.field("action") + number.zext(width::ACTION);
     let tables = Lookup { m: &m, g, config };
+    // The meter is asked with the first copy, and answers for all of them.
+    let starts = valid & !number.any();
+    let metered = starts & !exception & verdict.field("meter").any();
+    let mut ports = vec![
+        ("starts", starts),
+        ("asked", metered),
+        ("row", verdict.field("meter")),
+        ("bytes", verdict.field("ip_length")),
+        ("arrived", verdict.field("tag")),
+    ];
+    ports.extend(config.connect(g.row_bits(Table::Meter)));
+    let meter = m.instance("meter", &meter::meter(g)?, &ports);
+    let policed = meter.get("policed");
     let actions = tables.place(Table::Action, row)?;
     let action = actions.get("row");
     let routed = action.field("route") & late("neighbour_valid");
@@ -127,7 +143,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let class_sent = mux(dscp_valid, new_class, old_class);
     let outer_checksum = tagged.checksum(class_sent);
     let too_big = tagged.too_big;
-    let here = directed & !too_big;
+    let here = directed & !too_big & !policed;
 
     let address_edit = nat | rewrite;
     let has_checksum = tcp | icmpv6 | (udp & !late("udp_no_checksum"));
@@ -145,17 +161,19 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         .collect();
     fields.extend([
         ("first", !number.any()),
-        ("last", last),
+        ("last", last | policed),
         ("in_port", late("port")),
         (
             "reason",
-            mux(
-                too_big,
-                m.lit(REASON_BITS, Reason::TooBig as u128),
+            m.priority(
+                &[
+                    (policed, m.lit(REASON_BITS, Reason::Policed as u128)),
+                    (too_big, m.lit(REASON_BITS, Reason::TooBig as u128)),
+                ],
                 late("reason"),
             ),
         ),
-        ("class_valid", late("class_valid") & !too_big),
+        ("class_valid", late("class_valid") & (!too_big | policed)),
         ("out_port", mux(here, to.field("port"), host)),
         ("action", row.when(directed)),
         ("out_attachment", attachment.when(directed)),
@@ -202,9 +220,13 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ("l4_checksum", l4_checksum),
     ]);
     let edit = m.pack(&Record::from(&EDIT), &fields);
-    m.output("out_valid", valid.to_stage(edit.stage().unwrap_or(0)));
+    let leaves = edit.stage().unwrap_or(0);
+    let void = (policed & number.any()).named("voided").to_stage(leaves);
+    let valid = valid.to_stage(leaves);
+    m.output("out_valid", valid & !void);
+    m.output("out_void", valid & void);
     m.output("out_edit", edit);
-    let rdata = [actions, attachments, rewrites, encaps].map(|t| t.get("cfg_rdata"));
+    let rdata = [actions, attachments, rewrites, encaps, meter].map(|t| t.get("cfg_rdata"));
     m.output("cfg_rdata", join_rdata(&m, &rdata, MAX_ROW_BITS));
     m.finish()
 }
@@ -391,7 +413,9 @@ mod tests {
     use seqnic_model::parse::{Headers, parse};
     use seqnic_model::verdict::{Verdict, decide};
     use seqnic_spec::geometry;
+    use seqnic_spec::layout::Row;
     use seqnic_spec::reason::Reason;
+    use seqnic_spec::tables::METER_ROW;
 
     const TABLES: [Table; 4] = [
         Table::Action,
@@ -560,6 +584,101 @@ mod tests {
             kinds.len() == 8 && kinds.values().all(|n| *n > 40),
             "{kinds:?}"
         );
+    }
+
+    /// A policed packet has one copy, the host's; which packets are policed says the rule in integers.
+    #[test]
+    fn policed_packets_become_the_hosts() {
+        let (mut seen, mut voided) = ([0; 2], 0);
+        for seed in 1..=8 {
+            let found = policed_of(seed);
+            seen = [seen[0] + found.0, seen[1] + found.1];
+            voided += found.2;
+        }
+        assert!(
+            seen.iter().all(|n| *n > 100) && voided > 30,
+            "{seen:?} {voided}"
+        );
+    }
+
+    /// Copies of packets in time, policed packets, and copies of those that are none.
+    fn policed_of(seed: u64) -> (u32, u32, u32) {
+        let (image, cases) = random_cases(seed, 2000);
+        let circuit = prepare(image.geometry).unwrap();
+        let leaves = circuit.latency().unwrap() as usize;
+        let mut sim = Sim::new(&circuit);
+        sim.reset();
+        load(&mut sim, &image, &TABLES);
+        let rate = |row: u64| (900_000 * row, 90_000_000 * row);
+        for row in 1..3 {
+            let (cost, tolerance) = rate(row);
+            let mut bits = Row::zero(METER_ROW.width());
+            bits.set_field(&METER_ROW, 0, "cost", cost.into());
+            bits.set_field(&METER_ROW, 0, "tolerance", tolerance.into());
+            write_row(&mut sim, Table::Meter, row as u32, &bits);
+        }
+        let mut random = Random::new(3);
+        let (mut due, mut now) = ([0u128; 3], 0);
+        // (packet, copy, policed) of each copy, `None` for a clock without.
+        let mut asked = vec![];
+        for (id, case) in cases.iter().enumerate() {
+            now += random.below(2);
+            let row = random.below(3);
+            let (cost, tolerance) = rate(row);
+            let t = u128::from(now) << 16;
+            let directed = case.v.reason == Reason::Directed;
+            let metered = row > 0 && directed;
+            let policed = metered && due[row as usize] > t + u128::from(tolerance);
+            if metered && !policed {
+                let due = &mut due[row as usize];
+                *due = t.max(*due) + u128::from(case.h.ip_length.min(16383)) * u128::from(cost);
+            }
+            for number in 0..case.plans.len().max(1) {
+                while random.one_in(4) {
+                    asked.push(None);
+                }
+                asked.push(Some((id, number, policed, row, now)));
+            }
+        }
+        let (mut seen, mut voided) = ([0; 2], 0);
+        asked.resize(asked.len() + leaves, None);
+        for clock in 0..asked.len() {
+            sim.set("in_valid", asked[clock].is_some().into());
+            if let Some((id, number, _, row, now)) = asked[clock] {
+                let case = &cases[id];
+                let v = verdict(&case.frame, case.port, now, &case.h, &case.v);
+                let (at, width) = VERDICT.at("meter");
+                let mut v = v;
+                v.set_slice(at, &Bits::new(width, row.into()));
+                sim.set_bits("in_verdict", &v);
+                sim.set("in_number", number as u64);
+            }
+            let answer = clock.checked_sub(leaves).and_then(|c| asked[c]);
+            let out = (sim.get("out_valid"), sim.get("out_void"));
+            match answer {
+                None => assert_eq!(out, (0, 0)),
+                Some((_, 1.., true, ..)) => {
+                    assert_eq!(out, (0, 1));
+                    voided += 1;
+                }
+                Some((id, number, policed, ..)) => {
+                    assert_eq!(out, (1, 0));
+                    let bits = sim.get_bits("out_edit");
+                    let (edit, case) = (Read(&bits, &EDIT), &cases[id]);
+                    if policed {
+                        unedited(&edit);
+                        assert_eq!(edit.get("reason"), Reason::Policed as u128);
+                        assert_eq!((edit.get("first"), edit.get("last")), (1, 1));
+                    } else if let Some(plan) = case.plans.get(number) {
+                        copy(case, plan, &edit);
+                        seen[0] += 1;
+                    }
+                    seen[1] += u32::from(policed);
+                }
+            }
+            sim.step();
+        }
+        (seen[0], seen[1], voided)
     }
 
     fn exception(case: &Case, edit: &Read) {

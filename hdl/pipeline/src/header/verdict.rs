@@ -17,6 +17,8 @@ pub const CARRIED: [&str; 26] = [
     "action",
     "neighbour_valid",
     "neighbour",
+    "priority",
+    "meter",
     "l3",
     "ip_length",
     "protocol",
@@ -40,6 +42,7 @@ pub fn port_of(field: &'static str) -> &'static str {
     match field {
         "interface" => "interface_number",
         "class" => "class_number",
+        "priority" => "rank",
         other => other,
     }
 }

@@ -10,8 +10,8 @@
 //! must be given out then find their queue full at worst, and the snapshot says that it is torn.
 //!
 //! A copy dropped at its output counts in row `output_full` of set `reason`, one that is too big in
-//! `too_big`, while the same event may count the packet's own reason; no packet has one of these as its
-//! own, so those rows are pairs of registers, put in at read-out.
+//! `too_big`, one the host takes no more of in `host_limited`, while the same event may count the packet's own reason;
+//! no packet has one of these as its own, so those rows are pairs of registers, put in at read-out.
 
 use super::walk::{Counted, Walk};
 use super::{LENGTH_BITS, counter_set, record, response};
@@ -69,6 +69,8 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     // What became of a copy, counted beside its packet's reason.
     let full = beside(&m, Reason::OutputFull, take & !e("sent"), length_out);
     let too_big = beside(&m, Reason::TooBig, take & e("too_big"), length_in);
+
+    let limited = beside(&m, Reason::HostLimited, take & e("limited"), length_in);
 
     let response = {
         let inputs = [
@@ -135,7 +137,12 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         let (mut answer, mut given) = walk.set(counted)?;
         if set == CounterSet::Reason {
             let bits = clog2(set.rows(g)).max(1);
-            for (reason, counts) in [(Reason::OutputFull, full), (Reason::TooBig, too_big)] {
+            let beside = [
+                (Reason::OutputFull, full),
+                (Reason::TooBig, too_big),
+                (Reason::HostLimited, limited),
+            ];
+            for (reason, counts) in beside {
                 let asked = cfg_row.trunc(bits).is(reason as u128).delay(SET_LATENCY);
                 answer = asked.mux(counts, answer);
                 // As they were when the phase turned, two clocks behind the event.
@@ -230,6 +237,8 @@ mod tests {
         let first = random.one_in(2);
         let sent = !random.one_in(4);
         let too_big = reason == 0 && random.one_in(5);
+        let limited = (reason != 0 || too_big) && random.one_in(3);
+        let sent = sent || limited;
         let (interface_valid, sender_valid) = (!random.one_in(4), random.one_in(2));
         let (interface, sender) = (random.below(hot), random.below(hot));
         let (class, direction) = (random.below(hot), random.below(2));
@@ -271,6 +280,14 @@ mod tests {
         if too_big {
             model.add(CounterSet::Reason, Reason::TooBig as u64, length_in);
         }
+        if limited {
+            add(
+                model,
+                CounterSet::Reason,
+                Reason::HostLimited as u64,
+                length_in,
+            );
+        }
         if !sent {
             let row = Reason::OutputFull as u64;
             model.add(CounterSet::Reason, row, length_out);
@@ -300,6 +317,7 @@ mod tests {
                 ("length_in", length_in.into()),
                 ("sent", sent.into()),
                 ("too_big", too_big.into()),
+                ("limited", limited.into()),
                 ("action", action.into()),
                 ("out_attachment", attachment.into()),
                 ("out_interface", out_interface.into()),

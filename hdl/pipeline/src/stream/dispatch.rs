@@ -8,11 +8,12 @@ use seqnic_gen::{Circuit, GenError, Module};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::reason::{REASON_BITS, Reason};
 use seqnic_spec::stage::EVENT;
+use seqnic_spec::tables::width;
 
 /// Clocks from an edited beat to its output queue: the egress adds them to what it must have free.
 pub const LATENCY: u32 = 1;
 
-/// Takes what [`super::editor`] gives and `room`, one bit for each output. Gives `push` (one bit
+/// Takes what [`super::editor`] and [`super::host_limit`] give and `room`, one bit for each output. Gives `push` (one bit
 /// for each output), `out`, `out_meta`; and `event_valid`, `event_data` ([`EVENT`]) for each copy.
 ///
 /// A frame that was cut off counts as `oversize` only: its event names no sender and no output.
@@ -30,6 +31,9 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let kept = m.input_record("meta", &meta(), None);
     let end_valid = m.input("end_valid", 1);
     let end = m.input_record("ending", &ending(), None);
+    let limited = m.input("limited", 1);
+    let rank = m.input("rank", width::PRIORITY);
+    let kept = kept.with_field("priority", rank);
     let outputs = g.ports + 1;
     let room = m.input("room", outputs);
 
@@ -39,7 +43,8 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         .named("place");
     let starts = (valid & beat.field("first")).named("starts");
     let taken_q = m.reg("taken_q", 1, 0);
-    let taken = starts.mux((room & place).any(), taken_q.q()).named("taken");
+    let fits = ((room & place).any() & !limited).named("fits");
+    let taken = starts.mux(fits, taken_q.q()).named("taken");
     taken_q.set(taken);
 
     let error = end.field("error");
@@ -52,7 +57,8 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ("too_big", too_big & !error),
         ("interface_valid", kept.field("interface_valid") & !error),
         ("sender_valid", kept.field("sender_valid") & !error),
-        ("sent", taken | error),
+        ("sent", taken | limited | error),
+        ("limited", limited & !error),
         ("length_in", end.field("length_in")),
         ("length_out", end.field("length_out")),
     ];
@@ -83,7 +89,8 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("out_meta", kept.reg());
     m.output("event_valid", end_valid.as_valid().reg());
     m.output("event_data", event.reg());
-    m.cover("dropped", starts & !taken);
+    m.cover("dropped", starts & !taken & !limited);
+    m.cover("host_limited", starts & limited);
     m.finish()
 }
 
@@ -109,7 +116,8 @@ mod tests {
             let reason = random.pick(&[0u64, 0, 9, Reason::TooBig as u64]);
             // The end may come a clock after the last beat.
             let late = random.one_in(3);
-            let mut taken = false;
+            let (mut taken, limited) = (false, random.one_in(5));
+            let priority = random.below(8);
             for i in 0..beats + u64::from(late) {
                 while random.one_in(3) {
                     sim.set("valid", 0);
@@ -120,11 +128,13 @@ mod tests {
                 }
                 let room = random.below(8);
                 if i == 0 {
-                    taken = out < 3 && room >> out & 1 == 1;
+                    taken = !limited && out < 3 && room >> out & 1 == 1;
                 }
                 let (valid, end) = (i < beats, i + 1 == beats + u64::from(late));
                 sim.set("valid", valid.into());
                 sim.set("room", room);
+                sim.set("limited", limited.into());
+                sim.set("rank", priority);
                 sim.set("end_valid", end.into());
                 let last = i + 1 == beats;
                 let beat = [
@@ -157,6 +167,8 @@ mod tests {
                     assert_eq!(unpacked(&edited_beat(&g), &word, "data").low_u64(), n);
                     let kept = sim.get_bits("out_meta");
                     assert_eq!(unpacked(&meta(), &kept, "tag").low_u64(), n);
+                    let found = unpacked(&meta(), &kept, "priority").low_u64();
+                    assert_eq!(found, priority);
                 }
                 assert_eq!(sim.get("event_valid"), u64::from(end));
                 if end {
@@ -171,7 +183,8 @@ mod tests {
                     };
                     assert_eq!(field("too_big") == 1, too_big && !error);
                     assert_eq!(field("reason"), expected);
-                    assert_eq!(field("sent"), u64::from(taken || error));
+                    assert_eq!(field("sent"), u64::from(taken || limited || error));
+                    assert_eq!(field("limited"), u64::from(limited && !error));
                     assert_eq!(field("interface_valid"), u64::from(!error));
                     assert_eq!(field("sender_valid"), u64::from(!error));
                     assert_eq!((field("length_in"), field("length_out")), (n, n + 4));
@@ -181,5 +194,6 @@ mod tests {
         }
         assert_eq!(events, 2000);
         assert!(sim.covered("dropped").unwrap() > 0);
+        assert!(sim.covered("host_limited").unwrap() > 0);
     }
 }

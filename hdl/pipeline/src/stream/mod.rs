@@ -10,6 +10,7 @@
 //! | [`buffer`] | the beats, until the edits of the frame are known; each copy reads them again |
 //! | [`sequencer`] | a verdict becomes one order for `prepare` per copy |
 //! | [`editor`] | puts a copy's new headers in front of its packet and overlays what is edited |
+//! | [`host_limit`] | which exceptions the host takes no more of |
 //! | [`dispatch`] | to which output, or dropped whole; the event that is counted |
 //! | [`egress`] | one output queue and its AXI4-Stream |
 //! | [`counters`] | the counter sets |
@@ -30,6 +31,7 @@ pub mod counters;
 pub mod dispatch;
 pub mod editor;
 pub mod egress;
+pub mod host_limit;
 pub mod ingress;
 pub mod patch;
 pub mod prefix;
@@ -134,7 +136,7 @@ pub fn slot(g: &Geometry) -> Record {
 }
 
 /// Fields of EDIT that stay with the copy after its bytes are edited.
-const META_FIELDS: [&str; 21] = [
+const META_FIELDS: [&str; 22] = [
     "tag",
     "first",
     "last",
@@ -148,6 +150,7 @@ const META_FIELDS: [&str; 21] = [
     "class_valid",
     "class",
     "direction",
+    "priority",
     "action",
     "out_attachment",
     "out_interface",

@@ -8,7 +8,8 @@ use seqnic_spec::tables::width;
 
 /// Takes `verdict_valid`, `verdict` into a queue of `header_slots` (the arbiter's credits keep it
 /// from overflowing) and gives `copy_valid`, `copy_verdict` and `copy_number`, one a clock (or in
-/// `clocks_per_header` clocks), as long as there is a slot for the edit. `edit_taken`: the editor has taken an edit from its queue.
+/// `clocks_per_header` clocks), as long as there is a slot for the edit. `edit_taken`: the editor has taken an edit from its
+/// queue; `edit_void`: a copy has become none.
 /// `credit_return`: a verdict has left, and in the same clock `left_epoch`, its epoch.
 ///
 /// A verdict with copies 0 (exceptions, which go to the host) is one copy, as one with 1.
@@ -21,6 +22,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let verdict_valid = m.input("verdict_valid", 1);
     let verdict = m.input_record("verdict", &record(&VERDICT), None);
     let edit_taken = m.input("edit_taken", 1);
+    let edit_void = m.input("edit_void", 1);
 
     let arriving = Stream::new("arriving", verdict_valid, verdict);
     m.assert("verdict_has_a_slot", !verdict_valid | arriving.ready());
@@ -48,7 +50,9 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     }
     let done = (go & last).named("done");
     number.set_when(go, last.mux(number.lit(0), following));
-    credits.set(credits.q() - go.zext(credits.width()) + edit_taken.zext(credits.width()));
+    let width = credits.width();
+    let back = edit_taken.zext(width) + edit_void.zext(width);
+    credits.set(credits.q() - go.zext(width) + back);
     m.assert("credits_in_range", credits.le(credits.lit(slots)));
     queue.accept(done);
 

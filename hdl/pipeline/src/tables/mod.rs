@@ -58,9 +58,12 @@ pub fn read_clocks(g: &Geometry, table: Table) -> u32 {
 }
 
 /// Of these, those in the memory itself. The few rows of `decap` are asked by the port alone and needed
-/// at once.
+/// at once, those of `host_limit` while the editor has the beat.
 fn memory_clocks(table: Table) -> u32 {
-    if table == Table::Decap { 1 } else { 2 }
+    match table {
+        Table::Decap | Table::HostLimit => 1,
+        _ => 2,
+    }
 }
 
 /// One memory of a table.
@@ -70,6 +73,8 @@ fn memory(g: &Geometry, table: Table) -> RamSpec {
     let wide = g.bus_bytes == 64;
     let style = match rows {
         ..=LUT_ROWS => RamStyle::Distributed,
+        // A few bits a row.
+        _ if table == Table::Dscp => RamStyle::Distributed,
         ..=LUT_ROWS_SMALL if !wide => RamStyle::Distributed,
         ULTRA_ROWS.. if wide => RamStyle::Ultra,
         _ => RamStyle::Block,

@@ -49,6 +49,14 @@ pub enum Table {
     Decap = 15,
     /// Tags and tunnels which are put on.
     Encap = 16,
+    /// Rates of services.
+    Meter = 17,
+    /// Rates of exceptions, by reason.
+    HostLimit = 18,
+    /// Priority by DSCP.
+    Dscp = 19,
+    /// How the queues of outputs are served.
+    Queue = 20,
 }
 
 /// How a table is asked.
@@ -69,7 +77,7 @@ pub enum Kind {
 }
 
 impl Table {
-    pub const ALL: [Table; 17] = [
+    pub const ALL: [Table; 21] = [
         Table::Interface,
         Table::Source,
         Table::Address,
@@ -87,6 +95,10 @@ impl Table {
         Table::Epoch,
         Table::Decap,
         Table::Encap,
+        Table::Meter,
+        Table::HostLimit,
+        Table::Dscp,
+        Table::Queue,
     ];
     /// The four port questions, strongest first: server wins over client, then destination over
     /// source. So both ways of a connection between a keyed client and a service are the service's.
@@ -116,6 +128,10 @@ impl Table {
             Table::Epoch => "epoch",
             Table::Decap => "decap",
             Table::Encap => "encap",
+            Table::Meter => "meter",
+            Table::HostLimit => "host_limit",
+            Table::Dscp => "dscp",
+            Table::Queue => "queue",
         }
     }
 
@@ -147,6 +163,10 @@ impl Table {
             Table::Epoch => "which of two versions of the tables?",
             Table::Decap => "which tags and tunnels end here?",
             Table::Encap => "what is in the headers it gets?",
+            Table::Meter => "does the service keep its rate?",
+            Table::HostLimit => "how many exceptions does the host take?",
+            Table::Dscp => "which priority has it?",
+            Table::Queue => "how is the queue served?",
         }
     }
 
@@ -186,6 +206,12 @@ impl Table {
             Table::Epoch => Kind::Direct { row: &EPOCH_ROW },
             Table::Decap => Kind::Direct { row: &DECAP_ROW },
             Table::Encap => Kind::Direct { row: &ENCAP_ROW },
+            Table::Meter => Kind::Direct { row: &METER_ROW },
+            Table::HostLimit => Kind::Direct {
+                row: &HOST_LIMIT_ROW,
+            },
+            Table::Dscp => Kind::Direct { row: &DSCP_ROW },
+            Table::Queue => Kind::Direct { row: &QUEUE_ROW },
         }
     }
 

@@ -27,6 +27,10 @@ pub mod width {
 pub const EPOCHS: u32 = 2;
 /// Range slots in one row of `range`.
 pub const RANGE_SLOTS: u32 = 8;
+/// Priorities, 0 the lowest.
+pub const PRIORITIES: u32 = 1 << width::PRIORITY;
+/// Rows of `queue` an output has: queues at most.
+pub const OUTPUT_QUEUES: u32 = 8;
 /// Widest row of any table in bits: the width of the configuration port.
 pub const MAX_ROW_BITS: u32 = 512;
 
@@ -400,6 +404,67 @@ pub const DECAP_ROW: Layout = Layout {
         field("v4", 32, "outer destination address of those"),
         field("v6_valid", 1, "1: tunnels over IPv6 end here"),
         field("v6", 128, "outer destination address of those"),
+    ],
+};
+
+/// Time of meters and limits, as [`METER_ROW`] and [`HOST_LIMIT_ROW`] have it and their states are kept in.
+pub mod time {
+    /// Units of a nanosecond: 2^16.
+    pub const FRACTION_BITS: u32 = 16;
+    /// Bits of a time since the start: nanoseconds (64) and their fraction.
+    pub const BITS: u32 = 64 + FRACTION_BITS;
+    /// Bits of the bytes that one packet is charged for at most.
+    pub const BYTES_BITS: u32 = 14;
+    pub const METER_COST_BITS: u32 = 36;
+    pub const HOST_COST_BITS: u32 = 47;
+    pub const TOLERANCE_BITS: u32 = 56;
+}
+
+pub const METER_ROW: Layout = Layout {
+    name: "meter_row",
+    doc: "Rate of a service, all its looks together; times in 2^-16 ns. Its state is no part of the row",
+    fields: &[
+        field("cost", time::METER_COST_BITS, "time a byte takes"),
+        field(
+            "tolerance",
+            time::TOLERANCE_BITS,
+            "time packets may come early: that of a burst",
+        ),
+    ],
+};
+
+pub const HOST_LIMIT_ROW: Layout = Layout {
+    name: "host_limit_row",
+    doc: "What the host gets of packets with a reason; row = reason code; times in 2^-16 ns",
+    fields: &[
+        field("limited", 1, "1: by rate"),
+        field("closed", 1, "1: nothing"),
+        field(
+            "priority",
+            width::PRIORITY,
+            "priority on the way to the host",
+        ),
+        field("cost", time::HOST_COST_BITS, "time a packet takes"),
+        field(
+            "tolerance",
+            time::TOLERANCE_BITS,
+            "time packets may come early: that of a burst",
+        ),
+    ],
+};
+
+pub const DSCP_ROW: Layout = Layout {
+    name: "dscp_row",
+    doc: "Priority of what comes with a DSCP on a trusted interface; row = DSCP",
+    fields: &[field("priority", width::PRIORITY, "7 the highest")],
+};
+
+pub const QUEUE_ROW: Layout = Layout {
+    name: "queue_row",
+    doc: "How a queue of an output is served; row = port * 8 + queue, queues of higher priorities have higher numbers",
+    fields: &[
+        field("strict", 1, "1: before all below it"),
+        field("weight", 8, "share among the others, 0 is 1"),
     ],
 };
 

@@ -22,8 +22,12 @@ pub enum Space {
     Scope,
     Rewrite,
     Action,
+    Meter,
     Class,
     Range,
+    HostLimit,
+    Dscp,
+    Queue,
 }
 
 /// How a number lives on when the definition changes.
@@ -39,6 +43,8 @@ pub enum Life {
     Key { table: Table, field: &'static str },
     /// A row that nothing but its content is known by; another content takes another number.
     Row,
+    /// A row that is known by who refers to it; nobody else gets its number, and another content takes another.
+    Own,
     /// A row of something the card itself numbers (a port). It has one version: its word takes effect
     /// by itself, behind the flip.
     Fixed,
@@ -48,7 +54,7 @@ pub enum Life {
 
 impl Space {
     /// Every space, so that what a space's rows refer to comes before it.
-    pub const ALL: [Space; 10] = [
+    pub const ALL: [Space; 14] = [
         Space::Interface,
         Space::Segment,
         Space::Decap,
@@ -57,8 +63,12 @@ impl Space {
         Space::Scope,
         Space::Rewrite,
         Space::Action,
+        Space::Meter,
         Space::Class,
         Space::Range,
+        Space::HostLimit,
+        Space::Dscp,
+        Space::Queue,
     ];
 
     /// The table whose rows have these numbers.
@@ -72,6 +82,10 @@ impl Space {
             Space::Action => Some(Table::Action),
             Space::Class => Some(Table::Class),
             Space::Range => Some(Table::Range),
+            Space::Meter => Some(Table::Meter),
+            Space::HostLimit => Some(Table::HostLimit),
+            Space::Dscp => Some(Table::Dscp),
+            Space::Queue => Some(Table::Queue),
         }
     }
 
@@ -80,6 +94,7 @@ impl Space {
             Space::Interface => Life::Name,
             Space::Attachment => Life::Versions,
             Space::Class => Life::NameAndRow,
+            Space::Meter => Life::Own,
             Space::Segment => Life::Key {
                 table: Table::Interface,
                 field: "segment",
@@ -88,7 +103,7 @@ impl Space {
                 table: Table::Address,
                 field: "scope",
             },
-            Space::Decap => Life::Fixed,
+            Space::Decap | Space::HostLimit | Space::Dscp | Space::Queue => Life::Fixed,
             Space::Encap | Space::Rewrite | Space::Range => Life::Row,
             Space::Action => Life::Run,
         }
@@ -97,10 +112,20 @@ impl Space {
     /// The lowest number that is given out; those below mean "none".
     pub const fn first(self) -> u32 {
         match self {
-            Space::Segment | Space::Encap | Space::Scope | Space::Action | Space::Class => 1,
-            Space::Interface | Space::Decap | Space::Attachment | Space::Rewrite | Space::Range => {
-                0
-            }
+            Space::Segment
+            | Space::Encap
+            | Space::Scope
+            | Space::Action
+            | Space::Meter
+            | Space::Class => 1,
+            Space::Interface
+            | Space::Decap
+            | Space::Attachment
+            | Space::Rewrite
+            | Space::Range
+            | Space::HostLimit
+            | Space::Dscp
+            | Space::Queue => 0,
         }
     }
 
@@ -117,6 +142,10 @@ impl Space {
             Space::Action => width::ACTION,
             Space::Class => width::CLASS,
             Space::Range => width::RANGE,
+            Space::Meter => width::METER,
+            Space::HostLimit => crate::reason::REASON_BITS,
+            Space::Dscp => 6,
+            Space::Queue => width::PORT + 3,
         }
     }
 
@@ -132,6 +161,10 @@ impl Space {
             Space::Action => "action",
             Space::Class => "class",
             Space::Range => "range",
+            Space::Meter => "meter",
+            Space::HostLimit => "host_limit",
+            Space::Dscp => "dscp",
+            Space::Queue => "queue",
         }
     }
 }
@@ -230,6 +263,7 @@ pub fn references(layout: &Layout) -> &'static [Reference] {
     const CLASS: &[Reference] = &[always("class", Space::Class)];
     const SLOT: &[Reference] = &[when("class", Space::Class, flag("valid"))];
     const ENTRY: &[Reference] = &[
+        always("meter", Space::Meter),
         run("forward_action", "forward_copies"),
         run("return_action", "return_copies"),
     ];
@@ -300,7 +334,10 @@ mod tests {
                     "neighbour" => Some(Space::Attachment),
                     _ => None,
                 });
-                let Some(space) = expected else { continue };
+                // A DSCP that is set is no row of the table of those that come.
+                let Some(space) = expected.filter(|s| *s != Space::Dscp) else {
+                    continue;
+                };
                 let known = references(layout);
                 assert!(
                     known

@@ -31,6 +31,7 @@ fn plan(tags: u8) -> Plan {
         sport: None,
         dport: None,
         dscp: None,
+        priority: 0,
         tag: None,
     }
 }

@@ -77,6 +77,7 @@ fn sent(id: u64, interface: u32, frame: Vec<u8>) -> Output {
     Output::Sent(Sent {
         id,
         interface,
+        priority: 0,
         frame,
     })
 }
@@ -176,6 +177,7 @@ fn exceptions_name_what_is_known() {
             interface: Some(0),
             attachment: Some("router".to_string()),
             service: None,
+            priority: 0,
             frame,
         }
     );

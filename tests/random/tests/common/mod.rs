@@ -32,7 +32,10 @@ fn hex(bytes: &[u8]) -> String {
 pub fn words(names: &Names, output: &Output) -> String {
     let interface = |n: u32| names.interfaces[n as usize].name.as_str();
     match output {
-        Output::Sent(s) => format!("{}: {}", interface(s.interface), hex(&s.frame)),
+        Output::Sent(s) => {
+            let (to, priority) = (interface(s.interface), s.priority);
+            format!("{to}, priority {priority}: {}", hex(&s.frame))
+        }
         Output::Host(h) => format!(
             "host, {} from port {} {:?} {:?} {:?}: {}",
             h.reason.name(),

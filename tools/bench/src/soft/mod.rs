@@ -8,6 +8,7 @@ use seqnic_model::Tables;
 use seqnic_model::batch::{self, BATCH, Outputs, Stages};
 use seqnic_model::counters::CounterArrays;
 use seqnic_model::edit::Plan;
+use seqnic_model::rate::Rates;
 use seqnic_model::verdict::Verdict;
 use serde::Serialize;
 use services::{Arrival, FRAME, Services};
@@ -153,6 +154,7 @@ fn same_frames(soft: &mut Soft, xdp: &mut Peer) -> Result<(), BenchError> {
 struct Soft {
     tables: Tables,
     counters: CounterArrays,
+    rates: Rates,
     stages: Stages,
     trace: Vec<Arrival>,
     /// Where packets arrive, made of the trace as the peer's are.
@@ -177,6 +179,7 @@ impl Soft {
         })?;
         Ok(Soft {
             counters: CounterArrays::new(tables.geometry),
+            rates: Rates::new(&tables),
             tables,
             stages: Stages::default(),
             trace: services.trace(),
@@ -202,8 +205,13 @@ impl Soft {
                 frame,
             });
             let batch = &batch[..arrivals.len()];
-            self.stages
-                .run(&self.tables, &mut self.counters, batch, &mut self.ring);
+            self.stages.run(
+                &self.tables,
+                &mut self.counters,
+                &mut self.rates,
+                batch,
+                &mut self.ring,
+            );
         }
         (cpu_ns() - before) as f64 / self.trace.len() as f64
     }
@@ -230,8 +238,13 @@ impl Soft {
                 time: self.now,
                 frame: &self.frames[0],
             }];
-            self.stages
-                .run(&self.tables, &mut self.counters, &batch, &mut sent);
+            self.stages.run(
+                &self.tables,
+                &mut self.counters,
+                &mut self.rates,
+                &batch,
+                &mut sent,
+            );
         }
         sent.0
     }

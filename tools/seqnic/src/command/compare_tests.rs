@@ -7,6 +7,7 @@ fn sent(id: u64, byte: u8) -> Output {
     Output::Sent(Sent {
         id,
         interface: 0,
+        priority: 0,
         frame: vec![byte],
     })
 }
@@ -63,6 +64,7 @@ impl Engine for Fake {
             false => Output::Sent(Sent {
                 id: f.id,
                 interface: 0,
+                priority: 0,
                 frame,
             }),
             true => Output::Host(Host {
@@ -72,6 +74,7 @@ impl Engine for Fake {
                 interface: Some(0),
                 attachment: None,
                 service: None,
+                priority: 0,
                 frame,
             }),
         });
