@@ -58,7 +58,7 @@ impl ImageEngine {
     }
 
     /// The host gets a packet, if it takes one more of its reason.
-    fn to_host(&mut self, frame: FrameIn, verdict: &Verdict, out: &mut Vec<Output>) {
+    fn give_host(&mut self, frame: FrameIn, verdict: &Verdict, out: &mut Vec<Output>) {
         match (self.rates).host_takes(&self.tables, verdict.reason, frame.time) {
             true => out.push(Output::Host(self.host(frame, verdict))),
             false => (self.counters).reason(Reason::HostLimited, frame.frame.len()),
@@ -99,7 +99,7 @@ impl ImageEngine {
             if plan.too_big(headers) {
                 let verdict = verdict.too_big();
                 self.counters.reason(verdict.reason, frame.frame.len());
-                self.to_host(frame, &verdict, out);
+                self.give_host(frame, &verdict, out);
                 continue;
             }
             let mut bytes = vec![0; plan.length(headers)];
@@ -273,7 +273,7 @@ impl Engine for ImageEngine {
         if verdict.reason == Reason::Directed {
             self.send(frame, &headers, &verdict, out)
         } else {
-            self.to_host(frame, &verdict, out);
+            self.give_host(frame, &verdict, out);
             Ok(())
         }
     }

@@ -268,7 +268,7 @@ impl Oracle {
     }
 
     /// The host gets a packet, if it takes one more of its reason.
-    fn to_host(
+    fn give_host(
         &mut self,
         input: FrameIn,
         refused: Refused,
@@ -588,7 +588,7 @@ impl Engine for Oracle {
             .map_or(Reason::Directed, |r| r.reason);
         self.count_in(reason, arrival.as_ref(), bytes, time);
         match verdict {
-            Err(refused) => self.to_host(input, refused, arrival.as_ref(), out),
+            Err(refused) => self.give_host(input, refused, arrival.as_ref(), out),
             Ok(Taken {
                 service,
                 label,
@@ -611,7 +611,7 @@ impl Engine for Oracle {
                     let Some((leaving, flow)) = departure.frame else {
                         let too_big = CounterKey::Reason(Reason::TooBig);
                         self.counters.add(too_big, 1, bytes);
-                        self.to_host(input, Reason::TooBig.into(), arrival.as_ref(), out);
+                        self.give_host(input, Reason::TooBig.into(), arrival.as_ref(), out);
                         continue;
                     };
                     let sent = leaving.len() as u64;
