@@ -8,6 +8,7 @@ use seqnic_model::Tables;
 use seqnic_model::batch::{Arrival, BATCH, Outputs, Stages};
 use seqnic_model::counters::CounterArrays;
 use seqnic_model::edit::Plan;
+use seqnic_model::rate::Rates;
 use seqnic_model::verdict::Verdict;
 use seqnic_spec::reason::Reason;
 use std::io::ErrorKind;
@@ -56,6 +57,7 @@ impl Output {
 pub struct Datapath {
     tables: Tables,
     counters: CounterArrays,
+    rates: Rates,
     stages: Stages,
     ports: Vec<Option<Box<dyn Port>>>,
     outputs: Vec<Output>,
@@ -72,6 +74,7 @@ impl Datapath {
         let now = Instant::now();
         Datapath {
             counters: CounterArrays::new(tables.geometry),
+            rates: Rates::new(&tables),
             stages: Stages::default(),
             outputs: ports.iter().map(|_| Output::default()).collect(),
             frames: vec![Vec::new(); BATCH],
@@ -214,8 +217,8 @@ impl Datapath {
             arrivals: &arrivals,
             limited: Vec::new(),
         };
-        self.stages
-            .run(&self.tables, &mut self.counters, &arrivals, &mut made);
+        let (counters, rates) = (&mut self.counters, &mut self.rates);
+        (self.stages).run(&self.tables, counters, rates, &arrivals, &mut made);
         for bytes in made.limited {
             self.counters.reason(Reason::HostLimited, bytes);
         }
