@@ -5,6 +5,7 @@ use seqnic_model::Tables;
 use seqnic_model::batch::{Arrival, Outputs, Stages};
 use seqnic_model::counters::CounterArrays;
 use seqnic_model::edit::Plan;
+use seqnic_model::rate::Rates;
 use seqnic_model::verdict::Verdict;
 use seqnic_spec::counters::{COUNTER_ROW, CounterSet};
 use seqnic_spec::geometry::Geometry;
@@ -35,6 +36,7 @@ pub struct Datapath {
     tables: Option<Tables>,
     changed: bool,
     counters: CounterArrays,
+    rates: Rates,
     stages: Stages,
     arrivals: Vec<(u8, u64, Vec<u8>)>,
     pub out: Vec<OutOfPort>,
@@ -48,6 +50,7 @@ impl Datapath {
             tables: None,
             changed: true,
             counters: CounterArrays::new(geometry),
+            rates: Rates::new(geometry),
             stages: Stages::default(),
             arrivals: Vec::new(),
             out: Vec::new(),
@@ -154,7 +157,8 @@ impl Datapath {
             out: &mut self.out,
             host: &mut self.host,
         };
-        (self.stages).run(tables, &mut self.counters, &arrivals, &mut outputs);
+        let (counters, rates) = (&mut self.counters, &mut self.rates);
+        (self.stages).run(tables, counters, rates, &arrivals, &mut outputs);
     }
 }
 

@@ -38,7 +38,7 @@ impl ImageEngine {
         check::names(&tables, &image.names)?;
         Ok(ImageEngine {
             counters: CounterArrays::new(tables.geometry),
-            rates: Rates::new(&tables),
+            rates: Rates::new(tables.geometry),
             names: image.names.clone(),
             tables,
         })

@@ -5,6 +5,7 @@ use crate::memory;
 use crate::parse::Headers;
 use crate::tables::Tables;
 use crate::verdict::Verdict;
+use seqnic_spec::geometry::Geometry;
 use seqnic_spec::reason::Reason;
 use seqnic_spec::tables::time;
 
@@ -19,9 +20,9 @@ pub struct Rates {
 }
 
 impl Rates {
-    pub fn new(tables: &Tables) -> Rates {
+    pub fn new(geometry: &Geometry) -> Rates {
         Rates {
-            meters: memory::table(0, tables.geometry.meter_rows as usize),
+            meters: memory::table(0, geometry.meter_rows as usize),
             host: [0; Reason::ALL.len()],
         }
     }

@@ -102,7 +102,10 @@ fn batches_do_not_allocate() {
             frame: if n % 5 == 0 { &lost } else { &frame },
         })
         .collect();
-    let (mut counters, mut rates) = (CounterArrays::new(tables.geometry), Rates::new(&tables));
+    let (mut counters, mut rates) = (
+        CounterArrays::new(tables.geometry),
+        Rates::new(tables.geometry),
+    );
     let (mut stages, mut ring) = (Stages::default(), Ring([[0; 256]; 4], 0));
     let count =
         allocations(|| stages.run(&tables, &mut counters, &mut rates, &arrivals, &mut ring));
@@ -124,7 +127,10 @@ fn a_copy_without_room_is_counted_and_nothing_else() {
     let frame = Packet::new("198.51.100.11", images::SERVICE, TCP, tcp(1, 80, &[]))
         .summed()
         .frame(&[]);
-    let (mut counters, mut rates) = (CounterArrays::new(tables.geometry), Rates::new(&tables));
+    let (mut counters, mut rates) = (
+        CounterArrays::new(tables.geometry),
+        Rates::new(tables.geometry),
+    );
     let arrivals = [Arrival {
         port: 0,
         time: 0,

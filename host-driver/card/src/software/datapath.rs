@@ -74,7 +74,7 @@ impl Datapath {
         let now = Instant::now();
         Datapath {
             counters: CounterArrays::new(tables.geometry),
-            rates: Rates::new(&tables),
+            rates: Rates::new(tables.geometry),
             stages: Stages::default(),
             outputs: ports.iter().map(|_| Output::default()).collect(),
             frames: vec![Vec::new(); BATCH],

@@ -179,7 +179,7 @@ impl Soft {
         })?;
         Ok(Soft {
             counters: CounterArrays::new(tables.geometry),
-            rates: Rates::new(&tables),
+            rates: Rates::new(tables.geometry),
             tables,
             stages: Stages::default(),
             trace: services.trace(),
