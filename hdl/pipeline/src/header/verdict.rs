@@ -6,7 +6,7 @@ use seqnic_spec::stage::VERDICT;
 use seqnic_spec::tables::width;
 
 /// Fields of the verdict which come in as they go out.
-pub const CARRIED: [&str; 26] = [
+pub const CARRIED: [&str; 28] = [
     "tag",
     "port",
     "epoch",

@@ -281,12 +281,7 @@ mod tests {
             model.add(CounterSet::Reason, Reason::TooBig as u64, length_in);
         }
         if limited {
-            add(
-                model,
-                CounterSet::Reason,
-                Reason::HostLimited as u64,
-                length_in,
-            );
+            model.add(CounterSet::Reason, Reason::HostLimited as u64, length_in);
         }
         if !sent {
             let row = Reason::OutputFull as u64;
