@@ -606,7 +606,7 @@ mod tests {
         // The reset has nothing to do with the counts, but with the walk.
         assert_eq!(bit(&read(&mut sim, 0), "running"), 1);
         sim.reset();
-        for reason in [Reason::OutputFull, Reason::TooBig] {
+        for reason in [Reason::OutputFull, Reason::TooBig, Reason::HostLimited] {
             model
                 .rows
                 .remove(&(CounterSet::Reason as u8, reason as u64));
