@@ -59,6 +59,13 @@ pub enum Command {
     Compare(Compare),
     Legs(Legs),
     Draw(Draw),
+    Apply(Apply),
+    Status(Status),
+    Counters(Counters),
+    Top(Top),
+    Failed(Failed),
+    Restore(Restore),
+    Lab(Lab),
     Bench(Bench),
     Spec(Spec),
     Completions(Completions),
@@ -328,6 +335,165 @@ pub struct Draw {
     /// SVG file to write; replaced if it exists
     #[arg(short, long, value_name = "FILE.svg", value_hint = ValueHint::FilePath)]
     pub out: PathBuf,
+}
+
+/// The daemon that is asked.
+#[derive(Debug, Args)]
+pub struct Daemon {
+    /// Where seqnicd listens
+    #[arg(long, value_name = "SOCKET", default_value = seqnic_daemon::config::SOCKET, value_hint = ValueHint::FilePath)]
+    pub socket: PathBuf,
+}
+
+/// Make a definition hold on the card of this host
+///
+/// All or nothing, while packets pass: every packet meets the old definition or the new one.
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic apply fig07.yaml"
+    "seqnic apply --dry-run fig07.yaml"
+    "seqnic apply --reload fig07.yaml"
+))]
+pub struct Apply {
+    /// Service definition (YAML)
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Only say what would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Load all tables instead of changing those that are loaded; packets may meet a mixture meanwhile
+    #[arg(long, conflicts_with = "dry_run")]
+    pub reload: bool,
+    #[command(flatten)]
+    pub daemon: Daemon,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Say how the card of this host is: definition, ports, devices, what was noticed
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic status "
+    "seqnic status --json | jq '.devices[] | select(.state != \"up\")'"
+))]
+pub struct Status {
+    #[command(flatten)]
+    pub daemon: Daemon,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show the counters of the card of this host, all at one moment
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic counters "
+    "seqnic counters --json | jq '.counters[] | select(.kind == \"service\")'"
+))]
+pub struct Counters {
+    #[command(flatten)]
+    pub daemon: Daemon,
+    /// As JSON: exact 64-bit numbers
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show rates of services and devices as they change; q ends it
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic top "
+    "seqnic top --every 500"
+))]
+pub struct Top {
+    #[command(flatten)]
+    pub daemon: Daemon,
+    /// Time between two looks, ms
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(50..))]
+    pub every: u64,
+}
+
+/// Take a device out of all services: its alternates stand in for it
+#[derive(Debug, Args)]
+#[command(after_help = examples!("seqnic failed firewall"))]
+pub struct Failed {
+    /// Device of the definition
+    pub device: String,
+    #[command(flatten)]
+    pub daemon: Daemon,
+}
+
+/// Give a failed device its place back
+#[derive(Debug, Args)]
+#[command(after_help = examples!("seqnic restore firewall"))]
+pub struct Restore {
+    /// Device of the definition
+    pub device: String,
+    #[command(flatten)]
+    pub daemon: Daemon,
+}
+
+/// A definition as network namespaces with real programs, joined to the software engine
+///
+/// Needs root, and ip, nft, nginx, tcpdump and ethtool.
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic lab up examples/fig07.yaml"
+    "seqnic lab exec client curl http://203.0.113.13:1194/"
+    "seqnic lab down "
+))]
+pub struct Lab {
+    #[command(subcommand)]
+    pub what: LabWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LabWhat {
+    Up(LabUp),
+    Exec(LabExec),
+    Down(LabDown),
+}
+
+/// Where a lab's logs, captures and its socket are.
+#[derive(Debug, Args)]
+pub struct LabFolder {
+    #[arg(long, value_name = "DIR", default_value = "out/lab", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// Make the namespaces, start the programs and seqnicd, apply the definition
+#[derive(Debug, Args)]
+pub struct LabUp {
+    /// Service definition (YAML)
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub folder: LabFolder,
+    /// What the namespaces' names begin with
+    #[arg(long, default_value = "lab")]
+    pub name: String,
+    /// The daemon [default: beside this program, or on the PATH]
+    #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::FilePath)]
+    pub seqnicd: Option<PathBuf>,
+}
+
+/// Run a program in a namespace of the lab
+#[derive(Debug, Args)]
+pub struct LabExec {
+    /// `client`, `engine`, or a host or device of the definition
+    pub node: String,
+    /// Program and arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub program: Vec<String>,
+    #[command(flatten)]
+    pub folder: LabFolder,
+}
+
+/// End the programs and remove the namespaces
+#[derive(Debug, Args)]
+pub struct LabDown {
+    #[command(flatten)]
+    pub folder: LabFolder,
 }
 
 /// Count clocks on the generated hardware

@@ -105,6 +105,46 @@ pub fn tap(name: &str) -> io::Result<File> {
     Ok(file)
 }
 
+/// Gives a network device of this host its MAC and MTU and brings it up; returns its index.
+///
+/// # Errors
+/// There is no such device, or it is not allowed.
+pub fn configure(name: &str, mac: &[u8; 6], mtu: u16) -> io::Result<u32> {
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    // SAFETY: no pointers.
+    let socket = owned(unsafe { libc::socket(libc::AF_INET, kind, 0) })?;
+    let call = |number, change: &dyn Fn(&mut libc::ifreq)| {
+        // SAFETY: all zeros is a valid value.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        super::interface::put_name(&mut request, name)?;
+        change(&mut request);
+        // SAFETY: all of these read and write an ifreq.
+        match unsafe { libc::ioctl(socket.as_raw_fd(), number as _, &mut request) } {
+            0.. => Ok(request),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    call(libc::SIOCSIFHWADDR, &|r| {
+        let mut data = [0; 14];
+        for (to, from) in data.iter_mut().zip(mac) {
+            *to = *from as libc::c_char;
+        }
+        r.ifr_ifru.ifru_hwaddr = libc::sockaddr {
+            sa_family: libc::ARPHRD_ETHER,
+            sa_data: data,
+        };
+    })?;
+    call(libc::SIOCSIFMTU, &|r| r.ifr_ifru.ifru_mtu = mtu.into())?;
+    let flags = call(libc::SIOCGIFFLAGS, &|_| {})?;
+    // SAFETY: the kernel has written the flags.
+    let up = unsafe { flags.ifr_ifru.ifru_flags } | libc::IFF_UP as i16;
+    call(libc::SIOCSIFFLAGS, &|r| r.ifr_ifru.ifru_flags = up)?;
+    let index = call(libc::SIOCGIFINDEX, &|_| {})?;
+    // SAFETY: the kernel has written the index.
+    let index = unsafe { index.ifr_ifru.ifru_ifindex };
+    u32::try_from(index).map_err(io::Error::other)
+}
+
 /// A descriptor that gives a frame a read and takes one a write: TAP devices and datagram sockets.
 struct Frames {
     file: File,

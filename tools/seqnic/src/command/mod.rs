@@ -4,14 +4,17 @@ pub mod bench;
 pub mod check;
 pub mod compare;
 pub mod compile;
+pub mod daemon;
 pub mod diff;
 pub mod draw;
 pub mod explain;
 pub mod inspect;
+pub mod lab;
 pub mod legs;
 pub mod replay;
 pub mod shell;
 pub mod spec;
+pub mod top;
 
 use crate::failure::{Failure, Outcome};
 use serde::Serialize;

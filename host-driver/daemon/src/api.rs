@@ -1,0 +1,141 @@
+//! Requests over the Unix socket: a line of JSON each way. The connection stays for more.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What the daemon is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Make a definition hold.
+    Apply {
+        /// For messages.
+        name: String,
+        definition: String,
+        /// Only say what would change.
+        #[serde(default)]
+        dry_run: bool,
+        /// Load all tables instead of changing those that are loaded; packets meet a mixture meanwhile.
+        #[serde(default)]
+        reload: bool,
+    },
+    Status,
+    Counters,
+    /// The definition that holds, as it was given.
+    Definition,
+    /// A device has failed.
+    Fail {
+        device: String,
+    },
+    /// A failed device takes its place again.
+    Restore {
+        device: String,
+    },
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    Ok(Answer),
+    Error(Refusal),
+}
+
+/// Why not.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Refusal {
+    /// `refused`: the input is at fault. `failed`: the card or the daemon.
+    pub code: String,
+    pub message: String,
+    /// Of a definition that is refused, rendered for people, each finding at its line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Changed(Changed),
+    Status(Status),
+    Counters(Counters),
+    Definition { name: String, text: String },
+}
+
+/// What a change did, or would do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Changed {
+    /// Words that were written while packets passed; `None`: all tables were loaded.
+    pub words: Option<usize>,
+    pub microseconds: u64,
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub card: String,
+    pub geometry: String,
+    /// Seconds since the daemon started.
+    pub uptime: u64,
+    /// `None`: no definition is applied.
+    pub definition: Option<DefinitionStatus>,
+    pub ports: Vec<PortStatus>,
+    pub devices: Vec<DeviceStatus>,
+    /// Service and device for each role in which every device failed.
+    pub unavailable: Vec<(String, String)>,
+    /// TAP devices, by interface.
+    pub taps: BTreeMap<String, String>,
+    /// What became of packets the card gave to the host, by reason and deed.
+    pub exceptions: BTreeMap<String, u64>,
+    /// What the daemon noticed, oldest first.
+    pub log: Vec<LogLine>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DefinitionStatus {
+    pub name: String,
+    pub file: String,
+    pub generation: u64,
+    pub digest: String,
+    pub services: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PortStatus {
+    pub port: u8,
+    pub link: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceStatus {
+    pub name: String,
+    pub function: String,
+    /// `up`, `suspected`, `failed`.
+    pub state: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Seconds since 1970.
+    pub time: u64,
+    pub text: String,
+}
+
+/// Exact counters.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Counters {
+    /// The card's time of the cut, ns.
+    pub time: u64,
+    pub counters: Vec<Counter>,
+}
+
+/// One counter; fields that do not apply are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Counter {
+    /// `reason`, `interface_in`, `interface_out`, `attachment_in`, `attachment_out`, `service`, `step`; other
+    /// sets by their names.
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    pub packets: u64,
+    pub bytes: u64,
+}

@@ -1,0 +1,261 @@
+//! The daemon's configuration: one YAML file.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// Where the file stands unless the command line says otherwise.
+pub const PATH: &str = "/etc/seqnic/seqnicd.yaml";
+/// Where the daemon listens unless the file says otherwise.
+pub const SOCKET: &str = "/run/seqnic/seqnicd.sock";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub card: CardConfig,
+    /// Folder of the journal.
+    #[serde(default = "state")]
+    pub state: PathBuf,
+    /// The local API.
+    #[serde(default = "socket")]
+    pub socket: PathBuf,
+    /// Users besides root and the daemon's own who may use the API, by number.
+    #[serde(default)]
+    pub users: Vec<u32>,
+    /// Where Prometheus may ask; nowhere unless given.
+    #[serde(default)]
+    pub metrics: Option<SocketAddr>,
+    #[serde(default)]
+    pub linux: LinuxConfig,
+    #[serde(default)]
+    pub health: HealthConfig,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CardConfig {
+    /// The software engine, for hosts without a card.
+    pub software: SoftwareConfig,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoftwareConfig {
+    #[serde(default = "geometry")]
+    pub geometry: String,
+    /// What each port is connected to; nothing, unless named.
+    #[serde(default)]
+    pub ports: BTreeMap<u8, PortConfig>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortConfig {
+    /// A network interface, taken whole.
+    pub interface: Option<String>,
+    /// A TAP device; made if there is none.
+    pub tap: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinuxConfig {
+    /// Makes a TAP device of each interface of the engine.
+    #[serde(default = "yes")]
+    pub taps: bool,
+    /// What their names begin with; the interface's name follows, cut to 15 characters in all.
+    #[serde(default = "prefix")]
+    pub prefix: String,
+}
+
+impl Default for LinuxConfig {
+    fn default() -> LinuxConfig {
+        LinuxConfig {
+            taps: true,
+            prefix: prefix(),
+        }
+    }
+}
+
+/// How devices are watched.
+#[derive(Debug, Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct HealthConfig {
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// How often counters are read, ms.
+    #[serde(default = "interval")]
+    pub interval_ms: u64,
+    /// Intervals in which packets were sent and none came back, until a device is suspected.
+    #[serde(default = "silent")]
+    pub silent_intervals: u32,
+    /// How long a probe waits for its answer, ms.
+    #[serde(default = "timeout")]
+    pub probe_timeout_ms: u64,
+    /// Probes without an answer, one after the other, until a device has failed.
+    #[serde(default = "probes")]
+    pub probes: u32,
+    /// What to probe, by device. A device without an entry is suspected and reported only.
+    #[serde(default)]
+    pub devices: BTreeMap<String, ProbeConfig>,
+}
+
+impl Default for HealthConfig {
+    fn default() -> HealthConfig {
+        HealthConfig {
+            enabled: true,
+            interval_ms: interval(),
+            silent_intervals: silent(),
+            probe_timeout_ms: timeout(),
+            probes: probes(),
+            devices: BTreeMap::new(),
+        }
+    }
+}
+
+/// What is sent to see whether a device lives.
+#[derive(Debug, Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeConfig {
+    /// A TCP handshake with this port of the device's own address.
+    #[serde(default)]
+    pub tcp: Option<u16>,
+    /// A frame through the device, from side to side.
+    #[serde(default)]
+    pub heartbeat: Option<Heartbeat>,
+    /// Probes go on all the time, not only on suspicion; every so many ms.
+    #[serde(default)]
+    pub every_ms: Option<u64>,
+}
+
+/// A UDP packet that the device must let through from outside to inside.
+#[derive(Debug, Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    pub from: IpAddr,
+    pub to: IpAddr,
+    pub port: u16,
+    /// A port it must not let through: a firewall that lets everything through has failed too.
+    #[serde(default)]
+    pub blocked_port: Option<u16>,
+    /// The device forwards by IP and takes frames to its own MAC; otherwise it is transparent.
+    #[serde(default)]
+    pub routed: bool,
+}
+
+fn state() -> PathBuf {
+    PathBuf::from("/var/lib/seqnic")
+}
+fn socket() -> PathBuf {
+    PathBuf::from(SOCKET)
+}
+fn geometry() -> String {
+    String::from("alveo")
+}
+fn prefix() -> String {
+    String::from("sq-")
+}
+fn yes() -> bool {
+    true
+}
+fn interval() -> u64 {
+    100
+}
+fn silent() -> u32 {
+    3
+}
+fn timeout() -> u64 {
+    500
+}
+fn probes() -> u32 {
+    2
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// With line and column, and the line itself.
+    #[error("{}: {what}", path.display())]
+    Wrong { path: PathBuf, what: String },
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// It cannot be read; or what is wrong in it, with line and column.
+pub fn read(path: &Path) -> Result<Config, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    parse(&text).map_err(|what| ConfigError::Wrong {
+        path: path.to_path_buf(),
+        what,
+    })
+}
+
+/// Reads a configuration; what is wrong, with line and column.
+///
+/// # Errors
+/// As said.
+pub fn parse(text: &str) -> Result<Config, String> {
+    let config: Config = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
+    let software = &config.card.software;
+    let Some(geometry) = seqnic_spec::geometry::by_name(&software.geometry) else {
+        return Err(format!(
+            "`card.software.geometry` is `{}`, which there is not: `alveo` or `edge`",
+            software.geometry
+        ));
+    };
+    for (number, port) in &software.ports {
+        if u32::from(*number) >= geometry.ports {
+            return Err(format!(
+                "`card.software.ports` has port {number}, geometry `{}` has {} from 0",
+                geometry.name, geometry.ports
+            ));
+        }
+        if port.interface.is_some() == port.tap.is_some() {
+            return Err(format!(
+                "port {number} of `card.software.ports` needs one of `interface` and `tap`"
+            ));
+        }
+    }
+    if config.health.interval_ms == 0 {
+        return Err(String::from("`health.interval_ms` is 0: 1 is the least"));
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn the_smallest_and_the_shipped_one_are_read() {
+        let config = parse("card: { software: {} }\n").unwrap();
+        assert_eq!(config.card.software.geometry, "alveo");
+        assert!(config.linux.taps && config.health.enabled);
+        let shipped = parse(include_str!("../dist/seqnicd.yaml")).unwrap();
+        assert_eq!(shipped.card.software.ports.len(), 2);
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let wrong = parse("card:\n  software:\n    geometri: alveo\n").unwrap_err();
+        assert!(
+            wrong.contains("geometri") && wrong.contains("3:5"),
+            "{wrong}"
+        );
+        let wrong = parse("card: { software: { ports: { 9: { tap: a } } } }").unwrap_err();
+        assert!(wrong.contains("port 9"), "{wrong}");
+        let wrong = parse("card: { software: { ports: { 1: {} } } }").unwrap_err();
+        assert!(wrong.contains("port 1"), "{wrong}");
+    }
+}

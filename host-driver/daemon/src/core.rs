@@ -1,0 +1,407 @@
+//! Which definition holds, and how another one comes to hold.
+//!
+//! All or nothing: a definition is read, checked and turned into words before anything is touched, written
+//! to the journal before the card, and rolled back if the card fails. Failed devices and learned MACs are
+//! laid over the text, so a fail-over is a change like any other: the same text, one device more that
+//! is failed.
+
+use crate::journal::{Journal, JournalError, Record, digest, rows};
+use crate::lock;
+use seqnic_card::{Card, CardError};
+use seqnic_compiler::definition::{Definition, Element, ReturnWay, Role, State};
+use seqnic_compiler::delta::{self, Delta, DeltaError};
+use seqnic_compiler::diagnostic::Diagnostic;
+use seqnic_image::Image;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Why a definition was not applied. Nothing has changed then, unless it says so.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    #[error("the definition is refused")]
+    Findings {
+        name: String,
+        text: String,
+        diagnostics: Vec<Diagnostic>,
+    },
+    #[error(transparent)]
+    Delta(#[from] DeltaError),
+    #[error(transparent)]
+    Card(#[from] CardError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("no definition is applied yet: `seqnic apply FILE`")]
+    Nothing,
+    #[error("the definition has no device `{name}`; it has {known}")]
+    NoDevice { name: String, known: String },
+    #[error(
+        "the card failed in a change and the tables could not be made whole again: {0}; apply the definition with --reload"
+    )]
+    Torn(String),
+}
+
+/// What a change did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Words that were written; `None`: all tables were loaded.
+    pub words: Option<usize>,
+    /// How long the card was written, until the change held.
+    pub took: Duration,
+}
+
+/// What holds now.
+#[derive(Debug, Clone)]
+pub struct Holding {
+    pub record: Record,
+    /// With failed devices and learned MACs in it.
+    pub definition: Arc<Definition>,
+    pub image: Arc<Image>,
+}
+
+/// How the daemon found the card when it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Neither card nor journal have anything.
+    Nothing,
+    /// The card had the tables of the journal: nothing was written, traffic went on.
+    Same,
+    /// The card was in the middle of the change that was under way; it was ended, traffic went on.
+    Settled,
+    /// The card had other tables or none: all were loaded.
+    Loaded,
+}
+
+pub struct Core {
+    card: Arc<dyn Card>,
+    journal: Journal,
+    /// One change at a time.
+    changing: Mutex<()>,
+    holding: Mutex<Option<Holding>>,
+    /// Changes that were prepared: the device that fails, for the tables with this digest.
+    prepared: Mutex<BTreeMap<String, (String, Delta)>>,
+}
+
+impl Core {
+    /// Makes the card hold what was applied last. What it has already is left alone.
+    ///
+    /// # Errors
+    /// The journal cannot be read, or the card fails.
+    pub fn start(card: Arc<dyn Card>, journal: Journal) -> Result<(Core, Found), ApplyError> {
+        let core = Core {
+            card,
+            journal,
+            changing: Mutex::default(),
+            holding: Mutex::default(),
+            prepared: Mutex::default(),
+        };
+        let found = core.find()?;
+        Ok((core, found))
+    }
+
+    fn find(&self) -> Result<Found, ApplyError> {
+        let (applied, next) = (self.journal.applied()?, self.journal.next()?);
+        let on_card = self.card.read_back()?;
+        // A change under way is over if the card has it all.
+        for (is_next, candidate) in [(false, &applied), (true, &next)] {
+            let Some((record, image)) = candidate else {
+                continue;
+            };
+            if rows(image) == on_card {
+                self.adopt(record.clone(), image.clone(), is_next)?;
+                return Ok(Found::Same);
+            }
+        }
+        // In the middle of it: the tables alone say which way is out.
+        let words = delta::settle(&on_card);
+        for candidate in [&applied, &next] {
+            let Some((record, image)) = candidate else {
+                continue;
+            };
+            if same_meaning(image, &on_card, &words) {
+                self.card.drain(seqnic_card::DRAIN_TIMEOUT)?;
+                self.card.apply(&words)?;
+                let mut image = image.clone();
+                let mut after = on_card.clone();
+                // Rows nothing refers to may stay: the card's tables are what the next change starts from.
+                if words.apply(&mut after).is_ok() {
+                    image.tables = after.tables;
+                }
+                let mut record = record.clone();
+                self.journal.begin(&mut record, &image)?;
+                self.adopt(record, image, true)?;
+                return Ok(Found::Settled);
+            }
+        }
+        let Some((record, image)) = applied else {
+            self.journal.abandon()?;
+            return Ok(Found::Nothing);
+        };
+        self.card.load(&image)?;
+        self.adopt(record, image, false)?;
+        Ok(Found::Loaded)
+    }
+
+    fn adopt(&self, record: Record, image: Image, commit: bool) -> Result<(), ApplyError> {
+        let definition = laid_over(&record)?;
+        match commit {
+            true => self.journal.commit()?,
+            false => self.journal.abandon()?,
+        }
+        self.hold(record, definition, image);
+        Ok(())
+    }
+
+    fn hold(&self, record: Record, definition: Definition, image: Image) {
+        *lock(&self.holding) = Some(Holding {
+            record,
+            definition: Arc::new(definition),
+            image: Arc::new(image),
+        });
+    }
+
+    pub fn card(&self) -> &Arc<dyn Card> {
+        &self.card
+    }
+
+    pub fn holding(&self) -> Option<Holding> {
+        lock(&self.holding).clone()
+    }
+
+    /// Applies a definition. Failed devices stay failed if it still has them, learned MACs stay known.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub fn apply(&self, name: &str, text: &str, reload: bool) -> Result<Outcome, ApplyError> {
+        let _one = lock(&self.changing);
+        let mut record = self.holding().map(|h| h.record).unwrap_or_default();
+        record.name = name.to_string();
+        record.text = text.to_string();
+        self.change(record, reload)
+    }
+
+    /// Says what [`Core::apply`] would do, and does nothing.
+    ///
+    /// # Errors
+    /// As [`Core::apply`].
+    pub fn dry_run(&self, name: &str, text: &str) -> Result<Outcome, ApplyError> {
+        let holding = self.holding();
+        let mut record = holding
+            .as_ref()
+            .map(|h| h.record.clone())
+            .unwrap_or_default();
+        record.name = name.to_string();
+        record.text = text.to_string();
+        let definition = laid_over(&record)?;
+        let words = match &holding {
+            None => {
+                compile(&record, &definition)?;
+                None
+            }
+            Some(h) => Some(
+                delta::delta(&h.image, &definition)
+                    .map_err(|e| refused(&record, e))?
+                    .words
+                    .len(),
+            ),
+        };
+        Ok(Outcome {
+            words,
+            took: Duration::ZERO,
+        })
+    }
+
+    /// Takes a device out of all services: its alternates stand in.
+    ///
+    /// # Errors
+    /// There is no such device, or the card fails.
+    pub fn fail(&self, device: &str) -> Result<Outcome, ApplyError> {
+        let _one = lock(&self.changing);
+        let mut record = self.known(device)?;
+        record.failed.insert(device.to_string());
+        self.change(record, false)
+    }
+
+    /// Gives a failed device its place back: on order only.
+    ///
+    /// # Errors
+    /// As [`Core::fail`].
+    pub fn restore(&self, device: &str) -> Result<Outcome, ApplyError> {
+        let _one = lock(&self.changing);
+        let mut record = self.known(device)?;
+        record.failed.remove(device);
+        self.change(record, false)
+    }
+
+    fn known(&self, device: &str) -> Result<Record, ApplyError> {
+        let holding = self.holding().ok_or(ApplyError::Nothing)?;
+        let devices = &holding.definition.devices;
+        if devices.iter().any(|d| d.name == device) {
+            return Ok(holding.record);
+        }
+        let names: Vec<String> = devices.iter().map(|d| format!("`{}`", d.name)).collect();
+        Err(ApplyError::NoDevice {
+            name: device.to_string(),
+            known: names.join(", "),
+        })
+    }
+
+    /// Works out what every single failure would write, so that a fail-over only writes.
+    pub fn prepare(&self) {
+        let Some(holding) = self.holding() else {
+            return;
+        };
+        let state = digest(&holding.image);
+        for device in &holding.definition.devices {
+            let ready =
+                matches!(lock(&self.prepared).get(&device.name), Some((s, _)) if *s == state);
+            if ready || holding.record.failed.contains(&device.name) {
+                continue;
+            }
+            let mut record = holding.record.clone();
+            record.failed.insert(device.name.clone());
+            let change = laid_over(&record)
+                .ok()
+                .and_then(|definition| delta::delta(&holding.image, &definition).ok());
+            if let Some(change) = change {
+                let mut prepared = lock(&self.prepared);
+                prepared.insert(device.name.clone(), (state.clone(), change));
+            }
+        }
+    }
+
+    /// The prepared change from what holds to `record`, if that is one more device failed.
+    fn take_prepared(&self, holding: &Holding, record: &Record) -> Option<Delta> {
+        if holding.record.text != record.text || holding.record.macs != record.macs {
+            return None;
+        }
+        let mut more = record.failed.difference(&holding.record.failed);
+        let (device, none) = (more.next()?, more.next());
+        if none.is_some() || !record.failed.is_superset(&holding.record.failed) {
+            return None;
+        }
+        let (state, change) = lock(&self.prepared).remove(device)?;
+        (state == digest(&holding.image)).then_some(change)
+    }
+
+    fn change(&self, mut record: Record, reload: bool) -> Result<Outcome, ApplyError> {
+        let holding = self.holding();
+        let definition = laid_over(&record)?;
+        let names: BTreeSet<&str> = definition.devices.iter().map(|d| d.name.as_str()).collect();
+        record.failed.retain(|f| names.contains(f.as_str()));
+        let Some(holding) = holding.filter(|_| !reload) else {
+            let image = compile(&record, &definition)?;
+            self.journal.begin(&mut record, &image)?;
+            let started = Instant::now();
+            if let Err(e) = self.card.load(&image) {
+                self.journal.abandon()?;
+                return Err(e.into());
+            }
+            let took = started.elapsed();
+            self.journal.commit()?;
+            self.hold(record, definition, image);
+            return Ok(Outcome { words: None, took });
+        };
+        let change = match self.take_prepared(&holding, &record) {
+            Some(change) => change,
+            None => delta::delta(&holding.image, &definition).map_err(|e| refused(&record, e))?,
+        };
+        let mut image = Image::clone(&holding.image);
+        change
+            .apply(&mut image)
+            .map_err(|e| ApplyError::Torn(e.to_string()))?;
+        self.journal.begin(&mut record, &image)?;
+        let started = Instant::now();
+        if let Err(e) = self.card.apply(&change) {
+            self.back(&holding.image)?;
+            return Err(e.into());
+        }
+        let took = started.elapsed();
+        self.journal.commit()?;
+        self.hold(record, definition, image);
+        let words = Some(change.words.len());
+        Ok(Outcome { words, took })
+    }
+
+    /// After a change that failed half-way: back to the tables before it.
+    fn back(&self, image: &Image) -> Result<(), ApplyError> {
+        let torn = |e: CardError| ApplyError::Torn(e.to_string());
+        if self.card.read_back().map_err(torn)? != rows(image) {
+            self.card.load(image).map_err(torn)?;
+        }
+        Ok(self.journal.abandon()?)
+    }
+}
+
+/// The definition of a record, failed devices in it.
+fn laid_over(record: &Record) -> Result<Definition, ApplyError> {
+    let mut definition = seqnic_compiler::read(&record.text).map_err(|d| findings(record, d))?;
+    for device in &mut definition.devices {
+        if record.failed.contains(&device.name) {
+            device.state = State::Failed;
+        }
+    }
+    Ok(definition)
+}
+
+fn findings(record: &Record, diagnostics: Vec<Diagnostic>) -> ApplyError {
+    ApplyError::Findings {
+        name: record.name.clone(),
+        text: record.text.clone(),
+        diagnostics,
+    }
+}
+
+fn refused(record: &Record, error: DeltaError) -> ApplyError {
+    match error {
+        DeltaError::Definition(diagnostics) => findings(record, diagnostics),
+        other => ApplyError::Delta(other),
+    }
+}
+
+fn compile(record: &Record, definition: &Definition) -> Result<Image, ApplyError> {
+    seqnic_compiler::compile(definition).map_err(|d| findings(record, d))
+}
+
+/// Whether the tables of the card, settled, are those of `image` but for rows nothing refers to.
+fn same_meaning(image: &Image, on_card: &Image, words: &Delta) -> bool {
+    let mut after = on_card.clone();
+    if words.apply(&mut after).is_err() || after.geometry != image.geometry {
+        return false;
+    }
+    let (after, image) = (rows(&after), rows(image));
+    seqnic_spec::tables::Table::ALL.into_iter().all(|table| {
+        let (card, file) = (after.table(table), image.table(table));
+        match table {
+            seqnic_spec::tables::Table::Epoch => true,
+            _ if table.hash().is_some() => card.words == file.words,
+            _ => file
+                .used()
+                .all(|(row, words)| card.row(row).words() == words),
+        }
+    })
+}
+
+/// Services in which a role has nobody left: every device of it is failed.
+pub fn unavailable(definition: &Definition) -> Vec<(String, String)> {
+    let failed = |device: usize| definition.devices[device].state == State::Failed;
+    let dead = |role: &Role| failed(role.device) && role.alternates.iter().all(|a| failed(*a));
+    let mut found = Vec::new();
+    for service in &definition.services {
+        let back: &[Element] = match &service.return_way {
+            ReturnWay::List(elements) => elements,
+            _ => &[],
+        };
+        let mut devices = BTreeSet::new();
+        for element in service.sequence.iter().chain(back) {
+            if let Element::Device { role, .. } = element
+                && dead(role)
+                && devices.insert(role.device)
+            {
+                let device = definition.devices[role.device].name.clone();
+                found.push((service.name.clone(), device));
+            }
+        }
+    }
+    found
+}

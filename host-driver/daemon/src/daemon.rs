@@ -1,0 +1,616 @@
+//! All parts together.
+
+use crate::api::{
+    Answer, Changed, Counters, DefinitionStatus, DeviceStatus, LogLine, PortStatus, Refusal,
+    Request, Response, Status,
+};
+use crate::config::{Config, HealthConfig};
+use crate::core::{ApplyError, Core, Found, Holding, Outcome, unavailable};
+use crate::exceptions::{Deed, Known, Limit};
+use crate::health::{Health, Input, Order, Settings, Verdict};
+use crate::journal::digest;
+use crate::linux::Taps;
+use crate::metrics::{self, Gauges};
+use crate::{lock, watch};
+use seqnic_card::{CardError, Link, ToHost};
+use seqnic_compiler::definition::State;
+use seqnic_model::Tables;
+use seqnic_model::parse::parse;
+use seqnic_spec::reason::Reason;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Lines of the log that `status` shows.
+const LOG: usize = 100;
+/// Answers and errors the daemon sends a second, by reason.
+const A_SECOND: u32 = 1000;
+/// How long a thread waits before it looks whether the daemon ends.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The tables packets of the host are judged by.
+struct Judge {
+    digest: String,
+    holding: Holding,
+    tables: Tables,
+}
+
+pub struct Daemon {
+    core: Core,
+    config: Config,
+    started: Instant,
+    stop: AtomicBool,
+    taps: Taps,
+    judge: Mutex<Option<Arc<Judge>>>,
+    health: Mutex<Health>,
+    /// Probes that wait, by device.
+    probes: Mutex<BTreeMap<String, u64>>,
+    deeds: Mutex<BTreeMap<(String, String), u64>>,
+    log: Mutex<VecDeque<LogLine>>,
+}
+
+impl Daemon {
+    /// Joins a card that holds what it should ([`Core::start`]) with the rest.
+    pub fn new(core: Core, config: Config, found: Found) -> Arc<Daemon> {
+        let health = Health::new(settings(&config.health));
+        let daemon = Arc::new(Daemon {
+            taps: Taps::new(&config.linux.prefix),
+            core,
+            config,
+            started: Instant::now(),
+            stop: AtomicBool::new(false),
+            judge: Mutex::default(),
+            health: Mutex::new(health),
+            probes: Mutex::default(),
+            deeds: Mutex::default(),
+            log: Mutex::default(),
+        });
+        let identity = daemon.core.card().identity();
+        daemon.note(format!(
+            "{}, geometry {}: {}",
+            identity.name,
+            identity.geometry.name,
+            match found {
+                Found::Nothing => "no definition yet",
+                Found::Same => "has the tables of the journal, nothing written",
+                Found::Settled => "was in the middle of a change, which was ended",
+                Found::Loaded => "all tables loaded from the journal",
+            }
+        ));
+        daemon.follow();
+        daemon
+    }
+
+    /// Starts the threads of the packets and of health.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn run(self: &Arc<Daemon>) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
+        let start = |name: &str, work: fn(&Daemon)| {
+            let daemon = Arc::clone(self);
+            std::thread::Builder::new()
+                .name(name.to_string())
+                .spawn(move || work(&daemon))
+        };
+        let mut threads = vec![start("exceptions", Daemon::exceptions)?];
+        if self.config.linux.taps {
+            threads.push(start("taps", |d| {
+                d.taps.run(&**d.core.card(), || d.stopping());
+            })?);
+        }
+        if self.config.health.enabled {
+            threads.push(start("health", Daemon::watch)?);
+        }
+        threads.push(start("prepare", Daemon::prepare)?);
+        threads.push(start("events", Daemon::events)?);
+        Ok(threads)
+    }
+
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// A line for whoever looks.
+    fn note(&self, text: String) {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        eprintln!("seqnicd: {text}");
+        let mut log = lock(&self.log);
+        if log.len() == LOG {
+            log.pop_front();
+        }
+        log.push_back(LogLine {
+            time: since.as_secs(),
+            text,
+        });
+    }
+
+    pub fn may_ask(&self, user: u32) -> bool {
+        // SAFETY: cannot fail.
+        let own = unsafe { libc::geteuid() };
+        user == 0 || user == own || self.config.users.contains(&user)
+    }
+
+    /// Answers a request.
+    pub fn answer(&self, request: Request) -> Response {
+        let done = match request {
+            Request::Apply {
+                name,
+                definition,
+                dry_run: true,
+                ..
+            } => self
+                .core
+                .dry_run(&name, &definition)
+                .map(|o| changed(o, true)),
+            Request::Apply {
+                name,
+                definition,
+                reload,
+                ..
+            } => self
+                .core
+                .apply(&name, &definition, reload)
+                .map(|o| self.changed(&format!("{name} applied"), o)),
+            Request::Fail { device } => self
+                .core
+                .fail(&device)
+                .map(|o| self.changed(&format!("{device} failed, by order"), o)),
+            Request::Restore { device } => self
+                .core
+                .restore(&device)
+                .map(|o| self.changed(&format!("{device} takes part again, by order"), o)),
+            Request::Status => Ok(Answer::Status(self.status())),
+            Request::Counters => (self.counters().map(Answer::Counters)).map_err(ApplyError::from),
+            Request::Definition => self
+                .core
+                .holding()
+                .map(|h| Answer::Definition {
+                    name: h.record.name,
+                    text: h.record.text,
+                })
+                .ok_or(ApplyError::Nothing),
+        };
+        match done {
+            Ok(answer) => Response::Ok(answer),
+            Err(e) => Response::Error(refusal(&e)),
+        }
+    }
+
+    fn changed(&self, what: &str, outcome: Outcome) -> Answer {
+        let how = match outcome.words {
+            Some(words) => format!("{words} words"),
+            None => String::from("all tables"),
+        };
+        self.note(format!("{what}: {how} in {:?}", outcome.took));
+        self.follow();
+        changed(outcome, false)
+    }
+
+    /// Everything that follows the definition that holds.
+    fn follow(&self) {
+        let Some(holding) = self.core.holding() else {
+            return;
+        };
+        let now = self.started.elapsed();
+        let watched = watch::watched(&holding.definition, &self.config.health.devices);
+        lock(&self.health).follow(watched, now);
+        if self.config.linux.taps {
+            for trouble in self.taps.follow(&holding.definition) {
+                self.note(format!(
+                    "interface {} has no network device: {}",
+                    trouble.interface, trouble.what
+                ));
+            }
+        }
+        let digest = digest(&holding.image);
+        match Tables::load(&holding.image) {
+            Ok(tables) => {
+                *lock(&self.judge) = Some(Arc::new(Judge {
+                    digest,
+                    holding,
+                    tables,
+                }));
+            }
+            Err(e) => self.note(format!("packets of the host are not judged: {e}")),
+        }
+    }
+
+    /// Works out fail-overs before they are needed, whenever the tables have changed.
+    fn prepare(&self) {
+        let mut prepared = String::new();
+        while !self.stopping() {
+            let judge = lock(&self.judge).clone();
+            if let Some(judge) = judge
+                && judge.digest != prepared
+            {
+                self.core.prepare();
+                prepared.clone_from(&judge.digest);
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn events(&self) {
+        while !self.stopping() {
+            match self.core.card().event(LOOK) {
+                None => {}
+                Some(seqnic_card::Event::Link { port, link }) => {
+                    self.note(format!("port {port}: link {}", link_name(link)));
+                }
+                Some(seqnic_card::Event::Reset) => {
+                    self.note(String::from("the card was reset"));
+                }
+                Some(seqnic_card::Event::Gone { why }) => {
+                    self.note(format!("the card is gone: {why}"));
+                    self.stop();
+                }
+            }
+        }
+    }
+
+    fn exceptions(&self) {
+        let now = Instant::now();
+        let mut limits: BTreeMap<Reason, Limit> = BTreeMap::new();
+        let mut packets = Vec::new();
+        while !self.stopping() {
+            packets.clear();
+            if let Err(e) = self.core.card().receive(&mut packets, LOOK) {
+                self.note(format!("no packets from the card: {e}"));
+                std::thread::sleep(LOOK);
+                continue;
+            }
+            let judge = lock(&self.judge).clone();
+            for packet in &packets {
+                let name = match &judge {
+                    None => "no_definition",
+                    Some(judge) => {
+                        let limit = limits
+                            .entry(packet.reason)
+                            .or_insert_with(|| Limit::new(A_SECOND, now));
+                        self.packet(judge, packet, limit)
+                    }
+                };
+                let key = (packet.reason.name().to_string(), name.to_string());
+                *lock(&self.deeds).entry(key).or_default() += 1;
+            }
+        }
+    }
+
+    /// Does what is to be done with a packet; returns what it was.
+    fn packet(&self, judge: &Judge, packet: &ToHost, limit: &mut Limit) -> &'static str {
+        let known = Known {
+            tables: &judge.tables,
+            definition: &judge.holding.definition,
+        };
+        let h = parse(&packet.frame, judge.tables.decap(packet.port));
+        if let Some(seen) = watch::seen(&packet.frame, &h)
+            && self.probe_seen(seen)
+        {
+            // The kernel knows of no connection and ends the handshake with an RST.
+            if let (watch::Seen::Handshake { .. }, Some(interface)) = (seen, packet.interface) {
+                self.taps.deliver(interface, &packet.frame);
+            }
+            return "probe";
+        }
+        let deed = known.deed(packet);
+        match &deed {
+            Deed::Kernel(interface) => {
+                if !self.config.linux.taps || !self.taps.deliver(*interface, &packet.frame) {
+                    return "no_device";
+                }
+            }
+            Deed::Sent(frames) => {
+                if !limit.allows(Instant::now()) {
+                    return "limited";
+                }
+                if !matches!(self.core.card().send(frames), Ok(n) if n == frames.len()) {
+                    return "no_room";
+                }
+            }
+            Deed::Dropped(_) => {}
+        }
+        deed.name()
+    }
+
+    /// Takes the answer of a probe. `false`: it is of none that waits.
+    fn probe_seen(&self, seen: watch::Seen) -> bool {
+        let probes = lock(&self.probes).clone();
+        for (device, number) in probes {
+            let Some(config) = self.config.health.devices.get(&device) else {
+                continue;
+            };
+            let input = match seen {
+                watch::Seen::Handshake { port } => {
+                    if config.tcp.is_none() || watch::PROBE_PORTS | number as u16 & 0x1FFF != port {
+                        continue;
+                    }
+                    Input::Answer {
+                        device,
+                        probe: number,
+                    }
+                }
+                watch::Seen::Heartbeat { dport, number: of } => {
+                    let Some(heartbeat) = &config.heartbeat else {
+                        continue;
+                    };
+                    if of != number {
+                        continue;
+                    }
+                    match heartbeat.blocked_port == Some(dport) {
+                        true => Input::Leak { device, probe: of },
+                        false => Input::Answer { device, probe: of },
+                    }
+                }
+            };
+            self.judge_health(input);
+            return true;
+        }
+        false
+    }
+
+    fn watch(&self) {
+        let interval = Duration::from_millis(self.config.health.interval_ms);
+        let mut next = self.started.elapsed();
+        while !self.stopping() {
+            let now = self.started.elapsed();
+            let input = match now >= next {
+                false => Input::Tick,
+                true => {
+                    next = now + interval;
+                    self.traffic().map_or(Input::Tick, Input::Counters)
+                }
+            };
+            self.judge_health(input);
+            let due = lock(&self.health).due().unwrap_or(next).min(next);
+            let wait = due.saturating_sub(self.started.elapsed());
+            std::thread::sleep(wait.clamp(Duration::from_millis(1), LOOK));
+        }
+    }
+
+    fn traffic(&self) -> Option<BTreeMap<String, crate::health::Traffic>> {
+        let holding = self.core.holding()?;
+        let snapshot = self.core.card().counters().ok()?;
+        let names = &holding.image.names;
+        Some(watch::traffic(&snapshot, names, &holding.definition))
+    }
+
+    fn judge_health(&self, input: Input) {
+        let now = self.started.elapsed();
+        let orders = lock(&self.health).take(input, now);
+        for order in orders {
+            match order {
+                Order::Probe {
+                    device,
+                    probe,
+                    negative,
+                } => self.send_probe(&device, probe, negative),
+                Order::Suspect { device, why } => {
+                    self.note(format!("{device} is suspected: {why}"))
+                }
+                Order::Clear { device } => self.note(format!("{device} is cleared: it answers")),
+                Order::FailOver { device, why } => {
+                    let outcome = self.core.fail(&device);
+                    match outcome {
+                        Ok(outcome) => {
+                            self.changed(
+                                &format!("{device} has failed: {why}; fail-over"),
+                                outcome,
+                            );
+                            self.note_unavailable();
+                        }
+                        Err(e) => {
+                            self.note(format!("{device} has failed: {why}; no fail-over: {e}"))
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn note_unavailable(&self) {
+        if let Some(holding) = self.core.holding() {
+            for (service, device) in unavailable(&holding.definition) {
+                self.note(format!(
+                    "service {service} is unavailable: nobody stands in for {device}"
+                ));
+            }
+        }
+    }
+
+    fn send_probe(&self, device: &str, number: u64, negative: bool) {
+        let (Some(holding), Some(config)) =
+            (self.core.holding(), self.config.health.devices.get(device))
+        else {
+            return;
+        };
+        lock(&self.probes).insert(device.to_string(), number);
+        let frames = watch::probe(&holding.definition, device, config, number, negative);
+        // A probe that is not sent is not answered, and the device is not to blame.
+        if frames.is_empty() {
+            self.note(format!(
+                "{device} cannot be probed: it needs an address, and its interface one of the same family"
+            ));
+        }
+        if let Err(e) = self.core.card().send(&frames) {
+            self.note(format!("a probe of {device} was not sent: {e}"));
+        }
+    }
+
+    fn counters(&self) -> Result<Counters, CardError> {
+        let snapshot = self.core.card().counters()?;
+        let holding = self.core.holding();
+        let names = holding.map(|h| h.image.names.clone()).unwrap_or_default();
+        Ok(metrics::counters(&snapshot, &names))
+    }
+
+    fn device_states(&self, holding: &Holding) -> Vec<DeviceStatus> {
+        let health = lock(&self.health);
+        let devices = holding.definition.devices.iter();
+        devices
+            .map(|d| DeviceStatus {
+                name: d.name.clone(),
+                function: d.function.clone(),
+                state: String::from(match (d.state, health.verdict(&d.name)) {
+                    (State::Failed, _) => "failed",
+                    (_, Some(Verdict::Suspected)) => "suspected",
+                    _ => "up",
+                }),
+            })
+            .collect()
+    }
+
+    pub fn status(&self) -> Status {
+        let holding = self.core.holding();
+        let card = self.core.card();
+        let identity = card.identity();
+        let of = |f: &dyn Fn(&Holding) -> DefinitionStatus| holding.as_ref().map(f);
+        let name = |number: u16| {
+            let interfaces = holding.as_ref().map(|h| &h.definition.interfaces);
+            interfaces
+                .and_then(|i| i.get(usize::from(number)))
+                .map(|i| i.name.clone())
+        };
+        Status {
+            version: String::from(env!("CARGO_PKG_VERSION")),
+            card: identity.name,
+            geometry: identity.geometry.name.to_string(),
+            uptime: self.started.elapsed().as_secs(),
+            definition: of(&|h| DefinitionStatus {
+                name: h.definition.name.clone(),
+                file: h.record.name.clone(),
+                generation: h.definition.generation,
+                digest: digest(&h.image),
+                services: h.definition.services.len(),
+            }),
+            ports: (0..identity.geometry.ports as u8)
+                .map(|port| PortStatus {
+                    port,
+                    link: link_name(card.link(port)).to_string(),
+                })
+                .collect(),
+            devices: holding
+                .as_ref()
+                .map(|h| self.device_states(h))
+                .unwrap_or_default(),
+            unavailable: holding
+                .as_ref()
+                .map(|h| unavailable(&h.definition))
+                .unwrap_or_default(),
+            taps: (self.taps.names().into_iter())
+                .filter_map(|(number, tap)| Some((name(number)?, tap)))
+                .collect(),
+            exceptions: (lock(&self.deeds).iter())
+                .map(|((reason, deed), n)| (format!("{reason} {deed}"), *n))
+                .collect(),
+            log: lock(&self.log).iter().cloned().collect(),
+        }
+    }
+
+    /// What Prometheus gets.
+    ///
+    /// # Errors
+    /// The card fails.
+    pub fn prometheus(&self) -> Result<String, CardError> {
+        let counters = self.counters()?;
+        let status = self.status();
+        let mut gone: BTreeMap<String, u64> = BTreeMap::new();
+        for (service, _) in &status.unavailable {
+            *gone.entry(service.clone()).or_default() += 1;
+        }
+        let gauges = Gauges {
+            defined: status.definition.is_some(),
+            devices: (status.devices.into_iter())
+                .map(|d| (d.name, d.state != "failed"))
+                .collect(),
+            unavailable: gone,
+            links: (status.ports.into_iter())
+                .filter(|p| p.link != "none")
+                .map(|p| (p.port, p.link == "up"))
+                .collect(),
+            exceptions: lock(&self.deeds).clone(),
+        };
+        Ok(metrics::prometheus(&counters, &gauges))
+    }
+
+    /// Serves Prometheus until the daemon ends.
+    pub fn serve_metrics(&self, server: &tiny_http::Server) {
+        while !self.stopping() {
+            let Ok(Some(request)) = server.recv_timeout(LOOK) else {
+                continue;
+            };
+            let response = match (request.url(), self.prometheus()) {
+                ("/metrics", Ok(text)) => {
+                    let kind = b"text/plain; version=0.0.4";
+                    let header = tiny_http::Header::from_bytes(&b"Content-Type"[..], &kind[..]);
+                    let response = tiny_http::Response::from_string(text);
+                    match header {
+                        Ok(header) => response.with_header(header),
+                        Err(()) => response,
+                    }
+                }
+                ("/metrics", Err(e)) => {
+                    tiny_http::Response::from_string(e.to_string()).with_status_code(500)
+                }
+                _ => tiny_http::Response::from_string("ask for /metrics\n").with_status_code(404),
+            };
+            // Who asked may be gone.
+            let _gone = request.respond(response);
+        }
+    }
+}
+
+fn settings(config: &HealthConfig) -> Settings {
+    Settings {
+        silent_intervals: config.silent_intervals,
+        probes: config.probes,
+        probe_timeout: Duration::from_millis(config.probe_timeout_ms),
+    }
+}
+
+fn changed(outcome: Outcome, dry_run: bool) -> Answer {
+    Answer::Changed(Changed {
+        words: outcome.words,
+        microseconds: u64::try_from(outcome.took.as_micros()).unwrap_or(u64::MAX),
+        dry_run,
+    })
+}
+
+fn refusal(error: &ApplyError) -> Refusal {
+    let findings = match error {
+        ApplyError::Findings {
+            name,
+            text,
+            diagnostics,
+        } => Some(seqnic_compiler::report::render(
+            diagnostics,
+            name,
+            text,
+            false,
+        )),
+        _ => None,
+    };
+    let code = match error {
+        ApplyError::Card(_) | ApplyError::Journal(_) | ApplyError::Torn(_) => "failed",
+        _ => "refused",
+    };
+    Refusal {
+        code: code.to_string(),
+        message: error.to_string(),
+        findings,
+    }
+}
+
+fn link_name(link: Link) -> &'static str {
+    match link {
+        Link::Up => "up",
+        Link::Down => "down",
+        Link::None => "none",
+    }
+}

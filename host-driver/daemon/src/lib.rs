@@ -1,0 +1,30 @@
+//! `seqnicd`: a daemon beside a card.
+//!
+//! * [`config`]: the one file it is started with;
+//! * [`core`]: which definition holds, and how another one comes to hold, all or nothing; [`journal`] is
+//!   its memory on disk;
+//! * [`api`], [`server`], [`client`]: requests over a Unix socket, a line of JSON each;
+//! * [`linux`]: each interface of the engine as a TAP device, so that the kernel answers ARP, ND and
+//!   ping for the engine's addresses; [`exceptions`]: what becomes of packets the card gives to the host;
+//! * [`health`]: from counters and probes to fail-over, as a pure state machine; [`watch`] feeds it;
+//! * [`metrics`]: counters for Prometheus.
+
+pub mod api;
+pub mod client;
+pub mod config;
+pub mod core;
+pub mod daemon;
+pub mod exceptions;
+pub mod health;
+pub mod journal;
+pub mod linux;
+pub mod metrics;
+pub mod server;
+pub mod watch;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A lock whose holder panicked is taken all the same: what is guarded here changes as a whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

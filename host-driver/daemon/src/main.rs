@@ -1,0 +1,124 @@
+//! `seqnicd`.
+
+use clap::Parser;
+use seqnic_card::software::{PortConfig, SoftwareCard};
+use seqnic_daemon::config::{self, Config};
+use seqnic_daemon::core::Core;
+use seqnic_daemon::daemon::Daemon;
+use seqnic_daemon::journal::Journal;
+use seqnic_daemon::server;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Keeps a SeqNIC card at work: loads and changes its tables, answers its exceptions, watches its devices
+#[derive(Debug, Parser)]
+#[command(
+    name = "seqnicd",
+    version,
+    after_help = "Examples:
+  seqnicd --check /etc/seqnic/seqnicd.yaml
+  seqnicd --config ./seqnicd.yaml
+  seqnic apply fig07.yaml        (in another terminal: a definition for it)
+  seqnic status
+
+Exit codes:
+  0  ended by SIGTERM or SIGINT
+  1  the configuration was refused
+  2  the command line is wrong
+  3  the card, the journal or the system failed",
+    max_term_width = 100
+)]
+struct Cli {
+    /// Configuration (YAML)
+    #[arg(long, value_name = "FILE", default_value = config::PATH)]
+    config: PathBuf,
+    /// Only say what is wrong in this configuration
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    check: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let path = cli.check.as_ref().unwrap_or(&cli.config);
+    let config = match config::read(path) {
+        Ok(config) => config,
+        Err(e) => {
+            eprintln!("seqnicd: error: {e}");
+            return ExitCode::from(1);
+        }
+    };
+    if cli.check.is_some() {
+        return ExitCode::SUCCESS;
+    }
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("seqnicd: error: {e}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn run(config: Config) -> Result<(), Failure> {
+    let software = &config.card.software;
+    let geometry = seqnic_spec::geometry::by_name(&software.geometry)
+        .ok_or("the geometry was checked and is gone")?;
+    let mut ports = Vec::new();
+    for (number, port) in &software.ports {
+        let to = match (&port.interface, &port.tap) {
+            (Some(name), _) => PortConfig::Interface(name.clone()),
+            (None, Some(name)) => PortConfig::Tap(name.clone()),
+            (None, None) => continue,
+        };
+        ports.push((*number, to));
+    }
+    let card = Arc::new(SoftwareCard::start(geometry, ports)?);
+    let journal = Journal::open(&config.state)?;
+    let (core, found) = Core::start(card, journal)?;
+    let listener = server::bind(&config.socket)
+        .map_err(|e| format!("cannot listen at {}: {e}", config.socket.display()))?;
+    let socket = config.socket.clone();
+    let metrics = match config.metrics {
+        None => None,
+        Some(at) => {
+            let server = tiny_http::Server::http(at);
+            Some(server.map_err(|e| format!("cannot serve metrics at {at}: {e}"))?)
+        }
+    };
+    let daemon = Daemon::new(core, config, found);
+    let threads = daemon.run()?;
+    let server = Arc::clone(&daemon);
+    std::thread::Builder::new()
+        .name(String::from("listener"))
+        .spawn(move || server::serve(&listener, &server))?;
+    if let Some(metrics) = metrics {
+        let server = Arc::clone(&daemon);
+        std::thread::Builder::new()
+            .name(String::from("metrics"))
+            .spawn(move || server.serve_metrics(&metrics))?;
+    }
+    sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
+    let mut signals = signal_hook::iterator::Signals::new([
+        signal_hook::consts::SIGTERM,
+        signal_hook::consts::SIGINT,
+    ])?;
+    let stopper = Arc::clone(&daemon);
+    std::thread::Builder::new()
+        .name(String::from("signals"))
+        .spawn(move || {
+            signals.forever().next();
+            // Who does not listen to systemd needs not to be told.
+            let _untold = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+            stopper.stop();
+        })?;
+    for thread in threads {
+        thread
+            .join()
+            .map_err(|_| "a thread of the daemon panicked; see above")?;
+    }
+    let _gone_already = std::fs::remove_file(socket);
+    Ok(())
+}

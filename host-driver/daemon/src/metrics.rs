@@ -1,0 +1,289 @@
+//! Counters for programs: exact ones over the API, and text for Prometheus.
+
+use crate::api::{Counter, Counters};
+use seqnic_card::Snapshot;
+use seqnic_engine::CounterKey;
+use seqnic_image::Names;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Prometheus names of the kinds, with what they count.
+const KINDS: [(&str, &str, &str); 7] = [
+    (
+        "reason",
+        "reason",
+        "Packets by what became of them: directed, or why not",
+    ),
+    (
+        "interface_in",
+        "interface_in",
+        "Frames that arrived on an interface",
+    ),
+    (
+        "interface_out",
+        "interface_out",
+        "Frames sent on an interface",
+    ),
+    (
+        "attachment_in",
+        "attachment_in",
+        "Frames a device or host sent",
+    ),
+    (
+        "attachment_out",
+        "attachment_out",
+        "Frames sent to a device or host",
+    ),
+    (
+        "service",
+        "service",
+        "Directed packets of a service, as they arrived",
+    ),
+    ("step", "step", "Copies a step of a service sent"),
+];
+
+/// A snapshot by name, exact.
+pub fn counters(snapshot: &Snapshot, names: &Names) -> Counters {
+    let named = snapshot.named(names);
+    let counters = (named.0.into_iter())
+        .map(|(key, count)| {
+            let (kind, labels) = labels(key);
+            Counter {
+                kind: kind.to_string(),
+                labels: labels
+                    .into_iter()
+                    .map(|(k, v)| (k.to_string(), v))
+                    .collect(),
+                packets: count.packets,
+                bytes: count.bytes,
+            }
+        })
+        .collect();
+    Counters {
+        time: snapshot.time,
+        counters,
+    }
+}
+
+fn labels(key: CounterKey) -> (&'static str, Vec<(&'static str, String)>) {
+    match key {
+        CounterKey::Reason(r) => ("reason", vec![("reason", r.name().to_string())]),
+        CounterKey::InterfaceIn(i) => ("interface_in", vec![("interface", i)]),
+        CounterKey::InterfaceOut(i) => ("interface_out", vec![("interface", i)]),
+        CounterKey::AttachmentIn(a) => ("attachment_in", vec![("attachment", a)]),
+        CounterKey::AttachmentOut(a) => ("attachment_out", vec![("attachment", a)]),
+        CounterKey::Service {
+            service,
+            label,
+            direction,
+        } => (
+            "service",
+            vec![
+                ("service", service),
+                ("look", label),
+                ("direction", direction.name().to_string()),
+            ],
+        ),
+        CounterKey::Step {
+            service,
+            label,
+            direction,
+            from,
+            to,
+        } => (
+            "step",
+            vec![
+                ("service", service),
+                ("look", label),
+                ("direction", direction.name().to_string()),
+                ("from", from),
+                ("to", to),
+            ],
+        ),
+    }
+}
+
+/// What Prometheus gets beside the card's counters.
+#[derive(Debug, Clone, Default)]
+pub struct Gauges {
+    /// 1: a definition holds.
+    pub defined: bool,
+    /// By device: 1 it takes part, 0 it failed.
+    pub devices: BTreeMap<String, bool>,
+    /// Roles with nobody left, by service.
+    pub unavailable: BTreeMap<String, u64>,
+    /// By port: 1 the link is up.
+    pub links: BTreeMap<u8, bool>,
+    /// By reason and deed.
+    pub exceptions: BTreeMap<(String, String), u64>,
+}
+
+/// Text in the exposition format of Prometheus. Its numbers are floats: above 2^53 they are rounded by
+/// whoever reads them, so nothing is charged by them.
+pub fn prometheus(counters: &Counters, gauges: &Gauges) -> String {
+    let mut out = String::new();
+    for (kind, name, help) in KINDS {
+        let mut of: Vec<&Counter> = counters
+            .counters
+            .iter()
+            .filter(|c| c.kind == kind)
+            .collect();
+        of.sort();
+        if of.is_empty() {
+            continue;
+        }
+        for (unit, value) in [
+            ("packets", (|c| c.packets) as fn(&Counter) -> u64),
+            ("bytes", |c| c.bytes),
+        ] {
+            let name = format!("seqnic_{name}_{unit}_total");
+            head(&mut out, &name, "counter", &format!("{help}, {unit}."));
+            for c in &of {
+                let labels: Vec<(&str, &str)> = c
+                    .labels
+                    .iter()
+                    .map(|(k, v)| (k.as_str(), v.as_str()))
+                    .collect();
+                line(&mut out, &name, &labels, value(c));
+            }
+        }
+    }
+    head(
+        &mut out,
+        "seqnic_defined",
+        "gauge",
+        "Whether a definition holds.",
+    );
+    line(&mut out, "seqnic_defined", &[], u64::from(gauges.defined));
+    gauge(
+        &mut out,
+        "seqnic_device_up",
+        "Whether a device takes part in services.",
+        "device",
+        gauges
+            .devices
+            .iter()
+            .map(|(n, up)| (n.clone(), u64::from(*up))),
+    );
+    gauge(
+        &mut out,
+        "seqnic_service_unavailable_roles",
+        "Roles of a service in which every device failed.",
+        "service",
+        gauges
+            .unavailable
+            .iter()
+            .map(|(n, roles)| (n.clone(), *roles)),
+    );
+    gauge(
+        &mut out,
+        "seqnic_port_up",
+        "Whether the link of a port is up.",
+        "port",
+        gauges
+            .links
+            .iter()
+            .map(|(n, up)| (n.to_string(), u64::from(*up))),
+    );
+    if !gauges.exceptions.is_empty() {
+        let name = "seqnic_host_packets_total";
+        head(
+            &mut out,
+            name,
+            "counter",
+            "Packets the card gave to the host, by reason and what was done.",
+        );
+        for ((reason, deed), packets) in &gauges.exceptions {
+            line(
+                &mut out,
+                name,
+                &[("reason", reason), ("deed", deed)],
+                *packets,
+            );
+        }
+    }
+    out
+}
+
+fn gauge(
+    out: &mut String,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: impl Iterator<Item = (String, u64)>,
+) {
+    let mut first = true;
+    for (of, value) in values {
+        if std::mem::take(&mut first) {
+            head(out, name, "gauge", help);
+        }
+        line(out, name, &[(label, &of)], value);
+    }
+}
+
+// Writing to a String cannot fail.
+fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+    let _never = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn line(out: &mut String, name: &str, labels: &[(&str, &str)], value: u64) {
+    let labels: Vec<String> = (labels.iter())
+        .map(|(k, v)| {
+            let v = v
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
+            format!("{k}=\"{v}\"")
+        })
+        .collect();
+    let _never = match labels.is_empty() {
+        true => writeln!(out, "{name} {value}"),
+        false => writeln!(out, "{name}{{{}}} {value}", labels.join(",")),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_its_head_once_and_values_are_exact() {
+        let labels = |l: &[(&str, &str)]| {
+            l.iter()
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect()
+        };
+        let counters = Counters {
+            time: 1,
+            counters: vec![
+                Counter {
+                    kind: String::from("reason"),
+                    labels: labels(&[("reason", "arp")]),
+                    packets: u64::MAX,
+                    bytes: 1 << 60 | 1,
+                },
+                Counter {
+                    kind: String::from("service"),
+                    labels: labels(&[
+                        ("service", "a\"b\\c"),
+                        ("look", "tcp/80"),
+                        ("direction", "forward"),
+                    ]),
+                    packets: 2,
+                    bytes: 3,
+                },
+            ],
+        };
+        let text = prometheus(&counters, &Gauges::default());
+        assert!(
+            text.contains("seqnic_reason_packets_total{reason=\"arp\"} 18446744073709551615\n")
+        );
+        assert!(text.contains("seqnic_reason_bytes_total{reason=\"arp\"} 1152921504606846977\n"));
+        assert!(text.contains("service=\"a\\\"b\\\\c\""));
+        let heads: Vec<&str> = text.lines().filter(|l| l.starts_with("# TYPE")).collect();
+        let mut once = heads.clone();
+        once.dedup();
+        assert_eq!(heads, once);
+        assert_eq!(heads.len(), 5);
+    }
+}

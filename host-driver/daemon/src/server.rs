@@ -1,0 +1,114 @@
+//! The Unix socket.
+
+use crate::api::{Refusal, Request, Response};
+use crate::daemon::Daemon;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Longest line: the longest definition the compiler reads, escaped.
+const LINE: u64 = 160 << 20;
+/// Connections at a time.
+const CONNECTIONS: usize = 64;
+
+/// Binds the socket. A stale one, that nobody listens at, is replaced.
+///
+/// # Errors
+/// Another daemon listens there, or the folder is not ours.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    if path.exists() {
+        if UnixStream::connect(path).is_ok() {
+            let what = "another seqnicd listens there";
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
+        }
+        fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    // Who may ask is checked by the peer's credentials, which say why not.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+    Ok(listener)
+}
+
+/// Serves requests until the listener fails.
+pub fn serve(listener: &UnixListener, daemon: &Arc<Daemon>) {
+    let open = Arc::new(AtomicUsize::new(0));
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else { return };
+        if open.fetch_add(1, Ordering::AcqRel) >= CONNECTIONS {
+            open.fetch_sub(1, Ordering::AcqRel);
+            continue;
+        }
+        let (daemon, open_now) = (Arc::clone(daemon), Arc::clone(&open));
+        let spawned = std::thread::Builder::new()
+            .name(String::from("api"))
+            .spawn(move || {
+                // A client that goes away ends its own connection and nothing else.
+                let _gone = connection(&stream, &daemon);
+                open_now.fetch_sub(1, Ordering::AcqRel);
+            });
+        if spawned.is_err() {
+            open.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+fn connection(stream: &UnixStream, daemon: &Daemon) -> io::Result<()> {
+    let allowed = peer(stream)?;
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut line = String::new();
+        if (&mut reader).take(LINE).read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let response = match serde_json::from_str::<Request>(&line) {
+            _ if !daemon.may_ask(allowed) => refuse(format!(
+                "user {allowed} may not use this daemon; root may, and those in `users` of its configuration"
+            )),
+            Err(e) => refuse(format!("the request is none: {e}")),
+            Ok(request) => daemon.answer(request),
+        };
+        let mut text = serde_json::to_string(&response)?;
+        text.push('\n');
+        (&mut &*stream).write_all(text.as_bytes())?;
+    }
+}
+
+fn refuse(message: String) -> Response {
+    Response::Error(Refusal {
+        code: String::from("refused"),
+        message,
+        findings: None,
+    })
+}
+
+/// User at the other end, as the kernel knows it.
+fn peer(stream: &UnixStream) -> io::Result<u32> {
+    let mut peer = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: pointer and length are those of `peer`.
+    let done = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            std::ptr::from_mut(&mut peer).cast(),
+            &mut length,
+        )
+    };
+    match done {
+        0 => Ok(peer.uid),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

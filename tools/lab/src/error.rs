@@ -1,0 +1,22 @@
+//! Why there is no lab.
+
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    #[error("a lab needs {}", .0.join(", "))]
+    Missing(Vec<String>),
+    #[error("the lab cannot show this definition: {0}")]
+    NotShown(String),
+    #[error("`{command}` failed: {what}")]
+    Command { command: String, what: String },
+    #[error("cannot write {}: {source}", path.display())]
+    File {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("seqnicd did not start within 20 s; see {}", .0.display())]
+    Daemon(PathBuf),
+    #[error("a lab `{0}` is up already: `seqnic lab down {0}`")]
+    Up(String),
+}

@@ -1,0 +1,154 @@
+//! `seqnic apply`, `status`, `counters`, `failed`, `restore`: what the daemon of this host is asked.
+
+use super::{plural, print, print_json};
+use crate::cli::{Apply, Counters, Daemon, Failed, Restore, Status};
+use crate::failure::{Failure, Outcome};
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use seqnic_daemon::api::{Answer, Changed, Request};
+use seqnic_daemon::client::{Client, ClientError};
+use std::fmt::Write;
+use std::path::Path;
+
+/// Asks the daemon at `socket`.
+pub fn ask(socket: &Path, request: &Request) -> Result<Answer, Failure> {
+    let answer = Client::connect(socket).and_then(|mut c| c.ask(request));
+    answer.map_err(|e| match e {
+        ClientError::Refused(refusal) => {
+            let failed = refusal.code == "failed";
+            match refusal.findings {
+                Some(findings) => {
+                    eprint!("{findings}");
+                    Failure::Found
+                }
+                None if failed => Failure::failed(refusal.message),
+                None => Failure::refused(refusal.message),
+            }
+        }
+        e => Failure::failed(e),
+    })
+}
+
+fn strange(answer: &Answer) -> Failure {
+    Failure::failed(format!("seqnicd answered something else: {answer:?}"))
+}
+
+pub fn apply(args: &Apply) -> Outcome {
+    let name = args.file.display().to_string();
+    let text = std::fs::read_to_string(&args.file);
+    let definition = text.map_err(|e| Failure::refused(format!("cannot read {name}: {e}")))?;
+    let request = Request::Apply {
+        name,
+        definition,
+        dry_run: args.dry_run,
+        reload: args.reload,
+    };
+    match ask(&args.daemon.socket, &request)? {
+        Answer::Changed(changed) if args.json => print_json(&changed),
+        Answer::Changed(changed) => print(&(said(&changed) + "\n")),
+        other => Err(strange(&other)),
+    }
+}
+
+fn said(changed: &Changed) -> String {
+    let what = match (changed.words, changed.dry_run) {
+        (Some(0), _) => return String::from("the tables are as they should be"),
+        (Some(words), true) => return format!("{} would be written", plural(words as u64, "word")),
+        (None, true) => return String::from("all tables would be loaded"),
+        (Some(words), false) => format!("{} written", plural(words as u64, "word")),
+        (None, false) => String::from("all tables loaded"),
+    };
+    let us = changed.microseconds;
+    format!("{what} in {}.{:03} ms", us / 1000, us % 1000)
+}
+
+fn change(daemon: &Daemon, request: &Request) -> Outcome {
+    match ask(&daemon.socket, request)? {
+        Answer::Changed(changed) => print(&(said(&changed) + "\n")),
+        other => Err(strange(&other)),
+    }
+}
+
+pub fn failed(args: &Failed) -> Outcome {
+    let device = args.device.clone();
+    change(&args.daemon, &Request::Fail { device })
+}
+
+pub fn restore(args: &Restore) -> Outcome {
+    let device = args.device.clone();
+    change(&args.daemon, &Request::Restore { device })
+}
+
+pub fn status(args: &Status) -> Outcome {
+    let status = match ask(&args.daemon.socket, &Request::Status)? {
+        Answer::Status(status) => status,
+        other => return Err(strange(&other)),
+    };
+    if args.json {
+        return print_json(&status);
+    }
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let mut line = |text: String| {
+        let _never = writeln!(out, "{text}");
+    };
+    line(format!(
+        "{}, geometry {}, seqnicd {} up {} s",
+        status.card, status.geometry, status.version, status.uptime
+    ));
+    match &status.definition {
+        None => line(String::from("no definition: `seqnic apply FILE`")),
+        Some(d) => line(format!(
+            "{} ({}), generation {}, {}, tables {}",
+            d.name,
+            d.file,
+            d.generation,
+            plural(d.services as u64, "service"),
+            d.digest
+        )),
+    }
+    for p in status.ports.iter().filter(|p| p.link != "none") {
+        line(format!("port {}: {}", p.port, p.link));
+    }
+    for (interface, tap) in &status.taps {
+        line(format!("interface {interface}: {tap}"));
+    }
+    for d in &status.devices {
+        line(format!("device {} ({}): {}", d.name, d.function, d.state));
+    }
+    for (service, device) in &status.unavailable {
+        line(format!(
+            "service {service} is unavailable: nobody stands in for {device}"
+        ));
+    }
+    for (what, packets) in &status.exceptions {
+        line(format!("host: {what}: {packets}"));
+    }
+    for l in status.log.iter().rev().take(10).rev() {
+        line(format!("{}: {}", l.time, l.text));
+    }
+    print(&out)
+}
+
+pub fn counters(args: &Counters) -> Outcome {
+    let counters = match ask(&args.daemon.socket, &Request::Counters)? {
+        Answer::Counters(counters) => counters,
+        other => return Err(strange(&other)),
+    };
+    if args.json {
+        return print_json(&counters);
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["counter", "of", "packets", "bytes"]);
+    let number = |n: u64| Cell::new(n).set_alignment(CellAlignment::Right);
+    for c in &counters.counters {
+        let labels: Vec<&str> = c.labels.values().map(String::as_str).collect();
+        table.add_row([
+            Cell::new(&c.kind),
+            Cell::new(labels.join(" ")),
+            number(c.packets),
+            number(c.bytes),
+        ]);
+    }
+    print(&format!("{table}\n"))
+}
