@@ -12,8 +12,16 @@ want clang++ clang
 want make make
 want yosys yosys
 want iverilog iverilog
+# The lab: real programs in network namespaces.
+for folder in /usr/sbin /sbin; do case ":$PATH:" in *":$folder:"*) ;; *) PATH=$PATH:$folder ;; esac; done
 want ip iproute2
 want unshare util-linux
+want nft nftables
+want nginx nginx-light
+want tcpdump tcpdump
+want ethtool ethtool
+want ping iputils-ping
+want curl curl
 [ -e /usr/include/zlib.h ] || missing+=(zlib1g-dev)
 
 if ! command -v cargo >/dev/null 2>&1; then

@@ -37,7 +37,7 @@ pub enum Request {
 #[serde(rename_all = "snake_case")]
 pub enum Response {
     Ok(Answer),
-    Error(Refusal),
+    Error(Box<Refusal>),
 }
 
 /// Why not.
@@ -55,7 +55,7 @@ pub struct Refusal {
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     Changed(Changed),
-    Status(Status),
+    Status(Box<Status>),
     Counters(Counters),
     Definition { name: String, text: String },
 }

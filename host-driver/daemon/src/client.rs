@@ -23,7 +23,7 @@ pub enum ClientError {
     )]
     Strange(String),
     #[error("{}", .0.message)]
-    Refused(Refusal),
+    Refused(Box<Refusal>),
 }
 
 /// A connection to the daemon.

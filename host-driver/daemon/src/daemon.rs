@@ -166,7 +166,7 @@ impl Daemon {
                 .core
                 .restore(&device)
                 .map(|o| self.changed(&format!("{device} takes part again, by order"), o)),
-            Request::Status => Ok(Answer::Status(self.status())),
+            Request::Status => Ok(Answer::Status(Box::new(self.status()))),
             Request::Counters => (self.counters().map(Answer::Counters)).map_err(ApplyError::from),
             Request::Definition => self
                 .core
@@ -179,7 +179,7 @@ impl Daemon {
         };
         match done {
             Ok(answer) => Response::Ok(answer),
-            Err(e) => Response::Error(refusal(&e)),
+            Err(e) => Response::Error(Box::new(refusal(&e))),
         }
     }
 

@@ -188,8 +188,8 @@ impl Health {
         };
         let last = device.last.replace(traffic).unwrap_or(traffic);
         // A card that was reset counts from 0 again.
-        let sent = traffic.sent.checked_sub(last.sent).unwrap_or(0);
-        let returned = traffic.returned.checked_sub(last.returned).unwrap_or(0);
+        let sent = traffic.sent.saturating_sub(last.sent);
+        let returned = traffic.returned.saturating_sub(last.returned);
         if device.verdict == Verdict::Failed || !device.watched.returns {
             return;
         }

@@ -82,11 +82,11 @@ fn connection(stream: &UnixStream, daemon: &Daemon) -> io::Result<()> {
 }
 
 fn refuse(message: String) -> Response {
-    Response::Error(Refusal {
+    Response::Error(Box::new(Refusal {
         code: String::from("refused"),
         message,
         findings: None,
-    })
+    }))
 }
 
 /// User at the other end, as the kernel knows it.

@@ -46,7 +46,7 @@ impl Daemon {
 
     fn status(&self) -> Status {
         match self.client().ask(&Request::Status).unwrap() {
-            Answer::Status(status) => status,
+            Answer::Status(status) => *status,
             other => panic!("{other:?}"),
         }
     }

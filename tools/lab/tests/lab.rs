@@ -39,7 +39,7 @@ impl Up {
 
     fn status(&self) -> Status {
         match self.ask(&Request::Status) {
-            Answer::Status(status) => status,
+            Answer::Status(status) => *status,
             other => panic!("{other:?}"),
         }
     }

@@ -138,7 +138,7 @@ pub fn counters(args: &Counters) -> Outcome {
         return print_json(&counters);
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_header(["counter", "of", "packets", "bytes"]);
     let number = |n: u64| Cell::new(n).set_alignment(CellAlignment::Right);
     for c in &counters.counters {

@@ -28,7 +28,7 @@ fn look(socket: &Path) -> Result<Look, Failure> {
         return Err(strange());
     };
     Ok(Look {
-        status,
+        status: *status,
         counters,
         at: Instant::now(),
     })
