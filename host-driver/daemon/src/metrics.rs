@@ -4,6 +4,7 @@ use crate::api::{Counter, Counters};
 use seqnic_card::Snapshot;
 use seqnic_engine::CounterKey;
 use seqnic_image::Names;
+use seqnic_spec::counters::TIME_BUCKETS;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -72,6 +73,13 @@ fn labels(key: CounterKey) -> (&'static str, Vec<(&'static str, String)>) {
         CounterKey::InterfaceOut(i) => ("interface_out", vec![("interface", i)]),
         CounterKey::AttachmentIn(a) => ("attachment_in", vec![("attachment", a)]),
         CounterKey::AttachmentOut(a) => ("attachment_out", vec![("attachment", a)]),
+        CounterKey::AttachmentSyn(a) => ("attachment_syn", vec![("attachment", a)]),
+        CounterKey::AttachmentAnswer(a) => ("attachment_answer", vec![("attachment", a)]),
+        CounterKey::AttachmentSeen(a) => ("attachment_seen", vec![("attachment", a)]),
+        CounterKey::AttachmentTime(a, bucket) => (
+            "attachment_time",
+            vec![("attachment", a), ("bucket", bucket.to_string())],
+        ),
         CounterKey::Service {
             service,
             label,
@@ -122,6 +130,7 @@ pub struct Gauges {
 /// whoever reads them, so nothing is charged by them.
 pub fn prometheus(counters: &Counters, gauges: &Gauges) -> String {
     let mut out = String::new();
+    connections(&mut out, counters);
     for (kind, name, help) in KINDS {
         let mut of: Vec<&Counter> = counters
             .counters
@@ -205,6 +214,68 @@ pub fn prometheus(counters: &Counters, gauges: &Gauges) -> String {
     out
 }
 
+/// Connections opened, their answers, and response times: a histogram in seconds.
+fn connections(out: &mut String, counters: &Counters) {
+    let of = |kind: &'static str| counters.counters.iter().filter(move |c| c.kind == kind);
+    let attachment = |c: &Counter| c.labels.get("attachment").cloned().unwrap_or_default();
+    for (kind, name, help) in [
+        (
+            "attachment_syn",
+            "seqnic_attachment_syns_total",
+            "TCP connections opened towards a device.",
+        ),
+        (
+            "attachment_answer",
+            "seqnic_attachment_answers_total",
+            "Answers and refusals of TCP connections from it.",
+        ),
+    ] {
+        let mut first = true;
+        for c in of(kind) {
+            if std::mem::take(&mut first) {
+                head(out, name, "counter", help);
+            }
+            line(out, name, &[("attachment", &attachment(c))], c.packets);
+        }
+    }
+    let mut times: BTreeMap<String, (BTreeMap<u32, u64>, u64)> = BTreeMap::new();
+    for c in of("attachment_time") {
+        let bucket = c.labels.get("bucket").and_then(|b| b.parse().ok());
+        let (buckets, sum) = times.entry(attachment(c)).or_default();
+        *buckets.entry(bucket.unwrap_or(0)).or_default() += c.packets;
+        *sum += c.bytes;
+    }
+    if times.is_empty() {
+        return;
+    }
+    let name = "seqnic_attachment_response_seconds";
+    head(
+        out,
+        name,
+        "histogram",
+        "Time until a packet of a flow came back from a device.",
+    );
+    for (attachment, (buckets, sum)) in times {
+        let mut below = 0;
+        for bucket in 0..TIME_BUCKETS {
+            below += buckets.get(&bucket).copied().unwrap_or(0);
+            // Bucket b holds times below 2^(b + 11) ns, the last one all.
+            let end = match bucket + 1 == TIME_BUCKETS {
+                true => String::from("+Inf"),
+                false => format!("{}", f64::from(1u32 << (bucket + 11)) / 1e9),
+            };
+            let labels = [("attachment", attachment.as_str()), ("le", end.as_str())];
+            line(out, &format!("{name}_bucket"), &labels, below);
+        }
+        let seconds = sum as f64 / 1e9;
+        let labels = format!("{{attachment=\"{}\"}}", escaped(&attachment));
+        let _never = writeln!(
+            out,
+            "{name}_sum{labels} {seconds}\n{name}_count{labels} {below}"
+        );
+    }
+}
+
 fn gauge(
     out: &mut String,
     name: &str,
@@ -226,15 +297,14 @@ fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     let _never = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
+fn escaped(value: &str) -> String {
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+    value.replace('\n', "\\n")
+}
+
 fn line(out: &mut String, name: &str, labels: &[(&str, &str)], value: u64) {
     let labels: Vec<String> = (labels.iter())
-        .map(|(k, v)| {
-            let v = v
-                .replace('\\', "\\\\")
-                .replace('"', "\\\"")
-                .replace('\n', "\\n");
-            format!("{k}=\"{v}\"")
-        })
+        .map(|(k, v)| format!("{k}=\"{}\"", escaped(v)))
         .collect();
     let _never = match labels.is_empty() {
         true => writeln!(out, "{name} {value}"),
@@ -274,7 +344,25 @@ mod tests {
                 },
             ],
         };
+        let mut counters = counters;
+        for (bucket, packets) in [(0, 3), (2, 4), (15, 1)] {
+            counters.counters.push(Counter {
+                kind: String::from("attachment_time"),
+                labels: labels(&[("attachment", "fw"), ("bucket", &bucket.to_string())]),
+                packets,
+                bytes: 500,
+            });
+        }
         let text = prometheus(&counters, &Gauges::default());
+        for line in [
+            "seqnic_attachment_response_seconds_bucket{attachment=\"fw\",le=\"0.000002048\"} 3\n",
+            "seqnic_attachment_response_seconds_bucket{attachment=\"fw\",le=\"0.000008192\"} 7\n",
+            "seqnic_attachment_response_seconds_bucket{attachment=\"fw\",le=\"+Inf\"} 8\n",
+            "seqnic_attachment_response_seconds_sum{attachment=\"fw\"} 0.0000015\n",
+            "seqnic_attachment_response_seconds_count{attachment=\"fw\"} 8\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
         assert!(
             text.contains("seqnic_reason_packets_total{reason=\"arp\"} 18446744073709551615\n")
         );
@@ -284,6 +372,6 @@ mod tests {
         let mut once = heads.clone();
         once.dedup();
         assert_eq!(heads, once);
-        assert_eq!(heads.len(), 5);
+        assert_eq!(heads.len(), 6);
     }
 }
