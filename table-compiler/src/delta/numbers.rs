@@ -94,7 +94,7 @@ pub fn number(
     };
     this.classes();
     for space in Space::ALL {
-        this.renumber_rows(space)?;
+        this.renumber_rows(space, false)?;
         match space.life() {
             Life::Name | Life::Versions => this.named(space)?,
             Life::Key { table, .. } => this.keyed(space, table)?,
@@ -103,6 +103,8 @@ pub fn number(
             Life::Run => this.runs(space)?,
             Life::NameAndRow => this.named_rows(space)?,
         }
+        // Only now rows of the space can refer to others of it: to those known by name.
+        this.renumber_rows(space, true)?;
     }
     this.renumber_keys()?;
     Ok(this.numbers)
@@ -383,15 +385,16 @@ impl Matching<'_> {
         self.give_each(space, unknown)
     }
 
-    /// Final numbers in the rows of a space's table; only what they refer to is numbered yet.
-    fn renumber_rows(&mut self, space: Space) -> Result<(), DeltaError> {
+    /// Final numbers in the rows of a space's table: those of the space itself, or all others.
+    fn renumber_rows(&mut self, space: Space, own: bool) -> Result<(), DeltaError> {
         let Some(table) = space.table() else {
             return Ok(());
         };
         let Some((layout, bases)) = records(table) else {
             return Ok(());
         };
-        let fields = Field::of(layout);
+        let mut fields = Field::of(layout);
+        fields.retain(|field| (field.space == space) == own);
         let rows = self.new.direct.table_mut(table);
         let n = rows.words_per_row();
         for (row, words) in rows.words.chunks_exact_mut(n).enumerate() {
