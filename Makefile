@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both install what a bare machine lacks.
-.PHONY: test-formats demo test setup lint rtl generate long-random synth cocotb-host
+.PHONY: formal test-formats demo test setup lint rtl generate long-random synth cocotb-host
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -22,6 +22,11 @@ generate:
 	$(CARGO) run --quiet -p seqnic -- spec --markdown > docs/tables.md
 	$(CARGO) run --quiet -p seqnic -- spec --registers > docs/registers.md
 	$(CARGO) run --quiet -p seqnic -- spec --json > hdl/spec/spec.json
+
+# Proofs of the stages that handle streams (hdl/formal/README.md): some minutes.
+formal:
+	@tools/setup-formal.sh
+	python3 hdl/formal/prove.py
 
 # Tags and tunnels as tshark and scapy read and write them, on the cases tests/cases/tag-*.
 test-formats:

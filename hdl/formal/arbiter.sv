@@ -1,0 +1,42 @@
+// arbiter: beats pass one clock later as they came, one input at a time, frames never mixed, none begun without a credit.
+wire [4:0] f_readies = {in4_ready, in3_ready, in2_ready, in1_ready, in0_ready};
+wire [4:0] f_in = requests & f_readies;
+wire [$bits(in0_data)-1:0] f_word = in0_data & {$bits(in0_data){f_in[0]}} | in1_data & {$bits(in0_data){f_in[1]}}
+    | in2_data & {$bits(in0_data){f_in[2]}} | in3_data & {$bits(in0_data){f_in[3]}} | in4_data & {$bits(in0_data){f_in[4]}};
+wire f_any = |f_in;
+reg f_passed = 0;
+reg [$bits(in0_data)-1:0] f_was;
+reg f_open = 0;
+reg f_was_first = 0;
+reg [4:0] f_from = 0;
+reg [7:0] f_owed = 0; // frames begun whose verdict has not left
+wire f_begins = f_any & ~f_open;
+always @(posedge clk) begin
+    if (credit_return) assume (f_owed != 0);
+    f_passed <= f_any & ~rst;
+    f_was <= f_word;
+    f_was_first <= ~f_open;
+    if (rst) begin
+        f_open <= 0;
+        f_owed <= 0;
+    end else begin
+        f_owed <= f_owed + f_begins - credit_return;
+        if (f_any) begin
+            f_open <= ~f_word[133];
+            f_from <= f_in;
+        end
+    end
+end
+always @(posedge clk) if (!rst) begin
+    one_at_a_time: assert ((f_in & (f_in - 1)) == 0);
+    if (f_open && f_any) frames_do_not_mix: assert (f_in == f_from);
+    passes_when_taken: assert (valid == f_passed);
+    if (f_passed) as_it_came: assert (beat[134:128] == f_was[134:128] && tag == f_was[198:135] && port == f_was[202:199]);
+    if (f_passed && f_was[132:128] == 16) full_beats_as_they_came: assert (beat[127:0] == f_was[127:0]);
+    if (f_passed) first_is_marked: assert (first == f_was_first);
+    if (f_any) only_with_room: assert (room);
+    if (f_begins) only_with_a_credit: assert (f_owed < 64);
+    frame_is_open: assert (open_frame == f_open);
+    if (f_open) frame_is_of_one: assert (current == f_from && f_from != 0 && (f_from & (f_from - 1)) == 0);
+    credits_are_owed: assert (credits + f_owed == 64);
+end
