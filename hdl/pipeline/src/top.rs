@@ -19,10 +19,10 @@
 
 use crate::header;
 use crate::stream::{
-    arbiter, buffer, counters, data_bits, dispatch, editor, egress, host_limit, ingress, sequencer,
-    window,
+    arbiter, buffer, counters, data_bits, dispatch, editor, egress, egress_queues, host_limit,
+    ingress, sequencer, window,
 };
-use crate::tables::{CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS, epoch};
+use crate::tables::{CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS, epoch, queue};
 use seqnic_gen::{Circuit, GenError, Instance, Module, SPACED_VALID, Sig, clog2};
 use seqnic_spec::geometry::{BadGeometry, Geometry};
 use seqnic_spec::tables::{MAX_ROW_BITS, width};
@@ -344,7 +344,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
         ("own_rank", edit.field("priority")),
     ]);
     let limits = m.instance("host_limits", &circuit, &ports);
-    let rooms = m.wire("rooms", g.ports + 1);
+    let rooms = m.wire("rooms", (g.ports + 1) * g.queues);
     let dispatch = m.instance(
         "dispatch",
         &dispatch::build(g)?,
@@ -359,6 +359,14 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
             ("room", rooms.q()),
         ],
     );
+    // How queues share is of no matter where there is one.
+    let shares = match g.queues {
+        1 => None,
+        _ => {
+            let circuit = queue::build(g)?;
+            Some(m.instance("queues", &circuit, &bus.connect(&circuit)))
+        }
+    };
     let outputs: Vec<Instance> = names
         .iter()
         .enumerate()
@@ -369,16 +377,20 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
                 egress::Side::Port
             };
             let port = |s: &str| format!("m_axis_{name}_{s}");
-            let inst = m.instance(
-                &format!("egress_{name}"),
-                &egress::build(g, side)?,
-                &[
-                    ("push", dispatch.get("push").bit(i as u32)),
-                    ("beat", dispatch.get("out")),
-                    ("meta", dispatch.get("out_meta")),
-                    ("m_tready", m.input(&port("tready"), 1)),
-                ],
-            );
+            let mut ports = vec![
+                ("push", dispatch.get("push").bit(i as u32)),
+                ("beat", dispatch.get("out")),
+                ("meta", dispatch.get("out_meta")),
+                ("m_tready", m.input(&port("tready"), 1)),
+            ];
+            let circuit = match &shares {
+                None => egress::build(g, side)?,
+                Some(shares) => {
+                    ports.push(("rows", shares.get(&format!("rows{i}"))));
+                    egress_queues::build(g, side)?
+                }
+            };
+            let inst = m.instance(&format!("egress_{name}"), &circuit, &ports);
             for s in ["tdata", "tkeep", "tvalid", "tlast", "tuser"] {
                 m.output(&port(s), inst.get(&format!("m_{s}")));
             }
@@ -418,17 +430,18 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
 
     // Each answers zero unless it was asked, so the answers are joined by `or`.
     let late = SLOWEST_ANSWER - CONFIG_READ_CLOCKS;
-    let tables = [&path, &prepare, &epoch, &limits]
-        .map(|part| part.get("cfg_rdata").zext(MAX_ROW_BITS).delay(late));
+    let parts = [&path, &prepare, &epoch, &limits]
+        .into_iter()
+        .chain(&shares);
+    let mut answers: Vec<_> = parts
+        .map(|part| part.get("cfg_rdata").zext(MAX_ROW_BITS).delay(late))
+        .collect();
     let counted = counters
         .get("cfg_rdata")
         .zext(MAX_ROW_BITS)
         .delay(SLOWEST_ANSWER - counters::LATENCY);
     m.output("cfg_rvalid", bus.read.delay(SLOWEST_ANSWER + 1));
-    m.output(
-        "cfg_rdata",
-        m.or(&[tables[0], tables[1], tables[2], tables[3], counted])
-            .reg(),
-    );
+    answers.push(counted);
+    m.output("cfg_rdata", m.or(&answers).reg());
     m.finish()
 }

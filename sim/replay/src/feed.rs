@@ -139,7 +139,8 @@ impl<'a> Feed<'a> {
     fn watch(&mut self, batch: &Batch, out: &[Output]) -> Result<(), ReplayError> {
         let engine = self.engine.name();
         let mut traced = vec![false; batch.packets().len()];
-        let mut last: HashMap<(u8, Option<u32>), u64> = HashMap::new();
+        // Outputs have queues by priority, and keep the order in each.
+        let mut last: HashMap<(u8, Option<u32>, u8), u64> = HashMap::new();
         for output in out {
             let id = output.id();
             let place = batch
@@ -148,20 +149,20 @@ impl<'a> Feed<'a> {
                 .ok_or(ReplayError::Stray { engine, id })?;
             traced[place] = true;
             let port = self.ports[batch.packets()[place].input];
-            let interface = match output {
-                Output::Sent(s) => Some(s.interface),
+            let (interface, priority) = match output {
+                Output::Sent(s) => (Some(s.interface), s.priority),
                 Output::Host(h) => {
                     if let Some(interface) = h.interface {
                         self.interface(interface, id)?;
                     }
-                    None
+                    (None, h.priority)
                 }
             };
             let to = match interface {
                 Some(interface) => self.interface(interface, id)?,
                 None => "host",
             };
-            let before = last.insert((port, interface), id).unwrap_or(0);
+            let before = last.insert((port, interface, priority), id).unwrap_or(0);
             if before > id {
                 return Err(ReplayError::Reordered {
                     engine,
@@ -195,16 +196,17 @@ impl<'a> Feed<'a> {
     /// The counters, once everything has been fed.
     ///
     /// # Errors
-    /// The engine fails, or packets left no trace that it did not count as dropped at an output.
+    /// The engine fails, or packets left no trace that it did not count as dropped at an output or by a limit.
     pub fn finish(self) -> Result<Counters, ReplayError> {
         let counters = self
             .engine
             .counters()
             .map_err(|error| ReplayError::Counters { error })?;
-        let dropped = counters
-            .0
-            .get(&CounterKey::Reason(Reason::OutputFull))
-            .map_or(0, |c| c.packets);
+        let of = |reason| {
+            let count = counters.0.get(&CounterKey::Reason(reason));
+            count.map_or(0, |c| c.packets)
+        };
+        let dropped = of(Reason::OutputFull) + of(Reason::HostLimited);
         if self.silent > dropped {
             return Err(ReplayError::Vanished {
                 engine: self.engine.name(),

@@ -4,7 +4,7 @@
 //! whole. A full output therefore holds up nothing else.
 
 use super::{edited_beat, ending, meta, record};
-use seqnic_gen::{Circuit, GenError, Module};
+use seqnic_gen::{Circuit, GenError, Module, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::reason::{REASON_BITS, Reason};
 use seqnic_spec::stage::EVENT;
@@ -13,7 +13,7 @@ use seqnic_spec::tables::width;
 /// Clocks from an edited beat to its output queue: the egress adds them to what it must have free.
 pub const LATENCY: u32 = 1;
 
-/// Takes what [`super::editor`] and [`super::host_limit`] give and `room`, one bit for each output. Gives `push` (one bit
+/// Takes what [`super::editor`] and [`super::host_limit`] give and `room`, one bit for each queue of each output, the lowest first. Gives `push` (one bit
 /// for each output), `out`, `out_meta`; and `event_valid`, `event_data` ([`EVENT`]) for each copy.
 ///
 /// A frame that was cut off counts as `oversize` only: its event names no sender and no output.
@@ -35,7 +35,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let rank = m.input("rank", width::PRIORITY);
     let kept = kept.with_field("priority", rank);
     let outputs = g.ports + 1;
-    let room = m.input("room", outputs);
+    let room = m.input("room", outputs * g.queues);
 
     let place = m
         .onehot(kept.field("out_port"))
@@ -43,6 +43,16 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         .named("place");
     let starts = (valid & beat.field("first")).named("starts");
     let taken_q = m.reg("taken_q", 1, 0);
+    let queue_bits = clog2(g.queues);
+    let queue = match queue_bits {
+        0 => m.lit(1, 1),
+        bits => m.onehot(rank.slice(width::PRIORITY - bits, bits)),
+    };
+    // A bit for the queue at the place of the output.
+    let rooms: Vec<_> = (room.chunks(g.queues).into_iter().rev())
+        .map(|rooms| (rooms & queue).any())
+        .collect();
+    let room = m.concat(&rooms).named("room_there");
     let fits = ((room & place).any() & !limited).named("fits");
     let taken = starts.mux(fits, taken_q.q()).named("taken");
     taken_q.set(taken);

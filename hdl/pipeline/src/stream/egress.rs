@@ -1,10 +1,10 @@
-//! Egress: one output queue and its AXI4-Stream.
+//! Egress: one output queue and its AXI4-Stream. With several queues it is [`super::egress_queues`].
 //!
 //! Says `room` when the longest frame fits: beats and sideband have a queue each, the sideband with
 //! one place for each 64 bytes. A frame may leave while it still comes in (cut-through).
 
 use super::{LONGEST_OUT, count_bits, data_bits, dispatch, edited_beat, kept, meta, record};
-use seqnic_gen::{Circuit, GenError, Module, Record, Stream};
+use seqnic_gen::{Circuit, GenError, Module, Record, Sig, Stream};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::{HOST_META, PORT_META};
 
@@ -20,6 +20,33 @@ pub enum Side {
 /// Frames a queue has places for: one for each 64 bytes, the shortest frames of Ethernet.
 pub fn frames(g: &Geometry) -> u32 {
     (u64::from(g.egress_beats) * u64::from(g.bus_bytes) / 64).clamp(4, 1 << 16) as u32
+}
+
+/// The sideband of a copy at its output, but for the error bit above it, which is the beats'.
+pub(super) fn user<'m>(m: &'m Module, side: Side, sideband: Sig<'m>) -> Sig<'m> {
+    let user = match side {
+        Side::Port => record(&PORT_META),
+        Side::Host => record(&HOST_META),
+    };
+    let from = |field: &str| match field {
+        "port" => "in_port".to_string(),
+        "interface" if side == Side::Port => "out_interface".to_string(),
+        other => other.to_string(),
+    };
+    let error_at = user.fields().iter().position(|f| f.name == "error");
+    let parts: Vec<_> = user
+        .fields()
+        .iter()
+        .filter(|f| f.name != "error")
+        .rev()
+        .map(|f| sideband.field(&from(&f.name)))
+        .collect();
+    debug_assert_eq!(
+        error_at,
+        Some(user.fields().len() - 1),
+        "the error bit is the highest"
+    );
+    m.concat(&parts)
 }
 
 /// Takes `push`, `beat` ([`edited_beat`]) and `meta`; gives AXI4-Stream out (`m_tdata`, `m_tkeep`,
@@ -72,31 +99,9 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
         )
     });
 
-    // The sideband but for its error bit, which is the beats'.
-    let user = match side {
-        Side::Port => record(&PORT_META),
-        Side::Host => record(&HOST_META),
-    };
-    let from = |field: &str| match field {
-        "port" => "in_port".to_string(),
-        "interface" if side == Side::Port => "out_interface".to_string(),
-        other => other.to_string(),
-    };
-    let error_at = user.fields().iter().position(|f| f.name == "error");
-    let parts: Vec<_> = user
-        .fields()
-        .iter()
-        .filter(|f| f.name != "error")
-        .rev()
-        .map(|f| sideband.field(&from(&f.name)))
-        .collect();
-    debug_assert_eq!(
-        error_at,
-        Some(user.fields().len() - 1),
-        "the error bit is the highest"
-    );
+    let user = user(&m, side, sideband);
     let first = beat.field("first");
-    let users_in = Stream::new("user_in", push & first, m.concat(&parts));
+    let users_in = Stream::new("user_in", push & first, user);
     m.assert("user_has_a_slot", !(push & first) | users_in.ready());
     let frames = frames(g);
     let (users, user_count) = users_in.queue("users", frames, |user| user);

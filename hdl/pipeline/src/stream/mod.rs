@@ -12,7 +12,8 @@
 //! | [`editor`] | puts a copy's new headers in front of its packet and overlays what is edited |
 //! | [`host_limit`] | which exceptions the host takes no more of |
 //! | [`dispatch`] | to which output, or dropped whole; the event that is counted |
-//! | [`egress`] | one output queue and its AXI4-Stream |
+//! | [`egress`], [`egress_queues`] | one output, its queue or queues, and its AXI4-Stream |
+//! | [`scheduler`] | which queue of an output is served next |
 //! | [`counters`] | the counter sets |
 //! | [`counter_set`], [`response`], [`seen`] | one set; samples of times; arrivals of the last packets |
 //! | [`walk`] | the snapshot of all sets, a part of [`counters`] |
@@ -31,11 +32,13 @@ pub mod counters;
 pub mod dispatch;
 pub mod editor;
 pub mod egress;
+pub mod egress_queues;
 pub mod host_limit;
 pub mod ingress;
 pub mod patch;
 pub mod prefix;
 pub mod response;
+pub mod scheduler;
 pub mod seen;
 pub mod sequencer;
 pub mod walk;

@@ -19,6 +19,7 @@
 pub mod direct;
 pub mod epoch;
 pub mod hash;
+pub mod queue;
 pub mod turns;
 
 use seqnic_gen::{Collision, Module, RamSpec, RamStyle, Sig};

@@ -427,8 +427,12 @@ impl Bench {
 #[test]
 fn every_frame_becomes_its_copies_and_every_counter_is_right() {
     let (mut dropped, mut cut) = (0, 0);
-    for (seed, bus) in [8, 16, 32, 64].into_iter().enumerate() {
-        let g = small(bus);
+    let shapes = [(8, 1), (16, 2), (32, 1), (64, 4)];
+    for (seed, (bus, queues)) in shapes.into_iter().enumerate() {
+        let g = Geometry {
+            queues,
+            ..small(bus)
+        };
         let mut bench = Bench::new(&g, &stubs(&g), seed as u64 + 1);
         for n in 0..160 {
             let input = bench.random.below(3) as usize;

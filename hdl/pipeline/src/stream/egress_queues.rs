@@ -1,0 +1,470 @@
+//! Egress with several queues: what [`super::egress`] is with one.
+//!
+//! One memory of beats and one of sidebands, each with a region a queue. Beats go on through the
+//! memory's output, `behind` and `head`, which is the AXI4-Stream. A beat that comes while nothing else
+//! may go first passes the memory, so an idle output costs one clock as with one queue.
+//!
+//! A frame is chosen when the beat that ended the one before stands at the memory's output: whether a
+//! beat is a frame's last is known only there.
+
+use super::egress::{self, Side, frames};
+use super::{LONGEST_OUT, count_bits, data_bits, dispatch, edited_beat, kept, meta, scheduler};
+use seqnic_gen::{Circuit, Collision, GenError, Module, RamSpec, Record, Sig, clog2, mux};
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::tables::{QUEUE_ROW, width};
+
+/// Takes what [`super::egress`] takes and `rows` ([`QUEUE_ROW`] of each queue, the lowest first); gives the same, `room`
+/// with one bit for each queue. Which queue a frame goes to says its priority.
+///
+/// # Errors
+/// None for a geometry that passes its check.
+pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
+    let m = Module::new(match side {
+        Side::Port => "egress_queues",
+        Side::Host => "egress_queues_host",
+    });
+    m.doc("One output with queues by priority. A queue is chosen at the end of a frame.");
+    let push = m.input("push", 1);
+    let beat = m.input_record("beat", &edited_beat(g), None);
+    let sideband = m.input_record("meta", &meta(), None);
+    let out_ready = m.input("m_tready", 1);
+    let rows = m.input("rows", QUEUE_ROW.width() * g.queues);
+
+    let queue_bits = clog2(g.queues);
+    let queue = sideband
+        .field("priority")
+        .slice(width::PRIORITY - queue_bits, queue_bits)
+        .named("queue");
+    let to = m.onehot(queue).named("to");
+    let stored = Record::new(
+        "stored",
+        [
+            ("data", data_bits(g)),
+            ("count", count_bits(g)),
+            ("last", 1),
+            ("error", 1),
+        ],
+    );
+    let fields = ["data", "count", "last", "error"].map(|name| (name, beat.field(name)));
+    let arriving = m.pack(&stored, &fields).named("arriving");
+    let user_in = egress::user(&m, side, sideband).named("user_in");
+    let (places, frames) = (g.egress_beats, frames(g));
+    let plain = |rows, width| {
+        let spec = RamSpec::new(rows, width).latency(1);
+        spec.collision(Collision::Undefined)
+    };
+    let beats = m.ram(
+        "beats",
+        RamSpec {
+            record: Some(stored.clone()),
+            ..plain(places * g.queues, stored.width())
+        },
+    );
+    let users = m.ram("users", plain(frames * g.queues, user_in.width()));
+
+    let one = |name: &str, reset| m.reg(name, 1, reset);
+    let closed = one("closed", 1); // no frame is being read
+    let current = m.reg("current", g.queues, 1); // queue of the beat read last, or passed
+    let (read_valid, head_valid, behind_valid) = (
+        one("read_valid", 0),
+        one("head_valid", 0),
+        one("behind_valid", 0),
+    );
+    let waits = m.wire("waits", g.queues);
+    let pick = m.wire("pick", g.queues);
+
+    // The beat at the memory's output, and what may be read behind it.
+    let issue = m.wire("issue", 1);
+    let address = m.wire("read_address", beats.addr_width());
+    let read = beats.read_when(issue.q(), address.q());
+    let ended = mux(read_valid.q(), read.field("last"), closed.q()).named("ended");
+    let next = mux(ended, pick.q(), current.q() & waits.q()).named("next");
+    let advance = (out_ready | !head_valid.q()).named("advance");
+    let open = (advance | !behind_valid.q()).named("open");
+    let read_taken = (read_valid.q() & open).named("read_taken");
+    issue.drive(next.any() & (!read_valid.q() | open));
+    read_valid.set(issue.q() | (read_valid.q() & !open));
+
+    // A beat passes if nothing is in front of it: of other frames, or of its own.
+    let in_front = mux(closed.q(), waits.q(), current.q() & waits.q()).any();
+    let passes = (push & open & !read_valid.q() & !in_front).named("passes");
+    let stores = (push & !passes).named("stores");
+    m.assert(
+        "what_passes_is_of_the_frame",
+        !passes | closed.q() | current.eq(to),
+    );
+    let first = beat.field("first");
+    current.set_when(issue.q() | passes, mux(issue.q(), next, to));
+    let shown_last = mux(read_valid.q(), read.field("last"), beat.field("last"));
+    closed.set_when(read_valid.q() | passes, shown_last);
+
+    let (mut waiting, mut rooms) = (vec![], vec![]);
+    let (mut write_at, mut read_at) = (vec![], vec![]);
+    let (mut user_write_at, mut user_read_at) = (vec![], vec![]);
+    // What may still be on its way from `dispatch` is not in the counts.
+    let longest = g.beats(LONGEST_OUT) + dispatch::LATENCY;
+    for n in 0..g.queues {
+        let (written, taken) = (stores & to.bit(n), issue.q() & next.bit(n));
+        let begins = (written & first).named(&format!("begins_{n}"));
+        let begun = (taken & ended).named(&format!("begun_{n}"));
+        let (beats_in, at) = region(&m, &format!("beats_{n}"), places, written, taken);
+        let (users_in, user_at) = region(&m, &format!("users_{n}"), frames, begins, begun);
+        m.assert(
+            &format!("slots_{n}"),
+            !written | beats_in.ne(beats_in.lit(places.into())),
+        );
+        let fits = beats_in.le(beats_in.lit(u128::from(places - longest)));
+        let user_fits = users_in.le(users_in.lit(u128::from(frames - 1 - dispatch::LATENCY)));
+        rooms.push(fits & user_fits);
+        waiting.push(beats_in.any());
+        let region = m.lit(queue_bits, n.into());
+        let place = |at| region.cat(at);
+        write_at.push((to.bit(n), place(at[0])));
+        read_at.push((next.bit(n), place(at[1])));
+        user_write_at.push((to.bit(n), place(user_at[0])));
+        user_read_at.push((next.bit(n), place(user_at[1])));
+    }
+    waits.drive(m.concat(&high_first(waiting)));
+    address.drive(m.select_onehot(&read_at));
+    beats.write(stores, m.select_onehot(&write_at), arriving);
+    users.write(stores & first, m.select_onehot(&user_write_at), user_in);
+    let user_read = users.read_when(issue.q() & ended, m.select_onehot(&user_read_at));
+
+    // What goes on, and whom it is charged to.
+    let goes = (read_taken | passes).named("goes");
+    let word = mux(read_valid.q(), read, arriving).with_record(&stored);
+    let charge = mux(read_valid.q(), current.q(), to).when(goes);
+    let bytes = word.field("count").zext(scheduler::CHARGE_BITS);
+    let scheduler = m.instance(
+        "scheduler",
+        &scheduler::build(g.queues)?,
+        &[
+            ("rows", rows),
+            ("waits", waits.q()),
+            ("charge", charge),
+            ("bytes", bytes),
+        ],
+    );
+    pick.drive(scheduler.get("pick"));
+
+    // The sideband comes with a frame's first beat and stays to its last.
+    let fresh = one("fresh", 1);
+    fresh.set_when(goes, word.field("last"));
+    let held = m.reg_no_reset("user_held", user_in.width());
+    let new_user = mux(read_valid.q(), user_read, user_in);
+    let user = mux(fresh.q(), new_user, held.q()).named("user");
+    held.set_when(goes, user);
+    let shown = Record::new(
+        "shown",
+        [
+            ("data", data_bits(g)),
+            ("keep", g.bus_bytes),
+            ("last", 1),
+            ("error", 1),
+            ("user", user.width()),
+        ],
+    );
+    let last = word.field("last");
+    let made = m.pack(
+        &shown,
+        &[
+            ("data", word.field("data")),
+            ("keep", kept(word.field("count"), g.bus_bytes)),
+            ("last", last),
+            ("error", word.field("error") & last),
+            ("user", user),
+        ],
+    );
+    let (head, behind) = (
+        m.reg_no_reset("head", made.width()),
+        m.reg_no_reset("behind", made.width()),
+    );
+    let more = (read_valid.q() | passes).named("more");
+    head_valid.set_when(advance, behind_valid.q() | more);
+    head.set_when(
+        advance & (behind_valid.q() | more),
+        mux(behind_valid.q(), behind.q(), made),
+    );
+    behind_valid.set(mux(
+        advance,
+        behind_valid.q() & more,
+        behind_valid.q() | more,
+    ));
+    behind.set_when(advance.eq(behind_valid.q()) & more, made);
+
+    let out = head.q().with_record(&shown);
+    m.output("room", m.concat(&high_first(rooms)));
+    m.output("m_tdata", out.field("data"));
+    m.output("m_tkeep", out.field("keep"));
+    m.output("m_tvalid", head_valid.q());
+    m.output("m_tlast", out.field("last"));
+    m.output("m_tuser", out.field("error").cat(out.field("user")));
+    m.output("busy", waits.any() | read_valid.q() | head_valid.q());
+    m.finish()
+}
+
+/// Bits as they are joined: the highest first.
+fn high_first(bits: Vec<Sig<'_>>) -> Vec<Sig<'_>> {
+    bits.into_iter().rev().collect()
+}
+
+/// Rows in use of a region of `rows`, and the next to write and to read.
+fn region<'m>(
+    m: &'m Module,
+    name: &str,
+    rows: u32,
+    written: Sig<'m>,
+    taken: Sig<'m>,
+) -> (Sig<'m>, [Sig<'m>; 2]) {
+    let bits = clog2(rows);
+    let [write_at, read_at] = ["write_at", "read_at"].map(|what| {
+        let at = m.reg(&format!("{name}_{what}"), bits, 0);
+        let moves = if what == "write_at" { written } else { taken };
+        at.set(at.q() + moves.zext(bits));
+        at.q()
+    });
+    let count = m.reg(&format!("{name}_count"), clog2(rows + 1), 0);
+    let width = count.width();
+    count.set(count.q() + written.zext(width) - taken.zext(width));
+    (count.q(), [write_at, read_at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::testbench::{
+        AxiJoiner, BUSES, Beat, Sink, beats, built, length, packed, small, unpacked,
+    };
+    use crate::testing::Random;
+    use seqnic_gen::{Bits, Sim};
+    use std::collections::VecDeque;
+
+    fn with(bus: u32, queues: u32) -> Geometry {
+        Geometry {
+            queues,
+            ..small(bus)
+        }
+    }
+
+    /// An output with frames that arrive, by the rule of `dispatch`: all of one, or nothing of it.
+    struct Output {
+        g: Geometry,
+        sim: Sim,
+        random: Random,
+        sink: Sink,
+        joiner: AxiJoiner,
+        sending: VecDeque<Beat>,
+        kept: Bits,
+        /// Frames that were let in and have not left, by queue: bytes, error, sideband.
+        inside: Vec<VecDeque<(Vec<u8>, bool, Bits)>>,
+        refused: Vec<u64>,
+        tag: u64,
+        /// Bytes and frames that left, by queue.
+        left: Vec<(u64, u64)>,
+        order: Vec<usize>,
+    }
+
+    impl Output {
+        /// `shares` of each queue: strict, weight.
+        fn new(g: Geometry, shares: &[(u64, u64)]) -> Output {
+            let mut sim = Sim::new(&built(build(&g, Side::Port)));
+            sim.reset();
+            let width = QUEUE_ROW.width();
+            let mut rows = Bits::zero(width * g.queues);
+            for (n, (strict, weight)) in (0..).zip(shares) {
+                let row = Bits::new(width, u128::from(weight << 1 | strict));
+                rows.set_slice(n * width, &row);
+            }
+            sim.set_bits("rows", &rows);
+            Output {
+                sink: Sink::axi(&sim, "m_"),
+                random: Random::new(u64::from(g.bus_bytes + g.queues)),
+                joiner: AxiJoiner::default(),
+                sending: VecDeque::new(),
+                kept: Bits::zero(1),
+                inside: vec![VecDeque::new(); g.queues as usize],
+                refused: vec![0; g.queues as usize],
+                left: vec![(0, 0); g.queues as usize],
+                order: vec![],
+                tag: 0,
+                sim,
+                g,
+            }
+        }
+
+        /// Begins a frame if none is arriving; whether its queue took it.
+        fn offer(&mut self, queue: usize, bytes: usize, error: bool) -> bool {
+            assert!(self.sending.is_empty());
+            if self.sim.get("room") >> queue & 1 == 0 {
+                self.refused[queue] += 1;
+                return false;
+            }
+            let frame = self.random.bytes(bytes);
+            self.tag += 1;
+            let each = 8 / u64::from(self.g.queues);
+            let priority = queue as u64 * each + self.random.below(each);
+            self.kept = packed(
+                &meta(),
+                &[("tag", self.tag.into()), ("priority", priority.into())],
+            );
+            self.sending = beats(&self.g, &frame, error).into();
+            self.inside[queue].push_back((frame, error, self.kept.clone()));
+            true
+        }
+
+        /// One clock; `gap`: no beat arrives.
+        fn clock(&mut self, gap: bool) {
+            let beat = if gap { None } else { self.sending.pop_front() };
+            self.sim.set("push", beat.is_some().into());
+            if let Some(beat) = beat {
+                let mut word = packed(
+                    &edited_beat(&self.g),
+                    &[
+                        ("count", beat.data.len() as u128),
+                        ("first", beat.first.into()),
+                        ("last", beat.last.into()),
+                        ("error", beat.error.into()),
+                    ],
+                );
+                word.set_slice(0, &Bits::from_bytes_le(&beat.data));
+                self.sim.set_bits("beat", &word);
+                self.sim.set_bits("meta", &self.kept);
+            }
+            self.sink.drive(&mut self.sim, &mut self.random);
+            if let Some(word) = self.sink.settle(&mut self.sim)
+                && let Some(frame) = self.joiner.take(&word)
+            {
+                // The oldest of one of the queues.
+                let tag = frame.user.slice(0, 64);
+                let of = |q: &VecDeque<(Vec<u8>, bool, Bits)>| {
+                    q.front()
+                        .is_some_and(|f| unpacked(&meta(), &f.2, "tag") == tag)
+                };
+                let queue = self.inside.iter().position(of).expect("in order");
+                let (bytes, error, kept) = self.inside[queue].pop_front().unwrap();
+                assert!(frame.bytes == bytes && frame.error == error);
+                let layout = crate::stream::record(&seqnic_spec::stage::PORT_META);
+                for name in ["tag", "priority"] {
+                    let found = unpacked(&layout, &frame.user, name);
+                    assert_eq!(found, unpacked(&meta(), &kept, name), "{name}");
+                }
+                self.left[queue].0 += bytes.len() as u64;
+                self.left[queue].1 += 1;
+                self.order.push(queue);
+            }
+            self.sim.step();
+        }
+    }
+
+    #[test]
+    fn frames_leave_whole_in_the_order_of_their_queue() {
+        for (bus, queues) in BUSES.iter().flat_map(|b| [(*b, 2), (*b, 4), (*b, 8)]) {
+            let shares = [
+                (0, 1),
+                (0, 3),
+                (0, 9),
+                (1, 0),
+                (0, 0),
+                (0, 2),
+                (1, 1),
+                (1, 5),
+            ];
+            let mut output = Output::new(with(bus, queues), &shares[..queues as usize]);
+            output.sink.busy = 95;
+            for clock in 0..20_000u64 {
+                let on = clock < 16_000;
+                if output.sending.is_empty() && on && !output.random.one_in(6) {
+                    let bytes = length(&mut output.random, 1, 9224);
+                    // One has more than the others.
+                    let any = output.random.below(queues.into()) as usize;
+                    let queue = if output.random.one_in(2) { 0 } else { any };
+                    let error = output.random.one_in(4);
+                    output.offer(queue, bytes, error);
+                }
+                if clock > 10_000 && output.random.one_in(1000) {
+                    output.sink.busy = output.random.pick(&[0, 0, 30, 80, 100]);
+                }
+                if !on {
+                    output.sink.busy = 0;
+                }
+                let gap = output.random.one_in(5);
+                output.clock(gap);
+            }
+            while output.sim.get("busy") == 1 {
+                output.clock(false);
+                assert!(output.sim.cycle() < 60_000, "stuck");
+            }
+            assert!(output.inside.iter().all(VecDeque::is_empty));
+            assert!(output.refused.iter().sum::<u64>() > 0, "never full");
+            assert!(output.left.iter().all(|(_, frames)| *frames > 2));
+        }
+    }
+
+    /// A frame alone takes a clock, and one-beat frames pass at one a clock, whatever their queues.
+    #[test]
+    fn an_idle_output_costs_a_clock() {
+        let mut output = Output::new(with(64, 4), &[(0, 1), (0, 1), (0, 1), (1, 1)]);
+        for n in 0..300 {
+            let queue = output.random.below(4) as usize;
+            assert!(output.offer(queue, 60, false));
+            output.clock(false);
+            assert_eq!(output.order.len(), n);
+        }
+        output.clock(true);
+        assert_eq!(output.order.len(), 300);
+    }
+
+    /// While the output is not ready for everything, what is offered of it leaves by the shares.
+    #[test]
+    fn a_flood_leaves_the_others_their_share() {
+        let shares = [(0, 1), (0, 1), (0, 4), (1, 0)];
+        for (flood, small) in [(0, false), (2, false), (0, true), (1, true)] {
+            let mut output = Output::new(with(64, 4), &shares);
+            output.sink.busy = 50;
+            // A frame of the flood follows the other: it alone is more than the output takes.
+            let mut turn = 0u64;
+            let mut before = None;
+            for clock in 0..60_000 {
+                if clock == 5_000 {
+                    before = Some(output.left.clone());
+                }
+                if output.sending.is_empty() {
+                    let others = [0, 1, 2].into_iter().filter(|q| *q != flood);
+                    let others: Vec<usize> = others.collect();
+                    let queue = match turn % 6 {
+                        0 => others[0],
+                        3 => others[1],
+                        _ => flood,
+                    };
+                    turn += 1;
+                    let bytes = match (queue == flood, small) {
+                        (true, true) => 60,
+                        _ => 600,
+                    };
+                    if turn.is_multiple_of(30) {
+                        output.offer(3, 60, false);
+                    } else {
+                        output.offer(queue, bytes, false);
+                    }
+                }
+                output.clock(false);
+            }
+            assert_eq!(output.refused[3], 0, "what is strict waits for nobody");
+            let before = before.unwrap();
+            let sent = |q: usize| (output.left[q].0 - before[q].0) as f64;
+            let total: f64 = (0..4).map(sent).sum();
+            for (queue, (_, weight)) in shares.iter().enumerate().take(3) {
+                // A queue gets all it asked for, or its share of the others.
+                let whole = output.refused[queue] == 0;
+                let share = *weight as f64 / 6.0 * 0.9;
+                assert!(
+                    whole || sent(queue) / total > share,
+                    "flood {flood}, queue {queue}: {} of {total}, {:?}",
+                    sent(queue),
+                    output.refused
+                );
+            }
+            assert!(output.refused[flood] > 0, "{:?}", output.refused);
+        }
+    }
+}
