@@ -112,9 +112,9 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             ],
         ),
     );
-    // A frame has at least one beat, so there is never an end too many.
+    // There is never an end too many: see `frames_inside`.
     m.assert("end_has_a_slot", !arriving.valid | arriving.ready());
-    let (ends, _) = arriving.fifo("ends", rows);
+    let (ends, _) = arriving.fifo("ends", frames_inside(g));
     let used = (written.q() - freed.q()).named("used");
     m.assert("ring_not_overrun", used.le(used.lit(rows.into())));
     let room = m.reg("room_q", 1, 0);
@@ -268,6 +268,12 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.cover("copy_reads_again", finish & !last_copy);
     m.cover("beat_of_the_read_before", finish & ended);
     m.finish()
+}
+
+/// Frames that may be in the buffer: each has a credit of the arbiter's until the order for its last copy
+/// has left the sequencer, and that order a slot for its edit until it is read.
+pub fn frames_inside(g: &Geometry) -> u32 {
+    (g.header_slots + edit_slots(g)).next_power_of_two()
 }
 
 /// Bytes of the lower beat of a slot that leave with it at most, of `full` in a beat.
@@ -468,6 +474,7 @@ mod tests {
             }
             let mut reader = Reader::new();
             let (mut slots_used, mut slow, mut late) = (0, 1, 1);
+            let mut ended = 0;
             let mut room_gone = 0;
             while reader.copies < all_copies {
                 if random.one_in(300) {
@@ -475,11 +482,13 @@ mod tests {
                 }
                 let room = sim.get("room") == 1;
                 room_gone += u32::from(!room);
-                let beat = match room && random.one_in(slow) {
+                let more = ended < u64::from(frames_inside(&g));
+                let beat = match room && more && random.one_in(slow) {
                     true => waiting.pop_front(),
                     false => None,
                 };
                 drive_beat(&mut sim, &g, beat.as_ref().map(|b| &b.0));
+                ended += u64::from(beat.as_ref().is_some_and(|b| b.0.last));
                 let due = sim.cycle() + BEHIND;
                 edits.extend(beat.into_iter().flat_map(|b| b.1).map(|copy| (due, copy)));
                 let is_due = edits.front().is_some_and(|e| e.0 <= sim.cycle());
@@ -495,6 +504,7 @@ mod tests {
                 sim.step();
                 slots_used -= sim.get("edit_taken") as u32;
                 frames_left -= sim.get("frame_done");
+                ended -= sim.get("frame_done");
                 assert!(sim.cycle() < 1_000_000, "stuck");
             }
             sim.step();
