@@ -28,7 +28,7 @@ mod state {
 }
 
 /// Takes the streams `answer` ([`answer`]) and `item` (of `item_bits`), and `room`; gives the stream `record`
-/// ([`record_beat`]).
+/// ([`record_beat`]) and `waits` (for room, nothing else).
 ///
 /// # Errors
 /// None for a geometry that passes its check.
@@ -107,6 +107,7 @@ pub fn build(g: &Geometry, item_bits: u32) -> Result<Circuit, Vec<GenError>> {
     item.accept(done & is_item.q());
     m.stream_out("record", out);
     m.output("idle", idle & !answer_in.valid & !item.valid);
+    m.output("waits", idle & !room & (answer_in.valid | item.valid));
     m.finish()
 }
 

@@ -498,19 +498,21 @@ pub fn card(g: &Geometry, core: &Circuit) -> Result<Circuit, Vec<GenError>> {
             w.drive(value);
         }
     }
+    // What waits for the driver to make room for answers goes on with its doorbell, not by itself.
+    let goes_on = !answers.get("waits");
     let active = [
         pipeline.get("busy"),
         registers.get("active"),
         fetches[0].get("active"),
-        fetches[1].get("active"),
+        fetches[1].get("active") & goes_on,
         transmit.get("stored"),
-        commands.get("busy"),
+        commands.get("busy") & goes_on,
         commands.get("port_busy"),
         !packets.get("idle"),
-        !answers.get("idle"),
+        !answers.get("idle") & goes_on,
         !publish.get("idle"),
         interrupts.get("timing"),
-        taking.q(),
+        taking.q() & goes_on,
     ];
     m.output("busy", m.or(&active));
     debug_assert_eq!(RING_BITS, clog2(RINGS));

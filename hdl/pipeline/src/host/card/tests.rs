@@ -205,6 +205,25 @@ fn rows_are_written_and_read_in_order() {
     }
 }
 
+/// Commands wait for the driver to take their answers. That is no work: whoever runs the card while it is busy
+/// must come to an end.
+#[test]
+fn answers_without_room_wait_for_the_driver() {
+    let mut b = Bench::new(64, 12);
+    b.start(Ring::Commands, 10);
+    b.start(Ring::Answers, 9);
+    for n in 0..400 {
+        b.command(op::READ, Table::Action as u32, n % 64, n, &Row::zero(8));
+    }
+    let mut cookies = vec![];
+    for _ in 0..4 {
+        b.idle();
+        cookies.extend(b.consume(Ring::Answers).iter().map(|r| r.row("cookie")));
+    }
+    assert!(cookies.into_iter().eq(0..400));
+    assert_eq!(b.status(Ring::Commands).records, 400);
+}
+
 #[test]
 fn a_snapshot_of_the_counters_comes_as_records() {
     let mut b = Bench::new(16, 15);
