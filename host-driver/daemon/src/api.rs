@@ -109,6 +109,9 @@ pub struct PortStatus {
 pub struct DeviceStatus {
     pub name: String,
     pub function: String,
+    /// Mean time until its packets came back, ns, in the newest interval that had any.
+    #[serde(default)]
+    pub response_ns: Option<u64>,
     /// `up`, `suspected`, `failed`.
     pub state: String,
 }

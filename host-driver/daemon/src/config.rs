@@ -97,6 +97,9 @@ pub struct HealthConfig {
     /// Probes without an answer, one after the other, until a device has failed.
     #[serde(default = "probes")]
     pub probes: u32,
+    /// A mean time until packets come back above this is reported, ms.
+    #[serde(default)]
+    pub slow_ms: Option<u64>,
     /// What to probe, by device. A device without an entry is suspected and reported only.
     #[serde(default)]
     pub devices: BTreeMap<String, ProbeConfig>,
@@ -110,6 +113,7 @@ impl Default for HealthConfig {
             silent_intervals: silent(),
             probe_timeout_ms: timeout(),
             probes: probes(),
+            slow_ms: None,
             devices: BTreeMap::new(),
         }
     }

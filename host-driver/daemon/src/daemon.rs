@@ -395,6 +395,14 @@ impl Daemon {
                     self.note(format!("{device} is suspected: {why}"))
                 }
                 Order::Clear { device } => self.note(format!("{device} is cleared: it answers")),
+                Order::Slow { device, mean } => {
+                    self.note(format!(
+                        "{device} is slow: {mean:?} until its packets come back"
+                    ));
+                }
+                Order::Quick { device, mean } => {
+                    self.note(format!("{device} is no longer slow: {mean:?}"));
+                }
                 Order::FailOver { device, why } => {
                     let outcome = self.core.fail(&device);
                     match outcome {
@@ -457,6 +465,7 @@ impl Daemon {
             .map(|d| DeviceStatus {
                 name: d.name.clone(),
                 function: d.function.clone(),
+                response_ns: health.mean(&d.name).map(|m| m.as_nanos() as u64),
                 state: String::from(match (d.state, health.verdict(&d.name)) {
                     (State::Failed, _) => "failed",
                     (_, Some(Verdict::Suspected)) => "suspected",
@@ -571,6 +580,7 @@ fn settings(config: &HealthConfig) -> Settings {
         silent_intervals: config.silent_intervals,
         probes: config.probes,
         probe_timeout: Duration::from_millis(config.probe_timeout_ms),
+        slow: config.slow_ms.map(Duration::from_millis),
     }
 }
 

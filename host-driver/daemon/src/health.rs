@@ -5,6 +5,10 @@
 //! * A device is *suspected* when packets were sent to it in several intervals on end and nothing came
 //!   back, or when probes that go on all the time find no answer. Devices that only get copies are not
 //!   expected to answer.
+//! * It is suspected as well when connections were opened towards it in as many intervals on end and
+//!   none was answered or refused, whatever else it sends.
+//! * The mean time until its packets come back is kept, and reported when it goes above a limit and when
+//!   it comes back below.
 //! * A suspect is probed. An answer, or a packet that comes back, clears it. As many probes without
 //!   an answer as the settings say, one after the other, and it has *failed*.
 //! * A negative probe is one that must not be answered. An answer means the device has failed: it lets
@@ -23,6 +27,8 @@ pub struct Settings {
     /// Probes without an answer until it has failed.
     pub probes: u32,
     pub probe_timeout: Duration,
+    /// A mean time of an interval above this is reported.
+    pub slow: Option<Duration>,
 }
 
 /// What is known of a device from the configuration and the definition.
@@ -43,6 +49,13 @@ pub struct Watched {
 pub struct Traffic {
     pub sent: u64,
     pub returned: u64,
+    /// TCP connections opened towards it.
+    pub opened: u64,
+    /// Answers and refusals from it.
+    pub answered: u64,
+    /// Times until packets came back that were taken, and their sum, ns.
+    pub times: u64,
+    pub time_sum: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +88,15 @@ pub enum Order {
     Clear {
         device: String,
     },
+    /// Worth a line in the log: it has become slow, its mean time; or is no longer.
+    Slow {
+        device: String,
+        mean: Duration,
+    },
+    Quick {
+        device: String,
+        mean: Duration,
+    },
     /// Take it out of all services.
     FailOver {
         device: String,
@@ -96,6 +118,11 @@ struct Device {
     last: Option<Traffic>,
     /// Intervals on end with packets sent and none returned.
     silent: u32,
+    /// Intervals on end with connections opened and none answered.
+    deaf: u32,
+    slow: bool,
+    /// Mean time of the newest interval that had any.
+    mean: Option<Duration>,
     /// Probe that waits for its answer, and until when.
     waiting: Option<(u64, Duration)>,
     /// Probes without an answer, on end.
@@ -131,6 +158,9 @@ impl Health {
                 verdict: Verdict::Up,
                 last: None,
                 silent: 0,
+                deaf: 0,
+                slow: false,
+                mean: None,
                 waiting: None,
                 unanswered: 0,
                 next: now,
@@ -193,24 +223,49 @@ impl Health {
         if device.verdict == Verdict::Failed || !device.watched.returns {
             return;
         }
-        if returned > 0 {
-            device.silent = 0;
+        let (opened, answered) = (
+            traffic.opened.saturating_sub(last.opened),
+            traffic.answered.saturating_sub(last.answered),
+        );
+        device.timed(name, traffic, last, self.settings.slow, orders);
+        let limit = self.settings.silent_intervals;
+        match (opened, answered) {
+            (_, 1..) => device.deaf = 0,
+            (1.., 0) => device.deaf = device.deaf.saturating_add(1),
+            (0, 0) => {}
+        }
+        match (sent, returned) {
+            (_, 1..) => device.silent = 0,
+            (1.., 0) => device.silent = device.silent.saturating_add(1),
+            (0, 0) => {}
+        }
+        let (silent, deaf) = (device.silent >= limit, device.deaf >= limit);
+        match device.verdict {
+            Verdict::Up if silent => {
+                self.suspect(name, "packets sent to it do not come back", now, orders);
+            }
+            Verdict::Up if deaf => {
+                self.suspect(
+                    name,
+                    "connections opened towards it are not answered",
+                    now,
+                    orders,
+                );
+            }
             // Traffic is as good as an answer, but not where something must be stopped.
-            if device.verdict == Verdict::Suspected && !device.watched.negative {
+            Verdict::Suspected if returned > 0 && !deaf && !device.watched.negative => {
                 device.clear();
                 orders.push(Order::Clear {
                     device: name.to_string(),
                 });
             }
-            return;
+            _ => {}
         }
-        if sent == 0 {
-            return;
-        }
-        device.silent = device.silent.saturating_add(1);
-        if device.silent >= self.settings.silent_intervals && device.verdict == Verdict::Up {
-            self.suspect(name, "packets sent to it do not come back", now, orders);
-        }
+    }
+
+    /// Mean time until packets came back, in the newest interval that had any.
+    pub fn mean(&self, device: &str) -> Option<Duration> {
+        self.devices.get(device).and_then(|d| d.mean)
     }
 
     fn suspect(&mut self, name: &str, why: &'static str, now: Duration, orders: &mut Vec<Order>) {
@@ -314,9 +369,35 @@ impl Health {
 }
 
 impl Device {
+    fn timed(
+        &mut self,
+        name: &str,
+        now: Traffic,
+        last: Traffic,
+        limit: Option<Duration>,
+        orders: &mut Vec<Order>,
+    ) {
+        let sum = now.time_sum.saturating_sub(last.time_sum);
+        let Some(mean) = sum.checked_div(now.times.saturating_sub(last.times)) else {
+            return;
+        };
+        let mean = Duration::from_nanos(mean);
+        self.mean = Some(mean);
+        let slow = limit.is_some_and(|limit| mean > limit);
+        if slow != self.slow {
+            self.slow = slow;
+            let device = name.to_string();
+            orders.push(match slow {
+                true => Order::Slow { device, mean },
+                false => Order::Quick { device, mean },
+            });
+        }
+    }
+
     fn clear(&mut self) {
         self.verdict = Verdict::Up;
         self.silent = 0;
+        self.deaf = 0;
         self.unanswered = 0;
         self.waiting = None;
     }

@@ -4,7 +4,7 @@ use crate::config::{Heartbeat, ProbeConfig};
 use etherparse::PacketBuilder;
 use seqnic_card::{FromHost, Snapshot, Way};
 use seqnic_compiler::definition::{Attachments, Definition, Device, Place, Side};
-use seqnic_spec::counters::CounterSet;
+use seqnic_spec::counters::{CounterSet, TIME_BUCKETS};
 use seqnic_spec::wire;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -81,6 +81,16 @@ pub fn traffic(
         let traffic = by_name.entry(name).or_default();
         traffic.sent += snapshot.get(CounterSet::AttachmentOut, row as u32).packets;
         traffic.returned += snapshot.get(CounterSet::AttachmentIn, row as u32).packets;
+        traffic.opened += snapshot.get(CounterSet::AttachmentSyn, row as u32).packets;
+        traffic.answered += snapshot
+            .get(CounterSet::AttachmentAnswer, row as u32)
+            .packets;
+        for bucket in 0..TIME_BUCKETS {
+            let row = row as u32 * TIME_BUCKETS + bucket;
+            let time = snapshot.get(CounterSet::AttachmentTime, row);
+            traffic.times += time.packets;
+            traffic.time_sum += time.bytes;
+        }
     }
     let devices = definition.devices.iter();
     devices
@@ -92,6 +102,10 @@ pub fn traffic(
                 if let Some(t) = by_name.get(name.as_str()) {
                     sum.sent += t.sent;
                     sum.returned += t.returned;
+                    sum.opened += t.opened;
+                    sum.answered += t.answered;
+                    sum.times += t.times;
+                    sum.time_sum += t.time_sum;
                 }
             }
             (device.name.clone(), sum)

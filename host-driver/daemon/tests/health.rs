@@ -12,6 +12,7 @@ fn settings() -> Settings {
         silent_intervals: 3,
         probes: 2,
         probe_timeout: MS * 50,
+        slow: Some(MS * 5),
     }
 }
 
@@ -36,8 +37,67 @@ fn health(devices: &[(&str, Watched)]) -> Health {
 fn counters(device: &str, sent: u64, returned: u64) -> Input {
     Input::Counters(BTreeMap::from([(
         device.to_string(),
-        Traffic { sent, returned },
+        traffic(sent, returned),
     )]))
+}
+
+fn traffic(sent: u64, returned: u64) -> Traffic {
+    Traffic {
+        sent,
+        returned,
+        ..Traffic::default()
+    }
+}
+
+fn all(traffic: Traffic) -> Input {
+    Input::Counters(BTreeMap::from([(String::from("fw"), traffic)]))
+}
+
+#[test]
+fn connections_nobody_answers_are_noticed_whatever_else_comes_back() {
+    let mut h = health(&[("fw", watched(true, true, None, false))]);
+    let at = |n: u64, opened, answered| {
+        all(Traffic {
+            opened,
+            answered,
+            ..traffic(n * 9, n * 9)
+        })
+    };
+    let mut orders = Vec::new();
+    for n in 0..4u32 {
+        orders.extend(h.take(at(n.into(), n.into(), 0), MS * 100 * n));
+    }
+    assert!(
+        matches!(&orders[..], [Order::Suspect { .. }, Order::Probe { .. }]),
+        "{orders:?}"
+    );
+    let orders = h.take(at(5, 4, 1), MS * 310);
+    assert!(matches!(&orders[..], [Order::Clear { .. }]), "{orders:?}");
+}
+
+#[test]
+fn a_slow_device_is_reported_once_and_again_when_it_is_not() {
+    let mut h = health(&[("fw", watched(true, false, None, false))]);
+    let mut sum = Traffic::default();
+    let mut orders = Vec::new();
+    for ms in [1, 2, 8, 9, 3, 4] {
+        sum.times += 2;
+        sum.time_sum += ms * 2_000_000;
+        orders.extend(h.take(all(sum), MS));
+    }
+    let device = String::from("fw");
+    let expected = [
+        Order::Slow {
+            device: device.clone(),
+            mean: MS * 8,
+        },
+        Order::Quick {
+            device,
+            mean: MS * 3,
+        },
+    ];
+    assert_eq!(orders, expected);
+    assert_eq!(h.mean("fw"), Some(MS * 4));
 }
 
 /// Counters of a device that gets a packet each 100 ms and returns none.
@@ -234,7 +294,10 @@ proptest! {
                         prop_assert!(!failed[at(&device)]);
                         prop_assert!(kinds[at(&device)].probed);
                     }
-                    Order::Suspect { device, .. } | Order::Clear { device } => {
+                    Order::Suspect { device, .. }
+                    | Order::Clear { device }
+                    | Order::Slow { device, .. }
+                    | Order::Quick { device, .. } => {
                         prop_assert!(!failed[at(&device)]);
                     }
                     Order::FailOver { device, .. } => {
