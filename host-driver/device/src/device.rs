@@ -19,6 +19,7 @@ use seqnic_spec::tables::Table;
 use seqnic_transport::{Interrupt, Memory, Pages, Transport};
 use std::ops::Range;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,8 @@ pub struct Device {
     watch: Mutex<Watch>,
     /// Why it cannot be used any more.
     ended: Mutex<Option<String>>,
+    /// Whether that was told as an event.
+    told: AtomicBool,
 }
 
 /// What the heartbeat was.
@@ -113,6 +116,7 @@ impl Device {
                 at: Instant::now(),
             }),
             ended: Mutex::default(),
+            told: AtomicBool::new(false),
             options,
         };
         clocks?;
@@ -125,6 +129,11 @@ impl Device {
 
     pub fn registers(&self) -> &Registers {
         &self.registers
+    }
+
+    /// Whether this is the first time that the end is told.
+    pub(crate) fn tell_once(&self) -> bool {
+        !self.told.swap(true, Ordering::SeqCst)
     }
 
     /// Does something unless the card was lost, and remembers if it is now.
@@ -229,6 +238,14 @@ impl Device {
             ring.ring()?;
             Ok(count)
         })
+    }
+
+    /// Tells the card once more what there is to send: for a doorbell that may have been lost.
+    ///
+    /// # Errors
+    /// The card fails.
+    pub fn nudge(&self) -> Result<()> {
+        self.with(|| lock(&self.transmit).again())
     }
 
     /// Waits until the card has taken everything that was sent.

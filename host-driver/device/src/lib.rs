@@ -14,6 +14,7 @@
 //! in a record ends in an [`Error`], after which the device is of no more use: drop it and open another. Its
 //! memory stays mapped until the card is known to be quiet.
 
+pub mod card;
 pub mod command;
 pub mod counters;
 pub mod error;

@@ -259,9 +259,15 @@ impl Producer {
     /// Tells the card what is there.
     pub fn ring(&mut self) -> Result<()> {
         if self.unsaid {
-            self.place.doorbell(self.produced, false)?;
-            self.unsaid = false;
+            self.again()?;
         }
+        Ok(())
+    }
+
+    /// Tells it whether or not it was told.
+    pub fn again(&mut self) -> Result<()> {
+        self.place.doorbell(self.produced, false)?;
+        self.unsaid = false;
         Ok(())
     }
 }

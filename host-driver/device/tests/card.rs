@@ -314,6 +314,47 @@ fn another_card_is_refused_with_both_values() {
 }
 
 #[test]
+fn a_daemon_finds_what_it_needs() {
+    use seqnic_card::{Card, Event, FromHost, Link, ToHost};
+    let rig = Rig::new();
+    let device = rig.open().unwrap();
+    let card: &dyn Card = &device;
+    assert_eq!(card.identity().geometry, &EDGE);
+    assert_eq!((card.link(3), card.link(4)), (Link::Up, Link::None));
+    let image = image(&definition());
+    card.load(&image).unwrap();
+    let back = card.read_back().unwrap();
+    assert_eq!(back.digest(Table::Step), image.digest(Table::Step));
+    let frame = arp(5, 77);
+    rig.arrive([(1, &frame[..])]);
+    let mut got: Vec<ToHost> = Vec::new();
+    card.receive(&mut got, Duration::from_secs(20)).unwrap();
+    assert_eq!(
+        (got.len(), got[0].reason, &got[0].frame),
+        (1, Reason::Arp, &frame)
+    );
+    let answer = FromHost {
+        way: seqnic_card::Way::Out,
+        port: 1,
+        frame,
+    };
+    assert_eq!(card.send(std::slice::from_ref(&answer)).unwrap(), 1);
+    assert_eq!(rig.sent(), [(1, answer.frame)]);
+    let counters = card.counters().unwrap();
+    assert_eq!(
+        counters.get(CounterSet::Reason, Reason::Arp as u32).packets,
+        1
+    );
+    assert!(counters.time > 0);
+    assert_eq!(card.event(Duration::ZERO), None);
+    rig.faulty.set(seqnic_faults::Fault::Lost);
+    let event = card.event(Duration::from_secs(20));
+    assert!(matches!(event, Some(Event::Gone { .. })), "{event:?}");
+    assert_eq!(card.event(Duration::ZERO), None);
+    rig.faulty.set(seqnic_faults::Fault::None);
+}
+
+#[test]
 fn the_same_over_a_socket() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("card");

@@ -36,6 +36,8 @@ pub enum BenchError {
         table: &'static str,
         unplaced: seqnic_compiler::place::Unplaced,
     },
+    #[error("the driver: {what}")]
+    Driver { what: String },
     #[error("nothing was measured: ask for at least one round")]
     Rounds,
     #[error("packet {packet} leaves the peer as\n  {peer}\nand the software engine as\n  {ours}")]

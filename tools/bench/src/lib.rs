@@ -6,6 +6,7 @@
 
 pub mod chart;
 pub mod compile;
+pub mod driver;
 mod error;
 mod peer;
 pub mod soft;

@@ -513,6 +513,7 @@ pub struct Bench {
 pub enum BenchWhat {
     Rtl(BenchRtl),
     Soft(BenchSoft),
+    Driver(BenchDriver),
     Compile(BenchCompile),
     Placement(BenchPlacement),
 }
@@ -568,6 +569,30 @@ pub struct BenchCompile {
     /// Write a chart of the best times (SVG)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub chart: Option<PathBuf>,
+    /// No progress
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Measure what a packet costs the driver between the card's rings and a program
+///
+/// The card is in memory; its own work is not counted. CPU time a packet, best and median.
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic bench driver"
+    "seqnic bench driver --lengths 60,1514 --rounds 1000 --json"
+))]
+pub struct BenchDriver {
+    /// Bytes of the frames, without FCS
+    #[arg(long, value_delimiter = ',', value_name = "BYTES", default_value = "60,128,512,1514,9216",
+        value_parser = clap::value_parser!(u16).range(60..=9216))]
+    pub lengths: Vec<u16>,
+    /// Measurements of each length
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rounds: u32,
     /// No progress
     #[arg(long, short)]
     pub quiet: bool,

@@ -1,6 +1,7 @@
 //! `seqnic bench`
 
 mod compile;
+mod driver;
 mod placement;
 mod soft;
 
@@ -49,6 +50,7 @@ pub fn run(args: &Bench) -> Outcome {
     match &args.what {
         BenchWhat::Rtl(args) => rtl(args),
         BenchWhat::Soft(args) => soft::run(args),
+        BenchWhat::Driver(args) => driver::run(args),
         BenchWhat::Compile(args) => compile::run(args),
         BenchWhat::Placement(args) => placement::run(args),
     }
