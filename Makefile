@@ -44,3 +44,8 @@ synth:
 cocotb-host:
 	@tools/setup-cocotb.sh
 	target/cocotb/bin/python tests/cocotb-host/run.py
+
+# A driver's whole session over the kernel's VFIO, in a guest under QEMU with an emulated IOMMU. Fetches QEMU and a
+# kernel the first time (tools/setup-vfio.sh); nothing is installed.
+test-vfio: setup
+	@tools/test-vfio.sh

@@ -6,7 +6,6 @@ use crate::packet::Way;
 use seqnic_card::{Card, CardError, Event, FromHost, Identity, Link, Snapshot, ToHost};
 use seqnic_compiler::delta::{Delta, Word};
 use seqnic_image::Image;
-use seqnic_spec::counters::CounterSet;
 use seqnic_spec::tables::Table;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -72,15 +71,12 @@ impl Card for Device {
     }
 
     fn counters(&self) -> Result<Snapshot, CardError> {
-        let mut snapshot = Snapshot {
-            time: self.time()?,
-            ..Snapshot::default()
+        let taken = self.snapshot()?;
+        let rows = taken.rows.into_iter();
+        let snapshot = Snapshot {
+            time: taken.time,
+            rows: rows.map(|(set, row, count)| ((set, row), count)).collect(),
         };
-        for set in CounterSet::ALL {
-            for (row, count) in Device::counters(self, set)? {
-                snapshot.rows.insert((set as u8, row), count);
-            }
-        }
         Ok(snapshot)
     }
 

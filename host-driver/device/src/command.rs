@@ -3,6 +3,8 @@
 use crate::error::{Error, Result};
 use crate::registers::Registers;
 use crate::ring::{Consumer, LINE, Line, Producer};
+use seqnic_engine::Count;
+use seqnic_spec::counters::{SNAPSHOT, SNAPSHOT_ITEM};
 use seqnic_spec::host::registers as reg;
 use seqnic_spec::host::rings::{COMMAND, META_AT, ROW_META, Ring, kind, op, read, write};
 use std::time::{Duration, Instant};
@@ -33,7 +35,23 @@ pub struct Commands {
     /// How long nothing at all may happen.
     pub timeout: Duration,
     cookie: u32,
+    /// Items of the snapshot that is being taken.
+    items: Option<Snapshot>,
 }
+
+/// All counters at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Arrival of the newest packet that is counted, ns by the card's clock.
+    pub time: u64,
+    /// Set, row, count: each row that is not 0, in the card's order.
+    pub rows: Vec<(u8, u32, Count)>,
+    ended: bool,
+    torn: bool,
+}
+
+/// A snapshot the card could not hand over whole is taken again as often.
+const SNAPSHOTS: u32 = 4;
 
 impl Commands {
     pub fn new(
@@ -48,6 +66,7 @@ impl Commands {
             answers,
             timeout,
             cookie: 0,
+            items: None,
         }
     }
 
@@ -87,10 +106,37 @@ impl Commands {
             }
         }
         self.ring.ring()?;
-        while !self.ring.done() || !waiting.asked.is_empty() {
+        while !self.ring.done() || self.awaits(&waiting) {
             self.progress(&mut waiting, &mut row, &mut since, &mut pause)?;
         }
         Ok(())
+    }
+
+    /// All counters at one moment, packets going on.
+    ///
+    /// # Errors
+    /// The card hangs, lies or is gone, or is too busy for a whole snapshot.
+    pub fn snapshot(&mut self) -> Result<Snapshot> {
+        for _ in 0..SNAPSHOTS {
+            self.items = Some(Snapshot::default());
+            let begin = Command::Write {
+                table: SNAPSHOT,
+                row: 0,
+                words: &[],
+            };
+            let taken = self.run([begin], |_, _, _| {});
+            let items = self.items.take().unwrap_or_default();
+            taken?;
+            if !items.torn {
+                return Ok(items);
+            }
+        }
+        Err(Error::Torn { times: SNAPSHOTS })
+    }
+
+    /// Whether an answer is still to come.
+    fn awaits(&self, waiting: &Waiting) -> bool {
+        !waiting.asked.is_empty() || self.items.as_ref().is_some_and(|s| !s.ended)
     }
 
     /// Takes what has come, and waits a little if nothing has.
@@ -102,6 +148,7 @@ impl Commands {
         pause: &mut Pause,
     ) -> Result<()> {
         let card = &self.registers;
+        let items = &mut self.items;
         let answers = self.answers.poll(usize::MAX, |record| {
             let lied = |what: String| {
                 Err(Error::Lied {
@@ -110,6 +157,15 @@ impl Commands {
                     what,
                 })
             };
+            if u32::from(record.kind()) == kind::COUNTER {
+                return match items {
+                    Some(items) if !items.ended => {
+                        items.take(record.header);
+                        Ok(())
+                    }
+                    _ => lied("an item of a snapshot that nobody asked for".to_string()),
+                };
+            }
             if u32::from(record.kind()) != kind::ROW {
                 return lied(format!("a record of kind {} in place of a row", record.kind()));
             }
@@ -140,10 +196,27 @@ impl Commands {
             *pause = Pause::default();
         } else if since.elapsed() > self.timeout {
             return Err(hung(&self.registers, "no command was done", self.timeout));
-        } else if !self.ring.done() || !waiting.asked.is_empty() {
+        } else if !self.ring.done() || self.awaits(waiting) {
             pause.wait();
         }
         Ok(())
+    }
+}
+
+impl Snapshot {
+    fn take(&mut self, header: &Line) {
+        let field = |name| read(header, &SNAPSHOT_ITEM, META_AT, name);
+        let (packets, bytes) = (field("packets"), field("bytes"));
+        if field("last") == 0 {
+            let count = Count { packets, bytes };
+            self.rows
+                .push((field("set") as u8, field("row") as u32, count));
+            return;
+        }
+        self.ended = true;
+        self.time = packets;
+        // Items of one that a driver before began are not all here: as good as torn.
+        self.torn = field("row") & 1 == 1 || bytes != self.rows.len() as u64;
     }
 }
 

@@ -1,7 +1,6 @@
 //! A card in use.
 
-use crate::command::{Commands, Pause, hung};
-use crate::counters;
+use crate::command::{Commands, Pause, Snapshot, hung};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::packet::{self, Meta, Packet, Way};
@@ -9,9 +8,7 @@ use crate::registers::Registers;
 use crate::ring::{Consumer, LINE, Place, Producer};
 use crate::table::{Repair, Tables};
 use seqnic_compiler::delta::{Delta, Word};
-use seqnic_engine::Count;
 use seqnic_image::Image;
-use seqnic_spec::counters::CounterSet;
 use seqnic_spec::host::registers as reg;
 use seqnic_spec::host::rings::{ERROR_VECTOR, LINE_BYTES, PACKET_RINGS, Ring, VECTORS, kind};
 use seqnic_spec::reason::Reason;
@@ -345,12 +342,12 @@ impl Device {
         self.tables(|t| t.scrub(rows))
     }
 
-    /// Rows of a counter set that are not 0.
+    /// All counters at one moment, packets going on.
     ///
     /// # Errors
-    /// The card fails.
-    pub fn counters(&self, set: CounterSet) -> Result<Vec<(u32, Count)>> {
-        self.tables(|t| counters::read(&mut t.commands, t.geometry, set))
+    /// The card fails, or is too busy for a whole snapshot.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        self.tables(|t| t.commands.snapshot())
     }
 
     /// The card's time, ns.

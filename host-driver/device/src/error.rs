@@ -96,6 +96,9 @@ pub enum Error {
     #[error("packets of the old epoch are still inside after {} ms", after.as_millis())]
     Drain { after: Duration },
 
+    #[error("{times} snapshots of the counters were torn: the card is too busy to hand one over")]
+    Torn { times: u32 },
+
     #[error("waiting for interrupts: {0}")]
     Wait(#[from] std::io::Error),
 }

@@ -7,7 +7,7 @@
 //! * packets from and to the card ([`Device::receive`], [`Device::send`]): nothing is allocated for one;
 //! * tables ([`Device::load`], [`Device::apply`], [`Device::scrub`]): rows are written by the command ring in
 //!   order and verified by reading them back;
-//! * counters ([`Device::counters`]);
+//! * counters ([`Device::snapshot`]);
 //! * whether it is well ([`Device::check`]).
 //!
 //! What the card says is checked before it is used. A card that hangs, is reset, disappears or lies
@@ -16,7 +16,6 @@
 
 pub mod card;
 pub mod command;
-pub mod counters;
 pub mod error;
 pub mod identity;
 pub mod packet;
@@ -26,6 +25,7 @@ pub mod table;
 
 mod device;
 
+pub use command::Snapshot;
 pub use device::{Device, Options};
 pub use error::{Error, Result};
 pub use identity::Identity;

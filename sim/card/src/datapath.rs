@@ -39,6 +39,7 @@ pub struct Datapath {
     rates: Rates,
     stages: Stages,
     arrivals: Vec<(u8, u64, Vec<u8>)>,
+    newest: u64,
     pub out: Vec<OutOfPort>,
     pub host: Vec<ForHost>,
 }
@@ -53,6 +54,7 @@ impl Datapath {
             rates: Rates::new(geometry),
             stages: Stages::default(),
             arrivals: Vec::new(),
+            newest: 0,
             out: Vec::new(),
             host: Vec::new(),
         }
@@ -127,8 +129,25 @@ impl Datapath {
         self.arrivals.push((port, time, frame.to_vec()));
     }
 
-    pub fn waiting(&self) -> usize {
-        self.arrivals.len()
+    /// Rows of counters that are not 0: set, row, packets, bytes.
+    pub fn counted(&self) -> impl Iterator<Item = (u8, u32, u64, u64)> {
+        let g = self.geometry();
+        CounterSet::ALL.into_iter().flat_map(move |set| {
+            (0..set.rows(g)).filter_map(move |row| {
+                let count = self.counters.get(set, row);
+                (count != Default::default()).then_some((
+                    set as u8,
+                    row,
+                    count.packets,
+                    count.bytes,
+                ))
+            })
+        })
+    }
+
+    /// Arrival of the newest packet that is counted, ns.
+    pub fn newest(&self) -> u64 {
+        self.newest
     }
 
     /// Takes what has arrived through the tables.
@@ -152,6 +171,7 @@ impl Datapath {
                 frame,
             })
             .collect();
+        self.newest = arrivals.last().map_or(self.newest, |a| a.time);
         let mut outputs = Made {
             arrivals: &arrivals,
             out: &mut self.out,

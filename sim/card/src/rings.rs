@@ -3,6 +3,7 @@
 use crate::datapath::{Datapath, ForHost, OutOfPort};
 use crate::ring::Ring;
 use seqnic_pci::{Fault, Host};
+use seqnic_spec::counters::{SNAPSHOT, SNAPSHOT_ITEM};
 use seqnic_spec::host::rings::{
     COMMAND, COMMAND_LINES, INDEX_BITS, LINE_BYTES, META_AT, ROW_META, RingError, STATUS_EVERY,
     TO_HOST, TRANSMIT, kind, lines, mode, op, read, write,
@@ -61,13 +62,45 @@ pub fn deliver(ring: &mut Ring, host: &Host, packet: &ForHost, now: u64) -> Resu
     ring.produce(host, &line, &packet.frame, now)
 }
 
-/// A row that was asked for, until there is room for it.
+/// What was asked for, until there is room for it.
 #[derive(Debug)]
-pub struct Answer {
-    pub table: u8,
-    pub row: u32,
-    pub cookie: u32,
-    pub value: Row,
+pub enum Answer {
+    Row {
+        table: u8,
+        row: u32,
+        cookie: u32,
+        value: Row,
+    },
+    /// A row of a snapshot (`SNAPSHOT_ITEM`).
+    Item {
+        set: u8,
+        row: u32,
+        packets: u64,
+        bytes: u64,
+        last: bool,
+    },
+}
+
+/// The counters as they are, all at once, and what ends them.
+pub fn snapshot(datapath: &Datapath, answers: &mut VecDeque<Answer>) {
+    let mut items = 0;
+    for (set, row, packets, bytes) in datapath.counted() {
+        items += 1;
+        answers.push_back(Answer::Item {
+            set,
+            row,
+            packets,
+            bytes,
+            last: false,
+        });
+    }
+    answers.push_back(Answer::Item {
+        set: SNAPSHOT,
+        row: 0,
+        packets: datapath.newest(),
+        bytes: items,
+        last: true,
+    });
 }
 
 /// Hands answers over, as long as there is room; whether some went.
@@ -79,25 +112,52 @@ pub fn answer(
 ) -> Result<bool, Fault> {
     let mut any = false;
     while ring.running() && ring.has_room() {
-        let Some(a) = answers.pop_front() else {
+        let Some(next) = answers.pop_front() else {
             break;
         };
-        let payload: Vec<u8> = a.value.bytes().collect();
-        let mut line = header(kind::ROW, payload.len(), ring.sequence);
-        // A row of no bits is a row all the same: one line.
-        if payload.is_empty() {
-            write(&mut line, &TO_HOST, 0, "lines", 1);
+        match next {
+            Answer::Row {
+                table,
+                row,
+                cookie,
+                value,
+            } => {
+                let mut payload: Vec<u8> = value.bytes().collect();
+                let mut line = header(kind::ROW, payload.len(), ring.sequence);
+                // A row of no bits is a row all the same: one line.
+                if payload.is_empty() {
+                    write(&mut line, &TO_HOST, 0, "lines", 1);
+                }
+                for (field, value) in [
+                    ("table", table.into()),
+                    ("row", row.into()),
+                    ("cookie", u64::from(cookie)),
+                ] {
+                    write(&mut line, &ROW_META, META_AT, field, value);
+                }
+                payload.resize(LINE_BYTES as usize, 0);
+                ring.produce(host, &line, &payload, now)?;
+            }
+            Answer::Item {
+                set,
+                row,
+                packets,
+                bytes,
+                last,
+            } => {
+                let mut line = header(kind::COUNTER, 0, ring.sequence);
+                for (field, value) in [
+                    ("set", set.into()),
+                    ("row", row.into()),
+                    ("packets", packets),
+                    ("bytes", bytes),
+                    ("last", last.into()),
+                ] {
+                    write(&mut line, &SNAPSHOT_ITEM, META_AT, field, value);
+                }
+                ring.produce(host, &line, &[], now)?;
+            }
         }
-        for (field, value) in [
-            ("table", a.table.into()),
-            ("row", a.row.into()),
-            ("cookie", u64::from(a.cookie)),
-        ] {
-            write(&mut line, &ROW_META, META_AT, field, value);
-        }
-        let mut whole = payload;
-        whole.resize(LINE_BYTES as usize, 0);
-        ring.produce(host, &line, &whole, now)?;
         any = true;
     }
     Ok(any)
@@ -180,6 +240,12 @@ pub fn commands(
         let field = |name| read(line, &COMMAND, 0, name) as u32;
         let (table, row) = (field("table") as u8, field("row"));
         match field("op") {
+            op::WRITE if table == SNAPSHOT => {
+                if row == 0 {
+                    datapath.run();
+                    snapshot(datapath, answers);
+                }
+            }
             op::WRITE => {
                 // What came before the write meets the rows of before.
                 datapath.run();
@@ -188,7 +254,7 @@ pub fn commands(
                     .collect();
                 datapath.write(table, row, &words);
             }
-            op::READ => answers.push_back(Answer {
+            op::READ => answers.push_back(Answer::Row {
                 table,
                 row,
                 cookie: field("cookie"),

@@ -163,16 +163,17 @@ pub fn drive(address: &str, say: &mut dyn FnMut(&str)) -> Outcome {
         must(fired.is_some_and(|n| n > 0), "no interrupt arrived")?;
     }
     must(device.lost() == 0, "packets were dropped")?;
-    let reasons = device.counters(CounterSet::Reason)?;
-    let arps = reasons.iter().find(|(row, _)| *row == Reason::Arp as u32);
-    let counted = arps.map_or(0, |(_, count)| count.packets);
+    let row = (CounterSet::Reason as u8, Reason::Arp as u32);
+    let snapshot = device.snapshot()?;
+    let arps = (snapshot.rows.iter()).find(|(set, number, _)| (*set, *number) == row);
+    let counted = arps.map_or(0, |(_, _, count)| count.packets);
     must(
         counted == u64::from(FRAMES),
         &format!("{counted} ARP packets counted of {FRAMES}"),
     )?;
     at("counted");
 
-    let new = read(&text.replacen("10.0.0.12", "10.0.0.77", 1)).map_err(|e| format!("{e:?}"))?;
+    let new = read(&text.replacen("port: 80 }", "port: 81 }", 1)).map_err(|e| format!("{e:?}"))?;
     let delta = delta(&old, &new)?;
     device.apply(&delta)?;
     let mut want = old.clone();

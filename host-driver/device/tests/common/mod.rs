@@ -19,9 +19,9 @@ pub fn definition() -> String {
     text.replacen("seqnic: 1\n", "seqnic: 1\ngeometry: edge\n", 1)
 }
 
-/// The same with another server.
+/// The same with another port inside the tunnel.
 pub fn other_definition() -> String {
-    definition().replacen("10.0.0.12", "10.0.0.77", 1)
+    definition().replacen("port: 80 }", "port: 81 }", 1)
 }
 
 pub fn image(text: &str) -> Image {
