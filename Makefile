@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both install what a bare machine lacks.
-.PHONY: formal test-formats demo test setup lint rtl generate long-random synth cocotb-host
+.PHONY: test-vfio formal test-formats demo test setup lint rtl generate long-random synth cocotb-host
 
 SHELL := /bin/bash
 CARGO ?= cargo
