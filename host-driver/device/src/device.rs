@@ -1,6 +1,7 @@
 //! A card in use.
 
 use crate::command::{Commands, Pause, Snapshot, hung};
+use crate::counters;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::packet::{self, Meta, Packet, Way};
@@ -8,7 +9,9 @@ use crate::registers::Registers;
 use crate::ring::{Consumer, LINE, Place, Producer};
 use crate::table::{Repair, Tables};
 use seqnic_compiler::delta::{Delta, Word};
+use seqnic_engine::Count;
 use seqnic_image::Image;
+use seqnic_spec::counters::CounterSet;
 use seqnic_spec::host::registers as reg;
 use seqnic_spec::host::rings::{ERROR_VECTOR, LINE_BYTES, PACKET_RINGS, Ring, VECTORS, kind};
 use seqnic_spec::reason::Reason;
@@ -348,6 +351,14 @@ impl Device {
     /// The card fails, or is too busy for a whole snapshot.
     pub fn snapshot(&self) -> Result<Snapshot> {
         self.tables(|t| t.commands.snapshot())
+    }
+
+    /// Rows of one counter set that are not 0, one read after the other: for a look at few of them.
+    ///
+    /// # Errors
+    /// The card fails.
+    pub fn counters(&self, set: CounterSet) -> Result<Vec<(u32, Count)>> {
+        self.tables(|t| counters::read(&mut t.commands, t.geometry, set))
     }
 
     /// The card's time, ns.

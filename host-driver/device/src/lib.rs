@@ -16,6 +16,7 @@
 
 pub mod card;
 pub mod command;
+pub mod counters;
 pub mod error;
 pub mod identity;
 pub mod packet;
