@@ -27,6 +27,7 @@ pub use up::{Lab, up};
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Programs a lab needs, and the Debian package each comes from.
 const PROGRAMS: [(&str, &str); 5] = [
@@ -54,7 +55,10 @@ pub fn missing() -> Vec<String> {
         }
     }
     if missing.is_empty() {
-        let name = format!("sq-try-{}", std::process::id());
+        // Tests ask from several threads at once.
+        static TRIES: AtomicU32 = AtomicU32::new(0);
+        let number = TRIES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("sq-try-{}-{number}", std::process::id());
         let made = Command::new("ip").args(["netns", "add", &name]).output();
         if !made.is_ok_and(|o| o.status.success()) {
             missing.push(String::from(
