@@ -58,7 +58,8 @@ module arbiter (
     reg  open_frame;
     reg  [8:0] current;
     reg  [8:0] after;
-    reg  [520:0] cat_107_d1;
+    reg  may_start;
+    reg  [520:0] cat_112_d1;
     reg  [588:0] word_d1;
     wire [8:0] requests = {
         in8_valid,
@@ -74,13 +75,14 @@ module arbiter (
     wire [8:0] later = requests & after;
     wire [8:0] pick = (|later) ? (later & (~later + 9'd1)) : (requests & (~requests + 9'd1));
     wire [8:0] grant = open_frame ? current : pick;
-    wire open = room & (open_frame | (|credits));
+    wire open = room & (open_frame | may_start);
     wire fire = open & (|(grant & requests));
     wire [588:0] or_74 = (({589{grant[0]}} & in0_data) | ({589{grant[1]}} & in1_data)) | (({589{grant[2]}} & in2_data) | ({589{grant[3]}} & in3_data));
     wire [588:0] or_75 = (({589{grant[4]}} & in4_data) | ({589{grant[5]}} & in5_data)) | (({589{grant[6]}} & in6_data) | ({589{grant[7]}} & in7_data));
     wire [588:0] word = (or_74 | or_75) | ({589{grant[8]}} & in8_data);
     wire starts = fire & ~open_frame;
-    wire le_93 = credits <= 7'h40;
+    wire or_96 = ~starts | (|credits);
+    wire le_98 = credits <= 7'h40;
     assign in0_ready = grant[0] & open;
     assign in1_ready = grant[1] & open;
     assign in2_ready = grant[2] & open;
@@ -90,80 +92,80 @@ module arbiter (
     assign in6_ready = grant[6] & open;
     assign in7_ready = grant[7] & open;
     assign in8_ready = grant[8] & open;
-    wire [63:0] not_113 = ~(64'hffffffffffffffff << cat_107_d1[518:512]);
-    wire [511:0] cat_242 = {
-        {8{not_113[63]}},
-        {8{not_113[62]}},
-        {8{not_113[61]}},
-        {8{not_113[60]}},
-        {8{not_113[59]}},
-        {8{not_113[58]}},
-        {8{not_113[57]}},
-        {8{not_113[56]}},
-        {8{not_113[55]}},
-        {8{not_113[54]}},
-        {8{not_113[53]}},
-        {8{not_113[52]}},
-        {8{not_113[51]}},
-        {8{not_113[50]}},
-        {8{not_113[49]}},
-        {8{not_113[48]}},
-        {8{not_113[47]}},
-        {8{not_113[46]}},
-        {8{not_113[45]}},
-        {8{not_113[44]}},
-        {8{not_113[43]}},
-        {8{not_113[42]}},
-        {8{not_113[41]}},
-        {8{not_113[40]}},
-        {8{not_113[39]}},
-        {8{not_113[38]}},
-        {8{not_113[37]}},
-        {8{not_113[36]}},
-        {8{not_113[35]}},
-        {8{not_113[34]}},
-        {8{not_113[33]}},
-        {8{not_113[32]}},
-        {8{not_113[31]}},
-        {8{not_113[30]}},
-        {8{not_113[29]}},
-        {8{not_113[28]}},
-        {8{not_113[27]}},
-        {8{not_113[26]}},
-        {8{not_113[25]}},
-        {8{not_113[24]}},
-        {8{not_113[23]}},
-        {8{not_113[22]}},
-        {8{not_113[21]}},
-        {8{not_113[20]}},
-        {8{not_113[19]}},
-        {8{not_113[18]}},
-        {8{not_113[17]}},
-        {8{not_113[16]}},
-        {8{not_113[15]}},
-        {8{not_113[14]}},
-        {8{not_113[13]}},
-        {8{not_113[12]}},
-        {8{not_113[11]}},
-        {8{not_113[10]}},
-        {8{not_113[9]}},
-        {8{not_113[8]}},
-        {8{not_113[7]}},
-        {8{not_113[6]}},
-        {8{not_113[5]}},
-        {8{not_113[4]}},
-        {8{not_113[3]}},
-        {8{not_113[2]}},
-        {8{not_113[1]}},
-        {8{not_113[0]}}
+    wire [63:0] not_118 = ~(64'hffffffffffffffff << cat_112_d1[518:512]);
+    wire [511:0] cat_247 = {
+        {8{not_118[63]}},
+        {8{not_118[62]}},
+        {8{not_118[61]}},
+        {8{not_118[60]}},
+        {8{not_118[59]}},
+        {8{not_118[58]}},
+        {8{not_118[57]}},
+        {8{not_118[56]}},
+        {8{not_118[55]}},
+        {8{not_118[54]}},
+        {8{not_118[53]}},
+        {8{not_118[52]}},
+        {8{not_118[51]}},
+        {8{not_118[50]}},
+        {8{not_118[49]}},
+        {8{not_118[48]}},
+        {8{not_118[47]}},
+        {8{not_118[46]}},
+        {8{not_118[45]}},
+        {8{not_118[44]}},
+        {8{not_118[43]}},
+        {8{not_118[42]}},
+        {8{not_118[41]}},
+        {8{not_118[40]}},
+        {8{not_118[39]}},
+        {8{not_118[38]}},
+        {8{not_118[37]}},
+        {8{not_118[36]}},
+        {8{not_118[35]}},
+        {8{not_118[34]}},
+        {8{not_118[33]}},
+        {8{not_118[32]}},
+        {8{not_118[31]}},
+        {8{not_118[30]}},
+        {8{not_118[29]}},
+        {8{not_118[28]}},
+        {8{not_118[27]}},
+        {8{not_118[26]}},
+        {8{not_118[25]}},
+        {8{not_118[24]}},
+        {8{not_118[23]}},
+        {8{not_118[22]}},
+        {8{not_118[21]}},
+        {8{not_118[20]}},
+        {8{not_118[19]}},
+        {8{not_118[18]}},
+        {8{not_118[17]}},
+        {8{not_118[16]}},
+        {8{not_118[15]}},
+        {8{not_118[14]}},
+        {8{not_118[13]}},
+        {8{not_118[12]}},
+        {8{not_118[11]}},
+        {8{not_118[10]}},
+        {8{not_118[9]}},
+        {8{not_118[8]}},
+        {8{not_118[7]}},
+        {8{not_118[6]}},
+        {8{not_118[5]}},
+        {8{not_118[4]}},
+        {8{not_118[3]}},
+        {8{not_118[2]}},
+        {8{not_118[1]}},
+        {8{not_118[0]}}
     };
-    assign beat = {cat_107_d1[520:512], cat_107_d1[511:0] & cat_242};
+    assign beat = {cat_112_d1[520:512], cat_112_d1[511:0] & cat_247};
     assign port = word_d1[588:585];
     assign tag = word_d1[584:521];
     assign busy = open_frame;
 
     always @(posedge clk) begin
-        cat_107_d1 <= {word[520], word[519], word[518:512], word[511:0]};
+        cat_112_d1 <= {word[520], word[519], word[518:512], word[511:0]};
         first <= ~open_frame;
         word_d1 <= word;
     end
@@ -174,12 +176,14 @@ module arbiter (
             open_frame <= 1'd0;
             current <= 9'd0;
             after <= 9'd0;
+            may_start <= 1'd1;
             valid <= 1'd0;
         end else begin
             credits <= (credits - {6'd0, starts}) + {6'd0, credit_return};
             if (fire) open_frame <= ~word[519];
             if (starts) current <= pick;
             if (starts) after <= ~(pick | (pick - 9'd1));
+            may_start <= 7'd2 <= credits;
             valid <= fire;
         end
     end
@@ -187,13 +191,14 @@ module arbiter (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            credits_in_range: assert (le_93);
+            credit_for_every_frame: assert (or_96);
+            credits_in_range: assert (le_98);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, le_93, word_d1};
+    wire _unused = &{1'b0, or_96, le_98, word_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -201,8 +206,9 @@ module arbiter (
         open_frame = 1'd0;
         current = 9'd0;
         after = 9'd0;
+        may_start = 1'd1;
         valid = 1'd0;
-        cat_107_d1 = 521'd0;
+        cat_112_d1 = 521'd0;
         first = 1'd0;
         word_d1 = 589'd0;
     end

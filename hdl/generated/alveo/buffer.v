@@ -3,9 +3,9 @@
 // Slots come at `slot`, their data two clocks later.
 //
 // beat: record beat: data [511:0], count [518:512], last [519], error [520]
-// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212], l2_valid [228], strip [236:229], prefix [243:237], tags_out [245:244], vid0 [257:246], vid1 [269:258], tag_kind [273:270], outer_v6 [274], outer_src [402:275], outer_dst [530:403], outer_checksum [546:531], outer_length [562:547], udp_length [578:563], udp_source [594:579], number [626:595], spi [650:627], si [658:651], dst_mac [706:659], src_mac [754:707], v6 [755], src_valid [756], src [884:757], dst_valid [885], dst [1013:886], traffic_class_valid [1014], traffic_class [1022:1015], ip_checksum_valid [1023], ip_checksum [1039:1024], sport_valid [1040], dport_valid [1041], new_port [1057:1042], l4_offset [1064:1058], l4_checksum_valid [1065], l4_checksum_at [1070:1066], l4_checksum [1086:1071]
+// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
 // slot: record slot: first [0], starts [1], packet [2], odd [3], low [4], high [5], last [6], count [13:7], error [14]
-// edit_now: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212], l2_valid [228], strip [236:229], prefix [243:237], tags_out [245:244], vid0 [257:246], vid1 [269:258], tag_kind [273:270], outer_v6 [274], outer_src [402:275], outer_dst [530:403], outer_checksum [546:531], outer_length [562:547], udp_length [578:563], udp_source [594:579], number [626:595], spi [650:627], si [658:651], dst_mac [706:659], src_mac [754:707], v6 [755], src_valid [756], src [884:757], dst_valid [885], dst [1013:886], traffic_class_valid [1014], traffic_class [1022:1015], ip_checksum_valid [1023], ip_checksum [1039:1024], sport_valid [1040], dport_valid [1041], new_port [1057:1042], l4_offset [1064:1058], l4_checksum_valid [1065], l4_checksum_at [1070:1066], l4_checksum [1086:1071]
+// edit_now: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
 
 `default_nettype none
 
@@ -15,11 +15,11 @@ module buffer (
     input  wire valid,
     input  wire [520:0] beat,
     input  wire edit_valid,
-    input  wire [1086:0] edit,
+    input  wire [1089:0] edit,
     input  wire hold,
     output wire slot_valid,
     output wire [14:0] slot,
-    output wire [1086:0] edit_now,
+    output wire [1089:0] edit_now,
     output reg  [511:0] even,
     output reg  [511:0] odd,
     output reg  edit_taken,
@@ -28,57 +28,61 @@ module buffer (
 );
     reg  [10:0] written;
     reg  [10:0] read_at;
-    reg  [10:0] start;
+    reg  [10:0] start_0;
+    reg  [10:0] start_1;
+    reg  [10:0] start_2;
+    reg  [10:0] start_3;
     reg  [10:0] freed;
     reg  [10:0] visible;
+    reg  [10:0] visible_less;
     wire ends_in_ready;
     reg  edits_valid;
     wire ends_out_valid;
-    reg  [1086:0] edits_word;
+    reg  [1098:0] edits_word;
     reg  fresh;
     reg  [3:0] in_front;
-    wire [17:0] ends_out_data;
-    wire [10:0] ends_count;
+    wire [37:0] ends_out_data;
+    wire [7:0] ends_count;
     reg  room_q;
     wire edits_in_ready;
     reg  edits_behind_valid;
     wire [5:0] edits_count;
     wire edits_out_valid;
-    wire [1086:0] edits_out_data;
-    reg  [1086:0] edits_behind;
+    wire [1089:0] edits_out_data;
+    reg  [1098:0] edits_behind;
     reg  started;
     reg  [511:0] ring_even_q;
     reg  [511:0] ring_odd_q;
     reg [511:0] ring_even [0:511];
     reg [511:0] ring_odd [0:511];
-    wire and_17 = valid & ~written[0];
-    wire and_19 = valid & written[0];
+    wire and_22 = valid & ~written[0];
+    wire and_24 = valid & written[0];
     wire frame_written = valid & beat[519];
+    wire [10:0] diff_29 = written - 11'd1;
+    wire [10:0] sum_31 = written + 11'd1;
     wire end_in_ready = ends_in_ready;
-    wire or_29 = ~frame_written | end_in_ready;
-    wire [5:0] offset = edits_word[234:229];
-    wire [10:0] at = fresh ? (start + {3'd0, {6'd0, edits_word[236:235]}}) : read_at;
-    wire [10:0] next = at + 11'd1;
-    wire [10:0] needed = (|offset) ? next : at;
-    wire [6:0] cat_49 = {6'd0, edits_word[243]};
-    wire [3:0] front = fresh ? cat_49[3:0] : in_front;
+    wire or_38 = ~frame_written | end_in_ready;
+    wire [5:0] offset = edits_word[237:232];
+    wire [7:0] cat_47 = {6'd0, edits_word[239:238]};
+    wire [10:0] at = fresh ? (cat_47[1] ? (cat_47[0] ? start_3 : start_2) : (cat_47[0] ? start_1 : start_0)) : read_at;
+    wire [6:0] cat_60 = {6'd0, edits_word[246]};
+    wire [3:0] front = fresh ? cat_60[3:0] : in_front;
     wire packet = ~(|front);
-    wire go = (edits_valid & ((ends_out_valid | (needed != visible)) | ~packet)) & ~hold;
-    wire [10:0] diff_63 = at - 11'd1;
-    wire ended = ends_out_valid & (ends_out_data[9:0] == diff_63[9:0]);
+    wire and_68 = edits_valid & ((ends_out_valid | ((|offset) ? (at != visible_less) : (at != visible))) | ~packet);
+    wire go = and_68 & ~hold;
+    wire ended = ends_out_valid & (ends_out_data[29:20] == at[9:0]);
     wire at_end = ends_out_valid & (ends_out_data[9:0] == at[9:0]);
-    wire [8:0] cat_72 = {2'd0, ends_out_data[16:10]};
-    wire [5:0] moved = edits_word[242:237];
-    wire [8:0] most = ({3'd0, offset} + 9'h40) - {3'd0, moved};
-    wire next_end = ends_out_valid & (ends_out_data[9:0] == next[9:0]);
-    wire finish = (go & packet) & ((ended | (at_end & (cat_72 <= most))) | (next_end & ((cat_72 + 9'h40) <= most)));
+    wire [8:0] cat_82 = {2'd0, ends_out_data[36:30]};
+    wire next_end = ends_out_valid & (ends_out_data[19:10] == at[9:0]);
+    wire or_94 = (ended | (at_end & (cat_82 <= edits_word[1098:1090]))) | (next_end & ((cat_82 + 9'h40) <= edits_word[1098:1090]));
+    wire finish = (go & packet) & or_94;
     wire frame_read = finish & edits_word[65];
     wire ends_out_ready = frame_read;
     wire [10:0] used = written - freed;
-    wire le_98 = used <= 11'h400;
+    wire le_102 = used <= 11'h400;
     wire edits_store_ready = edits_in_ready;
     wire edit_in_ready = edits_store_ready;
-    wire or_106 = ~edit_valid | edit_in_ready;
+    wire or_110 = ~edit_valid | edit_in_ready;
     wire edits_head_ready = finish;
     wire edits_advance = edits_head_ready | ~edits_valid;
     wire edits_open = edits_advance | ~edits_behind_valid;
@@ -86,14 +90,19 @@ module buffer (
     wire edits_passes = edits_open & edits_store_empty;
     wire edits_out_ready = edits_open;
     wire edits_more = edits_out_valid | (edit_valid & edits_store_empty);
-    wire [1086:0] mux_126 = edits_out_valid ? edits_out_data : edit;
-    wire or_138 = ~edits_behind_valid | edits_valid;
+    wire [1089:0] mux_130 = edits_out_valid ? edits_out_data : edit;
+    wire [1098:0] cat_139 = {({3'd0, mux_130[237:232]} + 9'h40) - {3'd0, mux_130[245:240]}, mux_130};
+    wire or_151 = ~edits_behind_valid | edits_valid;
+    assign edit_now = edits_word[1089:0];
+    wire [5:0] moved = edits_word[245:240];
+    wire [10:0] next = at + 11'd1;
+    wire [10:0] needed = (|offset) ? next : at;
     wire [10:0] ahead = visible - needed;
-    wire or_149 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 11'h400));
-    wire [8:0] last_count = (((cat_72 + {3'd0, moved}) - {3'd0, offset}) + ({9{next_end}} & 9'h40)) - ({9{ended}} & 9'h40);
-    wire [10:0] behind = ended ? at : (next_end ? (next + 11'd1) : next);
+    wire or_167 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 11'h400));
+    wire [8:0] last_count = (((cat_82 + {3'd0, moved}) - {3'd0, offset}) + ({9{next_end}} & 9'h40)) - ({9{ended}} & 9'h40);
+    wire [10:0] behind = ended ? at : (next_end ? (at + 11'd2) : (at + 11'd1));
     assign slot = {
-        ends_out_data[17],
+        ends_out_data[37],
         last_count[6:0],
         finish,
         ~(ended | at_end),
@@ -105,18 +114,17 @@ module buffer (
     };
     wire [8:0] next_9_1 = next[9:1];
     wire [8:0] at_9_1 = at[9:1];
-    wire and_192 = go & ~ends_out_valid;
-    wire and_194 = finish & ~edits_word[65];
-    wire and_195 = finish & ended;
+    wire and_237 = go & ~ends_out_valid;
+    wire and_239 = finish & ~edits_word[65];
+    wire and_240 = finish & ended;
     assign slot_valid = go;
-    assign edit_now = edits_word;
     assign room = room_q;
 
-    stream_fifo_w18_d1024 ends (
+    stream_fifo_w38_d128 ends (
         .clk(clk),
         .rst(rst),
         .in_valid(frame_written),
-        .in_data({beat[520], beat[518:512], written[9:0]}),
+        .in_data({beat[520], beat[518:512], sum_31[9:0], diff_29[9:0], written[9:0]}),
         .out_ready(ends_out_ready),
         .in_ready(ends_in_ready),
         .out_valid(ends_out_valid),
@@ -124,7 +132,7 @@ module buffer (
         .count(ends_count)
     );
 
-    stream_fifo_w1087_d32 edits (
+    stream_fifo_w1090_d32 edits (
         .clk(clk),
         .rst(rst),
         .in_valid(edit_valid & ~edits_passes),
@@ -137,9 +145,9 @@ module buffer (
     );
 
     always @(posedge clk) begin
-        if (edits_advance & (edits_behind_valid | edits_more)) edits_word <= edits_behind_valid ? edits_behind : mux_126;
+        if (edits_advance & (edits_behind_valid | edits_more)) edits_word <= edits_behind_valid ? edits_behind : cat_139;
         if (go) in_front <= front - {3'd0, ~packet};
-        if ((edits_advance == edits_behind_valid) & edits_more) edits_behind <= mux_126;
+        if ((edits_advance == edits_behind_valid) & edits_more) edits_behind <= cat_139;
         if (go) started <= packet;
         even <= ring_even_q;
         odd <= ring_odd_q;
@@ -149,9 +157,13 @@ module buffer (
         if (rst) begin
             written <= 11'd0;
             read_at <= 11'd0;
-            start <= 11'd0;
+            start_0 <= 11'd0;
+            start_1 <= 11'd1;
+            start_2 <= 11'd2;
+            start_3 <= 11'd3;
             freed <= 11'd0;
             visible <= 11'd0;
+            visible_less <= 11'h7ff;
             edits_valid <= 1'd0;
             fresh <= 1'd1;
             room_q <= 1'd0;
@@ -161,9 +173,13 @@ module buffer (
         end else begin
             written <= written + {10'd0, valid};
             if (go) read_at <= packet ? next : at;
-            if (frame_read) start <= behind;
+            if (frame_read) start_0 <= behind;
+            if (frame_read) start_1 <= ended ? (at + 11'd1) : (next_end ? (at + 11'd3) : (at + 11'd2));
+            if (frame_read) start_2 <= ended ? (at + 11'd2) : (next_end ? (at + 11'd4) : (at + 11'd3));
+            if (frame_read) start_3 <= ended ? (at + 11'd3) : (next_end ? (at + 11'd5) : (at + 11'd4));
             if ((go & packet) & edits_word[65]) freed <= finish ? behind : next;
             visible <= written;
+            visible_less <= written - 11'd1;
             if (edits_advance) edits_valid <= edits_behind_valid | edits_more;
             if (go) fresh <= finish;
             room_q <= used <= 11'h3f8;
@@ -178,7 +194,7 @@ module buffer (
     end
 
     always @(posedge clk) begin
-        if (and_17) ring_even[written[9:1]] <= beat[511:0];
+        if (and_22) ring_even[written[9:1]] <= beat[511:0];
     end
 
     always @(posedge clk) begin
@@ -186,41 +202,45 @@ module buffer (
     end
 
     always @(posedge clk) begin
-        if (and_19) ring_odd[written[9:1]] <= beat[511:0];
+        if (and_24) ring_odd[written[9:1]] <= beat[511:0];
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            end_has_a_slot: assert (or_29);
-            ring_not_overrun: assert (le_98);
-            edit_has_a_slot: assert (or_106);
-            edits_behind_only_with_head: assert (or_138);
-            reads_what_is_written: assert (or_149);
-            cut_through: cover (and_192);
-            copy_reads_again: cover (and_194);
-            beat_of_the_read_before: cover (and_195);
+            end_has_a_slot: assert (or_38);
+            ring_not_overrun: assert (le_102);
+            edit_has_a_slot: assert (or_110);
+            edits_behind_only_with_head: assert (or_151);
+            reads_what_is_written: assert (or_167);
+            cut_through: cover (and_237);
+            copy_reads_again: cover (and_239);
+            beat_of_the_read_before: cover (and_240);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_29, cat_49, diff_63, ends_count, le_98, or_106, or_138, or_149, last_count, and_192, and_194, and_195};
+    wire _unused = &{1'b0, diff_29, sum_31, or_38, cat_47, cat_60, ends_count, le_102, or_110, or_151, or_167, last_count, and_237, and_239, and_240};
 
 `ifndef SYNTHESIS
     initial begin
         written = 11'd0;
         read_at = 11'd0;
-        start = 11'd0;
+        start_0 = 11'd0;
+        start_1 = 11'd1;
+        start_2 = 11'd2;
+        start_3 = 11'd3;
         freed = 11'd0;
         visible = 11'd0;
+        visible_less = 11'h7ff;
         edits_valid = 1'd0;
-        edits_word = 1087'd0;
+        edits_word = 1099'd0;
         fresh = 1'd1;
         in_front = 4'd0;
         room_q = 1'd0;
         edits_behind_valid = 1'd0;
-        edits_behind = 1087'd0;
+        edits_behind = 1099'd0;
         started = 1'd0;
         ring_even_q = 512'd0;
         even = 512'd0;

@@ -3,11 +3,11 @@
 // Latency 1 clock.
 //
 // beat: record edited_beat: data [511:0], count [518:512], first [519], last [520], error [521]
-// meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212]
+// meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215]
 // ending: record ending: error [0], length_in [14:1], length_out [28:15]
 // out: record edited_beat: data [511:0], count [518:512], first [519], last [520], error [521]
-// out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212]
-// event_data: record event: first [0], reason [6:1], interface_valid [7], interface [17:8], sender_valid [18], sender [34:19], class [54:35], direction [55], length_in [69:56], sent [70], too_big [71], action [93:72], out_attachment [109:94], out_interface [119:110], length_out [133:120], tag [197:134], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232]
+// out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215]
+// event_data: record event: first [0], reason [6:1], interface_valid [7], interface [17:8], sender_valid [18], sender [34:19], class [54:35], direction [55], length_in [69:56], sent [70], too_big [71], limited [72], action [94:73], out_attachment [110:95], out_interface [120:111], length_out [134:121], tag [198:135], comes_from [214:199], opening [215], answering [216], flow_in [232:217], flow_out [248:233]
 
 `default_nettype none
 
@@ -16,51 +16,58 @@ module dispatch (
     input  wire rst,
     input  wire valid,
     input  wire [521:0] beat,
-    input  wire [227:0] meta,
+    input  wire [230:0] meta,
     input  wire end_valid,
     input  wire [28:0] ending,
+    input  wire limited,
+    input  wire [2:0] rank,
     input  wire [8:0] room,
     output reg  [8:0] push,
     output reg  [521:0] out,
-    output reg  [227:0] out_meta,
+    output reg  [230:0] out_meta,
     output reg  event_valid,
-    output reg  [247:0] event_data
+    output reg  [248:0] event_data
 );
     reg  taken_q;
-    wire [15:0] shifted_8 = 16'd1 << meta[73:70];
-    wire [8:0] place = shifted_8[8:0];
+    wire [230:0] cat_10 = {meta[230:133], rank, meta[129:0]};
+    wire [15:0] shifted_13 = 16'd1 << cat_10[73:70];
+    wire [8:0] place = shifted_13[8:0];
     wire starts = valid & beat[519];
-    wire taken = starts ? (|(room & place)) : taken_q;
-    wire eq_20 = meta[79:74] == 6'h19;
-    wire [247:0] cat_50 = {
-        meta[227:212],
-        meta[211:196],
-        meta[195],
-        meta[194],
-        meta[193:178],
-        meta[63:0],
+    wire [8:0] room_there = {room[8], room[7], room[6], room[5], room[4], room[3], room[2], room[1], room[0]};
+    wire fits = (|(room_there & place)) & ~limited;
+    wire taken = starts ? fits : taken_q;
+    wire eq_37 = cat_10[79:74] == 6'h19;
+    wire [248:0] cat_70 = {
+        cat_10[230:215],
+        cat_10[214:199],
+        cat_10[198],
+        cat_10[197],
+        cat_10[196:181],
+        cat_10[63:0],
         ending[28:15],
-        meta[177:168],
-        meta[167:152],
-        meta[151:130],
-        eq_20 & ~ending[0],
-        taken | ending[0],
+        cat_10[180:171],
+        cat_10[170:155],
+        cat_10[154:133],
+        limited & ~ending[0],
+        eq_37 & ~ending[0],
+        (taken | limited) | ending[0],
         ending[14:1],
-        meta[129],
-        meta[128:109],
-        meta[107:92],
-        meta[91] & ~ending[0],
-        meta[90:81],
-        meta[80] & ~ending[0],
-        ending[0] ? 6'h1c : ({6{~eq_20}} & meta[79:74]),
-        meta[64]
+        cat_10[129],
+        cat_10[128:109],
+        cat_10[107:92],
+        cat_10[91] & ~ending[0],
+        cat_10[90:81],
+        cat_10[80] & ~ending[0],
+        ending[0] ? 6'h1c : ({6{~eq_37}} & cat_10[79:74]),
+        cat_10[64]
     };
-    wire and_60 = starts & ~taken;
+    wire and_82 = (starts & ~taken) & ~limited;
+    wire and_83 = starts & limited;
 
     always @(posedge clk) begin
         out <= beat;
-        out_meta <= meta;
-        event_data <= cat_50;
+        out_meta <= cat_10;
+        event_data <= cat_70;
     end
 
     always @(posedge clk) begin
@@ -78,22 +85,23 @@ module dispatch (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            dropped: cover (and_60);
+            dropped: cover (and_82);
+            host_limited: cover (and_83);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, shifted_8, and_60};
+    wire _unused = &{1'b0, meta, shifted_13, and_82, and_83};
 
 `ifndef SYNTHESIS
     initial begin
         taken_q = 1'd0;
         push = 9'd0;
         out = 522'd0;
-        out_meta = 228'd0;
+        out_meta = 231'd0;
         event_valid = 1'd0;
-        event_data = 248'd0;
+        event_data = 249'd0;
     end
 `endif
 endmodule

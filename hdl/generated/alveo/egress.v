@@ -2,7 +2,7 @@
 // One output: a queue of beats and one of sidebands, whose output registers are the AXI4-Stream.
 //
 // beat: record edited_beat: data [511:0], count [518:512], first [519], last [520], error [521]
-// meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212]
+// meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215]
 
 `default_nettype none
 
@@ -11,14 +11,14 @@ module egress (
     input  wire rst,
     input  wire push,
     input  wire [521:0] beat,
-    input  wire [227:0] meta,
+    input  wire [230:0] meta,
     input  wire m_tready,
     output wire room,
     output wire [511:0] m_tdata,
     output wire [63:0] m_tkeep,
     output wire m_tvalid,
     output wire m_tlast,
-    output wire [74:0] m_tuser,
+    output wire [77:0] m_tuser,
     output wire busy
 );
     wire beats_in_ready;
@@ -35,9 +35,9 @@ module egress (
     reg  users_behind_valid;
     wire [9:0] users_count;
     wire users_out_valid;
-    wire [73:0] users_out_data;
-    reg  [73:0] users_word;
-    reg  [73:0] users_behind;
+    wire [76:0] users_out_data;
+    reg  [76:0] users_word;
+    reg  [76:0] users_behind;
     reg  [9:0] users_inside;
     wire [520:0] cat_8 = {beat[521], beat[520], beat[518:512], beat[511:0]};
     wire beats_store_ready = beats_in_ready;
@@ -58,11 +58,11 @@ module egress (
         mux_36[511:0]
     };
     wire or_67 = ~beats_behind_valid | beats_valid;
-    wire and_71 = push & beat[519];
-    wire [73:0] cat_72 = {meta[177:168], meta[63:0]};
+    wire [76:0] cat_71 = {meta[132:130], meta[180:171], meta[63:0]};
+    wire and_73 = push & beat[519];
     wire users_store_ready = users_in_ready;
     wire user_in_ready = users_store_ready;
-    wire or_78 = ~(push & beat[519]) | user_in_ready;
+    wire or_79 = ~(push & beat[519]) | user_in_ready;
     wire valid = beats_valid & users_valid;
     wire taken = valid & m_tready;
     assign m_tlast = beats_word[576];
@@ -72,9 +72,9 @@ module egress (
     wire users_store_empty = ~(|users_count);
     wire users_passes = users_open & users_store_empty;
     wire users_out_ready = users_open;
-    wire users_more = users_out_valid | (and_71 & users_store_empty);
-    wire [73:0] mux_102 = users_out_valid ? users_out_data : cat_72;
-    wire or_124 = ~users_behind_valid | users_valid;
+    wire users_more = users_out_valid | (and_73 & users_store_empty);
+    wire [76:0] mux_103 = users_out_valid ? users_out_data : cat_71;
+    wire or_125 = ~users_behind_valid | users_valid;
     assign room = (beats_inside <= 10'h16d) & (users_inside <= 10'h1fe);
     assign m_tdata = beats_word[511:0];
     assign m_tkeep = beats_word[575:512];
@@ -94,11 +94,11 @@ module egress (
         .count(beats_count)
     );
 
-    stream_fifo_w74_d512 users (
+    stream_fifo_w77_d512 users (
         .clk(clk),
         .rst(rst),
-        .in_valid(and_71 & ~users_passes),
-        .in_data(cat_72),
+        .in_valid(and_73 & ~users_passes),
+        .in_data(cat_71),
         .out_ready(users_out_ready),
         .in_ready(users_in_ready),
         .out_valid(users_out_valid),
@@ -109,8 +109,8 @@ module egress (
     always @(posedge clk) begin
         if (beats_advance & (beats_behind_valid | beats_more)) beats_word <= beats_behind_valid ? beats_behind : cat_45;
         if ((beats_advance == beats_behind_valid) & beats_more) beats_behind <= cat_45;
-        if (users_advance & (users_behind_valid | users_more)) users_word <= users_behind_valid ? users_behind : mux_102;
-        if ((users_advance == users_behind_valid) & users_more) users_behind <= mux_102;
+        if (users_advance & (users_behind_valid | users_more)) users_word <= users_behind_valid ? users_behind : mux_103;
+        if ((users_advance == users_behind_valid) & users_more) users_behind <= mux_103;
     end
 
     always @(posedge clk) begin
@@ -127,7 +127,7 @@ module egress (
             beats_behind_valid <= beats_advance ? (beats_behind_valid & beats_more) : (beats_behind_valid | beats_more);
             beats_inside <= (beats_inside + {9'd0, push & beat_in_ready}) - {9'd0, beats_valid & beats_head_ready};
             users_behind_valid <= users_advance ? (users_behind_valid & users_more) : (users_behind_valid | users_more);
-            users_inside <= (users_inside + {9'd0, and_71 & user_in_ready}) - {9'd0, users_valid & users_head_ready};
+            users_inside <= (users_inside + {9'd0, and_73 & user_in_ready}) - {9'd0, users_valid & users_head_ready};
         end
     end
 
@@ -136,14 +136,14 @@ module egress (
         if (!rst) begin
             beat_has_a_slot: assert (or_13);
             beats_behind_only_with_head: assert (or_67);
-            user_has_a_slot: assert (or_78);
-            users_behind_only_with_head: assert (or_124);
+            user_has_a_slot: assert (or_79);
+            users_behind_only_with_head: assert (or_125);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, meta, or_13, or_67, or_78, or_124};
+    wire _unused = &{1'b0, meta, or_13, or_67, or_79, or_125};
 
 `ifndef SYNTHESIS
     initial begin
@@ -154,8 +154,8 @@ module egress (
         beats_behind = 578'd0;
         beats_inside = 10'd0;
         users_behind_valid = 1'd0;
-        users_word = 74'd0;
-        users_behind = 74'd0;
+        users_word = 77'd0;
+        users_behind = 77'd0;
         users_inside = 10'd0;
     end
 `endif

@@ -2,7 +2,7 @@
 // One output: a queue of beats and one of sidebands, whose output registers are the AXI4-Stream.
 //
 // beat: record edited_beat: data [511:0], count [518:512], first [519], last [520], error [521]
-// meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212]
+// meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215]
 
 `default_nettype none
 
@@ -11,14 +11,14 @@ module egress_host (
     input  wire rst,
     input  wire push,
     input  wire [521:0] beat,
-    input  wire [227:0] meta,
+    input  wire [230:0] meta,
     input  wire m_tready,
     output wire room,
     output wire [511:0] m_tdata,
     output wire [63:0] m_tkeep,
     output wire m_tvalid,
     output wire m_tlast,
-    output wire [124:0] m_tuser,
+    output wire [127:0] m_tuser,
     output wire busy
 );
     wire beats_in_ready;
@@ -35,9 +35,9 @@ module egress_host (
     reg  users_behind_valid;
     wire [9:0] users_count;
     wire users_out_valid;
-    wire [123:0] users_out_data;
-    reg  [123:0] users_word;
-    reg  [123:0] users_behind;
+    wire [126:0] users_out_data;
+    reg  [126:0] users_word;
+    reg  [126:0] users_behind;
     reg  [9:0] users_inside;
     wire [520:0] cat_8 = {beat[521], beat[520], beat[518:512], beat[511:0]};
     wire beats_store_ready = beats_in_ready;
@@ -58,8 +58,8 @@ module egress_host (
         mux_36[511:0]
     };
     wire or_67 = ~beats_behind_valid | beats_valid;
-    wire and_79 = push & beat[519];
-    wire [123:0] cat_80 = {
+    wire [126:0] cat_79 = {
+        meta[132:130],
         meta[129],
         meta[128:109],
         meta[108],
@@ -71,9 +71,10 @@ module egress_host (
         meta[79:74],
         meta[63:0]
     };
+    wire and_81 = push & beat[519];
     wire users_store_ready = users_in_ready;
     wire user_in_ready = users_store_ready;
-    wire or_86 = ~(push & beat[519]) | user_in_ready;
+    wire or_87 = ~(push & beat[519]) | user_in_ready;
     wire valid = beats_valid & users_valid;
     wire taken = valid & m_tready;
     assign m_tlast = beats_word[576];
@@ -83,9 +84,9 @@ module egress_host (
     wire users_store_empty = ~(|users_count);
     wire users_passes = users_open & users_store_empty;
     wire users_out_ready = users_open;
-    wire users_more = users_out_valid | (and_79 & users_store_empty);
-    wire [123:0] mux_110 = users_out_valid ? users_out_data : cat_80;
-    wire or_132 = ~users_behind_valid | users_valid;
+    wire users_more = users_out_valid | (and_81 & users_store_empty);
+    wire [126:0] mux_111 = users_out_valid ? users_out_data : cat_79;
+    wire or_133 = ~users_behind_valid | users_valid;
     assign room = (beats_inside <= 10'h16d) & (users_inside <= 10'h1fe);
     assign m_tdata = beats_word[511:0];
     assign m_tkeep = beats_word[575:512];
@@ -105,11 +106,11 @@ module egress_host (
         .count(beats_count)
     );
 
-    stream_fifo_w124_d512 users (
+    stream_fifo_w127_d512 users (
         .clk(clk),
         .rst(rst),
-        .in_valid(and_79 & ~users_passes),
-        .in_data(cat_80),
+        .in_valid(and_81 & ~users_passes),
+        .in_data(cat_79),
         .out_ready(users_out_ready),
         .in_ready(users_in_ready),
         .out_valid(users_out_valid),
@@ -120,8 +121,8 @@ module egress_host (
     always @(posedge clk) begin
         if (beats_advance & (beats_behind_valid | beats_more)) beats_word <= beats_behind_valid ? beats_behind : cat_45;
         if ((beats_advance == beats_behind_valid) & beats_more) beats_behind <= cat_45;
-        if (users_advance & (users_behind_valid | users_more)) users_word <= users_behind_valid ? users_behind : mux_110;
-        if ((users_advance == users_behind_valid) & users_more) users_behind <= mux_110;
+        if (users_advance & (users_behind_valid | users_more)) users_word <= users_behind_valid ? users_behind : mux_111;
+        if ((users_advance == users_behind_valid) & users_more) users_behind <= mux_111;
     end
 
     always @(posedge clk) begin
@@ -138,7 +139,7 @@ module egress_host (
             beats_behind_valid <= beats_advance ? (beats_behind_valid & beats_more) : (beats_behind_valid | beats_more);
             beats_inside <= (beats_inside + {9'd0, push & beat_in_ready}) - {9'd0, beats_valid & beats_head_ready};
             users_behind_valid <= users_advance ? (users_behind_valid & users_more) : (users_behind_valid | users_more);
-            users_inside <= (users_inside + {9'd0, and_79 & user_in_ready}) - {9'd0, users_valid & users_head_ready};
+            users_inside <= (users_inside + {9'd0, and_81 & user_in_ready}) - {9'd0, users_valid & users_head_ready};
         end
     end
 
@@ -147,14 +148,14 @@ module egress_host (
         if (!rst) begin
             beat_has_a_slot: assert (or_13);
             beats_behind_only_with_head: assert (or_67);
-            user_has_a_slot: assert (or_86);
-            users_behind_only_with_head: assert (or_132);
+            user_has_a_slot: assert (or_87);
+            users_behind_only_with_head: assert (or_133);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, meta, or_13, or_67, or_86, or_132};
+    wire _unused = &{1'b0, meta, or_13, or_67, or_87, or_133};
 
 `ifndef SYNTHESIS
     initial begin
@@ -165,8 +166,8 @@ module egress_host (
         beats_behind = 578'd0;
         beats_inside = 10'd0;
         users_behind_valid = 1'd0;
-        users_word = 124'd0;
-        users_behind = 124'd0;
+        users_word = 127'd0;
+        users_behind = 127'd0;
         users_inside = 10'd0;
     end
 `endif

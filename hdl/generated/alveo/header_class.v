@@ -22,6 +22,8 @@
 // direction, stage 1
 // entry_action, stage 6
 // entry_copies, stage 6
+// rank, stage 6
+// meter, stage 6
 
 `default_nettype none
 
@@ -54,6 +56,8 @@ module header_class (
     output wire direction,
     output reg  [21:0] entry_action,
     output reg  [3:0] entry_copies,
+    output wire [2:0] rank,
+    output wire [15:0] meter,
     output wire [70:0] cfg_rdata
 );
     reg  hit0;
@@ -70,9 +74,12 @@ module header_class (
     reg  direction_s3;
     reg  direction_s4;
     reg  direction_s5;
+    reg  [70:0] lookup_row_s6;
     wire [19:0] chosen = hit0 ? class0 : (hit1 ? class1 : (hit2 ? class2 : (hit3 ? class3 : 20'd0)));
     assign direction = hit0 ? 1'd0 : (hit1 ? 1'd1 : (hit2 ? 1'd1 : (hit3 ? 1'd0 : 1'd0)));
     assign found = (hit0 | hit1) | (hit2 | hit3);
+    assign rank = lookup_row_s6[54:52];
+    assign meter = lookup_row_s6[70:55];
     assign number = chosen;
 
     table_class lookup (
@@ -104,10 +111,11 @@ module header_class (
         direction_s5 <= direction_s4;
         entry_action <= direction_s5 ? lookup_row[47:26] : lookup_row[21:0];
         entry_copies <= direction_s5 ? lookup_row[51:48] : lookup_row[25:22];
+        lookup_row_s6 <= lookup_row;
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, chosen_s2, lookup_row};
+    wire _unused = &{1'b0, chosen_s2, lookup_row_s6};
 
 `ifndef SYNTHESIS
     initial begin
@@ -126,6 +134,7 @@ module header_class (
         direction_s5 = 1'd0;
         entry_action = 22'd0;
         entry_copies = 4'd0;
+        lookup_row_s6 = 71'd0;
     end
 `endif
 endmodule

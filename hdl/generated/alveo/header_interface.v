@@ -9,6 +9,7 @@
 // segment, stage 5
 // tracking, stage 5
 // accepts, stage 5
+// trust, stage 5
 // not_mine, stage 6
 
 `default_nettype none
@@ -29,6 +30,7 @@ module header_interface (
     output wire [11:0] segment,
     output wire tracking,
     output wire [6:0] accepts,
+    output wire trust,
     output wire not_mine,
     output wire [219:0] cfg_rdata
 );
@@ -40,17 +42,18 @@ module header_interface (
     reg  [47:0] dst_mac_s4;
     reg  [47:0] dst_mac_s5;
     reg  [47:0] dst_mac_s6;
-    reg  not_28_s1;
-    reg  not_28_s2;
-    reg  not_28_s3;
-    reg  not_28_s4;
-    reg  not_28_s5;
-    reg  not_28_s6;
+    reg  not_29_s1;
+    reg  not_29_s2;
+    reg  not_29_s3;
+    reg  not_29_s4;
+    reg  not_29_s5;
+    reg  not_29_s6;
     assign number = lookup_value[9:0];
     assign segment = lookup_value[21:10];
     assign tracking = lookup_value[71];
     assign accepts = lookup_value[78:72];
-    assign not_mine = ((lookup_value_s6[69:22] != dst_mac_s6) & ~lookup_value_s6[70]) & not_28_s6;
+    assign trust = lookup_value[79];
+    assign not_mine = ((lookup_value_s6[69:22] != dst_mac_s6) & ~lookup_value_s6[70]) & not_29_s6;
 
     table_interface lookup (
         .clk(clk),
@@ -75,12 +78,12 @@ module header_interface (
         dst_mac_s4 <= dst_mac_s3;
         dst_mac_s5 <= dst_mac_s4;
         dst_mac_s6 <= dst_mac_s5;
-        not_28_s1 <= ~dst_mac[40];
-        not_28_s2 <= not_28_s1;
-        not_28_s3 <= not_28_s2;
-        not_28_s4 <= not_28_s3;
-        not_28_s5 <= not_28_s4;
-        not_28_s6 <= not_28_s5;
+        not_29_s1 <= ~dst_mac[40];
+        not_29_s2 <= not_29_s1;
+        not_29_s3 <= not_29_s2;
+        not_29_s4 <= not_29_s3;
+        not_29_s5 <= not_29_s4;
+        not_29_s6 <= not_29_s5;
     end
 
     // Bits which nothing reads.
@@ -95,12 +98,12 @@ module header_interface (
         dst_mac_s4 = 48'd0;
         dst_mac_s5 = 48'd0;
         dst_mac_s6 = 48'd0;
-        not_28_s1 = 1'd0;
-        not_28_s2 = 1'd0;
-        not_28_s3 = 1'd0;
-        not_28_s4 = 1'd0;
-        not_28_s5 = 1'd0;
-        not_28_s6 = 1'd0;
+        not_29_s1 = 1'd0;
+        not_29_s2 = 1'd0;
+        not_29_s3 = 1'd0;
+        not_29_s4 = 1'd0;
+        not_29_s5 = 1'd0;
+        not_29_s6 = 1'd0;
     end
 `endif
 endmodule

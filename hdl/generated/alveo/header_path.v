@@ -4,8 +4,8 @@
 // in_valid, stage 0
 // in_header: record header, stage 0: window [1535:0], length [1543:1536], more [1544], port [1548:1545], tag [1612:1549]
 // in_epoch, stage 0
-// out_valid, stage 22
-// out_verdict: record verdict, stage 22: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525], opening [541], answering [542]
+// out_valid, stage 21
+// out_verdict: record verdict, stage 21: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], priority [170:168], meter [186:171], l3 [194:187], v6 [195], ip_length [212:196], protocol [220:213], l4 [223:221], l4_offset [230:224], udp_no_checksum [231], src [359:232], dst [487:360], sport [503:488], dport [519:504], traffic_class [527:520], ip_checksum [543:528], l4_checksum [559:544], opening [560], answering [561]
 
 `default_nettype none
 
@@ -21,7 +21,7 @@ module header_path (
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
     output reg  out_valid,
-    output wire [542:0] out_verdict,
+    output wire [561:0] out_verdict,
     output wire [511:0] cfg_rdata
 );
     wire [27:0] header_parser_interface_key;
@@ -66,6 +66,7 @@ module header_path (
     wire [11:0] header_interface_segment;
     wire header_interface_tracking;
     wire [6:0] header_interface_accepts;
+    wire header_interface_trust;
     wire header_interface_not_mine;
     wire [219:0] header_interface_cfg_rdata;
     reg  [47:0] cat_21_s1;
@@ -129,13 +130,13 @@ module header_path (
     wire header_class_direction;
     wire [21:0] header_class_entry_action;
     wire [3:0] header_class_entry_copies;
+    wire [2:0] header_class_rank;
+    wire [15:0] header_class_meter;
     wire [70:0] header_class_cfg_rdata;
     reg  [19:0] header_source_position_s13;
     reg  [19:0] header_source_position_s14;
     reg  [19:0] header_source_position_s15;
     reg  [19:0] header_source_position_s16;
-    reg  [21:0] header_class_entry_action_s22;
-    reg  [3:0] header_class_entry_copies_s22;
     reg  header_source_has_tag_s8;
     reg  header_source_has_tag_s9;
     reg  header_source_has_tag_s10;
@@ -154,7 +155,37 @@ module header_path (
     wire [21:0] header_step_action;
     wire [3:0] header_step_copies;
     wire header_step_first;
-    wire [139:0] header_step_cfg_rdata;
+    wire [209:0] header_step_cfg_rdata;
+    reg  [7:0] header_parser_traffic_class_s7;
+    reg  [7:0] header_parser_traffic_class_s8;
+    reg  [7:0] header_parser_traffic_class_s9;
+    reg  [7:0] header_parser_traffic_class_s10;
+    reg  [7:0] header_parser_traffic_class_s11;
+    reg  [7:0] header_parser_traffic_class_s12;
+    reg  [7:0] header_parser_traffic_class_s13;
+    reg  [7:0] header_parser_traffic_class_s14;
+    reg  [7:0] header_parser_traffic_class_s15;
+    reg  [7:0] header_parser_traffic_class_s16;
+    reg  [7:0] header_parser_traffic_class_s17;
+    reg  [7:0] header_parser_traffic_class_s18;
+    reg  [7:0] header_parser_traffic_class_s19;
+    reg  header_interface_trust_s7;
+    reg  header_interface_trust_s8;
+    reg  header_interface_trust_s9;
+    reg  header_interface_trust_s10;
+    reg  header_interface_trust_s11;
+    reg  header_interface_trust_s12;
+    reg  header_interface_trust_s13;
+    reg  header_interface_trust_s14;
+    reg  header_interface_trust_s15;
+    reg  header_interface_trust_s16;
+    reg  header_interface_trust_s17;
+    reg  header_interface_trust_s18;
+    reg  header_interface_trust_s19;
+    reg  header_interface_trust_s20;
+    reg  header_interface_trust_s21;
+    wire [2:0] header_priority_rank;
+    wire [2:0] header_priority_cfg_rdata;
     reg  header_parser_tag_wrong_s6;
     reg  header_parser_tag_wrong_s7;
     reg  header_parser_runt_s2;
@@ -177,11 +208,11 @@ module header_path (
     reg  header_parser_vlan_depth_s9;
     reg  header_parser_vlan_depth_s10;
     reg  header_parser_vlan_depth_s11;
-    reg  not_171_s7;
-    reg  not_171_s8;
-    reg  not_171_s9;
-    reg  not_171_s10;
-    reg  not_171_s11;
+    reg  not_204_s7;
+    reg  not_204_s8;
+    reg  not_204_s9;
+    reg  not_204_s10;
+    reg  not_204_s11;
     reg  header_interface_not_mine_s8;
     reg  header_interface_not_mine_s9;
     reg  header_interface_not_mine_s10;
@@ -196,10 +227,10 @@ module header_path (
     reg  header_parser_arp_s9;
     reg  header_parser_arp_s10;
     reg  header_parser_arp_s11;
-    reg  or_174_s8;
-    reg  or_174_s9;
-    reg  or_174_s10;
-    reg  or_174_s11;
+    reg  or_207_s8;
+    reg  or_207_s9;
+    reg  or_207_s10;
+    reg  or_207_s11;
     reg  header_parser_not_ip_s6;
     reg  header_parser_not_ip_s7;
     reg  header_parser_not_ip_s8;
@@ -232,7 +263,7 @@ module header_path (
     reg  header_parser_ttl_s10;
     reg  header_parser_ttl_s11;
     reg  [54:0] header_address_dst_s11;
-    reg  or_177_s11;
+    reg  or_210_s11;
     reg  header_parser_later_s11;
     wire [5:0] header_reason_with_class;
     wire [5:0] header_reason_without;
@@ -243,28 +274,27 @@ module header_path (
     reg  [5:0] header_reason_without_s15;
     reg  [5:0] header_reason_without_s16;
     reg  [5:0] base;
-    reg  [68:0] cat_271_s1;
-    reg  [68:0] cat_271_s2;
-    reg  [68:0] cat_271_s3;
-    reg  [68:0] cat_271_s4;
-    reg  [68:0] cat_271_s5;
-    reg  [68:0] cat_271_s6;
-    reg  [68:0] cat_271_s7;
-    reg  [68:0] cat_271_s8;
-    reg  [68:0] cat_271_s9;
-    reg  [68:0] cat_271_s10;
-    reg  [68:0] cat_271_s11;
-    reg  [68:0] cat_271_s12;
-    reg  [68:0] cat_271_s13;
-    reg  [68:0] cat_271_s14;
-    reg  [68:0] cat_271_s15;
-    reg  [68:0] cat_271_s16;
-    reg  [68:0] cat_271_s17;
-    reg  [68:0] cat_271_s18;
-    reg  [68:0] cat_271_s19;
-    reg  [68:0] cat_271_s20;
-    reg  [68:0] cat_271_s21;
-    reg  [68:0] cat_271_s22;
+    reg  [68:0] cat_304_s1;
+    reg  [68:0] cat_304_s2;
+    reg  [68:0] cat_304_s3;
+    reg  [68:0] cat_304_s4;
+    reg  [68:0] cat_304_s5;
+    reg  [68:0] cat_304_s6;
+    reg  [68:0] cat_304_s7;
+    reg  [68:0] cat_304_s8;
+    reg  [68:0] cat_304_s9;
+    reg  [68:0] cat_304_s10;
+    reg  [68:0] cat_304_s11;
+    reg  [68:0] cat_304_s12;
+    reg  [68:0] cat_304_s13;
+    reg  [68:0] cat_304_s14;
+    reg  [68:0] cat_304_s15;
+    reg  [68:0] cat_304_s16;
+    reg  [68:0] cat_304_s17;
+    reg  [68:0] cat_304_s18;
+    reg  [68:0] cat_304_s19;
+    reg  [68:0] cat_304_s20;
+    reg  [68:0] cat_304_s21;
     reg  [9:0] header_interface_number_s7;
     reg  [9:0] header_interface_number_s8;
     reg  [9:0] header_interface_number_s9;
@@ -280,7 +310,6 @@ module header_path (
     reg  [9:0] header_interface_number_s19;
     reg  [9:0] header_interface_number_s20;
     reg  [9:0] header_interface_number_s21;
-    reg  [9:0] header_interface_number_s22;
     reg  [15:0] header_source_sender_s12;
     reg  [15:0] header_source_sender_s13;
     reg  [15:0] header_source_sender_s14;
@@ -291,31 +320,27 @@ module header_path (
     reg  [15:0] header_source_sender_s19;
     reg  [15:0] header_source_sender_s20;
     reg  [15:0] header_source_sender_s21;
-    reg  [15:0] header_source_sender_s22;
     reg  [19:0] header_class_number_s17;
     reg  [19:0] header_class_number_s18;
     reg  [19:0] header_class_number_s19;
     reg  [19:0] header_class_number_s20;
     reg  [19:0] header_class_number_s21;
-    reg  [19:0] header_class_number_s22;
     reg  header_class_direction_s17;
     reg  header_class_direction_s18;
     reg  header_class_direction_s19;
     reg  header_class_direction_s20;
     reg  header_class_direction_s21;
-    reg  header_class_direction_s22;
-    reg  [16:0] cat_281_s11;
-    reg  [16:0] cat_281_s12;
-    reg  [16:0] cat_281_s13;
-    reg  [16:0] cat_281_s14;
-    reg  [16:0] cat_281_s15;
-    reg  [16:0] cat_281_s16;
-    reg  [16:0] cat_281_s17;
-    reg  [16:0] cat_281_s18;
-    reg  [16:0] cat_281_s19;
-    reg  [16:0] cat_281_s20;
-    reg  [16:0] cat_281_s21;
-    reg  [16:0] cat_281_s22;
+    reg  [16:0] cat_314_s11;
+    reg  [16:0] cat_314_s12;
+    reg  [16:0] cat_314_s13;
+    reg  [16:0] cat_314_s14;
+    reg  [16:0] cat_314_s15;
+    reg  [16:0] cat_314_s16;
+    reg  [16:0] cat_314_s17;
+    reg  [16:0] cat_314_s18;
+    reg  [16:0] cat_314_s19;
+    reg  [16:0] cat_314_s20;
+    reg  [16:0] cat_314_s21;
     reg  [7:0] header_parser_offset_s4;
     reg  [7:0] header_parser_offset_s5;
     reg  [7:0] header_parser_offset_s6;
@@ -334,7 +359,6 @@ module header_path (
     reg  [7:0] header_parser_offset_s19;
     reg  [7:0] header_parser_offset_s20;
     reg  [7:0] header_parser_offset_s21;
-    reg  [7:0] header_parser_offset_s22;
     reg  [16:0] header_parser_ip_length_s6;
     reg  [16:0] header_parser_ip_length_s7;
     reg  [16:0] header_parser_ip_length_s8;
@@ -351,7 +375,6 @@ module header_path (
     reg  [16:0] header_parser_ip_length_s19;
     reg  [16:0] header_parser_ip_length_s20;
     reg  [16:0] header_parser_ip_length_s21;
-    reg  [16:0] header_parser_ip_length_s22;
     reg  [7:0] header_parser_protocol_s11;
     reg  [7:0] header_parser_protocol_s12;
     reg  [7:0] header_parser_protocol_s13;
@@ -363,7 +386,6 @@ module header_path (
     reg  [7:0] header_parser_protocol_s19;
     reg  [7:0] header_parser_protocol_s20;
     reg  [7:0] header_parser_protocol_s21;
-    reg  [7:0] header_parser_protocol_s22;
     reg  header_parser_v6_s6;
     reg  header_parser_v6_s7;
     reg  header_parser_v6_s8;
@@ -380,7 +402,6 @@ module header_path (
     reg  header_parser_v6_s19;
     reg  header_parser_v6_s20;
     reg  header_parser_v6_s21;
-    reg  header_parser_v6_s22;
     reg  [2:0] header_parser_l4_s12;
     reg  [2:0] header_parser_l4_s13;
     reg  [2:0] header_parser_l4_s14;
@@ -391,7 +412,6 @@ module header_path (
     reg  [2:0] header_parser_l4_s19;
     reg  [2:0] header_parser_l4_s20;
     reg  [2:0] header_parser_l4_s21;
-    reg  [2:0] header_parser_l4_s22;
     reg  [6:0] header_parser_l4_offset_s10;
     reg  [6:0] header_parser_l4_offset_s11;
     reg  [6:0] header_parser_l4_offset_s12;
@@ -404,7 +424,6 @@ module header_path (
     reg  [6:0] header_parser_l4_offset_s19;
     reg  [6:0] header_parser_l4_offset_s20;
     reg  [6:0] header_parser_l4_offset_s21;
-    reg  [6:0] header_parser_l4_offset_s22;
     reg  header_parser_udp_no_checksum_s12;
     reg  header_parser_udp_no_checksum_s13;
     reg  header_parser_udp_no_checksum_s14;
@@ -415,7 +434,6 @@ module header_path (
     reg  header_parser_udp_no_checksum_s19;
     reg  header_parser_udp_no_checksum_s20;
     reg  header_parser_udp_no_checksum_s21;
-    reg  header_parser_udp_no_checksum_s22;
     reg  [128:0] header_parser_src_key_s6;
     reg  [128:0] header_parser_src_key_s7;
     reg  [128:0] header_parser_src_key_s8;
@@ -432,7 +450,6 @@ module header_path (
     reg  [128:0] header_parser_src_key_s19;
     reg  [128:0] header_parser_src_key_s20;
     reg  [128:0] header_parser_src_key_s21;
-    reg  [128:0] header_parser_src_key_s22;
     reg  [128:0] header_parser_dst_key_s6;
     reg  [128:0] header_parser_dst_key_s7;
     reg  [128:0] header_parser_dst_key_s8;
@@ -449,7 +466,6 @@ module header_path (
     reg  [128:0] header_parser_dst_key_s19;
     reg  [128:0] header_parser_dst_key_s20;
     reg  [128:0] header_parser_dst_key_s21;
-    reg  [128:0] header_parser_dst_key_s22;
     reg  [15:0] header_parser_sport_s11;
     reg  [15:0] header_parser_sport_s12;
     reg  [15:0] header_parser_sport_s13;
@@ -461,7 +477,6 @@ module header_path (
     reg  [15:0] header_parser_sport_s19;
     reg  [15:0] header_parser_sport_s20;
     reg  [15:0] header_parser_sport_s21;
-    reg  [15:0] header_parser_sport_s22;
     reg  [15:0] header_parser_dport_s11;
     reg  [15:0] header_parser_dport_s12;
     reg  [15:0] header_parser_dport_s13;
@@ -473,23 +488,8 @@ module header_path (
     reg  [15:0] header_parser_dport_s19;
     reg  [15:0] header_parser_dport_s20;
     reg  [15:0] header_parser_dport_s21;
-    reg  [15:0] header_parser_dport_s22;
-    reg  [7:0] header_parser_traffic_class_s7;
-    reg  [7:0] header_parser_traffic_class_s8;
-    reg  [7:0] header_parser_traffic_class_s9;
-    reg  [7:0] header_parser_traffic_class_s10;
-    reg  [7:0] header_parser_traffic_class_s11;
-    reg  [7:0] header_parser_traffic_class_s12;
-    reg  [7:0] header_parser_traffic_class_s13;
-    reg  [7:0] header_parser_traffic_class_s14;
-    reg  [7:0] header_parser_traffic_class_s15;
-    reg  [7:0] header_parser_traffic_class_s16;
-    reg  [7:0] header_parser_traffic_class_s17;
-    reg  [7:0] header_parser_traffic_class_s18;
-    reg  [7:0] header_parser_traffic_class_s19;
     reg  [7:0] header_parser_traffic_class_s20;
     reg  [7:0] header_parser_traffic_class_s21;
-    reg  [7:0] header_parser_traffic_class_s22;
     reg  [15:0] header_parser_ip_checksum_s6;
     reg  [15:0] header_parser_ip_checksum_s7;
     reg  [15:0] header_parser_ip_checksum_s8;
@@ -506,7 +506,6 @@ module header_path (
     reg  [15:0] header_parser_ip_checksum_s19;
     reg  [15:0] header_parser_ip_checksum_s20;
     reg  [15:0] header_parser_ip_checksum_s21;
-    reg  [15:0] header_parser_ip_checksum_s22;
     reg  [15:0] header_parser_l4_checksum_s12;
     reg  [15:0] header_parser_l4_checksum_s13;
     reg  [15:0] header_parser_l4_checksum_s14;
@@ -517,7 +516,6 @@ module header_path (
     reg  [15:0] header_parser_l4_checksum_s19;
     reg  [15:0] header_parser_l4_checksum_s20;
     reg  [15:0] header_parser_l4_checksum_s21;
-    reg  [15:0] header_parser_l4_checksum_s22;
     reg  opening_s11;
     reg  opening_s12;
     reg  opening_s13;
@@ -529,7 +527,6 @@ module header_path (
     reg  opening_s19;
     reg  opening_s20;
     reg  opening_s21;
-    reg  opening_s22;
     reg  answering_s11;
     reg  answering_s12;
     reg  answering_s13;
@@ -541,33 +538,30 @@ module header_path (
     reg  answering_s19;
     reg  answering_s20;
     reg  answering_s21;
-    reg  answering_s22;
     reg  [5:0] base_s18;
     reg  [5:0] base_s19;
     reg  [5:0] base_s20;
     reg  [5:0] base_s21;
-    reg  [5:0] base_s22;
-    reg  not_268_s2;
-    reg  not_268_s3;
-    reg  not_268_s4;
-    reg  not_268_s5;
-    reg  not_268_s6;
-    reg  not_268_s7;
-    reg  not_268_s8;
-    reg  not_268_s9;
-    reg  not_268_s10;
-    reg  not_268_s11;
-    reg  not_268_s12;
-    reg  not_268_s13;
-    reg  not_268_s14;
-    reg  not_268_s15;
-    reg  not_268_s16;
-    reg  not_268_s17;
-    reg  not_268_s18;
-    reg  not_268_s19;
-    reg  not_268_s20;
-    reg  not_268_s21;
-    reg  not_268_s22;
+    reg  not_301_s2;
+    reg  not_301_s3;
+    reg  not_301_s4;
+    reg  not_301_s5;
+    reg  not_301_s6;
+    reg  not_301_s7;
+    reg  not_301_s8;
+    reg  not_301_s9;
+    reg  not_301_s10;
+    reg  not_301_s11;
+    reg  not_301_s12;
+    reg  not_301_s13;
+    reg  not_301_s14;
+    reg  not_301_s15;
+    reg  not_301_s16;
+    reg  not_301_s17;
+    reg  not_301_s18;
+    reg  not_301_s19;
+    reg  not_301_s20;
+    reg  not_301_s21;
     reg  header_interface_known_s7;
     reg  header_interface_known_s8;
     reg  header_interface_known_s9;
@@ -583,7 +577,6 @@ module header_path (
     reg  header_interface_known_s19;
     reg  header_interface_known_s20;
     reg  header_interface_known_s21;
-    reg  header_interface_known_s22;
     reg  header_source_known_s12;
     reg  header_source_known_s13;
     reg  header_source_known_s14;
@@ -594,13 +587,11 @@ module header_path (
     reg  header_source_known_s19;
     reg  header_source_known_s20;
     reg  header_source_known_s21;
-    reg  header_source_known_s22;
     reg  header_class_found_s17;
     reg  header_class_found_s18;
     reg  header_class_found_s19;
     reg  header_class_found_s20;
     reg  header_class_found_s21;
-    reg  header_class_found_s22;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -621,7 +612,6 @@ module header_path (
     reg  in_valid_s18;
     reg  in_valid_s19;
     reg  in_valid_s20;
-    reg  in_valid_s21;
     wire [47:0] cat_14 = {
         in_header[7:0],
         in_header[15:8],
@@ -640,9 +630,9 @@ module header_path (
     };
     wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
     wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
-    wire [511:0] or_688 = ({343'd0, header_parser_cfg_rdata} | {292'd0, header_interface_cfg_rdata}) | ({356'd0, header_source_cfg_rdata} | {140'd0, header_address_cfg_rdata});
-    wire [511:0] or_689 = ({380'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({441'd0, header_class_cfg_rdata} | {372'd0, header_step_cfg_rdata});
-    assign cfg_rdata = or_688 | or_689;
+    wire [511:0] or_684 = ({343'd0, header_parser_cfg_rdata} | {292'd0, header_interface_cfg_rdata}) | ({356'd0, header_source_cfg_rdata} | {140'd0, header_address_cfg_rdata});
+    wire [511:0] or_685 = ({380'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({441'd0, header_class_cfg_rdata} | {302'd0, header_step_cfg_rdata});
+    assign cfg_rdata = (or_684 | or_685) | {509'd0, header_priority_cfg_rdata};
 
     header_parser header_parser (
         .clk(clk),
@@ -706,6 +696,7 @@ module header_path (
         .segment(header_interface_segment),
         .tracking(header_interface_tracking),
         .accepts(header_interface_accepts),
+        .trust(header_interface_trust),
         .not_mine(header_interface_not_mine),
         .cfg_rdata(header_interface_cfg_rdata)
     );
@@ -833,6 +824,8 @@ module header_path (
         .direction(header_class_direction),
         .entry_action(header_class_entry_action),
         .entry_copies(header_class_entry_copies),
+        .rank(header_class_rank),
+        .meter(header_class_meter),
         .cfg_rdata(header_class_cfg_rdata)
     );
 
@@ -842,14 +835,14 @@ module header_path (
         .number(header_class_number),
         .direction(header_class_direction),
         .position(header_source_position_s16),
-        .entry_action(header_class_entry_action_s22),
-        .entry_copies(header_class_entry_copies_s22),
+        .entry_action(header_class_entry_action),
+        .entry_copies(header_class_entry_copies),
         .has_tag(header_source_has_tag_s16),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[139:0]),
+        .cfg_wdata(cfg_wdata[209:0]),
         .epoch(in_epoch_s16),
         .action(header_step_action),
         .copies(header_step_copies),
@@ -857,14 +850,29 @@ module header_path (
         .cfg_rdata(header_step_cfg_rdata)
     );
 
+    header_priority header_priority (
+        .clk(clk),
+        .rst(rst),
+        .dscp(header_parser_traffic_class_s19[7:2]),
+        .trust(header_interface_trust_s21),
+        .own(header_class_rank),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
+        .cfg_wdata(cfg_wdata[2:0]),
+        .rank(header_priority_rank),
+        .cfg_rdata(header_priority_cfg_rdata)
+    );
+
     header_reason header_reason (
         .clk(clk),
         .runt(header_parser_runt_s11),
         .vlan_depth(header_parser_vlan_depth_s11),
-        .no_interface(not_171_s11),
+        .no_interface(not_204_s11),
         .not_mine(header_interface_not_mine_s11),
         .arp(header_parser_arp_s11),
-        .encapsulation(or_174_s11),
+        .encapsulation(or_207_s11),
         .not_ip(header_parser_not_ip_s11),
         .ipv4_header(header_parser_ipv4_header_s11),
         .ipv4_checksum(header_parser_ipv4_checksum_s11),
@@ -877,45 +885,47 @@ module header_path (
         .ttl(header_parser_ttl_s11),
         .dhcp(header_parser_dhcp),
         .own(header_address_dst_s11[54]),
-        .scoped(or_177_s11),
+        .scoped(or_210_s11),
         .later(header_parser_later_s11),
         .with_class(header_reason_with_class),
         .without(header_reason_without)
     );
 
     header_verdict header_verdict (
-        .tag(cat_271_s22[63:0]),
-        .port(cat_271_s22[67:64]),
-        .epoch(cat_271_s22[68]),
-        .interface_number(header_interface_number_s22),
-        .sender(header_source_sender_s22),
-        .class_number(header_class_number_s22),
-        .direction(header_class_direction_s22),
+        .tag(cat_304_s21[63:0]),
+        .port(cat_304_s21[67:64]),
+        .epoch(cat_304_s21[68]),
+        .interface_number(header_interface_number_s21),
+        .sender(header_source_sender_s21),
+        .class_number(header_class_number_s21),
+        .direction(header_class_direction_s21),
         .action(header_step_action),
-        .neighbour_valid(cat_281_s22[0]),
-        .neighbour(cat_281_s22[16:1]),
-        .l3(header_parser_offset_s22),
-        .ip_length(header_parser_ip_length_s22),
-        .protocol(header_parser_protocol_s22),
-        .v6(header_parser_v6_s22),
-        .l4(header_parser_l4_s22),
-        .l4_offset(header_parser_l4_offset_s22),
-        .udp_no_checksum(header_parser_udp_no_checksum_s22),
-        .src(header_parser_src_key_s22[128:1]),
-        .dst(header_parser_dst_key_s22[128:1]),
-        .sport(header_parser_sport_s22),
-        .dport(header_parser_dport_s22),
-        .traffic_class(header_parser_traffic_class_s22),
-        .ip_checksum(header_parser_ip_checksum_s22),
-        .l4_checksum(header_parser_l4_checksum_s22),
-        .opening(opening_s22),
-        .answering(answering_s22),
-        .base(base_s22),
+        .neighbour_valid(cat_314_s21[0]),
+        .neighbour(cat_314_s21[16:1]),
+        .rank(header_priority_rank),
+        .meter({16{header_step_first}} & header_class_meter),
+        .l3(header_parser_offset_s21),
+        .ip_length(header_parser_ip_length_s21),
+        .protocol(header_parser_protocol_s21),
+        .v6(header_parser_v6_s21),
+        .l4(header_parser_l4_s21),
+        .l4_offset(header_parser_l4_offset_s21),
+        .udp_no_checksum(header_parser_udp_no_checksum_s21),
+        .src(header_parser_src_key_s21[128:1]),
+        .dst(header_parser_dst_key_s21[128:1]),
+        .sport(header_parser_sport_s21),
+        .dport(header_parser_dport_s21),
+        .traffic_class(header_parser_traffic_class_s21),
+        .ip_checksum(header_parser_ip_checksum_s21),
+        .l4_checksum(header_parser_l4_checksum_s21),
+        .opening(opening_s21),
+        .answering(answering_s21),
+        .base(base_s21),
         .copies(header_step_copies),
-        .framed(not_268_s22),
-        .interface_known(header_interface_known_s22),
-        .sender_known(header_source_known_s22),
-        .found(header_class_found_s22),
+        .framed(not_301_s21),
+        .interface_known(header_interface_known_s21),
+        .sender_known(header_source_known_s21),
+        .found(header_class_found_s21),
         .verdict(out_verdict)
     );
 
@@ -955,8 +965,6 @@ module header_path (
         header_source_position_s14 <= header_source_position_s13;
         header_source_position_s15 <= header_source_position_s14;
         header_source_position_s16 <= header_source_position_s15;
-        header_class_entry_action_s22 <= header_class_entry_action;
-        header_class_entry_copies_s22 <= header_class_entry_copies;
         header_source_has_tag_s8 <= header_source_has_tag;
         header_source_has_tag_s9 <= header_source_has_tag_s8;
         header_source_has_tag_s10 <= header_source_has_tag_s9;
@@ -972,6 +980,34 @@ module header_path (
         in_epoch_s14 <= in_epoch_s13;
         in_epoch_s15 <= in_epoch_s14;
         in_epoch_s16 <= in_epoch_s15;
+        header_parser_traffic_class_s7 <= header_parser_traffic_class_s6;
+        header_parser_traffic_class_s8 <= header_parser_traffic_class_s7;
+        header_parser_traffic_class_s9 <= header_parser_traffic_class_s8;
+        header_parser_traffic_class_s10 <= header_parser_traffic_class_s9;
+        header_parser_traffic_class_s11 <= header_parser_traffic_class_s10;
+        header_parser_traffic_class_s12 <= header_parser_traffic_class_s11;
+        header_parser_traffic_class_s13 <= header_parser_traffic_class_s12;
+        header_parser_traffic_class_s14 <= header_parser_traffic_class_s13;
+        header_parser_traffic_class_s15 <= header_parser_traffic_class_s14;
+        header_parser_traffic_class_s16 <= header_parser_traffic_class_s15;
+        header_parser_traffic_class_s17 <= header_parser_traffic_class_s16;
+        header_parser_traffic_class_s18 <= header_parser_traffic_class_s17;
+        header_parser_traffic_class_s19 <= header_parser_traffic_class_s18;
+        header_interface_trust_s7 <= header_interface_trust;
+        header_interface_trust_s8 <= header_interface_trust_s7;
+        header_interface_trust_s9 <= header_interface_trust_s8;
+        header_interface_trust_s10 <= header_interface_trust_s9;
+        header_interface_trust_s11 <= header_interface_trust_s10;
+        header_interface_trust_s12 <= header_interface_trust_s11;
+        header_interface_trust_s13 <= header_interface_trust_s12;
+        header_interface_trust_s14 <= header_interface_trust_s13;
+        header_interface_trust_s15 <= header_interface_trust_s14;
+        header_interface_trust_s16 <= header_interface_trust_s15;
+        header_interface_trust_s17 <= header_interface_trust_s16;
+        header_interface_trust_s18 <= header_interface_trust_s17;
+        header_interface_trust_s19 <= header_interface_trust_s18;
+        header_interface_trust_s20 <= header_interface_trust_s19;
+        header_interface_trust_s21 <= header_interface_trust_s20;
         header_parser_tag_wrong_s6 <= header_parser_tag_wrong;
         header_parser_tag_wrong_s7 <= header_parser_tag_wrong_s6;
         header_parser_runt_s2 <= header_parser_runt;
@@ -994,11 +1030,11 @@ module header_path (
         header_parser_vlan_depth_s9 <= header_parser_vlan_depth_s8;
         header_parser_vlan_depth_s10 <= header_parser_vlan_depth_s9;
         header_parser_vlan_depth_s11 <= header_parser_vlan_depth_s10;
-        not_171_s7 <= ~header_interface_known;
-        not_171_s8 <= not_171_s7;
-        not_171_s9 <= not_171_s8;
-        not_171_s10 <= not_171_s9;
-        not_171_s11 <= not_171_s10;
+        not_204_s7 <= ~header_interface_known;
+        not_204_s8 <= not_204_s7;
+        not_204_s9 <= not_204_s8;
+        not_204_s10 <= not_204_s9;
+        not_204_s11 <= not_204_s10;
         header_interface_not_mine_s8 <= header_interface_not_mine;
         header_interface_not_mine_s9 <= header_interface_not_mine_s8;
         header_interface_not_mine_s10 <= header_interface_not_mine_s9;
@@ -1013,10 +1049,10 @@ module header_path (
         header_parser_arp_s9 <= header_parser_arp_s8;
         header_parser_arp_s10 <= header_parser_arp_s9;
         header_parser_arp_s11 <= header_parser_arp_s10;
-        or_174_s8 <= header_parser_tag_wrong_s7 | header_source_refused;
-        or_174_s9 <= or_174_s8;
-        or_174_s10 <= or_174_s9;
-        or_174_s11 <= or_174_s10;
+        or_207_s8 <= header_parser_tag_wrong_s7 | header_source_refused;
+        or_207_s9 <= or_207_s8;
+        or_207_s10 <= or_207_s9;
+        or_207_s11 <= or_207_s10;
         header_parser_not_ip_s6 <= header_parser_not_ip;
         header_parser_not_ip_s7 <= header_parser_not_ip_s6;
         header_parser_not_ip_s8 <= header_parser_not_ip_s7;
@@ -1049,7 +1085,7 @@ module header_path (
         header_parser_ttl_s10 <= header_parser_ttl_s9;
         header_parser_ttl_s11 <= header_parser_ttl_s10;
         header_address_dst_s11 <= header_address_dst;
-        or_177_s11 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
+        or_210_s11 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
         header_parser_later_s11 <= header_parser_later_s10;
         header_reason_with_class_s14 <= header_reason_with_class;
         header_reason_with_class_s15 <= header_reason_with_class_s14;
@@ -1058,28 +1094,27 @@ module header_path (
         header_reason_without_s15 <= header_reason_without_s14;
         header_reason_without_s16 <= header_reason_without_s15;
         base <= header_class_found ? header_reason_with_class_s16 : header_reason_without_s16;
-        cat_271_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
-        cat_271_s2 <= cat_271_s1;
-        cat_271_s3 <= cat_271_s2;
-        cat_271_s4 <= cat_271_s3;
-        cat_271_s5 <= cat_271_s4;
-        cat_271_s6 <= cat_271_s5;
-        cat_271_s7 <= cat_271_s6;
-        cat_271_s8 <= cat_271_s7;
-        cat_271_s9 <= cat_271_s8;
-        cat_271_s10 <= cat_271_s9;
-        cat_271_s11 <= cat_271_s10;
-        cat_271_s12 <= cat_271_s11;
-        cat_271_s13 <= cat_271_s12;
-        cat_271_s14 <= cat_271_s13;
-        cat_271_s15 <= cat_271_s14;
-        cat_271_s16 <= cat_271_s15;
-        cat_271_s17 <= cat_271_s16;
-        cat_271_s18 <= cat_271_s17;
-        cat_271_s19 <= cat_271_s18;
-        cat_271_s20 <= cat_271_s19;
-        cat_271_s21 <= cat_271_s20;
-        cat_271_s22 <= cat_271_s21;
+        cat_304_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
+        cat_304_s2 <= cat_304_s1;
+        cat_304_s3 <= cat_304_s2;
+        cat_304_s4 <= cat_304_s3;
+        cat_304_s5 <= cat_304_s4;
+        cat_304_s6 <= cat_304_s5;
+        cat_304_s7 <= cat_304_s6;
+        cat_304_s8 <= cat_304_s7;
+        cat_304_s9 <= cat_304_s8;
+        cat_304_s10 <= cat_304_s9;
+        cat_304_s11 <= cat_304_s10;
+        cat_304_s12 <= cat_304_s11;
+        cat_304_s13 <= cat_304_s12;
+        cat_304_s14 <= cat_304_s13;
+        cat_304_s15 <= cat_304_s14;
+        cat_304_s16 <= cat_304_s15;
+        cat_304_s17 <= cat_304_s16;
+        cat_304_s18 <= cat_304_s17;
+        cat_304_s19 <= cat_304_s18;
+        cat_304_s20 <= cat_304_s19;
+        cat_304_s21 <= cat_304_s20;
         header_interface_number_s7 <= header_interface_number;
         header_interface_number_s8 <= header_interface_number_s7;
         header_interface_number_s9 <= header_interface_number_s8;
@@ -1095,7 +1130,6 @@ module header_path (
         header_interface_number_s19 <= header_interface_number_s18;
         header_interface_number_s20 <= header_interface_number_s19;
         header_interface_number_s21 <= header_interface_number_s20;
-        header_interface_number_s22 <= header_interface_number_s21;
         header_source_sender_s12 <= header_source_sender;
         header_source_sender_s13 <= header_source_sender_s12;
         header_source_sender_s14 <= header_source_sender_s13;
@@ -1106,31 +1140,27 @@ module header_path (
         header_source_sender_s19 <= header_source_sender_s18;
         header_source_sender_s20 <= header_source_sender_s19;
         header_source_sender_s21 <= header_source_sender_s20;
-        header_source_sender_s22 <= header_source_sender_s21;
         header_class_number_s17 <= header_class_number;
         header_class_number_s18 <= header_class_number_s17;
         header_class_number_s19 <= header_class_number_s18;
         header_class_number_s20 <= header_class_number_s19;
         header_class_number_s21 <= header_class_number_s20;
-        header_class_number_s22 <= header_class_number_s21;
         header_class_direction_s17 <= header_class_direction;
         header_class_direction_s18 <= header_class_direction_s17;
         header_class_direction_s19 <= header_class_direction_s18;
         header_class_direction_s20 <= header_class_direction_s19;
         header_class_direction_s21 <= header_class_direction_s20;
-        header_class_direction_s22 <= header_class_direction_s21;
-        cat_281_s11 <= {header_address_dst[53:38], header_address_dst[37]};
-        cat_281_s12 <= cat_281_s11;
-        cat_281_s13 <= cat_281_s12;
-        cat_281_s14 <= cat_281_s13;
-        cat_281_s15 <= cat_281_s14;
-        cat_281_s16 <= cat_281_s15;
-        cat_281_s17 <= cat_281_s16;
-        cat_281_s18 <= cat_281_s17;
-        cat_281_s19 <= cat_281_s18;
-        cat_281_s20 <= cat_281_s19;
-        cat_281_s21 <= cat_281_s20;
-        cat_281_s22 <= cat_281_s21;
+        cat_314_s11 <= {header_address_dst[53:38], header_address_dst[37]};
+        cat_314_s12 <= cat_314_s11;
+        cat_314_s13 <= cat_314_s12;
+        cat_314_s14 <= cat_314_s13;
+        cat_314_s15 <= cat_314_s14;
+        cat_314_s16 <= cat_314_s15;
+        cat_314_s17 <= cat_314_s16;
+        cat_314_s18 <= cat_314_s17;
+        cat_314_s19 <= cat_314_s18;
+        cat_314_s20 <= cat_314_s19;
+        cat_314_s21 <= cat_314_s20;
         header_parser_offset_s4 <= header_parser_offset;
         header_parser_offset_s5 <= header_parser_offset_s4;
         header_parser_offset_s6 <= header_parser_offset_s5;
@@ -1149,7 +1179,6 @@ module header_path (
         header_parser_offset_s19 <= header_parser_offset_s18;
         header_parser_offset_s20 <= header_parser_offset_s19;
         header_parser_offset_s21 <= header_parser_offset_s20;
-        header_parser_offset_s22 <= header_parser_offset_s21;
         header_parser_ip_length_s6 <= header_parser_ip_length;
         header_parser_ip_length_s7 <= header_parser_ip_length_s6;
         header_parser_ip_length_s8 <= header_parser_ip_length_s7;
@@ -1166,7 +1195,6 @@ module header_path (
         header_parser_ip_length_s19 <= header_parser_ip_length_s18;
         header_parser_ip_length_s20 <= header_parser_ip_length_s19;
         header_parser_ip_length_s21 <= header_parser_ip_length_s20;
-        header_parser_ip_length_s22 <= header_parser_ip_length_s21;
         header_parser_protocol_s11 <= header_parser_protocol_s10;
         header_parser_protocol_s12 <= header_parser_protocol_s11;
         header_parser_protocol_s13 <= header_parser_protocol_s12;
@@ -1178,7 +1206,6 @@ module header_path (
         header_parser_protocol_s19 <= header_parser_protocol_s18;
         header_parser_protocol_s20 <= header_parser_protocol_s19;
         header_parser_protocol_s21 <= header_parser_protocol_s20;
-        header_parser_protocol_s22 <= header_parser_protocol_s21;
         header_parser_v6_s6 <= header_parser_v6;
         header_parser_v6_s7 <= header_parser_v6_s6;
         header_parser_v6_s8 <= header_parser_v6_s7;
@@ -1195,7 +1222,6 @@ module header_path (
         header_parser_v6_s19 <= header_parser_v6_s18;
         header_parser_v6_s20 <= header_parser_v6_s19;
         header_parser_v6_s21 <= header_parser_v6_s20;
-        header_parser_v6_s22 <= header_parser_v6_s21;
         header_parser_l4_s12 <= header_parser_l4;
         header_parser_l4_s13 <= header_parser_l4_s12;
         header_parser_l4_s14 <= header_parser_l4_s13;
@@ -1206,7 +1232,6 @@ module header_path (
         header_parser_l4_s19 <= header_parser_l4_s18;
         header_parser_l4_s20 <= header_parser_l4_s19;
         header_parser_l4_s21 <= header_parser_l4_s20;
-        header_parser_l4_s22 <= header_parser_l4_s21;
         header_parser_l4_offset_s10 <= header_parser_l4_offset;
         header_parser_l4_offset_s11 <= header_parser_l4_offset_s10;
         header_parser_l4_offset_s12 <= header_parser_l4_offset_s11;
@@ -1219,7 +1244,6 @@ module header_path (
         header_parser_l4_offset_s19 <= header_parser_l4_offset_s18;
         header_parser_l4_offset_s20 <= header_parser_l4_offset_s19;
         header_parser_l4_offset_s21 <= header_parser_l4_offset_s20;
-        header_parser_l4_offset_s22 <= header_parser_l4_offset_s21;
         header_parser_udp_no_checksum_s12 <= header_parser_udp_no_checksum;
         header_parser_udp_no_checksum_s13 <= header_parser_udp_no_checksum_s12;
         header_parser_udp_no_checksum_s14 <= header_parser_udp_no_checksum_s13;
@@ -1230,7 +1254,6 @@ module header_path (
         header_parser_udp_no_checksum_s19 <= header_parser_udp_no_checksum_s18;
         header_parser_udp_no_checksum_s20 <= header_parser_udp_no_checksum_s19;
         header_parser_udp_no_checksum_s21 <= header_parser_udp_no_checksum_s20;
-        header_parser_udp_no_checksum_s22 <= header_parser_udp_no_checksum_s21;
         header_parser_src_key_s6 <= header_parser_src_key;
         header_parser_src_key_s7 <= header_parser_src_key_s6;
         header_parser_src_key_s8 <= header_parser_src_key_s7;
@@ -1247,7 +1270,6 @@ module header_path (
         header_parser_src_key_s19 <= header_parser_src_key_s18;
         header_parser_src_key_s20 <= header_parser_src_key_s19;
         header_parser_src_key_s21 <= header_parser_src_key_s20;
-        header_parser_src_key_s22 <= header_parser_src_key_s21;
         header_parser_dst_key_s6 <= header_parser_dst_key;
         header_parser_dst_key_s7 <= header_parser_dst_key_s6;
         header_parser_dst_key_s8 <= header_parser_dst_key_s7;
@@ -1264,7 +1286,6 @@ module header_path (
         header_parser_dst_key_s19 <= header_parser_dst_key_s18;
         header_parser_dst_key_s20 <= header_parser_dst_key_s19;
         header_parser_dst_key_s21 <= header_parser_dst_key_s20;
-        header_parser_dst_key_s22 <= header_parser_dst_key_s21;
         header_parser_sport_s11 <= header_parser_sport;
         header_parser_sport_s12 <= header_parser_sport_s11;
         header_parser_sport_s13 <= header_parser_sport_s12;
@@ -1276,7 +1297,6 @@ module header_path (
         header_parser_sport_s19 <= header_parser_sport_s18;
         header_parser_sport_s20 <= header_parser_sport_s19;
         header_parser_sport_s21 <= header_parser_sport_s20;
-        header_parser_sport_s22 <= header_parser_sport_s21;
         header_parser_dport_s11 <= header_parser_dport;
         header_parser_dport_s12 <= header_parser_dport_s11;
         header_parser_dport_s13 <= header_parser_dport_s12;
@@ -1288,23 +1308,8 @@ module header_path (
         header_parser_dport_s19 <= header_parser_dport_s18;
         header_parser_dport_s20 <= header_parser_dport_s19;
         header_parser_dport_s21 <= header_parser_dport_s20;
-        header_parser_dport_s22 <= header_parser_dport_s21;
-        header_parser_traffic_class_s7 <= header_parser_traffic_class_s6;
-        header_parser_traffic_class_s8 <= header_parser_traffic_class_s7;
-        header_parser_traffic_class_s9 <= header_parser_traffic_class_s8;
-        header_parser_traffic_class_s10 <= header_parser_traffic_class_s9;
-        header_parser_traffic_class_s11 <= header_parser_traffic_class_s10;
-        header_parser_traffic_class_s12 <= header_parser_traffic_class_s11;
-        header_parser_traffic_class_s13 <= header_parser_traffic_class_s12;
-        header_parser_traffic_class_s14 <= header_parser_traffic_class_s13;
-        header_parser_traffic_class_s15 <= header_parser_traffic_class_s14;
-        header_parser_traffic_class_s16 <= header_parser_traffic_class_s15;
-        header_parser_traffic_class_s17 <= header_parser_traffic_class_s16;
-        header_parser_traffic_class_s18 <= header_parser_traffic_class_s17;
-        header_parser_traffic_class_s19 <= header_parser_traffic_class_s18;
         header_parser_traffic_class_s20 <= header_parser_traffic_class_s19;
         header_parser_traffic_class_s21 <= header_parser_traffic_class_s20;
-        header_parser_traffic_class_s22 <= header_parser_traffic_class_s21;
         header_parser_ip_checksum_s6 <= header_parser_ip_checksum;
         header_parser_ip_checksum_s7 <= header_parser_ip_checksum_s6;
         header_parser_ip_checksum_s8 <= header_parser_ip_checksum_s7;
@@ -1321,7 +1326,6 @@ module header_path (
         header_parser_ip_checksum_s19 <= header_parser_ip_checksum_s18;
         header_parser_ip_checksum_s20 <= header_parser_ip_checksum_s19;
         header_parser_ip_checksum_s21 <= header_parser_ip_checksum_s20;
-        header_parser_ip_checksum_s22 <= header_parser_ip_checksum_s21;
         header_parser_l4_checksum_s12 <= header_parser_l4_checksum;
         header_parser_l4_checksum_s13 <= header_parser_l4_checksum_s12;
         header_parser_l4_checksum_s14 <= header_parser_l4_checksum_s13;
@@ -1332,7 +1336,6 @@ module header_path (
         header_parser_l4_checksum_s19 <= header_parser_l4_checksum_s18;
         header_parser_l4_checksum_s20 <= header_parser_l4_checksum_s19;
         header_parser_l4_checksum_s21 <= header_parser_l4_checksum_s20;
-        header_parser_l4_checksum_s22 <= header_parser_l4_checksum_s21;
         opening_s11 <= opening;
         opening_s12 <= opening_s11;
         opening_s13 <= opening_s12;
@@ -1344,7 +1347,6 @@ module header_path (
         opening_s19 <= opening_s18;
         opening_s20 <= opening_s19;
         opening_s21 <= opening_s20;
-        opening_s22 <= opening_s21;
         answering_s11 <= answering;
         answering_s12 <= answering_s11;
         answering_s13 <= answering_s12;
@@ -1356,33 +1358,30 @@ module header_path (
         answering_s19 <= answering_s18;
         answering_s20 <= answering_s19;
         answering_s21 <= answering_s20;
-        answering_s22 <= answering_s21;
         base_s18 <= base;
         base_s19 <= base_s18;
         base_s20 <= base_s19;
         base_s21 <= base_s20;
-        base_s22 <= base_s21;
-        not_268_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        not_268_s3 <= not_268_s2;
-        not_268_s4 <= not_268_s3;
-        not_268_s5 <= not_268_s4;
-        not_268_s6 <= not_268_s5;
-        not_268_s7 <= not_268_s6;
-        not_268_s8 <= not_268_s7;
-        not_268_s9 <= not_268_s8;
-        not_268_s10 <= not_268_s9;
-        not_268_s11 <= not_268_s10;
-        not_268_s12 <= not_268_s11;
-        not_268_s13 <= not_268_s12;
-        not_268_s14 <= not_268_s13;
-        not_268_s15 <= not_268_s14;
-        not_268_s16 <= not_268_s15;
-        not_268_s17 <= not_268_s16;
-        not_268_s18 <= not_268_s17;
-        not_268_s19 <= not_268_s18;
-        not_268_s20 <= not_268_s19;
-        not_268_s21 <= not_268_s20;
-        not_268_s22 <= not_268_s21;
+        not_301_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        not_301_s3 <= not_301_s2;
+        not_301_s4 <= not_301_s3;
+        not_301_s5 <= not_301_s4;
+        not_301_s6 <= not_301_s5;
+        not_301_s7 <= not_301_s6;
+        not_301_s8 <= not_301_s7;
+        not_301_s9 <= not_301_s8;
+        not_301_s10 <= not_301_s9;
+        not_301_s11 <= not_301_s10;
+        not_301_s12 <= not_301_s11;
+        not_301_s13 <= not_301_s12;
+        not_301_s14 <= not_301_s13;
+        not_301_s15 <= not_301_s14;
+        not_301_s16 <= not_301_s15;
+        not_301_s17 <= not_301_s16;
+        not_301_s18 <= not_301_s17;
+        not_301_s19 <= not_301_s18;
+        not_301_s20 <= not_301_s19;
+        not_301_s21 <= not_301_s20;
         header_interface_known_s7 <= header_interface_known;
         header_interface_known_s8 <= header_interface_known_s7;
         header_interface_known_s9 <= header_interface_known_s8;
@@ -1398,7 +1397,6 @@ module header_path (
         header_interface_known_s19 <= header_interface_known_s18;
         header_interface_known_s20 <= header_interface_known_s19;
         header_interface_known_s21 <= header_interface_known_s20;
-        header_interface_known_s22 <= header_interface_known_s21;
         header_source_known_s12 <= header_source_known;
         header_source_known_s13 <= header_source_known_s12;
         header_source_known_s14 <= header_source_known_s13;
@@ -1409,13 +1407,11 @@ module header_path (
         header_source_known_s19 <= header_source_known_s18;
         header_source_known_s20 <= header_source_known_s19;
         header_source_known_s21 <= header_source_known_s20;
-        header_source_known_s22 <= header_source_known_s21;
         header_class_found_s17 <= header_class_found;
         header_class_found_s18 <= header_class_found_s17;
         header_class_found_s19 <= header_class_found_s18;
         header_class_found_s20 <= header_class_found_s19;
         header_class_found_s21 <= header_class_found_s20;
-        header_class_found_s22 <= header_class_found_s21;
     end
 
     always @(posedge clk) begin
@@ -1440,7 +1436,6 @@ module header_path (
             in_valid_s18 <= 1'd0;
             in_valid_s19 <= 1'd0;
             in_valid_s20 <= 1'd0;
-            in_valid_s21 <= 1'd0;
             out_valid <= 1'd0;
         end else begin
             in_valid_s1 <= in_valid;
@@ -1463,13 +1458,12 @@ module header_path (
             in_valid_s18 <= in_valid_s17;
             in_valid_s19 <= in_valid_s18;
             in_valid_s20 <= in_valid_s19;
-            in_valid_s21 <= in_valid_s20;
-            out_valid <= in_valid_s21;
+            out_valid <= in_valid_s20;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_parser_tcp_flags, header_address_src, header_step_first, cat_14_s11, header_address_dst_s11, header_parser_src_key_s22, header_parser_dst_key_s22};
+    wire _unused = &{1'b0, header_parser_tcp_flags, header_address_src, cat_14_s11, header_address_dst_s11, header_parser_src_key_s21, header_parser_dst_key_s21};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1508,8 +1502,6 @@ module header_path (
         header_source_position_s14 = 20'd0;
         header_source_position_s15 = 20'd0;
         header_source_position_s16 = 20'd0;
-        header_class_entry_action_s22 = 22'd0;
-        header_class_entry_copies_s22 = 4'd0;
         header_source_has_tag_s8 = 1'd0;
         header_source_has_tag_s9 = 1'd0;
         header_source_has_tag_s10 = 1'd0;
@@ -1525,6 +1517,34 @@ module header_path (
         in_epoch_s14 = 1'd0;
         in_epoch_s15 = 1'd0;
         in_epoch_s16 = 1'd0;
+        header_parser_traffic_class_s7 = 8'd0;
+        header_parser_traffic_class_s8 = 8'd0;
+        header_parser_traffic_class_s9 = 8'd0;
+        header_parser_traffic_class_s10 = 8'd0;
+        header_parser_traffic_class_s11 = 8'd0;
+        header_parser_traffic_class_s12 = 8'd0;
+        header_parser_traffic_class_s13 = 8'd0;
+        header_parser_traffic_class_s14 = 8'd0;
+        header_parser_traffic_class_s15 = 8'd0;
+        header_parser_traffic_class_s16 = 8'd0;
+        header_parser_traffic_class_s17 = 8'd0;
+        header_parser_traffic_class_s18 = 8'd0;
+        header_parser_traffic_class_s19 = 8'd0;
+        header_interface_trust_s7 = 1'd0;
+        header_interface_trust_s8 = 1'd0;
+        header_interface_trust_s9 = 1'd0;
+        header_interface_trust_s10 = 1'd0;
+        header_interface_trust_s11 = 1'd0;
+        header_interface_trust_s12 = 1'd0;
+        header_interface_trust_s13 = 1'd0;
+        header_interface_trust_s14 = 1'd0;
+        header_interface_trust_s15 = 1'd0;
+        header_interface_trust_s16 = 1'd0;
+        header_interface_trust_s17 = 1'd0;
+        header_interface_trust_s18 = 1'd0;
+        header_interface_trust_s19 = 1'd0;
+        header_interface_trust_s20 = 1'd0;
+        header_interface_trust_s21 = 1'd0;
         header_parser_tag_wrong_s6 = 1'd0;
         header_parser_tag_wrong_s7 = 1'd0;
         header_parser_runt_s2 = 1'd0;
@@ -1547,11 +1567,11 @@ module header_path (
         header_parser_vlan_depth_s9 = 1'd0;
         header_parser_vlan_depth_s10 = 1'd0;
         header_parser_vlan_depth_s11 = 1'd0;
-        not_171_s7 = 1'd0;
-        not_171_s8 = 1'd0;
-        not_171_s9 = 1'd0;
-        not_171_s10 = 1'd0;
-        not_171_s11 = 1'd0;
+        not_204_s7 = 1'd0;
+        not_204_s8 = 1'd0;
+        not_204_s9 = 1'd0;
+        not_204_s10 = 1'd0;
+        not_204_s11 = 1'd0;
         header_interface_not_mine_s8 = 1'd0;
         header_interface_not_mine_s9 = 1'd0;
         header_interface_not_mine_s10 = 1'd0;
@@ -1566,10 +1586,10 @@ module header_path (
         header_parser_arp_s9 = 1'd0;
         header_parser_arp_s10 = 1'd0;
         header_parser_arp_s11 = 1'd0;
-        or_174_s8 = 1'd0;
-        or_174_s9 = 1'd0;
-        or_174_s10 = 1'd0;
-        or_174_s11 = 1'd0;
+        or_207_s8 = 1'd0;
+        or_207_s9 = 1'd0;
+        or_207_s10 = 1'd0;
+        or_207_s11 = 1'd0;
         header_parser_not_ip_s6 = 1'd0;
         header_parser_not_ip_s7 = 1'd0;
         header_parser_not_ip_s8 = 1'd0;
@@ -1602,7 +1622,7 @@ module header_path (
         header_parser_ttl_s10 = 1'd0;
         header_parser_ttl_s11 = 1'd0;
         header_address_dst_s11 = 55'd0;
-        or_177_s11 = 1'd0;
+        or_210_s11 = 1'd0;
         header_parser_later_s11 = 1'd0;
         header_reason_with_class_s14 = 6'd0;
         header_reason_with_class_s15 = 6'd0;
@@ -1611,28 +1631,27 @@ module header_path (
         header_reason_without_s15 = 6'd0;
         header_reason_without_s16 = 6'd0;
         base = 6'd0;
-        cat_271_s1 = 69'd0;
-        cat_271_s2 = 69'd0;
-        cat_271_s3 = 69'd0;
-        cat_271_s4 = 69'd0;
-        cat_271_s5 = 69'd0;
-        cat_271_s6 = 69'd0;
-        cat_271_s7 = 69'd0;
-        cat_271_s8 = 69'd0;
-        cat_271_s9 = 69'd0;
-        cat_271_s10 = 69'd0;
-        cat_271_s11 = 69'd0;
-        cat_271_s12 = 69'd0;
-        cat_271_s13 = 69'd0;
-        cat_271_s14 = 69'd0;
-        cat_271_s15 = 69'd0;
-        cat_271_s16 = 69'd0;
-        cat_271_s17 = 69'd0;
-        cat_271_s18 = 69'd0;
-        cat_271_s19 = 69'd0;
-        cat_271_s20 = 69'd0;
-        cat_271_s21 = 69'd0;
-        cat_271_s22 = 69'd0;
+        cat_304_s1 = 69'd0;
+        cat_304_s2 = 69'd0;
+        cat_304_s3 = 69'd0;
+        cat_304_s4 = 69'd0;
+        cat_304_s5 = 69'd0;
+        cat_304_s6 = 69'd0;
+        cat_304_s7 = 69'd0;
+        cat_304_s8 = 69'd0;
+        cat_304_s9 = 69'd0;
+        cat_304_s10 = 69'd0;
+        cat_304_s11 = 69'd0;
+        cat_304_s12 = 69'd0;
+        cat_304_s13 = 69'd0;
+        cat_304_s14 = 69'd0;
+        cat_304_s15 = 69'd0;
+        cat_304_s16 = 69'd0;
+        cat_304_s17 = 69'd0;
+        cat_304_s18 = 69'd0;
+        cat_304_s19 = 69'd0;
+        cat_304_s20 = 69'd0;
+        cat_304_s21 = 69'd0;
         header_interface_number_s7 = 10'd0;
         header_interface_number_s8 = 10'd0;
         header_interface_number_s9 = 10'd0;
@@ -1648,7 +1667,6 @@ module header_path (
         header_interface_number_s19 = 10'd0;
         header_interface_number_s20 = 10'd0;
         header_interface_number_s21 = 10'd0;
-        header_interface_number_s22 = 10'd0;
         header_source_sender_s12 = 16'd0;
         header_source_sender_s13 = 16'd0;
         header_source_sender_s14 = 16'd0;
@@ -1659,31 +1677,27 @@ module header_path (
         header_source_sender_s19 = 16'd0;
         header_source_sender_s20 = 16'd0;
         header_source_sender_s21 = 16'd0;
-        header_source_sender_s22 = 16'd0;
         header_class_number_s17 = 20'd0;
         header_class_number_s18 = 20'd0;
         header_class_number_s19 = 20'd0;
         header_class_number_s20 = 20'd0;
         header_class_number_s21 = 20'd0;
-        header_class_number_s22 = 20'd0;
         header_class_direction_s17 = 1'd0;
         header_class_direction_s18 = 1'd0;
         header_class_direction_s19 = 1'd0;
         header_class_direction_s20 = 1'd0;
         header_class_direction_s21 = 1'd0;
-        header_class_direction_s22 = 1'd0;
-        cat_281_s11 = 17'd0;
-        cat_281_s12 = 17'd0;
-        cat_281_s13 = 17'd0;
-        cat_281_s14 = 17'd0;
-        cat_281_s15 = 17'd0;
-        cat_281_s16 = 17'd0;
-        cat_281_s17 = 17'd0;
-        cat_281_s18 = 17'd0;
-        cat_281_s19 = 17'd0;
-        cat_281_s20 = 17'd0;
-        cat_281_s21 = 17'd0;
-        cat_281_s22 = 17'd0;
+        cat_314_s11 = 17'd0;
+        cat_314_s12 = 17'd0;
+        cat_314_s13 = 17'd0;
+        cat_314_s14 = 17'd0;
+        cat_314_s15 = 17'd0;
+        cat_314_s16 = 17'd0;
+        cat_314_s17 = 17'd0;
+        cat_314_s18 = 17'd0;
+        cat_314_s19 = 17'd0;
+        cat_314_s20 = 17'd0;
+        cat_314_s21 = 17'd0;
         header_parser_offset_s4 = 8'd0;
         header_parser_offset_s5 = 8'd0;
         header_parser_offset_s6 = 8'd0;
@@ -1702,7 +1716,6 @@ module header_path (
         header_parser_offset_s19 = 8'd0;
         header_parser_offset_s20 = 8'd0;
         header_parser_offset_s21 = 8'd0;
-        header_parser_offset_s22 = 8'd0;
         header_parser_ip_length_s6 = 17'd0;
         header_parser_ip_length_s7 = 17'd0;
         header_parser_ip_length_s8 = 17'd0;
@@ -1719,7 +1732,6 @@ module header_path (
         header_parser_ip_length_s19 = 17'd0;
         header_parser_ip_length_s20 = 17'd0;
         header_parser_ip_length_s21 = 17'd0;
-        header_parser_ip_length_s22 = 17'd0;
         header_parser_protocol_s11 = 8'd0;
         header_parser_protocol_s12 = 8'd0;
         header_parser_protocol_s13 = 8'd0;
@@ -1731,7 +1743,6 @@ module header_path (
         header_parser_protocol_s19 = 8'd0;
         header_parser_protocol_s20 = 8'd0;
         header_parser_protocol_s21 = 8'd0;
-        header_parser_protocol_s22 = 8'd0;
         header_parser_v6_s6 = 1'd0;
         header_parser_v6_s7 = 1'd0;
         header_parser_v6_s8 = 1'd0;
@@ -1748,7 +1759,6 @@ module header_path (
         header_parser_v6_s19 = 1'd0;
         header_parser_v6_s20 = 1'd0;
         header_parser_v6_s21 = 1'd0;
-        header_parser_v6_s22 = 1'd0;
         header_parser_l4_s12 = 3'd0;
         header_parser_l4_s13 = 3'd0;
         header_parser_l4_s14 = 3'd0;
@@ -1759,7 +1769,6 @@ module header_path (
         header_parser_l4_s19 = 3'd0;
         header_parser_l4_s20 = 3'd0;
         header_parser_l4_s21 = 3'd0;
-        header_parser_l4_s22 = 3'd0;
         header_parser_l4_offset_s10 = 7'd0;
         header_parser_l4_offset_s11 = 7'd0;
         header_parser_l4_offset_s12 = 7'd0;
@@ -1772,7 +1781,6 @@ module header_path (
         header_parser_l4_offset_s19 = 7'd0;
         header_parser_l4_offset_s20 = 7'd0;
         header_parser_l4_offset_s21 = 7'd0;
-        header_parser_l4_offset_s22 = 7'd0;
         header_parser_udp_no_checksum_s12 = 1'd0;
         header_parser_udp_no_checksum_s13 = 1'd0;
         header_parser_udp_no_checksum_s14 = 1'd0;
@@ -1783,7 +1791,6 @@ module header_path (
         header_parser_udp_no_checksum_s19 = 1'd0;
         header_parser_udp_no_checksum_s20 = 1'd0;
         header_parser_udp_no_checksum_s21 = 1'd0;
-        header_parser_udp_no_checksum_s22 = 1'd0;
         header_parser_src_key_s6 = 129'd0;
         header_parser_src_key_s7 = 129'd0;
         header_parser_src_key_s8 = 129'd0;
@@ -1800,7 +1807,6 @@ module header_path (
         header_parser_src_key_s19 = 129'd0;
         header_parser_src_key_s20 = 129'd0;
         header_parser_src_key_s21 = 129'd0;
-        header_parser_src_key_s22 = 129'd0;
         header_parser_dst_key_s6 = 129'd0;
         header_parser_dst_key_s7 = 129'd0;
         header_parser_dst_key_s8 = 129'd0;
@@ -1817,7 +1823,6 @@ module header_path (
         header_parser_dst_key_s19 = 129'd0;
         header_parser_dst_key_s20 = 129'd0;
         header_parser_dst_key_s21 = 129'd0;
-        header_parser_dst_key_s22 = 129'd0;
         header_parser_sport_s11 = 16'd0;
         header_parser_sport_s12 = 16'd0;
         header_parser_sport_s13 = 16'd0;
@@ -1829,7 +1834,6 @@ module header_path (
         header_parser_sport_s19 = 16'd0;
         header_parser_sport_s20 = 16'd0;
         header_parser_sport_s21 = 16'd0;
-        header_parser_sport_s22 = 16'd0;
         header_parser_dport_s11 = 16'd0;
         header_parser_dport_s12 = 16'd0;
         header_parser_dport_s13 = 16'd0;
@@ -1841,23 +1845,8 @@ module header_path (
         header_parser_dport_s19 = 16'd0;
         header_parser_dport_s20 = 16'd0;
         header_parser_dport_s21 = 16'd0;
-        header_parser_dport_s22 = 16'd0;
-        header_parser_traffic_class_s7 = 8'd0;
-        header_parser_traffic_class_s8 = 8'd0;
-        header_parser_traffic_class_s9 = 8'd0;
-        header_parser_traffic_class_s10 = 8'd0;
-        header_parser_traffic_class_s11 = 8'd0;
-        header_parser_traffic_class_s12 = 8'd0;
-        header_parser_traffic_class_s13 = 8'd0;
-        header_parser_traffic_class_s14 = 8'd0;
-        header_parser_traffic_class_s15 = 8'd0;
-        header_parser_traffic_class_s16 = 8'd0;
-        header_parser_traffic_class_s17 = 8'd0;
-        header_parser_traffic_class_s18 = 8'd0;
-        header_parser_traffic_class_s19 = 8'd0;
         header_parser_traffic_class_s20 = 8'd0;
         header_parser_traffic_class_s21 = 8'd0;
-        header_parser_traffic_class_s22 = 8'd0;
         header_parser_ip_checksum_s6 = 16'd0;
         header_parser_ip_checksum_s7 = 16'd0;
         header_parser_ip_checksum_s8 = 16'd0;
@@ -1874,7 +1863,6 @@ module header_path (
         header_parser_ip_checksum_s19 = 16'd0;
         header_parser_ip_checksum_s20 = 16'd0;
         header_parser_ip_checksum_s21 = 16'd0;
-        header_parser_ip_checksum_s22 = 16'd0;
         header_parser_l4_checksum_s12 = 16'd0;
         header_parser_l4_checksum_s13 = 16'd0;
         header_parser_l4_checksum_s14 = 16'd0;
@@ -1885,7 +1873,6 @@ module header_path (
         header_parser_l4_checksum_s19 = 16'd0;
         header_parser_l4_checksum_s20 = 16'd0;
         header_parser_l4_checksum_s21 = 16'd0;
-        header_parser_l4_checksum_s22 = 16'd0;
         opening_s11 = 1'd0;
         opening_s12 = 1'd0;
         opening_s13 = 1'd0;
@@ -1897,7 +1884,6 @@ module header_path (
         opening_s19 = 1'd0;
         opening_s20 = 1'd0;
         opening_s21 = 1'd0;
-        opening_s22 = 1'd0;
         answering_s11 = 1'd0;
         answering_s12 = 1'd0;
         answering_s13 = 1'd0;
@@ -1909,33 +1895,30 @@ module header_path (
         answering_s19 = 1'd0;
         answering_s20 = 1'd0;
         answering_s21 = 1'd0;
-        answering_s22 = 1'd0;
         base_s18 = 6'd0;
         base_s19 = 6'd0;
         base_s20 = 6'd0;
         base_s21 = 6'd0;
-        base_s22 = 6'd0;
-        not_268_s2 = 1'd0;
-        not_268_s3 = 1'd0;
-        not_268_s4 = 1'd0;
-        not_268_s5 = 1'd0;
-        not_268_s6 = 1'd0;
-        not_268_s7 = 1'd0;
-        not_268_s8 = 1'd0;
-        not_268_s9 = 1'd0;
-        not_268_s10 = 1'd0;
-        not_268_s11 = 1'd0;
-        not_268_s12 = 1'd0;
-        not_268_s13 = 1'd0;
-        not_268_s14 = 1'd0;
-        not_268_s15 = 1'd0;
-        not_268_s16 = 1'd0;
-        not_268_s17 = 1'd0;
-        not_268_s18 = 1'd0;
-        not_268_s19 = 1'd0;
-        not_268_s20 = 1'd0;
-        not_268_s21 = 1'd0;
-        not_268_s22 = 1'd0;
+        not_301_s2 = 1'd0;
+        not_301_s3 = 1'd0;
+        not_301_s4 = 1'd0;
+        not_301_s5 = 1'd0;
+        not_301_s6 = 1'd0;
+        not_301_s7 = 1'd0;
+        not_301_s8 = 1'd0;
+        not_301_s9 = 1'd0;
+        not_301_s10 = 1'd0;
+        not_301_s11 = 1'd0;
+        not_301_s12 = 1'd0;
+        not_301_s13 = 1'd0;
+        not_301_s14 = 1'd0;
+        not_301_s15 = 1'd0;
+        not_301_s16 = 1'd0;
+        not_301_s17 = 1'd0;
+        not_301_s18 = 1'd0;
+        not_301_s19 = 1'd0;
+        not_301_s20 = 1'd0;
+        not_301_s21 = 1'd0;
         header_interface_known_s7 = 1'd0;
         header_interface_known_s8 = 1'd0;
         header_interface_known_s9 = 1'd0;
@@ -1951,7 +1934,6 @@ module header_path (
         header_interface_known_s19 = 1'd0;
         header_interface_known_s20 = 1'd0;
         header_interface_known_s21 = 1'd0;
-        header_interface_known_s22 = 1'd0;
         header_source_known_s12 = 1'd0;
         header_source_known_s13 = 1'd0;
         header_source_known_s14 = 1'd0;
@@ -1962,13 +1944,11 @@ module header_path (
         header_source_known_s19 = 1'd0;
         header_source_known_s20 = 1'd0;
         header_source_known_s21 = 1'd0;
-        header_source_known_s22 = 1'd0;
         header_class_found_s17 = 1'd0;
         header_class_found_s18 = 1'd0;
         header_class_found_s19 = 1'd0;
         header_class_found_s20 = 1'd0;
         header_class_found_s21 = 1'd0;
-        header_class_found_s22 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -1989,7 +1969,6 @@ module header_path (
         in_valid_s18 = 1'd0;
         in_valid_s19 = 1'd0;
         in_valid_s20 = 1'd0;
-        in_valid_s21 = 1'd0;
         out_valid = 1'd0;
     end
 `endif

@@ -2,10 +2,11 @@
 // Edits of one copy: where it goes, new addresses, ports and checksums.
 //
 // in_valid, stage 0
-// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525], opening [541], answering [542]
+// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], priority [170:168], meter [186:171], l3 [194:187], v6 [195], ip_length [212:196], protocol [220:213], l4 [223:221], l4_offset [230:224], udp_no_checksum [231], src [359:232], dst [487:360], sport [503:488], dport [519:504], traffic_class [527:520], ip_checksum [543:528], l4_checksum [559:544], opening [560], answering [561]
 // in_number, stage 0
 // out_valid, stage 8
-// out_edit: record edit, stage 8: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212], l2_valid [228], strip [236:229], prefix [243:237], tags_out [245:244], vid0 [257:246], vid1 [269:258], tag_kind [273:270], outer_v6 [274], outer_src [402:275], outer_dst [530:403], outer_checksum [546:531], outer_length [562:547], udp_length [578:563], udp_source [594:579], number [626:595], spi [650:627], si [658:651], dst_mac [706:659], src_mac [754:707], v6 [755], src_valid [756], src [884:757], dst_valid [885], dst [1013:886], traffic_class_valid [1014], traffic_class [1022:1015], ip_checksum_valid [1023], ip_checksum [1039:1024], sport_valid [1040], dport_valid [1041], new_port [1057:1042], l4_offset [1064:1058], l4_checksum_valid [1065], l4_checksum_at [1070:1066], l4_checksum [1086:1071]
+// out_void, stage 8
+// out_edit: record edit, stage 8: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
 
 `default_nettype none
 
@@ -13,17 +14,20 @@ module header_prepare (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [542:0] in_verdict,
+    input  wire [561:0] in_verdict,
     input  wire [3:0] in_number,
     input  wire cfg_write,
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
-    output reg  out_valid,
-    output wire [1086:0] out_edit,
+    output wire out_valid,
+    output wire out_void,
+    output wire [1089:0] out_edit,
     output wire [511:0] cfg_rdata
 );
+    wire meter_policed;
+    wire [91:0] meter_cfg_rdata;
     wire [71:0] action_row;
     wire [71:0] action_cfg_rdata;
     reg  old_neighbour_valid_s1;
@@ -41,12 +45,12 @@ module header_prepare (
     wire [128:0] rewrite_cfg_rdata;
     wire [384:0] encap_row;
     wire [384:0] encap_cfg_rdata;
-    reg  not_58_s1;
-    reg  not_58_s2;
-    reg  not_58_s3;
-    reg  and_79_s1;
-    reg  and_79_s2;
-    reg  and_79_s3;
+    reg  not_71_s1;
+    reg  not_71_s2;
+    reg  not_71_s3;
+    reg  and_92_s1;
+    reg  and_92_s2;
+    reg  and_92_s3;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_sport_s2;
     reg  [15:0] old_sport_s3;
@@ -57,28 +61,28 @@ module header_prepare (
     reg  [7:0] old_traffic_class_s1;
     reg  [7:0] old_traffic_class_s2;
     reg  [7:0] old_traffic_class_s3;
-    reg  [18:0] sum_146_s1;
-    reg  [18:0] sum_183_s1;
-    reg  [18:0] sum_146_s2;
-    reg  [18:0] sum_146_s3;
-    reg  [18:0] sum_183_s2;
-    reg  [18:0] sum_183_s3;
+    reg  [18:0] sum_159_s1;
+    reg  [18:0] sum_196_s1;
+    reg  [18:0] sum_159_s2;
+    reg  [18:0] sum_159_s3;
+    reg  [18:0] sum_196_s2;
+    reg  [18:0] sum_196_s3;
     reg  [21:0] addresses;
-    reg  [15:0] not_203_s1;
-    reg  [15:0] not_203_s2;
-    reg  [15:0] not_203_s3;
-    reg  [16:0] and_213_s4;
-    reg  [15:0] mux_101_s4;
-    reg  or_222_s4;
-    reg  [15:0] not_227_s1;
-    reg  [15:0] not_227_s2;
-    reg  [15:0] not_227_s3;
-    reg  [15:0] not_227_s4;
-    reg  [21:0] ip_start;
+    reg  [15:0] not_216_s1;
+    reg  [15:0] not_216_s2;
+    reg  [15:0] not_216_s3;
+    reg  [16:0] and_226_s4;
+    reg  [15:0] mux_114_s4;
+    reg  or_235_s4;
     reg  [15:0] not_240_s1;
     reg  [15:0] not_240_s2;
     reg  [15:0] not_240_s3;
     reg  [15:0] not_240_s4;
+    reg  [21:0] ip_start;
+    reg  [15:0] not_253_s1;
+    reg  [15:0] not_253_s2;
+    reg  [15:0] not_253_s3;
+    reg  [15:0] not_253_s4;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  old_v6_s2;
@@ -87,27 +91,27 @@ module header_prepare (
     reg  old_v6_s5;
     reg  nat_s4;
     reg  nat_s5;
-    reg  [18:0] and_294_s6;
+    reg  [18:0] and_307_s6;
     reg  old_v6_s6;
     reg  rewrite_2_s4;
     reg  rewrite_2_s5;
     reg  rewrite_2_s6;
-    reg  [18:0] and_335_s7;
-    reg  [18:0] and_294_s7;
+    reg  [18:0] and_348_s7;
+    reg  [18:0] and_307_s7;
     reg  [21:0] ip_start_s6;
     reg  [21:0] ip_start_s7;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_start_s6;
     reg  [21:0] l4_start_s7;
     reg  [21:0] l4_sum;
-    reg  eq_72_s1;
-    reg  eq_72_s2;
-    reg  eq_72_s3;
-    reg  eq_72_s4;
-    reg  eq_72_s5;
-    reg  eq_72_s6;
-    reg  eq_72_s7;
-    reg  eq_72_s8;
+    reg  eq_85_s1;
+    reg  eq_85_s2;
+    reg  eq_85_s3;
+    reg  eq_85_s4;
+    reg  eq_85_s5;
+    reg  eq_85_s6;
+    reg  eq_85_s7;
+    reg  eq_85_s8;
     reg  [3:0] header_kind;
     reg  [6:0] bytes_behind_s5;
     reg  [16:0] old_ip_length_s1;
@@ -117,77 +121,86 @@ module header_prepare (
     reg  [16:0] old_ip_length_s5;
     reg  [16:0] behind_ip_s6;
     reg  [307:0] attachment_row_s6;
-    reg  red_460_s6;
-    reg  and_462_s7;
-    reg  red_467_s6;
-    reg  and_469_s7;
-    reg  red_474_s6;
-    reg  and_476_s7;
-    reg  le_401_s5;
-    reg  le_401_s6;
-    reg  le_401_s7;
-    reg  not_58_s4;
-    reg  not_58_s5;
-    reg  not_58_s6;
-    reg  not_58_s7;
-    reg  eq_395_s4;
-    reg  eq_395_s5;
-    reg  [1:0] sum_497_s6;
+    reg  red_472_s6;
+    reg  and_474_s7;
+    reg  red_479_s6;
+    reg  and_481_s7;
+    reg  red_486_s6;
+    reg  and_488_s7;
+    reg  le_413_s5;
+    reg  le_413_s6;
+    reg  le_413_s7;
+    reg  not_71_s4;
+    reg  not_71_s5;
+    reg  not_71_s6;
+    reg  not_71_s7;
+    reg  eq_407_s4;
+    reg  eq_407_s5;
+    reg  [1:0] sum_509_s6;
     reg  [71:0] action_row_s4;
     reg  [71:0] action_row_s5;
     reg  [71:0] action_row_s6;
     reg  [71:0] action_row_s7;
-    reg  and_511_s6;
-    reg  and_511_s7;
+    reg  and_523_s6;
+    reg  and_523_s7;
     reg  [307:0] attachment_row_s7;
-    reg  and_519_s6;
-    reg  and_519_s7;
-    reg  and_538_s5;
-    reg  and_538_s6;
-    reg  and_538_s7;
-    reg  eq_525_s5;
-    reg  eq_525_s6;
-    reg  eq_525_s7;
-    reg  eq_530_s5;
-    reg  eq_530_s6;
-    reg  eq_530_s7;
+    reg  and_531_s6;
+    reg  and_531_s7;
+    reg  and_550_s5;
+    reg  and_550_s6;
+    reg  and_550_s7;
+    reg  eq_537_s5;
+    reg  eq_537_s6;
+    reg  eq_537_s7;
+    reg  eq_542_s5;
+    reg  eq_542_s6;
+    reg  eq_542_s7;
     reg  [6:0] bytes_behind_s6;
-    reg  [6:0] sum_566_s7;
-    reg  [16:0] sum_569_s7;
+    reg  [6:0] sum_578_s7;
+    reg  [16:0] sum_581_s7;
     reg  [16:0] behind_ip_s7;
-    reg  [15:0] xor_600_s1;
-    reg  [15:0] xor_616_s1;
-    reg  [31:0] cat_618_s2;
-    reg  [31:0] cat_618_s3;
-    reg  [31:0] cat_618_s4;
-    reg  [31:0] cat_618_s5;
-    reg  [31:0] cat_618_s6;
-    reg  [15:0] mux_639_s7;
-    reg  [15:0] mux_656_s6;
-    reg  [15:0] mux_656_s7;
+    reg  [15:0] xor_612_s1;
+    reg  [15:0] xor_628_s1;
+    reg  [31:0] cat_630_s2;
+    reg  [31:0] cat_630_s3;
+    reg  [31:0] cat_630_s4;
+    reg  [31:0] cat_630_s5;
+    reg  [31:0] cat_630_s6;
+    reg  [15:0] mux_651_s7;
+    reg  [15:0] mux_668_s6;
+    reg  [15:0] mux_668_s7;
     reg  [15:0] old_dport_2_s1;
     reg  [15:0] old_dport_2_s2;
     reg  [15:0] old_dport_2_s3;
     reg  [15:0] old_sport_2_s1;
     reg  [15:0] old_sport_2_s2;
     reg  [15:0] old_sport_2_s3;
-    reg  or_669_s4;
-    reg  [15:0] mux_668_s4;
+    reg  or_681_s4;
+    reg  [15:0] mux_680_s4;
     reg  [7:0] old_protocol_s1;
     reg  [7:0] old_protocol_s2;
     reg  [7:0] old_protocol_s3;
     reg  [7:0] old_protocol_s4;
-    reg  [15:0] xor_681_s5;
-    reg  [15:0] xor_681_s6;
-    reg  [15:0] xor_681_s7;
-    reg  [15:0] xor_686_s2;
-    reg  [15:0] xor_694_s1;
-    reg  [15:0] xor_694_s2;
-    reg  [7:0] mux_701_s4;
-    reg  [8:0] sum_712_s5;
-    reg  [8:0] sum_712_s6;
-    reg  [16:0] sum_720_s7;
+    reg  [15:0] xor_693_s5;
+    reg  [15:0] xor_693_s6;
+    reg  [15:0] xor_693_s7;
+    reg  [15:0] xor_698_s2;
+    reg  [15:0] xor_706_s1;
+    reg  [15:0] xor_706_s2;
+    reg  [7:0] mux_713_s4;
+    reg  [8:0] sum_724_s5;
+    reg  [8:0] sum_724_s6;
+    reg  [16:0] sum_732_s7;
     reg  [21:0] outer_sum_s8;
+    reg  and_755_s8;
+    reg  or_773_s1;
+    reg  or_773_s2;
+    reg  or_773_s3;
+    reg  or_773_s4;
+    reg  or_773_s5;
+    reg  or_773_s6;
+    reg  or_773_s7;
+    reg  or_773_s8;
     reg  [5:0] old_reason_s1;
     reg  [5:0] old_reason_s2;
     reg  [5:0] old_reason_s3;
@@ -195,6 +208,8 @@ module header_prepare (
     reg  [5:0] old_reason_s5;
     reg  [5:0] old_reason_s6;
     reg  [5:0] old_reason_s7;
+    reg  [5:0] mux_795_s8;
+    reg  not_799_s8;
     reg  old_class_valid_s1;
     reg  old_class_valid_s2;
     reg  old_class_valid_s3;
@@ -202,6 +217,8 @@ module header_prepare (
     reg  old_class_valid_s5;
     reg  old_class_valid_s6;
     reg  old_class_valid_s7;
+    reg  old_class_valid_s8;
+    reg  [307:0] attachment_row_s8;
     reg  [7:0] old_l3_s1;
     reg  [7:0] old_l3_s2;
     reg  [7:0] old_l3_s3;
@@ -209,25 +226,27 @@ module header_prepare (
     reg  [7:0] old_l3_s5;
     reg  [7:0] old_l3_s6;
     reg  [7:0] old_l3_s7;
-    reg  not_802_s1;
-    reg  not_802_s2;
-    reg  not_802_s3;
-    reg  or_749_s1;
-    reg  or_749_s2;
-    reg  or_749_s3;
-    reg  [4:0] or_822_s1;
-    reg  [4:0] or_822_s2;
-    reg  [4:0] or_822_s3;
-    reg  [4:0] or_822_s4;
-    reg  [4:0] or_822_s5;
-    reg  [4:0] or_822_s6;
-    reg  [4:0] or_822_s7;
-    reg  [4:0] or_822_s8;
-    reg  and_814_s4;
-    reg  and_814_s5;
-    reg  and_814_s6;
-    reg  and_814_s7;
-    reg  and_814_s8;
+    reg  [7:0] old_l3_s8;
+    reg  [6:0] sum_591_s8;
+    reg  not_835_s1;
+    reg  not_835_s2;
+    reg  not_835_s3;
+    reg  or_764_s1;
+    reg  or_764_s2;
+    reg  or_764_s3;
+    reg  [4:0] or_855_s1;
+    reg  [4:0] or_855_s2;
+    reg  [4:0] or_855_s3;
+    reg  [4:0] or_855_s4;
+    reg  [4:0] or_855_s5;
+    reg  [4:0] or_855_s6;
+    reg  [4:0] or_855_s7;
+    reg  [4:0] or_855_s8;
+    reg  and_847_s4;
+    reg  and_847_s5;
+    reg  and_847_s6;
+    reg  and_847_s7;
+    reg  and_847_s8;
     reg  [6:0] old_l4_offset_s1;
     reg  [6:0] old_l4_offset_s2;
     reg  [6:0] old_l4_offset_s3;
@@ -240,31 +259,30 @@ module header_prepare (
     reg  [15:0] new_port_s6;
     reg  [15:0] new_port_s7;
     reg  [15:0] new_port_s8;
-    reg  eq_92_s4;
-    reg  eq_92_s5;
-    reg  eq_92_s6;
-    reg  eq_92_s7;
-    reg  eq_92_s8;
-    reg  eq_90_s4;
-    reg  eq_90_s5;
-    reg  eq_90_s6;
-    reg  eq_90_s7;
-    reg  eq_90_s8;
-    reg  and_807_s4;
-    reg  and_807_s5;
-    reg  and_807_s6;
-    reg  and_807_s7;
-    reg  and_807_s8;
-    reg  [7:0] mux_701_s5;
-    reg  [7:0] mux_701_s6;
-    reg  [7:0] mux_701_s7;
-    reg  [7:0] mux_701_s8;
+    reg  eq_105_s4;
+    reg  eq_105_s5;
+    reg  eq_105_s6;
+    reg  eq_105_s7;
+    reg  eq_105_s8;
+    reg  eq_103_s4;
+    reg  eq_103_s5;
+    reg  eq_103_s6;
+    reg  eq_103_s7;
+    reg  eq_103_s8;
+    reg  and_840_s4;
+    reg  and_840_s5;
+    reg  and_840_s6;
+    reg  and_840_s7;
+    reg  and_840_s8;
+    reg  [7:0] mux_713_s5;
+    reg  [7:0] mux_713_s6;
+    reg  [7:0] mux_713_s7;
+    reg  [7:0] mux_713_s8;
     reg  dscp_valid_s4;
     reg  dscp_valid_s5;
     reg  dscp_valid_s6;
     reg  dscp_valid_s7;
     reg  dscp_valid_s8;
-    reg  [307:0] attachment_row_s8;
     reg  nat_s6;
     reg  nat_s7;
     reg  nat_s8;
@@ -272,35 +290,32 @@ module header_prepare (
     reg  [128:0] rewrite_row_s8;
     reg  rewrite_2_s7;
     reg  rewrite_2_s8;
-    reg  [115:0] cat_18_s1;
-    reg  [115:0] cat_18_s2;
-    reg  [115:0] cat_18_s3;
-    reg  [115:0] cat_18_s4;
-    reg  [115:0] cat_18_s5;
-    reg  [115:0] cat_18_s6;
-    reg  [115:0] cat_18_s7;
-    reg  [115:0] cat_18_s8;
-    reg  [7:0] diff_576_s4;
-    reg  [7:0] diff_576_s5;
-    reg  [7:0] diff_576_s6;
-    reg  [7:0] diff_576_s7;
-    reg  [7:0] diff_576_s8;
+    reg  [118:0] cat_19_s1;
+    reg  [118:0] cat_19_s2;
+    reg  [118:0] cat_19_s3;
+    reg  [118:0] cat_19_s4;
+    reg  [118:0] cat_19_s5;
+    reg  [118:0] cat_19_s6;
+    reg  [118:0] cat_19_s7;
+    reg  [118:0] cat_19_s8;
+    reg  [7:0] diff_588_s4;
+    reg  [7:0] diff_588_s5;
+    reg  [7:0] diff_588_s6;
+    reg  [7:0] diff_588_s7;
+    reg  [7:0] diff_588_s8;
     reg  [384:0] encap_row_s8;
-    reg  [31:0] sum_574_s8;
+    reg  [31:0] sum_586_s8;
     reg  [15:0] udp_source_s8;
     reg  [16:0] behind_ip_s8;
-    reg  [15:0] mux_582_s8;
+    reg  [15:0] mux_594_s8;
     reg  [3:0] header_kind_s5;
     reg  [3:0] header_kind_s6;
     reg  [3:0] header_kind_s7;
     reg  [3:0] header_kind_s8;
-    reg  [11:0] mux_523_s8;
-    reg  [11:0] mux_516_s8;
-    reg  [1:0] sum_497_s7;
-    reg  [1:0] sum_497_s8;
-    reg  [6:0] and_801_s8;
-    reg  [7:0] and_799_s8;
-    reg  and_743_s8;
+    reg  [11:0] mux_535_s8;
+    reg  [11:0] mux_528_s8;
+    reg  [1:0] sum_509_s7;
+    reg  [1:0] sum_509_s8;
     reg  [15:0] flow_out_s8;
     reg  [15:0] flow_in_s3;
     reg  [15:0] flow_in_s4;
@@ -308,25 +323,22 @@ module header_prepare (
     reg  [15:0] flow_in_s6;
     reg  [15:0] flow_in_s7;
     reg  [15:0] flow_in_s8;
-    reg  [9:0] and_789_s6;
-    reg  [9:0] and_789_s7;
-    reg  [9:0] and_789_s8;
-    reg  [15:0] and_786_s4;
-    reg  [15:0] and_786_s5;
-    reg  [15:0] and_786_s6;
-    reg  [15:0] and_786_s7;
-    reg  [15:0] and_786_s8;
-    reg  [21:0] and_784_s1;
-    reg  [21:0] and_784_s2;
-    reg  [21:0] and_784_s3;
-    reg  [21:0] and_784_s4;
-    reg  [21:0] and_784_s5;
-    reg  [21:0] and_784_s6;
-    reg  [21:0] and_784_s7;
-    reg  [21:0] and_784_s8;
-    reg  and_780_s8;
-    reg  [5:0] mux_770_s8;
-    reg  [3:0] mux_782_s8;
+    reg  [9:0] and_820_s6;
+    reg  [9:0] and_820_s7;
+    reg  [9:0] and_820_s8;
+    reg  [15:0] and_817_s4;
+    reg  [15:0] and_817_s5;
+    reg  [15:0] and_817_s6;
+    reg  [15:0] and_817_s7;
+    reg  [15:0] and_817_s8;
+    reg  [21:0] and_815_s1;
+    reg  [21:0] and_815_s2;
+    reg  [21:0] and_815_s3;
+    reg  [21:0] and_815_s4;
+    reg  [21:0] and_815_s5;
+    reg  [21:0] and_815_s6;
+    reg  [21:0] and_815_s7;
+    reg  [21:0] and_815_s8;
     reg  [3:0] old_port_s1;
     reg  [3:0] old_port_s2;
     reg  [3:0] old_port_s3;
@@ -335,22 +347,22 @@ module header_prepare (
     reg  [3:0] old_port_s6;
     reg  [3:0] old_port_s7;
     reg  [3:0] old_port_s8;
-    reg  or_758_s1;
-    reg  or_758_s2;
-    reg  or_758_s3;
-    reg  or_758_s4;
-    reg  or_758_s5;
-    reg  or_758_s6;
-    reg  or_758_s7;
-    reg  or_758_s8;
-    reg  not_760_s1;
-    reg  not_760_s2;
-    reg  not_760_s3;
-    reg  not_760_s4;
-    reg  not_760_s5;
-    reg  not_760_s6;
-    reg  not_760_s7;
-    reg  not_760_s8;
+    reg  not_775_s1;
+    reg  not_775_s2;
+    reg  not_775_s3;
+    reg  not_775_s4;
+    reg  not_775_s5;
+    reg  not_775_s6;
+    reg  not_775_s7;
+    reg  not_775_s8;
+    reg  red_999_s1;
+    reg  red_999_s2;
+    reg  red_999_s3;
+    reg  red_999_s4;
+    reg  red_999_s5;
+    reg  red_999_s6;
+    reg  red_999_s7;
+    reg  red_999_s8;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -358,11 +370,13 @@ module header_prepare (
     reg  in_valid_s5;
     reg  in_valid_s6;
     reg  in_valid_s7;
-    wire old_v6 = in_verdict[176];
-    wire [115:0] cat_18 = {
-        in_verdict[542],
-        in_verdict[541],
+    reg  in_valid_s8;
+    wire old_v6 = in_verdict[195];
+    wire [118:0] cat_19 = {
+        in_verdict[561],
+        in_verdict[560],
         old_v6,
+        in_verdict[170:168],
         in_verdict[124],
         in_verdict[123:104],
         in_verdict[102:87],
@@ -373,151 +387,174 @@ module header_prepare (
     };
     wire [5:0] old_reason = in_verdict[74:69];
     wire exception = |old_reason;
-    wire [21:0] sum_24 = in_verdict[146:125] + {18'd0, in_number};
+    wire [21:0] sum_25 = in_verdict[146:125] + {18'd0, in_number};
+    wire and_28 = in_valid & ~(|in_number);
+    wire [16:0] old_ip_length = in_verdict[212:196];
     wire old_neighbour_valid = in_verdict[151];
     wire [15:0] old_neighbour = in_verdict[167:152];
-    wire [15:0] mux_40 = (action_row[16] & old_neighbour_valid_s3) ? old_neighbour_s3 : action_row[15:0];
+    wire [15:0] mux_53 = (action_row[16] & old_neighbour_valid_s3) ? old_neighbour_s3 : action_row[15:0];
     wire old_epoch = in_verdict[68];
-    wire [16:0] cat_45 = {mux_40, old_epoch_s3};
-    wire not_58 = ~exception;
-    wire nat = action_row[17] & not_58_s3;
-    wire rewrite_2 = action_row[18] & not_58_s3;
-    wire dscp_valid = action_row[53] & not_58_s3;
-    wire [2:0] old_l4 = in_verdict[204:202];
-    wire eq_70 = old_l4 == 3'd1;
-    wire eq_72 = old_l4 == 3'd2;
-    wire eq_74 = old_l4 == 3'd4;
-    wire [1:0] and_88 = {2{and_79_s3 & (|action_row[52:37])}} & action_row[36:35];
-    wire eq_90 = and_88 == 2'd1;
-    wire eq_92 = and_88 == 2'd2;
-    wire [15:0] old_sport = in_verdict[484:469];
-    wire [15:0] old_dport = in_verdict[500:485];
-    wire [15:0] mux_101 = eq_90 ? old_sport_s3 : old_dport_s3;
-    wire [7:0] old_traffic_class = in_verdict[508:501];
-    wire [7:0] cat_110 = {action_row[59:54], old_traffic_class_s3[1:0]};
-    wire [127:0] not_112 = ~in_verdict[340:213];
-    wire [95:0] and_115 = {96{old_v6}} & not_112[127:32];
-    wire [18:0] sum_142 = ({3'd0, not_112[15:0]} + {3'd0, not_112[31:16]}) + ({3'd0, and_115[15:0]} + {3'd0, and_115[31:16]});
-    wire [18:0] sum_145 = ({3'd0, and_115[47:32]} + {3'd0, and_115[63:48]}) + ({3'd0, and_115[79:64]} + {3'd0, and_115[95:80]});
-    wire [127:0] not_149 = ~in_verdict[468:341];
-    wire [95:0] and_152 = {96{old_v6}} & not_149[127:32];
-    wire [18:0] sum_179 = ({3'd0, not_149[15:0]} + {3'd0, not_149[31:16]}) + ({3'd0, and_152[15:0]} + {3'd0, and_152[31:16]});
-    wire [18:0] sum_182 = ({3'd0, and_152[47:32]} + {3'd0, and_152[63:48]}) + ({3'd0, and_152[79:64]} + {3'd0, and_152[95:80]});
-    wire [15:0] old_ip_checksum = in_verdict[524:509];
-    wire [15:0] old_l4_checksum = in_verdict[540:525];
-    wire [21:0] sum_250 = ({6'd0, not_240_s4} + addresses) + {5'd0, {17{or_222_s4}} & ({1'd0, ~mux_101_s4} + {1'd0, new_port})};
-    wire [95:0] and_259 = {96{old_v6_s5}} & attachment_row[265:170];
-    wire [18:0] sum_286 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_259[15:0]} + {3'd0, and_259[31:16]});
-    wire [18:0] sum_289 = ({3'd0, and_259[47:32]} + {3'd0, and_259[63:48]}) + ({3'd0, and_259[79:64]} + {3'd0, and_259[95:80]});
-    wire [95:0] and_299 = {96{old_v6_s6}} & rewrite_row[128:33];
-    wire [18:0] sum_326 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_299[15:0]} + {3'd0, and_299[31:16]});
-    wire [18:0] sum_329 = ({3'd0, and_299[47:32]} + {3'd0, and_299[63:48]}) + ({3'd0, and_299[79:64]} + {3'd0, and_299[95:80]});
-    wire [21:0] sum_342 = {3'd0, and_294_s7} + {3'd0, and_335_s7};
-    wire [16:0] sum_357 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_370 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_376 = ~(sum_370[15:0] + {15'd0, sum_370[16]});
-    wire [16:0] old_ip_length = in_verdict[193:177];
-    wire [3:0] and_393 = {4{not_58_s3}} & action_row[63:60];
-    wire eq_395 = and_393 == 4'd1;
-    wire le_401 = 4'd5 <= header_kind;
-    wire [6:0] or_440 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
-    wire [6:0] or_441 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
-    wire [6:0] bytes_behind = or_440 | or_441;
+    wire [16:0] cat_58 = {mux_53, old_epoch_s3};
+    wire not_71 = ~exception;
+    wire nat = action_row[17] & not_71_s3;
+    wire rewrite_2 = action_row[18] & not_71_s3;
+    wire dscp_valid = action_row[53] & not_71_s3;
+    wire [2:0] old_l4 = in_verdict[223:221];
+    wire eq_83 = old_l4 == 3'd1;
+    wire eq_85 = old_l4 == 3'd2;
+    wire eq_87 = old_l4 == 3'd4;
+    wire [1:0] and_101 = {2{and_92_s3 & (|action_row[52:37])}} & action_row[36:35];
+    wire eq_103 = and_101 == 2'd1;
+    wire eq_105 = and_101 == 2'd2;
+    wire [15:0] old_sport = in_verdict[503:488];
+    wire [15:0] old_dport = in_verdict[519:504];
+    wire [15:0] mux_114 = eq_103 ? old_sport_s3 : old_dport_s3;
+    wire [7:0] old_traffic_class = in_verdict[527:520];
+    wire [7:0] cat_123 = {action_row[59:54], old_traffic_class_s3[1:0]};
+    wire [127:0] not_125 = ~in_verdict[359:232];
+    wire [95:0] and_128 = {96{old_v6}} & not_125[127:32];
+    wire [18:0] sum_155 = ({3'd0, not_125[15:0]} + {3'd0, not_125[31:16]}) + ({3'd0, and_128[15:0]} + {3'd0, and_128[31:16]});
+    wire [18:0] sum_158 = ({3'd0, and_128[47:32]} + {3'd0, and_128[63:48]}) + ({3'd0, and_128[79:64]} + {3'd0, and_128[95:80]});
+    wire [127:0] not_162 = ~in_verdict[487:360];
+    wire [95:0] and_165 = {96{old_v6}} & not_162[127:32];
+    wire [18:0] sum_192 = ({3'd0, not_162[15:0]} + {3'd0, not_162[31:16]}) + ({3'd0, and_165[15:0]} + {3'd0, and_165[31:16]});
+    wire [18:0] sum_195 = ({3'd0, and_165[47:32]} + {3'd0, and_165[63:48]}) + ({3'd0, and_165[79:64]} + {3'd0, and_165[95:80]});
+    wire [15:0] old_ip_checksum = in_verdict[543:528];
+    wire [15:0] old_l4_checksum = in_verdict[559:544];
+    wire [21:0] sum_263 = ({6'd0, not_253_s4} + addresses) + {5'd0, {17{or_235_s4}} & ({1'd0, ~mux_114_s4} + {1'd0, new_port})};
+    wire [95:0] and_272 = {96{old_v6_s5}} & attachment_row[265:170];
+    wire [18:0] sum_299 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_272[15:0]} + {3'd0, and_272[31:16]});
+    wire [18:0] sum_302 = ({3'd0, and_272[47:32]} + {3'd0, and_272[63:48]}) + ({3'd0, and_272[79:64]} + {3'd0, and_272[95:80]});
+    wire [95:0] and_312 = {96{old_v6_s6}} & rewrite_row[128:33];
+    wire [18:0] sum_339 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_312[15:0]} + {3'd0, and_312[31:16]});
+    wire [18:0] sum_342 = ({3'd0, and_312[47:32]} + {3'd0, and_312[63:48]}) + ({3'd0, and_312[79:64]} + {3'd0, and_312[95:80]});
+    wire [21:0] sum_355 = {3'd0, and_307_s7} + {3'd0, and_348_s7};
+    wire [16:0] sum_370 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_383 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] not_389 = ~(sum_383[15:0] + {15'd0, sum_383[16]});
+    wire [3:0] and_405 = {4{not_71_s3}} & action_row[63:60];
+    wire eq_407 = and_405 == 4'd1;
+    wire le_413 = 4'd5 <= header_kind;
+    wire [6:0] or_452 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
+    wire [6:0] or_453 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
+    wire [6:0] bytes_behind = or_452 | or_453;
     wire [16:0] behind_ip = old_ip_length_s5 + {10'd0, bytes_behind_s5};
-    wire [16:0] cat_455 = {3'd0, attachment_row[279:266]};
-    wire [16:0] cat_458 = {3'd0, attachment_row_s6[279:266]};
-    wire and_488 = (le_401_s7 ? (encap_row[0] ? and_476_s7 : and_469_s7) : and_462_s7) & not_58_s7;
-    wire [11:0] sum_508 = encap_row[284:273] + {4'd0, action_row_s7[71:64]};
-    wire [31:0] or_555 = (({32{eq_525_s7}} & {12'd0, encap_row[304:285]}) | ({32{eq_530_s7}} & encap_row[360:329])) | ({32{and_538_s7}} & {8'd0, encap_row[328:305]});
-    wire [15:0] xor_600 = ((in_verdict[228:213] ^ in_verdict[244:229]) ^ (in_verdict[260:245] ^ in_verdict[276:261])) ^ ((in_verdict[292:277] ^ in_verdict[308:293]) ^ (in_verdict[324:309] ^ in_verdict[340:325]));
-    wire [15:0] xor_616 = ((in_verdict[356:341] ^ in_verdict[372:357]) ^ (in_verdict[388:373] ^ in_verdict[404:389])) ^ ((in_verdict[420:405] ^ in_verdict[436:421]) ^ (in_verdict[452:437] ^ in_verdict[468:453]));
-    wire [31:0] cat_618 = {xor_600_s1, xor_616_s1};
-    wire [15:0] xor_631 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
-    wire [15:0] xor_651 = (attachment_row[153:138] ^ attachment_row[169:154]) ^ (attachment_row[185:170] ^ attachment_row[201:186]);
-    wire [15:0] xor_652 = (attachment_row[217:202] ^ attachment_row[233:218]) ^ (attachment_row[249:234] ^ attachment_row[265:250]);
+    wire [16:0] cat_467 = {3'd0, attachment_row[279:266]};
+    wire [16:0] cat_470 = {3'd0, attachment_row_s6[279:266]};
+    wire and_500 = (le_413_s7 ? (encap_row[0] ? and_488_s7 : and_481_s7) : and_474_s7) & not_71_s7;
+    wire [11:0] sum_520 = encap_row[284:273] + {4'd0, action_row_s7[71:64]};
+    wire [31:0] or_567 = (({32{eq_537_s7}} & {12'd0, encap_row[304:285]}) | ({32{eq_542_s7}} & encap_row[360:329])) | ({32{and_550_s7}} & {8'd0, encap_row[328:305]});
+    wire [15:0] xor_612 = ((in_verdict[247:232] ^ in_verdict[263:248]) ^ (in_verdict[279:264] ^ in_verdict[295:280])) ^ ((in_verdict[311:296] ^ in_verdict[327:312]) ^ (in_verdict[343:328] ^ in_verdict[359:344]));
+    wire [15:0] xor_628 = ((in_verdict[375:360] ^ in_verdict[391:376]) ^ (in_verdict[407:392] ^ in_verdict[423:408])) ^ ((in_verdict[439:424] ^ in_verdict[455:440]) ^ (in_verdict[471:456] ^ in_verdict[487:472]));
+    wire [31:0] cat_630 = {xor_612_s1, xor_628_s1};
+    wire [15:0] xor_643 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
+    wire [15:0] xor_663 = (attachment_row[153:138] ^ attachment_row[169:154]) ^ (attachment_row[185:170] ^ attachment_row[201:186]);
+    wire [15:0] xor_664 = (attachment_row[217:202] ^ attachment_row[233:218]) ^ (attachment_row[249:234] ^ attachment_row[265:250]);
     wire [15:0] old_dport_2 = old_dport;
     wire [15:0] old_sport_2 = old_sport;
-    wire [7:0] old_protocol = in_verdict[201:194];
-    wire [15:0] flow_out = (mux_639_s7 ^ mux_656_s7) ^ xor_681_s7;
+    wire [7:0] old_protocol = in_verdict[220:213];
+    wire [15:0] flow_out = (mux_651_s7 ^ mux_668_s7) ^ xor_693_s7;
     wire [15:0] old_sport_3 = old_sport;
     wire [15:0] old_dport_3 = old_dport;
     wire [7:0] old_protocol_2 = old_protocol;
-    wire [15:0] flow_in = xor_686_s2 ^ xor_694_s2;
+    wire [15:0] flow_in = xor_698_s2 ^ xor_706_s2;
     wire [15:0] udp_source = {2'd3, flow_out[13:0]};
-    wire [16:0] sum_703 = behind_ip_s6 + 17'h14;
-    wire [21:0] outer_sum = {5'd0, sum_720_s7} + {6'd0, encap_row[272:257]};
-    wire [16:0] sum_735 = {1'd0, outer_sum_s8[15:0]} + {11'd0, outer_sum_s8[21:16]};
-    wire and_743 = not_58_s7 & ~and_488;
-    wire or_744 = nat | rewrite_2;
-    wire old_udp_no_checksum = in_verdict[212];
+    wire [16:0] sum_715 = behind_ip_s6 + 17'h14;
+    wire [21:0] outer_sum = {5'd0, sum_732_s7} + {6'd0, encap_row[272:257]};
+    wire [16:0] sum_747 = {1'd0, outer_sum_s8[15:0]} + {11'd0, outer_sum_s8[21:16]};
+    wire and_758 = and_755_s8 & ~meter_policed;
+    wire or_759 = nat | rewrite_2;
+    wire old_udp_no_checksum = in_verdict[231];
     wire [3:0] old_port = in_verdict[67:64];
     wire old_class_valid = in_verdict[103];
-    wire [7:0] old_l3 = in_verdict[175:168];
-    wire [6:0] old_l4_offset = in_verdict[211:205];
+    wire [7:0] old_l3 = in_verdict[194:187];
+    wire [6:0] old_l4_offset = in_verdict[230:224];
     assign out_edit = {
-        (eq_72_s8 & ~(|not_376)) ? 16'hffff : not_376,
-        or_822_s8,
-        and_814_s8,
+        (eq_85_s8 & ~(|not_389)) ? 16'hffff : not_389,
+        or_855_s8,
+        and_847_s8,
         old_l4_offset_s8,
         new_port_s8,
-        eq_92_s8,
-        eq_90_s8,
-        ~(sum_357[15:0] + {15'd0, sum_357[16]}),
-        and_807_s8,
-        mux_701_s8,
+        eq_105_s8,
+        eq_103_s8,
+        ~(sum_370[15:0] + {15'd0, sum_370[16]}),
+        and_840_s8,
+        mux_713_s8,
         dscp_valid_s8,
         attachment_row_s8[265:138],
         nat_s8,
         rewrite_row_s8[128:1],
         rewrite_2_s8,
-        cat_18_s8[113],
+        cat_19_s8[116],
         attachment_row_s8[136:89],
         attachment_row_s8[88:41],
-        diff_576_s8,
+        diff_588_s8,
         encap_row_s8[384:361],
-        sum_574_s8,
+        sum_586_s8,
         udp_source_s8,
         behind_ip_s8[15:0],
-        mux_582_s8,
-        ~(sum_735[15:0] + {15'd0, sum_735[16]}),
+        mux_594_s8,
+        ~(sum_747[15:0] + {15'd0, sum_747[16]}),
         encap_row_s8[256:129],
         encap_row_s8[128:1],
         encap_row_s8[0],
         header_kind_s8,
-        mux_523_s8,
-        mux_516_s8,
-        sum_497_s8,
-        and_801_s8,
-        and_799_s8,
-        and_743_s8,
+        mux_535_s8,
+        mux_528_s8,
+        sum_509_s8,
+        {7{and_758}} & sum_591_s8,
+        {8{and_758}} & old_l3_s8,
+        and_758,
         flow_out_s8,
         flow_in_s8,
-        cat_18_s8[115],
-        cat_18_s8[114],
+        cat_19_s8[118],
+        cat_19_s8[117],
         attachment_row_s8[307:292],
-        and_789_s8,
-        and_786_s8,
-        and_784_s8,
-        cat_18_s8[112],
-        cat_18_s8[111:92],
-        and_780_s8,
-        cat_18_s8[91:76],
-        cat_18_s8[75],
-        cat_18_s8[74:65],
-        cat_18_s8[64],
-        mux_770_s8,
-        mux_782_s8,
+        and_820_s8,
+        and_817_s8,
+        and_815_s8,
+        cat_19_s8[115:113],
+        cat_19_s8[112],
+        cat_19_s8[111:92],
+        old_class_valid_s8 & (not_799_s8 | meter_policed),
+        cat_19_s8[91:76],
+        cat_19_s8[75],
+        cat_19_s8[74:65],
+        cat_19_s8[64],
+        meter_policed ? 6'h18 : mux_795_s8,
+        and_758 ? attachment_row_s8[4:1] : 4'd8,
         old_port_s8,
-        or_758_s8,
-        not_760_s8,
-        cat_18_s8[63:0]
+        or_773_s8 | meter_policed,
+        not_775_s8,
+        cat_19_s8[63:0]
     };
-    assign cfg_rdata = ({440'd0, action_cfg_rdata} | {204'd0, attachment_cfg_rdata}) | ({383'd0, rewrite_cfg_rdata} | {127'd0, encap_cfg_rdata});
+    wire voided = meter_policed & red_999_s8;
+    assign out_valid = in_valid_s8 & ~voided;
+    assign out_void = in_valid_s8 & voided;
+    wire [511:0] or_1032 = ({440'd0, action_cfg_rdata} | {204'd0, attachment_cfg_rdata}) | ({383'd0, rewrite_cfg_rdata} | {127'd0, encap_cfg_rdata});
+    assign cfg_rdata = or_1032 | {420'd0, meter_cfg_rdata};
+
+    header_meter meter (
+        .clk(clk),
+        .rst(rst),
+        .starts(and_28),
+        .asked((and_28 & ~exception) & (|in_verdict[186:171])),
+        .row(in_verdict[186:171]),
+        .bytes(old_ip_length),
+        .arrived(in_verdict[63:0]),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
+        .cfg_wdata(cfg_wdata[91:0]),
+        .policed(meter_policed),
+        .cfg_rdata(meter_cfg_rdata)
+    );
 
     table_action action (
         .clk(clk),
         .rst(rst),
-        .index(sum_24[17:0]),
+        .index(sum_25[17:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -530,7 +567,7 @@ module header_prepare (
     table_attachment attachment (
         .clk(clk),
         .rst(rst),
-        .index(cat_45[14:0]),
+        .index(cat_58[14:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -576,45 +613,45 @@ module header_prepare (
         old_epoch_s1 <= old_epoch;
         old_epoch_s2 <= old_epoch_s1;
         old_epoch_s3 <= old_epoch_s2;
-        not_58_s1 <= not_58;
-        not_58_s2 <= not_58_s1;
-        not_58_s3 <= not_58_s2;
-        and_79_s1 <= not_58 & ((eq_70 | eq_72) | (old_l4 == 3'd3));
-        and_79_s2 <= and_79_s1;
-        and_79_s3 <= and_79_s2;
+        not_71_s1 <= not_71;
+        not_71_s2 <= not_71_s1;
+        not_71_s3 <= not_71_s2;
+        and_92_s1 <= not_71 & ((eq_83 | eq_85) | (old_l4 == 3'd3));
+        and_92_s2 <= and_92_s1;
+        and_92_s3 <= and_92_s2;
         old_sport_s1 <= old_sport;
         old_sport_s2 <= old_sport_s1;
         old_sport_s3 <= old_sport_s2;
         old_dport_s1 <= old_dport;
         old_dport_s2 <= old_dport_s1;
         old_dport_s3 <= old_dport_s2;
-        new_port <= mux_101 + action_row[52:37];
+        new_port <= mux_114 + action_row[52:37];
         old_traffic_class_s1 <= old_traffic_class;
         old_traffic_class_s2 <= old_traffic_class_s1;
         old_traffic_class_s3 <= old_traffic_class_s2;
-        sum_146_s1 <= sum_142 + sum_145;
-        sum_183_s1 <= sum_179 + sum_182;
-        sum_146_s2 <= sum_146_s1;
-        sum_146_s3 <= sum_146_s2;
-        sum_183_s2 <= sum_183_s1;
-        sum_183_s3 <= sum_183_s2;
-        addresses <= {3'd0, {19{rewrite_2}} & sum_146_s3} + {3'd0, {19{nat}} & sum_183_s3};
-        not_203_s1 <= ~{8'd0, old_traffic_class};
-        not_203_s2 <= not_203_s1;
-        not_203_s3 <= not_203_s2;
-        and_213_s4 <= {17{dscp_valid}} & ({1'd0, not_203_s3} + {1'd0, {8'd0, cat_110}});
-        mux_101_s4 <= mux_101;
-        or_222_s4 <= eq_90 | eq_92;
-        not_227_s1 <= ~old_ip_checksum;
-        not_227_s2 <= not_227_s1;
-        not_227_s3 <= not_227_s2;
-        not_227_s4 <= not_227_s3;
-        ip_start <= ({6'd0, not_227_s4} + addresses) + {5'd0, and_213_s4};
-        not_240_s1 <= ~old_l4_checksum;
+        sum_159_s1 <= sum_155 + sum_158;
+        sum_196_s1 <= sum_192 + sum_195;
+        sum_159_s2 <= sum_159_s1;
+        sum_159_s3 <= sum_159_s2;
+        sum_196_s2 <= sum_196_s1;
+        sum_196_s3 <= sum_196_s2;
+        addresses <= {3'd0, {19{rewrite_2}} & sum_159_s3} + {3'd0, {19{nat}} & sum_196_s3};
+        not_216_s1 <= ~{8'd0, old_traffic_class};
+        not_216_s2 <= not_216_s1;
+        not_216_s3 <= not_216_s2;
+        and_226_s4 <= {17{dscp_valid}} & ({1'd0, not_216_s3} + {1'd0, {8'd0, cat_123}});
+        mux_114_s4 <= mux_114;
+        or_235_s4 <= eq_103 | eq_105;
+        not_240_s1 <= ~old_ip_checksum;
         not_240_s2 <= not_240_s1;
         not_240_s3 <= not_240_s2;
         not_240_s4 <= not_240_s3;
-        l4_start <= sum_250;
+        ip_start <= ({6'd0, not_240_s4} + addresses) + {5'd0, and_226_s4};
+        not_253_s1 <= ~old_l4_checksum;
+        not_253_s2 <= not_253_s1;
+        not_253_s3 <= not_253_s2;
+        not_253_s4 <= not_253_s3;
+        l4_start <= sum_263;
         old_v6_s1 <= old_v6;
         old_v6_s2 <= old_v6_s1;
         old_v6_s3 <= old_v6_s2;
@@ -622,28 +659,28 @@ module header_prepare (
         old_v6_s5 <= old_v6_s4;
         nat_s4 <= nat;
         nat_s5 <= nat_s4;
-        and_294_s6 <= {19{nat_s5}} & (sum_286 + sum_289);
+        and_307_s6 <= {19{nat_s5}} & (sum_299 + sum_302);
         old_v6_s6 <= old_v6_s5;
         rewrite_2_s4 <= rewrite_2;
         rewrite_2_s5 <= rewrite_2_s4;
         rewrite_2_s6 <= rewrite_2_s5;
-        and_335_s7 <= {19{rewrite_2_s6}} & (sum_326 + sum_329);
-        and_294_s7 <= and_294_s6;
+        and_348_s7 <= {19{rewrite_2_s6}} & (sum_339 + sum_342);
+        and_307_s7 <= and_307_s6;
         ip_start_s6 <= ip_start;
         ip_start_s7 <= ip_start_s6;
-        ip_sum <= ip_start_s7 + sum_342;
+        ip_sum <= ip_start_s7 + sum_355;
         l4_start_s6 <= l4_start;
         l4_start_s7 <= l4_start_s6;
-        l4_sum <= l4_start_s7 + sum_342;
-        eq_72_s1 <= eq_72;
-        eq_72_s2 <= eq_72_s1;
-        eq_72_s3 <= eq_72_s2;
-        eq_72_s4 <= eq_72_s3;
-        eq_72_s5 <= eq_72_s4;
-        eq_72_s6 <= eq_72_s5;
-        eq_72_s7 <= eq_72_s6;
-        eq_72_s8 <= eq_72_s7;
-        header_kind <= {4{~eq_395}} & and_393;
+        l4_sum <= l4_start_s7 + sum_355;
+        eq_85_s1 <= eq_85;
+        eq_85_s2 <= eq_85_s1;
+        eq_85_s3 <= eq_85_s2;
+        eq_85_s4 <= eq_85_s3;
+        eq_85_s5 <= eq_85_s4;
+        eq_85_s6 <= eq_85_s5;
+        eq_85_s7 <= eq_85_s6;
+        eq_85_s8 <= eq_85_s7;
+        header_kind <= {4{~eq_407}} & and_405;
         bytes_behind_s5 <= bytes_behind;
         old_ip_length_s1 <= old_ip_length;
         old_ip_length_s2 <= old_ip_length_s1;
@@ -652,77 +689,86 @@ module header_prepare (
         old_ip_length_s5 <= old_ip_length_s4;
         behind_ip_s6 <= behind_ip;
         attachment_row_s6 <= attachment_row;
-        red_460_s6 <= |cat_455;
-        and_462_s7 <= (cat_458 < behind_ip_s6) & red_460_s6;
-        red_467_s6 <= |cat_455;
-        and_469_s7 <= (cat_458 < (behind_ip_s6 + 17'h14)) & red_467_s6;
-        red_474_s6 <= |cat_455;
-        and_476_s7 <= (cat_458 < (behind_ip_s6 + 17'h28)) & red_474_s6;
-        le_401_s5 <= le_401;
-        le_401_s6 <= le_401_s5;
-        le_401_s7 <= le_401_s6;
-        not_58_s4 <= not_58_s3;
-        not_58_s5 <= not_58_s4;
-        not_58_s6 <= not_58_s5;
-        not_58_s7 <= not_58_s6;
-        eq_395_s4 <= eq_395;
-        eq_395_s5 <= eq_395_s4;
-        sum_497_s6 <= attachment_row[16:15] + {1'd0, eq_395_s5 & ~attachment_row[16]};
+        red_472_s6 <= |cat_467;
+        and_474_s7 <= (cat_470 < behind_ip_s6) & red_472_s6;
+        red_479_s6 <= |cat_467;
+        and_481_s7 <= (cat_470 < (behind_ip_s6 + 17'h14)) & red_479_s6;
+        red_486_s6 <= |cat_467;
+        and_488_s7 <= (cat_470 < (behind_ip_s6 + 17'h28)) & red_486_s6;
+        le_413_s5 <= le_413;
+        le_413_s6 <= le_413_s5;
+        le_413_s7 <= le_413_s6;
+        not_71_s4 <= not_71_s3;
+        not_71_s5 <= not_71_s4;
+        not_71_s6 <= not_71_s5;
+        not_71_s7 <= not_71_s6;
+        eq_407_s4 <= eq_407;
+        eq_407_s5 <= eq_407_s4;
+        sum_509_s6 <= attachment_row[16:15] + {1'd0, eq_407_s5 & ~attachment_row[16]};
         action_row_s4 <= action_row;
         action_row_s5 <= action_row_s4;
         action_row_s6 <= action_row_s5;
         action_row_s7 <= action_row_s6;
-        and_511_s6 <= eq_395_s5 & (attachment_row[16:15] == 2'd0);
-        and_511_s7 <= and_511_s6;
+        and_523_s6 <= eq_407_s5 & (attachment_row[16:15] == 2'd0);
+        and_523_s7 <= and_523_s6;
         attachment_row_s7 <= attachment_row_s6;
-        and_519_s6 <= eq_395_s5 & (attachment_row[16:15] == 2'd1);
-        and_519_s7 <= and_519_s6;
-        and_538_s5 <= le_401 & ~(header_kind == 4'd8);
-        and_538_s6 <= and_538_s5;
-        and_538_s7 <= and_538_s6;
-        eq_525_s5 <= header_kind == 4'd2;
-        eq_525_s6 <= eq_525_s5;
-        eq_525_s7 <= eq_525_s6;
-        eq_530_s5 <= header_kind == 4'd8;
-        eq_530_s6 <= eq_530_s5;
-        eq_530_s7 <= eq_530_s6;
+        and_531_s6 <= eq_407_s5 & (attachment_row[16:15] == 2'd1);
+        and_531_s7 <= and_531_s6;
+        and_550_s5 <= le_413 & ~(header_kind == 4'd8);
+        and_550_s6 <= and_550_s5;
+        and_550_s7 <= and_550_s6;
+        eq_537_s5 <= header_kind == 4'd2;
+        eq_537_s6 <= eq_537_s5;
+        eq_537_s7 <= eq_537_s6;
+        eq_542_s5 <= header_kind == 4'd8;
+        eq_542_s6 <= eq_542_s5;
+        eq_542_s7 <= eq_542_s6;
         bytes_behind_s6 <= bytes_behind_s5;
-        sum_566_s7 <= (7'he + {3'd0, {sum_497_s6, 2'd0}}) + bytes_behind_s6;
-        sum_569_s7 <= behind_ip_s6 + 17'h14;
+        sum_578_s7 <= (7'he + {3'd0, {sum_509_s6, 2'd0}}) + bytes_behind_s6;
+        sum_581_s7 <= behind_ip_s6 + 17'h14;
         behind_ip_s7 <= behind_ip_s6;
-        xor_600_s1 <= xor_600;
-        xor_616_s1 <= xor_616;
-        cat_618_s2 <= cat_618;
-        cat_618_s3 <= cat_618_s2;
-        cat_618_s4 <= cat_618_s3;
-        cat_618_s5 <= cat_618_s4;
-        cat_618_s6 <= cat_618_s5;
-        mux_639_s7 <= rewrite_2_s6 ? xor_631 : cat_618_s6[31:16];
-        mux_656_s6 <= nat_s5 ? (xor_651 ^ xor_652) : cat_618_s5[15:0];
-        mux_656_s7 <= mux_656_s6;
+        xor_612_s1 <= xor_612;
+        xor_628_s1 <= xor_628;
+        cat_630_s2 <= cat_630;
+        cat_630_s3 <= cat_630_s2;
+        cat_630_s4 <= cat_630_s3;
+        cat_630_s5 <= cat_630_s4;
+        cat_630_s6 <= cat_630_s5;
+        mux_651_s7 <= rewrite_2_s6 ? xor_643 : cat_630_s6[31:16];
+        mux_668_s6 <= nat_s5 ? (xor_663 ^ xor_664) : cat_630_s5[15:0];
+        mux_668_s7 <= mux_668_s6;
         old_dport_2_s1 <= old_dport_2;
         old_dport_2_s2 <= old_dport_2_s1;
         old_dport_2_s3 <= old_dport_2_s2;
         old_sport_2_s1 <= old_sport_2;
         old_sport_2_s2 <= old_sport_2_s1;
         old_sport_2_s3 <= old_sport_2_s2;
-        or_669_s4 <= eq_90 | eq_92;
-        mux_668_s4 <= eq_90 ? old_dport_2_s3 : old_sport_2_s3;
+        or_681_s4 <= eq_103 | eq_105;
+        mux_680_s4 <= eq_103 ? old_dport_2_s3 : old_sport_2_s3;
         old_protocol_s1 <= old_protocol;
         old_protocol_s2 <= old_protocol_s1;
         old_protocol_s3 <= old_protocol_s2;
         old_protocol_s4 <= old_protocol_s3;
-        xor_681_s5 <= ((or_669_s4 ? new_port : mux_101_s4) ^ mux_668_s4) ^ {8'd0, old_protocol_s4};
-        xor_681_s6 <= xor_681_s5;
-        xor_681_s7 <= xor_681_s6;
-        xor_686_s2 <= cat_618[31:16] ^ cat_618[15:0];
-        xor_694_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
-        xor_694_s2 <= xor_694_s1;
-        mux_701_s4 <= dscp_valid ? cat_110 : old_traffic_class_s3;
-        sum_712_s5 <= {1'd0, mux_701_s4} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
-        sum_712_s6 <= sum_712_s5;
-        sum_720_s7 <= {1'd0, sum_703[15:0]} + {8'd0, sum_712_s6};
+        xor_693_s5 <= ((or_681_s4 ? new_port : mux_114_s4) ^ mux_680_s4) ^ {8'd0, old_protocol_s4};
+        xor_693_s6 <= xor_693_s5;
+        xor_693_s7 <= xor_693_s6;
+        xor_698_s2 <= cat_630[31:16] ^ cat_630[15:0];
+        xor_706_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
+        xor_706_s2 <= xor_706_s1;
+        mux_713_s4 <= dscp_valid ? cat_123 : old_traffic_class_s3;
+        sum_724_s5 <= {1'd0, mux_713_s4} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
+        sum_724_s6 <= sum_724_s5;
+        sum_732_s7 <= {1'd0, sum_715[15:0]} + {8'd0, sum_724_s6};
         outer_sum_s8 <= outer_sum;
+        and_755_s8 <= not_71_s7 & ~and_500;
+        or_773_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        or_773_s2 <= or_773_s1;
+        or_773_s3 <= or_773_s2;
+        or_773_s4 <= or_773_s3;
+        or_773_s5 <= or_773_s4;
+        or_773_s6 <= or_773_s5;
+        or_773_s7 <= or_773_s6;
+        or_773_s8 <= or_773_s7;
         old_reason_s1 <= old_reason;
         old_reason_s2 <= old_reason_s1;
         old_reason_s3 <= old_reason_s2;
@@ -730,6 +776,8 @@ module header_prepare (
         old_reason_s5 <= old_reason_s4;
         old_reason_s6 <= old_reason_s5;
         old_reason_s7 <= old_reason_s6;
+        mux_795_s8 <= and_500 ? 6'h19 : old_reason_s7;
+        not_799_s8 <= ~and_500;
         old_class_valid_s1 <= old_class_valid;
         old_class_valid_s2 <= old_class_valid_s1;
         old_class_valid_s3 <= old_class_valid_s2;
@@ -737,6 +785,8 @@ module header_prepare (
         old_class_valid_s5 <= old_class_valid_s4;
         old_class_valid_s6 <= old_class_valid_s5;
         old_class_valid_s7 <= old_class_valid_s6;
+        old_class_valid_s8 <= old_class_valid_s7;
+        attachment_row_s8 <= attachment_row_s7;
         old_l3_s1 <= old_l3;
         old_l3_s2 <= old_l3_s1;
         old_l3_s3 <= old_l3_s2;
@@ -744,25 +794,27 @@ module header_prepare (
         old_l3_s5 <= old_l3_s4;
         old_l3_s6 <= old_l3_s5;
         old_l3_s7 <= old_l3_s6;
-        not_802_s1 <= ~old_v6;
-        not_802_s2 <= not_802_s1;
-        not_802_s3 <= not_802_s2;
-        or_749_s1 <= (eq_70 | eq_74) | (eq_72 & ~old_udp_no_checksum);
-        or_749_s2 <= or_749_s1;
-        or_749_s3 <= or_749_s2;
-        or_822_s1 <= (({5{eq_70}} & 5'h10) | ({5{eq_72}} & 5'd6)) | ({5{eq_74}} & 5'd2);
-        or_822_s2 <= or_822_s1;
-        or_822_s3 <= or_822_s2;
-        or_822_s4 <= or_822_s3;
-        or_822_s5 <= or_822_s4;
-        or_822_s6 <= or_822_s5;
-        or_822_s7 <= or_822_s6;
-        or_822_s8 <= or_822_s7;
-        and_814_s4 <= or_749_s3 & ((or_744 | eq_90) | eq_92);
-        and_814_s5 <= and_814_s4;
-        and_814_s6 <= and_814_s5;
-        and_814_s7 <= and_814_s6;
-        and_814_s8 <= and_814_s7;
+        old_l3_s8 <= old_l3_s7;
+        sum_591_s8 <= sum_578_s7 + ({7{le_413_s7}} & (encap_row[0] ? 7'h28 : 7'h14));
+        not_835_s1 <= ~old_v6;
+        not_835_s2 <= not_835_s1;
+        not_835_s3 <= not_835_s2;
+        or_764_s1 <= (eq_83 | eq_87) | (eq_85 & ~old_udp_no_checksum);
+        or_764_s2 <= or_764_s1;
+        or_764_s3 <= or_764_s2;
+        or_855_s1 <= (({5{eq_83}} & 5'h10) | ({5{eq_85}} & 5'd6)) | ({5{eq_87}} & 5'd2);
+        or_855_s2 <= or_855_s1;
+        or_855_s3 <= or_855_s2;
+        or_855_s4 <= or_855_s3;
+        or_855_s5 <= or_855_s4;
+        or_855_s6 <= or_855_s5;
+        or_855_s7 <= or_855_s6;
+        or_855_s8 <= or_855_s7;
+        and_847_s4 <= or_764_s3 & ((or_759 | eq_103) | eq_105);
+        and_847_s5 <= and_847_s4;
+        and_847_s6 <= and_847_s5;
+        and_847_s7 <= and_847_s6;
+        and_847_s8 <= and_847_s7;
         old_l4_offset_s1 <= old_l4_offset;
         old_l4_offset_s2 <= old_l4_offset_s1;
         old_l4_offset_s3 <= old_l4_offset_s2;
@@ -775,31 +827,30 @@ module header_prepare (
         new_port_s6 <= new_port_s5;
         new_port_s7 <= new_port_s6;
         new_port_s8 <= new_port_s7;
-        eq_92_s4 <= eq_92;
-        eq_92_s5 <= eq_92_s4;
-        eq_92_s6 <= eq_92_s5;
-        eq_92_s7 <= eq_92_s6;
-        eq_92_s8 <= eq_92_s7;
-        eq_90_s4 <= eq_90;
-        eq_90_s5 <= eq_90_s4;
-        eq_90_s6 <= eq_90_s5;
-        eq_90_s7 <= eq_90_s6;
-        eq_90_s8 <= eq_90_s7;
-        and_807_s4 <= not_802_s3 & (or_744 | dscp_valid);
-        and_807_s5 <= and_807_s4;
-        and_807_s6 <= and_807_s5;
-        and_807_s7 <= and_807_s6;
-        and_807_s8 <= and_807_s7;
-        mux_701_s5 <= mux_701_s4;
-        mux_701_s6 <= mux_701_s5;
-        mux_701_s7 <= mux_701_s6;
-        mux_701_s8 <= mux_701_s7;
+        eq_105_s4 <= eq_105;
+        eq_105_s5 <= eq_105_s4;
+        eq_105_s6 <= eq_105_s5;
+        eq_105_s7 <= eq_105_s6;
+        eq_105_s8 <= eq_105_s7;
+        eq_103_s4 <= eq_103;
+        eq_103_s5 <= eq_103_s4;
+        eq_103_s6 <= eq_103_s5;
+        eq_103_s7 <= eq_103_s6;
+        eq_103_s8 <= eq_103_s7;
+        and_840_s4 <= not_835_s3 & (or_759 | dscp_valid);
+        and_840_s5 <= and_840_s4;
+        and_840_s6 <= and_840_s5;
+        and_840_s7 <= and_840_s6;
+        and_840_s8 <= and_840_s7;
+        mux_713_s5 <= mux_713_s4;
+        mux_713_s6 <= mux_713_s5;
+        mux_713_s7 <= mux_713_s6;
+        mux_713_s8 <= mux_713_s7;
         dscp_valid_s4 <= dscp_valid;
         dscp_valid_s5 <= dscp_valid_s4;
         dscp_valid_s6 <= dscp_valid_s5;
         dscp_valid_s7 <= dscp_valid_s6;
         dscp_valid_s8 <= dscp_valid_s7;
-        attachment_row_s8 <= attachment_row_s7;
         nat_s6 <= nat_s5;
         nat_s7 <= nat_s6;
         nat_s8 <= nat_s7;
@@ -807,35 +858,32 @@ module header_prepare (
         rewrite_row_s8 <= rewrite_row_s7;
         rewrite_2_s7 <= rewrite_2_s6;
         rewrite_2_s8 <= rewrite_2_s7;
-        cat_18_s1 <= cat_18;
-        cat_18_s2 <= cat_18_s1;
-        cat_18_s3 <= cat_18_s2;
-        cat_18_s4 <= cat_18_s3;
-        cat_18_s5 <= cat_18_s4;
-        cat_18_s6 <= cat_18_s5;
-        cat_18_s7 <= cat_18_s6;
-        cat_18_s8 <= cat_18_s7;
-        diff_576_s4 <= 8'd0 - action_row[71:64];
-        diff_576_s5 <= diff_576_s4;
-        diff_576_s6 <= diff_576_s5;
-        diff_576_s7 <= diff_576_s6;
-        diff_576_s8 <= diff_576_s7;
+        cat_19_s1 <= cat_19;
+        cat_19_s2 <= cat_19_s1;
+        cat_19_s3 <= cat_19_s2;
+        cat_19_s4 <= cat_19_s3;
+        cat_19_s5 <= cat_19_s4;
+        cat_19_s6 <= cat_19_s5;
+        cat_19_s7 <= cat_19_s6;
+        cat_19_s8 <= cat_19_s7;
+        diff_588_s4 <= 8'd0 - action_row[71:64];
+        diff_588_s5 <= diff_588_s4;
+        diff_588_s6 <= diff_588_s5;
+        diff_588_s7 <= diff_588_s6;
+        diff_588_s8 <= diff_588_s7;
         encap_row_s8 <= encap_row;
-        sum_574_s8 <= or_555 + {24'd0, action_row_s7[71:64]};
+        sum_586_s8 <= or_567 + {24'd0, action_row_s7[71:64]};
         udp_source_s8 <= udp_source;
         behind_ip_s8 <= behind_ip_s7;
-        mux_582_s8 <= encap_row[0] ? behind_ip_s7[15:0] : sum_569_s7[15:0];
+        mux_594_s8 <= encap_row[0] ? behind_ip_s7[15:0] : sum_581_s7[15:0];
         header_kind_s5 <= header_kind;
         header_kind_s6 <= header_kind_s5;
         header_kind_s7 <= header_kind_s6;
         header_kind_s8 <= header_kind_s7;
-        mux_523_s8 <= and_519_s7 ? sum_508 : attachment_row_s7[40:29];
-        mux_516_s8 <= and_511_s7 ? sum_508 : attachment_row_s7[28:17];
-        sum_497_s7 <= sum_497_s6;
-        sum_497_s8 <= sum_497_s7;
-        and_801_s8 <= {7{and_743}} & (sum_566_s7 + ({7{le_401_s7}} & (encap_row[0] ? 7'h28 : 7'h14)));
-        and_799_s8 <= {8{and_743}} & old_l3_s7;
-        and_743_s8 <= and_743;
+        mux_535_s8 <= and_531_s7 ? sum_520 : attachment_row_s7[40:29];
+        mux_528_s8 <= and_523_s7 ? sum_520 : attachment_row_s7[28:17];
+        sum_509_s7 <= sum_509_s6;
+        sum_509_s8 <= sum_509_s7;
         flow_out_s8 <= flow_out;
         flow_in_s3 <= flow_in;
         flow_in_s4 <= flow_in_s3;
@@ -843,25 +891,22 @@ module header_prepare (
         flow_in_s6 <= flow_in_s5;
         flow_in_s7 <= flow_in_s6;
         flow_in_s8 <= flow_in_s7;
-        and_789_s6 <= {10{not_58_s5}} & attachment_row[14:5];
-        and_789_s7 <= and_789_s6;
-        and_789_s8 <= and_789_s7;
-        and_786_s4 <= {16{not_58_s3}} & mux_40;
-        and_786_s5 <= and_786_s4;
-        and_786_s6 <= and_786_s5;
-        and_786_s7 <= and_786_s6;
-        and_786_s8 <= and_786_s7;
-        and_784_s1 <= {22{not_58}} & sum_24;
-        and_784_s2 <= and_784_s1;
-        and_784_s3 <= and_784_s2;
-        and_784_s4 <= and_784_s3;
-        and_784_s5 <= and_784_s4;
-        and_784_s6 <= and_784_s5;
-        and_784_s7 <= and_784_s6;
-        and_784_s8 <= and_784_s7;
-        and_780_s8 <= old_class_valid_s7 & ~and_488;
-        mux_770_s8 <= and_488 ? 6'h19 : old_reason_s7;
-        mux_782_s8 <= and_743 ? attachment_row_s7[4:1] : 4'd8;
+        and_820_s6 <= {10{not_71_s5}} & attachment_row[14:5];
+        and_820_s7 <= and_820_s6;
+        and_820_s8 <= and_820_s7;
+        and_817_s4 <= {16{not_71_s3}} & mux_53;
+        and_817_s5 <= and_817_s4;
+        and_817_s6 <= and_817_s5;
+        and_817_s7 <= and_817_s6;
+        and_817_s8 <= and_817_s7;
+        and_815_s1 <= {22{not_71}} & sum_25;
+        and_815_s2 <= and_815_s1;
+        and_815_s3 <= and_815_s2;
+        and_815_s4 <= and_815_s3;
+        and_815_s5 <= and_815_s4;
+        and_815_s6 <= and_815_s5;
+        and_815_s7 <= and_815_s6;
+        and_815_s8 <= and_815_s7;
         old_port_s1 <= old_port;
         old_port_s2 <= old_port_s1;
         old_port_s3 <= old_port_s2;
@@ -870,22 +915,22 @@ module header_prepare (
         old_port_s6 <= old_port_s5;
         old_port_s7 <= old_port_s6;
         old_port_s8 <= old_port_s7;
-        or_758_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
-        or_758_s2 <= or_758_s1;
-        or_758_s3 <= or_758_s2;
-        or_758_s4 <= or_758_s3;
-        or_758_s5 <= or_758_s4;
-        or_758_s6 <= or_758_s5;
-        or_758_s7 <= or_758_s6;
-        or_758_s8 <= or_758_s7;
-        not_760_s1 <= ~(|in_number);
-        not_760_s2 <= not_760_s1;
-        not_760_s3 <= not_760_s2;
-        not_760_s4 <= not_760_s3;
-        not_760_s5 <= not_760_s4;
-        not_760_s6 <= not_760_s5;
-        not_760_s7 <= not_760_s6;
-        not_760_s8 <= not_760_s7;
+        not_775_s1 <= ~(|in_number);
+        not_775_s2 <= not_775_s1;
+        not_775_s3 <= not_775_s2;
+        not_775_s4 <= not_775_s3;
+        not_775_s5 <= not_775_s4;
+        not_775_s6 <= not_775_s5;
+        not_775_s7 <= not_775_s6;
+        not_775_s8 <= not_775_s7;
+        red_999_s1 <= |in_number;
+        red_999_s2 <= red_999_s1;
+        red_999_s3 <= red_999_s2;
+        red_999_s4 <= red_999_s3;
+        red_999_s5 <= red_999_s4;
+        red_999_s6 <= red_999_s5;
+        red_999_s7 <= red_999_s6;
+        red_999_s8 <= red_999_s7;
     end
 
     always @(posedge clk) begin
@@ -897,7 +942,7 @@ module header_prepare (
             in_valid_s5 <= 1'd0;
             in_valid_s6 <= 1'd0;
             in_valid_s7 <= 1'd0;
-            out_valid <= 1'd0;
+            in_valid_s8 <= 1'd0;
         end else begin
             in_valid_s1 <= in_valid;
             in_valid_s2 <= in_valid_s1;
@@ -906,12 +951,12 @@ module header_prepare (
             in_valid_s5 <= in_valid_s4;
             in_valid_s6 <= in_valid_s5;
             in_valid_s7 <= in_valid_s6;
-            out_valid <= in_valid_s7;
+            in_valid_s8 <= in_valid_s7;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, cat_45, action_row_s7, sum_569_s7, cat_618_s6, sum_703, attachment_row_s8, rewrite_row_s8, encap_row_s8, behind_ip_s8};
+    wire _unused = &{1'b0, cfg_wdata, cat_58, action_row_s7, sum_581_s7, cat_630_s6, sum_715, attachment_row_s8, rewrite_row_s8, encap_row_s8, behind_ip_s8};
 
 `ifndef SYNTHESIS
     initial begin
@@ -924,12 +969,12 @@ module header_prepare (
         old_epoch_s1 = 1'd0;
         old_epoch_s2 = 1'd0;
         old_epoch_s3 = 1'd0;
-        not_58_s1 = 1'd0;
-        not_58_s2 = 1'd0;
-        not_58_s3 = 1'd0;
-        and_79_s1 = 1'd0;
-        and_79_s2 = 1'd0;
-        and_79_s3 = 1'd0;
+        not_71_s1 = 1'd0;
+        not_71_s2 = 1'd0;
+        not_71_s3 = 1'd0;
+        and_92_s1 = 1'd0;
+        and_92_s2 = 1'd0;
+        and_92_s3 = 1'd0;
         old_sport_s1 = 16'd0;
         old_sport_s2 = 16'd0;
         old_sport_s3 = 16'd0;
@@ -940,28 +985,28 @@ module header_prepare (
         old_traffic_class_s1 = 8'd0;
         old_traffic_class_s2 = 8'd0;
         old_traffic_class_s3 = 8'd0;
-        sum_146_s1 = 19'd0;
-        sum_183_s1 = 19'd0;
-        sum_146_s2 = 19'd0;
-        sum_146_s3 = 19'd0;
-        sum_183_s2 = 19'd0;
-        sum_183_s3 = 19'd0;
+        sum_159_s1 = 19'd0;
+        sum_196_s1 = 19'd0;
+        sum_159_s2 = 19'd0;
+        sum_159_s3 = 19'd0;
+        sum_196_s2 = 19'd0;
+        sum_196_s3 = 19'd0;
         addresses = 22'd0;
-        not_203_s1 = 16'd0;
-        not_203_s2 = 16'd0;
-        not_203_s3 = 16'd0;
-        and_213_s4 = 17'd0;
-        mux_101_s4 = 16'd0;
-        or_222_s4 = 1'd0;
-        not_227_s1 = 16'd0;
-        not_227_s2 = 16'd0;
-        not_227_s3 = 16'd0;
-        not_227_s4 = 16'd0;
-        ip_start = 22'd0;
+        not_216_s1 = 16'd0;
+        not_216_s2 = 16'd0;
+        not_216_s3 = 16'd0;
+        and_226_s4 = 17'd0;
+        mux_114_s4 = 16'd0;
+        or_235_s4 = 1'd0;
         not_240_s1 = 16'd0;
         not_240_s2 = 16'd0;
         not_240_s3 = 16'd0;
         not_240_s4 = 16'd0;
+        ip_start = 22'd0;
+        not_253_s1 = 16'd0;
+        not_253_s2 = 16'd0;
+        not_253_s3 = 16'd0;
+        not_253_s4 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         old_v6_s2 = 1'd0;
@@ -970,27 +1015,27 @@ module header_prepare (
         old_v6_s5 = 1'd0;
         nat_s4 = 1'd0;
         nat_s5 = 1'd0;
-        and_294_s6 = 19'd0;
+        and_307_s6 = 19'd0;
         old_v6_s6 = 1'd0;
         rewrite_2_s4 = 1'd0;
         rewrite_2_s5 = 1'd0;
         rewrite_2_s6 = 1'd0;
-        and_335_s7 = 19'd0;
-        and_294_s7 = 19'd0;
+        and_348_s7 = 19'd0;
+        and_307_s7 = 19'd0;
         ip_start_s6 = 22'd0;
         ip_start_s7 = 22'd0;
         ip_sum = 22'd0;
         l4_start_s6 = 22'd0;
         l4_start_s7 = 22'd0;
         l4_sum = 22'd0;
-        eq_72_s1 = 1'd0;
-        eq_72_s2 = 1'd0;
-        eq_72_s3 = 1'd0;
-        eq_72_s4 = 1'd0;
-        eq_72_s5 = 1'd0;
-        eq_72_s6 = 1'd0;
-        eq_72_s7 = 1'd0;
-        eq_72_s8 = 1'd0;
+        eq_85_s1 = 1'd0;
+        eq_85_s2 = 1'd0;
+        eq_85_s3 = 1'd0;
+        eq_85_s4 = 1'd0;
+        eq_85_s5 = 1'd0;
+        eq_85_s6 = 1'd0;
+        eq_85_s7 = 1'd0;
+        eq_85_s8 = 1'd0;
         header_kind = 4'd0;
         bytes_behind_s5 = 7'd0;
         old_ip_length_s1 = 17'd0;
@@ -1000,77 +1045,86 @@ module header_prepare (
         old_ip_length_s5 = 17'd0;
         behind_ip_s6 = 17'd0;
         attachment_row_s6 = 308'd0;
-        red_460_s6 = 1'd0;
-        and_462_s7 = 1'd0;
-        red_467_s6 = 1'd0;
-        and_469_s7 = 1'd0;
-        red_474_s6 = 1'd0;
-        and_476_s7 = 1'd0;
-        le_401_s5 = 1'd0;
-        le_401_s6 = 1'd0;
-        le_401_s7 = 1'd0;
-        not_58_s4 = 1'd0;
-        not_58_s5 = 1'd0;
-        not_58_s6 = 1'd0;
-        not_58_s7 = 1'd0;
-        eq_395_s4 = 1'd0;
-        eq_395_s5 = 1'd0;
-        sum_497_s6 = 2'd0;
+        red_472_s6 = 1'd0;
+        and_474_s7 = 1'd0;
+        red_479_s6 = 1'd0;
+        and_481_s7 = 1'd0;
+        red_486_s6 = 1'd0;
+        and_488_s7 = 1'd0;
+        le_413_s5 = 1'd0;
+        le_413_s6 = 1'd0;
+        le_413_s7 = 1'd0;
+        not_71_s4 = 1'd0;
+        not_71_s5 = 1'd0;
+        not_71_s6 = 1'd0;
+        not_71_s7 = 1'd0;
+        eq_407_s4 = 1'd0;
+        eq_407_s5 = 1'd0;
+        sum_509_s6 = 2'd0;
         action_row_s4 = 72'd0;
         action_row_s5 = 72'd0;
         action_row_s6 = 72'd0;
         action_row_s7 = 72'd0;
-        and_511_s6 = 1'd0;
-        and_511_s7 = 1'd0;
+        and_523_s6 = 1'd0;
+        and_523_s7 = 1'd0;
         attachment_row_s7 = 308'd0;
-        and_519_s6 = 1'd0;
-        and_519_s7 = 1'd0;
-        and_538_s5 = 1'd0;
-        and_538_s6 = 1'd0;
-        and_538_s7 = 1'd0;
-        eq_525_s5 = 1'd0;
-        eq_525_s6 = 1'd0;
-        eq_525_s7 = 1'd0;
-        eq_530_s5 = 1'd0;
-        eq_530_s6 = 1'd0;
-        eq_530_s7 = 1'd0;
+        and_531_s6 = 1'd0;
+        and_531_s7 = 1'd0;
+        and_550_s5 = 1'd0;
+        and_550_s6 = 1'd0;
+        and_550_s7 = 1'd0;
+        eq_537_s5 = 1'd0;
+        eq_537_s6 = 1'd0;
+        eq_537_s7 = 1'd0;
+        eq_542_s5 = 1'd0;
+        eq_542_s6 = 1'd0;
+        eq_542_s7 = 1'd0;
         bytes_behind_s6 = 7'd0;
-        sum_566_s7 = 7'd0;
-        sum_569_s7 = 17'd0;
+        sum_578_s7 = 7'd0;
+        sum_581_s7 = 17'd0;
         behind_ip_s7 = 17'd0;
-        xor_600_s1 = 16'd0;
-        xor_616_s1 = 16'd0;
-        cat_618_s2 = 32'd0;
-        cat_618_s3 = 32'd0;
-        cat_618_s4 = 32'd0;
-        cat_618_s5 = 32'd0;
-        cat_618_s6 = 32'd0;
-        mux_639_s7 = 16'd0;
-        mux_656_s6 = 16'd0;
-        mux_656_s7 = 16'd0;
+        xor_612_s1 = 16'd0;
+        xor_628_s1 = 16'd0;
+        cat_630_s2 = 32'd0;
+        cat_630_s3 = 32'd0;
+        cat_630_s4 = 32'd0;
+        cat_630_s5 = 32'd0;
+        cat_630_s6 = 32'd0;
+        mux_651_s7 = 16'd0;
+        mux_668_s6 = 16'd0;
+        mux_668_s7 = 16'd0;
         old_dport_2_s1 = 16'd0;
         old_dport_2_s2 = 16'd0;
         old_dport_2_s3 = 16'd0;
         old_sport_2_s1 = 16'd0;
         old_sport_2_s2 = 16'd0;
         old_sport_2_s3 = 16'd0;
-        or_669_s4 = 1'd0;
-        mux_668_s4 = 16'd0;
+        or_681_s4 = 1'd0;
+        mux_680_s4 = 16'd0;
         old_protocol_s1 = 8'd0;
         old_protocol_s2 = 8'd0;
         old_protocol_s3 = 8'd0;
         old_protocol_s4 = 8'd0;
-        xor_681_s5 = 16'd0;
-        xor_681_s6 = 16'd0;
-        xor_681_s7 = 16'd0;
-        xor_686_s2 = 16'd0;
-        xor_694_s1 = 16'd0;
-        xor_694_s2 = 16'd0;
-        mux_701_s4 = 8'd0;
-        sum_712_s5 = 9'd0;
-        sum_712_s6 = 9'd0;
-        sum_720_s7 = 17'd0;
+        xor_693_s5 = 16'd0;
+        xor_693_s6 = 16'd0;
+        xor_693_s7 = 16'd0;
+        xor_698_s2 = 16'd0;
+        xor_706_s1 = 16'd0;
+        xor_706_s2 = 16'd0;
+        mux_713_s4 = 8'd0;
+        sum_724_s5 = 9'd0;
+        sum_724_s6 = 9'd0;
+        sum_732_s7 = 17'd0;
         outer_sum_s8 = 22'd0;
+        and_755_s8 = 1'd0;
+        or_773_s1 = 1'd0;
+        or_773_s2 = 1'd0;
+        or_773_s3 = 1'd0;
+        or_773_s4 = 1'd0;
+        or_773_s5 = 1'd0;
+        or_773_s6 = 1'd0;
+        or_773_s7 = 1'd0;
+        or_773_s8 = 1'd0;
         old_reason_s1 = 6'd0;
         old_reason_s2 = 6'd0;
         old_reason_s3 = 6'd0;
@@ -1078,6 +1132,8 @@ module header_prepare (
         old_reason_s5 = 6'd0;
         old_reason_s6 = 6'd0;
         old_reason_s7 = 6'd0;
+        mux_795_s8 = 6'd0;
+        not_799_s8 = 1'd0;
         old_class_valid_s1 = 1'd0;
         old_class_valid_s2 = 1'd0;
         old_class_valid_s3 = 1'd0;
@@ -1085,6 +1141,8 @@ module header_prepare (
         old_class_valid_s5 = 1'd0;
         old_class_valid_s6 = 1'd0;
         old_class_valid_s7 = 1'd0;
+        old_class_valid_s8 = 1'd0;
+        attachment_row_s8 = 308'd0;
         old_l3_s1 = 8'd0;
         old_l3_s2 = 8'd0;
         old_l3_s3 = 8'd0;
@@ -1092,25 +1150,27 @@ module header_prepare (
         old_l3_s5 = 8'd0;
         old_l3_s6 = 8'd0;
         old_l3_s7 = 8'd0;
-        not_802_s1 = 1'd0;
-        not_802_s2 = 1'd0;
-        not_802_s3 = 1'd0;
-        or_749_s1 = 1'd0;
-        or_749_s2 = 1'd0;
-        or_749_s3 = 1'd0;
-        or_822_s1 = 5'd0;
-        or_822_s2 = 5'd0;
-        or_822_s3 = 5'd0;
-        or_822_s4 = 5'd0;
-        or_822_s5 = 5'd0;
-        or_822_s6 = 5'd0;
-        or_822_s7 = 5'd0;
-        or_822_s8 = 5'd0;
-        and_814_s4 = 1'd0;
-        and_814_s5 = 1'd0;
-        and_814_s6 = 1'd0;
-        and_814_s7 = 1'd0;
-        and_814_s8 = 1'd0;
+        old_l3_s8 = 8'd0;
+        sum_591_s8 = 7'd0;
+        not_835_s1 = 1'd0;
+        not_835_s2 = 1'd0;
+        not_835_s3 = 1'd0;
+        or_764_s1 = 1'd0;
+        or_764_s2 = 1'd0;
+        or_764_s3 = 1'd0;
+        or_855_s1 = 5'd0;
+        or_855_s2 = 5'd0;
+        or_855_s3 = 5'd0;
+        or_855_s4 = 5'd0;
+        or_855_s5 = 5'd0;
+        or_855_s6 = 5'd0;
+        or_855_s7 = 5'd0;
+        or_855_s8 = 5'd0;
+        and_847_s4 = 1'd0;
+        and_847_s5 = 1'd0;
+        and_847_s6 = 1'd0;
+        and_847_s7 = 1'd0;
+        and_847_s8 = 1'd0;
         old_l4_offset_s1 = 7'd0;
         old_l4_offset_s2 = 7'd0;
         old_l4_offset_s3 = 7'd0;
@@ -1123,31 +1183,30 @@ module header_prepare (
         new_port_s6 = 16'd0;
         new_port_s7 = 16'd0;
         new_port_s8 = 16'd0;
-        eq_92_s4 = 1'd0;
-        eq_92_s5 = 1'd0;
-        eq_92_s6 = 1'd0;
-        eq_92_s7 = 1'd0;
-        eq_92_s8 = 1'd0;
-        eq_90_s4 = 1'd0;
-        eq_90_s5 = 1'd0;
-        eq_90_s6 = 1'd0;
-        eq_90_s7 = 1'd0;
-        eq_90_s8 = 1'd0;
-        and_807_s4 = 1'd0;
-        and_807_s5 = 1'd0;
-        and_807_s6 = 1'd0;
-        and_807_s7 = 1'd0;
-        and_807_s8 = 1'd0;
-        mux_701_s5 = 8'd0;
-        mux_701_s6 = 8'd0;
-        mux_701_s7 = 8'd0;
-        mux_701_s8 = 8'd0;
+        eq_105_s4 = 1'd0;
+        eq_105_s5 = 1'd0;
+        eq_105_s6 = 1'd0;
+        eq_105_s7 = 1'd0;
+        eq_105_s8 = 1'd0;
+        eq_103_s4 = 1'd0;
+        eq_103_s5 = 1'd0;
+        eq_103_s6 = 1'd0;
+        eq_103_s7 = 1'd0;
+        eq_103_s8 = 1'd0;
+        and_840_s4 = 1'd0;
+        and_840_s5 = 1'd0;
+        and_840_s6 = 1'd0;
+        and_840_s7 = 1'd0;
+        and_840_s8 = 1'd0;
+        mux_713_s5 = 8'd0;
+        mux_713_s6 = 8'd0;
+        mux_713_s7 = 8'd0;
+        mux_713_s8 = 8'd0;
         dscp_valid_s4 = 1'd0;
         dscp_valid_s5 = 1'd0;
         dscp_valid_s6 = 1'd0;
         dscp_valid_s7 = 1'd0;
         dscp_valid_s8 = 1'd0;
-        attachment_row_s8 = 308'd0;
         nat_s6 = 1'd0;
         nat_s7 = 1'd0;
         nat_s8 = 1'd0;
@@ -1155,35 +1214,32 @@ module header_prepare (
         rewrite_row_s8 = 129'd0;
         rewrite_2_s7 = 1'd0;
         rewrite_2_s8 = 1'd0;
-        cat_18_s1 = 116'd0;
-        cat_18_s2 = 116'd0;
-        cat_18_s3 = 116'd0;
-        cat_18_s4 = 116'd0;
-        cat_18_s5 = 116'd0;
-        cat_18_s6 = 116'd0;
-        cat_18_s7 = 116'd0;
-        cat_18_s8 = 116'd0;
-        diff_576_s4 = 8'd0;
-        diff_576_s5 = 8'd0;
-        diff_576_s6 = 8'd0;
-        diff_576_s7 = 8'd0;
-        diff_576_s8 = 8'd0;
+        cat_19_s1 = 119'd0;
+        cat_19_s2 = 119'd0;
+        cat_19_s3 = 119'd0;
+        cat_19_s4 = 119'd0;
+        cat_19_s5 = 119'd0;
+        cat_19_s6 = 119'd0;
+        cat_19_s7 = 119'd0;
+        cat_19_s8 = 119'd0;
+        diff_588_s4 = 8'd0;
+        diff_588_s5 = 8'd0;
+        diff_588_s6 = 8'd0;
+        diff_588_s7 = 8'd0;
+        diff_588_s8 = 8'd0;
         encap_row_s8 = 385'd0;
-        sum_574_s8 = 32'd0;
+        sum_586_s8 = 32'd0;
         udp_source_s8 = 16'd0;
         behind_ip_s8 = 17'd0;
-        mux_582_s8 = 16'd0;
+        mux_594_s8 = 16'd0;
         header_kind_s5 = 4'd0;
         header_kind_s6 = 4'd0;
         header_kind_s7 = 4'd0;
         header_kind_s8 = 4'd0;
-        mux_523_s8 = 12'd0;
-        mux_516_s8 = 12'd0;
-        sum_497_s7 = 2'd0;
-        sum_497_s8 = 2'd0;
-        and_801_s8 = 7'd0;
-        and_799_s8 = 8'd0;
-        and_743_s8 = 1'd0;
+        mux_535_s8 = 12'd0;
+        mux_528_s8 = 12'd0;
+        sum_509_s7 = 2'd0;
+        sum_509_s8 = 2'd0;
         flow_out_s8 = 16'd0;
         flow_in_s3 = 16'd0;
         flow_in_s4 = 16'd0;
@@ -1191,25 +1247,22 @@ module header_prepare (
         flow_in_s6 = 16'd0;
         flow_in_s7 = 16'd0;
         flow_in_s8 = 16'd0;
-        and_789_s6 = 10'd0;
-        and_789_s7 = 10'd0;
-        and_789_s8 = 10'd0;
-        and_786_s4 = 16'd0;
-        and_786_s5 = 16'd0;
-        and_786_s6 = 16'd0;
-        and_786_s7 = 16'd0;
-        and_786_s8 = 16'd0;
-        and_784_s1 = 22'd0;
-        and_784_s2 = 22'd0;
-        and_784_s3 = 22'd0;
-        and_784_s4 = 22'd0;
-        and_784_s5 = 22'd0;
-        and_784_s6 = 22'd0;
-        and_784_s7 = 22'd0;
-        and_784_s8 = 22'd0;
-        and_780_s8 = 1'd0;
-        mux_770_s8 = 6'd0;
-        mux_782_s8 = 4'd0;
+        and_820_s6 = 10'd0;
+        and_820_s7 = 10'd0;
+        and_820_s8 = 10'd0;
+        and_817_s4 = 16'd0;
+        and_817_s5 = 16'd0;
+        and_817_s6 = 16'd0;
+        and_817_s7 = 16'd0;
+        and_817_s8 = 16'd0;
+        and_815_s1 = 22'd0;
+        and_815_s2 = 22'd0;
+        and_815_s3 = 22'd0;
+        and_815_s4 = 22'd0;
+        and_815_s5 = 22'd0;
+        and_815_s6 = 22'd0;
+        and_815_s7 = 22'd0;
+        and_815_s8 = 22'd0;
         old_port_s1 = 4'd0;
         old_port_s2 = 4'd0;
         old_port_s3 = 4'd0;
@@ -1218,22 +1271,22 @@ module header_prepare (
         old_port_s6 = 4'd0;
         old_port_s7 = 4'd0;
         old_port_s8 = 4'd0;
-        or_758_s1 = 1'd0;
-        or_758_s2 = 1'd0;
-        or_758_s3 = 1'd0;
-        or_758_s4 = 1'd0;
-        or_758_s5 = 1'd0;
-        or_758_s6 = 1'd0;
-        or_758_s7 = 1'd0;
-        or_758_s8 = 1'd0;
-        not_760_s1 = 1'd0;
-        not_760_s2 = 1'd0;
-        not_760_s3 = 1'd0;
-        not_760_s4 = 1'd0;
-        not_760_s5 = 1'd0;
-        not_760_s6 = 1'd0;
-        not_760_s7 = 1'd0;
-        not_760_s8 = 1'd0;
+        not_775_s1 = 1'd0;
+        not_775_s2 = 1'd0;
+        not_775_s3 = 1'd0;
+        not_775_s4 = 1'd0;
+        not_775_s5 = 1'd0;
+        not_775_s6 = 1'd0;
+        not_775_s7 = 1'd0;
+        not_775_s8 = 1'd0;
+        red_999_s1 = 1'd0;
+        red_999_s2 = 1'd0;
+        red_999_s3 = 1'd0;
+        red_999_s4 = 1'd0;
+        red_999_s5 = 1'd0;
+        red_999_s6 = 1'd0;
+        red_999_s7 = 1'd0;
+        red_999_s8 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -1241,7 +1294,7 @@ module header_prepare (
         in_valid_s5 = 1'd0;
         in_valid_s6 = 1'd0;
         in_valid_s7 = 1'd0;
-        out_valid = 1'd0;
+        in_valid_s8 = 1'd0;
     end
 `endif
 endmodule

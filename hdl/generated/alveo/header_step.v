@@ -4,13 +4,13 @@
 // number, stage 0
 // direction, stage 0
 // position, stage 0
-// entry_action, stage 6
-// entry_copies, stage 6
+// entry_action, stage 5
+// entry_copies, stage 5
 // has_tag, stage 0
 // epoch, stage 0
-// action, stage 6
-// copies, stage 6
-// first, stage 6
+// action, stage 5
+// copies, stage 5
+// first, stage 5
 
 `default_nettype none
 
@@ -27,12 +27,12 @@ module header_step (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [139:0] cfg_wdata,
+    input  wire [209:0] cfg_wdata,
     input  wire epoch,
     output wire [21:0] action,
     output wire [3:0] copies,
     output wire first,
-    output wire [139:0] cfg_rdata
+    output wire [209:0] cfg_rdata
 );
     wire lookup_hit;
     wire [26:0] lookup_value;
@@ -41,9 +41,8 @@ module header_step (
     reg  not_16_s3;
     reg  not_16_s4;
     reg  not_16_s5;
-    reg  not_16_s6;
     assign action = lookup_hit ? lookup_value[21:0] : entry_action;
-    assign copies = lookup_hit ? lookup_value[25:22] : ({4{not_16_s6}} & entry_copies);
+    assign copies = lookup_hit ? lookup_value[25:22] : ({4{not_16_s5}} & entry_copies);
     assign first = lookup_value[26] | ~lookup_hit;
 
     table_step lookup (
@@ -67,7 +66,6 @@ module header_step (
         not_16_s3 <= not_16_s2;
         not_16_s4 <= not_16_s3;
         not_16_s5 <= not_16_s4;
-        not_16_s6 <= not_16_s5;
     end
 
 `ifndef SYNTHESIS
@@ -77,7 +75,6 @@ module header_step (
         not_16_s3 = 1'd0;
         not_16_s4 = 1'd0;
         not_16_s5 = 1'd0;
-        not_16_s6 = 1'd0;
     end
 `endif
 endmodule

@@ -12,14 +12,15 @@ module host_answers (
     input  wire answer_valid,
     input  wire [583:0] answer_data,
     input  wire item_valid,
-    input  wire item_data,
+    input  wire [157:0] item_data,
     input  wire room,
     input  wire record_ready,
     output wire answer_ready,
     output wire item_ready,
     output wire record_valid,
     output wire [517:0] record_data,
-    output wire idle
+    output wire idle,
+    output wire waits
 );
     reg  [1:0] state;
     reg  is_item;
@@ -34,7 +35,7 @@ module host_answers (
     wire idle_2 = state == 2'd0;
     wire start_row = (idle_2 & room) & answer_valid;
     wire start_item = ((idle_2 & room) & ~answer_valid) & item_valid;
-    wire [447:0] mux_43 = is_item ? {447'd0, item_data} : {352'd0, {answer_data[71:40], answer_data[39:8], 24'd0, answer_data[7:0]}};
+    wire [447:0] mux_43 = is_item ? {290'd0, item_data} : {352'd0, {answer_data[71:40], answer_data[39:8], 24'd0, answer_data[7:0]}};
     assign record_data = {
         heading,
         giving,
@@ -43,6 +44,7 @@ module host_answers (
         heading ? {mux_43, is_item ? 64'd3 : 64'h400102} : answer_data[583:72]
     };
     assign idle = (idle_2 & ~answer_valid) & ~item_valid;
+    assign waits = (idle_2 & ~room) & (answer_valid | item_valid);
 
     always @(posedge clk) begin
         if (rst) begin

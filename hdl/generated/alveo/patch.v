@@ -2,14 +2,14 @@
 // The bytes an edit puts into the packet, at their places from its IP header on. Latency 3
 // clocks.
 //
-// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212], l2_valid [228], strip [236:229], prefix [243:237], tags_out [245:244], vid0 [257:246], vid1 [269:258], tag_kind [273:270], outer_v6 [274], outer_src [402:275], outer_dst [530:403], outer_checksum [546:531], outer_length [562:547], udp_length [578:563], udp_source [594:579], number [626:595], spi [650:627], si [658:651], dst_mac [706:659], src_mac [754:707], v6 [755], src_valid [756], src [884:757], dst_valid [885], dst [1013:886], traffic_class_valid [1014], traffic_class [1022:1015], ip_checksum_valid [1023], ip_checksum [1039:1024], sport_valid [1040], dport_valid [1041], new_port [1057:1042], l4_offset [1064:1058], l4_checksum_valid [1065], l4_checksum_at [1070:1066], l4_checksum [1086:1071]
+// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
 // patch: record patch: data [911:0], mask [1139:912]
 
 `default_nettype none
 
 module patch (
     input  wire clk,
-    input  wire [1086:0] edit,
+    input  wire [1089:0] edit,
     output wire [1139:0] patch
 );
     reg  [6:0] port_at_d1;
@@ -17,134 +17,257 @@ module patch (
     reg  port_valid_d1;
     reg  checksum_valid_d1;
     reg  [15:0] port_d1;
+    reg  [15:0] port_d2;
     reg  [15:0] checksum_d1;
+    reg  [15:0] checksum_d2;
+    reg  [56:0] port_places_d1;
+    reg  [56:0] checksum_places_d1;
     reg  [319:0] ip_data_d1;
+    reg  [319:0] ip_data_d2;
     reg  [39:0] ip_high_d1;
+    reg  [39:0] ip_high_d2;
     reg  [39:0] ip_low_d1;
+    reg  [39:0] ip_low_d2;
     reg  [911:0] placed_d1;
-    reg  [911:0] placed_d2;
     reg  [227:0] placed_mask_d1;
-    reg  [227:0] placed_mask_d2;
-    wire and_6 = edit[1014] & edit[228];
-    wire and_8 = edit[756] & edit[228];
-    wire and_10 = edit[885] & edit[228];
-    wire and_12 = edit[1023] & edit[228];
-    wire mux_55 = edit[755] ? 1'd0 : 1'd0;
-    wire mux_56 = edit[755] ? and_6 : 1'd0;
-    wire mux_58 = edit[755] ? and_6 : and_6;
-    wire mux_59 = edit[755] ? 1'd0 : and_6;
-    wire mux_61 = edit[755] ? and_8 : 1'd0;
-    wire mux_62 = edit[755] ? and_8 : 1'd0;
-    wire mux_64 = edit[755] ? and_8 : 1'd0;
-    wire mux_65 = edit[755] ? and_8 : 1'd0;
-    wire mux_67 = edit[755] ? and_8 : and_12;
-    wire mux_68 = edit[755] ? and_8 : and_12;
-    wire mux_70 = edit[755] ? and_8 : and_12;
-    wire mux_71 = edit[755] ? and_8 : and_12;
-    wire mux_73 = edit[755] ? and_8 : and_8;
-    wire mux_74 = edit[755] ? and_8 : and_8;
-    wire mux_76 = edit[755] ? and_8 : and_8;
-    wire mux_77 = edit[755] ? and_8 : and_8;
-    wire mux_79 = edit[755] ? and_8 : and_8;
-    wire mux_80 = edit[755] ? and_8 : and_8;
-    wire mux_82 = edit[755] ? and_8 : and_8;
-    wire mux_83 = edit[755] ? and_8 : and_8;
-    wire mux_85 = edit[755] ? and_8 : and_10;
-    wire mux_86 = edit[755] ? and_8 : and_10;
-    wire mux_88 = edit[755] ? and_8 : and_10;
-    wire mux_89 = edit[755] ? and_8 : and_10;
-    wire mux_91 = edit[755] ? and_8 : and_10;
-    wire mux_92 = edit[755] ? and_8 : and_10;
-    wire mux_94 = edit[755] ? and_8 : and_10;
-    wire mux_95 = edit[755] ? and_8 : and_10;
-    wire mux_97 = edit[755] ? and_8 : 1'd0;
-    wire mux_98 = edit[755] ? and_8 : 1'd0;
-    wire mux_100 = edit[755] ? and_8 : 1'd0;
-    wire mux_101 = edit[755] ? and_8 : 1'd0;
-    wire mux_103 = edit[755] ? and_8 : 1'd0;
-    wire mux_104 = edit[755] ? and_8 : 1'd0;
-    wire mux_106 = edit[755] ? and_8 : 1'd0;
-    wire mux_107 = edit[755] ? and_8 : 1'd0;
-    wire mux_109 = edit[755] ? and_10 : 1'd0;
-    wire mux_110 = edit[755] ? and_10 : 1'd0;
-    wire mux_112 = edit[755] ? and_10 : 1'd0;
-    wire mux_113 = edit[755] ? and_10 : 1'd0;
-    wire mux_115 = edit[755] ? and_10 : 1'd0;
-    wire mux_116 = edit[755] ? and_10 : 1'd0;
-    wire mux_118 = edit[755] ? and_10 : 1'd0;
-    wire mux_119 = edit[755] ? and_10 : 1'd0;
-    wire mux_121 = edit[755] ? and_10 : 1'd0;
-    wire mux_122 = edit[755] ? and_10 : 1'd0;
-    wire mux_124 = edit[755] ? and_10 : 1'd0;
-    wire mux_125 = edit[755] ? and_10 : 1'd0;
-    wire mux_127 = edit[755] ? and_10 : 1'd0;
-    wire mux_128 = edit[755] ? and_10 : 1'd0;
-    wire mux_130 = edit[755] ? and_10 : 1'd0;
-    wire mux_131 = edit[755] ? and_10 : 1'd0;
-    wire mux_133 = edit[755] ? and_10 : 1'd0;
-    wire mux_134 = edit[755] ? and_10 : 1'd0;
-    wire mux_136 = edit[755] ? and_10 : 1'd0;
-    wire mux_137 = edit[755] ? and_10 : 1'd0;
-    wire mux_139 = edit[755] ? and_10 : 1'd0;
-    wire mux_140 = edit[755] ? and_10 : 1'd0;
-    wire mux_142 = edit[755] ? and_10 : 1'd0;
-    wire mux_143 = edit[755] ? and_10 : 1'd0;
-    wire mux_145 = edit[755] ? and_10 : 1'd0;
-    wire mux_146 = edit[755] ? and_10 : 1'd0;
-    wire mux_148 = edit[755] ? and_10 : 1'd0;
-    wire mux_149 = edit[755] ? and_10 : 1'd0;
-    wire mux_151 = edit[755] ? and_10 : 1'd0;
-    wire mux_152 = edit[755] ? and_10 : 1'd0;
-    wire mux_154 = edit[755] ? and_10 : 1'd0;
-    wire mux_155 = edit[755] ? and_10 : 1'd0;
-    wire [6:0] cat_158 = {1'd0, edit[1064:1059]};
-    wire [6:0] port_at = cat_158 + {6'd0, edit[1041]};
-    wire [6:0] checksum_at = cat_158 + {3'd0, edit[1070:1067]};
-    wire port_valid = (edit[1040] & edit[228]) | (edit[1041] & edit[228]);
-    wire checksum_valid = edit[1065] & edit[228];
-    wire [15:0] port = edit[1057:1042];
-    wire [15:0] checksum = edit[1086:1071];
+    wire and_6 = edit[1017] & edit[231];
+    wire and_8 = edit[759] & edit[231];
+    wire and_10 = edit[888] & edit[231];
+    wire and_12 = edit[1026] & edit[231];
+    wire mux_55 = edit[758] ? 1'd0 : 1'd0;
+    wire mux_56 = edit[758] ? and_6 : 1'd0;
+    wire mux_58 = edit[758] ? and_6 : and_6;
+    wire mux_59 = edit[758] ? 1'd0 : and_6;
+    wire mux_61 = edit[758] ? and_8 : 1'd0;
+    wire mux_62 = edit[758] ? and_8 : 1'd0;
+    wire mux_64 = edit[758] ? and_8 : 1'd0;
+    wire mux_65 = edit[758] ? and_8 : 1'd0;
+    wire mux_67 = edit[758] ? and_8 : and_12;
+    wire mux_68 = edit[758] ? and_8 : and_12;
+    wire mux_70 = edit[758] ? and_8 : and_12;
+    wire mux_71 = edit[758] ? and_8 : and_12;
+    wire mux_73 = edit[758] ? and_8 : and_8;
+    wire mux_74 = edit[758] ? and_8 : and_8;
+    wire mux_76 = edit[758] ? and_8 : and_8;
+    wire mux_77 = edit[758] ? and_8 : and_8;
+    wire mux_79 = edit[758] ? and_8 : and_8;
+    wire mux_80 = edit[758] ? and_8 : and_8;
+    wire mux_82 = edit[758] ? and_8 : and_8;
+    wire mux_83 = edit[758] ? and_8 : and_8;
+    wire mux_85 = edit[758] ? and_8 : and_10;
+    wire mux_86 = edit[758] ? and_8 : and_10;
+    wire mux_88 = edit[758] ? and_8 : and_10;
+    wire mux_89 = edit[758] ? and_8 : and_10;
+    wire mux_91 = edit[758] ? and_8 : and_10;
+    wire mux_92 = edit[758] ? and_8 : and_10;
+    wire mux_94 = edit[758] ? and_8 : and_10;
+    wire mux_95 = edit[758] ? and_8 : and_10;
+    wire mux_97 = edit[758] ? and_8 : 1'd0;
+    wire mux_98 = edit[758] ? and_8 : 1'd0;
+    wire mux_100 = edit[758] ? and_8 : 1'd0;
+    wire mux_101 = edit[758] ? and_8 : 1'd0;
+    wire mux_103 = edit[758] ? and_8 : 1'd0;
+    wire mux_104 = edit[758] ? and_8 : 1'd0;
+    wire mux_106 = edit[758] ? and_8 : 1'd0;
+    wire mux_107 = edit[758] ? and_8 : 1'd0;
+    wire mux_109 = edit[758] ? and_10 : 1'd0;
+    wire mux_110 = edit[758] ? and_10 : 1'd0;
+    wire mux_112 = edit[758] ? and_10 : 1'd0;
+    wire mux_113 = edit[758] ? and_10 : 1'd0;
+    wire mux_115 = edit[758] ? and_10 : 1'd0;
+    wire mux_116 = edit[758] ? and_10 : 1'd0;
+    wire mux_118 = edit[758] ? and_10 : 1'd0;
+    wire mux_119 = edit[758] ? and_10 : 1'd0;
+    wire mux_121 = edit[758] ? and_10 : 1'd0;
+    wire mux_122 = edit[758] ? and_10 : 1'd0;
+    wire mux_124 = edit[758] ? and_10 : 1'd0;
+    wire mux_125 = edit[758] ? and_10 : 1'd0;
+    wire mux_127 = edit[758] ? and_10 : 1'd0;
+    wire mux_128 = edit[758] ? and_10 : 1'd0;
+    wire mux_130 = edit[758] ? and_10 : 1'd0;
+    wire mux_131 = edit[758] ? and_10 : 1'd0;
+    wire mux_133 = edit[758] ? and_10 : 1'd0;
+    wire mux_134 = edit[758] ? and_10 : 1'd0;
+    wire mux_136 = edit[758] ? and_10 : 1'd0;
+    wire mux_137 = edit[758] ? and_10 : 1'd0;
+    wire mux_139 = edit[758] ? and_10 : 1'd0;
+    wire mux_140 = edit[758] ? and_10 : 1'd0;
+    wire mux_142 = edit[758] ? and_10 : 1'd0;
+    wire mux_143 = edit[758] ? and_10 : 1'd0;
+    wire mux_145 = edit[758] ? and_10 : 1'd0;
+    wire mux_146 = edit[758] ? and_10 : 1'd0;
+    wire mux_148 = edit[758] ? and_10 : 1'd0;
+    wire mux_149 = edit[758] ? and_10 : 1'd0;
+    wire mux_151 = edit[758] ? and_10 : 1'd0;
+    wire mux_152 = edit[758] ? and_10 : 1'd0;
+    wire mux_154 = edit[758] ? and_10 : 1'd0;
+    wire mux_155 = edit[758] ? and_10 : 1'd0;
+    wire [6:0] cat_158 = {1'd0, edit[1067:1062]};
+    wire [6:0] port_at = cat_158 + {6'd0, edit[1044]};
+    wire [6:0] checksum_at = cat_158 + {3'd0, edit[1073:1070]};
+    wire port_valid = (edit[1043] & edit[231]) | (edit[1044] & edit[231]);
+    wire checksum_valid = edit[1068] & edit[231];
+    wire [15:0] port = edit[1060:1045];
+    wire [15:0] checksum = edit[1089:1074];
+    wire [56:0] port_places = {
+        port_valid_d1 & (port_at_d1 == 7'h38),
+        port_valid_d1 & (port_at_d1 == 7'h37),
+        port_valid_d1 & (port_at_d1 == 7'h36),
+        port_valid_d1 & (port_at_d1 == 7'h35),
+        port_valid_d1 & (port_at_d1 == 7'h34),
+        port_valid_d1 & (port_at_d1 == 7'h33),
+        port_valid_d1 & (port_at_d1 == 7'h32),
+        port_valid_d1 & (port_at_d1 == 7'h31),
+        port_valid_d1 & (port_at_d1 == 7'h30),
+        port_valid_d1 & (port_at_d1 == 7'h2f),
+        port_valid_d1 & (port_at_d1 == 7'h2e),
+        port_valid_d1 & (port_at_d1 == 7'h2d),
+        port_valid_d1 & (port_at_d1 == 7'h2c),
+        port_valid_d1 & (port_at_d1 == 7'h2b),
+        port_valid_d1 & (port_at_d1 == 7'h2a),
+        port_valid_d1 & (port_at_d1 == 7'h29),
+        port_valid_d1 & (port_at_d1 == 7'h28),
+        port_valid_d1 & (port_at_d1 == 7'h27),
+        port_valid_d1 & (port_at_d1 == 7'h26),
+        port_valid_d1 & (port_at_d1 == 7'h25),
+        port_valid_d1 & (port_at_d1 == 7'h24),
+        port_valid_d1 & (port_at_d1 == 7'h23),
+        port_valid_d1 & (port_at_d1 == 7'h22),
+        port_valid_d1 & (port_at_d1 == 7'h21),
+        port_valid_d1 & (port_at_d1 == 7'h20),
+        port_valid_d1 & (port_at_d1 == 7'h1f),
+        port_valid_d1 & (port_at_d1 == 7'h1e),
+        port_valid_d1 & (port_at_d1 == 7'h1d),
+        port_valid_d1 & (port_at_d1 == 7'h1c),
+        port_valid_d1 & (port_at_d1 == 7'h1b),
+        port_valid_d1 & (port_at_d1 == 7'h1a),
+        port_valid_d1 & (port_at_d1 == 7'h19),
+        port_valid_d1 & (port_at_d1 == 7'h18),
+        port_valid_d1 & (port_at_d1 == 7'h17),
+        port_valid_d1 & (port_at_d1 == 7'h16),
+        port_valid_d1 & (port_at_d1 == 7'h15),
+        port_valid_d1 & (port_at_d1 == 7'h14),
+        port_valid_d1 & (port_at_d1 == 7'h13),
+        port_valid_d1 & (port_at_d1 == 7'h12),
+        port_valid_d1 & (port_at_d1 == 7'h11),
+        port_valid_d1 & (port_at_d1 == 7'h10),
+        port_valid_d1 & (port_at_d1 == 7'hf),
+        port_valid_d1 & (port_at_d1 == 7'he),
+        port_valid_d1 & (port_at_d1 == 7'hd),
+        port_valid_d1 & (port_at_d1 == 7'hc),
+        port_valid_d1 & (port_at_d1 == 7'hb),
+        port_valid_d1 & (port_at_d1 == 7'ha),
+        port_valid_d1 & (port_at_d1 == 7'd9),
+        port_valid_d1 & (port_at_d1 == 7'd8),
+        port_valid_d1 & (port_at_d1 == 7'd7),
+        port_valid_d1 & (port_at_d1 == 7'd6),
+        port_valid_d1 & (port_at_d1 == 7'd5),
+        port_valid_d1 & (port_at_d1 == 7'd4),
+        port_valid_d1 & (port_at_d1 == 7'd3),
+        port_valid_d1 & (port_at_d1 == 7'd2),
+        port_valid_d1 & (port_at_d1 == 7'd1),
+        port_valid_d1 & (port_at_d1 == 7'd0)
+    };
+    wire [56:0] checksum_places = {
+        checksum_valid_d1 & (checksum_at_d1 == 7'h38),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h37),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h36),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h35),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h34),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h33),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h32),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h31),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h30),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h2f),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h2e),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h2d),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h2c),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h2b),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h2a),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h29),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h28),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h27),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h26),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h25),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h24),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h23),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h22),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h21),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h20),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h1f),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h1e),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h1d),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h1c),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h1b),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h1a),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h19),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h18),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h17),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h16),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h15),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h14),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h13),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h12),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h11),
+        checksum_valid_d1 & (checksum_at_d1 == 7'h10),
+        checksum_valid_d1 & (checksum_at_d1 == 7'hf),
+        checksum_valid_d1 & (checksum_at_d1 == 7'he),
+        checksum_valid_d1 & (checksum_at_d1 == 7'hd),
+        checksum_valid_d1 & (checksum_at_d1 == 7'hc),
+        checksum_valid_d1 & (checksum_at_d1 == 7'hb),
+        checksum_valid_d1 & (checksum_at_d1 == 7'ha),
+        checksum_valid_d1 & (checksum_at_d1 == 7'd9),
+        checksum_valid_d1 & (checksum_at_d1 == 7'd8),
+        checksum_valid_d1 & (checksum_at_d1 == 7'd7),
+        checksum_valid_d1 & (checksum_at_d1 == 7'd6),
+        checksum_valid_d1 & (checksum_at_d1 == 7'd5),
+        checksum_valid_d1 & (checksum_at_d1 == 7'd4),
+        checksum_valid_d1 & (checksum_at_d1 == 7'd3),
+        checksum_valid_d1 & (checksum_at_d1 == 7'd2),
+        checksum_valid_d1 & (checksum_at_d1 == 7'd1),
+        checksum_valid_d1 & (checksum_at_d1 == 7'd0)
+    };
     wire [319:0] ip_data = {
-        {{4{mux_154}}, {4{mux_155}}} & (edit[755] ? edit[893:886] : 8'd0),
-        {{4{mux_151}}, {4{mux_152}}} & (edit[755] ? edit[901:894] : 8'd0),
-        {{4{mux_148}}, {4{mux_149}}} & (edit[755] ? edit[909:902] : 8'd0),
-        {{4{mux_145}}, {4{mux_146}}} & (edit[755] ? edit[917:910] : 8'd0),
-        {{4{mux_142}}, {4{mux_143}}} & (edit[755] ? edit[925:918] : 8'd0),
-        {{4{mux_139}}, {4{mux_140}}} & (edit[755] ? edit[933:926] : 8'd0),
-        {{4{mux_136}}, {4{mux_137}}} & (edit[755] ? edit[941:934] : 8'd0),
-        {{4{mux_133}}, {4{mux_134}}} & (edit[755] ? edit[949:942] : 8'd0),
-        {{4{mux_130}}, {4{mux_131}}} & (edit[755] ? edit[957:950] : 8'd0),
-        {{4{mux_127}}, {4{mux_128}}} & (edit[755] ? edit[965:958] : 8'd0),
-        {{4{mux_124}}, {4{mux_125}}} & (edit[755] ? edit[973:966] : 8'd0),
-        {{4{mux_121}}, {4{mux_122}}} & (edit[755] ? edit[981:974] : 8'd0),
-        {{4{mux_118}}, {4{mux_119}}} & (edit[755] ? edit[989:982] : 8'd0),
-        {{4{mux_115}}, {4{mux_116}}} & (edit[755] ? edit[997:990] : 8'd0),
-        {{4{mux_112}}, {4{mux_113}}} & (edit[755] ? edit[1005:998] : 8'd0),
-        {{4{mux_109}}, {4{mux_110}}} & (edit[755] ? edit[1013:1006] : 8'd0),
-        {{4{mux_106}}, {4{mux_107}}} & (edit[755] ? edit[764:757] : 8'd0),
-        {{4{mux_103}}, {4{mux_104}}} & (edit[755] ? edit[772:765] : 8'd0),
-        {{4{mux_100}}, {4{mux_101}}} & (edit[755] ? edit[780:773] : 8'd0),
-        {{4{mux_97}}, {4{mux_98}}} & (edit[755] ? edit[788:781] : 8'd0),
-        {{4{mux_94}}, {4{mux_95}}} & (edit[755] ? edit[796:789] : edit[893:886]),
-        {{4{mux_91}}, {4{mux_92}}} & (edit[755] ? edit[804:797] : edit[901:894]),
-        {{4{mux_88}}, {4{mux_89}}} & (edit[755] ? edit[812:805] : edit[909:902]),
-        {{4{mux_85}}, {4{mux_86}}} & (edit[755] ? edit[820:813] : edit[917:910]),
-        {{4{mux_82}}, {4{mux_83}}} & (edit[755] ? edit[828:821] : edit[764:757]),
-        {{4{mux_79}}, {4{mux_80}}} & (edit[755] ? edit[836:829] : edit[772:765]),
-        {{4{mux_76}}, {4{mux_77}}} & (edit[755] ? edit[844:837] : edit[780:773]),
-        {{4{mux_73}}, {4{mux_74}}} & (edit[755] ? edit[852:845] : edit[788:781]),
-        {{4{mux_70}}, {4{mux_71}}} & (edit[755] ? edit[860:853] : edit[1031:1024]),
-        {{4{mux_67}}, {4{mux_68}}} & (edit[755] ? edit[868:861] : edit[1039:1032]),
-        {{4{mux_64}}, {4{mux_65}}} & (edit[755] ? edit[876:869] : 8'd0),
-        {{4{mux_61}}, {4{mux_62}}} & (edit[755] ? edit[884:877] : 8'd0),
+        {{4{mux_154}}, {4{mux_155}}} & (edit[758] ? edit[896:889] : 8'd0),
+        {{4{mux_151}}, {4{mux_152}}} & (edit[758] ? edit[904:897] : 8'd0),
+        {{4{mux_148}}, {4{mux_149}}} & (edit[758] ? edit[912:905] : 8'd0),
+        {{4{mux_145}}, {4{mux_146}}} & (edit[758] ? edit[920:913] : 8'd0),
+        {{4{mux_142}}, {4{mux_143}}} & (edit[758] ? edit[928:921] : 8'd0),
+        {{4{mux_139}}, {4{mux_140}}} & (edit[758] ? edit[936:929] : 8'd0),
+        {{4{mux_136}}, {4{mux_137}}} & (edit[758] ? edit[944:937] : 8'd0),
+        {{4{mux_133}}, {4{mux_134}}} & (edit[758] ? edit[952:945] : 8'd0),
+        {{4{mux_130}}, {4{mux_131}}} & (edit[758] ? edit[960:953] : 8'd0),
+        {{4{mux_127}}, {4{mux_128}}} & (edit[758] ? edit[968:961] : 8'd0),
+        {{4{mux_124}}, {4{mux_125}}} & (edit[758] ? edit[976:969] : 8'd0),
+        {{4{mux_121}}, {4{mux_122}}} & (edit[758] ? edit[984:977] : 8'd0),
+        {{4{mux_118}}, {4{mux_119}}} & (edit[758] ? edit[992:985] : 8'd0),
+        {{4{mux_115}}, {4{mux_116}}} & (edit[758] ? edit[1000:993] : 8'd0),
+        {{4{mux_112}}, {4{mux_113}}} & (edit[758] ? edit[1008:1001] : 8'd0),
+        {{4{mux_109}}, {4{mux_110}}} & (edit[758] ? edit[1016:1009] : 8'd0),
+        {{4{mux_106}}, {4{mux_107}}} & (edit[758] ? edit[767:760] : 8'd0),
+        {{4{mux_103}}, {4{mux_104}}} & (edit[758] ? edit[775:768] : 8'd0),
+        {{4{mux_100}}, {4{mux_101}}} & (edit[758] ? edit[783:776] : 8'd0),
+        {{4{mux_97}}, {4{mux_98}}} & (edit[758] ? edit[791:784] : 8'd0),
+        {{4{mux_94}}, {4{mux_95}}} & (edit[758] ? edit[799:792] : edit[896:889]),
+        {{4{mux_91}}, {4{mux_92}}} & (edit[758] ? edit[807:800] : edit[904:897]),
+        {{4{mux_88}}, {4{mux_89}}} & (edit[758] ? edit[815:808] : edit[912:905]),
+        {{4{mux_85}}, {4{mux_86}}} & (edit[758] ? edit[823:816] : edit[920:913]),
+        {{4{mux_82}}, {4{mux_83}}} & (edit[758] ? edit[831:824] : edit[767:760]),
+        {{4{mux_79}}, {4{mux_80}}} & (edit[758] ? edit[839:832] : edit[775:768]),
+        {{4{mux_76}}, {4{mux_77}}} & (edit[758] ? edit[847:840] : edit[783:776]),
+        {{4{mux_73}}, {4{mux_74}}} & (edit[758] ? edit[855:848] : edit[791:784]),
+        {{4{mux_70}}, {4{mux_71}}} & (edit[758] ? edit[863:856] : edit[1034:1027]),
+        {{4{mux_67}}, {4{mux_68}}} & (edit[758] ? edit[871:864] : edit[1042:1035]),
+        {{4{mux_64}}, {4{mux_65}}} & (edit[758] ? edit[879:872] : 8'd0),
+        {{4{mux_61}}, {4{mux_62}}} & (edit[758] ? edit[887:880] : 8'd0),
         8'd0,
         8'd0,
         8'd0,
         8'd0,
         8'd0,
         8'd0,
-        {{4{mux_58}}, {4{mux_59}}} & (edit[755] ? {edit[1018:1015], 4'd0} : edit[1022:1015]),
-        {{4{mux_55}}, {4{mux_56}}} & (edit[755] ? {4'd0, edit[1022:1019]} : 8'd0)
+        {{4{mux_58}}, {4{mux_59}}} & (edit[758] ? {edit[1021:1018], 4'd0} : edit[1025:1018]),
+        {{4{mux_55}}, {4{mux_56}}} & (edit[758] ? {4'd0, edit[1025:1022]} : 8'd0)
     };
     wire [39:0] ip_high = {
         mux_154,
@@ -230,449 +353,429 @@ module patch (
         mux_59,
         mux_56
     };
-    wire port_here_10 = port_valid_d1 & (port_at_d1 == 7'ha);
-    wire checksum_here_10 = checksum_valid_d1 & (checksum_at_d1 == 7'ha);
-    wire [7:0] or_446 = (ip_data_d1[167:160] | ({8{port_here_10}} & port_d1[15:8])) | ({8{checksum_here_10}} & checksum_d1[15:8]);
-    wire [7:0] or_458 = (ip_data_d1[175:168] | ({8{port_here_10}} & port_d1[7:0])) | ({8{checksum_here_10}} & checksum_d1[7:0]);
-    wire port_here_11 = port_valid_d1 & (port_at_d1 == 7'hb);
-    wire checksum_here_11 = checksum_valid_d1 & (checksum_at_d1 == 7'hb);
-    wire [7:0] or_474 = (ip_data_d1[183:176] | ({8{port_here_11}} & port_d1[15:8])) | ({8{checksum_here_11}} & checksum_d1[15:8]);
-    wire [7:0] or_484 = (ip_data_d1[191:184] | ({8{port_here_11}} & port_d1[7:0])) | ({8{checksum_here_11}} & checksum_d1[7:0]);
-    wire port_here_12 = port_valid_d1 & (port_at_d1 == 7'hc);
-    wire checksum_here_12 = checksum_valid_d1 & (checksum_at_d1 == 7'hc);
-    wire [7:0] or_500 = (ip_data_d1[199:192] | ({8{port_here_12}} & port_d1[15:8])) | ({8{checksum_here_12}} & checksum_d1[15:8]);
-    wire [7:0] or_510 = (ip_data_d1[207:200] | ({8{port_here_12}} & port_d1[7:0])) | ({8{checksum_here_12}} & checksum_d1[7:0]);
-    wire port_here_13 = port_valid_d1 & (port_at_d1 == 7'hd);
-    wire checksum_here_13 = checksum_valid_d1 & (checksum_at_d1 == 7'hd);
-    wire [7:0] or_526 = (ip_data_d1[215:208] | ({8{port_here_13}} & port_d1[15:8])) | ({8{checksum_here_13}} & checksum_d1[15:8]);
-    wire [7:0] or_536 = (ip_data_d1[223:216] | ({8{port_here_13}} & port_d1[7:0])) | ({8{checksum_here_13}} & checksum_d1[7:0]);
-    wire port_here_14 = port_valid_d1 & (port_at_d1 == 7'he);
-    wire checksum_here_14 = checksum_valid_d1 & (checksum_at_d1 == 7'he);
-    wire [7:0] or_552 = (ip_data_d1[231:224] | ({8{port_here_14}} & port_d1[15:8])) | ({8{checksum_here_14}} & checksum_d1[15:8]);
-    wire [7:0] or_562 = (ip_data_d1[239:232] | ({8{port_here_14}} & port_d1[7:0])) | ({8{checksum_here_14}} & checksum_d1[7:0]);
-    wire port_here_15 = port_valid_d1 & (port_at_d1 == 7'hf);
-    wire checksum_here_15 = checksum_valid_d1 & (checksum_at_d1 == 7'hf);
-    wire [7:0] or_578 = (ip_data_d1[247:240] | ({8{port_here_15}} & port_d1[15:8])) | ({8{checksum_here_15}} & checksum_d1[15:8]);
-    wire [7:0] or_588 = (ip_data_d1[255:248] | ({8{port_here_15}} & port_d1[7:0])) | ({8{checksum_here_15}} & checksum_d1[7:0]);
-    wire port_here_16 = port_valid_d1 & (port_at_d1 == 7'h10);
-    wire checksum_here_16 = checksum_valid_d1 & (checksum_at_d1 == 7'h10);
-    wire [7:0] or_604 = (ip_data_d1[263:256] | ({8{port_here_16}} & port_d1[15:8])) | ({8{checksum_here_16}} & checksum_d1[15:8]);
-    wire [7:0] or_614 = (ip_data_d1[271:264] | ({8{port_here_16}} & port_d1[7:0])) | ({8{checksum_here_16}} & checksum_d1[7:0]);
-    wire port_here_17 = port_valid_d1 & (port_at_d1 == 7'h11);
-    wire checksum_here_17 = checksum_valid_d1 & (checksum_at_d1 == 7'h11);
-    wire [7:0] or_630 = (ip_data_d1[279:272] | ({8{port_here_17}} & port_d1[15:8])) | ({8{checksum_here_17}} & checksum_d1[15:8]);
-    wire [7:0] or_640 = (ip_data_d1[287:280] | ({8{port_here_17}} & port_d1[7:0])) | ({8{checksum_here_17}} & checksum_d1[7:0]);
-    wire port_here_18 = port_valid_d1 & (port_at_d1 == 7'h12);
-    wire checksum_here_18 = checksum_valid_d1 & (checksum_at_d1 == 7'h12);
-    wire [7:0] or_656 = (ip_data_d1[295:288] | ({8{port_here_18}} & port_d1[15:8])) | ({8{checksum_here_18}} & checksum_d1[15:8]);
-    wire [7:0] or_666 = (ip_data_d1[303:296] | ({8{port_here_18}} & port_d1[7:0])) | ({8{checksum_here_18}} & checksum_d1[7:0]);
-    wire port_here_19 = port_valid_d1 & (port_at_d1 == 7'h13);
-    wire checksum_here_19 = checksum_valid_d1 & (checksum_at_d1 == 7'h13);
-    wire [7:0] or_682 = (ip_data_d1[311:304] | ({8{port_here_19}} & port_d1[15:8])) | ({8{checksum_here_19}} & checksum_d1[15:8]);
-    wire [7:0] or_692 = (ip_data_d1[319:312] | ({8{port_here_19}} & port_d1[7:0])) | ({8{checksum_here_19}} & checksum_d1[7:0]);
-    wire port_here_20 = port_valid_d1 & (port_at_d1 == 7'h14);
-    wire checksum_here_20 = checksum_valid_d1 & (checksum_at_d1 == 7'h14);
-    wire port_here_21 = port_valid_d1 & (port_at_d1 == 7'h15);
-    wire checksum_here_21 = checksum_valid_d1 & (checksum_at_d1 == 7'h15);
-    wire port_here_22 = port_valid_d1 & (port_at_d1 == 7'h16);
-    wire checksum_here_22 = checksum_valid_d1 & (checksum_at_d1 == 7'h16);
-    wire port_here_23 = port_valid_d1 & (port_at_d1 == 7'h17);
-    wire checksum_here_23 = checksum_valid_d1 & (checksum_at_d1 == 7'h17);
-    wire port_here_24 = port_valid_d1 & (port_at_d1 == 7'h18);
-    wire checksum_here_24 = checksum_valid_d1 & (checksum_at_d1 == 7'h18);
-    wire port_here_25 = port_valid_d1 & (port_at_d1 == 7'h19);
-    wire checksum_here_25 = checksum_valid_d1 & (checksum_at_d1 == 7'h19);
-    wire port_here_26 = port_valid_d1 & (port_at_d1 == 7'h1a);
-    wire checksum_here_26 = checksum_valid_d1 & (checksum_at_d1 == 7'h1a);
-    wire port_here_27 = port_valid_d1 & (port_at_d1 == 7'h1b);
-    wire checksum_here_27 = checksum_valid_d1 & (checksum_at_d1 == 7'h1b);
-    wire port_here_28 = port_valid_d1 & (port_at_d1 == 7'h1c);
-    wire checksum_here_28 = checksum_valid_d1 & (checksum_at_d1 == 7'h1c);
-    wire port_here_29 = port_valid_d1 & (port_at_d1 == 7'h1d);
-    wire checksum_here_29 = checksum_valid_d1 & (checksum_at_d1 == 7'h1d);
-    wire port_here_30 = port_valid_d1 & (port_at_d1 == 7'h1e);
-    wire checksum_here_30 = checksum_valid_d1 & (checksum_at_d1 == 7'h1e);
-    wire port_here_31 = port_valid_d1 & (port_at_d1 == 7'h1f);
-    wire checksum_here_31 = checksum_valid_d1 & (checksum_at_d1 == 7'h1f);
-    wire port_here_32 = port_valid_d1 & (port_at_d1 == 7'h20);
-    wire checksum_here_32 = checksum_valid_d1 & (checksum_at_d1 == 7'h20);
-    wire port_here_33 = port_valid_d1 & (port_at_d1 == 7'h21);
-    wire checksum_here_33 = checksum_valid_d1 & (checksum_at_d1 == 7'h21);
-    wire port_here_34 = port_valid_d1 & (port_at_d1 == 7'h22);
-    wire checksum_here_34 = checksum_valid_d1 & (checksum_at_d1 == 7'h22);
-    wire port_here_35 = port_valid_d1 & (port_at_d1 == 7'h23);
-    wire checksum_here_35 = checksum_valid_d1 & (checksum_at_d1 == 7'h23);
-    wire port_here_36 = port_valid_d1 & (port_at_d1 == 7'h24);
-    wire checksum_here_36 = checksum_valid_d1 & (checksum_at_d1 == 7'h24);
-    wire port_here_37 = port_valid_d1 & (port_at_d1 == 7'h25);
-    wire checksum_here_37 = checksum_valid_d1 & (checksum_at_d1 == 7'h25);
-    wire port_here_38 = port_valid_d1 & (port_at_d1 == 7'h26);
-    wire checksum_here_38 = checksum_valid_d1 & (checksum_at_d1 == 7'h26);
-    wire port_here_39 = port_valid_d1 & (port_at_d1 == 7'h27);
-    wire checksum_here_39 = checksum_valid_d1 & (checksum_at_d1 == 7'h27);
-    wire port_here_40 = port_valid_d1 & (port_at_d1 == 7'h28);
-    wire checksum_here_40 = checksum_valid_d1 & (checksum_at_d1 == 7'h28);
-    wire port_here_41 = port_valid_d1 & (port_at_d1 == 7'h29);
-    wire checksum_here_41 = checksum_valid_d1 & (checksum_at_d1 == 7'h29);
-    wire port_here_42 = port_valid_d1 & (port_at_d1 == 7'h2a);
-    wire checksum_here_42 = checksum_valid_d1 & (checksum_at_d1 == 7'h2a);
-    wire port_here_43 = port_valid_d1 & (port_at_d1 == 7'h2b);
-    wire checksum_here_43 = checksum_valid_d1 & (checksum_at_d1 == 7'h2b);
-    wire port_here_44 = port_valid_d1 & (port_at_d1 == 7'h2c);
-    wire checksum_here_44 = checksum_valid_d1 & (checksum_at_d1 == 7'h2c);
-    wire port_here_45 = port_valid_d1 & (port_at_d1 == 7'h2d);
-    wire checksum_here_45 = checksum_valid_d1 & (checksum_at_d1 == 7'h2d);
-    wire port_here_46 = port_valid_d1 & (port_at_d1 == 7'h2e);
-    wire checksum_here_46 = checksum_valid_d1 & (checksum_at_d1 == 7'h2e);
-    wire port_here_47 = port_valid_d1 & (port_at_d1 == 7'h2f);
-    wire checksum_here_47 = checksum_valid_d1 & (checksum_at_d1 == 7'h2f);
-    wire port_here_48 = port_valid_d1 & (port_at_d1 == 7'h30);
-    wire checksum_here_48 = checksum_valid_d1 & (checksum_at_d1 == 7'h30);
-    wire port_here_49 = port_valid_d1 & (port_at_d1 == 7'h31);
-    wire checksum_here_49 = checksum_valid_d1 & (checksum_at_d1 == 7'h31);
-    wire port_here_50 = port_valid_d1 & (port_at_d1 == 7'h32);
-    wire checksum_here_50 = checksum_valid_d1 & (checksum_at_d1 == 7'h32);
-    wire port_here_51 = port_valid_d1 & (port_at_d1 == 7'h33);
-    wire checksum_here_51 = checksum_valid_d1 & (checksum_at_d1 == 7'h33);
-    wire port_here_52 = port_valid_d1 & (port_at_d1 == 7'h34);
-    wire checksum_here_52 = checksum_valid_d1 & (checksum_at_d1 == 7'h34);
-    wire port_here_53 = port_valid_d1 & (port_at_d1 == 7'h35);
-    wire checksum_here_53 = checksum_valid_d1 & (checksum_at_d1 == 7'h35);
-    wire port_here_54 = port_valid_d1 & (port_at_d1 == 7'h36);
-    wire checksum_here_54 = checksum_valid_d1 & (checksum_at_d1 == 7'h36);
-    wire port_here_55 = port_valid_d1 & (port_at_d1 == 7'h37);
-    wire checksum_here_55 = checksum_valid_d1 & (checksum_at_d1 == 7'h37);
-    wire port_here_56 = port_valid_d1 & (port_at_d1 == 7'h38);
-    wire checksum_here_56 = checksum_valid_d1 & (checksum_at_d1 == 7'h38);
+    wire [7:0] or_793 = (ip_data_d2[167:160] | ({8{port_places_d1[10]}} & port_d2[15:8])) | ({8{checksum_places_d1[10]}} & checksum_d2[15:8]);
+    wire [7:0] or_805 = (ip_data_d2[175:168] | ({8{port_places_d1[10]}} & port_d2[7:0])) | ({8{checksum_places_d1[10]}} & checksum_d2[7:0]);
+    wire [7:0] or_817 = (ip_data_d2[183:176] | ({8{port_places_d1[11]}} & port_d2[15:8])) | ({8{checksum_places_d1[11]}} & checksum_d2[15:8]);
+    wire [7:0] or_827 = (ip_data_d2[191:184] | ({8{port_places_d1[11]}} & port_d2[7:0])) | ({8{checksum_places_d1[11]}} & checksum_d2[7:0]);
+    wire [7:0] or_839 = (ip_data_d2[199:192] | ({8{port_places_d1[12]}} & port_d2[15:8])) | ({8{checksum_places_d1[12]}} & checksum_d2[15:8]);
+    wire [7:0] or_849 = (ip_data_d2[207:200] | ({8{port_places_d1[12]}} & port_d2[7:0])) | ({8{checksum_places_d1[12]}} & checksum_d2[7:0]);
+    wire [7:0] or_861 = (ip_data_d2[215:208] | ({8{port_places_d1[13]}} & port_d2[15:8])) | ({8{checksum_places_d1[13]}} & checksum_d2[15:8]);
+    wire [7:0] or_871 = (ip_data_d2[223:216] | ({8{port_places_d1[13]}} & port_d2[7:0])) | ({8{checksum_places_d1[13]}} & checksum_d2[7:0]);
+    wire [7:0] or_883 = (ip_data_d2[231:224] | ({8{port_places_d1[14]}} & port_d2[15:8])) | ({8{checksum_places_d1[14]}} & checksum_d2[15:8]);
+    wire [7:0] or_893 = (ip_data_d2[239:232] | ({8{port_places_d1[14]}} & port_d2[7:0])) | ({8{checksum_places_d1[14]}} & checksum_d2[7:0]);
+    wire [7:0] or_905 = (ip_data_d2[247:240] | ({8{port_places_d1[15]}} & port_d2[15:8])) | ({8{checksum_places_d1[15]}} & checksum_d2[15:8]);
+    wire [7:0] or_915 = (ip_data_d2[255:248] | ({8{port_places_d1[15]}} & port_d2[7:0])) | ({8{checksum_places_d1[15]}} & checksum_d2[7:0]);
+    wire [7:0] or_927 = (ip_data_d2[263:256] | ({8{port_places_d1[16]}} & port_d2[15:8])) | ({8{checksum_places_d1[16]}} & checksum_d2[15:8]);
+    wire [7:0] or_937 = (ip_data_d2[271:264] | ({8{port_places_d1[16]}} & port_d2[7:0])) | ({8{checksum_places_d1[16]}} & checksum_d2[7:0]);
+    wire [7:0] or_949 = (ip_data_d2[279:272] | ({8{port_places_d1[17]}} & port_d2[15:8])) | ({8{checksum_places_d1[17]}} & checksum_d2[15:8]);
+    wire [7:0] or_959 = (ip_data_d2[287:280] | ({8{port_places_d1[17]}} & port_d2[7:0])) | ({8{checksum_places_d1[17]}} & checksum_d2[7:0]);
+    wire [7:0] or_971 = (ip_data_d2[295:288] | ({8{port_places_d1[18]}} & port_d2[15:8])) | ({8{checksum_places_d1[18]}} & checksum_d2[15:8]);
+    wire [7:0] or_981 = (ip_data_d2[303:296] | ({8{port_places_d1[18]}} & port_d2[7:0])) | ({8{checksum_places_d1[18]}} & checksum_d2[7:0]);
+    wire [7:0] or_993 = (ip_data_d2[311:304] | ({8{port_places_d1[19]}} & port_d2[15:8])) | ({8{checksum_places_d1[19]}} & checksum_d2[15:8]);
+    wire [7:0] or_1003 = (ip_data_d2[319:312] | ({8{port_places_d1[19]}} & port_d2[7:0])) | ({8{checksum_places_d1[19]}} & checksum_d2[7:0]);
+    wire [7:0] or_1014 = ({8{port_places_d1[20]}} & port_d2[15:8]) | ({8{checksum_places_d1[20]}} & checksum_d2[15:8]);
+    wire [7:0] or_1021 = ({8{port_places_d1[20]}} & port_d2[7:0]) | ({8{checksum_places_d1[20]}} & checksum_d2[7:0]);
+    wire [7:0] or_1030 = ({8{port_places_d1[21]}} & port_d2[15:8]) | ({8{checksum_places_d1[21]}} & checksum_d2[15:8]);
+    wire [7:0] or_1037 = ({8{port_places_d1[21]}} & port_d2[7:0]) | ({8{checksum_places_d1[21]}} & checksum_d2[7:0]);
+    wire [7:0] or_1046 = ({8{port_places_d1[22]}} & port_d2[15:8]) | ({8{checksum_places_d1[22]}} & checksum_d2[15:8]);
+    wire [7:0] or_1053 = ({8{port_places_d1[22]}} & port_d2[7:0]) | ({8{checksum_places_d1[22]}} & checksum_d2[7:0]);
+    wire [7:0] or_1062 = ({8{port_places_d1[23]}} & port_d2[15:8]) | ({8{checksum_places_d1[23]}} & checksum_d2[15:8]);
+    wire [7:0] or_1069 = ({8{port_places_d1[23]}} & port_d2[7:0]) | ({8{checksum_places_d1[23]}} & checksum_d2[7:0]);
+    wire [7:0] or_1078 = ({8{port_places_d1[24]}} & port_d2[15:8]) | ({8{checksum_places_d1[24]}} & checksum_d2[15:8]);
+    wire [7:0] or_1085 = ({8{port_places_d1[24]}} & port_d2[7:0]) | ({8{checksum_places_d1[24]}} & checksum_d2[7:0]);
+    wire [7:0] or_1094 = ({8{port_places_d1[25]}} & port_d2[15:8]) | ({8{checksum_places_d1[25]}} & checksum_d2[15:8]);
+    wire [7:0] or_1101 = ({8{port_places_d1[25]}} & port_d2[7:0]) | ({8{checksum_places_d1[25]}} & checksum_d2[7:0]);
+    wire [7:0] or_1110 = ({8{port_places_d1[26]}} & port_d2[15:8]) | ({8{checksum_places_d1[26]}} & checksum_d2[15:8]);
+    wire [7:0] or_1117 = ({8{port_places_d1[26]}} & port_d2[7:0]) | ({8{checksum_places_d1[26]}} & checksum_d2[7:0]);
+    wire [7:0] or_1126 = ({8{port_places_d1[27]}} & port_d2[15:8]) | ({8{checksum_places_d1[27]}} & checksum_d2[15:8]);
+    wire [7:0] or_1133 = ({8{port_places_d1[27]}} & port_d2[7:0]) | ({8{checksum_places_d1[27]}} & checksum_d2[7:0]);
+    wire [7:0] or_1142 = ({8{port_places_d1[28]}} & port_d2[15:8]) | ({8{checksum_places_d1[28]}} & checksum_d2[15:8]);
+    wire [7:0] or_1149 = ({8{port_places_d1[28]}} & port_d2[7:0]) | ({8{checksum_places_d1[28]}} & checksum_d2[7:0]);
+    wire [7:0] or_1158 = ({8{port_places_d1[29]}} & port_d2[15:8]) | ({8{checksum_places_d1[29]}} & checksum_d2[15:8]);
+    wire [7:0] or_1165 = ({8{port_places_d1[29]}} & port_d2[7:0]) | ({8{checksum_places_d1[29]}} & checksum_d2[7:0]);
+    wire [7:0] or_1174 = ({8{port_places_d1[30]}} & port_d2[15:8]) | ({8{checksum_places_d1[30]}} & checksum_d2[15:8]);
+    wire [7:0] or_1181 = ({8{port_places_d1[30]}} & port_d2[7:0]) | ({8{checksum_places_d1[30]}} & checksum_d2[7:0]);
+    wire [7:0] or_1190 = ({8{port_places_d1[31]}} & port_d2[15:8]) | ({8{checksum_places_d1[31]}} & checksum_d2[15:8]);
+    wire [7:0] or_1197 = ({8{port_places_d1[31]}} & port_d2[7:0]) | ({8{checksum_places_d1[31]}} & checksum_d2[7:0]);
+    wire [7:0] or_1206 = ({8{port_places_d1[32]}} & port_d2[15:8]) | ({8{checksum_places_d1[32]}} & checksum_d2[15:8]);
+    wire [7:0] or_1213 = ({8{port_places_d1[32]}} & port_d2[7:0]) | ({8{checksum_places_d1[32]}} & checksum_d2[7:0]);
+    wire [7:0] or_1222 = ({8{port_places_d1[33]}} & port_d2[15:8]) | ({8{checksum_places_d1[33]}} & checksum_d2[15:8]);
+    wire [7:0] or_1229 = ({8{port_places_d1[33]}} & port_d2[7:0]) | ({8{checksum_places_d1[33]}} & checksum_d2[7:0]);
+    wire [7:0] or_1238 = ({8{port_places_d1[34]}} & port_d2[15:8]) | ({8{checksum_places_d1[34]}} & checksum_d2[15:8]);
+    wire [7:0] or_1245 = ({8{port_places_d1[34]}} & port_d2[7:0]) | ({8{checksum_places_d1[34]}} & checksum_d2[7:0]);
+    wire [7:0] or_1254 = ({8{port_places_d1[35]}} & port_d2[15:8]) | ({8{checksum_places_d1[35]}} & checksum_d2[15:8]);
+    wire [7:0] or_1261 = ({8{port_places_d1[35]}} & port_d2[7:0]) | ({8{checksum_places_d1[35]}} & checksum_d2[7:0]);
+    wire [7:0] or_1270 = ({8{port_places_d1[36]}} & port_d2[15:8]) | ({8{checksum_places_d1[36]}} & checksum_d2[15:8]);
+    wire [7:0] or_1277 = ({8{port_places_d1[36]}} & port_d2[7:0]) | ({8{checksum_places_d1[36]}} & checksum_d2[7:0]);
+    wire [7:0] or_1286 = ({8{port_places_d1[37]}} & port_d2[15:8]) | ({8{checksum_places_d1[37]}} & checksum_d2[15:8]);
+    wire [7:0] or_1293 = ({8{port_places_d1[37]}} & port_d2[7:0]) | ({8{checksum_places_d1[37]}} & checksum_d2[7:0]);
+    wire [7:0] or_1302 = ({8{port_places_d1[38]}} & port_d2[15:8]) | ({8{checksum_places_d1[38]}} & checksum_d2[15:8]);
+    wire [7:0] or_1309 = ({8{port_places_d1[38]}} & port_d2[7:0]) | ({8{checksum_places_d1[38]}} & checksum_d2[7:0]);
+    wire [7:0] or_1318 = ({8{port_places_d1[39]}} & port_d2[15:8]) | ({8{checksum_places_d1[39]}} & checksum_d2[15:8]);
+    wire [7:0] or_1325 = ({8{port_places_d1[39]}} & port_d2[7:0]) | ({8{checksum_places_d1[39]}} & checksum_d2[7:0]);
+    wire [7:0] or_1334 = ({8{port_places_d1[40]}} & port_d2[15:8]) | ({8{checksum_places_d1[40]}} & checksum_d2[15:8]);
+    wire [7:0] or_1341 = ({8{port_places_d1[40]}} & port_d2[7:0]) | ({8{checksum_places_d1[40]}} & checksum_d2[7:0]);
+    wire [7:0] or_1350 = ({8{port_places_d1[41]}} & port_d2[15:8]) | ({8{checksum_places_d1[41]}} & checksum_d2[15:8]);
+    wire [7:0] or_1357 = ({8{port_places_d1[41]}} & port_d2[7:0]) | ({8{checksum_places_d1[41]}} & checksum_d2[7:0]);
+    wire [7:0] or_1366 = ({8{port_places_d1[42]}} & port_d2[15:8]) | ({8{checksum_places_d1[42]}} & checksum_d2[15:8]);
+    wire [7:0] or_1373 = ({8{port_places_d1[42]}} & port_d2[7:0]) | ({8{checksum_places_d1[42]}} & checksum_d2[7:0]);
+    wire [7:0] or_1382 = ({8{port_places_d1[43]}} & port_d2[15:8]) | ({8{checksum_places_d1[43]}} & checksum_d2[15:8]);
+    wire [7:0] or_1389 = ({8{port_places_d1[43]}} & port_d2[7:0]) | ({8{checksum_places_d1[43]}} & checksum_d2[7:0]);
+    wire [7:0] or_1398 = ({8{port_places_d1[44]}} & port_d2[15:8]) | ({8{checksum_places_d1[44]}} & checksum_d2[15:8]);
+    wire [7:0] or_1405 = ({8{port_places_d1[44]}} & port_d2[7:0]) | ({8{checksum_places_d1[44]}} & checksum_d2[7:0]);
+    wire [7:0] or_1414 = ({8{port_places_d1[45]}} & port_d2[15:8]) | ({8{checksum_places_d1[45]}} & checksum_d2[15:8]);
+    wire [7:0] or_1421 = ({8{port_places_d1[45]}} & port_d2[7:0]) | ({8{checksum_places_d1[45]}} & checksum_d2[7:0]);
+    wire [7:0] or_1430 = ({8{port_places_d1[46]}} & port_d2[15:8]) | ({8{checksum_places_d1[46]}} & checksum_d2[15:8]);
+    wire [7:0] or_1437 = ({8{port_places_d1[46]}} & port_d2[7:0]) | ({8{checksum_places_d1[46]}} & checksum_d2[7:0]);
+    wire [7:0] or_1446 = ({8{port_places_d1[47]}} & port_d2[15:8]) | ({8{checksum_places_d1[47]}} & checksum_d2[15:8]);
+    wire [7:0] or_1453 = ({8{port_places_d1[47]}} & port_d2[7:0]) | ({8{checksum_places_d1[47]}} & checksum_d2[7:0]);
+    wire [7:0] or_1462 = ({8{port_places_d1[48]}} & port_d2[15:8]) | ({8{checksum_places_d1[48]}} & checksum_d2[15:8]);
+    wire [7:0] or_1469 = ({8{port_places_d1[48]}} & port_d2[7:0]) | ({8{checksum_places_d1[48]}} & checksum_d2[7:0]);
+    wire [7:0] or_1478 = ({8{port_places_d1[49]}} & port_d2[15:8]) | ({8{checksum_places_d1[49]}} & checksum_d2[15:8]);
+    wire [7:0] or_1485 = ({8{port_places_d1[49]}} & port_d2[7:0]) | ({8{checksum_places_d1[49]}} & checksum_d2[7:0]);
+    wire [7:0] or_1494 = ({8{port_places_d1[50]}} & port_d2[15:8]) | ({8{checksum_places_d1[50]}} & checksum_d2[15:8]);
+    wire [7:0] or_1501 = ({8{port_places_d1[50]}} & port_d2[7:0]) | ({8{checksum_places_d1[50]}} & checksum_d2[7:0]);
+    wire [7:0] or_1510 = ({8{port_places_d1[51]}} & port_d2[15:8]) | ({8{checksum_places_d1[51]}} & checksum_d2[15:8]);
+    wire [7:0] or_1517 = ({8{port_places_d1[51]}} & port_d2[7:0]) | ({8{checksum_places_d1[51]}} & checksum_d2[7:0]);
+    wire [7:0] or_1526 = ({8{port_places_d1[52]}} & port_d2[15:8]) | ({8{checksum_places_d1[52]}} & checksum_d2[15:8]);
+    wire [7:0] or_1533 = ({8{port_places_d1[52]}} & port_d2[7:0]) | ({8{checksum_places_d1[52]}} & checksum_d2[7:0]);
+    wire [7:0] or_1542 = ({8{port_places_d1[53]}} & port_d2[15:8]) | ({8{checksum_places_d1[53]}} & checksum_d2[15:8]);
+    wire [7:0] or_1549 = ({8{port_places_d1[53]}} & port_d2[7:0]) | ({8{checksum_places_d1[53]}} & checksum_d2[7:0]);
+    wire [7:0] or_1558 = ({8{port_places_d1[54]}} & port_d2[15:8]) | ({8{checksum_places_d1[54]}} & checksum_d2[15:8]);
+    wire [7:0] or_1565 = ({8{port_places_d1[54]}} & port_d2[7:0]) | ({8{checksum_places_d1[54]}} & checksum_d2[7:0]);
+    wire [7:0] or_1574 = ({8{port_places_d1[55]}} & port_d2[15:8]) | ({8{checksum_places_d1[55]}} & checksum_d2[15:8]);
+    wire [7:0] or_1581 = ({8{port_places_d1[55]}} & port_d2[7:0]) | ({8{checksum_places_d1[55]}} & checksum_d2[7:0]);
+    wire [7:0] or_1590 = ({8{port_places_d1[56]}} & port_d2[15:8]) | ({8{checksum_places_d1[56]}} & checksum_d2[15:8]);
+    wire [7:0] or_1597 = ({8{port_places_d1[56]}} & port_d2[7:0]) | ({8{checksum_places_d1[56]}} & checksum_d2[7:0]);
     wire [911:0] placed = {
-        ({8{port_here_56}} & port_d1[7:0]) | ({8{checksum_here_56}} & checksum_d1[7:0]),
-        ({8{port_here_56}} & port_d1[15:8]) | ({8{checksum_here_56}} & checksum_d1[15:8]),
-        ({8{port_here_55}} & port_d1[7:0]) | ({8{checksum_here_55}} & checksum_d1[7:0]),
-        ({8{port_here_55}} & port_d1[15:8]) | ({8{checksum_here_55}} & checksum_d1[15:8]),
-        ({8{port_here_54}} & port_d1[7:0]) | ({8{checksum_here_54}} & checksum_d1[7:0]),
-        ({8{port_here_54}} & port_d1[15:8]) | ({8{checksum_here_54}} & checksum_d1[15:8]),
-        ({8{port_here_53}} & port_d1[7:0]) | ({8{checksum_here_53}} & checksum_d1[7:0]),
-        ({8{port_here_53}} & port_d1[15:8]) | ({8{checksum_here_53}} & checksum_d1[15:8]),
-        ({8{port_here_52}} & port_d1[7:0]) | ({8{checksum_here_52}} & checksum_d1[7:0]),
-        ({8{port_here_52}} & port_d1[15:8]) | ({8{checksum_here_52}} & checksum_d1[15:8]),
-        ({8{port_here_51}} & port_d1[7:0]) | ({8{checksum_here_51}} & checksum_d1[7:0]),
-        ({8{port_here_51}} & port_d1[15:8]) | ({8{checksum_here_51}} & checksum_d1[15:8]),
-        ({8{port_here_50}} & port_d1[7:0]) | ({8{checksum_here_50}} & checksum_d1[7:0]),
-        ({8{port_here_50}} & port_d1[15:8]) | ({8{checksum_here_50}} & checksum_d1[15:8]),
-        ({8{port_here_49}} & port_d1[7:0]) | ({8{checksum_here_49}} & checksum_d1[7:0]),
-        ({8{port_here_49}} & port_d1[15:8]) | ({8{checksum_here_49}} & checksum_d1[15:8]),
-        ({8{port_here_48}} & port_d1[7:0]) | ({8{checksum_here_48}} & checksum_d1[7:0]),
-        ({8{port_here_48}} & port_d1[15:8]) | ({8{checksum_here_48}} & checksum_d1[15:8]),
-        ({8{port_here_47}} & port_d1[7:0]) | ({8{checksum_here_47}} & checksum_d1[7:0]),
-        ({8{port_here_47}} & port_d1[15:8]) | ({8{checksum_here_47}} & checksum_d1[15:8]),
-        ({8{port_here_46}} & port_d1[7:0]) | ({8{checksum_here_46}} & checksum_d1[7:0]),
-        ({8{port_here_46}} & port_d1[15:8]) | ({8{checksum_here_46}} & checksum_d1[15:8]),
-        ({8{port_here_45}} & port_d1[7:0]) | ({8{checksum_here_45}} & checksum_d1[7:0]),
-        ({8{port_here_45}} & port_d1[15:8]) | ({8{checksum_here_45}} & checksum_d1[15:8]),
-        ({8{port_here_44}} & port_d1[7:0]) | ({8{checksum_here_44}} & checksum_d1[7:0]),
-        ({8{port_here_44}} & port_d1[15:8]) | ({8{checksum_here_44}} & checksum_d1[15:8]),
-        ({8{port_here_43}} & port_d1[7:0]) | ({8{checksum_here_43}} & checksum_d1[7:0]),
-        ({8{port_here_43}} & port_d1[15:8]) | ({8{checksum_here_43}} & checksum_d1[15:8]),
-        ({8{port_here_42}} & port_d1[7:0]) | ({8{checksum_here_42}} & checksum_d1[7:0]),
-        ({8{port_here_42}} & port_d1[15:8]) | ({8{checksum_here_42}} & checksum_d1[15:8]),
-        ({8{port_here_41}} & port_d1[7:0]) | ({8{checksum_here_41}} & checksum_d1[7:0]),
-        ({8{port_here_41}} & port_d1[15:8]) | ({8{checksum_here_41}} & checksum_d1[15:8]),
-        ({8{port_here_40}} & port_d1[7:0]) | ({8{checksum_here_40}} & checksum_d1[7:0]),
-        ({8{port_here_40}} & port_d1[15:8]) | ({8{checksum_here_40}} & checksum_d1[15:8]),
-        ({8{port_here_39}} & port_d1[7:0]) | ({8{checksum_here_39}} & checksum_d1[7:0]),
-        ({8{port_here_39}} & port_d1[15:8]) | ({8{checksum_here_39}} & checksum_d1[15:8]),
-        ({8{port_here_38}} & port_d1[7:0]) | ({8{checksum_here_38}} & checksum_d1[7:0]),
-        ({8{port_here_38}} & port_d1[15:8]) | ({8{checksum_here_38}} & checksum_d1[15:8]),
-        ({8{port_here_37}} & port_d1[7:0]) | ({8{checksum_here_37}} & checksum_d1[7:0]),
-        ({8{port_here_37}} & port_d1[15:8]) | ({8{checksum_here_37}} & checksum_d1[15:8]),
-        ({8{port_here_36}} & port_d1[7:0]) | ({8{checksum_here_36}} & checksum_d1[7:0]),
-        ({8{port_here_36}} & port_d1[15:8]) | ({8{checksum_here_36}} & checksum_d1[15:8]),
-        ({8{port_here_35}} & port_d1[7:0]) | ({8{checksum_here_35}} & checksum_d1[7:0]),
-        ({8{port_here_35}} & port_d1[15:8]) | ({8{checksum_here_35}} & checksum_d1[15:8]),
-        ({8{port_here_34}} & port_d1[7:0]) | ({8{checksum_here_34}} & checksum_d1[7:0]),
-        ({8{port_here_34}} & port_d1[15:8]) | ({8{checksum_here_34}} & checksum_d1[15:8]),
-        ({8{port_here_33}} & port_d1[7:0]) | ({8{checksum_here_33}} & checksum_d1[7:0]),
-        ({8{port_here_33}} & port_d1[15:8]) | ({8{checksum_here_33}} & checksum_d1[15:8]),
-        ({8{port_here_32}} & port_d1[7:0]) | ({8{checksum_here_32}} & checksum_d1[7:0]),
-        ({8{port_here_32}} & port_d1[15:8]) | ({8{checksum_here_32}} & checksum_d1[15:8]),
-        ({8{port_here_31}} & port_d1[7:0]) | ({8{checksum_here_31}} & checksum_d1[7:0]),
-        ({8{port_here_31}} & port_d1[15:8]) | ({8{checksum_here_31}} & checksum_d1[15:8]),
-        ({8{port_here_30}} & port_d1[7:0]) | ({8{checksum_here_30}} & checksum_d1[7:0]),
-        ({8{port_here_30}} & port_d1[15:8]) | ({8{checksum_here_30}} & checksum_d1[15:8]),
-        ({8{port_here_29}} & port_d1[7:0]) | ({8{checksum_here_29}} & checksum_d1[7:0]),
-        ({8{port_here_29}} & port_d1[15:8]) | ({8{checksum_here_29}} & checksum_d1[15:8]),
-        ({8{port_here_28}} & port_d1[7:0]) | ({8{checksum_here_28}} & checksum_d1[7:0]),
-        ({8{port_here_28}} & port_d1[15:8]) | ({8{checksum_here_28}} & checksum_d1[15:8]),
-        ({8{port_here_27}} & port_d1[7:0]) | ({8{checksum_here_27}} & checksum_d1[7:0]),
-        ({8{port_here_27}} & port_d1[15:8]) | ({8{checksum_here_27}} & checksum_d1[15:8]),
-        ({8{port_here_26}} & port_d1[7:0]) | ({8{checksum_here_26}} & checksum_d1[7:0]),
-        ({8{port_here_26}} & port_d1[15:8]) | ({8{checksum_here_26}} & checksum_d1[15:8]),
-        ({8{port_here_25}} & port_d1[7:0]) | ({8{checksum_here_25}} & checksum_d1[7:0]),
-        ({8{port_here_25}} & port_d1[15:8]) | ({8{checksum_here_25}} & checksum_d1[15:8]),
-        ({8{port_here_24}} & port_d1[7:0]) | ({8{checksum_here_24}} & checksum_d1[7:0]),
-        ({8{port_here_24}} & port_d1[15:8]) | ({8{checksum_here_24}} & checksum_d1[15:8]),
-        ({8{port_here_23}} & port_d1[7:0]) | ({8{checksum_here_23}} & checksum_d1[7:0]),
-        ({8{port_here_23}} & port_d1[15:8]) | ({8{checksum_here_23}} & checksum_d1[15:8]),
-        ({8{port_here_22}} & port_d1[7:0]) | ({8{checksum_here_22}} & checksum_d1[7:0]),
-        ({8{port_here_22}} & port_d1[15:8]) | ({8{checksum_here_22}} & checksum_d1[15:8]),
-        ({8{port_here_21}} & port_d1[7:0]) | ({8{checksum_here_21}} & checksum_d1[7:0]),
-        ({8{port_here_21}} & port_d1[15:8]) | ({8{checksum_here_21}} & checksum_d1[15:8]),
-        ({8{port_here_20}} & port_d1[7:0]) | ({8{checksum_here_20}} & checksum_d1[7:0]),
-        ({8{port_here_20}} & port_d1[15:8]) | ({8{checksum_here_20}} & checksum_d1[15:8]),
-        or_692,
-        or_682,
-        or_666,
-        or_656,
-        or_640,
-        or_630,
-        or_614,
-        or_604,
-        or_588,
-        or_578,
-        or_562,
-        or_552,
-        or_536,
-        or_526,
-        or_510,
-        or_500,
-        or_484,
-        or_474,
-        or_458,
-        or_446,
-        ip_data_d1[159:152],
-        ip_data_d1[151:144],
-        ip_data_d1[143:136],
-        ip_data_d1[135:128],
-        ip_data_d1[127:120],
-        ip_data_d1[119:112],
-        ip_data_d1[111:104],
-        ip_data_d1[103:96],
-        ip_data_d1[95:88],
-        ip_data_d1[87:80],
-        ip_data_d1[79:72],
-        ip_data_d1[71:64],
+        or_1597,
+        or_1590,
+        or_1581,
+        or_1574,
+        or_1565,
+        or_1558,
+        or_1549,
+        or_1542,
+        or_1533,
+        or_1526,
+        or_1517,
+        or_1510,
+        or_1501,
+        or_1494,
+        or_1485,
+        or_1478,
+        or_1469,
+        or_1462,
+        or_1453,
+        or_1446,
+        or_1437,
+        or_1430,
+        or_1421,
+        or_1414,
+        or_1405,
+        or_1398,
+        or_1389,
+        or_1382,
+        or_1373,
+        or_1366,
+        or_1357,
+        or_1350,
+        or_1341,
+        or_1334,
+        or_1325,
+        or_1318,
+        or_1309,
+        or_1302,
+        or_1293,
+        or_1286,
+        or_1277,
+        or_1270,
+        or_1261,
+        or_1254,
+        or_1245,
+        or_1238,
+        or_1229,
+        or_1222,
+        or_1213,
+        or_1206,
+        or_1197,
+        or_1190,
+        or_1181,
+        or_1174,
+        or_1165,
+        or_1158,
+        or_1149,
+        or_1142,
+        or_1133,
+        or_1126,
+        or_1117,
+        or_1110,
+        or_1101,
+        or_1094,
+        or_1085,
+        or_1078,
+        or_1069,
+        or_1062,
+        or_1053,
+        or_1046,
+        or_1037,
+        or_1030,
+        or_1021,
+        or_1014,
+        or_1003,
+        or_993,
+        or_981,
+        or_971,
+        or_959,
+        or_949,
+        or_937,
+        or_927,
+        or_915,
+        or_905,
+        or_893,
+        or_883,
+        or_871,
+        or_861,
+        or_849,
+        or_839,
+        or_827,
+        or_817,
+        or_805,
+        or_793,
+        ip_data_d2[159:152],
+        ip_data_d2[151:144],
+        ip_data_d2[143:136],
+        ip_data_d2[135:128],
+        ip_data_d2[127:120],
+        ip_data_d2[119:112],
+        ip_data_d2[111:104],
+        ip_data_d2[103:96],
+        ip_data_d2[95:88],
+        ip_data_d2[87:80],
+        ip_data_d2[79:72],
+        ip_data_d2[71:64],
         8'd0,
         8'd0,
         8'd0,
         8'd0,
         8'd0,
         8'd0,
-        ip_data_d1[15:8],
-        ip_data_d1[7:0]
+        ip_data_d2[15:8],
+        ip_data_d2[7:0]
     };
     wire [227:0] placed_mask = {
-        port_here_56 | checksum_here_56,
-        port_here_56 | checksum_here_56,
-        port_here_56 | checksum_here_56,
-        port_here_56 | checksum_here_56,
-        port_here_55 | checksum_here_55,
-        port_here_55 | checksum_here_55,
-        port_here_55 | checksum_here_55,
-        port_here_55 | checksum_here_55,
-        port_here_54 | checksum_here_54,
-        port_here_54 | checksum_here_54,
-        port_here_54 | checksum_here_54,
-        port_here_54 | checksum_here_54,
-        port_here_53 | checksum_here_53,
-        port_here_53 | checksum_here_53,
-        port_here_53 | checksum_here_53,
-        port_here_53 | checksum_here_53,
-        port_here_52 | checksum_here_52,
-        port_here_52 | checksum_here_52,
-        port_here_52 | checksum_here_52,
-        port_here_52 | checksum_here_52,
-        port_here_51 | checksum_here_51,
-        port_here_51 | checksum_here_51,
-        port_here_51 | checksum_here_51,
-        port_here_51 | checksum_here_51,
-        port_here_50 | checksum_here_50,
-        port_here_50 | checksum_here_50,
-        port_here_50 | checksum_here_50,
-        port_here_50 | checksum_here_50,
-        port_here_49 | checksum_here_49,
-        port_here_49 | checksum_here_49,
-        port_here_49 | checksum_here_49,
-        port_here_49 | checksum_here_49,
-        port_here_48 | checksum_here_48,
-        port_here_48 | checksum_here_48,
-        port_here_48 | checksum_here_48,
-        port_here_48 | checksum_here_48,
-        port_here_47 | checksum_here_47,
-        port_here_47 | checksum_here_47,
-        port_here_47 | checksum_here_47,
-        port_here_47 | checksum_here_47,
-        port_here_46 | checksum_here_46,
-        port_here_46 | checksum_here_46,
-        port_here_46 | checksum_here_46,
-        port_here_46 | checksum_here_46,
-        port_here_45 | checksum_here_45,
-        port_here_45 | checksum_here_45,
-        port_here_45 | checksum_here_45,
-        port_here_45 | checksum_here_45,
-        port_here_44 | checksum_here_44,
-        port_here_44 | checksum_here_44,
-        port_here_44 | checksum_here_44,
-        port_here_44 | checksum_here_44,
-        port_here_43 | checksum_here_43,
-        port_here_43 | checksum_here_43,
-        port_here_43 | checksum_here_43,
-        port_here_43 | checksum_here_43,
-        port_here_42 | checksum_here_42,
-        port_here_42 | checksum_here_42,
-        port_here_42 | checksum_here_42,
-        port_here_42 | checksum_here_42,
-        port_here_41 | checksum_here_41,
-        port_here_41 | checksum_here_41,
-        port_here_41 | checksum_here_41,
-        port_here_41 | checksum_here_41,
-        port_here_40 | checksum_here_40,
-        port_here_40 | checksum_here_40,
-        port_here_40 | checksum_here_40,
-        port_here_40 | checksum_here_40,
-        port_here_39 | checksum_here_39,
-        port_here_39 | checksum_here_39,
-        port_here_39 | checksum_here_39,
-        port_here_39 | checksum_here_39,
-        port_here_38 | checksum_here_38,
-        port_here_38 | checksum_here_38,
-        port_here_38 | checksum_here_38,
-        port_here_38 | checksum_here_38,
-        port_here_37 | checksum_here_37,
-        port_here_37 | checksum_here_37,
-        port_here_37 | checksum_here_37,
-        port_here_37 | checksum_here_37,
-        port_here_36 | checksum_here_36,
-        port_here_36 | checksum_here_36,
-        port_here_36 | checksum_here_36,
-        port_here_36 | checksum_here_36,
-        port_here_35 | checksum_here_35,
-        port_here_35 | checksum_here_35,
-        port_here_35 | checksum_here_35,
-        port_here_35 | checksum_here_35,
-        port_here_34 | checksum_here_34,
-        port_here_34 | checksum_here_34,
-        port_here_34 | checksum_here_34,
-        port_here_34 | checksum_here_34,
-        port_here_33 | checksum_here_33,
-        port_here_33 | checksum_here_33,
-        port_here_33 | checksum_here_33,
-        port_here_33 | checksum_here_33,
-        port_here_32 | checksum_here_32,
-        port_here_32 | checksum_here_32,
-        port_here_32 | checksum_here_32,
-        port_here_32 | checksum_here_32,
-        port_here_31 | checksum_here_31,
-        port_here_31 | checksum_here_31,
-        port_here_31 | checksum_here_31,
-        port_here_31 | checksum_here_31,
-        port_here_30 | checksum_here_30,
-        port_here_30 | checksum_here_30,
-        port_here_30 | checksum_here_30,
-        port_here_30 | checksum_here_30,
-        port_here_29 | checksum_here_29,
-        port_here_29 | checksum_here_29,
-        port_here_29 | checksum_here_29,
-        port_here_29 | checksum_here_29,
-        port_here_28 | checksum_here_28,
-        port_here_28 | checksum_here_28,
-        port_here_28 | checksum_here_28,
-        port_here_28 | checksum_here_28,
-        port_here_27 | checksum_here_27,
-        port_here_27 | checksum_here_27,
-        port_here_27 | checksum_here_27,
-        port_here_27 | checksum_here_27,
-        port_here_26 | checksum_here_26,
-        port_here_26 | checksum_here_26,
-        port_here_26 | checksum_here_26,
-        port_here_26 | checksum_here_26,
-        port_here_25 | checksum_here_25,
-        port_here_25 | checksum_here_25,
-        port_here_25 | checksum_here_25,
-        port_here_25 | checksum_here_25,
-        port_here_24 | checksum_here_24,
-        port_here_24 | checksum_here_24,
-        port_here_24 | checksum_here_24,
-        port_here_24 | checksum_here_24,
-        port_here_23 | checksum_here_23,
-        port_here_23 | checksum_here_23,
-        port_here_23 | checksum_here_23,
-        port_here_23 | checksum_here_23,
-        port_here_22 | checksum_here_22,
-        port_here_22 | checksum_here_22,
-        port_here_22 | checksum_here_22,
-        port_here_22 | checksum_here_22,
-        port_here_21 | checksum_here_21,
-        port_here_21 | checksum_here_21,
-        port_here_21 | checksum_here_21,
-        port_here_21 | checksum_here_21,
-        port_here_20 | checksum_here_20,
-        port_here_20 | checksum_here_20,
-        port_here_20 | checksum_here_20,
-        port_here_20 | checksum_here_20,
-        (ip_high_d1[39] | port_here_19) | checksum_here_19,
-        (ip_low_d1[39] | port_here_19) | checksum_here_19,
-        (ip_high_d1[38] | port_here_19) | checksum_here_19,
-        (ip_low_d1[38] | port_here_19) | checksum_here_19,
-        (ip_high_d1[37] | port_here_18) | checksum_here_18,
-        (ip_low_d1[37] | port_here_18) | checksum_here_18,
-        (ip_high_d1[36] | port_here_18) | checksum_here_18,
-        (ip_low_d1[36] | port_here_18) | checksum_here_18,
-        (ip_high_d1[35] | port_here_17) | checksum_here_17,
-        (ip_low_d1[35] | port_here_17) | checksum_here_17,
-        (ip_high_d1[34] | port_here_17) | checksum_here_17,
-        (ip_low_d1[34] | port_here_17) | checksum_here_17,
-        (ip_high_d1[33] | port_here_16) | checksum_here_16,
-        (ip_low_d1[33] | port_here_16) | checksum_here_16,
-        (ip_high_d1[32] | port_here_16) | checksum_here_16,
-        (ip_low_d1[32] | port_here_16) | checksum_here_16,
-        (ip_high_d1[31] | port_here_15) | checksum_here_15,
-        (ip_low_d1[31] | port_here_15) | checksum_here_15,
-        (ip_high_d1[30] | port_here_15) | checksum_here_15,
-        (ip_low_d1[30] | port_here_15) | checksum_here_15,
-        (ip_high_d1[29] | port_here_14) | checksum_here_14,
-        (ip_low_d1[29] | port_here_14) | checksum_here_14,
-        (ip_high_d1[28] | port_here_14) | checksum_here_14,
-        (ip_low_d1[28] | port_here_14) | checksum_here_14,
-        (ip_high_d1[27] | port_here_13) | checksum_here_13,
-        (ip_low_d1[27] | port_here_13) | checksum_here_13,
-        (ip_high_d1[26] | port_here_13) | checksum_here_13,
-        (ip_low_d1[26] | port_here_13) | checksum_here_13,
-        (ip_high_d1[25] | port_here_12) | checksum_here_12,
-        (ip_low_d1[25] | port_here_12) | checksum_here_12,
-        (ip_high_d1[24] | port_here_12) | checksum_here_12,
-        (ip_low_d1[24] | port_here_12) | checksum_here_12,
-        (ip_high_d1[23] | port_here_11) | checksum_here_11,
-        (ip_low_d1[23] | port_here_11) | checksum_here_11,
-        (ip_high_d1[22] | port_here_11) | checksum_here_11,
-        (ip_low_d1[22] | port_here_11) | checksum_here_11,
-        (ip_high_d1[21] | port_here_10) | checksum_here_10,
-        (ip_low_d1[21] | port_here_10) | checksum_here_10,
-        (ip_high_d1[20] | port_here_10) | checksum_here_10,
-        (ip_low_d1[20] | port_here_10) | checksum_here_10,
-        ip_high_d1[19],
-        ip_low_d1[19],
-        ip_high_d1[18],
-        ip_low_d1[18],
-        ip_high_d1[17],
-        ip_low_d1[17],
-        ip_high_d1[16],
-        ip_low_d1[16],
-        ip_high_d1[15],
-        ip_low_d1[15],
-        ip_high_d1[14],
-        ip_low_d1[14],
-        ip_high_d1[13],
-        ip_low_d1[13],
-        ip_high_d1[12],
-        ip_low_d1[12],
-        ip_high_d1[11],
-        ip_low_d1[11],
-        ip_high_d1[10],
-        ip_low_d1[10],
-        ip_high_d1[9],
-        ip_low_d1[9],
-        ip_high_d1[8],
-        ip_low_d1[8],
+        port_places_d1[56] | checksum_places_d1[56],
+        port_places_d1[56] | checksum_places_d1[56],
+        port_places_d1[56] | checksum_places_d1[56],
+        port_places_d1[56] | checksum_places_d1[56],
+        port_places_d1[55] | checksum_places_d1[55],
+        port_places_d1[55] | checksum_places_d1[55],
+        port_places_d1[55] | checksum_places_d1[55],
+        port_places_d1[55] | checksum_places_d1[55],
+        port_places_d1[54] | checksum_places_d1[54],
+        port_places_d1[54] | checksum_places_d1[54],
+        port_places_d1[54] | checksum_places_d1[54],
+        port_places_d1[54] | checksum_places_d1[54],
+        port_places_d1[53] | checksum_places_d1[53],
+        port_places_d1[53] | checksum_places_d1[53],
+        port_places_d1[53] | checksum_places_d1[53],
+        port_places_d1[53] | checksum_places_d1[53],
+        port_places_d1[52] | checksum_places_d1[52],
+        port_places_d1[52] | checksum_places_d1[52],
+        port_places_d1[52] | checksum_places_d1[52],
+        port_places_d1[52] | checksum_places_d1[52],
+        port_places_d1[51] | checksum_places_d1[51],
+        port_places_d1[51] | checksum_places_d1[51],
+        port_places_d1[51] | checksum_places_d1[51],
+        port_places_d1[51] | checksum_places_d1[51],
+        port_places_d1[50] | checksum_places_d1[50],
+        port_places_d1[50] | checksum_places_d1[50],
+        port_places_d1[50] | checksum_places_d1[50],
+        port_places_d1[50] | checksum_places_d1[50],
+        port_places_d1[49] | checksum_places_d1[49],
+        port_places_d1[49] | checksum_places_d1[49],
+        port_places_d1[49] | checksum_places_d1[49],
+        port_places_d1[49] | checksum_places_d1[49],
+        port_places_d1[48] | checksum_places_d1[48],
+        port_places_d1[48] | checksum_places_d1[48],
+        port_places_d1[48] | checksum_places_d1[48],
+        port_places_d1[48] | checksum_places_d1[48],
+        port_places_d1[47] | checksum_places_d1[47],
+        port_places_d1[47] | checksum_places_d1[47],
+        port_places_d1[47] | checksum_places_d1[47],
+        port_places_d1[47] | checksum_places_d1[47],
+        port_places_d1[46] | checksum_places_d1[46],
+        port_places_d1[46] | checksum_places_d1[46],
+        port_places_d1[46] | checksum_places_d1[46],
+        port_places_d1[46] | checksum_places_d1[46],
+        port_places_d1[45] | checksum_places_d1[45],
+        port_places_d1[45] | checksum_places_d1[45],
+        port_places_d1[45] | checksum_places_d1[45],
+        port_places_d1[45] | checksum_places_d1[45],
+        port_places_d1[44] | checksum_places_d1[44],
+        port_places_d1[44] | checksum_places_d1[44],
+        port_places_d1[44] | checksum_places_d1[44],
+        port_places_d1[44] | checksum_places_d1[44],
+        port_places_d1[43] | checksum_places_d1[43],
+        port_places_d1[43] | checksum_places_d1[43],
+        port_places_d1[43] | checksum_places_d1[43],
+        port_places_d1[43] | checksum_places_d1[43],
+        port_places_d1[42] | checksum_places_d1[42],
+        port_places_d1[42] | checksum_places_d1[42],
+        port_places_d1[42] | checksum_places_d1[42],
+        port_places_d1[42] | checksum_places_d1[42],
+        port_places_d1[41] | checksum_places_d1[41],
+        port_places_d1[41] | checksum_places_d1[41],
+        port_places_d1[41] | checksum_places_d1[41],
+        port_places_d1[41] | checksum_places_d1[41],
+        port_places_d1[40] | checksum_places_d1[40],
+        port_places_d1[40] | checksum_places_d1[40],
+        port_places_d1[40] | checksum_places_d1[40],
+        port_places_d1[40] | checksum_places_d1[40],
+        port_places_d1[39] | checksum_places_d1[39],
+        port_places_d1[39] | checksum_places_d1[39],
+        port_places_d1[39] | checksum_places_d1[39],
+        port_places_d1[39] | checksum_places_d1[39],
+        port_places_d1[38] | checksum_places_d1[38],
+        port_places_d1[38] | checksum_places_d1[38],
+        port_places_d1[38] | checksum_places_d1[38],
+        port_places_d1[38] | checksum_places_d1[38],
+        port_places_d1[37] | checksum_places_d1[37],
+        port_places_d1[37] | checksum_places_d1[37],
+        port_places_d1[37] | checksum_places_d1[37],
+        port_places_d1[37] | checksum_places_d1[37],
+        port_places_d1[36] | checksum_places_d1[36],
+        port_places_d1[36] | checksum_places_d1[36],
+        port_places_d1[36] | checksum_places_d1[36],
+        port_places_d1[36] | checksum_places_d1[36],
+        port_places_d1[35] | checksum_places_d1[35],
+        port_places_d1[35] | checksum_places_d1[35],
+        port_places_d1[35] | checksum_places_d1[35],
+        port_places_d1[35] | checksum_places_d1[35],
+        port_places_d1[34] | checksum_places_d1[34],
+        port_places_d1[34] | checksum_places_d1[34],
+        port_places_d1[34] | checksum_places_d1[34],
+        port_places_d1[34] | checksum_places_d1[34],
+        port_places_d1[33] | checksum_places_d1[33],
+        port_places_d1[33] | checksum_places_d1[33],
+        port_places_d1[33] | checksum_places_d1[33],
+        port_places_d1[33] | checksum_places_d1[33],
+        port_places_d1[32] | checksum_places_d1[32],
+        port_places_d1[32] | checksum_places_d1[32],
+        port_places_d1[32] | checksum_places_d1[32],
+        port_places_d1[32] | checksum_places_d1[32],
+        port_places_d1[31] | checksum_places_d1[31],
+        port_places_d1[31] | checksum_places_d1[31],
+        port_places_d1[31] | checksum_places_d1[31],
+        port_places_d1[31] | checksum_places_d1[31],
+        port_places_d1[30] | checksum_places_d1[30],
+        port_places_d1[30] | checksum_places_d1[30],
+        port_places_d1[30] | checksum_places_d1[30],
+        port_places_d1[30] | checksum_places_d1[30],
+        port_places_d1[29] | checksum_places_d1[29],
+        port_places_d1[29] | checksum_places_d1[29],
+        port_places_d1[29] | checksum_places_d1[29],
+        port_places_d1[29] | checksum_places_d1[29],
+        port_places_d1[28] | checksum_places_d1[28],
+        port_places_d1[28] | checksum_places_d1[28],
+        port_places_d1[28] | checksum_places_d1[28],
+        port_places_d1[28] | checksum_places_d1[28],
+        port_places_d1[27] | checksum_places_d1[27],
+        port_places_d1[27] | checksum_places_d1[27],
+        port_places_d1[27] | checksum_places_d1[27],
+        port_places_d1[27] | checksum_places_d1[27],
+        port_places_d1[26] | checksum_places_d1[26],
+        port_places_d1[26] | checksum_places_d1[26],
+        port_places_d1[26] | checksum_places_d1[26],
+        port_places_d1[26] | checksum_places_d1[26],
+        port_places_d1[25] | checksum_places_d1[25],
+        port_places_d1[25] | checksum_places_d1[25],
+        port_places_d1[25] | checksum_places_d1[25],
+        port_places_d1[25] | checksum_places_d1[25],
+        port_places_d1[24] | checksum_places_d1[24],
+        port_places_d1[24] | checksum_places_d1[24],
+        port_places_d1[24] | checksum_places_d1[24],
+        port_places_d1[24] | checksum_places_d1[24],
+        port_places_d1[23] | checksum_places_d1[23],
+        port_places_d1[23] | checksum_places_d1[23],
+        port_places_d1[23] | checksum_places_d1[23],
+        port_places_d1[23] | checksum_places_d1[23],
+        port_places_d1[22] | checksum_places_d1[22],
+        port_places_d1[22] | checksum_places_d1[22],
+        port_places_d1[22] | checksum_places_d1[22],
+        port_places_d1[22] | checksum_places_d1[22],
+        port_places_d1[21] | checksum_places_d1[21],
+        port_places_d1[21] | checksum_places_d1[21],
+        port_places_d1[21] | checksum_places_d1[21],
+        port_places_d1[21] | checksum_places_d1[21],
+        port_places_d1[20] | checksum_places_d1[20],
+        port_places_d1[20] | checksum_places_d1[20],
+        port_places_d1[20] | checksum_places_d1[20],
+        port_places_d1[20] | checksum_places_d1[20],
+        (ip_high_d2[39] | port_places_d1[19]) | checksum_places_d1[19],
+        (ip_low_d2[39] | port_places_d1[19]) | checksum_places_d1[19],
+        (ip_high_d2[38] | port_places_d1[19]) | checksum_places_d1[19],
+        (ip_low_d2[38] | port_places_d1[19]) | checksum_places_d1[19],
+        (ip_high_d2[37] | port_places_d1[18]) | checksum_places_d1[18],
+        (ip_low_d2[37] | port_places_d1[18]) | checksum_places_d1[18],
+        (ip_high_d2[36] | port_places_d1[18]) | checksum_places_d1[18],
+        (ip_low_d2[36] | port_places_d1[18]) | checksum_places_d1[18],
+        (ip_high_d2[35] | port_places_d1[17]) | checksum_places_d1[17],
+        (ip_low_d2[35] | port_places_d1[17]) | checksum_places_d1[17],
+        (ip_high_d2[34] | port_places_d1[17]) | checksum_places_d1[17],
+        (ip_low_d2[34] | port_places_d1[17]) | checksum_places_d1[17],
+        (ip_high_d2[33] | port_places_d1[16]) | checksum_places_d1[16],
+        (ip_low_d2[33] | port_places_d1[16]) | checksum_places_d1[16],
+        (ip_high_d2[32] | port_places_d1[16]) | checksum_places_d1[16],
+        (ip_low_d2[32] | port_places_d1[16]) | checksum_places_d1[16],
+        (ip_high_d2[31] | port_places_d1[15]) | checksum_places_d1[15],
+        (ip_low_d2[31] | port_places_d1[15]) | checksum_places_d1[15],
+        (ip_high_d2[30] | port_places_d1[15]) | checksum_places_d1[15],
+        (ip_low_d2[30] | port_places_d1[15]) | checksum_places_d1[15],
+        (ip_high_d2[29] | port_places_d1[14]) | checksum_places_d1[14],
+        (ip_low_d2[29] | port_places_d1[14]) | checksum_places_d1[14],
+        (ip_high_d2[28] | port_places_d1[14]) | checksum_places_d1[14],
+        (ip_low_d2[28] | port_places_d1[14]) | checksum_places_d1[14],
+        (ip_high_d2[27] | port_places_d1[13]) | checksum_places_d1[13],
+        (ip_low_d2[27] | port_places_d1[13]) | checksum_places_d1[13],
+        (ip_high_d2[26] | port_places_d1[13]) | checksum_places_d1[13],
+        (ip_low_d2[26] | port_places_d1[13]) | checksum_places_d1[13],
+        (ip_high_d2[25] | port_places_d1[12]) | checksum_places_d1[12],
+        (ip_low_d2[25] | port_places_d1[12]) | checksum_places_d1[12],
+        (ip_high_d2[24] | port_places_d1[12]) | checksum_places_d1[12],
+        (ip_low_d2[24] | port_places_d1[12]) | checksum_places_d1[12],
+        (ip_high_d2[23] | port_places_d1[11]) | checksum_places_d1[11],
+        (ip_low_d2[23] | port_places_d1[11]) | checksum_places_d1[11],
+        (ip_high_d2[22] | port_places_d1[11]) | checksum_places_d1[11],
+        (ip_low_d2[22] | port_places_d1[11]) | checksum_places_d1[11],
+        (ip_high_d2[21] | port_places_d1[10]) | checksum_places_d1[10],
+        (ip_low_d2[21] | port_places_d1[10]) | checksum_places_d1[10],
+        (ip_high_d2[20] | port_places_d1[10]) | checksum_places_d1[10],
+        (ip_low_d2[20] | port_places_d1[10]) | checksum_places_d1[10],
+        ip_high_d2[19],
+        ip_low_d2[19],
+        ip_high_d2[18],
+        ip_low_d2[18],
+        ip_high_d2[17],
+        ip_low_d2[17],
+        ip_high_d2[16],
+        ip_low_d2[16],
+        ip_high_d2[15],
+        ip_low_d2[15],
+        ip_high_d2[14],
+        ip_low_d2[14],
+        ip_high_d2[13],
+        ip_low_d2[13],
+        ip_high_d2[12],
+        ip_low_d2[12],
+        ip_high_d2[11],
+        ip_low_d2[11],
+        ip_high_d2[10],
+        ip_low_d2[10],
+        ip_high_d2[9],
+        ip_low_d2[9],
+        ip_high_d2[8],
+        ip_low_d2[8],
         1'd0,
         1'd0,
         1'd0,
@@ -685,12 +788,12 @@ module patch (
         1'd0,
         1'd0,
         1'd0,
-        ip_high_d1[1],
-        ip_low_d1[1],
-        ip_high_d1[0],
-        ip_low_d1[0]
+        ip_high_d2[1],
+        ip_low_d2[1],
+        ip_high_d2[0],
+        ip_low_d2[0]
     };
-    assign patch = {placed_mask_d2, placed_d2};
+    assign patch = {placed_mask_d1, placed_d1};
 
     always @(posedge clk) begin
         port_at_d1 <= port_at;
@@ -698,18 +801,23 @@ module patch (
         port_valid_d1 <= port_valid;
         checksum_valid_d1 <= checksum_valid;
         port_d1 <= port;
+        port_d2 <= port_d1;
         checksum_d1 <= checksum;
+        checksum_d2 <= checksum_d1;
+        port_places_d1 <= port_places;
+        checksum_places_d1 <= checksum_places;
         ip_data_d1 <= ip_data;
+        ip_data_d2 <= ip_data_d1;
         ip_high_d1 <= ip_high;
+        ip_high_d2 <= ip_high_d1;
         ip_low_d1 <= ip_low;
+        ip_low_d2 <= ip_low_d1;
         placed_d1 <= placed;
-        placed_d2 <= placed_d1;
         placed_mask_d1 <= placed_mask;
-        placed_mask_d2 <= placed_mask_d1;
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, edit, ip_data_d1, ip_high_d1, ip_low_d1};
+    wire _unused = &{1'b0, edit, port_places_d1, checksum_places_d1, ip_data_d2, ip_high_d2, ip_low_d2};
 
 `ifndef SYNTHESIS
     initial begin
@@ -718,14 +826,19 @@ module patch (
         port_valid_d1 = 1'd0;
         checksum_valid_d1 = 1'd0;
         port_d1 = 16'd0;
+        port_d2 = 16'd0;
         checksum_d1 = 16'd0;
+        checksum_d2 = 16'd0;
+        port_places_d1 = 57'd0;
+        checksum_places_d1 = 57'd0;
         ip_data_d1 = 320'd0;
+        ip_data_d2 = 320'd0;
         ip_high_d1 = 40'd0;
+        ip_high_d2 = 40'd0;
         ip_low_d1 = 40'd0;
+        ip_low_d2 = 40'd0;
         placed_d1 = 912'd0;
-        placed_d2 = 912'd0;
         placed_mask_d1 = 228'd0;
-        placed_mask_d2 = 228'd0;
     end
 `endif
 endmodule

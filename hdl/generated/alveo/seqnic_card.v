@@ -95,49 +95,49 @@ module seqnic_card (
     output wire [63:0] m_axis_p0_tkeep,
     output wire m_axis_p0_tvalid,
     output wire m_axis_p0_tlast,
-    output wire [74:0] m_axis_p0_tuser,
+    output wire [77:0] m_axis_p0_tuser,
     output wire s_axis_p1_tready,
     output wire [511:0] m_axis_p1_tdata,
     output wire [63:0] m_axis_p1_tkeep,
     output wire m_axis_p1_tvalid,
     output wire m_axis_p1_tlast,
-    output wire [74:0] m_axis_p1_tuser,
+    output wire [77:0] m_axis_p1_tuser,
     output wire s_axis_p2_tready,
     output wire [511:0] m_axis_p2_tdata,
     output wire [63:0] m_axis_p2_tkeep,
     output wire m_axis_p2_tvalid,
     output wire m_axis_p2_tlast,
-    output wire [74:0] m_axis_p2_tuser,
+    output wire [77:0] m_axis_p2_tuser,
     output wire s_axis_p3_tready,
     output wire [511:0] m_axis_p3_tdata,
     output wire [63:0] m_axis_p3_tkeep,
     output wire m_axis_p3_tvalid,
     output wire m_axis_p3_tlast,
-    output wire [74:0] m_axis_p3_tuser,
+    output wire [77:0] m_axis_p3_tuser,
     output wire s_axis_p4_tready,
     output wire [511:0] m_axis_p4_tdata,
     output wire [63:0] m_axis_p4_tkeep,
     output wire m_axis_p4_tvalid,
     output wire m_axis_p4_tlast,
-    output wire [74:0] m_axis_p4_tuser,
+    output wire [77:0] m_axis_p4_tuser,
     output wire s_axis_p5_tready,
     output wire [511:0] m_axis_p5_tdata,
     output wire [63:0] m_axis_p5_tkeep,
     output wire m_axis_p5_tvalid,
     output wire m_axis_p5_tlast,
-    output wire [74:0] m_axis_p5_tuser,
+    output wire [77:0] m_axis_p5_tuser,
     output wire s_axis_p6_tready,
     output wire [511:0] m_axis_p6_tdata,
     output wire [63:0] m_axis_p6_tkeep,
     output wire m_axis_p6_tvalid,
     output wire m_axis_p6_tlast,
-    output wire [74:0] m_axis_p6_tuser,
+    output wire [77:0] m_axis_p6_tuser,
     output wire s_axis_p7_tready,
     output wire [511:0] m_axis_p7_tdata,
     output wire [63:0] m_axis_p7_tkeep,
     output wire m_axis_p7_tvalid,
     output wire m_axis_p7_tlast,
-    output wire [74:0] m_axis_p7_tuser,
+    output wire [77:0] m_axis_p7_tuser,
     output wire m_axi_awvalid,
     output wire [63:0] m_axi_awaddr,
     output wire [7:0] m_axi_awlen,
@@ -289,43 +289,46 @@ module seqnic_card (
     wire core_m_axis_host_tvalid;
     wire packets_record_valid;
     wire packets_s_tready;
+    wire answers_item_ready;
     wire core_s_axis_host_tready;
     wire [511:0] core_m_axis_p0_tdata;
     wire [63:0] core_m_axis_p0_tkeep;
     wire core_m_axis_p0_tlast;
-    wire [74:0] core_m_axis_p0_tuser;
+    wire [77:0] core_m_axis_p0_tuser;
     wire [511:0] core_m_axis_p1_tdata;
     wire [63:0] core_m_axis_p1_tkeep;
     wire core_m_axis_p1_tlast;
-    wire [74:0] core_m_axis_p1_tuser;
+    wire [77:0] core_m_axis_p1_tuser;
     wire [511:0] core_m_axis_p2_tdata;
     wire [63:0] core_m_axis_p2_tkeep;
     wire core_m_axis_p2_tlast;
-    wire [74:0] core_m_axis_p2_tuser;
+    wire [77:0] core_m_axis_p2_tuser;
     wire [511:0] core_m_axis_p3_tdata;
     wire [63:0] core_m_axis_p3_tkeep;
     wire core_m_axis_p3_tlast;
-    wire [74:0] core_m_axis_p3_tuser;
+    wire [77:0] core_m_axis_p3_tuser;
     wire [511:0] core_m_axis_p4_tdata;
     wire [63:0] core_m_axis_p4_tkeep;
     wire core_m_axis_p4_tlast;
-    wire [74:0] core_m_axis_p4_tuser;
+    wire [77:0] core_m_axis_p4_tuser;
     wire [511:0] core_m_axis_p5_tdata;
     wire [63:0] core_m_axis_p5_tkeep;
     wire core_m_axis_p5_tlast;
-    wire [74:0] core_m_axis_p5_tuser;
+    wire [77:0] core_m_axis_p5_tuser;
     wire [511:0] core_m_axis_p6_tdata;
     wire [63:0] core_m_axis_p6_tkeep;
     wire core_m_axis_p6_tlast;
-    wire [74:0] core_m_axis_p6_tuser;
+    wire [77:0] core_m_axis_p6_tuser;
     wire [511:0] core_m_axis_p7_tdata;
     wire [63:0] core_m_axis_p7_tkeep;
     wire core_m_axis_p7_tlast;
-    wire [74:0] core_m_axis_p7_tuser;
+    wire [77:0] core_m_axis_p7_tuser;
     wire [511:0] core_m_axis_host_tdata;
     wire [63:0] core_m_axis_host_tkeep;
     wire core_m_axis_host_tlast;
-    wire [124:0] core_m_axis_host_tuser;
+    wire [127:0] core_m_axis_host_tuser;
+    wire core_snapshot_valid;
+    wire [157:0] core_snapshot_data;
     wire transmit_consumed;
     wire publish_reported_5;
     wire [7:0] transmit_consumed_lines;
@@ -393,9 +396,10 @@ module seqnic_card (
     wire publish_answers_room;
     wire [517:0] packets_record_data;
     wire packets_idle;
-    wire answers_item_ready;
     wire [517:0] answers_record_data;
     wire answers_idle;
+    wire answers_waits;
+    reg  taking_snapshot;
     wire publish_idle;
     wire publish_event_valid;
     wire [2:0] publish_event_ring;
@@ -481,6 +485,9 @@ module seqnic_card (
     wire record_packets_ready = record_ready & ~record_choice;
     wire packet_taken = record_packets_ready;
     wire to_m_axis_host_tready = packets_s_tready;
+    wire record_answers_ready = record_ready & record_choice;
+    wire answers_taken = record_answers_ready;
+    wire to_snapshot_ready = answers_item_ready;
     wire consumed_5 = transmit_consumed;
     wire reported_5 = publish_reported_5;
     wire [7:0] consumed_lines_5 = transmit_consumed_lines;
@@ -490,8 +497,6 @@ module seqnic_card (
     wire ask_transmit_ready = ask_ready & ~ask_choice;
     wire ask_5_taken = ask_transmit_ready;
     wire line_5_taken = transmit_line_ready;
-    wire record_answers_ready = record_ready & record_choice;
-    wire answers_taken = record_answers_ready;
     wire answer_taken = answers_answer_ready;
     wire consumed_6 = commands_consumed;
     wire reported_6 = publish_reported_6;
@@ -500,8 +505,8 @@ module seqnic_card (
     wire ask_commands_ready = ask_ready & ask_choice;
     wire ask_6_taken = ask_commands_ready;
     wire line_6_taken = commands_line_ready;
-    wire [72:0] mux_424 = ask_choice ? {1'd1, fetch_commands_ar_len, fetch_commands_ar_addr} : {1'd0, fetch_transmit_ar_len, fetch_transmit_ar_addr};
-    wire mux_425 = ask_choice ? fetch_commands_ar_valid : fetch_transmit_ar_valid;
+    wire [72:0] mux_428 = ask_choice ? {1'd1, fetch_commands_ar_len, fetch_commands_ar_addr} : {1'd0, fetch_transmit_ar_len, fetch_transmit_ar_addr};
+    wire mux_429 = ask_choice ? fetch_commands_ar_valid : fetch_transmit_ar_valid;
     wire ask_slice_out_ready = m_axi_arready;
     assign m_axi_arid = ask_slice_out_data[72];
     assign m_axi_araddr = ask_slice_out_data[63:0];
@@ -515,22 +520,26 @@ module seqnic_card (
     wire host_p6_taken = joiner_p6_host_tready;
     wire host_p7_taken = joiner_p7_host_tready;
     wire answers_room = publish_answers_room;
-    wire [517:0] mux_533 = record_choice ? answers_record_data : packets_record_data;
-    wire mux_534 = record_choice ? answers_record_valid : packets_record_valid;
-    wire [10:0] cat_565 = {
+    wire mux_547 = ((core_snapshot_valid & answers_item_ready) & core_snapshot_data[157]) ? 1'd0 : taking_snapshot;
+    wire mux_548 = ((commands_cfg_write & (commands_cfg_table == 7'h7f)) & ~(|commands_cfg_row)) ? 1'd1 : mux_547;
+    wire [517:0] mux_549 = record_choice ? answers_record_data : packets_record_data;
+    wire mux_550 = record_choice ? answers_record_valid : packets_record_valid;
+    wire not_578 = ~answers_waits;
+    wire [11:0] cat_586 = {
         core_busy_2,
         registers_active,
         fetch_transmit_active,
-        fetch_commands_active,
+        fetch_commands_active & not_578,
         transmit_stored,
-        commands_busy,
+        commands_busy & not_578,
         commands_port_busy,
         ~packets_idle,
-        ~answers_idle,
+        ~answers_idle & not_578,
         ~publish_idle,
-        interrupts_timing
+        interrupts_timing,
+        taking_snapshot & not_578
     };
-    assign busy = |cat_565;
+    assign busy = |cat_586;
     assign s_axil_bresp = 2'd0;
     assign s_axil_rresp = 2'd0;
     assign m_axi_rready = 1'd1;
@@ -701,6 +710,7 @@ module seqnic_card (
         .m_axis_p6_tready(to_m_axis_p6_tready),
         .m_axis_p7_tready(to_m_axis_p7_tready),
         .m_axis_host_tready(to_m_axis_host_tready),
+        .snapshot_ready(to_snapshot_ready),
         .s_axis_p0_tready(s_axis_p0_tready),
         .s_axis_p1_tready(s_axis_p1_tready),
         .s_axis_p2_tready(s_axis_p2_tready),
@@ -755,6 +765,8 @@ module seqnic_card (
         .m_axis_host_tvalid(core_m_axis_host_tvalid),
         .m_axis_host_tlast(core_m_axis_host_tlast),
         .m_axis_host_tuser(core_m_axis_host_tuser),
+        .snapshot_valid(core_snapshot_valid),
+        .snapshot_data(core_snapshot_data),
         .busy(core_busy_2),
         .cfg_rvalid(core_cfg_rvalid),
         .cfg_rdata(core_cfg_rdata)
@@ -841,8 +853,8 @@ module seqnic_card (
     stream_register_w73 ask_slice (
         .clk(clk),
         .rst(rst),
-        .in_valid(mux_425),
-        .in_data(mux_424),
+        .in_valid(mux_429),
+        .in_data(mux_428),
         .out_ready(ask_slice_out_ready),
         .in_ready(ask_slice_in_ready),
         .out_valid(m_axi_arvalid),
@@ -1139,22 +1151,23 @@ module seqnic_card (
         .rst(rst),
         .answer_valid(commands_answer_valid),
         .answer_data(commands_answer_data),
-        .item_valid(1'd0),
-        .item_data(1'd0),
+        .item_valid(core_snapshot_valid),
+        .item_data(core_snapshot_data),
         .room(answers_room),
         .record_ready(answers_taken),
         .answer_ready(answers_answer_ready),
         .item_ready(answers_item_ready),
         .record_valid(answers_record_valid),
         .record_data(answers_record_data),
-        .idle(answers_idle)
+        .idle(answers_idle),
+        .waits(answers_waits)
     );
 
     host_publish publish (
         .clk(clk),
         .rst(rst),
-        .record_valid(mux_534),
-        .record_data(mux_533),
+        .record_valid(mux_550),
+        .record_data(mux_549),
         .enable(registers_enable[4:0]),
         .config_0(registers_config_0),
         .config_1(registers_config_1),
@@ -1263,16 +1276,18 @@ module seqnic_card (
             record_owner <= 1'd0;
             ask_held <= 1'd0;
             ask_owner <= 1'd0;
+            taking_snapshot <= 1'd0;
         end else begin
-            if (mux_534) record_held <= ~((mux_534 & record_ready) & mux_533[517]);
-            if (mux_534) record_owner <= record_choice;
-            if (mux_425) ask_held <= ~(mux_425 & ask_ready);
-            if (mux_425) ask_owner <= ask_choice;
+            if (mux_550) record_held <= ~((mux_550 & record_ready) & mux_549[517]);
+            if (mux_550) record_owner <= record_choice;
+            if (mux_429) ask_held <= ~(mux_429 & ask_ready);
+            if (mux_429) ask_owner <= ask_choice;
+            taking_snapshot <= mux_548;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, fetch_transmit_r_ready, fetch_commands_r_ready, fetch_commands_restart, answers_item_ready};
+    wire _unused = &{1'b0, fetch_transmit_r_ready, fetch_commands_r_ready, fetch_commands_restart};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1280,6 +1295,7 @@ module seqnic_card (
         record_owner = 1'd0;
         ask_held = 1'd0;
         ask_owner = 1'd0;
+        taking_snapshot = 1'd0;
     end
 `endif
 endmodule

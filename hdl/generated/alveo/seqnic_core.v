@@ -81,47 +81,47 @@ module seqnic_core (
     output wire [63:0] m_axis_p0_tkeep,
     output wire m_axis_p0_tvalid,
     output wire m_axis_p0_tlast,
-    output wire [74:0] m_axis_p0_tuser,
+    output wire [77:0] m_axis_p0_tuser,
     output wire [511:0] m_axis_p1_tdata,
     output wire [63:0] m_axis_p1_tkeep,
     output wire m_axis_p1_tvalid,
     output wire m_axis_p1_tlast,
-    output wire [74:0] m_axis_p1_tuser,
+    output wire [77:0] m_axis_p1_tuser,
     output wire [511:0] m_axis_p2_tdata,
     output wire [63:0] m_axis_p2_tkeep,
     output wire m_axis_p2_tvalid,
     output wire m_axis_p2_tlast,
-    output wire [74:0] m_axis_p2_tuser,
+    output wire [77:0] m_axis_p2_tuser,
     output wire [511:0] m_axis_p3_tdata,
     output wire [63:0] m_axis_p3_tkeep,
     output wire m_axis_p3_tvalid,
     output wire m_axis_p3_tlast,
-    output wire [74:0] m_axis_p3_tuser,
+    output wire [77:0] m_axis_p3_tuser,
     output wire [511:0] m_axis_p4_tdata,
     output wire [63:0] m_axis_p4_tkeep,
     output wire m_axis_p4_tvalid,
     output wire m_axis_p4_tlast,
-    output wire [74:0] m_axis_p4_tuser,
+    output wire [77:0] m_axis_p4_tuser,
     output wire [511:0] m_axis_p5_tdata,
     output wire [63:0] m_axis_p5_tkeep,
     output wire m_axis_p5_tvalid,
     output wire m_axis_p5_tlast,
-    output wire [74:0] m_axis_p5_tuser,
+    output wire [77:0] m_axis_p5_tuser,
     output wire [511:0] m_axis_p6_tdata,
     output wire [63:0] m_axis_p6_tkeep,
     output wire m_axis_p6_tvalid,
     output wire m_axis_p6_tlast,
-    output wire [74:0] m_axis_p6_tuser,
+    output wire [77:0] m_axis_p6_tuser,
     output wire [511:0] m_axis_p7_tdata,
     output wire [63:0] m_axis_p7_tkeep,
     output wire m_axis_p7_tvalid,
     output wire m_axis_p7_tlast,
-    output wire [74:0] m_axis_p7_tuser,
+    output wire [77:0] m_axis_p7_tuser,
     output wire [511:0] m_axis_host_tdata,
     output wire [63:0] m_axis_host_tkeep,
     output wire m_axis_host_tvalid,
     output wire m_axis_host_tlast,
-    output wire [124:0] m_axis_host_tuser,
+    output wire [127:0] m_axis_host_tuser,
     output wire snapshot_valid,
     output wire [157:0] snapshot_data,
     output wire busy,
@@ -131,6 +131,7 @@ module seqnic_core (
     wire buffer_room;
     wire sequencer_credit_return;
     wire buffer_edit_taken;
+    wire prepare_out_void;
     wire counters_hold;
     wire sequencer_left_epoch;
     wire ingress_p0_out_valid;
@@ -194,25 +195,28 @@ module seqnic_core (
     wire epochs_epoch;
     wire epochs_cfg_rdata;
     wire header_path_out_valid;
-    wire [542:0] header_path_out_verdict;
+    wire [561:0] header_path_out_verdict;
     wire [511:0] header_path_cfg_rdata;
     wire sequencer_copy_valid;
-    wire [542:0] sequencer_copy_verdict;
+    wire [561:0] sequencer_copy_verdict;
     wire [3:0] sequencer_copy_number;
     wire prepare_out_valid;
-    wire [1086:0] prepare_out_edit;
+    wire [1089:0] prepare_out_edit;
     wire [511:0] prepare_cfg_rdata;
     wire buffer_slot_valid;
     wire [14:0] buffer_slot;
-    wire [1086:0] buffer_edit_now;
+    wire [1089:0] buffer_edit_now;
     wire [511:0] buffer_even;
     wire [511:0] buffer_odd;
     wire buffer_frame_done;
     wire editor_valid;
     wire [521:0] editor_out;
-    wire [227:0] editor_out_meta;
+    wire [230:0] editor_out_meta;
     wire editor_end_valid;
     wire [28:0] editor_ending;
+    wire host_limits_limited;
+    wire [2:0] host_limits_rank;
+    wire [107:0] host_limits_cfg_rdata;
     wire egress_host_room;
     wire egress_p7_room;
     wire egress_p6_room;
@@ -224,9 +228,9 @@ module seqnic_core (
     wire egress_p0_room;
     wire [8:0] dispatch_push;
     wire [521:0] dispatch_out;
-    wire [227:0] dispatch_out_meta;
+    wire [230:0] dispatch_out_meta;
     wire dispatch_event_valid;
-    wire [247:0] dispatch_event_data;
+    wire [248:0] dispatch_event_data;
     wire egress_p0_busy;
     wire egress_p1_busy;
     wire egress_p2_busy;
@@ -259,6 +263,10 @@ module seqnic_core (
     reg  epochs_cfg_rdata_d2;
     reg  epochs_cfg_rdata_d3;
     reg  epochs_cfg_rdata_d4;
+    reg  [107:0] host_limits_cfg_rdata_d1;
+    reg  [107:0] host_limits_cfg_rdata_d2;
+    reg  [107:0] host_limits_cfg_rdata_d3;
+    reg  [107:0] host_limits_cfg_rdata_d4;
     reg  cfg_read_d2;
     reg  cfg_read_d3;
     reg  cfg_read_d4;
@@ -271,6 +279,7 @@ module seqnic_core (
     wire room = buffer_room;
     wire credit_return = sequencer_credit_return;
     wire edit_taken = buffer_edit_taken;
+    wire edit_void = prepare_out_void;
     wire hold = counters_hold;
     wire leaving = sequencer_credit_return;
     wire leaving_epoch = sequencer_left_epoch;
@@ -283,7 +292,7 @@ module seqnic_core (
     wire in_p6_ready = arbiter_in6_ready;
     wire in_p7_ready = arbiter_in7_ready;
     wire in_host_ready = arbiter_in8_ready;
-    wire [8:0] cat_189 = {
+    wire [8:0] cat_200 = {
         egress_host_room,
         egress_p7_room,
         egress_p6_room,
@@ -294,9 +303,9 @@ module seqnic_core (
         egress_p1_room,
         egress_p0_room
     };
-    wire [8:0] rooms = cat_189;
+    wire [8:0] rooms = cat_200;
     wire starts = arbiter_valid & arbiter_first;
-    wire [21:0] cat_280 = {
+    wire [21:0] cat_291 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -320,8 +329,8 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_280;
-    wire [511:0] or_310 = (header_path_cfg_rdata_d4 | prepare_cfg_rdata_d4) | ({511'd0, epochs_cfg_rdata_d4} | {353'd0, counters_cfg_rdata});
+    assign busy = |cat_291;
+    wire [511:0] or_327 = (header_path_cfg_rdata_d4 | prepare_cfg_rdata_d4) | ({511'd0, epochs_cfg_rdata_d4} | {404'd0, host_limits_cfg_rdata_d4});
 
     ingress ingress_p0 (
         .clk(clk),
@@ -565,6 +574,7 @@ module seqnic_core (
         .verdict_valid(header_path_out_valid),
         .verdict(header_path_out_verdict),
         .edit_taken(edit_taken),
+        .edit_void(edit_void),
         .copy_valid(sequencer_copy_valid),
         .copy_verdict(sequencer_copy_verdict),
         .copy_number(sequencer_copy_number),
@@ -584,6 +594,7 @@ module seqnic_core (
         .cfg_row(cfg_row_d1),
         .cfg_wdata(cfg_wdata_d1),
         .out_valid(prepare_out_valid),
+        .out_void(prepare_out_void),
         .out_edit(prepare_out_edit),
         .cfg_rdata(prepare_cfg_rdata)
     );
@@ -621,6 +632,23 @@ module seqnic_core (
         .ending(editor_ending)
     );
 
+    host_limit host_limits (
+        .clk(clk),
+        .rst(rst),
+        .starts(buffer_slot_valid & buffer_slot[0]),
+        .reason(buffer_edit_now[79:74]),
+        .tag(buffer_edit_now[63:0]),
+        .own_rank(buffer_edit_now[132:130]),
+        .cfg_write(cfg_write_d1),
+        .cfg_read(cfg_read_d1),
+        .cfg_table(cfg_table_d1),
+        .cfg_row(cfg_row_d1),
+        .cfg_wdata(cfg_wdata_d1[107:0]),
+        .limited(host_limits_limited),
+        .rank(host_limits_rank),
+        .cfg_rdata(host_limits_cfg_rdata)
+    );
+
     dispatch dispatch (
         .clk(clk),
         .rst(rst),
@@ -629,6 +657,8 @@ module seqnic_core (
         .meta(editor_out_meta),
         .end_valid(editor_end_valid),
         .ending(editor_ending),
+        .limited(host_limits_limited),
+        .rank(host_limits_rank),
         .room(rooms),
         .push(dispatch_push),
         .out(dispatch_out),
@@ -810,7 +840,11 @@ module seqnic_core (
         prepare_cfg_rdata_d2 <= prepare_cfg_rdata_d1;
         prepare_cfg_rdata_d3 <= prepare_cfg_rdata_d2;
         prepare_cfg_rdata_d4 <= prepare_cfg_rdata_d3;
-        cfg_rdata <= or_310;
+        host_limits_cfg_rdata_d1 <= host_limits_cfg_rdata;
+        host_limits_cfg_rdata_d2 <= host_limits_cfg_rdata_d1;
+        host_limits_cfg_rdata_d3 <= host_limits_cfg_rdata_d2;
+        host_limits_cfg_rdata_d4 <= host_limits_cfg_rdata_d3;
+        cfg_rdata <= or_327 | {353'd0, counters_cfg_rdata};
     end
 
     always @(posedge clk) begin
@@ -900,6 +934,10 @@ module seqnic_core (
         epochs_cfg_rdata_d2 = 1'd0;
         epochs_cfg_rdata_d3 = 1'd0;
         epochs_cfg_rdata_d4 = 1'd0;
+        host_limits_cfg_rdata_d1 = 108'd0;
+        host_limits_cfg_rdata_d2 = 108'd0;
+        host_limits_cfg_rdata_d3 = 108'd0;
+        host_limits_cfg_rdata_d4 = 108'd0;
         cfg_read_d2 = 1'd0;
         cfg_read_d3 = 1'd0;
         cfg_read_d4 = 1'd0;

@@ -24,13 +24,13 @@ module window (
     reg  [511:0] chunk_2;
     reg  [3:0] port_q;
     reg  [63:0] tag_q;
-    reg  [7:0] sum_48_d1;
-    reg  not_51_d1;
+    reg  [7:0] length_q;
+    reg  more_q;
     wire [1:0] at = first ? 2'd0 : next;
     wire collecting = at != 2'd3;
     wire starts = valid & first;
-    wire emit = (valid & collecting) & (beat[519] | (at == 2'd2));
-    assign header = {tag_q, port_q, not_51_d1, sum_48_d1, {chunk_2, chunk_1, chunk_0}};
+    wire complete = (valid & collecting) & (beat[519] | (at == 2'd2));
+    assign header = {tag_q, port_q, more_q, length_q, {chunk_2, chunk_1, chunk_0}};
 
     always @(posedge clk) begin
         if (valid & (at == 2'd0)) chunk_0 <= beat[511:0];
@@ -38,8 +38,8 @@ module window (
         if ((valid & (at == 2'd2)) | starts) chunk_2 <= {512{~first}} & beat[511:0];
         if (starts) port_q <= port;
         if (starts) tag_q <= tag;
-        sum_48_d1 <= {at, 6'd0} + {1'd0, beat[518:512]};
-        not_51_d1 <= ~beat[519];
+        if (complete) length_q <= {at, 6'd0} + {1'd0, beat[518:512]};
+        if (complete) more_q <= ~beat[519];
     end
 
     always @(posedge clk) begin
@@ -48,7 +48,7 @@ module window (
             header_valid <= 1'd0;
         end else begin
             if (valid & collecting) next <= at + 2'd1;
-            header_valid <= emit;
+            header_valid <= complete;
         end
     end
 
@@ -63,8 +63,8 @@ module window (
         chunk_2 = 512'd0;
         port_q = 4'd0;
         tag_q = 64'd0;
-        sum_48_d1 = 8'd0;
-        not_51_d1 = 1'd0;
+        length_q = 8'd0;
+        more_q = 1'd0;
         header_valid = 1'd0;
     end
 `endif

@@ -3,9 +3,9 @@
 // Slots come at `slot`, their data two clocks later.
 //
 // beat: record beat: data [127:0], count [132:128], last [133], error [134]
-// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212], l2_valid [228], strip [236:229], prefix [243:237], tags_out [245:244], vid0 [257:246], vid1 [269:258], tag_kind [273:270], outer_v6 [274], outer_src [402:275], outer_dst [530:403], outer_checksum [546:531], outer_length [562:547], udp_length [578:563], udp_source [594:579], number [626:595], spi [650:627], si [658:651], dst_mac [706:659], src_mac [754:707], v6 [755], src_valid [756], src [884:757], dst_valid [885], dst [1013:886], traffic_class_valid [1014], traffic_class [1022:1015], ip_checksum_valid [1023], ip_checksum [1039:1024], sport_valid [1040], dport_valid [1041], new_port [1057:1042], l4_offset [1064:1058], l4_checksum_valid [1065], l4_checksum_at [1070:1066], l4_checksum [1086:1071]
+// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
 // slot: record slot: first [0], starts [1], packet [2], odd [3], low [4], high [5], last [6], count [11:7], error [12]
-// edit_now: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212], l2_valid [228], strip [236:229], prefix [243:237], tags_out [245:244], vid0 [257:246], vid1 [269:258], tag_kind [273:270], outer_v6 [274], outer_src [402:275], outer_dst [530:403], outer_checksum [546:531], outer_length [562:547], udp_length [578:563], udp_source [594:579], number [626:595], spi [650:627], si [658:651], dst_mac [706:659], src_mac [754:707], v6 [755], src_valid [756], src [884:757], dst_valid [885], dst [1013:886], traffic_class_valid [1014], traffic_class [1022:1015], ip_checksum_valid [1023], ip_checksum [1039:1024], sport_valid [1040], dport_valid [1041], new_port [1057:1042], l4_offset [1064:1058], l4_checksum_valid [1065], l4_checksum_at [1070:1066], l4_checksum [1086:1071]
+// edit_now: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
 
 `default_nettype none
 
@@ -15,11 +15,11 @@ module buffer (
     input  wire valid,
     input  wire [134:0] beat,
     input  wire edit_valid,
-    input  wire [1086:0] edit,
+    input  wire [1089:0] edit,
     input  wire hold,
     output wire slot_valid,
     output wire [12:0] slot,
-    output wire [1086:0] edit_now,
+    output wire [1089:0] edit_now,
     output reg  [127:0] even,
     output reg  [127:0] odd,
     output reg  edit_taken,
@@ -28,72 +28,64 @@ module buffer (
 );
     reg  [11:0] written;
     reg  [11:0] read_at;
-    reg  [11:0] start;
+    reg  [11:0] start_0;
     reg  [11:0] freed;
     reg  [11:0] visible;
+    reg  [11:0] visible_less;
     wire ends_in_ready;
-    reg  edits_valid;
     wire ends_out_valid;
-    reg  [1086:0] edits_word;
-    reg  fresh;
-    reg  [3:0] in_front;
-    wire [16:0] ends_out_data;
-    wire [11:0] ends_count;
+    wire [38:0] ends_out_data;
+    wire [5:0] ends_count;
     reg  room_q;
     wire edits_in_ready;
-    reg  edits_behind_valid;
-    wire [5:0] edits_count;
+    reg  finish_d1;
     wire edits_out_valid;
-    wire [1086:0] edits_out_data;
-    reg  [1086:0] edits_behind;
+    wire [4:0] edits_count;
+    reg  [6:0] most;
+    reg  armed;
+    reg  fresh;
+    reg  [3:0] in_front;
     reg  started;
+    reg  [11:0] first_at;
     reg  [127:0] ring_even_q;
     reg  [127:0] ring_odd_q;
     reg [127:0] ring_even [0:1023];
     reg [127:0] ring_odd [0:1023];
-    wire and_17 = valid & ~written[0];
-    wire and_19 = valid & written[0];
+    wire and_19 = valid & ~written[0];
+    wire and_21 = valid & written[0];
     wire frame_written = valid & beat[133];
+    wire [11:0] diff_26 = written - 12'd1;
+    wire [11:0] sum_28 = written + 12'd1;
     wire end_in_ready = ends_in_ready;
-    wire or_29 = ~frame_written | end_in_ready;
-    wire [3:0] offset = edits_word[232:229];
-    wire [11:0] at = fresh ? (start + {4'd0, {4'd0, edits_word[236:233]}}) : read_at;
-    wire [11:0] next = at + 12'd1;
-    wire [11:0] needed = (|offset) ? next : at;
-    wire [6:0] cat_49 = {4'd0, edits_word[243:241]};
-    wire [3:0] front = fresh ? cat_49[3:0] : in_front;
-    wire packet = ~(|front);
-    wire go = (edits_valid & ((ends_out_valid | (needed != visible)) | ~packet)) & ~hold;
-    wire [11:0] diff_63 = at - 12'd1;
-    wire ended = ends_out_valid & (ends_out_data[10:0] == diff_63[10:0]);
-    wire at_end = ends_out_valid & (ends_out_data[10:0] == at[10:0]);
-    wire [6:0] cat_72 = {2'd0, ends_out_data[15:11]};
-    wire [3:0] moved = edits_word[240:237];
-    wire [6:0] most = ({3'd0, offset} + 7'h10) - {3'd0, moved};
-    wire next_end = ends_out_valid & (ends_out_data[10:0] == next[10:0]);
-    wire finish = (go & packet) & ((ended | (at_end & (cat_72 <= most))) | (next_end & ((cat_72 + 7'h10) <= most)));
-    wire frame_read = finish & edits_word[65];
-    wire ends_out_ready = frame_read;
+    wire or_35 = ~frame_written | end_in_ready;
+    wire ends_out_ready = frame_done;
     wire [11:0] used = written - freed;
-    wire le_98 = used <= 12'h800;
-    wire edits_store_ready = edits_in_ready;
-    wire edit_in_ready = edits_store_ready;
-    wire or_106 = ~edit_valid | edit_in_ready;
-    wire edits_head_ready = finish;
-    wire edits_advance = edits_head_ready | ~edits_valid;
-    wire edits_open = edits_advance | ~edits_behind_valid;
-    wire edits_store_empty = ~(|edits_count);
-    wire edits_passes = edits_open & edits_store_empty;
-    wire edits_out_ready = edits_open;
-    wire edits_more = edits_out_valid | (edit_valid & edits_store_empty);
-    wire [1086:0] mux_126 = edits_out_valid ? edits_out_data : edit;
-    wire or_138 = ~edits_behind_valid | edits_valid;
+    wire le_43 = used <= 12'h800;
+    wire edit_in_ready = edits_in_ready;
+    wire or_50 = ~edit_valid | edit_in_ready;
+    wire edits_out_ready = finish_d1;
+    wire [3:0] offset = edit_now[235:232];
+    wire [3:0] moved = edit_now[243:240];
+    wire [6:0] cat_76 = {4'd0, edit_now[246:244]};
+    wire [3:0] front = fresh ? cat_76[3:0] : in_front;
+    wire packet = ~(|front);
+    wire [11:0] at = fresh ? first_at : read_at;
+    wire [11:0] next = at + 12'd1;
+    wire and_94 = armed & ((ends_out_valid | ((|offset) ? (at != visible_less) : (at != visible))) | ~packet);
+    wire go = and_94 & ~hold;
+    wire [11:0] needed = (|offset) ? next : at;
     wire [11:0] ahead = visible - needed;
-    wire or_149 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 12'h800));
-    wire [6:0] last_count = (((cat_72 + {3'd0, moved}) - {3'd0, offset}) + ({7{next_end}} & 7'h10)) - ({7{ended}} & 7'h10);
-    wire [11:0] behind = ended ? at : (next_end ? (next + 12'd1) : next);
+    wire or_108 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 12'h800));
+    wire ended = ends_out_valid & (ends_out_data[32:22] == at[10:0]);
+    wire at_end = ends_out_valid & (ends_out_data[10:0] == at[10:0]);
+    wire next_end = ends_out_valid & (ends_out_data[21:11] == at[10:0]);
+    wire [6:0] cat_121 = {2'd0, ends_out_data[37:33]};
+    wire finish = (go & packet) & ((ended | (at_end & (cat_121 <= most))) | (next_end & ((cat_121 + 7'h10) <= most)));
+    wire [6:0] last_count = (((cat_121 + {3'd0, moved}) - {3'd0, offset}) + ({7{next_end}} & 7'h10)) - ({7{ended}} & 7'h10);
+    wire frame_read = finish & edit_now[65];
+    wire [11:0] behind = ended ? at : (next_end ? (at + 12'd2) : (at + 12'd1));
     assign slot = {
-        ends_out_data[16],
+        ends_out_data[38],
         last_count[4:0],
         finish,
         ~(ended | at_end),
@@ -105,18 +97,17 @@ module buffer (
     };
     wire [9:0] next_10_1 = next[10:1];
     wire [9:0] at_10_1 = at[10:1];
-    wire and_192 = go & ~ends_out_valid;
-    wire and_194 = finish & ~edits_word[65];
-    wire and_195 = finish & ended;
+    wire and_180 = go & ~ends_out_valid;
+    wire and_182 = finish & ~edit_now[65];
+    wire and_183 = finish & ended;
     assign slot_valid = go;
-    assign edit_now = edits_word;
     assign room = room_q;
 
-    stream_fifo_w17_d2048 ends (
+    stream_fifo_w39_d32 ends (
         .clk(clk),
         .rst(rst),
         .in_valid(frame_written),
-        .in_data({beat[134], beat[132:128], written[10:0]}),
+        .in_data({beat[134], beat[132:128], sum_28[10:0], diff_26[10:0], written[10:0]}),
         .out_ready(ends_out_ready),
         .in_ready(ends_in_ready),
         .out_valid(ends_out_valid),
@@ -124,23 +115,23 @@ module buffer (
         .count(ends_count)
     );
 
-    stream_fifo_w1087_d32 edits (
+    stream_fifo_w1090_d16 edits (
         .clk(clk),
         .rst(rst),
-        .in_valid(edit_valid & ~edits_passes),
+        .in_valid(edit_valid),
         .in_data(edit),
         .out_ready(edits_out_ready),
         .in_ready(edits_in_ready),
         .out_valid(edits_out_valid),
-        .out_data(edits_out_data),
+        .out_data(edit_now),
         .count(edits_count)
     );
 
     always @(posedge clk) begin
-        if (edits_advance & (edits_behind_valid | edits_more)) edits_word <= edits_behind_valid ? edits_behind : mux_126;
+        most <= ({3'd0, offset} + 7'h10) - {3'd0, moved};
         if (go) in_front <= front - {3'd0, ~packet};
-        if ((edits_advance == edits_behind_valid) & edits_more) edits_behind <= mux_126;
         if (go) started <= packet;
+        first_at <= start_0 + {4'd0, {4'd0, edit_now[239:236]}};
         even <= ring_even_q;
         odd <= ring_odd_q;
     end
@@ -149,27 +140,29 @@ module buffer (
         if (rst) begin
             written <= 12'd0;
             read_at <= 12'd0;
-            start <= 12'd0;
+            start_0 <= 12'd0;
             freed <= 12'd0;
             visible <= 12'd0;
-            edits_valid <= 1'd0;
-            fresh <= 1'd1;
-            room_q <= 1'd0;
-            edits_behind_valid <= 1'd0;
-            edit_taken <= 1'd0;
+            visible_less <= 12'hfff;
             frame_done <= 1'd0;
+            room_q <= 1'd0;
+            finish_d1 <= 1'd0;
+            armed <= 1'd0;
+            fresh <= 1'd1;
+            edit_taken <= 1'd0;
         end else begin
             written <= written + {11'd0, valid};
             if (go) read_at <= packet ? next : at;
-            if (frame_read) start <= behind;
-            if ((go & packet) & edits_word[65]) freed <= finish ? behind : next;
+            if (frame_read) start_0 <= behind;
+            if ((go & packet) & edit_now[65]) freed <= finish ? behind : next;
             visible <= written;
-            if (edits_advance) edits_valid <= edits_behind_valid | edits_more;
-            if (go) fresh <= finish;
-            room_q <= used <= 12'h7f8;
-            edits_behind_valid <= edits_advance ? (edits_behind_valid & edits_more) : (edits_behind_valid | edits_more);
-            edit_taken <= finish;
+            visible_less <= written - 12'd1;
             frame_done <= frame_read;
+            room_q <= used <= 12'h7f8;
+            finish_d1 <= finish;
+            armed <= (edits_out_valid & ~finish) & ~finish_d1;
+            if (go) fresh <= finish;
+            edit_taken <= finish_d1;
         end
     end
 
@@ -178,7 +171,7 @@ module buffer (
     end
 
     always @(posedge clk) begin
-        if (and_17) ring_even[written[10:1]] <= beat[127:0];
+        if (and_19) ring_even[written[10:1]] <= beat[127:0];
     end
 
     always @(posedge clk) begin
@@ -186,48 +179,48 @@ module buffer (
     end
 
     always @(posedge clk) begin
-        if (and_19) ring_odd[written[10:1]] <= beat[127:0];
+        if (and_21) ring_odd[written[10:1]] <= beat[127:0];
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            end_has_a_slot: assert (or_29);
-            ring_not_overrun: assert (le_98);
-            edit_has_a_slot: assert (or_106);
-            edits_behind_only_with_head: assert (or_138);
-            reads_what_is_written: assert (or_149);
-            cut_through: cover (and_192);
-            copy_reads_again: cover (and_194);
-            beat_of_the_read_before: cover (and_195);
+            end_has_a_slot: assert (or_35);
+            ring_not_overrun: assert (le_43);
+            edit_has_a_slot: assert (or_50);
+            reads_what_is_written: assert (or_108);
+            cut_through: cover (and_180);
+            copy_reads_again: cover (and_182);
+            beat_of_the_read_before: cover (and_183);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_29, cat_49, diff_63, ends_count, le_98, or_106, or_138, or_149, last_count, and_192, and_194, and_195};
+    wire _unused = &{1'b0, diff_26, sum_28, or_35, ends_count, le_43, or_50, edits_count, cat_76, or_108, last_count, and_180, and_182, and_183};
 
 `ifndef SYNTHESIS
     initial begin
         written = 12'd0;
         read_at = 12'd0;
-        start = 12'd0;
+        start_0 = 12'd0;
         freed = 12'd0;
         visible = 12'd0;
-        edits_valid = 1'd0;
-        edits_word = 1087'd0;
+        visible_less = 12'hfff;
+        frame_done = 1'd0;
+        room_q = 1'd0;
+        finish_d1 = 1'd0;
+        most = 7'd0;
+        armed = 1'd0;
         fresh = 1'd1;
         in_front = 4'd0;
-        room_q = 1'd0;
-        edits_behind_valid = 1'd0;
-        edits_behind = 1087'd0;
         started = 1'd0;
+        first_at = 12'd0;
         ring_even_q = 128'd0;
         even = 128'd0;
         ring_odd_q = 128'd0;
         odd = 128'd0;
         edit_taken = 1'd0;
-        frame_done = 1'd0;
     end
 `endif
 

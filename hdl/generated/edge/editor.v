@@ -3,9 +3,9 @@
 // stalls.
 //
 // slot: record slot: first [0], starts [1], packet [2], odd [3], low [4], high [5], last [6], count [11:7], error [12]
-// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212], l2_valid [228], strip [236:229], prefix [243:237], tags_out [245:244], vid0 [257:246], vid1 [269:258], tag_kind [273:270], outer_v6 [274], outer_src [402:275], outer_dst [530:403], outer_checksum [546:531], outer_length [562:547], udp_length [578:563], udp_source [594:579], number [626:595], spi [650:627], si [658:651], dst_mac [706:659], src_mac [754:707], v6 [755], src_valid [756], src [884:757], dst_valid [885], dst [1013:886], traffic_class_valid [1014], traffic_class [1022:1015], ip_checksum_valid [1023], ip_checksum [1039:1024], sport_valid [1040], dport_valid [1041], new_port [1057:1042], l4_offset [1064:1058], l4_checksum_valid [1065], l4_checksum_at [1070:1066], l4_checksum [1086:1071]
+// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
 // out: record edited_beat: data [127:0], count [132:128], first [133], last [134], error [135]
-// out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212]
+// out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215]
 // ending: record ending: error [0], length_in [14:1], length_out [28:15]
 
 `default_nettype none
@@ -15,12 +15,12 @@ module editor (
     input  wire rst,
     input  wire slot_valid,
     input  wire [12:0] slot,
-    input  wire [1086:0] edit,
+    input  wire [1089:0] edit,
     input  wire [127:0] even,
     input  wire [127:0] odd,
     output reg  valid,
     output reg  [135:0] out,
-    output reg  [227:0] out_meta,
+    output reg  [230:0] out_meta,
     output reg  end_valid,
     output reg  [28:0] ending
 );
@@ -46,18 +46,19 @@ module editor (
     reg  [13:0] length_change_d1;
     reg  [13:0] length_change_d2;
     reg  [13:0] length_change_d3;
-    reg  [227:0] kept_d1;
-    reg  [227:0] kept_d2;
-    reg  [227:0] kept_d3;
-    wire [227:0] kept = {
-        edit[227:212],
-        edit[211:196],
-        edit[195],
-        edit[194],
-        edit[193:178],
-        edit[177:168],
-        edit[167:152],
-        edit[151:130],
+    reg  [230:0] kept_d1;
+    reg  [230:0] kept_d2;
+    reg  [230:0] kept_d3;
+    wire [230:0] kept = {
+        edit[230:215],
+        edit[214:199],
+        edit[198],
+        edit[197],
+        edit[196:181],
+        edit[180:171],
+        edit[170:155],
+        edit[154:133],
+        edit[132:130],
         edit[129],
         edit[128:109],
         edit[108],
@@ -72,57 +73,57 @@ module editor (
         edit[64],
         edit[63:0]
     };
-    wire [2:0] offset = edit[232:230];
+    wire [2:0] offset = edit[235:233];
     wire [127:0] low = {128{in_slot[4]}} & (in_slot[3] ? odd : even);
     wire [127:0] high = {128{in_slot[5]}} & (in_slot[3] ? even : odd);
-    wire [255:0] cat_44 = {high, low};
-    wire [127:0] mux_60 = offset_d2[1] ? (offset_d2[0] ? cat_44[175:48] : cat_44[159:32]) : (offset_d2[0] ? cat_44[143:16] : cat_44[127:0]);
-    wire [127:0] mux_61 = offset_d2[1] ? (offset_d2[0] ? cat_44[239:112] : cat_44[223:96]) : (offset_d2[0] ? cat_44[207:80] : cat_44[191:64]);
-    wire [127:0] of_packet = offset_d2[2] ? mux_61 : mux_60;
-    wire [2:0] moved = edit[240:238];
+    wire [255:0] cat_45 = {high, low};
+    wire [127:0] mux_61 = offset_d2[1] ? (offset_d2[0] ? cat_45[175:48] : cat_45[159:32]) : (offset_d2[0] ? cat_45[143:16] : cat_45[127:0]);
+    wire [127:0] mux_62 = offset_d2[1] ? (offset_d2[0] ? cat_45[239:112] : cat_45[223:96]) : (offset_d2[0] ? cat_45[207:80] : cat_45[191:64]);
+    wire [127:0] of_packet = offset_d2[2] ? mux_62 : mux_61;
+    wire [2:0] moved = edit[243:241];
     wire packet_step = slot_valid_3 & slot_3[2];
-    wire [911:0] mux_79 = slot_3[1] ? patcher_patch[911:0] : patch_data;
-    wire [227:0] mux_86 = slot_3[1] ? patcher_patch[1139:912] : patch_mask;
-    wire [127:0] cat_154 = {
-        {4{mux_86[31]}},
-        {4{mux_86[30]}},
-        {4{mux_86[29]}},
-        {4{mux_86[28]}},
-        {4{mux_86[27]}},
-        {4{mux_86[26]}},
-        {4{mux_86[25]}},
-        {4{mux_86[24]}},
-        {4{mux_86[23]}},
-        {4{mux_86[22]}},
-        {4{mux_86[21]}},
-        {4{mux_86[20]}},
-        {4{mux_86[19]}},
-        {4{mux_86[18]}},
-        {4{mux_86[17]}},
-        {4{mux_86[16]}},
-        {4{mux_86[15]}},
-        {4{mux_86[14]}},
-        {4{mux_86[13]}},
-        {4{mux_86[12]}},
-        {4{mux_86[11]}},
-        {4{mux_86[10]}},
-        {4{mux_86[9]}},
-        {4{mux_86[8]}},
-        {4{mux_86[7]}},
-        {4{mux_86[6]}},
-        {4{mux_86[5]}},
-        {4{mux_86[4]}},
-        {4{mux_86[3]}},
-        {4{mux_86[2]}},
-        {4{mux_86[1]}},
-        {4{mux_86[0]}}
+    wire [911:0] mux_80 = slot_3[1] ? patcher_patch[911:0] : patch_data;
+    wire [227:0] mux_87 = slot_3[1] ? patcher_patch[1139:912] : patch_mask;
+    wire [127:0] cat_155 = {
+        {4{mux_87[31]}},
+        {4{mux_87[30]}},
+        {4{mux_87[29]}},
+        {4{mux_87[28]}},
+        {4{mux_87[27]}},
+        {4{mux_87[26]}},
+        {4{mux_87[25]}},
+        {4{mux_87[24]}},
+        {4{mux_87[23]}},
+        {4{mux_87[22]}},
+        {4{mux_87[21]}},
+        {4{mux_87[20]}},
+        {4{mux_87[19]}},
+        {4{mux_87[18]}},
+        {4{mux_87[17]}},
+        {4{mux_87[16]}},
+        {4{mux_87[15]}},
+        {4{mux_87[14]}},
+        {4{mux_87[13]}},
+        {4{mux_87[12]}},
+        {4{mux_87[11]}},
+        {4{mux_87[10]}},
+        {4{mux_87[9]}},
+        {4{mux_87[8]}},
+        {4{mux_87[7]}},
+        {4{mux_87[6]}},
+        {4{mux_87[5]}},
+        {4{mux_87[4]}},
+        {4{mux_87[3]}},
+        {4{mux_87[2]}},
+        {4{mux_87[1]}},
+        {4{mux_87[0]}}
     };
-    wire [127:0] edited = (of_packet_d1 & ~cat_154) | mux_79[127:0];
-    wire [255:0] cat_159 = {edited, beat_before};
-    wire [127:0] mux_175 = moved_d3[1] ? (moved_d3[0] ? cat_159[207:80] : cat_159[223:96]) : (moved_d3[0] ? cat_159[239:112] : cat_159[255:128]);
-    wire [127:0] mux_176 = moved_d3[1] ? (moved_d3[0] ? cat_159[143:16] : cat_159[159:32]) : (moved_d3[0] ? cat_159[175:48] : cat_159[191:64]);
-    wire [127:0] placed = moved_d3[2] ? mux_176 : mux_175;
-    wire [815:0] mux_179 = slot_3[0] ? prefixer_prefix : prefix_left;
+    wire [127:0] edited = (of_packet_d1 & ~cat_155) | mux_80[127:0];
+    wire [255:0] cat_160 = {edited, beat_before};
+    wire [127:0] mux_176 = moved_d3[1] ? (moved_d3[0] ? cat_160[207:80] : cat_160[223:96]) : (moved_d3[0] ? cat_160[239:112] : cat_160[255:128]);
+    wire [127:0] mux_177 = moved_d3[1] ? (moved_d3[0] ? cat_160[143:16] : cat_160[159:32]) : (moved_d3[0] ? cat_160[175:48] : cat_160[191:64]);
+    wire [127:0] placed = moved_d3[2] ? mux_177 : mux_176;
+    wire [815:0] mux_180 = slot_3[0] ? prefixer_prefix : prefix_left;
     wire [15:0] in_front = {
         ~slot_3[2],
         ~slot_3[2],
@@ -141,7 +142,7 @@ module editor (
         ((3'd0 < moved_d3) & slot_3[1]) | ~slot_3[2],
         ((3'd0 < moved_d3) & slot_3[1]) | ~slot_3[2]
     };
-    wire [127:0] cat_289 = {
+    wire [127:0] cat_290 = {
         {8{in_front[15]}},
         {8{in_front[14]}},
         {8{in_front[13]}},
@@ -160,17 +161,17 @@ module editor (
         {8{in_front[0]}}
     };
     wire [13:0] sent_before = slot_3[0] ? 14'd0 : bytes_before;
-    wire and_304 = slot_3[6] & slot_3[12];
-    wire [135:0] cat_305 = {
-        and_304,
+    wire and_305 = slot_3[6] & slot_3[12];
+    wire [135:0] cat_306 = {
+        and_305,
         slot_3[6],
         slot_3[0],
         slot_3[6] ? slot_3[11:7] : 5'h10,
-        (placed & ~cat_289) | (mux_179[127:0] & cat_289)
+        (placed & ~cat_290) | (mux_180[127:0] & cat_290)
     };
-    wire [13:0] length_change = {6'd0, edit[236:229]} - {7'd0, edit[243:237]};
+    wire [13:0] length_change = {6'd0, edit[239:232]} - {7'd0, edit[246:240]};
     wire [13:0] length_out = sent_before + {9'd0, slot_3[11:7]};
-    wire and_329 = slot_valid_3 & ~slot_3[2];
+    wire and_330 = slot_valid_3 & ~slot_3[2];
 
     patch patcher (
         .clk(clk),
@@ -194,20 +195,20 @@ module editor (
         moved_d1 <= moved;
         moved_d2 <= moved_d1;
         moved_d3 <= moved_d2;
-        if (packet_step) patch_data <= {128'd0, mux_79[911:128]};
-        if (packet_step) patch_mask <= {32'd0, mux_86[227:32]};
+        if (packet_step) patch_data <= {128'd0, mux_80[911:128]};
+        if (packet_step) patch_mask <= {32'd0, mux_87[227:32]};
         if (packet_step) beat_before <= edited;
-        if (slot_valid_3) prefix_left <= {128'd0, mux_179[815:128]};
+        if (slot_valid_3) prefix_left <= {128'd0, mux_180[815:128]};
         if (slot_valid_3) bytes_before <= sent_before + 14'h10;
         length_change_d1 <= length_change;
         length_change_d2 <= length_change_d1;
         length_change_d3 <= length_change_d2;
-        out <= cat_305;
+        out <= cat_306;
         kept_d1 <= kept;
         kept_d2 <= kept_d1;
         kept_d3 <= kept_d2;
         out_meta <= kept_d3;
-        ending <= {length_out, length_out + length_change_d3, and_304};
+        ending <= {length_out, length_out + length_change_d3, and_305};
     end
 
     always @(posedge clk) begin
@@ -229,13 +230,13 @@ module editor (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            prefix_alone: cover (and_329);
+            prefix_alone: cover (and_330);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_44, slot_3, cat_159, and_329};
+    wire _unused = &{1'b0, cat_45, slot_3, cat_160, and_330};
 
 `ifndef SYNTHESIS
     initial begin
@@ -261,10 +262,10 @@ module editor (
         length_change_d3 = 14'd0;
         valid = 1'd0;
         out = 136'd0;
-        kept_d1 = 228'd0;
-        kept_d2 = 228'd0;
-        kept_d3 = 228'd0;
-        out_meta = 228'd0;
+        kept_d1 = 231'd0;
+        kept_d2 = 231'd0;
+        kept_d3 = 231'd0;
+        out_meta = 231'd0;
         end_valid = 1'd0;
         ending = 29'd0;
     end

@@ -4,8 +4,9 @@
 // dst_key: record address_key, stage 0: v6 [0], address [128:1]
 // src_key: record address_key, stage 0: v6 [0], address [128:1]
 // epoch, stage 0
-// dst: record address_value, stage 5: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54]
-// src: record address_value, stage 5: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54]
+// spaced_valid, stage 0
+// dst: record address_value, stage 10: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54]
+// src: record address_value, stage 14: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54]
 
 `default_nettype none
 
@@ -19,47 +20,36 @@ module header_address (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [371:0] cfg_wdata,
+    input  wire [185:0] cfg_wdata,
+    input  wire spaced_valid,
     output wire [54:0] dst,
-    output wire [371:0] cfg_rdata,
-    output wire [54:0] src
+    output wire [54:0] src,
+    output wire [185:0] cfg_rdata
 );
-    wire dst_lookup_hit;
-    wire src_lookup_hit;
-    wire [371:0] src_lookup_cfg_rdata;
+    wire lookup_dst_hit;
+    wire lookup_src_hit;
 
-    table_address dst_lookup (
+    table_address lookup (
         .clk(clk),
         .rst(rst),
-        .key(dst_key),
+        .dst_key(dst_key),
+        .src_key(src_key),
         .epoch(epoch),
+        .spaced_valid(spaced_valid),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata),
-        .hit(dst_lookup_hit),
-        .value(dst),
+        .dst_hit(lookup_dst_hit),
+        .dst_value(dst),
+        .src_hit(lookup_src_hit),
+        .src_value(src),
         .cfg_rdata(cfg_rdata)
     );
 
-    table_address src_lookup (
-        .clk(clk),
-        .rst(rst),
-        .key(src_key),
-        .epoch(epoch),
-        .cfg_write(cfg_write),
-        .cfg_read(cfg_read),
-        .cfg_table(cfg_table),
-        .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
-        .hit(src_lookup_hit),
-        .value(src),
-        .cfg_rdata(src_lookup_cfg_rdata)
-    );
-
     // Bits which nothing reads.
-    wire _unused = &{1'b0, dst_lookup_hit, src_lookup_hit, src_lookup_cfg_rdata};
+    wire _unused = &{1'b0, lookup_dst_hit, lookup_src_hit};
 endmodule
 
 `default_nettype wire

@@ -17,11 +17,14 @@
 // exact_class3, stage 0
 // range_hit3, stage 0
 // range_class3, stage 0
+// spaced_valid, stage 0
 // found, stage 1
 // number, stage 1
 // direction, stage 1
 // entry_action, stage 5
 // entry_copies, stage 5
+// rank, stage 5
+// meter, stage 5
 
 `default_nettype none
 
@@ -49,11 +52,14 @@ module header_class (
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [70:0] cfg_wdata,
+    input  wire spaced_valid,
     output wire found,
     output wire [19:0] number,
     output wire direction,
     output reg  [21:0] entry_action,
     output reg  [3:0] entry_copies,
+    output wire [2:0] rank,
+    output wire [15:0] meter,
     output wire [70:0] cfg_rdata
 );
     reg  hit0;
@@ -67,45 +73,62 @@ module header_class (
     reg  [19:0] chosen_s2;
     wire [70:0] lookup_row;
     reg  direction_s2;
-    reg  direction_s3;
-    reg  direction_s4;
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
+    reg  spaced_valid_s4;
     wire [19:0] chosen = hit0 ? class0 : (hit1 ? class1 : (hit2 ? class2 : (hit3 ? class3 : 20'd0)));
     assign direction = hit0 ? 1'd0 : (hit1 ? 1'd1 : (hit2 ? 1'd1 : (hit3 ? 1'd0 : 1'd0)));
     assign found = (hit0 | hit1) | (hit2 | hit3);
+    assign rank = lookup_row[54:52];
+    assign meter = lookup_row[70:55];
     assign number = chosen;
 
     table_class lookup (
         .clk(clk),
         .rst(rst),
-        .index(chosen_s2[9:0]),
+        .index(chosen_s2[8:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata),
+        .spaced_valid(spaced_valid_s2),
         .row(lookup_row),
         .cfg_rdata(cfg_rdata)
     );
 
     always @(posedge clk) begin
-        hit0 <= exact_hit0 | range_hit0;
-        class0 <= exact_hit0 ? exact_class0 : range_class0;
-        hit1 <= exact_hit1 | range_hit1;
-        class1 <= exact_hit1 ? exact_class1 : range_class1;
-        hit2 <= exact_hit2 | range_hit2;
-        class2 <= exact_hit2 ? exact_class2 : range_class2;
-        hit3 <= exact_hit3 | range_hit3;
-        class3 <= exact_hit3 ? exact_class3 : range_class3;
-        chosen_s2 <= chosen;
-        direction_s2 <= direction;
-        direction_s3 <= direction_s2;
-        direction_s4 <= direction_s3;
-        entry_action <= direction_s4 ? lookup_row[47:26] : lookup_row[21:0];
-        entry_copies <= direction_s4 ? lookup_row[51:48] : lookup_row[25:22];
+        if (spaced_valid) hit0 <= exact_hit0 | range_hit0;
+        if (spaced_valid) class0 <= exact_hit0 ? exact_class0 : range_class0;
+        if (spaced_valid) hit1 <= exact_hit1 | range_hit1;
+        if (spaced_valid) class1 <= exact_hit1 ? exact_class1 : range_class1;
+        if (spaced_valid) hit2 <= exact_hit2 | range_hit2;
+        if (spaced_valid) class2 <= exact_hit2 ? exact_class2 : range_class2;
+        if (spaced_valid) hit3 <= exact_hit3 | range_hit3;
+        if (spaced_valid) class3 <= exact_hit3 ? exact_class3 : range_class3;
+        if (spaced_valid_s1) chosen_s2 <= chosen;
+        if (spaced_valid_s1) direction_s2 <= direction;
+        if (spaced_valid_s4) entry_action <= direction_s2 ? lookup_row[47:26] : lookup_row[21:0];
+        if (spaced_valid_s4) entry_copies <= direction_s2 ? lookup_row[51:48] : lookup_row[25:22];
+    end
+
+    always @(posedge clk) begin
+        if (rst) begin
+            spaced_valid_s1 <= 1'd0;
+            spaced_valid_s2 <= 1'd0;
+            spaced_valid_s3 <= 1'd0;
+            spaced_valid_s4 <= 1'd0;
+        end else begin
+            spaced_valid_s1 <= spaced_valid;
+            spaced_valid_s2 <= spaced_valid_s1;
+            spaced_valid_s3 <= spaced_valid_s2;
+            spaced_valid_s4 <= spaced_valid_s3;
+        end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, chosen_s2, lookup_row};
+    wire _unused = &{1'b0, chosen_s2};
 
 `ifndef SYNTHESIS
     initial begin
@@ -119,10 +142,12 @@ module header_class (
         class3 = 20'd0;
         chosen_s2 = 20'd0;
         direction_s2 = 1'd0;
-        direction_s3 = 1'd0;
-        direction_s4 = 1'd0;
         entry_action = 22'd0;
         entry_copies = 4'd0;
+        spaced_valid_s1 = 1'd0;
+        spaced_valid_s2 = 1'd0;
+        spaced_valid_s3 = 1'd0;
+        spaced_valid_s4 = 1'd0;
     end
 `endif
 endmodule

@@ -2,6 +2,7 @@
 // Ethernet header and VLAN tags, and what stands behind them.
 //
 // header: record header, stage 0: window [1535:0], length [1543:1536], more [1544], port [1548:1545], tag [1612:1549]
+// spaced_valid, stage 0
 // interface_key: record interface_key, stage 1: port [3:0], vid0 [15:4], vid1 [27:16]
 // tags, stage 1
 // vid, stage 1
@@ -19,6 +20,7 @@
 module header_ethernet (
     input  wire clk,
     input  wire [1612:0] header,
+    input  wire spaced_valid,
     output reg  [27:0] interface_key,
     output reg  [1:0] tags,
     output reg  [11:0] vid,
@@ -34,43 +36,43 @@ module header_ethernet (
     reg  one_s1;
     reg  two_s1;
     reg  [1612:0] header_s1;
-    wire [15:0] cat_4 = {header[103:96], header[111:104]};
-    wire one = ((cat_4 == 16'h8100) | (cat_4 == 16'h88a8)) | (cat_4 == 16'h9100);
-    wire [15:0] cat_15 = {header[135:128], header[143:136]};
-    wire two = one & (((cat_15 == 16'h8100) | (cat_15 == 16'h88a8)) | (cat_15 == 16'h9100));
-    wire mux_32 = two ? (header[1543:1536] < 8'h16) : (one ? (header[1543:1536] < 8'h12) : (header[1543:1536] < 8'he));
-    wire [15:0] cat_36 = {header[167:160], header[175:168]};
-    wire [15:0] cat_50 = {header[119:112], header[127:120]};
-    wire [15:0] cat_56 = {header[151:144], header[159:152]};
-    wire [15:0] cat_62 = {header[151:144], header[159:152]};
-    wire [15:0] cat_66 = {header[151:144], header[159:152]};
-    wire [15:0] cat_68 = {header[119:112], header[127:120]};
-    wire [11:0] innermost = ((|cat_62[11:0]) & two) ? cat_66[11:0] : ({12{one}} & cat_68[11:0]);
-    wire mux_89 = one ? ({header[135:128], header[143:136]} == 16'h800) : ({header[103:96], header[111:104]} == 16'h800);
-    wire mux_101 = one ? ({header[135:128], header[143:136]} == 16'h86dd) : ({header[103:96], header[111:104]} == 16'h86dd);
-    wire mux_113 = one ? ({header[135:128], header[143:136]} == 16'h806) : ({header[103:96], header[111:104]} == 16'h806);
-    wire mux_125 = one ? ({header[135:128], header[143:136]} == 16'h8847) : ({header[103:96], header[111:104]} == 16'h8847);
-    wire mux_137 = one ? ({header[135:128], header[143:136]} == 16'h894f) : ({header[103:96], header[111:104]} == 16'h894f);
+    wire [15:0] cat_5 = {header[103:96], header[111:104]};
+    wire one = ((cat_5 == 16'h8100) | (cat_5 == 16'h88a8)) | (cat_5 == 16'h9100);
+    wire [15:0] cat_16 = {header[135:128], header[143:136]};
+    wire two = one & (((cat_16 == 16'h8100) | (cat_16 == 16'h88a8)) | (cat_16 == 16'h9100));
+    wire mux_33 = two ? (header[1543:1536] < 8'h16) : (one ? (header[1543:1536] < 8'h12) : (header[1543:1536] < 8'he));
+    wire [15:0] cat_37 = {header[167:160], header[175:168]};
+    wire [15:0] cat_51 = {header[119:112], header[127:120]};
+    wire [15:0] cat_57 = {header[151:144], header[159:152]};
+    wire [15:0] cat_63 = {header[151:144], header[159:152]};
+    wire [15:0] cat_67 = {header[151:144], header[159:152]};
+    wire [15:0] cat_69 = {header[119:112], header[127:120]};
+    wire [11:0] innermost = ((|cat_63[11:0]) & two) ? cat_67[11:0] : ({12{one}} & cat_69[11:0]);
+    wire mux_90 = one ? ({header[135:128], header[143:136]} == 16'h800) : ({header[103:96], header[111:104]} == 16'h800);
+    wire mux_102 = one ? ({header[135:128], header[143:136]} == 16'h86dd) : ({header[103:96], header[111:104]} == 16'h86dd);
+    wire mux_114 = one ? ({header[135:128], header[143:136]} == 16'h806) : ({header[103:96], header[111:104]} == 16'h806);
+    wire mux_126 = one ? ({header[135:128], header[143:136]} == 16'h8847) : ({header[103:96], header[111:104]} == 16'h8847);
+    wire mux_138 = one ? ({header[135:128], header[143:136]} == 16'h894f) : ({header[103:96], header[111:104]} == 16'h894f);
     assign packet = two_s1 ? {64'd0, header_s1[1535:176]} : (one_s1 ? {32'd0, header_s1[1535:144]} : header_s1[1535:112]);
 
     always @(posedge clk) begin
-        runt <= mux_32;
-        vlan_depth <= two & (((cat_36 == 16'h8100) | (cat_36 == 16'h88a8)) | (cat_36 == 16'h9100));
-        interface_key <= {{12{two}} & cat_56[11:0], {12{one}} & cat_50[11:0], header[1548:1545]};
-        tags <= {two, one & ~two};
-        one_s1 <= one;
-        two_s1 <= two;
-        vid <= innermost;
-        v4 <= two ? ({header[167:160], header[175:168]} == 16'h800) : mux_89;
-        v6 <= two ? ({header[167:160], header[175:168]} == 16'h86dd) : mux_101;
-        arp <= two ? ({header[167:160], header[175:168]} == 16'h806) : mux_113;
-        mpls <= two ? ({header[167:160], header[175:168]} == 16'h8847) : mux_125;
-        nsh <= two ? ({header[167:160], header[175:168]} == 16'h894f) : mux_137;
-        header_s1 <= header;
+        if (spaced_valid) runt <= mux_33;
+        if (spaced_valid) vlan_depth <= two & (((cat_37 == 16'h8100) | (cat_37 == 16'h88a8)) | (cat_37 == 16'h9100));
+        if (spaced_valid) interface_key <= {{12{two}} & cat_57[11:0], {12{one}} & cat_51[11:0], header[1548:1545]};
+        if (spaced_valid) tags <= {two, one & ~two};
+        if (spaced_valid) one_s1 <= one;
+        if (spaced_valid) two_s1 <= two;
+        if (spaced_valid) vid <= innermost;
+        if (spaced_valid) v4 <= two ? ({header[167:160], header[175:168]} == 16'h800) : mux_90;
+        if (spaced_valid) v6 <= two ? ({header[167:160], header[175:168]} == 16'h86dd) : mux_102;
+        if (spaced_valid) arp <= two ? ({header[167:160], header[175:168]} == 16'h806) : mux_114;
+        if (spaced_valid) mpls <= two ? ({header[167:160], header[175:168]} == 16'h8847) : mux_126;
+        if (spaced_valid) nsh <= two ? ({header[167:160], header[175:168]} == 16'h894f) : mux_138;
+        if (spaced_valid) header_s1 <= header;
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_50, cat_56, cat_62, cat_66, cat_68, header_s1};
+    wire _unused = &{1'b0, cat_51, cat_57, cat_63, cat_67, cat_69, header_s1};
 
 `ifndef SYNTHESIS
     initial begin

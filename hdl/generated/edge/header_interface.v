@@ -4,12 +4,14 @@
 // key: record interface_key, stage 0: port [3:0], vid0 [15:4], vid1 [27:16]
 // dst_mac, stage 0
 // epoch, stage 0
-// known, stage 5
-// number, stage 5
-// segment, stage 5
-// tracking, stage 5
-// accepts, stage 5
-// not_mine, stage 6
+// spaced_valid, stage 0
+// known, stage 10
+// number, stage 10
+// segment, stage 10
+// tracking, stage 10
+// accepts, stage 10
+// trust, stage 10
+// not_mine, stage 11
 
 `default_nettype none
 
@@ -22,41 +24,47 @@ module header_interface (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [219:0] cfg_wdata,
+    input  wire [109:0] cfg_wdata,
     input  wire epoch,
+    input  wire spaced_valid,
     output wire known,
     output wire [9:0] number,
     output wire [11:0] segment,
     output wire tracking,
     output wire [6:0] accepts,
+    output wire trust,
     output wire not_mine,
-    output wire [219:0] cfg_rdata
+    output wire [109:0] cfg_rdata
 );
     wire [79:0] lookup_value;
-    reg  [79:0] lookup_value_s6;
+    reg  [79:0] lookup_value_s11;
     reg  [47:0] dst_mac_s1;
-    reg  [47:0] dst_mac_s2;
-    reg  [47:0] dst_mac_s3;
-    reg  [47:0] dst_mac_s4;
-    reg  [47:0] dst_mac_s5;
-    reg  [47:0] dst_mac_s6;
-    reg  not_28_s1;
-    reg  not_28_s2;
-    reg  not_28_s3;
-    reg  not_28_s4;
-    reg  not_28_s5;
-    reg  not_28_s6;
+    reg  [47:0] dst_mac_s9;
+    reg  not_26_s1;
+    reg  not_26_s9;
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
+    reg  spaced_valid_s4;
+    reg  spaced_valid_s5;
+    reg  spaced_valid_s6;
+    reg  spaced_valid_s7;
+    reg  spaced_valid_s8;
+    reg  spaced_valid_s9;
+    reg  spaced_valid_s10;
     assign number = lookup_value[9:0];
     assign segment = lookup_value[21:10];
     assign tracking = lookup_value[71];
     assign accepts = lookup_value[78:72];
-    assign not_mine = ((lookup_value_s6[69:22] != dst_mac_s6) & ~lookup_value_s6[70]) & not_28_s6;
+    assign trust = lookup_value[79];
+    assign not_mine = ((lookup_value_s11[69:22] != dst_mac_s9) & ~lookup_value_s11[70]) & not_26_s9;
 
     table_interface lookup (
         .clk(clk),
         .rst(rst),
         .key(key),
         .epoch(epoch),
+        .spaced_valid(spaced_valid),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -68,39 +76,59 @@ module header_interface (
     );
 
     always @(posedge clk) begin
-        lookup_value_s6 <= lookup_value;
-        dst_mac_s1 <= dst_mac;
-        dst_mac_s2 <= dst_mac_s1;
-        dst_mac_s3 <= dst_mac_s2;
-        dst_mac_s4 <= dst_mac_s3;
-        dst_mac_s5 <= dst_mac_s4;
-        dst_mac_s6 <= dst_mac_s5;
-        not_28_s1 <= ~dst_mac[40];
-        not_28_s2 <= not_28_s1;
-        not_28_s3 <= not_28_s2;
-        not_28_s4 <= not_28_s3;
-        not_28_s5 <= not_28_s4;
-        not_28_s6 <= not_28_s5;
+        if (spaced_valid_s10) lookup_value_s11 <= lookup_value;
+        if (spaced_valid) dst_mac_s1 <= dst_mac;
+        if (spaced_valid_s8) dst_mac_s9 <= dst_mac_s1;
+        if (spaced_valid) not_26_s1 <= ~dst_mac[40];
+        if (spaced_valid_s8) not_26_s9 <= not_26_s1;
+    end
+
+    always @(posedge clk) begin
+        if (rst) begin
+            spaced_valid_s1 <= 1'd0;
+            spaced_valid_s2 <= 1'd0;
+            spaced_valid_s3 <= 1'd0;
+            spaced_valid_s4 <= 1'd0;
+            spaced_valid_s5 <= 1'd0;
+            spaced_valid_s6 <= 1'd0;
+            spaced_valid_s7 <= 1'd0;
+            spaced_valid_s8 <= 1'd0;
+            spaced_valid_s9 <= 1'd0;
+            spaced_valid_s10 <= 1'd0;
+        end else begin
+            spaced_valid_s1 <= spaced_valid;
+            spaced_valid_s2 <= spaced_valid_s1;
+            spaced_valid_s3 <= spaced_valid_s2;
+            spaced_valid_s4 <= spaced_valid_s3;
+            spaced_valid_s5 <= spaced_valid_s4;
+            spaced_valid_s6 <= spaced_valid_s5;
+            spaced_valid_s7 <= spaced_valid_s6;
+            spaced_valid_s8 <= spaced_valid_s7;
+            spaced_valid_s9 <= spaced_valid_s8;
+            spaced_valid_s10 <= spaced_valid_s9;
+        end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, lookup_value_s6};
+    wire _unused = &{1'b0, lookup_value_s11};
 
 `ifndef SYNTHESIS
     initial begin
-        lookup_value_s6 = 80'd0;
+        lookup_value_s11 = 80'd0;
         dst_mac_s1 = 48'd0;
-        dst_mac_s2 = 48'd0;
-        dst_mac_s3 = 48'd0;
-        dst_mac_s4 = 48'd0;
-        dst_mac_s5 = 48'd0;
-        dst_mac_s6 = 48'd0;
-        not_28_s1 = 1'd0;
-        not_28_s2 = 1'd0;
-        not_28_s3 = 1'd0;
-        not_28_s4 = 1'd0;
-        not_28_s5 = 1'd0;
-        not_28_s6 = 1'd0;
+        dst_mac_s9 = 48'd0;
+        not_26_s1 = 1'd0;
+        not_26_s9 = 1'd0;
+        spaced_valid_s1 = 1'd0;
+        spaced_valid_s2 = 1'd0;
+        spaced_valid_s3 = 1'd0;
+        spaced_valid_s4 = 1'd0;
+        spaced_valid_s5 = 1'd0;
+        spaced_valid_s6 = 1'd0;
+        spaced_valid_s7 = 1'd0;
+        spaced_valid_s8 = 1'd0;
+        spaced_valid_s9 = 1'd0;
+        spaced_valid_s10 = 1'd0;
     end
 `endif
 endmodule

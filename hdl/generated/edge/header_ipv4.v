@@ -4,6 +4,7 @@
 // packet, stage 0
 // available, stage 0
 // more, stage 0
+// spaced_valid, stage 0
 // header_bad, stage 1
 // limit, stage 1
 // protocol, stage 0
@@ -15,9 +16,11 @@
 
 module header_ipv4 (
     input  wire clk,
+    input  wire rst,
     input  wire [479:0] packet,
     input  wire [7:0] available,
     input  wire more,
+    input  wire spaced_valid,
     output reg  header_bad,
     output wire [7:0] limit,
     output wire [7:0] protocol,
@@ -25,95 +28,110 @@ module header_ipv4 (
     output wire [6:0] place,
     output reg  checksum_bad
 );
-    reg  [15:0] mux_31_s1;
-    reg  [17:0] sum_129_s1;
-    reg  [17:0] sum_138_s1;
-    reg  [17:0] sum_147_s1;
-    reg  [17:0] sum_156_s1;
-    reg  [17:0] sum_165_s1;
-    reg  [17:0] sum_174_s1;
-    reg  [17:0] sum_183_s1;
-    reg  [17:0] sum_192_s1;
-    reg  [17:0] sum_201_s1;
-    reg  [17:0] sum_210_s1;
-    reg  [19:0] sum_219_s2;
-    reg  [19:0] sum_228_s2;
-    reg  [19:0] sum_237_s2;
-    reg  [17:0] sum_210_s2;
+    reg  [15:0] mux_32_s1;
+    reg  [17:0] sum_130_s1;
+    reg  [17:0] sum_139_s1;
+    reg  [17:0] sum_148_s1;
+    reg  [17:0] sum_157_s1;
+    reg  [17:0] sum_166_s1;
+    reg  [17:0] sum_175_s1;
+    reg  [17:0] sum_184_s1;
+    reg  [17:0] sum_193_s1;
+    reg  [17:0] sum_202_s1;
+    reg  [17:0] sum_211_s1;
+    reg  [19:0] sum_220_s2;
+    reg  [19:0] sum_229_s2;
+    reg  [19:0] sum_238_s2;
     reg  [20:0] sum;
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
     wire [3:0] ihl = packet[3:0];
     wire [15:0] total = {packet[23:16], packet[31:24]};
     wire [5:0] header_bytes = {ihl, 2'd0};
-    wire [15:0] cat_11 = {8'd0, available};
-    wire [5:0] cat_27 = {
+    wire [15:0] cat_12 = {8'd0, available};
+    wire [5:0] cat_28 = {
         available < 8'h14,
         packet[7:4] != 4'd4,
         ihl < 4'd5,
         available < {2'd0, header_bytes},
         total < {10'd0, header_bytes},
-        ~more & (cat_11 < total)
+        ~more & (cat_12 < total)
     };
-    assign limit = mux_31_s1[7:0];
+    assign limit = mux_32_s1[7:0];
     assign protocol = packet[79:72];
-    wire [15:0] cat_37 = {packet[55:48], packet[63:56]};
-    assign later = |cat_37[12:0];
+    wire [15:0] cat_38 = {packet[55:48], packet[63:56]};
+    assign later = |cat_38[12:0];
     assign place = {3'd0, ihl};
-    wire [31:0] and_65 = {32{4'd5 < ihl}} & packet[191:160];
-    wire [31:0] and_71 = {32{4'd6 < ihl}} & packet[223:192];
-    wire [31:0] and_77 = {32{4'd7 < ihl}} & packet[255:224];
-    wire [31:0] and_83 = {32{4'd8 < ihl}} & packet[287:256];
-    wire [31:0] and_89 = {32{4'd9 < ihl}} & packet[319:288];
-    wire [31:0] and_95 = {32{4'ha < ihl}} & packet[351:320];
-    wire [31:0] and_101 = {32{4'hb < ihl}} & packet[383:352];
-    wire [31:0] and_107 = {32{4'hc < ihl}} & packet[415:384];
-    wire [31:0] and_113 = {32{4'hd < ihl}} & packet[447:416];
-    wire [31:0] and_119 = {32{4'he < ihl}} & packet[479:448];
-    wire [20:0] sum_252 = (({1'd0, sum_219_s2} + {1'd0, sum_228_s2}) + {1'd0, sum_237_s2}) + {1'd0, {2'd0, sum_210_s2}};
+    wire [31:0] and_66 = {32{4'd5 < ihl}} & packet[191:160];
+    wire [31:0] and_72 = {32{4'd6 < ihl}} & packet[223:192];
+    wire [31:0] and_78 = {32{4'd7 < ihl}} & packet[255:224];
+    wire [31:0] and_84 = {32{4'd8 < ihl}} & packet[287:256];
+    wire [31:0] and_90 = {32{4'd9 < ihl}} & packet[319:288];
+    wire [31:0] and_96 = {32{4'ha < ihl}} & packet[351:320];
+    wire [31:0] and_102 = {32{4'hb < ihl}} & packet[383:352];
+    wire [31:0] and_108 = {32{4'hc < ihl}} & packet[415:384];
+    wire [31:0] and_114 = {32{4'hd < ihl}} & packet[447:416];
+    wire [31:0] and_120 = {32{4'he < ihl}} & packet[479:448];
+    wire [20:0] sum_252 = (({1'd0, sum_220_s2} + {1'd0, sum_229_s2}) + {1'd0, sum_238_s2}) + {1'd0, {2'd0, sum_211_s1}};
 
     always @(posedge clk) begin
-        header_bad <= |cat_27;
-        mux_31_s1 <= (total < cat_11) ? total : cat_11;
-        sum_129_s1 <= ({2'd0, packet[15:0]} + {2'd0, packet[31:16]}) + {2'd0, packet[47:32]};
-        sum_138_s1 <= ({2'd0, packet[63:48]} + {2'd0, packet[79:64]}) + {2'd0, packet[95:80]};
-        sum_147_s1 <= ({2'd0, packet[111:96]} + {2'd0, packet[127:112]}) + {2'd0, packet[143:128]};
-        sum_156_s1 <= ({2'd0, packet[159:144]} + {2'd0, and_65[15:0]}) + {2'd0, and_65[31:16]};
-        sum_165_s1 <= ({2'd0, and_71[15:0]} + {2'd0, and_71[31:16]}) + {2'd0, and_77[15:0]};
-        sum_174_s1 <= ({2'd0, and_77[31:16]} + {2'd0, and_83[15:0]}) + {2'd0, and_83[31:16]};
-        sum_183_s1 <= ({2'd0, and_89[15:0]} + {2'd0, and_89[31:16]}) + {2'd0, and_95[15:0]};
-        sum_192_s1 <= ({2'd0, and_95[31:16]} + {2'd0, and_101[15:0]}) + {2'd0, and_101[31:16]};
-        sum_201_s1 <= ({2'd0, and_107[15:0]} + {2'd0, and_107[31:16]}) + {2'd0, and_113[15:0]};
-        sum_210_s1 <= ({2'd0, and_113[31:16]} + {2'd0, and_119[15:0]}) + {2'd0, and_119[31:16]};
-        sum_219_s2 <= ({2'd0, sum_129_s1} + {2'd0, sum_138_s1}) + {2'd0, sum_147_s1};
-        sum_228_s2 <= ({2'd0, sum_156_s1} + {2'd0, sum_165_s1}) + {2'd0, sum_174_s1};
-        sum_237_s2 <= ({2'd0, sum_183_s1} + {2'd0, sum_192_s1}) + {2'd0, sum_201_s1};
-        sum_210_s2 <= sum_210_s1;
-        sum <= sum_252;
-        checksum_bad <= ({1'd0, sum[15:0]} + {12'd0, sum[20:16]}) != 17'hffff;
+        if (spaced_valid) header_bad <= |cat_28;
+        if (spaced_valid) mux_32_s1 <= (total < cat_12) ? total : cat_12;
+        if (spaced_valid) sum_130_s1 <= ({2'd0, packet[15:0]} + {2'd0, packet[31:16]}) + {2'd0, packet[47:32]};
+        if (spaced_valid) sum_139_s1 <= ({2'd0, packet[63:48]} + {2'd0, packet[79:64]}) + {2'd0, packet[95:80]};
+        if (spaced_valid) sum_148_s1 <= ({2'd0, packet[111:96]} + {2'd0, packet[127:112]}) + {2'd0, packet[143:128]};
+        if (spaced_valid) sum_157_s1 <= ({2'd0, packet[159:144]} + {2'd0, and_66[15:0]}) + {2'd0, and_66[31:16]};
+        if (spaced_valid) sum_166_s1 <= ({2'd0, and_72[15:0]} + {2'd0, and_72[31:16]}) + {2'd0, and_78[15:0]};
+        if (spaced_valid) sum_175_s1 <= ({2'd0, and_78[31:16]} + {2'd0, and_84[15:0]}) + {2'd0, and_84[31:16]};
+        if (spaced_valid) sum_184_s1 <= ({2'd0, and_90[15:0]} + {2'd0, and_90[31:16]}) + {2'd0, and_96[15:0]};
+        if (spaced_valid) sum_193_s1 <= ({2'd0, and_96[31:16]} + {2'd0, and_102[15:0]}) + {2'd0, and_102[31:16]};
+        if (spaced_valid) sum_202_s1 <= ({2'd0, and_108[15:0]} + {2'd0, and_108[31:16]}) + {2'd0, and_114[15:0]};
+        if (spaced_valid) sum_211_s1 <= ({2'd0, and_114[31:16]} + {2'd0, and_120[15:0]}) + {2'd0, and_120[31:16]};
+        if (spaced_valid_s1) sum_220_s2 <= ({2'd0, sum_130_s1} + {2'd0, sum_139_s1}) + {2'd0, sum_148_s1};
+        if (spaced_valid_s1) sum_229_s2 <= ({2'd0, sum_157_s1} + {2'd0, sum_166_s1}) + {2'd0, sum_175_s1};
+        if (spaced_valid_s1) sum_238_s2 <= ({2'd0, sum_184_s1} + {2'd0, sum_193_s1}) + {2'd0, sum_202_s1};
+        if (spaced_valid_s2) sum <= sum_252;
+        if (spaced_valid_s3) checksum_bad <= ({1'd0, sum[15:0]} + {12'd0, sum[20:16]}) != 17'hffff;
+    end
+
+    always @(posedge clk) begin
+        if (rst) begin
+            spaced_valid_s1 <= 1'd0;
+            spaced_valid_s2 <= 1'd0;
+            spaced_valid_s3 <= 1'd0;
+        end else begin
+            spaced_valid_s1 <= spaced_valid;
+            spaced_valid_s2 <= spaced_valid_s1;
+            spaced_valid_s3 <= spaced_valid_s2;
+        end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, mux_31_s1, cat_37};
+    wire _unused = &{1'b0, mux_32_s1, cat_38};
 
 `ifndef SYNTHESIS
     initial begin
         header_bad = 1'd0;
-        mux_31_s1 = 16'd0;
-        sum_129_s1 = 18'd0;
-        sum_138_s1 = 18'd0;
-        sum_147_s1 = 18'd0;
-        sum_156_s1 = 18'd0;
-        sum_165_s1 = 18'd0;
-        sum_174_s1 = 18'd0;
-        sum_183_s1 = 18'd0;
-        sum_192_s1 = 18'd0;
-        sum_201_s1 = 18'd0;
-        sum_210_s1 = 18'd0;
-        sum_219_s2 = 20'd0;
-        sum_228_s2 = 20'd0;
-        sum_237_s2 = 20'd0;
-        sum_210_s2 = 18'd0;
+        mux_32_s1 = 16'd0;
+        sum_130_s1 = 18'd0;
+        sum_139_s1 = 18'd0;
+        sum_148_s1 = 18'd0;
+        sum_157_s1 = 18'd0;
+        sum_166_s1 = 18'd0;
+        sum_175_s1 = 18'd0;
+        sum_184_s1 = 18'd0;
+        sum_193_s1 = 18'd0;
+        sum_202_s1 = 18'd0;
+        sum_211_s1 = 18'd0;
+        sum_220_s2 = 20'd0;
+        sum_229_s2 = 20'd0;
+        sum_238_s2 = 20'd0;
         sum = 21'd0;
         checksum_bad = 1'd0;
+        spaced_valid_s1 = 1'd0;
+        spaced_valid_s2 = 1'd0;
+        spaced_valid_s3 = 1'd0;
     end
 `endif
 endmodule

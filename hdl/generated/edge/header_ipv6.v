@@ -5,6 +5,7 @@
 // available, stage 0
 // more, stage 0
 // view, stage 0
+// spaced_valid, stage 0
 // limit, stage 1
 // header_bad, stage 4
 // too_deep, stage 4
@@ -16,10 +17,12 @@
 
 module header_ipv6 (
     input  wire clk,
+    input  wire rst,
     input  wire [911:0] packet,
     input  wire [7:0] available,
     input  wire more,
     input  wire [6:0] view,
+    input  wire spaced_valid,
     output wire [7:0] limit,
     output wire header_bad,
     output wire too_deep,
@@ -27,58 +30,52 @@ module header_ipv6 (
     output reg  later,
     output wire [6:0] place
 );
-    reg  or_22_s1;
-    reg  [16:0] mux_25_s1;
-    reg  [5:0] mux_117_s1;
-    reg  and_99_s1;
-    reg  and_120_s1;
-    reg  and_123_s1;
-    reg  and_126_s1;
-    reg  [7:0] mux_128_s1;
-    reg  and_105_s1;
-    reg  and_129_s1;
-    reg  const_130_d1;
+    reg  or_23_s1;
+    reg  [16:0] mux_26_s1;
+    reg  [5:0] mux_118_s1;
+    reg  and_100_s1;
+    reg  and_121_s1;
+    reg  and_124_s1;
+    reg  and_127_s1;
+    reg  [7:0] mux_129_s1;
+    reg  and_106_s1;
+    reg  and_130_s1;
+    reg  const_131_d1;
     reg  [479:0] headers;
     reg  [6:0] view_s1;
-    reg  [5:0] mux_872_s2;
-    reg  or_873_s2;
-    reg  and_876_s2;
-    reg  and_879_s2;
-    reg  and_882_s2;
-    reg  [7:0] mux_884_s2;
-    reg  or_885_s2;
-    reg  or_889_s2;
-    reg  or_891_s2;
-    reg  [479:0] headers_s2;
-    reg  [6:0] view_s2;
-    reg  [7:0] limit_bytes_s2;
-    reg  [5:0] mux_957_s3;
-    reg  or_958_s3;
-    reg  and_961_s3;
-    reg  and_964_s3;
-    reg  and_967_s3;
-    reg  [7:0] mux_969_s3;
-    reg  or_970_s3;
+    reg  [5:0] mux_873_s2;
+    reg  or_874_s2;
+    reg  and_877_s2;
+    reg  and_880_s2;
+    reg  and_883_s2;
+    reg  [7:0] mux_885_s2;
+    reg  or_886_s2;
+    reg  or_890_s2;
+    reg  or_892_s2;
+    reg  [5:0] mux_955_s3;
+    reg  or_956_s3;
+    reg  and_959_s3;
+    reg  and_962_s3;
+    reg  and_965_s3;
+    reg  [7:0] mux_967_s3;
+    reg  or_968_s3;
+    reg  or_972_s3;
     reg  or_974_s3;
-    reg  or_976_s3;
-    reg  [479:0] headers_s3;
-    reg  [6:0] view_s3;
-    reg  [7:0] limit_bytes_s3;
-    reg  [5:0] mux_1042_s4;
-    reg  or_1043_s4;
-    reg  and_1046_s4;
-    reg  and_1049_s4;
-    reg  and_1052_s4;
-    reg  or_1059_s4;
-    reg  or_1061_s4;
-    reg  or_22_s2;
-    reg  or_22_s3;
-    reg  or_22_s4;
-    wire [15:0] cat_7 = {packet[39:32], packet[47:40]};
-    wire [16:0] total = {1'd0, cat_7} + 17'h28;
-    wire [16:0] cat_13 = {9'd0, available};
-    wire [7:0] limit_bytes = mux_25_s1[7:0];
-    wire [5:0] cat_41 = {
+    reg  [5:0] mux_1037_s4;
+    reg  or_1038_s4;
+    reg  and_1041_s4;
+    reg  and_1044_s4;
+    reg  and_1047_s4;
+    reg  or_1054_s4;
+    reg  or_1056_s4;
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
+    wire [15:0] cat_8 = {packet[39:32], packet[47:40]};
+    wire [16:0] total = {1'd0, cat_8} + 17'h28;
+    wire [16:0] cat_14 = {9'd0, available};
+    wire [7:0] limit_bytes = mux_26_s1[7:0];
+    wire [5:0] cat_42 = {
         packet[55:48] == 8'd0,
         packet[55:48] == 8'h2b,
         packet[55:48] == 8'h3c,
@@ -86,11 +83,11 @@ module header_ipv6 (
         packet[55:48] == 8'h8b,
         packet[55:48] == 8'h8c
     };
-    wire red_42 = |cat_41;
-    wire eq_44 = packet[55:48] == 8'h2c;
-    wire eq_46 = packet[55:48] == 8'h33;
-    wire or_52 = (available < 8'h30) | (cat_7 < 16'd8);
-    wire [5:0] cat_83 = {
+    wire red_43 = |cat_42;
+    wire eq_45 = packet[55:48] == 8'h2c;
+    wire eq_47 = packet[55:48] == 8'h33;
+    wire or_53 = (available < 8'h30) | (cat_8 < 16'd8);
+    wire [5:0] cat_84 = {
         packet[327:320] == 8'd0,
         packet[327:320] == 8'h2b,
         packet[327:320] == 8'h3c,
@@ -98,23 +95,23 @@ module header_ipv6 (
         packet[327:320] == 8'h8b,
         packet[327:320] == 8'h8c
     };
-    wire [15:0] cat_91 = {packet[343:336], packet[351:344]};
-    wire [31:0] cat_95 = {
+    wire [15:0] cat_92 = {packet[343:336], packet[351:344]};
+    wire [31:0] cat_96 = {
         2'd0,
-        |cat_91[15:3],
+        |cat_92[15:3],
         packet[327:320] == 8'h33,
         packet[327:320] == 8'h2c,
-        |cat_83,
+        |cat_84,
         packet[327:320],
         6'd0,
         {1'd0, packet[332:328]} | {6{|packet[335:333]}},
         {1'd0, {packet[331:328], 1'd0}} | {6{|packet[335:332]}}
     };
-    wire or_97 = (red_42 | eq_44) | eq_46;
-    wire and_99 = or_97 & ~or_52;
-    wire and_105 = (and_99 & eq_44) & cat_95[29];
-    wire [5:0] mux_117 = and_99 ? ((({6{red_42}} & cat_95[5:0]) | ({6{eq_46}} & cat_95[11:6])) | ({6{eq_44}} & cat_95[17:12])) : 6'd0;
-    wire [5:0] cat_172 = {
+    wire or_98 = (red_43 | eq_45) | eq_47;
+    wire and_100 = or_98 & ~or_53;
+    wire and_106 = (and_100 & eq_45) & cat_96[29];
+    wire [5:0] mux_118 = and_100 ? ((({6{red_43}} & cat_96[5:0]) | ({6{eq_47}} & cat_96[11:6])) | ({6{eq_45}} & cat_96[17:12])) : 6'd0;
+    wire [5:0] cat_173 = {
         packet[391:384] == 8'd0,
         packet[391:384] == 8'h2b,
         packet[391:384] == 8'h3c,
@@ -122,19 +119,19 @@ module header_ipv6 (
         packet[391:384] == 8'h8b,
         packet[391:384] == 8'h8c
     };
-    wire [15:0] cat_180 = {packet[407:400], packet[415:408]};
-    wire [31:0] cat_184 = {
+    wire [15:0] cat_181 = {packet[407:400], packet[415:408]};
+    wire [31:0] cat_185 = {
         2'd0,
-        |cat_180[15:3],
+        |cat_181[15:3],
         packet[391:384] == 8'h33,
         packet[391:384] == 8'h2c,
-        |cat_172,
+        |cat_173,
         packet[391:384],
         6'd2,
         (6'd2 + {1'd0, packet[396:392]}) | {6{|packet[399:397]}},
         (6'd2 + {1'd0, {packet[395:392], 1'd0}}) | {6{|packet[399:396]}}
     };
-    wire [5:0] cat_217 = {
+    wire [5:0] cat_218 = {
         packet[423:416] == 8'd0,
         packet[423:416] == 8'h2b,
         packet[423:416] == 8'h3c,
@@ -142,19 +139,19 @@ module header_ipv6 (
         packet[423:416] == 8'h8b,
         packet[423:416] == 8'h8c
     };
-    wire [15:0] cat_225 = {packet[439:432], packet[447:440]};
-    wire [31:0] cat_229 = {
+    wire [15:0] cat_226 = {packet[439:432], packet[447:440]};
+    wire [31:0] cat_230 = {
         2'd0,
-        |cat_225[15:3],
+        |cat_226[15:3],
         packet[423:416] == 8'h33,
         packet[423:416] == 8'h2c,
-        |cat_217,
+        |cat_218,
         packet[423:416],
         6'd3,
         (6'd3 + {1'd0, packet[428:424]}) | {6{|packet[431:429]}},
         (6'd3 + {1'd0, {packet[427:424], 1'd0}}) | {6{|packet[431:428]}}
     };
-    wire [5:0] cat_262 = {
+    wire [5:0] cat_263 = {
         packet[455:448] == 8'd0,
         packet[455:448] == 8'h2b,
         packet[455:448] == 8'h3c,
@@ -162,19 +159,19 @@ module header_ipv6 (
         packet[455:448] == 8'h8b,
         packet[455:448] == 8'h8c
     };
-    wire [15:0] cat_270 = {packet[471:464], packet[479:472]};
-    wire [31:0] cat_274 = {
+    wire [15:0] cat_271 = {packet[471:464], packet[479:472]};
+    wire [31:0] cat_275 = {
         2'd0,
-        |cat_270[15:3],
+        |cat_271[15:3],
         packet[455:448] == 8'h33,
         packet[455:448] == 8'h2c,
-        |cat_262,
+        |cat_263,
         packet[455:448],
         6'd4,
         (6'd4 + {1'd0, packet[460:456]}) | {6{|packet[463:461]}},
         (6'd4 + {1'd0, {packet[459:456], 1'd0}}) | {6{|packet[463:460]}}
     };
-    wire [5:0] cat_307 = {
+    wire [5:0] cat_308 = {
         packet[487:480] == 8'd0,
         packet[487:480] == 8'h2b,
         packet[487:480] == 8'h3c,
@@ -182,19 +179,19 @@ module header_ipv6 (
         packet[487:480] == 8'h8b,
         packet[487:480] == 8'h8c
     };
-    wire [15:0] cat_315 = {packet[503:496], packet[511:504]};
-    wire [31:0] cat_319 = {
+    wire [15:0] cat_316 = {packet[503:496], packet[511:504]};
+    wire [31:0] cat_320 = {
         2'd0,
-        |cat_315[15:3],
+        |cat_316[15:3],
         packet[487:480] == 8'h33,
         packet[487:480] == 8'h2c,
-        |cat_307,
+        |cat_308,
         packet[487:480],
         6'd5,
         (6'd5 + {1'd0, packet[492:488]}) | {6{|packet[495:493]}},
         (6'd5 + {1'd0, {packet[491:488], 1'd0}}) | {6{|packet[495:492]}}
     };
-    wire [5:0] cat_352 = {
+    wire [5:0] cat_353 = {
         packet[519:512] == 8'd0,
         packet[519:512] == 8'h2b,
         packet[519:512] == 8'h3c,
@@ -202,19 +199,19 @@ module header_ipv6 (
         packet[519:512] == 8'h8b,
         packet[519:512] == 8'h8c
     };
-    wire [15:0] cat_360 = {packet[535:528], packet[543:536]};
-    wire [31:0] cat_364 = {
+    wire [15:0] cat_361 = {packet[535:528], packet[543:536]};
+    wire [31:0] cat_365 = {
         2'd0,
-        |cat_360[15:3],
+        |cat_361[15:3],
         packet[519:512] == 8'h33,
         packet[519:512] == 8'h2c,
-        |cat_352,
+        |cat_353,
         packet[519:512],
         6'd6,
         (6'd6 + {1'd0, packet[524:520]}) | {6{|packet[527:525]}},
         (6'd6 + {1'd0, {packet[523:520], 1'd0}}) | {6{|packet[527:524]}}
     };
-    wire [5:0] cat_397 = {
+    wire [5:0] cat_398 = {
         packet[551:544] == 8'd0,
         packet[551:544] == 8'h2b,
         packet[551:544] == 8'h3c,
@@ -222,19 +219,19 @@ module header_ipv6 (
         packet[551:544] == 8'h8b,
         packet[551:544] == 8'h8c
     };
-    wire [15:0] cat_405 = {packet[567:560], packet[575:568]};
-    wire [31:0] cat_409 = {
+    wire [15:0] cat_406 = {packet[567:560], packet[575:568]};
+    wire [31:0] cat_410 = {
         2'd0,
-        |cat_405[15:3],
+        |cat_406[15:3],
         packet[551:544] == 8'h33,
         packet[551:544] == 8'h2c,
-        |cat_397,
+        |cat_398,
         packet[551:544],
         6'd7,
         (6'd7 + {1'd0, packet[556:552]}) | {6{|packet[559:557]}},
         (6'd7 + {1'd0, {packet[555:552], 1'd0}}) | {6{|packet[559:556]}}
     };
-    wire [5:0] cat_442 = {
+    wire [5:0] cat_443 = {
         packet[583:576] == 8'd0,
         packet[583:576] == 8'h2b,
         packet[583:576] == 8'h3c,
@@ -242,19 +239,19 @@ module header_ipv6 (
         packet[583:576] == 8'h8b,
         packet[583:576] == 8'h8c
     };
-    wire [15:0] cat_450 = {packet[599:592], packet[607:600]};
-    wire [31:0] cat_454 = {
+    wire [15:0] cat_451 = {packet[599:592], packet[607:600]};
+    wire [31:0] cat_455 = {
         2'd0,
-        |cat_450[15:3],
+        |cat_451[15:3],
         packet[583:576] == 8'h33,
         packet[583:576] == 8'h2c,
-        |cat_442,
+        |cat_443,
         packet[583:576],
         6'd8,
         (6'd8 + {1'd0, packet[588:584]}) | {6{|packet[591:589]}},
         (6'd8 + {1'd0, {packet[587:584], 1'd0}}) | {6{|packet[591:588]}}
     };
-    wire [5:0] cat_487 = {
+    wire [5:0] cat_488 = {
         packet[615:608] == 8'd0,
         packet[615:608] == 8'h2b,
         packet[615:608] == 8'h3c,
@@ -262,19 +259,19 @@ module header_ipv6 (
         packet[615:608] == 8'h8b,
         packet[615:608] == 8'h8c
     };
-    wire [15:0] cat_495 = {packet[631:624], packet[639:632]};
-    wire [31:0] cat_499 = {
+    wire [15:0] cat_496 = {packet[631:624], packet[639:632]};
+    wire [31:0] cat_500 = {
         2'd0,
-        |cat_495[15:3],
+        |cat_496[15:3],
         packet[615:608] == 8'h33,
         packet[615:608] == 8'h2c,
-        |cat_487,
+        |cat_488,
         packet[615:608],
         6'd9,
         (6'd9 + {1'd0, packet[620:616]}) | {6{|packet[623:621]}},
         (6'd9 + {1'd0, {packet[619:616], 1'd0}}) | {6{|packet[623:620]}}
     };
-    wire [5:0] cat_532 = {
+    wire [5:0] cat_533 = {
         packet[647:640] == 8'd0,
         packet[647:640] == 8'h2b,
         packet[647:640] == 8'h3c,
@@ -282,19 +279,19 @@ module header_ipv6 (
         packet[647:640] == 8'h8b,
         packet[647:640] == 8'h8c
     };
-    wire [15:0] cat_540 = {packet[663:656], packet[671:664]};
-    wire [31:0] cat_544 = {
+    wire [15:0] cat_541 = {packet[663:656], packet[671:664]};
+    wire [31:0] cat_545 = {
         2'd0,
-        |cat_540[15:3],
+        |cat_541[15:3],
         packet[647:640] == 8'h33,
         packet[647:640] == 8'h2c,
-        |cat_532,
+        |cat_533,
         packet[647:640],
         6'ha,
         (6'ha + {1'd0, packet[652:648]}) | {6{|packet[655:653]}},
         (6'ha + {1'd0, {packet[651:648], 1'd0}}) | {6{|packet[655:652]}}
     };
-    wire [5:0] cat_577 = {
+    wire [5:0] cat_578 = {
         packet[679:672] == 8'd0,
         packet[679:672] == 8'h2b,
         packet[679:672] == 8'h3c,
@@ -302,19 +299,19 @@ module header_ipv6 (
         packet[679:672] == 8'h8b,
         packet[679:672] == 8'h8c
     };
-    wire [15:0] cat_585 = {packet[695:688], packet[703:696]};
-    wire [31:0] cat_589 = {
+    wire [15:0] cat_586 = {packet[695:688], packet[703:696]};
+    wire [31:0] cat_590 = {
         2'd0,
-        |cat_585[15:3],
+        |cat_586[15:3],
         packet[679:672] == 8'h33,
         packet[679:672] == 8'h2c,
-        |cat_577,
+        |cat_578,
         packet[679:672],
         6'hb,
         (6'hb + {1'd0, packet[684:680]}) | {6{|packet[687:685]}},
         (6'hb + {1'd0, {packet[683:680], 1'd0}}) | {6{|packet[687:684]}}
     };
-    wire [5:0] cat_622 = {
+    wire [5:0] cat_623 = {
         packet[711:704] == 8'd0,
         packet[711:704] == 8'h2b,
         packet[711:704] == 8'h3c,
@@ -322,19 +319,19 @@ module header_ipv6 (
         packet[711:704] == 8'h8b,
         packet[711:704] == 8'h8c
     };
-    wire [15:0] cat_630 = {packet[727:720], packet[735:728]};
-    wire [31:0] cat_634 = {
+    wire [15:0] cat_631 = {packet[727:720], packet[735:728]};
+    wire [31:0] cat_635 = {
         2'd0,
-        |cat_630[15:3],
+        |cat_631[15:3],
         packet[711:704] == 8'h33,
         packet[711:704] == 8'h2c,
-        |cat_622,
+        |cat_623,
         packet[711:704],
         6'hc,
         (6'hc + {1'd0, packet[716:712]}) | {6{|packet[719:717]}},
         (6'hc + {1'd0, {packet[715:712], 1'd0}}) | {6{|packet[719:716]}}
     };
-    wire [5:0] cat_667 = {
+    wire [5:0] cat_668 = {
         packet[743:736] == 8'd0,
         packet[743:736] == 8'h2b,
         packet[743:736] == 8'h3c,
@@ -342,19 +339,19 @@ module header_ipv6 (
         packet[743:736] == 8'h8b,
         packet[743:736] == 8'h8c
     };
-    wire [15:0] cat_675 = {packet[759:752], packet[767:760]};
-    wire [31:0] cat_679 = {
+    wire [15:0] cat_676 = {packet[759:752], packet[767:760]};
+    wire [31:0] cat_680 = {
         2'd0,
-        |cat_675[15:3],
+        |cat_676[15:3],
         packet[743:736] == 8'h33,
         packet[743:736] == 8'h2c,
-        |cat_667,
+        |cat_668,
         packet[743:736],
         6'hd,
         (6'hd + {1'd0, packet[748:744]}) | {6{|packet[751:749]}},
         (6'hd + {1'd0, {packet[747:744], 1'd0}}) | {6{|packet[751:748]}}
     };
-    wire [5:0] cat_712 = {
+    wire [5:0] cat_713 = {
         packet[775:768] == 8'd0,
         packet[775:768] == 8'h2b,
         packet[775:768] == 8'h3c,
@@ -362,19 +359,19 @@ module header_ipv6 (
         packet[775:768] == 8'h8b,
         packet[775:768] == 8'h8c
     };
-    wire [15:0] cat_720 = {packet[791:784], packet[799:792]};
-    wire [31:0] cat_724 = {
+    wire [15:0] cat_721 = {packet[791:784], packet[799:792]};
+    wire [31:0] cat_725 = {
         2'd0,
-        |cat_720[15:3],
+        |cat_721[15:3],
         packet[775:768] == 8'h33,
         packet[775:768] == 8'h2c,
-        |cat_712,
+        |cat_713,
         packet[775:768],
         6'he,
         (6'he + {1'd0, packet[780:776]}) | {6{|packet[783:781]}},
         (6'he + {1'd0, {packet[779:776], 1'd0}}) | {6{|packet[783:780]}}
     };
-    wire [5:0] cat_757 = {
+    wire [5:0] cat_758 = {
         packet[807:800] == 8'd0,
         packet[807:800] == 8'h2b,
         packet[807:800] == 8'h3c,
@@ -382,19 +379,19 @@ module header_ipv6 (
         packet[807:800] == 8'h8b,
         packet[807:800] == 8'h8c
     };
-    wire [15:0] cat_765 = {packet[823:816], packet[831:824]};
-    wire [31:0] cat_769 = {
+    wire [15:0] cat_766 = {packet[823:816], packet[831:824]};
+    wire [31:0] cat_770 = {
         2'd0,
-        |cat_765[15:3],
+        |cat_766[15:3],
         packet[807:800] == 8'h33,
         packet[807:800] == 8'h2c,
-        |cat_757,
+        |cat_758,
         packet[807:800],
         6'hf,
         (6'hf + {1'd0, packet[812:808]}) | {6{|packet[815:813]}},
         (6'hf + {1'd0, {packet[811:808], 1'd0}}) | {6{|packet[815:812]}}
     };
-    wire [5:0] cat_802 = {
+    wire [5:0] cat_803 = {
         packet[839:832] == 8'd0,
         packet[839:832] == 8'h2b,
         packet[839:832] == 8'h3c,
@@ -402,37 +399,37 @@ module header_ipv6 (
         packet[839:832] == 8'h8b,
         packet[839:832] == 8'h8c
     };
-    wire [15:0] cat_810 = {packet[855:848], packet[863:856]};
-    wire [31:0] cat_814 = {
+    wire [15:0] cat_811 = {packet[855:848], packet[863:856]};
+    wire [31:0] cat_815 = {
         2'd0,
-        |cat_810[15:3],
+        |cat_811[15:3],
         packet[839:832] == 8'h33,
         packet[839:832] == 8'h2c,
-        |cat_802,
+        |cat_803,
         packet[839:832],
         6'h10,
         (6'h10 + {1'd0, packet[844:840]}) | {6{|packet[847:845]}},
         (6'h10 + {1'd0, {packet[843:840], 1'd0}}) | {6{|packet[847:844]}}
     };
-    wire [479:0] cat_815 = {
-        cat_814,
-        cat_769,
-        cat_724,
-        cat_679,
-        cat_634,
-        cat_589,
-        cat_544,
-        cat_499,
-        cat_454,
-        cat_409,
-        cat_364,
-        cat_319,
-        cat_274,
-        cat_229,
-        cat_184
+    wire [479:0] cat_816 = {
+        cat_815,
+        cat_770,
+        cat_725,
+        cat_680,
+        cat_635,
+        cat_590,
+        cat_545,
+        cat_500,
+        cat_455,
+        cat_410,
+        cat_365,
+        cat_320,
+        cat_275,
+        cat_230,
+        cat_185
     };
-    wire [7:0] cat_819 = {2'd0, limit_bytes[7:2]};
-    wire [511:0] cat_838 = {
+    wire [7:0] cat_820 = {2'd0, limit_bytes[7:2]};
+    wire [511:0] cat_839 = {
         32'd0,
         headers[479:448],
         headers[447:416],
@@ -450,179 +447,176 @@ module header_ipv6 (
         headers[63:32],
         headers[31:0]
     };
-    wire [31:0] elem_839 = cat_838[{mux_117_s1[3:0], 5'd0} +: 32];
-    wire [6:0] sum_843 = {1'd0, mux_117_s1} + 7'he;
-    wire lt_845 = view_s1 < sum_843;
-    wire lt_848 = {1'd0, cat_819[5:0]} < sum_843;
-    wire or_850 = (and_120_s1 | and_123_s1) | and_126_s1;
-    wire and_854 = (or_850 & ~lt_845) & ~lt_848;
-    wire and_860 = (and_854 & and_123_s1) & elem_839[29];
-    wire [5:0] or_871 = (({6{and_120_s1}} & elem_839[5:0]) | ({6{and_126_s1}} & elem_839[11:6])) | ({6{and_123_s1}} & elem_839[17:12]);
+    wire [31:0] elem_840 = cat_839[{mux_118_s1[3:0], 5'd0} +: 32];
+    wire [6:0] sum_844 = {1'd0, mux_118_s1} + 7'he;
+    wire lt_846 = view_s1 < sum_844;
+    wire lt_849 = {1'd0, cat_820[5:0]} < sum_844;
+    wire or_851 = (and_121_s1 | and_124_s1) | and_127_s1;
+    wire and_855 = (or_851 & ~lt_846) & ~lt_849;
+    wire and_861 = (and_855 & and_124_s1) & elem_840[29];
+    wire [5:0] or_872 = (({6{and_121_s1}} & elem_840[5:0]) | ({6{and_127_s1}} & elem_840[11:6])) | ({6{and_124_s1}} & elem_840[17:12]);
     wire [511:0] cat_919 = {
         32'd0,
-        headers_s2[479:448],
-        headers_s2[447:416],
-        headers_s2[415:384],
-        headers_s2[383:352],
-        headers_s2[351:320],
-        headers_s2[319:288],
-        headers_s2[287:256],
-        headers_s2[255:224],
-        headers_s2[223:192],
-        headers_s2[191:160],
-        headers_s2[159:128],
-        headers_s2[127:96],
-        headers_s2[95:64],
-        headers_s2[63:32],
-        headers_s2[31:0]
+        headers[479:448],
+        headers[447:416],
+        headers[415:384],
+        headers[383:352],
+        headers[351:320],
+        headers[319:288],
+        headers[287:256],
+        headers[255:224],
+        headers[223:192],
+        headers[191:160],
+        headers[159:128],
+        headers[127:96],
+        headers[95:64],
+        headers[63:32],
+        headers[31:0]
     };
-    wire [31:0] elem_920 = cat_919[{mux_872_s2[3:0], 5'd0} +: 32];
-    wire [6:0] sum_924 = {1'd0, mux_872_s2} + 7'he;
-    wire lt_926 = view_s2 < sum_924;
-    wire [7:0] cat_930 = {2'd0, limit_bytes_s2[7:2]};
-    wire lt_933 = {1'd0, cat_930[5:0]} < sum_924;
-    wire or_935 = (and_876_s2 | and_879_s2) | and_882_s2;
-    wire and_939 = (or_935 & ~lt_926) & ~lt_933;
-    wire and_945 = (and_939 & and_879_s2) & elem_920[29];
-    wire [5:0] or_956 = (({6{and_876_s2}} & elem_920[5:0]) | ({6{and_882_s2}} & elem_920[11:6])) | ({6{and_879_s2}} & elem_920[17:12]);
-    wire [511:0] cat_1004 = {
+    wire [31:0] elem_920 = cat_919[{mux_873_s2[3:0], 5'd0} +: 32];
+    wire [6:0] sum_924 = {1'd0, mux_873_s2} + 7'he;
+    wire lt_925 = view_s1 < sum_924;
+    wire [7:0] cat_928 = {2'd0, limit_bytes[7:2]};
+    wire lt_931 = {1'd0, cat_928[5:0]} < sum_924;
+    wire or_933 = (and_877_s2 | and_880_s2) | and_883_s2;
+    wire and_937 = (or_933 & ~lt_925) & ~lt_931;
+    wire and_943 = (and_937 & and_880_s2) & elem_920[29];
+    wire [5:0] or_954 = (({6{and_877_s2}} & elem_920[5:0]) | ({6{and_883_s2}} & elem_920[11:6])) | ({6{and_880_s2}} & elem_920[17:12]);
+    wire [511:0] cat_1001 = {
         32'd0,
-        headers_s3[479:448],
-        headers_s3[447:416],
-        headers_s3[415:384],
-        headers_s3[383:352],
-        headers_s3[351:320],
-        headers_s3[319:288],
-        headers_s3[287:256],
-        headers_s3[255:224],
-        headers_s3[223:192],
-        headers_s3[191:160],
-        headers_s3[159:128],
-        headers_s3[127:96],
-        headers_s3[95:64],
-        headers_s3[63:32],
-        headers_s3[31:0]
+        headers[479:448],
+        headers[447:416],
+        headers[415:384],
+        headers[383:352],
+        headers[351:320],
+        headers[319:288],
+        headers[287:256],
+        headers[255:224],
+        headers[223:192],
+        headers[191:160],
+        headers[159:128],
+        headers[127:96],
+        headers[95:64],
+        headers[63:32],
+        headers[31:0]
     };
-    wire [31:0] elem_1005 = cat_1004[{mux_957_s3[3:0], 5'd0} +: 32];
-    wire [6:0] sum_1009 = {1'd0, mux_957_s3} + 7'he;
-    wire lt_1011 = view_s3 < sum_1009;
-    wire [7:0] cat_1015 = {2'd0, limit_bytes_s3[7:2]};
-    wire lt_1018 = {1'd0, cat_1015[5:0]} < sum_1009;
-    wire or_1020 = (and_961_s3 | and_964_s3) | and_967_s3;
-    wire and_1024 = (or_1020 & ~lt_1011) & ~lt_1018;
-    wire and_1030 = (and_1024 & and_964_s3) & elem_1005[29];
-    wire [5:0] or_1041 = (({6{and_961_s3}} & elem_1005[5:0]) | ({6{and_967_s3}} & elem_1005[11:6])) | ({6{and_964_s3}} & elem_1005[17:12]);
-    assign place = or_1043_s4 ? ({1'd0, mux_1042_s4} + 7'hc) : 7'ha;
-    assign header_bad = or_22_s4 | or_1059_s4;
-    assign too_deep = or_1061_s4 | ((and_1046_s4 | and_1049_s4) | and_1052_s4);
+    wire [31:0] elem_1002 = cat_1001[{mux_955_s3[3:0], 5'd0} +: 32];
+    wire [6:0] sum_1006 = {1'd0, mux_955_s3} + 7'he;
+    wire lt_1007 = view_s1 < sum_1006;
+    wire [7:0] cat_1010 = {2'd0, limit_bytes[7:2]};
+    wire lt_1013 = {1'd0, cat_1010[5:0]} < sum_1006;
+    wire or_1015 = (and_959_s3 | and_962_s3) | and_965_s3;
+    wire and_1019 = (or_1015 & ~lt_1007) & ~lt_1013;
+    wire and_1025 = (and_1019 & and_962_s3) & elem_1002[29];
+    wire [5:0] or_1036 = (({6{and_959_s3}} & elem_1002[5:0]) | ({6{and_965_s3}} & elem_1002[11:6])) | ({6{and_962_s3}} & elem_1002[17:12]);
+    assign place = or_1038_s4 ? ({1'd0, mux_1037_s4} + 7'hc) : 7'ha;
+    assign header_bad = or_23_s1 | or_1054_s4;
+    assign too_deep = or_1056_s4 | ((and_1041_s4 | and_1044_s4) | and_1047_s4);
     assign limit = limit_bytes;
 
     always @(posedge clk) begin
-        or_22_s1 <= ((available < 8'h28) | (packet[7:4] != 4'd6)) | (~more & (cat_13 < total));
-        mux_25_s1 <= (total < cat_13) ? total : cat_13;
-        mux_117_s1 <= mux_117;
-        and_99_s1 <= and_99;
-        and_120_s1 <= (cat_95[26] & and_99) & ~and_105;
-        and_123_s1 <= (cat_95[27] & and_99) & ~and_105;
-        and_126_s1 <= (cat_95[28] & and_99) & ~and_105;
-        mux_128_s1 <= and_99 ? cat_95[25:18] : packet[55:48];
-        and_105_s1 <= and_105;
-        and_129_s1 <= or_97 & or_52;
-        const_130_d1 <= 1'd0;
-        headers <= cat_815;
-        view_s1 <= view;
-        mux_872_s2 <= and_854 ? or_871 : mux_117_s1;
-        or_873_s2 <= and_99_s1 | and_854;
-        and_876_s2 <= (elem_839[26] & and_854) & ~and_860;
-        and_879_s2 <= (elem_839[27] & and_854) & ~and_860;
-        and_882_s2 <= (elem_839[28] & and_854) & ~and_860;
-        mux_884_s2 <= and_854 ? elem_839[25:18] : mux_128_s1;
-        or_885_s2 <= and_105_s1 | and_860;
-        or_889_s2 <= and_129_s1 | ((or_850 & lt_848) & ~lt_845);
-        or_891_s2 <= const_130_d1 | (or_850 & lt_845);
-        headers_s2 <= headers;
-        view_s2 <= view_s1;
-        limit_bytes_s2 <= limit_bytes;
-        mux_957_s3 <= and_939 ? or_956 : mux_872_s2;
-        or_958_s3 <= or_873_s2 | and_939;
-        and_961_s3 <= (elem_920[26] & and_939) & ~and_945;
-        and_964_s3 <= (elem_920[27] & and_939) & ~and_945;
-        and_967_s3 <= (elem_920[28] & and_939) & ~and_945;
-        mux_969_s3 <= and_939 ? elem_920[25:18] : mux_884_s2;
-        or_970_s3 <= or_885_s2 | and_945;
-        or_974_s3 <= or_889_s2 | ((or_935 & lt_933) & ~lt_926);
-        or_976_s3 <= or_891_s2 | (or_935 & lt_926);
-        headers_s3 <= headers_s2;
-        view_s3 <= view_s2;
-        limit_bytes_s3 <= limit_bytes_s2;
-        mux_1042_s4 <= and_1024 ? or_1041 : mux_957_s3;
-        or_1043_s4 <= or_958_s3 | and_1024;
-        and_1046_s4 <= (elem_1005[26] & and_1024) & ~and_1030;
-        and_1049_s4 <= (elem_1005[27] & and_1024) & ~and_1030;
-        and_1052_s4 <= (elem_1005[28] & and_1024) & ~and_1030;
-        protocol <= and_1024 ? elem_1005[25:18] : mux_969_s3;
-        later <= or_970_s3 | and_1030;
-        or_1059_s4 <= or_974_s3 | ((or_1020 & lt_1018) & ~lt_1011);
-        or_1061_s4 <= or_976_s3 | (or_1020 & lt_1011);
-        or_22_s2 <= or_22_s1;
-        or_22_s3 <= or_22_s2;
-        or_22_s4 <= or_22_s3;
+        if (spaced_valid) or_23_s1 <= ((available < 8'h28) | (packet[7:4] != 4'd6)) | (~more & (cat_14 < total));
+        if (spaced_valid) mux_26_s1 <= (total < cat_14) ? total : cat_14;
+        if (spaced_valid) mux_118_s1 <= mux_118;
+        if (spaced_valid) and_100_s1 <= and_100;
+        if (spaced_valid) and_121_s1 <= (cat_96[26] & and_100) & ~and_106;
+        if (spaced_valid) and_124_s1 <= (cat_96[27] & and_100) & ~and_106;
+        if (spaced_valid) and_127_s1 <= (cat_96[28] & and_100) & ~and_106;
+        if (spaced_valid) mux_129_s1 <= and_100 ? cat_96[25:18] : packet[55:48];
+        if (spaced_valid) and_106_s1 <= and_106;
+        if (spaced_valid) and_130_s1 <= or_98 & or_53;
+        const_131_d1 <= 1'd0;
+        if (spaced_valid) headers <= cat_816;
+        if (spaced_valid) view_s1 <= view;
+        if (spaced_valid_s1) mux_873_s2 <= and_855 ? or_872 : mux_118_s1;
+        if (spaced_valid_s1) or_874_s2 <= and_100_s1 | and_855;
+        if (spaced_valid_s1) and_877_s2 <= (elem_840[26] & and_855) & ~and_861;
+        if (spaced_valid_s1) and_880_s2 <= (elem_840[27] & and_855) & ~and_861;
+        if (spaced_valid_s1) and_883_s2 <= (elem_840[28] & and_855) & ~and_861;
+        if (spaced_valid_s1) mux_885_s2 <= and_855 ? elem_840[25:18] : mux_129_s1;
+        if (spaced_valid_s1) or_886_s2 <= and_106_s1 | and_861;
+        if (spaced_valid_s1) or_890_s2 <= and_130_s1 | ((or_851 & lt_849) & ~lt_846);
+        if (spaced_valid_s1) or_892_s2 <= const_131_d1 | (or_851 & lt_846);
+        if (spaced_valid_s2) mux_955_s3 <= and_937 ? or_954 : mux_873_s2;
+        if (spaced_valid_s2) or_956_s3 <= or_874_s2 | and_937;
+        if (spaced_valid_s2) and_959_s3 <= (elem_920[26] & and_937) & ~and_943;
+        if (spaced_valid_s2) and_962_s3 <= (elem_920[27] & and_937) & ~and_943;
+        if (spaced_valid_s2) and_965_s3 <= (elem_920[28] & and_937) & ~and_943;
+        if (spaced_valid_s2) mux_967_s3 <= and_937 ? elem_920[25:18] : mux_885_s2;
+        if (spaced_valid_s2) or_968_s3 <= or_886_s2 | and_943;
+        if (spaced_valid_s2) or_972_s3 <= or_890_s2 | ((or_933 & lt_931) & ~lt_925);
+        if (spaced_valid_s2) or_974_s3 <= or_892_s2 | (or_933 & lt_925);
+        if (spaced_valid_s3) mux_1037_s4 <= and_1019 ? or_1036 : mux_955_s3;
+        if (spaced_valid_s3) or_1038_s4 <= or_956_s3 | and_1019;
+        if (spaced_valid_s3) and_1041_s4 <= (elem_1002[26] & and_1019) & ~and_1025;
+        if (spaced_valid_s3) and_1044_s4 <= (elem_1002[27] & and_1019) & ~and_1025;
+        if (spaced_valid_s3) and_1047_s4 <= (elem_1002[28] & and_1019) & ~and_1025;
+        if (spaced_valid_s3) protocol <= and_1019 ? elem_1002[25:18] : mux_967_s3;
+        if (spaced_valid_s3) later <= or_968_s3 | and_1025;
+        if (spaced_valid_s3) or_1054_s4 <= or_972_s3 | ((or_1015 & lt_1013) & ~lt_1007);
+        if (spaced_valid_s3) or_1056_s4 <= or_974_s3 | (or_1015 & lt_1007);
+    end
+
+    always @(posedge clk) begin
+        if (rst) begin
+            spaced_valid_s1 <= 1'd0;
+            spaced_valid_s2 <= 1'd0;
+            spaced_valid_s3 <= 1'd0;
+        end else begin
+            spaced_valid_s1 <= spaced_valid;
+            spaced_valid_s2 <= spaced_valid_s1;
+            spaced_valid_s3 <= spaced_valid_s2;
+        end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, packet, mux_25_s1, cat_91, cat_95, cat_180, cat_225, cat_270, cat_315, cat_360, cat_405, cat_450, cat_495, cat_540, cat_585, cat_630, cat_675, cat_720, cat_765, cat_810, cat_819, elem_839, elem_920, cat_930, elem_1005, limit_bytes_s3, cat_1015};
+    wire _unused = &{1'b0, packet, mux_26_s1, cat_92, cat_96, cat_181, cat_226, cat_271, cat_316, cat_361, cat_406, cat_451, cat_496, cat_541, cat_586, cat_631, cat_676, cat_721, cat_766, cat_811, cat_820, elem_840, elem_920, cat_928, elem_1002, cat_1010};
 
 `ifndef SYNTHESIS
     initial begin
-        or_22_s1 = 1'd0;
-        mux_25_s1 = 17'd0;
-        mux_117_s1 = 6'd0;
-        and_99_s1 = 1'd0;
-        and_120_s1 = 1'd0;
-        and_123_s1 = 1'd0;
-        and_126_s1 = 1'd0;
-        mux_128_s1 = 8'd0;
-        and_105_s1 = 1'd0;
-        and_129_s1 = 1'd0;
-        const_130_d1 = 1'd0;
+        or_23_s1 = 1'd0;
+        mux_26_s1 = 17'd0;
+        mux_118_s1 = 6'd0;
+        and_100_s1 = 1'd0;
+        and_121_s1 = 1'd0;
+        and_124_s1 = 1'd0;
+        and_127_s1 = 1'd0;
+        mux_129_s1 = 8'd0;
+        and_106_s1 = 1'd0;
+        and_130_s1 = 1'd0;
+        const_131_d1 = 1'd0;
         headers = 480'd0;
         view_s1 = 7'd0;
-        mux_872_s2 = 6'd0;
-        or_873_s2 = 1'd0;
-        and_876_s2 = 1'd0;
-        and_879_s2 = 1'd0;
-        and_882_s2 = 1'd0;
-        mux_884_s2 = 8'd0;
-        or_885_s2 = 1'd0;
-        or_889_s2 = 1'd0;
-        or_891_s2 = 1'd0;
-        headers_s2 = 480'd0;
-        view_s2 = 7'd0;
-        limit_bytes_s2 = 8'd0;
-        mux_957_s3 = 6'd0;
-        or_958_s3 = 1'd0;
-        and_961_s3 = 1'd0;
-        and_964_s3 = 1'd0;
-        and_967_s3 = 1'd0;
-        mux_969_s3 = 8'd0;
-        or_970_s3 = 1'd0;
+        mux_873_s2 = 6'd0;
+        or_874_s2 = 1'd0;
+        and_877_s2 = 1'd0;
+        and_880_s2 = 1'd0;
+        and_883_s2 = 1'd0;
+        mux_885_s2 = 8'd0;
+        or_886_s2 = 1'd0;
+        or_890_s2 = 1'd0;
+        or_892_s2 = 1'd0;
+        mux_955_s3 = 6'd0;
+        or_956_s3 = 1'd0;
+        and_959_s3 = 1'd0;
+        and_962_s3 = 1'd0;
+        and_965_s3 = 1'd0;
+        mux_967_s3 = 8'd0;
+        or_968_s3 = 1'd0;
+        or_972_s3 = 1'd0;
         or_974_s3 = 1'd0;
-        or_976_s3 = 1'd0;
-        headers_s3 = 480'd0;
-        view_s3 = 7'd0;
-        limit_bytes_s3 = 8'd0;
-        mux_1042_s4 = 6'd0;
-        or_1043_s4 = 1'd0;
-        and_1046_s4 = 1'd0;
-        and_1049_s4 = 1'd0;
-        and_1052_s4 = 1'd0;
+        mux_1037_s4 = 6'd0;
+        or_1038_s4 = 1'd0;
+        and_1041_s4 = 1'd0;
+        and_1044_s4 = 1'd0;
+        and_1047_s4 = 1'd0;
         protocol = 8'd0;
         later = 1'd0;
-        or_1059_s4 = 1'd0;
-        or_1061_s4 = 1'd0;
-        or_22_s2 = 1'd0;
-        or_22_s3 = 1'd0;
-        or_22_s4 = 1'd0;
+        or_1054_s4 = 1'd0;
+        or_1056_s4 = 1'd0;
+        spaced_valid_s1 = 1'd0;
+        spaced_valid_s2 = 1'd0;
+        spaced_valid_s3 = 1'd0;
     end
 `endif
 endmodule

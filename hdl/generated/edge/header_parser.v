@@ -2,6 +2,7 @@
 // Parser: VLAN tags, tag headers and tunnels, IP header, extension headers, transport header.
 //
 // header: record header, stage 0: window [1535:0], length [1543:1536], more [1544], port [1548:1545], tag [1612:1549]
+// spaced_valid, stage 0
 // interface_key: record interface_key, stage 1: port [3:0], vid0 [15:4], vid1 [27:16]
 // vid, stage 1
 // arp, stage 1
@@ -48,6 +49,7 @@ module header_parser (
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [168:0] cfg_wdata,
+    input  wire spaced_valid,
     output wire [27:0] interface_key,
     output wire [11:0] vid,
     output wire arp,
@@ -97,10 +99,6 @@ module header_parser (
     wire [7:0] tunnel_available;
     wire [6:0] tunnel_view;
     reg  more_s1;
-    reg  more_s2;
-    reg  more_s3;
-    reg  more_s4;
-    reg  more_s5;
     wire ipv4_header_bad;
     wire [7:0] ipv4_limit;
     wire [7:0] ipv4_protocol;
@@ -113,101 +111,63 @@ module header_parser (
     wire [7:0] ipv6_protocol;
     wire ipv6_later;
     wire [6:0] ipv6_place;
-    reg  v6_s6;
-    reg  v6_s7;
-    reg  v6_s8;
-    reg  v6_s9;
     reg  [7:0] ipv4_protocol_s6;
-    reg  [7:0] ipv4_protocol_s7;
-    reg  [7:0] ipv4_protocol_s8;
-    reg  [7:0] ipv4_protocol_s9;
     reg  ipv4_later_s6;
-    reg  ipv4_later_s7;
-    reg  ipv4_later_s8;
-    reg  ipv4_later_s9;
     reg  [6:0] ipv4_place_s6;
-    reg  [6:0] ipv4_place_s7;
-    reg  [6:0] ipv4_place_s8;
-    reg  [6:0] ipv4_place_s9;
-    reg  [911:0] tunnel_l3_s6;
-    reg  [911:0] tunnel_l3_s7;
-    reg  [911:0] tunnel_l3_s8;
-    reg  [911:0] tunnel_l3_s9;
-    reg  [7:0] mux_71_s7;
-    reg  [7:0] mux_71_s8;
-    reg  [7:0] mux_71_s9;
-    reg  [6:0] tunnel_view_s6;
-    reg  [6:0] tunnel_view_s7;
-    reg  [6:0] tunnel_view_s8;
-    reg  [6:0] tunnel_view_s9;
+    reg  [7:0] mux_55_s7;
     wire [7:0] transport_icmp_type;
     wire transport_too_deep;
     wire transport_short;
-    reg  arp_s2;
-    reg  arp_s3;
-    reg  arp_s4;
-    reg  arp_s5;
-    reg  tunnel_inner_v4_s6;
-    reg  tunnel_inner_v4_s7;
-    reg  tunnel_inner_v4_s8;
-    reg  tunnel_inner_v4_s9;
-    reg  and_105_s10;
-    reg  and_105_s11;
-    reg  or_109_s6;
-    reg  or_109_s7;
-    reg  or_109_s8;
-    reg  or_109_s9;
-    reg  or_109_s10;
-    reg  or_109_s11;
-    reg  or_117_s6;
-    reg  or_117_s7;
-    reg  or_117_s8;
-    reg  or_117_s9;
-    reg  or_117_s10;
-    reg  or_117_s11;
-    reg  not_161_s6;
-    reg  not_161_s7;
-    reg  not_161_s8;
-    reg  not_161_s9;
-    reg  not_161_s10;
-    reg  not_161_s11;
-    reg  and_178_s11;
-    reg  and_185_s10;
-    reg  or_210_s11;
-    reg  and_199_s11;
-    reg  v6_s10;
-    reg  mux_238_s11;
+    reg  and_71_s10;
+    reg  or_74_s6;
+    reg  or_77_s6;
+    reg  not_116_s6;
+    reg  and_128_s11;
+    reg  and_135_s10;
+    reg  or_160_s11;
+    reg  and_149_s11;
+    reg  mux_187_s11;
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
+    reg  spaced_valid_s4;
+    reg  spaced_valid_s5;
+    reg  spaced_valid_s6;
+    reg  spaced_valid_s7;
+    reg  spaced_valid_s8;
+    reg  spaced_valid_s9;
+    reg  spaced_valid_s10;
     wire more = header[1544];
-    assign protocol = v6_s9 ? ipv6_protocol : ipv4_protocol_s9;
-    assign later = v6_s9 ? ipv6_later : ipv4_later_s9;
-    wire [6:0] place = v6_s9 ? ipv6_place : ipv4_place_s9;
-    assign not_ip = ~((tunnel_inner_v4 | v6) | arp_s5);
-    assign ipv4_header = tunnel_inner_v4_s6 & ipv4_header_bad;
-    assign ipv4_checksum = tunnel_inner_v4_s9 & ipv4_checksum_bad;
-    assign ipv6_header = v6_s9 & ipv6_header_bad;
-    assign too_deep = or_109_s11 & (and_105_s11 | transport_too_deep);
-    assign l4_header = or_117_s11 & transport_short;
-    wire [15:0] cat_127 = {tunnel_l3[7:0], tunnel_l3[15:8]};
-    assign traffic_class = v6 ? cat_127[11:4] : tunnel_l3[15:8];
+    assign protocol = v6 ? ipv6_protocol : ipv4_protocol_s6;
+    assign later = v6 ? ipv6_later : ipv4_later_s6;
+    wire [6:0] place = v6 ? ipv6_place : ipv4_place_s6;
+    assign not_ip = ~((tunnel_inner_v4 | v6) | arp);
+    assign ipv4_header = tunnel_inner_v4 & ipv4_header_bad;
+    assign ipv4_checksum = tunnel_inner_v4 & ipv4_checksum_bad;
+    assign ipv6_header = v6 & ipv6_header_bad;
+    assign too_deep = or_74_s6 & (and_71_s10 | transport_too_deep);
+    assign l4_header = or_77_s6 & transport_short;
+    wire [15:0] cat_82 = {tunnel_l3[7:0], tunnel_l3[15:8]};
+    assign traffic_class = v6 ? cat_82[11:4] : tunnel_l3[15:8];
     assign ip_checksum = {16{~v6}} & {tunnel_l3[87:80], tunnel_l3[95:88]};
     assign ip_length = v6 ? ({1'd0, {tunnel_l3[39:32], tunnel_l3[47:40]}} + 17'h28) : {1'd0, {tunnel_l3[23:16], tunnel_l3[31:24]}};
     assign ttl = ~(|(v6 ? tunnel_l3[63:56] : tunnel_l3[71:64])) & (tunnel_inner_v4 | v6);
     assign l4_offset = {place[4:0], 2'd0};
     wire udp = l4 == 3'd2;
-    assign udp_no_checksum = (udp & not_161_s11) & ~(|l4_checksum);
-    wire eq_173 = l4 == 3'd4;
-    assign nd = eq_173 & and_178_s11;
-    wire [4:0] cat_196 = {
+    assign udp_no_checksum = (udp & not_116_s6) & ~(|l4_checksum);
+    wire eq_123 = l4 == 3'd4;
+    assign nd = eq_123 & and_128_s11;
+    wire [4:0] cat_146 = {
         transport_icmp_type == 8'd3,
         transport_icmp_type == 8'd4,
         transport_icmp_type == 8'd5,
         transport_icmp_type == 8'hb,
         transport_icmp_type == 8'hc
     };
-    wire or_210 = ((transport_icmp_type == 8'd1) | (transport_icmp_type == 8'd2)) | ((transport_icmp_type == 8'd3) | (transport_icmp_type == 8'd4));
-    assign icmp_error = and_199_s11 | (eq_173 & or_210_s11);
-    wire mux_238 = v6_s10 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
-    assign dhcp = udp & mux_238_s11;
+    wire or_160 = ((transport_icmp_type == 8'd1) | (transport_icmp_type == 8'd2)) | ((transport_icmp_type == 8'd3) | (transport_icmp_type == 8'd4));
+    assign icmp_error = and_149_s11 | (eq_123 & or_160_s11);
+    wire mux_187 = v6 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
+    assign dhcp = udp & mux_187_s11;
 
     table_decap decap (
         .clk(clk),
@@ -218,6 +178,7 @@ module header_parser (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata),
+        .spaced_valid(spaced_valid),
         .row(decap_row),
         .cfg_rdata(cfg_rdata)
     );
@@ -225,6 +186,7 @@ module header_parser (
     header_ethernet ethernet (
         .clk(clk),
         .header(header),
+        .spaced_valid(spaced_valid),
         .interface_key(interface_key),
         .tags(ethernet_tags),
         .vid(vid),
@@ -240,6 +202,7 @@ module header_parser (
 
     header_tunnel tunnel (
         .clk(clk),
+        .rst(rst),
         .packet(ethernet_packet),
         .length(header_s1[1543:1536]),
         .tags(ethernet_tags),
@@ -248,6 +211,7 @@ module header_parser (
         .mpls(ethernet_mpls),
         .nsh(ethernet_nsh),
         .decap(decap_row),
+        .spaced_valid(spaced_valid_s1),
         .taken(taken),
         .number(number),
         .offset(offset),
@@ -263,9 +227,11 @@ module header_parser (
 
     header_ipv4 ipv4 (
         .clk(clk),
+        .rst(rst),
         .packet(tunnel_l3[479:0]),
         .available(tunnel_available),
-        .more(more_s5),
+        .more(more_s1),
+        .spaced_valid(spaced_valid_s5),
         .header_bad(ipv4_header_bad),
         .limit(ipv4_limit),
         .protocol(ipv4_protocol),
@@ -276,10 +242,12 @@ module header_parser (
 
     header_ipv6 ipv6 (
         .clk(clk),
+        .rst(rst),
         .packet(tunnel_l3),
         .available(tunnel_available),
-        .more(more_s5),
+        .more(more_s1),
         .view(tunnel_view),
+        .spaced_valid(spaced_valid_s5),
         .limit(ipv6_limit),
         .header_bad(ipv6_header_bad),
         .too_deep(ipv6_too_deep),
@@ -290,13 +258,15 @@ module header_parser (
 
     header_transport transport (
         .clk(clk),
-        .packet(tunnel_l3_s9),
-        .v6(v6_s9),
+        .rst(rst),
+        .packet(tunnel_l3),
+        .v6(v6),
         .protocol(protocol),
         .later(later),
         .place(place),
-        .limit(mux_71_s9),
-        .view(tunnel_view_s9),
+        .limit(mux_55_s7),
+        .view(tunnel_view),
+        .spaced_valid(spaced_valid_s9),
         .tcp_flags(tcp_flags),
         .sport(sport),
         .dport(dport),
@@ -308,147 +278,79 @@ module header_parser (
     );
 
     always @(posedge clk) begin
-        header_s1 <= header;
-        more_s1 <= more;
-        more_s2 <= more_s1;
-        more_s3 <= more_s2;
-        more_s4 <= more_s3;
-        more_s5 <= more_s4;
-        v6_s6 <= v6;
-        v6_s7 <= v6_s6;
-        v6_s8 <= v6_s7;
-        v6_s9 <= v6_s8;
-        ipv4_protocol_s6 <= ipv4_protocol;
-        ipv4_protocol_s7 <= ipv4_protocol_s6;
-        ipv4_protocol_s8 <= ipv4_protocol_s7;
-        ipv4_protocol_s9 <= ipv4_protocol_s8;
-        ipv4_later_s6 <= ipv4_later;
-        ipv4_later_s7 <= ipv4_later_s6;
-        ipv4_later_s8 <= ipv4_later_s7;
-        ipv4_later_s9 <= ipv4_later_s8;
-        ipv4_place_s6 <= ipv4_place;
-        ipv4_place_s7 <= ipv4_place_s6;
-        ipv4_place_s8 <= ipv4_place_s7;
-        ipv4_place_s9 <= ipv4_place_s8;
-        tunnel_l3_s6 <= tunnel_l3;
-        tunnel_l3_s7 <= tunnel_l3_s6;
-        tunnel_l3_s8 <= tunnel_l3_s7;
-        tunnel_l3_s9 <= tunnel_l3_s8;
-        mux_71_s7 <= v6_s6 ? ipv6_limit : ipv4_limit;
-        mux_71_s8 <= mux_71_s7;
-        mux_71_s9 <= mux_71_s8;
-        tunnel_view_s6 <= tunnel_view;
-        tunnel_view_s7 <= tunnel_view_s6;
-        tunnel_view_s8 <= tunnel_view_s7;
-        tunnel_view_s9 <= tunnel_view_s8;
-        arp_s2 <= arp;
-        arp_s3 <= arp_s2;
-        arp_s4 <= arp_s3;
-        arp_s5 <= arp_s4;
-        tunnel_inner_v4_s6 <= tunnel_inner_v4;
-        tunnel_inner_v4_s7 <= tunnel_inner_v4_s6;
-        tunnel_inner_v4_s8 <= tunnel_inner_v4_s7;
-        tunnel_inner_v4_s9 <= tunnel_inner_v4_s8;
-        and_105_s10 <= v6_s9 & ipv6_too_deep;
-        and_105_s11 <= and_105_s10;
-        or_109_s6 <= tunnel_inner_v4 | v6;
-        or_109_s7 <= or_109_s6;
-        or_109_s8 <= or_109_s7;
-        or_109_s9 <= or_109_s8;
-        or_109_s10 <= or_109_s9;
-        or_109_s11 <= or_109_s10;
-        or_117_s6 <= tunnel_inner_v4 | v6;
-        or_117_s7 <= or_117_s6;
-        or_117_s8 <= or_117_s7;
-        or_117_s9 <= or_117_s8;
-        or_117_s10 <= or_117_s9;
-        or_117_s11 <= or_117_s10;
-        not_161_s6 <= ~v6;
-        not_161_s7 <= not_161_s6;
-        not_161_s8 <= not_161_s7;
-        not_161_s9 <= not_161_s8;
-        not_161_s10 <= not_161_s9;
-        not_161_s11 <= not_161_s10;
-        and_178_s11 <= (8'h85 <= transport_icmp_type) & (transport_icmp_type <= 8'h89);
-        and_185_s10 <= (tunnel_inner_v4_s9 & (protocol == 8'd1)) & ~later;
-        or_210_s11 <= or_210;
-        and_199_s11 <= and_185_s10 & (|cat_196);
-        v6_s10 <= v6_s9;
-        mux_238_s11 <= mux_238;
+        if (spaced_valid) header_s1 <= header;
+        if (spaced_valid) more_s1 <= more;
+        if (spaced_valid_s5) ipv4_protocol_s6 <= ipv4_protocol;
+        if (spaced_valid_s5) ipv4_later_s6 <= ipv4_later;
+        if (spaced_valid_s5) ipv4_place_s6 <= ipv4_place;
+        if (spaced_valid_s6) mux_55_s7 <= v6 ? ipv6_limit : ipv4_limit;
+        if (spaced_valid_s9) and_71_s10 <= v6 & ipv6_too_deep;
+        if (spaced_valid_s5) or_74_s6 <= tunnel_inner_v4 | v6;
+        if (spaced_valid_s5) or_77_s6 <= tunnel_inner_v4 | v6;
+        if (spaced_valid_s5) not_116_s6 <= ~v6;
+        if (spaced_valid_s10) and_128_s11 <= (8'h85 <= transport_icmp_type) & (transport_icmp_type <= 8'h89);
+        if (spaced_valid_s9) and_135_s10 <= (tunnel_inner_v4 & (protocol == 8'd1)) & ~later;
+        if (spaced_valid_s10) or_160_s11 <= or_160;
+        if (spaced_valid_s10) and_149_s11 <= and_135_s10 & (|cat_146);
+        if (spaced_valid_s10) mux_187_s11 <= mux_187;
+    end
+
+    always @(posedge clk) begin
+        if (rst) begin
+            spaced_valid_s1 <= 1'd0;
+            spaced_valid_s2 <= 1'd0;
+            spaced_valid_s3 <= 1'd0;
+            spaced_valid_s4 <= 1'd0;
+            spaced_valid_s5 <= 1'd0;
+            spaced_valid_s6 <= 1'd0;
+            spaced_valid_s7 <= 1'd0;
+            spaced_valid_s8 <= 1'd0;
+            spaced_valid_s9 <= 1'd0;
+            spaced_valid_s10 <= 1'd0;
+        end else begin
+            spaced_valid_s1 <= spaced_valid;
+            spaced_valid_s2 <= spaced_valid_s1;
+            spaced_valid_s3 <= spaced_valid_s2;
+            spaced_valid_s4 <= spaced_valid_s3;
+            spaced_valid_s5 <= spaced_valid_s4;
+            spaced_valid_s6 <= spaced_valid_s5;
+            spaced_valid_s7 <= spaced_valid_s6;
+            spaced_valid_s8 <= spaced_valid_s7;
+            spaced_valid_s9 <= spaced_valid_s8;
+            spaced_valid_s10 <= spaced_valid_s9;
+        end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_s1, cat_127};
+    wire _unused = &{1'b0, header_s1, cat_82};
 
 `ifndef SYNTHESIS
     initial begin
         header_s1 = 1613'd0;
         more_s1 = 1'd0;
-        more_s2 = 1'd0;
-        more_s3 = 1'd0;
-        more_s4 = 1'd0;
-        more_s5 = 1'd0;
-        v6_s6 = 1'd0;
-        v6_s7 = 1'd0;
-        v6_s8 = 1'd0;
-        v6_s9 = 1'd0;
         ipv4_protocol_s6 = 8'd0;
-        ipv4_protocol_s7 = 8'd0;
-        ipv4_protocol_s8 = 8'd0;
-        ipv4_protocol_s9 = 8'd0;
         ipv4_later_s6 = 1'd0;
-        ipv4_later_s7 = 1'd0;
-        ipv4_later_s8 = 1'd0;
-        ipv4_later_s9 = 1'd0;
         ipv4_place_s6 = 7'd0;
-        ipv4_place_s7 = 7'd0;
-        ipv4_place_s8 = 7'd0;
-        ipv4_place_s9 = 7'd0;
-        tunnel_l3_s6 = 912'd0;
-        tunnel_l3_s7 = 912'd0;
-        tunnel_l3_s8 = 912'd0;
-        tunnel_l3_s9 = 912'd0;
-        mux_71_s7 = 8'd0;
-        mux_71_s8 = 8'd0;
-        mux_71_s9 = 8'd0;
-        tunnel_view_s6 = 7'd0;
-        tunnel_view_s7 = 7'd0;
-        tunnel_view_s8 = 7'd0;
-        tunnel_view_s9 = 7'd0;
-        arp_s2 = 1'd0;
-        arp_s3 = 1'd0;
-        arp_s4 = 1'd0;
-        arp_s5 = 1'd0;
-        tunnel_inner_v4_s6 = 1'd0;
-        tunnel_inner_v4_s7 = 1'd0;
-        tunnel_inner_v4_s8 = 1'd0;
-        tunnel_inner_v4_s9 = 1'd0;
-        and_105_s10 = 1'd0;
-        and_105_s11 = 1'd0;
-        or_109_s6 = 1'd0;
-        or_109_s7 = 1'd0;
-        or_109_s8 = 1'd0;
-        or_109_s9 = 1'd0;
-        or_109_s10 = 1'd0;
-        or_109_s11 = 1'd0;
-        or_117_s6 = 1'd0;
-        or_117_s7 = 1'd0;
-        or_117_s8 = 1'd0;
-        or_117_s9 = 1'd0;
-        or_117_s10 = 1'd0;
-        or_117_s11 = 1'd0;
-        not_161_s6 = 1'd0;
-        not_161_s7 = 1'd0;
-        not_161_s8 = 1'd0;
-        not_161_s9 = 1'd0;
-        not_161_s10 = 1'd0;
-        not_161_s11 = 1'd0;
-        and_178_s11 = 1'd0;
-        and_185_s10 = 1'd0;
-        or_210_s11 = 1'd0;
-        and_199_s11 = 1'd0;
-        v6_s10 = 1'd0;
-        mux_238_s11 = 1'd0;
+        mux_55_s7 = 8'd0;
+        and_71_s10 = 1'd0;
+        or_74_s6 = 1'd0;
+        or_77_s6 = 1'd0;
+        not_116_s6 = 1'd0;
+        and_128_s11 = 1'd0;
+        and_135_s10 = 1'd0;
+        or_160_s11 = 1'd0;
+        and_149_s11 = 1'd0;
+        mux_187_s11 = 1'd0;
+        spaced_valid_s1 = 1'd0;
+        spaced_valid_s2 = 1'd0;
+        spaced_valid_s3 = 1'd0;
+        spaced_valid_s4 = 1'd0;
+        spaced_valid_s5 = 1'd0;
+        spaced_valid_s6 = 1'd0;
+        spaced_valid_s7 = 1'd0;
+        spaced_valid_s8 = 1'd0;
+        spaced_valid_s9 = 1'd0;
+        spaced_valid_s10 = 1'd0;
     end
 `endif
 endmodule

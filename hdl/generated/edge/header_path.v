@@ -4,8 +4,9 @@
 // in_valid, stage 0
 // in_header: record header, stage 0: window [1535:0], length [1543:1536], more [1544], port [1548:1545], tag [1612:1549]
 // in_epoch, stage 0
-// out_valid, stage 21
-// out_verdict: record verdict, stage 21: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525], opening [541], answering [542]
+// spaced_valid, stage 0
+// out_valid, stage 40
+// out_verdict: record verdict, stage 40: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], priority [170:168], meter [186:171], l3 [194:187], v6 [195], ip_length [212:196], protocol [220:213], l4 [223:221], l4_offset [230:224], udp_no_checksum [231], src [359:232], dst [487:360], sport [503:488], dport [519:504], traffic_class [527:520], ip_checksum [543:528], l4_checksum [559:544], opening [560], answering [561]
 
 `default_nettype none
 
@@ -20,8 +21,9 @@ module header_path (
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
+    input  wire spaced_valid,
     output reg  out_valid,
-    output wire [542:0] out_verdict,
+    output wire [561:0] out_verdict,
     output wire [511:0] cfg_rdata
 );
     wire [27:0] header_parser_interface_key;
@@ -59,53 +61,61 @@ module header_path (
     wire header_parser_icmp_error;
     wire [168:0] header_parser_cfg_rdata;
     wire header_parser_dhcp;
-    reg  [47:0] cat_14_s1;
+    reg  [47:0] cat_15_s1;
     reg  in_epoch_s1;
+    reg  spaced_valid_s1;
     wire header_interface_known;
     wire [9:0] header_interface_number;
     wire [11:0] header_interface_segment;
     wire header_interface_tracking;
     wire [6:0] header_interface_accepts;
+    wire header_interface_trust;
     wire header_interface_not_mine;
-    wire [219:0] header_interface_cfg_rdata;
-    reg  [47:0] cat_21_s1;
-    reg  [47:0] cat_21_s2;
-    reg  [47:0] cat_21_s3;
-    reg  [47:0] cat_21_s4;
-    reg  [47:0] cat_21_s5;
-    reg  [47:0] cat_21_s6;
-    reg  [4:0] header_parser_taken_s4;
-    reg  [4:0] header_parser_taken_s5;
-    reg  [4:0] header_parser_taken_s6;
-    reg  [15:0] header_parser_number_s4;
-    reg  [15:0] header_parser_number_s5;
-    reg  [15:0] header_parser_number_s6;
-    reg  [11:0] header_parser_vid_s2;
-    reg  [11:0] header_parser_vid_s3;
-    reg  [11:0] header_parser_vid_s4;
-    reg  [11:0] header_parser_vid_s5;
-    reg  [11:0] header_parser_vid_s6;
+    wire [109:0] header_interface_cfg_rdata;
+    reg  [47:0] cat_22_s1;
+    reg  [47:0] cat_22_s9;
+    reg  [4:0] header_parser_taken_s11;
+    reg  [15:0] header_parser_number_s11;
+    reg  [11:0] header_parser_vid_s9;
     reg  [7:0] header_parser_traffic_class_s6;
-    reg  in_epoch_s2;
-    reg  in_epoch_s3;
-    reg  in_epoch_s4;
-    reg  in_epoch_s5;
-    reg  in_epoch_s6;
+    reg  in_epoch_s9;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
+    reg  spaced_valid_s4;
+    reg  spaced_valid_s5;
+    reg  spaced_valid_s6;
+    reg  spaced_valid_s7;
+    reg  spaced_valid_s8;
+    reg  spaced_valid_s9;
+    reg  spaced_valid_s10;
+    reg  spaced_valid_s11;
     wire header_source_refused;
     wire header_source_has_tag;
     wire header_source_known;
     wire [15:0] header_source_sender;
     wire [19:0] header_source_position;
-    wire [155:0] header_source_cfg_rdata;
+    wire [77:0] header_source_cfg_rdata;
     wire [54:0] header_address_dst;
-    wire [371:0] header_address_cfg_rdata;
     wire [54:0] header_address_src;
+    wire [185:0] header_address_cfg_rdata;
+    reg  [54:0] header_address_dst_s16;
     reg  [7:0] header_parser_protocol_s10;
+    reg  [7:0] header_parser_protocol_s18;
+    reg  [15:0] header_parser_sport_s11;
+    reg  [15:0] header_parser_sport_s19;
+    reg  [15:0] header_parser_dport_s11;
+    reg  [15:0] header_parser_dport_s19;
     reg  header_parser_later_s10;
-    reg  in_epoch_s7;
-    reg  in_epoch_s8;
-    reg  in_epoch_s9;
-    reg  in_epoch_s10;
+    reg  header_parser_later_s18;
+    reg  in_epoch_s17;
+    reg  spaced_valid_s12;
+    reg  spaced_valid_s13;
+    reg  spaced_valid_s14;
+    reg  spaced_valid_s15;
+    reg  spaced_valid_s16;
+    reg  spaced_valid_s17;
+    reg  spaced_valid_s18;
+    reg  spaced_valid_s19;
     wire header_port_hit0;
     wire [19:0] header_port_class0;
     wire header_port_hit1;
@@ -114,466 +124,184 @@ module header_path (
     wire [19:0] header_port_class2;
     wire header_port_hit3;
     wire [19:0] header_port_class3;
-    wire [131:0] header_port_cfg_rdata;
+    wire [65:0] header_port_cfg_rdata;
+    reg  and_133_s16;
     wire header_range_hit0;
     wire [19:0] header_range_class0;
     wire header_range_hit2;
     wire [19:0] header_range_class2;
-    wire [511:0] header_range_cfg_rdata;
     wire header_range_hit1;
     wire [19:0] header_range_class1;
     wire header_range_hit3;
     wire [19:0] header_range_class3;
+    wire [511:0] header_range_cfg_rdata;
+    reg  header_range_hit0_s26;
+    reg  [19:0] header_range_class0_s26;
+    reg  header_range_hit1_s28;
+    reg  [19:0] header_range_class1_s28;
+    reg  header_range_hit2_s27;
+    reg  [19:0] header_range_class2_s27;
+    reg  header_range_hit3_s29;
+    reg  [19:0] header_range_class3_s29;
     wire header_class_found;
     wire [19:0] header_class_number;
     wire header_class_direction;
     wire [21:0] header_class_entry_action;
     wire [3:0] header_class_entry_copies;
+    wire [2:0] header_class_rank;
+    wire [15:0] header_class_meter;
     wire [70:0] header_class_cfg_rdata;
-    reg  [19:0] header_source_position_s13;
-    reg  [19:0] header_source_position_s14;
-    reg  [19:0] header_source_position_s15;
-    reg  [19:0] header_source_position_s16;
-    reg  [21:0] header_class_entry_action_s21;
-    reg  [3:0] header_class_entry_copies_s21;
-    reg  header_source_has_tag_s8;
-    reg  header_source_has_tag_s9;
-    reg  header_source_has_tag_s10;
-    reg  header_source_has_tag_s11;
-    reg  header_source_has_tag_s12;
-    reg  header_source_has_tag_s13;
-    reg  header_source_has_tag_s14;
-    reg  header_source_has_tag_s15;
-    reg  header_source_has_tag_s16;
-    reg  in_epoch_s11;
-    reg  in_epoch_s12;
-    reg  in_epoch_s13;
-    reg  in_epoch_s14;
-    reg  in_epoch_s15;
-    reg  in_epoch_s16;
+    reg  [19:0] header_source_position_s30;
+    reg  header_source_has_tag_s20;
+    reg  header_source_has_tag_s28;
+    reg  in_epoch_s25;
+    reg  spaced_valid_s20;
+    reg  spaced_valid_s21;
+    reg  spaced_valid_s22;
+    reg  spaced_valid_s23;
+    reg  spaced_valid_s24;
+    reg  spaced_valid_s25;
+    reg  spaced_valid_s26;
+    reg  spaced_valid_s27;
+    reg  spaced_valid_s28;
+    reg  spaced_valid_s29;
+    reg  spaced_valid_s30;
     wire [21:0] header_step_action;
     wire [3:0] header_step_copies;
     wire header_step_first;
-    wire [139:0] header_step_cfg_rdata;
-    reg  header_parser_tag_wrong_s6;
-    reg  header_parser_tag_wrong_s7;
-    reg  header_parser_runt_s2;
-    reg  header_parser_runt_s3;
-    reg  header_parser_runt_s4;
-    reg  header_parser_runt_s5;
-    reg  header_parser_runt_s6;
-    reg  header_parser_runt_s7;
-    reg  header_parser_runt_s8;
+    wire [69:0] header_step_cfg_rdata;
+    reg  [7:0] header_parser_traffic_class_s14;
+    reg  [7:0] header_parser_traffic_class_s22;
+    reg  [7:0] header_parser_traffic_class_s30;
+    reg  header_interface_trust_s12;
+    reg  header_interface_trust_s20;
+    reg  header_interface_trust_s28;
+    wire [2:0] header_priority_rank;
+    wire [2:0] header_priority_cfg_rdata;
+    reg  red_198_s16;
     reg  header_parser_runt_s9;
-    reg  header_parser_runt_s10;
-    reg  header_parser_runt_s11;
-    reg  header_parser_vlan_depth_s2;
-    reg  header_parser_vlan_depth_s3;
-    reg  header_parser_vlan_depth_s4;
-    reg  header_parser_vlan_depth_s5;
-    reg  header_parser_vlan_depth_s6;
-    reg  header_parser_vlan_depth_s7;
-    reg  header_parser_vlan_depth_s8;
+    reg  header_parser_runt_s17;
     reg  header_parser_vlan_depth_s9;
-    reg  header_parser_vlan_depth_s10;
-    reg  header_parser_vlan_depth_s11;
-    reg  not_171_s7;
-    reg  not_171_s8;
-    reg  not_171_s9;
-    reg  not_171_s10;
-    reg  not_171_s11;
-    reg  header_interface_not_mine_s8;
-    reg  header_interface_not_mine_s9;
-    reg  header_interface_not_mine_s10;
-    reg  header_interface_not_mine_s11;
-    reg  header_parser_arp_s2;
-    reg  header_parser_arp_s3;
-    reg  header_parser_arp_s4;
-    reg  header_parser_arp_s5;
-    reg  header_parser_arp_s6;
-    reg  header_parser_arp_s7;
-    reg  header_parser_arp_s8;
+    reg  header_parser_vlan_depth_s17;
+    reg  not_196_s12;
+    reg  header_interface_not_mine_s13;
     reg  header_parser_arp_s9;
-    reg  header_parser_arp_s10;
-    reg  header_parser_arp_s11;
-    reg  or_174_s8;
-    reg  or_174_s9;
-    reg  or_174_s10;
-    reg  or_174_s11;
+    reg  header_parser_arp_s17;
+    reg  or_197_s13;
     reg  header_parser_not_ip_s6;
-    reg  header_parser_not_ip_s7;
-    reg  header_parser_not_ip_s8;
-    reg  header_parser_not_ip_s9;
-    reg  header_parser_not_ip_s10;
-    reg  header_parser_not_ip_s11;
+    reg  header_parser_not_ip_s14;
     reg  header_parser_ipv4_header_s7;
-    reg  header_parser_ipv4_header_s8;
-    reg  header_parser_ipv4_header_s9;
-    reg  header_parser_ipv4_header_s10;
-    reg  header_parser_ipv4_header_s11;
+    reg  header_parser_ipv4_header_s15;
     reg  header_parser_ipv4_checksum_s10;
-    reg  header_parser_ipv4_checksum_s11;
+    reg  header_parser_ipv4_checksum_s18;
     reg  header_parser_ipv6_header_s10;
-    reg  header_parser_ipv6_header_s11;
-    reg  [47:0] cat_14_s2;
-    reg  [47:0] cat_14_s3;
-    reg  [47:0] cat_14_s4;
-    reg  [47:0] cat_14_s5;
-    reg  [47:0] cat_14_s6;
-    reg  [47:0] cat_14_s7;
-    reg  [47:0] cat_14_s8;
-    reg  [47:0] cat_14_s9;
-    reg  [47:0] cat_14_s10;
-    reg  [47:0] cat_14_s11;
+    reg  header_parser_ipv6_header_s18;
+    reg  header_parser_too_deep_s12;
+    reg  header_parser_l4_header_s12;
+    reg  header_parser_nd_s12;
+    reg  header_parser_icmp_error_s12;
+    reg  [47:0] cat_15_s9;
+    reg  [47:0] cat_15_s17;
     reg  header_parser_ttl_s6;
-    reg  header_parser_ttl_s7;
-    reg  header_parser_ttl_s8;
-    reg  header_parser_ttl_s9;
-    reg  header_parser_ttl_s10;
-    reg  header_parser_ttl_s11;
-    reg  [54:0] header_address_dst_s11;
-    reg  or_177_s11;
-    reg  header_parser_later_s11;
+    reg  header_parser_ttl_s14;
+    reg  header_parser_dhcp_s12;
     wire [5:0] header_reason_with_class;
     wire [5:0] header_reason_without;
-    reg  [5:0] header_reason_with_class_s14;
-    reg  [5:0] header_reason_with_class_s15;
-    reg  [5:0] header_reason_with_class_s16;
-    reg  [5:0] header_reason_without_s14;
-    reg  [5:0] header_reason_without_s15;
-    reg  [5:0] header_reason_without_s16;
+    reg  [5:0] header_reason_with_class_s29;
+    reg  [5:0] header_reason_without_s29;
     reg  [5:0] base;
-    reg  [68:0] cat_271_s1;
-    reg  [68:0] cat_271_s2;
-    reg  [68:0] cat_271_s3;
-    reg  [68:0] cat_271_s4;
-    reg  [68:0] cat_271_s5;
-    reg  [68:0] cat_271_s6;
-    reg  [68:0] cat_271_s7;
-    reg  [68:0] cat_271_s8;
-    reg  [68:0] cat_271_s9;
-    reg  [68:0] cat_271_s10;
-    reg  [68:0] cat_271_s11;
-    reg  [68:0] cat_271_s12;
-    reg  [68:0] cat_271_s13;
-    reg  [68:0] cat_271_s14;
-    reg  [68:0] cat_271_s15;
-    reg  [68:0] cat_271_s16;
-    reg  [68:0] cat_271_s17;
-    reg  [68:0] cat_271_s18;
-    reg  [68:0] cat_271_s19;
-    reg  [68:0] cat_271_s20;
-    reg  [68:0] cat_271_s21;
-    reg  [9:0] header_interface_number_s7;
-    reg  [9:0] header_interface_number_s8;
-    reg  [9:0] header_interface_number_s9;
-    reg  [9:0] header_interface_number_s10;
-    reg  [9:0] header_interface_number_s11;
+    reg  [68:0] cat_240_s1;
+    reg  [68:0] cat_240_s9;
+    reg  [68:0] cat_240_s17;
+    reg  [68:0] cat_240_s25;
+    reg  [68:0] cat_240_s33;
     reg  [9:0] header_interface_number_s12;
-    reg  [9:0] header_interface_number_s13;
-    reg  [9:0] header_interface_number_s14;
-    reg  [9:0] header_interface_number_s15;
-    reg  [9:0] header_interface_number_s16;
-    reg  [9:0] header_interface_number_s17;
-    reg  [9:0] header_interface_number_s18;
-    reg  [9:0] header_interface_number_s19;
     reg  [9:0] header_interface_number_s20;
-    reg  [9:0] header_interface_number_s21;
-    reg  [15:0] header_source_sender_s12;
-    reg  [15:0] header_source_sender_s13;
-    reg  [15:0] header_source_sender_s14;
-    reg  [15:0] header_source_sender_s15;
-    reg  [15:0] header_source_sender_s16;
-    reg  [15:0] header_source_sender_s17;
-    reg  [15:0] header_source_sender_s18;
-    reg  [15:0] header_source_sender_s19;
-    reg  [15:0] header_source_sender_s20;
-    reg  [15:0] header_source_sender_s21;
-    reg  [19:0] header_class_number_s17;
-    reg  [19:0] header_class_number_s18;
-    reg  [19:0] header_class_number_s19;
-    reg  [19:0] header_class_number_s20;
-    reg  [19:0] header_class_number_s21;
-    reg  header_class_direction_s17;
-    reg  header_class_direction_s18;
-    reg  header_class_direction_s19;
-    reg  header_class_direction_s20;
-    reg  header_class_direction_s21;
-    reg  [16:0] cat_281_s11;
-    reg  [16:0] cat_281_s12;
-    reg  [16:0] cat_281_s13;
-    reg  [16:0] cat_281_s14;
-    reg  [16:0] cat_281_s15;
-    reg  [16:0] cat_281_s16;
-    reg  [16:0] cat_281_s17;
-    reg  [16:0] cat_281_s18;
-    reg  [16:0] cat_281_s19;
-    reg  [16:0] cat_281_s20;
-    reg  [16:0] cat_281_s21;
+    reg  [9:0] header_interface_number_s28;
+    reg  [9:0] header_interface_number_s36;
+    reg  [15:0] header_source_sender_s22;
+    reg  [15:0] header_source_sender_s30;
+    reg  [15:0] header_source_sender_s38;
+    reg  [19:0] header_class_number_s31;
+    reg  [19:0] header_class_number_s39;
+    reg  header_class_direction_s31;
+    reg  header_class_direction_s39;
+    reg  [16:0] cat_250_s16;
+    reg  [16:0] cat_250_s24;
+    reg  [16:0] cat_250_s32;
+    reg  [16:0] cat_250_s40;
+    reg  [2:0] header_priority_rank_s35;
     reg  [7:0] header_parser_offset_s4;
-    reg  [7:0] header_parser_offset_s5;
-    reg  [7:0] header_parser_offset_s6;
-    reg  [7:0] header_parser_offset_s7;
-    reg  [7:0] header_parser_offset_s8;
-    reg  [7:0] header_parser_offset_s9;
-    reg  [7:0] header_parser_offset_s10;
-    reg  [7:0] header_parser_offset_s11;
     reg  [7:0] header_parser_offset_s12;
-    reg  [7:0] header_parser_offset_s13;
-    reg  [7:0] header_parser_offset_s14;
-    reg  [7:0] header_parser_offset_s15;
-    reg  [7:0] header_parser_offset_s16;
-    reg  [7:0] header_parser_offset_s17;
-    reg  [7:0] header_parser_offset_s18;
-    reg  [7:0] header_parser_offset_s19;
     reg  [7:0] header_parser_offset_s20;
-    reg  [7:0] header_parser_offset_s21;
+    reg  [7:0] header_parser_offset_s28;
+    reg  [7:0] header_parser_offset_s36;
     reg  [16:0] header_parser_ip_length_s6;
-    reg  [16:0] header_parser_ip_length_s7;
-    reg  [16:0] header_parser_ip_length_s8;
-    reg  [16:0] header_parser_ip_length_s9;
-    reg  [16:0] header_parser_ip_length_s10;
-    reg  [16:0] header_parser_ip_length_s11;
-    reg  [16:0] header_parser_ip_length_s12;
-    reg  [16:0] header_parser_ip_length_s13;
     reg  [16:0] header_parser_ip_length_s14;
-    reg  [16:0] header_parser_ip_length_s15;
-    reg  [16:0] header_parser_ip_length_s16;
-    reg  [16:0] header_parser_ip_length_s17;
-    reg  [16:0] header_parser_ip_length_s18;
-    reg  [16:0] header_parser_ip_length_s19;
-    reg  [16:0] header_parser_ip_length_s20;
-    reg  [16:0] header_parser_ip_length_s21;
-    reg  [7:0] header_parser_protocol_s11;
-    reg  [7:0] header_parser_protocol_s12;
-    reg  [7:0] header_parser_protocol_s13;
-    reg  [7:0] header_parser_protocol_s14;
-    reg  [7:0] header_parser_protocol_s15;
-    reg  [7:0] header_parser_protocol_s16;
-    reg  [7:0] header_parser_protocol_s17;
-    reg  [7:0] header_parser_protocol_s18;
-    reg  [7:0] header_parser_protocol_s19;
-    reg  [7:0] header_parser_protocol_s20;
-    reg  [7:0] header_parser_protocol_s21;
-    reg  header_parser_v6_s6;
-    reg  header_parser_v6_s7;
-    reg  header_parser_v6_s8;
-    reg  header_parser_v6_s9;
-    reg  header_parser_v6_s10;
-    reg  header_parser_v6_s11;
-    reg  header_parser_v6_s12;
+    reg  [16:0] header_parser_ip_length_s22;
+    reg  [16:0] header_parser_ip_length_s30;
+    reg  [16:0] header_parser_ip_length_s38;
+    reg  [7:0] header_parser_protocol_s26;
+    reg  [7:0] header_parser_protocol_s34;
     reg  header_parser_v6_s13;
-    reg  header_parser_v6_s14;
-    reg  header_parser_v6_s15;
-    reg  header_parser_v6_s16;
-    reg  header_parser_v6_s17;
-    reg  header_parser_v6_s18;
-    reg  header_parser_v6_s19;
-    reg  header_parser_v6_s20;
     reg  header_parser_v6_s21;
-    reg  [2:0] header_parser_l4_s12;
-    reg  [2:0] header_parser_l4_s13;
-    reg  [2:0] header_parser_l4_s14;
-    reg  [2:0] header_parser_l4_s15;
-    reg  [2:0] header_parser_l4_s16;
-    reg  [2:0] header_parser_l4_s17;
-    reg  [2:0] header_parser_l4_s18;
+    reg  header_parser_v6_s29;
+    reg  header_parser_v6_s37;
     reg  [2:0] header_parser_l4_s19;
-    reg  [2:0] header_parser_l4_s20;
-    reg  [2:0] header_parser_l4_s21;
+    reg  [2:0] header_parser_l4_s27;
+    reg  [2:0] header_parser_l4_s35;
     reg  [6:0] header_parser_l4_offset_s10;
-    reg  [6:0] header_parser_l4_offset_s11;
-    reg  [6:0] header_parser_l4_offset_s12;
-    reg  [6:0] header_parser_l4_offset_s13;
-    reg  [6:0] header_parser_l4_offset_s14;
-    reg  [6:0] header_parser_l4_offset_s15;
-    reg  [6:0] header_parser_l4_offset_s16;
-    reg  [6:0] header_parser_l4_offset_s17;
     reg  [6:0] header_parser_l4_offset_s18;
-    reg  [6:0] header_parser_l4_offset_s19;
-    reg  [6:0] header_parser_l4_offset_s20;
-    reg  [6:0] header_parser_l4_offset_s21;
+    reg  [6:0] header_parser_l4_offset_s26;
+    reg  [6:0] header_parser_l4_offset_s34;
     reg  header_parser_udp_no_checksum_s12;
-    reg  header_parser_udp_no_checksum_s13;
-    reg  header_parser_udp_no_checksum_s14;
-    reg  header_parser_udp_no_checksum_s15;
-    reg  header_parser_udp_no_checksum_s16;
-    reg  header_parser_udp_no_checksum_s17;
-    reg  header_parser_udp_no_checksum_s18;
-    reg  header_parser_udp_no_checksum_s19;
     reg  header_parser_udp_no_checksum_s20;
-    reg  header_parser_udp_no_checksum_s21;
-    reg  [128:0] header_parser_src_key_s6;
-    reg  [128:0] header_parser_src_key_s7;
-    reg  [128:0] header_parser_src_key_s8;
-    reg  [128:0] header_parser_src_key_s9;
-    reg  [128:0] header_parser_src_key_s10;
-    reg  [128:0] header_parser_src_key_s11;
-    reg  [128:0] header_parser_src_key_s12;
+    reg  header_parser_udp_no_checksum_s28;
+    reg  header_parser_udp_no_checksum_s36;
     reg  [128:0] header_parser_src_key_s13;
-    reg  [128:0] header_parser_src_key_s14;
-    reg  [128:0] header_parser_src_key_s15;
-    reg  [128:0] header_parser_src_key_s16;
-    reg  [128:0] header_parser_src_key_s17;
-    reg  [128:0] header_parser_src_key_s18;
-    reg  [128:0] header_parser_src_key_s19;
-    reg  [128:0] header_parser_src_key_s20;
     reg  [128:0] header_parser_src_key_s21;
-    reg  [128:0] header_parser_dst_key_s6;
-    reg  [128:0] header_parser_dst_key_s7;
-    reg  [128:0] header_parser_dst_key_s8;
-    reg  [128:0] header_parser_dst_key_s9;
-    reg  [128:0] header_parser_dst_key_s10;
-    reg  [128:0] header_parser_dst_key_s11;
-    reg  [128:0] header_parser_dst_key_s12;
+    reg  [128:0] header_parser_src_key_s29;
+    reg  [128:0] header_parser_src_key_s37;
     reg  [128:0] header_parser_dst_key_s13;
-    reg  [128:0] header_parser_dst_key_s14;
-    reg  [128:0] header_parser_dst_key_s15;
-    reg  [128:0] header_parser_dst_key_s16;
-    reg  [128:0] header_parser_dst_key_s17;
-    reg  [128:0] header_parser_dst_key_s18;
-    reg  [128:0] header_parser_dst_key_s19;
-    reg  [128:0] header_parser_dst_key_s20;
     reg  [128:0] header_parser_dst_key_s21;
-    reg  [15:0] header_parser_sport_s11;
-    reg  [15:0] header_parser_sport_s12;
-    reg  [15:0] header_parser_sport_s13;
-    reg  [15:0] header_parser_sport_s14;
-    reg  [15:0] header_parser_sport_s15;
-    reg  [15:0] header_parser_sport_s16;
-    reg  [15:0] header_parser_sport_s17;
-    reg  [15:0] header_parser_sport_s18;
-    reg  [15:0] header_parser_sport_s19;
-    reg  [15:0] header_parser_sport_s20;
-    reg  [15:0] header_parser_sport_s21;
-    reg  [15:0] header_parser_dport_s11;
-    reg  [15:0] header_parser_dport_s12;
-    reg  [15:0] header_parser_dport_s13;
-    reg  [15:0] header_parser_dport_s14;
-    reg  [15:0] header_parser_dport_s15;
-    reg  [15:0] header_parser_dport_s16;
-    reg  [15:0] header_parser_dport_s17;
-    reg  [15:0] header_parser_dport_s18;
-    reg  [15:0] header_parser_dport_s19;
-    reg  [15:0] header_parser_dport_s20;
-    reg  [15:0] header_parser_dport_s21;
-    reg  [7:0] header_parser_traffic_class_s7;
-    reg  [7:0] header_parser_traffic_class_s8;
-    reg  [7:0] header_parser_traffic_class_s9;
-    reg  [7:0] header_parser_traffic_class_s10;
-    reg  [7:0] header_parser_traffic_class_s11;
-    reg  [7:0] header_parser_traffic_class_s12;
-    reg  [7:0] header_parser_traffic_class_s13;
-    reg  [7:0] header_parser_traffic_class_s14;
-    reg  [7:0] header_parser_traffic_class_s15;
-    reg  [7:0] header_parser_traffic_class_s16;
-    reg  [7:0] header_parser_traffic_class_s17;
-    reg  [7:0] header_parser_traffic_class_s18;
-    reg  [7:0] header_parser_traffic_class_s19;
-    reg  [7:0] header_parser_traffic_class_s20;
-    reg  [7:0] header_parser_traffic_class_s21;
+    reg  [128:0] header_parser_dst_key_s29;
+    reg  [128:0] header_parser_dst_key_s37;
+    reg  [15:0] header_parser_sport_s27;
+    reg  [15:0] header_parser_sport_s35;
+    reg  [15:0] header_parser_dport_s27;
+    reg  [15:0] header_parser_dport_s35;
+    reg  [7:0] header_parser_traffic_class_s38;
     reg  [15:0] header_parser_ip_checksum_s6;
-    reg  [15:0] header_parser_ip_checksum_s7;
-    reg  [15:0] header_parser_ip_checksum_s8;
-    reg  [15:0] header_parser_ip_checksum_s9;
-    reg  [15:0] header_parser_ip_checksum_s10;
-    reg  [15:0] header_parser_ip_checksum_s11;
-    reg  [15:0] header_parser_ip_checksum_s12;
-    reg  [15:0] header_parser_ip_checksum_s13;
     reg  [15:0] header_parser_ip_checksum_s14;
-    reg  [15:0] header_parser_ip_checksum_s15;
-    reg  [15:0] header_parser_ip_checksum_s16;
-    reg  [15:0] header_parser_ip_checksum_s17;
-    reg  [15:0] header_parser_ip_checksum_s18;
-    reg  [15:0] header_parser_ip_checksum_s19;
-    reg  [15:0] header_parser_ip_checksum_s20;
-    reg  [15:0] header_parser_ip_checksum_s21;
-    reg  [15:0] header_parser_l4_checksum_s12;
-    reg  [15:0] header_parser_l4_checksum_s13;
-    reg  [15:0] header_parser_l4_checksum_s14;
-    reg  [15:0] header_parser_l4_checksum_s15;
-    reg  [15:0] header_parser_l4_checksum_s16;
-    reg  [15:0] header_parser_l4_checksum_s17;
-    reg  [15:0] header_parser_l4_checksum_s18;
+    reg  [15:0] header_parser_ip_checksum_s22;
+    reg  [15:0] header_parser_ip_checksum_s30;
+    reg  [15:0] header_parser_ip_checksum_s38;
     reg  [15:0] header_parser_l4_checksum_s19;
-    reg  [15:0] header_parser_l4_checksum_s20;
-    reg  [15:0] header_parser_l4_checksum_s21;
+    reg  [15:0] header_parser_l4_checksum_s27;
+    reg  [15:0] header_parser_l4_checksum_s35;
     reg  opening_s11;
-    reg  opening_s12;
-    reg  opening_s13;
-    reg  opening_s14;
-    reg  opening_s15;
-    reg  opening_s16;
-    reg  opening_s17;
-    reg  opening_s18;
     reg  opening_s19;
-    reg  opening_s20;
-    reg  opening_s21;
+    reg  opening_s27;
+    reg  opening_s35;
     reg  answering_s11;
-    reg  answering_s12;
-    reg  answering_s13;
-    reg  answering_s14;
-    reg  answering_s15;
-    reg  answering_s16;
-    reg  answering_s17;
-    reg  answering_s18;
     reg  answering_s19;
-    reg  answering_s20;
-    reg  answering_s21;
-    reg  [5:0] base_s18;
-    reg  [5:0] base_s19;
-    reg  [5:0] base_s20;
-    reg  [5:0] base_s21;
-    reg  not_268_s2;
-    reg  not_268_s3;
-    reg  not_268_s4;
-    reg  not_268_s5;
-    reg  not_268_s6;
-    reg  not_268_s7;
-    reg  not_268_s8;
-    reg  not_268_s9;
-    reg  not_268_s10;
-    reg  not_268_s11;
-    reg  not_268_s12;
-    reg  not_268_s13;
-    reg  not_268_s14;
-    reg  not_268_s15;
-    reg  not_268_s16;
-    reg  not_268_s17;
-    reg  not_268_s18;
-    reg  not_268_s19;
-    reg  not_268_s20;
-    reg  not_268_s21;
-    reg  header_interface_known_s7;
-    reg  header_interface_known_s8;
-    reg  header_interface_known_s9;
-    reg  header_interface_known_s10;
-    reg  header_interface_known_s11;
+    reg  answering_s27;
+    reg  answering_s35;
+    reg  [5:0] base_s39;
+    reg  not_237_s2;
+    reg  not_237_s10;
+    reg  not_237_s18;
+    reg  not_237_s26;
+    reg  not_237_s34;
     reg  header_interface_known_s12;
-    reg  header_interface_known_s13;
-    reg  header_interface_known_s14;
-    reg  header_interface_known_s15;
-    reg  header_interface_known_s16;
-    reg  header_interface_known_s17;
-    reg  header_interface_known_s18;
-    reg  header_interface_known_s19;
     reg  header_interface_known_s20;
-    reg  header_interface_known_s21;
-    reg  header_source_known_s12;
-    reg  header_source_known_s13;
-    reg  header_source_known_s14;
-    reg  header_source_known_s15;
-    reg  header_source_known_s16;
-    reg  header_source_known_s17;
-    reg  header_source_known_s18;
-    reg  header_source_known_s19;
-    reg  header_source_known_s20;
-    reg  header_source_known_s21;
-    reg  header_class_found_s17;
-    reg  header_class_found_s18;
-    reg  header_class_found_s19;
-    reg  header_class_found_s20;
-    reg  header_class_found_s21;
+    reg  header_interface_known_s28;
+    reg  header_interface_known_s36;
+    reg  header_source_known_s22;
+    reg  header_source_known_s30;
+    reg  header_source_known_s38;
+    reg  header_class_found_s31;
+    reg  header_class_found_s39;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -594,7 +322,66 @@ module header_path (
     reg  in_valid_s18;
     reg  in_valid_s19;
     reg  in_valid_s20;
-    wire [47:0] cat_14 = {
+    reg  in_valid_s21;
+    reg  in_valid_s22;
+    reg  in_valid_s23;
+    reg  in_valid_s24;
+    reg  in_valid_s25;
+    reg  in_valid_s26;
+    reg  in_valid_s27;
+    reg  in_valid_s28;
+    reg  in_valid_s29;
+    reg  in_valid_s30;
+    reg  in_valid_s31;
+    reg  in_valid_s32;
+    reg  in_valid_s33;
+    reg  in_valid_s34;
+    reg  in_valid_s35;
+    reg  in_valid_s36;
+    reg  in_valid_s37;
+    reg  in_valid_s38;
+    reg  in_valid_s39;
+    reg  spaced_valid_s1_2;
+    reg  spaced_valid_s2_2;
+    reg  spaced_valid_s3_2;
+    reg  spaced_valid_s4_2;
+    reg  spaced_valid_s5_2;
+    reg  spaced_valid_s6_2;
+    reg  spaced_valid_s7_2;
+    reg  spaced_valid_s8_2;
+    reg  spaced_valid_s9_2;
+    reg  spaced_valid_s10_2;
+    reg  spaced_valid_s11_2;
+    reg  spaced_valid_s12_2;
+    reg  spaced_valid_s13_2;
+    reg  spaced_valid_s14_2;
+    reg  spaced_valid_s15_2;
+    reg  spaced_valid_s16_2;
+    reg  spaced_valid_s17_2;
+    reg  spaced_valid_s18_2;
+    reg  spaced_valid_s19_2;
+    reg  spaced_valid_s20_2;
+    reg  spaced_valid_s21_2;
+    reg  spaced_valid_s22_2;
+    reg  spaced_valid_s23_2;
+    reg  spaced_valid_s24_2;
+    reg  spaced_valid_s25_2;
+    reg  spaced_valid_s26_2;
+    reg  spaced_valid_s27_2;
+    reg  spaced_valid_s28_2;
+    reg  spaced_valid_s29_2;
+    reg  spaced_valid_s30_2;
+    reg  spaced_valid_s31;
+    reg  spaced_valid_s32;
+    reg  spaced_valid_s33;
+    reg  spaced_valid_s34;
+    reg  spaced_valid_s35;
+    reg  spaced_valid_s36;
+    reg  spaced_valid_s37;
+    reg  spaced_valid_s38;
+    reg  spaced_valid_s39;
+    reg  spaced_valid_s40;
+    wire [47:0] cat_15 = {
         in_header[7:0],
         in_header[15:8],
         in_header[23:16],
@@ -602,7 +389,7 @@ module header_path (
         in_header[39:32],
         in_header[47:40]
     };
-    wire [47:0] cat_21 = {
+    wire [47:0] cat_22 = {
         in_header[55:48],
         in_header[63:56],
         in_header[71:64],
@@ -612,9 +399,9 @@ module header_path (
     };
     wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
     wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
-    wire [511:0] or_660 = ({343'd0, header_parser_cfg_rdata} | {292'd0, header_interface_cfg_rdata}) | ({356'd0, header_source_cfg_rdata} | {140'd0, header_address_cfg_rdata});
-    wire [511:0] or_661 = ({380'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({441'd0, header_class_cfg_rdata} | {372'd0, header_step_cfg_rdata});
-    assign cfg_rdata = or_660 | or_661;
+    wire [511:0] or_413 = ({343'd0, header_parser_cfg_rdata} | {402'd0, header_interface_cfg_rdata}) | ({434'd0, header_source_cfg_rdata} | {326'd0, header_address_cfg_rdata});
+    wire [511:0] or_414 = ({446'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({441'd0, header_class_cfg_rdata} | {442'd0, header_step_cfg_rdata});
+    assign cfg_rdata = (or_413 | or_414) | {509'd0, header_priority_cfg_rdata};
 
     header_parser header_parser (
         .clk(clk),
@@ -625,6 +412,7 @@ module header_path (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[168:0]),
+        .spaced_valid(spaced_valid),
         .interface_key(header_parser_interface_key),
         .vid(header_parser_vid),
         .arp(header_parser_arp),
@@ -666,18 +454,20 @@ module header_path (
         .clk(clk),
         .rst(rst),
         .key(header_parser_interface_key),
-        .dst_mac(cat_14_s1),
+        .dst_mac(cat_15_s1),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[219:0]),
+        .cfg_wdata(cfg_wdata[109:0]),
         .epoch(in_epoch_s1),
+        .spaced_valid(spaced_valid_s1),
         .known(header_interface_known),
         .number(header_interface_number),
         .segment(header_interface_segment),
         .tracking(header_interface_tracking),
         .accepts(header_interface_accepts),
+        .trust(header_interface_trust),
         .not_mine(header_interface_not_mine),
         .cfg_rdata(header_interface_cfg_rdata)
     );
@@ -686,19 +476,20 @@ module header_path (
         .clk(clk),
         .rst(rst),
         .segment(header_interface_segment),
-        .src_mac(cat_21_s6),
+        .src_mac(cat_22_s9),
         .tracking(header_interface_tracking),
         .accepts(header_interface_accepts),
-        .taken(header_parser_taken_s6),
-        .number(header_parser_number_s6),
-        .vid(header_parser_vid_s6),
+        .taken(header_parser_taken_s11),
+        .number(header_parser_number_s11),
+        .vid(header_parser_vid_s9),
         .dscp(header_parser_traffic_class_s6[7:2]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[155:0]),
-        .epoch(in_epoch_s6),
+        .cfg_wdata(cfg_wdata[77:0]),
+        .epoch(in_epoch_s9),
+        .spaced_valid(spaced_valid_s11),
         .refused(header_source_refused),
         .has_tag(header_source_has_tag),
         .known(header_source_known),
@@ -712,32 +503,34 @@ module header_path (
         .rst(rst),
         .dst_key(header_parser_dst_key),
         .src_key(header_parser_src_key),
-        .epoch(in_epoch_s5),
+        .epoch(in_epoch_s1),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[371:0]),
+        .cfg_wdata(cfg_wdata[185:0]),
+        .spaced_valid(spaced_valid_s5),
         .dst(header_address_dst),
-        .cfg_rdata(header_address_cfg_rdata),
-        .src(header_address_src)
+        .src(header_address_src),
+        .cfg_rdata(header_address_cfg_rdata)
     );
 
     header_port header_port (
         .clk(clk),
         .rst(rst),
-        .dst_scope(header_address_dst[19:0]),
+        .dst_scope(header_address_dst_s16[19:0]),
         .src_scope(header_address_src[19:0]),
-        .protocol(header_parser_protocol_s10),
-        .sport(header_parser_sport),
-        .dport(header_parser_dport),
-        .later(header_parser_later_s10),
-        .epoch(in_epoch_s10),
+        .protocol(header_parser_protocol_s18),
+        .sport(header_parser_sport_s19),
+        .dport(header_parser_dport_s19),
+        .later(header_parser_later_s18),
+        .epoch(in_epoch_s17),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[131:0]),
+        .cfg_wdata(cfg_wdata[65:0]),
+        .spaced_valid(spaced_valid_s19),
         .hit0(header_port_hit0),
         .class0(header_port_class0),
         .hit1(header_port_hit1),
@@ -752,14 +545,15 @@ module header_path (
     header_range header_range (
         .clk(clk),
         .rst(rst),
-        .dst_asked(header_address_dst[20] & (|header_address_dst[19:0])),
+        .spaced_valid(spaced_valid_s19),
+        .dst_asked(and_133_s16),
         .src_asked(header_address_src[20] & (|header_address_src[19:0])),
-        .dst_row(header_address_dst[36:21]),
+        .dst_row(header_address_dst_s16[36:21]),
         .src_row(header_address_src[36:21]),
-        .protocol(header_parser_protocol_s10),
-        .sport(header_parser_sport),
-        .dport(header_parser_dport),
-        .later(header_parser_later_s10),
+        .protocol(header_parser_protocol_s18),
+        .sport(header_parser_sport_s19),
+        .dport(header_parser_dport_s19),
+        .later(header_parser_later_s18),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -769,11 +563,11 @@ module header_path (
         .class0(header_range_class0),
         .hit2(header_range_hit2),
         .class2(header_range_class2),
-        .cfg_rdata(header_range_cfg_rdata),
         .hit1(header_range_hit1),
         .class1(header_range_class1),
         .hit3(header_range_hit3),
-        .class3(header_range_class3)
+        .class3(header_range_class3),
+        .cfg_rdata(header_range_cfg_rdata)
     );
 
     header_class header_class (
@@ -781,30 +575,33 @@ module header_path (
         .rst(rst),
         .exact_hit0(header_port_hit0),
         .exact_class0(header_port_class0),
-        .range_hit0(header_range_hit0),
-        .range_class0(header_range_class0),
+        .range_hit0(header_range_hit0_s26),
+        .range_class0(header_range_class0_s26),
         .exact_hit1(header_port_hit1),
         .exact_class1(header_port_class1),
-        .range_hit1(header_range_hit1),
-        .range_class1(header_range_class1),
+        .range_hit1(header_range_hit1_s28),
+        .range_class1(header_range_class1_s28),
         .exact_hit2(header_port_hit2),
         .exact_class2(header_port_class2),
-        .range_hit2(header_range_hit2),
-        .range_class2(header_range_class2),
+        .range_hit2(header_range_hit2_s27),
+        .range_class2(header_range_class2_s27),
         .exact_hit3(header_port_hit3),
         .exact_class3(header_port_class3),
-        .range_hit3(header_range_hit3),
-        .range_class3(header_range_class3),
+        .range_hit3(header_range_hit3_s29),
+        .range_class3(header_range_class3_s29),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[70:0]),
+        .spaced_valid(spaced_valid_s29_2),
         .found(header_class_found),
         .number(header_class_number),
         .direction(header_class_direction),
         .entry_action(header_class_entry_action),
         .entry_copies(header_class_entry_copies),
+        .rank(header_class_rank),
+        .meter(header_class_meter),
         .cfg_rdata(header_class_cfg_rdata)
     );
 
@@ -813,558 +610,301 @@ module header_path (
         .rst(rst),
         .number(header_class_number),
         .direction(header_class_direction),
-        .position(header_source_position_s16),
-        .entry_action(header_class_entry_action_s21),
-        .entry_copies(header_class_entry_copies_s21),
-        .has_tag(header_source_has_tag_s16),
+        .position(header_source_position_s30),
+        .entry_action(header_class_entry_action),
+        .entry_copies(header_class_entry_copies),
+        .has_tag(header_source_has_tag_s28),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[139:0]),
-        .epoch(in_epoch_s16),
+        .cfg_wdata(cfg_wdata[69:0]),
+        .epoch(in_epoch_s25),
+        .spaced_valid(spaced_valid_s30),
         .action(header_step_action),
         .copies(header_step_copies),
         .first(header_step_first),
         .cfg_rdata(header_step_cfg_rdata)
     );
 
+    header_priority header_priority (
+        .clk(clk),
+        .rst(rst),
+        .dscp(header_parser_traffic_class_s30[7:2]),
+        .trust(header_interface_trust_s28),
+        .own(header_class_rank),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
+        .cfg_wdata(cfg_wdata[2:0]),
+        .spaced_valid(spaced_valid_s32),
+        .rank(header_priority_rank),
+        .cfg_rdata(header_priority_cfg_rdata)
+    );
+
     header_reason header_reason (
         .clk(clk),
-        .runt(header_parser_runt_s11),
-        .vlan_depth(header_parser_vlan_depth_s11),
-        .no_interface(not_171_s11),
-        .not_mine(header_interface_not_mine_s11),
-        .arp(header_parser_arp_s11),
-        .encapsulation(or_174_s11),
-        .not_ip(header_parser_not_ip_s11),
-        .ipv4_header(header_parser_ipv4_header_s11),
-        .ipv4_checksum(header_parser_ipv4_checksum_s11),
-        .ipv6_header(header_parser_ipv6_header_s11),
-        .too_deep(header_parser_too_deep),
-        .l4_header(header_parser_l4_header),
-        .nd(header_parser_nd),
-        .icmp_error(header_parser_icmp_error),
-        .multicast(cat_14_s11[40]),
-        .ttl(header_parser_ttl_s11),
-        .dhcp(header_parser_dhcp),
-        .own(header_address_dst_s11[54]),
-        .scoped(or_177_s11),
-        .later(header_parser_later_s11),
+        .rst(rst),
+        .runt(header_parser_runt_s17),
+        .vlan_depth(header_parser_vlan_depth_s17),
+        .no_interface(not_196_s12),
+        .not_mine(header_interface_not_mine_s13),
+        .arp(header_parser_arp_s17),
+        .encapsulation(or_197_s13),
+        .not_ip(header_parser_not_ip_s14),
+        .ipv4_header(header_parser_ipv4_header_s15),
+        .ipv4_checksum(header_parser_ipv4_checksum_s18),
+        .ipv6_header(header_parser_ipv6_header_s18),
+        .too_deep(header_parser_too_deep_s12),
+        .l4_header(header_parser_l4_header_s12),
+        .nd(header_parser_nd_s12),
+        .icmp_error(header_parser_icmp_error_s12),
+        .multicast(cat_15_s17[40]),
+        .ttl(header_parser_ttl_s14),
+        .dhcp(header_parser_dhcp_s12),
+        .own(header_address_dst_s16[54]),
+        .scoped(red_198_s16 | (|header_address_src[19:0])),
+        .later(header_parser_later_s18),
+        .spaced_valid(spaced_valid_s19_2),
         .with_class(header_reason_with_class),
         .without(header_reason_without)
     );
 
     header_verdict header_verdict (
-        .tag(cat_271_s21[63:0]),
-        .port(cat_271_s21[67:64]),
-        .epoch(cat_271_s21[68]),
-        .interface_number(header_interface_number_s21),
-        .sender(header_source_sender_s21),
-        .class_number(header_class_number_s21),
-        .direction(header_class_direction_s21),
+        .tag(cat_240_s33[63:0]),
+        .port(cat_240_s33[67:64]),
+        .epoch(cat_240_s33[68]),
+        .interface_number(header_interface_number_s36),
+        .sender(header_source_sender_s38),
+        .class_number(header_class_number_s39),
+        .direction(header_class_direction_s39),
         .action(header_step_action),
-        .neighbour_valid(cat_281_s21[0]),
-        .neighbour(cat_281_s21[16:1]),
-        .l3(header_parser_offset_s21),
-        .ip_length(header_parser_ip_length_s21),
-        .protocol(header_parser_protocol_s21),
-        .v6(header_parser_v6_s21),
-        .l4(header_parser_l4_s21),
-        .l4_offset(header_parser_l4_offset_s21),
-        .udp_no_checksum(header_parser_udp_no_checksum_s21),
-        .src(header_parser_src_key_s21[128:1]),
-        .dst(header_parser_dst_key_s21[128:1]),
-        .sport(header_parser_sport_s21),
-        .dport(header_parser_dport_s21),
-        .traffic_class(header_parser_traffic_class_s21),
-        .ip_checksum(header_parser_ip_checksum_s21),
-        .l4_checksum(header_parser_l4_checksum_s21),
-        .opening(opening_s21),
-        .answering(answering_s21),
-        .base(base_s21),
+        .neighbour_valid(cat_250_s40[0]),
+        .neighbour(cat_250_s40[16:1]),
+        .rank(header_priority_rank_s35),
+        .meter({16{header_step_first}} & header_class_meter),
+        .l3(header_parser_offset_s36),
+        .ip_length(header_parser_ip_length_s38),
+        .protocol(header_parser_protocol_s34),
+        .v6(header_parser_v6_s37),
+        .l4(header_parser_l4_s35),
+        .l4_offset(header_parser_l4_offset_s34),
+        .udp_no_checksum(header_parser_udp_no_checksum_s36),
+        .src(header_parser_src_key_s37[128:1]),
+        .dst(header_parser_dst_key_s37[128:1]),
+        .sport(header_parser_sport_s35),
+        .dport(header_parser_dport_s35),
+        .traffic_class(header_parser_traffic_class_s38),
+        .ip_checksum(header_parser_ip_checksum_s38),
+        .l4_checksum(header_parser_l4_checksum_s35),
+        .opening(opening_s35),
+        .answering(answering_s35),
+        .base(base_s39),
         .copies(header_step_copies),
-        .framed(not_268_s21),
-        .interface_known(header_interface_known_s21),
-        .sender_known(header_source_known_s21),
-        .found(header_class_found_s21),
+        .framed(not_237_s34),
+        .interface_known(header_interface_known_s36),
+        .sender_known(header_source_known_s38),
+        .found(header_class_found_s39),
+        .spaced_valid(spaced_valid_s40),
         .verdict(out_verdict)
     );
 
     always @(posedge clk) begin
-        cat_14_s1 <= cat_14;
-        in_epoch_s1 <= in_epoch;
-        cat_21_s1 <= cat_21;
-        cat_21_s2 <= cat_21_s1;
-        cat_21_s3 <= cat_21_s2;
-        cat_21_s4 <= cat_21_s3;
-        cat_21_s5 <= cat_21_s4;
-        cat_21_s6 <= cat_21_s5;
-        header_parser_taken_s4 <= header_parser_taken;
-        header_parser_taken_s5 <= header_parser_taken_s4;
-        header_parser_taken_s6 <= header_parser_taken_s5;
-        header_parser_number_s4 <= header_parser_number;
-        header_parser_number_s5 <= header_parser_number_s4;
-        header_parser_number_s6 <= header_parser_number_s5;
-        header_parser_vid_s2 <= header_parser_vid;
-        header_parser_vid_s3 <= header_parser_vid_s2;
-        header_parser_vid_s4 <= header_parser_vid_s3;
-        header_parser_vid_s5 <= header_parser_vid_s4;
-        header_parser_vid_s6 <= header_parser_vid_s5;
-        header_parser_traffic_class_s6 <= header_parser_traffic_class;
-        in_epoch_s2 <= in_epoch_s1;
-        in_epoch_s3 <= in_epoch_s2;
-        in_epoch_s4 <= in_epoch_s3;
-        in_epoch_s5 <= in_epoch_s4;
-        in_epoch_s6 <= in_epoch_s5;
-        header_parser_protocol_s10 <= header_parser_protocol;
-        header_parser_later_s10 <= header_parser_later;
-        in_epoch_s7 <= in_epoch_s6;
-        in_epoch_s8 <= in_epoch_s7;
-        in_epoch_s9 <= in_epoch_s8;
-        in_epoch_s10 <= in_epoch_s9;
-        header_source_position_s13 <= header_source_position;
-        header_source_position_s14 <= header_source_position_s13;
-        header_source_position_s15 <= header_source_position_s14;
-        header_source_position_s16 <= header_source_position_s15;
-        header_class_entry_action_s21 <= header_class_entry_action;
-        header_class_entry_copies_s21 <= header_class_entry_copies;
-        header_source_has_tag_s8 <= header_source_has_tag;
-        header_source_has_tag_s9 <= header_source_has_tag_s8;
-        header_source_has_tag_s10 <= header_source_has_tag_s9;
-        header_source_has_tag_s11 <= header_source_has_tag_s10;
-        header_source_has_tag_s12 <= header_source_has_tag_s11;
-        header_source_has_tag_s13 <= header_source_has_tag_s12;
-        header_source_has_tag_s14 <= header_source_has_tag_s13;
-        header_source_has_tag_s15 <= header_source_has_tag_s14;
-        header_source_has_tag_s16 <= header_source_has_tag_s15;
-        in_epoch_s11 <= in_epoch_s10;
-        in_epoch_s12 <= in_epoch_s11;
-        in_epoch_s13 <= in_epoch_s12;
-        in_epoch_s14 <= in_epoch_s13;
-        in_epoch_s15 <= in_epoch_s14;
-        in_epoch_s16 <= in_epoch_s15;
-        header_parser_tag_wrong_s6 <= header_parser_tag_wrong;
-        header_parser_tag_wrong_s7 <= header_parser_tag_wrong_s6;
-        header_parser_runt_s2 <= header_parser_runt;
-        header_parser_runt_s3 <= header_parser_runt_s2;
-        header_parser_runt_s4 <= header_parser_runt_s3;
-        header_parser_runt_s5 <= header_parser_runt_s4;
-        header_parser_runt_s6 <= header_parser_runt_s5;
-        header_parser_runt_s7 <= header_parser_runt_s6;
-        header_parser_runt_s8 <= header_parser_runt_s7;
-        header_parser_runt_s9 <= header_parser_runt_s8;
-        header_parser_runt_s10 <= header_parser_runt_s9;
-        header_parser_runt_s11 <= header_parser_runt_s10;
-        header_parser_vlan_depth_s2 <= header_parser_vlan_depth;
-        header_parser_vlan_depth_s3 <= header_parser_vlan_depth_s2;
-        header_parser_vlan_depth_s4 <= header_parser_vlan_depth_s3;
-        header_parser_vlan_depth_s5 <= header_parser_vlan_depth_s4;
-        header_parser_vlan_depth_s6 <= header_parser_vlan_depth_s5;
-        header_parser_vlan_depth_s7 <= header_parser_vlan_depth_s6;
-        header_parser_vlan_depth_s8 <= header_parser_vlan_depth_s7;
-        header_parser_vlan_depth_s9 <= header_parser_vlan_depth_s8;
-        header_parser_vlan_depth_s10 <= header_parser_vlan_depth_s9;
-        header_parser_vlan_depth_s11 <= header_parser_vlan_depth_s10;
-        not_171_s7 <= ~header_interface_known;
-        not_171_s8 <= not_171_s7;
-        not_171_s9 <= not_171_s8;
-        not_171_s10 <= not_171_s9;
-        not_171_s11 <= not_171_s10;
-        header_interface_not_mine_s8 <= header_interface_not_mine;
-        header_interface_not_mine_s9 <= header_interface_not_mine_s8;
-        header_interface_not_mine_s10 <= header_interface_not_mine_s9;
-        header_interface_not_mine_s11 <= header_interface_not_mine_s10;
-        header_parser_arp_s2 <= header_parser_arp;
-        header_parser_arp_s3 <= header_parser_arp_s2;
-        header_parser_arp_s4 <= header_parser_arp_s3;
-        header_parser_arp_s5 <= header_parser_arp_s4;
-        header_parser_arp_s6 <= header_parser_arp_s5;
-        header_parser_arp_s7 <= header_parser_arp_s6;
-        header_parser_arp_s8 <= header_parser_arp_s7;
-        header_parser_arp_s9 <= header_parser_arp_s8;
-        header_parser_arp_s10 <= header_parser_arp_s9;
-        header_parser_arp_s11 <= header_parser_arp_s10;
-        or_174_s8 <= header_parser_tag_wrong_s7 | header_source_refused;
-        or_174_s9 <= or_174_s8;
-        or_174_s10 <= or_174_s9;
-        or_174_s11 <= or_174_s10;
-        header_parser_not_ip_s6 <= header_parser_not_ip;
-        header_parser_not_ip_s7 <= header_parser_not_ip_s6;
-        header_parser_not_ip_s8 <= header_parser_not_ip_s7;
-        header_parser_not_ip_s9 <= header_parser_not_ip_s8;
-        header_parser_not_ip_s10 <= header_parser_not_ip_s9;
-        header_parser_not_ip_s11 <= header_parser_not_ip_s10;
-        header_parser_ipv4_header_s7 <= header_parser_ipv4_header;
-        header_parser_ipv4_header_s8 <= header_parser_ipv4_header_s7;
-        header_parser_ipv4_header_s9 <= header_parser_ipv4_header_s8;
-        header_parser_ipv4_header_s10 <= header_parser_ipv4_header_s9;
-        header_parser_ipv4_header_s11 <= header_parser_ipv4_header_s10;
-        header_parser_ipv4_checksum_s10 <= header_parser_ipv4_checksum;
-        header_parser_ipv4_checksum_s11 <= header_parser_ipv4_checksum_s10;
-        header_parser_ipv6_header_s10 <= header_parser_ipv6_header;
-        header_parser_ipv6_header_s11 <= header_parser_ipv6_header_s10;
-        cat_14_s2 <= cat_14_s1;
-        cat_14_s3 <= cat_14_s2;
-        cat_14_s4 <= cat_14_s3;
-        cat_14_s5 <= cat_14_s4;
-        cat_14_s6 <= cat_14_s5;
-        cat_14_s7 <= cat_14_s6;
-        cat_14_s8 <= cat_14_s7;
-        cat_14_s9 <= cat_14_s8;
-        cat_14_s10 <= cat_14_s9;
-        cat_14_s11 <= cat_14_s10;
-        header_parser_ttl_s6 <= header_parser_ttl;
-        header_parser_ttl_s7 <= header_parser_ttl_s6;
-        header_parser_ttl_s8 <= header_parser_ttl_s7;
-        header_parser_ttl_s9 <= header_parser_ttl_s8;
-        header_parser_ttl_s10 <= header_parser_ttl_s9;
-        header_parser_ttl_s11 <= header_parser_ttl_s10;
-        header_address_dst_s11 <= header_address_dst;
-        or_177_s11 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
-        header_parser_later_s11 <= header_parser_later_s10;
-        header_reason_with_class_s14 <= header_reason_with_class;
-        header_reason_with_class_s15 <= header_reason_with_class_s14;
-        header_reason_with_class_s16 <= header_reason_with_class_s15;
-        header_reason_without_s14 <= header_reason_without;
-        header_reason_without_s15 <= header_reason_without_s14;
-        header_reason_without_s16 <= header_reason_without_s15;
-        base <= header_class_found ? header_reason_with_class_s16 : header_reason_without_s16;
-        cat_271_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
-        cat_271_s2 <= cat_271_s1;
-        cat_271_s3 <= cat_271_s2;
-        cat_271_s4 <= cat_271_s3;
-        cat_271_s5 <= cat_271_s4;
-        cat_271_s6 <= cat_271_s5;
-        cat_271_s7 <= cat_271_s6;
-        cat_271_s8 <= cat_271_s7;
-        cat_271_s9 <= cat_271_s8;
-        cat_271_s10 <= cat_271_s9;
-        cat_271_s11 <= cat_271_s10;
-        cat_271_s12 <= cat_271_s11;
-        cat_271_s13 <= cat_271_s12;
-        cat_271_s14 <= cat_271_s13;
-        cat_271_s15 <= cat_271_s14;
-        cat_271_s16 <= cat_271_s15;
-        cat_271_s17 <= cat_271_s16;
-        cat_271_s18 <= cat_271_s17;
-        cat_271_s19 <= cat_271_s18;
-        cat_271_s20 <= cat_271_s19;
-        cat_271_s21 <= cat_271_s20;
-        header_interface_number_s7 <= header_interface_number;
-        header_interface_number_s8 <= header_interface_number_s7;
-        header_interface_number_s9 <= header_interface_number_s8;
-        header_interface_number_s10 <= header_interface_number_s9;
-        header_interface_number_s11 <= header_interface_number_s10;
-        header_interface_number_s12 <= header_interface_number_s11;
-        header_interface_number_s13 <= header_interface_number_s12;
-        header_interface_number_s14 <= header_interface_number_s13;
-        header_interface_number_s15 <= header_interface_number_s14;
-        header_interface_number_s16 <= header_interface_number_s15;
-        header_interface_number_s17 <= header_interface_number_s16;
-        header_interface_number_s18 <= header_interface_number_s17;
-        header_interface_number_s19 <= header_interface_number_s18;
-        header_interface_number_s20 <= header_interface_number_s19;
-        header_interface_number_s21 <= header_interface_number_s20;
-        header_source_sender_s12 <= header_source_sender;
-        header_source_sender_s13 <= header_source_sender_s12;
-        header_source_sender_s14 <= header_source_sender_s13;
-        header_source_sender_s15 <= header_source_sender_s14;
-        header_source_sender_s16 <= header_source_sender_s15;
-        header_source_sender_s17 <= header_source_sender_s16;
-        header_source_sender_s18 <= header_source_sender_s17;
-        header_source_sender_s19 <= header_source_sender_s18;
-        header_source_sender_s20 <= header_source_sender_s19;
-        header_source_sender_s21 <= header_source_sender_s20;
-        header_class_number_s17 <= header_class_number;
-        header_class_number_s18 <= header_class_number_s17;
-        header_class_number_s19 <= header_class_number_s18;
-        header_class_number_s20 <= header_class_number_s19;
-        header_class_number_s21 <= header_class_number_s20;
-        header_class_direction_s17 <= header_class_direction;
-        header_class_direction_s18 <= header_class_direction_s17;
-        header_class_direction_s19 <= header_class_direction_s18;
-        header_class_direction_s20 <= header_class_direction_s19;
-        header_class_direction_s21 <= header_class_direction_s20;
-        cat_281_s11 <= {header_address_dst[53:38], header_address_dst[37]};
-        cat_281_s12 <= cat_281_s11;
-        cat_281_s13 <= cat_281_s12;
-        cat_281_s14 <= cat_281_s13;
-        cat_281_s15 <= cat_281_s14;
-        cat_281_s16 <= cat_281_s15;
-        cat_281_s17 <= cat_281_s16;
-        cat_281_s18 <= cat_281_s17;
-        cat_281_s19 <= cat_281_s18;
-        cat_281_s20 <= cat_281_s19;
-        cat_281_s21 <= cat_281_s20;
-        header_parser_offset_s4 <= header_parser_offset;
-        header_parser_offset_s5 <= header_parser_offset_s4;
-        header_parser_offset_s6 <= header_parser_offset_s5;
-        header_parser_offset_s7 <= header_parser_offset_s6;
-        header_parser_offset_s8 <= header_parser_offset_s7;
-        header_parser_offset_s9 <= header_parser_offset_s8;
-        header_parser_offset_s10 <= header_parser_offset_s9;
-        header_parser_offset_s11 <= header_parser_offset_s10;
-        header_parser_offset_s12 <= header_parser_offset_s11;
-        header_parser_offset_s13 <= header_parser_offset_s12;
-        header_parser_offset_s14 <= header_parser_offset_s13;
-        header_parser_offset_s15 <= header_parser_offset_s14;
-        header_parser_offset_s16 <= header_parser_offset_s15;
-        header_parser_offset_s17 <= header_parser_offset_s16;
-        header_parser_offset_s18 <= header_parser_offset_s17;
-        header_parser_offset_s19 <= header_parser_offset_s18;
-        header_parser_offset_s20 <= header_parser_offset_s19;
-        header_parser_offset_s21 <= header_parser_offset_s20;
-        header_parser_ip_length_s6 <= header_parser_ip_length;
-        header_parser_ip_length_s7 <= header_parser_ip_length_s6;
-        header_parser_ip_length_s8 <= header_parser_ip_length_s7;
-        header_parser_ip_length_s9 <= header_parser_ip_length_s8;
-        header_parser_ip_length_s10 <= header_parser_ip_length_s9;
-        header_parser_ip_length_s11 <= header_parser_ip_length_s10;
-        header_parser_ip_length_s12 <= header_parser_ip_length_s11;
-        header_parser_ip_length_s13 <= header_parser_ip_length_s12;
-        header_parser_ip_length_s14 <= header_parser_ip_length_s13;
-        header_parser_ip_length_s15 <= header_parser_ip_length_s14;
-        header_parser_ip_length_s16 <= header_parser_ip_length_s15;
-        header_parser_ip_length_s17 <= header_parser_ip_length_s16;
-        header_parser_ip_length_s18 <= header_parser_ip_length_s17;
-        header_parser_ip_length_s19 <= header_parser_ip_length_s18;
-        header_parser_ip_length_s20 <= header_parser_ip_length_s19;
-        header_parser_ip_length_s21 <= header_parser_ip_length_s20;
-        header_parser_protocol_s11 <= header_parser_protocol_s10;
-        header_parser_protocol_s12 <= header_parser_protocol_s11;
-        header_parser_protocol_s13 <= header_parser_protocol_s12;
-        header_parser_protocol_s14 <= header_parser_protocol_s13;
-        header_parser_protocol_s15 <= header_parser_protocol_s14;
-        header_parser_protocol_s16 <= header_parser_protocol_s15;
-        header_parser_protocol_s17 <= header_parser_protocol_s16;
-        header_parser_protocol_s18 <= header_parser_protocol_s17;
-        header_parser_protocol_s19 <= header_parser_protocol_s18;
-        header_parser_protocol_s20 <= header_parser_protocol_s19;
-        header_parser_protocol_s21 <= header_parser_protocol_s20;
-        header_parser_v6_s6 <= header_parser_v6;
-        header_parser_v6_s7 <= header_parser_v6_s6;
-        header_parser_v6_s8 <= header_parser_v6_s7;
-        header_parser_v6_s9 <= header_parser_v6_s8;
-        header_parser_v6_s10 <= header_parser_v6_s9;
-        header_parser_v6_s11 <= header_parser_v6_s10;
-        header_parser_v6_s12 <= header_parser_v6_s11;
-        header_parser_v6_s13 <= header_parser_v6_s12;
-        header_parser_v6_s14 <= header_parser_v6_s13;
-        header_parser_v6_s15 <= header_parser_v6_s14;
-        header_parser_v6_s16 <= header_parser_v6_s15;
-        header_parser_v6_s17 <= header_parser_v6_s16;
-        header_parser_v6_s18 <= header_parser_v6_s17;
-        header_parser_v6_s19 <= header_parser_v6_s18;
-        header_parser_v6_s20 <= header_parser_v6_s19;
-        header_parser_v6_s21 <= header_parser_v6_s20;
-        header_parser_l4_s12 <= header_parser_l4;
-        header_parser_l4_s13 <= header_parser_l4_s12;
-        header_parser_l4_s14 <= header_parser_l4_s13;
-        header_parser_l4_s15 <= header_parser_l4_s14;
-        header_parser_l4_s16 <= header_parser_l4_s15;
-        header_parser_l4_s17 <= header_parser_l4_s16;
-        header_parser_l4_s18 <= header_parser_l4_s17;
-        header_parser_l4_s19 <= header_parser_l4_s18;
-        header_parser_l4_s20 <= header_parser_l4_s19;
-        header_parser_l4_s21 <= header_parser_l4_s20;
-        header_parser_l4_offset_s10 <= header_parser_l4_offset;
-        header_parser_l4_offset_s11 <= header_parser_l4_offset_s10;
-        header_parser_l4_offset_s12 <= header_parser_l4_offset_s11;
-        header_parser_l4_offset_s13 <= header_parser_l4_offset_s12;
-        header_parser_l4_offset_s14 <= header_parser_l4_offset_s13;
-        header_parser_l4_offset_s15 <= header_parser_l4_offset_s14;
-        header_parser_l4_offset_s16 <= header_parser_l4_offset_s15;
-        header_parser_l4_offset_s17 <= header_parser_l4_offset_s16;
-        header_parser_l4_offset_s18 <= header_parser_l4_offset_s17;
-        header_parser_l4_offset_s19 <= header_parser_l4_offset_s18;
-        header_parser_l4_offset_s20 <= header_parser_l4_offset_s19;
-        header_parser_l4_offset_s21 <= header_parser_l4_offset_s20;
-        header_parser_udp_no_checksum_s12 <= header_parser_udp_no_checksum;
-        header_parser_udp_no_checksum_s13 <= header_parser_udp_no_checksum_s12;
-        header_parser_udp_no_checksum_s14 <= header_parser_udp_no_checksum_s13;
-        header_parser_udp_no_checksum_s15 <= header_parser_udp_no_checksum_s14;
-        header_parser_udp_no_checksum_s16 <= header_parser_udp_no_checksum_s15;
-        header_parser_udp_no_checksum_s17 <= header_parser_udp_no_checksum_s16;
-        header_parser_udp_no_checksum_s18 <= header_parser_udp_no_checksum_s17;
-        header_parser_udp_no_checksum_s19 <= header_parser_udp_no_checksum_s18;
-        header_parser_udp_no_checksum_s20 <= header_parser_udp_no_checksum_s19;
-        header_parser_udp_no_checksum_s21 <= header_parser_udp_no_checksum_s20;
-        header_parser_src_key_s6 <= header_parser_src_key;
-        header_parser_src_key_s7 <= header_parser_src_key_s6;
-        header_parser_src_key_s8 <= header_parser_src_key_s7;
-        header_parser_src_key_s9 <= header_parser_src_key_s8;
-        header_parser_src_key_s10 <= header_parser_src_key_s9;
-        header_parser_src_key_s11 <= header_parser_src_key_s10;
-        header_parser_src_key_s12 <= header_parser_src_key_s11;
-        header_parser_src_key_s13 <= header_parser_src_key_s12;
-        header_parser_src_key_s14 <= header_parser_src_key_s13;
-        header_parser_src_key_s15 <= header_parser_src_key_s14;
-        header_parser_src_key_s16 <= header_parser_src_key_s15;
-        header_parser_src_key_s17 <= header_parser_src_key_s16;
-        header_parser_src_key_s18 <= header_parser_src_key_s17;
-        header_parser_src_key_s19 <= header_parser_src_key_s18;
-        header_parser_src_key_s20 <= header_parser_src_key_s19;
-        header_parser_src_key_s21 <= header_parser_src_key_s20;
-        header_parser_dst_key_s6 <= header_parser_dst_key;
-        header_parser_dst_key_s7 <= header_parser_dst_key_s6;
-        header_parser_dst_key_s8 <= header_parser_dst_key_s7;
-        header_parser_dst_key_s9 <= header_parser_dst_key_s8;
-        header_parser_dst_key_s10 <= header_parser_dst_key_s9;
-        header_parser_dst_key_s11 <= header_parser_dst_key_s10;
-        header_parser_dst_key_s12 <= header_parser_dst_key_s11;
-        header_parser_dst_key_s13 <= header_parser_dst_key_s12;
-        header_parser_dst_key_s14 <= header_parser_dst_key_s13;
-        header_parser_dst_key_s15 <= header_parser_dst_key_s14;
-        header_parser_dst_key_s16 <= header_parser_dst_key_s15;
-        header_parser_dst_key_s17 <= header_parser_dst_key_s16;
-        header_parser_dst_key_s18 <= header_parser_dst_key_s17;
-        header_parser_dst_key_s19 <= header_parser_dst_key_s18;
-        header_parser_dst_key_s20 <= header_parser_dst_key_s19;
-        header_parser_dst_key_s21 <= header_parser_dst_key_s20;
-        header_parser_sport_s11 <= header_parser_sport;
-        header_parser_sport_s12 <= header_parser_sport_s11;
-        header_parser_sport_s13 <= header_parser_sport_s12;
-        header_parser_sport_s14 <= header_parser_sport_s13;
-        header_parser_sport_s15 <= header_parser_sport_s14;
-        header_parser_sport_s16 <= header_parser_sport_s15;
-        header_parser_sport_s17 <= header_parser_sport_s16;
-        header_parser_sport_s18 <= header_parser_sport_s17;
-        header_parser_sport_s19 <= header_parser_sport_s18;
-        header_parser_sport_s20 <= header_parser_sport_s19;
-        header_parser_sport_s21 <= header_parser_sport_s20;
-        header_parser_dport_s11 <= header_parser_dport;
-        header_parser_dport_s12 <= header_parser_dport_s11;
-        header_parser_dport_s13 <= header_parser_dport_s12;
-        header_parser_dport_s14 <= header_parser_dport_s13;
-        header_parser_dport_s15 <= header_parser_dport_s14;
-        header_parser_dport_s16 <= header_parser_dport_s15;
-        header_parser_dport_s17 <= header_parser_dport_s16;
-        header_parser_dport_s18 <= header_parser_dport_s17;
-        header_parser_dport_s19 <= header_parser_dport_s18;
-        header_parser_dport_s20 <= header_parser_dport_s19;
-        header_parser_dport_s21 <= header_parser_dport_s20;
-        header_parser_traffic_class_s7 <= header_parser_traffic_class_s6;
-        header_parser_traffic_class_s8 <= header_parser_traffic_class_s7;
-        header_parser_traffic_class_s9 <= header_parser_traffic_class_s8;
-        header_parser_traffic_class_s10 <= header_parser_traffic_class_s9;
-        header_parser_traffic_class_s11 <= header_parser_traffic_class_s10;
-        header_parser_traffic_class_s12 <= header_parser_traffic_class_s11;
-        header_parser_traffic_class_s13 <= header_parser_traffic_class_s12;
-        header_parser_traffic_class_s14 <= header_parser_traffic_class_s13;
-        header_parser_traffic_class_s15 <= header_parser_traffic_class_s14;
-        header_parser_traffic_class_s16 <= header_parser_traffic_class_s15;
-        header_parser_traffic_class_s17 <= header_parser_traffic_class_s16;
-        header_parser_traffic_class_s18 <= header_parser_traffic_class_s17;
-        header_parser_traffic_class_s19 <= header_parser_traffic_class_s18;
-        header_parser_traffic_class_s20 <= header_parser_traffic_class_s19;
-        header_parser_traffic_class_s21 <= header_parser_traffic_class_s20;
-        header_parser_ip_checksum_s6 <= header_parser_ip_checksum;
-        header_parser_ip_checksum_s7 <= header_parser_ip_checksum_s6;
-        header_parser_ip_checksum_s8 <= header_parser_ip_checksum_s7;
-        header_parser_ip_checksum_s9 <= header_parser_ip_checksum_s8;
-        header_parser_ip_checksum_s10 <= header_parser_ip_checksum_s9;
-        header_parser_ip_checksum_s11 <= header_parser_ip_checksum_s10;
-        header_parser_ip_checksum_s12 <= header_parser_ip_checksum_s11;
-        header_parser_ip_checksum_s13 <= header_parser_ip_checksum_s12;
-        header_parser_ip_checksum_s14 <= header_parser_ip_checksum_s13;
-        header_parser_ip_checksum_s15 <= header_parser_ip_checksum_s14;
-        header_parser_ip_checksum_s16 <= header_parser_ip_checksum_s15;
-        header_parser_ip_checksum_s17 <= header_parser_ip_checksum_s16;
-        header_parser_ip_checksum_s18 <= header_parser_ip_checksum_s17;
-        header_parser_ip_checksum_s19 <= header_parser_ip_checksum_s18;
-        header_parser_ip_checksum_s20 <= header_parser_ip_checksum_s19;
-        header_parser_ip_checksum_s21 <= header_parser_ip_checksum_s20;
-        header_parser_l4_checksum_s12 <= header_parser_l4_checksum;
-        header_parser_l4_checksum_s13 <= header_parser_l4_checksum_s12;
-        header_parser_l4_checksum_s14 <= header_parser_l4_checksum_s13;
-        header_parser_l4_checksum_s15 <= header_parser_l4_checksum_s14;
-        header_parser_l4_checksum_s16 <= header_parser_l4_checksum_s15;
-        header_parser_l4_checksum_s17 <= header_parser_l4_checksum_s16;
-        header_parser_l4_checksum_s18 <= header_parser_l4_checksum_s17;
-        header_parser_l4_checksum_s19 <= header_parser_l4_checksum_s18;
-        header_parser_l4_checksum_s20 <= header_parser_l4_checksum_s19;
-        header_parser_l4_checksum_s21 <= header_parser_l4_checksum_s20;
-        opening_s11 <= opening;
-        opening_s12 <= opening_s11;
-        opening_s13 <= opening_s12;
-        opening_s14 <= opening_s13;
-        opening_s15 <= opening_s14;
-        opening_s16 <= opening_s15;
-        opening_s17 <= opening_s16;
-        opening_s18 <= opening_s17;
-        opening_s19 <= opening_s18;
-        opening_s20 <= opening_s19;
-        opening_s21 <= opening_s20;
-        answering_s11 <= answering;
-        answering_s12 <= answering_s11;
-        answering_s13 <= answering_s12;
-        answering_s14 <= answering_s13;
-        answering_s15 <= answering_s14;
-        answering_s16 <= answering_s15;
-        answering_s17 <= answering_s16;
-        answering_s18 <= answering_s17;
-        answering_s19 <= answering_s18;
-        answering_s20 <= answering_s19;
-        answering_s21 <= answering_s20;
-        base_s18 <= base;
-        base_s19 <= base_s18;
-        base_s20 <= base_s19;
-        base_s21 <= base_s20;
-        not_268_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        not_268_s3 <= not_268_s2;
-        not_268_s4 <= not_268_s3;
-        not_268_s5 <= not_268_s4;
-        not_268_s6 <= not_268_s5;
-        not_268_s7 <= not_268_s6;
-        not_268_s8 <= not_268_s7;
-        not_268_s9 <= not_268_s8;
-        not_268_s10 <= not_268_s9;
-        not_268_s11 <= not_268_s10;
-        not_268_s12 <= not_268_s11;
-        not_268_s13 <= not_268_s12;
-        not_268_s14 <= not_268_s13;
-        not_268_s15 <= not_268_s14;
-        not_268_s16 <= not_268_s15;
-        not_268_s17 <= not_268_s16;
-        not_268_s18 <= not_268_s17;
-        not_268_s19 <= not_268_s18;
-        not_268_s20 <= not_268_s19;
-        not_268_s21 <= not_268_s20;
-        header_interface_known_s7 <= header_interface_known;
-        header_interface_known_s8 <= header_interface_known_s7;
-        header_interface_known_s9 <= header_interface_known_s8;
-        header_interface_known_s10 <= header_interface_known_s9;
-        header_interface_known_s11 <= header_interface_known_s10;
-        header_interface_known_s12 <= header_interface_known_s11;
-        header_interface_known_s13 <= header_interface_known_s12;
-        header_interface_known_s14 <= header_interface_known_s13;
-        header_interface_known_s15 <= header_interface_known_s14;
-        header_interface_known_s16 <= header_interface_known_s15;
-        header_interface_known_s17 <= header_interface_known_s16;
-        header_interface_known_s18 <= header_interface_known_s17;
-        header_interface_known_s19 <= header_interface_known_s18;
-        header_interface_known_s20 <= header_interface_known_s19;
-        header_interface_known_s21 <= header_interface_known_s20;
-        header_source_known_s12 <= header_source_known;
-        header_source_known_s13 <= header_source_known_s12;
-        header_source_known_s14 <= header_source_known_s13;
-        header_source_known_s15 <= header_source_known_s14;
-        header_source_known_s16 <= header_source_known_s15;
-        header_source_known_s17 <= header_source_known_s16;
-        header_source_known_s18 <= header_source_known_s17;
-        header_source_known_s19 <= header_source_known_s18;
-        header_source_known_s20 <= header_source_known_s19;
-        header_source_known_s21 <= header_source_known_s20;
-        header_class_found_s17 <= header_class_found;
-        header_class_found_s18 <= header_class_found_s17;
-        header_class_found_s19 <= header_class_found_s18;
-        header_class_found_s20 <= header_class_found_s19;
-        header_class_found_s21 <= header_class_found_s20;
+        if (spaced_valid) cat_15_s1 <= cat_15;
+        if (spaced_valid) in_epoch_s1 <= in_epoch;
+        if (spaced_valid) cat_22_s1 <= cat_22;
+        if (spaced_valid_s8_2) cat_22_s9 <= cat_22_s1;
+        if (spaced_valid_s10_2) header_parser_taken_s11 <= header_parser_taken;
+        if (spaced_valid_s10_2) header_parser_number_s11 <= header_parser_number;
+        if (spaced_valid_s8_2) header_parser_vid_s9 <= header_parser_vid;
+        if (spaced_valid_s5_2) header_parser_traffic_class_s6 <= header_parser_traffic_class;
+        if (spaced_valid_s8_2) in_epoch_s9 <= in_epoch_s1;
+        if (spaced_valid_s15_2) header_address_dst_s16 <= header_address_dst;
+        if (spaced_valid_s9_2) header_parser_protocol_s10 <= header_parser_protocol;
+        if (spaced_valid_s17_2) header_parser_protocol_s18 <= header_parser_protocol_s10;
+        if (spaced_valid_s10_2) header_parser_sport_s11 <= header_parser_sport;
+        if (spaced_valid_s18_2) header_parser_sport_s19 <= header_parser_sport_s11;
+        if (spaced_valid_s10_2) header_parser_dport_s11 <= header_parser_dport;
+        if (spaced_valid_s18_2) header_parser_dport_s19 <= header_parser_dport_s11;
+        if (spaced_valid_s9_2) header_parser_later_s10 <= header_parser_later;
+        if (spaced_valid_s17_2) header_parser_later_s18 <= header_parser_later_s10;
+        if (spaced_valid_s16_2) in_epoch_s17 <= in_epoch_s9;
+        if (spaced_valid_s15_2) and_133_s16 <= header_address_dst[20] & (|header_address_dst[19:0]);
+        if (spaced_valid_s25_2) header_range_hit0_s26 <= header_range_hit0;
+        if (spaced_valid_s25_2) header_range_class0_s26 <= header_range_class0;
+        if (spaced_valid_s27_2) header_range_hit1_s28 <= header_range_hit1;
+        if (spaced_valid_s27_2) header_range_class1_s28 <= header_range_class1;
+        if (spaced_valid_s26_2) header_range_hit2_s27 <= header_range_hit2;
+        if (spaced_valid_s26_2) header_range_class2_s27 <= header_range_class2;
+        if (spaced_valid_s28_2) header_range_hit3_s29 <= header_range_hit3;
+        if (spaced_valid_s28_2) header_range_class3_s29 <= header_range_class3;
+        if (spaced_valid_s29_2) header_source_position_s30 <= header_source_position;
+        if (spaced_valid_s19_2) header_source_has_tag_s20 <= header_source_has_tag;
+        if (spaced_valid_s27_2) header_source_has_tag_s28 <= header_source_has_tag_s20;
+        if (spaced_valid_s24_2) in_epoch_s25 <= in_epoch_s17;
+        if (spaced_valid_s13_2) header_parser_traffic_class_s14 <= header_parser_traffic_class_s6;
+        if (spaced_valid_s21_2) header_parser_traffic_class_s22 <= header_parser_traffic_class_s14;
+        if (spaced_valid_s29_2) header_parser_traffic_class_s30 <= header_parser_traffic_class_s22;
+        if (spaced_valid_s11_2) header_interface_trust_s12 <= header_interface_trust;
+        if (spaced_valid_s19_2) header_interface_trust_s20 <= header_interface_trust_s12;
+        if (spaced_valid_s27_2) header_interface_trust_s28 <= header_interface_trust_s20;
+        if (spaced_valid_s15_2) red_198_s16 <= |header_address_dst[19:0];
+        if (spaced_valid_s8_2) header_parser_runt_s9 <= header_parser_runt;
+        if (spaced_valid_s16_2) header_parser_runt_s17 <= header_parser_runt_s9;
+        if (spaced_valid_s8_2) header_parser_vlan_depth_s9 <= header_parser_vlan_depth;
+        if (spaced_valid_s16_2) header_parser_vlan_depth_s17 <= header_parser_vlan_depth_s9;
+        if (spaced_valid_s11_2) not_196_s12 <= ~header_interface_known;
+        if (spaced_valid_s12_2) header_interface_not_mine_s13 <= header_interface_not_mine;
+        if (spaced_valid_s8_2) header_parser_arp_s9 <= header_parser_arp;
+        if (spaced_valid_s16_2) header_parser_arp_s17 <= header_parser_arp_s9;
+        if (spaced_valid_s12_2) or_197_s13 <= header_parser_tag_wrong | header_source_refused;
+        if (spaced_valid_s5_2) header_parser_not_ip_s6 <= header_parser_not_ip;
+        if (spaced_valid_s13_2) header_parser_not_ip_s14 <= header_parser_not_ip_s6;
+        if (spaced_valid_s6_2) header_parser_ipv4_header_s7 <= header_parser_ipv4_header;
+        if (spaced_valid_s14_2) header_parser_ipv4_header_s15 <= header_parser_ipv4_header_s7;
+        if (spaced_valid_s9_2) header_parser_ipv4_checksum_s10 <= header_parser_ipv4_checksum;
+        if (spaced_valid_s17_2) header_parser_ipv4_checksum_s18 <= header_parser_ipv4_checksum_s10;
+        if (spaced_valid_s9_2) header_parser_ipv6_header_s10 <= header_parser_ipv6_header;
+        if (spaced_valid_s17_2) header_parser_ipv6_header_s18 <= header_parser_ipv6_header_s10;
+        if (spaced_valid_s11_2) header_parser_too_deep_s12 <= header_parser_too_deep;
+        if (spaced_valid_s11_2) header_parser_l4_header_s12 <= header_parser_l4_header;
+        if (spaced_valid_s11_2) header_parser_nd_s12 <= header_parser_nd;
+        if (spaced_valid_s11_2) header_parser_icmp_error_s12 <= header_parser_icmp_error;
+        if (spaced_valid_s8_2) cat_15_s9 <= cat_15_s1;
+        if (spaced_valid_s16_2) cat_15_s17 <= cat_15_s9;
+        if (spaced_valid_s5_2) header_parser_ttl_s6 <= header_parser_ttl;
+        if (spaced_valid_s13_2) header_parser_ttl_s14 <= header_parser_ttl_s6;
+        if (spaced_valid_s11_2) header_parser_dhcp_s12 <= header_parser_dhcp;
+        if (spaced_valid_s28_2) header_reason_with_class_s29 <= header_reason_with_class;
+        if (spaced_valid_s28_2) header_reason_without_s29 <= header_reason_without;
+        if (spaced_valid_s30_2) base <= header_class_found ? header_reason_with_class_s29 : header_reason_without_s29;
+        if (spaced_valid) cat_240_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
+        if (spaced_valid_s8_2) cat_240_s9 <= cat_240_s1;
+        if (spaced_valid_s16_2) cat_240_s17 <= cat_240_s9;
+        if (spaced_valid_s24_2) cat_240_s25 <= cat_240_s17;
+        if (spaced_valid_s32) cat_240_s33 <= cat_240_s25;
+        if (spaced_valid_s11_2) header_interface_number_s12 <= header_interface_number;
+        if (spaced_valid_s19_2) header_interface_number_s20 <= header_interface_number_s12;
+        if (spaced_valid_s27_2) header_interface_number_s28 <= header_interface_number_s20;
+        if (spaced_valid_s35) header_interface_number_s36 <= header_interface_number_s28;
+        if (spaced_valid_s21_2) header_source_sender_s22 <= header_source_sender;
+        if (spaced_valid_s29_2) header_source_sender_s30 <= header_source_sender_s22;
+        if (spaced_valid_s37) header_source_sender_s38 <= header_source_sender_s30;
+        if (spaced_valid_s30_2) header_class_number_s31 <= header_class_number;
+        if (spaced_valid_s38) header_class_number_s39 <= header_class_number_s31;
+        if (spaced_valid_s30_2) header_class_direction_s31 <= header_class_direction;
+        if (spaced_valid_s38) header_class_direction_s39 <= header_class_direction_s31;
+        if (spaced_valid_s15_2) cat_250_s16 <= {header_address_dst[53:38], header_address_dst[37]};
+        if (spaced_valid_s23_2) cat_250_s24 <= cat_250_s16;
+        if (spaced_valid_s31) cat_250_s32 <= cat_250_s24;
+        if (spaced_valid_s39) cat_250_s40 <= cat_250_s32;
+        if (spaced_valid_s34) header_priority_rank_s35 <= header_priority_rank;
+        if (spaced_valid_s3_2) header_parser_offset_s4 <= header_parser_offset;
+        if (spaced_valid_s11_2) header_parser_offset_s12 <= header_parser_offset_s4;
+        if (spaced_valid_s19_2) header_parser_offset_s20 <= header_parser_offset_s12;
+        if (spaced_valid_s27_2) header_parser_offset_s28 <= header_parser_offset_s20;
+        if (spaced_valid_s35) header_parser_offset_s36 <= header_parser_offset_s28;
+        if (spaced_valid_s5_2) header_parser_ip_length_s6 <= header_parser_ip_length;
+        if (spaced_valid_s13_2) header_parser_ip_length_s14 <= header_parser_ip_length_s6;
+        if (spaced_valid_s21_2) header_parser_ip_length_s22 <= header_parser_ip_length_s14;
+        if (spaced_valid_s29_2) header_parser_ip_length_s30 <= header_parser_ip_length_s22;
+        if (spaced_valid_s37) header_parser_ip_length_s38 <= header_parser_ip_length_s30;
+        if (spaced_valid_s25_2) header_parser_protocol_s26 <= header_parser_protocol_s18;
+        if (spaced_valid_s33) header_parser_protocol_s34 <= header_parser_protocol_s26;
+        if (spaced_valid_s12_2) header_parser_v6_s13 <= header_parser_v6;
+        if (spaced_valid_s20_2) header_parser_v6_s21 <= header_parser_v6_s13;
+        if (spaced_valid_s28_2) header_parser_v6_s29 <= header_parser_v6_s21;
+        if (spaced_valid_s36) header_parser_v6_s37 <= header_parser_v6_s29;
+        if (spaced_valid_s18_2) header_parser_l4_s19 <= header_parser_l4;
+        if (spaced_valid_s26_2) header_parser_l4_s27 <= header_parser_l4_s19;
+        if (spaced_valid_s34) header_parser_l4_s35 <= header_parser_l4_s27;
+        if (spaced_valid_s9_2) header_parser_l4_offset_s10 <= header_parser_l4_offset;
+        if (spaced_valid_s17_2) header_parser_l4_offset_s18 <= header_parser_l4_offset_s10;
+        if (spaced_valid_s25_2) header_parser_l4_offset_s26 <= header_parser_l4_offset_s18;
+        if (spaced_valid_s33) header_parser_l4_offset_s34 <= header_parser_l4_offset_s26;
+        if (spaced_valid_s11_2) header_parser_udp_no_checksum_s12 <= header_parser_udp_no_checksum;
+        if (spaced_valid_s19_2) header_parser_udp_no_checksum_s20 <= header_parser_udp_no_checksum_s12;
+        if (spaced_valid_s27_2) header_parser_udp_no_checksum_s28 <= header_parser_udp_no_checksum_s20;
+        if (spaced_valid_s35) header_parser_udp_no_checksum_s36 <= header_parser_udp_no_checksum_s28;
+        if (spaced_valid_s12_2) header_parser_src_key_s13 <= header_parser_src_key;
+        if (spaced_valid_s20_2) header_parser_src_key_s21 <= header_parser_src_key_s13;
+        if (spaced_valid_s28_2) header_parser_src_key_s29 <= header_parser_src_key_s21;
+        if (spaced_valid_s36) header_parser_src_key_s37 <= header_parser_src_key_s29;
+        if (spaced_valid_s12_2) header_parser_dst_key_s13 <= header_parser_dst_key;
+        if (spaced_valid_s20_2) header_parser_dst_key_s21 <= header_parser_dst_key_s13;
+        if (spaced_valid_s28_2) header_parser_dst_key_s29 <= header_parser_dst_key_s21;
+        if (spaced_valid_s36) header_parser_dst_key_s37 <= header_parser_dst_key_s29;
+        if (spaced_valid_s26_2) header_parser_sport_s27 <= header_parser_sport_s19;
+        if (spaced_valid_s34) header_parser_sport_s35 <= header_parser_sport_s27;
+        if (spaced_valid_s26_2) header_parser_dport_s27 <= header_parser_dport_s19;
+        if (spaced_valid_s34) header_parser_dport_s35 <= header_parser_dport_s27;
+        if (spaced_valid_s37) header_parser_traffic_class_s38 <= header_parser_traffic_class_s30;
+        if (spaced_valid_s5_2) header_parser_ip_checksum_s6 <= header_parser_ip_checksum;
+        if (spaced_valid_s13_2) header_parser_ip_checksum_s14 <= header_parser_ip_checksum_s6;
+        if (spaced_valid_s21_2) header_parser_ip_checksum_s22 <= header_parser_ip_checksum_s14;
+        if (spaced_valid_s29_2) header_parser_ip_checksum_s30 <= header_parser_ip_checksum_s22;
+        if (spaced_valid_s37) header_parser_ip_checksum_s38 <= header_parser_ip_checksum_s30;
+        if (spaced_valid_s18_2) header_parser_l4_checksum_s19 <= header_parser_l4_checksum;
+        if (spaced_valid_s26_2) header_parser_l4_checksum_s27 <= header_parser_l4_checksum_s19;
+        if (spaced_valid_s34) header_parser_l4_checksum_s35 <= header_parser_l4_checksum_s27;
+        if (spaced_valid_s10_2) opening_s11 <= opening;
+        if (spaced_valid_s18_2) opening_s19 <= opening_s11;
+        if (spaced_valid_s26_2) opening_s27 <= opening_s19;
+        if (spaced_valid_s34) opening_s35 <= opening_s27;
+        if (spaced_valid_s10_2) answering_s11 <= answering;
+        if (spaced_valid_s18_2) answering_s19 <= answering_s11;
+        if (spaced_valid_s26_2) answering_s27 <= answering_s19;
+        if (spaced_valid_s34) answering_s35 <= answering_s27;
+        if (spaced_valid_s38) base_s39 <= base;
+        if (spaced_valid_s1_2) not_237_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        if (spaced_valid_s9_2) not_237_s10 <= not_237_s2;
+        if (spaced_valid_s17_2) not_237_s18 <= not_237_s10;
+        if (spaced_valid_s25_2) not_237_s26 <= not_237_s18;
+        if (spaced_valid_s33) not_237_s34 <= not_237_s26;
+        if (spaced_valid_s11_2) header_interface_known_s12 <= header_interface_known;
+        if (spaced_valid_s19_2) header_interface_known_s20 <= header_interface_known_s12;
+        if (spaced_valid_s27_2) header_interface_known_s28 <= header_interface_known_s20;
+        if (spaced_valid_s35) header_interface_known_s36 <= header_interface_known_s28;
+        if (spaced_valid_s21_2) header_source_known_s22 <= header_source_known;
+        if (spaced_valid_s29_2) header_source_known_s30 <= header_source_known_s22;
+        if (spaced_valid_s37) header_source_known_s38 <= header_source_known_s30;
+        if (spaced_valid_s30_2) header_class_found_s31 <= header_class_found;
+        if (spaced_valid_s38) header_class_found_s39 <= header_class_found_s31;
     end
 
     always @(posedge clk) begin
         if (rst) begin
+            spaced_valid_s1 <= 1'd0;
+            spaced_valid_s2 <= 1'd0;
+            spaced_valid_s3 <= 1'd0;
+            spaced_valid_s4 <= 1'd0;
+            spaced_valid_s5 <= 1'd0;
+            spaced_valid_s6 <= 1'd0;
+            spaced_valid_s7 <= 1'd0;
+            spaced_valid_s8 <= 1'd0;
+            spaced_valid_s9 <= 1'd0;
+            spaced_valid_s10 <= 1'd0;
+            spaced_valid_s11 <= 1'd0;
+            spaced_valid_s12 <= 1'd0;
+            spaced_valid_s13 <= 1'd0;
+            spaced_valid_s14 <= 1'd0;
+            spaced_valid_s15 <= 1'd0;
+            spaced_valid_s16 <= 1'd0;
+            spaced_valid_s17 <= 1'd0;
+            spaced_valid_s18 <= 1'd0;
+            spaced_valid_s19 <= 1'd0;
+            spaced_valid_s20 <= 1'd0;
+            spaced_valid_s21 <= 1'd0;
+            spaced_valid_s22 <= 1'd0;
+            spaced_valid_s23 <= 1'd0;
+            spaced_valid_s24 <= 1'd0;
+            spaced_valid_s25 <= 1'd0;
+            spaced_valid_s26 <= 1'd0;
+            spaced_valid_s27 <= 1'd0;
+            spaced_valid_s28 <= 1'd0;
+            spaced_valid_s29 <= 1'd0;
+            spaced_valid_s30 <= 1'd0;
             in_valid_s1 <= 1'd0;
             in_valid_s2 <= 1'd0;
             in_valid_s3 <= 1'd0;
@@ -1385,8 +925,97 @@ module header_path (
             in_valid_s18 <= 1'd0;
             in_valid_s19 <= 1'd0;
             in_valid_s20 <= 1'd0;
+            in_valid_s21 <= 1'd0;
+            in_valid_s22 <= 1'd0;
+            in_valid_s23 <= 1'd0;
+            in_valid_s24 <= 1'd0;
+            in_valid_s25 <= 1'd0;
+            in_valid_s26 <= 1'd0;
+            in_valid_s27 <= 1'd0;
+            in_valid_s28 <= 1'd0;
+            in_valid_s29 <= 1'd0;
+            in_valid_s30 <= 1'd0;
+            in_valid_s31 <= 1'd0;
+            in_valid_s32 <= 1'd0;
+            in_valid_s33 <= 1'd0;
+            in_valid_s34 <= 1'd0;
+            in_valid_s35 <= 1'd0;
+            in_valid_s36 <= 1'd0;
+            in_valid_s37 <= 1'd0;
+            in_valid_s38 <= 1'd0;
+            in_valid_s39 <= 1'd0;
             out_valid <= 1'd0;
+            spaced_valid_s1_2 <= 1'd0;
+            spaced_valid_s2_2 <= 1'd0;
+            spaced_valid_s3_2 <= 1'd0;
+            spaced_valid_s4_2 <= 1'd0;
+            spaced_valid_s5_2 <= 1'd0;
+            spaced_valid_s6_2 <= 1'd0;
+            spaced_valid_s7_2 <= 1'd0;
+            spaced_valid_s8_2 <= 1'd0;
+            spaced_valid_s9_2 <= 1'd0;
+            spaced_valid_s10_2 <= 1'd0;
+            spaced_valid_s11_2 <= 1'd0;
+            spaced_valid_s12_2 <= 1'd0;
+            spaced_valid_s13_2 <= 1'd0;
+            spaced_valid_s14_2 <= 1'd0;
+            spaced_valid_s15_2 <= 1'd0;
+            spaced_valid_s16_2 <= 1'd0;
+            spaced_valid_s17_2 <= 1'd0;
+            spaced_valid_s18_2 <= 1'd0;
+            spaced_valid_s19_2 <= 1'd0;
+            spaced_valid_s20_2 <= 1'd0;
+            spaced_valid_s21_2 <= 1'd0;
+            spaced_valid_s22_2 <= 1'd0;
+            spaced_valid_s23_2 <= 1'd0;
+            spaced_valid_s24_2 <= 1'd0;
+            spaced_valid_s25_2 <= 1'd0;
+            spaced_valid_s26_2 <= 1'd0;
+            spaced_valid_s27_2 <= 1'd0;
+            spaced_valid_s28_2 <= 1'd0;
+            spaced_valid_s29_2 <= 1'd0;
+            spaced_valid_s30_2 <= 1'd0;
+            spaced_valid_s31 <= 1'd0;
+            spaced_valid_s32 <= 1'd0;
+            spaced_valid_s33 <= 1'd0;
+            spaced_valid_s34 <= 1'd0;
+            spaced_valid_s35 <= 1'd0;
+            spaced_valid_s36 <= 1'd0;
+            spaced_valid_s37 <= 1'd0;
+            spaced_valid_s38 <= 1'd0;
+            spaced_valid_s39 <= 1'd0;
+            spaced_valid_s40 <= 1'd0;
         end else begin
+            spaced_valid_s1 <= spaced_valid;
+            spaced_valid_s2 <= spaced_valid_s1;
+            spaced_valid_s3 <= spaced_valid_s2;
+            spaced_valid_s4 <= spaced_valid_s3;
+            spaced_valid_s5 <= spaced_valid_s4;
+            spaced_valid_s6 <= spaced_valid_s5;
+            spaced_valid_s7 <= spaced_valid_s6;
+            spaced_valid_s8 <= spaced_valid_s7;
+            spaced_valid_s9 <= spaced_valid_s8;
+            spaced_valid_s10 <= spaced_valid_s9;
+            spaced_valid_s11 <= spaced_valid_s10;
+            spaced_valid_s12 <= spaced_valid_s11;
+            spaced_valid_s13 <= spaced_valid_s12;
+            spaced_valid_s14 <= spaced_valid_s13;
+            spaced_valid_s15 <= spaced_valid_s14;
+            spaced_valid_s16 <= spaced_valid_s15;
+            spaced_valid_s17 <= spaced_valid_s16;
+            spaced_valid_s18 <= spaced_valid_s17;
+            spaced_valid_s19 <= spaced_valid_s18;
+            spaced_valid_s20 <= spaced_valid_s19;
+            spaced_valid_s21 <= spaced_valid_s20;
+            spaced_valid_s22 <= spaced_valid_s21;
+            spaced_valid_s23 <= spaced_valid_s22;
+            spaced_valid_s24 <= spaced_valid_s23;
+            spaced_valid_s25 <= spaced_valid_s24;
+            spaced_valid_s26 <= spaced_valid_s25;
+            spaced_valid_s27 <= spaced_valid_s26;
+            spaced_valid_s28 <= spaced_valid_s27;
+            spaced_valid_s29 <= spaced_valid_s28;
+            spaced_valid_s30 <= spaced_valid_s29;
             in_valid_s1 <= in_valid;
             in_valid_s2 <= in_valid_s1;
             in_valid_s3 <= in_valid_s2;
@@ -1407,484 +1036,264 @@ module header_path (
             in_valid_s18 <= in_valid_s17;
             in_valid_s19 <= in_valid_s18;
             in_valid_s20 <= in_valid_s19;
-            out_valid <= in_valid_s20;
+            in_valid_s21 <= in_valid_s20;
+            in_valid_s22 <= in_valid_s21;
+            in_valid_s23 <= in_valid_s22;
+            in_valid_s24 <= in_valid_s23;
+            in_valid_s25 <= in_valid_s24;
+            in_valid_s26 <= in_valid_s25;
+            in_valid_s27 <= in_valid_s26;
+            in_valid_s28 <= in_valid_s27;
+            in_valid_s29 <= in_valid_s28;
+            in_valid_s30 <= in_valid_s29;
+            in_valid_s31 <= in_valid_s30;
+            in_valid_s32 <= in_valid_s31;
+            in_valid_s33 <= in_valid_s32;
+            in_valid_s34 <= in_valid_s33;
+            in_valid_s35 <= in_valid_s34;
+            in_valid_s36 <= in_valid_s35;
+            in_valid_s37 <= in_valid_s36;
+            in_valid_s38 <= in_valid_s37;
+            in_valid_s39 <= in_valid_s38;
+            out_valid <= in_valid_s39;
+            spaced_valid_s1_2 <= spaced_valid;
+            spaced_valid_s2_2 <= spaced_valid_s1_2;
+            spaced_valid_s3_2 <= spaced_valid_s2_2;
+            spaced_valid_s4_2 <= spaced_valid_s3_2;
+            spaced_valid_s5_2 <= spaced_valid_s4_2;
+            spaced_valid_s6_2 <= spaced_valid_s5_2;
+            spaced_valid_s7_2 <= spaced_valid_s6_2;
+            spaced_valid_s8_2 <= spaced_valid_s7_2;
+            spaced_valid_s9_2 <= spaced_valid_s8_2;
+            spaced_valid_s10_2 <= spaced_valid_s9_2;
+            spaced_valid_s11_2 <= spaced_valid_s10_2;
+            spaced_valid_s12_2 <= spaced_valid_s11_2;
+            spaced_valid_s13_2 <= spaced_valid_s12_2;
+            spaced_valid_s14_2 <= spaced_valid_s13_2;
+            spaced_valid_s15_2 <= spaced_valid_s14_2;
+            spaced_valid_s16_2 <= spaced_valid_s15_2;
+            spaced_valid_s17_2 <= spaced_valid_s16_2;
+            spaced_valid_s18_2 <= spaced_valid_s17_2;
+            spaced_valid_s19_2 <= spaced_valid_s18_2;
+            spaced_valid_s20_2 <= spaced_valid_s19_2;
+            spaced_valid_s21_2 <= spaced_valid_s20_2;
+            spaced_valid_s22_2 <= spaced_valid_s21_2;
+            spaced_valid_s23_2 <= spaced_valid_s22_2;
+            spaced_valid_s24_2 <= spaced_valid_s23_2;
+            spaced_valid_s25_2 <= spaced_valid_s24_2;
+            spaced_valid_s26_2 <= spaced_valid_s25_2;
+            spaced_valid_s27_2 <= spaced_valid_s26_2;
+            spaced_valid_s28_2 <= spaced_valid_s27_2;
+            spaced_valid_s29_2 <= spaced_valid_s28_2;
+            spaced_valid_s30_2 <= spaced_valid_s29_2;
+            spaced_valid_s31 <= spaced_valid_s30_2;
+            spaced_valid_s32 <= spaced_valid_s31;
+            spaced_valid_s33 <= spaced_valid_s32;
+            spaced_valid_s34 <= spaced_valid_s33;
+            spaced_valid_s35 <= spaced_valid_s34;
+            spaced_valid_s36 <= spaced_valid_s35;
+            spaced_valid_s37 <= spaced_valid_s36;
+            spaced_valid_s38 <= spaced_valid_s37;
+            spaced_valid_s39 <= spaced_valid_s38;
+            spaced_valid_s40 <= spaced_valid_s39;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_parser_tcp_flags, header_address_src, header_step_first, cat_14_s11, header_address_dst_s11, header_parser_src_key_s21, header_parser_dst_key_s21};
+    wire _unused = &{1'b0, header_parser_tcp_flags, header_address_src, header_address_dst_s16, cat_15_s17, header_parser_src_key_s37, header_parser_dst_key_s37};
 
 `ifndef SYNTHESIS
     initial begin
-        cat_14_s1 = 48'd0;
+        cat_15_s1 = 48'd0;
         in_epoch_s1 = 1'd0;
-        cat_21_s1 = 48'd0;
-        cat_21_s2 = 48'd0;
-        cat_21_s3 = 48'd0;
-        cat_21_s4 = 48'd0;
-        cat_21_s5 = 48'd0;
-        cat_21_s6 = 48'd0;
-        header_parser_taken_s4 = 5'd0;
-        header_parser_taken_s5 = 5'd0;
-        header_parser_taken_s6 = 5'd0;
-        header_parser_number_s4 = 16'd0;
-        header_parser_number_s5 = 16'd0;
-        header_parser_number_s6 = 16'd0;
-        header_parser_vid_s2 = 12'd0;
-        header_parser_vid_s3 = 12'd0;
-        header_parser_vid_s4 = 12'd0;
-        header_parser_vid_s5 = 12'd0;
-        header_parser_vid_s6 = 12'd0;
+        spaced_valid_s1 = 1'd0;
+        cat_22_s1 = 48'd0;
+        cat_22_s9 = 48'd0;
+        header_parser_taken_s11 = 5'd0;
+        header_parser_number_s11 = 16'd0;
+        header_parser_vid_s9 = 12'd0;
         header_parser_traffic_class_s6 = 8'd0;
-        in_epoch_s2 = 1'd0;
-        in_epoch_s3 = 1'd0;
-        in_epoch_s4 = 1'd0;
-        in_epoch_s5 = 1'd0;
-        in_epoch_s6 = 1'd0;
-        header_parser_protocol_s10 = 8'd0;
-        header_parser_later_s10 = 1'd0;
-        in_epoch_s7 = 1'd0;
-        in_epoch_s8 = 1'd0;
         in_epoch_s9 = 1'd0;
-        in_epoch_s10 = 1'd0;
-        header_source_position_s13 = 20'd0;
-        header_source_position_s14 = 20'd0;
-        header_source_position_s15 = 20'd0;
-        header_source_position_s16 = 20'd0;
-        header_class_entry_action_s21 = 22'd0;
-        header_class_entry_copies_s21 = 4'd0;
-        header_source_has_tag_s8 = 1'd0;
-        header_source_has_tag_s9 = 1'd0;
-        header_source_has_tag_s10 = 1'd0;
-        header_source_has_tag_s11 = 1'd0;
-        header_source_has_tag_s12 = 1'd0;
-        header_source_has_tag_s13 = 1'd0;
-        header_source_has_tag_s14 = 1'd0;
-        header_source_has_tag_s15 = 1'd0;
-        header_source_has_tag_s16 = 1'd0;
-        in_epoch_s11 = 1'd0;
-        in_epoch_s12 = 1'd0;
-        in_epoch_s13 = 1'd0;
-        in_epoch_s14 = 1'd0;
-        in_epoch_s15 = 1'd0;
-        in_epoch_s16 = 1'd0;
-        header_parser_tag_wrong_s6 = 1'd0;
-        header_parser_tag_wrong_s7 = 1'd0;
-        header_parser_runt_s2 = 1'd0;
-        header_parser_runt_s3 = 1'd0;
-        header_parser_runt_s4 = 1'd0;
-        header_parser_runt_s5 = 1'd0;
-        header_parser_runt_s6 = 1'd0;
-        header_parser_runt_s7 = 1'd0;
-        header_parser_runt_s8 = 1'd0;
-        header_parser_runt_s9 = 1'd0;
-        header_parser_runt_s10 = 1'd0;
-        header_parser_runt_s11 = 1'd0;
-        header_parser_vlan_depth_s2 = 1'd0;
-        header_parser_vlan_depth_s3 = 1'd0;
-        header_parser_vlan_depth_s4 = 1'd0;
-        header_parser_vlan_depth_s5 = 1'd0;
-        header_parser_vlan_depth_s6 = 1'd0;
-        header_parser_vlan_depth_s7 = 1'd0;
-        header_parser_vlan_depth_s8 = 1'd0;
-        header_parser_vlan_depth_s9 = 1'd0;
-        header_parser_vlan_depth_s10 = 1'd0;
-        header_parser_vlan_depth_s11 = 1'd0;
-        not_171_s7 = 1'd0;
-        not_171_s8 = 1'd0;
-        not_171_s9 = 1'd0;
-        not_171_s10 = 1'd0;
-        not_171_s11 = 1'd0;
-        header_interface_not_mine_s8 = 1'd0;
-        header_interface_not_mine_s9 = 1'd0;
-        header_interface_not_mine_s10 = 1'd0;
-        header_interface_not_mine_s11 = 1'd0;
-        header_parser_arp_s2 = 1'd0;
-        header_parser_arp_s3 = 1'd0;
-        header_parser_arp_s4 = 1'd0;
-        header_parser_arp_s5 = 1'd0;
-        header_parser_arp_s6 = 1'd0;
-        header_parser_arp_s7 = 1'd0;
-        header_parser_arp_s8 = 1'd0;
-        header_parser_arp_s9 = 1'd0;
-        header_parser_arp_s10 = 1'd0;
-        header_parser_arp_s11 = 1'd0;
-        or_174_s8 = 1'd0;
-        or_174_s9 = 1'd0;
-        or_174_s10 = 1'd0;
-        or_174_s11 = 1'd0;
-        header_parser_not_ip_s6 = 1'd0;
-        header_parser_not_ip_s7 = 1'd0;
-        header_parser_not_ip_s8 = 1'd0;
-        header_parser_not_ip_s9 = 1'd0;
-        header_parser_not_ip_s10 = 1'd0;
-        header_parser_not_ip_s11 = 1'd0;
-        header_parser_ipv4_header_s7 = 1'd0;
-        header_parser_ipv4_header_s8 = 1'd0;
-        header_parser_ipv4_header_s9 = 1'd0;
-        header_parser_ipv4_header_s10 = 1'd0;
-        header_parser_ipv4_header_s11 = 1'd0;
-        header_parser_ipv4_checksum_s10 = 1'd0;
-        header_parser_ipv4_checksum_s11 = 1'd0;
-        header_parser_ipv6_header_s10 = 1'd0;
-        header_parser_ipv6_header_s11 = 1'd0;
-        cat_14_s2 = 48'd0;
-        cat_14_s3 = 48'd0;
-        cat_14_s4 = 48'd0;
-        cat_14_s5 = 48'd0;
-        cat_14_s6 = 48'd0;
-        cat_14_s7 = 48'd0;
-        cat_14_s8 = 48'd0;
-        cat_14_s9 = 48'd0;
-        cat_14_s10 = 48'd0;
-        cat_14_s11 = 48'd0;
-        header_parser_ttl_s6 = 1'd0;
-        header_parser_ttl_s7 = 1'd0;
-        header_parser_ttl_s8 = 1'd0;
-        header_parser_ttl_s9 = 1'd0;
-        header_parser_ttl_s10 = 1'd0;
-        header_parser_ttl_s11 = 1'd0;
-        header_address_dst_s11 = 55'd0;
-        or_177_s11 = 1'd0;
-        header_parser_later_s11 = 1'd0;
-        header_reason_with_class_s14 = 6'd0;
-        header_reason_with_class_s15 = 6'd0;
-        header_reason_with_class_s16 = 6'd0;
-        header_reason_without_s14 = 6'd0;
-        header_reason_without_s15 = 6'd0;
-        header_reason_without_s16 = 6'd0;
-        base = 6'd0;
-        cat_271_s1 = 69'd0;
-        cat_271_s2 = 69'd0;
-        cat_271_s3 = 69'd0;
-        cat_271_s4 = 69'd0;
-        cat_271_s5 = 69'd0;
-        cat_271_s6 = 69'd0;
-        cat_271_s7 = 69'd0;
-        cat_271_s8 = 69'd0;
-        cat_271_s9 = 69'd0;
-        cat_271_s10 = 69'd0;
-        cat_271_s11 = 69'd0;
-        cat_271_s12 = 69'd0;
-        cat_271_s13 = 69'd0;
-        cat_271_s14 = 69'd0;
-        cat_271_s15 = 69'd0;
-        cat_271_s16 = 69'd0;
-        cat_271_s17 = 69'd0;
-        cat_271_s18 = 69'd0;
-        cat_271_s19 = 69'd0;
-        cat_271_s20 = 69'd0;
-        cat_271_s21 = 69'd0;
-        header_interface_number_s7 = 10'd0;
-        header_interface_number_s8 = 10'd0;
-        header_interface_number_s9 = 10'd0;
-        header_interface_number_s10 = 10'd0;
-        header_interface_number_s11 = 10'd0;
-        header_interface_number_s12 = 10'd0;
-        header_interface_number_s13 = 10'd0;
-        header_interface_number_s14 = 10'd0;
-        header_interface_number_s15 = 10'd0;
-        header_interface_number_s16 = 10'd0;
-        header_interface_number_s17 = 10'd0;
-        header_interface_number_s18 = 10'd0;
-        header_interface_number_s19 = 10'd0;
-        header_interface_number_s20 = 10'd0;
-        header_interface_number_s21 = 10'd0;
-        header_source_sender_s12 = 16'd0;
-        header_source_sender_s13 = 16'd0;
-        header_source_sender_s14 = 16'd0;
-        header_source_sender_s15 = 16'd0;
-        header_source_sender_s16 = 16'd0;
-        header_source_sender_s17 = 16'd0;
-        header_source_sender_s18 = 16'd0;
-        header_source_sender_s19 = 16'd0;
-        header_source_sender_s20 = 16'd0;
-        header_source_sender_s21 = 16'd0;
-        header_class_number_s17 = 20'd0;
-        header_class_number_s18 = 20'd0;
-        header_class_number_s19 = 20'd0;
-        header_class_number_s20 = 20'd0;
-        header_class_number_s21 = 20'd0;
-        header_class_direction_s17 = 1'd0;
-        header_class_direction_s18 = 1'd0;
-        header_class_direction_s19 = 1'd0;
-        header_class_direction_s20 = 1'd0;
-        header_class_direction_s21 = 1'd0;
-        cat_281_s11 = 17'd0;
-        cat_281_s12 = 17'd0;
-        cat_281_s13 = 17'd0;
-        cat_281_s14 = 17'd0;
-        cat_281_s15 = 17'd0;
-        cat_281_s16 = 17'd0;
-        cat_281_s17 = 17'd0;
-        cat_281_s18 = 17'd0;
-        cat_281_s19 = 17'd0;
-        cat_281_s20 = 17'd0;
-        cat_281_s21 = 17'd0;
-        header_parser_offset_s4 = 8'd0;
-        header_parser_offset_s5 = 8'd0;
-        header_parser_offset_s6 = 8'd0;
-        header_parser_offset_s7 = 8'd0;
-        header_parser_offset_s8 = 8'd0;
-        header_parser_offset_s9 = 8'd0;
-        header_parser_offset_s10 = 8'd0;
-        header_parser_offset_s11 = 8'd0;
-        header_parser_offset_s12 = 8'd0;
-        header_parser_offset_s13 = 8'd0;
-        header_parser_offset_s14 = 8'd0;
-        header_parser_offset_s15 = 8'd0;
-        header_parser_offset_s16 = 8'd0;
-        header_parser_offset_s17 = 8'd0;
-        header_parser_offset_s18 = 8'd0;
-        header_parser_offset_s19 = 8'd0;
-        header_parser_offset_s20 = 8'd0;
-        header_parser_offset_s21 = 8'd0;
-        header_parser_ip_length_s6 = 17'd0;
-        header_parser_ip_length_s7 = 17'd0;
-        header_parser_ip_length_s8 = 17'd0;
-        header_parser_ip_length_s9 = 17'd0;
-        header_parser_ip_length_s10 = 17'd0;
-        header_parser_ip_length_s11 = 17'd0;
-        header_parser_ip_length_s12 = 17'd0;
-        header_parser_ip_length_s13 = 17'd0;
-        header_parser_ip_length_s14 = 17'd0;
-        header_parser_ip_length_s15 = 17'd0;
-        header_parser_ip_length_s16 = 17'd0;
-        header_parser_ip_length_s17 = 17'd0;
-        header_parser_ip_length_s18 = 17'd0;
-        header_parser_ip_length_s19 = 17'd0;
-        header_parser_ip_length_s20 = 17'd0;
-        header_parser_ip_length_s21 = 17'd0;
-        header_parser_protocol_s11 = 8'd0;
-        header_parser_protocol_s12 = 8'd0;
-        header_parser_protocol_s13 = 8'd0;
-        header_parser_protocol_s14 = 8'd0;
-        header_parser_protocol_s15 = 8'd0;
-        header_parser_protocol_s16 = 8'd0;
-        header_parser_protocol_s17 = 8'd0;
+        spaced_valid_s2 = 1'd0;
+        spaced_valid_s3 = 1'd0;
+        spaced_valid_s4 = 1'd0;
+        spaced_valid_s5 = 1'd0;
+        spaced_valid_s6 = 1'd0;
+        spaced_valid_s7 = 1'd0;
+        spaced_valid_s8 = 1'd0;
+        spaced_valid_s9 = 1'd0;
+        spaced_valid_s10 = 1'd0;
+        spaced_valid_s11 = 1'd0;
+        header_address_dst_s16 = 55'd0;
+        header_parser_protocol_s10 = 8'd0;
         header_parser_protocol_s18 = 8'd0;
-        header_parser_protocol_s19 = 8'd0;
-        header_parser_protocol_s20 = 8'd0;
-        header_parser_protocol_s21 = 8'd0;
-        header_parser_v6_s6 = 1'd0;
-        header_parser_v6_s7 = 1'd0;
-        header_parser_v6_s8 = 1'd0;
-        header_parser_v6_s9 = 1'd0;
-        header_parser_v6_s10 = 1'd0;
-        header_parser_v6_s11 = 1'd0;
-        header_parser_v6_s12 = 1'd0;
-        header_parser_v6_s13 = 1'd0;
-        header_parser_v6_s14 = 1'd0;
-        header_parser_v6_s15 = 1'd0;
-        header_parser_v6_s16 = 1'd0;
-        header_parser_v6_s17 = 1'd0;
-        header_parser_v6_s18 = 1'd0;
-        header_parser_v6_s19 = 1'd0;
-        header_parser_v6_s20 = 1'd0;
-        header_parser_v6_s21 = 1'd0;
-        header_parser_l4_s12 = 3'd0;
-        header_parser_l4_s13 = 3'd0;
-        header_parser_l4_s14 = 3'd0;
-        header_parser_l4_s15 = 3'd0;
-        header_parser_l4_s16 = 3'd0;
-        header_parser_l4_s17 = 3'd0;
-        header_parser_l4_s18 = 3'd0;
-        header_parser_l4_s19 = 3'd0;
-        header_parser_l4_s20 = 3'd0;
-        header_parser_l4_s21 = 3'd0;
-        header_parser_l4_offset_s10 = 7'd0;
-        header_parser_l4_offset_s11 = 7'd0;
-        header_parser_l4_offset_s12 = 7'd0;
-        header_parser_l4_offset_s13 = 7'd0;
-        header_parser_l4_offset_s14 = 7'd0;
-        header_parser_l4_offset_s15 = 7'd0;
-        header_parser_l4_offset_s16 = 7'd0;
-        header_parser_l4_offset_s17 = 7'd0;
-        header_parser_l4_offset_s18 = 7'd0;
-        header_parser_l4_offset_s19 = 7'd0;
-        header_parser_l4_offset_s20 = 7'd0;
-        header_parser_l4_offset_s21 = 7'd0;
-        header_parser_udp_no_checksum_s12 = 1'd0;
-        header_parser_udp_no_checksum_s13 = 1'd0;
-        header_parser_udp_no_checksum_s14 = 1'd0;
-        header_parser_udp_no_checksum_s15 = 1'd0;
-        header_parser_udp_no_checksum_s16 = 1'd0;
-        header_parser_udp_no_checksum_s17 = 1'd0;
-        header_parser_udp_no_checksum_s18 = 1'd0;
-        header_parser_udp_no_checksum_s19 = 1'd0;
-        header_parser_udp_no_checksum_s20 = 1'd0;
-        header_parser_udp_no_checksum_s21 = 1'd0;
-        header_parser_src_key_s6 = 129'd0;
-        header_parser_src_key_s7 = 129'd0;
-        header_parser_src_key_s8 = 129'd0;
-        header_parser_src_key_s9 = 129'd0;
-        header_parser_src_key_s10 = 129'd0;
-        header_parser_src_key_s11 = 129'd0;
-        header_parser_src_key_s12 = 129'd0;
-        header_parser_src_key_s13 = 129'd0;
-        header_parser_src_key_s14 = 129'd0;
-        header_parser_src_key_s15 = 129'd0;
-        header_parser_src_key_s16 = 129'd0;
-        header_parser_src_key_s17 = 129'd0;
-        header_parser_src_key_s18 = 129'd0;
-        header_parser_src_key_s19 = 129'd0;
-        header_parser_src_key_s20 = 129'd0;
-        header_parser_src_key_s21 = 129'd0;
-        header_parser_dst_key_s6 = 129'd0;
-        header_parser_dst_key_s7 = 129'd0;
-        header_parser_dst_key_s8 = 129'd0;
-        header_parser_dst_key_s9 = 129'd0;
-        header_parser_dst_key_s10 = 129'd0;
-        header_parser_dst_key_s11 = 129'd0;
-        header_parser_dst_key_s12 = 129'd0;
-        header_parser_dst_key_s13 = 129'd0;
-        header_parser_dst_key_s14 = 129'd0;
-        header_parser_dst_key_s15 = 129'd0;
-        header_parser_dst_key_s16 = 129'd0;
-        header_parser_dst_key_s17 = 129'd0;
-        header_parser_dst_key_s18 = 129'd0;
-        header_parser_dst_key_s19 = 129'd0;
-        header_parser_dst_key_s20 = 129'd0;
-        header_parser_dst_key_s21 = 129'd0;
         header_parser_sport_s11 = 16'd0;
-        header_parser_sport_s12 = 16'd0;
-        header_parser_sport_s13 = 16'd0;
-        header_parser_sport_s14 = 16'd0;
-        header_parser_sport_s15 = 16'd0;
-        header_parser_sport_s16 = 16'd0;
-        header_parser_sport_s17 = 16'd0;
-        header_parser_sport_s18 = 16'd0;
         header_parser_sport_s19 = 16'd0;
-        header_parser_sport_s20 = 16'd0;
-        header_parser_sport_s21 = 16'd0;
         header_parser_dport_s11 = 16'd0;
-        header_parser_dport_s12 = 16'd0;
-        header_parser_dport_s13 = 16'd0;
-        header_parser_dport_s14 = 16'd0;
-        header_parser_dport_s15 = 16'd0;
-        header_parser_dport_s16 = 16'd0;
-        header_parser_dport_s17 = 16'd0;
-        header_parser_dport_s18 = 16'd0;
         header_parser_dport_s19 = 16'd0;
-        header_parser_dport_s20 = 16'd0;
-        header_parser_dport_s21 = 16'd0;
-        header_parser_traffic_class_s7 = 8'd0;
-        header_parser_traffic_class_s8 = 8'd0;
-        header_parser_traffic_class_s9 = 8'd0;
-        header_parser_traffic_class_s10 = 8'd0;
-        header_parser_traffic_class_s11 = 8'd0;
-        header_parser_traffic_class_s12 = 8'd0;
-        header_parser_traffic_class_s13 = 8'd0;
+        header_parser_later_s10 = 1'd0;
+        header_parser_later_s18 = 1'd0;
+        in_epoch_s17 = 1'd0;
+        spaced_valid_s12 = 1'd0;
+        spaced_valid_s13 = 1'd0;
+        spaced_valid_s14 = 1'd0;
+        spaced_valid_s15 = 1'd0;
+        spaced_valid_s16 = 1'd0;
+        spaced_valid_s17 = 1'd0;
+        spaced_valid_s18 = 1'd0;
+        spaced_valid_s19 = 1'd0;
+        and_133_s16 = 1'd0;
+        header_range_hit0_s26 = 1'd0;
+        header_range_class0_s26 = 20'd0;
+        header_range_hit1_s28 = 1'd0;
+        header_range_class1_s28 = 20'd0;
+        header_range_hit2_s27 = 1'd0;
+        header_range_class2_s27 = 20'd0;
+        header_range_hit3_s29 = 1'd0;
+        header_range_class3_s29 = 20'd0;
+        header_source_position_s30 = 20'd0;
+        header_source_has_tag_s20 = 1'd0;
+        header_source_has_tag_s28 = 1'd0;
+        in_epoch_s25 = 1'd0;
+        spaced_valid_s20 = 1'd0;
+        spaced_valid_s21 = 1'd0;
+        spaced_valid_s22 = 1'd0;
+        spaced_valid_s23 = 1'd0;
+        spaced_valid_s24 = 1'd0;
+        spaced_valid_s25 = 1'd0;
+        spaced_valid_s26 = 1'd0;
+        spaced_valid_s27 = 1'd0;
+        spaced_valid_s28 = 1'd0;
+        spaced_valid_s29 = 1'd0;
+        spaced_valid_s30 = 1'd0;
         header_parser_traffic_class_s14 = 8'd0;
-        header_parser_traffic_class_s15 = 8'd0;
-        header_parser_traffic_class_s16 = 8'd0;
-        header_parser_traffic_class_s17 = 8'd0;
-        header_parser_traffic_class_s18 = 8'd0;
-        header_parser_traffic_class_s19 = 8'd0;
-        header_parser_traffic_class_s20 = 8'd0;
-        header_parser_traffic_class_s21 = 8'd0;
+        header_parser_traffic_class_s22 = 8'd0;
+        header_parser_traffic_class_s30 = 8'd0;
+        header_interface_trust_s12 = 1'd0;
+        header_interface_trust_s20 = 1'd0;
+        header_interface_trust_s28 = 1'd0;
+        red_198_s16 = 1'd0;
+        header_parser_runt_s9 = 1'd0;
+        header_parser_runt_s17 = 1'd0;
+        header_parser_vlan_depth_s9 = 1'd0;
+        header_parser_vlan_depth_s17 = 1'd0;
+        not_196_s12 = 1'd0;
+        header_interface_not_mine_s13 = 1'd0;
+        header_parser_arp_s9 = 1'd0;
+        header_parser_arp_s17 = 1'd0;
+        or_197_s13 = 1'd0;
+        header_parser_not_ip_s6 = 1'd0;
+        header_parser_not_ip_s14 = 1'd0;
+        header_parser_ipv4_header_s7 = 1'd0;
+        header_parser_ipv4_header_s15 = 1'd0;
+        header_parser_ipv4_checksum_s10 = 1'd0;
+        header_parser_ipv4_checksum_s18 = 1'd0;
+        header_parser_ipv6_header_s10 = 1'd0;
+        header_parser_ipv6_header_s18 = 1'd0;
+        header_parser_too_deep_s12 = 1'd0;
+        header_parser_l4_header_s12 = 1'd0;
+        header_parser_nd_s12 = 1'd0;
+        header_parser_icmp_error_s12 = 1'd0;
+        cat_15_s9 = 48'd0;
+        cat_15_s17 = 48'd0;
+        header_parser_ttl_s6 = 1'd0;
+        header_parser_ttl_s14 = 1'd0;
+        header_parser_dhcp_s12 = 1'd0;
+        header_reason_with_class_s29 = 6'd0;
+        header_reason_without_s29 = 6'd0;
+        base = 6'd0;
+        cat_240_s1 = 69'd0;
+        cat_240_s9 = 69'd0;
+        cat_240_s17 = 69'd0;
+        cat_240_s25 = 69'd0;
+        cat_240_s33 = 69'd0;
+        header_interface_number_s12 = 10'd0;
+        header_interface_number_s20 = 10'd0;
+        header_interface_number_s28 = 10'd0;
+        header_interface_number_s36 = 10'd0;
+        header_source_sender_s22 = 16'd0;
+        header_source_sender_s30 = 16'd0;
+        header_source_sender_s38 = 16'd0;
+        header_class_number_s31 = 20'd0;
+        header_class_number_s39 = 20'd0;
+        header_class_direction_s31 = 1'd0;
+        header_class_direction_s39 = 1'd0;
+        cat_250_s16 = 17'd0;
+        cat_250_s24 = 17'd0;
+        cat_250_s32 = 17'd0;
+        cat_250_s40 = 17'd0;
+        header_priority_rank_s35 = 3'd0;
+        header_parser_offset_s4 = 8'd0;
+        header_parser_offset_s12 = 8'd0;
+        header_parser_offset_s20 = 8'd0;
+        header_parser_offset_s28 = 8'd0;
+        header_parser_offset_s36 = 8'd0;
+        header_parser_ip_length_s6 = 17'd0;
+        header_parser_ip_length_s14 = 17'd0;
+        header_parser_ip_length_s22 = 17'd0;
+        header_parser_ip_length_s30 = 17'd0;
+        header_parser_ip_length_s38 = 17'd0;
+        header_parser_protocol_s26 = 8'd0;
+        header_parser_protocol_s34 = 8'd0;
+        header_parser_v6_s13 = 1'd0;
+        header_parser_v6_s21 = 1'd0;
+        header_parser_v6_s29 = 1'd0;
+        header_parser_v6_s37 = 1'd0;
+        header_parser_l4_s19 = 3'd0;
+        header_parser_l4_s27 = 3'd0;
+        header_parser_l4_s35 = 3'd0;
+        header_parser_l4_offset_s10 = 7'd0;
+        header_parser_l4_offset_s18 = 7'd0;
+        header_parser_l4_offset_s26 = 7'd0;
+        header_parser_l4_offset_s34 = 7'd0;
+        header_parser_udp_no_checksum_s12 = 1'd0;
+        header_parser_udp_no_checksum_s20 = 1'd0;
+        header_parser_udp_no_checksum_s28 = 1'd0;
+        header_parser_udp_no_checksum_s36 = 1'd0;
+        header_parser_src_key_s13 = 129'd0;
+        header_parser_src_key_s21 = 129'd0;
+        header_parser_src_key_s29 = 129'd0;
+        header_parser_src_key_s37 = 129'd0;
+        header_parser_dst_key_s13 = 129'd0;
+        header_parser_dst_key_s21 = 129'd0;
+        header_parser_dst_key_s29 = 129'd0;
+        header_parser_dst_key_s37 = 129'd0;
+        header_parser_sport_s27 = 16'd0;
+        header_parser_sport_s35 = 16'd0;
+        header_parser_dport_s27 = 16'd0;
+        header_parser_dport_s35 = 16'd0;
+        header_parser_traffic_class_s38 = 8'd0;
         header_parser_ip_checksum_s6 = 16'd0;
-        header_parser_ip_checksum_s7 = 16'd0;
-        header_parser_ip_checksum_s8 = 16'd0;
-        header_parser_ip_checksum_s9 = 16'd0;
-        header_parser_ip_checksum_s10 = 16'd0;
-        header_parser_ip_checksum_s11 = 16'd0;
-        header_parser_ip_checksum_s12 = 16'd0;
-        header_parser_ip_checksum_s13 = 16'd0;
         header_parser_ip_checksum_s14 = 16'd0;
-        header_parser_ip_checksum_s15 = 16'd0;
-        header_parser_ip_checksum_s16 = 16'd0;
-        header_parser_ip_checksum_s17 = 16'd0;
-        header_parser_ip_checksum_s18 = 16'd0;
-        header_parser_ip_checksum_s19 = 16'd0;
-        header_parser_ip_checksum_s20 = 16'd0;
-        header_parser_ip_checksum_s21 = 16'd0;
-        header_parser_l4_checksum_s12 = 16'd0;
-        header_parser_l4_checksum_s13 = 16'd0;
-        header_parser_l4_checksum_s14 = 16'd0;
-        header_parser_l4_checksum_s15 = 16'd0;
-        header_parser_l4_checksum_s16 = 16'd0;
-        header_parser_l4_checksum_s17 = 16'd0;
-        header_parser_l4_checksum_s18 = 16'd0;
+        header_parser_ip_checksum_s22 = 16'd0;
+        header_parser_ip_checksum_s30 = 16'd0;
+        header_parser_ip_checksum_s38 = 16'd0;
         header_parser_l4_checksum_s19 = 16'd0;
-        header_parser_l4_checksum_s20 = 16'd0;
-        header_parser_l4_checksum_s21 = 16'd0;
+        header_parser_l4_checksum_s27 = 16'd0;
+        header_parser_l4_checksum_s35 = 16'd0;
         opening_s11 = 1'd0;
-        opening_s12 = 1'd0;
-        opening_s13 = 1'd0;
-        opening_s14 = 1'd0;
-        opening_s15 = 1'd0;
-        opening_s16 = 1'd0;
-        opening_s17 = 1'd0;
-        opening_s18 = 1'd0;
         opening_s19 = 1'd0;
-        opening_s20 = 1'd0;
-        opening_s21 = 1'd0;
+        opening_s27 = 1'd0;
+        opening_s35 = 1'd0;
         answering_s11 = 1'd0;
-        answering_s12 = 1'd0;
-        answering_s13 = 1'd0;
-        answering_s14 = 1'd0;
-        answering_s15 = 1'd0;
-        answering_s16 = 1'd0;
-        answering_s17 = 1'd0;
-        answering_s18 = 1'd0;
         answering_s19 = 1'd0;
-        answering_s20 = 1'd0;
-        answering_s21 = 1'd0;
-        base_s18 = 6'd0;
-        base_s19 = 6'd0;
-        base_s20 = 6'd0;
-        base_s21 = 6'd0;
-        not_268_s2 = 1'd0;
-        not_268_s3 = 1'd0;
-        not_268_s4 = 1'd0;
-        not_268_s5 = 1'd0;
-        not_268_s6 = 1'd0;
-        not_268_s7 = 1'd0;
-        not_268_s8 = 1'd0;
-        not_268_s9 = 1'd0;
-        not_268_s10 = 1'd0;
-        not_268_s11 = 1'd0;
-        not_268_s12 = 1'd0;
-        not_268_s13 = 1'd0;
-        not_268_s14 = 1'd0;
-        not_268_s15 = 1'd0;
-        not_268_s16 = 1'd0;
-        not_268_s17 = 1'd0;
-        not_268_s18 = 1'd0;
-        not_268_s19 = 1'd0;
-        not_268_s20 = 1'd0;
-        not_268_s21 = 1'd0;
-        header_interface_known_s7 = 1'd0;
-        header_interface_known_s8 = 1'd0;
-        header_interface_known_s9 = 1'd0;
-        header_interface_known_s10 = 1'd0;
-        header_interface_known_s11 = 1'd0;
+        answering_s27 = 1'd0;
+        answering_s35 = 1'd0;
+        base_s39 = 6'd0;
+        not_237_s2 = 1'd0;
+        not_237_s10 = 1'd0;
+        not_237_s18 = 1'd0;
+        not_237_s26 = 1'd0;
+        not_237_s34 = 1'd0;
         header_interface_known_s12 = 1'd0;
-        header_interface_known_s13 = 1'd0;
-        header_interface_known_s14 = 1'd0;
-        header_interface_known_s15 = 1'd0;
-        header_interface_known_s16 = 1'd0;
-        header_interface_known_s17 = 1'd0;
-        header_interface_known_s18 = 1'd0;
-        header_interface_known_s19 = 1'd0;
         header_interface_known_s20 = 1'd0;
-        header_interface_known_s21 = 1'd0;
-        header_source_known_s12 = 1'd0;
-        header_source_known_s13 = 1'd0;
-        header_source_known_s14 = 1'd0;
-        header_source_known_s15 = 1'd0;
-        header_source_known_s16 = 1'd0;
-        header_source_known_s17 = 1'd0;
-        header_source_known_s18 = 1'd0;
-        header_source_known_s19 = 1'd0;
-        header_source_known_s20 = 1'd0;
-        header_source_known_s21 = 1'd0;
-        header_class_found_s17 = 1'd0;
-        header_class_found_s18 = 1'd0;
-        header_class_found_s19 = 1'd0;
-        header_class_found_s20 = 1'd0;
-        header_class_found_s21 = 1'd0;
+        header_interface_known_s28 = 1'd0;
+        header_interface_known_s36 = 1'd0;
+        header_source_known_s22 = 1'd0;
+        header_source_known_s30 = 1'd0;
+        header_source_known_s38 = 1'd0;
+        header_class_found_s31 = 1'd0;
+        header_class_found_s39 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -1905,7 +1314,66 @@ module header_path (
         in_valid_s18 = 1'd0;
         in_valid_s19 = 1'd0;
         in_valid_s20 = 1'd0;
+        in_valid_s21 = 1'd0;
+        in_valid_s22 = 1'd0;
+        in_valid_s23 = 1'd0;
+        in_valid_s24 = 1'd0;
+        in_valid_s25 = 1'd0;
+        in_valid_s26 = 1'd0;
+        in_valid_s27 = 1'd0;
+        in_valid_s28 = 1'd0;
+        in_valid_s29 = 1'd0;
+        in_valid_s30 = 1'd0;
+        in_valid_s31 = 1'd0;
+        in_valid_s32 = 1'd0;
+        in_valid_s33 = 1'd0;
+        in_valid_s34 = 1'd0;
+        in_valid_s35 = 1'd0;
+        in_valid_s36 = 1'd0;
+        in_valid_s37 = 1'd0;
+        in_valid_s38 = 1'd0;
+        in_valid_s39 = 1'd0;
         out_valid = 1'd0;
+        spaced_valid_s1_2 = 1'd0;
+        spaced_valid_s2_2 = 1'd0;
+        spaced_valid_s3_2 = 1'd0;
+        spaced_valid_s4_2 = 1'd0;
+        spaced_valid_s5_2 = 1'd0;
+        spaced_valid_s6_2 = 1'd0;
+        spaced_valid_s7_2 = 1'd0;
+        spaced_valid_s8_2 = 1'd0;
+        spaced_valid_s9_2 = 1'd0;
+        spaced_valid_s10_2 = 1'd0;
+        spaced_valid_s11_2 = 1'd0;
+        spaced_valid_s12_2 = 1'd0;
+        spaced_valid_s13_2 = 1'd0;
+        spaced_valid_s14_2 = 1'd0;
+        spaced_valid_s15_2 = 1'd0;
+        spaced_valid_s16_2 = 1'd0;
+        spaced_valid_s17_2 = 1'd0;
+        spaced_valid_s18_2 = 1'd0;
+        spaced_valid_s19_2 = 1'd0;
+        spaced_valid_s20_2 = 1'd0;
+        spaced_valid_s21_2 = 1'd0;
+        spaced_valid_s22_2 = 1'd0;
+        spaced_valid_s23_2 = 1'd0;
+        spaced_valid_s24_2 = 1'd0;
+        spaced_valid_s25_2 = 1'd0;
+        spaced_valid_s26_2 = 1'd0;
+        spaced_valid_s27_2 = 1'd0;
+        spaced_valid_s28_2 = 1'd0;
+        spaced_valid_s29_2 = 1'd0;
+        spaced_valid_s30_2 = 1'd0;
+        spaced_valid_s31 = 1'd0;
+        spaced_valid_s32 = 1'd0;
+        spaced_valid_s33 = 1'd0;
+        spaced_valid_s34 = 1'd0;
+        spaced_valid_s35 = 1'd0;
+        spaced_valid_s36 = 1'd0;
+        spaced_valid_s37 = 1'd0;
+        spaced_valid_s38 = 1'd0;
+        spaced_valid_s39 = 1'd0;
+        spaced_valid_s40 = 1'd0;
     end
 `endif
 endmodule

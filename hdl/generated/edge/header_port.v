@@ -8,14 +8,15 @@
 // dport, stage 0
 // later, stage 0
 // epoch, stage 0
-// hit0, stage 5
-// class0: record port_value, stage 5: class [19:0]
-// hit1, stage 5
-// class1: record port_value, stage 5: class [19:0]
-// hit2, stage 5
-// class2: record port_value, stage 5: class [19:0]
-// hit3, stage 5
-// class3: record port_value, stage 5: class [19:0]
+// spaced_valid, stage 0
+// hit0, stage 10
+// class0: record port_value, stage 10: class [19:0]
+// hit1, stage 10
+// class1: record port_value, stage 10: class [19:0]
+// hit2, stage 10
+// class2: record port_value, stage 10: class [19:0]
+// hit3, stage 10
+// class3: record port_value, stage 10: class [19:0]
 
 `default_nettype none
 
@@ -33,7 +34,8 @@ module header_port (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [131:0] cfg_wdata,
+    input  wire [65:0] cfg_wdata,
+    input  wire spaced_valid,
     output wire hit0,
     output wire [19:0] class0,
     output wire hit1,
@@ -42,30 +44,32 @@ module header_port (
     output wire [19:0] class2,
     output wire hit3,
     output wire [19:0] class3,
-    output wire [131:0] cfg_rdata
+    output wire [65:0] cfg_rdata
 );
-    reg  and_14_s1;
-    reg  and_18_s1;
+    reg  and_15_s1;
+    reg  and_19_s1;
     wire port_dst_server_hit;
-    wire [131:0] port_dst_server_cfg_rdata;
-    reg  and_14_s2;
-    reg  and_14_s3;
-    reg  and_14_s4;
-    reg  and_14_s5;
+    wire [65:0] port_dst_server_cfg_rdata;
+    reg  and_15_s9;
     wire port_src_server_hit;
-    wire [131:0] port_src_server_cfg_rdata;
-    reg  and_18_s2;
-    reg  and_18_s3;
-    reg  and_18_s4;
-    reg  and_18_s5;
+    wire [65:0] port_src_server_cfg_rdata;
+    reg  and_19_s9;
     wire port_dst_client_hit;
-    wire [131:0] port_dst_client_cfg_rdata;
+    wire [65:0] port_dst_client_cfg_rdata;
     wire port_src_client_hit;
-    wire [131:0] port_src_client_cfg_rdata;
-    assign hit0 = port_dst_server_hit & and_14_s5;
-    assign hit1 = port_src_server_hit & and_18_s5;
-    assign hit2 = port_dst_client_hit & and_14_s5;
-    assign hit3 = port_src_client_hit & and_18_s5;
+    wire [65:0] port_src_client_cfg_rdata;
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
+    reg  spaced_valid_s4;
+    reg  spaced_valid_s5;
+    reg  spaced_valid_s6;
+    reg  spaced_valid_s7;
+    reg  spaced_valid_s8;
+    assign hit0 = port_dst_server_hit & and_15_s9;
+    assign hit1 = port_src_server_hit & and_19_s9;
+    assign hit2 = port_dst_client_hit & and_15_s9;
+    assign hit3 = port_src_client_hit & and_19_s9;
     assign cfg_rdata = (port_dst_server_cfg_rdata | port_src_server_cfg_rdata) | (port_dst_client_cfg_rdata | port_src_client_cfg_rdata);
 
     table_port_dst_server port_dst_server (
@@ -73,6 +77,7 @@ module header_port (
         .rst(rst),
         .key({dport, protocol, dst_scope}),
         .epoch(epoch),
+        .spaced_valid(spaced_valid),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -88,6 +93,7 @@ module header_port (
         .rst(rst),
         .key({sport, protocol, src_scope}),
         .epoch(epoch),
+        .spaced_valid(spaced_valid),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -103,6 +109,7 @@ module header_port (
         .rst(rst),
         .key({sport, protocol, dst_scope}),
         .epoch(epoch),
+        .spaced_valid(spaced_valid),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -118,6 +125,7 @@ module header_port (
         .rst(rst),
         .key({dport, protocol, src_scope}),
         .epoch(epoch),
+        .spaced_valid(spaced_valid),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -129,30 +137,48 @@ module header_port (
     );
 
     always @(posedge clk) begin
-        and_14_s1 <= (|dst_scope) & ~later;
-        and_18_s1 <= (|src_scope) & ~later;
-        and_14_s2 <= and_14_s1;
-        and_14_s3 <= and_14_s2;
-        and_14_s4 <= and_14_s3;
-        and_14_s5 <= and_14_s4;
-        and_18_s2 <= and_18_s1;
-        and_18_s3 <= and_18_s2;
-        and_18_s4 <= and_18_s3;
-        and_18_s5 <= and_18_s4;
+        if (spaced_valid) and_15_s1 <= (|dst_scope) & ~later;
+        if (spaced_valid) and_19_s1 <= (|src_scope) & ~later;
+        if (spaced_valid_s8) and_15_s9 <= and_15_s1;
+        if (spaced_valid_s8) and_19_s9 <= and_19_s1;
+    end
+
+    always @(posedge clk) begin
+        if (rst) begin
+            spaced_valid_s1 <= 1'd0;
+            spaced_valid_s2 <= 1'd0;
+            spaced_valid_s3 <= 1'd0;
+            spaced_valid_s4 <= 1'd0;
+            spaced_valid_s5 <= 1'd0;
+            spaced_valid_s6 <= 1'd0;
+            spaced_valid_s7 <= 1'd0;
+            spaced_valid_s8 <= 1'd0;
+        end else begin
+            spaced_valid_s1 <= spaced_valid;
+            spaced_valid_s2 <= spaced_valid_s1;
+            spaced_valid_s3 <= spaced_valid_s2;
+            spaced_valid_s4 <= spaced_valid_s3;
+            spaced_valid_s5 <= spaced_valid_s4;
+            spaced_valid_s6 <= spaced_valid_s5;
+            spaced_valid_s7 <= spaced_valid_s6;
+            spaced_valid_s8 <= spaced_valid_s7;
+        end
     end
 
 `ifndef SYNTHESIS
     initial begin
-        and_14_s1 = 1'd0;
-        and_18_s1 = 1'd0;
-        and_14_s2 = 1'd0;
-        and_14_s3 = 1'd0;
-        and_14_s4 = 1'd0;
-        and_14_s5 = 1'd0;
-        and_18_s2 = 1'd0;
-        and_18_s3 = 1'd0;
-        and_18_s4 = 1'd0;
-        and_18_s5 = 1'd0;
+        and_15_s1 = 1'd0;
+        and_19_s1 = 1'd0;
+        and_15_s9 = 1'd0;
+        and_19_s9 = 1'd0;
+        spaced_valid_s1 = 1'd0;
+        spaced_valid_s2 = 1'd0;
+        spaced_valid_s3 = 1'd0;
+        spaced_valid_s4 = 1'd0;
+        spaced_valid_s5 = 1'd0;
+        spaced_valid_s6 = 1'd0;
+        spaced_valid_s7 = 1'd0;
+        spaced_valid_s8 = 1'd0;
     end
 `endif
 endmodule

@@ -2,10 +2,12 @@
 // Edits of one copy: where it goes, new addresses, ports and checksums.
 //
 // in_valid, stage 0
-// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525], opening [541], answering [542]
+// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], priority [170:168], meter [186:171], l3 [194:187], v6 [195], ip_length [212:196], protocol [220:213], l4 [223:221], l4_offset [230:224], udp_no_checksum [231], src [359:232], dst [487:360], sport [503:488], dport [519:504], traffic_class [527:520], ip_checksum [543:528], l4_checksum [559:544], opening [560], answering [561]
 // in_number, stage 0
-// out_valid, stage 7
-// out_edit: record edit, stage 7: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], action [151:130], out_attachment [167:152], out_interface [177:168], comes_from [193:178], opening [194], answering [195], flow_in [211:196], flow_out [227:212], l2_valid [228], strip [236:229], prefix [243:237], tags_out [245:244], vid0 [257:246], vid1 [269:258], tag_kind [273:270], outer_v6 [274], outer_src [402:275], outer_dst [530:403], outer_checksum [546:531], outer_length [562:547], udp_length [578:563], udp_source [594:579], number [626:595], spi [650:627], si [658:651], dst_mac [706:659], src_mac [754:707], v6 [755], src_valid [756], src [884:757], dst_valid [885], dst [1013:886], traffic_class_valid [1014], traffic_class [1022:1015], ip_checksum_valid [1023], ip_checksum [1039:1024], sport_valid [1040], dport_valid [1041], new_port [1057:1042], l4_offset [1064:1058], l4_checksum_valid [1065], l4_checksum_at [1070:1066], l4_checksum [1086:1071]
+// spaced_valid, stage 0
+// out_valid, stage 8
+// out_void, stage 8
+// out_edit: record edit, stage 8: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
 
 `default_nettype none
 
@@ -13,319 +15,149 @@ module header_prepare (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [542:0] in_verdict,
+    input  wire [561:0] in_verdict,
     input  wire [3:0] in_number,
     input  wire cfg_write,
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
-    output reg  out_valid,
-    output wire [1086:0] out_edit,
+    input  wire spaced_valid,
+    output wire out_valid,
+    output wire out_void,
+    output wire [1089:0] out_edit,
     output wire [511:0] cfg_rdata
 );
+    wire meter_policed;
+    wire [91:0] meter_cfg_rdata;
     wire [71:0] action_row;
     wire [71:0] action_cfg_rdata;
     reg  old_neighbour_valid_s1;
-    reg  old_neighbour_valid_s2;
     reg  [15:0] old_neighbour_s1;
-    reg  [15:0] old_neighbour_s2;
     reg  old_epoch_s1;
-    reg  old_epoch_s2;
     wire [307:0] attachment_row;
     wire [307:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
     wire [128:0] rewrite_cfg_rdata;
     wire [384:0] encap_row;
     wire [384:0] encap_cfg_rdata;
-    reg  not_55_s1;
-    reg  not_55_s2;
-    reg  and_75_s1;
-    reg  and_75_s2;
+    reg  not_66_s1;
+    reg  and_85_s1;
     reg  [15:0] old_sport_s1;
-    reg  [15:0] old_sport_s2;
     reg  [15:0] old_dport_s1;
-    reg  [15:0] old_dport_s2;
     reg  [15:0] new_port;
     reg  [7:0] old_traffic_class_s1;
-    reg  [7:0] old_traffic_class_s2;
-    reg  [18:0] sum_138_s1;
-    reg  [18:0] sum_175_s1;
-    reg  [18:0] sum_138_s2;
-    reg  [18:0] sum_175_s2;
+    reg  [18:0] sum_144_s1;
+    reg  [18:0] sum_181_s1;
     reg  [21:0] addresses;
-    reg  [15:0] not_193_s1;
-    reg  [15:0] not_193_s2;
-    reg  [16:0] and_202_s3;
-    reg  [15:0] mux_94_s3;
-    reg  or_211_s3;
-    reg  [15:0] not_216_s1;
-    reg  [15:0] not_216_s2;
-    reg  [15:0] not_216_s3;
+    reg  [15:0] not_197_s1;
+    reg  [16:0] and_205_s3;
+    reg  [15:0] mux_101_s3;
+    reg  or_214_s3;
+    reg  [15:0] not_219_s1;
     reg  [21:0] ip_start;
-    reg  [15:0] not_228_s1;
-    reg  [15:0] not_228_s2;
-    reg  [15:0] not_228_s3;
+    reg  [15:0] not_229_s1;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
-    reg  old_v6_s2;
-    reg  old_v6_s3;
-    reg  old_v6_s4;
     reg  nat_s3;
-    reg  nat_s4;
-    reg  [18:0] and_280_s5;
+    reg  [18:0] and_275_s5;
     reg  rewrite_2_s3;
-    reg  rewrite_2_s4;
-    reg  [18:0] and_319_s5;
-    reg  [21:0] ip_start_s5;
+    reg  [18:0] and_313_s5;
     reg  [21:0] ip_sum;
-    reg  [21:0] l4_start_s5;
     reg  [21:0] l4_sum;
-    reg  eq_68_s1;
-    reg  eq_68_s2;
-    reg  eq_68_s3;
-    reg  eq_68_s4;
-    reg  eq_68_s5;
-    reg  eq_68_s6;
+    reg  eq_78_s1;
     reg  [3:0] header_kind;
     reg  [6:0] bytes_behind_s4;
     reg  [16:0] old_ip_length_s1;
-    reg  [16:0] old_ip_length_s2;
-    reg  [16:0] old_ip_length_s3;
-    reg  [16:0] old_ip_length_s4;
     reg  [16:0] behind_ip_s5;
-    reg  [307:0] attachment_row_s5;
-    reg  red_438_s5;
-    reg  and_440_s6;
-    reg  red_445_s5;
-    reg  and_447_s6;
-    reg  red_452_s5;
-    reg  and_454_s6;
-    reg  le_380_s4;
-    reg  le_380_s5;
-    reg  le_380_s6;
-    reg  not_55_s3;
-    reg  not_55_s4;
-    reg  not_55_s5;
-    reg  not_55_s6;
-    reg  eq_374_s3;
-    reg  eq_374_s4;
-    reg  [1:0] sum_475_s5;
-    reg  [71:0] action_row_s3;
-    reg  [71:0] action_row_s4;
-    reg  [71:0] action_row_s5;
-    reg  [71:0] action_row_s6;
-    reg  and_489_s5;
-    reg  and_489_s6;
-    reg  [307:0] attachment_row_s6;
-    reg  and_497_s5;
-    reg  and_497_s6;
-    reg  and_516_s4;
-    reg  and_516_s5;
-    reg  and_516_s6;
-    reg  eq_503_s4;
-    reg  eq_503_s5;
-    reg  eq_503_s6;
-    reg  eq_508_s4;
-    reg  eq_508_s5;
-    reg  eq_508_s6;
-    reg  [6:0] bytes_behind_s5;
-    reg  [6:0] sum_544_s6;
-    reg  [16:0] sum_547_s6;
-    reg  [16:0] behind_ip_s6;
-    reg  [15:0] xor_578_s1;
-    reg  [15:0] xor_594_s1;
-    reg  [31:0] cat_596_s2;
-    reg  [31:0] cat_596_s3;
-    reg  [31:0] cat_596_s4;
-    reg  [15:0] mux_615_s5;
-    reg  [15:0] mux_632_s5;
+    reg  red_420_s5;
+    reg  and_422_s6;
+    reg  red_427_s5;
+    reg  and_429_s6;
+    reg  red_434_s5;
+    reg  and_436_s6;
+    reg  le_366_s4;
+    reg  eq_360_s3;
+    reg  [1:0] sum_450_s5;
+    reg  and_460_s5;
+    reg  and_466_s5;
+    reg  and_484_s4;
+    reg  eq_471_s4;
+    reg  eq_476_s4;
+    reg  [6:0] sum_505_s6;
+    reg  [16:0] sum_508_s6;
+    reg  [15:0] xor_538_s1;
+    reg  [15:0] xor_554_s1;
+    reg  [15:0] mux_572_s5;
+    reg  [15:0] mux_589_s5;
     reg  [15:0] old_dport_2_s1;
-    reg  [15:0] old_dport_2_s2;
     reg  [15:0] old_sport_2_s1;
-    reg  [15:0] old_sport_2_s2;
-    reg  or_642_s3;
-    reg  [15:0] mux_641_s3;
+    reg  or_597_s3;
+    reg  [15:0] mux_596_s3;
     reg  [7:0] old_protocol_s1;
-    reg  [7:0] old_protocol_s2;
-    reg  [7:0] old_protocol_s3;
-    reg  [15:0] xor_653_s4;
-    reg  [15:0] xor_653_s5;
-    reg  [15:0] xor_657_s2;
-    reg  [15:0] xor_665_s1;
-    reg  [15:0] xor_665_s2;
-    reg  [7:0] mux_672_s3;
-    reg  [8:0] sum_683_s4;
-    reg  [8:0] sum_683_s5;
-    reg  [16:0] sum_691_s6;
+    reg  [15:0] xor_606_s4;
+    reg  [15:0] xor_609_s2;
+    reg  [15:0] xor_617_s1;
+    reg  [7:0] mux_623_s3;
+    reg  [8:0] sum_634_s4;
+    reg  [16:0] sum_641_s6;
     reg  [21:0] outer_sum_s7;
+    reg  and_664_s7;
+    reg  or_682_s1;
     reg  [5:0] old_reason_s1;
-    reg  [5:0] old_reason_s2;
-    reg  [5:0] old_reason_s3;
-    reg  [5:0] old_reason_s4;
-    reg  [5:0] old_reason_s5;
-    reg  [5:0] old_reason_s6;
+    reg  [5:0] mux_691_s7;
+    reg  not_695_s7;
     reg  old_class_valid_s1;
-    reg  old_class_valid_s2;
-    reg  old_class_valid_s3;
-    reg  old_class_valid_s4;
-    reg  old_class_valid_s5;
-    reg  old_class_valid_s6;
     reg  [7:0] old_l3_s1;
-    reg  [7:0] old_l3_s2;
-    reg  [7:0] old_l3_s3;
-    reg  [7:0] old_l3_s4;
-    reg  [7:0] old_l3_s5;
-    reg  [7:0] old_l3_s6;
-    reg  not_770_s1;
-    reg  not_770_s2;
-    reg  or_720_s1;
-    reg  or_720_s2;
-    reg  [15:0] mux_368_s7;
-    reg  [4:0] or_788_s1;
-    reg  [4:0] or_788_s2;
-    reg  [4:0] or_788_s3;
-    reg  [4:0] or_788_s4;
-    reg  [4:0] or_788_s5;
-    reg  [4:0] or_788_s6;
-    reg  [4:0] or_788_s7;
-    reg  and_780_s3;
-    reg  and_780_s4;
-    reg  and_780_s5;
-    reg  and_780_s6;
-    reg  and_780_s7;
+    reg  [6:0] sum_518_s7;
+    reg  not_716_s1;
+    reg  or_673_s1;
+    reg  [15:0] mux_355_s7;
+    reg  [4:0] or_732_s1;
+    reg  and_724_s3;
     reg  [6:0] old_l4_offset_s1;
-    reg  [6:0] old_l4_offset_s2;
-    reg  [6:0] old_l4_offset_s3;
-    reg  [6:0] old_l4_offset_s4;
-    reg  [6:0] old_l4_offset_s5;
-    reg  [6:0] old_l4_offset_s6;
-    reg  [6:0] old_l4_offset_s7;
-    reg  [15:0] new_port_s4;
-    reg  [15:0] new_port_s5;
-    reg  [15:0] new_port_s6;
-    reg  [15:0] new_port_s7;
-    reg  eq_87_s3;
-    reg  eq_87_s4;
-    reg  eq_87_s5;
-    reg  eq_87_s6;
-    reg  eq_87_s7;
-    reg  eq_85_s3;
-    reg  eq_85_s4;
-    reg  eq_85_s5;
-    reg  eq_85_s6;
-    reg  eq_85_s7;
-    reg  [15:0] not_344_s7;
-    reg  and_774_s3;
-    reg  and_774_s4;
-    reg  and_774_s5;
-    reg  and_774_s6;
-    reg  and_774_s7;
-    reg  [7:0] mux_672_s4;
-    reg  [7:0] mux_672_s5;
-    reg  [7:0] mux_672_s6;
-    reg  [7:0] mux_672_s7;
+    reg  eq_96_s3;
+    reg  eq_94_s3;
+    reg  [15:0] not_336_s7;
+    reg  and_719_s3;
     reg  dscp_valid_s3;
-    reg  dscp_valid_s4;
-    reg  dscp_valid_s5;
-    reg  dscp_valid_s6;
-    reg  dscp_valid_s7;
-    reg  [307:0] attachment_row_s7;
-    reg  nat_s5;
-    reg  nat_s6;
-    reg  nat_s7;
-    reg  [128:0] rewrite_row_s5;
-    reg  [128:0] rewrite_row_s6;
-    reg  [128:0] rewrite_row_s7;
-    reg  rewrite_2_s5;
-    reg  rewrite_2_s6;
-    reg  rewrite_2_s7;
-    reg  [115:0] cat_18_s1;
-    reg  [115:0] cat_18_s2;
-    reg  [115:0] cat_18_s3;
-    reg  [115:0] cat_18_s4;
-    reg  [115:0] cat_18_s5;
-    reg  [115:0] cat_18_s6;
-    reg  [115:0] cat_18_s7;
-    reg  [7:0] diff_554_s3;
-    reg  [7:0] diff_554_s4;
-    reg  [7:0] diff_554_s5;
-    reg  [7:0] diff_554_s6;
-    reg  [7:0] diff_554_s7;
-    reg  [384:0] encap_row_s7;
-    reg  [31:0] sum_552_s7;
+    reg  [118:0] cat_20_s1;
+    reg  [7:0] diff_515_s3;
+    reg  [31:0] sum_513_s7;
     reg  [15:0] udp_source_s6;
-    reg  [15:0] udp_source_s7;
-    reg  [16:0] behind_ip_s7;
-    reg  [15:0] mux_560_s7;
-    reg  [3:0] header_kind_s4;
-    reg  [3:0] header_kind_s5;
-    reg  [3:0] header_kind_s6;
-    reg  [3:0] header_kind_s7;
-    reg  [11:0] mux_501_s7;
-    reg  [11:0] mux_494_s7;
-    reg  [1:0] sum_475_s6;
-    reg  [1:0] sum_475_s7;
-    reg  [6:0] and_769_s7;
-    reg  [7:0] and_767_s7;
-    reg  and_714_s7;
+    reg  [15:0] mux_520_s7;
+    reg  [15:0] not_662_s8;
+    reg  [11:0] mux_469_s7;
+    reg  [11:0] mux_463_s7;
     reg  [15:0] flow_out_s6;
-    reg  [15:0] flow_out_s7;
     reg  [15:0] flow_in_s3;
-    reg  [15:0] flow_in_s4;
-    reg  [15:0] flow_in_s5;
-    reg  [15:0] flow_in_s6;
-    reg  [15:0] flow_in_s7;
-    reg  [9:0] and_758_s5;
-    reg  [9:0] and_758_s6;
-    reg  [9:0] and_758_s7;
-    reg  [15:0] and_755_s3;
-    reg  [15:0] and_755_s4;
-    reg  [15:0] and_755_s5;
-    reg  [15:0] and_755_s6;
-    reg  [15:0] and_755_s7;
-    reg  [21:0] and_753_s1;
-    reg  [21:0] and_753_s2;
-    reg  [21:0] and_753_s3;
-    reg  [21:0] and_753_s4;
-    reg  [21:0] and_753_s5;
-    reg  [21:0] and_753_s6;
-    reg  [21:0] and_753_s7;
-    reg  and_749_s7;
-    reg  [5:0] mux_740_s7;
-    reg  [3:0] mux_751_s7;
+    reg  [9:0] and_708_s5;
+    reg  [15:0] and_705_s3;
+    reg  [21:0] and_703_s1;
     reg  [3:0] old_port_s1;
-    reg  [3:0] old_port_s2;
-    reg  [3:0] old_port_s3;
-    reg  [3:0] old_port_s4;
-    reg  [3:0] old_port_s5;
-    reg  [3:0] old_port_s6;
-    reg  [3:0] old_port_s7;
-    reg  or_729_s1;
-    reg  or_729_s2;
-    reg  or_729_s3;
-    reg  or_729_s4;
-    reg  or_729_s5;
-    reg  or_729_s6;
-    reg  or_729_s7;
-    reg  not_731_s1;
-    reg  not_731_s2;
-    reg  not_731_s3;
-    reg  not_731_s4;
-    reg  not_731_s5;
-    reg  not_731_s6;
-    reg  not_731_s7;
+    reg  not_684_s1;
+    reg  red_779_s1;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
     reg  in_valid_s4;
     reg  in_valid_s5;
     reg  in_valid_s6;
-    wire old_v6 = in_verdict[176];
-    wire [115:0] cat_18 = {
-        in_verdict[542],
-        in_verdict[541],
+    reg  in_valid_s7;
+    reg  in_valid_s8;
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
+    reg  spaced_valid_s4;
+    reg  spaced_valid_s5;
+    reg  spaced_valid_s6;
+    reg  spaced_valid_s7;
+    wire old_v6 = in_verdict[195];
+    wire [118:0] cat_20 = {
+        in_verdict[561],
+        in_verdict[560],
         old_v6,
+        in_verdict[170:168],
         in_verdict[124],
         in_verdict[123:104],
         in_verdict[102:87],
@@ -336,156 +168,181 @@ module header_prepare (
     };
     wire [5:0] old_reason = in_verdict[74:69];
     wire exception = |old_reason;
-    wire [21:0] sum_24 = in_verdict[146:125] + {18'd0, in_number};
+    wire [21:0] sum_26 = in_verdict[146:125] + {18'd0, in_number};
+    wire and_29 = in_valid & ~(|in_number);
+    wire [16:0] old_ip_length = in_verdict[212:196];
     wire old_neighbour_valid = in_verdict[151];
     wire [15:0] old_neighbour = in_verdict[167:152];
-    wire [15:0] mux_38 = (action_row[16] & old_neighbour_valid_s2) ? old_neighbour_s2 : action_row[15:0];
+    wire [15:0] mux_50 = (action_row[16] & old_neighbour_valid_s1) ? old_neighbour_s1 : action_row[15:0];
     wire old_epoch = in_verdict[68];
-    wire [16:0] cat_42 = {mux_38, old_epoch_s2};
-    wire not_55 = ~exception;
-    wire nat = action_row[17] & not_55_s2;
-    wire rewrite_2 = action_row[18] & not_55_s2;
-    wire dscp_valid = action_row[53] & not_55_s2;
-    wire [2:0] old_l4 = in_verdict[204:202];
-    wire eq_66 = old_l4 == 3'd1;
-    wire eq_68 = old_l4 == 3'd2;
-    wire eq_70 = old_l4 == 3'd4;
-    wire [1:0] and_83 = {2{and_75_s2 & (|action_row[52:37])}} & action_row[36:35];
-    wire eq_85 = and_83 == 2'd1;
-    wire eq_87 = and_83 == 2'd2;
-    wire [15:0] old_sport = in_verdict[484:469];
-    wire [15:0] old_dport = in_verdict[500:485];
-    wire [15:0] mux_94 = eq_85 ? old_sport_s2 : old_dport_s2;
-    wire [7:0] old_traffic_class = in_verdict[508:501];
-    wire [7:0] cat_102 = {action_row[59:54], old_traffic_class_s2[1:0]};
-    wire [127:0] not_104 = ~in_verdict[340:213];
-    wire [95:0] and_107 = {96{old_v6}} & not_104[127:32];
-    wire [18:0] sum_134 = ({3'd0, not_104[15:0]} + {3'd0, not_104[31:16]}) + ({3'd0, and_107[15:0]} + {3'd0, and_107[31:16]});
-    wire [18:0] sum_137 = ({3'd0, and_107[47:32]} + {3'd0, and_107[63:48]}) + ({3'd0, and_107[79:64]} + {3'd0, and_107[95:80]});
-    wire [127:0] not_141 = ~in_verdict[468:341];
-    wire [95:0] and_144 = {96{old_v6}} & not_141[127:32];
-    wire [18:0] sum_171 = ({3'd0, not_141[15:0]} + {3'd0, not_141[31:16]}) + ({3'd0, and_144[15:0]} + {3'd0, and_144[31:16]});
-    wire [18:0] sum_174 = ({3'd0, and_144[47:32]} + {3'd0, and_144[63:48]}) + ({3'd0, and_144[79:64]} + {3'd0, and_144[95:80]});
-    wire [15:0] old_ip_checksum = in_verdict[524:509];
-    wire [15:0] old_l4_checksum = in_verdict[540:525];
-    wire [21:0] sum_237 = ({6'd0, not_228_s3} + addresses) + {5'd0, {17{or_211_s3}} & ({1'd0, ~mux_94_s3} + {1'd0, new_port})};
-    wire [95:0] and_245 = {96{old_v6_s4}} & attachment_row[265:170];
-    wire [18:0] sum_272 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_245[15:0]} + {3'd0, and_245[31:16]});
-    wire [18:0] sum_275 = ({3'd0, and_245[47:32]} + {3'd0, and_245[63:48]}) + ({3'd0, and_245[79:64]} + {3'd0, and_245[95:80]});
-    wire [95:0] and_284 = {96{old_v6_s4}} & rewrite_row[128:33];
-    wire [18:0] sum_311 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_284[15:0]} + {3'd0, and_284[31:16]});
-    wire [18:0] sum_314 = ({3'd0, and_284[47:32]} + {3'd0, and_284[63:48]}) + ({3'd0, and_284[79:64]} + {3'd0, and_284[95:80]});
-    wire [21:0] sum_325 = {3'd0, and_280_s5} + {3'd0, and_319_s5};
-    wire [16:0] sum_338 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_351 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_357 = ~(sum_351[15:0] + {15'd0, sum_351[16]});
-    wire [16:0] old_ip_length = in_verdict[193:177];
-    wire [3:0] and_372 = {4{not_55_s2}} & action_row[63:60];
-    wire eq_374 = and_372 == 4'd1;
-    wire le_380 = 4'd5 <= header_kind;
-    wire [6:0] or_419 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
-    wire [6:0] or_420 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
-    wire [6:0] bytes_behind = or_419 | or_420;
-    wire [16:0] behind_ip = old_ip_length_s4 + {10'd0, bytes_behind_s4};
-    wire [16:0] cat_433 = {3'd0, attachment_row[279:266]};
-    wire [16:0] cat_436 = {3'd0, attachment_row_s5[279:266]};
-    wire and_466 = (le_380_s6 ? (encap_row[0] ? and_454_s6 : and_447_s6) : and_440_s6) & not_55_s6;
-    wire [11:0] sum_486 = encap_row[284:273] + {4'd0, action_row_s6[71:64]};
-    wire [31:0] or_533 = (({32{eq_503_s6}} & {12'd0, encap_row[304:285]}) | ({32{eq_508_s6}} & encap_row[360:329])) | ({32{and_516_s6}} & {8'd0, encap_row[328:305]});
-    wire [15:0] xor_578 = ((in_verdict[228:213] ^ in_verdict[244:229]) ^ (in_verdict[260:245] ^ in_verdict[276:261])) ^ ((in_verdict[292:277] ^ in_verdict[308:293]) ^ (in_verdict[324:309] ^ in_verdict[340:325]));
-    wire [15:0] xor_594 = ((in_verdict[356:341] ^ in_verdict[372:357]) ^ (in_verdict[388:373] ^ in_verdict[404:389])) ^ ((in_verdict[420:405] ^ in_verdict[436:421]) ^ (in_verdict[452:437] ^ in_verdict[468:453]));
-    wire [31:0] cat_596 = {xor_578_s1, xor_594_s1};
-    wire [15:0] xor_609 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
-    wire [15:0] xor_627 = (attachment_row[153:138] ^ attachment_row[169:154]) ^ (attachment_row[185:170] ^ attachment_row[201:186]);
-    wire [15:0] xor_628 = (attachment_row[217:202] ^ attachment_row[233:218]) ^ (attachment_row[249:234] ^ attachment_row[265:250]);
+    wire [16:0] cat_53 = {mux_50, old_epoch_s1};
+    wire not_66 = ~exception;
+    wire nat = action_row[17] & not_66_s1;
+    wire rewrite_2 = action_row[18] & not_66_s1;
+    wire dscp_valid = action_row[53] & not_66_s1;
+    wire [2:0] old_l4 = in_verdict[223:221];
+    wire eq_76 = old_l4 == 3'd1;
+    wire eq_78 = old_l4 == 3'd2;
+    wire eq_80 = old_l4 == 3'd4;
+    wire [1:0] and_92 = {2{and_85_s1 & (|action_row[52:37])}} & action_row[36:35];
+    wire eq_94 = and_92 == 2'd1;
+    wire eq_96 = and_92 == 2'd2;
+    wire [15:0] old_sport = in_verdict[503:488];
+    wire [15:0] old_dport = in_verdict[519:504];
+    wire [15:0] mux_101 = eq_94 ? old_sport_s1 : old_dport_s1;
+    wire [7:0] old_traffic_class = in_verdict[527:520];
+    wire [7:0] cat_108 = {action_row[59:54], old_traffic_class_s1[1:0]};
+    wire [127:0] not_110 = ~in_verdict[359:232];
+    wire [95:0] and_113 = {96{old_v6}} & not_110[127:32];
+    wire [18:0] sum_140 = ({3'd0, not_110[15:0]} + {3'd0, not_110[31:16]}) + ({3'd0, and_113[15:0]} + {3'd0, and_113[31:16]});
+    wire [18:0] sum_143 = ({3'd0, and_113[47:32]} + {3'd0, and_113[63:48]}) + ({3'd0, and_113[79:64]} + {3'd0, and_113[95:80]});
+    wire [127:0] not_147 = ~in_verdict[487:360];
+    wire [95:0] and_150 = {96{old_v6}} & not_147[127:32];
+    wire [18:0] sum_177 = ({3'd0, not_147[15:0]} + {3'd0, not_147[31:16]}) + ({3'd0, and_150[15:0]} + {3'd0, and_150[31:16]});
+    wire [18:0] sum_180 = ({3'd0, and_150[47:32]} + {3'd0, and_150[63:48]}) + ({3'd0, and_150[79:64]} + {3'd0, and_150[95:80]});
+    wire [15:0] old_ip_checksum = in_verdict[543:528];
+    wire [15:0] old_l4_checksum = in_verdict[559:544];
+    wire [21:0] sum_236 = ({6'd0, not_229_s1} + addresses) + {5'd0, {17{or_214_s3}} & ({1'd0, ~mux_101_s3} + {1'd0, new_port})};
+    wire [95:0] and_241 = {96{old_v6_s1}} & attachment_row[265:170];
+    wire [18:0] sum_268 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_241[15:0]} + {3'd0, and_241[31:16]});
+    wire [18:0] sum_271 = ({3'd0, and_241[47:32]} + {3'd0, and_241[63:48]}) + ({3'd0, and_241[79:64]} + {3'd0, and_241[95:80]});
+    wire [95:0] and_279 = {96{old_v6_s1}} & rewrite_row[128:33];
+    wire [18:0] sum_306 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_279[15:0]} + {3'd0, and_279[31:16]});
+    wire [18:0] sum_309 = ({3'd0, and_279[47:32]} + {3'd0, and_279[63:48]}) + ({3'd0, and_279[79:64]} + {3'd0, and_279[95:80]});
+    wire [21:0] sum_319 = {3'd0, and_275_s5} + {3'd0, and_313_s5};
+    wire [16:0] sum_330 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_343 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] not_349 = ~(sum_343[15:0] + {15'd0, sum_343[16]});
+    wire [3:0] and_358 = {4{not_66_s1}} & action_row[63:60];
+    wire eq_360 = and_358 == 4'd1;
+    wire le_366 = 4'd5 <= header_kind;
+    wire [6:0] or_405 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
+    wire [6:0] or_406 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
+    wire [6:0] bytes_behind = or_405 | or_406;
+    wire [16:0] behind_ip = old_ip_length_s1 + {10'd0, bytes_behind_s4};
+    wire [16:0] cat_416 = {3'd0, attachment_row[279:266]};
+    wire [16:0] cat_418 = {3'd0, attachment_row[279:266]};
+    wire and_442 = (le_366_s4 ? (encap_row[0] ? and_436_s6 : and_429_s6) : and_422_s6) & not_66_s1;
+    wire [11:0] sum_457 = encap_row[284:273] + {4'd0, action_row[71:64]};
+    wire [31:0] or_495 = (({32{eq_471_s4}} & {12'd0, encap_row[304:285]}) | ({32{eq_476_s4}} & encap_row[360:329])) | ({32{and_484_s4}} & {8'd0, encap_row[328:305]});
+    wire [15:0] xor_538 = ((in_verdict[247:232] ^ in_verdict[263:248]) ^ (in_verdict[279:264] ^ in_verdict[295:280])) ^ ((in_verdict[311:296] ^ in_verdict[327:312]) ^ (in_verdict[343:328] ^ in_verdict[359:344]));
+    wire [15:0] xor_554 = ((in_verdict[375:360] ^ in_verdict[391:376]) ^ (in_verdict[407:392] ^ in_verdict[423:408])) ^ ((in_verdict[439:424] ^ in_verdict[455:440]) ^ (in_verdict[471:456] ^ in_verdict[487:472]));
+    wire [31:0] cat_556 = {xor_538_s1, xor_554_s1};
+    wire [15:0] xor_569 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
+    wire [15:0] xor_584 = (attachment_row[153:138] ^ attachment_row[169:154]) ^ (attachment_row[185:170] ^ attachment_row[201:186]);
+    wire [15:0] xor_585 = (attachment_row[217:202] ^ attachment_row[233:218]) ^ (attachment_row[249:234] ^ attachment_row[265:250]);
     wire [15:0] old_dport_2 = old_dport;
     wire [15:0] old_sport_2 = old_sport;
-    wire [7:0] old_protocol = in_verdict[201:194];
-    wire [15:0] flow_out = (mux_615_s5 ^ mux_632_s5) ^ xor_653_s5;
+    wire [7:0] old_protocol = in_verdict[220:213];
+    wire [15:0] flow_out = (mux_572_s5 ^ mux_589_s5) ^ xor_606_s4;
     wire [15:0] old_sport_3 = old_sport;
     wire [15:0] old_dport_3 = old_dport;
     wire [7:0] old_protocol_2 = old_protocol;
-    wire [15:0] flow_in = xor_657_s2 ^ xor_665_s2;
+    wire [15:0] flow_in = xor_609_s2 ^ xor_617_s1;
     wire [15:0] udp_source = {2'd3, flow_out[13:0]};
-    wire [16:0] sum_674 = behind_ip_s5 + 17'h14;
-    wire [21:0] outer_sum = {5'd0, sum_691_s6} + {6'd0, encap_row[272:257]};
-    wire [16:0] sum_706 = {1'd0, outer_sum_s7[15:0]} + {11'd0, outer_sum_s7[21:16]};
-    wire and_714 = not_55_s6 & ~and_466;
-    wire or_715 = nat | rewrite_2;
-    wire old_udp_no_checksum = in_verdict[212];
+    wire [16:0] sum_625 = behind_ip_s5 + 17'h14;
+    wire [21:0] outer_sum = {5'd0, sum_641_s6} + {6'd0, encap_row[272:257]};
+    wire [16:0] sum_656 = {1'd0, outer_sum_s7[15:0]} + {11'd0, outer_sum_s7[21:16]};
+    wire and_667 = and_664_s7 & ~meter_policed;
+    wire or_668 = nat | rewrite_2;
+    wire old_udp_no_checksum = in_verdict[231];
     wire [3:0] old_port = in_verdict[67:64];
     wire old_class_valid = in_verdict[103];
-    wire [7:0] old_l3 = in_verdict[175:168];
-    wire [6:0] old_l4_offset = in_verdict[211:205];
+    wire [7:0] old_l3 = in_verdict[194:187];
+    wire [6:0] old_l4_offset = in_verdict[230:224];
     assign out_edit = {
-        mux_368_s7,
-        or_788_s7,
-        and_780_s7,
-        old_l4_offset_s7,
-        new_port_s7,
-        eq_87_s7,
-        eq_85_s7,
-        not_344_s7,
-        and_774_s7,
-        mux_672_s7,
-        dscp_valid_s7,
-        attachment_row_s7[265:138],
-        nat_s7,
-        rewrite_row_s7[128:1],
-        rewrite_2_s7,
-        cat_18_s7[113],
-        attachment_row_s7[136:89],
-        attachment_row_s7[88:41],
-        diff_554_s7,
-        encap_row_s7[384:361],
-        sum_552_s7,
-        udp_source_s7,
-        behind_ip_s7[15:0],
-        mux_560_s7,
-        ~(sum_706[15:0] + {15'd0, sum_706[16]}),
-        encap_row_s7[256:129],
-        encap_row_s7[128:1],
-        encap_row_s7[0],
-        header_kind_s7,
-        mux_501_s7,
-        mux_494_s7,
-        sum_475_s7,
-        and_769_s7,
-        and_767_s7,
-        and_714_s7,
-        flow_out_s7,
-        flow_in_s7,
-        cat_18_s7[115],
-        cat_18_s7[114],
-        attachment_row_s7[307:292],
-        and_758_s7,
-        and_755_s7,
-        and_753_s7,
-        cat_18_s7[112],
-        cat_18_s7[111:92],
-        and_749_s7,
-        cat_18_s7[91:76],
-        cat_18_s7[75],
-        cat_18_s7[74:65],
-        cat_18_s7[64],
-        mux_740_s7,
-        mux_751_s7,
-        old_port_s7,
-        or_729_s7,
-        not_731_s7,
-        cat_18_s7[63:0]
+        mux_355_s7,
+        or_732_s1,
+        and_724_s3,
+        old_l4_offset_s1,
+        new_port,
+        eq_96_s3,
+        eq_94_s3,
+        not_336_s7,
+        and_719_s3,
+        mux_623_s3,
+        dscp_valid_s3,
+        attachment_row[265:138],
+        nat_s3,
+        rewrite_row[128:1],
+        rewrite_2_s3,
+        cat_20_s1[116],
+        attachment_row[136:89],
+        attachment_row[88:41],
+        diff_515_s3,
+        encap_row[384:361],
+        sum_513_s7,
+        udp_source_s6,
+        behind_ip_s5[15:0],
+        mux_520_s7,
+        not_662_s8,
+        encap_row[256:129],
+        encap_row[128:1],
+        encap_row[0],
+        header_kind,
+        mux_469_s7,
+        mux_463_s7,
+        sum_450_s5,
+        {7{and_667}} & sum_518_s7,
+        {8{and_667}} & old_l3_s1,
+        and_667,
+        flow_out_s6,
+        flow_in_s3,
+        cat_20_s1[118],
+        cat_20_s1[117],
+        attachment_row[307:292],
+        and_708_s5,
+        and_705_s3,
+        and_703_s1,
+        cat_20_s1[115:113],
+        cat_20_s1[112],
+        cat_20_s1[111:92],
+        old_class_valid_s1 & (not_695_s7 | meter_policed),
+        cat_20_s1[91:76],
+        cat_20_s1[75],
+        cat_20_s1[74:65],
+        cat_20_s1[64],
+        meter_policed ? 6'h18 : mux_691_s7,
+        and_667 ? attachment_row[4:1] : 4'd4,
+        old_port_s1,
+        or_682_s1 | meter_policed,
+        not_684_s1,
+        cat_20_s1[63:0]
     };
-    assign cfg_rdata = ({440'd0, action_cfg_rdata} | {204'd0, attachment_cfg_rdata}) | ({383'd0, rewrite_cfg_rdata} | {127'd0, encap_cfg_rdata});
+    wire voided = meter_policed & red_779_s1;
+    assign out_valid = in_valid_s8 & ~voided;
+    assign out_void = in_valid_s8 & voided;
+    wire [511:0] or_805 = ({440'd0, action_cfg_rdata} | {204'd0, attachment_cfg_rdata}) | ({383'd0, rewrite_cfg_rdata} | {127'd0, encap_cfg_rdata});
+    assign cfg_rdata = or_805 | {420'd0, meter_cfg_rdata};
+
+    header_meter meter (
+        .clk(clk),
+        .rst(rst),
+        .starts(and_29),
+        .asked((and_29 & ~exception) & (|in_verdict[186:171])),
+        .row(in_verdict[186:171]),
+        .bytes(old_ip_length),
+        .arrived(in_verdict[63:0]),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
+        .cfg_wdata(cfg_wdata[91:0]),
+        .spaced_valid(spaced_valid),
+        .policed(meter_policed),
+        .cfg_rdata(meter_cfg_rdata)
+    );
 
     table_action action (
         .clk(clk),
         .rst(rst),
-        .index(sum_24[11:0]),
+        .index(sum_26[10:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[71:0]),
+        .spaced_valid(spaced_valid),
         .row(action_row),
         .cfg_rdata(action_cfg_rdata)
     );
@@ -493,12 +350,13 @@ module header_prepare (
     table_attachment attachment (
         .clk(clk),
         .rst(rst),
-        .index(cat_42[8:0]),
+        .index(cat_53[8:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[307:0]),
+        .spaced_valid(spaced_valid_s2),
         .row(attachment_row),
         .cfg_rdata(attachment_cfg_rdata)
     );
@@ -506,12 +364,13 @@ module header_prepare (
     table_rewrite rewrite (
         .clk(clk),
         .rst(rst),
-        .index(action_row[26:19]),
+        .index(action_row[24:19]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[128:0]),
+        .spaced_valid(spaced_valid_s2),
         .row(rewrite_row),
         .cfg_rdata(rewrite_cfg_rdata)
     );
@@ -525,294 +384,111 @@ module header_prepare (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[384:0]),
+        .spaced_valid(spaced_valid_s4),
         .row(encap_row),
         .cfg_rdata(encap_cfg_rdata)
     );
 
     always @(posedge clk) begin
-        old_neighbour_valid_s1 <= old_neighbour_valid;
-        old_neighbour_valid_s2 <= old_neighbour_valid_s1;
-        old_neighbour_s1 <= old_neighbour;
-        old_neighbour_s2 <= old_neighbour_s1;
-        old_epoch_s1 <= old_epoch;
-        old_epoch_s2 <= old_epoch_s1;
-        not_55_s1 <= not_55;
-        not_55_s2 <= not_55_s1;
-        and_75_s1 <= not_55 & ((eq_66 | eq_68) | (old_l4 == 3'd3));
-        and_75_s2 <= and_75_s1;
-        old_sport_s1 <= old_sport;
-        old_sport_s2 <= old_sport_s1;
-        old_dport_s1 <= old_dport;
-        old_dport_s2 <= old_dport_s1;
-        new_port <= mux_94 + action_row[52:37];
-        old_traffic_class_s1 <= old_traffic_class;
-        old_traffic_class_s2 <= old_traffic_class_s1;
-        sum_138_s1 <= sum_134 + sum_137;
-        sum_175_s1 <= sum_171 + sum_174;
-        sum_138_s2 <= sum_138_s1;
-        sum_175_s2 <= sum_175_s1;
-        addresses <= {3'd0, {19{rewrite_2}} & sum_138_s2} + {3'd0, {19{nat}} & sum_175_s2};
-        not_193_s1 <= ~{8'd0, old_traffic_class};
-        not_193_s2 <= not_193_s1;
-        and_202_s3 <= {17{dscp_valid}} & ({1'd0, not_193_s2} + {1'd0, {8'd0, cat_102}});
-        mux_94_s3 <= mux_94;
-        or_211_s3 <= eq_85 | eq_87;
-        not_216_s1 <= ~old_ip_checksum;
-        not_216_s2 <= not_216_s1;
-        not_216_s3 <= not_216_s2;
-        ip_start <= ({6'd0, not_216_s3} + addresses) + {5'd0, and_202_s3};
-        not_228_s1 <= ~old_l4_checksum;
-        not_228_s2 <= not_228_s1;
-        not_228_s3 <= not_228_s2;
-        l4_start <= sum_237;
-        old_v6_s1 <= old_v6;
-        old_v6_s2 <= old_v6_s1;
-        old_v6_s3 <= old_v6_s2;
-        old_v6_s4 <= old_v6_s3;
-        nat_s3 <= nat;
-        nat_s4 <= nat_s3;
-        and_280_s5 <= {19{nat_s4}} & (sum_272 + sum_275);
-        rewrite_2_s3 <= rewrite_2;
-        rewrite_2_s4 <= rewrite_2_s3;
-        and_319_s5 <= {19{rewrite_2_s4}} & (sum_311 + sum_314);
-        ip_start_s5 <= ip_start;
-        ip_sum <= ip_start_s5 + sum_325;
-        l4_start_s5 <= l4_start;
-        l4_sum <= l4_start_s5 + sum_325;
-        eq_68_s1 <= eq_68;
-        eq_68_s2 <= eq_68_s1;
-        eq_68_s3 <= eq_68_s2;
-        eq_68_s4 <= eq_68_s3;
-        eq_68_s5 <= eq_68_s4;
-        eq_68_s6 <= eq_68_s5;
-        header_kind <= {4{~eq_374}} & and_372;
-        bytes_behind_s4 <= bytes_behind;
-        old_ip_length_s1 <= old_ip_length;
-        old_ip_length_s2 <= old_ip_length_s1;
-        old_ip_length_s3 <= old_ip_length_s2;
-        old_ip_length_s4 <= old_ip_length_s3;
-        behind_ip_s5 <= behind_ip;
-        attachment_row_s5 <= attachment_row;
-        red_438_s5 <= |cat_433;
-        and_440_s6 <= (cat_436 < behind_ip_s5) & red_438_s5;
-        red_445_s5 <= |cat_433;
-        and_447_s6 <= (cat_436 < (behind_ip_s5 + 17'h14)) & red_445_s5;
-        red_452_s5 <= |cat_433;
-        and_454_s6 <= (cat_436 < (behind_ip_s5 + 17'h28)) & red_452_s5;
-        le_380_s4 <= le_380;
-        le_380_s5 <= le_380_s4;
-        le_380_s6 <= le_380_s5;
-        not_55_s3 <= not_55_s2;
-        not_55_s4 <= not_55_s3;
-        not_55_s5 <= not_55_s4;
-        not_55_s6 <= not_55_s5;
-        eq_374_s3 <= eq_374;
-        eq_374_s4 <= eq_374_s3;
-        sum_475_s5 <= attachment_row[16:15] + {1'd0, eq_374_s4 & ~attachment_row[16]};
-        action_row_s3 <= action_row;
-        action_row_s4 <= action_row_s3;
-        action_row_s5 <= action_row_s4;
-        action_row_s6 <= action_row_s5;
-        and_489_s5 <= eq_374_s4 & (attachment_row[16:15] == 2'd0);
-        and_489_s6 <= and_489_s5;
-        attachment_row_s6 <= attachment_row_s5;
-        and_497_s5 <= eq_374_s4 & (attachment_row[16:15] == 2'd1);
-        and_497_s6 <= and_497_s5;
-        and_516_s4 <= le_380 & ~(header_kind == 4'd8);
-        and_516_s5 <= and_516_s4;
-        and_516_s6 <= and_516_s5;
-        eq_503_s4 <= header_kind == 4'd2;
-        eq_503_s5 <= eq_503_s4;
-        eq_503_s6 <= eq_503_s5;
-        eq_508_s4 <= header_kind == 4'd8;
-        eq_508_s5 <= eq_508_s4;
-        eq_508_s6 <= eq_508_s5;
-        bytes_behind_s5 <= bytes_behind_s4;
-        sum_544_s6 <= (7'he + {3'd0, {sum_475_s5, 2'd0}}) + bytes_behind_s5;
-        sum_547_s6 <= behind_ip_s5 + 17'h14;
-        behind_ip_s6 <= behind_ip_s5;
-        xor_578_s1 <= xor_578;
-        xor_594_s1 <= xor_594;
-        cat_596_s2 <= cat_596;
-        cat_596_s3 <= cat_596_s2;
-        cat_596_s4 <= cat_596_s3;
-        mux_615_s5 <= rewrite_2_s4 ? xor_609 : cat_596_s4[31:16];
-        mux_632_s5 <= nat_s4 ? (xor_627 ^ xor_628) : cat_596_s4[15:0];
-        old_dport_2_s1 <= old_dport_2;
-        old_dport_2_s2 <= old_dport_2_s1;
-        old_sport_2_s1 <= old_sport_2;
-        old_sport_2_s2 <= old_sport_2_s1;
-        or_642_s3 <= eq_85 | eq_87;
-        mux_641_s3 <= eq_85 ? old_dport_2_s2 : old_sport_2_s2;
-        old_protocol_s1 <= old_protocol;
-        old_protocol_s2 <= old_protocol_s1;
-        old_protocol_s3 <= old_protocol_s2;
-        xor_653_s4 <= ((or_642_s3 ? new_port : mux_94_s3) ^ mux_641_s3) ^ {8'd0, old_protocol_s3};
-        xor_653_s5 <= xor_653_s4;
-        xor_657_s2 <= cat_596[31:16] ^ cat_596[15:0];
-        xor_665_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
-        xor_665_s2 <= xor_665_s1;
-        mux_672_s3 <= dscp_valid ? cat_102 : old_traffic_class_s2;
-        sum_683_s4 <= {1'd0, mux_672_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
-        sum_683_s5 <= sum_683_s4;
-        sum_691_s6 <= {1'd0, sum_674[15:0]} + {8'd0, sum_683_s5};
-        outer_sum_s7 <= outer_sum;
-        old_reason_s1 <= old_reason;
-        old_reason_s2 <= old_reason_s1;
-        old_reason_s3 <= old_reason_s2;
-        old_reason_s4 <= old_reason_s3;
-        old_reason_s5 <= old_reason_s4;
-        old_reason_s6 <= old_reason_s5;
-        old_class_valid_s1 <= old_class_valid;
-        old_class_valid_s2 <= old_class_valid_s1;
-        old_class_valid_s3 <= old_class_valid_s2;
-        old_class_valid_s4 <= old_class_valid_s3;
-        old_class_valid_s5 <= old_class_valid_s4;
-        old_class_valid_s6 <= old_class_valid_s5;
-        old_l3_s1 <= old_l3;
-        old_l3_s2 <= old_l3_s1;
-        old_l3_s3 <= old_l3_s2;
-        old_l3_s4 <= old_l3_s3;
-        old_l3_s5 <= old_l3_s4;
-        old_l3_s6 <= old_l3_s5;
-        not_770_s1 <= ~old_v6;
-        not_770_s2 <= not_770_s1;
-        or_720_s1 <= (eq_66 | eq_70) | (eq_68 & ~old_udp_no_checksum);
-        or_720_s2 <= or_720_s1;
-        mux_368_s7 <= (eq_68_s6 & ~(|not_357)) ? 16'hffff : not_357;
-        or_788_s1 <= (({5{eq_66}} & 5'h10) | ({5{eq_68}} & 5'd6)) | ({5{eq_70}} & 5'd2);
-        or_788_s2 <= or_788_s1;
-        or_788_s3 <= or_788_s2;
-        or_788_s4 <= or_788_s3;
-        or_788_s5 <= or_788_s4;
-        or_788_s6 <= or_788_s5;
-        or_788_s7 <= or_788_s6;
-        and_780_s3 <= or_720_s2 & ((or_715 | eq_85) | eq_87);
-        and_780_s4 <= and_780_s3;
-        and_780_s5 <= and_780_s4;
-        and_780_s6 <= and_780_s5;
-        and_780_s7 <= and_780_s6;
-        old_l4_offset_s1 <= old_l4_offset;
-        old_l4_offset_s2 <= old_l4_offset_s1;
-        old_l4_offset_s3 <= old_l4_offset_s2;
-        old_l4_offset_s4 <= old_l4_offset_s3;
-        old_l4_offset_s5 <= old_l4_offset_s4;
-        old_l4_offset_s6 <= old_l4_offset_s5;
-        old_l4_offset_s7 <= old_l4_offset_s6;
-        new_port_s4 <= new_port;
-        new_port_s5 <= new_port_s4;
-        new_port_s6 <= new_port_s5;
-        new_port_s7 <= new_port_s6;
-        eq_87_s3 <= eq_87;
-        eq_87_s4 <= eq_87_s3;
-        eq_87_s5 <= eq_87_s4;
-        eq_87_s6 <= eq_87_s5;
-        eq_87_s7 <= eq_87_s6;
-        eq_85_s3 <= eq_85;
-        eq_85_s4 <= eq_85_s3;
-        eq_85_s5 <= eq_85_s4;
-        eq_85_s6 <= eq_85_s5;
-        eq_85_s7 <= eq_85_s6;
-        not_344_s7 <= ~(sum_338[15:0] + {15'd0, sum_338[16]});
-        and_774_s3 <= not_770_s2 & (or_715 | dscp_valid);
-        and_774_s4 <= and_774_s3;
-        and_774_s5 <= and_774_s4;
-        and_774_s6 <= and_774_s5;
-        and_774_s7 <= and_774_s6;
-        mux_672_s4 <= mux_672_s3;
-        mux_672_s5 <= mux_672_s4;
-        mux_672_s6 <= mux_672_s5;
-        mux_672_s7 <= mux_672_s6;
-        dscp_valid_s3 <= dscp_valid;
-        dscp_valid_s4 <= dscp_valid_s3;
-        dscp_valid_s5 <= dscp_valid_s4;
-        dscp_valid_s6 <= dscp_valid_s5;
-        dscp_valid_s7 <= dscp_valid_s6;
-        attachment_row_s7 <= attachment_row_s6;
-        nat_s5 <= nat_s4;
-        nat_s6 <= nat_s5;
-        nat_s7 <= nat_s6;
-        rewrite_row_s5 <= rewrite_row;
-        rewrite_row_s6 <= rewrite_row_s5;
-        rewrite_row_s7 <= rewrite_row_s6;
-        rewrite_2_s5 <= rewrite_2_s4;
-        rewrite_2_s6 <= rewrite_2_s5;
-        rewrite_2_s7 <= rewrite_2_s6;
-        cat_18_s1 <= cat_18;
-        cat_18_s2 <= cat_18_s1;
-        cat_18_s3 <= cat_18_s2;
-        cat_18_s4 <= cat_18_s3;
-        cat_18_s5 <= cat_18_s4;
-        cat_18_s6 <= cat_18_s5;
-        cat_18_s7 <= cat_18_s6;
-        diff_554_s3 <= 8'd0 - action_row[71:64];
-        diff_554_s4 <= diff_554_s3;
-        diff_554_s5 <= diff_554_s4;
-        diff_554_s6 <= diff_554_s5;
-        diff_554_s7 <= diff_554_s6;
-        encap_row_s7 <= encap_row;
-        sum_552_s7 <= or_533 + {24'd0, action_row_s6[71:64]};
-        udp_source_s6 <= udp_source;
-        udp_source_s7 <= udp_source_s6;
-        behind_ip_s7 <= behind_ip_s6;
-        mux_560_s7 <= encap_row[0] ? behind_ip_s6[15:0] : sum_547_s6[15:0];
-        header_kind_s4 <= header_kind;
-        header_kind_s5 <= header_kind_s4;
-        header_kind_s6 <= header_kind_s5;
-        header_kind_s7 <= header_kind_s6;
-        mux_501_s7 <= and_497_s6 ? sum_486 : attachment_row_s6[40:29];
-        mux_494_s7 <= and_489_s6 ? sum_486 : attachment_row_s6[28:17];
-        sum_475_s6 <= sum_475_s5;
-        sum_475_s7 <= sum_475_s6;
-        and_769_s7 <= {7{and_714}} & (sum_544_s6 + ({7{le_380_s6}} & (encap_row[0] ? 7'h28 : 7'h14)));
-        and_767_s7 <= {8{and_714}} & old_l3_s6;
-        and_714_s7 <= and_714;
-        flow_out_s6 <= flow_out;
-        flow_out_s7 <= flow_out_s6;
-        flow_in_s3 <= flow_in;
-        flow_in_s4 <= flow_in_s3;
-        flow_in_s5 <= flow_in_s4;
-        flow_in_s6 <= flow_in_s5;
-        flow_in_s7 <= flow_in_s6;
-        and_758_s5 <= {10{not_55_s4}} & attachment_row[14:5];
-        and_758_s6 <= and_758_s5;
-        and_758_s7 <= and_758_s6;
-        and_755_s3 <= {16{not_55_s2}} & mux_38;
-        and_755_s4 <= and_755_s3;
-        and_755_s5 <= and_755_s4;
-        and_755_s6 <= and_755_s5;
-        and_755_s7 <= and_755_s6;
-        and_753_s1 <= {22{not_55}} & sum_24;
-        and_753_s2 <= and_753_s1;
-        and_753_s3 <= and_753_s2;
-        and_753_s4 <= and_753_s3;
-        and_753_s5 <= and_753_s4;
-        and_753_s6 <= and_753_s5;
-        and_753_s7 <= and_753_s6;
-        and_749_s7 <= old_class_valid_s6 & ~and_466;
-        mux_740_s7 <= and_466 ? 6'h19 : old_reason_s6;
-        mux_751_s7 <= and_714 ? attachment_row_s6[4:1] : 4'd4;
-        old_port_s1 <= old_port;
-        old_port_s2 <= old_port_s1;
-        old_port_s3 <= old_port_s2;
-        old_port_s4 <= old_port_s3;
-        old_port_s5 <= old_port_s4;
-        old_port_s6 <= old_port_s5;
-        old_port_s7 <= old_port_s6;
-        or_729_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
-        or_729_s2 <= or_729_s1;
-        or_729_s3 <= or_729_s2;
-        or_729_s4 <= or_729_s3;
-        or_729_s5 <= or_729_s4;
-        or_729_s6 <= or_729_s5;
-        or_729_s7 <= or_729_s6;
-        not_731_s1 <= ~(|in_number);
-        not_731_s2 <= not_731_s1;
-        not_731_s3 <= not_731_s2;
-        not_731_s4 <= not_731_s3;
-        not_731_s5 <= not_731_s4;
-        not_731_s6 <= not_731_s5;
-        not_731_s7 <= not_731_s6;
+        if (spaced_valid) old_neighbour_valid_s1 <= old_neighbour_valid;
+        if (spaced_valid) old_neighbour_s1 <= old_neighbour;
+        if (spaced_valid) old_epoch_s1 <= old_epoch;
+        if (spaced_valid) not_66_s1 <= not_66;
+        if (spaced_valid) and_85_s1 <= not_66 & ((eq_76 | eq_78) | (old_l4 == 3'd3));
+        if (spaced_valid) old_sport_s1 <= old_sport;
+        if (spaced_valid) old_dport_s1 <= old_dport;
+        if (spaced_valid_s2) new_port <= mux_101 + action_row[52:37];
+        if (spaced_valid) old_traffic_class_s1 <= old_traffic_class;
+        if (spaced_valid) sum_144_s1 <= sum_140 + sum_143;
+        if (spaced_valid) sum_181_s1 <= sum_177 + sum_180;
+        if (spaced_valid_s2) addresses <= {3'd0, {19{rewrite_2}} & sum_144_s1} + {3'd0, {19{nat}} & sum_181_s1};
+        if (spaced_valid) not_197_s1 <= ~{8'd0, old_traffic_class};
+        if (spaced_valid_s2) and_205_s3 <= {17{dscp_valid}} & ({1'd0, not_197_s1} + {1'd0, {8'd0, cat_108}});
+        if (spaced_valid_s2) mux_101_s3 <= mux_101;
+        if (spaced_valid_s2) or_214_s3 <= eq_94 | eq_96;
+        if (spaced_valid) not_219_s1 <= ~old_ip_checksum;
+        if (spaced_valid_s3) ip_start <= ({6'd0, not_219_s1} + addresses) + {5'd0, and_205_s3};
+        if (spaced_valid) not_229_s1 <= ~old_l4_checksum;
+        if (spaced_valid_s3) l4_start <= sum_236;
+        if (spaced_valid) old_v6_s1 <= old_v6;
+        if (spaced_valid_s2) nat_s3 <= nat;
+        if (spaced_valid_s4) and_275_s5 <= {19{nat_s3}} & (sum_268 + sum_271);
+        if (spaced_valid_s2) rewrite_2_s3 <= rewrite_2;
+        if (spaced_valid_s4) and_313_s5 <= {19{rewrite_2_s3}} & (sum_306 + sum_309);
+        if (spaced_valid_s5) ip_sum <= ip_start + sum_319;
+        if (spaced_valid_s5) l4_sum <= l4_start + sum_319;
+        if (spaced_valid) eq_78_s1 <= eq_78;
+        if (spaced_valid_s2) header_kind <= {4{~eq_360}} & and_358;
+        if (spaced_valid_s3) bytes_behind_s4 <= bytes_behind;
+        if (spaced_valid) old_ip_length_s1 <= old_ip_length;
+        if (spaced_valid_s4) behind_ip_s5 <= behind_ip;
+        if (spaced_valid_s4) red_420_s5 <= |cat_416;
+        if (spaced_valid_s5) and_422_s6 <= (cat_418 < behind_ip_s5) & red_420_s5;
+        if (spaced_valid_s4) red_427_s5 <= |cat_416;
+        if (spaced_valid_s5) and_429_s6 <= (cat_418 < (behind_ip_s5 + 17'h14)) & red_427_s5;
+        if (spaced_valid_s4) red_434_s5 <= |cat_416;
+        if (spaced_valid_s5) and_436_s6 <= (cat_418 < (behind_ip_s5 + 17'h28)) & red_434_s5;
+        if (spaced_valid_s3) le_366_s4 <= le_366;
+        if (spaced_valid_s2) eq_360_s3 <= eq_360;
+        if (spaced_valid_s4) sum_450_s5 <= attachment_row[16:15] + {1'd0, eq_360_s3 & ~attachment_row[16]};
+        if (spaced_valid_s4) and_460_s5 <= eq_360_s3 & (attachment_row[16:15] == 2'd0);
+        if (spaced_valid_s4) and_466_s5 <= eq_360_s3 & (attachment_row[16:15] == 2'd1);
+        if (spaced_valid_s3) and_484_s4 <= le_366 & ~(header_kind == 4'd8);
+        if (spaced_valid_s3) eq_471_s4 <= header_kind == 4'd2;
+        if (spaced_valid_s3) eq_476_s4 <= header_kind == 4'd8;
+        if (spaced_valid_s5) sum_505_s6 <= (7'he + {3'd0, {sum_450_s5, 2'd0}}) + bytes_behind_s4;
+        if (spaced_valid_s5) sum_508_s6 <= behind_ip_s5 + 17'h14;
+        if (spaced_valid) xor_538_s1 <= xor_538;
+        if (spaced_valid) xor_554_s1 <= xor_554;
+        if (spaced_valid_s4) mux_572_s5 <= rewrite_2_s3 ? xor_569 : cat_556[31:16];
+        if (spaced_valid_s4) mux_589_s5 <= nat_s3 ? (xor_584 ^ xor_585) : cat_556[15:0];
+        if (spaced_valid) old_dport_2_s1 <= old_dport_2;
+        if (spaced_valid) old_sport_2_s1 <= old_sport_2;
+        if (spaced_valid_s2) or_597_s3 <= eq_94 | eq_96;
+        if (spaced_valid_s2) mux_596_s3 <= eq_94 ? old_dport_2_s1 : old_sport_2_s1;
+        if (spaced_valid) old_protocol_s1 <= old_protocol;
+        if (spaced_valid_s3) xor_606_s4 <= ((or_597_s3 ? new_port : mux_101_s3) ^ mux_596_s3) ^ {8'd0, old_protocol_s1};
+        if (spaced_valid_s1) xor_609_s2 <= cat_556[31:16] ^ cat_556[15:0];
+        if (spaced_valid) xor_617_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
+        if (spaced_valid_s2) mux_623_s3 <= dscp_valid ? cat_108 : old_traffic_class_s1;
+        if (spaced_valid_s3) sum_634_s4 <= {1'd0, mux_623_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
+        if (spaced_valid_s5) sum_641_s6 <= {1'd0, sum_625[15:0]} + {8'd0, sum_634_s4};
+        if (spaced_valid_s6) outer_sum_s7 <= outer_sum;
+        if (spaced_valid_s6) and_664_s7 <= not_66_s1 & ~and_442;
+        if (spaced_valid) or_682_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        if (spaced_valid) old_reason_s1 <= old_reason;
+        if (spaced_valid_s6) mux_691_s7 <= and_442 ? 6'h19 : old_reason_s1;
+        if (spaced_valid_s6) not_695_s7 <= ~and_442;
+        if (spaced_valid) old_class_valid_s1 <= old_class_valid;
+        if (spaced_valid) old_l3_s1 <= old_l3;
+        if (spaced_valid_s6) sum_518_s7 <= sum_505_s6 + ({7{le_366_s4}} & (encap_row[0] ? 7'h28 : 7'h14));
+        if (spaced_valid) not_716_s1 <= ~old_v6;
+        if (spaced_valid) or_673_s1 <= (eq_76 | eq_80) | (eq_78 & ~old_udp_no_checksum);
+        if (spaced_valid_s6) mux_355_s7 <= (eq_78_s1 & ~(|not_349)) ? 16'hffff : not_349;
+        if (spaced_valid) or_732_s1 <= (({5{eq_76}} & 5'h10) | ({5{eq_78}} & 5'd6)) | ({5{eq_80}} & 5'd2);
+        if (spaced_valid_s2) and_724_s3 <= or_673_s1 & ((or_668 | eq_94) | eq_96);
+        if (spaced_valid) old_l4_offset_s1 <= old_l4_offset;
+        if (spaced_valid_s2) eq_96_s3 <= eq_96;
+        if (spaced_valid_s2) eq_94_s3 <= eq_94;
+        if (spaced_valid_s6) not_336_s7 <= ~(sum_330[15:0] + {15'd0, sum_330[16]});
+        if (spaced_valid_s2) and_719_s3 <= not_716_s1 & (or_668 | dscp_valid);
+        if (spaced_valid_s2) dscp_valid_s3 <= dscp_valid;
+        if (spaced_valid) cat_20_s1 <= cat_20;
+        if (spaced_valid_s2) diff_515_s3 <= 8'd0 - action_row[71:64];
+        if (spaced_valid_s6) sum_513_s7 <= or_495 + {24'd0, action_row[71:64]};
+        if (spaced_valid_s5) udp_source_s6 <= udp_source;
+        if (spaced_valid_s6) mux_520_s7 <= encap_row[0] ? behind_ip_s5[15:0] : sum_508_s6[15:0];
+        if (spaced_valid_s7) not_662_s8 <= ~(sum_656[15:0] + {15'd0, sum_656[16]});
+        if (spaced_valid_s6) mux_469_s7 <= and_466_s5 ? sum_457 : attachment_row[40:29];
+        if (spaced_valid_s6) mux_463_s7 <= and_460_s5 ? sum_457 : attachment_row[28:17];
+        if (spaced_valid_s5) flow_out_s6 <= flow_out;
+        if (spaced_valid_s2) flow_in_s3 <= flow_in;
+        if (spaced_valid_s4) and_708_s5 <= {10{not_66_s1}} & attachment_row[14:5];
+        if (spaced_valid_s2) and_705_s3 <= {16{not_66_s1}} & mux_50;
+        if (spaced_valid) and_703_s1 <= {22{not_66}} & sum_26;
+        if (spaced_valid) old_port_s1 <= old_port;
+        if (spaced_valid) not_684_s1 <= ~(|in_number);
+        if (spaced_valid) red_779_s1 <= |in_number;
     end
 
     always @(posedge clk) begin
@@ -823,7 +499,15 @@ module header_prepare (
             in_valid_s4 <= 1'd0;
             in_valid_s5 <= 1'd0;
             in_valid_s6 <= 1'd0;
-            out_valid <= 1'd0;
+            in_valid_s7 <= 1'd0;
+            in_valid_s8 <= 1'd0;
+            spaced_valid_s1 <= 1'd0;
+            spaced_valid_s2 <= 1'd0;
+            spaced_valid_s3 <= 1'd0;
+            spaced_valid_s4 <= 1'd0;
+            spaced_valid_s5 <= 1'd0;
+            spaced_valid_s6 <= 1'd0;
+            spaced_valid_s7 <= 1'd0;
         end else begin
             in_valid_s1 <= in_valid;
             in_valid_s2 <= in_valid_s1;
@@ -831,305 +515,137 @@ module header_prepare (
             in_valid_s4 <= in_valid_s3;
             in_valid_s5 <= in_valid_s4;
             in_valid_s6 <= in_valid_s5;
-            out_valid <= in_valid_s6;
+            in_valid_s7 <= in_valid_s6;
+            in_valid_s8 <= in_valid_s7;
+            spaced_valid_s1 <= spaced_valid;
+            spaced_valid_s2 <= spaced_valid_s1;
+            spaced_valid_s3 <= spaced_valid_s2;
+            spaced_valid_s4 <= spaced_valid_s3;
+            spaced_valid_s5 <= spaced_valid_s4;
+            spaced_valid_s6 <= spaced_valid_s5;
+            spaced_valid_s7 <= spaced_valid_s6;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, cat_42, action_row_s6, sum_547_s6, sum_674, attachment_row_s7, rewrite_row_s7, encap_row_s7, behind_ip_s7};
+    wire _unused = &{1'b0, cfg_wdata, action_row, cat_53, attachment_row, rewrite_row, sum_508_s6, sum_625};
 
 `ifndef SYNTHESIS
     initial begin
         old_neighbour_valid_s1 = 1'd0;
-        old_neighbour_valid_s2 = 1'd0;
         old_neighbour_s1 = 16'd0;
-        old_neighbour_s2 = 16'd0;
         old_epoch_s1 = 1'd0;
-        old_epoch_s2 = 1'd0;
-        not_55_s1 = 1'd0;
-        not_55_s2 = 1'd0;
-        and_75_s1 = 1'd0;
-        and_75_s2 = 1'd0;
+        not_66_s1 = 1'd0;
+        and_85_s1 = 1'd0;
         old_sport_s1 = 16'd0;
-        old_sport_s2 = 16'd0;
         old_dport_s1 = 16'd0;
-        old_dport_s2 = 16'd0;
         new_port = 16'd0;
         old_traffic_class_s1 = 8'd0;
-        old_traffic_class_s2 = 8'd0;
-        sum_138_s1 = 19'd0;
-        sum_175_s1 = 19'd0;
-        sum_138_s2 = 19'd0;
-        sum_175_s2 = 19'd0;
+        sum_144_s1 = 19'd0;
+        sum_181_s1 = 19'd0;
         addresses = 22'd0;
-        not_193_s1 = 16'd0;
-        not_193_s2 = 16'd0;
-        and_202_s3 = 17'd0;
-        mux_94_s3 = 16'd0;
-        or_211_s3 = 1'd0;
-        not_216_s1 = 16'd0;
-        not_216_s2 = 16'd0;
-        not_216_s3 = 16'd0;
+        not_197_s1 = 16'd0;
+        and_205_s3 = 17'd0;
+        mux_101_s3 = 16'd0;
+        or_214_s3 = 1'd0;
+        not_219_s1 = 16'd0;
         ip_start = 22'd0;
-        not_228_s1 = 16'd0;
-        not_228_s2 = 16'd0;
-        not_228_s3 = 16'd0;
+        not_229_s1 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
-        old_v6_s2 = 1'd0;
-        old_v6_s3 = 1'd0;
-        old_v6_s4 = 1'd0;
         nat_s3 = 1'd0;
-        nat_s4 = 1'd0;
-        and_280_s5 = 19'd0;
+        and_275_s5 = 19'd0;
         rewrite_2_s3 = 1'd0;
-        rewrite_2_s4 = 1'd0;
-        and_319_s5 = 19'd0;
-        ip_start_s5 = 22'd0;
+        and_313_s5 = 19'd0;
         ip_sum = 22'd0;
-        l4_start_s5 = 22'd0;
         l4_sum = 22'd0;
-        eq_68_s1 = 1'd0;
-        eq_68_s2 = 1'd0;
-        eq_68_s3 = 1'd0;
-        eq_68_s4 = 1'd0;
-        eq_68_s5 = 1'd0;
-        eq_68_s6 = 1'd0;
+        eq_78_s1 = 1'd0;
         header_kind = 4'd0;
         bytes_behind_s4 = 7'd0;
         old_ip_length_s1 = 17'd0;
-        old_ip_length_s2 = 17'd0;
-        old_ip_length_s3 = 17'd0;
-        old_ip_length_s4 = 17'd0;
         behind_ip_s5 = 17'd0;
-        attachment_row_s5 = 308'd0;
-        red_438_s5 = 1'd0;
-        and_440_s6 = 1'd0;
-        red_445_s5 = 1'd0;
-        and_447_s6 = 1'd0;
-        red_452_s5 = 1'd0;
-        and_454_s6 = 1'd0;
-        le_380_s4 = 1'd0;
-        le_380_s5 = 1'd0;
-        le_380_s6 = 1'd0;
-        not_55_s3 = 1'd0;
-        not_55_s4 = 1'd0;
-        not_55_s5 = 1'd0;
-        not_55_s6 = 1'd0;
-        eq_374_s3 = 1'd0;
-        eq_374_s4 = 1'd0;
-        sum_475_s5 = 2'd0;
-        action_row_s3 = 72'd0;
-        action_row_s4 = 72'd0;
-        action_row_s5 = 72'd0;
-        action_row_s6 = 72'd0;
-        and_489_s5 = 1'd0;
-        and_489_s6 = 1'd0;
-        attachment_row_s6 = 308'd0;
-        and_497_s5 = 1'd0;
-        and_497_s6 = 1'd0;
-        and_516_s4 = 1'd0;
-        and_516_s5 = 1'd0;
-        and_516_s6 = 1'd0;
-        eq_503_s4 = 1'd0;
-        eq_503_s5 = 1'd0;
-        eq_503_s6 = 1'd0;
-        eq_508_s4 = 1'd0;
-        eq_508_s5 = 1'd0;
-        eq_508_s6 = 1'd0;
-        bytes_behind_s5 = 7'd0;
-        sum_544_s6 = 7'd0;
-        sum_547_s6 = 17'd0;
-        behind_ip_s6 = 17'd0;
-        xor_578_s1 = 16'd0;
-        xor_594_s1 = 16'd0;
-        cat_596_s2 = 32'd0;
-        cat_596_s3 = 32'd0;
-        cat_596_s4 = 32'd0;
-        mux_615_s5 = 16'd0;
-        mux_632_s5 = 16'd0;
+        red_420_s5 = 1'd0;
+        and_422_s6 = 1'd0;
+        red_427_s5 = 1'd0;
+        and_429_s6 = 1'd0;
+        red_434_s5 = 1'd0;
+        and_436_s6 = 1'd0;
+        le_366_s4 = 1'd0;
+        eq_360_s3 = 1'd0;
+        sum_450_s5 = 2'd0;
+        and_460_s5 = 1'd0;
+        and_466_s5 = 1'd0;
+        and_484_s4 = 1'd0;
+        eq_471_s4 = 1'd0;
+        eq_476_s4 = 1'd0;
+        sum_505_s6 = 7'd0;
+        sum_508_s6 = 17'd0;
+        xor_538_s1 = 16'd0;
+        xor_554_s1 = 16'd0;
+        mux_572_s5 = 16'd0;
+        mux_589_s5 = 16'd0;
         old_dport_2_s1 = 16'd0;
-        old_dport_2_s2 = 16'd0;
         old_sport_2_s1 = 16'd0;
-        old_sport_2_s2 = 16'd0;
-        or_642_s3 = 1'd0;
-        mux_641_s3 = 16'd0;
+        or_597_s3 = 1'd0;
+        mux_596_s3 = 16'd0;
         old_protocol_s1 = 8'd0;
-        old_protocol_s2 = 8'd0;
-        old_protocol_s3 = 8'd0;
-        xor_653_s4 = 16'd0;
-        xor_653_s5 = 16'd0;
-        xor_657_s2 = 16'd0;
-        xor_665_s1 = 16'd0;
-        xor_665_s2 = 16'd0;
-        mux_672_s3 = 8'd0;
-        sum_683_s4 = 9'd0;
-        sum_683_s5 = 9'd0;
-        sum_691_s6 = 17'd0;
+        xor_606_s4 = 16'd0;
+        xor_609_s2 = 16'd0;
+        xor_617_s1 = 16'd0;
+        mux_623_s3 = 8'd0;
+        sum_634_s4 = 9'd0;
+        sum_641_s6 = 17'd0;
         outer_sum_s7 = 22'd0;
+        and_664_s7 = 1'd0;
+        or_682_s1 = 1'd0;
         old_reason_s1 = 6'd0;
-        old_reason_s2 = 6'd0;
-        old_reason_s3 = 6'd0;
-        old_reason_s4 = 6'd0;
-        old_reason_s5 = 6'd0;
-        old_reason_s6 = 6'd0;
+        mux_691_s7 = 6'd0;
+        not_695_s7 = 1'd0;
         old_class_valid_s1 = 1'd0;
-        old_class_valid_s2 = 1'd0;
-        old_class_valid_s3 = 1'd0;
-        old_class_valid_s4 = 1'd0;
-        old_class_valid_s5 = 1'd0;
-        old_class_valid_s6 = 1'd0;
         old_l3_s1 = 8'd0;
-        old_l3_s2 = 8'd0;
-        old_l3_s3 = 8'd0;
-        old_l3_s4 = 8'd0;
-        old_l3_s5 = 8'd0;
-        old_l3_s6 = 8'd0;
-        not_770_s1 = 1'd0;
-        not_770_s2 = 1'd0;
-        or_720_s1 = 1'd0;
-        or_720_s2 = 1'd0;
-        mux_368_s7 = 16'd0;
-        or_788_s1 = 5'd0;
-        or_788_s2 = 5'd0;
-        or_788_s3 = 5'd0;
-        or_788_s4 = 5'd0;
-        or_788_s5 = 5'd0;
-        or_788_s6 = 5'd0;
-        or_788_s7 = 5'd0;
-        and_780_s3 = 1'd0;
-        and_780_s4 = 1'd0;
-        and_780_s5 = 1'd0;
-        and_780_s6 = 1'd0;
-        and_780_s7 = 1'd0;
+        sum_518_s7 = 7'd0;
+        not_716_s1 = 1'd0;
+        or_673_s1 = 1'd0;
+        mux_355_s7 = 16'd0;
+        or_732_s1 = 5'd0;
+        and_724_s3 = 1'd0;
         old_l4_offset_s1 = 7'd0;
-        old_l4_offset_s2 = 7'd0;
-        old_l4_offset_s3 = 7'd0;
-        old_l4_offset_s4 = 7'd0;
-        old_l4_offset_s5 = 7'd0;
-        old_l4_offset_s6 = 7'd0;
-        old_l4_offset_s7 = 7'd0;
-        new_port_s4 = 16'd0;
-        new_port_s5 = 16'd0;
-        new_port_s6 = 16'd0;
-        new_port_s7 = 16'd0;
-        eq_87_s3 = 1'd0;
-        eq_87_s4 = 1'd0;
-        eq_87_s5 = 1'd0;
-        eq_87_s6 = 1'd0;
-        eq_87_s7 = 1'd0;
-        eq_85_s3 = 1'd0;
-        eq_85_s4 = 1'd0;
-        eq_85_s5 = 1'd0;
-        eq_85_s6 = 1'd0;
-        eq_85_s7 = 1'd0;
-        not_344_s7 = 16'd0;
-        and_774_s3 = 1'd0;
-        and_774_s4 = 1'd0;
-        and_774_s5 = 1'd0;
-        and_774_s6 = 1'd0;
-        and_774_s7 = 1'd0;
-        mux_672_s4 = 8'd0;
-        mux_672_s5 = 8'd0;
-        mux_672_s6 = 8'd0;
-        mux_672_s7 = 8'd0;
+        eq_96_s3 = 1'd0;
+        eq_94_s3 = 1'd0;
+        not_336_s7 = 16'd0;
+        and_719_s3 = 1'd0;
         dscp_valid_s3 = 1'd0;
-        dscp_valid_s4 = 1'd0;
-        dscp_valid_s5 = 1'd0;
-        dscp_valid_s6 = 1'd0;
-        dscp_valid_s7 = 1'd0;
-        attachment_row_s7 = 308'd0;
-        nat_s5 = 1'd0;
-        nat_s6 = 1'd0;
-        nat_s7 = 1'd0;
-        rewrite_row_s5 = 129'd0;
-        rewrite_row_s6 = 129'd0;
-        rewrite_row_s7 = 129'd0;
-        rewrite_2_s5 = 1'd0;
-        rewrite_2_s6 = 1'd0;
-        rewrite_2_s7 = 1'd0;
-        cat_18_s1 = 116'd0;
-        cat_18_s2 = 116'd0;
-        cat_18_s3 = 116'd0;
-        cat_18_s4 = 116'd0;
-        cat_18_s5 = 116'd0;
-        cat_18_s6 = 116'd0;
-        cat_18_s7 = 116'd0;
-        diff_554_s3 = 8'd0;
-        diff_554_s4 = 8'd0;
-        diff_554_s5 = 8'd0;
-        diff_554_s6 = 8'd0;
-        diff_554_s7 = 8'd0;
-        encap_row_s7 = 385'd0;
-        sum_552_s7 = 32'd0;
+        cat_20_s1 = 119'd0;
+        diff_515_s3 = 8'd0;
+        sum_513_s7 = 32'd0;
         udp_source_s6 = 16'd0;
-        udp_source_s7 = 16'd0;
-        behind_ip_s7 = 17'd0;
-        mux_560_s7 = 16'd0;
-        header_kind_s4 = 4'd0;
-        header_kind_s5 = 4'd0;
-        header_kind_s6 = 4'd0;
-        header_kind_s7 = 4'd0;
-        mux_501_s7 = 12'd0;
-        mux_494_s7 = 12'd0;
-        sum_475_s6 = 2'd0;
-        sum_475_s7 = 2'd0;
-        and_769_s7 = 7'd0;
-        and_767_s7 = 8'd0;
-        and_714_s7 = 1'd0;
+        mux_520_s7 = 16'd0;
+        not_662_s8 = 16'd0;
+        mux_469_s7 = 12'd0;
+        mux_463_s7 = 12'd0;
         flow_out_s6 = 16'd0;
-        flow_out_s7 = 16'd0;
         flow_in_s3 = 16'd0;
-        flow_in_s4 = 16'd0;
-        flow_in_s5 = 16'd0;
-        flow_in_s6 = 16'd0;
-        flow_in_s7 = 16'd0;
-        and_758_s5 = 10'd0;
-        and_758_s6 = 10'd0;
-        and_758_s7 = 10'd0;
-        and_755_s3 = 16'd0;
-        and_755_s4 = 16'd0;
-        and_755_s5 = 16'd0;
-        and_755_s6 = 16'd0;
-        and_755_s7 = 16'd0;
-        and_753_s1 = 22'd0;
-        and_753_s2 = 22'd0;
-        and_753_s3 = 22'd0;
-        and_753_s4 = 22'd0;
-        and_753_s5 = 22'd0;
-        and_753_s6 = 22'd0;
-        and_753_s7 = 22'd0;
-        and_749_s7 = 1'd0;
-        mux_740_s7 = 6'd0;
-        mux_751_s7 = 4'd0;
+        and_708_s5 = 10'd0;
+        and_705_s3 = 16'd0;
+        and_703_s1 = 22'd0;
         old_port_s1 = 4'd0;
-        old_port_s2 = 4'd0;
-        old_port_s3 = 4'd0;
-        old_port_s4 = 4'd0;
-        old_port_s5 = 4'd0;
-        old_port_s6 = 4'd0;
-        old_port_s7 = 4'd0;
-        or_729_s1 = 1'd0;
-        or_729_s2 = 1'd0;
-        or_729_s3 = 1'd0;
-        or_729_s4 = 1'd0;
-        or_729_s5 = 1'd0;
-        or_729_s6 = 1'd0;
-        or_729_s7 = 1'd0;
-        not_731_s1 = 1'd0;
-        not_731_s2 = 1'd0;
-        not_731_s3 = 1'd0;
-        not_731_s4 = 1'd0;
-        not_731_s5 = 1'd0;
-        not_731_s6 = 1'd0;
-        not_731_s7 = 1'd0;
+        not_684_s1 = 1'd0;
+        red_779_s1 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
         in_valid_s4 = 1'd0;
         in_valid_s5 = 1'd0;
         in_valid_s6 = 1'd0;
-        out_valid = 1'd0;
+        in_valid_s7 = 1'd0;
+        in_valid_s8 = 1'd0;
+        spaced_valid_s1 = 1'd0;
+        spaced_valid_s2 = 1'd0;
+        spaced_valid_s3 = 1'd0;
+        spaced_valid_s4 = 1'd0;
+        spaced_valid_s5 = 1'd0;
+        spaced_valid_s6 = 1'd0;
+        spaced_valid_s7 = 1'd0;
     end
 `endif
 endmodule

@@ -21,6 +21,7 @@
 // own, stage 0
 // scoped, stage 0
 // later, stage 0
+// spaced_valid, stage 0
 // with_class, stage 2
 // without, stage 2
 
@@ -28,6 +29,7 @@
 
 module header_reason (
     input  wire clk,
+    input  wire rst,
     input  wire runt,
     input  wire vlan_depth,
     input  wire no_interface,
@@ -48,38 +50,49 @@ module header_reason (
     input  wire own,
     input  wire scoped,
     input  wire later,
+    input  wire spaced_valid,
     output reg  [5:0] with_class,
     output reg  [5:0] without
 );
-    reg  [5:0] mux_42_s1;
-    reg  [5:0] mux_62_s1;
-    reg  [5:0] mux_87_s1;
-    reg  [5:0] mux_109_s1;
-    wire [5:0] mux_39 = not_mine ? 6'd4 : (arp ? 6'd5 : (encapsulation ? 6'd6 : (not_ip ? 6'd7 : (ipv4_header ? 6'd8 : 6'd0))));
-    wire [5:0] mux_57 = icmp_error ? 6'he : ((dhcp & multicast) ? 6'hf : (multicast ? 6'h10 : (ttl ? 6'h11 : 6'd0)));
-    wire [5:0] mux_62 = ipv4_checksum ? 6'd9 : (ipv6_header ? 6'ha : (too_deep ? 6'hb : (l4_header ? 6'hc : (nd ? 6'hd : mux_57))));
-    wire [5:0] mux_81 = not_ip ? 6'd7 : (ipv4_header ? 6'd8 : (ipv4_checksum ? 6'd9 : (ipv6_header ? 6'ha : 6'd0)));
-    wire [5:0] mux_86 = vlan_depth ? 6'd2 : (no_interface ? 6'd3 : (not_mine ? 6'd4 : (arp ? 6'd5 : (encapsulation ? 6'd6 : mux_81))));
-    wire [5:0] mux_104 = multicast ? 6'h10 : (ttl ? 6'h11 : (own ? 6'h12 : ((later & scoped) ? 6'h13 : (scoped ? 6'h14 : 6'h15))));
-    wire [5:0] mux_107 = nd ? 6'hd : (icmp_error ? 6'he : ((dhcp & ((multicast | own) | ~scoped)) ? 6'hf : mux_104));
+    reg  [5:0] mux_43_s1;
+    reg  [5:0] mux_63_s1;
+    reg  [5:0] mux_88_s1;
+    reg  [5:0] mux_110_s1;
+    reg  spaced_valid_s1;
+    wire [5:0] mux_40 = not_mine ? 6'd4 : (arp ? 6'd5 : (encapsulation ? 6'd6 : (not_ip ? 6'd7 : (ipv4_header ? 6'd8 : 6'd0))));
+    wire [5:0] mux_58 = icmp_error ? 6'he : ((dhcp & multicast) ? 6'hf : (multicast ? 6'h10 : (ttl ? 6'h11 : 6'd0)));
+    wire [5:0] mux_63 = ipv4_checksum ? 6'd9 : (ipv6_header ? 6'ha : (too_deep ? 6'hb : (l4_header ? 6'hc : (nd ? 6'hd : mux_58))));
+    wire [5:0] mux_82 = not_ip ? 6'd7 : (ipv4_header ? 6'd8 : (ipv4_checksum ? 6'd9 : (ipv6_header ? 6'ha : 6'd0)));
+    wire [5:0] mux_87 = vlan_depth ? 6'd2 : (no_interface ? 6'd3 : (not_mine ? 6'd4 : (arp ? 6'd5 : (encapsulation ? 6'd6 : mux_82))));
+    wire [5:0] mux_105 = multicast ? 6'h10 : (ttl ? 6'h11 : (own ? 6'h12 : ((later & scoped) ? 6'h13 : (scoped ? 6'h14 : 6'h15))));
+    wire [5:0] mux_108 = nd ? 6'hd : (icmp_error ? 6'he : ((dhcp & ((multicast | own) | ~scoped)) ? 6'hf : mux_105));
 
     always @(posedge clk) begin
-        mux_42_s1 <= runt ? 6'd1 : (vlan_depth ? 6'd2 : (no_interface ? 6'd3 : mux_39));
-        mux_62_s1 <= mux_62;
-        with_class <= (|mux_42_s1) ? mux_42_s1 : mux_62_s1;
-        mux_87_s1 <= runt ? 6'd1 : mux_86;
-        mux_109_s1 <= too_deep ? 6'hb : (l4_header ? 6'hc : mux_107);
-        without <= (|mux_87_s1) ? mux_87_s1 : mux_109_s1;
+        if (spaced_valid) mux_43_s1 <= runt ? 6'd1 : (vlan_depth ? 6'd2 : (no_interface ? 6'd3 : mux_40));
+        if (spaced_valid) mux_63_s1 <= mux_63;
+        if (spaced_valid_s1) with_class <= (|mux_43_s1) ? mux_43_s1 : mux_63_s1;
+        if (spaced_valid) mux_88_s1 <= runt ? 6'd1 : mux_87;
+        if (spaced_valid) mux_110_s1 <= too_deep ? 6'hb : (l4_header ? 6'hc : mux_108);
+        if (spaced_valid_s1) without <= (|mux_88_s1) ? mux_88_s1 : mux_110_s1;
+    end
+
+    always @(posedge clk) begin
+        if (rst) begin
+            spaced_valid_s1 <= 1'd0;
+        end else begin
+            spaced_valid_s1 <= spaced_valid;
+        end
     end
 
 `ifndef SYNTHESIS
     initial begin
-        mux_42_s1 = 6'd0;
-        mux_62_s1 = 6'd0;
+        mux_43_s1 = 6'd0;
+        mux_63_s1 = 6'd0;
         with_class = 6'd0;
-        mux_87_s1 = 6'd0;
-        mux_109_s1 = 6'd0;
+        mux_88_s1 = 6'd0;
+        mux_110_s1 = 6'd0;
         without = 6'd0;
+        spaced_valid_s1 = 1'd0;
     end
 `endif
 endmodule

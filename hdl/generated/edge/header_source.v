@@ -10,11 +10,12 @@
 // vid, stage 0
 // dscp, stage 0
 // epoch, stage 0
+// spaced_valid, stage 0
 // refused, stage 1
 // has_tag, stage 1
-// known, stage 5
-// sender: record source_value, stage 5: attachment [15:0]
-// position, stage 6
+// known, stage 10
+// sender: record source_value, stage 10: attachment [15:0]
+// position, stage 11
 
 `default_nettype none
 
@@ -33,42 +34,41 @@ module header_source (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [155:0] cfg_wdata,
+    input  wire [77:0] cfg_wdata,
     input  wire epoch,
+    input  wire spaced_valid,
     output reg  refused,
     output wire has_tag,
     output wire known,
     output wire [15:0] sender,
     output reg  [19:0] position,
-    output wire [155:0] cfg_rdata
+    output wire [77:0] cfg_rdata
 );
     reg  [3:0] tag_kind;
-    reg  [15:0] mux_82_s1;
+    reg  [15:0] mux_83_s1;
     reg  carries_tag;
     reg  tracking_s1;
-    reg  tracking_s2;
-    reg  tracking_s3;
-    reg  tracking_s4;
-    reg  tracking_s5;
-    reg  [19:0] or_92_s1;
-    reg  [19:0] or_92_s2;
-    reg  [19:0] or_92_s3;
-    reg  [19:0] or_92_s4;
-    reg  [19:0] or_92_s5;
-    reg  carries_tag_s2;
-    reg  carries_tag_s3;
-    reg  carries_tag_s4;
-    reg  carries_tag_s5;
-    reg  [19:0] cat_88_s2;
-    reg  [19:0] cat_88_s3;
-    reg  [19:0] cat_88_s4;
-    reg  [19:0] cat_88_s5;
-    wire and_40 = accepts[1] & (|vid);
-    wire and_44 = accepts[0] & (&dscp[1:0]);
-    wire not_46 = ~(|taken);
-    wire [3:0] or_73 = (({4{taken[0]}} & 4'd5) | ({4{taken[1] | taken[3]}} & 4'd6)) | (({4{taken[2]}} & 4'd7) | ({4{taken[4]}} & 4'd8));
-    wire [19:0] mux_118 = carries_tag_s5 ? cat_88_s5 : (tracking_s5 ? or_92_s5 : (known ? ({4'd0, sender} | 20'h10000) : 20'd0));
-    wire [4:0] cat_119 = {
+    reg  tracking_s9;
+    reg  [19:0] or_93_s1;
+    reg  [19:0] or_93_s9;
+    reg  carries_tag_s9;
+    reg  [19:0] cat_89_s9;
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
+    reg  spaced_valid_s4;
+    reg  spaced_valid_s5;
+    reg  spaced_valid_s6;
+    reg  spaced_valid_s7;
+    reg  spaced_valid_s8;
+    reg  spaced_valid_s9;
+    reg  spaced_valid_s10;
+    wire and_41 = accepts[1] & (|vid);
+    wire and_45 = accepts[0] & (&dscp[1:0]);
+    wire not_47 = ~(|taken);
+    wire [3:0] or_74 = (({4{taken[0]}} & 4'd5) | ({4{taken[1] | taken[3]}} & 4'd6)) | (({4{taken[2]}} & 4'd7) | ({4{taken[4]}} & 4'd8));
+    wire [19:0] mux_107 = carries_tag_s9 ? cat_89_s9 : (tracking_s9 ? or_93_s9 : (known ? ({4'd0, sender} | 20'h10000) : 20'd0));
+    wire [4:0] cat_108 = {
         taken[0] & ~accepts[2],
         taken[1] & ~accepts[3],
         taken[2] & ~accepts[4],
@@ -82,6 +82,7 @@ module header_source (
         .rst(rst),
         .key({src_mac, segment}),
         .epoch(epoch),
+        .spaced_valid(spaced_valid),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -93,56 +94,68 @@ module header_source (
     );
 
     always @(posedge clk) begin
-        tag_kind <= or_73 | (({4{not_46 & and_40}} & 4'd4) | ({4{(not_46 & and_44) & ~and_40}} & 4'd3));
-        mux_82_s1 <= (|taken) ? number : (and_40 ? {4'd0, vid} : {10'd0, dscp});
-        carries_tag <= ((|taken) | and_40) | and_44;
-        tracking_s1 <= tracking;
-        tracking_s2 <= tracking_s1;
-        tracking_s3 <= tracking_s2;
-        tracking_s4 <= tracking_s3;
-        tracking_s5 <= tracking_s4;
-        or_92_s1 <= {8'd0, segment} | 20'h20000;
-        or_92_s2 <= or_92_s1;
-        or_92_s3 <= or_92_s2;
-        or_92_s4 <= or_92_s3;
-        or_92_s5 <= or_92_s4;
-        carries_tag_s2 <= carries_tag;
-        carries_tag_s3 <= carries_tag_s2;
-        carries_tag_s4 <= carries_tag_s3;
-        carries_tag_s5 <= carries_tag_s4;
-        cat_88_s2 <= {tag_kind, mux_82_s1};
-        cat_88_s3 <= cat_88_s2;
-        cat_88_s4 <= cat_88_s3;
-        cat_88_s5 <= cat_88_s4;
-        refused <= |cat_119;
-        position <= mux_118;
+        if (spaced_valid) tag_kind <= or_74 | (({4{not_47 & and_41}} & 4'd4) | ({4{(not_47 & and_45) & ~and_41}} & 4'd3));
+        if (spaced_valid) mux_83_s1 <= (|taken) ? number : (and_41 ? {4'd0, vid} : {10'd0, dscp});
+        if (spaced_valid) carries_tag <= ((|taken) | and_41) | and_45;
+        if (spaced_valid) tracking_s1 <= tracking;
+        if (spaced_valid_s8) tracking_s9 <= tracking_s1;
+        if (spaced_valid) or_93_s1 <= {8'd0, segment} | 20'h20000;
+        if (spaced_valid_s8) or_93_s9 <= or_93_s1;
+        if (spaced_valid_s8) carries_tag_s9 <= carries_tag;
+        if (spaced_valid_s8) cat_89_s9 <= {tag_kind, mux_83_s1};
+        if (spaced_valid) refused <= |cat_108;
+        if (spaced_valid_s10) position <= mux_107;
+    end
+
+    always @(posedge clk) begin
+        if (rst) begin
+            spaced_valid_s1 <= 1'd0;
+            spaced_valid_s2 <= 1'd0;
+            spaced_valid_s3 <= 1'd0;
+            spaced_valid_s4 <= 1'd0;
+            spaced_valid_s5 <= 1'd0;
+            spaced_valid_s6 <= 1'd0;
+            spaced_valid_s7 <= 1'd0;
+            spaced_valid_s8 <= 1'd0;
+            spaced_valid_s9 <= 1'd0;
+            spaced_valid_s10 <= 1'd0;
+        end else begin
+            spaced_valid_s1 <= spaced_valid;
+            spaced_valid_s2 <= spaced_valid_s1;
+            spaced_valid_s3 <= spaced_valid_s2;
+            spaced_valid_s4 <= spaced_valid_s3;
+            spaced_valid_s5 <= spaced_valid_s4;
+            spaced_valid_s6 <= spaced_valid_s5;
+            spaced_valid_s7 <= spaced_valid_s6;
+            spaced_valid_s8 <= spaced_valid_s7;
+            spaced_valid_s9 <= spaced_valid_s8;
+            spaced_valid_s10 <= spaced_valid_s9;
+        end
     end
 
 `ifndef SYNTHESIS
     initial begin
         tag_kind = 4'd0;
-        mux_82_s1 = 16'd0;
+        mux_83_s1 = 16'd0;
         carries_tag = 1'd0;
         tracking_s1 = 1'd0;
-        tracking_s2 = 1'd0;
-        tracking_s3 = 1'd0;
-        tracking_s4 = 1'd0;
-        tracking_s5 = 1'd0;
-        or_92_s1 = 20'd0;
-        or_92_s2 = 20'd0;
-        or_92_s3 = 20'd0;
-        or_92_s4 = 20'd0;
-        or_92_s5 = 20'd0;
-        carries_tag_s2 = 1'd0;
-        carries_tag_s3 = 1'd0;
-        carries_tag_s4 = 1'd0;
-        carries_tag_s5 = 1'd0;
-        cat_88_s2 = 20'd0;
-        cat_88_s3 = 20'd0;
-        cat_88_s4 = 20'd0;
-        cat_88_s5 = 20'd0;
+        tracking_s9 = 1'd0;
+        or_93_s1 = 20'd0;
+        or_93_s9 = 20'd0;
+        carries_tag_s9 = 1'd0;
+        cat_89_s9 = 20'd0;
         refused = 1'd0;
         position = 20'd0;
+        spaced_valid_s1 = 1'd0;
+        spaced_valid_s2 = 1'd0;
+        spaced_valid_s3 = 1'd0;
+        spaced_valid_s4 = 1'd0;
+        spaced_valid_s5 = 1'd0;
+        spaced_valid_s6 = 1'd0;
+        spaced_valid_s7 = 1'd0;
+        spaced_valid_s8 = 1'd0;
+        spaced_valid_s9 = 1'd0;
+        spaced_valid_s10 = 1'd0;
     end
 `endif
 endmodule

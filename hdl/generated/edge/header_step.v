@@ -4,13 +4,14 @@
 // number, stage 0
 // direction, stage 0
 // position, stage 0
-// entry_action, stage 5
-// entry_copies, stage 5
+// entry_action, stage 10
+// entry_copies, stage 10
 // has_tag, stage 0
 // epoch, stage 0
-// action, stage 5
-// copies, stage 5
-// first, stage 5
+// spaced_valid, stage 0
+// action, stage 10
+// copies, stage 10
+// first, stage 10
 
 `default_nettype none
 
@@ -27,22 +28,28 @@ module header_step (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [139:0] cfg_wdata,
+    input  wire [69:0] cfg_wdata,
     input  wire epoch,
+    input  wire spaced_valid,
     output wire [21:0] action,
     output wire [3:0] copies,
     output wire first,
-    output wire [139:0] cfg_rdata
+    output wire [69:0] cfg_rdata
 );
     wire lookup_hit;
     wire [26:0] lookup_value;
-    reg  not_16_s1;
-    reg  not_16_s2;
-    reg  not_16_s3;
-    reg  not_16_s4;
-    reg  not_16_s5;
+    reg  not_17_s1;
+    reg  not_17_s9;
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
+    reg  spaced_valid_s4;
+    reg  spaced_valid_s5;
+    reg  spaced_valid_s6;
+    reg  spaced_valid_s7;
+    reg  spaced_valid_s8;
     assign action = lookup_hit ? lookup_value[21:0] : entry_action;
-    assign copies = lookup_hit ? lookup_value[25:22] : ({4{not_16_s5}} & entry_copies);
+    assign copies = lookup_hit ? lookup_value[25:22] : ({4{not_17_s9}} & entry_copies);
     assign first = lookup_value[26] | ~lookup_hit;
 
     table_step lookup (
@@ -50,6 +57,7 @@ module header_step (
         .rst(rst),
         .key({position, direction, number}),
         .epoch(epoch),
+        .spaced_valid(spaced_valid),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -61,20 +69,44 @@ module header_step (
     );
 
     always @(posedge clk) begin
-        not_16_s1 <= ~has_tag;
-        not_16_s2 <= not_16_s1;
-        not_16_s3 <= not_16_s2;
-        not_16_s4 <= not_16_s3;
-        not_16_s5 <= not_16_s4;
+        if (spaced_valid) not_17_s1 <= ~has_tag;
+        if (spaced_valid_s8) not_17_s9 <= not_17_s1;
+    end
+
+    always @(posedge clk) begin
+        if (rst) begin
+            spaced_valid_s1 <= 1'd0;
+            spaced_valid_s2 <= 1'd0;
+            spaced_valid_s3 <= 1'd0;
+            spaced_valid_s4 <= 1'd0;
+            spaced_valid_s5 <= 1'd0;
+            spaced_valid_s6 <= 1'd0;
+            spaced_valid_s7 <= 1'd0;
+            spaced_valid_s8 <= 1'd0;
+        end else begin
+            spaced_valid_s1 <= spaced_valid;
+            spaced_valid_s2 <= spaced_valid_s1;
+            spaced_valid_s3 <= spaced_valid_s2;
+            spaced_valid_s4 <= spaced_valid_s3;
+            spaced_valid_s5 <= spaced_valid_s4;
+            spaced_valid_s6 <= spaced_valid_s5;
+            spaced_valid_s7 <= spaced_valid_s6;
+            spaced_valid_s8 <= spaced_valid_s7;
+        end
     end
 
 `ifndef SYNTHESIS
     initial begin
-        not_16_s1 = 1'd0;
-        not_16_s2 = 1'd0;
-        not_16_s3 = 1'd0;
-        not_16_s4 = 1'd0;
-        not_16_s5 = 1'd0;
+        not_17_s1 = 1'd0;
+        not_17_s9 = 1'd0;
+        spaced_valid_s1 = 1'd0;
+        spaced_valid_s2 = 1'd0;
+        spaced_valid_s3 = 1'd0;
+        spaced_valid_s4 = 1'd0;
+        spaced_valid_s5 = 1'd0;
+        spaced_valid_s6 = 1'd0;
+        spaced_valid_s7 = 1'd0;
+        spaced_valid_s8 = 1'd0;
     end
 `endif
 endmodule

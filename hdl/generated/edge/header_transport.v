@@ -8,6 +8,7 @@
 // place, stage 0
 // limit, stage 0
 // view, stage 0
+// spaced_valid, stage 0
 // tcp_flags, stage 1
 // sport, stage 1
 // dport, stage 1
@@ -21,6 +22,7 @@
 
 module header_transport (
     input  wire clk,
+    input  wire rst,
     input  wire [911:0] packet,
     input  wire v6,
     input  wire [7:0] protocol,
@@ -28,6 +30,7 @@ module header_transport (
     input  wire [6:0] place,
     input  wire [7:0] limit,
     input  wire [6:0] view,
+    input  wire spaced_valid,
     output wire [7:0] tcp_flags,
     output wire [15:0] sport,
     output wire [15:0] dport,
@@ -38,21 +41,22 @@ module header_transport (
     output reg  short
 );
     reg  [31:0] first;
-    reg  [15:0] cat_45_s1;
-    reg  [15:0] cat_52_s1;
-    reg  [15:0] cat_59_s1;
-    reg  and_64_s1;
-    reg  and_69_s1;
-    reg  and_74_s1;
-    reg  and_82_s1;
-    reg  and_87_s1;
+    reg  [15:0] cat_46_s1;
+    reg  [15:0] cat_53_s1;
+    reg  [15:0] cat_60_s1;
+    reg  and_65_s1;
+    reg  and_70_s1;
+    reg  and_75_s1;
+    reg  and_83_s1;
+    reg  and_88_s1;
     reg  v6_s1;
-    reg  [31:0] elem_93_s1;
+    reg  [31:0] elem_94_s1;
     reg  [6:0] place_s1;
     reg  [6:0] view_s1;
     reg  later_s1;
     reg  [7:0] limit_s1;
-    wire [1023:0] cat_37 = {
+    reg  spaced_valid_s1;
+    wire [1023:0] cat_38 = {
         32'd0,
         32'd0,
         32'd0,
@@ -86,7 +90,7 @@ module header_transport (
         packet[63:32],
         packet[31:0]
     };
-    wire [1023:0] cat_41 = {
+    wire [1023:0] cat_42 = {
         32'd0,
         32'd0,
         32'd0,
@@ -120,8 +124,8 @@ module header_transport (
         packet[191:160],
         packet[159:128]
     };
-    wire [31:0] elem_42 = cat_41[{place[4:0], 5'd0} +: 32];
-    wire [1023:0] cat_48 = {
+    wire [31:0] elem_43 = cat_42[{place[4:0], 5'd0} +: 32];
+    wire [1023:0] cat_49 = {
         32'd0,
         32'd0,
         32'd0,
@@ -155,8 +159,8 @@ module header_transport (
         packet[95:64],
         packet[63:32]
     };
-    wire [31:0] elem_49 = cat_48[{place[4:0], 5'd0} +: 32];
-    wire [1023:0] cat_55 = {
+    wire [31:0] elem_50 = cat_49[{place[4:0], 5'd0} +: 32];
+    wire [1023:0] cat_56 = {
         32'd0,
         32'd0,
         32'd0,
@@ -190,9 +194,9 @@ module header_transport (
         packet[63:32],
         packet[31:0]
     };
-    wire [31:0] elem_56 = cat_55[{place[4:0], 5'd0} +: 32];
-    wire and_90 = and_87_s1 & v6_s1;
-    wire [1023:0] cat_92 = {
+    wire [31:0] elem_57 = cat_56[{place[4:0], 5'd0} +: 32];
+    wire and_91 = and_88_s1 & v6_s1;
+    wire [1023:0] cat_93 = {
         32'd0,
         32'd0,
         32'd0,
@@ -226,55 +230,63 @@ module header_transport (
         packet[159:128],
         packet[127:96]
     };
-    assign tcp_flags = {8{and_64_s1}} & elem_93_s1[15:8];
-    wire has_ports = (and_64_s1 | and_69_s1) | and_74_s1;
+    assign tcp_flags = {8{and_65_s1}} & elem_94_s1[15:8];
+    wire has_ports = (and_65_s1 | and_70_s1) | and_75_s1;
     assign icmp_type = first[7:0];
     assign sport = {16{has_ports}} & {icmp_type, first[15:8]};
     assign dport = {16{has_ports}} & {first[23:16], first[31:24]};
-    wire [2:0] or_124 = (({3{and_64_s1}} & 3'd1) | ({3{and_69_s1}} & 3'd2)) | (({3{and_74_s1}} & 3'd3) | ({3{and_90}} & 3'd4));
-    wire [15:0] or_133 = (({16{and_64_s1}} & cat_45_s1) | ({16{and_69_s1}} & cat_52_s1)) | ({16{and_90}} & cat_59_s1);
-    wire [6:0] or_149 = (({7{and_64_s1}} & 7'd5) | ({7{and_69_s1}} & 7'd2)) | (({7{and_74_s1}} & 7'd3) | ({7{and_82_s1}} & 7'd1));
-    wire [6:0] end_place = place_s1 + or_149;
-    wire [7:0] cat_162 = {2'd0, limit_s1[7:2]};
+    wire [2:0] or_125 = (({3{and_65_s1}} & 3'd1) | ({3{and_70_s1}} & 3'd2)) | (({3{and_75_s1}} & 3'd3) | ({3{and_91}} & 3'd4));
+    wire [15:0] or_134 = (({16{and_65_s1}} & cat_46_s1) | ({16{and_70_s1}} & cat_53_s1)) | ({16{and_91}} & cat_60_s1);
+    wire [6:0] or_150 = (({7{and_65_s1}} & 7'd5) | ({7{and_70_s1}} & 7'd2)) | (({7{and_75_s1}} & 7'd3) | ({7{and_83_s1}} & 7'd1));
+    wire [6:0] end_place = place_s1 + or_150;
+    wire [7:0] cat_163 = {2'd0, limit_s1[7:2]};
 
     always @(posedge clk) begin
-        first <= cat_37[{place[4:0], 5'd0} +: 32];
-        cat_45_s1 <= {elem_42[7:0], elem_42[15:8]};
-        cat_52_s1 <= {elem_49[23:16], elem_49[31:24]};
-        cat_59_s1 <= {elem_56[23:16], elem_56[31:24]};
-        and_64_s1 <= (protocol == 8'd6) & ~later;
-        and_69_s1 <= (protocol == 8'h11) & ~later;
-        and_74_s1 <= (protocol == 8'h84) & ~later;
-        and_82_s1 <= ((protocol == 8'd1) | (protocol == 8'h3a)) & ~later;
-        and_87_s1 <= (protocol == 8'h3a) & ~later;
-        v6_s1 <= v6;
-        elem_93_s1 <= cat_92[{place[4:0], 5'd0} +: 32];
-        l4 <= or_124;
-        checksum <= or_133;
-        place_s1 <= place;
-        view_s1 <= view;
-        later_s1 <= later;
-        too_deep <= later_s1 ? 1'd0 : (view_s1 < end_place);
-        limit_s1 <= limit;
-        short <= later_s1 ? 1'd0 : ({1'd0, cat_162[5:0]} < end_place);
+        if (spaced_valid) first <= cat_38[{place[4:0], 5'd0} +: 32];
+        if (spaced_valid) cat_46_s1 <= {elem_43[7:0], elem_43[15:8]};
+        if (spaced_valid) cat_53_s1 <= {elem_50[23:16], elem_50[31:24]};
+        if (spaced_valid) cat_60_s1 <= {elem_57[23:16], elem_57[31:24]};
+        if (spaced_valid) and_65_s1 <= (protocol == 8'd6) & ~later;
+        if (spaced_valid) and_70_s1 <= (protocol == 8'h11) & ~later;
+        if (spaced_valid) and_75_s1 <= (protocol == 8'h84) & ~later;
+        if (spaced_valid) and_83_s1 <= ((protocol == 8'd1) | (protocol == 8'h3a)) & ~later;
+        if (spaced_valid) and_88_s1 <= (protocol == 8'h3a) & ~later;
+        if (spaced_valid) v6_s1 <= v6;
+        if (spaced_valid) elem_94_s1 <= cat_93[{place[4:0], 5'd0} +: 32];
+        if (spaced_valid_s1) l4 <= or_125;
+        if (spaced_valid_s1) checksum <= or_134;
+        if (spaced_valid) place_s1 <= place;
+        if (spaced_valid) view_s1 <= view;
+        if (spaced_valid) later_s1 <= later;
+        if (spaced_valid_s1) too_deep <= later_s1 ? 1'd0 : (view_s1 < end_place);
+        if (spaced_valid) limit_s1 <= limit;
+        if (spaced_valid_s1) short <= later_s1 ? 1'd0 : ({1'd0, cat_163[5:0]} < end_place);
+    end
+
+    always @(posedge clk) begin
+        if (rst) begin
+            spaced_valid_s1 <= 1'd0;
+        end else begin
+            spaced_valid_s1 <= spaced_valid;
+        end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, packet, elem_42, elem_49, elem_56, elem_93_s1, limit_s1, cat_162};
+    wire _unused = &{1'b0, packet, elem_43, elem_50, elem_57, elem_94_s1, limit_s1, cat_163};
 
 `ifndef SYNTHESIS
     initial begin
         first = 32'd0;
-        cat_45_s1 = 16'd0;
-        cat_52_s1 = 16'd0;
-        cat_59_s1 = 16'd0;
-        and_64_s1 = 1'd0;
-        and_69_s1 = 1'd0;
-        and_74_s1 = 1'd0;
-        and_82_s1 = 1'd0;
-        and_87_s1 = 1'd0;
+        cat_46_s1 = 16'd0;
+        cat_53_s1 = 16'd0;
+        cat_60_s1 = 16'd0;
+        and_65_s1 = 1'd0;
+        and_70_s1 = 1'd0;
+        and_75_s1 = 1'd0;
+        and_83_s1 = 1'd0;
+        and_88_s1 = 1'd0;
         v6_s1 = 1'd0;
-        elem_93_s1 = 32'd0;
+        elem_94_s1 = 32'd0;
         l4 = 3'd0;
         checksum = 16'd0;
         place_s1 = 7'd0;
@@ -283,6 +295,7 @@ module header_transport (
         too_deep = 1'd0;
         limit_s1 = 8'd0;
         short = 1'd0;
+        spaced_valid_s1 = 1'd0;
     end
 `endif
 endmodule

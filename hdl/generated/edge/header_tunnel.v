@@ -9,6 +9,7 @@
 // mpls, stage 0
 // nsh, stage 0
 // decap: record decap_row, stage 0: accepts [6:0], v4_valid [7], v4 [39:8], v6_valid [40], v6 [168:41]
+// spaced_valid, stage 0
 // taken, stage 2
 // number, stage 2
 // offset, stage 2
@@ -25,6 +26,7 @@
 
 module header_tunnel (
     input  wire clk,
+    input  wire rst,
     input  wire [1423:0] packet,
     input  wire [7:0] length,
     input  wire [1:0] tags,
@@ -33,6 +35,7 @@ module header_tunnel (
     input  wire mpls,
     input  wire nsh,
     input  wire [168:0] decap,
+    input  wire spaced_valid,
     output reg  [4:0] taken,
     output reg  [15:0] number,
     output wire [7:0] offset,
@@ -45,56 +48,43 @@ module header_tunnel (
     output reg  [128:0] dst_key,
     output reg  [128:0] src_key
 );
-    reg  red_49_s1;
-    reg  and_53_s1;
-    reg  and_59_s1;
-    reg  and_64_s1;
-    reg  and_68_s1;
-    reg  and_71_s1;
-    reg  and_90_s1;
-    reg  and_93_s1;
-    reg  and_109_s1;
-    reg  and_112_s1;
+    reg  red_50_s1;
+    reg  and_54_s1;
+    reg  and_60_s1;
+    reg  and_65_s1;
+    reg  and_69_s1;
+    reg  and_72_s1;
+    reg  and_91_s1;
+    reg  and_94_s1;
+    reg  and_110_s1;
+    reg  and_113_s1;
     reg  [1423:0] packet_s1;
-    reg  or_127_s1;
-    reg  [23:0] cat_121_s1;
+    reg  or_128_s1;
+    reg  [23:0] cat_122_s1;
     reg  [7:0] half_s2;
-    reg  red_276_s2;
-    reg  eq_279_s1;
-    reg  or_293_s2;
-    reg  eq_296_s1;
-    reg  or_310_s2;
-    reg  and_312_s2;
-    reg  [7:0] sum_325_s1;
-    reg  [7:0] sum_325_s2;
+    reg  red_277_s2;
+    reg  eq_280_s1;
+    reg  or_294_s2;
+    reg  eq_297_s1;
+    reg  or_311_s2;
+    reg  and_313_s2;
+    reg  [7:0] sum_326_s1;
     reg  [7:0] last_place_s1;
-    reg  [7:0] last_place_s2;
     reg  far;
-    reg  [1423:0] packet_s2;
     reg  [1023:0] coarse;
-    reg  [7:0] half_s3;
-    reg  [511:0] cat_417_s1;
-    reg  [511:0] cat_417_s2;
+    reg  [511:0] cat_414_s1;
     reg  [15:0] ethertype;
     reg  some_s2;
-    reg  some_s3;
-    reg  and_312_s3;
-    reg  or_293_s3;
     reg  v4_s1;
-    reg  v4_s2;
-    reg  v4_s3;
-    reg  or_310_s3;
     reg  v6_s1;
-    reg  v6_s2;
-    reg  v6_s3;
-    reg  red_276_s3;
-    reg  red_451_s3;
+    reg  red_438_s3;
     reg  [7:0] length_s1;
-    reg  [7:0] length_s2;
-    reg  [7:0] diff_465_s3;
     reg  [6:0] words_s3;
-    wire [15:0] cat_13 = {packet[55:48], packet[63:56]};
-    wire [127:0] cat_44 = {
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
+    wire [15:0] cat_14 = {packet[55:48], packet[63:56]};
+    wire [127:0] cat_45 = {
         packet[199:192],
         packet[207:200],
         packet[215:208],
@@ -112,59 +102,59 @@ module header_tunnel (
         packet[311:304],
         packet[319:312]
     };
-    wire [4:0] cat_48 = {
+    wire [4:0] cat_49 = {
         v4,
         packet[7:0] == 8'h45,
-        ~(|cat_13[13:0]),
+        ~(|cat_14[13:0]),
         {packet[135:128], packet[143:136], packet[151:144], packet[159:152]} == decap[39:8],
         decap[7]
     };
-    wire and_61 = and_59_s1 & red_49_s1;
-    wire and_66 = and_64_s1 & and_53_s1;
-    wire and_92 = and_90_s1 & red_49_s1;
-    wire and_95 = and_93_s1 & and_53_s1;
-    wire and_111 = and_109_s1 & red_49_s1;
-    wire and_114 = and_112_s1 & and_53_s1;
-    wire or_115 = and_92 | and_95;
-    wire or_116 = and_111 | and_114;
-    wire or_117 = and_61 | and_66;
-    wire or_118 = and_71_s1 | or_116;
-    wire [23:0] cat_121 = {packet[7:0], packet[15:8], packet[23:16]};
-    wire [63:0] mux_131 = and_95 ? packet_s1[447:384] : packet_s1[287:224];
-    wire [23:0] cat_135 = {mux_131[39:32], mux_131[47:40], mux_131[55:48]};
-    wire [15:0] mux_146 = and_95 ? packet_s1[559:544] : packet_s1[399:384];
-    wire [63:0] mux_147 = and_114 ? packet_s1[447:384] : packet_s1[287:224];
-    wire [63:0] mux_157 = and_66 ? packet_s1[383:320] : packet_s1[223:160];
-    wire [15:0] cat_170 = {mux_157[23:16], mux_157[31:24]};
-    wire [63:0] service_header = or_116 ? (and_114 ? packet_s1[511:448] : packet_s1[351:288]) : packet_s1[63:0];
-    wire [15:0] cat_178 = {service_header[7:0], service_header[15:8]};
-    wire or_193 = ((service_header[19:16] == 4'd1) & (cat_178[5:0] == 6'd6)) | ((service_header[19:16] == 4'd2) & (6'd2 <= cat_178[5:0]));
-    wire eq_195 = service_header[31:24] == 8'd3;
-    wire and_208 = or_117 & (({mux_157[7:0], mux_157[15:8]} != 16'h2000) | (|{mux_157[39:32], mux_157[47:40]}));
-    wire [15:0] cat_217 = {mux_146[7:0], mux_146[15:8]};
-    wire [6:0] or_242 = (({7{and_68_s1}} & 7'd2) | ({7{and_92}} & 7'h19)) | (({7{and_95}} & 7'h23) | ({7{and_111}} & 7'h12));
-    wire [7:0] half = {1'd0, or_242 | ((({7{and_114}} & 7'h1c) | ({7{and_61}} & 7'he)) | ({7{and_66}} & 7'h18))} + ({8{or_118}} & ({1'd0, {cat_178[5:0], 1'd0}} + {1'd0, {7{eq_195}} & 7'd7}));
-    wire [15:0] or_272 = (({16{and_68_s1}} & cat_121_s1[19:4]) | ({16{or_118}} & {8'd0, service_header[63:56]})) | (({16{or_115}} & cat_135[15:0]) | ({16{or_117}} & {mux_157[55:48], mux_157[63:56]}));
-    wire [4:0] cat_275 = {
-        and_68_s1 & or_127_s1,
-        or_118 & (((|cat_178[15:13]) | ~or_193) | ~(|service_header[63:56])),
-        or_115 & ((mux_131[7:0] != 8'd8) | (|cat_135[23:16])),
-        or_116 & ((mux_147[7:0] != 8'hc) | (mux_147[31:24] != 8'd4)),
-        and_208
+    wire and_62 = and_60_s1 & red_50_s1;
+    wire and_67 = and_65_s1 & and_54_s1;
+    wire and_93 = and_91_s1 & red_50_s1;
+    wire and_96 = and_94_s1 & and_54_s1;
+    wire and_112 = and_110_s1 & red_50_s1;
+    wire and_115 = and_113_s1 & and_54_s1;
+    wire or_116 = and_93 | and_96;
+    wire or_117 = and_112 | and_115;
+    wire or_118 = and_62 | and_67;
+    wire or_119 = and_72_s1 | or_117;
+    wire [23:0] cat_122 = {packet[7:0], packet[15:8], packet[23:16]};
+    wire [63:0] mux_132 = and_96 ? packet_s1[447:384] : packet_s1[287:224];
+    wire [23:0] cat_136 = {mux_132[39:32], mux_132[47:40], mux_132[55:48]};
+    wire [15:0] mux_147 = and_96 ? packet_s1[559:544] : packet_s1[399:384];
+    wire [63:0] mux_148 = and_115 ? packet_s1[447:384] : packet_s1[287:224];
+    wire [63:0] mux_158 = and_67 ? packet_s1[383:320] : packet_s1[223:160];
+    wire [15:0] cat_171 = {mux_158[23:16], mux_158[31:24]};
+    wire [63:0] service_header = or_117 ? (and_115 ? packet_s1[511:448] : packet_s1[351:288]) : packet_s1[63:0];
+    wire [15:0] cat_179 = {service_header[7:0], service_header[15:8]};
+    wire or_194 = ((service_header[19:16] == 4'd1) & (cat_179[5:0] == 6'd6)) | ((service_header[19:16] == 4'd2) & (6'd2 <= cat_179[5:0]));
+    wire eq_196 = service_header[31:24] == 8'd3;
+    wire and_209 = or_118 & (({mux_158[7:0], mux_158[15:8]} != 16'h2000) | (|{mux_158[39:32], mux_158[47:40]}));
+    wire [15:0] cat_218 = {mux_147[7:0], mux_147[15:8]};
+    wire [6:0] or_243 = (({7{and_69_s1}} & 7'd2) | ({7{and_93}} & 7'h19)) | (({7{and_96}} & 7'h23) | ({7{and_112}} & 7'h12));
+    wire [7:0] half = {1'd0, or_243 | ((({7{and_115}} & 7'h1c) | ({7{and_62}} & 7'he)) | ({7{and_67}} & 7'h18))} + ({8{or_119}} & ({1'd0, {cat_179[5:0], 1'd0}} + {1'd0, {7{eq_196}} & 7'd7}));
+    wire [15:0] or_273 = (({16{and_69_s1}} & cat_122_s1[19:4]) | ({16{or_119}} & {8'd0, service_header[63:56]})) | (({16{or_116}} & cat_136[15:0]) | ({16{or_118}} & {mux_158[55:48], mux_158[63:56]}));
+    wire [4:0] cat_276 = {
+        and_69_s1 & or_128_s1,
+        or_119 & (((|cat_179[15:13]) | ~or_194) | ~(|service_header[63:56])),
+        or_116 & ((mux_132[7:0] != 8'd8) | (|cat_136[23:16])),
+        or_117 & ((mux_148[7:0] != 8'hc) | (mux_148[31:24] != 8'd4)),
+        and_209
     };
-    wire or_293 = ((and_68_s1 & eq_279_s1) | (or_115 & (cat_217 == 16'h800))) | ((or_117 & (cat_170 == 16'h800)) | (or_118 & (service_header[31:24] == 8'd1)));
-    wire or_310 = ((and_68_s1 & eq_296_s1) | (or_115 & (cat_217 == 16'h86dd))) | ((or_117 & (cat_170 == 16'h86dd)) | (or_118 & (service_header[31:24] == 8'd2)));
-    wire [4:0] cat_317 = {and_61 | and_66, and_111 | and_114, and_92 | and_95, and_71_s1, and_68_s1};
-    wire some = |cat_317;
-    wire [7:0] place = half_s2 + sum_325_s2;
+    wire or_294 = ((and_69_s1 & eq_280_s1) | (or_116 & (cat_218 == 16'h800))) | ((or_118 & (cat_171 == 16'h800)) | (or_119 & (service_header[31:24] == 8'd1)));
+    wire or_311 = ((and_69_s1 & eq_297_s1) | (or_116 & (cat_218 == 16'h86dd))) | ((or_118 & (cat_171 == 16'h86dd)) | (or_119 & (service_header[31:24] == 8'd2)));
+    wire [4:0] cat_318 = {and_62 | and_67, and_112 | and_115, and_93 | and_96, and_72_s1, and_69_s1};
+    wire some = |cat_318;
+    wire [7:0] place = half_s2 + sum_326_s1;
     wire [7:0] mux_331 = (length < 8'h84) ? length : 8'h84;
     wire [7:0] last_place = {1'd0, mux_331[7:1]};
-    wire [1023:0] mux_363 = half_s2[4] ? (half_s2[3] ? packet_s2[1407:384] : packet_s2[1279:256]) : (half_s2[3] ? packet_s2[1151:128] : packet_s2[1023:0]);
-    wire [1023:0] mux_364 = half_s2[4] ? (half_s2[3] ? {496'd0, packet_s2[1423:896]} : {368'd0, packet_s2[1423:768]}) : (half_s2[3] ? {240'd0, packet_s2[1423:640]} : {112'd0, packet_s2[1423:512]});
-    wire [911:0] mux_382 = half_s3[1] ? (half_s3[0] ? coarse[959:48] : coarse[943:32]) : (half_s3[0] ? coarse[927:16] : coarse[911:0]);
-    wire [911:0] mux_383 = half_s3[1] ? (half_s3[0] ? coarse[1023:112] : coarse[1007:96]) : (half_s3[0] ? coarse[991:80] : coarse[975:64]);
-    wire [911:0] l3_2 = half_s3[2] ? mux_383 : mux_382;
-    wire [511:0] cat_417 = {
+    wire [1023:0] mux_361 = half_s2[4] ? (half_s2[3] ? packet_s1[1407:384] : packet_s1[1279:256]) : (half_s2[3] ? packet_s1[1151:128] : packet_s1[1023:0]);
+    wire [1023:0] mux_362 = half_s2[4] ? (half_s2[3] ? {496'd0, packet_s1[1423:896]} : {368'd0, packet_s1[1423:768]}) : (half_s2[3] ? {240'd0, packet_s1[1423:640]} : {112'd0, packet_s1[1423:512]});
+    wire [911:0] mux_379 = half_s2[1] ? (half_s2[0] ? coarse[959:48] : coarse[943:32]) : (half_s2[0] ? coarse[927:16] : coarse[911:0]);
+    wire [911:0] mux_380 = half_s2[1] ? (half_s2[0] ? coarse[1023:112] : coarse[1007:96]) : (half_s2[0] ? coarse[991:80] : coarse[975:64]);
+    wire [911:0] l3_2 = half_s2[2] ? mux_380 : mux_379;
+    wire [511:0] cat_414 = {
         packet[1007:992],
         packet[975:960],
         packet[943:928],
@@ -198,175 +188,158 @@ module header_tunnel (
         packet[47:32],
         packet[15:0]
     };
-    wire [15:0] elem_420 = cat_417_s2[{half_s2[5:1], 4'd0} +: 16];
-    wire inner_v4_2 = some_s3 ? (or_293_s3 | (and_312_s3 & (ethertype == 16'h800))) : v4_s3;
-    wire inner_v6_2 = some_s3 ? (or_310_s3 | (and_312_s3 & (ethertype == 16'h86dd))) : v6_s3;
+    wire [15:0] elem_416 = cat_414_s1[{half_s2[5:1], 4'd0} +: 16];
+    wire inner_v4_2 = some_s2 ? (or_294_s2 | (and_313_s2 & (ethertype == 16'h800))) : v4_s1;
+    wire inner_v6_2 = some_s2 ? (or_311_s2 | (and_313_s2 & (ethertype == 16'h86dd))) : v6_s1;
     assign offset = {place[6:0], 1'd0};
-    wire [6:0] diff_469 = 7'h60 - place[6:0];
-    wire [6:0] words = {1'd0, diff_469[6:1]};
-    wire [127:0] mux_482 = inner_v6_2 ? l3_2[319:192] : {l3_2[159:128], 96'd0};
-    wire [127:0] cat_499 = {
-        mux_482[7:0],
-        mux_482[15:8],
-        mux_482[23:16],
-        mux_482[31:24],
-        mux_482[39:32],
-        mux_482[47:40],
-        mux_482[55:48],
-        mux_482[63:56],
-        mux_482[71:64],
-        mux_482[79:72],
-        mux_482[87:80],
-        mux_482[95:88],
-        mux_482[103:96],
-        mux_482[111:104],
-        mux_482[119:112],
-        mux_482[127:120]
+    wire [6:0] diff_454 = 7'h60 - place[6:0];
+    wire [6:0] words = {1'd0, diff_454[6:1]};
+    wire [127:0] mux_467 = inner_v6_2 ? l3_2[319:192] : {l3_2[159:128], 96'd0};
+    wire [127:0] cat_484 = {
+        mux_467[7:0],
+        mux_467[15:8],
+        mux_467[23:16],
+        mux_467[31:24],
+        mux_467[39:32],
+        mux_467[47:40],
+        mux_467[55:48],
+        mux_467[63:56],
+        mux_467[71:64],
+        mux_467[79:72],
+        mux_467[87:80],
+        mux_467[95:88],
+        mux_467[103:96],
+        mux_467[111:104],
+        mux_467[119:112],
+        mux_467[127:120]
     };
-    wire [127:0] mux_506 = inner_v6_2 ? l3_2[191:64] : {l3_2[127:96], 96'd0};
-    wire [127:0] cat_523 = {
-        mux_506[7:0],
-        mux_506[15:8],
-        mux_506[23:16],
-        mux_506[31:24],
-        mux_506[39:32],
-        mux_506[47:40],
-        mux_506[55:48],
-        mux_506[63:56],
-        mux_506[71:64],
-        mux_506[79:72],
-        mux_506[87:80],
-        mux_506[95:88],
-        mux_506[103:96],
-        mux_506[111:104],
-        mux_506[119:112],
-        mux_506[127:120]
+    wire [127:0] mux_491 = inner_v6_2 ? l3_2[191:64] : {l3_2[127:96], 96'd0};
+    wire [127:0] cat_508 = {
+        mux_491[7:0],
+        mux_491[15:8],
+        mux_491[23:16],
+        mux_491[31:24],
+        mux_491[39:32],
+        mux_491[47:40],
+        mux_491[55:48],
+        mux_491[63:56],
+        mux_491[71:64],
+        mux_491[79:72],
+        mux_491[87:80],
+        mux_491[95:88],
+        mux_491[103:96],
+        mux_491[111:104],
+        mux_491[119:112],
+        mux_491[127:120]
     };
 
     always @(posedge clk) begin
-        red_49_s1 <= &cat_48;
-        and_53_s1 <= (v6 & (packet[7:4] == 4'd6)) & ((cat_44 == decap[168:41]) & decap[40]);
-        and_59_s1 <= (packet[79:72] == 8'h2f) & decap[6];
-        and_64_s1 <= (packet[55:48] == 8'h2f) & decap[6];
-        and_68_s1 <= mpls & decap[2];
-        and_71_s1 <= nsh & decap[3];
-        and_90_s1 <= ((packet[79:72] == 8'h11) & ({packet[183:176], packet[191:184]} == 16'h12b5)) & decap[4];
-        and_93_s1 <= ((packet[55:48] == 8'h11) & ({packet[343:336], packet[351:344]} == 16'h12b5)) & decap[4];
-        and_109_s1 <= ((packet[79:72] == 8'h11) & ({packet[183:176], packet[191:184]} == 16'h12b6)) & decap[5];
-        and_112_s1 <= ((packet[55:48] == 8'h11) & ({packet[343:336], packet[351:344]} == 16'h12b6)) & decap[5];
-        packet_s1 <= packet;
-        or_127_s1 <= ~packet[16] | (|cat_121[23:20]);
-        cat_121_s1 <= cat_121;
-        number <= or_272;
-        half_s2 <= half;
-        red_276_s2 <= |cat_275;
-        eq_279_s1 <= packet[39:36] == 4'd4;
-        or_293_s2 <= or_293;
-        eq_296_s1 <= packet[39:36] == 4'd6;
-        or_310_s2 <= or_310;
-        and_312_s2 <= or_118 & eq_195;
-        taken <= cat_317;
-        sum_325_s1 <= 8'd7 + {5'd0, {tags, 1'd0}};
-        sum_325_s2 <= sum_325_s1;
-        last_place_s1 <= last_place;
-        last_place_s2 <= last_place_s1;
-        far <= last_place_s2 < place;
-        packet_s2 <= packet_s1;
-        coarse <= half_s2[5] ? mux_364 : mux_363;
-        half_s3 <= half_s2;
-        cat_417_s1 <= cat_417;
-        cat_417_s2 <= cat_417_s1;
-        ethertype <= {elem_420[7:0], elem_420[15:8]};
-        some_s2 <= some;
-        some_s3 <= some_s2;
-        and_312_s3 <= and_312_s2;
-        or_293_s3 <= or_293_s2;
-        v4_s1 <= v4;
-        v4_s2 <= v4_s1;
-        v4_s3 <= v4_s2;
-        or_310_s3 <= or_310_s2;
-        v6_s1 <= v6;
-        v6_s2 <= v6_s1;
-        v6_s3 <= v6_s2;
-        red_276_s3 <= red_276_s2;
-        red_451_s3 <= |taken;
-        inner_v4 <= inner_v4_2;
-        inner_v6 <= inner_v6_2;
-        bad <= ((red_276_s3 | far) | ~(inner_v4_2 | inner_v6_2)) & red_451_s3;
-        l3 <= l3_2;
-        length_s1 <= length;
-        length_s2 <= length_s1;
-        diff_465_s3 <= length_s2 - {place[6:0], 1'd0};
-        available <= diff_465_s3;
-        words_s3 <= words;
-        view <= (words_s3 < 7'h1c) ? words_s3 : 7'h1c;
-        dst_key <= {cat_499, inner_v6_2};
-        src_key <= {cat_523, inner_v6_2};
+        if (spaced_valid) red_50_s1 <= &cat_49;
+        if (spaced_valid) and_54_s1 <= (v6 & (packet[7:4] == 4'd6)) & ((cat_45 == decap[168:41]) & decap[40]);
+        if (spaced_valid) and_60_s1 <= (packet[79:72] == 8'h2f) & decap[6];
+        if (spaced_valid) and_65_s1 <= (packet[55:48] == 8'h2f) & decap[6];
+        if (spaced_valid) and_69_s1 <= mpls & decap[2];
+        if (spaced_valid) and_72_s1 <= nsh & decap[3];
+        if (spaced_valid) and_91_s1 <= ((packet[79:72] == 8'h11) & ({packet[183:176], packet[191:184]} == 16'h12b5)) & decap[4];
+        if (spaced_valid) and_94_s1 <= ((packet[55:48] == 8'h11) & ({packet[343:336], packet[351:344]} == 16'h12b5)) & decap[4];
+        if (spaced_valid) and_110_s1 <= ((packet[79:72] == 8'h11) & ({packet[183:176], packet[191:184]} == 16'h12b6)) & decap[5];
+        if (spaced_valid) and_113_s1 <= ((packet[55:48] == 8'h11) & ({packet[343:336], packet[351:344]} == 16'h12b6)) & decap[5];
+        if (spaced_valid) packet_s1 <= packet;
+        if (spaced_valid) or_128_s1 <= ~packet[16] | (|cat_122[23:20]);
+        if (spaced_valid) cat_122_s1 <= cat_122;
+        if (spaced_valid_s1) number <= or_273;
+        if (spaced_valid_s1) half_s2 <= half;
+        if (spaced_valid_s1) red_277_s2 <= |cat_276;
+        if (spaced_valid) eq_280_s1 <= packet[39:36] == 4'd4;
+        if (spaced_valid_s1) or_294_s2 <= or_294;
+        if (spaced_valid) eq_297_s1 <= packet[39:36] == 4'd6;
+        if (spaced_valid_s1) or_311_s2 <= or_311;
+        if (spaced_valid_s1) and_313_s2 <= or_119 & eq_196;
+        if (spaced_valid_s1) taken <= cat_318;
+        if (spaced_valid) sum_326_s1 <= 8'd7 + {5'd0, {tags, 1'd0}};
+        if (spaced_valid) last_place_s1 <= last_place;
+        if (spaced_valid_s2) far <= last_place_s1 < place;
+        if (spaced_valid_s2) coarse <= half_s2[5] ? mux_362 : mux_361;
+        if (spaced_valid) cat_414_s1 <= cat_414;
+        if (spaced_valid_s2) ethertype <= {elem_416[7:0], elem_416[15:8]};
+        if (spaced_valid_s1) some_s2 <= some;
+        if (spaced_valid) v4_s1 <= v4;
+        if (spaced_valid) v6_s1 <= v6;
+        if (spaced_valid_s2) red_438_s3 <= |taken;
+        if (spaced_valid_s3) inner_v4 <= inner_v4_2;
+        if (spaced_valid_s3) inner_v6 <= inner_v6_2;
+        if (spaced_valid_s3) bad <= ((red_277_s2 | far) | ~(inner_v4_2 | inner_v6_2)) & red_438_s3;
+        if (spaced_valid_s3) l3 <= l3_2;
+        if (spaced_valid) length_s1 <= length;
+        if (spaced_valid_s2) available <= length_s1 - {place[6:0], 1'd0};
+        if (spaced_valid_s2) words_s3 <= words;
+        if (spaced_valid_s3) view <= (words_s3 < 7'h1c) ? words_s3 : 7'h1c;
+        if (spaced_valid_s3) dst_key <= {cat_484, inner_v6_2};
+        if (spaced_valid_s3) src_key <= {cat_508, inner_v6_2};
+    end
+
+    always @(posedge clk) begin
+        if (rst) begin
+            spaced_valid_s1 <= 1'd0;
+            spaced_valid_s2 <= 1'd0;
+            spaced_valid_s3 <= 1'd0;
+        end else begin
+            spaced_valid_s1 <= spaced_valid;
+            spaced_valid_s2 <= spaced_valid_s1;
+            spaced_valid_s3 <= spaced_valid_s2;
+        end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, decap, cat_13, mux_131, mux_147, service_header, cat_178, cat_121_s1, mux_331, half_s3, diff_469};
+    wire _unused = &{1'b0, decap, cat_14, mux_132, mux_148, service_header, cat_179, cat_122_s1, mux_331, diff_454};
 
 `ifndef SYNTHESIS
     initial begin
-        red_49_s1 = 1'd0;
-        and_53_s1 = 1'd0;
-        and_59_s1 = 1'd0;
-        and_64_s1 = 1'd0;
-        and_68_s1 = 1'd0;
-        and_71_s1 = 1'd0;
-        and_90_s1 = 1'd0;
-        and_93_s1 = 1'd0;
-        and_109_s1 = 1'd0;
-        and_112_s1 = 1'd0;
+        red_50_s1 = 1'd0;
+        and_54_s1 = 1'd0;
+        and_60_s1 = 1'd0;
+        and_65_s1 = 1'd0;
+        and_69_s1 = 1'd0;
+        and_72_s1 = 1'd0;
+        and_91_s1 = 1'd0;
+        and_94_s1 = 1'd0;
+        and_110_s1 = 1'd0;
+        and_113_s1 = 1'd0;
         packet_s1 = 1424'd0;
-        or_127_s1 = 1'd0;
-        cat_121_s1 = 24'd0;
+        or_128_s1 = 1'd0;
+        cat_122_s1 = 24'd0;
         number = 16'd0;
         half_s2 = 8'd0;
-        red_276_s2 = 1'd0;
-        eq_279_s1 = 1'd0;
-        or_293_s2 = 1'd0;
-        eq_296_s1 = 1'd0;
-        or_310_s2 = 1'd0;
-        and_312_s2 = 1'd0;
+        red_277_s2 = 1'd0;
+        eq_280_s1 = 1'd0;
+        or_294_s2 = 1'd0;
+        eq_297_s1 = 1'd0;
+        or_311_s2 = 1'd0;
+        and_313_s2 = 1'd0;
         taken = 5'd0;
-        sum_325_s1 = 8'd0;
-        sum_325_s2 = 8'd0;
+        sum_326_s1 = 8'd0;
         last_place_s1 = 8'd0;
-        last_place_s2 = 8'd0;
         far = 1'd0;
-        packet_s2 = 1424'd0;
         coarse = 1024'd0;
-        half_s3 = 8'd0;
-        cat_417_s1 = 512'd0;
-        cat_417_s2 = 512'd0;
+        cat_414_s1 = 512'd0;
         ethertype = 16'd0;
         some_s2 = 1'd0;
-        some_s3 = 1'd0;
-        and_312_s3 = 1'd0;
-        or_293_s3 = 1'd0;
         v4_s1 = 1'd0;
-        v4_s2 = 1'd0;
-        v4_s3 = 1'd0;
-        or_310_s3 = 1'd0;
         v6_s1 = 1'd0;
-        v6_s2 = 1'd0;
-        v6_s3 = 1'd0;
-        red_276_s3 = 1'd0;
-        red_451_s3 = 1'd0;
+        red_438_s3 = 1'd0;
         inner_v4 = 1'd0;
         inner_v6 = 1'd0;
         bad = 1'd0;
         l3 = 912'd0;
         length_s1 = 8'd0;
-        length_s2 = 8'd0;
-        diff_465_s3 = 8'd0;
         available = 8'd0;
         words_s3 = 7'd0;
         view = 7'd0;
         dst_key = 129'd0;
         src_key = 129'd0;
+        spaced_valid_s1 = 1'd0;
+        spaced_valid_s2 = 1'd0;
+        spaced_valid_s3 = 1'd0;
     end
 `endif
 endmodule

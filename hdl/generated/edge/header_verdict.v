@@ -11,6 +11,8 @@
 // action, stage 0
 // neighbour_valid, stage 0
 // neighbour, stage 0
+// rank, stage 0
+// meter, stage 0
 // l3, stage 0
 // ip_length, stage 0
 // protocol, stage 0
@@ -33,7 +35,8 @@
 // interface_known, stage 0
 // sender_known, stage 0
 // found, stage 0
-// verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], l3 [175:168], v6 [176], ip_length [193:177], protocol [201:194], l4 [204:202], l4_offset [211:205], udp_no_checksum [212], src [340:213], dst [468:341], sport [484:469], dport [500:485], traffic_class [508:501], ip_checksum [524:509], l4_checksum [540:525], opening [541], answering [542]
+// spaced_valid, stage 0
+// verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], priority [170:168], meter [186:171], l3 [194:187], v6 [195], ip_length [212:196], protocol [220:213], l4 [223:221], l4_offset [230:224], udp_no_checksum [231], src [359:232], dst [487:360], sport [503:488], dport [519:504], traffic_class [527:520], ip_checksum [543:528], l4_checksum [559:544], opening [560], answering [561]
 
 `default_nettype none
 
@@ -48,6 +51,8 @@ module header_verdict (
     input  wire [21:0] action,
     input  wire neighbour_valid,
     input  wire [15:0] neighbour,
+    input  wire [2:0] rank,
+    input  wire [15:0] meter,
     input  wire [7:0] l3,
     input  wire [16:0] ip_length,
     input  wire [7:0] protocol,
@@ -70,9 +75,10 @@ module header_verdict (
     input  wire interface_known,
     input  wire sender_known,
     input  wire found,
-    output wire [542:0] verdict
+    input  wire spaced_valid,
+    output wire [561:0] verdict
 );
-    wire [5:0] mux_38 = (|base) ? base : ({6{~(|copies)}} & 6'h16);
+    wire [5:0] mux_41 = (|base) ? base : ({6{~(|copies)}} & 6'h16);
     assign verdict = {
         answering,
         opening,
@@ -90,9 +96,11 @@ module header_verdict (
         ip_length,
         v6,
         l3,
+        meter,
+        rank,
         neighbour,
         neighbour_valid,
-        (|mux_38) ? 4'd1 : copies,
+        (|mux_41) ? 4'd1 : copies,
         action,
         direction,
         class_number,
@@ -101,11 +109,14 @@ module header_verdict (
         (framed & interface_known) & sender_known,
         interface_number,
         framed & interface_known,
-        mux_38,
+        mux_41,
         epoch,
         port,
         tag
     };
+
+    // Bits which nothing reads.
+    wire _unused = &{1'b0, spaced_valid};
 endmodule
 
 `default_nettype wire

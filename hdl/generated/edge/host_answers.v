@@ -12,14 +12,15 @@ module host_answers (
     input  wire answer_valid,
     input  wire [583:0] answer_data,
     input  wire item_valid,
-    input  wire item_data,
+    input  wire [157:0] item_data,
     input  wire room,
     input  wire record_ready,
     output wire answer_ready,
     output wire item_ready,
     output wire record_valid,
     output wire [133:0] record_data,
-    output wire idle
+    output wire idle,
+    output wire waits
 );
     reg  [1:0] state;
     reg  [1:0] beat;
@@ -36,12 +37,13 @@ module host_answers (
     wire idle_2 = state == 2'd0;
     wire start_row = (idle_2 & room) & answer_valid;
     wire start_item = ((idle_2 & room) & ~answer_valid) & item_valid;
-    wire [447:0] mux_46 = is_item ? {447'd0, item_data} : {352'd0, {answer_data[71:40], answer_data[39:8], 24'd0, answer_data[7:0]}};
+    wire [447:0] mux_46 = is_item ? {290'd0, item_data} : {352'd0, {answer_data[71:40], answer_data[39:8], 24'd0, answer_data[7:0]}};
     wire [511:0] mux_52 = heading ? {mux_46, is_item ? 64'd3 : 64'h400102} : answer_data[583:72];
     wire [127:0] mux_63 = beat[1] ? (beat[0] ? mux_52[511:384] : mux_52[383:256]) : (beat[0] ? mux_52[255:128] : mux_52[127:0]);
     assign record_data = {heading & red_17, giving & red_17, heading, 3'd4, mux_63};
     wire [1:0] mux_77 = start_row ? 2'd1 : (start_item ? 2'd2 : (((moved & giving) & red_17) ? 2'd2 : (done ? 2'd0 : state)));
     assign idle = (idle_2 & ~answer_valid) & ~item_valid;
+    assign waits = (idle_2 & ~room) & (answer_valid | item_valid);
 
     always @(posedge clk) begin
         if (rst) begin

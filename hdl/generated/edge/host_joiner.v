@@ -6,7 +6,7 @@
 module host_joiner (
     input  wire clk,
     input  wire rst,
-    input  wire [74:0] core_tuser,
+    input  wire [77:0] core_tuser,
     input  wire [127:0] core_tdata,
     input  wire [15:0] core_tkeep,
     input  wire core_tlast,
@@ -22,28 +22,28 @@ module host_joiner (
     output wire [127:0] m_tdata,
     output wire [15:0] m_tkeep,
     output wire m_tlast,
-    output wire [74:0] m_tuser
+    output wire [77:0] m_tuser
 );
     wire slice_in_ready;
     reg  out_held;
     reg  out_owner;
-    wire [219:0] slice_out_data;
+    wire [222:0] slice_out_data;
     wire out_ready = slice_in_ready;
     wire out_choice = out_held ? out_owner : (host_tvalid & (~core_tvalid | ~out_owner));
     wire core_ready = out_ready & ~out_choice;
     wire host_ready = out_ready & out_choice;
-    wire [219:0] mux_27 = out_choice ? {75'd0, host_tlast, host_tkeep, host_tdata} : {core_tuser, core_tlast, core_tkeep, core_tdata};
+    wire [222:0] mux_27 = out_choice ? {78'd0, host_tlast, host_tkeep, host_tdata} : {core_tuser, core_tlast, core_tkeep, core_tdata};
     wire mux_28 = out_choice ? host_tvalid : core_tvalid;
     wire and_29 = mux_28 & out_ready;
     wire slice_out_ready = m_tready;
     assign m_tdata = slice_out_data[127:0];
     assign m_tkeep = slice_out_data[143:128];
     assign m_tlast = slice_out_data[144];
-    assign m_tuser = slice_out_data[219:145];
+    assign m_tuser = slice_out_data[222:145];
     assign core_tready = core_ready;
     assign host_tready = host_ready;
 
-    stream_register_w220 slice (
+    stream_register_w223 slice (
         .clk(clk),
         .rst(rst),
         .in_valid(mux_28),

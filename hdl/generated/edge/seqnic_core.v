@@ -53,27 +53,27 @@ module seqnic_core (
     output wire [15:0] m_axis_p0_tkeep,
     output wire m_axis_p0_tvalid,
     output wire m_axis_p0_tlast,
-    output wire [74:0] m_axis_p0_tuser,
+    output wire [77:0] m_axis_p0_tuser,
     output wire [127:0] m_axis_p1_tdata,
     output wire [15:0] m_axis_p1_tkeep,
     output wire m_axis_p1_tvalid,
     output wire m_axis_p1_tlast,
-    output wire [74:0] m_axis_p1_tuser,
+    output wire [77:0] m_axis_p1_tuser,
     output wire [127:0] m_axis_p2_tdata,
     output wire [15:0] m_axis_p2_tkeep,
     output wire m_axis_p2_tvalid,
     output wire m_axis_p2_tlast,
-    output wire [74:0] m_axis_p2_tuser,
+    output wire [77:0] m_axis_p2_tuser,
     output wire [127:0] m_axis_p3_tdata,
     output wire [15:0] m_axis_p3_tkeep,
     output wire m_axis_p3_tvalid,
     output wire m_axis_p3_tlast,
-    output wire [74:0] m_axis_p3_tuser,
+    output wire [77:0] m_axis_p3_tuser,
     output wire [127:0] m_axis_host_tdata,
     output wire [15:0] m_axis_host_tkeep,
     output wire m_axis_host_tvalid,
     output wire m_axis_host_tlast,
-    output wire [124:0] m_axis_host_tuser,
+    output wire [127:0] m_axis_host_tuser,
     output wire snapshot_valid,
     output wire [157:0] snapshot_data,
     output wire busy,
@@ -83,6 +83,7 @@ module seqnic_core (
     wire buffer_room;
     wire sequencer_credit_return;
     wire buffer_edit_taken;
+    wire prepare_out_void;
     wire counters_hold;
     wire sequencer_left_epoch;
     wire ingress_p0_out_valid;
@@ -126,25 +127,28 @@ module seqnic_core (
     wire epochs_epoch;
     wire epochs_cfg_rdata;
     wire header_path_out_valid;
-    wire [542:0] header_path_out_verdict;
+    wire [561:0] header_path_out_verdict;
     wire [511:0] header_path_cfg_rdata;
     wire sequencer_copy_valid;
-    wire [542:0] sequencer_copy_verdict;
+    wire [561:0] sequencer_copy_verdict;
     wire [3:0] sequencer_copy_number;
     wire prepare_out_valid;
-    wire [1086:0] prepare_out_edit;
+    wire [1089:0] prepare_out_edit;
     wire [511:0] prepare_cfg_rdata;
     wire buffer_slot_valid;
     wire [12:0] buffer_slot;
-    wire [1086:0] buffer_edit_now;
+    wire [1089:0] buffer_edit_now;
     wire [127:0] buffer_even;
     wire [127:0] buffer_odd;
     wire buffer_frame_done;
     wire editor_valid;
     wire [135:0] editor_out;
-    wire [227:0] editor_out_meta;
+    wire [230:0] editor_out_meta;
     wire editor_end_valid;
     wire [28:0] editor_ending;
+    wire host_limits_limited;
+    wire [2:0] host_limits_rank;
+    wire [107:0] host_limits_cfg_rdata;
     wire egress_host_room;
     wire egress_p3_room;
     wire egress_p2_room;
@@ -152,9 +156,9 @@ module seqnic_core (
     wire egress_p0_room;
     wire [4:0] dispatch_push;
     wire [135:0] dispatch_out;
-    wire [227:0] dispatch_out_meta;
+    wire [230:0] dispatch_out_meta;
     wire dispatch_event_valid;
-    wire [247:0] dispatch_event_data;
+    wire [248:0] dispatch_event_data;
     wire egress_p0_busy;
     wire egress_p1_busy;
     wire egress_p2_busy;
@@ -183,6 +187,10 @@ module seqnic_core (
     reg  epochs_cfg_rdata_d2;
     reg  epochs_cfg_rdata_d3;
     reg  epochs_cfg_rdata_d4;
+    reg  [107:0] host_limits_cfg_rdata_d1;
+    reg  [107:0] host_limits_cfg_rdata_d2;
+    reg  [107:0] host_limits_cfg_rdata_d3;
+    reg  [107:0] host_limits_cfg_rdata_d4;
     reg  cfg_read_d2;
     reg  cfg_read_d3;
     reg  cfg_read_d4;
@@ -195,6 +203,7 @@ module seqnic_core (
     wire room = buffer_room;
     wire credit_return = sequencer_credit_return;
     wire edit_taken = buffer_edit_taken;
+    wire edit_void = prepare_out_void;
     wire hold = counters_hold;
     wire leaving = sequencer_credit_return;
     wire leaving_epoch = sequencer_left_epoch;
@@ -205,7 +214,7 @@ module seqnic_core (
     wire in_host_ready = arbiter_in4_ready;
     wire [4:0] rooms = {egress_host_room, egress_p3_room, egress_p2_room, egress_p1_room, egress_p0_room};
     wire starts = arbiter_valid & arbiter_first;
-    wire [13:0] cat_192 = {
+    wire [13:0] cat_203 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -221,8 +230,8 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_192;
-    wire [511:0] or_222 = (header_path_cfg_rdata_d4 | prepare_cfg_rdata_d4) | ({511'd0, epochs_cfg_rdata_d4} | {353'd0, counters_cfg_rdata});
+    assign busy = |cat_203;
+    wire [511:0] or_239 = (header_path_cfg_rdata_d4 | prepare_cfg_rdata_d4) | ({511'd0, epochs_cfg_rdata_d4} | {404'd0, host_limits_cfg_rdata_d4});
 
     ingress ingress_p0 (
         .clk(clk),
@@ -375,6 +384,7 @@ module seqnic_core (
         .cfg_table(cfg_table_d1),
         .cfg_row(cfg_row_d1),
         .cfg_wdata(cfg_wdata_d1),
+        .spaced_valid(window_header_valid),
         .out_valid(header_path_out_valid),
         .out_verdict(header_path_out_verdict),
         .cfg_rdata(header_path_cfg_rdata)
@@ -386,6 +396,7 @@ module seqnic_core (
         .verdict_valid(header_path_out_valid),
         .verdict(header_path_out_verdict),
         .edit_taken(edit_taken),
+        .edit_void(edit_void),
         .copy_valid(sequencer_copy_valid),
         .copy_verdict(sequencer_copy_verdict),
         .copy_number(sequencer_copy_number),
@@ -404,7 +415,9 @@ module seqnic_core (
         .cfg_table(cfg_table_d1),
         .cfg_row(cfg_row_d1),
         .cfg_wdata(cfg_wdata_d1),
+        .spaced_valid(sequencer_copy_valid),
         .out_valid(prepare_out_valid),
+        .out_void(prepare_out_void),
         .out_edit(prepare_out_edit),
         .cfg_rdata(prepare_cfg_rdata)
     );
@@ -442,6 +455,23 @@ module seqnic_core (
         .ending(editor_ending)
     );
 
+    host_limit host_limits (
+        .clk(clk),
+        .rst(rst),
+        .starts(buffer_slot_valid & buffer_slot[0]),
+        .reason(buffer_edit_now[79:74]),
+        .tag(buffer_edit_now[63:0]),
+        .own_rank(buffer_edit_now[132:130]),
+        .cfg_write(cfg_write_d1),
+        .cfg_read(cfg_read_d1),
+        .cfg_table(cfg_table_d1),
+        .cfg_row(cfg_row_d1),
+        .cfg_wdata(cfg_wdata_d1[107:0]),
+        .limited(host_limits_limited),
+        .rank(host_limits_rank),
+        .cfg_rdata(host_limits_cfg_rdata)
+    );
+
     dispatch dispatch (
         .clk(clk),
         .rst(rst),
@@ -450,6 +480,8 @@ module seqnic_core (
         .meta(editor_out_meta),
         .end_valid(editor_end_valid),
         .ending(editor_ending),
+        .limited(host_limits_limited),
+        .rank(host_limits_rank),
         .room(rooms),
         .push(dispatch_push),
         .out(dispatch_out),
@@ -567,7 +599,11 @@ module seqnic_core (
         prepare_cfg_rdata_d2 <= prepare_cfg_rdata_d1;
         prepare_cfg_rdata_d3 <= prepare_cfg_rdata_d2;
         prepare_cfg_rdata_d4 <= prepare_cfg_rdata_d3;
-        cfg_rdata <= or_222;
+        host_limits_cfg_rdata_d1 <= host_limits_cfg_rdata;
+        host_limits_cfg_rdata_d2 <= host_limits_cfg_rdata_d1;
+        host_limits_cfg_rdata_d3 <= host_limits_cfg_rdata_d2;
+        host_limits_cfg_rdata_d4 <= host_limits_cfg_rdata_d3;
+        cfg_rdata <= or_239 | {353'd0, counters_cfg_rdata};
     end
 
     always @(posedge clk) begin
@@ -657,6 +693,10 @@ module seqnic_core (
         epochs_cfg_rdata_d2 = 1'd0;
         epochs_cfg_rdata_d3 = 1'd0;
         epochs_cfg_rdata_d4 = 1'd0;
+        host_limits_cfg_rdata_d1 = 108'd0;
+        host_limits_cfg_rdata_d2 = 108'd0;
+        host_limits_cfg_rdata_d3 = 108'd0;
+        host_limits_cfg_rdata_d4 = 108'd0;
         cfg_read_d2 = 1'd0;
         cfg_read_d3 = 1'd0;
         cfg_read_d4 = 1'd0;

@@ -3,6 +3,7 @@
 // 512 rows.
 //
 // index, stage 0
+// spaced_valid, stage 0
 // row: record attachment_row, stage 2: valid [0], port [4:1], interface [14:5], tags [16:15], vid0 [28:17], vid1 [40:29], dst_mac [88:41], src_mac [136:89], v6 [137], address [265:138], mtu [279:266], encap [291:280], comes_from [307:292]
 
 `default_nettype none
@@ -16,53 +17,57 @@ module table_attachment (
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [307:0] cfg_wdata,
+    input  wire spaced_valid,
     output reg  [307:0] row,
     output reg  [307:0] cfg_rdata
 );
     reg  [307:0] rows_q;
-    reg  and_14_d1;
-    reg  and_16_d1;
+    reg  and_15_d1;
+    reg  and_17_d1;
     reg  [21:0] cfg_row_d1;
     reg  [307:0] cfg_wdata_d1;
     reg  [307:0] rows_cfg_q;
     reg  [307:0] rows_cfg_q_d1;
-    reg  and_16_d2;
-    reg  and_16_d3;
-    reg  [307:0] and_26_d1;
+    reg  and_17_d2;
+    reg  and_17_d3;
+    reg  [307:0] and_27_d1;
+    reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [307:0] rows [0:511];
-    wire and_13 = (cfg_table == 7'hb) & (cfg_row[21:9] == 13'd0);
+    wire and_14 = (cfg_table == 7'hb) & (cfg_row[21:9] == 13'd0);
     wire [8:0] cfg_row_d1_8_0 = cfg_row_d1[8:0];
 
     always @(posedge clk) begin
-        row <= rows_q;
+        if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
         cfg_wdata_d1 <= cfg_wdata;
         rows_cfg_q_d1 <= rows_cfg_q;
-        and_26_d1 <= {308{and_16_d3}} & rows_cfg_q_d1;
-        cfg_rdata <= and_26_d1;
+        and_27_d1 <= {308{and_17_d3}} & rows_cfg_q_d1;
+        cfg_rdata <= and_27_d1;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_14_d1 <= 1'd0;
-            and_16_d1 <= 1'd0;
-            and_16_d2 <= 1'd0;
-            and_16_d3 <= 1'd0;
+            and_15_d1 <= 1'd0;
+            and_17_d1 <= 1'd0;
+            and_17_d2 <= 1'd0;
+            and_17_d3 <= 1'd0;
+            spaced_valid_s1 <= 1'd0;
         end else begin
-            and_14_d1 <= cfg_write & and_13;
-            and_16_d1 <= cfg_read & and_13;
-            and_16_d2 <= and_16_d1;
-            and_16_d3 <= and_16_d2;
+            and_15_d1 <= cfg_write & and_14;
+            and_17_d1 <= cfg_read & and_14;
+            and_17_d2 <= and_17_d1;
+            and_17_d3 <= and_17_d2;
+            spaced_valid_s1 <= spaced_valid;
         end
     end
 
     always @(posedge clk) begin
         rows_q <= rows[index];
-        if (and_14_d1 && index == cfg_row_d1_8_0) rows_q <= cfg_wdata_d1;
+        if (and_15_d1 && index == cfg_row_d1_8_0) rows_q <= cfg_wdata_d1;
     end
 
     always @(posedge clk) begin
-        if (and_14_d1) rows[cfg_row_d1_8_0] <= cfg_wdata_d1;
+        if (and_15_d1) rows[cfg_row_d1_8_0] <= cfg_wdata_d1;
         else rows_cfg_q <= rows[cfg_row_d1_8_0];
     end
 
@@ -73,16 +78,17 @@ module table_attachment (
     initial begin
         rows_q = 308'd0;
         row = 308'd0;
-        and_14_d1 = 1'd0;
-        and_16_d1 = 1'd0;
+        and_15_d1 = 1'd0;
+        and_17_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         cfg_wdata_d1 = 308'd0;
         rows_cfg_q = 308'd0;
         rows_cfg_q_d1 = 308'd0;
-        and_16_d2 = 1'd0;
-        and_16_d3 = 1'd0;
-        and_26_d1 = 308'd0;
+        and_17_d2 = 1'd0;
+        and_17_d3 = 1'd0;
+        and_27_d1 = 308'd0;
         cfg_rdata = 308'd0;
+        spaced_valid_s1 = 1'd0;
     end
 `endif
 

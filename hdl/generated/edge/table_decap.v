@@ -3,6 +3,7 @@
 // 16 rows.
 //
 // index, stage 0
+// spaced_valid, stage 0
 // row: record decap_row, stage 1: accepts [6:0], v4_valid [7], v4 [39:8], v6_valid [40], v6 [168:41]
 
 `default_nettype none
@@ -16,21 +17,22 @@ module table_decap (
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [168:0] cfg_wdata,
+    input  wire spaced_valid,
     output wire [168:0] row,
     output reg  [168:0] cfg_rdata
 );
     reg  [168:0] rows_q;
-    reg  and_13_d1;
-    reg  and_15_d1;
+    reg  and_14_d1;
+    reg  and_16_d1;
     reg  [21:0] cfg_row_d1;
     reg  [168:0] cfg_wdata_d1;
     reg  [168:0] rows_cfg_q;
     reg  [168:0] rows_cfg_q_d1;
-    reg  and_15_d2;
-    reg  and_15_d3;
-    reg  [168:0] and_25_d1;
+    reg  and_16_d2;
+    reg  and_16_d3;
+    reg  [168:0] and_26_d1;
     (* ram_style = "distributed" *) reg [168:0] rows [0:15];
-    wire and_12 = (cfg_table == 7'hf) & (cfg_row[21:4] == 18'd0);
+    wire and_13 = (cfg_table == 7'hf) & (cfg_row[21:4] == 18'd0);
     wire [3:0] cfg_row_d1_3_0 = cfg_row_d1[3:0];
     assign row = rows_q;
 
@@ -38,49 +40,48 @@ module table_decap (
         cfg_row_d1 <= cfg_row;
         cfg_wdata_d1 <= cfg_wdata;
         rows_cfg_q_d1 <= rows_cfg_q;
-        and_25_d1 <= {169{and_15_d3}} & rows_cfg_q_d1;
-        cfg_rdata <= and_25_d1;
+        and_26_d1 <= {169{and_16_d3}} & rows_cfg_q_d1;
+        cfg_rdata <= and_26_d1;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_13_d1 <= 1'd0;
-            and_15_d1 <= 1'd0;
-            and_15_d2 <= 1'd0;
-            and_15_d3 <= 1'd0;
+            and_14_d1 <= 1'd0;
+            and_16_d1 <= 1'd0;
+            and_16_d2 <= 1'd0;
+            and_16_d3 <= 1'd0;
         end else begin
-            and_13_d1 <= cfg_write & and_12;
-            and_15_d1 <= cfg_read & and_12;
-            and_15_d2 <= and_15_d1;
-            and_15_d3 <= and_15_d2;
+            and_14_d1 <= cfg_write & and_13;
+            and_16_d1 <= cfg_read & and_13;
+            and_16_d2 <= and_16_d1;
+            and_16_d3 <= and_16_d2;
         end
     end
 
     always @(posedge clk) begin
         rows_q <= rows[index];
-        if (and_13_d1 && index == cfg_row_d1_3_0) rows_q <= cfg_wdata_d1;
     end
 
     always @(posedge clk) begin
-        if (and_13_d1) rows[cfg_row_d1_3_0] <= cfg_wdata_d1;
+        if (and_14_d1) rows[cfg_row_d1_3_0] <= cfg_wdata_d1;
         else rows_cfg_q <= rows[cfg_row_d1_3_0];
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_row_d1};
+    wire _unused = &{1'b0, spaced_valid, cfg_row_d1};
 
 `ifndef SYNTHESIS
     initial begin
         rows_q = 169'd0;
-        and_13_d1 = 1'd0;
-        and_15_d1 = 1'd0;
+        and_14_d1 = 1'd0;
+        and_16_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         cfg_wdata_d1 = 169'd0;
         rows_cfg_q = 169'd0;
         rows_cfg_q_d1 = 169'd0;
-        and_15_d2 = 1'd0;
-        and_15_d3 = 1'd0;
-        and_25_d1 = 169'd0;
+        and_16_d2 = 1'd0;
+        and_16_d3 = 1'd0;
+        and_26_d1 = 169'd0;
         cfg_rdata = 169'd0;
     end
 `endif

@@ -3,6 +3,7 @@
 // 32 rows.
 //
 // index, stage 0
+// spaced_valid, stage 0
 // row: record encap_row, stage 2: v6 [0], src [128:1], dst [256:129], sum [272:257], vlan [284:273], mpls [304:285], vni [328:305], gre [360:329], spi [384:361]
 
 `default_nettype none
@@ -16,53 +17,56 @@ module table_encap (
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [384:0] cfg_wdata,
+    input  wire spaced_valid,
     output reg  [384:0] row,
     output reg  [384:0] cfg_rdata
 );
     reg  [384:0] rows_q;
-    reg  and_14_d1;
-    reg  and_16_d1;
+    reg  and_15_d1;
+    reg  and_17_d1;
     reg  [21:0] cfg_row_d1;
     reg  [384:0] cfg_wdata_d1;
     reg  [384:0] rows_cfg_q;
     reg  [384:0] rows_cfg_q_d1;
-    reg  and_16_d2;
-    reg  and_16_d3;
-    reg  [384:0] and_26_d1;
+    reg  and_17_d2;
+    reg  and_17_d3;
+    reg  [384:0] and_27_d1;
+    reg  spaced_valid_s1;
     (* ram_style = "distributed" *) reg [384:0] rows [0:31];
-    wire and_13 = (cfg_table == 7'h10) & (cfg_row[21:5] == 17'd0);
+    wire and_14 = (cfg_table == 7'h10) & (cfg_row[21:5] == 17'd0);
     wire [4:0] cfg_row_d1_4_0 = cfg_row_d1[4:0];
 
     always @(posedge clk) begin
-        row <= rows_q;
+        if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
         cfg_wdata_d1 <= cfg_wdata;
         rows_cfg_q_d1 <= rows_cfg_q;
-        and_26_d1 <= {385{and_16_d3}} & rows_cfg_q_d1;
-        cfg_rdata <= and_26_d1;
+        and_27_d1 <= {385{and_17_d3}} & rows_cfg_q_d1;
+        cfg_rdata <= and_27_d1;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_14_d1 <= 1'd0;
-            and_16_d1 <= 1'd0;
-            and_16_d2 <= 1'd0;
-            and_16_d3 <= 1'd0;
+            and_15_d1 <= 1'd0;
+            and_17_d1 <= 1'd0;
+            and_17_d2 <= 1'd0;
+            and_17_d3 <= 1'd0;
+            spaced_valid_s1 <= 1'd0;
         end else begin
-            and_14_d1 <= cfg_write & and_13;
-            and_16_d1 <= cfg_read & and_13;
-            and_16_d2 <= and_16_d1;
-            and_16_d3 <= and_16_d2;
+            and_15_d1 <= cfg_write & and_14;
+            and_17_d1 <= cfg_read & and_14;
+            and_17_d2 <= and_17_d1;
+            and_17_d3 <= and_17_d2;
+            spaced_valid_s1 <= spaced_valid;
         end
     end
 
     always @(posedge clk) begin
         rows_q <= rows[index];
-        if (and_14_d1 && index == cfg_row_d1_4_0) rows_q <= cfg_wdata_d1;
     end
 
     always @(posedge clk) begin
-        if (and_14_d1) rows[cfg_row_d1_4_0] <= cfg_wdata_d1;
+        if (and_15_d1) rows[cfg_row_d1_4_0] <= cfg_wdata_d1;
         else rows_cfg_q <= rows[cfg_row_d1_4_0];
     end
 
@@ -73,16 +77,17 @@ module table_encap (
     initial begin
         rows_q = 385'd0;
         row = 385'd0;
-        and_14_d1 = 1'd0;
-        and_16_d1 = 1'd0;
+        and_15_d1 = 1'd0;
+        and_17_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         cfg_wdata_d1 = 385'd0;
         rows_cfg_q = 385'd0;
         rows_cfg_q_d1 = 385'd0;
-        and_16_d2 = 1'd0;
-        and_16_d3 = 1'd0;
-        and_26_d1 = 385'd0;
+        and_17_d2 = 1'd0;
+        and_17_d3 = 1'd0;
+        and_27_d1 = 385'd0;
         cfg_rdata = 385'd0;
+        spaced_valid_s1 = 1'd0;
     end
 `endif
 

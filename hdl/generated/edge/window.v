@@ -33,13 +33,17 @@ module window (
     reg  [127:0] chunk_11;
     reg  [3:0] port_q;
     reg  [63:0] tag_q;
-    reg  [7:0] sum_120_d1;
-    reg  not_123_d1;
+    reg  [2:0] gap;
+    reg  waiting;
+    reg  [7:0] length_q;
+    reg  more_q;
     wire [3:0] at = first ? 4'd0 : next;
     wire collecting = at != 4'hc;
     wire starts = valid & first;
-    wire emit = (valid & collecting) & (beat[133] | (at == 4'hb));
-    wire [1535:0] cat_121 = {
+    wire complete = (valid & collecting) & (beat[133] | (at == 4'hb));
+    wire not_118 = ~(starts & waiting);
+    wire emit = (complete | waiting) & ~(|gap);
+    wire [1535:0] cat_141 = {
         chunk_11,
         chunk_10,
         chunk_9,
@@ -53,7 +57,7 @@ module window (
         chunk_1,
         chunk_0
     };
-    assign header = {tag_q, port_q, not_123_d1, sum_120_d1, cat_121};
+    assign header = {tag_q, port_q, more_q, length_q, cat_141};
 
     always @(posedge clk) begin
         if (valid & (at == 4'd0)) chunk_0 <= beat[127:0];
@@ -70,22 +74,34 @@ module window (
         if ((valid & (at == 4'hb)) | starts) chunk_11 <= {128{~first}} & beat[127:0];
         if (starts) port_q <= port;
         if (starts) tag_q <= tag;
-        sum_120_d1 <= {at, 4'd0} + {3'd0, beat[132:128]};
-        not_123_d1 <= ~beat[133];
+        if (complete) length_q <= {at, 4'd0} + {3'd0, beat[132:128]};
+        if (complete) more_q <= ~beat[133];
     end
 
     always @(posedge clk) begin
         if (rst) begin
             next <= 4'd0;
+            gap <= 3'd0;
+            waiting <= 1'd0;
             header_valid <= 1'd0;
         end else begin
             if (valid & collecting) next <= at + 4'd1;
+            gap <= emit ? 3'd7 : (gap - {2'd0, |gap});
+            waiting <= (complete | waiting) & (|gap);
             header_valid <= emit;
         end
     end
 
+`ifdef FORMAL
+    always @(posedge clk) begin
+        if (!rst) begin
+            window_is_given_out: assert (not_118);
+        end
+    end
+`endif
+
     // Bits which nothing reads.
-    wire _unused = &{1'b0, beat};
+    wire _unused = &{1'b0, beat, not_118};
 
 `ifndef SYNTHESIS
     initial begin
@@ -104,8 +120,10 @@ module window (
         chunk_11 = 128'd0;
         port_q = 4'd0;
         tag_q = 64'd0;
-        sum_120_d1 = 8'd0;
-        not_123_d1 = 1'd0;
+        gap = 3'd0;
+        waiting = 1'd0;
+        length_q = 8'd0;
+        more_q = 1'd0;
         header_valid = 1'd0;
     end
 `endif

@@ -3,41 +3,41 @@
 
 `default_nettype none
 
-module stream_fifo_w17_d2048 (
+module stream_fifo_w249_d32 (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [16:0] in_data,
+    input  wire [248:0] in_data,
     input  wire out_ready,
     output wire in_ready,
     output reg  out_valid,
-    output wire [16:0] out_data,
-    output reg  [11:0] count
+    output wire [248:0] out_data,
+    output reg  [5:0] count
 );
-    reg  [10:0] write_at;
-    reg  [10:0] read_at;
-    reg  [16:0] rows_q;
-    reg [16:0] rows [0:2047];
-    assign in_ready = count != 12'h800;
+    reg  [4:0] write_at;
+    reg  [4:0] read_at;
+    reg  [248:0] rows_q;
+    reg [248:0] rows [0:31];
+    assign in_ready = count != 6'h20;
     wire push = in_valid & in_ready;
     wire pop = out_valid & out_ready;
-    wire [10:0] next_read = pop ? (read_at + 11'd1) : read_at;
-    wire [11:0] left = count - {11'd0, pop};
+    wire [4:0] next_read = pop ? (read_at + 5'd1) : read_at;
+    wire [5:0] left = count - {5'd0, pop};
     wire reads = (|count) & (~out_valid | out_ready);
-    wire le_29 = count <= 12'h800;
+    wire le_29 = count <= 6'h20;
     wire or_32 = ~out_valid | (|count);
     assign out_data = rows_q;
 
     always @(posedge clk) begin
         if (rst) begin
-            count <= 12'd0;
+            count <= 6'd0;
             out_valid <= 1'd0;
-            write_at <= 11'd0;
-            read_at <= 11'd0;
+            write_at <= 5'd0;
+            read_at <= 5'd0;
         end else begin
-            count <= left + {11'd0, push};
+            count <= left + {5'd0, push};
             out_valid <= |left;
-            if (push) write_at <= write_at + 11'd1;
+            if (push) write_at <= write_at + 5'd1;
             read_at <= next_read;
         end
     end
@@ -45,7 +45,7 @@ module stream_fifo_w17_d2048 (
     always @(posedge clk) begin
         if (reads) begin
             rows_q <= rows[next_read];
-            if (push && next_read == write_at) rows_q <= {17{1'bx}};
+            if (push && next_read == write_at) rows_q <= {249{1'bx}};
         end
     end
 
@@ -67,17 +67,17 @@ module stream_fifo_w17_d2048 (
 
 `ifndef SYNTHESIS
     initial begin
-        count = 12'd0;
+        count = 6'd0;
         out_valid = 1'd0;
-        write_at = 11'd0;
-        read_at = 11'd0;
-        rows_q = 17'd0;
+        write_at = 5'd0;
+        read_at = 5'd0;
+        rows_q = 249'd0;
     end
 `endif
 
     integer rows_row;
     initial begin
-        for (rows_row = 0; rows_row < 2048; rows_row = rows_row + 1) rows[rows_row] = 17'd0;
+        for (rows_row = 0; rows_row < 32; rows_row = rows_row + 1) rows[rows_row] = 249'd0;
     end
 endmodule
 

@@ -3,41 +3,41 @@
 
 `default_nettype none
 
-module stream_fifo_w248_d32 (
+module stream_fifo_w38_d128 (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [247:0] in_data,
+    input  wire [37:0] in_data,
     input  wire out_ready,
     output wire in_ready,
     output reg  out_valid,
-    output wire [247:0] out_data,
-    output reg  [5:0] count
+    output wire [37:0] out_data,
+    output reg  [7:0] count
 );
-    reg  [4:0] write_at;
-    reg  [4:0] read_at;
-    reg  [247:0] rows_q;
-    reg [247:0] rows [0:31];
-    assign in_ready = count != 6'h20;
+    reg  [6:0] write_at;
+    reg  [6:0] read_at;
+    reg  [37:0] rows_q;
+    reg [37:0] rows [0:127];
+    assign in_ready = count != 8'h80;
     wire push = in_valid & in_ready;
     wire pop = out_valid & out_ready;
-    wire [4:0] next_read = pop ? (read_at + 5'd1) : read_at;
-    wire [5:0] left = count - {5'd0, pop};
+    wire [6:0] next_read = pop ? (read_at + 7'd1) : read_at;
+    wire [7:0] left = count - {7'd0, pop};
     wire reads = (|count) & (~out_valid | out_ready);
-    wire le_29 = count <= 6'h20;
+    wire le_29 = count <= 8'h80;
     wire or_32 = ~out_valid | (|count);
     assign out_data = rows_q;
 
     always @(posedge clk) begin
         if (rst) begin
-            count <= 6'd0;
+            count <= 8'd0;
             out_valid <= 1'd0;
-            write_at <= 5'd0;
-            read_at <= 5'd0;
+            write_at <= 7'd0;
+            read_at <= 7'd0;
         end else begin
-            count <= left + {5'd0, push};
+            count <= left + {7'd0, push};
             out_valid <= |left;
-            if (push) write_at <= write_at + 5'd1;
+            if (push) write_at <= write_at + 7'd1;
             read_at <= next_read;
         end
     end
@@ -45,7 +45,7 @@ module stream_fifo_w248_d32 (
     always @(posedge clk) begin
         if (reads) begin
             rows_q <= rows[next_read];
-            if (push && next_read == write_at) rows_q <= {248{1'bx}};
+            if (push && next_read == write_at) rows_q <= {38{1'bx}};
         end
     end
 
@@ -67,17 +67,17 @@ module stream_fifo_w248_d32 (
 
 `ifndef SYNTHESIS
     initial begin
-        count = 6'd0;
+        count = 8'd0;
         out_valid = 1'd0;
-        write_at = 5'd0;
-        read_at = 5'd0;
-        rows_q = 248'd0;
+        write_at = 7'd0;
+        read_at = 7'd0;
+        rows_q = 38'd0;
     end
 `endif
 
     integer rows_row;
     initial begin
-        for (rows_row = 0; rows_row < 32; rows_row = rows_row + 1) rows[rows_row] = 248'd0;
+        for (rows_row = 0; rows_row < 128; rows_row = rows_row + 1) rows[rows_row] = 38'd0;
     end
 endmodule
 

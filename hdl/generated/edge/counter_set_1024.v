@@ -7,16 +7,16 @@
 
 `default_nettype none
 
-module counter_set_4096 (
+module counter_set_1024 (
     input  wire clk,
     input  wire rst,
     input  wire hit,
     input  wire visit,
     input  wire phase,
-    input  wire [11:0] row,
+    input  wire [9:0] row,
     input  wire [13:0] length,
     output reg  item_valid,
-    output reg  [11:0] item_row,
+    output reg  [9:0] item_row,
     output reg  [127:0] item,
     output wire [127:0] answer
 );
@@ -26,15 +26,15 @@ module counter_set_4096 (
     reg  hit_d2;
     reg  visit_d1;
     reg  visit_d2;
-    reg  [11:0] row_d1;
-    reg  [11:0] row_d2;
+    reg  [9:0] row_d1;
+    reg  [9:0] row_d2;
     reg  phase_d1;
     reg  phase_d2;
     reg  [143:0] value;
     reg  or_18_d1;
-    reg  [11:0] row_d3;
+    reg  [9:0] row_d3;
     reg  or_18_d2;
-    reg  [11:0] row_d4;
+    reg  [9:0] row_d4;
     reg  [143:0] value_d1;
     reg  or_18_d3;
     reg  [143:0] value_d2;
@@ -45,7 +45,7 @@ module counter_set_4096 (
     reg  gives_d1;
     reg  gives_d2;
     // counts: record stored_counts: packets [57:0], bytes [121:58], phase [122], since_packets [128:123], since_bytes [143:129]
-    reg [143:0] counts [0:4095];
+    reg [143:0] counts [0:1023];
     wire not_6 = ~(hit & visit);
     wire same_0 = or_18_d1 & (row_d3 == row_d2);
     wire same_1 = or_18_d2 & (row_d4 == row_d2);
@@ -143,18 +143,18 @@ module counter_set_4096 (
         hit_d2 = 1'd0;
         visit_d1 = 1'd0;
         visit_d2 = 1'd0;
-        row_d1 = 12'd0;
-        row_d2 = 12'd0;
+        row_d1 = 10'd0;
+        row_d2 = 10'd0;
         phase_d1 = 1'd0;
         phase_d2 = 1'd0;
         value = 144'd0;
         or_18_d1 = 1'd0;
-        row_d3 = 12'd0;
+        row_d3 = 10'd0;
         or_18_d2 = 1'd0;
-        row_d4 = 12'd0;
+        row_d4 = 10'd0;
         value_d1 = 144'd0;
         or_18_d3 = 1'd0;
-        item_row = 12'd0;
+        item_row = 10'd0;
         value_d2 = 144'd0;
         length_d1 = 14'd0;
         length_d2 = 14'd0;
@@ -169,7 +169,7 @@ module counter_set_4096 (
 
     integer counts_row;
     initial begin
-        for (counts_row = 0; counts_row < 4096; counts_row = counts_row + 1) counts[counts_row] = 144'd0;
+        for (counts_row = 0; counts_row < 1024; counts_row = counts_row + 1) counts[counts_row] = 144'd0;
     end
 endmodule
 

@@ -3,21 +3,21 @@
 
 `default_nettype none
 
-module stream_fifo_w74_d512 (
+module stream_fifo_w77_d512 (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [73:0] in_data,
+    input  wire [76:0] in_data,
     input  wire out_ready,
     output wire in_ready,
     output reg  out_valid,
-    output wire [73:0] out_data,
+    output wire [76:0] out_data,
     output reg  [9:0] count
 );
     reg  [8:0] write_at;
     reg  [8:0] read_at;
-    reg  [73:0] rows_q;
-    reg [73:0] rows [0:511];
+    reg  [76:0] rows_q;
+    reg [76:0] rows [0:511];
     assign in_ready = count != 10'h200;
     wire push = in_valid & in_ready;
     wire pop = out_valid & out_ready;
@@ -45,7 +45,7 @@ module stream_fifo_w74_d512 (
     always @(posedge clk) begin
         if (reads) begin
             rows_q <= rows[next_read];
-            if (push && next_read == write_at) rows_q <= {74{1'bx}};
+            if (push && next_read == write_at) rows_q <= {77{1'bx}};
         end
     end
 
@@ -71,13 +71,13 @@ module stream_fifo_w74_d512 (
         out_valid = 1'd0;
         write_at = 9'd0;
         read_at = 9'd0;
-        rows_q = 74'd0;
+        rows_q = 77'd0;
     end
 `endif
 
     integer rows_row;
     initial begin
-        for (rows_row = 0; rows_row < 512; rows_row = rows_row + 1) rows[rows_row] = 74'd0;
+        for (rows_row = 0; rows_row < 512; rows_row = rows_row + 1) rows[rows_row] = 77'd0;
     end
 endmodule
 

@@ -3,41 +3,41 @@
 
 `default_nettype none
 
-module stream_fifo_w18_d1024 (
+module stream_fifo_w562_d16 (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [17:0] in_data,
+    input  wire [561:0] in_data,
     input  wire out_ready,
     output wire in_ready,
     output reg  out_valid,
-    output wire [17:0] out_data,
-    output reg  [10:0] count
+    output wire [561:0] out_data,
+    output reg  [4:0] count
 );
-    reg  [9:0] write_at;
-    reg  [9:0] read_at;
-    reg  [17:0] rows_q;
-    reg [17:0] rows [0:1023];
-    assign in_ready = count != 11'h400;
+    reg  [3:0] write_at;
+    reg  [3:0] read_at;
+    reg  [561:0] rows_q;
+    reg [561:0] rows [0:15];
+    assign in_ready = count != 5'h10;
     wire push = in_valid & in_ready;
     wire pop = out_valid & out_ready;
-    wire [9:0] next_read = pop ? (read_at + 10'd1) : read_at;
-    wire [10:0] left = count - {10'd0, pop};
+    wire [3:0] next_read = pop ? (read_at + 4'd1) : read_at;
+    wire [4:0] left = count - {4'd0, pop};
     wire reads = (|count) & (~out_valid | out_ready);
-    wire le_29 = count <= 11'h400;
+    wire le_29 = count <= 5'h10;
     wire or_32 = ~out_valid | (|count);
     assign out_data = rows_q;
 
     always @(posedge clk) begin
         if (rst) begin
-            count <= 11'd0;
+            count <= 5'd0;
             out_valid <= 1'd0;
-            write_at <= 10'd0;
-            read_at <= 10'd0;
+            write_at <= 4'd0;
+            read_at <= 4'd0;
         end else begin
-            count <= left + {10'd0, push};
+            count <= left + {4'd0, push};
             out_valid <= |left;
-            if (push) write_at <= write_at + 10'd1;
+            if (push) write_at <= write_at + 4'd1;
             read_at <= next_read;
         end
     end
@@ -45,7 +45,7 @@ module stream_fifo_w18_d1024 (
     always @(posedge clk) begin
         if (reads) begin
             rows_q <= rows[next_read];
-            if (push && next_read == write_at) rows_q <= {18{1'bx}};
+            if (push && next_read == write_at) rows_q <= {562{1'bx}};
         end
     end
 
@@ -67,17 +67,17 @@ module stream_fifo_w18_d1024 (
 
 `ifndef SYNTHESIS
     initial begin
-        count = 11'd0;
+        count = 5'd0;
         out_valid = 1'd0;
-        write_at = 10'd0;
-        read_at = 10'd0;
-        rows_q = 18'd0;
+        write_at = 4'd0;
+        read_at = 4'd0;
+        rows_q = 562'd0;
     end
 `endif
 
     integer rows_row;
     initial begin
-        for (rows_row = 0; rows_row < 1024; rows_row = rows_row + 1) rows[rows_row] = 18'd0;
+        for (rows_row = 0; rows_row < 16; rows_row = rows_row + 1) rows[rows_row] = 562'd0;
     end
 endmodule
 
