@@ -114,10 +114,12 @@ pub enum CounterSet {
     AttachmentTime = 73,
     /// By attachment number: arrival of the last packet from it, ns, as packets. No count: the newest.
     AttachmentSeen = 74,
+    /// By rule number: first packets it decided, bytes as they arrived.
+    Rule = 75,
 }
 
 impl CounterSet {
-    pub const ALL: [CounterSet; 11] = [
+    pub const ALL: [CounterSet; 12] = [
         CounterSet::Reason,
         CounterSet::InterfaceIn,
         CounterSet::InterfaceOut,
@@ -129,6 +131,7 @@ impl CounterSet {
         CounterSet::AttachmentAnswer,
         CounterSet::AttachmentTime,
         CounterSet::AttachmentSeen,
+        CounterSet::Rule,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -144,6 +147,7 @@ impl CounterSet {
             CounterSet::AttachmentAnswer => "attachment_answer",
             CounterSet::AttachmentTime => "attachment_time",
             CounterSet::AttachmentSeen => "attachment_seen",
+            CounterSet::Rule => "rule",
         }
     }
 
@@ -160,6 +164,7 @@ impl CounterSet {
             CounterSet::AttachmentTime => g.timed * TIME_BUCKETS,
             CounterSet::Class => g.class_rows * 2,
             CounterSet::Action => g.action_rows,
+            CounterSet::Rule => g.rules,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! How big a build of the card is. Sizes are data: the generator, the compiler and the models
 //! take them from here, the layouts stay the same.
 
-use crate::tables::{Kind, MAX_ROW_BITS, OUTPUT_QUEUES, PRIORITIES, RANGE_SLOTS, Table, width};
+use crate::tables::{
+    Kind, MAX_ROW_BITS, OUTPUT_QUEUES, PRIORITIES, RANGE_SLOTS, RULE_SLOTS, Table, width,
+};
 use serde::Serialize;
 use std::fmt;
 
@@ -55,6 +57,14 @@ pub struct Geometry {
     pub rewrite_rows: u32,
     pub encap_rows: u32,
     pub meter_rows: u32,
+    /// Ways the rules of a scope may be found.
+    pub acl_rows: u32,
+    /// Memories of `rule`, all read at once; at most 25.
+    pub rule_banks: u32,
+    /// Rows of each, with two rules or one long one.
+    pub rule_rows: u32,
+    /// Numbers rules count under.
+    pub rules: u32,
     /// Interfaces that have counters.
     pub interfaces: u32,
     /// Attachments, from number 0 on, whose packets' times are measured.
@@ -95,6 +105,10 @@ pub const ALVEO: Geometry = Geometry {
     rewrite_rows: 65536,
     encap_rows: 1024,
     meter_rows: 16384,
+    acl_rows: 32,
+    rule_banks: 20,
+    rule_rows: 2048,
+    rules: 65536,
     interfaces: 512,
     timed: 1024,
     buffer_beats: 1024,
@@ -125,6 +139,10 @@ pub const EDGE: Geometry = Geometry {
     rewrite_rows: 64,
     encap_rows: 32,
     meter_rows: 32,
+    acl_rows: 8,
+    rule_banks: 4,
+    rule_rows: 32,
+    rules: 256,
     interfaces: 64,
     timed: 16,
     buffer_beats: 2048,
@@ -154,6 +172,9 @@ pub const SOFT: Geometry = Geometry {
     rewrite_rows: 1 << width::REWRITE,
     encap_rows: 1 << width::ENCAP,
     meter_rows: 1 << width::METER,
+    acl_rows: 1 << width::ACL,
+    rule_rows: 8192,
+    rules: 1 << width::RULE,
     interfaces: 1 << width::INTERFACE,
     timed: 1 << width::ATTACHMENT,
     ..ALVEO
@@ -222,6 +243,9 @@ impl Geometry {
             Table::HostLimit => HOST_LIMITS,
             Table::Dscp => 64,
             Table::Queue => OUTPUT_QUEUES << width::PORT,
+            Table::Acl => self.acl_rows,
+            Table::Rule => self.rule_banks * self.rule_rows,
+            Table::Policy => self.rules,
             _ => self.hash(table).map_or(0, |h| h.ways * h.rows),
         }
     }
@@ -231,12 +255,23 @@ impl Geometry {
         self.rows(table) / table.versions()
     }
 
+    /// Slots of a row.
+    pub fn slots(&self, table: Table) -> u32 {
+        match table.kind() {
+            Kind::Hash { .. } => self.hash(table).map_or(0, |h| h.slots),
+            Kind::Direct { .. } => 1,
+            Kind::Rules { .. } => RULE_SLOTS,
+            Kind::Slots { .. } if table == Table::Acl => self.rule_banks,
+            Kind::Slots { .. } => RANGE_SLOTS,
+        }
+    }
+
     /// Bits of one row.
     pub fn row_bits(&self, table: Table) -> u32 {
         match table.kind() {
             Kind::Hash { .. } => table.slot_bits() * self.hash(table).map_or(0, |h| h.slots),
             Kind::Direct { row } => row.width(),
-            Kind::Slots { slot } => slot.width() * RANGE_SLOTS,
+            Kind::Slots { slot } | Kind::Rules { slot, .. } => slot.width() * self.slots(table),
         }
     }
 
@@ -335,6 +370,9 @@ impl Geometry {
             ("rewrite_rows", self.rewrite_rows, width::REWRITE),
             ("encap_rows", self.encap_rows, width::ENCAP),
             ("meter_rows", self.meter_rows, width::METER),
+            ("acl_rows", self.acl_rows, width::ACL),
+            ("rule_rows", self.rule_rows, 16),
+            ("rules", self.rules, width::RULE),
             ("interfaces", self.interfaces, width::INTERFACE),
             ("timed", self.timed, width::ATTACHMENT),
             ("buffer_beats", self.buffer_beats, 31),

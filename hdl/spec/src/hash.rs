@@ -52,6 +52,13 @@ pub fn bucket(digest: u32, seed: u32, rows: u32) -> u32 {
     clmul_low(digest, seed) >> (32 - rows.trailing_zeros())
 }
 
+/// Row of a rule key's digest in bank `bank` of `rule`, of `rows` rows (a power of two, at least 2):
+/// the digest's bits from a place that is another in each bank, which costs no logic.
+pub fn rule_row(digest: u32, bank: u32, rows: u32) -> u32 {
+    debug_assert!(rows.is_power_of_two() && rows >= 2);
+    digest.rotate_left(7 * bank % 32) >> (32 - rows.trailing_zeros())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,7 @@ pub mod host;
 pub mod layout;
 pub mod reason;
 pub mod reference;
+pub mod rules;
 pub mod stage;
 pub mod tables;
 pub mod wire;

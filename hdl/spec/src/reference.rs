@@ -93,7 +93,11 @@ pub fn markdown() -> String {
                 record(&mut out, value, "Value");
             }
             Kind::Direct { row } => record(&mut out, row, "Row"),
-            Kind::Slots { slot } => record(&mut out, slot, "Slot (8 a row)"),
+            Kind::Slots { slot } => record(&mut out, slot, "Slot (several a row)"),
+            Kind::Rules { slot, rest } => {
+                record(&mut out, slot, "Slot (two a row)");
+                record(&mut out, rest, "Rest");
+            }
         }
         let _ = writeln!(
             out,

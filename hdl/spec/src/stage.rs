@@ -68,7 +68,7 @@ pub const VERDICT: Layout = Layout {
         field(
             "class_valid",
             1,
-            "class found, and reason is 0 or wrong_sender (or policed, later)",
+            "class found, and reason is 0, wrong_sender or denied (or policed, later)",
         ),
         field("class", width::CLASS, "class number"),
         field("direction", 1, "0 forward, 1 return"),
@@ -78,6 +78,8 @@ pub const VERDICT: Layout = Layout {
             width::COPIES,
             "rows there, at least 1 when directed",
         ),
+        field("rule_valid", 1, "a rule, or the default of a rule set, decided it"),
+        field("rule", width::RULE, "number that counts under"),
         field(
             "neighbour_valid",
             1,
@@ -164,6 +166,8 @@ pub const EDIT: Layout = Layout {
             width::PRIORITY,
             "of the packet; what goes to the host has that of its reason",
         ),
+        field("rule_valid", 1, "a rule decided the packet"),
+        field("rule", width::RULE, "its number"),
         field("action", width::ACTION, "action row of this copy"),
         field("out_attachment", width::ATTACHMENT, "attachment it goes to"),
         field(
@@ -319,6 +323,8 @@ pub const EVENT: Layout = Layout {
         field("sender", width::ATTACHMENT, "sender"),
         field("class", width::CLASS, "class, counted when reason is 0"),
         field("direction", 1, "direction"),
+        field("rule_valid", 1, "count rule"),
+        field("rule", width::RULE, "rule number"),
         field("length_in", 14, "bytes of the frame as it arrived"),
         field(
             "sent",

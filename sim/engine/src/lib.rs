@@ -110,6 +110,11 @@ pub enum CounterKey {
         from: String,
         to: String,
     },
+    /// First packets a rule decided; `default` is that of the sets joined by `+`.
+    Rule {
+        acl: String,
+        rule: String,
+    },
 }
 
 impl fmt::Display for CounterKey {
@@ -144,6 +149,7 @@ impl fmt::Display for CounterKey {
                     direction.name()
                 )
             }
+            CounterKey::Rule { acl, rule } => write!(f, "rule {acl} {rule}"),
         }
     }
 }
@@ -204,6 +210,13 @@ fn key_of(names: &Names, set: CounterSet, row: u32) -> Option<CounterKey> {
                 service,
                 label,
                 direction: Direction::from_bit(row % 2),
+            }
+        }
+        CounterSet::Rule => {
+            let name = names.rules.get(at)?.as_ref()?;
+            CounterKey::Rule {
+                acl: name.acl.clone(),
+                rule: name.rule.clone(),
             }
         }
         CounterSet::Action => {

@@ -99,6 +99,9 @@ impl Stages {
         for (h, walk) in self.headers.iter().zip(&mut self.walks).take(count) {
             verdict::step(tables, h, walk, &mut ());
         }
+        for (h, walk) in self.headers.iter().zip(&mut self.walks).take(count) {
+            verdict::acl(tables, h, walk, &mut ());
+        }
         for ((h, walk), arrival) in self.headers.iter().zip(&mut self.walks).zip(batch) {
             verdict::police(tables, rates, arrival.time, h, walk);
         }

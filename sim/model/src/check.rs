@@ -66,6 +66,16 @@ pub fn references(tables: &Tables) -> Result<(), LoadError> {
             in_use(place, "neighbour", neighbour)?;
         }
     }
+    for (row, hop) in tables.policy.iter().enumerate() {
+        let place = Place {
+            table: Table::Policy,
+            row: row as u32,
+            slot: None,
+        };
+        if let Some(attachment) = hop {
+            in_use(place, "attachment", *attachment)?;
+        }
+    }
     for entry in steps(tables) {
         for (row, action) in copies(tables, entry.step) {
             in_use(action_place(row), "attachment", action.attachment)?;
@@ -225,6 +235,28 @@ pub fn names(tables: &Tables, names: &Names) -> Result<(), LoadError> {
         };
         interface(place, value.interface)?;
         attachment(place, row as u32)?;
+    }
+    let rule = |place, number: u16| match names.rules.get(usize::from(number)) {
+        Some(Some(_)) => Ok(()),
+        _ => Err(missing(place, "rule", number.into())),
+    };
+    for (row, class) in tables.class.iter().enumerate().filter(|(_, c)| c.set > 0) {
+        let place = Place {
+            table: Table::Class,
+            row: row as u32,
+            slot: None,
+        };
+        rule(place, class.rule)?;
+    }
+    for (row, slots) in tables.rule.iter().enumerate() {
+        for (slot, value) in slots.iter().enumerate().filter(|(_, r)| r.valid) {
+            let place = Place {
+                table: Table::Rule,
+                row: row as u32,
+                slot: Some(slot as u32),
+            };
+            rule(place, value.rule)?;
+        }
     }
     for taken in steps(tables) {
         for (row, _) in copies(tables, taken.step) {

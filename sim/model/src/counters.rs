@@ -48,10 +48,14 @@ pub struct Nameless {
     pub count: Count,
 }
 
-/// Place of a set in [`CounterSet::ALL`]: numbers of sets follow each other.
+/// Place of a set in [`CounterSet::ALL`].
 #[inline(always)]
 const fn place(set: CounterSet) -> usize {
-    set as usize - CounterSet::ALL[0] as usize
+    let mut place = 0;
+    while CounterSet::ALL[place] as usize != set as usize {
+        place += 1;
+    }
+    place
 }
 
 impl CounterArrays {
@@ -109,6 +113,9 @@ impl CounterArrays {
         }
         if let (Reason::Directed, Some((class, direction))) = (verdict.reason, verdict.class) {
             self.add(CounterSet::Class, class * 2 + direction.bit(), bytes);
+        }
+        if let Some(rule) = verdict.rule {
+            self.add(CounterSet::Rule, rule.into(), bytes);
         }
     }
 

@@ -1,21 +1,24 @@
 //! One record at a time: bits of an image into the native types of [`crate::tables`], with every
 //! number checked against the geometry.
 
+use crate::acl::{Masks, Prefix, Rule};
 use crate::encap::TagKind;
 use crate::error::{LoadError, Place};
 use crate::index::Stored;
 use crate::keys::{Address, Key};
 use crate::lookup::{HashTable, UsedSlot, seed_row};
 use crate::tables::{
-    Action, Attachment, Decap, Encap, HostLimit, Interface, Known, Meter, PortEdit, Range,
+    Action, Attachment, Class, Decap, Encap, HostLimit, Interface, Known, Meter, PortEdit, Range,
     RangeRow, Step,
 };
 use seqnic_image::{Image, TableRows};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::layout::{Layout, Row};
+use seqnic_spec::rules::{ADDRESS_NIBBLES, Mask, PORT_NIBBLES};
 use seqnic_spec::tables::{
-    ACTION_ROW, ADDRESS_VALUE, ATTACHMENT_ROW, DECAP_ROW, ENCAP_ROW, HOST_LIMIT_ROW, HashSlot,
-    INTERFACE_VALUE, METER_ROW, RANGE_SLOT, RANGE_SLOTS, SEED_ROW, STEP_VALUE, Table, tag_kind,
+    ACL_SLOT, ACTION_ROW, ADDRESS_VALUE, ATTACHMENT_ROW, CLASS_ROW, DECAP_ROW, ENCAP_ROW, Epochs,
+    HOST_LIMIT_ROW, HashSlot, INTERFACE_VALUE, METER_ROW, POLICY_ROW, RANGE_SLOT, RANGE_SLOTS,
+    RULE_REST, RULE_SLOT, RULE_SLOTS, SEED_ROW, STEP_VALUE, Table, rule_kind, tag_kind,
 };
 
 /// One record of an image: its place and bits, and where in the bits it starts.
@@ -160,6 +163,8 @@ pub fn known(r: Record, g: &Geometry) -> Result<Known, LoadError> {
         range: number("range_valid", "range", g.range_rows)?,
         neighbour: number("neighbour_valid", "neighbour", g.attachment_rows)?,
         local: r.flag(l, "local"),
+        acl: below(r, l, "acl", g.acl_rows)? as u8,
+        salted: r.flag(l, "salted"),
     })
 }
 
@@ -365,4 +370,126 @@ pub fn address(r: Record, layout: &Layout) -> Result<Address, LoadError> {
         return Err(r.bad("address", value, "below 2^32 in IPv4"));
     }
     Ok(Address { v6, value })
+}
+
+/// What first packets of a class are asked; its entries are read elsewhere.
+pub fn class(r: Record, g: &Geometry) -> Result<Class, LoadError> {
+    let l = &CLASS_ROW;
+    Ok(Class {
+        set: r.get(l, "set") as u16,
+        permit: r.flag(l, "permit"),
+        rule: below(r, l, "rule", g.rules)? as u16,
+        ..Class::default()
+    })
+}
+
+pub fn masks(r: Record, g: &Geometry) -> Result<Masks, LoadError> {
+    let l = &ACL_SLOT;
+    let mask = |bank: u32| {
+        let r = Record {
+            place: Place {
+                slot: Some(bank),
+                ..r.place
+            },
+            base: bank * l.width(),
+            ..r
+        };
+        Ok(Mask {
+            client: below(r, l, "client", 1 + ADDRESS_NIBBLES as u32)? as u8,
+            server: below(r, l, "server", 1 + ADDRESS_NIBBLES as u32)? as u8,
+            client_port: below(r, l, "client_port", 1 + PORT_NIBBLES as u32)? as u8,
+            port: below(r, l, "port", 1 + PORT_NIBBLES as u32)? as u8,
+            protocol: r.flag(l, "protocol"),
+            arrival: r.flag(l, "arrival"),
+        })
+    };
+    (0..g.rule_banks).map(mask).collect()
+}
+
+/// The slots of a row of `rule` that hold in `epoch`.
+pub fn rules(
+    r: Record,
+    epoch: u32,
+    g: &Geometry,
+) -> Result<[Rule; RULE_SLOTS as usize], LoadError> {
+    let mut rules = [Rule::default(); RULE_SLOTS as usize];
+    for (slot, rule) in (0..).zip(&mut rules) {
+        let r = Record {
+            place: Place {
+                slot: Some(slot),
+                ..r.place
+            },
+            base: slot * RULE_SLOT.width(),
+            ..r
+        };
+        let epochs = Epochs::from_bits(r.get(&RULE_SLOT, "epochs") as u32);
+        if epochs.holds(epoch) {
+            *rule = self::rule(r, slot, g)?;
+        }
+        if rule.valid && r.get(&RULE_SLOT, "kind") == rule_kind::V6_LONG.into() {
+            break;
+        }
+    }
+    Ok(rules)
+}
+
+fn rule(r: Record, slot: u32, g: &Geometry) -> Result<Rule, LoadError> {
+    let l = &RULE_SLOT;
+    let kind = r.get(l, "kind") as u32;
+    let long = kind == rule_kind::V6_LONG;
+    if long && slot > 0 {
+        return Err(r.bad("kind", kind.into(), "below 3 but in slot 0"));
+    }
+    let prefix = |name: &'static str, bits: &'static str| {
+        let first = below(r, l, bits, 33)?;
+        let value = r.get(l, name) << 96;
+        let Some(rest) = long.then_some(Record {
+            base: l.width(),
+            ..r
+        }) else {
+            return Ok(Prefix::new(value, first));
+        };
+        let more = below(rest, &RULE_REST, bits, 97)?;
+        if more > 0 && first < 32 {
+            return Err(r.bad(bits, first.into(), "32, as the prefix goes on"));
+        }
+        let value = value | rest.get(&RULE_REST, name);
+        Ok(Prefix::new(value, first + more))
+    };
+    let range = |first: &'static str, last: &'static str| {
+        let range = (r.get(l, first) as u16, r.get(l, last) as u16);
+        match range.0 <= range.1 {
+            true => Ok(range),
+            false => Err(r.bad(first, range.0.into(), format!("at most {last}, {}", range.1))),
+        }
+    };
+    let last = r.get(l, "size_last") as u16;
+    Ok(Rule {
+        valid: true,
+        v6: (kind != rule_kind::ANY).then_some(kind != rule_kind::V4),
+        client: prefix("client", "client_bits")?,
+        server: prefix("server", "server_bits")?,
+        protocol: (!r.flag(l, "any_protocol")).then(|| r.get(l, "protocol") as u8),
+        client_port: range("client_port_first", "client_port_last")?,
+        port: range("port_first", "port_last")?,
+        flags: (r.get(l, "flags") as u8, r.get(l, "flags_mask") as u8),
+        size: (
+            r.get(l, "size_first") as u16,
+            (last != (1 << l.at("size_last").1) - 1).then_some(last),
+        ),
+        directions: [r.flag(l, "forward"), r.flag(l, "back")],
+        arrival: (!r.flag(l, "any_arrival")).then(|| r.get(l, "arrival") as u16),
+        set: r.get(l, "set") as u16,
+        order: r.get(l, "order") as u16,
+        rule: below(r, l, "rule", g.rules)? as u16,
+        permit: r.flag(l, "permit"),
+    })
+}
+
+pub fn policy(r: Record, g: &Geometry) -> Result<Option<u16>, LoadError> {
+    let l = &POLICY_ROW;
+    match r.flag(l, "valid") {
+        false => Ok(None),
+        true => Ok(Some(below(r, l, "attachment", g.attachment_rows)? as u16)),
+    }
 }

@@ -50,7 +50,10 @@ pub fn plan(tables: &Tables, h: &Headers, verdict: &Verdict, number: u8) -> Opti
     let row = verdict.step.action + u32::from(number);
     let action = tables.action(row);
     let neighbour = verdict.neighbour.filter(|_| action.route);
-    let attachment = neighbour.unwrap_or(action.attachment);
+    // A rule's next hop is the packet's, not its copies'.
+    let policy = verdict.rule.filter(|_| number == 0);
+    let policy = policy.and_then(|rule| tables.policy(rule));
+    let attachment = policy.or(neighbour).unwrap_or(action.attachment);
     let to = tables.attachment(attachment);
     let (mut sport, mut dport) = (None, None);
     if h.has_ports() {
@@ -63,14 +66,14 @@ pub fn plan(tables: &Tables, h: &Headers, verdict: &Verdict, number: u8) -> Opti
     Some(Plan {
         action: row,
         attachment,
-        routed: neighbour.is_some(),
+        routed: neighbour.is_some() && policy.is_none(),
         to,
         src: action.rewrite.map(|row| tables.rewrite(row).value),
-        dst: action.nat.then_some(to.address.value),
+        dst: (action.nat && policy.is_none()).then_some(to.address.value),
         sport,
         dport,
         dscp: action.dscp,
-        tag: action.tag.map(|(kind, number)| Tag {
+        tag: action.tag.filter(|_| policy.is_none()).map(|(kind, number)| Tag {
             kind,
             number,
             row: tables.encap(to.encap),

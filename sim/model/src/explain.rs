@@ -137,6 +137,13 @@ pub fn explain(tables: &Tables, names: &Names, port: u8, frame: &[u8]) -> Explan
     let verdict = decide(tables, port, &headers, &mut recorder);
     let mut questions = recorder.questions;
     let copies = copies::explain(tables, words, &headers, &verdict, frame, &mut questions);
+    if let (Reason::Directed, Some(rule)) = (verdict.reason, verdict.rule) {
+        let answer = match tables.policy(rule) {
+            Some(attachment) => words.attachment(attachment),
+            None => "no next hop of its own".to_string(),
+        };
+        questions.push(question(Table::Policy, Some(format!("rule {rule}")), answer));
+    }
     add_unasked(&mut questions, verdict.reason);
     questions.sort_by_key(|(table, _)| *table);
     Explanation {
@@ -170,6 +177,7 @@ fn add_unasked(questions: &mut Questions, reason: Reason) {
         }
         let why = match (table, reason) {
             (Table::Range, _) => "not asked: no question needed a row of ranges".to_string(),
+            (Table::Policy, Reason::Directed) => "not asked: no rule decided it".to_string(),
             (Table::Encap, Reason::Directed) => "not asked: no copy gets a tag".to_string(),
             (Table::Rewrite, Reason::Directed) => {
                 "not asked: no copy gets another source address".to_string()
@@ -244,6 +252,17 @@ impl Observer for Recorder<'_> {
             Asked::Step(key) => {
                 let asked = w.step_key(key);
                 hashed(&t.step, key, asked, words::step)
+            }
+            Asked::Rules(asked, decision) => {
+                let masks = question(
+                    Table::Acl,
+                    Some(format!("row {}", asked.acl)),
+                    format!("one row of each of {} banks", t.geometry.rule_banks),
+                );
+                self.questions.push(masks);
+                let size = asked.size;
+                let what = format!("set {}, {}, {size} bytes", asked.set, asked.direction.name());
+                question(Table::Rule, Some(what), w.rule(decision))
             }
             Asked::Class(class, direction) => question(
                 Table::Class,

@@ -12,6 +12,7 @@
 //! * [`tables`]: an image decoded (`decode`) into native arrays; [`check`] and [`error`] refuse bad
 //!   ones;
 //! * [`verdict`]: questions and reasons (sections 2 and 3);
+//! * [`acl`]: rules (section 7);
 //! * [`edit`]: copies and checksums (section 4), [`encap`]: tags and tunnels they leave with;
 //! * [`rate`]: meters and limits to the host (section 8);
 //! * [`counters`]: counter arrays (section 5);
@@ -19,6 +20,7 @@
 //! * [`engine`]: the [`seqnic_engine::Engine`];
 //! * [`explain`]: what was asked and answered for one packet, in words.
 
+pub mod acl;
 pub mod batch;
 mod bytes;
 pub mod check;

@@ -1,9 +1,10 @@
 //! An image decoded into native arrays, every number in it known to be in range.
 
+use crate::acl::{Masks, Rule};
 use crate::check;
 use crate::decode::{
-    action, address, attachment, below, decap, decoded, direct, encap, entry, hash, host_limit,
-    interface, known, meter, number, ranges, step,
+    action, address, attachment, below, class, decap, decoded, direct, encap, entry, hash,
+    host_limit, interface, known, masks, meter, number, policy, ranges, rules, step,
 };
 use crate::encap::TagKind;
 use crate::error::LoadError;
@@ -14,8 +15,10 @@ use seqnic_image::Image;
 use seqnic_image::names::Direction;
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::reason::Reason;
+use seqnic_spec::rules::Mask;
 use seqnic_spec::tables::{
-    CLASS_ROW, DSCP_ROW, PORT_VALUE, RANGE_SLOTS, REWRITE_ROW, SOURCE_VALUE, STEP_KEY, Table, width,
+    CLASS_ROW, DSCP_ROW, PORT_VALUE, RANGE_SLOTS, REWRITE_ROW, RULE_SLOTS, SOURCE_VALUE, STEP_KEY,
+    Table, width,
 };
 
 /// Answer of `interface`.
@@ -43,6 +46,10 @@ pub struct Known {
     /// Attachment of the neighbour that has the address.
     pub neighbour: Option<u16>,
     pub local: bool,
+    /// Row in `acl`, 0 for none.
+    pub acl: u8,
+    /// The scope is part of the key of its rules.
+    pub salted: bool,
 }
 
 /// One slot of a `range` row.
@@ -91,6 +98,11 @@ pub struct Class {
     pub priority: u8,
     /// Row in `meter`, 0 for none.
     pub meter: u16,
+    /// Rule set of first packets, 0 for none.
+    pub set: u16,
+    /// What happens to one no rule holds, and the number it counts under.
+    pub permit: bool,
+    pub rule: u16,
 }
 
 /// A row of `meter`; times in 2^-16 ns.
@@ -197,6 +209,8 @@ impl Stored for Known {
             | number(self.range) << SCOPE_BITS
             | number(self.neighbour) << (SCOPE_BITS + 17)
             | u64::from(self.local) << (SCOPE_BITS + 34)
+            | u64::from(self.acl) << (SCOPE_BITS + 35)
+            | u64::from(self.salted) << 63
     }
 
     #[inline(always)]
@@ -207,12 +221,14 @@ impl Stored for Known {
             range: number(SCOPE_BITS),
             neighbour: number(SCOPE_BITS + 17),
             local: bits >> (SCOPE_BITS + 34) & 1 == 1,
+            acl: (bits >> (SCOPE_BITS + 35) & ((1 << width::ACL) - 1)) as u8,
+            salted: bits >> 63 == 1,
         }
     }
 }
 
-/// Bits of a scope where an answer is one word: what two numbers with their flags and one flag leave.
-const SCOPE_BITS: u32 = 64 - 17 - 17 - 1;
+/// Bits of a scope where an answer is one word: what the rest of it leaves.
+const SCOPE_BITS: u32 = 64 - 17 - 17 - 1 - width::ACL - 1;
 const _: () = assert!(width::SCOPE <= SCOPE_BITS);
 
 /// All tables of an image.
@@ -244,6 +260,12 @@ pub struct Tables {
     pub host_limit: Vec<HostLimit>,
     /// Priority by DSCP.
     pub dscp: Vec<u8>,
+    /// By row; by bank.
+    pub acl: Vec<Masks>,
+    /// Slots of each row.
+    pub rule: Vec<[Rule; RULE_SLOTS as usize]>,
+    /// Attachment by number of the rule.
+    pub policy: Vec<Option<u16>>,
 }
 
 impl Tables {
@@ -280,6 +302,7 @@ impl Tables {
                     ],
                     priority: number(r, &CLASS_ROW, "priority") as u8,
                     meter: below(r, &CLASS_ROW, "meter", g.meter_rows)? as u16,
+                    ..class(r, g)?
                 })
             })?,
             step: hash(image, Table::Step, |r| step(r, g))?,
@@ -296,6 +319,9 @@ impl Tables {
             dscp: direct(image.table(Table::Dscp), epoch, |r| {
                 Ok(number(r, &DSCP_ROW, "priority") as u8)
             })?,
+            acl: direct(image.table(Table::Acl), epoch, |r| masks(r, g))?,
+            rule: direct(image.table(Table::Rule), epoch, |r| rules(r, epoch, g))?,
+            policy: direct(image.table(Table::Policy), epoch, |r| policy(r, g))?,
         };
         let (at, bits) = STEP_KEY.at("position");
         for (_, key, _) in tables.step.entries() {
@@ -387,6 +413,26 @@ impl Tables {
     pub fn encap(&self, row: u16) -> Encap {
         let row = self.encap.get(usize::from(row));
         row.copied().unwrap_or_default()
+    }
+
+    /// Mask of a bank; rows the image does not have are zero.
+    #[inline]
+    pub fn mask(&self, row: u8, bank: u32) -> Mask {
+        let masks = self.acl.get(usize::from(row));
+        let mask = masks.and_then(|masks| masks.get(bank as usize));
+        mask.copied().unwrap_or_default()
+    }
+
+    /// Rules of row `row` of `rule`.
+    #[inline]
+    pub fn rules(&self, row: u32) -> &[Rule] {
+        self.rule.get(row as usize).map_or(&[], |r| &r[..])
+    }
+
+    /// Next hop of packets that rule `rule` permits.
+    #[inline(always)]
+    pub fn policy(&self, rule: u16) -> Option<u16> {
+        self.policy.get(usize::from(rule)).copied().flatten()
     }
 
     /// Slots of row `row` of `range`.

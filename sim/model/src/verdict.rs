@@ -1,5 +1,6 @@
 //! Questions and reasons (`docs/semantics.md` sections 2 and 3): what becomes of a packet.
 
+use crate::acl;
 use crate::decap::Taken;
 use crate::index::Stored;
 use crate::keys::{Address, InterfaceKey, PortKey, Position, SourceKey, StepKey};
@@ -22,7 +23,7 @@ pub struct Verdict {
     pub interface: Option<u16>,
     /// Attachment of the sender, when it and the interface are known.
     pub sender: Option<u16>,
-    /// Class and direction; only when directed or `wrong_sender`.
+    /// Class and direction; only when directed, `wrong_sender` or `denied`.
     pub class: Option<(u32, Direction)>,
     /// Rows of `action`; no copies unless directed.
     pub step: Step,
@@ -30,6 +31,8 @@ pub struct Verdict {
     pub neighbour: Option<u16>,
     /// Of its copies; means nothing unless directed.
     pub priority: u8,
+    /// Number of the rule, or default of a rule set, that decided; of first packets that are asked.
+    pub rule: Option<u16>,
 }
 
 impl Verdict {
@@ -74,6 +77,8 @@ pub enum Asked {
     },
     Step(StepKey),
     Class(u32, Direction),
+    /// The rules, and what they said.
+    Rules(acl::Asked, acl::Decision),
 }
 
 /// Sees what [`decide`] asks. `()` sees nothing and costs nothing.
@@ -117,6 +122,7 @@ fn walk<O: Observer>(tables: &Tables, port: u8, h: &Headers, observer: &mut O) -
     source(tables, h, &mut walk);
     class(tables, h, &mut walk, observer);
     step(tables, h, &mut walk, observer);
+    acl(tables, h, &mut walk, observer);
     walk
 }
 
@@ -144,6 +150,8 @@ pub struct Walk {
     ahead: usize,
     port: Query<PortKey>,
     class: Option<(u32, Direction)>,
+    /// The class was found by the source address.
+    by_source: bool,
     /// `None`: no sender in this position has a step in any class.
     row: Option<Query<StepKey>>,
     step: Step,
@@ -152,6 +160,7 @@ pub struct Walk {
     priority: u8,
     /// Row in `meter`.
     meter: u16,
+    rule: Option<u16>,
 }
 
 impl Walk {
@@ -166,6 +175,7 @@ impl Walk {
             sender: self.sender,
             class: self.class,
             step: self.step,
+            rule: self.rule,
             neighbour: match directed {
                 true => Known::load(self.dst).neighbour,
                 false => None,
@@ -185,6 +195,7 @@ impl Walk {
         self.ahead = Table::PORTS.len();
         self.class = None;
         self.step = Step::default();
+        self.rule = None;
     }
 
     /// Asks an exact port question before its turn.
@@ -361,9 +372,10 @@ fn class_of<O: Observer>(
     walk: &mut Walk,
     observer: &mut O,
 ) -> Result<(), Reason> {
-    let Some((class, direction)) = classify(tables, h, walk, observer) else {
+    let Some((class, direction, question)) = classify(tables, h, walk, observer) else {
         return Err(unclassified(tables, h, walk));
     };
+    walk.by_source = question % 2 == 1;
     if h.ttl == 0 {
         return Err(Reason::Ttl);
     }
@@ -458,6 +470,39 @@ fn step_of<O: Observer>(
     Ok(())
 }
 
+/// Last stage: the rules, of first packets.
+#[inline(always)]
+pub fn acl<O: Observer>(tables: &Tables, h: &Headers, walk: &mut Walk, observer: &mut O) {
+    let Some((class, direction)) = walk.class.filter(|_| walk.reason.is_none()) else {
+        return;
+    };
+    let (row, interface) = (tables.class(class), walk.interface.unwrap_or(0));
+    let why = match (row.set, walk.step.first) {
+        (0, _) => "the service has no rules",
+        (_, false) => "its way began earlier",
+        _ => "",
+    };
+    if !why.is_empty() {
+        for table in [Table::Acl, Table::Rule] {
+            observer.skipped(table, why);
+        }
+        return;
+    }
+    let known = match walk.by_source {
+        true => walk.src(tables, h),
+        false => Known::load(walk.dst),
+    };
+    let Some((asked, decision)) = acl::decide(tables, &row, &known, h, direction, interface) else {
+        return;
+    };
+    observer.asked(Asked::Rules(asked, decision));
+    walk.rule = Some(decision.rule);
+    if !decision.permit {
+        walk.step = Step::default();
+        walk.reason = Some(Reason::Denied);
+    }
+}
+
 /// The tag a packet carries, as kind of position and number: a header that was taken off, a VLAN ID,
 /// or a DSCP of pool 2 (RFC 2474 section 6).
 #[inline(always)]
@@ -527,15 +572,15 @@ fn classify<O: Observer>(
     h: &Headers,
     walk: &Walk,
     observer: &mut O,
-) -> Option<(u32, Direction)> {
+) -> Option<(u32, Direction, usize)> {
     use Direction::{Forward, Return};
     let dst = Known::load(walk.dst);
     let first = question(tables, 0, (dst, h.dport, Forward), h, walk, observer);
-    if first.is_some() {
+    if let Some((class, direction)) = first {
         for table in &Table::PORTS[1..] {
             observer.skipped(*table, "a stronger question has the answer");
         }
-        return first;
+        return Some((class, direction, 0));
     }
     let src = walk.src(tables, h);
     let rest = [
@@ -549,7 +594,8 @@ fn classify<O: Observer>(
             observer.skipped(Table::PORTS[number], "a stronger question has the answer");
             continue;
         }
-        found = question(tables, number, asked, h, walk, observer);
+        let answer = question(tables, number, asked, h, walk, observer);
+        found = answer.map(|(class, direction)| (class, direction, number));
     }
     found
 }

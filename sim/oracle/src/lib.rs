@@ -13,8 +13,10 @@
 //! | `edit` | section 4, what a copy becomes |
 //! | `encapsulate` | section 4, tags and tunnels it leaves with |
 //! | `rate` | section 8, meters and limits |
+//! | `acl` | section 7 |
 //! | `oracle` | sections 3 and 5, the verdict and the counters |
 
+mod acl;
 mod edit;
 mod encapsulate;
 mod health;

@@ -1,5 +1,6 @@
 //! The verdict and the counters: `docs/semantics.md` sections 3 and 5.
 
+use crate::acl::{self, Asked};
 use crate::edit::{self, Edits, Link};
 use crate::encapsulate::Outgoing;
 use crate::health::{self, Waiting};
@@ -10,7 +11,7 @@ use crate::road::{Face, Mark};
 use crate::tag::{self, Accepted, Header, Off, Received};
 use crate::walk::{self, Hop, Segment, Sender};
 use seqnic_compiler::definition::{
-    Attachments, Definition, Device, InterfaceId, Place, Role, Side, Tag,
+    Attachments, Definition, Device, HostId, InterfaceId, Place, Role, Side, Tag,
 };
 use seqnic_engine::{
     CLIENT, CounterKey, Counters, Engine, EngineError, FrameIn, Host, Output, Sent,
@@ -58,8 +59,10 @@ struct Arrival {
 /// A packet that did not get past a check.
 struct Refused {
     reason: Reason,
-    /// The service that knows the packet but not its sender.
+    /// The service that knows the packet but not its sender, or denies it.
     service: Option<(String, Direction)>,
+    /// Rule set and rule that decided.
+    rule: Option<(String, String)>,
 }
 
 impl From<Reason> for Refused {
@@ -67,6 +70,7 @@ impl From<Reason> for Refused {
         Refused {
             reason,
             service: None,
+            rule: None,
         }
     }
 }
@@ -78,6 +82,10 @@ struct Directed<'a> {
     ip: Ip,
     found: Found<'a>,
     hop: Hop<'a>,
+    /// Rule set and rule that decided.
+    rule: Option<(String, String)>,
+    /// The rule's next hop.
+    route: Option<HostId>,
 }
 
 impl Oracle {
@@ -224,24 +232,39 @@ impl Oracle {
                 .or(by_dscp.then_some(Received::Dscp(dscp))),
             ..arrival.sender
         };
-        match walk::next(
-            &self.definition,
-            service,
-            found.look,
-            found.direction,
-            sender,
-        ) {
-            Some(hop) => Ok(Directed {
-                ethernet: ethernet.clone(),
-                ip,
-                found,
-                hop,
-            }),
-            None => Err(Refused {
-                reason: Reason::WrongSender,
-                service: Some((service.name.clone(), found.direction)),
-            }),
+        let direction = found.direction;
+        let refused = |reason, rule| Refused {
+            reason,
+            service: Some((service.name.clone(), direction)),
+            rule,
+        };
+        let next = walk::next(&self.definition, service, found.look, direction, sender);
+        let hop = next.ok_or_else(|| refused(Reason::WrongSender, None))?;
+        let asked = Asked {
+            frame,
+            l3: ethernet.l3,
+            ip: &ip,
+            direction,
+            interface: arrival.interface,
+        };
+        let decision = match hop.first {
+            true => acl::decide(&self.definition, service, &asked),
+            false => None,
+        };
+        let route = decision.as_ref().and_then(|d| d.route);
+        let permit = decision.as_ref().is_none_or(|d| d.permit);
+        let rule = decision.map(|d| d.counted);
+        if !permit {
+            return Err(refused(Reason::Denied, rule));
         }
+        Ok(Directed {
+            ethernet: ethernet.clone(),
+            ip,
+            found,
+            hop,
+            rule,
+            route,
+        })
     }
 
     /// What starts its way keeps the rate of its service.
@@ -263,6 +286,7 @@ impl Oracle {
             false => Err(Refused {
                 reason: Reason::Policed,
                 service: Some((service.name.clone(), directed.found.direction)),
+                rule: directed.rule.clone(),
             }),
         }
     }
@@ -275,7 +299,9 @@ impl Oracle {
         arrival: Option<&Arrival>,
         out: &mut Vec<Output>,
     ) {
-        let Refused { reason, service } = refused;
+        let Refused {
+            reason, service, ..
+        } = refused;
         if !self.rates.host(&self.definition, reason, input.time) {
             let limited = CounterKey::Reason(Reason::HostLimited);
             self.counters.add(limited, 1, input.frame.len() as u64);
@@ -308,6 +334,7 @@ impl Oracle {
             ip,
             found,
             hop,
+            ..
         } = directed;
         let service = &self.definition.services[found.look.service];
         // What the step takes off and restores holds for packet and copies alike; what it does
@@ -329,7 +356,13 @@ impl Oracle {
             false => mark.dscp.or(common.dscp),
         };
         let mut departures = Vec::new();
-        let mut depart = |to: String, attachment: Attachment, edits: Edits| {
+        let mut route = directed.route;
+        let mut depart = |to: String, mut attachment: Attachment, mut edits: Edits| {
+            // The packet itself comes first; its copies go as ever.
+            if let Some(host) = route.take() {
+                attachment = self.host(host);
+                edits.destination = None;
+            }
             let place = &attachment.place;
             let link = Link {
                 destination: place.mac,
@@ -490,6 +523,7 @@ struct Taken {
     priority: u8,
     departures: Vec<Departure>,
     health: Health,
+    rule: Option<(String, String)>,
 }
 
 /// A copy as it leaves.
@@ -547,7 +581,9 @@ impl Engine for Oracle {
                     let l3 = directed.ethernet.l3;
                     self.police(&mut rates, &directed, frame, time)?;
                     let departures = self.send(frame, &directed);
-                    let Directed { found, hop, .. } = &directed;
+                    let Directed {
+                        found, hop, rule, ..
+                    } = &directed;
                     let service = &self.definition.services[found.look.service];
                     let trusted = self.definition.interfaces[arrival.interface].trust;
                     let dscp = edit::traffic_class(frame, l3) >> 2;
@@ -577,6 +613,7 @@ impl Engine for Oracle {
                         priority,
                         departures,
                         health,
+                        rule: rule.clone(),
                     })
                 })
             }
@@ -587,6 +624,13 @@ impl Engine for Oracle {
             .err()
             .map_or(Reason::Directed, |r| r.reason);
         self.count_in(reason, arrival.as_ref(), bytes, time);
+        let rule = match &verdict {
+            Ok(taken) => taken.rule.as_ref(),
+            Err(refused) => refused.rule.as_ref(),
+        };
+        if let Some((acl, rule)) = rule.cloned() {
+            self.counters.add(CounterKey::Rule { acl, rule }, 1, bytes);
+        }
         match verdict {
             Err(refused) => self.give_host(input, refused, arrival.as_ref(), out),
             Ok(Taken {
@@ -597,6 +641,7 @@ impl Engine for Oracle {
                 priority,
                 departures,
                 health,
+                ..
             }) => {
                 if let Some(from) = arrival.as_ref().and_then(|a| a.attachment.as_deref()) {
                     self.count_answer(from, health, time);

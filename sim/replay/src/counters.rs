@@ -86,6 +86,9 @@ pub struct Report {
     /// By service, then by label.
     pub services: BTreeMap<String, BTreeMap<String, Ways>>,
     pub steps: Vec<Step>,
+    /// By rule set, then by rule.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rules: BTreeMap<String, BTreeMap<String, Count>>,
 }
 
 impl Report {
@@ -174,6 +177,10 @@ impl Report {
                 to: to.clone(),
                 count,
             }),
+            CounterKey::Rule { acl, rule } => {
+                let rules = self.rules.entry(acl.clone()).or_default();
+                rules.insert(rule.clone(), count);
+            }
         }
     }
 }

@@ -231,6 +231,7 @@ fn counted(names: &Names, g: &Geometry) -> Vec<(CounterSet, u32)> {
         }
         CounterSet::Class => names.classes.len() * 2,
         CounterSet::Action => names.actions.len(),
+        CounterSet::Rule => names.rules.len(),
     };
     let sets = CounterSet::ALL.into_iter();
     sets.map(|set| (set, known(set) as u32)).collect()

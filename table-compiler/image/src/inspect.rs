@@ -4,7 +4,7 @@ use crate::file::{Digest, FORMAT_VERSION, geometry_digest};
 use crate::{Image, TableRows};
 use seqnic_spec::SPEC_VERSION;
 use seqnic_spec::reference::spec_digest;
-use seqnic_spec::tables::{EPOCHS, Kind, RANGE_SLOTS};
+use seqnic_spec::tables::{EPOCHS, Kind, RANGE_SLOTS, RULE_SLOTS, Table};
 use serde::Serialize;
 use std::fmt;
 
@@ -101,7 +101,11 @@ fn summary(image: &Image, rows: &TableRows) -> TableSummary {
         rows_used: rows.used().count() as u32,
         keys: keys(image, rows),
         slots_used: match table.kind() {
-            Kind::Slots { .. } => Some(slots_in_use(rows, RANGE_SLOTS).sum()),
+            Kind::Slots { .. } if table == Table::Range => {
+                Some(slots_in_use(rows, RANGE_SLOTS).sum())
+            }
+            // Those of a rule with long prefixes count as one.
+            Kind::Rules { .. } => Some(slots_in_use(rows, RULE_SLOTS).sum()),
             _ => None,
         },
         digest: image.digest(table),
@@ -113,7 +117,7 @@ fn summary(image: &Image, rows: &TableRows) -> TableSummary {
 fn slots_in_use(rows: &TableRows, slots: u32) -> impl Iterator<Item = u32> + '_ {
     let bits = rows.table.slot_bits();
     let flags = match rows.table.kind() {
-        Kind::Hash { .. } => EPOCHS,
+        Kind::Hash { .. } | Kind::Rules { .. } => EPOCHS,
         _ => 1,
     };
     rows.used().map(move |(_, words)| {

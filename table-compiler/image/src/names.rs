@@ -67,6 +67,17 @@ pub struct ActionName {
     pub to: u32,
 }
 
+/// A rule, or the default of a rule set of services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleName {
+    /// Rule set of the definition; of a default all of them, joined by `+`.
+    pub acl: String,
+    pub rule: String,
+    /// Index into [`Names::sets`]: with the names what a rule is known by from one definition to the
+    /// next.
+    pub set: u32,
+}
+
 /// All names of an image. A number that a change has retired keeps its name until it is used again, so
 /// that what it has counted can be told.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,4 +98,9 @@ pub struct Names {
     pub classes: Vec<ClassName>,
     /// By row of `action`; row 0 is unused.
     pub actions: Vec<Option<ActionName>>,
+    /// By number of a rule set of services: which of the definition's rule sets, where, and the default. Set 0
+    /// is none.
+    pub sets: Vec<String>,
+    /// By rule number; rule 0 is unused.
+    pub rules: Vec<Option<RuleName>>,
 }

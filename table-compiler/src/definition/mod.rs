@@ -4,6 +4,7 @@
 //! parts mean is said in `docs/semantics.md` section 6; how they are written in
 //! `docs/definition.md`.
 
+mod acl;
 mod back;
 mod element;
 mod fields;
@@ -21,9 +22,11 @@ pub(crate) mod tags;
 mod tree;
 mod values;
 
+pub use acl::DEFAULT as DEFAULT_RULE;
+
 use crate::diagnostic::Span;
 use seqnic_spec::geometry::Geometry;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use qos::{DSCPS, HostLimit, Qos, Rate, Share, Take};
 
@@ -380,6 +383,76 @@ pub enum Party {
     Device(DeviceId),
 }
 
+/// A prefix: the bits of `address` behind the first `bits` are zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Prefix {
+    pub address: IpAddr,
+    pub bits: u8,
+}
+
+impl Prefix {
+    /// The lowest address that begins as this one.
+    pub fn first(self) -> IpAddr {
+        self.masked(self.address)
+    }
+
+    pub fn holds(self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.address.is_ipv4() && self.masked(address) == self.address
+    }
+
+    fn masked(self, address: IpAddr) -> IpAddr {
+        let rest = u32::from(self.bits);
+        match address {
+            IpAddr::V4(a) => {
+                let mask = u32::MAX.checked_shr(rest).unwrap_or(0);
+                IpAddr::V4(Ipv4Addr::from(u32::from(a) & !mask))
+            }
+            IpAddr::V6(a) => {
+                let mask = u128::MAX.checked_shr(rest).unwrap_or(0);
+                IpAddr::V6(Ipv6Addr::from(u128::from(a) & !mask))
+            }
+        }
+    }
+}
+
+/// A rule of a rule set (`docs/semantics.md` section 7). Empty lists and `None` hold every packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Its own, or its place from 1.
+    pub name: String,
+    pub client: Vec<Prefix>,
+    pub server: Vec<Prefix>,
+    pub protocol: Protocol,
+    pub client_port: Ports,
+    pub port: Ports,
+    /// Value and mask of TCP flags.
+    pub flags: Option<(u8, u8)>,
+    /// Least and most bytes of the IP packet.
+    pub size: Option<(u16, u16)>,
+    pub direction: Directions,
+    pub permit: bool,
+    /// Where packets it permits go instead.
+    pub route: Option<HostId>,
+    pub span: Span,
+}
+
+/// A rule set: of its rules the first that holds decides.
+#[derive(Debug, Clone)]
+pub struct Acl {
+    pub name: String,
+    pub rules: Vec<Rule>,
+    pub span: Span,
+}
+
+/// A rule set a service asks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AclUse {
+    /// Index into [`Definition::acls`].
+    pub acl: usize,
+    /// Interfaces of arrival it is asked on, rising; `None`: all.
+    pub interfaces: Option<Vec<InterfaceId>>,
+}
+
 #[derive(Debug, Clone)]
 pub struct Service {
     pub name: String,
@@ -403,6 +476,10 @@ pub struct Service {
     pub priority: u8,
     /// What it may send, all its looks and both directions together.
     pub rate: Option<Rate>,
+    /// Rule sets asked of its first packets, in order; none: all are permitted.
+    pub acl: Vec<AclUse>,
+    /// Whether a first packet no rule holds is permitted.
+    pub acl_default: bool,
     pub span: Span,
 }
 
@@ -417,6 +494,7 @@ pub struct Definition {
     pub devices: Vec<Device>,
     pub services: Vec<Service>,
     pub qos: Qos,
+    pub acls: Vec<Acl>,
     /// Gateway of packets that leave without an `exit` or `clients` of their own.
     pub default_gateway: Option<HostId>,
 }

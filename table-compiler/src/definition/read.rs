@@ -1,5 +1,6 @@
 //! Definition text to [`Definition`], with every error at once.
 
+use super::acl::Acls;
 use super::element::{RawElement, RawKind, RawRole};
 use super::fields::Fields;
 use super::findings::Findings;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// Version of the definition format.
 pub const FORMAT: u64 = 1;
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "seqnic",
     "name",
     "geometry",
@@ -28,6 +29,7 @@ const KEYS: [&str; 10] = [
     "devices",
     "services",
     "qos",
+    "acls",
 ];
 
 /// Reads a definition. The errors come in the order of their places; there is at least one.
@@ -141,11 +143,12 @@ fn top(f: &mut Findings, root: &Node) -> Option<Definition> {
     let mut network = Network::read(f, &fields, geometry.map(|g| (g.name, g.ports)));
     places::check(f, &network);
     let qos = qos::read(f, &fields);
+    let acls = Acls::read(f, &network, &fields);
     let mut raw = Vec::new();
     if let Some(node) = fields.get("services") {
         let like = "web: { address: 203.0.113.13, port: 80, sequence: [server] }";
         for (name, node) in f.map(node, format_args!("`services`"), like) {
-            raw.push(service::read(f, &network, name, node));
+            raw.push(service::read(f, &network, &acls, name, node));
         }
     }
     promiscuous_by_use(&mut network, &raw);
@@ -165,6 +168,7 @@ fn top(f: &mut Findings, root: &Node) -> Option<Definition> {
         devices: network.devices.into_iter().map(|d| d.value).collect(),
         services: services.into_iter().collect::<Option<_>>()?,
         qos,
+        acls: acls.list,
         default_gateway,
     })
 }

@@ -62,6 +62,8 @@ pub(crate) fn build(
         dscp: raw.dscp,
         priority: raw.priority,
         rate: raw.rate,
+        acl: raw.acl.clone(),
+        acl_default: raw.acl_default,
         span: raw.name.span,
     })
 }

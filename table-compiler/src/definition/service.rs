@@ -1,12 +1,13 @@
 //! Services as written: every value read, names resolved.
 
+use super::acl::Acls;
 use super::element::{RawElement, read_list};
 use super::fields::Fields;
 use super::findings::{Findings, short};
 use super::network::Network;
 use super::tree::{At, Kind, Node};
 use super::values;
-use super::{HostId, KeyedBy, Party, Ports, Protocol, Rate, qos};
+use super::{AclUse, HostId, KeyedBy, Party, Ports, Protocol, Rate, qos};
 use crate::diagnostic::Span;
 use seqnic_spec::wire;
 use std::net::IpAddr;
@@ -30,6 +31,8 @@ pub(crate) struct RawService {
     pub dscp: Option<u8>,
     pub priority: u8,
     pub rate: Option<Rate>,
+    pub acl: Vec<AclUse>,
+    pub acl_default: bool,
 }
 
 #[derive(Debug)]
@@ -39,7 +42,7 @@ pub(crate) enum RawReturn {
     List(Vec<RawElement>, Span),
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "address",
     "protocol",
     "port",
@@ -54,12 +57,15 @@ const KEYS: [&str; 14] = [
     "priority",
     "rate",
     "burst",
+    "acl",
+    "acl_default",
 ];
 
 /// Reads the service `name`; `None` if it is no mapping.
 pub(crate) fn read(
     f: &mut Findings,
     network: &Network,
+    acls: &Acls,
     name: At<String>,
     node: &Node,
 ) -> Option<RawService> {
@@ -140,6 +146,7 @@ pub(crate) fn read(
         qos::priority(f, node, what)
     });
     let rate = qos::rate(f, &fields);
+    let (acl, acl_default) = acls.of_service(f, network, &fields);
     Some(RawService {
         addresses,
         protocol,
@@ -155,6 +162,8 @@ pub(crate) fn read(
         dscp,
         priority: priority.unwrap_or(0),
         rate,
+        acl,
+        acl_default,
         name,
     })
 }
@@ -269,7 +278,7 @@ pub(crate) fn has_ports(protocol: Protocol) -> bool {
 }
 
 /// A protocol by name or number. ICMP's two numbers are one protocol here, that of the family.
-fn protocol(
+pub(crate) fn protocol(
     f: &mut Findings,
     node: &Node,
     owner: &str,

@@ -135,7 +135,7 @@ pub struct Change {
     /// Rows changed in `image` whose words are not yet in `words`, with what they were.
     pending: HashMap<(Table, u32), Vec<u64>>,
     order: Vec<(Table, u32)>,
-    /// Rows of hash tables that were written.
+    /// Rows of hash tables and of rules that were written.
     pub touched: IndexSet<(Table, u32)>,
 }
 
@@ -164,7 +164,7 @@ impl Change {
         if was == words {
             return;
         }
-        if table.hash().is_some() {
+        if table.hash().is_some() || table == Table::Rule {
             self.touched.insert((table, row));
         }
         let order = &mut self.order;

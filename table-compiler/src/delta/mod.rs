@@ -10,6 +10,7 @@
 //!
 //! * `numbers`: which loaded number each thing of the new definition is;
 //! * `loaded`: the loaded tables, asked and changed word by word, with the hash seeds kept;
+//! * `rules`: table `rule`, whose slots have no keys;
 //! * `plan`: what differs, in which order;
 //! * `names`: the names behind the numbers;
 //! * [`words`]: what changes, in words for people.
@@ -31,12 +32,14 @@ mod loaded;
 mod names;
 mod numbers;
 mod plan;
+mod rules;
 pub mod words;
 
 pub use error::{ApplyError, DeltaError};
 
 use crate::definition::Definition;
 use crate::lower;
+use crate::lower::model::{Model, RuleGroup};
 use crate::place::pack::{Key, ModelRows, Value};
 use loaded::{Change, hashed, store};
 use seqnic_image::{Image, Names};
@@ -100,10 +103,27 @@ pub fn delta(old: &Image, definition: &Definition) -> Result<Delta, DeltaError> 
         });
     }
     let model = lower::lower(definition).map_err(DeltaError::Definition)?;
-    let mut new = ModelRows::of(&model, definition.geometry);
+    match delta_of(old, definition, &model, &model.rules) {
+        // Under masks of their own the rules may have room.
+        Err(DeltaError::NoPlace {
+            table: Table::Rule, ..
+        }) => delta_of(old, definition, &model, &[]),
+        result => result,
+    }
+}
+
+/// With `groups` of rules that keep the masks they are found by.
+fn delta_of(
+    old: &Image,
+    definition: &Definition,
+    model: &Model,
+    groups: &[RuleGroup],
+) -> Result<Delta, DeltaError> {
+    let mut new = ModelRows::of(model, definition.geometry);
     let hashed = hashed(old);
-    let numbers = numbers::number(old, &hashed, &mut new, &model.names)?;
-    let (words, keys) = plan::plan(old, &hashed, &new, &numbers)?;
+    let numbers = numbers::number(old, &hashed, &mut new, &model.names, groups)?;
+    let rules = rules::Rules::of(old, model, &numbers)?;
+    let (words, keys) = plan::plan(old, &hashed, &new, &numbers, rules)?;
     let names = names::names(&old.names, &model.names, &numbers);
     Ok(Delta {
         geometry: old.geometry,
@@ -144,6 +164,11 @@ pub fn settle(image: &Image) -> Delta {
         for (row, words) in rows {
             change.put(h.table, row, words);
         }
+    }
+    for row in rules::unsettled(image) {
+        let mut words = change.row(Table::Rule, row);
+        rules::settled(&mut words, epoch);
+        change.put(Table::Rule, row, words);
     }
     for table in Table::ALL.into_iter().filter(|t| t.versions() > 1) {
         for number in 0..image.table(table).rows().div_ceil(table.versions()) {

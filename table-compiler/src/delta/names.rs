@@ -2,7 +2,7 @@
 
 use super::numbers::{NONE, Numbers};
 use seqnic_image::Names;
-use seqnic_image::names::{ActionName, ClassName};
+use seqnic_image::names::{ActionName, ClassName, RuleName};
 use seqnic_spec::tables::references::Space;
 use std::collections::{HashMap, HashSet};
 
@@ -44,7 +44,7 @@ pub fn names(old: &Names, new: &Names, numbers: &Numbers) -> Names {
         };
         put(&mut names.classes, number, class, nobody);
     }
-    let number = |space, fresh| numbers.get(space, fresh).unwrap_or(0);
+    let number = |space: Space, fresh: u32| numbers.get(space, fresh).unwrap_or(0);
     for (fresh, count) in &numbers.runs {
         let first = number(Space::Action, *fresh);
         for n in 0..*count {
@@ -56,6 +56,16 @@ pub fn names(old: &Names, new: &Names, numbers: &Numbers) -> Names {
             });
             put(&mut names.actions, first + n, name, None);
         }
+    }
+    for (fresh, number) in numbers.of(Space::Set) {
+        put(&mut names.sets, number, new.sets[fresh as usize].clone(), String::new());
+    }
+    for (fresh, number) in numbers.of(Space::Rule) {
+        let name = new.rules[fresh as usize].as_ref().map(|name| RuleName {
+            set: numbers.get(Space::Set, name.set).unwrap_or(0),
+            ..name.clone()
+        });
+        put(&mut names.rules, number, name, None);
     }
     drop_unused_services(&mut names);
     names

@@ -7,9 +7,13 @@
 use super::bits::Field;
 use super::error::DeltaError;
 use super::loaded::Hashed;
+use super::rules;
+use crate::lower::model::RuleGroup;
 use crate::place::pack::ModelRows;
+use seqnic_image::names::RuleName;
 use seqnic_image::{Image, Names, TableRows};
 use seqnic_spec::layout::Layout;
+use seqnic_spec::rules::Mask;
 use seqnic_spec::tables::references::{Life, Space};
 use seqnic_spec::tables::{Kind, RANGE_SLOTS, Table};
 use std::collections::{HashMap, HashSet};
@@ -22,6 +26,8 @@ pub struct Numbers {
     map: Vec<Vec<u32>>,
     /// Fresh first row and rows of every run that is referred to.
     pub runs: Vec<(u32, u32)>,
+    /// Loaded masks that groups of rules keep, by group.
+    pub masks: HashMap<usize, Vec<Mask>>,
 }
 
 impl Numbers {
@@ -54,7 +60,7 @@ impl Numbers {
 /// Records of a row of a direct table: layout, and lowest bit of each.
 pub fn records(table: Table) -> Option<(&'static Layout, Vec<u32>)> {
     match table.kind() {
-        Kind::Hash { .. } => None,
+        Kind::Hash { .. } | Kind::Rules { .. } => None,
         Kind::Direct { row } => Some((row, vec![0])),
         Kind::Slots { slot } => {
             let bases = (0..RANGE_SLOTS).map(|n| n * slot.width());
@@ -80,8 +86,10 @@ pub fn number(
     hashed: &[Option<Hashed>],
     new: &mut ModelRows,
     names: &Names,
+    groups: &[RuleGroup],
 ) -> Result<Numbers, DeltaError> {
     let mut this = Matching {
+        groups,
         old,
         hashed,
         new,
@@ -89,10 +97,12 @@ pub fn number(
         numbers: Numbers {
             map: vec![Vec::new(); Space::ALL.len()],
             runs: Vec::new(),
+            masks: HashMap::new(),
         },
         free: HashMap::new(),
     };
     this.classes();
+    this.rule_names();
     for space in Space::ALL {
         this.renumber_rows(space, false)?;
         match space.life() {
@@ -111,6 +121,8 @@ pub fn number(
 }
 
 struct Matching<'a> {
+    /// Groups of rules that keep the masks they have been found by, if those do.
+    groups: &'a [RuleGroup],
     old: &'a Image,
     hashed: &'a [Option<Hashed>],
     new: &'a mut ModelRows,
@@ -146,6 +158,7 @@ impl Matching<'_> {
         fn pairs(names: &Names, space: Space) -> Vec<(&str, &str)> {
             match space {
                 Space::Interface => names.interfaces.iter().map(|i| (&*i.name, "")).collect(),
+                Space::Set => names.sets.iter().map(|set| (&**set, "")).collect(),
                 _ => {
                     let roles = names.roles.iter().map(String::as_str);
                     let names = names.attachments.iter().map(String::as_str);
@@ -156,7 +169,8 @@ impl Matching<'_> {
         let old = self.old;
         let known = Self::number_in_old(pairs(&old.names, space).into_iter());
         let mut unknown = Vec::new();
-        for (fresh, name) in pairs(self.names, space).into_iter().enumerate() {
+        let fresh = pairs(self.names, space).into_iter().enumerate();
+        for (fresh, name) in fresh.skip(space.first() as usize) {
             match known.get(&name) {
                 Some(number) => self.numbers.set(space, fresh as u32, *number),
                 None => unknown.push(fresh as u32),
@@ -184,6 +198,25 @@ impl Matching<'_> {
             let number = known.get(&(class.service, class.place));
             let number = number.copied().unwrap_or(NONE);
             self.numbers.set(Space::Class, fresh as u32, number);
+        }
+    }
+
+    /// Rules by name, for a start: whose next hop differs takes another number later.
+    fn rule_names(&mut self) {
+        fn name<'n>(names: &'n Names, rule: &'n RuleName) -> (&'n str, &'n str, &'n str) {
+            let set = names.sets.get(rule.set as usize).map_or("", |s| s);
+            (&rule.acl, &rule.rule, set)
+        }
+        let old = &self.old.names;
+        let rules = old.rules.iter().enumerate();
+        let known: HashMap<_, u32> = rules
+            .filter_map(|(n, rule)| Some((name(old, rule.as_ref()?), n as u32)))
+            .collect();
+        for (fresh, rule) in self.names.rules.iter().enumerate() {
+            let Some(rule) = rule else { continue };
+            let number = known.get(&name(self.names, rule)).copied();
+            let number = number.unwrap_or(NONE);
+            self.numbers.set(Space::Rule, fresh as u32, number);
         }
     }
 
@@ -232,6 +265,9 @@ impl Matching<'_> {
         let Some(table) = space.table() else {
             return Ok(());
         };
+        if space == Space::Acl {
+            self.keep_masks()?;
+        }
         let old = self.old.table(table);
         let mut found: HashMap<u32, u32> = HashMap::new();
         let (own, mut claimed) = (space.life() == Life::Own, HashSet::new());
@@ -269,6 +305,32 @@ impl Matching<'_> {
             }
         }
         self.give_each(space, unknown)
+    }
+
+    /// Gives groups of rules the loaded masks of their scopes, if every rule can be found by those: then what
+    /// does not change stays where it stands.
+    fn keep_masks(&mut self) -> Result<(), DeltaError> {
+        let mut was: HashMap<u32, u32> = HashMap::new();
+        self.referrers(Space::Acl, |_, now, before| {
+            if let (Some((fresh, _)), Some((number, _))) = (now, before) {
+                was.entry(fresh).or_insert(number);
+            }
+        })?;
+        for (at, group) in self.groups.iter().enumerate() {
+            let fresh = at as u32 + Space::Acl.first();
+            let Some(number) = was.get(&fresh) else {
+                continue;
+            };
+            let Some(words) = self.old.table(Table::Acl).words(*number) else {
+                continue;
+            };
+            let masks = rules::masks(words, self.old.geometry);
+            if rules::found_by(&group.rules, &masks) {
+                super::loaded::store(&mut self.new.direct, Table::Acl, fresh, words);
+                self.numbers.masks.insert(at, masks);
+            }
+        }
+        Ok(())
     }
 
     /// Runs of rows: those that whoever refers to them referred to before, if they are the same.
@@ -505,6 +567,8 @@ impl Matching<'_> {
             Space::Attachment => names.attachments.len(),
             Space::Class => names.classes.len(),
             Space::Action => names.actions.len(),
+            Space::Set => names.sets.len(),
+            Space::Rule => names.rules.len(),
             _ => 0,
         } as u32;
         let rows = space.table().map_or(0, |table| {
@@ -562,6 +626,7 @@ fn used(image: &Image, hashed: &[Option<Hashed>], space: Space) -> Vec<bool> {
         let of = fields.iter().filter(|f| f.space == space);
         of.copied().collect()
     };
+    rules::used(image, space, |number| mark(Some((number, 1))));
     for table in Table::ALL {
         let rows = image.table(table);
         if let Some(h) = &hashed[table as usize] {

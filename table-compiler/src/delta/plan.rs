@@ -17,6 +17,7 @@ use super::bits::Field;
 use super::error::DeltaError;
 use super::loaded::{Cell, Change, Hashed};
 use super::numbers::{Numbers, records};
+use super::rules::{self, Rules};
 use super::{Key, KeyChange, Value, Word};
 use crate::place::pack::ModelRows;
 use indexmap::IndexMap;
@@ -42,6 +43,8 @@ struct Difference {
     versions: Vec<(Table, u32, Words)>,
     /// Rows of the card's own numbers: table, row, words.
     fixed: Vec<(Table, u32, Words)>,
+    /// Rules.
+    rules: Rules,
     /// Rows nothing refers to any more.
     gone: Vec<(Table, u32)>,
 }
@@ -52,8 +55,9 @@ pub fn plan(
     hashed: &[Option<Hashed>],
     new: &ModelRows,
     numbers: &Numbers,
+    rules: Rules,
 ) -> Result<(Vec<Word>, Vec<KeyChange>), DeltaError> {
-    let difference = Difference::of(old, hashed, new, numbers)?;
+    let difference = Difference::of(old, hashed, new, numbers, rules)?;
     let keys = difference.key_changes(old, hashed);
     let words = words(&difference, old, hashed)?;
     Ok((words, keys))
@@ -94,8 +98,12 @@ impl Difference {
         hashed: &[Option<Hashed>],
         new: &ModelRows,
         numbers: &Numbers,
+        rules: Rules,
     ) -> Result<Difference, DeltaError> {
-        let mut this = Difference::default();
+        let mut this = Difference {
+            rules,
+            ..Difference::default()
+        };
         for h in hashed.iter().flatten() {
             this.keys(old, h, new)?;
         }
@@ -135,12 +143,12 @@ impl Difference {
     }
 
     fn is_nothing(&self) -> bool {
-        let keys = self.old.len() + self.new.len();
+        let keys = self.old.len() + self.new.len() + self.rules.len();
         keys + self.versions.len() + self.fixed.len() == 0
     }
 
     fn is_one_row(&self) -> bool {
-        let keys = self.old.len() + self.new.len();
+        let keys = self.old.len() + self.new.len() + self.rules.len();
         keys + self.fixed.len() == 0 && self.versions.len() == 1
     }
 
@@ -250,6 +258,8 @@ impl Difference {
                 Some((field.space, first, count))
             }));
         }
+        let of_rules = self.rules.numbers.iter();
+        waiting.extend(of_rules.map(|number| (Space::Rule, *number, 1)));
         while let Some((space, first, count)) = waiting.pop() {
             let Some(table) = space.table() else { continue };
             // Rows with versions are known by name: `rows_of` has them.
@@ -308,6 +318,7 @@ fn build(
             change.put(*table, cell.row, words);
         }
     }
+    difference.rules.build(change, epoch)?;
     let mut missing: Vec<(Table, usize)> = Vec::new();
     for (table, key, value) in &difference.new {
         let Some(h) = &hashed[*table as usize] else {
@@ -333,10 +344,12 @@ fn build(
 
 fn retire(difference: &Difference, change: &mut Change, hashed: &[Option<Hashed>], epoch: u32) {
     for (table, row) in std::mem::take(&mut change.touched) {
+        let mut words = change.row(table, row);
         let Some(h) = &hashed[table as usize] else {
+            rules::settled(&mut words, epoch);
+            change.put(table, row, words);
             continue;
         };
-        let mut words = change.row(table, row);
         for slot in 0..h.size.slots {
             match h.epochs(&words, slot) {
                 Epochs::BOTH | Epochs::NONE => {}

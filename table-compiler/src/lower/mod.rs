@@ -9,6 +9,7 @@
 //! * `keys`: which (address, port) finds which class; conflicts between them;
 //! * `fit`: whether the geometry has room for it all.
 
+pub mod acl;
 mod attached;
 mod fit;
 mod keys;
@@ -22,10 +23,11 @@ mod way;
 
 use crate::definition::Definition;
 use crate::diagnostic::Diagnostic;
+use acl::SetKey;
 use attached::Attached;
 use indexmap::{IndexMap, IndexSet};
 use keys::Claim;
-use model::{ActionRow, Actions, AddressRow, ClassRow, MeterRow, Model};
+use model::{ActionRow, Actions, AddressRow, ClassRow, MeterRow, Model, SetRow};
 use seqnic_image::names::{ClassName, InterfaceName};
 use std::net::IpAddr;
 
@@ -43,6 +45,11 @@ struct Lowering<'d> {
     /// Addresses with a scope; its number is the place plus 1.
     scopes: IndexSet<IpAddr>,
     claims: Vec<Claim>,
+    /// Rule sets of services; the number is the place plus 1.
+    sets: IndexSet<SetKey>,
+    set_rows: Vec<SetRow>,
+    /// Of each set, the number of the first rule of each of the definition's rule sets it asks.
+    rule_firsts: Vec<Vec<u32>>,
     /// Entry of the service in hand if only named parties may take it.
     entry: Option<(u32, Actions)>,
     findings: Vec<Diagnostic>,
@@ -62,6 +69,9 @@ pub fn lower(definition: &Definition) -> Result<Model, Vec<Diagnostic>> {
         rewrites: IndexSet::new(),
         scopes: IndexSet::new(),
         claims: Vec::new(),
+        sets: IndexSet::new(),
+        set_rows: Vec::new(),
+        rule_firsts: Vec::new(),
         entry: None,
         findings: Vec::new(),
     };
@@ -81,6 +91,9 @@ pub fn lower(definition: &Definition) -> Result<Model, Vec<Diagnostic>> {
     this.finish();
     if this.findings.is_empty() {
         this.findings = fit::check(definition, &this.model);
+    }
+    if this.findings.is_empty() {
+        this.place_rules();
     }
     match this.findings.is_empty() {
         true => Ok(this.model),
@@ -113,7 +126,7 @@ impl Lowering<'_> {
     }
 
     /// Joins what is known of each address: its scope, its neighbour, whether it is the engine's.
-    fn address_rows(&mut self, range_of: &[Option<u32>]) {
+    fn address_rows(&mut self, range_of: &[Option<u32>], rules_of: &[(u32, bool)]) {
         let mut rows: IndexMap<IpAddr, AddressRow> = IndexMap::with_capacity(self.scopes.len());
         let nothing = |address| AddressRow {
             address,
@@ -121,11 +134,14 @@ impl Lowering<'_> {
             range: None,
             neighbour: None,
             local: false,
+            acl: 0,
+            salted: false,
         };
         for (at, address) in self.scopes.iter().enumerate() {
             let row = rows.entry(*address).or_insert_with(|| nothing(*address));
             row.scope = at as u32 + 1;
             row.range = range_of[at];
+            (row.acl, row.salted) = rules_of[row.scope as usize];
         }
         for (address, attachment) in self.attached.neighbours() {
             let row = rows.entry(address).or_insert_with(|| nothing(address));

@@ -1,6 +1,7 @@
 //! The resolved model: every row of every table, before it has a place in one.
 
 use crate::definition::TagBases;
+use crate::place::rules::Layout;
 use seqnic_image::Names;
 use seqnic_image::names::Direction;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -80,6 +81,9 @@ pub struct AddressRow {
     /// Attachment of the neighbour with that address.
     pub neighbour: Option<u32>,
     pub local: bool,
+    /// Row in `acl`, 0 for none, and whether the scope is part of the keys.
+    pub acl: u32,
+    pub salted: bool,
 }
 
 /// A row of one of the four port tables.
@@ -117,6 +121,7 @@ pub struct ClassRow {
     pub priority: u8,
     /// Row in [`Model::meters`], 0 for none.
     pub meter: u32,
+    pub set: SetRow,
 }
 
 /// A row of `meter`; times in units of 2^-16 ns.
@@ -143,6 +148,50 @@ pub struct HostLimitRow {
 pub struct QueueRow {
     pub strict: bool,
     pub weight: u8,
+}
+
+/// What first packets of a class are asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SetRow {
+    /// Number of the rule set, 0 for none.
+    pub set: u32,
+    /// Whether a packet no rule holds is permitted.
+    pub permit: bool,
+    /// Number that one counts under.
+    pub rule: u32,
+}
+
+/// A rule as it is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleRow {
+    /// Scope that is part of its key, or 0.
+    pub salt: u32,
+    pub v6: bool,
+    /// Prefixes with their bits, from the highest bit of 128 in IPv4, too.
+    pub client: (u128, u8),
+    pub server: (u128, u8),
+    pub protocol: Option<u8>,
+    /// Ranges of ports; 0 to 65535 is every packet.
+    pub client_port: (u16, u16),
+    pub port: (u16, u16),
+    /// Value and mask of TCP flags.
+    pub flags: (u8, u8),
+    pub size: Option<(u16, u16)>,
+    pub forward: bool,
+    pub back: bool,
+    pub arrival: Option<u32>,
+    pub set: u32,
+    pub order: u32,
+    pub rule: u32,
+    pub permit: bool,
+}
+
+/// Rules that are asked the same way: of one row of `acl`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuleGroup {
+    pub rules: Vec<RuleRow>,
+    /// Numbers of the rule sets they are of.
+    pub sets: Vec<u32>,
 }
 
 /// A row of `step`.
@@ -206,6 +255,12 @@ pub struct Model {
     pub dscp: Vec<u8>,
     /// By port and queue; empty where outputs have one queue.
     pub queues: Vec<QueueRow>,
+    /// Of each row of `acl`, from row 1.
+    pub rules: Vec<RuleGroup>,
+    /// Where they stand.
+    pub layout: Layout,
+    /// Attachment by number of the rule; rule 0 is unused.
+    pub policies: Vec<Option<u32>>,
     /// Scopes in use; they are numbered from 1.
     pub scopes: u32,
     pub names: Names,

@@ -3,7 +3,7 @@
 use super::Lowering;
 use super::attached::role_devices;
 use super::look::{Stage, label, shifted, stages};
-use super::model::ClassRow;
+use super::model::{ClassRow, SetRow};
 use super::qos;
 use super::way::{Ways, check_variants, is_nat};
 use crate::definition::{Ports, Service};
@@ -56,13 +56,14 @@ impl<'d> Lowering<'d> {
             return;
         }
         self.model.names.services.push(service.name.clone());
+        let set = self.set_of(number);
         let meter = service.rate.map_or(0, |rate| {
             self.model.meters.push(qos::meter(rate));
             self.model.meters.len() as u32 - 1
         });
         let first = self.model.classes.len() as u32;
         for group in groups(&current) {
-            let looks = self.looks(&current, first, meter);
+            let looks = self.looks(&current, first, meter, set);
             self.keys(&current, &group, &looks);
             self.steps(&current, &group, &looks);
         }
@@ -120,8 +121,14 @@ impl<'d> Lowering<'d> {
     }
 
     /// Makes the classes of a group: each stage, then its variants. `first` is the service's first,
-    /// `meter` that of all of them.
-    fn looks(&mut self, current: &Current<'d>, first: u32, meter: u32) -> Vec<Look> {
+    /// `meter` and `set` those of all of them.
+    fn looks(
+        &mut self,
+        current: &Current<'d>,
+        first: u32,
+        meter: u32,
+        set: SetRow,
+    ) -> Vec<Look> {
         let mut looks: Vec<Look> = Vec::new();
         for (stage, Stage { ports, .. }) in current.stages.iter().enumerate() {
             let stops = current.ways.stops.iter().map(|s| (s.stage, s.shift));
@@ -141,6 +148,7 @@ impl<'d> Lowering<'d> {
                 self.model.classes.push(ClassRow {
                     priority: current.service.priority,
                     meter,
+                    set,
                     ..ClassRow::default()
                 });
                 self.model.names.classes.push(ClassName {

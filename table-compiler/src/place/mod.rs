@@ -7,7 +7,9 @@
 //! and the next seeds are tried.
 
 pub(crate) mod pack;
+pub(crate) mod acl;
 pub mod rows;
+pub mod rules;
 
 use seqnic_spec::geometry::HashSize;
 use seqnic_spec::hasher::Hasher;

@@ -5,7 +5,7 @@ use super::{Unplaced, rows};
 use crate::definition::Definition;
 use crate::diagnostic::Diagnostic;
 use crate::lower::does_not_place;
-use crate::lower::model::{Actions, Model};
+use crate::lower::model::{Actions, Model, SetRow};
 use seqnic_image::{Image, TableRows};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::hasher::KeyWords;
@@ -47,18 +47,18 @@ fn put(words: &mut [u64], base: u32, (lo, width): At, value: u128) {
 }
 
 /// Writes fields of one layout, looked up once.
-struct Writer<const N: usize> {
+pub(super) struct Writer<const N: usize> {
     fields: [At; N],
 }
 
 impl<const N: usize> Writer<N> {
-    fn new(layout: &Layout, names: [&str; N]) -> Writer<N> {
+    pub fn new(layout: &Layout, names: [&str; N]) -> Writer<N> {
         Writer {
             fields: names.map(|name| layout.at(name)),
         }
     }
 
-    fn write(&self, words: &mut [u64], base: u32, values: [u128; N]) {
+    pub fn write(&self, words: &mut [u64], base: u32, values: [u128; N]) {
         for (field, value) in self.fields.iter().zip(values) {
             put(words, base, *field, value);
         }
@@ -197,6 +197,8 @@ fn entries(model: &Model, table: Table) -> Option<Entries> {
                 "neighbour_valid",
                 "neighbour",
                 "local",
+                "acl",
+                "salted",
             ];
             let value = Writer::new(&ADDRESS_VALUE, fields);
             Entries::of(&model.addresses, |r| {
@@ -209,6 +211,8 @@ fn entries(model: &Model, table: Table) -> Option<Entries> {
                         r.neighbour.is_some().into(),
                         r.neighbour.unwrap_or(0).into(),
                         r.local.into(),
+                        r.acl.into(),
+                        r.salted.into(),
                     ]),
                 )
             })
@@ -265,7 +269,7 @@ fn hash_table(
     Ok(())
 }
 
-fn put_row(rows: &mut TableRows, row: usize, words: &[u64]) {
+pub(super) fn put_row(rows: &mut TableRows, row: usize, words: &[u64]) {
     let n = rows.words_per_row();
     let end = (row + 1) * n;
     if rows.words.len() < end {
@@ -275,7 +279,7 @@ fn put_row(rows: &mut TableRows, row: usize, words: &[u64]) {
 }
 
 /// Packs the rows of a direct table, each by `write` into words that are zero.
-fn direct<T>(image: &mut Image, table: Table, rows: &[T], write: impl Fn(&T, &mut [u64])) {
+pub(super) fn direct<T>(image: &mut Image, table: Table, rows: &[T], write: impl Fn(&T, &mut [u64])) {
     let into = image.table_mut(table);
     let n = into.words_per_row();
     let versions = table.versions() as usize;
@@ -325,13 +329,26 @@ fn direct_tables(image: &mut Image, model: &Model) {
             "return_copies",
             "priority",
             "meter",
+            "set",
+            "permit",
+            "rule",
         ],
     );
     direct(image, Table::Class, &model.classes, |row, words| {
         let [forward, back] = row.entry;
         let Actions { first, copies } = forward;
-        let priority = row.priority.into();
-        let values = [first, copies, back.first, back.copies, priority, row.meter];
+        let SetRow { set, permit, rule } = row.set;
+        let values = [
+            first,
+            copies,
+            back.first,
+            back.copies,
+            row.priority.into(),
+            row.meter,
+            set,
+            permit.into(),
+            rule,
+        ];
         class.write(words, 0, values.map(u128::from));
     });
     let action = Writer::new(
@@ -415,6 +432,7 @@ fn direct_tables(image: &mut Image, model: &Model) {
     });
     tunnels(image, model);
     rates(image, model);
+    super::acl::tables(image, model);
 }
 
 /// `meter`, `host_limit`, `dscp` and `queue`.

@@ -40,6 +40,7 @@ impl Network {
                 devices: Vec::new(),
                 services: Vec::new(),
                 qos: Qos::default(),
+                acls: Vec::new(),
                 default_gateway: None,
             },
             spans: 0,
@@ -178,6 +179,8 @@ impl Network {
             dscp: None,
             priority: 0,
             rate: None,
+            acl: Vec::new(),
+            acl_default: false,
             span,
         });
         self.definition.services.last_mut().unwrap()

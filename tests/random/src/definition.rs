@@ -1,5 +1,6 @@
 //! Random definitions: valid by construction as far as that is easy; the compiler refuses the rest.
 
+use crate::acl::Acls;
 use crate::qos;
 use crate::rng::Random;
 use crate::service::services;
@@ -130,7 +131,11 @@ pub fn definition(seed: u64) -> Node {
     network.add_interfaces(r);
     let hosts = network.add_hosts(r);
     network.add_devices(r);
-    let services = services(r, &mut network);
+    let mut services = services(r, &mut network);
+    let mut acls = Acls::new(seed);
+    let names: Vec<String> = network.interfaces.iter().map(|i| i.name.clone()).collect();
+    let sets = acls.sets(&network.hosts);
+    acls.add_to(&mut services, &names);
 
     let mut interfaces = Map::new();
     for interface in std::mem::take(&mut network.interfaces) {
@@ -149,6 +154,7 @@ pub fn definition(seed: u64) -> Node {
         .with("hosts", hosts)
         .with("devices", devices.done())
         .with("services", services)
+        .maybe("acls", sets)
         .done();
     qos::add(node, seed)
 }

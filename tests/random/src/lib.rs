@@ -4,7 +4,9 @@
 //! seed on every machine. [`compare()`] runs engines side by side; [`shrink()`] reduces a
 //! difference to a [`Case`] that is worth keeping.
 
+mod acl;
 mod case;
+pub mod classbench;
 mod compare;
 mod definition;
 mod edges;

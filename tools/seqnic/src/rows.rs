@@ -4,7 +4,7 @@ use seqnic_compiler::definition::Mac;
 use seqnic_image::{Image, Names};
 use seqnic_spec::layout::{Layout, Row};
 use seqnic_spec::tables::{
-    self, EPOCHS, Epochs, HashSlot, Kind, RANGE_SLOTS, Table, position_kind,
+    self, EPOCHS, Epochs, HashSlot, Kind, Table, position_kind, rule_kind,
 };
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -65,9 +65,10 @@ pub fn entries(image: &Image, table: Table) -> Vec<Entry> {
                 });
             }
             Kind::Slots { slot: layout } => {
-                for slot in 0..RANGE_SLOTS {
+                for slot in 0..image.geometry.slots(table) {
                     let base = slot * layout.width();
-                    if row.field(layout, base, "valid") == 1 {
+                    let valid = layout.find("valid");
+                    if valid.is_none_or(|_| row.field(layout, base, "valid") == 1) {
                         out.push(Entry {
                             row: number,
                             slot: Some(slot),
@@ -76,6 +77,24 @@ pub fn entries(image: &Image, table: Table) -> Vec<Entry> {
                             value: Record::new(names, layout, &row, base),
                         });
                     }
+                }
+            }
+            Kind::Rules { slot, rest } => {
+                let width = slot.width();
+                for at in 0..image.geometry.slots(table) {
+                    let get = |name| row.field(slot, at * width, name);
+                    let epochs = Epochs::from_bits(get("epochs") as u32);
+                    let Some(first) = (0..EPOCHS).find(|epoch| epochs.holds(*epoch)) else {
+                        continue;
+                    };
+                    let long = at == 0 && get("kind") == rule_kind::V6_LONG.into();
+                    out.push(Entry {
+                        row: number,
+                        slot: Some(at),
+                        epoch: Some(first).filter(|_| epochs != Epochs::BOTH),
+                        key: long.then(|| Record::new(names, rest, &row, width)),
+                        value: Record::new(names, slot, &row, at * width),
+                    });
                 }
             }
             Kind::Hash { key, value } => {

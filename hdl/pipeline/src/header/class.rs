@@ -4,6 +4,7 @@ use seqnic_gen::{Circuit, GenError, Module, Sig, mux};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{Table, width};
 
+use super::port::asks_source;
 use crate::tables::{Config, direct, read_clocks};
 
 /// Direction which an answer to each question of [`Table::PORTS`] means: 0 forward, 1 return.
@@ -16,6 +17,8 @@ pub const DIRECTIONS: [u32; 4] = [0, 1, 1, 0];
 /// | `exact_hit0`, `exact_class0`, ... `3` | 1, 20 | 0 | answers of the port tables |
 /// | `range_hit0`, `range_class0`, ... `3` | 1, 20 | 0 | answers of the ranges |
 /// | `found`, `number`, `direction` | 1, 20, 1 | 1 | class and direction; the choice lies behind the registers |
+/// | `by_source` | 1 | 1 | the source address has found it |
+/// | `set`, `permit`, `rule` | 12, 1, 16 | [`clocks`] - 1 | what first packets of the class are asked |
 /// | `entry_action`, `entry_copies` | 22, 4 | [`clocks`] | the class's entry for the direction |
 /// | `rank`, `meter` | 3, 16 | [`clocks`] | priority and meter of all its packets |
 ///
@@ -46,6 +49,10 @@ pub fn class(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         .map(|(hit, direction)| (*hit, m.lit(1, direction.into())))
         .collect();
     let direction = m.priority(&directions, m.lit(1, 0));
+    let sides: Vec<(Sig, Sig)> = (hits.iter().enumerate())
+        .map(|(q, hit)| (*hit, m.lit(1, u128::from(asks_source(q).0))))
+        .collect();
+    let by_source = m.priority(&sides, m.lit(1, 0));
 
     let mut ports = vec![("index", number.trunc(direct::index_bits(g, table)).reg())];
     ports.extend(config.connect(g.row_bits(table)));
@@ -54,6 +61,10 @@ pub fn class(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("found", m.or(&hits));
     m.output("number", number);
     m.output("direction", direction);
+    m.output("by_source", by_source);
+    for field in ["set", "permit", "rule"] {
+        m.output(field, row.field(field));
+    }
     for field in ["action", "copies"] {
         let [forward, back] = ["forward", "return"].map(|d| row.field(&format!("{d}_{field}")));
         m.output(

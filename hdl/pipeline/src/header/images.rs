@@ -155,6 +155,7 @@ pub fn random_image_on(geometry: &'static Geometry, random: &mut Random, world: 
     for v6 in [false, true] {
         family(random, world, Share { v6 }, &mut f);
     }
+    rules(random, world, &mut f);
     f.image
 }
 
@@ -169,6 +170,114 @@ fn decap(random: &mut Random, world: &World, port: u32, f: &mut Filler) {
         ("v6", u128::from_be_bytes(world.tunnel_v6)),
     ];
     f.direct(Table::Decap, port, &DECAP_ROW, &fields);
+}
+
+/// Masks, and a rule in every slot: few enough rows that each meets many packets.
+fn rules(random: &mut Random, world: &World, f: &mut Filler) {
+    for number in 0..SMALL.acl_rows {
+        let mut row = Row::zero(SMALL.row_bits(Table::Acl));
+        for bank in 0..SMALL.rule_banks {
+            let mask = [
+                ("client", random.below(33).into()),
+                ("server", random.below(33).into()),
+                ("client_port", random.below(5).into()),
+                ("port", random.below(5).into()),
+                ("protocol", random.below(2).into()),
+                ("arrival", random.below(2).into()),
+            ];
+            let width = ACL_SLOT.width();
+            let mask = record(&ACL_SLOT, &mask).get(0, width);
+            row.set(bank * width, width, mask);
+        }
+        f.image.table_mut(Table::Acl).put(number, &row);
+    }
+    for number in 0..SMALL.rules {
+        let fields = [
+            ("valid", random.pick(&[0, 1])),
+            ("attachment", random.below(16).into()),
+        ];
+        f.direct(Table::Policy, number, &POLICY_ROW, &fields);
+    }
+    for number in 0..SMALL.rows(Table::Rule) {
+        let mut row = Row::zero(SMALL.row_bits(Table::Rule));
+        let long = random.one_in(3);
+        for slot in 0..if long { 1 } else { RULE_SLOTS } {
+            let rule = rule(random, world, long, &mut row);
+            let width = RULE_SLOT.width();
+            for lo in (0..width).step_by(64) {
+                let bits = (width - lo).min(64);
+                row.set(slot * width + lo, bits, rule.get(lo, bits));
+            }
+        }
+        f.image.table_mut(Table::Rule).put(number, &row);
+    }
+}
+
+/// A rule that holds some packets of `world`; the rest of a long one goes into `row`.
+fn rule(random: &mut Random, world: &World, long: bool, row: &mut Row) -> Row {
+    let v6 = long || random.one_in(2);
+    let mut address = || match v6 {
+        true => u128::from_be_bytes(random.pick(&world.v6)),
+        false => u128::from(u32::from_be_bytes(random.pick(&world.v4))) << 96,
+    };
+    let (client, server) = (address(), address());
+    let kind = match (long, v6) {
+        (true, _) => rule_kind::V6_LONG,
+        (false, true) => random.pick(&[rule_kind::V6, rule_kind::V6, rule_kind::ANY]),
+        (false, false) => random.pick(&[rule_kind::V4, rule_kind::V4, rule_kind::ANY]),
+    };
+    let bits = |random: &mut Random| random.pick(&[0, 0, 7, 16, 32]);
+    let (mut client_bits, mut server_bits) = (bits(random), bits(random));
+    if long {
+        let mut rest = |side: &str, address: u128, first: &mut u128| {
+            let more = random.pick(&[0, 0, 32, 90, 96]);
+            if more > 0 {
+                *first = 32;
+            }
+            let base = RULE_SLOT.width();
+            let address = address & ((1 << 96) - 1);
+            row.set_field(&RULE_REST, base, side, address);
+            row.set_field(&RULE_REST, base, &format!("{side}_bits"), more);
+        };
+        rest("client", client, &mut client_bits);
+        rest("server", server, &mut server_bits);
+    }
+    let mut ports = || {
+        let (a, b) = (random.pick(&world.ports), random.pick(&world.ports));
+        let all = (0, 65535);
+        random.pick(&[(a.min(b).into(), a.max(b).into()), all, all, (0, 65534)])
+    };
+    let (client_port, port): ((u128, u128), (u128, u128)) = (ports(), ports());
+    let mask = random.pick(&[0, 0, 0, 2, 0x12]);
+    record(
+        &RULE_SLOT,
+        &[
+            ("epochs", random.pick(&[1, 3, 3, 3, 2, 0])),
+            ("kind", kind.into()),
+            ("client", client >> 96),
+            ("client_bits", client_bits),
+            ("server", server >> 96),
+            ("server_bits", server_bits),
+            ("any_protocol", random.pick(&[0, 1, 1])),
+            ("protocol", random.pick(&[6, 6, 17, 47])),
+            ("client_port_first", client_port.0),
+            ("client_port_last", client_port.1),
+            ("port_first", port.0),
+            ("port_last", port.1),
+            ("flags", u128::from(random.word() as u8) & mask),
+            ("flags_mask", mask),
+            ("size_first", random.pick(&[0, 0, 0, 60])),
+            ("size_last", random.pick(&[100, 0x3fff, 0x3fff, 0x3fff])),
+            ("forward", random.pick(&[0, 1, 1, 1])),
+            ("back", random.pick(&[0, 1, 1, 1])),
+            ("any_arrival", random.pick(&[0, 1, 1, 1])),
+            ("arrival", random.below(16).into()),
+            ("set", random.below(4).into()),
+            ("order", random.below(6).into()),
+            ("rule", random.below(SMALL.rules.into()).into()),
+            ("permit", random.below(2).into()),
+        ],
+    )
 }
 
 fn encap(random: &mut Random, number: u32, f: &mut Filler) {
@@ -216,6 +325,8 @@ fn family(random: &mut Random, world: &World, share: Share, f: &mut Filler) {
             ("neighbour_valid", random.pick(&[0, 1])),
             ("neighbour", share.of(random, 16)),
             ("local", random.pick(&[0, 0, 0, 1])),
+            ("acl", random.below(SMALL.acl_rows.into()).into()),
+            ("salted", random.below(2).into()),
         ];
         f.key(Table::Address, &[("v6", v6), ("address", *address)], &value);
     }
@@ -261,6 +372,9 @@ fn family(random: &mut Random, world: &World, share: Share, f: &mut Filler) {
             ("forward_copies", random.below(4).into()),
             ("return_action", action(random)),
             ("return_copies", random.below(4).into()),
+            ("set", random.below(4).into()),
+            ("permit", random.below(2).into()),
+            ("rule", random.below(SMALL.rules.into()).into()),
         ];
         f.direct(Table::Class, number, &CLASS_ROW, &fields);
         for _ in 0..16 {
@@ -286,6 +400,7 @@ fn family(random: &mut Random, world: &World, share: Share, f: &mut Filler) {
             let value = [
                 ("action", action(random)),
                 ("copies", random.below(4).into()),
+                ("first", random.below(2).into()),
             ];
             f.key(Table::Step, &key, &value);
         }

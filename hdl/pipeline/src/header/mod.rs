@@ -4,6 +4,7 @@
 //! The order of the parts is [`path::ORDER`]; behind the verdict, packets wait for the editor, and
 //! [`prepare`] works out the edits of one copy a clock.
 
+pub mod acl;
 pub mod address;
 pub mod bytes;
 pub mod class;

@@ -7,7 +7,7 @@ use seqnic_spec::tables::MAX_ROW_BITS;
 
 use super::bytes::{bundle, number};
 use super::{
-    address, class, interface, parser, port, priority, range, reason, source, step, verdict,
+    acl, address, class, interface, parser, port, priority, range, reason, source, step, verdict,
 };
 use crate::tables::{Config, join_rdata};
 use seqnic_spec::wire::tcp;
@@ -17,7 +17,7 @@ pub type Part = fn(&Geometry) -> Result<Circuit, Vec<GenError>>;
 
 /// The parts in packet order: the one place where this order is written. [`path`] refuses to
 /// place them in another. Module and instance have the same name.
-pub const ORDER: [(&str, Part); 11] = [
+pub const ORDER: [(&str, Part); 12] = [
     ("header_parser", parser::parser),
     ("header_interface", interface::interface),
     ("header_source", source::source),
@@ -26,6 +26,7 @@ pub const ORDER: [(&str, Part); 11] = [
     ("header_range", range::range),
     ("header_class", class::class),
     ("header_step", step::step),
+    ("header_acl", acl::acl),
     ("header_priority", priority::priority),
     ("header_reason", |_| reason::reason()),
     ("header_verdict", |_| verdict::verdict()),
@@ -208,6 +209,31 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
         ("epoch", epoch),
     ];
     let step = placer.place("header_step", &ports)?;
+    let ports = [
+        ("dst_acl", dst.field("acl")),
+        ("src_acl", src.field("acl")),
+        ("dst_scope", dst.field("scope")),
+        ("src_scope", src.field("scope")),
+        ("dst_salted", dst.field("salted")),
+        ("src_salted", src.field("salted")),
+        ("v6", parsed.get("v6")),
+        ("src", parsed.get("src_key").field("address")),
+        ("dst", parsed.get("dst_key").field("address")),
+        ("sport", sport),
+        ("dport", dport),
+        ("protocol", protocol),
+        ("later", later),
+        ("flags", parsed.get("tcp_flags")),
+        ("size", parsed.get("ip_length")),
+        ("arrival", arrived.get("number")),
+        ("epoch", epoch),
+        ("direction", direction),
+        ("by_source", class.get("by_source")),
+        ("set", class.get("set")),
+        ("default_permit", class.get("permit")),
+        ("default_rule", class.get("rule")),
+    ];
+    let rules = placer.place("header_acl", &ports)?;
 
     let ports = [
         ("dscp", parsed.get("traffic_class").slice(2, 6)),
@@ -243,6 +269,10 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
     let mut ports: Vec<(&str, Sig)> = vec![
         ("base", base),
         ("copies", step.get("copies")),
+        ("first", step.get("first")),
+        ("asked", rules.get("asked")),
+        ("permit", rules.get("permit")),
+        ("rule", rules.get("rule")),
         ("framed", !(parsed.get("runt") | parsed.get("vlan_depth"))),
         ("interface_known", arrived.get("known")),
         ("sender_known", sender.get("known")),
@@ -314,7 +344,7 @@ mod tests {
         for g in geometry::ALL {
             let path = path(g).unwrap();
             let latency = path.circuit.latency().unwrap();
-            let most = if g.clocks_per_header == 1 { 21 } else { 55 };
+            let most = if g.clocks_per_header == 1 { 23 } else { 60 };
             assert!(latency <= most, "{}: {latency} clocks", g.name);
             let parts: Vec<_> = path.timing.iter().map(|t| t.part).collect();
             assert_eq!(parts, ORDER.map(|p| p.0));
@@ -341,6 +371,7 @@ mod tests {
             .map(|class| (class, got.get("direction")));
         let expected = v.class.map(|(c, d)| (u128::from(c), u128::from(d.bit())));
         assert_eq!(class, expected, "{what}");
+        assert_eq!(got.option("rule"), v.rule.map(u128::from), "{what}");
         if v.reason != Reason::Directed {
             assert_eq!(got.get("copies"), 1);
             return;
@@ -376,7 +407,7 @@ mod tests {
         }
     }
 
-    const TABLES: [Table; 13] = [
+    const TABLES: [Table; 15] = [
         Table::Seed,
         Table::Interface,
         Table::Source,
@@ -390,6 +421,8 @@ mod tests {
         Table::Step,
         Table::Decap,
         Table::Dscp,
+        Table::Acl,
+        Table::Rule,
     ];
 
     #[test]
@@ -450,11 +483,11 @@ mod tests {
             }
             assert_eq!(answers, frames.len());
         }
-        assert!(tagged > 20, "{tagged}");
+        assert!(tagged > 10, "{tagged}");
         assert!(opening > 100 && answering > 100, "{opening} {answering}");
         for reason in Reason::ALL {
             // Of the reasons found behind the header path none, nor those of stages that are not there yet.
-            let expected = *reason <= Reason::WrongSender;
+            let expected = *reason <= Reason::Denied;
             assert_eq!(
                 reasons.get(reason).is_some_and(|n| *n >= 10),
                 expected,

@@ -14,7 +14,7 @@ use super::meter;
 use crate::tables::{Config, direct, join_rdata};
 
 /// Fields of the edit which are those of the verdict.
-const CARRIED: [&str; 11] = [
+const CARRIED: [&str; 13] = [
     "tag",
     "interface_valid",
     "interface",
@@ -23,6 +23,8 @@ const CARRIED: [&str; 11] = [
     "class",
     "direction",
     "priority",
+    "rule_valid",
+    "rule",
     "v6",
     "opening",
     "answering",
@@ -75,6 +77,12 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let action = actions.get("row");
     let routed = action.field("route") & late("neighbour_valid");
     let attachment = mux(routed, late("neighbour"), action.field("attachment"));
+    // A rule's next hop, for the packet and not its copies.
+    let policies = tables.place(Table::Policy, verdict.field("rule"))?;
+    let own = late("rule_valid") & !number.any();
+    let policy = (policies.get("row").field("valid") & own).named("policy");
+    let next_hop = policies.get("row").field("attachment");
+    let attachment = mux(policy, next_hop, attachment);
     // Of the two rows of an attachment the one of the packet's epoch.
     let attachment_row = attachment.cat(late("epoch"));
     let attachments = tables.place(Table::Attachment, attachment_row)?;
@@ -85,7 +93,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
     let directed = !exception;
     let v6 = late("v6");
-    wire!(nat = action.field("nat") & directed);
+    wire!(nat = action.field("nat") & directed & !policy);
     wire!(rewrite = action.field("rewrite_valid") & directed);
     wire!(dscp_valid = action.field("dscp_valid") & directed);
     let kind = late("l4");
@@ -125,7 +133,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         l4_checksum,
     );
 
-    let tagged = Tagged::of(action, to, encaps.get("row"), late("ip_length"), directed);
+    let tagged = Tagged::of(action, to, encaps.get("row"), late("ip_length"), directed, policy);
     let old_fold = fold(verdict.field("src"))
         .reg()
         .cat(fold(verdict.field("dst")).reg());
@@ -226,7 +234,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("out_valid", valid & !void);
     m.output("out_void", valid & void);
     m.output("out_edit", edit);
-    let rdata = [actions, attachments, rewrites, encaps, meter].map(|t| t.get("cfg_rdata"));
+    let rdata = [actions, policies, attachments, rewrites, encaps, meter].map(|t| t.get("cfg_rdata"));
     m.output("cfg_rdata", join_rdata(&m, &rdata, MAX_ROW_BITS));
     m.finish()
 }
@@ -268,9 +276,10 @@ impl<'m> Tagged<'m> {
         row: Sig<'m>,
         ip_length: Sig<'m>,
         directed: Sig<'m>,
+        policy: Sig<'m>,
     ) -> Tagged<'m> {
         let m = action.module();
-        let asked = action.field("tag_kind").when(directed);
+        let asked = action.field("tag_kind").when(directed & !policy);
         let vlan = asked.is(tag_kind::VLAN.into());
         let kind = asked.when(!vlan).reg().named("header_kind");
         let is = |number: u32| kind.is(number.into());
@@ -417,8 +426,9 @@ mod tests {
     use seqnic_spec::reason::Reason;
     use seqnic_spec::tables::METER_ROW;
 
-    const TABLES: [Table; 4] = [
+    const TABLES: [Table; 5] = [
         Table::Action,
+        Table::Policy,
         Table::Attachment,
         Table::Rewrite,
         Table::Encap,
@@ -468,6 +478,8 @@ mod tests {
             fields.extend([
                 ("action", u128::from(v.step.action)),
                 ("copies", v.step.copies.into()),
+                ("rule_valid", v.rule.is_some().into()),
+                ("rule", v.rule.unwrap_or(5).into()),
                 ("neighbour_valid", v.neighbour.is_some().into()),
                 ("neighbour", v.neighbour.unwrap_or(0).into()),
                 ("v6", h.v6.into()),

@@ -54,6 +54,8 @@ pub fn port_of(field: &'static str) -> &'static str {
 /// | one for each of [`CARRIED`], see [`port_of`] | the field's | 0 | |
 /// | `base` | 6 | 0 | reason without `wrong_sender` |
 /// | `copies` | 4 | 0 | rows of the step; 0: wrong sender |
+/// | `first` | 1 | 0 | the way of the packet begins here |
+/// | `asked`, `permit`, `rule` | 1, 1, 16 | 0 | whether its class has rules, what they say of a first packet, the number that counts under |
 /// | `framed` | 1 | 0 | neither `runt` nor `vlan_depth` |
 /// | `interface_known`, `sender_known`, `found` | 1 | 0 | the tables' answers; `found` of the class |
 /// | `verdict` | record `verdict` | 0 | |
@@ -76,13 +78,21 @@ pub fn verdict() -> Result<Circuit, Vec<GenError>> {
 
     let barred = !copies.any();
     let wrong_sender = m.lit(REASON_BITS, Reason::WrongSender as u128).when(barred);
-    let reason = mux(base.any(), base, wrong_sender);
+    let [first, asked, permit] = ["first", "asked", "permit"].map(|name| m.input_at(name, 1, 0));
+    let rule = m.input_at("rule", width::RULE, 0);
+    let by_rule = first & asked;
+    let denied = m.lit(REASON_BITS, Reason::Denied as u128);
+    let denied = denied.when(by_rule & !permit);
+    let refused = mux(barred, wrong_sender, denied);
+    let reason = mux(base.any(), base, refused);
     let one = copies.lit(1);
     fields.extend([
         ("reason", reason),
         ("interface_valid", framed & interface_known),
         ("sender_valid", framed & interface_known & sender_known),
         ("class_valid", found & !base.any()),
+        ("rule_valid", by_rule & !barred & !base.any()),
+        ("rule", rule),
         // The host gets one.
         ("copies", mux(reason.any(), one, copies)),
     ]);

@@ -118,6 +118,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
                 )
             }
             CounterSet::AttachmentSeen => (from, e("sender"), (Adds::Packets, Some(e("tag")))),
+            CounterSet::Rule => (packet & e("rule_valid"), e("rule"), bytes(length_in)),
         };
         let counted = Counted {
             set,

@@ -139,7 +139,7 @@ pub fn slot(g: &Geometry) -> Record {
 }
 
 /// Fields of EDIT that stay with the copy after its bytes are edited.
-const META_FIELDS: [&str; 22] = [
+const META_FIELDS: [&str; 24] = [
     "tag",
     "first",
     "last",
@@ -154,6 +154,8 @@ const META_FIELDS: [&str; 22] = [
     "class",
     "direction",
     "priority",
+    "rule_valid",
+    "rule",
     "action",
     "out_attachment",
     "out_interface",

@@ -22,7 +22,7 @@ pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>
     let record = match table.kind() {
         Kind::Direct { row } => Some(Record::from(row)),
         Kind::Slots { .. } => None,
-        Kind::Hash { .. } => {
+        Kind::Hash { .. } | Kind::Rules { .. } => {
             m.refuse(
                 &format!("table `{}`", table.name()),
                 table as u64,

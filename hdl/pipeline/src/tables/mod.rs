@@ -20,6 +20,7 @@ pub mod direct;
 pub mod epoch;
 pub mod hash;
 pub mod queue;
+pub mod rules;
 pub mod turns;
 
 use seqnic_gen::{Collision, Module, RamSpec, RamStyle, Sig};
@@ -48,6 +49,8 @@ const SHALLOW_ROWS: u32 = 32768;
 /// Rows of one memory of a table: of one way, where it is a hash table whose ways have one each.
 pub fn memory_rows(g: &Geometry, table: Table) -> u32 {
     match g.hash(table) {
+        // Of one bank.
+        None if table == Table::Rule => g.rule_rows,
         Some(size) if g.clocks_per_header == 1 => size.rows,
         _ => g.rows(table),
     }

@@ -57,6 +57,12 @@ pub enum Table {
     Dscp = 19,
     /// How the queues of outputs are served.
     Queue = 20,
+    /// How the rules of a service's first packets are found.
+    Acl = 21,
+    /// Rules.
+    Rule = 22,
+    /// Next hops of rules.
+    Policy = 23,
 }
 
 /// How a table is asked.
@@ -70,14 +76,19 @@ pub enum Kind {
     Direct {
         row: &'static Layout,
     },
-    /// A direct table with [`RANGE_SLOTS`] slots a row.
+    /// A direct table with several slots a row (`Geometry::slots`).
     Slots {
         slot: &'static Layout,
+    },
+    /// Banks of rows with [`RULE_SLOTS`] rules each, one row of each asked.
+    Rules {
+        slot: &'static Layout,
+        rest: &'static Layout,
     },
 }
 
 impl Table {
-    pub const ALL: [Table; 21] = [
+    pub const ALL: [Table; 24] = [
         Table::Interface,
         Table::Source,
         Table::Address,
@@ -99,6 +110,9 @@ impl Table {
         Table::HostLimit,
         Table::Dscp,
         Table::Queue,
+        Table::Acl,
+        Table::Rule,
+        Table::Policy,
     ];
     /// The four port questions, strongest first: server wins over client, then destination over
     /// source. So both ways of a connection between a keyed client and a service are the service's.
@@ -132,6 +146,9 @@ impl Table {
             Table::HostLimit => "host_limit",
             Table::Dscp => "dscp",
             Table::Queue => "queue",
+            Table::Acl => "acl",
+            Table::Rule => "rule",
+            Table::Policy => "policy",
         }
     }
 
@@ -167,6 +184,9 @@ impl Table {
             Table::HostLimit => "how many exceptions does the host take?",
             Table::Dscp => "which priority has it?",
             Table::Queue => "how is the queue served?",
+            Table::Acl => "what of the packet finds its rules?",
+            Table::Rule => "is it allowed?",
+            Table::Policy => "where does a permitted packet go instead?",
         }
     }
 
@@ -212,6 +232,12 @@ impl Table {
             },
             Table::Dscp => Kind::Direct { row: &DSCP_ROW },
             Table::Queue => Kind::Direct { row: &QUEUE_ROW },
+            Table::Acl => Kind::Slots { slot: &ACL_SLOT },
+            Table::Rule => Kind::Rules {
+                slot: &RULE_SLOT,
+                rest: &RULE_REST,
+            },
+            Table::Policy => Kind::Direct { row: &POLICY_ROW },
         }
     }
 
@@ -245,7 +271,7 @@ impl Table {
         match self.kind() {
             Kind::Hash { key, value } => EPOCHS + key.width() + value.width(),
             Kind::Direct { row } => row.width(),
-            Kind::Slots { slot } => slot.width(),
+            Kind::Slots { slot } | Kind::Rules { slot, .. } => slot.width(),
         }
     }
 }

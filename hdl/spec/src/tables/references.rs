@@ -5,8 +5,8 @@
 //! ([`Space::life`]); nothing else of the compiler's deltas names a table.
 
 use super::{
-    ACTION_ROW, ADDRESS_VALUE, ATTACHMENT_ROW, CLASS_ROW, INTERFACE_VALUE, PORT_KEY, PORT_VALUE,
-    RANGE_SLOT, SOURCE_KEY, SOURCE_VALUE, STEP_KEY, STEP_VALUE, Table, position_kind, width,
+    ACTION_ROW, ADDRESS_VALUE, ATTACHMENT_ROW, CLASS_ROW, INTERFACE_VALUE, POLICY_ROW, PORT_KEY,
+    PORT_VALUE, RANGE_SLOT, RULE_KEY, RULE_SLOT, SOURCE_KEY, SOURCE_VALUE, STEP_KEY, STEP_VALUE, Table, position_kind, width,
 };
 use crate::layout::Layout;
 
@@ -23,6 +23,9 @@ pub enum Space {
     Rewrite,
     Action,
     Meter,
+    Acl,
+    Set,
+    Rule,
     Class,
     Range,
     HostLimit,
@@ -54,7 +57,7 @@ pub enum Life {
 
 impl Space {
     /// Every space, so that what a space's rows refer to comes before it.
-    pub const ALL: [Space; 14] = [
+    pub const ALL: [Space; 17] = [
         Space::Interface,
         Space::Segment,
         Space::Decap,
@@ -64,6 +67,9 @@ impl Space {
         Space::Rewrite,
         Space::Action,
         Space::Meter,
+        Space::Acl,
+        Space::Set,
+        Space::Rule,
         Space::Class,
         Space::Range,
         Space::HostLimit,
@@ -74,7 +80,7 @@ impl Space {
     /// The table whose rows have these numbers.
     pub const fn table(self) -> Option<Table> {
         match self {
-            Space::Interface | Space::Segment | Space::Scope => None,
+            Space::Interface | Space::Segment | Space::Scope | Space::Set => None,
             Space::Decap => Some(Table::Decap),
             Space::Encap => Some(Table::Encap),
             Space::Attachment => Some(Table::Attachment),
@@ -86,14 +92,16 @@ impl Space {
             Space::HostLimit => Some(Table::HostLimit),
             Space::Dscp => Some(Table::Dscp),
             Space::Queue => Some(Table::Queue),
+            Space::Acl => Some(Table::Acl),
+            Space::Rule => Some(Table::Policy),
         }
     }
 
     pub const fn life(self) -> Life {
         match self {
-            Space::Interface => Life::Name,
+            Space::Interface | Space::Set => Life::Name,
             Space::Attachment => Life::Versions,
-            Space::Class => Life::NameAndRow,
+            Space::Class | Space::Rule => Life::NameAndRow,
             Space::Meter => Life::Own,
             Space::Segment => Life::Key {
                 table: Table::Interface,
@@ -104,7 +112,7 @@ impl Space {
                 field: "scope",
             },
             Space::Decap | Space::HostLimit | Space::Dscp | Space::Queue => Life::Fixed,
-            Space::Encap | Space::Rewrite | Space::Range => Life::Row,
+            Space::Encap | Space::Rewrite | Space::Range | Space::Acl => Life::Row,
             Space::Action => Life::Run,
         }
     }
@@ -117,7 +125,10 @@ impl Space {
             | Space::Scope
             | Space::Action
             | Space::Meter
-            | Space::Class => 1,
+            | Space::Class
+            | Space::Acl
+            | Space::Set
+            | Space::Rule => 1,
             Space::Interface
             | Space::Decap
             | Space::Attachment
@@ -146,6 +157,9 @@ impl Space {
             Space::HostLimit => crate::reason::REASON_BITS,
             Space::Dscp => 6,
             Space::Queue => width::PORT + 3,
+            Space::Acl => width::ACL,
+            Space::Set => width::SET,
+            Space::Rule => width::RULE,
         }
     }
 
@@ -165,6 +179,9 @@ impl Space {
             Space::HostLimit => "host_limit",
             Space::Dscp => "dscp",
             Space::Queue => "queue",
+            Space::Acl => "acl",
+            Space::Set => "set",
+            Space::Rule => "rule",
         }
     }
 }
@@ -258,6 +275,7 @@ pub fn references(layout: &Layout) -> &'static [Reference] {
         always("scope", Space::Scope),
         when("range", Space::Range, flag("range_valid")),
         when("neighbour", Space::Attachment, flag("neighbour_valid")),
+        always("acl", Space::Acl),
     ];
     const SCOPE: &[Reference] = &[always("scope", Space::Scope)];
     const CLASS: &[Reference] = &[always("class", Space::Class)];
@@ -266,7 +284,26 @@ pub fn references(layout: &Layout) -> &'static [Reference] {
         always("meter", Space::Meter),
         run("forward_action", "forward_copies"),
         run("return_action", "return_copies"),
+        always("set", Space::Set),
+        always("rule", Space::Rule),
     ];
+    const KEY: &[Reference] = &[
+        always("salt", Space::Scope),
+        always("arrival", Space::Interface),
+    ];
+    const RULE: &[Reference] = &[
+        always("set", Space::Set),
+        always("rule", Space::Rule),
+        Reference {
+            when: When {
+                field: "any_arrival",
+                bits: (0, 1),
+                is: 0,
+            },
+            ..always("arrival", Space::Interface)
+        },
+    ];
+    const HOP: &[Reference] = &[when("attachment", Space::Attachment, flag("valid"))];
     const STEP: &[Reference] = &[
         always("class", Space::Class),
         Reference {
@@ -292,7 +329,7 @@ pub fn references(layout: &Layout) -> &'static [Reference] {
         when("encap", Space::Encap, flag("valid")),
         when("comes_from", Space::Attachment, flag("valid")),
     ];
-    const ALL: [(&str, &[Reference]); 12] = [
+    const ALL: [(&str, &[Reference]); 15] = [
         (INTERFACE_VALUE.name, INTERFACE),
         (SOURCE_KEY.name, SEGMENT),
         (SOURCE_VALUE.name, SENDER),
@@ -305,6 +342,9 @@ pub fn references(layout: &Layout) -> &'static [Reference] {
         (STEP_VALUE.name, NEXT),
         (ACTION_ROW.name, COPY),
         (ATTACHMENT_ROW.name, PLACE),
+        (RULE_KEY.name, KEY),
+        (RULE_SLOT.name, RULE),
+        (POLICY_ROW.name, HOP),
     ];
     let of = ALL.iter().find(|(name, _)| *name == layout.name);
     of.map_or(&[], |(_, references)| references)
@@ -320,6 +360,7 @@ mod tests {
             Kind::Hash { key, value } => vec![key, value],
             Kind::Direct { row } => vec![row],
             Kind::Slots { slot } => vec![slot],
+            Kind::Rules { slot, .. } => vec![slot],
         })
     }
 
@@ -366,7 +407,7 @@ mod tests {
             let layout = match table.kind() {
                 Kind::Direct { row } => row,
                 Kind::Slots { slot } => slot,
-                Kind::Hash { .. } => panic!("{space:?} has rows in a hash table"),
+                Kind::Hash { .. } | Kind::Rules { .. } => panic!("{space:?} has rows in {table:?}"),
             };
             for r in references(layout) {
                 assert!(
@@ -379,7 +420,8 @@ mod tests {
         }
         // Every direct table's rows are numbers of a space, but for registers.
         for table in Table::ALL {
-            let register = matches!(table, Table::Seed | Table::Epoch);
+            // Rules stand where their keys say, as in a hash table.
+            let register = matches!(table, Table::Seed | Table::Epoch | Table::Rule);
             let of_space = Space::ALL.iter().any(|s| s.table() == Some(table));
             assert_eq!(
                 table.hash().is_none() && !register,

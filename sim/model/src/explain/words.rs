@@ -1,5 +1,6 @@
 //! Numbers of the tables in the notation people use.
 
+use crate::acl::Decision;
 use crate::decap::{Header, Taken};
 use crate::encap::{MdType, Tag, TagKind};
 use crate::keys::{Address, InterfaceKey, Key, Packed, Position, StepKey};
@@ -46,6 +47,16 @@ impl Words<'_> {
             (Some(service), Some(label)) => format!("service {service} {label} (class {class})"),
             _ => format!("class {class}"),
         }
+    }
+
+    pub fn rule(&self, decision: Decision) -> String {
+        let name = self.names.rules.get(usize::from(decision.rule));
+        let name = match name.and_then(Option::as_ref) {
+            Some(name) => format!("rule {} {}", name.acl, name.rule),
+            None => "rule".to_string(),
+        };
+        let permit = if decision.permit { "permits" } else { "denies" };
+        format!("{name} (number {}) {permit} it", decision.rule)
     }
 
     pub fn interface_key(&self, key: InterfaceKey) -> String {

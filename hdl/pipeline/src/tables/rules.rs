@@ -1,0 +1,210 @@
+//! Rules: one row of every bank, all compared in parallel, of those that hold the one with the
+//! lowest order.
+
+use seqnic_gen::{Circuit, GenError, Module, Record, Sig, mux};
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::tables::{RULE_REST, RULE_SLOT, RULE_SLOTS, Table, rule_kind, width};
+
+use super::{Config, answer, memory, read_clocks};
+
+/// Banks whose rules are put in order together.
+const TOGETHER: usize = 4;
+
+/// Clocks from the row numbers to the rows: what they are compared with comes then.
+pub fn compare_stage(g: &Geometry) -> u32 {
+    read_clocks(g, Table::Rule)
+}
+
+/// Clocks from the row numbers to the rule: read, compare, the first of each four banks, the first of all.
+pub fn clocks(g: &Geometry) -> u32 {
+    compare_stage(g) + 3
+}
+
+/// What rules are compared with: names and bits of inputs at [`compare_stage`].
+const PACKET: [(&str, u32); 13] = [
+    ("v6", 1),
+    ("client", 128),
+    ("server", 128),
+    ("client_port", 16),
+    ("port", 16),
+    ("protocol", 8),
+    ("later", 1),
+    ("flags", 8),
+    ("size", 17),
+    ("back", 1),
+    ("arrival", width::INTERFACE),
+    ("set", width::SET),
+    ("epoch", 1),
+];
+
+/// The banks of `rule`: module `table_rule`.
+///
+/// | port | bits | stage | |
+/// | --- | --- | --- | --- |
+/// | `index0`, `index1`, ... | as many as name every row of a bank | 0 | row of each bank; goes to the memory straight |
+/// | `v6`, `client`, ... `epoch` | see [`PACKET`] | [`compare_stage`] | the packet; addresses begin at the highest bit |
+/// | `hit`, `rule`, `permit` | 1, 16, 1 | [`clocks`] | whether a rule holds, and what it says; zero without |
+///
+/// and the configuration bus.
+///
+/// # Errors
+/// Sizes out of range.
+pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    let table = Table::Rule;
+    let m = Module::new("table_rule");
+    m.doc(&format!(
+        "Rules: {}\n{} banks of {} rows with {RULE_SLOTS} rules.",
+        table.question(),
+        g.rule_banks,
+        g.rule_rows
+    ));
+    let at = compare_stage(g);
+    let packet = PACKET.map(|(name, bits)| m.input_at(name, bits, at));
+    let packet = Packet { fields: packet };
+    let config = Config::inputs(&m, g.row_bits(table));
+    let bits = g.rule_rows.trailing_zeros();
+    let mut rdata = vec![];
+    let mut found: Vec<Candidate> = vec![];
+    for bank in 0..g.rule_banks {
+        let index = m.input_at(&format!("index{bank}"), bits, 0);
+        let ram = m.ram(&format!("bank{bank}"), memory(g, table));
+        let row = ram.read(index).delay(at - 2);
+        found.extend(slots(&packet, row, bank));
+        let port = config.memory(table, bank, g.rule_rows);
+        let cfg_row = ram.config(port.write, port.row, port.wdata);
+        rdata.push(port.answer(cfg_row));
+    }
+    let groups: Vec<Candidate> = found
+        .chunks(TOGETHER * RULE_SLOTS as usize)
+        .map(|group| first(&m, group).reg())
+        .collect();
+    let last = first(&m, &groups).reg();
+    m.output("hit", last.holds);
+    m.output("rule", last.rule.when(last.holds));
+    m.output("permit", last.permit & last.holds);
+    m.output("cfg_rdata", answer(m.or(&rdata)));
+    m.finish()
+}
+
+struct Packet<'m> {
+    fields: [Sig<'m>; PACKET.len()],
+}
+
+impl<'m> Packet<'m> {
+    fn get(&self, name: &str) -> Sig<'m> {
+        let place = PACKET.iter().position(|(n, _)| *n == name);
+        self.fields[place.unwrap_or(0)]
+    }
+}
+
+/// A rule that may decide.
+#[derive(Clone, Copy)]
+struct Candidate<'m> {
+    holds: Sig<'m>,
+    order: Sig<'m>,
+    rule: Sig<'m>,
+    permit: Sig<'m>,
+}
+
+impl<'m> Candidate<'m> {
+    fn reg(self) -> Candidate<'m> {
+        Candidate {
+            holds: self.holds.reg(),
+            order: self.order.reg(),
+            rule: self.rule.reg(),
+            permit: self.permit.reg(),
+        }
+    }
+}
+
+/// The rules of a row, a clock later.
+fn slots<'m>(packet: &Packet<'m>, row: Sig<'m>, bank: u32) -> Vec<Candidate<'m>> {
+    let width = RULE_SLOT.width();
+    let slot = |n: u32| row.slice(n * width, width).with_record(&Record::from(&RULE_SLOT));
+    let rest = slot(1).slice(0, RULE_REST.width());
+    let rest = rest.with_record(&Record::from(&RULE_REST));
+    let (client, server) = (packet.get("client"), packet.get("server"));
+    let rest_holds = prefix(client.trunc(96), rest.field("client"), rest.field("client_bits"))
+        & prefix(server.trunc(96), rest.field("server"), rest.field("server_bits"));
+    (0..RULE_SLOTS)
+        .map(|n| {
+            let s = slot(n);
+            let f = |name: &str| s.field(name);
+            let kind = f("kind");
+            let is = |number: u32| kind.is(number.into());
+            let v6 = packet.get("v6");
+            let version = is(rule_kind::ANY) | mux(is(rule_kind::V4), !v6, v6);
+            let long = match n {
+                0 => rest_holds | !is(rule_kind::V6_LONG),
+                _ => !is(rule_kind::V6_LONG),
+            };
+            let client = prefix(client.slice(96, 32), f("client"), f("client_bits"));
+            let server = prefix(server.slice(96, 32), f("server"), f("server_bits"));
+            let port = |side: &str| {
+                let (low, high) = (f(&format!("{side}_first")), f(&format!("{side}_last")));
+                let port = packet.get(side);
+                let every = !low.any() & high.all();
+                mux(packet.get("later"), every, low.le(port) & port.le(high))
+            };
+            let ports = port("client_port") & port("port");
+            let protocol = f("any_protocol") | f("protocol").eq(packet.get("protocol"));
+            let flags = (f("flags") ^ packet.get("flags")) & f("flags_mask");
+            let size = packet.get("size");
+            let most = f("size_last");
+            let sizes = f("size_first").zext(17).le(size) & (most.all() | size.le(most.zext(17)));
+            let direction = mux(packet.get("back"), f("back"), f("forward"));
+            let arrival = f("any_arrival") | f("arrival").eq(packet.get("arrival"));
+            let epochs = f("epochs");
+            let epoch = mux(packet.get("epoch"), epochs.bit(1), epochs.bit(0));
+            let set = f("set").eq(packet.get("set"));
+            // In two parts, so that no more than a few levels of logic stand behind the memory.
+            let addresses = (client & server & long).reg();
+            let transport = (ports & protocol & !flags.any()).reg();
+            let others = (version & sizes & direction & arrival & epoch & set).reg();
+            let name = |what: &str| format!("bank{bank}_{n}_{what}");
+            Candidate {
+                holds: (addresses & transport & others).named(&name("holds")),
+                order: f("order").named(&name("order")).reg(),
+                rule: f("rule").named(&name("rule")).reg(),
+                permit: f("permit").named(&name("permit")).reg(),
+            }
+        })
+        .collect()
+}
+
+/// Whether the first `bits` bits of both are the same.
+fn prefix<'m>(address: Sig<'m>, value: Sig<'m>, bits: Sig<'m>) -> Sig<'m> {
+    let width = address.width();
+    let ones = address.lit(u128::MAX >> (128 - width));
+    let rest = ones.shr_by(bits);
+    !((address ^ value) & !rest).any()
+}
+
+/// Of those that hold the one with the lowest order, of equal ones the first.
+fn first<'m>(m: &'m Module, all: &[Candidate<'m>]) -> Candidate<'m> {
+    let mut beaten: Vec<Vec<Sig>> = vec![vec![]; all.len()];
+    for (i, a) in all.iter().enumerate() {
+        for (j, b) in all.iter().enumerate().skip(i + 1) {
+            let later_first = b.order.lt(a.order);
+            beaten[i].push(b.holds & later_first);
+            beaten[j].push(a.holds & !later_first);
+        }
+    }
+    let wins: Vec<Sig> = (all.iter().zip(&beaten))
+        .map(|(c, beaten)| match beaten.is_empty() {
+            true => c.holds,
+            false => c.holds & !m.or(beaten),
+        })
+        .collect();
+    let choose = |of: fn(&Candidate<'m>) -> Sig<'m>| {
+        let choices: Vec<(Sig, Sig)> = wins.iter().copied().zip(all.iter().map(of)).collect();
+        m.select_onehot(&choices)
+    };
+    let holds: Vec<Sig> = all.iter().map(|c| c.holds).collect();
+    Candidate {
+        holds: m.or(&holds),
+        order: choose(|c| c.order),
+        rule: choose(|c| c.rule),
+        permit: choose(|c| c.permit),
+    }
+}
