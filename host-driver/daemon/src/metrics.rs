@@ -80,6 +80,7 @@ fn labels(key: CounterKey) -> (&'static str, Vec<(&'static str, String)>) {
             "attachment_time",
             vec![("attachment", a), ("bucket", bucket.to_string())],
         ),
+        CounterKey::Rule { acl, rule } => ("rule", vec![("acl", acl), ("rule", rule)]),
         CounterKey::Service {
             service,
             label,
