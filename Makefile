@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both install what a bare machine lacks.
-.PHONY: test-vfio formal test-formats demo test setup lint rtl generate long-random synth cocotb-host
+.PHONY: demo test setup lint generate synth formal fuzz test-formats test-cocotb cocotb-host test-vfio
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -27,6 +27,18 @@ generate:
 formal:
 	@tools/setup-formal.sh
 	python3 hdl/formal/prove.py
+
+# Mutated images, definitions and frames: SEQNIC_FUZZ_INPUTS of each, from a seed of today.
+fuzz:
+	SEQNIC_FUZZ_INPUTS=$${SEQNIC_FUZZ_INPUTS:-20000} SEQNIC_FUZZ_SEED=$${SEQNIC_FUZZ_SEED:-$$(date +%s)} \
+		$(CARGO) test -p seqnic-random --test fuzz -- --nocapture
+
+# Cases on the core between bus models that others wrote (cocotbext-axi), with pauses at random; some minutes.
+COCOTB_CASES ?= fig05-nat fig07 fig08-v6 fig11 fig12-v6 tag-mixed tag-vxlan-v6 tag-nsh
+test-cocotb:
+	@tools/setup-cocotb.sh
+	$(CARGO) run --quiet -p seqnic-tests --bin rows -- edge $(COCOTB_CASES) > target/cocotb/rows.json
+	target/cocotb/bin/python tests/cocotb/run.py target/cocotb/rows.json
 
 # Tags and tunnels as tshark and scapy read and write them, on the cases tests/cases/tag-*.
 test-formats:

@@ -15,7 +15,7 @@ mod mangle;
 mod mutate;
 mod packets;
 mod qos;
-mod rng;
+pub mod rng;
 mod service;
 mod shrink;
 pub mod tree;

@@ -1,0 +1,47 @@
+//! `rows GEOMETRY CASE...` prints the table rows of cases for a bench that writes them itself (tests/cocotb), as JSON:
+//! for each case its interfaces with their ports, and `[table number, row, words of 64 bits]` in the order of writing.
+
+use seqnic_spec::geometry;
+use seqnic_tests::Case;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let geometry = arguments.next().unwrap_or_default();
+    match rows(&geometry, &arguments.collect::<Vec<_>>()) {
+        Ok(cases) => {
+            println!("{cases}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("rows: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn rows(geometry: &str, names: &[String]) -> Result<Value, String> {
+    let geometry = geometry::by_name(geometry)
+        .ok_or_else(|| format!("no geometry `{geometry}`; usage: rows GEOMETRY CASE..."))?;
+    let mut all = Vec::new();
+    for name in names {
+        let mut case = Case::load(&Case::root().join(name)).map_err(|e| e.to_string())?;
+        case.definition.geometry = geometry;
+        let image = seqnic_compiler::compile(&case.definition)
+            .map_err(|e| format!("case {name}: {}", e[0].message))?;
+        let tables = image.tables.iter();
+        let rows: Vec<Value> = tables
+            .flat_map(|t| {
+                t.used()
+                    .map(|(row, words)| json!([t.table as u32, row, words]))
+            })
+            .collect();
+        let interfaces = case.definition.interfaces.iter();
+        let interfaces: Vec<Value> = interfaces
+            .map(|i| json!({ "name": i.name, "port": i.port }))
+            .collect();
+        all.push(json!({ "name": name, "interfaces": interfaces, "rows": rows }));
+    }
+    Ok(Value::Array(all))
+}
