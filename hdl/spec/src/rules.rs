@@ -113,7 +113,8 @@ fn prefixes<const N: usize>(tables: &[[u32; 16]], value: u128) -> [u32; N] {
 
 fn whole(tables: &[[u32; 16]], value: u32) -> u32 {
     let last = tables.len() - 1;
-    let of = |(place, table): (usize, &[u32; 16])| table[(value >> (4 * (last - place)) & 15) as usize];
+    let of =
+        |(place, table): (usize, &[u32; 16])| table[(value >> (4 * (last - place)) & 15) as usize];
     tables.iter().enumerate().map(of).fold(0, |a, b| a ^ b)
 }
 
@@ -196,7 +197,11 @@ mod tests {
         ] {
             let high = |value: u128, width: u32, nibbles: u8| {
                 let zero = width - 4 * u32::from(nibbles);
-                value.checked_shr(zero).unwrap_or(0).checked_shl(zero).unwrap_or(0)
+                value
+                    .checked_shr(zero)
+                    .unwrap_or(0)
+                    .checked_shl(zero)
+                    .unwrap_or(0)
             };
             let mut row = Row::zero(RULE_KEY.width());
             let mut set = |name, value| row.set_field(&RULE_KEY, 0, name, value);
@@ -204,9 +209,19 @@ mod tests {
             set("v6", 1);
             set("client", high(key.client, 128, mask.client));
             set("server", high(key.server, 128, mask.server));
-            set("client_port", high(key.client_port.into(), 16, mask.client_port));
+            set(
+                "client_port",
+                high(key.client_port.into(), 16, mask.client_port),
+            );
             set("port", high(key.port.into(), 16, mask.port));
-            set("protocol", if mask.protocol { key.protocol.into() } else { 0 });
+            set(
+                "protocol",
+                if mask.protocol {
+                    key.protocol.into()
+                } else {
+                    0
+                },
+            );
             set("arrival", if mask.arrival { key.arrival.into() } else { 0 });
             let mut expected = base();
             for field in RULE_KEY.fields {

@@ -78,7 +78,11 @@ pub const VERDICT: Layout = Layout {
             width::COPIES,
             "rows there, at least 1 when directed",
         ),
-        field("rule_valid", 1, "a rule, or the default of a rule set, decided it"),
+        field(
+            "rule_valid",
+            1,
+            "a rule, or the default of a rule set, decided it",
+        ),
         field("rule", width::RULE, "number that counts under"),
         field(
             "neighbour_valid",

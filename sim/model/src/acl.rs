@@ -151,7 +151,9 @@ pub fn ask(tables: &Tables, asked: &Asked) -> Option<Decision> {
         bank * g.rule_rows + rule_row(digests.under(&mask), bank, g.rule_rows)
     });
     let rules = rows.flat_map(|row| tables.rules(row));
-    let found = rules.filter(|rule| rule.holds(asked)).min_by_key(|r| r.order)?;
+    let found = rules
+        .filter(|rule| rule.holds(asked))
+        .min_by_key(|r| r.order)?;
     Some(Decision {
         rule: found.rule,
         permit: found.permit,

@@ -460,7 +460,11 @@ fn rule(r: Record, slot: u32, g: &Geometry) -> Result<Rule, LoadError> {
         let range = (r.get(l, first) as u16, r.get(l, last) as u16);
         match range.0 <= range.1 {
             true => Ok(range),
-            false => Err(r.bad(first, range.0.into(), format!("at most {last}, {}", range.1))),
+            false => Err(r.bad(
+                first,
+                range.0.into(),
+                format!("at most {last}, {}", range.1),
+            )),
         }
     };
     let last = r.get(l, "size_last") as u16;

@@ -73,11 +73,14 @@ pub fn plan(tables: &Tables, h: &Headers, verdict: &Verdict, number: u8) -> Opti
         sport,
         dport,
         dscp: action.dscp,
-        tag: action.tag.filter(|_| policy.is_none()).map(|(kind, number)| Tag {
-            kind,
-            number,
-            row: tables.encap(to.encap),
-        }),
+        tag: action
+            .tag
+            .filter(|_| policy.is_none())
+            .map(|(kind, number)| Tag {
+                kind,
+                number,
+                row: tables.encap(to.encap),
+            }),
         priority: verdict.priority,
     })
 }

@@ -142,7 +142,11 @@ pub fn explain(tables: &Tables, names: &Names, port: u8, frame: &[u8]) -> Explan
             Some(attachment) => words.attachment(attachment),
             None => "no next hop of its own".to_string(),
         };
-        questions.push(question(Table::Policy, Some(format!("rule {rule}")), answer));
+        questions.push(question(
+            Table::Policy,
+            Some(format!("rule {rule}")),
+            answer,
+        ));
     }
     add_unasked(&mut questions, verdict.reason);
     questions.sort_by_key(|(table, _)| *table);
@@ -261,7 +265,11 @@ impl Observer for Recorder<'_> {
                 );
                 self.questions.push(masks);
                 let size = asked.size;
-                let what = format!("set {}, {}, {size} bytes", asked.set, asked.direction.name());
+                let what = format!(
+                    "set {}, {}, {size} bytes",
+                    asked.set,
+                    asked.direction.name()
+                );
                 question(Table::Rule, Some(what), w.rule(decision))
             }
             Asked::Class(class, direction) => question(

@@ -85,7 +85,8 @@ impl Acls {
                     );
                 }
                 let uses = items.into_iter();
-                uses.filter_map(|n| self.one(f, network, n, owner)).collect()
+                uses.filter_map(|n| self.one(f, network, n, owner))
+                    .collect()
             }
         };
         let default = fields.get("acl_default").and_then(|node| {
@@ -103,13 +104,7 @@ impl Acls {
         (uses, default.is_some_and(|at| at.value))
     }
 
-    fn one(
-        &self,
-        f: &mut Findings,
-        network: &Network,
-        node: &Node,
-        owner: &str,
-    ) -> Option<AclUse> {
+    fn one(&self, f: &mut Findings, network: &Network, node: &Node, owner: &str) -> Option<AclUse> {
         let Kind::Map(_) = node.kind else {
             let name = f.text(node, format_args!("`acl` of {owner}"))?;
             let acl = self.find(f, &name, owner)?;
@@ -175,13 +170,7 @@ impl Acls {
 const ACTIONS: [(&str, bool); 2] = [("permit", true), ("deny", false)];
 
 /// Reads one rule; `place` counts from 1.
-fn rule(
-    f: &mut Findings,
-    network: &Network,
-    node: &Node,
-    place: usize,
-    set: &str,
-) -> Option<Rule> {
+fn rule(f: &mut Findings, network: &Network, node: &Node, place: usize, set: &str) -> Option<Rule> {
     let owner = format!("rule {place} of {set}");
     let fields = Fields::of(f, node, owner, node.span, &KEYS)?;
     let owner = fields.owner.as_str();
@@ -342,7 +331,10 @@ fn prefixes(f: &mut Findings, node: &Node, what: std::fmt::Arguments) -> Vec<Pre
         if prefix.first() != address {
             f.error(
                 "prefix_bits",
-                format!("{what} is `{}`, which has bits behind its length", text.value),
+                format!(
+                    "{what} is `{}`, which has bits behind its length",
+                    text.value
+                ),
                 text.span,
                 format!("did you mean `{}/{bits}`?", prefix.first()),
             );
@@ -357,13 +349,18 @@ fn prefixes(f: &mut Findings, node: &Node, what: std::fmt::Arguments) -> Vec<Pre
 fn families(f: &mut Findings, fields: &Fields, client: &[Prefix], server: &[Prefix]) {
     let meet = client.is_empty()
         || server.is_empty()
-        || client
-            .iter()
-            .any(|c| server.iter().any(|s| s.address.is_ipv4() == c.address.is_ipv4()));
+        || client.iter().any(|c| {
+            server
+                .iter()
+                .any(|s| s.address.is_ipv4() == c.address.is_ipv4())
+        });
     if !meet {
         f.error(
             "no_family",
-            format!("{} has no IP version its `client` and its `server` share", fields.owner),
+            format!(
+                "{} has no IP version its `client` and its `server` share",
+                fields.owner
+            ),
             fields.get("server").map_or(fields.span, |n| n.span),
             "write prefixes of one IP version in both",
         );
@@ -380,7 +377,10 @@ fn flags(f: &mut Findings, node: &Node, owner: &str) -> Option<(u8, u8)> {
         let Some(bit) = FLAGS.iter().position(|flag| *flag == name) else {
             f.error(
                 "bad_flags",
-                format!("`flags` of {owner} has `{}`, which is no TCP flag", short(part)),
+                format!(
+                    "`flags` of {owner} has `{}`, which is no TCP flag",
+                    short(part)
+                ),
                 text.span,
                 "write flags that must be set, with `!` those that must not, like `syn,!ack`",
             );
@@ -404,7 +404,10 @@ fn flags(f: &mut Findings, node: &Node, owner: &str) -> Option<(u8, u8)> {
 /// `64`, `0-1280`: bytes of the IP packet.
 fn size(f: &mut Findings, node: &Node, owner: &str) -> Option<(u16, u16)> {
     let text = f.text(node, format_args!("`size` of {owner}"))?;
-    let (first, last) = text.value.split_once('-').unwrap_or((text.value, text.value));
+    let (first, last) = text
+        .value
+        .split_once('-')
+        .unwrap_or((text.value, text.value));
     let mut bound = |part: &str| {
         let part = At::new(part.trim(), text.span);
         let what = format_args!("`size` of {owner}");
@@ -415,7 +418,10 @@ fn size(f: &mut Findings, node: &Node, owner: &str) -> Option<(u16, u16)> {
     if first > last {
         f.error(
             "reversed_range",
-            format!("`size` of {owner} is `{}`, which ends before it begins", text.value),
+            format!(
+                "`size` of {owner} is `{}`, which ends before it begins",
+                text.value
+            ),
             text.span,
             format!("did you mean `{last}-{first}`?"),
         );

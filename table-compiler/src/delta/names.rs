@@ -58,7 +58,12 @@ pub fn names(old: &Names, new: &Names, numbers: &Numbers) -> Names {
         }
     }
     for (fresh, number) in numbers.of(Space::Set) {
-        put(&mut names.sets, number, new.sets[fresh as usize].clone(), String::new());
+        put(
+            &mut names.sets,
+            number,
+            new.sets[fresh as usize].clone(),
+            String::new(),
+        );
     }
     for (fresh, number) in numbers.of(Space::Rule) {
         let name = new.rules[fresh as usize].as_ref().map(|name| RuleName {

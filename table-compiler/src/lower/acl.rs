@@ -33,7 +33,10 @@ pub(super) struct SetKey {
 impl SetKey {
     /// The definition's rule sets, joined.
     fn acls(&self, definition: &Definition) -> String {
-        let names = self.uses.iter().map(|u| definition.acls[u.acl].name.as_str());
+        let names = self
+            .uses
+            .iter()
+            .map(|u| definition.acls[u.acl].name.as_str());
         names.collect::<Vec<_>>().join("+")
     }
 
@@ -132,7 +135,10 @@ impl Lowering<'_> {
         // The largest first: they need a way of their own most.
         groups.sort_by_key(|g| std::cmp::Reverse(g.rules.len()));
         let own = geometry.numbers(Table::Acl).saturating_sub(2) as usize;
-        let own = groups.iter().take(own).take_while(|g| g.rules.len() >= OWN_WAY);
+        let own = groups
+            .iter()
+            .take(own)
+            .take_while(|g| g.rules.len() >= OWN_WAY);
         let own = own.count();
         let mut rest = RuleGroup::default();
         for (place, group) in groups.into_iter().enumerate() {
@@ -223,7 +229,11 @@ impl Lowering<'_> {
         // The longest first: it is the likeliest to be the cause.
         acls.sort_by_key(|acl| std::cmp::Reverse(self.definition.acls[*acl].rules.len()));
         let acl = |id: &usize| &self.definition.acls[*id];
-        let names: Vec<String> = acls.iter().take(3).map(|id| format!("`{}`", acl(id).name)).collect();
+        let names: Vec<String> = acls
+            .iter()
+            .take(3)
+            .map(|id| format!("`{}`", acl(id).name))
+            .collect();
         let more = if acls.len() > 3 { " and more" } else { "" };
         let first = acls.first().map(|id| acl(id).span).unwrap_or_default();
         let capacity = geometry.rule_banks * geometry.rule_rows * RULE_SLOTS;
@@ -242,7 +252,9 @@ impl Lowering<'_> {
             "rules that leave the same fields open crowd together: give some of them prefixes, ports or a protocol, let fewer services \
              of one address ask them, join rules of neighbouring prefixes, or take a larger geometry",
         );
-        acls.iter().skip(1).take(2).fold(finding, |f, id| f.also(acl(id).span, "asked together with it"))
+        acls.iter().skip(1).take(2).fold(finding, |f, id| {
+            f.also(acl(id).span, "asked together with it")
+        })
     }
 
     fn too_many_rules(&mut self, geometry: &Geometry) {
@@ -252,9 +264,20 @@ impl Lowering<'_> {
         let order = orders.map(|r| r.order).max().unwrap_or(0);
         let sets = self.sets.len() as u32;
         let over = match () {
-            () if numbers > room => format!("{} rules and defaults, geometry `{}` has {}", numbers - 1, geometry.name, room - 1),
-            () if sets >= 1 << width::SET => format!("{sets} rule sets of services, at most {} have numbers", (1 << width::SET) - 1),
-            () if order > u32::from(u16::MAX) => format!("{} rules in one rule set, at most 65536 have places", order + 1),
+            () if numbers > room => format!(
+                "{} rules and defaults, geometry `{}` has {}",
+                numbers - 1,
+                geometry.name,
+                room - 1
+            ),
+            () if sets >= 1 << width::SET => format!(
+                "{sets} rule sets of services, at most {} have numbers",
+                (1 << width::SET) - 1
+            ),
+            () if order > u32::from(u16::MAX) => format!(
+                "{} rules in one rule set, at most 65536 have places",
+                order + 1
+            ),
             () => return,
         };
         let span = self.definition.acls.last().map(|acl| acl.span);

@@ -195,7 +195,9 @@ impl<'d> Lowering<'d> {
             range_of[of_scope[0].scope as usize - 1] = row;
         }
         let classes = &self.model.classes;
-        let asked = claims.iter().map(|c| (c.scope, classes[c.class as usize].set.set));
+        let asked = claims
+            .iter()
+            .map(|c| (c.scope, classes[c.class as usize].set.set));
         let asked: Vec<(u32, u32)> = asked.filter(|(_, set)| *set > 0).collect();
         let rules_of = self.rules(&asked);
         self.address_rows(&range_of, &rules_of);

@@ -122,13 +122,7 @@ impl<'d> Lowering<'d> {
 
     /// Makes the classes of a group: each stage, then its variants. `first` is the service's first,
     /// `meter` and `set` those of all of them.
-    fn looks(
-        &mut self,
-        current: &Current<'d>,
-        first: u32,
-        meter: u32,
-        set: SetRow,
-    ) -> Vec<Look> {
+    fn looks(&mut self, current: &Current<'d>, first: u32, meter: u32, set: SetRow) -> Vec<Look> {
         let mut looks: Vec<Look> = Vec::new();
         for (stage, Stage { ports, .. }) in current.stages.iter().enumerate() {
             let stops = current.ways.stops.iter().map(|s| (s.stage, s.shift));

@@ -79,7 +79,14 @@ pub(crate) fn write(words: &mut [u64], cell: Cell, rule: &RuleRow, epochs: Epoch
     for (side, (value, bits)) in [("client", rule.client), ("server", rule.server)] {
         set(side, value >> 96);
         let bits = u128::from(bits.min(32));
-        set(if side == "client" { "client_bits" } else { "server_bits" }, bits);
+        set(
+            if side == "client" {
+                "client_bits"
+            } else {
+                "server_bits"
+            },
+            bits,
+        );
     }
     set("any_protocol", rule.protocol.is_none().into());
     set("protocol", rule.protocol.unwrap_or(0).into());

@@ -6,8 +6,8 @@
 //! can be reached, so if it finds nothing there is no placement of these keys under these seeds,
 //! and the next seeds are tried.
 
-pub(crate) mod pack;
 pub(crate) mod acl;
+pub(crate) mod pack;
 pub mod rows;
 pub mod rules;
 

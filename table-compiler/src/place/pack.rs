@@ -279,7 +279,12 @@ pub(super) fn put_row(rows: &mut TableRows, row: usize, words: &[u64]) {
 }
 
 /// Packs the rows of a direct table, each by `write` into words that are zero.
-pub(super) fn direct<T>(image: &mut Image, table: Table, rows: &[T], write: impl Fn(&T, &mut [u64])) {
+pub(super) fn direct<T>(
+    image: &mut Image,
+    table: Table,
+    rows: &[T],
+    write: impl Fn(&T, &mut [u64]),
+) {
     let into = image.table_mut(table);
     let n = into.words_per_row();
     let versions = table.versions() as usize;

@@ -193,7 +193,10 @@ impl Placer {
             }
             self.masks.pop();
             // With them all that say as little: they would be left over next.
-            let shapes: HashSet<Mask> = without.iter().map(|i| self.items[*i as usize].shape).collect();
+            let shapes: HashSet<Mask> = without
+                .iter()
+                .map(|i| self.items[*i as usize].shape)
+                .collect();
             let alike = |i: &u32| {
                 let shape = &self.items[*i as usize].shape;
                 shapes.contains(shape) || shapes.iter().any(|s| covers(s, shape))
@@ -218,7 +221,11 @@ impl Placer {
         let mut chosen: Vec<Mask> = Vec::new();
         let mut left = first.to_vec();
         self.choose(&mut masks, &mut order, &mut left, &mut chosen);
-        left = all.iter().copied().filter(|i| self.items[*i as usize].at == FREE).collect();
+        left = all
+            .iter()
+            .copied()
+            .filter(|i| self.items[*i as usize].at == FREE)
+            .collect();
         self.choose(&mut masks, &mut order, &mut left, &mut chosen);
         // Other rules may be added to a group: in banks that are left they find masks that suit it.
         let again = |bank: usize| chosen.get(bank % chosen.len().max(1)).copied();
@@ -253,7 +260,8 @@ impl Placer {
             let best = loop {
                 let most = (0..candidates.len()).max_by_key(|c| (worth[*c], usize::MAX - *c));
                 let Some(most) = most else { return };
-                let was = std::mem::replace(&mut worth[most], self.worth(bank, &candidates[most], left));
+                let was =
+                    std::mem::replace(&mut worth[most], self.worth(bank, &candidates[most], left));
                 let now = worth[most];
                 if now >= was || (0..candidates.len()).all(|c| c == most || worth[c] <= now) {
                     break most;
@@ -406,7 +414,10 @@ impl Placer {
             let long = self.items[*item as usize].long;
             self.take(*item);
             let Some(slot) = self.free(*to, long) else {
-                let (row, slot) = (moves[done].1 as usize / SLOTS, moves[done].1 as usize % SLOTS);
+                let (row, slot) = (
+                    moves[done].1 as usize / SLOTS,
+                    moves[done].1 as usize % SLOTS,
+                );
                 self.set(row, slot, *item);
                 break;
             };
@@ -441,17 +452,44 @@ fn candidates(shapes: impl Iterator<Item = Mask>) -> Vec<Mask> {
         let none = Mask::default();
         let m = *m;
         [
-            Mask { client_port: 0, ..m },
+            Mask {
+                client_port: 0,
+                ..m
+            },
             Mask { port: 0, ..m },
             Mask { client: 0, ..m },
             Mask { server: 0, ..m },
-            Mask { client: m.client / 2, ..m },
-            Mask { server: m.server / 2, ..m },
-            Mask { client_port: 0, port: 0, ..m },
-            Mask { client: m.client, protocol: m.protocol, ..none },
-            Mask { server: m.server, protocol: m.protocol, ..none },
-            Mask { protocol: false, ..m },
-            Mask { arrival: false, ..m },
+            Mask {
+                client: m.client / 2,
+                ..m
+            },
+            Mask {
+                server: m.server / 2,
+                ..m
+            },
+            Mask {
+                client_port: 0,
+                port: 0,
+                ..m
+            },
+            Mask {
+                client: m.client,
+                protocol: m.protocol,
+                ..none
+            },
+            Mask {
+                server: m.server,
+                protocol: m.protocol,
+                ..none
+            },
+            Mask {
+                protocol: false,
+                ..m
+            },
+            Mask {
+                arrival: false,
+                ..m
+            },
         ]
     };
     let mut seen: HashSet<Mask> = found.iter().copied().collect();
@@ -467,4 +505,3 @@ fn candidates(shapes: impl Iterator<Item = Mask>) -> Vec<Mask> {
     }
     found
 }
-

@@ -84,7 +84,9 @@ impl Acls {
         let ports = |r: &mut Random, percent: u32| {
             (has_ports && r.chance(percent)).then(|| {
                 let first = r.weighted(&[(50, 1), (30, 1024), (20, 32768)]);
-                let last = r.weighted(&[(40, 65535), (30, 40000), (30, 2000)]).max(first);
+                let last = r
+                    .weighted(&[(40, 65535), (30, 40000), (30, 2000)])
+                    .max(first);
                 match r.chance(30) {
                     true => scalar(r.port(1..=2100)),
                     false => scalar(format!("{first}-{last}")),
@@ -105,7 +107,9 @@ impl Acls {
             scalar(r.pick(&directions).copied().unwrap_or("both"))
         });
         let permit = r.chance(65);
-        let route = (permit && r.chance(15)).then(|| r.pick(hosts).map(scalar)).flatten();
+        let route = (permit && r.chance(15))
+            .then(|| r.pick(hosts).map(scalar))
+            .flatten();
         let action = (route.is_none() || r.chance(50))
             .then(|| scalar(if permit { "permit" } else { "deny" }));
         Map::new()

@@ -61,7 +61,13 @@ const ACL: Numbers = Numbers {
     protocols: &[
         (85, (None, &[(1, (Wc, Wc))])),
         (31, (Some(1), &[(1, (Wc, Wc))])),
-        (873, (Some(6), &[(216, (Wc, Wc)), (131, (Wc, Ar)), (653, (Wc, Em))])),
+        (
+            873,
+            (
+                Some(6),
+                &[(216, (Wc, Wc)), (131, (Wc, Ar)), (653, (Wc, Em))],
+            ),
+        ),
         (11, (Some(17), &[(125, (Wc, Ar)), (875, (Wc, Em))])),
     ],
     lengths: &[
@@ -108,7 +114,13 @@ const FW: Numbers = Numbers {
             230,
             (
                 Some(17),
-                &[(150, (Wc, Wc)), (50, (Wc, Ar)), (500, (Wc, Em)), (200, (Em, Wc)), (100, (Em, Em))],
+                &[
+                    (150, (Wc, Wc)),
+                    (50, (Wc, Ar)),
+                    (500, (Wc, Em)),
+                    (200, (Em, Wc)),
+                    (100, (Em, Em)),
+                ],
             ),
         ),
         (20, (Some(47), &[(1, (Wc, Wc))])),
@@ -152,7 +164,18 @@ const IPC: Numbers = Numbers {
                 ],
             ),
         ),
-        (260, (Some(17), &[(300, (Wc, Wc)), (450, (Wc, Em)), (100, (Em, Wc)), (150, (Em, Em))])),
+        (
+            260,
+            (
+                Some(17),
+                &[
+                    (300, (Wc, Wc)),
+                    (450, (Wc, Em)),
+                    (100, (Em, Wc)),
+                    (150, (Em, Em)),
+                ],
+            ),
+        ),
         (10, (Some(50), &[(1, (Wc, Wc))])),
     ],
     lengths: &[
@@ -218,7 +241,8 @@ impl Side {
 
 fn ports(random: &mut Random, class: Class) -> Ports {
     const SERVICES: [u16; 20] = [
-        20, 21, 22, 23, 25, 53, 80, 110, 123, 135, 139, 143, 161, 389, 443, 445, 1433, 1521, 3389, 8080,
+        20, 21, 22, 23, 25, 53, 80, 110, 123, 135, 139, 143, 161, 389, 443, 445, 1433, 1521, 3389,
+        8080,
     ];
     let one = |first, last| Ports::Ranges(vec![(first, last)]);
     match class {

@@ -8,7 +8,7 @@ use seqnic_engine::Engine;
 use seqnic_model::{BatchEngine, ImageEngine};
 use seqnic_oracle::Oracle;
 use seqnic_random::tree::Node;
-use seqnic_random::{Case, Frame, compare, definition, edges, observe, packets, shrink};
+use seqnic_random::{Case, Frame, compare, definition, edges, observe, packets, returns, shrink};
 use seqnic_spec::reason::Reason;
 use seqnic_verilated::{Pressure, Rtl};
 use std::collections::BTreeMap;
@@ -117,11 +117,11 @@ fn agree(load: Load, definitions: u64) {
         };
         let read = seqnic_compiler::read(&yaml).expect("it was read before");
         let mut frames = packets(&read, seed, count);
-        let first_look = observe(&mut Oracle::new(&read), &frames, 0);
-        frames.extend(edges(
-            &frames,
-            &first_look.expect("the oracle takes every frame"),
-        ));
+        let first_look =
+            observe(&mut Oracle::new(&read), &frames, 0).expect("the oracle takes every frame");
+        let back = returns(&read, &frames, &first_look);
+        frames.extend(edges(&frames, &first_look));
+        frames.extend(back);
         match compare(&mut pair, &frames) {
             Ok(None) => {}
             Ok(Some(_)) => report(load, seed, node, frames),

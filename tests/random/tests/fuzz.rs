@@ -190,7 +190,10 @@ fn image_files() {
         ran += u64::from(runs(input, &frames));
     });
     println!("{sealed} files with right digests, {ran} were loaded and ran");
-    assert!(ran > 0, "no mutated file was ever loaded: the digests are not made right");
+    assert!(
+        ran > 0,
+        "no mutated file was ever loaded: the digests are not made right"
+    );
 }
 
 /// Rows with anything in them, as a file with right digests could have.
@@ -232,8 +235,36 @@ fn rows_of_images() {
 fn definitions() {
     let made: Vec<String> = (0..20).map(|n| definition(n).yaml()).collect();
     let words = [
-        "~", "null", "[]", "{}", "[", "}", "&a", "*a", "<<", "!x", "0", "-1", "65536", "4294967296", "1e9", "none",
-        "any", "client", "gre", "vxlan", "dscp", "::", "0.0.0.0/0", "\u{0}", "\u{feff}", "\t", "...", "---", "\"", "'",
+        "~",
+        "null",
+        "[]",
+        "{}",
+        "[",
+        "}",
+        "&a",
+        "*a",
+        "<<",
+        "!x",
+        "0",
+        "-1",
+        "65536",
+        "4294967296",
+        "1e9",
+        "none",
+        "any",
+        "client",
+        "gre",
+        "vxlan",
+        "dscp",
+        "::",
+        "0.0.0.0/0",
+        "\u{0}",
+        "\u{feff}",
+        "\t",
+        "...",
+        "---",
+        "\"",
+        "'",
     ];
     let (mut read, mut refused) = (0u64, 0u64);
     each("definition", 2000, |r, input| {

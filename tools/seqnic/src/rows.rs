@@ -3,9 +3,7 @@
 use seqnic_compiler::definition::Mac;
 use seqnic_image::{Image, Names};
 use seqnic_spec::layout::{Layout, Row};
-use seqnic_spec::tables::{
-    self, EPOCHS, Epochs, HashSlot, Kind, Table, position_kind, rule_kind,
-};
+use seqnic_spec::tables::{self, EPOCHS, Epochs, HashSlot, Kind, Table, position_kind, rule_kind};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use std::fmt;

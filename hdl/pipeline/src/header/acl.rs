@@ -79,7 +79,8 @@ pub fn acl(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let client_port_sums = choose(direction, &sport_sums, &dport_sums);
     let port_sums = choose(direction, &dport_sums, &sport_sums);
     let v6_part = of_field(v6, "v6");
-    let always = (v6_part.to_stage(at + 1) ^ salt ^ m.lit(32, base().into())).named("constant_part");
+    let always =
+        (v6_part.to_stage(at + 1) ^ salt ^ m.lit(32, base().into())).named("constant_part");
     let protocol_part = of_field(protocol, "protocol").to_stage(at + 1);
     let arrival_part = of_field(arrival, "arrival").to_stage(at + 1);
 
@@ -99,14 +100,20 @@ pub fn acl(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             ^ taken(SECOND_TURN, m.index(&port_sums, mask.field("port")))
             ^ optional(protocol_part, "protocol")
             ^ optional(arrival_part, "arrival");
-        ports.push((format!("index{bank}"), row.named(&format!("row{bank}")).reg()));
+        ports.push((
+            format!("index{bank}"),
+            row.named(&format!("row{bank}")).reg(),
+        ));
     }
     let compared = at + 2 + rules::compare_stage(g);
     let set = m.input_at("set", width::SET, compared);
     let default_permit = m.input_at("default_permit", 1, compared);
     let default_rule = m.input_at("default_rule", width::RULE, compared);
     // What the packet looks like to rules.
-    let (client, server) = (mux(direction, dst, src).reg(), mux(direction, src, dst).reg());
+    let (client, server) = (
+        mux(direction, dst, src).reg(),
+        mux(direction, src, dst).reg(),
+    );
     let client_port = mux(direction, dport, sport).reg();
     let port = mux(direction, sport, dport).reg();
     let packet = [
@@ -146,7 +153,9 @@ fn choose<'m>(direction: Sig<'m>, forward: &[Sig<'m>], back: &[Sig<'m>]) -> Vec<
 
 /// What a whole field contributes.
 fn of_field<'m>(value: Sig<'m>, field: &str) -> Sig<'m> {
-    let columns: Vec<u32> = (0..value.width()).map(|bit| contribution(field, bit)).collect();
+    let columns: Vec<u32> = (0..value.width())
+        .map(|bit| contribution(field, bit))
+        .collect();
     linear(value, &columns)
 }
 

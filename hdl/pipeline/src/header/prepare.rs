@@ -133,7 +133,14 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         l4_checksum,
     );
 
-    let tagged = Tagged::of(action, to, encaps.get("row"), late("ip_length"), directed, policy);
+    let tagged = Tagged::of(
+        action,
+        to,
+        encaps.get("row"),
+        late("ip_length"),
+        directed,
+        policy,
+    );
     let old_fold = fold(verdict.field("src"))
         .reg()
         .cat(fold(verdict.field("dst")).reg());
@@ -234,7 +241,8 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("out_valid", valid & !void);
     m.output("out_void", valid & void);
     m.output("out_edit", edit);
-    let rdata = [actions, policies, attachments, rewrites, encaps, meter].map(|t| t.get("cfg_rdata"));
+    let rdata =
+        [actions, policies, attachments, rewrites, encaps, meter].map(|t| t.get("cfg_rdata"));
     m.output("cfg_rdata", join_rdata(&m, &rdata, MAX_ROW_BITS));
     m.finish()
 }

@@ -120,12 +120,22 @@ impl<'m> Candidate<'m> {
 /// The rules of a row, a clock later.
 fn slots<'m>(packet: &Packet<'m>, row: Sig<'m>, bank: u32) -> Vec<Candidate<'m>> {
     let width = RULE_SLOT.width();
-    let slot = |n: u32| row.slice(n * width, width).with_record(&Record::from(&RULE_SLOT));
+    let slot = |n: u32| {
+        row.slice(n * width, width)
+            .with_record(&Record::from(&RULE_SLOT))
+    };
     let rest = slot(1).slice(0, RULE_REST.width());
     let rest = rest.with_record(&Record::from(&RULE_REST));
     let (client, server) = (packet.get("client"), packet.get("server"));
-    let rest_holds = prefix(client.trunc(96), rest.field("client"), rest.field("client_bits"))
-        & prefix(server.trunc(96), rest.field("server"), rest.field("server_bits"));
+    let rest_holds = prefix(
+        client.trunc(96),
+        rest.field("client"),
+        rest.field("client_bits"),
+    ) & prefix(
+        server.trunc(96),
+        rest.field("server"),
+        rest.field("server_bits"),
+    );
     (0..RULE_SLOTS)
         .map(|n| {
             let s = slot(n);
