@@ -3,9 +3,9 @@
 // Slots come at `slot`, their data two clocks later.
 //
 // beat: record beat: data [511:0], count [518:512], last [519], error [520]
-// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
+// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232], l2_valid [248], strip [256:249], prefix [263:257], tags_out [265:264], vid0 [277:266], vid1 [289:278], tag_kind [293:290], outer_v6 [294], outer_src [422:295], outer_dst [550:423], outer_checksum [566:551], outer_length [582:567], udp_length [598:583], udp_source [614:599], number [646:615], spi [670:647], si [678:671], dst_mac [726:679], src_mac [774:727], v6 [775], src_valid [776], src [904:777], dst_valid [905], dst [1033:906], traffic_class_valid [1034], traffic_class [1042:1035], ip_checksum_valid [1043], ip_checksum [1059:1044], sport_valid [1060], dport_valid [1061], new_port [1077:1062], l4_offset [1084:1078], l4_checksum_valid [1085], l4_checksum_at [1090:1086], l4_checksum [1106:1091]
 // slot: record slot: first [0], starts [1], packet [2], odd [3], low [4], high [5], last [6], count [13:7], error [14]
-// edit_now: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
+// edit_now: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232], l2_valid [248], strip [256:249], prefix [263:257], tags_out [265:264], vid0 [277:266], vid1 [289:278], tag_kind [293:290], outer_v6 [294], outer_src [422:295], outer_dst [550:423], outer_checksum [566:551], outer_length [582:567], udp_length [598:583], udp_source [614:599], number [646:615], spi [670:647], si [678:671], dst_mac [726:679], src_mac [774:727], v6 [775], src_valid [776], src [904:777], dst_valid [905], dst [1033:906], traffic_class_valid [1034], traffic_class [1042:1035], ip_checksum_valid [1043], ip_checksum [1059:1044], sport_valid [1060], dport_valid [1061], new_port [1077:1062], l4_offset [1084:1078], l4_checksum_valid [1085], l4_checksum_at [1090:1086], l4_checksum [1106:1091]
 
 `default_nettype none
 
@@ -15,11 +15,11 @@ module buffer (
     input  wire valid,
     input  wire [520:0] beat,
     input  wire edit_valid,
-    input  wire [1089:0] edit,
+    input  wire [1106:0] edit,
     input  wire hold,
     output wire slot_valid,
     output wire [14:0] slot,
-    output wire [1089:0] edit_now,
+    output wire [1106:0] edit_now,
     output reg  [511:0] even,
     output reg  [511:0] odd,
     output reg  edit_taken,
@@ -38,7 +38,7 @@ module buffer (
     wire ends_in_ready;
     reg  edits_valid;
     wire ends_out_valid;
-    reg  [1098:0] edits_word;
+    reg  [1115:0] edits_word;
     reg  fresh;
     reg  [3:0] in_front;
     wire [37:0] ends_out_data;
@@ -48,8 +48,8 @@ module buffer (
     reg  edits_behind_valid;
     wire [5:0] edits_count;
     wire edits_out_valid;
-    wire [1089:0] edits_out_data;
-    reg  [1098:0] edits_behind;
+    wire [1106:0] edits_out_data;
+    reg  [1115:0] edits_behind;
     reg  started;
     reg  [511:0] ring_even_q;
     reg  [511:0] ring_odd_q;
@@ -62,10 +62,10 @@ module buffer (
     wire [10:0] sum_31 = written + 11'd1;
     wire end_in_ready = ends_in_ready;
     wire or_38 = ~frame_written | end_in_ready;
-    wire [5:0] offset = edits_word[237:232];
-    wire [7:0] cat_47 = {6'd0, edits_word[239:238]};
+    wire [5:0] offset = edits_word[254:249];
+    wire [7:0] cat_47 = {6'd0, edits_word[256:255]};
     wire [10:0] at = fresh ? (cat_47[1] ? (cat_47[0] ? start_3 : start_2) : (cat_47[0] ? start_1 : start_0)) : read_at;
-    wire [6:0] cat_60 = {6'd0, edits_word[246]};
+    wire [6:0] cat_60 = {6'd0, edits_word[263]};
     wire [3:0] front = fresh ? cat_60[3:0] : in_front;
     wire packet = ~(|front);
     wire and_68 = edits_valid & ((ends_out_valid | ((|offset) ? (at != visible_less) : (at != visible))) | ~packet);
@@ -74,7 +74,7 @@ module buffer (
     wire at_end = ends_out_valid & (ends_out_data[9:0] == at[9:0]);
     wire [8:0] cat_82 = {2'd0, ends_out_data[36:30]};
     wire next_end = ends_out_valid & (ends_out_data[19:10] == at[9:0]);
-    wire or_94 = (ended | (at_end & (cat_82 <= edits_word[1098:1090]))) | (next_end & ((cat_82 + 9'h40) <= edits_word[1098:1090]));
+    wire or_94 = (ended | (at_end & (cat_82 <= edits_word[1115:1107]))) | (next_end & ((cat_82 + 9'h40) <= edits_word[1115:1107]));
     wire finish = (go & packet) & or_94;
     wire frame_read = finish & edits_word[65];
     wire ends_out_ready = frame_read;
@@ -90,11 +90,11 @@ module buffer (
     wire edits_passes = edits_open & edits_store_empty;
     wire edits_out_ready = edits_open;
     wire edits_more = edits_out_valid | (edit_valid & edits_store_empty);
-    wire [1089:0] mux_130 = edits_out_valid ? edits_out_data : edit;
-    wire [1098:0] cat_139 = {({3'd0, mux_130[237:232]} + 9'h40) - {3'd0, mux_130[245:240]}, mux_130};
+    wire [1106:0] mux_130 = edits_out_valid ? edits_out_data : edit;
+    wire [1115:0] cat_139 = {({3'd0, mux_130[254:249]} + 9'h40) - {3'd0, mux_130[262:257]}, mux_130};
     wire or_151 = ~edits_behind_valid | edits_valid;
-    assign edit_now = edits_word[1089:0];
-    wire [5:0] moved = edits_word[245:240];
+    assign edit_now = edits_word[1106:0];
+    wire [5:0] moved = edits_word[262:257];
     wire [10:0] next = at + 11'd1;
     wire [10:0] needed = (|offset) ? next : at;
     wire [10:0] ahead = visible - needed;
@@ -132,7 +132,7 @@ module buffer (
         .count(ends_count)
     );
 
-    stream_fifo_w1090_d32 edits (
+    stream_fifo_w1107_d32 edits (
         .clk(clk),
         .rst(rst),
         .in_valid(edit_valid & ~edits_passes),
@@ -235,12 +235,12 @@ module buffer (
         visible = 11'd0;
         visible_less = 11'h7ff;
         edits_valid = 1'd0;
-        edits_word = 1099'd0;
+        edits_word = 1116'd0;
         fresh = 1'd1;
         in_front = 4'd0;
         room_q = 1'd0;
         edits_behind_valid = 1'd0;
-        edits_behind = 1099'd0;
+        edits_behind = 1116'd0;
         started = 1'd0;
         ring_even_q = 512'd0;
         even = 512'd0;

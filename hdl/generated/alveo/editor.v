@@ -3,9 +3,9 @@
 // stalls.
 //
 // slot: record slot: first [0], starts [1], packet [2], odd [3], low [4], high [5], last [6], count [13:7], error [14]
-// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
+// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232], l2_valid [248], strip [256:249], prefix [263:257], tags_out [265:264], vid0 [277:266], vid1 [289:278], tag_kind [293:290], outer_v6 [294], outer_src [422:295], outer_dst [550:423], outer_checksum [566:551], outer_length [582:567], udp_length [598:583], udp_source [614:599], number [646:615], spi [670:647], si [678:671], dst_mac [726:679], src_mac [774:727], v6 [775], src_valid [776], src [904:777], dst_valid [905], dst [1033:906], traffic_class_valid [1034], traffic_class [1042:1035], ip_checksum_valid [1043], ip_checksum [1059:1044], sport_valid [1060], dport_valid [1061], new_port [1077:1062], l4_offset [1084:1078], l4_checksum_valid [1085], l4_checksum_at [1090:1086], l4_checksum [1106:1091]
 // out: record edited_beat: data [511:0], count [518:512], first [519], last [520], error [521]
-// out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215]
+// out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232]
 // ending: record ending: error [0], length_in [14:1], length_out [28:15]
 
 `default_nettype none
@@ -15,12 +15,12 @@ module editor (
     input  wire rst,
     input  wire slot_valid,
     input  wire [14:0] slot,
-    input  wire [1089:0] edit,
+    input  wire [1106:0] edit,
     input  wire [511:0] even,
     input  wire [511:0] odd,
     output reg  valid,
     output reg  [521:0] out,
-    output reg  [230:0] out_meta,
+    output reg  [247:0] out_meta,
     output reg  end_valid,
     output reg  [28:0] ending
 );
@@ -46,18 +46,20 @@ module editor (
     reg  [13:0] length_change_d1;
     reg  [13:0] length_change_d2;
     reg  [13:0] length_change_d3;
-    reg  [230:0] kept_d1;
-    reg  [230:0] kept_d2;
-    reg  [230:0] kept_d3;
-    wire [230:0] kept = {
-        edit[230:215],
-        edit[214:199],
-        edit[198],
-        edit[197],
-        edit[196:181],
-        edit[180:171],
-        edit[170:155],
-        edit[154:133],
+    reg  [247:0] kept_d1;
+    reg  [247:0] kept_d2;
+    reg  [247:0] kept_d3;
+    wire [247:0] kept = {
+        edit[247:232],
+        edit[231:216],
+        edit[215],
+        edit[214],
+        edit[213:198],
+        edit[197:188],
+        edit[187:172],
+        edit[171:150],
+        edit[149:134],
+        edit[133],
         edit[132:130],
         edit[129],
         edit[128:109],
@@ -73,165 +75,165 @@ module editor (
         edit[64],
         edit[63:0]
     };
-    wire [4:0] offset = edit[237:233];
+    wire [4:0] offset = edit[254:250];
     wire [511:0] low = {512{in_slot[4]}} & (in_slot[3] ? odd : even);
     wire [511:0] high = {512{in_slot[5]}} & (in_slot[3] ? even : odd);
-    wire [1023:0] cat_45 = {high, low};
-    wire [511:0] mux_99 = offset_d2[1] ? (offset_d2[0] ? cat_45[559:48] : cat_45[543:32]) : (offset_d2[0] ? cat_45[527:16] : cat_45[511:0]);
-    wire [511:0] mux_100 = offset_d2[1] ? (offset_d2[0] ? cat_45[623:112] : cat_45[607:96]) : (offset_d2[0] ? cat_45[591:80] : cat_45[575:64]);
-    wire [511:0] mux_101 = offset_d2[1] ? (offset_d2[0] ? cat_45[687:176] : cat_45[671:160]) : (offset_d2[0] ? cat_45[655:144] : cat_45[639:128]);
-    wire [511:0] mux_102 = offset_d2[1] ? (offset_d2[0] ? cat_45[751:240] : cat_45[735:224]) : (offset_d2[0] ? cat_45[719:208] : cat_45[703:192]);
-    wire [511:0] mux_103 = offset_d2[1] ? (offset_d2[0] ? cat_45[815:304] : cat_45[799:288]) : (offset_d2[0] ? cat_45[783:272] : cat_45[767:256]);
-    wire [511:0] mux_104 = offset_d2[1] ? (offset_d2[0] ? cat_45[879:368] : cat_45[863:352]) : (offset_d2[0] ? cat_45[847:336] : cat_45[831:320]);
-    wire [511:0] mux_105 = offset_d2[1] ? (offset_d2[0] ? cat_45[943:432] : cat_45[927:416]) : (offset_d2[0] ? cat_45[911:400] : cat_45[895:384]);
-    wire [511:0] mux_106 = offset_d2[1] ? (offset_d2[0] ? cat_45[1007:496] : cat_45[991:480]) : (offset_d2[0] ? cat_45[975:464] : cat_45[959:448]);
-    wire [511:0] of_packet = offset_d2[4] ? (offset_d2[3] ? (offset_d2[2] ? mux_106 : mux_105) : (offset_d2[2] ? mux_104 : mux_103)) : (offset_d2[3] ? (offset_d2[2] ? mux_102 : mux_101) : (offset_d2[2] ? mux_100 : mux_99));
-    wire [4:0] moved = edit[245:241];
+    wire [1023:0] cat_47 = {high, low};
+    wire [511:0] mux_101 = offset_d2[1] ? (offset_d2[0] ? cat_47[559:48] : cat_47[543:32]) : (offset_d2[0] ? cat_47[527:16] : cat_47[511:0]);
+    wire [511:0] mux_102 = offset_d2[1] ? (offset_d2[0] ? cat_47[623:112] : cat_47[607:96]) : (offset_d2[0] ? cat_47[591:80] : cat_47[575:64]);
+    wire [511:0] mux_103 = offset_d2[1] ? (offset_d2[0] ? cat_47[687:176] : cat_47[671:160]) : (offset_d2[0] ? cat_47[655:144] : cat_47[639:128]);
+    wire [511:0] mux_104 = offset_d2[1] ? (offset_d2[0] ? cat_47[751:240] : cat_47[735:224]) : (offset_d2[0] ? cat_47[719:208] : cat_47[703:192]);
+    wire [511:0] mux_105 = offset_d2[1] ? (offset_d2[0] ? cat_47[815:304] : cat_47[799:288]) : (offset_d2[0] ? cat_47[783:272] : cat_47[767:256]);
+    wire [511:0] mux_106 = offset_d2[1] ? (offset_d2[0] ? cat_47[879:368] : cat_47[863:352]) : (offset_d2[0] ? cat_47[847:336] : cat_47[831:320]);
+    wire [511:0] mux_107 = offset_d2[1] ? (offset_d2[0] ? cat_47[943:432] : cat_47[927:416]) : (offset_d2[0] ? cat_47[911:400] : cat_47[895:384]);
+    wire [511:0] mux_108 = offset_d2[1] ? (offset_d2[0] ? cat_47[1007:496] : cat_47[991:480]) : (offset_d2[0] ? cat_47[975:464] : cat_47[959:448]);
+    wire [511:0] of_packet = offset_d2[4] ? (offset_d2[3] ? (offset_d2[2] ? mux_108 : mux_107) : (offset_d2[2] ? mux_106 : mux_105)) : (offset_d2[3] ? (offset_d2[2] ? mux_104 : mux_103) : (offset_d2[2] ? mux_102 : mux_101));
+    wire [4:0] moved = edit[262:258];
     wire packet_step = slot_valid_3 & slot_3[2];
-    wire [911:0] mux_130 = slot_3[1] ? patcher_patch[911:0] : patch_data;
-    wire [227:0] mux_137 = slot_3[1] ? patcher_patch[1139:912] : patch_mask;
-    wire [511:0] cat_397 = {
-        {4{mux_137[127]}},
-        {4{mux_137[126]}},
-        {4{mux_137[125]}},
-        {4{mux_137[124]}},
-        {4{mux_137[123]}},
-        {4{mux_137[122]}},
-        {4{mux_137[121]}},
-        {4{mux_137[120]}},
-        {4{mux_137[119]}},
-        {4{mux_137[118]}},
-        {4{mux_137[117]}},
-        {4{mux_137[116]}},
-        {4{mux_137[115]}},
-        {4{mux_137[114]}},
-        {4{mux_137[113]}},
-        {4{mux_137[112]}},
-        {4{mux_137[111]}},
-        {4{mux_137[110]}},
-        {4{mux_137[109]}},
-        {4{mux_137[108]}},
-        {4{mux_137[107]}},
-        {4{mux_137[106]}},
-        {4{mux_137[105]}},
-        {4{mux_137[104]}},
-        {4{mux_137[103]}},
-        {4{mux_137[102]}},
-        {4{mux_137[101]}},
-        {4{mux_137[100]}},
-        {4{mux_137[99]}},
-        {4{mux_137[98]}},
-        {4{mux_137[97]}},
-        {4{mux_137[96]}},
-        {4{mux_137[95]}},
-        {4{mux_137[94]}},
-        {4{mux_137[93]}},
-        {4{mux_137[92]}},
-        {4{mux_137[91]}},
-        {4{mux_137[90]}},
-        {4{mux_137[89]}},
-        {4{mux_137[88]}},
-        {4{mux_137[87]}},
-        {4{mux_137[86]}},
-        {4{mux_137[85]}},
-        {4{mux_137[84]}},
-        {4{mux_137[83]}},
-        {4{mux_137[82]}},
-        {4{mux_137[81]}},
-        {4{mux_137[80]}},
-        {4{mux_137[79]}},
-        {4{mux_137[78]}},
-        {4{mux_137[77]}},
-        {4{mux_137[76]}},
-        {4{mux_137[75]}},
-        {4{mux_137[74]}},
-        {4{mux_137[73]}},
-        {4{mux_137[72]}},
-        {4{mux_137[71]}},
-        {4{mux_137[70]}},
-        {4{mux_137[69]}},
-        {4{mux_137[68]}},
-        {4{mux_137[67]}},
-        {4{mux_137[66]}},
-        {4{mux_137[65]}},
-        {4{mux_137[64]}},
-        {4{mux_137[63]}},
-        {4{mux_137[62]}},
-        {4{mux_137[61]}},
-        {4{mux_137[60]}},
-        {4{mux_137[59]}},
-        {4{mux_137[58]}},
-        {4{mux_137[57]}},
-        {4{mux_137[56]}},
-        {4{mux_137[55]}},
-        {4{mux_137[54]}},
-        {4{mux_137[53]}},
-        {4{mux_137[52]}},
-        {4{mux_137[51]}},
-        {4{mux_137[50]}},
-        {4{mux_137[49]}},
-        {4{mux_137[48]}},
-        {4{mux_137[47]}},
-        {4{mux_137[46]}},
-        {4{mux_137[45]}},
-        {4{mux_137[44]}},
-        {4{mux_137[43]}},
-        {4{mux_137[42]}},
-        {4{mux_137[41]}},
-        {4{mux_137[40]}},
-        {4{mux_137[39]}},
-        {4{mux_137[38]}},
-        {4{mux_137[37]}},
-        {4{mux_137[36]}},
-        {4{mux_137[35]}},
-        {4{mux_137[34]}},
-        {4{mux_137[33]}},
-        {4{mux_137[32]}},
-        {4{mux_137[31]}},
-        {4{mux_137[30]}},
-        {4{mux_137[29]}},
-        {4{mux_137[28]}},
-        {4{mux_137[27]}},
-        {4{mux_137[26]}},
-        {4{mux_137[25]}},
-        {4{mux_137[24]}},
-        {4{mux_137[23]}},
-        {4{mux_137[22]}},
-        {4{mux_137[21]}},
-        {4{mux_137[20]}},
-        {4{mux_137[19]}},
-        {4{mux_137[18]}},
-        {4{mux_137[17]}},
-        {4{mux_137[16]}},
-        {4{mux_137[15]}},
-        {4{mux_137[14]}},
-        {4{mux_137[13]}},
-        {4{mux_137[12]}},
-        {4{mux_137[11]}},
-        {4{mux_137[10]}},
-        {4{mux_137[9]}},
-        {4{mux_137[8]}},
-        {4{mux_137[7]}},
-        {4{mux_137[6]}},
-        {4{mux_137[5]}},
-        {4{mux_137[4]}},
-        {4{mux_137[3]}},
-        {4{mux_137[2]}},
-        {4{mux_137[1]}},
-        {4{mux_137[0]}}
+    wire [911:0] mux_132 = slot_3[1] ? patcher_patch[911:0] : patch_data;
+    wire [227:0] mux_139 = slot_3[1] ? patcher_patch[1139:912] : patch_mask;
+    wire [511:0] cat_399 = {
+        {4{mux_139[127]}},
+        {4{mux_139[126]}},
+        {4{mux_139[125]}},
+        {4{mux_139[124]}},
+        {4{mux_139[123]}},
+        {4{mux_139[122]}},
+        {4{mux_139[121]}},
+        {4{mux_139[120]}},
+        {4{mux_139[119]}},
+        {4{mux_139[118]}},
+        {4{mux_139[117]}},
+        {4{mux_139[116]}},
+        {4{mux_139[115]}},
+        {4{mux_139[114]}},
+        {4{mux_139[113]}},
+        {4{mux_139[112]}},
+        {4{mux_139[111]}},
+        {4{mux_139[110]}},
+        {4{mux_139[109]}},
+        {4{mux_139[108]}},
+        {4{mux_139[107]}},
+        {4{mux_139[106]}},
+        {4{mux_139[105]}},
+        {4{mux_139[104]}},
+        {4{mux_139[103]}},
+        {4{mux_139[102]}},
+        {4{mux_139[101]}},
+        {4{mux_139[100]}},
+        {4{mux_139[99]}},
+        {4{mux_139[98]}},
+        {4{mux_139[97]}},
+        {4{mux_139[96]}},
+        {4{mux_139[95]}},
+        {4{mux_139[94]}},
+        {4{mux_139[93]}},
+        {4{mux_139[92]}},
+        {4{mux_139[91]}},
+        {4{mux_139[90]}},
+        {4{mux_139[89]}},
+        {4{mux_139[88]}},
+        {4{mux_139[87]}},
+        {4{mux_139[86]}},
+        {4{mux_139[85]}},
+        {4{mux_139[84]}},
+        {4{mux_139[83]}},
+        {4{mux_139[82]}},
+        {4{mux_139[81]}},
+        {4{mux_139[80]}},
+        {4{mux_139[79]}},
+        {4{mux_139[78]}},
+        {4{mux_139[77]}},
+        {4{mux_139[76]}},
+        {4{mux_139[75]}},
+        {4{mux_139[74]}},
+        {4{mux_139[73]}},
+        {4{mux_139[72]}},
+        {4{mux_139[71]}},
+        {4{mux_139[70]}},
+        {4{mux_139[69]}},
+        {4{mux_139[68]}},
+        {4{mux_139[67]}},
+        {4{mux_139[66]}},
+        {4{mux_139[65]}},
+        {4{mux_139[64]}},
+        {4{mux_139[63]}},
+        {4{mux_139[62]}},
+        {4{mux_139[61]}},
+        {4{mux_139[60]}},
+        {4{mux_139[59]}},
+        {4{mux_139[58]}},
+        {4{mux_139[57]}},
+        {4{mux_139[56]}},
+        {4{mux_139[55]}},
+        {4{mux_139[54]}},
+        {4{mux_139[53]}},
+        {4{mux_139[52]}},
+        {4{mux_139[51]}},
+        {4{mux_139[50]}},
+        {4{mux_139[49]}},
+        {4{mux_139[48]}},
+        {4{mux_139[47]}},
+        {4{mux_139[46]}},
+        {4{mux_139[45]}},
+        {4{mux_139[44]}},
+        {4{mux_139[43]}},
+        {4{mux_139[42]}},
+        {4{mux_139[41]}},
+        {4{mux_139[40]}},
+        {4{mux_139[39]}},
+        {4{mux_139[38]}},
+        {4{mux_139[37]}},
+        {4{mux_139[36]}},
+        {4{mux_139[35]}},
+        {4{mux_139[34]}},
+        {4{mux_139[33]}},
+        {4{mux_139[32]}},
+        {4{mux_139[31]}},
+        {4{mux_139[30]}},
+        {4{mux_139[29]}},
+        {4{mux_139[28]}},
+        {4{mux_139[27]}},
+        {4{mux_139[26]}},
+        {4{mux_139[25]}},
+        {4{mux_139[24]}},
+        {4{mux_139[23]}},
+        {4{mux_139[22]}},
+        {4{mux_139[21]}},
+        {4{mux_139[20]}},
+        {4{mux_139[19]}},
+        {4{mux_139[18]}},
+        {4{mux_139[17]}},
+        {4{mux_139[16]}},
+        {4{mux_139[15]}},
+        {4{mux_139[14]}},
+        {4{mux_139[13]}},
+        {4{mux_139[12]}},
+        {4{mux_139[11]}},
+        {4{mux_139[10]}},
+        {4{mux_139[9]}},
+        {4{mux_139[8]}},
+        {4{mux_139[7]}},
+        {4{mux_139[6]}},
+        {4{mux_139[5]}},
+        {4{mux_139[4]}},
+        {4{mux_139[3]}},
+        {4{mux_139[2]}},
+        {4{mux_139[1]}},
+        {4{mux_139[0]}}
     };
-    wire [511:0] edited = (of_packet_d1 & ~cat_397) | mux_130[511:0];
-    wire [1023:0] cat_402 = {edited, beat_before};
-    wire [511:0] mux_456 = moved_d3[1] ? (moved_d3[0] ? cat_402[975:464] : cat_402[991:480]) : (moved_d3[0] ? cat_402[1007:496] : cat_402[1023:512]);
-    wire [511:0] mux_457 = moved_d3[1] ? (moved_d3[0] ? cat_402[911:400] : cat_402[927:416]) : (moved_d3[0] ? cat_402[943:432] : cat_402[959:448]);
-    wire [511:0] mux_458 = moved_d3[1] ? (moved_d3[0] ? cat_402[847:336] : cat_402[863:352]) : (moved_d3[0] ? cat_402[879:368] : cat_402[895:384]);
-    wire [511:0] mux_459 = moved_d3[1] ? (moved_d3[0] ? cat_402[783:272] : cat_402[799:288]) : (moved_d3[0] ? cat_402[815:304] : cat_402[831:320]);
-    wire [511:0] mux_460 = moved_d3[1] ? (moved_d3[0] ? cat_402[719:208] : cat_402[735:224]) : (moved_d3[0] ? cat_402[751:240] : cat_402[767:256]);
-    wire [511:0] mux_461 = moved_d3[1] ? (moved_d3[0] ? cat_402[655:144] : cat_402[671:160]) : (moved_d3[0] ? cat_402[687:176] : cat_402[703:192]);
-    wire [511:0] mux_462 = moved_d3[1] ? (moved_d3[0] ? cat_402[591:80] : cat_402[607:96]) : (moved_d3[0] ? cat_402[623:112] : cat_402[639:128]);
-    wire [511:0] mux_463 = moved_d3[1] ? (moved_d3[0] ? cat_402[527:16] : cat_402[543:32]) : (moved_d3[0] ? cat_402[559:48] : cat_402[575:64]);
-    wire [511:0] placed = moved_d3[4] ? (moved_d3[3] ? (moved_d3[2] ? mux_463 : mux_462) : (moved_d3[2] ? mux_461 : mux_460)) : (moved_d3[3] ? (moved_d3[2] ? mux_459 : mux_458) : (moved_d3[2] ? mux_457 : mux_456));
-    wire [815:0] mux_472 = slot_3[0] ? prefixer_prefix : prefix_left;
+    wire [511:0] edited = (of_packet_d1 & ~cat_399) | mux_132[511:0];
+    wire [1023:0] cat_404 = {edited, beat_before};
+    wire [511:0] mux_458 = moved_d3[1] ? (moved_d3[0] ? cat_404[975:464] : cat_404[991:480]) : (moved_d3[0] ? cat_404[1007:496] : cat_404[1023:512]);
+    wire [511:0] mux_459 = moved_d3[1] ? (moved_d3[0] ? cat_404[911:400] : cat_404[927:416]) : (moved_d3[0] ? cat_404[943:432] : cat_404[959:448]);
+    wire [511:0] mux_460 = moved_d3[1] ? (moved_d3[0] ? cat_404[847:336] : cat_404[863:352]) : (moved_d3[0] ? cat_404[879:368] : cat_404[895:384]);
+    wire [511:0] mux_461 = moved_d3[1] ? (moved_d3[0] ? cat_404[783:272] : cat_404[799:288]) : (moved_d3[0] ? cat_404[815:304] : cat_404[831:320]);
+    wire [511:0] mux_462 = moved_d3[1] ? (moved_d3[0] ? cat_404[719:208] : cat_404[735:224]) : (moved_d3[0] ? cat_404[751:240] : cat_404[767:256]);
+    wire [511:0] mux_463 = moved_d3[1] ? (moved_d3[0] ? cat_404[655:144] : cat_404[671:160]) : (moved_d3[0] ? cat_404[687:176] : cat_404[703:192]);
+    wire [511:0] mux_464 = moved_d3[1] ? (moved_d3[0] ? cat_404[591:80] : cat_404[607:96]) : (moved_d3[0] ? cat_404[623:112] : cat_404[639:128]);
+    wire [511:0] mux_465 = moved_d3[1] ? (moved_d3[0] ? cat_404[527:16] : cat_404[543:32]) : (moved_d3[0] ? cat_404[559:48] : cat_404[575:64]);
+    wire [511:0] placed = moved_d3[4] ? (moved_d3[3] ? (moved_d3[2] ? mux_465 : mux_464) : (moved_d3[2] ? mux_463 : mux_462)) : (moved_d3[3] ? (moved_d3[2] ? mux_461 : mux_460) : (moved_d3[2] ? mux_459 : mux_458));
+    wire [815:0] mux_474 = slot_3[0] ? prefixer_prefix : prefix_left;
     wire [63:0] in_front = {
         ~slot_3[2],
         ~slot_3[2],
@@ -298,7 +300,7 @@ module editor (
         ((5'd0 < moved_d3) & slot_3[1]) | ~slot_3[2],
         ((5'd0 < moved_d3) & slot_3[1]) | ~slot_3[2]
     };
-    wire [511:0] cat_918 = {
+    wire [511:0] cat_920 = {
         {8{in_front[63]}},
         {8{in_front[62]}},
         {8{in_front[61]}},
@@ -365,17 +367,17 @@ module editor (
         {8{in_front[0]}}
     };
     wire [13:0] sent_before = slot_3[0] ? 14'd0 : bytes_before;
-    wire and_933 = slot_3[6] & slot_3[14];
-    wire [521:0] cat_934 = {
-        and_933,
+    wire and_935 = slot_3[6] & slot_3[14];
+    wire [521:0] cat_936 = {
+        and_935,
         slot_3[6],
         slot_3[0],
         slot_3[6] ? slot_3[13:7] : 7'h40,
-        (placed & ~cat_918) | (mux_472[511:0] & cat_918)
+        (placed & ~cat_920) | (mux_474[511:0] & cat_920)
     };
-    wire [13:0] length_change = {6'd0, edit[239:232]} - {7'd0, edit[246:240]};
+    wire [13:0] length_change = {6'd0, edit[256:249]} - {7'd0, edit[263:257]};
     wire [13:0] length_out = sent_before + {7'd0, slot_3[13:7]};
-    wire and_958 = slot_valid_3 & ~slot_3[2];
+    wire and_960 = slot_valid_3 & ~slot_3[2];
 
     patch patcher (
         .clk(clk),
@@ -399,20 +401,20 @@ module editor (
         moved_d1 <= moved;
         moved_d2 <= moved_d1;
         moved_d3 <= moved_d2;
-        if (packet_step) patch_data <= {512'd0, mux_130[911:512]};
-        if (packet_step) patch_mask <= {128'd0, mux_137[227:128]};
+        if (packet_step) patch_data <= {512'd0, mux_132[911:512]};
+        if (packet_step) patch_mask <= {128'd0, mux_139[227:128]};
         if (packet_step) beat_before <= edited;
-        if (slot_valid_3) prefix_left <= {512'd0, mux_472[815:512]};
+        if (slot_valid_3) prefix_left <= {512'd0, mux_474[815:512]};
         if (slot_valid_3) bytes_before <= sent_before + 14'h40;
         length_change_d1 <= length_change;
         length_change_d2 <= length_change_d1;
         length_change_d3 <= length_change_d2;
-        out <= cat_934;
+        out <= cat_936;
         kept_d1 <= kept;
         kept_d2 <= kept_d1;
         kept_d3 <= kept_d2;
         out_meta <= kept_d3;
-        ending <= {length_out, length_out + length_change_d3, and_933};
+        ending <= {length_out, length_out + length_change_d3, and_935};
     end
 
     always @(posedge clk) begin
@@ -434,13 +436,13 @@ module editor (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            prefix_alone: cover (and_958);
+            prefix_alone: cover (and_960);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_45, slot_3, cat_402, and_958};
+    wire _unused = &{1'b0, cat_47, slot_3, cat_404, and_960};
 
 `ifndef SYNTHESIS
     initial begin
@@ -466,10 +468,10 @@ module editor (
         length_change_d3 = 14'd0;
         valid = 1'd0;
         out = 522'd0;
-        kept_d1 = 231'd0;
-        kept_d2 = 231'd0;
-        kept_d3 = 231'd0;
-        out_meta = 231'd0;
+        kept_d1 = 248'd0;
+        kept_d2 = 248'd0;
+        kept_d3 = 248'd0;
+        out_meta = 248'd0;
         end_valid = 1'd0;
         ending = 29'd0;
     end

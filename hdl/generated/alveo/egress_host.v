@@ -2,7 +2,7 @@
 // One output: a queue of beats and one of sidebands, whose output registers are the AXI4-Stream.
 //
 // beat: record edited_beat: data [511:0], count [518:512], first [519], last [520], error [521]
-// meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215]
+// meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232]
 
 `default_nettype none
 
@@ -11,7 +11,7 @@ module egress_host (
     input  wire rst,
     input  wire push,
     input  wire [521:0] beat,
-    input  wire [230:0] meta,
+    input  wire [247:0] meta,
     input  wire m_tready,
     output wire room,
     output wire [511:0] m_tdata,

@@ -4,8 +4,8 @@
 // dst_key: record address_key, stage 0: v6 [0], address [128:1]
 // src_key: record address_key, stage 0: v6 [0], address [128:1]
 // epoch, stage 0
-// dst: record address_value, stage 5: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54]
-// src: record address_value, stage 5: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54]
+// dst: record address_value, stage 5: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54], acl [59:55], salted [60]
+// src: record address_value, stage 5: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54], acl [59:55], salted [60]
 
 `default_nettype none
 
@@ -19,14 +19,14 @@ module header_address (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [371:0] cfg_wdata,
-    output wire [54:0] dst,
-    output wire [371:0] cfg_rdata,
-    output wire [54:0] src
+    input  wire [383:0] cfg_wdata,
+    output wire [60:0] dst,
+    output wire [383:0] cfg_rdata,
+    output wire [60:0] src
 );
     wire dst_lookup_hit;
     wire src_lookup_hit;
-    wire [371:0] src_lookup_cfg_rdata;
+    wire [383:0] src_lookup_cfg_rdata;
 
     table_address dst_lookup (
         .clk(clk),

@@ -20,6 +20,10 @@
 // found, stage 1
 // number, stage 1
 // direction, stage 1
+// by_source, stage 1
+// set, stage 5
+// permit, stage 5
+// rule, stage 5
 // entry_action, stage 6
 // entry_copies, stage 6
 // rank, stage 6
@@ -50,15 +54,19 @@ module header_class (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [70:0] cfg_wdata,
+    input  wire [99:0] cfg_wdata,
     output wire found,
     output wire [19:0] number,
     output wire direction,
+    output wire by_source,
+    output wire [11:0] set,
+    output wire permit,
+    output wire [15:0] rule,
     output reg  [21:0] entry_action,
     output reg  [3:0] entry_copies,
     output wire [2:0] rank,
     output wire [15:0] meter,
-    output wire [70:0] cfg_rdata
+    output wire [99:0] cfg_rdata
 );
     reg  hit0;
     reg  [19:0] class0;
@@ -69,15 +77,19 @@ module header_class (
     reg  hit3;
     reg  [19:0] class3;
     reg  [19:0] chosen_s2;
-    wire [70:0] lookup_row;
+    wire [99:0] lookup_row;
     reg  direction_s2;
     reg  direction_s3;
     reg  direction_s4;
     reg  direction_s5;
-    reg  [70:0] lookup_row_s6;
+    reg  [99:0] lookup_row_s6;
     wire [19:0] chosen = hit0 ? class0 : (hit1 ? class1 : (hit2 ? class2 : (hit3 ? class3 : 20'd0)));
     assign direction = hit0 ? 1'd0 : (hit1 ? 1'd1 : (hit2 ? 1'd1 : (hit3 ? 1'd0 : 1'd0)));
+    assign by_source = hit0 ? 1'd0 : (hit1 ? 1'd1 : (hit2 ? 1'd0 : (hit3 ? 1'd1 : 1'd0)));
     assign found = (hit0 | hit1) | (hit2 | hit3);
+    assign set = lookup_row[82:71];
+    assign permit = lookup_row[83];
+    assign rule = lookup_row[99:84];
     assign rank = lookup_row_s6[54:52];
     assign meter = lookup_row_s6[70:55];
     assign number = chosen;
@@ -134,7 +146,7 @@ module header_class (
         direction_s5 = 1'd0;
         entry_action = 22'd0;
         entry_copies = 4'd0;
-        lookup_row_s6 = 71'd0;
+        lookup_row_s6 = 100'd0;
     end
 `endif
 endmodule

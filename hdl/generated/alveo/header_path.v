@@ -4,8 +4,8 @@
 // in_valid, stage 0
 // in_header: record header, stage 0: window [1535:0], length [1543:1536], more [1544], port [1548:1545], tag [1612:1549]
 // in_epoch, stage 0
-// out_valid, stage 21
-// out_verdict: record verdict, stage 21: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], priority [170:168], meter [186:171], l3 [194:187], v6 [195], ip_length [212:196], protocol [220:213], l4 [223:221], l4_offset [230:224], udp_no_checksum [231], src [359:232], dst [487:360], sport [503:488], dport [519:504], traffic_class [527:520], ip_checksum [543:528], l4_checksum [559:544], opening [560], answering [561]
+// out_valid, stage 23
+// out_verdict: record verdict, stage 23: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
 
 `default_nettype none
 
@@ -21,7 +21,7 @@ module header_path (
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
     output reg  out_valid,
-    output wire [561:0] out_verdict,
+    output wire [578:0] out_verdict,
     output wire [511:0] cfg_rdata
 );
     wire [27:0] header_parser_interface_key;
@@ -98,9 +98,9 @@ module header_path (
     wire [15:0] header_source_sender;
     wire [19:0] header_source_position;
     wire [155:0] header_source_cfg_rdata;
-    wire [54:0] header_address_dst;
-    wire [371:0] header_address_cfg_rdata;
-    wire [54:0] header_address_src;
+    wire [60:0] header_address_dst;
+    wire [383:0] header_address_cfg_rdata;
+    wire [60:0] header_address_src;
     reg  [7:0] header_parser_protocol_s10;
     reg  header_parser_later_s10;
     reg  in_epoch_s7;
@@ -128,11 +128,15 @@ module header_path (
     wire header_class_found;
     wire [19:0] header_class_number;
     wire header_class_direction;
+    wire header_class_by_source;
+    wire [11:0] header_class_set;
+    wire header_class_permit;
+    wire [15:0] header_class_rule;
     wire [21:0] header_class_entry_action;
     wire [3:0] header_class_entry_copies;
     wire [2:0] header_class_rank;
     wire [15:0] header_class_meter;
-    wire [70:0] header_class_cfg_rdata;
+    wire [99:0] header_class_cfg_rdata;
     reg  [19:0] header_source_position_s13;
     reg  [19:0] header_source_position_s14;
     reg  [19:0] header_source_position_s15;
@@ -156,6 +160,34 @@ module header_path (
     wire [3:0] header_step_copies;
     wire header_step_first;
     wire [209:0] header_step_cfg_rdata;
+    reg  header_parser_v6_s6;
+    reg  header_parser_v6_s7;
+    reg  header_parser_v6_s8;
+    reg  header_parser_v6_s9;
+    reg  header_parser_v6_s10;
+    reg  [128:0] header_parser_src_key_s6;
+    reg  [128:0] header_parser_src_key_s7;
+    reg  [128:0] header_parser_src_key_s8;
+    reg  [128:0] header_parser_src_key_s9;
+    reg  [128:0] header_parser_src_key_s10;
+    reg  [128:0] header_parser_dst_key_s6;
+    reg  [128:0] header_parser_dst_key_s7;
+    reg  [128:0] header_parser_dst_key_s8;
+    reg  [128:0] header_parser_dst_key_s9;
+    reg  [128:0] header_parser_dst_key_s10;
+    reg  [9:0] header_interface_number_s7;
+    reg  [9:0] header_interface_number_s8;
+    reg  [9:0] header_interface_number_s9;
+    reg  [9:0] header_interface_number_s10;
+    reg  [16:0] header_parser_ip_length_s6;
+    reg  [16:0] header_parser_ip_length_s7;
+    reg  [16:0] header_parser_ip_length_s8;
+    reg  [16:0] header_parser_ip_length_s9;
+    reg  [16:0] header_parser_ip_length_s10;
+    wire header_acl_asked;
+    wire header_acl_permit;
+    wire [15:0] header_acl_rule;
+    wire [511:0] header_acl_cfg_rdata;
     reg  [7:0] header_parser_traffic_class_s7;
     reg  [7:0] header_parser_traffic_class_s8;
     reg  [7:0] header_parser_traffic_class_s9;
@@ -208,11 +240,11 @@ module header_path (
     reg  header_parser_vlan_depth_s9;
     reg  header_parser_vlan_depth_s10;
     reg  header_parser_vlan_depth_s11;
-    reg  not_204_s7;
-    reg  not_204_s8;
-    reg  not_204_s9;
-    reg  not_204_s10;
-    reg  not_204_s11;
+    reg  not_242_s7;
+    reg  not_242_s8;
+    reg  not_242_s9;
+    reg  not_242_s10;
+    reg  not_242_s11;
     reg  header_interface_not_mine_s8;
     reg  header_interface_not_mine_s9;
     reg  header_interface_not_mine_s10;
@@ -227,10 +259,10 @@ module header_path (
     reg  header_parser_arp_s9;
     reg  header_parser_arp_s10;
     reg  header_parser_arp_s11;
-    reg  or_207_s8;
-    reg  or_207_s9;
-    reg  or_207_s10;
-    reg  or_207_s11;
+    reg  or_245_s8;
+    reg  or_245_s9;
+    reg  or_245_s10;
+    reg  or_245_s11;
     reg  header_parser_not_ip_s6;
     reg  header_parser_not_ip_s7;
     reg  header_parser_not_ip_s8;
@@ -262,8 +294,8 @@ module header_path (
     reg  header_parser_ttl_s9;
     reg  header_parser_ttl_s10;
     reg  header_parser_ttl_s11;
-    reg  [54:0] header_address_dst_s11;
-    reg  or_210_s11;
+    reg  [60:0] header_address_dst_s11;
+    reg  or_248_s11;
     reg  header_parser_later_s11;
     wire [5:0] header_reason_with_class;
     wire [5:0] header_reason_without;
@@ -274,31 +306,29 @@ module header_path (
     reg  [5:0] header_reason_without_s15;
     reg  [5:0] header_reason_without_s16;
     reg  [5:0] base;
-    reg  [68:0] cat_304_s1;
-    reg  [68:0] cat_304_s2;
-    reg  [68:0] cat_304_s3;
-    reg  [68:0] cat_304_s4;
-    reg  [68:0] cat_304_s5;
-    reg  [68:0] cat_304_s6;
-    reg  [68:0] cat_304_s7;
-    reg  [68:0] cat_304_s8;
-    reg  [68:0] cat_304_s9;
-    reg  [68:0] cat_304_s10;
-    reg  [68:0] cat_304_s11;
-    reg  [68:0] cat_304_s12;
-    reg  [68:0] cat_304_s13;
-    reg  [68:0] cat_304_s14;
-    reg  [68:0] cat_304_s15;
-    reg  [68:0] cat_304_s16;
-    reg  [68:0] cat_304_s17;
-    reg  [68:0] cat_304_s18;
-    reg  [68:0] cat_304_s19;
-    reg  [68:0] cat_304_s20;
-    reg  [68:0] cat_304_s21;
-    reg  [9:0] header_interface_number_s7;
-    reg  [9:0] header_interface_number_s8;
-    reg  [9:0] header_interface_number_s9;
-    reg  [9:0] header_interface_number_s10;
+    reg  [68:0] cat_342_s1;
+    reg  [68:0] cat_342_s2;
+    reg  [68:0] cat_342_s3;
+    reg  [68:0] cat_342_s4;
+    reg  [68:0] cat_342_s5;
+    reg  [68:0] cat_342_s6;
+    reg  [68:0] cat_342_s7;
+    reg  [68:0] cat_342_s8;
+    reg  [68:0] cat_342_s9;
+    reg  [68:0] cat_342_s10;
+    reg  [68:0] cat_342_s11;
+    reg  [68:0] cat_342_s12;
+    reg  [68:0] cat_342_s13;
+    reg  [68:0] cat_342_s14;
+    reg  [68:0] cat_342_s15;
+    reg  [68:0] cat_342_s16;
+    reg  [68:0] cat_342_s17;
+    reg  [68:0] cat_342_s18;
+    reg  [68:0] cat_342_s19;
+    reg  [68:0] cat_342_s20;
+    reg  [68:0] cat_342_s21;
+    reg  [68:0] cat_342_s22;
+    reg  [68:0] cat_342_s23;
     reg  [9:0] header_interface_number_s11;
     reg  [9:0] header_interface_number_s12;
     reg  [9:0] header_interface_number_s13;
@@ -310,6 +340,8 @@ module header_path (
     reg  [9:0] header_interface_number_s19;
     reg  [9:0] header_interface_number_s20;
     reg  [9:0] header_interface_number_s21;
+    reg  [9:0] header_interface_number_s22;
+    reg  [9:0] header_interface_number_s23;
     reg  [15:0] header_source_sender_s12;
     reg  [15:0] header_source_sender_s13;
     reg  [15:0] header_source_sender_s14;
@@ -320,27 +352,41 @@ module header_path (
     reg  [15:0] header_source_sender_s19;
     reg  [15:0] header_source_sender_s20;
     reg  [15:0] header_source_sender_s21;
+    reg  [15:0] header_source_sender_s22;
+    reg  [15:0] header_source_sender_s23;
     reg  [19:0] header_class_number_s17;
     reg  [19:0] header_class_number_s18;
     reg  [19:0] header_class_number_s19;
     reg  [19:0] header_class_number_s20;
     reg  [19:0] header_class_number_s21;
+    reg  [19:0] header_class_number_s22;
+    reg  [19:0] header_class_number_s23;
     reg  header_class_direction_s17;
     reg  header_class_direction_s18;
     reg  header_class_direction_s19;
     reg  header_class_direction_s20;
     reg  header_class_direction_s21;
-    reg  [16:0] cat_314_s11;
-    reg  [16:0] cat_314_s12;
-    reg  [16:0] cat_314_s13;
-    reg  [16:0] cat_314_s14;
-    reg  [16:0] cat_314_s15;
-    reg  [16:0] cat_314_s16;
-    reg  [16:0] cat_314_s17;
-    reg  [16:0] cat_314_s18;
-    reg  [16:0] cat_314_s19;
-    reg  [16:0] cat_314_s20;
-    reg  [16:0] cat_314_s21;
+    reg  header_class_direction_s22;
+    reg  header_class_direction_s23;
+    reg  [21:0] header_step_action_s22;
+    reg  [21:0] header_step_action_s23;
+    reg  [16:0] cat_352_s11;
+    reg  [16:0] cat_352_s12;
+    reg  [16:0] cat_352_s13;
+    reg  [16:0] cat_352_s14;
+    reg  [16:0] cat_352_s15;
+    reg  [16:0] cat_352_s16;
+    reg  [16:0] cat_352_s17;
+    reg  [16:0] cat_352_s18;
+    reg  [16:0] cat_352_s19;
+    reg  [16:0] cat_352_s20;
+    reg  [16:0] cat_352_s21;
+    reg  [16:0] cat_352_s22;
+    reg  [16:0] cat_352_s23;
+    reg  [2:0] header_priority_rank_s22;
+    reg  [2:0] header_priority_rank_s23;
+    reg  [15:0] and_354_s22;
+    reg  [15:0] and_354_s23;
     reg  [7:0] header_parser_offset_s4;
     reg  [7:0] header_parser_offset_s5;
     reg  [7:0] header_parser_offset_s6;
@@ -359,11 +405,8 @@ module header_path (
     reg  [7:0] header_parser_offset_s19;
     reg  [7:0] header_parser_offset_s20;
     reg  [7:0] header_parser_offset_s21;
-    reg  [16:0] header_parser_ip_length_s6;
-    reg  [16:0] header_parser_ip_length_s7;
-    reg  [16:0] header_parser_ip_length_s8;
-    reg  [16:0] header_parser_ip_length_s9;
-    reg  [16:0] header_parser_ip_length_s10;
+    reg  [7:0] header_parser_offset_s22;
+    reg  [7:0] header_parser_offset_s23;
     reg  [16:0] header_parser_ip_length_s11;
     reg  [16:0] header_parser_ip_length_s12;
     reg  [16:0] header_parser_ip_length_s13;
@@ -375,6 +418,8 @@ module header_path (
     reg  [16:0] header_parser_ip_length_s19;
     reg  [16:0] header_parser_ip_length_s20;
     reg  [16:0] header_parser_ip_length_s21;
+    reg  [16:0] header_parser_ip_length_s22;
+    reg  [16:0] header_parser_ip_length_s23;
     reg  [7:0] header_parser_protocol_s11;
     reg  [7:0] header_parser_protocol_s12;
     reg  [7:0] header_parser_protocol_s13;
@@ -386,11 +431,8 @@ module header_path (
     reg  [7:0] header_parser_protocol_s19;
     reg  [7:0] header_parser_protocol_s20;
     reg  [7:0] header_parser_protocol_s21;
-    reg  header_parser_v6_s6;
-    reg  header_parser_v6_s7;
-    reg  header_parser_v6_s8;
-    reg  header_parser_v6_s9;
-    reg  header_parser_v6_s10;
+    reg  [7:0] header_parser_protocol_s22;
+    reg  [7:0] header_parser_protocol_s23;
     reg  header_parser_v6_s11;
     reg  header_parser_v6_s12;
     reg  header_parser_v6_s13;
@@ -402,6 +444,8 @@ module header_path (
     reg  header_parser_v6_s19;
     reg  header_parser_v6_s20;
     reg  header_parser_v6_s21;
+    reg  header_parser_v6_s22;
+    reg  header_parser_v6_s23;
     reg  [2:0] header_parser_l4_s12;
     reg  [2:0] header_parser_l4_s13;
     reg  [2:0] header_parser_l4_s14;
@@ -412,6 +456,8 @@ module header_path (
     reg  [2:0] header_parser_l4_s19;
     reg  [2:0] header_parser_l4_s20;
     reg  [2:0] header_parser_l4_s21;
+    reg  [2:0] header_parser_l4_s22;
+    reg  [2:0] header_parser_l4_s23;
     reg  [6:0] header_parser_l4_offset_s10;
     reg  [6:0] header_parser_l4_offset_s11;
     reg  [6:0] header_parser_l4_offset_s12;
@@ -424,6 +470,8 @@ module header_path (
     reg  [6:0] header_parser_l4_offset_s19;
     reg  [6:0] header_parser_l4_offset_s20;
     reg  [6:0] header_parser_l4_offset_s21;
+    reg  [6:0] header_parser_l4_offset_s22;
+    reg  [6:0] header_parser_l4_offset_s23;
     reg  header_parser_udp_no_checksum_s12;
     reg  header_parser_udp_no_checksum_s13;
     reg  header_parser_udp_no_checksum_s14;
@@ -434,11 +482,8 @@ module header_path (
     reg  header_parser_udp_no_checksum_s19;
     reg  header_parser_udp_no_checksum_s20;
     reg  header_parser_udp_no_checksum_s21;
-    reg  [128:0] header_parser_src_key_s6;
-    reg  [128:0] header_parser_src_key_s7;
-    reg  [128:0] header_parser_src_key_s8;
-    reg  [128:0] header_parser_src_key_s9;
-    reg  [128:0] header_parser_src_key_s10;
+    reg  header_parser_udp_no_checksum_s22;
+    reg  header_parser_udp_no_checksum_s23;
     reg  [128:0] header_parser_src_key_s11;
     reg  [128:0] header_parser_src_key_s12;
     reg  [128:0] header_parser_src_key_s13;
@@ -450,11 +495,8 @@ module header_path (
     reg  [128:0] header_parser_src_key_s19;
     reg  [128:0] header_parser_src_key_s20;
     reg  [128:0] header_parser_src_key_s21;
-    reg  [128:0] header_parser_dst_key_s6;
-    reg  [128:0] header_parser_dst_key_s7;
-    reg  [128:0] header_parser_dst_key_s8;
-    reg  [128:0] header_parser_dst_key_s9;
-    reg  [128:0] header_parser_dst_key_s10;
+    reg  [128:0] header_parser_src_key_s22;
+    reg  [128:0] header_parser_src_key_s23;
     reg  [128:0] header_parser_dst_key_s11;
     reg  [128:0] header_parser_dst_key_s12;
     reg  [128:0] header_parser_dst_key_s13;
@@ -466,6 +508,8 @@ module header_path (
     reg  [128:0] header_parser_dst_key_s19;
     reg  [128:0] header_parser_dst_key_s20;
     reg  [128:0] header_parser_dst_key_s21;
+    reg  [128:0] header_parser_dst_key_s22;
+    reg  [128:0] header_parser_dst_key_s23;
     reg  [15:0] header_parser_sport_s11;
     reg  [15:0] header_parser_sport_s12;
     reg  [15:0] header_parser_sport_s13;
@@ -477,6 +521,8 @@ module header_path (
     reg  [15:0] header_parser_sport_s19;
     reg  [15:0] header_parser_sport_s20;
     reg  [15:0] header_parser_sport_s21;
+    reg  [15:0] header_parser_sport_s22;
+    reg  [15:0] header_parser_sport_s23;
     reg  [15:0] header_parser_dport_s11;
     reg  [15:0] header_parser_dport_s12;
     reg  [15:0] header_parser_dport_s13;
@@ -488,8 +534,12 @@ module header_path (
     reg  [15:0] header_parser_dport_s19;
     reg  [15:0] header_parser_dport_s20;
     reg  [15:0] header_parser_dport_s21;
+    reg  [15:0] header_parser_dport_s22;
+    reg  [15:0] header_parser_dport_s23;
     reg  [7:0] header_parser_traffic_class_s20;
     reg  [7:0] header_parser_traffic_class_s21;
+    reg  [7:0] header_parser_traffic_class_s22;
+    reg  [7:0] header_parser_traffic_class_s23;
     reg  [15:0] header_parser_ip_checksum_s6;
     reg  [15:0] header_parser_ip_checksum_s7;
     reg  [15:0] header_parser_ip_checksum_s8;
@@ -506,6 +556,8 @@ module header_path (
     reg  [15:0] header_parser_ip_checksum_s19;
     reg  [15:0] header_parser_ip_checksum_s20;
     reg  [15:0] header_parser_ip_checksum_s21;
+    reg  [15:0] header_parser_ip_checksum_s22;
+    reg  [15:0] header_parser_ip_checksum_s23;
     reg  [15:0] header_parser_l4_checksum_s12;
     reg  [15:0] header_parser_l4_checksum_s13;
     reg  [15:0] header_parser_l4_checksum_s14;
@@ -516,6 +568,8 @@ module header_path (
     reg  [15:0] header_parser_l4_checksum_s19;
     reg  [15:0] header_parser_l4_checksum_s20;
     reg  [15:0] header_parser_l4_checksum_s21;
+    reg  [15:0] header_parser_l4_checksum_s22;
+    reg  [15:0] header_parser_l4_checksum_s23;
     reg  opening_s11;
     reg  opening_s12;
     reg  opening_s13;
@@ -527,6 +581,8 @@ module header_path (
     reg  opening_s19;
     reg  opening_s20;
     reg  opening_s21;
+    reg  opening_s22;
+    reg  opening_s23;
     reg  answering_s11;
     reg  answering_s12;
     reg  answering_s13;
@@ -538,30 +594,38 @@ module header_path (
     reg  answering_s19;
     reg  answering_s20;
     reg  answering_s21;
+    reg  answering_s22;
+    reg  answering_s23;
     reg  [5:0] base_s18;
     reg  [5:0] base_s19;
     reg  [5:0] base_s20;
     reg  [5:0] base_s21;
-    reg  not_301_s2;
-    reg  not_301_s3;
-    reg  not_301_s4;
-    reg  not_301_s5;
-    reg  not_301_s6;
-    reg  not_301_s7;
-    reg  not_301_s8;
-    reg  not_301_s9;
-    reg  not_301_s10;
-    reg  not_301_s11;
-    reg  not_301_s12;
-    reg  not_301_s13;
-    reg  not_301_s14;
-    reg  not_301_s15;
-    reg  not_301_s16;
-    reg  not_301_s17;
-    reg  not_301_s18;
-    reg  not_301_s19;
-    reg  not_301_s20;
-    reg  not_301_s21;
+    reg  [5:0] base_s22;
+    reg  [5:0] base_s23;
+    reg  [3:0] header_step_copies_s22;
+    reg  [3:0] header_step_copies_s23;
+    reg  not_339_s2;
+    reg  not_339_s3;
+    reg  not_339_s4;
+    reg  not_339_s5;
+    reg  not_339_s6;
+    reg  not_339_s7;
+    reg  not_339_s8;
+    reg  not_339_s9;
+    reg  not_339_s10;
+    reg  not_339_s11;
+    reg  not_339_s12;
+    reg  not_339_s13;
+    reg  not_339_s14;
+    reg  not_339_s15;
+    reg  not_339_s16;
+    reg  not_339_s17;
+    reg  not_339_s18;
+    reg  not_339_s19;
+    reg  not_339_s20;
+    reg  not_339_s21;
+    reg  not_339_s22;
+    reg  not_339_s23;
     reg  header_interface_known_s7;
     reg  header_interface_known_s8;
     reg  header_interface_known_s9;
@@ -577,6 +641,8 @@ module header_path (
     reg  header_interface_known_s19;
     reg  header_interface_known_s20;
     reg  header_interface_known_s21;
+    reg  header_interface_known_s22;
+    reg  header_interface_known_s23;
     reg  header_source_known_s12;
     reg  header_source_known_s13;
     reg  header_source_known_s14;
@@ -587,11 +653,20 @@ module header_path (
     reg  header_source_known_s19;
     reg  header_source_known_s20;
     reg  header_source_known_s21;
+    reg  header_source_known_s22;
+    reg  header_source_known_s23;
     reg  header_class_found_s17;
     reg  header_class_found_s18;
     reg  header_class_found_s19;
     reg  header_class_found_s20;
     reg  header_class_found_s21;
+    reg  header_class_found_s22;
+    reg  header_class_found_s23;
+    reg  header_step_first_s22;
+    reg  header_step_first_s23;
+    reg  header_acl_asked_s21;
+    reg  header_acl_asked_s22;
+    reg  header_acl_asked_s23;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -612,6 +687,8 @@ module header_path (
     reg  in_valid_s18;
     reg  in_valid_s19;
     reg  in_valid_s20;
+    reg  in_valid_s21;
+    reg  in_valid_s22;
     wire [47:0] cat_14 = {
         in_header[7:0],
         in_header[15:8],
@@ -630,9 +707,9 @@ module header_path (
     };
     wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
     wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
-    wire [511:0] or_684 = ({343'd0, header_parser_cfg_rdata} | {292'd0, header_interface_cfg_rdata}) | ({356'd0, header_source_cfg_rdata} | {140'd0, header_address_cfg_rdata});
-    wire [511:0] or_685 = ({380'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({441'd0, header_class_cfg_rdata} | {302'd0, header_step_cfg_rdata});
-    assign cfg_rdata = (or_684 | or_685) | {509'd0, header_priority_cfg_rdata};
+    wire [511:0] or_768 = ({343'd0, header_parser_cfg_rdata} | {292'd0, header_interface_cfg_rdata}) | ({356'd0, header_source_cfg_rdata} | {128'd0, header_address_cfg_rdata});
+    wire [511:0] or_769 = ({380'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({412'd0, header_class_cfg_rdata} | {302'd0, header_step_cfg_rdata});
+    assign cfg_rdata = (or_768 | or_769) | (header_acl_cfg_rdata | {509'd0, header_priority_cfg_rdata});
 
     header_parser header_parser (
         .clk(clk),
@@ -736,7 +813,7 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[371:0]),
+        .cfg_wdata(cfg_wdata[383:0]),
         .dst(header_address_dst),
         .cfg_rdata(header_address_cfg_rdata),
         .src(header_address_src)
@@ -818,10 +895,14 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[70:0]),
+        .cfg_wdata(cfg_wdata[99:0]),
         .found(header_class_found),
         .number(header_class_number),
         .direction(header_class_direction),
+        .by_source(header_class_by_source),
+        .set(header_class_set),
+        .permit(header_class_permit),
+        .rule(header_class_rule),
         .entry_action(header_class_entry_action),
         .entry_copies(header_class_entry_copies),
         .rank(header_class_rank),
@@ -850,6 +931,42 @@ module header_path (
         .cfg_rdata(header_step_cfg_rdata)
     );
 
+    header_acl header_acl (
+        .clk(clk),
+        .rst(rst),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
+        .cfg_wdata(cfg_wdata),
+        .direction(header_class_direction),
+        .by_source(header_class_by_source),
+        .v6(header_parser_v6_s10),
+        .src(header_parser_src_key_s10[128:1]),
+        .dst(header_parser_dst_key_s10[128:1]),
+        .sport(header_parser_sport),
+        .dport(header_parser_dport),
+        .protocol(header_parser_protocol_s10),
+        .arrival(header_interface_number_s10),
+        .later(header_parser_later_s10),
+        .flags(header_parser_tcp_flags),
+        .size(header_parser_ip_length_s10),
+        .epoch(in_epoch_s10),
+        .dst_acl(header_address_dst[59:55]),
+        .dst_salted(header_address_dst[60]),
+        .dst_scope(header_address_dst[19:0]),
+        .src_acl(header_address_src[59:55]),
+        .src_salted(header_address_src[60]),
+        .src_scope(header_address_src[19:0]),
+        .set(header_class_set),
+        .default_permit(header_class_permit),
+        .default_rule(header_class_rule),
+        .asked(header_acl_asked),
+        .permit(header_acl_permit),
+        .rule(header_acl_rule),
+        .cfg_rdata(header_acl_cfg_rdata)
+    );
+
     header_priority header_priority (
         .clk(clk),
         .rst(rst),
@@ -869,10 +986,10 @@ module header_path (
         .clk(clk),
         .runt(header_parser_runt_s11),
         .vlan_depth(header_parser_vlan_depth_s11),
-        .no_interface(not_204_s11),
+        .no_interface(not_242_s11),
         .not_mine(header_interface_not_mine_s11),
         .arp(header_parser_arp_s11),
-        .encapsulation(or_207_s11),
+        .encapsulation(or_245_s11),
         .not_ip(header_parser_not_ip_s11),
         .ipv4_header(header_parser_ipv4_header_s11),
         .ipv4_checksum(header_parser_ipv4_checksum_s11),
@@ -885,47 +1002,51 @@ module header_path (
         .ttl(header_parser_ttl_s11),
         .dhcp(header_parser_dhcp),
         .own(header_address_dst_s11[54]),
-        .scoped(or_210_s11),
+        .scoped(or_248_s11),
         .later(header_parser_later_s11),
         .with_class(header_reason_with_class),
         .without(header_reason_without)
     );
 
     header_verdict header_verdict (
-        .tag(cat_304_s21[63:0]),
-        .port(cat_304_s21[67:64]),
-        .epoch(cat_304_s21[68]),
-        .interface_number(header_interface_number_s21),
-        .sender(header_source_sender_s21),
-        .class_number(header_class_number_s21),
-        .direction(header_class_direction_s21),
-        .action(header_step_action),
-        .neighbour_valid(cat_314_s21[0]),
-        .neighbour(cat_314_s21[16:1]),
-        .rank(header_priority_rank),
-        .meter({16{header_step_first}} & header_class_meter),
-        .l3(header_parser_offset_s21),
-        .ip_length(header_parser_ip_length_s21),
-        .protocol(header_parser_protocol_s21),
-        .v6(header_parser_v6_s21),
-        .l4(header_parser_l4_s21),
-        .l4_offset(header_parser_l4_offset_s21),
-        .udp_no_checksum(header_parser_udp_no_checksum_s21),
-        .src(header_parser_src_key_s21[128:1]),
-        .dst(header_parser_dst_key_s21[128:1]),
-        .sport(header_parser_sport_s21),
-        .dport(header_parser_dport_s21),
-        .traffic_class(header_parser_traffic_class_s21),
-        .ip_checksum(header_parser_ip_checksum_s21),
-        .l4_checksum(header_parser_l4_checksum_s21),
-        .opening(opening_s21),
-        .answering(answering_s21),
-        .base(base_s21),
-        .copies(header_step_copies),
-        .framed(not_301_s21),
-        .interface_known(header_interface_known_s21),
-        .sender_known(header_source_known_s21),
-        .found(header_class_found_s21),
+        .tag(cat_342_s23[63:0]),
+        .port(cat_342_s23[67:64]),
+        .epoch(cat_342_s23[68]),
+        .interface_number(header_interface_number_s23),
+        .sender(header_source_sender_s23),
+        .class_number(header_class_number_s23),
+        .direction(header_class_direction_s23),
+        .action(header_step_action_s23),
+        .neighbour_valid(cat_352_s23[0]),
+        .neighbour(cat_352_s23[16:1]),
+        .rank(header_priority_rank_s23),
+        .meter(and_354_s23),
+        .l3(header_parser_offset_s23),
+        .ip_length(header_parser_ip_length_s23),
+        .protocol(header_parser_protocol_s23),
+        .v6(header_parser_v6_s23),
+        .l4(header_parser_l4_s23),
+        .l4_offset(header_parser_l4_offset_s23),
+        .udp_no_checksum(header_parser_udp_no_checksum_s23),
+        .src(header_parser_src_key_s23[128:1]),
+        .dst(header_parser_dst_key_s23[128:1]),
+        .sport(header_parser_sport_s23),
+        .dport(header_parser_dport_s23),
+        .traffic_class(header_parser_traffic_class_s23),
+        .ip_checksum(header_parser_ip_checksum_s23),
+        .l4_checksum(header_parser_l4_checksum_s23),
+        .opening(opening_s23),
+        .answering(answering_s23),
+        .base(base_s23),
+        .copies(header_step_copies_s23),
+        .framed(not_339_s23),
+        .interface_known(header_interface_known_s23),
+        .sender_known(header_source_known_s23),
+        .found(header_class_found_s23),
+        .first(header_step_first_s23),
+        .asked(header_acl_asked_s23),
+        .permit(header_acl_permit),
+        .rule(header_acl_rule),
         .verdict(out_verdict)
     );
 
@@ -980,6 +1101,30 @@ module header_path (
         in_epoch_s14 <= in_epoch_s13;
         in_epoch_s15 <= in_epoch_s14;
         in_epoch_s16 <= in_epoch_s15;
+        header_parser_v6_s6 <= header_parser_v6;
+        header_parser_v6_s7 <= header_parser_v6_s6;
+        header_parser_v6_s8 <= header_parser_v6_s7;
+        header_parser_v6_s9 <= header_parser_v6_s8;
+        header_parser_v6_s10 <= header_parser_v6_s9;
+        header_parser_src_key_s6 <= header_parser_src_key;
+        header_parser_src_key_s7 <= header_parser_src_key_s6;
+        header_parser_src_key_s8 <= header_parser_src_key_s7;
+        header_parser_src_key_s9 <= header_parser_src_key_s8;
+        header_parser_src_key_s10 <= header_parser_src_key_s9;
+        header_parser_dst_key_s6 <= header_parser_dst_key;
+        header_parser_dst_key_s7 <= header_parser_dst_key_s6;
+        header_parser_dst_key_s8 <= header_parser_dst_key_s7;
+        header_parser_dst_key_s9 <= header_parser_dst_key_s8;
+        header_parser_dst_key_s10 <= header_parser_dst_key_s9;
+        header_interface_number_s7 <= header_interface_number;
+        header_interface_number_s8 <= header_interface_number_s7;
+        header_interface_number_s9 <= header_interface_number_s8;
+        header_interface_number_s10 <= header_interface_number_s9;
+        header_parser_ip_length_s6 <= header_parser_ip_length;
+        header_parser_ip_length_s7 <= header_parser_ip_length_s6;
+        header_parser_ip_length_s8 <= header_parser_ip_length_s7;
+        header_parser_ip_length_s9 <= header_parser_ip_length_s8;
+        header_parser_ip_length_s10 <= header_parser_ip_length_s9;
         header_parser_traffic_class_s7 <= header_parser_traffic_class_s6;
         header_parser_traffic_class_s8 <= header_parser_traffic_class_s7;
         header_parser_traffic_class_s9 <= header_parser_traffic_class_s8;
@@ -1030,11 +1175,11 @@ module header_path (
         header_parser_vlan_depth_s9 <= header_parser_vlan_depth_s8;
         header_parser_vlan_depth_s10 <= header_parser_vlan_depth_s9;
         header_parser_vlan_depth_s11 <= header_parser_vlan_depth_s10;
-        not_204_s7 <= ~header_interface_known;
-        not_204_s8 <= not_204_s7;
-        not_204_s9 <= not_204_s8;
-        not_204_s10 <= not_204_s9;
-        not_204_s11 <= not_204_s10;
+        not_242_s7 <= ~header_interface_known;
+        not_242_s8 <= not_242_s7;
+        not_242_s9 <= not_242_s8;
+        not_242_s10 <= not_242_s9;
+        not_242_s11 <= not_242_s10;
         header_interface_not_mine_s8 <= header_interface_not_mine;
         header_interface_not_mine_s9 <= header_interface_not_mine_s8;
         header_interface_not_mine_s10 <= header_interface_not_mine_s9;
@@ -1049,10 +1194,10 @@ module header_path (
         header_parser_arp_s9 <= header_parser_arp_s8;
         header_parser_arp_s10 <= header_parser_arp_s9;
         header_parser_arp_s11 <= header_parser_arp_s10;
-        or_207_s8 <= header_parser_tag_wrong_s7 | header_source_refused;
-        or_207_s9 <= or_207_s8;
-        or_207_s10 <= or_207_s9;
-        or_207_s11 <= or_207_s10;
+        or_245_s8 <= header_parser_tag_wrong_s7 | header_source_refused;
+        or_245_s9 <= or_245_s8;
+        or_245_s10 <= or_245_s9;
+        or_245_s11 <= or_245_s10;
         header_parser_not_ip_s6 <= header_parser_not_ip;
         header_parser_not_ip_s7 <= header_parser_not_ip_s6;
         header_parser_not_ip_s8 <= header_parser_not_ip_s7;
@@ -1085,7 +1230,7 @@ module header_path (
         header_parser_ttl_s10 <= header_parser_ttl_s9;
         header_parser_ttl_s11 <= header_parser_ttl_s10;
         header_address_dst_s11 <= header_address_dst;
-        or_210_s11 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
+        or_248_s11 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
         header_parser_later_s11 <= header_parser_later_s10;
         header_reason_with_class_s14 <= header_reason_with_class;
         header_reason_with_class_s15 <= header_reason_with_class_s14;
@@ -1094,31 +1239,29 @@ module header_path (
         header_reason_without_s15 <= header_reason_without_s14;
         header_reason_without_s16 <= header_reason_without_s15;
         base <= header_class_found ? header_reason_with_class_s16 : header_reason_without_s16;
-        cat_304_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
-        cat_304_s2 <= cat_304_s1;
-        cat_304_s3 <= cat_304_s2;
-        cat_304_s4 <= cat_304_s3;
-        cat_304_s5 <= cat_304_s4;
-        cat_304_s6 <= cat_304_s5;
-        cat_304_s7 <= cat_304_s6;
-        cat_304_s8 <= cat_304_s7;
-        cat_304_s9 <= cat_304_s8;
-        cat_304_s10 <= cat_304_s9;
-        cat_304_s11 <= cat_304_s10;
-        cat_304_s12 <= cat_304_s11;
-        cat_304_s13 <= cat_304_s12;
-        cat_304_s14 <= cat_304_s13;
-        cat_304_s15 <= cat_304_s14;
-        cat_304_s16 <= cat_304_s15;
-        cat_304_s17 <= cat_304_s16;
-        cat_304_s18 <= cat_304_s17;
-        cat_304_s19 <= cat_304_s18;
-        cat_304_s20 <= cat_304_s19;
-        cat_304_s21 <= cat_304_s20;
-        header_interface_number_s7 <= header_interface_number;
-        header_interface_number_s8 <= header_interface_number_s7;
-        header_interface_number_s9 <= header_interface_number_s8;
-        header_interface_number_s10 <= header_interface_number_s9;
+        cat_342_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
+        cat_342_s2 <= cat_342_s1;
+        cat_342_s3 <= cat_342_s2;
+        cat_342_s4 <= cat_342_s3;
+        cat_342_s5 <= cat_342_s4;
+        cat_342_s6 <= cat_342_s5;
+        cat_342_s7 <= cat_342_s6;
+        cat_342_s8 <= cat_342_s7;
+        cat_342_s9 <= cat_342_s8;
+        cat_342_s10 <= cat_342_s9;
+        cat_342_s11 <= cat_342_s10;
+        cat_342_s12 <= cat_342_s11;
+        cat_342_s13 <= cat_342_s12;
+        cat_342_s14 <= cat_342_s13;
+        cat_342_s15 <= cat_342_s14;
+        cat_342_s16 <= cat_342_s15;
+        cat_342_s17 <= cat_342_s16;
+        cat_342_s18 <= cat_342_s17;
+        cat_342_s19 <= cat_342_s18;
+        cat_342_s20 <= cat_342_s19;
+        cat_342_s21 <= cat_342_s20;
+        cat_342_s22 <= cat_342_s21;
+        cat_342_s23 <= cat_342_s22;
         header_interface_number_s11 <= header_interface_number_s10;
         header_interface_number_s12 <= header_interface_number_s11;
         header_interface_number_s13 <= header_interface_number_s12;
@@ -1130,6 +1273,8 @@ module header_path (
         header_interface_number_s19 <= header_interface_number_s18;
         header_interface_number_s20 <= header_interface_number_s19;
         header_interface_number_s21 <= header_interface_number_s20;
+        header_interface_number_s22 <= header_interface_number_s21;
+        header_interface_number_s23 <= header_interface_number_s22;
         header_source_sender_s12 <= header_source_sender;
         header_source_sender_s13 <= header_source_sender_s12;
         header_source_sender_s14 <= header_source_sender_s13;
@@ -1140,27 +1285,41 @@ module header_path (
         header_source_sender_s19 <= header_source_sender_s18;
         header_source_sender_s20 <= header_source_sender_s19;
         header_source_sender_s21 <= header_source_sender_s20;
+        header_source_sender_s22 <= header_source_sender_s21;
+        header_source_sender_s23 <= header_source_sender_s22;
         header_class_number_s17 <= header_class_number;
         header_class_number_s18 <= header_class_number_s17;
         header_class_number_s19 <= header_class_number_s18;
         header_class_number_s20 <= header_class_number_s19;
         header_class_number_s21 <= header_class_number_s20;
+        header_class_number_s22 <= header_class_number_s21;
+        header_class_number_s23 <= header_class_number_s22;
         header_class_direction_s17 <= header_class_direction;
         header_class_direction_s18 <= header_class_direction_s17;
         header_class_direction_s19 <= header_class_direction_s18;
         header_class_direction_s20 <= header_class_direction_s19;
         header_class_direction_s21 <= header_class_direction_s20;
-        cat_314_s11 <= {header_address_dst[53:38], header_address_dst[37]};
-        cat_314_s12 <= cat_314_s11;
-        cat_314_s13 <= cat_314_s12;
-        cat_314_s14 <= cat_314_s13;
-        cat_314_s15 <= cat_314_s14;
-        cat_314_s16 <= cat_314_s15;
-        cat_314_s17 <= cat_314_s16;
-        cat_314_s18 <= cat_314_s17;
-        cat_314_s19 <= cat_314_s18;
-        cat_314_s20 <= cat_314_s19;
-        cat_314_s21 <= cat_314_s20;
+        header_class_direction_s22 <= header_class_direction_s21;
+        header_class_direction_s23 <= header_class_direction_s22;
+        header_step_action_s22 <= header_step_action;
+        header_step_action_s23 <= header_step_action_s22;
+        cat_352_s11 <= {header_address_dst[53:38], header_address_dst[37]};
+        cat_352_s12 <= cat_352_s11;
+        cat_352_s13 <= cat_352_s12;
+        cat_352_s14 <= cat_352_s13;
+        cat_352_s15 <= cat_352_s14;
+        cat_352_s16 <= cat_352_s15;
+        cat_352_s17 <= cat_352_s16;
+        cat_352_s18 <= cat_352_s17;
+        cat_352_s19 <= cat_352_s18;
+        cat_352_s20 <= cat_352_s19;
+        cat_352_s21 <= cat_352_s20;
+        cat_352_s22 <= cat_352_s21;
+        cat_352_s23 <= cat_352_s22;
+        header_priority_rank_s22 <= header_priority_rank;
+        header_priority_rank_s23 <= header_priority_rank_s22;
+        and_354_s22 <= {16{header_step_first}} & header_class_meter;
+        and_354_s23 <= and_354_s22;
         header_parser_offset_s4 <= header_parser_offset;
         header_parser_offset_s5 <= header_parser_offset_s4;
         header_parser_offset_s6 <= header_parser_offset_s5;
@@ -1179,11 +1338,8 @@ module header_path (
         header_parser_offset_s19 <= header_parser_offset_s18;
         header_parser_offset_s20 <= header_parser_offset_s19;
         header_parser_offset_s21 <= header_parser_offset_s20;
-        header_parser_ip_length_s6 <= header_parser_ip_length;
-        header_parser_ip_length_s7 <= header_parser_ip_length_s6;
-        header_parser_ip_length_s8 <= header_parser_ip_length_s7;
-        header_parser_ip_length_s9 <= header_parser_ip_length_s8;
-        header_parser_ip_length_s10 <= header_parser_ip_length_s9;
+        header_parser_offset_s22 <= header_parser_offset_s21;
+        header_parser_offset_s23 <= header_parser_offset_s22;
         header_parser_ip_length_s11 <= header_parser_ip_length_s10;
         header_parser_ip_length_s12 <= header_parser_ip_length_s11;
         header_parser_ip_length_s13 <= header_parser_ip_length_s12;
@@ -1195,6 +1351,8 @@ module header_path (
         header_parser_ip_length_s19 <= header_parser_ip_length_s18;
         header_parser_ip_length_s20 <= header_parser_ip_length_s19;
         header_parser_ip_length_s21 <= header_parser_ip_length_s20;
+        header_parser_ip_length_s22 <= header_parser_ip_length_s21;
+        header_parser_ip_length_s23 <= header_parser_ip_length_s22;
         header_parser_protocol_s11 <= header_parser_protocol_s10;
         header_parser_protocol_s12 <= header_parser_protocol_s11;
         header_parser_protocol_s13 <= header_parser_protocol_s12;
@@ -1206,11 +1364,8 @@ module header_path (
         header_parser_protocol_s19 <= header_parser_protocol_s18;
         header_parser_protocol_s20 <= header_parser_protocol_s19;
         header_parser_protocol_s21 <= header_parser_protocol_s20;
-        header_parser_v6_s6 <= header_parser_v6;
-        header_parser_v6_s7 <= header_parser_v6_s6;
-        header_parser_v6_s8 <= header_parser_v6_s7;
-        header_parser_v6_s9 <= header_parser_v6_s8;
-        header_parser_v6_s10 <= header_parser_v6_s9;
+        header_parser_protocol_s22 <= header_parser_protocol_s21;
+        header_parser_protocol_s23 <= header_parser_protocol_s22;
         header_parser_v6_s11 <= header_parser_v6_s10;
         header_parser_v6_s12 <= header_parser_v6_s11;
         header_parser_v6_s13 <= header_parser_v6_s12;
@@ -1222,6 +1377,8 @@ module header_path (
         header_parser_v6_s19 <= header_parser_v6_s18;
         header_parser_v6_s20 <= header_parser_v6_s19;
         header_parser_v6_s21 <= header_parser_v6_s20;
+        header_parser_v6_s22 <= header_parser_v6_s21;
+        header_parser_v6_s23 <= header_parser_v6_s22;
         header_parser_l4_s12 <= header_parser_l4;
         header_parser_l4_s13 <= header_parser_l4_s12;
         header_parser_l4_s14 <= header_parser_l4_s13;
@@ -1232,6 +1389,8 @@ module header_path (
         header_parser_l4_s19 <= header_parser_l4_s18;
         header_parser_l4_s20 <= header_parser_l4_s19;
         header_parser_l4_s21 <= header_parser_l4_s20;
+        header_parser_l4_s22 <= header_parser_l4_s21;
+        header_parser_l4_s23 <= header_parser_l4_s22;
         header_parser_l4_offset_s10 <= header_parser_l4_offset;
         header_parser_l4_offset_s11 <= header_parser_l4_offset_s10;
         header_parser_l4_offset_s12 <= header_parser_l4_offset_s11;
@@ -1244,6 +1403,8 @@ module header_path (
         header_parser_l4_offset_s19 <= header_parser_l4_offset_s18;
         header_parser_l4_offset_s20 <= header_parser_l4_offset_s19;
         header_parser_l4_offset_s21 <= header_parser_l4_offset_s20;
+        header_parser_l4_offset_s22 <= header_parser_l4_offset_s21;
+        header_parser_l4_offset_s23 <= header_parser_l4_offset_s22;
         header_parser_udp_no_checksum_s12 <= header_parser_udp_no_checksum;
         header_parser_udp_no_checksum_s13 <= header_parser_udp_no_checksum_s12;
         header_parser_udp_no_checksum_s14 <= header_parser_udp_no_checksum_s13;
@@ -1254,11 +1415,8 @@ module header_path (
         header_parser_udp_no_checksum_s19 <= header_parser_udp_no_checksum_s18;
         header_parser_udp_no_checksum_s20 <= header_parser_udp_no_checksum_s19;
         header_parser_udp_no_checksum_s21 <= header_parser_udp_no_checksum_s20;
-        header_parser_src_key_s6 <= header_parser_src_key;
-        header_parser_src_key_s7 <= header_parser_src_key_s6;
-        header_parser_src_key_s8 <= header_parser_src_key_s7;
-        header_parser_src_key_s9 <= header_parser_src_key_s8;
-        header_parser_src_key_s10 <= header_parser_src_key_s9;
+        header_parser_udp_no_checksum_s22 <= header_parser_udp_no_checksum_s21;
+        header_parser_udp_no_checksum_s23 <= header_parser_udp_no_checksum_s22;
         header_parser_src_key_s11 <= header_parser_src_key_s10;
         header_parser_src_key_s12 <= header_parser_src_key_s11;
         header_parser_src_key_s13 <= header_parser_src_key_s12;
@@ -1270,11 +1428,8 @@ module header_path (
         header_parser_src_key_s19 <= header_parser_src_key_s18;
         header_parser_src_key_s20 <= header_parser_src_key_s19;
         header_parser_src_key_s21 <= header_parser_src_key_s20;
-        header_parser_dst_key_s6 <= header_parser_dst_key;
-        header_parser_dst_key_s7 <= header_parser_dst_key_s6;
-        header_parser_dst_key_s8 <= header_parser_dst_key_s7;
-        header_parser_dst_key_s9 <= header_parser_dst_key_s8;
-        header_parser_dst_key_s10 <= header_parser_dst_key_s9;
+        header_parser_src_key_s22 <= header_parser_src_key_s21;
+        header_parser_src_key_s23 <= header_parser_src_key_s22;
         header_parser_dst_key_s11 <= header_parser_dst_key_s10;
         header_parser_dst_key_s12 <= header_parser_dst_key_s11;
         header_parser_dst_key_s13 <= header_parser_dst_key_s12;
@@ -1286,6 +1441,8 @@ module header_path (
         header_parser_dst_key_s19 <= header_parser_dst_key_s18;
         header_parser_dst_key_s20 <= header_parser_dst_key_s19;
         header_parser_dst_key_s21 <= header_parser_dst_key_s20;
+        header_parser_dst_key_s22 <= header_parser_dst_key_s21;
+        header_parser_dst_key_s23 <= header_parser_dst_key_s22;
         header_parser_sport_s11 <= header_parser_sport;
         header_parser_sport_s12 <= header_parser_sport_s11;
         header_parser_sport_s13 <= header_parser_sport_s12;
@@ -1297,6 +1454,8 @@ module header_path (
         header_parser_sport_s19 <= header_parser_sport_s18;
         header_parser_sport_s20 <= header_parser_sport_s19;
         header_parser_sport_s21 <= header_parser_sport_s20;
+        header_parser_sport_s22 <= header_parser_sport_s21;
+        header_parser_sport_s23 <= header_parser_sport_s22;
         header_parser_dport_s11 <= header_parser_dport;
         header_parser_dport_s12 <= header_parser_dport_s11;
         header_parser_dport_s13 <= header_parser_dport_s12;
@@ -1308,8 +1467,12 @@ module header_path (
         header_parser_dport_s19 <= header_parser_dport_s18;
         header_parser_dport_s20 <= header_parser_dport_s19;
         header_parser_dport_s21 <= header_parser_dport_s20;
+        header_parser_dport_s22 <= header_parser_dport_s21;
+        header_parser_dport_s23 <= header_parser_dport_s22;
         header_parser_traffic_class_s20 <= header_parser_traffic_class_s19;
         header_parser_traffic_class_s21 <= header_parser_traffic_class_s20;
+        header_parser_traffic_class_s22 <= header_parser_traffic_class_s21;
+        header_parser_traffic_class_s23 <= header_parser_traffic_class_s22;
         header_parser_ip_checksum_s6 <= header_parser_ip_checksum;
         header_parser_ip_checksum_s7 <= header_parser_ip_checksum_s6;
         header_parser_ip_checksum_s8 <= header_parser_ip_checksum_s7;
@@ -1326,6 +1489,8 @@ module header_path (
         header_parser_ip_checksum_s19 <= header_parser_ip_checksum_s18;
         header_parser_ip_checksum_s20 <= header_parser_ip_checksum_s19;
         header_parser_ip_checksum_s21 <= header_parser_ip_checksum_s20;
+        header_parser_ip_checksum_s22 <= header_parser_ip_checksum_s21;
+        header_parser_ip_checksum_s23 <= header_parser_ip_checksum_s22;
         header_parser_l4_checksum_s12 <= header_parser_l4_checksum;
         header_parser_l4_checksum_s13 <= header_parser_l4_checksum_s12;
         header_parser_l4_checksum_s14 <= header_parser_l4_checksum_s13;
@@ -1336,6 +1501,8 @@ module header_path (
         header_parser_l4_checksum_s19 <= header_parser_l4_checksum_s18;
         header_parser_l4_checksum_s20 <= header_parser_l4_checksum_s19;
         header_parser_l4_checksum_s21 <= header_parser_l4_checksum_s20;
+        header_parser_l4_checksum_s22 <= header_parser_l4_checksum_s21;
+        header_parser_l4_checksum_s23 <= header_parser_l4_checksum_s22;
         opening_s11 <= opening;
         opening_s12 <= opening_s11;
         opening_s13 <= opening_s12;
@@ -1347,6 +1514,8 @@ module header_path (
         opening_s19 <= opening_s18;
         opening_s20 <= opening_s19;
         opening_s21 <= opening_s20;
+        opening_s22 <= opening_s21;
+        opening_s23 <= opening_s22;
         answering_s11 <= answering;
         answering_s12 <= answering_s11;
         answering_s13 <= answering_s12;
@@ -1358,30 +1527,38 @@ module header_path (
         answering_s19 <= answering_s18;
         answering_s20 <= answering_s19;
         answering_s21 <= answering_s20;
+        answering_s22 <= answering_s21;
+        answering_s23 <= answering_s22;
         base_s18 <= base;
         base_s19 <= base_s18;
         base_s20 <= base_s19;
         base_s21 <= base_s20;
-        not_301_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        not_301_s3 <= not_301_s2;
-        not_301_s4 <= not_301_s3;
-        not_301_s5 <= not_301_s4;
-        not_301_s6 <= not_301_s5;
-        not_301_s7 <= not_301_s6;
-        not_301_s8 <= not_301_s7;
-        not_301_s9 <= not_301_s8;
-        not_301_s10 <= not_301_s9;
-        not_301_s11 <= not_301_s10;
-        not_301_s12 <= not_301_s11;
-        not_301_s13 <= not_301_s12;
-        not_301_s14 <= not_301_s13;
-        not_301_s15 <= not_301_s14;
-        not_301_s16 <= not_301_s15;
-        not_301_s17 <= not_301_s16;
-        not_301_s18 <= not_301_s17;
-        not_301_s19 <= not_301_s18;
-        not_301_s20 <= not_301_s19;
-        not_301_s21 <= not_301_s20;
+        base_s22 <= base_s21;
+        base_s23 <= base_s22;
+        header_step_copies_s22 <= header_step_copies;
+        header_step_copies_s23 <= header_step_copies_s22;
+        not_339_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        not_339_s3 <= not_339_s2;
+        not_339_s4 <= not_339_s3;
+        not_339_s5 <= not_339_s4;
+        not_339_s6 <= not_339_s5;
+        not_339_s7 <= not_339_s6;
+        not_339_s8 <= not_339_s7;
+        not_339_s9 <= not_339_s8;
+        not_339_s10 <= not_339_s9;
+        not_339_s11 <= not_339_s10;
+        not_339_s12 <= not_339_s11;
+        not_339_s13 <= not_339_s12;
+        not_339_s14 <= not_339_s13;
+        not_339_s15 <= not_339_s14;
+        not_339_s16 <= not_339_s15;
+        not_339_s17 <= not_339_s16;
+        not_339_s18 <= not_339_s17;
+        not_339_s19 <= not_339_s18;
+        not_339_s20 <= not_339_s19;
+        not_339_s21 <= not_339_s20;
+        not_339_s22 <= not_339_s21;
+        not_339_s23 <= not_339_s22;
         header_interface_known_s7 <= header_interface_known;
         header_interface_known_s8 <= header_interface_known_s7;
         header_interface_known_s9 <= header_interface_known_s8;
@@ -1397,6 +1574,8 @@ module header_path (
         header_interface_known_s19 <= header_interface_known_s18;
         header_interface_known_s20 <= header_interface_known_s19;
         header_interface_known_s21 <= header_interface_known_s20;
+        header_interface_known_s22 <= header_interface_known_s21;
+        header_interface_known_s23 <= header_interface_known_s22;
         header_source_known_s12 <= header_source_known;
         header_source_known_s13 <= header_source_known_s12;
         header_source_known_s14 <= header_source_known_s13;
@@ -1407,11 +1586,20 @@ module header_path (
         header_source_known_s19 <= header_source_known_s18;
         header_source_known_s20 <= header_source_known_s19;
         header_source_known_s21 <= header_source_known_s20;
+        header_source_known_s22 <= header_source_known_s21;
+        header_source_known_s23 <= header_source_known_s22;
         header_class_found_s17 <= header_class_found;
         header_class_found_s18 <= header_class_found_s17;
         header_class_found_s19 <= header_class_found_s18;
         header_class_found_s20 <= header_class_found_s19;
         header_class_found_s21 <= header_class_found_s20;
+        header_class_found_s22 <= header_class_found_s21;
+        header_class_found_s23 <= header_class_found_s22;
+        header_step_first_s22 <= header_step_first;
+        header_step_first_s23 <= header_step_first_s22;
+        header_acl_asked_s21 <= header_acl_asked;
+        header_acl_asked_s22 <= header_acl_asked_s21;
+        header_acl_asked_s23 <= header_acl_asked_s22;
     end
 
     always @(posedge clk) begin
@@ -1436,6 +1624,8 @@ module header_path (
             in_valid_s18 <= 1'd0;
             in_valid_s19 <= 1'd0;
             in_valid_s20 <= 1'd0;
+            in_valid_s21 <= 1'd0;
+            in_valid_s22 <= 1'd0;
             out_valid <= 1'd0;
         end else begin
             in_valid_s1 <= in_valid;
@@ -1458,12 +1648,14 @@ module header_path (
             in_valid_s18 <= in_valid_s17;
             in_valid_s19 <= in_valid_s18;
             in_valid_s20 <= in_valid_s19;
-            out_valid <= in_valid_s20;
+            in_valid_s21 <= in_valid_s20;
+            in_valid_s22 <= in_valid_s21;
+            out_valid <= in_valid_s22;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_parser_tcp_flags, header_address_src, cat_14_s11, header_address_dst_s11, header_parser_src_key_s21, header_parser_dst_key_s21};
+    wire _unused = &{1'b0, header_address_src, cat_14_s11, header_address_dst_s11, header_parser_src_key_s23, header_parser_dst_key_s23};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1517,6 +1709,30 @@ module header_path (
         in_epoch_s14 = 1'd0;
         in_epoch_s15 = 1'd0;
         in_epoch_s16 = 1'd0;
+        header_parser_v6_s6 = 1'd0;
+        header_parser_v6_s7 = 1'd0;
+        header_parser_v6_s8 = 1'd0;
+        header_parser_v6_s9 = 1'd0;
+        header_parser_v6_s10 = 1'd0;
+        header_parser_src_key_s6 = 129'd0;
+        header_parser_src_key_s7 = 129'd0;
+        header_parser_src_key_s8 = 129'd0;
+        header_parser_src_key_s9 = 129'd0;
+        header_parser_src_key_s10 = 129'd0;
+        header_parser_dst_key_s6 = 129'd0;
+        header_parser_dst_key_s7 = 129'd0;
+        header_parser_dst_key_s8 = 129'd0;
+        header_parser_dst_key_s9 = 129'd0;
+        header_parser_dst_key_s10 = 129'd0;
+        header_interface_number_s7 = 10'd0;
+        header_interface_number_s8 = 10'd0;
+        header_interface_number_s9 = 10'd0;
+        header_interface_number_s10 = 10'd0;
+        header_parser_ip_length_s6 = 17'd0;
+        header_parser_ip_length_s7 = 17'd0;
+        header_parser_ip_length_s8 = 17'd0;
+        header_parser_ip_length_s9 = 17'd0;
+        header_parser_ip_length_s10 = 17'd0;
         header_parser_traffic_class_s7 = 8'd0;
         header_parser_traffic_class_s8 = 8'd0;
         header_parser_traffic_class_s9 = 8'd0;
@@ -1567,11 +1783,11 @@ module header_path (
         header_parser_vlan_depth_s9 = 1'd0;
         header_parser_vlan_depth_s10 = 1'd0;
         header_parser_vlan_depth_s11 = 1'd0;
-        not_204_s7 = 1'd0;
-        not_204_s8 = 1'd0;
-        not_204_s9 = 1'd0;
-        not_204_s10 = 1'd0;
-        not_204_s11 = 1'd0;
+        not_242_s7 = 1'd0;
+        not_242_s8 = 1'd0;
+        not_242_s9 = 1'd0;
+        not_242_s10 = 1'd0;
+        not_242_s11 = 1'd0;
         header_interface_not_mine_s8 = 1'd0;
         header_interface_not_mine_s9 = 1'd0;
         header_interface_not_mine_s10 = 1'd0;
@@ -1586,10 +1802,10 @@ module header_path (
         header_parser_arp_s9 = 1'd0;
         header_parser_arp_s10 = 1'd0;
         header_parser_arp_s11 = 1'd0;
-        or_207_s8 = 1'd0;
-        or_207_s9 = 1'd0;
-        or_207_s10 = 1'd0;
-        or_207_s11 = 1'd0;
+        or_245_s8 = 1'd0;
+        or_245_s9 = 1'd0;
+        or_245_s10 = 1'd0;
+        or_245_s11 = 1'd0;
         header_parser_not_ip_s6 = 1'd0;
         header_parser_not_ip_s7 = 1'd0;
         header_parser_not_ip_s8 = 1'd0;
@@ -1621,8 +1837,8 @@ module header_path (
         header_parser_ttl_s9 = 1'd0;
         header_parser_ttl_s10 = 1'd0;
         header_parser_ttl_s11 = 1'd0;
-        header_address_dst_s11 = 55'd0;
-        or_210_s11 = 1'd0;
+        header_address_dst_s11 = 61'd0;
+        or_248_s11 = 1'd0;
         header_parser_later_s11 = 1'd0;
         header_reason_with_class_s14 = 6'd0;
         header_reason_with_class_s15 = 6'd0;
@@ -1631,31 +1847,29 @@ module header_path (
         header_reason_without_s15 = 6'd0;
         header_reason_without_s16 = 6'd0;
         base = 6'd0;
-        cat_304_s1 = 69'd0;
-        cat_304_s2 = 69'd0;
-        cat_304_s3 = 69'd0;
-        cat_304_s4 = 69'd0;
-        cat_304_s5 = 69'd0;
-        cat_304_s6 = 69'd0;
-        cat_304_s7 = 69'd0;
-        cat_304_s8 = 69'd0;
-        cat_304_s9 = 69'd0;
-        cat_304_s10 = 69'd0;
-        cat_304_s11 = 69'd0;
-        cat_304_s12 = 69'd0;
-        cat_304_s13 = 69'd0;
-        cat_304_s14 = 69'd0;
-        cat_304_s15 = 69'd0;
-        cat_304_s16 = 69'd0;
-        cat_304_s17 = 69'd0;
-        cat_304_s18 = 69'd0;
-        cat_304_s19 = 69'd0;
-        cat_304_s20 = 69'd0;
-        cat_304_s21 = 69'd0;
-        header_interface_number_s7 = 10'd0;
-        header_interface_number_s8 = 10'd0;
-        header_interface_number_s9 = 10'd0;
-        header_interface_number_s10 = 10'd0;
+        cat_342_s1 = 69'd0;
+        cat_342_s2 = 69'd0;
+        cat_342_s3 = 69'd0;
+        cat_342_s4 = 69'd0;
+        cat_342_s5 = 69'd0;
+        cat_342_s6 = 69'd0;
+        cat_342_s7 = 69'd0;
+        cat_342_s8 = 69'd0;
+        cat_342_s9 = 69'd0;
+        cat_342_s10 = 69'd0;
+        cat_342_s11 = 69'd0;
+        cat_342_s12 = 69'd0;
+        cat_342_s13 = 69'd0;
+        cat_342_s14 = 69'd0;
+        cat_342_s15 = 69'd0;
+        cat_342_s16 = 69'd0;
+        cat_342_s17 = 69'd0;
+        cat_342_s18 = 69'd0;
+        cat_342_s19 = 69'd0;
+        cat_342_s20 = 69'd0;
+        cat_342_s21 = 69'd0;
+        cat_342_s22 = 69'd0;
+        cat_342_s23 = 69'd0;
         header_interface_number_s11 = 10'd0;
         header_interface_number_s12 = 10'd0;
         header_interface_number_s13 = 10'd0;
@@ -1667,6 +1881,8 @@ module header_path (
         header_interface_number_s19 = 10'd0;
         header_interface_number_s20 = 10'd0;
         header_interface_number_s21 = 10'd0;
+        header_interface_number_s22 = 10'd0;
+        header_interface_number_s23 = 10'd0;
         header_source_sender_s12 = 16'd0;
         header_source_sender_s13 = 16'd0;
         header_source_sender_s14 = 16'd0;
@@ -1677,27 +1893,41 @@ module header_path (
         header_source_sender_s19 = 16'd0;
         header_source_sender_s20 = 16'd0;
         header_source_sender_s21 = 16'd0;
+        header_source_sender_s22 = 16'd0;
+        header_source_sender_s23 = 16'd0;
         header_class_number_s17 = 20'd0;
         header_class_number_s18 = 20'd0;
         header_class_number_s19 = 20'd0;
         header_class_number_s20 = 20'd0;
         header_class_number_s21 = 20'd0;
+        header_class_number_s22 = 20'd0;
+        header_class_number_s23 = 20'd0;
         header_class_direction_s17 = 1'd0;
         header_class_direction_s18 = 1'd0;
         header_class_direction_s19 = 1'd0;
         header_class_direction_s20 = 1'd0;
         header_class_direction_s21 = 1'd0;
-        cat_314_s11 = 17'd0;
-        cat_314_s12 = 17'd0;
-        cat_314_s13 = 17'd0;
-        cat_314_s14 = 17'd0;
-        cat_314_s15 = 17'd0;
-        cat_314_s16 = 17'd0;
-        cat_314_s17 = 17'd0;
-        cat_314_s18 = 17'd0;
-        cat_314_s19 = 17'd0;
-        cat_314_s20 = 17'd0;
-        cat_314_s21 = 17'd0;
+        header_class_direction_s22 = 1'd0;
+        header_class_direction_s23 = 1'd0;
+        header_step_action_s22 = 22'd0;
+        header_step_action_s23 = 22'd0;
+        cat_352_s11 = 17'd0;
+        cat_352_s12 = 17'd0;
+        cat_352_s13 = 17'd0;
+        cat_352_s14 = 17'd0;
+        cat_352_s15 = 17'd0;
+        cat_352_s16 = 17'd0;
+        cat_352_s17 = 17'd0;
+        cat_352_s18 = 17'd0;
+        cat_352_s19 = 17'd0;
+        cat_352_s20 = 17'd0;
+        cat_352_s21 = 17'd0;
+        cat_352_s22 = 17'd0;
+        cat_352_s23 = 17'd0;
+        header_priority_rank_s22 = 3'd0;
+        header_priority_rank_s23 = 3'd0;
+        and_354_s22 = 16'd0;
+        and_354_s23 = 16'd0;
         header_parser_offset_s4 = 8'd0;
         header_parser_offset_s5 = 8'd0;
         header_parser_offset_s6 = 8'd0;
@@ -1716,11 +1946,8 @@ module header_path (
         header_parser_offset_s19 = 8'd0;
         header_parser_offset_s20 = 8'd0;
         header_parser_offset_s21 = 8'd0;
-        header_parser_ip_length_s6 = 17'd0;
-        header_parser_ip_length_s7 = 17'd0;
-        header_parser_ip_length_s8 = 17'd0;
-        header_parser_ip_length_s9 = 17'd0;
-        header_parser_ip_length_s10 = 17'd0;
+        header_parser_offset_s22 = 8'd0;
+        header_parser_offset_s23 = 8'd0;
         header_parser_ip_length_s11 = 17'd0;
         header_parser_ip_length_s12 = 17'd0;
         header_parser_ip_length_s13 = 17'd0;
@@ -1732,6 +1959,8 @@ module header_path (
         header_parser_ip_length_s19 = 17'd0;
         header_parser_ip_length_s20 = 17'd0;
         header_parser_ip_length_s21 = 17'd0;
+        header_parser_ip_length_s22 = 17'd0;
+        header_parser_ip_length_s23 = 17'd0;
         header_parser_protocol_s11 = 8'd0;
         header_parser_protocol_s12 = 8'd0;
         header_parser_protocol_s13 = 8'd0;
@@ -1743,11 +1972,8 @@ module header_path (
         header_parser_protocol_s19 = 8'd0;
         header_parser_protocol_s20 = 8'd0;
         header_parser_protocol_s21 = 8'd0;
-        header_parser_v6_s6 = 1'd0;
-        header_parser_v6_s7 = 1'd0;
-        header_parser_v6_s8 = 1'd0;
-        header_parser_v6_s9 = 1'd0;
-        header_parser_v6_s10 = 1'd0;
+        header_parser_protocol_s22 = 8'd0;
+        header_parser_protocol_s23 = 8'd0;
         header_parser_v6_s11 = 1'd0;
         header_parser_v6_s12 = 1'd0;
         header_parser_v6_s13 = 1'd0;
@@ -1759,6 +1985,8 @@ module header_path (
         header_parser_v6_s19 = 1'd0;
         header_parser_v6_s20 = 1'd0;
         header_parser_v6_s21 = 1'd0;
+        header_parser_v6_s22 = 1'd0;
+        header_parser_v6_s23 = 1'd0;
         header_parser_l4_s12 = 3'd0;
         header_parser_l4_s13 = 3'd0;
         header_parser_l4_s14 = 3'd0;
@@ -1769,6 +1997,8 @@ module header_path (
         header_parser_l4_s19 = 3'd0;
         header_parser_l4_s20 = 3'd0;
         header_parser_l4_s21 = 3'd0;
+        header_parser_l4_s22 = 3'd0;
+        header_parser_l4_s23 = 3'd0;
         header_parser_l4_offset_s10 = 7'd0;
         header_parser_l4_offset_s11 = 7'd0;
         header_parser_l4_offset_s12 = 7'd0;
@@ -1781,6 +2011,8 @@ module header_path (
         header_parser_l4_offset_s19 = 7'd0;
         header_parser_l4_offset_s20 = 7'd0;
         header_parser_l4_offset_s21 = 7'd0;
+        header_parser_l4_offset_s22 = 7'd0;
+        header_parser_l4_offset_s23 = 7'd0;
         header_parser_udp_no_checksum_s12 = 1'd0;
         header_parser_udp_no_checksum_s13 = 1'd0;
         header_parser_udp_no_checksum_s14 = 1'd0;
@@ -1791,11 +2023,8 @@ module header_path (
         header_parser_udp_no_checksum_s19 = 1'd0;
         header_parser_udp_no_checksum_s20 = 1'd0;
         header_parser_udp_no_checksum_s21 = 1'd0;
-        header_parser_src_key_s6 = 129'd0;
-        header_parser_src_key_s7 = 129'd0;
-        header_parser_src_key_s8 = 129'd0;
-        header_parser_src_key_s9 = 129'd0;
-        header_parser_src_key_s10 = 129'd0;
+        header_parser_udp_no_checksum_s22 = 1'd0;
+        header_parser_udp_no_checksum_s23 = 1'd0;
         header_parser_src_key_s11 = 129'd0;
         header_parser_src_key_s12 = 129'd0;
         header_parser_src_key_s13 = 129'd0;
@@ -1807,11 +2036,8 @@ module header_path (
         header_parser_src_key_s19 = 129'd0;
         header_parser_src_key_s20 = 129'd0;
         header_parser_src_key_s21 = 129'd0;
-        header_parser_dst_key_s6 = 129'd0;
-        header_parser_dst_key_s7 = 129'd0;
-        header_parser_dst_key_s8 = 129'd0;
-        header_parser_dst_key_s9 = 129'd0;
-        header_parser_dst_key_s10 = 129'd0;
+        header_parser_src_key_s22 = 129'd0;
+        header_parser_src_key_s23 = 129'd0;
         header_parser_dst_key_s11 = 129'd0;
         header_parser_dst_key_s12 = 129'd0;
         header_parser_dst_key_s13 = 129'd0;
@@ -1823,6 +2049,8 @@ module header_path (
         header_parser_dst_key_s19 = 129'd0;
         header_parser_dst_key_s20 = 129'd0;
         header_parser_dst_key_s21 = 129'd0;
+        header_parser_dst_key_s22 = 129'd0;
+        header_parser_dst_key_s23 = 129'd0;
         header_parser_sport_s11 = 16'd0;
         header_parser_sport_s12 = 16'd0;
         header_parser_sport_s13 = 16'd0;
@@ -1834,6 +2062,8 @@ module header_path (
         header_parser_sport_s19 = 16'd0;
         header_parser_sport_s20 = 16'd0;
         header_parser_sport_s21 = 16'd0;
+        header_parser_sport_s22 = 16'd0;
+        header_parser_sport_s23 = 16'd0;
         header_parser_dport_s11 = 16'd0;
         header_parser_dport_s12 = 16'd0;
         header_parser_dport_s13 = 16'd0;
@@ -1845,8 +2075,12 @@ module header_path (
         header_parser_dport_s19 = 16'd0;
         header_parser_dport_s20 = 16'd0;
         header_parser_dport_s21 = 16'd0;
+        header_parser_dport_s22 = 16'd0;
+        header_parser_dport_s23 = 16'd0;
         header_parser_traffic_class_s20 = 8'd0;
         header_parser_traffic_class_s21 = 8'd0;
+        header_parser_traffic_class_s22 = 8'd0;
+        header_parser_traffic_class_s23 = 8'd0;
         header_parser_ip_checksum_s6 = 16'd0;
         header_parser_ip_checksum_s7 = 16'd0;
         header_parser_ip_checksum_s8 = 16'd0;
@@ -1863,6 +2097,8 @@ module header_path (
         header_parser_ip_checksum_s19 = 16'd0;
         header_parser_ip_checksum_s20 = 16'd0;
         header_parser_ip_checksum_s21 = 16'd0;
+        header_parser_ip_checksum_s22 = 16'd0;
+        header_parser_ip_checksum_s23 = 16'd0;
         header_parser_l4_checksum_s12 = 16'd0;
         header_parser_l4_checksum_s13 = 16'd0;
         header_parser_l4_checksum_s14 = 16'd0;
@@ -1873,6 +2109,8 @@ module header_path (
         header_parser_l4_checksum_s19 = 16'd0;
         header_parser_l4_checksum_s20 = 16'd0;
         header_parser_l4_checksum_s21 = 16'd0;
+        header_parser_l4_checksum_s22 = 16'd0;
+        header_parser_l4_checksum_s23 = 16'd0;
         opening_s11 = 1'd0;
         opening_s12 = 1'd0;
         opening_s13 = 1'd0;
@@ -1884,6 +2122,8 @@ module header_path (
         opening_s19 = 1'd0;
         opening_s20 = 1'd0;
         opening_s21 = 1'd0;
+        opening_s22 = 1'd0;
+        opening_s23 = 1'd0;
         answering_s11 = 1'd0;
         answering_s12 = 1'd0;
         answering_s13 = 1'd0;
@@ -1895,30 +2135,38 @@ module header_path (
         answering_s19 = 1'd0;
         answering_s20 = 1'd0;
         answering_s21 = 1'd0;
+        answering_s22 = 1'd0;
+        answering_s23 = 1'd0;
         base_s18 = 6'd0;
         base_s19 = 6'd0;
         base_s20 = 6'd0;
         base_s21 = 6'd0;
-        not_301_s2 = 1'd0;
-        not_301_s3 = 1'd0;
-        not_301_s4 = 1'd0;
-        not_301_s5 = 1'd0;
-        not_301_s6 = 1'd0;
-        not_301_s7 = 1'd0;
-        not_301_s8 = 1'd0;
-        not_301_s9 = 1'd0;
-        not_301_s10 = 1'd0;
-        not_301_s11 = 1'd0;
-        not_301_s12 = 1'd0;
-        not_301_s13 = 1'd0;
-        not_301_s14 = 1'd0;
-        not_301_s15 = 1'd0;
-        not_301_s16 = 1'd0;
-        not_301_s17 = 1'd0;
-        not_301_s18 = 1'd0;
-        not_301_s19 = 1'd0;
-        not_301_s20 = 1'd0;
-        not_301_s21 = 1'd0;
+        base_s22 = 6'd0;
+        base_s23 = 6'd0;
+        header_step_copies_s22 = 4'd0;
+        header_step_copies_s23 = 4'd0;
+        not_339_s2 = 1'd0;
+        not_339_s3 = 1'd0;
+        not_339_s4 = 1'd0;
+        not_339_s5 = 1'd0;
+        not_339_s6 = 1'd0;
+        not_339_s7 = 1'd0;
+        not_339_s8 = 1'd0;
+        not_339_s9 = 1'd0;
+        not_339_s10 = 1'd0;
+        not_339_s11 = 1'd0;
+        not_339_s12 = 1'd0;
+        not_339_s13 = 1'd0;
+        not_339_s14 = 1'd0;
+        not_339_s15 = 1'd0;
+        not_339_s16 = 1'd0;
+        not_339_s17 = 1'd0;
+        not_339_s18 = 1'd0;
+        not_339_s19 = 1'd0;
+        not_339_s20 = 1'd0;
+        not_339_s21 = 1'd0;
+        not_339_s22 = 1'd0;
+        not_339_s23 = 1'd0;
         header_interface_known_s7 = 1'd0;
         header_interface_known_s8 = 1'd0;
         header_interface_known_s9 = 1'd0;
@@ -1934,6 +2182,8 @@ module header_path (
         header_interface_known_s19 = 1'd0;
         header_interface_known_s20 = 1'd0;
         header_interface_known_s21 = 1'd0;
+        header_interface_known_s22 = 1'd0;
+        header_interface_known_s23 = 1'd0;
         header_source_known_s12 = 1'd0;
         header_source_known_s13 = 1'd0;
         header_source_known_s14 = 1'd0;
@@ -1944,11 +2194,20 @@ module header_path (
         header_source_known_s19 = 1'd0;
         header_source_known_s20 = 1'd0;
         header_source_known_s21 = 1'd0;
+        header_source_known_s22 = 1'd0;
+        header_source_known_s23 = 1'd0;
         header_class_found_s17 = 1'd0;
         header_class_found_s18 = 1'd0;
         header_class_found_s19 = 1'd0;
         header_class_found_s20 = 1'd0;
         header_class_found_s21 = 1'd0;
+        header_class_found_s22 = 1'd0;
+        header_class_found_s23 = 1'd0;
+        header_step_first_s22 = 1'd0;
+        header_step_first_s23 = 1'd0;
+        header_acl_asked_s21 = 1'd0;
+        header_acl_asked_s22 = 1'd0;
+        header_acl_asked_s23 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -1969,6 +2228,8 @@ module header_path (
         in_valid_s18 = 1'd0;
         in_valid_s19 = 1'd0;
         in_valid_s20 = 1'd0;
+        in_valid_s21 = 1'd0;
+        in_valid_s22 = 1'd0;
         out_valid = 1'd0;
     end
 `endif

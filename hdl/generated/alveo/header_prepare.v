@@ -2,11 +2,11 @@
 // Edits of one copy: where it goes, new addresses, ports and checksums.
 //
 // in_valid, stage 0
-// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], priority [170:168], meter [186:171], l3 [194:187], v6 [195], ip_length [212:196], protocol [220:213], l4 [223:221], l4_offset [230:224], udp_no_checksum [231], src [359:232], dst [487:360], sport [503:488], dport [519:504], traffic_class [527:520], ip_checksum [543:528], l4_checksum [559:544], opening [560], answering [561]
+// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
 // in_number, stage 0
 // out_valid, stage 8
 // out_void, stage 8
-// out_edit: record edit, stage 8: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
+// out_edit: record edit, stage 8: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232], l2_valid [248], strip [256:249], prefix [263:257], tags_out [265:264], vid0 [277:266], vid1 [289:278], tag_kind [293:290], outer_v6 [294], outer_src [422:295], outer_dst [550:423], outer_checksum [566:551], outer_length [582:567], udp_length [598:583], udp_source [614:599], number [646:615], spi [670:647], si [678:671], dst_mac [726:679], src_mac [774:727], v6 [775], src_valid [776], src [904:777], dst_valid [905], dst [1033:906], traffic_class_valid [1034], traffic_class [1042:1035], ip_checksum_valid [1043], ip_checksum [1059:1044], sport_valid [1060], dport_valid [1061], new_port [1077:1062], l4_offset [1084:1078], l4_checksum_valid [1085], l4_checksum_at [1090:1086], l4_checksum [1106:1091]
 
 `default_nettype none
 
@@ -14,7 +14,7 @@ module header_prepare (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [561:0] in_verdict,
+    input  wire [578:0] in_verdict,
     input  wire [3:0] in_number,
     input  wire cfg_write,
     input  wire cfg_read,
@@ -23,7 +23,7 @@ module header_prepare (
     input  wire [511:0] cfg_wdata,
     output wire out_valid,
     output wire out_void,
-    output wire [1089:0] out_edit,
+    output wire [1106:0] out_edit,
     output wire [511:0] cfg_rdata
 );
     wire meter_policed;
@@ -36,6 +36,11 @@ module header_prepare (
     reg  [15:0] old_neighbour_s1;
     reg  [15:0] old_neighbour_s2;
     reg  [15:0] old_neighbour_s3;
+    wire [16:0] policy_row;
+    wire [16:0] policy_cfg_rdata;
+    reg  and_61_s1;
+    reg  and_61_s2;
+    reg  and_61_s3;
     reg  old_epoch_s1;
     reg  old_epoch_s2;
     reg  old_epoch_s3;
@@ -45,12 +50,12 @@ module header_prepare (
     wire [128:0] rewrite_cfg_rdata;
     wire [384:0] encap_row;
     wire [384:0] encap_cfg_rdata;
-    reg  not_71_s1;
-    reg  not_71_s2;
-    reg  not_71_s3;
-    reg  and_92_s1;
-    reg  and_92_s2;
-    reg  and_92_s3;
+    reg  not_86_s1;
+    reg  not_86_s2;
+    reg  not_86_s3;
+    reg  and_109_s1;
+    reg  and_109_s2;
+    reg  and_109_s3;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_sport_s2;
     reg  [15:0] old_sport_s3;
@@ -61,28 +66,28 @@ module header_prepare (
     reg  [7:0] old_traffic_class_s1;
     reg  [7:0] old_traffic_class_s2;
     reg  [7:0] old_traffic_class_s3;
-    reg  [18:0] sum_159_s1;
-    reg  [18:0] sum_196_s1;
-    reg  [18:0] sum_159_s2;
-    reg  [18:0] sum_159_s3;
-    reg  [18:0] sum_196_s2;
-    reg  [18:0] sum_196_s3;
+    reg  [18:0] sum_176_s1;
+    reg  [18:0] sum_213_s1;
+    reg  [18:0] sum_176_s2;
+    reg  [18:0] sum_176_s3;
+    reg  [18:0] sum_213_s2;
+    reg  [18:0] sum_213_s3;
     reg  [21:0] addresses;
-    reg  [15:0] not_216_s1;
-    reg  [15:0] not_216_s2;
-    reg  [15:0] not_216_s3;
-    reg  [16:0] and_226_s4;
-    reg  [15:0] mux_114_s4;
-    reg  or_235_s4;
-    reg  [15:0] not_240_s1;
-    reg  [15:0] not_240_s2;
-    reg  [15:0] not_240_s3;
-    reg  [15:0] not_240_s4;
+    reg  [15:0] not_233_s1;
+    reg  [15:0] not_233_s2;
+    reg  [15:0] not_233_s3;
+    reg  [16:0] and_243_s4;
+    reg  [15:0] mux_131_s4;
+    reg  or_252_s4;
+    reg  [15:0] not_257_s1;
+    reg  [15:0] not_257_s2;
+    reg  [15:0] not_257_s3;
+    reg  [15:0] not_257_s4;
     reg  [21:0] ip_start;
-    reg  [15:0] not_253_s1;
-    reg  [15:0] not_253_s2;
-    reg  [15:0] not_253_s3;
-    reg  [15:0] not_253_s4;
+    reg  [15:0] not_270_s1;
+    reg  [15:0] not_270_s2;
+    reg  [15:0] not_270_s3;
+    reg  [15:0] not_270_s4;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  old_v6_s2;
@@ -91,27 +96,27 @@ module header_prepare (
     reg  old_v6_s5;
     reg  nat_s4;
     reg  nat_s5;
-    reg  [18:0] and_307_s6;
+    reg  [18:0] and_324_s6;
     reg  old_v6_s6;
     reg  rewrite_2_s4;
     reg  rewrite_2_s5;
     reg  rewrite_2_s6;
-    reg  [18:0] and_348_s7;
-    reg  [18:0] and_307_s7;
+    reg  [18:0] and_365_s7;
+    reg  [18:0] and_324_s7;
     reg  [21:0] ip_start_s6;
     reg  [21:0] ip_start_s7;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_start_s6;
     reg  [21:0] l4_start_s7;
     reg  [21:0] l4_sum;
-    reg  eq_85_s1;
-    reg  eq_85_s2;
-    reg  eq_85_s3;
-    reg  eq_85_s4;
-    reg  eq_85_s5;
-    reg  eq_85_s6;
-    reg  eq_85_s7;
-    reg  eq_85_s8;
+    reg  eq_102_s1;
+    reg  eq_102_s2;
+    reg  eq_102_s3;
+    reg  eq_102_s4;
+    reg  eq_102_s5;
+    reg  eq_102_s6;
+    reg  eq_102_s7;
+    reg  eq_102_s8;
     reg  [3:0] header_kind;
     reg  [6:0] bytes_behind_s5;
     reg  [16:0] old_ip_length_s1;
@@ -121,86 +126,86 @@ module header_prepare (
     reg  [16:0] old_ip_length_s5;
     reg  [16:0] behind_ip_s6;
     reg  [307:0] attachment_row_s6;
-    reg  red_472_s6;
-    reg  and_474_s7;
-    reg  red_479_s6;
-    reg  and_481_s7;
-    reg  red_486_s6;
-    reg  and_488_s7;
-    reg  le_413_s5;
-    reg  le_413_s6;
-    reg  le_413_s7;
-    reg  not_71_s4;
-    reg  not_71_s5;
-    reg  not_71_s6;
-    reg  not_71_s7;
-    reg  eq_407_s4;
-    reg  eq_407_s5;
-    reg  [1:0] sum_509_s6;
+    reg  red_491_s6;
+    reg  and_493_s7;
+    reg  red_498_s6;
+    reg  and_500_s7;
+    reg  red_505_s6;
+    reg  and_507_s7;
+    reg  le_432_s5;
+    reg  le_432_s6;
+    reg  le_432_s7;
+    reg  not_86_s4;
+    reg  not_86_s5;
+    reg  not_86_s6;
+    reg  not_86_s7;
+    reg  eq_426_s4;
+    reg  eq_426_s5;
+    reg  [1:0] sum_528_s6;
     reg  [71:0] action_row_s4;
     reg  [71:0] action_row_s5;
     reg  [71:0] action_row_s6;
     reg  [71:0] action_row_s7;
-    reg  and_523_s6;
-    reg  and_523_s7;
+    reg  and_542_s6;
+    reg  and_542_s7;
     reg  [307:0] attachment_row_s7;
-    reg  and_531_s6;
-    reg  and_531_s7;
-    reg  and_550_s5;
     reg  and_550_s6;
     reg  and_550_s7;
-    reg  eq_537_s5;
-    reg  eq_537_s6;
-    reg  eq_537_s7;
-    reg  eq_542_s5;
-    reg  eq_542_s6;
-    reg  eq_542_s7;
+    reg  and_569_s5;
+    reg  and_569_s6;
+    reg  and_569_s7;
+    reg  eq_556_s5;
+    reg  eq_556_s6;
+    reg  eq_556_s7;
+    reg  eq_561_s5;
+    reg  eq_561_s6;
+    reg  eq_561_s7;
     reg  [6:0] bytes_behind_s6;
-    reg  [6:0] sum_578_s7;
-    reg  [16:0] sum_581_s7;
+    reg  [6:0] sum_597_s7;
+    reg  [16:0] sum_600_s7;
     reg  [16:0] behind_ip_s7;
-    reg  [15:0] xor_612_s1;
-    reg  [15:0] xor_628_s1;
-    reg  [31:0] cat_630_s2;
-    reg  [31:0] cat_630_s3;
-    reg  [31:0] cat_630_s4;
-    reg  [31:0] cat_630_s5;
-    reg  [31:0] cat_630_s6;
-    reg  [15:0] mux_651_s7;
-    reg  [15:0] mux_668_s6;
-    reg  [15:0] mux_668_s7;
+    reg  [15:0] xor_631_s1;
+    reg  [15:0] xor_647_s1;
+    reg  [31:0] cat_649_s2;
+    reg  [31:0] cat_649_s3;
+    reg  [31:0] cat_649_s4;
+    reg  [31:0] cat_649_s5;
+    reg  [31:0] cat_649_s6;
+    reg  [15:0] mux_670_s7;
+    reg  [15:0] mux_687_s6;
+    reg  [15:0] mux_687_s7;
     reg  [15:0] old_dport_2_s1;
     reg  [15:0] old_dport_2_s2;
     reg  [15:0] old_dport_2_s3;
     reg  [15:0] old_sport_2_s1;
     reg  [15:0] old_sport_2_s2;
     reg  [15:0] old_sport_2_s3;
-    reg  or_681_s4;
-    reg  [15:0] mux_680_s4;
+    reg  or_700_s4;
+    reg  [15:0] mux_699_s4;
     reg  [7:0] old_protocol_s1;
     reg  [7:0] old_protocol_s2;
     reg  [7:0] old_protocol_s3;
     reg  [7:0] old_protocol_s4;
-    reg  [15:0] xor_693_s5;
-    reg  [15:0] xor_693_s6;
-    reg  [15:0] xor_693_s7;
-    reg  [15:0] xor_698_s2;
-    reg  [15:0] xor_706_s1;
-    reg  [15:0] xor_706_s2;
-    reg  [7:0] mux_713_s4;
-    reg  [8:0] sum_724_s5;
-    reg  [8:0] sum_724_s6;
-    reg  [16:0] sum_732_s7;
+    reg  [15:0] xor_712_s5;
+    reg  [15:0] xor_712_s6;
+    reg  [15:0] xor_712_s7;
+    reg  [15:0] xor_717_s2;
+    reg  [15:0] xor_725_s1;
+    reg  [15:0] xor_725_s2;
+    reg  [7:0] mux_732_s4;
+    reg  [8:0] sum_743_s5;
+    reg  [8:0] sum_743_s6;
+    reg  [16:0] sum_751_s7;
     reg  [21:0] outer_sum_s8;
-    reg  and_755_s8;
-    reg  or_773_s1;
-    reg  or_773_s2;
-    reg  or_773_s3;
-    reg  or_773_s4;
-    reg  or_773_s5;
-    reg  or_773_s6;
-    reg  or_773_s7;
-    reg  or_773_s8;
+    reg  and_774_s8;
+    reg  or_792_s1;
+    reg  or_792_s2;
+    reg  or_792_s3;
+    reg  or_792_s4;
+    reg  or_792_s5;
+    reg  or_792_s6;
+    reg  or_792_s7;
+    reg  or_792_s8;
     reg  [5:0] old_reason_s1;
     reg  [5:0] old_reason_s2;
     reg  [5:0] old_reason_s3;
@@ -208,8 +213,8 @@ module header_prepare (
     reg  [5:0] old_reason_s5;
     reg  [5:0] old_reason_s6;
     reg  [5:0] old_reason_s7;
-    reg  [5:0] mux_795_s8;
-    reg  not_799_s8;
+    reg  [5:0] mux_814_s8;
+    reg  not_818_s8;
     reg  old_class_valid_s1;
     reg  old_class_valid_s2;
     reg  old_class_valid_s3;
@@ -227,26 +232,26 @@ module header_prepare (
     reg  [7:0] old_l3_s6;
     reg  [7:0] old_l3_s7;
     reg  [7:0] old_l3_s8;
-    reg  [6:0] sum_591_s8;
-    reg  not_835_s1;
-    reg  not_835_s2;
-    reg  not_835_s3;
-    reg  or_764_s1;
-    reg  or_764_s2;
-    reg  or_764_s3;
-    reg  [4:0] or_855_s1;
-    reg  [4:0] or_855_s2;
-    reg  [4:0] or_855_s3;
-    reg  [4:0] or_855_s4;
-    reg  [4:0] or_855_s5;
-    reg  [4:0] or_855_s6;
-    reg  [4:0] or_855_s7;
-    reg  [4:0] or_855_s8;
-    reg  and_847_s4;
-    reg  and_847_s5;
-    reg  and_847_s6;
-    reg  and_847_s7;
-    reg  and_847_s8;
+    reg  [6:0] sum_610_s8;
+    reg  not_854_s1;
+    reg  not_854_s2;
+    reg  not_854_s3;
+    reg  or_783_s1;
+    reg  or_783_s2;
+    reg  or_783_s3;
+    reg  [4:0] or_874_s1;
+    reg  [4:0] or_874_s2;
+    reg  [4:0] or_874_s3;
+    reg  [4:0] or_874_s4;
+    reg  [4:0] or_874_s5;
+    reg  [4:0] or_874_s6;
+    reg  [4:0] or_874_s7;
+    reg  [4:0] or_874_s8;
+    reg  and_866_s4;
+    reg  and_866_s5;
+    reg  and_866_s6;
+    reg  and_866_s7;
+    reg  and_866_s8;
     reg  [6:0] old_l4_offset_s1;
     reg  [6:0] old_l4_offset_s2;
     reg  [6:0] old_l4_offset_s3;
@@ -259,25 +264,25 @@ module header_prepare (
     reg  [15:0] new_port_s6;
     reg  [15:0] new_port_s7;
     reg  [15:0] new_port_s8;
-    reg  eq_105_s4;
-    reg  eq_105_s5;
-    reg  eq_105_s6;
-    reg  eq_105_s7;
-    reg  eq_105_s8;
-    reg  eq_103_s4;
-    reg  eq_103_s5;
-    reg  eq_103_s6;
-    reg  eq_103_s7;
-    reg  eq_103_s8;
-    reg  and_840_s4;
-    reg  and_840_s5;
-    reg  and_840_s6;
-    reg  and_840_s7;
-    reg  and_840_s8;
-    reg  [7:0] mux_713_s5;
-    reg  [7:0] mux_713_s6;
-    reg  [7:0] mux_713_s7;
-    reg  [7:0] mux_713_s8;
+    reg  eq_122_s4;
+    reg  eq_122_s5;
+    reg  eq_122_s6;
+    reg  eq_122_s7;
+    reg  eq_122_s8;
+    reg  eq_120_s4;
+    reg  eq_120_s5;
+    reg  eq_120_s6;
+    reg  eq_120_s7;
+    reg  eq_120_s8;
+    reg  and_859_s4;
+    reg  and_859_s5;
+    reg  and_859_s6;
+    reg  and_859_s7;
+    reg  and_859_s8;
+    reg  [7:0] mux_732_s5;
+    reg  [7:0] mux_732_s6;
+    reg  [7:0] mux_732_s7;
+    reg  [7:0] mux_732_s8;
     reg  dscp_valid_s4;
     reg  dscp_valid_s5;
     reg  dscp_valid_s6;
@@ -290,32 +295,32 @@ module header_prepare (
     reg  [128:0] rewrite_row_s8;
     reg  rewrite_2_s7;
     reg  rewrite_2_s8;
-    reg  [118:0] cat_19_s1;
-    reg  [118:0] cat_19_s2;
-    reg  [118:0] cat_19_s3;
-    reg  [118:0] cat_19_s4;
-    reg  [118:0] cat_19_s5;
-    reg  [118:0] cat_19_s6;
-    reg  [118:0] cat_19_s7;
-    reg  [118:0] cat_19_s8;
-    reg  [7:0] diff_588_s4;
-    reg  [7:0] diff_588_s5;
-    reg  [7:0] diff_588_s6;
-    reg  [7:0] diff_588_s7;
-    reg  [7:0] diff_588_s8;
+    reg  [135:0] cat_21_s1;
+    reg  [135:0] cat_21_s2;
+    reg  [135:0] cat_21_s3;
+    reg  [135:0] cat_21_s4;
+    reg  [135:0] cat_21_s5;
+    reg  [135:0] cat_21_s6;
+    reg  [135:0] cat_21_s7;
+    reg  [135:0] cat_21_s8;
+    reg  [7:0] diff_607_s4;
+    reg  [7:0] diff_607_s5;
+    reg  [7:0] diff_607_s6;
+    reg  [7:0] diff_607_s7;
+    reg  [7:0] diff_607_s8;
     reg  [384:0] encap_row_s8;
-    reg  [31:0] sum_586_s8;
+    reg  [31:0] sum_605_s8;
     reg  [15:0] udp_source_s8;
     reg  [16:0] behind_ip_s8;
-    reg  [15:0] mux_594_s8;
+    reg  [15:0] mux_613_s8;
     reg  [3:0] header_kind_s5;
     reg  [3:0] header_kind_s6;
     reg  [3:0] header_kind_s7;
     reg  [3:0] header_kind_s8;
-    reg  [11:0] mux_535_s8;
-    reg  [11:0] mux_528_s8;
-    reg  [1:0] sum_509_s7;
-    reg  [1:0] sum_509_s8;
+    reg  [11:0] mux_554_s8;
+    reg  [11:0] mux_547_s8;
+    reg  [1:0] sum_528_s7;
+    reg  [1:0] sum_528_s8;
     reg  [15:0] flow_out_s8;
     reg  [15:0] flow_in_s3;
     reg  [15:0] flow_in_s4;
@@ -323,22 +328,22 @@ module header_prepare (
     reg  [15:0] flow_in_s6;
     reg  [15:0] flow_in_s7;
     reg  [15:0] flow_in_s8;
-    reg  [9:0] and_820_s6;
-    reg  [9:0] and_820_s7;
-    reg  [9:0] and_820_s8;
-    reg  [15:0] and_817_s4;
-    reg  [15:0] and_817_s5;
-    reg  [15:0] and_817_s6;
-    reg  [15:0] and_817_s7;
-    reg  [15:0] and_817_s8;
-    reg  [21:0] and_815_s1;
-    reg  [21:0] and_815_s2;
-    reg  [21:0] and_815_s3;
-    reg  [21:0] and_815_s4;
-    reg  [21:0] and_815_s5;
-    reg  [21:0] and_815_s6;
-    reg  [21:0] and_815_s7;
-    reg  [21:0] and_815_s8;
+    reg  [9:0] and_839_s6;
+    reg  [9:0] and_839_s7;
+    reg  [9:0] and_839_s8;
+    reg  [15:0] and_836_s4;
+    reg  [15:0] and_836_s5;
+    reg  [15:0] and_836_s6;
+    reg  [15:0] and_836_s7;
+    reg  [15:0] and_836_s8;
+    reg  [21:0] and_834_s1;
+    reg  [21:0] and_834_s2;
+    reg  [21:0] and_834_s3;
+    reg  [21:0] and_834_s4;
+    reg  [21:0] and_834_s5;
+    reg  [21:0] and_834_s6;
+    reg  [21:0] and_834_s7;
+    reg  [21:0] and_834_s8;
     reg  [3:0] old_port_s1;
     reg  [3:0] old_port_s2;
     reg  [3:0] old_port_s3;
@@ -347,22 +352,22 @@ module header_prepare (
     reg  [3:0] old_port_s6;
     reg  [3:0] old_port_s7;
     reg  [3:0] old_port_s8;
-    reg  not_775_s1;
-    reg  not_775_s2;
-    reg  not_775_s3;
-    reg  not_775_s4;
-    reg  not_775_s5;
-    reg  not_775_s6;
-    reg  not_775_s7;
-    reg  not_775_s8;
-    reg  red_999_s1;
-    reg  red_999_s2;
-    reg  red_999_s3;
-    reg  red_999_s4;
-    reg  red_999_s5;
-    reg  red_999_s6;
-    reg  red_999_s7;
-    reg  red_999_s8;
+    reg  not_794_s1;
+    reg  not_794_s2;
+    reg  not_794_s3;
+    reg  not_794_s4;
+    reg  not_794_s5;
+    reg  not_794_s6;
+    reg  not_794_s7;
+    reg  not_794_s8;
+    reg  red_1020_s1;
+    reg  red_1020_s2;
+    reg  red_1020_s3;
+    reg  red_1020_s4;
+    reg  red_1020_s5;
+    reg  red_1020_s6;
+    reg  red_1020_s7;
+    reg  red_1020_s8;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -371,12 +376,15 @@ module header_prepare (
     reg  in_valid_s6;
     reg  in_valid_s7;
     reg  in_valid_s8;
-    wire old_v6 = in_verdict[195];
-    wire [118:0] cat_19 = {
-        in_verdict[561],
-        in_verdict[560],
+    wire old_rule_valid = in_verdict[151];
+    wire old_v6 = in_verdict[212];
+    wire [135:0] cat_21 = {
+        in_verdict[578],
+        in_verdict[577],
         old_v6,
-        in_verdict[170:168],
+        in_verdict[167:152],
+        old_rule_valid,
+        in_verdict[187:185],
         in_verdict[124],
         in_verdict[123:104],
         in_verdict[102:87],
@@ -387,159 +395,162 @@ module header_prepare (
     };
     wire [5:0] old_reason = in_verdict[74:69];
     wire exception = |old_reason;
-    wire [21:0] sum_25 = in_verdict[146:125] + {18'd0, in_number};
-    wire and_28 = in_valid & ~(|in_number);
-    wire [16:0] old_ip_length = in_verdict[212:196];
-    wire old_neighbour_valid = in_verdict[151];
-    wire [15:0] old_neighbour = in_verdict[167:152];
-    wire [15:0] mux_53 = (action_row[16] & old_neighbour_valid_s3) ? old_neighbour_s3 : action_row[15:0];
+    wire [21:0] sum_27 = in_verdict[146:125] + {18'd0, in_number};
+    wire and_30 = in_valid & ~(|in_number);
+    wire [16:0] old_ip_length = in_verdict[229:213];
+    wire old_neighbour_valid = in_verdict[168];
+    wire [15:0] old_neighbour = in_verdict[184:169];
+    wire policy_2 = policy_row[0] & and_61_s3;
+    wire [15:0] mux_68 = policy_2 ? policy_row[16:1] : ((action_row[16] & old_neighbour_valid_s3) ? old_neighbour_s3 : action_row[15:0]);
     wire old_epoch = in_verdict[68];
-    wire [16:0] cat_58 = {mux_53, old_epoch_s3};
-    wire not_71 = ~exception;
-    wire nat = action_row[17] & not_71_s3;
-    wire rewrite_2 = action_row[18] & not_71_s3;
-    wire dscp_valid = action_row[53] & not_71_s3;
-    wire [2:0] old_l4 = in_verdict[223:221];
-    wire eq_83 = old_l4 == 3'd1;
-    wire eq_85 = old_l4 == 3'd2;
-    wire eq_87 = old_l4 == 3'd4;
-    wire [1:0] and_101 = {2{and_92_s3 & (|action_row[52:37])}} & action_row[36:35];
-    wire eq_103 = and_101 == 2'd1;
-    wire eq_105 = and_101 == 2'd2;
-    wire [15:0] old_sport = in_verdict[503:488];
-    wire [15:0] old_dport = in_verdict[519:504];
-    wire [15:0] mux_114 = eq_103 ? old_sport_s3 : old_dport_s3;
-    wire [7:0] old_traffic_class = in_verdict[527:520];
-    wire [7:0] cat_123 = {action_row[59:54], old_traffic_class_s3[1:0]};
-    wire [127:0] not_125 = ~in_verdict[359:232];
-    wire [95:0] and_128 = {96{old_v6}} & not_125[127:32];
-    wire [18:0] sum_155 = ({3'd0, not_125[15:0]} + {3'd0, not_125[31:16]}) + ({3'd0, and_128[15:0]} + {3'd0, and_128[31:16]});
-    wire [18:0] sum_158 = ({3'd0, and_128[47:32]} + {3'd0, and_128[63:48]}) + ({3'd0, and_128[79:64]} + {3'd0, and_128[95:80]});
-    wire [127:0] not_162 = ~in_verdict[487:360];
-    wire [95:0] and_165 = {96{old_v6}} & not_162[127:32];
-    wire [18:0] sum_192 = ({3'd0, not_162[15:0]} + {3'd0, not_162[31:16]}) + ({3'd0, and_165[15:0]} + {3'd0, and_165[31:16]});
-    wire [18:0] sum_195 = ({3'd0, and_165[47:32]} + {3'd0, and_165[63:48]}) + ({3'd0, and_165[79:64]} + {3'd0, and_165[95:80]});
-    wire [15:0] old_ip_checksum = in_verdict[543:528];
-    wire [15:0] old_l4_checksum = in_verdict[559:544];
-    wire [21:0] sum_263 = ({6'd0, not_253_s4} + addresses) + {5'd0, {17{or_235_s4}} & ({1'd0, ~mux_114_s4} + {1'd0, new_port})};
-    wire [95:0] and_272 = {96{old_v6_s5}} & attachment_row[265:170];
-    wire [18:0] sum_299 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_272[15:0]} + {3'd0, and_272[31:16]});
-    wire [18:0] sum_302 = ({3'd0, and_272[47:32]} + {3'd0, and_272[63:48]}) + ({3'd0, and_272[79:64]} + {3'd0, and_272[95:80]});
-    wire [95:0] and_312 = {96{old_v6_s6}} & rewrite_row[128:33];
-    wire [18:0] sum_339 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_312[15:0]} + {3'd0, and_312[31:16]});
-    wire [18:0] sum_342 = ({3'd0, and_312[47:32]} + {3'd0, and_312[63:48]}) + ({3'd0, and_312[79:64]} + {3'd0, and_312[95:80]});
-    wire [21:0] sum_355 = {3'd0, and_307_s7} + {3'd0, and_348_s7};
-    wire [16:0] sum_370 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_383 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_389 = ~(sum_383[15:0] + {15'd0, sum_383[16]});
-    wire [3:0] and_405 = {4{not_71_s3}} & action_row[63:60];
-    wire eq_407 = and_405 == 4'd1;
-    wire le_413 = 4'd5 <= header_kind;
-    wire [6:0] or_452 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
-    wire [6:0] or_453 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
-    wire [6:0] bytes_behind = or_452 | or_453;
+    wire [16:0] cat_73 = {mux_68, old_epoch_s3};
+    wire not_86 = ~exception;
+    wire nat = (action_row[17] & not_86_s3) & ~policy_2;
+    wire rewrite_2 = action_row[18] & not_86_s3;
+    wire dscp_valid = action_row[53] & not_86_s3;
+    wire [2:0] old_l4 = in_verdict[240:238];
+    wire eq_100 = old_l4 == 3'd1;
+    wire eq_102 = old_l4 == 3'd2;
+    wire eq_104 = old_l4 == 3'd4;
+    wire [1:0] and_118 = {2{and_109_s3 & (|action_row[52:37])}} & action_row[36:35];
+    wire eq_120 = and_118 == 2'd1;
+    wire eq_122 = and_118 == 2'd2;
+    wire [15:0] old_sport = in_verdict[520:505];
+    wire [15:0] old_dport = in_verdict[536:521];
+    wire [15:0] mux_131 = eq_120 ? old_sport_s3 : old_dport_s3;
+    wire [7:0] old_traffic_class = in_verdict[544:537];
+    wire [7:0] cat_140 = {action_row[59:54], old_traffic_class_s3[1:0]};
+    wire [127:0] not_142 = ~in_verdict[376:249];
+    wire [95:0] and_145 = {96{old_v6}} & not_142[127:32];
+    wire [18:0] sum_172 = ({3'd0, not_142[15:0]} + {3'd0, not_142[31:16]}) + ({3'd0, and_145[15:0]} + {3'd0, and_145[31:16]});
+    wire [18:0] sum_175 = ({3'd0, and_145[47:32]} + {3'd0, and_145[63:48]}) + ({3'd0, and_145[79:64]} + {3'd0, and_145[95:80]});
+    wire [127:0] not_179 = ~in_verdict[504:377];
+    wire [95:0] and_182 = {96{old_v6}} & not_179[127:32];
+    wire [18:0] sum_209 = ({3'd0, not_179[15:0]} + {3'd0, not_179[31:16]}) + ({3'd0, and_182[15:0]} + {3'd0, and_182[31:16]});
+    wire [18:0] sum_212 = ({3'd0, and_182[47:32]} + {3'd0, and_182[63:48]}) + ({3'd0, and_182[79:64]} + {3'd0, and_182[95:80]});
+    wire [15:0] old_ip_checksum = in_verdict[560:545];
+    wire [15:0] old_l4_checksum = in_verdict[576:561];
+    wire [21:0] sum_280 = ({6'd0, not_270_s4} + addresses) + {5'd0, {17{or_252_s4}} & ({1'd0, ~mux_131_s4} + {1'd0, new_port})};
+    wire [95:0] and_289 = {96{old_v6_s5}} & attachment_row[265:170];
+    wire [18:0] sum_316 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_289[15:0]} + {3'd0, and_289[31:16]});
+    wire [18:0] sum_319 = ({3'd0, and_289[47:32]} + {3'd0, and_289[63:48]}) + ({3'd0, and_289[79:64]} + {3'd0, and_289[95:80]});
+    wire [95:0] and_329 = {96{old_v6_s6}} & rewrite_row[128:33];
+    wire [18:0] sum_356 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_329[15:0]} + {3'd0, and_329[31:16]});
+    wire [18:0] sum_359 = ({3'd0, and_329[47:32]} + {3'd0, and_329[63:48]}) + ({3'd0, and_329[79:64]} + {3'd0, and_329[95:80]});
+    wire [21:0] sum_372 = {3'd0, and_324_s7} + {3'd0, and_365_s7};
+    wire [16:0] sum_387 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_400 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] not_406 = ~(sum_400[15:0] + {15'd0, sum_400[16]});
+    wire [3:0] and_424 = {4{not_86_s3 & ~policy_2}} & action_row[63:60];
+    wire eq_426 = and_424 == 4'd1;
+    wire le_432 = 4'd5 <= header_kind;
+    wire [6:0] or_471 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
+    wire [6:0] or_472 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
+    wire [6:0] bytes_behind = or_471 | or_472;
     wire [16:0] behind_ip = old_ip_length_s5 + {10'd0, bytes_behind_s5};
-    wire [16:0] cat_467 = {3'd0, attachment_row[279:266]};
-    wire [16:0] cat_470 = {3'd0, attachment_row_s6[279:266]};
-    wire and_500 = (le_413_s7 ? (encap_row[0] ? and_488_s7 : and_481_s7) : and_474_s7) & not_71_s7;
-    wire [11:0] sum_520 = encap_row[284:273] + {4'd0, action_row_s7[71:64]};
-    wire [31:0] or_567 = (({32{eq_537_s7}} & {12'd0, encap_row[304:285]}) | ({32{eq_542_s7}} & encap_row[360:329])) | ({32{and_550_s7}} & {8'd0, encap_row[328:305]});
-    wire [15:0] xor_612 = ((in_verdict[247:232] ^ in_verdict[263:248]) ^ (in_verdict[279:264] ^ in_verdict[295:280])) ^ ((in_verdict[311:296] ^ in_verdict[327:312]) ^ (in_verdict[343:328] ^ in_verdict[359:344]));
-    wire [15:0] xor_628 = ((in_verdict[375:360] ^ in_verdict[391:376]) ^ (in_verdict[407:392] ^ in_verdict[423:408])) ^ ((in_verdict[439:424] ^ in_verdict[455:440]) ^ (in_verdict[471:456] ^ in_verdict[487:472]));
-    wire [31:0] cat_630 = {xor_612_s1, xor_628_s1};
-    wire [15:0] xor_643 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
-    wire [15:0] xor_663 = (attachment_row[153:138] ^ attachment_row[169:154]) ^ (attachment_row[185:170] ^ attachment_row[201:186]);
-    wire [15:0] xor_664 = (attachment_row[217:202] ^ attachment_row[233:218]) ^ (attachment_row[249:234] ^ attachment_row[265:250]);
+    wire [16:0] cat_486 = {3'd0, attachment_row[279:266]};
+    wire [16:0] cat_489 = {3'd0, attachment_row_s6[279:266]};
+    wire and_519 = (le_432_s7 ? (encap_row[0] ? and_507_s7 : and_500_s7) : and_493_s7) & not_86_s7;
+    wire [11:0] sum_539 = encap_row[284:273] + {4'd0, action_row_s7[71:64]};
+    wire [31:0] or_586 = (({32{eq_556_s7}} & {12'd0, encap_row[304:285]}) | ({32{eq_561_s7}} & encap_row[360:329])) | ({32{and_569_s7}} & {8'd0, encap_row[328:305]});
+    wire [15:0] xor_631 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
+    wire [15:0] xor_647 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
+    wire [31:0] cat_649 = {xor_631_s1, xor_647_s1};
+    wire [15:0] xor_662 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
+    wire [15:0] xor_682 = (attachment_row[153:138] ^ attachment_row[169:154]) ^ (attachment_row[185:170] ^ attachment_row[201:186]);
+    wire [15:0] xor_683 = (attachment_row[217:202] ^ attachment_row[233:218]) ^ (attachment_row[249:234] ^ attachment_row[265:250]);
     wire [15:0] old_dport_2 = old_dport;
     wire [15:0] old_sport_2 = old_sport;
-    wire [7:0] old_protocol = in_verdict[220:213];
-    wire [15:0] flow_out = (mux_651_s7 ^ mux_668_s7) ^ xor_693_s7;
+    wire [7:0] old_protocol = in_verdict[237:230];
+    wire [15:0] flow_out = (mux_670_s7 ^ mux_687_s7) ^ xor_712_s7;
     wire [15:0] old_sport_3 = old_sport;
     wire [15:0] old_dport_3 = old_dport;
     wire [7:0] old_protocol_2 = old_protocol;
-    wire [15:0] flow_in = xor_698_s2 ^ xor_706_s2;
+    wire [15:0] flow_in = xor_717_s2 ^ xor_725_s2;
     wire [15:0] udp_source = {2'd3, flow_out[13:0]};
-    wire [16:0] sum_715 = behind_ip_s6 + 17'h14;
-    wire [21:0] outer_sum = {5'd0, sum_732_s7} + {6'd0, encap_row[272:257]};
-    wire [16:0] sum_747 = {1'd0, outer_sum_s8[15:0]} + {11'd0, outer_sum_s8[21:16]};
-    wire and_758 = and_755_s8 & ~meter_policed;
-    wire or_759 = nat | rewrite_2;
-    wire old_udp_no_checksum = in_verdict[231];
+    wire [16:0] sum_734 = behind_ip_s6 + 17'h14;
+    wire [21:0] outer_sum = {5'd0, sum_751_s7} + {6'd0, encap_row[272:257]};
+    wire [16:0] sum_766 = {1'd0, outer_sum_s8[15:0]} + {11'd0, outer_sum_s8[21:16]};
+    wire and_777 = and_774_s8 & ~meter_policed;
+    wire or_778 = nat | rewrite_2;
+    wire old_udp_no_checksum = in_verdict[248];
     wire [3:0] old_port = in_verdict[67:64];
     wire old_class_valid = in_verdict[103];
-    wire [7:0] old_l3 = in_verdict[194:187];
-    wire [6:0] old_l4_offset = in_verdict[230:224];
+    wire [7:0] old_l3 = in_verdict[211:204];
+    wire [6:0] old_l4_offset = in_verdict[247:241];
     assign out_edit = {
-        (eq_85_s8 & ~(|not_389)) ? 16'hffff : not_389,
-        or_855_s8,
-        and_847_s8,
+        (eq_102_s8 & ~(|not_406)) ? 16'hffff : not_406,
+        or_874_s8,
+        and_866_s8,
         old_l4_offset_s8,
         new_port_s8,
-        eq_105_s8,
-        eq_103_s8,
-        ~(sum_370[15:0] + {15'd0, sum_370[16]}),
-        and_840_s8,
-        mux_713_s8,
+        eq_122_s8,
+        eq_120_s8,
+        ~(sum_387[15:0] + {15'd0, sum_387[16]}),
+        and_859_s8,
+        mux_732_s8,
         dscp_valid_s8,
         attachment_row_s8[265:138],
         nat_s8,
         rewrite_row_s8[128:1],
         rewrite_2_s8,
-        cat_19_s8[116],
+        cat_21_s8[133],
         attachment_row_s8[136:89],
         attachment_row_s8[88:41],
-        diff_588_s8,
+        diff_607_s8,
         encap_row_s8[384:361],
-        sum_586_s8,
+        sum_605_s8,
         udp_source_s8,
         behind_ip_s8[15:0],
-        mux_594_s8,
-        ~(sum_747[15:0] + {15'd0, sum_747[16]}),
+        mux_613_s8,
+        ~(sum_766[15:0] + {15'd0, sum_766[16]}),
         encap_row_s8[256:129],
         encap_row_s8[128:1],
         encap_row_s8[0],
         header_kind_s8,
-        mux_535_s8,
-        mux_528_s8,
-        sum_509_s8,
-        {7{and_758}} & sum_591_s8,
-        {8{and_758}} & old_l3_s8,
-        and_758,
+        mux_554_s8,
+        mux_547_s8,
+        sum_528_s8,
+        {7{and_777}} & sum_610_s8,
+        {8{and_777}} & old_l3_s8,
+        and_777,
         flow_out_s8,
         flow_in_s8,
-        cat_19_s8[118],
-        cat_19_s8[117],
+        cat_21_s8[135],
+        cat_21_s8[134],
         attachment_row_s8[307:292],
-        and_820_s8,
-        and_817_s8,
-        and_815_s8,
-        cat_19_s8[115:113],
-        cat_19_s8[112],
-        cat_19_s8[111:92],
-        old_class_valid_s8 & (not_799_s8 | meter_policed),
-        cat_19_s8[91:76],
-        cat_19_s8[75],
-        cat_19_s8[74:65],
-        cat_19_s8[64],
-        meter_policed ? 6'h18 : mux_795_s8,
-        and_758 ? attachment_row_s8[4:1] : 4'd8,
+        and_839_s8,
+        and_836_s8,
+        and_834_s8,
+        cat_21_s8[132:117],
+        cat_21_s8[116],
+        cat_21_s8[115:113],
+        cat_21_s8[112],
+        cat_21_s8[111:92],
+        old_class_valid_s8 & (not_818_s8 | meter_policed),
+        cat_21_s8[91:76],
+        cat_21_s8[75],
+        cat_21_s8[74:65],
+        cat_21_s8[64],
+        meter_policed ? 6'h18 : mux_814_s8,
+        and_777 ? attachment_row_s8[4:1] : 4'd8,
         old_port_s8,
-        or_773_s8 | meter_policed,
-        not_775_s8,
-        cat_19_s8[63:0]
+        or_792_s8 | meter_policed,
+        not_794_s8,
+        cat_21_s8[63:0]
     };
-    wire voided = meter_policed & red_999_s8;
+    wire voided = meter_policed & red_1020_s8;
     assign out_valid = in_valid_s8 & ~voided;
     assign out_void = in_valid_s8 & voided;
-    wire [511:0] or_1032 = ({440'd0, action_cfg_rdata} | {204'd0, attachment_cfg_rdata}) | ({383'd0, rewrite_cfg_rdata} | {127'd0, encap_cfg_rdata});
-    assign cfg_rdata = or_1032 | {420'd0, meter_cfg_rdata};
+    wire [511:0] or_1056 = ({440'd0, action_cfg_rdata} | {495'd0, policy_cfg_rdata}) | ({204'd0, attachment_cfg_rdata} | {383'd0, rewrite_cfg_rdata});
+    assign cfg_rdata = or_1056 | ({127'd0, encap_cfg_rdata} | {420'd0, meter_cfg_rdata});
 
     header_meter meter (
         .clk(clk),
         .rst(rst),
-        .starts(and_28),
-        .asked((and_28 & ~exception) & (|in_verdict[186:171])),
-        .row(in_verdict[186:171]),
+        .starts(and_30),
+        .asked((and_30 & ~exception) & (|in_verdict[203:188])),
+        .row(in_verdict[203:188]),
         .bytes(old_ip_length),
         .arrived(in_verdict[63:0]),
         .cfg_write(cfg_write),
@@ -554,7 +565,7 @@ module header_prepare (
     table_action action (
         .clk(clk),
         .rst(rst),
-        .index(sum_25[17:0]),
+        .index(sum_27[17:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -564,10 +575,23 @@ module header_prepare (
         .cfg_rdata(action_cfg_rdata)
     );
 
+    table_policy policy (
+        .clk(clk),
+        .rst(rst),
+        .index(in_verdict[167:152]),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
+        .cfg_wdata(cfg_wdata[16:0]),
+        .row(policy_row),
+        .cfg_rdata(policy_cfg_rdata)
+    );
+
     table_attachment attachment (
         .clk(clk),
         .rst(rst),
-        .index(cat_58[14:0]),
+        .index(cat_73[14:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -610,48 +634,51 @@ module header_prepare (
         old_neighbour_s1 <= old_neighbour;
         old_neighbour_s2 <= old_neighbour_s1;
         old_neighbour_s3 <= old_neighbour_s2;
+        and_61_s1 <= old_rule_valid & ~(|in_number);
+        and_61_s2 <= and_61_s1;
+        and_61_s3 <= and_61_s2;
         old_epoch_s1 <= old_epoch;
         old_epoch_s2 <= old_epoch_s1;
         old_epoch_s3 <= old_epoch_s2;
-        not_71_s1 <= not_71;
-        not_71_s2 <= not_71_s1;
-        not_71_s3 <= not_71_s2;
-        and_92_s1 <= not_71 & ((eq_83 | eq_85) | (old_l4 == 3'd3));
-        and_92_s2 <= and_92_s1;
-        and_92_s3 <= and_92_s2;
+        not_86_s1 <= not_86;
+        not_86_s2 <= not_86_s1;
+        not_86_s3 <= not_86_s2;
+        and_109_s1 <= not_86 & ((eq_100 | eq_102) | (old_l4 == 3'd3));
+        and_109_s2 <= and_109_s1;
+        and_109_s3 <= and_109_s2;
         old_sport_s1 <= old_sport;
         old_sport_s2 <= old_sport_s1;
         old_sport_s3 <= old_sport_s2;
         old_dport_s1 <= old_dport;
         old_dport_s2 <= old_dport_s1;
         old_dport_s3 <= old_dport_s2;
-        new_port <= mux_114 + action_row[52:37];
+        new_port <= mux_131 + action_row[52:37];
         old_traffic_class_s1 <= old_traffic_class;
         old_traffic_class_s2 <= old_traffic_class_s1;
         old_traffic_class_s3 <= old_traffic_class_s2;
-        sum_159_s1 <= sum_155 + sum_158;
-        sum_196_s1 <= sum_192 + sum_195;
-        sum_159_s2 <= sum_159_s1;
-        sum_159_s3 <= sum_159_s2;
-        sum_196_s2 <= sum_196_s1;
-        sum_196_s3 <= sum_196_s2;
-        addresses <= {3'd0, {19{rewrite_2}} & sum_159_s3} + {3'd0, {19{nat}} & sum_196_s3};
-        not_216_s1 <= ~{8'd0, old_traffic_class};
-        not_216_s2 <= not_216_s1;
-        not_216_s3 <= not_216_s2;
-        and_226_s4 <= {17{dscp_valid}} & ({1'd0, not_216_s3} + {1'd0, {8'd0, cat_123}});
-        mux_114_s4 <= mux_114;
-        or_235_s4 <= eq_103 | eq_105;
-        not_240_s1 <= ~old_ip_checksum;
-        not_240_s2 <= not_240_s1;
-        not_240_s3 <= not_240_s2;
-        not_240_s4 <= not_240_s3;
-        ip_start <= ({6'd0, not_240_s4} + addresses) + {5'd0, and_226_s4};
-        not_253_s1 <= ~old_l4_checksum;
-        not_253_s2 <= not_253_s1;
-        not_253_s3 <= not_253_s2;
-        not_253_s4 <= not_253_s3;
-        l4_start <= sum_263;
+        sum_176_s1 <= sum_172 + sum_175;
+        sum_213_s1 <= sum_209 + sum_212;
+        sum_176_s2 <= sum_176_s1;
+        sum_176_s3 <= sum_176_s2;
+        sum_213_s2 <= sum_213_s1;
+        sum_213_s3 <= sum_213_s2;
+        addresses <= {3'd0, {19{rewrite_2}} & sum_176_s3} + {3'd0, {19{nat}} & sum_213_s3};
+        not_233_s1 <= ~{8'd0, old_traffic_class};
+        not_233_s2 <= not_233_s1;
+        not_233_s3 <= not_233_s2;
+        and_243_s4 <= {17{dscp_valid}} & ({1'd0, not_233_s3} + {1'd0, {8'd0, cat_140}});
+        mux_131_s4 <= mux_131;
+        or_252_s4 <= eq_120 | eq_122;
+        not_257_s1 <= ~old_ip_checksum;
+        not_257_s2 <= not_257_s1;
+        not_257_s3 <= not_257_s2;
+        not_257_s4 <= not_257_s3;
+        ip_start <= ({6'd0, not_257_s4} + addresses) + {5'd0, and_243_s4};
+        not_270_s1 <= ~old_l4_checksum;
+        not_270_s2 <= not_270_s1;
+        not_270_s3 <= not_270_s2;
+        not_270_s4 <= not_270_s3;
+        l4_start <= sum_280;
         old_v6_s1 <= old_v6;
         old_v6_s2 <= old_v6_s1;
         old_v6_s3 <= old_v6_s2;
@@ -659,28 +686,28 @@ module header_prepare (
         old_v6_s5 <= old_v6_s4;
         nat_s4 <= nat;
         nat_s5 <= nat_s4;
-        and_307_s6 <= {19{nat_s5}} & (sum_299 + sum_302);
+        and_324_s6 <= {19{nat_s5}} & (sum_316 + sum_319);
         old_v6_s6 <= old_v6_s5;
         rewrite_2_s4 <= rewrite_2;
         rewrite_2_s5 <= rewrite_2_s4;
         rewrite_2_s6 <= rewrite_2_s5;
-        and_348_s7 <= {19{rewrite_2_s6}} & (sum_339 + sum_342);
-        and_307_s7 <= and_307_s6;
+        and_365_s7 <= {19{rewrite_2_s6}} & (sum_356 + sum_359);
+        and_324_s7 <= and_324_s6;
         ip_start_s6 <= ip_start;
         ip_start_s7 <= ip_start_s6;
-        ip_sum <= ip_start_s7 + sum_355;
+        ip_sum <= ip_start_s7 + sum_372;
         l4_start_s6 <= l4_start;
         l4_start_s7 <= l4_start_s6;
-        l4_sum <= l4_start_s7 + sum_355;
-        eq_85_s1 <= eq_85;
-        eq_85_s2 <= eq_85_s1;
-        eq_85_s3 <= eq_85_s2;
-        eq_85_s4 <= eq_85_s3;
-        eq_85_s5 <= eq_85_s4;
-        eq_85_s6 <= eq_85_s5;
-        eq_85_s7 <= eq_85_s6;
-        eq_85_s8 <= eq_85_s7;
-        header_kind <= {4{~eq_407}} & and_405;
+        l4_sum <= l4_start_s7 + sum_372;
+        eq_102_s1 <= eq_102;
+        eq_102_s2 <= eq_102_s1;
+        eq_102_s3 <= eq_102_s2;
+        eq_102_s4 <= eq_102_s3;
+        eq_102_s5 <= eq_102_s4;
+        eq_102_s6 <= eq_102_s5;
+        eq_102_s7 <= eq_102_s6;
+        eq_102_s8 <= eq_102_s7;
+        header_kind <= {4{~eq_426}} & and_424;
         bytes_behind_s5 <= bytes_behind;
         old_ip_length_s1 <= old_ip_length;
         old_ip_length_s2 <= old_ip_length_s1;
@@ -689,86 +716,86 @@ module header_prepare (
         old_ip_length_s5 <= old_ip_length_s4;
         behind_ip_s6 <= behind_ip;
         attachment_row_s6 <= attachment_row;
-        red_472_s6 <= |cat_467;
-        and_474_s7 <= (cat_470 < behind_ip_s6) & red_472_s6;
-        red_479_s6 <= |cat_467;
-        and_481_s7 <= (cat_470 < (behind_ip_s6 + 17'h14)) & red_479_s6;
-        red_486_s6 <= |cat_467;
-        and_488_s7 <= (cat_470 < (behind_ip_s6 + 17'h28)) & red_486_s6;
-        le_413_s5 <= le_413;
-        le_413_s6 <= le_413_s5;
-        le_413_s7 <= le_413_s6;
-        not_71_s4 <= not_71_s3;
-        not_71_s5 <= not_71_s4;
-        not_71_s6 <= not_71_s5;
-        not_71_s7 <= not_71_s6;
-        eq_407_s4 <= eq_407;
-        eq_407_s5 <= eq_407_s4;
-        sum_509_s6 <= attachment_row[16:15] + {1'd0, eq_407_s5 & ~attachment_row[16]};
+        red_491_s6 <= |cat_486;
+        and_493_s7 <= (cat_489 < behind_ip_s6) & red_491_s6;
+        red_498_s6 <= |cat_486;
+        and_500_s7 <= (cat_489 < (behind_ip_s6 + 17'h14)) & red_498_s6;
+        red_505_s6 <= |cat_486;
+        and_507_s7 <= (cat_489 < (behind_ip_s6 + 17'h28)) & red_505_s6;
+        le_432_s5 <= le_432;
+        le_432_s6 <= le_432_s5;
+        le_432_s7 <= le_432_s6;
+        not_86_s4 <= not_86_s3;
+        not_86_s5 <= not_86_s4;
+        not_86_s6 <= not_86_s5;
+        not_86_s7 <= not_86_s6;
+        eq_426_s4 <= eq_426;
+        eq_426_s5 <= eq_426_s4;
+        sum_528_s6 <= attachment_row[16:15] + {1'd0, eq_426_s5 & ~attachment_row[16]};
         action_row_s4 <= action_row;
         action_row_s5 <= action_row_s4;
         action_row_s6 <= action_row_s5;
         action_row_s7 <= action_row_s6;
-        and_523_s6 <= eq_407_s5 & (attachment_row[16:15] == 2'd0);
-        and_523_s7 <= and_523_s6;
+        and_542_s6 <= eq_426_s5 & (attachment_row[16:15] == 2'd0);
+        and_542_s7 <= and_542_s6;
         attachment_row_s7 <= attachment_row_s6;
-        and_531_s6 <= eq_407_s5 & (attachment_row[16:15] == 2'd1);
-        and_531_s7 <= and_531_s6;
-        and_550_s5 <= le_413 & ~(header_kind == 4'd8);
-        and_550_s6 <= and_550_s5;
+        and_550_s6 <= eq_426_s5 & (attachment_row[16:15] == 2'd1);
         and_550_s7 <= and_550_s6;
-        eq_537_s5 <= header_kind == 4'd2;
-        eq_537_s6 <= eq_537_s5;
-        eq_537_s7 <= eq_537_s6;
-        eq_542_s5 <= header_kind == 4'd8;
-        eq_542_s6 <= eq_542_s5;
-        eq_542_s7 <= eq_542_s6;
+        and_569_s5 <= le_432 & ~(header_kind == 4'd8);
+        and_569_s6 <= and_569_s5;
+        and_569_s7 <= and_569_s6;
+        eq_556_s5 <= header_kind == 4'd2;
+        eq_556_s6 <= eq_556_s5;
+        eq_556_s7 <= eq_556_s6;
+        eq_561_s5 <= header_kind == 4'd8;
+        eq_561_s6 <= eq_561_s5;
+        eq_561_s7 <= eq_561_s6;
         bytes_behind_s6 <= bytes_behind_s5;
-        sum_578_s7 <= (7'he + {3'd0, {sum_509_s6, 2'd0}}) + bytes_behind_s6;
-        sum_581_s7 <= behind_ip_s6 + 17'h14;
+        sum_597_s7 <= (7'he + {3'd0, {sum_528_s6, 2'd0}}) + bytes_behind_s6;
+        sum_600_s7 <= behind_ip_s6 + 17'h14;
         behind_ip_s7 <= behind_ip_s6;
-        xor_612_s1 <= xor_612;
-        xor_628_s1 <= xor_628;
-        cat_630_s2 <= cat_630;
-        cat_630_s3 <= cat_630_s2;
-        cat_630_s4 <= cat_630_s3;
-        cat_630_s5 <= cat_630_s4;
-        cat_630_s6 <= cat_630_s5;
-        mux_651_s7 <= rewrite_2_s6 ? xor_643 : cat_630_s6[31:16];
-        mux_668_s6 <= nat_s5 ? (xor_663 ^ xor_664) : cat_630_s5[15:0];
-        mux_668_s7 <= mux_668_s6;
+        xor_631_s1 <= xor_631;
+        xor_647_s1 <= xor_647;
+        cat_649_s2 <= cat_649;
+        cat_649_s3 <= cat_649_s2;
+        cat_649_s4 <= cat_649_s3;
+        cat_649_s5 <= cat_649_s4;
+        cat_649_s6 <= cat_649_s5;
+        mux_670_s7 <= rewrite_2_s6 ? xor_662 : cat_649_s6[31:16];
+        mux_687_s6 <= nat_s5 ? (xor_682 ^ xor_683) : cat_649_s5[15:0];
+        mux_687_s7 <= mux_687_s6;
         old_dport_2_s1 <= old_dport_2;
         old_dport_2_s2 <= old_dport_2_s1;
         old_dport_2_s3 <= old_dport_2_s2;
         old_sport_2_s1 <= old_sport_2;
         old_sport_2_s2 <= old_sport_2_s1;
         old_sport_2_s3 <= old_sport_2_s2;
-        or_681_s4 <= eq_103 | eq_105;
-        mux_680_s4 <= eq_103 ? old_dport_2_s3 : old_sport_2_s3;
+        or_700_s4 <= eq_120 | eq_122;
+        mux_699_s4 <= eq_120 ? old_dport_2_s3 : old_sport_2_s3;
         old_protocol_s1 <= old_protocol;
         old_protocol_s2 <= old_protocol_s1;
         old_protocol_s3 <= old_protocol_s2;
         old_protocol_s4 <= old_protocol_s3;
-        xor_693_s5 <= ((or_681_s4 ? new_port : mux_114_s4) ^ mux_680_s4) ^ {8'd0, old_protocol_s4};
-        xor_693_s6 <= xor_693_s5;
-        xor_693_s7 <= xor_693_s6;
-        xor_698_s2 <= cat_630[31:16] ^ cat_630[15:0];
-        xor_706_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
-        xor_706_s2 <= xor_706_s1;
-        mux_713_s4 <= dscp_valid ? cat_123 : old_traffic_class_s3;
-        sum_724_s5 <= {1'd0, mux_713_s4} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
-        sum_724_s6 <= sum_724_s5;
-        sum_732_s7 <= {1'd0, sum_715[15:0]} + {8'd0, sum_724_s6};
+        xor_712_s5 <= ((or_700_s4 ? new_port : mux_131_s4) ^ mux_699_s4) ^ {8'd0, old_protocol_s4};
+        xor_712_s6 <= xor_712_s5;
+        xor_712_s7 <= xor_712_s6;
+        xor_717_s2 <= cat_649[31:16] ^ cat_649[15:0];
+        xor_725_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
+        xor_725_s2 <= xor_725_s1;
+        mux_732_s4 <= dscp_valid ? cat_140 : old_traffic_class_s3;
+        sum_743_s5 <= {1'd0, mux_732_s4} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
+        sum_743_s6 <= sum_743_s5;
+        sum_751_s7 <= {1'd0, sum_734[15:0]} + {8'd0, sum_743_s6};
         outer_sum_s8 <= outer_sum;
-        and_755_s8 <= not_71_s7 & ~and_500;
-        or_773_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
-        or_773_s2 <= or_773_s1;
-        or_773_s3 <= or_773_s2;
-        or_773_s4 <= or_773_s3;
-        or_773_s5 <= or_773_s4;
-        or_773_s6 <= or_773_s5;
-        or_773_s7 <= or_773_s6;
-        or_773_s8 <= or_773_s7;
+        and_774_s8 <= not_86_s7 & ~and_519;
+        or_792_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        or_792_s2 <= or_792_s1;
+        or_792_s3 <= or_792_s2;
+        or_792_s4 <= or_792_s3;
+        or_792_s5 <= or_792_s4;
+        or_792_s6 <= or_792_s5;
+        or_792_s7 <= or_792_s6;
+        or_792_s8 <= or_792_s7;
         old_reason_s1 <= old_reason;
         old_reason_s2 <= old_reason_s1;
         old_reason_s3 <= old_reason_s2;
@@ -776,8 +803,8 @@ module header_prepare (
         old_reason_s5 <= old_reason_s4;
         old_reason_s6 <= old_reason_s5;
         old_reason_s7 <= old_reason_s6;
-        mux_795_s8 <= and_500 ? 6'h19 : old_reason_s7;
-        not_799_s8 <= ~and_500;
+        mux_814_s8 <= and_519 ? 6'h19 : old_reason_s7;
+        not_818_s8 <= ~and_519;
         old_class_valid_s1 <= old_class_valid;
         old_class_valid_s2 <= old_class_valid_s1;
         old_class_valid_s3 <= old_class_valid_s2;
@@ -795,26 +822,26 @@ module header_prepare (
         old_l3_s6 <= old_l3_s5;
         old_l3_s7 <= old_l3_s6;
         old_l3_s8 <= old_l3_s7;
-        sum_591_s8 <= sum_578_s7 + ({7{le_413_s7}} & (encap_row[0] ? 7'h28 : 7'h14));
-        not_835_s1 <= ~old_v6;
-        not_835_s2 <= not_835_s1;
-        not_835_s3 <= not_835_s2;
-        or_764_s1 <= (eq_83 | eq_87) | (eq_85 & ~old_udp_no_checksum);
-        or_764_s2 <= or_764_s1;
-        or_764_s3 <= or_764_s2;
-        or_855_s1 <= (({5{eq_83}} & 5'h10) | ({5{eq_85}} & 5'd6)) | ({5{eq_87}} & 5'd2);
-        or_855_s2 <= or_855_s1;
-        or_855_s3 <= or_855_s2;
-        or_855_s4 <= or_855_s3;
-        or_855_s5 <= or_855_s4;
-        or_855_s6 <= or_855_s5;
-        or_855_s7 <= or_855_s6;
-        or_855_s8 <= or_855_s7;
-        and_847_s4 <= or_764_s3 & ((or_759 | eq_103) | eq_105);
-        and_847_s5 <= and_847_s4;
-        and_847_s6 <= and_847_s5;
-        and_847_s7 <= and_847_s6;
-        and_847_s8 <= and_847_s7;
+        sum_610_s8 <= sum_597_s7 + ({7{le_432_s7}} & (encap_row[0] ? 7'h28 : 7'h14));
+        not_854_s1 <= ~old_v6;
+        not_854_s2 <= not_854_s1;
+        not_854_s3 <= not_854_s2;
+        or_783_s1 <= (eq_100 | eq_104) | (eq_102 & ~old_udp_no_checksum);
+        or_783_s2 <= or_783_s1;
+        or_783_s3 <= or_783_s2;
+        or_874_s1 <= (({5{eq_100}} & 5'h10) | ({5{eq_102}} & 5'd6)) | ({5{eq_104}} & 5'd2);
+        or_874_s2 <= or_874_s1;
+        or_874_s3 <= or_874_s2;
+        or_874_s4 <= or_874_s3;
+        or_874_s5 <= or_874_s4;
+        or_874_s6 <= or_874_s5;
+        or_874_s7 <= or_874_s6;
+        or_874_s8 <= or_874_s7;
+        and_866_s4 <= or_783_s3 & ((or_778 | eq_120) | eq_122);
+        and_866_s5 <= and_866_s4;
+        and_866_s6 <= and_866_s5;
+        and_866_s7 <= and_866_s6;
+        and_866_s8 <= and_866_s7;
         old_l4_offset_s1 <= old_l4_offset;
         old_l4_offset_s2 <= old_l4_offset_s1;
         old_l4_offset_s3 <= old_l4_offset_s2;
@@ -827,25 +854,25 @@ module header_prepare (
         new_port_s6 <= new_port_s5;
         new_port_s7 <= new_port_s6;
         new_port_s8 <= new_port_s7;
-        eq_105_s4 <= eq_105;
-        eq_105_s5 <= eq_105_s4;
-        eq_105_s6 <= eq_105_s5;
-        eq_105_s7 <= eq_105_s6;
-        eq_105_s8 <= eq_105_s7;
-        eq_103_s4 <= eq_103;
-        eq_103_s5 <= eq_103_s4;
-        eq_103_s6 <= eq_103_s5;
-        eq_103_s7 <= eq_103_s6;
-        eq_103_s8 <= eq_103_s7;
-        and_840_s4 <= not_835_s3 & (or_759 | dscp_valid);
-        and_840_s5 <= and_840_s4;
-        and_840_s6 <= and_840_s5;
-        and_840_s7 <= and_840_s6;
-        and_840_s8 <= and_840_s7;
-        mux_713_s5 <= mux_713_s4;
-        mux_713_s6 <= mux_713_s5;
-        mux_713_s7 <= mux_713_s6;
-        mux_713_s8 <= mux_713_s7;
+        eq_122_s4 <= eq_122;
+        eq_122_s5 <= eq_122_s4;
+        eq_122_s6 <= eq_122_s5;
+        eq_122_s7 <= eq_122_s6;
+        eq_122_s8 <= eq_122_s7;
+        eq_120_s4 <= eq_120;
+        eq_120_s5 <= eq_120_s4;
+        eq_120_s6 <= eq_120_s5;
+        eq_120_s7 <= eq_120_s6;
+        eq_120_s8 <= eq_120_s7;
+        and_859_s4 <= not_854_s3 & (or_778 | dscp_valid);
+        and_859_s5 <= and_859_s4;
+        and_859_s6 <= and_859_s5;
+        and_859_s7 <= and_859_s6;
+        and_859_s8 <= and_859_s7;
+        mux_732_s5 <= mux_732_s4;
+        mux_732_s6 <= mux_732_s5;
+        mux_732_s7 <= mux_732_s6;
+        mux_732_s8 <= mux_732_s7;
         dscp_valid_s4 <= dscp_valid;
         dscp_valid_s5 <= dscp_valid_s4;
         dscp_valid_s6 <= dscp_valid_s5;
@@ -858,32 +885,32 @@ module header_prepare (
         rewrite_row_s8 <= rewrite_row_s7;
         rewrite_2_s7 <= rewrite_2_s6;
         rewrite_2_s8 <= rewrite_2_s7;
-        cat_19_s1 <= cat_19;
-        cat_19_s2 <= cat_19_s1;
-        cat_19_s3 <= cat_19_s2;
-        cat_19_s4 <= cat_19_s3;
-        cat_19_s5 <= cat_19_s4;
-        cat_19_s6 <= cat_19_s5;
-        cat_19_s7 <= cat_19_s6;
-        cat_19_s8 <= cat_19_s7;
-        diff_588_s4 <= 8'd0 - action_row[71:64];
-        diff_588_s5 <= diff_588_s4;
-        diff_588_s6 <= diff_588_s5;
-        diff_588_s7 <= diff_588_s6;
-        diff_588_s8 <= diff_588_s7;
+        cat_21_s1 <= cat_21;
+        cat_21_s2 <= cat_21_s1;
+        cat_21_s3 <= cat_21_s2;
+        cat_21_s4 <= cat_21_s3;
+        cat_21_s5 <= cat_21_s4;
+        cat_21_s6 <= cat_21_s5;
+        cat_21_s7 <= cat_21_s6;
+        cat_21_s8 <= cat_21_s7;
+        diff_607_s4 <= 8'd0 - action_row[71:64];
+        diff_607_s5 <= diff_607_s4;
+        diff_607_s6 <= diff_607_s5;
+        diff_607_s7 <= diff_607_s6;
+        diff_607_s8 <= diff_607_s7;
         encap_row_s8 <= encap_row;
-        sum_586_s8 <= or_567 + {24'd0, action_row_s7[71:64]};
+        sum_605_s8 <= or_586 + {24'd0, action_row_s7[71:64]};
         udp_source_s8 <= udp_source;
         behind_ip_s8 <= behind_ip_s7;
-        mux_594_s8 <= encap_row[0] ? behind_ip_s7[15:0] : sum_581_s7[15:0];
+        mux_613_s8 <= encap_row[0] ? behind_ip_s7[15:0] : sum_600_s7[15:0];
         header_kind_s5 <= header_kind;
         header_kind_s6 <= header_kind_s5;
         header_kind_s7 <= header_kind_s6;
         header_kind_s8 <= header_kind_s7;
-        mux_535_s8 <= and_531_s7 ? sum_520 : attachment_row_s7[40:29];
-        mux_528_s8 <= and_523_s7 ? sum_520 : attachment_row_s7[28:17];
-        sum_509_s7 <= sum_509_s6;
-        sum_509_s8 <= sum_509_s7;
+        mux_554_s8 <= and_550_s7 ? sum_539 : attachment_row_s7[40:29];
+        mux_547_s8 <= and_542_s7 ? sum_539 : attachment_row_s7[28:17];
+        sum_528_s7 <= sum_528_s6;
+        sum_528_s8 <= sum_528_s7;
         flow_out_s8 <= flow_out;
         flow_in_s3 <= flow_in;
         flow_in_s4 <= flow_in_s3;
@@ -891,22 +918,22 @@ module header_prepare (
         flow_in_s6 <= flow_in_s5;
         flow_in_s7 <= flow_in_s6;
         flow_in_s8 <= flow_in_s7;
-        and_820_s6 <= {10{not_71_s5}} & attachment_row[14:5];
-        and_820_s7 <= and_820_s6;
-        and_820_s8 <= and_820_s7;
-        and_817_s4 <= {16{not_71_s3}} & mux_53;
-        and_817_s5 <= and_817_s4;
-        and_817_s6 <= and_817_s5;
-        and_817_s7 <= and_817_s6;
-        and_817_s8 <= and_817_s7;
-        and_815_s1 <= {22{not_71}} & sum_25;
-        and_815_s2 <= and_815_s1;
-        and_815_s3 <= and_815_s2;
-        and_815_s4 <= and_815_s3;
-        and_815_s5 <= and_815_s4;
-        and_815_s6 <= and_815_s5;
-        and_815_s7 <= and_815_s6;
-        and_815_s8 <= and_815_s7;
+        and_839_s6 <= {10{not_86_s5}} & attachment_row[14:5];
+        and_839_s7 <= and_839_s6;
+        and_839_s8 <= and_839_s7;
+        and_836_s4 <= {16{not_86_s3}} & mux_68;
+        and_836_s5 <= and_836_s4;
+        and_836_s6 <= and_836_s5;
+        and_836_s7 <= and_836_s6;
+        and_836_s8 <= and_836_s7;
+        and_834_s1 <= {22{not_86}} & sum_27;
+        and_834_s2 <= and_834_s1;
+        and_834_s3 <= and_834_s2;
+        and_834_s4 <= and_834_s3;
+        and_834_s5 <= and_834_s4;
+        and_834_s6 <= and_834_s5;
+        and_834_s7 <= and_834_s6;
+        and_834_s8 <= and_834_s7;
         old_port_s1 <= old_port;
         old_port_s2 <= old_port_s1;
         old_port_s3 <= old_port_s2;
@@ -915,22 +942,22 @@ module header_prepare (
         old_port_s6 <= old_port_s5;
         old_port_s7 <= old_port_s6;
         old_port_s8 <= old_port_s7;
-        not_775_s1 <= ~(|in_number);
-        not_775_s2 <= not_775_s1;
-        not_775_s3 <= not_775_s2;
-        not_775_s4 <= not_775_s3;
-        not_775_s5 <= not_775_s4;
-        not_775_s6 <= not_775_s5;
-        not_775_s7 <= not_775_s6;
-        not_775_s8 <= not_775_s7;
-        red_999_s1 <= |in_number;
-        red_999_s2 <= red_999_s1;
-        red_999_s3 <= red_999_s2;
-        red_999_s4 <= red_999_s3;
-        red_999_s5 <= red_999_s4;
-        red_999_s6 <= red_999_s5;
-        red_999_s7 <= red_999_s6;
-        red_999_s8 <= red_999_s7;
+        not_794_s1 <= ~(|in_number);
+        not_794_s2 <= not_794_s1;
+        not_794_s3 <= not_794_s2;
+        not_794_s4 <= not_794_s3;
+        not_794_s5 <= not_794_s4;
+        not_794_s6 <= not_794_s5;
+        not_794_s7 <= not_794_s6;
+        not_794_s8 <= not_794_s7;
+        red_1020_s1 <= |in_number;
+        red_1020_s2 <= red_1020_s1;
+        red_1020_s3 <= red_1020_s2;
+        red_1020_s4 <= red_1020_s3;
+        red_1020_s5 <= red_1020_s4;
+        red_1020_s6 <= red_1020_s5;
+        red_1020_s7 <= red_1020_s6;
+        red_1020_s8 <= red_1020_s7;
     end
 
     always @(posedge clk) begin
@@ -956,7 +983,7 @@ module header_prepare (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, cat_58, action_row_s7, sum_581_s7, cat_630_s6, sum_715, attachment_row_s8, rewrite_row_s8, encap_row_s8, behind_ip_s8};
+    wire _unused = &{1'b0, cfg_wdata, cat_73, action_row_s7, sum_600_s7, cat_649_s6, sum_734, attachment_row_s8, rewrite_row_s8, encap_row_s8, behind_ip_s8};
 
 `ifndef SYNTHESIS
     initial begin
@@ -966,15 +993,18 @@ module header_prepare (
         old_neighbour_s1 = 16'd0;
         old_neighbour_s2 = 16'd0;
         old_neighbour_s3 = 16'd0;
+        and_61_s1 = 1'd0;
+        and_61_s2 = 1'd0;
+        and_61_s3 = 1'd0;
         old_epoch_s1 = 1'd0;
         old_epoch_s2 = 1'd0;
         old_epoch_s3 = 1'd0;
-        not_71_s1 = 1'd0;
-        not_71_s2 = 1'd0;
-        not_71_s3 = 1'd0;
-        and_92_s1 = 1'd0;
-        and_92_s2 = 1'd0;
-        and_92_s3 = 1'd0;
+        not_86_s1 = 1'd0;
+        not_86_s2 = 1'd0;
+        not_86_s3 = 1'd0;
+        and_109_s1 = 1'd0;
+        and_109_s2 = 1'd0;
+        and_109_s3 = 1'd0;
         old_sport_s1 = 16'd0;
         old_sport_s2 = 16'd0;
         old_sport_s3 = 16'd0;
@@ -985,28 +1015,28 @@ module header_prepare (
         old_traffic_class_s1 = 8'd0;
         old_traffic_class_s2 = 8'd0;
         old_traffic_class_s3 = 8'd0;
-        sum_159_s1 = 19'd0;
-        sum_196_s1 = 19'd0;
-        sum_159_s2 = 19'd0;
-        sum_159_s3 = 19'd0;
-        sum_196_s2 = 19'd0;
-        sum_196_s3 = 19'd0;
+        sum_176_s1 = 19'd0;
+        sum_213_s1 = 19'd0;
+        sum_176_s2 = 19'd0;
+        sum_176_s3 = 19'd0;
+        sum_213_s2 = 19'd0;
+        sum_213_s3 = 19'd0;
         addresses = 22'd0;
-        not_216_s1 = 16'd0;
-        not_216_s2 = 16'd0;
-        not_216_s3 = 16'd0;
-        and_226_s4 = 17'd0;
-        mux_114_s4 = 16'd0;
-        or_235_s4 = 1'd0;
-        not_240_s1 = 16'd0;
-        not_240_s2 = 16'd0;
-        not_240_s3 = 16'd0;
-        not_240_s4 = 16'd0;
+        not_233_s1 = 16'd0;
+        not_233_s2 = 16'd0;
+        not_233_s3 = 16'd0;
+        and_243_s4 = 17'd0;
+        mux_131_s4 = 16'd0;
+        or_252_s4 = 1'd0;
+        not_257_s1 = 16'd0;
+        not_257_s2 = 16'd0;
+        not_257_s3 = 16'd0;
+        not_257_s4 = 16'd0;
         ip_start = 22'd0;
-        not_253_s1 = 16'd0;
-        not_253_s2 = 16'd0;
-        not_253_s3 = 16'd0;
-        not_253_s4 = 16'd0;
+        not_270_s1 = 16'd0;
+        not_270_s2 = 16'd0;
+        not_270_s3 = 16'd0;
+        not_270_s4 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         old_v6_s2 = 1'd0;
@@ -1015,27 +1045,27 @@ module header_prepare (
         old_v6_s5 = 1'd0;
         nat_s4 = 1'd0;
         nat_s5 = 1'd0;
-        and_307_s6 = 19'd0;
+        and_324_s6 = 19'd0;
         old_v6_s6 = 1'd0;
         rewrite_2_s4 = 1'd0;
         rewrite_2_s5 = 1'd0;
         rewrite_2_s6 = 1'd0;
-        and_348_s7 = 19'd0;
-        and_307_s7 = 19'd0;
+        and_365_s7 = 19'd0;
+        and_324_s7 = 19'd0;
         ip_start_s6 = 22'd0;
         ip_start_s7 = 22'd0;
         ip_sum = 22'd0;
         l4_start_s6 = 22'd0;
         l4_start_s7 = 22'd0;
         l4_sum = 22'd0;
-        eq_85_s1 = 1'd0;
-        eq_85_s2 = 1'd0;
-        eq_85_s3 = 1'd0;
-        eq_85_s4 = 1'd0;
-        eq_85_s5 = 1'd0;
-        eq_85_s6 = 1'd0;
-        eq_85_s7 = 1'd0;
-        eq_85_s8 = 1'd0;
+        eq_102_s1 = 1'd0;
+        eq_102_s2 = 1'd0;
+        eq_102_s3 = 1'd0;
+        eq_102_s4 = 1'd0;
+        eq_102_s5 = 1'd0;
+        eq_102_s6 = 1'd0;
+        eq_102_s7 = 1'd0;
+        eq_102_s8 = 1'd0;
         header_kind = 4'd0;
         bytes_behind_s5 = 7'd0;
         old_ip_length_s1 = 17'd0;
@@ -1045,86 +1075,86 @@ module header_prepare (
         old_ip_length_s5 = 17'd0;
         behind_ip_s6 = 17'd0;
         attachment_row_s6 = 308'd0;
-        red_472_s6 = 1'd0;
-        and_474_s7 = 1'd0;
-        red_479_s6 = 1'd0;
-        and_481_s7 = 1'd0;
-        red_486_s6 = 1'd0;
-        and_488_s7 = 1'd0;
-        le_413_s5 = 1'd0;
-        le_413_s6 = 1'd0;
-        le_413_s7 = 1'd0;
-        not_71_s4 = 1'd0;
-        not_71_s5 = 1'd0;
-        not_71_s6 = 1'd0;
-        not_71_s7 = 1'd0;
-        eq_407_s4 = 1'd0;
-        eq_407_s5 = 1'd0;
-        sum_509_s6 = 2'd0;
+        red_491_s6 = 1'd0;
+        and_493_s7 = 1'd0;
+        red_498_s6 = 1'd0;
+        and_500_s7 = 1'd0;
+        red_505_s6 = 1'd0;
+        and_507_s7 = 1'd0;
+        le_432_s5 = 1'd0;
+        le_432_s6 = 1'd0;
+        le_432_s7 = 1'd0;
+        not_86_s4 = 1'd0;
+        not_86_s5 = 1'd0;
+        not_86_s6 = 1'd0;
+        not_86_s7 = 1'd0;
+        eq_426_s4 = 1'd0;
+        eq_426_s5 = 1'd0;
+        sum_528_s6 = 2'd0;
         action_row_s4 = 72'd0;
         action_row_s5 = 72'd0;
         action_row_s6 = 72'd0;
         action_row_s7 = 72'd0;
-        and_523_s6 = 1'd0;
-        and_523_s7 = 1'd0;
+        and_542_s6 = 1'd0;
+        and_542_s7 = 1'd0;
         attachment_row_s7 = 308'd0;
-        and_531_s6 = 1'd0;
-        and_531_s7 = 1'd0;
-        and_550_s5 = 1'd0;
         and_550_s6 = 1'd0;
         and_550_s7 = 1'd0;
-        eq_537_s5 = 1'd0;
-        eq_537_s6 = 1'd0;
-        eq_537_s7 = 1'd0;
-        eq_542_s5 = 1'd0;
-        eq_542_s6 = 1'd0;
-        eq_542_s7 = 1'd0;
+        and_569_s5 = 1'd0;
+        and_569_s6 = 1'd0;
+        and_569_s7 = 1'd0;
+        eq_556_s5 = 1'd0;
+        eq_556_s6 = 1'd0;
+        eq_556_s7 = 1'd0;
+        eq_561_s5 = 1'd0;
+        eq_561_s6 = 1'd0;
+        eq_561_s7 = 1'd0;
         bytes_behind_s6 = 7'd0;
-        sum_578_s7 = 7'd0;
-        sum_581_s7 = 17'd0;
+        sum_597_s7 = 7'd0;
+        sum_600_s7 = 17'd0;
         behind_ip_s7 = 17'd0;
-        xor_612_s1 = 16'd0;
-        xor_628_s1 = 16'd0;
-        cat_630_s2 = 32'd0;
-        cat_630_s3 = 32'd0;
-        cat_630_s4 = 32'd0;
-        cat_630_s5 = 32'd0;
-        cat_630_s6 = 32'd0;
-        mux_651_s7 = 16'd0;
-        mux_668_s6 = 16'd0;
-        mux_668_s7 = 16'd0;
+        xor_631_s1 = 16'd0;
+        xor_647_s1 = 16'd0;
+        cat_649_s2 = 32'd0;
+        cat_649_s3 = 32'd0;
+        cat_649_s4 = 32'd0;
+        cat_649_s5 = 32'd0;
+        cat_649_s6 = 32'd0;
+        mux_670_s7 = 16'd0;
+        mux_687_s6 = 16'd0;
+        mux_687_s7 = 16'd0;
         old_dport_2_s1 = 16'd0;
         old_dport_2_s2 = 16'd0;
         old_dport_2_s3 = 16'd0;
         old_sport_2_s1 = 16'd0;
         old_sport_2_s2 = 16'd0;
         old_sport_2_s3 = 16'd0;
-        or_681_s4 = 1'd0;
-        mux_680_s4 = 16'd0;
+        or_700_s4 = 1'd0;
+        mux_699_s4 = 16'd0;
         old_protocol_s1 = 8'd0;
         old_protocol_s2 = 8'd0;
         old_protocol_s3 = 8'd0;
         old_protocol_s4 = 8'd0;
-        xor_693_s5 = 16'd0;
-        xor_693_s6 = 16'd0;
-        xor_693_s7 = 16'd0;
-        xor_698_s2 = 16'd0;
-        xor_706_s1 = 16'd0;
-        xor_706_s2 = 16'd0;
-        mux_713_s4 = 8'd0;
-        sum_724_s5 = 9'd0;
-        sum_724_s6 = 9'd0;
-        sum_732_s7 = 17'd0;
+        xor_712_s5 = 16'd0;
+        xor_712_s6 = 16'd0;
+        xor_712_s7 = 16'd0;
+        xor_717_s2 = 16'd0;
+        xor_725_s1 = 16'd0;
+        xor_725_s2 = 16'd0;
+        mux_732_s4 = 8'd0;
+        sum_743_s5 = 9'd0;
+        sum_743_s6 = 9'd0;
+        sum_751_s7 = 17'd0;
         outer_sum_s8 = 22'd0;
-        and_755_s8 = 1'd0;
-        or_773_s1 = 1'd0;
-        or_773_s2 = 1'd0;
-        or_773_s3 = 1'd0;
-        or_773_s4 = 1'd0;
-        or_773_s5 = 1'd0;
-        or_773_s6 = 1'd0;
-        or_773_s7 = 1'd0;
-        or_773_s8 = 1'd0;
+        and_774_s8 = 1'd0;
+        or_792_s1 = 1'd0;
+        or_792_s2 = 1'd0;
+        or_792_s3 = 1'd0;
+        or_792_s4 = 1'd0;
+        or_792_s5 = 1'd0;
+        or_792_s6 = 1'd0;
+        or_792_s7 = 1'd0;
+        or_792_s8 = 1'd0;
         old_reason_s1 = 6'd0;
         old_reason_s2 = 6'd0;
         old_reason_s3 = 6'd0;
@@ -1132,8 +1162,8 @@ module header_prepare (
         old_reason_s5 = 6'd0;
         old_reason_s6 = 6'd0;
         old_reason_s7 = 6'd0;
-        mux_795_s8 = 6'd0;
-        not_799_s8 = 1'd0;
+        mux_814_s8 = 6'd0;
+        not_818_s8 = 1'd0;
         old_class_valid_s1 = 1'd0;
         old_class_valid_s2 = 1'd0;
         old_class_valid_s3 = 1'd0;
@@ -1151,26 +1181,26 @@ module header_prepare (
         old_l3_s6 = 8'd0;
         old_l3_s7 = 8'd0;
         old_l3_s8 = 8'd0;
-        sum_591_s8 = 7'd0;
-        not_835_s1 = 1'd0;
-        not_835_s2 = 1'd0;
-        not_835_s3 = 1'd0;
-        or_764_s1 = 1'd0;
-        or_764_s2 = 1'd0;
-        or_764_s3 = 1'd0;
-        or_855_s1 = 5'd0;
-        or_855_s2 = 5'd0;
-        or_855_s3 = 5'd0;
-        or_855_s4 = 5'd0;
-        or_855_s5 = 5'd0;
-        or_855_s6 = 5'd0;
-        or_855_s7 = 5'd0;
-        or_855_s8 = 5'd0;
-        and_847_s4 = 1'd0;
-        and_847_s5 = 1'd0;
-        and_847_s6 = 1'd0;
-        and_847_s7 = 1'd0;
-        and_847_s8 = 1'd0;
+        sum_610_s8 = 7'd0;
+        not_854_s1 = 1'd0;
+        not_854_s2 = 1'd0;
+        not_854_s3 = 1'd0;
+        or_783_s1 = 1'd0;
+        or_783_s2 = 1'd0;
+        or_783_s3 = 1'd0;
+        or_874_s1 = 5'd0;
+        or_874_s2 = 5'd0;
+        or_874_s3 = 5'd0;
+        or_874_s4 = 5'd0;
+        or_874_s5 = 5'd0;
+        or_874_s6 = 5'd0;
+        or_874_s7 = 5'd0;
+        or_874_s8 = 5'd0;
+        and_866_s4 = 1'd0;
+        and_866_s5 = 1'd0;
+        and_866_s6 = 1'd0;
+        and_866_s7 = 1'd0;
+        and_866_s8 = 1'd0;
         old_l4_offset_s1 = 7'd0;
         old_l4_offset_s2 = 7'd0;
         old_l4_offset_s3 = 7'd0;
@@ -1183,25 +1213,25 @@ module header_prepare (
         new_port_s6 = 16'd0;
         new_port_s7 = 16'd0;
         new_port_s8 = 16'd0;
-        eq_105_s4 = 1'd0;
-        eq_105_s5 = 1'd0;
-        eq_105_s6 = 1'd0;
-        eq_105_s7 = 1'd0;
-        eq_105_s8 = 1'd0;
-        eq_103_s4 = 1'd0;
-        eq_103_s5 = 1'd0;
-        eq_103_s6 = 1'd0;
-        eq_103_s7 = 1'd0;
-        eq_103_s8 = 1'd0;
-        and_840_s4 = 1'd0;
-        and_840_s5 = 1'd0;
-        and_840_s6 = 1'd0;
-        and_840_s7 = 1'd0;
-        and_840_s8 = 1'd0;
-        mux_713_s5 = 8'd0;
-        mux_713_s6 = 8'd0;
-        mux_713_s7 = 8'd0;
-        mux_713_s8 = 8'd0;
+        eq_122_s4 = 1'd0;
+        eq_122_s5 = 1'd0;
+        eq_122_s6 = 1'd0;
+        eq_122_s7 = 1'd0;
+        eq_122_s8 = 1'd0;
+        eq_120_s4 = 1'd0;
+        eq_120_s5 = 1'd0;
+        eq_120_s6 = 1'd0;
+        eq_120_s7 = 1'd0;
+        eq_120_s8 = 1'd0;
+        and_859_s4 = 1'd0;
+        and_859_s5 = 1'd0;
+        and_859_s6 = 1'd0;
+        and_859_s7 = 1'd0;
+        and_859_s8 = 1'd0;
+        mux_732_s5 = 8'd0;
+        mux_732_s6 = 8'd0;
+        mux_732_s7 = 8'd0;
+        mux_732_s8 = 8'd0;
         dscp_valid_s4 = 1'd0;
         dscp_valid_s5 = 1'd0;
         dscp_valid_s6 = 1'd0;
@@ -1214,32 +1244,32 @@ module header_prepare (
         rewrite_row_s8 = 129'd0;
         rewrite_2_s7 = 1'd0;
         rewrite_2_s8 = 1'd0;
-        cat_19_s1 = 119'd0;
-        cat_19_s2 = 119'd0;
-        cat_19_s3 = 119'd0;
-        cat_19_s4 = 119'd0;
-        cat_19_s5 = 119'd0;
-        cat_19_s6 = 119'd0;
-        cat_19_s7 = 119'd0;
-        cat_19_s8 = 119'd0;
-        diff_588_s4 = 8'd0;
-        diff_588_s5 = 8'd0;
-        diff_588_s6 = 8'd0;
-        diff_588_s7 = 8'd0;
-        diff_588_s8 = 8'd0;
+        cat_21_s1 = 136'd0;
+        cat_21_s2 = 136'd0;
+        cat_21_s3 = 136'd0;
+        cat_21_s4 = 136'd0;
+        cat_21_s5 = 136'd0;
+        cat_21_s6 = 136'd0;
+        cat_21_s7 = 136'd0;
+        cat_21_s8 = 136'd0;
+        diff_607_s4 = 8'd0;
+        diff_607_s5 = 8'd0;
+        diff_607_s6 = 8'd0;
+        diff_607_s7 = 8'd0;
+        diff_607_s8 = 8'd0;
         encap_row_s8 = 385'd0;
-        sum_586_s8 = 32'd0;
+        sum_605_s8 = 32'd0;
         udp_source_s8 = 16'd0;
         behind_ip_s8 = 17'd0;
-        mux_594_s8 = 16'd0;
+        mux_613_s8 = 16'd0;
         header_kind_s5 = 4'd0;
         header_kind_s6 = 4'd0;
         header_kind_s7 = 4'd0;
         header_kind_s8 = 4'd0;
-        mux_535_s8 = 12'd0;
-        mux_528_s8 = 12'd0;
-        sum_509_s7 = 2'd0;
-        sum_509_s8 = 2'd0;
+        mux_554_s8 = 12'd0;
+        mux_547_s8 = 12'd0;
+        sum_528_s7 = 2'd0;
+        sum_528_s8 = 2'd0;
         flow_out_s8 = 16'd0;
         flow_in_s3 = 16'd0;
         flow_in_s4 = 16'd0;
@@ -1247,22 +1277,22 @@ module header_prepare (
         flow_in_s6 = 16'd0;
         flow_in_s7 = 16'd0;
         flow_in_s8 = 16'd0;
-        and_820_s6 = 10'd0;
-        and_820_s7 = 10'd0;
-        and_820_s8 = 10'd0;
-        and_817_s4 = 16'd0;
-        and_817_s5 = 16'd0;
-        and_817_s6 = 16'd0;
-        and_817_s7 = 16'd0;
-        and_817_s8 = 16'd0;
-        and_815_s1 = 22'd0;
-        and_815_s2 = 22'd0;
-        and_815_s3 = 22'd0;
-        and_815_s4 = 22'd0;
-        and_815_s5 = 22'd0;
-        and_815_s6 = 22'd0;
-        and_815_s7 = 22'd0;
-        and_815_s8 = 22'd0;
+        and_839_s6 = 10'd0;
+        and_839_s7 = 10'd0;
+        and_839_s8 = 10'd0;
+        and_836_s4 = 16'd0;
+        and_836_s5 = 16'd0;
+        and_836_s6 = 16'd0;
+        and_836_s7 = 16'd0;
+        and_836_s8 = 16'd0;
+        and_834_s1 = 22'd0;
+        and_834_s2 = 22'd0;
+        and_834_s3 = 22'd0;
+        and_834_s4 = 22'd0;
+        and_834_s5 = 22'd0;
+        and_834_s6 = 22'd0;
+        and_834_s7 = 22'd0;
+        and_834_s8 = 22'd0;
         old_port_s1 = 4'd0;
         old_port_s2 = 4'd0;
         old_port_s3 = 4'd0;
@@ -1271,22 +1301,22 @@ module header_prepare (
         old_port_s6 = 4'd0;
         old_port_s7 = 4'd0;
         old_port_s8 = 4'd0;
-        not_775_s1 = 1'd0;
-        not_775_s2 = 1'd0;
-        not_775_s3 = 1'd0;
-        not_775_s4 = 1'd0;
-        not_775_s5 = 1'd0;
-        not_775_s6 = 1'd0;
-        not_775_s7 = 1'd0;
-        not_775_s8 = 1'd0;
-        red_999_s1 = 1'd0;
-        red_999_s2 = 1'd0;
-        red_999_s3 = 1'd0;
-        red_999_s4 = 1'd0;
-        red_999_s5 = 1'd0;
-        red_999_s6 = 1'd0;
-        red_999_s7 = 1'd0;
-        red_999_s8 = 1'd0;
+        not_794_s1 = 1'd0;
+        not_794_s2 = 1'd0;
+        not_794_s3 = 1'd0;
+        not_794_s4 = 1'd0;
+        not_794_s5 = 1'd0;
+        not_794_s6 = 1'd0;
+        not_794_s7 = 1'd0;
+        not_794_s8 = 1'd0;
+        red_1020_s1 = 1'd0;
+        red_1020_s2 = 1'd0;
+        red_1020_s3 = 1'd0;
+        red_1020_s4 = 1'd0;
+        red_1020_s5 = 1'd0;
+        red_1020_s6 = 1'd0;
+        red_1020_s7 = 1'd0;
+        red_1020_s8 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;

@@ -35,7 +35,11 @@
 // interface_known, stage 0
 // sender_known, stage 0
 // found, stage 0
-// verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], priority [170:168], meter [186:171], l3 [194:187], v6 [195], ip_length [212:196], protocol [220:213], l4 [223:221], l4_offset [230:224], udp_no_checksum [231], src [359:232], dst [487:360], sport [503:488], dport [519:504], traffic_class [527:520], ip_checksum [543:528], l4_checksum [559:544], opening [560], answering [561]
+// first, stage 0
+// asked, stage 0
+// permit, stage 0
+// rule, stage 0
+// verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
 
 `default_nettype none
 
@@ -74,9 +78,15 @@ module header_verdict (
     input  wire interface_known,
     input  wire sender_known,
     input  wire found,
-    output wire [561:0] verdict
+    input  wire first,
+    input  wire asked,
+    input  wire permit,
+    input  wire [15:0] rule,
+    output wire [578:0] verdict
 );
-    wire [5:0] mux_40 = (|base) ? base : ({6{~(|copies)}} & 6'h16);
+    wire not_39 = ~(|copies);
+    wire and_43 = first & asked;
+    wire [5:0] mux_51 = (|base) ? base : (not_39 ? ({6{not_39}} & 6'h16) : ({6{and_43 & ~permit}} & 6'h17));
     assign verdict = {
         answering,
         opening,
@@ -98,7 +108,9 @@ module header_verdict (
         rank,
         neighbour,
         neighbour_valid,
-        (|mux_40) ? 4'd1 : copies,
+        rule,
+        (and_43 & ~not_39) & ~(|base),
+        (|mux_51) ? 4'd1 : copies,
         action,
         direction,
         class_number,
@@ -107,7 +119,7 @@ module header_verdict (
         (framed & interface_known) & sender_known,
         interface_number,
         framed & interface_known,
-        mux_40,
+        mux_51,
         epoch,
         port,
         tag

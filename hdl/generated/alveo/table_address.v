@@ -5,7 +5,7 @@
 // key: record address_key, stage 0: v6 [0], address [128:1]
 // epoch, stage 0
 // hit, stage 5
-// value: record address_value, stage 5: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54]
+// value: record address_value, stage 5: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54], acl [59:55], salted [60]
 
 `default_nettype none
 
@@ -18,10 +18,10 @@ module table_address (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [371:0] cfg_wdata,
+    input  wire [383:0] cfg_wdata,
     output wire hit,
-    output wire [54:0] value,
-    output reg  [371:0] cfg_rdata
+    output wire [60:0] value,
+    output reg  [383:0] cfg_rdata
 );
     reg  [31:0] digest_s1;
     reg  [128:0] key_s1;
@@ -38,18 +38,18 @@ module table_address (
     reg  and_159_d2;
     reg  and_159_d3;
     reg  [13:0] bucket0_s2;
-    reg  [371:0] way0_q;
-    reg  [371:0] way0_q_s4;
+    reg  [383:0] way0_q;
+    reg  [383:0] way0_q_s4;
     reg  hit0_0;
-    reg  [54:0] value0_0_s5;
+    reg  [60:0] value0_0_s5;
     reg  hit0_1;
-    reg  [54:0] value0_1_s5;
+    reg  [60:0] value0_1_s5;
     reg  and_262_d1;
     reg  and_264_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [371:0] cfg_wdata_d1;
-    reg  [371:0] way0_cfg_q;
-    reg  [371:0] way0_cfg_q_d1;
+    reg  [383:0] cfg_wdata_d1;
+    reg  [383:0] way0_cfg_q;
+    reg  [383:0] way0_cfg_q_d1;
     reg  and_264_d2;
     reg  and_264_d3;
     reg  [31:0] seed1;
@@ -58,16 +58,16 @@ module table_address (
     reg  and_284_d2;
     reg  and_284_d3;
     reg  [13:0] bucket1_s2;
-    reg  [371:0] way1_q;
-    reg  [371:0] way1_q_s4;
+    reg  [383:0] way1_q;
+    reg  [383:0] way1_q_s4;
     reg  hit1_0;
-    reg  [54:0] value1_0_s5;
+    reg  [60:0] value1_0_s5;
     reg  hit1_1;
-    reg  [54:0] value1_1_s5;
+    reg  [60:0] value1_1_s5;
     reg  and_386_d1;
     reg  and_388_d1;
-    reg  [371:0] way1_cfg_q;
-    reg  [371:0] way1_cfg_q_d1;
+    reg  [383:0] way1_cfg_q;
+    reg  [383:0] way1_cfg_q_d1;
     reg  and_388_d2;
     reg  and_388_d3;
     reg  [31:0] seed2;
@@ -76,22 +76,22 @@ module table_address (
     reg  and_405_d2;
     reg  and_405_d3;
     reg  [13:0] bucket2_s2;
-    reg  [371:0] way2_q;
-    reg  [371:0] way2_q_s4;
+    reg  [383:0] way2_q;
+    reg  [383:0] way2_q_s4;
     reg  hit2_0;
-    reg  [54:0] value2_0_s5;
+    reg  [60:0] value2_0_s5;
     reg  hit2_1;
-    reg  [54:0] value2_1_s5;
+    reg  [60:0] value2_1_s5;
     reg  and_507_d1;
     reg  and_509_d1;
-    reg  [371:0] way2_cfg_q;
-    reg  [371:0] way2_cfg_q_d1;
+    reg  [383:0] way2_cfg_q;
+    reg  [383:0] way2_cfg_q_d1;
     reg  and_509_d2;
     reg  and_509_d3;
-    reg  [371:0] or_540_d1;
-    (* ram_style = "ultra" *) reg [371:0] way0 [0:16383];
-    (* ram_style = "ultra" *) reg [371:0] way1 [0:16383];
-    (* ram_style = "ultra" *) reg [371:0] way2 [0:16383];
+    reg  [383:0] or_540_d1;
+    (* ram_style = "ultra" *) reg [383:0] way0 [0:16383];
+    (* ram_style = "ultra" *) reg [383:0] way1 [0:16383];
+    (* ram_style = "ultra" *) reg [383:0] way2 [0:16383];
     wire [135:0] cat_8 = {7'd0, key};
     wire [31:0] cat_105 = {
         ^(cat_8 & 136'h8fc8e57b1c379612ef13a98c0caa668f7a),
@@ -180,9 +180,9 @@ module table_address (
         ^(digest_s1 & {12'd0, seed0_mirrored[31:12]}),
         ^(digest_s1 & {13'd0, seed0_mirrored[31:13]})
     };
-    wire [54:0] value0_0 = way0_q_s4[185:131];
-    wire and_252 = (epoch_at_compare ? way0_q_s4[187] : way0_q_s4[186]) & (way0_q_s4[316:188] == key_at_compare);
-    wire [54:0] value0_1 = way0_q_s4[371:317];
+    wire [60:0] value0_0 = way0_q_s4[191:131];
+    wire and_252 = (epoch_at_compare ? way0_q_s4[193] : way0_q_s4[192]) & (way0_q_s4[322:194] == key_at_compare);
+    wire [60:0] value0_1 = way0_q_s4[383:323];
     wire and_261 = (cfg_table == 7'd2) & (cfg_row[21:14] == 8'd0);
     wire [13:0] cfg_row_d1_13_0 = cfg_row_d1[13:0];
     wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'd9);
@@ -237,9 +237,9 @@ module table_address (
         ^(digest_s1 & {12'd0, seed1_mirrored[31:12]}),
         ^(digest_s1 & {13'd0, seed1_mirrored[31:13]})
     };
-    wire [54:0] value1_0 = way1_q_s4[185:131];
-    wire and_377 = (epoch_at_compare ? way1_q_s4[187] : way1_q_s4[186]) & (way1_q_s4[316:188] == key_at_compare);
-    wire [54:0] value1_1 = way1_q_s4[371:317];
+    wire [60:0] value1_0 = way1_q_s4[191:131];
+    wire and_377 = (epoch_at_compare ? way1_q_s4[193] : way1_q_s4[192]) & (way1_q_s4[322:194] == key_at_compare);
+    wire [60:0] value1_1 = way1_q_s4[383:323];
     wire and_385 = (cfg_table == 7'd2) & (cfg_row[21:14] == 8'd1);
     wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'ha);
     wire and_402 = cfg_write & seed2_here;
@@ -293,14 +293,14 @@ module table_address (
         ^(digest_s1 & {12'd0, seed2_mirrored[31:12]}),
         ^(digest_s1 & {13'd0, seed2_mirrored[31:13]})
     };
-    wire [54:0] value2_0 = way2_q_s4[185:131];
-    wire and_498 = (epoch_at_compare ? way2_q_s4[187] : way2_q_s4[186]) & (way2_q_s4[316:188] == key_at_compare);
-    wire [54:0] value2_1 = way2_q_s4[371:317];
+    wire [60:0] value2_0 = way2_q_s4[191:131];
+    wire and_498 = (epoch_at_compare ? way2_q_s4[193] : way2_q_s4[192]) & (way2_q_s4[322:194] == key_at_compare);
+    wire [60:0] value2_1 = way2_q_s4[383:323];
     wire and_506 = (cfg_table == 7'd2) & (cfg_row[21:14] == 8'd2);
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
-    wire [54:0] or_534 = (({55{hit0_0}} & value0_0_s5) | ({55{hit0_1}} & value0_1_s5)) | (({55{hit1_0}} & value1_0_s5) | ({55{hit1_1}} & value1_1_s5));
-    assign value = or_534 | (({55{hit2_0}} & value2_0_s5) | ({55{hit2_1}} & value2_1_s5));
-    wire [371:0] or_539 = ({340'd0, {32{and_159_d3}} & seed0} | ({372{and_264_d3}} & way0_cfg_q_d1)) | ({340'd0, {32{and_284_d3}} & seed1} | ({372{and_388_d3}} & way1_cfg_q_d1));
+    wire [60:0] or_534 = (({61{hit0_0}} & value0_0_s5) | ({61{hit0_1}} & value0_1_s5)) | (({61{hit1_0}} & value1_0_s5) | ({61{hit1_1}} & value1_1_s5));
+    assign value = or_534 | (({61{hit2_0}} & value2_0_s5) | ({61{hit2_1}} & value2_1_s5));
+    wire [383:0] or_539 = ({352'd0, {32{and_159_d3}} & seed0} | ({384{and_264_d3}} & way0_cfg_q_d1)) | ({352'd0, {32{and_284_d3}} & seed1} | ({384{and_388_d3}} & way1_cfg_q_d1));
 
     always @(posedge clk) begin
         digest_s1 <= digest;
@@ -335,7 +335,7 @@ module table_address (
         hit2_1 <= and_498;
         value2_1_s5 <= value2_1;
         way2_cfg_q_d1 <= way2_cfg_q;
-        or_540_d1 <= or_539 | ({340'd0, {32{and_405_d3}} & seed2} | ({372{and_509_d3}} & way2_cfg_q_d1));
+        or_540_d1 <= or_539 | ({352'd0, {32{and_405_d3}} & seed2} | ({384{and_509_d3}} & way2_cfg_q_d1));
         cfg_rdata <= or_540_d1;
     end
 
@@ -446,18 +446,18 @@ module table_address (
         and_159_d2 = 1'd0;
         and_159_d3 = 1'd0;
         bucket0_s2 = 14'd0;
-        way0_q = 372'd0;
-        way0_q_s4 = 372'd0;
+        way0_q = 384'd0;
+        way0_q_s4 = 384'd0;
         hit0_0 = 1'd0;
-        value0_0_s5 = 55'd0;
+        value0_0_s5 = 61'd0;
         hit0_1 = 1'd0;
-        value0_1_s5 = 55'd0;
+        value0_1_s5 = 61'd0;
         and_262_d1 = 1'd0;
         and_264_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 372'd0;
-        way0_cfg_q = 372'd0;
-        way0_cfg_q_d1 = 372'd0;
+        cfg_wdata_d1 = 384'd0;
+        way0_cfg_q = 384'd0;
+        way0_cfg_q_d1 = 384'd0;
         and_264_d2 = 1'd0;
         and_264_d3 = 1'd0;
         seed1 = 32'd0;
@@ -466,16 +466,16 @@ module table_address (
         and_284_d2 = 1'd0;
         and_284_d3 = 1'd0;
         bucket1_s2 = 14'd0;
-        way1_q = 372'd0;
-        way1_q_s4 = 372'd0;
+        way1_q = 384'd0;
+        way1_q_s4 = 384'd0;
         hit1_0 = 1'd0;
-        value1_0_s5 = 55'd0;
+        value1_0_s5 = 61'd0;
         hit1_1 = 1'd0;
-        value1_1_s5 = 55'd0;
+        value1_1_s5 = 61'd0;
         and_386_d1 = 1'd0;
         and_388_d1 = 1'd0;
-        way1_cfg_q = 372'd0;
-        way1_cfg_q_d1 = 372'd0;
+        way1_cfg_q = 384'd0;
+        way1_cfg_q_d1 = 384'd0;
         and_388_d2 = 1'd0;
         and_388_d3 = 1'd0;
         seed2 = 32'd0;
@@ -484,41 +484,41 @@ module table_address (
         and_405_d2 = 1'd0;
         and_405_d3 = 1'd0;
         bucket2_s2 = 14'd0;
-        way2_q = 372'd0;
-        way2_q_s4 = 372'd0;
+        way2_q = 384'd0;
+        way2_q_s4 = 384'd0;
         hit2_0 = 1'd0;
-        value2_0_s5 = 55'd0;
+        value2_0_s5 = 61'd0;
         hit2_1 = 1'd0;
-        value2_1_s5 = 55'd0;
+        value2_1_s5 = 61'd0;
         and_507_d1 = 1'd0;
         and_509_d1 = 1'd0;
-        way2_cfg_q = 372'd0;
-        way2_cfg_q_d1 = 372'd0;
+        way2_cfg_q = 384'd0;
+        way2_cfg_q_d1 = 384'd0;
         and_509_d2 = 1'd0;
         and_509_d3 = 1'd0;
-        or_540_d1 = 372'd0;
-        cfg_rdata = 372'd0;
+        or_540_d1 = 384'd0;
+        cfg_rdata = 384'd0;
     end
 `endif
 
 `ifndef SYNTHESIS
     integer way0_row;
     initial begin
-        for (way0_row = 0; way0_row < 16384; way0_row = way0_row + 1) way0[way0_row] = 372'd0;
+        for (way0_row = 0; way0_row < 16384; way0_row = way0_row + 1) way0[way0_row] = 384'd0;
     end
 `endif
 
 `ifndef SYNTHESIS
     integer way1_row;
     initial begin
-        for (way1_row = 0; way1_row < 16384; way1_row = way1_row + 1) way1[way1_row] = 372'd0;
+        for (way1_row = 0; way1_row < 16384; way1_row = way1_row + 1) way1[way1_row] = 384'd0;
     end
 `endif
 
 `ifndef SYNTHESIS
     integer way2_row;
     initial begin
-        for (way2_row = 0; way2_row < 16384; way2_row = way2_row + 1) way2[way2_row] = 372'd0;
+        for (way2_row = 0; way2_row < 16384; way2_row = way2_row + 1) way2[way2_row] = 384'd0;
     end
 `endif
 endmodule

@@ -3,7 +3,7 @@
 // 131072 rows.
 //
 // index, stage 0
-// row: record class_row, stage 3: forward_action [21:0], forward_copies [25:22], return_action [47:26], return_copies [51:48], priority [54:52], meter [70:55]
+// row: record class_row, stage 3: forward_action [21:0], forward_copies [25:22], return_action [47:26], return_copies [51:48], priority [54:52], meter [70:55], set [82:71], permit [83], rule [99:84]
 
 `default_nettype none
 
@@ -15,22 +15,22 @@ module table_class (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [70:0] cfg_wdata,
-    output reg  [70:0] row,
-    output reg  [70:0] cfg_rdata
+    input  wire [99:0] cfg_wdata,
+    output reg  [99:0] row,
+    output reg  [99:0] cfg_rdata
 );
-    reg  [70:0] rows_q;
-    reg  [70:0] rows_q_s2;
+    reg  [99:0] rows_q;
+    reg  [99:0] rows_q_s2;
     reg  and_15_d1;
     reg  and_17_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [70:0] cfg_wdata_d1;
-    reg  [70:0] rows_cfg_q;
-    reg  [70:0] rows_cfg_q_d1;
+    reg  [99:0] cfg_wdata_d1;
+    reg  [99:0] rows_cfg_q;
+    reg  [99:0] rows_cfg_q_d1;
     reg  and_17_d2;
     reg  and_17_d3;
-    reg  [70:0] and_27_d1;
-    (* ram_style = "ultra" *) reg [70:0] rows [0:131071];
+    reg  [99:0] and_27_d1;
+    (* ram_style = "ultra" *) reg [99:0] rows [0:131071];
     wire and_14 = (cfg_table == 7'd8) & (cfg_row[21:17] == 5'd0);
     wire [16:0] cfg_row_d1_16_0 = cfg_row_d1[16:0];
 
@@ -40,7 +40,7 @@ module table_class (
         cfg_row_d1 <= cfg_row;
         cfg_wdata_d1 <= cfg_wdata;
         rows_cfg_q_d1 <= rows_cfg_q;
-        and_27_d1 <= {71{and_17_d3}} & rows_cfg_q_d1;
+        and_27_d1 <= {100{and_17_d3}} & rows_cfg_q_d1;
         cfg_rdata <= and_27_d1;
     end
 
@@ -72,26 +72,26 @@ module table_class (
 
 `ifndef SYNTHESIS
     initial begin
-        rows_q = 71'd0;
-        rows_q_s2 = 71'd0;
-        row = 71'd0;
+        rows_q = 100'd0;
+        rows_q_s2 = 100'd0;
+        row = 100'd0;
         and_15_d1 = 1'd0;
         and_17_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 71'd0;
-        rows_cfg_q = 71'd0;
-        rows_cfg_q_d1 = 71'd0;
+        cfg_wdata_d1 = 100'd0;
+        rows_cfg_q = 100'd0;
+        rows_cfg_q_d1 = 100'd0;
         and_17_d2 = 1'd0;
         and_17_d3 = 1'd0;
-        and_27_d1 = 71'd0;
-        cfg_rdata = 71'd0;
+        and_27_d1 = 100'd0;
+        cfg_rdata = 100'd0;
     end
 `endif
 
 `ifndef SYNTHESIS
     integer rows_row;
     initial begin
-        for (rows_row = 0; rows_row < 131072; rows_row = rows_row + 1) rows[rows_row] = 71'd0;
+        for (rows_row = 0; rows_row < 131072; rows_row = rows_row + 1) rows[rows_row] = 100'd0;
     end
 `endif
 endmodule

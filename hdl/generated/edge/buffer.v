@@ -3,9 +3,9 @@
 // Slots come at `slot`, their data two clocks later.
 //
 // beat: record beat: data [127:0], count [132:128], last [133], error [134]
-// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
+// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232], l2_valid [248], strip [256:249], prefix [263:257], tags_out [265:264], vid0 [277:266], vid1 [289:278], tag_kind [293:290], outer_v6 [294], outer_src [422:295], outer_dst [550:423], outer_checksum [566:551], outer_length [582:567], udp_length [598:583], udp_source [614:599], number [646:615], spi [670:647], si [678:671], dst_mac [726:679], src_mac [774:727], v6 [775], src_valid [776], src [904:777], dst_valid [905], dst [1033:906], traffic_class_valid [1034], traffic_class [1042:1035], ip_checksum_valid [1043], ip_checksum [1059:1044], sport_valid [1060], dport_valid [1061], new_port [1077:1062], l4_offset [1084:1078], l4_checksum_valid [1085], l4_checksum_at [1090:1086], l4_checksum [1106:1091]
 // slot: record slot: first [0], starts [1], packet [2], odd [3], low [4], high [5], last [6], count [11:7], error [12]
-// edit_now: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
+// edit_now: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232], l2_valid [248], strip [256:249], prefix [263:257], tags_out [265:264], vid0 [277:266], vid1 [289:278], tag_kind [293:290], outer_v6 [294], outer_src [422:295], outer_dst [550:423], outer_checksum [566:551], outer_length [582:567], udp_length [598:583], udp_source [614:599], number [646:615], spi [670:647], si [678:671], dst_mac [726:679], src_mac [774:727], v6 [775], src_valid [776], src [904:777], dst_valid [905], dst [1033:906], traffic_class_valid [1034], traffic_class [1042:1035], ip_checksum_valid [1043], ip_checksum [1059:1044], sport_valid [1060], dport_valid [1061], new_port [1077:1062], l4_offset [1084:1078], l4_checksum_valid [1085], l4_checksum_at [1090:1086], l4_checksum [1106:1091]
 
 `default_nettype none
 
@@ -15,11 +15,11 @@ module buffer (
     input  wire valid,
     input  wire [134:0] beat,
     input  wire edit_valid,
-    input  wire [1089:0] edit,
+    input  wire [1106:0] edit,
     input  wire hold,
     output wire slot_valid,
     output wire [12:0] slot,
-    output wire [1089:0] edit_now,
+    output wire [1106:0] edit_now,
     output reg  [127:0] even,
     output reg  [127:0] odd,
     output reg  edit_taken,
@@ -64,9 +64,9 @@ module buffer (
     wire edit_in_ready = edits_in_ready;
     wire or_50 = ~edit_valid | edit_in_ready;
     wire edits_out_ready = finish_d1;
-    wire [3:0] offset = edit_now[235:232];
-    wire [3:0] moved = edit_now[243:240];
-    wire [6:0] cat_76 = {4'd0, edit_now[246:244]};
+    wire [3:0] offset = edit_now[252:249];
+    wire [3:0] moved = edit_now[260:257];
+    wire [6:0] cat_76 = {4'd0, edit_now[263:261]};
     wire [3:0] front = fresh ? cat_76[3:0] : in_front;
     wire packet = ~(|front);
     wire [11:0] at = fresh ? first_at : read_at;
@@ -115,7 +115,7 @@ module buffer (
         .count(ends_count)
     );
 
-    stream_fifo_w1090_d16 edits (
+    stream_fifo_w1107_d16 edits (
         .clk(clk),
         .rst(rst),
         .in_valid(edit_valid),
@@ -131,7 +131,7 @@ module buffer (
         most <= ({3'd0, offset} + 7'h10) - {3'd0, moved};
         if (go) in_front <= front - {3'd0, ~packet};
         if (go) started <= packet;
-        first_at <= start_0 + {4'd0, {4'd0, edit_now[239:236]}};
+        first_at <= start_0 + {4'd0, {4'd0, edit_now[256:253]}};
         even <= ring_even_q;
         odd <= ring_odd_q;
     end

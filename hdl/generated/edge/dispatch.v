@@ -3,11 +3,11 @@
 // Latency 1 clock.
 //
 // beat: record edited_beat: data [127:0], count [132:128], first [133], last [134], error [135]
-// meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215]
+// meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232]
 // ending: record ending: error [0], length_in [14:1], length_out [28:15]
 // out: record edited_beat: data [127:0], count [132:128], first [133], last [134], error [135]
-// out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215]
-// event_data: record event: first [0], reason [6:1], interface_valid [7], interface [17:8], sender_valid [18], sender [34:19], class [54:35], direction [55], length_in [69:56], sent [70], too_big [71], limited [72], action [94:73], out_attachment [110:95], out_interface [120:111], length_out [134:121], tag [198:135], comes_from [214:199], opening [215], answering [216], flow_in [232:217], flow_out [248:233]
+// out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232]
+// event_data: record event: first [0], reason [6:1], interface_valid [7], interface [17:8], sender_valid [18], sender [34:19], class [54:35], direction [55], rule_valid [56], rule [72:57], length_in [86:73], sent [87], too_big [88], limited [89], action [111:90], out_attachment [127:112], out_interface [137:128], length_out [151:138], tag [215:152], comes_from [231:216], opening [232], answering [233], flow_in [249:234], flow_out [265:250]
 
 `default_nettype none
 
@@ -16,7 +16,7 @@ module dispatch (
     input  wire rst,
     input  wire valid,
     input  wire [135:0] beat,
-    input  wire [230:0] meta,
+    input  wire [247:0] meta,
     input  wire end_valid,
     input  wire [28:0] ending,
     input  wire limited,
@@ -24,12 +24,12 @@ module dispatch (
     input  wire [4:0] room,
     output reg  [4:0] push,
     output reg  [135:0] out,
-    output reg  [230:0] out_meta,
+    output reg  [247:0] out_meta,
     output reg  event_valid,
-    output reg  [248:0] event_data
+    output reg  [265:0] event_data
 );
     reg  taken_q;
-    wire [230:0] cat_10 = {meta[230:133], rank, meta[129:0]};
+    wire [247:0] cat_10 = {meta[247:133], rank, meta[129:0]};
     wire [15:0] shifted_13 = 16'd1 << cat_10[73:70];
     wire [4:0] place = shifted_13[4:0];
     wire starts = valid & beat[133];
@@ -37,21 +37,23 @@ module dispatch (
     wire fits = (|(room_there & place)) & ~limited;
     wire taken = starts ? fits : taken_q;
     wire eq_33 = cat_10[79:74] == 6'h19;
-    wire [248:0] cat_66 = {
-        cat_10[230:215],
-        cat_10[214:199],
-        cat_10[198],
-        cat_10[197],
-        cat_10[196:181],
+    wire [265:0] cat_70 = {
+        cat_10[247:232],
+        cat_10[231:216],
+        cat_10[215],
+        cat_10[214],
+        cat_10[213:198],
         cat_10[63:0],
         ending[28:15],
-        cat_10[180:171],
-        cat_10[170:155],
-        cat_10[154:133],
+        cat_10[197:188],
+        cat_10[187:172],
+        cat_10[171:150],
         limited & ~ending[0],
         eq_33 & ~ending[0],
         (taken | limited) | ending[0],
         ending[14:1],
+        cat_10[149:134],
+        cat_10[133] & ~ending[0],
         cat_10[129],
         cat_10[128:109],
         cat_10[107:92],
@@ -61,13 +63,13 @@ module dispatch (
         ending[0] ? 6'h1c : ({6{~eq_33}} & cat_10[79:74]),
         cat_10[64]
     };
-    wire and_78 = (starts & ~taken) & ~limited;
-    wire and_79 = starts & limited;
+    wire and_82 = (starts & ~taken) & ~limited;
+    wire and_83 = starts & limited;
 
     always @(posedge clk) begin
         out <= beat;
         out_meta <= cat_10;
-        event_data <= cat_66;
+        event_data <= cat_70;
     end
 
     always @(posedge clk) begin
@@ -85,23 +87,23 @@ module dispatch (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            dropped: cover (and_78);
-            host_limited: cover (and_79);
+            dropped: cover (and_82);
+            host_limited: cover (and_83);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, meta, shifted_13, and_78, and_79};
+    wire _unused = &{1'b0, meta, shifted_13, and_82, and_83};
 
 `ifndef SYNTHESIS
     initial begin
         taken_q = 1'd0;
         push = 5'd0;
         out = 136'd0;
-        out_meta = 231'd0;
+        out_meta = 248'd0;
         event_valid = 1'd0;
-        event_data = 249'd0;
+        event_data = 266'd0;
     end
 `endif
 endmodule

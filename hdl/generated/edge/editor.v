@@ -3,9 +3,9 @@
 // stalls.
 //
 // slot: record slot: first [0], starts [1], packet [2], odd [3], low [4], high [5], last [6], count [11:7], error [12]
-// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
+// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232], l2_valid [248], strip [256:249], prefix [263:257], tags_out [265:264], vid0 [277:266], vid1 [289:278], tag_kind [293:290], outer_v6 [294], outer_src [422:295], outer_dst [550:423], outer_checksum [566:551], outer_length [582:567], udp_length [598:583], udp_source [614:599], number [646:615], spi [670:647], si [678:671], dst_mac [726:679], src_mac [774:727], v6 [775], src_valid [776], src [904:777], dst_valid [905], dst [1033:906], traffic_class_valid [1034], traffic_class [1042:1035], ip_checksum_valid [1043], ip_checksum [1059:1044], sport_valid [1060], dport_valid [1061], new_port [1077:1062], l4_offset [1084:1078], l4_checksum_valid [1085], l4_checksum_at [1090:1086], l4_checksum [1106:1091]
 // out: record edited_beat: data [127:0], count [132:128], first [133], last [134], error [135]
-// out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215]
+// out_meta: record meta: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232]
 // ending: record ending: error [0], length_in [14:1], length_out [28:15]
 
 `default_nettype none
@@ -15,12 +15,12 @@ module editor (
     input  wire rst,
     input  wire slot_valid,
     input  wire [12:0] slot,
-    input  wire [1089:0] edit,
+    input  wire [1106:0] edit,
     input  wire [127:0] even,
     input  wire [127:0] odd,
     output reg  valid,
     output reg  [135:0] out,
-    output reg  [230:0] out_meta,
+    output reg  [247:0] out_meta,
     output reg  end_valid,
     output reg  [28:0] ending
 );
@@ -46,18 +46,20 @@ module editor (
     reg  [13:0] length_change_d1;
     reg  [13:0] length_change_d2;
     reg  [13:0] length_change_d3;
-    reg  [230:0] kept_d1;
-    reg  [230:0] kept_d2;
-    reg  [230:0] kept_d3;
-    wire [230:0] kept = {
-        edit[230:215],
-        edit[214:199],
-        edit[198],
-        edit[197],
-        edit[196:181],
-        edit[180:171],
-        edit[170:155],
-        edit[154:133],
+    reg  [247:0] kept_d1;
+    reg  [247:0] kept_d2;
+    reg  [247:0] kept_d3;
+    wire [247:0] kept = {
+        edit[247:232],
+        edit[231:216],
+        edit[215],
+        edit[214],
+        edit[213:198],
+        edit[197:188],
+        edit[187:172],
+        edit[171:150],
+        edit[149:134],
+        edit[133],
         edit[132:130],
         edit[129],
         edit[128:109],
@@ -73,57 +75,57 @@ module editor (
         edit[64],
         edit[63:0]
     };
-    wire [2:0] offset = edit[235:233];
+    wire [2:0] offset = edit[252:250];
     wire [127:0] low = {128{in_slot[4]}} & (in_slot[3] ? odd : even);
     wire [127:0] high = {128{in_slot[5]}} & (in_slot[3] ? even : odd);
-    wire [255:0] cat_45 = {high, low};
-    wire [127:0] mux_61 = offset_d2[1] ? (offset_d2[0] ? cat_45[175:48] : cat_45[159:32]) : (offset_d2[0] ? cat_45[143:16] : cat_45[127:0]);
-    wire [127:0] mux_62 = offset_d2[1] ? (offset_d2[0] ? cat_45[239:112] : cat_45[223:96]) : (offset_d2[0] ? cat_45[207:80] : cat_45[191:64]);
-    wire [127:0] of_packet = offset_d2[2] ? mux_62 : mux_61;
-    wire [2:0] moved = edit[243:241];
+    wire [255:0] cat_47 = {high, low};
+    wire [127:0] mux_63 = offset_d2[1] ? (offset_d2[0] ? cat_47[175:48] : cat_47[159:32]) : (offset_d2[0] ? cat_47[143:16] : cat_47[127:0]);
+    wire [127:0] mux_64 = offset_d2[1] ? (offset_d2[0] ? cat_47[239:112] : cat_47[223:96]) : (offset_d2[0] ? cat_47[207:80] : cat_47[191:64]);
+    wire [127:0] of_packet = offset_d2[2] ? mux_64 : mux_63;
+    wire [2:0] moved = edit[260:258];
     wire packet_step = slot_valid_3 & slot_3[2];
-    wire [911:0] mux_80 = slot_3[1] ? patcher_patch[911:0] : patch_data;
-    wire [227:0] mux_87 = slot_3[1] ? patcher_patch[1139:912] : patch_mask;
-    wire [127:0] cat_155 = {
-        {4{mux_87[31]}},
-        {4{mux_87[30]}},
-        {4{mux_87[29]}},
-        {4{mux_87[28]}},
-        {4{mux_87[27]}},
-        {4{mux_87[26]}},
-        {4{mux_87[25]}},
-        {4{mux_87[24]}},
-        {4{mux_87[23]}},
-        {4{mux_87[22]}},
-        {4{mux_87[21]}},
-        {4{mux_87[20]}},
-        {4{mux_87[19]}},
-        {4{mux_87[18]}},
-        {4{mux_87[17]}},
-        {4{mux_87[16]}},
-        {4{mux_87[15]}},
-        {4{mux_87[14]}},
-        {4{mux_87[13]}},
-        {4{mux_87[12]}},
-        {4{mux_87[11]}},
-        {4{mux_87[10]}},
-        {4{mux_87[9]}},
-        {4{mux_87[8]}},
-        {4{mux_87[7]}},
-        {4{mux_87[6]}},
-        {4{mux_87[5]}},
-        {4{mux_87[4]}},
-        {4{mux_87[3]}},
-        {4{mux_87[2]}},
-        {4{mux_87[1]}},
-        {4{mux_87[0]}}
+    wire [911:0] mux_82 = slot_3[1] ? patcher_patch[911:0] : patch_data;
+    wire [227:0] mux_89 = slot_3[1] ? patcher_patch[1139:912] : patch_mask;
+    wire [127:0] cat_157 = {
+        {4{mux_89[31]}},
+        {4{mux_89[30]}},
+        {4{mux_89[29]}},
+        {4{mux_89[28]}},
+        {4{mux_89[27]}},
+        {4{mux_89[26]}},
+        {4{mux_89[25]}},
+        {4{mux_89[24]}},
+        {4{mux_89[23]}},
+        {4{mux_89[22]}},
+        {4{mux_89[21]}},
+        {4{mux_89[20]}},
+        {4{mux_89[19]}},
+        {4{mux_89[18]}},
+        {4{mux_89[17]}},
+        {4{mux_89[16]}},
+        {4{mux_89[15]}},
+        {4{mux_89[14]}},
+        {4{mux_89[13]}},
+        {4{mux_89[12]}},
+        {4{mux_89[11]}},
+        {4{mux_89[10]}},
+        {4{mux_89[9]}},
+        {4{mux_89[8]}},
+        {4{mux_89[7]}},
+        {4{mux_89[6]}},
+        {4{mux_89[5]}},
+        {4{mux_89[4]}},
+        {4{mux_89[3]}},
+        {4{mux_89[2]}},
+        {4{mux_89[1]}},
+        {4{mux_89[0]}}
     };
-    wire [127:0] edited = (of_packet_d1 & ~cat_155) | mux_80[127:0];
-    wire [255:0] cat_160 = {edited, beat_before};
-    wire [127:0] mux_176 = moved_d3[1] ? (moved_d3[0] ? cat_160[207:80] : cat_160[223:96]) : (moved_d3[0] ? cat_160[239:112] : cat_160[255:128]);
-    wire [127:0] mux_177 = moved_d3[1] ? (moved_d3[0] ? cat_160[143:16] : cat_160[159:32]) : (moved_d3[0] ? cat_160[175:48] : cat_160[191:64]);
-    wire [127:0] placed = moved_d3[2] ? mux_177 : mux_176;
-    wire [815:0] mux_180 = slot_3[0] ? prefixer_prefix : prefix_left;
+    wire [127:0] edited = (of_packet_d1 & ~cat_157) | mux_82[127:0];
+    wire [255:0] cat_162 = {edited, beat_before};
+    wire [127:0] mux_178 = moved_d3[1] ? (moved_d3[0] ? cat_162[207:80] : cat_162[223:96]) : (moved_d3[0] ? cat_162[239:112] : cat_162[255:128]);
+    wire [127:0] mux_179 = moved_d3[1] ? (moved_d3[0] ? cat_162[143:16] : cat_162[159:32]) : (moved_d3[0] ? cat_162[175:48] : cat_162[191:64]);
+    wire [127:0] placed = moved_d3[2] ? mux_179 : mux_178;
+    wire [815:0] mux_182 = slot_3[0] ? prefixer_prefix : prefix_left;
     wire [15:0] in_front = {
         ~slot_3[2],
         ~slot_3[2],
@@ -142,7 +144,7 @@ module editor (
         ((3'd0 < moved_d3) & slot_3[1]) | ~slot_3[2],
         ((3'd0 < moved_d3) & slot_3[1]) | ~slot_3[2]
     };
-    wire [127:0] cat_290 = {
+    wire [127:0] cat_292 = {
         {8{in_front[15]}},
         {8{in_front[14]}},
         {8{in_front[13]}},
@@ -161,17 +163,17 @@ module editor (
         {8{in_front[0]}}
     };
     wire [13:0] sent_before = slot_3[0] ? 14'd0 : bytes_before;
-    wire and_305 = slot_3[6] & slot_3[12];
-    wire [135:0] cat_306 = {
-        and_305,
+    wire and_307 = slot_3[6] & slot_3[12];
+    wire [135:0] cat_308 = {
+        and_307,
         slot_3[6],
         slot_3[0],
         slot_3[6] ? slot_3[11:7] : 5'h10,
-        (placed & ~cat_290) | (mux_180[127:0] & cat_290)
+        (placed & ~cat_292) | (mux_182[127:0] & cat_292)
     };
-    wire [13:0] length_change = {6'd0, edit[239:232]} - {7'd0, edit[246:240]};
+    wire [13:0] length_change = {6'd0, edit[256:249]} - {7'd0, edit[263:257]};
     wire [13:0] length_out = sent_before + {9'd0, slot_3[11:7]};
-    wire and_330 = slot_valid_3 & ~slot_3[2];
+    wire and_332 = slot_valid_3 & ~slot_3[2];
 
     patch patcher (
         .clk(clk),
@@ -195,20 +197,20 @@ module editor (
         moved_d1 <= moved;
         moved_d2 <= moved_d1;
         moved_d3 <= moved_d2;
-        if (packet_step) patch_data <= {128'd0, mux_80[911:128]};
-        if (packet_step) patch_mask <= {32'd0, mux_87[227:32]};
+        if (packet_step) patch_data <= {128'd0, mux_82[911:128]};
+        if (packet_step) patch_mask <= {32'd0, mux_89[227:32]};
         if (packet_step) beat_before <= edited;
-        if (slot_valid_3) prefix_left <= {128'd0, mux_180[815:128]};
+        if (slot_valid_3) prefix_left <= {128'd0, mux_182[815:128]};
         if (slot_valid_3) bytes_before <= sent_before + 14'h10;
         length_change_d1 <= length_change;
         length_change_d2 <= length_change_d1;
         length_change_d3 <= length_change_d2;
-        out <= cat_306;
+        out <= cat_308;
         kept_d1 <= kept;
         kept_d2 <= kept_d1;
         kept_d3 <= kept_d2;
         out_meta <= kept_d3;
-        ending <= {length_out, length_out + length_change_d3, and_305};
+        ending <= {length_out, length_out + length_change_d3, and_307};
     end
 
     always @(posedge clk) begin
@@ -230,13 +232,13 @@ module editor (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            prefix_alone: cover (and_330);
+            prefix_alone: cover (and_332);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_45, slot_3, cat_160, and_330};
+    wire _unused = &{1'b0, cat_47, slot_3, cat_162, and_332};
 
 `ifndef SYNTHESIS
     initial begin
@@ -262,10 +264,10 @@ module editor (
         length_change_d3 = 14'd0;
         valid = 1'd0;
         out = 136'd0;
-        kept_d1 = 231'd0;
-        kept_d2 = 231'd0;
-        kept_d3 = 231'd0;
-        out_meta = 231'd0;
+        kept_d1 = 248'd0;
+        kept_d2 = 248'd0;
+        kept_d3 = 248'd0;
+        out_meta = 248'd0;
         end_valid = 1'd0;
         ending = 29'd0;
     end

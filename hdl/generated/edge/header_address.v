@@ -5,8 +5,8 @@
 // src_key: record address_key, stage 0: v6 [0], address [128:1]
 // epoch, stage 0
 // spaced_valid, stage 0
-// dst: record address_value, stage 10: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54]
-// src: record address_value, stage 14: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54]
+// dst: record address_value, stage 10: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54], acl [59:55], salted [60]
+// src: record address_value, stage 14: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54], acl [59:55], salted [60]
 
 `default_nettype none
 
@@ -20,11 +20,11 @@ module header_address (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [185:0] cfg_wdata,
+    input  wire [191:0] cfg_wdata,
     input  wire spaced_valid,
-    output wire [54:0] dst,
-    output wire [54:0] src,
-    output wire [185:0] cfg_rdata
+    output wire [60:0] dst,
+    output wire [60:0] src,
+    output wire [191:0] cfg_rdata
 );
     wire lookup_dst_hit;
     wire lookup_src_hit;

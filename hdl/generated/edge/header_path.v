@@ -6,7 +6,7 @@
 // in_epoch, stage 0
 // spaced_valid, stage 0
 // out_valid, stage 40
-// out_verdict: record verdict, stage 40: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], priority [170:168], meter [186:171], l3 [194:187], v6 [195], ip_length [212:196], protocol [220:213], l4 [223:221], l4_offset [230:224], udp_no_checksum [231], src [359:232], dst [487:360], sport [503:488], dport [519:504], traffic_class [527:520], ip_checksum [543:528], l4_checksum [559:544], opening [560], answering [561]
+// out_verdict: record verdict, stage 40: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
 
 `default_nettype none
 
@@ -23,7 +23,7 @@ module header_path (
     input  wire [511:0] cfg_wdata,
     input  wire spaced_valid,
     output reg  out_valid,
-    output wire [561:0] out_verdict,
+    output wire [578:0] out_verdict,
     output wire [511:0] cfg_rdata
 );
     wire [27:0] header_parser_interface_key;
@@ -95,10 +95,10 @@ module header_path (
     wire [15:0] header_source_sender;
     wire [19:0] header_source_position;
     wire [77:0] header_source_cfg_rdata;
-    wire [54:0] header_address_dst;
-    wire [54:0] header_address_src;
-    wire [185:0] header_address_cfg_rdata;
-    reg  [54:0] header_address_dst_s16;
+    wire [60:0] header_address_dst;
+    wire [60:0] header_address_src;
+    wire [191:0] header_address_cfg_rdata;
+    reg  [60:0] header_address_dst_s16;
     reg  [7:0] header_parser_protocol_s10;
     reg  [7:0] header_parser_protocol_s18;
     reg  [15:0] header_parser_sport_s11;
@@ -146,11 +146,15 @@ module header_path (
     wire header_class_found;
     wire [19:0] header_class_number;
     wire header_class_direction;
+    wire header_class_by_source;
+    wire [11:0] header_class_set;
+    wire header_class_permit;
+    wire [15:0] header_class_rule;
     wire [21:0] header_class_entry_action;
     wire [3:0] header_class_entry_copies;
     wire [2:0] header_class_rank;
     wire [15:0] header_class_meter;
-    wire [70:0] header_class_cfg_rdata;
+    wire [99:0] header_class_cfg_rdata;
     reg  [19:0] header_source_position_s30;
     reg  header_source_has_tag_s20;
     reg  header_source_has_tag_s28;
@@ -170,6 +174,18 @@ module header_path (
     wire [3:0] header_step_copies;
     wire header_step_first;
     wire [69:0] header_step_cfg_rdata;
+    reg  header_parser_v6_s13;
+    reg  [128:0] header_parser_src_key_s13;
+    reg  [128:0] header_parser_dst_key_s13;
+    reg  [9:0] header_interface_number_s12;
+    reg  [7:0] header_parser_tcp_flags_s11;
+    reg  [7:0] header_parser_tcp_flags_s19;
+    reg  [16:0] header_parser_ip_length_s6;
+    reg  [16:0] header_parser_ip_length_s14;
+    wire header_acl_asked;
+    wire header_acl_permit;
+    wire [15:0] header_acl_rule;
+    wire [511:0] header_acl_cfg_rdata;
     reg  [7:0] header_parser_traffic_class_s14;
     reg  [7:0] header_parser_traffic_class_s22;
     reg  [7:0] header_parser_traffic_class_s30;
@@ -178,16 +194,16 @@ module header_path (
     reg  header_interface_trust_s28;
     wire [2:0] header_priority_rank;
     wire [2:0] header_priority_cfg_rdata;
-    reg  red_198_s16;
+    reg  red_220_s16;
     reg  header_parser_runt_s9;
     reg  header_parser_runt_s17;
     reg  header_parser_vlan_depth_s9;
     reg  header_parser_vlan_depth_s17;
-    reg  not_196_s12;
+    reg  not_218_s12;
     reg  header_interface_not_mine_s13;
     reg  header_parser_arp_s9;
     reg  header_parser_arp_s17;
-    reg  or_197_s13;
+    reg  or_219_s13;
     reg  header_parser_not_ip_s6;
     reg  header_parser_not_ip_s14;
     reg  header_parser_ipv4_header_s7;
@@ -210,12 +226,11 @@ module header_path (
     reg  [5:0] header_reason_with_class_s29;
     reg  [5:0] header_reason_without_s29;
     reg  [5:0] base;
-    reg  [68:0] cat_240_s1;
-    reg  [68:0] cat_240_s9;
-    reg  [68:0] cat_240_s17;
-    reg  [68:0] cat_240_s25;
-    reg  [68:0] cat_240_s33;
-    reg  [9:0] header_interface_number_s12;
+    reg  [68:0] cat_262_s1;
+    reg  [68:0] cat_262_s9;
+    reg  [68:0] cat_262_s17;
+    reg  [68:0] cat_262_s25;
+    reg  [68:0] cat_262_s33;
     reg  [9:0] header_interface_number_s20;
     reg  [9:0] header_interface_number_s28;
     reg  [9:0] header_interface_number_s36;
@@ -226,24 +241,21 @@ module header_path (
     reg  [19:0] header_class_number_s39;
     reg  header_class_direction_s31;
     reg  header_class_direction_s39;
-    reg  [16:0] cat_250_s16;
-    reg  [16:0] cat_250_s24;
-    reg  [16:0] cat_250_s32;
-    reg  [16:0] cat_250_s40;
+    reg  [16:0] cat_272_s16;
+    reg  [16:0] cat_272_s24;
+    reg  [16:0] cat_272_s32;
+    reg  [16:0] cat_272_s40;
     reg  [2:0] header_priority_rank_s35;
     reg  [7:0] header_parser_offset_s4;
     reg  [7:0] header_parser_offset_s12;
     reg  [7:0] header_parser_offset_s20;
     reg  [7:0] header_parser_offset_s28;
     reg  [7:0] header_parser_offset_s36;
-    reg  [16:0] header_parser_ip_length_s6;
-    reg  [16:0] header_parser_ip_length_s14;
     reg  [16:0] header_parser_ip_length_s22;
     reg  [16:0] header_parser_ip_length_s30;
     reg  [16:0] header_parser_ip_length_s38;
     reg  [7:0] header_parser_protocol_s26;
     reg  [7:0] header_parser_protocol_s34;
-    reg  header_parser_v6_s13;
     reg  header_parser_v6_s21;
     reg  header_parser_v6_s29;
     reg  header_parser_v6_s37;
@@ -258,11 +270,9 @@ module header_path (
     reg  header_parser_udp_no_checksum_s20;
     reg  header_parser_udp_no_checksum_s28;
     reg  header_parser_udp_no_checksum_s36;
-    reg  [128:0] header_parser_src_key_s13;
     reg  [128:0] header_parser_src_key_s21;
     reg  [128:0] header_parser_src_key_s29;
     reg  [128:0] header_parser_src_key_s37;
-    reg  [128:0] header_parser_dst_key_s13;
     reg  [128:0] header_parser_dst_key_s21;
     reg  [128:0] header_parser_dst_key_s29;
     reg  [128:0] header_parser_dst_key_s37;
@@ -288,11 +298,11 @@ module header_path (
     reg  answering_s27;
     reg  answering_s35;
     reg  [5:0] base_s39;
-    reg  not_237_s2;
-    reg  not_237_s10;
-    reg  not_237_s18;
-    reg  not_237_s26;
-    reg  not_237_s34;
+    reg  not_259_s2;
+    reg  not_259_s10;
+    reg  not_259_s18;
+    reg  not_259_s26;
+    reg  not_259_s34;
     reg  header_interface_known_s12;
     reg  header_interface_known_s20;
     reg  header_interface_known_s28;
@@ -302,6 +312,9 @@ module header_path (
     reg  header_source_known_s38;
     reg  header_class_found_s31;
     reg  header_class_found_s39;
+    reg  header_acl_asked_s35;
+    reg  header_acl_permit_s38;
+    reg  [15:0] header_acl_rule_s38;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -399,9 +412,9 @@ module header_path (
     };
     wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
     wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
-    wire [511:0] or_413 = ({343'd0, header_parser_cfg_rdata} | {402'd0, header_interface_cfg_rdata}) | ({434'd0, header_source_cfg_rdata} | {326'd0, header_address_cfg_rdata});
-    wire [511:0] or_414 = ({446'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({441'd0, header_class_cfg_rdata} | {442'd0, header_step_cfg_rdata});
-    assign cfg_rdata = (or_413 | or_414) | {509'd0, header_priority_cfg_rdata};
+    wire [511:0] or_433 = ({343'd0, header_parser_cfg_rdata} | {402'd0, header_interface_cfg_rdata}) | ({434'd0, header_source_cfg_rdata} | {320'd0, header_address_cfg_rdata});
+    wire [511:0] or_434 = ({446'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({412'd0, header_class_cfg_rdata} | {442'd0, header_step_cfg_rdata});
+    assign cfg_rdata = (or_433 | or_434) | (header_acl_cfg_rdata | {509'd0, header_priority_cfg_rdata});
 
     header_parser header_parser (
         .clk(clk),
@@ -508,7 +521,7 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[185:0]),
+        .cfg_wdata(cfg_wdata[191:0]),
         .spaced_valid(spaced_valid_s5),
         .dst(header_address_dst),
         .src(header_address_src),
@@ -593,11 +606,15 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[70:0]),
+        .cfg_wdata(cfg_wdata[99:0]),
         .spaced_valid(spaced_valid_s29_2),
         .found(header_class_found),
         .number(header_class_number),
         .direction(header_class_direction),
+        .by_source(header_class_by_source),
+        .set(header_class_set),
+        .permit(header_class_permit),
+        .rule(header_class_rule),
         .entry_action(header_class_entry_action),
         .entry_copies(header_class_entry_copies),
         .rank(header_class_rank),
@@ -627,6 +644,43 @@ module header_path (
         .cfg_rdata(header_step_cfg_rdata)
     );
 
+    header_acl header_acl (
+        .clk(clk),
+        .rst(rst),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
+        .cfg_wdata(cfg_wdata),
+        .direction(header_class_direction),
+        .by_source(header_class_by_source),
+        .v6(header_parser_v6_s13),
+        .src(header_parser_src_key_s13[128:1]),
+        .dst(header_parser_dst_key_s13[128:1]),
+        .sport(header_parser_sport_s19),
+        .dport(header_parser_dport_s19),
+        .protocol(header_parser_protocol_s18),
+        .arrival(header_interface_number_s12),
+        .later(header_parser_later_s18),
+        .flags(header_parser_tcp_flags_s19),
+        .size(header_parser_ip_length_s14),
+        .epoch(in_epoch_s17),
+        .dst_acl(header_address_dst_s16[59:55]),
+        .dst_salted(header_address_dst_s16[60]),
+        .dst_scope(header_address_dst_s16[19:0]),
+        .src_acl(header_address_src[59:55]),
+        .src_salted(header_address_src[60]),
+        .src_scope(header_address_src[19:0]),
+        .set(header_class_set),
+        .default_permit(header_class_permit),
+        .default_rule(header_class_rule),
+        .spaced_valid(spaced_valid_s19_2),
+        .asked(header_acl_asked),
+        .permit(header_acl_permit),
+        .rule(header_acl_rule),
+        .cfg_rdata(header_acl_cfg_rdata)
+    );
+
     header_priority header_priority (
         .clk(clk),
         .rst(rst),
@@ -648,10 +702,10 @@ module header_path (
         .rst(rst),
         .runt(header_parser_runt_s17),
         .vlan_depth(header_parser_vlan_depth_s17),
-        .no_interface(not_196_s12),
+        .no_interface(not_218_s12),
         .not_mine(header_interface_not_mine_s13),
         .arp(header_parser_arp_s17),
-        .encapsulation(or_197_s13),
+        .encapsulation(or_219_s13),
         .not_ip(header_parser_not_ip_s14),
         .ipv4_header(header_parser_ipv4_header_s15),
         .ipv4_checksum(header_parser_ipv4_checksum_s18),
@@ -664,7 +718,7 @@ module header_path (
         .ttl(header_parser_ttl_s14),
         .dhcp(header_parser_dhcp_s12),
         .own(header_address_dst_s16[54]),
-        .scoped(red_198_s16 | (|header_address_src[19:0])),
+        .scoped(red_220_s16 | (|header_address_src[19:0])),
         .later(header_parser_later_s18),
         .spaced_valid(spaced_valid_s19_2),
         .with_class(header_reason_with_class),
@@ -672,16 +726,16 @@ module header_path (
     );
 
     header_verdict header_verdict (
-        .tag(cat_240_s33[63:0]),
-        .port(cat_240_s33[67:64]),
-        .epoch(cat_240_s33[68]),
+        .tag(cat_262_s33[63:0]),
+        .port(cat_262_s33[67:64]),
+        .epoch(cat_262_s33[68]),
         .interface_number(header_interface_number_s36),
         .sender(header_source_sender_s38),
         .class_number(header_class_number_s39),
         .direction(header_class_direction_s39),
         .action(header_step_action),
-        .neighbour_valid(cat_250_s40[0]),
-        .neighbour(cat_250_s40[16:1]),
+        .neighbour_valid(cat_272_s40[0]),
+        .neighbour(cat_272_s40[16:1]),
         .rank(header_priority_rank_s35),
         .meter({16{header_step_first}} & header_class_meter),
         .l3(header_parser_offset_s36),
@@ -702,10 +756,14 @@ module header_path (
         .answering(answering_s35),
         .base(base_s39),
         .copies(header_step_copies),
-        .framed(not_237_s34),
+        .framed(not_259_s34),
         .interface_known(header_interface_known_s36),
         .sender_known(header_source_known_s38),
         .found(header_class_found_s39),
+        .first(header_step_first),
+        .asked(header_acl_asked_s35),
+        .permit(header_acl_permit_s38),
+        .rule(header_acl_rule_s38),
         .spaced_valid(spaced_valid_s40),
         .verdict(out_verdict)
     );
@@ -743,22 +801,30 @@ module header_path (
         if (spaced_valid_s19_2) header_source_has_tag_s20 <= header_source_has_tag;
         if (spaced_valid_s27_2) header_source_has_tag_s28 <= header_source_has_tag_s20;
         if (spaced_valid_s24_2) in_epoch_s25 <= in_epoch_s17;
+        if (spaced_valid_s12_2) header_parser_v6_s13 <= header_parser_v6;
+        if (spaced_valid_s12_2) header_parser_src_key_s13 <= header_parser_src_key;
+        if (spaced_valid_s12_2) header_parser_dst_key_s13 <= header_parser_dst_key;
+        if (spaced_valid_s11_2) header_interface_number_s12 <= header_interface_number;
+        if (spaced_valid_s10_2) header_parser_tcp_flags_s11 <= header_parser_tcp_flags;
+        if (spaced_valid_s18_2) header_parser_tcp_flags_s19 <= header_parser_tcp_flags_s11;
+        if (spaced_valid_s5_2) header_parser_ip_length_s6 <= header_parser_ip_length;
+        if (spaced_valid_s13_2) header_parser_ip_length_s14 <= header_parser_ip_length_s6;
         if (spaced_valid_s13_2) header_parser_traffic_class_s14 <= header_parser_traffic_class_s6;
         if (spaced_valid_s21_2) header_parser_traffic_class_s22 <= header_parser_traffic_class_s14;
         if (spaced_valid_s29_2) header_parser_traffic_class_s30 <= header_parser_traffic_class_s22;
         if (spaced_valid_s11_2) header_interface_trust_s12 <= header_interface_trust;
         if (spaced_valid_s19_2) header_interface_trust_s20 <= header_interface_trust_s12;
         if (spaced_valid_s27_2) header_interface_trust_s28 <= header_interface_trust_s20;
-        if (spaced_valid_s15_2) red_198_s16 <= |header_address_dst[19:0];
+        if (spaced_valid_s15_2) red_220_s16 <= |header_address_dst[19:0];
         if (spaced_valid_s8_2) header_parser_runt_s9 <= header_parser_runt;
         if (spaced_valid_s16_2) header_parser_runt_s17 <= header_parser_runt_s9;
         if (spaced_valid_s8_2) header_parser_vlan_depth_s9 <= header_parser_vlan_depth;
         if (spaced_valid_s16_2) header_parser_vlan_depth_s17 <= header_parser_vlan_depth_s9;
-        if (spaced_valid_s11_2) not_196_s12 <= ~header_interface_known;
+        if (spaced_valid_s11_2) not_218_s12 <= ~header_interface_known;
         if (spaced_valid_s12_2) header_interface_not_mine_s13 <= header_interface_not_mine;
         if (spaced_valid_s8_2) header_parser_arp_s9 <= header_parser_arp;
         if (spaced_valid_s16_2) header_parser_arp_s17 <= header_parser_arp_s9;
-        if (spaced_valid_s12_2) or_197_s13 <= header_parser_tag_wrong | header_source_refused;
+        if (spaced_valid_s12_2) or_219_s13 <= header_parser_tag_wrong | header_source_refused;
         if (spaced_valid_s5_2) header_parser_not_ip_s6 <= header_parser_not_ip;
         if (spaced_valid_s13_2) header_parser_not_ip_s14 <= header_parser_not_ip_s6;
         if (spaced_valid_s6_2) header_parser_ipv4_header_s7 <= header_parser_ipv4_header;
@@ -779,12 +845,11 @@ module header_path (
         if (spaced_valid_s28_2) header_reason_with_class_s29 <= header_reason_with_class;
         if (spaced_valid_s28_2) header_reason_without_s29 <= header_reason_without;
         if (spaced_valid_s30_2) base <= header_class_found ? header_reason_with_class_s29 : header_reason_without_s29;
-        if (spaced_valid) cat_240_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
-        if (spaced_valid_s8_2) cat_240_s9 <= cat_240_s1;
-        if (spaced_valid_s16_2) cat_240_s17 <= cat_240_s9;
-        if (spaced_valid_s24_2) cat_240_s25 <= cat_240_s17;
-        if (spaced_valid_s32) cat_240_s33 <= cat_240_s25;
-        if (spaced_valid_s11_2) header_interface_number_s12 <= header_interface_number;
+        if (spaced_valid) cat_262_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
+        if (spaced_valid_s8_2) cat_262_s9 <= cat_262_s1;
+        if (spaced_valid_s16_2) cat_262_s17 <= cat_262_s9;
+        if (spaced_valid_s24_2) cat_262_s25 <= cat_262_s17;
+        if (spaced_valid_s32) cat_262_s33 <= cat_262_s25;
         if (spaced_valid_s19_2) header_interface_number_s20 <= header_interface_number_s12;
         if (spaced_valid_s27_2) header_interface_number_s28 <= header_interface_number_s20;
         if (spaced_valid_s35) header_interface_number_s36 <= header_interface_number_s28;
@@ -795,24 +860,21 @@ module header_path (
         if (spaced_valid_s38) header_class_number_s39 <= header_class_number_s31;
         if (spaced_valid_s30_2) header_class_direction_s31 <= header_class_direction;
         if (spaced_valid_s38) header_class_direction_s39 <= header_class_direction_s31;
-        if (spaced_valid_s15_2) cat_250_s16 <= {header_address_dst[53:38], header_address_dst[37]};
-        if (spaced_valid_s23_2) cat_250_s24 <= cat_250_s16;
-        if (spaced_valid_s31) cat_250_s32 <= cat_250_s24;
-        if (spaced_valid_s39) cat_250_s40 <= cat_250_s32;
+        if (spaced_valid_s15_2) cat_272_s16 <= {header_address_dst[53:38], header_address_dst[37]};
+        if (spaced_valid_s23_2) cat_272_s24 <= cat_272_s16;
+        if (spaced_valid_s31) cat_272_s32 <= cat_272_s24;
+        if (spaced_valid_s39) cat_272_s40 <= cat_272_s32;
         if (spaced_valid_s34) header_priority_rank_s35 <= header_priority_rank;
         if (spaced_valid_s3_2) header_parser_offset_s4 <= header_parser_offset;
         if (spaced_valid_s11_2) header_parser_offset_s12 <= header_parser_offset_s4;
         if (spaced_valid_s19_2) header_parser_offset_s20 <= header_parser_offset_s12;
         if (spaced_valid_s27_2) header_parser_offset_s28 <= header_parser_offset_s20;
         if (spaced_valid_s35) header_parser_offset_s36 <= header_parser_offset_s28;
-        if (spaced_valid_s5_2) header_parser_ip_length_s6 <= header_parser_ip_length;
-        if (spaced_valid_s13_2) header_parser_ip_length_s14 <= header_parser_ip_length_s6;
         if (spaced_valid_s21_2) header_parser_ip_length_s22 <= header_parser_ip_length_s14;
         if (spaced_valid_s29_2) header_parser_ip_length_s30 <= header_parser_ip_length_s22;
         if (spaced_valid_s37) header_parser_ip_length_s38 <= header_parser_ip_length_s30;
         if (spaced_valid_s25_2) header_parser_protocol_s26 <= header_parser_protocol_s18;
         if (spaced_valid_s33) header_parser_protocol_s34 <= header_parser_protocol_s26;
-        if (spaced_valid_s12_2) header_parser_v6_s13 <= header_parser_v6;
         if (spaced_valid_s20_2) header_parser_v6_s21 <= header_parser_v6_s13;
         if (spaced_valid_s28_2) header_parser_v6_s29 <= header_parser_v6_s21;
         if (spaced_valid_s36) header_parser_v6_s37 <= header_parser_v6_s29;
@@ -827,11 +889,9 @@ module header_path (
         if (spaced_valid_s19_2) header_parser_udp_no_checksum_s20 <= header_parser_udp_no_checksum_s12;
         if (spaced_valid_s27_2) header_parser_udp_no_checksum_s28 <= header_parser_udp_no_checksum_s20;
         if (spaced_valid_s35) header_parser_udp_no_checksum_s36 <= header_parser_udp_no_checksum_s28;
-        if (spaced_valid_s12_2) header_parser_src_key_s13 <= header_parser_src_key;
         if (spaced_valid_s20_2) header_parser_src_key_s21 <= header_parser_src_key_s13;
         if (spaced_valid_s28_2) header_parser_src_key_s29 <= header_parser_src_key_s21;
         if (spaced_valid_s36) header_parser_src_key_s37 <= header_parser_src_key_s29;
-        if (spaced_valid_s12_2) header_parser_dst_key_s13 <= header_parser_dst_key;
         if (spaced_valid_s20_2) header_parser_dst_key_s21 <= header_parser_dst_key_s13;
         if (spaced_valid_s28_2) header_parser_dst_key_s29 <= header_parser_dst_key_s21;
         if (spaced_valid_s36) header_parser_dst_key_s37 <= header_parser_dst_key_s29;
@@ -857,11 +917,11 @@ module header_path (
         if (spaced_valid_s26_2) answering_s27 <= answering_s19;
         if (spaced_valid_s34) answering_s35 <= answering_s27;
         if (spaced_valid_s38) base_s39 <= base;
-        if (spaced_valid_s1_2) not_237_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        if (spaced_valid_s9_2) not_237_s10 <= not_237_s2;
-        if (spaced_valid_s17_2) not_237_s18 <= not_237_s10;
-        if (spaced_valid_s25_2) not_237_s26 <= not_237_s18;
-        if (spaced_valid_s33) not_237_s34 <= not_237_s26;
+        if (spaced_valid_s1_2) not_259_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        if (spaced_valid_s9_2) not_259_s10 <= not_259_s2;
+        if (spaced_valid_s17_2) not_259_s18 <= not_259_s10;
+        if (spaced_valid_s25_2) not_259_s26 <= not_259_s18;
+        if (spaced_valid_s33) not_259_s34 <= not_259_s26;
         if (spaced_valid_s11_2) header_interface_known_s12 <= header_interface_known;
         if (spaced_valid_s19_2) header_interface_known_s20 <= header_interface_known_s12;
         if (spaced_valid_s27_2) header_interface_known_s28 <= header_interface_known_s20;
@@ -871,6 +931,9 @@ module header_path (
         if (spaced_valid_s37) header_source_known_s38 <= header_source_known_s30;
         if (spaced_valid_s30_2) header_class_found_s31 <= header_class_found;
         if (spaced_valid_s38) header_class_found_s39 <= header_class_found_s31;
+        if (spaced_valid_s34) header_acl_asked_s35 <= header_acl_asked;
+        if (spaced_valid_s37) header_acl_permit_s38 <= header_acl_permit;
+        if (spaced_valid_s37) header_acl_rule_s38 <= header_acl_rule;
     end
 
     always @(posedge clk) begin
@@ -1100,7 +1163,7 @@ module header_path (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_parser_tcp_flags, header_address_src, header_address_dst_s16, cat_15_s17, header_parser_src_key_s37, header_parser_dst_key_s37};
+    wire _unused = &{1'b0, header_address_src, header_address_dst_s16, cat_15_s17, header_parser_src_key_s37, header_parser_dst_key_s37};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1124,7 +1187,7 @@ module header_path (
         spaced_valid_s9 = 1'd0;
         spaced_valid_s10 = 1'd0;
         spaced_valid_s11 = 1'd0;
-        header_address_dst_s16 = 55'd0;
+        header_address_dst_s16 = 61'd0;
         header_parser_protocol_s10 = 8'd0;
         header_parser_protocol_s18 = 8'd0;
         header_parser_sport_s11 = 16'd0;
@@ -1166,22 +1229,30 @@ module header_path (
         spaced_valid_s28 = 1'd0;
         spaced_valid_s29 = 1'd0;
         spaced_valid_s30 = 1'd0;
+        header_parser_v6_s13 = 1'd0;
+        header_parser_src_key_s13 = 129'd0;
+        header_parser_dst_key_s13 = 129'd0;
+        header_interface_number_s12 = 10'd0;
+        header_parser_tcp_flags_s11 = 8'd0;
+        header_parser_tcp_flags_s19 = 8'd0;
+        header_parser_ip_length_s6 = 17'd0;
+        header_parser_ip_length_s14 = 17'd0;
         header_parser_traffic_class_s14 = 8'd0;
         header_parser_traffic_class_s22 = 8'd0;
         header_parser_traffic_class_s30 = 8'd0;
         header_interface_trust_s12 = 1'd0;
         header_interface_trust_s20 = 1'd0;
         header_interface_trust_s28 = 1'd0;
-        red_198_s16 = 1'd0;
+        red_220_s16 = 1'd0;
         header_parser_runt_s9 = 1'd0;
         header_parser_runt_s17 = 1'd0;
         header_parser_vlan_depth_s9 = 1'd0;
         header_parser_vlan_depth_s17 = 1'd0;
-        not_196_s12 = 1'd0;
+        not_218_s12 = 1'd0;
         header_interface_not_mine_s13 = 1'd0;
         header_parser_arp_s9 = 1'd0;
         header_parser_arp_s17 = 1'd0;
-        or_197_s13 = 1'd0;
+        or_219_s13 = 1'd0;
         header_parser_not_ip_s6 = 1'd0;
         header_parser_not_ip_s14 = 1'd0;
         header_parser_ipv4_header_s7 = 1'd0;
@@ -1202,12 +1273,11 @@ module header_path (
         header_reason_with_class_s29 = 6'd0;
         header_reason_without_s29 = 6'd0;
         base = 6'd0;
-        cat_240_s1 = 69'd0;
-        cat_240_s9 = 69'd0;
-        cat_240_s17 = 69'd0;
-        cat_240_s25 = 69'd0;
-        cat_240_s33 = 69'd0;
-        header_interface_number_s12 = 10'd0;
+        cat_262_s1 = 69'd0;
+        cat_262_s9 = 69'd0;
+        cat_262_s17 = 69'd0;
+        cat_262_s25 = 69'd0;
+        cat_262_s33 = 69'd0;
         header_interface_number_s20 = 10'd0;
         header_interface_number_s28 = 10'd0;
         header_interface_number_s36 = 10'd0;
@@ -1218,24 +1288,21 @@ module header_path (
         header_class_number_s39 = 20'd0;
         header_class_direction_s31 = 1'd0;
         header_class_direction_s39 = 1'd0;
-        cat_250_s16 = 17'd0;
-        cat_250_s24 = 17'd0;
-        cat_250_s32 = 17'd0;
-        cat_250_s40 = 17'd0;
+        cat_272_s16 = 17'd0;
+        cat_272_s24 = 17'd0;
+        cat_272_s32 = 17'd0;
+        cat_272_s40 = 17'd0;
         header_priority_rank_s35 = 3'd0;
         header_parser_offset_s4 = 8'd0;
         header_parser_offset_s12 = 8'd0;
         header_parser_offset_s20 = 8'd0;
         header_parser_offset_s28 = 8'd0;
         header_parser_offset_s36 = 8'd0;
-        header_parser_ip_length_s6 = 17'd0;
-        header_parser_ip_length_s14 = 17'd0;
         header_parser_ip_length_s22 = 17'd0;
         header_parser_ip_length_s30 = 17'd0;
         header_parser_ip_length_s38 = 17'd0;
         header_parser_protocol_s26 = 8'd0;
         header_parser_protocol_s34 = 8'd0;
-        header_parser_v6_s13 = 1'd0;
         header_parser_v6_s21 = 1'd0;
         header_parser_v6_s29 = 1'd0;
         header_parser_v6_s37 = 1'd0;
@@ -1250,11 +1317,9 @@ module header_path (
         header_parser_udp_no_checksum_s20 = 1'd0;
         header_parser_udp_no_checksum_s28 = 1'd0;
         header_parser_udp_no_checksum_s36 = 1'd0;
-        header_parser_src_key_s13 = 129'd0;
         header_parser_src_key_s21 = 129'd0;
         header_parser_src_key_s29 = 129'd0;
         header_parser_src_key_s37 = 129'd0;
-        header_parser_dst_key_s13 = 129'd0;
         header_parser_dst_key_s21 = 129'd0;
         header_parser_dst_key_s29 = 129'd0;
         header_parser_dst_key_s37 = 129'd0;
@@ -1280,11 +1345,11 @@ module header_path (
         answering_s27 = 1'd0;
         answering_s35 = 1'd0;
         base_s39 = 6'd0;
-        not_237_s2 = 1'd0;
-        not_237_s10 = 1'd0;
-        not_237_s18 = 1'd0;
-        not_237_s26 = 1'd0;
-        not_237_s34 = 1'd0;
+        not_259_s2 = 1'd0;
+        not_259_s10 = 1'd0;
+        not_259_s18 = 1'd0;
+        not_259_s26 = 1'd0;
+        not_259_s34 = 1'd0;
         header_interface_known_s12 = 1'd0;
         header_interface_known_s20 = 1'd0;
         header_interface_known_s28 = 1'd0;
@@ -1294,6 +1359,9 @@ module header_path (
         header_source_known_s38 = 1'd0;
         header_class_found_s31 = 1'd0;
         header_class_found_s39 = 1'd0;
+        header_acl_asked_s35 = 1'd0;
+        header_acl_permit_s38 = 1'd0;
+        header_acl_rule_s38 = 16'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;

@@ -2,12 +2,12 @@
 // Edits of one copy: where it goes, new addresses, ports and checksums.
 //
 // in_valid, stage 0
-// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], neighbour_valid [151], neighbour [167:152], priority [170:168], meter [186:171], l3 [194:187], v6 [195], ip_length [212:196], protocol [220:213], l4 [223:221], l4_offset [230:224], udp_no_checksum [231], src [359:232], dst [487:360], sport [503:488], dport [519:504], traffic_class [527:520], ip_checksum [543:528], l4_checksum [559:544], opening [560], answering [561]
+// in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
 // in_number, stage 0
 // spaced_valid, stage 0
 // out_valid, stage 8
 // out_void, stage 8
-// out_edit: record edit, stage 8: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
+// out_edit: record edit, stage 8: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232], l2_valid [248], strip [256:249], prefix [263:257], tags_out [265:264], vid0 [277:266], vid1 [289:278], tag_kind [293:290], outer_v6 [294], outer_src [422:295], outer_dst [550:423], outer_checksum [566:551], outer_length [582:567], udp_length [598:583], udp_source [614:599], number [646:615], spi [670:647], si [678:671], dst_mac [726:679], src_mac [774:727], v6 [775], src_valid [776], src [904:777], dst_valid [905], dst [1033:906], traffic_class_valid [1034], traffic_class [1042:1035], ip_checksum_valid [1043], ip_checksum [1059:1044], sport_valid [1060], dport_valid [1061], new_port [1077:1062], l4_offset [1084:1078], l4_checksum_valid [1085], l4_checksum_at [1090:1086], l4_checksum [1106:1091]
 
 `default_nettype none
 
@@ -15,7 +15,7 @@ module header_prepare (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [561:0] in_verdict,
+    input  wire [578:0] in_verdict,
     input  wire [3:0] in_number,
     input  wire cfg_write,
     input  wire cfg_read,
@@ -25,7 +25,7 @@ module header_prepare (
     input  wire spaced_valid,
     output wire out_valid,
     output wire out_void,
-    output wire [1089:0] out_edit,
+    output wire [1106:0] out_edit,
     output wire [511:0] cfg_rdata
 );
     wire meter_policed;
@@ -34,6 +34,9 @@ module header_prepare (
     wire [71:0] action_cfg_rdata;
     reg  old_neighbour_valid_s1;
     reg  [15:0] old_neighbour_s1;
+    wire [16:0] policy_row;
+    wire [16:0] policy_cfg_rdata;
+    reg  and_59_s1;
     reg  old_epoch_s1;
     wire [307:0] attachment_row;
     wire [307:0] attachment_cfg_rdata;
@@ -41,102 +44,102 @@ module header_prepare (
     wire [128:0] rewrite_cfg_rdata;
     wire [384:0] encap_row;
     wire [384:0] encap_cfg_rdata;
-    reg  not_66_s1;
-    reg  and_85_s1;
+    reg  not_80_s1;
+    reg  and_101_s1;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_dport_s1;
     reg  [15:0] new_port;
     reg  [7:0] old_traffic_class_s1;
-    reg  [18:0] sum_144_s1;
-    reg  [18:0] sum_181_s1;
+    reg  [18:0] sum_160_s1;
+    reg  [18:0] sum_197_s1;
     reg  [21:0] addresses;
-    reg  [15:0] not_197_s1;
-    reg  [16:0] and_205_s3;
-    reg  [15:0] mux_101_s3;
-    reg  or_214_s3;
-    reg  [15:0] not_219_s1;
+    reg  [15:0] not_213_s1;
+    reg  [16:0] and_221_s3;
+    reg  [15:0] mux_117_s3;
+    reg  or_230_s3;
+    reg  [15:0] not_235_s1;
     reg  [21:0] ip_start;
-    reg  [15:0] not_229_s1;
+    reg  [15:0] not_245_s1;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  nat_s3;
-    reg  [18:0] and_275_s5;
+    reg  [18:0] and_291_s5;
     reg  rewrite_2_s3;
-    reg  [18:0] and_313_s5;
+    reg  [18:0] and_329_s5;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_sum;
-    reg  eq_78_s1;
+    reg  eq_94_s1;
     reg  [3:0] header_kind;
     reg  [6:0] bytes_behind_s4;
     reg  [16:0] old_ip_length_s1;
     reg  [16:0] behind_ip_s5;
-    reg  red_420_s5;
-    reg  and_422_s6;
-    reg  red_427_s5;
-    reg  and_429_s6;
-    reg  red_434_s5;
-    reg  and_436_s6;
-    reg  le_366_s4;
-    reg  eq_360_s3;
-    reg  [1:0] sum_450_s5;
-    reg  and_460_s5;
-    reg  and_466_s5;
-    reg  and_484_s4;
-    reg  eq_471_s4;
-    reg  eq_476_s4;
-    reg  [6:0] sum_505_s6;
-    reg  [16:0] sum_508_s6;
-    reg  [15:0] xor_538_s1;
-    reg  [15:0] xor_554_s1;
-    reg  [15:0] mux_572_s5;
-    reg  [15:0] mux_589_s5;
+    reg  red_438_s5;
+    reg  and_440_s6;
+    reg  red_445_s5;
+    reg  and_447_s6;
+    reg  red_452_s5;
+    reg  and_454_s6;
+    reg  le_384_s4;
+    reg  eq_378_s3;
+    reg  [1:0] sum_468_s5;
+    reg  and_478_s5;
+    reg  and_484_s5;
+    reg  and_502_s4;
+    reg  eq_489_s4;
+    reg  eq_494_s4;
+    reg  [6:0] sum_523_s6;
+    reg  [16:0] sum_526_s6;
+    reg  [15:0] xor_556_s1;
+    reg  [15:0] xor_572_s1;
+    reg  [15:0] mux_590_s5;
+    reg  [15:0] mux_607_s5;
     reg  [15:0] old_dport_2_s1;
     reg  [15:0] old_sport_2_s1;
-    reg  or_597_s3;
-    reg  [15:0] mux_596_s3;
+    reg  or_615_s3;
+    reg  [15:0] mux_614_s3;
     reg  [7:0] old_protocol_s1;
-    reg  [15:0] xor_606_s4;
-    reg  [15:0] xor_609_s2;
-    reg  [15:0] xor_617_s1;
-    reg  [7:0] mux_623_s3;
-    reg  [8:0] sum_634_s4;
-    reg  [16:0] sum_641_s6;
+    reg  [15:0] xor_624_s4;
+    reg  [15:0] xor_627_s2;
+    reg  [15:0] xor_635_s1;
+    reg  [7:0] mux_641_s3;
+    reg  [8:0] sum_652_s4;
+    reg  [16:0] sum_659_s6;
     reg  [21:0] outer_sum_s7;
-    reg  and_664_s7;
-    reg  or_682_s1;
+    reg  and_682_s7;
+    reg  or_700_s1;
     reg  [5:0] old_reason_s1;
-    reg  [5:0] mux_691_s7;
-    reg  not_695_s7;
+    reg  [5:0] mux_709_s7;
+    reg  not_713_s7;
     reg  old_class_valid_s1;
     reg  [7:0] old_l3_s1;
-    reg  [6:0] sum_518_s7;
-    reg  not_716_s1;
-    reg  or_673_s1;
-    reg  [15:0] mux_355_s7;
-    reg  [4:0] or_732_s1;
-    reg  and_724_s3;
+    reg  [6:0] sum_536_s7;
+    reg  not_734_s1;
+    reg  or_691_s1;
+    reg  [15:0] mux_371_s7;
+    reg  [4:0] or_750_s1;
+    reg  and_742_s3;
     reg  [6:0] old_l4_offset_s1;
-    reg  eq_96_s3;
-    reg  eq_94_s3;
-    reg  [15:0] not_336_s7;
-    reg  and_719_s3;
+    reg  eq_112_s3;
+    reg  eq_110_s3;
+    reg  [15:0] not_352_s7;
+    reg  and_737_s3;
     reg  dscp_valid_s3;
-    reg  [118:0] cat_20_s1;
-    reg  [7:0] diff_515_s3;
-    reg  [31:0] sum_513_s7;
+    reg  [135:0] cat_22_s1;
+    reg  [7:0] diff_533_s3;
+    reg  [31:0] sum_531_s7;
     reg  [15:0] udp_source_s6;
-    reg  [15:0] mux_520_s7;
-    reg  [15:0] not_662_s8;
-    reg  [11:0] mux_469_s7;
-    reg  [11:0] mux_463_s7;
+    reg  [15:0] mux_538_s7;
+    reg  [15:0] not_680_s8;
+    reg  [11:0] mux_487_s7;
+    reg  [11:0] mux_481_s7;
     reg  [15:0] flow_out_s6;
     reg  [15:0] flow_in_s3;
-    reg  [9:0] and_708_s5;
-    reg  [15:0] and_705_s3;
-    reg  [21:0] and_703_s1;
+    reg  [9:0] and_726_s5;
+    reg  [15:0] and_723_s3;
+    reg  [21:0] and_721_s1;
     reg  [3:0] old_port_s1;
-    reg  not_684_s1;
-    reg  red_779_s1;
+    reg  not_702_s1;
+    reg  red_799_s1;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -152,12 +155,15 @@ module header_prepare (
     reg  spaced_valid_s5;
     reg  spaced_valid_s6;
     reg  spaced_valid_s7;
-    wire old_v6 = in_verdict[195];
-    wire [118:0] cat_20 = {
-        in_verdict[561],
-        in_verdict[560],
+    wire old_rule_valid = in_verdict[151];
+    wire old_v6 = in_verdict[212];
+    wire [135:0] cat_22 = {
+        in_verdict[578],
+        in_verdict[577],
         old_v6,
-        in_verdict[170:168],
+        in_verdict[167:152],
+        old_rule_valid,
+        in_verdict[187:185],
         in_verdict[124],
         in_verdict[123:104],
         in_verdict[102:87],
@@ -168,159 +174,162 @@ module header_prepare (
     };
     wire [5:0] old_reason = in_verdict[74:69];
     wire exception = |old_reason;
-    wire [21:0] sum_26 = in_verdict[146:125] + {18'd0, in_number};
-    wire and_29 = in_valid & ~(|in_number);
-    wire [16:0] old_ip_length = in_verdict[212:196];
-    wire old_neighbour_valid = in_verdict[151];
-    wire [15:0] old_neighbour = in_verdict[167:152];
-    wire [15:0] mux_50 = (action_row[16] & old_neighbour_valid_s1) ? old_neighbour_s1 : action_row[15:0];
+    wire [21:0] sum_28 = in_verdict[146:125] + {18'd0, in_number};
+    wire and_31 = in_valid & ~(|in_number);
+    wire [16:0] old_ip_length = in_verdict[229:213];
+    wire old_neighbour_valid = in_verdict[168];
+    wire [15:0] old_neighbour = in_verdict[184:169];
+    wire policy_2 = policy_row[0] & and_59_s1;
+    wire [15:0] mux_64 = policy_2 ? policy_row[16:1] : ((action_row[16] & old_neighbour_valid_s1) ? old_neighbour_s1 : action_row[15:0]);
     wire old_epoch = in_verdict[68];
-    wire [16:0] cat_53 = {mux_50, old_epoch_s1};
-    wire not_66 = ~exception;
-    wire nat = action_row[17] & not_66_s1;
-    wire rewrite_2 = action_row[18] & not_66_s1;
-    wire dscp_valid = action_row[53] & not_66_s1;
-    wire [2:0] old_l4 = in_verdict[223:221];
-    wire eq_76 = old_l4 == 3'd1;
-    wire eq_78 = old_l4 == 3'd2;
-    wire eq_80 = old_l4 == 3'd4;
-    wire [1:0] and_92 = {2{and_85_s1 & (|action_row[52:37])}} & action_row[36:35];
-    wire eq_94 = and_92 == 2'd1;
-    wire eq_96 = and_92 == 2'd2;
-    wire [15:0] old_sport = in_verdict[503:488];
-    wire [15:0] old_dport = in_verdict[519:504];
-    wire [15:0] mux_101 = eq_94 ? old_sport_s1 : old_dport_s1;
-    wire [7:0] old_traffic_class = in_verdict[527:520];
-    wire [7:0] cat_108 = {action_row[59:54], old_traffic_class_s1[1:0]};
-    wire [127:0] not_110 = ~in_verdict[359:232];
-    wire [95:0] and_113 = {96{old_v6}} & not_110[127:32];
-    wire [18:0] sum_140 = ({3'd0, not_110[15:0]} + {3'd0, not_110[31:16]}) + ({3'd0, and_113[15:0]} + {3'd0, and_113[31:16]});
-    wire [18:0] sum_143 = ({3'd0, and_113[47:32]} + {3'd0, and_113[63:48]}) + ({3'd0, and_113[79:64]} + {3'd0, and_113[95:80]});
-    wire [127:0] not_147 = ~in_verdict[487:360];
-    wire [95:0] and_150 = {96{old_v6}} & not_147[127:32];
-    wire [18:0] sum_177 = ({3'd0, not_147[15:0]} + {3'd0, not_147[31:16]}) + ({3'd0, and_150[15:0]} + {3'd0, and_150[31:16]});
-    wire [18:0] sum_180 = ({3'd0, and_150[47:32]} + {3'd0, and_150[63:48]}) + ({3'd0, and_150[79:64]} + {3'd0, and_150[95:80]});
-    wire [15:0] old_ip_checksum = in_verdict[543:528];
-    wire [15:0] old_l4_checksum = in_verdict[559:544];
-    wire [21:0] sum_236 = ({6'd0, not_229_s1} + addresses) + {5'd0, {17{or_214_s3}} & ({1'd0, ~mux_101_s3} + {1'd0, new_port})};
-    wire [95:0] and_241 = {96{old_v6_s1}} & attachment_row[265:170];
-    wire [18:0] sum_268 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_241[15:0]} + {3'd0, and_241[31:16]});
-    wire [18:0] sum_271 = ({3'd0, and_241[47:32]} + {3'd0, and_241[63:48]}) + ({3'd0, and_241[79:64]} + {3'd0, and_241[95:80]});
-    wire [95:0] and_279 = {96{old_v6_s1}} & rewrite_row[128:33];
-    wire [18:0] sum_306 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_279[15:0]} + {3'd0, and_279[31:16]});
-    wire [18:0] sum_309 = ({3'd0, and_279[47:32]} + {3'd0, and_279[63:48]}) + ({3'd0, and_279[79:64]} + {3'd0, and_279[95:80]});
-    wire [21:0] sum_319 = {3'd0, and_275_s5} + {3'd0, and_313_s5};
-    wire [16:0] sum_330 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_343 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_349 = ~(sum_343[15:0] + {15'd0, sum_343[16]});
-    wire [3:0] and_358 = {4{not_66_s1}} & action_row[63:60];
-    wire eq_360 = and_358 == 4'd1;
-    wire le_366 = 4'd5 <= header_kind;
-    wire [6:0] or_405 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
-    wire [6:0] or_406 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
-    wire [6:0] bytes_behind = or_405 | or_406;
+    wire [16:0] cat_67 = {mux_64, old_epoch_s1};
+    wire not_80 = ~exception;
+    wire nat = (action_row[17] & not_80_s1) & ~policy_2;
+    wire rewrite_2 = action_row[18] & not_80_s1;
+    wire dscp_valid = action_row[53] & not_80_s1;
+    wire [2:0] old_l4 = in_verdict[240:238];
+    wire eq_92 = old_l4 == 3'd1;
+    wire eq_94 = old_l4 == 3'd2;
+    wire eq_96 = old_l4 == 3'd4;
+    wire [1:0] and_108 = {2{and_101_s1 & (|action_row[52:37])}} & action_row[36:35];
+    wire eq_110 = and_108 == 2'd1;
+    wire eq_112 = and_108 == 2'd2;
+    wire [15:0] old_sport = in_verdict[520:505];
+    wire [15:0] old_dport = in_verdict[536:521];
+    wire [15:0] mux_117 = eq_110 ? old_sport_s1 : old_dport_s1;
+    wire [7:0] old_traffic_class = in_verdict[544:537];
+    wire [7:0] cat_124 = {action_row[59:54], old_traffic_class_s1[1:0]};
+    wire [127:0] not_126 = ~in_verdict[376:249];
+    wire [95:0] and_129 = {96{old_v6}} & not_126[127:32];
+    wire [18:0] sum_156 = ({3'd0, not_126[15:0]} + {3'd0, not_126[31:16]}) + ({3'd0, and_129[15:0]} + {3'd0, and_129[31:16]});
+    wire [18:0] sum_159 = ({3'd0, and_129[47:32]} + {3'd0, and_129[63:48]}) + ({3'd0, and_129[79:64]} + {3'd0, and_129[95:80]});
+    wire [127:0] not_163 = ~in_verdict[504:377];
+    wire [95:0] and_166 = {96{old_v6}} & not_163[127:32];
+    wire [18:0] sum_193 = ({3'd0, not_163[15:0]} + {3'd0, not_163[31:16]}) + ({3'd0, and_166[15:0]} + {3'd0, and_166[31:16]});
+    wire [18:0] sum_196 = ({3'd0, and_166[47:32]} + {3'd0, and_166[63:48]}) + ({3'd0, and_166[79:64]} + {3'd0, and_166[95:80]});
+    wire [15:0] old_ip_checksum = in_verdict[560:545];
+    wire [15:0] old_l4_checksum = in_verdict[576:561];
+    wire [21:0] sum_252 = ({6'd0, not_245_s1} + addresses) + {5'd0, {17{or_230_s3}} & ({1'd0, ~mux_117_s3} + {1'd0, new_port})};
+    wire [95:0] and_257 = {96{old_v6_s1}} & attachment_row[265:170];
+    wire [18:0] sum_284 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_257[15:0]} + {3'd0, and_257[31:16]});
+    wire [18:0] sum_287 = ({3'd0, and_257[47:32]} + {3'd0, and_257[63:48]}) + ({3'd0, and_257[79:64]} + {3'd0, and_257[95:80]});
+    wire [95:0] and_295 = {96{old_v6_s1}} & rewrite_row[128:33];
+    wire [18:0] sum_322 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_295[15:0]} + {3'd0, and_295[31:16]});
+    wire [18:0] sum_325 = ({3'd0, and_295[47:32]} + {3'd0, and_295[63:48]}) + ({3'd0, and_295[79:64]} + {3'd0, and_295[95:80]});
+    wire [21:0] sum_335 = {3'd0, and_291_s5} + {3'd0, and_329_s5};
+    wire [16:0] sum_346 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_359 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] not_365 = ~(sum_359[15:0] + {15'd0, sum_359[16]});
+    wire [3:0] and_376 = {4{not_80_s1 & ~policy_2}} & action_row[63:60];
+    wire eq_378 = and_376 == 4'd1;
+    wire le_384 = 4'd5 <= header_kind;
+    wire [6:0] or_423 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
+    wire [6:0] or_424 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
+    wire [6:0] bytes_behind = or_423 | or_424;
     wire [16:0] behind_ip = old_ip_length_s1 + {10'd0, bytes_behind_s4};
-    wire [16:0] cat_416 = {3'd0, attachment_row[279:266]};
-    wire [16:0] cat_418 = {3'd0, attachment_row[279:266]};
-    wire and_442 = (le_366_s4 ? (encap_row[0] ? and_436_s6 : and_429_s6) : and_422_s6) & not_66_s1;
-    wire [11:0] sum_457 = encap_row[284:273] + {4'd0, action_row[71:64]};
-    wire [31:0] or_495 = (({32{eq_471_s4}} & {12'd0, encap_row[304:285]}) | ({32{eq_476_s4}} & encap_row[360:329])) | ({32{and_484_s4}} & {8'd0, encap_row[328:305]});
-    wire [15:0] xor_538 = ((in_verdict[247:232] ^ in_verdict[263:248]) ^ (in_verdict[279:264] ^ in_verdict[295:280])) ^ ((in_verdict[311:296] ^ in_verdict[327:312]) ^ (in_verdict[343:328] ^ in_verdict[359:344]));
-    wire [15:0] xor_554 = ((in_verdict[375:360] ^ in_verdict[391:376]) ^ (in_verdict[407:392] ^ in_verdict[423:408])) ^ ((in_verdict[439:424] ^ in_verdict[455:440]) ^ (in_verdict[471:456] ^ in_verdict[487:472]));
-    wire [31:0] cat_556 = {xor_538_s1, xor_554_s1};
-    wire [15:0] xor_569 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
-    wire [15:0] xor_584 = (attachment_row[153:138] ^ attachment_row[169:154]) ^ (attachment_row[185:170] ^ attachment_row[201:186]);
-    wire [15:0] xor_585 = (attachment_row[217:202] ^ attachment_row[233:218]) ^ (attachment_row[249:234] ^ attachment_row[265:250]);
+    wire [16:0] cat_434 = {3'd0, attachment_row[279:266]};
+    wire [16:0] cat_436 = {3'd0, attachment_row[279:266]};
+    wire and_460 = (le_384_s4 ? (encap_row[0] ? and_454_s6 : and_447_s6) : and_440_s6) & not_80_s1;
+    wire [11:0] sum_475 = encap_row[284:273] + {4'd0, action_row[71:64]};
+    wire [31:0] or_513 = (({32{eq_489_s4}} & {12'd0, encap_row[304:285]}) | ({32{eq_494_s4}} & encap_row[360:329])) | ({32{and_502_s4}} & {8'd0, encap_row[328:305]});
+    wire [15:0] xor_556 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
+    wire [15:0] xor_572 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
+    wire [31:0] cat_574 = {xor_556_s1, xor_572_s1};
+    wire [15:0] xor_587 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
+    wire [15:0] xor_602 = (attachment_row[153:138] ^ attachment_row[169:154]) ^ (attachment_row[185:170] ^ attachment_row[201:186]);
+    wire [15:0] xor_603 = (attachment_row[217:202] ^ attachment_row[233:218]) ^ (attachment_row[249:234] ^ attachment_row[265:250]);
     wire [15:0] old_dport_2 = old_dport;
     wire [15:0] old_sport_2 = old_sport;
-    wire [7:0] old_protocol = in_verdict[220:213];
-    wire [15:0] flow_out = (mux_572_s5 ^ mux_589_s5) ^ xor_606_s4;
+    wire [7:0] old_protocol = in_verdict[237:230];
+    wire [15:0] flow_out = (mux_590_s5 ^ mux_607_s5) ^ xor_624_s4;
     wire [15:0] old_sport_3 = old_sport;
     wire [15:0] old_dport_3 = old_dport;
     wire [7:0] old_protocol_2 = old_protocol;
-    wire [15:0] flow_in = xor_609_s2 ^ xor_617_s1;
+    wire [15:0] flow_in = xor_627_s2 ^ xor_635_s1;
     wire [15:0] udp_source = {2'd3, flow_out[13:0]};
-    wire [16:0] sum_625 = behind_ip_s5 + 17'h14;
-    wire [21:0] outer_sum = {5'd0, sum_641_s6} + {6'd0, encap_row[272:257]};
-    wire [16:0] sum_656 = {1'd0, outer_sum_s7[15:0]} + {11'd0, outer_sum_s7[21:16]};
-    wire and_667 = and_664_s7 & ~meter_policed;
-    wire or_668 = nat | rewrite_2;
-    wire old_udp_no_checksum = in_verdict[231];
+    wire [16:0] sum_643 = behind_ip_s5 + 17'h14;
+    wire [21:0] outer_sum = {5'd0, sum_659_s6} + {6'd0, encap_row[272:257]};
+    wire [16:0] sum_674 = {1'd0, outer_sum_s7[15:0]} + {11'd0, outer_sum_s7[21:16]};
+    wire and_685 = and_682_s7 & ~meter_policed;
+    wire or_686 = nat | rewrite_2;
+    wire old_udp_no_checksum = in_verdict[248];
     wire [3:0] old_port = in_verdict[67:64];
     wire old_class_valid = in_verdict[103];
-    wire [7:0] old_l3 = in_verdict[194:187];
-    wire [6:0] old_l4_offset = in_verdict[230:224];
+    wire [7:0] old_l3 = in_verdict[211:204];
+    wire [6:0] old_l4_offset = in_verdict[247:241];
     assign out_edit = {
-        mux_355_s7,
-        or_732_s1,
-        and_724_s3,
+        mux_371_s7,
+        or_750_s1,
+        and_742_s3,
         old_l4_offset_s1,
         new_port,
-        eq_96_s3,
-        eq_94_s3,
-        not_336_s7,
-        and_719_s3,
-        mux_623_s3,
+        eq_112_s3,
+        eq_110_s3,
+        not_352_s7,
+        and_737_s3,
+        mux_641_s3,
         dscp_valid_s3,
         attachment_row[265:138],
         nat_s3,
         rewrite_row[128:1],
         rewrite_2_s3,
-        cat_20_s1[116],
+        cat_22_s1[133],
         attachment_row[136:89],
         attachment_row[88:41],
-        diff_515_s3,
+        diff_533_s3,
         encap_row[384:361],
-        sum_513_s7,
+        sum_531_s7,
         udp_source_s6,
         behind_ip_s5[15:0],
-        mux_520_s7,
-        not_662_s8,
+        mux_538_s7,
+        not_680_s8,
         encap_row[256:129],
         encap_row[128:1],
         encap_row[0],
         header_kind,
-        mux_469_s7,
-        mux_463_s7,
-        sum_450_s5,
-        {7{and_667}} & sum_518_s7,
-        {8{and_667}} & old_l3_s1,
-        and_667,
+        mux_487_s7,
+        mux_481_s7,
+        sum_468_s5,
+        {7{and_685}} & sum_536_s7,
+        {8{and_685}} & old_l3_s1,
+        and_685,
         flow_out_s6,
         flow_in_s3,
-        cat_20_s1[118],
-        cat_20_s1[117],
+        cat_22_s1[135],
+        cat_22_s1[134],
         attachment_row[307:292],
-        and_708_s5,
-        and_705_s3,
-        and_703_s1,
-        cat_20_s1[115:113],
-        cat_20_s1[112],
-        cat_20_s1[111:92],
-        old_class_valid_s1 & (not_695_s7 | meter_policed),
-        cat_20_s1[91:76],
-        cat_20_s1[75],
-        cat_20_s1[74:65],
-        cat_20_s1[64],
-        meter_policed ? 6'h18 : mux_691_s7,
-        and_667 ? attachment_row[4:1] : 4'd4,
+        and_726_s5,
+        and_723_s3,
+        and_721_s1,
+        cat_22_s1[132:117],
+        cat_22_s1[116],
+        cat_22_s1[115:113],
+        cat_22_s1[112],
+        cat_22_s1[111:92],
+        old_class_valid_s1 & (not_713_s7 | meter_policed),
+        cat_22_s1[91:76],
+        cat_22_s1[75],
+        cat_22_s1[74:65],
+        cat_22_s1[64],
+        meter_policed ? 6'h18 : mux_709_s7,
+        and_685 ? attachment_row[4:1] : 4'd4,
         old_port_s1,
-        or_682_s1 | meter_policed,
-        not_684_s1,
-        cat_20_s1[63:0]
+        or_700_s1 | meter_policed,
+        not_702_s1,
+        cat_22_s1[63:0]
     };
-    wire voided = meter_policed & red_779_s1;
+    wire voided = meter_policed & red_799_s1;
     assign out_valid = in_valid_s8 & ~voided;
     assign out_void = in_valid_s8 & voided;
-    wire [511:0] or_805 = ({440'd0, action_cfg_rdata} | {204'd0, attachment_cfg_rdata}) | ({383'd0, rewrite_cfg_rdata} | {127'd0, encap_cfg_rdata});
-    assign cfg_rdata = or_805 | {420'd0, meter_cfg_rdata};
+    wire [511:0] or_828 = ({440'd0, action_cfg_rdata} | {495'd0, policy_cfg_rdata}) | ({204'd0, attachment_cfg_rdata} | {383'd0, rewrite_cfg_rdata});
+    assign cfg_rdata = or_828 | ({127'd0, encap_cfg_rdata} | {420'd0, meter_cfg_rdata});
 
     header_meter meter (
         .clk(clk),
         .rst(rst),
-        .starts(and_29),
-        .asked((and_29 & ~exception) & (|in_verdict[186:171])),
-        .row(in_verdict[186:171]),
+        .starts(and_31),
+        .asked((and_31 & ~exception) & (|in_verdict[203:188])),
+        .row(in_verdict[203:188]),
         .bytes(old_ip_length),
         .arrived(in_verdict[63:0]),
         .cfg_write(cfg_write),
@@ -336,7 +345,7 @@ module header_prepare (
     table_action action (
         .clk(clk),
         .rst(rst),
-        .index(sum_26[10:0]),
+        .index(sum_28[10:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -347,10 +356,24 @@ module header_prepare (
         .cfg_rdata(action_cfg_rdata)
     );
 
+    table_policy policy (
+        .clk(clk),
+        .rst(rst),
+        .index(in_verdict[159:152]),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
+        .cfg_wdata(cfg_wdata[16:0]),
+        .spaced_valid(spaced_valid),
+        .row(policy_row),
+        .cfg_rdata(policy_cfg_rdata)
+    );
+
     table_attachment attachment (
         .clk(clk),
         .rst(rst),
-        .index(cat_53[8:0]),
+        .index(cat_67[8:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -392,103 +415,104 @@ module header_prepare (
     always @(posedge clk) begin
         if (spaced_valid) old_neighbour_valid_s1 <= old_neighbour_valid;
         if (spaced_valid) old_neighbour_s1 <= old_neighbour;
+        if (spaced_valid) and_59_s1 <= old_rule_valid & ~(|in_number);
         if (spaced_valid) old_epoch_s1 <= old_epoch;
-        if (spaced_valid) not_66_s1 <= not_66;
-        if (spaced_valid) and_85_s1 <= not_66 & ((eq_76 | eq_78) | (old_l4 == 3'd3));
+        if (spaced_valid) not_80_s1 <= not_80;
+        if (spaced_valid) and_101_s1 <= not_80 & ((eq_92 | eq_94) | (old_l4 == 3'd3));
         if (spaced_valid) old_sport_s1 <= old_sport;
         if (spaced_valid) old_dport_s1 <= old_dport;
-        if (spaced_valid_s2) new_port <= mux_101 + action_row[52:37];
+        if (spaced_valid_s2) new_port <= mux_117 + action_row[52:37];
         if (spaced_valid) old_traffic_class_s1 <= old_traffic_class;
-        if (spaced_valid) sum_144_s1 <= sum_140 + sum_143;
-        if (spaced_valid) sum_181_s1 <= sum_177 + sum_180;
-        if (spaced_valid_s2) addresses <= {3'd0, {19{rewrite_2}} & sum_144_s1} + {3'd0, {19{nat}} & sum_181_s1};
-        if (spaced_valid) not_197_s1 <= ~{8'd0, old_traffic_class};
-        if (spaced_valid_s2) and_205_s3 <= {17{dscp_valid}} & ({1'd0, not_197_s1} + {1'd0, {8'd0, cat_108}});
-        if (spaced_valid_s2) mux_101_s3 <= mux_101;
-        if (spaced_valid_s2) or_214_s3 <= eq_94 | eq_96;
-        if (spaced_valid) not_219_s1 <= ~old_ip_checksum;
-        if (spaced_valid_s3) ip_start <= ({6'd0, not_219_s1} + addresses) + {5'd0, and_205_s3};
-        if (spaced_valid) not_229_s1 <= ~old_l4_checksum;
-        if (spaced_valid_s3) l4_start <= sum_236;
+        if (spaced_valid) sum_160_s1 <= sum_156 + sum_159;
+        if (spaced_valid) sum_197_s1 <= sum_193 + sum_196;
+        if (spaced_valid_s2) addresses <= {3'd0, {19{rewrite_2}} & sum_160_s1} + {3'd0, {19{nat}} & sum_197_s1};
+        if (spaced_valid) not_213_s1 <= ~{8'd0, old_traffic_class};
+        if (spaced_valid_s2) and_221_s3 <= {17{dscp_valid}} & ({1'd0, not_213_s1} + {1'd0, {8'd0, cat_124}});
+        if (spaced_valid_s2) mux_117_s3 <= mux_117;
+        if (spaced_valid_s2) or_230_s3 <= eq_110 | eq_112;
+        if (spaced_valid) not_235_s1 <= ~old_ip_checksum;
+        if (spaced_valid_s3) ip_start <= ({6'd0, not_235_s1} + addresses) + {5'd0, and_221_s3};
+        if (spaced_valid) not_245_s1 <= ~old_l4_checksum;
+        if (spaced_valid_s3) l4_start <= sum_252;
         if (spaced_valid) old_v6_s1 <= old_v6;
         if (spaced_valid_s2) nat_s3 <= nat;
-        if (spaced_valid_s4) and_275_s5 <= {19{nat_s3}} & (sum_268 + sum_271);
+        if (spaced_valid_s4) and_291_s5 <= {19{nat_s3}} & (sum_284 + sum_287);
         if (spaced_valid_s2) rewrite_2_s3 <= rewrite_2;
-        if (spaced_valid_s4) and_313_s5 <= {19{rewrite_2_s3}} & (sum_306 + sum_309);
-        if (spaced_valid_s5) ip_sum <= ip_start + sum_319;
-        if (spaced_valid_s5) l4_sum <= l4_start + sum_319;
-        if (spaced_valid) eq_78_s1 <= eq_78;
-        if (spaced_valid_s2) header_kind <= {4{~eq_360}} & and_358;
+        if (spaced_valid_s4) and_329_s5 <= {19{rewrite_2_s3}} & (sum_322 + sum_325);
+        if (spaced_valid_s5) ip_sum <= ip_start + sum_335;
+        if (spaced_valid_s5) l4_sum <= l4_start + sum_335;
+        if (spaced_valid) eq_94_s1 <= eq_94;
+        if (spaced_valid_s2) header_kind <= {4{~eq_378}} & and_376;
         if (spaced_valid_s3) bytes_behind_s4 <= bytes_behind;
         if (spaced_valid) old_ip_length_s1 <= old_ip_length;
         if (spaced_valid_s4) behind_ip_s5 <= behind_ip;
-        if (spaced_valid_s4) red_420_s5 <= |cat_416;
-        if (spaced_valid_s5) and_422_s6 <= (cat_418 < behind_ip_s5) & red_420_s5;
-        if (spaced_valid_s4) red_427_s5 <= |cat_416;
-        if (spaced_valid_s5) and_429_s6 <= (cat_418 < (behind_ip_s5 + 17'h14)) & red_427_s5;
-        if (spaced_valid_s4) red_434_s5 <= |cat_416;
-        if (spaced_valid_s5) and_436_s6 <= (cat_418 < (behind_ip_s5 + 17'h28)) & red_434_s5;
-        if (spaced_valid_s3) le_366_s4 <= le_366;
-        if (spaced_valid_s2) eq_360_s3 <= eq_360;
-        if (spaced_valid_s4) sum_450_s5 <= attachment_row[16:15] + {1'd0, eq_360_s3 & ~attachment_row[16]};
-        if (spaced_valid_s4) and_460_s5 <= eq_360_s3 & (attachment_row[16:15] == 2'd0);
-        if (spaced_valid_s4) and_466_s5 <= eq_360_s3 & (attachment_row[16:15] == 2'd1);
-        if (spaced_valid_s3) and_484_s4 <= le_366 & ~(header_kind == 4'd8);
-        if (spaced_valid_s3) eq_471_s4 <= header_kind == 4'd2;
-        if (spaced_valid_s3) eq_476_s4 <= header_kind == 4'd8;
-        if (spaced_valid_s5) sum_505_s6 <= (7'he + {3'd0, {sum_450_s5, 2'd0}}) + bytes_behind_s4;
-        if (spaced_valid_s5) sum_508_s6 <= behind_ip_s5 + 17'h14;
-        if (spaced_valid) xor_538_s1 <= xor_538;
-        if (spaced_valid) xor_554_s1 <= xor_554;
-        if (spaced_valid_s4) mux_572_s5 <= rewrite_2_s3 ? xor_569 : cat_556[31:16];
-        if (spaced_valid_s4) mux_589_s5 <= nat_s3 ? (xor_584 ^ xor_585) : cat_556[15:0];
+        if (spaced_valid_s4) red_438_s5 <= |cat_434;
+        if (spaced_valid_s5) and_440_s6 <= (cat_436 < behind_ip_s5) & red_438_s5;
+        if (spaced_valid_s4) red_445_s5 <= |cat_434;
+        if (spaced_valid_s5) and_447_s6 <= (cat_436 < (behind_ip_s5 + 17'h14)) & red_445_s5;
+        if (spaced_valid_s4) red_452_s5 <= |cat_434;
+        if (spaced_valid_s5) and_454_s6 <= (cat_436 < (behind_ip_s5 + 17'h28)) & red_452_s5;
+        if (spaced_valid_s3) le_384_s4 <= le_384;
+        if (spaced_valid_s2) eq_378_s3 <= eq_378;
+        if (spaced_valid_s4) sum_468_s5 <= attachment_row[16:15] + {1'd0, eq_378_s3 & ~attachment_row[16]};
+        if (spaced_valid_s4) and_478_s5 <= eq_378_s3 & (attachment_row[16:15] == 2'd0);
+        if (spaced_valid_s4) and_484_s5 <= eq_378_s3 & (attachment_row[16:15] == 2'd1);
+        if (spaced_valid_s3) and_502_s4 <= le_384 & ~(header_kind == 4'd8);
+        if (spaced_valid_s3) eq_489_s4 <= header_kind == 4'd2;
+        if (spaced_valid_s3) eq_494_s4 <= header_kind == 4'd8;
+        if (spaced_valid_s5) sum_523_s6 <= (7'he + {3'd0, {sum_468_s5, 2'd0}}) + bytes_behind_s4;
+        if (spaced_valid_s5) sum_526_s6 <= behind_ip_s5 + 17'h14;
+        if (spaced_valid) xor_556_s1 <= xor_556;
+        if (spaced_valid) xor_572_s1 <= xor_572;
+        if (spaced_valid_s4) mux_590_s5 <= rewrite_2_s3 ? xor_587 : cat_574[31:16];
+        if (spaced_valid_s4) mux_607_s5 <= nat_s3 ? (xor_602 ^ xor_603) : cat_574[15:0];
         if (spaced_valid) old_dport_2_s1 <= old_dport_2;
         if (spaced_valid) old_sport_2_s1 <= old_sport_2;
-        if (spaced_valid_s2) or_597_s3 <= eq_94 | eq_96;
-        if (spaced_valid_s2) mux_596_s3 <= eq_94 ? old_dport_2_s1 : old_sport_2_s1;
+        if (spaced_valid_s2) or_615_s3 <= eq_110 | eq_112;
+        if (spaced_valid_s2) mux_614_s3 <= eq_110 ? old_dport_2_s1 : old_sport_2_s1;
         if (spaced_valid) old_protocol_s1 <= old_protocol;
-        if (spaced_valid_s3) xor_606_s4 <= ((or_597_s3 ? new_port : mux_101_s3) ^ mux_596_s3) ^ {8'd0, old_protocol_s1};
-        if (spaced_valid_s1) xor_609_s2 <= cat_556[31:16] ^ cat_556[15:0];
-        if (spaced_valid) xor_617_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
-        if (spaced_valid_s2) mux_623_s3 <= dscp_valid ? cat_108 : old_traffic_class_s1;
-        if (spaced_valid_s3) sum_634_s4 <= {1'd0, mux_623_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
-        if (spaced_valid_s5) sum_641_s6 <= {1'd0, sum_625[15:0]} + {8'd0, sum_634_s4};
+        if (spaced_valid_s3) xor_624_s4 <= ((or_615_s3 ? new_port : mux_117_s3) ^ mux_614_s3) ^ {8'd0, old_protocol_s1};
+        if (spaced_valid_s1) xor_627_s2 <= cat_574[31:16] ^ cat_574[15:0];
+        if (spaced_valid) xor_635_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
+        if (spaced_valid_s2) mux_641_s3 <= dscp_valid ? cat_124 : old_traffic_class_s1;
+        if (spaced_valid_s3) sum_652_s4 <= {1'd0, mux_641_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
+        if (spaced_valid_s5) sum_659_s6 <= {1'd0, sum_643[15:0]} + {8'd0, sum_652_s4};
         if (spaced_valid_s6) outer_sum_s7 <= outer_sum;
-        if (spaced_valid_s6) and_664_s7 <= not_66_s1 & ~and_442;
-        if (spaced_valid) or_682_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        if (spaced_valid_s6) and_682_s7 <= not_80_s1 & ~and_460;
+        if (spaced_valid) or_700_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
         if (spaced_valid) old_reason_s1 <= old_reason;
-        if (spaced_valid_s6) mux_691_s7 <= and_442 ? 6'h19 : old_reason_s1;
-        if (spaced_valid_s6) not_695_s7 <= ~and_442;
+        if (spaced_valid_s6) mux_709_s7 <= and_460 ? 6'h19 : old_reason_s1;
+        if (spaced_valid_s6) not_713_s7 <= ~and_460;
         if (spaced_valid) old_class_valid_s1 <= old_class_valid;
         if (spaced_valid) old_l3_s1 <= old_l3;
-        if (spaced_valid_s6) sum_518_s7 <= sum_505_s6 + ({7{le_366_s4}} & (encap_row[0] ? 7'h28 : 7'h14));
-        if (spaced_valid) not_716_s1 <= ~old_v6;
-        if (spaced_valid) or_673_s1 <= (eq_76 | eq_80) | (eq_78 & ~old_udp_no_checksum);
-        if (spaced_valid_s6) mux_355_s7 <= (eq_78_s1 & ~(|not_349)) ? 16'hffff : not_349;
-        if (spaced_valid) or_732_s1 <= (({5{eq_76}} & 5'h10) | ({5{eq_78}} & 5'd6)) | ({5{eq_80}} & 5'd2);
-        if (spaced_valid_s2) and_724_s3 <= or_673_s1 & ((or_668 | eq_94) | eq_96);
+        if (spaced_valid_s6) sum_536_s7 <= sum_523_s6 + ({7{le_384_s4}} & (encap_row[0] ? 7'h28 : 7'h14));
+        if (spaced_valid) not_734_s1 <= ~old_v6;
+        if (spaced_valid) or_691_s1 <= (eq_92 | eq_96) | (eq_94 & ~old_udp_no_checksum);
+        if (spaced_valid_s6) mux_371_s7 <= (eq_94_s1 & ~(|not_365)) ? 16'hffff : not_365;
+        if (spaced_valid) or_750_s1 <= (({5{eq_92}} & 5'h10) | ({5{eq_94}} & 5'd6)) | ({5{eq_96}} & 5'd2);
+        if (spaced_valid_s2) and_742_s3 <= or_691_s1 & ((or_686 | eq_110) | eq_112);
         if (spaced_valid) old_l4_offset_s1 <= old_l4_offset;
-        if (spaced_valid_s2) eq_96_s3 <= eq_96;
-        if (spaced_valid_s2) eq_94_s3 <= eq_94;
-        if (spaced_valid_s6) not_336_s7 <= ~(sum_330[15:0] + {15'd0, sum_330[16]});
-        if (spaced_valid_s2) and_719_s3 <= not_716_s1 & (or_668 | dscp_valid);
+        if (spaced_valid_s2) eq_112_s3 <= eq_112;
+        if (spaced_valid_s2) eq_110_s3 <= eq_110;
+        if (spaced_valid_s6) not_352_s7 <= ~(sum_346[15:0] + {15'd0, sum_346[16]});
+        if (spaced_valid_s2) and_737_s3 <= not_734_s1 & (or_686 | dscp_valid);
         if (spaced_valid_s2) dscp_valid_s3 <= dscp_valid;
-        if (spaced_valid) cat_20_s1 <= cat_20;
-        if (spaced_valid_s2) diff_515_s3 <= 8'd0 - action_row[71:64];
-        if (spaced_valid_s6) sum_513_s7 <= or_495 + {24'd0, action_row[71:64]};
+        if (spaced_valid) cat_22_s1 <= cat_22;
+        if (spaced_valid_s2) diff_533_s3 <= 8'd0 - action_row[71:64];
+        if (spaced_valid_s6) sum_531_s7 <= or_513 + {24'd0, action_row[71:64]};
         if (spaced_valid_s5) udp_source_s6 <= udp_source;
-        if (spaced_valid_s6) mux_520_s7 <= encap_row[0] ? behind_ip_s5[15:0] : sum_508_s6[15:0];
-        if (spaced_valid_s7) not_662_s8 <= ~(sum_656[15:0] + {15'd0, sum_656[16]});
-        if (spaced_valid_s6) mux_469_s7 <= and_466_s5 ? sum_457 : attachment_row[40:29];
-        if (spaced_valid_s6) mux_463_s7 <= and_460_s5 ? sum_457 : attachment_row[28:17];
+        if (spaced_valid_s6) mux_538_s7 <= encap_row[0] ? behind_ip_s5[15:0] : sum_526_s6[15:0];
+        if (spaced_valid_s7) not_680_s8 <= ~(sum_674[15:0] + {15'd0, sum_674[16]});
+        if (spaced_valid_s6) mux_487_s7 <= and_484_s5 ? sum_475 : attachment_row[40:29];
+        if (spaced_valid_s6) mux_481_s7 <= and_478_s5 ? sum_475 : attachment_row[28:17];
         if (spaced_valid_s5) flow_out_s6 <= flow_out;
         if (spaced_valid_s2) flow_in_s3 <= flow_in;
-        if (spaced_valid_s4) and_708_s5 <= {10{not_66_s1}} & attachment_row[14:5];
-        if (spaced_valid_s2) and_705_s3 <= {16{not_66_s1}} & mux_50;
-        if (spaced_valid) and_703_s1 <= {22{not_66}} & sum_26;
+        if (spaced_valid_s4) and_726_s5 <= {10{not_80_s1}} & attachment_row[14:5];
+        if (spaced_valid_s2) and_723_s3 <= {16{not_80_s1}} & mux_64;
+        if (spaced_valid) and_721_s1 <= {22{not_80}} & sum_28;
         if (spaced_valid) old_port_s1 <= old_port;
-        if (spaced_valid) not_684_s1 <= ~(|in_number);
-        if (spaced_valid) red_779_s1 <= |in_number;
+        if (spaced_valid) not_702_s1 <= ~(|in_number);
+        if (spaced_valid) red_799_s1 <= |in_number;
     end
 
     always @(posedge clk) begin
@@ -528,109 +552,110 @@ module header_prepare (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, action_row, cat_53, attachment_row, rewrite_row, sum_508_s6, sum_625};
+    wire _unused = &{1'b0, cfg_wdata, action_row, cat_67, attachment_row, rewrite_row, sum_526_s6, sum_643};
 
 `ifndef SYNTHESIS
     initial begin
         old_neighbour_valid_s1 = 1'd0;
         old_neighbour_s1 = 16'd0;
+        and_59_s1 = 1'd0;
         old_epoch_s1 = 1'd0;
-        not_66_s1 = 1'd0;
-        and_85_s1 = 1'd0;
+        not_80_s1 = 1'd0;
+        and_101_s1 = 1'd0;
         old_sport_s1 = 16'd0;
         old_dport_s1 = 16'd0;
         new_port = 16'd0;
         old_traffic_class_s1 = 8'd0;
-        sum_144_s1 = 19'd0;
-        sum_181_s1 = 19'd0;
+        sum_160_s1 = 19'd0;
+        sum_197_s1 = 19'd0;
         addresses = 22'd0;
-        not_197_s1 = 16'd0;
-        and_205_s3 = 17'd0;
-        mux_101_s3 = 16'd0;
-        or_214_s3 = 1'd0;
-        not_219_s1 = 16'd0;
+        not_213_s1 = 16'd0;
+        and_221_s3 = 17'd0;
+        mux_117_s3 = 16'd0;
+        or_230_s3 = 1'd0;
+        not_235_s1 = 16'd0;
         ip_start = 22'd0;
-        not_229_s1 = 16'd0;
+        not_245_s1 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         nat_s3 = 1'd0;
-        and_275_s5 = 19'd0;
+        and_291_s5 = 19'd0;
         rewrite_2_s3 = 1'd0;
-        and_313_s5 = 19'd0;
+        and_329_s5 = 19'd0;
         ip_sum = 22'd0;
         l4_sum = 22'd0;
-        eq_78_s1 = 1'd0;
+        eq_94_s1 = 1'd0;
         header_kind = 4'd0;
         bytes_behind_s4 = 7'd0;
         old_ip_length_s1 = 17'd0;
         behind_ip_s5 = 17'd0;
-        red_420_s5 = 1'd0;
-        and_422_s6 = 1'd0;
-        red_427_s5 = 1'd0;
-        and_429_s6 = 1'd0;
-        red_434_s5 = 1'd0;
-        and_436_s6 = 1'd0;
-        le_366_s4 = 1'd0;
-        eq_360_s3 = 1'd0;
-        sum_450_s5 = 2'd0;
-        and_460_s5 = 1'd0;
-        and_466_s5 = 1'd0;
-        and_484_s4 = 1'd0;
-        eq_471_s4 = 1'd0;
-        eq_476_s4 = 1'd0;
-        sum_505_s6 = 7'd0;
-        sum_508_s6 = 17'd0;
-        xor_538_s1 = 16'd0;
-        xor_554_s1 = 16'd0;
-        mux_572_s5 = 16'd0;
-        mux_589_s5 = 16'd0;
+        red_438_s5 = 1'd0;
+        and_440_s6 = 1'd0;
+        red_445_s5 = 1'd0;
+        and_447_s6 = 1'd0;
+        red_452_s5 = 1'd0;
+        and_454_s6 = 1'd0;
+        le_384_s4 = 1'd0;
+        eq_378_s3 = 1'd0;
+        sum_468_s5 = 2'd0;
+        and_478_s5 = 1'd0;
+        and_484_s5 = 1'd0;
+        and_502_s4 = 1'd0;
+        eq_489_s4 = 1'd0;
+        eq_494_s4 = 1'd0;
+        sum_523_s6 = 7'd0;
+        sum_526_s6 = 17'd0;
+        xor_556_s1 = 16'd0;
+        xor_572_s1 = 16'd0;
+        mux_590_s5 = 16'd0;
+        mux_607_s5 = 16'd0;
         old_dport_2_s1 = 16'd0;
         old_sport_2_s1 = 16'd0;
-        or_597_s3 = 1'd0;
-        mux_596_s3 = 16'd0;
+        or_615_s3 = 1'd0;
+        mux_614_s3 = 16'd0;
         old_protocol_s1 = 8'd0;
-        xor_606_s4 = 16'd0;
-        xor_609_s2 = 16'd0;
-        xor_617_s1 = 16'd0;
-        mux_623_s3 = 8'd0;
-        sum_634_s4 = 9'd0;
-        sum_641_s6 = 17'd0;
+        xor_624_s4 = 16'd0;
+        xor_627_s2 = 16'd0;
+        xor_635_s1 = 16'd0;
+        mux_641_s3 = 8'd0;
+        sum_652_s4 = 9'd0;
+        sum_659_s6 = 17'd0;
         outer_sum_s7 = 22'd0;
-        and_664_s7 = 1'd0;
-        or_682_s1 = 1'd0;
+        and_682_s7 = 1'd0;
+        or_700_s1 = 1'd0;
         old_reason_s1 = 6'd0;
-        mux_691_s7 = 6'd0;
-        not_695_s7 = 1'd0;
+        mux_709_s7 = 6'd0;
+        not_713_s7 = 1'd0;
         old_class_valid_s1 = 1'd0;
         old_l3_s1 = 8'd0;
-        sum_518_s7 = 7'd0;
-        not_716_s1 = 1'd0;
-        or_673_s1 = 1'd0;
-        mux_355_s7 = 16'd0;
-        or_732_s1 = 5'd0;
-        and_724_s3 = 1'd0;
+        sum_536_s7 = 7'd0;
+        not_734_s1 = 1'd0;
+        or_691_s1 = 1'd0;
+        mux_371_s7 = 16'd0;
+        or_750_s1 = 5'd0;
+        and_742_s3 = 1'd0;
         old_l4_offset_s1 = 7'd0;
-        eq_96_s3 = 1'd0;
-        eq_94_s3 = 1'd0;
-        not_336_s7 = 16'd0;
-        and_719_s3 = 1'd0;
+        eq_112_s3 = 1'd0;
+        eq_110_s3 = 1'd0;
+        not_352_s7 = 16'd0;
+        and_737_s3 = 1'd0;
         dscp_valid_s3 = 1'd0;
-        cat_20_s1 = 119'd0;
-        diff_515_s3 = 8'd0;
-        sum_513_s7 = 32'd0;
+        cat_22_s1 = 136'd0;
+        diff_533_s3 = 8'd0;
+        sum_531_s7 = 32'd0;
         udp_source_s6 = 16'd0;
-        mux_520_s7 = 16'd0;
-        not_662_s8 = 16'd0;
-        mux_469_s7 = 12'd0;
-        mux_463_s7 = 12'd0;
+        mux_538_s7 = 16'd0;
+        not_680_s8 = 16'd0;
+        mux_487_s7 = 12'd0;
+        mux_481_s7 = 12'd0;
         flow_out_s6 = 16'd0;
         flow_in_s3 = 16'd0;
-        and_708_s5 = 10'd0;
-        and_705_s3 = 16'd0;
-        and_703_s1 = 22'd0;
+        and_726_s5 = 10'd0;
+        and_723_s3 = 16'd0;
+        and_721_s1 = 22'd0;
         old_port_s1 = 4'd0;
-        not_684_s1 = 1'd0;
-        red_779_s1 = 1'd0;
+        not_702_s1 = 1'd0;
+        red_799_s1 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;

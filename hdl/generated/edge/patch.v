@@ -2,14 +2,14 @@
 // The bytes an edit puts into the packet, at their places from its IP header on. Latency 3
 // clocks.
 //
-// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], action [154:133], out_attachment [170:155], out_interface [180:171], comes_from [196:181], opening [197], answering [198], flow_in [214:199], flow_out [230:215], l2_valid [231], strip [239:232], prefix [246:240], tags_out [248:247], vid0 [260:249], vid1 [272:261], tag_kind [276:273], outer_v6 [277], outer_src [405:278], outer_dst [533:406], outer_checksum [549:534], outer_length [565:550], udp_length [581:566], udp_source [597:582], number [629:598], spi [653:630], si [661:654], dst_mac [709:662], src_mac [757:710], v6 [758], src_valid [759], src [887:760], dst_valid [888], dst [1016:889], traffic_class_valid [1017], traffic_class [1025:1018], ip_checksum_valid [1026], ip_checksum [1042:1027], sport_valid [1043], dport_valid [1044], new_port [1060:1045], l4_offset [1067:1061], l4_checksum_valid [1068], l4_checksum_at [1073:1069], l4_checksum [1089:1074]
+// edit: record edit: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232], l2_valid [248], strip [256:249], prefix [263:257], tags_out [265:264], vid0 [277:266], vid1 [289:278], tag_kind [293:290], outer_v6 [294], outer_src [422:295], outer_dst [550:423], outer_checksum [566:551], outer_length [582:567], udp_length [598:583], udp_source [614:599], number [646:615], spi [670:647], si [678:671], dst_mac [726:679], src_mac [774:727], v6 [775], src_valid [776], src [904:777], dst_valid [905], dst [1033:906], traffic_class_valid [1034], traffic_class [1042:1035], ip_checksum_valid [1043], ip_checksum [1059:1044], sport_valid [1060], dport_valid [1061], new_port [1077:1062], l4_offset [1084:1078], l4_checksum_valid [1085], l4_checksum_at [1090:1086], l4_checksum [1106:1091]
 // patch: record patch: data [911:0], mask [1139:912]
 
 `default_nettype none
 
 module patch (
     input  wire clk,
-    input  wire [1089:0] edit,
+    input  wire [1106:0] edit,
     output wire [1139:0] patch
 );
     reg  [6:0] port_at_d1;
@@ -30,85 +30,85 @@ module patch (
     reg  [39:0] ip_low_d2;
     reg  [911:0] placed_d1;
     reg  [227:0] placed_mask_d1;
-    wire and_6 = edit[1017] & edit[231];
-    wire and_8 = edit[759] & edit[231];
-    wire and_10 = edit[888] & edit[231];
-    wire and_12 = edit[1026] & edit[231];
-    wire mux_55 = edit[758] ? 1'd0 : 1'd0;
-    wire mux_56 = edit[758] ? and_6 : 1'd0;
-    wire mux_58 = edit[758] ? and_6 : and_6;
-    wire mux_59 = edit[758] ? 1'd0 : and_6;
-    wire mux_61 = edit[758] ? and_8 : 1'd0;
-    wire mux_62 = edit[758] ? and_8 : 1'd0;
-    wire mux_64 = edit[758] ? and_8 : 1'd0;
-    wire mux_65 = edit[758] ? and_8 : 1'd0;
-    wire mux_67 = edit[758] ? and_8 : and_12;
-    wire mux_68 = edit[758] ? and_8 : and_12;
-    wire mux_70 = edit[758] ? and_8 : and_12;
-    wire mux_71 = edit[758] ? and_8 : and_12;
-    wire mux_73 = edit[758] ? and_8 : and_8;
-    wire mux_74 = edit[758] ? and_8 : and_8;
-    wire mux_76 = edit[758] ? and_8 : and_8;
-    wire mux_77 = edit[758] ? and_8 : and_8;
-    wire mux_79 = edit[758] ? and_8 : and_8;
-    wire mux_80 = edit[758] ? and_8 : and_8;
-    wire mux_82 = edit[758] ? and_8 : and_8;
-    wire mux_83 = edit[758] ? and_8 : and_8;
-    wire mux_85 = edit[758] ? and_8 : and_10;
-    wire mux_86 = edit[758] ? and_8 : and_10;
-    wire mux_88 = edit[758] ? and_8 : and_10;
-    wire mux_89 = edit[758] ? and_8 : and_10;
-    wire mux_91 = edit[758] ? and_8 : and_10;
-    wire mux_92 = edit[758] ? and_8 : and_10;
-    wire mux_94 = edit[758] ? and_8 : and_10;
-    wire mux_95 = edit[758] ? and_8 : and_10;
-    wire mux_97 = edit[758] ? and_8 : 1'd0;
-    wire mux_98 = edit[758] ? and_8 : 1'd0;
-    wire mux_100 = edit[758] ? and_8 : 1'd0;
-    wire mux_101 = edit[758] ? and_8 : 1'd0;
-    wire mux_103 = edit[758] ? and_8 : 1'd0;
-    wire mux_104 = edit[758] ? and_8 : 1'd0;
-    wire mux_106 = edit[758] ? and_8 : 1'd0;
-    wire mux_107 = edit[758] ? and_8 : 1'd0;
-    wire mux_109 = edit[758] ? and_10 : 1'd0;
-    wire mux_110 = edit[758] ? and_10 : 1'd0;
-    wire mux_112 = edit[758] ? and_10 : 1'd0;
-    wire mux_113 = edit[758] ? and_10 : 1'd0;
-    wire mux_115 = edit[758] ? and_10 : 1'd0;
-    wire mux_116 = edit[758] ? and_10 : 1'd0;
-    wire mux_118 = edit[758] ? and_10 : 1'd0;
-    wire mux_119 = edit[758] ? and_10 : 1'd0;
-    wire mux_121 = edit[758] ? and_10 : 1'd0;
-    wire mux_122 = edit[758] ? and_10 : 1'd0;
-    wire mux_124 = edit[758] ? and_10 : 1'd0;
-    wire mux_125 = edit[758] ? and_10 : 1'd0;
-    wire mux_127 = edit[758] ? and_10 : 1'd0;
-    wire mux_128 = edit[758] ? and_10 : 1'd0;
-    wire mux_130 = edit[758] ? and_10 : 1'd0;
-    wire mux_131 = edit[758] ? and_10 : 1'd0;
-    wire mux_133 = edit[758] ? and_10 : 1'd0;
-    wire mux_134 = edit[758] ? and_10 : 1'd0;
-    wire mux_136 = edit[758] ? and_10 : 1'd0;
-    wire mux_137 = edit[758] ? and_10 : 1'd0;
-    wire mux_139 = edit[758] ? and_10 : 1'd0;
-    wire mux_140 = edit[758] ? and_10 : 1'd0;
-    wire mux_142 = edit[758] ? and_10 : 1'd0;
-    wire mux_143 = edit[758] ? and_10 : 1'd0;
-    wire mux_145 = edit[758] ? and_10 : 1'd0;
-    wire mux_146 = edit[758] ? and_10 : 1'd0;
-    wire mux_148 = edit[758] ? and_10 : 1'd0;
-    wire mux_149 = edit[758] ? and_10 : 1'd0;
-    wire mux_151 = edit[758] ? and_10 : 1'd0;
-    wire mux_152 = edit[758] ? and_10 : 1'd0;
-    wire mux_154 = edit[758] ? and_10 : 1'd0;
-    wire mux_155 = edit[758] ? and_10 : 1'd0;
-    wire [6:0] cat_158 = {1'd0, edit[1067:1062]};
-    wire [6:0] port_at = cat_158 + {6'd0, edit[1044]};
-    wire [6:0] checksum_at = cat_158 + {3'd0, edit[1073:1070]};
-    wire port_valid = (edit[1043] & edit[231]) | (edit[1044] & edit[231]);
-    wire checksum_valid = edit[1068] & edit[231];
-    wire [15:0] port = edit[1060:1045];
-    wire [15:0] checksum = edit[1089:1074];
+    wire and_6 = edit[1034] & edit[248];
+    wire and_8 = edit[776] & edit[248];
+    wire and_10 = edit[905] & edit[248];
+    wire and_12 = edit[1043] & edit[248];
+    wire mux_55 = edit[775] ? 1'd0 : 1'd0;
+    wire mux_56 = edit[775] ? and_6 : 1'd0;
+    wire mux_58 = edit[775] ? and_6 : and_6;
+    wire mux_59 = edit[775] ? 1'd0 : and_6;
+    wire mux_61 = edit[775] ? and_8 : 1'd0;
+    wire mux_62 = edit[775] ? and_8 : 1'd0;
+    wire mux_64 = edit[775] ? and_8 : 1'd0;
+    wire mux_65 = edit[775] ? and_8 : 1'd0;
+    wire mux_67 = edit[775] ? and_8 : and_12;
+    wire mux_68 = edit[775] ? and_8 : and_12;
+    wire mux_70 = edit[775] ? and_8 : and_12;
+    wire mux_71 = edit[775] ? and_8 : and_12;
+    wire mux_73 = edit[775] ? and_8 : and_8;
+    wire mux_74 = edit[775] ? and_8 : and_8;
+    wire mux_76 = edit[775] ? and_8 : and_8;
+    wire mux_77 = edit[775] ? and_8 : and_8;
+    wire mux_79 = edit[775] ? and_8 : and_8;
+    wire mux_80 = edit[775] ? and_8 : and_8;
+    wire mux_82 = edit[775] ? and_8 : and_8;
+    wire mux_83 = edit[775] ? and_8 : and_8;
+    wire mux_85 = edit[775] ? and_8 : and_10;
+    wire mux_86 = edit[775] ? and_8 : and_10;
+    wire mux_88 = edit[775] ? and_8 : and_10;
+    wire mux_89 = edit[775] ? and_8 : and_10;
+    wire mux_91 = edit[775] ? and_8 : and_10;
+    wire mux_92 = edit[775] ? and_8 : and_10;
+    wire mux_94 = edit[775] ? and_8 : and_10;
+    wire mux_95 = edit[775] ? and_8 : and_10;
+    wire mux_97 = edit[775] ? and_8 : 1'd0;
+    wire mux_98 = edit[775] ? and_8 : 1'd0;
+    wire mux_100 = edit[775] ? and_8 : 1'd0;
+    wire mux_101 = edit[775] ? and_8 : 1'd0;
+    wire mux_103 = edit[775] ? and_8 : 1'd0;
+    wire mux_104 = edit[775] ? and_8 : 1'd0;
+    wire mux_106 = edit[775] ? and_8 : 1'd0;
+    wire mux_107 = edit[775] ? and_8 : 1'd0;
+    wire mux_109 = edit[775] ? and_10 : 1'd0;
+    wire mux_110 = edit[775] ? and_10 : 1'd0;
+    wire mux_112 = edit[775] ? and_10 : 1'd0;
+    wire mux_113 = edit[775] ? and_10 : 1'd0;
+    wire mux_115 = edit[775] ? and_10 : 1'd0;
+    wire mux_116 = edit[775] ? and_10 : 1'd0;
+    wire mux_118 = edit[775] ? and_10 : 1'd0;
+    wire mux_119 = edit[775] ? and_10 : 1'd0;
+    wire mux_121 = edit[775] ? and_10 : 1'd0;
+    wire mux_122 = edit[775] ? and_10 : 1'd0;
+    wire mux_124 = edit[775] ? and_10 : 1'd0;
+    wire mux_125 = edit[775] ? and_10 : 1'd0;
+    wire mux_127 = edit[775] ? and_10 : 1'd0;
+    wire mux_128 = edit[775] ? and_10 : 1'd0;
+    wire mux_130 = edit[775] ? and_10 : 1'd0;
+    wire mux_131 = edit[775] ? and_10 : 1'd0;
+    wire mux_133 = edit[775] ? and_10 : 1'd0;
+    wire mux_134 = edit[775] ? and_10 : 1'd0;
+    wire mux_136 = edit[775] ? and_10 : 1'd0;
+    wire mux_137 = edit[775] ? and_10 : 1'd0;
+    wire mux_139 = edit[775] ? and_10 : 1'd0;
+    wire mux_140 = edit[775] ? and_10 : 1'd0;
+    wire mux_142 = edit[775] ? and_10 : 1'd0;
+    wire mux_143 = edit[775] ? and_10 : 1'd0;
+    wire mux_145 = edit[775] ? and_10 : 1'd0;
+    wire mux_146 = edit[775] ? and_10 : 1'd0;
+    wire mux_148 = edit[775] ? and_10 : 1'd0;
+    wire mux_149 = edit[775] ? and_10 : 1'd0;
+    wire mux_151 = edit[775] ? and_10 : 1'd0;
+    wire mux_152 = edit[775] ? and_10 : 1'd0;
+    wire mux_154 = edit[775] ? and_10 : 1'd0;
+    wire mux_155 = edit[775] ? and_10 : 1'd0;
+    wire [6:0] cat_158 = {1'd0, edit[1084:1079]};
+    wire [6:0] port_at = cat_158 + {6'd0, edit[1061]};
+    wire [6:0] checksum_at = cat_158 + {3'd0, edit[1090:1087]};
+    wire port_valid = (edit[1060] & edit[248]) | (edit[1061] & edit[248]);
+    wire checksum_valid = edit[1085] & edit[248];
+    wire [15:0] port = edit[1077:1062];
+    wire [15:0] checksum = edit[1106:1091];
     wire [56:0] port_places = {
         port_valid_d1 & (port_at_d1 == 7'h38),
         port_valid_d1 & (port_at_d1 == 7'h37),
@@ -228,46 +228,46 @@ module patch (
         checksum_valid_d1 & (checksum_at_d1 == 7'd0)
     };
     wire [319:0] ip_data = {
-        {{4{mux_154}}, {4{mux_155}}} & (edit[758] ? edit[896:889] : 8'd0),
-        {{4{mux_151}}, {4{mux_152}}} & (edit[758] ? edit[904:897] : 8'd0),
-        {{4{mux_148}}, {4{mux_149}}} & (edit[758] ? edit[912:905] : 8'd0),
-        {{4{mux_145}}, {4{mux_146}}} & (edit[758] ? edit[920:913] : 8'd0),
-        {{4{mux_142}}, {4{mux_143}}} & (edit[758] ? edit[928:921] : 8'd0),
-        {{4{mux_139}}, {4{mux_140}}} & (edit[758] ? edit[936:929] : 8'd0),
-        {{4{mux_136}}, {4{mux_137}}} & (edit[758] ? edit[944:937] : 8'd0),
-        {{4{mux_133}}, {4{mux_134}}} & (edit[758] ? edit[952:945] : 8'd0),
-        {{4{mux_130}}, {4{mux_131}}} & (edit[758] ? edit[960:953] : 8'd0),
-        {{4{mux_127}}, {4{mux_128}}} & (edit[758] ? edit[968:961] : 8'd0),
-        {{4{mux_124}}, {4{mux_125}}} & (edit[758] ? edit[976:969] : 8'd0),
-        {{4{mux_121}}, {4{mux_122}}} & (edit[758] ? edit[984:977] : 8'd0),
-        {{4{mux_118}}, {4{mux_119}}} & (edit[758] ? edit[992:985] : 8'd0),
-        {{4{mux_115}}, {4{mux_116}}} & (edit[758] ? edit[1000:993] : 8'd0),
-        {{4{mux_112}}, {4{mux_113}}} & (edit[758] ? edit[1008:1001] : 8'd0),
-        {{4{mux_109}}, {4{mux_110}}} & (edit[758] ? edit[1016:1009] : 8'd0),
-        {{4{mux_106}}, {4{mux_107}}} & (edit[758] ? edit[767:760] : 8'd0),
-        {{4{mux_103}}, {4{mux_104}}} & (edit[758] ? edit[775:768] : 8'd0),
-        {{4{mux_100}}, {4{mux_101}}} & (edit[758] ? edit[783:776] : 8'd0),
-        {{4{mux_97}}, {4{mux_98}}} & (edit[758] ? edit[791:784] : 8'd0),
-        {{4{mux_94}}, {4{mux_95}}} & (edit[758] ? edit[799:792] : edit[896:889]),
-        {{4{mux_91}}, {4{mux_92}}} & (edit[758] ? edit[807:800] : edit[904:897]),
-        {{4{mux_88}}, {4{mux_89}}} & (edit[758] ? edit[815:808] : edit[912:905]),
-        {{4{mux_85}}, {4{mux_86}}} & (edit[758] ? edit[823:816] : edit[920:913]),
-        {{4{mux_82}}, {4{mux_83}}} & (edit[758] ? edit[831:824] : edit[767:760]),
-        {{4{mux_79}}, {4{mux_80}}} & (edit[758] ? edit[839:832] : edit[775:768]),
-        {{4{mux_76}}, {4{mux_77}}} & (edit[758] ? edit[847:840] : edit[783:776]),
-        {{4{mux_73}}, {4{mux_74}}} & (edit[758] ? edit[855:848] : edit[791:784]),
-        {{4{mux_70}}, {4{mux_71}}} & (edit[758] ? edit[863:856] : edit[1034:1027]),
-        {{4{mux_67}}, {4{mux_68}}} & (edit[758] ? edit[871:864] : edit[1042:1035]),
-        {{4{mux_64}}, {4{mux_65}}} & (edit[758] ? edit[879:872] : 8'd0),
-        {{4{mux_61}}, {4{mux_62}}} & (edit[758] ? edit[887:880] : 8'd0),
+        {{4{mux_154}}, {4{mux_155}}} & (edit[775] ? edit[913:906] : 8'd0),
+        {{4{mux_151}}, {4{mux_152}}} & (edit[775] ? edit[921:914] : 8'd0),
+        {{4{mux_148}}, {4{mux_149}}} & (edit[775] ? edit[929:922] : 8'd0),
+        {{4{mux_145}}, {4{mux_146}}} & (edit[775] ? edit[937:930] : 8'd0),
+        {{4{mux_142}}, {4{mux_143}}} & (edit[775] ? edit[945:938] : 8'd0),
+        {{4{mux_139}}, {4{mux_140}}} & (edit[775] ? edit[953:946] : 8'd0),
+        {{4{mux_136}}, {4{mux_137}}} & (edit[775] ? edit[961:954] : 8'd0),
+        {{4{mux_133}}, {4{mux_134}}} & (edit[775] ? edit[969:962] : 8'd0),
+        {{4{mux_130}}, {4{mux_131}}} & (edit[775] ? edit[977:970] : 8'd0),
+        {{4{mux_127}}, {4{mux_128}}} & (edit[775] ? edit[985:978] : 8'd0),
+        {{4{mux_124}}, {4{mux_125}}} & (edit[775] ? edit[993:986] : 8'd0),
+        {{4{mux_121}}, {4{mux_122}}} & (edit[775] ? edit[1001:994] : 8'd0),
+        {{4{mux_118}}, {4{mux_119}}} & (edit[775] ? edit[1009:1002] : 8'd0),
+        {{4{mux_115}}, {4{mux_116}}} & (edit[775] ? edit[1017:1010] : 8'd0),
+        {{4{mux_112}}, {4{mux_113}}} & (edit[775] ? edit[1025:1018] : 8'd0),
+        {{4{mux_109}}, {4{mux_110}}} & (edit[775] ? edit[1033:1026] : 8'd0),
+        {{4{mux_106}}, {4{mux_107}}} & (edit[775] ? edit[784:777] : 8'd0),
+        {{4{mux_103}}, {4{mux_104}}} & (edit[775] ? edit[792:785] : 8'd0),
+        {{4{mux_100}}, {4{mux_101}}} & (edit[775] ? edit[800:793] : 8'd0),
+        {{4{mux_97}}, {4{mux_98}}} & (edit[775] ? edit[808:801] : 8'd0),
+        {{4{mux_94}}, {4{mux_95}}} & (edit[775] ? edit[816:809] : edit[913:906]),
+        {{4{mux_91}}, {4{mux_92}}} & (edit[775] ? edit[824:817] : edit[921:914]),
+        {{4{mux_88}}, {4{mux_89}}} & (edit[775] ? edit[832:825] : edit[929:922]),
+        {{4{mux_85}}, {4{mux_86}}} & (edit[775] ? edit[840:833] : edit[937:930]),
+        {{4{mux_82}}, {4{mux_83}}} & (edit[775] ? edit[848:841] : edit[784:777]),
+        {{4{mux_79}}, {4{mux_80}}} & (edit[775] ? edit[856:849] : edit[792:785]),
+        {{4{mux_76}}, {4{mux_77}}} & (edit[775] ? edit[864:857] : edit[800:793]),
+        {{4{mux_73}}, {4{mux_74}}} & (edit[775] ? edit[872:865] : edit[808:801]),
+        {{4{mux_70}}, {4{mux_71}}} & (edit[775] ? edit[880:873] : edit[1051:1044]),
+        {{4{mux_67}}, {4{mux_68}}} & (edit[775] ? edit[888:881] : edit[1059:1052]),
+        {{4{mux_64}}, {4{mux_65}}} & (edit[775] ? edit[896:889] : 8'd0),
+        {{4{mux_61}}, {4{mux_62}}} & (edit[775] ? edit[904:897] : 8'd0),
         8'd0,
         8'd0,
         8'd0,
         8'd0,
         8'd0,
         8'd0,
-        {{4{mux_58}}, {4{mux_59}}} & (edit[758] ? {edit[1021:1018], 4'd0} : edit[1025:1018]),
-        {{4{mux_55}}, {4{mux_56}}} & (edit[758] ? {4'd0, edit[1025:1022]} : 8'd0)
+        {{4{mux_58}}, {4{mux_59}}} & (edit[775] ? {edit[1038:1035], 4'd0} : edit[1042:1035]),
+        {{4{mux_55}}, {4{mux_56}}} & (edit[775] ? {4'd0, edit[1042:1039]} : 8'd0)
     };
     wire [39:0] ip_high = {
         mux_154,

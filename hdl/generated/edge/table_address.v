@@ -7,9 +7,9 @@
 // epoch, stage 0
 // spaced_valid, stage 0
 // dst_hit, stage 10
-// dst_value: record address_value, stage 10: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54]
+// dst_value: record address_value, stage 10: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54], acl [59:55], salted [60]
 // src_hit, stage 14
-// src_value: record address_value, stage 14: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54]
+// src_value: record address_value, stage 14: scope [19:0], range_valid [20], range [36:21], neighbour_valid [37], neighbour [53:38], local [54], acl [59:55], salted [60]
 
 `default_nettype none
 
@@ -24,12 +24,12 @@ module table_address (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [185:0] cfg_wdata,
+    input  wire [191:0] cfg_wdata,
     output wire dst_hit,
-    output wire [54:0] dst_value,
+    output wire [60:0] dst_value,
     output wire src_hit,
-    output wire [54:0] src_value,
-    output reg  [185:0] cfg_rdata
+    output wire [60:0] src_value,
+    output reg  [191:0] cfg_rdata
 );
     reg  [129:0] src_waiting;
     reg  spaced_valid_s1;
@@ -62,28 +62,28 @@ module table_address (
     reg  [31:0] mirrored_seed;
     reg  spaced_valid_s9;
     reg  [9:0] cat_393_d1;
-    reg  [185:0] ways_q;
-    reg  [185:0] ways_q_d1;
+    reg  [191:0] ways_q;
+    reg  [191:0] ways_q_d1;
     reg  way_hit;
-    reg  [54:0] way_value_d1;
+    reg  [60:0] way_value_d1;
     reg  dst_found;
-    reg  [54:0] dst_answer;
+    reg  [60:0] dst_answer;
     reg  spaced_valid_s10;
     reg  spaced_valid_s11;
     reg  spaced_valid_s12;
     reg  spaced_valid_s13;
     reg  src_found;
-    reg  [54:0] src_answer;
+    reg  [60:0] src_answer;
     reg  and_440_d1;
     reg  and_442_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [185:0] cfg_wdata_d1;
-    reg  [185:0] ways_cfg_q;
-    reg  [185:0] ways_cfg_q_d1;
+    reg  [191:0] cfg_wdata_d1;
+    reg  [191:0] ways_cfg_q;
+    reg  [191:0] ways_cfg_q_d1;
     reg  and_442_d2;
     reg  and_442_d3;
-    reg  [185:0] or_456_d1;
-    (* ram_style = "block" *) reg [185:0] ways [0:1023];
+    reg  [191:0] or_456_d1;
+    (* ram_style = "block" *) reg [191:0] ways [0:1023];
     wire [135:0] cat_28 = {7'd0, question[128:0]};
     wire [31:0] cat_125 = {
         ^(cat_28 & 136'h8fc8e57b1c379612ef13a98c0caa668f7a),
@@ -272,14 +272,14 @@ module table_address (
         ^(digest & {6'd0, mirrored_seed[31:6]}),
         ^(digest & {7'd0, mirrored_seed[31:7]})
     };
-    wire [54:0] way_value = ways_q_d1[185:131];
+    wire [60:0] way_value = ways_q_d1[191:131];
     wire dst_taken = way_hit & ((spaced_valid_s6 | spaced_valid_s7) | (spaced_valid_s8 | spaced_valid_s9));
-    assign dst_value = {55{dst_found}} & dst_answer;
+    assign dst_value = {61{dst_found}} & dst_answer;
     wire src_taken = way_hit & ((spaced_valid_s10 | spaced_valid_s11) | (spaced_valid_s12 | spaced_valid_s13));
-    assign src_value = {55{src_found}} & src_answer;
+    assign src_value = {61{src_found}} & src_answer;
     wire and_439 = (cfg_table == 7'd2) & (cfg_row[21:10] == 12'd0);
     wire [9:0] cfg_row_d1_9_0 = cfg_row_d1[9:0];
-    wire [185:0] or_455 = ({154'd0, {32{and_141_d3}} & seed0} | {154'd0, {32{and_190_d3}} & seed1}) | ({154'd0, {32{and_239_d3}} & seed2} | {154'd0, {32{and_288_d3}} & seed3});
+    wire [191:0] or_455 = ({160'd0, {32{and_141_d3}} & seed0} | {160'd0, {32{and_190_d3}} & seed1}) | ({160'd0, {32{and_239_d3}} & seed2} | {160'd0, {32{and_288_d3}} & seed3});
     assign dst_hit = dst_found;
     assign src_hit = src_found;
 
@@ -298,7 +298,7 @@ module table_address (
         cfg_row_d1 <= cfg_row;
         cfg_wdata_d1 <= cfg_wdata;
         ways_cfg_q_d1 <= ways_cfg_q;
-        or_456_d1 <= or_455 | ({186{and_442_d3}} & ways_cfg_q_d1);
+        or_456_d1 <= or_455 | ({192{and_442_d3}} & ways_cfg_q_d1);
         cfg_rdata <= or_456_d1;
     end
 
@@ -424,34 +424,34 @@ module table_address (
         mirrored_seed = 32'd0;
         spaced_valid_s9 = 1'd0;
         cat_393_d1 = 10'd0;
-        ways_q = 186'd0;
-        ways_q_d1 = 186'd0;
+        ways_q = 192'd0;
+        ways_q_d1 = 192'd0;
         way_hit = 1'd0;
-        way_value_d1 = 55'd0;
+        way_value_d1 = 61'd0;
         dst_found = 1'd0;
-        dst_answer = 55'd0;
+        dst_answer = 61'd0;
         spaced_valid_s10 = 1'd0;
         spaced_valid_s11 = 1'd0;
         spaced_valid_s12 = 1'd0;
         spaced_valid_s13 = 1'd0;
         src_found = 1'd0;
-        src_answer = 55'd0;
+        src_answer = 61'd0;
         and_440_d1 = 1'd0;
         and_442_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 186'd0;
-        ways_cfg_q = 186'd0;
-        ways_cfg_q_d1 = 186'd0;
+        cfg_wdata_d1 = 192'd0;
+        ways_cfg_q = 192'd0;
+        ways_cfg_q_d1 = 192'd0;
         and_442_d2 = 1'd0;
         and_442_d3 = 1'd0;
-        or_456_d1 = 186'd0;
-        cfg_rdata = 186'd0;
+        or_456_d1 = 192'd0;
+        cfg_rdata = 192'd0;
     end
 `endif
 
     integer ways_row;
     initial begin
-        for (ways_row = 0; ways_row < 1024; ways_row = ways_row + 1) ways[ways_row] = 186'd0;
+        for (ways_row = 0; ways_row < 1024; ways_row = ways_row + 1) ways[ways_row] = 192'd0;
     end
 endmodule
 
