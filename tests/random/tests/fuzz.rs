@@ -112,7 +112,7 @@ fn compiled(seed: u64) -> (String, Image) {
 }
 
 /// Makes the digests and the length of an image file right again, as far as its sections can be followed.
-fn seal(file: &mut Vec<u8>) {
+fn seal(file: &mut [u8]) {
     const HEADER: usize = 60;
     const SECTION: usize = 52;
     if file.len() < HEADER + 32 {
