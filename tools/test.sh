@@ -15,7 +15,11 @@ part() { # part TITLE COMMAND...
 
 regenerated_is_committed() {
     make --no-print-directory generate
-    if ! git diff --exit-code --stat -- hdl/generated docs/tables.md docs/registers.md hdl/spec/spec.json; then
+    local changed
+    # New files, too: a module that is not committed is missing in a clone.
+    changed=$(git status --porcelain -- hdl/generated docs/tables.md docs/registers.md hdl/spec/spec.json)
+    if [ -n "$changed" ]; then
+        echo "$changed" >&2
         echo "generated files differ from what is committed: run 'make generate' and commit" >&2
         return 1
     fi

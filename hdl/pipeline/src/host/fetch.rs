@@ -179,9 +179,10 @@ pub fn build(g: &Geometry, ring: Ring) -> Result<Circuit, Vec<GenError>> {
     );
     let all_done = consumer.q().eq(tail.q());
     let often = unreported.q().ge(unreported.lit(STATUS_EVERY.into()));
+    // Only while it runs: a ring that was just stopped is not busy, and must write nothing any more.
     m.output(
         "wants",
-        last_word.q() | (unreported.any() & (all_done | often)),
+        last_word.q() | (runs & unreported.any() & (all_done | often)),
     );
     m.output("restart", begin);
     m.output(
