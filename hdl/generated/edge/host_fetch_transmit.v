@@ -88,7 +88,7 @@ module host_fetch_transmit (
     wire stops = (wrong | broken) | bad;
     wire [2:0] mux_167 = starts ? ({3{~sound}} & 3'd4) : (~running ? error : (broken ? 3'd1 : (bad ? 3'd3 : (wrong ? 3'd2 : error))));
     wire [5:0] mux_209 = reported ? {5'd0, consumed_here} : ((consumed_here & ~unreported[5]) ? (unreported + 6'd1) : unreported);
-    assign wants = last_word | ((|unreported) & ((consumer == tail) | (6'h10 <= unreported)));
+    assign wants = last_word | ((running & (|unreported)) & ((consumer == tail) | (6'h10 <= unreported)));
     assign active = ((at_work | last_word) | (|unreported)) | (running & (|waiting));
     assign busy = (running | at_work) | last_word;
     assign failed = stops | (starts & ~sound);
