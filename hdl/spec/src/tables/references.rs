@@ -411,8 +411,10 @@ mod tests {
                 Kind::Hash { .. } | Kind::Rules { .. } => panic!("{space:?} has rows in {table:?}"),
             };
             for r in references(layout) {
+                // Attachments refer to attachments; their numbers are known by name before any row is compared.
+                let itself = r.space == space && space.life() == Life::Versions;
                 assert!(
-                    place(r.space) < place(space),
+                    place(r.space) < place(space) || itself,
                     "{space:?} before {:?}",
                     r.space
                 );
