@@ -80,7 +80,6 @@ fn tcp() -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "minutes: every row of the simulated card is read several times; run it with --ignored"]
 fn the_driver_loads_the_card_and_packets_pass_both_ways() {
     let (card, sent) = card();
     let device = open(&card);
