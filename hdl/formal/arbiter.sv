@@ -35,8 +35,9 @@ always @(posedge clk) if (!rst) begin
     if (f_passed && f_was[132:128] == 16) full_beats_as_they_came: assert (beat[127:0] == f_was[127:0]);
     if (f_passed) first_is_marked: assert (first == f_was_first);
     if (f_any) only_with_room: assert (room);
-    if (f_begins) only_with_a_credit: assert (f_owed < 64);
+    if (f_begins) only_with_a_credit: assert (f_owed < HEADER_SLOTS);
     frame_is_open: assert (open_frame == f_open);
     if (f_open) frame_is_of_one: assert (current == f_from && f_from != 0 && (f_from & (f_from - 1)) == 0);
-    credits_are_owed: assert (credits + f_owed == 64);
+    if (may_start) may_start_has_a_credit: assert (credits != 0);
+    credits_are_owed: assert (credits + f_owed == HEADER_SLOTS);
 end

@@ -12,6 +12,7 @@ That no `valid` depends on its `ready` in the same clock is read from the netlis
 usage: prove.py [STAGE...]     (yosys, yosys-smtbmc and z3 on the PATH)
 """
 
+import json
 import pathlib
 import re
 import subprocess
@@ -68,12 +69,15 @@ STAGES = {
     "arbiter": {
         "module": r"arbiter",
         "depth": 2,
+        # All credits must be owed.
+        "far": [5],
         "bugs": [
             (r"wire \[4:0\] grant = open_frame \? current : pick", "wire [4:0] grant = pick"),
             (r"wire open = room &", "wire open ="),
             (r"valid <= fire;", "valid <= fire & ~starts;"),
             (r"wire fire = open & \(\|\(grant & requests\)\)", "wire fire = open & (|requests)"),
-            (r"credits <= \(credits - \{6'd0, starts\}\)", "credits <= credits"),
+            (r"credits <= \(credits - \{\d+'d0, starts\}\)", "credits <= credits"),
+            (r"may_start <= \(\(\S+ <= credits\) & ", "may_start <= ("),
         ],
         "streams": [],
     },
@@ -83,11 +87,13 @@ STAGES = {
         "bugs": [
             (r"if \(go\) number <= last \? 4'd0", "if (go) number <= last ? 4'd1"),
             (r"wire done = go & last", "wire done = go"),
-            (r"wire go = verdicts_valid & \(\|credits\)", "wire go = verdicts_valid"),
+            (r"wire go = \(verdicts_out_valid & \(\|credits\)\)", "wire go = verdicts_out_valid"),
             (r"credit_return <= done", "credit_return <= go"),
         ],
         "streams": [("copy_valid", "edit_taken")],
         "surroundings": ["verdict_has_a_slot"],
+        # A second order comes eight clocks behind the first.
+        "steps": 20,
         # All slots of edits must be taken.
         "far": [2],
     },
@@ -95,7 +101,8 @@ STAGES = {
         "module": r"dispatch",
         "depth": 2,
         "bugs": [
-            (r"wire taken = starts \? \(\|\(room & place\)\) : taken_q", "wire taken = |(room & place)"),
+            (r"wire taken = starts \? fits : taken_q", "wire taken = fits"),
+            (r"wire fits = (\(.*\)) & ~limited", r"wire fits = \1"),
             (r"event_valid <= end_valid", "event_valid <= end_valid & taken"),
             (r"push <= place & \{5\{valid & taken\}\}", "push <= place & {5{valid}}"),
         ],
@@ -169,7 +176,21 @@ def solve(smt2, *arguments, seconds=240):
 
 
 def with_properties(stage, module):
+    """The module with its properties inside. Nothing about it is typed there: `port.field` stands for the bits that the
+    module's own comment gives, `HEADER_SLOTS` and the like for the geometry's sizes, `RESET_<register>` for its reset value."""
     properties = (HERE / f"{stage}.sv").read_text()
+    for port, record in re.findall(r"^// (\w+): record \w+: (.*)$", module, re.M):
+        for field, bits in re.findall(r"(\w+) (\[[\d:]+\])", record):
+            properties = re.sub(rf"\b{port}\.{field}\b", f"{port}{bits}", properties)
+    sizes = json.loads((GENERATED / "geometry.json").read_text())
+    for name in re.findall(r"\b[A-Z]+_[A-Z_]+\b", properties):
+        if name.lower() in sizes:
+            properties = re.sub(rf"\b{name}\b", str(sizes[name.lower()]), properties)
+    resets = dict(re.findall(r"^ {12}(\w+) <= (\d+'h\w+);", module, re.M))
+    properties = re.sub(r"\bRESET_(\w+)\b", lambda m: resets[m.group(1)], properties)
+    left = re.findall(r"\b(?:event_data|meta|ending|beat)\.\w+", properties)
+    if left:
+        raise Failed(f"the module has no field {left[0]}")
     if module.count("\nendmodule") != 1:
         raise Failed("one module is expected in a generated file")
     return module.replace("\nendmodule", f"\n{properties}\nendmodule")
@@ -214,7 +235,7 @@ def prove(stage):
                 raise Failed(f"seeded bug {n}: `{pattern}` is no longer in {path.name}; seed it anew")
             smt2 = netlist(folder, stage, broken)
             # Some bugs show too far from the reset state: there the step of the induction must fail that held without them.
-            way = ["-i", "-t", depth] if n in about.get("far", []) else ["-t", "8"]
+            way = ["-i", "-t", depth] if n in about.get("far", []) else ["-t", str(about.get("steps", 8))]
             holds, what = solve(smt2, *way)
             if not holds and ("in time" in what or "Traceback" in what):
                 raise Failed(f"seeded bug {n}: {what}")
