@@ -45,7 +45,7 @@ module counter_set_64 (
     reg  gives_d1;
     reg  gives_d2;
     // counts: record stored_counts: packets [57:0], bytes [121:58], phase [122], since_packets [128:123], since_bytes [143:129]
-    reg [143:0] counts [0:63];
+    (* ram_style = "distributed" *) reg [143:0] counts [0:63];
     wire not_6 = ~(hit & visit);
     wire same_0 = or_18_d1 & (row_d3 == row_d2);
     wire same_1 = or_18_d2 & (row_d4 == row_d2);

@@ -19,6 +19,8 @@ pub const LATENCY: u32 = 4;
 /// Clocks from `visit` to `item_valid`.
 pub const ITEM_LATENCY: u32 = 5;
 
+/// Rows up to which a set is built of LUTs: a block RAM as wide has eight times as many.
+const LUT_ROWS: u32 = 64;
 /// A set from this size on is asked to be UltraRAM.
 const ULTRA_BITS: u32 = 1 << 21;
 /// Rows up to which a memory is read in two clocks (see `tables`).
@@ -91,9 +93,10 @@ pub fn build(rows: u32, adds: Adds) -> Result<Circuit, Vec<GenError>> {
     m.assert("visits_without_a_hit", !(hit & visit));
 
     let layout = stored_row(adds);
-    let style = match rows.saturating_mul(layout.width()) >= ULTRA_BITS {
-        true => RamStyle::Ultra,
-        false => RamStyle::Auto,
+    let style = match (rows, rows.saturating_mul(layout.width()) >= ULTRA_BITS) {
+        (..=LUT_ROWS, _) => RamStyle::Distributed,
+        (_, true) => RamStyle::Ultra,
+        _ => RamStyle::Auto,
     };
     let memory = m.ram("counts", RamSpec::of(rows, &layout).latency(2).style(style));
     // Deep memories are cascades of blocks; the tools move the additional register into them.
