@@ -15,6 +15,7 @@
 //! It needs root, `ip`, `nft`, `nginx`, `tcpdump`, `ethtool`; [`missing`] says what of it there is not.
 
 pub mod down;
+pub mod engine;
 pub mod error;
 pub mod nodes;
 pub mod plan;

@@ -1,17 +1,14 @@
 //! Bringing a lab up.
 
+use crate::engine::{self, Start};
 use crate::nodes::{cable, families, furnish, namespace, write};
 use crate::plan::{Plan, Work};
-use crate::run::{inside, start};
+use crate::run::inside;
 use crate::{LabError, down, missing};
 use seqnic_compiler::definition::Definition;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::time::{Duration, Instant};
-
-/// How long the daemon may take to listen.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A lab that is up; kept in its folder as `lab.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -141,43 +138,22 @@ fn build(plan: &Plan, options: &Options, lab: &mut Lab) -> Result<(), LabError> 
         lab.nodes
             .push((node.name.clone(), format!("{:?}", node.work)));
     }
-    daemon(plan, options, lab, &engine)
+    let child = engine::start(
+        &Start {
+            space: &engine,
+            folder: &lab.folder,
+            name: "seqnicd",
+            geometry: &plan.geometry,
+            ports: &plan.ports,
+            config: options.config,
+        },
+        options.seqnicd,
+    )?;
+    remember(lab, vec![child]);
+    Ok(())
 }
 
 fn remember(lab: &mut Lab, children: Vec<Child>) {
     // They live on when this command has ended; `down` ends them.
     lab.processes.extend(children.iter().map(Child::id));
-}
-
-fn daemon(plan: &Plan, options: &Options, lab: &mut Lab, engine: &str) -> Result<(), LabError> {
-    let ports: Vec<String> = plan
-        .ports
-        .iter()
-        .map(|p| format!("{p}: {{ interface: p{p} }}"))
-        .collect();
-    let folder = lab.folder.display();
-    let config = format!(
-        "card: {{ software: {{ geometry: {}, ports: {{ {} }} }} }}\nstate: {folder}/state\nsocket: {folder}/seqnicd.sock\n{}\n",
-        plan.geometry,
-        ports.join(", "),
-        options.config
-    );
-    let file = lab.folder.join("seqnicd.yaml");
-    write(&file, &config)?;
-    let log = lab.folder.join("seqnicd.log");
-    let program = options.seqnicd.display().to_string();
-    let child = start(
-        engine,
-        &[&program, "--config", &file.display().to_string()],
-        &log,
-    )?;
-    remember(lab, vec![child]);
-    let until = Instant::now() + PATIENCE;
-    while std::os::unix::net::UnixStream::connect(lab.socket()).is_err() {
-        if Instant::now() > until {
-            return Err(LabError::Daemon(log));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
