@@ -40,7 +40,7 @@ const SLOWEST_ANSWER: u32 = if CONFIG_READ_CLOCKS > counters::LATENCY {
 };
 
 /// Clocks behind a frame's last slot in which it is in no queue that says so.
-const TAIL: u32 = editor::LATENCY + dispatch::LATENCY + 3;
+const TAIL: u32 = editor::LATENCY + 4;
 
 /// Why a pipeline cannot be generated.
 #[derive(Debug, thiserror::Error)]
@@ -129,10 +129,10 @@ impl Latency {
         );
         const QUEUE: u32 = 1;
         const REGISTER: u32 = 1;
-        // ingress, arbiter, window; verdicts; edits; editor, dispatch; output.
+        // ingress, arbiter, window; verdicts; edits; editor; output.
         let before = 3 * REGISTER;
         let between = QUEUE;
-        let behind = QUEUE + editor::LATENCY + dispatch::LATENCY + QUEUE;
+        let behind = QUEUE + editor::LATENCY + QUEUE;
         Latency {
             header_path,
             prepare,
@@ -349,8 +349,9 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
         "dispatch",
         &dispatch::build(g)?,
         &[
-            ("valid", editor.get("valid")),
-            ("beat", editor.get("out")),
+            ("soon", editor.get("soon")),
+            ("soon_first", editor.get("soon_first")),
+            ("soon_port", editor.get("soon_port")),
             ("meta", editor.get("out_meta")),
             ("end_valid", editor.get("end_valid")),
             ("ending", editor.get("ending")),
@@ -379,7 +380,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
             let port = |s: &str| format!("m_axis_{name}_{s}");
             let mut ports = vec![
                 ("push", dispatch.get("push").bit(i as u32)),
-                ("beat", dispatch.get("out")),
+                ("beat", editor.get("out")),
                 ("meta", dispatch.get("out_meta")),
                 ("m_tready", m.input(&port("tready"), 1)),
             ];

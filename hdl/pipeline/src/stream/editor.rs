@@ -21,7 +21,8 @@ const _: () = assert!(patch::LATENCY + 1 == LATENCY && prefix::LATENCY + 1 == LA
 
 /// Takes `slot_valid`, [`slot`] and `edit` ([`EDIT`]), and two clocks later the rows `even` and `odd`. Gives
 /// `valid`, `out` ([`edited_beat`]) with `out_meta` ([`meta`]), and with the last beat of each copy
-/// `end_valid` and `ending` ([`ending`]).
+/// `end_valid` and `ending` ([`ending`]). A clock before each beat `soon`, `soon_first` and `soon_port`: it comes, is the copy's
+/// first, and for which output.
 ///
 /// # Errors
 /// None for a geometry that passes its check.
@@ -129,6 +130,10 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             ("length_out", length_out),
         ],
     );
+    m.output("soon", valid);
+    m.output("soon_first", first);
+    let out_port = edit.field("out_port").named("out_port");
+    m.output("soon_port", out_port.delay(LATENCY - 1));
     m.output("valid", valid.as_valid().reg());
     m.output("out", out.reg());
     m.output(
@@ -496,6 +501,7 @@ mod tests {
         late: std::collections::VecDeque<[Bits; 2]>,
         joiner: Joiner,
         meta: Option<Bits>,
+        soon: Option<(u64, u64)>,
         frames: Vec<(Vec<u8>, bool, Bits)>,
         ends: Vec<(bool, u64, u64)>,
         beats: u32,
@@ -511,6 +517,7 @@ mod tests {
                 late: vec![none.clone(), none].into(),
                 joiner: Joiner::default(),
                 meta: None,
+                soon: None,
                 frames: vec![],
                 ends: vec![],
                 beats: 0,
@@ -536,11 +543,18 @@ mod tests {
                 let (word, meta) = (sim.get_bits("out"), sim.get_bits("out_meta"));
                 let known = self.meta.get_or_insert(meta.clone());
                 assert_eq!(*known, meta);
+                // What was said of it a clock before.
+                let first = unpacked(&edited_beat(g), &word, "first").low_u64();
+                let port = unpacked(&super::meta(), &meta, "out_port").low_u64();
+                assert_eq!(self.soon.take(), Some((first, port)));
                 if let Some((frame, error)) = self.joiner.take(g, &edited_beat(g), &word) {
                     self.frames.push((frame, error, meta));
                     self.meta = None;
                 }
             }
+            assert_eq!(self.soon, None);
+            let soon = (sim.get("soon_first"), sim.get("soon_port"));
+            self.soon = (sim.get("soon") == 1).then_some(soon);
             if sim.get("end_valid") == 1 {
                 assert_eq!(self.frames.len(), self.ends.len() + 1);
                 let end = sim.get_bits("ending");

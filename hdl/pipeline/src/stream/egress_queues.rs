@@ -102,7 +102,7 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     let (mut write_at, mut read_at) = (vec![], vec![]);
     let (mut user_write_at, mut user_read_at) = (vec![], vec![]);
     // What may still be on its way from `dispatch` is not in the counts.
-    let longest = g.beats(LONGEST_OUT) + dispatch::LATENCY;
+    let longest = g.beats(LONGEST_OUT) + dispatch::DECIDED_BEFORE;
     for n in 0..g.queues {
         let (written, taken) = (stores & to.bit(n), issue.q() & next.bit(n));
         let begins = (written & first).named(&format!("begins_{n}"));
@@ -114,7 +114,7 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
             !written | beats_in.ne(beats_in.lit(places.into())),
         );
         let fits = beats_in.le(beats_in.lit(u128::from(places - longest)));
-        let user_fits = users_in.le(users_in.lit(u128::from(frames - 1 - dispatch::LATENCY)));
+        let user_fits = users_in.le(users_in.lit(u128::from(frames - 1 - dispatch::DECIDED_BEFORE)));
         rooms.push(fits & user_fits);
         waiting.push(beats_in.any());
         let region = m.lit(queue_bits, n.into());

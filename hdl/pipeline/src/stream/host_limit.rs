@@ -11,9 +11,11 @@ use seqnic_spec::tables::{Table, width};
 
 /// Clocks from a copy's first slot to its first beat at `dispatch`, and to the answer here.
 pub const LATENCY: u32 = editor::LATENCY;
+/// Clocks to `rank`, by which the queue is chosen.
+const RANK: u32 = LATENCY - super::dispatch::DECIDED_BEFORE;
 
 /// Takes `starts` (the slot is a copy's first) and of the copy's edit, with every slot, `reason`, `tag` and `own_rank` (its priority). Gives,
-/// [`LATENCY`] clocks later and beside every beat of the copy, `limited` (drop it) and `rank`: the priority of
+/// [`LATENCY`] clocks later and beside every beat of the copy, `limited` (drop it) and a clock before that `rank`: the priority of
 /// the reason, or the copy's own if it does not go to the host. And the configuration bus.
 ///
 /// # Errors
@@ -63,7 +65,9 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("limited", limited);
     m.output(
         "rank",
-        exception.mux(row.field("priority"), own).delay(left),
+        exception
+            .mux(row.field("priority"), own)
+            .delay(RANK - known),
     );
     m.output("cfg_rdata", lookup.get("cfg_rdata"));
     m.finish()
@@ -112,7 +116,7 @@ mod tests {
             assert_eq!(back, row);
         }
         let mut due = [0u128; 32];
-        let mut waiting = VecDeque::from(vec![None; LATENCY as usize]);
+        let mut waiting = VecDeque::from(vec![None; LATENCY as usize + 1]);
         let (mut now, mut seen) = (0u64, [0; 3]);
         for _ in 0..4000 {
             // A copy: its slots are beside each other or not, and each has its edit.
@@ -147,13 +151,16 @@ mod tests {
     }
 
     fn look(sim: &mut Sim, waiting: &mut VecDeque<Option<(bool, u64)>>) {
-        if let Some((limited, rank)) = waiting.pop_front().flatten() {
+        waiting.pop_front();
+        if let Some((limited, _)) = waiting[0] {
             assert_eq!(
                 sim.get("limited"),
                 u64::from(limited),
                 "clock {}",
                 sim.cycle()
             );
+        }
+        if let Some((_, rank)) = waiting[(LATENCY - RANK) as usize] {
             assert_eq!(sim.get("rank"), rank);
         }
         sim.step();
