@@ -46,6 +46,7 @@ end
 wire [$bits(push)-1:0] f_was_place = 1 << f_was_to;
 always @(posedge clk) if (!rst) begin
     whole_or_not_at_all: assert (push == (f_valid && f_was_sent && !limited ? f_was_place : 0));
+    if (f_valid) decision_comes_along: assert (taken_q == f_was_sent);
     every_end_is_an_event: assert (event_valid == f_ended);
     if (f_ended && !f_error) event_says_whether: assert (event_data.limited == f_end_limited && (f_end_limited || event_data.sent == f_end_sent));
     if (f_open) decision_is_kept: assert (taken_q == f_sent);

@@ -109,7 +109,8 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     // What may still be on its way from `dispatch` is not in the counts.
     let longest = g.beats(LONGEST_OUT) + dispatch::DECIDED_BEFORE;
     let beats_fit = beat_count.le(beat_count.lit(u128::from(g.egress_beats - longest)));
-    let user_fits = user_count.le(user_count.lit(u128::from(frames - 1 - dispatch::DECIDED_BEFORE)));
+    let user_fits =
+        user_count.le(user_count.lit(u128::from(frames - 1 - dispatch::DECIDED_BEFORE)));
     m.output("room", beats_fit & user_fits);
 
     // A beat may be there a clock before its sideband.

@@ -114,7 +114,8 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
             !written | beats_in.ne(beats_in.lit(places.into())),
         );
         let fits = beats_in.le(beats_in.lit(u128::from(places - longest)));
-        let user_fits = users_in.le(users_in.lit(u128::from(frames - 1 - dispatch::DECIDED_BEFORE)));
+        let user_fits =
+            users_in.le(users_in.lit(u128::from(frames - 1 - dispatch::DECIDED_BEFORE)));
         rooms.push(fits & user_fits);
         waiting.push(beats_in.any());
         let region = m.lit(queue_bits, n.into());
