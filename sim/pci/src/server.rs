@@ -64,15 +64,10 @@ impl<C: Card> Shared<C> {
     fn work(&self) {
         let mut function = self.lock();
         while !self.stop.load(Ordering::SeqCst) {
-            if !function.work() {
+            // Who waits gets the function, and wakes this thread when done.
+            if !function.work() || self.waiting.load(Ordering::SeqCst) > 0 {
                 let woken = self.wake.wait_timeout(function, IDLE);
                 function = woken.unwrap_or_else(PoisonError::into_inner).0;
-            } else if self.waiting.load(Ordering::SeqCst) > 0 {
-                drop(function);
-                while self.waiting.load(Ordering::SeqCst) > 0 {
-                    std::thread::yield_now();
-                }
-                function = self.lock();
             }
         }
     }

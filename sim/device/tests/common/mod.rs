@@ -107,6 +107,11 @@ impl Driver {
         ] {
             self.write(register.at(r), value);
         }
+        // Writes are posted: a frame at a port may overtake them, and is dropped where the ring does not run. A read
+        // comes back when they are done.
+        until("a ring that runs", || {
+            map::RING_STATE.get(self.read(map::RING_STATE.at(r)), "running") == 1
+        });
     }
 
     fn line(&self, ring: Ring, index: u32) -> [u8; 64] {
