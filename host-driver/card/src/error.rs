@@ -43,6 +43,9 @@ pub enum CardError {
         help: &'static str,
     },
 
+    #[error("the card is away: {why}; it is opened again as soon as it is there")]
+    Away { why: String },
+
     /// The card is gone or broken: what failed, and what it said.
     #[error("{0}")]
     Failed(String),

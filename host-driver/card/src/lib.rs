@@ -22,7 +22,7 @@ use seqnic_image::{Image, TableRows};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::Table;
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Which card this is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,10 +54,33 @@ pub enum Event {
     },
     /// The card was reset and its tables are not to be trusted: read them back, load what differs.
     Reset,
-    /// The card answers no more. It stays so: open it anew.
+    /// The card answers no more.
     Gone {
         why: String,
     },
+    /// A card that was gone is there again: read its tables back, load what differs.
+    Back,
+}
+
+/// Whether a card can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    Here,
+    /// It cannot; it is opened anew, again and again.
+    Away(Away),
+}
+
+/// A card that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Away {
+    pub why: String,
+    pub since: Instant,
+    /// How often it was tried to open it since then.
+    pub tries: u32,
+    /// When that is tried next.
+    pub next: Instant,
+    /// Whether it was reached since the daemon started: what [`Card::identity`] says is true then.
+    pub met: bool,
 }
 
 /// How long a drain may take at most before the card counts as hanging. The longest by its sizes is
@@ -158,8 +181,20 @@ pub trait Card: Send + Sync {
 
     fn link(&self, port: u8) -> Link;
 
-    /// The next thing that happened, or nothing within `wait`.
+    /// The next thing that happened, or nothing within `wait`. To be asked again and again by one thread: a card
+    /// that is away is opened anew in here.
     fn event(&self, wait: Duration) -> Option<Event>;
+
+    /// Whether the card can be used. One that cannot come back is always here.
+    fn presence(&self) -> Presence {
+        Presence::Here
+    }
+
+    /// The card is there and of no use as it is (another card at the same address): close it, and try again
+    /// later. `why` is shown meanwhile.
+    fn give_up(&self, why: &str) {
+        let _it_stays = why;
+    }
 }
 
 /// Takes off the zero rows at the end, which an image does not store.

@@ -73,6 +73,8 @@ pub struct Changed {
 pub struct Status {
     pub version: String,
     pub card: String,
+    #[serde(default)]
+    pub card_state: CardState,
     pub geometry: String,
     /// Seconds since the daemon started.
     pub uptime: u64,
@@ -88,6 +90,21 @@ pub struct Status {
     pub exceptions: BTreeMap<String, u64>,
     /// What the daemon noticed, oldest first.
     pub log: Vec<LogLine>,
+}
+
+/// Whether the card can be used.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardState {
+    pub here: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// How long it has been away, how often it was tried to open it, in how many ms it is tried again.
+    pub away_ms: u64,
+    pub tries: u32,
+    pub next_ms: u64,
+    /// Whether it was there since the daemon started; if not, its geometry is not known.
+    pub met: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

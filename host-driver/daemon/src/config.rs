@@ -1,6 +1,10 @@
 //! The daemon's configuration: one YAML file.
 
-use serde::Deserialize;
+use seqnic_transport::Address;
+use seqnic_transport::address::NoAddress;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -33,11 +37,79 @@ pub struct Config {
     pub health: HealthConfig,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CardConfig {
+/// Which card. Written as `software`, as an address, or as a mapping with one of the two.
+#[derive(Debug)]
+pub enum CardConfig {
     /// The software engine, for hosts without a card.
-    pub software: SoftwareConfig,
+    Software(SoftwareConfig),
+    /// A card with ports of its own.
+    At(AtConfig),
+}
+
+#[derive(Debug)]
+pub struct AtConfig {
+    pub address: Address,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CardKeys {
+    software: Option<SoftwareConfig>,
+    address: Option<String>,
+    /// Only to say why not.
+    ports: Option<serde::de::IgnoredAny>,
+}
+
+impl TryFrom<CardKeys> for CardConfig {
+    type Error = String;
+
+    fn try_from(keys: CardKeys) -> Result<CardConfig, String> {
+        if keys.ports.is_some() {
+            return Err(String::from(
+                "`card.ports` is no key: a card at an address has ports of its own, the software engine's are `card.software.ports`",
+            ));
+        }
+        match (keys.software, keys.address) {
+            (Some(software), None) => Ok(CardConfig::Software(software)),
+            (None, Some(address)) => {
+                let address = address.parse().map_err(|e: NoAddress| e.to_string())?;
+                Ok(CardConfig::At(AtConfig { address }))
+            }
+            (Some(software), Some(address)) if !software.ports.is_empty() => Err(format!(
+                "`card` names the card at {address} and network interfaces (`software.ports`): the ports of a card are its own, so leave `software` away; or leave `address` away for the software engine on those interfaces"
+            )),
+            _ => Err(String::from(
+                "`card` needs one of `address` (`0000:03:00.0`, `unix:/run/seqnic/card.sock`) and `software`",
+            )),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for CardConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<CardConfig, D::Error> {
+        struct Card;
+        impl<'de> Visitor<'de> for Card {
+            type Value = CardConfig;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("`software`, an address of a card, or a mapping with one of the two")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<CardConfig, E> {
+                if text == "software" {
+                    return Ok(CardConfig::Software(SoftwareConfig::default()));
+                }
+                let address = text.parse().map_err(E::custom)?;
+                Ok(CardConfig::At(AtConfig { address }))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CardConfig, A::Error> {
+                let keys = CardKeys::deserialize(MapAccessDeserializer::new(map))?;
+                keys.try_into().map_err(serde::de::Error::custom)
+            }
+        }
+        deserializer.deserialize_any(Card)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -48,6 +120,15 @@ pub struct SoftwareConfig {
     /// What each port is connected to; nothing, unless named.
     #[serde(default)]
     pub ports: BTreeMap<u8, PortConfig>,
+}
+
+impl Default for SoftwareConfig {
+    fn default() -> SoftwareConfig {
+        SoftwareConfig {
+            geometry: geometry(),
+            ports: BTreeMap::new(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -211,7 +292,16 @@ pub fn read(path: &Path) -> Result<Config, ConfigError> {
 /// As said.
 pub fn parse(text: &str) -> Result<Config, String> {
     let config: Config = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
-    let software = &config.card.software;
+    if let CardConfig::Software(software) = &config.card {
+        check(software)?;
+    }
+    if config.health.interval_ms == 0 {
+        return Err(String::from("`health.interval_ms` is 0: 1 is the least"));
+    }
+    Ok(config)
+}
+
+fn check(software: &SoftwareConfig) -> Result<(), String> {
     let Some(geometry) = seqnic_spec::geometry::by_name(&software.geometry) else {
         return Err(format!(
             "`card.software.geometry` is `{}`, which there is not: `alveo` or `edge`",
@@ -231,23 +321,65 @@ pub fn parse(text: &str) -> Result<Config, String> {
             ));
         }
     }
-    if config.health.interval_ms == 0 {
-        return Err(String::from("`health.interval_ms` is 0: 1 is the least"));
-    }
-    Ok(config)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{CardConfig, SoftwareConfig, parse};
+
+    fn software(text: &str) -> SoftwareConfig {
+        match parse(text).unwrap().card {
+            CardConfig::Software(software) => software,
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn the_smallest_and_the_shipped_one_are_read() {
         let config = parse("card: { software: {} }\n").unwrap();
-        assert_eq!(config.card.software.geometry, "alveo");
+        assert_eq!(software("card: software\n").geometry, "alveo");
         assert!(config.linux.taps && config.health.enabled);
-        let shipped = parse(include_str!("../dist/seqnicd.yaml")).unwrap();
-        assert_eq!(shipped.card.software.ports.len(), 2);
+        assert_eq!(
+            software(include_str!("../dist/seqnicd.yaml")).ports.len(),
+            2
+        );
+    }
+
+    #[test]
+    fn a_card_is_named_by_its_address() {
+        for (text, want) in [
+            ("card: 0000:03:00.0\n", "0000:03:00.0"),
+            ("card: 0000:81:00.0\n", "0000:81:00.0"),
+            (
+                "card: unix:/run/seqnic/card.sock\n",
+                "unix:/run/seqnic/card.sock",
+            ),
+            ("card: { address: 10000:e1:00.1 }\n", "10000:e1:00.1"),
+            ("card:\n  address: 0000:03:00.0\n", "0000:03:00.0"),
+        ] {
+            match parse(text).unwrap().card {
+                CardConfig::At(at) => assert_eq!(at.address.to_string(), want),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_card_and_interfaces_are_one_too_many() {
+        let both =
+            "card:\n  address: 0000:03:00.0\n  software: { ports: { 0: { interface: eth1 } } }\n";
+        let wrong = parse(both).unwrap_err();
+        assert!(
+            wrong.contains("0000:03:00.0") && wrong.contains("its own"),
+            "{wrong}"
+        );
+        let wrong = parse("card: { address: \"0000:03:00.0\", ports: {} }\n").unwrap_err();
+        assert!(wrong.contains("`card.software.ports`"), "{wrong}");
+        for none in ["card: {}\n", "card: eth0\n"] {
+            let wrong = parse(none).unwrap_err();
+            assert!(wrong.contains("0000:03:00.0"), "{wrong}");
+        }
     }
 
     #[test]

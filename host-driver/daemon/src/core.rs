@@ -7,13 +7,13 @@
 
 use crate::journal::{Journal, JournalError, Record, digest, rows};
 use crate::lock;
-use seqnic_card::{Card, CardError};
+use seqnic_card::{Card, CardError, Presence};
 use seqnic_compiler::definition::{Definition, Element, ReturnWay, Role, State};
 use seqnic_compiler::delta::{self, Delta, DeltaError};
 use seqnic_compiler::diagnostic::Diagnostic;
 use seqnic_image::Image;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Why a definition was not applied. Nothing has changed then, unless it says so.
@@ -31,6 +31,10 @@ pub enum ApplyError {
     Card(#[from] CardError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(
+        "the card was lost in the middle of the change ({0}); when it is there again it gets the old definition or the new one, whole: see `seqnic status`"
+    )]
+    Lost(CardError),
     #[error("no definition is applied yet: `seqnic apply FILE`")]
     Nothing,
     #[error("the definition has no device `{name}`; it has {known}")]
@@ -70,20 +74,37 @@ pub enum Found {
     Settled,
     /// The card had other tables or none: all were loaded.
     Loaded,
+    /// The card is not there. What the journal says holds as soon as it is ([`Core::join`]).
+    Away,
+}
+
+impl Found {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Found::Nothing => "no definition yet",
+            Found::Same => "has the tables of the journal, nothing written",
+            Found::Settled => "was in the middle of a change, which was ended",
+            Found::Loaded => "all tables loaded from the journal",
+            Found::Away => "the card is away",
+        }
+    }
 }
 
 pub struct Core {
     card: Arc<dyn Card>,
     journal: Journal,
-    /// One change at a time.
-    changing: Mutex<()>,
+    /// One change at a time. Whether the card's tables are known to be those of `holding`: after the card was away they
+    /// are not until [`Core::join`] has looked.
+    changing: Mutex<bool>,
     holding: Mutex<Option<Holding>>,
     /// Changes that were prepared: the device that fails, for the tables with this digest.
     prepared: Mutex<BTreeMap<String, (String, Delta)>>,
 }
 
 impl Core {
-    /// Makes the card hold what was applied last. What it has already is left alone.
+    /// Makes the card hold what was applied last. What it has already is left alone. A card that is away is no
+    /// error: it will be joined when it is there.
     ///
     /// # Errors
     /// The journal cannot be read, or the card fails.
@@ -95,8 +116,53 @@ impl Core {
             holding: Mutex::default(),
             prepared: Mutex::default(),
         };
-        let found = core.find()?;
+        let found = match core.join() {
+            Err(ApplyError::Card(_)) if core.is_away() => {
+                if let Some((record, image)) = core.journal.applied()? {
+                    let definition = laid_over(&record)?;
+                    core.hold(record, definition, image);
+                }
+                Found::Away
+            }
+            found => found?,
+        };
         Ok((core, found))
+    }
+
+    /// The card's tables are not known any more: it was lost. Nothing is changed until [`Core::join`].
+    pub fn part(&self) {
+        *lock(&self.changing) = false;
+    }
+
+    /// Makes a card that is there (again) hold what was applied last, whatever it has now.
+    ///
+    /// # Errors
+    /// The journal cannot be read, or the card fails: it stays parted.
+    pub fn join(&self) -> Result<Found, ApplyError> {
+        let mut joined = lock(&self.changing);
+        *joined = false;
+        let found = self.find()?;
+        *joined = true;
+        Ok(found)
+    }
+
+    fn is_away(&self) -> bool {
+        self.card.presence() != Presence::Here
+    }
+
+    /// The lock for a change; refused while the card is away.
+    fn one(&self) -> Result<MutexGuard<'_, bool>, ApplyError> {
+        let joined = lock(&self.changing);
+        if let Presence::Away(away) = self.card.presence() {
+            return Err(CardError::Away { why: away.why }.into());
+        }
+        match *joined {
+            true => Ok(joined),
+            false => Err(CardError::Away {
+                why: String::from("it is there again, and its tables are being looked at"),
+            }
+            .into()),
+        }
     }
 
     fn find(&self) -> Result<Found, ApplyError> {
@@ -173,11 +239,11 @@ impl Core {
     /// # Errors
     /// See [`ApplyError`].
     pub fn apply(&self, name: &str, text: &str, reload: bool) -> Result<Outcome, ApplyError> {
-        let _one = lock(&self.changing);
+        let mut one = self.one()?;
         let mut record = self.holding().map(|h| h.record).unwrap_or_default();
         record.name = name.to_string();
         record.text = text.to_string();
-        self.change(record, reload)
+        self.change(&mut one, record, reload)
     }
 
     /// Says what [`Core::apply`] would do, and does nothing.
@@ -216,10 +282,10 @@ impl Core {
     /// # Errors
     /// There is no such device, or the card fails.
     pub fn fail(&self, device: &str) -> Result<Outcome, ApplyError> {
-        let _one = lock(&self.changing);
+        let mut one = self.one()?;
         let mut record = self.known(device)?;
         record.failed.insert(device.to_string());
-        self.change(record, false)
+        self.change(&mut one, record, false)
     }
 
     /// Gives a failed device its place back: on order only.
@@ -227,10 +293,10 @@ impl Core {
     /// # Errors
     /// As [`Core::fail`].
     pub fn restore(&self, device: &str) -> Result<Outcome, ApplyError> {
-        let _one = lock(&self.changing);
+        let mut one = self.one()?;
         let mut record = self.known(device)?;
         record.failed.remove(device);
-        self.change(record, false)
+        self.change(&mut one, record, false)
     }
 
     fn known(&self, device: &str) -> Result<Record, ApplyError> {
@@ -284,7 +350,12 @@ impl Core {
         (state == digest(&holding.image)).then_some(change)
     }
 
-    fn change(&self, mut record: Record, reload: bool) -> Result<Outcome, ApplyError> {
+    fn change(
+        &self,
+        joined: &mut bool,
+        mut record: Record,
+        reload: bool,
+    ) -> Result<Outcome, ApplyError> {
         let holding = self.holding();
         let definition = laid_over(&record)?;
         let names: BTreeSet<&str> = definition.devices.iter().map(|d| d.name.as_str()).collect();
@@ -294,6 +365,8 @@ impl Core {
             self.journal.begin(&mut record, &image)?;
             let started = Instant::now();
             if let Err(e) = self.card.load(&image) {
+                // A card that was lost may have any part of it: what it is to have is found out when it is back.
+                *joined = !self.is_away();
                 self.journal.abandon()?;
                 return Err(e.into());
             }
@@ -313,6 +386,11 @@ impl Core {
         self.journal.begin(&mut record, &image)?;
         let started = Instant::now();
         if let Err(e) = self.card.apply(&change) {
+            if self.is_away() {
+                // The journal has both; the card says which it is when it is back.
+                *joined = false;
+                return Err(ApplyError::Lost(e));
+            }
             self.back(&holding.image)?;
             return Err(e.into());
         }

@@ -1,8 +1,8 @@
 //! All parts together.
 
 use crate::api::{
-    Answer, Changed, Counters, DefinitionStatus, DeviceStatus, LogLine, PortStatus, Refusal,
-    Request, Response, Status,
+    Answer, CardState, Changed, Counters, DefinitionStatus, DeviceStatus, LogLine, PortStatus,
+    Refusal, Request, Response, Status,
 };
 use crate::config::{Config, HealthConfig};
 use crate::core::{ApplyError, Core, Found, Holding, Outcome, unavailable};
@@ -12,7 +12,7 @@ use crate::journal::digest;
 use crate::linux::Taps;
 use crate::metrics::{self, Gauges};
 use crate::{lock, watch};
-use seqnic_card::{CardError, Link, ToHost};
+use seqnic_card::{CardError, Link, Presence, ToHost};
 use seqnic_compiler::definition::State;
 use seqnic_model::Tables;
 use seqnic_model::parse::parse;
@@ -71,13 +71,11 @@ impl Daemon {
             "{}, geometry {}: {}",
             identity.name,
             identity.geometry.name,
-            match found {
-                Found::Nothing => "no definition yet",
-                Found::Same => "has the tables of the journal, nothing written",
-                Found::Settled => "was in the middle of a change, which was ended",
-                Found::Loaded => "all tables loaded from the journal",
-            }
+            found.words(),
         ));
+        if let Presence::Away(away) = daemon.core.card().presence() {
+            daemon.note(format!("{}; tried again until it is there", away.why));
+        }
         daemon.follow();
         daemon
     }
@@ -245,12 +243,33 @@ impl Daemon {
                     self.note(format!("port {port}: link {}", link_name(link)));
                 }
                 Some(seqnic_card::Event::Reset) => {
-                    self.note(String::from("the card was reset"));
+                    self.core.part();
+                    self.note(String::from("the card was reset; it is opened anew"));
                 }
                 Some(seqnic_card::Event::Gone { why }) => {
+                    self.core.part();
                     self.note(format!("the card is gone: {why}"));
-                    self.stop();
+                    if self.core.card().presence() == Presence::Here {
+                        // It cannot be opened anew from here.
+                        self.stop();
+                    }
                 }
+                Some(seqnic_card::Event::Back) => self.back(),
+            }
+        }
+    }
+
+    /// The card is there again: its tables become what they should be, if they are not.
+    fn back(&self) {
+        match self.core.join() {
+            Ok(found) => {
+                self.note(format!("the card is there: {}", found.words()));
+                self.follow();
+            }
+            Err(e) => {
+                let why = format!("it is there and cannot be used: {e}");
+                self.note(format!("the card: {why}"));
+                self.core.card().give_up(&why);
             }
         }
     }
@@ -489,6 +508,7 @@ impl Daemon {
         Status {
             version: String::from(env!("CARGO_PKG_VERSION")),
             card: identity.name,
+            card_state: card_state(card.presence()),
             geometry: identity.geometry.name.to_string(),
             uptime: self.started.elapsed().as_secs(),
             definition: of(&|h| DefinitionStatus {
@@ -527,13 +547,18 @@ impl Daemon {
     /// # Errors
     /// The card fails.
     pub fn prometheus(&self) -> Result<String, CardError> {
-        let counters = self.counters()?;
         let status = self.status();
+        // A card that is away has no counters to show, and that it is away is what matters then.
+        let counters = match status.card_state.here {
+            true => self.counters()?,
+            false => Counters::default(),
+        };
         let mut gone: BTreeMap<String, u64> = BTreeMap::new();
         for (service, _) in &status.unavailable {
             *gone.entry(service.clone()).or_default() += 1;
         }
         let gauges = Gauges {
+            card: status.card_state.here,
             defined: status.definition.is_some(),
             devices: (status.devices.into_iter())
                 .map(|d| (d.name, d.state != "failed"))
@@ -584,6 +609,24 @@ fn settings(config: &HealthConfig) -> Settings {
     }
 }
 
+fn card_state(presence: Presence) -> CardState {
+    let Presence::Away(away) = presence else {
+        return CardState {
+            here: true,
+            ..CardState::default()
+        };
+    };
+    let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    CardState {
+        here: false,
+        why: Some(away.why),
+        away_ms: millis(away.since.elapsed()),
+        tries: away.tries,
+        next_ms: millis(away.next.saturating_duration_since(Instant::now())),
+        met: away.met,
+    }
+}
+
 fn changed(outcome: Outcome, dry_run: bool) -> Answer {
     Answer::Changed(Changed {
         words: outcome.words,
@@ -607,7 +650,10 @@ fn refusal(error: &ApplyError) -> Refusal {
         _ => None,
     };
     let code = match error {
-        ApplyError::Card(_) | ApplyError::Journal(_) | ApplyError::Torn(_) => "failed",
+        ApplyError::Card(_)
+        | ApplyError::Journal(_)
+        | ApplyError::Torn(_)
+        | ApplyError::Lost(_) => "failed",
         _ => "refused",
     };
     Refusal {

@@ -1,6 +1,7 @@
 //! `seqnicd`: a daemon beside a card.
 //!
 //! * [`config`]: the one file it is started with;
+//! * [`card`]: the card it names;
 //! * [`core`]: which definition holds, and how another one comes to hold, all or nothing; [`journal`] is
 //!   its memory on disk;
 //! * [`api`], [`server`], [`client`]: requests over a Unix socket, a line of JSON each;
@@ -10,6 +11,7 @@
 //! * [`metrics`]: counters for Prometheus.
 
 pub mod api;
+pub mod card;
 pub mod client;
 pub mod config;
 pub mod core;

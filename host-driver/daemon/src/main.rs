@@ -1,7 +1,7 @@
 //! `seqnicd`.
 
 use clap::Parser;
-use seqnic_card::software::{PortConfig, SoftwareCard};
+use seqnic_daemon::card;
 use seqnic_daemon::config::{self, Config};
 use seqnic_daemon::core::Core;
 use seqnic_daemon::daemon::Daemon;
@@ -63,20 +63,8 @@ fn main() -> ExitCode {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn run(config: Config) -> Result<(), Failure> {
-    let software = &config.card.software;
-    let geometry = seqnic_spec::geometry::by_name(&software.geometry)
-        .ok_or("the geometry was checked and is gone")?;
-    let mut ports = Vec::new();
-    for (number, port) in &software.ports {
-        let to = match (&port.interface, &port.tap) {
-            (Some(name), _) => PortConfig::Interface(name.clone()),
-            (None, Some(name)) => PortConfig::Tap(name.clone()),
-            (None, None) => continue,
-        };
-        ports.push((*number, to));
-    }
-    let card = Arc::new(SoftwareCard::start(geometry, ports)?);
     let journal = Journal::open(&config.state)?;
+    let card = card::open(&config.card, &journal)?;
     let (core, found) = Core::start(card, journal)?;
     let listener = server::bind(&config.socket)
         .map_err(|e| format!("cannot listen at {}: {e}", config.socket.display()))?;

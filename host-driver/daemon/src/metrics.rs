@@ -115,6 +115,8 @@ fn labels(key: CounterKey) -> (&'static str, Vec<(&'static str, String)>) {
 /// What Prometheus gets beside the card's counters.
 #[derive(Debug, Clone, Default)]
 pub struct Gauges {
+    /// The card can be used.
+    pub card: bool,
     /// 1: a definition holds.
     pub defined: bool,
     /// By device: 1 it takes part, 0 it failed.
@@ -158,6 +160,13 @@ pub fn prometheus(counters: &Counters, gauges: &Gauges) -> String {
             }
         }
     }
+    head(
+        &mut out,
+        "seqnic_card_up",
+        "gauge",
+        "Whether the card can be used.",
+    );
+    line(&mut out, "seqnic_card_up", &[], u64::from(gauges.card));
     head(
         &mut out,
         "seqnic_defined",
@@ -373,6 +382,6 @@ mod tests {
         let mut once = heads.clone();
         once.dedup();
         assert_eq!(heads, once);
-        assert_eq!(heads.len(), 6);
+        assert_eq!(heads.len(), 7);
     }
 }

@@ -131,6 +131,11 @@ impl Device {
         &self.registers
     }
 
+    /// Why the card cannot be used any more, if it cannot.
+    pub fn ended(&self) -> Option<String> {
+        lock(&self.ended).clone()
+    }
+
     /// Whether this is the first time that the end is told.
     pub(crate) fn tell_once(&self) -> bool {
         !self.told.swap(true, Ordering::SeqCst)
@@ -405,12 +410,11 @@ impl Device {
             }
             drop(watch);
             self.ring_errors()?;
-            for ring in 0..reg::RINGS {
-                if self.registers.field(&reg::RING_CONTROL, ring, "enable")? == 0 {
-                    return Err(Error::Transport(seqnic_transport::Error::Reset {
-                        card: card(),
-                    }));
-                }
+            // A reset stops all of them, an error one, which was asked above.
+            if self.registers.field(&reg::RING_CONTROL, 0, "enable")? == 0 {
+                return Err(Error::Transport(seqnic_transport::Error::Reset {
+                    card: card(),
+                }));
             }
             Ok(())
         })

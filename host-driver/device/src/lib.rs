@@ -11,7 +11,8 @@
 //! * whether it is well ([`Device::check`]).
 //!
 //! What the card says is checked before it is used. A card that hangs, is reset, disappears or lies
-//! in a record ends in an [`Error`], after which the device is of no more use: drop it and open another. Its
+//! in a record ends in an [`Error`], after which the device is of no more use: drop it and open another, or have
+//! [`Kept`] do that. Its
 //! memory stays mapped until the card is known to be quiet.
 
 pub mod card;
@@ -19,6 +20,7 @@ pub mod command;
 pub mod counters;
 pub mod error;
 pub mod identity;
+pub mod kept;
 pub mod packet;
 pub mod registers;
 pub mod ring;
@@ -30,5 +32,6 @@ pub use command::Snapshot;
 pub use device::{Device, Options};
 pub use error::{Error, Result};
 pub use identity::Identity;
+pub use kept::Kept;
 pub use packet::{Packet, Way};
 pub use table::Repair;

@@ -91,10 +91,24 @@ pub fn status(args: &Status) -> Outcome {
     let mut line = |text: String| {
         let _never = writeln!(out, "{text}");
     };
+    let known = status.card_state.here || status.card_state.met;
     line(format!(
         "{}, geometry {}, seqnicd {} up {} s",
-        status.card, status.geometry, status.version, status.uptime
+        status.card,
+        if known { &status.geometry } else { "not known" },
+        status.version,
+        status.uptime
     ));
+    let state = &status.card_state;
+    if let Some(why) = &state.why {
+        let seconds = |ms: u64| format!("{}.{} s", ms / 1000, ms / 100 % 10);
+        line(format!(
+            "THE CARD IS AWAY, for {}: {why}; tried {}, next in {}",
+            seconds(state.away_ms),
+            plural(state.tries.into(), "time"),
+            seconds(state.next_ms)
+        ));
+    }
     match &status.definition {
         None => line(String::from("no definition: `seqnic apply FILE`")),
         Some(d) => line(format!(
