@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both install what a bare machine lacks.
-.PHONY: demo test setup lint generate synth formal fuzz test-formats test-cocotb cocotb-host test-vfio
+.PHONY: demo test setup lint generate synth formal fuzz test-formats test-cocotb cocotb-host test-vfio test-ops
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -22,6 +22,7 @@ generate:
 	$(CARGO) run --quiet -p seqnic -- spec --markdown > docs/tables.md
 	$(CARGO) run --quiet -p seqnic -- spec --registers > docs/registers.md
 	$(CARGO) run --quiet -p seqnic -- spec --json > hdl/spec/spec.json
+	$(CARGO) run --quiet -p seqnic-snmp -- --mib > host-driver/snmp/dist/SEQNIC-MIB.txt
 
 # Proofs of the stages that handle streams (hdl/formal/README.md): some minutes.
 formal:
@@ -61,3 +62,8 @@ cocotb-host:
 # kernel the first time (tools/setup-vfio.sh); nothing is installed.
 test-vfio: setup
 	@tools/test-vfio.sh
+
+# What operators point at the daemon, as others read it: net-snmp asks our agent, smilint reads our module.
+test-ops:
+	@tools/setup-ops.sh
+	@tools/test-ops.sh
