@@ -1,5 +1,7 @@
 //! One case folder, and an engine on it.
 
+use crate::legs;
+use crate::said::Watched;
 use seqnic_compiler::definition::Definition;
 use seqnic_engine::Engine;
 use seqnic_image::names::InterfaceName;
@@ -161,13 +163,21 @@ impl Case {
             source,
         })?;
         let name = engine.name();
-        self.replay(engine, made.path())?;
+        let mut watched = Watched::new(engine);
+        self.replay(&mut watched, made.path())?;
         let mismatch = |file: &str, what: String| CaseError::Mismatch {
             case: self.name.clone(),
             engine: name,
             file: file.to_string(),
             what,
         };
+        if self.folder.join("legs.json").is_file() {
+            let said = watched.difference(&legs::read(&self.folder)?);
+            let said = said.map_err(|e| mismatch("legs.json", e.to_string()))?;
+            if let Some(what) = said {
+                return Err(mismatch("legs.json", what));
+            }
+        }
         let mut captures: BTreeSet<String> = self
             .interfaces()
             .iter()

@@ -5,8 +5,8 @@
 //! expected of it.
 
 use crate::case::CaseError;
-use crate::wrap::{Inner, Tag};
-use etherparse::{EtherType, IpDscp, IpNumber, Ipv4Header, Ipv6Header, TcpHeader};
+use crate::frame::{Payload, frame};
+use crate::wrap::Tag;
 use seqnic_replay::Time;
 use seqnic_replay::capture::Writer;
 use serde::Deserialize;
@@ -27,9 +27,49 @@ pub struct Leg {
     /// It goes to the host beside what comes out: a copy that is too big.
     #[serde(default)]
     pub host: bool,
-    /// Bytes of TCP payload; otherwise another number in each leg.
+    /// Nothing comes out for it, to the host neither: its rate, or that of its reason, has no room.
+    #[serde(default)]
+    pub dropped: bool,
+    /// Bytes behind the transport header; otherwise another number in each leg.
     #[serde(default)]
     pub payload: Option<usize>,
+    /// Microseconds since the leg before.
+    #[serde(default = "apart")]
+    pub after: u32,
+    /// Of everything that comes out for it.
+    #[serde(default)]
+    pub priority: Option<u8>,
+    /// Why it goes to the host.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Set and rule that decide, as `set/rule`.
+    #[serde(default)]
+    pub rule: Option<String>,
+}
+
+fn apart() -> u32 {
+    1000
+}
+
+/// What stands behind the IP header.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    #[default]
+    Tcp,
+    Udp,
+    /// Echo request, with `sport` as identifier and `dport` as sequence number.
+    Icmp,
+}
+
+/// Which part of a fragmented packet a frame carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fragment {
+    /// With the transport header.
+    First,
+    /// Payload alone.
+    Later,
 }
 
 /// Headers of a packet. What is not named is the same in every packet of a leg.
@@ -56,12 +96,19 @@ pub struct Packet {
     /// TCP reset.
     #[serde(default)]
     pub reset: bool,
+    /// TCP flags, each by its first letter (`s`: SYN alone), in place of ACK.
+    #[serde(default)]
+    pub flags: Option<String>,
+    #[serde(default)]
+    pub protocol: Transport,
+    #[serde(default)]
+    pub fragment: Option<Fragment>,
 }
 
-/// Bytes of TCP payload, leg after leg: none, odd and even, past one and two bus words, an MTU.
+/// Bytes of payload, leg after leg: none, odd and even, past one and two bus words, an MTU.
 const PAYLOADS: [usize; 9] = [0, 1, 5, 37, 100, 512, 1000, 1399, 1460];
 
-/// 2026-01-01 00:00:00 UTC; legs are a millisecond apart.
+/// 2026-01-01 00:00:00 UTC; legs are a millisecond apart, if they do not say otherwise.
 const START: i128 = 1_767_225_600_000_000_000;
 
 /// Captures by file name within the case folder.
@@ -106,22 +153,38 @@ fn pcap(packets: &[(Time, Vec<u8>)]) -> std::io::Result<Vec<u8>> {
     writer.finish()
 }
 
-fn captures(folder: &Path) -> Result<Captures, CaseError> {
+/// The legs of the case in `folder`.
+pub fn read(folder: &Path) -> Result<Vec<Leg>, CaseError> {
     let path = folder.join("legs.json");
     let text = fs::read_to_string(&path).map_err(|source| CaseError::File {
         path: path.clone(),
         source,
     })?;
-    let legs: Vec<Leg> =
-        serde_json::from_str(&text).map_err(|source| CaseError::Json { path, source })?;
+    serde_json::from_str(&text).map_err(|source| CaseError::Json { path, source })
+}
+
+/// The frame that arrives in leg `n`.
+pub fn arrived(leg: &Leg, n: usize) -> Vec<u8> {
+    frame(&leg.r#in, n, &payload(leg, n))
+}
+
+fn payload(leg: &Leg, n: usize) -> Payload {
+    let length = leg.payload.unwrap_or(PAYLOADS[n % PAYLOADS.len()]);
+    (0..length).map(|i| (i * 7 + n) as u8).collect()
+}
+
+fn captures(folder: &Path) -> Result<Captures, CaseError> {
     let mut captures = Captures::new();
-    for (n, leg) in legs.iter().enumerate() {
-        let time = Time::from_nanoseconds(START + n as i128 * 1_000_000).unwrap_or_default();
-        let length = leg.payload.unwrap_or(PAYLOADS[n % PAYLOADS.len()]);
-        let payload: Vec<u8> = (0..length).map(|i| (i * 7 + n) as u8).collect();
+    let mut at = START;
+    for (n, leg) in read(folder)?.iter().enumerate() {
+        if n > 0 {
+            at += i128::from(leg.after) * 1000;
+        }
+        let time = Time::from_nanoseconds(at).unwrap_or_default();
+        let payload = payload(leg, n);
         let mut put = |file: String, frame| captures.entry(file).or_default().push((time, frame));
-        let arrived = frame(&leg.r#in, n, &payload);
-        if leg.out.is_empty() || leg.host {
+        let arrived = arrived(leg, n);
+        if (leg.out.is_empty() || leg.host) && !leg.dropped {
             put("out/host.pcap".to_string(), arrived.clone());
         }
         put(format!("in/{}.pcap", leg.r#in.interface), arrived);
@@ -137,79 +200,4 @@ fn captures(folder: &Path) -> Result<Captures, CaseError> {
         }
     }
     Ok(captures)
-}
-
-fn mac(text: &str) -> [u8; 6] {
-    let mut bytes = text
-        .split(':')
-        .map(|b| u8::from_str_radix(b, 16).unwrap_or_default());
-    std::array::from_fn(|_| bytes.next().unwrap_or_default())
-}
-
-/// The frame of a packet of leg `n`: TCP, as long as its payload makes it.
-fn frame(packet: &Packet, n: usize, payload: &[u8]) -> Vec<u8> {
-    let mut tcp = TcpHeader::new(packet.sport, packet.dport, 0x1000 + n as u32, 0x2000);
-    tcp.acknowledgment_number = 0x0100_0000;
-    tcp.ack = true;
-    tcp.rst = packet.reset;
-    let length = tcp.header_len() + payload.len();
-    let (mut ethertype, mut bytes) = match (packet.ip_src, packet.ip_dst) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            let mut ip = Ipv4Header {
-                dscp: IpDscp::try_new(packet.dscp).unwrap_or_default(),
-                total_len: (20 + length) as u16,
-                identification: 0x4000 + n as u16,
-                time_to_live: 61,
-                protocol: IpNumber::TCP,
-                source: source.octets(),
-                destination: destination.octets(),
-                ..Ipv4Header::default()
-            };
-            ip.header_checksum = ip.calc_header_checksum();
-            let checksum = tcp.calc_checksum_ipv4(&ip, payload);
-            tcp.checksum = checksum.unwrap_or_default();
-            (EtherType::IPV4.0, ip.to_bytes().to_vec())
-        }
-        (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            let ip = Ipv6Header {
-                traffic_class: packet.dscp << 2,
-                payload_length: length as u16,
-                next_header: IpNumber::TCP,
-                hop_limit: 61,
-                source: source.octets(),
-                destination: destination.octets(),
-                ..Ipv6Header::default()
-            };
-            tcp.checksum = tcp.calc_checksum_ipv6(&ip, payload).unwrap_or_default();
-            (EtherType::IPV6.0, ip.to_bytes().to_vec())
-        }
-        // A flow table with mixed families: the frame stays without IP, which no case expects.
-        _ => (0, Vec::new()),
-    };
-    bytes.extend(tcp.to_bytes());
-    bytes.extend(payload);
-    let macs = [mac(&packet.eth_dst), mac(&packet.eth_src)];
-    if let Some(tag) = &packet.tag {
-        let inner = Inner {
-            ethertype,
-            macs,
-            addresses: (packet.ip_src, packet.ip_dst),
-            ports: (packet.sport, packet.dport),
-            protocol: IpNumber::TCP.0,
-            dscp: packet.dscp,
-        };
-        (ethertype, bytes) = tag.around(&inner, bytes);
-    }
-    let mut frame = macs.concat();
-    if let Some(vlan) = packet.outer_vlan {
-        frame.extend(EtherType::PROVIDER_BRIDGING.0.to_be_bytes());
-        frame.extend(vlan.to_be_bytes());
-    }
-    if let Some(vlan) = packet.vlan {
-        frame.extend(EtherType::VLAN_TAGGED_FRAME.0.to_be_bytes());
-        frame.extend(vlan.to_be_bytes());
-    }
-    frame.extend(ethertype.to_be_bytes());
-    frame.extend(bytes);
-    frame
 }

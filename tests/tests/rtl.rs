@@ -33,7 +33,7 @@ fn pass(geometry: &'static Geometry, most: usize, pressure: Option<Pressure>) {
 
 #[test]
 fn rtl() {
-    pass(&ALVEO, 34, None);
+    pass(&ALVEO, 68, None);
 }
 
 /// Inputs that pause and outputs that are not ready change when things happen, never what.
@@ -41,7 +41,7 @@ fn rtl() {
 fn rtl_under_pressure() {
     pass(
         &ALVEO,
-        34,
+        68,
         Some(Pressure {
             ordered: true,
             idle_in: 30,
@@ -56,7 +56,7 @@ fn rtl_under_pressure() {
 fn rtl_of_the_small_card() {
     pass(
         &EDGE,
-        26,
+        60,
         Some(Pressure {
             ordered: true,
             idle_in: 10,

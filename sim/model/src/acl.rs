@@ -60,7 +60,7 @@ pub struct Asked {
     pub acl: u8,
     pub key: RuleKey,
     pub direction: Direction,
-    /// A later fragment: only rules of all ports hold.
+    /// A later fragment: only rules of all ports and without flags hold.
     pub later: bool,
     pub flags: u8,
     pub size: u32,
@@ -91,6 +91,7 @@ impl Rule {
             && port(self.client_port, key.client_port)
             && port(self.port, key.port)
             && asked.flags & self.flags.1 == self.flags.0
+            && !(asked.later && self.flags.1 != 0)
             && asked.size >= self.size.0.into()
             && self.size.1.is_none_or(|most| asked.size <= most.into())
             && self.directions[asked.direction.bit() as usize]

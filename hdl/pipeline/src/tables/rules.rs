@@ -158,7 +158,10 @@ fn slots<'m>(packet: &Packet<'m>, row: Sig<'m>, bank: u32) -> Vec<Candidate<'m>>
             };
             let ports = port("client_port") & port("port");
             let protocol = f("any_protocol") | f("protocol").eq(packet.get("protocol"));
-            let flags = (f("flags") ^ packet.get("flags")) & f("flags_mask");
+            // A later fragment has no flags: it differs in every one that is named.
+            let named = f("flags_mask");
+            let differ = (f("flags") ^ packet.get("flags")) & named;
+            let flags = mux(packet.get("later"), named, differ);
             let size = packet.get("size");
             let most = f("size_last");
             let sizes = f("size_first").zext(17).le(size) & (most.all() | size.le(most.zext(17)));
