@@ -2,9 +2,8 @@
 
 use seqnic_image::Image;
 use seqnic_model::Tables;
-use seqnic_model::batch::{Arrival, Outputs, Stages};
+use seqnic_model::batch::{Arrival, Exit, Outputs, Stages};
 use seqnic_model::counters::CounterArrays;
-use seqnic_model::edit::Plan;
 use seqnic_model::rate::Rates;
 use seqnic_model::verdict::Verdict;
 use seqnic_spec::counters::{COUNTER_ROW, CounterSet};
@@ -190,9 +189,9 @@ struct Made<'a> {
 }
 
 impl Outputs for Made<'_> {
-    fn room(&mut self, _: usize, plan: &Plan, bytes: usize) -> Option<&mut [u8]> {
+    fn room(&mut self, _: usize, exit: Exit, bytes: usize) -> Option<&mut [u8]> {
         self.out.push(OutOfPort {
-            port: plan.to.port,
+            port: exit.port,
             frame: vec![0; bytes],
         });
         self.out.last_mut().map(|o| &mut o.frame[..])

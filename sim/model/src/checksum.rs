@@ -16,13 +16,15 @@ pub fn sum(bytes: &[u8]) -> u16 {
     fold(sum)
 }
 
-/// End-around carry: 0 only for 0.
+/// End-around carry: 0 only for 0. In steps enough for any sum, as how many are needed is chance and a branch
+/// on it costs more.
 #[inline(always)]
-fn fold(mut sum: u64) -> u16 {
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    sum as u16
+fn fold(sum: u64) -> u16 {
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    // At most 2^33 - 2, then 2^17 + 2^16 - 2, then 2^16 + 1.
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
 /// Edits of covered words, collected for RFC 1624 equation 3:
@@ -51,6 +53,13 @@ impl Update {
                 self.double((old >> at) as u32, (new >> at) as u32);
             }
         }
+        self.edited = true;
+    }
+
+    /// Two words at once, in any order of bytes that all words have (RFC 1071 section 2 (B)).
+    #[inline(always)]
+    pub fn double_word(&mut self, old: u32, new: u32) {
+        self.double(old, new);
         self.edited = true;
     }
 
@@ -92,6 +101,29 @@ mod tests {
         assert_eq!(update.apply(0xffff), Some(0x0000));
         assert_eq!(update.apply(0x0000), Some(0x0000));
         assert_eq!(update.apply(0x4711), Some(0x4711));
+    }
+
+    #[test]
+    fn end_around_carry_of_any_sum() {
+        let slow = |mut sum: u64| {
+            while sum > 0xffff {
+                sum = (sum & 0xffff) + (sum >> 16);
+            }
+            sum as u16
+        };
+        let edges = [
+            0,
+            1,
+            0xffff,
+            0x1_0000,
+            0x1_ffff,
+            0xffff_ffff,
+            0x1_ffff_fffe,
+            u64::MAX,
+        ];
+        for sum in edges.into_iter().chain((0..64).map(|bit| u64::MAX >> bit)) {
+            assert_eq!(fold(sum), slow(sum), "{sum:#x}");
+        }
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Counter arrays as the card has them (`docs/semantics.md` section 5), indexed by numbers.
 
 use crate::edit::Plan;
+use crate::fast::{Lane, Source};
 use crate::memory::{prefetch, table};
-use crate::parse::Headers;
+use crate::parse::{self, Headers};
 use crate::verdict::Verdict;
 use seqnic_engine::{Count, Counters};
-use seqnic_image::names::Names;
+use seqnic_image::names::{Direction, Names};
 use seqnic_spec::counters::{CounterSet, TIME_BITS, TIME_BUCKETS, time_bucket};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::reason::Reason;
@@ -20,6 +21,17 @@ pub struct CounterArrays {
     sets: [Vec<Row>; CounterSet::ALL.len()],
     /// Samples of times, by attachment.
     waiting: Vec<Sample>,
+}
+
+/// A copy that left, as far as it counts.
+pub(crate) struct Left {
+    pub action: u32,
+    pub attachment: u16,
+    pub interface: u16,
+    /// Attachment it comes back from.
+    pub comes_from: u16,
+    /// It opens a TCP connection.
+    pub opens: bool,
 }
 
 /// A packet that was sent to an attachment and has not come back.
@@ -85,13 +97,23 @@ impl CounterArrays {
     /// Asks for the rows of a packet that many packets do not share.
     #[inline(always)]
     pub fn expect(&self, verdict: &Verdict) {
-        let expect = |set, row: u32| prefetch(&self.sets[place(set)], row as usize);
         if let Some((class, direction)) = verdict.class {
-            expect(CounterSet::Class, class * 2 + direction.bit());
+            self.expect_class(class, direction);
         }
         for row in verdict.rows() {
-            expect(CounterSet::Action, row);
+            self.expect_action(row);
         }
+    }
+
+    #[inline(always)]
+    pub(crate) fn expect_class(&self, class: u32, direction: Direction) {
+        let row = class * 2 + direction.bit();
+        prefetch(&self.sets[place(CounterSet::Class)], row as usize);
+    }
+
+    #[inline(always)]
+    pub(crate) fn expect_action(&self, row: u32) {
+        prefetch(&self.sets[place(CounterSet::Action)], row as usize);
     }
 
     /// Counts a packet that came in at `now`.
@@ -103,12 +125,9 @@ impl CounterArrays {
             self.add(CounterSet::InterfaceIn, interface.into(), bytes);
         }
         if let Some(sender) = verdict.sender {
-            self.add(CounterSet::AttachmentIn, sender.into(), bytes);
-            if let Some([seen, _]) = self.row(CounterSet::AttachmentSeen, sender.into()) {
-                *seen = now;
-            }
+            self.from(sender, bytes, now);
             if verdict.reason == Reason::Directed {
-                self.came_back(sender, h, now);
+                self.came_back(sender, h.answers(), now, || h.fold());
             }
         }
         if let (Reason::Directed, Some((class, direction))) = (verdict.reason, verdict.class) {
@@ -119,16 +138,65 @@ impl CounterArrays {
         }
     }
 
-    /// What a packet from an attachment says of its health.
+    /// What of [`CounterArrays::packet`] every common packet counts by itself; `fold` is its flow.
     #[inline(always)]
-    fn came_back(&mut self, sender: u16, h: &Headers, now: u64) {
-        if h.answers() {
+    pub(crate) fn common(
+        &mut self,
+        lane: &Lane,
+        sender: Option<u16>,
+        bytes: usize,
+        now: u64,
+        fold: impl FnOnce() -> u16,
+    ) {
+        if let Some(sender) = sender {
+            self.came_back(sender, parse::answers(lane.ip.tcp_flags), now, fold);
+        }
+        let row = lane.class * 2 + lane.direction.bit();
+        self.add(CounterSet::Class, row, bytes);
+    }
+
+    /// What of it common packets from one source count together.
+    #[inline(always)]
+    pub(crate) fn source(&mut self, source: &Source) {
+        if source.packets == 0 {
+            return;
+        }
+        let mut add = |set, row: u32| {
+            if let Some([packets, bytes]) = self.row(set, row) {
+                *packets += source.packets;
+                *bytes += source.bytes_in;
+            }
+        };
+        add(CounterSet::Reason, Reason::Directed as u32);
+        add(CounterSet::InterfaceIn, source.interface.into());
+        if let Some(sender) = source.sender {
+            add(CounterSet::AttachmentIn, sender.into());
+            if let Some([seen, _]) = self.row(CounterSet::AttachmentSeen, sender.into()) {
+                // Packets that went the general way may have come later.
+                *seen = source.last.max(*seen);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn from(&mut self, sender: u16, bytes: usize, now: u64) {
+        self.add(CounterSet::AttachmentIn, sender.into(), bytes);
+        if let Some([seen, _]) = self.row(CounterSet::AttachmentSeen, sender.into()) {
+            *seen = now;
+        }
+    }
+
+    /// What a directed packet from an attachment says of its health; `fold` is the packet's flow.
+    #[inline(always)]
+    fn came_back(&mut self, sender: u16, answers: bool, now: u64, fold: impl FnOnce() -> u16) {
+        if answers {
             self.add(CounterSet::AttachmentAnswer, sender.into(), 0);
         }
         let Some(sample) = self.waiting.get_mut(usize::from(sender)) else {
             return;
         };
-        if let Some(age) = sample.age(now).filter(|_| sample.flow == h.fold()) {
+        let age = sample.age(now);
+        if let Some(age) = age.filter(|_| sample.flow == fold()) {
             sample.valid = false;
             let row = u32::from(sender) * TIME_BUCKETS + time_bucket(age);
             self.add(CounterSet::AttachmentTime, row, age as usize);
@@ -144,18 +212,31 @@ impl CounterArrays {
     /// Counts a copy that left, `bytes` long, of a packet that came in at `now`.
     #[inline(always)]
     pub fn copy(&mut self, plan: &Plan, h: &Headers, now: u64, bytes: usize) {
-        self.add(CounterSet::Action, plan.action, bytes);
-        self.add(CounterSet::AttachmentOut, plan.attachment.into(), bytes);
-        self.add(CounterSet::InterfaceOut, plan.to.interface.into(), bytes);
-        if h.opens() {
-            self.add(CounterSet::AttachmentSyn, plan.attachment.into(), 0);
+        let left = Left {
+            action: plan.action,
+            attachment: plan.attachment,
+            interface: plan.to.interface,
+            comes_from: plan.to.comes_from,
+            opens: h.opens(),
+        };
+        self.left(&left, now, bytes, || plan.fold(h));
+    }
+
+    /// The same; `fold` is the flow of the copy.
+    #[inline(always)]
+    pub(crate) fn left(&mut self, left: &Left, now: u64, bytes: usize, fold: impl FnOnce() -> u16) {
+        self.add(CounterSet::Action, left.action, bytes);
+        self.add(CounterSet::AttachmentOut, left.attachment.into(), bytes);
+        self.add(CounterSet::InterfaceOut, left.interface.into(), bytes);
+        if left.opens {
+            self.add(CounterSet::AttachmentSyn, left.attachment.into(), 0);
         }
-        if let Some(sample) = self.waiting.get_mut(usize::from(plan.to.comes_from))
+        if let Some(sample) = self.waiting.get_mut(usize::from(left.comes_from))
             && sample.age(now).is_none()
         {
             *sample = Sample {
                 valid: true,
-                flow: plan.fold(h),
+                flow: fold(),
                 time: now,
             };
         }

@@ -167,33 +167,12 @@ impl Plan {
         if h.is_ip() {
             self.write_ip(h, ip);
         }
-        let at = self.write_ethernet(head);
+        let at = write_ethernet(&self.to, self.vlan(), head);
         match self.tag {
             Some(tag) => tag.write(self, h, head, at),
             None => put(head, at, &h.ethertype.to_be_bytes()),
         }
         Ok(need)
-    }
-
-    /// MACs and VLAN tags; gives the place of the EtherType behind them.
-    #[inline(always)]
-    fn write_ethernet(&self, head: &mut [u8]) -> usize {
-        put(head, 0, &self.to.dst_mac.to_be_bytes()[2..]);
-        put(head, 6, &self.to.src_mac.to_be_bytes()[2..]);
-        let (vids, tags) = self.vlan();
-        let outer = if tags == 2 {
-            wire::TPID_S
-        } else {
-            wire::TPID_C
-        };
-        let tpids = [outer, wire::TPID_C];
-        let mut at = ETHERTYPE;
-        for (tpid, vid) in tpids.iter().zip(vids).take(tags) {
-            put(head, at, &tpid.to_be_bytes());
-            put(head, at + 2, &vid.to_be_bytes());
-            at += TAG;
-        }
-        at
     }
 
     /// TOS or traffic class as it leaves.
@@ -248,6 +227,30 @@ impl Plan {
             update_transport(h, ip, at - h.l3().min(at), transport);
         }
     }
+}
+
+/// MACs of what goes to `to`, and VLAN tags; gives the place of the EtherType behind them.
+#[inline(always)]
+pub(crate) fn write_ethernet(
+    to: &Attachment,
+    (vids, tags): ([u16; 2], usize),
+    head: &mut [u8],
+) -> usize {
+    put(head, 0, &to.dst_mac.to_be_bytes()[2..]);
+    put(head, 6, &to.src_mac.to_be_bytes()[2..]);
+    let outer = if tags == 2 {
+        wire::TPID_S
+    } else {
+        wire::TPID_C
+    };
+    let tpids = [outer, wire::TPID_C];
+    let mut at = ETHERTYPE;
+    for (tpid, vid) in tpids.iter().zip(vids).take(tags) {
+        put(head, at, &tpid.to_be_bytes());
+        put(head, at + 2, &vid.to_be_bytes());
+        at += TAG;
+    }
+    at
 }
 
 /// Updates the transport checksum at `at` of the IP packet.

@@ -1,10 +1,10 @@
 //! The image engine as a [`seqnic_engine::Engine`]: parse, decide, edit, count, for one frame at
 //! a time; what comes out is in the order of what went in. And the same in batches.
 
-use crate::batch::{Arrival, BATCH, Outputs, Stages};
+use crate::batch::{Arrival, BATCH, Exit, Outputs, Stages};
 use crate::check;
 use crate::counters::CounterArrays;
-use crate::edit::{self, Plan};
+use crate::edit;
 use crate::error::LoadError;
 use crate::parse::{Headers, parse};
 use crate::rate::Rates;
@@ -202,8 +202,8 @@ enum Left {
 }
 
 impl Outputs for Made {
-    fn room(&mut self, packet: usize, plan: &Plan, bytes: usize) -> Option<&mut [u8]> {
-        let copy = Left::Sent(plan.to.interface.into(), plan.priority, vec![0; bytes]);
+    fn room(&mut self, packet: usize, exit: Exit, bytes: usize) -> Option<&mut [u8]> {
+        let copy = Left::Sent(exit.interface.into(), exit.priority, vec![0; bytes]);
         self.0.push((packet, copy));
         match self.0.last_mut() {
             Some((_, Left::Sent(_, _, frame))) => Some(frame),

@@ -16,7 +16,8 @@
 //! * [`edit`]: copies and checksums (section 4), [`encap`]: tags and tunnels they leave with;
 //! * [`rate`]: meters and limits to the host (section 8);
 //! * [`counters`]: counter arrays (section 5);
-//! * [`batch`]: the same functions for many packets at a time, for hosts without the card;
+//! * [`batch`]: the same functions for many packets at a time, for hosts without the card; `fast`: a
+//!   shorter way for the most common of them;
 //! * [`engine`]: the [`seqnic_engine::Engine`];
 //! * [`explain`]: what was asked and answered for one packet, in words.
 
@@ -33,6 +34,7 @@ pub mod encap;
 pub mod engine;
 pub mod error;
 pub mod explain;
+mod fast;
 pub mod index;
 pub mod keys;
 pub mod lookup;

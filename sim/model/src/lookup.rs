@@ -220,6 +220,12 @@ impl<K: Key, V: Stored + PartialEq> HashTable<K, V> {
         }
     }
 
+    /// Keys that have a short form: all of a table whose keys are words.
+    #[inline(always)]
+    pub(crate) fn short(&self) -> &Index<u64, V> {
+        &self.short
+    }
+
     /// The value of `key`.
     #[inline(always)]
     pub fn get(&self, key: K) -> Option<V> {

@@ -30,6 +30,15 @@ pub fn table<T: Clone>(element: T, length: usize) -> Vec<T> {
     table
 }
 
+/// As [`table`], of what `items` gives.
+pub fn collect<T>(items: impl ExactSizeIterator<Item = T>) -> Vec<T> {
+    let mut table = Vec::with_capacity(items.len());
+    #[cfg(target_os = "linux")]
+    large_pages(table.as_mut_ptr(), items.len());
+    table.extend(items);
+    table
+}
+
 #[cfg(target_os = "linux")]
 fn large_pages<T>(at: *mut T, length: usize) {
     /// Smaller ones fit the first level of the translation buffers, or nearly.

@@ -134,14 +134,13 @@ impl Headers {
     /// Whether it opens a TCP connection: SYN and no ACK.
     #[inline(always)]
     pub fn opens(&self) -> bool {
-        self.tcp_flags & (wire::tcp::SYN | wire::tcp::ACK) == wire::tcp::SYN
+        opens(self.tcp_flags)
     }
 
     /// Whether it answers one that was opened, or refuses: SYN and ACK, or RST.
     #[inline(always)]
     pub fn answers(&self) -> bool {
-        let both = wire::tcp::SYN | wire::tcp::ACK;
-        self.tcp_flags & wire::tcp::RST != 0 || self.tcp_flags & both == both
+        answers(self.tcp_flags)
     }
 
     /// Whether the packet has ports that can be read and edited.
@@ -160,6 +159,19 @@ impl Headers {
         let offset = wire::pseudo_checksum_offset(self.protocol)?;
         Some(usize::from(self.l4) + offset as usize)
     }
+}
+
+/// See [`Headers::opens`].
+#[inline(always)]
+pub(crate) fn opens(tcp_flags: u8) -> bool {
+    tcp_flags & (wire::tcp::SYN | wire::tcp::ACK) == wire::tcp::SYN
+}
+
+/// See [`Headers::answers`].
+#[inline(always)]
+pub(crate) fn answers(tcp_flags: u8) -> bool {
+    let both = wire::tcp::SYN | wire::tcp::ACK;
+    tcp_flags & wire::tcp::RST != 0 || tcp_flags & both == both
 }
 
 const ETHERNET: usize = 14;

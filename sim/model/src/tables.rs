@@ -8,6 +8,7 @@ use crate::decode::{
 };
 use crate::encap::TagKind;
 use crate::error::LoadError;
+use crate::fast::rows::{Rows, Towards};
 use crate::index::{Stored, as_it_is};
 use crate::keys::{Address, InterfaceKey, PortKey, Position, SourceKey, StepKey};
 use crate::lookup::HashTable;
@@ -200,29 +201,51 @@ pub struct Encap {
 
 as_it_is! { Interface Step }
 
-impl Stored for Known {
-    type Bits = u64;
+/// A [`Known`] as it is stored: one word, of which packets mostly need one field.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KnownBits(u64);
 
-    fn store(self) -> u64 {
-        let number = |n: Option<u16>| n.map_or(0, |n| u64::from(n) | 1 << 16);
-        u64::from(self.scope)
-            | number(self.range) << SCOPE_BITS
-            | number(self.neighbour) << (SCOPE_BITS + 17)
-            | u64::from(self.local) << (SCOPE_BITS + 34)
-            | u64::from(self.acl) << (SCOPE_BITS + 35)
-            | u64::from(self.salted) << 63
+impl KnownBits {
+    #[inline(always)]
+    pub fn scope(self) -> u32 {
+        (self.0 & ((1 << SCOPE_BITS) - 1)) as u32
     }
 
     #[inline(always)]
-    fn load(bits: u64) -> Known {
-        let number = |at: u32| (bits >> (at + 16) & 1 == 1).then_some((bits >> at) as u16);
+    pub fn neighbour(self) -> Option<u16> {
+        self.number(SCOPE_BITS + 17)
+    }
+
+    #[inline(always)]
+    fn number(self, at: u32) -> Option<u16> {
+        (self.0 >> (at + 16) & 1 == 1).then_some((self.0 >> at) as u16)
+    }
+}
+
+impl Stored for Known {
+    type Bits = KnownBits;
+
+    fn store(self) -> KnownBits {
+        let number = |n: Option<u16>| n.map_or(0, |n| u64::from(n) | 1 << 16);
+        KnownBits(
+            u64::from(self.scope)
+                | number(self.range) << SCOPE_BITS
+                | number(self.neighbour) << (SCOPE_BITS + 17)
+                | u64::from(self.local) << (SCOPE_BITS + 34)
+                | u64::from(self.acl) << (SCOPE_BITS + 35)
+                | u64::from(self.salted) << 63,
+        )
+    }
+
+    #[inline(always)]
+    fn load(bits: KnownBits) -> Known {
         Known {
-            scope: (bits & ((1 << SCOPE_BITS) - 1)) as u32,
-            range: number(SCOPE_BITS),
-            neighbour: number(SCOPE_BITS + 17),
-            local: bits >> (SCOPE_BITS + 34) & 1 == 1,
-            acl: (bits >> (SCOPE_BITS + 35) & ((1 << width::ACL) - 1)) as u8,
-            salted: bits >> 63 == 1,
+            scope: bits.scope(),
+            range: bits.number(SCOPE_BITS),
+            neighbour: bits.neighbour(),
+            local: bits.0 >> (SCOPE_BITS + 34) & 1 == 1,
+            acl: (bits.0 >> (SCOPE_BITS + 35) & ((1 << width::ACL) - 1)) as u8,
+            salted: bits.0 >> 63 == 1,
         }
     }
 }
@@ -250,7 +273,8 @@ pub struct Tables {
     /// senders that have none.
     positions: Vec<u64>,
     pub action: Vec<Action>,
-    pub attachment: Vec<Attachment>,
+    /// Changed by [`Tables::set_attachment`] only.
+    pub(crate) attachment: Vec<Attachment>,
     pub rewrite: Vec<Address>,
     /// By port.
     pub decap: Vec<Decap>,
@@ -266,6 +290,8 @@ pub struct Tables {
     pub rule: Vec<[Rule; RULE_SLOTS as usize]>,
     /// Attachment by number of the rule.
     pub policy: Vec<Option<u16>>,
+    /// What of them the common packet needs.
+    pub(crate) fast: Rows,
 }
 
 impl Tables {
@@ -322,6 +348,7 @@ impl Tables {
             acl: direct(image.table(Table::Acl), epoch, |r| masks(r, g))?,
             rule: direct(image.table(Table::Rule), epoch, |r| rules(r, epoch, g))?,
             policy: direct(image.table(Table::Policy), epoch, |r| policy(r, g))?,
+            fast: Rows::default(),
         };
         let (at, bits) = STEP_KEY.at("position");
         for (_, key, _) in tables.step.entries() {
@@ -330,6 +357,7 @@ impl Tables {
         }
         check::references(&tables)?;
         check::families(&tables)?;
+        tables.fast = Rows::of(&tables);
         Ok(tables)
     }
 
@@ -342,6 +370,23 @@ impl Tables {
         decoded(image.table(Table::Attachment), row, |r| {
             attachment(r, image.geometry)
         })
+    }
+
+    /// Changes attachment `number` in place, if there is one.
+    pub fn set_attachment(&mut self, number: usize, row: Attachment) {
+        let places = (
+            self.attachment.get_mut(number),
+            self.fast.towards.get_mut(number),
+        );
+        if let (Some(place), Some(fast)) = places {
+            *fast = Towards::of(&row);
+            *place = row;
+        }
+    }
+
+    /// Whether what is made of the tables ahead of packets says what they say.
+    pub fn in_step(&self) -> bool {
+        self.fast == Rows::of(self)
     }
 
     /// Whether `step` has a row with this position.

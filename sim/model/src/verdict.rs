@@ -8,7 +8,7 @@ use crate::lookup::Query;
 use crate::memory::prefetch;
 use crate::parse::Headers;
 use crate::rate::Rates;
-use crate::tables::{Interface, Known, Step, Tables};
+use crate::tables::{Interface, Known, KnownBits, Step, Tables};
 use seqnic_image::names::Direction;
 use seqnic_spec::reason::Reason;
 use seqnic_spec::tables::{Table, accepts, position_kind};
@@ -126,8 +126,6 @@ fn walk<O: Observer>(tables: &Tables, port: u8, h: &Headers, observer: &mut O) -
     walk
 }
 
-type KnownBits = <Known as Stored>::Bits;
-
 /// A packet between two stages of [`decide`]. Each stage reads the answers to what the one before
 /// it asked and asks for the next, so a batch can go through a stage together while the memory is
 /// on its way ([`crate::batch`]). A stage does nothing to a packet whose reason is known.
@@ -195,6 +193,7 @@ impl Walk {
         self.ahead = Table::PORTS.len();
         self.class = None;
         self.step = Step::default();
+        self.priority = 0;
         self.rule = None;
     }
 

@@ -9,9 +9,9 @@ mod images;
 
 use frames::{Packet, TCP, tcp};
 use seqnic_model::Tables;
-use seqnic_model::batch::{Arrival, BATCH, Outputs, Stages};
+use seqnic_model::batch::{Arrival, BATCH, Exit, Outputs, Stages};
 use seqnic_model::counters::CounterArrays;
-use seqnic_model::edit::{Plan, plans};
+use seqnic_model::edit::plans;
 use seqnic_model::parse::parse;
 use seqnic_model::rate::Rates;
 use seqnic_model::verdict::{Verdict, decide};
@@ -80,7 +80,7 @@ fn parse_decide_and_write_do_not_allocate() {
 struct Ring([[u8; 256]; 4], usize);
 
 impl Outputs for Ring {
-    fn room(&mut self, _: usize, _: &Plan, bytes: usize) -> Option<&mut [u8]> {
+    fn room(&mut self, _: usize, _: Exit, bytes: usize) -> Option<&mut [u8]> {
         self.1 += 1;
         self.0[self.1 % 4].get_mut(..bytes)
     }
@@ -110,6 +110,7 @@ fn batches_do_not_allocate() {
     let count =
         allocations(|| stages.run(&tables, &mut counters, &mut rates, &arrivals, &mut ring));
     assert_eq!(count, 0);
+    assert!(stages.shortened() > 0, "both ways are gone");
     let packets = arrivals.iter().filter(|a| a.frame.len() > 20).count();
     assert_eq!(ring.1, 2 * packets, "two copies of each");
 }
@@ -118,7 +119,7 @@ fn batches_do_not_allocate() {
 fn a_copy_without_room_is_counted_and_nothing_else() {
     struct Full;
     impl Outputs for Full {
-        fn room(&mut self, _: usize, _: &Plan, _: usize) -> Option<&mut [u8]> {
+        fn room(&mut self, _: usize, _: Exit, _: usize) -> Option<&mut [u8]> {
             None
         }
         fn host(&mut self, _: usize, _: &Verdict) {}

@@ -1,8 +1,14 @@
-/* Match address and port, translate the destination, rewrite the MACs: what an XDP load balancer does
- * at the least. No counters, no check of the sender, no check of the IPv4 header's checksum.
+/* Two XDP programs that match address and port, translate the destination and rewrite the MACs.
  *
- * BPF_PROG_TEST_RUN repeats one packet, so each run first becomes the next packet of a trace: the twenty
- * bytes that differ are written over the frame (`arrive`). `receive` does that and nothing else: what the
+ * `dnat` does just that: the least of a load balancer. `serve` does for each packet what the software engine
+ * does for it, but for what it knows of packets that are none of these: the MAC and the checksum of the IPv4
+ * header are checked, the sender is looked up, and packets and bytes are counted by reason, interface of
+ * arrival, service, server and interface they leave through. Counters are per-CPU arrays, whose lookups the
+ * kernel compiles into the program; the engine counts in two more places (the step, and SYNs and times of
+ * the server), here the first would be the service's again.
+ *
+ * BPF_PROG_TEST_RUN repeats one packet, so each run first becomes the next packet of a trace: the bytes that
+ * differ are written over the frame (`arrive`). `receive` does that and nothing else: what the
  * test run itself and the arrival cost. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -28,6 +34,28 @@ struct {
     __type(value, struct arrival);
 } trace SEC(".maps");
 
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, SERVERS);
+    __type(key, struct sender_key);
+    __type(value, __u32);
+} senders SEC(".maps");
+
+#define COUNTERS(name, entries)                 \
+    struct {                                    \
+        __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); \
+        __uint(max_entries, entries);           \
+        __type(key, __u32);                     \
+        __type(value, struct count);            \
+    } name SEC(".maps")
+
+COUNTERS(reason, 32);
+COUNTERS(interface_in, 16);
+COUNTERS(interface_out, 16);
+COUNTERS(server_out, SERVERS);
+/* As many as services. */
+COUNTERS(service, 1);
+
 __u32 next = 0;
 
 static __always_inline int arrive(void *data, void *end)
@@ -38,8 +66,12 @@ static __always_inline int arrive(void *data, void *end)
     __u32 at = next++ & (TRACE - 1);
     struct arrival *a = bpf_map_lookup_elem(&trace, &at);
 
+    const __u8 macs[2][6] = { INTERFACE_MAC, ROUTER_MAC };
+
     if (!a || (void *)(tcp + 1) > end)
         return -1;
+    /* The last packet has left with others. */
+    __builtin_memcpy(eth, macs, sizeof macs);
     ip->saddr = a->source;
     ip->daddr = a->destination;
     ip->check = a->ip_checksum;
@@ -71,16 +103,41 @@ static __always_inline __u32 change(__u32 from, __u32 to)
     return (~from & 0xffff) + (~from >> 16) + (to & 0xffff) + (to >> 16);
 }
 
-SEC("xdp")
-int dnat(struct xdp_md *ctx)
+static __always_inline void counted(void *map, __u32 row, __u64 bytes)
+{
+    struct count *at = bpf_map_lookup_elem(map, &row);
+
+    if (at) {
+        at->packets++;
+        at->bytes += bytes;
+    }
+}
+
+static __always_inline int same_mac(const __u8 *a, const __u8 *b)
+{
+    return *(__u32 *)a == *(__u32 *)b && *(__u16 *)(a + 4) == *(__u16 *)(b + 4);
+}
+
+static __always_inline int header_sum(const void *ip)
+{
+    const __u32 *w = ip;
+    __u64 sum = (__u64)w[0] + w[1] + w[2] + w[3] + w[4];
+
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (sum & 0xffff) + (sum >> 16);
+}
+
+static __always_inline int forward(struct xdp_md *ctx, int whole)
 {
     void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
     struct ethhdr *eth = data;
     struct iphdr *ip = (void *)(eth + 1);
-    struct tcphdr *tcp;
+    const __u8 mine[6] = INTERFACE_MAC;
     struct service_key key = {};
     struct service_value *to;
-    __u32 sum;
+    struct tcphdr *tcp;
+    __u32 sum, *sender;
 
     if (arrive(data, end))
         return XDP_ABORTED;
@@ -92,6 +149,16 @@ int dnat(struct xdp_md *ctx)
     tcp = (void *)(ip + 1);
     if ((void *)(tcp + 1) > end)
         return XDP_PASS;
+    if (whole) {
+        struct sender_key from = {};
+
+        if (!same_mac(eth->h_dest, mine) || header_sum(ip) != 0xffff || !ip->ttl)
+            return XDP_PASS;
+        __builtin_memcpy(from.mac, eth->h_source, 6);
+        sender = bpf_map_lookup_elem(&senders, &from);
+        if (!sender)
+            return XDP_PASS;
+    }
 
     key.address = ip->daddr;
     key.port = tcp->dest;
@@ -100,6 +167,15 @@ int dnat(struct xdp_md *ctx)
     if (!to)
         return XDP_PASS;
 
+    if (whole) {
+        __u64 bytes = end - data;
+
+        counted(&reason, 0, bytes);
+        counted(&interface_in, 0, bytes);
+        counted(&service, to->number, bytes);
+        counted(&server_out, to->server, bytes);
+        counted(&interface_out, 1, bytes);
+    }
     __builtin_memcpy(eth->h_dest, to->destination_mac, 6);
     __builtin_memcpy(eth->h_source, to->source_mac, 6);
     sum = change(ip->daddr, to->address);
@@ -108,6 +184,18 @@ int dnat(struct xdp_md *ctx)
     tcp->check = updated(tcp->check, sum + (__u16)~tcp->dest + to->port);
     tcp->dest = to->port;
     return XDP_TX;
+}
+
+SEC("xdp")
+int dnat(struct xdp_md *ctx)
+{
+    return forward(ctx, 0);
+}
+
+SEC("xdp")
+int serve(struct xdp_md *ctx)
+{
+    return forward(ctx, 1);
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,4 +1,4 @@
-/* Runs `dnat.bpf.c` with BPF_PROG_TEST_RUN and says what CPU time it took.
+/* Runs the programs of `dnat.bpf.c` with BPF_PROG_TEST_RUN and says what CPU time they took.
  *
  *   xdp_dnat OBJECT SERVICES TRACE FRAME
  *
@@ -6,8 +6,9 @@
  * program's trace has, FRAME the frame they are written over. Says "ready", then obeys lines on standard
  * input, an answer a line:
  *
- *   dnat, receive   that program over the whole trace: CPU nanoseconds, packets
- *   frame N         packet N of the trace through `dnat`: what it returned, the frame in hexadecimal
+ *   serve, dnat, receive   that program over the whole trace: CPU nanoseconds, packets
+ *   frame PROGRAM N        packet N of the trace through it: what it returned, the frame in hexadecimal
+ *   counted                packets counted by `serve`: in all services, and in the rows everything counts in
  */
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
@@ -77,6 +78,26 @@ static struct bpf_map *map(struct bpf_object *object, const char *name)
     return found;
 }
 
+/* Packets counted in all rows on all processors. */
+static unsigned long long packets(struct bpf_map *map)
+{
+    int processors = libbpf_num_possible_cpus(), each;
+    struct count *counts = calloc(processors, sizeof *counts);
+    unsigned long long all = 0;
+    __u32 row;
+
+    if (!counts)
+        die("memory");
+    for (row = 0; row < bpf_map__max_entries(map); row++) {
+        if (bpf_map_lookup_elem(bpf_map__fd(map), &row, counts))
+            die("a counter");
+        for (each = 0; each < processors; each++)
+            all += counts[each].packets;
+    }
+    free(counts);
+    return all;
+}
+
 int main(int argc, char **argv)
 {
     static unsigned char out[4096];
@@ -84,8 +105,10 @@ int main(int argc, char **argv)
     struct record *services;
     void *trace, *frame, *mapped, *bss;
     struct bpf_object *object;
-    char line[64];
-    int dnat, receive, fd;
+    char line[64], name[16];
+    __u32 zero = 0;
+    struct sender_key router = { .mac = ROUTER_MAC };
+    int fd;
 
     if (argc != 5) {
         fprintf(stderr, "usage: xdp_dnat OBJECT SERVICES TRACE FRAME\n");
@@ -104,11 +127,12 @@ int main(int argc, char **argv)
         die(argv[1]);
     if (bpf_map__set_max_entries(map(object, "services"), services_bytes / sizeof(struct record)))
         die("services");
+    if (bpf_map__set_max_entries(map(object, "service"), services_bytes / sizeof(struct record)))
+        die("service");
     if (bpf_object__load(object))
         die("loading needs CAP_BPF and CAP_NET_ADMIN (root)");
-    dnat = program(object, "dnat");
-    receive = program(object, "receive");
-
+    if (bpf_map_update_elem(bpf_map__fd(map(object, "senders")), &router, &zero, BPF_NOEXIST))
+        die("the sender");
     fd = bpf_map__fd(map(object, "services"));
     for (at = 0; at < services_bytes / sizeof(struct record); at++)
         if (bpf_map_update_elem(fd, &services[at].key, &services[at].value, BPF_NOEXIST))
@@ -129,21 +153,29 @@ int main(int argc, char **argv)
         unsigned long long before;
         unsigned int number;
 
-        if (sscanf(line, "frame %u", &number) == 1) {
+        if (sscanf(line, "frame %15s %u", name, &number) == 2) {
             run.repeat = 1;
             *(__u32 *)bss = number;
-            if (bpf_prog_test_run_opts(dnat, &run))
+            if (bpf_prog_test_run_opts(program(object, name), &run))
                 die("test run");
             printf("%u ", run.retval);
             for (at = 0; at < run.data_size_out; at++)
                 printf("%02x", out[at]);
             putchar('\n');
-        } else {
-            int which = strcmp(line, "receive\n") ? dnat : receive;
+        } else if (!strcmp(line, "counted\n")) {
+            static const char *sets[] = { "reason", "interface_in", "interface_out", "server_out", "service" };
+            unsigned long long all;
 
+            for (at = 0; at < sizeof sets / sizeof *sets; at++) {
+                all = packets(map(object, sets[at]));
+                printf("%s%llu", at ? " " : "", all);
+            }
+            putchar('\n');
+        } else if (sscanf(line, "%15s", name) == 1) {
+            fd = program(object, name);
             *(__u32 *)bss = 0;
             before = cpu_ns();
-            if (bpf_prog_test_run_opts(which, &run))
+            if (bpf_prog_test_run_opts(fd, &run))
                 die("test run");
             printf("%llu %u\n", cpu_ns() - before, TRACE);
             if (run.retval != 3) {

@@ -518,18 +518,21 @@ pub enum BenchWhat {
     Placement(BenchPlacement),
 }
 
-/// Compare the software engine with an XDP program that does the same job
+/// Compare the software engine with XDP programs
 ///
-/// Both match address and port, translate the destination and rewrite the MACs of the same packets, one
-/// million of random services, in turns in one run; CPU time a packet. The software engine also checks
-/// sender and checksum and counts. Needs clang, libbpf and root (tools/setup-bench.sh; BPF_PROG_TEST_RUN
-/// needs CAP_BPF and CAP_NET_ADMIN).
+/// All match address and port, translate the destination and rewrite the MACs of the same packets, one
+/// million of random services, in turns in one run; CPU time a packet. One XDP program also checks MAC, checksum
+/// and sender and counts, as the software engine does, the other does neither. Needs clang, libbpf and root
+/// (tools/setup-bench.sh; BPF_PROG_TEST_RUN needs CAP_BPF and CAP_NET_ADMIN); `--alone` leaves XDP out.
 #[derive(Debug, Args)]
 #[command(after_help = examples!(
     "sudo seqnic bench soft"
     "sudo seqnic bench soft --services 1000,65536 --rounds 21 --chart soft.svg"
 ))]
 pub struct BenchSoft {
+    /// Without XDP
+    #[arg(long)]
+    pub alone: bool,
     /// Services in the tables
     #[arg(long, value_delimiter = ',', value_name = "N", default_value = "1000,65536,1000000",
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

@@ -5,9 +5,8 @@ use super::port::Port;
 use super::{Shared, link_code, lock};
 use crate::{Event, FromHost, Link, Snapshot, ToHost, Way};
 use seqnic_model::Tables;
-use seqnic_model::batch::{Arrival, BATCH, Outputs, Stages};
+use seqnic_model::batch::{Arrival, BATCH, Exit, Outputs, Stages};
 use seqnic_model::counters::CounterArrays;
-use seqnic_model::edit::Plan;
 use seqnic_model::rate::Rates;
 use seqnic_model::verdict::Verdict;
 use seqnic_spec::reason::Reason;
@@ -134,9 +133,7 @@ impl Datapath {
                     Change::Tables(tables) => self.tables = *tables,
                     Change::Attachments(rows) => {
                         for (number, row) in rows {
-                            if let Some(place) = self.tables.attachment.get_mut(number) {
-                                *place = row;
-                            }
+                            self.tables.set_attachment(number, row);
                         }
                     }
                 }
@@ -266,8 +263,8 @@ struct Made<'a> {
 }
 
 impl Outputs for Made<'_> {
-    fn room(&mut self, _: usize, plan: &Plan, bytes: usize) -> Option<&mut [u8]> {
-        let at = usize::from(plan.to.port);
+    fn room(&mut self, _: usize, exit: Exit, bytes: usize) -> Option<&mut [u8]> {
+        let at = usize::from(exit.port);
         self.outputs.get_mut(at)?.room(bytes)
     }
 

@@ -102,6 +102,37 @@ pub fn put_step(image: &mut Image, class: u128, direction: u128, position: u32, 
     put_hash(image, Table::Step, &key, value);
 }
 
+/// Changes the value of a step there is.
+pub fn set_step(image: &mut Image, class: u128, direction: u128, position: u32, value: Fields) {
+    let (key_layout, value_layout) = Table::Step.hash().unwrap();
+    let slot = HashSlot {
+        key: key_layout,
+        value: value_layout,
+    };
+    let position = u128::from(position);
+    let key = [
+        ("class", class),
+        ("direction", direction),
+        ("position", position),
+    ];
+    let (key, value) = (record(key_layout, &key), record(value_layout, value));
+    let rows = image.table(Table::Step).rows();
+    for number in 0..rows {
+        let mut row = image.table(Table::Step).row(number);
+        for s in 0..EDGE.hash(Table::Step).unwrap().slots {
+            if slot
+                .read(&row, s, 0)
+                .is_some_and(|(found, _)| found.words() == key.words())
+            {
+                slot.write(&mut row, s, &key, &value);
+                image.table_mut(Table::Step).put(number, &row);
+                return;
+            }
+        }
+    }
+    panic!("there is no such step");
+}
+
 pub fn from(attachment: u32) -> u32 {
     position(position_kind::ATTACHMENT, attachment)
 }

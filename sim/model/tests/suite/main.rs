@@ -3,6 +3,7 @@
 mod edit;
 mod engine;
 mod explain;
+mod fast;
 mod frames;
 mod images;
 mod load;

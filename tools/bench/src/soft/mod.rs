@@ -1,15 +1,16 @@
-//! The software engine beside an XDP program that does the same job.
+//! The software engine beside XDP programs: one that does the same job, one that does the least.
 
 mod services;
 
 use crate::peer::{build, lay_out};
 use crate::{BenchError, Peer, Source, Times, cpu_ns};
 use seqnic_model::Tables;
-use seqnic_model::batch::{self, BATCH, Outputs, Stages};
+use seqnic_model::batch::{self, BATCH, Exit, Outputs, Stages};
 use seqnic_model::counters::CounterArrays;
-use seqnic_model::edit::Plan;
 use seqnic_model::rate::Rates;
 use seqnic_model::verdict::Verdict;
+use seqnic_spec::counters::CounterSet;
+use seqnic_spec::reason::Reason;
 use serde::Serialize;
 use services::{Arrival, FRAME, Services};
 use std::path::Path;
@@ -24,63 +25,114 @@ const ROOM: usize = FRAME + 8;
 /// Most of the peer's time we want to need, by services.
 const TARGETS: [(u32, f64); 3] = [(1_000, 0.65), (65_536, 0.4), (1_000_000, 0.25)];
 
+/// The XDP programs, nanoseconds of CPU a packet.
+#[derive(Debug, Clone, Serialize)]
+pub struct Xdp {
+    /// Does what the software engine does for these packets.
+    pub serve: Times,
+    /// Does the least: no checks, no counters.
+    pub dnat: Times,
+    /// The test run and the making of the next packet: part of both.
+    pub receive: Times,
+}
+
+impl Row {
+    /// Best of ours by the best of the peer's, without receiving: beside the program that does the same, and
+    /// beside the one that does the least.
+    pub fn ratios(&self) -> Option<[f64; 2]> {
+        let xdp = self.xdp.as_ref()?;
+        let ours = self.soft.less(self.soft_receive);
+        Some([xdp.serve, xdp.dnat].map(|peer| ours.ratio(peer.less(xdp.receive))))
+    }
+}
+
 /// One line of the comparison, nanoseconds of CPU a packet.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     pub services: u32,
     pub addresses: u32,
-    /// The XDP program, and what of it is the test run and the making of the next packet.
-    pub xdp: Times,
-    pub xdp_receive: Times,
+    /// The XDP programs, unless the software engine is measured alone.
+    pub xdp: Option<Xdp>,
     /// The software engine, and what of it is the making of the next packet.
     pub soft: Times,
     pub soft_receive: Times,
-    /// Best of ours by best of the peer's, as measured and without receiving.
-    pub ratio: f64,
-    pub ratio_net: f64,
+    /// Percent of the packets that went the short way.
+    pub shortened: f64,
     pub target: Option<f64>,
 }
 
-/// Measures with `count` services, `rounds` times each in turns.
+/// Measures with `count` services, `rounds` times each in turns; `alone`: without the peer.
 ///
 /// # Errors
 /// A peer that cannot be built or may not run; a packet that does not leave both sides alike.
-pub fn run(count: u32, rounds: u32, progress: &mut dyn FnMut(&str)) -> Result<Row, BenchError> {
+pub fn run(
+    count: u32,
+    rounds: u32,
+    alone: bool,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Row, BenchError> {
     let services = Services::new(count);
     progress(&format!("{count} services: compiling"));
     let mut soft = Soft::load(&services)?;
-    progress(&format!("{count} services: loading the XDP program"));
     let folder = tempfile::tempdir().map_err(|source| BenchError::Io {
         path: std::env::temp_dir(),
         source,
     })?;
-    let mut xdp = peer(folder.path(), &services, &soft.trace)?;
-    same_frames(&mut soft, &mut xdp)?;
-
-    let mut times: [Vec<f64>; 4] = Default::default();
+    let mut xdp = None;
+    if !alone {
+        progress(&format!("{count} services: loading the XDP programs"));
+        let mut peer = peer(folder.path(), &services, &soft.trace)?;
+        same_frames(&mut soft, &mut peer)?;
+        xdp = Some(peer);
+    }
+    let mut times: [Vec<f64>; 5] = Default::default();
     for round in 1..=rounds {
         progress(&format!("{count} services: round {round} of {rounds}"));
-        let [xdp_all, xdp_receive, soft_all, soft_receive] = &mut times;
-        xdp_receive.push(xdp.measure("receive")?);
-        xdp_all.push(xdp.measure("dnat")?);
-        soft_receive.push(soft.receive());
-        soft_all.push(soft.run());
+        let [serve, dnat, receive, ours, ours_receive] = &mut times;
+        if let Some(xdp) = &mut xdp {
+            receive.push(xdp.measure("receive")?);
+            dnat.push(xdp.measure("dnat")?);
+            serve.push(xdp.measure("serve")?);
+        }
+        ours_receive.push(soft.receive());
+        ours.push(soft.run());
     }
-    let [xdp, xdp_receive, soft, soft_receive] = times.map(Times::of);
+    if let Some(xdp) = &mut xdp {
+        counts_agree(xdp, rounds)?;
+    }
+    let packets = soft
+        .counters
+        .get(CounterSet::Reason, Reason::Directed as u32);
+    let [serve, dnat, receive, soft_all, soft_receive] = times.map(Times::of);
     Ok(Row {
         services: count,
         addresses: services.addresses,
-        xdp,
-        xdp_receive,
-        soft,
+        xdp: xdp.map(|_| Xdp {
+            serve,
+            dnat,
+            receive,
+        }),
+        soft: soft_all,
         soft_receive,
-        ratio: soft.ratio(xdp),
-        ratio_net: soft.less(soft_receive).ratio(xdp.less(xdp_receive)),
+        shortened: 100.0 * soft.stages.shortened() as f64 / packets.packets as f64,
         target: TARGETS
             .into_iter()
             .find(|(services, _)| *services == count)
             .map(|(_, most)| most),
     })
+}
+
+/// The program that counts has counted every packet of every round, in every place.
+fn counts_agree(xdp: &mut Peer, rounds: u32) -> Result<(), BenchError> {
+    let packets = rounds as usize * services::TRACE + COMPARED;
+    let counted = xdp.ask("counted")?;
+    match counted.split(' ').all(|n| n == packets.to_string()) {
+        true => Ok(()),
+        false => Err(BenchError::Peer {
+            peer: PEER,
+            what: format!("counted {counted} of {packets} packets"),
+        }),
+    }
 }
 
 fn peer(folder: &Path, services: &Services, trace: &[Arrival]) -> Result<Peer, BenchError> {
@@ -140,11 +192,13 @@ fn same_frames(soft: &mut Soft, xdp: &mut Peer) -> Result<(), BenchError> {
     /// XDP_TX: sent on.
     const SENT: &str = "3";
     let first = soft.frames(COMPARED);
-    for (packet, frame) in first.iter().enumerate() {
-        let peer = xdp.ask(&format!("frame {packet}"))?;
-        let ours = format!("{SENT} {}", hexadecimal(frame));
-        if peer != ours {
-            return Err(BenchError::Differs { packet, peer, ours });
+    for program in ["dnat", "serve"] {
+        for (packet, frame) in first.iter().enumerate() {
+            let peer = xdp.ask(&format!("frame {program} {packet}"))?;
+            let ours = format!("{SENT} {}", hexadecimal(frame));
+            if peer != ours {
+                return Err(BenchError::Differs { packet, peer, ours });
+            }
         }
     }
     Ok(())
@@ -267,7 +321,7 @@ impl Default for Ring {
 
 impl Outputs for Ring {
     #[inline]
-    fn room(&mut self, _: usize, _: &Plan, bytes: usize) -> Option<&mut [u8]> {
+    fn room(&mut self, _: usize, _: Exit, bytes: usize) -> Option<&mut [u8]> {
         self.next = (self.next + 1) % BATCH;
         self.slots.get_mut(self.next)?.get_mut(..bytes)
     }
@@ -279,7 +333,7 @@ impl Outputs for Ring {
 struct Sent(Vec<Vec<u8>>);
 
 impl Outputs for Sent {
-    fn room(&mut self, _: usize, _: &Plan, bytes: usize) -> Option<&mut [u8]> {
+    fn room(&mut self, _: usize, _: Exit, bytes: usize) -> Option<&mut [u8]> {
         self.0.push(vec![0; bytes]);
         self.0.last_mut().map(Vec::as_mut_slice)
     }

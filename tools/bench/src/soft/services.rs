@@ -133,7 +133,7 @@ impl Services {
 
     /// The peer's table: `struct service_key` and `struct service_value` of every service.
     pub fn records(&self) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.count as usize * 28);
+        let mut all = Vec::with_capacity(self.count as usize * 32);
         for n in 0..self.count {
             let s = self.service(n);
             all.extend(s.address.to_be_bytes());
@@ -143,7 +143,8 @@ impl Services {
             all.extend(s.port.to_be_bytes());
             all.extend(server_mac(s.server));
             all.extend(OUT_MAC);
-            all.extend([0, 0]);
+            all.extend((s.server as u16).to_ne_bytes());
+            all.extend(n.to_ne_bytes());
         }
         all
     }

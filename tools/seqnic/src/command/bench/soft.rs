@@ -12,7 +12,9 @@ pub fn run(args: &BenchSoft) -> Outcome {
     let mut meter = Meter::new(args.quiet);
     let mut rows = Vec::new();
     for services in &args.services {
-        let row = soft::run(*services, args.rounds, &mut |line| meter.say(line));
+        let row = soft::run(*services, args.rounds, args.alone, &mut |line| {
+            meter.say(line)
+        });
         rows.push(row.map_err(failed)?);
     }
     drop(meter);
@@ -29,33 +31,45 @@ fn words(rows: &[Row], rounds: u32) -> String {
     let mut table = table(&[
         "services",
         "addresses",
-        "XDP",
+        "XDP, same job",
+        "XDP, least",
         "of it receiving",
         "seqnic",
         "of it receiving",
-        "ratio",
-        "ratio without receiving",
+        "short way",
+        "by the same job",
         "wanted",
         "",
+        "by the least",
     ]);
     for r in rows {
         let time = |t: seqnic_bench::Times| format!("{:.1} / {:.1}", t.best, t.median);
+        let peer = |of: fn(&soft::Xdp) -> seqnic_bench::Times| {
+            r.xdp.as_ref().map_or(String::new(), |x| time(of(x)))
+        };
+        let ratio = |n: usize| r.ratios().map(|both| both[n]);
+        let ratio_of = |n| ratio(n).map_or(String::new(), |ratio| format!("{ratio:.2}"));
+        let kept = r.target.zip(ratio(0));
         table.add_row(right([
             r.services.to_string(),
             r.addresses.to_string(),
-            time(r.xdp),
-            time(r.xdp_receive),
+            peer(|x| x.serve),
+            peer(|x| x.dnat),
+            peer(|x| x.receive),
             time(r.soft),
             time(r.soft_receive),
-            format!("{:.2}", r.ratio),
-            format!("{:.2}", r.ratio_net),
+            format!("{:.1} %", r.shortened),
+            ratio_of(0),
             r.target.map_or(String::new(), |t| format!("{t:.2}")),
-            r.target.map_or("", |t| met(r.ratio_net <= t)).to_string(),
+            kept.map_or("", |(most, ratio)| met(ratio <= most))
+                .to_string(),
+            ratio_of(1),
         ]));
     }
     format!(
-        "CPU nanoseconds a packet, best / median of {rounds} rounds in turns; ratios of the best.\n\
-         `receiving` is the making of the next packet, and for XDP the test run around it.\n\n{table}\n"
+        "CPU nanoseconds a packet, best / median of {rounds} rounds in turns; ratios of the best, without receiving:\n\
+         the making of the next packet, and for XDP the test run around it. The XDP programs check and count\n\
+         as the software engine does (same job), or do neither (least).\n\n{table}\n"
     )
 }
 
@@ -64,13 +78,25 @@ fn chart(rows: &[Row]) -> String {
         .iter()
         .map(|r| Group {
             name: format!("{} services", r.services),
-            values: vec![r.xdp.best, r.soft.best],
+            values: r
+                .xdp
+                .iter()
+                .flat_map(|x| [x.serve.best, x.dnat.best])
+                .chain([r.soft.best])
+                .collect(),
         })
         .collect();
     bars(
         "Match, DNAT, rewrite: CPU time a packet",
         "ns",
-        &["XDP (BPF test run)", "seqnic, software engine"],
+        match rows.iter().any(|r| r.xdp.is_some()) {
+            true => &[
+                "XDP, same job (BPF test run)",
+                "XDP, least (BPF test run)",
+                "seqnic, software engine",
+            ],
+            false => &["seqnic, software engine"],
+        },
         &groups,
     )
 }
