@@ -32,7 +32,7 @@ pub const SMALL: Geometry = Geometry {
     rewrite_rows: 16,
     encap_rows: 8,
     acl_rows: 4,
-    rule_banks: 5,
+    rule_banks: 4,
     rule_rows: 8,
     rules: 64,
     interfaces: 16,

@@ -141,7 +141,7 @@ pub const EDGE: Geometry = Geometry {
     meter_rows: 32,
     acl_rows: 8,
     rule_banks: 4,
-    rule_rows: 32,
+    rule_rows: 16,
     rules: 256,
     interfaces: 64,
     timed: 16,

@@ -20,6 +20,7 @@ pub mod direct;
 pub mod epoch;
 pub mod hash;
 pub mod queue;
+pub mod rule_turns;
 pub mod rules;
 pub mod turns;
 
@@ -50,7 +51,7 @@ const SHALLOW_ROWS: u32 = 32768;
 pub fn memory_rows(g: &Geometry, table: Table) -> u32 {
     match g.hash(table) {
         // Of one bank.
-        None if table == Table::Rule => g.rule_rows,
+        None if table == Table::Rule && g.clocks_per_header == 1 => g.rule_rows,
         Some(size) if g.clocks_per_header == 1 => size.rows,
         _ => g.rows(table),
     }

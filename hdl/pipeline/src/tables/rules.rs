@@ -1,27 +1,33 @@
 //! Rules: one row of every bank, all compared in parallel, of those that hold the one with the
-//! lowest order.
+//! lowest order. Where headers are some clocks apart: [`rule_turns`].
 
 use seqnic_gen::{Circuit, GenError, Module, Record, Sig, mux};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{RULE_REST, RULE_SLOT, RULE_SLOTS, Table, rule_kind, width};
 
-use super::{Config, answer, memory, read_clocks};
+use super::{Config, answer, memory, read_clocks, rule_turns};
 
 /// Banks whose rules are put in order together.
 const TOGETHER: usize = 4;
 
 /// Clocks from the row numbers to the rows: what they are compared with comes then.
 pub fn compare_stage(g: &Geometry) -> u32 {
-    read_clocks(g, Table::Rule)
+    match g.clocks_per_header {
+        1 => read_clocks(g, Table::Rule),
+        _ => rule_turns::COMPARE_STAGE,
+    }
 }
 
 /// Clocks from the row numbers to the rule: read, compare, the first of each four banks, the first of all.
 pub fn clocks(g: &Geometry) -> u32 {
-    compare_stage(g) + 3
+    match g.clocks_per_header {
+        1 => compare_stage(g) + 3,
+        _ => rule_turns::clocks(g),
+    }
 }
 
 /// What rules are compared with: names and bits of inputs at [`compare_stage`].
-const PACKET: [(&str, u32); 13] = [
+pub(super) const PACKET: [(&str, u32); 13] = [
     ("v6", 1),
     ("client", 128),
     ("server", 128),
@@ -50,6 +56,9 @@ const PACKET: [(&str, u32); 13] = [
 /// # Errors
 /// Sizes out of range.
 pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    if g.clocks_per_header > 1 {
+        return rule_turns::rules(g);
+    }
     let table = Table::Rule;
     let m = Module::new("table_rule");
     m.doc(&format!(
@@ -86,24 +95,79 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.finish()
 }
 
-struct Packet<'m> {
-    fields: [Sig<'m>; PACKET.len()],
+pub(super) struct Packet<'m> {
+    pub fields: [Sig<'m>; PACKET.len()],
 }
 
 impl<'m> Packet<'m> {
-    fn get(&self, name: &str) -> Sig<'m> {
+    pub fn get(&self, name: &str) -> Sig<'m> {
         let place = PACKET.iter().position(|(n, _)| *n == name);
         self.fields[place.unwrap_or(0)]
+    }
+
+    /// Whether what slot 1 holds of a long rule agrees.
+    pub fn rest_holds(&self, slot: Sig<'m>) -> Sig<'m> {
+        let rest = slot.slice(0, RULE_REST.width());
+        let rest = rest.with_record(&Record::from(&RULE_REST));
+        let side = |side: &str| {
+            let (value, bits) = (rest.field(side), rest.field(&format!("{side}_bits")));
+            prefix(self.get(side).trunc(96), value, bits)
+        };
+        side("client") & side("server")
+    }
+
+    /// The rule of a slot, a clock later. `rest_holds`: of a long rule, what slot 1 says of it; without, no rule
+    /// of this slot is long.
+    pub fn compared(&self, slot: Sig<'m>, rest_holds: Option<Sig<'m>>) -> Candidate<'m> {
+        let slot = slot.with_record(&Record::from(&RULE_SLOT));
+        let f = |name: &str| slot.field(name);
+        let kind = f("kind");
+        let is = |number: u32| kind.is(number.into());
+        let v6 = self.get("v6");
+        let version = is(rule_kind::ANY) | mux(is(rule_kind::V4), !v6, v6);
+        let short = !is(rule_kind::V6_LONG);
+        let long = rest_holds.map_or(short, |holds| holds | short);
+        let side = |side: &str| {
+            let bits = f(&format!("{side}_bits"));
+            prefix(self.get(side).slice(96, 32), f(side), bits)
+        };
+        let port = |side: &str| {
+            let (low, high) = (f(&format!("{side}_first")), f(&format!("{side}_last")));
+            let port = self.get(side);
+            let every = !low.any() & high.all();
+            mux(self.get("later"), every, low.le(port) & port.le(high))
+        };
+        let ports = port("client_port") & port("port");
+        let protocol = f("any_protocol") | f("protocol").eq(self.get("protocol"));
+        let flags = (f("flags") ^ self.get("flags")) & f("flags_mask");
+        let size = self.get("size");
+        let most = f("size_last");
+        let sizes = f("size_first").zext(17).le(size) & (most.all() | size.le(most.zext(17)));
+        let direction = mux(self.get("back"), f("back"), f("forward"));
+        let arrival = f("any_arrival") | f("arrival").eq(self.get("arrival"));
+        let epochs = f("epochs");
+        let epoch = mux(self.get("epoch"), epochs.bit(1), epochs.bit(0));
+        let set = f("set").eq(self.get("set"));
+        // In three parts, so that no more than a few levels of logic stand behind the memory.
+        let addresses = (side("client") & side("server") & long).reg();
+        let transport = (ports & protocol & !flags.any()).reg();
+        let others = (version & sizes & direction & arrival & epoch & set).reg();
+        Candidate {
+            holds: addresses & transport & others,
+            order: f("order").reg(),
+            rule: f("rule").reg(),
+            permit: f("permit").reg(),
+        }
     }
 }
 
 /// A rule that may decide.
 #[derive(Clone, Copy)]
-struct Candidate<'m> {
-    holds: Sig<'m>,
-    order: Sig<'m>,
-    rule: Sig<'m>,
-    permit: Sig<'m>,
+pub(super) struct Candidate<'m> {
+    pub holds: Sig<'m>,
+    pub order: Sig<'m>,
+    pub rule: Sig<'m>,
+    pub permit: Sig<'m>,
 }
 
 impl<'m> Candidate<'m> {
@@ -120,66 +184,15 @@ impl<'m> Candidate<'m> {
 /// The rules of a row, a clock later.
 fn slots<'m>(packet: &Packet<'m>, row: Sig<'m>, bank: u32) -> Vec<Candidate<'m>> {
     let width = RULE_SLOT.width();
-    let slot = |n: u32| {
-        row.slice(n * width, width)
-            .with_record(&Record::from(&RULE_SLOT))
-    };
-    let rest = slot(1).slice(0, RULE_REST.width());
-    let rest = rest.with_record(&Record::from(&RULE_REST));
-    let (client, server) = (packet.get("client"), packet.get("server"));
-    let rest_holds = prefix(
-        client.trunc(96),
-        rest.field("client"),
-        rest.field("client_bits"),
-    ) & prefix(
-        server.trunc(96),
-        rest.field("server"),
-        rest.field("server_bits"),
-    );
+    let rest_holds = packet.rest_holds(row.slice(width, width));
     (0..RULE_SLOTS)
         .map(|n| {
-            let s = slot(n);
-            let f = |name: &str| s.field(name);
-            let kind = f("kind");
-            let is = |number: u32| kind.is(number.into());
-            let v6 = packet.get("v6");
-            let version = is(rule_kind::ANY) | mux(is(rule_kind::V4), !v6, v6);
-            let long = match n {
-                0 => rest_holds | !is(rule_kind::V6_LONG),
-                _ => !is(rule_kind::V6_LONG),
-            };
-            let client = prefix(client.slice(96, 32), f("client"), f("client_bits"));
-            let server = prefix(server.slice(96, 32), f("server"), f("server_bits"));
-            let port = |side: &str| {
-                let (low, high) = (f(&format!("{side}_first")), f(&format!("{side}_last")));
-                let port = packet.get(side);
-                let every = !low.any() & high.all();
-                mux(packet.get("later"), every, low.le(port) & port.le(high))
-            };
-            let ports = port("client_port") & port("port");
-            let protocol = f("any_protocol") | f("protocol").eq(packet.get("protocol"));
-            // A later fragment has no flags: it differs in every one that is named.
-            let named = f("flags_mask");
-            let differ = (f("flags") ^ packet.get("flags")) & named;
-            let flags = mux(packet.get("later"), named, differ);
-            let size = packet.get("size");
-            let most = f("size_last");
-            let sizes = f("size_first").zext(17).le(size) & (most.all() | size.le(most.zext(17)));
-            let direction = mux(packet.get("back"), f("back"), f("forward"));
-            let arrival = f("any_arrival") | f("arrival").eq(packet.get("arrival"));
-            let epochs = f("epochs");
-            let epoch = mux(packet.get("epoch"), epochs.bit(1), epochs.bit(0));
-            let set = f("set").eq(packet.get("set"));
-            // In two parts, so that no more than a few levels of logic stand behind the memory.
-            let addresses = (client & server & long).reg();
-            let transport = (ports & protocol & !flags.any()).reg();
-            let others = (version & sizes & direction & arrival & epoch & set).reg();
+            let rest_holds = (n == 0).then_some(rest_holds);
+            let rule = packet.compared(row.slice(n * width, width), rest_holds);
             let name = |what: &str| format!("bank{bank}_{n}_{what}");
             Candidate {
-                holds: (addresses & transport & others).named(&name("holds")),
-                order: f("order").named(&name("order")).reg(),
-                rule: f("rule").named(&name("rule")).reg(),
-                permit: f("permit").named(&name("permit")).reg(),
+                holds: rule.holds.named(&name("holds")),
+                ..rule
             }
         })
         .collect()
