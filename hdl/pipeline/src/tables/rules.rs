@@ -139,7 +139,10 @@ impl<'m> Packet<'m> {
         };
         let ports = port("client_port") & port("port");
         let protocol = f("any_protocol") | f("protocol").eq(self.get("protocol"));
-        let flags = (f("flags") ^ self.get("flags")) & f("flags_mask");
+        // A later fragment has no flags: it differs in every one that is named.
+        let named = f("flags_mask");
+        let differ = (f("flags") ^ self.get("flags")) & named;
+        let flags = mux(self.get("later"), named, differ);
         let size = self.get("size");
         let most = f("size_last");
         let sizes = f("size_first").zext(17).le(size) & (most.all() | size.le(most.zext(17)));
