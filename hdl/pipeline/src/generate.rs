@@ -38,7 +38,7 @@ pub fn files(g: &Geometry) -> Result<BTreeMap<String, String>, PipelineError> {
         geometry: g,
     };
     files.insert("geometry.json".into(), json(&sizes)?);
-    files.insert("latency.json".into(), json(&Latency::of(&parts))?);
+    files.insert("latency.json".into(), json(&Latency::of(g, &parts))?);
     Ok(files)
 }
 

@@ -1,11 +1,11 @@
 //! What the unit tests share: a small geometry, numbers at random, the configuration bus.
 
-use std::collections::HashMap;
+use crate::header::PART_BYTES;
+use std::collections::{HashMap, VecDeque};
 
 use seqnic_gen::{Bits, Circuit, Sim};
 use seqnic_spec::geometry::{EDGE, Geometry, HashSize};
 use seqnic_spec::layout::Row;
-use seqnic_spec::stage::HEADER;
 use seqnic_spec::tables::Table;
 use seqnic_spec::wire::WINDOW_BYTES;
 
@@ -160,7 +160,7 @@ pub fn read_row(sim: &mut Sim, g: &Geometry, table: Table, number: u32) -> Row {
 pub fn stream(
     circuit: &Circuit,
     sim: &mut Sim,
-    inputs: &[Vec<(&str, Bits)>],
+    inputs: &[Vec<(&'static str, Bits)>],
 ) -> Vec<HashMap<String, Bits>> {
     let mut found = vec![HashMap::new(); inputs.len()];
     let last = circuit
@@ -169,11 +169,11 @@ pub fn stream(
         .filter_map(|p| p.stage)
         .max()
         .unwrap_or(0) as usize;
+    let mut feeder = Feeder::new(circuit, "");
     for clock in 0..inputs.len() + last {
         // Behind the last, its inputs stay: nothing there may reach back.
-        for (name, value) in &inputs[clock.min(inputs.len() - 1)] {
-            sim.set_bits(name, value);
-        }
+        let inputs = &inputs[clock.min(inputs.len() - 1)];
+        feeder.clock(sim, inputs.clone());
         for port in circuit.outputs() {
             let Some(stage) = port.stage else { continue };
             if let Some(asked) = clock
@@ -188,16 +188,57 @@ pub fn stream(
     found
 }
 
-/// The record `header` of a frame.
-pub fn header(frame: &[u8], port: u32, tag: u64) -> Row {
-    let window = WINDOW_BYTES as usize;
-    let mut row = Row::zero(HEADER.width());
-    for (i, byte) in frame.iter().take(window).enumerate() {
-        row.set(i as u32 * 8, 8, u128::from(*byte));
+/// Gives a module its inputs, each at its stage: as many clocks later.
+pub struct Feeder {
+    prefix: &'static str,
+    stages: HashMap<String, usize>,
+    /// Inputs of the last clocks, the newest first.
+    given: VecDeque<Vec<(&'static str, Bits)>>,
+}
+
+impl Feeder {
+    /// Names of inputs come without `prefix`.
+    pub fn new(circuit: &Circuit, prefix: &'static str) -> Feeder {
+        let stage = |p: &seqnic_gen::Port| (p.name.clone(), p.stage.unwrap_or(0) as usize);
+        Feeder {
+            prefix,
+            stages: circuit.inputs().iter().map(stage).collect(),
+            given: VecDeque::new(),
+        }
     }
-    row.set_field(&HEADER, 0, "length", frame.len().min(window) as u128);
-    row.set_field(&HEADER, 0, "more", u128::from(frame.len() > window));
-    row.set_field(&HEADER, 0, "port", port.into());
-    row.set_field(&HEADER, 0, "tag", tag.into());
-    row
+
+    /// What belongs to the packet of this clock; before the clock.
+    pub fn clock(&mut self, sim: &mut Sim, inputs: Vec<(&'static str, Bits)>) {
+        self.given.push_front(inputs);
+        let last = self.stages.values().max().copied().unwrap_or(0);
+        self.given.truncate(last + 1);
+        for (ago, inputs) in self.given.iter().enumerate() {
+            for (name, value) in inputs {
+                let name = format!("{}{name}", self.prefix);
+                if self.stages.get(&name).is_none_or(|stage| *stage == ago) {
+                    sim.set_bits(&name, value);
+                }
+            }
+        }
+    }
+}
+
+/// The window of a frame, and what comes with it, as the header path's inputs.
+pub fn header(frame: &[u8], port: u32, tag: u64) -> Vec<(&'static str, Bits)> {
+    let window = WINDOW_BYTES as usize;
+    let mut bytes = frame[..frame.len().min(window)].to_vec();
+    bytes.resize(window, 0);
+    let mut parts = bytes
+        .chunks(PART_BYTES as usize)
+        .map(Bits::from_bytes_le);
+    let mut part = || parts.next().unwrap();
+    vec![
+        ("part0", part()),
+        ("part1", part()),
+        ("part2", part()),
+        ("length", Bits::new(8, frame.len().min(window) as u128)),
+        ("more", Bits::new(1, u128::from(frame.len() > window))),
+        ("port", Bits::new(4, port.into())),
+        ("tag", Bits::new(64, tag.into())),
+    ]
 }

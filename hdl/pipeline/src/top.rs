@@ -70,7 +70,7 @@ impl From<Vec<GenError>> for PipelineError {
 /// The parts of the pipeline that work on headers; everything else is made by [`core`].
 #[derive(Debug, Clone)]
 pub struct Parts {
-    /// `in_valid`, `in_header` to `out_valid`, `out_verdict`, after a fixed number of clocks.
+    /// `in_part0` and what belongs to it to `out_valid`, `out_verdict`, after a fixed number of clocks.
     pub path: Circuit,
     /// `in_valid`, `in_verdict`, `in_number` to `out_valid`, `out_edit`, after a fixed number of clocks.
     pub prepare: Circuit,
@@ -113,8 +113,8 @@ pub struct Latency {
     pub header_path: u32,
     /// From a verdict and its copy number to the edit.
     pub prepare: u32,
-    /// From the beat that ends a short frame, or fills the window of a long one, on `s_axis` to its
-    /// first beat on `m_axis` of an idle card: tables, queues and all.
+    /// From a frame's first beat on `s_axis`, if its window comes in parts, else from the beat that ends a short one or fills
+    /// the window of a long one, to its first beat on `m_axis` of an idle card: tables, queues and all.
     pub whole: u32,
     /// From `cfg_read` to `cfg_rvalid`.
     pub config: u32,
@@ -122,7 +122,7 @@ pub struct Latency {
 
 impl Latency {
     /// Of the pipeline with these parts.
-    pub fn of(parts: &Parts) -> Latency {
+    pub fn of(g: &Geometry, parts: &Parts) -> Latency {
         let (header_path, prepare) = (
             parts.path.latency().unwrap_or(0),
             parts.prepare.latency().unwrap_or(0),
@@ -130,7 +130,10 @@ impl Latency {
         const QUEUE: u32 = 1;
         const REGISTER: u32 = 1;
         // ingress, arbiter, window; verdicts; edits; editor; output.
-        let before = 3 * REGISTER;
+        let before = match header::comes_in_parts(g) {
+            true => 2 * REGISTER,
+            false => 3 * REGISTER,
+        };
         let between = QUEUE;
         let behind = QUEUE + editor::LATENCY + QUEUE;
         Latency {
@@ -278,7 +281,13 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     ports.extend([
         ("in_valid", window.get("header_valid")),
         ("in_epoch", epoch.get("epoch")),
-        ("in_header", window.get("header")),
+        ("in_part0", window.get("part0")),
+        ("in_part1", window.get("part1")),
+        ("in_part2", window.get("part2")),
+        ("in_length", window.get("length")),
+        ("in_more", window.get("more")),
+        ("in_port", window.get("header_port")),
+        ("in_tag", window.get("header_tag")),
     ]);
     let path = m.instance("header_path", &parts.path, &ports);
     let sequencer = m.instance(

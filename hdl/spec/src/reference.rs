@@ -32,7 +32,7 @@ pub fn spec_json() -> Value {
         "counters": counters,
         "snapshot": {"number": SNAPSHOT, "item": SNAPSHOT_ITEM, "taken": SNAPSHOT_TAKEN, "status": SNAPSHOT_STATUS},
         "reasons": reasons,
-        "records": [stage::HEADER, stage::VERDICT, stage::EDIT, stage::PORT_META, stage::HOST_META, stage::EVENT],
+        "records": [stage::VERDICT, stage::EDIT, stage::PORT_META, stage::HOST_META, stage::EVENT],
         "geometries": geometry::KNOWN,
         "host": crate::host::reference::host_json(),
     })
@@ -135,7 +135,6 @@ pub fn markdown() -> String {
     }
     out.push_str("\n## Records between stages\n\n");
     for layout in [
-        &stage::HEADER,
         &stage::VERDICT,
         &stage::EDIT,
         &stage::HOST_META,

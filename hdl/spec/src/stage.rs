@@ -14,32 +14,6 @@ pub mod l4 {
     pub const ICMPV6: u32 = 4;
 }
 
-/// Start of a packet, as the header path sees it: one a packet, when the window is full or the
-/// frame has ended.
-pub const HEADER: Layout = Layout {
-    name: "header",
-    doc: "The first bytes of a frame",
-    fields: &[
-        field(
-            "window",
-            8 * crate::wire::WINDOW_BYTES,
-            "first 192 bytes, byte 0 lowest; zero past the end",
-        ),
-        field(
-            "length",
-            8,
-            "bytes in the window: the frame's length up to 192",
-        ),
-        field("more", 1, "1: the frame is longer than the window"),
-        field("port", width::PORT, "port of arrival"),
-        field(
-            "tag",
-            64,
-            "tuser of the frame at its port: when it arrived, ns",
-        ),
-    ],
-};
-
 /// Result of the header path, one a packet, waiting for the editor.
 pub const VERDICT: Layout = Layout {
     name: "verdict",

@@ -1,35 +1,42 @@
 //! Ethernet header and VLAN tags (IEEE 802.3, 802.1Q; `docs/semantics.md` section 1.1).
 
 use seqnic_gen::{Circuit, GenError, Module, Record, Sig, mux, wire};
-use seqnic_spec::stage::HEADER;
+use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{INTERFACE_KEY, width};
 use seqnic_spec::wire::{
     ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_NSH, TPID_C, TPID_OLD,
     TPID_S,
 };
 
-use super::bytes::{ETHERNET_BYTES, L2_BYTES, number, one_of};
+use super::bytes::{ETHERNET_BYTES, L2_BYTES, L3_LENGTH_BITS, number, one_of};
+use super::{PART_BYTES, PARTS, comes_in_parts, part_stage};
+
+/// Bytes behind the VLAN tags that do not need the last part of the window.
+pub const NEAR_BYTES: u32 = 2 * PART_BYTES - ETHERNET_BYTES - 2 * 4;
 
 /// Takes off up to two tags: module `header_ethernet`.
 ///
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
-/// | `header` | record `header` | 0 | |
+/// | `part0`, `part1`, `part2` | 8 * 64 | [`part_stage`] | the window |
+/// | `length` | 8 | with `part2` | bytes of the frame in the window |
+/// | `port` | 4 | 0 | |
 /// | `interface_key` | record | 1 | question to table `interface` |
 /// | `tags` | 2 | 1 | tags taken off |
 /// | `vid` | 12 | 1 | the innermost VLAN ID that is not 0, if any |
 /// | `v4`, `v6`, `arp`, `mpls`, `nsh` | 1 | 1 | what the EtherType behind them is |
-/// | `runt`, `vlan_depth` | 1 | 1 | checks that failed |
-/// | `packet` | 8 * 178 | 1 | the window behind them; a level of logic behind the registers |
+/// | `runt`, `vlan_depth` | 1 | 1, behind `length` | checks that failed |
+/// | `near`, `far` | 8 * 106, 8 * 72 | 1, with `part2` | the window behind them; a level of logic behind the registers |
 ///
 /// # Errors
-/// None which a test does not find: the module has no parameters.
-pub fn ethernet() -> Result<Circuit, Vec<GenError>> {
+/// None for a geometry that passes its check.
+pub fn ethernet(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("header_ethernet");
     m.doc("Ethernet header and VLAN tags, and what stands behind them.");
-    let header = m.input_record("header", &(&HEADER).into(), Some(0));
-    let window = header.field("window");
-    let length = header.field("length");
+    let part = |n: u32| m.input_at(&format!("part{n}"), PART_BYTES * 8, part_stage(g, n));
+    let [window, middle, back] = [0, 1, 2].map(part);
+    let length = m.input_at("length", L3_LENGTH_BITS, part_stage(g, PARTS - 1));
+    let port = m.input_at("port", width::PORT, 0);
 
     // The EtherType without tags, behind one, behind two.
     let place = |tags: u32| number(window, 12 + 4 * tags, 2);
@@ -45,7 +52,7 @@ pub fn ethernet() -> Result<Circuit, Vec<GenError>> {
     let vlan_depth = (two & is_tag(2)).reg();
     let vid = |tag: u32| number(window, ETHERNET_BYTES + 4 * tag, 2).trunc(width::VID);
     let key = [
-        ("port", header.field("port")),
+        ("port", port),
         ("vid0", vid(0).when(one)),
         ("vid1", vid(1).when(two)),
     ];
@@ -56,11 +63,19 @@ pub fn ethernet() -> Result<Circuit, Vec<GenError>> {
 
     let tags = m.concat(&[two, one & !two]).reg();
     let (one, two) = (one.reg(), two.reg());
-    let from = |tags: u32| {
-        let at = ETHERNET_BYTES + 4 * tags;
-        window
-            .slice(at * 8, (L2_BYTES - 4 * tags) * 8)
-            .zext(L2_BYTES * 8)
+    let both = middle.cat(window);
+    let near = |tags: u32| both.slice((ETHERNET_BYTES + 4 * tags) * 8, NEAR_BYTES * 8);
+    const FAR_BYTES: u32 = L2_BYTES - NEAR_BYTES;
+    let end = middle.slice((2 * PART_BYTES - FAR_BYTES) * 8, (FAR_BYTES - PART_BYTES) * 8);
+    // Registers of its own, where it waits for the last part.
+    let end = match comes_in_parts(g) {
+        true => end.named("end_of_middle"),
+        false => end,
+    };
+    let rest = back.cat(end);
+    let far = |tags: u32| {
+        rest.slice(4 * tags * 8, (FAR_BYTES - 4 * tags) * 8)
+            .zext(FAR_BYTES * 8)
     };
     m.output("interface_key", key);
     m.output("tags", tags);
@@ -72,7 +87,8 @@ pub fn ethernet() -> Result<Circuit, Vec<GenError>> {
     m.output("nsh", ethertype(ETHERTYPE_NSH));
     m.output("runt", runt);
     m.output("vlan_depth", vlan_depth);
-    m.output("packet", by_tags(one, two, [from(0), from(1), from(2)]));
+    m.output("near", by_tags(one, two, [near(0), near(1), near(2)]));
+    m.output("far", by_tags(one, two, [far(0), far(1), far(2)]));
     m.finish()
 }
 

@@ -27,6 +27,28 @@ pub mod transport;
 pub mod tunnel;
 pub mod verdict;
 
+use seqnic_spec::geometry::Geometry;
+use seqnic_spec::wire::WINDOW_BYTES;
+
+/// Parts in which the window comes: `part0` is the lowest bytes.
+pub const PARTS: u32 = 3;
+/// Bytes of each.
+pub const PART_BYTES: u32 = WINDOW_BYTES / PARTS;
+
+/// Whether the parts come one behind the other, each as soon as it is there: where they are beats of the bus and headers
+/// need not be apart.
+pub fn comes_in_parts(g: &Geometry) -> bool {
+    g.clocks_per_header == 1 && g.bus_bytes == PART_BYTES
+}
+
+/// Clocks from the first part to part `n`. Length, and whether it is a header at all, are known with the last.
+pub fn part_stage(g: &Geometry, n: u32) -> u32 {
+    match comes_in_parts(g) {
+        true => n,
+        false => 0,
+    }
+}
+
 #[cfg(test)]
 mod images;
 #[cfg(test)]

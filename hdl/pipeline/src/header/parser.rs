@@ -2,21 +2,23 @@
 
 use seqnic_gen::{Circuit, GenError, Module, mux, wire};
 use seqnic_spec::geometry::Geometry;
-use seqnic_spec::stage::{HEADER, l4};
-use seqnic_spec::tables::Table;
+use seqnic_spec::stage::l4;
+use seqnic_spec::tables::{Table, width};
 use seqnic_spec::wire::{
     DHCP_PORTS, DHCPV6_PORTS, ICMP_ERRORS, ICMPV6_ERRORS, ICMPV6_ND, PROTO_ICMP,
 };
 
-use super::bytes::{IPV4_MAX_BYTES, IPV6_BYTES, number, one_of};
-use super::{ethernet, ipv4, ipv6, transport, tunnel};
+use super::bytes::{IPV4_MAX_BYTES, IPV6_BYTES, L3_LENGTH_BITS, number, one_of};
+use super::{PART_BYTES, PARTS, ethernet, ipv4, ipv6, part_stage, transport, tunnel};
 use crate::tables::{Config, direct};
 
 /// All of `docs/semantics.md` section 1: module `header_parser`.
 ///
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
-/// | `header` | record `header` | 0 | |
+/// | `part0`, `part1`, `part2` | 8 * 64 | [`part_stage`] | the first 192 bytes of the frame, byte 0 lowest; zero past the end |
+/// | `length`, `more` | 8, 1 | with `part2` | bytes in the window; the frame is longer |
+/// | `port` | 4 | 0 | port of arrival |
 /// | `interface_key`, `vid` | record, 12 | 1 | question to table `interface`; innermost VLAN ID |
 /// | `taken`, `number`, `offset` | 5, 16, 8 | 3 | see [`tunnel`](tunnel::tunnel) |
 /// | `dst_key`, `src_key` | record | 5 | questions to table `address` |
@@ -40,17 +42,28 @@ use crate::tables::{Config, direct};
 pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("header_parser");
     m.doc("Parser: VLAN tags, tag headers and tunnels, IP header, extension headers, transport header.");
-    let header = m.input_record("header", &(&HEADER).into(), Some(0));
-    let more = header.field("more").named("more");
+    let part = |n: u32| m.input_at(&format!("part{n}"), PART_BYTES * 8, part_stage(g, n));
+    let parts = [0, 1, 2].map(part);
+    let length = m.input_at("length", L3_LENGTH_BITS, part_stage(g, PARTS - 1));
+    let more = m.input_at("more", 1, part_stage(g, PARTS - 1));
+    let port = m.input_at("port", width::PORT, 0);
     let config = Config::inputs(&m, g.row_bits(Table::Decap));
-    let mut ports = vec![("index", header.field("port"))];
+    let mut ports = vec![("index", port)];
     ports.extend(config.connect(g.row_bits(Table::Decap)));
     let decap = m.instance("decap", &direct::direct_table(Table::Decap, g)?, &ports);
 
-    let eth = m.instance("ethernet", &ethernet::ethernet()?, &[("header", header)]);
     let ports = [
-        ("packet", eth.get("packet")),
-        ("length", header.field("length")),
+        ("part0", parts[0]),
+        ("part1", parts[1]),
+        ("part2", parts[2]),
+        ("length", length),
+        ("port", port),
+    ];
+    let eth = m.instance("ethernet", &ethernet::ethernet(g)?, &ports);
+    let ports = [
+        ("near", eth.get("near")),
+        ("far", eth.get("far")),
+        ("length", length),
         ("tags", eth.get("tags")),
         ("v4", eth.get("v4")),
         ("v6", eth.get("v6")),
@@ -58,7 +71,7 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ("nsh", eth.get("nsh")),
         ("decap", decap.get("row")),
     ];
-    let tunnel = m.instance("tunnel", &tunnel::tunnel()?, &ports);
+    let tunnel = m.instance("tunnel", &tunnel::tunnel(g)?, &ports);
     let (l3, available, view) = (
         tunnel.get("l3"),
         tunnel.get("available"),
@@ -181,8 +194,8 @@ mod tests {
         }
     }
 
-    fn parsed(frames: &[Vec<u8>], decap: &Decap) -> Vec<HashMap<String, Bits>> {
-        let circuit = parser(&SMALL).unwrap();
+    fn parsed(g: &Geometry, frames: &[Vec<u8>], decap: &Decap) -> Vec<HashMap<String, Bits>> {
+        let circuit = parser(g).unwrap();
         let mut sim = Sim::new(&circuit);
         let fields = [
             ("accepts", decap.accepts.into()),
@@ -194,7 +207,11 @@ mod tests {
         sim.poke("decap.rows", 3, &packed(&DECAP_ROW, &fields));
         let inputs: Vec<_> = frames
             .iter()
-            .map(|f| vec![("header", bits(&header(f, 3, 9)))])
+            .map(|f| {
+                let mut fields = header(f, 3, 9);
+                fields.retain(|f| f.0 != "tag");
+                fields
+            })
             .collect();
         stream(&circuit, &mut sim, &inputs)
     }
@@ -301,7 +318,7 @@ mod tests {
         let frames: Vec<_> = (0..20_000).map(|_| world.frame(&mut random)).collect();
         let mut seen: BTreeMap<Option<Reason>, u32> = BTreeMap::new();
         let mut tagged = 0;
-        for (frame, got) in frames.iter().zip(parsed(&frames, &accepting(&world))) {
+        for (frame, got) in frames.iter().zip(parsed(&SMALL, &frames, &accepting(&world))) {
             let h = parse(frame, &accepting(&world));
             *seen.entry(h.fault).or_default() += 1;
             tagged += u32::from(h.fault.is_none() && h.taken.is_some());
@@ -324,7 +341,7 @@ mod tests {
             (1..=f.len().min(210)).map(|n| f[..n].to_vec()).collect()
         };
         let frames: Vec<Vec<u8>> = whole.iter().flat_map(cut).collect();
-        for (frame, got) in frames.iter().zip(parsed(&frames, &accepting(&world))) {
+        for (frame, got) in frames.iter().zip(parsed(&DEEP, &frames, &accepting(&world))) {
             compare(frame, &got, &parse(frame, &accepting(&world)));
         }
     }
@@ -368,7 +385,7 @@ mod tests {
             (chain(&[(0, 0, 8)], 60, 7), Some(Reason::Ipv6Header)),
         ];
         let frames: Vec<_> = cases.iter().map(|c| c.0.clone()).collect();
-        for ((frame, reason), got) in cases.iter().zip(parsed(&frames, &Decap::default())) {
+        for ((frame, reason), got) in cases.iter().zip(parsed(&SMALL, &frames, &Decap::default())) {
             assert_eq!(fault(&got), *reason, "{frame:02x?}");
             compare(frame, &got, &parse(frame, &Decap::default()));
         }

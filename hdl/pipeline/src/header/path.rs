@@ -1,13 +1,12 @@
 //! The header path as a whole, in packet order.
 
-use seqnic_gen::{Circuit, GenError, Instance, Module, Record, Sig, mux, wire};
+use seqnic_gen::{Circuit, GenError, Instance, Module, Sig, mux, wire};
 use seqnic_spec::geometry::Geometry;
-use seqnic_spec::stage::HEADER;
-use seqnic_spec::tables::MAX_ROW_BITS;
+use seqnic_spec::tables::{MAX_ROW_BITS, width};
 
-use super::bytes::{bundle, number};
+use super::bytes::{L3_LENGTH_BITS, bundle, number};
 use super::{
-    acl, address, class, interface, parser, port, priority, range, reason, source, step, verdict,
+    PART_BYTES, PARTS, acl, address, class, interface, parser, part_stage, port, priority, range, reason, source, step, verdict,
 };
 use crate::tables::{Config, join_rdata};
 use seqnic_spec::wire::tcp;
@@ -106,7 +105,9 @@ impl<'m> Placer<'m, '_> {
 ///
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
-/// | `in_valid`, `in_header` | 1, record `header` | 0 | |
+/// | `in_part0`, `in_part1`, `in_part2` | 8 * 64 | [`part_stage`] | the first 192 bytes of the frame, byte 0 lowest; zero past the end |
+/// | `in_length`, `in_more`, `in_valid` | 8, 1, 1 | with `in_part2` | bytes in the window; the frame is longer; it was a header |
+/// | `in_port`, `in_tag` | 4, 64 | 0 | port of arrival; when it arrived, ns |
 /// | `in_epoch` | 1 | 0 | version of the tables that holds for the packet, all the way |
 /// | `out_valid`, `out_verdict` | 1, record `verdict` | [`Circuit::latency`] | in the same order; up to five levels of logic behind the last register, meant for a queue |
 /// | `cfg_write`, `cfg_read`, `cfg_table`, `cfg_row`, `cfg_wdata`, `cfg_rdata` | 1, 1, 5, 22, 512, 512 | | see [`crate::tables`] |
@@ -116,8 +117,14 @@ impl<'m> Placer<'m, '_> {
 pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
     let m = Module::new("header_path");
     m.doc("Header path: from the first bytes of a packet to its verdict.");
-    let valid = m.input_valid("in_valid", 0);
-    let header = m.input_record("in_header", &Record::from(&HEADER), Some(0));
+    let last = part_stage(g, PARTS - 1);
+    let valid = m.input_valid("in_valid", last);
+    let part = |n: u32| m.input_at(&format!("in_part{n}"), PART_BYTES * 8, part_stage(g, n));
+    let parts = [0, 1, 2].map(part);
+    let length = m.input_at("in_length", L3_LENGTH_BITS, last);
+    let more = m.input_at("in_more", 1, last);
+    let port = m.input_at("in_port", width::PORT, 0);
+    let tag = m.input_at("in_tag", 64, 0);
     let epoch = m.input_at("in_epoch", 1, 0);
     let config = Config::inputs(&m, MAX_ROW_BITS);
     let mut placer = Placer {
@@ -127,10 +134,17 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
         rdata: vec![],
         timing: vec![],
     };
-    let window = header.field("window");
-    let (dst_mac, src_mac) = (number(window, 0, 6), number(window, 6, 6));
+    let (dst_mac, src_mac) = (number(parts[0], 0, 6), number(parts[0], 6, 6));
 
-    let parsed = placer.place("header_parser", &[("header", header)])?;
+    let ports = [
+        ("part0", parts[0]),
+        ("part1", parts[1]),
+        ("part2", parts[2]),
+        ("length", length),
+        ("more", more),
+        ("port", port),
+    ];
+    let parsed = placer.place("header_parser", &ports)?;
     let ports = [
         ("key", parsed.get("interface_key")),
         ("dst_mac", dst_mac),
@@ -279,8 +293,8 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
         ("found", found),
     ];
     let carried = [
-        ("tag", header.field("tag")),
-        ("port", header.field("port")),
+        ("tag", tag),
+        ("port", port),
         ("epoch", epoch),
     ];
     let carried = bundle("carried", &carried);
@@ -329,7 +343,7 @@ mod tests {
     use crate::header::images::{Read, load, random_image, random_image_on};
     use crate::header::packets::World;
     use crate::testing::*;
-    use seqnic_gen::{SPACED_VALID, Sim};
+    use seqnic_gen::{Bits, SPACED_VALID, Sim};
     use seqnic_image::Image;
     use seqnic_model::parse::{Headers, parse};
     use seqnic_model::verdict::{Verdict, decide};
@@ -446,20 +460,22 @@ mod tests {
             let mut frames = vec![];
             let mut answers = 0;
             let mut next = 0;
+            let mut feeder = Feeder::new(&circuit, "in_");
             for clock in 0..5000 {
                 let send = clock >= next && clock < 4900 && !random.one_in(5);
-                sim.set("in_valid", send.into());
+                let mut fields = vec![];
                 if apart > 1 {
                     sim.set(SPACED_VALID, send.into());
                 }
                 sim.set("in_epoch", 0);
                 if send {
                     let (frame, port) = (world.frame(&mut random), random.below(4) as u8);
-                    let row = header(&frame, port.into(), frames.len() as u64);
-                    sim.set_bits("in_header", &bits(&row));
+                    fields = header(&frame, port.into(), frames.len() as u64);
                     frames.push((frame, port));
                     next = clock + apart;
                 }
+                fields.push(("valid", Bits::new(1, send.into())));
+                feeder.clock(&mut sim, fields);
                 if sim.get("out_valid") == 1 {
                     let (frame, port) = &frames[answers];
                     let h = parse(frame, tables.decap(*port));

@@ -1,6 +1,7 @@
 //! Tag headers and tunnels on arrival (`docs/semantics.md` section 1, step 2).
 
 use seqnic_gen::{Circuit, GenError, Module, Record, Sig, mux, wire};
+use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{ADDRESS_KEY, DECAP_ROW, accepts};
 use seqnic_spec::wire::{
     ETHERTYPE_IPV4, ETHERTYPE_IPV6, GPE_FLAGS, GPE_NSH, GPE_PORT, GRE_KEYED, MAX_L3, PROTO_GRE,
@@ -11,6 +12,8 @@ use super::bytes::{
     ETHERNET_BYTES, IPV4_BYTES, IPV6_BYTES, L2_BYTES, L3_BYTES, L3_LENGTH_BITS, L3_WORDS,
     PLACE_BITS, number, smaller,
 };
+use super::ethernet::NEAR_BYTES;
+use super::{PARTS, part_stage};
 
 /// Kinds of headers which are taken off, in the order of the bits of port `taken`.
 pub const KINDS: [u32; 5] = [
@@ -32,8 +35,8 @@ const HALF_BITS: u32 = 7;
 ///
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
-/// | `packet` | 8 * 178 | 0 | behind Ethernet header and VLAN tags, zero past the end |
-/// | `length` | 8 | 0 | bytes of the frame in the window |
+/// | `near`, `far` | 8 * 106, 8 * 72 | 0, with the window's last part | behind Ethernet header and VLAN tags, zero past the end |
+/// | `length` | 8 | with the last part | bytes of the frame in the window |
 /// | `tags` | 2 | 0 | VLAN tags |
 /// | `v4`, `v6`, `mpls`, `nsh` | 1 | 0 | what the EtherType behind the tags is |
 /// | `decap` | record `decap_row` | 0 | of the port |
@@ -48,17 +51,21 @@ const HALF_BITS: u32 = 7;
 /// | `dst_key`, `src_key` | record | 4 | questions to table `address` |
 ///
 /// # Errors
-/// None which a test does not find: the module has no parameters.
-pub fn tunnel() -> Result<Circuit, Vec<GenError>> {
+/// None for a geometry that passes its check.
+pub fn tunnel(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("header_tunnel");
     m.doc("Tag headers and tunnels: what is taken off, and the packet behind it.");
-    let packet = m.input_at("packet", L2_BYTES * 8, 0);
-    let length = m.input_at("length", L3_LENGTH_BITS, 0);
+    // Everything here is a clock behind the window.
+    let whole = part_stage(g, PARTS - 1).saturating_sub(1);
+    let near = m.input_at("near", NEAR_BYTES * 8, 0);
+    let far = m.input_at("far", (L2_BYTES - NEAR_BYTES) * 8, whole);
+    let packet = far.cat(near);
+    let length = m.input_at("length", L3_LENGTH_BITS, whole);
     let tags = m.input_at("tags", 2, 0);
     let [v4, v6, mpls, nsh] = ["v4", "v6", "mpls", "nsh"].map(|name| m.input_at(name, 1, 0));
     let decap = m.input_record("decap", &Record::from(&DECAP_ROW), Some(0));
 
-    let found = Found::of(packet, [v4, v6, mpls, nsh], decap);
+    let found = Found::of(near, [v4, v6, mpls, nsh], decap);
     let Behind {
         number,
         half,
@@ -66,7 +73,7 @@ pub fn tunnel() -> Result<Circuit, Vec<GenError>> {
         known_v4,
         known_v6,
         late,
-    } = found.behind(packet);
+    } = found.behind(near);
     let taken = m.concat(&found.kinds().into_iter().rev().collect::<Vec<_>>());
     wire!(some = taken.any());
     let taken = taken.reg();

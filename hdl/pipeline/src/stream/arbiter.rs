@@ -5,12 +5,14 @@
 //! path has a slot for it, so nothing behind needs a `ready`.
 
 use super::{beat, kept, tagged_beat};
+use crate::header::comes_in_parts;
 use seqnic_gen::{Circuit, GenError, Module, Sig, clog2};
 use seqnic_spec::geometry::Geometry;
 
 /// Streams of tagged beats `in0` to `in<ports>` (the host's last), and what comes through, one
 /// clock later: `valid`, `beat`, and with the first beat of a frame `first`, `port`, `tag`.
-/// Bytes of `beat` past its count are zero; clearing them is three levels of logic behind its register.
+/// Bytes of `beat` past its count are zero; clearing them is logic behind its register, one level where the header path begins
+/// there ([`comes_in_parts`]).
 ///
 /// `room`: the buffer takes beats. `credit_return`: a verdict has left the header path; there are
 /// `header_slots` credits, the last of which is never given. Frames begin at least
@@ -96,7 +98,11 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         .collect();
     m.output("valid", fire.as_valid().reg());
     let passed = m.pack(&record, &fields).reg();
-    m.output("beat", passed.with_field("data", cleared(passed)));
+    let keep = match comes_in_parts(g) {
+        true => word.field("keep").named("keep").reg(),
+        false => kept(passed.field("count"), g.bus_bytes),
+    };
+    m.output("beat", passed.with_field("data", cleared(passed, keep)));
     m.output("first", (!open_frame.q()).reg());
     m.output("port", word.field("port").reg());
     m.output("tag", word.field("tag").reg());
@@ -104,10 +110,10 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.finish()
 }
 
-/// The data of a beat, zero past its count. Only a frame's last beat has anything to clear.
-fn cleared(beat: Sig<'_>) -> Sig<'_> {
-    let (data, count) = (beat.field("data"), beat.field("count"));
-    let wide: Vec<_> = kept(count, data.width() / 8)
+/// The data of a beat, zero outside of `keep`. Only a frame's last beat has anything to clear.
+fn cleared<'m>(beat: Sig<'m>, keep: Sig<'m>) -> Sig<'m> {
+    let data = beat.field("data");
+    let wide: Vec<_> = keep
         .bits()
         .into_iter()
         .rev()
@@ -134,6 +140,10 @@ mod tests {
             beat(g).width(),
             &Bits::new(68, u128::from(tag & 15) << 64 | u128::from(tag)),
         );
+        if comes_in_parts(g) {
+            let keep = Bits::ones(b.data.len() as u32).resize(g.bus_bytes);
+            bits.set_slice(beat(g).width() + 68, &keep);
+        }
         vec![bits]
     }
 
@@ -148,10 +158,10 @@ mod tests {
 
     #[test]
     fn frames_stay_whole_in_order_and_within_credit_and_room() {
-        for apart in [1, 8] {
+        for (bus, apart) in [(16, 1), (16, 8), (64, 1)] {
             stay_whole(&Geometry {
                 clocks_per_header: apart,
-                ..small(16)
+                ..small(bus)
             });
         }
     }

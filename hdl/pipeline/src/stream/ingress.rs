@@ -1,7 +1,6 @@
 //! Ingress: one AXI4-Stream input.
 //!
-//! `tkeep` becomes a count, so nobody behind needs it; the arbiter clears the bytes outside of it,
-//! once for all inputs.
+//! `tkeep` becomes a count; the arbiter clears the bytes outside of it, once for all inputs.
 //! The *guard* cuts a frame off at [`MAX_FRAME_BYTES`]: its beat there becomes the last one, with
 //! `error`, and the rest is thrown away. The longest frame is a whole number of beats on every
 //! bus, so counting beats is enough. A cut frame goes its way like any other, as its first beats
@@ -9,6 +8,7 @@
 //! and it is counted as `oversize` and as nothing else.
 
 use super::{count_bits, tagged_beat};
+use crate::header::comes_in_parts;
 use seqnic_gen::{Bits, Circuit, GenError, Module, Stream, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::width;
@@ -55,17 +55,18 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let end = (last | at_limit).named("frame_end");
 
     let record = tagged_beat(g);
-    let word = m.pack(
-        &record,
-        &[
-            ("data", data),
-            ("count", count),
-            ("last", end),
-            ("error", cut),
-            ("tag", tag),
-            ("port", port),
-        ],
-    );
+    let mut fields = vec![
+        ("data", data),
+        ("count", count),
+        ("last", end),
+        ("error", cut),
+        ("tag", tag),
+        ("port", port),
+    ];
+    if comes_in_parts(g) {
+        fields.push(("keep", keep));
+    }
+    let word = m.pack(&record, &fields);
     let guarded = Stream::new("guarded", valid & !discard.q(), word);
     let ready = (discard.q() | guarded.ready()).named("ready");
     let fire = guarded.fire().named("fire");
@@ -151,6 +152,11 @@ mod tests {
                 oversize += sim.get("oversize");
                 if let Some(word) = sink.settle(&mut sim) {
                     let tag = unpacked(&record, &word[0], "tag").low_u64();
+                    if comes_in_parts(&g) {
+                        let count = unpacked(&record, &word[0], "count").low_u64() as u32;
+                        let keep = unpacked(&record, &word[0], "keep");
+                        assert_eq!(keep, Bits::ones(count).resize(bus));
+                    }
                     open_tag.get_or_insert(tag);
                     if let Some((frame, error)) = joiner.take(&g, &record, &counted(&word[0])) {
                         found.push((frame, error, open_tag.take().unwrap()));

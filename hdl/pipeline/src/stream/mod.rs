@@ -47,6 +47,7 @@ pub mod window;
 #[cfg(test)]
 pub(crate) mod testbench;
 
+use crate::header::comes_in_parts;
 use seqnic_gen::{Bits, Record, Sig, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::layout::Layout;
@@ -99,17 +100,19 @@ pub fn beat(g: &Geometry) -> Record {
 
 /// A beat with the sideband of its frame, between [`ingress`] and [`arbiter`].
 pub fn tagged_beat(g: &Geometry) -> Record {
-    Record::new(
-        "tagged_beat",
-        [
-            ("data", data_bits(g)),
-            ("count", count_bits(g)),
-            ("last", 1),
-            ("error", 1),
-            ("tag", 64),
-            ("port", width::PORT),
-        ],
-    )
+    let mut fields = vec![
+        ("data", data_bits(g)),
+        ("count", count_bits(g)),
+        ("last", 1),
+        ("error", 1),
+        ("tag", 64),
+        ("port", width::PORT),
+    ];
+    // As a mask too, where clearing by the count would be too deep in front of the header path.
+    if comes_in_parts(g) {
+        fields.push(("keep", g.bus_bytes));
+    }
+    Record::new("tagged_beat", fields)
 }
 
 /// What the buffer says of one beat of a copy that is to leave, two clocks before its bytes.

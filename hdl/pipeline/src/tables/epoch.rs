@@ -11,6 +11,7 @@ use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{EPOCH_ROW, Table};
 
 use super::{CONFIG_READ_CLOCKS, Config};
+use crate::header::{PARTS, part_stage};
 
 /// Clocks from an order for the last copy to the last row that is read for it, with some to spare
 /// (`prepare` is a test's business: `rows_are_read_before_the_packet_counts_as_gone`).
@@ -20,7 +21,7 @@ pub const TAIL: u32 = 16;
 ///
 /// | port | bits | |
 /// | --- | --- | --- |
-/// | `enter` | 1 | a header enters the tables, with the epoch of this clock |
+/// | `enter` | 1 | a header has entered the tables; its epoch is that of [`part_stage`] of the last part clocks ago |
 /// | `leave`, `leave_epoch` | 1, 1 | the last copy of a packet has been ordered, and its epoch |
 /// | `epoch` | 1 | the epoch that holds |
 ///
@@ -46,7 +47,9 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let gone = leave.as_valid().delay(TAIL);
     let gone_epoch = leave_epoch.delay(TAIL);
     let most = g.header_slots + TAIL + 2;
-    let of = [!epoch.q(), epoch.q()];
+    let behind = part_stage(g, PARTS - 1);
+    let entered = epoch.q().delay(behind);
+    let of = [!entered, entered];
     let gone_of = [!gone_epoch, gone_epoch];
     let inside = [0, 1].map(|e| {
         let count = m.reg(&format!("inside{e}"), clog2(most + 1), 0);
@@ -59,7 +62,14 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         );
         count.q().any()
     });
-    let draining = epoch.q().mux(inside[0], inside[1]).named("draining");
+    // What has just entered is not counted yet.
+    let changed: Vec<_> = (1..=behind).map(|n| epoch.q() ^ epoch.q().delay(n)).collect();
+    let other = epoch.q().mux(inside[0], inside[1]);
+    let draining = match changed.is_empty() {
+        true => other,
+        false => other | m.or(&changed),
+    };
+    let draining = draining.named("draining");
 
     let asked = |row| (config.read & config.row_is(Table::Epoch, row)).as_valid();
     let answer = epoch.q().when(asked(0)) | draining.when(asked(1));

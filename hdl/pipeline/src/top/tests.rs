@@ -8,7 +8,7 @@ use seqnic_gen::{Bits, Record, Sim};
 use seqnic_spec::counters::CounterSet;
 use seqnic_spec::layout::Layout;
 use seqnic_spec::reason::{REASON_BITS, Reason};
-use seqnic_spec::stage::{EDIT, HEADER, HOST_META, PORT_META, VERDICT};
+use seqnic_spec::stage::{EDIT, HOST_META, PORT_META, VERDICT};
 use seqnic_spec::tables::Table;
 use seqnic_spec::wire::MAX_FRAME_BYTES;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,14 +43,21 @@ fn stub_config(m: &Module, table: u128) {
 }
 
 /// Reads its verdict from bytes 12 to 19 of the frame; see [`Decision`].
-fn stub_path() -> Circuit {
+fn stub_path(g: &Geometry) -> Circuit {
     let m = Module::new("stub_path");
-    let valid = m.input_valid("in_valid", 0);
-    let header = m.input_record("in_header", &Record::from(&HEADER), Some(0));
+    let stage = |n: u32| header::part_stage(g, n);
+    let valid = m.input_valid("in_valid", stage(2));
+    let bits = header::PART_BYTES * 8;
+    let part = m.input_at("in_part0", bits, 0);
+    m.input_at("in_part1", bits, stage(1));
+    m.input_at("in_part2", bits, stage(2));
+    let length = m.input_at("in_length", 8, stage(2));
+    m.input_at("in_more", 1, stage(2));
+    let (port, tag) = (m.input_at("in_port", 4, 0), m.input_at("in_tag", 64, 0));
     m.input_at("in_epoch", 1, 0);
     stub_config(&m, 3);
-    let byte = |i: u32| header.field("window").slice(i * 8, 8);
-    let long = header.field("length").ge(m.lit(8, DECIDED as u128));
+    let byte = |i: u32| part.slice(i * 8, 8);
+    let long = length.ge(m.lit(8, DECIDED as u128));
     let reason = long.mux(
         byte(12).trunc(REASON_BITS),
         m.lit(REASON_BITS, Reason::Runt as u128),
@@ -59,8 +66,8 @@ fn stub_path() -> Circuit {
         &m,
         &VERDICT,
         &[
-            ("tag", header.field("tag")),
-            ("port", header.field("port")),
+            ("tag", tag),
+            ("port", port),
             ("reason", reason),
             ("copies", byte(13).trunc(4)),
             ("action", byte(14).zext(22)),
@@ -140,7 +147,7 @@ fn stub_prepare(g: &Geometry) -> Circuit {
 
 fn stubs(g: &Geometry) -> Parts {
     Parts {
-        path: stub_path(),
+        path: stub_path(g),
         prepare: stub_prepare(g),
     }
 }
@@ -526,7 +533,7 @@ fn full_load(reads: u64) -> u64 {
 
 #[test]
 fn short_frames_pass_at_one_a_clock() {
-    let latency = u64::from(Latency::of(&stubs(&small(64))).whole);
+    let latency = u64::from(Latency::of(&small(64), &stubs(&small(64))).whole);
     let more = full_load(0);
     assert!(more <= latency + 12, "{more} clocks more than frames");
     // Each read-out costs a clock, and no event is lost.
@@ -540,25 +547,33 @@ fn latency_is_what_is_published() {
         let stub = stubs(&g);
         let real = Parts::of(&g).unwrap();
         for (parts, reason) in [(stub, 5), (real, Reason::NoInterface as u64)] {
-            let mut bench = Bench::new(&g, &parts, 1);
-            let mut frame = vec![0; g.bus_bytes.max(60) as usize];
-            frame[12] = 5;
-            frame[18] = reason as u8;
-            let beats = u64::from(g.beats(frame.len() as u32));
-            bench.push(0, frame);
-            let start = bench.sim.cycle();
-            while bench.sim.get("m_axis_host_tvalid") == 0 {
-                bench.clock();
-                assert!(bench.sim.cycle() < 200, "stuck");
+            let lengths = match header::comes_in_parts(&g) {
+                true => vec![60, 64, 65, 128, 129, 192, 193, 700],
+                false => vec![64],
+            };
+            for length in lengths {
+                let mut bench = Bench::new(&g, &parts, 1);
+                let mut frame = vec![0; length];
+                frame[12] = 5;
+                frame[18] = reason as u8;
+                let beats = u64::from(g.beats(frame.len() as u32));
+                bench.push(0, frame);
+                let start = bench.sim.cycle();
+                while bench.sim.get("m_axis_host_tvalid") == 0 {
+                    bench.clock();
+                    assert!(bench.sim.cycle() < 200, "stuck");
+                }
+                let counted_from = match header::comes_in_parts(&g) {
+                    true => start,
+                    false => start + beats - 1,
+                };
+                assert_eq!(
+                    bench.sim.cycle() - counted_from,
+                    u64::from(Latency::of(&g, &parts).whole),
+                    "bus {}, {length} bytes",
+                    g.bus_bytes
+                );
             }
-            let last_beat_in = start + beats - 1;
-            let latency = bench.sim.cycle() - last_beat_in;
-            assert_eq!(
-                latency,
-                u64::from(Latency::of(&parts).whole),
-                "bus {}",
-                g.bus_bytes
-            );
         }
     }
 }
