@@ -299,4 +299,48 @@ impl<'m> Ram<'m> {
         };
         self.read_node(op, stage, at, "cfg_q")
     }
+
+    /// As [`Ram::config`], but reads only where the one-bit `read` is set and `write` is not; both registers of
+    /// latency 2 keep the last row otherwise, so that a memory nobody asks costs a simulation nothing. All inputs
+    /// are without stage.
+    #[track_caller]
+    pub fn config_when(
+        &self,
+        write: Sig<'m>,
+        read: Sig<'m>,
+        addr: Sig<'m>,
+        data: Sig<'m>,
+    ) -> Sig<'m> {
+        let at = Location::caller();
+        let Some((ids, stage)) = self.write_at(write, addr, data, at) else {
+            return self.m.poison(at, self.spec.width);
+        };
+        let name = self.name();
+        if !self.m.usable(at, &[read])
+            || !read.expect_width(|| format!("read enable of memory `{name}`"), 1, at)
+        {
+            return self.m.poison(at, self.spec.width);
+        }
+        let op = Op::MemRead {
+            mem: self.mem,
+            addr: ids[1],
+            en: Some(read.id),
+            port_b: true,
+        };
+        let first = self.m.push(op, self.spec.width, stage.map(|s| s + 1), at);
+        self.m.inner.borrow_mut().mems[self.mem]
+            .reads
+            .push(first.id);
+        let mut row = first.named(&format!("{name}_cfg_q"));
+        let mut read = read;
+        for n in 1..self.spec.latency {
+            read = read.reg();
+            let next = self
+                .m
+                .reg_no_reset(&format!("{name}_cfg_q{n}"), self.spec.width);
+            next.set_when(read, row);
+            row = next.q();
+        }
+        row
+    }
 }

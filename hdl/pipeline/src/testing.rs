@@ -228,9 +228,7 @@ pub fn header(frame: &[u8], port: u32, tag: u64) -> Vec<(&'static str, Bits)> {
     let window = WINDOW_BYTES as usize;
     let mut bytes = frame[..frame.len().min(window)].to_vec();
     bytes.resize(window, 0);
-    let mut parts = bytes
-        .chunks(PART_BYTES as usize)
-        .map(Bits::from_bytes_le);
+    let mut parts = bytes.chunks(PART_BYTES as usize).map(Bits::from_bytes_le);
     let mut part = || parts.next().unwrap();
     vec![
         ("part0", part()),

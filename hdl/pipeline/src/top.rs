@@ -443,15 +443,25 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     let parts = [&path, &prepare, &epoch, &limits]
         .into_iter()
         .chain(&shares);
-    let mut answers: Vec<_> = parts
-        .map(|part| part.get("cfg_rdata").zext(MAX_ROW_BITS).delay(late))
+    let of_tables: Vec<_> = parts
+        .map(|part| part.get("cfg_rdata").zext(MAX_ROW_BITS))
         .collect();
     let counted = counters
         .get("cfg_rdata")
         .zext(MAX_ROW_BITS)
         .delay(SLOWEST_ANSWER - counters::LATENCY);
+    // Registers change with an answer and in the clock behind it.
+    let mut answer = m.or(&of_tables);
+    for clock in 0..=late {
+        if clock == late {
+            answer = answer | counted;
+        }
+        let asked = bus.read.delay(CONFIG_READ_CLOCKS + clock);
+        let next = m.reg(&format!("answer_{clock}"), MAX_ROW_BITS, 0);
+        next.set_when(asked | asked.reg(), answer);
+        answer = next.q();
+    }
     m.output("cfg_rvalid", bus.read.delay(SLOWEST_ANSWER + 1));
-    answers.push(counted);
-    m.output("cfg_rdata", m.or(&answers).reg());
+    m.output("cfg_rdata", answer);
     m.finish()
 }

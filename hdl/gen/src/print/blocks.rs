@@ -80,7 +80,10 @@ impl Printer<'_> {
             }
             let read = format!("{} <= {name}[{}];", data.names[i], self.expr(*addr));
             if *is_b {
-                port_b = Some(read);
+                port_b = Some(match en {
+                    Some(en) => format!("if ({}) {read}", self.expr(*en)),
+                    None => read,
+                });
                 continue;
             }
             let forward = match (mem.collision, &write) {

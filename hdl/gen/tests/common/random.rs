@@ -171,8 +171,11 @@ fn ram<'m>(m: &'m Module, r: &mut Rng, pool: &mut Vec<Sig<'m>>, name: &str) {
     };
     if r.chance(50) {
         mem.write(we, at, data);
-    } else {
+    } else if r.chance(50) {
         pool.push(mem.config(we, at, data));
+    } else {
+        let read = any(r, 1).unstaged();
+        pool.push(mem.config_when(we.unstaged(), read, at.unstaged(), data.unstaged()));
     }
     pool.push(row);
 }

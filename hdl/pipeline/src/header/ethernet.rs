@@ -66,7 +66,10 @@ pub fn ethernet(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let both = middle.cat(window);
     let near = |tags: u32| both.slice((ETHERNET_BYTES + 4 * tags) * 8, NEAR_BYTES * 8);
     const FAR_BYTES: u32 = L2_BYTES - NEAR_BYTES;
-    let end = middle.slice((2 * PART_BYTES - FAR_BYTES) * 8, (FAR_BYTES - PART_BYTES) * 8);
+    let end = middle.slice(
+        (2 * PART_BYTES - FAR_BYTES) * 8,
+        (FAR_BYTES - PART_BYTES) * 8,
+    );
     // Registers of its own, where it waits for the last part.
     let end = match comes_in_parts(g) {
         true => end.named("end_of_middle"),

@@ -318,7 +318,10 @@ mod tests {
         let frames: Vec<_> = (0..20_000).map(|_| world.frame(&mut random)).collect();
         let mut seen: BTreeMap<Option<Reason>, u32> = BTreeMap::new();
         let mut tagged = 0;
-        for (frame, got) in frames.iter().zip(parsed(&SMALL, &frames, &accepting(&world))) {
+        for (frame, got) in frames
+            .iter()
+            .zip(parsed(&SMALL, &frames, &accepting(&world)))
+        {
             let h = parse(frame, &accepting(&world));
             *seen.entry(h.fault).or_default() += 1;
             tagged += u32::from(h.fault.is_none() && h.taken.is_some());
@@ -341,7 +344,10 @@ mod tests {
             (1..=f.len().min(210)).map(|n| f[..n].to_vec()).collect()
         };
         let frames: Vec<Vec<u8>> = whole.iter().flat_map(cut).collect();
-        for (frame, got) in frames.iter().zip(parsed(&DEEP, &frames, &accepting(&world))) {
+        for (frame, got) in frames
+            .iter()
+            .zip(parsed(&DEEP, &frames, &accepting(&world)))
+        {
             compare(frame, &got, &parse(frame, &accepting(&world)));
         }
     }

@@ -6,7 +6,8 @@ use seqnic_spec::tables::{MAX_ROW_BITS, width};
 
 use super::bytes::{L3_LENGTH_BITS, bundle, number};
 use super::{
-    PART_BYTES, PARTS, acl, address, class, interface, parser, part_stage, port, priority, range, reason, source, step, verdict,
+    PART_BYTES, PARTS, acl, address, class, interface, parser, part_stage, port, priority, range,
+    reason, source, step, verdict,
 };
 use crate::tables::{Config, join_rdata};
 use seqnic_spec::wire::tcp;
@@ -292,11 +293,7 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
         ("sender_known", sender.get("known")),
         ("found", found),
     ];
-    let carried = [
-        ("tag", tag),
-        ("port", port),
-        ("epoch", epoch),
-    ];
+    let carried = [("tag", tag), ("port", port), ("epoch", epoch)];
     let carried = bundle("carried", &carried);
     let flags = parsed.get("tcp_flags");
     let flag = |mask: u8| flags.bit(mask.trailing_zeros());

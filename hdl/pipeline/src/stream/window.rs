@@ -93,9 +93,8 @@ fn in_parts<'m>(m: &'m Module, i: Inputs<'m>) {
     let kept_1 = kept("kept_1", second, i.data);
     let kept_2 = kept("kept_2", third, i.data);
     let has_2 = kept("has_2", again, third);
-    let either = |other: Sig<'m>, name: &str, now: Sig<'m>| {
-        missed.q().mux(kept(name, starts, other), now)
-    };
+    let either =
+        |other: Sig<'m>, name: &str, now: Sig<'m>| missed.q().mux(kept(name, starts, other), now);
     // While a frame's header is missed, no other frame has its first beat here.
     m.output("part0", missed.q().mux(kept_0, i.data));
     m.output("part1", again_1.mux(kept_1, i.data.when(follows)));

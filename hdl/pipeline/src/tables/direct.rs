@@ -51,10 +51,8 @@ pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>
         },
     );
     let port = config.memory(table, 0, rows);
-    let cfg_row = ram
-        .config(port.write, port.row, port.wdata)
-        .delay(2 - memory_clocks(table));
-    m.output("cfg_rdata", answer(port.answer(cfg_row)));
+    let cfg_row = port.config(&ram).delay(2 - memory_clocks(table));
+    m.output("cfg_rdata", answer(port.answer(cfg_row), &[port.asked()]));
     m.finish()
 }
 

@@ -63,7 +63,9 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         count.q().any()
     });
     // What has just entered is not counted yet.
-    let changed: Vec<_> = (1..=behind).map(|n| epoch.q() ^ epoch.q().delay(n)).collect();
+    let changed: Vec<_> = (1..=behind)
+        .map(|n| epoch.q() ^ epoch.q().delay(n))
+        .collect();
     let other = epoch.q().mux(inside[0], inside[1]);
     let draining = match changed.is_empty() {
         true => other,
@@ -137,6 +139,35 @@ mod tests {
             }
         }
         assert!(seen[0] > 50 && seen[1] > 50, "{seen:?}");
+    }
+
+    /// A header that has begun its way and is not counted yet holds the old epoch.
+    #[test]
+    fn a_header_in_parts_has_the_epoch_of_its_first() {
+        let behind = u64::from(part_stage(&DEEP, PARTS - 1));
+        for first in 0..=behind {
+            let mut sim = Sim::new(&build(&DEEP).unwrap());
+            sim.reset();
+            let row = Row::from_words(EPOCH_ROW.width(), &[1]);
+            // The first part comes so many clocks before the flip is written: it takes the old epoch.
+            for clock in 0..=behind + 40 {
+                sim.set("enter", u64::from(clock == behind));
+                match clock {
+                    _ if clock == first => config_write(&mut sim, Table::Epoch, 0, &row),
+                    _ => {
+                        config_idle(&mut sim);
+                        sim.set("cfg_read", u64::from(clock > first));
+                        sim.set("cfg_table", Table::Epoch as u64);
+                        sim.set("cfg_row", 1);
+                    }
+                }
+                if clock > first + u64::from(CONFIG_READ_CLOCKS) {
+                    assert_eq!(sim.get("cfg_rdata"), 1, "clock {clock}, {first}");
+                }
+                sim.step();
+            }
+            assert_eq!(sim.get("inside0"), 1);
+        }
     }
 
     #[test]

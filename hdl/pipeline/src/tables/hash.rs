@@ -66,7 +66,7 @@ pub fn hash_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> 
         .delay(2 + read_clocks(g, table))
         .named("epoch_at_compare");
     let mut choices: Vec<(Sig, Sig)> = vec![];
-    let mut rdata = vec![];
+    let (mut rdata, mut asked) = (vec![], vec![]);
     for way in 0..size.ways {
         let number = table as u32 * 4 + way;
         let seed = m.reg(&format!("seed{way}"), 32, 0);
@@ -96,8 +96,8 @@ pub fn hash_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> 
         }
 
         let port = config.memory(table, way, size.rows);
-        let cfg_row = ram.config(port.write, port.row, port.wdata);
-        rdata.push(port.answer(cfg_row));
+        rdata.push(port.answer(port.config(&ram)));
+        asked.extend([seed_read, port.asked()]);
     }
     let hits: Vec<Sig> = choices.iter().map(|c| c.0).collect();
     m.output("hit", m.or(&hits));
@@ -105,7 +105,7 @@ pub fn hash_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> 
         "value",
         m.select_onehot(&choices).with_record(&value_record),
     );
-    m.output("cfg_rdata", answer(m.or(&rdata)));
+    m.output("cfg_rdata", answer(m.or(&rdata), &asked));
     m.finish()
 }
 

@@ -24,7 +24,7 @@ pub mod rule_turns;
 pub mod rules;
 pub mod turns;
 
-use seqnic_gen::{Collision, Module, RamSpec, RamStyle, Sig};
+use seqnic_gen::{Collision, Module, Ram, RamSpec, RamStyle, Sig};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{MAX_ROW_BITS, Table};
 
@@ -139,11 +139,20 @@ impl<'m> Config<'m> {
         let bits = rows.trailing_zeros();
         let mine =
             self.table.is(table as u128) & self.row.slice(bits, ROW_BITS - bits).is(index.into());
+        let m = self.row.module();
+        let write = self.write & mine;
+        // Only what is meant for this memory comes to its registers: those of a memory that nobody writes
+        // or reads keep still.
+        let kept = |name: &str, when: Sig<'m>, value: Sig<'m>| {
+            let kept = m.reg_no_reset(&format!("{name}{index}_here"), value.width());
+            kept.set_when(when, value);
+            kept.q()
+        };
         MemoryPort {
-            write: (self.write & mine).as_valid().reg(),
+            write: write.as_valid().reg(),
             read: (self.read & mine).as_valid().reg(),
             row: self.row.trunc(bits).reg(),
-            wdata: self.wdata.reg(),
+            wdata: kept("wdata", write, self.wdata),
         }
     }
 }
@@ -157,15 +166,34 @@ struct MemoryPort<'m> {
 }
 
 impl<'m> MemoryPort<'m> {
+    /// Row of the memory for the bus, the memory's own clocks behind the port.
+    fn config(&self, ram: &Ram<'m>) -> Sig<'m> {
+        ram.config_when(self.write, self.read, self.row, self.wdata)
+    }
+
+    /// Whether the row of [`MemoryPort::answer`] is asked for now.
+    fn asked(&self) -> Sig<'m> {
+        self.read.delay(READ_CLOCKS - 1)
+    }
+
     /// The row read, [`READ_CLOCKS`] behind the bus; zero unless it was asked.
     fn answer(&self, row: Sig<'m>) -> Sig<'m> {
-        row.when(self.read.delay(READ_CLOCKS - 1))
+        row.when(self.asked())
     }
 }
 
-/// Brings what all memories of a table answer together to [`CONFIG_READ_CLOCKS`].
-fn answer(joined: Sig<'_>) -> Sig<'_> {
-    joined.delay(CONFIG_READ_CLOCKS - READ_CLOCKS)
+/// Brings what all memories of a table answer together to [`CONFIG_READ_CLOCKS`]; `asked` says when it is not zero.
+/// Its registers change with an answer and behind it.
+fn answer<'m>(joined: Sig<'m>, asked: &[Sig<'m>]) -> Sig<'m> {
+    let m = joined.module();
+    let (mut row, mut asked) = (joined, m.or(asked).as_valid().named("answers"));
+    for clock in READ_CLOCKS..CONFIG_READ_CLOCKS {
+        let next = m.reg(&format!("answer_{clock}"), row.width(), 0);
+        let before = asked.reg();
+        next.set_when(asked | before, row);
+        (row, asked) = (next.q(), before);
+    }
+    row
 }
 
 /// Joins the `cfg_rdata` of several tables, each as wide as its rows, to one of `width` bits.

@@ -72,7 +72,7 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let packet = Packet { fields: packet };
     let config = Config::inputs(&m, g.row_bits(table));
     let bits = g.rule_rows.trailing_zeros();
-    let mut rdata = vec![];
+    let (mut rdata, mut asked) = (vec![], vec![]);
     let mut found: Vec<Candidate> = vec![];
     for bank in 0..g.rule_banks {
         let index = m.input_at(&format!("index{bank}"), bits, 0);
@@ -80,8 +80,8 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         let row = ram.read(index).delay(at - 2);
         found.extend(slots(&packet, row, bank));
         let port = config.memory(table, bank, g.rule_rows);
-        let cfg_row = ram.config(port.write, port.row, port.wdata);
-        rdata.push(port.answer(cfg_row));
+        rdata.push(port.answer(port.config(&ram)));
+        asked.push(port.asked());
     }
     let groups: Vec<Candidate> = found
         .chunks(TOGETHER * RULE_SLOTS as usize)
@@ -91,7 +91,7 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("hit", last.holds);
     m.output("rule", last.rule.when(last.holds));
     m.output("permit", last.permit & last.holds);
-    m.output("cfg_rdata", answer(m.or(&rdata)));
+    m.output("cfg_rdata", answer(m.or(&rdata), &asked));
     m.finish()
 }
 

@@ -110,7 +110,7 @@ pub fn hash_table(
     compared.set_when(starts(read_clocks(g, table) + 2), now.q());
 
     // One way a clock.
-    let mut rdata = vec![];
+    let (mut rdata, mut read) = (vec![], vec![]);
     let mut seeds = vec![];
     for way in 0..TURN {
         let number = table as u32 * 4 + way;
@@ -121,6 +121,7 @@ pub fn hash_table(
         seed.set_when(config.write & my_seed, config.wdata.trunc(32));
         let seed_read = (config.read & my_seed).as_valid().delay(READ_CLOCKS);
         rdata.push(seed.q().when(seed_read).zext(row_bits));
+        read.push(seed_read);
         seeds.push((starts(1 + way), m.concat(&seed.q().bits())));
     }
     let seed = m.select_onehot(&seeds).reg().named("mirrored_seed");
@@ -155,8 +156,8 @@ pub fn hash_table(
         m.output(&format!("{name}value"), value.at_stage(answered));
     }
     let port = config.memory(table, 0, size.rows * TURN);
-    let cfg_row = ram.config(port.write, port.row, port.wdata);
-    rdata.push(port.answer(cfg_row));
-    m.output("cfg_rdata", answer(m.or(&rdata)));
+    rdata.push(port.answer(port.config(&ram)));
+    read.push(port.asked());
+    m.output("cfg_rdata", answer(m.or(&rdata), &read));
     m.finish()
 }
