@@ -75,7 +75,7 @@ pub struct Geometry {
     pub header_slots: u32,
     /// Queues of each output, a power of two up to 8.
     pub queues: u32,
-    /// Beats of each of them: at least two of the longest frame.
+    /// Beats of each of them, a power of two: more than the longest frame, which must fit for a frame to be taken.
     pub egress_beats: u32,
 }
 
@@ -113,8 +113,9 @@ pub const ALVEO: Geometry = Geometry {
     timed: 1024,
     buffer_beats: 1024,
     header_slots: 64,
-    queues: 1,
-    egress_beats: 512,
+    queues: 4,
+    // A frame goes in while the longest fits: one of 9,216 bytes behind another, of which 38 beats have left.
+    egress_beats: 256,
 };
 
 /// Small card: an ECP5-85F with 1 to 2.5 Gb/s ports.
