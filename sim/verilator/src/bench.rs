@@ -2,19 +2,25 @@
 //!
 //! All figures but the speed of the simulation are exact counts of clocks, the same on every machine.
 //! [`services`] makes many services and packets of them, this module offers those to the card and
-//! looks at what comes out when, [`overload`] does so with an output that stalls, [`pressed`] and [`snapped`] with
+//! looks at what comes out when, [`overload`] does so with an output that stalls, [`flood`] with one that a service
+//! floods, [`copies`] with more copies than the bus or an output takes, [`pressed`] and [`snapped`] with
 //! pauses everywhere and while counters are read.
 
+mod copies;
+mod flood;
 mod overload;
 mod pressed;
 pub mod services;
 
+pub use copies::{Copies, copies};
+pub use flood::{Flood, Share, flood};
 pub use overload::{Overload, overload};
 pub use pressed::{Pressed, Snapped, pressed, snapped};
 
 use crate::engine::Rtl;
 use crate::error::RtlError;
 use crate::sim::{FrameTaken, Sim, USER_BYTES};
+use seqnic_spec::tables::OUTPUT_QUEUES;
 use seqnic_spec::wire::WINDOW_BYTES;
 use serde::Serialize;
 use services::{Length, Offer, Services};
@@ -89,7 +95,7 @@ pub struct Load {
     /// `clocks` is `due` and at most [`gap`] more, however many the frames.
     pub met: bool,
     pub lost: u64,
-    /// Frames that left behind a later one of the same input and output.
+    /// Frames that left behind a later one of the same input, output and queue.
     pub out_of_order: u64,
     /// Frames that did not leave whole.
     pub damaged: u64,
@@ -102,8 +108,8 @@ pub struct Load {
     pub simulated_clocks_a_second: f64,
 }
 
-/// Clocks the output may pause once in a run: a frame as long as the window or longer has its
-/// verdict only when the window is full, one beat's frame at once; `bus_bytes` is the bus's width.
+/// Clocks the output may pause once in a run. Where the window is collected, a frame as long as it or longer has its
+/// verdict only when it is full, one beat's frame at once. `bus_bytes` is the bus's width.
 pub fn gap(bus_bytes: u32) -> u64 {
     u64::from(WINDOW_BYTES / bus_bytes - 1)
 }
@@ -119,6 +125,8 @@ struct Left {
     first: u64,
     last: u64,
     whole: bool,
+    /// It is the copy for an IDS.
+    copy: bool,
 }
 
 /// What went in and what came out.
@@ -152,19 +160,30 @@ fn run(sim: &mut Sim, offers: &[Offer]) -> Result<Run, BenchError> {
         let offer = offer.ok_or_else(|| BenchError::Stream {
             what: format!("a frame left with tag {tag}, which none came with"),
         })?;
-        if frame.port != offer.to {
+        // Nothing else has a tag: an IDS is on a VLAN.
+        let copy = frame.bytes.get(12..14) == Some(&[0x81, 0x00]);
+        let due = if copy { offer.copy } else { Some(offer.to) };
+        if due != Some(frame.port) {
             return Err(BenchError::Astray {
                 frame: tag,
-                port: offer.to,
+                port: due.unwrap_or(offer.to),
                 found: frame.port,
             });
         }
+        let whole = match copy {
+            true => same_payload(
+                &offer.frame,
+                &[&frame.bytes[..12], &frame.bytes[16..]].concat(),
+            ),
+            false => same_payload(&offer.frame, frame.bytes),
+        };
         Ok(Left {
             tag,
             port: frame.port,
             first: frame.first_clock,
             last: frame.last_clock,
-            whole: same_payload(&offer.frame, frame.bytes),
+            whole,
+            copy,
         })
     }) {
         left.push(one?);
@@ -197,7 +216,8 @@ fn same_payload(before: &[u8], after: &[u8]) -> bool {
 impl Run {
     fn lost(&self, offers: &[Offer]) -> u64 {
         let mut seen = vec![false; offers.len()];
-        self.left.iter().for_each(|l| seen[l.tag as usize] = true);
+        let own = self.left.iter().filter(|l| !l.copy);
+        own.for_each(|l| seen[l.tag as usize] = true);
         seen.iter().filter(|s| !**s).count() as u64
     }
 
@@ -205,12 +225,14 @@ impl Run {
         self.left.iter().filter(|l| !l.whole).count() as u64
     }
 
-    /// Frames behind a later one of the same input and output. A frame that left twice is one.
+    /// Frames behind a later one of the same input, output and queue there. A frame that left twice is one.
     fn out_of_order(&self, offers: &[Offer], ports: u32) -> u64 {
-        let mut latest = vec![None; (ports * ports) as usize];
+        let mut latest = vec![None; (ports * ports * OUTPUT_QUEUES) as usize];
         let mut count = 0;
         for l in &self.left {
-            let pair = &mut latest[(offers[l.tag as usize].port * ports + l.port) as usize];
+            let offer = &offers[l.tag as usize];
+            let way = (offer.port * ports + l.port) * OUTPUT_QUEUES + offer.queue;
+            let pair = &mut latest[way as usize];
             count += u64::from(pair.is_some_and(|latest| latest >= l.tag));
             *pair = (*pair).max(Some(l.tag));
         }
@@ -289,6 +311,8 @@ mod tests {
         let offer = |(port, to): &(u32, u32)| Offer {
             port: *port,
             to: *to,
+            copy: None,
+            queue: 0,
             frame: vec![0; 60],
         };
         ways.iter().map(offer).collect()
@@ -308,6 +332,7 @@ mod tests {
             first: *first,
             last: *first,
             whole: *whole,
+            copy: false,
         });
         Run {
             taken: taken.collect(),

@@ -8,6 +8,7 @@ pub mod chart;
 pub mod compile;
 pub mod driver;
 mod error;
+pub mod full;
 mod peer;
 pub mod soft;
 mod time;

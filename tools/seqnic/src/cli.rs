@@ -662,9 +662,15 @@ pub struct BenchRtl {
         long,
         value_delimiter = ',',
         value_name = "LENGTHS",
-        default_value = "60,64,65,127,128,129,256,512,1024,1518,4096,9216,mix"
+        default_value = "60,63,64,65,127,128,129,191,192,193,256,512,1024,1518,4096,9216,mix"
     )]
     pub lengths: Vec<Length>,
+    /// Every length from 60 to 9216 besides, this many frames of each (minutes): what is not as it should be is printed
+    #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub every_length: Option<u32>,
+    /// Fill every table at least so far, in percent, with rows that no packet asks; 0: only what the services need
+    #[arg(long, default_value_t = 95, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=97))]
+    pub fill: u32,
     /// No progress
     #[arg(long, short)]
     pub quiet: bool,

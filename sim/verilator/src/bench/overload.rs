@@ -45,7 +45,8 @@ pub struct Overload {
     pub met: bool,
 }
 
-fn output_full(sim: &mut Sim) -> Result<u64, BenchError> {
+/// The counter of copies that were dropped because their queue had no room.
+pub(super) fn output_full(sim: &mut Sim) -> Result<u64, BenchError> {
     let row = Reason::OutputFull as u32;
     let set = CounterSet::Reason;
     let found = sim.read(set as u32, &[row], PATIENCE);

@@ -18,6 +18,10 @@ const SHORTEST_V6: u32 = 74;
 pub const MIX: RangeInclusive<u32> = SHORTEST..=1518;
 /// One of so many services has a copy and takes no part in the traffic, where one packet is one frame.
 const WITH_COPY: u32 = 8;
+/// Priorities of the services, in turn: one for each of four queues, the last is strict.
+const PRIORITIES: [u32; 4] = [0, 2, 4, 6];
+/// One of so many services has rules: two that do not hold the bench's packets before one that does.
+const WITH_RULES: u32 = 3;
 /// Addresses of one of the networks the servers are in.
 const NETWORK: u32 = 200;
 
@@ -66,6 +70,10 @@ pub struct Offer {
     pub port: u32,
     /// Port it must leave through.
     pub to: u32,
+    /// Port its copy must leave through, if it has one.
+    pub copy: Option<u32>,
+    /// Its queue there: order is kept in each.
+    pub queue: u32,
     pub frame: Vec<u8>,
 }
 
@@ -147,6 +155,11 @@ impl Services {
         self.geometry
     }
 
+    /// How many they are.
+    pub fn count(&self) -> u32 {
+        self.services
+    }
+
     /// The devices of the definition.
     pub fn devices(&self) -> u32 {
         self.firewalls + self.ids + self.servers
@@ -182,6 +195,17 @@ impl Services {
     /// The port of a NAT mode server by which it tells its services apart.
     fn nat_port(&self, service: u32) -> Option<u16> {
         (service % self.servers % 3 == 2).then(|| 2000 + (service / self.servers) as u16)
+    }
+
+    /// Queue of a service's packets at every output.
+    pub fn queue(&self, service: u32) -> u32 {
+        self.geometry.queue(priority(service))
+    }
+
+    /// Port of a service's copies, if it has some.
+    fn copy(&self, service: u32) -> Option<u32> {
+        let ids = service / WITH_COPY % self.ids;
+        (service.is_multiple_of(WITH_COPY)).then(|| ids % self.geometry.ports)
     }
 
     fn service_port(service: u32) -> u16 {
@@ -239,6 +263,10 @@ impl Services {
                 text(mac(6, n))
             );
         }
+        y.push_str(
+            "acls:\n  guard:\n    - { name: bogons, client: [203.0.113.0/24, \"2001:db8:dead::/48\"], action: deny }\n    \
+             - { name: tiny, protocol: tcp, size: 0-39, action: deny }\n    - { name: web, protocol: tcp, port: 80-99, action: permit }\n",
+        );
         y.push_str("services:\n");
         for i in 0..self.services {
             let copy = match i % WITH_COPY {
@@ -252,10 +280,15 @@ impl Services {
                 true => std::net::Ipv4Addr::from(address_v4(i)).to_string(),
                 false => format!("\"{}\"", std::net::Ipv6Addr::from(address_v6(i))),
             };
+            let acl = match i % WITH_RULES {
+                0 => ", acl: guard, acl_default: permit",
+                _ => "",
+            };
             let _ = writeln!(
                 y,
-                "  s{i}: {{ address: {address}, protocol: tcp, port: {}, sequence: [fw{}, {copy}{{ device: srv{}{port} }}] }}",
+                "  s{i}: {{ address: {address}, protocol: tcp, port: {}, priority: {}{acl}, sequence: [fw{}, {copy}{{ device: srv{}{port} }}] }}",
                 Services::service_port(i),
+                priority(i),
                 i % self.firewalls,
                 i % self.servers
             );
@@ -290,14 +323,46 @@ impl Services {
                     });
                 }
             };
-            let frame = self.frame(service, kind, port, bytes)?;
-            Ok(Offer {
-                port,
-                to: self.ways(service, kind).1,
-                frame,
-            })
+            self.offer(service, kind, port, bytes)
         };
         (0..count).map(one).collect()
+    }
+
+    fn offer(
+        &self,
+        service: u32,
+        kind: Kind,
+        port: u32,
+        bytes: u32,
+    ) -> Result<Offer, BenchError> {
+        Ok(Offer {
+            port,
+            to: self.ways(service, kind).1,
+            copy: self.copy(service),
+            queue: self.queue(service),
+            frame: self.frame(service, kind, port, bytes)?,
+        })
+    }
+
+    /// A packet from a client of `service`, which may arrive at any port.
+    pub fn from_client(&self, service: u32, port: u32, bytes: u32) -> Result<Offer, BenchError> {
+        self.offer(service, Kind::Client, port, bytes)
+    }
+
+    /// A service without copies whose clients' packets leave through `port` in `queue`; of several the `n`th.
+    pub fn leaving(&self, port: u32, queue: u32, n: usize) -> Option<u32> {
+        let mut of = (0..self.services).filter(|s| {
+            !s.is_multiple_of(WITH_COPY) && self.outside(*s) == port && self.queue(*s) == queue
+        });
+        of.nth(n)
+    }
+
+    /// Services with a copy whose clients' packets leave through another port than `port`, and their copies through it if `there`.
+    pub fn copied(&self, port: u32, there: bool) -> Vec<u32> {
+        let of = (0..self.services).filter(|s| {
+            self.outside(*s) != port && self.copy(*s).is_some_and(|copy| (copy == port) == there)
+        });
+        of.collect()
     }
 
     fn frame(
@@ -368,6 +433,10 @@ impl Services {
             })?;
         Ok(frame)
     }
+}
+
+fn priority(service: u32) -> u32 {
+    PRIORITIES[(service / 3 % PRIORITIES.len() as u32) as usize]
 }
 
 fn address_v4(service: u32) -> [u8; 4] {

@@ -13,8 +13,12 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use seqnic_spec::geometry;
 use seqnic_spec::tables::Table as Rows;
 use seqnic_verilated::Rtl;
-use seqnic_verilated::bench::services::{Length, Services};
-use seqnic_verilated::bench::{self, BenchError, Load, Overload, Pressed, Snapped, Spread};
+use seqnic_spec::wire::MAX_FRAME_BYTES;
+use seqnic_verilated::bench::services::{self, Length, Services};
+use seqnic_bench::full::{self, Filled};
+use seqnic_verilated::bench::{
+    self, BenchError, Copies, Flood, Load, Overload, Pressed, Snapped, Spread,
+};
 use serde::Serialize;
 
 /// Services of a small card, whose tables have no room for more.
@@ -25,6 +29,12 @@ const MANY: u32 = 20_000;
 const OVERLOAD: Length = Length::Bytes(512);
 /// So many of them that the output's queue overflows, whatever `--frames` says.
 const OVERLOAD_FRAMES: u32 = 4000;
+/// Frames of a flood, of each output and each kind of it.
+const FLOOD_FRAMES: u32 = 2000;
+/// Frames with copies.
+const COPIES_FRAMES: u32 = 2000;
+/// Where the rows tables are filled up with start.
+const FILL_SEED: u64 = 1;
 /// Lengths with pauses, and while counters are read.
 const PRESSED: [Length; 3] = [Length::Bytes(60), Length::Bytes(1518), Length::Mix];
 /// At least so many frames while counters are read: the walk through the rows goes on while they pass.
@@ -38,10 +48,16 @@ struct Report {
     ports: u32,
     services: u32,
     devices: u32,
-    /// Rows in use of the table of steps.
+    /// Rows of the table of steps the services need.
     step_rows: usize,
+    /// How full the tables are.
+    filled: Vec<Filled>,
     loads: Vec<Load>,
+    /// Of every length, if asked.
+    every: Vec<Load>,
     overload: Overload,
+    flood: Vec<Flood>,
+    copies: Vec<Copies>,
     pressed: Vec<Pressed>,
     snapped: Vec<Snapped>,
 }
@@ -88,7 +104,15 @@ fn rtl(args: &BenchRtl) -> Outcome {
         ))
     };
     let definition = seqnic_compiler::read(&services.yaml()).map_err(refused)?;
-    let image = seqnic_compiler::compile(&definition).map_err(refused)?;
+    let mut image = seqnic_compiler::compile(&definition).map_err(refused)?;
+    let step_rows = image.table(Rows::Step).used().count();
+    let filled = match args.fill {
+        0 => vec![],
+        percent => {
+            meter.say(&format!("filling tables to {percent} %"));
+            full::fill(&mut image, percent, FILL_SEED).map_err(Failure::failed)?
+        }
+    };
     meter.say("loading tables");
     let mut rtl = Rtl::load(&image, None, &mut |line| meter.say(line)).map_err(Failure::failed)?;
     let mut loads = Vec::new();
@@ -96,6 +120,22 @@ fn rtl(args: &BenchRtl) -> Outcome {
         meter.say(&format!("length {length}: {} frames", args.frames));
         loads.push(bench::load(&mut rtl, &services, *length, args.frames).map_err(rtl_failed)?);
     }
+    let mut every = Vec::new();
+    if let Some(frames) = args.every_length {
+        for bytes in services::SHORTEST..=MAX_FRAME_BYTES {
+            if bytes % 64 == 0 {
+                meter.say(&format!("every length: {bytes} bytes"));
+            }
+            let load = bench::load(&mut rtl, &services, Length::Bytes(bytes), frames);
+            every.push(load.map_err(rtl_failed)?);
+        }
+    }
+    meter.say("outputs are flooded in turn");
+    let flood = bench::flood(&mut rtl, &services, FLOOD_FRAMES).map_err(rtl_failed)?;
+    meter.say("copies");
+    let copies = [false, true]
+        .map(|slow| bench::copies(&mut rtl, &services, COPIES_FRAMES, slow).map_err(rtl_failed));
+    let copies = copies.into_iter().collect::<Result<_, _>>()?;
     meter.say("one output stalls");
     let overload = bench::overload(&mut rtl, &services, OVERLOAD, OVERLOAD_FRAMES);
     let (mut pressed, mut snapped) = (vec![], vec![]);
@@ -116,8 +156,12 @@ fn rtl(args: &BenchRtl) -> Outcome {
         ports: geometry.ports,
         services: count,
         devices: services.devices(),
-        step_rows: image.table(Rows::Step).used().count(),
+        step_rows,
+        filled,
         loads,
+        every,
+        flood,
+        copies,
         overload: overload.map_err(rtl_failed)?,
         pressed,
         snapped,
@@ -137,16 +181,22 @@ fn words(report: &Report) -> String {
     let o = &report.overload;
     let each = o.offered + o.others;
     format!(
-        "geometry {}: {} ports, bus of {} bytes; {} services, {} devices, {} rows of steps in use\n\n\
+        "geometry {}: {} ports, bus of {} bytes; {} services, {} devices, {} rows of steps of theirs\n\n\
+         {}\
          All ports offer frames back to back, forward and return. Clocks from the first beat that left\n\
          to the last; the rule is one beat a clock{}, {gap} more at most in the whole run.\n\
          Latency in clocks, first beat in to first beat out: least / median / most.\n\n\
          {}\n\n\
+         {}\
          {each} frames of {} bytes from all ports, three of four to port {}, which is not ready in {} % of clocks:\n\n\
          {}\n\n\
          Inputs pause and outputs stall, each in so many of a hundred clocks at random:\n\n\
          {}\n\n\
          A snapshot of all counters, begun as all ports offer frames back to back:\n\n\
+         {}\n\n\
+         {}\
+         Every frame leaves with a copy, all ports back to back; then all copies for one output that is not ready in so\n\
+         many clocks:\n\n\
          {}\n",
         report.geometry,
         report.ports,
@@ -154,18 +204,136 @@ fn words(report: &Report) -> String {
         report.services,
         report.devices,
         report.step_rows,
+        filled(&report.filled),
         match report.clocks_per_header {
             1 => String::new(),
             least => format!(", two more a frame and {least} at least"),
         },
         loads(&report.loads),
+        every(&report.every),
         OVERLOAD,
         o.port,
         o.stalled_percent,
         overload(o),
         pressed(&report.pressed),
         snapped(&report.snapped),
+        floods(&report.flood),
+        copies(&report.copies),
     )
+}
+
+fn filled(all: &[Filled]) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let one = |f: &Filled| format!("{} {:.1}", f.table, f.percent());
+    let all: Vec<String> = all.iter().map(one).collect();
+    let lines: Vec<String> = all.chunks(8).map(|line| line.join(", ")).collect();
+    format!("Tables filled to so many percent:\n{}.\n\n", lines.join(",\n"))
+}
+
+fn every(all: &[Load]) -> String {
+    let (Some(first), Some(last)) = (all.first(), all.last()) else {
+        return String::new();
+    };
+    let right = |l: &&Load| l.met && l.out_of_order + l.damaged == 0;
+    let wrong: Vec<Load> = all.iter().filter(|l| !right(l)).cloned().collect();
+    let least = all.iter().map(|l| l.unloaded.least).min().unwrap_or(0);
+    let most = all.iter().map(|l| l.unloaded.most).max().unwrap_or(0);
+    let text = format!(
+        "Every length from {} to {}, {} frames of each: of {} lengths {} as the rule says, nothing lost, in order, whole;\n\
+         latency of a frame alone {least} to {most} clocks.\n\n",
+        first.length,
+        last.length,
+        first.frames,
+        all.len(),
+        all.len() - wrong.len(),
+    );
+    match wrong.is_empty() {
+        true => text,
+        false => format!("{text}{}\n\n", loads(&wrong)),
+    }
+}
+
+fn floods(all: &[Flood]) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let mut table = table(&[
+        "output",
+        "flood",
+        "lost",
+        "output_full",
+        "in its share",
+        "lost",
+        "latency",
+        "strict",
+        "lost",
+        "latency",
+        "flood's latency",
+        "others lost",
+        "shares (due)",
+        "rule",
+    ]);
+    for f in all {
+        let shares: Vec<String> = f
+            .shares
+            .iter()
+            .map(|s| format!("{:.1} ({:.1})", s.percent, s.due_percent))
+            .collect();
+        table.add_row(right([
+            f.port.to_string(),
+            f.flood.to_string(),
+            f.flood_lost.to_string(),
+            f.output_full.to_string(),
+            f.weighted.to_string(),
+            f.weighted_lost.to_string(),
+            f.weighted_latency.to_string(),
+            f.strict.to_string(),
+            f.strict_lost.to_string(),
+            f.strict_latency.to_string(),
+            f.flood_latency.to_string(),
+            f.others_lost.to_string(),
+            shares.join(", "),
+            met(f.met).to_string(),
+        ]));
+    }
+    format!(
+        "An output that is ready in one clock of four, flooded by one service; another within its share, one strict. Latency: the most\n\
+         clocks of one of them. Shares of the output in percent while three queues have too much:\n\n{table}\n\n"
+    )
+}
+
+fn copies(all: &[Copies]) -> String {
+    let mut table = table(&[
+        "stalls",
+        "frames",
+        "lost",
+        "copies lost",
+        "output_full",
+        "damaged",
+        "out of order",
+        "beats out",
+        "clocks",
+        "inputs done after",
+        "rule",
+    ]);
+    for c in all {
+        table.add_row(right([
+            c.stalled_percent.to_string(),
+            c.frames.to_string(),
+            c.lost.to_string(),
+            c.copies_lost.to_string(),
+            c.output_full.to_string(),
+            c.damaged.to_string(),
+            c.out_of_order.to_string(),
+            c.beats_out.to_string(),
+            c.clocks.to_string(),
+            format!("{} to {}", c.inputs.0, c.inputs.1),
+            met(c.met).to_string(),
+        ]));
+    }
+    table.to_string()
 }
 
 fn spread(s: Spread) -> String {

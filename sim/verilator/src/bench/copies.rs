@@ -1,0 +1,110 @@
+//! More copies than the bus carries, and than the output of an IDS takes.
+
+use super::overload::output_full;
+use super::services::{Offer, Services};
+use super::{BenchError, SEED, run};
+use crate::engine::Rtl;
+use serde::Serialize;
+
+/// The output of an IDS that stalls, and in how many percent of clocks.
+const STALLED: u32 = 1;
+const STALL: u32 = 90;
+const BYTES: u32 = 512;
+
+/// What becomes of frames of services with a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Copies {
+    /// Output of the copies that stalls, in how many percent of clocks; 0 of none.
+    pub stalled_percent: u32,
+    pub frames: u64,
+    /// Frames that did not leave, and their copies that did not.
+    pub lost: u64,
+    pub copies_lost: u64,
+    /// What the card added to `reason[output_full]` by that.
+    pub output_full: u64,
+    pub damaged: u64,
+    pub out_of_order: u64,
+    /// Beats of frames and copies that left, and clocks from the first to the last of them.
+    pub beats_out: u64,
+    pub clocks: u64,
+    /// Of each input the clocks until its last frame was taken: least and most.
+    pub inputs: (u64, u64),
+    /// No frame was lost, and copies only where their output had no room, whole and counted.
+    pub met: bool,
+}
+
+/// All ports offer `frames` frames back to back, each of which leaves with a copy: twice what the bus carries. `slow`: all
+/// copies are for one output that stalls, and the frames for others.
+///
+/// # Errors
+/// [`BenchError`]; what is dropped is a figure and no error.
+pub fn copies(
+    rtl: &mut Rtl,
+    services: &Services,
+    frames: u32,
+    slow: bool,
+) -> Result<Copies, BenchError> {
+    let of = services.copied(STALLED, slow);
+    if of.is_empty() {
+        return Err(BenchError::TooFew {
+            services: services.count(),
+        });
+    }
+    let sim = rtl.sim();
+    let (ports, bus) = (sim.ports(), u64::from(sim.bus_bytes()));
+    let offers: Vec<Offer> = (0..frames)
+        .map(|n| services.from_client(of[n as usize % of.len()], n % ports, BYTES))
+        .collect::<Result<_, _>>()?;
+    let before = output_full(sim)?;
+    let stalled = if slow { STALL } else { 0 };
+    sim.pressure(false, 0, 0, SEED);
+    sim.stall(STALLED, stalled);
+    let found = run(sim, &offers);
+    sim.stall(STALLED, 0);
+    let found = found?;
+    let counted = output_full(sim)? - before;
+    let copied = found.left.iter().filter(|l| l.copy).count() as u64;
+    let (lost, copies_lost) = (found.lost(&offers), u64::from(frames) - copied);
+    // Frame and copy have the same tag: each is in order for itself.
+    let mut apart = found;
+    let all = std::mem::take(&mut apart.left);
+    let (copies, own): (Vec<_>, Vec<_>) = all.into_iter().partition(|l| l.copy);
+    let mut sum = (0, 0, 0, u64::MAX, 0);
+    for left in [own, copies] {
+        apart.left = left;
+        sum.0 += apart.out_of_order(&offers, ports);
+        sum.1 += apart.damaged();
+        for l in &apart.left {
+            let tag = if l.copy { 4 } else { 0 };
+            sum.2 += (offers[l.tag as usize].frame.len() as u64 + tag).div_ceil(bus);
+            sum.3 = sum.3.min(l.first);
+            sum.4 = sum.4.max(l.last + 1);
+        }
+    }
+    let (out_of_order, damaged, beats_out, first, end) = sum;
+    let start = apart.taken.iter().map(|t| t.first_clock).min().unwrap_or(0);
+    let mut last = vec![0; ports as usize];
+    for t in &apart.taken {
+        let port = offers[t.tag as usize].port as usize;
+        last[port] = last[port].max(t.last_clock + 1 - start);
+    }
+    let inputs = (
+        last.iter().min().copied().unwrap_or(0),
+        last.iter().max().copied().unwrap_or(0),
+    );
+    Ok(Copies {
+        stalled_percent: stalled,
+        frames: offers.len() as u64,
+        lost,
+        copies_lost,
+        output_full: counted,
+        damaged,
+        out_of_order,
+        beats_out,
+        clocks: end.saturating_sub(first),
+        inputs,
+        met: lost + damaged + out_of_order == 0
+            && counted == copies_lost
+            && (slow || copies_lost == 0),
+    })
+}
