@@ -6,8 +6,8 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use seqnic_compiler::place::rows::{self, ValueWords};
 use seqnic_compiler::place::Unplaced;
+use seqnic_compiler::place::rows::{self, ValueWords};
 use seqnic_image::Image;
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::hasher::KeyWords;
@@ -207,12 +207,10 @@ fn rules(image: &mut Image, percent: u32, random: &mut ChaCha8Rng) -> (u64, u64)
             let due = wanted(u64::from(number * RULE_SLOTS + slot + 1), percent);
             if !taken && used < due {
                 let rule = anything(random, width);
-                (0..width)
-                    .step_by(64)
-                    .for_each(|at| {
-                        let n = (width - at).min(64);
-                        row.set(slot * width + at, n, rule.get(at, n));
-                    });
+                (0..width).step_by(64).for_each(|at| {
+                    let n = (width - at).min(64);
+                    row.set(slot * width + at, n, rule.get(at, n));
+                });
                 for (name, value) in [
                     ("epochs", 3),
                     ("kind", u128::from(rule_kind::ANY)),
@@ -274,8 +272,8 @@ services:
             let slot = HashSlot { key, value };
             let all = |image: &Image| -> HashSet<(Vec<u64>, Vec<u64>)> {
                 let rows = image.table(table);
-                let slots = (0..rows.rows())
-                    .flat_map(|n| (0..EDGE.slots(table)).map(move |s| (n, s)));
+                let slots =
+                    (0..rows.rows()).flat_map(|n| (0..EDGE.slots(table)).map(move |s| (n, s)));
                 let pairs = slots.filter_map(|(n, s)| slot.read(&rows.row(n), s, 0));
                 pairs
                     .map(|(k, v)| (k.words().to_vec(), v.words().to_vec()))

@@ -115,8 +115,8 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("rule", number.q().when(hit).at_stage(done));
     m.output("permit", (permit.q() & hit).at_stage(done));
     let port = config.memory(table, 0, g.rule_rows * g.rule_banks);
-    let cfg_row = ram.config(port.write, port.row, port.wdata);
-    m.output("cfg_rdata", answer(port.answer(cfg_row)));
+    let cfg_row = port.config(&ram);
+    m.output("cfg_rdata", answer(port.answer(cfg_row), &[port.asked()]));
     m.finish()
 }
 

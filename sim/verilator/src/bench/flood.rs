@@ -257,9 +257,11 @@ mod tests {
         let offers = mixed(&services, &[(a, 75), (b, 10)], &others, 1000).unwrap();
         let count = |kind| offers.iter().filter(|o| o.0 == kind).count();
         assert_eq!((count(0), count(1), count(2)), (750, 100, 150));
-        assert!(offers.iter().all(|(kind, o)| {
-            (o.to, o.queue) == [(1, 0), (1, 2), (3, 0)][*kind]
-        }));
+        assert!(
+            offers
+                .iter()
+                .all(|(kind, o)| { (o.to, o.queue) == [(1, 0), (1, 2), (3, 0)][*kind] })
+        );
         assert_eq!(weights(4), [2, 4, 6]);
     }
 }

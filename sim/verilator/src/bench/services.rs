@@ -328,13 +328,7 @@ impl Services {
         (0..count).map(one).collect()
     }
 
-    fn offer(
-        &self,
-        service: u32,
-        kind: Kind,
-        port: u32,
-        bytes: u32,
-    ) -> Result<Offer, BenchError> {
+    fn offer(&self, service: u32, kind: Kind, port: u32, bytes: u32) -> Result<Offer, BenchError> {
         Ok(Offer {
             port,
             to: self.ways(service, kind).1,

@@ -10,12 +10,12 @@ use crate::cli::{Bench, BenchRtl, BenchWhat};
 use crate::failure::{Failure, Outcome};
 use crate::terminal::Meter;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use seqnic_bench::full::{self, Filled};
 use seqnic_spec::geometry;
 use seqnic_spec::tables::Table as Rows;
-use seqnic_verilated::Rtl;
 use seqnic_spec::wire::MAX_FRAME_BYTES;
+use seqnic_verilated::Rtl;
 use seqnic_verilated::bench::services::{self, Length, Services};
-use seqnic_bench::full::{self, Filled};
 use seqnic_verilated::bench::{
     self, BenchError, Copies, Flood, Load, Overload, Pressed, Snapped, Spread,
 };
@@ -229,7 +229,10 @@ fn filled(all: &[Filled]) -> String {
     let one = |f: &Filled| format!("{} {:.1}", f.table, f.percent());
     let all: Vec<String> = all.iter().map(one).collect();
     let lines: Vec<String> = all.chunks(8).map(|line| line.join(", ")).collect();
-    format!("Tables filled to so many percent:\n{}.\n\n", lines.join(",\n"))
+    format!(
+        "Tables filled to so many percent:\n{}.\n\n",
+        lines.join(",\n")
+    )
 }
 
 fn every(all: &[Load]) -> String {
