@@ -31,10 +31,26 @@ pub struct Config {
     /// Where Prometheus may ask; nowhere unless given.
     #[serde(default)]
     pub metrics: Option<SocketAddr>,
+    /// Whether the process gives up what it does not need.
+    #[serde(default)]
+    pub confine: Confine,
     #[serde(default)]
     pub linux: LinuxConfig,
     #[serde(default)]
     pub health: HealthConfig,
+}
+
+/// What the process gives up once it has read its configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confine {
+    /// Nothing.
+    Off,
+    /// What this kernel can take away; the rest is told.
+    #[default]
+    Best,
+    /// All of it, or the daemon does not start.
+    Must,
 }
 
 /// Which card. Written as `software`, as an address, or as a mapping with one of the two.

@@ -113,8 +113,19 @@ impl Daemon {
         self.stop.load(Ordering::Acquire)
     }
 
+    /// Whether the daemon goes on. Takes every lock of its threads, so it does not return while one of them hangs
+    /// with one.
+    pub fn alive(&self) -> bool {
+        drop(lock(&self.judge));
+        drop(lock(&self.health));
+        drop(lock(&self.probes));
+        drop(lock(&self.deeds));
+        let _holding = self.core.holding();
+        !self.stopping()
+    }
+
     /// A line for whoever looks.
-    fn note(&self, text: String) {
+    pub fn note(&self, text: String) {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -560,6 +571,10 @@ impl Daemon {
         let gauges = Gauges {
             card: status.card_state.here,
             defined: status.definition.is_some(),
+            version: status.version,
+            suspected: (status.devices.iter())
+                .map(|d| (d.name.clone(), d.state == "suspected"))
+                .collect(),
             devices: (status.devices.into_iter())
                 .map(|d| (d.name, d.state != "failed"))
                 .collect(),

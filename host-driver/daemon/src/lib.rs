@@ -2,6 +2,7 @@
 //!
 //! * [`config`]: the one file it is started with;
 //! * [`card`]: the card it names;
+//! * [`confine`]: what the process may still do once it has read its configuration;
 //! * [`core`]: which definition holds, and how another one comes to hold, all or nothing; [`journal`] is
 //!   its memory on disk;
 //! * [`api`], [`server`], [`client`]: requests over a Unix socket, a line of JSON each;
@@ -14,6 +15,7 @@ pub mod api;
 pub mod card;
 pub mod client;
 pub mod config;
+pub mod confine;
 pub mod core;
 pub mod daemon;
 pub mod exceptions;

@@ -1,8 +1,9 @@
 //! `seqnicd`.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use seqnic_daemon::card;
 use seqnic_daemon::config::{self, Config};
+use seqnic_daemon::confine;
 use seqnic_daemon::core::Core;
 use seqnic_daemon::daemon::Daemon;
 use seqnic_daemon::journal::Journal;
@@ -36,10 +37,25 @@ struct Cli {
     /// Only say what is wrong in this configuration
     #[arg(long, value_name = "FILE", conflicts_with = "config")]
     check: Option<PathBuf>,
+    /// Print the manual page
+    #[arg(long, hide = true)]
+    man: bool,
+}
+
+/// The manual page, for the package.
+fn man() -> std::io::Result<()> {
+    let page = clap_mangen::Man::new(Cli::command()).section("8");
+    page.render(&mut std::io::stdout())
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.man {
+        return match man() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::from(3),
+        };
+    }
     let path = cli.check.as_ref().unwrap_or(&cli.config);
     let config = match config::read(path) {
         Ok(config) => config,
@@ -63,6 +79,8 @@ fn main() -> ExitCode {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn run(config: Config) -> Result<(), Failure> {
+    // Before there is a second thread: what a thread gave up, those it starts do not have.
+    let confined = confine::confine(&config)?;
     let journal = Journal::open(&config.state)?;
     let card = card::open(&config.card, &journal)?;
     let (core, found) = Core::start(card, journal)?;
@@ -77,6 +95,9 @@ fn run(config: Config) -> Result<(), Failure> {
         }
     };
     let daemon = Daemon::new(core, config, found);
+    for line in confined {
+        daemon.note(line);
+    }
     let threads = daemon.run()?;
     let server = Arc::clone(&daemon);
     std::thread::Builder::new()
@@ -89,6 +110,18 @@ fn run(config: Config) -> Result<(), Failure> {
             .spawn(move || server.serve_metrics(&metrics))?;
     }
     sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
+    if let Some(patience) = sd_notify::watchdog_enabled() {
+        let alive = Arc::clone(&daemon);
+        std::thread::Builder::new()
+            .name(String::from("watchdog"))
+            .spawn(move || {
+                // A lock that nobody gives back stops this thread, and systemd the daemon.
+                while alive.alive() {
+                    let _untold = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+                    std::thread::sleep(patience / 3);
+                }
+            })?;
+    }
     let mut signals = signal_hook::iterator::Signals::new([
         signal_hook::consts::SIGTERM,
         signal_hook::consts::SIGINT,

@@ -5,11 +5,12 @@ use seqnic_card::Snapshot;
 use seqnic_engine::CounterKey;
 use seqnic_image::Names;
 use seqnic_spec::counters::TIME_BUCKETS;
+use seqnic_spec::reason::Reason;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Prometheus names of the kinds, with what they count.
-const KINDS: [(&str, &str, &str); 7] = [
+const KINDS: [(&str, &str, &str); 8] = [
     (
         "reason",
         "reason",
@@ -41,6 +42,7 @@ const KINDS: [(&str, &str, &str); 7] = [
         "Directed packets of a service, as they arrived",
     ),
     ("step", "step", "Copies a step of a service sent"),
+    ("rule", "rule", "First packets a rule of an ACL decided"),
 ];
 
 /// A snapshot by name, exact.
@@ -119,8 +121,12 @@ pub struct Gauges {
     pub card: bool,
     /// 1: a definition holds.
     pub defined: bool,
+    /// Version of the daemon.
+    pub version: String,
     /// By device: 1 it takes part, 0 it failed.
     pub devices: BTreeMap<String, bool>,
+    /// By device: 1 it is suspected.
+    pub suspected: BTreeMap<String, bool>,
     /// Roles with nobody left, by service.
     pub unavailable: BTreeMap<String, u64>,
     /// By port: 1 the link is up.
@@ -134,10 +140,24 @@ pub struct Gauges {
 pub fn prometheus(counters: &Counters, gauges: &Gauges) -> String {
     let mut out = String::new();
     connections(&mut out, counters);
+    // A rate needs a value before the first packet: reasons are there from the start.
+    let unseen: Vec<Counter> = (Reason::ALL.iter())
+        .map(|r| Counter {
+            kind: String::from("reason"),
+            labels: [(String::from("reason"), r.name().to_string())].into(),
+            ..Counter::default()
+        })
+        // A card that is away counts nothing, not zero.
+        .filter(|zero| {
+            let same = |c: &Counter| c.kind == zero.kind && c.labels == zero.labels;
+            gauges.card && !counters.counters.iter().any(same)
+        })
+        .collect();
     for (kind, name, help) in KINDS {
         let mut of: Vec<&Counter> = counters
             .counters
             .iter()
+            .chain(&unseen)
             .filter(|c| c.kind == kind)
             .collect();
         of.sort();
@@ -184,6 +204,19 @@ pub fn prometheus(counters: &Counters, gauges: &Gauges) -> String {
             .iter()
             .map(|(n, up)| (n.clone(), u64::from(*up))),
     );
+    gauge(
+        &mut out,
+        "seqnic_device_suspected",
+        "Whether a device is suspected of having failed.",
+        "device",
+        gauges
+            .suspected
+            .iter()
+            .map(|(n, is)| (n.clone(), u64::from(*is))),
+    );
+    let build = "seqnic_build_info";
+    head(&mut out, build, "gauge", "Version of the daemon; always 1.");
+    line(&mut out, build, &[("version", &gauges.version)], 1);
     gauge(
         &mut out,
         "seqnic_service_unavailable_roles",
@@ -382,6 +415,6 @@ mod tests {
         let mut once = heads.clone();
         once.dedup();
         assert_eq!(heads, once);
-        assert_eq!(heads.len(), 7);
+        assert_eq!(heads.len(), 8);
     }
 }

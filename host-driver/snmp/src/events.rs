@@ -31,14 +31,11 @@ pub fn between(old: Option<&Status>, new: Option<&Status>) -> Vec<Notice> {
     };
     let mut notices = Vec::new();
     match (presence(old), presence(new)) {
-        ("up", "lost") => notices.push(plain(
-            Event::CardLost,
-            &said(old, new, "card").unwrap_or_else(|| String::from("the card is lost")),
-        )),
-        ("lost", "up") => notices.push(plain(
-            Event::CardFound,
-            &said(old, new, "card").unwrap_or_else(|| String::from("the card is found again")),
-        )),
+        ("up", "lost") => {
+            let why = new.card_state.why.as_deref().unwrap_or("the card is lost");
+            notices.push(plain(Event::CardLost, why));
+        }
+        ("lost", "up") => notices.push(plain(Event::CardFound, "the card is there again")),
         _ => {}
     }
     let definition = |s: &Status| {

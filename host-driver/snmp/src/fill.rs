@@ -99,8 +99,11 @@ fn scalars(tree: &mut Tree, status: &Status, counters: &Counters) {
 }
 
 /// Whether the card is there, in the words of [`PRESENCE`].
-pub fn presence(_status: &Status) -> &'static str {
-    "up"
+pub fn presence(status: &Status) -> &'static str {
+    match status.card_state.here {
+        true => "up",
+        false => "lost",
+    }
 }
 
 /// Roles with nobody left, by service.

@@ -1,6 +1,6 @@
 //! `seqnic-snmp`.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use seqnic_daemon::config::SOCKET;
 use seqnic_snmp::session::{Agent, Settings};
 use std::path::PathBuf;
@@ -37,6 +37,15 @@ struct Cli {
     /// Print the module SEQNIC-MIB and end
     #[arg(long)]
     mib: bool,
+    /// Print the manual page
+    #[arg(long, hide = true)]
+    man: bool,
+}
+
+/// The manual page, for the package.
+fn man() -> std::io::Result<()> {
+    let page = clap_mangen::Man::new(Cli::command()).section("8");
+    page.render(&mut std::io::stdout())
 }
 
 fn main() -> ExitCode {
@@ -44,6 +53,12 @@ fn main() -> ExitCode {
     if cli.mib {
         print!("{}", seqnic_snmp::text::module());
         return ExitCode::SUCCESS;
+    }
+    if cli.man {
+        return match man() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
     }
     let mut agent = Agent::new(Settings {
         master: cli.master,

@@ -313,6 +313,17 @@ fn sixty_four_bits_and_every_notification() {
         "seqnicDefinitionName.0 = one",
         "generation 8",
     ]);
+    let mut lost = other.clone();
+    lost.card_state.here = false;
+    lost.card_state.why = Some(String::from("0000:03:00.0 answers no more"));
+    say(Some(lost));
+    bench.trap(&[
+        "seqnicCardLost",
+        "seqnicCardState.0 = lost",
+        "answers no more",
+    ]);
+    say(Some(other.clone()));
+    bench.trap(&["seqnicCardFound", "seqnicCardState.0 = up"]);
     say(None);
     bench.trap(&["seqnicDaemonLost", "seqnicCardState.0 = unknown"]);
     assert_eq!(bench.walk("snmpwalk").len(), 1);

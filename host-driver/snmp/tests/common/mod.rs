@@ -63,6 +63,7 @@ pub fn example() -> (Status, Counters) {
     });
     let status = serde_json::json!({
         "version": "0", "card": "software", "geometry": "alveo", "uptime": 5,
+        "card_state": { "here": true, "away_ms": 0, "tries": 0, "next_ms": 0, "met": true },
         "definition": DefinitionStatus {
             name: String::from("one"),
             file: String::from("one.yaml"),
