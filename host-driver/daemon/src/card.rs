@@ -28,9 +28,14 @@ pub fn open(config: &CardConfig, journal: &Journal) -> Result<Arc<dyn Card>, Ope
         CardConfig::Software(software) => Ok(Arc::new(start(software)?)),
         CardConfig::At(at) => {
             let address = at.address.clone();
+            let timeout = at.timeout;
             let connect = move || {
-                let transport = seqnic_transport::open(&address)?;
-                Device::open(transport, Options::default())
+                let transport = seqnic_transport::open_with(&address, timeout)?;
+                let options = Options {
+                    timeout,
+                    ..Options::default()
+                };
+                Device::open(transport, options)
             };
             let name = at.address.to_string();
             // Until it was met it is taken for the one the tables on disk were made for.

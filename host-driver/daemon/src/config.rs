@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where the file stands unless the command line says otherwise.
 pub const PATH: &str = "/etc/seqnic/seqnicd.yaml";
@@ -65,6 +66,17 @@ pub enum CardConfig {
 #[derive(Debug)]
 pub struct AtConfig {
     pub address: Address,
+    /// How long the card may do nothing before it counts as hanging.
+    pub timeout: Duration,
+}
+
+impl AtConfig {
+    fn at(address: Address) -> AtConfig {
+        AtConfig {
+            address,
+            timeout: seqnic_transport::TIMEOUT,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -72,6 +84,7 @@ pub struct AtConfig {
 struct CardKeys {
     software: Option<SoftwareConfig>,
     address: Option<String>,
+    timeout_ms: Option<u64>,
     /// Only to say why not.
     ports: Option<serde::de::IgnoredAny>,
 }
@@ -89,7 +102,13 @@ impl TryFrom<CardKeys> for CardConfig {
             (Some(software), None) => Ok(CardConfig::Software(software)),
             (None, Some(address)) => {
                 let address = address.parse().map_err(|e: NoAddress| e.to_string())?;
-                Ok(CardConfig::At(AtConfig { address }))
+                let mut at = AtConfig::at(address);
+                match keys.timeout_ms {
+                    Some(0) => return Err(String::from("`card.timeout_ms` is 0: 1 is the least")),
+                    Some(ms) => at.timeout = Duration::from_millis(ms),
+                    None => {}
+                }
+                Ok(CardConfig::At(at))
             }
             (Some(software), Some(address)) if !software.ports.is_empty() => Err(format!(
                 "`card` names the card at {address} and network interfaces (`software.ports`): the ports of a card are its own, so leave `software` away; or leave `address` away for the software engine on those interfaces"
@@ -116,7 +135,7 @@ impl<'de> Deserialize<'de> for CardConfig {
                     return Ok(CardConfig::Software(SoftwareConfig::default()));
                 }
                 let address = text.parse().map_err(E::custom)?;
-                Ok(CardConfig::At(AtConfig { address }))
+                Ok(CardConfig::At(AtConfig::at(address)))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CardConfig, A::Error> {

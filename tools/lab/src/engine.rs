@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 
 /// How long the daemon may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a simulated card may take to start: the first time it builds the simulator.
+const BUILDING: Duration = Duration::from_secs(1200);
+/// How long the daemon waits for a simulated card that shares the machine with much else, ms.
+const TIMEOUT_MS: u32 = 30_000;
 
 /// One engine: `seqnicd` in a namespace where port N of the engine is the network device `pN`.
 #[derive(Debug)]
@@ -20,24 +24,42 @@ pub struct Start<'a> {
     pub name: &'a str,
     pub geometry: &'a str,
     pub ports: &'a BTreeSet<u8>,
+    /// The program of the simulated card; without it the daemon is the software engine.
+    pub card: Option<&'a Path>,
     /// More for the daemon's configuration, YAML.
     pub config: &'a str,
 }
 
-/// Starts an engine and waits until it listens.
+/// Starts an engine and waits until it listens. Its programs.
 ///
 /// # Errors
 /// It does not start; its log says why.
-pub fn start(engine: &Start, seqnicd: &Path) -> Result<Child, LabError> {
-    let ports: Vec<String> = (engine.ports.iter())
-        .map(|p| format!("{p}: {{ interface: p{p} }}"))
-        .collect();
+pub fn start(engine: &Start, seqnicd: &Path) -> Result<Vec<Child>, LabError> {
+    let mut children = Vec::new();
     let at = engine.folder.join(engine.name);
     let at = at.display();
+    let card = match engine.card {
+        None => {
+            let ports: Vec<String> = (engine.ports.iter())
+                .map(|p| format!("{p}: {{ interface: p{p} }}"))
+                .collect();
+            let ports = ports.join(", ");
+            format!(
+                "{{ software: {{ geometry: {}, ports: {{ {ports} }} }} }}",
+                engine.geometry
+            )
+        }
+        Some(program) => {
+            let socket = engine.folder.join(format!("{}.card", engine.name));
+            children.push(simulated(engine, program, &socket)?);
+            format!(
+                "{{ address: \"unix:{}\", timeout_ms: {TIMEOUT_MS} }}",
+                socket.display()
+            )
+        }
+    };
     let config = format!(
-        "card: {{ software: {{ geometry: {}, ports: {{ {} }} }} }}\nstate: {at}.state\nsocket: {at}.sock\n{}\n",
-        engine.geometry,
-        ports.join(", "),
+        "card: {card}\nstate: {at}.state\nsocket: {at}.sock\n{}\n",
         engine.config
     );
     let file = engine.folder.join(format!("{}.yaml", engine.name));
@@ -56,6 +78,35 @@ pub fn start(engine: &Start, seqnicd: &Path) -> Result<Child, LabError> {
             return Err(LabError::Daemon(log));
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+    children.push(child);
+    Ok(children)
+}
+
+/// Starts the simulated card and waits until it is there.
+fn simulated(engine: &Start, program: &Path, socket: &Path) -> Result<Child, LabError> {
+    let log = engine.folder.join(format!("{}.card.log", engine.name));
+    let mut args = vec![
+        program.display().to_string(),
+        String::from("--socket"),
+        socket.display().to_string(),
+        String::from("--geometry"),
+        engine.geometry.to_string(),
+    ];
+    for port in engine.ports {
+        args.extend([String::from("--port"), format!("p{port}=veth:p{port}")]);
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut child = start_in(engine.space, &args, &log)?;
+    let until = Instant::now() + BUILDING;
+    // The socket is made when all is ready; who connects is a client that leaves at once, which a card bears.
+    while !socket.exists() {
+        let ended = child.try_wait().is_ok_and(|ended| ended.is_some());
+        if ended || Instant::now() > until {
+            let _gone = child.kill();
+            return Err(LabError::Card(log));
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
     Ok(child)
 }

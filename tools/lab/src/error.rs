@@ -17,6 +17,8 @@ pub enum LabError {
     },
     #[error("seqnicd did not start within 20 s; see {}", .0.display())]
     Daemon(PathBuf),
+    #[error("the simulated card did not start; see {}", .0.display())]
+    Card(PathBuf),
     #[error("a lab `{0}` is up already: `seqnic lab down {0}`")]
     Up(String),
 }

@@ -50,6 +50,8 @@ pub struct Options<'a> {
     pub folder: &'a Path,
     /// The daemon's program.
     pub seqnicd: &'a Path,
+    /// The program of the simulated card; without it the software engine is the engine.
+    pub card: Option<&'a Path>,
     /// More for the daemon's configuration, YAML.
     pub config: &'a str,
 }
@@ -138,18 +140,19 @@ fn build(plan: &Plan, options: &Options, lab: &mut Lab) -> Result<(), LabError> 
         lab.nodes
             .push((node.name.clone(), format!("{:?}", node.work)));
     }
-    let child = engine::start(
+    let children = engine::start(
         &Start {
             space: &engine,
             folder: &lab.folder,
             name: "seqnicd",
             geometry: &plan.geometry,
             ports: &plan.ports,
+            card: options.card,
             config: options.config,
         },
         options.seqnicd,
     )?;
-    remember(lab, vec![child]);
+    remember(lab, children);
     Ok(())
 }
 

@@ -86,6 +86,7 @@ fn start(name: &str, text: &str, config: &str) -> Option<Up> {
         name,
         folder: folder.path(),
         seqnicd: &seqnicd(),
+        card: None,
         config,
     };
     let up = Up(up(&definition, &options).unwrap(), folder);

@@ -439,6 +439,7 @@ pub struct Restore {
 #[derive(Debug, Args)]
 #[command(after_help = examples!(
     "seqnic lab up examples/fig07.yaml"
+    "seqnic lab up examples/fig07.yaml --card     (on the verilated card: slow, and the real RTL)"
     "seqnic lab exec client curl http://203.0.113.13:1194/"
     "seqnic lab down "
 ))]
@@ -475,6 +476,12 @@ pub struct LabUp {
     /// The daemon [default: beside this program, or on the PATH]
     #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::FilePath)]
     pub seqnicd: Option<PathBuf>,
+    /// The simulated card (RTL under Verilator) as the engine, in place of the software engine
+    #[arg(long)]
+    pub card: bool,
+    /// The simulated card's program [default: beside this program, or on the PATH]
+    #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::FilePath, requires = "card")]
+    pub seqnic_card: Option<PathBuf>,
 }
 
 /// Run a program in a namespace of the lab

@@ -27,23 +27,28 @@ fn failure(error: LabError) -> Failure {
     }
 }
 
-/// The daemon's program: beside this one, or wherever the PATH has it.
-fn seqnicd() -> PathBuf {
+/// A program of ours: beside this one, or wherever the PATH has it.
+fn program(name: &str) -> PathBuf {
     let beside = std::env::current_exe()
         .ok()
-        .map(|own| own.with_file_name("seqnicd"));
+        .map(|own| own.with_file_name(name));
     beside
         .filter(|p| p.exists())
-        .unwrap_or_else(|| PathBuf::from("seqnicd"))
+        .unwrap_or_else(|| PathBuf::from(name))
 }
 
 fn lab_up(args: &LabUp, terminal: Terminal) -> Outcome {
     let file = read_definition(&args.file).map_err(|e| e.print(terminal))?;
-    let seqnicd = args.seqnicd.clone().unwrap_or_else(seqnicd);
+    let seqnicd = args.seqnicd.clone().unwrap_or_else(|| program("seqnicd"));
+    let card = (args.seqnic_card.clone()).or_else(|| args.card.then(|| program("seqnic-card")));
+    if card.is_some() {
+        eprintln!("starting the simulated card; the first time its simulator is built, which takes minutes");
+    }
     let options = Options {
         name: &args.name,
         folder: &args.folder.dir,
         seqnicd: &seqnicd,
+        card: card.as_deref(),
         config: "",
     };
     let lab = up(&file.definition, &options).map_err(failure)?;
