@@ -63,6 +63,7 @@ class Bench:
         dut.flr.value = 0
         dut.now.value = 0
         dut.source_sha.value = 0x0123456789
+        dut.link.value = 0
         dut.irq_ready.value = 1
         cocotb.start_soon(Clock(dut.clk, 4, unit="ns").start())
         cocotb.start_soon(self.time())

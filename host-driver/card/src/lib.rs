@@ -36,6 +36,16 @@ pub struct Identity {
     pub source: String,
 }
 
+/// A row that was not what was written to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    pub table: Table,
+    pub row: u32,
+    /// Lowest word first.
+    pub found: Vec<u64>,
+    pub wanted: Vec<u64>,
+}
+
 /// State of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Link {
@@ -180,6 +190,16 @@ pub trait Card: Send + Sync {
     fn send(&self, frames: &[FromHost]) -> Result<usize, CardError>;
 
     fn link(&self, port: u8) -> Link;
+
+    /// Looks at the next `rows` rows of the tables, round and round, and mends those that are not what was written to
+    /// them, packets going on. A card whose memory is the host's has nothing to mend.
+    ///
+    /// # Errors
+    /// A row cannot be mended, or the card fails.
+    fn scrub(&self, rows: u32) -> Result<Vec<Repair>, CardError> {
+        let _none = rows;
+        Ok(Vec::new())
+    }
 
     /// The next thing that happened, or nothing within `wait`. To be asked again and again by one thread: a card
     /// that is away is opened anew in here.

@@ -86,6 +86,12 @@ pub struct Status {
     pub unavailable: Vec<(String, String)>,
     /// TAP devices, by interface.
     pub taps: BTreeMap<String, String>,
+    /// Rows of the card's tables that were not what was written to them, and were mended.
+    #[serde(default)]
+    pub repairs: u64,
+    /// The newest fail-overs, oldest first, and how long they took.
+    #[serde(default)]
+    pub fail_overs: Vec<FailOver>,
     /// What became of packets the card gave to the host, by reason and deed.
     pub exceptions: BTreeMap<String, u64>,
     /// What the daemon noticed, oldest first.
@@ -131,6 +137,23 @@ pub struct DeviceStatus {
     pub response_ns: Option<u64>,
     /// `up`, `suspected`, `failed`.
     pub state: String,
+}
+
+/// How long a fail-over took, from the last sign of life until the alternates stood in, us.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailOver {
+    /// Seconds since 1970.
+    pub time: u64,
+    pub device: String,
+    pub why: String,
+    /// All of it, and how much of that until it counted as failed; `None`: nothing was ever seen of the device.
+    pub whole_us: Option<u64>,
+    pub detect_us: Option<u64>,
+    /// Working out what to write (0: it was ready), writing that down on disk, writing the card.
+    pub delta_us: u64,
+    pub journal_us: u64,
+    pub words_us: u64,
+    pub words: Option<usize>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

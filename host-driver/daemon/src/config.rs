@@ -68,13 +68,19 @@ pub struct AtConfig {
     pub address: Address,
     /// How long the card may do nothing before it counts as hanging.
     pub timeout: Duration,
+    /// Rows of the tables that are looked at in a second, and mended if they are not what was written; 0: none.
+    pub scrub: u32,
 }
+
+/// Rows a second: some 1.5 million, all of a large card, in two minutes.
+const SCRUB: u32 = 12_000;
 
 impl AtConfig {
     fn at(address: Address) -> AtConfig {
         AtConfig {
             address,
             timeout: seqnic_transport::TIMEOUT,
+            scrub: SCRUB,
         }
     }
 }
@@ -85,6 +91,7 @@ struct CardKeys {
     software: Option<SoftwareConfig>,
     address: Option<String>,
     timeout_ms: Option<u64>,
+    scrub: Option<u32>,
     /// Only to say why not.
     ports: Option<serde::de::IgnoredAny>,
 }
@@ -98,11 +105,17 @@ impl TryFrom<CardKeys> for CardConfig {
                 "`card.ports` is no key: a card at an address has ports of its own, the software engine's are `card.software.ports`",
             ));
         }
+        if keys.address.is_none() && (keys.timeout_ms.is_some() || keys.scrub.is_some()) {
+            return Err(String::from(
+                "`card.timeout_ms` and `card.scrub` are for a card at an `address`",
+            ));
+        }
         match (keys.software, keys.address) {
             (Some(software), None) => Ok(CardConfig::Software(software)),
             (None, Some(address)) => {
                 let address = address.parse().map_err(|e: NoAddress| e.to_string())?;
                 let mut at = AtConfig::at(address);
+                at.scrub = keys.scrub.unwrap_or(at.scrub);
                 match keys.timeout_ms {
                     Some(0) => return Err(String::from("`card.timeout_ms` is 0: 1 is the least")),
                     Some(ms) => at.timeout = Duration::from_millis(ms),

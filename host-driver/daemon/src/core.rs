@@ -5,7 +5,7 @@
 //! laid over the text, so a fail-over is a change like any other: the same text, one device more that
 //! is failed.
 
-use crate::journal::{Journal, JournalError, Record, digest, rows};
+use crate::journal::{Journal, JournalError, Record, rows};
 use crate::lock;
 use seqnic_card::{Card, CardError, Presence};
 use seqnic_compiler::definition::{Definition, Element, ReturnWay, Role, State};
@@ -13,6 +13,7 @@ use seqnic_compiler::delta::{self, Delta, DeltaError};
 use seqnic_compiler::diagnostic::Diagnostic;
 use seqnic_image::Image;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,20 @@ pub struct Outcome {
     pub words: Option<usize>,
     /// How long the card was written, until the change held.
     pub took: Duration,
+    /// How long it took to work out what to write, and to write that down on disk, before.
+    pub delta: Duration,
+    pub journal: Duration,
+}
+
+impl Outcome {
+    fn dry(words: Option<usize>) -> Outcome {
+        Outcome {
+            words,
+            took: Duration::ZERO,
+            delta: Duration::ZERO,
+            journal: Duration::ZERO,
+        }
+    }
 }
 
 /// What holds now.
@@ -61,6 +76,8 @@ pub struct Holding {
     /// With failed devices and learned MACs in it.
     pub definition: Arc<Definition>,
     pub image: Arc<Image>,
+    /// Another one for whatever holds next.
+    version: u64,
 }
 
 /// How the daemon found the card when it started.
@@ -98,8 +115,9 @@ pub struct Core {
     /// are not until [`Core::join`] has looked.
     changing: Mutex<bool>,
     holding: Mutex<Option<Holding>>,
-    /// Changes that were prepared: the device that fails, for the tables with this digest.
-    prepared: Mutex<BTreeMap<String, (String, Delta)>>,
+    /// Changes that were prepared: the device that fails, when this version holds.
+    prepared: Mutex<BTreeMap<String, (u64, Delta)>>,
+    versions: AtomicU64,
 }
 
 impl Core {
@@ -115,6 +133,7 @@ impl Core {
             changing: Mutex::default(),
             holding: Mutex::default(),
             prepared: Mutex::default(),
+            versions: AtomicU64::new(0),
         };
         let found = match core.join() {
             Err(ApplyError::Card(_)) if core.is_away() => {
@@ -223,6 +242,7 @@ impl Core {
             record,
             definition: Arc::new(definition),
             image: Arc::new(image),
+            version: self.versions.fetch_add(1, Ordering::Relaxed),
         });
     }
 
@@ -271,10 +291,7 @@ impl Core {
                     .len(),
             ),
         };
-        Ok(Outcome {
-            words,
-            took: Duration::ZERO,
-        })
+        Ok(Outcome::dry(words))
     }
 
     /// Takes a device out of all services: its alternates stand in.
@@ -284,6 +301,12 @@ impl Core {
     pub fn fail(&self, device: &str) -> Result<Outcome, ApplyError> {
         let mut one = self.one()?;
         let mut record = self.known(device)?;
+        if let Some(holding) = self.holding()
+            && let Some(change) = self.take_prepared(&holding, device)
+            && let Some(outcome) = self.quickly(&mut one, &holding, device, &change)?
+        {
+            return Ok(outcome);
+        }
         record.failed.insert(device.to_string());
         self.change(&mut one, record, false)
     }
@@ -312,42 +335,97 @@ impl Core {
         })
     }
 
+    /// Looks at some rows of the card's tables and mends them. Not while a change is under way, nor before a card that was away
+    /// was joined: what it should have is not known then.
+    ///
+    /// # Errors
+    /// The card fails or is away.
+    pub fn scrub(&self, rows: u32) -> Result<Vec<seqnic_card::Repair>, CardError> {
+        let Ok(joined) = self.changing.try_lock() else {
+            return Ok(Vec::new());
+        };
+        match *joined {
+            true => self.card.scrub(rows),
+            false => Ok(Vec::new()),
+        }
+    }
+
     /// Works out what every single failure would write, so that a fail-over only writes.
     pub fn prepare(&self) {
         let Some(holding) = self.holding() else {
             return;
         };
-        let state = digest(&holding.image);
         for device in &holding.definition.devices {
+            let version = holding.version;
             let ready =
-                matches!(lock(&self.prepared).get(&device.name), Some((s, _)) if *s == state);
+                matches!(lock(&self.prepared).get(&device.name), Some((v, _)) if *v == version);
             if ready || holding.record.failed.contains(&device.name) {
                 continue;
             }
-            let mut record = holding.record.clone();
-            record.failed.insert(device.name.clone());
-            let change = laid_over(&record)
-                .ok()
-                .and_then(|definition| delta::delta(&holding.image, &definition).ok());
-            if let Some(change) = change {
-                let mut prepared = lock(&self.prepared);
-                prepared.insert(device.name.clone(), (state.clone(), change));
+            let definition = failed(&holding.definition, &device.name);
+            if let Ok(change) = delta::delta(&holding.image, &definition) {
+                lock(&self.prepared).insert(device.name.clone(), (version, change));
             }
         }
     }
 
-    /// The prepared change from what holds to `record`, if that is one more device failed.
-    fn take_prepared(&self, holding: &Holding, record: &Record) -> Option<Delta> {
-        if holding.record.text != record.text || holding.record.macs != record.macs {
-            return None;
+    fn take_prepared(&self, holding: &Holding, device: &str) -> Option<Delta> {
+        let (version, change) = lock(&self.prepared).remove(device)?;
+        (version == holding.version).then_some(change)
+    }
+
+    /// Takes a device out by a change that was prepared: disk, then card, then everything else. `None`: it is no change of few
+    /// words, take the usual way.
+    fn quickly(
+        &self,
+        joined: &mut bool,
+        holding: &Holding,
+        device: &str,
+        change: &Delta,
+    ) -> Result<Option<Outcome>, ApplyError> {
+        if change.was != change.now {
+            return Ok(None);
         }
-        let mut more = record.failed.difference(&holding.record.failed);
-        let (device, none) = (more.next()?, more.next());
-        if none.is_some() || !record.failed.is_superset(&holding.record.failed) {
-            return None;
+        let mut record = holding.record.clone();
+        record.failed.insert(device.to_string());
+        let started = Instant::now();
+        if !self.journal.begin_words(&mut record, &change.words)? {
+            return Ok(None);
         }
-        let (state, change) = lock(&self.prepared).remove(device)?;
-        (state == digest(&holding.image)).then_some(change)
+        let journal = started.elapsed();
+        self.write(joined, holding, change)?;
+        let took = started.elapsed() - journal;
+        self.journal.commit()?;
+        let mut image = Image::clone(&holding.image);
+        change
+            .apply(&mut image)
+            .map_err(|e| ApplyError::Torn(e.to_string()))?;
+        self.hold(record, failed(&holding.definition, device), image);
+        Ok(Some(Outcome {
+            words: Some(change.words.len()),
+            took,
+            delta: Duration::ZERO,
+            journal,
+        }))
+    }
+
+    /// Writes a change to the card; what cannot be written to the end is taken back.
+    fn write(
+        &self,
+        joined: &mut bool,
+        holding: &Holding,
+        change: &Delta,
+    ) -> Result<(), ApplyError> {
+        let Err(e) = self.card.apply(change) else {
+            return Ok(());
+        };
+        if self.is_away() {
+            // The journal has both; the card says which it is when it is back.
+            *joined = false;
+            return Err(ApplyError::Lost(e));
+        }
+        self.back(&holding.image)?;
+        Err(e.into())
     }
 
     fn change(
@@ -373,32 +451,28 @@ impl Core {
             let took = started.elapsed();
             self.journal.commit()?;
             self.hold(record, definition, image);
-            return Ok(Outcome { words: None, took });
+            let outcome = Outcome::dry(None);
+            return Ok(Outcome { took, ..outcome });
         };
-        let change = match self.take_prepared(&holding, &record) {
-            Some(change) => change,
-            None => delta::delta(&holding.image, &definition).map_err(|e| refused(&record, e))?,
-        };
+        let started = Instant::now();
+        let change = delta::delta(&holding.image, &definition).map_err(|e| refused(&record, e))?;
         let mut image = Image::clone(&holding.image);
         change
             .apply(&mut image)
             .map_err(|e| ApplyError::Torn(e.to_string()))?;
+        let delta = started.elapsed();
         self.journal.begin(&mut record, &image)?;
-        let started = Instant::now();
-        if let Err(e) = self.card.apply(&change) {
-            if self.is_away() {
-                // The journal has both; the card says which it is when it is back.
-                *joined = false;
-                return Err(ApplyError::Lost(e));
-            }
-            self.back(&holding.image)?;
-            return Err(e.into());
-        }
-        let took = started.elapsed();
+        let journal = started.elapsed() - delta;
+        self.write(joined, &holding, &change)?;
+        let took = started.elapsed() - delta - journal;
         self.journal.commit()?;
         self.hold(record, definition, image);
-        let words = Some(change.words.len());
-        Ok(Outcome { words, took })
+        Ok(Outcome {
+            words: Some(change.words.len()),
+            took,
+            delta,
+            journal,
+        })
     }
 
     /// After a change that failed half-way: back to the tables before it.
@@ -420,6 +494,17 @@ fn laid_over(record: &Record) -> Result<Definition, ApplyError> {
         }
     }
     Ok(definition)
+}
+
+/// A definition with one device more that is failed.
+fn failed(definition: &Definition, device: &str) -> Definition {
+    let mut definition = definition.clone();
+    for d in &mut definition.devices {
+        if d.name == device {
+            d.state = State::Failed;
+        }
+    }
+    definition
 }
 
 fn findings(record: &Record, diagnostics: Vec<Diagnostic>) -> ApplyError {

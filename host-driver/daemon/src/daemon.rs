@@ -1,10 +1,10 @@
 //! All parts together.
 
 use crate::api::{
-    Answer, CardState, Changed, Counters, DefinitionStatus, DeviceStatus, LogLine, PortStatus,
-    Refusal, Request, Response, Status,
+    Answer, CardState, Changed, Counters, DefinitionStatus, DeviceStatus, FailOver, LogLine,
+    PortStatus, Refusal, Request, Response, Status,
 };
-use crate::config::{Config, HealthConfig};
+use crate::config::{CardConfig, Config, HealthConfig};
 use crate::core::{ApplyError, Core, Found, Holding, Outcome, unavailable};
 use crate::exceptions::{Deed, Known, Limit};
 use crate::health::{Health, Input, Order, Settings, Verdict};
@@ -18,8 +18,8 @@ use seqnic_model::Tables;
 use seqnic_model::parse::parse;
 use seqnic_spec::reason::Reason;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Lines of the log that `status` shows.
@@ -28,6 +28,11 @@ const LOG: usize = 100;
 const A_SECOND: u32 = 1000;
 /// How long a thread waits before it looks whether the daemon ends.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// How long the threads of health sleep at least.
+const SHORTEST: Duration = Duration::from_micros(200);
+/// Rows that are looked at in one go.
+const SCRUB_ROWS: u32 = 256;
 
 /// The tables packets of the host are judged by.
 struct Judge {
@@ -44,9 +49,15 @@ pub struct Daemon {
     taps: Taps,
     judge: Mutex<Option<Arc<Judge>>>,
     health: Mutex<Health>,
+    /// Something in `health` has changed: another probe may be due now.
+    stirred: Condvar,
     /// Probes that wait, by device.
     probes: Mutex<BTreeMap<String, u64>>,
     deeds: Mutex<BTreeMap<(String, String), u64>>,
+    /// Rows that were mended.
+    repairs: AtomicU64,
+    /// The newest fail-overs, oldest first.
+    fail_overs: Mutex<VecDeque<FailOver>>,
     log: Mutex<VecDeque<LogLine>>,
 }
 
@@ -62,6 +73,9 @@ impl Daemon {
             stop: AtomicBool::new(false),
             judge: Mutex::default(),
             health: Mutex::new(health),
+            stirred: Condvar::new(),
+            repairs: AtomicU64::new(0),
+            fail_overs: Mutex::default(),
             probes: Mutex::default(),
             deeds: Mutex::default(),
             log: Mutex::default(),
@@ -99,9 +113,13 @@ impl Daemon {
         }
         if self.config.health.enabled {
             threads.push(start("health", Daemon::watch)?);
+            threads.push(start("counters", Daemon::count)?);
         }
         threads.push(start("prepare", Daemon::prepare)?);
         threads.push(start("events", Daemon::events)?);
+        if matches!(&self.config.card, CardConfig::At(at) if at.scrub > 0) {
+            threads.push(start("scrub", Daemon::scrub)?);
+        }
         Ok(threads)
     }
 
@@ -252,6 +270,7 @@ impl Daemon {
                 None => {}
                 Some(seqnic_card::Event::Link { port, link }) => {
                     self.note(format!("port {port}: link {}", link_name(link)));
+                    self.link(port, link);
                 }
                 Some(seqnic_card::Event::Reset) => {
                     self.core.part();
@@ -267,6 +286,16 @@ impl Daemon {
                 }
                 Some(seqnic_card::Event::Back) => self.back(),
             }
+        }
+    }
+
+    /// Devices behind a port whose link went down are suspected at once.
+    fn link(&self, port: u8, link: Link) {
+        if let Some(holding) = self.core.holding() {
+            self.judge_health(Input::Link {
+                devices: watch::behind(&holding.definition, port),
+                up: link == Link::Up,
+            });
         }
     }
 
@@ -385,22 +414,68 @@ impl Daemon {
         false
     }
 
+    /// Sends probes and judges those that were not answered, when it is time.
     fn watch(&self) {
+        while !self.stopping() {
+            self.judge_health(Input::Tick);
+            let health = lock(&self.health);
+            let now = self.started.elapsed();
+            let wait = health.due().map_or(LOOK, |due| due.saturating_sub(now));
+            let wait = wait.clamp(SHORTEST, LOOK);
+            drop(self.stirred.wait_timeout(health, wait));
+        }
+    }
+
+    /// Reads counters for health, in a thread of its own: a snapshot of a large card takes longer than a probe.
+    fn count(&self) {
         let interval = Duration::from_millis(self.config.health.interval_ms);
         let mut next = self.started.elapsed();
         while !self.stopping() {
             let now = self.started.elapsed();
-            let input = match now >= next {
-                false => Input::Tick,
-                true => {
-                    next = now + interval;
-                    self.traffic().map_or(Input::Tick, Input::Counters)
+            if now >= next {
+                next = now + interval;
+                if let Some(traffic) = self.traffic() {
+                    self.judge_health(Input::Counters(traffic));
                 }
-            };
-            self.judge_health(input);
-            let due = lock(&self.health).due().unwrap_or(next).min(next);
-            let wait = due.saturating_sub(self.started.elapsed());
-            std::thread::sleep(wait.clamp(Duration::from_millis(1), LOOK));
+            }
+            let wait = next.saturating_sub(self.started.elapsed());
+            std::thread::sleep(wait.clamp(SHORTEST, LOOK));
+        }
+    }
+
+    /// Looks at the tables, round and round, and mends them.
+    fn scrub(&self) {
+        let CardConfig::At(at) = &self.config.card else {
+            return;
+        };
+        // Few at a time: who writes tables waits that long.
+        let rows = at.scrub.min(SCRUB_ROWS);
+        let pause = Duration::from_secs(1) * rows / at.scrub;
+        while !self.stopping() {
+            std::thread::sleep(pause.min(LOOK * 5));
+            // What the card is to have must be known: it is while something holds, and nobody changes it.
+            if self.core.holding().is_none() {
+                continue;
+            }
+            match self.core.scrub(rows) {
+                Ok(repairs) => {
+                    for repair in repairs {
+                        self.repairs.fetch_add(1, Ordering::Relaxed);
+                        self.note(format!(
+                            "table {}, row {} was mended: it had {:x?}, not {:x?}",
+                            repair.table.name(),
+                            repair.row,
+                            repair.found,
+                            repair.wanted
+                        ));
+                    }
+                }
+                Err(CardError::Away { .. }) => {}
+                Err(e) => {
+                    self.note(format!("tables cannot be looked at: {e}"));
+                    std::thread::sleep(LOOK);
+                }
+            }
         }
     }
 
@@ -414,6 +489,7 @@ impl Daemon {
     fn judge_health(&self, input: Input) {
         let now = self.started.elapsed();
         let orders = lock(&self.health).take(input, now);
+        self.stirred.notify_all();
         for order in orders {
             match order {
                 Order::Probe {
@@ -434,9 +510,11 @@ impl Daemon {
                     self.note(format!("{device} is no longer slow: {mean:?}"));
                 }
                 Order::FailOver { device, why } => {
+                    let alive = lock(&self.health).alive(&device);
                     let outcome = self.core.fail(&device);
                     match outcome {
                         Ok(outcome) => {
+                            self.failed_over(&device, why, alive, &outcome);
                             self.changed(
                                 &format!("{device} has failed: {why}; fail-over"),
                                 outcome,
@@ -450,6 +528,31 @@ impl Daemon {
                 }
             }
         }
+    }
+
+    /// Keeps how long a fail-over took, and what of it.
+    fn failed_over(&self, device: &str, why: &str, alive: Option<Duration>, outcome: &Outcome) {
+        let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
+        let whole = alive.map(|alive| self.started.elapsed().saturating_sub(alive));
+        let repair = outcome.delta + outcome.journal + outcome.took;
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let mut all = lock(&self.fail_overs);
+        if all.len() == LOG {
+            all.pop_front();
+        }
+        all.push_back(FailOver {
+            time: since.as_secs(),
+            device: device.to_string(),
+            why: why.to_string(),
+            whole_us: whole.map(micros),
+            detect_us: whole.map(|w| micros(w.saturating_sub(repair))),
+            delta_us: micros(outcome.delta),
+            journal_us: micros(outcome.journal),
+            words_us: micros(outcome.took),
+            words: outcome.words,
+        });
     }
 
     fn note_unavailable(&self) {
@@ -546,6 +649,8 @@ impl Daemon {
             taps: (self.taps.names().into_iter())
                 .filter_map(|(number, tap)| Some((name(number)?, tap)))
                 .collect(),
+            repairs: self.repairs.load(Ordering::Relaxed),
+            fail_overs: lock(&self.fail_overs).iter().cloned().collect(),
             exceptions: (lock(&self.deeds).iter())
                 .map(|((reason, deed), n)| (format!("{reason} {deed}"), *n))
                 .collect(),
@@ -570,6 +675,7 @@ impl Daemon {
         }
         let gauges = Gauges {
             card: status.card_state.here,
+            repairs: status.repairs,
             defined: status.definition.is_some(),
             version: status.version,
             suspected: (status.devices.iter())

@@ -7,6 +7,7 @@
 //!   expected to answer.
 //! * It is suspected as well when connections were opened towards it in as many intervals on end and
 //!   none was answered or refused, whatever else it sends.
+//! * It is suspected at once when the link of a port it is behind goes down.
 //! * The mean time until its packets come back is kept, and reported when it goes above a limit and when
 //!   it comes back below.
 //! * A suspect is probed. An answer, or a packet that comes back, clears it. As many probes without
@@ -66,6 +67,8 @@ pub enum Input {
     Answer { device: String, probe: u64 },
     /// A probe that must not be answered was.
     Leak { device: String, probe: u64 },
+    /// The link of the port these devices are behind came up or went down.
+    Link { devices: Vec<String>, up: bool },
     /// A device failed or is given back by order.
     Ordered { device: String, failed: bool },
     /// Time passes.
@@ -129,6 +132,10 @@ struct Device {
     unanswered: u32,
     /// When the next regular probe goes.
     next: Duration,
+    /// When something of it was seen last.
+    alive: Option<Duration>,
+    /// The link of a port it is behind is down.
+    cut: bool,
 }
 
 /// All devices.
@@ -164,6 +171,8 @@ impl Health {
                 waiting: None,
                 unanswered: 0,
                 next: now,
+                alive: None,
+                cut: false,
             });
             device.watched = watched;
             if failed != (device.verdict == Verdict::Failed) {
@@ -200,6 +209,11 @@ impl Health {
             }
             Input::Answer { device, probe } => self.answered(&device, probe, now, &mut orders),
             Input::Leak { device, probe } => self.leaked(&device, probe, &mut orders),
+            Input::Link { devices, up } => {
+                for device in devices {
+                    self.link(&device, up, now, &mut orders);
+                }
+            }
             Input::Ordered { device, failed } => {
                 if let Some(device) = self.devices.get_mut(&device) {
                     device.set(failed);
@@ -228,6 +242,9 @@ impl Health {
             traffic.answered.saturating_sub(last.answered),
         );
         device.timed(name, traffic, last, self.settings.slow, orders);
+        if returned > 0 {
+            device.alive = Some(now);
+        }
         let limit = self.settings.silent_intervals;
         match (opened, answered) {
             (_, 1..) => device.deaf = 0,
@@ -263,6 +280,32 @@ impl Health {
         }
     }
 
+    /// A device behind a link that is down is suspected at once. If the link comes back a device that is probed must answer,
+    /// of others nothing is known that speaks against them.
+    fn link(&mut self, name: &str, up: bool, now: Duration, orders: &mut Vec<Order>) {
+        let Some(device) = self.devices.get_mut(name) else {
+            return;
+        };
+        let was = std::mem::replace(&mut device.cut, !up);
+        match device.verdict {
+            Verdict::Up if !up => {
+                self.suspect(name, "the link of its port is down", now, orders);
+            }
+            Verdict::Suspected if up && was && !device.watched.probed => {
+                device.clear();
+                orders.push(Order::Clear {
+                    device: name.to_string(),
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// When something of a device was seen last: an answer, a packet that came back.
+    pub fn alive(&self, device: &str) -> Option<Duration> {
+        self.devices.get(device).and_then(|d| d.alive)
+    }
+
     /// Mean time until packets came back, in the newest interval that had any.
     pub fn mean(&self, device: &str) -> Option<Duration> {
         self.devices.get(device).and_then(|d| d.mean)
@@ -290,6 +333,7 @@ impl Health {
         }
         device.waiting = None;
         device.unanswered = 0;
+        device.alive = Some(now);
         device.next = now + device.watched.every.unwrap_or(self.settings.probe_timeout);
         if device.verdict == Verdict::Suspected {
             device.clear();

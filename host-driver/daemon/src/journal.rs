@@ -5,8 +5,14 @@
 //! (write-ahead), then the card, then renames `next.json` to `applied.json`. Whatever moment the daemon is
 //! killed in, there is one definition that was applied whole, and at most one that was under way; the card
 //! says which of the two it has.
+//!
+//! A change of few words, as a fail-over is, does not wait for all tables to be on disk once more: the record names the
+//! file of the tables before and the rows that are other ones.
 
+use seqnic_compiler::delta::Word;
 use seqnic_image::{Image, Names};
+use seqnic_spec::layout::Row;
+use seqnic_spec::tables::Table;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -26,7 +32,21 @@ pub struct Record {
     pub macs: BTreeMap<String, String>,
     /// File of the tables.
     pub tables: String,
+    /// Rows that are others than in that file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<RowOnDisk>,
 }
+
+/// A row of a table, lowest word first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowOnDisk {
+    pub table: String,
+    pub row: u32,
+    pub words: Vec<u64>,
+}
+
+/// Rows in a record at most; then all tables are written anew.
+const ROWS: usize = 256;
 
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -102,7 +122,18 @@ impl Journal {
             serde_json::from_slice(&text).map_err(|e| damaged(&path, e.to_string()))?;
         let path = self.folder.join(&record.tables);
         let bytes = fs::read(&path).map_err(failed("read", &path))?;
-        let image = seqnic_image::read(&bytes).map_err(|e| damaged(&path, e.to_string()))?;
+        let mut image = seqnic_image::read(&bytes).map_err(|e| damaged(&path, e.to_string()))?;
+        for other in &record.rows {
+            let table = Table::ALL.into_iter().find(|t| t.name() == other.table);
+            let fits = table.filter(|t| other.row < image.geometry.rows(*t));
+            let Some(table) = fits else {
+                let what = format!("there is no row {} of `{}`", other.row, other.table);
+                return Err(damaged(&self.folder.join(name), what));
+            };
+            let rows = image.table_mut(table);
+            let row = Row::from_words(rows.row_bits, &other.words);
+            rows.put(other.row, &row);
+        }
         Ok(Some((record, image)))
     }
 
@@ -113,7 +144,34 @@ impl Journal {
     pub fn begin(&self, record: &mut Record, image: &Image) -> Result<(), JournalError> {
         let bytes = seqnic_image::write(image);
         record.tables = format!("tables-{}.img", digest(image));
+        record.rows.clear();
         self.put(&record.tables, &bytes)?;
+        self.announce(record)
+    }
+
+    /// As [`Journal::begin`], for few words on top of the tables `record` has, names and numbers being the same. `false`:
+    /// there are too many by now, nothing is written.
+    ///
+    /// # Errors
+    /// As [`Journal::begin`].
+    pub fn begin_words(&self, record: &mut Record, words: &[Word]) -> Result<bool, JournalError> {
+        for word in words {
+            let table = word.table.name();
+            (record.rows).retain(|r| r.row != word.row || r.table != table);
+            record.rows.push(RowOnDisk {
+                table: table.to_string(),
+                row: word.row,
+                words: word.now.clone(),
+            });
+        }
+        if record.rows.len() > ROWS {
+            return Ok(false);
+        }
+        self.announce(record)?;
+        Ok(true)
+    }
+
+    fn announce(&self, record: &Record) -> Result<(), JournalError> {
         let text = serde_json::to_vec_pretty(record).map_err(|e| JournalError::Damaged {
             path: self.folder.join(NEXT),
             what: e.to_string(),

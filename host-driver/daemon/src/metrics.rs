@@ -119,6 +119,8 @@ fn labels(key: CounterKey) -> (&'static str, Vec<(&'static str, String)>) {
 pub struct Gauges {
     /// The card can be used.
     pub card: bool,
+    /// Rows of its tables that were mended.
+    pub repairs: u64,
     /// 1: a definition holds.
     pub defined: bool,
     /// Version of the daemon.
@@ -187,6 +189,10 @@ pub fn prometheus(counters: &Counters, gauges: &Gauges) -> String {
         "Whether the card can be used.",
     );
     line(&mut out, "seqnic_card_up", &[], u64::from(gauges.card));
+    let name = "seqnic_repaired_rows_total";
+    let help = "Rows of the card's tables that were not what was written, and were mended.";
+    head(&mut out, name, "counter", help);
+    line(&mut out, name, &[], gauges.repairs);
     head(
         &mut out,
         "seqnic_defined",

@@ -70,6 +70,16 @@ pub fn watched(
         .collect()
 }
 
+/// Devices with a side behind a port.
+pub fn behind(definition: &Definition, port: u8) -> Vec<String> {
+    let here = |place: &Place| definition.interfaces[place.interface].port == port;
+    let devices = definition.devices.iter();
+    devices
+        .filter(|d| places(d).is_some_and(|(outside, inside)| here(outside) || here(inside)))
+        .map(|d| d.name.clone())
+        .collect()
+}
+
 /// Packets to and from each device, its sides together.
 pub fn traffic(
     snapshot: &Snapshot,

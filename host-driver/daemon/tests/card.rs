@@ -7,6 +7,7 @@ use seqnic_pci::Function;
 use seqnic_pci::server::Served;
 use seqnic_softcard::SoftCard;
 use seqnic_spec::geometry::EDGE;
+use seqnic_spec::tables::Table;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
@@ -27,7 +28,7 @@ struct Rig {
 fn start(folder: &Path) -> Child {
     let config = folder.join("seqnicd.yaml");
     let text = format!(
-        "card: unix:{0}/card.sock\nstate: {0}/state\nsocket: {0}/socket\nlinux: {{ taps: false }}\n",
+        "card: {{ address: unix:{0}/card.sock, scrub: 200000 }}\nstate: {0}/state\nsocket: {0}/socket\nlinux: {{ taps: false }}\n",
         folder.display()
     );
     std::fs::write(&config, text).unwrap();
@@ -247,4 +248,56 @@ fn what_the_card_gives_to_the_host_is_answered_out_of_its_ports() {
         Some(rig.status()).filter(|s| s.exceptions.contains_key("ttl sent"))
     });
     assert_eq!(status.exceptions["ttl sent"], 1);
+}
+
+#[test]
+fn a_flipped_bit_is_found_mended_and_reported() {
+    let rig = Rig::start();
+    let served = rig.serve(&memory());
+    rig.says("no definition yet");
+    rig.apply();
+    // The address of the service, as it stands somewhere in its table.
+    let table = Table::Address as u8;
+    let rows = EDGE.rows(Table::Address);
+    let (row, was) = served.shared().with(|f| {
+        let used = (0..rows).find(|r| !f.card.datapath.read(table, *r).is_zero());
+        let row = used.unwrap();
+        let was = f.card.datapath.read(table, row).words().to_vec();
+        let mut flipped = was.clone();
+        flipped[0] ^= 1 << 5;
+        f.card.datapath.write(table, row, &flipped);
+        (row, was)
+    });
+    let status = rig.says(&format!("table address, row {row} was mended"));
+    assert_eq!(status.repairs, 1);
+    let now = served
+        .shared()
+        .with(|f| f.card.datapath.read(table, row).words().to_vec());
+    assert_eq!(now, was);
+    assert_eq!(directed(&served, 5), 5);
+}
+
+#[test]
+fn a_link_that_goes_down_is_shown_and_devices_behind_it_are_suspected() {
+    let rig = Rig::start();
+    let served = rig.serve(&memory());
+    rig.says("no definition yet");
+    rig.apply();
+    let link = |status: &Status, port: usize| status.ports[port].link.clone();
+    let state = |status: &Status, name: &str| {
+        let device = status.devices.iter().find(|d| d.name == name);
+        device.unwrap().state.clone()
+    };
+    let status = rig.status();
+    assert_eq!(link(&status, 3), "up");
+    assert_eq!(state(&status, "server"), "up");
+    served.shared().with(|f| f.card.set_link(3, false));
+    let status = rig.says("server is suspected: the link of its port is down");
+    assert_eq!(link(&status, 3), "down");
+    assert_eq!(state(&status, "server"), "suspected");
+    assert_eq!(state(&status, "firewall"), "up");
+    served.shared().with(|f| f.card.set_link(3, true));
+    let status = rig.says("server is cleared");
+    assert_eq!(link(&status, 3), "up");
+    assert_eq!(state(&status, "server"), "up");
 }

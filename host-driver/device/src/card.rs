@@ -3,7 +3,7 @@
 use crate::device::Device;
 use crate::error::Error;
 use crate::packet::Way;
-use seqnic_card::{Card, CardError, Event, FromHost, Identity, Link, Snapshot, ToHost};
+use seqnic_card::{Card, CardError, Event, FromHost, Identity, Link, Repair, Snapshot, ToHost};
 use seqnic_compiler::delta::{Delta, Word};
 use seqnic_image::Image;
 use seqnic_spec::tables::Table;
@@ -30,6 +30,15 @@ impl From<Error> for CardError {
             },
             other => CardError::Failed(other.to_string()),
         }
+    }
+}
+
+/// A link of the card as the daemon sees it. The card cannot tell a port that is not connected from one whose other end is
+/// off.
+pub(crate) fn link(up: bool) -> Link {
+    match up {
+        true => Link::Up,
+        false => Link::Down,
     }
 }
 
@@ -113,18 +122,25 @@ impl Card for Device {
         Ok(Device::send(self, frames)?)
     }
 
-    /// The card has no register for its links: a port it has counts as up.
     fn link(&self, port: u8) -> Link {
         match u32::from(port) < self.identity().geometry.ports {
-            true => Link::Up,
+            true => link(Device::link(self, port)),
             false => Link::None,
         }
+    }
+
+    fn scrub(&self, rows: u32) -> Result<Vec<Repair>, CardError> {
+        Ok(Device::scrub(self, rows)?)
     }
 
     /// What is wrong with the card, once; then nothing any more, it has to be opened anew.
     fn event(&self, wait: Duration) -> Option<Event> {
         let until = Instant::now() + wait;
         loop {
+            if let Some((port, up)) = self.link_change() {
+                let link = link(up);
+                return Some(Event::Link { port, link });
+            }
             match self.check() {
                 Ok(()) => {}
                 Err(Error::Transport(seqnic_transport::Error::Reset { .. })) => {

@@ -7,7 +7,8 @@ use crate::identity::Identity;
 use crate::packet::{self, Meta, Packet, Way};
 use crate::registers::Registers;
 use crate::ring::{Consumer, LINE, Place, Producer};
-use crate::table::{Repair, Tables};
+use crate::table::Tables;
+use seqnic_card::Repair;
 use seqnic_compiler::delta::{Delta, Word};
 use seqnic_engine::Count;
 use seqnic_image::Image;
@@ -17,6 +18,7 @@ use seqnic_spec::host::rings::{ERROR_VECTOR, LINE_BYTES, PACKET_RINGS, Ring, VEC
 use seqnic_spec::reason::Reason;
 use seqnic_spec::tables::Table;
 use seqnic_transport::{Interrupt, Memory, Pages, Transport};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,6 +61,7 @@ pub struct Device {
     vectors: Vec<Interrupt>,
     meta: Meta,
     watch: Mutex<Watch>,
+    links: Mutex<Links>,
     /// Why it cannot be used any more.
     ended: Mutex<Option<String>>,
     /// Whether that was told as an event.
@@ -69,6 +72,12 @@ pub struct Device {
 struct Watch {
     clocks: u32,
     at: Instant,
+}
+
+/// Links as they were seen last, and changes nobody has asked for.
+struct Links {
+    up: u32,
+    changes: VecDeque<(u8, bool)>,
 }
 
 impl Device {
@@ -103,6 +112,7 @@ impl Device {
         };
         let commands = Commands::new(registers.clone(), ring, answers, options.timeout);
         let clocks = registers.read(&reg::HEARTBEAT, 0);
+        let up = registers.field(&reg::LINK, 0, "up");
         let device = Device {
             tables: Mutex::new(Tables::new(commands, identity.geometry)),
             identity,
@@ -115,11 +125,16 @@ impl Device {
                 clocks: *clocks.as_ref().unwrap_or(&0),
                 at: Instant::now(),
             }),
+            links: Mutex::new(Links {
+                up: *up.as_ref().unwrap_or(&0),
+                changes: VecDeque::new(),
+            }),
             ended: Mutex::default(),
             told: AtomicBool::new(false),
             options,
         };
         clocks?;
+        up?;
         Ok(device)
     }
 
@@ -208,7 +223,10 @@ impl Device {
                 interrupt.take();
             }
             match fired.last() {
-                Some(true) => self.ring_errors(),
+                Some(true) => {
+                    self.look_links()?;
+                    self.ring_errors()
+                }
                 _ => Ok(()),
             }
         })
@@ -409,6 +427,7 @@ impl Device {
                 });
             }
             drop(watch);
+            self.look_links()?;
             self.ring_errors()?;
             // A reset stops all of them, an error one, which was asked above.
             if self.registers.field(&reg::RING_CONTROL, 0, "enable")? == 0 {
@@ -418,6 +437,37 @@ impl Device {
             }
             Ok(())
         })
+    }
+
+    /// Whether a port has a link, as it was seen last: when the card said that it changed, or was checked.
+    pub fn link(&self, port: u8) -> bool {
+        lock(&self.links).up >> (port & 31) & 1 == 1
+    }
+
+    /// The next link that changed, and whether it is up.
+    pub fn link_change(&self) -> Option<(u8, bool)> {
+        lock(&self.links).changes.pop_front()
+    }
+
+    fn look_links(&self) -> Result<()> {
+        let changed = self.registers.field(&reg::LINK_CHANGED, 0, "ports")?;
+        if changed == 0 {
+            return Ok(());
+        }
+        // First forgotten, then read: what changes in between is told once more.
+        self.registers.write(&reg::LINK_CHANGED, 0, changed)?;
+        let up = self.registers.field(&reg::LINK, 0, "up")?;
+        let mut links = lock(&self.links);
+        for port in (0..self.identity.geometry.ports).filter(|p| changed >> p & 1 == 1) {
+            let (was, now) = (links.up >> port & 1 == 1, up >> port & 1 == 1);
+            // One that was down for a moment was down.
+            if was == now {
+                links.changes.push_back((port as u8, !now));
+            }
+            links.changes.push_back((port as u8, now));
+        }
+        links.up = up;
+        Ok(())
     }
 
     fn ring_errors(&self) -> Result<()> {

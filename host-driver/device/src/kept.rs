@@ -7,7 +7,7 @@
 use crate::device::Device;
 use crate::error::{Error, Result};
 use seqnic_card::{
-    Away, Card, CardError, Event, FromHost, Identity, Link, Presence, Snapshot, ToHost,
+    Away, Card, CardError, Event, FromHost, Identity, Link, Presence, Repair, Snapshot, ToHost,
 };
 use seqnic_compiler::delta::{Delta, Word};
 use seqnic_image::Image;
@@ -16,7 +16,7 @@ use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::Table;
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// How often the card is asked whether it is well.
@@ -34,6 +34,8 @@ pub type Connect = Box<dyn Fn() -> Result<Device> + Send + Sync>;
 pub struct Kept {
     connect: Connect,
     state: Mutex<State>,
+    /// There is an event.
+    stirred: Condvar,
 }
 
 struct State {
@@ -73,6 +75,7 @@ impl Kept {
                 opened: Instant::now(),
                 events: VecDeque::new(),
             }),
+            stirred: Condvar::new(),
         };
         kept.reopen();
         // Who opened it sees how that went.
@@ -119,6 +122,16 @@ impl Kept {
             met: true,
         });
         state.events.push_back(event);
+        self.stirred.notify_all();
+    }
+
+    /// Links that changed become events.
+    fn links(&self, device: &Device) {
+        while let Some((port, up)) = device.link_change() {
+            let link = crate::card::link(up);
+            self.state().events.push_back(Event::Link { port, link });
+            self.stirred.notify_all();
+        }
     }
 
     /// One try; it may take as long as the driver's time-outs.
@@ -174,6 +187,7 @@ impl Kept {
             };
             self.lost(device, why.clone(), Event::Gone { why });
         }
+        self.links(device);
     }
 }
 
@@ -212,7 +226,13 @@ impl Card for Kept {
 
     /// While the card is away there are no packets, which is no error.
     fn receive(&self, out: &mut Vec<ToHost>, wait: Duration) -> std::result::Result<(), CardError> {
-        match self.with(|d| Card::receive(d, out, wait)) {
+        let received = self.with(|d| {
+            let received = Card::receive(d, out, wait);
+            // An interrupt may have told of them.
+            self.links(d);
+            received
+        });
+        match received {
             Err(CardError::Away { .. }) => {
                 std::thread::sleep(wait.min(LOOK));
                 Ok(())
@@ -228,6 +248,10 @@ impl Card for Kept {
 
     fn link(&self, port: u8) -> Link {
         self.device().map_or(Link::None, |d| Card::link(&*d, port))
+    }
+
+    fn scrub(&self, rows: u32) -> std::result::Result<Vec<Repair>, CardError> {
+        self.with(|d| Card::scrub(d, rows))
     }
 
     fn event(&self, wait: Duration) -> Option<Event> {
@@ -247,14 +271,15 @@ impl Card for Kept {
                 _ => {}
             }
             drop(device);
-            if !self.state().events.is_empty() {
+            let state = self.state();
+            if !state.events.is_empty() {
                 continue;
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return None;
             }
-            std::thread::sleep(left.min(LOOK));
+            drop(self.stirred.wait_timeout(state, left.min(LOOK)));
         }
     }
 

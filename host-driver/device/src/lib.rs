@@ -34,4 +34,4 @@ pub use error::{Error, Result};
 pub use identity::Identity;
 pub use kept::Kept;
 pub use packet::{Packet, Way};
-pub use table::Repair;
+pub use seqnic_card::Repair;

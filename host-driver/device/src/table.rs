@@ -2,6 +2,7 @@
 
 use crate::command::{Command, Commands, Pause};
 use crate::error::{Error, Result};
+use seqnic_card::Repair;
 use seqnic_compiler::delta::{Delta, Order, Word};
 use seqnic_image::{Image, TableRows};
 use seqnic_spec::geometry::Geometry;
@@ -15,15 +16,6 @@ use std::time::{Duration, Instant};
 const EPOCH_STATE: u32 = 1;
 /// How long a drain may take: by the sizes of the card it is under a millisecond, a simulated one is slower.
 pub const DRAIN: Duration = Duration::from_secs(10);
-
-/// A row that was not what was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repair {
-    pub table: Table,
-    pub row: u32,
-    pub found: Vec<u64>,
-    pub wanted: Vec<u64>,
-}
 
 /// Tables of a card, and what was written to them.
 pub struct Tables {

@@ -31,6 +31,11 @@ pub struct SoftCard {
     scratch: u32,
     enable: u32,
     errors: u32,
+    /// A bit a port: its link is up; it has changed since the driver said it knows.
+    link: u32,
+    link_changed: u32,
+    /// Whether a vector was fired for that.
+    link_told: bool,
     time_high: u32,
     window_address: u32,
     window: [u32; WINDOW_WORDS],
@@ -65,6 +70,9 @@ impl SoftCard {
             scratch: 0,
             enable: 0,
             errors: 0,
+            link: (1 << geometry.ports) - 1,
+            link_changed: 0,
+            link_told: true,
             time_high: 0,
             window_address: 0,
             window: [0; WINDOW_WORDS],
@@ -88,6 +96,17 @@ impl SoftCard {
     pub fn arrive(&mut self, port: u8, frame: &[u8]) {
         let time = self.stamp();
         self.datapath.arrive(port, time, frame);
+    }
+
+    /// A port's link comes up or goes down. The driver is told with the card's next work.
+    pub fn set_link(&mut self, port: u8, up: bool) {
+        let bit = 1 << port;
+        let was = self.link;
+        self.link = if up { was | bit } else { was & !bit };
+        if was != self.link {
+            self.link_changed |= bit;
+            self.link_told = false;
+        }
     }
 
     /// Frames that left the ports since this was last asked.
@@ -141,9 +160,14 @@ impl SoftCard {
             "time_high" => self.time_high,
             "pending" => (self.rings.iter().enumerate())
                 .map(|(n, r)| u32::from(r.pending()) << n)
-                .fold(u32::from(self.errors != 0) << ERROR_VECTOR, |a, b| a | b),
+                .fold(
+                    u32::from(self.errors | self.link_changed != 0) << ERROR_VECTOR,
+                    |a, b| a | b,
+                ),
             "enable" => self.enable,
             "errors" => self.errors,
+            "link" => self.link,
+            "link_changed" => self.link_changed,
             "window_address" => self.window_address,
             "window_data" => self.window[i as usize],
             "ring_base_low" => ring.base as u32,
@@ -169,6 +193,7 @@ impl SoftCard {
             "control" if reg::CONTROL.get(value, "reset") == 1 => self.reset_host_side(),
             "enable" => self.enable = reg::ENABLE.get(value, "vectors"),
             "errors" => self.errors &= !value,
+            "link_changed" => self.link_changed &= !value,
             "window_address" => self.window_address = value,
             "window_command" => self.window_command(value),
             "window_data" => self.window[i as usize] = value,
@@ -217,6 +242,8 @@ impl SoftCard {
         self.answers.clear();
         self.enable = 0;
         self.errors = 0;
+        self.link_changed = 0;
+        self.link_told = true;
     }
 
     fn failed(&mut self, ring: u32, error: RingError, host: &mut Host) {
@@ -270,6 +297,10 @@ impl SoftCard {
     }
 
     fn say(&mut self, host: &mut Host) {
+        if !self.link_told && self.enable >> ERROR_VECTOR & 1 == 1 {
+            self.link_told = true;
+            host.interrupt(ERROR_VECTOR);
+        }
         // Commands last: what they were answered is there when they are said to be done.
         for number in 0..reg::RINGS {
             let ring = &mut self.rings[number as usize];

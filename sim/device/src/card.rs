@@ -98,6 +98,12 @@ impl SimCard {
         self.active = true;
     }
 
+    /// Which ports have a link from now on, a bit a port. None has at the start.
+    pub fn link(&mut self, up: u32) {
+        self.shim.link(up);
+        self.active = true;
+    }
+
     /// Frames at the ports that the card has not taken yet.
     pub fn waiting(&self) -> u64 {
         self.shim.waiting()

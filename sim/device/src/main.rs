@@ -3,7 +3,7 @@
 use clap::Parser;
 use seqnic_pci::Function;
 use seqnic_pci::server::Served;
-use seqnic_sim_device::port::{self, Input, Join, Output};
+use seqnic_sim_device::port::{self, Input, Join, Links, Output};
 use seqnic_sim_device::{Clock, DeviceError, SimCard};
 use seqnic_spec::geometry;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -117,7 +117,14 @@ fn run(arguments: &Arguments) -> Result<(), DeviceError> {
         .filter_map(|(n, input)| Some((n as u32, input?)))
         .collect();
     let mut dropped = 0;
+    let mut links = Links::new(&arguments.ports)?;
+    let mut up = 0;
     loop {
+        let now = links.up();
+        if now != up {
+            served.shared().with(|f| f.card.link(now));
+            up = now;
+        }
         let mut behind = served.shared().with(|f| f.card.waiting()) >= AHEAD;
         let mut more = false;
         for (number, input) in &mut inputs {
@@ -150,6 +157,7 @@ fn run(arguments: &Arguments) -> Result<(), DeviceError> {
             true => vec![],
             false => inputs.iter().filter_map(|(_, i)| i.waits()).collect(),
         };
+        let waits: Vec<BorrowedFd> = waits.into_iter().chain([links.waits()]).collect();
         let timeout = if behind {
             BEHIND
         } else if more {

@@ -120,6 +120,102 @@ pub fn join(join: &Join) -> Result<(Input, Output), DeviceError> {
     }
 }
 
+/// Links of the ports: which of the interfaces they are joined to have a carrier. A capture always has one.
+pub struct Links {
+    joins: Vec<(u32, Join)>,
+    /// Told by the kernel whenever an interface changes (rtnetlink(7), RTMGRP_LINK).
+    told: OwnedFd,
+    /// For SIOCGIFFLAGS.
+    asks: OwnedFd,
+    known: Option<u32>,
+}
+
+impl Links {
+    /// # Errors
+    /// The kernel gives no socket.
+    pub fn new(joins: &[(u32, Join)]) -> Result<Links, DeviceError> {
+        let socket = |family, kind, protocol| {
+            let kind = kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+            // SAFETY: plain numbers; the result is owned by nobody yet.
+            match unsafe { libc::socket(family, kind, protocol) } {
+                -1 => Err(io::Error::last_os_error()),
+                fd => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+            }
+        };
+        let netlink = || {
+            let told = socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?;
+            // SAFETY: zeros are a valid sockaddr_nl; pointer and length are its.
+            let bound = unsafe {
+                let mut address: libc::sockaddr_nl = zeroed();
+                address.nl_family = libc::AF_NETLINK as u16;
+                address.nl_groups = libc::RTMGRP_LINK as u32;
+                let length = size_of_val(&address) as u32;
+                libc::bind(told.as_raw_fd(), (&raw const address).cast(), length)
+            };
+            match bound {
+                0 => Ok(told),
+                _ => Err(io::Error::last_os_error()),
+            }
+        };
+        Ok(Links {
+            joins: joins.to_vec(),
+            told: opened("netlink", netlink())?,
+            asks: opened(
+                "a socket for interfaces",
+                socket(libc::AF_INET, libc::SOCK_DGRAM, 0),
+            )?,
+            known: None,
+        })
+    }
+
+    /// What to wait for: something may have changed.
+    pub fn waits(&self) -> BorrowedFd<'_> {
+        use std::os::fd::AsFd;
+        self.told.as_fd()
+    }
+
+    /// Which ports have a link now, a bit a port.
+    pub fn up(&mut self) -> u32 {
+        let mut message = [0u8; 8192];
+        let mut told = self.known.is_none();
+        // SAFETY: pointer and length are those of the buffer. What is said does not matter, only that.
+        while unsafe {
+            libc::recv(
+                self.told.as_raw_fd(),
+                message.as_mut_ptr().cast(),
+                message.len(),
+                0,
+            )
+        } > 0
+        {
+            told = true;
+        }
+        if let Some(known) = self.known.filter(|_| !told) {
+            return known;
+        }
+        let up = self.joins.iter().filter(|(_, join)| match join {
+            Join::Tap(name) | Join::Packet(name) => self.carrier(name),
+            Join::Capture { .. } => true,
+        });
+        let up = up.fold(0, |all, (port, _)| all | 1 << port);
+        self.known = Some(up);
+        up
+    }
+
+    fn carrier(&self, name: &str) -> bool {
+        // SAFETY: zeros are a valid ifreq; the name is shorter than its place, and the kernel writes the flags.
+        unsafe {
+            let mut request: libc::ifreq = zeroed();
+            for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+                *to = from as libc::c_char;
+            }
+            let done = libc::ioctl(self.asks.as_raw_fd(), libc::SIOCGIFFLAGS, &mut request);
+            let wanted = libc::IFF_UP | libc::IFF_RUNNING;
+            done == 0 && i32::from(request.ifr_ifru.ifru_flags) & wanted == wanted
+        }
+    }
+}
+
 impl Input {
     /// What to wait for; `None` where there is no waiting.
     pub fn waits(&self) -> Option<BorrowedFd<'_>> {

@@ -260,6 +260,9 @@ void sc_time(void* h, uint64_t now, uint32_t step_ns) {
     card(h).step_ns = step_ns;
 }
 
+// Which ports have a link, a bit a port.
+void sc_link(void* h, uint32_t up) { card(h).top->link = up; }
+
 // Whom the card's transfers go to in the calls that follow.
 void sc_host(void* h, void* context, ReadHost read, WriteHost write) {
     auto& c = card(h);

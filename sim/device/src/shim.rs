@@ -30,6 +30,7 @@ abi! {
     sc_ports: fn() -> u32;
     sc_clock: fn(*mut c_void) -> u64;
     sc_time: fn(*mut c_void, u64, u32);
+    sc_link: fn(*mut c_void, u32);
     sc_host: fn(*mut c_void, *mut c_void, ReadHost, WriteHost);
     sc_read: fn(*mut c_void, u32, *mut u32, u32) -> u32;
     sc_write: fn(*mut c_void, u32, u32, u32) -> u32;
@@ -119,6 +120,12 @@ impl Shim {
     pub fn time(&mut self, now: u64, clock_ns: u32) {
         // SAFETY: as above.
         unsafe { (self.abi.sc_time)(self.handle, now, clock_ns) }
+    }
+
+    /// Which ports have a link, a bit a port, from the next clock on.
+    pub fn link(&mut self, up: u32) {
+        // SAFETY: as above.
+        unsafe { (self.abi.sc_link)(self.handle, up) }
     }
 
     /// Every call that lets clocks go by goes through here: transfers need a host.

@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const BUILDING: Duration = Duration::from_secs(1200);
 /// How long the daemon waits for a simulated card that shares the machine with much else, ms.
 const TIMEOUT_MS: u32 = 30_000;
+/// Rows a second it looks at there: each takes some of the few clocks a simulation has.
+const SCRUB: u32 = 200;
 
 /// One engine: `seqnicd` in a namespace where port N of the engine is the network device `pN`.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ pub fn start(engine: &Start, seqnicd: &Path) -> Result<Vec<Child>, LabError> {
             let socket = engine.folder.join(format!("{}.card", engine.name));
             children.push(simulated(engine, program, &socket)?);
             format!(
-                "{{ address: \"unix:{}\", timeout_ms: {TIMEOUT_MS} }}",
+                "{{ address: \"unix:{}\", timeout_ms: {TIMEOUT_MS}, scrub: {SCRUB} }}",
                 socket.display()
             )
         }

@@ -124,7 +124,10 @@ fn figure_7_on_the_verilated_card() {
         return;
     };
     let status = up.status();
-    assert!(status.card_state.here && status.card.starts_with("unix:"), "{status:?}");
+    assert!(
+        status.card_state.here && status.card.starts_with("unix:"),
+        "{status:?}"
+    );
     let url = "http://203.0.113.13:1194/";
     let args = ["curl", "--silent", "--show-error", "--max-time", "60", url];
     assert_eq!(up.lab.exec("client", &args).unwrap(), "this is server\n");
@@ -134,7 +137,10 @@ fn figure_7_on_the_verilated_card() {
     let came = |name: &str| packets(&counters, "attachment_in", name);
     let (requests, answers) = (sent("firewall.outside"), sent("firewall.inside"));
     assert!(requests >= 5 && answers >= 4, "{counters:?}");
-    let firewall = up.lab.exec("firewall", &["nft", "list", "counters"]).unwrap();
+    let firewall = up
+        .lab
+        .exec("firewall", &["nft", "list", "counters"])
+        .unwrap();
     for (name, packets) in [("requests", requests), ("answers", answers)] {
         let line = format!("counter {name} {{\n\t\tpackets {packets} ");
         assert!(firewall.contains(&line), "{line}: {firewall}");
@@ -201,7 +207,10 @@ health: { interval_ms: 200, silent_intervals: 2, probe_timeout_ms: 1000, probes:
     }
     let down = ["ip", "link", "set", "eth0", "down"];
     up.lab.exec("pass1", &down).unwrap();
-    assert!((std::fs::metadata(&file).unwrap().len() as usize) < FILE, "it was too quick");
+    assert!(
+        (std::fs::metadata(&file).unwrap().len() as usize) < FILE,
+        "it was too quick"
+    );
     let ended = download.wait().unwrap();
     let status = up.status();
     let log: Vec<String> = status.log.iter().map(|l| l.text.clone()).collect();

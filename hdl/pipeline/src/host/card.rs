@@ -6,6 +6,7 @@
 //! | `now` | the card's time in ns, rising: the board's clock. Frames are stamped with it as they arrive |
 //! | `source_sha` | the commit the card was built from, first byte lowest; constant |
 //! | `flr` | function level reset, for a clock; `resetting` while it lasts |
+//! | `link` | which ports have a link, a bit a port; of any clock |
 //! | `s_axil_*` | AXI4-Lite slave, 32 bits: BAR 0 |
 //! | `m_axi_*` | AXI4 master, as wide as the streams: host memory. Writes have ID 0, reads one ID a ring; bursts end at multiples of 256 bytes |
 //! | `irq_valid`, `irq_vector`, `irq_ready` | an interrupt to send; the bridge makes MSI-X of it |
@@ -93,6 +94,7 @@ pub fn card(g: &Geometry, core: &Circuit) -> Result<Circuit, Vec<GenError>> {
         ("source_sha".into(), m.input("source_sha", 160)),
         ("now".into(), now),
         ("flr".into(), m.input("flr", 1)),
+        ("link".into(), m.input("link", g.ports)),
         ("running".into(), all_running),
         ("busy".into(), all_busy),
         ("failed".into(), all_failed),

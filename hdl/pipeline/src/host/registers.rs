@@ -56,7 +56,8 @@ impl<'m> Reads<'m> {
     }
 }
 
-/// Takes AXI4-Lite (`aw_*`, `w_*`, `b_*`, `ar_*`, `r_*`), `source_sha` (160), `now`, `flr`, and what the units say:
+/// Takes AXI4-Lite (`aw_*`, `w_*`, `b_*`, `ar_*`, `r_*`), `source_sha` (160), `now`, `flr`, `link` (a bit a port), and what the units
+/// say:
 /// `running`, `busy` (a bit a ring), `failed` (a bit a ring, for a clock), `error_<r>`, `index_<r>`, `dropped_<r>`,
 /// `pending`, `core_busy`, `window_busy`, `window_done`, `window_row`.
 ///
@@ -206,8 +207,21 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let cleared = field(&map::ERRORS, "rings").when(written(&map::ERRORS, 0));
     errors.set(mux(reset, errors.lit(0), (errors.q() & !cleared) | failed));
     reads.put(&map::ERRORS, 0, errors.q());
-    m.output("errors", errors.any());
-    m.output("error_event", failed.any());
+
+    // Links: of a clock of their own, so through two registers.
+    let first = m.reg("link_first", g.ports, 0);
+    first.set(m.input("link", g.ports));
+    let link = m.reg("link_now", g.ports, 0);
+    link.set(first.q());
+    let moved = (link.q() ^ first.q()).named("link_moves");
+    let moves = m.reg("link_changes", g.ports, 0);
+    let (lo, _) = map::LINK_CHANGED.field("ports");
+    let cleared = (data.slice(lo, g.ports)).when(written(&map::LINK_CHANGED, 0));
+    moves.set(mux(reset, moves.lit(0), (moves.q() & !cleared) | moved));
+    reads.put(&map::LINK, 0, link.q());
+    reads.put(&map::LINK_CHANGED, 0, moves.q());
+    m.output("errors", errors.any() | moves.q().any());
+    m.output("error_event", failed.any() | moved.any());
 
     // Window.
     let window_busy = m.input("window_busy", 1);
@@ -333,6 +347,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     value.set_when(asking.q(), m.or(&reads.values));
     m.output("r_valid", r_valid.q());
     m.output("r_data", value.q());
-    m.output("active", asking.q() | write.q() | resetting.q() | soon.q());
+    let active = [asking.q(), write.q(), resetting.q(), soon.q(), moved.any()];
+    m.output("active", m.or(&active));
     m.finish()
 }

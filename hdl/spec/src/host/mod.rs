@@ -37,7 +37,7 @@
 //!
 //! # Interrupts
 //!
-//! Vector r is ring r's, vector [`rings::ERROR_VECTOR`] is for errors. A vector fires once when it is armed, not
+//! Vector r is ring r's, vector [`rings::ERROR_VECTOR`] is for errors and links. A vector fires once when it is armed, not
 //! masked, and something is pending: for a card's ring, records published behind the index in the doorbell that
 //! armed it; for a driver's ring, that all up to that index was consumed. It is held back until `count` records
 //! are pending or the oldest is `time` old ([`registers::RING_MODERATION`]; a driver's ring is not held back), then

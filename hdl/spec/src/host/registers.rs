@@ -243,6 +243,20 @@ pub const ERRORS: Register = Register::new(
     "Rings that were stopped with an error since the bit was cleared; the error vector fires when one is set",
     &[field("rings", RINGS, "a bit a ring")],
 );
+pub const LINK: Register = Register::new(
+    "link",
+    0x074,
+    Read,
+    "Which ports have a link; one that is not connected has none",
+    &[field("up", 16, "a bit a port")],
+);
+pub const LINK_CHANGED: Register = Register::new(
+    "link_changed",
+    0x078,
+    ClearOnOne,
+    "Ports whose link has changed since the bit was cleared; the error vector fires when one is set",
+    &[field("ports", 16, "a bit a port")],
+);
 
 pub const WINDOW_ADDRESS: Register = Register::new(
     "window_address",
@@ -397,7 +411,7 @@ pub const DOORBELL: Register = Register::new(
 .many(RINGS, 4);
 
 /// Every register, by offset.
-pub const ALL: [&Register; 34] = [
+pub const ALL: [&Register; 36] = [
     &MAGIC,
     &SPEC_VERSION,
     &SPEC_DIGEST,
@@ -415,6 +429,8 @@ pub const ALL: [&Register; 34] = [
     &PENDING,
     &ENABLE,
     &ERRORS,
+    &LINK,
+    &LINK_CHANGED,
     &WINDOW_ADDRESS,
     &WINDOW_COMMAND,
     &WINDOW_STATE,

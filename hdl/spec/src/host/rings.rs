@@ -38,7 +38,7 @@ pub enum Ring {
 pub const PACKET_RINGS: u32 = 4;
 /// Rings the card produces in: they have the lowest numbers.
 pub const TO_HOST_RINGS: u32 = 5;
-/// The vector of errors, behind those of the rings.
+/// The vector of errors and of links that change, behind those of the rings.
 pub const ERROR_VECTOR: u32 = 7;
 /// Interrupt vectors.
 pub const VECTORS: u32 = 8;

@@ -134,6 +134,25 @@ pub fn status(args: &Status) -> Outcome {
             "service {service} is unavailable: nobody stands in for {device}"
         ));
     }
+    for f in status.fail_overs.iter().rev().take(5).rev() {
+        let ms = |us: u64| format!("{}.{:03} ms", us / 1000, us % 1000);
+        let known = |us: Option<u64>| us.map_or_else(|| String::from("not known"), ms);
+        line(format!(
+            "fail-over of {}: {} from its last sign of life; {} until it counted as failed, {} delta, {} disk, {} card",
+            f.device,
+            known(f.whole_us),
+            known(f.detect_us),
+            ms(f.delta_us),
+            ms(f.journal_us),
+            ms(f.words_us)
+        ));
+    }
+    if status.repairs > 0 {
+        line(format!(
+            "{} of the tables mended",
+            plural(status.repairs, "row")
+        ));
+    }
     for (what, packets) in &status.exceptions {
         line(format!("host: {what}: {packets}"));
     }

@@ -42,7 +42,9 @@ fn lab_up(args: &LabUp, terminal: Terminal) -> Outcome {
     let seqnicd = args.seqnicd.clone().unwrap_or_else(|| program("seqnicd"));
     let card = (args.seqnic_card.clone()).or_else(|| args.card.then(|| program("seqnic-card")));
     if card.is_some() {
-        eprintln!("starting the simulated card; the first time its simulator is built, which takes minutes");
+        eprintln!(
+            "starting the simulated card; the first time its simulator is built, which takes minutes"
+        );
     }
     let options = Options {
         name: &args.name,

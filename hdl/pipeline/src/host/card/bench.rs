@@ -89,6 +89,11 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// Which ports have a link from now on.
+    pub fn link(&mut self, up: u64) {
+        self.sim.set("link", up);
+    }
+
     pub fn new(bus: u32, seed: u64) -> Bench {
         let g = small(bus);
         let core = built(core(&g, &Parts::of(&g).unwrap()));

@@ -368,6 +368,43 @@ fn vectors_fire_once_when_armed_and_are_moderated() {
 }
 
 #[test]
+fn links_are_shown_and_their_changes_fire_the_error_vector() {
+    let mut b = Bench::new(16, 29);
+    let all = (1 << b.g.ports) - 1;
+    // Before there is a driver: it looks when it comes, and its reset forgets what changed.
+    b.link(all);
+    b.run(8);
+    assert_eq!(b.read(map::LINK.offset), all as u32);
+    assert_eq!(b.read(map::LINK_CHANGED.offset), all as u32);
+    b.write(map::CONTROL.offset, 1);
+    b.idle();
+    assert_eq!(b.read(map::LINK_CHANGED.offset), 0);
+    b.write(map::ENABLE.offset, 0xff);
+    b.idle();
+    assert!(b.interrupts.is_empty());
+    b.link(all & !2);
+    b.idle();
+    assert_eq!(b.interrupts, [ERROR_VECTOR]);
+    let pending = b.read(map::PENDING.offset);
+    assert_eq!(pending >> ERROR_VECTOR & 1, 1);
+    assert_eq!(b.read(map::LINK.offset), all as u32 & !2);
+    assert_eq!(b.read(map::LINK_CHANGED.offset), 2);
+    // Down and up before anyone looks: seen all the same.
+    b.link(all & !1);
+    b.run(8);
+    b.link(all & !2);
+    b.run(8);
+    assert_eq!(b.read(map::LINK_CHANGED.offset), 3);
+    assert_eq!(b.read(map::LINK.offset), all as u32 & !2);
+    b.write(map::LINK_CHANGED.offset, 1);
+    assert_eq!(b.read(map::LINK_CHANGED.offset), 2);
+    b.write(map::LINK_CHANGED.offset, 2);
+    b.idle();
+    assert_eq!(b.read(map::PENDING.offset) >> ERROR_VECTOR & 1, 0);
+    assert_eq!(b.read(map::ERRORS.offset), 0);
+}
+
+#[test]
 fn what_a_driver_does_wrong_stops_its_ring_only() {
     let mut b = Bench::new(16, 23);
     b.write(map::ENABLE.offset, 0xff);
