@@ -189,7 +189,9 @@ health: { interval_ms: 200, silent_intervals: 2, probe_timeout_ms: 1000, probes:
     let Some(up) = Up::start("sqcf", WITH_ALTERNATE, config) else {
         return;
     };
-    let was: Vec<u8> = (0..FILE as u32).map(|n| (n * n >> 7) as u8).collect();
+    let was: Vec<u8> = (0..FILE as u32)
+        .map(|n| (n.wrapping_mul(n) >> 7) as u8)
+        .collect();
     std::fs::write(up.lab.folder.join("server.nginx/www/file"), &was).unwrap();
     let file = up.lab.folder.join("file");
     let mut download = Command::new("ip")
