@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both install what a bare machine lacks.
-.PHONY: demo test setup lint generate synth formal fuzz test-formats test-cocotb cocotb-host test-vfio test-ops
+.PHONY: demo test setup lint generate synth formal fuzz test-formats test-cocotb cocotb-host test-vfio test-ops soak fail-over
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -62,6 +62,15 @@ cocotb-host:
 # kernel the first time (tools/setup-vfio.sh); nothing is installed.
 test-vfio: setup
 	@tools/test-vfio.sh
+
+# Faults, fail-overs, reloads and restarts at random under traffic, for a while; books and memory are checked.
+MINUTES ?= 20
+soak:
+	$(CARGO) run --quiet -p seqnic-soak -- run --minutes $(MINUTES)
+
+# How long a fail-over takes, and what of it.
+fail-over:
+	$(CARGO) run --quiet -p seqnic-soak -- fail-over
 
 # What operators point at the daemon, as others read it: net-snmp asks our agent, smilint reads our module.
 test-ops:

@@ -1,0 +1,22 @@
+//! A short soak, and a fail-over: the long ones are `make soak` and `make fail-over`.
+
+use seqnic_soak::{failover, soak};
+use std::time::Duration;
+
+#[test]
+fn books_balance_after_twenty_seconds_of_everything() {
+    let report = soak::run(Duration::from_secs(20), 1, |_| {}).unwrap();
+    assert!(report.deeds.values().sum::<u64>() > 10, "{report:#?}");
+    assert!(report.books.returned > report.books.sent / 4, "{report:#?}");
+}
+
+#[test]
+fn a_fail_over_is_timed_by_its_parts() {
+    // No figure is checked: the machine may be busy.
+    for time in failover::run(2, 100, 500, 2).unwrap() {
+        let d = &time.daemon;
+        let parts = d.detect_us.unwrap() + d.delta_us + d.journal_us + d.words_us;
+        assert!(parts.abs_diff(d.whole_us.unwrap()) < 5, "{time:?}");
+        assert!(time.daemon.words.is_some_and(|w| w > 0), "{time:?}");
+    }
+}
