@@ -177,7 +177,7 @@ impl Stages {
         }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn send<O: Outputs>(&mut self, run: &mut Run<O>, batch: &[Arrival], first: usize, common: u32) {
         for (at, arrival) in batch.iter().enumerate() {
             let (packet, headers) = (first + at, &mut self.headers[at]);
@@ -210,7 +210,7 @@ impl<O: Outputs> Run<'_, O> {
         headers: &mut Headers,
     ) {
         let Arrival { frame, time, .. } = *arrival;
-        let (rows, shape, ip) = (&self.tables.fast, source.shape, &lane.ip);
+        let (rows, shape, ip) = (&self.tables.fast, lane.shape, &lane.ip);
         let flow =
             |packet: Option<&[u8]>| fast::fold(shape, ip.protocol, packet.unwrap_or_default());
         let length = frame.len();
@@ -251,7 +251,7 @@ impl<O: Outputs> Run<'_, O> {
                 attachment,
                 interface: to.interface,
                 comes_from: to.comes_from,
-                opens: opens(ip.tcp_flags),
+                opens: ip.rare_flags() && opens(ip.tcp_flags),
             };
             (self.counters).left(&left, time, bytes, || {
                 flow(room.get(usize::from(to.bytes) + 2..))
@@ -260,6 +260,7 @@ impl<O: Outputs> Run<'_, O> {
     }
 
     /// Counts and sends a packet that was decided on the general way.
+    #[inline(never)]
     fn general(&mut self, packet: usize, h: &Headers, verdict: &Verdict, arrival: &Arrival) {
         let most = MAX_FRAME_BYTES as usize;
         if h.length > most {
@@ -278,6 +279,7 @@ impl<O: Outputs> Run<'_, O> {
     }
 
     /// Copy `number` of a directed packet.
+    #[inline(never)]
     fn copy(
         &mut self,
         packet: usize,

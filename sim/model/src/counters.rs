@@ -60,14 +60,10 @@ pub struct Nameless {
     pub count: Count,
 }
 
-/// Place of a set in [`CounterSet::ALL`].
+/// Place of a set in [`CounterSet::ALL`], whose numbers follow each other (a test holds them to it).
 #[inline(always)]
 const fn place(set: CounterSet) -> usize {
-    let mut place = 0;
-    while CounterSet::ALL[place] as usize != set as usize {
-        place += 1;
-    }
-    place
+    set as usize - CounterSet::ALL[0] as usize
 }
 
 impl CounterArrays {
@@ -149,7 +145,8 @@ impl CounterArrays {
         fold: impl FnOnce() -> u16,
     ) {
         if let Some(sender) = sender {
-            self.came_back(sender, parse::answers(lane.ip.tcp_flags), now, fold);
+            let answers = lane.ip.rare_flags() && parse::answers(lane.ip.tcp_flags);
+            self.came_back(sender, answers, now, fold);
         }
         let row = lane.class * 2 + lane.direction.bit();
         self.add(CounterSet::Class, row, bytes);
@@ -207,6 +204,14 @@ impl CounterArrays {
     #[inline(always)]
     pub fn reason(&mut self, reason: Reason, bytes: usize) {
         self.add(CounterSet::Reason, reason as u32, bytes);
+    }
+
+    /// The same of some frames at once.
+    pub fn reasons(&mut self, reason: Reason, frames: u64, bytes: u64) {
+        if let Some([all, sum]) = self.row(CounterSet::Reason, reason as u32) {
+            *all += frames;
+            *sum += bytes;
+        }
     }
 
     /// Counts a copy that left, `bytes` long, of a packet that came in at `now`.

@@ -1,7 +1,7 @@
 //! The thread that runs packets.
 
 use super::control::{Call, Change};
-use super::port::Port;
+use super::port::{Frame, Port};
 use super::{Shared, link_code, lock};
 use crate::{Event, FromHost, Link, Snapshot, ToHost, Way};
 use seqnic_model::Tables;
@@ -11,6 +11,7 @@ use seqnic_model::rate::Rates;
 use seqnic_model::verdict::Verdict;
 use seqnic_spec::reason::Reason;
 use std::io::ErrorKind;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ const WAIT_MS: i32 = 100;
 /// Frames on their way out of a port. Buffers are kept and used again.
 #[derive(Default)]
 struct Output {
-    frames: Vec<Vec<u8>>,
+    frames: Vec<Frame>,
     used: usize,
 }
 
@@ -37,13 +38,11 @@ impl Output {
             return None;
         }
         if self.used == self.frames.len() {
-            self.frames.push(Vec::new());
+            self.frames.push(Frame::default());
         }
         let frame = &mut self.frames[self.used];
         self.used += 1;
-        frame.clear();
-        frame.resize(bytes, 0);
-        Some(frame)
+        Some(frame.to_write(bytes))
     }
 
     /// Forgets the first `count` frames.
@@ -60,7 +59,9 @@ pub struct Datapath {
     stages: Stages,
     ports: Vec<Option<Box<dyn Port>>>,
     outputs: Vec<Output>,
-    frames: Vec<Vec<u8>>,
+    /// Where frames are received.
+    frames: Vec<Frame>,
+    polled: Vec<libc::pollfd>,
     shared: Arc<Shared>,
     started: Instant,
     /// Time of the newest packet.
@@ -76,7 +77,8 @@ impl Datapath {
             rates: Rates::new(tables.geometry),
             stages: Stages::default(),
             outputs: ports.iter().map(|_| Output::default()).collect(),
-            frames: vec![Vec::new(); BATCH],
+            frames: (0..BATCH).map(|_| Frame::default()).collect(),
+            polled: Vec::new(),
             tables,
             ports,
             shared,
@@ -110,7 +112,9 @@ impl Datapath {
             events,
             revents: 0,
         };
-        let mut polled = vec![entry(self.shared.wake.fd(), libc::POLLIN)];
+        let polled = &mut self.polled;
+        polled.clear();
+        polled.push(entry(self.shared.wake.fd(), libc::POLLIN));
         let ports = self.ports.iter().zip(&self.outputs);
         for ((port, output), link) in ports.zip(&self.shared.links) {
             let Some(port) = port else { continue };
@@ -195,30 +199,32 @@ impl Datapath {
         }
     }
 
-    /// Runs frames that arrived on a port.
-    fn arrive(&mut self, port: u8, frames: &[Vec<u8>]) {
+    /// Runs frames that arrived on a port, a batch at most.
+    fn arrive(&mut self, port: u8, frames: &[impl Deref<Target = [u8]>]) {
         if frames.is_empty() {
             return;
         }
         let now = self.now();
-        let arrivals: Vec<Arrival> = (frames.iter())
-            .map(|frame| Arrival {
-                port,
-                time: self.next_time(now),
-                frame,
-            })
-            .collect();
+        let mut arrivals = [Arrival {
+            port,
+            time: 0,
+            frame: &[],
+        }; BATCH];
+        for (arrival, frame) in arrivals.iter_mut().zip(frames) {
+            arrival.frame = frame;
+            arrival.time = self.next_time(now);
+        }
+        let arrivals = &arrivals[..frames.len().min(BATCH)];
         let mut made = Made {
             outputs: &mut self.outputs,
             shared: &self.shared,
-            arrivals: &arrivals,
-            limited: Vec::new(),
+            arrivals,
+            limited: (0, 0),
         };
         let (counters, rates) = (&mut self.counters, &mut self.rates);
-        (self.stages).run(&self.tables, counters, rates, &arrivals, &mut made);
-        for bytes in made.limited {
-            self.counters.reason(Reason::HostLimited, bytes);
-        }
+        (self.stages).run(&self.tables, counters, rates, arrivals, &mut made);
+        let (packets, bytes) = made.limited;
+        counters.reasons(Reason::HostLimited, packets, bytes);
     }
 
     fn flush(&mut self) {
@@ -258,8 +264,8 @@ struct Made<'a> {
     outputs: &'a mut [Output],
     shared: &'a Shared,
     arrivals: &'a [Arrival<'a>],
-    /// Lengths of exceptions there was no room for.
-    limited: Vec<usize>,
+    /// Exceptions there was no room for, and their bytes.
+    limited: (u64, u64),
 }
 
 impl Outputs for Made<'_> {
@@ -271,7 +277,9 @@ impl Outputs for Made<'_> {
     fn host(&mut self, packet: usize, verdict: &Verdict) {
         let arrival = &self.arrivals[packet];
         if !self.shared.to_host.has_room(verdict.reason) {
-            self.limited.push(arrival.frame.len());
+            let (packets, bytes) = &mut self.limited;
+            *packets += 1;
+            *bytes += arrival.frame.len() as u64;
             return;
         }
         self.shared.to_host.put(ToHost {

@@ -6,7 +6,7 @@
 //! come from (`ethtool -K NAME tso off gso off`).
 
 use super::checksum;
-use super::port::{FRAME_ROOM, Port, owned};
+use super::port::{FRAME_ROOM, Frame, Port, owned};
 use crate::Link;
 use std::ffi::c_int;
 use std::fs::File;
@@ -20,9 +20,6 @@ const BATCH: usize = 32;
 const NET_HEADER: usize = 10;
 /// VIRTIO_NET_HDR_F_NEEDS_CSUM.
 const NEEDS_CHECKSUM: u8 = 1;
-/// Destination and source MAC: what stands in front of a VLAN tag.
-const MACS: usize = 12;
-const TAG: usize = 4;
 
 pub struct PacketSocket {
     socket: File,
@@ -127,7 +124,7 @@ impl Port for PacketSocket {
         self.socket.as_raw_fd()
     }
 
-    fn receive(&mut self, frames: &mut [Vec<u8>]) -> io::Result<usize> {
+    fn receive(&mut self, frames: &mut [Frame]) -> io::Result<usize> {
         let count = frames.len().min(BATCH);
         let mut headers = [[0u8; NET_HEADER]; BATCH];
         let mut control = [ControlRoom([0; CONTROL]); BATCH];
@@ -136,14 +133,13 @@ impl Port for PacketSocket {
         // SAFETY: as above.
         let mut messages: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
         for at in 0..count {
-            frames[at].resize(FRAME_ROOM, 0);
             parts[at] = [
                 libc::iovec {
                     iov_base: headers[at].as_mut_ptr().cast(),
                     iov_len: NET_HEADER,
                 },
                 libc::iovec {
-                    iov_base: frames[at].as_mut_ptr().cast(),
+                    iov_base: frames[at].to_read().as_mut_ptr().cast(),
                     iov_len: FRAME_ROOM,
                 },
             ];
@@ -173,25 +169,23 @@ impl Port for PacketSocket {
         for at in 0..got as usize {
             let bytes = (messages[at].msg_len as usize).saturating_sub(NET_HEADER);
             let frame = &mut frames[at];
-            frame.truncate(bytes);
+            frame.has_read(bytes);
             let [flags, _, _, _, _, _, s0, s1, o0, o1] = headers[at];
             if flags & NEEDS_CHECKSUM != 0 {
                 let start = usize::from(u16::from_ne_bytes([s0, s1]));
                 let offset = usize::from(u16::from_ne_bytes([o0, o1]));
                 checksum::complete(frame, start, offset);
             }
-            if let Some((tpid, tci)) = tag(&messages[at].msg_hdr)
-                && frame.len() >= MACS
-            {
+            if let Some((tpid, tci)) = tag(&messages[at].msg_hdr) {
                 let [a, b] = u16::to_be_bytes(tpid);
                 let [c, d] = u16::to_be_bytes(tci);
-                frame.splice(MACS..MACS, [a, b, c, d]);
+                frame.put_tag([a, b, c, d]);
             }
         }
         Ok(got as usize)
     }
 
-    fn send(&mut self, frames: &[Vec<u8>]) -> io::Result<usize> {
+    fn send(&mut self, frames: &[Frame]) -> io::Result<usize> {
         let none = [0u8; NET_HEADER];
         let mut sent = 0;
         while sent < frames.len() {
@@ -289,5 +283,3 @@ fn tag(message: &libc::msghdr) -> Option<(u16, u16)> {
     };
     valid.then_some((tpid, data.tp_vlan_tci))
 }
-
-const _: () = assert!(TAG + MACS < FRAME_ROOM);

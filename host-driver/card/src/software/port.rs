@@ -5,11 +5,74 @@ use crate::{CardError, Link};
 use seqnic_spec::wire::MAX_FRAME_BYTES;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 
 /// Room for a frame: longer ones are told by their length and are no frame for the engine.
 pub const FRAME_ROOM: usize = MAX_FRAME_BYTES as usize + 64;
+
+/// Room in front of a frame that is received: for a VLAN tag the kernel took off.
+const FRONT: usize = 4;
+
+/// A frame in a buffer that is used again: nothing is cleared for the next one, and nothing but what is
+/// written moves.
+#[derive(Debug, Default)]
+pub struct Frame {
+    buffer: Vec<u8>,
+    first: usize,
+    end: usize,
+}
+
+impl Frame {
+    /// Where a frame is read to: [`FRAME_ROOM`] bytes.
+    pub fn to_read(&mut self) -> &mut [u8] {
+        if self.buffer.len() < FRONT + FRAME_ROOM {
+            self.buffer.resize(FRONT + FRAME_ROOM, 0);
+        }
+        &mut self.buffer[FRONT..FRONT + FRAME_ROOM]
+    }
+
+    /// So many bytes of [`Frame::to_read`] are the frame, all of them at most.
+    pub fn has_read(&mut self, bytes: usize) {
+        self.first = FRONT;
+        self.end = FRONT + bytes.min(FRAME_ROOM);
+    }
+
+    /// Puts a VLAN tag behind the MACs of a frame that was read; a shorter one stays as it is.
+    pub fn put_tag(&mut self, tag: [u8; FRONT]) {
+        /// Bytes of both MACs.
+        const MACS: usize = 12;
+        if self.first == FRONT && self.end >= FRONT + MACS {
+            self.buffer.copy_within(FRONT..FRONT + MACS, 0);
+            self.buffer[MACS..MACS + FRONT].copy_from_slice(&tag);
+            self.first = 0;
+        }
+    }
+
+    /// Makes it a frame of `bytes`, to be written whole.
+    pub fn to_write(&mut self, bytes: usize) -> &mut [u8] {
+        if self.buffer.len() < bytes {
+            self.buffer.resize(bytes, 0);
+        }
+        (self.first, self.end) = (0, bytes);
+        &mut self.buffer[..bytes]
+    }
+}
+
+impl Deref for Frame {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.buffer[self.first..self.end]
+    }
+}
+
+impl DerefMut for Frame {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.first..self.end]
+    }
+}
 
 /// What a port is connected to.
 #[derive(Debug)]
@@ -26,18 +89,18 @@ pub enum PortConfig {
 pub trait Port: Send {
     fn fd(&self) -> RawFd;
 
-    /// Reads frames until there are none or `frames` is full; each into its own buffer, cleared and of
-    /// its real length (a longer one than [`FRAME_ROOM`] is as long as that).
+    /// Reads frames until there are none or `frames` is full (a longer one than [`FRAME_ROOM`] is as long as
+    /// that).
     ///
     /// # Errors
     /// The port is down or gone.
-    fn receive(&mut self, frames: &mut [Vec<u8>]) -> io::Result<usize>;
+    fn receive(&mut self, frames: &mut [Frame]) -> io::Result<usize>;
 
     /// Sends frames in order; returns how many are done with: sent, or impossible to send.
     ///
     /// # Errors
     /// The port is down or gone. [`io::ErrorKind::WouldBlock`] if it has no room now.
-    fn send(&mut self, frames: &[Vec<u8>]) -> io::Result<usize>;
+    fn send(&mut self, frames: &[Frame]) -> io::Result<usize>;
 
     fn link(&self) -> Link;
 }
@@ -155,11 +218,10 @@ impl Port for Frames {
         self.file.as_raw_fd()
     }
 
-    fn receive(&mut self, frames: &mut [Vec<u8>]) -> io::Result<usize> {
+    fn receive(&mut self, frames: &mut [Frame]) -> io::Result<usize> {
         for (at, frame) in frames.iter_mut().enumerate() {
-            frame.resize(FRAME_ROOM, 0);
-            match self.file.read(frame) {
-                Ok(bytes) => frame.truncate(bytes),
+            match self.file.read(frame.to_read()) {
+                Ok(bytes) => frame.has_read(bytes),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(at),
                 Err(_) if at > 0 => return Ok(at),
                 Err(e) => return Err(e),
@@ -168,7 +230,7 @@ impl Port for Frames {
         Ok(frames.len())
     }
 
-    fn send(&mut self, frames: &[Vec<u8>]) -> io::Result<usize> {
+    fn send(&mut self, frames: &[Frame]) -> io::Result<usize> {
         for (at, frame) in frames.iter().enumerate() {
             match self.file.write(frame) {
                 Ok(_) => {}
@@ -196,4 +258,33 @@ pub(super) fn owned(fd: RawFd) -> io::Result<File> {
     }
     // SAFETY: an open descriptor nobody else owns.
     Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_used_again() {
+        let mut frame = Frame::default();
+        for bytes in [60, 14, FRAME_ROOM, 5, 12] {
+            let read: Vec<u8> = (0..bytes).map(|n| n as u8).collect();
+            frame.to_read()[..bytes].copy_from_slice(&read);
+            frame.has_read(bytes);
+            assert_eq!(&frame[..], read);
+            frame.put_tag([0x81, 0, 0, 7]);
+            match bytes {
+                12.. => {
+                    let tagged = [&read[..12], &[0x81, 0, 0, 7], &read[12..]].concat();
+                    assert_eq!(&frame[..], tagged);
+                }
+                _ => assert_eq!(&frame[..], read),
+            }
+            frame.to_write(bytes).fill(9);
+            assert_eq!(&frame[..], vec![9; bytes]);
+            assert_eq!(frame.to_read().len(), FRAME_ROOM);
+        }
+        frame.has_read(usize::MAX);
+        assert_eq!(frame.len(), FRAME_ROOM);
+    }
 }

@@ -62,6 +62,14 @@ pub(crate) struct Ip {
     pub tcp_flags: u8,
 }
 
+impl Ip {
+    /// Flags that packets in the middle of a connection do not have.
+    #[inline(always)]
+    pub fn rare_flags(&self) -> bool {
+        self.tcp_flags & (wire::tcp::SYN | wire::tcp::RST) != 0
+    }
+}
+
 /// Reads a frame in which nothing is wrong or rare; of every other it gives `None`.
 #[inline(always)]
 pub(crate) fn ip(shape: Shape, frame: &[u8]) -> Option<Ip> {

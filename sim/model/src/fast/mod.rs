@@ -97,6 +97,11 @@ pub(crate) struct Lane {
     /// The question that is under way.
     query: Query<u64>,
     pub ip: Ip,
+    /// It is still on this way.
+    common: bool,
+    /// Question 0 had no address to ask: question 1 is asked.
+    second: bool,
+    pub shape: Shape,
     /// Place in the sources.
     source: u8,
     pub priority: u8,
@@ -114,6 +119,9 @@ impl Default for Lane {
         Lane {
             query: Query::default(),
             ip: Ip::default(),
+            common: false,
+            second: false,
+            shape: Shape::default(),
             source: 0,
             priority: 0,
             direction: Direction::Forward,
@@ -180,53 +188,104 @@ impl Fast {
     }
 
     /// Decides what is common in `batch`. Gives a bit for every packet that is.
-    #[inline(always)]
     pub fn decide(&mut self, tables: &Tables, counters: &CounterArrays, batch: &[Arrival]) -> u32 {
         const { assert!(BATCH <= 32 && BATCH.is_power_of_two()) };
-        let Fast {
-            lanes,
-            sources,
-            used,
-        } = self;
-        // Bits of packets that are still on this way, and of those whose source is asked.
-        let (mut common, mut asked) = (0u32, 0u32);
-        *used = 0;
-        for (at, (lane, arrival)) in lanes.iter_mut().zip(batch).enumerate() {
-            let taken = arrive(tables, arrival, sources, used, lane).is_some();
-            common |= u32::from(taken) << at;
-        }
-        for (at, (lane, arrival)) in lanes.iter_mut().zip(batch).enumerate() {
-            if common >> at & 1 == 1 {
-                let shape = sources[usize::from(lane.source) & (BATCH - 1)].shape;
-                let found = destination(tables, shape, arrival, lane);
-                asked |= u32::from(!found) << at;
-            }
-        }
-        if asked != 0 {
-            for (at, (lane, arrival)) in lanes.iter_mut().zip(batch).enumerate() {
-                if asked >> at & 1 == 1 {
-                    let shape = sources[usize::from(lane.source) & (BATCH - 1)].shape;
-                    let found = source(tables, shape, arrival, lane);
-                    common &= !(u32::from(found.is_none()) << at);
-                }
-            }
-        }
-        for (at, lane) in lanes.iter_mut().take(batch.len()).enumerate() {
-            if common >> at & 1 == 1 {
-                let source = &sources[usize::from(lane.source) & (BATCH - 1)];
-                let found = class(tables, counters, source, lane);
-                common &= !(u32::from(found.is_none()) << at);
-            }
-        }
-        for (at, lane) in lanes.iter_mut().take(batch.len()).enumerate() {
-            if common >> at & 1 == 1 {
-                let source = &sources[usize::from(lane.source) & (BATCH - 1)];
-                let found = step(tables, counters, source, lane);
-                common &= !(u32::from(found.is_none()) << at);
-            }
-        }
-        common
+        self.used = arrivals(tables, batch, &mut self.lanes, &mut self.sources);
+        destinations(tables, batch, &mut self.lanes);
+        sources(tables, batch, &mut self.lanes);
+        classes(
+            tables,
+            counters,
+            batch.len(),
+            &mut self.lanes,
+            &self.sources,
+        );
+        steps(
+            tables,
+            counters,
+            batch.len(),
+            &mut self.lanes,
+            &self.sources,
+        )
     }
+}
+
+// Each stage is a function of its own: the loops are short, and what they read of the tables' places stays in
+// registers.
+
+/// First stage. Gives the number of sources.
+#[inline(never)]
+fn arrivals(
+    tables: &Tables,
+    batch: &[Arrival],
+    lanes: &mut [Lane; BATCH],
+    sources: &mut [Source; BATCH],
+) -> usize {
+    let mut used = 0;
+    for (lane, arrival) in lanes.iter_mut().zip(batch) {
+        lane.common = arrive(tables, arrival, sources, &mut used, lane).is_some();
+    }
+    used
+}
+
+/// Second stage.
+#[inline(never)]
+fn destinations(tables: &Tables, batch: &[Arrival], lanes: &mut [Lane; BATCH]) {
+    for (lane, arrival) in lanes.iter_mut().zip(batch) {
+        if lane.common {
+            lane.second = !destination(tables, arrival, lane);
+        }
+    }
+}
+
+/// Third stage.
+#[inline(never)]
+fn sources(tables: &Tables, batch: &[Arrival], lanes: &mut [Lane; BATCH]) {
+    for (lane, arrival) in lanes.iter_mut().zip(batch) {
+        if lane.common & lane.second {
+            lane.common = source(tables, arrival, lane).is_some();
+        }
+    }
+}
+
+/// Fourth stage.
+#[inline(never)]
+fn classes(
+    tables: &Tables,
+    counters: &CounterArrays,
+    count: usize,
+    lanes: &mut [Lane; BATCH],
+    sources: &[Source; BATCH],
+) {
+    for lane in lanes.iter_mut().take(count) {
+        if lane.common {
+            let source = &sources[usize::from(lane.source) & (BATCH - 1)];
+            if class(tables, counters, source, lane).is_none() {
+                lane.common = false;
+            }
+        }
+    }
+}
+
+/// Last stage. Gives a bit for every packet that is common.
+#[inline(never)]
+fn steps(
+    tables: &Tables,
+    counters: &CounterArrays,
+    count: usize,
+    lanes: &mut [Lane; BATCH],
+    sources: &[Source; BATCH],
+) -> u32 {
+    let mut common = 0;
+    for (at, lane) in lanes.iter_mut().take(count).enumerate() {
+        if lane.common {
+            let source = &sources[usize::from(lane.source) & (BATCH - 1)];
+            if step(tables, counters, source, lane).is_some() {
+                common |= 1 << at;
+            }
+        }
+    }
+    common
 }
 
 /// First stage: the frame, and where it came from; asks what is known of the destination. `known` is how many
@@ -270,6 +329,7 @@ fn arrive(
         return None;
     }
     lane.ip = frame::ip(source.shape, frame)?;
+    lane.shape = source.shape;
     lane.source = at as u8;
     lane.query = ask(tables, source.shape, frame, End::Destination);
     Some(())
@@ -365,11 +425,11 @@ fn ask(tables: &Tables, shape: Shape, frame: &[u8], end: End) -> Query<u64> {
 
 /// What is known of the address that was asked.
 #[inline(always)]
-fn answer(tables: &Tables, shape: Shape, lane: &Lane, frame: &[u8], end: End) -> KnownBits {
-    let bits = match shape.v6 {
+fn answer(tables: &Tables, lane: &Lane, frame: &[u8], end: End) -> KnownBits {
+    let bits = match lane.shape.v6 {
         false => tables.address.short().answer(&lane.query),
         true => {
-            let query = tables.address.ask(address(shape, frame, end));
+            let query = tables.address.ask(address(lane.shape, frame, end));
             tables.address.bits(&query)
         }
     };
@@ -379,8 +439,8 @@ fn answer(tables: &Tables, shape: Shape, lane: &Lane, frame: &[u8], end: End) ->
 /// Second stage: asks the port of a service address, question 0; `false`: the destination has no scope,
 /// and the source is asked.
 #[inline(always)]
-fn destination(tables: &Tables, shape: Shape, arrival: &Arrival, lane: &mut Lane) -> bool {
-    let dst = answer(tables, shape, lane, arrival.frame, End::Destination);
+fn destination(tables: &Tables, arrival: &Arrival, lane: &mut Lane) -> bool {
+    let dst = answer(tables, lane, arrival.frame, End::Destination);
     lane.dst = dst;
     if dst.scope() != 0 {
         lane.direction = Direction::Forward;
@@ -392,14 +452,14 @@ fn destination(tables: &Tables, shape: Shape, arrival: &Arrival, lane: &mut Lane
         lane.query = tables.ports[0].short().ask(key.pack());
         return true;
     }
-    lane.query = ask(tables, shape, arrival.frame, End::Source);
+    lane.query = ask(tables, lane.shape, arrival.frame, End::Source);
     false
 }
 
 /// Third stage, of packets from a service address: question 1.
 #[inline(always)]
-fn source(tables: &Tables, shape: Shape, arrival: &Arrival, lane: &mut Lane) -> Option<()> {
-    let src = answer(tables, shape, lane, arrival.frame, End::Source);
+fn source(tables: &Tables, arrival: &Arrival, lane: &mut Lane) -> Option<()> {
+    let src = answer(tables, lane, arrival.frame, End::Source);
     if src.scope() == 0 {
         return None;
     }
