@@ -22,6 +22,7 @@ generate:
 	$(CARGO) run --quiet -p seqnic -- spec --markdown > docs/tables.md
 	$(CARGO) run --quiet -p seqnic -- spec --registers > docs/registers.md
 	$(CARGO) run --quiet -p seqnic -- spec --json > hdl/spec/spec.json
+	$(CARGO) run --quiet -p seqnic-pipeline --bin seqnic-hdl -- latency > docs/latency.md
 	$(CARGO) run --quiet -p seqnic-snmp -- --mib > host-driver/snmp/dist/SEQNIC-MIB.txt
 
 # Proofs of the stages that handle streams (hdl/formal/README.md): some minutes.

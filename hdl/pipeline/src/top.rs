@@ -127,21 +127,34 @@ impl Latency {
             parts.path.latency().unwrap_or(0),
             parts.prepare.latency().unwrap_or(0),
         );
-        const QUEUE: u32 = 1;
-        const REGISTER: u32 = 1;
-        // ingress, arbiter, window; verdicts; edits; editor; output.
-        let before = match header::comes_in_parts(g) {
-            true => 2 * REGISTER,
-            false => 3 * REGISTER,
-        };
-        let between = QUEUE;
-        let behind = QUEUE + editor::LATENCY + QUEUE;
-        Latency {
+        let mut latency = Latency {
             header_path,
             prepare,
-            whole: before + header_path + between + prepare + behind,
+            whole: 0,
             config: CONFIG_CLOCKS,
+        };
+        latency.whole = latency.stages(g).iter().map(|s| s.1).sum();
+        latency
+    }
+
+    /// The stages a frame passes one after the other, and the clocks of each.
+    pub fn stages(&self, g: &Geometry) -> Vec<(&'static str, u32)> {
+        const QUEUE: u32 = 1;
+        const REGISTER: u32 = 1;
+        let mut stages = vec![("`ingress`", REGISTER), ("`arbiter`", REGISTER)];
+        if !header::comes_in_parts(g) {
+            stages.push(("`window`", REGISTER));
         }
+        // Dispatch and the limits to the host decide beside the editor.
+        stages.extend([
+            ("header path", self.header_path),
+            ("`sequencer`: queue of verdicts", QUEUE),
+            ("`prepare`", self.prepare),
+            ("`buffer`: queue of edits", QUEUE),
+            ("`buffer` and `editor`", editor::LATENCY),
+            ("output queue", QUEUE),
+        ]);
+        stages
     }
 }
 

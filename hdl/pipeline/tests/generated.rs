@@ -34,6 +34,17 @@ fn committed_verilog_is_what_is_generated() {
 }
 
 #[test]
+fn committed_table_of_clocks_is_what_is_generated() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/latency.md");
+    let committed = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        committed == generate::latency().unwrap(),
+        "run `make generate`: {}",
+        path.display()
+    );
+}
+
+#[test]
 fn writing_leaves_nothing_of_an_older_version() {
     let dir = std::env::temp_dir().join(format!("seqnic-generate-{}", std::process::id()));
     let files = |names: &[&str]| {

@@ -25,6 +25,8 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Print where the clocks of a frame go: docs/latency.md.
+    Latency,
     /// List the geometries.
     Geometries,
 }
@@ -58,6 +60,7 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
                 out.display()
             );
         }
+        Command::Latency => print!("{}", generate::latency()?),
         Command::Geometries => {
             for g in geometry::ALL {
                 println!("{:8} {}", g.name, g.doc);
