@@ -36,6 +36,13 @@ pub fn digest(bytes: impl IntoIterator<Item = u8>) -> u32 {
     })
 }
 
+/// Digest of a client's address, whose low bits are its bucket in a pool; IPv4 in the low 32 bits. Of the bytes
+/// of [`crate::tables::ADDRESS_KEY`].
+pub fn client_digest(v6: bool, address: u128) -> u32 {
+    let low = (address << 1 | u128::from(v6)).to_le_bytes();
+    digest(low.into_iter().chain([(address >> 127) as u8]))
+}
+
 /// Carry-less product of `a` and `b` modulo x^32.
 pub fn clmul_low(a: u32, b: u32) -> u32 {
     let mut product = 0;

@@ -60,6 +60,19 @@ reasons! {
     OutputFull = 26, "output_full", "The output queue had no room; this copy was dropped whole.";
     HostLimited = 27, "host_limited", "More exceptions of one reason than the host takes; dropped.";
     Oversize = 28, "oversize", "Longer than the pipeline takes; cut off at the port.";
+    Unavailable = 29, "unavailable", "This copy has nobody to go to: the device has failed, and nobody stands in for it.";
+    Unresolved = 30, "unresolved", "The MAC this copy goes to is not known yet.";
+    Skipped = 31, "skipped", "This copy was for a device that has failed and is done without; dropped.";
+}
+
+impl Reason {
+    /// Whether it is a copy's that is not sent, whose packet has none: the host gets the packet in its place.
+    pub const fn is_of_copy(self) -> bool {
+        matches!(
+            self,
+            Reason::TooBig | Reason::Unavailable | Reason::Unresolved | Reason::Skipped
+        )
+    }
 }
 
 /// Bits of a reason code.

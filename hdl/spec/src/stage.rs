@@ -130,7 +130,7 @@ pub const EDIT: Layout = Layout {
         field(
             "reason",
             REASON_BITS,
-            "the packet's reason; or policed, or too_big: then this copy goes to the host",
+            "the packet's reason; or policed, or that of a copy that is not sent (too_big, unavailable...): then this copy goes to the host",
         ),
         field("interface_valid", 1, "the interface of arrival is known"),
         field("interface", width::INTERFACE, "interface of arrival"),
@@ -310,9 +310,9 @@ pub const EVENT: Layout = Layout {
             "0: this copy was dropped at its output (output_full)",
         ),
         field(
-            "too_big",
-            1,
-            "the host got the packet in place of this copy: counted with the length in, under this reason",
+            "instead",
+            REASON_BITS,
+            "not 0: the host got the packet in place of this copy: counted with the length in, under this reason",
         ),
         field(
             "limited",

@@ -291,9 +291,9 @@ impl<O: Outputs> Run<'_, O> {
         let Some(plan) = edit::plan(self.tables, h, verdict, number) else {
             return;
         };
-        if plan.too_big(h) {
-            self.counters.reason(Reason::TooBig, h.length);
-            self.host(packet, h, &verdict.too_big(), arrival.time);
+        if let Some(reason) = plan.unsent(h) {
+            self.counters.reason(reason, h.length);
+            self.host(packet, h, &verdict.unsent(reason), arrival.time);
             return;
         }
         let bytes = plan.length(h);

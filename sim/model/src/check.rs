@@ -78,7 +78,9 @@ pub fn references(tables: &Tables) -> Result<(), LoadError> {
     }
     for entry in steps(tables) {
         for (row, action) in copies(tables, entry.step) {
-            in_use(action_place(row), "attachment", action.attachment)?;
+            for bucket in 0..=action.buckets {
+                in_use(action_place(row), "attachment", action.attachment + bucket)?;
+            }
         }
     }
     Ok(())
@@ -154,7 +156,8 @@ pub fn families(tables: &Tables) -> Result<(), LoadError> {
         let packets = classes.get(&taken.class).copied().unwrap_or_default();
         for (row, action) in copies(tables, taken.step) {
             let rewrite = action.rewrite.map(|r| (Table::Rewrite, r));
-            let nat = action.nat.then_some((Table::Attachment, action.attachment));
+            let nat = (0..=action.buckets).filter(|_| action.nat);
+            let nat = nat.map(|bucket| (Table::Attachment, action.attachment + bucket));
             for (from, number) in rewrite.into_iter().chain(nat) {
                 let v6 = match from {
                     Table::Rewrite => tables.rewrite(number).v6,
@@ -235,6 +238,7 @@ pub fn names(tables: &Tables, names: &Names) -> Result<(), LoadError> {
         };
         interface(place, value.interface)?;
         attachment(place, row as u32)?;
+        attachment(place, value.counts.into())?;
     }
     let rule = |place, number: u16| match names.rules.get(usize::from(number)) {
         Some(Some(_)) => Ok(()),

@@ -219,7 +219,7 @@ impl CounterArrays {
     pub fn copy(&mut self, plan: &Plan, h: &Headers, now: u64, bytes: usize) {
         let left = Left {
             action: plan.action,
-            attachment: plan.attachment,
+            attachment: plan.to.counts,
             interface: plan.to.interface,
             comes_from: plan.to.comes_from,
             opens: h.opens(),

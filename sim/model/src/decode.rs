@@ -20,6 +20,7 @@ use seqnic_spec::tables::{
     HOST_LIMIT_ROW, HashSlot, INTERFACE_VALUE, METER_ROW, POLICY_ROW, RANGE_SLOT, RANGE_SLOTS,
     RULE_REST, RULE_SLOT, RULE_SLOTS, SEED_ROW, STEP_VALUE, Table, rule_kind, tag_kind,
 };
+use seqnic_spec::tables::{attachment_state, width};
 
 /// One record of an image: its place and bits, and where in the bits it starts.
 #[derive(Clone, Copy)]
@@ -279,8 +280,18 @@ pub fn action(r: Record, g: &Geometry) -> Result<Action, LoadError> {
     let rewrite = r
         .flag(l, "rewrite_valid")
         .then(|| below(r, l, "rewrite", g.rewrite_rows).map(|n| n as u16));
+    let bits = r.get(l, "pool");
+    if bits > u128::from(width::BUCKET) {
+        return Err(r.bad("pool", bits, "at most 10"));
+    }
+    let buckets = (1u16 << bits) - 1;
+    let attachment = below(r, l, "attachment", g.attachment_rows)? as u16;
+    if u32::from(attachment) + u32::from(buckets) >= g.attachment_rows {
+        return Err(r.bad("pool", bits, "a pool that ends in the table"));
+    }
     Ok(Action {
-        attachment: below(r, l, "attachment", g.attachment_rows)? as u16,
+        attachment,
+        buckets,
         route: r.flag(l, "route"),
         nat: r.flag(l, "nat"),
         rewrite: rewrite.transpose()?,
@@ -299,8 +310,14 @@ pub fn attachment(r: Record, g: &Geometry) -> Result<Attachment, LoadError> {
     if tags > u128::from(seqnic_spec::wire::MAX_VLAN_TAGS) {
         return Err(r.bad("tags", tags, "0, 1 or 2"));
     }
+    let state = r.get(l, "state") as u32;
+    let absent = attachment_state::reason(state);
+    if absent.is_none() && state != attachment_state::HERE {
+        return Err(r.bad("state", state.into(), "a state of an attachment, at most 3"));
+    }
     Ok(Attachment {
         valid: true,
+        absent,
         port: below(r, l, "port", g.ports)? as u8,
         interface: below(r, l, "interface", g.interfaces)? as u16,
         tags: tags as u8,
@@ -312,6 +329,7 @@ pub fn attachment(r: Record, g: &Geometry) -> Result<Attachment, LoadError> {
         mtu: r.get(l, "mtu") as u16,
         encap: below(r, l, "encap", g.encap_rows)? as u16,
         comes_from: below(r, l, "comes_from", g.attachment_rows)? as u16,
+        counts: below(r, l, "counts", g.attachment_rows)? as u16,
     })
 }
 

@@ -7,6 +7,9 @@ use crate::memory::prefetch;
 use crate::parse::Headers;
 use crate::tables::{Attachment, PortEdit, Tables};
 use crate::verdict::Verdict;
+use seqnic_image::names::Direction;
+use seqnic_spec::hash;
+use seqnic_spec::reason::Reason;
 use seqnic_spec::wire;
 
 /// One copy to be made: where it goes and every value that is replaced.
@@ -14,7 +17,7 @@ use seqnic_spec::wire;
 pub struct Plan {
     /// Row of `action`.
     pub action: u32,
-    /// Attachment it goes to, the neighbour's if `routed`.
+    /// Attachment it goes to, the neighbour's if `routed`; of a pool the bucket, which counts as `to.counts`.
     pub attachment: u16,
     pub routed: bool,
     pub to: Attachment,
@@ -53,7 +56,12 @@ pub fn plan(tables: &Tables, h: &Headers, verdict: &Verdict, number: u8) -> Opti
     // A rule's next hop is the packet's, not its copies'.
     let policy = verdict.rule.filter(|_| number == 0);
     let policy = policy.and_then(|rule| tables.policy(rule));
-    let attachment = policy.or(neighbour).unwrap_or(action.attachment);
+    let attachment = policy
+        .or(neighbour)
+        .unwrap_or_else(|| match action.buckets {
+            0 => action.attachment,
+            mask => action.attachment + (client_digest(h, verdict) as u16 & mask),
+        });
     let to = tables.attachment(attachment);
     let (mut sport, mut dport) = (None, None);
     if h.has_ports() {
@@ -83,6 +91,15 @@ pub fn plan(tables: &Tables, h: &Headers, verdict: &Verdict, number: u8) -> Opti
             }),
         priority: verdict.priority,
     })
+}
+
+/// Digest of the client's address, as it arrived.
+fn client_digest(h: &Headers, verdict: &Verdict) -> u32 {
+    let client = match verdict.class {
+        Some((_, Direction::Return)) => h.dst,
+        _ => h.src,
+    };
+    hash::client_digest(h.v6, client)
 }
 
 /// Asks for the memory [`plan`] will read.
@@ -117,12 +134,13 @@ impl Plan {
         ETHERTYPE + TAG * tags + 2 + self.tag.map_or(0, |tag| tag.bytes())
     }
 
-    /// Whether the copy is longer than the MTU towards its attachment: then it is not sent, and the
-    /// host gets the packet instead.
+    /// Why the copy is not sent, and the host gets the packet instead: its attachment is not there, or it
+    /// is longer than the MTU towards it.
     #[inline(always)]
-    pub fn too_big(&self, h: &Headers) -> bool {
+    pub fn unsent(&self, h: &Headers) -> Option<Reason> {
         let size = h.ip_length + self.tag.map_or(0, |tag| tag.bytes() as u32);
-        self.to.mtu != 0 && size > self.to.mtu.into()
+        let too_big = self.to.mtu != 0 && size > self.to.mtu.into();
+        self.to.absent.or(too_big.then_some(Reason::TooBig))
     }
 
     /// VLAN IDs of the copy, outermost first, and how many there are.

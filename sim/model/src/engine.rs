@@ -96,8 +96,8 @@ impl ImageEngine {
             let Some(plan) = edit::plan(&self.tables, headers, verdict, number) else {
                 break;
             };
-            if plan.too_big(headers) {
-                let verdict = verdict.too_big();
+            if let Some(reason) = plan.unsent(headers) {
+                let verdict = verdict.unsent(reason);
                 self.counters.reason(verdict.reason, frame.frame.len());
                 self.give_host(frame, &verdict, out);
                 continue;

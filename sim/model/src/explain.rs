@@ -110,7 +110,7 @@ pub struct CopyWords {
     /// Bytes as sent, or as they would be.
     pub length: usize,
     /// Longer than the MTU towards the attachment: the host gets the packet instead.
-    pub too_big: bool,
+    pub unsent: Option<&'static str>,
     pub edits: Vec<EditWords>,
 }
 

@@ -60,8 +60,8 @@ impl Rates {
             return;
         }
         let plans = (0..verdict.step.copies).map_while(|n| edit::plan(tables, h, verdict, n));
-        for _ in plans.filter(|plan| plan.too_big(h)) {
-            self.host_takes(tables, Reason::TooBig, at);
+        for reason in plans.filter_map(|plan| plan.unsent(h)) {
+            self.host_takes(tables, reason, at);
         }
     }
 }

@@ -143,6 +143,8 @@ pub enum PortEdit {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Action {
     pub attachment: u16,
+    /// Mask of the bits of the client's digest that are added to it.
+    pub buckets: u16,
     pub route: bool,
     pub nat: bool,
     /// Row in `rewrite`.
@@ -157,6 +159,8 @@ pub struct Action {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Attachment {
     pub valid: bool,
+    /// Why what is sent to it is not sent, if it is not there.
+    pub absent: Option<Reason>,
     pub port: u8,
     pub interface: u16,
     /// VLAN tags on frames to it, 0 to 2.
@@ -172,6 +176,8 @@ pub struct Attachment {
     pub encap: u16,
     /// Attachment from which what is sent to it comes back.
     pub comes_from: u16,
+    /// Attachment that what is sent to it counts as.
+    pub counts: u16,
 }
 
 /// A row of `decap`: what a port takes off.

@@ -42,11 +42,11 @@ impl Verdict {
         self.step.action..self.step.action + u32::from(self.step.copies)
     }
 
-    /// What the host is told of a copy that was too big; the service is none of its names.
+    /// What the host is told of a copy that was not sent; the service is none of its names.
     #[inline(always)]
-    pub fn too_big(&self) -> Verdict {
+    pub fn unsent(&self, reason: Reason) -> Verdict {
         Verdict {
-            reason: Reason::TooBig,
+            reason,
             class: None,
             ..*self
         }

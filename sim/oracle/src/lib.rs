@@ -25,6 +25,7 @@ mod oracle;
 mod parse;
 mod rate;
 mod road;
+mod spread;
 mod tag;
 mod walk;
 

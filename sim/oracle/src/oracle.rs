@@ -11,7 +11,7 @@ use crate::road::{Face, Mark};
 use crate::tag::{self, Accepted, Header, Off, Received};
 use crate::walk::{self, Hop, Segment, Sender};
 use seqnic_compiler::definition::{
-    Attachments, Definition, Device, HostId, InterfaceId, Place, Role, Side, Tag,
+    Attachments, Definition, Device, HostId, InterfaceId, Mac, Place, Role, Side, State, Tag,
 };
 use seqnic_engine::{
     CLIENT, CounterKey, Counters, Engine, EngineError, FrameIn, Host, Output, Sent,
@@ -29,6 +29,8 @@ struct Attachment {
     /// Where packets come back that are sent to it.
     back: Place,
     tag: Option<Outgoing>,
+    /// Why nothing is sent there.
+    absent: Option<Reason>,
 }
 
 /// The definition oracle. It presumes a definition the compiler takes.
@@ -107,7 +109,7 @@ impl Oracle {
             oracle.segments.insert(segment, id);
         }
         for host in &definition.hosts {
-            oracle.attach(&host.name, &host.place, &host.place, &host.addresses);
+            oracle.attach(&host.name, &host.place, &host.place, &host.addresses, None);
         }
         for device in &definition.devices {
             oracle.attach_device(device);
@@ -117,13 +119,26 @@ impl Oracle {
 
     fn attach_device(&mut self, device: &Device) {
         let name = |side| device.attachment_name(side);
+        let absent = (device.state == State::Failed).then_some(Reason::Unavailable);
         match &device.attachments {
             Attachments::One(place) => {
-                self.attach(&name(Side::Outside), place, place, &device.addresses);
+                self.attach(
+                    &name(Side::Outside),
+                    place,
+                    place,
+                    &device.addresses,
+                    absent,
+                );
             }
             Attachments::Two { outside, inside } => {
-                self.attach(&name(Side::Outside), outside, inside, &device.addresses);
-                self.attach(&name(Side::Inside), inside, outside, &[]);
+                self.attach(
+                    &name(Side::Outside),
+                    outside,
+                    inside,
+                    &device.addresses,
+                    absent,
+                );
+                self.attach(&name(Side::Inside), inside, outside, &[], None);
             }
             // It has no segment or MAC of its own: its packets come from the host.
             Attachments::Via(_) => {}
@@ -131,7 +146,14 @@ impl Oracle {
     }
 
     /// Two that share a MAC on a segment are told apart by nobody: the first has the name.
-    fn attach(&mut self, name: &str, place: &Place, back: &Place, addresses: &[IpAddr]) {
+    fn attach(
+        &mut self,
+        name: &str,
+        place: &Place,
+        back: &Place,
+        addresses: &[IpAddr],
+        absent: Option<Reason>,
+    ) {
         let segment = walk::segment_of(&self.definition, place);
         self.segments.entry(segment).or_insert(place.interface);
         self.senders
@@ -143,6 +165,7 @@ impl Oracle {
                 place: place.clone(),
                 back: back.clone(),
                 tag: None,
+                absent: absent.or(unresolved(place)),
             });
         }
     }
@@ -159,7 +182,10 @@ impl Oracle {
         Some(Arrival {
             interface,
             vlan_tag: plain.map(|_| ethernet.vids.into_iter().rfind(|v| *v != 0).unwrap_or(0)),
-            attachment: self.senders.get(&(segment, ethernet.source)).cloned(),
+            // What stands for a MAC that is not known is nobody's.
+            attachment: (self.senders.get(&(segment, ethernet.source)))
+                .filter(|_| Mac(ethernet.source).is_known())
+                .cloned(),
             sender: Sender {
                 tracking: self.definition.interfaces[interface].tracking,
                 segment,
@@ -337,6 +363,10 @@ impl Oracle {
             ..
         } = directed;
         let service = &self.definition.services[found.look.service];
+        let client = match found.direction {
+            Direction::Forward => ip.source,
+            Direction::Return => ip.destination,
+        };
         // What the step takes off and restores holds for packet and copies alike; what it does
         // towards a device is for the packet alone.
         let common = Edits {
@@ -387,15 +417,16 @@ impl Oracle {
                 far,
                 ..
             } => {
-                let attachment = self.towards(role, side, mark);
-                let own = walk::active(&self.definition, role).address_like(ip.destination);
+                let attachment = self.towards(role, side, mark, client);
+                let own = walk::chosen(&self.definition, role, client);
+                let own = own.address_like(ip.destination);
                 let edits = Edits {
                     destination: own.filter(|_| nat),
                     port_add: common.port_add.wrapping_add(shift),
                     dscp: dscp_to(role, far, mark),
                     ..common
                 };
-                depart(attachment.name.clone(), attachment, edits);
+                depart(self.role_name(role, side), attachment, edits);
             }
             Face::World(Some(host)) => {
                 let gateway = self.host(host);
@@ -411,25 +442,38 @@ impl Oracle {
             }
         }
         for copy in &hop.copies {
-            let attachment = self.towards(copy.role, Side::Outside, copy.mark);
+            let attachment = self.towards(copy.role, Side::Outside, copy.mark, client);
             let edits = Edits {
                 dscp: dscp_to(copy.role, Side::Outside, copy.mark),
                 ..common
             };
-            depart(attachment.name.clone(), attachment, edits);
+            depart(self.role_name(copy.role, Side::Outside), attachment, edits);
         }
         departures
     }
 
-    /// Where packets for a role go now, under the name of its primary.
-    fn towards(&self, role: &Role, side: Side, mark: Mark) -> Attachment {
-        let primary = &self.definition.devices[role.device];
-        let active = walk::active(&self.definition, role);
+    /// What steps to a role are called by: its primary.
+    fn role_name(&self, role: &Role, side: Side) -> String {
+        self.definition.devices[role.device].attachment_name(side)
+    }
+
+    /// Where packets of a client for a role go now, under the name of its primary, or the member's of a pool.
+    fn towards(&self, role: &Role, side: Side, mark: Mark, client: IpAddr) -> Attachment {
+        let active = walk::chosen(&self.definition, role, client);
+        let named = match role.pool {
+            Some(_) => active,
+            None => &self.definition.devices[role.device],
+        };
         Attachment {
-            name: primary.attachment_name(side),
+            name: named.attachment_name(side),
             place: walk::place(&self.definition, active, side).clone(),
             back: walk::place(&self.definition, active, side.other()).clone(),
             tag: self.outgoing(active, side, mark),
+            absent: match (walk::somebody(&self.definition, role), role.open) {
+                (true, _) => unresolved(walk::place(&self.definition, active, side)),
+                (false, false) => Some(Reason::Unavailable),
+                (false, true) => Some(Reason::Skipped),
+            },
         }
     }
 
@@ -460,6 +504,7 @@ impl Oracle {
             place: host.place.clone(),
             back: host.place.clone(),
             tag: None,
+            absent: unresolved(&host.place),
         }
     }
 
@@ -504,6 +549,10 @@ impl Oracle {
             self.waiting.sent(from, flow, now);
         }
     }
+}
+
+fn unresolved(place: &Place) -> Option<Reason> {
+    (!place.mac.is_known()).then_some(Reason::Unresolved)
 }
 
 /// What a packet says of health.
@@ -653,11 +702,17 @@ impl Engine for Oracle {
                 };
                 self.counters.add(class, 1, bytes);
                 for departure in departures {
-                    let Some((leaving, flow)) = departure.frame else {
-                        let too_big = CounterKey::Reason(Reason::TooBig);
-                        self.counters.add(too_big, 1, bytes);
-                        self.give_host(input, Reason::TooBig.into(), arrival.as_ref(), out);
-                        continue;
+                    let leaving = match (departure.attachment.absent, departure.frame) {
+                        (Some(absent), _) => Err(absent),
+                        (None, frame) => frame.ok_or(Reason::TooBig),
+                    };
+                    let (leaving, flow) = match leaving {
+                        Ok(leaving) => leaving,
+                        Err(reason) => {
+                            self.counters.add(CounterKey::Reason(reason), 1, bytes);
+                            self.give_host(input, reason.into(), arrival.as_ref(), out);
+                            continue;
+                        }
                     };
                     let sent = leaving.len() as u64;
                     let interface = departure.attachment.place.interface;

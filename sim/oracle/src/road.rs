@@ -12,6 +12,7 @@
 //! what happens to a packet is said by the gap it is in, and by the side it comes from.
 
 use crate::looks::stage_ports;
+use crate::walk::somebody;
 use seqnic_compiler::definition::{
     Alerts, Definition, DeviceId, Directions, Element, HostId, KeyedBy, Mode, Ports, ReturnWay,
     Role, Service, Side, Tag,
@@ -210,6 +211,18 @@ pub fn crossings<'a>(
     // Roads are laid from the clients inwards.
     if direction == Direction::Return {
         crossings.reverse();
+    }
+    // Who is not there and is done without is passed by, the last first.
+    for at in (1..crossings.len()).rev() {
+        let goes_on = match crossings[at - 1].to {
+            Face::Device { role, end, .. } => role.open && !end && !somebody(definition, role),
+            Face::World(_) => false,
+        };
+        if goes_on {
+            let next = crossings[at].clone();
+            crossings[at - 1].to = next.to;
+            crossings[at - 1].copies.extend(next.copies);
+        }
     }
     crossings
 }

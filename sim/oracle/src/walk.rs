@@ -3,6 +3,7 @@
 
 use crate::looks::Look;
 use crate::road::{Copy, Crossing, Face, Mark, crossings, towards};
+use crate::spread;
 use crate::tag::{self, Received};
 use seqnic_compiler::definition::{
     Alerts, Attachments, Definition, Device, DeviceId, Element, KeyedBy, Party, Place, ReturnWay,
@@ -10,6 +11,7 @@ use seqnic_compiler::definition::{
 };
 use seqnic_image::names::Direction;
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 /// What happens to a packet: where it goes, and who gets copies.
 #[derive(Debug)]
@@ -60,6 +62,19 @@ pub fn devices<'a>(definition: &'a Definition, role: &'a Role) -> impl Iterator<
 
 fn ids(role: &Role) -> impl Iterator<Item = DeviceId> {
     std::iter::once(role.device).chain(role.alternates.iter().copied())
+}
+
+/// Whether any device of a role is left.
+pub fn somebody(definition: &Definition, role: &Role) -> bool {
+    devices(definition, role).any(|d| d.state == State::Up)
+}
+
+/// The device packets of a client go to.
+pub fn chosen<'a>(definition: &'a Definition, role: &'a Role, client: IpAddr) -> &'a Device {
+    match &role.pool {
+        Some(pool) => spread::member(definition, role, pool, client),
+        None => active(definition, role),
+    }
 }
 
 /// The device packets for a role go to: the primary, or the first alternate that is not failed.
@@ -182,7 +197,9 @@ pub fn leaves_by_dscp(definition: &Definition, role: &Role, side: Side, mark: Ma
 /// Whether what arrives from `sender` comes from a place, as its segment is tracked.
 fn is_sender(definition: &Definition, place: &Place, sender: Sender) -> bool {
     let same_segment = segment_of(definition, place) == sender.segment;
-    same_segment && (sender.tracking == Tracking::Segment || place.mac.0 == sender.mac)
+    same_segment
+        && (sender.tracking == Tracking::Segment
+            || (place.mac.is_known() && place.mac.0 == sender.mac))
 }
 
 fn sides(device: &Device) -> &'static [Side] {

@@ -141,6 +141,13 @@ impl Check<'_> {
         }
     }
 
+    /// Whether the sequence may go on without an element.
+    fn may_open(&self, element: &RawElement) -> bool {
+        let device = element.first().and_then(|id| self.device(id));
+        let open = element.open.map(|at| at.value);
+        open.unwrap_or(device.is_some_and(|d| d.open))
+    }
+
     /// Copies that are never made, and too many of them in one step.
     pub fn copies(&mut self, list: &[RawElement], returning: bool) {
         let mirrored = matches!(self.raw.return_way, Some(RawReturn::Mirror) | None);
@@ -195,6 +202,8 @@ impl Check<'_> {
                             return;
                         }
                     }
+                    // Without a device the copies on both sides of it are made at once.
+                    RawKind::Device { .. } if self.may_open(element) => {}
                     _ => together = 0,
                 }
             }
@@ -246,10 +255,14 @@ fn inherit(element: &mut Element, raw: &RawElement, sequence: &[Element]) {
     if says_port.is_none() {
         *port = seen;
     }
+    if raw.open.is_none() {
+        role.open = there.open;
+    }
     *tracking = tracking.or(tag);
     *dscp = dscp.or(marked);
     if role.alternates.is_empty() {
         role.alternates.clone_from(&there.alternates);
+        role.pool.clone_from(&there.pool);
     }
     then.clone_from(change);
 }

@@ -6,8 +6,9 @@ use super::network::Network;
 use super::tags::TAGS;
 use super::tree::{At, Kind, Node};
 use super::values;
-use super::{DeviceId, Directions, Ports, Side, Tag};
+use super::{DeviceId, Directions, Pool, Ports, Side, Tag};
 use crate::diagnostic::Span;
+use seqnic_spec::tables::width;
 use std::net::IpAddr;
 
 /// An element whose names are resolved, and nothing else.
@@ -20,6 +21,8 @@ pub(crate) struct RawElement {
     pub kind: RawKind,
     pub tracking: Option<Tag>,
     pub dscp: Option<u8>,
+    /// `on_failure`: whether the sequence goes on without it.
+    pub open: Option<At<bool>>,
     /// A value of it was reported.
     pub broken: bool,
 }
@@ -35,6 +38,7 @@ impl RawElement {
 pub(crate) struct RawRole {
     pub device: DeviceId,
     pub alternates: Vec<At<DeviceId>>,
+    pub pool: Option<Pool>,
 }
 
 impl RawRole {
@@ -72,18 +76,22 @@ pub(crate) enum RawAlerts {
     To(At<DeviceId>),
 }
 
-const DEVICE_KEYS: [&str; 7] = [
+const DEVICE_KEYS: [&str; 9] = [
     "device",
+    "on_failure",
     "alternate",
+    "buckets",
     "enter",
     "port",
     "then",
     "tracking",
     "dscp",
 ];
-const COPY_KEYS: [&str; 6] = [
+const COPY_KEYS: [&str; 8] = [
     "copy",
     "alternate",
+    "buckets",
+    "on_failure",
     "alerts",
     "directions",
     "tracking",
@@ -126,6 +134,7 @@ fn read_one(f: &mut Findings, network: &Network, node: &Node, what: String) -> R
         kind: RawKind::Unknown,
         tracking: None,
         dscp: None,
+        open: None,
         broken: false,
     };
     match &node.kind {
@@ -140,6 +149,7 @@ fn read_one(f: &mut Findings, network: &Network, node: &Node, what: String) -> R
                 device(f, network, &name, format_args!("{what}")).map(|device| RawRole {
                     device,
                     alternates: Vec::new(),
+                    pool: None,
                 });
         }
         Kind::Map(entries) => {
@@ -186,6 +196,7 @@ fn with_device(
     element.role = role(f, network, &fields, "device", &mut element.span);
     element.tracking = tracking(f, &fields);
     element.dscp = values::dscp(f, &fields);
+    element.open = values::on_failure(f, &fields);
     let enter = fields.get("enter").and_then(|node| {
         let options = [("outside", Side::Outside), ("inside", Side::Inside)];
         f.choice(node, format_args!("`enter` of {what}"), &options)
@@ -232,6 +243,7 @@ fn with_copy(
     element.role = role(f, network, &fields, "copy", &mut element.span);
     element.tracking = tracking(f, &fields);
     element.dscp = values::dscp(f, &fields);
+    element.open = values::on_failure(f, &fields);
     let alerts = match fields.get("alerts") {
         None => RawAlerts::Next,
         Some(node) => match f.text(node, format_args!("`alerts` of {what}")) {
@@ -269,7 +281,22 @@ fn role(
     span: &mut Span,
 ) -> Option<RawRole> {
     let what = fields.owner.as_str();
-    let name = f.text(fields.get(key)?, format_args!("`{key}` of {what}"));
+    let node = fields.get(key)?;
+    if let Kind::List(members) = &node.kind {
+        *span = node.span;
+        return pool(f, network, fields, key, members);
+    }
+    if let Some(buckets) = fields.key_span("buckets") {
+        f.error(
+            "buckets_without_pool",
+            format!("{what} has `buckets`, but is no pool"),
+            buckets,
+            format!(
+                "list the devices that share the work: `{key}: [fw1, fw2]`, or remove `buckets`"
+            ),
+        );
+    }
+    let name = f.text(node, format_args!("`{key}` of {what}"));
     if let Some(name) = &name {
         *span = name.span;
     }
@@ -289,6 +316,101 @@ fn role(
     known.then_some(RawRole {
         device: primary?,
         alternates,
+        pool: None,
+    })
+}
+
+/// Members of a pool at most, and what one may weigh.
+const MEMBERS: usize = 64;
+const WEIGHTS: std::ops::RangeInclusive<u64> = 1..=16;
+const BUCKET_BITS: u32 = 8;
+
+/// A list of devices at `key`, each for clients of its own.
+fn pool(
+    f: &mut Findings,
+    network: &Network,
+    fields: &Fields,
+    key: &str,
+    members: &[std::rc::Rc<Node>],
+) -> Option<RawRole> {
+    let what = fields.owner.as_str();
+    let at = fields.get(key)?.span;
+    if let Some(alternate) = fields.key_span("alternate") {
+        f.error(
+            "pool_with_alternate",
+            format!("{what} is a pool and has an `alternate`"),
+            alternate,
+            "members of a pool stand in for each other: make it one of them, or remove it",
+        );
+    }
+    if !(2..=MEMBERS).contains(&members.len()) {
+        f.error(
+            "pool_size",
+            format!("{what} is a pool of {}", members.len()),
+            at,
+            format!("a pool has 2 to {MEMBERS} devices; a single one is written without brackets"),
+        );
+        return None;
+    }
+    let mut bits = BUCKET_BITS;
+    if let Some(node) = fields.get("buckets") {
+        let most = 1 << width::BUCKET;
+        let number = f.number(
+            node,
+            format_args!("`buckets` of {what}"),
+            2..=most,
+            "bucket_range",
+        )?;
+        if !number.value.is_power_of_two() {
+            f.error(
+                "buckets_no_power",
+                format!(
+                    "`buckets` of {what} is {}, not a power of two",
+                    number.value
+                ),
+                node.span,
+                format!(
+                    "write {} or {}",
+                    number.value.next_power_of_two() / 2,
+                    number.value.next_power_of_two()
+                ),
+            );
+            return None;
+        }
+        bits = number.value.trailing_zeros();
+    }
+    let (mut devices, mut weights) = (Vec::new(), Vec::new());
+    for node in members {
+        let of = format_args!("a member of {what}");
+        let owned = |at: At<&str>| At::new(at.value.to_owned(), at.span);
+        let (name, weight) = match &node.kind {
+            Kind::Map(_) => {
+                let member = Fields::of(f, node, of.to_string(), node.span, &["device", "weight"])?;
+                let weight = match member.get("weight") {
+                    Some(node) => {
+                        let what = format_args!("`weight` in {what}");
+                        f.number(node, what, WEIGHTS, "weight_range")?.value as u8
+                    }
+                    None => 1,
+                };
+                let name = member.need(f, "device", "device: fw1")?;
+                (owned(f.text(name, of)?), weight)
+            }
+            _ => (owned(f.text(node, of)?), 1),
+        };
+        let id = device(
+            f,
+            network,
+            &At::new(name.value.as_str(), name.span),
+            format_args!("{what}"),
+        );
+        devices.extend(id.map(|id| At::new(id, name.span)));
+        weights.push(weight);
+    }
+    (devices.len() == members.len()).then(|| RawRole {
+        device: devices[0].value,
+        alternates: devices[1..].to_vec(),
+        pool: Some(Pool { bits, weights }),
     })
 }
 

@@ -42,6 +42,16 @@ pub type DeviceId = usize;
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
+    /// Stands for a MAC that is not known: a group address, another for each `number`. No frame's sender has it.
+    pub fn unknown(number: u32) -> Mac {
+        let [a, b, c, d] = number.to_be_bytes();
+        Mac([1, 0, a, b, c, d])
+    }
+
+    pub fn is_known(self) -> bool {
+        self.0[0] & 1 == 0
+    }
+
     /// As a number, first byte on the wire highest.
     pub fn value(self) -> u64 {
         self.0.iter().fold(0, |v, b| v << 8 | u64::from(*b))
@@ -66,6 +76,10 @@ pub struct Place {
     /// Its own VLAN, or the interface's.
     pub vlan: Vlan,
     pub mac: Mac,
+    /// The definition leaves the MAC to be learned.
+    pub learned: bool,
+    /// Address it has here, by which the MAC is learned; `None`: those of the host or device.
+    pub address: Option<IpAddr>,
     pub span: Span,
 }
 
@@ -241,6 +255,8 @@ pub struct Device {
     /// Gets copies only.
     pub promiscuous: bool,
     pub state: State,
+    /// What its elements do without it, if they do not say so themselves ([`Role::open`]).
+    pub open: bool,
     pub span: Span,
 }
 
@@ -308,6 +324,26 @@ pub enum KeyedBy {
 pub struct Role {
     pub device: DeviceId,
     pub alternates: Vec<DeviceId>,
+    /// With all of them failed the sequence goes on without: otherwise packets end there.
+    pub open: bool,
+    /// They work all at once, each for clients of its own.
+    pub pool: Option<Pool>,
+}
+
+/// How clients are spread over the devices of a role.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pool {
+    /// Logarithm of the number of buckets: at most [`seqnic_spec::tables::width::BUCKET`].
+    pub bits: u32,
+    /// Of the role's devices in their order, from 1.
+    pub weights: Vec<u8>,
+}
+
+impl Role {
+    /// Primary and alternates.
+    pub fn all(&self) -> impl Iterator<Item = DeviceId> + '_ {
+        std::iter::once(self.device).chain(self.alternates.iter().copied())
+    }
 }
 
 /// How packets look after a device that changes them.

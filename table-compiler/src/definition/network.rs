@@ -39,9 +39,11 @@ pub(crate) struct Network {
     gateways: Vec<Option<At<String>>>,
     /// A gateway was named that is not known.
     pub unknown_gateway: bool,
+    /// MACs that are to be learned.
+    unknown_macs: std::cell::Cell<u32>,
 }
 
-const PLACE_KEYS: [&str; 3] = ["interface", "mac", "vlan"];
+const PLACE_KEYS: [&str; 4] = ["interface", "mac", "vlan", "address"];
 
 /// MTUs: what every IPv4 link takes (RFC 791 section 3.2), and the longest frame without its Ethernet
 /// header.
@@ -228,6 +230,9 @@ impl Network {
         if let Some(fields) = Fields::of(f, node, owner, name.span, &keys) {
             place = self.place(f, &fields);
             addresses = own_addresses(f, &fields);
+            if let Some(place) = &place {
+                self.learnable(f, place, &addresses, &fields.owner);
+            }
         }
         let broken = place.is_none() || f.count() != before;
         let value = Host {
@@ -253,6 +258,7 @@ impl Network {
             tunnel: None,
             promiscuous: false,
             state: State::Up,
+            open: false,
             span: name.span,
         };
         let mut notes = DeviceNotes {
@@ -272,6 +278,7 @@ impl Network {
             "tunnel",
             "promiscuous",
             "state",
+            "on_failure",
         ];
         let owner = format!("device `{}`", name.value);
         let mut broken = true;
@@ -300,6 +307,16 @@ impl Network {
                 value.mode = mode.map(|at| at.value);
             }
             value.addresses = own_addresses(f, &fields);
+            match &value.attachments {
+                Attachments::One(place) if !broken => {
+                    self.learnable(f, place, &value.addresses, owner);
+                }
+                Attachments::Two { outside, inside } => {
+                    self.learnable(f, outside, &value.addresses, owner);
+                    self.learnable(f, inside, &[], &format!("the inside of {owner}"));
+                }
+                _ => {}
+            }
             if let Some(node) = fields.get("tunnel") {
                 value.tunnel = tags::tunnel(f, node, owner);
             }
@@ -312,6 +329,9 @@ impl Network {
                 if let Some(at) = f.choice(node, format_args!("`state` of {owner}"), &options) {
                     value.state = at.value;
                 }
+            }
+            if let Some(at) = values::on_failure(f, &fields) {
+                value.open = at.value;
             }
             if let Some(via) = fields.get("via")
                 && f.count() == before
@@ -398,8 +418,21 @@ impl Network {
                 }),
             None => None,
         };
-        let mac = match fields.need(f, "mac", "mac: 02:05:00:00:00:05") {
+        let mac = match fields.get("mac") {
             Some(node) => values::mac(f, node, format_args!("`mac` of {owner}")),
+            None => {
+                let number = self.unknown_macs.get();
+                self.unknown_macs.set(number + 1);
+                Some(At::new(Mac::unknown(number), fields.span))
+            }
+        };
+        // A host's are its own.
+        let address = match fields.get("address").filter(|_| !owner.starts_with("host")) {
+            Some(node) => {
+                let what = format_args!("`address` of {owner}");
+                let (found, _) = values::addresses(f, node, what);
+                found.first().map(|at| at.value)
+            }
             None => None,
         };
         let own = match fields.get("vlan") {
@@ -415,8 +448,60 @@ impl Network {
             interface,
             vlan,
             mac: mac.value,
+            learned: !mac.value.is_known(),
+            address,
             span: mac.span,
         })
+    }
+
+    /// A MAC that is left out is learned by an address on a network of the interface.
+    fn learnable(&self, f: &mut Findings, place: &Place, own: &[std::net::IpAddr], owner: &str) {
+        let by: Vec<_> = place
+            .address
+            .into_iter()
+            .chain(own.iter().copied())
+            .collect();
+        if !place.learned {
+            return;
+        }
+        let Some(interface) = self.interfaces.get(place.interface) else {
+            return;
+        };
+        if by.is_empty() {
+            f.error(
+                "mac_without_address",
+                format!("{owner} has no `mac`, and no address to learn it by"),
+                place.span,
+                "add `mac: 02:05:00:00:00:05`; or `address`, the one it has on this interface",
+            );
+            return;
+        }
+        let networks = || interface.value.addresses.iter();
+        let near = |address: &std::net::IpAddr| {
+            networks().any(|(own, bits)| {
+                let bits = *bits;
+                let network = super::Prefix {
+                    address: *own,
+                    bits,
+                };
+                let address = super::Prefix {
+                    address: *address,
+                    bits,
+                };
+                own.is_ipv4() == address.address.is_ipv4() && network.first() == address.first()
+            })
+        };
+        if !interface.broken && !by.iter().any(near) {
+            f.error(
+                "mac_out_of_reach",
+                format!(
+                    "the MAC of {owner} cannot be learned: none of its addresses is in a network of interface `{}`",
+                    interface.value.name
+                ),
+                place.span,
+                "add `mac`; or give the interface an address with the length of that network: `address: 192.0.2.1/24`",
+            );
+        }
     }
 
     fn link_gateways(&mut self, f: &mut Findings) {
@@ -475,6 +560,8 @@ fn nowhere(span: Span) -> Place {
         interface: 0,
         vlan: Vlan::default(),
         mac: Mac([0; 6]),
+        learned: false,
+        address: None,
         span,
     }
 }

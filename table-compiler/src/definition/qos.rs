@@ -78,11 +78,11 @@ fn host_default(reason: Reason) -> HostLimit {
         Reason::Local => 5,
         Reason::IcmpError | Reason::Ttl | Reason::TooBig | Reason::Fragment => 4,
         Reason::NoService | Reason::NoPort => 1,
-        Reason::Policed | Reason::Denied => 0,
+        Reason::Policed | Reason::Denied | Reason::Skipped => 0,
         _ => 2,
     };
     let take = match reason {
-        Reason::Policed => Take::None,
+        Reason::Policed | Reason::Skipped => Take::None,
         _ => Take::All,
     };
     HostLimit { take, priority }

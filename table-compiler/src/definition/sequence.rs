@@ -9,7 +9,7 @@ use super::stages::Stage;
 use super::tree::At;
 use super::{
     Alerts, Attachments, Device, DeviceId, Directions, Element, KeyedBy, Mode, Role, Service, Side,
-    State, Then,
+    Then,
 };
 use crate::diagnostic::{Diagnostic, Span};
 use std::collections::HashMap;
@@ -174,7 +174,7 @@ impl<'a> Check<'a> {
         let mut found = Some(Vec::new());
         for (n, raw) in list.iter().enumerate() {
             let is_end = !returning && self.end == Some(n);
-            let element = self.element(raw, is_end, returning);
+            let element = self.element(raw, is_end);
             match (&mut found, element) {
                 (Some(found), Some(element)) => found.push(element),
                 _ => found = None,
@@ -183,15 +183,14 @@ impl<'a> Check<'a> {
         found
     }
 
-    fn element(&mut self, raw: &RawElement, is_end: bool, returning: bool) -> Option<Element> {
+    fn element(&mut self, raw: &RawElement, is_end: bool) -> Option<Element> {
         let role = raw.role.as_ref()?;
         self.alternates(role);
-        if !(returning && self.stands_in_sequence(role)) {
-            self.failed(role, raw.span);
-        }
         let made = Role {
             device: role.device,
             alternates: role.alternates.iter().map(|a| a.value).collect(),
+            open: self.opens(raw, role, is_end),
+            pool: role.pool.clone(),
         };
         match &raw.kind {
             RawKind::Unknown => None,
@@ -199,6 +198,7 @@ impl<'a> Check<'a> {
                 for id in role.all() {
                     self.passed(id, raw.span, is_end);
                 }
+                self.pooled(role, raw.span);
                 if let (Some(enter), Some(device)) = (enter, self.device(role.device))
                     && !matches!(device.attachments, Attachments::Two { .. })
                 {
@@ -303,41 +303,67 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Whether the sequence has the device, whose alternates then hold for the return list too.
-    fn stands_in_sequence(&self, role: &RawRole) -> bool {
+    /// A pool knows its packets' clients: they keep their address, as it is or as the pool sees it.
+    fn pooled(&mut self, role: &RawRole, span: Span) {
+        let changed = |e: &&RawElement| match &e.kind {
+            RawKind::Device {
+                then: Some(then), ..
+            } => !then.value.addresses.is_empty(),
+            _ => false,
+        };
         let sequence = self.raw.sequence.iter().flat_map(|s| &s.value);
-        role.alternates.is_empty()
-            && sequence
-                .filter(|e| matches!(e.kind, RawKind::Device { .. }))
-                .filter_map(|e| e.role.as_ref())
-                .any(|there| there.device == role.device)
+        let here = |e: &&RawElement| e.first() == Some(role.device);
+        let mut before = sequence.clone().take_while(|e| !here(e)).filter(changed);
+        let mut itself = sequence.filter(here).filter(changed);
+        if self.raw.keyed_by == Some(KeyedBy::Client)
+            && role.pool.is_some()
+            && let Some(changing) = before.next().or_else(|| itself.next())
+        {
+            let other = changing.span;
+            self.f.push(
+                Diagnostic::new(
+                    "pool_of_one_client",
+                    format!(
+                        "the clients of {} have one address where this pool stands",
+                        self.service
+                    ),
+                    span,
+                    "put the pool in front of the device that changes the address, or name one device",
+                )
+                .also(other, "the address is changed here"),
+            );
+        }
     }
 
-    /// A failed device needs an alternate that is up.
-    fn failed(&mut self, role: &RawRole, span: Span) {
-        let primary = self.name(role.device);
-        let mut all = role.all().map(|id| self.device(id));
-        let failed = all.all(|device| device.is_some_and(|d| d.state == State::Failed));
-        if failed {
-            let state = self.notes(role.device).and_then(|n| n.state);
-            let mut diagnostic = Diagnostic::new(
-                "failed_without_alternate",
-                format!(
-                    "`{primary}` is failed, and {}",
-                    if role.alternates.is_empty() {
-                        "has no alternate here".to_owned()
-                    } else {
-                        "so are all its alternates".to_owned()
-                    }
-                ),
-                span,
-                "add `alternate: <device>` with a device that is up, or take it out of the sequence",
-            );
-            if let Some(state) = state {
-                diagnostic = diagnostic.also(state, "failed");
+    /// Whether the sequence goes on without an element: its own word, or its first device's.
+    fn opens(&mut self, raw: &RawElement, role: &RawRole, is_end: bool) -> bool {
+        let changes = matches!(&raw.kind, RawKind::Device { then: Some(_), .. });
+        let (code, why, help) = match (is_end, changes) {
+            (false, false) => {
+                let device = self.device(role.device).is_some_and(|d| d.open);
+                return raw.open.map_or(device, |at| at.value);
             }
-            self.f.push(diagnostic);
+            (true, _) => (
+                "open_end",
+                "ends there: there is nothing to go on to",
+                "remove `on_failure`, or give the server an `alternate`",
+            ),
+            (_, true) => (
+                "open_change",
+                "needs what it does to packets (`then`)",
+                "remove `on_failure`: behind it packets would not look as the sequence says",
+            ),
+        };
+        if let Some(open) = raw.open.filter(|at| at.value) {
+            let name = self.name(role.device);
+            self.f.error(
+                code,
+                format!("{} cannot go on without `{name}`: it {why}", self.service),
+                open.span,
+                help,
+            );
         }
+        false
     }
 
     /// A device that packets pass or end at.

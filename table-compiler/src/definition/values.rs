@@ -16,6 +16,13 @@ pub(crate) fn items(node: &Node) -> Vec<&Node> {
     }
 }
 
+/// `on_failure` of a device or an element: whether the sequence goes on without it.
+pub(crate) fn on_failure(f: &mut Findings, fields: &Fields) -> Option<At<bool>> {
+    let what = format_args!("`on_failure` of {}", fields.owner);
+    let options = [("closed", false), ("open", true), ("bypass", true)];
+    f.choice(fields.get("on_failure")?, what, &options)
+}
+
 /// `dscp` of a service or an element.
 pub(crate) fn dscp(f: &mut Findings, fields: &Fields) -> Option<u8> {
     let what = format_args!("`dscp` of {}", fields.owner);

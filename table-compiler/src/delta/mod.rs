@@ -121,7 +121,7 @@ fn delta_of(
 ) -> Result<Delta, DeltaError> {
     let mut new = ModelRows::of(model, definition.geometry);
     let hashed = hashed(old);
-    let numbers = numbers::number(old, &hashed, &mut new, &model.names, groups)?;
+    let numbers = numbers::number(old, &hashed, &mut new, model, groups)?;
     let rules = rules::Rules::of(old, model, &numbers)?;
     let (words, keys) = plan::plan(old, &hashed, &new, &numbers, rules)?;
     let names = names::names(&old.names, &model.names, &numbers);

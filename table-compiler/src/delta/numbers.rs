@@ -8,7 +8,7 @@ use super::bits::Field;
 use super::error::DeltaError;
 use super::loaded::Hashed;
 use super::rules;
-use crate::lower::model::RuleGroup;
+use crate::lower::model::{Model, RuleGroup};
 use crate::place::pack::ModelRows;
 use seqnic_image::names::RuleName;
 use seqnic_image::{Image, Names, TableRows};
@@ -85,15 +85,16 @@ pub fn number(
     old: &Image,
     hashed: &[Option<Hashed>],
     new: &mut ModelRows,
-    names: &Names,
+    model: &Model,
     groups: &[RuleGroup],
 ) -> Result<Numbers, DeltaError> {
     let mut this = Matching {
         groups,
+        pools: &model.pools,
         old,
         hashed,
         new,
-        names,
+        names: &model.names,
         numbers: Numbers {
             map: vec![Vec::new(); Space::ALL.len()],
             runs: Vec::new(),
@@ -123,6 +124,8 @@ pub fn number(
 struct Matching<'a> {
     /// Groups of rules that keep the masks they have been found by, if those do.
     groups: &'a [RuleGroup],
+    /// Attachments that stand side by side.
+    pools: &'a [(u32, u32)],
     old: &'a Image,
     hashed: &'a [Option<Hashed>],
     new: &'a mut ModelRows,
@@ -176,7 +179,31 @@ impl Matching<'_> {
                 None => unknown.push(fresh as u32),
             }
         }
+        if space == Space::Attachment {
+            self.pools(&mut unknown)?;
+        }
         self.give_each(space, unknown)
+    }
+
+    /// Buckets of a pool stay side by side: all of them are known again, or all get new numbers.
+    fn pools(&mut self, unknown: &mut Vec<u32>) -> Result<(), DeltaError> {
+        let space = Space::Attachment;
+        for (first, count) in self.pools.iter().copied() {
+            let start = self.numbers.get(space, first);
+            let known = start.is_some_and(|start| {
+                (0..count).all(|n| self.numbers.get(space, first + n) == Some(start + n))
+            });
+            if known {
+                continue;
+            }
+            let buckets = first..first + count;
+            unknown.retain(|n| !buckets.contains(n));
+            let start = self.give(space, count)?;
+            for (n, bucket) in buckets.enumerate() {
+                self.numbers.set(space, bucket, start + n as u32);
+            }
+        }
+        Ok(())
     }
 
     /// Classes by name, for a start: whose row differs takes another number later.

@@ -16,7 +16,7 @@
 use super::bits::Field;
 use super::error::DeltaError;
 use super::loaded::{Cell, Change, Hashed};
-use super::numbers::{Numbers, records};
+use super::numbers::{Numbers, records, same_row};
 use super::rules::{self, Rules};
 use super::{Key, KeyChange, Value, Word};
 use crate::place::pack::ModelRows;
@@ -92,6 +92,21 @@ fn words(
     Ok(change.words)
 }
 
+/// At rest the rows of a number are the same in both epochs.
+fn same_versions(old: &Image) -> Result<(), DeltaError> {
+    for table in Table::ALL.into_iter().filter(|t| t.versions() > 1) {
+        let rows = old.table(table);
+        let numbers = rows.used().map(|(row, _)| row / table.versions());
+        for row in numbers.map(|n| n * table.versions()) {
+            let all = row + 1..row + table.versions();
+            if let Some(row) = all.into_iter().find(|r| !same_row(rows, row, rows, *r)) {
+                return Err(DeltaError::Unfinished { table, row });
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Difference {
     fn of(
         old: &Image,
@@ -107,6 +122,7 @@ impl Difference {
         for h in hashed.iter().flatten() {
             this.keys(old, h, new)?;
         }
+        same_versions(old)?;
         for space in Space::ALL {
             this.rows_of(old, new, numbers, space);
         }

@@ -7,7 +7,9 @@ use super::{Delta, KeyChange};
 use crate::definition::Mac;
 use seqnic_image::{Image, Names};
 use seqnic_spec::layout::{Layout, Row};
-use seqnic_spec::tables::{ATTACHMENT_ROW, INTERFACE_KEY, INTERFACE_VALUE, Table};
+use seqnic_spec::tables::{
+    ATTACHMENT_ROW, INTERFACE_KEY, INTERFACE_VALUE, Table, attachment_state,
+};
 use serde::Serialize;
 use service::Ways;
 pub use service::{Service, ServiceChange};
@@ -119,6 +121,9 @@ fn place(row: &Row) -> Option<String> {
     let address = field("address");
     if address != 0 {
         text += &format!(", {}", service::address(field("v6") == 1, address));
+    }
+    if let Some(reason) = attachment_state::reason(field("state") as u32) {
+        text += &format!(", {}", reason.name());
     }
     Some(text)
 }

@@ -5,13 +5,14 @@
 //! of the other family, has a slot of its own, so that fail-over is one word for each slot.
 
 use super::model::{AttachmentRow, InterfaceRow, SourceRow};
+use super::spread;
 use super::tags::Tags;
 use crate::definition::{
-    Attachments, Definition, Device, DeviceId, HostId, InterfaceId, Party, Place, Role, Side,
+    Attachments, Definition, Device, DeviceId, HostId, InterfaceId, Party, Place, Pool, Role, Side,
     State, Tracking,
 };
 use indexmap::IndexMap;
-use seqnic_spec::tables::{position, position_kind};
+use seqnic_spec::tables::{attachment_state, position, position_kind};
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -24,6 +25,8 @@ struct SlotKey {
     plain: u32,
     alternates: Vec<DeviceId>,
     v6: bool,
+    open: bool,
+    pool: Option<Pool>,
 }
 
 /// Everything known of interfaces, hosts and devices.
@@ -45,6 +48,8 @@ pub(super) struct Attached<'d> {
     pub names: Vec<String>,
     /// What tells slots of one name apart.
     pub roles: Vec<String>,
+    /// First slots of pools, and how many they have.
+    pub pools: Vec<(u32, u32)>,
 }
 
 impl<'d> Attached<'d> {
@@ -60,6 +65,7 @@ impl<'d> Attached<'d> {
             rows: Vec::new(),
             names: Vec::new(),
             roles: Vec::new(),
+            pools: Vec::new(),
         };
         for (id, i) in definition.interfaces.iter().enumerate() {
             this.segments.entry((i.port, vids(&i.vlan.0))).or_insert(id);
@@ -72,7 +78,11 @@ impl<'d> Attached<'d> {
             for side in sides(device) {
                 let place = this.place(device, *side);
                 let name = device.attachment_name(*side);
+                let number = this.rows.len();
                 this.add_plain(name, place, device.addresses.first());
+                if device.state == State::Failed {
+                    this.rows[number].state = attachment_state::UNAVAILABLE;
+                }
             }
         }
         // Only now every segment and sender is known.
@@ -102,7 +112,9 @@ impl<'d> Attached<'d> {
         self.senders
             .entry((segment, place.mac.value()))
             .or_insert(number);
-        self.rows.push(self.row(place, address.copied()));
+        let mut row = self.row(place, address.copied());
+        row.counts = number;
+        self.rows.push(row);
         self.names.push(name);
         self.roles.push(String::new());
     }
@@ -110,16 +122,24 @@ impl<'d> Attached<'d> {
     fn row(&self, place: &Place, address: Option<IpAddr>) -> AttachmentRow {
         let interface = &self.definition.interfaces[place.interface];
         AttachmentRow {
+            state: match place.mac.is_known() {
+                true => attachment_state::HERE,
+                false => attachment_state::UNRESOLVED,
+            },
             port: interface.port,
             interface: place.interface as u32,
             tags: place.vlan.0.len() as u8,
             vids: vids(&place.vlan.0),
-            dst_mac: place.mac.value(),
+            dst_mac: match place.mac.is_known() {
+                true => place.mac.value(),
+                false => 0,
+            },
             src_mac: interface.mac.value(),
             address,
             mtu: interface.mtu.unwrap_or(0),
             encap: 0,
             comes_from: 0,
+            counts: 0,
         }
     }
 
@@ -166,34 +186,83 @@ impl<'d> Attached<'d> {
         let own = primary.addresses.first().is_some_and(IpAddr::is_ipv6);
         let v6 = like.map_or(own, |a| a.is_ipv6());
         let plain = self.plain(role.device, side);
-        if role.alternates.is_empty() && v6 == own {
+        if role.alternates.is_empty() && v6 == own && !role.open {
             return plain;
         }
         let key = SlotKey {
             plain,
             alternates: role.alternates.clone(),
             v6,
+            open: role.open,
+            pool: role.pool.clone(),
         };
         if let Some(number) = self.slots.get(&key) {
             return *number;
         }
         let number = self.rows.len() as u32;
-        let device = &self.definition.devices[self.active(role)];
-        let address = device.addresses.iter().find(|a| a.is_ipv6() == v6);
-        let mut row = self.row(self.place(device, side), address.copied());
-        row.comes_from = self.sender(self.place(device, side.other()));
-        self.rows.push(row);
-        self.names.push(self.names[plain as usize].clone());
-        self.roles.push(self.role_name(role, v6));
+        let says = self.role_name(role, v6);
+        if let Some(pool) = &role.pool {
+            let buckets = 1 << pool.bits;
+            for bucket in 0..buckets {
+                let member = spread::member(self.definition, role, pool, bucket);
+                let counts = self.plain(member, side);
+                let says = format!("bucket {bucket} of {buckets}, {says}");
+                self.add_slot(role, (member, side), v6, counts, says);
+            }
+            self.pools.push((number, buckets));
+        } else {
+            self.add_slot(role, (self.active(role), side), v6, number, says);
+        }
         self.slots.insert(key, number);
         number
     }
 
+    /// A slot of a role, at a device's side.
+    fn add_slot(
+        &mut self,
+        role: &Role,
+        (device, side): (DeviceId, Side),
+        v6: bool,
+        counts: u32,
+        says: String,
+    ) {
+        let device = &self.definition.devices[device];
+        let address = device.addresses.iter().find(|a| a.is_ipv6() == v6);
+        let mut row = self.row(self.place(device, side), address.copied());
+        row.comes_from = self.sender(self.place(device, side.other()));
+        row.counts = counts;
+        if device.state == State::Failed {
+            row.state = match role.open {
+                true => attachment_state::SKIPPED,
+                false => attachment_state::UNAVAILABLE,
+            };
+        }
+        self.rows.push(row);
+        let plain = self.plain(role.device, side);
+        self.names.push(self.names[plain as usize].clone());
+        self.roles.push(says);
+    }
+
+    /// The slots of a role from `slot` on, each with the device it leads to.
+    pub fn slot_devices(&self, role: &Role, slot: u32) -> Vec<(u32, DeviceId)> {
+        match &role.pool {
+            None => vec![(slot, self.active(role))],
+            Some(pool) => (0..1 << pool.bits)
+                .map(|n| (slot + n, spread::member(self.definition, role, pool, n)))
+                .collect(),
+        }
+    }
+
     fn role_name(&self, role: &Role, v6: bool) -> String {
         let name = |id: &DeviceId| self.definition.devices[*id].name.as_str();
-        let alternates: Vec<&str> = role.alternates.iter().map(name).collect();
+        let mut others: Vec<String> = role.alternates.iter().map(|a| name(a).to_owned()).collect();
+        if let Some(pool) = &role.pool {
+            let weights = pool.weights.iter().map(u8::to_string);
+            others.push(format!("by {}", weights.collect::<Vec<_>>().join(":")));
+        }
         let family = if v6 { "IPv6" } else { "IPv4" };
-        format!("{family} {}", alternates.join(" "))
+        let open = if role.open { " open" } else { "" };
+        format!("{family} {}{open}", others.join(" "))
     }
 
     /// The device that stands in the role now: the primary, or its first alternate that is not
@@ -260,8 +329,11 @@ impl<'d> Attached<'d> {
     }
 
     pub fn source_rows(&self) -> Vec<SourceRow> {
+        // Nobody sends from a MAC that is not known yet.
+        let unknown = |mac: u64| mac >> 40 & 1 == 1;
         self.senders
             .iter()
+            .filter(|((_, mac), _)| !unknown(*mac))
             .map(|((segment, mac), attachment)| SourceRow {
                 segment: *segment,
                 mac: *mac,

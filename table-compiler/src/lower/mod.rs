@@ -4,6 +4,7 @@
 //! * `attached`: segments, senders, attachment slots;
 //! * `look`, `way`: how packets look on their way, and the way itself;
 //! * `service`: the classes of a service;
+//! * `spread`: which member of a pool has which clients;
 //! * `steps`: its steps and actions, `tags`: the tags they send with and wait for;
 //! * `qos`: rates and priorities;
 //! * `keys`: which (address, port) finds which class; conflicts between them;
@@ -17,6 +18,7 @@ mod look;
 pub mod model;
 mod qos;
 mod service;
+mod spread;
 mod steps;
 mod tags;
 mod way;
@@ -110,6 +112,7 @@ impl Lowering<'_> {
         model.decaps = self.attached.decaps();
         model.encaps = self.attached.encaps();
         model.attachments = std::mem::take(&mut self.attached.rows);
+        model.pools = std::mem::take(&mut self.attached.pools);
         model.rewrites = self.rewrites.iter().copied().collect();
         let names = &mut model.names;
         names.definition = self.definition.name.clone();

@@ -35,6 +35,8 @@ pub struct SourceRow {
 /// A row of `attachment`; its number is its place in [`Model::attachments`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachmentRow {
+    /// `seqnic_spec::tables::attachment_state`.
+    pub state: u32,
     pub port: u8,
     pub interface: u32,
     /// VLAN tags on frames to it: 0, 1 or 2.
@@ -50,6 +52,8 @@ pub struct AttachmentRow {
     pub encap: u32,
     /// Attachment from which what is sent to it comes back.
     pub comes_from: u32,
+    /// Attachment that what is sent to it counts as.
+    pub counts: u32,
 }
 
 /// A row of `decap`; its number is that of the port.
@@ -210,6 +214,8 @@ pub struct StepRow {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ActionRow {
     pub attachment: u32,
+    /// Bits of the bucket that is added to it.
+    pub pool: u32,
     pub route: bool,
     pub nat: bool,
     /// Row in [`Model::rewrites`].
@@ -242,6 +248,8 @@ pub struct Model {
     /// Row 0 is unused.
     pub actions: Vec<ActionRow>,
     pub attachments: Vec<AttachmentRow>,
+    /// Attachments side by side that are buckets of a pool: the first, and how many.
+    pub pools: Vec<(u32, u32)>,
     pub rewrites: Vec<IpAddr>,
     /// By port.
     pub decaps: Vec<DecapRow>,

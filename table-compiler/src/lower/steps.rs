@@ -6,7 +6,7 @@ use super::attached::role_devices;
 use super::model::{ActionRow, Actions, StepRow};
 use super::service::{Current, Group, Look};
 use super::way::{Copy, From, Hop, To};
-use crate::definition::{Alerts, HostId, KeyedBy, Side};
+use crate::definition::{Alerts, HostId, KeyedBy, Role, Side};
 use crate::diagnostic::{Diagnostic, Span};
 use seqnic_image::names::{ActionName, Direction};
 use seqnic_spec::tables::position_kind;
@@ -189,6 +189,7 @@ impl<'d> Lowering<'d> {
             let to = Some((copy.role, side, copy.mark));
             let row = ActionRow {
                 attachment,
+                pool: bucket_bits(copy.role),
                 tag_kind,
                 tag,
                 dscp: self.attached.dscp(&hop.from, to, current.service.dscp),
@@ -336,6 +337,7 @@ impl<'d> Lowering<'d> {
                 (
                     ActionRow {
                         attachment,
+                        pool: bucket_bits(role),
                         nat,
                         tag_kind,
                         tag,
@@ -394,6 +396,10 @@ impl<'d> Lowering<'d> {
             to: row.attachment,
         }));
     }
+}
+
+fn bucket_bits(role: &Role) -> u32 {
+    role.pool.as_ref().map_or(0, |pool| pool.bits)
 }
 
 /// Adds to the service's port: the destination port forward, the source port on the return way.

@@ -79,13 +79,14 @@ impl Attached<'_> {
         let Some(tag) = tag.filter(|t| *t != Tag::Dscp) else {
             return (tag_kind::NONE, 0);
         };
-        let device = self.active(role);
-        let there = self.tags.slots.entry(slot).or_insert(Tagged {
-            device,
-            side,
-            tunnel: false,
-        });
-        there.tunnel |= tag.is_tunnel();
+        for (slot, device) in self.slot_devices(role, slot) {
+            let there = self.tags.slots.entry(slot).or_insert(Tagged {
+                device,
+                side,
+                tunnel: false,
+            });
+            there.tunnel |= tag.is_tunnel();
+        }
         (kind(tag), mark.number)
     }
 

@@ -4,7 +4,7 @@
 use super::look::{Stage, shift};
 use crate::definition::{
     Alerts, Definition, DeviceId, Directions, Element, HostId, KeyedBy, Mode, Ports, ReturnWay,
-    Role, Service, Side, Tag,
+    Role, Service, Side, State, Tag,
 };
 use crate::diagnostic::{Diagnostic, Span};
 use seqnic_image::names::Direction;
@@ -137,6 +137,9 @@ impl<'d> Ways<'d> {
             match stop {
                 None => forward.copy(element, at, Direction::Forward),
                 Some(stop) if Some(at) == end_at => forward.towards_end(stop, nat),
+                Some(stop) if passed_by(definition, stop.role) => {
+                    forward.pass_by(stop, stop.enter.other());
+                }
                 Some(stop) => forward.through(stop),
             }
         }
@@ -167,6 +170,9 @@ impl<'d> Ways<'d> {
                 for (at, (element, stop)) in before_end.rev() {
                     match stop {
                         None => back.copy(element, at, Direction::Return),
+                        Some(stop) if passed_by(definition, stop.role) => {
+                            back.pass_by(stop, stop.enter);
+                        }
                         Some(stop) => back.back_through(stop),
                     }
                 }
@@ -178,6 +184,9 @@ impl<'d> Ways<'d> {
                     let at = service.sequence.len() + at;
                     match listed(element, at, &all, stages, back.stage) {
                         None => back.copy(element, at, Direction::Return),
+                        Some(stop) if passed_by(definition, stop.role) => {
+                            back.pass_by(&stop, stop.enter);
+                        }
                         Some(stop) => back.back_through(&stop),
                     }
                 }
@@ -214,6 +223,11 @@ impl<'d> Ways<'d> {
 
 pub(super) fn is_nat(definition: &Definition, id: DeviceId) -> bool {
     definition.devices[id].mode == Some(Mode::Nat)
+}
+
+/// Whether packets go on without a role: all its devices have failed.
+fn passed_by(definition: &Definition, role: &Role) -> bool {
+    role.open && (role.all()).all(|id| definition.devices[id].state == State::Failed)
 }
 
 /// One entry an element of the sequence: its device, `None` for copies.
@@ -304,6 +318,8 @@ struct Walk<'d> {
     shift: u16,
     restore: bool,
     copies: Vec<Copy<'d>>,
+    /// Devices passed by since: as senders, with how many copies stand in front of them.
+    passed: Vec<(Hop<'d>, usize)>,
 }
 
 impl<'d> Walk<'d> {
@@ -316,6 +332,7 @@ impl<'d> Walk<'d> {
             shift,
             restore,
             copies: Vec::new(),
+            passed: Vec::new(),
         }
     }
 
@@ -346,6 +363,10 @@ impl<'d> Walk<'d> {
     }
 
     fn to(&mut self, to: To<'d>) {
+        for (hop, copies) in std::mem::take(&mut self.passed) {
+            let copies = self.copies[copies..].to_vec();
+            self.hops.push(Hop { copies, to, ..hop });
+        }
         self.hops.push(Hop {
             from: self.from,
             span: self.span,
@@ -355,6 +376,20 @@ impl<'d> Walk<'d> {
             copies: std::mem::take(&mut self.copies),
             to,
         });
+    }
+
+    /// What a device still sends that packets do not go to any more goes on as ever, from `side`.
+    fn pass_by(&mut self, stop: &Stop<'d>, side: Side) {
+        let hop = Hop {
+            from: sender(stop, side),
+            span: stop.span,
+            stage: stop.stage,
+            shift: stop.shift,
+            restore: false,
+            copies: Vec::new(),
+            to: To::Out(None),
+        };
+        self.passed.push((hop, self.copies.len()));
     }
 
     /// The end sends from the side it takes packets on.
@@ -399,14 +434,19 @@ impl<'d> Walk<'d> {
     }
 
     fn sent_by(&mut self, stop: &Stop<'d>, side: Side) {
-        self.from = From::Device {
-            role: stop.role,
-            side,
-            entered: side.other(),
-            mark: stop.mark,
-            is_end: false,
-        };
+        self.from = sender(stop, side);
         self.span = stop.span;
+    }
+}
+
+/// A device that packets pass, sending from `side`.
+fn sender<'d>(stop: &Stop<'d>, side: Side) -> From<'d> {
+    From::Device {
+        role: stop.role,
+        side,
+        entered: side.other(),
+        mark: stop.mark,
+        is_end: false,
     }
 }
 

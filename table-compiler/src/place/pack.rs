@@ -360,6 +360,7 @@ fn direct_tables(image: &mut Image, model: &Model) {
         &ACTION_ROW,
         [
             "attachment",
+            "pool",
             "route",
             "nat",
             "rewrite_valid",
@@ -375,6 +376,7 @@ fn direct_tables(image: &mut Image, model: &Model) {
     direct(image, Table::Action, &model.actions, |row, words| {
         let values = [
             row.attachment.into(),
+            row.pool.into(),
             row.route.into(),
             row.nat.into(),
             row.rewrite.is_some().into(),
@@ -392,6 +394,7 @@ fn direct_tables(image: &mut Image, model: &Model) {
         &ATTACHMENT_ROW,
         [
             "valid",
+            "state",
             "port",
             "interface",
             "tags",
@@ -404,6 +407,7 @@ fn direct_tables(image: &mut Image, model: &Model) {
             "mtu",
             "encap",
             "comes_from",
+            "counts",
         ],
     );
     direct(
@@ -415,6 +419,7 @@ fn direct_tables(image: &mut Image, model: &Model) {
             let [vid0, vid1] = row.vids.map(u128::from);
             let values = [
                 1,
+                row.state.into(),
                 row.port.into(),
                 row.interface.into(),
                 row.tags.into(),
@@ -427,6 +432,7 @@ fn direct_tables(image: &mut Image, model: &Model) {
                 row.mtu.into(),
                 row.encap.into(),
                 row.comes_from.into(),
+                row.counts.into(),
             ];
             attachment.write(words, 0, values);
         },

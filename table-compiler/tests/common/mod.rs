@@ -80,6 +80,8 @@ impl Network {
             interface,
             vlan: self.definition.interfaces[interface].vlan.clone(),
             mac: mac(n),
+            learned: false,
+            address: None,
             span: self.span(),
         }
     }
@@ -116,6 +118,7 @@ impl Network {
             tunnel: None,
             promiscuous: false,
             state: State::Up,
+            open: false,
             span,
         });
         self.definition.devices.len() - 1
@@ -191,6 +194,8 @@ pub fn role(device: DeviceId) -> Role {
     Role {
         device,
         alternates: Vec::new(),
+        open: false,
+        pool: None,
     }
 }
 
@@ -210,6 +215,8 @@ pub fn pool(device: DeviceId, alternates: &[DeviceId]) -> Element {
         role: Role {
             device,
             alternates: alternates.to_vec(),
+            open: false,
+            pool: None,
         },
         enter: Side::Outside,
         port: None,

@@ -1,6 +1,7 @@
 //! Random definitions: valid by construction as far as that is easy; the compiler refuses the rest.
 
 use crate::acl::Acls;
+use crate::failures;
 use crate::qos;
 use crate::rng::Random;
 use crate::service::services;
@@ -111,6 +112,8 @@ pub struct Interface {
 pub struct Device {
     pub name: String,
     pub alternate: Option<String>,
+    /// Other members of its pool, with what they weigh.
+    pub members: Vec<(String, u16)>,
     pub two_sides: bool,
     /// An end server in NAT mode.
     pub nat: bool,
@@ -119,6 +122,30 @@ pub struct Device {
     /// Whether it has addresses of (IPv4, IPv6).
     pub families: (bool, bool),
     nodes: Vec<(String, Node)>,
+}
+
+impl Device {
+    /// It, or its pool, in an element.
+    pub fn named(&self) -> Node {
+        if self.members.is_empty() {
+            return scalar(&self.name);
+        }
+        let first = [scalar(&self.name)].into_iter();
+        let others = self.members.iter().map(|(name, weight)| match weight {
+            1 => scalar(name),
+            weight => Map::new()
+                .with("device", scalar(name))
+                .with("weight", scalar(weight))
+                .done(),
+        });
+        Node::List(first.chain(others).collect())
+    }
+
+    /// The number of buckets of its pool: few, so that there are many pools.
+    pub fn buckets(&self) -> Option<Node> {
+        let most = self.members.iter().map(|(_, weight)| *weight).max()?;
+        Some(scalar(4 << (most % 4)))
+    }
 }
 
 /// A definition for `seed`. The same seed gives the same definition.
@@ -156,7 +183,7 @@ pub fn definition(seed: u64) -> Node {
         .with("services", services)
         .maybe("acls", sets)
         .done();
-    qos::add(node, seed)
+    failures::add(qos::add(node, seed), seed)
 }
 
 /// A tag list as the file has it.
@@ -307,7 +334,7 @@ impl Network {
     /// A place of a device; with tags sometimes that of another one, as behind one router.
     fn device_place(&mut self, r: &mut Random) -> Map {
         if self.tags.tunnels
-            && r.chance(4)
+            && r.chance(3)
             && let Some(place) = r.pick(&self.places)
         {
             return place.clone();
@@ -350,14 +377,10 @@ impl Network {
 
     /// A device that is no end, perhaps with an alternate of the same form.
     fn device(&mut self, r: &mut Random, name: &str, function: &str, two_sides: bool) -> Device {
-        let alternate = r.chance(25).then(|| format!("{name}b"));
-        let primary_failed = alternate.is_some() && r.chance(40);
+        let (alternate, members) = others(r, name);
+        let promiscuous = function == "ids" && r.chance(50);
         let mut nodes = Vec::new();
-        for (name, failed) in std::iter::once((name, primary_failed)).chain(
-            alternate
-                .as_deref()
-                .map(|a| (a, !primary_failed && r.chance(15))),
-        ) {
+        for (name, failed) in all(r, name, alternate.as_ref(), &members) {
             let node = Map::new().with("function", scalar(function));
             let node = if two_sides {
                 let sides = Map::new()
@@ -371,16 +394,14 @@ impl Network {
             let node = node
                 .maybe("address", address)
                 .maybe("tunnel", self.device_tunnel(r))
-                .maybe(
-                    "promiscuous",
-                    (function == "ids" && r.chance(50)).then(|| scalar("true")),
-                )
+                .maybe("promiscuous", promiscuous.then(|| scalar("true")))
                 .maybe("state", failed.then(|| scalar("failed")));
-            nodes.push((name.to_string(), node.done()));
+            nodes.push((name, node.done()));
         }
         Device {
             name: name.to_string(),
             alternate,
+            members,
             two_sides,
             nat: false,
             via: false,
@@ -393,15 +414,10 @@ impl Network {
         let name = format!("server{n}");
         let mode = r.weighted(&[(35, "loopback"), (15, "alias"), (50, "nat")]);
         let via = mode == "nat" && r.chance(25);
-        let alternate = r.chance(25).then(|| format!("{name}b"));
-        let primary_failed = alternate.is_some() && r.chance(40);
+        let (alternate, members) = others(r, &name);
         let families = r.weighted(&[(40, (true, false)), (15, (false, true)), (45, (true, true))]);
         let mut nodes = Vec::new();
-        for (name, failed) in std::iter::once((name.clone(), primary_failed)).chain(
-            alternate
-                .clone()
-                .map(|a| (a, !primary_failed && r.chance(15))),
-        ) {
+        for (name, failed) in all(r, &name, alternate.as_ref(), &members) {
             let mut addresses = Vec::new();
             if families.0 {
                 addresses.push(self.address(true));
@@ -428,6 +444,7 @@ impl Network {
         Device {
             name,
             alternate,
+            members,
             two_sides: false,
             nat: mode == "nat",
             via,
@@ -439,4 +456,35 @@ impl Network {
             nodes,
         }
     }
+}
+
+/// A device's alternate, or the other members of its pool.
+fn others(r: &mut Random, name: &str) -> (Option<String>, Vec<(String, u16)>) {
+    match r.weighted(&[(66, 0), (22, 1), (12, 2)]) {
+        0 => (None, Vec::new()),
+        1 => (Some(format!("{name}b")), Vec::new()),
+        _ => {
+            let count = r.weighted(&[(60, 1), (30, 2), (10, 3)]);
+            let member = |n: usize| format!("{name}{}", ["b", "c", "d"][n]);
+            let members = (0..count).map(|n| (member(n), r.weighted(&[(60, 1), (30, 2), (10, 7)])));
+            (None, members.collect())
+        }
+    }
+}
+
+/// The device and those beside it, each with whether it has failed.
+fn all(
+    r: &mut Random,
+    name: &str,
+    alternate: Option<&String>,
+    members: &[(String, u16)],
+) -> Vec<(String, bool)> {
+    let others = alternate.into_iter().chain(members.iter().map(|m| &m.0));
+    let first_failed = (alternate.is_some() || !members.is_empty()) && r.chance(40);
+    let mut all = vec![(name.to_string(), first_failed)];
+    for other in others {
+        let failed = !first_failed && r.chance(15);
+        all.push((other.clone(), failed));
+    }
+    all
 }

@@ -10,6 +10,7 @@ pub mod classbench;
 mod compare;
 mod definition;
 mod edges;
+mod failures;
 pub mod frame;
 mod mangle;
 mod mutate;

@@ -4,7 +4,7 @@ use crate::rng::Random;
 use crate::tree::{Map, Node, scalar};
 
 /// Reasons the host is sent packets for that random packets have, but for `policed`.
-const REASONS: [&str; 12] = [
+const REASONS: [&str; 15] = [
     "arp",
     "not_mine",
     "no_interface",
@@ -16,6 +16,9 @@ const REASONS: [&str; 12] = [
     "multicast",
     "ttl",
     "too_big",
+    "unavailable",
+    "unresolved",
+    "skipped",
     "ipv4_checksum",
 ];
 

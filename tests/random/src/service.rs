@@ -230,7 +230,8 @@ fn sequence(r: &mut Random, network: &mut Network, passed: &[Device], plan: Plan
         let port = (plan.translatable && r.chance(25)).then(|| scalar(r.port(3000..=60000)));
         elements.push(
             Map::new()
-                .with("device", scalar(&end.name))
+                .with("device", end.named())
+                .maybe("buckets", end.buckets())
                 .maybe("alternate", end.alternate.as_ref().map(scalar))
                 .maybe("port", port)
                 .maybe("tracking", network.element_tag(r).filter(|_| !end.via))
@@ -267,12 +268,14 @@ fn passed_device(r: &mut Random, network: &mut Network, device: &Device, plan: &
         && then.is_none()
         && tag.is_none()
         && device.alternate.is_none()
+        && device.members.is_empty()
         && r.chance(50)
     {
         return scalar(&device.name);
     }
     Map::new()
-        .with("device", scalar(&device.name))
+        .with("device", device.named())
+        .maybe("buckets", device.buckets())
         .maybe("alternate", device.alternate.as_ref().map(scalar))
         .maybe(
             "enter",
@@ -311,7 +314,8 @@ fn copies(
         let directions = directions.filter(|d| mirrored || *d != "return");
         elements.push(
             Map::new()
-                .with("copy", scalar(&device.name))
+                .with("copy", device.named())
+                .maybe("buckets", device.buckets())
                 .maybe("alternate", device.alternate.as_ref().map(scalar))
                 .maybe("alerts", alerts.map(scalar))
                 .maybe("directions", directions.map(scalar))
@@ -354,7 +358,8 @@ fn return_way(r: &mut Random, network: &Network, passed: &[Device]) -> Option<No
                 }
                 list.push(
                     Map::new()
-                        .with("device", scalar(&device.name))
+                        .with("device", device.named())
+                        .maybe("buckets", device.buckets())
                         .maybe("alternate", device.alternate.as_ref().map(scalar))
                         .maybe("tracking", network.element_tag(r))
                         .done(),

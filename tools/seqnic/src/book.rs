@@ -72,7 +72,6 @@ impl Book {
             if row % versions != image.epoch() {
                 continue;
             }
-            let number = row / versions;
             let row = Row::from_words(attachments.row_bits, words);
             let field = |f| row.field(&ATTACHMENT_ROW, 0, f);
             if field("valid") == 0 {
@@ -87,7 +86,7 @@ impl Book {
                 vids,
             };
             let key = (segment, mac(field("dst_mac")));
-            let receiver = name(number.into());
+            let receiver = name(field("counts"));
             book.receivers.entry(key).or_insert(receiver);
         }
         book

@@ -406,8 +406,17 @@ fn family(random: &mut Random, world: &World, share: Share, f: &mut Filler) {
         }
     }
     for number in half(SMALL.action_rows) {
+        let attachment = share.of(random, 16);
         let fields = [
-            ("attachment", share.of(random, 16)),
+            ("attachment", attachment),
+            (
+                "pool",
+                if attachment % 8 < 5 {
+                    random.pick(&[0, 0, 1, 2])
+                } else {
+                    0
+                },
+            ),
             ("route", random.pick(&[0, 1])),
             ("nat", random.pick(&[0, 1])),
             ("rewrite_valid", random.pick(&[0, 1])),
@@ -425,6 +434,15 @@ fn family(random: &mut Random, world: &World, share: Share, f: &mut Filler) {
         let address = random.pick(&addresses);
         let fields = [
             ("valid", 1),
+            (
+                "state",
+                if random.one_in(8) {
+                    1 + random.below(3)
+                } else {
+                    0
+                }
+                .into(),
+            ),
             ("port", random.below(4).into()),
             ("interface", random.below(16).into()),
             ("tags", random.below(3).into()),
@@ -440,6 +458,7 @@ fn family(random: &mut Random, world: &World, share: Share, f: &mut Filler) {
                 "comes_from",
                 random.below(SMALL.attachment_rows.into()).into(),
             ),
+            ("counts", random.below(SMALL.attachment_rows.into()).into()),
         ];
         f.direct(Table::Attachment, number, &ATTACHMENT_ROW, &fields);
         let address = random.pick(&[address, 0]);

@@ -9,8 +9,8 @@
 //! through a small queue of each set into one stream; if the taker is slow the walk waits, and nothing else does: rows that
 //! must be given out then find their queue full at worst, and the snapshot says that it is torn.
 //!
-//! A copy dropped at its output counts in row `output_full` of set `reason`, one that is too big in
-//! `too_big`, one the host takes no more of in `host_limited`, while the same event may count the packet's own reason;
+//! A copy dropped at its output counts in row `output_full` of set `reason`, one that is not sent in
+//! `too_big`, `unavailable` and so on, one the host takes no more of in `host_limited`, while the same event may count the packet's own reason;
 //! no packet has one of these as its own, so those rows are pairs of registers, put in at read-out.
 
 use super::walk::{Counted, Walk};
@@ -60,7 +60,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
     let packet = (take & e("first")).named("packet");
     let directed = (!e("reason").any()).named("directed");
-    let copy = (take & directed & e("sent") & !e("too_big")).named("copy");
+    let copy = (take & directed & e("sent") & !e("instead").any()).named("copy");
     let known = packet & e("interface_valid");
     let from = (known & e("sender_valid")).named("from_attachment");
     let (length_in, length_out) = (e("length_in"), e("length_out"));
@@ -68,9 +68,13 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
     // What became of a copy, counted beside its packet's reason.
     let full = beside(&m, Reason::OutputFull, take & !e("sent"), length_out);
-    let too_big = beside(&m, Reason::TooBig, take & e("too_big"), length_in);
-
+    let of_copy = Reason::ALL.iter().filter(|r| r.is_of_copy()).map(|r| {
+        let hit = take & e("instead").is(*r as u128);
+        (*r, beside(&m, *r, hit, length_in))
+    });
+    let mut counted_beside: Vec<_> = of_copy.collect();
     let limited = beside(&m, Reason::HostLimited, take & e("limited"), length_in);
+    counted_beside.extend([(Reason::OutputFull, full), (Reason::HostLimited, limited)]);
 
     let response = {
         let inputs = [
@@ -138,12 +142,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         let (mut answer, mut given) = walk.set(counted)?;
         if set == CounterSet::Reason {
             let bits = clog2(set.rows(g)).max(1);
-            let beside = [
-                (Reason::OutputFull, full),
-                (Reason::TooBig, too_big),
-                (Reason::HostLimited, limited),
-            ];
-            for (reason, counts) in beside {
+            for (reason, counts) in counted_beside.iter().copied() {
                 let asked = cfg_row.trunc(bits).is(reason as u128).delay(SET_LATENCY);
                 answer = asked.mux(counts, answer);
                 // As they were when the phase turned, two clocks behind the event.
@@ -237,8 +236,9 @@ mod tests {
         let reason = random.pick(&[0u64, 0, 0, 5, 21, 23]);
         let first = random.one_in(2);
         let sent = !random.one_in(4);
-        let too_big = reason == 0 && random.one_in(5);
-        let limited = (reason != 0 || too_big) && random.one_in(3);
+        let of_copy = [Reason::TooBig, Reason::Unavailable, Reason::Skipped];
+        let unsent = reason == 0 && random.one_in(5);
+        let limited = (reason != 0 || unsent) && random.one_in(3);
         let sent = sent || limited;
         let (interface_valid, sender_valid) = (!random.one_in(4), random.one_in(2));
         let (interface, sender) = (random.below(hot), random.below(hot));
@@ -246,6 +246,7 @@ mod tests {
         let (action, attachment) = (random.below(hot), random.below(hot));
         let (out_interface, comes_from) = (random.below(hot), random.below(hot));
         let (length_in, length_out) = (random.below(9217), random.below(9225));
+        let instead = of_copy[length_in as usize % of_copy.len()] as u64;
         let (opening, answering) = (random.one_in(2), random.one_in(3));
         let (flow_in, flow_out) = (random.below(2), random.below(2));
         let digits = random.below(29);
@@ -278,8 +279,8 @@ mod tests {
                 model.add(CounterSet::Class, class * 2 + direction, length_in);
             }
         }
-        if too_big {
-            model.add(CounterSet::Reason, Reason::TooBig as u64, length_in);
+        if unsent {
+            model.add(CounterSet::Reason, instead, length_in);
         }
         if limited {
             model.add(CounterSet::Reason, Reason::HostLimited as u64, length_in);
@@ -287,7 +288,7 @@ mod tests {
         if !sent {
             let row = Reason::OutputFull as u64;
             model.add(CounterSet::Reason, row, length_out);
-        } else if reason == 0 && !too_big {
+        } else if reason == 0 && !unsent {
             model.add(CounterSet::Action, action, length_out);
             model.add(CounterSet::AttachmentOut, attachment, length_out);
             model.add(CounterSet::InterfaceOut, out_interface, length_out);
@@ -312,7 +313,7 @@ mod tests {
                 ("direction", direction.into()),
                 ("length_in", length_in.into()),
                 ("sent", sent.into()),
-                ("too_big", too_big.into()),
+                ("instead", if unsent { instead.into() } else { 0 }),
                 ("limited", limited.into()),
                 ("action", action.into()),
                 ("out_attachment", attachment.into()),
@@ -607,7 +608,13 @@ mod tests {
         // The reset has nothing to do with the counts, but with the walk.
         assert_eq!(bit(&read(&mut sim, 0), "running"), 1);
         sim.reset();
-        for reason in [Reason::OutputFull, Reason::TooBig, Reason::HostLimited] {
+        for reason in [
+            Reason::OutputFull,
+            Reason::TooBig,
+            Reason::Unavailable,
+            Reason::Skipped,
+            Reason::HostLimited,
+        ] {
             model
                 .rows
                 .remove(&(CounterSet::Reason as u8, reason as u64));

@@ -67,11 +67,14 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let error = end.field("error");
     let oversize = m.lit(REASON_BITS, Reason::Oversize as u128);
     // The packet itself is directed then; the host is told what became of this copy.
-    let too_big = kept.field("reason").is(Reason::TooBig as u128);
-    let own = kept.field("reason").when(!too_big);
+    let reason = kept.field("reason");
+    let of_copy = Reason::ALL.iter().filter(|r| r.is_of_copy());
+    let of_copy: Vec<_> = of_copy.map(|r| reason.is(*r as u128)).collect();
+    let of_copy = m.or(&of_copy).named("of_copy");
+    let own = reason.when(!of_copy);
     let mut fields = vec![
         ("reason", error.mux(oversize, own)),
-        ("too_big", too_big & !error),
+        ("instead", reason.when(of_copy & !error)),
         ("interface_valid", kept.field("interface_valid") & !error),
         ("sender_valid", kept.field("sender_valid") & !error),
         ("rule_valid", kept.field("rule_valid") & !error),
@@ -142,7 +145,8 @@ mod tests {
             // Outputs 0 to 2 are there; an attachment on a port the card does not have is dropped.
             let out = random.below(5);
             let (first, error) = (random.one_in(2), random.one_in(6));
-            let reason = random.pick(&[0u64, 0, 9, Reason::TooBig as u64]);
+            let reason =
+                random.pick(&[0u64, 0, 9, Reason::TooBig as u64, Reason::Unresolved as u64]);
             let (mut fits, limited) = (false, out == host && random.one_in(5));
             let priority = random.below(8);
             for i in 0..beats {
@@ -176,10 +180,10 @@ mod tests {
                     ("length_in", u128::from(n)),
                     ("length_out", u128::from(n + 4)),
                 ];
-                let too_big = reason == Reason::TooBig as u64;
+                let of_copy = [Reason::TooBig as u64, Reason::Unresolved as u64].contains(&reason);
                 let expected = [
-                    u64::from(too_big && !error),
-                    match (error, too_big) {
+                    if of_copy && !error { reason } else { 0 },
+                    match (error, of_copy) {
                         (true, _) => Reason::Oversize as u64,
                         (_, true) => 0,
                         _ => reason,
@@ -232,7 +236,7 @@ mod tests {
         *events += 1;
         let event = sim.get_bits("event_data");
         let names = [
-            "too_big",
+            "instead",
             "reason",
             "sent",
             "limited",

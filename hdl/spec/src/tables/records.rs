@@ -21,6 +21,10 @@ pub mod width {
     pub const ENCAP: u32 = 12;
     pub const TAG: u32 = 8;
     pub const MTU: u32 = 14;
+    /// Bits of a bucket, written.
+    pub const POOL: u32 = 4;
+    /// Bits of a bucket at most.
+    pub const BUCKET: u32 = 10;
     /// Number of a rule set.
     pub const SET: u32 = 12;
     pub const RULE: u32 = 16;
@@ -92,6 +96,31 @@ pub mod tag_kind {
     /// NSH of metadata type 2 in VXLAN-GPE.
     pub const GPE2: u32 = 7;
     pub const GRE: u32 = 8;
+}
+
+/// Whether an attachment is there, in `attachment.state`: what is not there says why as the reason of what is
+/// sent to it.
+pub mod attachment_state {
+    use crate::reason::Reason;
+
+    pub const BITS: u32 = 3;
+    pub const HERE: u32 = 0;
+    /// The device has failed, and nobody stands in for it.
+    pub const UNAVAILABLE: u32 = 1;
+    /// Its MAC is not known yet.
+    pub const UNRESOLVED: u32 = 2;
+    /// It has failed and is done without: copies to it are not made.
+    pub const SKIPPED: u32 = 3;
+
+    /// The reason of what is sent there; `None` if it is there.
+    pub const fn reason(state: u32) -> Option<Reason> {
+        match state {
+            UNAVAILABLE => Some(Reason::Unavailable),
+            UNRESOLVED => Some(Reason::Unresolved),
+            SKIPPED => Some(Reason::Skipped),
+            _ => None,
+        }
+    }
 }
 
 /// A position: who sent the packet, as the `step` table asks it.
@@ -317,6 +346,11 @@ pub const ACTION_ROW: Layout = Layout {
     fields: &[
         field("attachment", width::ATTACHMENT, "attachment it goes to"),
         field(
+            "pool",
+            width::POOL,
+            "it goes to `attachment` + so many low bits of the digest of the client's address: buckets of a pool",
+        ),
+        field(
             "route",
             1,
             "1: if the destination address is a neighbour, to that neighbour instead",
@@ -359,6 +393,11 @@ pub const ATTACHMENT_ROW: Layout = Layout {
     fields: &[
         field("valid", 1, "1: in use"),
         field(
+            "state",
+            attachment_state::BITS,
+            "whether it is there (`attachment_state`)",
+        ),
+        field(
             "port",
             width::PORT,
             "port of the card it is reached through",
@@ -389,6 +428,11 @@ pub const ATTACHMENT_ROW: Layout = Layout {
             "comes_from",
             width::ATTACHMENT,
             "attachment from which packets sent to it come back: its own, or that of the device's other side",
+        ),
+        field(
+            "counts",
+            width::ATTACHMENT,
+            "attachment that packets sent to it count as: itself, or of a pool's bucket the member that has it",
         ),
     ],
 };

@@ -329,6 +329,7 @@ pub fn references(layout: &Layout) -> &'static [Reference] {
         when("interface", Space::Interface, flag("valid")),
         when("encap", Space::Encap, flag("valid")),
         when("comes_from", Space::Attachment, flag("valid")),
+        when("counts", Space::Attachment, flag("valid")),
     ];
     const ALL: [(&str, &[Reference]); 15] = [
         (INTERFACE_VALUE.name, INTERFACE),

@@ -9,6 +9,7 @@ use seqnic_card::{FromHost, ToHost, Way};
 use seqnic_model::edit;
 use seqnic_model::parse::Headers;
 use seqnic_model::verdict::decide;
+use seqnic_spec::reason::Reason;
 use seqnic_spec::wire;
 
 /// What is returned of a packet: all that fits what every host takes (RFC 1812 section 4.3.2.3, RFC 4443
@@ -21,7 +22,7 @@ const ETHERTYPE: usize = 12;
 pub fn too_big(known: &Known, packet: &ToHost, h: &Headers, interface: u16) -> Deed {
     let verdict = decide(known.tables, packet.port, h, &mut ());
     let least = edit::plans(known.tables, h, &verdict)
-        .filter(|plan| plan.too_big(h))
+        .filter(|plan| plan.unsent(h) == Some(Reason::TooBig))
         .map(|plan| {
             let added = plan.tag.map_or(0, |tag| tag.bytes() as u32);
             u32::from(plan.to.mtu).saturating_sub(added)

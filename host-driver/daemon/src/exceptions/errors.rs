@@ -101,7 +101,7 @@ pub fn direct(known: &Known, packet: &ToHost, h: &Headers) -> Deed {
     }
     (plan.sport, plan.dport) = (None, None);
     let mut out = vec![0; plan.length(h)];
-    if plan.too_big(h) || plan.write(h, &packet.frame, &mut out).is_err() {
+    if plan.unsent(h).is_some() || plan.write(h, &packet.frame, &mut out).is_err() {
         return Deed::Dropped("error_too_long");
     }
     let at = out.len() - ip.len();

@@ -83,7 +83,7 @@ impl Known<'_> {
     /// The copies of a packet that has headers `h` on the wire and is directed as `verdict` says.
     fn copies(&self, frame: &[u8], h: &Headers, verdict: &Verdict) -> Vec<FromHost> {
         edit::plans(self.tables, h, verdict)
-            .filter(|plan| !plan.too_big(h))
+            .filter(|plan| plan.unsent(h).is_none())
             .filter_map(|plan| {
                 let mut out = vec![0; plan.length(h)];
                 plan.write(h, frame, &mut out).ok()?;

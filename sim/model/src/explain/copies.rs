@@ -7,6 +7,7 @@ use crate::keys::Address;
 use crate::parse::Headers;
 use crate::tables::{Action, PortEdit, Tables};
 use crate::verdict::Verdict;
+use seqnic_spec::reason::Reason;
 use seqnic_spec::tables::Table;
 
 /// Every copy in words; the rows read for them are added to `questions`.
@@ -28,12 +29,12 @@ pub fn explain(
             let sent = plan.write(h, frame, &mut bytes).unwrap_or_default();
             CopyWords {
                 action: plan.action,
-                attachment: words.attachment(plan.attachment),
+                attachment: words.attachment(plan.to.counts),
                 routed: plan.routed,
                 interface: words.interface(plan.to.interface),
                 port: plan.to.port,
                 length: sent,
-                too_big: plan.too_big(h),
+                unsent: plan.unsent(h).map(Reason::name),
                 edits: edits(h, &plan, frame, &bytes),
             }
         })
@@ -51,7 +52,7 @@ fn rows(tables: &Tables, words: Words, plan: &Plan, action: &Action, questions: 
     };
     let answer = format!(
         "{}: port {}, {}, VLAN {}, MAC {}{mtu}",
-        words.attachment(plan.attachment),
+        words.attachment(to.counts),
         to.port,
         words.interface(to.interface),
         words::vlan(to.tags, to.vid0, to.vid1),

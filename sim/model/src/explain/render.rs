@@ -83,8 +83,8 @@ impl Display for CopyWords {
             "  to {}{routed}, {}, port {}, {} bytes, action row {}",
             self.attachment, self.interface, self.port, self.length, self.action
         )?;
-        if self.too_big {
-            writeln!(f, "  too big for its MTU: the host gets the packet instead")?;
+        if let Some(reason) = self.unsent {
+            writeln!(f, "  not sent, {reason}: the host gets the packet instead")?;
         }
         for edit in &self.edits {
             writeln!(f, "  {:<22} {} -> {}", edit.field, edit.old, edit.new)?;

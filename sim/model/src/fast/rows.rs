@@ -25,7 +25,7 @@ pub(crate) mod hop {
     pub const SOURCE_PORT: u8 = 8;
     pub const DESTINATION_PORT: u8 = 16;
     pub const DSCP: u8 = 32;
-    /// It leaves with a tag: [`crate::edit`] makes it.
+    /// It leaves with a tag, or goes to a pool: [`crate::edit`] makes it.
     pub const GENERAL: u8 = 64;
     /// It edits something behind the Ethernet header.
     pub const EDITS: u8 = NAT | REWRITE | SOURCE_PORT | DESTINATION_PORT | DSCP;
@@ -49,7 +49,7 @@ impl Hop {
                 | bit(action.nat, hop::NAT)
                 | bit(action.rewrite.is_some(), hop::REWRITE)
                 | bit(action.dscp.is_some(), hop::DSCP)
-                | bit(action.tag.is_some(), hop::GENERAL),
+                | bit(action.tag.is_some() || action.buckets != 0, hop::GENERAL),
         }
     }
 }
@@ -141,9 +141,11 @@ impl Towards {
         Towards {
             head,
             address: row.address.value.to_be_bytes(),
-            mtu: match row.mtu {
-                0 => u32::MAX,
-                mtu => mtu.into(),
+            // No packet is short enough for who is not there.
+            mtu: match (row.absent, row.mtu) {
+                (Some(_), _) => 0,
+                (None, 0) => u32::MAX,
+                (None, mtu) => mtu.into(),
             },
             interface: row.interface,
             comes_from: row.comes_from,

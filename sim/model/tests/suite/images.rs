@@ -226,6 +226,7 @@ fn attachments(i: &mut Image) {
                 ("v6", family),
                 ("address", address),
                 ("comes_from", n.into()),
+                ("counts", n.into()),
             ],
         );
         i.names.attachments.push(name.to_string());
