@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// What the daemon is asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +27,12 @@ pub enum Request {
     /// A device has failed.
     Fail {
         device: String,
+    },
+    /// How does a server take packets for a service address?
+    Detect {
+        device: String,
+        address: IpAddr,
+        port: u16,
     },
     /// A failed device takes its place again.
     Restore {
@@ -58,6 +65,20 @@ pub enum Answer {
     Status(Box<Status>),
     Counters(Counters),
     Definition { name: String, text: String },
+    Detected(Detected),
+}
+
+/// What a server answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Detected {
+    /// `loopback`, `alias` or `nat`; none if it did not answer at all.
+    pub mode: Option<String>,
+    /// To a connection to the service address.
+    pub to_service: Option<String>,
+    /// To a connection to its own address.
+    pub to_own: Option<String>,
+    /// To the question who has the service address.
+    pub who_has: Option<String>,
 }
 
 /// What a change did, or would do.
@@ -84,6 +105,15 @@ pub struct Status {
     pub devices: Vec<DeviceStatus>,
     /// Service and device for each role in which every device failed.
     pub unavailable: Vec<(String, String)>,
+    /// Service and device for each role in which every device failed and that is done without.
+    #[serde(default)]
+    pub bypassed: Vec<(String, String)>,
+    /// Attachments whose MAC is learned.
+    #[serde(default)]
+    pub neighbours: Vec<NeighbourStatus>,
+    /// Who sends on the engine's interfaces and is in no definition.
+    #[serde(default)]
+    pub discovered: Vec<Discovered>,
     /// TAP devices, by interface.
     pub taps: BTreeMap<String, String>,
     /// Rows of the card's tables that were not what was written to them, and were mended.
@@ -154,6 +184,30 @@ pub struct FailOver {
     pub journal_us: u64,
     pub words_us: u64,
     pub words: Option<usize>,
+}
+
+/// An attachment whose MAC is learned, and what the kernel knows of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeighbourStatus {
+    pub attachment: String,
+    pub addresses: Vec<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// As `ip neighbour` has it; `none`: the kernel does not know the address.
+    pub state: String,
+}
+
+/// Somebody no definition has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discovered {
+    pub interface: String,
+    pub mac: String,
+    /// Those it says it has, of the interface's networks.
+    pub addresses: Vec<IpAddr>,
+    pub packets: u64,
+    /// Seconds since 1970.
+    pub first: u64,
+    pub last: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

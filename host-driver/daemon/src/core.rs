@@ -6,7 +6,7 @@
 //! is failed.
 
 use crate::journal::{Journal, JournalError, Record, rows};
-use crate::lock;
+use crate::{lock, neighbours};
 use seqnic_card::{Card, CardError, Presence};
 use seqnic_compiler::definition::{Definition, Element, ReturnWay, Role, State};
 use seqnic_compiler::delta::{self, Delta, DeltaError};
@@ -322,6 +322,23 @@ impl Core {
         self.change(&mut one, record, false)
     }
 
+    /// Takes MACs that were learned, by attachment. `None`: nothing that was not known.
+    ///
+    /// # Errors
+    /// Two have one MAC and cannot be told apart, or the card fails.
+    pub fn learn(&self, macs: &BTreeMap<String, String>) -> Result<Option<Outcome>, ApplyError> {
+        let mut one = self.one()?;
+        let mut record = self.holding().ok_or(ApplyError::Nothing)?.record;
+        let before = record.macs.clone();
+        record
+            .macs
+            .extend(macs.iter().map(|(a, m)| (a.clone(), m.clone())));
+        if record.macs == before {
+            return Ok(None);
+        }
+        self.change(&mut one, record, false).map(Some)
+    }
+
     fn known(&self, device: &str) -> Result<Record, ApplyError> {
         let holding = self.holding().ok_or(ApplyError::Nothing)?;
         let devices = &holding.definition.devices;
@@ -438,6 +455,13 @@ impl Core {
         let definition = laid_over(&record)?;
         let names: BTreeSet<&str> = definition.devices.iter().map(|d| d.name.as_str()).collect();
         record.failed.retain(|f| names.contains(f.as_str()));
+        let wanted: BTreeSet<String> = neighbours::wanted(&definition)
+            .into_iter()
+            .map(|w| w.attachment)
+            .collect();
+        record
+            .macs
+            .retain(|attachment, _| wanted.contains(attachment));
         let Some(holding) = holding.filter(|_| !reload) else {
             let image = compile(&record, &definition)?;
             self.journal.begin(&mut record, &image)?;
@@ -493,6 +517,7 @@ fn laid_over(record: &Record) -> Result<Definition, ApplyError> {
             device.state = State::Failed;
         }
     }
+    neighbours::put(&mut definition, &record.macs);
     Ok(definition)
 }
 
@@ -545,10 +570,19 @@ fn same_meaning(image: &Image, on_card: &Image, words: &Delta) -> bool {
     })
 }
 
-/// Services in which a role has nobody left: every device of it is failed.
+/// Services in which a role has nobody left and packets end: every device of it is failed.
 pub fn unavailable(definition: &Definition) -> Vec<(String, String)> {
+    nobody_left(definition, false)
+}
+
+/// Services that go on without a role, every device of which is failed.
+pub fn bypassed(definition: &Definition) -> Vec<(String, String)> {
+    nobody_left(definition, true)
+}
+
+fn nobody_left(definition: &Definition, open: bool) -> Vec<(String, String)> {
     let failed = |device: usize| definition.devices[device].state == State::Failed;
-    let dead = |role: &Role| failed(role.device) && role.alternates.iter().all(|a| failed(*a));
+    let dead = |role: &Role| role.open == open && role.all().all(failed);
     let mut found = Vec::new();
     for service in &definition.services {
         let back: &[Element] = match &service.return_way {
@@ -557,10 +591,10 @@ pub fn unavailable(definition: &Definition) -> Vec<(String, String)> {
         };
         let mut devices = BTreeSet::new();
         for element in service.sequence.iter().chain(back) {
-            if let Element::Device { role, .. } = element
-                && dead(role)
-                && devices.insert(role.device)
-            {
+            let (Element::Device { role, .. } | Element::Copy { role, .. }) = element;
+            // A copy that is missing stops nothing.
+            let stops = open || matches!(element, Element::Device { .. });
+            if stops && dead(role) && devices.insert(role.device) {
                 let device = definition.devices[role.device].name.clone();
                 found.push((service.name.clone(), device));
             }

@@ -1,23 +1,27 @@
 //! All parts together.
 
 use crate::api::{
-    Answer, CardState, Changed, Counters, DefinitionStatus, DeviceStatus, FailOver, LogLine,
-    PortStatus, Refusal, Request, Response, Status,
+    Answer, CardState, Changed, Counters, DefinitionStatus, Detected, DeviceStatus, FailOver,
+    LogLine, NeighbourStatus, PortStatus, Refusal, Request, Response, Status,
 };
 use crate::config::{CardConfig, Config, HealthConfig};
-use crate::core::{ApplyError, Core, Found, Holding, Outcome, unavailable};
+use crate::core::{ApplyError, Core, Found, Holding, Outcome, bypassed, unavailable};
+use crate::detect::{self, Detection};
 use crate::exceptions::{Deed, Known, Limit};
 use crate::health::{Health, Input, Order, Settings, Verdict};
 use crate::journal::digest;
 use crate::linux::Taps;
+use crate::linux::netlink::Netlink;
 use crate::metrics::{self, Gauges};
+use crate::neighbours::{self, Strangers};
 use crate::{lock, watch};
 use seqnic_card::{CardError, Link, Presence, ToHost};
-use seqnic_compiler::definition::State;
+use seqnic_compiler::definition::{Mac, State};
 use seqnic_model::Tables;
-use seqnic_model::parse::parse;
+use seqnic_model::parse::{Headers, parse};
 use seqnic_spec::reason::Reason;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -26,6 +30,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const LOG: usize = 100;
 /// Answers and errors the daemon sends a second, by reason.
 const A_SECOND: u32 = 1000;
+/// How often a server is asked for its mode, and how long it has to answer each time.
+const DETECT_TRIES: u32 = 3;
+const DETECT_WAIT: Duration = Duration::from_millis(400);
 /// How long a thread waits before it looks whether the daemon ends.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -58,6 +65,10 @@ pub struct Daemon {
     repairs: AtomicU64,
     /// The newest fail-overs, oldest first.
     fail_overs: Mutex<VecDeque<FailOver>>,
+    neighbours: Mutex<Vec<NeighbourStatus>>,
+    strangers: Mutex<Strangers>,
+    /// A server that is being asked for its mode.
+    detecting: Mutex<Option<Detection>>,
     log: Mutex<VecDeque<LogLine>>,
 }
 
@@ -78,6 +89,9 @@ impl Daemon {
             fail_overs: Mutex::default(),
             probes: Mutex::default(),
             deeds: Mutex::default(),
+            neighbours: Mutex::default(),
+            strangers: Mutex::default(),
+            detecting: Mutex::default(),
             log: Mutex::default(),
         });
         let identity = daemon.core.card().identity();
@@ -110,6 +124,7 @@ impl Daemon {
             threads.push(start("taps", |d| {
                 d.taps.run(&**d.core.card(), || d.stopping());
             })?);
+            threads.push(start("neighbours", Daemon::learn)?);
         }
         if self.config.health.enabled {
             threads.push(start("health", Daemon::watch)?);
@@ -193,6 +208,11 @@ impl Daemon {
                 .core
                 .restore(&device)
                 .map(|o| self.changed(&format!("{device} takes part again, by order"), o)),
+            Request::Detect {
+                device,
+                address,
+                port,
+            } => return self.detect(&device, address, port),
             Request::Status => Ok(Answer::Status(Box::new(self.status()))),
             Request::Counters => (self.counters().map(Answer::Counters)).map_err(ApplyError::from),
             Request::Definition => self
@@ -236,6 +256,7 @@ impl Daemon {
                 ));
             }
         }
+        lock(&self.strangers).follow(&holding.definition);
         let digest = digest(&holding.image);
         match Tables::load(&holding.image) {
             Ok(tables) => {
@@ -314,6 +335,143 @@ impl Daemon {
         }
     }
 
+    /// Offers a server connections, and waits for what it says.
+    fn detect(&self, device: &str, address: IpAddr, port: u16) -> Response {
+        let refused = |message: String| {
+            Response::Error(Box::new(Refusal {
+                code: String::from("refused"),
+                message,
+                findings: None,
+            }))
+        };
+        let Some(holding) = self.core.holding() else {
+            return refused(ApplyError::Nothing.to_string());
+        };
+        let (detection, place) = match detect::plan(&holding.definition, device, address, port) {
+            Ok(plan) => plan,
+            Err(why) => return refused(why),
+        };
+        let questions = detection.questions(&holding.definition, &place);
+        let mut one = lock(&self.detecting);
+        if one.is_some() {
+            return refused(String::from("another detection is under way"));
+        }
+        *one = Some(detection);
+        drop(one);
+        // An answer may be lost, and a neighbour may have to be asked for first.
+        for _ in 0..DETECT_TRIES {
+            let sent = self.core.card().send(&questions);
+            if !matches!(sent, Ok(n) if n == questions.len()) {
+                self.note(String::from("questions to a server were not all sent"));
+            }
+            std::thread::sleep(DETECT_WAIT);
+        }
+        let Some(found) = lock(&self.detecting).take() else {
+            return refused(String::from("the detection was given up"));
+        };
+        let words = |at: usize| found.answers[at].map(str::to_string);
+        Response::Ok(Answer::Detected(Detected {
+            mode: found.mode().map(str::to_string),
+            to_service: words(0),
+            to_own: words(1),
+            who_has: words(2),
+        }))
+    }
+
+    /// Learns the MACs that the definition leaves out, and follows them.
+    fn learn(&self) {
+        let mut netlink = None;
+        while !self.stopping() {
+            std::thread::sleep(LOOK);
+            let Some(holding) = self.core.holding() else {
+                continue;
+            };
+            let wanted = neighbours::wanted(&holding.definition);
+            if wanted.is_empty() {
+                lock(&self.neighbours).clear();
+                continue;
+            }
+            if netlink.is_none() {
+                netlink = Netlink::open().ok();
+            }
+            let table = netlink.as_ref().map(Netlink::neighbours);
+            let (Some(socket), Some(Ok(table))) = (&netlink, table) else {
+                netlink = None;
+                continue;
+            };
+            let found = neighbours::states(&wanted, &table, |index| self.taps.interface(index));
+            // Who is sure is left alone; all others the kernel looks for, or after.
+            for (wanted, found) in wanted.iter().zip(&found) {
+                let sure = ["reachable", "delay", "probe", "permanent", "incomplete"];
+                let index = self.taps.index(wanted.interface);
+                if let (false, Some(index)) = (sure.contains(&&*found.state), index) {
+                    for address in &wanted.addresses {
+                        // It may have no way to an address of a family it has none of.
+                        let _unreachable = socket.resolve(index, *address);
+                    }
+                }
+            }
+            let macs = found.iter().filter(|n| n.state != "failed");
+            let macs: BTreeMap<String, String> = macs
+                .filter_map(|n| Some((n.attachment.clone(), n.mac.clone()?)))
+                .collect();
+            self.learned(&holding, &macs);
+            *lock(&self.neighbours) = found;
+        }
+    }
+
+    fn learned(&self, holding: &Holding, macs: &BTreeMap<String, String>) {
+        let known = &holding.record.macs;
+        let new = macs
+            .iter()
+            .filter(|(attachment, mac)| known.get(*attachment) != Some(mac));
+        let new: Vec<String> = new
+            .map(|(attachment, mac)| format!("{attachment} has {mac}"))
+            .collect();
+        if new.is_empty() {
+            return;
+        }
+        match self.core.learn(macs) {
+            Ok(Some(outcome)) => {
+                self.changed(&format!("learned: {}", new.join(", ")), outcome);
+            }
+            Ok(None) => {}
+            Err(e) => {
+                self.note(format!(
+                    "{} was learned and is refused: {e}",
+                    new.join(", ")
+                ));
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+    }
+
+    /// Notes who sent a packet, if nobody has it in a definition.
+    fn stranger(&self, judge: &Judge, packet: &ToHost, h: &Headers) {
+        let (Some(interface), None) = (packet.interface, packet.sender) else {
+            return;
+        };
+        let Some(mac) = packet.frame.get(6..12).and_then(|m| m.try_into().ok()) else {
+            return;
+        };
+        let definition = &judge.holding.definition;
+        let own = definition.interfaces.iter().any(|i| i.mac.0 == mac);
+        if own || !Mac(mac).is_known() {
+            return;
+        }
+        let address = neighbours::sender_address(&packet.frame, h, definition, interface);
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let new = lock(&self.strangers).saw(interface, mac, address, since.as_secs());
+        if new {
+            let name = definition.interfaces.get(usize::from(interface));
+            let name = name.map_or("?", |i| &i.name);
+            let address = address.map(|a| format!(", {a}")).unwrap_or_default();
+            self.note(format!("discovered on {name}: {}{address}", Mac(mac)));
+        }
+    }
+
     fn exceptions(&self) {
         let now = Instant::now();
         let mut limits: BTreeMap<Reason, Limit> = BTreeMap::new();
@@ -349,6 +507,17 @@ impl Daemon {
             definition: &judge.holding.definition,
         };
         let h = parse(&packet.frame, judge.tables.decap(packet.port));
+        self.stranger(judge, packet, &h);
+        let detected = lock(&self.detecting)
+            .as_mut()
+            .is_some_and(|d| d.take(&packet.frame, &h));
+        if detected {
+            // The kernel knows of no connection and ends it.
+            if let Some(interface) = packet.interface {
+                self.taps.deliver(interface, &packet.frame);
+            }
+            return "detect";
+        }
         if let Some(seen) = watch::seen(&packet.frame, &h)
             && self.probe_seen(seen)
         {
@@ -562,6 +731,9 @@ impl Daemon {
                     "service {service} is unavailable: nobody stands in for {device}"
                 ));
             }
+            for (service, device) in bypassed(&holding.definition) {
+                self.note(format!("service {service} goes on without {device}"));
+            }
         }
     }
 
@@ -646,6 +818,12 @@ impl Daemon {
                 .as_ref()
                 .map(|h| unavailable(&h.definition))
                 .unwrap_or_default(),
+            bypassed: holding
+                .as_ref()
+                .map(|h| bypassed(&h.definition))
+                .unwrap_or_default(),
+            neighbours: lock(&self.neighbours).clone(),
+            discovered: lock(&self.strangers).list(name),
             taps: (self.taps.names().into_iter())
                 .filter_map(|(number, tap)| Some((name(number)?, tap)))
                 .collect(),
@@ -673,6 +851,10 @@ impl Daemon {
         for (service, _) in &status.unavailable {
             *gone.entry(service.clone()).or_default() += 1;
         }
+        let mut done_without: BTreeMap<String, u64> = BTreeMap::new();
+        for (service, _) in &status.bypassed {
+            *done_without.entry(service.clone()).or_default() += 1;
+        }
         let gauges = Gauges {
             card: status.card_state.here,
             repairs: status.repairs,
@@ -685,6 +867,7 @@ impl Daemon {
                 .map(|d| (d.name, d.state != "failed"))
                 .collect(),
             unavailable: gone,
+            bypassed: done_without,
             links: (status.ports.into_iter())
                 .filter(|p| p.link != "none")
                 .map(|p| (p.port, p.link == "up"))

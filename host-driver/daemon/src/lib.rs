@@ -18,11 +18,13 @@ pub mod config;
 pub mod confine;
 pub mod core;
 pub mod daemon;
+pub mod detect;
 pub mod exceptions;
 pub mod health;
 pub mod journal;
 pub mod linux;
 pub mod metrics;
+pub mod neighbours;
 pub mod server;
 pub mod watch;
 

@@ -131,6 +131,8 @@ pub struct Gauges {
     pub suspected: BTreeMap<String, bool>,
     /// Roles with nobody left, by service.
     pub unavailable: BTreeMap<String, u64>,
+    /// Roles that are done without, by service.
+    pub bypassed: BTreeMap<String, u64>,
     /// By port: 1 the link is up.
     pub links: BTreeMap<u8, bool>,
     /// By reason and deed.
@@ -232,6 +234,13 @@ pub fn prometheus(counters: &Counters, gauges: &Gauges) -> String {
             .unavailable
             .iter()
             .map(|(n, roles)| (n.clone(), *roles)),
+    );
+    gauge(
+        &mut out,
+        "seqnic_service_bypassed_roles",
+        "Roles of a service in which every device failed, and that it goes on without.",
+        "service",
+        gauges.bypassed.iter().map(|(n, roles)| (n.clone(), *roles)),
     );
     gauge(
         &mut out,

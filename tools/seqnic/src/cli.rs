@@ -65,6 +65,7 @@ pub enum Command {
     Top(Top),
     Failed(Failed),
     Restore(Restore),
+    Detect(Detect),
     Lab(Lab),
     Bench(Bench),
     Spec(Spec),
@@ -419,6 +420,27 @@ pub struct Top {
 pub struct Failed {
     /// Device of the definition
     pub device: String,
+    #[command(flatten)]
+    pub daemon: Daemon,
+}
+
+/// Ask a server how it takes packets for a service address: loopback, alias or NAT mode
+///
+/// It is offered a connection to that address and one to its own, and asked who has the address.
+#[derive(Debug, Args)]
+#[command(after_help = examples!("seqnic detect web1 --address 203.0.113.13 --port 80"))]
+pub struct Detect {
+    /// Server of the definition
+    pub device: String,
+    /// Service address it is to serve; no service of the definition may have it yet
+    #[arg(long)]
+    pub address: std::net::IpAddr,
+    /// Port
+    #[arg(long)]
+    pub port: u16,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub daemon: Daemon,
 }

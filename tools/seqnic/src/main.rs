@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Top(args) => command::top::run(args),
         Command::Failed(args) => command::daemon::failed(args),
         Command::Restore(args) => command::daemon::restore(args),
+        Command::Detect(args) => command::daemon::detect(args),
         Command::Lab(args) => command::lab::run(args, terminal),
         Command::Bench(args) => command::bench::run(args),
         Command::Spec(args) => command::spec::run(args),

@@ -103,6 +103,11 @@ impl Taps {
         taps.iter().map(|(n, tap)| (*n, tap.name.clone())).collect()
     }
 
+    /// Index of the device of an interface.
+    pub fn index(&self, interface: u16) -> Option<u32> {
+        lock(&self.taps).get(&interface).map(|tap| tap.index)
+    }
+
     /// Number of the interface whose device has an index.
     pub fn interface(&self, index: u32) -> Option<u16> {
         let taps = lock(&self.taps);

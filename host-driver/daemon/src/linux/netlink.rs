@@ -8,18 +8,20 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use std::io;
 use std::net::IpAddr;
 
-/// A neighbour the kernel knows: device, address, MAC.
+/// A neighbour in the kernel's table: device, address, MAC if it is known, and how sure that is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neighbour {
     pub index: u32,
     pub address: IpAddr,
-    pub mac: [u8; 6],
+    pub mac: Option<[u8; 6]>,
+    /// As `ip neighbour` has it.
+    pub state: &'static str,
 }
 
 /// A connection to the kernel.
@@ -50,7 +52,27 @@ impl Netlink {
         self.ask(RouteNetlinkMessage::NewAddress(message), flags, |_| {})
     }
 
-    /// Neighbours whose MAC the kernel knows.
+    /// Says that an address is used, so that the kernel resolves it, or looks whether it still is where it was.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn resolve(&self, index: u32, address: IpAddr) -> io::Result<()> {
+        let mut message = NeighbourMessage::default();
+        message.header.family = family(address);
+        message.header.ifindex = index;
+        message.header.flags = NeighbourFlags::Use;
+        let address = match address {
+            IpAddr::V4(a) => NeighbourAddress::Inet(a),
+            IpAddr::V6(a) => NeighbourAddress::Inet6(a),
+        };
+        message
+            .attributes
+            .push(NeighbourAttribute::Destination(address));
+        let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
+        self.ask(RouteNetlinkMessage::NewNeighbour(message), flags, |_| {})
+    }
+
+    /// The kernel's neighbour table.
     ///
     /// # Errors
     /// The kernel refuses.
@@ -111,16 +133,16 @@ fn family(address: IpAddr) -> AddressFamily {
 }
 
 fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
-    let known = [
-        NeighbourState::Reachable,
-        NeighbourState::Stale,
-        NeighbourState::Delay,
-        NeighbourState::Probe,
-        NeighbourState::Permanent,
-    ];
-    if !known.contains(&message.header.state) {
-        return None;
-    }
+    let state = match message.header.state {
+        NeighbourState::Incomplete => "incomplete",
+        NeighbourState::Reachable => "reachable",
+        NeighbourState::Stale => "stale",
+        NeighbourState::Delay => "delay",
+        NeighbourState::Probe => "probe",
+        NeighbourState::Failed => "failed",
+        NeighbourState::Permanent => "permanent",
+        _ => return None,
+    };
     let (mut address, mut mac) = (None, None);
     for attribute in &message.attributes {
         match attribute {
@@ -137,6 +159,7 @@ fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
     Some(Neighbour {
         index: message.header.ifindex,
         address: address?,
-        mac: mac?,
+        mac,
+        state,
     })
 }

@@ -1,7 +1,7 @@
 //! `seqnic apply`, `status`, `counters`, `failed`, `restore`: what the daemon of this host is asked.
 
 use super::{plural, print, print_json};
-use crate::cli::{Apply, Counters, Daemon, Failed, Restore, Status};
+use crate::cli::{Apply, Counters, Daemon, Detect, Failed, Restore, Status};
 use crate::failure::{Failure, Outcome};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use seqnic_daemon::api::{Answer, Changed, Request};
@@ -78,6 +78,39 @@ pub fn restore(args: &Restore) -> Outcome {
     change(&args.daemon, &Request::Restore { device })
 }
 
+pub fn detect(args: &Detect) -> Outcome {
+    let request = Request::Detect {
+        device: args.device.clone(),
+        address: args.address,
+        port: args.port,
+    };
+    let found = match ask(&args.daemon.socket, &request)? {
+        Answer::Detected(found) => found,
+        other => return Err(strange(&other)),
+    };
+    if args.json {
+        return print_json(&found);
+    }
+    let mut out = match &found.mode {
+        Some(mode) => format!("{} is in {mode} mode\n", args.device),
+        None => format!("{} does not answer\n", args.device),
+    };
+    for (to, answer) in [
+        (
+            format!("a connection to {}", args.address),
+            &found.to_service,
+        ),
+        (
+            String::from("a connection to its own address"),
+            &found.to_own,
+        ),
+        (format!("who has {}", args.address), &found.who_has),
+    ] {
+        out += &format!("  {to}: {}\n", answer.as_deref().unwrap_or("no answer"));
+    }
+    print(&out)
+}
+
 pub fn status(args: &Status) -> Outcome {
     let status = match ask(&args.daemon.socket, &Request::Status)? {
         Answer::Status(status) => status,
@@ -151,6 +184,23 @@ pub fn status(args: &Status) -> Outcome {
         line(format!(
             "{} of the tables mended",
             plural(status.repairs, "row")
+        ));
+    }
+    for (service, device) in &status.bypassed {
+        line(format!("service {service} goes on without {device}"));
+    }
+    for n in &status.neighbours {
+        let mac = n.mac.as_deref().unwrap_or("not known");
+        line(format!("neighbour {}: {mac}, {}", n.attachment, n.state));
+    }
+    for d in &status.discovered {
+        let addresses: Vec<String> = d.addresses.iter().map(ToString::to_string).collect();
+        line(format!(
+            "discovered on {}: {} {}, {}",
+            d.interface,
+            d.mac,
+            addresses.join(" "),
+            plural(d.packets, "packet")
         ));
     }
     for (what, packets) in &status.exceptions {
