@@ -42,6 +42,8 @@ fn everything() -> String {
     });
     let of = |name: &str, value: bool| BTreeMap::from([(name.to_string(), value)]);
     let gauges = Gauges {
+        repairs: 3,
+        bypassed: BTreeMap::from([(String::from("web"), 1)]),
         card: true,
         defined: true,
         version: String::from("0.1.0"),
