@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both install what a bare machine lacks.
-.PHONY: demo test setup lint generate synth formal fuzz test-formats test-cocotb cocotb-host test-vfio test-ops soak fail-over
+.PHONY: demo test setup lint generate synth formal fuzz test-formats test-cocotb cocotb-host test-vfio test-ops soak fail-over deb test-deb
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -77,3 +77,12 @@ fail-over:
 test-ops:
 	@tools/setup-ops.sh
 	@tools/test-ops.sh
+
+# target/deb/seqnic_*.deb, for this machine's Debian or Ubuntu.
+deb:
+	@tools/setup-deb.sh
+	@tools/deb.sh
+
+# The package in a Debian made for it: installed, asked, removed, purged. Needs root.
+test-deb: deb
+	@tools/test-deb.sh
