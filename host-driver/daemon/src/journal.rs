@@ -7,7 +7,9 @@
 //! says which of the two it has.
 //!
 //! A change of few words, as a fail-over is, does not wait for all tables to be on disk once more: the record names the
-//! file of the tables before and the rows that are other ones.
+//! file of the tables before and the rows that are other ones. Nor does it wait for the disk: `next.json` is with the kernel
+//! before the card is written, which is all that a daemon that is killed needs, and on the disk behind it. If the host loses
+//! its power in those milliseconds, so does the card: what was applied before is loaded, and the failure found once more.
 
 use seqnic_compiler::delta::Word;
 use seqnic_image::{Image, Names};
@@ -99,12 +101,16 @@ impl Journal {
         self.load(APPLIED)
     }
 
-    /// What was under way when the daemon ended.
+    /// What was under way when the daemon ended. A record that did not get to the disk before the power failed is none: the
+    /// card had not kept it either.
     ///
     /// # Errors
-    /// As [`Journal::applied`].
+    /// It cannot be read.
     pub fn next(&self) -> Result<Option<(Record, Image)>, JournalError> {
-        self.load(NEXT)
+        match self.load(NEXT) {
+            Err(JournalError::Damaged { .. }) => Ok(None),
+            found => found,
+        }
     }
 
     fn load(&self, name: &str) -> Result<Option<(Record, Image)>, JournalError> {
@@ -146,7 +152,9 @@ impl Journal {
         record.tables = format!("tables-{}.img", digest(image));
         record.rows.clear();
         self.put(&record.tables, &bytes)?;
-        self.announce(record)
+        self.announce(record)?;
+        self.settled(NEXT)?;
+        self.sync()
     }
 
     /// As [`Journal::begin`], for few words on top of the tables `record` has, names and numbers being the same. `false`:
@@ -176,7 +184,14 @@ impl Journal {
             path: self.folder.join(NEXT),
             what: e.to_string(),
         })?;
-        self.put(NEXT, &text)
+        self.place(NEXT, &text, false)
+    }
+
+    /// A file is on the disk.
+    fn settled(&self, name: &str) -> Result<(), JournalError> {
+        let path = self.folder.join(name);
+        let done = File::open(&path).and_then(|f| f.sync_all());
+        done.map_err(failed("write", &path))
     }
 
     /// What was begun holds.
@@ -184,6 +199,7 @@ impl Journal {
     /// # Errors
     /// The disk.
     pub fn commit(&self) -> Result<(), JournalError> {
+        self.settled(NEXT)?;
         let (from, to) = (self.folder.join(NEXT), self.folder.join(APPLIED));
         fs::rename(&from, &to).map_err(failed("rename", &from))?;
         self.sync()?;
@@ -204,18 +220,25 @@ impl Journal {
         }
     }
 
-    /// Writes a file whole or not at all.
+    /// Writes a file whole or not at all, and waits until it is on the disk.
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), JournalError> {
+        self.place(name, bytes, true)?;
+        self.sync()
+    }
+
+    /// Writes a file whole or not at all.
+    fn place(&self, name: &str, bytes: &[u8], wait: bool) -> Result<(), JournalError> {
         let path = self.folder.join(name);
         let part = self.folder.join(format!("{name}.part"));
         let write = || -> io::Result<()> {
             let mut file = File::create(&part)?;
             file.write_all(bytes)?;
-            file.sync_all()?;
+            if wait {
+                file.sync_all()?;
+            }
             fs::rename(&part, &path)
         };
-        write().map_err(failed("write", &path))?;
-        self.sync()
+        write().map_err(failed("write", &path))
     }
 
     fn sync(&self) -> Result<(), JournalError> {

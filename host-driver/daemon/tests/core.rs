@@ -222,3 +222,42 @@ fn one_side_one_word_each_epoch() {
     core.prepare();
     assert_eq!(core.fail("fw").unwrap().words, Some(2));
 }
+
+#[test]
+fn a_fail_over_that_is_cut_off_ends_in_one_of_the_two() {
+    let mut failed = [0, 0];
+    for words in 0..3 {
+        let folder = tempfile::tempdir().unwrap();
+        let card = Faulty::new();
+        let (core, _) = start(&card, folder.path());
+        core.apply("a", &definition(""), false).unwrap();
+        core.prepare();
+        card.take(words);
+        let done = core.fail("fw").is_ok();
+        assert_eq!(done, words >= 2, "{words} words");
+        drop(core);
+        card.take(ALL);
+        let (core, _) = start(&card, folder.path());
+        let held = core.holding().unwrap();
+        failed[usize::from(held.record.failed.contains("fw"))] += 1;
+        assert_eq!(core.card().read_back().unwrap(), rows(&held.image));
+        core.fail("fw").unwrap();
+        core.restore("fw").unwrap();
+    }
+    assert!(failed.iter().all(|n| *n > 0), "{failed:?}");
+}
+
+#[test]
+fn a_record_that_did_not_get_to_the_disk_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let card = Faulty::new();
+    let (core, _) = start(&card, folder.path());
+    core.apply("a", &definition(""), false).unwrap();
+    core.prepare();
+    core.fail("fw").unwrap();
+    drop(core);
+    std::fs::write(folder.path().join("next.json"), "").unwrap();
+    let (core, found) = start(&card, folder.path());
+    assert_eq!(found, Found::Same);
+    assert!(core.holding().unwrap().record.failed.contains("fw"));
+}
