@@ -691,7 +691,8 @@ impl Daemon {
                             self.note_unavailable();
                         }
                         Err(e) => {
-                            self.note(format!("{device} has failed: {why}; no fail-over: {e}"))
+                            self.note(format!("{device} has failed: {why}; no fail-over: {e}"));
+                            self.judge_health(Input::Undone { device });
                         }
                     }
                 }
@@ -751,8 +752,21 @@ impl Daemon {
                 "{device} cannot be probed: it needs an address, and its interface one of the same family"
             ));
         }
-        if let Err(e) = self.core.card().send(&frames) {
-            self.note(format!("a probe of {device} was not sent: {e}"));
+        let sent = self.core.card().send(&frames);
+        let unsent = match &sent {
+            Ok(count) => *count < frames.len(),
+            // That the card is away is said elsewhere.
+            Err(CardError::Away { .. }) => true,
+            Err(e) => {
+                self.note(format!("a probe of {device} was not sent: {e}"));
+                true
+            }
+        };
+        if unsent || frames.is_empty() {
+            self.judge_health(Input::Unsent {
+                device: device.to_string(),
+                probe: number,
+            });
         }
     }
 

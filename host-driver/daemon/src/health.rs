@@ -67,6 +67,10 @@ pub enum Input {
     Answer { device: String, probe: u64 },
     /// A probe that must not be answered was.
     Leak { device: String, probe: u64 },
+    /// A probe could not be sent: the card is away, or has no room. The device is not to blame.
+    Unsent { device: String, probe: u64 },
+    /// A fail-over that was ordered could not be done.
+    Undone { device: String },
     /// The link of the port these devices are behind came up or went down.
     Link { devices: Vec<String>, up: bool },
     /// A device failed or is given back by order.
@@ -209,6 +213,26 @@ impl Health {
             }
             Input::Answer { device, probe } => self.answered(&device, probe, now, &mut orders),
             Input::Leak { device, probe } => self.leaked(&device, probe, &mut orders),
+            Input::Unsent { device, probe } => {
+                let again = now + self.settings.probe_timeout;
+                if let Some(device) = self.devices.get_mut(&device)
+                    && device.waiting.map(|(p, _)| p) == Some(probe)
+                {
+                    device.waiting = None;
+                    device.next = again;
+                }
+            }
+            Input::Undone { device } => {
+                let again = now + self.settings.probe_timeout;
+                if let Some(device) = self.devices.get_mut(&device)
+                    && device.verdict == Verdict::Failed
+                {
+                    // It has to fail once more, when the card can be changed.
+                    device.clear();
+                    device.verdict = Verdict::Suspected;
+                    device.next = again;
+                }
+            }
             Input::Link { devices, up } => {
                 for device in devices {
                     self.link(&device, up, now, &mut orders);

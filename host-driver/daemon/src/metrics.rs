@@ -430,6 +430,6 @@ mod tests {
         let mut once = heads.clone();
         once.dedup();
         assert_eq!(heads, once);
-        assert_eq!(heads.len(), 8);
+        assert_eq!(heads.len(), 9);
     }
 }

@@ -317,3 +317,43 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_probe_that_was_not_sent_blames_nobody_and_a_fail_over_that_was_not_done_comes_again() {
+    let mut h = health(&[("fw", watched(true, true, Some(10), false))]);
+    let mut now = Duration::ZERO;
+    let device = || String::from("fw");
+    // The card is away for long.
+    for _ in 0..50 {
+        for order in h.take(Input::Tick, now) {
+            let Order::Probe { probe, .. } = order else {
+                panic!("{order:?}");
+            };
+            h.take(
+                Input::Unsent {
+                    device: device(),
+                    probe,
+                },
+                now,
+            );
+        }
+        now += MS * 20;
+    }
+    assert_eq!(h.verdict("fw"), Some(Verdict::Up));
+    // It is there again, and the device is dead.
+    let fail = |h: &mut Health, now: &mut Duration| {
+        for _ in 0..50 {
+            *now += MS * 20;
+            let orders = h.take(Input::Tick, *now);
+            if orders.iter().any(|o| matches!(o, Order::FailOver { .. })) {
+                return;
+            }
+        }
+        panic!("no fail-over");
+    };
+    fail(&mut h, &mut now);
+    assert_eq!(h.verdict("fw"), Some(Verdict::Failed));
+    h.take(Input::Undone { device: device() }, now);
+    assert_eq!(h.verdict("fw"), Some(Verdict::Suspected));
+    fail(&mut h, &mut now);
+}

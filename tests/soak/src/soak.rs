@@ -174,7 +174,6 @@ fn deed(rig: &Rig, random: &mut ChaCha8Rng) -> Result<&'static str, Failure> {
             let tables = [Table::Address, Table::Step, Table::Source, Table::Interface];
             let table = tables[random.random_range(0..tables.len())];
             let rows = EDGE.rows(table);
-            let before = rig.status().repairs;
             let start = random.random_range(0..rows);
             let mut function = rig.world.card.lock();
             let data = &mut function.card.datapath;
@@ -184,8 +183,12 @@ fn deed(rig: &Rig, random: &mut ChaCha8Rng) -> Result<&'static str, Failure> {
                 data.write(table as u8, row, &[1 << 7]);
             }
             drop(function);
-            if free.is_some() {
-                rig.until("a flipped bit is mended", |s| s.repairs > before)?;
+            if let Some(row) = free {
+                // By the scrubber; or by who looks through a card that was just reset.
+                rig.until("a flipped bit is mended", |_| {
+                    let function = rig.world.card.lock();
+                    function.card.datapath.read(table as u8, row).is_zero()
+                })?;
             }
             "a bit is flipped"
         }
