@@ -45,7 +45,6 @@ fn everything() -> String {
         repairs: 3,
         bypassed: BTreeMap::from([(String::from("web"), 1)]),
         card: true,
-        repairs: 2,
         defined: true,
         version: String::from("0.1.0"),
         devices: of("firewall", true),
