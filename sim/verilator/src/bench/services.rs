@@ -351,12 +351,37 @@ impl Services {
         of.nth(n)
     }
 
-    /// Services with a copy whose clients' packets leave through another port than `port`, and their copies through it if `there`.
-    pub fn copied(&self, port: u32, there: bool) -> Vec<u32> {
-        let of = (0..self.services).filter(|s| {
-            self.outside(*s) != port && self.copy(*s).is_some_and(|copy| (copy == port) == there)
-        });
-        of.collect()
+    /// `count` packets that leave with a copy, from as many ports as there are such, in turn: not through `port`, but their
+    /// copies if `there`.
+    pub fn copied(
+        &self,
+        port: u32,
+        there: bool,
+        count: u32,
+        bytes: u32,
+    ) -> Result<Vec<Offer>, BenchError> {
+        let mut arriving: Vec<Vec<u32>> = vec![vec![]; self.geometry.ports as usize];
+        for service in 0..self.services {
+            let copied = self
+                .copy(service)
+                .is_some_and(|copy| (copy == port) == there);
+            let (from, to) = self.ways(service, Kind::Inside);
+            if copied && to != port {
+                arriving[from as usize].push(service);
+            }
+        }
+        arriving.retain(|services| !services.is_empty());
+        if arriving.is_empty() {
+            return Err(BenchError::TooFew {
+                services: self.services,
+            });
+        }
+        let offer = |n: usize| {
+            let of = &arriving[n % arriving.len()];
+            let service = of[n / arriving.len() % of.len()];
+            self.offer(service, Kind::Inside, self.inside(service), bytes)
+        };
+        (0..count as usize).map(offer).collect()
     }
 
     fn frame(
