@@ -10,6 +10,7 @@ use seqnic_daemon::core::{Core, Found};
 use seqnic_daemon::journal::{Journal, rows};
 use seqnic_device::{Device, Kept, Options};
 use seqnic_spec::geometry::EDGE;
+use seqnic_spec::host::registers::HEARTBEAT;
 use seqnic_transport::{Address, open_with};
 use std::path::Path;
 use std::sync::Arc;
@@ -75,5 +76,20 @@ fn a_restart_writes_nothing_and_a_card_that_died_is_loaded_again() {
     assert_eq!(kept.presence(), Presence::Here);
     assert_eq!(core.join().unwrap(), Found::Loaded);
     assert_eq!(kept.read_back().unwrap(), rows(&image));
-    core.fail("ids").unwrap();
+
+    // A fail-over in the card's own time: from the first word to the last one read back. What the host does between is not in
+    // it, as the card's clock stands still while nobody wants anything.
+    core.prepare();
+    let device = kept.device().unwrap();
+    let clocks = || device.registers().read(&HEARTBEAT, 0).unwrap();
+    let before = clocks();
+    let outcome = core.fail("vpn").unwrap();
+    let took = clocks().wrapping_sub(before);
+    eprintln!("a fail-over of {:?} words: {took} clocks", outcome.words);
+    assert!(
+        outcome.words > Some(0) && outcome.delta.is_zero(),
+        "{outcome:?}"
+    );
+    // 0.8 ms at 125 MHz.
+    assert!(took < 100_000, "{took} clocks");
 }
