@@ -135,8 +135,8 @@ fn a_failure_writes_the_rows_of_its_buckets_and_nothing_else() {
     let tables: Vec<Table> = delta.words.iter().map(|w| w.table).collect();
     let flips = tables.iter().filter(|t| **t == Table::Epoch).count();
     assert_eq!(flips, 1);
-    // Both sides of each bucket, and the device's own two rows, in both versions.
-    assert_eq!(tables.len() - flips, 2 * (2 * own + 2), "{own} buckets");
+    // Both sides of each bucket, in both versions.
+    assert_eq!(tables.len() - flips, 2 * 2 * own, "{own} buckets");
     assert!(
         tables
             .iter()

@@ -3,7 +3,7 @@
 use seqnic_card::software::SoftwareCard;
 use seqnic_card::{Card, CardError, Event, FromHost, Identity, Link, Snapshot, ToHost};
 use seqnic_compiler::delta::Word;
-use seqnic_daemon::core::{ApplyError, Core, Found, unavailable};
+use seqnic_daemon::core::{ApplyError, Core, Found, bypassed, unavailable};
 use seqnic_daemon::journal::{Journal, rows};
 use seqnic_image::Image;
 use seqnic_spec::tables::Table;
@@ -220,8 +220,34 @@ fn one_side_one_word_each_epoch() {
     let (core, _) = start(&card, folder.path());
     core.apply("a", &definition(""), false).unwrap();
     core.prepare();
-    // The role's row and the row of the device without an alternate, in both epochs, and the flip.
-    assert_eq!(core.fail("fw").unwrap().words, Some(5));
+    assert_eq!(core.fail("fw").unwrap().words, Some(2));
+}
+
+#[test]
+fn nobody_left_is_closed_or_gone_on_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let card = Faulty::new();
+    let (core, _) = start(&card, folder.path());
+    let open = "  mail: { address: 203.0.113.14, port: 25, sequence: [{ device: fw, on_failure: open }, srv] }\n";
+    core.apply("a", &definition(open), false).unwrap();
+    core.fail("fw").unwrap();
+    let web_and_mail = |core: &Core| {
+        let definition = core.holding().unwrap().definition;
+        (unavailable(&definition), bypassed(&definition))
+    };
+    let of = |service: &str, device: &str| (String::from(service), String::from(device));
+    assert_eq!(web_and_mail(&core), (vec![], vec![of("mail", "fw")]));
+    core.fail("fw2").unwrap();
+    let (gone, without) = web_and_mail(&core);
+    assert_eq!(
+        (gone, without),
+        (vec![of("web", "fw")], vec![of("mail", "fw")])
+    );
+    core.restore("fw").unwrap();
+    core.restore("fw2").unwrap();
+    assert_eq!(web_and_mail(&core), (vec![], vec![]));
+    let held = core.holding().unwrap();
+    assert_eq!(core.card().read_back().unwrap(), rows(&held.image));
 }
 
 #[test]

@@ -78,10 +78,13 @@ impl<'d> Attached<'d> {
             for side in sides(device) {
                 let place = this.place(device, *side);
                 let name = device.attachment_name(*side);
-                let number = this.rows.len();
+                let number = this.rows.len() as u32;
                 this.add_plain(name, place, device.addresses.first());
-                if device.state == State::Failed {
-                    this.rows[number].state = attachment_state::UNAVAILABLE;
+                // By its address packets are routed to it. Rows that nothing leads to stay: a fail-over
+                // writes as little as can be.
+                let routed = !matches!(device.attachments, Attachments::Via(_));
+                if routed && *side == Side::Outside && !device.addresses.is_empty() {
+                    this.close(device, number);
                 }
             }
         }
@@ -187,6 +190,7 @@ impl<'d> Attached<'d> {
         let v6 = like.map_or(own, |a| a.is_ipv6());
         let plain = self.plain(role.device, side);
         if role.alternates.is_empty() && v6 == own && !role.open {
+            self.close(primary, plain);
             return plain;
         }
         let key = SlotKey {
@@ -215,6 +219,13 @@ impl<'d> Attached<'d> {
         }
         self.slots.insert(key, number);
         number
+    }
+
+    /// Nothing is sent to a device that has failed.
+    fn close(&mut self, device: &Device, plain: u32) {
+        if device.state == State::Failed {
+            self.rows[plain as usize].state = attachment_state::UNAVAILABLE;
+        }
     }
 
     /// A slot of a role, at a device's side.
