@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the peers of `seqnic bench soft` and `seqnic bench compile` are built with. Debian 12/13, Ubuntu 24.04.
+# What the peers of `seqnic bench soft`, `seqnic bench compile` and `seqnic bench acl` are built with. Debian 12/13, Ubuntu 24.04.
 # Nothing else needs it.
 set -euo pipefail
 sudo=""

@@ -10,8 +10,9 @@
 //!    in both epochs, rows with versions are the same in both. Rows the card itself numbers are
 //!    written first: they have one version, and take effect by themselves.
 //!
-//! One case is shorter: if a single row with versions differs and nothing else, its word is written
-//! as it is, for the present epoch, and then for the other. That is the fail-over of a device.
+//! One case is shorter: if a single row with versions differs and nothing else (nothing it refers to is
+//! new either), its word is written as it is, for the present epoch, and then for the other. That is the
+//! fail-over of a device.
 
 use super::bits::Field;
 use super::error::DeltaError;
@@ -165,7 +166,7 @@ impl Difference {
 
     fn is_one_row(&self) -> bool {
         let keys = self.old.len() + self.new.len() + self.rules.len();
-        keys + self.fixed.len() == 0 && self.versions.len() == 1
+        keys + self.fixed.len() + self.rows.len() == 0 && self.versions.len() == 1
     }
 
     /// Compares the keys of a hash table.
@@ -273,6 +274,27 @@ impl Difference {
                 let (first, count) = field.read(words, base)?;
                 Some((field.space, first, count))
             }));
+        }
+        // What rows with versions referred to.
+        let changed = self.versions.iter().map(|(table, number, _)| {
+            let row = old.row_of(*table, *number);
+            (*table, row)
+        });
+        for (table, row) in changed.chain(self.gone.iter().copied()) {
+            let (Some((layout, bases)), Some(words)) =
+                (records(table), old.table(table).words(row))
+            else {
+                continue;
+            };
+            let fields = Field::of(layout);
+            let of = |base: &u32| {
+                let of = fields
+                    .iter()
+                    .filter_map(|f| Some((f, f.read(words, *base)?)));
+                of.map(|(f, (first, count))| (f.space, first, count))
+                    .collect::<Vec<_>>()
+            };
+            waiting.extend(bases.iter().flat_map(of));
         }
         let of_rules = self.rules.numbers.iter();
         waiting.extend(of_rules.map(|number| (Space::Rule, *number, 1)));

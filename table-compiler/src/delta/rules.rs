@@ -14,7 +14,9 @@ use seqnic_spec::geometry::Geometry;
 use seqnic_spec::hash::rule_row;
 use seqnic_spec::rules::{Digests, Mask};
 use seqnic_spec::tables::references::Space;
-use seqnic_spec::tables::{ACL_SLOT, EPOCHS, Epochs, RULE_SLOT, RULE_SLOTS, Table, rule_kind};
+use seqnic_spec::tables::{
+    ACL_SLOT, EPOCHS, Epochs, RULE_REST, RULE_SLOT, RULE_SLOTS, Table, rule_kind,
+};
 use std::collections::{HashMap, HashSet};
 
 use super::bits;
@@ -39,6 +41,31 @@ pub struct Standing {
     pub epochs: Epochs,
     pub long: bool,
     content: Content,
+}
+
+impl Standing {
+    /// A field of `RULE_SLOT`.
+    pub fn field(&self, name: &str) -> u32 {
+        field(&self.content, 0, name)
+    }
+
+    /// The address of `side` behind its first 32 bits, and how many bits of the prefix lie there.
+    pub fn rest(&self, side: &str) -> (u128, u32) {
+        if !self.long {
+            return (0, 0);
+        }
+        let get = |name: &str| {
+            let (lo, width) = RULE_REST.at(name);
+            let at = slot_bits() + lo;
+            let low = bits::get(&self.content, at, width.min(64));
+            let high = match width > 64 {
+                true => bits::get(&self.content, at + 64, width - 64),
+                false => 0,
+            };
+            u128::from(high) << 64 | u128::from(low)
+        };
+        (get(side), get(&format!("{side}_bits")) as u32)
+    }
 }
 
 fn slot_bits() -> u32 {

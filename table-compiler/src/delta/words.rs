@@ -1,14 +1,22 @@
-//! What a delta changes, in words: services, devices, interfaces, and how many rows are written.
+//! What a delta changes, in words: services, rules, devices, interfaces, what holds for the whole card, and how
+//! many rows are written.
+//!
+//! It is read from the tables before and after, so an image is enough, and whatever the compiler makes of a
+//! definition is said as it will be. `tests/words.rs` changes every key of a definition and wants a line.
 
+mod card;
+mod rates;
+mod rules;
 mod service;
 
 use super::bits;
 use super::{Delta, KeyChange};
 use crate::definition::Mac;
+pub use rules::RuleChanges;
 use seqnic_image::{Image, Names};
 use seqnic_spec::layout::{Layout, Row};
 use seqnic_spec::tables::{
-    ATTACHMENT_ROW, INTERFACE_KEY, INTERFACE_VALUE, Table, attachment_state,
+    ATTACHMENT_ROW, ENCAP_ROW, INTERFACE_KEY, INTERFACE_VALUE, Table, accepts, attachment_state,
 };
 use serde::Serialize;
 use service::Ways;
@@ -19,11 +27,20 @@ use std::fmt;
 /// Everything a delta changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Changes {
+    /// Generation before and after, if it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generations: Option<[u64; 2]>,
+    /// Name of the definition before and after, if it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub definition: Option<[String; 2]>,
     pub services_added: Vec<Service>,
     pub services_removed: Vec<Service>,
     pub services_changed: Vec<ServiceChange>,
     pub attachments: Vec<AttachmentChange>,
     pub interfaces: Vec<InterfaceChange>,
+    pub rules: RuleChanges,
+    /// What holds for the whole card: addresses, senders, DSCPs, limits, queues, tunnels of ports.
+    pub card: Vec<Change>,
     /// Words written, by table.
     pub words: BTreeMap<&'static str, usize>,
     /// Keys of hash tables that come, go, or get another value, by table.
@@ -74,13 +91,29 @@ pub struct InterfaceChange {
     pub after: Option<String>,
 }
 
+/// Something else that comes, goes or changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    pub what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
 /// What `delta` makes of `old`.
 pub fn changes(old: &Image, new: &Image, delta: &Delta) -> Changes {
     let mut changes = Changes {
         attachments: attachments(old, new, delta),
         interfaces: interfaces(delta),
+        rules: rules::changes(old, new, delta),
+        card: card::changes(old, new, delta),
         ..Changes::default()
     };
+    let ((was, old_names), (now, new_names)) = (&delta.was, &delta.now);
+    changes.generations = (was != now).then_some([*was, *now]);
+    let names = [old_names, new_names].map(|n| n.definition.clone());
+    changes.definition = (names[0] != names[1]).then_some(names);
     for word in &delta.words {
         *changes.words.entry(word.table.name()).or_default() += 1;
     }
@@ -109,7 +142,7 @@ pub fn changes(old: &Image, new: &Image, delta: &Delta) -> Changes {
     changes
 }
 
-fn place(row: &Row) -> Option<String> {
+fn place(image: &Image, row: &Row) -> Option<String> {
     let field = |name| row.field(&ATTACHMENT_ROW, 0, name);
     if field("valid") == 0 {
         return None;
@@ -125,7 +158,44 @@ fn place(row: &Row) -> Option<String> {
     if let Some(reason) = attachment_state::reason(field("state") as u32) {
         text += &format!(", {}", reason.name());
     }
+    text += &format!(", from MAC {}", mac(field("src_mac")));
+    if field("mtu") != 0 {
+        text += &format!(", MTU {}", field("mtu"));
+    }
+    if field("encap") != 0 {
+        text += &encap(&image.table(Table::Encap).row(field("encap") as u32));
+    }
     Some(text)
+}
+
+/// Numbers of tags and ends of tunnels towards an attachment.
+fn encap(row: &Row) -> String {
+    let get = |name| row.field(&ENCAP_ROW, 0, name);
+    let bases = ["vlan", "mpls", "spi", "vni", "gre"];
+    let bases: Vec<String> = (bases.iter())
+        .map(|name| format!("{name} {}", get(name)))
+        .collect();
+    let mut text = format!(", tags from {}", bases.join(", "));
+    if get("dst") != 0 {
+        let at = |name| service::address(get("v6") == 1, get(name));
+        text += &format!(", tunnel {} > {}", at("src"), at("dst"));
+    }
+    text
+}
+
+/// Tags as bits of `accepts`.
+fn tags(bits: u32) -> Vec<&'static str> {
+    let names = [
+        (accepts::DSCP, "DSCP"),
+        (accepts::VLAN, "VLAN"),
+        (accepts::MPLS, "MPLS"),
+        (accepts::NSH, "NSH"),
+        (accepts::VXLAN, "VXLAN"),
+        (accepts::GPE, "VXLAN-GPE"),
+        (accepts::GRE, "GRE"),
+    ];
+    let set = names.into_iter().filter(|(bit, _)| bits & bit != 0);
+    set.map(|(_, name)| name).collect()
 }
 
 fn mac(number: u128) -> Mac {
@@ -167,7 +237,7 @@ fn attachments(old: &Image, new: &Image, delta: &Delta) -> Vec<AttachmentChange>
     let mut changes = Vec::new();
     for number in numbers {
         let (was, now) = (row(old, number), row(new, number));
-        let (before, after) = (place(&was), place(&now));
+        let (before, after) = (place(old, &was), place(new, &now));
         if before == after {
             continue;
         }
@@ -214,7 +284,17 @@ fn interfaces(delta: &Delta) -> Vec<InterfaceChange> {
         if get("promiscuous") == 1 {
             text += ", promiscuous";
         }
-        text += &format!(", tracking {}", get("tracking"));
+        text += match get("tracking") {
+            0 => ", senders known by MAC",
+            _ => ", senders known by segment",
+        };
+        let tags = tags(get("accepts") as u32);
+        if !tags.is_empty() {
+            text += &format!(", tags read: {}", tags.join(", "));
+        }
+        if get("trust") == 1 {
+            text += ", DSCP trusted";
+        }
         let name = names.interfaces.get(get("interface") as usize);
         (name.map(|n| n.name.clone()).unwrap_or_default(), text)
     };
@@ -238,8 +318,29 @@ fn interfaces(delta: &Delta) -> Vec<InterfaceChange> {
     of_table.map(change).collect()
 }
 
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match (&self.before, &self.after) {
+            (None, Some(after)) => writeln!(f, "{} is new: {after}", self.what),
+            (Some(before), None) => writeln!(f, "{} goes: {before}", self.what),
+            (Some(before), Some(after)) => writeln!(
+                f,
+                "{} changes\n  before  {before}\n  after   {after}",
+                self.what
+            ),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if let Some([before, after]) = &self.definition {
+            writeln!(f, "definition `{before}` becomes `{after}`")?;
+        }
+        if let Some([before, after]) = self.generations {
+            writeln!(f, "generation {before} becomes {after}")?;
+        }
         for service in &self.services_added {
             writeln!(f, "service {} is new", service.name)?;
             service.lines(f, "  ")?;
@@ -284,6 +385,10 @@ impl fmt::Display for Changes {
                     writeln!(f, "  before  {before}\n  after   {after}")?;
                 }
             }
+        }
+        write!(f, "{}", self.rules)?;
+        for change in &self.card {
+            write!(f, "{change}")?;
         }
         let total: usize = self.words.values().sum();
         let tables: Vec<String> = self.words.iter().map(|(t, n)| format!("{t} {n}")).collect();

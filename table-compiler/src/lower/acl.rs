@@ -244,7 +244,7 @@ impl Lowering<'_> {
                  rules, geometry `{}` has room for {capacity}",
                 unplaced.rules,
                 names.join(", "),
-                unplaced.rules - unplaced.placed,
+                unplaced.without.len(),
                 geometry.rule_banks,
                 geometry.name
             ),

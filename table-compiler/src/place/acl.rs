@@ -8,6 +8,7 @@ use seqnic_spec::rules::Mask;
 use seqnic_spec::tables::{
     ACL_SLOT, EPOCHS, Epochs, POLICY_ROW, RULE_REST, RULE_SLOT, Table, rule_kind,
 };
+use std::sync::LazyLock;
 
 /// Words of a row of `rule`.
 pub(crate) const WORDS: usize = 8;
@@ -62,58 +63,87 @@ pub(super) fn tables(image: &mut Image, model: &Model) {
     }
 }
 
+/// Fields of a slot, in the order [`write`] has them.
+static SLOT: LazyLock<Writer<24>> = LazyLock::new(|| {
+    let fields = [
+        "epochs",
+        "kind",
+        "client",
+        "client_bits",
+        "server",
+        "server_bits",
+        "any_protocol",
+        "protocol",
+        "client_port_first",
+        "client_port_last",
+        "port_first",
+        "port_last",
+        "flags",
+        "flags_mask",
+        "size_first",
+        "size_last",
+        "forward",
+        "back",
+        "any_arrival",
+        "arrival",
+        "set",
+        "order",
+        "rule",
+        "permit",
+    ];
+    Writer::new(&RULE_SLOT, fields)
+});
+
+static REST: LazyLock<Writer<4>> = LazyLock::new(|| {
+    let fields = ["client", "client_bits", "server", "server_bits"];
+    Writer::new(&RULE_REST, fields)
+});
+
 /// Puts a rule into its slot, which is zero; a long one into both.
 pub(crate) fn write(words: &mut [u64], cell: Cell, rule: &RuleRow, epochs: Epochs) {
-    // Looked up by name for each rule: a few thousand a compilation, not millions.
     let base = cell.slot * RULE_SLOT.width();
-    let mut set = |name, value: u128| {
-        Writer::new(&RULE_SLOT, [name]).write(words, base, [value]);
-    };
     let kind = match (rule.v6, is_long(rule)) {
         (false, _) => rule_kind::V4,
         (true, false) => rule_kind::V6,
         (true, true) => rule_kind::V6_LONG,
     };
-    set("epochs", epochs.bits().into());
-    set("kind", kind.into());
-    for (side, (value, bits)) in [("client", rule.client), ("server", rule.server)] {
-        set(side, value >> 96);
-        let bits = u128::from(bits.min(32));
-        set(
-            if side == "client" {
-                "client_bits"
-            } else {
-                "server_bits"
-            },
-            bits,
-        );
-    }
-    set("any_protocol", rule.protocol.is_none().into());
-    set("protocol", rule.protocol.unwrap_or(0).into());
-    set("client_port_first", rule.client_port.0.into());
-    set("client_port_last", rule.client_port.1.into());
-    set("port_first", rule.port.0.into());
-    set("port_last", rule.port.1.into());
-    set("flags", rule.flags.0.into());
-    set("flags_mask", rule.flags.1.into());
-    let (first, last) = rule.size.unwrap_or((0, NO_LIMIT));
-    set("size_first", first.into());
-    set("size_last", last.into());
-    set("forward", rule.forward.into());
-    set("back", rule.back.into());
-    set("any_arrival", rule.arrival.is_none().into());
-    set("arrival", rule.arrival.unwrap_or(0).into());
-    set("set", rule.set.into());
-    set("order", rule.order.into());
-    set("rule", rule.rule.into());
-    set("permit", rule.permit.into());
+    let first = |(value, bits): (u128, u8)| (value >> 96, u128::from(bits.min(32)));
+    let ((client, client_bits), (server, server_bits)) = (first(rule.client), first(rule.server));
+    let (size_first, size_last) = rule.size.unwrap_or((0, NO_LIMIT));
+    let values = [
+        epochs.bits().into(),
+        kind.into(),
+        client,
+        client_bits,
+        server,
+        server_bits,
+        rule.protocol.is_none().into(),
+        rule.protocol.unwrap_or(0).into(),
+        rule.client_port.0.into(),
+        rule.client_port.1.into(),
+        rule.port.0.into(),
+        rule.port.1.into(),
+        rule.flags.0.into(),
+        rule.flags.1.into(),
+        size_first.into(),
+        size_last.into(),
+        rule.forward.into(),
+        rule.back.into(),
+        rule.arrival.is_none().into(),
+        rule.arrival.unwrap_or(0).into(),
+        rule.set.into(),
+        rule.order.into(),
+        rule.rule.into(),
+        rule.permit.into(),
+    ];
+    SLOT.write(words, base, values);
     if kind == rule_kind::V6_LONG {
-        const REST: u128 = (1 << 96) - 1;
-        let rest = |(value, bits): (u128, u8)| (value & REST, u128::from(bits.saturating_sub(32)));
+        const BEHIND: u128 = (1 << 96) - 1;
+        let rest =
+            |(value, bits): (u128, u8)| (value & BEHIND, u128::from(bits.saturating_sub(32)));
         let ((client, client_bits), (server, server_bits)) = (rest(rule.client), rest(rule.server));
         let values = [client, client_bits, server, server_bits];
-        let fields = ["client", "client_bits", "server", "server_bits"];
-        Writer::new(&RULE_REST, fields).write(words, RULE_SLOT.width(), values);
+        REST.write(words, RULE_SLOT.width(), values);
     }
 }
 

@@ -7,6 +7,7 @@
 //! and the next seeds are tried.
 
 pub(crate) mod acl;
+mod masks;
 pub(crate) mod pack;
 pub mod rows;
 pub mod rules;

@@ -10,20 +10,28 @@
 //! (Srinivasan, Suri and Varghese, SIGCOMM 1999); merging such groups to fewer masks is as in
 //! TupleMerge (Daly et al., IEEE/ACM Transactions on Networking 2019), with the number of masks given.
 
+use super::masks::candidates;
 use crate::lower::model::RuleRow;
 use seqnic_spec::hash::rule_row;
 use seqnic_spec::rules::{Digests, Mask, RuleKey};
 use seqnic_spec::tables::RULE_SLOTS;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{HashSet, VecDeque};
 
 const FREE: u32 = u32::MAX;
 const SLOTS: usize = RULE_SLOTS as usize;
-/// Masks that are tried, at most.
-const CANDIDATES: usize = 160;
-/// Rows a search for room looks at before it gives up.
+/// Rows a search for room looks at before it gives up: in the end, and while masks are still chosen.
 const SEARCH: usize = 20_000;
-/// Times masks are chosen for a group.
-const ATTEMPTS: usize = 5;
+const QUICK_SEARCH: usize = 400;
+/// Rules in a row that find no room, after which no more are tried.
+const GIVE_UP: usize = 64;
+/// Rules that are left over at most for banks to be given to them.
+const FEW: usize = 64;
+/// Banks that are given away in the end, at most.
+const REPAIRS: usize = 6;
+/// Times masks are chosen for a group: of how many rules at most one may be left for room to be sought while masks
+/// are still chosen. The first time none: that is quick, and enough for most sets.
+const ATTEMPTS: [usize; 6] = [usize::MAX, 8, 4, 3, 2, 1];
 
 /// Sizes of table `rule`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +59,14 @@ pub struct Layout {
 }
 
 /// A group has rules without a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoPlace {
     /// Place in the list of groups.
     pub group: usize,
+    /// Rules of the group.
     pub rules: usize,
-    pub placed: usize,
+    /// Which of them were left over in the attempt that left fewest.
+    pub without: Vec<usize>,
 }
 
 /// Whether prefixes of a rule reach behind the first 32 bits of an IPv6 address.
@@ -121,8 +131,17 @@ pub fn lay_out(banks: Banks, groups: &[&[RuleRow]]) -> Result<Layout, NoPlace> {
     });
     Ok(Layout {
         cells: cells.collect(),
-        masks: placer.masks,
+        masks: placer.masks.into_iter().map(whole).collect(),
     })
+}
+
+/// Banks without a mask of their own have one of the others: rules that are added later find places there.
+fn whole(masks: Vec<Option<Mask>>) -> Vec<Mask> {
+    let chosen: Vec<Mask> = masks.iter().copied().flatten().collect();
+    let again = |bank: usize| chosen.get(bank % chosen.len().max(1)).copied();
+    let masks = masks.into_iter().enumerate();
+    let masks = masks.map(|(bank, mask)| mask.or(again(bank)).unwrap_or_default());
+    masks.collect()
 }
 
 /// A rule on its way to a place.
@@ -140,13 +159,18 @@ struct Placer {
     items: Vec<Item>,
     /// First item of each group, and one more.
     first: Vec<usize>,
-    masks: Vec<Vec<Mask>>,
+    /// Of each group, by bank; banks may be left over.
+    masks: Vec<Vec<Option<Mask>>>,
     /// Item in each slot, or [`FREE`].
     slots: Vec<u32>,
     /// Slots in use of each bank.
     used: Vec<u32>,
     /// Of the bank in hand: what is counted while a mask is tried.
     tried: Vec<u8>,
+    /// Of each row, the search that saw it last, and the item that would move there.
+    seen: Vec<u32>,
+    via: Vec<u32>,
+    search: u32,
 }
 
 impl Placer {
@@ -170,6 +194,9 @@ impl Placer {
             slots: vec![FREE; (banks.banks * banks.rows) as usize * SLOTS],
             used: vec![0; banks.banks as usize],
             tried: vec![0; banks.rows as usize],
+            seen: vec![0; (banks.banks * banks.rows) as usize],
+            via: vec![FREE; (banks.banks * banks.rows) as usize],
+            search: 0,
             banks,
         }
     }
@@ -177,15 +204,22 @@ impl Placer {
     /// Places a group. Rules that are left over when others took what they could have had get the
     /// first choice of masks in another attempt.
     fn place(&mut self, group: usize) -> Result<(), NoPlace> {
-        let all: Vec<u32> = (self.first[group] as u32..self.first[group + 1] as u32).collect();
+        let mut all: Vec<u32> = (self.first[group] as u32..self.first[group + 1] as u32).collect();
+        // One in a row leaves no room there for a long one.
+        all.sort_by_key(|item| {
+            let item = &self.items[*item as usize];
+            (Reverse(item.long), item.shape)
+        });
         let mut first: Vec<u32> = Vec::new();
-        let mut placed = 0;
-        for _ in 0..ATTEMPTS {
-            let without = self.attempt(&all, &first);
+        let mut fewest: Option<Vec<u32>> = None;
+        for few in ATTEMPTS {
+            let without = self.attempt(&all, &first, few);
             if without.is_empty() {
                 return Ok(());
             }
-            placed = placed.max(all.len() - without.len());
+            if fewest.as_ref().is_none_or(|f| without.len() < f.len()) {
+                fewest = Some(without.clone());
+            }
             for item in &all {
                 if self.items[*item as usize].at != FREE {
                     self.take(*item);
@@ -204,74 +238,124 @@ impl Placer {
             let known: HashSet<u32> = first.iter().copied().collect();
             first.extend(all.iter().filter(|i| !known.contains(i) && alike(i)));
         }
+        let place = |item: &u32| *item as usize - self.first[group];
         Err(NoPlace {
             group,
             rules: all.len(),
-            placed,
+            without: fewest.iter().flatten().map(place).collect(),
         })
     }
 
     /// Chooses masks and places `all`, those of `first` before the others; which found no place.
-    fn attempt(&mut self, all: &[u32], first: &[u32]) -> Vec<u32> {
-        let mut masks = vec![None; self.banks.banks as usize];
+    fn attempt(&mut self, all: &[u32], first: &[u32], few: usize) -> Vec<u32> {
+        self.masks.push(vec![None; self.banks.banks as usize]);
         // The emptiest banks first, so that groups do not crowd in the same.
         let mut order: Vec<u32> = (0..self.banks.banks).collect();
         order.sort_by_key(|b| self.used[*b as usize]);
         let mut order = VecDeque::from(order);
-        let mut chosen: Vec<Mask> = Vec::new();
-        let mut left = first.to_vec();
-        self.choose(&mut masks, &mut order, &mut left, &mut chosen);
-        left = all
-            .iter()
-            .copied()
-            .filter(|i| self.items[*i as usize].at == FREE)
-            .collect();
-        self.choose(&mut masks, &mut order, &mut left, &mut chosen);
-        // Other rules may be added to a group: in banks that are left they find masks that suit it.
-        let again = |bank: usize| chosen.get(bank % chosen.len().max(1)).copied();
-        let masks = masks.into_iter().enumerate();
-        let masks = masks.map(|(bank, mask)| mask.or(again(bank)).unwrap_or_default());
-        self.masks.push(masks.collect());
-        left.retain(|item| !self.make_room(*item));
+        self.choose(&mut order, first.to_vec(), few);
+        let left = all.iter().copied();
+        let left = left.filter(|i| self.items[*i as usize].at == FREE);
+        let left = left.collect();
+        let mut left = self.choose(&mut order, left, few);
+        self.move_for(&mut left, SEARCH);
+        match left.len() <= FEW {
+            true => self.repair(all, left),
+            false => left,
+        }
+    }
+
+    /// Moves others for rules of `left`; what finds no room stays there. Rules of one shape stand together: if many in a
+    /// row find none, no more are tried.
+    fn move_for(&mut self, left: &mut Vec<u32>, search: usize) {
+        let mut failed = 0;
+        left.retain(|item| {
+            let found = failed < GIVE_UP && self.make_room(*item, search);
+            failed = if found { 0 } else { failed + 1 };
+            !found
+        });
+    }
+
+    /// Gives the banks that have least of the group to rules that are left over, and others the rules of those
+    /// banks: what is left over at the end are mostly rules that say so little that no other bank is of use to them.
+    fn repair(&mut self, all: &[u32], mut left: Vec<u32>) -> Vec<u32> {
+        let mut given: HashSet<u32> = HashSet::new();
+        for _ in 0..REPAIRS {
+            if left.is_empty() {
+                break;
+            }
+            let mut stands: Vec<Vec<u32>> = vec![Vec::new(); self.banks.banks as usize];
+            for item in all {
+                let at = self.items[*item as usize].at;
+                if at != FREE {
+                    stands[(at / RULE_SLOTS / self.banks.rows) as usize].push(*item);
+                }
+            }
+            let banks = (0..self.banks.banks).filter(|b| !given.contains(b));
+            let Some(bank) = banks.min_by_key(|b| stands[*b as usize].len()) else {
+                break;
+            };
+            given.insert(bank);
+            let moved = std::mem::take(&mut stands[bank as usize]);
+            moved.iter().for_each(|item| self.take(*item));
+            left.sort_by_key(|item| self.items[*item as usize].shape);
+            let candidates = candidates(left.iter().map(|i| self.items[*i as usize].shape));
+            let best = candidates.iter().copied();
+            let best = best.max_by_key(|mask| (self.worth(bank, mask, &left, 0).0, *mask));
+            let mask = best.unwrap_or_default();
+            if let Some(masks) = self.masks.last_mut() {
+                masks[bank as usize] = Some(mask);
+            }
+            left.retain(|item| !self.put_into(bank, &mask, *item));
+            left.extend(moved);
+            self.move_for(&mut left, SEARCH);
+        }
         left
     }
 
-    /// Chooses masks for the banks of `order`, until all of `left` have a place; what is left stays there.
-    fn choose(
-        &mut self,
-        masks: &mut [Option<Mask>],
-        order: &mut VecDeque<u32>,
-        left: &mut Vec<u32>,
-        chosen: &mut Vec<Mask>,
-    ) {
+    /// Chooses masks for the banks of `order`, until all of `left` have a place; what is left over.
+    ///
+    /// When few are left they get places by moving others as well: a bank for each kind of rule that is left
+    /// over would use up the banks that rules need which say little.
+    fn choose(&mut self, order: &mut VecDeque<u32>, mut left: Vec<u32>, few: usize) -> Vec<u32> {
+        let few = left.len() / few;
         // Rules that were first may stand in banks that are chosen already.
-        for (bank, mask) in masks.iter().enumerate() {
+        let chosen = self.masks.last().cloned().unwrap_or_default();
+        for (bank, mask) in chosen.iter().enumerate() {
             if let Some(mask) = mask {
                 left.retain(|item| !self.put_into(bank as u32, mask, *item));
             }
         }
         let candidates = candidates(left.iter().map(|i| self.items[*i as usize].shape));
         // What a mask is worth only falls, so one that was worth less than another is now need not be
-        // counted again.
-        let mut worth: Vec<usize> = vec![usize::MAX; candidates.len()];
+        // counted again; nor is one worth more than the rules it covers.
+        let mut worth: Vec<usize> = candidates.iter().map(|m| self.covered(m, &left)).collect();
         while !left.is_empty()
             && let Some(bank) = order.pop_front()
         {
+            let mut least = 0;
+            let mut counted = vec![false; candidates.len()];
             let best = loop {
                 let most = (0..candidates.len()).max_by_key(|c| (worth[*c], usize::MAX - *c));
-                let Some(most) = most else { return };
-                let was =
-                    std::mem::replace(&mut worth[most], self.worth(bank, &candidates[most], left));
-                let now = worth[most];
-                if now >= was || (0..candidates.len()).all(|c| c == most || worth[c] <= now) {
+                let Some(most) = most else { return left };
+                if counted[most] {
                     break most;
+                }
+                (worth[most], counted[most]) = self.worth(bank, &candidates[most], &left, least);
+                if counted[most] {
+                    least = least.max(worth[most]);
                 }
             };
             let mask = candidates[best];
-            masks[bank as usize] = Some(mask);
-            chosen.push(mask);
+            if let Some(masks) = self.masks.last_mut() {
+                masks[bank as usize] = Some(mask);
+            }
             left.retain(|item| !self.put_into(bank, &mask, *item));
+            if left.len() <= few {
+                self.move_for(&mut left, QUICK_SEARCH);
+            }
         }
+        left
     }
 
     fn row(&self, bank: u32, mask: &Mask, item: &Item) -> usize {
@@ -279,27 +363,48 @@ impl Placer {
         (bank * self.banks.rows + row) as usize
     }
 
-    /// How many of `left` would find a place in `bank` under `mask`.
-    fn worth(&mut self, bank: u32, mask: &Mask, left: &[u32]) -> usize {
+    fn shape_of(&self, item: &u32) -> &Mask {
+        &self.items[*item as usize].shape
+    }
+
+    /// How many of `left` a mask covers. Rules of one shape stand together.
+    fn covered(&self, mask: &Mask, left: &[u32]) -> usize {
+        let shapes = left.chunk_by(|a, b| self.shape_of(a) == self.shape_of(b));
+        let covered = shapes.filter(|rules| covers(self.shape_of(&rules[0]), mask));
+        covered.map(<[u32]>::len).sum()
+    }
+
+    /// How many of `left` would find a place in `bank` under `mask`; or, with `false`, how many at most, if that is
+    /// less than `least`.
+    fn worth(&mut self, bank: u32, mask: &Mask, left: &[u32], least: usize) -> (usize, bool) {
+        let mut rest = self.covered(mask, left);
         let base = (bank * self.banks.rows) as usize;
-        for (row, tried) in self.tried.iter_mut().enumerate() {
-            let slots = &self.slots[(base + row) * SLOTS..][..SLOTS];
+        let rows = self.slots[base * SLOTS..].chunks_exact(SLOTS);
+        for (tried, slots) in self.tried.iter_mut().zip(rows) {
             *tried = slots.iter().filter(|s| **s != FREE).count() as u8;
         }
+        let (items, banks, counts) = (&self.items, self.banks, &mut self.tried);
+        let shape = |item: &u32| &items[*item as usize].shape;
         let mut found = 0;
-        for item in left {
-            let item = &self.items[*item as usize];
-            if !covers(&item.shape, mask) {
+        for rules in left.chunk_by(|a, b| shape(a) == shape(b)) {
+            if !covers(shape(&rules[0]), mask) {
                 continue;
             }
-            let row = rule_row(item.digests.under(mask), bank, self.banks.rows);
-            let (tried, needs) = (&mut self.tried[row as usize], 1 + u8::from(item.long));
-            if *tried + needs <= SLOTS as u8 {
-                *tried += needs;
-                found += 1;
+            for item in rules {
+                let item = &items[*item as usize];
+                let row = rule_row(item.digests.under(mask), bank, banks.rows);
+                let (tried, needs) = (&mut counts[row as usize], 1 + u8::from(item.long));
+                if *tried + needs <= SLOTS as u8 {
+                    *tried += needs;
+                    found += 1;
+                }
+            }
+            rest -= rules.len();
+            if found + rest < least {
+                return (found + rest, false);
             }
         }
-        found
+        (found, true)
     }
 
     /// Puts an item into a bank if its row has room.
@@ -349,19 +454,30 @@ impl Placer {
     fn rows_of(&self, number: u32) -> impl Iterator<Item = usize> + '_ {
         let item = &self.items[number as usize];
         let masks = self.masks[item.group as usize].iter().enumerate();
+        let masks = masks.filter_map(|(bank, mask)| Some((bank, mask.as_ref()?)));
         let masks = masks.filter(|(_, mask)| covers(&item.shape, mask));
         masks.map(|(bank, mask)| self.row(bank as u32, mask, item))
     }
 
+    /// Notes that `item` would move to `row`; `false` if this search saw the row before.
+    fn see(&mut self, row: usize, item: u32) -> bool {
+        if self.seen[row] == self.search {
+            return false;
+        }
+        self.seen[row] = self.search;
+        self.via[row] = item;
+        true
+    }
+
     /// Moves items such that `number` has a place; `false` if no moves were found that give it one.
-    /// Items move one by one to a row with room, the shortest chain of them.
-    fn make_room(&mut self, number: u32) -> bool {
+    /// Items move one by one to a row with room, the shortest chain of them; `search` rows are looked at.
+    fn make_room(&mut self, number: u32, search: usize) -> bool {
         let long = self.items[number as usize].long;
-        // Row, and the item that would move there from an earlier row.
-        let mut from: HashMap<usize, Option<u32>> = HashMap::new();
+        self.search += 1;
         let mut queue = VecDeque::new();
-        for row in self.rows_of(number) {
-            if from.insert(row, None).is_none() {
+        let rows: Vec<usize> = self.rows_of(number).collect();
+        for row in rows {
+            if self.see(row, FREE) {
                 queue.push_back(row);
             }
         }
@@ -373,7 +489,7 @@ impl Placer {
         let mut looked = 0;
         while let Some(row) = queue.pop_front() {
             looked += 1;
-            if looked > SEARCH {
+            if looked > search {
                 break;
             }
             let occupants: Vec<u32> = self.slots[row * SLOTS..][..SLOTS].to_vec();
@@ -386,11 +502,10 @@ impl Placer {
                 let needs = self.items[*occupant as usize].long;
                 let others: Vec<usize> = self.rows_of(*occupant).collect();
                 for other in others {
-                    if from.contains_key(&other) {
+                    if !self.see(other, *occupant) {
                         continue;
                     }
-                    from.insert(other, Some(*occupant));
-                    if self.free(other, needs).is_some() && self.chain(&from, other, number) {
+                    if self.free(other, needs).is_some() && self.chain(other, number) {
                         return true;
                     }
                     queue.push_back(other);
@@ -402,10 +517,11 @@ impl Placer {
 
     /// Moves along a chain that ends at `row`, which has room; undoes it where a long item finds only one
     /// slot free.
-    fn chain(&mut self, from: &HashMap<usize, Option<u32>>, row: usize, number: u32) -> bool {
+    fn chain(&mut self, row: usize, number: u32) -> bool {
         let mut moves = Vec::new();
         let mut at = row;
-        while let Some(Some(item)) = from.get(&at).copied() {
+        while self.via[at] != FREE {
+            let item = self.via[at];
             moves.push((item, self.items[item as usize].at, at));
             at = self.items[item as usize].at as usize / SLOTS;
         }
@@ -437,71 +553,4 @@ impl Placer {
         }
         false
     }
-}
-
-/// Masks worth trying: the shapes of the rules, the most frequent first, and those shapes with less.
-fn candidates(shapes: impl Iterator<Item = Mask>) -> Vec<Mask> {
-    let mut counts: HashMap<Mask, usize> = HashMap::new();
-    for shape in shapes {
-        *counts.entry(shape).or_default() += 1;
-    }
-    let mut shapes: Vec<(Mask, usize)> = counts.into_iter().collect();
-    shapes.sort_by_key(|(mask, count)| (std::cmp::Reverse(*count), *mask));
-    let mut found: Vec<Mask> = shapes.iter().map(|s| s.0).take(CANDIDATES / 2).collect();
-    let less = |m: &Mask| {
-        let none = Mask::default();
-        let m = *m;
-        [
-            Mask {
-                client_port: 0,
-                ..m
-            },
-            Mask { port: 0, ..m },
-            Mask { client: 0, ..m },
-            Mask { server: 0, ..m },
-            Mask {
-                client: m.client / 2,
-                ..m
-            },
-            Mask {
-                server: m.server / 2,
-                ..m
-            },
-            Mask {
-                client_port: 0,
-                port: 0,
-                ..m
-            },
-            Mask {
-                client: m.client,
-                protocol: m.protocol,
-                ..none
-            },
-            Mask {
-                server: m.server,
-                protocol: m.protocol,
-                ..none
-            },
-            Mask {
-                protocol: false,
-                ..m
-            },
-            Mask {
-                arrival: false,
-                ..m
-            },
-        ]
-    };
-    let mut seen: HashSet<Mask> = found.iter().copied().collect();
-    for (shape, _) in &shapes {
-        for mask in less(shape) {
-            if found.len() < CANDIDATES && seen.insert(mask) {
-                found.push(mask);
-            }
-        }
-    }
-    if seen.insert(Mask::default()) {
-        found.push(Mask::default());
-    }
-    found
 }

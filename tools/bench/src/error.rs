@@ -46,4 +46,10 @@ pub enum BenchError {
         peer: String,
         ours: String,
     },
+    #[error("rule {peer} decides for the peer and rule {ours} for us (0: none): {packet}")]
+    Rules {
+        packet: String,
+        peer: u32,
+        ours: u32,
+    },
 }

@@ -4,6 +4,7 @@
 //! machine does besides disturbs both. The peers are small C and C++ programs around the real thing
 //! (`peers/`), built when they are needed; they take the same input and are asked over a pipe.
 
+pub mod acl;
 pub mod chart;
 pub mod compile;
 pub mod driver;

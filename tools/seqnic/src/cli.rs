@@ -531,6 +531,7 @@ pub struct LabDown {
     "seqnic bench rtl --lengths 64,1518,mix --frames 10000"
     "sudo seqnic bench soft"
     "seqnic bench compile"
+    "seqnic bench acl"
     "seqnic bench placement"
 ))]
 pub struct Bench {
@@ -544,6 +545,7 @@ pub enum BenchWhat {
     Soft(BenchSoft),
     Driver(BenchDriver),
     Compile(BenchCompile),
+    Acl(BenchAcl),
     Placement(BenchPlacement),
 }
 
@@ -601,6 +603,37 @@ pub struct BenchCompile {
     /// Write a chart of the best times (SVG)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub chart: Option<PathBuf>,
+    /// No progress
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Compare the compiling of rule sets with DPDK's rte_acl
+///
+/// Sets with the shapes of ClassBench (acl, fw, ipc), IPv4 and IPv6, for geometry `alveo`, in turns with
+/// rte_acl in one run, one core: time, how often rules are stored, bytes a rule. Both are asked the same
+/// packets; an answer that differs ends the run with an error. Needs a C compiler and DPDK
+/// (tools/setup-bench.sh).
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic bench acl"
+    "seqnic bench acl --rules 1000 --rounds 21"
+    "seqnic bench acl --json | jq '.sets[] | {shape, rules, over_rte_acl}'"
+))]
+pub struct BenchAcl {
+    /// Rules of a set
+    #[arg(long, value_delimiter = ',', value_name = "N", default_value = "1000,10000",
+        value_parser = clap::value_parser!(u32).range(1..=65_000))]
+    pub rules: Vec<u32>,
+    /// Measurements of each side
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+    /// Packets both are asked
+    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub packets: u32,
     /// No progress
     #[arg(long, short)]
     pub quiet: bool,

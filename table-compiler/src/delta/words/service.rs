@@ -2,14 +2,14 @@
 
 use super::super::bits;
 use super::super::{Delta, KeyChange};
-use super::field;
+use super::{field, rates};
 use seqnic_image::Image;
 use seqnic_image::names::Direction;
 use seqnic_spec::layout::{Layout, Row};
 use seqnic_spec::tables::references::Space;
 use seqnic_spec::tables::{
     ACTION_ROW, ADDRESS_KEY, ADDRESS_VALUE, CLASS_ROW, HashSlot, PORT_KEY, PORT_VALUE, RANGE_SLOT,
-    RANGE_SLOTS, STEP_KEY, STEP_VALUE, Table, position_kind,
+    RANGE_SLOTS, STEP_KEY, STEP_VALUE, Table, position_kind, tag_kind,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,6 +26,8 @@ pub struct Service {
     pub forward: Vec<String>,
     #[serde(rename = "return")]
     pub back: Vec<String>,
+    /// Priority, rate, and what rules it asks.
+    pub with: Vec<String>,
 }
 
 /// A service before and after.
@@ -39,7 +41,11 @@ impl Service {
     pub fn lines(&self, f: &mut fmt::Formatter, indent: &str) -> fmt::Result {
         writeln!(f, "{indent}at       {}", self.keys.join(", "))?;
         writeln!(f, "{indent}forward  {}", self.forward.join(" | "))?;
-        writeln!(f, "{indent}return   {}", self.back.join(" | "))
+        writeln!(f, "{indent}return   {}", self.back.join(" | "))?;
+        match self.with.is_empty() {
+            true => Ok(()),
+            false => writeln!(f, "{indent}with     {}", self.with.join("; ")),
+        }
     }
 }
 
@@ -51,15 +57,19 @@ impl ServiceChange {
             ("at", ", ", &before.keys, &after.keys),
             ("forward", " | ", &before.forward, &after.forward),
             ("return", " | ", &before.back, &after.back),
+            ("with", "; ", &before.with, &after.with),
         ];
+        let words = |lines: &[String], between| match lines.is_empty() {
+            true => String::from("nothing"),
+            false => lines.join(between),
+        };
         for (what, between, before, after) in parts {
             if before != after {
-                writeln!(f, "  {what:<8} before  {}", before.join(between))?;
-                writeln!(f, "  {:<8} after   {}", "", after.join(between))?;
+                writeln!(f, "  {what:<8} before  {}", words(before, between))?;
+                writeln!(f, "  {:<8} after   {}", "", words(after, between))?;
             }
         }
-        if before.keys == after.keys && before.forward == after.forward && before.back == after.back
-        {
+        if before == after {
             writeln!(f, "  in what is found by senders that come or go")?;
         }
         Ok(())
@@ -141,6 +151,7 @@ struct Hop {
 pub struct Ways {
     keys: HashMap<String, BTreeSet<String>>,
     hops: HashMap<(String, Direction), Vec<Hop>>,
+    with: HashMap<String, BTreeSet<String>>,
 }
 
 impl Ways {
@@ -148,6 +159,7 @@ impl Ways {
         let mut this = Ways {
             keys: HashMap::new(),
             hops: HashMap::new(),
+            with: HashMap::new(),
         };
         let classes = image.names.classes.iter().enumerate().skip(1);
         let wanted: BTreeMap<u32, &str> = classes
@@ -162,6 +174,11 @@ impl Ways {
         for (class, name) in &wanted {
             let row = image.table(Table::Class).row(*class);
             let get = |f| row.field(&CLASS_ROW, 0, f) as u32;
+            let with = settings(image, get);
+            this.with
+                .entry((*name).to_owned())
+                .or_default()
+                .extend(with);
             let entries = [
                 (
                     Direction::Forward,
@@ -186,7 +203,7 @@ impl Ways {
             let position = get("position");
             let from = match position >> 16 {
                 position_kind::ATTACHMENT => attachment(image, position & 0xffff),
-                kind => format!("sender {kind}:{}", position & 0xffff),
+                kind => tagged(kind, position & 0xffff),
             };
             let get = |f| value.field(&STEP_VALUE, 0, f) as u32;
             let run = (get("action"), get("copies"));
@@ -275,11 +292,34 @@ impl Ways {
             keys: keys.into_iter().flatten().cloned().collect(),
             forward: way(Direction::Forward),
             back: way(Direction::Return),
+            with: self.with.get(name).into_iter().flatten().cloned().collect(),
         };
         let empty =
             service.keys.is_empty() && service.forward.is_empty() && service.back.is_empty();
         (!empty).then_some(service)
     }
+}
+
+/// What a class row says besides ways.
+fn settings(image: &Image, get: impl Fn(&'static str) -> u32) -> Vec<String> {
+    let mut with = Vec::new();
+    if get("priority") != 0 {
+        with.push(format!("priority {}", get("priority")));
+    }
+    if get("meter") != 0 {
+        let row = image.table(Table::Meter).row(get("meter"));
+        with.push(format!("at most {}", rates::meter(&row)));
+    }
+    if get("set") != 0 {
+        // `edge@i0+public=deny`: sets, interfaces, default.
+        let set = image.names.sets.get(get("set") as usize);
+        let (sets, default) = set.map_or(("?", "?"), |s| s.split_once('=').unwrap_or((s, "")));
+        with.push(format!(
+            "rules {}, otherwise {default}",
+            sets.replace('+', " then ").replace('@', " on ")
+        ));
+    }
+    with
 }
 
 fn get_direction(key: &Row) -> u32 {
@@ -311,10 +351,26 @@ fn in_order(hops: &[Hop]) -> Vec<String> {
     all
 }
 
-fn attachment(image: &Image, number: u32) -> String {
+pub fn attachment(image: &Image, number: u32) -> String {
     let name = image.names.attachments.get(number as usize);
     name.cloned()
         .unwrap_or_else(|| format!("attachment {number}"))
+}
+
+/// A sender that is known by something else than its MAC.
+fn tagged(kind: u32, number: u32) -> String {
+    let what = match kind {
+        position_kind::UNKNOWN => return String::from("any sender"),
+        position_kind::SEGMENT => "segment",
+        position_kind::DSCP => "DSCP",
+        position_kind::VLAN => "VLAN",
+        position_kind::MPLS => "MPLS label",
+        position_kind::NSH => "NSH index",
+        position_kind::VXLAN => "VNI",
+        position_kind::GRE => "GRE key",
+        _ => "position",
+    };
+    format!("{what} {number}")
 }
 
 /// Where a copy goes, and its edits.
@@ -342,6 +398,20 @@ fn copy(image: &Image, row: u32) -> String {
     if get("dscp_valid") == 1 {
         edits.push(format!("DSCP {}", get("dscp")));
     }
+    let tag = match get("tag_kind") as u32 {
+        tag_kind::NONE => None,
+        tag_kind::VLAN => Some("VLAN"),
+        tag_kind::MPLS => Some("MPLS"),
+        tag_kind::NSH1 => Some("NSH"),
+        tag_kind::NSH2 => Some("NSH without metadata"),
+        tag_kind::VXLAN => Some("VXLAN"),
+        tag_kind::GPE1 => Some("VXLAN-GPE"),
+        tag_kind::GPE2 => Some("VXLAN-GPE without metadata"),
+        _ => Some("GRE"),
+    };
+    if let Some(tag) = tag {
+        edits.push(format!("tag {} of {tag}", get("tag")));
+    }
     let to = attachment(image, get("attachment") as u32);
     match edits.is_empty() {
         true => to,
@@ -350,7 +420,7 @@ fn copy(image: &Image, row: u32) -> String {
 }
 
 /// Keys and values of a hash table that hold.
-fn entries(image: &Image, table: Table) -> impl Iterator<Item = (Row, Row)> + '_ {
+pub fn entries(image: &Image, table: Table) -> impl Iterator<Item = (Row, Row)> + '_ {
     let none: &'static Layout = &CLASS_ROW;
     let (key, value) = table.hash().unwrap_or((none, none));
     let slots = image.geometry.hash(table).map_or(0, |h| h.slots);

@@ -1,5 +1,6 @@
 //! `seqnic bench`
 
+mod acl;
 mod compile;
 mod driver;
 mod placement;
@@ -68,6 +69,7 @@ pub fn run(args: &Bench) -> Outcome {
         BenchWhat::Soft(args) => soft::run(args),
         BenchWhat::Driver(args) => driver::run(args),
         BenchWhat::Compile(args) => compile::run(args),
+        BenchWhat::Acl(args) => acl::run(args),
         BenchWhat::Placement(args) => placement::run(args),
     }
 }
