@@ -399,6 +399,18 @@ const EDITS: &[Edit] = &[
         &["client > fw2.outside"],
     ),
     ("alternate", "alternate: fw2, ", "", &["service W1 changes"]),
+    (
+        "buckets",
+        "sequence: [fw, web]",
+        "sequence: [{ device: [fw, fw2], buckets: 4 }, web]",
+        &["service W2 changes", "pool of 4"],
+    ),
+    (
+        "on_failure",
+        "sequence: [fw, web]",
+        "sequence: [{ device: [fw, fw2], on_failure: open }, web]",
+        &["service W2 changes", "pool of 256"],
+    ),
     ("enter", "enter: outside", "enter: inside", &["fw.inside"]),
     ("port", "port: 8080", "port: 8081", &["destination port"]),
     (

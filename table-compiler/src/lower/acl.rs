@@ -10,8 +10,8 @@ use super::model::{RuleGroup, RuleRow, SetRow};
 use crate::definition::{
     AclUse, DEFAULT_RULE, Definition, Directions, InterfaceId, Ports, Prefix, Protocol, Rule,
 };
-use crate::diagnostic::Diagnostic;
-use crate::place::rules::{Banks, NoPlace, lay_out};
+use crate::diagnostic::{Diagnostic, Span};
+use crate::place::rules::{Banks, NoPlace, covers, lay_out, shape};
 use seqnic_image::names::RuleName;
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{RULE_SLOTS, Table, width};
@@ -237,14 +237,16 @@ impl Lowering<'_> {
         let more = if acls.len() > 3 { " and more" } else { "" };
         let first = acls.first().map(|id| acl(id).span).unwrap_or_default();
         let capacity = geometry.rule_banks * geometry.rule_rows * RULE_SLOTS;
-        let finding = Diagnostic::new(
+        let crowd = self.crowd(&unplaced);
+        let mut finding = Diagnostic::new(
             "rules_do_not_fit",
             format!(
-                "of the {} rows the rules of rule set {}{more} are stored as, {} find no place: a packet asks {} rows of {RULE_SLOTS} \
-                 rules, geometry `{}` has room for {capacity}",
+                "of the {} rows the rules of rule set {}{more} are stored as, {} find no place: {}; a packet asks {} rows of \
+                 {RULE_SLOTS} rules, geometry `{}` has room for {capacity}",
                 unplaced.rules,
                 names.join(", "),
                 unplaced.without.len(),
+                crowd.words,
                 geometry.rule_banks,
                 geometry.name
             ),
@@ -252,9 +254,57 @@ impl Lowering<'_> {
             "rules that leave the same fields open crowd together: give some of them prefixes, ports or a protocol, let fewer services \
              of one address ask them, join rules of neighbouring prefixes, or take a larger geometry",
         );
+        if let Some(span) = crowd.span {
+            finding = finding.also(span, "this one, for example");
+        }
         acls.iter().skip(1).take(2).fold(finding, |f, id| {
             f.also(acl(id).span, "asked together with it")
         })
+    }
+
+    /// Which rules have no place, and what they have in common with those in their way.
+    fn crowd(&self, unplaced: &NoPlace) -> Crowd {
+        let rows = &self.model.rules[unplaced.group].rules;
+        let mut numbers: Vec<u32> = unplaced.without.iter().map(|at| rows[*at].rule).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let name = |number: &u32| self.model.names.rules[*number as usize].as_ref();
+        let names: Vec<String> = (numbers.iter().take(3).filter_map(name))
+            .map(|name| format!("`{}/{}`", name.acl, name.rule))
+            .collect();
+        let more = match numbers.len() - names.len() {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let which = if numbers.len() == 1 { "rule" } else { "rules" };
+        let least = unplaced.without.iter().map(|at| shape(&rows[*at])).min();
+        let least = least.unwrap_or_default();
+        let alike = rows.iter().filter(|row| covers(&least, &shape(row)));
+        let fields = [
+            ("client", least.client == 0),
+            ("server", least.server == 0),
+            ("client_port", least.client_port == 0),
+            ("port", least.port == 0),
+            ("protocol", !least.protocol),
+        ];
+        let open: Vec<&str> = fields.iter().filter(|f| f.1).map(|f| f.0).collect();
+        let open = match open.is_empty() {
+            true => String::from("are alike in every field that finds rules"),
+            false => format!("leave {} open or nearly", open.join(", ")),
+        };
+        let of = numbers.first().and_then(name);
+        let rule = of.and_then(|name| {
+            let acl = self.definition.acls.iter().find(|a| a.name == name.acl)?;
+            acl.rules.iter().find(|r| r.name == name.rule)
+        });
+        Crowd {
+            words: format!(
+                "of {which} {}{more}; {} rows {open}",
+                names.join(", "),
+                alike.count()
+            ),
+            span: rule.map(|rule| rule.span),
+        }
     }
 
     fn too_many_rules(&mut self, geometry: &Geometry) {
@@ -288,6 +338,12 @@ impl Lowering<'_> {
             "join rules (lists of prefixes and ports are one rule), let services share rule sets, or take a larger geometry",
         ));
     }
+}
+
+/// Rules in one another's way, in words, and one of them that has no place.
+struct Crowd {
+    words: String,
+    span: Option<Span>,
 }
 
 /// Scopes and sets that belong together, with the rows of their rules.

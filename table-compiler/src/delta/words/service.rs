@@ -409,6 +409,9 @@ fn copy(image: &Image, row: u32) -> String {
         tag_kind::GPE2 => Some("VXLAN-GPE without metadata"),
         _ => Some("GRE"),
     };
+    if get("pool") != 0 {
+        edits.push(format!("pool of {}", 1u32 << (get("pool") as u32).min(31)));
+    }
     if let Some(tag) = tag {
         edits.push(format!("tag {} of {tag}", get("tag")));
     }
