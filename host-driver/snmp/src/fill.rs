@@ -92,6 +92,8 @@ fn scalars(tree: &mut Tree, status: &Status, counters: &Counters) {
         ("Services", gauge(services)),
         ("DevicesFailed", gauge(failed.count())),
         ("ServicesUnavailable", gauge(unavailable.len())),
+        ("Repairs", Some(Cell::Counter(status.repairs))),
+        ("RolesBypassed", gauge(status.bypassed.len())),
         ("SnapshotTime", Some(Cell::Counter(counters.time))),
     ] {
         set(tree, name, cell);

@@ -167,6 +167,16 @@ pub static SCALARS: &[Object] = &[
         doc: "What seqnicd noticed, in its own words; sent with notifications.",
         notify_only: true,
     },
+    object(
+        "Repairs",
+        Syntax::Counter64,
+        "Rows of the card's tables that were not what was written to them, and were mended.",
+    ),
+    object(
+        "RolesBypassed",
+        Syntax::Gauge32,
+        "Roles of services in which every device has failed and that are done without, as defined.",
+    ),
 ];
 
 /// Place of `Noticed` among the scalars.

@@ -269,6 +269,8 @@ fn sixty_four_bits_and_every_notification() {
         assert_eq!(walk["seqnicReasonPackets.0"], u64::MAX.to_string());
         assert_eq!(walk["seqnicPortLink.1"], "none");
         assert_eq!(walk["seqnicRowsLeftOut.0"], "1");
+        assert_eq!(walk["seqnicRepairs.0"], (1u64 << 40).to_string());
+        assert_eq!(walk["seqnicRolesBypassed.0"], "1");
         assert_eq!(walk["seqnicHostPackets.\"arp\".\"kernel\""], "3");
     }
     let set = bench.tool("snmpset", &["SEQNIC-MIB::seqnicServices.0", "u", "9"]);

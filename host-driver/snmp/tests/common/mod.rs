@@ -76,7 +76,7 @@ pub fn example() -> (Status, Counters) {
             PortStatus { port: 1, link: String::from("none") },
         ],
         "devices": devices,
-        "unavailable": [], "taps": {}, "exceptions": { "arp kernel": 3 }, "log": [],
+        "repairs": 1u64 << 40, "bypassed": [("W2", "ids")], "unavailable": [], "taps": {}, "exceptions": { "arp kernel": 3 }, "log": [],
     });
     let a = [("attachment", "firewall.outside")];
     let look = |direction| {
