@@ -2,15 +2,15 @@
 // Round robin by frames over all inputs. A beat passes only with `room`, a frame only with a
 // header credit. Full rate, latency 1 clock.
 //
-// in0_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
-// in1_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
-// in2_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
-// in3_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
-// in4_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
-// in5_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
-// in6_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
-// in7_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
-// in8_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
+// in0_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
+// in1_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
+// in2_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
+// in3_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
+// in4_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
+// in5_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
+// in6_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
+// in7_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
+// in8_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
 // beat: record beat: data [511:0], count [518:512], last [519], error [520]
 
 `default_nettype none
@@ -19,23 +19,23 @@ module arbiter (
     input  wire clk,
     input  wire rst,
     input  wire in0_valid,
-    input  wire [588:0] in0_data,
+    input  wire [652:0] in0_data,
     input  wire in1_valid,
-    input  wire [588:0] in1_data,
+    input  wire [652:0] in1_data,
     input  wire in2_valid,
-    input  wire [588:0] in2_data,
+    input  wire [652:0] in2_data,
     input  wire in3_valid,
-    input  wire [588:0] in3_data,
+    input  wire [652:0] in3_data,
     input  wire in4_valid,
-    input  wire [588:0] in4_data,
+    input  wire [652:0] in4_data,
     input  wire in5_valid,
-    input  wire [588:0] in5_data,
+    input  wire [652:0] in5_data,
     input  wire in6_valid,
-    input  wire [588:0] in6_data,
+    input  wire [652:0] in6_data,
     input  wire in7_valid,
-    input  wire [588:0] in7_data,
+    input  wire [652:0] in7_data,
     input  wire in8_valid,
-    input  wire [588:0] in8_data,
+    input  wire [652:0] in8_data,
     input  wire room,
     input  wire credit_return,
     output wire in0_ready,
@@ -60,7 +60,8 @@ module arbiter (
     reg  [8:0] after;
     reg  may_start;
     reg  [520:0] cat_112_d1;
-    reg  [588:0] word_d1;
+    reg  [63:0] keep_d1;
+    reg  [652:0] word_d1;
     wire [8:0] requests = {
         in8_valid,
         in7_valid,
@@ -77,9 +78,9 @@ module arbiter (
     wire [8:0] grant = open_frame ? current : pick;
     wire open = room & (open_frame | may_start);
     wire fire = open & (|(grant & requests));
-    wire [588:0] or_74 = (({589{grant[0]}} & in0_data) | ({589{grant[1]}} & in1_data)) | (({589{grant[2]}} & in2_data) | ({589{grant[3]}} & in3_data));
-    wire [588:0] or_75 = (({589{grant[4]}} & in4_data) | ({589{grant[5]}} & in5_data)) | (({589{grant[6]}} & in6_data) | ({589{grant[7]}} & in7_data));
-    wire [588:0] word = (or_74 | or_75) | ({589{grant[8]}} & in8_data);
+    wire [652:0] or_74 = (({653{grant[0]}} & in0_data) | ({653{grant[1]}} & in1_data)) | (({653{grant[2]}} & in2_data) | ({653{grant[3]}} & in3_data));
+    wire [652:0] or_75 = (({653{grant[4]}} & in4_data) | ({653{grant[5]}} & in5_data)) | (({653{grant[6]}} & in6_data) | ({653{grant[7]}} & in7_data));
+    wire [652:0] word = (or_74 | or_75) | ({653{grant[8]}} & in8_data);
     wire starts = fire & ~open_frame;
     wire or_96 = ~starts | (|credits);
     wire le_98 = credits <= 7'h40;
@@ -92,80 +93,81 @@ module arbiter (
     assign in6_ready = grant[6] & open;
     assign in7_ready = grant[7] & open;
     assign in8_ready = grant[8] & open;
-    wire [63:0] not_118 = ~(64'hffffffffffffffff << cat_112_d1[518:512]);
-    wire [511:0] cat_247 = {
-        {8{not_118[63]}},
-        {8{not_118[62]}},
-        {8{not_118[61]}},
-        {8{not_118[60]}},
-        {8{not_118[59]}},
-        {8{not_118[58]}},
-        {8{not_118[57]}},
-        {8{not_118[56]}},
-        {8{not_118[55]}},
-        {8{not_118[54]}},
-        {8{not_118[53]}},
-        {8{not_118[52]}},
-        {8{not_118[51]}},
-        {8{not_118[50]}},
-        {8{not_118[49]}},
-        {8{not_118[48]}},
-        {8{not_118[47]}},
-        {8{not_118[46]}},
-        {8{not_118[45]}},
-        {8{not_118[44]}},
-        {8{not_118[43]}},
-        {8{not_118[42]}},
-        {8{not_118[41]}},
-        {8{not_118[40]}},
-        {8{not_118[39]}},
-        {8{not_118[38]}},
-        {8{not_118[37]}},
-        {8{not_118[36]}},
-        {8{not_118[35]}},
-        {8{not_118[34]}},
-        {8{not_118[33]}},
-        {8{not_118[32]}},
-        {8{not_118[31]}},
-        {8{not_118[30]}},
-        {8{not_118[29]}},
-        {8{not_118[28]}},
-        {8{not_118[27]}},
-        {8{not_118[26]}},
-        {8{not_118[25]}},
-        {8{not_118[24]}},
-        {8{not_118[23]}},
-        {8{not_118[22]}},
-        {8{not_118[21]}},
-        {8{not_118[20]}},
-        {8{not_118[19]}},
-        {8{not_118[18]}},
-        {8{not_118[17]}},
-        {8{not_118[16]}},
-        {8{not_118[15]}},
-        {8{not_118[14]}},
-        {8{not_118[13]}},
-        {8{not_118[12]}},
-        {8{not_118[11]}},
-        {8{not_118[10]}},
-        {8{not_118[9]}},
-        {8{not_118[8]}},
-        {8{not_118[7]}},
-        {8{not_118[6]}},
-        {8{not_118[5]}},
-        {8{not_118[4]}},
-        {8{not_118[3]}},
-        {8{not_118[2]}},
-        {8{not_118[1]}},
-        {8{not_118[0]}}
+    wire [63:0] keep = word[652:589];
+    wire [511:0] cat_245 = {
+        {8{keep_d1[63]}},
+        {8{keep_d1[62]}},
+        {8{keep_d1[61]}},
+        {8{keep_d1[60]}},
+        {8{keep_d1[59]}},
+        {8{keep_d1[58]}},
+        {8{keep_d1[57]}},
+        {8{keep_d1[56]}},
+        {8{keep_d1[55]}},
+        {8{keep_d1[54]}},
+        {8{keep_d1[53]}},
+        {8{keep_d1[52]}},
+        {8{keep_d1[51]}},
+        {8{keep_d1[50]}},
+        {8{keep_d1[49]}},
+        {8{keep_d1[48]}},
+        {8{keep_d1[47]}},
+        {8{keep_d1[46]}},
+        {8{keep_d1[45]}},
+        {8{keep_d1[44]}},
+        {8{keep_d1[43]}},
+        {8{keep_d1[42]}},
+        {8{keep_d1[41]}},
+        {8{keep_d1[40]}},
+        {8{keep_d1[39]}},
+        {8{keep_d1[38]}},
+        {8{keep_d1[37]}},
+        {8{keep_d1[36]}},
+        {8{keep_d1[35]}},
+        {8{keep_d1[34]}},
+        {8{keep_d1[33]}},
+        {8{keep_d1[32]}},
+        {8{keep_d1[31]}},
+        {8{keep_d1[30]}},
+        {8{keep_d1[29]}},
+        {8{keep_d1[28]}},
+        {8{keep_d1[27]}},
+        {8{keep_d1[26]}},
+        {8{keep_d1[25]}},
+        {8{keep_d1[24]}},
+        {8{keep_d1[23]}},
+        {8{keep_d1[22]}},
+        {8{keep_d1[21]}},
+        {8{keep_d1[20]}},
+        {8{keep_d1[19]}},
+        {8{keep_d1[18]}},
+        {8{keep_d1[17]}},
+        {8{keep_d1[16]}},
+        {8{keep_d1[15]}},
+        {8{keep_d1[14]}},
+        {8{keep_d1[13]}},
+        {8{keep_d1[12]}},
+        {8{keep_d1[11]}},
+        {8{keep_d1[10]}},
+        {8{keep_d1[9]}},
+        {8{keep_d1[8]}},
+        {8{keep_d1[7]}},
+        {8{keep_d1[6]}},
+        {8{keep_d1[5]}},
+        {8{keep_d1[4]}},
+        {8{keep_d1[3]}},
+        {8{keep_d1[2]}},
+        {8{keep_d1[1]}},
+        {8{keep_d1[0]}}
     };
-    assign beat = {cat_112_d1[520:512], cat_112_d1[511:0] & cat_247};
+    assign beat = {cat_112_d1[520:512], cat_112_d1[511:0] & cat_245};
     assign port = word_d1[588:585];
     assign tag = word_d1[584:521];
     assign busy = open_frame;
 
     always @(posedge clk) begin
         cat_112_d1 <= {word[520], word[519], word[518:512], word[511:0]};
+        keep_d1 <= keep;
         first <= ~open_frame;
         word_d1 <= word;
     end
@@ -209,8 +211,9 @@ module arbiter (
         may_start = 1'd1;
         valid = 1'd0;
         cat_112_d1 = 521'd0;
+        keep_d1 = 64'd0;
         first = 1'd0;
-        word_d1 = 589'd0;
+        word_d1 = 653'd0;
     end
 `endif
 endmodule

@@ -18,6 +18,9 @@ module editor (
     input  wire [1106:0] edit,
     input  wire [511:0] even,
     input  wire [511:0] odd,
+    output wire soon,
+    output wire soon_first,
+    output reg  [3:0] soon_port,
     output reg  valid,
     output reg  [521:0] out,
     output reg  [247:0] out_meta,
@@ -46,9 +49,12 @@ module editor (
     reg  [13:0] length_change_d1;
     reg  [13:0] length_change_d2;
     reg  [13:0] length_change_d3;
+    reg  [3:0] out_port_d1;
+    reg  [3:0] out_port_d2;
     reg  [247:0] kept_d1;
     reg  [247:0] kept_d2;
     reg  [247:0] kept_d3;
+    wire [3:0] out_port = edit[73:70];
     wire [247:0] kept = {
         edit[247:232],
         edit[231:216],
@@ -69,7 +75,7 @@ module editor (
         edit[90:81],
         edit[80],
         edit[79:74],
-        edit[73:70],
+        out_port,
         edit[69:66],
         edit[65],
         edit[64],
@@ -89,6 +95,7 @@ module editor (
     wire [511:0] mux_108 = offset_d2[1] ? (offset_d2[0] ? cat_47[1007:496] : cat_47[991:480]) : (offset_d2[0] ? cat_47[975:464] : cat_47[959:448]);
     wire [511:0] of_packet = offset_d2[4] ? (offset_d2[3] ? (offset_d2[2] ? mux_108 : mux_107) : (offset_d2[2] ? mux_106 : mux_105)) : (offset_d2[3] ? (offset_d2[2] ? mux_104 : mux_103) : (offset_d2[2] ? mux_102 : mux_101));
     wire [4:0] moved = edit[262:258];
+    assign soon_first = slot_3[0];
     wire packet_step = slot_valid_3 & slot_3[2];
     wire [911:0] mux_132 = slot_3[1] ? patcher_patch[911:0] : patch_data;
     wire [227:0] mux_139 = slot_3[1] ? patcher_patch[1139:912] : patch_mask;
@@ -233,7 +240,7 @@ module editor (
     wire [511:0] mux_464 = moved_d3[1] ? (moved_d3[0] ? cat_404[591:80] : cat_404[607:96]) : (moved_d3[0] ? cat_404[623:112] : cat_404[639:128]);
     wire [511:0] mux_465 = moved_d3[1] ? (moved_d3[0] ? cat_404[527:16] : cat_404[543:32]) : (moved_d3[0] ? cat_404[559:48] : cat_404[575:64]);
     wire [511:0] placed = moved_d3[4] ? (moved_d3[3] ? (moved_d3[2] ? mux_465 : mux_464) : (moved_d3[2] ? mux_463 : mux_462)) : (moved_d3[3] ? (moved_d3[2] ? mux_461 : mux_460) : (moved_d3[2] ? mux_459 : mux_458));
-    wire [815:0] mux_474 = slot_3[0] ? prefixer_prefix : prefix_left;
+    wire [815:0] mux_474 = soon_first ? prefixer_prefix : prefix_left;
     wire [63:0] in_front = {
         ~slot_3[2],
         ~slot_3[2],
@@ -366,18 +373,19 @@ module editor (
         {8{in_front[1]}},
         {8{in_front[0]}}
     };
-    wire [13:0] sent_before = slot_3[0] ? 14'd0 : bytes_before;
+    wire [13:0] sent_before = soon_first ? 14'd0 : bytes_before;
     wire and_935 = slot_3[6] & slot_3[14];
     wire [521:0] cat_936 = {
         and_935,
         slot_3[6],
-        slot_3[0],
+        soon_first,
         slot_3[6] ? slot_3[13:7] : 7'h40,
         (placed & ~cat_920) | (mux_474[511:0] & cat_920)
     };
     wire [13:0] length_change = {6'd0, edit[256:249]} - {7'd0, edit[263:257]};
     wire [13:0] length_out = sent_before + {7'd0, slot_3[13:7]};
-    wire and_960 = slot_valid_3 & ~slot_3[2];
+    wire and_963 = slot_valid_3 & ~slot_3[2];
+    assign soon = slot_valid_3;
 
     patch patcher (
         .clk(clk),
@@ -409,6 +417,9 @@ module editor (
         length_change_d1 <= length_change;
         length_change_d2 <= length_change_d1;
         length_change_d3 <= length_change_d2;
+        out_port_d1 <= out_port;
+        out_port_d2 <= out_port_d1;
+        soon_port <= out_port_d2;
         out <= cat_936;
         kept_d1 <= kept;
         kept_d2 <= kept_d1;
@@ -436,13 +447,13 @@ module editor (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            prefix_alone: cover (and_960);
+            prefix_alone: cover (and_963);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_47, slot_3, cat_404, and_960};
+    wire _unused = &{1'b0, cat_47, slot_3, cat_404, and_963};
 
 `ifndef SYNTHESIS
     initial begin
@@ -466,6 +477,9 @@ module editor (
         length_change_d1 = 14'd0;
         length_change_d2 = 14'd0;
         length_change_d3 = 14'd0;
+        out_port_d1 = 4'd0;
+        out_port_d2 = 4'd0;
+        soon_port = 4'd0;
         valid = 1'd0;
         out = 522'd0;
         kept_d1 = 248'd0;

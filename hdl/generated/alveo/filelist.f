@@ -1,5 +1,5 @@
 host_registers.v
-stream_register_w589.v
+stream_register_w653.v
 ingress.v
 arbiter.v
 window.v
@@ -57,12 +57,11 @@ table_host_limit.v
 gcra_packets_32.v
 host_limit.v
 dispatch.v
-stream_fifo_w521_d512.v
-stream_fifo_w77_d512.v
-egress.v
-stream_fifo_w127_d512.v
-egress_host.v
-stream_fifo_w266_d32.v
+table_queue.v
+scheduler_4.v
+egress_queues.v
+egress_queues_host.v
+stream_fifo_w271_d32.v
 response.v
 counter_set_64.v
 counter_set_512.v

@@ -28,8 +28,11 @@ module header_prepare (
 );
     wire meter_policed;
     wire [91:0] meter_cfg_rdata;
-    wire [71:0] action_row;
-    wire [71:0] action_cfg_rdata;
+    wire [75:0] action_row;
+    wire [75:0] action_cfg_rdata;
+    reg  [31:0] xor_148_s1;
+    reg  [9:0] client_digest_s2;
+    reg  [9:0] client_digest_s3;
     reg  old_neighbour_valid_s1;
     reg  old_neighbour_valid_s2;
     reg  old_neighbour_valid_s3;
@@ -38,24 +41,24 @@ module header_prepare (
     reg  [15:0] old_neighbour_s3;
     wire [16:0] policy_row;
     wire [16:0] policy_cfg_rdata;
-    reg  and_61_s1;
-    reg  and_61_s2;
-    reg  and_61_s3;
+    reg  and_215_s1;
+    reg  and_215_s2;
+    reg  and_215_s3;
     reg  old_epoch_s1;
     reg  old_epoch_s2;
     reg  old_epoch_s3;
-    wire [307:0] attachment_row;
-    wire [307:0] attachment_cfg_rdata;
+    wire [326:0] attachment_row;
+    wire [326:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
     wire [128:0] rewrite_cfg_rdata;
     wire [384:0] encap_row;
     wire [384:0] encap_cfg_rdata;
-    reg  not_86_s1;
-    reg  not_86_s2;
-    reg  not_86_s3;
-    reg  and_109_s1;
-    reg  and_109_s2;
-    reg  and_109_s3;
+    reg  not_240_s1;
+    reg  not_240_s2;
+    reg  not_240_s3;
+    reg  and_263_s1;
+    reg  and_263_s2;
+    reg  and_263_s3;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_sport_s2;
     reg  [15:0] old_sport_s3;
@@ -66,28 +69,28 @@ module header_prepare (
     reg  [7:0] old_traffic_class_s1;
     reg  [7:0] old_traffic_class_s2;
     reg  [7:0] old_traffic_class_s3;
-    reg  [18:0] sum_176_s1;
-    reg  [18:0] sum_213_s1;
-    reg  [18:0] sum_176_s2;
-    reg  [18:0] sum_176_s3;
-    reg  [18:0] sum_213_s2;
-    reg  [18:0] sum_213_s3;
+    reg  [18:0] sum_329_s1;
+    reg  [18:0] sum_365_s1;
+    reg  [18:0] sum_329_s2;
+    reg  [18:0] sum_329_s3;
+    reg  [18:0] sum_365_s2;
+    reg  [18:0] sum_365_s3;
     reg  [21:0] addresses;
-    reg  [15:0] not_233_s1;
-    reg  [15:0] not_233_s2;
-    reg  [15:0] not_233_s3;
-    reg  [16:0] and_243_s4;
-    reg  [15:0] mux_131_s4;
-    reg  or_252_s4;
-    reg  [15:0] not_257_s1;
-    reg  [15:0] not_257_s2;
-    reg  [15:0] not_257_s3;
-    reg  [15:0] not_257_s4;
+    reg  [15:0] not_385_s1;
+    reg  [15:0] not_385_s2;
+    reg  [15:0] not_385_s3;
+    reg  [16:0] and_395_s4;
+    reg  [15:0] mux_285_s4;
+    reg  or_404_s4;
+    reg  [15:0] not_409_s1;
+    reg  [15:0] not_409_s2;
+    reg  [15:0] not_409_s3;
+    reg  [15:0] not_409_s4;
     reg  [21:0] ip_start;
-    reg  [15:0] not_270_s1;
-    reg  [15:0] not_270_s2;
-    reg  [15:0] not_270_s3;
-    reg  [15:0] not_270_s4;
+    reg  [15:0] not_422_s1;
+    reg  [15:0] not_422_s2;
+    reg  [15:0] not_422_s3;
+    reg  [15:0] not_422_s4;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  old_v6_s2;
@@ -96,27 +99,27 @@ module header_prepare (
     reg  old_v6_s5;
     reg  nat_s4;
     reg  nat_s5;
-    reg  [18:0] and_324_s6;
+    reg  [18:0] and_476_s6;
     reg  old_v6_s6;
     reg  rewrite_2_s4;
     reg  rewrite_2_s5;
     reg  rewrite_2_s6;
-    reg  [18:0] and_365_s7;
-    reg  [18:0] and_324_s7;
+    reg  [18:0] and_517_s7;
+    reg  [18:0] and_476_s7;
     reg  [21:0] ip_start_s6;
     reg  [21:0] ip_start_s7;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_start_s6;
     reg  [21:0] l4_start_s7;
     reg  [21:0] l4_sum;
-    reg  eq_102_s1;
-    reg  eq_102_s2;
-    reg  eq_102_s3;
-    reg  eq_102_s4;
-    reg  eq_102_s5;
-    reg  eq_102_s6;
-    reg  eq_102_s7;
-    reg  eq_102_s8;
+    reg  eq_256_s1;
+    reg  eq_256_s2;
+    reg  eq_256_s3;
+    reg  eq_256_s4;
+    reg  eq_256_s5;
+    reg  eq_256_s6;
+    reg  eq_256_s7;
+    reg  eq_256_s8;
     reg  [3:0] header_kind;
     reg  [6:0] bytes_behind_s5;
     reg  [16:0] old_ip_length_s1;
@@ -125,87 +128,91 @@ module header_prepare (
     reg  [16:0] old_ip_length_s4;
     reg  [16:0] old_ip_length_s5;
     reg  [16:0] behind_ip_s6;
-    reg  [307:0] attachment_row_s6;
-    reg  red_491_s6;
-    reg  and_493_s7;
-    reg  red_498_s6;
-    reg  and_500_s7;
-    reg  red_505_s6;
-    reg  and_507_s7;
-    reg  le_432_s5;
-    reg  le_432_s6;
-    reg  le_432_s7;
-    reg  not_86_s4;
-    reg  not_86_s5;
-    reg  not_86_s6;
-    reg  not_86_s7;
-    reg  eq_426_s4;
-    reg  eq_426_s5;
-    reg  [1:0] sum_528_s6;
-    reg  [71:0] action_row_s4;
-    reg  [71:0] action_row_s5;
-    reg  [71:0] action_row_s6;
-    reg  [71:0] action_row_s7;
-    reg  and_542_s6;
-    reg  and_542_s7;
-    reg  [307:0] attachment_row_s7;
-    reg  and_550_s6;
-    reg  and_550_s7;
-    reg  and_569_s5;
-    reg  and_569_s6;
-    reg  and_569_s7;
-    reg  eq_556_s5;
-    reg  eq_556_s6;
-    reg  eq_556_s7;
-    reg  eq_561_s5;
-    reg  eq_561_s6;
-    reg  eq_561_s7;
+    reg  [326:0] attachment_row_s6;
+    reg  red_643_s6;
+    reg  and_645_s7;
+    reg  red_650_s6;
+    reg  and_652_s7;
+    reg  red_657_s6;
+    reg  and_659_s7;
+    reg  le_584_s5;
+    reg  le_584_s6;
+    reg  le_584_s7;
+    reg  not_240_s4;
+    reg  not_240_s5;
+    reg  not_240_s6;
+    reg  not_240_s7;
+    reg  eq_578_s4;
+    reg  eq_578_s5;
+    reg  [1:0] sum_680_s6;
+    reg  [75:0] action_row_s4;
+    reg  [75:0] action_row_s5;
+    reg  [75:0] action_row_s6;
+    reg  [75:0] action_row_s7;
+    reg  and_694_s6;
+    reg  and_694_s7;
+    reg  [326:0] attachment_row_s7;
+    reg  and_702_s6;
+    reg  and_702_s7;
+    reg  and_721_s5;
+    reg  and_721_s6;
+    reg  and_721_s7;
+    reg  eq_708_s5;
+    reg  eq_708_s6;
+    reg  eq_708_s7;
+    reg  eq_713_s5;
+    reg  eq_713_s6;
+    reg  eq_713_s7;
     reg  [6:0] bytes_behind_s6;
-    reg  [6:0] sum_597_s7;
-    reg  [16:0] sum_600_s7;
+    reg  [6:0] sum_749_s7;
+    reg  [16:0] sum_752_s7;
     reg  [16:0] behind_ip_s7;
-    reg  [15:0] xor_631_s1;
-    reg  [15:0] xor_647_s1;
-    reg  [31:0] cat_649_s2;
-    reg  [31:0] cat_649_s3;
-    reg  [31:0] cat_649_s4;
-    reg  [31:0] cat_649_s5;
-    reg  [31:0] cat_649_s6;
-    reg  [15:0] mux_670_s7;
-    reg  [15:0] mux_687_s6;
-    reg  [15:0] mux_687_s7;
+    reg  [15:0] xor_783_s1;
+    reg  [15:0] xor_799_s1;
+    reg  [31:0] cat_801_s2;
+    reg  [31:0] cat_801_s3;
+    reg  [31:0] cat_801_s4;
+    reg  [31:0] cat_801_s5;
+    reg  [31:0] cat_801_s6;
+    reg  [15:0] mux_822_s7;
+    reg  [15:0] mux_839_s6;
+    reg  [15:0] mux_839_s7;
     reg  [15:0] old_dport_2_s1;
     reg  [15:0] old_dport_2_s2;
     reg  [15:0] old_dport_2_s3;
     reg  [15:0] old_sport_2_s1;
     reg  [15:0] old_sport_2_s2;
     reg  [15:0] old_sport_2_s3;
-    reg  or_700_s4;
-    reg  [15:0] mux_699_s4;
+    reg  or_852_s4;
+    reg  [15:0] mux_851_s4;
     reg  [7:0] old_protocol_s1;
     reg  [7:0] old_protocol_s2;
     reg  [7:0] old_protocol_s3;
     reg  [7:0] old_protocol_s4;
-    reg  [15:0] xor_712_s5;
-    reg  [15:0] xor_712_s6;
-    reg  [15:0] xor_712_s7;
-    reg  [15:0] xor_717_s2;
-    reg  [15:0] xor_725_s1;
-    reg  [15:0] xor_725_s2;
-    reg  [7:0] mux_732_s4;
-    reg  [8:0] sum_743_s5;
-    reg  [8:0] sum_743_s6;
-    reg  [16:0] sum_751_s7;
+    reg  [15:0] xor_864_s5;
+    reg  [15:0] xor_864_s6;
+    reg  [15:0] xor_864_s7;
+    reg  [15:0] xor_869_s2;
+    reg  [15:0] xor_877_s1;
+    reg  [15:0] xor_877_s2;
+    reg  [7:0] mux_884_s4;
+    reg  [8:0] sum_895_s5;
+    reg  [8:0] sum_895_s6;
+    reg  [16:0] sum_903_s7;
     reg  [21:0] outer_sum_s8;
-    reg  and_774_s8;
-    reg  or_792_s1;
-    reg  or_792_s2;
-    reg  or_792_s3;
-    reg  or_792_s4;
-    reg  or_792_s5;
-    reg  or_792_s6;
-    reg  or_792_s7;
-    reg  or_792_s8;
+    reg  and_928_s6;
+    reg  and_933_s6;
+    reg  and_938_s6;
+    reg  or_942_s7;
+    reg  and_946_s8;
+    reg  or_964_s1;
+    reg  or_964_s2;
+    reg  or_964_s3;
+    reg  or_964_s4;
+    reg  or_964_s5;
+    reg  or_964_s6;
+    reg  or_964_s7;
+    reg  or_964_s8;
     reg  [5:0] old_reason_s1;
     reg  [5:0] old_reason_s2;
     reg  [5:0] old_reason_s3;
@@ -213,8 +220,9 @@ module header_prepare (
     reg  [5:0] old_reason_s5;
     reg  [5:0] old_reason_s6;
     reg  [5:0] old_reason_s7;
-    reg  [5:0] mux_814_s8;
-    reg  not_818_s8;
+    reg  [5:0] or_985_s7;
+    reg  [5:0] mux_996_s8;
+    reg  not_1000_s8;
     reg  old_class_valid_s1;
     reg  old_class_valid_s2;
     reg  old_class_valid_s3;
@@ -223,7 +231,7 @@ module header_prepare (
     reg  old_class_valid_s6;
     reg  old_class_valid_s7;
     reg  old_class_valid_s8;
-    reg  [307:0] attachment_row_s8;
+    reg  [326:0] attachment_row_s8;
     reg  [7:0] old_l3_s1;
     reg  [7:0] old_l3_s2;
     reg  [7:0] old_l3_s3;
@@ -232,26 +240,26 @@ module header_prepare (
     reg  [7:0] old_l3_s6;
     reg  [7:0] old_l3_s7;
     reg  [7:0] old_l3_s8;
-    reg  [6:0] sum_610_s8;
-    reg  not_854_s1;
-    reg  not_854_s2;
-    reg  not_854_s3;
-    reg  or_783_s1;
-    reg  or_783_s2;
-    reg  or_783_s3;
-    reg  [4:0] or_874_s1;
-    reg  [4:0] or_874_s2;
-    reg  [4:0] or_874_s3;
-    reg  [4:0] or_874_s4;
-    reg  [4:0] or_874_s5;
-    reg  [4:0] or_874_s6;
-    reg  [4:0] or_874_s7;
-    reg  [4:0] or_874_s8;
-    reg  and_866_s4;
-    reg  and_866_s5;
-    reg  and_866_s6;
-    reg  and_866_s7;
-    reg  and_866_s8;
+    reg  [6:0] sum_762_s8;
+    reg  not_1037_s1;
+    reg  not_1037_s2;
+    reg  not_1037_s3;
+    reg  or_955_s1;
+    reg  or_955_s2;
+    reg  or_955_s3;
+    reg  [4:0] or_1057_s1;
+    reg  [4:0] or_1057_s2;
+    reg  [4:0] or_1057_s3;
+    reg  [4:0] or_1057_s4;
+    reg  [4:0] or_1057_s5;
+    reg  [4:0] or_1057_s6;
+    reg  [4:0] or_1057_s7;
+    reg  [4:0] or_1057_s8;
+    reg  and_1049_s4;
+    reg  and_1049_s5;
+    reg  and_1049_s6;
+    reg  and_1049_s7;
+    reg  and_1049_s8;
     reg  [6:0] old_l4_offset_s1;
     reg  [6:0] old_l4_offset_s2;
     reg  [6:0] old_l4_offset_s3;
@@ -264,25 +272,25 @@ module header_prepare (
     reg  [15:0] new_port_s6;
     reg  [15:0] new_port_s7;
     reg  [15:0] new_port_s8;
-    reg  eq_122_s4;
-    reg  eq_122_s5;
-    reg  eq_122_s6;
-    reg  eq_122_s7;
-    reg  eq_122_s8;
-    reg  eq_120_s4;
-    reg  eq_120_s5;
-    reg  eq_120_s6;
-    reg  eq_120_s7;
-    reg  eq_120_s8;
-    reg  and_859_s4;
-    reg  and_859_s5;
-    reg  and_859_s6;
-    reg  and_859_s7;
-    reg  and_859_s8;
-    reg  [7:0] mux_732_s5;
-    reg  [7:0] mux_732_s6;
-    reg  [7:0] mux_732_s7;
-    reg  [7:0] mux_732_s8;
+    reg  eq_276_s4;
+    reg  eq_276_s5;
+    reg  eq_276_s6;
+    reg  eq_276_s7;
+    reg  eq_276_s8;
+    reg  eq_274_s4;
+    reg  eq_274_s5;
+    reg  eq_274_s6;
+    reg  eq_274_s7;
+    reg  eq_274_s8;
+    reg  and_1042_s4;
+    reg  and_1042_s5;
+    reg  and_1042_s6;
+    reg  and_1042_s7;
+    reg  and_1042_s8;
+    reg  [7:0] mux_884_s5;
+    reg  [7:0] mux_884_s6;
+    reg  [7:0] mux_884_s7;
+    reg  [7:0] mux_884_s8;
     reg  dscp_valid_s4;
     reg  dscp_valid_s5;
     reg  dscp_valid_s6;
@@ -303,24 +311,24 @@ module header_prepare (
     reg  [135:0] cat_21_s6;
     reg  [135:0] cat_21_s7;
     reg  [135:0] cat_21_s8;
-    reg  [7:0] diff_607_s4;
-    reg  [7:0] diff_607_s5;
-    reg  [7:0] diff_607_s6;
-    reg  [7:0] diff_607_s7;
-    reg  [7:0] diff_607_s8;
+    reg  [7:0] diff_759_s4;
+    reg  [7:0] diff_759_s5;
+    reg  [7:0] diff_759_s6;
+    reg  [7:0] diff_759_s7;
+    reg  [7:0] diff_759_s8;
     reg  [384:0] encap_row_s8;
-    reg  [31:0] sum_605_s8;
+    reg  [31:0] sum_757_s8;
     reg  [15:0] udp_source_s8;
     reg  [16:0] behind_ip_s8;
-    reg  [15:0] mux_613_s8;
+    reg  [15:0] mux_765_s8;
     reg  [3:0] header_kind_s5;
     reg  [3:0] header_kind_s6;
     reg  [3:0] header_kind_s7;
     reg  [3:0] header_kind_s8;
-    reg  [11:0] mux_554_s8;
-    reg  [11:0] mux_547_s8;
-    reg  [1:0] sum_528_s7;
-    reg  [1:0] sum_528_s8;
+    reg  [11:0] mux_706_s8;
+    reg  [11:0] mux_699_s8;
+    reg  [1:0] sum_680_s7;
+    reg  [1:0] sum_680_s8;
     reg  [15:0] flow_out_s8;
     reg  [15:0] flow_in_s3;
     reg  [15:0] flow_in_s4;
@@ -328,22 +336,20 @@ module header_prepare (
     reg  [15:0] flow_in_s6;
     reg  [15:0] flow_in_s7;
     reg  [15:0] flow_in_s8;
-    reg  [9:0] and_839_s6;
-    reg  [9:0] and_839_s7;
-    reg  [9:0] and_839_s8;
-    reg  [15:0] and_836_s4;
-    reg  [15:0] and_836_s5;
-    reg  [15:0] and_836_s6;
-    reg  [15:0] and_836_s7;
-    reg  [15:0] and_836_s8;
-    reg  [21:0] and_834_s1;
-    reg  [21:0] and_834_s2;
-    reg  [21:0] and_834_s3;
-    reg  [21:0] and_834_s4;
-    reg  [21:0] and_834_s5;
-    reg  [21:0] and_834_s6;
-    reg  [21:0] and_834_s7;
-    reg  [21:0] and_834_s8;
+    reg  [9:0] and_1022_s6;
+    reg  [9:0] and_1022_s7;
+    reg  [9:0] and_1022_s8;
+    reg  [15:0] and_1019_s6;
+    reg  [15:0] and_1019_s7;
+    reg  [15:0] and_1019_s8;
+    reg  [21:0] and_1016_s1;
+    reg  [21:0] and_1016_s2;
+    reg  [21:0] and_1016_s3;
+    reg  [21:0] and_1016_s4;
+    reg  [21:0] and_1016_s5;
+    reg  [21:0] and_1016_s6;
+    reg  [21:0] and_1016_s7;
+    reg  [21:0] and_1016_s8;
     reg  [3:0] old_port_s1;
     reg  [3:0] old_port_s2;
     reg  [3:0] old_port_s3;
@@ -352,22 +358,22 @@ module header_prepare (
     reg  [3:0] old_port_s6;
     reg  [3:0] old_port_s7;
     reg  [3:0] old_port_s8;
-    reg  not_794_s1;
-    reg  not_794_s2;
-    reg  not_794_s3;
-    reg  not_794_s4;
-    reg  not_794_s5;
-    reg  not_794_s6;
-    reg  not_794_s7;
-    reg  not_794_s8;
-    reg  red_1020_s1;
-    reg  red_1020_s2;
-    reg  red_1020_s3;
-    reg  red_1020_s4;
-    reg  red_1020_s5;
-    reg  red_1020_s6;
-    reg  red_1020_s7;
-    reg  red_1020_s8;
+    reg  not_966_s1;
+    reg  not_966_s2;
+    reg  not_966_s3;
+    reg  not_966_s4;
+    reg  not_966_s5;
+    reg  not_966_s6;
+    reg  not_966_s7;
+    reg  not_966_s8;
+    reg  red_1201_s1;
+    reg  red_1201_s2;
+    reg  red_1201_s3;
+    reg  red_1201_s4;
+    reg  red_1201_s5;
+    reg  red_1201_s6;
+    reg  red_1201_s7;
+    reg  red_1201_s8;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -398,152 +404,202 @@ module header_prepare (
     wire [21:0] sum_27 = in_verdict[146:125] + {18'd0, in_number};
     wire and_30 = in_valid & ~(|in_number);
     wire [16:0] old_ip_length = in_verdict[229:213];
+    wire [127:0] client = in_verdict[124] ? in_verdict[504:377] : in_verdict[376:249];
+    wire [135:0] cat_49 = {7'd0, {client, old_v6}};
+    wire [31:0] cat_146 = {
+        ^(cat_49 & 136'h8fc8e57b1c379612ef13a98c0caa668f7a),
+        ^(cat_49 & 136'h47e472bd8e1bcb097789d4c606553347bd),
+        ^(cat_49 & 136'h23f2395ec70de584bbc4ea63032a99a3de),
+        ^(cat_49 & 136'h11f91caf6386f2c25de2753181954cd1ef),
+        ^(cat_49 & 136'h8fc8e57b1c379612ef13a98c0caa668f7),
+        ^(cat_49 & 136'h47e472bd8e1bcb097789d4c606553347b),
+        ^(cat_49 & 136'h8df7c6eef047484aa4afe72a3c98cf1547),
+        ^(cat_49 & 136'h46fbe3777823a4255257f3951e4c678aa3),
+        ^(cat_49 & 136'hacb514c0a026440046385046838c554a2b),
+        ^(cat_49 & 136'hd9926f1b4c24b412cc0f81af4d6c4c2a6f),
+        ^(cat_49 & 136'he301d2f6ba25cc1b8914695baa1c409a4d),
+        ^(cat_49 & 136'hfe480c004125701f2b999d21d9a446c25c),
+        ^(cat_49 & 136'h7f2406002092b80f95ccce90ecd223612e),
+        ^(cat_49 & 136'hb05ae67b0c7eca1525f5cec47ac3773fed),
+        ^(cat_49 & 136'hd7e596469a08f3187de94eee31cbdd108c),
+        ^(cat_49 & 136'h6bf2cb234d04798c3ef4a77718e5ee8846),
+        ^(cat_49 & 136'h35f96591a6823cc61f7a53bb8c72f74423),
+        ^(cat_49 & 136'h1afcb2c8d3411e630fbd29ddc6397ba211),
+        ^(cat_49 & 136'h82b6bc1f7597192368cd3d62efb6db5e72),
+        ^(cat_49 & 136'hce93bb74a6fc1a835b75373d7b710b2043),
+        ^(cat_49 & 136'he88138c14f499b5342a93212b112e31f5b),
+        ^(cat_49 & 136'h74409c60a7a4cda9a15499095889718fad),
+        ^(cat_49 & 136'hb5e8ab4b4fe5f0c63fb9e508a0eede48ac),
+        ^(cat_49 & 136'hd53cb0debbc56e71f0cf5b085cdd09ab2c),
+        ^(cat_49 & 136'h6a9e586f5de2b738f867ad842e6e84d596),
+        ^(cat_49 & 136'hba87c94cb2c6cd8e93207f4e1b9d24e5b1),
+        ^(cat_49 & 136'hd28b01dd4554f0d5a683962b0164f4fda2),
+        ^(cat_49 & 136'he68d6595be9dee783c5262998c181cf1ab),
+        ^(cat_49 & 136'hfc8e57b1c379612ef13a98c0caa668f7af),
+        ^(cat_49 & 136'h7e472bd8e1bcb097789d4c606553347bd7),
+        ^(cat_49 & 136'h3f2395ec70de584bbc4ea63032a99a3deb),
+        ^(cat_49 & 136'h1f91caf6386f2c25de2753181954cd1ef5)
+    };
+    wire [9:0] client_digest = xor_148_s1[9:0];
+    wire [9:0] bucket = {
+        client_digest_s3[9] & (4'd9 < action_row[19:16]),
+        client_digest_s3[8] & (4'd8 < action_row[19:16]),
+        client_digest_s3[7] & (4'd7 < action_row[19:16]),
+        client_digest_s3[6] & (4'd6 < action_row[19:16]),
+        client_digest_s3[5] & (4'd5 < action_row[19:16]),
+        client_digest_s3[4] & (4'd4 < action_row[19:16]),
+        client_digest_s3[3] & (4'd3 < action_row[19:16]),
+        client_digest_s3[2] & (4'd2 < action_row[19:16]),
+        client_digest_s3[1] & (4'd1 < action_row[19:16]),
+        client_digest_s3[0] & (4'd0 < action_row[19:16])
+    };
     wire old_neighbour_valid = in_verdict[168];
     wire [15:0] old_neighbour = in_verdict[184:169];
-    wire policy_2 = policy_row[0] & and_61_s3;
-    wire [15:0] mux_68 = policy_2 ? policy_row[16:1] : ((action_row[16] & old_neighbour_valid_s3) ? old_neighbour_s3 : action_row[15:0]);
+    wire [15:0] mux_209 = (action_row[20] & old_neighbour_valid_s3) ? old_neighbour_s3 : (action_row[15:0] + {6'd0, bucket});
+    wire policy_2 = policy_row[0] & and_215_s3;
     wire old_epoch = in_verdict[68];
-    wire [16:0] cat_73 = {mux_68, old_epoch_s3};
-    wire not_86 = ~exception;
-    wire nat = (action_row[17] & not_86_s3) & ~policy_2;
-    wire rewrite_2 = action_row[18] & not_86_s3;
-    wire dscp_valid = action_row[53] & not_86_s3;
+    wire [16:0] cat_227 = {policy_2 ? policy_row[16:1] : mux_209, old_epoch_s3};
+    wire not_240 = ~exception;
+    wire nat = (action_row[21] & not_240_s3) & ~policy_2;
+    wire rewrite_2 = action_row[22] & not_240_s3;
+    wire dscp_valid = action_row[57] & not_240_s3;
     wire [2:0] old_l4 = in_verdict[240:238];
-    wire eq_100 = old_l4 == 3'd1;
-    wire eq_102 = old_l4 == 3'd2;
-    wire eq_104 = old_l4 == 3'd4;
-    wire [1:0] and_118 = {2{and_109_s3 & (|action_row[52:37])}} & action_row[36:35];
-    wire eq_120 = and_118 == 2'd1;
-    wire eq_122 = and_118 == 2'd2;
+    wire eq_254 = old_l4 == 3'd1;
+    wire eq_256 = old_l4 == 3'd2;
+    wire eq_258 = old_l4 == 3'd4;
+    wire [1:0] and_272 = {2{and_263_s3 & (|action_row[56:41])}} & action_row[40:39];
+    wire eq_274 = and_272 == 2'd1;
+    wire eq_276 = and_272 == 2'd2;
     wire [15:0] old_sport = in_verdict[520:505];
     wire [15:0] old_dport = in_verdict[536:521];
-    wire [15:0] mux_131 = eq_120 ? old_sport_s3 : old_dport_s3;
+    wire [15:0] mux_285 = eq_274 ? old_sport_s3 : old_dport_s3;
     wire [7:0] old_traffic_class = in_verdict[544:537];
-    wire [7:0] cat_140 = {action_row[59:54], old_traffic_class_s3[1:0]};
-    wire [127:0] not_142 = ~in_verdict[376:249];
-    wire [95:0] and_145 = {96{old_v6}} & not_142[127:32];
-    wire [18:0] sum_172 = ({3'd0, not_142[15:0]} + {3'd0, not_142[31:16]}) + ({3'd0, and_145[15:0]} + {3'd0, and_145[31:16]});
-    wire [18:0] sum_175 = ({3'd0, and_145[47:32]} + {3'd0, and_145[63:48]}) + ({3'd0, and_145[79:64]} + {3'd0, and_145[95:80]});
-    wire [127:0] not_179 = ~in_verdict[504:377];
-    wire [95:0] and_182 = {96{old_v6}} & not_179[127:32];
-    wire [18:0] sum_209 = ({3'd0, not_179[15:0]} + {3'd0, not_179[31:16]}) + ({3'd0, and_182[15:0]} + {3'd0, and_182[31:16]});
-    wire [18:0] sum_212 = ({3'd0, and_182[47:32]} + {3'd0, and_182[63:48]}) + ({3'd0, and_182[79:64]} + {3'd0, and_182[95:80]});
+    wire [7:0] cat_294 = {action_row[63:58], old_traffic_class_s3[1:0]};
+    wire [127:0] not_295 = ~in_verdict[376:249];
+    wire [95:0] and_298 = {96{old_v6}} & not_295[127:32];
+    wire [18:0] sum_325 = ({3'd0, not_295[15:0]} + {3'd0, not_295[31:16]}) + ({3'd0, and_298[15:0]} + {3'd0, and_298[31:16]});
+    wire [18:0] sum_328 = ({3'd0, and_298[47:32]} + {3'd0, and_298[63:48]}) + ({3'd0, and_298[79:64]} + {3'd0, and_298[95:80]});
+    wire [127:0] not_331 = ~in_verdict[504:377];
+    wire [95:0] and_334 = {96{old_v6}} & not_331[127:32];
+    wire [18:0] sum_361 = ({3'd0, not_331[15:0]} + {3'd0, not_331[31:16]}) + ({3'd0, and_334[15:0]} + {3'd0, and_334[31:16]});
+    wire [18:0] sum_364 = ({3'd0, and_334[47:32]} + {3'd0, and_334[63:48]}) + ({3'd0, and_334[79:64]} + {3'd0, and_334[95:80]});
     wire [15:0] old_ip_checksum = in_verdict[560:545];
     wire [15:0] old_l4_checksum = in_verdict[576:561];
-    wire [21:0] sum_280 = ({6'd0, not_270_s4} + addresses) + {5'd0, {17{or_252_s4}} & ({1'd0, ~mux_131_s4} + {1'd0, new_port})};
-    wire [95:0] and_289 = {96{old_v6_s5}} & attachment_row[265:170];
-    wire [18:0] sum_316 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_289[15:0]} + {3'd0, and_289[31:16]});
-    wire [18:0] sum_319 = ({3'd0, and_289[47:32]} + {3'd0, and_289[63:48]}) + ({3'd0, and_289[79:64]} + {3'd0, and_289[95:80]});
-    wire [95:0] and_329 = {96{old_v6_s6}} & rewrite_row[128:33];
-    wire [18:0] sum_356 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_329[15:0]} + {3'd0, and_329[31:16]});
-    wire [18:0] sum_359 = ({3'd0, and_329[47:32]} + {3'd0, and_329[63:48]}) + ({3'd0, and_329[79:64]} + {3'd0, and_329[95:80]});
-    wire [21:0] sum_372 = {3'd0, and_324_s7} + {3'd0, and_365_s7};
-    wire [16:0] sum_387 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_400 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_406 = ~(sum_400[15:0] + {15'd0, sum_400[16]});
-    wire [3:0] and_424 = {4{not_86_s3 & ~policy_2}} & action_row[63:60];
-    wire eq_426 = and_424 == 4'd1;
-    wire le_432 = 4'd5 <= header_kind;
-    wire [6:0] or_471 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
-    wire [6:0] or_472 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
-    wire [6:0] bytes_behind = or_471 | or_472;
+    wire [21:0] sum_432 = ({6'd0, not_422_s4} + addresses) + {5'd0, {17{or_404_s4}} & ({1'd0, ~mux_285_s4} + {1'd0, new_port})};
+    wire [95:0] and_441 = {96{old_v6_s5}} & attachment_row[268:173];
+    wire [18:0] sum_468 = ({3'd0, attachment_row[156:141]} + {3'd0, attachment_row[172:157]}) + ({3'd0, and_441[15:0]} + {3'd0, and_441[31:16]});
+    wire [18:0] sum_471 = ({3'd0, and_441[47:32]} + {3'd0, and_441[63:48]}) + ({3'd0, and_441[79:64]} + {3'd0, and_441[95:80]});
+    wire [95:0] and_481 = {96{old_v6_s6}} & rewrite_row[128:33];
+    wire [18:0] sum_508 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_481[15:0]} + {3'd0, and_481[31:16]});
+    wire [18:0] sum_511 = ({3'd0, and_481[47:32]} + {3'd0, and_481[63:48]}) + ({3'd0, and_481[79:64]} + {3'd0, and_481[95:80]});
+    wire [21:0] sum_524 = {3'd0, and_476_s7} + {3'd0, and_517_s7};
+    wire [16:0] sum_539 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_552 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] not_558 = ~(sum_552[15:0] + {15'd0, sum_552[16]});
+    wire [3:0] and_576 = {4{not_240_s3 & ~policy_2}} & action_row[67:64];
+    wire eq_578 = and_576 == 4'd1;
+    wire le_584 = 4'd5 <= header_kind;
+    wire [6:0] or_623 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
+    wire [6:0] or_624 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
+    wire [6:0] bytes_behind = or_623 | or_624;
     wire [16:0] behind_ip = old_ip_length_s5 + {10'd0, bytes_behind_s5};
-    wire [16:0] cat_486 = {3'd0, attachment_row[279:266]};
-    wire [16:0] cat_489 = {3'd0, attachment_row_s6[279:266]};
-    wire and_519 = (le_432_s7 ? (encap_row[0] ? and_507_s7 : and_500_s7) : and_493_s7) & not_86_s7;
-    wire [11:0] sum_539 = encap_row[284:273] + {4'd0, action_row_s7[71:64]};
-    wire [31:0] or_586 = (({32{eq_556_s7}} & {12'd0, encap_row[304:285]}) | ({32{eq_561_s7}} & encap_row[360:329])) | ({32{and_569_s7}} & {8'd0, encap_row[328:305]});
-    wire [15:0] xor_631 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
-    wire [15:0] xor_647 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
-    wire [31:0] cat_649 = {xor_631_s1, xor_647_s1};
-    wire [15:0] xor_662 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
-    wire [15:0] xor_682 = (attachment_row[153:138] ^ attachment_row[169:154]) ^ (attachment_row[185:170] ^ attachment_row[201:186]);
-    wire [15:0] xor_683 = (attachment_row[217:202] ^ attachment_row[233:218]) ^ (attachment_row[249:234] ^ attachment_row[265:250]);
+    wire [16:0] cat_638 = {3'd0, attachment_row[282:269]};
+    wire [16:0] cat_641 = {3'd0, attachment_row_s6[282:269]};
+    wire and_671 = (le_584_s7 ? (encap_row[0] ? and_659_s7 : and_652_s7) : and_645_s7) & not_240_s7;
+    wire [11:0] sum_691 = encap_row[284:273] + {4'd0, action_row_s7[75:68]};
+    wire [31:0] or_738 = (({32{eq_708_s7}} & {12'd0, encap_row[304:285]}) | ({32{eq_713_s7}} & encap_row[360:329])) | ({32{and_721_s7}} & {8'd0, encap_row[328:305]});
+    wire [15:0] xor_783 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
+    wire [15:0] xor_799 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
+    wire [31:0] cat_801 = {xor_783_s1, xor_799_s1};
+    wire [15:0] xor_814 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
+    wire [15:0] xor_834 = (attachment_row[156:141] ^ attachment_row[172:157]) ^ (attachment_row[188:173] ^ attachment_row[204:189]);
+    wire [15:0] xor_835 = (attachment_row[220:205] ^ attachment_row[236:221]) ^ (attachment_row[252:237] ^ attachment_row[268:253]);
     wire [15:0] old_dport_2 = old_dport;
     wire [15:0] old_sport_2 = old_sport;
     wire [7:0] old_protocol = in_verdict[237:230];
-    wire [15:0] flow_out = (mux_670_s7 ^ mux_687_s7) ^ xor_712_s7;
+    wire [15:0] flow_out = (mux_822_s7 ^ mux_839_s7) ^ xor_864_s7;
     wire [15:0] old_sport_3 = old_sport;
     wire [15:0] old_dport_3 = old_dport;
     wire [7:0] old_protocol_2 = old_protocol;
-    wire [15:0] flow_in = xor_717_s2 ^ xor_725_s2;
+    wire [15:0] flow_in = xor_869_s2 ^ xor_877_s2;
     wire [15:0] udp_source = {2'd3, flow_out[13:0]};
-    wire [16:0] sum_734 = behind_ip_s6 + 17'h14;
-    wire [21:0] outer_sum = {5'd0, sum_751_s7} + {6'd0, encap_row[272:257]};
-    wire [16:0] sum_766 = {1'd0, outer_sum_s8[15:0]} + {11'd0, outer_sum_s8[21:16]};
-    wire and_777 = and_774_s8 & ~meter_policed;
-    wire or_778 = nat | rewrite_2;
+    wire [16:0] sum_886 = behind_ip_s6 + 17'h14;
+    wire [21:0] outer_sum = {5'd0, sum_903_s7} + {6'd0, encap_row[272:257]};
+    wire [16:0] sum_918 = {1'd0, outer_sum_s8[15:0]} + {11'd0, outer_sum_s8[21:16]};
+    wire unsent = and_671 | or_942_s7;
+    wire and_949 = and_946_s8 & ~meter_policed;
+    wire or_950 = nat | rewrite_2;
     wire old_udp_no_checksum = in_verdict[248];
     wire [3:0] old_port = in_verdict[67:64];
     wire old_class_valid = in_verdict[103];
     wire [7:0] old_l3 = in_verdict[211:204];
     wire [6:0] old_l4_offset = in_verdict[247:241];
     assign out_edit = {
-        (eq_102_s8 & ~(|not_406)) ? 16'hffff : not_406,
-        or_874_s8,
-        and_866_s8,
+        (eq_256_s8 & ~(|not_558)) ? 16'hffff : not_558,
+        or_1057_s8,
+        and_1049_s8,
         old_l4_offset_s8,
         new_port_s8,
-        eq_122_s8,
-        eq_120_s8,
-        ~(sum_387[15:0] + {15'd0, sum_387[16]}),
-        and_859_s8,
-        mux_732_s8,
+        eq_276_s8,
+        eq_274_s8,
+        ~(sum_539[15:0] + {15'd0, sum_539[16]}),
+        and_1042_s8,
+        mux_884_s8,
         dscp_valid_s8,
-        attachment_row_s8[265:138],
+        attachment_row_s8[268:141],
         nat_s8,
         rewrite_row_s8[128:1],
         rewrite_2_s8,
         cat_21_s8[133],
-        attachment_row_s8[136:89],
-        attachment_row_s8[88:41],
-        diff_607_s8,
+        attachment_row_s8[139:92],
+        attachment_row_s8[91:44],
+        diff_759_s8,
         encap_row_s8[384:361],
-        sum_605_s8,
+        sum_757_s8,
         udp_source_s8,
         behind_ip_s8[15:0],
-        mux_613_s8,
-        ~(sum_766[15:0] + {15'd0, sum_766[16]}),
+        mux_765_s8,
+        ~(sum_918[15:0] + {15'd0, sum_918[16]}),
         encap_row_s8[256:129],
         encap_row_s8[128:1],
         encap_row_s8[0],
         header_kind_s8,
-        mux_554_s8,
-        mux_547_s8,
-        sum_528_s8,
-        {7{and_777}} & sum_610_s8,
-        {8{and_777}} & old_l3_s8,
-        and_777,
+        mux_706_s8,
+        mux_699_s8,
+        sum_680_s8,
+        {7{and_949}} & sum_762_s8,
+        {8{and_949}} & old_l3_s8,
+        and_949,
         flow_out_s8,
         flow_in_s8,
         cat_21_s8[135],
         cat_21_s8[134],
-        attachment_row_s8[307:292],
-        and_839_s8,
-        and_836_s8,
-        and_834_s8,
+        attachment_row_s8[310:295],
+        and_1022_s8,
+        and_1019_s8,
+        and_1016_s8,
         cat_21_s8[132:117],
         cat_21_s8[116],
         cat_21_s8[115:113],
         cat_21_s8[112],
         cat_21_s8[111:92],
-        old_class_valid_s8 & (not_818_s8 | meter_policed),
+        old_class_valid_s8 & (not_1000_s8 | meter_policed),
         cat_21_s8[91:76],
         cat_21_s8[75],
         cat_21_s8[74:65],
         cat_21_s8[64],
-        meter_policed ? 6'h18 : mux_814_s8,
-        and_777 ? attachment_row_s8[4:1] : 4'd8,
+        meter_policed ? 6'h18 : mux_996_s8,
+        and_949 ? attachment_row_s8[7:4] : 4'd8,
         old_port_s8,
-        or_792_s8 | meter_policed,
-        not_794_s8,
+        or_964_s8 | meter_policed,
+        not_966_s8,
         cat_21_s8[63:0]
     };
-    wire voided = meter_policed & red_1020_s8;
+    wire voided = meter_policed & red_1201_s8;
     assign out_valid = in_valid_s8 & ~voided;
     assign out_void = in_valid_s8 & voided;
-    wire [511:0] or_1056 = ({440'd0, action_cfg_rdata} | {495'd0, policy_cfg_rdata}) | ({204'd0, attachment_cfg_rdata} | {383'd0, rewrite_cfg_rdata});
-    assign cfg_rdata = or_1056 | ({127'd0, encap_cfg_rdata} | {420'd0, meter_cfg_rdata});
+    wire [511:0] or_1237 = ({436'd0, action_cfg_rdata} | {495'd0, policy_cfg_rdata}) | ({185'd0, attachment_cfg_rdata} | {383'd0, rewrite_cfg_rdata});
+    assign cfg_rdata = or_1237 | ({127'd0, encap_cfg_rdata} | {420'd0, meter_cfg_rdata});
 
     header_meter meter (
         .clk(clk),
@@ -570,7 +626,7 @@ module header_prepare (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[71:0]),
+        .cfg_wdata(cfg_wdata[75:0]),
         .row(action_row),
         .cfg_rdata(action_cfg_rdata)
     );
@@ -591,12 +647,12 @@ module header_prepare (
     table_attachment attachment (
         .clk(clk),
         .rst(rst),
-        .index(cat_73[14:0]),
+        .index(cat_227[14:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[307:0]),
+        .cfg_wdata(cfg_wdata[326:0]),
         .row(attachment_row),
         .cfg_rdata(attachment_cfg_rdata)
     );
@@ -604,7 +660,7 @@ module header_prepare (
     table_rewrite rewrite (
         .clk(clk),
         .rst(rst),
-        .index(action_row[34:19]),
+        .index(action_row[38:23]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -617,7 +673,7 @@ module header_prepare (
     table_encap encap (
         .clk(clk),
         .rst(rst),
-        .index(attachment_row[289:280]),
+        .index(attachment_row[292:283]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -628,57 +684,60 @@ module header_prepare (
     );
 
     always @(posedge clk) begin
+        xor_148_s1 <= cat_146 ^ 32'hdaeda3e9;
+        client_digest_s2 <= client_digest;
+        client_digest_s3 <= client_digest_s2;
         old_neighbour_valid_s1 <= old_neighbour_valid;
         old_neighbour_valid_s2 <= old_neighbour_valid_s1;
         old_neighbour_valid_s3 <= old_neighbour_valid_s2;
         old_neighbour_s1 <= old_neighbour;
         old_neighbour_s2 <= old_neighbour_s1;
         old_neighbour_s3 <= old_neighbour_s2;
-        and_61_s1 <= old_rule_valid & ~(|in_number);
-        and_61_s2 <= and_61_s1;
-        and_61_s3 <= and_61_s2;
+        and_215_s1 <= old_rule_valid & ~(|in_number);
+        and_215_s2 <= and_215_s1;
+        and_215_s3 <= and_215_s2;
         old_epoch_s1 <= old_epoch;
         old_epoch_s2 <= old_epoch_s1;
         old_epoch_s3 <= old_epoch_s2;
-        not_86_s1 <= not_86;
-        not_86_s2 <= not_86_s1;
-        not_86_s3 <= not_86_s2;
-        and_109_s1 <= not_86 & ((eq_100 | eq_102) | (old_l4 == 3'd3));
-        and_109_s2 <= and_109_s1;
-        and_109_s3 <= and_109_s2;
+        not_240_s1 <= not_240;
+        not_240_s2 <= not_240_s1;
+        not_240_s3 <= not_240_s2;
+        and_263_s1 <= not_240 & ((eq_254 | eq_256) | (old_l4 == 3'd3));
+        and_263_s2 <= and_263_s1;
+        and_263_s3 <= and_263_s2;
         old_sport_s1 <= old_sport;
         old_sport_s2 <= old_sport_s1;
         old_sport_s3 <= old_sport_s2;
         old_dport_s1 <= old_dport;
         old_dport_s2 <= old_dport_s1;
         old_dport_s3 <= old_dport_s2;
-        new_port <= mux_131 + action_row[52:37];
+        new_port <= mux_285 + action_row[56:41];
         old_traffic_class_s1 <= old_traffic_class;
         old_traffic_class_s2 <= old_traffic_class_s1;
         old_traffic_class_s3 <= old_traffic_class_s2;
-        sum_176_s1 <= sum_172 + sum_175;
-        sum_213_s1 <= sum_209 + sum_212;
-        sum_176_s2 <= sum_176_s1;
-        sum_176_s3 <= sum_176_s2;
-        sum_213_s2 <= sum_213_s1;
-        sum_213_s3 <= sum_213_s2;
-        addresses <= {3'd0, {19{rewrite_2}} & sum_176_s3} + {3'd0, {19{nat}} & sum_213_s3};
-        not_233_s1 <= ~{8'd0, old_traffic_class};
-        not_233_s2 <= not_233_s1;
-        not_233_s3 <= not_233_s2;
-        and_243_s4 <= {17{dscp_valid}} & ({1'd0, not_233_s3} + {1'd0, {8'd0, cat_140}});
-        mux_131_s4 <= mux_131;
-        or_252_s4 <= eq_120 | eq_122;
-        not_257_s1 <= ~old_ip_checksum;
-        not_257_s2 <= not_257_s1;
-        not_257_s3 <= not_257_s2;
-        not_257_s4 <= not_257_s3;
-        ip_start <= ({6'd0, not_257_s4} + addresses) + {5'd0, and_243_s4};
-        not_270_s1 <= ~old_l4_checksum;
-        not_270_s2 <= not_270_s1;
-        not_270_s3 <= not_270_s2;
-        not_270_s4 <= not_270_s3;
-        l4_start <= sum_280;
+        sum_329_s1 <= sum_325 + sum_328;
+        sum_365_s1 <= sum_361 + sum_364;
+        sum_329_s2 <= sum_329_s1;
+        sum_329_s3 <= sum_329_s2;
+        sum_365_s2 <= sum_365_s1;
+        sum_365_s3 <= sum_365_s2;
+        addresses <= {3'd0, {19{rewrite_2}} & sum_329_s3} + {3'd0, {19{nat}} & sum_365_s3};
+        not_385_s1 <= ~{8'd0, old_traffic_class};
+        not_385_s2 <= not_385_s1;
+        not_385_s3 <= not_385_s2;
+        and_395_s4 <= {17{dscp_valid}} & ({1'd0, not_385_s3} + {1'd0, {8'd0, cat_294}});
+        mux_285_s4 <= mux_285;
+        or_404_s4 <= eq_274 | eq_276;
+        not_409_s1 <= ~old_ip_checksum;
+        not_409_s2 <= not_409_s1;
+        not_409_s3 <= not_409_s2;
+        not_409_s4 <= not_409_s3;
+        ip_start <= ({6'd0, not_409_s4} + addresses) + {5'd0, and_395_s4};
+        not_422_s1 <= ~old_l4_checksum;
+        not_422_s2 <= not_422_s1;
+        not_422_s3 <= not_422_s2;
+        not_422_s4 <= not_422_s3;
+        l4_start <= sum_432;
         old_v6_s1 <= old_v6;
         old_v6_s2 <= old_v6_s1;
         old_v6_s3 <= old_v6_s2;
@@ -686,28 +745,28 @@ module header_prepare (
         old_v6_s5 <= old_v6_s4;
         nat_s4 <= nat;
         nat_s5 <= nat_s4;
-        and_324_s6 <= {19{nat_s5}} & (sum_316 + sum_319);
+        and_476_s6 <= {19{nat_s5}} & (sum_468 + sum_471);
         old_v6_s6 <= old_v6_s5;
         rewrite_2_s4 <= rewrite_2;
         rewrite_2_s5 <= rewrite_2_s4;
         rewrite_2_s6 <= rewrite_2_s5;
-        and_365_s7 <= {19{rewrite_2_s6}} & (sum_356 + sum_359);
-        and_324_s7 <= and_324_s6;
+        and_517_s7 <= {19{rewrite_2_s6}} & (sum_508 + sum_511);
+        and_476_s7 <= and_476_s6;
         ip_start_s6 <= ip_start;
         ip_start_s7 <= ip_start_s6;
-        ip_sum <= ip_start_s7 + sum_372;
+        ip_sum <= ip_start_s7 + sum_524;
         l4_start_s6 <= l4_start;
         l4_start_s7 <= l4_start_s6;
-        l4_sum <= l4_start_s7 + sum_372;
-        eq_102_s1 <= eq_102;
-        eq_102_s2 <= eq_102_s1;
-        eq_102_s3 <= eq_102_s2;
-        eq_102_s4 <= eq_102_s3;
-        eq_102_s5 <= eq_102_s4;
-        eq_102_s6 <= eq_102_s5;
-        eq_102_s7 <= eq_102_s6;
-        eq_102_s8 <= eq_102_s7;
-        header_kind <= {4{~eq_426}} & and_424;
+        l4_sum <= l4_start_s7 + sum_524;
+        eq_256_s1 <= eq_256;
+        eq_256_s2 <= eq_256_s1;
+        eq_256_s3 <= eq_256_s2;
+        eq_256_s4 <= eq_256_s3;
+        eq_256_s5 <= eq_256_s4;
+        eq_256_s6 <= eq_256_s5;
+        eq_256_s7 <= eq_256_s6;
+        eq_256_s8 <= eq_256_s7;
+        header_kind <= {4{~eq_578}} & and_576;
         bytes_behind_s5 <= bytes_behind;
         old_ip_length_s1 <= old_ip_length;
         old_ip_length_s2 <= old_ip_length_s1;
@@ -716,86 +775,90 @@ module header_prepare (
         old_ip_length_s5 <= old_ip_length_s4;
         behind_ip_s6 <= behind_ip;
         attachment_row_s6 <= attachment_row;
-        red_491_s6 <= |cat_486;
-        and_493_s7 <= (cat_489 < behind_ip_s6) & red_491_s6;
-        red_498_s6 <= |cat_486;
-        and_500_s7 <= (cat_489 < (behind_ip_s6 + 17'h14)) & red_498_s6;
-        red_505_s6 <= |cat_486;
-        and_507_s7 <= (cat_489 < (behind_ip_s6 + 17'h28)) & red_505_s6;
-        le_432_s5 <= le_432;
-        le_432_s6 <= le_432_s5;
-        le_432_s7 <= le_432_s6;
-        not_86_s4 <= not_86_s3;
-        not_86_s5 <= not_86_s4;
-        not_86_s6 <= not_86_s5;
-        not_86_s7 <= not_86_s6;
-        eq_426_s4 <= eq_426;
-        eq_426_s5 <= eq_426_s4;
-        sum_528_s6 <= attachment_row[16:15] + {1'd0, eq_426_s5 & ~attachment_row[16]};
+        red_643_s6 <= |cat_638;
+        and_645_s7 <= (cat_641 < behind_ip_s6) & red_643_s6;
+        red_650_s6 <= |cat_638;
+        and_652_s7 <= (cat_641 < (behind_ip_s6 + 17'h14)) & red_650_s6;
+        red_657_s6 <= |cat_638;
+        and_659_s7 <= (cat_641 < (behind_ip_s6 + 17'h28)) & red_657_s6;
+        le_584_s5 <= le_584;
+        le_584_s6 <= le_584_s5;
+        le_584_s7 <= le_584_s6;
+        not_240_s4 <= not_240_s3;
+        not_240_s5 <= not_240_s4;
+        not_240_s6 <= not_240_s5;
+        not_240_s7 <= not_240_s6;
+        eq_578_s4 <= eq_578;
+        eq_578_s5 <= eq_578_s4;
+        sum_680_s6 <= attachment_row[19:18] + {1'd0, eq_578_s5 & ~attachment_row[19]};
         action_row_s4 <= action_row;
         action_row_s5 <= action_row_s4;
         action_row_s6 <= action_row_s5;
         action_row_s7 <= action_row_s6;
-        and_542_s6 <= eq_426_s5 & (attachment_row[16:15] == 2'd0);
-        and_542_s7 <= and_542_s6;
+        and_694_s6 <= eq_578_s5 & (attachment_row[19:18] == 2'd0);
+        and_694_s7 <= and_694_s6;
         attachment_row_s7 <= attachment_row_s6;
-        and_550_s6 <= eq_426_s5 & (attachment_row[16:15] == 2'd1);
-        and_550_s7 <= and_550_s6;
-        and_569_s5 <= le_432 & ~(header_kind == 4'd8);
-        and_569_s6 <= and_569_s5;
-        and_569_s7 <= and_569_s6;
-        eq_556_s5 <= header_kind == 4'd2;
-        eq_556_s6 <= eq_556_s5;
-        eq_556_s7 <= eq_556_s6;
-        eq_561_s5 <= header_kind == 4'd8;
-        eq_561_s6 <= eq_561_s5;
-        eq_561_s7 <= eq_561_s6;
+        and_702_s6 <= eq_578_s5 & (attachment_row[19:18] == 2'd1);
+        and_702_s7 <= and_702_s6;
+        and_721_s5 <= le_584 & ~(header_kind == 4'd8);
+        and_721_s6 <= and_721_s5;
+        and_721_s7 <= and_721_s6;
+        eq_708_s5 <= header_kind == 4'd2;
+        eq_708_s6 <= eq_708_s5;
+        eq_708_s7 <= eq_708_s6;
+        eq_713_s5 <= header_kind == 4'd8;
+        eq_713_s6 <= eq_713_s5;
+        eq_713_s7 <= eq_713_s6;
         bytes_behind_s6 <= bytes_behind_s5;
-        sum_597_s7 <= (7'he + {3'd0, {sum_528_s6, 2'd0}}) + bytes_behind_s6;
-        sum_600_s7 <= behind_ip_s6 + 17'h14;
+        sum_749_s7 <= (7'he + {3'd0, {sum_680_s6, 2'd0}}) + bytes_behind_s6;
+        sum_752_s7 <= behind_ip_s6 + 17'h14;
         behind_ip_s7 <= behind_ip_s6;
-        xor_631_s1 <= xor_631;
-        xor_647_s1 <= xor_647;
-        cat_649_s2 <= cat_649;
-        cat_649_s3 <= cat_649_s2;
-        cat_649_s4 <= cat_649_s3;
-        cat_649_s5 <= cat_649_s4;
-        cat_649_s6 <= cat_649_s5;
-        mux_670_s7 <= rewrite_2_s6 ? xor_662 : cat_649_s6[31:16];
-        mux_687_s6 <= nat_s5 ? (xor_682 ^ xor_683) : cat_649_s5[15:0];
-        mux_687_s7 <= mux_687_s6;
+        xor_783_s1 <= xor_783;
+        xor_799_s1 <= xor_799;
+        cat_801_s2 <= cat_801;
+        cat_801_s3 <= cat_801_s2;
+        cat_801_s4 <= cat_801_s3;
+        cat_801_s5 <= cat_801_s4;
+        cat_801_s6 <= cat_801_s5;
+        mux_822_s7 <= rewrite_2_s6 ? xor_814 : cat_801_s6[31:16];
+        mux_839_s6 <= nat_s5 ? (xor_834 ^ xor_835) : cat_801_s5[15:0];
+        mux_839_s7 <= mux_839_s6;
         old_dport_2_s1 <= old_dport_2;
         old_dport_2_s2 <= old_dport_2_s1;
         old_dport_2_s3 <= old_dport_2_s2;
         old_sport_2_s1 <= old_sport_2;
         old_sport_2_s2 <= old_sport_2_s1;
         old_sport_2_s3 <= old_sport_2_s2;
-        or_700_s4 <= eq_120 | eq_122;
-        mux_699_s4 <= eq_120 ? old_dport_2_s3 : old_sport_2_s3;
+        or_852_s4 <= eq_274 | eq_276;
+        mux_851_s4 <= eq_274 ? old_dport_2_s3 : old_sport_2_s3;
         old_protocol_s1 <= old_protocol;
         old_protocol_s2 <= old_protocol_s1;
         old_protocol_s3 <= old_protocol_s2;
         old_protocol_s4 <= old_protocol_s3;
-        xor_712_s5 <= ((or_700_s4 ? new_port : mux_131_s4) ^ mux_699_s4) ^ {8'd0, old_protocol_s4};
-        xor_712_s6 <= xor_712_s5;
-        xor_712_s7 <= xor_712_s6;
-        xor_717_s2 <= cat_649[31:16] ^ cat_649[15:0];
-        xor_725_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
-        xor_725_s2 <= xor_725_s1;
-        mux_732_s4 <= dscp_valid ? cat_140 : old_traffic_class_s3;
-        sum_743_s5 <= {1'd0, mux_732_s4} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
-        sum_743_s6 <= sum_743_s5;
-        sum_751_s7 <= {1'd0, sum_734[15:0]} + {8'd0, sum_743_s6};
+        xor_864_s5 <= ((or_852_s4 ? new_port : mux_285_s4) ^ mux_851_s4) ^ {8'd0, old_protocol_s4};
+        xor_864_s6 <= xor_864_s5;
+        xor_864_s7 <= xor_864_s6;
+        xor_869_s2 <= cat_801[31:16] ^ cat_801[15:0];
+        xor_877_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
+        xor_877_s2 <= xor_877_s1;
+        mux_884_s4 <= dscp_valid ? cat_294 : old_traffic_class_s3;
+        sum_895_s5 <= {1'd0, mux_884_s4} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
+        sum_895_s6 <= sum_895_s5;
+        sum_903_s7 <= {1'd0, sum_886[15:0]} + {8'd0, sum_895_s6};
         outer_sum_s8 <= outer_sum;
-        and_774_s8 <= not_86_s7 & ~and_519;
-        or_792_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
-        or_792_s2 <= or_792_s1;
-        or_792_s3 <= or_792_s2;
-        or_792_s4 <= or_792_s3;
-        or_792_s5 <= or_792_s4;
-        or_792_s6 <= or_792_s5;
-        or_792_s7 <= or_792_s6;
-        or_792_s8 <= or_792_s7;
+        and_928_s6 <= (attachment_row[3:1] == 3'd1) & not_240_s5;
+        and_933_s6 <= (attachment_row[3:1] == 3'd2) & not_240_s5;
+        and_938_s6 <= (attachment_row[3:1] == 3'd3) & not_240_s5;
+        or_942_s7 <= (and_928_s6 | and_933_s6) | and_938_s6;
+        and_946_s8 <= not_240_s7 & ~unsent;
+        or_964_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        or_964_s2 <= or_964_s1;
+        or_964_s3 <= or_964_s2;
+        or_964_s4 <= or_964_s3;
+        or_964_s5 <= or_964_s4;
+        or_964_s6 <= or_964_s5;
+        or_964_s7 <= or_964_s6;
+        or_964_s8 <= or_964_s7;
         old_reason_s1 <= old_reason;
         old_reason_s2 <= old_reason_s1;
         old_reason_s3 <= old_reason_s2;
@@ -803,8 +866,9 @@ module header_prepare (
         old_reason_s5 <= old_reason_s4;
         old_reason_s6 <= old_reason_s5;
         old_reason_s7 <= old_reason_s6;
-        mux_814_s8 <= and_519 ? 6'h19 : old_reason_s7;
-        not_818_s8 <= ~and_519;
+        or_985_s7 <= (({6{and_928_s6}} & 6'h1d) | ({6{and_933_s6}} & 6'h1e)) | ({6{and_938_s6}} & 6'h1f);
+        mux_996_s8 <= or_942_s7 ? or_985_s7 : (and_671 ? 6'h19 : old_reason_s7);
+        not_1000_s8 <= ~unsent;
         old_class_valid_s1 <= old_class_valid;
         old_class_valid_s2 <= old_class_valid_s1;
         old_class_valid_s3 <= old_class_valid_s2;
@@ -822,26 +886,26 @@ module header_prepare (
         old_l3_s6 <= old_l3_s5;
         old_l3_s7 <= old_l3_s6;
         old_l3_s8 <= old_l3_s7;
-        sum_610_s8 <= sum_597_s7 + ({7{le_432_s7}} & (encap_row[0] ? 7'h28 : 7'h14));
-        not_854_s1 <= ~old_v6;
-        not_854_s2 <= not_854_s1;
-        not_854_s3 <= not_854_s2;
-        or_783_s1 <= (eq_100 | eq_104) | (eq_102 & ~old_udp_no_checksum);
-        or_783_s2 <= or_783_s1;
-        or_783_s3 <= or_783_s2;
-        or_874_s1 <= (({5{eq_100}} & 5'h10) | ({5{eq_102}} & 5'd6)) | ({5{eq_104}} & 5'd2);
-        or_874_s2 <= or_874_s1;
-        or_874_s3 <= or_874_s2;
-        or_874_s4 <= or_874_s3;
-        or_874_s5 <= or_874_s4;
-        or_874_s6 <= or_874_s5;
-        or_874_s7 <= or_874_s6;
-        or_874_s8 <= or_874_s7;
-        and_866_s4 <= or_783_s3 & ((or_778 | eq_120) | eq_122);
-        and_866_s5 <= and_866_s4;
-        and_866_s6 <= and_866_s5;
-        and_866_s7 <= and_866_s6;
-        and_866_s8 <= and_866_s7;
+        sum_762_s8 <= sum_749_s7 + ({7{le_584_s7}} & (encap_row[0] ? 7'h28 : 7'h14));
+        not_1037_s1 <= ~old_v6;
+        not_1037_s2 <= not_1037_s1;
+        not_1037_s3 <= not_1037_s2;
+        or_955_s1 <= (eq_254 | eq_258) | (eq_256 & ~old_udp_no_checksum);
+        or_955_s2 <= or_955_s1;
+        or_955_s3 <= or_955_s2;
+        or_1057_s1 <= (({5{eq_254}} & 5'h10) | ({5{eq_256}} & 5'd6)) | ({5{eq_258}} & 5'd2);
+        or_1057_s2 <= or_1057_s1;
+        or_1057_s3 <= or_1057_s2;
+        or_1057_s4 <= or_1057_s3;
+        or_1057_s5 <= or_1057_s4;
+        or_1057_s6 <= or_1057_s5;
+        or_1057_s7 <= or_1057_s6;
+        or_1057_s8 <= or_1057_s7;
+        and_1049_s4 <= or_955_s3 & ((or_950 | eq_274) | eq_276);
+        and_1049_s5 <= and_1049_s4;
+        and_1049_s6 <= and_1049_s5;
+        and_1049_s7 <= and_1049_s6;
+        and_1049_s8 <= and_1049_s7;
         old_l4_offset_s1 <= old_l4_offset;
         old_l4_offset_s2 <= old_l4_offset_s1;
         old_l4_offset_s3 <= old_l4_offset_s2;
@@ -854,25 +918,25 @@ module header_prepare (
         new_port_s6 <= new_port_s5;
         new_port_s7 <= new_port_s6;
         new_port_s8 <= new_port_s7;
-        eq_122_s4 <= eq_122;
-        eq_122_s5 <= eq_122_s4;
-        eq_122_s6 <= eq_122_s5;
-        eq_122_s7 <= eq_122_s6;
-        eq_122_s8 <= eq_122_s7;
-        eq_120_s4 <= eq_120;
-        eq_120_s5 <= eq_120_s4;
-        eq_120_s6 <= eq_120_s5;
-        eq_120_s7 <= eq_120_s6;
-        eq_120_s8 <= eq_120_s7;
-        and_859_s4 <= not_854_s3 & (or_778 | dscp_valid);
-        and_859_s5 <= and_859_s4;
-        and_859_s6 <= and_859_s5;
-        and_859_s7 <= and_859_s6;
-        and_859_s8 <= and_859_s7;
-        mux_732_s5 <= mux_732_s4;
-        mux_732_s6 <= mux_732_s5;
-        mux_732_s7 <= mux_732_s6;
-        mux_732_s8 <= mux_732_s7;
+        eq_276_s4 <= eq_276;
+        eq_276_s5 <= eq_276_s4;
+        eq_276_s6 <= eq_276_s5;
+        eq_276_s7 <= eq_276_s6;
+        eq_276_s8 <= eq_276_s7;
+        eq_274_s4 <= eq_274;
+        eq_274_s5 <= eq_274_s4;
+        eq_274_s6 <= eq_274_s5;
+        eq_274_s7 <= eq_274_s6;
+        eq_274_s8 <= eq_274_s7;
+        and_1042_s4 <= not_1037_s3 & (or_950 | dscp_valid);
+        and_1042_s5 <= and_1042_s4;
+        and_1042_s6 <= and_1042_s5;
+        and_1042_s7 <= and_1042_s6;
+        and_1042_s8 <= and_1042_s7;
+        mux_884_s5 <= mux_884_s4;
+        mux_884_s6 <= mux_884_s5;
+        mux_884_s7 <= mux_884_s6;
+        mux_884_s8 <= mux_884_s7;
         dscp_valid_s4 <= dscp_valid;
         dscp_valid_s5 <= dscp_valid_s4;
         dscp_valid_s6 <= dscp_valid_s5;
@@ -893,24 +957,24 @@ module header_prepare (
         cat_21_s6 <= cat_21_s5;
         cat_21_s7 <= cat_21_s6;
         cat_21_s8 <= cat_21_s7;
-        diff_607_s4 <= 8'd0 - action_row[71:64];
-        diff_607_s5 <= diff_607_s4;
-        diff_607_s6 <= diff_607_s5;
-        diff_607_s7 <= diff_607_s6;
-        diff_607_s8 <= diff_607_s7;
+        diff_759_s4 <= 8'd0 - action_row[75:68];
+        diff_759_s5 <= diff_759_s4;
+        diff_759_s6 <= diff_759_s5;
+        diff_759_s7 <= diff_759_s6;
+        diff_759_s8 <= diff_759_s7;
         encap_row_s8 <= encap_row;
-        sum_605_s8 <= or_586 + {24'd0, action_row_s7[71:64]};
+        sum_757_s8 <= or_738 + {24'd0, action_row_s7[75:68]};
         udp_source_s8 <= udp_source;
         behind_ip_s8 <= behind_ip_s7;
-        mux_613_s8 <= encap_row[0] ? behind_ip_s7[15:0] : sum_600_s7[15:0];
+        mux_765_s8 <= encap_row[0] ? behind_ip_s7[15:0] : sum_752_s7[15:0];
         header_kind_s5 <= header_kind;
         header_kind_s6 <= header_kind_s5;
         header_kind_s7 <= header_kind_s6;
         header_kind_s8 <= header_kind_s7;
-        mux_554_s8 <= and_550_s7 ? sum_539 : attachment_row_s7[40:29];
-        mux_547_s8 <= and_542_s7 ? sum_539 : attachment_row_s7[28:17];
-        sum_528_s7 <= sum_528_s6;
-        sum_528_s8 <= sum_528_s7;
+        mux_706_s8 <= and_702_s7 ? sum_691 : attachment_row_s7[43:32];
+        mux_699_s8 <= and_694_s7 ? sum_691 : attachment_row_s7[31:20];
+        sum_680_s7 <= sum_680_s6;
+        sum_680_s8 <= sum_680_s7;
         flow_out_s8 <= flow_out;
         flow_in_s3 <= flow_in;
         flow_in_s4 <= flow_in_s3;
@@ -918,22 +982,20 @@ module header_prepare (
         flow_in_s6 <= flow_in_s5;
         flow_in_s7 <= flow_in_s6;
         flow_in_s8 <= flow_in_s7;
-        and_839_s6 <= {10{not_86_s5}} & attachment_row[14:5];
-        and_839_s7 <= and_839_s6;
-        and_839_s8 <= and_839_s7;
-        and_836_s4 <= {16{not_86_s3}} & mux_68;
-        and_836_s5 <= and_836_s4;
-        and_836_s6 <= and_836_s5;
-        and_836_s7 <= and_836_s6;
-        and_836_s8 <= and_836_s7;
-        and_834_s1 <= {22{not_86}} & sum_27;
-        and_834_s2 <= and_834_s1;
-        and_834_s3 <= and_834_s2;
-        and_834_s4 <= and_834_s3;
-        and_834_s5 <= and_834_s4;
-        and_834_s6 <= and_834_s5;
-        and_834_s7 <= and_834_s6;
-        and_834_s8 <= and_834_s7;
+        and_1022_s6 <= {10{not_240_s5}} & attachment_row[17:8];
+        and_1022_s7 <= and_1022_s6;
+        and_1022_s8 <= and_1022_s7;
+        and_1019_s6 <= {16{not_240_s5}} & attachment_row[326:311];
+        and_1019_s7 <= and_1019_s6;
+        and_1019_s8 <= and_1019_s7;
+        and_1016_s1 <= {22{not_240}} & sum_27;
+        and_1016_s2 <= and_1016_s1;
+        and_1016_s3 <= and_1016_s2;
+        and_1016_s4 <= and_1016_s3;
+        and_1016_s5 <= and_1016_s4;
+        and_1016_s6 <= and_1016_s5;
+        and_1016_s7 <= and_1016_s6;
+        and_1016_s8 <= and_1016_s7;
         old_port_s1 <= old_port;
         old_port_s2 <= old_port_s1;
         old_port_s3 <= old_port_s2;
@@ -942,22 +1004,22 @@ module header_prepare (
         old_port_s6 <= old_port_s5;
         old_port_s7 <= old_port_s6;
         old_port_s8 <= old_port_s7;
-        not_794_s1 <= ~(|in_number);
-        not_794_s2 <= not_794_s1;
-        not_794_s3 <= not_794_s2;
-        not_794_s4 <= not_794_s3;
-        not_794_s5 <= not_794_s4;
-        not_794_s6 <= not_794_s5;
-        not_794_s7 <= not_794_s6;
-        not_794_s8 <= not_794_s7;
-        red_1020_s1 <= |in_number;
-        red_1020_s2 <= red_1020_s1;
-        red_1020_s3 <= red_1020_s2;
-        red_1020_s4 <= red_1020_s3;
-        red_1020_s5 <= red_1020_s4;
-        red_1020_s6 <= red_1020_s5;
-        red_1020_s7 <= red_1020_s6;
-        red_1020_s8 <= red_1020_s7;
+        not_966_s1 <= ~(|in_number);
+        not_966_s2 <= not_966_s1;
+        not_966_s3 <= not_966_s2;
+        not_966_s4 <= not_966_s3;
+        not_966_s5 <= not_966_s4;
+        not_966_s6 <= not_966_s5;
+        not_966_s7 <= not_966_s6;
+        not_966_s8 <= not_966_s7;
+        red_1201_s1 <= |in_number;
+        red_1201_s2 <= red_1201_s1;
+        red_1201_s3 <= red_1201_s2;
+        red_1201_s4 <= red_1201_s3;
+        red_1201_s5 <= red_1201_s4;
+        red_1201_s6 <= red_1201_s5;
+        red_1201_s7 <= red_1201_s6;
+        red_1201_s8 <= red_1201_s7;
     end
 
     always @(posedge clk) begin
@@ -983,28 +1045,31 @@ module header_prepare (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, cat_73, action_row_s7, sum_600_s7, cat_649_s6, sum_734, attachment_row_s8, rewrite_row_s8, encap_row_s8, behind_ip_s8};
+    wire _unused = &{1'b0, cfg_wdata, xor_148_s1, cat_227, action_row_s7, sum_752_s7, cat_801_s6, sum_886, attachment_row_s8, rewrite_row_s8, encap_row_s8, behind_ip_s8};
 
 `ifndef SYNTHESIS
     initial begin
+        xor_148_s1 = 32'd0;
+        client_digest_s2 = 10'd0;
+        client_digest_s3 = 10'd0;
         old_neighbour_valid_s1 = 1'd0;
         old_neighbour_valid_s2 = 1'd0;
         old_neighbour_valid_s3 = 1'd0;
         old_neighbour_s1 = 16'd0;
         old_neighbour_s2 = 16'd0;
         old_neighbour_s3 = 16'd0;
-        and_61_s1 = 1'd0;
-        and_61_s2 = 1'd0;
-        and_61_s3 = 1'd0;
+        and_215_s1 = 1'd0;
+        and_215_s2 = 1'd0;
+        and_215_s3 = 1'd0;
         old_epoch_s1 = 1'd0;
         old_epoch_s2 = 1'd0;
         old_epoch_s3 = 1'd0;
-        not_86_s1 = 1'd0;
-        not_86_s2 = 1'd0;
-        not_86_s3 = 1'd0;
-        and_109_s1 = 1'd0;
-        and_109_s2 = 1'd0;
-        and_109_s3 = 1'd0;
+        not_240_s1 = 1'd0;
+        not_240_s2 = 1'd0;
+        not_240_s3 = 1'd0;
+        and_263_s1 = 1'd0;
+        and_263_s2 = 1'd0;
+        and_263_s3 = 1'd0;
         old_sport_s1 = 16'd0;
         old_sport_s2 = 16'd0;
         old_sport_s3 = 16'd0;
@@ -1015,28 +1080,28 @@ module header_prepare (
         old_traffic_class_s1 = 8'd0;
         old_traffic_class_s2 = 8'd0;
         old_traffic_class_s3 = 8'd0;
-        sum_176_s1 = 19'd0;
-        sum_213_s1 = 19'd0;
-        sum_176_s2 = 19'd0;
-        sum_176_s3 = 19'd0;
-        sum_213_s2 = 19'd0;
-        sum_213_s3 = 19'd0;
+        sum_329_s1 = 19'd0;
+        sum_365_s1 = 19'd0;
+        sum_329_s2 = 19'd0;
+        sum_329_s3 = 19'd0;
+        sum_365_s2 = 19'd0;
+        sum_365_s3 = 19'd0;
         addresses = 22'd0;
-        not_233_s1 = 16'd0;
-        not_233_s2 = 16'd0;
-        not_233_s3 = 16'd0;
-        and_243_s4 = 17'd0;
-        mux_131_s4 = 16'd0;
-        or_252_s4 = 1'd0;
-        not_257_s1 = 16'd0;
-        not_257_s2 = 16'd0;
-        not_257_s3 = 16'd0;
-        not_257_s4 = 16'd0;
+        not_385_s1 = 16'd0;
+        not_385_s2 = 16'd0;
+        not_385_s3 = 16'd0;
+        and_395_s4 = 17'd0;
+        mux_285_s4 = 16'd0;
+        or_404_s4 = 1'd0;
+        not_409_s1 = 16'd0;
+        not_409_s2 = 16'd0;
+        not_409_s3 = 16'd0;
+        not_409_s4 = 16'd0;
         ip_start = 22'd0;
-        not_270_s1 = 16'd0;
-        not_270_s2 = 16'd0;
-        not_270_s3 = 16'd0;
-        not_270_s4 = 16'd0;
+        not_422_s1 = 16'd0;
+        not_422_s2 = 16'd0;
+        not_422_s3 = 16'd0;
+        not_422_s4 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         old_v6_s2 = 1'd0;
@@ -1045,27 +1110,27 @@ module header_prepare (
         old_v6_s5 = 1'd0;
         nat_s4 = 1'd0;
         nat_s5 = 1'd0;
-        and_324_s6 = 19'd0;
+        and_476_s6 = 19'd0;
         old_v6_s6 = 1'd0;
         rewrite_2_s4 = 1'd0;
         rewrite_2_s5 = 1'd0;
         rewrite_2_s6 = 1'd0;
-        and_365_s7 = 19'd0;
-        and_324_s7 = 19'd0;
+        and_517_s7 = 19'd0;
+        and_476_s7 = 19'd0;
         ip_start_s6 = 22'd0;
         ip_start_s7 = 22'd0;
         ip_sum = 22'd0;
         l4_start_s6 = 22'd0;
         l4_start_s7 = 22'd0;
         l4_sum = 22'd0;
-        eq_102_s1 = 1'd0;
-        eq_102_s2 = 1'd0;
-        eq_102_s3 = 1'd0;
-        eq_102_s4 = 1'd0;
-        eq_102_s5 = 1'd0;
-        eq_102_s6 = 1'd0;
-        eq_102_s7 = 1'd0;
-        eq_102_s8 = 1'd0;
+        eq_256_s1 = 1'd0;
+        eq_256_s2 = 1'd0;
+        eq_256_s3 = 1'd0;
+        eq_256_s4 = 1'd0;
+        eq_256_s5 = 1'd0;
+        eq_256_s6 = 1'd0;
+        eq_256_s7 = 1'd0;
+        eq_256_s8 = 1'd0;
         header_kind = 4'd0;
         bytes_behind_s5 = 7'd0;
         old_ip_length_s1 = 17'd0;
@@ -1074,87 +1139,91 @@ module header_prepare (
         old_ip_length_s4 = 17'd0;
         old_ip_length_s5 = 17'd0;
         behind_ip_s6 = 17'd0;
-        attachment_row_s6 = 308'd0;
-        red_491_s6 = 1'd0;
-        and_493_s7 = 1'd0;
-        red_498_s6 = 1'd0;
-        and_500_s7 = 1'd0;
-        red_505_s6 = 1'd0;
-        and_507_s7 = 1'd0;
-        le_432_s5 = 1'd0;
-        le_432_s6 = 1'd0;
-        le_432_s7 = 1'd0;
-        not_86_s4 = 1'd0;
-        not_86_s5 = 1'd0;
-        not_86_s6 = 1'd0;
-        not_86_s7 = 1'd0;
-        eq_426_s4 = 1'd0;
-        eq_426_s5 = 1'd0;
-        sum_528_s6 = 2'd0;
-        action_row_s4 = 72'd0;
-        action_row_s5 = 72'd0;
-        action_row_s6 = 72'd0;
-        action_row_s7 = 72'd0;
-        and_542_s6 = 1'd0;
-        and_542_s7 = 1'd0;
-        attachment_row_s7 = 308'd0;
-        and_550_s6 = 1'd0;
-        and_550_s7 = 1'd0;
-        and_569_s5 = 1'd0;
-        and_569_s6 = 1'd0;
-        and_569_s7 = 1'd0;
-        eq_556_s5 = 1'd0;
-        eq_556_s6 = 1'd0;
-        eq_556_s7 = 1'd0;
-        eq_561_s5 = 1'd0;
-        eq_561_s6 = 1'd0;
-        eq_561_s7 = 1'd0;
+        attachment_row_s6 = 327'd0;
+        red_643_s6 = 1'd0;
+        and_645_s7 = 1'd0;
+        red_650_s6 = 1'd0;
+        and_652_s7 = 1'd0;
+        red_657_s6 = 1'd0;
+        and_659_s7 = 1'd0;
+        le_584_s5 = 1'd0;
+        le_584_s6 = 1'd0;
+        le_584_s7 = 1'd0;
+        not_240_s4 = 1'd0;
+        not_240_s5 = 1'd0;
+        not_240_s6 = 1'd0;
+        not_240_s7 = 1'd0;
+        eq_578_s4 = 1'd0;
+        eq_578_s5 = 1'd0;
+        sum_680_s6 = 2'd0;
+        action_row_s4 = 76'd0;
+        action_row_s5 = 76'd0;
+        action_row_s6 = 76'd0;
+        action_row_s7 = 76'd0;
+        and_694_s6 = 1'd0;
+        and_694_s7 = 1'd0;
+        attachment_row_s7 = 327'd0;
+        and_702_s6 = 1'd0;
+        and_702_s7 = 1'd0;
+        and_721_s5 = 1'd0;
+        and_721_s6 = 1'd0;
+        and_721_s7 = 1'd0;
+        eq_708_s5 = 1'd0;
+        eq_708_s6 = 1'd0;
+        eq_708_s7 = 1'd0;
+        eq_713_s5 = 1'd0;
+        eq_713_s6 = 1'd0;
+        eq_713_s7 = 1'd0;
         bytes_behind_s6 = 7'd0;
-        sum_597_s7 = 7'd0;
-        sum_600_s7 = 17'd0;
+        sum_749_s7 = 7'd0;
+        sum_752_s7 = 17'd0;
         behind_ip_s7 = 17'd0;
-        xor_631_s1 = 16'd0;
-        xor_647_s1 = 16'd0;
-        cat_649_s2 = 32'd0;
-        cat_649_s3 = 32'd0;
-        cat_649_s4 = 32'd0;
-        cat_649_s5 = 32'd0;
-        cat_649_s6 = 32'd0;
-        mux_670_s7 = 16'd0;
-        mux_687_s6 = 16'd0;
-        mux_687_s7 = 16'd0;
+        xor_783_s1 = 16'd0;
+        xor_799_s1 = 16'd0;
+        cat_801_s2 = 32'd0;
+        cat_801_s3 = 32'd0;
+        cat_801_s4 = 32'd0;
+        cat_801_s5 = 32'd0;
+        cat_801_s6 = 32'd0;
+        mux_822_s7 = 16'd0;
+        mux_839_s6 = 16'd0;
+        mux_839_s7 = 16'd0;
         old_dport_2_s1 = 16'd0;
         old_dport_2_s2 = 16'd0;
         old_dport_2_s3 = 16'd0;
         old_sport_2_s1 = 16'd0;
         old_sport_2_s2 = 16'd0;
         old_sport_2_s3 = 16'd0;
-        or_700_s4 = 1'd0;
-        mux_699_s4 = 16'd0;
+        or_852_s4 = 1'd0;
+        mux_851_s4 = 16'd0;
         old_protocol_s1 = 8'd0;
         old_protocol_s2 = 8'd0;
         old_protocol_s3 = 8'd0;
         old_protocol_s4 = 8'd0;
-        xor_712_s5 = 16'd0;
-        xor_712_s6 = 16'd0;
-        xor_712_s7 = 16'd0;
-        xor_717_s2 = 16'd0;
-        xor_725_s1 = 16'd0;
-        xor_725_s2 = 16'd0;
-        mux_732_s4 = 8'd0;
-        sum_743_s5 = 9'd0;
-        sum_743_s6 = 9'd0;
-        sum_751_s7 = 17'd0;
+        xor_864_s5 = 16'd0;
+        xor_864_s6 = 16'd0;
+        xor_864_s7 = 16'd0;
+        xor_869_s2 = 16'd0;
+        xor_877_s1 = 16'd0;
+        xor_877_s2 = 16'd0;
+        mux_884_s4 = 8'd0;
+        sum_895_s5 = 9'd0;
+        sum_895_s6 = 9'd0;
+        sum_903_s7 = 17'd0;
         outer_sum_s8 = 22'd0;
-        and_774_s8 = 1'd0;
-        or_792_s1 = 1'd0;
-        or_792_s2 = 1'd0;
-        or_792_s3 = 1'd0;
-        or_792_s4 = 1'd0;
-        or_792_s5 = 1'd0;
-        or_792_s6 = 1'd0;
-        or_792_s7 = 1'd0;
-        or_792_s8 = 1'd0;
+        and_928_s6 = 1'd0;
+        and_933_s6 = 1'd0;
+        and_938_s6 = 1'd0;
+        or_942_s7 = 1'd0;
+        and_946_s8 = 1'd0;
+        or_964_s1 = 1'd0;
+        or_964_s2 = 1'd0;
+        or_964_s3 = 1'd0;
+        or_964_s4 = 1'd0;
+        or_964_s5 = 1'd0;
+        or_964_s6 = 1'd0;
+        or_964_s7 = 1'd0;
+        or_964_s8 = 1'd0;
         old_reason_s1 = 6'd0;
         old_reason_s2 = 6'd0;
         old_reason_s3 = 6'd0;
@@ -1162,8 +1231,9 @@ module header_prepare (
         old_reason_s5 = 6'd0;
         old_reason_s6 = 6'd0;
         old_reason_s7 = 6'd0;
-        mux_814_s8 = 6'd0;
-        not_818_s8 = 1'd0;
+        or_985_s7 = 6'd0;
+        mux_996_s8 = 6'd0;
+        not_1000_s8 = 1'd0;
         old_class_valid_s1 = 1'd0;
         old_class_valid_s2 = 1'd0;
         old_class_valid_s3 = 1'd0;
@@ -1172,7 +1242,7 @@ module header_prepare (
         old_class_valid_s6 = 1'd0;
         old_class_valid_s7 = 1'd0;
         old_class_valid_s8 = 1'd0;
-        attachment_row_s8 = 308'd0;
+        attachment_row_s8 = 327'd0;
         old_l3_s1 = 8'd0;
         old_l3_s2 = 8'd0;
         old_l3_s3 = 8'd0;
@@ -1181,26 +1251,26 @@ module header_prepare (
         old_l3_s6 = 8'd0;
         old_l3_s7 = 8'd0;
         old_l3_s8 = 8'd0;
-        sum_610_s8 = 7'd0;
-        not_854_s1 = 1'd0;
-        not_854_s2 = 1'd0;
-        not_854_s3 = 1'd0;
-        or_783_s1 = 1'd0;
-        or_783_s2 = 1'd0;
-        or_783_s3 = 1'd0;
-        or_874_s1 = 5'd0;
-        or_874_s2 = 5'd0;
-        or_874_s3 = 5'd0;
-        or_874_s4 = 5'd0;
-        or_874_s5 = 5'd0;
-        or_874_s6 = 5'd0;
-        or_874_s7 = 5'd0;
-        or_874_s8 = 5'd0;
-        and_866_s4 = 1'd0;
-        and_866_s5 = 1'd0;
-        and_866_s6 = 1'd0;
-        and_866_s7 = 1'd0;
-        and_866_s8 = 1'd0;
+        sum_762_s8 = 7'd0;
+        not_1037_s1 = 1'd0;
+        not_1037_s2 = 1'd0;
+        not_1037_s3 = 1'd0;
+        or_955_s1 = 1'd0;
+        or_955_s2 = 1'd0;
+        or_955_s3 = 1'd0;
+        or_1057_s1 = 5'd0;
+        or_1057_s2 = 5'd0;
+        or_1057_s3 = 5'd0;
+        or_1057_s4 = 5'd0;
+        or_1057_s5 = 5'd0;
+        or_1057_s6 = 5'd0;
+        or_1057_s7 = 5'd0;
+        or_1057_s8 = 5'd0;
+        and_1049_s4 = 1'd0;
+        and_1049_s5 = 1'd0;
+        and_1049_s6 = 1'd0;
+        and_1049_s7 = 1'd0;
+        and_1049_s8 = 1'd0;
         old_l4_offset_s1 = 7'd0;
         old_l4_offset_s2 = 7'd0;
         old_l4_offset_s3 = 7'd0;
@@ -1213,25 +1283,25 @@ module header_prepare (
         new_port_s6 = 16'd0;
         new_port_s7 = 16'd0;
         new_port_s8 = 16'd0;
-        eq_122_s4 = 1'd0;
-        eq_122_s5 = 1'd0;
-        eq_122_s6 = 1'd0;
-        eq_122_s7 = 1'd0;
-        eq_122_s8 = 1'd0;
-        eq_120_s4 = 1'd0;
-        eq_120_s5 = 1'd0;
-        eq_120_s6 = 1'd0;
-        eq_120_s7 = 1'd0;
-        eq_120_s8 = 1'd0;
-        and_859_s4 = 1'd0;
-        and_859_s5 = 1'd0;
-        and_859_s6 = 1'd0;
-        and_859_s7 = 1'd0;
-        and_859_s8 = 1'd0;
-        mux_732_s5 = 8'd0;
-        mux_732_s6 = 8'd0;
-        mux_732_s7 = 8'd0;
-        mux_732_s8 = 8'd0;
+        eq_276_s4 = 1'd0;
+        eq_276_s5 = 1'd0;
+        eq_276_s6 = 1'd0;
+        eq_276_s7 = 1'd0;
+        eq_276_s8 = 1'd0;
+        eq_274_s4 = 1'd0;
+        eq_274_s5 = 1'd0;
+        eq_274_s6 = 1'd0;
+        eq_274_s7 = 1'd0;
+        eq_274_s8 = 1'd0;
+        and_1042_s4 = 1'd0;
+        and_1042_s5 = 1'd0;
+        and_1042_s6 = 1'd0;
+        and_1042_s7 = 1'd0;
+        and_1042_s8 = 1'd0;
+        mux_884_s5 = 8'd0;
+        mux_884_s6 = 8'd0;
+        mux_884_s7 = 8'd0;
+        mux_884_s8 = 8'd0;
         dscp_valid_s4 = 1'd0;
         dscp_valid_s5 = 1'd0;
         dscp_valid_s6 = 1'd0;
@@ -1252,24 +1322,24 @@ module header_prepare (
         cat_21_s6 = 136'd0;
         cat_21_s7 = 136'd0;
         cat_21_s8 = 136'd0;
-        diff_607_s4 = 8'd0;
-        diff_607_s5 = 8'd0;
-        diff_607_s6 = 8'd0;
-        diff_607_s7 = 8'd0;
-        diff_607_s8 = 8'd0;
+        diff_759_s4 = 8'd0;
+        diff_759_s5 = 8'd0;
+        diff_759_s6 = 8'd0;
+        diff_759_s7 = 8'd0;
+        diff_759_s8 = 8'd0;
         encap_row_s8 = 385'd0;
-        sum_605_s8 = 32'd0;
+        sum_757_s8 = 32'd0;
         udp_source_s8 = 16'd0;
         behind_ip_s8 = 17'd0;
-        mux_613_s8 = 16'd0;
+        mux_765_s8 = 16'd0;
         header_kind_s5 = 4'd0;
         header_kind_s6 = 4'd0;
         header_kind_s7 = 4'd0;
         header_kind_s8 = 4'd0;
-        mux_554_s8 = 12'd0;
-        mux_547_s8 = 12'd0;
-        sum_528_s7 = 2'd0;
-        sum_528_s8 = 2'd0;
+        mux_706_s8 = 12'd0;
+        mux_699_s8 = 12'd0;
+        sum_680_s7 = 2'd0;
+        sum_680_s8 = 2'd0;
         flow_out_s8 = 16'd0;
         flow_in_s3 = 16'd0;
         flow_in_s4 = 16'd0;
@@ -1277,22 +1347,20 @@ module header_prepare (
         flow_in_s6 = 16'd0;
         flow_in_s7 = 16'd0;
         flow_in_s8 = 16'd0;
-        and_839_s6 = 10'd0;
-        and_839_s7 = 10'd0;
-        and_839_s8 = 10'd0;
-        and_836_s4 = 16'd0;
-        and_836_s5 = 16'd0;
-        and_836_s6 = 16'd0;
-        and_836_s7 = 16'd0;
-        and_836_s8 = 16'd0;
-        and_834_s1 = 22'd0;
-        and_834_s2 = 22'd0;
-        and_834_s3 = 22'd0;
-        and_834_s4 = 22'd0;
-        and_834_s5 = 22'd0;
-        and_834_s6 = 22'd0;
-        and_834_s7 = 22'd0;
-        and_834_s8 = 22'd0;
+        and_1022_s6 = 10'd0;
+        and_1022_s7 = 10'd0;
+        and_1022_s8 = 10'd0;
+        and_1019_s6 = 16'd0;
+        and_1019_s7 = 16'd0;
+        and_1019_s8 = 16'd0;
+        and_1016_s1 = 22'd0;
+        and_1016_s2 = 22'd0;
+        and_1016_s3 = 22'd0;
+        and_1016_s4 = 22'd0;
+        and_1016_s5 = 22'd0;
+        and_1016_s6 = 22'd0;
+        and_1016_s7 = 22'd0;
+        and_1016_s8 = 22'd0;
         old_port_s1 = 4'd0;
         old_port_s2 = 4'd0;
         old_port_s3 = 4'd0;
@@ -1301,22 +1369,22 @@ module header_prepare (
         old_port_s6 = 4'd0;
         old_port_s7 = 4'd0;
         old_port_s8 = 4'd0;
-        not_794_s1 = 1'd0;
-        not_794_s2 = 1'd0;
-        not_794_s3 = 1'd0;
-        not_794_s4 = 1'd0;
-        not_794_s5 = 1'd0;
-        not_794_s6 = 1'd0;
-        not_794_s7 = 1'd0;
-        not_794_s8 = 1'd0;
-        red_1020_s1 = 1'd0;
-        red_1020_s2 = 1'd0;
-        red_1020_s3 = 1'd0;
-        red_1020_s4 = 1'd0;
-        red_1020_s5 = 1'd0;
-        red_1020_s6 = 1'd0;
-        red_1020_s7 = 1'd0;
-        red_1020_s8 = 1'd0;
+        not_966_s1 = 1'd0;
+        not_966_s2 = 1'd0;
+        not_966_s3 = 1'd0;
+        not_966_s4 = 1'd0;
+        not_966_s5 = 1'd0;
+        not_966_s6 = 1'd0;
+        not_966_s7 = 1'd0;
+        not_966_s8 = 1'd0;
+        red_1201_s1 = 1'd0;
+        red_1201_s2 = 1'd0;
+        red_1201_s3 = 1'd0;
+        red_1201_s4 = 1'd0;
+        red_1201_s5 = 1'd0;
+        red_1201_s6 = 1'd0;
+        red_1201_s7 = 1'd0;
+        red_1201_s8 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;

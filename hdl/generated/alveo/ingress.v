@@ -2,7 +2,7 @@
 // One AXI4-Stream input: tkeep becomes a count, frames longer than 9,216 bytes are cut off there
 // with `error` in their last beat. Full rate, latency 1 clock.
 //
-// out_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
+// out_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
 
 `default_nettype none
 
@@ -20,7 +20,7 @@ module ingress (
     output wire oversize,
     output wire busy,
     output wire out_valid,
-    output wire [588:0] out_data
+    output wire [652:0] out_data
 );
     reg  [7:0] beats;
     reg  discard;
@@ -50,11 +50,11 @@ module ingress (
     assign s_tready = ready;
     assign oversize = oversize_q;
 
-    stream_register_w589 slice (
+    stream_register_w653 slice (
         .clk(clk),
         .rst(rst),
         .in_valid(and_50),
-        .in_data({s_port, s_tuser, cut, frame_end, count, s_tdata}),
+        .in_data({s_tkeep, s_port, s_tuser, cut, frame_end, count, s_tdata}),
         .out_ready(slice_out_ready),
         .in_ready(slice_in_ready),
         .out_valid(out_valid),

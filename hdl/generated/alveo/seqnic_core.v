@@ -126,7 +126,7 @@ module seqnic_core (
     output wire [157:0] snapshot_data,
     output wire busy,
     output reg  cfg_rvalid,
-    output reg  [511:0] cfg_rdata
+    output wire [511:0] cfg_rdata
 );
     wire buffer_room;
     wire sequencer_credit_return;
@@ -146,39 +146,39 @@ module seqnic_core (
     wire arbiter_in0_ready;
     wire ingress_p0_oversize;
     wire ingress_p0_busy;
-    wire [588:0] ingress_p0_out_data;
+    wire [652:0] ingress_p0_out_data;
     wire arbiter_in1_ready;
     wire ingress_p1_oversize;
     wire ingress_p1_busy;
-    wire [588:0] ingress_p1_out_data;
+    wire [652:0] ingress_p1_out_data;
     wire arbiter_in2_ready;
     wire ingress_p2_oversize;
     wire ingress_p2_busy;
-    wire [588:0] ingress_p2_out_data;
+    wire [652:0] ingress_p2_out_data;
     wire arbiter_in3_ready;
     wire ingress_p3_oversize;
     wire ingress_p3_busy;
-    wire [588:0] ingress_p3_out_data;
+    wire [652:0] ingress_p3_out_data;
     wire arbiter_in4_ready;
     wire ingress_p4_oversize;
     wire ingress_p4_busy;
-    wire [588:0] ingress_p4_out_data;
+    wire [652:0] ingress_p4_out_data;
     wire arbiter_in5_ready;
     wire ingress_p5_oversize;
     wire ingress_p5_busy;
-    wire [588:0] ingress_p5_out_data;
+    wire [652:0] ingress_p5_out_data;
     wire arbiter_in6_ready;
     wire ingress_p6_oversize;
     wire ingress_p6_busy;
-    wire [588:0] ingress_p6_out_data;
+    wire [652:0] ingress_p6_out_data;
     wire arbiter_in7_ready;
     wire ingress_p7_oversize;
     wire ingress_p7_busy;
-    wire [588:0] ingress_p7_out_data;
+    wire [652:0] ingress_p7_out_data;
     wire arbiter_in8_ready;
     wire ingress_host_oversize;
     wire ingress_host_busy;
-    wire [588:0] ingress_host_out_data;
+    wire [652:0] ingress_host_out_data;
     wire arbiter_valid;
     wire [520:0] arbiter_beat;
     wire arbiter_first;
@@ -190,8 +190,14 @@ module seqnic_core (
     reg  [6:0] cfg_table_d1;
     reg  [21:0] cfg_row_d1;
     reg  [511:0] cfg_wdata_d1;
+    wire [511:0] window_part0;
+    wire [511:0] window_part1;
+    wire [511:0] window_part2;
+    wire [3:0] window_header_port;
+    wire [63:0] window_header_tag;
+    wire [7:0] window_length;
+    wire window_more;
     wire window_header_valid;
-    wire [1612:0] window_header;
     wire epochs_epoch;
     wire epochs_cfg_rdata;
     wire header_path_out_valid;
@@ -209,6 +215,9 @@ module seqnic_core (
     wire [511:0] buffer_even;
     wire [511:0] buffer_odd;
     wire buffer_frame_done;
+    wire editor_soon;
+    wire editor_soon_first;
+    wire [3:0] editor_soon_port;
     wire editor_valid;
     wire [521:0] editor_out;
     wire [247:0] editor_out_meta;
@@ -217,20 +226,29 @@ module seqnic_core (
     wire host_limits_limited;
     wire [2:0] host_limits_rank;
     wire [107:0] host_limits_cfg_rdata;
-    wire egress_host_room;
-    wire egress_p7_room;
-    wire egress_p6_room;
-    wire egress_p5_room;
-    wire egress_p4_room;
-    wire egress_p3_room;
-    wire egress_p2_room;
-    wire egress_p1_room;
-    wire egress_p0_room;
+    wire [3:0] egress_host_room;
+    wire [3:0] egress_p7_room;
+    wire [3:0] egress_p6_room;
+    wire [3:0] egress_p5_room;
+    wire [3:0] egress_p4_room;
+    wire [3:0] egress_p3_room;
+    wire [3:0] egress_p2_room;
+    wire [3:0] egress_p1_room;
+    wire [3:0] egress_p0_room;
     wire [8:0] dispatch_push;
-    wire [521:0] dispatch_out;
     wire [247:0] dispatch_out_meta;
     wire dispatch_event_valid;
-    wire [265:0] dispatch_event_data;
+    wire [270:0] dispatch_event_data;
+    wire [35:0] queues_rows0;
+    wire [35:0] queues_rows1;
+    wire [35:0] queues_rows2;
+    wire [35:0] queues_rows3;
+    wire [35:0] queues_rows4;
+    wire [35:0] queues_rows5;
+    wire [35:0] queues_rows6;
+    wire [35:0] queues_rows7;
+    wire [35:0] queues_rows8;
+    wire [8:0] queues_cfg_rdata;
     wire egress_p0_busy;
     wire egress_p1_busy;
     wire egress_p2_busy;
@@ -251,31 +269,20 @@ module seqnic_core (
     reg  buffer_frame_done_d6;
     reg  buffer_frame_done_d7;
     reg  buffer_frame_done_d8;
-    reg  [511:0] header_path_cfg_rdata_d1;
-    reg  [511:0] header_path_cfg_rdata_d2;
-    reg  [511:0] header_path_cfg_rdata_d3;
-    reg  [511:0] header_path_cfg_rdata_d4;
-    reg  [511:0] prepare_cfg_rdata_d1;
-    reg  [511:0] prepare_cfg_rdata_d2;
-    reg  [511:0] prepare_cfg_rdata_d3;
-    reg  [511:0] prepare_cfg_rdata_d4;
-    reg  epochs_cfg_rdata_d1;
-    reg  epochs_cfg_rdata_d2;
-    reg  epochs_cfg_rdata_d3;
-    reg  epochs_cfg_rdata_d4;
-    reg  [107:0] host_limits_cfg_rdata_d1;
-    reg  [107:0] host_limits_cfg_rdata_d2;
-    reg  [107:0] host_limits_cfg_rdata_d3;
-    reg  [107:0] host_limits_cfg_rdata_d4;
     reg  cfg_read_d2;
     reg  cfg_read_d3;
     reg  cfg_read_d4;
     reg  cfg_read_d5;
     reg  cfg_read_d6;
+    reg  [511:0] answer_0;
     reg  cfg_read_d7;
+    reg  [511:0] answer_1;
     reg  cfg_read_d8;
+    reg  [511:0] answer_2;
     reg  cfg_read_d9;
+    reg  [511:0] answer_3;
     reg  cfg_read_d10;
+    reg  [511:0] answer_4;
     wire room = buffer_room;
     wire credit_return = sequencer_credit_return;
     wire edit_taken = buffer_edit_taken;
@@ -292,7 +299,7 @@ module seqnic_core (
     wire in_p6_ready = arbiter_in6_ready;
     wire in_p7_ready = arbiter_in7_ready;
     wire in_host_ready = arbiter_in8_ready;
-    wire [8:0] cat_200 = {
+    wire [35:0] cat_209 = {
         egress_host_room,
         egress_p7_room,
         egress_p6_room,
@@ -303,9 +310,9 @@ module seqnic_core (
         egress_p1_room,
         egress_p0_room
     };
-    wire [8:0] rooms = cat_200;
+    wire [35:0] rooms = cat_209;
     wire starts = arbiter_valid & arbiter_first;
-    wire [21:0] cat_291 = {
+    wire [21:0] cat_310 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -329,8 +336,9 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_291;
-    wire [511:0] or_327 = (header_path_cfg_rdata_d4 | prepare_cfg_rdata_d4) | ({511'd0, epochs_cfg_rdata_d4} | {404'd0, host_limits_cfg_rdata_d4});
+    assign busy = |cat_310;
+    wire [511:0] or_322 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({511'd0, epochs_cfg_rdata} | {404'd0, host_limits_cfg_rdata});
+    assign cfg_rdata = answer_4;
 
     ingress ingress_p0 (
         .clk(clk),
@@ -533,8 +541,14 @@ module seqnic_core (
         .first(arbiter_first),
         .port(arbiter_port),
         .tag(arbiter_tag),
-        .header_valid(window_header_valid),
-        .header(window_header)
+        .part0(window_part0),
+        .part1(window_part1),
+        .part2(window_part2),
+        .header_port(window_header_port),
+        .header_tag(window_header_tag),
+        .length(window_length),
+        .more(window_more),
+        .header_valid(window_header_valid)
     );
 
     table_epoch epochs (
@@ -556,7 +570,13 @@ module seqnic_core (
         .clk(clk),
         .rst(rst),
         .in_valid(window_header_valid),
-        .in_header(window_header),
+        .in_part0(window_part0),
+        .in_part1(window_part1),
+        .in_part2(window_part2),
+        .in_length(window_length),
+        .in_more(window_more),
+        .in_port(window_header_port),
+        .in_tag(window_header_tag),
         .in_epoch(epochs_epoch),
         .cfg_write(cfg_write_d1),
         .cfg_read(cfg_read_d1),
@@ -625,6 +645,9 @@ module seqnic_core (
         .edit(buffer_edit_now),
         .even(buffer_even),
         .odd(buffer_odd),
+        .soon(editor_soon),
+        .soon_first(editor_soon_first),
+        .soon_port(editor_soon_port),
         .valid(editor_valid),
         .out(editor_out),
         .out_meta(editor_out_meta),
@@ -652,28 +675,49 @@ module seqnic_core (
     dispatch dispatch (
         .clk(clk),
         .rst(rst),
-        .valid(editor_valid),
-        .beat(editor_out),
+        .soon(editor_soon),
+        .soon_first(editor_soon_first),
+        .soon_port(editor_soon_port),
+        .rank(host_limits_rank),
+        .limited(host_limits_limited),
         .meta(editor_out_meta),
         .end_valid(editor_end_valid),
         .ending(editor_ending),
-        .limited(host_limits_limited),
-        .rank(host_limits_rank),
         .room(rooms),
         .push(dispatch_push),
-        .out(dispatch_out),
         .out_meta(dispatch_out_meta),
         .event_valid(dispatch_event_valid),
         .event_data(dispatch_event_data)
     );
 
-    egress egress_p0 (
+    table_queue queues (
+        .clk(clk),
+        .rst(rst),
+        .cfg_write(cfg_write_d1),
+        .cfg_read(cfg_read_d1),
+        .cfg_table(cfg_table_d1),
+        .cfg_row(cfg_row_d1),
+        .cfg_wdata(cfg_wdata_d1[8:0]),
+        .rows0(queues_rows0),
+        .rows1(queues_rows1),
+        .rows2(queues_rows2),
+        .rows3(queues_rows3),
+        .rows4(queues_rows4),
+        .rows5(queues_rows5),
+        .rows6(queues_rows6),
+        .rows7(queues_rows7),
+        .rows8(queues_rows8),
+        .cfg_rdata(queues_cfg_rdata)
+    );
+
+    egress_queues egress_p0 (
         .clk(clk),
         .rst(rst),
         .push(dispatch_push[0]),
-        .beat(dispatch_out),
+        .beat(editor_out),
         .meta(dispatch_out_meta),
         .m_tready(m_axis_p0_tready),
+        .rows(queues_rows0),
         .room(egress_p0_room),
         .m_tdata(m_axis_p0_tdata),
         .m_tkeep(m_axis_p0_tkeep),
@@ -683,13 +727,14 @@ module seqnic_core (
         .busy(egress_p0_busy)
     );
 
-    egress egress_p1 (
+    egress_queues egress_p1 (
         .clk(clk),
         .rst(rst),
         .push(dispatch_push[1]),
-        .beat(dispatch_out),
+        .beat(editor_out),
         .meta(dispatch_out_meta),
         .m_tready(m_axis_p1_tready),
+        .rows(queues_rows1),
         .room(egress_p1_room),
         .m_tdata(m_axis_p1_tdata),
         .m_tkeep(m_axis_p1_tkeep),
@@ -699,13 +744,14 @@ module seqnic_core (
         .busy(egress_p1_busy)
     );
 
-    egress egress_p2 (
+    egress_queues egress_p2 (
         .clk(clk),
         .rst(rst),
         .push(dispatch_push[2]),
-        .beat(dispatch_out),
+        .beat(editor_out),
         .meta(dispatch_out_meta),
         .m_tready(m_axis_p2_tready),
+        .rows(queues_rows2),
         .room(egress_p2_room),
         .m_tdata(m_axis_p2_tdata),
         .m_tkeep(m_axis_p2_tkeep),
@@ -715,13 +761,14 @@ module seqnic_core (
         .busy(egress_p2_busy)
     );
 
-    egress egress_p3 (
+    egress_queues egress_p3 (
         .clk(clk),
         .rst(rst),
         .push(dispatch_push[3]),
-        .beat(dispatch_out),
+        .beat(editor_out),
         .meta(dispatch_out_meta),
         .m_tready(m_axis_p3_tready),
+        .rows(queues_rows3),
         .room(egress_p3_room),
         .m_tdata(m_axis_p3_tdata),
         .m_tkeep(m_axis_p3_tkeep),
@@ -731,13 +778,14 @@ module seqnic_core (
         .busy(egress_p3_busy)
     );
 
-    egress egress_p4 (
+    egress_queues egress_p4 (
         .clk(clk),
         .rst(rst),
         .push(dispatch_push[4]),
-        .beat(dispatch_out),
+        .beat(editor_out),
         .meta(dispatch_out_meta),
         .m_tready(m_axis_p4_tready),
+        .rows(queues_rows4),
         .room(egress_p4_room),
         .m_tdata(m_axis_p4_tdata),
         .m_tkeep(m_axis_p4_tkeep),
@@ -747,13 +795,14 @@ module seqnic_core (
         .busy(egress_p4_busy)
     );
 
-    egress egress_p5 (
+    egress_queues egress_p5 (
         .clk(clk),
         .rst(rst),
         .push(dispatch_push[5]),
-        .beat(dispatch_out),
+        .beat(editor_out),
         .meta(dispatch_out_meta),
         .m_tready(m_axis_p5_tready),
+        .rows(queues_rows5),
         .room(egress_p5_room),
         .m_tdata(m_axis_p5_tdata),
         .m_tkeep(m_axis_p5_tkeep),
@@ -763,13 +812,14 @@ module seqnic_core (
         .busy(egress_p5_busy)
     );
 
-    egress egress_p6 (
+    egress_queues egress_p6 (
         .clk(clk),
         .rst(rst),
         .push(dispatch_push[6]),
-        .beat(dispatch_out),
+        .beat(editor_out),
         .meta(dispatch_out_meta),
         .m_tready(m_axis_p6_tready),
+        .rows(queues_rows6),
         .room(egress_p6_room),
         .m_tdata(m_axis_p6_tdata),
         .m_tkeep(m_axis_p6_tkeep),
@@ -779,13 +829,14 @@ module seqnic_core (
         .busy(egress_p6_busy)
     );
 
-    egress egress_p7 (
+    egress_queues egress_p7 (
         .clk(clk),
         .rst(rst),
         .push(dispatch_push[7]),
-        .beat(dispatch_out),
+        .beat(editor_out),
         .meta(dispatch_out_meta),
         .m_tready(m_axis_p7_tready),
+        .rows(queues_rows7),
         .room(egress_p7_room),
         .m_tdata(m_axis_p7_tdata),
         .m_tkeep(m_axis_p7_tkeep),
@@ -795,13 +846,14 @@ module seqnic_core (
         .busy(egress_p7_busy)
     );
 
-    egress_host egress_host (
+    egress_queues_host egress_host (
         .clk(clk),
         .rst(rst),
         .push(dispatch_push[8]),
-        .beat(dispatch_out),
+        .beat(editor_out),
         .meta(dispatch_out_meta),
         .m_tready(m_axis_host_tready),
+        .rows(queues_rows8),
         .room(egress_host_room),
         .m_tdata(m_axis_host_tdata),
         .m_tkeep(m_axis_host_tkeep),
@@ -832,19 +884,6 @@ module seqnic_core (
         cfg_table_d1 <= cfg_table;
         cfg_row_d1 <= cfg_row;
         cfg_wdata_d1 <= cfg_wdata;
-        header_path_cfg_rdata_d1 <= header_path_cfg_rdata;
-        header_path_cfg_rdata_d2 <= header_path_cfg_rdata_d1;
-        header_path_cfg_rdata_d3 <= header_path_cfg_rdata_d2;
-        header_path_cfg_rdata_d4 <= header_path_cfg_rdata_d3;
-        prepare_cfg_rdata_d1 <= prepare_cfg_rdata;
-        prepare_cfg_rdata_d2 <= prepare_cfg_rdata_d1;
-        prepare_cfg_rdata_d3 <= prepare_cfg_rdata_d2;
-        prepare_cfg_rdata_d4 <= prepare_cfg_rdata_d3;
-        host_limits_cfg_rdata_d1 <= host_limits_cfg_rdata;
-        host_limits_cfg_rdata_d2 <= host_limits_cfg_rdata_d1;
-        host_limits_cfg_rdata_d3 <= host_limits_cfg_rdata_d2;
-        host_limits_cfg_rdata_d4 <= host_limits_cfg_rdata_d3;
-        cfg_rdata <= or_327 | {353'd0, counters_cfg_rdata};
     end
 
     always @(posedge clk) begin
@@ -860,19 +899,20 @@ module seqnic_core (
             buffer_frame_done_d6 <= 1'd0;
             buffer_frame_done_d7 <= 1'd0;
             buffer_frame_done_d8 <= 1'd0;
-            epochs_cfg_rdata_d1 <= 1'd0;
-            epochs_cfg_rdata_d2 <= 1'd0;
-            epochs_cfg_rdata_d3 <= 1'd0;
-            epochs_cfg_rdata_d4 <= 1'd0;
             cfg_read_d2 <= 1'd0;
             cfg_read_d3 <= 1'd0;
             cfg_read_d4 <= 1'd0;
             cfg_read_d5 <= 1'd0;
             cfg_read_d6 <= 1'd0;
+            answer_0 <= 512'd0;
             cfg_read_d7 <= 1'd0;
+            answer_1 <= 512'd0;
             cfg_read_d8 <= 1'd0;
+            answer_2 <= 512'd0;
             cfg_read_d9 <= 1'd0;
+            answer_3 <= 512'd0;
             cfg_read_d10 <= 1'd0;
+            answer_4 <= 512'd0;
             cfg_rvalid <= 1'd0;
         end else begin
             cfg_write_d1 <= cfg_write;
@@ -886,25 +926,26 @@ module seqnic_core (
             buffer_frame_done_d6 <= buffer_frame_done_d5;
             buffer_frame_done_d7 <= buffer_frame_done_d6;
             buffer_frame_done_d8 <= buffer_frame_done_d7;
-            epochs_cfg_rdata_d1 <= epochs_cfg_rdata;
-            epochs_cfg_rdata_d2 <= epochs_cfg_rdata_d1;
-            epochs_cfg_rdata_d3 <= epochs_cfg_rdata_d2;
-            epochs_cfg_rdata_d4 <= epochs_cfg_rdata_d3;
             cfg_read_d2 <= cfg_read_d1;
             cfg_read_d3 <= cfg_read_d2;
             cfg_read_d4 <= cfg_read_d3;
             cfg_read_d5 <= cfg_read_d4;
             cfg_read_d6 <= cfg_read_d5;
+            if (cfg_read_d6 | cfg_read_d7) answer_0 <= or_322 | {503'd0, queues_cfg_rdata};
             cfg_read_d7 <= cfg_read_d6;
+            if (cfg_read_d7 | cfg_read_d8) answer_1 <= answer_0;
             cfg_read_d8 <= cfg_read_d7;
+            if (cfg_read_d8 | cfg_read_d9) answer_2 <= answer_1;
             cfg_read_d9 <= cfg_read_d8;
+            if (cfg_read_d9 | cfg_read_d10) answer_3 <= answer_2;
             cfg_read_d10 <= cfg_read_d9;
+            if (cfg_read_d10 | cfg_rvalid) answer_4 <= answer_3 | {353'd0, counters_cfg_rdata};
             cfg_rvalid <= cfg_read_d10;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, ingress_p0_oversize, ingress_p1_oversize, ingress_p2_oversize, ingress_p3_oversize, ingress_p4_oversize, ingress_p5_oversize, ingress_p6_oversize, ingress_p7_oversize, ingress_host_oversize};
+    wire _unused = &{1'b0, ingress_p0_oversize, ingress_p1_oversize, ingress_p2_oversize, ingress_p3_oversize, ingress_p4_oversize, ingress_p5_oversize, ingress_p6_oversize, ingress_p7_oversize, ingress_host_oversize, editor_valid};
 
 `ifndef SYNTHESIS
     initial begin
@@ -922,33 +963,21 @@ module seqnic_core (
         buffer_frame_done_d6 = 1'd0;
         buffer_frame_done_d7 = 1'd0;
         buffer_frame_done_d8 = 1'd0;
-        header_path_cfg_rdata_d1 = 512'd0;
-        header_path_cfg_rdata_d2 = 512'd0;
-        header_path_cfg_rdata_d3 = 512'd0;
-        header_path_cfg_rdata_d4 = 512'd0;
-        prepare_cfg_rdata_d1 = 512'd0;
-        prepare_cfg_rdata_d2 = 512'd0;
-        prepare_cfg_rdata_d3 = 512'd0;
-        prepare_cfg_rdata_d4 = 512'd0;
-        epochs_cfg_rdata_d1 = 1'd0;
-        epochs_cfg_rdata_d2 = 1'd0;
-        epochs_cfg_rdata_d3 = 1'd0;
-        epochs_cfg_rdata_d4 = 1'd0;
-        host_limits_cfg_rdata_d1 = 108'd0;
-        host_limits_cfg_rdata_d2 = 108'd0;
-        host_limits_cfg_rdata_d3 = 108'd0;
-        host_limits_cfg_rdata_d4 = 108'd0;
         cfg_read_d2 = 1'd0;
         cfg_read_d3 = 1'd0;
         cfg_read_d4 = 1'd0;
         cfg_read_d5 = 1'd0;
         cfg_read_d6 = 1'd0;
+        answer_0 = 512'd0;
         cfg_read_d7 = 1'd0;
+        answer_1 = 512'd0;
         cfg_read_d8 = 1'd0;
+        answer_2 = 512'd0;
         cfg_read_d9 = 1'd0;
+        answer_3 = 512'd0;
         cfg_read_d10 = 1'd0;
+        answer_4 = 512'd0;
         cfg_rvalid = 1'd0;
-        cfg_rdata = 512'd0;
     end
 `endif
 endmodule

@@ -3,7 +3,7 @@
 // 262144 rows.
 //
 // index, stage 0
-// row: record action_row, stage 3: attachment [15:0], route [16], nat [17], rewrite_valid [18], rewrite [34:19], port_field [36:35], port_add [52:37], dscp_valid [53], dscp [59:54], tag_kind [63:60], tag [71:64]
+// row: record action_row, stage 3: attachment [15:0], pool [19:16], route [20], nat [21], rewrite_valid [22], rewrite [38:23], port_field [40:39], port_add [56:41], dscp_valid [57], dscp [63:58], tag_kind [67:64], tag [75:68]
 
 `default_nettype none
 
@@ -15,33 +15,36 @@ module table_action (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [71:0] cfg_wdata,
-    output reg  [71:0] row,
-    output reg  [71:0] cfg_rdata
+    input  wire [75:0] cfg_wdata,
+    output reg  [75:0] row,
+    output wire [75:0] cfg_rdata
 );
-    reg  [71:0] rows_q;
-    reg  [71:0] rows_q_s2;
+    reg  [75:0] rows_q;
+    reg  [75:0] rows_q_s2;
     reg  and_15_d1;
     reg  and_17_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [71:0] cfg_wdata_d1;
-    reg  [71:0] rows_cfg_q;
-    reg  [71:0] rows_cfg_q_d1;
+    reg  [75:0] wdata0_here;
+    reg  [75:0] rows_cfg_q;
     reg  and_17_d2;
-    reg  and_17_d3;
-    reg  [71:0] and_27_d1;
-    (* ram_style = "ultra" *) reg [71:0] rows [0:262143];
+    reg  [75:0] rows_cfg_q1;
+    reg  answers;
+    reg  [75:0] answer_3;
+    reg  answers_d1;
+    reg  [75:0] answer_4;
+    reg  answers_d2;
+    (* ram_style = "ultra" *) reg [75:0] rows [0:262143];
     wire and_14 = (cfg_table == 7'ha) & (cfg_row[21:18] == 4'd0);
+    wire and_15 = cfg_write & and_14;
     wire [17:0] cfg_row_d1_17_0 = cfg_row_d1[17:0];
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         rows_q_s2 <= rows_q;
         row <= rows_q_s2;
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
-        rows_cfg_q_d1 <= rows_cfg_q;
-        and_27_d1 <= {72{and_17_d3}} & rows_cfg_q_d1;
-        cfg_rdata <= and_27_d1;
+        if (and_15) wdata0_here <= cfg_wdata;
+        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -49,12 +52,20 @@ module table_action (
             and_15_d1 <= 1'd0;
             and_17_d1 <= 1'd0;
             and_17_d2 <= 1'd0;
-            and_17_d3 <= 1'd0;
+            answers <= 1'd0;
+            answer_3 <= 76'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 76'd0;
+            answers_d2 <= 1'd0;
         end else begin
-            and_15_d1 <= cfg_write & and_14;
+            and_15_d1 <= and_15;
             and_17_d1 <= cfg_read & and_14;
             and_17_d2 <= and_17_d1;
-            and_17_d3 <= and_17_d2;
+            answers <= and_17_d2;
+            if (answers | answers_d1) answer_3 <= {76{answers}} & rows_cfg_q1;
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
         end
     end
 
@@ -63,8 +74,8 @@ module table_action (
     end
 
     always @(posedge clk) begin
-        if (and_15_d1) rows[cfg_row_d1_17_0] <= cfg_wdata_d1;
-        else rows_cfg_q <= rows[cfg_row_d1_17_0];
+        if (and_15_d1) rows[cfg_row_d1_17_0] <= wdata0_here;
+        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_17_0];
     end
 
     // Bits which nothing reads.
@@ -72,26 +83,28 @@ module table_action (
 
 `ifndef SYNTHESIS
     initial begin
-        rows_q = 72'd0;
-        rows_q_s2 = 72'd0;
-        row = 72'd0;
+        rows_q = 76'd0;
+        rows_q_s2 = 76'd0;
+        row = 76'd0;
         and_15_d1 = 1'd0;
         and_17_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 72'd0;
-        rows_cfg_q = 72'd0;
-        rows_cfg_q_d1 = 72'd0;
+        wdata0_here = 76'd0;
+        rows_cfg_q = 76'd0;
         and_17_d2 = 1'd0;
-        and_17_d3 = 1'd0;
-        and_27_d1 = 72'd0;
-        cfg_rdata = 72'd0;
+        rows_cfg_q1 = 76'd0;
+        answers = 1'd0;
+        answer_3 = 76'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 76'd0;
+        answers_d2 = 1'd0;
     end
 `endif
 
 `ifndef SYNTHESIS
     integer rows_row;
     initial begin
-        for (rows_row = 0; rows_row < 262144; rows_row = rows_row + 1) rows[rows_row] = 72'd0;
+        for (rows_row = 0; rows_row < 262144; rows_row = rows_row + 1) rows[rows_row] = 76'd0;
     end
 `endif
 endmodule

@@ -17,31 +17,34 @@ module table_class (
     input  wire [21:0] cfg_row,
     input  wire [99:0] cfg_wdata,
     output reg  [99:0] row,
-    output reg  [99:0] cfg_rdata
+    output wire [99:0] cfg_rdata
 );
     reg  [99:0] rows_q;
     reg  [99:0] rows_q_s2;
     reg  and_15_d1;
     reg  and_17_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [99:0] cfg_wdata_d1;
+    reg  [99:0] wdata0_here;
     reg  [99:0] rows_cfg_q;
-    reg  [99:0] rows_cfg_q_d1;
     reg  and_17_d2;
-    reg  and_17_d3;
-    reg  [99:0] and_27_d1;
+    reg  [99:0] rows_cfg_q1;
+    reg  answers;
+    reg  [99:0] answer_3;
+    reg  answers_d1;
+    reg  [99:0] answer_4;
+    reg  answers_d2;
     (* ram_style = "ultra" *) reg [99:0] rows [0:131071];
     wire and_14 = (cfg_table == 7'd8) & (cfg_row[21:17] == 5'd0);
+    wire and_15 = cfg_write & and_14;
     wire [16:0] cfg_row_d1_16_0 = cfg_row_d1[16:0];
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         rows_q_s2 <= rows_q;
         row <= rows_q_s2;
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
-        rows_cfg_q_d1 <= rows_cfg_q;
-        and_27_d1 <= {100{and_17_d3}} & rows_cfg_q_d1;
-        cfg_rdata <= and_27_d1;
+        if (and_15) wdata0_here <= cfg_wdata;
+        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -49,12 +52,20 @@ module table_class (
             and_15_d1 <= 1'd0;
             and_17_d1 <= 1'd0;
             and_17_d2 <= 1'd0;
-            and_17_d3 <= 1'd0;
+            answers <= 1'd0;
+            answer_3 <= 100'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 100'd0;
+            answers_d2 <= 1'd0;
         end else begin
-            and_15_d1 <= cfg_write & and_14;
+            and_15_d1 <= and_15;
             and_17_d1 <= cfg_read & and_14;
             and_17_d2 <= and_17_d1;
-            and_17_d3 <= and_17_d2;
+            answers <= and_17_d2;
+            if (answers | answers_d1) answer_3 <= {100{answers}} & rows_cfg_q1;
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
         end
     end
 
@@ -63,8 +74,8 @@ module table_class (
     end
 
     always @(posedge clk) begin
-        if (and_15_d1) rows[cfg_row_d1_16_0] <= cfg_wdata_d1;
-        else rows_cfg_q <= rows[cfg_row_d1_16_0];
+        if (and_15_d1) rows[cfg_row_d1_16_0] <= wdata0_here;
+        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_16_0];
     end
 
     // Bits which nothing reads.
@@ -78,13 +89,15 @@ module table_class (
         and_15_d1 = 1'd0;
         and_17_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 100'd0;
+        wdata0_here = 100'd0;
         rows_cfg_q = 100'd0;
-        rows_cfg_q_d1 = 100'd0;
         and_17_d2 = 1'd0;
-        and_17_d3 = 1'd0;
-        and_27_d1 = 100'd0;
-        cfg_rdata = 100'd0;
+        rows_cfg_q1 = 100'd0;
+        answers = 1'd0;
+        answer_3 = 100'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 100'd0;
+        answers_d2 = 1'd0;
     end
 `endif
 

@@ -17,29 +17,32 @@ module table_dscp (
     input  wire [21:0] cfg_row,
     input  wire [2:0] cfg_wdata,
     output reg  [2:0] row,
-    output reg  [2:0] cfg_rdata
+    output wire [2:0] cfg_rdata
 );
     reg  [2:0] rows_q;
     reg  and_14_d1;
     reg  and_16_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [2:0] cfg_wdata_d1;
+    reg  [2:0] wdata0_here;
     reg  [2:0] rows_cfg_q;
-    reg  [2:0] rows_cfg_q_d1;
     reg  and_16_d2;
-    reg  and_16_d3;
-    reg  [2:0] and_26_d1;
+    reg  [2:0] rows_cfg_q1;
+    reg  answers;
+    reg  [2:0] answer_3;
+    reg  answers_d1;
+    reg  [2:0] answer_4;
+    reg  answers_d2;
     (* ram_style = "distributed" *) reg [2:0] rows [0:63];
     wire and_13 = (cfg_table == 7'h13) & (cfg_row[21:6] == 16'd0);
+    wire and_14 = cfg_write & and_13;
     wire [5:0] cfg_row_d1_5_0 = cfg_row_d1[5:0];
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
-        rows_cfg_q_d1 <= rows_cfg_q;
-        and_26_d1 <= {3{and_16_d3}} & rows_cfg_q_d1;
-        cfg_rdata <= and_26_d1;
+        if (and_14) wdata0_here <= cfg_wdata;
+        if (and_16_d2) rows_cfg_q1 <= rows_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -47,12 +50,20 @@ module table_dscp (
             and_14_d1 <= 1'd0;
             and_16_d1 <= 1'd0;
             and_16_d2 <= 1'd0;
-            and_16_d3 <= 1'd0;
+            answers <= 1'd0;
+            answer_3 <= 3'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 3'd0;
+            answers_d2 <= 1'd0;
         end else begin
-            and_14_d1 <= cfg_write & and_13;
+            and_14_d1 <= and_14;
             and_16_d1 <= cfg_read & and_13;
             and_16_d2 <= and_16_d1;
-            and_16_d3 <= and_16_d2;
+            answers <= and_16_d2;
+            if (answers | answers_d1) answer_3 <= {3{answers}} & rows_cfg_q1;
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
         end
     end
 
@@ -61,8 +72,8 @@ module table_dscp (
     end
 
     always @(posedge clk) begin
-        if (and_14_d1) rows[cfg_row_d1_5_0] <= cfg_wdata_d1;
-        else rows_cfg_q <= rows[cfg_row_d1_5_0];
+        if (and_14_d1) rows[cfg_row_d1_5_0] <= wdata0_here;
+        else if (and_16_d1) rows_cfg_q <= rows[cfg_row_d1_5_0];
     end
 
     // Bits which nothing reads.
@@ -75,13 +86,15 @@ module table_dscp (
         and_14_d1 = 1'd0;
         and_16_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 3'd0;
+        wdata0_here = 3'd0;
         rows_cfg_q = 3'd0;
-        rows_cfg_q_d1 = 3'd0;
         and_16_d2 = 1'd0;
-        and_16_d3 = 1'd0;
-        and_26_d1 = 3'd0;
-        cfg_rdata = 3'd0;
+        rows_cfg_q1 = 3'd0;
+        answers = 1'd0;
+        answer_3 = 3'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 3'd0;
+        answers_d2 = 1'd0;
     end
 `endif
 

@@ -21,7 +21,7 @@ module table_interface (
     input  wire [219:0] cfg_wdata,
     output wire hit,
     output wire [79:0] value,
-    output reg  [219:0] cfg_rdata
+    output wire [219:0] cfg_rdata
 );
     reg  [31:0] digest_s1;
     reg  [27:0] key_s1;
@@ -47,10 +47,10 @@ module table_interface (
     reg  and_237_d1;
     reg  and_239_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [219:0] cfg_wdata_d1;
+    reg  [219:0] wdata0_here;
     reg  [219:0] way0_cfg_q;
-    reg  [219:0] way0_cfg_q_d1;
     reg  and_239_d2;
+    reg  [219:0] way0_cfg_q1;
     reg  and_239_d3;
     reg  [31:0] seed1;
     reg  [31:0] seed1_mirrored;
@@ -66,15 +66,16 @@ module table_interface (
     reg  [79:0] value1_1_s5;
     reg  and_336_d1;
     reg  and_338_d1;
+    reg  [219:0] wdata1_here;
     reg  [219:0] way1_cfg_q;
-    reg  [219:0] way1_cfg_q_d1;
     reg  and_338_d2;
+    reg  [219:0] way1_cfg_q1;
     reg  and_338_d3;
     reg  [31:0] seed2;
     reg  [31:0] seed2_mirrored;
-    reg  and_355_d1;
-    reg  and_355_d2;
-    reg  and_355_d3;
+    reg  and_356_d1;
+    reg  and_356_d2;
+    reg  and_356_d3;
     reg  [8:0] bucket2_s2;
     reg  [219:0] way2_q;
     reg  [219:0] way2_q_s4;
@@ -82,13 +83,17 @@ module table_interface (
     reg  [79:0] value2_0_s5;
     reg  hit2_1;
     reg  [79:0] value2_1_s5;
-    reg  and_432_d1;
-    reg  and_434_d1;
+    reg  and_433_d1;
+    reg  and_435_d1;
+    reg  [219:0] wdata2_here;
     reg  [219:0] way2_cfg_q;
-    reg  [219:0] way2_cfg_q_d1;
-    reg  and_434_d2;
-    reg  and_434_d3;
-    reg  [219:0] or_465_d1;
+    reg  and_435_d2;
+    reg  [219:0] way2_cfg_q1;
+    reg  and_435_d3;
+    reg  [219:0] answer_3;
+    reg  answers_d1;
+    reg  [219:0] answer_4;
+    reg  answers_d2;
     (* ram_style = "block" *) reg [219:0] way0 [0:511];
     (* ram_style = "block" *) reg [219:0] way1 [0:511];
     (* ram_style = "block" *) reg [219:0] way2 [0:511];
@@ -179,6 +184,7 @@ module table_interface (
     wire and_227 = (epoch_at_compare ? way0_q_s4[111] : way0_q_s4[110]) & (way0_q_s4[139:112] == key_at_compare);
     wire [79:0] value0_1 = way0_q_s4[219:140];
     wire and_236 = (cfg_table == 7'd0) & (cfg_row[21:9] == 13'd0);
+    wire and_237 = cfg_write & and_236;
     wire [8:0] cfg_row_d1_8_0 = cfg_row_d1[8:0];
     wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'd1);
     wire and_256 = cfg_write & seed1_here;
@@ -231,9 +237,10 @@ module table_interface (
     wire and_327 = (epoch_at_compare ? way1_q_s4[111] : way1_q_s4[110]) & (way1_q_s4[139:112] == key_at_compare);
     wire [79:0] value1_1 = way1_q_s4[219:140];
     wire and_335 = (cfg_table == 7'd0) & (cfg_row[21:9] == 13'd1);
+    wire and_336 = cfg_write & and_335;
     wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'd2);
-    wire and_352 = cfg_write & seed2_here;
-    wire [31:0] cat_354 = {
+    wire and_353 = cfg_write & seed2_here;
+    wire [31:0] cat_355 = {
         cfg_wdata[0],
         cfg_wdata[1],
         cfg_wdata[2],
@@ -279,13 +286,16 @@ module table_interface (
         ^(digest_s1 & {8'd0, seed2_mirrored[31:8]})
     };
     wire [79:0] value2_0 = way2_q_s4[109:30];
-    wire and_423 = (epoch_at_compare ? way2_q_s4[111] : way2_q_s4[110]) & (way2_q_s4[139:112] == key_at_compare);
+    wire and_424 = (epoch_at_compare ? way2_q_s4[111] : way2_q_s4[110]) & (way2_q_s4[139:112] == key_at_compare);
     wire [79:0] value2_1 = way2_q_s4[219:140];
-    wire and_431 = (cfg_table == 7'd0) & (cfg_row[21:9] == 13'd2);
+    wire and_432 = (cfg_table == 7'd0) & (cfg_row[21:9] == 13'd2);
+    wire and_433 = cfg_write & and_432;
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
-    wire [79:0] or_459 = (({80{hit0_0}} & value0_0_s5) | ({80{hit0_1}} & value0_1_s5)) | (({80{hit1_0}} & value1_0_s5) | ({80{hit1_1}} & value1_1_s5));
-    assign value = or_459 | (({80{hit2_0}} & value2_0_s5) | ({80{hit2_1}} & value2_1_s5));
-    wire [219:0] or_464 = ({188'd0, {32{and_159_d3}} & seed0} | ({220{and_239_d3}} & way0_cfg_q_d1)) | ({188'd0, {32{and_259_d3}} & seed1} | ({220{and_338_d3}} & way1_cfg_q_d1));
+    wire [79:0] or_461 = (({80{hit0_0}} & value0_0_s5) | ({80{hit0_1}} & value0_1_s5)) | (({80{hit1_0}} & value1_0_s5) | ({80{hit1_1}} & value1_1_s5));
+    assign value = or_461 | (({80{hit2_0}} & value2_0_s5) | ({80{hit2_1}} & value2_1_s5));
+    wire [219:0] or_466 = ({188'd0, {32{and_159_d3}} & seed0} | ({220{and_239_d3}} & way0_cfg_q1)) | ({188'd0, {32{and_259_d3}} & seed1} | ({220{and_338_d3}} & way1_cfg_q1));
+    wire answers = |{and_159_d3, and_239_d3, and_259_d3, and_338_d3, and_356_d3, and_435_d3};
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         digest_s1 <= digest;
@@ -304,24 +314,24 @@ module table_interface (
         hit0_1 <= and_227;
         value0_1_s5 <= value0_1;
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
-        way0_cfg_q_d1 <= way0_cfg_q;
+        if (and_237) wdata0_here <= cfg_wdata;
+        if (and_239_d2) way0_cfg_q1 <= way0_cfg_q;
         bucket1_s2 <= bucket1;
         way1_q_s4 <= way1_q;
         hit1_0 <= (epoch_at_compare ? way1_q_s4[1] : way1_q_s4[0]) & (way1_q_s4[29:2] == key_at_compare);
         value1_0_s5 <= value1_0;
         hit1_1 <= and_327;
         value1_1_s5 <= value1_1;
-        way1_cfg_q_d1 <= way1_cfg_q;
+        if (and_336) wdata1_here <= cfg_wdata;
+        if (and_338_d2) way1_cfg_q1 <= way1_cfg_q;
         bucket2_s2 <= bucket2;
         way2_q_s4 <= way2_q;
         hit2_0 <= (epoch_at_compare ? way2_q_s4[1] : way2_q_s4[0]) & (way2_q_s4[29:2] == key_at_compare);
         value2_0_s5 <= value2_0;
-        hit2_1 <= and_423;
+        hit2_1 <= and_424;
         value2_1_s5 <= value2_1;
-        way2_cfg_q_d1 <= way2_cfg_q;
-        or_465_d1 <= or_464 | ({188'd0, {32{and_355_d3}} & seed2} | ({220{and_434_d3}} & way2_cfg_q_d1));
-        cfg_rdata <= or_465_d1;
+        if (and_433) wdata2_here <= cfg_wdata;
+        if (and_435_d2) way2_cfg_q1 <= way2_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -346,20 +356,24 @@ module table_interface (
             and_338_d3 <= 1'd0;
             seed2 <= 32'd0;
             seed2_mirrored <= 32'd0;
-            and_355_d1 <= 1'd0;
-            and_355_d2 <= 1'd0;
-            and_355_d3 <= 1'd0;
-            and_432_d1 <= 1'd0;
-            and_434_d1 <= 1'd0;
-            and_434_d2 <= 1'd0;
-            and_434_d3 <= 1'd0;
+            and_356_d1 <= 1'd0;
+            and_356_d2 <= 1'd0;
+            and_356_d3 <= 1'd0;
+            and_433_d1 <= 1'd0;
+            and_435_d1 <= 1'd0;
+            and_435_d2 <= 1'd0;
+            and_435_d3 <= 1'd0;
+            answer_3 <= 220'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 220'd0;
+            answers_d2 <= 1'd0;
         end else begin
             if (and_123) seed0 <= cfg_wdata[31:0];
             if (and_123) seed0_mirrored <= cat_158;
             and_159_d1 <= cfg_read & seed0_here;
             and_159_d2 <= and_159_d1;
             and_159_d3 <= and_159_d2;
-            and_237_d1 <= cfg_write & and_236;
+            and_237_d1 <= and_237;
             and_239_d1 <= cfg_read & and_236;
             and_239_d2 <= and_239_d1;
             and_239_d3 <= and_239_d2;
@@ -368,19 +382,23 @@ module table_interface (
             and_259_d1 <= cfg_read & seed1_here;
             and_259_d2 <= and_259_d1;
             and_259_d3 <= and_259_d2;
-            and_336_d1 <= cfg_write & and_335;
+            and_336_d1 <= and_336;
             and_338_d1 <= cfg_read & and_335;
             and_338_d2 <= and_338_d1;
             and_338_d3 <= and_338_d2;
-            if (and_352) seed2 <= cfg_wdata[31:0];
-            if (and_352) seed2_mirrored <= cat_354;
-            and_355_d1 <= cfg_read & seed2_here;
-            and_355_d2 <= and_355_d1;
-            and_355_d3 <= and_355_d2;
-            and_432_d1 <= cfg_write & and_431;
-            and_434_d1 <= cfg_read & and_431;
-            and_434_d2 <= and_434_d1;
-            and_434_d3 <= and_434_d2;
+            if (and_353) seed2 <= cfg_wdata[31:0];
+            if (and_353) seed2_mirrored <= cat_355;
+            and_356_d1 <= cfg_read & seed2_here;
+            and_356_d2 <= and_356_d1;
+            and_356_d3 <= and_356_d2;
+            and_433_d1 <= and_433;
+            and_435_d1 <= cfg_read & and_432;
+            and_435_d2 <= and_435_d1;
+            and_435_d3 <= and_435_d2;
+            if (answers | answers_d1) answer_3 <= or_466 | ({188'd0, {32{and_356_d3}} & seed2} | ({220{and_435_d3}} & way2_cfg_q1));
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
         end
     end
 
@@ -389,8 +407,8 @@ module table_interface (
     end
 
     always @(posedge clk) begin
-        if (and_237_d1) way0[cfg_row_d1_8_0] <= cfg_wdata_d1;
-        else way0_cfg_q <= way0[cfg_row_d1_8_0];
+        if (and_237_d1) way0[cfg_row_d1_8_0] <= wdata0_here;
+        else if (and_239_d1) way0_cfg_q <= way0[cfg_row_d1_8_0];
     end
 
     always @(posedge clk) begin
@@ -398,8 +416,8 @@ module table_interface (
     end
 
     always @(posedge clk) begin
-        if (and_336_d1) way1[cfg_row_d1_8_0] <= cfg_wdata_d1;
-        else way1_cfg_q <= way1[cfg_row_d1_8_0];
+        if (and_336_d1) way1[cfg_row_d1_8_0] <= wdata1_here;
+        else if (and_338_d1) way1_cfg_q <= way1[cfg_row_d1_8_0];
     end
 
     always @(posedge clk) begin
@@ -407,8 +425,8 @@ module table_interface (
     end
 
     always @(posedge clk) begin
-        if (and_432_d1) way2[cfg_row_d1_8_0] <= cfg_wdata_d1;
-        else way2_cfg_q <= way2[cfg_row_d1_8_0];
+        if (and_433_d1) way2[cfg_row_d1_8_0] <= wdata2_here;
+        else if (and_435_d1) way2_cfg_q <= way2[cfg_row_d1_8_0];
     end
 
     // Bits which nothing reads.
@@ -440,10 +458,10 @@ module table_interface (
         and_237_d1 = 1'd0;
         and_239_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 220'd0;
+        wdata0_here = 220'd0;
         way0_cfg_q = 220'd0;
-        way0_cfg_q_d1 = 220'd0;
         and_239_d2 = 1'd0;
+        way0_cfg_q1 = 220'd0;
         and_239_d3 = 1'd0;
         seed1 = 32'd0;
         seed1_mirrored = 32'd0;
@@ -459,15 +477,16 @@ module table_interface (
         value1_1_s5 = 80'd0;
         and_336_d1 = 1'd0;
         and_338_d1 = 1'd0;
+        wdata1_here = 220'd0;
         way1_cfg_q = 220'd0;
-        way1_cfg_q_d1 = 220'd0;
         and_338_d2 = 1'd0;
+        way1_cfg_q1 = 220'd0;
         and_338_d3 = 1'd0;
         seed2 = 32'd0;
         seed2_mirrored = 32'd0;
-        and_355_d1 = 1'd0;
-        and_355_d2 = 1'd0;
-        and_355_d3 = 1'd0;
+        and_356_d1 = 1'd0;
+        and_356_d2 = 1'd0;
+        and_356_d3 = 1'd0;
         bucket2_s2 = 9'd0;
         way2_q = 220'd0;
         way2_q_s4 = 220'd0;
@@ -475,14 +494,17 @@ module table_interface (
         value2_0_s5 = 80'd0;
         hit2_1 = 1'd0;
         value2_1_s5 = 80'd0;
-        and_432_d1 = 1'd0;
-        and_434_d1 = 1'd0;
+        and_433_d1 = 1'd0;
+        and_435_d1 = 1'd0;
+        wdata2_here = 220'd0;
         way2_cfg_q = 220'd0;
-        way2_cfg_q_d1 = 220'd0;
-        and_434_d2 = 1'd0;
-        and_434_d3 = 1'd0;
-        or_465_d1 = 220'd0;
-        cfg_rdata = 220'd0;
+        and_435_d2 = 1'd0;
+        way2_cfg_q1 = 220'd0;
+        and_435_d3 = 1'd0;
+        answer_3 = 220'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 220'd0;
+        answers_d2 = 1'd0;
     end
 `endif
 

@@ -21,7 +21,7 @@ module table_port_dst_client (
     input  wire [131:0] cfg_wdata,
     output wire hit,
     output wire [19:0] value,
-    output reg  [131:0] cfg_rdata
+    output wire [131:0] cfg_rdata
 );
     reg  [31:0] digest_s1;
     reg  [43:0] key_s1;
@@ -47,10 +47,10 @@ module table_port_dst_client (
     reg  and_252_d1;
     reg  and_254_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [131:0] cfg_wdata_d1;
+    reg  [131:0] wdata0_here;
     reg  [131:0] way0_cfg_q;
-    reg  [131:0] way0_cfg_q_d1;
     reg  and_254_d2;
+    reg  [131:0] way0_cfg_q1;
     reg  and_254_d3;
     reg  [31:0] seed1;
     reg  [31:0] seed1_mirrored;
@@ -66,15 +66,16 @@ module table_port_dst_client (
     reg  [19:0] value1_1_s5;
     reg  and_366_d1;
     reg  and_368_d1;
+    reg  [131:0] wdata1_here;
     reg  [131:0] way1_cfg_q;
-    reg  [131:0] way1_cfg_q_d1;
     reg  and_368_d2;
+    reg  [131:0] way1_cfg_q1;
     reg  and_368_d3;
     reg  [31:0] seed2;
     reg  [31:0] seed2_mirrored;
-    reg  and_385_d1;
-    reg  and_385_d2;
-    reg  and_385_d3;
+    reg  and_386_d1;
+    reg  and_386_d2;
+    reg  and_386_d3;
     reg  [11:0] bucket2_s2;
     reg  [131:0] way2_q;
     reg  [131:0] way2_q_s4;
@@ -82,13 +83,17 @@ module table_port_dst_client (
     reg  [19:0] value2_0_s5;
     reg  hit2_1;
     reg  [19:0] value2_1_s5;
-    reg  and_477_d1;
-    reg  and_479_d1;
+    reg  and_478_d1;
+    reg  and_480_d1;
+    reg  [131:0] wdata2_here;
     reg  [131:0] way2_cfg_q;
-    reg  [131:0] way2_cfg_q_d1;
-    reg  and_479_d2;
-    reg  and_479_d3;
-    reg  [131:0] or_510_d1;
+    reg  and_480_d2;
+    reg  [131:0] way2_cfg_q1;
+    reg  and_480_d3;
+    reg  [131:0] answer_3;
+    reg  answers_d1;
+    reg  [131:0] answer_4;
+    reg  answers_d2;
     (* ram_style = "ultra" *) reg [131:0] way0 [0:4095];
     (* ram_style = "ultra" *) reg [131:0] way1 [0:4095];
     (* ram_style = "ultra" *) reg [131:0] way2 [0:4095];
@@ -181,6 +186,7 @@ module table_port_dst_client (
     wire [19:0] value0_0 = way0_q_s4[65:46];
     wire [19:0] value0_1 = way0_q_s4[131:112];
     wire and_251 = (cfg_table == 7'd4) & (cfg_row[21:12] == 10'd0);
+    wire and_252 = cfg_write & and_251;
     wire [11:0] cfg_row_d1_11_0 = cfg_row_d1[11:0];
     wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'h11);
     wire and_271 = cfg_write & seed1_here;
@@ -235,9 +241,10 @@ module table_port_dst_client (
     wire [19:0] value1_0 = way1_q_s4[65:46];
     wire [19:0] value1_1 = way1_q_s4[131:112];
     wire and_365 = (cfg_table == 7'd4) & (cfg_row[21:12] == 10'd1);
+    wire and_366 = cfg_write & and_365;
     wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'h12);
-    wire and_382 = cfg_write & seed2_here;
-    wire [31:0] cat_384 = {
+    wire and_383 = cfg_write & seed2_here;
+    wire [31:0] cat_385 = {
         cfg_wdata[0],
         cfg_wdata[1],
         cfg_wdata[2],
@@ -287,11 +294,14 @@ module table_port_dst_client (
     };
     wire [19:0] value2_0 = way2_q_s4[65:46];
     wire [19:0] value2_1 = way2_q_s4[131:112];
-    wire and_476 = (cfg_table == 7'd4) & (cfg_row[21:12] == 10'd2);
+    wire and_477 = (cfg_table == 7'd4) & (cfg_row[21:12] == 10'd2);
+    wire and_478 = cfg_write & and_477;
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
-    wire [19:0] or_504 = (({20{hit0_0}} & value0_0_s5) | ({20{hit0_1}} & value0_1_s5)) | (({20{hit1_0}} & value1_0_s5) | ({20{hit1_1}} & value1_1_s5));
-    assign value = or_504 | (({20{hit2_0}} & value2_0_s5) | ({20{hit2_1}} & value2_1_s5));
-    wire [131:0] or_509 = ({100'd0, {32{and_159_d3}} & seed0} | ({132{and_254_d3}} & way0_cfg_q_d1)) | ({100'd0, {32{and_274_d3}} & seed1} | ({132{and_368_d3}} & way1_cfg_q_d1));
+    wire [19:0] or_506 = (({20{hit0_0}} & value0_0_s5) | ({20{hit0_1}} & value0_1_s5)) | (({20{hit1_0}} & value1_0_s5) | ({20{hit1_1}} & value1_1_s5));
+    assign value = or_506 | (({20{hit2_0}} & value2_0_s5) | ({20{hit2_1}} & value2_1_s5));
+    wire [131:0] or_511 = ({100'd0, {32{and_159_d3}} & seed0} | ({132{and_254_d3}} & way0_cfg_q1)) | ({100'd0, {32{and_274_d3}} & seed1} | ({132{and_368_d3}} & way1_cfg_q1));
+    wire answers = |{and_159_d3, and_254_d3, and_274_d3, and_368_d3, and_386_d3, and_480_d3};
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         digest_s1 <= digest;
@@ -310,24 +320,24 @@ module table_port_dst_client (
         hit0_1 <= (epoch_at_compare ? way0_q_s4[67] : way0_q_s4[66]) & (way0_q_s4[111:68] == key_at_compare);
         value0_1_s5 <= value0_1;
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
-        way0_cfg_q_d1 <= way0_cfg_q;
+        if (and_252) wdata0_here <= cfg_wdata;
+        if (and_254_d2) way0_cfg_q1 <= way0_cfg_q;
         bucket1_s2 <= bucket1;
         way1_q_s4 <= way1_q;
         hit1_0 <= (epoch_at_compare ? way1_q_s4[1] : way1_q_s4[0]) & (way1_q_s4[45:2] == key_at_compare);
         value1_0_s5 <= value1_0;
         hit1_1 <= (epoch_at_compare ? way1_q_s4[67] : way1_q_s4[66]) & (way1_q_s4[111:68] == key_at_compare);
         value1_1_s5 <= value1_1;
-        way1_cfg_q_d1 <= way1_cfg_q;
+        if (and_366) wdata1_here <= cfg_wdata;
+        if (and_368_d2) way1_cfg_q1 <= way1_cfg_q;
         bucket2_s2 <= bucket2;
         way2_q_s4 <= way2_q;
         hit2_0 <= (epoch_at_compare ? way2_q_s4[1] : way2_q_s4[0]) & (way2_q_s4[45:2] == key_at_compare);
         value2_0_s5 <= value2_0;
         hit2_1 <= (epoch_at_compare ? way2_q_s4[67] : way2_q_s4[66]) & (way2_q_s4[111:68] == key_at_compare);
         value2_1_s5 <= value2_1;
-        way2_cfg_q_d1 <= way2_cfg_q;
-        or_510_d1 <= or_509 | ({100'd0, {32{and_385_d3}} & seed2} | ({132{and_479_d3}} & way2_cfg_q_d1));
-        cfg_rdata <= or_510_d1;
+        if (and_478) wdata2_here <= cfg_wdata;
+        if (and_480_d2) way2_cfg_q1 <= way2_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -352,20 +362,24 @@ module table_port_dst_client (
             and_368_d3 <= 1'd0;
             seed2 <= 32'd0;
             seed2_mirrored <= 32'd0;
-            and_385_d1 <= 1'd0;
-            and_385_d2 <= 1'd0;
-            and_385_d3 <= 1'd0;
-            and_477_d1 <= 1'd0;
-            and_479_d1 <= 1'd0;
-            and_479_d2 <= 1'd0;
-            and_479_d3 <= 1'd0;
+            and_386_d1 <= 1'd0;
+            and_386_d2 <= 1'd0;
+            and_386_d3 <= 1'd0;
+            and_478_d1 <= 1'd0;
+            and_480_d1 <= 1'd0;
+            and_480_d2 <= 1'd0;
+            and_480_d3 <= 1'd0;
+            answer_3 <= 132'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 132'd0;
+            answers_d2 <= 1'd0;
         end else begin
             if (and_123) seed0 <= cfg_wdata[31:0];
             if (and_123) seed0_mirrored <= cat_158;
             and_159_d1 <= cfg_read & seed0_here;
             and_159_d2 <= and_159_d1;
             and_159_d3 <= and_159_d2;
-            and_252_d1 <= cfg_write & and_251;
+            and_252_d1 <= and_252;
             and_254_d1 <= cfg_read & and_251;
             and_254_d2 <= and_254_d1;
             and_254_d3 <= and_254_d2;
@@ -374,19 +388,23 @@ module table_port_dst_client (
             and_274_d1 <= cfg_read & seed1_here;
             and_274_d2 <= and_274_d1;
             and_274_d3 <= and_274_d2;
-            and_366_d1 <= cfg_write & and_365;
+            and_366_d1 <= and_366;
             and_368_d1 <= cfg_read & and_365;
             and_368_d2 <= and_368_d1;
             and_368_d3 <= and_368_d2;
-            if (and_382) seed2 <= cfg_wdata[31:0];
-            if (and_382) seed2_mirrored <= cat_384;
-            and_385_d1 <= cfg_read & seed2_here;
-            and_385_d2 <= and_385_d1;
-            and_385_d3 <= and_385_d2;
-            and_477_d1 <= cfg_write & and_476;
-            and_479_d1 <= cfg_read & and_476;
-            and_479_d2 <= and_479_d1;
-            and_479_d3 <= and_479_d2;
+            if (and_383) seed2 <= cfg_wdata[31:0];
+            if (and_383) seed2_mirrored <= cat_385;
+            and_386_d1 <= cfg_read & seed2_here;
+            and_386_d2 <= and_386_d1;
+            and_386_d3 <= and_386_d2;
+            and_478_d1 <= and_478;
+            and_480_d1 <= cfg_read & and_477;
+            and_480_d2 <= and_480_d1;
+            and_480_d3 <= and_480_d2;
+            if (answers | answers_d1) answer_3 <= or_511 | ({100'd0, {32{and_386_d3}} & seed2} | ({132{and_480_d3}} & way2_cfg_q1));
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
         end
     end
 
@@ -395,8 +413,8 @@ module table_port_dst_client (
     end
 
     always @(posedge clk) begin
-        if (and_252_d1) way0[cfg_row_d1_11_0] <= cfg_wdata_d1;
-        else way0_cfg_q <= way0[cfg_row_d1_11_0];
+        if (and_252_d1) way0[cfg_row_d1_11_0] <= wdata0_here;
+        else if (and_254_d1) way0_cfg_q <= way0[cfg_row_d1_11_0];
     end
 
     always @(posedge clk) begin
@@ -404,8 +422,8 @@ module table_port_dst_client (
     end
 
     always @(posedge clk) begin
-        if (and_366_d1) way1[cfg_row_d1_11_0] <= cfg_wdata_d1;
-        else way1_cfg_q <= way1[cfg_row_d1_11_0];
+        if (and_366_d1) way1[cfg_row_d1_11_0] <= wdata1_here;
+        else if (and_368_d1) way1_cfg_q <= way1[cfg_row_d1_11_0];
     end
 
     always @(posedge clk) begin
@@ -413,8 +431,8 @@ module table_port_dst_client (
     end
 
     always @(posedge clk) begin
-        if (and_477_d1) way2[cfg_row_d1_11_0] <= cfg_wdata_d1;
-        else way2_cfg_q <= way2[cfg_row_d1_11_0];
+        if (and_478_d1) way2[cfg_row_d1_11_0] <= wdata2_here;
+        else if (and_480_d1) way2_cfg_q <= way2[cfg_row_d1_11_0];
     end
 
     // Bits which nothing reads.
@@ -446,10 +464,10 @@ module table_port_dst_client (
         and_252_d1 = 1'd0;
         and_254_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 132'd0;
+        wdata0_here = 132'd0;
         way0_cfg_q = 132'd0;
-        way0_cfg_q_d1 = 132'd0;
         and_254_d2 = 1'd0;
+        way0_cfg_q1 = 132'd0;
         and_254_d3 = 1'd0;
         seed1 = 32'd0;
         seed1_mirrored = 32'd0;
@@ -465,15 +483,16 @@ module table_port_dst_client (
         value1_1_s5 = 20'd0;
         and_366_d1 = 1'd0;
         and_368_d1 = 1'd0;
+        wdata1_here = 132'd0;
         way1_cfg_q = 132'd0;
-        way1_cfg_q_d1 = 132'd0;
         and_368_d2 = 1'd0;
+        way1_cfg_q1 = 132'd0;
         and_368_d3 = 1'd0;
         seed2 = 32'd0;
         seed2_mirrored = 32'd0;
-        and_385_d1 = 1'd0;
-        and_385_d2 = 1'd0;
-        and_385_d3 = 1'd0;
+        and_386_d1 = 1'd0;
+        and_386_d2 = 1'd0;
+        and_386_d3 = 1'd0;
         bucket2_s2 = 12'd0;
         way2_q = 132'd0;
         way2_q_s4 = 132'd0;
@@ -481,14 +500,17 @@ module table_port_dst_client (
         value2_0_s5 = 20'd0;
         hit2_1 = 1'd0;
         value2_1_s5 = 20'd0;
-        and_477_d1 = 1'd0;
-        and_479_d1 = 1'd0;
+        and_478_d1 = 1'd0;
+        and_480_d1 = 1'd0;
+        wdata2_here = 132'd0;
         way2_cfg_q = 132'd0;
-        way2_cfg_q_d1 = 132'd0;
-        and_479_d2 = 1'd0;
-        and_479_d3 = 1'd0;
-        or_510_d1 = 132'd0;
-        cfg_rdata = 132'd0;
+        and_480_d2 = 1'd0;
+        way2_cfg_q1 = 132'd0;
+        and_480_d3 = 1'd0;
+        answer_3 = 132'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 132'd0;
+        answers_d2 = 1'd0;
     end
 `endif
 

@@ -21,7 +21,7 @@ module table_port_dst_server (
     input  wire [131:0] cfg_wdata,
     output wire hit,
     output wire [19:0] value,
-    output reg  [131:0] cfg_rdata
+    output wire [131:0] cfg_rdata
 );
     reg  [31:0] digest_s1;
     reg  [43:0] key_s1;
@@ -47,10 +47,10 @@ module table_port_dst_server (
     reg  and_262_d1;
     reg  and_264_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [131:0] cfg_wdata_d1;
+    reg  [131:0] wdata0_here;
     reg  [131:0] way0_cfg_q;
-    reg  [131:0] way0_cfg_q_d1;
     reg  and_264_d2;
+    reg  [131:0] way0_cfg_q1;
     reg  and_264_d3;
     reg  [31:0] seed1;
     reg  [31:0] seed1_mirrored;
@@ -66,15 +66,16 @@ module table_port_dst_server (
     reg  [19:0] value1_1_s5;
     reg  and_386_d1;
     reg  and_388_d1;
+    reg  [131:0] wdata1_here;
     reg  [131:0] way1_cfg_q;
-    reg  [131:0] way1_cfg_q_d1;
     reg  and_388_d2;
+    reg  [131:0] way1_cfg_q1;
     reg  and_388_d3;
     reg  [31:0] seed2;
     reg  [31:0] seed2_mirrored;
-    reg  and_405_d1;
-    reg  and_405_d2;
-    reg  and_405_d3;
+    reg  and_406_d1;
+    reg  and_406_d2;
+    reg  and_406_d3;
     reg  [13:0] bucket2_s2;
     reg  [131:0] way2_q;
     reg  [131:0] way2_q_s4;
@@ -82,13 +83,17 @@ module table_port_dst_server (
     reg  [19:0] value2_0_s5;
     reg  hit2_1;
     reg  [19:0] value2_1_s5;
-    reg  and_507_d1;
-    reg  and_509_d1;
+    reg  and_508_d1;
+    reg  and_510_d1;
+    reg  [131:0] wdata2_here;
     reg  [131:0] way2_cfg_q;
-    reg  [131:0] way2_cfg_q_d1;
-    reg  and_509_d2;
-    reg  and_509_d3;
-    reg  [131:0] or_540_d1;
+    reg  and_510_d2;
+    reg  [131:0] way2_cfg_q1;
+    reg  and_510_d3;
+    reg  [131:0] answer_3;
+    reg  answers_d1;
+    reg  [131:0] answer_4;
+    reg  answers_d2;
     (* ram_style = "ultra" *) reg [131:0] way0 [0:16383];
     (* ram_style = "ultra" *) reg [131:0] way1 [0:16383];
     (* ram_style = "ultra" *) reg [131:0] way2 [0:16383];
@@ -183,6 +188,7 @@ module table_port_dst_server (
     wire [19:0] value0_0 = way0_q_s4[65:46];
     wire [19:0] value0_1 = way0_q_s4[131:112];
     wire and_261 = (cfg_table == 7'd3) & (cfg_row[21:14] == 8'd0);
+    wire and_262 = cfg_write & and_261;
     wire [13:0] cfg_row_d1_13_0 = cfg_row_d1[13:0];
     wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'hd);
     wire and_281 = cfg_write & seed1_here;
@@ -239,9 +245,10 @@ module table_port_dst_server (
     wire [19:0] value1_0 = way1_q_s4[65:46];
     wire [19:0] value1_1 = way1_q_s4[131:112];
     wire and_385 = (cfg_table == 7'd3) & (cfg_row[21:14] == 8'd1);
+    wire and_386 = cfg_write & and_385;
     wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'he);
-    wire and_402 = cfg_write & seed2_here;
-    wire [31:0] cat_404 = {
+    wire and_403 = cfg_write & seed2_here;
+    wire [31:0] cat_405 = {
         cfg_wdata[0],
         cfg_wdata[1],
         cfg_wdata[2],
@@ -293,11 +300,14 @@ module table_port_dst_server (
     };
     wire [19:0] value2_0 = way2_q_s4[65:46];
     wire [19:0] value2_1 = way2_q_s4[131:112];
-    wire and_506 = (cfg_table == 7'd3) & (cfg_row[21:14] == 8'd2);
+    wire and_507 = (cfg_table == 7'd3) & (cfg_row[21:14] == 8'd2);
+    wire and_508 = cfg_write & and_507;
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
-    wire [19:0] or_534 = (({20{hit0_0}} & value0_0_s5) | ({20{hit0_1}} & value0_1_s5)) | (({20{hit1_0}} & value1_0_s5) | ({20{hit1_1}} & value1_1_s5));
-    assign value = or_534 | (({20{hit2_0}} & value2_0_s5) | ({20{hit2_1}} & value2_1_s5));
-    wire [131:0] or_539 = ({100'd0, {32{and_159_d3}} & seed0} | ({132{and_264_d3}} & way0_cfg_q_d1)) | ({100'd0, {32{and_284_d3}} & seed1} | ({132{and_388_d3}} & way1_cfg_q_d1));
+    wire [19:0] or_536 = (({20{hit0_0}} & value0_0_s5) | ({20{hit0_1}} & value0_1_s5)) | (({20{hit1_0}} & value1_0_s5) | ({20{hit1_1}} & value1_1_s5));
+    assign value = or_536 | (({20{hit2_0}} & value2_0_s5) | ({20{hit2_1}} & value2_1_s5));
+    wire [131:0] or_541 = ({100'd0, {32{and_159_d3}} & seed0} | ({132{and_264_d3}} & way0_cfg_q1)) | ({100'd0, {32{and_284_d3}} & seed1} | ({132{and_388_d3}} & way1_cfg_q1));
+    wire answers = |{and_159_d3, and_264_d3, and_284_d3, and_388_d3, and_406_d3, and_510_d3};
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         digest_s1 <= digest;
@@ -316,24 +326,24 @@ module table_port_dst_server (
         hit0_1 <= (epoch_at_compare ? way0_q_s4[67] : way0_q_s4[66]) & (way0_q_s4[111:68] == key_at_compare);
         value0_1_s5 <= value0_1;
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
-        way0_cfg_q_d1 <= way0_cfg_q;
+        if (and_262) wdata0_here <= cfg_wdata;
+        if (and_264_d2) way0_cfg_q1 <= way0_cfg_q;
         bucket1_s2 <= bucket1;
         way1_q_s4 <= way1_q;
         hit1_0 <= (epoch_at_compare ? way1_q_s4[1] : way1_q_s4[0]) & (way1_q_s4[45:2] == key_at_compare);
         value1_0_s5 <= value1_0;
         hit1_1 <= (epoch_at_compare ? way1_q_s4[67] : way1_q_s4[66]) & (way1_q_s4[111:68] == key_at_compare);
         value1_1_s5 <= value1_1;
-        way1_cfg_q_d1 <= way1_cfg_q;
+        if (and_386) wdata1_here <= cfg_wdata;
+        if (and_388_d2) way1_cfg_q1 <= way1_cfg_q;
         bucket2_s2 <= bucket2;
         way2_q_s4 <= way2_q;
         hit2_0 <= (epoch_at_compare ? way2_q_s4[1] : way2_q_s4[0]) & (way2_q_s4[45:2] == key_at_compare);
         value2_0_s5 <= value2_0;
         hit2_1 <= (epoch_at_compare ? way2_q_s4[67] : way2_q_s4[66]) & (way2_q_s4[111:68] == key_at_compare);
         value2_1_s5 <= value2_1;
-        way2_cfg_q_d1 <= way2_cfg_q;
-        or_540_d1 <= or_539 | ({100'd0, {32{and_405_d3}} & seed2} | ({132{and_509_d3}} & way2_cfg_q_d1));
-        cfg_rdata <= or_540_d1;
+        if (and_508) wdata2_here <= cfg_wdata;
+        if (and_510_d2) way2_cfg_q1 <= way2_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -358,20 +368,24 @@ module table_port_dst_server (
             and_388_d3 <= 1'd0;
             seed2 <= 32'd0;
             seed2_mirrored <= 32'd0;
-            and_405_d1 <= 1'd0;
-            and_405_d2 <= 1'd0;
-            and_405_d3 <= 1'd0;
-            and_507_d1 <= 1'd0;
-            and_509_d1 <= 1'd0;
-            and_509_d2 <= 1'd0;
-            and_509_d3 <= 1'd0;
+            and_406_d1 <= 1'd0;
+            and_406_d2 <= 1'd0;
+            and_406_d3 <= 1'd0;
+            and_508_d1 <= 1'd0;
+            and_510_d1 <= 1'd0;
+            and_510_d2 <= 1'd0;
+            and_510_d3 <= 1'd0;
+            answer_3 <= 132'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 132'd0;
+            answers_d2 <= 1'd0;
         end else begin
             if (and_123) seed0 <= cfg_wdata[31:0];
             if (and_123) seed0_mirrored <= cat_158;
             and_159_d1 <= cfg_read & seed0_here;
             and_159_d2 <= and_159_d1;
             and_159_d3 <= and_159_d2;
-            and_262_d1 <= cfg_write & and_261;
+            and_262_d1 <= and_262;
             and_264_d1 <= cfg_read & and_261;
             and_264_d2 <= and_264_d1;
             and_264_d3 <= and_264_d2;
@@ -380,19 +394,23 @@ module table_port_dst_server (
             and_284_d1 <= cfg_read & seed1_here;
             and_284_d2 <= and_284_d1;
             and_284_d3 <= and_284_d2;
-            and_386_d1 <= cfg_write & and_385;
+            and_386_d1 <= and_386;
             and_388_d1 <= cfg_read & and_385;
             and_388_d2 <= and_388_d1;
             and_388_d3 <= and_388_d2;
-            if (and_402) seed2 <= cfg_wdata[31:0];
-            if (and_402) seed2_mirrored <= cat_404;
-            and_405_d1 <= cfg_read & seed2_here;
-            and_405_d2 <= and_405_d1;
-            and_405_d3 <= and_405_d2;
-            and_507_d1 <= cfg_write & and_506;
-            and_509_d1 <= cfg_read & and_506;
-            and_509_d2 <= and_509_d1;
-            and_509_d3 <= and_509_d2;
+            if (and_403) seed2 <= cfg_wdata[31:0];
+            if (and_403) seed2_mirrored <= cat_405;
+            and_406_d1 <= cfg_read & seed2_here;
+            and_406_d2 <= and_406_d1;
+            and_406_d3 <= and_406_d2;
+            and_508_d1 <= and_508;
+            and_510_d1 <= cfg_read & and_507;
+            and_510_d2 <= and_510_d1;
+            and_510_d3 <= and_510_d2;
+            if (answers | answers_d1) answer_3 <= or_541 | ({100'd0, {32{and_406_d3}} & seed2} | ({132{and_510_d3}} & way2_cfg_q1));
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
         end
     end
 
@@ -401,8 +419,8 @@ module table_port_dst_server (
     end
 
     always @(posedge clk) begin
-        if (and_262_d1) way0[cfg_row_d1_13_0] <= cfg_wdata_d1;
-        else way0_cfg_q <= way0[cfg_row_d1_13_0];
+        if (and_262_d1) way0[cfg_row_d1_13_0] <= wdata0_here;
+        else if (and_264_d1) way0_cfg_q <= way0[cfg_row_d1_13_0];
     end
 
     always @(posedge clk) begin
@@ -410,8 +428,8 @@ module table_port_dst_server (
     end
 
     always @(posedge clk) begin
-        if (and_386_d1) way1[cfg_row_d1_13_0] <= cfg_wdata_d1;
-        else way1_cfg_q <= way1[cfg_row_d1_13_0];
+        if (and_386_d1) way1[cfg_row_d1_13_0] <= wdata1_here;
+        else if (and_388_d1) way1_cfg_q <= way1[cfg_row_d1_13_0];
     end
 
     always @(posedge clk) begin
@@ -419,8 +437,8 @@ module table_port_dst_server (
     end
 
     always @(posedge clk) begin
-        if (and_507_d1) way2[cfg_row_d1_13_0] <= cfg_wdata_d1;
-        else way2_cfg_q <= way2[cfg_row_d1_13_0];
+        if (and_508_d1) way2[cfg_row_d1_13_0] <= wdata2_here;
+        else if (and_510_d1) way2_cfg_q <= way2[cfg_row_d1_13_0];
     end
 
     // Bits which nothing reads.
@@ -452,10 +470,10 @@ module table_port_dst_server (
         and_262_d1 = 1'd0;
         and_264_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 132'd0;
+        wdata0_here = 132'd0;
         way0_cfg_q = 132'd0;
-        way0_cfg_q_d1 = 132'd0;
         and_264_d2 = 1'd0;
+        way0_cfg_q1 = 132'd0;
         and_264_d3 = 1'd0;
         seed1 = 32'd0;
         seed1_mirrored = 32'd0;
@@ -471,15 +489,16 @@ module table_port_dst_server (
         value1_1_s5 = 20'd0;
         and_386_d1 = 1'd0;
         and_388_d1 = 1'd0;
+        wdata1_here = 132'd0;
         way1_cfg_q = 132'd0;
-        way1_cfg_q_d1 = 132'd0;
         and_388_d2 = 1'd0;
+        way1_cfg_q1 = 132'd0;
         and_388_d3 = 1'd0;
         seed2 = 32'd0;
         seed2_mirrored = 32'd0;
-        and_405_d1 = 1'd0;
-        and_405_d2 = 1'd0;
-        and_405_d3 = 1'd0;
+        and_406_d1 = 1'd0;
+        and_406_d2 = 1'd0;
+        and_406_d3 = 1'd0;
         bucket2_s2 = 14'd0;
         way2_q = 132'd0;
         way2_q_s4 = 132'd0;
@@ -487,14 +506,17 @@ module table_port_dst_server (
         value2_0_s5 = 20'd0;
         hit2_1 = 1'd0;
         value2_1_s5 = 20'd0;
-        and_507_d1 = 1'd0;
-        and_509_d1 = 1'd0;
+        and_508_d1 = 1'd0;
+        and_510_d1 = 1'd0;
+        wdata2_here = 132'd0;
         way2_cfg_q = 132'd0;
-        way2_cfg_q_d1 = 132'd0;
-        and_509_d2 = 1'd0;
-        and_509_d3 = 1'd0;
-        or_540_d1 = 132'd0;
-        cfg_rdata = 132'd0;
+        and_510_d2 = 1'd0;
+        way2_cfg_q1 = 132'd0;
+        and_510_d3 = 1'd0;
+        answer_3 = 132'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 132'd0;
+        answers_d2 = 1'd0;
     end
 `endif
 

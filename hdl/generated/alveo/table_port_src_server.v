@@ -21,7 +21,7 @@ module table_port_src_server (
     input  wire [131:0] cfg_wdata,
     output wire hit,
     output wire [19:0] value,
-    output reg  [131:0] cfg_rdata
+    output wire [131:0] cfg_rdata
 );
     reg  [31:0] digest_s1;
     reg  [43:0] key_s1;
@@ -47,10 +47,10 @@ module table_port_src_server (
     reg  and_267_d1;
     reg  and_269_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [131:0] cfg_wdata_d1;
+    reg  [131:0] wdata0_here;
     reg  [131:0] way0_cfg_q;
-    reg  [131:0] way0_cfg_q_d1;
     reg  and_269_d2;
+    reg  [131:0] way0_cfg_q1;
     reg  and_269_d3;
     reg  [31:0] seed1;
     reg  [31:0] seed1_mirrored;
@@ -66,15 +66,16 @@ module table_port_src_server (
     reg  [19:0] value1_1_s5;
     reg  and_396_d1;
     reg  and_398_d1;
+    reg  [131:0] wdata1_here;
     reg  [131:0] way1_cfg_q;
-    reg  [131:0] way1_cfg_q_d1;
     reg  and_398_d2;
+    reg  [131:0] way1_cfg_q1;
     reg  and_398_d3;
     reg  [31:0] seed2;
     reg  [31:0] seed2_mirrored;
-    reg  and_415_d1;
-    reg  and_415_d2;
-    reg  and_415_d3;
+    reg  and_416_d1;
+    reg  and_416_d2;
+    reg  and_416_d3;
     reg  [14:0] bucket2_s2;
     reg  [131:0] way2_q;
     reg  [131:0] way2_q_s4;
@@ -82,13 +83,17 @@ module table_port_src_server (
     reg  [19:0] value2_0_s5;
     reg  hit2_1;
     reg  [19:0] value2_1_s5;
-    reg  and_522_d1;
-    reg  and_524_d1;
+    reg  and_523_d1;
+    reg  and_525_d1;
+    reg  [131:0] wdata2_here;
     reg  [131:0] way2_cfg_q;
-    reg  [131:0] way2_cfg_q_d1;
-    reg  and_524_d2;
-    reg  and_524_d3;
-    reg  [131:0] or_555_d1;
+    reg  and_525_d2;
+    reg  [131:0] way2_cfg_q1;
+    reg  and_525_d3;
+    reg  [131:0] answer_3;
+    reg  answers_d1;
+    reg  [131:0] answer_4;
+    reg  answers_d2;
     (* ram_style = "ultra" *) reg [131:0] way0 [0:32767];
     (* ram_style = "ultra" *) reg [131:0] way1 [0:32767];
     (* ram_style = "ultra" *) reg [131:0] way2 [0:32767];
@@ -184,6 +189,7 @@ module table_port_src_server (
     wire [19:0] value0_0 = way0_q_s4[65:46];
     wire [19:0] value0_1 = way0_q_s4[131:112];
     wire and_266 = (cfg_table == 7'd5) & (cfg_row[21:15] == 7'd0);
+    wire and_267 = cfg_write & and_266;
     wire [14:0] cfg_row_d1_14_0 = cfg_row_d1[14:0];
     wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'h15);
     wire and_286 = cfg_write & seed1_here;
@@ -241,9 +247,10 @@ module table_port_src_server (
     wire [19:0] value1_0 = way1_q_s4[65:46];
     wire [19:0] value1_1 = way1_q_s4[131:112];
     wire and_395 = (cfg_table == 7'd5) & (cfg_row[21:15] == 7'd1);
+    wire and_396 = cfg_write & and_395;
     wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'h16);
-    wire and_412 = cfg_write & seed2_here;
-    wire [31:0] cat_414 = {
+    wire and_413 = cfg_write & seed2_here;
+    wire [31:0] cat_415 = {
         cfg_wdata[0],
         cfg_wdata[1],
         cfg_wdata[2],
@@ -296,11 +303,14 @@ module table_port_src_server (
     };
     wire [19:0] value2_0 = way2_q_s4[65:46];
     wire [19:0] value2_1 = way2_q_s4[131:112];
-    wire and_521 = (cfg_table == 7'd5) & (cfg_row[21:15] == 7'd2);
+    wire and_522 = (cfg_table == 7'd5) & (cfg_row[21:15] == 7'd2);
+    wire and_523 = cfg_write & and_522;
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
-    wire [19:0] or_549 = (({20{hit0_0}} & value0_0_s5) | ({20{hit0_1}} & value0_1_s5)) | (({20{hit1_0}} & value1_0_s5) | ({20{hit1_1}} & value1_1_s5));
-    assign value = or_549 | (({20{hit2_0}} & value2_0_s5) | ({20{hit2_1}} & value2_1_s5));
-    wire [131:0] or_554 = ({100'd0, {32{and_159_d3}} & seed0} | ({132{and_269_d3}} & way0_cfg_q_d1)) | ({100'd0, {32{and_289_d3}} & seed1} | ({132{and_398_d3}} & way1_cfg_q_d1));
+    wire [19:0] or_551 = (({20{hit0_0}} & value0_0_s5) | ({20{hit0_1}} & value0_1_s5)) | (({20{hit1_0}} & value1_0_s5) | ({20{hit1_1}} & value1_1_s5));
+    assign value = or_551 | (({20{hit2_0}} & value2_0_s5) | ({20{hit2_1}} & value2_1_s5));
+    wire [131:0] or_556 = ({100'd0, {32{and_159_d3}} & seed0} | ({132{and_269_d3}} & way0_cfg_q1)) | ({100'd0, {32{and_289_d3}} & seed1} | ({132{and_398_d3}} & way1_cfg_q1));
+    wire answers = |{and_159_d3, and_269_d3, and_289_d3, and_398_d3, and_416_d3, and_525_d3};
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         digest_s1 <= digest;
@@ -319,24 +329,24 @@ module table_port_src_server (
         hit0_1 <= (epoch_at_compare ? way0_q_s4[67] : way0_q_s4[66]) & (way0_q_s4[111:68] == key_at_compare);
         value0_1_s5 <= value0_1;
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
-        way0_cfg_q_d1 <= way0_cfg_q;
+        if (and_267) wdata0_here <= cfg_wdata;
+        if (and_269_d2) way0_cfg_q1 <= way0_cfg_q;
         bucket1_s2 <= bucket1;
         way1_q_s4 <= way1_q;
         hit1_0 <= (epoch_at_compare ? way1_q_s4[1] : way1_q_s4[0]) & (way1_q_s4[45:2] == key_at_compare);
         value1_0_s5 <= value1_0;
         hit1_1 <= (epoch_at_compare ? way1_q_s4[67] : way1_q_s4[66]) & (way1_q_s4[111:68] == key_at_compare);
         value1_1_s5 <= value1_1;
-        way1_cfg_q_d1 <= way1_cfg_q;
+        if (and_396) wdata1_here <= cfg_wdata;
+        if (and_398_d2) way1_cfg_q1 <= way1_cfg_q;
         bucket2_s2 <= bucket2;
         way2_q_s4 <= way2_q;
         hit2_0 <= (epoch_at_compare ? way2_q_s4[1] : way2_q_s4[0]) & (way2_q_s4[45:2] == key_at_compare);
         value2_0_s5 <= value2_0;
         hit2_1 <= (epoch_at_compare ? way2_q_s4[67] : way2_q_s4[66]) & (way2_q_s4[111:68] == key_at_compare);
         value2_1_s5 <= value2_1;
-        way2_cfg_q_d1 <= way2_cfg_q;
-        or_555_d1 <= or_554 | ({100'd0, {32{and_415_d3}} & seed2} | ({132{and_524_d3}} & way2_cfg_q_d1));
-        cfg_rdata <= or_555_d1;
+        if (and_523) wdata2_here <= cfg_wdata;
+        if (and_525_d2) way2_cfg_q1 <= way2_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -361,20 +371,24 @@ module table_port_src_server (
             and_398_d3 <= 1'd0;
             seed2 <= 32'd0;
             seed2_mirrored <= 32'd0;
-            and_415_d1 <= 1'd0;
-            and_415_d2 <= 1'd0;
-            and_415_d3 <= 1'd0;
-            and_522_d1 <= 1'd0;
-            and_524_d1 <= 1'd0;
-            and_524_d2 <= 1'd0;
-            and_524_d3 <= 1'd0;
+            and_416_d1 <= 1'd0;
+            and_416_d2 <= 1'd0;
+            and_416_d3 <= 1'd0;
+            and_523_d1 <= 1'd0;
+            and_525_d1 <= 1'd0;
+            and_525_d2 <= 1'd0;
+            and_525_d3 <= 1'd0;
+            answer_3 <= 132'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 132'd0;
+            answers_d2 <= 1'd0;
         end else begin
             if (and_123) seed0 <= cfg_wdata[31:0];
             if (and_123) seed0_mirrored <= cat_158;
             and_159_d1 <= cfg_read & seed0_here;
             and_159_d2 <= and_159_d1;
             and_159_d3 <= and_159_d2;
-            and_267_d1 <= cfg_write & and_266;
+            and_267_d1 <= and_267;
             and_269_d1 <= cfg_read & and_266;
             and_269_d2 <= and_269_d1;
             and_269_d3 <= and_269_d2;
@@ -383,19 +397,23 @@ module table_port_src_server (
             and_289_d1 <= cfg_read & seed1_here;
             and_289_d2 <= and_289_d1;
             and_289_d3 <= and_289_d2;
-            and_396_d1 <= cfg_write & and_395;
+            and_396_d1 <= and_396;
             and_398_d1 <= cfg_read & and_395;
             and_398_d2 <= and_398_d1;
             and_398_d3 <= and_398_d2;
-            if (and_412) seed2 <= cfg_wdata[31:0];
-            if (and_412) seed2_mirrored <= cat_414;
-            and_415_d1 <= cfg_read & seed2_here;
-            and_415_d2 <= and_415_d1;
-            and_415_d3 <= and_415_d2;
-            and_522_d1 <= cfg_write & and_521;
-            and_524_d1 <= cfg_read & and_521;
-            and_524_d2 <= and_524_d1;
-            and_524_d3 <= and_524_d2;
+            if (and_413) seed2 <= cfg_wdata[31:0];
+            if (and_413) seed2_mirrored <= cat_415;
+            and_416_d1 <= cfg_read & seed2_here;
+            and_416_d2 <= and_416_d1;
+            and_416_d3 <= and_416_d2;
+            and_523_d1 <= and_523;
+            and_525_d1 <= cfg_read & and_522;
+            and_525_d2 <= and_525_d1;
+            and_525_d3 <= and_525_d2;
+            if (answers | answers_d1) answer_3 <= or_556 | ({100'd0, {32{and_416_d3}} & seed2} | ({132{and_525_d3}} & way2_cfg_q1));
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
         end
     end
 
@@ -404,8 +422,8 @@ module table_port_src_server (
     end
 
     always @(posedge clk) begin
-        if (and_267_d1) way0[cfg_row_d1_14_0] <= cfg_wdata_d1;
-        else way0_cfg_q <= way0[cfg_row_d1_14_0];
+        if (and_267_d1) way0[cfg_row_d1_14_0] <= wdata0_here;
+        else if (and_269_d1) way0_cfg_q <= way0[cfg_row_d1_14_0];
     end
 
     always @(posedge clk) begin
@@ -413,8 +431,8 @@ module table_port_src_server (
     end
 
     always @(posedge clk) begin
-        if (and_396_d1) way1[cfg_row_d1_14_0] <= cfg_wdata_d1;
-        else way1_cfg_q <= way1[cfg_row_d1_14_0];
+        if (and_396_d1) way1[cfg_row_d1_14_0] <= wdata1_here;
+        else if (and_398_d1) way1_cfg_q <= way1[cfg_row_d1_14_0];
     end
 
     always @(posedge clk) begin
@@ -422,8 +440,8 @@ module table_port_src_server (
     end
 
     always @(posedge clk) begin
-        if (and_522_d1) way2[cfg_row_d1_14_0] <= cfg_wdata_d1;
-        else way2_cfg_q <= way2[cfg_row_d1_14_0];
+        if (and_523_d1) way2[cfg_row_d1_14_0] <= wdata2_here;
+        else if (and_525_d1) way2_cfg_q <= way2[cfg_row_d1_14_0];
     end
 
     // Bits which nothing reads.
@@ -455,10 +473,10 @@ module table_port_src_server (
         and_267_d1 = 1'd0;
         and_269_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 132'd0;
+        wdata0_here = 132'd0;
         way0_cfg_q = 132'd0;
-        way0_cfg_q_d1 = 132'd0;
         and_269_d2 = 1'd0;
+        way0_cfg_q1 = 132'd0;
         and_269_d3 = 1'd0;
         seed1 = 32'd0;
         seed1_mirrored = 32'd0;
@@ -474,15 +492,16 @@ module table_port_src_server (
         value1_1_s5 = 20'd0;
         and_396_d1 = 1'd0;
         and_398_d1 = 1'd0;
+        wdata1_here = 132'd0;
         way1_cfg_q = 132'd0;
-        way1_cfg_q_d1 = 132'd0;
         and_398_d2 = 1'd0;
+        way1_cfg_q1 = 132'd0;
         and_398_d3 = 1'd0;
         seed2 = 32'd0;
         seed2_mirrored = 32'd0;
-        and_415_d1 = 1'd0;
-        and_415_d2 = 1'd0;
-        and_415_d3 = 1'd0;
+        and_416_d1 = 1'd0;
+        and_416_d2 = 1'd0;
+        and_416_d3 = 1'd0;
         bucket2_s2 = 15'd0;
         way2_q = 132'd0;
         way2_q_s4 = 132'd0;
@@ -490,14 +509,17 @@ module table_port_src_server (
         value2_0_s5 = 20'd0;
         hit2_1 = 1'd0;
         value2_1_s5 = 20'd0;
-        and_522_d1 = 1'd0;
-        and_524_d1 = 1'd0;
+        and_523_d1 = 1'd0;
+        and_525_d1 = 1'd0;
+        wdata2_here = 132'd0;
         way2_cfg_q = 132'd0;
-        way2_cfg_q_d1 = 132'd0;
-        and_524_d2 = 1'd0;
-        and_524_d3 = 1'd0;
-        or_555_d1 = 132'd0;
-        cfg_rdata = 132'd0;
+        and_525_d2 = 1'd0;
+        way2_cfg_q1 = 132'd0;
+        and_525_d3 = 1'd0;
+        answer_3 = 132'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 132'd0;
+        answers_d2 = 1'd0;
     end
 `endif
 

@@ -85,433 +85,355 @@ module table_rule (
     output reg  hit,
     output wire [15:0] rule,
     output wire permit,
-    output reg  [509:0] cfg_rdata
+    output wire [509:0] cfg_rdata
 );
     reg  [509:0] bank0_q;
     reg  [509:0] bank0_q_s2;
     reg  and_147_s3;
     reg  and_152_s3;
     reg  and_158_s3;
-    reg  [15:0] bank0_0_order_s3;
-    reg  [15:0] bank0_0_rule_s3;
-    reg  bank0_0_permit_s3;
-    reg  and_250_s3;
-    reg  and_255_s3;
-    reg  and_261_s3;
-    reg  [15:0] bank0_1_order_s3;
-    reg  [15:0] bank0_1_rule_s3;
-    reg  bank0_1_permit_s3;
-    reg  and_277_d1;
-    reg  and_279_d1;
+    reg  [509:0] bank0_q_s3;
+    reg  and_249_s3;
+    reg  and_254_s3;
+    reg  and_260_s3;
+    reg  and_273_d1;
+    reg  and_275_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [509:0] cfg_wdata_d1;
+    reg  [509:0] wdata0_here;
     reg  [509:0] bank0_cfg_q;
-    reg  [509:0] bank0_cfg_q_d1;
-    reg  and_279_d2;
-    reg  and_279_d3;
+    reg  and_275_d2;
+    reg  [509:0] bank0_cfg_q1;
+    reg  and_275_d3;
     reg  [509:0] bank1_q;
     reg  [509:0] bank1_q_s2;
-    reg  and_395_s3;
-    reg  and_400_s3;
-    reg  and_406_s3;
-    reg  [15:0] bank1_0_order_s3;
-    reg  [15:0] bank1_0_rule_s3;
-    reg  bank1_0_permit_s3;
+    reg  and_391_s3;
+    reg  and_396_s3;
+    reg  and_402_s3;
+    reg  [509:0] bank1_q_s3;
+    reg  and_493_s3;
     reg  and_498_s3;
-    reg  and_503_s3;
-    reg  and_509_s3;
-    reg  [15:0] bank1_1_order_s3;
-    reg  [15:0] bank1_1_rule_s3;
-    reg  bank1_1_permit_s3;
-    reg  and_524_d1;
-    reg  and_526_d1;
+    reg  and_504_s3;
+    reg  and_516_d1;
+    reg  and_518_d1;
+    reg  [509:0] wdata1_here;
     reg  [509:0] bank1_cfg_q;
-    reg  [509:0] bank1_cfg_q_d1;
-    reg  and_526_d2;
-    reg  and_526_d3;
+    reg  and_518_d2;
+    reg  [509:0] bank1_cfg_q1;
+    reg  and_518_d3;
     reg  [509:0] bank2_q;
     reg  [509:0] bank2_q_s2;
-    reg  and_639_s3;
-    reg  and_644_s3;
-    reg  and_650_s3;
-    reg  [15:0] bank2_0_order_s3;
-    reg  [15:0] bank2_0_rule_s3;
-    reg  bank2_0_permit_s3;
-    reg  and_742_s3;
-    reg  and_747_s3;
-    reg  and_753_s3;
-    reg  [15:0] bank2_1_order_s3;
-    reg  [15:0] bank2_1_rule_s3;
-    reg  bank2_1_permit_s3;
-    reg  and_768_d1;
-    reg  and_770_d1;
+    reg  and_632_s3;
+    reg  and_637_s3;
+    reg  and_643_s3;
+    reg  [509:0] bank2_q_s3;
+    reg  and_734_s3;
+    reg  and_739_s3;
+    reg  and_745_s3;
+    reg  and_757_d1;
+    reg  and_759_d1;
+    reg  [509:0] wdata2_here;
     reg  [509:0] bank2_cfg_q;
-    reg  [509:0] bank2_cfg_q_d1;
-    reg  and_770_d2;
-    reg  and_770_d3;
+    reg  and_759_d2;
+    reg  [509:0] bank2_cfg_q1;
+    reg  and_759_d3;
     reg  [509:0] bank3_q;
     reg  [509:0] bank3_q_s2;
-    reg  and_883_s3;
-    reg  and_888_s3;
-    reg  and_894_s3;
-    reg  [15:0] bank3_0_order_s3;
-    reg  [15:0] bank3_0_rule_s3;
-    reg  bank3_0_permit_s3;
+    reg  and_873_s3;
+    reg  and_878_s3;
+    reg  and_884_s3;
+    reg  [509:0] bank3_q_s3;
+    reg  and_975_s3;
+    reg  and_980_s3;
     reg  and_986_s3;
-    reg  and_991_s3;
-    reg  and_997_s3;
-    reg  [15:0] bank3_1_order_s3;
-    reg  [15:0] bank3_1_rule_s3;
-    reg  bank3_1_permit_s3;
-    reg  and_1012_d1;
-    reg  and_1014_d1;
+    reg  and_998_d1;
+    reg  and_1000_d1;
+    reg  [509:0] wdata3_here;
     reg  [509:0] bank3_cfg_q;
-    reg  [509:0] bank3_cfg_q_d1;
-    reg  and_1014_d2;
-    reg  and_1014_d3;
+    reg  and_1000_d2;
+    reg  [509:0] bank3_cfg_q1;
+    reg  and_1000_d3;
     reg  [509:0] bank4_q;
     reg  [509:0] bank4_q_s2;
-    reg  and_1127_s3;
-    reg  and_1132_s3;
-    reg  and_1138_s3;
-    reg  [15:0] bank4_0_order_s3;
-    reg  [15:0] bank4_0_rule_s3;
-    reg  bank4_0_permit_s3;
-    reg  and_1230_s3;
-    reg  and_1235_s3;
-    reg  and_1241_s3;
-    reg  [15:0] bank4_1_order_s3;
-    reg  [15:0] bank4_1_rule_s3;
-    reg  bank4_1_permit_s3;
-    reg  and_1256_d1;
-    reg  and_1258_d1;
+    reg  and_1114_s3;
+    reg  and_1119_s3;
+    reg  and_1125_s3;
+    reg  [509:0] bank4_q_s3;
+    reg  and_1216_s3;
+    reg  and_1221_s3;
+    reg  and_1227_s3;
+    reg  and_1239_d1;
+    reg  and_1241_d1;
+    reg  [509:0] wdata4_here;
     reg  [509:0] bank4_cfg_q;
-    reg  [509:0] bank4_cfg_q_d1;
-    reg  and_1258_d2;
-    reg  and_1258_d3;
+    reg  and_1241_d2;
+    reg  [509:0] bank4_cfg_q1;
+    reg  and_1241_d3;
     reg  [509:0] bank5_q;
     reg  [509:0] bank5_q_s2;
-    reg  and_1371_s3;
-    reg  and_1376_s3;
-    reg  and_1382_s3;
-    reg  [15:0] bank5_0_order_s3;
-    reg  [15:0] bank5_0_rule_s3;
-    reg  bank5_0_permit_s3;
-    reg  and_1474_s3;
-    reg  and_1479_s3;
-    reg  and_1485_s3;
-    reg  [15:0] bank5_1_order_s3;
-    reg  [15:0] bank5_1_rule_s3;
-    reg  bank5_1_permit_s3;
-    reg  and_1500_d1;
-    reg  and_1502_d1;
+    reg  and_1355_s3;
+    reg  and_1360_s3;
+    reg  and_1366_s3;
+    reg  [509:0] bank5_q_s3;
+    reg  and_1457_s3;
+    reg  and_1462_s3;
+    reg  and_1468_s3;
+    reg  and_1480_d1;
+    reg  and_1482_d1;
+    reg  [509:0] wdata5_here;
     reg  [509:0] bank5_cfg_q;
-    reg  [509:0] bank5_cfg_q_d1;
-    reg  and_1502_d2;
-    reg  and_1502_d3;
+    reg  and_1482_d2;
+    reg  [509:0] bank5_cfg_q1;
+    reg  and_1482_d3;
     reg  [509:0] bank6_q;
     reg  [509:0] bank6_q_s2;
-    reg  and_1615_s3;
-    reg  and_1620_s3;
-    reg  and_1626_s3;
-    reg  [15:0] bank6_0_order_s3;
-    reg  [15:0] bank6_0_rule_s3;
-    reg  bank6_0_permit_s3;
-    reg  and_1718_s3;
-    reg  and_1723_s3;
-    reg  and_1729_s3;
-    reg  [15:0] bank6_1_order_s3;
-    reg  [15:0] bank6_1_rule_s3;
-    reg  bank6_1_permit_s3;
-    reg  and_1744_d1;
-    reg  and_1746_d1;
+    reg  and_1596_s3;
+    reg  and_1601_s3;
+    reg  and_1607_s3;
+    reg  [509:0] bank6_q_s3;
+    reg  and_1698_s3;
+    reg  and_1703_s3;
+    reg  and_1709_s3;
+    reg  and_1721_d1;
+    reg  and_1723_d1;
+    reg  [509:0] wdata6_here;
     reg  [509:0] bank6_cfg_q;
-    reg  [509:0] bank6_cfg_q_d1;
-    reg  and_1746_d2;
-    reg  and_1746_d3;
+    reg  and_1723_d2;
+    reg  [509:0] bank6_cfg_q1;
+    reg  and_1723_d3;
     reg  [509:0] bank7_q;
     reg  [509:0] bank7_q_s2;
-    reg  and_1859_s3;
-    reg  and_1864_s3;
-    reg  and_1870_s3;
-    reg  [15:0] bank7_0_order_s3;
-    reg  [15:0] bank7_0_rule_s3;
-    reg  bank7_0_permit_s3;
-    reg  and_1962_s3;
-    reg  and_1967_s3;
-    reg  and_1973_s3;
-    reg  [15:0] bank7_1_order_s3;
-    reg  [15:0] bank7_1_rule_s3;
-    reg  bank7_1_permit_s3;
-    reg  and_1988_d1;
-    reg  and_1990_d1;
+    reg  and_1837_s3;
+    reg  and_1842_s3;
+    reg  and_1848_s3;
+    reg  [509:0] bank7_q_s3;
+    reg  and_1939_s3;
+    reg  and_1944_s3;
+    reg  and_1950_s3;
+    reg  and_1962_d1;
+    reg  and_1964_d1;
+    reg  [509:0] wdata7_here;
     reg  [509:0] bank7_cfg_q;
-    reg  [509:0] bank7_cfg_q_d1;
-    reg  and_1990_d2;
-    reg  and_1990_d3;
+    reg  and_1964_d2;
+    reg  [509:0] bank7_cfg_q1;
+    reg  and_1964_d3;
     reg  [509:0] bank8_q;
     reg  [509:0] bank8_q_s2;
-    reg  and_2103_s3;
-    reg  and_2108_s3;
-    reg  and_2114_s3;
-    reg  [15:0] bank8_0_order_s3;
-    reg  [15:0] bank8_0_rule_s3;
-    reg  bank8_0_permit_s3;
-    reg  and_2206_s3;
-    reg  and_2211_s3;
-    reg  and_2217_s3;
-    reg  [15:0] bank8_1_order_s3;
-    reg  [15:0] bank8_1_rule_s3;
-    reg  bank8_1_permit_s3;
-    reg  and_2232_d1;
-    reg  and_2234_d1;
+    reg  and_2078_s3;
+    reg  and_2083_s3;
+    reg  and_2089_s3;
+    reg  [509:0] bank8_q_s3;
+    reg  and_2180_s3;
+    reg  and_2185_s3;
+    reg  and_2191_s3;
+    reg  and_2203_d1;
+    reg  and_2205_d1;
+    reg  [509:0] wdata8_here;
     reg  [509:0] bank8_cfg_q;
-    reg  [509:0] bank8_cfg_q_d1;
-    reg  and_2234_d2;
-    reg  and_2234_d3;
+    reg  and_2205_d2;
+    reg  [509:0] bank8_cfg_q1;
+    reg  and_2205_d3;
     reg  [509:0] bank9_q;
     reg  [509:0] bank9_q_s2;
-    reg  and_2347_s3;
-    reg  and_2352_s3;
-    reg  and_2358_s3;
-    reg  [15:0] bank9_0_order_s3;
-    reg  [15:0] bank9_0_rule_s3;
-    reg  bank9_0_permit_s3;
-    reg  and_2450_s3;
-    reg  and_2455_s3;
-    reg  and_2461_s3;
-    reg  [15:0] bank9_1_order_s3;
-    reg  [15:0] bank9_1_rule_s3;
-    reg  bank9_1_permit_s3;
-    reg  and_2476_d1;
-    reg  and_2478_d1;
+    reg  and_2319_s3;
+    reg  and_2324_s3;
+    reg  and_2330_s3;
+    reg  [509:0] bank9_q_s3;
+    reg  and_2421_s3;
+    reg  and_2426_s3;
+    reg  and_2432_s3;
+    reg  and_2444_d1;
+    reg  and_2446_d1;
+    reg  [509:0] wdata9_here;
     reg  [509:0] bank9_cfg_q;
-    reg  [509:0] bank9_cfg_q_d1;
-    reg  and_2478_d2;
-    reg  and_2478_d3;
+    reg  and_2446_d2;
+    reg  [509:0] bank9_cfg_q1;
+    reg  and_2446_d3;
     reg  [509:0] bank10_q;
     reg  [509:0] bank10_q_s2;
-    reg  and_2591_s3;
-    reg  and_2596_s3;
-    reg  and_2602_s3;
-    reg  [15:0] bank10_0_order_s3;
-    reg  [15:0] bank10_0_rule_s3;
-    reg  bank10_0_permit_s3;
-    reg  and_2694_s3;
-    reg  and_2699_s3;
-    reg  and_2705_s3;
-    reg  [15:0] bank10_1_order_s3;
-    reg  [15:0] bank10_1_rule_s3;
-    reg  bank10_1_permit_s3;
-    reg  and_2720_d1;
-    reg  and_2722_d1;
+    reg  and_2560_s3;
+    reg  and_2565_s3;
+    reg  and_2571_s3;
+    reg  [509:0] bank10_q_s3;
+    reg  and_2662_s3;
+    reg  and_2667_s3;
+    reg  and_2673_s3;
+    reg  and_2685_d1;
+    reg  and_2687_d1;
+    reg  [509:0] wdata10_here;
     reg  [509:0] bank10_cfg_q;
-    reg  [509:0] bank10_cfg_q_d1;
-    reg  and_2722_d2;
-    reg  and_2722_d3;
+    reg  and_2687_d2;
+    reg  [509:0] bank10_cfg_q1;
+    reg  and_2687_d3;
     reg  [509:0] bank11_q;
     reg  [509:0] bank11_q_s2;
-    reg  and_2835_s3;
-    reg  and_2840_s3;
-    reg  and_2846_s3;
-    reg  [15:0] bank11_0_order_s3;
-    reg  [15:0] bank11_0_rule_s3;
-    reg  bank11_0_permit_s3;
-    reg  and_2938_s3;
-    reg  and_2943_s3;
-    reg  and_2949_s3;
-    reg  [15:0] bank11_1_order_s3;
-    reg  [15:0] bank11_1_rule_s3;
-    reg  bank11_1_permit_s3;
-    reg  and_2964_d1;
-    reg  and_2966_d1;
+    reg  and_2801_s3;
+    reg  and_2806_s3;
+    reg  and_2812_s3;
+    reg  [509:0] bank11_q_s3;
+    reg  and_2903_s3;
+    reg  and_2908_s3;
+    reg  and_2914_s3;
+    reg  and_2926_d1;
+    reg  and_2928_d1;
+    reg  [509:0] wdata11_here;
     reg  [509:0] bank11_cfg_q;
-    reg  [509:0] bank11_cfg_q_d1;
-    reg  and_2966_d2;
-    reg  and_2966_d3;
+    reg  and_2928_d2;
+    reg  [509:0] bank11_cfg_q1;
+    reg  and_2928_d3;
     reg  [509:0] bank12_q;
     reg  [509:0] bank12_q_s2;
-    reg  and_3079_s3;
-    reg  and_3084_s3;
-    reg  and_3090_s3;
-    reg  [15:0] bank12_0_order_s3;
-    reg  [15:0] bank12_0_rule_s3;
-    reg  bank12_0_permit_s3;
-    reg  and_3182_s3;
-    reg  and_3187_s3;
-    reg  and_3193_s3;
-    reg  [15:0] bank12_1_order_s3;
-    reg  [15:0] bank12_1_rule_s3;
-    reg  bank12_1_permit_s3;
-    reg  and_3208_d1;
-    reg  and_3210_d1;
+    reg  and_3042_s3;
+    reg  and_3047_s3;
+    reg  and_3053_s3;
+    reg  [509:0] bank12_q_s3;
+    reg  and_3144_s3;
+    reg  and_3149_s3;
+    reg  and_3155_s3;
+    reg  and_3167_d1;
+    reg  and_3169_d1;
+    reg  [509:0] wdata12_here;
     reg  [509:0] bank12_cfg_q;
-    reg  [509:0] bank12_cfg_q_d1;
-    reg  and_3210_d2;
-    reg  and_3210_d3;
+    reg  and_3169_d2;
+    reg  [509:0] bank12_cfg_q1;
+    reg  and_3169_d3;
     reg  [509:0] bank13_q;
     reg  [509:0] bank13_q_s2;
-    reg  and_3323_s3;
-    reg  and_3328_s3;
-    reg  and_3334_s3;
-    reg  [15:0] bank13_0_order_s3;
-    reg  [15:0] bank13_0_rule_s3;
-    reg  bank13_0_permit_s3;
-    reg  and_3426_s3;
-    reg  and_3431_s3;
-    reg  and_3437_s3;
-    reg  [15:0] bank13_1_order_s3;
-    reg  [15:0] bank13_1_rule_s3;
-    reg  bank13_1_permit_s3;
-    reg  and_3452_d1;
-    reg  and_3454_d1;
+    reg  and_3283_s3;
+    reg  and_3288_s3;
+    reg  and_3294_s3;
+    reg  [509:0] bank13_q_s3;
+    reg  and_3385_s3;
+    reg  and_3390_s3;
+    reg  and_3396_s3;
+    reg  and_3408_d1;
+    reg  and_3410_d1;
+    reg  [509:0] wdata13_here;
     reg  [509:0] bank13_cfg_q;
-    reg  [509:0] bank13_cfg_q_d1;
-    reg  and_3454_d2;
-    reg  and_3454_d3;
+    reg  and_3410_d2;
+    reg  [509:0] bank13_cfg_q1;
+    reg  and_3410_d3;
     reg  [509:0] bank14_q;
     reg  [509:0] bank14_q_s2;
-    reg  and_3567_s3;
-    reg  and_3572_s3;
-    reg  and_3578_s3;
-    reg  [15:0] bank14_0_order_s3;
-    reg  [15:0] bank14_0_rule_s3;
-    reg  bank14_0_permit_s3;
-    reg  and_3670_s3;
-    reg  and_3675_s3;
-    reg  and_3681_s3;
-    reg  [15:0] bank14_1_order_s3;
-    reg  [15:0] bank14_1_rule_s3;
-    reg  bank14_1_permit_s3;
-    reg  and_3696_d1;
-    reg  and_3698_d1;
+    reg  and_3524_s3;
+    reg  and_3529_s3;
+    reg  and_3535_s3;
+    reg  [509:0] bank14_q_s3;
+    reg  and_3626_s3;
+    reg  and_3631_s3;
+    reg  and_3637_s3;
+    reg  and_3649_d1;
+    reg  and_3651_d1;
+    reg  [509:0] wdata14_here;
     reg  [509:0] bank14_cfg_q;
-    reg  [509:0] bank14_cfg_q_d1;
-    reg  and_3698_d2;
-    reg  and_3698_d3;
+    reg  and_3651_d2;
+    reg  [509:0] bank14_cfg_q1;
+    reg  and_3651_d3;
     reg  [509:0] bank15_q;
     reg  [509:0] bank15_q_s2;
-    reg  and_3811_s3;
-    reg  and_3816_s3;
-    reg  and_3822_s3;
-    reg  [15:0] bank15_0_order_s3;
-    reg  [15:0] bank15_0_rule_s3;
-    reg  bank15_0_permit_s3;
-    reg  and_3914_s3;
-    reg  and_3919_s3;
-    reg  and_3925_s3;
-    reg  [15:0] bank15_1_order_s3;
-    reg  [15:0] bank15_1_rule_s3;
-    reg  bank15_1_permit_s3;
-    reg  and_3940_d1;
-    reg  and_3942_d1;
+    reg  and_3765_s3;
+    reg  and_3770_s3;
+    reg  and_3776_s3;
+    reg  [509:0] bank15_q_s3;
+    reg  and_3867_s3;
+    reg  and_3872_s3;
+    reg  and_3878_s3;
+    reg  and_3890_d1;
+    reg  and_3892_d1;
+    reg  [509:0] wdata15_here;
     reg  [509:0] bank15_cfg_q;
-    reg  [509:0] bank15_cfg_q_d1;
-    reg  and_3942_d2;
-    reg  and_3942_d3;
+    reg  and_3892_d2;
+    reg  [509:0] bank15_cfg_q1;
+    reg  and_3892_d3;
     reg  [509:0] bank16_q;
     reg  [509:0] bank16_q_s2;
-    reg  and_4055_s3;
-    reg  and_4060_s3;
-    reg  and_4066_s3;
-    reg  [15:0] bank16_0_order_s3;
-    reg  [15:0] bank16_0_rule_s3;
-    reg  bank16_0_permit_s3;
-    reg  and_4158_s3;
-    reg  and_4163_s3;
-    reg  and_4169_s3;
-    reg  [15:0] bank16_1_order_s3;
-    reg  [15:0] bank16_1_rule_s3;
-    reg  bank16_1_permit_s3;
-    reg  and_4184_d1;
-    reg  and_4186_d1;
+    reg  and_4006_s3;
+    reg  and_4011_s3;
+    reg  and_4017_s3;
+    reg  [509:0] bank16_q_s3;
+    reg  and_4108_s3;
+    reg  and_4113_s3;
+    reg  and_4119_s3;
+    reg  and_4131_d1;
+    reg  and_4133_d1;
+    reg  [509:0] wdata16_here;
     reg  [509:0] bank16_cfg_q;
-    reg  [509:0] bank16_cfg_q_d1;
-    reg  and_4186_d2;
-    reg  and_4186_d3;
+    reg  and_4133_d2;
+    reg  [509:0] bank16_cfg_q1;
+    reg  and_4133_d3;
     reg  [509:0] bank17_q;
     reg  [509:0] bank17_q_s2;
-    reg  and_4299_s3;
-    reg  and_4304_s3;
-    reg  and_4310_s3;
-    reg  [15:0] bank17_0_order_s3;
-    reg  [15:0] bank17_0_rule_s3;
-    reg  bank17_0_permit_s3;
-    reg  and_4402_s3;
-    reg  and_4407_s3;
-    reg  and_4413_s3;
-    reg  [15:0] bank17_1_order_s3;
-    reg  [15:0] bank17_1_rule_s3;
-    reg  bank17_1_permit_s3;
-    reg  and_4428_d1;
-    reg  and_4430_d1;
+    reg  and_4247_s3;
+    reg  and_4252_s3;
+    reg  and_4258_s3;
+    reg  [509:0] bank17_q_s3;
+    reg  and_4349_s3;
+    reg  and_4354_s3;
+    reg  and_4360_s3;
+    reg  and_4372_d1;
+    reg  and_4374_d1;
+    reg  [509:0] wdata17_here;
     reg  [509:0] bank17_cfg_q;
-    reg  [509:0] bank17_cfg_q_d1;
-    reg  and_4430_d2;
-    reg  and_4430_d3;
+    reg  and_4374_d2;
+    reg  [509:0] bank17_cfg_q1;
+    reg  and_4374_d3;
     reg  [509:0] bank18_q;
     reg  [509:0] bank18_q_s2;
-    reg  and_4543_s3;
-    reg  and_4548_s3;
-    reg  and_4554_s3;
-    reg  [15:0] bank18_0_order_s3;
-    reg  [15:0] bank18_0_rule_s3;
-    reg  bank18_0_permit_s3;
-    reg  and_4646_s3;
-    reg  and_4651_s3;
-    reg  and_4657_s3;
-    reg  [15:0] bank18_1_order_s3;
-    reg  [15:0] bank18_1_rule_s3;
-    reg  bank18_1_permit_s3;
-    reg  and_4672_d1;
-    reg  and_4674_d1;
+    reg  and_4488_s3;
+    reg  and_4493_s3;
+    reg  and_4499_s3;
+    reg  [509:0] bank18_q_s3;
+    reg  and_4590_s3;
+    reg  and_4595_s3;
+    reg  and_4601_s3;
+    reg  and_4613_d1;
+    reg  and_4615_d1;
+    reg  [509:0] wdata18_here;
     reg  [509:0] bank18_cfg_q;
-    reg  [509:0] bank18_cfg_q_d1;
-    reg  and_4674_d2;
-    reg  and_4674_d3;
+    reg  and_4615_d2;
+    reg  [509:0] bank18_cfg_q1;
+    reg  and_4615_d3;
     reg  [509:0] bank19_q;
     reg  [509:0] bank19_q_s2;
-    reg  and_4787_s3;
-    reg  and_4792_s3;
-    reg  and_4798_s3;
-    reg  [15:0] bank19_0_order_s3;
-    reg  [15:0] bank19_0_rule_s3;
-    reg  bank19_0_permit_s3;
-    reg  and_4890_s3;
-    reg  and_4895_s3;
-    reg  and_4901_s3;
-    reg  [15:0] bank19_1_order_s3;
-    reg  [15:0] bank19_1_rule_s3;
-    reg  bank19_1_permit_s3;
-    reg  and_4916_d1;
-    reg  and_4918_d1;
+    reg  and_4729_s3;
+    reg  and_4734_s3;
+    reg  and_4740_s3;
+    reg  [509:0] bank19_q_s3;
+    reg  and_4831_s3;
+    reg  and_4836_s3;
+    reg  and_4842_s3;
+    reg  and_4854_d1;
+    reg  and_4856_d1;
+    reg  [509:0] wdata19_here;
     reg  [509:0] bank19_cfg_q;
-    reg  [509:0] bank19_cfg_q_d1;
-    reg  and_4918_d2;
-    reg  and_4918_d3;
-    reg  red_5071_s4;
-    reg  [15:0] or_5094_s4;
-    reg  [15:0] or_5117_s4;
-    reg  red_5127_s4;
-    reg  red_5277_s4;
-    reg  [15:0] or_5300_s4;
-    reg  [15:0] or_5323_s4;
-    reg  red_5333_s4;
-    reg  red_5483_s4;
-    reg  [15:0] or_5506_s4;
-    reg  [15:0] or_5529_s4;
-    reg  red_5539_s4;
-    reg  red_5689_s4;
-    reg  [15:0] or_5712_s4;
-    reg  [15:0] or_5735_s4;
-    reg  red_5745_s4;
-    reg  red_5895_s4;
-    reg  [15:0] or_5918_s4;
-    reg  [15:0] or_5941_s4;
-    reg  red_5951_s4;
-    reg  [15:0] or_6036_s5;
-    reg  red_6043_s5;
-    reg  [509:0] or_6068_d1;
+    reg  and_4856_d2;
+    reg  [509:0] bank19_cfg_q1;
+    reg  and_4856_d3;
+    reg  red_5010_s4;
+    reg  [15:0] or_5033_s4;
+    reg  [15:0] or_5056_s4;
+    reg  red_5066_s4;
+    reg  red_5216_s4;
+    reg  [15:0] or_5239_s4;
+    reg  [15:0] or_5262_s4;
+    reg  red_5272_s4;
+    reg  red_5422_s4;
+    reg  [15:0] or_5445_s4;
+    reg  [15:0] or_5468_s4;
+    reg  red_5478_s4;
+    reg  red_5628_s4;
+    reg  [15:0] or_5651_s4;
+    reg  [15:0] or_5674_s4;
+    reg  red_5684_s4;
+    reg  red_5834_s4;
+    reg  [15:0] or_5857_s4;
+    reg  [15:0] or_5880_s4;
+    reg  red_5890_s4;
+    reg  [15:0] or_5975_s5;
+    reg  red_5982_s5;
+    reg  [509:0] answer_3;
+    reg  answers_d1;
+    reg  [509:0] answer_4;
+    reg  answers_d2;
     (* ram_style = "block" *) reg [509:0] bank0 [0:2047];
     (* ram_style = "block" *) reg [509:0] bank1 [0:2047];
     (* ram_style = "block" *) reg [509:0] bank2 [0:2047];
@@ -532,686 +454,526 @@ module table_rule (
     (* ram_style = "block" *) reg [509:0] bank17 [0:2047];
     (* ram_style = "block" *) reg [509:0] bank18 [0:2047];
     (* ram_style = "block" *) reg [509:0] bank19 [0:2047];
-    wire [254:0] bank0_q_s2_509_255 = bank0_q_s2[509:255];
-    wire [95:0] and_48 = (client[95:0] ^ bank0_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank0_q_s2[359:353]);
-    wire [95:0] and_58 = (server[95:0] ^ bank0_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank0_q_s2[462:456]);
-    wire mux_103 = later ? (~(|bank0_q_s2[104:89]) & (&bank0_q_s2[120:105])) : ((bank0_q_s2[104:89] <= client_port) & (client_port <= bank0_q_s2[120:105]));
-    wire mux_113 = later ? (~(|bank0_q_s2[136:121]) & (&bank0_q_s2[152:137])) : ((bank0_q_s2[136:121] <= port) & (port <= bank0_q_s2[152:137]));
-    wire and_133 = ({3'd0, bank0_q_s2[182:169]} <= size) & ((&bank0_q_s2[196:183]) | (size <= {3'd0, bank0_q_s2[196:183]}));
+    wire [95:0] and_47 = (client[95:0] ^ bank0_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank0_q_s2[359:353]);
+    wire [95:0] and_57 = (server[95:0] ^ bank0_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank0_q_s2[462:456]);
+    wire mux_82 = later ? (~(|bank0_q_s2[104:89]) & (&bank0_q_s2[120:105])) : ((bank0_q_s2[104:89] <= client_port) & (client_port <= bank0_q_s2[120:105]));
+    wire mux_92 = later ? (~(|bank0_q_s2[136:121]) & (&bank0_q_s2[152:137])) : ((bank0_q_s2[136:121] <= port) & (port <= bank0_q_s2[152:137]));
+    wire and_113 = ({3'd0, bank0_q_s2[182:169]} <= size) & ((&bank0_q_s2[196:183]) | (size <= {3'd0, bank0_q_s2[196:183]}));
     wire and_146 = ~(|((client[127:96] ^ bank0_q_s2[35:4]) & ~(32'hffffffff >> bank0_q_s2[41:36]))) & ~(|((server[127:96] ^ bank0_q_s2[73:42]) & ~(32'hffffffff >> bank0_q_s2[79:74])));
-    wire and_152 = ((mux_103 & mux_113) & (bank0_q_s2[80] | (bank0_q_s2[88:81] == protocol))) & ~(|((bank0_q_s2[160:153] ^ flags) & bank0_q_s2[168:161]));
-    wire and_155 = (((bank0_q_s2[3:2] == 2'd0) | ((bank0_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_133) & (back ? bank0_q_s2[198] : bank0_q_s2[197]);
+    wire and_152 = ((mux_82 & mux_92) & (bank0_q_s2[80] | (bank0_q_s2[88:81] == protocol))) & ~(|(later ? bank0_q_s2[168:161] : ((bank0_q_s2[160:153] ^ flags) & bank0_q_s2[168:161])));
+    wire and_155 = (((bank0_q_s2[3:2] == 2'd0) | ((bank0_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_113) & (back ? bank0_q_s2[198] : bank0_q_s2[197]);
     wire and_157 = (and_155 & (bank0_q_s2[199] | (bank0_q_s2[209:200] == arrival))) & (epoch ? bank0_q_s2[1] : bank0_q_s2[0]);
     wire bank0_0_holds = (and_147_s3 & and_152_s3) & and_158_s3;
-    wire [15:0] bank0_0_order = bank0_q_s2[237:222];
-    wire [15:0] bank0_0_rule = bank0_q_s2[253:238];
-    wire bank0_0_permit = bank0_q_s2[254];
-    wire red_186 = |((client[127:96] ^ bank0_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank0_q_s2_509_255[41:36]));
-    wire [31:0] and_194 = (server[127:96] ^ bank0_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank0_q_s2_509_255[79:74]);
-    wire mux_206 = later ? (~(|bank0_q_s2_509_255[104:89]) & (&bank0_q_s2_509_255[120:105])) : ((bank0_q_s2_509_255[104:89] <= client_port) & (client_port <= bank0_q_s2_509_255[120:105]));
-    wire mux_216 = later ? (~(|bank0_q_s2_509_255[136:121]) & (&bank0_q_s2_509_255[152:137])) : ((bank0_q_s2_509_255[136:121] <= port) & (port <= bank0_q_s2_509_255[152:137]));
-    wire and_236 = ({3'd0, bank0_q_s2_509_255[182:169]} <= size) & ((&bank0_q_s2_509_255[196:183]) | (size <= {3'd0, bank0_q_s2_509_255[196:183]}));
-    wire and_255 = ((mux_206 & mux_216) & (bank0_q_s2_509_255[80] | (bank0_q_s2_509_255[88:81] == protocol))) & ~(|((bank0_q_s2_509_255[160:153] ^ flags) & bank0_q_s2_509_255[168:161]));
-    wire and_257 = ((bank0_q_s2_509_255[3:2] == 2'd0) | ((bank0_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_236;
-    wire and_259 = (and_257 & (back ? bank0_q_s2_509_255[198] : bank0_q_s2_509_255[197])) & (bank0_q_s2_509_255[199] | (bank0_q_s2_509_255[209:200] == arrival));
-    wire and_261 = (and_259 & (epoch ? bank0_q_s2_509_255[1] : bank0_q_s2_509_255[0])) & (bank0_q_s2_509_255[221:210] == set);
-    wire bank0_1_holds = (and_250_s3 & and_255_s3) & and_261_s3;
-    wire [15:0] bank0_1_order = bank0_q_s2_509_255[237:222];
-    wire [15:0] bank0_1_rule = bank0_q_s2_509_255[253:238];
-    wire bank0_1_permit = bank0_q_s2_509_255[254];
-    wire and_276 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd0);
+    wire mux_186 = later ? (~(|bank0_q_s2[359:344]) & (&bank0_q_s2[375:360])) : ((bank0_q_s2[359:344] <= client_port) & (client_port <= bank0_q_s2[375:360]));
+    wire mux_196 = later ? (~(|bank0_q_s2[391:376]) & (&bank0_q_s2[407:392])) : ((bank0_q_s2[391:376] <= port) & (port <= bank0_q_s2[407:392]));
+    wire and_217 = ({3'd0, bank0_q_s2[437:424]} <= size) & ((&bank0_q_s2[451:438]) | (size <= {3'd0, bank0_q_s2[451:438]}));
+    wire and_248 = ~(|((client[127:96] ^ bank0_q_s2[290:259]) & ~(32'hffffffff >> bank0_q_s2[296:291]))) & ~(|((server[127:96] ^ bank0_q_s2[328:297]) & ~(32'hffffffff >> bank0_q_s2[334:329])));
+    wire and_254 = ((mux_186 & mux_196) & (bank0_q_s2[335] | (bank0_q_s2[343:336] == protocol))) & ~(|(later ? bank0_q_s2[423:416] : ((bank0_q_s2[415:408] ^ flags) & bank0_q_s2[423:416])));
+    wire and_257 = (((bank0_q_s2[258:257] == 2'd0) | ((bank0_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_217) & (back ? bank0_q_s2[453] : bank0_q_s2[452]);
+    wire and_259 = (and_257 & (bank0_q_s2[454] | (bank0_q_s2[464:455] == arrival))) & (epoch ? bank0_q_s2[256] : bank0_q_s2[255]);
+    wire bank0_1_holds = (and_249_s3 & and_254_s3) & and_260_s3;
+    wire and_272 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd0);
+    wire and_273 = cfg_write & and_272;
     wire [10:0] cfg_row_d1_10_0 = cfg_row_d1[10:0];
-    wire [254:0] bank1_q_s2_509_255 = bank1_q_s2[509:255];
-    wire [95:0] and_299 = (client[95:0] ^ bank1_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank1_q_s2[359:353]);
-    wire [95:0] and_308 = (server[95:0] ^ bank1_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank1_q_s2[462:456]);
-    wire mux_351 = later ? (~(|bank1_q_s2[104:89]) & (&bank1_q_s2[120:105])) : ((bank1_q_s2[104:89] <= client_port) & (client_port <= bank1_q_s2[120:105]));
-    wire mux_361 = later ? (~(|bank1_q_s2[136:121]) & (&bank1_q_s2[152:137])) : ((bank1_q_s2[136:121] <= port) & (port <= bank1_q_s2[152:137]));
-    wire and_381 = ({3'd0, bank1_q_s2[182:169]} <= size) & ((&bank1_q_s2[196:183]) | (size <= {3'd0, bank1_q_s2[196:183]}));
-    wire and_394 = ~(|((client[127:96] ^ bank1_q_s2[35:4]) & ~(32'hffffffff >> bank1_q_s2[41:36]))) & ~(|((server[127:96] ^ bank1_q_s2[73:42]) & ~(32'hffffffff >> bank1_q_s2[79:74])));
-    wire and_400 = ((mux_351 & mux_361) & (bank1_q_s2[80] | (bank1_q_s2[88:81] == protocol))) & ~(|((bank1_q_s2[160:153] ^ flags) & bank1_q_s2[168:161]));
-    wire and_403 = (((bank1_q_s2[3:2] == 2'd0) | ((bank1_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_381) & (back ? bank1_q_s2[198] : bank1_q_s2[197]);
-    wire and_405 = (and_403 & (bank1_q_s2[199] | (bank1_q_s2[209:200] == arrival))) & (epoch ? bank1_q_s2[1] : bank1_q_s2[0]);
-    wire bank1_0_holds = (and_395_s3 & and_400_s3) & and_406_s3;
-    wire [15:0] bank1_0_order = bank1_q_s2[237:222];
-    wire [15:0] bank1_0_rule = bank1_q_s2[253:238];
-    wire bank1_0_permit = bank1_q_s2[254];
-    wire red_434 = |((client[127:96] ^ bank1_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank1_q_s2_509_255[41:36]));
-    wire [31:0] and_442 = (server[127:96] ^ bank1_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank1_q_s2_509_255[79:74]);
-    wire mux_454 = later ? (~(|bank1_q_s2_509_255[104:89]) & (&bank1_q_s2_509_255[120:105])) : ((bank1_q_s2_509_255[104:89] <= client_port) & (client_port <= bank1_q_s2_509_255[120:105]));
-    wire mux_464 = later ? (~(|bank1_q_s2_509_255[136:121]) & (&bank1_q_s2_509_255[152:137])) : ((bank1_q_s2_509_255[136:121] <= port) & (port <= bank1_q_s2_509_255[152:137]));
-    wire and_484 = ({3'd0, bank1_q_s2_509_255[182:169]} <= size) & ((&bank1_q_s2_509_255[196:183]) | (size <= {3'd0, bank1_q_s2_509_255[196:183]}));
-    wire and_503 = ((mux_454 & mux_464) & (bank1_q_s2_509_255[80] | (bank1_q_s2_509_255[88:81] == protocol))) & ~(|((bank1_q_s2_509_255[160:153] ^ flags) & bank1_q_s2_509_255[168:161]));
-    wire and_505 = ((bank1_q_s2_509_255[3:2] == 2'd0) | ((bank1_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_484;
-    wire and_507 = (and_505 & (back ? bank1_q_s2_509_255[198] : bank1_q_s2_509_255[197])) & (bank1_q_s2_509_255[199] | (bank1_q_s2_509_255[209:200] == arrival));
-    wire and_509 = (and_507 & (epoch ? bank1_q_s2_509_255[1] : bank1_q_s2_509_255[0])) & (bank1_q_s2_509_255[221:210] == set);
-    wire bank1_1_holds = (and_498_s3 & and_503_s3) & and_509_s3;
-    wire [15:0] bank1_1_order = bank1_q_s2_509_255[237:222];
-    wire [15:0] bank1_1_rule = bank1_q_s2_509_255[253:238];
-    wire bank1_1_permit = bank1_q_s2_509_255[254];
-    wire and_523 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd1);
-    wire [254:0] bank2_q_s2_509_255 = bank2_q_s2[509:255];
-    wire [95:0] and_543 = (client[95:0] ^ bank2_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank2_q_s2[359:353]);
-    wire [95:0] and_552 = (server[95:0] ^ bank2_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank2_q_s2[462:456]);
-    wire mux_595 = later ? (~(|bank2_q_s2[104:89]) & (&bank2_q_s2[120:105])) : ((bank2_q_s2[104:89] <= client_port) & (client_port <= bank2_q_s2[120:105]));
-    wire mux_605 = later ? (~(|bank2_q_s2[136:121]) & (&bank2_q_s2[152:137])) : ((bank2_q_s2[136:121] <= port) & (port <= bank2_q_s2[152:137]));
-    wire and_625 = ({3'd0, bank2_q_s2[182:169]} <= size) & ((&bank2_q_s2[196:183]) | (size <= {3'd0, bank2_q_s2[196:183]}));
-    wire and_638 = ~(|((client[127:96] ^ bank2_q_s2[35:4]) & ~(32'hffffffff >> bank2_q_s2[41:36]))) & ~(|((server[127:96] ^ bank2_q_s2[73:42]) & ~(32'hffffffff >> bank2_q_s2[79:74])));
-    wire and_644 = ((mux_595 & mux_605) & (bank2_q_s2[80] | (bank2_q_s2[88:81] == protocol))) & ~(|((bank2_q_s2[160:153] ^ flags) & bank2_q_s2[168:161]));
-    wire and_647 = (((bank2_q_s2[3:2] == 2'd0) | ((bank2_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_625) & (back ? bank2_q_s2[198] : bank2_q_s2[197]);
-    wire and_649 = (and_647 & (bank2_q_s2[199] | (bank2_q_s2[209:200] == arrival))) & (epoch ? bank2_q_s2[1] : bank2_q_s2[0]);
-    wire bank2_0_holds = (and_639_s3 & and_644_s3) & and_650_s3;
-    wire [15:0] bank2_0_order = bank2_q_s2[237:222];
-    wire [15:0] bank2_0_rule = bank2_q_s2[253:238];
-    wire bank2_0_permit = bank2_q_s2[254];
-    wire red_678 = |((client[127:96] ^ bank2_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank2_q_s2_509_255[41:36]));
-    wire [31:0] and_686 = (server[127:96] ^ bank2_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank2_q_s2_509_255[79:74]);
-    wire mux_698 = later ? (~(|bank2_q_s2_509_255[104:89]) & (&bank2_q_s2_509_255[120:105])) : ((bank2_q_s2_509_255[104:89] <= client_port) & (client_port <= bank2_q_s2_509_255[120:105]));
-    wire mux_708 = later ? (~(|bank2_q_s2_509_255[136:121]) & (&bank2_q_s2_509_255[152:137])) : ((bank2_q_s2_509_255[136:121] <= port) & (port <= bank2_q_s2_509_255[152:137]));
-    wire and_728 = ({3'd0, bank2_q_s2_509_255[182:169]} <= size) & ((&bank2_q_s2_509_255[196:183]) | (size <= {3'd0, bank2_q_s2_509_255[196:183]}));
-    wire and_747 = ((mux_698 & mux_708) & (bank2_q_s2_509_255[80] | (bank2_q_s2_509_255[88:81] == protocol))) & ~(|((bank2_q_s2_509_255[160:153] ^ flags) & bank2_q_s2_509_255[168:161]));
-    wire and_749 = ((bank2_q_s2_509_255[3:2] == 2'd0) | ((bank2_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_728;
-    wire and_751 = (and_749 & (back ? bank2_q_s2_509_255[198] : bank2_q_s2_509_255[197])) & (bank2_q_s2_509_255[199] | (bank2_q_s2_509_255[209:200] == arrival));
-    wire and_753 = (and_751 & (epoch ? bank2_q_s2_509_255[1] : bank2_q_s2_509_255[0])) & (bank2_q_s2_509_255[221:210] == set);
-    wire bank2_1_holds = (and_742_s3 & and_747_s3) & and_753_s3;
-    wire [15:0] bank2_1_order = bank2_q_s2_509_255[237:222];
-    wire [15:0] bank2_1_rule = bank2_q_s2_509_255[253:238];
-    wire bank2_1_permit = bank2_q_s2_509_255[254];
-    wire and_767 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd2);
-    wire [254:0] bank3_q_s2_509_255 = bank3_q_s2[509:255];
-    wire [95:0] and_787 = (client[95:0] ^ bank3_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank3_q_s2[359:353]);
-    wire [95:0] and_796 = (server[95:0] ^ bank3_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank3_q_s2[462:456]);
-    wire mux_839 = later ? (~(|bank3_q_s2[104:89]) & (&bank3_q_s2[120:105])) : ((bank3_q_s2[104:89] <= client_port) & (client_port <= bank3_q_s2[120:105]));
-    wire mux_849 = later ? (~(|bank3_q_s2[136:121]) & (&bank3_q_s2[152:137])) : ((bank3_q_s2[136:121] <= port) & (port <= bank3_q_s2[152:137]));
-    wire and_869 = ({3'd0, bank3_q_s2[182:169]} <= size) & ((&bank3_q_s2[196:183]) | (size <= {3'd0, bank3_q_s2[196:183]}));
-    wire and_882 = ~(|((client[127:96] ^ bank3_q_s2[35:4]) & ~(32'hffffffff >> bank3_q_s2[41:36]))) & ~(|((server[127:96] ^ bank3_q_s2[73:42]) & ~(32'hffffffff >> bank3_q_s2[79:74])));
-    wire and_888 = ((mux_839 & mux_849) & (bank3_q_s2[80] | (bank3_q_s2[88:81] == protocol))) & ~(|((bank3_q_s2[160:153] ^ flags) & bank3_q_s2[168:161]));
-    wire and_891 = (((bank3_q_s2[3:2] == 2'd0) | ((bank3_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_869) & (back ? bank3_q_s2[198] : bank3_q_s2[197]);
-    wire and_893 = (and_891 & (bank3_q_s2[199] | (bank3_q_s2[209:200] == arrival))) & (epoch ? bank3_q_s2[1] : bank3_q_s2[0]);
-    wire bank3_0_holds = (and_883_s3 & and_888_s3) & and_894_s3;
-    wire [15:0] bank3_0_order = bank3_q_s2[237:222];
-    wire [15:0] bank3_0_rule = bank3_q_s2[253:238];
-    wire bank3_0_permit = bank3_q_s2[254];
-    wire red_922 = |((client[127:96] ^ bank3_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank3_q_s2_509_255[41:36]));
-    wire [31:0] and_930 = (server[127:96] ^ bank3_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank3_q_s2_509_255[79:74]);
-    wire mux_942 = later ? (~(|bank3_q_s2_509_255[104:89]) & (&bank3_q_s2_509_255[120:105])) : ((bank3_q_s2_509_255[104:89] <= client_port) & (client_port <= bank3_q_s2_509_255[120:105]));
-    wire mux_952 = later ? (~(|bank3_q_s2_509_255[136:121]) & (&bank3_q_s2_509_255[152:137])) : ((bank3_q_s2_509_255[136:121] <= port) & (port <= bank3_q_s2_509_255[152:137]));
-    wire and_972 = ({3'd0, bank3_q_s2_509_255[182:169]} <= size) & ((&bank3_q_s2_509_255[196:183]) | (size <= {3'd0, bank3_q_s2_509_255[196:183]}));
-    wire and_991 = ((mux_942 & mux_952) & (bank3_q_s2_509_255[80] | (bank3_q_s2_509_255[88:81] == protocol))) & ~(|((bank3_q_s2_509_255[160:153] ^ flags) & bank3_q_s2_509_255[168:161]));
-    wire and_993 = ((bank3_q_s2_509_255[3:2] == 2'd0) | ((bank3_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_972;
-    wire and_995 = (and_993 & (back ? bank3_q_s2_509_255[198] : bank3_q_s2_509_255[197])) & (bank3_q_s2_509_255[199] | (bank3_q_s2_509_255[209:200] == arrival));
-    wire and_997 = (and_995 & (epoch ? bank3_q_s2_509_255[1] : bank3_q_s2_509_255[0])) & (bank3_q_s2_509_255[221:210] == set);
-    wire bank3_1_holds = (and_986_s3 & and_991_s3) & and_997_s3;
-    wire [15:0] bank3_1_order = bank3_q_s2_509_255[237:222];
-    wire [15:0] bank3_1_rule = bank3_q_s2_509_255[253:238];
-    wire bank3_1_permit = bank3_q_s2_509_255[254];
-    wire and_1011 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd3);
-    wire [254:0] bank4_q_s2_509_255 = bank4_q_s2[509:255];
-    wire [95:0] and_1031 = (client[95:0] ^ bank4_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank4_q_s2[359:353]);
-    wire [95:0] and_1040 = (server[95:0] ^ bank4_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank4_q_s2[462:456]);
-    wire mux_1083 = later ? (~(|bank4_q_s2[104:89]) & (&bank4_q_s2[120:105])) : ((bank4_q_s2[104:89] <= client_port) & (client_port <= bank4_q_s2[120:105]));
-    wire mux_1093 = later ? (~(|bank4_q_s2[136:121]) & (&bank4_q_s2[152:137])) : ((bank4_q_s2[136:121] <= port) & (port <= bank4_q_s2[152:137]));
-    wire and_1113 = ({3'd0, bank4_q_s2[182:169]} <= size) & ((&bank4_q_s2[196:183]) | (size <= {3'd0, bank4_q_s2[196:183]}));
-    wire and_1126 = ~(|((client[127:96] ^ bank4_q_s2[35:4]) & ~(32'hffffffff >> bank4_q_s2[41:36]))) & ~(|((server[127:96] ^ bank4_q_s2[73:42]) & ~(32'hffffffff >> bank4_q_s2[79:74])));
-    wire and_1132 = ((mux_1083 & mux_1093) & (bank4_q_s2[80] | (bank4_q_s2[88:81] == protocol))) & ~(|((bank4_q_s2[160:153] ^ flags) & bank4_q_s2[168:161]));
-    wire and_1135 = (((bank4_q_s2[3:2] == 2'd0) | ((bank4_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_1113) & (back ? bank4_q_s2[198] : bank4_q_s2[197]);
-    wire and_1137 = (and_1135 & (bank4_q_s2[199] | (bank4_q_s2[209:200] == arrival))) & (epoch ? bank4_q_s2[1] : bank4_q_s2[0]);
-    wire bank4_0_holds = (and_1127_s3 & and_1132_s3) & and_1138_s3;
-    wire [15:0] bank4_0_order = bank4_q_s2[237:222];
-    wire [15:0] bank4_0_rule = bank4_q_s2[253:238];
-    wire bank4_0_permit = bank4_q_s2[254];
-    wire red_1166 = |((client[127:96] ^ bank4_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank4_q_s2_509_255[41:36]));
-    wire [31:0] and_1174 = (server[127:96] ^ bank4_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank4_q_s2_509_255[79:74]);
-    wire mux_1186 = later ? (~(|bank4_q_s2_509_255[104:89]) & (&bank4_q_s2_509_255[120:105])) : ((bank4_q_s2_509_255[104:89] <= client_port) & (client_port <= bank4_q_s2_509_255[120:105]));
-    wire mux_1196 = later ? (~(|bank4_q_s2_509_255[136:121]) & (&bank4_q_s2_509_255[152:137])) : ((bank4_q_s2_509_255[136:121] <= port) & (port <= bank4_q_s2_509_255[152:137]));
-    wire and_1216 = ({3'd0, bank4_q_s2_509_255[182:169]} <= size) & ((&bank4_q_s2_509_255[196:183]) | (size <= {3'd0, bank4_q_s2_509_255[196:183]}));
-    wire and_1235 = ((mux_1186 & mux_1196) & (bank4_q_s2_509_255[80] | (bank4_q_s2_509_255[88:81] == protocol))) & ~(|((bank4_q_s2_509_255[160:153] ^ flags) & bank4_q_s2_509_255[168:161]));
-    wire and_1237 = ((bank4_q_s2_509_255[3:2] == 2'd0) | ((bank4_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_1216;
-    wire and_1239 = (and_1237 & (back ? bank4_q_s2_509_255[198] : bank4_q_s2_509_255[197])) & (bank4_q_s2_509_255[199] | (bank4_q_s2_509_255[209:200] == arrival));
-    wire and_1241 = (and_1239 & (epoch ? bank4_q_s2_509_255[1] : bank4_q_s2_509_255[0])) & (bank4_q_s2_509_255[221:210] == set);
-    wire bank4_1_holds = (and_1230_s3 & and_1235_s3) & and_1241_s3;
-    wire [15:0] bank4_1_order = bank4_q_s2_509_255[237:222];
-    wire [15:0] bank4_1_rule = bank4_q_s2_509_255[253:238];
-    wire bank4_1_permit = bank4_q_s2_509_255[254];
-    wire and_1255 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd4);
-    wire [254:0] bank5_q_s2_509_255 = bank5_q_s2[509:255];
-    wire [95:0] and_1275 = (client[95:0] ^ bank5_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank5_q_s2[359:353]);
-    wire [95:0] and_1284 = (server[95:0] ^ bank5_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank5_q_s2[462:456]);
-    wire mux_1327 = later ? (~(|bank5_q_s2[104:89]) & (&bank5_q_s2[120:105])) : ((bank5_q_s2[104:89] <= client_port) & (client_port <= bank5_q_s2[120:105]));
-    wire mux_1337 = later ? (~(|bank5_q_s2[136:121]) & (&bank5_q_s2[152:137])) : ((bank5_q_s2[136:121] <= port) & (port <= bank5_q_s2[152:137]));
-    wire and_1357 = ({3'd0, bank5_q_s2[182:169]} <= size) & ((&bank5_q_s2[196:183]) | (size <= {3'd0, bank5_q_s2[196:183]}));
-    wire and_1370 = ~(|((client[127:96] ^ bank5_q_s2[35:4]) & ~(32'hffffffff >> bank5_q_s2[41:36]))) & ~(|((server[127:96] ^ bank5_q_s2[73:42]) & ~(32'hffffffff >> bank5_q_s2[79:74])));
-    wire and_1376 = ((mux_1327 & mux_1337) & (bank5_q_s2[80] | (bank5_q_s2[88:81] == protocol))) & ~(|((bank5_q_s2[160:153] ^ flags) & bank5_q_s2[168:161]));
-    wire and_1379 = (((bank5_q_s2[3:2] == 2'd0) | ((bank5_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_1357) & (back ? bank5_q_s2[198] : bank5_q_s2[197]);
-    wire and_1381 = (and_1379 & (bank5_q_s2[199] | (bank5_q_s2[209:200] == arrival))) & (epoch ? bank5_q_s2[1] : bank5_q_s2[0]);
-    wire bank5_0_holds = (and_1371_s3 & and_1376_s3) & and_1382_s3;
-    wire [15:0] bank5_0_order = bank5_q_s2[237:222];
-    wire [15:0] bank5_0_rule = bank5_q_s2[253:238];
-    wire bank5_0_permit = bank5_q_s2[254];
-    wire red_1410 = |((client[127:96] ^ bank5_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank5_q_s2_509_255[41:36]));
-    wire [31:0] and_1418 = (server[127:96] ^ bank5_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank5_q_s2_509_255[79:74]);
-    wire mux_1430 = later ? (~(|bank5_q_s2_509_255[104:89]) & (&bank5_q_s2_509_255[120:105])) : ((bank5_q_s2_509_255[104:89] <= client_port) & (client_port <= bank5_q_s2_509_255[120:105]));
-    wire mux_1440 = later ? (~(|bank5_q_s2_509_255[136:121]) & (&bank5_q_s2_509_255[152:137])) : ((bank5_q_s2_509_255[136:121] <= port) & (port <= bank5_q_s2_509_255[152:137]));
-    wire and_1460 = ({3'd0, bank5_q_s2_509_255[182:169]} <= size) & ((&bank5_q_s2_509_255[196:183]) | (size <= {3'd0, bank5_q_s2_509_255[196:183]}));
-    wire and_1479 = ((mux_1430 & mux_1440) & (bank5_q_s2_509_255[80] | (bank5_q_s2_509_255[88:81] == protocol))) & ~(|((bank5_q_s2_509_255[160:153] ^ flags) & bank5_q_s2_509_255[168:161]));
-    wire and_1481 = ((bank5_q_s2_509_255[3:2] == 2'd0) | ((bank5_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_1460;
-    wire and_1483 = (and_1481 & (back ? bank5_q_s2_509_255[198] : bank5_q_s2_509_255[197])) & (bank5_q_s2_509_255[199] | (bank5_q_s2_509_255[209:200] == arrival));
-    wire and_1485 = (and_1483 & (epoch ? bank5_q_s2_509_255[1] : bank5_q_s2_509_255[0])) & (bank5_q_s2_509_255[221:210] == set);
-    wire bank5_1_holds = (and_1474_s3 & and_1479_s3) & and_1485_s3;
-    wire [15:0] bank5_1_order = bank5_q_s2_509_255[237:222];
-    wire [15:0] bank5_1_rule = bank5_q_s2_509_255[253:238];
-    wire bank5_1_permit = bank5_q_s2_509_255[254];
-    wire and_1499 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd5);
-    wire [254:0] bank6_q_s2_509_255 = bank6_q_s2[509:255];
-    wire [95:0] and_1519 = (client[95:0] ^ bank6_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank6_q_s2[359:353]);
-    wire [95:0] and_1528 = (server[95:0] ^ bank6_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank6_q_s2[462:456]);
-    wire mux_1571 = later ? (~(|bank6_q_s2[104:89]) & (&bank6_q_s2[120:105])) : ((bank6_q_s2[104:89] <= client_port) & (client_port <= bank6_q_s2[120:105]));
-    wire mux_1581 = later ? (~(|bank6_q_s2[136:121]) & (&bank6_q_s2[152:137])) : ((bank6_q_s2[136:121] <= port) & (port <= bank6_q_s2[152:137]));
-    wire and_1601 = ({3'd0, bank6_q_s2[182:169]} <= size) & ((&bank6_q_s2[196:183]) | (size <= {3'd0, bank6_q_s2[196:183]}));
-    wire and_1614 = ~(|((client[127:96] ^ bank6_q_s2[35:4]) & ~(32'hffffffff >> bank6_q_s2[41:36]))) & ~(|((server[127:96] ^ bank6_q_s2[73:42]) & ~(32'hffffffff >> bank6_q_s2[79:74])));
-    wire and_1620 = ((mux_1571 & mux_1581) & (bank6_q_s2[80] | (bank6_q_s2[88:81] == protocol))) & ~(|((bank6_q_s2[160:153] ^ flags) & bank6_q_s2[168:161]));
-    wire and_1623 = (((bank6_q_s2[3:2] == 2'd0) | ((bank6_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_1601) & (back ? bank6_q_s2[198] : bank6_q_s2[197]);
-    wire and_1625 = (and_1623 & (bank6_q_s2[199] | (bank6_q_s2[209:200] == arrival))) & (epoch ? bank6_q_s2[1] : bank6_q_s2[0]);
-    wire bank6_0_holds = (and_1615_s3 & and_1620_s3) & and_1626_s3;
-    wire [15:0] bank6_0_order = bank6_q_s2[237:222];
-    wire [15:0] bank6_0_rule = bank6_q_s2[253:238];
-    wire bank6_0_permit = bank6_q_s2[254];
-    wire red_1654 = |((client[127:96] ^ bank6_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank6_q_s2_509_255[41:36]));
-    wire [31:0] and_1662 = (server[127:96] ^ bank6_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank6_q_s2_509_255[79:74]);
-    wire mux_1674 = later ? (~(|bank6_q_s2_509_255[104:89]) & (&bank6_q_s2_509_255[120:105])) : ((bank6_q_s2_509_255[104:89] <= client_port) & (client_port <= bank6_q_s2_509_255[120:105]));
-    wire mux_1684 = later ? (~(|bank6_q_s2_509_255[136:121]) & (&bank6_q_s2_509_255[152:137])) : ((bank6_q_s2_509_255[136:121] <= port) & (port <= bank6_q_s2_509_255[152:137]));
-    wire and_1704 = ({3'd0, bank6_q_s2_509_255[182:169]} <= size) & ((&bank6_q_s2_509_255[196:183]) | (size <= {3'd0, bank6_q_s2_509_255[196:183]}));
-    wire and_1723 = ((mux_1674 & mux_1684) & (bank6_q_s2_509_255[80] | (bank6_q_s2_509_255[88:81] == protocol))) & ~(|((bank6_q_s2_509_255[160:153] ^ flags) & bank6_q_s2_509_255[168:161]));
-    wire and_1725 = ((bank6_q_s2_509_255[3:2] == 2'd0) | ((bank6_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_1704;
-    wire and_1727 = (and_1725 & (back ? bank6_q_s2_509_255[198] : bank6_q_s2_509_255[197])) & (bank6_q_s2_509_255[199] | (bank6_q_s2_509_255[209:200] == arrival));
-    wire and_1729 = (and_1727 & (epoch ? bank6_q_s2_509_255[1] : bank6_q_s2_509_255[0])) & (bank6_q_s2_509_255[221:210] == set);
-    wire bank6_1_holds = (and_1718_s3 & and_1723_s3) & and_1729_s3;
-    wire [15:0] bank6_1_order = bank6_q_s2_509_255[237:222];
-    wire [15:0] bank6_1_rule = bank6_q_s2_509_255[253:238];
-    wire bank6_1_permit = bank6_q_s2_509_255[254];
-    wire and_1743 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd6);
-    wire [254:0] bank7_q_s2_509_255 = bank7_q_s2[509:255];
-    wire [95:0] and_1763 = (client[95:0] ^ bank7_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank7_q_s2[359:353]);
-    wire [95:0] and_1772 = (server[95:0] ^ bank7_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank7_q_s2[462:456]);
-    wire mux_1815 = later ? (~(|bank7_q_s2[104:89]) & (&bank7_q_s2[120:105])) : ((bank7_q_s2[104:89] <= client_port) & (client_port <= bank7_q_s2[120:105]));
-    wire mux_1825 = later ? (~(|bank7_q_s2[136:121]) & (&bank7_q_s2[152:137])) : ((bank7_q_s2[136:121] <= port) & (port <= bank7_q_s2[152:137]));
-    wire and_1845 = ({3'd0, bank7_q_s2[182:169]} <= size) & ((&bank7_q_s2[196:183]) | (size <= {3'd0, bank7_q_s2[196:183]}));
-    wire and_1858 = ~(|((client[127:96] ^ bank7_q_s2[35:4]) & ~(32'hffffffff >> bank7_q_s2[41:36]))) & ~(|((server[127:96] ^ bank7_q_s2[73:42]) & ~(32'hffffffff >> bank7_q_s2[79:74])));
-    wire and_1864 = ((mux_1815 & mux_1825) & (bank7_q_s2[80] | (bank7_q_s2[88:81] == protocol))) & ~(|((bank7_q_s2[160:153] ^ flags) & bank7_q_s2[168:161]));
-    wire and_1867 = (((bank7_q_s2[3:2] == 2'd0) | ((bank7_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_1845) & (back ? bank7_q_s2[198] : bank7_q_s2[197]);
-    wire and_1869 = (and_1867 & (bank7_q_s2[199] | (bank7_q_s2[209:200] == arrival))) & (epoch ? bank7_q_s2[1] : bank7_q_s2[0]);
-    wire bank7_0_holds = (and_1859_s3 & and_1864_s3) & and_1870_s3;
-    wire [15:0] bank7_0_order = bank7_q_s2[237:222];
-    wire [15:0] bank7_0_rule = bank7_q_s2[253:238];
-    wire bank7_0_permit = bank7_q_s2[254];
-    wire red_1898 = |((client[127:96] ^ bank7_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank7_q_s2_509_255[41:36]));
-    wire [31:0] and_1906 = (server[127:96] ^ bank7_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank7_q_s2_509_255[79:74]);
-    wire mux_1918 = later ? (~(|bank7_q_s2_509_255[104:89]) & (&bank7_q_s2_509_255[120:105])) : ((bank7_q_s2_509_255[104:89] <= client_port) & (client_port <= bank7_q_s2_509_255[120:105]));
-    wire mux_1928 = later ? (~(|bank7_q_s2_509_255[136:121]) & (&bank7_q_s2_509_255[152:137])) : ((bank7_q_s2_509_255[136:121] <= port) & (port <= bank7_q_s2_509_255[152:137]));
-    wire and_1948 = ({3'd0, bank7_q_s2_509_255[182:169]} <= size) & ((&bank7_q_s2_509_255[196:183]) | (size <= {3'd0, bank7_q_s2_509_255[196:183]}));
-    wire and_1967 = ((mux_1918 & mux_1928) & (bank7_q_s2_509_255[80] | (bank7_q_s2_509_255[88:81] == protocol))) & ~(|((bank7_q_s2_509_255[160:153] ^ flags) & bank7_q_s2_509_255[168:161]));
-    wire and_1969 = ((bank7_q_s2_509_255[3:2] == 2'd0) | ((bank7_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_1948;
-    wire and_1971 = (and_1969 & (back ? bank7_q_s2_509_255[198] : bank7_q_s2_509_255[197])) & (bank7_q_s2_509_255[199] | (bank7_q_s2_509_255[209:200] == arrival));
-    wire and_1973 = (and_1971 & (epoch ? bank7_q_s2_509_255[1] : bank7_q_s2_509_255[0])) & (bank7_q_s2_509_255[221:210] == set);
-    wire bank7_1_holds = (and_1962_s3 & and_1967_s3) & and_1973_s3;
-    wire [15:0] bank7_1_order = bank7_q_s2_509_255[237:222];
-    wire [15:0] bank7_1_rule = bank7_q_s2_509_255[253:238];
-    wire bank7_1_permit = bank7_q_s2_509_255[254];
-    wire and_1987 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd7);
-    wire [254:0] bank8_q_s2_509_255 = bank8_q_s2[509:255];
-    wire [95:0] and_2007 = (client[95:0] ^ bank8_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank8_q_s2[359:353]);
-    wire [95:0] and_2016 = (server[95:0] ^ bank8_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank8_q_s2[462:456]);
-    wire mux_2059 = later ? (~(|bank8_q_s2[104:89]) & (&bank8_q_s2[120:105])) : ((bank8_q_s2[104:89] <= client_port) & (client_port <= bank8_q_s2[120:105]));
-    wire mux_2069 = later ? (~(|bank8_q_s2[136:121]) & (&bank8_q_s2[152:137])) : ((bank8_q_s2[136:121] <= port) & (port <= bank8_q_s2[152:137]));
-    wire and_2089 = ({3'd0, bank8_q_s2[182:169]} <= size) & ((&bank8_q_s2[196:183]) | (size <= {3'd0, bank8_q_s2[196:183]}));
-    wire and_2102 = ~(|((client[127:96] ^ bank8_q_s2[35:4]) & ~(32'hffffffff >> bank8_q_s2[41:36]))) & ~(|((server[127:96] ^ bank8_q_s2[73:42]) & ~(32'hffffffff >> bank8_q_s2[79:74])));
-    wire and_2108 = ((mux_2059 & mux_2069) & (bank8_q_s2[80] | (bank8_q_s2[88:81] == protocol))) & ~(|((bank8_q_s2[160:153] ^ flags) & bank8_q_s2[168:161]));
-    wire and_2111 = (((bank8_q_s2[3:2] == 2'd0) | ((bank8_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_2089) & (back ? bank8_q_s2[198] : bank8_q_s2[197]);
-    wire and_2113 = (and_2111 & (bank8_q_s2[199] | (bank8_q_s2[209:200] == arrival))) & (epoch ? bank8_q_s2[1] : bank8_q_s2[0]);
-    wire bank8_0_holds = (and_2103_s3 & and_2108_s3) & and_2114_s3;
-    wire [15:0] bank8_0_order = bank8_q_s2[237:222];
-    wire [15:0] bank8_0_rule = bank8_q_s2[253:238];
-    wire bank8_0_permit = bank8_q_s2[254];
-    wire red_2142 = |((client[127:96] ^ bank8_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank8_q_s2_509_255[41:36]));
-    wire [31:0] and_2150 = (server[127:96] ^ bank8_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank8_q_s2_509_255[79:74]);
-    wire mux_2162 = later ? (~(|bank8_q_s2_509_255[104:89]) & (&bank8_q_s2_509_255[120:105])) : ((bank8_q_s2_509_255[104:89] <= client_port) & (client_port <= bank8_q_s2_509_255[120:105]));
-    wire mux_2172 = later ? (~(|bank8_q_s2_509_255[136:121]) & (&bank8_q_s2_509_255[152:137])) : ((bank8_q_s2_509_255[136:121] <= port) & (port <= bank8_q_s2_509_255[152:137]));
-    wire and_2192 = ({3'd0, bank8_q_s2_509_255[182:169]} <= size) & ((&bank8_q_s2_509_255[196:183]) | (size <= {3'd0, bank8_q_s2_509_255[196:183]}));
-    wire and_2211 = ((mux_2162 & mux_2172) & (bank8_q_s2_509_255[80] | (bank8_q_s2_509_255[88:81] == protocol))) & ~(|((bank8_q_s2_509_255[160:153] ^ flags) & bank8_q_s2_509_255[168:161]));
-    wire and_2213 = ((bank8_q_s2_509_255[3:2] == 2'd0) | ((bank8_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_2192;
-    wire and_2215 = (and_2213 & (back ? bank8_q_s2_509_255[198] : bank8_q_s2_509_255[197])) & (bank8_q_s2_509_255[199] | (bank8_q_s2_509_255[209:200] == arrival));
-    wire and_2217 = (and_2215 & (epoch ? bank8_q_s2_509_255[1] : bank8_q_s2_509_255[0])) & (bank8_q_s2_509_255[221:210] == set);
-    wire bank8_1_holds = (and_2206_s3 & and_2211_s3) & and_2217_s3;
-    wire [15:0] bank8_1_order = bank8_q_s2_509_255[237:222];
-    wire [15:0] bank8_1_rule = bank8_q_s2_509_255[253:238];
-    wire bank8_1_permit = bank8_q_s2_509_255[254];
-    wire and_2231 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd8);
-    wire [254:0] bank9_q_s2_509_255 = bank9_q_s2[509:255];
-    wire [95:0] and_2251 = (client[95:0] ^ bank9_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank9_q_s2[359:353]);
-    wire [95:0] and_2260 = (server[95:0] ^ bank9_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank9_q_s2[462:456]);
-    wire mux_2303 = later ? (~(|bank9_q_s2[104:89]) & (&bank9_q_s2[120:105])) : ((bank9_q_s2[104:89] <= client_port) & (client_port <= bank9_q_s2[120:105]));
-    wire mux_2313 = later ? (~(|bank9_q_s2[136:121]) & (&bank9_q_s2[152:137])) : ((bank9_q_s2[136:121] <= port) & (port <= bank9_q_s2[152:137]));
-    wire and_2333 = ({3'd0, bank9_q_s2[182:169]} <= size) & ((&bank9_q_s2[196:183]) | (size <= {3'd0, bank9_q_s2[196:183]}));
-    wire and_2346 = ~(|((client[127:96] ^ bank9_q_s2[35:4]) & ~(32'hffffffff >> bank9_q_s2[41:36]))) & ~(|((server[127:96] ^ bank9_q_s2[73:42]) & ~(32'hffffffff >> bank9_q_s2[79:74])));
-    wire and_2352 = ((mux_2303 & mux_2313) & (bank9_q_s2[80] | (bank9_q_s2[88:81] == protocol))) & ~(|((bank9_q_s2[160:153] ^ flags) & bank9_q_s2[168:161]));
-    wire and_2355 = (((bank9_q_s2[3:2] == 2'd0) | ((bank9_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_2333) & (back ? bank9_q_s2[198] : bank9_q_s2[197]);
-    wire and_2357 = (and_2355 & (bank9_q_s2[199] | (bank9_q_s2[209:200] == arrival))) & (epoch ? bank9_q_s2[1] : bank9_q_s2[0]);
-    wire bank9_0_holds = (and_2347_s3 & and_2352_s3) & and_2358_s3;
-    wire [15:0] bank9_0_order = bank9_q_s2[237:222];
-    wire [15:0] bank9_0_rule = bank9_q_s2[253:238];
-    wire bank9_0_permit = bank9_q_s2[254];
-    wire red_2386 = |((client[127:96] ^ bank9_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank9_q_s2_509_255[41:36]));
-    wire [31:0] and_2394 = (server[127:96] ^ bank9_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank9_q_s2_509_255[79:74]);
-    wire mux_2406 = later ? (~(|bank9_q_s2_509_255[104:89]) & (&bank9_q_s2_509_255[120:105])) : ((bank9_q_s2_509_255[104:89] <= client_port) & (client_port <= bank9_q_s2_509_255[120:105]));
-    wire mux_2416 = later ? (~(|bank9_q_s2_509_255[136:121]) & (&bank9_q_s2_509_255[152:137])) : ((bank9_q_s2_509_255[136:121] <= port) & (port <= bank9_q_s2_509_255[152:137]));
-    wire and_2436 = ({3'd0, bank9_q_s2_509_255[182:169]} <= size) & ((&bank9_q_s2_509_255[196:183]) | (size <= {3'd0, bank9_q_s2_509_255[196:183]}));
-    wire and_2455 = ((mux_2406 & mux_2416) & (bank9_q_s2_509_255[80] | (bank9_q_s2_509_255[88:81] == protocol))) & ~(|((bank9_q_s2_509_255[160:153] ^ flags) & bank9_q_s2_509_255[168:161]));
-    wire and_2457 = ((bank9_q_s2_509_255[3:2] == 2'd0) | ((bank9_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_2436;
-    wire and_2459 = (and_2457 & (back ? bank9_q_s2_509_255[198] : bank9_q_s2_509_255[197])) & (bank9_q_s2_509_255[199] | (bank9_q_s2_509_255[209:200] == arrival));
-    wire and_2461 = (and_2459 & (epoch ? bank9_q_s2_509_255[1] : bank9_q_s2_509_255[0])) & (bank9_q_s2_509_255[221:210] == set);
-    wire bank9_1_holds = (and_2450_s3 & and_2455_s3) & and_2461_s3;
-    wire [15:0] bank9_1_order = bank9_q_s2_509_255[237:222];
-    wire [15:0] bank9_1_rule = bank9_q_s2_509_255[253:238];
-    wire bank9_1_permit = bank9_q_s2_509_255[254];
-    wire and_2475 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd9);
-    wire [254:0] bank10_q_s2_509_255 = bank10_q_s2[509:255];
-    wire [95:0] and_2495 = (client[95:0] ^ bank10_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank10_q_s2[359:353]);
-    wire [95:0] and_2504 = (server[95:0] ^ bank10_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank10_q_s2[462:456]);
-    wire mux_2547 = later ? (~(|bank10_q_s2[104:89]) & (&bank10_q_s2[120:105])) : ((bank10_q_s2[104:89] <= client_port) & (client_port <= bank10_q_s2[120:105]));
-    wire mux_2557 = later ? (~(|bank10_q_s2[136:121]) & (&bank10_q_s2[152:137])) : ((bank10_q_s2[136:121] <= port) & (port <= bank10_q_s2[152:137]));
-    wire and_2577 = ({3'd0, bank10_q_s2[182:169]} <= size) & ((&bank10_q_s2[196:183]) | (size <= {3'd0, bank10_q_s2[196:183]}));
-    wire and_2590 = ~(|((client[127:96] ^ bank10_q_s2[35:4]) & ~(32'hffffffff >> bank10_q_s2[41:36]))) & ~(|((server[127:96] ^ bank10_q_s2[73:42]) & ~(32'hffffffff >> bank10_q_s2[79:74])));
-    wire and_2596 = ((mux_2547 & mux_2557) & (bank10_q_s2[80] | (bank10_q_s2[88:81] == protocol))) & ~(|((bank10_q_s2[160:153] ^ flags) & bank10_q_s2[168:161]));
-    wire and_2599 = (((bank10_q_s2[3:2] == 2'd0) | ((bank10_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_2577) & (back ? bank10_q_s2[198] : bank10_q_s2[197]);
-    wire and_2601 = (and_2599 & (bank10_q_s2[199] | (bank10_q_s2[209:200] == arrival))) & (epoch ? bank10_q_s2[1] : bank10_q_s2[0]);
-    wire bank10_0_holds = (and_2591_s3 & and_2596_s3) & and_2602_s3;
-    wire [15:0] bank10_0_order = bank10_q_s2[237:222];
-    wire [15:0] bank10_0_rule = bank10_q_s2[253:238];
-    wire bank10_0_permit = bank10_q_s2[254];
-    wire [31:0] and_2629 = (client[127:96] ^ bank10_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank10_q_s2_509_255[41:36]);
-    wire [31:0] and_2638 = (server[127:96] ^ bank10_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank10_q_s2_509_255[79:74]);
-    wire and_2649 = (bank10_q_s2_509_255[104:89] <= client_port) & (client_port <= bank10_q_s2_509_255[120:105]);
-    wire mux_2660 = later ? (~(|bank10_q_s2_509_255[136:121]) & (&bank10_q_s2_509_255[152:137])) : ((bank10_q_s2_509_255[136:121] <= port) & (port <= bank10_q_s2_509_255[152:137]));
-    wire and_2661 = (later ? (~(|bank10_q_s2_509_255[104:89]) & (&bank10_q_s2_509_255[120:105])) : and_2649) & mux_2660;
-    wire and_2680 = ({3'd0, bank10_q_s2_509_255[182:169]} <= size) & ((&bank10_q_s2_509_255[196:183]) | (size <= {3'd0, bank10_q_s2_509_255[196:183]}));
-    wire and_2699 = (and_2661 & (bank10_q_s2_509_255[80] | (bank10_q_s2_509_255[88:81] == protocol))) & ~(|((bank10_q_s2_509_255[160:153] ^ flags) & bank10_q_s2_509_255[168:161]));
-    wire and_2701 = ((bank10_q_s2_509_255[3:2] == 2'd0) | ((bank10_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_2680;
-    wire and_2703 = (and_2701 & (back ? bank10_q_s2_509_255[198] : bank10_q_s2_509_255[197])) & (bank10_q_s2_509_255[199] | (bank10_q_s2_509_255[209:200] == arrival));
-    wire and_2705 = (and_2703 & (epoch ? bank10_q_s2_509_255[1] : bank10_q_s2_509_255[0])) & (bank10_q_s2_509_255[221:210] == set);
-    wire bank10_1_holds = (and_2694_s3 & and_2699_s3) & and_2705_s3;
-    wire [15:0] bank10_1_order = bank10_q_s2_509_255[237:222];
-    wire [15:0] bank10_1_rule = bank10_q_s2_509_255[253:238];
-    wire bank10_1_permit = bank10_q_s2_509_255[254];
-    wire and_2719 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'ha);
-    wire [254:0] bank11_q_s2_509_255 = bank11_q_s2[509:255];
-    wire [95:0] and_2739 = (client[95:0] ^ bank11_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank11_q_s2[359:353]);
-    wire [95:0] and_2748 = (server[95:0] ^ bank11_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank11_q_s2[462:456]);
-    wire mux_2791 = later ? (~(|bank11_q_s2[104:89]) & (&bank11_q_s2[120:105])) : ((bank11_q_s2[104:89] <= client_port) & (client_port <= bank11_q_s2[120:105]));
-    wire mux_2801 = later ? (~(|bank11_q_s2[136:121]) & (&bank11_q_s2[152:137])) : ((bank11_q_s2[136:121] <= port) & (port <= bank11_q_s2[152:137]));
-    wire and_2821 = ({3'd0, bank11_q_s2[182:169]} <= size) & ((&bank11_q_s2[196:183]) | (size <= {3'd0, bank11_q_s2[196:183]}));
-    wire and_2834 = ~(|((client[127:96] ^ bank11_q_s2[35:4]) & ~(32'hffffffff >> bank11_q_s2[41:36]))) & ~(|((server[127:96] ^ bank11_q_s2[73:42]) & ~(32'hffffffff >> bank11_q_s2[79:74])));
-    wire and_2840 = ((mux_2791 & mux_2801) & (bank11_q_s2[80] | (bank11_q_s2[88:81] == protocol))) & ~(|((bank11_q_s2[160:153] ^ flags) & bank11_q_s2[168:161]));
-    wire and_2843 = (((bank11_q_s2[3:2] == 2'd0) | ((bank11_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_2821) & (back ? bank11_q_s2[198] : bank11_q_s2[197]);
-    wire and_2845 = (and_2843 & (bank11_q_s2[199] | (bank11_q_s2[209:200] == arrival))) & (epoch ? bank11_q_s2[1] : bank11_q_s2[0]);
-    wire bank11_0_holds = (and_2835_s3 & and_2840_s3) & and_2846_s3;
-    wire [15:0] bank11_0_order = bank11_q_s2[237:222];
-    wire [15:0] bank11_0_rule = bank11_q_s2[253:238];
-    wire bank11_0_permit = bank11_q_s2[254];
-    wire [31:0] and_2873 = (client[127:96] ^ bank11_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank11_q_s2_509_255[41:36]);
-    wire [31:0] and_2882 = (server[127:96] ^ bank11_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank11_q_s2_509_255[79:74]);
-    wire and_2893 = (bank11_q_s2_509_255[104:89] <= client_port) & (client_port <= bank11_q_s2_509_255[120:105]);
-    wire mux_2904 = later ? (~(|bank11_q_s2_509_255[136:121]) & (&bank11_q_s2_509_255[152:137])) : ((bank11_q_s2_509_255[136:121] <= port) & (port <= bank11_q_s2_509_255[152:137]));
-    wire and_2905 = (later ? (~(|bank11_q_s2_509_255[104:89]) & (&bank11_q_s2_509_255[120:105])) : and_2893) & mux_2904;
-    wire and_2924 = ({3'd0, bank11_q_s2_509_255[182:169]} <= size) & ((&bank11_q_s2_509_255[196:183]) | (size <= {3'd0, bank11_q_s2_509_255[196:183]}));
-    wire and_2943 = (and_2905 & (bank11_q_s2_509_255[80] | (bank11_q_s2_509_255[88:81] == protocol))) & ~(|((bank11_q_s2_509_255[160:153] ^ flags) & bank11_q_s2_509_255[168:161]));
-    wire and_2945 = ((bank11_q_s2_509_255[3:2] == 2'd0) | ((bank11_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_2924;
-    wire and_2947 = (and_2945 & (back ? bank11_q_s2_509_255[198] : bank11_q_s2_509_255[197])) & (bank11_q_s2_509_255[199] | (bank11_q_s2_509_255[209:200] == arrival));
-    wire and_2949 = (and_2947 & (epoch ? bank11_q_s2_509_255[1] : bank11_q_s2_509_255[0])) & (bank11_q_s2_509_255[221:210] == set);
-    wire bank11_1_holds = (and_2938_s3 & and_2943_s3) & and_2949_s3;
-    wire [15:0] bank11_1_order = bank11_q_s2_509_255[237:222];
-    wire [15:0] bank11_1_rule = bank11_q_s2_509_255[253:238];
-    wire bank11_1_permit = bank11_q_s2_509_255[254];
-    wire and_2963 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hb);
-    wire [254:0] bank12_q_s2_509_255 = bank12_q_s2[509:255];
-    wire [95:0] and_2983 = (client[95:0] ^ bank12_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank12_q_s2[359:353]);
-    wire [95:0] and_2992 = (server[95:0] ^ bank12_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank12_q_s2[462:456]);
-    wire mux_3035 = later ? (~(|bank12_q_s2[104:89]) & (&bank12_q_s2[120:105])) : ((bank12_q_s2[104:89] <= client_port) & (client_port <= bank12_q_s2[120:105]));
-    wire mux_3045 = later ? (~(|bank12_q_s2[136:121]) & (&bank12_q_s2[152:137])) : ((bank12_q_s2[136:121] <= port) & (port <= bank12_q_s2[152:137]));
-    wire and_3065 = ({3'd0, bank12_q_s2[182:169]} <= size) & ((&bank12_q_s2[196:183]) | (size <= {3'd0, bank12_q_s2[196:183]}));
-    wire and_3078 = ~(|((client[127:96] ^ bank12_q_s2[35:4]) & ~(32'hffffffff >> bank12_q_s2[41:36]))) & ~(|((server[127:96] ^ bank12_q_s2[73:42]) & ~(32'hffffffff >> bank12_q_s2[79:74])));
-    wire and_3084 = ((mux_3035 & mux_3045) & (bank12_q_s2[80] | (bank12_q_s2[88:81] == protocol))) & ~(|((bank12_q_s2[160:153] ^ flags) & bank12_q_s2[168:161]));
-    wire and_3087 = (((bank12_q_s2[3:2] == 2'd0) | ((bank12_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_3065) & (back ? bank12_q_s2[198] : bank12_q_s2[197]);
-    wire and_3089 = (and_3087 & (bank12_q_s2[199] | (bank12_q_s2[209:200] == arrival))) & (epoch ? bank12_q_s2[1] : bank12_q_s2[0]);
-    wire bank12_0_holds = (and_3079_s3 & and_3084_s3) & and_3090_s3;
-    wire [15:0] bank12_0_order = bank12_q_s2[237:222];
-    wire [15:0] bank12_0_rule = bank12_q_s2[253:238];
-    wire bank12_0_permit = bank12_q_s2[254];
-    wire [31:0] and_3117 = (client[127:96] ^ bank12_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank12_q_s2_509_255[41:36]);
-    wire [31:0] and_3126 = (server[127:96] ^ bank12_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank12_q_s2_509_255[79:74]);
-    wire and_3137 = (bank12_q_s2_509_255[104:89] <= client_port) & (client_port <= bank12_q_s2_509_255[120:105]);
-    wire mux_3148 = later ? (~(|bank12_q_s2_509_255[136:121]) & (&bank12_q_s2_509_255[152:137])) : ((bank12_q_s2_509_255[136:121] <= port) & (port <= bank12_q_s2_509_255[152:137]));
-    wire and_3149 = (later ? (~(|bank12_q_s2_509_255[104:89]) & (&bank12_q_s2_509_255[120:105])) : and_3137) & mux_3148;
-    wire and_3168 = ({3'd0, bank12_q_s2_509_255[182:169]} <= size) & ((&bank12_q_s2_509_255[196:183]) | (size <= {3'd0, bank12_q_s2_509_255[196:183]}));
-    wire and_3187 = (and_3149 & (bank12_q_s2_509_255[80] | (bank12_q_s2_509_255[88:81] == protocol))) & ~(|((bank12_q_s2_509_255[160:153] ^ flags) & bank12_q_s2_509_255[168:161]));
-    wire and_3189 = ((bank12_q_s2_509_255[3:2] == 2'd0) | ((bank12_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_3168;
-    wire and_3191 = (and_3189 & (back ? bank12_q_s2_509_255[198] : bank12_q_s2_509_255[197])) & (bank12_q_s2_509_255[199] | (bank12_q_s2_509_255[209:200] == arrival));
-    wire and_3193 = (and_3191 & (epoch ? bank12_q_s2_509_255[1] : bank12_q_s2_509_255[0])) & (bank12_q_s2_509_255[221:210] == set);
-    wire bank12_1_holds = (and_3182_s3 & and_3187_s3) & and_3193_s3;
-    wire [15:0] bank12_1_order = bank12_q_s2_509_255[237:222];
-    wire [15:0] bank12_1_rule = bank12_q_s2_509_255[253:238];
-    wire bank12_1_permit = bank12_q_s2_509_255[254];
-    wire and_3207 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hc);
-    wire [254:0] bank13_q_s2_509_255 = bank13_q_s2[509:255];
-    wire [95:0] and_3227 = (client[95:0] ^ bank13_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank13_q_s2[359:353]);
-    wire [95:0] and_3236 = (server[95:0] ^ bank13_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank13_q_s2[462:456]);
-    wire mux_3279 = later ? (~(|bank13_q_s2[104:89]) & (&bank13_q_s2[120:105])) : ((bank13_q_s2[104:89] <= client_port) & (client_port <= bank13_q_s2[120:105]));
-    wire mux_3289 = later ? (~(|bank13_q_s2[136:121]) & (&bank13_q_s2[152:137])) : ((bank13_q_s2[136:121] <= port) & (port <= bank13_q_s2[152:137]));
-    wire and_3309 = ({3'd0, bank13_q_s2[182:169]} <= size) & ((&bank13_q_s2[196:183]) | (size <= {3'd0, bank13_q_s2[196:183]}));
-    wire and_3322 = ~(|((client[127:96] ^ bank13_q_s2[35:4]) & ~(32'hffffffff >> bank13_q_s2[41:36]))) & ~(|((server[127:96] ^ bank13_q_s2[73:42]) & ~(32'hffffffff >> bank13_q_s2[79:74])));
-    wire and_3328 = ((mux_3279 & mux_3289) & (bank13_q_s2[80] | (bank13_q_s2[88:81] == protocol))) & ~(|((bank13_q_s2[160:153] ^ flags) & bank13_q_s2[168:161]));
-    wire and_3331 = (((bank13_q_s2[3:2] == 2'd0) | ((bank13_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_3309) & (back ? bank13_q_s2[198] : bank13_q_s2[197]);
-    wire and_3333 = (and_3331 & (bank13_q_s2[199] | (bank13_q_s2[209:200] == arrival))) & (epoch ? bank13_q_s2[1] : bank13_q_s2[0]);
-    wire bank13_0_holds = (and_3323_s3 & and_3328_s3) & and_3334_s3;
-    wire [15:0] bank13_0_order = bank13_q_s2[237:222];
-    wire [15:0] bank13_0_rule = bank13_q_s2[253:238];
-    wire bank13_0_permit = bank13_q_s2[254];
-    wire [31:0] and_3361 = (client[127:96] ^ bank13_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank13_q_s2_509_255[41:36]);
-    wire [31:0] and_3370 = (server[127:96] ^ bank13_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank13_q_s2_509_255[79:74]);
-    wire and_3381 = (bank13_q_s2_509_255[104:89] <= client_port) & (client_port <= bank13_q_s2_509_255[120:105]);
-    wire mux_3392 = later ? (~(|bank13_q_s2_509_255[136:121]) & (&bank13_q_s2_509_255[152:137])) : ((bank13_q_s2_509_255[136:121] <= port) & (port <= bank13_q_s2_509_255[152:137]));
-    wire and_3393 = (later ? (~(|bank13_q_s2_509_255[104:89]) & (&bank13_q_s2_509_255[120:105])) : and_3381) & mux_3392;
-    wire and_3412 = ({3'd0, bank13_q_s2_509_255[182:169]} <= size) & ((&bank13_q_s2_509_255[196:183]) | (size <= {3'd0, bank13_q_s2_509_255[196:183]}));
-    wire and_3431 = (and_3393 & (bank13_q_s2_509_255[80] | (bank13_q_s2_509_255[88:81] == protocol))) & ~(|((bank13_q_s2_509_255[160:153] ^ flags) & bank13_q_s2_509_255[168:161]));
-    wire and_3433 = ((bank13_q_s2_509_255[3:2] == 2'd0) | ((bank13_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_3412;
-    wire and_3435 = (and_3433 & (back ? bank13_q_s2_509_255[198] : bank13_q_s2_509_255[197])) & (bank13_q_s2_509_255[199] | (bank13_q_s2_509_255[209:200] == arrival));
-    wire and_3437 = (and_3435 & (epoch ? bank13_q_s2_509_255[1] : bank13_q_s2_509_255[0])) & (bank13_q_s2_509_255[221:210] == set);
-    wire bank13_1_holds = (and_3426_s3 & and_3431_s3) & and_3437_s3;
-    wire [15:0] bank13_1_order = bank13_q_s2_509_255[237:222];
-    wire [15:0] bank13_1_rule = bank13_q_s2_509_255[253:238];
-    wire bank13_1_permit = bank13_q_s2_509_255[254];
-    wire and_3451 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hd);
-    wire [254:0] bank14_q_s2_509_255 = bank14_q_s2[509:255];
-    wire [95:0] and_3471 = (client[95:0] ^ bank14_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank14_q_s2[359:353]);
-    wire [95:0] and_3480 = (server[95:0] ^ bank14_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank14_q_s2[462:456]);
-    wire mux_3523 = later ? (~(|bank14_q_s2[104:89]) & (&bank14_q_s2[120:105])) : ((bank14_q_s2[104:89] <= client_port) & (client_port <= bank14_q_s2[120:105]));
-    wire mux_3533 = later ? (~(|bank14_q_s2[136:121]) & (&bank14_q_s2[152:137])) : ((bank14_q_s2[136:121] <= port) & (port <= bank14_q_s2[152:137]));
-    wire and_3553 = ({3'd0, bank14_q_s2[182:169]} <= size) & ((&bank14_q_s2[196:183]) | (size <= {3'd0, bank14_q_s2[196:183]}));
-    wire and_3566 = ~(|((client[127:96] ^ bank14_q_s2[35:4]) & ~(32'hffffffff >> bank14_q_s2[41:36]))) & ~(|((server[127:96] ^ bank14_q_s2[73:42]) & ~(32'hffffffff >> bank14_q_s2[79:74])));
-    wire and_3572 = ((mux_3523 & mux_3533) & (bank14_q_s2[80] | (bank14_q_s2[88:81] == protocol))) & ~(|((bank14_q_s2[160:153] ^ flags) & bank14_q_s2[168:161]));
-    wire and_3575 = (((bank14_q_s2[3:2] == 2'd0) | ((bank14_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_3553) & (back ? bank14_q_s2[198] : bank14_q_s2[197]);
-    wire and_3577 = (and_3575 & (bank14_q_s2[199] | (bank14_q_s2[209:200] == arrival))) & (epoch ? bank14_q_s2[1] : bank14_q_s2[0]);
-    wire bank14_0_holds = (and_3567_s3 & and_3572_s3) & and_3578_s3;
-    wire [15:0] bank14_0_order = bank14_q_s2[237:222];
-    wire [15:0] bank14_0_rule = bank14_q_s2[253:238];
-    wire bank14_0_permit = bank14_q_s2[254];
-    wire [31:0] and_3605 = (client[127:96] ^ bank14_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank14_q_s2_509_255[41:36]);
-    wire [31:0] and_3614 = (server[127:96] ^ bank14_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank14_q_s2_509_255[79:74]);
-    wire and_3625 = (bank14_q_s2_509_255[104:89] <= client_port) & (client_port <= bank14_q_s2_509_255[120:105]);
-    wire mux_3636 = later ? (~(|bank14_q_s2_509_255[136:121]) & (&bank14_q_s2_509_255[152:137])) : ((bank14_q_s2_509_255[136:121] <= port) & (port <= bank14_q_s2_509_255[152:137]));
-    wire and_3637 = (later ? (~(|bank14_q_s2_509_255[104:89]) & (&bank14_q_s2_509_255[120:105])) : and_3625) & mux_3636;
-    wire and_3656 = ({3'd0, bank14_q_s2_509_255[182:169]} <= size) & ((&bank14_q_s2_509_255[196:183]) | (size <= {3'd0, bank14_q_s2_509_255[196:183]}));
-    wire and_3675 = (and_3637 & (bank14_q_s2_509_255[80] | (bank14_q_s2_509_255[88:81] == protocol))) & ~(|((bank14_q_s2_509_255[160:153] ^ flags) & bank14_q_s2_509_255[168:161]));
-    wire and_3677 = ((bank14_q_s2_509_255[3:2] == 2'd0) | ((bank14_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_3656;
-    wire and_3679 = (and_3677 & (back ? bank14_q_s2_509_255[198] : bank14_q_s2_509_255[197])) & (bank14_q_s2_509_255[199] | (bank14_q_s2_509_255[209:200] == arrival));
-    wire and_3681 = (and_3679 & (epoch ? bank14_q_s2_509_255[1] : bank14_q_s2_509_255[0])) & (bank14_q_s2_509_255[221:210] == set);
-    wire bank14_1_holds = (and_3670_s3 & and_3675_s3) & and_3681_s3;
-    wire [15:0] bank14_1_order = bank14_q_s2_509_255[237:222];
-    wire [15:0] bank14_1_rule = bank14_q_s2_509_255[253:238];
-    wire bank14_1_permit = bank14_q_s2_509_255[254];
-    wire and_3695 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'he);
-    wire [254:0] bank15_q_s2_509_255 = bank15_q_s2[509:255];
-    wire [95:0] and_3715 = (client[95:0] ^ bank15_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank15_q_s2[359:353]);
-    wire [95:0] and_3724 = (server[95:0] ^ bank15_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank15_q_s2[462:456]);
-    wire mux_3767 = later ? (~(|bank15_q_s2[104:89]) & (&bank15_q_s2[120:105])) : ((bank15_q_s2[104:89] <= client_port) & (client_port <= bank15_q_s2[120:105]));
-    wire mux_3777 = later ? (~(|bank15_q_s2[136:121]) & (&bank15_q_s2[152:137])) : ((bank15_q_s2[136:121] <= port) & (port <= bank15_q_s2[152:137]));
-    wire and_3797 = ({3'd0, bank15_q_s2[182:169]} <= size) & ((&bank15_q_s2[196:183]) | (size <= {3'd0, bank15_q_s2[196:183]}));
-    wire and_3810 = ~(|((client[127:96] ^ bank15_q_s2[35:4]) & ~(32'hffffffff >> bank15_q_s2[41:36]))) & ~(|((server[127:96] ^ bank15_q_s2[73:42]) & ~(32'hffffffff >> bank15_q_s2[79:74])));
-    wire and_3816 = ((mux_3767 & mux_3777) & (bank15_q_s2[80] | (bank15_q_s2[88:81] == protocol))) & ~(|((bank15_q_s2[160:153] ^ flags) & bank15_q_s2[168:161]));
-    wire and_3819 = (((bank15_q_s2[3:2] == 2'd0) | ((bank15_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_3797) & (back ? bank15_q_s2[198] : bank15_q_s2[197]);
-    wire and_3821 = (and_3819 & (bank15_q_s2[199] | (bank15_q_s2[209:200] == arrival))) & (epoch ? bank15_q_s2[1] : bank15_q_s2[0]);
-    wire bank15_0_holds = (and_3811_s3 & and_3816_s3) & and_3822_s3;
-    wire [15:0] bank15_0_order = bank15_q_s2[237:222];
-    wire [15:0] bank15_0_rule = bank15_q_s2[253:238];
-    wire bank15_0_permit = bank15_q_s2[254];
-    wire [31:0] and_3849 = (client[127:96] ^ bank15_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank15_q_s2_509_255[41:36]);
-    wire [31:0] and_3858 = (server[127:96] ^ bank15_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank15_q_s2_509_255[79:74]);
-    wire and_3869 = (bank15_q_s2_509_255[104:89] <= client_port) & (client_port <= bank15_q_s2_509_255[120:105]);
-    wire mux_3880 = later ? (~(|bank15_q_s2_509_255[136:121]) & (&bank15_q_s2_509_255[152:137])) : ((bank15_q_s2_509_255[136:121] <= port) & (port <= bank15_q_s2_509_255[152:137]));
-    wire and_3881 = (later ? (~(|bank15_q_s2_509_255[104:89]) & (&bank15_q_s2_509_255[120:105])) : and_3869) & mux_3880;
-    wire and_3900 = ({3'd0, bank15_q_s2_509_255[182:169]} <= size) & ((&bank15_q_s2_509_255[196:183]) | (size <= {3'd0, bank15_q_s2_509_255[196:183]}));
-    wire and_3919 = (and_3881 & (bank15_q_s2_509_255[80] | (bank15_q_s2_509_255[88:81] == protocol))) & ~(|((bank15_q_s2_509_255[160:153] ^ flags) & bank15_q_s2_509_255[168:161]));
-    wire and_3921 = ((bank15_q_s2_509_255[3:2] == 2'd0) | ((bank15_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_3900;
-    wire and_3923 = (and_3921 & (back ? bank15_q_s2_509_255[198] : bank15_q_s2_509_255[197])) & (bank15_q_s2_509_255[199] | (bank15_q_s2_509_255[209:200] == arrival));
-    wire and_3925 = (and_3923 & (epoch ? bank15_q_s2_509_255[1] : bank15_q_s2_509_255[0])) & (bank15_q_s2_509_255[221:210] == set);
-    wire bank15_1_holds = (and_3914_s3 & and_3919_s3) & and_3925_s3;
-    wire [15:0] bank15_1_order = bank15_q_s2_509_255[237:222];
-    wire [15:0] bank15_1_rule = bank15_q_s2_509_255[253:238];
-    wire bank15_1_permit = bank15_q_s2_509_255[254];
-    wire and_3939 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hf);
-    wire [254:0] bank16_q_s2_509_255 = bank16_q_s2[509:255];
-    wire [95:0] and_3959 = (client[95:0] ^ bank16_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank16_q_s2[359:353]);
-    wire [95:0] and_3968 = (server[95:0] ^ bank16_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank16_q_s2[462:456]);
-    wire mux_4011 = later ? (~(|bank16_q_s2[104:89]) & (&bank16_q_s2[120:105])) : ((bank16_q_s2[104:89] <= client_port) & (client_port <= bank16_q_s2[120:105]));
-    wire mux_4021 = later ? (~(|bank16_q_s2[136:121]) & (&bank16_q_s2[152:137])) : ((bank16_q_s2[136:121] <= port) & (port <= bank16_q_s2[152:137]));
-    wire and_4041 = ({3'd0, bank16_q_s2[182:169]} <= size) & ((&bank16_q_s2[196:183]) | (size <= {3'd0, bank16_q_s2[196:183]}));
-    wire and_4054 = ~(|((client[127:96] ^ bank16_q_s2[35:4]) & ~(32'hffffffff >> bank16_q_s2[41:36]))) & ~(|((server[127:96] ^ bank16_q_s2[73:42]) & ~(32'hffffffff >> bank16_q_s2[79:74])));
-    wire and_4060 = ((mux_4011 & mux_4021) & (bank16_q_s2[80] | (bank16_q_s2[88:81] == protocol))) & ~(|((bank16_q_s2[160:153] ^ flags) & bank16_q_s2[168:161]));
-    wire and_4063 = (((bank16_q_s2[3:2] == 2'd0) | ((bank16_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_4041) & (back ? bank16_q_s2[198] : bank16_q_s2[197]);
-    wire and_4065 = (and_4063 & (bank16_q_s2[199] | (bank16_q_s2[209:200] == arrival))) & (epoch ? bank16_q_s2[1] : bank16_q_s2[0]);
-    wire bank16_0_holds = (and_4055_s3 & and_4060_s3) & and_4066_s3;
-    wire [15:0] bank16_0_order = bank16_q_s2[237:222];
-    wire [15:0] bank16_0_rule = bank16_q_s2[253:238];
-    wire bank16_0_permit = bank16_q_s2[254];
-    wire [31:0] and_4093 = (client[127:96] ^ bank16_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank16_q_s2_509_255[41:36]);
-    wire [31:0] and_4102 = (server[127:96] ^ bank16_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank16_q_s2_509_255[79:74]);
-    wire and_4113 = (bank16_q_s2_509_255[104:89] <= client_port) & (client_port <= bank16_q_s2_509_255[120:105]);
-    wire mux_4124 = later ? (~(|bank16_q_s2_509_255[136:121]) & (&bank16_q_s2_509_255[152:137])) : ((bank16_q_s2_509_255[136:121] <= port) & (port <= bank16_q_s2_509_255[152:137]));
-    wire and_4125 = (later ? (~(|bank16_q_s2_509_255[104:89]) & (&bank16_q_s2_509_255[120:105])) : and_4113) & mux_4124;
-    wire and_4144 = ({3'd0, bank16_q_s2_509_255[182:169]} <= size) & ((&bank16_q_s2_509_255[196:183]) | (size <= {3'd0, bank16_q_s2_509_255[196:183]}));
-    wire and_4163 = (and_4125 & (bank16_q_s2_509_255[80] | (bank16_q_s2_509_255[88:81] == protocol))) & ~(|((bank16_q_s2_509_255[160:153] ^ flags) & bank16_q_s2_509_255[168:161]));
-    wire and_4165 = ((bank16_q_s2_509_255[3:2] == 2'd0) | ((bank16_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_4144;
-    wire and_4167 = (and_4165 & (back ? bank16_q_s2_509_255[198] : bank16_q_s2_509_255[197])) & (bank16_q_s2_509_255[199] | (bank16_q_s2_509_255[209:200] == arrival));
-    wire and_4169 = (and_4167 & (epoch ? bank16_q_s2_509_255[1] : bank16_q_s2_509_255[0])) & (bank16_q_s2_509_255[221:210] == set);
-    wire bank16_1_holds = (and_4158_s3 & and_4163_s3) & and_4169_s3;
-    wire [15:0] bank16_1_order = bank16_q_s2_509_255[237:222];
-    wire [15:0] bank16_1_rule = bank16_q_s2_509_255[253:238];
-    wire bank16_1_permit = bank16_q_s2_509_255[254];
-    wire and_4183 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h10);
-    wire [254:0] bank17_q_s2_509_255 = bank17_q_s2[509:255];
-    wire [95:0] and_4203 = (client[95:0] ^ bank17_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank17_q_s2[359:353]);
-    wire [95:0] and_4212 = (server[95:0] ^ bank17_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank17_q_s2[462:456]);
-    wire mux_4255 = later ? (~(|bank17_q_s2[104:89]) & (&bank17_q_s2[120:105])) : ((bank17_q_s2[104:89] <= client_port) & (client_port <= bank17_q_s2[120:105]));
-    wire mux_4265 = later ? (~(|bank17_q_s2[136:121]) & (&bank17_q_s2[152:137])) : ((bank17_q_s2[136:121] <= port) & (port <= bank17_q_s2[152:137]));
-    wire and_4285 = ({3'd0, bank17_q_s2[182:169]} <= size) & ((&bank17_q_s2[196:183]) | (size <= {3'd0, bank17_q_s2[196:183]}));
-    wire and_4298 = ~(|((client[127:96] ^ bank17_q_s2[35:4]) & ~(32'hffffffff >> bank17_q_s2[41:36]))) & ~(|((server[127:96] ^ bank17_q_s2[73:42]) & ~(32'hffffffff >> bank17_q_s2[79:74])));
-    wire and_4304 = ((mux_4255 & mux_4265) & (bank17_q_s2[80] | (bank17_q_s2[88:81] == protocol))) & ~(|((bank17_q_s2[160:153] ^ flags) & bank17_q_s2[168:161]));
-    wire and_4307 = (((bank17_q_s2[3:2] == 2'd0) | ((bank17_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_4285) & (back ? bank17_q_s2[198] : bank17_q_s2[197]);
-    wire and_4309 = (and_4307 & (bank17_q_s2[199] | (bank17_q_s2[209:200] == arrival))) & (epoch ? bank17_q_s2[1] : bank17_q_s2[0]);
-    wire bank17_0_holds = (and_4299_s3 & and_4304_s3) & and_4310_s3;
-    wire [15:0] bank17_0_order = bank17_q_s2[237:222];
-    wire [15:0] bank17_0_rule = bank17_q_s2[253:238];
-    wire bank17_0_permit = bank17_q_s2[254];
-    wire [31:0] and_4337 = (client[127:96] ^ bank17_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank17_q_s2_509_255[41:36]);
-    wire [31:0] and_4346 = (server[127:96] ^ bank17_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank17_q_s2_509_255[79:74]);
-    wire and_4357 = (bank17_q_s2_509_255[104:89] <= client_port) & (client_port <= bank17_q_s2_509_255[120:105]);
-    wire mux_4368 = later ? (~(|bank17_q_s2_509_255[136:121]) & (&bank17_q_s2_509_255[152:137])) : ((bank17_q_s2_509_255[136:121] <= port) & (port <= bank17_q_s2_509_255[152:137]));
-    wire and_4369 = (later ? (~(|bank17_q_s2_509_255[104:89]) & (&bank17_q_s2_509_255[120:105])) : and_4357) & mux_4368;
-    wire and_4388 = ({3'd0, bank17_q_s2_509_255[182:169]} <= size) & ((&bank17_q_s2_509_255[196:183]) | (size <= {3'd0, bank17_q_s2_509_255[196:183]}));
-    wire and_4407 = (and_4369 & (bank17_q_s2_509_255[80] | (bank17_q_s2_509_255[88:81] == protocol))) & ~(|((bank17_q_s2_509_255[160:153] ^ flags) & bank17_q_s2_509_255[168:161]));
-    wire and_4409 = ((bank17_q_s2_509_255[3:2] == 2'd0) | ((bank17_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_4388;
-    wire and_4411 = (and_4409 & (back ? bank17_q_s2_509_255[198] : bank17_q_s2_509_255[197])) & (bank17_q_s2_509_255[199] | (bank17_q_s2_509_255[209:200] == arrival));
-    wire and_4413 = (and_4411 & (epoch ? bank17_q_s2_509_255[1] : bank17_q_s2_509_255[0])) & (bank17_q_s2_509_255[221:210] == set);
-    wire bank17_1_holds = (and_4402_s3 & and_4407_s3) & and_4413_s3;
-    wire [15:0] bank17_1_order = bank17_q_s2_509_255[237:222];
-    wire [15:0] bank17_1_rule = bank17_q_s2_509_255[253:238];
-    wire bank17_1_permit = bank17_q_s2_509_255[254];
-    wire and_4427 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h11);
-    wire [254:0] bank18_q_s2_509_255 = bank18_q_s2[509:255];
-    wire [95:0] and_4447 = (client[95:0] ^ bank18_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank18_q_s2[359:353]);
-    wire [95:0] and_4456 = (server[95:0] ^ bank18_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank18_q_s2[462:456]);
-    wire mux_4499 = later ? (~(|bank18_q_s2[104:89]) & (&bank18_q_s2[120:105])) : ((bank18_q_s2[104:89] <= client_port) & (client_port <= bank18_q_s2[120:105]));
-    wire mux_4509 = later ? (~(|bank18_q_s2[136:121]) & (&bank18_q_s2[152:137])) : ((bank18_q_s2[136:121] <= port) & (port <= bank18_q_s2[152:137]));
-    wire and_4529 = ({3'd0, bank18_q_s2[182:169]} <= size) & ((&bank18_q_s2[196:183]) | (size <= {3'd0, bank18_q_s2[196:183]}));
-    wire and_4542 = ~(|((client[127:96] ^ bank18_q_s2[35:4]) & ~(32'hffffffff >> bank18_q_s2[41:36]))) & ~(|((server[127:96] ^ bank18_q_s2[73:42]) & ~(32'hffffffff >> bank18_q_s2[79:74])));
-    wire and_4548 = ((mux_4499 & mux_4509) & (bank18_q_s2[80] | (bank18_q_s2[88:81] == protocol))) & ~(|((bank18_q_s2[160:153] ^ flags) & bank18_q_s2[168:161]));
-    wire and_4551 = (((bank18_q_s2[3:2] == 2'd0) | ((bank18_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_4529) & (back ? bank18_q_s2[198] : bank18_q_s2[197]);
-    wire and_4553 = (and_4551 & (bank18_q_s2[199] | (bank18_q_s2[209:200] == arrival))) & (epoch ? bank18_q_s2[1] : bank18_q_s2[0]);
-    wire bank18_0_holds = (and_4543_s3 & and_4548_s3) & and_4554_s3;
-    wire [15:0] bank18_0_order = bank18_q_s2[237:222];
-    wire [15:0] bank18_0_rule = bank18_q_s2[253:238];
-    wire bank18_0_permit = bank18_q_s2[254];
-    wire [31:0] and_4581 = (client[127:96] ^ bank18_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank18_q_s2_509_255[41:36]);
-    wire [31:0] and_4590 = (server[127:96] ^ bank18_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank18_q_s2_509_255[79:74]);
-    wire and_4601 = (bank18_q_s2_509_255[104:89] <= client_port) & (client_port <= bank18_q_s2_509_255[120:105]);
-    wire mux_4612 = later ? (~(|bank18_q_s2_509_255[136:121]) & (&bank18_q_s2_509_255[152:137])) : ((bank18_q_s2_509_255[136:121] <= port) & (port <= bank18_q_s2_509_255[152:137]));
-    wire and_4613 = (later ? (~(|bank18_q_s2_509_255[104:89]) & (&bank18_q_s2_509_255[120:105])) : and_4601) & mux_4612;
-    wire and_4632 = ({3'd0, bank18_q_s2_509_255[182:169]} <= size) & ((&bank18_q_s2_509_255[196:183]) | (size <= {3'd0, bank18_q_s2_509_255[196:183]}));
-    wire and_4651 = (and_4613 & (bank18_q_s2_509_255[80] | (bank18_q_s2_509_255[88:81] == protocol))) & ~(|((bank18_q_s2_509_255[160:153] ^ flags) & bank18_q_s2_509_255[168:161]));
-    wire and_4653 = ((bank18_q_s2_509_255[3:2] == 2'd0) | ((bank18_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_4632;
-    wire and_4655 = (and_4653 & (back ? bank18_q_s2_509_255[198] : bank18_q_s2_509_255[197])) & (bank18_q_s2_509_255[199] | (bank18_q_s2_509_255[209:200] == arrival));
-    wire and_4657 = (and_4655 & (epoch ? bank18_q_s2_509_255[1] : bank18_q_s2_509_255[0])) & (bank18_q_s2_509_255[221:210] == set);
-    wire bank18_1_holds = (and_4646_s3 & and_4651_s3) & and_4657_s3;
-    wire [15:0] bank18_1_order = bank18_q_s2_509_255[237:222];
-    wire [15:0] bank18_1_rule = bank18_q_s2_509_255[253:238];
-    wire bank18_1_permit = bank18_q_s2_509_255[254];
-    wire and_4671 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h12);
-    wire [254:0] bank19_q_s2_509_255 = bank19_q_s2[509:255];
-    wire [95:0] and_4691 = (client[95:0] ^ bank19_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank19_q_s2[359:353]);
-    wire [95:0] and_4700 = (server[95:0] ^ bank19_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank19_q_s2[462:456]);
-    wire mux_4743 = later ? (~(|bank19_q_s2[104:89]) & (&bank19_q_s2[120:105])) : ((bank19_q_s2[104:89] <= client_port) & (client_port <= bank19_q_s2[120:105]));
-    wire mux_4753 = later ? (~(|bank19_q_s2[136:121]) & (&bank19_q_s2[152:137])) : ((bank19_q_s2[136:121] <= port) & (port <= bank19_q_s2[152:137]));
-    wire and_4773 = ({3'd0, bank19_q_s2[182:169]} <= size) & ((&bank19_q_s2[196:183]) | (size <= {3'd0, bank19_q_s2[196:183]}));
-    wire and_4786 = ~(|((client[127:96] ^ bank19_q_s2[35:4]) & ~(32'hffffffff >> bank19_q_s2[41:36]))) & ~(|((server[127:96] ^ bank19_q_s2[73:42]) & ~(32'hffffffff >> bank19_q_s2[79:74])));
-    wire and_4792 = ((mux_4743 & mux_4753) & (bank19_q_s2[80] | (bank19_q_s2[88:81] == protocol))) & ~(|((bank19_q_s2[160:153] ^ flags) & bank19_q_s2[168:161]));
-    wire and_4795 = (((bank19_q_s2[3:2] == 2'd0) | ((bank19_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_4773) & (back ? bank19_q_s2[198] : bank19_q_s2[197]);
-    wire and_4797 = (and_4795 & (bank19_q_s2[199] | (bank19_q_s2[209:200] == arrival))) & (epoch ? bank19_q_s2[1] : bank19_q_s2[0]);
-    wire bank19_0_holds = (and_4787_s3 & and_4792_s3) & and_4798_s3;
-    wire [15:0] bank19_0_order = bank19_q_s2[237:222];
-    wire [15:0] bank19_0_rule = bank19_q_s2[253:238];
-    wire bank19_0_permit = bank19_q_s2[254];
-    wire [31:0] and_4825 = (client[127:96] ^ bank19_q_s2_509_255[35:4]) & ~(32'hffffffff >> bank19_q_s2_509_255[41:36]);
-    wire [31:0] and_4834 = (server[127:96] ^ bank19_q_s2_509_255[73:42]) & ~(32'hffffffff >> bank19_q_s2_509_255[79:74]);
-    wire and_4845 = (bank19_q_s2_509_255[104:89] <= client_port) & (client_port <= bank19_q_s2_509_255[120:105]);
-    wire mux_4856 = later ? (~(|bank19_q_s2_509_255[136:121]) & (&bank19_q_s2_509_255[152:137])) : ((bank19_q_s2_509_255[136:121] <= port) & (port <= bank19_q_s2_509_255[152:137]));
-    wire and_4857 = (later ? (~(|bank19_q_s2_509_255[104:89]) & (&bank19_q_s2_509_255[120:105])) : and_4845) & mux_4856;
-    wire and_4876 = ({3'd0, bank19_q_s2_509_255[182:169]} <= size) & ((&bank19_q_s2_509_255[196:183]) | (size <= {3'd0, bank19_q_s2_509_255[196:183]}));
-    wire and_4895 = (and_4857 & (bank19_q_s2_509_255[80] | (bank19_q_s2_509_255[88:81] == protocol))) & ~(|((bank19_q_s2_509_255[160:153] ^ flags) & bank19_q_s2_509_255[168:161]));
-    wire and_4897 = ((bank19_q_s2_509_255[3:2] == 2'd0) | ((bank19_q_s2_509_255[3:2] == 2'd1) ? ~v6 : v6)) & and_4876;
-    wire and_4899 = (and_4897 & (back ? bank19_q_s2_509_255[198] : bank19_q_s2_509_255[197])) & (bank19_q_s2_509_255[199] | (bank19_q_s2_509_255[209:200] == arrival));
-    wire and_4901 = (and_4899 & (epoch ? bank19_q_s2_509_255[1] : bank19_q_s2_509_255[0])) & (bank19_q_s2_509_255[221:210] == set);
-    wire bank19_1_holds = (and_4890_s3 & and_4895_s3) & and_4901_s3;
-    wire [15:0] bank19_1_order = bank19_q_s2_509_255[237:222];
-    wire [15:0] bank19_1_rule = bank19_q_s2_509_255[253:238];
-    wire bank19_1_permit = bank19_q_s2_509_255[254];
-    wire and_4915 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h13);
-    wire lt_4926 = bank0_1_order_s3 < bank0_0_order_s3;
-    wire lt_4930 = bank1_0_order_s3 < bank0_0_order_s3;
-    wire lt_4934 = bank1_1_order_s3 < bank0_0_order_s3;
-    wire lt_4938 = bank2_0_order_s3 < bank0_0_order_s3;
-    wire lt_4942 = bank2_1_order_s3 < bank0_0_order_s3;
-    wire lt_4946 = bank3_0_order_s3 < bank0_0_order_s3;
-    wire lt_4950 = bank3_1_order_s3 < bank0_0_order_s3;
-    wire lt_4954 = bank1_0_order_s3 < bank0_1_order_s3;
-    wire lt_4958 = bank1_1_order_s3 < bank0_1_order_s3;
-    wire lt_4962 = bank2_0_order_s3 < bank0_1_order_s3;
-    wire lt_4966 = bank2_1_order_s3 < bank0_1_order_s3;
-    wire lt_4970 = bank3_0_order_s3 < bank0_1_order_s3;
-    wire lt_4974 = bank3_1_order_s3 < bank0_1_order_s3;
-    wire lt_4978 = bank1_1_order_s3 < bank1_0_order_s3;
-    wire lt_4982 = bank2_0_order_s3 < bank1_0_order_s3;
-    wire lt_4986 = bank2_1_order_s3 < bank1_0_order_s3;
-    wire lt_4990 = bank3_0_order_s3 < bank1_0_order_s3;
-    wire lt_4994 = bank3_1_order_s3 < bank1_0_order_s3;
-    wire lt_4998 = bank2_0_order_s3 < bank1_1_order_s3;
-    wire lt_5002 = bank2_1_order_s3 < bank1_1_order_s3;
-    wire lt_5006 = bank3_0_order_s3 < bank1_1_order_s3;
-    wire lt_5010 = bank3_1_order_s3 < bank1_1_order_s3;
-    wire lt_5014 = bank2_1_order_s3 < bank2_0_order_s3;
-    wire lt_5018 = bank3_0_order_s3 < bank2_0_order_s3;
-    wire lt_5022 = bank3_1_order_s3 < bank2_0_order_s3;
-    wire lt_5026 = bank3_0_order_s3 < bank2_1_order_s3;
-    wire lt_5030 = bank3_1_order_s3 < bank2_1_order_s3;
-    wire lt_5034 = bank3_1_order_s3 < bank3_0_order_s3;
-    wire [6:0] cat_5038 = {
-        bank0_1_holds & lt_4926,
-        bank1_0_holds & lt_4930,
-        bank1_1_holds & lt_4934,
-        bank2_0_holds & lt_4938,
-        bank2_1_holds & lt_4942,
-        bank3_0_holds & lt_4946,
-        bank3_1_holds & lt_4950
+    wire [95:0] and_294 = (client[95:0] ^ bank1_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank1_q_s2[359:353]);
+    wire [95:0] and_303 = (server[95:0] ^ bank1_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank1_q_s2[462:456]);
+    wire mux_328 = later ? (~(|bank1_q_s2[104:89]) & (&bank1_q_s2[120:105])) : ((bank1_q_s2[104:89] <= client_port) & (client_port <= bank1_q_s2[120:105]));
+    wire mux_338 = later ? (~(|bank1_q_s2[136:121]) & (&bank1_q_s2[152:137])) : ((bank1_q_s2[136:121] <= port) & (port <= bank1_q_s2[152:137]));
+    wire and_359 = ({3'd0, bank1_q_s2[182:169]} <= size) & ((&bank1_q_s2[196:183]) | (size <= {3'd0, bank1_q_s2[196:183]}));
+    wire and_390 = ~(|((client[127:96] ^ bank1_q_s2[35:4]) & ~(32'hffffffff >> bank1_q_s2[41:36]))) & ~(|((server[127:96] ^ bank1_q_s2[73:42]) & ~(32'hffffffff >> bank1_q_s2[79:74])));
+    wire and_396 = ((mux_328 & mux_338) & (bank1_q_s2[80] | (bank1_q_s2[88:81] == protocol))) & ~(|(later ? bank1_q_s2[168:161] : ((bank1_q_s2[160:153] ^ flags) & bank1_q_s2[168:161])));
+    wire and_399 = (((bank1_q_s2[3:2] == 2'd0) | ((bank1_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_359) & (back ? bank1_q_s2[198] : bank1_q_s2[197]);
+    wire and_401 = (and_399 & (bank1_q_s2[199] | (bank1_q_s2[209:200] == arrival))) & (epoch ? bank1_q_s2[1] : bank1_q_s2[0]);
+    wire bank1_0_holds = (and_391_s3 & and_396_s3) & and_402_s3;
+    wire mux_430 = later ? (~(|bank1_q_s2[359:344]) & (&bank1_q_s2[375:360])) : ((bank1_q_s2[359:344] <= client_port) & (client_port <= bank1_q_s2[375:360]));
+    wire mux_440 = later ? (~(|bank1_q_s2[391:376]) & (&bank1_q_s2[407:392])) : ((bank1_q_s2[391:376] <= port) & (port <= bank1_q_s2[407:392]));
+    wire and_461 = ({3'd0, bank1_q_s2[437:424]} <= size) & ((&bank1_q_s2[451:438]) | (size <= {3'd0, bank1_q_s2[451:438]}));
+    wire and_492 = ~(|((client[127:96] ^ bank1_q_s2[290:259]) & ~(32'hffffffff >> bank1_q_s2[296:291]))) & ~(|((server[127:96] ^ bank1_q_s2[328:297]) & ~(32'hffffffff >> bank1_q_s2[334:329])));
+    wire and_498 = ((mux_430 & mux_440) & (bank1_q_s2[335] | (bank1_q_s2[343:336] == protocol))) & ~(|(later ? bank1_q_s2[423:416] : ((bank1_q_s2[415:408] ^ flags) & bank1_q_s2[423:416])));
+    wire and_501 = (((bank1_q_s2[258:257] == 2'd0) | ((bank1_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_461) & (back ? bank1_q_s2[453] : bank1_q_s2[452]);
+    wire and_503 = (and_501 & (bank1_q_s2[454] | (bank1_q_s2[464:455] == arrival))) & (epoch ? bank1_q_s2[256] : bank1_q_s2[255]);
+    wire bank1_1_holds = (and_493_s3 & and_498_s3) & and_504_s3;
+    wire and_515 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd1);
+    wire and_516 = cfg_write & and_515;
+    wire [95:0] and_535 = (client[95:0] ^ bank2_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank2_q_s2[359:353]);
+    wire [95:0] and_544 = (server[95:0] ^ bank2_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank2_q_s2[462:456]);
+    wire mux_569 = later ? (~(|bank2_q_s2[104:89]) & (&bank2_q_s2[120:105])) : ((bank2_q_s2[104:89] <= client_port) & (client_port <= bank2_q_s2[120:105]));
+    wire mux_579 = later ? (~(|bank2_q_s2[136:121]) & (&bank2_q_s2[152:137])) : ((bank2_q_s2[136:121] <= port) & (port <= bank2_q_s2[152:137]));
+    wire and_600 = ({3'd0, bank2_q_s2[182:169]} <= size) & ((&bank2_q_s2[196:183]) | (size <= {3'd0, bank2_q_s2[196:183]}));
+    wire and_631 = ~(|((client[127:96] ^ bank2_q_s2[35:4]) & ~(32'hffffffff >> bank2_q_s2[41:36]))) & ~(|((server[127:96] ^ bank2_q_s2[73:42]) & ~(32'hffffffff >> bank2_q_s2[79:74])));
+    wire and_637 = ((mux_569 & mux_579) & (bank2_q_s2[80] | (bank2_q_s2[88:81] == protocol))) & ~(|(later ? bank2_q_s2[168:161] : ((bank2_q_s2[160:153] ^ flags) & bank2_q_s2[168:161])));
+    wire and_640 = (((bank2_q_s2[3:2] == 2'd0) | ((bank2_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_600) & (back ? bank2_q_s2[198] : bank2_q_s2[197]);
+    wire and_642 = (and_640 & (bank2_q_s2[199] | (bank2_q_s2[209:200] == arrival))) & (epoch ? bank2_q_s2[1] : bank2_q_s2[0]);
+    wire bank2_0_holds = (and_632_s3 & and_637_s3) & and_643_s3;
+    wire mux_671 = later ? (~(|bank2_q_s2[359:344]) & (&bank2_q_s2[375:360])) : ((bank2_q_s2[359:344] <= client_port) & (client_port <= bank2_q_s2[375:360]));
+    wire mux_681 = later ? (~(|bank2_q_s2[391:376]) & (&bank2_q_s2[407:392])) : ((bank2_q_s2[391:376] <= port) & (port <= bank2_q_s2[407:392]));
+    wire and_702 = ({3'd0, bank2_q_s2[437:424]} <= size) & ((&bank2_q_s2[451:438]) | (size <= {3'd0, bank2_q_s2[451:438]}));
+    wire and_733 = ~(|((client[127:96] ^ bank2_q_s2[290:259]) & ~(32'hffffffff >> bank2_q_s2[296:291]))) & ~(|((server[127:96] ^ bank2_q_s2[328:297]) & ~(32'hffffffff >> bank2_q_s2[334:329])));
+    wire and_739 = ((mux_671 & mux_681) & (bank2_q_s2[335] | (bank2_q_s2[343:336] == protocol))) & ~(|(later ? bank2_q_s2[423:416] : ((bank2_q_s2[415:408] ^ flags) & bank2_q_s2[423:416])));
+    wire and_742 = (((bank2_q_s2[258:257] == 2'd0) | ((bank2_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_702) & (back ? bank2_q_s2[453] : bank2_q_s2[452]);
+    wire and_744 = (and_742 & (bank2_q_s2[454] | (bank2_q_s2[464:455] == arrival))) & (epoch ? bank2_q_s2[256] : bank2_q_s2[255]);
+    wire bank2_1_holds = (and_734_s3 & and_739_s3) & and_745_s3;
+    wire and_756 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd2);
+    wire and_757 = cfg_write & and_756;
+    wire [95:0] and_776 = (client[95:0] ^ bank3_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank3_q_s2[359:353]);
+    wire [95:0] and_785 = (server[95:0] ^ bank3_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank3_q_s2[462:456]);
+    wire mux_810 = later ? (~(|bank3_q_s2[104:89]) & (&bank3_q_s2[120:105])) : ((bank3_q_s2[104:89] <= client_port) & (client_port <= bank3_q_s2[120:105]));
+    wire mux_820 = later ? (~(|bank3_q_s2[136:121]) & (&bank3_q_s2[152:137])) : ((bank3_q_s2[136:121] <= port) & (port <= bank3_q_s2[152:137]));
+    wire and_841 = ({3'd0, bank3_q_s2[182:169]} <= size) & ((&bank3_q_s2[196:183]) | (size <= {3'd0, bank3_q_s2[196:183]}));
+    wire and_872 = ~(|((client[127:96] ^ bank3_q_s2[35:4]) & ~(32'hffffffff >> bank3_q_s2[41:36]))) & ~(|((server[127:96] ^ bank3_q_s2[73:42]) & ~(32'hffffffff >> bank3_q_s2[79:74])));
+    wire and_878 = ((mux_810 & mux_820) & (bank3_q_s2[80] | (bank3_q_s2[88:81] == protocol))) & ~(|(later ? bank3_q_s2[168:161] : ((bank3_q_s2[160:153] ^ flags) & bank3_q_s2[168:161])));
+    wire and_881 = (((bank3_q_s2[3:2] == 2'd0) | ((bank3_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_841) & (back ? bank3_q_s2[198] : bank3_q_s2[197]);
+    wire and_883 = (and_881 & (bank3_q_s2[199] | (bank3_q_s2[209:200] == arrival))) & (epoch ? bank3_q_s2[1] : bank3_q_s2[0]);
+    wire bank3_0_holds = (and_873_s3 & and_878_s3) & and_884_s3;
+    wire mux_912 = later ? (~(|bank3_q_s2[359:344]) & (&bank3_q_s2[375:360])) : ((bank3_q_s2[359:344] <= client_port) & (client_port <= bank3_q_s2[375:360]));
+    wire mux_922 = later ? (~(|bank3_q_s2[391:376]) & (&bank3_q_s2[407:392])) : ((bank3_q_s2[391:376] <= port) & (port <= bank3_q_s2[407:392]));
+    wire and_943 = ({3'd0, bank3_q_s2[437:424]} <= size) & ((&bank3_q_s2[451:438]) | (size <= {3'd0, bank3_q_s2[451:438]}));
+    wire and_974 = ~(|((client[127:96] ^ bank3_q_s2[290:259]) & ~(32'hffffffff >> bank3_q_s2[296:291]))) & ~(|((server[127:96] ^ bank3_q_s2[328:297]) & ~(32'hffffffff >> bank3_q_s2[334:329])));
+    wire and_980 = ((mux_912 & mux_922) & (bank3_q_s2[335] | (bank3_q_s2[343:336] == protocol))) & ~(|(later ? bank3_q_s2[423:416] : ((bank3_q_s2[415:408] ^ flags) & bank3_q_s2[423:416])));
+    wire and_983 = (((bank3_q_s2[258:257] == 2'd0) | ((bank3_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_943) & (back ? bank3_q_s2[453] : bank3_q_s2[452]);
+    wire and_985 = (and_983 & (bank3_q_s2[454] | (bank3_q_s2[464:455] == arrival))) & (epoch ? bank3_q_s2[256] : bank3_q_s2[255]);
+    wire bank3_1_holds = (and_975_s3 & and_980_s3) & and_986_s3;
+    wire and_997 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd3);
+    wire and_998 = cfg_write & and_997;
+    wire [95:0] and_1017 = (client[95:0] ^ bank4_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank4_q_s2[359:353]);
+    wire [95:0] and_1026 = (server[95:0] ^ bank4_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank4_q_s2[462:456]);
+    wire mux_1051 = later ? (~(|bank4_q_s2[104:89]) & (&bank4_q_s2[120:105])) : ((bank4_q_s2[104:89] <= client_port) & (client_port <= bank4_q_s2[120:105]));
+    wire mux_1061 = later ? (~(|bank4_q_s2[136:121]) & (&bank4_q_s2[152:137])) : ((bank4_q_s2[136:121] <= port) & (port <= bank4_q_s2[152:137]));
+    wire and_1082 = ({3'd0, bank4_q_s2[182:169]} <= size) & ((&bank4_q_s2[196:183]) | (size <= {3'd0, bank4_q_s2[196:183]}));
+    wire and_1113 = ~(|((client[127:96] ^ bank4_q_s2[35:4]) & ~(32'hffffffff >> bank4_q_s2[41:36]))) & ~(|((server[127:96] ^ bank4_q_s2[73:42]) & ~(32'hffffffff >> bank4_q_s2[79:74])));
+    wire and_1119 = ((mux_1051 & mux_1061) & (bank4_q_s2[80] | (bank4_q_s2[88:81] == protocol))) & ~(|(later ? bank4_q_s2[168:161] : ((bank4_q_s2[160:153] ^ flags) & bank4_q_s2[168:161])));
+    wire and_1122 = (((bank4_q_s2[3:2] == 2'd0) | ((bank4_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_1082) & (back ? bank4_q_s2[198] : bank4_q_s2[197]);
+    wire and_1124 = (and_1122 & (bank4_q_s2[199] | (bank4_q_s2[209:200] == arrival))) & (epoch ? bank4_q_s2[1] : bank4_q_s2[0]);
+    wire bank4_0_holds = (and_1114_s3 & and_1119_s3) & and_1125_s3;
+    wire mux_1153 = later ? (~(|bank4_q_s2[359:344]) & (&bank4_q_s2[375:360])) : ((bank4_q_s2[359:344] <= client_port) & (client_port <= bank4_q_s2[375:360]));
+    wire mux_1163 = later ? (~(|bank4_q_s2[391:376]) & (&bank4_q_s2[407:392])) : ((bank4_q_s2[391:376] <= port) & (port <= bank4_q_s2[407:392]));
+    wire and_1184 = ({3'd0, bank4_q_s2[437:424]} <= size) & ((&bank4_q_s2[451:438]) | (size <= {3'd0, bank4_q_s2[451:438]}));
+    wire and_1215 = ~(|((client[127:96] ^ bank4_q_s2[290:259]) & ~(32'hffffffff >> bank4_q_s2[296:291]))) & ~(|((server[127:96] ^ bank4_q_s2[328:297]) & ~(32'hffffffff >> bank4_q_s2[334:329])));
+    wire and_1221 = ((mux_1153 & mux_1163) & (bank4_q_s2[335] | (bank4_q_s2[343:336] == protocol))) & ~(|(later ? bank4_q_s2[423:416] : ((bank4_q_s2[415:408] ^ flags) & bank4_q_s2[423:416])));
+    wire and_1224 = (((bank4_q_s2[258:257] == 2'd0) | ((bank4_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_1184) & (back ? bank4_q_s2[453] : bank4_q_s2[452]);
+    wire and_1226 = (and_1224 & (bank4_q_s2[454] | (bank4_q_s2[464:455] == arrival))) & (epoch ? bank4_q_s2[256] : bank4_q_s2[255]);
+    wire bank4_1_holds = (and_1216_s3 & and_1221_s3) & and_1227_s3;
+    wire and_1238 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd4);
+    wire and_1239 = cfg_write & and_1238;
+    wire [95:0] and_1258 = (client[95:0] ^ bank5_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank5_q_s2[359:353]);
+    wire [95:0] and_1267 = (server[95:0] ^ bank5_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank5_q_s2[462:456]);
+    wire mux_1292 = later ? (~(|bank5_q_s2[104:89]) & (&bank5_q_s2[120:105])) : ((bank5_q_s2[104:89] <= client_port) & (client_port <= bank5_q_s2[120:105]));
+    wire mux_1302 = later ? (~(|bank5_q_s2[136:121]) & (&bank5_q_s2[152:137])) : ((bank5_q_s2[136:121] <= port) & (port <= bank5_q_s2[152:137]));
+    wire and_1323 = ({3'd0, bank5_q_s2[182:169]} <= size) & ((&bank5_q_s2[196:183]) | (size <= {3'd0, bank5_q_s2[196:183]}));
+    wire and_1354 = ~(|((client[127:96] ^ bank5_q_s2[35:4]) & ~(32'hffffffff >> bank5_q_s2[41:36]))) & ~(|((server[127:96] ^ bank5_q_s2[73:42]) & ~(32'hffffffff >> bank5_q_s2[79:74])));
+    wire and_1360 = ((mux_1292 & mux_1302) & (bank5_q_s2[80] | (bank5_q_s2[88:81] == protocol))) & ~(|(later ? bank5_q_s2[168:161] : ((bank5_q_s2[160:153] ^ flags) & bank5_q_s2[168:161])));
+    wire and_1363 = (((bank5_q_s2[3:2] == 2'd0) | ((bank5_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_1323) & (back ? bank5_q_s2[198] : bank5_q_s2[197]);
+    wire and_1365 = (and_1363 & (bank5_q_s2[199] | (bank5_q_s2[209:200] == arrival))) & (epoch ? bank5_q_s2[1] : bank5_q_s2[0]);
+    wire bank5_0_holds = (and_1355_s3 & and_1360_s3) & and_1366_s3;
+    wire mux_1394 = later ? (~(|bank5_q_s2[359:344]) & (&bank5_q_s2[375:360])) : ((bank5_q_s2[359:344] <= client_port) & (client_port <= bank5_q_s2[375:360]));
+    wire mux_1404 = later ? (~(|bank5_q_s2[391:376]) & (&bank5_q_s2[407:392])) : ((bank5_q_s2[391:376] <= port) & (port <= bank5_q_s2[407:392]));
+    wire and_1425 = ({3'd0, bank5_q_s2[437:424]} <= size) & ((&bank5_q_s2[451:438]) | (size <= {3'd0, bank5_q_s2[451:438]}));
+    wire and_1456 = ~(|((client[127:96] ^ bank5_q_s2[290:259]) & ~(32'hffffffff >> bank5_q_s2[296:291]))) & ~(|((server[127:96] ^ bank5_q_s2[328:297]) & ~(32'hffffffff >> bank5_q_s2[334:329])));
+    wire and_1462 = ((mux_1394 & mux_1404) & (bank5_q_s2[335] | (bank5_q_s2[343:336] == protocol))) & ~(|(later ? bank5_q_s2[423:416] : ((bank5_q_s2[415:408] ^ flags) & bank5_q_s2[423:416])));
+    wire and_1465 = (((bank5_q_s2[258:257] == 2'd0) | ((bank5_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_1425) & (back ? bank5_q_s2[453] : bank5_q_s2[452]);
+    wire and_1467 = (and_1465 & (bank5_q_s2[454] | (bank5_q_s2[464:455] == arrival))) & (epoch ? bank5_q_s2[256] : bank5_q_s2[255]);
+    wire bank5_1_holds = (and_1457_s3 & and_1462_s3) & and_1468_s3;
+    wire and_1479 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd5);
+    wire and_1480 = cfg_write & and_1479;
+    wire [95:0] and_1499 = (client[95:0] ^ bank6_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank6_q_s2[359:353]);
+    wire [95:0] and_1508 = (server[95:0] ^ bank6_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank6_q_s2[462:456]);
+    wire mux_1533 = later ? (~(|bank6_q_s2[104:89]) & (&bank6_q_s2[120:105])) : ((bank6_q_s2[104:89] <= client_port) & (client_port <= bank6_q_s2[120:105]));
+    wire mux_1543 = later ? (~(|bank6_q_s2[136:121]) & (&bank6_q_s2[152:137])) : ((bank6_q_s2[136:121] <= port) & (port <= bank6_q_s2[152:137]));
+    wire and_1564 = ({3'd0, bank6_q_s2[182:169]} <= size) & ((&bank6_q_s2[196:183]) | (size <= {3'd0, bank6_q_s2[196:183]}));
+    wire and_1595 = ~(|((client[127:96] ^ bank6_q_s2[35:4]) & ~(32'hffffffff >> bank6_q_s2[41:36]))) & ~(|((server[127:96] ^ bank6_q_s2[73:42]) & ~(32'hffffffff >> bank6_q_s2[79:74])));
+    wire and_1601 = ((mux_1533 & mux_1543) & (bank6_q_s2[80] | (bank6_q_s2[88:81] == protocol))) & ~(|(later ? bank6_q_s2[168:161] : ((bank6_q_s2[160:153] ^ flags) & bank6_q_s2[168:161])));
+    wire and_1604 = (((bank6_q_s2[3:2] == 2'd0) | ((bank6_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_1564) & (back ? bank6_q_s2[198] : bank6_q_s2[197]);
+    wire and_1606 = (and_1604 & (bank6_q_s2[199] | (bank6_q_s2[209:200] == arrival))) & (epoch ? bank6_q_s2[1] : bank6_q_s2[0]);
+    wire bank6_0_holds = (and_1596_s3 & and_1601_s3) & and_1607_s3;
+    wire mux_1635 = later ? (~(|bank6_q_s2[359:344]) & (&bank6_q_s2[375:360])) : ((bank6_q_s2[359:344] <= client_port) & (client_port <= bank6_q_s2[375:360]));
+    wire mux_1645 = later ? (~(|bank6_q_s2[391:376]) & (&bank6_q_s2[407:392])) : ((bank6_q_s2[391:376] <= port) & (port <= bank6_q_s2[407:392]));
+    wire and_1666 = ({3'd0, bank6_q_s2[437:424]} <= size) & ((&bank6_q_s2[451:438]) | (size <= {3'd0, bank6_q_s2[451:438]}));
+    wire and_1697 = ~(|((client[127:96] ^ bank6_q_s2[290:259]) & ~(32'hffffffff >> bank6_q_s2[296:291]))) & ~(|((server[127:96] ^ bank6_q_s2[328:297]) & ~(32'hffffffff >> bank6_q_s2[334:329])));
+    wire and_1703 = ((mux_1635 & mux_1645) & (bank6_q_s2[335] | (bank6_q_s2[343:336] == protocol))) & ~(|(later ? bank6_q_s2[423:416] : ((bank6_q_s2[415:408] ^ flags) & bank6_q_s2[423:416])));
+    wire and_1706 = (((bank6_q_s2[258:257] == 2'd0) | ((bank6_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_1666) & (back ? bank6_q_s2[453] : bank6_q_s2[452]);
+    wire and_1708 = (and_1706 & (bank6_q_s2[454] | (bank6_q_s2[464:455] == arrival))) & (epoch ? bank6_q_s2[256] : bank6_q_s2[255]);
+    wire bank6_1_holds = (and_1698_s3 & and_1703_s3) & and_1709_s3;
+    wire and_1720 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd6);
+    wire and_1721 = cfg_write & and_1720;
+    wire [95:0] and_1740 = (client[95:0] ^ bank7_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank7_q_s2[359:353]);
+    wire [95:0] and_1749 = (server[95:0] ^ bank7_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank7_q_s2[462:456]);
+    wire mux_1774 = later ? (~(|bank7_q_s2[104:89]) & (&bank7_q_s2[120:105])) : ((bank7_q_s2[104:89] <= client_port) & (client_port <= bank7_q_s2[120:105]));
+    wire mux_1784 = later ? (~(|bank7_q_s2[136:121]) & (&bank7_q_s2[152:137])) : ((bank7_q_s2[136:121] <= port) & (port <= bank7_q_s2[152:137]));
+    wire and_1805 = ({3'd0, bank7_q_s2[182:169]} <= size) & ((&bank7_q_s2[196:183]) | (size <= {3'd0, bank7_q_s2[196:183]}));
+    wire and_1836 = ~(|((client[127:96] ^ bank7_q_s2[35:4]) & ~(32'hffffffff >> bank7_q_s2[41:36]))) & ~(|((server[127:96] ^ bank7_q_s2[73:42]) & ~(32'hffffffff >> bank7_q_s2[79:74])));
+    wire and_1842 = ((mux_1774 & mux_1784) & (bank7_q_s2[80] | (bank7_q_s2[88:81] == protocol))) & ~(|(later ? bank7_q_s2[168:161] : ((bank7_q_s2[160:153] ^ flags) & bank7_q_s2[168:161])));
+    wire and_1845 = (((bank7_q_s2[3:2] == 2'd0) | ((bank7_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_1805) & (back ? bank7_q_s2[198] : bank7_q_s2[197]);
+    wire and_1847 = (and_1845 & (bank7_q_s2[199] | (bank7_q_s2[209:200] == arrival))) & (epoch ? bank7_q_s2[1] : bank7_q_s2[0]);
+    wire bank7_0_holds = (and_1837_s3 & and_1842_s3) & and_1848_s3;
+    wire mux_1876 = later ? (~(|bank7_q_s2[359:344]) & (&bank7_q_s2[375:360])) : ((bank7_q_s2[359:344] <= client_port) & (client_port <= bank7_q_s2[375:360]));
+    wire mux_1886 = later ? (~(|bank7_q_s2[391:376]) & (&bank7_q_s2[407:392])) : ((bank7_q_s2[391:376] <= port) & (port <= bank7_q_s2[407:392]));
+    wire and_1907 = ({3'd0, bank7_q_s2[437:424]} <= size) & ((&bank7_q_s2[451:438]) | (size <= {3'd0, bank7_q_s2[451:438]}));
+    wire and_1938 = ~(|((client[127:96] ^ bank7_q_s2[290:259]) & ~(32'hffffffff >> bank7_q_s2[296:291]))) & ~(|((server[127:96] ^ bank7_q_s2[328:297]) & ~(32'hffffffff >> bank7_q_s2[334:329])));
+    wire and_1944 = ((mux_1876 & mux_1886) & (bank7_q_s2[335] | (bank7_q_s2[343:336] == protocol))) & ~(|(later ? bank7_q_s2[423:416] : ((bank7_q_s2[415:408] ^ flags) & bank7_q_s2[423:416])));
+    wire and_1947 = (((bank7_q_s2[258:257] == 2'd0) | ((bank7_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_1907) & (back ? bank7_q_s2[453] : bank7_q_s2[452]);
+    wire and_1949 = (and_1947 & (bank7_q_s2[454] | (bank7_q_s2[464:455] == arrival))) & (epoch ? bank7_q_s2[256] : bank7_q_s2[255]);
+    wire bank7_1_holds = (and_1939_s3 & and_1944_s3) & and_1950_s3;
+    wire and_1961 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd7);
+    wire and_1962 = cfg_write & and_1961;
+    wire [95:0] and_1981 = (client[95:0] ^ bank8_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank8_q_s2[359:353]);
+    wire [95:0] and_1990 = (server[95:0] ^ bank8_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank8_q_s2[462:456]);
+    wire mux_2015 = later ? (~(|bank8_q_s2[104:89]) & (&bank8_q_s2[120:105])) : ((bank8_q_s2[104:89] <= client_port) & (client_port <= bank8_q_s2[120:105]));
+    wire mux_2025 = later ? (~(|bank8_q_s2[136:121]) & (&bank8_q_s2[152:137])) : ((bank8_q_s2[136:121] <= port) & (port <= bank8_q_s2[152:137]));
+    wire and_2046 = ({3'd0, bank8_q_s2[182:169]} <= size) & ((&bank8_q_s2[196:183]) | (size <= {3'd0, bank8_q_s2[196:183]}));
+    wire and_2077 = ~(|((client[127:96] ^ bank8_q_s2[35:4]) & ~(32'hffffffff >> bank8_q_s2[41:36]))) & ~(|((server[127:96] ^ bank8_q_s2[73:42]) & ~(32'hffffffff >> bank8_q_s2[79:74])));
+    wire and_2083 = ((mux_2015 & mux_2025) & (bank8_q_s2[80] | (bank8_q_s2[88:81] == protocol))) & ~(|(later ? bank8_q_s2[168:161] : ((bank8_q_s2[160:153] ^ flags) & bank8_q_s2[168:161])));
+    wire and_2086 = (((bank8_q_s2[3:2] == 2'd0) | ((bank8_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_2046) & (back ? bank8_q_s2[198] : bank8_q_s2[197]);
+    wire and_2088 = (and_2086 & (bank8_q_s2[199] | (bank8_q_s2[209:200] == arrival))) & (epoch ? bank8_q_s2[1] : bank8_q_s2[0]);
+    wire bank8_0_holds = (and_2078_s3 & and_2083_s3) & and_2089_s3;
+    wire mux_2117 = later ? (~(|bank8_q_s2[359:344]) & (&bank8_q_s2[375:360])) : ((bank8_q_s2[359:344] <= client_port) & (client_port <= bank8_q_s2[375:360]));
+    wire mux_2127 = later ? (~(|bank8_q_s2[391:376]) & (&bank8_q_s2[407:392])) : ((bank8_q_s2[391:376] <= port) & (port <= bank8_q_s2[407:392]));
+    wire and_2148 = ({3'd0, bank8_q_s2[437:424]} <= size) & ((&bank8_q_s2[451:438]) | (size <= {3'd0, bank8_q_s2[451:438]}));
+    wire and_2179 = ~(|((client[127:96] ^ bank8_q_s2[290:259]) & ~(32'hffffffff >> bank8_q_s2[296:291]))) & ~(|((server[127:96] ^ bank8_q_s2[328:297]) & ~(32'hffffffff >> bank8_q_s2[334:329])));
+    wire and_2185 = ((mux_2117 & mux_2127) & (bank8_q_s2[335] | (bank8_q_s2[343:336] == protocol))) & ~(|(later ? bank8_q_s2[423:416] : ((bank8_q_s2[415:408] ^ flags) & bank8_q_s2[423:416])));
+    wire and_2188 = (((bank8_q_s2[258:257] == 2'd0) | ((bank8_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_2148) & (back ? bank8_q_s2[453] : bank8_q_s2[452]);
+    wire and_2190 = (and_2188 & (bank8_q_s2[454] | (bank8_q_s2[464:455] == arrival))) & (epoch ? bank8_q_s2[256] : bank8_q_s2[255]);
+    wire bank8_1_holds = (and_2180_s3 & and_2185_s3) & and_2191_s3;
+    wire and_2202 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd8);
+    wire and_2203 = cfg_write & and_2202;
+    wire [95:0] and_2222 = (client[95:0] ^ bank9_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank9_q_s2[359:353]);
+    wire [95:0] and_2231 = (server[95:0] ^ bank9_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank9_q_s2[462:456]);
+    wire mux_2256 = later ? (~(|bank9_q_s2[104:89]) & (&bank9_q_s2[120:105])) : ((bank9_q_s2[104:89] <= client_port) & (client_port <= bank9_q_s2[120:105]));
+    wire mux_2266 = later ? (~(|bank9_q_s2[136:121]) & (&bank9_q_s2[152:137])) : ((bank9_q_s2[136:121] <= port) & (port <= bank9_q_s2[152:137]));
+    wire and_2287 = ({3'd0, bank9_q_s2[182:169]} <= size) & ((&bank9_q_s2[196:183]) | (size <= {3'd0, bank9_q_s2[196:183]}));
+    wire and_2318 = ~(|((client[127:96] ^ bank9_q_s2[35:4]) & ~(32'hffffffff >> bank9_q_s2[41:36]))) & ~(|((server[127:96] ^ bank9_q_s2[73:42]) & ~(32'hffffffff >> bank9_q_s2[79:74])));
+    wire and_2324 = ((mux_2256 & mux_2266) & (bank9_q_s2[80] | (bank9_q_s2[88:81] == protocol))) & ~(|(later ? bank9_q_s2[168:161] : ((bank9_q_s2[160:153] ^ flags) & bank9_q_s2[168:161])));
+    wire and_2327 = (((bank9_q_s2[3:2] == 2'd0) | ((bank9_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_2287) & (back ? bank9_q_s2[198] : bank9_q_s2[197]);
+    wire and_2329 = (and_2327 & (bank9_q_s2[199] | (bank9_q_s2[209:200] == arrival))) & (epoch ? bank9_q_s2[1] : bank9_q_s2[0]);
+    wire bank9_0_holds = (and_2319_s3 & and_2324_s3) & and_2330_s3;
+    wire mux_2358 = later ? (~(|bank9_q_s2[359:344]) & (&bank9_q_s2[375:360])) : ((bank9_q_s2[359:344] <= client_port) & (client_port <= bank9_q_s2[375:360]));
+    wire mux_2368 = later ? (~(|bank9_q_s2[391:376]) & (&bank9_q_s2[407:392])) : ((bank9_q_s2[391:376] <= port) & (port <= bank9_q_s2[407:392]));
+    wire and_2389 = ({3'd0, bank9_q_s2[437:424]} <= size) & ((&bank9_q_s2[451:438]) | (size <= {3'd0, bank9_q_s2[451:438]}));
+    wire and_2420 = ~(|((client[127:96] ^ bank9_q_s2[290:259]) & ~(32'hffffffff >> bank9_q_s2[296:291]))) & ~(|((server[127:96] ^ bank9_q_s2[328:297]) & ~(32'hffffffff >> bank9_q_s2[334:329])));
+    wire and_2426 = ((mux_2358 & mux_2368) & (bank9_q_s2[335] | (bank9_q_s2[343:336] == protocol))) & ~(|(later ? bank9_q_s2[423:416] : ((bank9_q_s2[415:408] ^ flags) & bank9_q_s2[423:416])));
+    wire and_2429 = (((bank9_q_s2[258:257] == 2'd0) | ((bank9_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_2389) & (back ? bank9_q_s2[453] : bank9_q_s2[452]);
+    wire and_2431 = (and_2429 & (bank9_q_s2[454] | (bank9_q_s2[464:455] == arrival))) & (epoch ? bank9_q_s2[256] : bank9_q_s2[255]);
+    wire bank9_1_holds = (and_2421_s3 & and_2426_s3) & and_2432_s3;
+    wire and_2443 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd9);
+    wire and_2444 = cfg_write & and_2443;
+    wire [95:0] and_2463 = (client[95:0] ^ bank10_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank10_q_s2[359:353]);
+    wire [95:0] and_2472 = (server[95:0] ^ bank10_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank10_q_s2[462:456]);
+    wire mux_2497 = later ? (~(|bank10_q_s2[104:89]) & (&bank10_q_s2[120:105])) : ((bank10_q_s2[104:89] <= client_port) & (client_port <= bank10_q_s2[120:105]));
+    wire mux_2507 = later ? (~(|bank10_q_s2[136:121]) & (&bank10_q_s2[152:137])) : ((bank10_q_s2[136:121] <= port) & (port <= bank10_q_s2[152:137]));
+    wire and_2528 = ({3'd0, bank10_q_s2[182:169]} <= size) & ((&bank10_q_s2[196:183]) | (size <= {3'd0, bank10_q_s2[196:183]}));
+    wire and_2559 = ~(|((client[127:96] ^ bank10_q_s2[35:4]) & ~(32'hffffffff >> bank10_q_s2[41:36]))) & ~(|((server[127:96] ^ bank10_q_s2[73:42]) & ~(32'hffffffff >> bank10_q_s2[79:74])));
+    wire not_2564 = ~(|(later ? bank10_q_s2[168:161] : ((bank10_q_s2[160:153] ^ flags) & bank10_q_s2[168:161])));
+    wire and_2568 = (((bank10_q_s2[3:2] == 2'd0) | ((bank10_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_2528) & (back ? bank10_q_s2[198] : bank10_q_s2[197]);
+    wire and_2570 = (and_2568 & (bank10_q_s2[199] | (bank10_q_s2[209:200] == arrival))) & (epoch ? bank10_q_s2[1] : bank10_q_s2[0]);
+    wire bank10_0_holds = (and_2560_s3 & and_2565_s3) & and_2571_s3;
+    wire mux_2599 = later ? (~(|bank10_q_s2[359:344]) & (&bank10_q_s2[375:360])) : ((bank10_q_s2[359:344] <= client_port) & (client_port <= bank10_q_s2[375:360]));
+    wire mux_2609 = later ? (~(|bank10_q_s2[391:376]) & (&bank10_q_s2[407:392])) : ((bank10_q_s2[391:376] <= port) & (port <= bank10_q_s2[407:392]));
+    wire and_2630 = ({3'd0, bank10_q_s2[437:424]} <= size) & ((&bank10_q_s2[451:438]) | (size <= {3'd0, bank10_q_s2[451:438]}));
+    wire and_2661 = ~(|((client[127:96] ^ bank10_q_s2[290:259]) & ~(32'hffffffff >> bank10_q_s2[296:291]))) & ~(|((server[127:96] ^ bank10_q_s2[328:297]) & ~(32'hffffffff >> bank10_q_s2[334:329])));
+    wire not_2666 = ~(|(later ? bank10_q_s2[423:416] : ((bank10_q_s2[415:408] ^ flags) & bank10_q_s2[423:416])));
+    wire and_2667 = ((mux_2599 & mux_2609) & (bank10_q_s2[335] | (bank10_q_s2[343:336] == protocol))) & not_2666;
+    wire and_2670 = (((bank10_q_s2[258:257] == 2'd0) | ((bank10_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_2630) & (back ? bank10_q_s2[453] : bank10_q_s2[452]);
+    wire and_2672 = (and_2670 & (bank10_q_s2[454] | (bank10_q_s2[464:455] == arrival))) & (epoch ? bank10_q_s2[256] : bank10_q_s2[255]);
+    wire bank10_1_holds = (and_2662_s3 & and_2667_s3) & and_2673_s3;
+    wire and_2684 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'ha);
+    wire and_2685 = cfg_write & and_2684;
+    wire [95:0] and_2704 = (client[95:0] ^ bank11_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank11_q_s2[359:353]);
+    wire [95:0] and_2713 = (server[95:0] ^ bank11_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank11_q_s2[462:456]);
+    wire mux_2738 = later ? (~(|bank11_q_s2[104:89]) & (&bank11_q_s2[120:105])) : ((bank11_q_s2[104:89] <= client_port) & (client_port <= bank11_q_s2[120:105]));
+    wire mux_2748 = later ? (~(|bank11_q_s2[136:121]) & (&bank11_q_s2[152:137])) : ((bank11_q_s2[136:121] <= port) & (port <= bank11_q_s2[152:137]));
+    wire and_2769 = ({3'd0, bank11_q_s2[182:169]} <= size) & ((&bank11_q_s2[196:183]) | (size <= {3'd0, bank11_q_s2[196:183]}));
+    wire and_2800 = ~(|((client[127:96] ^ bank11_q_s2[35:4]) & ~(32'hffffffff >> bank11_q_s2[41:36]))) & ~(|((server[127:96] ^ bank11_q_s2[73:42]) & ~(32'hffffffff >> bank11_q_s2[79:74])));
+    wire not_2805 = ~(|(later ? bank11_q_s2[168:161] : ((bank11_q_s2[160:153] ^ flags) & bank11_q_s2[168:161])));
+    wire and_2809 = (((bank11_q_s2[3:2] == 2'd0) | ((bank11_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_2769) & (back ? bank11_q_s2[198] : bank11_q_s2[197]);
+    wire and_2811 = (and_2809 & (bank11_q_s2[199] | (bank11_q_s2[209:200] == arrival))) & (epoch ? bank11_q_s2[1] : bank11_q_s2[0]);
+    wire bank11_0_holds = (and_2801_s3 & and_2806_s3) & and_2812_s3;
+    wire mux_2840 = later ? (~(|bank11_q_s2[359:344]) & (&bank11_q_s2[375:360])) : ((bank11_q_s2[359:344] <= client_port) & (client_port <= bank11_q_s2[375:360]));
+    wire mux_2850 = later ? (~(|bank11_q_s2[391:376]) & (&bank11_q_s2[407:392])) : ((bank11_q_s2[391:376] <= port) & (port <= bank11_q_s2[407:392]));
+    wire and_2871 = ({3'd0, bank11_q_s2[437:424]} <= size) & ((&bank11_q_s2[451:438]) | (size <= {3'd0, bank11_q_s2[451:438]}));
+    wire and_2902 = ~(|((client[127:96] ^ bank11_q_s2[290:259]) & ~(32'hffffffff >> bank11_q_s2[296:291]))) & ~(|((server[127:96] ^ bank11_q_s2[328:297]) & ~(32'hffffffff >> bank11_q_s2[334:329])));
+    wire not_2907 = ~(|(later ? bank11_q_s2[423:416] : ((bank11_q_s2[415:408] ^ flags) & bank11_q_s2[423:416])));
+    wire and_2908 = ((mux_2840 & mux_2850) & (bank11_q_s2[335] | (bank11_q_s2[343:336] == protocol))) & not_2907;
+    wire and_2911 = (((bank11_q_s2[258:257] == 2'd0) | ((bank11_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_2871) & (back ? bank11_q_s2[453] : bank11_q_s2[452]);
+    wire and_2913 = (and_2911 & (bank11_q_s2[454] | (bank11_q_s2[464:455] == arrival))) & (epoch ? bank11_q_s2[256] : bank11_q_s2[255]);
+    wire bank11_1_holds = (and_2903_s3 & and_2908_s3) & and_2914_s3;
+    wire and_2925 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hb);
+    wire and_2926 = cfg_write & and_2925;
+    wire [95:0] and_2945 = (client[95:0] ^ bank12_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank12_q_s2[359:353]);
+    wire [95:0] and_2954 = (server[95:0] ^ bank12_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank12_q_s2[462:456]);
+    wire mux_2979 = later ? (~(|bank12_q_s2[104:89]) & (&bank12_q_s2[120:105])) : ((bank12_q_s2[104:89] <= client_port) & (client_port <= bank12_q_s2[120:105]));
+    wire mux_2989 = later ? (~(|bank12_q_s2[136:121]) & (&bank12_q_s2[152:137])) : ((bank12_q_s2[136:121] <= port) & (port <= bank12_q_s2[152:137]));
+    wire and_3010 = ({3'd0, bank12_q_s2[182:169]} <= size) & ((&bank12_q_s2[196:183]) | (size <= {3'd0, bank12_q_s2[196:183]}));
+    wire and_3041 = ~(|((client[127:96] ^ bank12_q_s2[35:4]) & ~(32'hffffffff >> bank12_q_s2[41:36]))) & ~(|((server[127:96] ^ bank12_q_s2[73:42]) & ~(32'hffffffff >> bank12_q_s2[79:74])));
+    wire not_3046 = ~(|(later ? bank12_q_s2[168:161] : ((bank12_q_s2[160:153] ^ flags) & bank12_q_s2[168:161])));
+    wire and_3050 = (((bank12_q_s2[3:2] == 2'd0) | ((bank12_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_3010) & (back ? bank12_q_s2[198] : bank12_q_s2[197]);
+    wire and_3052 = (and_3050 & (bank12_q_s2[199] | (bank12_q_s2[209:200] == arrival))) & (epoch ? bank12_q_s2[1] : bank12_q_s2[0]);
+    wire bank12_0_holds = (and_3042_s3 & and_3047_s3) & and_3053_s3;
+    wire mux_3081 = later ? (~(|bank12_q_s2[359:344]) & (&bank12_q_s2[375:360])) : ((bank12_q_s2[359:344] <= client_port) & (client_port <= bank12_q_s2[375:360]));
+    wire mux_3091 = later ? (~(|bank12_q_s2[391:376]) & (&bank12_q_s2[407:392])) : ((bank12_q_s2[391:376] <= port) & (port <= bank12_q_s2[407:392]));
+    wire and_3112 = ({3'd0, bank12_q_s2[437:424]} <= size) & ((&bank12_q_s2[451:438]) | (size <= {3'd0, bank12_q_s2[451:438]}));
+    wire and_3143 = ~(|((client[127:96] ^ bank12_q_s2[290:259]) & ~(32'hffffffff >> bank12_q_s2[296:291]))) & ~(|((server[127:96] ^ bank12_q_s2[328:297]) & ~(32'hffffffff >> bank12_q_s2[334:329])));
+    wire not_3148 = ~(|(later ? bank12_q_s2[423:416] : ((bank12_q_s2[415:408] ^ flags) & bank12_q_s2[423:416])));
+    wire and_3149 = ((mux_3081 & mux_3091) & (bank12_q_s2[335] | (bank12_q_s2[343:336] == protocol))) & not_3148;
+    wire and_3152 = (((bank12_q_s2[258:257] == 2'd0) | ((bank12_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_3112) & (back ? bank12_q_s2[453] : bank12_q_s2[452]);
+    wire and_3154 = (and_3152 & (bank12_q_s2[454] | (bank12_q_s2[464:455] == arrival))) & (epoch ? bank12_q_s2[256] : bank12_q_s2[255]);
+    wire bank12_1_holds = (and_3144_s3 & and_3149_s3) & and_3155_s3;
+    wire and_3166 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hc);
+    wire and_3167 = cfg_write & and_3166;
+    wire [95:0] and_3186 = (client[95:0] ^ bank13_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank13_q_s2[359:353]);
+    wire [95:0] and_3195 = (server[95:0] ^ bank13_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank13_q_s2[462:456]);
+    wire mux_3220 = later ? (~(|bank13_q_s2[104:89]) & (&bank13_q_s2[120:105])) : ((bank13_q_s2[104:89] <= client_port) & (client_port <= bank13_q_s2[120:105]));
+    wire mux_3230 = later ? (~(|bank13_q_s2[136:121]) & (&bank13_q_s2[152:137])) : ((bank13_q_s2[136:121] <= port) & (port <= bank13_q_s2[152:137]));
+    wire and_3251 = ({3'd0, bank13_q_s2[182:169]} <= size) & ((&bank13_q_s2[196:183]) | (size <= {3'd0, bank13_q_s2[196:183]}));
+    wire and_3282 = ~(|((client[127:96] ^ bank13_q_s2[35:4]) & ~(32'hffffffff >> bank13_q_s2[41:36]))) & ~(|((server[127:96] ^ bank13_q_s2[73:42]) & ~(32'hffffffff >> bank13_q_s2[79:74])));
+    wire not_3287 = ~(|(later ? bank13_q_s2[168:161] : ((bank13_q_s2[160:153] ^ flags) & bank13_q_s2[168:161])));
+    wire and_3291 = (((bank13_q_s2[3:2] == 2'd0) | ((bank13_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_3251) & (back ? bank13_q_s2[198] : bank13_q_s2[197]);
+    wire and_3293 = (and_3291 & (bank13_q_s2[199] | (bank13_q_s2[209:200] == arrival))) & (epoch ? bank13_q_s2[1] : bank13_q_s2[0]);
+    wire bank13_0_holds = (and_3283_s3 & and_3288_s3) & and_3294_s3;
+    wire mux_3322 = later ? (~(|bank13_q_s2[359:344]) & (&bank13_q_s2[375:360])) : ((bank13_q_s2[359:344] <= client_port) & (client_port <= bank13_q_s2[375:360]));
+    wire mux_3332 = later ? (~(|bank13_q_s2[391:376]) & (&bank13_q_s2[407:392])) : ((bank13_q_s2[391:376] <= port) & (port <= bank13_q_s2[407:392]));
+    wire and_3353 = ({3'd0, bank13_q_s2[437:424]} <= size) & ((&bank13_q_s2[451:438]) | (size <= {3'd0, bank13_q_s2[451:438]}));
+    wire and_3384 = ~(|((client[127:96] ^ bank13_q_s2[290:259]) & ~(32'hffffffff >> bank13_q_s2[296:291]))) & ~(|((server[127:96] ^ bank13_q_s2[328:297]) & ~(32'hffffffff >> bank13_q_s2[334:329])));
+    wire not_3389 = ~(|(later ? bank13_q_s2[423:416] : ((bank13_q_s2[415:408] ^ flags) & bank13_q_s2[423:416])));
+    wire and_3390 = ((mux_3322 & mux_3332) & (bank13_q_s2[335] | (bank13_q_s2[343:336] == protocol))) & not_3389;
+    wire and_3393 = (((bank13_q_s2[258:257] == 2'd0) | ((bank13_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_3353) & (back ? bank13_q_s2[453] : bank13_q_s2[452]);
+    wire and_3395 = (and_3393 & (bank13_q_s2[454] | (bank13_q_s2[464:455] == arrival))) & (epoch ? bank13_q_s2[256] : bank13_q_s2[255]);
+    wire bank13_1_holds = (and_3385_s3 & and_3390_s3) & and_3396_s3;
+    wire and_3407 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hd);
+    wire and_3408 = cfg_write & and_3407;
+    wire [95:0] and_3427 = (client[95:0] ^ bank14_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank14_q_s2[359:353]);
+    wire [95:0] and_3436 = (server[95:0] ^ bank14_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank14_q_s2[462:456]);
+    wire mux_3461 = later ? (~(|bank14_q_s2[104:89]) & (&bank14_q_s2[120:105])) : ((bank14_q_s2[104:89] <= client_port) & (client_port <= bank14_q_s2[120:105]));
+    wire mux_3471 = later ? (~(|bank14_q_s2[136:121]) & (&bank14_q_s2[152:137])) : ((bank14_q_s2[136:121] <= port) & (port <= bank14_q_s2[152:137]));
+    wire and_3492 = ({3'd0, bank14_q_s2[182:169]} <= size) & ((&bank14_q_s2[196:183]) | (size <= {3'd0, bank14_q_s2[196:183]}));
+    wire and_3523 = ~(|((client[127:96] ^ bank14_q_s2[35:4]) & ~(32'hffffffff >> bank14_q_s2[41:36]))) & ~(|((server[127:96] ^ bank14_q_s2[73:42]) & ~(32'hffffffff >> bank14_q_s2[79:74])));
+    wire not_3528 = ~(|(later ? bank14_q_s2[168:161] : ((bank14_q_s2[160:153] ^ flags) & bank14_q_s2[168:161])));
+    wire and_3532 = (((bank14_q_s2[3:2] == 2'd0) | ((bank14_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_3492) & (back ? bank14_q_s2[198] : bank14_q_s2[197]);
+    wire and_3534 = (and_3532 & (bank14_q_s2[199] | (bank14_q_s2[209:200] == arrival))) & (epoch ? bank14_q_s2[1] : bank14_q_s2[0]);
+    wire bank14_0_holds = (and_3524_s3 & and_3529_s3) & and_3535_s3;
+    wire mux_3563 = later ? (~(|bank14_q_s2[359:344]) & (&bank14_q_s2[375:360])) : ((bank14_q_s2[359:344] <= client_port) & (client_port <= bank14_q_s2[375:360]));
+    wire mux_3573 = later ? (~(|bank14_q_s2[391:376]) & (&bank14_q_s2[407:392])) : ((bank14_q_s2[391:376] <= port) & (port <= bank14_q_s2[407:392]));
+    wire and_3594 = ({3'd0, bank14_q_s2[437:424]} <= size) & ((&bank14_q_s2[451:438]) | (size <= {3'd0, bank14_q_s2[451:438]}));
+    wire and_3625 = ~(|((client[127:96] ^ bank14_q_s2[290:259]) & ~(32'hffffffff >> bank14_q_s2[296:291]))) & ~(|((server[127:96] ^ bank14_q_s2[328:297]) & ~(32'hffffffff >> bank14_q_s2[334:329])));
+    wire not_3630 = ~(|(later ? bank14_q_s2[423:416] : ((bank14_q_s2[415:408] ^ flags) & bank14_q_s2[423:416])));
+    wire and_3631 = ((mux_3563 & mux_3573) & (bank14_q_s2[335] | (bank14_q_s2[343:336] == protocol))) & not_3630;
+    wire and_3634 = (((bank14_q_s2[258:257] == 2'd0) | ((bank14_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_3594) & (back ? bank14_q_s2[453] : bank14_q_s2[452]);
+    wire and_3636 = (and_3634 & (bank14_q_s2[454] | (bank14_q_s2[464:455] == arrival))) & (epoch ? bank14_q_s2[256] : bank14_q_s2[255]);
+    wire bank14_1_holds = (and_3626_s3 & and_3631_s3) & and_3637_s3;
+    wire and_3648 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'he);
+    wire and_3649 = cfg_write & and_3648;
+    wire [95:0] and_3668 = (client[95:0] ^ bank15_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank15_q_s2[359:353]);
+    wire [95:0] and_3677 = (server[95:0] ^ bank15_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank15_q_s2[462:456]);
+    wire mux_3702 = later ? (~(|bank15_q_s2[104:89]) & (&bank15_q_s2[120:105])) : ((bank15_q_s2[104:89] <= client_port) & (client_port <= bank15_q_s2[120:105]));
+    wire mux_3712 = later ? (~(|bank15_q_s2[136:121]) & (&bank15_q_s2[152:137])) : ((bank15_q_s2[136:121] <= port) & (port <= bank15_q_s2[152:137]));
+    wire and_3733 = ({3'd0, bank15_q_s2[182:169]} <= size) & ((&bank15_q_s2[196:183]) | (size <= {3'd0, bank15_q_s2[196:183]}));
+    wire and_3764 = ~(|((client[127:96] ^ bank15_q_s2[35:4]) & ~(32'hffffffff >> bank15_q_s2[41:36]))) & ~(|((server[127:96] ^ bank15_q_s2[73:42]) & ~(32'hffffffff >> bank15_q_s2[79:74])));
+    wire not_3769 = ~(|(later ? bank15_q_s2[168:161] : ((bank15_q_s2[160:153] ^ flags) & bank15_q_s2[168:161])));
+    wire and_3773 = (((bank15_q_s2[3:2] == 2'd0) | ((bank15_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_3733) & (back ? bank15_q_s2[198] : bank15_q_s2[197]);
+    wire and_3775 = (and_3773 & (bank15_q_s2[199] | (bank15_q_s2[209:200] == arrival))) & (epoch ? bank15_q_s2[1] : bank15_q_s2[0]);
+    wire bank15_0_holds = (and_3765_s3 & and_3770_s3) & and_3776_s3;
+    wire mux_3804 = later ? (~(|bank15_q_s2[359:344]) & (&bank15_q_s2[375:360])) : ((bank15_q_s2[359:344] <= client_port) & (client_port <= bank15_q_s2[375:360]));
+    wire mux_3814 = later ? (~(|bank15_q_s2[391:376]) & (&bank15_q_s2[407:392])) : ((bank15_q_s2[391:376] <= port) & (port <= bank15_q_s2[407:392]));
+    wire and_3835 = ({3'd0, bank15_q_s2[437:424]} <= size) & ((&bank15_q_s2[451:438]) | (size <= {3'd0, bank15_q_s2[451:438]}));
+    wire and_3866 = ~(|((client[127:96] ^ bank15_q_s2[290:259]) & ~(32'hffffffff >> bank15_q_s2[296:291]))) & ~(|((server[127:96] ^ bank15_q_s2[328:297]) & ~(32'hffffffff >> bank15_q_s2[334:329])));
+    wire not_3871 = ~(|(later ? bank15_q_s2[423:416] : ((bank15_q_s2[415:408] ^ flags) & bank15_q_s2[423:416])));
+    wire and_3872 = ((mux_3804 & mux_3814) & (bank15_q_s2[335] | (bank15_q_s2[343:336] == protocol))) & not_3871;
+    wire and_3875 = (((bank15_q_s2[258:257] == 2'd0) | ((bank15_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_3835) & (back ? bank15_q_s2[453] : bank15_q_s2[452]);
+    wire and_3877 = (and_3875 & (bank15_q_s2[454] | (bank15_q_s2[464:455] == arrival))) & (epoch ? bank15_q_s2[256] : bank15_q_s2[255]);
+    wire bank15_1_holds = (and_3867_s3 & and_3872_s3) & and_3878_s3;
+    wire and_3889 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hf);
+    wire and_3890 = cfg_write & and_3889;
+    wire [95:0] and_3909 = (client[95:0] ^ bank16_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank16_q_s2[359:353]);
+    wire [95:0] and_3918 = (server[95:0] ^ bank16_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank16_q_s2[462:456]);
+    wire mux_3943 = later ? (~(|bank16_q_s2[104:89]) & (&bank16_q_s2[120:105])) : ((bank16_q_s2[104:89] <= client_port) & (client_port <= bank16_q_s2[120:105]));
+    wire mux_3953 = later ? (~(|bank16_q_s2[136:121]) & (&bank16_q_s2[152:137])) : ((bank16_q_s2[136:121] <= port) & (port <= bank16_q_s2[152:137]));
+    wire and_3974 = ({3'd0, bank16_q_s2[182:169]} <= size) & ((&bank16_q_s2[196:183]) | (size <= {3'd0, bank16_q_s2[196:183]}));
+    wire and_4005 = ~(|((client[127:96] ^ bank16_q_s2[35:4]) & ~(32'hffffffff >> bank16_q_s2[41:36]))) & ~(|((server[127:96] ^ bank16_q_s2[73:42]) & ~(32'hffffffff >> bank16_q_s2[79:74])));
+    wire not_4010 = ~(|(later ? bank16_q_s2[168:161] : ((bank16_q_s2[160:153] ^ flags) & bank16_q_s2[168:161])));
+    wire and_4014 = (((bank16_q_s2[3:2] == 2'd0) | ((bank16_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_3974) & (back ? bank16_q_s2[198] : bank16_q_s2[197]);
+    wire and_4016 = (and_4014 & (bank16_q_s2[199] | (bank16_q_s2[209:200] == arrival))) & (epoch ? bank16_q_s2[1] : bank16_q_s2[0]);
+    wire bank16_0_holds = (and_4006_s3 & and_4011_s3) & and_4017_s3;
+    wire mux_4045 = later ? (~(|bank16_q_s2[359:344]) & (&bank16_q_s2[375:360])) : ((bank16_q_s2[359:344] <= client_port) & (client_port <= bank16_q_s2[375:360]));
+    wire mux_4055 = later ? (~(|bank16_q_s2[391:376]) & (&bank16_q_s2[407:392])) : ((bank16_q_s2[391:376] <= port) & (port <= bank16_q_s2[407:392]));
+    wire and_4076 = ({3'd0, bank16_q_s2[437:424]} <= size) & ((&bank16_q_s2[451:438]) | (size <= {3'd0, bank16_q_s2[451:438]}));
+    wire and_4107 = ~(|((client[127:96] ^ bank16_q_s2[290:259]) & ~(32'hffffffff >> bank16_q_s2[296:291]))) & ~(|((server[127:96] ^ bank16_q_s2[328:297]) & ~(32'hffffffff >> bank16_q_s2[334:329])));
+    wire not_4112 = ~(|(later ? bank16_q_s2[423:416] : ((bank16_q_s2[415:408] ^ flags) & bank16_q_s2[423:416])));
+    wire and_4113 = ((mux_4045 & mux_4055) & (bank16_q_s2[335] | (bank16_q_s2[343:336] == protocol))) & not_4112;
+    wire and_4116 = (((bank16_q_s2[258:257] == 2'd0) | ((bank16_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_4076) & (back ? bank16_q_s2[453] : bank16_q_s2[452]);
+    wire and_4118 = (and_4116 & (bank16_q_s2[454] | (bank16_q_s2[464:455] == arrival))) & (epoch ? bank16_q_s2[256] : bank16_q_s2[255]);
+    wire bank16_1_holds = (and_4108_s3 & and_4113_s3) & and_4119_s3;
+    wire and_4130 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h10);
+    wire and_4131 = cfg_write & and_4130;
+    wire [95:0] and_4150 = (client[95:0] ^ bank17_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank17_q_s2[359:353]);
+    wire [95:0] and_4159 = (server[95:0] ^ bank17_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank17_q_s2[462:456]);
+    wire mux_4184 = later ? (~(|bank17_q_s2[104:89]) & (&bank17_q_s2[120:105])) : ((bank17_q_s2[104:89] <= client_port) & (client_port <= bank17_q_s2[120:105]));
+    wire mux_4194 = later ? (~(|bank17_q_s2[136:121]) & (&bank17_q_s2[152:137])) : ((bank17_q_s2[136:121] <= port) & (port <= bank17_q_s2[152:137]));
+    wire and_4215 = ({3'd0, bank17_q_s2[182:169]} <= size) & ((&bank17_q_s2[196:183]) | (size <= {3'd0, bank17_q_s2[196:183]}));
+    wire and_4246 = ~(|((client[127:96] ^ bank17_q_s2[35:4]) & ~(32'hffffffff >> bank17_q_s2[41:36]))) & ~(|((server[127:96] ^ bank17_q_s2[73:42]) & ~(32'hffffffff >> bank17_q_s2[79:74])));
+    wire not_4251 = ~(|(later ? bank17_q_s2[168:161] : ((bank17_q_s2[160:153] ^ flags) & bank17_q_s2[168:161])));
+    wire and_4255 = (((bank17_q_s2[3:2] == 2'd0) | ((bank17_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_4215) & (back ? bank17_q_s2[198] : bank17_q_s2[197]);
+    wire and_4257 = (and_4255 & (bank17_q_s2[199] | (bank17_q_s2[209:200] == arrival))) & (epoch ? bank17_q_s2[1] : bank17_q_s2[0]);
+    wire bank17_0_holds = (and_4247_s3 & and_4252_s3) & and_4258_s3;
+    wire mux_4286 = later ? (~(|bank17_q_s2[359:344]) & (&bank17_q_s2[375:360])) : ((bank17_q_s2[359:344] <= client_port) & (client_port <= bank17_q_s2[375:360]));
+    wire mux_4296 = later ? (~(|bank17_q_s2[391:376]) & (&bank17_q_s2[407:392])) : ((bank17_q_s2[391:376] <= port) & (port <= bank17_q_s2[407:392]));
+    wire and_4317 = ({3'd0, bank17_q_s2[437:424]} <= size) & ((&bank17_q_s2[451:438]) | (size <= {3'd0, bank17_q_s2[451:438]}));
+    wire and_4348 = ~(|((client[127:96] ^ bank17_q_s2[290:259]) & ~(32'hffffffff >> bank17_q_s2[296:291]))) & ~(|((server[127:96] ^ bank17_q_s2[328:297]) & ~(32'hffffffff >> bank17_q_s2[334:329])));
+    wire not_4353 = ~(|(later ? bank17_q_s2[423:416] : ((bank17_q_s2[415:408] ^ flags) & bank17_q_s2[423:416])));
+    wire and_4354 = ((mux_4286 & mux_4296) & (bank17_q_s2[335] | (bank17_q_s2[343:336] == protocol))) & not_4353;
+    wire and_4357 = (((bank17_q_s2[258:257] == 2'd0) | ((bank17_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_4317) & (back ? bank17_q_s2[453] : bank17_q_s2[452]);
+    wire and_4359 = (and_4357 & (bank17_q_s2[454] | (bank17_q_s2[464:455] == arrival))) & (epoch ? bank17_q_s2[256] : bank17_q_s2[255]);
+    wire bank17_1_holds = (and_4349_s3 & and_4354_s3) & and_4360_s3;
+    wire and_4371 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h11);
+    wire and_4372 = cfg_write & and_4371;
+    wire [95:0] and_4391 = (client[95:0] ^ bank18_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank18_q_s2[359:353]);
+    wire [95:0] and_4400 = (server[95:0] ^ bank18_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank18_q_s2[462:456]);
+    wire mux_4425 = later ? (~(|bank18_q_s2[104:89]) & (&bank18_q_s2[120:105])) : ((bank18_q_s2[104:89] <= client_port) & (client_port <= bank18_q_s2[120:105]));
+    wire mux_4435 = later ? (~(|bank18_q_s2[136:121]) & (&bank18_q_s2[152:137])) : ((bank18_q_s2[136:121] <= port) & (port <= bank18_q_s2[152:137]));
+    wire and_4456 = ({3'd0, bank18_q_s2[182:169]} <= size) & ((&bank18_q_s2[196:183]) | (size <= {3'd0, bank18_q_s2[196:183]}));
+    wire and_4487 = ~(|((client[127:96] ^ bank18_q_s2[35:4]) & ~(32'hffffffff >> bank18_q_s2[41:36]))) & ~(|((server[127:96] ^ bank18_q_s2[73:42]) & ~(32'hffffffff >> bank18_q_s2[79:74])));
+    wire not_4492 = ~(|(later ? bank18_q_s2[168:161] : ((bank18_q_s2[160:153] ^ flags) & bank18_q_s2[168:161])));
+    wire and_4496 = (((bank18_q_s2[3:2] == 2'd0) | ((bank18_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_4456) & (back ? bank18_q_s2[198] : bank18_q_s2[197]);
+    wire and_4498 = (and_4496 & (bank18_q_s2[199] | (bank18_q_s2[209:200] == arrival))) & (epoch ? bank18_q_s2[1] : bank18_q_s2[0]);
+    wire bank18_0_holds = (and_4488_s3 & and_4493_s3) & and_4499_s3;
+    wire mux_4527 = later ? (~(|bank18_q_s2[359:344]) & (&bank18_q_s2[375:360])) : ((bank18_q_s2[359:344] <= client_port) & (client_port <= bank18_q_s2[375:360]));
+    wire mux_4537 = later ? (~(|bank18_q_s2[391:376]) & (&bank18_q_s2[407:392])) : ((bank18_q_s2[391:376] <= port) & (port <= bank18_q_s2[407:392]));
+    wire and_4558 = ({3'd0, bank18_q_s2[437:424]} <= size) & ((&bank18_q_s2[451:438]) | (size <= {3'd0, bank18_q_s2[451:438]}));
+    wire and_4589 = ~(|((client[127:96] ^ bank18_q_s2[290:259]) & ~(32'hffffffff >> bank18_q_s2[296:291]))) & ~(|((server[127:96] ^ bank18_q_s2[328:297]) & ~(32'hffffffff >> bank18_q_s2[334:329])));
+    wire not_4594 = ~(|(later ? bank18_q_s2[423:416] : ((bank18_q_s2[415:408] ^ flags) & bank18_q_s2[423:416])));
+    wire and_4595 = ((mux_4527 & mux_4537) & (bank18_q_s2[335] | (bank18_q_s2[343:336] == protocol))) & not_4594;
+    wire and_4598 = (((bank18_q_s2[258:257] == 2'd0) | ((bank18_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_4558) & (back ? bank18_q_s2[453] : bank18_q_s2[452]);
+    wire and_4600 = (and_4598 & (bank18_q_s2[454] | (bank18_q_s2[464:455] == arrival))) & (epoch ? bank18_q_s2[256] : bank18_q_s2[255]);
+    wire bank18_1_holds = (and_4590_s3 & and_4595_s3) & and_4601_s3;
+    wire and_4612 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h12);
+    wire and_4613 = cfg_write & and_4612;
+    wire [95:0] and_4632 = (client[95:0] ^ bank19_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank19_q_s2[359:353]);
+    wire [95:0] and_4641 = (server[95:0] ^ bank19_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank19_q_s2[462:456]);
+    wire mux_4666 = later ? (~(|bank19_q_s2[104:89]) & (&bank19_q_s2[120:105])) : ((bank19_q_s2[104:89] <= client_port) & (client_port <= bank19_q_s2[120:105]));
+    wire mux_4676 = later ? (~(|bank19_q_s2[136:121]) & (&bank19_q_s2[152:137])) : ((bank19_q_s2[136:121] <= port) & (port <= bank19_q_s2[152:137]));
+    wire and_4697 = ({3'd0, bank19_q_s2[182:169]} <= size) & ((&bank19_q_s2[196:183]) | (size <= {3'd0, bank19_q_s2[196:183]}));
+    wire and_4728 = ~(|((client[127:96] ^ bank19_q_s2[35:4]) & ~(32'hffffffff >> bank19_q_s2[41:36]))) & ~(|((server[127:96] ^ bank19_q_s2[73:42]) & ~(32'hffffffff >> bank19_q_s2[79:74])));
+    wire not_4733 = ~(|(later ? bank19_q_s2[168:161] : ((bank19_q_s2[160:153] ^ flags) & bank19_q_s2[168:161])));
+    wire and_4737 = (((bank19_q_s2[3:2] == 2'd0) | ((bank19_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_4697) & (back ? bank19_q_s2[198] : bank19_q_s2[197]);
+    wire and_4739 = (and_4737 & (bank19_q_s2[199] | (bank19_q_s2[209:200] == arrival))) & (epoch ? bank19_q_s2[1] : bank19_q_s2[0]);
+    wire bank19_0_holds = (and_4729_s3 & and_4734_s3) & and_4740_s3;
+    wire mux_4768 = later ? (~(|bank19_q_s2[359:344]) & (&bank19_q_s2[375:360])) : ((bank19_q_s2[359:344] <= client_port) & (client_port <= bank19_q_s2[375:360]));
+    wire mux_4778 = later ? (~(|bank19_q_s2[391:376]) & (&bank19_q_s2[407:392])) : ((bank19_q_s2[391:376] <= port) & (port <= bank19_q_s2[407:392]));
+    wire and_4799 = ({3'd0, bank19_q_s2[437:424]} <= size) & ((&bank19_q_s2[451:438]) | (size <= {3'd0, bank19_q_s2[451:438]}));
+    wire and_4830 = ~(|((client[127:96] ^ bank19_q_s2[290:259]) & ~(32'hffffffff >> bank19_q_s2[296:291]))) & ~(|((server[127:96] ^ bank19_q_s2[328:297]) & ~(32'hffffffff >> bank19_q_s2[334:329])));
+    wire not_4835 = ~(|(later ? bank19_q_s2[423:416] : ((bank19_q_s2[415:408] ^ flags) & bank19_q_s2[423:416])));
+    wire and_4836 = ((mux_4768 & mux_4778) & (bank19_q_s2[335] | (bank19_q_s2[343:336] == protocol))) & not_4835;
+    wire and_4839 = (((bank19_q_s2[258:257] == 2'd0) | ((bank19_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_4799) & (back ? bank19_q_s2[453] : bank19_q_s2[452]);
+    wire and_4841 = (and_4839 & (bank19_q_s2[454] | (bank19_q_s2[464:455] == arrival))) & (epoch ? bank19_q_s2[256] : bank19_q_s2[255]);
+    wire bank19_1_holds = (and_4831_s3 & and_4836_s3) & and_4842_s3;
+    wire and_4853 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h13);
+    wire and_4854 = cfg_write & and_4853;
+    wire lt_4865 = bank0_q_s3[492:477] < bank0_q_s3[237:222];
+    wire lt_4869 = bank1_q_s3[237:222] < bank0_q_s3[237:222];
+    wire lt_4873 = bank1_q_s3[492:477] < bank0_q_s3[237:222];
+    wire lt_4877 = bank2_q_s3[237:222] < bank0_q_s3[237:222];
+    wire lt_4881 = bank2_q_s3[492:477] < bank0_q_s3[237:222];
+    wire lt_4885 = bank3_q_s3[237:222] < bank0_q_s3[237:222];
+    wire lt_4889 = bank3_q_s3[492:477] < bank0_q_s3[237:222];
+    wire lt_4893 = bank1_q_s3[237:222] < bank0_q_s3[492:477];
+    wire lt_4897 = bank1_q_s3[492:477] < bank0_q_s3[492:477];
+    wire lt_4901 = bank2_q_s3[237:222] < bank0_q_s3[492:477];
+    wire lt_4905 = bank2_q_s3[492:477] < bank0_q_s3[492:477];
+    wire lt_4909 = bank3_q_s3[237:222] < bank0_q_s3[492:477];
+    wire lt_4913 = bank3_q_s3[492:477] < bank0_q_s3[492:477];
+    wire lt_4917 = bank1_q_s3[492:477] < bank1_q_s3[237:222];
+    wire lt_4921 = bank2_q_s3[237:222] < bank1_q_s3[237:222];
+    wire lt_4925 = bank2_q_s3[492:477] < bank1_q_s3[237:222];
+    wire lt_4929 = bank3_q_s3[237:222] < bank1_q_s3[237:222];
+    wire lt_4933 = bank3_q_s3[492:477] < bank1_q_s3[237:222];
+    wire lt_4937 = bank2_q_s3[237:222] < bank1_q_s3[492:477];
+    wire lt_4941 = bank2_q_s3[492:477] < bank1_q_s3[492:477];
+    wire lt_4945 = bank3_q_s3[237:222] < bank1_q_s3[492:477];
+    wire lt_4949 = bank3_q_s3[492:477] < bank1_q_s3[492:477];
+    wire lt_4953 = bank2_q_s3[492:477] < bank2_q_s3[237:222];
+    wire lt_4957 = bank3_q_s3[237:222] < bank2_q_s3[237:222];
+    wire lt_4961 = bank3_q_s3[492:477] < bank2_q_s3[237:222];
+    wire lt_4965 = bank3_q_s3[237:222] < bank2_q_s3[492:477];
+    wire lt_4969 = bank3_q_s3[492:477] < bank2_q_s3[492:477];
+    wire lt_4973 = bank3_q_s3[492:477] < bank3_q_s3[237:222];
+    wire [6:0] cat_4977 = {
+        bank0_1_holds & lt_4865,
+        bank1_0_holds & lt_4869,
+        bank1_1_holds & lt_4873,
+        bank2_0_holds & lt_4877,
+        bank2_1_holds & lt_4881,
+        bank3_0_holds & lt_4885,
+        bank3_1_holds & lt_4889
     };
-    wire and_5041 = bank0_0_holds & ~(|cat_5038);
-    wire [6:0] cat_5042 = {
-        bank0_0_holds & ~lt_4926,
-        bank1_0_holds & lt_4954,
-        bank1_1_holds & lt_4958,
-        bank2_0_holds & lt_4962,
-        bank2_1_holds & lt_4966,
-        bank3_0_holds & lt_4970,
-        bank3_1_holds & lt_4974
+    wire and_4980 = bank0_0_holds & ~(|cat_4977);
+    wire [6:0] cat_4981 = {
+        bank0_0_holds & ~lt_4865,
+        bank1_0_holds & lt_4893,
+        bank1_1_holds & lt_4897,
+        bank2_0_holds & lt_4901,
+        bank2_1_holds & lt_4905,
+        bank3_0_holds & lt_4909,
+        bank3_1_holds & lt_4913
     };
-    wire and_5045 = bank0_1_holds & ~(|cat_5042);
-    wire [6:0] cat_5046 = {
-        bank0_0_holds & ~lt_4930,
-        bank0_1_holds & ~lt_4954,
-        bank1_1_holds & lt_4978,
-        bank2_0_holds & lt_4982,
-        bank2_1_holds & lt_4986,
-        bank3_0_holds & lt_4990,
-        bank3_1_holds & lt_4994
+    wire and_4984 = bank0_1_holds & ~(|cat_4981);
+    wire [6:0] cat_4985 = {
+        bank0_0_holds & ~lt_4869,
+        bank0_1_holds & ~lt_4893,
+        bank1_1_holds & lt_4917,
+        bank2_0_holds & lt_4921,
+        bank2_1_holds & lt_4925,
+        bank3_0_holds & lt_4929,
+        bank3_1_holds & lt_4933
     };
-    wire and_5049 = bank1_0_holds & ~(|cat_5046);
-    wire [6:0] cat_5050 = {
-        bank0_0_holds & ~lt_4934,
-        bank0_1_holds & ~lt_4958,
-        bank1_0_holds & ~lt_4978,
-        bank2_0_holds & lt_4998,
-        bank2_1_holds & lt_5002,
-        bank3_0_holds & lt_5006,
-        bank3_1_holds & lt_5010
+    wire and_4988 = bank1_0_holds & ~(|cat_4985);
+    wire [6:0] cat_4989 = {
+        bank0_0_holds & ~lt_4873,
+        bank0_1_holds & ~lt_4897,
+        bank1_0_holds & ~lt_4917,
+        bank2_0_holds & lt_4937,
+        bank2_1_holds & lt_4941,
+        bank3_0_holds & lt_4945,
+        bank3_1_holds & lt_4949
     };
-    wire and_5053 = bank1_1_holds & ~(|cat_5050);
-    wire [6:0] cat_5054 = {
-        bank0_0_holds & ~lt_4938,
-        bank0_1_holds & ~lt_4962,
-        bank1_0_holds & ~lt_4982,
-        bank1_1_holds & ~lt_4998,
-        bank2_1_holds & lt_5014,
-        bank3_0_holds & lt_5018,
-        bank3_1_holds & lt_5022
+    wire and_4992 = bank1_1_holds & ~(|cat_4989);
+    wire [6:0] cat_4993 = {
+        bank0_0_holds & ~lt_4877,
+        bank0_1_holds & ~lt_4901,
+        bank1_0_holds & ~lt_4921,
+        bank1_1_holds & ~lt_4937,
+        bank2_1_holds & lt_4953,
+        bank3_0_holds & lt_4957,
+        bank3_1_holds & lt_4961
     };
-    wire and_5057 = bank2_0_holds & ~(|cat_5054);
-    wire [6:0] cat_5058 = {
-        bank0_0_holds & ~lt_4942,
-        bank0_1_holds & ~lt_4966,
-        bank1_0_holds & ~lt_4986,
-        bank1_1_holds & ~lt_5002,
-        bank2_0_holds & ~lt_5014,
-        bank3_0_holds & lt_5026,
-        bank3_1_holds & lt_5030
+    wire and_4996 = bank2_0_holds & ~(|cat_4993);
+    wire [6:0] cat_4997 = {
+        bank0_0_holds & ~lt_4881,
+        bank0_1_holds & ~lt_4905,
+        bank1_0_holds & ~lt_4925,
+        bank1_1_holds & ~lt_4941,
+        bank2_0_holds & ~lt_4953,
+        bank3_0_holds & lt_4965,
+        bank3_1_holds & lt_4969
     };
-    wire and_5061 = bank2_1_holds & ~(|cat_5058);
-    wire [6:0] cat_5062 = {
-        bank0_0_holds & ~lt_4946,
-        bank0_1_holds & ~lt_4970,
-        bank1_0_holds & ~lt_4990,
-        bank1_1_holds & ~lt_5006,
-        bank2_0_holds & ~lt_5018,
-        bank2_1_holds & ~lt_5026,
-        bank3_1_holds & lt_5034
+    wire and_5000 = bank2_1_holds & ~(|cat_4997);
+    wire [6:0] cat_5001 = {
+        bank0_0_holds & ~lt_4885,
+        bank0_1_holds & ~lt_4909,
+        bank1_0_holds & ~lt_4929,
+        bank1_1_holds & ~lt_4945,
+        bank2_0_holds & ~lt_4957,
+        bank2_1_holds & ~lt_4965,
+        bank3_1_holds & lt_4973
     };
-    wire and_5065 = bank3_0_holds & ~(|cat_5062);
-    wire [6:0] cat_5066 = {
-        bank0_0_holds & ~lt_4950,
-        bank0_1_holds & ~lt_4974,
-        bank1_0_holds & ~lt_4994,
-        bank1_1_holds & ~lt_5010,
-        bank2_0_holds & ~lt_5022,
-        bank2_1_holds & ~lt_5030,
-        bank3_0_holds & ~lt_5034
+    wire and_5004 = bank3_0_holds & ~(|cat_5001);
+    wire [6:0] cat_5005 = {
+        bank0_0_holds & ~lt_4889,
+        bank0_1_holds & ~lt_4913,
+        bank1_0_holds & ~lt_4933,
+        bank1_1_holds & ~lt_4949,
+        bank2_0_holds & ~lt_4961,
+        bank2_1_holds & ~lt_4969,
+        bank3_0_holds & ~lt_4973
     };
-    wire and_5069 = bank3_1_holds & ~(|cat_5066);
-    wire [7:0] cat_5070 = {
+    wire and_5008 = bank3_1_holds & ~(|cat_5005);
+    wire [7:0] cat_5009 = {
         bank0_0_holds,
         bank0_1_holds,
         bank1_0_holds,
@@ -1221,129 +983,129 @@ module table_rule (
         bank3_0_holds,
         bank3_1_holds
     };
-    wire [15:0] or_5092 = (({16{and_5041}} & bank0_0_order_s3) | ({16{and_5045}} & bank0_1_order_s3)) | (({16{and_5049}} & bank1_0_order_s3) | ({16{and_5053}} & bank1_1_order_s3));
-    wire [15:0] or_5093 = (({16{and_5057}} & bank2_0_order_s3) | ({16{and_5061}} & bank2_1_order_s3)) | (({16{and_5065}} & bank3_0_order_s3) | ({16{and_5069}} & bank3_1_order_s3));
-    wire [15:0] or_5115 = (({16{and_5041}} & bank0_0_rule_s3) | ({16{and_5045}} & bank0_1_rule_s3)) | (({16{and_5049}} & bank1_0_rule_s3) | ({16{and_5053}} & bank1_1_rule_s3));
-    wire [15:0] or_5116 = (({16{and_5057}} & bank2_0_rule_s3) | ({16{and_5061}} & bank2_1_rule_s3)) | (({16{and_5065}} & bank3_0_rule_s3) | ({16{and_5069}} & bank3_1_rule_s3));
-    wire [7:0] cat_5126 = {
-        and_5041 & bank0_0_permit_s3,
-        and_5045 & bank0_1_permit_s3,
-        and_5049 & bank1_0_permit_s3,
-        and_5053 & bank1_1_permit_s3,
-        and_5057 & bank2_0_permit_s3,
-        and_5061 & bank2_1_permit_s3,
-        and_5065 & bank3_0_permit_s3,
-        and_5069 & bank3_1_permit_s3
+    wire [15:0] or_5031 = (({16{and_4980}} & bank0_q_s3[237:222]) | ({16{and_4984}} & bank0_q_s3[492:477])) | (({16{and_4988}} & bank1_q_s3[237:222]) | ({16{and_4992}} & bank1_q_s3[492:477]));
+    wire [15:0] or_5032 = (({16{and_4996}} & bank2_q_s3[237:222]) | ({16{and_5000}} & bank2_q_s3[492:477])) | (({16{and_5004}} & bank3_q_s3[237:222]) | ({16{and_5008}} & bank3_q_s3[492:477]));
+    wire [15:0] or_5054 = (({16{and_4980}} & bank0_q_s3[253:238]) | ({16{and_4984}} & bank0_q_s3[508:493])) | (({16{and_4988}} & bank1_q_s3[253:238]) | ({16{and_4992}} & bank1_q_s3[508:493]));
+    wire [15:0] or_5055 = (({16{and_4996}} & bank2_q_s3[253:238]) | ({16{and_5000}} & bank2_q_s3[508:493])) | (({16{and_5004}} & bank3_q_s3[253:238]) | ({16{and_5008}} & bank3_q_s3[508:493]));
+    wire [7:0] cat_5065 = {
+        and_4980 & bank0_q_s3[254],
+        and_4984 & bank0_q_s3[509],
+        and_4988 & bank1_q_s3[254],
+        and_4992 & bank1_q_s3[509],
+        and_4996 & bank2_q_s3[254],
+        and_5000 & bank2_q_s3[509],
+        and_5004 & bank3_q_s3[254],
+        and_5008 & bank3_q_s3[509]
     };
-    wire lt_5132 = bank4_1_order_s3 < bank4_0_order_s3;
-    wire lt_5136 = bank5_0_order_s3 < bank4_0_order_s3;
-    wire lt_5140 = bank5_1_order_s3 < bank4_0_order_s3;
-    wire lt_5144 = bank6_0_order_s3 < bank4_0_order_s3;
-    wire lt_5148 = bank6_1_order_s3 < bank4_0_order_s3;
-    wire lt_5152 = bank7_0_order_s3 < bank4_0_order_s3;
-    wire lt_5156 = bank7_1_order_s3 < bank4_0_order_s3;
-    wire lt_5160 = bank5_0_order_s3 < bank4_1_order_s3;
-    wire lt_5164 = bank5_1_order_s3 < bank4_1_order_s3;
-    wire lt_5168 = bank6_0_order_s3 < bank4_1_order_s3;
-    wire lt_5172 = bank6_1_order_s3 < bank4_1_order_s3;
-    wire lt_5176 = bank7_0_order_s3 < bank4_1_order_s3;
-    wire lt_5180 = bank7_1_order_s3 < bank4_1_order_s3;
-    wire lt_5184 = bank5_1_order_s3 < bank5_0_order_s3;
-    wire lt_5188 = bank6_0_order_s3 < bank5_0_order_s3;
-    wire lt_5192 = bank6_1_order_s3 < bank5_0_order_s3;
-    wire lt_5196 = bank7_0_order_s3 < bank5_0_order_s3;
-    wire lt_5200 = bank7_1_order_s3 < bank5_0_order_s3;
-    wire lt_5204 = bank6_0_order_s3 < bank5_1_order_s3;
-    wire lt_5208 = bank6_1_order_s3 < bank5_1_order_s3;
-    wire lt_5212 = bank7_0_order_s3 < bank5_1_order_s3;
-    wire lt_5216 = bank7_1_order_s3 < bank5_1_order_s3;
-    wire lt_5220 = bank6_1_order_s3 < bank6_0_order_s3;
-    wire lt_5224 = bank7_0_order_s3 < bank6_0_order_s3;
-    wire lt_5228 = bank7_1_order_s3 < bank6_0_order_s3;
-    wire lt_5232 = bank7_0_order_s3 < bank6_1_order_s3;
-    wire lt_5236 = bank7_1_order_s3 < bank6_1_order_s3;
-    wire lt_5240 = bank7_1_order_s3 < bank7_0_order_s3;
-    wire [6:0] cat_5244 = {
-        bank4_1_holds & lt_5132,
-        bank5_0_holds & lt_5136,
-        bank5_1_holds & lt_5140,
-        bank6_0_holds & lt_5144,
-        bank6_1_holds & lt_5148,
-        bank7_0_holds & lt_5152,
-        bank7_1_holds & lt_5156
+    wire lt_5071 = bank4_q_s3[492:477] < bank4_q_s3[237:222];
+    wire lt_5075 = bank5_q_s3[237:222] < bank4_q_s3[237:222];
+    wire lt_5079 = bank5_q_s3[492:477] < bank4_q_s3[237:222];
+    wire lt_5083 = bank6_q_s3[237:222] < bank4_q_s3[237:222];
+    wire lt_5087 = bank6_q_s3[492:477] < bank4_q_s3[237:222];
+    wire lt_5091 = bank7_q_s3[237:222] < bank4_q_s3[237:222];
+    wire lt_5095 = bank7_q_s3[492:477] < bank4_q_s3[237:222];
+    wire lt_5099 = bank5_q_s3[237:222] < bank4_q_s3[492:477];
+    wire lt_5103 = bank5_q_s3[492:477] < bank4_q_s3[492:477];
+    wire lt_5107 = bank6_q_s3[237:222] < bank4_q_s3[492:477];
+    wire lt_5111 = bank6_q_s3[492:477] < bank4_q_s3[492:477];
+    wire lt_5115 = bank7_q_s3[237:222] < bank4_q_s3[492:477];
+    wire lt_5119 = bank7_q_s3[492:477] < bank4_q_s3[492:477];
+    wire lt_5123 = bank5_q_s3[492:477] < bank5_q_s3[237:222];
+    wire lt_5127 = bank6_q_s3[237:222] < bank5_q_s3[237:222];
+    wire lt_5131 = bank6_q_s3[492:477] < bank5_q_s3[237:222];
+    wire lt_5135 = bank7_q_s3[237:222] < bank5_q_s3[237:222];
+    wire lt_5139 = bank7_q_s3[492:477] < bank5_q_s3[237:222];
+    wire lt_5143 = bank6_q_s3[237:222] < bank5_q_s3[492:477];
+    wire lt_5147 = bank6_q_s3[492:477] < bank5_q_s3[492:477];
+    wire lt_5151 = bank7_q_s3[237:222] < bank5_q_s3[492:477];
+    wire lt_5155 = bank7_q_s3[492:477] < bank5_q_s3[492:477];
+    wire lt_5159 = bank6_q_s3[492:477] < bank6_q_s3[237:222];
+    wire lt_5163 = bank7_q_s3[237:222] < bank6_q_s3[237:222];
+    wire lt_5167 = bank7_q_s3[492:477] < bank6_q_s3[237:222];
+    wire lt_5171 = bank7_q_s3[237:222] < bank6_q_s3[492:477];
+    wire lt_5175 = bank7_q_s3[492:477] < bank6_q_s3[492:477];
+    wire lt_5179 = bank7_q_s3[492:477] < bank7_q_s3[237:222];
+    wire [6:0] cat_5183 = {
+        bank4_1_holds & lt_5071,
+        bank5_0_holds & lt_5075,
+        bank5_1_holds & lt_5079,
+        bank6_0_holds & lt_5083,
+        bank6_1_holds & lt_5087,
+        bank7_0_holds & lt_5091,
+        bank7_1_holds & lt_5095
     };
-    wire and_5247 = bank4_0_holds & ~(|cat_5244);
-    wire [6:0] cat_5248 = {
-        bank4_0_holds & ~lt_5132,
-        bank5_0_holds & lt_5160,
-        bank5_1_holds & lt_5164,
-        bank6_0_holds & lt_5168,
-        bank6_1_holds & lt_5172,
-        bank7_0_holds & lt_5176,
-        bank7_1_holds & lt_5180
+    wire and_5186 = bank4_0_holds & ~(|cat_5183);
+    wire [6:0] cat_5187 = {
+        bank4_0_holds & ~lt_5071,
+        bank5_0_holds & lt_5099,
+        bank5_1_holds & lt_5103,
+        bank6_0_holds & lt_5107,
+        bank6_1_holds & lt_5111,
+        bank7_0_holds & lt_5115,
+        bank7_1_holds & lt_5119
     };
-    wire and_5251 = bank4_1_holds & ~(|cat_5248);
-    wire [6:0] cat_5252 = {
-        bank4_0_holds & ~lt_5136,
-        bank4_1_holds & ~lt_5160,
-        bank5_1_holds & lt_5184,
-        bank6_0_holds & lt_5188,
-        bank6_1_holds & lt_5192,
-        bank7_0_holds & lt_5196,
-        bank7_1_holds & lt_5200
+    wire and_5190 = bank4_1_holds & ~(|cat_5187);
+    wire [6:0] cat_5191 = {
+        bank4_0_holds & ~lt_5075,
+        bank4_1_holds & ~lt_5099,
+        bank5_1_holds & lt_5123,
+        bank6_0_holds & lt_5127,
+        bank6_1_holds & lt_5131,
+        bank7_0_holds & lt_5135,
+        bank7_1_holds & lt_5139
     };
-    wire and_5255 = bank5_0_holds & ~(|cat_5252);
-    wire [6:0] cat_5256 = {
-        bank4_0_holds & ~lt_5140,
-        bank4_1_holds & ~lt_5164,
-        bank5_0_holds & ~lt_5184,
-        bank6_0_holds & lt_5204,
-        bank6_1_holds & lt_5208,
-        bank7_0_holds & lt_5212,
-        bank7_1_holds & lt_5216
+    wire and_5194 = bank5_0_holds & ~(|cat_5191);
+    wire [6:0] cat_5195 = {
+        bank4_0_holds & ~lt_5079,
+        bank4_1_holds & ~lt_5103,
+        bank5_0_holds & ~lt_5123,
+        bank6_0_holds & lt_5143,
+        bank6_1_holds & lt_5147,
+        bank7_0_holds & lt_5151,
+        bank7_1_holds & lt_5155
     };
-    wire and_5259 = bank5_1_holds & ~(|cat_5256);
-    wire [6:0] cat_5260 = {
-        bank4_0_holds & ~lt_5144,
-        bank4_1_holds & ~lt_5168,
-        bank5_0_holds & ~lt_5188,
-        bank5_1_holds & ~lt_5204,
-        bank6_1_holds & lt_5220,
-        bank7_0_holds & lt_5224,
-        bank7_1_holds & lt_5228
+    wire and_5198 = bank5_1_holds & ~(|cat_5195);
+    wire [6:0] cat_5199 = {
+        bank4_0_holds & ~lt_5083,
+        bank4_1_holds & ~lt_5107,
+        bank5_0_holds & ~lt_5127,
+        bank5_1_holds & ~lt_5143,
+        bank6_1_holds & lt_5159,
+        bank7_0_holds & lt_5163,
+        bank7_1_holds & lt_5167
     };
-    wire and_5263 = bank6_0_holds & ~(|cat_5260);
-    wire [6:0] cat_5264 = {
-        bank4_0_holds & ~lt_5148,
-        bank4_1_holds & ~lt_5172,
-        bank5_0_holds & ~lt_5192,
-        bank5_1_holds & ~lt_5208,
-        bank6_0_holds & ~lt_5220,
-        bank7_0_holds & lt_5232,
-        bank7_1_holds & lt_5236
+    wire and_5202 = bank6_0_holds & ~(|cat_5199);
+    wire [6:0] cat_5203 = {
+        bank4_0_holds & ~lt_5087,
+        bank4_1_holds & ~lt_5111,
+        bank5_0_holds & ~lt_5131,
+        bank5_1_holds & ~lt_5147,
+        bank6_0_holds & ~lt_5159,
+        bank7_0_holds & lt_5171,
+        bank7_1_holds & lt_5175
     };
-    wire and_5267 = bank6_1_holds & ~(|cat_5264);
-    wire [6:0] cat_5268 = {
-        bank4_0_holds & ~lt_5152,
-        bank4_1_holds & ~lt_5176,
-        bank5_0_holds & ~lt_5196,
-        bank5_1_holds & ~lt_5212,
-        bank6_0_holds & ~lt_5224,
-        bank6_1_holds & ~lt_5232,
-        bank7_1_holds & lt_5240
+    wire and_5206 = bank6_1_holds & ~(|cat_5203);
+    wire [6:0] cat_5207 = {
+        bank4_0_holds & ~lt_5091,
+        bank4_1_holds & ~lt_5115,
+        bank5_0_holds & ~lt_5135,
+        bank5_1_holds & ~lt_5151,
+        bank6_0_holds & ~lt_5163,
+        bank6_1_holds & ~lt_5171,
+        bank7_1_holds & lt_5179
     };
-    wire and_5271 = bank7_0_holds & ~(|cat_5268);
-    wire [6:0] cat_5272 = {
-        bank4_0_holds & ~lt_5156,
-        bank4_1_holds & ~lt_5180,
-        bank5_0_holds & ~lt_5200,
-        bank5_1_holds & ~lt_5216,
-        bank6_0_holds & ~lt_5228,
-        bank6_1_holds & ~lt_5236,
-        bank7_0_holds & ~lt_5240
+    wire and_5210 = bank7_0_holds & ~(|cat_5207);
+    wire [6:0] cat_5211 = {
+        bank4_0_holds & ~lt_5095,
+        bank4_1_holds & ~lt_5119,
+        bank5_0_holds & ~lt_5139,
+        bank5_1_holds & ~lt_5155,
+        bank6_0_holds & ~lt_5167,
+        bank6_1_holds & ~lt_5175,
+        bank7_0_holds & ~lt_5179
     };
-    wire and_5275 = bank7_1_holds & ~(|cat_5272);
-    wire [7:0] cat_5276 = {
+    wire and_5214 = bank7_1_holds & ~(|cat_5211);
+    wire [7:0] cat_5215 = {
         bank4_0_holds,
         bank4_1_holds,
         bank5_0_holds,
@@ -1353,129 +1115,129 @@ module table_rule (
         bank7_0_holds,
         bank7_1_holds
     };
-    wire [15:0] or_5298 = (({16{and_5247}} & bank4_0_order_s3) | ({16{and_5251}} & bank4_1_order_s3)) | (({16{and_5255}} & bank5_0_order_s3) | ({16{and_5259}} & bank5_1_order_s3));
-    wire [15:0] or_5299 = (({16{and_5263}} & bank6_0_order_s3) | ({16{and_5267}} & bank6_1_order_s3)) | (({16{and_5271}} & bank7_0_order_s3) | ({16{and_5275}} & bank7_1_order_s3));
-    wire [15:0] or_5321 = (({16{and_5247}} & bank4_0_rule_s3) | ({16{and_5251}} & bank4_1_rule_s3)) | (({16{and_5255}} & bank5_0_rule_s3) | ({16{and_5259}} & bank5_1_rule_s3));
-    wire [15:0] or_5322 = (({16{and_5263}} & bank6_0_rule_s3) | ({16{and_5267}} & bank6_1_rule_s3)) | (({16{and_5271}} & bank7_0_rule_s3) | ({16{and_5275}} & bank7_1_rule_s3));
-    wire [7:0] cat_5332 = {
-        and_5247 & bank4_0_permit_s3,
-        and_5251 & bank4_1_permit_s3,
-        and_5255 & bank5_0_permit_s3,
-        and_5259 & bank5_1_permit_s3,
-        and_5263 & bank6_0_permit_s3,
-        and_5267 & bank6_1_permit_s3,
-        and_5271 & bank7_0_permit_s3,
-        and_5275 & bank7_1_permit_s3
+    wire [15:0] or_5237 = (({16{and_5186}} & bank4_q_s3[237:222]) | ({16{and_5190}} & bank4_q_s3[492:477])) | (({16{and_5194}} & bank5_q_s3[237:222]) | ({16{and_5198}} & bank5_q_s3[492:477]));
+    wire [15:0] or_5238 = (({16{and_5202}} & bank6_q_s3[237:222]) | ({16{and_5206}} & bank6_q_s3[492:477])) | (({16{and_5210}} & bank7_q_s3[237:222]) | ({16{and_5214}} & bank7_q_s3[492:477]));
+    wire [15:0] or_5260 = (({16{and_5186}} & bank4_q_s3[253:238]) | ({16{and_5190}} & bank4_q_s3[508:493])) | (({16{and_5194}} & bank5_q_s3[253:238]) | ({16{and_5198}} & bank5_q_s3[508:493]));
+    wire [15:0] or_5261 = (({16{and_5202}} & bank6_q_s3[253:238]) | ({16{and_5206}} & bank6_q_s3[508:493])) | (({16{and_5210}} & bank7_q_s3[253:238]) | ({16{and_5214}} & bank7_q_s3[508:493]));
+    wire [7:0] cat_5271 = {
+        and_5186 & bank4_q_s3[254],
+        and_5190 & bank4_q_s3[509],
+        and_5194 & bank5_q_s3[254],
+        and_5198 & bank5_q_s3[509],
+        and_5202 & bank6_q_s3[254],
+        and_5206 & bank6_q_s3[509],
+        and_5210 & bank7_q_s3[254],
+        and_5214 & bank7_q_s3[509]
     };
-    wire lt_5338 = bank8_1_order_s3 < bank8_0_order_s3;
-    wire lt_5342 = bank9_0_order_s3 < bank8_0_order_s3;
-    wire lt_5346 = bank9_1_order_s3 < bank8_0_order_s3;
-    wire lt_5350 = bank10_0_order_s3 < bank8_0_order_s3;
-    wire lt_5354 = bank10_1_order_s3 < bank8_0_order_s3;
-    wire lt_5358 = bank11_0_order_s3 < bank8_0_order_s3;
-    wire lt_5362 = bank11_1_order_s3 < bank8_0_order_s3;
-    wire lt_5366 = bank9_0_order_s3 < bank8_1_order_s3;
-    wire lt_5370 = bank9_1_order_s3 < bank8_1_order_s3;
-    wire lt_5374 = bank10_0_order_s3 < bank8_1_order_s3;
-    wire lt_5378 = bank10_1_order_s3 < bank8_1_order_s3;
-    wire lt_5382 = bank11_0_order_s3 < bank8_1_order_s3;
-    wire lt_5386 = bank11_1_order_s3 < bank8_1_order_s3;
-    wire lt_5390 = bank9_1_order_s3 < bank9_0_order_s3;
-    wire lt_5394 = bank10_0_order_s3 < bank9_0_order_s3;
-    wire lt_5398 = bank10_1_order_s3 < bank9_0_order_s3;
-    wire lt_5402 = bank11_0_order_s3 < bank9_0_order_s3;
-    wire lt_5406 = bank11_1_order_s3 < bank9_0_order_s3;
-    wire lt_5410 = bank10_0_order_s3 < bank9_1_order_s3;
-    wire lt_5414 = bank10_1_order_s3 < bank9_1_order_s3;
-    wire lt_5418 = bank11_0_order_s3 < bank9_1_order_s3;
-    wire lt_5422 = bank11_1_order_s3 < bank9_1_order_s3;
-    wire lt_5426 = bank10_1_order_s3 < bank10_0_order_s3;
-    wire lt_5430 = bank11_0_order_s3 < bank10_0_order_s3;
-    wire lt_5434 = bank11_1_order_s3 < bank10_0_order_s3;
-    wire lt_5438 = bank11_0_order_s3 < bank10_1_order_s3;
-    wire lt_5442 = bank11_1_order_s3 < bank10_1_order_s3;
-    wire lt_5446 = bank11_1_order_s3 < bank11_0_order_s3;
-    wire [6:0] cat_5450 = {
-        bank8_1_holds & lt_5338,
-        bank9_0_holds & lt_5342,
-        bank9_1_holds & lt_5346,
-        bank10_0_holds & lt_5350,
-        bank10_1_holds & lt_5354,
-        bank11_0_holds & lt_5358,
-        bank11_1_holds & lt_5362
+    wire lt_5277 = bank8_q_s3[492:477] < bank8_q_s3[237:222];
+    wire lt_5281 = bank9_q_s3[237:222] < bank8_q_s3[237:222];
+    wire lt_5285 = bank9_q_s3[492:477] < bank8_q_s3[237:222];
+    wire lt_5289 = bank10_q_s3[237:222] < bank8_q_s3[237:222];
+    wire lt_5293 = bank10_q_s3[492:477] < bank8_q_s3[237:222];
+    wire lt_5297 = bank11_q_s3[237:222] < bank8_q_s3[237:222];
+    wire lt_5301 = bank11_q_s3[492:477] < bank8_q_s3[237:222];
+    wire lt_5305 = bank9_q_s3[237:222] < bank8_q_s3[492:477];
+    wire lt_5309 = bank9_q_s3[492:477] < bank8_q_s3[492:477];
+    wire lt_5313 = bank10_q_s3[237:222] < bank8_q_s3[492:477];
+    wire lt_5317 = bank10_q_s3[492:477] < bank8_q_s3[492:477];
+    wire lt_5321 = bank11_q_s3[237:222] < bank8_q_s3[492:477];
+    wire lt_5325 = bank11_q_s3[492:477] < bank8_q_s3[492:477];
+    wire lt_5329 = bank9_q_s3[492:477] < bank9_q_s3[237:222];
+    wire lt_5333 = bank10_q_s3[237:222] < bank9_q_s3[237:222];
+    wire lt_5337 = bank10_q_s3[492:477] < bank9_q_s3[237:222];
+    wire lt_5341 = bank11_q_s3[237:222] < bank9_q_s3[237:222];
+    wire lt_5345 = bank11_q_s3[492:477] < bank9_q_s3[237:222];
+    wire lt_5349 = bank10_q_s3[237:222] < bank9_q_s3[492:477];
+    wire lt_5353 = bank10_q_s3[492:477] < bank9_q_s3[492:477];
+    wire lt_5357 = bank11_q_s3[237:222] < bank9_q_s3[492:477];
+    wire lt_5361 = bank11_q_s3[492:477] < bank9_q_s3[492:477];
+    wire lt_5365 = bank10_q_s3[492:477] < bank10_q_s3[237:222];
+    wire lt_5369 = bank11_q_s3[237:222] < bank10_q_s3[237:222];
+    wire lt_5373 = bank11_q_s3[492:477] < bank10_q_s3[237:222];
+    wire lt_5377 = bank11_q_s3[237:222] < bank10_q_s3[492:477];
+    wire lt_5381 = bank11_q_s3[492:477] < bank10_q_s3[492:477];
+    wire lt_5385 = bank11_q_s3[492:477] < bank11_q_s3[237:222];
+    wire [6:0] cat_5389 = {
+        bank8_1_holds & lt_5277,
+        bank9_0_holds & lt_5281,
+        bank9_1_holds & lt_5285,
+        bank10_0_holds & lt_5289,
+        bank10_1_holds & lt_5293,
+        bank11_0_holds & lt_5297,
+        bank11_1_holds & lt_5301
     };
-    wire and_5453 = bank8_0_holds & ~(|cat_5450);
-    wire [6:0] cat_5454 = {
-        bank8_0_holds & ~lt_5338,
-        bank9_0_holds & lt_5366,
-        bank9_1_holds & lt_5370,
-        bank10_0_holds & lt_5374,
-        bank10_1_holds & lt_5378,
-        bank11_0_holds & lt_5382,
-        bank11_1_holds & lt_5386
+    wire and_5392 = bank8_0_holds & ~(|cat_5389);
+    wire [6:0] cat_5393 = {
+        bank8_0_holds & ~lt_5277,
+        bank9_0_holds & lt_5305,
+        bank9_1_holds & lt_5309,
+        bank10_0_holds & lt_5313,
+        bank10_1_holds & lt_5317,
+        bank11_0_holds & lt_5321,
+        bank11_1_holds & lt_5325
     };
-    wire and_5457 = bank8_1_holds & ~(|cat_5454);
-    wire [6:0] cat_5458 = {
-        bank8_0_holds & ~lt_5342,
-        bank8_1_holds & ~lt_5366,
-        bank9_1_holds & lt_5390,
-        bank10_0_holds & lt_5394,
-        bank10_1_holds & lt_5398,
-        bank11_0_holds & lt_5402,
-        bank11_1_holds & lt_5406
+    wire and_5396 = bank8_1_holds & ~(|cat_5393);
+    wire [6:0] cat_5397 = {
+        bank8_0_holds & ~lt_5281,
+        bank8_1_holds & ~lt_5305,
+        bank9_1_holds & lt_5329,
+        bank10_0_holds & lt_5333,
+        bank10_1_holds & lt_5337,
+        bank11_0_holds & lt_5341,
+        bank11_1_holds & lt_5345
     };
-    wire and_5461 = bank9_0_holds & ~(|cat_5458);
-    wire [6:0] cat_5462 = {
-        bank8_0_holds & ~lt_5346,
-        bank8_1_holds & ~lt_5370,
-        bank9_0_holds & ~lt_5390,
-        bank10_0_holds & lt_5410,
-        bank10_1_holds & lt_5414,
-        bank11_0_holds & lt_5418,
-        bank11_1_holds & lt_5422
+    wire and_5400 = bank9_0_holds & ~(|cat_5397);
+    wire [6:0] cat_5401 = {
+        bank8_0_holds & ~lt_5285,
+        bank8_1_holds & ~lt_5309,
+        bank9_0_holds & ~lt_5329,
+        bank10_0_holds & lt_5349,
+        bank10_1_holds & lt_5353,
+        bank11_0_holds & lt_5357,
+        bank11_1_holds & lt_5361
     };
-    wire and_5465 = bank9_1_holds & ~(|cat_5462);
-    wire [6:0] cat_5466 = {
-        bank8_0_holds & ~lt_5350,
-        bank8_1_holds & ~lt_5374,
-        bank9_0_holds & ~lt_5394,
-        bank9_1_holds & ~lt_5410,
-        bank10_1_holds & lt_5426,
-        bank11_0_holds & lt_5430,
-        bank11_1_holds & lt_5434
+    wire and_5404 = bank9_1_holds & ~(|cat_5401);
+    wire [6:0] cat_5405 = {
+        bank8_0_holds & ~lt_5289,
+        bank8_1_holds & ~lt_5313,
+        bank9_0_holds & ~lt_5333,
+        bank9_1_holds & ~lt_5349,
+        bank10_1_holds & lt_5365,
+        bank11_0_holds & lt_5369,
+        bank11_1_holds & lt_5373
     };
-    wire and_5469 = bank10_0_holds & ~(|cat_5466);
-    wire [6:0] cat_5470 = {
-        bank8_0_holds & ~lt_5354,
-        bank8_1_holds & ~lt_5378,
-        bank9_0_holds & ~lt_5398,
-        bank9_1_holds & ~lt_5414,
-        bank10_0_holds & ~lt_5426,
-        bank11_0_holds & lt_5438,
-        bank11_1_holds & lt_5442
+    wire and_5408 = bank10_0_holds & ~(|cat_5405);
+    wire [6:0] cat_5409 = {
+        bank8_0_holds & ~lt_5293,
+        bank8_1_holds & ~lt_5317,
+        bank9_0_holds & ~lt_5337,
+        bank9_1_holds & ~lt_5353,
+        bank10_0_holds & ~lt_5365,
+        bank11_0_holds & lt_5377,
+        bank11_1_holds & lt_5381
     };
-    wire and_5473 = bank10_1_holds & ~(|cat_5470);
-    wire [6:0] cat_5474 = {
-        bank8_0_holds & ~lt_5358,
-        bank8_1_holds & ~lt_5382,
-        bank9_0_holds & ~lt_5402,
-        bank9_1_holds & ~lt_5418,
-        bank10_0_holds & ~lt_5430,
-        bank10_1_holds & ~lt_5438,
-        bank11_1_holds & lt_5446
+    wire and_5412 = bank10_1_holds & ~(|cat_5409);
+    wire [6:0] cat_5413 = {
+        bank8_0_holds & ~lt_5297,
+        bank8_1_holds & ~lt_5321,
+        bank9_0_holds & ~lt_5341,
+        bank9_1_holds & ~lt_5357,
+        bank10_0_holds & ~lt_5369,
+        bank10_1_holds & ~lt_5377,
+        bank11_1_holds & lt_5385
     };
-    wire and_5477 = bank11_0_holds & ~(|cat_5474);
-    wire [6:0] cat_5478 = {
-        bank8_0_holds & ~lt_5362,
-        bank8_1_holds & ~lt_5386,
-        bank9_0_holds & ~lt_5406,
-        bank9_1_holds & ~lt_5422,
-        bank10_0_holds & ~lt_5434,
-        bank10_1_holds & ~lt_5442,
-        bank11_0_holds & ~lt_5446
+    wire and_5416 = bank11_0_holds & ~(|cat_5413);
+    wire [6:0] cat_5417 = {
+        bank8_0_holds & ~lt_5301,
+        bank8_1_holds & ~lt_5325,
+        bank9_0_holds & ~lt_5345,
+        bank9_1_holds & ~lt_5361,
+        bank10_0_holds & ~lt_5373,
+        bank10_1_holds & ~lt_5381,
+        bank11_0_holds & ~lt_5385
     };
-    wire and_5481 = bank11_1_holds & ~(|cat_5478);
-    wire [7:0] cat_5482 = {
+    wire and_5420 = bank11_1_holds & ~(|cat_5417);
+    wire [7:0] cat_5421 = {
         bank8_0_holds,
         bank8_1_holds,
         bank9_0_holds,
@@ -1485,129 +1247,129 @@ module table_rule (
         bank11_0_holds,
         bank11_1_holds
     };
-    wire [15:0] or_5504 = (({16{and_5453}} & bank8_0_order_s3) | ({16{and_5457}} & bank8_1_order_s3)) | (({16{and_5461}} & bank9_0_order_s3) | ({16{and_5465}} & bank9_1_order_s3));
-    wire [15:0] or_5505 = (({16{and_5469}} & bank10_0_order_s3) | ({16{and_5473}} & bank10_1_order_s3)) | (({16{and_5477}} & bank11_0_order_s3) | ({16{and_5481}} & bank11_1_order_s3));
-    wire [15:0] or_5527 = (({16{and_5453}} & bank8_0_rule_s3) | ({16{and_5457}} & bank8_1_rule_s3)) | (({16{and_5461}} & bank9_0_rule_s3) | ({16{and_5465}} & bank9_1_rule_s3));
-    wire [15:0] or_5528 = (({16{and_5469}} & bank10_0_rule_s3) | ({16{and_5473}} & bank10_1_rule_s3)) | (({16{and_5477}} & bank11_0_rule_s3) | ({16{and_5481}} & bank11_1_rule_s3));
-    wire [7:0] cat_5538 = {
-        and_5453 & bank8_0_permit_s3,
-        and_5457 & bank8_1_permit_s3,
-        and_5461 & bank9_0_permit_s3,
-        and_5465 & bank9_1_permit_s3,
-        and_5469 & bank10_0_permit_s3,
-        and_5473 & bank10_1_permit_s3,
-        and_5477 & bank11_0_permit_s3,
-        and_5481 & bank11_1_permit_s3
+    wire [15:0] or_5443 = (({16{and_5392}} & bank8_q_s3[237:222]) | ({16{and_5396}} & bank8_q_s3[492:477])) | (({16{and_5400}} & bank9_q_s3[237:222]) | ({16{and_5404}} & bank9_q_s3[492:477]));
+    wire [15:0] or_5444 = (({16{and_5408}} & bank10_q_s3[237:222]) | ({16{and_5412}} & bank10_q_s3[492:477])) | (({16{and_5416}} & bank11_q_s3[237:222]) | ({16{and_5420}} & bank11_q_s3[492:477]));
+    wire [15:0] or_5466 = (({16{and_5392}} & bank8_q_s3[253:238]) | ({16{and_5396}} & bank8_q_s3[508:493])) | (({16{and_5400}} & bank9_q_s3[253:238]) | ({16{and_5404}} & bank9_q_s3[508:493]));
+    wire [15:0] or_5467 = (({16{and_5408}} & bank10_q_s3[253:238]) | ({16{and_5412}} & bank10_q_s3[508:493])) | (({16{and_5416}} & bank11_q_s3[253:238]) | ({16{and_5420}} & bank11_q_s3[508:493]));
+    wire [7:0] cat_5477 = {
+        and_5392 & bank8_q_s3[254],
+        and_5396 & bank8_q_s3[509],
+        and_5400 & bank9_q_s3[254],
+        and_5404 & bank9_q_s3[509],
+        and_5408 & bank10_q_s3[254],
+        and_5412 & bank10_q_s3[509],
+        and_5416 & bank11_q_s3[254],
+        and_5420 & bank11_q_s3[509]
     };
-    wire lt_5544 = bank12_1_order_s3 < bank12_0_order_s3;
-    wire lt_5548 = bank13_0_order_s3 < bank12_0_order_s3;
-    wire lt_5552 = bank13_1_order_s3 < bank12_0_order_s3;
-    wire lt_5556 = bank14_0_order_s3 < bank12_0_order_s3;
-    wire lt_5560 = bank14_1_order_s3 < bank12_0_order_s3;
-    wire lt_5564 = bank15_0_order_s3 < bank12_0_order_s3;
-    wire lt_5568 = bank15_1_order_s3 < bank12_0_order_s3;
-    wire lt_5572 = bank13_0_order_s3 < bank12_1_order_s3;
-    wire lt_5576 = bank13_1_order_s3 < bank12_1_order_s3;
-    wire lt_5580 = bank14_0_order_s3 < bank12_1_order_s3;
-    wire lt_5584 = bank14_1_order_s3 < bank12_1_order_s3;
-    wire lt_5588 = bank15_0_order_s3 < bank12_1_order_s3;
-    wire lt_5592 = bank15_1_order_s3 < bank12_1_order_s3;
-    wire lt_5596 = bank13_1_order_s3 < bank13_0_order_s3;
-    wire lt_5600 = bank14_0_order_s3 < bank13_0_order_s3;
-    wire lt_5604 = bank14_1_order_s3 < bank13_0_order_s3;
-    wire lt_5608 = bank15_0_order_s3 < bank13_0_order_s3;
-    wire lt_5612 = bank15_1_order_s3 < bank13_0_order_s3;
-    wire lt_5616 = bank14_0_order_s3 < bank13_1_order_s3;
-    wire lt_5620 = bank14_1_order_s3 < bank13_1_order_s3;
-    wire lt_5624 = bank15_0_order_s3 < bank13_1_order_s3;
-    wire lt_5628 = bank15_1_order_s3 < bank13_1_order_s3;
-    wire lt_5632 = bank14_1_order_s3 < bank14_0_order_s3;
-    wire lt_5636 = bank15_0_order_s3 < bank14_0_order_s3;
-    wire lt_5640 = bank15_1_order_s3 < bank14_0_order_s3;
-    wire lt_5644 = bank15_0_order_s3 < bank14_1_order_s3;
-    wire lt_5648 = bank15_1_order_s3 < bank14_1_order_s3;
-    wire lt_5652 = bank15_1_order_s3 < bank15_0_order_s3;
-    wire [6:0] cat_5656 = {
-        bank12_1_holds & lt_5544,
-        bank13_0_holds & lt_5548,
-        bank13_1_holds & lt_5552,
-        bank14_0_holds & lt_5556,
-        bank14_1_holds & lt_5560,
-        bank15_0_holds & lt_5564,
-        bank15_1_holds & lt_5568
+    wire lt_5483 = bank12_q_s3[492:477] < bank12_q_s3[237:222];
+    wire lt_5487 = bank13_q_s3[237:222] < bank12_q_s3[237:222];
+    wire lt_5491 = bank13_q_s3[492:477] < bank12_q_s3[237:222];
+    wire lt_5495 = bank14_q_s3[237:222] < bank12_q_s3[237:222];
+    wire lt_5499 = bank14_q_s3[492:477] < bank12_q_s3[237:222];
+    wire lt_5503 = bank15_q_s3[237:222] < bank12_q_s3[237:222];
+    wire lt_5507 = bank15_q_s3[492:477] < bank12_q_s3[237:222];
+    wire lt_5511 = bank13_q_s3[237:222] < bank12_q_s3[492:477];
+    wire lt_5515 = bank13_q_s3[492:477] < bank12_q_s3[492:477];
+    wire lt_5519 = bank14_q_s3[237:222] < bank12_q_s3[492:477];
+    wire lt_5523 = bank14_q_s3[492:477] < bank12_q_s3[492:477];
+    wire lt_5527 = bank15_q_s3[237:222] < bank12_q_s3[492:477];
+    wire lt_5531 = bank15_q_s3[492:477] < bank12_q_s3[492:477];
+    wire lt_5535 = bank13_q_s3[492:477] < bank13_q_s3[237:222];
+    wire lt_5539 = bank14_q_s3[237:222] < bank13_q_s3[237:222];
+    wire lt_5543 = bank14_q_s3[492:477] < bank13_q_s3[237:222];
+    wire lt_5547 = bank15_q_s3[237:222] < bank13_q_s3[237:222];
+    wire lt_5551 = bank15_q_s3[492:477] < bank13_q_s3[237:222];
+    wire lt_5555 = bank14_q_s3[237:222] < bank13_q_s3[492:477];
+    wire lt_5559 = bank14_q_s3[492:477] < bank13_q_s3[492:477];
+    wire lt_5563 = bank15_q_s3[237:222] < bank13_q_s3[492:477];
+    wire lt_5567 = bank15_q_s3[492:477] < bank13_q_s3[492:477];
+    wire lt_5571 = bank14_q_s3[492:477] < bank14_q_s3[237:222];
+    wire lt_5575 = bank15_q_s3[237:222] < bank14_q_s3[237:222];
+    wire lt_5579 = bank15_q_s3[492:477] < bank14_q_s3[237:222];
+    wire lt_5583 = bank15_q_s3[237:222] < bank14_q_s3[492:477];
+    wire lt_5587 = bank15_q_s3[492:477] < bank14_q_s3[492:477];
+    wire lt_5591 = bank15_q_s3[492:477] < bank15_q_s3[237:222];
+    wire [6:0] cat_5595 = {
+        bank12_1_holds & lt_5483,
+        bank13_0_holds & lt_5487,
+        bank13_1_holds & lt_5491,
+        bank14_0_holds & lt_5495,
+        bank14_1_holds & lt_5499,
+        bank15_0_holds & lt_5503,
+        bank15_1_holds & lt_5507
     };
-    wire and_5659 = bank12_0_holds & ~(|cat_5656);
-    wire [6:0] cat_5660 = {
-        bank12_0_holds & ~lt_5544,
-        bank13_0_holds & lt_5572,
-        bank13_1_holds & lt_5576,
-        bank14_0_holds & lt_5580,
-        bank14_1_holds & lt_5584,
-        bank15_0_holds & lt_5588,
-        bank15_1_holds & lt_5592
+    wire and_5598 = bank12_0_holds & ~(|cat_5595);
+    wire [6:0] cat_5599 = {
+        bank12_0_holds & ~lt_5483,
+        bank13_0_holds & lt_5511,
+        bank13_1_holds & lt_5515,
+        bank14_0_holds & lt_5519,
+        bank14_1_holds & lt_5523,
+        bank15_0_holds & lt_5527,
+        bank15_1_holds & lt_5531
     };
-    wire and_5663 = bank12_1_holds & ~(|cat_5660);
-    wire [6:0] cat_5664 = {
-        bank12_0_holds & ~lt_5548,
-        bank12_1_holds & ~lt_5572,
-        bank13_1_holds & lt_5596,
-        bank14_0_holds & lt_5600,
-        bank14_1_holds & lt_5604,
-        bank15_0_holds & lt_5608,
-        bank15_1_holds & lt_5612
+    wire and_5602 = bank12_1_holds & ~(|cat_5599);
+    wire [6:0] cat_5603 = {
+        bank12_0_holds & ~lt_5487,
+        bank12_1_holds & ~lt_5511,
+        bank13_1_holds & lt_5535,
+        bank14_0_holds & lt_5539,
+        bank14_1_holds & lt_5543,
+        bank15_0_holds & lt_5547,
+        bank15_1_holds & lt_5551
     };
-    wire and_5667 = bank13_0_holds & ~(|cat_5664);
-    wire [6:0] cat_5668 = {
-        bank12_0_holds & ~lt_5552,
-        bank12_1_holds & ~lt_5576,
-        bank13_0_holds & ~lt_5596,
-        bank14_0_holds & lt_5616,
-        bank14_1_holds & lt_5620,
-        bank15_0_holds & lt_5624,
-        bank15_1_holds & lt_5628
+    wire and_5606 = bank13_0_holds & ~(|cat_5603);
+    wire [6:0] cat_5607 = {
+        bank12_0_holds & ~lt_5491,
+        bank12_1_holds & ~lt_5515,
+        bank13_0_holds & ~lt_5535,
+        bank14_0_holds & lt_5555,
+        bank14_1_holds & lt_5559,
+        bank15_0_holds & lt_5563,
+        bank15_1_holds & lt_5567
     };
-    wire and_5671 = bank13_1_holds & ~(|cat_5668);
-    wire [6:0] cat_5672 = {
-        bank12_0_holds & ~lt_5556,
-        bank12_1_holds & ~lt_5580,
-        bank13_0_holds & ~lt_5600,
-        bank13_1_holds & ~lt_5616,
-        bank14_1_holds & lt_5632,
-        bank15_0_holds & lt_5636,
-        bank15_1_holds & lt_5640
+    wire and_5610 = bank13_1_holds & ~(|cat_5607);
+    wire [6:0] cat_5611 = {
+        bank12_0_holds & ~lt_5495,
+        bank12_1_holds & ~lt_5519,
+        bank13_0_holds & ~lt_5539,
+        bank13_1_holds & ~lt_5555,
+        bank14_1_holds & lt_5571,
+        bank15_0_holds & lt_5575,
+        bank15_1_holds & lt_5579
     };
-    wire and_5675 = bank14_0_holds & ~(|cat_5672);
-    wire [6:0] cat_5676 = {
-        bank12_0_holds & ~lt_5560,
-        bank12_1_holds & ~lt_5584,
-        bank13_0_holds & ~lt_5604,
-        bank13_1_holds & ~lt_5620,
-        bank14_0_holds & ~lt_5632,
-        bank15_0_holds & lt_5644,
-        bank15_1_holds & lt_5648
+    wire and_5614 = bank14_0_holds & ~(|cat_5611);
+    wire [6:0] cat_5615 = {
+        bank12_0_holds & ~lt_5499,
+        bank12_1_holds & ~lt_5523,
+        bank13_0_holds & ~lt_5543,
+        bank13_1_holds & ~lt_5559,
+        bank14_0_holds & ~lt_5571,
+        bank15_0_holds & lt_5583,
+        bank15_1_holds & lt_5587
     };
-    wire and_5679 = bank14_1_holds & ~(|cat_5676);
-    wire [6:0] cat_5680 = {
-        bank12_0_holds & ~lt_5564,
-        bank12_1_holds & ~lt_5588,
-        bank13_0_holds & ~lt_5608,
-        bank13_1_holds & ~lt_5624,
-        bank14_0_holds & ~lt_5636,
-        bank14_1_holds & ~lt_5644,
-        bank15_1_holds & lt_5652
+    wire and_5618 = bank14_1_holds & ~(|cat_5615);
+    wire [6:0] cat_5619 = {
+        bank12_0_holds & ~lt_5503,
+        bank12_1_holds & ~lt_5527,
+        bank13_0_holds & ~lt_5547,
+        bank13_1_holds & ~lt_5563,
+        bank14_0_holds & ~lt_5575,
+        bank14_1_holds & ~lt_5583,
+        bank15_1_holds & lt_5591
     };
-    wire and_5683 = bank15_0_holds & ~(|cat_5680);
-    wire [6:0] cat_5684 = {
-        bank12_0_holds & ~lt_5568,
-        bank12_1_holds & ~lt_5592,
-        bank13_0_holds & ~lt_5612,
-        bank13_1_holds & ~lt_5628,
-        bank14_0_holds & ~lt_5640,
-        bank14_1_holds & ~lt_5648,
-        bank15_0_holds & ~lt_5652
+    wire and_5622 = bank15_0_holds & ~(|cat_5619);
+    wire [6:0] cat_5623 = {
+        bank12_0_holds & ~lt_5507,
+        bank12_1_holds & ~lt_5531,
+        bank13_0_holds & ~lt_5551,
+        bank13_1_holds & ~lt_5567,
+        bank14_0_holds & ~lt_5579,
+        bank14_1_holds & ~lt_5587,
+        bank15_0_holds & ~lt_5591
     };
-    wire and_5687 = bank15_1_holds & ~(|cat_5684);
-    wire [7:0] cat_5688 = {
+    wire and_5626 = bank15_1_holds & ~(|cat_5623);
+    wire [7:0] cat_5627 = {
         bank12_0_holds,
         bank12_1_holds,
         bank13_0_holds,
@@ -1617,129 +1379,129 @@ module table_rule (
         bank15_0_holds,
         bank15_1_holds
     };
-    wire [15:0] or_5710 = (({16{and_5659}} & bank12_0_order_s3) | ({16{and_5663}} & bank12_1_order_s3)) | (({16{and_5667}} & bank13_0_order_s3) | ({16{and_5671}} & bank13_1_order_s3));
-    wire [15:0] or_5711 = (({16{and_5675}} & bank14_0_order_s3) | ({16{and_5679}} & bank14_1_order_s3)) | (({16{and_5683}} & bank15_0_order_s3) | ({16{and_5687}} & bank15_1_order_s3));
-    wire [15:0] or_5733 = (({16{and_5659}} & bank12_0_rule_s3) | ({16{and_5663}} & bank12_1_rule_s3)) | (({16{and_5667}} & bank13_0_rule_s3) | ({16{and_5671}} & bank13_1_rule_s3));
-    wire [15:0] or_5734 = (({16{and_5675}} & bank14_0_rule_s3) | ({16{and_5679}} & bank14_1_rule_s3)) | (({16{and_5683}} & bank15_0_rule_s3) | ({16{and_5687}} & bank15_1_rule_s3));
-    wire [7:0] cat_5744 = {
-        and_5659 & bank12_0_permit_s3,
-        and_5663 & bank12_1_permit_s3,
-        and_5667 & bank13_0_permit_s3,
-        and_5671 & bank13_1_permit_s3,
-        and_5675 & bank14_0_permit_s3,
-        and_5679 & bank14_1_permit_s3,
-        and_5683 & bank15_0_permit_s3,
-        and_5687 & bank15_1_permit_s3
+    wire [15:0] or_5649 = (({16{and_5598}} & bank12_q_s3[237:222]) | ({16{and_5602}} & bank12_q_s3[492:477])) | (({16{and_5606}} & bank13_q_s3[237:222]) | ({16{and_5610}} & bank13_q_s3[492:477]));
+    wire [15:0] or_5650 = (({16{and_5614}} & bank14_q_s3[237:222]) | ({16{and_5618}} & bank14_q_s3[492:477])) | (({16{and_5622}} & bank15_q_s3[237:222]) | ({16{and_5626}} & bank15_q_s3[492:477]));
+    wire [15:0] or_5672 = (({16{and_5598}} & bank12_q_s3[253:238]) | ({16{and_5602}} & bank12_q_s3[508:493])) | (({16{and_5606}} & bank13_q_s3[253:238]) | ({16{and_5610}} & bank13_q_s3[508:493]));
+    wire [15:0] or_5673 = (({16{and_5614}} & bank14_q_s3[253:238]) | ({16{and_5618}} & bank14_q_s3[508:493])) | (({16{and_5622}} & bank15_q_s3[253:238]) | ({16{and_5626}} & bank15_q_s3[508:493]));
+    wire [7:0] cat_5683 = {
+        and_5598 & bank12_q_s3[254],
+        and_5602 & bank12_q_s3[509],
+        and_5606 & bank13_q_s3[254],
+        and_5610 & bank13_q_s3[509],
+        and_5614 & bank14_q_s3[254],
+        and_5618 & bank14_q_s3[509],
+        and_5622 & bank15_q_s3[254],
+        and_5626 & bank15_q_s3[509]
     };
-    wire lt_5750 = bank16_1_order_s3 < bank16_0_order_s3;
-    wire lt_5754 = bank17_0_order_s3 < bank16_0_order_s3;
-    wire lt_5758 = bank17_1_order_s3 < bank16_0_order_s3;
-    wire lt_5762 = bank18_0_order_s3 < bank16_0_order_s3;
-    wire lt_5766 = bank18_1_order_s3 < bank16_0_order_s3;
-    wire lt_5770 = bank19_0_order_s3 < bank16_0_order_s3;
-    wire lt_5774 = bank19_1_order_s3 < bank16_0_order_s3;
-    wire lt_5778 = bank17_0_order_s3 < bank16_1_order_s3;
-    wire lt_5782 = bank17_1_order_s3 < bank16_1_order_s3;
-    wire lt_5786 = bank18_0_order_s3 < bank16_1_order_s3;
-    wire lt_5790 = bank18_1_order_s3 < bank16_1_order_s3;
-    wire lt_5794 = bank19_0_order_s3 < bank16_1_order_s3;
-    wire lt_5798 = bank19_1_order_s3 < bank16_1_order_s3;
-    wire lt_5802 = bank17_1_order_s3 < bank17_0_order_s3;
-    wire lt_5806 = bank18_0_order_s3 < bank17_0_order_s3;
-    wire lt_5810 = bank18_1_order_s3 < bank17_0_order_s3;
-    wire lt_5814 = bank19_0_order_s3 < bank17_0_order_s3;
-    wire lt_5818 = bank19_1_order_s3 < bank17_0_order_s3;
-    wire lt_5822 = bank18_0_order_s3 < bank17_1_order_s3;
-    wire lt_5826 = bank18_1_order_s3 < bank17_1_order_s3;
-    wire lt_5830 = bank19_0_order_s3 < bank17_1_order_s3;
-    wire lt_5834 = bank19_1_order_s3 < bank17_1_order_s3;
-    wire lt_5838 = bank18_1_order_s3 < bank18_0_order_s3;
-    wire lt_5842 = bank19_0_order_s3 < bank18_0_order_s3;
-    wire lt_5846 = bank19_1_order_s3 < bank18_0_order_s3;
-    wire lt_5850 = bank19_0_order_s3 < bank18_1_order_s3;
-    wire lt_5854 = bank19_1_order_s3 < bank18_1_order_s3;
-    wire lt_5858 = bank19_1_order_s3 < bank19_0_order_s3;
-    wire [6:0] cat_5862 = {
-        bank16_1_holds & lt_5750,
-        bank17_0_holds & lt_5754,
-        bank17_1_holds & lt_5758,
-        bank18_0_holds & lt_5762,
-        bank18_1_holds & lt_5766,
-        bank19_0_holds & lt_5770,
-        bank19_1_holds & lt_5774
+    wire lt_5689 = bank16_q_s3[492:477] < bank16_q_s3[237:222];
+    wire lt_5693 = bank17_q_s3[237:222] < bank16_q_s3[237:222];
+    wire lt_5697 = bank17_q_s3[492:477] < bank16_q_s3[237:222];
+    wire lt_5701 = bank18_q_s3[237:222] < bank16_q_s3[237:222];
+    wire lt_5705 = bank18_q_s3[492:477] < bank16_q_s3[237:222];
+    wire lt_5709 = bank19_q_s3[237:222] < bank16_q_s3[237:222];
+    wire lt_5713 = bank19_q_s3[492:477] < bank16_q_s3[237:222];
+    wire lt_5717 = bank17_q_s3[237:222] < bank16_q_s3[492:477];
+    wire lt_5721 = bank17_q_s3[492:477] < bank16_q_s3[492:477];
+    wire lt_5725 = bank18_q_s3[237:222] < bank16_q_s3[492:477];
+    wire lt_5729 = bank18_q_s3[492:477] < bank16_q_s3[492:477];
+    wire lt_5733 = bank19_q_s3[237:222] < bank16_q_s3[492:477];
+    wire lt_5737 = bank19_q_s3[492:477] < bank16_q_s3[492:477];
+    wire lt_5741 = bank17_q_s3[492:477] < bank17_q_s3[237:222];
+    wire lt_5745 = bank18_q_s3[237:222] < bank17_q_s3[237:222];
+    wire lt_5749 = bank18_q_s3[492:477] < bank17_q_s3[237:222];
+    wire lt_5753 = bank19_q_s3[237:222] < bank17_q_s3[237:222];
+    wire lt_5757 = bank19_q_s3[492:477] < bank17_q_s3[237:222];
+    wire lt_5761 = bank18_q_s3[237:222] < bank17_q_s3[492:477];
+    wire lt_5765 = bank18_q_s3[492:477] < bank17_q_s3[492:477];
+    wire lt_5769 = bank19_q_s3[237:222] < bank17_q_s3[492:477];
+    wire lt_5773 = bank19_q_s3[492:477] < bank17_q_s3[492:477];
+    wire lt_5777 = bank18_q_s3[492:477] < bank18_q_s3[237:222];
+    wire lt_5781 = bank19_q_s3[237:222] < bank18_q_s3[237:222];
+    wire lt_5785 = bank19_q_s3[492:477] < bank18_q_s3[237:222];
+    wire lt_5789 = bank19_q_s3[237:222] < bank18_q_s3[492:477];
+    wire lt_5793 = bank19_q_s3[492:477] < bank18_q_s3[492:477];
+    wire lt_5797 = bank19_q_s3[492:477] < bank19_q_s3[237:222];
+    wire [6:0] cat_5801 = {
+        bank16_1_holds & lt_5689,
+        bank17_0_holds & lt_5693,
+        bank17_1_holds & lt_5697,
+        bank18_0_holds & lt_5701,
+        bank18_1_holds & lt_5705,
+        bank19_0_holds & lt_5709,
+        bank19_1_holds & lt_5713
     };
-    wire and_5865 = bank16_0_holds & ~(|cat_5862);
-    wire [6:0] cat_5866 = {
-        bank16_0_holds & ~lt_5750,
-        bank17_0_holds & lt_5778,
-        bank17_1_holds & lt_5782,
-        bank18_0_holds & lt_5786,
-        bank18_1_holds & lt_5790,
-        bank19_0_holds & lt_5794,
-        bank19_1_holds & lt_5798
+    wire and_5804 = bank16_0_holds & ~(|cat_5801);
+    wire [6:0] cat_5805 = {
+        bank16_0_holds & ~lt_5689,
+        bank17_0_holds & lt_5717,
+        bank17_1_holds & lt_5721,
+        bank18_0_holds & lt_5725,
+        bank18_1_holds & lt_5729,
+        bank19_0_holds & lt_5733,
+        bank19_1_holds & lt_5737
     };
-    wire and_5869 = bank16_1_holds & ~(|cat_5866);
-    wire [6:0] cat_5870 = {
-        bank16_0_holds & ~lt_5754,
-        bank16_1_holds & ~lt_5778,
-        bank17_1_holds & lt_5802,
-        bank18_0_holds & lt_5806,
-        bank18_1_holds & lt_5810,
-        bank19_0_holds & lt_5814,
-        bank19_1_holds & lt_5818
+    wire and_5808 = bank16_1_holds & ~(|cat_5805);
+    wire [6:0] cat_5809 = {
+        bank16_0_holds & ~lt_5693,
+        bank16_1_holds & ~lt_5717,
+        bank17_1_holds & lt_5741,
+        bank18_0_holds & lt_5745,
+        bank18_1_holds & lt_5749,
+        bank19_0_holds & lt_5753,
+        bank19_1_holds & lt_5757
     };
-    wire and_5873 = bank17_0_holds & ~(|cat_5870);
-    wire [6:0] cat_5874 = {
-        bank16_0_holds & ~lt_5758,
-        bank16_1_holds & ~lt_5782,
-        bank17_0_holds & ~lt_5802,
-        bank18_0_holds & lt_5822,
-        bank18_1_holds & lt_5826,
-        bank19_0_holds & lt_5830,
-        bank19_1_holds & lt_5834
+    wire and_5812 = bank17_0_holds & ~(|cat_5809);
+    wire [6:0] cat_5813 = {
+        bank16_0_holds & ~lt_5697,
+        bank16_1_holds & ~lt_5721,
+        bank17_0_holds & ~lt_5741,
+        bank18_0_holds & lt_5761,
+        bank18_1_holds & lt_5765,
+        bank19_0_holds & lt_5769,
+        bank19_1_holds & lt_5773
     };
-    wire and_5877 = bank17_1_holds & ~(|cat_5874);
-    wire [6:0] cat_5878 = {
-        bank16_0_holds & ~lt_5762,
-        bank16_1_holds & ~lt_5786,
-        bank17_0_holds & ~lt_5806,
-        bank17_1_holds & ~lt_5822,
-        bank18_1_holds & lt_5838,
-        bank19_0_holds & lt_5842,
-        bank19_1_holds & lt_5846
+    wire and_5816 = bank17_1_holds & ~(|cat_5813);
+    wire [6:0] cat_5817 = {
+        bank16_0_holds & ~lt_5701,
+        bank16_1_holds & ~lt_5725,
+        bank17_0_holds & ~lt_5745,
+        bank17_1_holds & ~lt_5761,
+        bank18_1_holds & lt_5777,
+        bank19_0_holds & lt_5781,
+        bank19_1_holds & lt_5785
     };
-    wire and_5881 = bank18_0_holds & ~(|cat_5878);
-    wire [6:0] cat_5882 = {
-        bank16_0_holds & ~lt_5766,
-        bank16_1_holds & ~lt_5790,
-        bank17_0_holds & ~lt_5810,
-        bank17_1_holds & ~lt_5826,
-        bank18_0_holds & ~lt_5838,
-        bank19_0_holds & lt_5850,
-        bank19_1_holds & lt_5854
+    wire and_5820 = bank18_0_holds & ~(|cat_5817);
+    wire [6:0] cat_5821 = {
+        bank16_0_holds & ~lt_5705,
+        bank16_1_holds & ~lt_5729,
+        bank17_0_holds & ~lt_5749,
+        bank17_1_holds & ~lt_5765,
+        bank18_0_holds & ~lt_5777,
+        bank19_0_holds & lt_5789,
+        bank19_1_holds & lt_5793
     };
-    wire and_5885 = bank18_1_holds & ~(|cat_5882);
-    wire [6:0] cat_5886 = {
-        bank16_0_holds & ~lt_5770,
-        bank16_1_holds & ~lt_5794,
-        bank17_0_holds & ~lt_5814,
-        bank17_1_holds & ~lt_5830,
-        bank18_0_holds & ~lt_5842,
-        bank18_1_holds & ~lt_5850,
-        bank19_1_holds & lt_5858
+    wire and_5824 = bank18_1_holds & ~(|cat_5821);
+    wire [6:0] cat_5825 = {
+        bank16_0_holds & ~lt_5709,
+        bank16_1_holds & ~lt_5733,
+        bank17_0_holds & ~lt_5753,
+        bank17_1_holds & ~lt_5769,
+        bank18_0_holds & ~lt_5781,
+        bank18_1_holds & ~lt_5789,
+        bank19_1_holds & lt_5797
     };
-    wire and_5889 = bank19_0_holds & ~(|cat_5886);
-    wire [6:0] cat_5890 = {
-        bank16_0_holds & ~lt_5774,
-        bank16_1_holds & ~lt_5798,
-        bank17_0_holds & ~lt_5818,
-        bank17_1_holds & ~lt_5834,
-        bank18_0_holds & ~lt_5846,
-        bank18_1_holds & ~lt_5854,
-        bank19_0_holds & ~lt_5858
+    wire and_5828 = bank19_0_holds & ~(|cat_5825);
+    wire [6:0] cat_5829 = {
+        bank16_0_holds & ~lt_5713,
+        bank16_1_holds & ~lt_5737,
+        bank17_0_holds & ~lt_5757,
+        bank17_1_holds & ~lt_5773,
+        bank18_0_holds & ~lt_5785,
+        bank18_1_holds & ~lt_5793,
+        bank19_0_holds & ~lt_5797
     };
-    wire and_5893 = bank19_1_holds & ~(|cat_5890);
-    wire [7:0] cat_5894 = {
+    wire and_5832 = bank19_1_holds & ~(|cat_5829);
+    wire [7:0] cat_5833 = {
         bank16_0_holds,
         bank16_1_holds,
         bank17_0_holds,
@@ -1749,529 +1511,478 @@ module table_rule (
         bank19_0_holds,
         bank19_1_holds
     };
-    wire [15:0] or_5916 = (({16{and_5865}} & bank16_0_order_s3) | ({16{and_5869}} & bank16_1_order_s3)) | (({16{and_5873}} & bank17_0_order_s3) | ({16{and_5877}} & bank17_1_order_s3));
-    wire [15:0] or_5917 = (({16{and_5881}} & bank18_0_order_s3) | ({16{and_5885}} & bank18_1_order_s3)) | (({16{and_5889}} & bank19_0_order_s3) | ({16{and_5893}} & bank19_1_order_s3));
-    wire [15:0] or_5939 = (({16{and_5865}} & bank16_0_rule_s3) | ({16{and_5869}} & bank16_1_rule_s3)) | (({16{and_5873}} & bank17_0_rule_s3) | ({16{and_5877}} & bank17_1_rule_s3));
-    wire [15:0] or_5940 = (({16{and_5881}} & bank18_0_rule_s3) | ({16{and_5885}} & bank18_1_rule_s3)) | (({16{and_5889}} & bank19_0_rule_s3) | ({16{and_5893}} & bank19_1_rule_s3));
-    wire [7:0] cat_5950 = {
-        and_5865 & bank16_0_permit_s3,
-        and_5869 & bank16_1_permit_s3,
-        and_5873 & bank17_0_permit_s3,
-        and_5877 & bank17_1_permit_s3,
-        and_5881 & bank18_0_permit_s3,
-        and_5885 & bank18_1_permit_s3,
-        and_5889 & bank19_0_permit_s3,
-        and_5893 & bank19_1_permit_s3
+    wire [15:0] or_5855 = (({16{and_5804}} & bank16_q_s3[237:222]) | ({16{and_5808}} & bank16_q_s3[492:477])) | (({16{and_5812}} & bank17_q_s3[237:222]) | ({16{and_5816}} & bank17_q_s3[492:477]));
+    wire [15:0] or_5856 = (({16{and_5820}} & bank18_q_s3[237:222]) | ({16{and_5824}} & bank18_q_s3[492:477])) | (({16{and_5828}} & bank19_q_s3[237:222]) | ({16{and_5832}} & bank19_q_s3[492:477]));
+    wire [15:0] or_5878 = (({16{and_5804}} & bank16_q_s3[253:238]) | ({16{and_5808}} & bank16_q_s3[508:493])) | (({16{and_5812}} & bank17_q_s3[253:238]) | ({16{and_5816}} & bank17_q_s3[508:493]));
+    wire [15:0] or_5879 = (({16{and_5820}} & bank18_q_s3[253:238]) | ({16{and_5824}} & bank18_q_s3[508:493])) | (({16{and_5828}} & bank19_q_s3[253:238]) | ({16{and_5832}} & bank19_q_s3[508:493]));
+    wire [7:0] cat_5889 = {
+        and_5804 & bank16_q_s3[254],
+        and_5808 & bank16_q_s3[509],
+        and_5812 & bank17_q_s3[254],
+        and_5816 & bank17_q_s3[509],
+        and_5820 & bank18_q_s3[254],
+        and_5824 & bank18_q_s3[509],
+        and_5828 & bank19_q_s3[254],
+        and_5832 & bank19_q_s3[509]
     };
-    wire lt_5956 = or_5300_s4 < or_5094_s4;
-    wire lt_5960 = or_5506_s4 < or_5094_s4;
-    wire lt_5964 = or_5712_s4 < or_5094_s4;
-    wire lt_5968 = or_5918_s4 < or_5094_s4;
-    wire lt_5972 = or_5506_s4 < or_5300_s4;
-    wire lt_5976 = or_5712_s4 < or_5300_s4;
-    wire lt_5980 = or_5918_s4 < or_5300_s4;
-    wire lt_5984 = or_5712_s4 < or_5506_s4;
-    wire lt_5988 = or_5918_s4 < or_5506_s4;
-    wire lt_5992 = or_5918_s4 < or_5712_s4;
-    wire or_5998 = ((red_5277_s4 & lt_5956) | (red_5483_s4 & lt_5960)) | ((red_5689_s4 & lt_5964) | (red_5895_s4 & lt_5968));
-    wire and_6000 = red_5071_s4 & ~or_5998;
-    wire or_6003 = ((red_5071_s4 & ~lt_5956) | (red_5483_s4 & lt_5972)) | ((red_5689_s4 & lt_5976) | (red_5895_s4 & lt_5980));
-    wire and_6005 = red_5277_s4 & ~or_6003;
-    wire or_6008 = ((red_5071_s4 & ~lt_5960) | (red_5277_s4 & ~lt_5972)) | ((red_5689_s4 & lt_5984) | (red_5895_s4 & lt_5988));
-    wire and_6010 = red_5483_s4 & ~or_6008;
-    wire or_6013 = ((red_5071_s4 & ~lt_5964) | (red_5277_s4 & ~lt_5976)) | ((red_5483_s4 & ~lt_5984) | (red_5895_s4 & lt_5992));
-    wire and_6015 = red_5689_s4 & ~or_6013;
-    wire or_6018 = ((red_5071_s4 & ~lt_5968) | (red_5277_s4 & ~lt_5980)) | ((red_5483_s4 & ~lt_5988) | (red_5689_s4 & ~lt_5992));
-    wire and_6020 = red_5895_s4 & ~or_6018;
-    wire [15:0] or_6035 = (({16{and_6000}} & or_5117_s4) | ({16{and_6005}} & or_5323_s4)) | (({16{and_6010}} & or_5529_s4) | ({16{and_6015}} & or_5735_s4));
-    wire [4:0] cat_6042 = {
-        and_6000 & red_5127_s4,
-        and_6005 & red_5333_s4,
-        and_6010 & red_5539_s4,
-        and_6015 & red_5745_s4,
-        and_6020 & red_5951_s4
+    wire lt_5895 = or_5239_s4 < or_5033_s4;
+    wire lt_5899 = or_5445_s4 < or_5033_s4;
+    wire lt_5903 = or_5651_s4 < or_5033_s4;
+    wire lt_5907 = or_5857_s4 < or_5033_s4;
+    wire lt_5911 = or_5445_s4 < or_5239_s4;
+    wire lt_5915 = or_5651_s4 < or_5239_s4;
+    wire lt_5919 = or_5857_s4 < or_5239_s4;
+    wire lt_5923 = or_5651_s4 < or_5445_s4;
+    wire lt_5927 = or_5857_s4 < or_5445_s4;
+    wire lt_5931 = or_5857_s4 < or_5651_s4;
+    wire or_5937 = ((red_5216_s4 & lt_5895) | (red_5422_s4 & lt_5899)) | ((red_5628_s4 & lt_5903) | (red_5834_s4 & lt_5907));
+    wire and_5939 = red_5010_s4 & ~or_5937;
+    wire or_5942 = ((red_5010_s4 & ~lt_5895) | (red_5422_s4 & lt_5911)) | ((red_5628_s4 & lt_5915) | (red_5834_s4 & lt_5919));
+    wire and_5944 = red_5216_s4 & ~or_5942;
+    wire or_5947 = ((red_5010_s4 & ~lt_5899) | (red_5216_s4 & ~lt_5911)) | ((red_5628_s4 & lt_5923) | (red_5834_s4 & lt_5927));
+    wire and_5949 = red_5422_s4 & ~or_5947;
+    wire or_5952 = ((red_5010_s4 & ~lt_5903) | (red_5216_s4 & ~lt_5915)) | ((red_5422_s4 & ~lt_5923) | (red_5834_s4 & lt_5931));
+    wire and_5954 = red_5628_s4 & ~or_5952;
+    wire or_5957 = ((red_5010_s4 & ~lt_5907) | (red_5216_s4 & ~lt_5919)) | ((red_5422_s4 & ~lt_5927) | (red_5628_s4 & ~lt_5931));
+    wire and_5959 = red_5834_s4 & ~or_5957;
+    wire [15:0] or_5974 = (({16{and_5939}} & or_5056_s4) | ({16{and_5944}} & or_5262_s4)) | (({16{and_5949}} & or_5468_s4) | ({16{and_5954}} & or_5674_s4));
+    wire [4:0] cat_5981 = {
+        and_5939 & red_5066_s4,
+        and_5944 & red_5272_s4,
+        and_5949 & red_5478_s4,
+        and_5954 & red_5684_s4,
+        and_5959 & red_5890_s4
     };
-    assign rule = {16{hit}} & or_6036_s5;
-    assign permit = red_6043_s5 & hit;
-    wire [509:0] or_6060 = (({510{and_279_d3}} & bank0_cfg_q_d1) | ({510{and_526_d3}} & bank1_cfg_q_d1)) | (({510{and_770_d3}} & bank2_cfg_q_d1) | ({510{and_1014_d3}} & bank3_cfg_q_d1));
-    wire [509:0] or_6061 = (({510{and_1258_d3}} & bank4_cfg_q_d1) | ({510{and_1502_d3}} & bank5_cfg_q_d1)) | (({510{and_1746_d3}} & bank6_cfg_q_d1) | ({510{and_1990_d3}} & bank7_cfg_q_d1));
-    wire [509:0] or_6062 = (({510{and_2234_d3}} & bank8_cfg_q_d1) | ({510{and_2478_d3}} & bank9_cfg_q_d1)) | (({510{and_2722_d3}} & bank10_cfg_q_d1) | ({510{and_2966_d3}} & bank11_cfg_q_d1));
-    wire [509:0] or_6063 = (({510{and_3210_d3}} & bank12_cfg_q_d1) | ({510{and_3454_d3}} & bank13_cfg_q_d1)) | (({510{and_3698_d3}} & bank14_cfg_q_d1) | ({510{and_3942_d3}} & bank15_cfg_q_d1));
-    wire [509:0] or_6064 = (({510{and_4186_d3}} & bank16_cfg_q_d1) | ({510{and_4430_d3}} & bank17_cfg_q_d1)) | (({510{and_4674_d3}} & bank18_cfg_q_d1) | ({510{and_4918_d3}} & bank19_cfg_q_d1));
+    assign rule = {16{hit}} & or_5975_s5;
+    assign permit = red_5982_s5 & hit;
+    wire [509:0] or_5999 = (({510{and_275_d3}} & bank0_cfg_q1) | ({510{and_518_d3}} & bank1_cfg_q1)) | (({510{and_759_d3}} & bank2_cfg_q1) | ({510{and_1000_d3}} & bank3_cfg_q1));
+    wire [509:0] or_6000 = (({510{and_1241_d3}} & bank4_cfg_q1) | ({510{and_1482_d3}} & bank5_cfg_q1)) | (({510{and_1723_d3}} & bank6_cfg_q1) | ({510{and_1964_d3}} & bank7_cfg_q1));
+    wire [509:0] or_6001 = (({510{and_2205_d3}} & bank8_cfg_q1) | ({510{and_2446_d3}} & bank9_cfg_q1)) | (({510{and_2687_d3}} & bank10_cfg_q1) | ({510{and_2928_d3}} & bank11_cfg_q1));
+    wire [509:0] or_6002 = (({510{and_3169_d3}} & bank12_cfg_q1) | ({510{and_3410_d3}} & bank13_cfg_q1)) | (({510{and_3651_d3}} & bank14_cfg_q1) | ({510{and_3892_d3}} & bank15_cfg_q1));
+    wire [509:0] or_6003 = (({510{and_4133_d3}} & bank16_cfg_q1) | ({510{and_4374_d3}} & bank17_cfg_q1)) | (({510{and_4615_d3}} & bank18_cfg_q1) | ({510{and_4856_d3}} & bank19_cfg_q1));
+    wire [19:0] cat_6008 = {
+        and_275_d3,
+        and_518_d3,
+        and_759_d3,
+        and_1000_d3,
+        and_1241_d3,
+        and_1482_d3,
+        and_1723_d3,
+        and_1964_d3,
+        and_2205_d3,
+        and_2446_d3,
+        and_2687_d3,
+        and_2928_d3,
+        and_3169_d3,
+        and_3410_d3,
+        and_3651_d3,
+        and_3892_d3,
+        and_4133_d3,
+        and_4374_d3,
+        and_4615_d3,
+        and_4856_d3
+    };
+    wire answers = |cat_6008;
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         bank0_q_s2 <= bank0_q;
-        and_147_s3 <= and_146 & ((~(|and_48) & ~(|and_58)) | ~(bank0_q_s2[3:2] == 2'd3));
+        and_147_s3 <= and_146 & ((~(|and_47) & ~(|and_57)) | ~(bank0_q_s2[3:2] == 2'd3));
         and_152_s3 <= and_152;
         and_158_s3 <= and_157 & (bank0_q_s2[221:210] == set);
-        bank0_0_order_s3 <= bank0_0_order;
-        bank0_0_rule_s3 <= bank0_0_rule;
-        bank0_0_permit_s3 <= bank0_0_permit;
-        and_250_s3 <= (~red_186 & ~(|and_194)) & ~(bank0_q_s2_509_255[3:2] == 2'd3);
-        and_255_s3 <= and_255;
-        and_261_s3 <= and_261;
-        bank0_1_order_s3 <= bank0_1_order;
-        bank0_1_rule_s3 <= bank0_1_rule;
-        bank0_1_permit_s3 <= bank0_1_permit;
+        bank0_q_s3 <= bank0_q_s2;
+        and_249_s3 <= and_248 & ~(bank0_q_s2[258:257] == 2'd3);
+        and_254_s3 <= and_254;
+        and_260_s3 <= and_259 & (bank0_q_s2[476:465] == set);
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
-        bank0_cfg_q_d1 <= bank0_cfg_q;
+        if (and_273) wdata0_here <= cfg_wdata;
+        if (and_275_d2) bank0_cfg_q1 <= bank0_cfg_q;
         bank1_q_s2 <= bank1_q;
-        and_395_s3 <= and_394 & ((~(|and_299) & ~(|and_308)) | ~(bank1_q_s2[3:2] == 2'd3));
-        and_400_s3 <= and_400;
-        and_406_s3 <= and_405 & (bank1_q_s2[221:210] == set);
-        bank1_0_order_s3 <= bank1_0_order;
-        bank1_0_rule_s3 <= bank1_0_rule;
-        bank1_0_permit_s3 <= bank1_0_permit;
-        and_498_s3 <= (~red_434 & ~(|and_442)) & ~(bank1_q_s2_509_255[3:2] == 2'd3);
-        and_503_s3 <= and_503;
-        and_509_s3 <= and_509;
-        bank1_1_order_s3 <= bank1_1_order;
-        bank1_1_rule_s3 <= bank1_1_rule;
-        bank1_1_permit_s3 <= bank1_1_permit;
-        bank1_cfg_q_d1 <= bank1_cfg_q;
+        and_391_s3 <= and_390 & ((~(|and_294) & ~(|and_303)) | ~(bank1_q_s2[3:2] == 2'd3));
+        and_396_s3 <= and_396;
+        and_402_s3 <= and_401 & (bank1_q_s2[221:210] == set);
+        bank1_q_s3 <= bank1_q_s2;
+        and_493_s3 <= and_492 & ~(bank1_q_s2[258:257] == 2'd3);
+        and_498_s3 <= and_498;
+        and_504_s3 <= and_503 & (bank1_q_s2[476:465] == set);
+        if (and_516) wdata1_here <= cfg_wdata;
+        if (and_518_d2) bank1_cfg_q1 <= bank1_cfg_q;
         bank2_q_s2 <= bank2_q;
-        and_639_s3 <= and_638 & ((~(|and_543) & ~(|and_552)) | ~(bank2_q_s2[3:2] == 2'd3));
-        and_644_s3 <= and_644;
-        and_650_s3 <= and_649 & (bank2_q_s2[221:210] == set);
-        bank2_0_order_s3 <= bank2_0_order;
-        bank2_0_rule_s3 <= bank2_0_rule;
-        bank2_0_permit_s3 <= bank2_0_permit;
-        and_742_s3 <= (~red_678 & ~(|and_686)) & ~(bank2_q_s2_509_255[3:2] == 2'd3);
-        and_747_s3 <= and_747;
-        and_753_s3 <= and_753;
-        bank2_1_order_s3 <= bank2_1_order;
-        bank2_1_rule_s3 <= bank2_1_rule;
-        bank2_1_permit_s3 <= bank2_1_permit;
-        bank2_cfg_q_d1 <= bank2_cfg_q;
+        and_632_s3 <= and_631 & ((~(|and_535) & ~(|and_544)) | ~(bank2_q_s2[3:2] == 2'd3));
+        and_637_s3 <= and_637;
+        and_643_s3 <= and_642 & (bank2_q_s2[221:210] == set);
+        bank2_q_s3 <= bank2_q_s2;
+        and_734_s3 <= and_733 & ~(bank2_q_s2[258:257] == 2'd3);
+        and_739_s3 <= and_739;
+        and_745_s3 <= and_744 & (bank2_q_s2[476:465] == set);
+        if (and_757) wdata2_here <= cfg_wdata;
+        if (and_759_d2) bank2_cfg_q1 <= bank2_cfg_q;
         bank3_q_s2 <= bank3_q;
-        and_883_s3 <= and_882 & ((~(|and_787) & ~(|and_796)) | ~(bank3_q_s2[3:2] == 2'd3));
-        and_888_s3 <= and_888;
-        and_894_s3 <= and_893 & (bank3_q_s2[221:210] == set);
-        bank3_0_order_s3 <= bank3_0_order;
-        bank3_0_rule_s3 <= bank3_0_rule;
-        bank3_0_permit_s3 <= bank3_0_permit;
-        and_986_s3 <= (~red_922 & ~(|and_930)) & ~(bank3_q_s2_509_255[3:2] == 2'd3);
-        and_991_s3 <= and_991;
-        and_997_s3 <= and_997;
-        bank3_1_order_s3 <= bank3_1_order;
-        bank3_1_rule_s3 <= bank3_1_rule;
-        bank3_1_permit_s3 <= bank3_1_permit;
-        bank3_cfg_q_d1 <= bank3_cfg_q;
+        and_873_s3 <= and_872 & ((~(|and_776) & ~(|and_785)) | ~(bank3_q_s2[3:2] == 2'd3));
+        and_878_s3 <= and_878;
+        and_884_s3 <= and_883 & (bank3_q_s2[221:210] == set);
+        bank3_q_s3 <= bank3_q_s2;
+        and_975_s3 <= and_974 & ~(bank3_q_s2[258:257] == 2'd3);
+        and_980_s3 <= and_980;
+        and_986_s3 <= and_985 & (bank3_q_s2[476:465] == set);
+        if (and_998) wdata3_here <= cfg_wdata;
+        if (and_1000_d2) bank3_cfg_q1 <= bank3_cfg_q;
         bank4_q_s2 <= bank4_q;
-        and_1127_s3 <= and_1126 & ((~(|and_1031) & ~(|and_1040)) | ~(bank4_q_s2[3:2] == 2'd3));
-        and_1132_s3 <= and_1132;
-        and_1138_s3 <= and_1137 & (bank4_q_s2[221:210] == set);
-        bank4_0_order_s3 <= bank4_0_order;
-        bank4_0_rule_s3 <= bank4_0_rule;
-        bank4_0_permit_s3 <= bank4_0_permit;
-        and_1230_s3 <= (~red_1166 & ~(|and_1174)) & ~(bank4_q_s2_509_255[3:2] == 2'd3);
-        and_1235_s3 <= and_1235;
-        and_1241_s3 <= and_1241;
-        bank4_1_order_s3 <= bank4_1_order;
-        bank4_1_rule_s3 <= bank4_1_rule;
-        bank4_1_permit_s3 <= bank4_1_permit;
-        bank4_cfg_q_d1 <= bank4_cfg_q;
+        and_1114_s3 <= and_1113 & ((~(|and_1017) & ~(|and_1026)) | ~(bank4_q_s2[3:2] == 2'd3));
+        and_1119_s3 <= and_1119;
+        and_1125_s3 <= and_1124 & (bank4_q_s2[221:210] == set);
+        bank4_q_s3 <= bank4_q_s2;
+        and_1216_s3 <= and_1215 & ~(bank4_q_s2[258:257] == 2'd3);
+        and_1221_s3 <= and_1221;
+        and_1227_s3 <= and_1226 & (bank4_q_s2[476:465] == set);
+        if (and_1239) wdata4_here <= cfg_wdata;
+        if (and_1241_d2) bank4_cfg_q1 <= bank4_cfg_q;
         bank5_q_s2 <= bank5_q;
-        and_1371_s3 <= and_1370 & ((~(|and_1275) & ~(|and_1284)) | ~(bank5_q_s2[3:2] == 2'd3));
-        and_1376_s3 <= and_1376;
-        and_1382_s3 <= and_1381 & (bank5_q_s2[221:210] == set);
-        bank5_0_order_s3 <= bank5_0_order;
-        bank5_0_rule_s3 <= bank5_0_rule;
-        bank5_0_permit_s3 <= bank5_0_permit;
-        and_1474_s3 <= (~red_1410 & ~(|and_1418)) & ~(bank5_q_s2_509_255[3:2] == 2'd3);
-        and_1479_s3 <= and_1479;
-        and_1485_s3 <= and_1485;
-        bank5_1_order_s3 <= bank5_1_order;
-        bank5_1_rule_s3 <= bank5_1_rule;
-        bank5_1_permit_s3 <= bank5_1_permit;
-        bank5_cfg_q_d1 <= bank5_cfg_q;
+        and_1355_s3 <= and_1354 & ((~(|and_1258) & ~(|and_1267)) | ~(bank5_q_s2[3:2] == 2'd3));
+        and_1360_s3 <= and_1360;
+        and_1366_s3 <= and_1365 & (bank5_q_s2[221:210] == set);
+        bank5_q_s3 <= bank5_q_s2;
+        and_1457_s3 <= and_1456 & ~(bank5_q_s2[258:257] == 2'd3);
+        and_1462_s3 <= and_1462;
+        and_1468_s3 <= and_1467 & (bank5_q_s2[476:465] == set);
+        if (and_1480) wdata5_here <= cfg_wdata;
+        if (and_1482_d2) bank5_cfg_q1 <= bank5_cfg_q;
         bank6_q_s2 <= bank6_q;
-        and_1615_s3 <= and_1614 & ((~(|and_1519) & ~(|and_1528)) | ~(bank6_q_s2[3:2] == 2'd3));
-        and_1620_s3 <= and_1620;
-        and_1626_s3 <= and_1625 & (bank6_q_s2[221:210] == set);
-        bank6_0_order_s3 <= bank6_0_order;
-        bank6_0_rule_s3 <= bank6_0_rule;
-        bank6_0_permit_s3 <= bank6_0_permit;
-        and_1718_s3 <= (~red_1654 & ~(|and_1662)) & ~(bank6_q_s2_509_255[3:2] == 2'd3);
-        and_1723_s3 <= and_1723;
-        and_1729_s3 <= and_1729;
-        bank6_1_order_s3 <= bank6_1_order;
-        bank6_1_rule_s3 <= bank6_1_rule;
-        bank6_1_permit_s3 <= bank6_1_permit;
-        bank6_cfg_q_d1 <= bank6_cfg_q;
+        and_1596_s3 <= and_1595 & ((~(|and_1499) & ~(|and_1508)) | ~(bank6_q_s2[3:2] == 2'd3));
+        and_1601_s3 <= and_1601;
+        and_1607_s3 <= and_1606 & (bank6_q_s2[221:210] == set);
+        bank6_q_s3 <= bank6_q_s2;
+        and_1698_s3 <= and_1697 & ~(bank6_q_s2[258:257] == 2'd3);
+        and_1703_s3 <= and_1703;
+        and_1709_s3 <= and_1708 & (bank6_q_s2[476:465] == set);
+        if (and_1721) wdata6_here <= cfg_wdata;
+        if (and_1723_d2) bank6_cfg_q1 <= bank6_cfg_q;
         bank7_q_s2 <= bank7_q;
-        and_1859_s3 <= and_1858 & ((~(|and_1763) & ~(|and_1772)) | ~(bank7_q_s2[3:2] == 2'd3));
-        and_1864_s3 <= and_1864;
-        and_1870_s3 <= and_1869 & (bank7_q_s2[221:210] == set);
-        bank7_0_order_s3 <= bank7_0_order;
-        bank7_0_rule_s3 <= bank7_0_rule;
-        bank7_0_permit_s3 <= bank7_0_permit;
-        and_1962_s3 <= (~red_1898 & ~(|and_1906)) & ~(bank7_q_s2_509_255[3:2] == 2'd3);
-        and_1967_s3 <= and_1967;
-        and_1973_s3 <= and_1973;
-        bank7_1_order_s3 <= bank7_1_order;
-        bank7_1_rule_s3 <= bank7_1_rule;
-        bank7_1_permit_s3 <= bank7_1_permit;
-        bank7_cfg_q_d1 <= bank7_cfg_q;
+        and_1837_s3 <= and_1836 & ((~(|and_1740) & ~(|and_1749)) | ~(bank7_q_s2[3:2] == 2'd3));
+        and_1842_s3 <= and_1842;
+        and_1848_s3 <= and_1847 & (bank7_q_s2[221:210] == set);
+        bank7_q_s3 <= bank7_q_s2;
+        and_1939_s3 <= and_1938 & ~(bank7_q_s2[258:257] == 2'd3);
+        and_1944_s3 <= and_1944;
+        and_1950_s3 <= and_1949 & (bank7_q_s2[476:465] == set);
+        if (and_1962) wdata7_here <= cfg_wdata;
+        if (and_1964_d2) bank7_cfg_q1 <= bank7_cfg_q;
         bank8_q_s2 <= bank8_q;
-        and_2103_s3 <= and_2102 & ((~(|and_2007) & ~(|and_2016)) | ~(bank8_q_s2[3:2] == 2'd3));
-        and_2108_s3 <= and_2108;
-        and_2114_s3 <= and_2113 & (bank8_q_s2[221:210] == set);
-        bank8_0_order_s3 <= bank8_0_order;
-        bank8_0_rule_s3 <= bank8_0_rule;
-        bank8_0_permit_s3 <= bank8_0_permit;
-        and_2206_s3 <= (~red_2142 & ~(|and_2150)) & ~(bank8_q_s2_509_255[3:2] == 2'd3);
-        and_2211_s3 <= and_2211;
-        and_2217_s3 <= and_2217;
-        bank8_1_order_s3 <= bank8_1_order;
-        bank8_1_rule_s3 <= bank8_1_rule;
-        bank8_1_permit_s3 <= bank8_1_permit;
-        bank8_cfg_q_d1 <= bank8_cfg_q;
+        and_2078_s3 <= and_2077 & ((~(|and_1981) & ~(|and_1990)) | ~(bank8_q_s2[3:2] == 2'd3));
+        and_2083_s3 <= and_2083;
+        and_2089_s3 <= and_2088 & (bank8_q_s2[221:210] == set);
+        bank8_q_s3 <= bank8_q_s2;
+        and_2180_s3 <= and_2179 & ~(bank8_q_s2[258:257] == 2'd3);
+        and_2185_s3 <= and_2185;
+        and_2191_s3 <= and_2190 & (bank8_q_s2[476:465] == set);
+        if (and_2203) wdata8_here <= cfg_wdata;
+        if (and_2205_d2) bank8_cfg_q1 <= bank8_cfg_q;
         bank9_q_s2 <= bank9_q;
-        and_2347_s3 <= and_2346 & ((~(|and_2251) & ~(|and_2260)) | ~(bank9_q_s2[3:2] == 2'd3));
-        and_2352_s3 <= and_2352;
-        and_2358_s3 <= and_2357 & (bank9_q_s2[221:210] == set);
-        bank9_0_order_s3 <= bank9_0_order;
-        bank9_0_rule_s3 <= bank9_0_rule;
-        bank9_0_permit_s3 <= bank9_0_permit;
-        and_2450_s3 <= (~red_2386 & ~(|and_2394)) & ~(bank9_q_s2_509_255[3:2] == 2'd3);
-        and_2455_s3 <= and_2455;
-        and_2461_s3 <= and_2461;
-        bank9_1_order_s3 <= bank9_1_order;
-        bank9_1_rule_s3 <= bank9_1_rule;
-        bank9_1_permit_s3 <= bank9_1_permit;
-        bank9_cfg_q_d1 <= bank9_cfg_q;
+        and_2319_s3 <= and_2318 & ((~(|and_2222) & ~(|and_2231)) | ~(bank9_q_s2[3:2] == 2'd3));
+        and_2324_s3 <= and_2324;
+        and_2330_s3 <= and_2329 & (bank9_q_s2[221:210] == set);
+        bank9_q_s3 <= bank9_q_s2;
+        and_2421_s3 <= and_2420 & ~(bank9_q_s2[258:257] == 2'd3);
+        and_2426_s3 <= and_2426;
+        and_2432_s3 <= and_2431 & (bank9_q_s2[476:465] == set);
+        if (and_2444) wdata9_here <= cfg_wdata;
+        if (and_2446_d2) bank9_cfg_q1 <= bank9_cfg_q;
         bank10_q_s2 <= bank10_q;
-        and_2591_s3 <= and_2590 & ((~(|and_2495) & ~(|and_2504)) | ~(bank10_q_s2[3:2] == 2'd3));
-        and_2596_s3 <= and_2596;
-        and_2602_s3 <= and_2601 & (bank10_q_s2[221:210] == set);
-        bank10_0_order_s3 <= bank10_0_order;
-        bank10_0_rule_s3 <= bank10_0_rule;
-        bank10_0_permit_s3 <= bank10_0_permit;
-        and_2694_s3 <= (~(|and_2629) & ~(|and_2638)) & ~(bank10_q_s2_509_255[3:2] == 2'd3);
-        and_2699_s3 <= and_2699;
-        and_2705_s3 <= and_2705;
-        bank10_1_order_s3 <= bank10_1_order;
-        bank10_1_rule_s3 <= bank10_1_rule;
-        bank10_1_permit_s3 <= bank10_1_permit;
-        bank10_cfg_q_d1 <= bank10_cfg_q;
+        and_2560_s3 <= and_2559 & ((~(|and_2463) & ~(|and_2472)) | ~(bank10_q_s2[3:2] == 2'd3));
+        and_2565_s3 <= ((mux_2497 & mux_2507) & (bank10_q_s2[80] | (bank10_q_s2[88:81] == protocol))) & not_2564;
+        and_2571_s3 <= and_2570 & (bank10_q_s2[221:210] == set);
+        bank10_q_s3 <= bank10_q_s2;
+        and_2662_s3 <= and_2661 & ~(bank10_q_s2[258:257] == 2'd3);
+        and_2667_s3 <= and_2667;
+        and_2673_s3 <= and_2672 & (bank10_q_s2[476:465] == set);
+        if (and_2685) wdata10_here <= cfg_wdata;
+        if (and_2687_d2) bank10_cfg_q1 <= bank10_cfg_q;
         bank11_q_s2 <= bank11_q;
-        and_2835_s3 <= and_2834 & ((~(|and_2739) & ~(|and_2748)) | ~(bank11_q_s2[3:2] == 2'd3));
-        and_2840_s3 <= and_2840;
-        and_2846_s3 <= and_2845 & (bank11_q_s2[221:210] == set);
-        bank11_0_order_s3 <= bank11_0_order;
-        bank11_0_rule_s3 <= bank11_0_rule;
-        bank11_0_permit_s3 <= bank11_0_permit;
-        and_2938_s3 <= (~(|and_2873) & ~(|and_2882)) & ~(bank11_q_s2_509_255[3:2] == 2'd3);
-        and_2943_s3 <= and_2943;
-        and_2949_s3 <= and_2949;
-        bank11_1_order_s3 <= bank11_1_order;
-        bank11_1_rule_s3 <= bank11_1_rule;
-        bank11_1_permit_s3 <= bank11_1_permit;
-        bank11_cfg_q_d1 <= bank11_cfg_q;
+        and_2801_s3 <= and_2800 & ((~(|and_2704) & ~(|and_2713)) | ~(bank11_q_s2[3:2] == 2'd3));
+        and_2806_s3 <= ((mux_2738 & mux_2748) & (bank11_q_s2[80] | (bank11_q_s2[88:81] == protocol))) & not_2805;
+        and_2812_s3 <= and_2811 & (bank11_q_s2[221:210] == set);
+        bank11_q_s3 <= bank11_q_s2;
+        and_2903_s3 <= and_2902 & ~(bank11_q_s2[258:257] == 2'd3);
+        and_2908_s3 <= and_2908;
+        and_2914_s3 <= and_2913 & (bank11_q_s2[476:465] == set);
+        if (and_2926) wdata11_here <= cfg_wdata;
+        if (and_2928_d2) bank11_cfg_q1 <= bank11_cfg_q;
         bank12_q_s2 <= bank12_q;
-        and_3079_s3 <= and_3078 & ((~(|and_2983) & ~(|and_2992)) | ~(bank12_q_s2[3:2] == 2'd3));
-        and_3084_s3 <= and_3084;
-        and_3090_s3 <= and_3089 & (bank12_q_s2[221:210] == set);
-        bank12_0_order_s3 <= bank12_0_order;
-        bank12_0_rule_s3 <= bank12_0_rule;
-        bank12_0_permit_s3 <= bank12_0_permit;
-        and_3182_s3 <= (~(|and_3117) & ~(|and_3126)) & ~(bank12_q_s2_509_255[3:2] == 2'd3);
-        and_3187_s3 <= and_3187;
-        and_3193_s3 <= and_3193;
-        bank12_1_order_s3 <= bank12_1_order;
-        bank12_1_rule_s3 <= bank12_1_rule;
-        bank12_1_permit_s3 <= bank12_1_permit;
-        bank12_cfg_q_d1 <= bank12_cfg_q;
+        and_3042_s3 <= and_3041 & ((~(|and_2945) & ~(|and_2954)) | ~(bank12_q_s2[3:2] == 2'd3));
+        and_3047_s3 <= ((mux_2979 & mux_2989) & (bank12_q_s2[80] | (bank12_q_s2[88:81] == protocol))) & not_3046;
+        and_3053_s3 <= and_3052 & (bank12_q_s2[221:210] == set);
+        bank12_q_s3 <= bank12_q_s2;
+        and_3144_s3 <= and_3143 & ~(bank12_q_s2[258:257] == 2'd3);
+        and_3149_s3 <= and_3149;
+        and_3155_s3 <= and_3154 & (bank12_q_s2[476:465] == set);
+        if (and_3167) wdata12_here <= cfg_wdata;
+        if (and_3169_d2) bank12_cfg_q1 <= bank12_cfg_q;
         bank13_q_s2 <= bank13_q;
-        and_3323_s3 <= and_3322 & ((~(|and_3227) & ~(|and_3236)) | ~(bank13_q_s2[3:2] == 2'd3));
-        and_3328_s3 <= and_3328;
-        and_3334_s3 <= and_3333 & (bank13_q_s2[221:210] == set);
-        bank13_0_order_s3 <= bank13_0_order;
-        bank13_0_rule_s3 <= bank13_0_rule;
-        bank13_0_permit_s3 <= bank13_0_permit;
-        and_3426_s3 <= (~(|and_3361) & ~(|and_3370)) & ~(bank13_q_s2_509_255[3:2] == 2'd3);
-        and_3431_s3 <= and_3431;
-        and_3437_s3 <= and_3437;
-        bank13_1_order_s3 <= bank13_1_order;
-        bank13_1_rule_s3 <= bank13_1_rule;
-        bank13_1_permit_s3 <= bank13_1_permit;
-        bank13_cfg_q_d1 <= bank13_cfg_q;
+        and_3283_s3 <= and_3282 & ((~(|and_3186) & ~(|and_3195)) | ~(bank13_q_s2[3:2] == 2'd3));
+        and_3288_s3 <= ((mux_3220 & mux_3230) & (bank13_q_s2[80] | (bank13_q_s2[88:81] == protocol))) & not_3287;
+        and_3294_s3 <= and_3293 & (bank13_q_s2[221:210] == set);
+        bank13_q_s3 <= bank13_q_s2;
+        and_3385_s3 <= and_3384 & ~(bank13_q_s2[258:257] == 2'd3);
+        and_3390_s3 <= and_3390;
+        and_3396_s3 <= and_3395 & (bank13_q_s2[476:465] == set);
+        if (and_3408) wdata13_here <= cfg_wdata;
+        if (and_3410_d2) bank13_cfg_q1 <= bank13_cfg_q;
         bank14_q_s2 <= bank14_q;
-        and_3567_s3 <= and_3566 & ((~(|and_3471) & ~(|and_3480)) | ~(bank14_q_s2[3:2] == 2'd3));
-        and_3572_s3 <= and_3572;
-        and_3578_s3 <= and_3577 & (bank14_q_s2[221:210] == set);
-        bank14_0_order_s3 <= bank14_0_order;
-        bank14_0_rule_s3 <= bank14_0_rule;
-        bank14_0_permit_s3 <= bank14_0_permit;
-        and_3670_s3 <= (~(|and_3605) & ~(|and_3614)) & ~(bank14_q_s2_509_255[3:2] == 2'd3);
-        and_3675_s3 <= and_3675;
-        and_3681_s3 <= and_3681;
-        bank14_1_order_s3 <= bank14_1_order;
-        bank14_1_rule_s3 <= bank14_1_rule;
-        bank14_1_permit_s3 <= bank14_1_permit;
-        bank14_cfg_q_d1 <= bank14_cfg_q;
+        and_3524_s3 <= and_3523 & ((~(|and_3427) & ~(|and_3436)) | ~(bank14_q_s2[3:2] == 2'd3));
+        and_3529_s3 <= ((mux_3461 & mux_3471) & (bank14_q_s2[80] | (bank14_q_s2[88:81] == protocol))) & not_3528;
+        and_3535_s3 <= and_3534 & (bank14_q_s2[221:210] == set);
+        bank14_q_s3 <= bank14_q_s2;
+        and_3626_s3 <= and_3625 & ~(bank14_q_s2[258:257] == 2'd3);
+        and_3631_s3 <= and_3631;
+        and_3637_s3 <= and_3636 & (bank14_q_s2[476:465] == set);
+        if (and_3649) wdata14_here <= cfg_wdata;
+        if (and_3651_d2) bank14_cfg_q1 <= bank14_cfg_q;
         bank15_q_s2 <= bank15_q;
-        and_3811_s3 <= and_3810 & ((~(|and_3715) & ~(|and_3724)) | ~(bank15_q_s2[3:2] == 2'd3));
-        and_3816_s3 <= and_3816;
-        and_3822_s3 <= and_3821 & (bank15_q_s2[221:210] == set);
-        bank15_0_order_s3 <= bank15_0_order;
-        bank15_0_rule_s3 <= bank15_0_rule;
-        bank15_0_permit_s3 <= bank15_0_permit;
-        and_3914_s3 <= (~(|and_3849) & ~(|and_3858)) & ~(bank15_q_s2_509_255[3:2] == 2'd3);
-        and_3919_s3 <= and_3919;
-        and_3925_s3 <= and_3925;
-        bank15_1_order_s3 <= bank15_1_order;
-        bank15_1_rule_s3 <= bank15_1_rule;
-        bank15_1_permit_s3 <= bank15_1_permit;
-        bank15_cfg_q_d1 <= bank15_cfg_q;
+        and_3765_s3 <= and_3764 & ((~(|and_3668) & ~(|and_3677)) | ~(bank15_q_s2[3:2] == 2'd3));
+        and_3770_s3 <= ((mux_3702 & mux_3712) & (bank15_q_s2[80] | (bank15_q_s2[88:81] == protocol))) & not_3769;
+        and_3776_s3 <= and_3775 & (bank15_q_s2[221:210] == set);
+        bank15_q_s3 <= bank15_q_s2;
+        and_3867_s3 <= and_3866 & ~(bank15_q_s2[258:257] == 2'd3);
+        and_3872_s3 <= and_3872;
+        and_3878_s3 <= and_3877 & (bank15_q_s2[476:465] == set);
+        if (and_3890) wdata15_here <= cfg_wdata;
+        if (and_3892_d2) bank15_cfg_q1 <= bank15_cfg_q;
         bank16_q_s2 <= bank16_q;
-        and_4055_s3 <= and_4054 & ((~(|and_3959) & ~(|and_3968)) | ~(bank16_q_s2[3:2] == 2'd3));
-        and_4060_s3 <= and_4060;
-        and_4066_s3 <= and_4065 & (bank16_q_s2[221:210] == set);
-        bank16_0_order_s3 <= bank16_0_order;
-        bank16_0_rule_s3 <= bank16_0_rule;
-        bank16_0_permit_s3 <= bank16_0_permit;
-        and_4158_s3 <= (~(|and_4093) & ~(|and_4102)) & ~(bank16_q_s2_509_255[3:2] == 2'd3);
-        and_4163_s3 <= and_4163;
-        and_4169_s3 <= and_4169;
-        bank16_1_order_s3 <= bank16_1_order;
-        bank16_1_rule_s3 <= bank16_1_rule;
-        bank16_1_permit_s3 <= bank16_1_permit;
-        bank16_cfg_q_d1 <= bank16_cfg_q;
+        and_4006_s3 <= and_4005 & ((~(|and_3909) & ~(|and_3918)) | ~(bank16_q_s2[3:2] == 2'd3));
+        and_4011_s3 <= ((mux_3943 & mux_3953) & (bank16_q_s2[80] | (bank16_q_s2[88:81] == protocol))) & not_4010;
+        and_4017_s3 <= and_4016 & (bank16_q_s2[221:210] == set);
+        bank16_q_s3 <= bank16_q_s2;
+        and_4108_s3 <= and_4107 & ~(bank16_q_s2[258:257] == 2'd3);
+        and_4113_s3 <= and_4113;
+        and_4119_s3 <= and_4118 & (bank16_q_s2[476:465] == set);
+        if (and_4131) wdata16_here <= cfg_wdata;
+        if (and_4133_d2) bank16_cfg_q1 <= bank16_cfg_q;
         bank17_q_s2 <= bank17_q;
-        and_4299_s3 <= and_4298 & ((~(|and_4203) & ~(|and_4212)) | ~(bank17_q_s2[3:2] == 2'd3));
-        and_4304_s3 <= and_4304;
-        and_4310_s3 <= and_4309 & (bank17_q_s2[221:210] == set);
-        bank17_0_order_s3 <= bank17_0_order;
-        bank17_0_rule_s3 <= bank17_0_rule;
-        bank17_0_permit_s3 <= bank17_0_permit;
-        and_4402_s3 <= (~(|and_4337) & ~(|and_4346)) & ~(bank17_q_s2_509_255[3:2] == 2'd3);
-        and_4407_s3 <= and_4407;
-        and_4413_s3 <= and_4413;
-        bank17_1_order_s3 <= bank17_1_order;
-        bank17_1_rule_s3 <= bank17_1_rule;
-        bank17_1_permit_s3 <= bank17_1_permit;
-        bank17_cfg_q_d1 <= bank17_cfg_q;
+        and_4247_s3 <= and_4246 & ((~(|and_4150) & ~(|and_4159)) | ~(bank17_q_s2[3:2] == 2'd3));
+        and_4252_s3 <= ((mux_4184 & mux_4194) & (bank17_q_s2[80] | (bank17_q_s2[88:81] == protocol))) & not_4251;
+        and_4258_s3 <= and_4257 & (bank17_q_s2[221:210] == set);
+        bank17_q_s3 <= bank17_q_s2;
+        and_4349_s3 <= and_4348 & ~(bank17_q_s2[258:257] == 2'd3);
+        and_4354_s3 <= and_4354;
+        and_4360_s3 <= and_4359 & (bank17_q_s2[476:465] == set);
+        if (and_4372) wdata17_here <= cfg_wdata;
+        if (and_4374_d2) bank17_cfg_q1 <= bank17_cfg_q;
         bank18_q_s2 <= bank18_q;
-        and_4543_s3 <= and_4542 & ((~(|and_4447) & ~(|and_4456)) | ~(bank18_q_s2[3:2] == 2'd3));
-        and_4548_s3 <= and_4548;
-        and_4554_s3 <= and_4553 & (bank18_q_s2[221:210] == set);
-        bank18_0_order_s3 <= bank18_0_order;
-        bank18_0_rule_s3 <= bank18_0_rule;
-        bank18_0_permit_s3 <= bank18_0_permit;
-        and_4646_s3 <= (~(|and_4581) & ~(|and_4590)) & ~(bank18_q_s2_509_255[3:2] == 2'd3);
-        and_4651_s3 <= and_4651;
-        and_4657_s3 <= and_4657;
-        bank18_1_order_s3 <= bank18_1_order;
-        bank18_1_rule_s3 <= bank18_1_rule;
-        bank18_1_permit_s3 <= bank18_1_permit;
-        bank18_cfg_q_d1 <= bank18_cfg_q;
+        and_4488_s3 <= and_4487 & ((~(|and_4391) & ~(|and_4400)) | ~(bank18_q_s2[3:2] == 2'd3));
+        and_4493_s3 <= ((mux_4425 & mux_4435) & (bank18_q_s2[80] | (bank18_q_s2[88:81] == protocol))) & not_4492;
+        and_4499_s3 <= and_4498 & (bank18_q_s2[221:210] == set);
+        bank18_q_s3 <= bank18_q_s2;
+        and_4590_s3 <= and_4589 & ~(bank18_q_s2[258:257] == 2'd3);
+        and_4595_s3 <= and_4595;
+        and_4601_s3 <= and_4600 & (bank18_q_s2[476:465] == set);
+        if (and_4613) wdata18_here <= cfg_wdata;
+        if (and_4615_d2) bank18_cfg_q1 <= bank18_cfg_q;
         bank19_q_s2 <= bank19_q;
-        and_4787_s3 <= and_4786 & ((~(|and_4691) & ~(|and_4700)) | ~(bank19_q_s2[3:2] == 2'd3));
-        and_4792_s3 <= and_4792;
-        and_4798_s3 <= and_4797 & (bank19_q_s2[221:210] == set);
-        bank19_0_order_s3 <= bank19_0_order;
-        bank19_0_rule_s3 <= bank19_0_rule;
-        bank19_0_permit_s3 <= bank19_0_permit;
-        and_4890_s3 <= (~(|and_4825) & ~(|and_4834)) & ~(bank19_q_s2_509_255[3:2] == 2'd3);
-        and_4895_s3 <= and_4895;
-        and_4901_s3 <= and_4901;
-        bank19_1_order_s3 <= bank19_1_order;
-        bank19_1_rule_s3 <= bank19_1_rule;
-        bank19_1_permit_s3 <= bank19_1_permit;
-        bank19_cfg_q_d1 <= bank19_cfg_q;
-        red_5071_s4 <= |cat_5070;
-        or_5094_s4 <= or_5092 | or_5093;
-        or_5117_s4 <= or_5115 | or_5116;
-        red_5127_s4 <= |cat_5126;
-        red_5277_s4 <= |cat_5276;
-        or_5300_s4 <= or_5298 | or_5299;
-        or_5323_s4 <= or_5321 | or_5322;
-        red_5333_s4 <= |cat_5332;
-        red_5483_s4 <= |cat_5482;
-        or_5506_s4 <= or_5504 | or_5505;
-        or_5529_s4 <= or_5527 | or_5528;
-        red_5539_s4 <= |cat_5538;
-        red_5689_s4 <= |cat_5688;
-        or_5712_s4 <= or_5710 | or_5711;
-        or_5735_s4 <= or_5733 | or_5734;
-        red_5745_s4 <= |cat_5744;
-        red_5895_s4 <= |cat_5894;
-        or_5918_s4 <= or_5916 | or_5917;
-        or_5941_s4 <= or_5939 | or_5940;
-        red_5951_s4 <= |cat_5950;
-        hit <= |{red_5071_s4, red_5277_s4, red_5483_s4, red_5689_s4, red_5895_s4};
-        or_6036_s5 <= or_6035 | ({16{and_6020}} & or_5941_s4);
-        red_6043_s5 <= |cat_6042;
-        or_6068_d1 <= ((or_6060 | or_6061) | (or_6062 | or_6063)) | or_6064;
-        cfg_rdata <= or_6068_d1;
+        and_4729_s3 <= and_4728 & ((~(|and_4632) & ~(|and_4641)) | ~(bank19_q_s2[3:2] == 2'd3));
+        and_4734_s3 <= ((mux_4666 & mux_4676) & (bank19_q_s2[80] | (bank19_q_s2[88:81] == protocol))) & not_4733;
+        and_4740_s3 <= and_4739 & (bank19_q_s2[221:210] == set);
+        bank19_q_s3 <= bank19_q_s2;
+        and_4831_s3 <= and_4830 & ~(bank19_q_s2[258:257] == 2'd3);
+        and_4836_s3 <= and_4836;
+        and_4842_s3 <= and_4841 & (bank19_q_s2[476:465] == set);
+        if (and_4854) wdata19_here <= cfg_wdata;
+        if (and_4856_d2) bank19_cfg_q1 <= bank19_cfg_q;
+        red_5010_s4 <= |cat_5009;
+        or_5033_s4 <= or_5031 | or_5032;
+        or_5056_s4 <= or_5054 | or_5055;
+        red_5066_s4 <= |cat_5065;
+        red_5216_s4 <= |cat_5215;
+        or_5239_s4 <= or_5237 | or_5238;
+        or_5262_s4 <= or_5260 | or_5261;
+        red_5272_s4 <= |cat_5271;
+        red_5422_s4 <= |cat_5421;
+        or_5445_s4 <= or_5443 | or_5444;
+        or_5468_s4 <= or_5466 | or_5467;
+        red_5478_s4 <= |cat_5477;
+        red_5628_s4 <= |cat_5627;
+        or_5651_s4 <= or_5649 | or_5650;
+        or_5674_s4 <= or_5672 | or_5673;
+        red_5684_s4 <= |cat_5683;
+        red_5834_s4 <= |cat_5833;
+        or_5857_s4 <= or_5855 | or_5856;
+        or_5880_s4 <= or_5878 | or_5879;
+        red_5890_s4 <= |cat_5889;
+        hit <= |{red_5010_s4, red_5216_s4, red_5422_s4, red_5628_s4, red_5834_s4};
+        or_5975_s5 <= or_5974 | ({16{and_5959}} & or_5880_s4);
+        red_5982_s5 <= |cat_5981;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_277_d1 <= 1'd0;
-            and_279_d1 <= 1'd0;
-            and_279_d2 <= 1'd0;
-            and_279_d3 <= 1'd0;
-            and_524_d1 <= 1'd0;
-            and_526_d1 <= 1'd0;
-            and_526_d2 <= 1'd0;
-            and_526_d3 <= 1'd0;
-            and_768_d1 <= 1'd0;
-            and_770_d1 <= 1'd0;
-            and_770_d2 <= 1'd0;
-            and_770_d3 <= 1'd0;
-            and_1012_d1 <= 1'd0;
-            and_1014_d1 <= 1'd0;
-            and_1014_d2 <= 1'd0;
-            and_1014_d3 <= 1'd0;
-            and_1256_d1 <= 1'd0;
-            and_1258_d1 <= 1'd0;
-            and_1258_d2 <= 1'd0;
-            and_1258_d3 <= 1'd0;
-            and_1500_d1 <= 1'd0;
-            and_1502_d1 <= 1'd0;
-            and_1502_d2 <= 1'd0;
-            and_1502_d3 <= 1'd0;
-            and_1744_d1 <= 1'd0;
-            and_1746_d1 <= 1'd0;
-            and_1746_d2 <= 1'd0;
-            and_1746_d3 <= 1'd0;
-            and_1988_d1 <= 1'd0;
-            and_1990_d1 <= 1'd0;
-            and_1990_d2 <= 1'd0;
-            and_1990_d3 <= 1'd0;
-            and_2232_d1 <= 1'd0;
-            and_2234_d1 <= 1'd0;
-            and_2234_d2 <= 1'd0;
-            and_2234_d3 <= 1'd0;
-            and_2476_d1 <= 1'd0;
-            and_2478_d1 <= 1'd0;
-            and_2478_d2 <= 1'd0;
-            and_2478_d3 <= 1'd0;
-            and_2720_d1 <= 1'd0;
-            and_2722_d1 <= 1'd0;
-            and_2722_d2 <= 1'd0;
-            and_2722_d3 <= 1'd0;
-            and_2964_d1 <= 1'd0;
-            and_2966_d1 <= 1'd0;
-            and_2966_d2 <= 1'd0;
-            and_2966_d3 <= 1'd0;
-            and_3208_d1 <= 1'd0;
-            and_3210_d1 <= 1'd0;
-            and_3210_d2 <= 1'd0;
-            and_3210_d3 <= 1'd0;
-            and_3452_d1 <= 1'd0;
-            and_3454_d1 <= 1'd0;
-            and_3454_d2 <= 1'd0;
-            and_3454_d3 <= 1'd0;
-            and_3696_d1 <= 1'd0;
-            and_3698_d1 <= 1'd0;
-            and_3698_d2 <= 1'd0;
-            and_3698_d3 <= 1'd0;
-            and_3940_d1 <= 1'd0;
-            and_3942_d1 <= 1'd0;
-            and_3942_d2 <= 1'd0;
-            and_3942_d3 <= 1'd0;
-            and_4184_d1 <= 1'd0;
-            and_4186_d1 <= 1'd0;
-            and_4186_d2 <= 1'd0;
-            and_4186_d3 <= 1'd0;
-            and_4428_d1 <= 1'd0;
-            and_4430_d1 <= 1'd0;
-            and_4430_d2 <= 1'd0;
-            and_4430_d3 <= 1'd0;
-            and_4672_d1 <= 1'd0;
-            and_4674_d1 <= 1'd0;
-            and_4674_d2 <= 1'd0;
-            and_4674_d3 <= 1'd0;
-            and_4916_d1 <= 1'd0;
-            and_4918_d1 <= 1'd0;
-            and_4918_d2 <= 1'd0;
-            and_4918_d3 <= 1'd0;
+            and_273_d1 <= 1'd0;
+            and_275_d1 <= 1'd0;
+            and_275_d2 <= 1'd0;
+            and_275_d3 <= 1'd0;
+            and_516_d1 <= 1'd0;
+            and_518_d1 <= 1'd0;
+            and_518_d2 <= 1'd0;
+            and_518_d3 <= 1'd0;
+            and_757_d1 <= 1'd0;
+            and_759_d1 <= 1'd0;
+            and_759_d2 <= 1'd0;
+            and_759_d3 <= 1'd0;
+            and_998_d1 <= 1'd0;
+            and_1000_d1 <= 1'd0;
+            and_1000_d2 <= 1'd0;
+            and_1000_d3 <= 1'd0;
+            and_1239_d1 <= 1'd0;
+            and_1241_d1 <= 1'd0;
+            and_1241_d2 <= 1'd0;
+            and_1241_d3 <= 1'd0;
+            and_1480_d1 <= 1'd0;
+            and_1482_d1 <= 1'd0;
+            and_1482_d2 <= 1'd0;
+            and_1482_d3 <= 1'd0;
+            and_1721_d1 <= 1'd0;
+            and_1723_d1 <= 1'd0;
+            and_1723_d2 <= 1'd0;
+            and_1723_d3 <= 1'd0;
+            and_1962_d1 <= 1'd0;
+            and_1964_d1 <= 1'd0;
+            and_1964_d2 <= 1'd0;
+            and_1964_d3 <= 1'd0;
+            and_2203_d1 <= 1'd0;
+            and_2205_d1 <= 1'd0;
+            and_2205_d2 <= 1'd0;
+            and_2205_d3 <= 1'd0;
+            and_2444_d1 <= 1'd0;
+            and_2446_d1 <= 1'd0;
+            and_2446_d2 <= 1'd0;
+            and_2446_d3 <= 1'd0;
+            and_2685_d1 <= 1'd0;
+            and_2687_d1 <= 1'd0;
+            and_2687_d2 <= 1'd0;
+            and_2687_d3 <= 1'd0;
+            and_2926_d1 <= 1'd0;
+            and_2928_d1 <= 1'd0;
+            and_2928_d2 <= 1'd0;
+            and_2928_d3 <= 1'd0;
+            and_3167_d1 <= 1'd0;
+            and_3169_d1 <= 1'd0;
+            and_3169_d2 <= 1'd0;
+            and_3169_d3 <= 1'd0;
+            and_3408_d1 <= 1'd0;
+            and_3410_d1 <= 1'd0;
+            and_3410_d2 <= 1'd0;
+            and_3410_d3 <= 1'd0;
+            and_3649_d1 <= 1'd0;
+            and_3651_d1 <= 1'd0;
+            and_3651_d2 <= 1'd0;
+            and_3651_d3 <= 1'd0;
+            and_3890_d1 <= 1'd0;
+            and_3892_d1 <= 1'd0;
+            and_3892_d2 <= 1'd0;
+            and_3892_d3 <= 1'd0;
+            and_4131_d1 <= 1'd0;
+            and_4133_d1 <= 1'd0;
+            and_4133_d2 <= 1'd0;
+            and_4133_d3 <= 1'd0;
+            and_4372_d1 <= 1'd0;
+            and_4374_d1 <= 1'd0;
+            and_4374_d2 <= 1'd0;
+            and_4374_d3 <= 1'd0;
+            and_4613_d1 <= 1'd0;
+            and_4615_d1 <= 1'd0;
+            and_4615_d2 <= 1'd0;
+            and_4615_d3 <= 1'd0;
+            and_4854_d1 <= 1'd0;
+            and_4856_d1 <= 1'd0;
+            and_4856_d2 <= 1'd0;
+            and_4856_d3 <= 1'd0;
+            answer_3 <= 510'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 510'd0;
+            answers_d2 <= 1'd0;
         end else begin
-            and_277_d1 <= cfg_write & and_276;
-            and_279_d1 <= cfg_read & and_276;
-            and_279_d2 <= and_279_d1;
-            and_279_d3 <= and_279_d2;
-            and_524_d1 <= cfg_write & and_523;
-            and_526_d1 <= cfg_read & and_523;
-            and_526_d2 <= and_526_d1;
-            and_526_d3 <= and_526_d2;
-            and_768_d1 <= cfg_write & and_767;
-            and_770_d1 <= cfg_read & and_767;
-            and_770_d2 <= and_770_d1;
-            and_770_d3 <= and_770_d2;
-            and_1012_d1 <= cfg_write & and_1011;
-            and_1014_d1 <= cfg_read & and_1011;
-            and_1014_d2 <= and_1014_d1;
-            and_1014_d3 <= and_1014_d2;
-            and_1256_d1 <= cfg_write & and_1255;
-            and_1258_d1 <= cfg_read & and_1255;
-            and_1258_d2 <= and_1258_d1;
-            and_1258_d3 <= and_1258_d2;
-            and_1500_d1 <= cfg_write & and_1499;
-            and_1502_d1 <= cfg_read & and_1499;
-            and_1502_d2 <= and_1502_d1;
-            and_1502_d3 <= and_1502_d2;
-            and_1744_d1 <= cfg_write & and_1743;
-            and_1746_d1 <= cfg_read & and_1743;
-            and_1746_d2 <= and_1746_d1;
-            and_1746_d3 <= and_1746_d2;
-            and_1988_d1 <= cfg_write & and_1987;
-            and_1990_d1 <= cfg_read & and_1987;
-            and_1990_d2 <= and_1990_d1;
-            and_1990_d3 <= and_1990_d2;
-            and_2232_d1 <= cfg_write & and_2231;
-            and_2234_d1 <= cfg_read & and_2231;
-            and_2234_d2 <= and_2234_d1;
-            and_2234_d3 <= and_2234_d2;
-            and_2476_d1 <= cfg_write & and_2475;
-            and_2478_d1 <= cfg_read & and_2475;
-            and_2478_d2 <= and_2478_d1;
-            and_2478_d3 <= and_2478_d2;
-            and_2720_d1 <= cfg_write & and_2719;
-            and_2722_d1 <= cfg_read & and_2719;
-            and_2722_d2 <= and_2722_d1;
-            and_2722_d3 <= and_2722_d2;
-            and_2964_d1 <= cfg_write & and_2963;
-            and_2966_d1 <= cfg_read & and_2963;
-            and_2966_d2 <= and_2966_d1;
-            and_2966_d3 <= and_2966_d2;
-            and_3208_d1 <= cfg_write & and_3207;
-            and_3210_d1 <= cfg_read & and_3207;
-            and_3210_d2 <= and_3210_d1;
-            and_3210_d3 <= and_3210_d2;
-            and_3452_d1 <= cfg_write & and_3451;
-            and_3454_d1 <= cfg_read & and_3451;
-            and_3454_d2 <= and_3454_d1;
-            and_3454_d3 <= and_3454_d2;
-            and_3696_d1 <= cfg_write & and_3695;
-            and_3698_d1 <= cfg_read & and_3695;
-            and_3698_d2 <= and_3698_d1;
-            and_3698_d3 <= and_3698_d2;
-            and_3940_d1 <= cfg_write & and_3939;
-            and_3942_d1 <= cfg_read & and_3939;
-            and_3942_d2 <= and_3942_d1;
-            and_3942_d3 <= and_3942_d2;
-            and_4184_d1 <= cfg_write & and_4183;
-            and_4186_d1 <= cfg_read & and_4183;
-            and_4186_d2 <= and_4186_d1;
-            and_4186_d3 <= and_4186_d2;
-            and_4428_d1 <= cfg_write & and_4427;
-            and_4430_d1 <= cfg_read & and_4427;
-            and_4430_d2 <= and_4430_d1;
-            and_4430_d3 <= and_4430_d2;
-            and_4672_d1 <= cfg_write & and_4671;
-            and_4674_d1 <= cfg_read & and_4671;
-            and_4674_d2 <= and_4674_d1;
-            and_4674_d3 <= and_4674_d2;
-            and_4916_d1 <= cfg_write & and_4915;
-            and_4918_d1 <= cfg_read & and_4915;
-            and_4918_d2 <= and_4918_d1;
-            and_4918_d3 <= and_4918_d2;
+            and_273_d1 <= and_273;
+            and_275_d1 <= cfg_read & and_272;
+            and_275_d2 <= and_275_d1;
+            and_275_d3 <= and_275_d2;
+            and_516_d1 <= and_516;
+            and_518_d1 <= cfg_read & and_515;
+            and_518_d2 <= and_518_d1;
+            and_518_d3 <= and_518_d2;
+            and_757_d1 <= and_757;
+            and_759_d1 <= cfg_read & and_756;
+            and_759_d2 <= and_759_d1;
+            and_759_d3 <= and_759_d2;
+            and_998_d1 <= and_998;
+            and_1000_d1 <= cfg_read & and_997;
+            and_1000_d2 <= and_1000_d1;
+            and_1000_d3 <= and_1000_d2;
+            and_1239_d1 <= and_1239;
+            and_1241_d1 <= cfg_read & and_1238;
+            and_1241_d2 <= and_1241_d1;
+            and_1241_d3 <= and_1241_d2;
+            and_1480_d1 <= and_1480;
+            and_1482_d1 <= cfg_read & and_1479;
+            and_1482_d2 <= and_1482_d1;
+            and_1482_d3 <= and_1482_d2;
+            and_1721_d1 <= and_1721;
+            and_1723_d1 <= cfg_read & and_1720;
+            and_1723_d2 <= and_1723_d1;
+            and_1723_d3 <= and_1723_d2;
+            and_1962_d1 <= and_1962;
+            and_1964_d1 <= cfg_read & and_1961;
+            and_1964_d2 <= and_1964_d1;
+            and_1964_d3 <= and_1964_d2;
+            and_2203_d1 <= and_2203;
+            and_2205_d1 <= cfg_read & and_2202;
+            and_2205_d2 <= and_2205_d1;
+            and_2205_d3 <= and_2205_d2;
+            and_2444_d1 <= and_2444;
+            and_2446_d1 <= cfg_read & and_2443;
+            and_2446_d2 <= and_2446_d1;
+            and_2446_d3 <= and_2446_d2;
+            and_2685_d1 <= and_2685;
+            and_2687_d1 <= cfg_read & and_2684;
+            and_2687_d2 <= and_2687_d1;
+            and_2687_d3 <= and_2687_d2;
+            and_2926_d1 <= and_2926;
+            and_2928_d1 <= cfg_read & and_2925;
+            and_2928_d2 <= and_2928_d1;
+            and_2928_d3 <= and_2928_d2;
+            and_3167_d1 <= and_3167;
+            and_3169_d1 <= cfg_read & and_3166;
+            and_3169_d2 <= and_3169_d1;
+            and_3169_d3 <= and_3169_d2;
+            and_3408_d1 <= and_3408;
+            and_3410_d1 <= cfg_read & and_3407;
+            and_3410_d2 <= and_3410_d1;
+            and_3410_d3 <= and_3410_d2;
+            and_3649_d1 <= and_3649;
+            and_3651_d1 <= cfg_read & and_3648;
+            and_3651_d2 <= and_3651_d1;
+            and_3651_d3 <= and_3651_d2;
+            and_3890_d1 <= and_3890;
+            and_3892_d1 <= cfg_read & and_3889;
+            and_3892_d2 <= and_3892_d1;
+            and_3892_d3 <= and_3892_d2;
+            and_4131_d1 <= and_4131;
+            and_4133_d1 <= cfg_read & and_4130;
+            and_4133_d2 <= and_4133_d1;
+            and_4133_d3 <= and_4133_d2;
+            and_4372_d1 <= and_4372;
+            and_4374_d1 <= cfg_read & and_4371;
+            and_4374_d2 <= and_4374_d1;
+            and_4374_d3 <= and_4374_d2;
+            and_4613_d1 <= and_4613;
+            and_4615_d1 <= cfg_read & and_4612;
+            and_4615_d2 <= and_4615_d1;
+            and_4615_d3 <= and_4615_d2;
+            and_4854_d1 <= and_4854;
+            and_4856_d1 <= cfg_read & and_4853;
+            and_4856_d2 <= and_4856_d1;
+            and_4856_d3 <= and_4856_d2;
+            if (answers | answers_d1) answer_3 <= ((or_5999 | or_6000) | (or_6001 | or_6002)) | or_6003;
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
         end
     end
 
@@ -2280,8 +1991,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_277_d1) bank0[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank0_cfg_q <= bank0[cfg_row_d1_10_0];
+        if (and_273_d1) bank0[cfg_row_d1_10_0] <= wdata0_here;
+        else if (and_275_d1) bank0_cfg_q <= bank0[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2289,8 +2000,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_524_d1) bank1[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank1_cfg_q <= bank1[cfg_row_d1_10_0];
+        if (and_516_d1) bank1[cfg_row_d1_10_0] <= wdata1_here;
+        else if (and_518_d1) bank1_cfg_q <= bank1[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2298,8 +2009,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_768_d1) bank2[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank2_cfg_q <= bank2[cfg_row_d1_10_0];
+        if (and_757_d1) bank2[cfg_row_d1_10_0] <= wdata2_here;
+        else if (and_759_d1) bank2_cfg_q <= bank2[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2307,8 +2018,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1012_d1) bank3[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank3_cfg_q <= bank3[cfg_row_d1_10_0];
+        if (and_998_d1) bank3[cfg_row_d1_10_0] <= wdata3_here;
+        else if (and_1000_d1) bank3_cfg_q <= bank3[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2316,8 +2027,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1256_d1) bank4[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank4_cfg_q <= bank4[cfg_row_d1_10_0];
+        if (and_1239_d1) bank4[cfg_row_d1_10_0] <= wdata4_here;
+        else if (and_1241_d1) bank4_cfg_q <= bank4[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2325,8 +2036,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1500_d1) bank5[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank5_cfg_q <= bank5[cfg_row_d1_10_0];
+        if (and_1480_d1) bank5[cfg_row_d1_10_0] <= wdata5_here;
+        else if (and_1482_d1) bank5_cfg_q <= bank5[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2334,8 +2045,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1744_d1) bank6[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank6_cfg_q <= bank6[cfg_row_d1_10_0];
+        if (and_1721_d1) bank6[cfg_row_d1_10_0] <= wdata6_here;
+        else if (and_1723_d1) bank6_cfg_q <= bank6[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2343,8 +2054,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1988_d1) bank7[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank7_cfg_q <= bank7[cfg_row_d1_10_0];
+        if (and_1962_d1) bank7[cfg_row_d1_10_0] <= wdata7_here;
+        else if (and_1964_d1) bank7_cfg_q <= bank7[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2352,8 +2063,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2232_d1) bank8[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank8_cfg_q <= bank8[cfg_row_d1_10_0];
+        if (and_2203_d1) bank8[cfg_row_d1_10_0] <= wdata8_here;
+        else if (and_2205_d1) bank8_cfg_q <= bank8[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2361,8 +2072,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2476_d1) bank9[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank9_cfg_q <= bank9[cfg_row_d1_10_0];
+        if (and_2444_d1) bank9[cfg_row_d1_10_0] <= wdata9_here;
+        else if (and_2446_d1) bank9_cfg_q <= bank9[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2370,8 +2081,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2720_d1) bank10[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank10_cfg_q <= bank10[cfg_row_d1_10_0];
+        if (and_2685_d1) bank10[cfg_row_d1_10_0] <= wdata10_here;
+        else if (and_2687_d1) bank10_cfg_q <= bank10[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2379,8 +2090,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2964_d1) bank11[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank11_cfg_q <= bank11[cfg_row_d1_10_0];
+        if (and_2926_d1) bank11[cfg_row_d1_10_0] <= wdata11_here;
+        else if (and_2928_d1) bank11_cfg_q <= bank11[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2388,8 +2099,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_3208_d1) bank12[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank12_cfg_q <= bank12[cfg_row_d1_10_0];
+        if (and_3167_d1) bank12[cfg_row_d1_10_0] <= wdata12_here;
+        else if (and_3169_d1) bank12_cfg_q <= bank12[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2397,8 +2108,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_3452_d1) bank13[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank13_cfg_q <= bank13[cfg_row_d1_10_0];
+        if (and_3408_d1) bank13[cfg_row_d1_10_0] <= wdata13_here;
+        else if (and_3410_d1) bank13_cfg_q <= bank13[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2406,8 +2117,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_3696_d1) bank14[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank14_cfg_q <= bank14[cfg_row_d1_10_0];
+        if (and_3649_d1) bank14[cfg_row_d1_10_0] <= wdata14_here;
+        else if (and_3651_d1) bank14_cfg_q <= bank14[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2415,8 +2126,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_3940_d1) bank15[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank15_cfg_q <= bank15[cfg_row_d1_10_0];
+        if (and_3890_d1) bank15[cfg_row_d1_10_0] <= wdata15_here;
+        else if (and_3892_d1) bank15_cfg_q <= bank15[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2424,8 +2135,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_4184_d1) bank16[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank16_cfg_q <= bank16[cfg_row_d1_10_0];
+        if (and_4131_d1) bank16[cfg_row_d1_10_0] <= wdata16_here;
+        else if (and_4133_d1) bank16_cfg_q <= bank16[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2433,8 +2144,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_4428_d1) bank17[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank17_cfg_q <= bank17[cfg_row_d1_10_0];
+        if (and_4372_d1) bank17[cfg_row_d1_10_0] <= wdata17_here;
+        else if (and_4374_d1) bank17_cfg_q <= bank17[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2442,8 +2153,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_4672_d1) bank18[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank18_cfg_q <= bank18[cfg_row_d1_10_0];
+        if (and_4613_d1) bank18[cfg_row_d1_10_0] <= wdata18_here;
+        else if (and_4615_d1) bank18_cfg_q <= bank18[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2451,12 +2162,12 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_4916_d1) bank19[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else bank19_cfg_q <= bank19[cfg_row_d1_10_0];
+        if (and_4854_d1) bank19[cfg_row_d1_10_0] <= wdata19_here;
+        else if (and_4856_d1) bank19_cfg_q <= bank19[cfg_row_d1_10_0];
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_row_d1};
+    wire _unused = &{1'b0, bank0_q_s3, cfg_row_d1, bank1_q_s3, bank2_q_s3, bank3_q_s3, bank4_q_s3, bank5_q_s3, bank6_q_s3, bank7_q_s3, bank8_q_s3, bank9_q_s3, bank10_q_s3, bank11_q_s3, bank12_q_s3, bank13_q_s3, bank14_q_s3, bank15_q_s3, bank16_q_s3, bank17_q_s3, bank18_q_s3, bank19_q_s3};
 
 `ifndef SYNTHESIS
     initial begin
@@ -2465,428 +2176,349 @@ module table_rule (
         and_147_s3 = 1'd0;
         and_152_s3 = 1'd0;
         and_158_s3 = 1'd0;
-        bank0_0_order_s3 = 16'd0;
-        bank0_0_rule_s3 = 16'd0;
-        bank0_0_permit_s3 = 1'd0;
-        and_250_s3 = 1'd0;
-        and_255_s3 = 1'd0;
-        and_261_s3 = 1'd0;
-        bank0_1_order_s3 = 16'd0;
-        bank0_1_rule_s3 = 16'd0;
-        bank0_1_permit_s3 = 1'd0;
-        and_277_d1 = 1'd0;
-        and_279_d1 = 1'd0;
+        bank0_q_s3 = 510'd0;
+        and_249_s3 = 1'd0;
+        and_254_s3 = 1'd0;
+        and_260_s3 = 1'd0;
+        and_273_d1 = 1'd0;
+        and_275_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 510'd0;
+        wdata0_here = 510'd0;
         bank0_cfg_q = 510'd0;
-        bank0_cfg_q_d1 = 510'd0;
-        and_279_d2 = 1'd0;
-        and_279_d3 = 1'd0;
+        and_275_d2 = 1'd0;
+        bank0_cfg_q1 = 510'd0;
+        and_275_d3 = 1'd0;
         bank1_q = 510'd0;
         bank1_q_s2 = 510'd0;
-        and_395_s3 = 1'd0;
-        and_400_s3 = 1'd0;
-        and_406_s3 = 1'd0;
-        bank1_0_order_s3 = 16'd0;
-        bank1_0_rule_s3 = 16'd0;
-        bank1_0_permit_s3 = 1'd0;
+        and_391_s3 = 1'd0;
+        and_396_s3 = 1'd0;
+        and_402_s3 = 1'd0;
+        bank1_q_s3 = 510'd0;
+        and_493_s3 = 1'd0;
         and_498_s3 = 1'd0;
-        and_503_s3 = 1'd0;
-        and_509_s3 = 1'd0;
-        bank1_1_order_s3 = 16'd0;
-        bank1_1_rule_s3 = 16'd0;
-        bank1_1_permit_s3 = 1'd0;
-        and_524_d1 = 1'd0;
-        and_526_d1 = 1'd0;
+        and_504_s3 = 1'd0;
+        and_516_d1 = 1'd0;
+        and_518_d1 = 1'd0;
+        wdata1_here = 510'd0;
         bank1_cfg_q = 510'd0;
-        bank1_cfg_q_d1 = 510'd0;
-        and_526_d2 = 1'd0;
-        and_526_d3 = 1'd0;
+        and_518_d2 = 1'd0;
+        bank1_cfg_q1 = 510'd0;
+        and_518_d3 = 1'd0;
         bank2_q = 510'd0;
         bank2_q_s2 = 510'd0;
-        and_639_s3 = 1'd0;
-        and_644_s3 = 1'd0;
-        and_650_s3 = 1'd0;
-        bank2_0_order_s3 = 16'd0;
-        bank2_0_rule_s3 = 16'd0;
-        bank2_0_permit_s3 = 1'd0;
-        and_742_s3 = 1'd0;
-        and_747_s3 = 1'd0;
-        and_753_s3 = 1'd0;
-        bank2_1_order_s3 = 16'd0;
-        bank2_1_rule_s3 = 16'd0;
-        bank2_1_permit_s3 = 1'd0;
-        and_768_d1 = 1'd0;
-        and_770_d1 = 1'd0;
+        and_632_s3 = 1'd0;
+        and_637_s3 = 1'd0;
+        and_643_s3 = 1'd0;
+        bank2_q_s3 = 510'd0;
+        and_734_s3 = 1'd0;
+        and_739_s3 = 1'd0;
+        and_745_s3 = 1'd0;
+        and_757_d1 = 1'd0;
+        and_759_d1 = 1'd0;
+        wdata2_here = 510'd0;
         bank2_cfg_q = 510'd0;
-        bank2_cfg_q_d1 = 510'd0;
-        and_770_d2 = 1'd0;
-        and_770_d3 = 1'd0;
+        and_759_d2 = 1'd0;
+        bank2_cfg_q1 = 510'd0;
+        and_759_d3 = 1'd0;
         bank3_q = 510'd0;
         bank3_q_s2 = 510'd0;
-        and_883_s3 = 1'd0;
-        and_888_s3 = 1'd0;
-        and_894_s3 = 1'd0;
-        bank3_0_order_s3 = 16'd0;
-        bank3_0_rule_s3 = 16'd0;
-        bank3_0_permit_s3 = 1'd0;
+        and_873_s3 = 1'd0;
+        and_878_s3 = 1'd0;
+        and_884_s3 = 1'd0;
+        bank3_q_s3 = 510'd0;
+        and_975_s3 = 1'd0;
+        and_980_s3 = 1'd0;
         and_986_s3 = 1'd0;
-        and_991_s3 = 1'd0;
-        and_997_s3 = 1'd0;
-        bank3_1_order_s3 = 16'd0;
-        bank3_1_rule_s3 = 16'd0;
-        bank3_1_permit_s3 = 1'd0;
-        and_1012_d1 = 1'd0;
-        and_1014_d1 = 1'd0;
+        and_998_d1 = 1'd0;
+        and_1000_d1 = 1'd0;
+        wdata3_here = 510'd0;
         bank3_cfg_q = 510'd0;
-        bank3_cfg_q_d1 = 510'd0;
-        and_1014_d2 = 1'd0;
-        and_1014_d3 = 1'd0;
+        and_1000_d2 = 1'd0;
+        bank3_cfg_q1 = 510'd0;
+        and_1000_d3 = 1'd0;
         bank4_q = 510'd0;
         bank4_q_s2 = 510'd0;
-        and_1127_s3 = 1'd0;
-        and_1132_s3 = 1'd0;
-        and_1138_s3 = 1'd0;
-        bank4_0_order_s3 = 16'd0;
-        bank4_0_rule_s3 = 16'd0;
-        bank4_0_permit_s3 = 1'd0;
-        and_1230_s3 = 1'd0;
-        and_1235_s3 = 1'd0;
-        and_1241_s3 = 1'd0;
-        bank4_1_order_s3 = 16'd0;
-        bank4_1_rule_s3 = 16'd0;
-        bank4_1_permit_s3 = 1'd0;
-        and_1256_d1 = 1'd0;
-        and_1258_d1 = 1'd0;
+        and_1114_s3 = 1'd0;
+        and_1119_s3 = 1'd0;
+        and_1125_s3 = 1'd0;
+        bank4_q_s3 = 510'd0;
+        and_1216_s3 = 1'd0;
+        and_1221_s3 = 1'd0;
+        and_1227_s3 = 1'd0;
+        and_1239_d1 = 1'd0;
+        and_1241_d1 = 1'd0;
+        wdata4_here = 510'd0;
         bank4_cfg_q = 510'd0;
-        bank4_cfg_q_d1 = 510'd0;
-        and_1258_d2 = 1'd0;
-        and_1258_d3 = 1'd0;
+        and_1241_d2 = 1'd0;
+        bank4_cfg_q1 = 510'd0;
+        and_1241_d3 = 1'd0;
         bank5_q = 510'd0;
         bank5_q_s2 = 510'd0;
-        and_1371_s3 = 1'd0;
-        and_1376_s3 = 1'd0;
-        and_1382_s3 = 1'd0;
-        bank5_0_order_s3 = 16'd0;
-        bank5_0_rule_s3 = 16'd0;
-        bank5_0_permit_s3 = 1'd0;
-        and_1474_s3 = 1'd0;
-        and_1479_s3 = 1'd0;
-        and_1485_s3 = 1'd0;
-        bank5_1_order_s3 = 16'd0;
-        bank5_1_rule_s3 = 16'd0;
-        bank5_1_permit_s3 = 1'd0;
-        and_1500_d1 = 1'd0;
-        and_1502_d1 = 1'd0;
+        and_1355_s3 = 1'd0;
+        and_1360_s3 = 1'd0;
+        and_1366_s3 = 1'd0;
+        bank5_q_s3 = 510'd0;
+        and_1457_s3 = 1'd0;
+        and_1462_s3 = 1'd0;
+        and_1468_s3 = 1'd0;
+        and_1480_d1 = 1'd0;
+        and_1482_d1 = 1'd0;
+        wdata5_here = 510'd0;
         bank5_cfg_q = 510'd0;
-        bank5_cfg_q_d1 = 510'd0;
-        and_1502_d2 = 1'd0;
-        and_1502_d3 = 1'd0;
+        and_1482_d2 = 1'd0;
+        bank5_cfg_q1 = 510'd0;
+        and_1482_d3 = 1'd0;
         bank6_q = 510'd0;
         bank6_q_s2 = 510'd0;
-        and_1615_s3 = 1'd0;
-        and_1620_s3 = 1'd0;
-        and_1626_s3 = 1'd0;
-        bank6_0_order_s3 = 16'd0;
-        bank6_0_rule_s3 = 16'd0;
-        bank6_0_permit_s3 = 1'd0;
-        and_1718_s3 = 1'd0;
-        and_1723_s3 = 1'd0;
-        and_1729_s3 = 1'd0;
-        bank6_1_order_s3 = 16'd0;
-        bank6_1_rule_s3 = 16'd0;
-        bank6_1_permit_s3 = 1'd0;
-        and_1744_d1 = 1'd0;
-        and_1746_d1 = 1'd0;
+        and_1596_s3 = 1'd0;
+        and_1601_s3 = 1'd0;
+        and_1607_s3 = 1'd0;
+        bank6_q_s3 = 510'd0;
+        and_1698_s3 = 1'd0;
+        and_1703_s3 = 1'd0;
+        and_1709_s3 = 1'd0;
+        and_1721_d1 = 1'd0;
+        and_1723_d1 = 1'd0;
+        wdata6_here = 510'd0;
         bank6_cfg_q = 510'd0;
-        bank6_cfg_q_d1 = 510'd0;
-        and_1746_d2 = 1'd0;
-        and_1746_d3 = 1'd0;
+        and_1723_d2 = 1'd0;
+        bank6_cfg_q1 = 510'd0;
+        and_1723_d3 = 1'd0;
         bank7_q = 510'd0;
         bank7_q_s2 = 510'd0;
-        and_1859_s3 = 1'd0;
-        and_1864_s3 = 1'd0;
-        and_1870_s3 = 1'd0;
-        bank7_0_order_s3 = 16'd0;
-        bank7_0_rule_s3 = 16'd0;
-        bank7_0_permit_s3 = 1'd0;
-        and_1962_s3 = 1'd0;
-        and_1967_s3 = 1'd0;
-        and_1973_s3 = 1'd0;
-        bank7_1_order_s3 = 16'd0;
-        bank7_1_rule_s3 = 16'd0;
-        bank7_1_permit_s3 = 1'd0;
-        and_1988_d1 = 1'd0;
-        and_1990_d1 = 1'd0;
+        and_1837_s3 = 1'd0;
+        and_1842_s3 = 1'd0;
+        and_1848_s3 = 1'd0;
+        bank7_q_s3 = 510'd0;
+        and_1939_s3 = 1'd0;
+        and_1944_s3 = 1'd0;
+        and_1950_s3 = 1'd0;
+        and_1962_d1 = 1'd0;
+        and_1964_d1 = 1'd0;
+        wdata7_here = 510'd0;
         bank7_cfg_q = 510'd0;
-        bank7_cfg_q_d1 = 510'd0;
-        and_1990_d2 = 1'd0;
-        and_1990_d3 = 1'd0;
+        and_1964_d2 = 1'd0;
+        bank7_cfg_q1 = 510'd0;
+        and_1964_d3 = 1'd0;
         bank8_q = 510'd0;
         bank8_q_s2 = 510'd0;
-        and_2103_s3 = 1'd0;
-        and_2108_s3 = 1'd0;
-        and_2114_s3 = 1'd0;
-        bank8_0_order_s3 = 16'd0;
-        bank8_0_rule_s3 = 16'd0;
-        bank8_0_permit_s3 = 1'd0;
-        and_2206_s3 = 1'd0;
-        and_2211_s3 = 1'd0;
-        and_2217_s3 = 1'd0;
-        bank8_1_order_s3 = 16'd0;
-        bank8_1_rule_s3 = 16'd0;
-        bank8_1_permit_s3 = 1'd0;
-        and_2232_d1 = 1'd0;
-        and_2234_d1 = 1'd0;
+        and_2078_s3 = 1'd0;
+        and_2083_s3 = 1'd0;
+        and_2089_s3 = 1'd0;
+        bank8_q_s3 = 510'd0;
+        and_2180_s3 = 1'd0;
+        and_2185_s3 = 1'd0;
+        and_2191_s3 = 1'd0;
+        and_2203_d1 = 1'd0;
+        and_2205_d1 = 1'd0;
+        wdata8_here = 510'd0;
         bank8_cfg_q = 510'd0;
-        bank8_cfg_q_d1 = 510'd0;
-        and_2234_d2 = 1'd0;
-        and_2234_d3 = 1'd0;
+        and_2205_d2 = 1'd0;
+        bank8_cfg_q1 = 510'd0;
+        and_2205_d3 = 1'd0;
         bank9_q = 510'd0;
         bank9_q_s2 = 510'd0;
-        and_2347_s3 = 1'd0;
-        and_2352_s3 = 1'd0;
-        and_2358_s3 = 1'd0;
-        bank9_0_order_s3 = 16'd0;
-        bank9_0_rule_s3 = 16'd0;
-        bank9_0_permit_s3 = 1'd0;
-        and_2450_s3 = 1'd0;
-        and_2455_s3 = 1'd0;
-        and_2461_s3 = 1'd0;
-        bank9_1_order_s3 = 16'd0;
-        bank9_1_rule_s3 = 16'd0;
-        bank9_1_permit_s3 = 1'd0;
-        and_2476_d1 = 1'd0;
-        and_2478_d1 = 1'd0;
+        and_2319_s3 = 1'd0;
+        and_2324_s3 = 1'd0;
+        and_2330_s3 = 1'd0;
+        bank9_q_s3 = 510'd0;
+        and_2421_s3 = 1'd0;
+        and_2426_s3 = 1'd0;
+        and_2432_s3 = 1'd0;
+        and_2444_d1 = 1'd0;
+        and_2446_d1 = 1'd0;
+        wdata9_here = 510'd0;
         bank9_cfg_q = 510'd0;
-        bank9_cfg_q_d1 = 510'd0;
-        and_2478_d2 = 1'd0;
-        and_2478_d3 = 1'd0;
+        and_2446_d2 = 1'd0;
+        bank9_cfg_q1 = 510'd0;
+        and_2446_d3 = 1'd0;
         bank10_q = 510'd0;
         bank10_q_s2 = 510'd0;
-        and_2591_s3 = 1'd0;
-        and_2596_s3 = 1'd0;
-        and_2602_s3 = 1'd0;
-        bank10_0_order_s3 = 16'd0;
-        bank10_0_rule_s3 = 16'd0;
-        bank10_0_permit_s3 = 1'd0;
-        and_2694_s3 = 1'd0;
-        and_2699_s3 = 1'd0;
-        and_2705_s3 = 1'd0;
-        bank10_1_order_s3 = 16'd0;
-        bank10_1_rule_s3 = 16'd0;
-        bank10_1_permit_s3 = 1'd0;
-        and_2720_d1 = 1'd0;
-        and_2722_d1 = 1'd0;
+        and_2560_s3 = 1'd0;
+        and_2565_s3 = 1'd0;
+        and_2571_s3 = 1'd0;
+        bank10_q_s3 = 510'd0;
+        and_2662_s3 = 1'd0;
+        and_2667_s3 = 1'd0;
+        and_2673_s3 = 1'd0;
+        and_2685_d1 = 1'd0;
+        and_2687_d1 = 1'd0;
+        wdata10_here = 510'd0;
         bank10_cfg_q = 510'd0;
-        bank10_cfg_q_d1 = 510'd0;
-        and_2722_d2 = 1'd0;
-        and_2722_d3 = 1'd0;
+        and_2687_d2 = 1'd0;
+        bank10_cfg_q1 = 510'd0;
+        and_2687_d3 = 1'd0;
         bank11_q = 510'd0;
         bank11_q_s2 = 510'd0;
-        and_2835_s3 = 1'd0;
-        and_2840_s3 = 1'd0;
-        and_2846_s3 = 1'd0;
-        bank11_0_order_s3 = 16'd0;
-        bank11_0_rule_s3 = 16'd0;
-        bank11_0_permit_s3 = 1'd0;
-        and_2938_s3 = 1'd0;
-        and_2943_s3 = 1'd0;
-        and_2949_s3 = 1'd0;
-        bank11_1_order_s3 = 16'd0;
-        bank11_1_rule_s3 = 16'd0;
-        bank11_1_permit_s3 = 1'd0;
-        and_2964_d1 = 1'd0;
-        and_2966_d1 = 1'd0;
+        and_2801_s3 = 1'd0;
+        and_2806_s3 = 1'd0;
+        and_2812_s3 = 1'd0;
+        bank11_q_s3 = 510'd0;
+        and_2903_s3 = 1'd0;
+        and_2908_s3 = 1'd0;
+        and_2914_s3 = 1'd0;
+        and_2926_d1 = 1'd0;
+        and_2928_d1 = 1'd0;
+        wdata11_here = 510'd0;
         bank11_cfg_q = 510'd0;
-        bank11_cfg_q_d1 = 510'd0;
-        and_2966_d2 = 1'd0;
-        and_2966_d3 = 1'd0;
+        and_2928_d2 = 1'd0;
+        bank11_cfg_q1 = 510'd0;
+        and_2928_d3 = 1'd0;
         bank12_q = 510'd0;
         bank12_q_s2 = 510'd0;
-        and_3079_s3 = 1'd0;
-        and_3084_s3 = 1'd0;
-        and_3090_s3 = 1'd0;
-        bank12_0_order_s3 = 16'd0;
-        bank12_0_rule_s3 = 16'd0;
-        bank12_0_permit_s3 = 1'd0;
-        and_3182_s3 = 1'd0;
-        and_3187_s3 = 1'd0;
-        and_3193_s3 = 1'd0;
-        bank12_1_order_s3 = 16'd0;
-        bank12_1_rule_s3 = 16'd0;
-        bank12_1_permit_s3 = 1'd0;
-        and_3208_d1 = 1'd0;
-        and_3210_d1 = 1'd0;
+        and_3042_s3 = 1'd0;
+        and_3047_s3 = 1'd0;
+        and_3053_s3 = 1'd0;
+        bank12_q_s3 = 510'd0;
+        and_3144_s3 = 1'd0;
+        and_3149_s3 = 1'd0;
+        and_3155_s3 = 1'd0;
+        and_3167_d1 = 1'd0;
+        and_3169_d1 = 1'd0;
+        wdata12_here = 510'd0;
         bank12_cfg_q = 510'd0;
-        bank12_cfg_q_d1 = 510'd0;
-        and_3210_d2 = 1'd0;
-        and_3210_d3 = 1'd0;
+        and_3169_d2 = 1'd0;
+        bank12_cfg_q1 = 510'd0;
+        and_3169_d3 = 1'd0;
         bank13_q = 510'd0;
         bank13_q_s2 = 510'd0;
-        and_3323_s3 = 1'd0;
-        and_3328_s3 = 1'd0;
-        and_3334_s3 = 1'd0;
-        bank13_0_order_s3 = 16'd0;
-        bank13_0_rule_s3 = 16'd0;
-        bank13_0_permit_s3 = 1'd0;
-        and_3426_s3 = 1'd0;
-        and_3431_s3 = 1'd0;
-        and_3437_s3 = 1'd0;
-        bank13_1_order_s3 = 16'd0;
-        bank13_1_rule_s3 = 16'd0;
-        bank13_1_permit_s3 = 1'd0;
-        and_3452_d1 = 1'd0;
-        and_3454_d1 = 1'd0;
+        and_3283_s3 = 1'd0;
+        and_3288_s3 = 1'd0;
+        and_3294_s3 = 1'd0;
+        bank13_q_s3 = 510'd0;
+        and_3385_s3 = 1'd0;
+        and_3390_s3 = 1'd0;
+        and_3396_s3 = 1'd0;
+        and_3408_d1 = 1'd0;
+        and_3410_d1 = 1'd0;
+        wdata13_here = 510'd0;
         bank13_cfg_q = 510'd0;
-        bank13_cfg_q_d1 = 510'd0;
-        and_3454_d2 = 1'd0;
-        and_3454_d3 = 1'd0;
+        and_3410_d2 = 1'd0;
+        bank13_cfg_q1 = 510'd0;
+        and_3410_d3 = 1'd0;
         bank14_q = 510'd0;
         bank14_q_s2 = 510'd0;
-        and_3567_s3 = 1'd0;
-        and_3572_s3 = 1'd0;
-        and_3578_s3 = 1'd0;
-        bank14_0_order_s3 = 16'd0;
-        bank14_0_rule_s3 = 16'd0;
-        bank14_0_permit_s3 = 1'd0;
-        and_3670_s3 = 1'd0;
-        and_3675_s3 = 1'd0;
-        and_3681_s3 = 1'd0;
-        bank14_1_order_s3 = 16'd0;
-        bank14_1_rule_s3 = 16'd0;
-        bank14_1_permit_s3 = 1'd0;
-        and_3696_d1 = 1'd0;
-        and_3698_d1 = 1'd0;
+        and_3524_s3 = 1'd0;
+        and_3529_s3 = 1'd0;
+        and_3535_s3 = 1'd0;
+        bank14_q_s3 = 510'd0;
+        and_3626_s3 = 1'd0;
+        and_3631_s3 = 1'd0;
+        and_3637_s3 = 1'd0;
+        and_3649_d1 = 1'd0;
+        and_3651_d1 = 1'd0;
+        wdata14_here = 510'd0;
         bank14_cfg_q = 510'd0;
-        bank14_cfg_q_d1 = 510'd0;
-        and_3698_d2 = 1'd0;
-        and_3698_d3 = 1'd0;
+        and_3651_d2 = 1'd0;
+        bank14_cfg_q1 = 510'd0;
+        and_3651_d3 = 1'd0;
         bank15_q = 510'd0;
         bank15_q_s2 = 510'd0;
-        and_3811_s3 = 1'd0;
-        and_3816_s3 = 1'd0;
-        and_3822_s3 = 1'd0;
-        bank15_0_order_s3 = 16'd0;
-        bank15_0_rule_s3 = 16'd0;
-        bank15_0_permit_s3 = 1'd0;
-        and_3914_s3 = 1'd0;
-        and_3919_s3 = 1'd0;
-        and_3925_s3 = 1'd0;
-        bank15_1_order_s3 = 16'd0;
-        bank15_1_rule_s3 = 16'd0;
-        bank15_1_permit_s3 = 1'd0;
-        and_3940_d1 = 1'd0;
-        and_3942_d1 = 1'd0;
+        and_3765_s3 = 1'd0;
+        and_3770_s3 = 1'd0;
+        and_3776_s3 = 1'd0;
+        bank15_q_s3 = 510'd0;
+        and_3867_s3 = 1'd0;
+        and_3872_s3 = 1'd0;
+        and_3878_s3 = 1'd0;
+        and_3890_d1 = 1'd0;
+        and_3892_d1 = 1'd0;
+        wdata15_here = 510'd0;
         bank15_cfg_q = 510'd0;
-        bank15_cfg_q_d1 = 510'd0;
-        and_3942_d2 = 1'd0;
-        and_3942_d3 = 1'd0;
+        and_3892_d2 = 1'd0;
+        bank15_cfg_q1 = 510'd0;
+        and_3892_d3 = 1'd0;
         bank16_q = 510'd0;
         bank16_q_s2 = 510'd0;
-        and_4055_s3 = 1'd0;
-        and_4060_s3 = 1'd0;
-        and_4066_s3 = 1'd0;
-        bank16_0_order_s3 = 16'd0;
-        bank16_0_rule_s3 = 16'd0;
-        bank16_0_permit_s3 = 1'd0;
-        and_4158_s3 = 1'd0;
-        and_4163_s3 = 1'd0;
-        and_4169_s3 = 1'd0;
-        bank16_1_order_s3 = 16'd0;
-        bank16_1_rule_s3 = 16'd0;
-        bank16_1_permit_s3 = 1'd0;
-        and_4184_d1 = 1'd0;
-        and_4186_d1 = 1'd0;
+        and_4006_s3 = 1'd0;
+        and_4011_s3 = 1'd0;
+        and_4017_s3 = 1'd0;
+        bank16_q_s3 = 510'd0;
+        and_4108_s3 = 1'd0;
+        and_4113_s3 = 1'd0;
+        and_4119_s3 = 1'd0;
+        and_4131_d1 = 1'd0;
+        and_4133_d1 = 1'd0;
+        wdata16_here = 510'd0;
         bank16_cfg_q = 510'd0;
-        bank16_cfg_q_d1 = 510'd0;
-        and_4186_d2 = 1'd0;
-        and_4186_d3 = 1'd0;
+        and_4133_d2 = 1'd0;
+        bank16_cfg_q1 = 510'd0;
+        and_4133_d3 = 1'd0;
         bank17_q = 510'd0;
         bank17_q_s2 = 510'd0;
-        and_4299_s3 = 1'd0;
-        and_4304_s3 = 1'd0;
-        and_4310_s3 = 1'd0;
-        bank17_0_order_s3 = 16'd0;
-        bank17_0_rule_s3 = 16'd0;
-        bank17_0_permit_s3 = 1'd0;
-        and_4402_s3 = 1'd0;
-        and_4407_s3 = 1'd0;
-        and_4413_s3 = 1'd0;
-        bank17_1_order_s3 = 16'd0;
-        bank17_1_rule_s3 = 16'd0;
-        bank17_1_permit_s3 = 1'd0;
-        and_4428_d1 = 1'd0;
-        and_4430_d1 = 1'd0;
+        and_4247_s3 = 1'd0;
+        and_4252_s3 = 1'd0;
+        and_4258_s3 = 1'd0;
+        bank17_q_s3 = 510'd0;
+        and_4349_s3 = 1'd0;
+        and_4354_s3 = 1'd0;
+        and_4360_s3 = 1'd0;
+        and_4372_d1 = 1'd0;
+        and_4374_d1 = 1'd0;
+        wdata17_here = 510'd0;
         bank17_cfg_q = 510'd0;
-        bank17_cfg_q_d1 = 510'd0;
-        and_4430_d2 = 1'd0;
-        and_4430_d3 = 1'd0;
+        and_4374_d2 = 1'd0;
+        bank17_cfg_q1 = 510'd0;
+        and_4374_d3 = 1'd0;
         bank18_q = 510'd0;
         bank18_q_s2 = 510'd0;
-        and_4543_s3 = 1'd0;
-        and_4548_s3 = 1'd0;
-        and_4554_s3 = 1'd0;
-        bank18_0_order_s3 = 16'd0;
-        bank18_0_rule_s3 = 16'd0;
-        bank18_0_permit_s3 = 1'd0;
-        and_4646_s3 = 1'd0;
-        and_4651_s3 = 1'd0;
-        and_4657_s3 = 1'd0;
-        bank18_1_order_s3 = 16'd0;
-        bank18_1_rule_s3 = 16'd0;
-        bank18_1_permit_s3 = 1'd0;
-        and_4672_d1 = 1'd0;
-        and_4674_d1 = 1'd0;
+        and_4488_s3 = 1'd0;
+        and_4493_s3 = 1'd0;
+        and_4499_s3 = 1'd0;
+        bank18_q_s3 = 510'd0;
+        and_4590_s3 = 1'd0;
+        and_4595_s3 = 1'd0;
+        and_4601_s3 = 1'd0;
+        and_4613_d1 = 1'd0;
+        and_4615_d1 = 1'd0;
+        wdata18_here = 510'd0;
         bank18_cfg_q = 510'd0;
-        bank18_cfg_q_d1 = 510'd0;
-        and_4674_d2 = 1'd0;
-        and_4674_d3 = 1'd0;
+        and_4615_d2 = 1'd0;
+        bank18_cfg_q1 = 510'd0;
+        and_4615_d3 = 1'd0;
         bank19_q = 510'd0;
         bank19_q_s2 = 510'd0;
-        and_4787_s3 = 1'd0;
-        and_4792_s3 = 1'd0;
-        and_4798_s3 = 1'd0;
-        bank19_0_order_s3 = 16'd0;
-        bank19_0_rule_s3 = 16'd0;
-        bank19_0_permit_s3 = 1'd0;
-        and_4890_s3 = 1'd0;
-        and_4895_s3 = 1'd0;
-        and_4901_s3 = 1'd0;
-        bank19_1_order_s3 = 16'd0;
-        bank19_1_rule_s3 = 16'd0;
-        bank19_1_permit_s3 = 1'd0;
-        and_4916_d1 = 1'd0;
-        and_4918_d1 = 1'd0;
+        and_4729_s3 = 1'd0;
+        and_4734_s3 = 1'd0;
+        and_4740_s3 = 1'd0;
+        bank19_q_s3 = 510'd0;
+        and_4831_s3 = 1'd0;
+        and_4836_s3 = 1'd0;
+        and_4842_s3 = 1'd0;
+        and_4854_d1 = 1'd0;
+        and_4856_d1 = 1'd0;
+        wdata19_here = 510'd0;
         bank19_cfg_q = 510'd0;
-        bank19_cfg_q_d1 = 510'd0;
-        and_4918_d2 = 1'd0;
-        and_4918_d3 = 1'd0;
-        red_5071_s4 = 1'd0;
-        or_5094_s4 = 16'd0;
-        or_5117_s4 = 16'd0;
-        red_5127_s4 = 1'd0;
-        red_5277_s4 = 1'd0;
-        or_5300_s4 = 16'd0;
-        or_5323_s4 = 16'd0;
-        red_5333_s4 = 1'd0;
-        red_5483_s4 = 1'd0;
-        or_5506_s4 = 16'd0;
-        or_5529_s4 = 16'd0;
-        red_5539_s4 = 1'd0;
-        red_5689_s4 = 1'd0;
-        or_5712_s4 = 16'd0;
-        or_5735_s4 = 16'd0;
-        red_5745_s4 = 1'd0;
-        red_5895_s4 = 1'd0;
-        or_5918_s4 = 16'd0;
-        or_5941_s4 = 16'd0;
-        red_5951_s4 = 1'd0;
+        and_4856_d2 = 1'd0;
+        bank19_cfg_q1 = 510'd0;
+        and_4856_d3 = 1'd0;
+        red_5010_s4 = 1'd0;
+        or_5033_s4 = 16'd0;
+        or_5056_s4 = 16'd0;
+        red_5066_s4 = 1'd0;
+        red_5216_s4 = 1'd0;
+        or_5239_s4 = 16'd0;
+        or_5262_s4 = 16'd0;
+        red_5272_s4 = 1'd0;
+        red_5422_s4 = 1'd0;
+        or_5445_s4 = 16'd0;
+        or_5468_s4 = 16'd0;
+        red_5478_s4 = 1'd0;
+        red_5628_s4 = 1'd0;
+        or_5651_s4 = 16'd0;
+        or_5674_s4 = 16'd0;
+        red_5684_s4 = 1'd0;
+        red_5834_s4 = 1'd0;
+        or_5857_s4 = 16'd0;
+        or_5880_s4 = 16'd0;
+        red_5890_s4 = 1'd0;
         hit = 1'd0;
-        or_6036_s5 = 16'd0;
-        red_6043_s5 = 1'd0;
-        or_6068_d1 = 510'd0;
-        cfg_rdata = 510'd0;
+        or_5975_s5 = 16'd0;
+        red_5982_s5 = 1'd0;
+        answer_3 = 510'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 510'd0;
+        answers_d2 = 1'd0;
     end
 `endif
 

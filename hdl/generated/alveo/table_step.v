@@ -21,7 +21,7 @@ module table_step (
     input  wire [209:0] cfg_wdata,
     output wire hit,
     output wire [26:0] value,
-    output reg  [209:0] cfg_rdata
+    output wire [209:0] cfg_rdata
 );
     reg  [31:0] digest_s1;
     reg  [40:0] key_s1;
@@ -49,10 +49,10 @@ module table_step (
     reg  and_276_d1;
     reg  and_278_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [209:0] cfg_wdata_d1;
+    reg  [209:0] wdata0_here;
     reg  [209:0] way0_cfg_q;
-    reg  [209:0] way0_cfg_q_d1;
     reg  and_278_d2;
+    reg  [209:0] way0_cfg_q1;
     reg  and_278_d3;
     reg  [31:0] seed1;
     reg  [31:0] seed1_mirrored;
@@ -70,15 +70,16 @@ module table_step (
     reg  [26:0] value1_2_s5;
     reg  and_414_d1;
     reg  and_416_d1;
+    reg  [209:0] wdata1_here;
     reg  [209:0] way1_cfg_q;
-    reg  [209:0] way1_cfg_q_d1;
     reg  and_416_d2;
+    reg  [209:0] way1_cfg_q1;
     reg  and_416_d3;
     reg  [31:0] seed2;
     reg  [31:0] seed2_mirrored;
-    reg  and_433_d1;
-    reg  and_433_d2;
-    reg  and_433_d3;
+    reg  and_434_d1;
+    reg  and_434_d2;
+    reg  and_434_d3;
     reg  [14:0] bucket2_s2;
     reg  [209:0] way2_q;
     reg  [209:0] way2_q_s4;
@@ -88,17 +89,18 @@ module table_step (
     reg  [26:0] value2_1_s5;
     reg  hit2_2;
     reg  [26:0] value2_2_s5;
-    reg  and_549_d1;
-    reg  and_551_d1;
+    reg  and_550_d1;
+    reg  and_552_d1;
+    reg  [209:0] wdata2_here;
     reg  [209:0] way2_cfg_q;
-    reg  [209:0] way2_cfg_q_d1;
-    reg  and_551_d2;
-    reg  and_551_d3;
+    reg  and_552_d2;
+    reg  [209:0] way2_cfg_q1;
+    reg  and_552_d3;
     reg  [31:0] seed3;
     reg  [31:0] seed3_mirrored;
-    reg  and_568_d1;
-    reg  and_568_d2;
-    reg  and_568_d3;
+    reg  and_570_d1;
+    reg  and_570_d2;
+    reg  and_570_d3;
     reg  [14:0] bucket3_s2;
     reg  [209:0] way3_q;
     reg  [209:0] way3_q_s4;
@@ -108,13 +110,17 @@ module table_step (
     reg  [26:0] value3_1_s5;
     reg  hit3_2;
     reg  [26:0] value3_2_s5;
-    reg  and_684_d1;
     reg  and_686_d1;
+    reg  and_688_d1;
+    reg  [209:0] wdata3_here;
     reg  [209:0] way3_cfg_q;
-    reg  [209:0] way3_cfg_q_d1;
-    reg  and_686_d2;
-    reg  and_686_d3;
-    reg  [209:0] or_737_d1;
+    reg  and_688_d2;
+    reg  [209:0] way3_cfg_q1;
+    reg  and_688_d3;
+    reg  [209:0] answer_3;
+    reg  answers_d1;
+    reg  [209:0] answer_4;
+    reg  answers_d2;
     (* ram_style = "ultra" *) reg [209:0] way0 [0:32767];
     (* ram_style = "ultra" *) reg [209:0] way1 [0:32767];
     (* ram_style = "ultra" *) reg [209:0] way2 [0:32767];
@@ -213,6 +219,7 @@ module table_step (
     wire and_266 = (epoch_at_compare ? way0_q_s4[141] : way0_q_s4[140]) & (way0_q_s4[182:142] == key_at_compare);
     wire [26:0] value0_2 = way0_q_s4[209:183];
     wire and_275 = (cfg_table == 7'd9) & (cfg_row[21:15] == 7'd0);
+    wire and_276 = cfg_write & and_275;
     wire [14:0] cfg_row_d1_14_0 = cfg_row_d1[14:0];
     wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'h25);
     wire and_295 = cfg_write & seed1_here;
@@ -272,9 +279,10 @@ module table_step (
     wire and_405 = (epoch_at_compare ? way1_q_s4[141] : way1_q_s4[140]) & (way1_q_s4[182:142] == key_at_compare);
     wire [26:0] value1_2 = way1_q_s4[209:183];
     wire and_413 = (cfg_table == 7'd9) & (cfg_row[21:15] == 7'd1);
+    wire and_414 = cfg_write & and_413;
     wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'h26);
-    wire and_430 = cfg_write & seed2_here;
-    wire [31:0] cat_432 = {
+    wire and_431 = cfg_write & seed2_here;
+    wire [31:0] cat_433 = {
         cfg_wdata[0],
         cfg_wdata[1],
         cfg_wdata[2],
@@ -327,12 +335,13 @@ module table_step (
     };
     wire [26:0] value2_0 = way2_q_s4[69:43];
     wire [26:0] value2_1 = way2_q_s4[139:113];
-    wire and_540 = (epoch_at_compare ? way2_q_s4[141] : way2_q_s4[140]) & (way2_q_s4[182:142] == key_at_compare);
+    wire and_541 = (epoch_at_compare ? way2_q_s4[141] : way2_q_s4[140]) & (way2_q_s4[182:142] == key_at_compare);
     wire [26:0] value2_2 = way2_q_s4[209:183];
-    wire and_548 = (cfg_table == 7'd9) & (cfg_row[21:15] == 7'd2);
+    wire and_549 = (cfg_table == 7'd9) & (cfg_row[21:15] == 7'd2);
+    wire and_550 = cfg_write & and_549;
     wire seed3_here = (cfg_table == 7'hd) & (cfg_row == 22'h27);
-    wire and_565 = cfg_write & seed3_here;
-    wire [31:0] cat_567 = {
+    wire and_567 = cfg_write & seed3_here;
+    wire [31:0] cat_569 = {
         cfg_wdata[0],
         cfg_wdata[1],
         cfg_wdata[2],
@@ -385,10 +394,11 @@ module table_step (
     };
     wire [26:0] value3_0 = way3_q_s4[69:43];
     wire [26:0] value3_1 = way3_q_s4[139:113];
-    wire and_675 = (epoch_at_compare ? way3_q_s4[141] : way3_q_s4[140]) & (way3_q_s4[182:142] == key_at_compare);
+    wire and_677 = (epoch_at_compare ? way3_q_s4[141] : way3_q_s4[140]) & (way3_q_s4[182:142] == key_at_compare);
     wire [26:0] value3_2 = way3_q_s4[209:183];
-    wire and_683 = (cfg_table == 7'd9) & (cfg_row[21:15] == 7'd3);
-    wire [11:0] cat_694 = {
+    wire and_685 = (cfg_table == 7'd9) & (cfg_row[21:15] == 7'd3);
+    wire and_686 = cfg_write & and_685;
+    wire [11:0] cat_697 = {
         hit0_0,
         hit0_1,
         hit0_2,
@@ -402,13 +412,25 @@ module table_step (
         hit3_1,
         hit3_2
     };
-    assign hit = |cat_694;
-    wire [26:0] or_726 = (({27{hit0_0}} & value0_0_s5) | ({27{hit0_1}} & value0_1_s5)) | (({27{hit0_2}} & value0_2_s5) | ({27{hit1_0}} & value1_0_s5));
-    wire [26:0] or_727 = (({27{hit1_1}} & value1_1_s5) | ({27{hit1_2}} & value1_2_s5)) | (({27{hit2_0}} & value2_0_s5) | ({27{hit2_1}} & value2_1_s5));
-    wire [26:0] or_728 = (({27{hit2_2}} & value2_2_s5) | ({27{hit3_0}} & value3_0_s5)) | (({27{hit3_1}} & value3_1_s5) | ({27{hit3_2}} & value3_2_s5));
-    assign value = (or_726 | or_727) | or_728;
-    wire [209:0] or_735 = ({178'd0, {32{and_159_d3}} & seed0} | ({210{and_278_d3}} & way0_cfg_q_d1)) | ({178'd0, {32{and_298_d3}} & seed1} | ({210{and_416_d3}} & way1_cfg_q_d1));
-    wire [209:0] or_736 = ({178'd0, {32{and_433_d3}} & seed2} | ({210{and_551_d3}} & way2_cfg_q_d1)) | ({178'd0, {32{and_568_d3}} & seed3} | ({210{and_686_d3}} & way3_cfg_q_d1));
+    assign hit = |cat_697;
+    wire [26:0] or_729 = (({27{hit0_0}} & value0_0_s5) | ({27{hit0_1}} & value0_1_s5)) | (({27{hit0_2}} & value0_2_s5) | ({27{hit1_0}} & value1_0_s5));
+    wire [26:0] or_730 = (({27{hit1_1}} & value1_1_s5) | ({27{hit1_2}} & value1_2_s5)) | (({27{hit2_0}} & value2_0_s5) | ({27{hit2_1}} & value2_1_s5));
+    wire [26:0] or_731 = (({27{hit2_2}} & value2_2_s5) | ({27{hit3_0}} & value3_0_s5)) | (({27{hit3_1}} & value3_1_s5) | ({27{hit3_2}} & value3_2_s5));
+    assign value = (or_729 | or_730) | or_731;
+    wire [209:0] or_738 = ({178'd0, {32{and_159_d3}} & seed0} | ({210{and_278_d3}} & way0_cfg_q1)) | ({178'd0, {32{and_298_d3}} & seed1} | ({210{and_416_d3}} & way1_cfg_q1));
+    wire [209:0] or_739 = ({178'd0, {32{and_434_d3}} & seed2} | ({210{and_552_d3}} & way2_cfg_q1)) | ({178'd0, {32{and_570_d3}} & seed3} | ({210{and_688_d3}} & way3_cfg_q1));
+    wire [7:0] cat_741 = {
+        and_159_d3,
+        and_278_d3,
+        and_298_d3,
+        and_416_d3,
+        and_434_d3,
+        and_552_d3,
+        and_570_d3,
+        and_688_d3
+    };
+    wire answers = |cat_741;
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         digest_s1 <= digest;
@@ -429,8 +451,8 @@ module table_step (
         hit0_2 <= and_266;
         value0_2_s5 <= value0_2;
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
-        way0_cfg_q_d1 <= way0_cfg_q;
+        if (and_276) wdata0_here <= cfg_wdata;
+        if (and_278_d2) way0_cfg_q1 <= way0_cfg_q;
         bucket1_s2 <= bucket1;
         way1_q_s4 <= way1_q;
         hit1_0 <= (epoch_at_compare ? way1_q_s4[1] : way1_q_s4[0]) & (way1_q_s4[42:2] == key_at_compare);
@@ -439,27 +461,28 @@ module table_step (
         value1_1_s5 <= value1_1;
         hit1_2 <= and_405;
         value1_2_s5 <= value1_2;
-        way1_cfg_q_d1 <= way1_cfg_q;
+        if (and_414) wdata1_here <= cfg_wdata;
+        if (and_416_d2) way1_cfg_q1 <= way1_cfg_q;
         bucket2_s2 <= bucket2;
         way2_q_s4 <= way2_q;
         hit2_0 <= (epoch_at_compare ? way2_q_s4[1] : way2_q_s4[0]) & (way2_q_s4[42:2] == key_at_compare);
         value2_0_s5 <= value2_0;
         hit2_1 <= (epoch_at_compare ? way2_q_s4[71] : way2_q_s4[70]) & (way2_q_s4[112:72] == key_at_compare);
         value2_1_s5 <= value2_1;
-        hit2_2 <= and_540;
+        hit2_2 <= and_541;
         value2_2_s5 <= value2_2;
-        way2_cfg_q_d1 <= way2_cfg_q;
+        if (and_550) wdata2_here <= cfg_wdata;
+        if (and_552_d2) way2_cfg_q1 <= way2_cfg_q;
         bucket3_s2 <= bucket3;
         way3_q_s4 <= way3_q;
         hit3_0 <= (epoch_at_compare ? way3_q_s4[1] : way3_q_s4[0]) & (way3_q_s4[42:2] == key_at_compare);
         value3_0_s5 <= value3_0;
         hit3_1 <= (epoch_at_compare ? way3_q_s4[71] : way3_q_s4[70]) & (way3_q_s4[112:72] == key_at_compare);
         value3_1_s5 <= value3_1;
-        hit3_2 <= and_675;
+        hit3_2 <= and_677;
         value3_2_s5 <= value3_2;
-        way3_cfg_q_d1 <= way3_cfg_q;
-        or_737_d1 <= or_735 | or_736;
-        cfg_rdata <= or_737_d1;
+        if (and_686) wdata3_here <= cfg_wdata;
+        if (and_688_d2) way3_cfg_q1 <= way3_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -484,29 +507,33 @@ module table_step (
             and_416_d3 <= 1'd0;
             seed2 <= 32'd0;
             seed2_mirrored <= 32'd0;
-            and_433_d1 <= 1'd0;
-            and_433_d2 <= 1'd0;
-            and_433_d3 <= 1'd0;
-            and_549_d1 <= 1'd0;
-            and_551_d1 <= 1'd0;
-            and_551_d2 <= 1'd0;
-            and_551_d3 <= 1'd0;
+            and_434_d1 <= 1'd0;
+            and_434_d2 <= 1'd0;
+            and_434_d3 <= 1'd0;
+            and_550_d1 <= 1'd0;
+            and_552_d1 <= 1'd0;
+            and_552_d2 <= 1'd0;
+            and_552_d3 <= 1'd0;
             seed3 <= 32'd0;
             seed3_mirrored <= 32'd0;
-            and_568_d1 <= 1'd0;
-            and_568_d2 <= 1'd0;
-            and_568_d3 <= 1'd0;
-            and_684_d1 <= 1'd0;
+            and_570_d1 <= 1'd0;
+            and_570_d2 <= 1'd0;
+            and_570_d3 <= 1'd0;
             and_686_d1 <= 1'd0;
-            and_686_d2 <= 1'd0;
-            and_686_d3 <= 1'd0;
+            and_688_d1 <= 1'd0;
+            and_688_d2 <= 1'd0;
+            and_688_d3 <= 1'd0;
+            answer_3 <= 210'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 210'd0;
+            answers_d2 <= 1'd0;
         end else begin
             if (and_123) seed0 <= cfg_wdata[31:0];
             if (and_123) seed0_mirrored <= cat_158;
             and_159_d1 <= cfg_read & seed0_here;
             and_159_d2 <= and_159_d1;
             and_159_d3 <= and_159_d2;
-            and_276_d1 <= cfg_write & and_275;
+            and_276_d1 <= and_276;
             and_278_d1 <= cfg_read & and_275;
             and_278_d2 <= and_278_d1;
             and_278_d3 <= and_278_d2;
@@ -515,28 +542,32 @@ module table_step (
             and_298_d1 <= cfg_read & seed1_here;
             and_298_d2 <= and_298_d1;
             and_298_d3 <= and_298_d2;
-            and_414_d1 <= cfg_write & and_413;
+            and_414_d1 <= and_414;
             and_416_d1 <= cfg_read & and_413;
             and_416_d2 <= and_416_d1;
             and_416_d3 <= and_416_d2;
-            if (and_430) seed2 <= cfg_wdata[31:0];
-            if (and_430) seed2_mirrored <= cat_432;
-            and_433_d1 <= cfg_read & seed2_here;
-            and_433_d2 <= and_433_d1;
-            and_433_d3 <= and_433_d2;
-            and_549_d1 <= cfg_write & and_548;
-            and_551_d1 <= cfg_read & and_548;
-            and_551_d2 <= and_551_d1;
-            and_551_d3 <= and_551_d2;
-            if (and_565) seed3 <= cfg_wdata[31:0];
-            if (and_565) seed3_mirrored <= cat_567;
-            and_568_d1 <= cfg_read & seed3_here;
-            and_568_d2 <= and_568_d1;
-            and_568_d3 <= and_568_d2;
-            and_684_d1 <= cfg_write & and_683;
-            and_686_d1 <= cfg_read & and_683;
-            and_686_d2 <= and_686_d1;
-            and_686_d3 <= and_686_d2;
+            if (and_431) seed2 <= cfg_wdata[31:0];
+            if (and_431) seed2_mirrored <= cat_433;
+            and_434_d1 <= cfg_read & seed2_here;
+            and_434_d2 <= and_434_d1;
+            and_434_d3 <= and_434_d2;
+            and_550_d1 <= and_550;
+            and_552_d1 <= cfg_read & and_549;
+            and_552_d2 <= and_552_d1;
+            and_552_d3 <= and_552_d2;
+            if (and_567) seed3 <= cfg_wdata[31:0];
+            if (and_567) seed3_mirrored <= cat_569;
+            and_570_d1 <= cfg_read & seed3_here;
+            and_570_d2 <= and_570_d1;
+            and_570_d3 <= and_570_d2;
+            and_686_d1 <= and_686;
+            and_688_d1 <= cfg_read & and_685;
+            and_688_d2 <= and_688_d1;
+            and_688_d3 <= and_688_d2;
+            if (answers | answers_d1) answer_3 <= or_738 | or_739;
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
         end
     end
 
@@ -545,8 +576,8 @@ module table_step (
     end
 
     always @(posedge clk) begin
-        if (and_276_d1) way0[cfg_row_d1_14_0] <= cfg_wdata_d1;
-        else way0_cfg_q <= way0[cfg_row_d1_14_0];
+        if (and_276_d1) way0[cfg_row_d1_14_0] <= wdata0_here;
+        else if (and_278_d1) way0_cfg_q <= way0[cfg_row_d1_14_0];
     end
 
     always @(posedge clk) begin
@@ -554,8 +585,8 @@ module table_step (
     end
 
     always @(posedge clk) begin
-        if (and_414_d1) way1[cfg_row_d1_14_0] <= cfg_wdata_d1;
-        else way1_cfg_q <= way1[cfg_row_d1_14_0];
+        if (and_414_d1) way1[cfg_row_d1_14_0] <= wdata1_here;
+        else if (and_416_d1) way1_cfg_q <= way1[cfg_row_d1_14_0];
     end
 
     always @(posedge clk) begin
@@ -563,8 +594,8 @@ module table_step (
     end
 
     always @(posedge clk) begin
-        if (and_549_d1) way2[cfg_row_d1_14_0] <= cfg_wdata_d1;
-        else way2_cfg_q <= way2[cfg_row_d1_14_0];
+        if (and_550_d1) way2[cfg_row_d1_14_0] <= wdata2_here;
+        else if (and_552_d1) way2_cfg_q <= way2[cfg_row_d1_14_0];
     end
 
     always @(posedge clk) begin
@@ -572,8 +603,8 @@ module table_step (
     end
 
     always @(posedge clk) begin
-        if (and_684_d1) way3[cfg_row_d1_14_0] <= cfg_wdata_d1;
-        else way3_cfg_q <= way3[cfg_row_d1_14_0];
+        if (and_686_d1) way3[cfg_row_d1_14_0] <= wdata3_here;
+        else if (and_688_d1) way3_cfg_q <= way3[cfg_row_d1_14_0];
     end
 
     // Bits which nothing reads.
@@ -607,10 +638,10 @@ module table_step (
         and_276_d1 = 1'd0;
         and_278_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 210'd0;
+        wdata0_here = 210'd0;
         way0_cfg_q = 210'd0;
-        way0_cfg_q_d1 = 210'd0;
         and_278_d2 = 1'd0;
+        way0_cfg_q1 = 210'd0;
         and_278_d3 = 1'd0;
         seed1 = 32'd0;
         seed1_mirrored = 32'd0;
@@ -628,15 +659,16 @@ module table_step (
         value1_2_s5 = 27'd0;
         and_414_d1 = 1'd0;
         and_416_d1 = 1'd0;
+        wdata1_here = 210'd0;
         way1_cfg_q = 210'd0;
-        way1_cfg_q_d1 = 210'd0;
         and_416_d2 = 1'd0;
+        way1_cfg_q1 = 210'd0;
         and_416_d3 = 1'd0;
         seed2 = 32'd0;
         seed2_mirrored = 32'd0;
-        and_433_d1 = 1'd0;
-        and_433_d2 = 1'd0;
-        and_433_d3 = 1'd0;
+        and_434_d1 = 1'd0;
+        and_434_d2 = 1'd0;
+        and_434_d3 = 1'd0;
         bucket2_s2 = 15'd0;
         way2_q = 210'd0;
         way2_q_s4 = 210'd0;
@@ -646,17 +678,18 @@ module table_step (
         value2_1_s5 = 27'd0;
         hit2_2 = 1'd0;
         value2_2_s5 = 27'd0;
-        and_549_d1 = 1'd0;
-        and_551_d1 = 1'd0;
+        and_550_d1 = 1'd0;
+        and_552_d1 = 1'd0;
+        wdata2_here = 210'd0;
         way2_cfg_q = 210'd0;
-        way2_cfg_q_d1 = 210'd0;
-        and_551_d2 = 1'd0;
-        and_551_d3 = 1'd0;
+        and_552_d2 = 1'd0;
+        way2_cfg_q1 = 210'd0;
+        and_552_d3 = 1'd0;
         seed3 = 32'd0;
         seed3_mirrored = 32'd0;
-        and_568_d1 = 1'd0;
-        and_568_d2 = 1'd0;
-        and_568_d3 = 1'd0;
+        and_570_d1 = 1'd0;
+        and_570_d2 = 1'd0;
+        and_570_d3 = 1'd0;
         bucket3_s2 = 15'd0;
         way3_q = 210'd0;
         way3_q_s4 = 210'd0;
@@ -666,14 +699,17 @@ module table_step (
         value3_1_s5 = 27'd0;
         hit3_2 = 1'd0;
         value3_2_s5 = 27'd0;
-        and_684_d1 = 1'd0;
         and_686_d1 = 1'd0;
+        and_688_d1 = 1'd0;
+        wdata3_here = 210'd0;
         way3_cfg_q = 210'd0;
-        way3_cfg_q_d1 = 210'd0;
-        and_686_d2 = 1'd0;
-        and_686_d3 = 1'd0;
-        or_737_d1 = 210'd0;
-        cfg_rdata = 210'd0;
+        and_688_d2 = 1'd0;
+        way3_cfg_q1 = 210'd0;
+        and_688_d3 = 1'd0;
+        answer_3 = 210'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 210'd0;
+        answers_d2 = 1'd0;
     end
 `endif
 

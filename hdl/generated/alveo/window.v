@@ -3,7 +3,6 @@
 // frame has ended, zero past its end.
 //
 // beat: record beat: data [511:0], count [518:512], last [519], error [520]
-// header: record header: window [1535:0], length [1543:1536], more [1544], port [1548:1545], tag [1612:1549]
 
 `default_nettype none
 
@@ -15,57 +14,114 @@ module window (
     input  wire first,
     input  wire [3:0] port,
     input  wire [63:0] tag,
-    output reg  header_valid,
-    output wire [1612:0] header
+    output wire [511:0] part0,
+    output wire [511:0] part1,
+    output wire [511:0] part2,
+    output wire [3:0] header_port,
+    output wire [63:0] header_tag,
+    output wire [7:0] length,
+    output wire more,
+    output wire header_valid
 );
     reg  [1:0] next;
-    reg  [511:0] chunk_0;
-    reg  [511:0] chunk_1;
-    reg  [511:0] chunk_2;
+    reg  starts_d1;
+    reg  [520:0] beat_d1;
+    reg  going_1_d1;
+    reg  or_33_d1;
+    reg  missed;
+    reg  again_1;
+    reg  again_2;
+    reg  [511:0] kept_0;
+    reg  [511:0] kept_1;
+    reg  [511:0] kept_2;
+    reg  has_2;
     reg  [3:0] port_q;
     reg  [63:0] tag_q;
+    reg  [7:0] mux_77_d1;
     reg  [7:0] length_q;
     reg  more_q;
-    wire [1:0] at = first ? 2'd0 : next;
-    wire collecting = at != 2'd3;
     wire starts = valid & first;
-    wire complete = (valid & collecting) & (beat[519] | (at == 2'd2));
-    assign header = {tag_q, port_q, more_q, length_q, {chunk_2, chunk_1, chunk_0}};
+    wire follows = valid & ~first;
+    wire second = follows & (next == 2'd1);
+    wire third = follows & (next == 2'd2);
+    wire complete = (second & beat[519]) | third;
+    wire going_1 = starts_d1 & (beat_d1[519] | second);
+    wire going_2 = going_1_d1 & (or_33_d1 | third);
+    wire again = missed & complete;
+    wire not_50 = ~(going_2 & again_2);
+    assign part0 = missed ? kept_0 : beat[511:0];
+    assign part1 = again_1 ? kept_1 : ({512{follows}} & beat[511:0]);
+    wire of_this = follows & ~or_33_d1;
+    assign part2 = again_2 ? ({512{has_2}} & kept_2) : ({512{of_this}} & beat[511:0]);
+    assign header_port = missed ? port_q : port;
+    assign header_tag = missed ? tag_q : tag;
+    assign length = again_2 ? length_q : ((third & ~or_33_d1) ? ({1'd0, beat[518:512]} + 8'h80) : mux_77_d1);
+    assign more = again_2 ? more_q : ((third & ~or_33_d1) & ~beat[519]);
+    assign header_valid = going_2 | again_2;
 
     always @(posedge clk) begin
-        if (valid & (at == 2'd0)) chunk_0 <= beat[511:0];
-        if ((valid & (at == 2'd1)) | starts) chunk_1 <= {512{~first}} & beat[511:0];
-        if ((valid & (at == 2'd2)) | starts) chunk_2 <= {512{~first}} & beat[511:0];
+        beat_d1 <= beat;
+        or_33_d1 <= beat_d1[519] | beat[519];
+        if (starts) kept_0 <= beat[511:0];
+        if (second) kept_1 <= beat[511:0];
+        if (third) kept_2 <= beat[511:0];
+        if (again) has_2 <= third;
         if (starts) port_q <= port;
         if (starts) tag_q <= tag;
-        if (complete) length_q <= {at, 6'd0} + {1'd0, beat[518:512]};
-        if (complete) more_q <= ~beat[519];
+        mux_77_d1 <= second ? ({1'd0, beat[518:512]} + 8'h40) : {1'd0, beat_d1[518:512]};
+        if (again) length_q <= third ? ({1'd0, beat[518:512]} + 8'h80) : ({1'd0, beat[518:512]} + 8'h40);
+        if (again) more_q <= ~beat[519];
     end
 
     always @(posedge clk) begin
         if (rst) begin
             next <= 2'd0;
-            header_valid <= 1'd0;
+            starts_d1 <= 1'd0;
+            going_1_d1 <= 1'd0;
+            missed <= 1'd0;
+            again_1 <= 1'd0;
+            again_2 <= 1'd0;
         end else begin
-            if (valid & collecting) next <= at + 2'd1;
-            header_valid <= complete;
+            if (valid) next <= first ? 2'd1 : (next + {1'd0, ~(&next)});
+            starts_d1 <= starts;
+            going_1_d1 <= going_1;
+            missed <= (missed | ((starts_d1 & ~going_1) | (going_1_d1 & ~going_2))) & ~complete;
+            again_1 <= again;
+            again_2 <= again_1;
         end
     end
 
+`ifdef FORMAL
+    always @(posedge clk) begin
+        if (!rst) begin
+            one_header_at_a_time: assert (not_50);
+            sent_again: cover (again_2);
+        end
+    end
+`endif
+
     // Bits which nothing reads.
-    wire _unused = &{1'b0, beat};
+    wire _unused = &{1'b0, beat_d1, not_50, again_2};
 
 `ifndef SYNTHESIS
     initial begin
         next = 2'd0;
-        chunk_0 = 512'd0;
-        chunk_1 = 512'd0;
-        chunk_2 = 512'd0;
+        starts_d1 = 1'd0;
+        beat_d1 = 521'd0;
+        going_1_d1 = 1'd0;
+        or_33_d1 = 1'd0;
+        missed = 1'd0;
+        again_1 = 1'd0;
+        again_2 = 1'd0;
+        kept_0 = 512'd0;
+        kept_1 = 512'd0;
+        kept_2 = 512'd0;
+        has_2 = 1'd0;
         port_q = 4'd0;
         tag_q = 64'd0;
+        mux_77_d1 = 8'd0;
         length_q = 8'd0;
         more_q = 1'd0;
-        header_valid = 1'd0;
     end
 `endif
 endmodule

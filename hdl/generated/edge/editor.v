@@ -18,6 +18,9 @@ module editor (
     input  wire [1106:0] edit,
     input  wire [127:0] even,
     input  wire [127:0] odd,
+    output wire soon,
+    output wire soon_first,
+    output reg  [3:0] soon_port,
     output reg  valid,
     output reg  [135:0] out,
     output reg  [247:0] out_meta,
@@ -46,9 +49,12 @@ module editor (
     reg  [13:0] length_change_d1;
     reg  [13:0] length_change_d2;
     reg  [13:0] length_change_d3;
+    reg  [3:0] out_port_d1;
+    reg  [3:0] out_port_d2;
     reg  [247:0] kept_d1;
     reg  [247:0] kept_d2;
     reg  [247:0] kept_d3;
+    wire [3:0] out_port = edit[73:70];
     wire [247:0] kept = {
         edit[247:232],
         edit[231:216],
@@ -69,7 +75,7 @@ module editor (
         edit[90:81],
         edit[80],
         edit[79:74],
-        edit[73:70],
+        out_port,
         edit[69:66],
         edit[65],
         edit[64],
@@ -83,6 +89,7 @@ module editor (
     wire [127:0] mux_64 = offset_d2[1] ? (offset_d2[0] ? cat_47[239:112] : cat_47[223:96]) : (offset_d2[0] ? cat_47[207:80] : cat_47[191:64]);
     wire [127:0] of_packet = offset_d2[2] ? mux_64 : mux_63;
     wire [2:0] moved = edit[260:258];
+    assign soon_first = slot_3[0];
     wire packet_step = slot_valid_3 & slot_3[2];
     wire [911:0] mux_82 = slot_3[1] ? patcher_patch[911:0] : patch_data;
     wire [227:0] mux_89 = slot_3[1] ? patcher_patch[1139:912] : patch_mask;
@@ -125,7 +132,7 @@ module editor (
     wire [127:0] mux_178 = moved_d3[1] ? (moved_d3[0] ? cat_162[207:80] : cat_162[223:96]) : (moved_d3[0] ? cat_162[239:112] : cat_162[255:128]);
     wire [127:0] mux_179 = moved_d3[1] ? (moved_d3[0] ? cat_162[143:16] : cat_162[159:32]) : (moved_d3[0] ? cat_162[175:48] : cat_162[191:64]);
     wire [127:0] placed = moved_d3[2] ? mux_179 : mux_178;
-    wire [815:0] mux_182 = slot_3[0] ? prefixer_prefix : prefix_left;
+    wire [815:0] mux_182 = soon_first ? prefixer_prefix : prefix_left;
     wire [15:0] in_front = {
         ~slot_3[2],
         ~slot_3[2],
@@ -162,18 +169,19 @@ module editor (
         {8{in_front[1]}},
         {8{in_front[0]}}
     };
-    wire [13:0] sent_before = slot_3[0] ? 14'd0 : bytes_before;
+    wire [13:0] sent_before = soon_first ? 14'd0 : bytes_before;
     wire and_307 = slot_3[6] & slot_3[12];
     wire [135:0] cat_308 = {
         and_307,
         slot_3[6],
-        slot_3[0],
+        soon_first,
         slot_3[6] ? slot_3[11:7] : 5'h10,
         (placed & ~cat_292) | (mux_182[127:0] & cat_292)
     };
     wire [13:0] length_change = {6'd0, edit[256:249]} - {7'd0, edit[263:257]};
     wire [13:0] length_out = sent_before + {9'd0, slot_3[11:7]};
-    wire and_332 = slot_valid_3 & ~slot_3[2];
+    wire and_335 = slot_valid_3 & ~slot_3[2];
+    assign soon = slot_valid_3;
 
     patch patcher (
         .clk(clk),
@@ -205,6 +213,9 @@ module editor (
         length_change_d1 <= length_change;
         length_change_d2 <= length_change_d1;
         length_change_d3 <= length_change_d2;
+        out_port_d1 <= out_port;
+        out_port_d2 <= out_port_d1;
+        soon_port <= out_port_d2;
         out <= cat_308;
         kept_d1 <= kept;
         kept_d2 <= kept_d1;
@@ -232,13 +243,13 @@ module editor (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            prefix_alone: cover (and_332);
+            prefix_alone: cover (and_335);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_47, slot_3, cat_162, and_332};
+    wire _unused = &{1'b0, cat_47, slot_3, cat_162, and_335};
 
 `ifndef SYNTHESIS
     initial begin
@@ -262,6 +273,9 @@ module editor (
         length_change_d1 = 14'd0;
         length_change_d2 = 14'd0;
         length_change_d3 = 14'd0;
+        out_port_d1 = 4'd0;
+        out_port_d2 = 4'd0;
+        soon_port = 4'd0;
         valid = 1'd0;
         out = 136'd0;
         kept_d1 = 248'd0;

@@ -62,7 +62,7 @@ stream_fifo_w77_d256.v
 egress.v
 stream_fifo_w127_d256.v
 egress_host.v
-stream_fifo_w266_d32.v
+stream_fifo_w271_d32.v
 response.v
 counter_set_64.v
 counter_set_256.v

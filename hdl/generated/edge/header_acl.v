@@ -20,13 +20,13 @@
 // src_acl, stage 0
 // src_salted, stage 0
 // src_scope, stage 0
-// set, stage 15
-// default_permit, stage 15
-// default_rule, stage 15
+// set, stage 16
+// default_permit, stage 16
+// default_rule, stage 16
 // spaced_valid, stage 0
-// asked, stage 15
-// permit, stage 18
-// rule, stage 18
+// asked, stage 16
+// permit, stage 26
+// rule, stage 26
 
 `default_nettype none
 
@@ -290,10 +290,10 @@ module header_acl (
     reg  [31:0] cat_7150_s9;
     reg  [31:0] cat_7249_s1;
     reg  [31:0] cat_7249_s9;
-    reg  [4:0] row0_s13;
-    reg  [4:0] row1_s13;
-    reg  [4:0] row2_s13;
-    reg  [4:0] row3_s13;
+    reg  [3:0] row0_s13;
+    reg  [3:0] row1_s13;
+    reg  [3:0] row2_s13;
+    reg  [3:0] row3_s13;
     reg  [127:0] mux_7465_s12;
     reg  [127:0] mux_7467_s12;
     reg  [15:0] mux_7469_s12;
@@ -313,12 +313,6 @@ module header_acl (
     reg  [9:0] arrival_s9;
     reg  epoch_s1;
     reg  epoch_s9;
-    wire lookup_hit;
-    wire [15:0] lookup_rule;
-    wire lookup_permit;
-    wire [509:0] lookup_cfg_rdata;
-    reg  default_permit_s16;
-    reg  [15:0] default_rule_s16;
     reg  spaced_valid_s1;
     reg  spaced_valid_s2;
     reg  spaced_valid_s3;
@@ -332,8 +326,38 @@ module header_acl (
     reg  spaced_valid_s11;
     reg  spaced_valid_s12;
     reg  spaced_valid_s13;
+    wire lookup_hit;
+    wire [15:0] lookup_rule;
+    wire lookup_permit;
+    wire [509:0] lookup_cfg_rdata;
+    reg  default_permit_s17;
+    reg  default_permit_s25;
+    reg  [15:0] default_rule_s17;
+    reg  [15:0] default_rule_s25;
+    reg  spaced_valid_s1_2;
+    reg  spaced_valid_s2_2;
+    reg  spaced_valid_s3_2;
+    reg  spaced_valid_s4_2;
+    reg  spaced_valid_s5_2;
+    reg  spaced_valid_s6_2;
+    reg  spaced_valid_s7_2;
+    reg  spaced_valid_s8_2;
+    reg  spaced_valid_s9_2;
+    reg  spaced_valid_s10_2;
+    reg  spaced_valid_s11_2;
+    reg  spaced_valid_s12_2;
+    reg  spaced_valid_s13_2;
     reg  spaced_valid_s14;
     reg  spaced_valid_s15;
+    reg  spaced_valid_s16;
+    reg  spaced_valid_s17;
+    reg  spaced_valid_s18;
+    reg  spaced_valid_s19;
+    reg  spaced_valid_s20;
+    reg  spaced_valid_s21;
+    reg  spaced_valid_s22;
+    reg  spaced_valid_s23;
+    reg  spaced_valid_s24;
     wire [19:0] and_42 = {20{dst_salted}} & dst_scope;
     wire [31:0] cat_139 = {
         ^(and_42 & 20'h47bdd),
@@ -3091,8 +3115,8 @@ module header_acl (
     wire [255:0] cat_7276 = {96'd0, mux_7025_s12, mux_7023_s12, mux_7021_s12, mux_7019_s12, mux_7017_s12};
     wire [31:0] elem_7277 = cat_7276[{mux_247_s12[17:15], 5'd0} +: 32];
     wire [31:0] cat_7280 = {elem_7277[15:0], elem_7277[31:16]};
-    wire [4:0] xor_7282 = (((constant_part[31:27] ^ elem_7256[31:27]) ^ cat_7265[31:27]) ^ elem_7271[31:27]) ^ cat_7280[31:27];
-    wire [4:0] row0 = (xor_7282 ^ ({5{mux_247_s12[18]}} & cat_7150_s9[31:27])) ^ ({5{mux_247_s12[19]}} & cat_7249_s9[31:27]);
+    wire [3:0] xor_7282 = (((constant_part[31:28] ^ elem_7256[31:28]) ^ cat_7265[31:28]) ^ elem_7271[31:28]) ^ cat_7280[31:28];
+    wire [3:0] row0 = (xor_7282 ^ ({4{mux_247_s12[18]}} & cat_7150_s9[31:28])) ^ ({4{mux_247_s12[19]}} & cat_7249_s9[31:28]);
     wire [31:0] cat_7296 = {constant_part[24:0], constant_part[31:25]};
     wire [2047:0] cat_7300 = {
         992'd0,
@@ -3176,10 +3200,10 @@ module header_acl (
     wire [255:0] cat_7327 = {96'd0, mux_7025_s12, mux_7023_s12, mux_7021_s12, mux_7019_s12, mux_7017_s12};
     wire [31:0] elem_7328 = cat_7327[{mux_247_s12[37:35], 5'd0} +: 32];
     wire [31:0] cat_7331 = {elem_7328[8:0], elem_7328[31:9]};
-    wire [4:0] xor_7333 = (((cat_7296[31:27] ^ cat_7304[31:27]) ^ cat_7313[31:27]) ^ cat_7322[31:27]) ^ cat_7331[31:27];
+    wire [3:0] xor_7333 = (((cat_7296[31:28] ^ cat_7304[31:28]) ^ cat_7313[31:28]) ^ cat_7322[31:28]) ^ cat_7331[31:28];
     wire [31:0] cat_7336 = {cat_7150_s9[24:0], cat_7150_s9[31:25]};
     wire [31:0] cat_7344 = {cat_7249_s9[24:0], cat_7249_s9[31:25]};
-    wire [4:0] row1 = (xor_7333 ^ ({5{mux_247_s12[38]}} & cat_7336[31:27])) ^ ({5{mux_247_s12[39]}} & cat_7344[31:27]);
+    wire [3:0] row1 = (xor_7333 ^ ({4{mux_247_s12[38]}} & cat_7336[31:28])) ^ ({4{mux_247_s12[39]}} & cat_7344[31:28]);
     wire [31:0] cat_7353 = {constant_part[17:0], constant_part[31:18]};
     wire [2047:0] cat_7357 = {
         992'd0,
@@ -3263,10 +3287,10 @@ module header_acl (
     wire [255:0] cat_7384 = {96'd0, mux_7025_s12, mux_7023_s12, mux_7021_s12, mux_7019_s12, mux_7017_s12};
     wire [31:0] elem_7385 = cat_7384[{mux_247_s12[57:55], 5'd0} +: 32];
     wire [31:0] cat_7388 = {elem_7385[1:0], elem_7385[31:2]};
-    wire [4:0] xor_7390 = (((cat_7353[31:27] ^ cat_7361[31:27]) ^ cat_7370[31:27]) ^ cat_7379[31:27]) ^ cat_7388[31:27];
+    wire [3:0] xor_7390 = (((cat_7353[31:28] ^ cat_7361[31:28]) ^ cat_7370[31:28]) ^ cat_7379[31:28]) ^ cat_7388[31:28];
     wire [31:0] cat_7393 = {cat_7150_s9[17:0], cat_7150_s9[31:18]};
     wire [31:0] cat_7401 = {cat_7249_s9[17:0], cat_7249_s9[31:18]};
-    wire [4:0] row2 = (xor_7390 ^ ({5{mux_247_s12[58]}} & cat_7393[31:27])) ^ ({5{mux_247_s12[59]}} & cat_7401[31:27]);
+    wire [3:0] row2 = (xor_7390 ^ ({4{mux_247_s12[58]}} & cat_7393[31:28])) ^ ({4{mux_247_s12[59]}} & cat_7401[31:28]);
     wire [31:0] cat_7410 = {constant_part[10:0], constant_part[31:11]};
     wire [2047:0] cat_7414 = {
         992'd0,
@@ -3350,13 +3374,13 @@ module header_acl (
     wire [255:0] cat_7441 = {96'd0, mux_7025_s12, mux_7023_s12, mux_7021_s12, mux_7019_s12, mux_7017_s12};
     wire [31:0] elem_7442 = cat_7441[{mux_247_s12[77:75], 5'd0} +: 32];
     wire [31:0] cat_7445 = {elem_7442[26:0], elem_7442[31:27]};
-    wire [4:0] xor_7447 = (((cat_7410[31:27] ^ cat_7418[31:27]) ^ cat_7427[31:27]) ^ cat_7436[31:27]) ^ cat_7445[31:27];
+    wire [3:0] xor_7447 = (((cat_7410[31:28] ^ cat_7418[31:28]) ^ cat_7427[31:28]) ^ cat_7436[31:28]) ^ cat_7445[31:28];
     wire [31:0] cat_7450 = {cat_7150_s9[10:0], cat_7150_s9[31:11]};
     wire [31:0] cat_7458 = {cat_7249_s9[10:0], cat_7249_s9[31:11]};
-    wire [4:0] row3 = (xor_7447 ^ ({5{mux_247_s12[78]}} & cat_7450[31:27])) ^ ({5{mux_247_s12[79]}} & cat_7458[31:27]);
+    wire [3:0] row3 = (xor_7447 ^ ({4{mux_247_s12[78]}} & cat_7450[31:28])) ^ ({4{mux_247_s12[79]}} & cat_7458[31:28]);
     assign asked = |set;
-    assign permit = lookup_hit ? lookup_permit : default_permit_s16;
-    assign rule = lookup_hit ? lookup_rule : default_rule_s16;
+    assign permit = lookup_hit ? lookup_permit : default_permit_s25;
+    assign rule = lookup_hit ? lookup_rule : default_rule_s25;
     assign cfg_rdata = {432'd0, dst_lookup_cfg_rdata} | {2'd0, lookup_cfg_rdata};
 
     table_acl dst_lookup (
@@ -3368,7 +3392,7 @@ module header_acl (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[79:0]),
-        .spaced_valid(spaced_valid_s1),
+        .spaced_valid(spaced_valid_s1_2),
         .row(dst_lookup_row),
         .cfg_rdata(dst_lookup_cfg_rdata)
     );
@@ -3382,7 +3406,7 @@ module header_acl (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[79:0]),
-        .spaced_valid(spaced_valid_s1),
+        .spaced_valid(spaced_valid_s1_2),
         .row(src_lookup_row),
         .cfg_rdata(src_lookup_cfg_rdata)
     );
@@ -3390,6 +3414,10 @@ module header_acl (
     table_rule lookup (
         .clk(clk),
         .rst(rst),
+        .index0(row0_s13),
+        .index1(row1_s13),
+        .index2(row2_s13),
+        .index3(row3_s13),
         .v6(v6_s9),
         .client(mux_7465_s12),
         .server(mux_7467_s12),
@@ -3403,16 +3431,12 @@ module header_acl (
         .arrival(arrival_s9),
         .set(set),
         .epoch(epoch_s9),
+        .spaced_valid(spaced_valid_s13),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[509:0]),
-        .index0(row0_s13),
-        .index1(row1_s13),
-        .index2(row2_s13),
-        .index3(row3_s13),
-        .spaced_valid(spaced_valid_s13),
         .hit(lookup_hit),
         .rule(lookup_rule),
         .permit(lookup_permit),
@@ -3424,247 +3448,249 @@ module header_acl (
         if (spaced_valid) cat_139_s1 <= cat_139;
         if (spaced_valid) src_acl_s1 <= src_acl;
         if (spaced_valid) cat_243_s1 <= cat_243;
-        if (spaced_valid_s10) src_lookup_row_s11 <= src_lookup_row;
-        if (spaced_valid_s10) dst_lookup_row_s11 <= dst_lookup_row;
-        if (spaced_valid_s11) mux_247_s12 <= by_source ? src_lookup_row_s11 : dst_lookup_row_s11;
-        if (spaced_valid_s8) cat_243_s9 <= cat_243_s1;
-        if (spaced_valid_s8) cat_139_s9 <= cat_139_s1;
-        if (spaced_valid_s11) mux_251_s12 <= by_source ? cat_243_s9 : cat_139_s9;
+        if (spaced_valid_s10_2) src_lookup_row_s11 <= src_lookup_row;
+        if (spaced_valid_s10_2) dst_lookup_row_s11 <= dst_lookup_row;
+        if (spaced_valid_s11_2) mux_247_s12 <= by_source ? src_lookup_row_s11 : dst_lookup_row_s11;
+        if (spaced_valid_s8_2) cat_243_s9 <= cat_243_s1;
+        if (spaced_valid_s8_2) cat_139_s9 <= cat_139_s1;
+        if (spaced_valid_s11_2) mux_251_s12 <= by_source ? cat_243_s9 : cat_139_s9;
         if (spaced_valid) mux_31_s1 <= v6 ? src : {src[31:0], 96'd0};
-        if (spaced_valid_s8) mux_31_s9 <= mux_31_s1;
-        if (spaced_valid_s9) cat_341_s10 <= cat_341;
-        if (spaced_valid_s9) xor_426_s10 <= xor_426;
-        if (spaced_valid_s9) xor_515_s10 <= xor_515;
-        if (spaced_valid_s9) xor_604_s10 <= xor_604;
-        if (spaced_valid_s9) xor_695_s10 <= xor_695;
-        if (spaced_valid_s9) xor_788_s10 <= xor_788;
-        if (spaced_valid_s9) xor_883_s10 <= xor_883;
-        if (spaced_valid_s9) xor_976_s10 <= xor_883 ^ cat_975;
-        if (spaced_valid_s9) cat_1074_s10 <= cat_1074;
-        if (spaced_valid_s9) xor_1161_s10 <= xor_1161;
-        if (spaced_valid_s9) xor_1246_s10 <= xor_1246;
-        if (spaced_valid_s9) xor_1341_s10 <= xor_1341;
-        if (spaced_valid_s9) xor_1422_s10 <= xor_1422;
-        if (spaced_valid_s9) xor_1511_s10 <= xor_1511;
-        if (spaced_valid_s9) xor_1602_s10 <= xor_1602;
-        if (spaced_valid_s9) xor_1697_s10 <= xor_1602 ^ cat_1696;
-        if (spaced_valid_s10) xor_1706_s11 <= cat_1074_s10 ^ xor_976_s10;
-        if (spaced_valid_s10) xor_1708_s11 <= xor_1161_s10 ^ xor_976_s10;
-        if (spaced_valid_s10) xor_1710_s11 <= xor_1246_s10 ^ xor_976_s10;
-        if (spaced_valid_s10) xor_1712_s11 <= xor_1341_s10 ^ xor_976_s10;
-        if (spaced_valid_s10) xor_1714_s11 <= xor_1422_s10 ^ xor_976_s10;
-        if (spaced_valid_s10) xor_1716_s11 <= xor_1511_s10 ^ xor_976_s10;
-        if (spaced_valid_s10) xor_1718_s11 <= xor_1602_s10 ^ xor_976_s10;
-        if (spaced_valid_s10) xor_1720_s11 <= xor_1697_s10 ^ xor_976_s10;
-        if (spaced_valid_s9) cat_1816_s10 <= cat_1816;
-        if (spaced_valid_s9) xor_1909_s10 <= xor_1909;
-        if (spaced_valid_s9) xor_1998_s10 <= xor_1998;
-        if (spaced_valid_s9) xor_2087_s10 <= xor_2087;
-        if (spaced_valid_s9) xor_2182_s10 <= xor_2182;
-        if (spaced_valid_s9) xor_2269_s10 <= xor_2269;
-        if (spaced_valid_s9) xor_2356_s10 <= xor_2356;
-        if (spaced_valid_s9) xor_2445_s10 <= xor_2356 ^ cat_2444;
-        if (spaced_valid_s10) xor_2454_s11 <= cat_1816_s10 ^ xor_1722;
-        if (spaced_valid_s10) xor_2456_s11 <= xor_1909_s10 ^ xor_1722;
-        if (spaced_valid_s10) xor_2458_s11 <= xor_1998_s10 ^ xor_1722;
-        if (spaced_valid_s10) xor_2460_s11 <= xor_2087_s10 ^ xor_1722;
-        if (spaced_valid_s10) xor_2462_s11 <= xor_2182_s10 ^ xor_1722;
-        if (spaced_valid_s10) xor_2464_s11 <= xor_2269_s10 ^ xor_1722;
-        if (spaced_valid_s10) xor_2466_s11 <= xor_2356_s10 ^ xor_1722;
-        if (spaced_valid_s10) xor_2468_s11 <= xor_2445_s10 ^ xor_1722;
-        if (spaced_valid_s9) cat_2562_s10 <= cat_2562;
-        if (spaced_valid_s9) xor_2655_s10 <= xor_2655;
-        if (spaced_valid_s9) xor_2746_s10 <= xor_2746;
-        if (spaced_valid_s9) xor_2835_s10 <= xor_2835;
-        if (spaced_valid_s9) xor_2916_s10 <= xor_2916;
-        if (spaced_valid_s9) xor_3005_s10 <= xor_3005;
-        if (spaced_valid_s9) xor_3092_s10 <= xor_3092;
-        if (spaced_valid_s9) xor_3171_s10 <= xor_3092 ^ cat_3170;
-        if (spaced_valid_s10) xor_3180_s11 <= cat_2562_s10 ^ xor_2470;
-        if (spaced_valid_s10) xor_3182_s11 <= xor_2655_s10 ^ xor_2470;
-        if (spaced_valid_s10) xor_3184_s11 <= xor_2746_s10 ^ xor_2470;
-        if (spaced_valid_s10) xor_3186_s11 <= xor_2835_s10 ^ xor_2470;
-        if (spaced_valid_s10) xor_3188_s11 <= xor_2916_s10 ^ xor_2470;
-        if (spaced_valid_s10) xor_3190_s11 <= xor_3005_s10 ^ xor_2470;
-        if (spaced_valid_s10) xor_3192_s11 <= xor_3092_s10 ^ xor_2470;
-        if (spaced_valid_s10) xor_3194_s11 <= xor_3171_s10 ^ xor_2470;
+        if (spaced_valid_s8_2) mux_31_s9 <= mux_31_s1;
+        if (spaced_valid_s9_2) cat_341_s10 <= cat_341;
+        if (spaced_valid_s9_2) xor_426_s10 <= xor_426;
+        if (spaced_valid_s9_2) xor_515_s10 <= xor_515;
+        if (spaced_valid_s9_2) xor_604_s10 <= xor_604;
+        if (spaced_valid_s9_2) xor_695_s10 <= xor_695;
+        if (spaced_valid_s9_2) xor_788_s10 <= xor_788;
+        if (spaced_valid_s9_2) xor_883_s10 <= xor_883;
+        if (spaced_valid_s9_2) xor_976_s10 <= xor_883 ^ cat_975;
+        if (spaced_valid_s9_2) cat_1074_s10 <= cat_1074;
+        if (spaced_valid_s9_2) xor_1161_s10 <= xor_1161;
+        if (spaced_valid_s9_2) xor_1246_s10 <= xor_1246;
+        if (spaced_valid_s9_2) xor_1341_s10 <= xor_1341;
+        if (spaced_valid_s9_2) xor_1422_s10 <= xor_1422;
+        if (spaced_valid_s9_2) xor_1511_s10 <= xor_1511;
+        if (spaced_valid_s9_2) xor_1602_s10 <= xor_1602;
+        if (spaced_valid_s9_2) xor_1697_s10 <= xor_1602 ^ cat_1696;
+        if (spaced_valid_s10_2) xor_1706_s11 <= cat_1074_s10 ^ xor_976_s10;
+        if (spaced_valid_s10_2) xor_1708_s11 <= xor_1161_s10 ^ xor_976_s10;
+        if (spaced_valid_s10_2) xor_1710_s11 <= xor_1246_s10 ^ xor_976_s10;
+        if (spaced_valid_s10_2) xor_1712_s11 <= xor_1341_s10 ^ xor_976_s10;
+        if (spaced_valid_s10_2) xor_1714_s11 <= xor_1422_s10 ^ xor_976_s10;
+        if (spaced_valid_s10_2) xor_1716_s11 <= xor_1511_s10 ^ xor_976_s10;
+        if (spaced_valid_s10_2) xor_1718_s11 <= xor_1602_s10 ^ xor_976_s10;
+        if (spaced_valid_s10_2) xor_1720_s11 <= xor_1697_s10 ^ xor_976_s10;
+        if (spaced_valid_s9_2) cat_1816_s10 <= cat_1816;
+        if (spaced_valid_s9_2) xor_1909_s10 <= xor_1909;
+        if (spaced_valid_s9_2) xor_1998_s10 <= xor_1998;
+        if (spaced_valid_s9_2) xor_2087_s10 <= xor_2087;
+        if (spaced_valid_s9_2) xor_2182_s10 <= xor_2182;
+        if (spaced_valid_s9_2) xor_2269_s10 <= xor_2269;
+        if (spaced_valid_s9_2) xor_2356_s10 <= xor_2356;
+        if (spaced_valid_s9_2) xor_2445_s10 <= xor_2356 ^ cat_2444;
+        if (spaced_valid_s10_2) xor_2454_s11 <= cat_1816_s10 ^ xor_1722;
+        if (spaced_valid_s10_2) xor_2456_s11 <= xor_1909_s10 ^ xor_1722;
+        if (spaced_valid_s10_2) xor_2458_s11 <= xor_1998_s10 ^ xor_1722;
+        if (spaced_valid_s10_2) xor_2460_s11 <= xor_2087_s10 ^ xor_1722;
+        if (spaced_valid_s10_2) xor_2462_s11 <= xor_2182_s10 ^ xor_1722;
+        if (spaced_valid_s10_2) xor_2464_s11 <= xor_2269_s10 ^ xor_1722;
+        if (spaced_valid_s10_2) xor_2466_s11 <= xor_2356_s10 ^ xor_1722;
+        if (spaced_valid_s10_2) xor_2468_s11 <= xor_2445_s10 ^ xor_1722;
+        if (spaced_valid_s9_2) cat_2562_s10 <= cat_2562;
+        if (spaced_valid_s9_2) xor_2655_s10 <= xor_2655;
+        if (spaced_valid_s9_2) xor_2746_s10 <= xor_2746;
+        if (spaced_valid_s9_2) xor_2835_s10 <= xor_2835;
+        if (spaced_valid_s9_2) xor_2916_s10 <= xor_2916;
+        if (spaced_valid_s9_2) xor_3005_s10 <= xor_3005;
+        if (spaced_valid_s9_2) xor_3092_s10 <= xor_3092;
+        if (spaced_valid_s9_2) xor_3171_s10 <= xor_3092 ^ cat_3170;
+        if (spaced_valid_s10_2) xor_3180_s11 <= cat_2562_s10 ^ xor_2470;
+        if (spaced_valid_s10_2) xor_3182_s11 <= xor_2655_s10 ^ xor_2470;
+        if (spaced_valid_s10_2) xor_3184_s11 <= xor_2746_s10 ^ xor_2470;
+        if (spaced_valid_s10_2) xor_3186_s11 <= xor_2835_s10 ^ xor_2470;
+        if (spaced_valid_s10_2) xor_3188_s11 <= xor_2916_s10 ^ xor_2470;
+        if (spaced_valid_s10_2) xor_3190_s11 <= xor_3005_s10 ^ xor_2470;
+        if (spaced_valid_s10_2) xor_3192_s11 <= xor_3092_s10 ^ xor_2470;
+        if (spaced_valid_s10_2) xor_3194_s11 <= xor_3171_s10 ^ xor_2470;
         if (spaced_valid) mux_35_s1 <= v6 ? dst : {dst[31:0], 96'd0};
-        if (spaced_valid_s8) mux_35_s9 <= mux_35_s1;
-        if (spaced_valid_s9) cat_3284_s10 <= cat_3284;
-        if (spaced_valid_s9) xor_3369_s10 <= xor_3369;
-        if (spaced_valid_s9) xor_3458_s10 <= xor_3458;
-        if (spaced_valid_s9) xor_3547_s10 <= xor_3547;
-        if (spaced_valid_s9) xor_3638_s10 <= xor_3638;
-        if (spaced_valid_s9) xor_3731_s10 <= xor_3731;
-        if (spaced_valid_s9) xor_3826_s10 <= xor_3826;
-        if (spaced_valid_s9) xor_3919_s10 <= xor_3826 ^ cat_3918;
-        if (spaced_valid_s9) cat_4017_s10 <= cat_4017;
-        if (spaced_valid_s9) xor_4104_s10 <= xor_4104;
-        if (spaced_valid_s9) xor_4189_s10 <= xor_4189;
-        if (spaced_valid_s9) xor_4284_s10 <= xor_4284;
-        if (spaced_valid_s9) xor_4365_s10 <= xor_4365;
-        if (spaced_valid_s9) xor_4454_s10 <= xor_4454;
-        if (spaced_valid_s9) xor_4545_s10 <= xor_4545;
-        if (spaced_valid_s9) xor_4640_s10 <= xor_4545 ^ cat_4639;
-        if (spaced_valid_s10) xor_4649_s11 <= cat_4017_s10 ^ xor_3919_s10;
-        if (spaced_valid_s10) xor_4651_s11 <= xor_4104_s10 ^ xor_3919_s10;
-        if (spaced_valid_s10) xor_4653_s11 <= xor_4189_s10 ^ xor_3919_s10;
-        if (spaced_valid_s10) xor_4655_s11 <= xor_4284_s10 ^ xor_3919_s10;
-        if (spaced_valid_s10) xor_4657_s11 <= xor_4365_s10 ^ xor_3919_s10;
-        if (spaced_valid_s10) xor_4659_s11 <= xor_4454_s10 ^ xor_3919_s10;
-        if (spaced_valid_s10) xor_4661_s11 <= xor_4545_s10 ^ xor_3919_s10;
-        if (spaced_valid_s10) xor_4663_s11 <= xor_4640_s10 ^ xor_3919_s10;
-        if (spaced_valid_s9) cat_4759_s10 <= cat_4759;
-        if (spaced_valid_s9) xor_4852_s10 <= xor_4852;
-        if (spaced_valid_s9) xor_4941_s10 <= xor_4941;
-        if (spaced_valid_s9) xor_5030_s10 <= xor_5030;
-        if (spaced_valid_s9) xor_5125_s10 <= xor_5125;
-        if (spaced_valid_s9) xor_5212_s10 <= xor_5212;
-        if (spaced_valid_s9) xor_5299_s10 <= xor_5299;
-        if (spaced_valid_s9) xor_5388_s10 <= xor_5299 ^ cat_5387;
-        if (spaced_valid_s10) xor_5397_s11 <= cat_4759_s10 ^ xor_4665;
-        if (spaced_valid_s10) xor_5399_s11 <= xor_4852_s10 ^ xor_4665;
-        if (spaced_valid_s10) xor_5401_s11 <= xor_4941_s10 ^ xor_4665;
-        if (spaced_valid_s10) xor_5403_s11 <= xor_5030_s10 ^ xor_4665;
-        if (spaced_valid_s10) xor_5405_s11 <= xor_5125_s10 ^ xor_4665;
-        if (spaced_valid_s10) xor_5407_s11 <= xor_5212_s10 ^ xor_4665;
-        if (spaced_valid_s10) xor_5409_s11 <= xor_5299_s10 ^ xor_4665;
-        if (spaced_valid_s10) xor_5411_s11 <= xor_5388_s10 ^ xor_4665;
-        if (spaced_valid_s9) cat_5505_s10 <= cat_5505;
-        if (spaced_valid_s9) xor_5598_s10 <= xor_5598;
-        if (spaced_valid_s9) xor_5689_s10 <= xor_5689;
-        if (spaced_valid_s9) xor_5778_s10 <= xor_5778;
-        if (spaced_valid_s9) xor_5859_s10 <= xor_5859;
-        if (spaced_valid_s9) xor_5948_s10 <= xor_5948;
-        if (spaced_valid_s9) xor_6035_s10 <= xor_6035;
-        if (spaced_valid_s9) xor_6114_s10 <= xor_6035 ^ cat_6113;
-        if (spaced_valid_s10) xor_6123_s11 <= cat_5505_s10 ^ xor_5413;
-        if (spaced_valid_s10) xor_6125_s11 <= xor_5598_s10 ^ xor_5413;
-        if (spaced_valid_s10) xor_6127_s11 <= xor_5689_s10 ^ xor_5413;
-        if (spaced_valid_s10) xor_6129_s11 <= xor_5778_s10 ^ xor_5413;
-        if (spaced_valid_s10) xor_6131_s11 <= xor_5859_s10 ^ xor_5413;
-        if (spaced_valid_s10) xor_6133_s11 <= xor_5948_s10 ^ xor_5413;
-        if (spaced_valid_s10) xor_6135_s11 <= xor_6035_s10 ^ xor_5413;
-        if (spaced_valid_s10) xor_6137_s11 <= xor_6114_s10 ^ xor_5413;
+        if (spaced_valid_s8_2) mux_35_s9 <= mux_35_s1;
+        if (spaced_valid_s9_2) cat_3284_s10 <= cat_3284;
+        if (spaced_valid_s9_2) xor_3369_s10 <= xor_3369;
+        if (spaced_valid_s9_2) xor_3458_s10 <= xor_3458;
+        if (spaced_valid_s9_2) xor_3547_s10 <= xor_3547;
+        if (spaced_valid_s9_2) xor_3638_s10 <= xor_3638;
+        if (spaced_valid_s9_2) xor_3731_s10 <= xor_3731;
+        if (spaced_valid_s9_2) xor_3826_s10 <= xor_3826;
+        if (spaced_valid_s9_2) xor_3919_s10 <= xor_3826 ^ cat_3918;
+        if (spaced_valid_s9_2) cat_4017_s10 <= cat_4017;
+        if (spaced_valid_s9_2) xor_4104_s10 <= xor_4104;
+        if (spaced_valid_s9_2) xor_4189_s10 <= xor_4189;
+        if (spaced_valid_s9_2) xor_4284_s10 <= xor_4284;
+        if (spaced_valid_s9_2) xor_4365_s10 <= xor_4365;
+        if (spaced_valid_s9_2) xor_4454_s10 <= xor_4454;
+        if (spaced_valid_s9_2) xor_4545_s10 <= xor_4545;
+        if (spaced_valid_s9_2) xor_4640_s10 <= xor_4545 ^ cat_4639;
+        if (spaced_valid_s10_2) xor_4649_s11 <= cat_4017_s10 ^ xor_3919_s10;
+        if (spaced_valid_s10_2) xor_4651_s11 <= xor_4104_s10 ^ xor_3919_s10;
+        if (spaced_valid_s10_2) xor_4653_s11 <= xor_4189_s10 ^ xor_3919_s10;
+        if (spaced_valid_s10_2) xor_4655_s11 <= xor_4284_s10 ^ xor_3919_s10;
+        if (spaced_valid_s10_2) xor_4657_s11 <= xor_4365_s10 ^ xor_3919_s10;
+        if (spaced_valid_s10_2) xor_4659_s11 <= xor_4454_s10 ^ xor_3919_s10;
+        if (spaced_valid_s10_2) xor_4661_s11 <= xor_4545_s10 ^ xor_3919_s10;
+        if (spaced_valid_s10_2) xor_4663_s11 <= xor_4640_s10 ^ xor_3919_s10;
+        if (spaced_valid_s9_2) cat_4759_s10 <= cat_4759;
+        if (spaced_valid_s9_2) xor_4852_s10 <= xor_4852;
+        if (spaced_valid_s9_2) xor_4941_s10 <= xor_4941;
+        if (spaced_valid_s9_2) xor_5030_s10 <= xor_5030;
+        if (spaced_valid_s9_2) xor_5125_s10 <= xor_5125;
+        if (spaced_valid_s9_2) xor_5212_s10 <= xor_5212;
+        if (spaced_valid_s9_2) xor_5299_s10 <= xor_5299;
+        if (spaced_valid_s9_2) xor_5388_s10 <= xor_5299 ^ cat_5387;
+        if (spaced_valid_s10_2) xor_5397_s11 <= cat_4759_s10 ^ xor_4665;
+        if (spaced_valid_s10_2) xor_5399_s11 <= xor_4852_s10 ^ xor_4665;
+        if (spaced_valid_s10_2) xor_5401_s11 <= xor_4941_s10 ^ xor_4665;
+        if (spaced_valid_s10_2) xor_5403_s11 <= xor_5030_s10 ^ xor_4665;
+        if (spaced_valid_s10_2) xor_5405_s11 <= xor_5125_s10 ^ xor_4665;
+        if (spaced_valid_s10_2) xor_5407_s11 <= xor_5212_s10 ^ xor_4665;
+        if (spaced_valid_s10_2) xor_5409_s11 <= xor_5299_s10 ^ xor_4665;
+        if (spaced_valid_s10_2) xor_5411_s11 <= xor_5388_s10 ^ xor_4665;
+        if (spaced_valid_s9_2) cat_5505_s10 <= cat_5505;
+        if (spaced_valid_s9_2) xor_5598_s10 <= xor_5598;
+        if (spaced_valid_s9_2) xor_5689_s10 <= xor_5689;
+        if (spaced_valid_s9_2) xor_5778_s10 <= xor_5778;
+        if (spaced_valid_s9_2) xor_5859_s10 <= xor_5859;
+        if (spaced_valid_s9_2) xor_5948_s10 <= xor_5948;
+        if (spaced_valid_s9_2) xor_6035_s10 <= xor_6035;
+        if (spaced_valid_s9_2) xor_6114_s10 <= xor_6035 ^ cat_6113;
+        if (spaced_valid_s10_2) xor_6123_s11 <= cat_5505_s10 ^ xor_5413;
+        if (spaced_valid_s10_2) xor_6125_s11 <= xor_5598_s10 ^ xor_5413;
+        if (spaced_valid_s10_2) xor_6127_s11 <= xor_5689_s10 ^ xor_5413;
+        if (spaced_valid_s10_2) xor_6129_s11 <= xor_5778_s10 ^ xor_5413;
+        if (spaced_valid_s10_2) xor_6131_s11 <= xor_5859_s10 ^ xor_5413;
+        if (spaced_valid_s10_2) xor_6133_s11 <= xor_5948_s10 ^ xor_5413;
+        if (spaced_valid_s10_2) xor_6135_s11 <= xor_6035_s10 ^ xor_5413;
+        if (spaced_valid_s10_2) xor_6137_s11 <= xor_6114_s10 ^ xor_5413;
         if (spaced_valid) sport_s1 <= sport;
-        if (spaced_valid_s8) sport_s9 <= sport_s1;
-        if (spaced_valid_s9) cat_6229_s10 <= cat_6229;
-        if (spaced_valid_s9) xor_6320_s10 <= xor_6320;
-        if (spaced_valid_s9) xor_6411_s10 <= xor_6411;
-        if (spaced_valid_s9) xor_6502_s10 <= xor_6411 ^ cat_6501;
+        if (spaced_valid_s8_2) sport_s9 <= sport_s1;
+        if (spaced_valid_s9_2) cat_6229_s10 <= cat_6229;
+        if (spaced_valid_s9_2) xor_6320_s10 <= xor_6320;
+        if (spaced_valid_s9_2) xor_6411_s10 <= xor_6411;
+        if (spaced_valid_s9_2) xor_6502_s10 <= xor_6411 ^ cat_6501;
         if (spaced_valid) dport_s1 <= dport;
-        if (spaced_valid_s8) dport_s9 <= dport_s1;
-        if (spaced_valid_s9) cat_6597_s10 <= cat_6597;
-        if (spaced_valid_s9) xor_6688_s10 <= xor_6688;
-        if (spaced_valid_s9) xor_6779_s10 <= xor_6779;
-        if (spaced_valid_s9) xor_6870_s10 <= xor_6779 ^ cat_6869;
-        if (spaced_valid_s11) mux_6875_s12 <= direction ? 32'd0 : 32'd0;
-        if (spaced_valid_s11) mux_6877_s12 <= direction ? cat_3284_s10 : cat_341_s10;
-        if (spaced_valid_s11) mux_6879_s12 <= direction ? xor_3369_s10 : xor_426_s10;
-        if (spaced_valid_s11) mux_6881_s12 <= direction ? xor_3458_s10 : xor_515_s10;
-        if (spaced_valid_s11) mux_6883_s12 <= direction ? xor_3547_s10 : xor_604_s10;
-        if (spaced_valid_s11) mux_6885_s12 <= direction ? xor_3638_s10 : xor_695_s10;
-        if (spaced_valid_s11) mux_6887_s12 <= direction ? xor_3731_s10 : xor_788_s10;
-        if (spaced_valid_s11) mux_6889_s12 <= direction ? xor_3826_s10 : xor_883_s10;
-        if (spaced_valid_s11) mux_6891_s12 <= direction ? xor_3919_s10 : xor_976_s10;
-        if (spaced_valid_s11) mux_6893_s12 <= direction ? xor_4649_s11 : xor_1706_s11;
-        if (spaced_valid_s11) mux_6895_s12 <= direction ? xor_4651_s11 : xor_1708_s11;
-        if (spaced_valid_s11) mux_6897_s12 <= direction ? xor_4653_s11 : xor_1710_s11;
-        if (spaced_valid_s11) mux_6899_s12 <= direction ? xor_4655_s11 : xor_1712_s11;
-        if (spaced_valid_s11) mux_6901_s12 <= direction ? xor_4657_s11 : xor_1714_s11;
-        if (spaced_valid_s11) mux_6903_s12 <= direction ? xor_4659_s11 : xor_1716_s11;
-        if (spaced_valid_s11) mux_6905_s12 <= direction ? xor_4661_s11 : xor_1718_s11;
-        if (spaced_valid_s11) mux_6907_s12 <= direction ? xor_4663_s11 : xor_1720_s11;
-        if (spaced_valid_s11) mux_6909_s12 <= direction ? xor_5397_s11 : xor_2454_s11;
-        if (spaced_valid_s11) mux_6911_s12 <= direction ? xor_5399_s11 : xor_2456_s11;
-        if (spaced_valid_s11) mux_6913_s12 <= direction ? xor_5401_s11 : xor_2458_s11;
-        if (spaced_valid_s11) mux_6915_s12 <= direction ? xor_5403_s11 : xor_2460_s11;
-        if (spaced_valid_s11) mux_6917_s12 <= direction ? xor_5405_s11 : xor_2462_s11;
-        if (spaced_valid_s11) mux_6919_s12 <= direction ? xor_5407_s11 : xor_2464_s11;
-        if (spaced_valid_s11) mux_6921_s12 <= direction ? xor_5409_s11 : xor_2466_s11;
-        if (spaced_valid_s11) mux_6923_s12 <= direction ? xor_5411_s11 : xor_2468_s11;
-        if (spaced_valid_s11) mux_6925_s12 <= direction ? xor_6123_s11 : xor_3180_s11;
-        if (spaced_valid_s11) mux_6927_s12 <= direction ? xor_6125_s11 : xor_3182_s11;
-        if (spaced_valid_s11) mux_6929_s12 <= direction ? xor_6127_s11 : xor_3184_s11;
-        if (spaced_valid_s11) mux_6931_s12 <= direction ? xor_6129_s11 : xor_3186_s11;
-        if (spaced_valid_s11) mux_6933_s12 <= direction ? xor_6131_s11 : xor_3188_s11;
-        if (spaced_valid_s11) mux_6935_s12 <= direction ? xor_6133_s11 : xor_3190_s11;
-        if (spaced_valid_s11) mux_6937_s12 <= direction ? xor_6135_s11 : xor_3192_s11;
-        if (spaced_valid_s11) mux_6939_s12 <= direction ? xor_6137_s11 : xor_3194_s11;
-        if (spaced_valid_s11) mux_6941_s12 <= direction ? 32'd0 : 32'd0;
-        if (spaced_valid_s11) mux_6943_s12 <= direction ? cat_341_s10 : cat_3284_s10;
-        if (spaced_valid_s11) mux_6945_s12 <= direction ? xor_426_s10 : xor_3369_s10;
-        if (spaced_valid_s11) mux_6947_s12 <= direction ? xor_515_s10 : xor_3458_s10;
-        if (spaced_valid_s11) mux_6949_s12 <= direction ? xor_604_s10 : xor_3547_s10;
-        if (spaced_valid_s11) mux_6951_s12 <= direction ? xor_695_s10 : xor_3638_s10;
-        if (spaced_valid_s11) mux_6953_s12 <= direction ? xor_788_s10 : xor_3731_s10;
-        if (spaced_valid_s11) mux_6955_s12 <= direction ? xor_883_s10 : xor_3826_s10;
-        if (spaced_valid_s11) mux_6957_s12 <= direction ? xor_976_s10 : xor_3919_s10;
-        if (spaced_valid_s11) mux_6959_s12 <= direction ? xor_1706_s11 : xor_4649_s11;
-        if (spaced_valid_s11) mux_6961_s12 <= direction ? xor_1708_s11 : xor_4651_s11;
-        if (spaced_valid_s11) mux_6963_s12 <= direction ? xor_1710_s11 : xor_4653_s11;
-        if (spaced_valid_s11) mux_6965_s12 <= direction ? xor_1712_s11 : xor_4655_s11;
-        if (spaced_valid_s11) mux_6967_s12 <= direction ? xor_1714_s11 : xor_4657_s11;
-        if (spaced_valid_s11) mux_6969_s12 <= direction ? xor_1716_s11 : xor_4659_s11;
-        if (spaced_valid_s11) mux_6971_s12 <= direction ? xor_1718_s11 : xor_4661_s11;
-        if (spaced_valid_s11) mux_6973_s12 <= direction ? xor_1720_s11 : xor_4663_s11;
-        if (spaced_valid_s11) mux_6975_s12 <= direction ? xor_2454_s11 : xor_5397_s11;
-        if (spaced_valid_s11) mux_6977_s12 <= direction ? xor_2456_s11 : xor_5399_s11;
-        if (spaced_valid_s11) mux_6979_s12 <= direction ? xor_2458_s11 : xor_5401_s11;
-        if (spaced_valid_s11) mux_6981_s12 <= direction ? xor_2460_s11 : xor_5403_s11;
-        if (spaced_valid_s11) mux_6983_s12 <= direction ? xor_2462_s11 : xor_5405_s11;
-        if (spaced_valid_s11) mux_6985_s12 <= direction ? xor_2464_s11 : xor_5407_s11;
-        if (spaced_valid_s11) mux_6987_s12 <= direction ? xor_2466_s11 : xor_5409_s11;
-        if (spaced_valid_s11) mux_6989_s12 <= direction ? xor_2468_s11 : xor_5411_s11;
-        if (spaced_valid_s11) mux_6991_s12 <= direction ? xor_3180_s11 : xor_6123_s11;
-        if (spaced_valid_s11) mux_6993_s12 <= direction ? xor_3182_s11 : xor_6125_s11;
-        if (spaced_valid_s11) mux_6995_s12 <= direction ? xor_3184_s11 : xor_6127_s11;
-        if (spaced_valid_s11) mux_6997_s12 <= direction ? xor_3186_s11 : xor_6129_s11;
-        if (spaced_valid_s11) mux_6999_s12 <= direction ? xor_3188_s11 : xor_6131_s11;
-        if (spaced_valid_s11) mux_7001_s12 <= direction ? xor_3190_s11 : xor_6133_s11;
-        if (spaced_valid_s11) mux_7003_s12 <= direction ? xor_3192_s11 : xor_6135_s11;
-        if (spaced_valid_s11) mux_7005_s12 <= direction ? xor_3194_s11 : xor_6137_s11;
-        if (spaced_valid_s11) mux_7007_s12 <= direction ? 32'd0 : 32'd0;
-        if (spaced_valid_s11) mux_7009_s12 <= direction ? cat_6597_s10 : cat_6229_s10;
-        if (spaced_valid_s11) mux_7011_s12 <= direction ? xor_6688_s10 : xor_6320_s10;
-        if (spaced_valid_s11) mux_7013_s12 <= direction ? xor_6779_s10 : xor_6411_s10;
-        if (spaced_valid_s11) mux_7015_s12 <= direction ? xor_6870_s10 : xor_6502_s10;
-        if (spaced_valid_s11) mux_7017_s12 <= direction ? 32'd0 : 32'd0;
-        if (spaced_valid_s11) mux_7019_s12 <= direction ? cat_6229_s10 : cat_6597_s10;
-        if (spaced_valid_s11) mux_7021_s12 <= direction ? xor_6320_s10 : xor_6688_s10;
-        if (spaced_valid_s11) mux_7023_s12 <= direction ? xor_6411_s10 : xor_6779_s10;
-        if (spaced_valid_s11) mux_7025_s12 <= direction ? xor_6502_s10 : xor_6870_s10;
+        if (spaced_valid_s8_2) dport_s9 <= dport_s1;
+        if (spaced_valid_s9_2) cat_6597_s10 <= cat_6597;
+        if (spaced_valid_s9_2) xor_6688_s10 <= xor_6688;
+        if (spaced_valid_s9_2) xor_6779_s10 <= xor_6779;
+        if (spaced_valid_s9_2) xor_6870_s10 <= xor_6779 ^ cat_6869;
+        if (spaced_valid_s11_2) mux_6875_s12 <= direction ? 32'd0 : 32'd0;
+        if (spaced_valid_s11_2) mux_6877_s12 <= direction ? cat_3284_s10 : cat_341_s10;
+        if (spaced_valid_s11_2) mux_6879_s12 <= direction ? xor_3369_s10 : xor_426_s10;
+        if (spaced_valid_s11_2) mux_6881_s12 <= direction ? xor_3458_s10 : xor_515_s10;
+        if (spaced_valid_s11_2) mux_6883_s12 <= direction ? xor_3547_s10 : xor_604_s10;
+        if (spaced_valid_s11_2) mux_6885_s12 <= direction ? xor_3638_s10 : xor_695_s10;
+        if (spaced_valid_s11_2) mux_6887_s12 <= direction ? xor_3731_s10 : xor_788_s10;
+        if (spaced_valid_s11_2) mux_6889_s12 <= direction ? xor_3826_s10 : xor_883_s10;
+        if (spaced_valid_s11_2) mux_6891_s12 <= direction ? xor_3919_s10 : xor_976_s10;
+        if (spaced_valid_s11_2) mux_6893_s12 <= direction ? xor_4649_s11 : xor_1706_s11;
+        if (spaced_valid_s11_2) mux_6895_s12 <= direction ? xor_4651_s11 : xor_1708_s11;
+        if (spaced_valid_s11_2) mux_6897_s12 <= direction ? xor_4653_s11 : xor_1710_s11;
+        if (spaced_valid_s11_2) mux_6899_s12 <= direction ? xor_4655_s11 : xor_1712_s11;
+        if (spaced_valid_s11_2) mux_6901_s12 <= direction ? xor_4657_s11 : xor_1714_s11;
+        if (spaced_valid_s11_2) mux_6903_s12 <= direction ? xor_4659_s11 : xor_1716_s11;
+        if (spaced_valid_s11_2) mux_6905_s12 <= direction ? xor_4661_s11 : xor_1718_s11;
+        if (spaced_valid_s11_2) mux_6907_s12 <= direction ? xor_4663_s11 : xor_1720_s11;
+        if (spaced_valid_s11_2) mux_6909_s12 <= direction ? xor_5397_s11 : xor_2454_s11;
+        if (spaced_valid_s11_2) mux_6911_s12 <= direction ? xor_5399_s11 : xor_2456_s11;
+        if (spaced_valid_s11_2) mux_6913_s12 <= direction ? xor_5401_s11 : xor_2458_s11;
+        if (spaced_valid_s11_2) mux_6915_s12 <= direction ? xor_5403_s11 : xor_2460_s11;
+        if (spaced_valid_s11_2) mux_6917_s12 <= direction ? xor_5405_s11 : xor_2462_s11;
+        if (spaced_valid_s11_2) mux_6919_s12 <= direction ? xor_5407_s11 : xor_2464_s11;
+        if (spaced_valid_s11_2) mux_6921_s12 <= direction ? xor_5409_s11 : xor_2466_s11;
+        if (spaced_valid_s11_2) mux_6923_s12 <= direction ? xor_5411_s11 : xor_2468_s11;
+        if (spaced_valid_s11_2) mux_6925_s12 <= direction ? xor_6123_s11 : xor_3180_s11;
+        if (spaced_valid_s11_2) mux_6927_s12 <= direction ? xor_6125_s11 : xor_3182_s11;
+        if (spaced_valid_s11_2) mux_6929_s12 <= direction ? xor_6127_s11 : xor_3184_s11;
+        if (spaced_valid_s11_2) mux_6931_s12 <= direction ? xor_6129_s11 : xor_3186_s11;
+        if (spaced_valid_s11_2) mux_6933_s12 <= direction ? xor_6131_s11 : xor_3188_s11;
+        if (spaced_valid_s11_2) mux_6935_s12 <= direction ? xor_6133_s11 : xor_3190_s11;
+        if (spaced_valid_s11_2) mux_6937_s12 <= direction ? xor_6135_s11 : xor_3192_s11;
+        if (spaced_valid_s11_2) mux_6939_s12 <= direction ? xor_6137_s11 : xor_3194_s11;
+        if (spaced_valid_s11_2) mux_6941_s12 <= direction ? 32'd0 : 32'd0;
+        if (spaced_valid_s11_2) mux_6943_s12 <= direction ? cat_341_s10 : cat_3284_s10;
+        if (spaced_valid_s11_2) mux_6945_s12 <= direction ? xor_426_s10 : xor_3369_s10;
+        if (spaced_valid_s11_2) mux_6947_s12 <= direction ? xor_515_s10 : xor_3458_s10;
+        if (spaced_valid_s11_2) mux_6949_s12 <= direction ? xor_604_s10 : xor_3547_s10;
+        if (spaced_valid_s11_2) mux_6951_s12 <= direction ? xor_695_s10 : xor_3638_s10;
+        if (spaced_valid_s11_2) mux_6953_s12 <= direction ? xor_788_s10 : xor_3731_s10;
+        if (spaced_valid_s11_2) mux_6955_s12 <= direction ? xor_883_s10 : xor_3826_s10;
+        if (spaced_valid_s11_2) mux_6957_s12 <= direction ? xor_976_s10 : xor_3919_s10;
+        if (spaced_valid_s11_2) mux_6959_s12 <= direction ? xor_1706_s11 : xor_4649_s11;
+        if (spaced_valid_s11_2) mux_6961_s12 <= direction ? xor_1708_s11 : xor_4651_s11;
+        if (spaced_valid_s11_2) mux_6963_s12 <= direction ? xor_1710_s11 : xor_4653_s11;
+        if (spaced_valid_s11_2) mux_6965_s12 <= direction ? xor_1712_s11 : xor_4655_s11;
+        if (spaced_valid_s11_2) mux_6967_s12 <= direction ? xor_1714_s11 : xor_4657_s11;
+        if (spaced_valid_s11_2) mux_6969_s12 <= direction ? xor_1716_s11 : xor_4659_s11;
+        if (spaced_valid_s11_2) mux_6971_s12 <= direction ? xor_1718_s11 : xor_4661_s11;
+        if (spaced_valid_s11_2) mux_6973_s12 <= direction ? xor_1720_s11 : xor_4663_s11;
+        if (spaced_valid_s11_2) mux_6975_s12 <= direction ? xor_2454_s11 : xor_5397_s11;
+        if (spaced_valid_s11_2) mux_6977_s12 <= direction ? xor_2456_s11 : xor_5399_s11;
+        if (spaced_valid_s11_2) mux_6979_s12 <= direction ? xor_2458_s11 : xor_5401_s11;
+        if (spaced_valid_s11_2) mux_6981_s12 <= direction ? xor_2460_s11 : xor_5403_s11;
+        if (spaced_valid_s11_2) mux_6983_s12 <= direction ? xor_2462_s11 : xor_5405_s11;
+        if (spaced_valid_s11_2) mux_6985_s12 <= direction ? xor_2464_s11 : xor_5407_s11;
+        if (spaced_valid_s11_2) mux_6987_s12 <= direction ? xor_2466_s11 : xor_5409_s11;
+        if (spaced_valid_s11_2) mux_6989_s12 <= direction ? xor_2468_s11 : xor_5411_s11;
+        if (spaced_valid_s11_2) mux_6991_s12 <= direction ? xor_3180_s11 : xor_6123_s11;
+        if (spaced_valid_s11_2) mux_6993_s12 <= direction ? xor_3182_s11 : xor_6125_s11;
+        if (spaced_valid_s11_2) mux_6995_s12 <= direction ? xor_3184_s11 : xor_6127_s11;
+        if (spaced_valid_s11_2) mux_6997_s12 <= direction ? xor_3186_s11 : xor_6129_s11;
+        if (spaced_valid_s11_2) mux_6999_s12 <= direction ? xor_3188_s11 : xor_6131_s11;
+        if (spaced_valid_s11_2) mux_7001_s12 <= direction ? xor_3190_s11 : xor_6133_s11;
+        if (spaced_valid_s11_2) mux_7003_s12 <= direction ? xor_3192_s11 : xor_6135_s11;
+        if (spaced_valid_s11_2) mux_7005_s12 <= direction ? xor_3194_s11 : xor_6137_s11;
+        if (spaced_valid_s11_2) mux_7007_s12 <= direction ? 32'd0 : 32'd0;
+        if (spaced_valid_s11_2) mux_7009_s12 <= direction ? cat_6597_s10 : cat_6229_s10;
+        if (spaced_valid_s11_2) mux_7011_s12 <= direction ? xor_6688_s10 : xor_6320_s10;
+        if (spaced_valid_s11_2) mux_7013_s12 <= direction ? xor_6779_s10 : xor_6411_s10;
+        if (spaced_valid_s11_2) mux_7015_s12 <= direction ? xor_6870_s10 : xor_6502_s10;
+        if (spaced_valid_s11_2) mux_7017_s12 <= direction ? 32'd0 : 32'd0;
+        if (spaced_valid_s11_2) mux_7019_s12 <= direction ? cat_6229_s10 : cat_6597_s10;
+        if (spaced_valid_s11_2) mux_7021_s12 <= direction ? xor_6320_s10 : xor_6688_s10;
+        if (spaced_valid_s11_2) mux_7023_s12 <= direction ? xor_6411_s10 : xor_6779_s10;
+        if (spaced_valid_s11_2) mux_7025_s12 <= direction ? xor_6502_s10 : xor_6870_s10;
         if (spaced_valid) cat_7048_s1 <= cat_7048;
-        if (spaced_valid_s8) cat_7048_s9 <= cat_7048_s1;
+        if (spaced_valid_s8_2) cat_7048_s9 <= cat_7048_s1;
         if (spaced_valid) cat_7150_s1 <= cat_7150;
-        if (spaced_valid_s8) cat_7150_s9 <= cat_7150_s1;
+        if (spaced_valid_s8_2) cat_7150_s9 <= cat_7150_s1;
         if (spaced_valid) cat_7249_s1 <= cat_7249;
-        if (spaced_valid_s8) cat_7249_s9 <= cat_7249_s1;
-        if (spaced_valid_s12) row0_s13 <= row0;
-        if (spaced_valid_s12) row1_s13 <= row1;
-        if (spaced_valid_s12) row2_s13 <= row2;
-        if (spaced_valid_s12) row3_s13 <= row3;
-        if (spaced_valid_s11) mux_7465_s12 <= direction ? mux_35_s9 : mux_31_s9;
-        if (spaced_valid_s11) mux_7467_s12 <= direction ? mux_31_s9 : mux_35_s9;
-        if (spaced_valid_s11) mux_7469_s12 <= direction ? dport_s9 : sport_s9;
-        if (spaced_valid_s11) mux_7471_s12 <= direction ? sport_s9 : dport_s9;
+        if (spaced_valid_s8_2) cat_7249_s9 <= cat_7249_s1;
+        if (spaced_valid_s12_2) row0_s13 <= row0;
+        if (spaced_valid_s12_2) row1_s13 <= row1;
+        if (spaced_valid_s12_2) row2_s13 <= row2;
+        if (spaced_valid_s12_2) row3_s13 <= row3;
+        if (spaced_valid_s11_2) mux_7465_s12 <= direction ? mux_35_s9 : mux_31_s9;
+        if (spaced_valid_s11_2) mux_7467_s12 <= direction ? mux_31_s9 : mux_35_s9;
+        if (spaced_valid_s11_2) mux_7469_s12 <= direction ? dport_s9 : sport_s9;
+        if (spaced_valid_s11_2) mux_7471_s12 <= direction ? sport_s9 : dport_s9;
         if (spaced_valid) v6_s1 <= v6;
-        if (spaced_valid_s8) v6_s9 <= v6_s1;
+        if (spaced_valid_s8_2) v6_s9 <= v6_s1;
         if (spaced_valid) protocol_s1 <= protocol;
-        if (spaced_valid_s8) protocol_s9 <= protocol_s1;
+        if (spaced_valid_s8_2) protocol_s9 <= protocol_s1;
         if (spaced_valid) later_s1 <= later;
-        if (spaced_valid_s8) later_s9 <= later_s1;
+        if (spaced_valid_s8_2) later_s9 <= later_s1;
         if (spaced_valid) flags_s1 <= flags;
-        if (spaced_valid_s8) flags_s9 <= flags_s1;
+        if (spaced_valid_s8_2) flags_s9 <= flags_s1;
         if (spaced_valid) size_s1 <= size;
-        if (spaced_valid_s8) size_s9 <= size_s1;
-        if (spaced_valid_s11) direction_s12 <= direction;
+        if (spaced_valid_s8_2) size_s9 <= size_s1;
+        if (spaced_valid_s11_2) direction_s12 <= direction;
         if (spaced_valid) arrival_s1 <= arrival;
-        if (spaced_valid_s8) arrival_s9 <= arrival_s1;
+        if (spaced_valid_s8_2) arrival_s9 <= arrival_s1;
         if (spaced_valid) epoch_s1 <= epoch;
-        if (spaced_valid_s8) epoch_s9 <= epoch_s1;
-        if (spaced_valid_s15) default_permit_s16 <= default_permit;
-        if (spaced_valid_s15) default_rule_s16 <= default_rule;
+        if (spaced_valid_s8_2) epoch_s9 <= epoch_s1;
+        if (spaced_valid_s16) default_permit_s17 <= default_permit;
+        if (spaced_valid_s24) default_permit_s25 <= default_permit_s17;
+        if (spaced_valid_s16) default_rule_s17 <= default_rule;
+        if (spaced_valid_s24) default_rule_s25 <= default_rule_s17;
     end
 
     always @(posedge clk) begin
@@ -3682,8 +3708,30 @@ module header_acl (
             spaced_valid_s11 <= 1'd0;
             spaced_valid_s12 <= 1'd0;
             spaced_valid_s13 <= 1'd0;
+            spaced_valid_s1_2 <= 1'd0;
+            spaced_valid_s2_2 <= 1'd0;
+            spaced_valid_s3_2 <= 1'd0;
+            spaced_valid_s4_2 <= 1'd0;
+            spaced_valid_s5_2 <= 1'd0;
+            spaced_valid_s6_2 <= 1'd0;
+            spaced_valid_s7_2 <= 1'd0;
+            spaced_valid_s8_2 <= 1'd0;
+            spaced_valid_s9_2 <= 1'd0;
+            spaced_valid_s10_2 <= 1'd0;
+            spaced_valid_s11_2 <= 1'd0;
+            spaced_valid_s12_2 <= 1'd0;
+            spaced_valid_s13_2 <= 1'd0;
             spaced_valid_s14 <= 1'd0;
             spaced_valid_s15 <= 1'd0;
+            spaced_valid_s16 <= 1'd0;
+            spaced_valid_s17 <= 1'd0;
+            spaced_valid_s18 <= 1'd0;
+            spaced_valid_s19 <= 1'd0;
+            spaced_valid_s20 <= 1'd0;
+            spaced_valid_s21 <= 1'd0;
+            spaced_valid_s22 <= 1'd0;
+            spaced_valid_s23 <= 1'd0;
+            spaced_valid_s24 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -3698,8 +3746,30 @@ module header_acl (
             spaced_valid_s11 <= spaced_valid_s10;
             spaced_valid_s12 <= spaced_valid_s11;
             spaced_valid_s13 <= spaced_valid_s12;
-            spaced_valid_s14 <= spaced_valid_s13;
+            spaced_valid_s1_2 <= spaced_valid;
+            spaced_valid_s2_2 <= spaced_valid_s1_2;
+            spaced_valid_s3_2 <= spaced_valid_s2_2;
+            spaced_valid_s4_2 <= spaced_valid_s3_2;
+            spaced_valid_s5_2 <= spaced_valid_s4_2;
+            spaced_valid_s6_2 <= spaced_valid_s5_2;
+            spaced_valid_s7_2 <= spaced_valid_s6_2;
+            spaced_valid_s8_2 <= spaced_valid_s7_2;
+            spaced_valid_s9_2 <= spaced_valid_s8_2;
+            spaced_valid_s10_2 <= spaced_valid_s9_2;
+            spaced_valid_s11_2 <= spaced_valid_s10_2;
+            spaced_valid_s12_2 <= spaced_valid_s11_2;
+            spaced_valid_s13_2 <= spaced_valid_s12_2;
+            spaced_valid_s14 <= spaced_valid_s13_2;
             spaced_valid_s15 <= spaced_valid_s14;
+            spaced_valid_s16 <= spaced_valid_s15;
+            spaced_valid_s17 <= spaced_valid_s16;
+            spaced_valid_s18 <= spaced_valid_s17;
+            spaced_valid_s19 <= spaced_valid_s18;
+            spaced_valid_s20 <= spaced_valid_s19;
+            spaced_valid_s21 <= spaced_valid_s20;
+            spaced_valid_s22 <= spaced_valid_s21;
+            spaced_valid_s23 <= spaced_valid_s22;
+            spaced_valid_s24 <= spaced_valid_s23;
         end
     end
 
@@ -3928,10 +3998,10 @@ module header_acl (
         cat_7150_s9 = 32'd0;
         cat_7249_s1 = 32'd0;
         cat_7249_s9 = 32'd0;
-        row0_s13 = 5'd0;
-        row1_s13 = 5'd0;
-        row2_s13 = 5'd0;
-        row3_s13 = 5'd0;
+        row0_s13 = 4'd0;
+        row1_s13 = 4'd0;
+        row2_s13 = 4'd0;
+        row3_s13 = 4'd0;
         mux_7465_s12 = 128'd0;
         mux_7467_s12 = 128'd0;
         mux_7469_s12 = 16'd0;
@@ -3951,8 +4021,6 @@ module header_acl (
         arrival_s9 = 10'd0;
         epoch_s1 = 1'd0;
         epoch_s9 = 1'd0;
-        default_permit_s16 = 1'd0;
-        default_rule_s16 = 16'd0;
         spaced_valid_s1 = 1'd0;
         spaced_valid_s2 = 1'd0;
         spaced_valid_s3 = 1'd0;
@@ -3966,8 +4034,34 @@ module header_acl (
         spaced_valid_s11 = 1'd0;
         spaced_valid_s12 = 1'd0;
         spaced_valid_s13 = 1'd0;
+        default_permit_s17 = 1'd0;
+        default_permit_s25 = 1'd0;
+        default_rule_s17 = 16'd0;
+        default_rule_s25 = 16'd0;
+        spaced_valid_s1_2 = 1'd0;
+        spaced_valid_s2_2 = 1'd0;
+        spaced_valid_s3_2 = 1'd0;
+        spaced_valid_s4_2 = 1'd0;
+        spaced_valid_s5_2 = 1'd0;
+        spaced_valid_s6_2 = 1'd0;
+        spaced_valid_s7_2 = 1'd0;
+        spaced_valid_s8_2 = 1'd0;
+        spaced_valid_s9_2 = 1'd0;
+        spaced_valid_s10_2 = 1'd0;
+        spaced_valid_s11_2 = 1'd0;
+        spaced_valid_s12_2 = 1'd0;
+        spaced_valid_s13_2 = 1'd0;
         spaced_valid_s14 = 1'd0;
         spaced_valid_s15 = 1'd0;
+        spaced_valid_s16 = 1'd0;
+        spaced_valid_s17 = 1'd0;
+        spaced_valid_s18 = 1'd0;
+        spaced_valid_s19 = 1'd0;
+        spaced_valid_s20 = 1'd0;
+        spaced_valid_s21 = 1'd0;
+        spaced_valid_s22 = 1'd0;
+        spaced_valid_s23 = 1'd0;
+        spaced_valid_s24 = 1'd0;
     end
 `endif
 endmodule

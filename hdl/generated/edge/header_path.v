@@ -2,11 +2,17 @@
 // Header path: from the first bytes of a packet to its verdict.
 //
 // in_valid, stage 0
-// in_header: record header, stage 0: window [1535:0], length [1543:1536], more [1544], port [1548:1545], tag [1612:1549]
+// in_part0, stage 0
+// in_part1, stage 0
+// in_part2, stage 0
+// in_length, stage 0
+// in_more, stage 0
+// in_port, stage 0
+// in_tag, stage 0
 // in_epoch, stage 0
 // spaced_valid, stage 0
-// out_valid, stage 40
-// out_verdict: record verdict, stage 40: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
+// out_valid, stage 45
+// out_verdict: record verdict, stage 45: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
 
 `default_nettype none
 
@@ -14,7 +20,13 @@ module header_path (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [1612:0] in_header,
+    input  wire [511:0] in_part0,
+    input  wire [511:0] in_part1,
+    input  wire [511:0] in_part2,
+    input  wire [7:0] in_length,
+    input  wire in_more,
+    input  wire [3:0] in_port,
+    input  wire [63:0] in_tag,
     input  wire in_epoch,
     input  wire cfg_write,
     input  wire cfg_read,
@@ -61,7 +73,7 @@ module header_path (
     wire header_parser_icmp_error;
     wire [168:0] header_parser_cfg_rdata;
     wire header_parser_dhcp;
-    reg  [47:0] cat_15_s1;
+    reg  [47:0] cat_21_s1;
     reg  in_epoch_s1;
     reg  spaced_valid_s1;
     wire header_interface_known;
@@ -72,8 +84,8 @@ module header_path (
     wire header_interface_trust;
     wire header_interface_not_mine;
     wire [109:0] header_interface_cfg_rdata;
-    reg  [47:0] cat_22_s1;
-    reg  [47:0] cat_22_s9;
+    reg  [47:0] cat_28_s1;
+    reg  [47:0] cat_28_s9;
     reg  [4:0] header_parser_taken_s11;
     reg  [15:0] header_parser_number_s11;
     reg  [11:0] header_parser_vid_s9;
@@ -125,7 +137,7 @@ module header_path (
     wire header_port_hit3;
     wire [19:0] header_port_class3;
     wire [65:0] header_port_cfg_rdata;
-    reg  and_133_s16;
+    reg  and_139_s16;
     wire header_range_hit0;
     wire [19:0] header_range_class0;
     wire header_range_hit2;
@@ -194,16 +206,16 @@ module header_path (
     reg  header_interface_trust_s28;
     wire [2:0] header_priority_rank;
     wire [2:0] header_priority_cfg_rdata;
-    reg  red_220_s16;
+    reg  red_226_s16;
     reg  header_parser_runt_s9;
     reg  header_parser_runt_s17;
     reg  header_parser_vlan_depth_s9;
     reg  header_parser_vlan_depth_s17;
-    reg  not_218_s12;
+    reg  not_224_s12;
     reg  header_interface_not_mine_s13;
     reg  header_parser_arp_s9;
     reg  header_parser_arp_s17;
-    reg  or_219_s13;
+    reg  or_225_s13;
     reg  header_parser_not_ip_s6;
     reg  header_parser_not_ip_s14;
     reg  header_parser_ipv4_header_s7;
@@ -216,8 +228,8 @@ module header_path (
     reg  header_parser_l4_header_s12;
     reg  header_parser_nd_s12;
     reg  header_parser_icmp_error_s12;
-    reg  [47:0] cat_15_s9;
-    reg  [47:0] cat_15_s17;
+    reg  [47:0] cat_21_s9;
+    reg  [47:0] cat_21_s17;
     reg  header_parser_ttl_s6;
     reg  header_parser_ttl_s14;
     reg  header_parser_dhcp_s12;
@@ -226,14 +238,16 @@ module header_path (
     reg  [5:0] header_reason_with_class_s29;
     reg  [5:0] header_reason_without_s29;
     reg  [5:0] base;
-    reg  [68:0] cat_262_s1;
-    reg  [68:0] cat_262_s9;
-    reg  [68:0] cat_262_s17;
-    reg  [68:0] cat_262_s25;
-    reg  [68:0] cat_262_s33;
+    reg  [68:0] cat_266_s1;
+    reg  [68:0] cat_266_s9;
+    reg  [68:0] cat_266_s17;
+    reg  [68:0] cat_266_s25;
+    reg  [68:0] cat_266_s33;
+    reg  [68:0] cat_266_s41;
     reg  [9:0] header_interface_number_s20;
     reg  [9:0] header_interface_number_s28;
     reg  [9:0] header_interface_number_s36;
+    reg  [9:0] header_interface_number_s44;
     reg  [15:0] header_source_sender_s22;
     reg  [15:0] header_source_sender_s30;
     reg  [15:0] header_source_sender_s38;
@@ -241,45 +255,58 @@ module header_path (
     reg  [19:0] header_class_number_s39;
     reg  header_class_direction_s31;
     reg  header_class_direction_s39;
-    reg  [16:0] cat_272_s16;
-    reg  [16:0] cat_272_s24;
-    reg  [16:0] cat_272_s32;
-    reg  [16:0] cat_272_s40;
+    reg  [21:0] header_step_action_s41;
+    reg  [16:0] cat_276_s16;
+    reg  [16:0] cat_276_s24;
+    reg  [16:0] cat_276_s32;
+    reg  [16:0] cat_276_s40;
     reg  [2:0] header_priority_rank_s35;
+    reg  [2:0] header_priority_rank_s43;
+    reg  [15:0] and_278_s41;
     reg  [7:0] header_parser_offset_s4;
     reg  [7:0] header_parser_offset_s12;
     reg  [7:0] header_parser_offset_s20;
     reg  [7:0] header_parser_offset_s28;
     reg  [7:0] header_parser_offset_s36;
+    reg  [7:0] header_parser_offset_s44;
     reg  [16:0] header_parser_ip_length_s22;
     reg  [16:0] header_parser_ip_length_s30;
     reg  [16:0] header_parser_ip_length_s38;
     reg  [7:0] header_parser_protocol_s26;
     reg  [7:0] header_parser_protocol_s34;
+    reg  [7:0] header_parser_protocol_s42;
     reg  header_parser_v6_s21;
     reg  header_parser_v6_s29;
     reg  header_parser_v6_s37;
+    reg  header_parser_v6_s45;
     reg  [2:0] header_parser_l4_s19;
     reg  [2:0] header_parser_l4_s27;
     reg  [2:0] header_parser_l4_s35;
+    reg  [2:0] header_parser_l4_s43;
     reg  [6:0] header_parser_l4_offset_s10;
     reg  [6:0] header_parser_l4_offset_s18;
     reg  [6:0] header_parser_l4_offset_s26;
     reg  [6:0] header_parser_l4_offset_s34;
+    reg  [6:0] header_parser_l4_offset_s42;
     reg  header_parser_udp_no_checksum_s12;
     reg  header_parser_udp_no_checksum_s20;
     reg  header_parser_udp_no_checksum_s28;
     reg  header_parser_udp_no_checksum_s36;
+    reg  header_parser_udp_no_checksum_s44;
     reg  [128:0] header_parser_src_key_s21;
     reg  [128:0] header_parser_src_key_s29;
     reg  [128:0] header_parser_src_key_s37;
+    reg  [128:0] header_parser_src_key_s45;
     reg  [128:0] header_parser_dst_key_s21;
     reg  [128:0] header_parser_dst_key_s29;
     reg  [128:0] header_parser_dst_key_s37;
+    reg  [128:0] header_parser_dst_key_s45;
     reg  [15:0] header_parser_sport_s27;
     reg  [15:0] header_parser_sport_s35;
+    reg  [15:0] header_parser_sport_s43;
     reg  [15:0] header_parser_dport_s27;
     reg  [15:0] header_parser_dport_s35;
+    reg  [15:0] header_parser_dport_s43;
     reg  [7:0] header_parser_traffic_class_s38;
     reg  [15:0] header_parser_ip_checksum_s6;
     reg  [15:0] header_parser_ip_checksum_s14;
@@ -289,32 +316,38 @@ module header_path (
     reg  [15:0] header_parser_l4_checksum_s19;
     reg  [15:0] header_parser_l4_checksum_s27;
     reg  [15:0] header_parser_l4_checksum_s35;
+    reg  [15:0] header_parser_l4_checksum_s43;
     reg  opening_s11;
     reg  opening_s19;
     reg  opening_s27;
     reg  opening_s35;
+    reg  opening_s43;
     reg  answering_s11;
     reg  answering_s19;
     reg  answering_s27;
     reg  answering_s35;
+    reg  answering_s43;
     reg  [5:0] base_s39;
-    reg  not_259_s2;
-    reg  not_259_s10;
-    reg  not_259_s18;
-    reg  not_259_s26;
-    reg  not_259_s34;
+    reg  [3:0] header_step_copies_s41;
+    reg  not_265_s2;
+    reg  not_265_s10;
+    reg  not_265_s18;
+    reg  not_265_s26;
+    reg  not_265_s34;
+    reg  not_265_s42;
     reg  header_interface_known_s12;
     reg  header_interface_known_s20;
     reg  header_interface_known_s28;
     reg  header_interface_known_s36;
+    reg  header_interface_known_s44;
     reg  header_source_known_s22;
     reg  header_source_known_s30;
     reg  header_source_known_s38;
     reg  header_class_found_s31;
     reg  header_class_found_s39;
-    reg  header_acl_asked_s35;
-    reg  header_acl_permit_s38;
-    reg  [15:0] header_acl_rule_s38;
+    reg  header_step_first_s41;
+    reg  header_acl_asked_s36;
+    reg  header_acl_asked_s44;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -354,6 +387,11 @@ module header_path (
     reg  in_valid_s37;
     reg  in_valid_s38;
     reg  in_valid_s39;
+    reg  in_valid_s40;
+    reg  in_valid_s41;
+    reg  in_valid_s42;
+    reg  in_valid_s43;
+    reg  in_valid_s44;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
     reg  spaced_valid_s3_2;
@@ -394,32 +432,42 @@ module header_path (
     reg  spaced_valid_s38;
     reg  spaced_valid_s39;
     reg  spaced_valid_s40;
-    wire [47:0] cat_15 = {
-        in_header[7:0],
-        in_header[15:8],
-        in_header[23:16],
-        in_header[31:24],
-        in_header[39:32],
-        in_header[47:40]
+    reg  spaced_valid_s41;
+    reg  spaced_valid_s42;
+    reg  spaced_valid_s43;
+    reg  spaced_valid_s44;
+    reg  spaced_valid_s45;
+    wire [47:0] cat_21 = {
+        in_part0[7:0],
+        in_part0[15:8],
+        in_part0[23:16],
+        in_part0[31:24],
+        in_part0[39:32],
+        in_part0[47:40]
     };
-    wire [47:0] cat_22 = {
-        in_header[55:48],
-        in_header[63:56],
-        in_header[71:64],
-        in_header[79:72],
-        in_header[87:80],
-        in_header[95:88]
+    wire [47:0] cat_28 = {
+        in_part0[55:48],
+        in_part0[63:56],
+        in_part0[71:64],
+        in_part0[79:72],
+        in_part0[87:80],
+        in_part0[95:88]
     };
     wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
     wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
-    wire [511:0] or_433 = ({343'd0, header_parser_cfg_rdata} | {402'd0, header_interface_cfg_rdata}) | ({434'd0, header_source_cfg_rdata} | {320'd0, header_address_cfg_rdata});
-    wire [511:0] or_434 = ({446'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({412'd0, header_class_cfg_rdata} | {442'd0, header_step_cfg_rdata});
-    assign cfg_rdata = (or_433 | or_434) | (header_acl_cfg_rdata | {509'd0, header_priority_cfg_rdata});
+    wire [511:0] or_463 = ({343'd0, header_parser_cfg_rdata} | {402'd0, header_interface_cfg_rdata}) | ({434'd0, header_source_cfg_rdata} | {320'd0, header_address_cfg_rdata});
+    wire [511:0] or_464 = ({446'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({412'd0, header_class_cfg_rdata} | {442'd0, header_step_cfg_rdata});
+    assign cfg_rdata = (or_463 | or_464) | (header_acl_cfg_rdata | {509'd0, header_priority_cfg_rdata});
 
     header_parser header_parser (
         .clk(clk),
         .rst(rst),
-        .header(in_header),
+        .part0(in_part0),
+        .part1(in_part1),
+        .part2(in_part2),
+        .length(in_length),
+        .more(in_more),
+        .port(in_port),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -467,7 +515,7 @@ module header_path (
         .clk(clk),
         .rst(rst),
         .key(header_parser_interface_key),
-        .dst_mac(cat_15_s1),
+        .dst_mac(cat_21_s1),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -489,7 +537,7 @@ module header_path (
         .clk(clk),
         .rst(rst),
         .segment(header_interface_segment),
-        .src_mac(cat_22_s9),
+        .src_mac(cat_28_s9),
         .tracking(header_interface_tracking),
         .accepts(header_interface_accepts),
         .taken(header_parser_taken_s11),
@@ -559,7 +607,7 @@ module header_path (
         .clk(clk),
         .rst(rst),
         .spaced_valid(spaced_valid_s19),
-        .dst_asked(and_133_s16),
+        .dst_asked(and_139_s16),
         .src_asked(header_address_src[20] & (|header_address_src[19:0])),
         .dst_row(header_address_dst_s16[36:21]),
         .src_row(header_address_src[36:21]),
@@ -674,7 +722,7 @@ module header_path (
         .set(header_class_set),
         .default_permit(header_class_permit),
         .default_rule(header_class_rule),
-        .spaced_valid(spaced_valid_s19_2),
+        .spaced_valid(spaced_valid_s19),
         .asked(header_acl_asked),
         .permit(header_acl_permit),
         .rule(header_acl_rule),
@@ -702,10 +750,10 @@ module header_path (
         .rst(rst),
         .runt(header_parser_runt_s17),
         .vlan_depth(header_parser_vlan_depth_s17),
-        .no_interface(not_218_s12),
+        .no_interface(not_224_s12),
         .not_mine(header_interface_not_mine_s13),
         .arp(header_parser_arp_s17),
-        .encapsulation(or_219_s13),
+        .encapsulation(or_225_s13),
         .not_ip(header_parser_not_ip_s14),
         .ipv4_header(header_parser_ipv4_header_s15),
         .ipv4_checksum(header_parser_ipv4_checksum_s18),
@@ -714,11 +762,11 @@ module header_path (
         .l4_header(header_parser_l4_header_s12),
         .nd(header_parser_nd_s12),
         .icmp_error(header_parser_icmp_error_s12),
-        .multicast(cat_15_s17[40]),
+        .multicast(cat_21_s17[40]),
         .ttl(header_parser_ttl_s14),
         .dhcp(header_parser_dhcp_s12),
         .own(header_address_dst_s16[54]),
-        .scoped(red_220_s16 | (|header_address_src[19:0])),
+        .scoped(red_226_s16 | (|header_address_src[19:0])),
         .later(header_parser_later_s18),
         .spaced_valid(spaced_valid_s19_2),
         .with_class(header_reason_with_class),
@@ -726,53 +774,53 @@ module header_path (
     );
 
     header_verdict header_verdict (
-        .tag(cat_262_s33[63:0]),
-        .port(cat_262_s33[67:64]),
-        .epoch(cat_262_s33[68]),
-        .interface_number(header_interface_number_s36),
+        .tag(cat_266_s41[63:0]),
+        .port(cat_266_s41[67:64]),
+        .epoch(cat_266_s41[68]),
+        .interface_number(header_interface_number_s44),
         .sender(header_source_sender_s38),
         .class_number(header_class_number_s39),
         .direction(header_class_direction_s39),
-        .action(header_step_action),
-        .neighbour_valid(cat_272_s40[0]),
-        .neighbour(cat_272_s40[16:1]),
-        .rank(header_priority_rank_s35),
-        .meter({16{header_step_first}} & header_class_meter),
-        .l3(header_parser_offset_s36),
+        .action(header_step_action_s41),
+        .neighbour_valid(cat_276_s40[0]),
+        .neighbour(cat_276_s40[16:1]),
+        .rank(header_priority_rank_s43),
+        .meter(and_278_s41),
+        .l3(header_parser_offset_s44),
         .ip_length(header_parser_ip_length_s38),
-        .protocol(header_parser_protocol_s34),
-        .v6(header_parser_v6_s37),
-        .l4(header_parser_l4_s35),
-        .l4_offset(header_parser_l4_offset_s34),
-        .udp_no_checksum(header_parser_udp_no_checksum_s36),
-        .src(header_parser_src_key_s37[128:1]),
-        .dst(header_parser_dst_key_s37[128:1]),
-        .sport(header_parser_sport_s35),
-        .dport(header_parser_dport_s35),
+        .protocol(header_parser_protocol_s42),
+        .v6(header_parser_v6_s45),
+        .l4(header_parser_l4_s43),
+        .l4_offset(header_parser_l4_offset_s42),
+        .udp_no_checksum(header_parser_udp_no_checksum_s44),
+        .src(header_parser_src_key_s45[128:1]),
+        .dst(header_parser_dst_key_s45[128:1]),
+        .sport(header_parser_sport_s43),
+        .dport(header_parser_dport_s43),
         .traffic_class(header_parser_traffic_class_s38),
         .ip_checksum(header_parser_ip_checksum_s38),
-        .l4_checksum(header_parser_l4_checksum_s35),
-        .opening(opening_s35),
-        .answering(answering_s35),
+        .l4_checksum(header_parser_l4_checksum_s43),
+        .opening(opening_s43),
+        .answering(answering_s43),
         .base(base_s39),
-        .copies(header_step_copies),
-        .framed(not_259_s34),
-        .interface_known(header_interface_known_s36),
+        .copies(header_step_copies_s41),
+        .framed(not_265_s42),
+        .interface_known(header_interface_known_s44),
         .sender_known(header_source_known_s38),
         .found(header_class_found_s39),
-        .first(header_step_first),
-        .asked(header_acl_asked_s35),
-        .permit(header_acl_permit_s38),
-        .rule(header_acl_rule_s38),
-        .spaced_valid(spaced_valid_s40),
+        .first(header_step_first_s41),
+        .asked(header_acl_asked_s44),
+        .permit(header_acl_permit),
+        .rule(header_acl_rule),
+        .spaced_valid(spaced_valid_s45),
         .verdict(out_verdict)
     );
 
     always @(posedge clk) begin
-        if (spaced_valid) cat_15_s1 <= cat_15;
+        if (spaced_valid) cat_21_s1 <= cat_21;
         if (spaced_valid) in_epoch_s1 <= in_epoch;
-        if (spaced_valid) cat_22_s1 <= cat_22;
-        if (spaced_valid_s8_2) cat_22_s9 <= cat_22_s1;
+        if (spaced_valid) cat_28_s1 <= cat_28;
+        if (spaced_valid_s8_2) cat_28_s9 <= cat_28_s1;
         if (spaced_valid_s10_2) header_parser_taken_s11 <= header_parser_taken;
         if (spaced_valid_s10_2) header_parser_number_s11 <= header_parser_number;
         if (spaced_valid_s8_2) header_parser_vid_s9 <= header_parser_vid;
@@ -788,7 +836,7 @@ module header_path (
         if (spaced_valid_s9_2) header_parser_later_s10 <= header_parser_later;
         if (spaced_valid_s17_2) header_parser_later_s18 <= header_parser_later_s10;
         if (spaced_valid_s16_2) in_epoch_s17 <= in_epoch_s9;
-        if (spaced_valid_s15_2) and_133_s16 <= header_address_dst[20] & (|header_address_dst[19:0]);
+        if (spaced_valid_s15_2) and_139_s16 <= header_address_dst[20] & (|header_address_dst[19:0]);
         if (spaced_valid_s25_2) header_range_hit0_s26 <= header_range_hit0;
         if (spaced_valid_s25_2) header_range_class0_s26 <= header_range_class0;
         if (spaced_valid_s27_2) header_range_hit1_s28 <= header_range_hit1;
@@ -815,16 +863,16 @@ module header_path (
         if (spaced_valid_s11_2) header_interface_trust_s12 <= header_interface_trust;
         if (spaced_valid_s19_2) header_interface_trust_s20 <= header_interface_trust_s12;
         if (spaced_valid_s27_2) header_interface_trust_s28 <= header_interface_trust_s20;
-        if (spaced_valid_s15_2) red_220_s16 <= |header_address_dst[19:0];
+        if (spaced_valid_s15_2) red_226_s16 <= |header_address_dst[19:0];
         if (spaced_valid_s8_2) header_parser_runt_s9 <= header_parser_runt;
         if (spaced_valid_s16_2) header_parser_runt_s17 <= header_parser_runt_s9;
         if (spaced_valid_s8_2) header_parser_vlan_depth_s9 <= header_parser_vlan_depth;
         if (spaced_valid_s16_2) header_parser_vlan_depth_s17 <= header_parser_vlan_depth_s9;
-        if (spaced_valid_s11_2) not_218_s12 <= ~header_interface_known;
+        if (spaced_valid_s11_2) not_224_s12 <= ~header_interface_known;
         if (spaced_valid_s12_2) header_interface_not_mine_s13 <= header_interface_not_mine;
         if (spaced_valid_s8_2) header_parser_arp_s9 <= header_parser_arp;
         if (spaced_valid_s16_2) header_parser_arp_s17 <= header_parser_arp_s9;
-        if (spaced_valid_s12_2) or_219_s13 <= header_parser_tag_wrong | header_source_refused;
+        if (spaced_valid_s12_2) or_225_s13 <= header_parser_tag_wrong | header_source_refused;
         if (spaced_valid_s5_2) header_parser_not_ip_s6 <= header_parser_not_ip;
         if (spaced_valid_s13_2) header_parser_not_ip_s14 <= header_parser_not_ip_s6;
         if (spaced_valid_s6_2) header_parser_ipv4_header_s7 <= header_parser_ipv4_header;
@@ -837,22 +885,24 @@ module header_path (
         if (spaced_valid_s11_2) header_parser_l4_header_s12 <= header_parser_l4_header;
         if (spaced_valid_s11_2) header_parser_nd_s12 <= header_parser_nd;
         if (spaced_valid_s11_2) header_parser_icmp_error_s12 <= header_parser_icmp_error;
-        if (spaced_valid_s8_2) cat_15_s9 <= cat_15_s1;
-        if (spaced_valid_s16_2) cat_15_s17 <= cat_15_s9;
+        if (spaced_valid_s8_2) cat_21_s9 <= cat_21_s1;
+        if (spaced_valid_s16_2) cat_21_s17 <= cat_21_s9;
         if (spaced_valid_s5_2) header_parser_ttl_s6 <= header_parser_ttl;
         if (spaced_valid_s13_2) header_parser_ttl_s14 <= header_parser_ttl_s6;
         if (spaced_valid_s11_2) header_parser_dhcp_s12 <= header_parser_dhcp;
         if (spaced_valid_s28_2) header_reason_with_class_s29 <= header_reason_with_class;
         if (spaced_valid_s28_2) header_reason_without_s29 <= header_reason_without;
         if (spaced_valid_s30_2) base <= header_class_found ? header_reason_with_class_s29 : header_reason_without_s29;
-        if (spaced_valid) cat_262_s1 <= {in_epoch, in_header[1548:1545], in_header[1612:1549]};
-        if (spaced_valid_s8_2) cat_262_s9 <= cat_262_s1;
-        if (spaced_valid_s16_2) cat_262_s17 <= cat_262_s9;
-        if (spaced_valid_s24_2) cat_262_s25 <= cat_262_s17;
-        if (spaced_valid_s32) cat_262_s33 <= cat_262_s25;
+        if (spaced_valid) cat_266_s1 <= {in_epoch, in_port, in_tag};
+        if (spaced_valid_s8_2) cat_266_s9 <= cat_266_s1;
+        if (spaced_valid_s16_2) cat_266_s17 <= cat_266_s9;
+        if (spaced_valid_s24_2) cat_266_s25 <= cat_266_s17;
+        if (spaced_valid_s32) cat_266_s33 <= cat_266_s25;
+        if (spaced_valid_s40) cat_266_s41 <= cat_266_s33;
         if (spaced_valid_s19_2) header_interface_number_s20 <= header_interface_number_s12;
         if (spaced_valid_s27_2) header_interface_number_s28 <= header_interface_number_s20;
         if (spaced_valid_s35) header_interface_number_s36 <= header_interface_number_s28;
+        if (spaced_valid_s43) header_interface_number_s44 <= header_interface_number_s36;
         if (spaced_valid_s21_2) header_source_sender_s22 <= header_source_sender;
         if (spaced_valid_s29_2) header_source_sender_s30 <= header_source_sender_s22;
         if (spaced_valid_s37) header_source_sender_s38 <= header_source_sender_s30;
@@ -860,45 +910,58 @@ module header_path (
         if (spaced_valid_s38) header_class_number_s39 <= header_class_number_s31;
         if (spaced_valid_s30_2) header_class_direction_s31 <= header_class_direction;
         if (spaced_valid_s38) header_class_direction_s39 <= header_class_direction_s31;
-        if (spaced_valid_s15_2) cat_272_s16 <= {header_address_dst[53:38], header_address_dst[37]};
-        if (spaced_valid_s23_2) cat_272_s24 <= cat_272_s16;
-        if (spaced_valid_s31) cat_272_s32 <= cat_272_s24;
-        if (spaced_valid_s39) cat_272_s40 <= cat_272_s32;
+        if (spaced_valid_s40) header_step_action_s41 <= header_step_action;
+        if (spaced_valid_s15_2) cat_276_s16 <= {header_address_dst[53:38], header_address_dst[37]};
+        if (spaced_valid_s23_2) cat_276_s24 <= cat_276_s16;
+        if (spaced_valid_s31) cat_276_s32 <= cat_276_s24;
+        if (spaced_valid_s39) cat_276_s40 <= cat_276_s32;
         if (spaced_valid_s34) header_priority_rank_s35 <= header_priority_rank;
+        if (spaced_valid_s42) header_priority_rank_s43 <= header_priority_rank_s35;
+        if (spaced_valid_s40) and_278_s41 <= {16{header_step_first}} & header_class_meter;
         if (spaced_valid_s3_2) header_parser_offset_s4 <= header_parser_offset;
         if (spaced_valid_s11_2) header_parser_offset_s12 <= header_parser_offset_s4;
         if (spaced_valid_s19_2) header_parser_offset_s20 <= header_parser_offset_s12;
         if (spaced_valid_s27_2) header_parser_offset_s28 <= header_parser_offset_s20;
         if (spaced_valid_s35) header_parser_offset_s36 <= header_parser_offset_s28;
+        if (spaced_valid_s43) header_parser_offset_s44 <= header_parser_offset_s36;
         if (spaced_valid_s21_2) header_parser_ip_length_s22 <= header_parser_ip_length_s14;
         if (spaced_valid_s29_2) header_parser_ip_length_s30 <= header_parser_ip_length_s22;
         if (spaced_valid_s37) header_parser_ip_length_s38 <= header_parser_ip_length_s30;
         if (spaced_valid_s25_2) header_parser_protocol_s26 <= header_parser_protocol_s18;
         if (spaced_valid_s33) header_parser_protocol_s34 <= header_parser_protocol_s26;
+        if (spaced_valid_s41) header_parser_protocol_s42 <= header_parser_protocol_s34;
         if (spaced_valid_s20_2) header_parser_v6_s21 <= header_parser_v6_s13;
         if (spaced_valid_s28_2) header_parser_v6_s29 <= header_parser_v6_s21;
         if (spaced_valid_s36) header_parser_v6_s37 <= header_parser_v6_s29;
+        if (spaced_valid_s44) header_parser_v6_s45 <= header_parser_v6_s37;
         if (spaced_valid_s18_2) header_parser_l4_s19 <= header_parser_l4;
         if (spaced_valid_s26_2) header_parser_l4_s27 <= header_parser_l4_s19;
         if (spaced_valid_s34) header_parser_l4_s35 <= header_parser_l4_s27;
+        if (spaced_valid_s42) header_parser_l4_s43 <= header_parser_l4_s35;
         if (spaced_valid_s9_2) header_parser_l4_offset_s10 <= header_parser_l4_offset;
         if (spaced_valid_s17_2) header_parser_l4_offset_s18 <= header_parser_l4_offset_s10;
         if (spaced_valid_s25_2) header_parser_l4_offset_s26 <= header_parser_l4_offset_s18;
         if (spaced_valid_s33) header_parser_l4_offset_s34 <= header_parser_l4_offset_s26;
+        if (spaced_valid_s41) header_parser_l4_offset_s42 <= header_parser_l4_offset_s34;
         if (spaced_valid_s11_2) header_parser_udp_no_checksum_s12 <= header_parser_udp_no_checksum;
         if (spaced_valid_s19_2) header_parser_udp_no_checksum_s20 <= header_parser_udp_no_checksum_s12;
         if (spaced_valid_s27_2) header_parser_udp_no_checksum_s28 <= header_parser_udp_no_checksum_s20;
         if (spaced_valid_s35) header_parser_udp_no_checksum_s36 <= header_parser_udp_no_checksum_s28;
+        if (spaced_valid_s43) header_parser_udp_no_checksum_s44 <= header_parser_udp_no_checksum_s36;
         if (spaced_valid_s20_2) header_parser_src_key_s21 <= header_parser_src_key_s13;
         if (spaced_valid_s28_2) header_parser_src_key_s29 <= header_parser_src_key_s21;
         if (spaced_valid_s36) header_parser_src_key_s37 <= header_parser_src_key_s29;
+        if (spaced_valid_s44) header_parser_src_key_s45 <= header_parser_src_key_s37;
         if (spaced_valid_s20_2) header_parser_dst_key_s21 <= header_parser_dst_key_s13;
         if (spaced_valid_s28_2) header_parser_dst_key_s29 <= header_parser_dst_key_s21;
         if (spaced_valid_s36) header_parser_dst_key_s37 <= header_parser_dst_key_s29;
+        if (spaced_valid_s44) header_parser_dst_key_s45 <= header_parser_dst_key_s37;
         if (spaced_valid_s26_2) header_parser_sport_s27 <= header_parser_sport_s19;
         if (spaced_valid_s34) header_parser_sport_s35 <= header_parser_sport_s27;
+        if (spaced_valid_s42) header_parser_sport_s43 <= header_parser_sport_s35;
         if (spaced_valid_s26_2) header_parser_dport_s27 <= header_parser_dport_s19;
         if (spaced_valid_s34) header_parser_dport_s35 <= header_parser_dport_s27;
+        if (spaced_valid_s42) header_parser_dport_s43 <= header_parser_dport_s35;
         if (spaced_valid_s37) header_parser_traffic_class_s38 <= header_parser_traffic_class_s30;
         if (spaced_valid_s5_2) header_parser_ip_checksum_s6 <= header_parser_ip_checksum;
         if (spaced_valid_s13_2) header_parser_ip_checksum_s14 <= header_parser_ip_checksum_s6;
@@ -908,32 +971,38 @@ module header_path (
         if (spaced_valid_s18_2) header_parser_l4_checksum_s19 <= header_parser_l4_checksum;
         if (spaced_valid_s26_2) header_parser_l4_checksum_s27 <= header_parser_l4_checksum_s19;
         if (spaced_valid_s34) header_parser_l4_checksum_s35 <= header_parser_l4_checksum_s27;
+        if (spaced_valid_s42) header_parser_l4_checksum_s43 <= header_parser_l4_checksum_s35;
         if (spaced_valid_s10_2) opening_s11 <= opening;
         if (spaced_valid_s18_2) opening_s19 <= opening_s11;
         if (spaced_valid_s26_2) opening_s27 <= opening_s19;
         if (spaced_valid_s34) opening_s35 <= opening_s27;
+        if (spaced_valid_s42) opening_s43 <= opening_s35;
         if (spaced_valid_s10_2) answering_s11 <= answering;
         if (spaced_valid_s18_2) answering_s19 <= answering_s11;
         if (spaced_valid_s26_2) answering_s27 <= answering_s19;
         if (spaced_valid_s34) answering_s35 <= answering_s27;
+        if (spaced_valid_s42) answering_s43 <= answering_s35;
         if (spaced_valid_s38) base_s39 <= base;
-        if (spaced_valid_s1_2) not_259_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        if (spaced_valid_s9_2) not_259_s10 <= not_259_s2;
-        if (spaced_valid_s17_2) not_259_s18 <= not_259_s10;
-        if (spaced_valid_s25_2) not_259_s26 <= not_259_s18;
-        if (spaced_valid_s33) not_259_s34 <= not_259_s26;
+        if (spaced_valid_s40) header_step_copies_s41 <= header_step_copies;
+        if (spaced_valid_s1_2) not_265_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        if (spaced_valid_s9_2) not_265_s10 <= not_265_s2;
+        if (spaced_valid_s17_2) not_265_s18 <= not_265_s10;
+        if (spaced_valid_s25_2) not_265_s26 <= not_265_s18;
+        if (spaced_valid_s33) not_265_s34 <= not_265_s26;
+        if (spaced_valid_s41) not_265_s42 <= not_265_s34;
         if (spaced_valid_s11_2) header_interface_known_s12 <= header_interface_known;
         if (spaced_valid_s19_2) header_interface_known_s20 <= header_interface_known_s12;
         if (spaced_valid_s27_2) header_interface_known_s28 <= header_interface_known_s20;
         if (spaced_valid_s35) header_interface_known_s36 <= header_interface_known_s28;
+        if (spaced_valid_s43) header_interface_known_s44 <= header_interface_known_s36;
         if (spaced_valid_s21_2) header_source_known_s22 <= header_source_known;
         if (spaced_valid_s29_2) header_source_known_s30 <= header_source_known_s22;
         if (spaced_valid_s37) header_source_known_s38 <= header_source_known_s30;
         if (spaced_valid_s30_2) header_class_found_s31 <= header_class_found;
         if (spaced_valid_s38) header_class_found_s39 <= header_class_found_s31;
-        if (spaced_valid_s34) header_acl_asked_s35 <= header_acl_asked;
-        if (spaced_valid_s37) header_acl_permit_s38 <= header_acl_permit;
-        if (spaced_valid_s37) header_acl_rule_s38 <= header_acl_rule;
+        if (spaced_valid_s40) header_step_first_s41 <= header_step_first;
+        if (spaced_valid_s35) header_acl_asked_s36 <= header_acl_asked;
+        if (spaced_valid_s43) header_acl_asked_s44 <= header_acl_asked_s36;
     end
 
     always @(posedge clk) begin
@@ -1007,6 +1076,11 @@ module header_path (
             in_valid_s37 <= 1'd0;
             in_valid_s38 <= 1'd0;
             in_valid_s39 <= 1'd0;
+            in_valid_s40 <= 1'd0;
+            in_valid_s41 <= 1'd0;
+            in_valid_s42 <= 1'd0;
+            in_valid_s43 <= 1'd0;
+            in_valid_s44 <= 1'd0;
             out_valid <= 1'd0;
             spaced_valid_s1_2 <= 1'd0;
             spaced_valid_s2_2 <= 1'd0;
@@ -1048,6 +1122,11 @@ module header_path (
             spaced_valid_s38 <= 1'd0;
             spaced_valid_s39 <= 1'd0;
             spaced_valid_s40 <= 1'd0;
+            spaced_valid_s41 <= 1'd0;
+            spaced_valid_s42 <= 1'd0;
+            spaced_valid_s43 <= 1'd0;
+            spaced_valid_s44 <= 1'd0;
+            spaced_valid_s45 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -1118,7 +1197,12 @@ module header_path (
             in_valid_s37 <= in_valid_s36;
             in_valid_s38 <= in_valid_s37;
             in_valid_s39 <= in_valid_s38;
-            out_valid <= in_valid_s39;
+            in_valid_s40 <= in_valid_s39;
+            in_valid_s41 <= in_valid_s40;
+            in_valid_s42 <= in_valid_s41;
+            in_valid_s43 <= in_valid_s42;
+            in_valid_s44 <= in_valid_s43;
+            out_valid <= in_valid_s44;
             spaced_valid_s1_2 <= spaced_valid;
             spaced_valid_s2_2 <= spaced_valid_s1_2;
             spaced_valid_s3_2 <= spaced_valid_s2_2;
@@ -1159,19 +1243,24 @@ module header_path (
             spaced_valid_s38 <= spaced_valid_s37;
             spaced_valid_s39 <= spaced_valid_s38;
             spaced_valid_s40 <= spaced_valid_s39;
+            spaced_valid_s41 <= spaced_valid_s40;
+            spaced_valid_s42 <= spaced_valid_s41;
+            spaced_valid_s43 <= spaced_valid_s42;
+            spaced_valid_s44 <= spaced_valid_s43;
+            spaced_valid_s45 <= spaced_valid_s44;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_address_src, header_address_dst_s16, cat_15_s17, header_parser_src_key_s37, header_parser_dst_key_s37};
+    wire _unused = &{1'b0, header_address_src, header_address_dst_s16, cat_21_s17, header_parser_src_key_s45, header_parser_dst_key_s45};
 
 `ifndef SYNTHESIS
     initial begin
-        cat_15_s1 = 48'd0;
+        cat_21_s1 = 48'd0;
         in_epoch_s1 = 1'd0;
         spaced_valid_s1 = 1'd0;
-        cat_22_s1 = 48'd0;
-        cat_22_s9 = 48'd0;
+        cat_28_s1 = 48'd0;
+        cat_28_s9 = 48'd0;
         header_parser_taken_s11 = 5'd0;
         header_parser_number_s11 = 16'd0;
         header_parser_vid_s9 = 12'd0;
@@ -1205,7 +1294,7 @@ module header_path (
         spaced_valid_s17 = 1'd0;
         spaced_valid_s18 = 1'd0;
         spaced_valid_s19 = 1'd0;
-        and_133_s16 = 1'd0;
+        and_139_s16 = 1'd0;
         header_range_hit0_s26 = 1'd0;
         header_range_class0_s26 = 20'd0;
         header_range_hit1_s28 = 1'd0;
@@ -1243,16 +1332,16 @@ module header_path (
         header_interface_trust_s12 = 1'd0;
         header_interface_trust_s20 = 1'd0;
         header_interface_trust_s28 = 1'd0;
-        red_220_s16 = 1'd0;
+        red_226_s16 = 1'd0;
         header_parser_runt_s9 = 1'd0;
         header_parser_runt_s17 = 1'd0;
         header_parser_vlan_depth_s9 = 1'd0;
         header_parser_vlan_depth_s17 = 1'd0;
-        not_218_s12 = 1'd0;
+        not_224_s12 = 1'd0;
         header_interface_not_mine_s13 = 1'd0;
         header_parser_arp_s9 = 1'd0;
         header_parser_arp_s17 = 1'd0;
-        or_219_s13 = 1'd0;
+        or_225_s13 = 1'd0;
         header_parser_not_ip_s6 = 1'd0;
         header_parser_not_ip_s14 = 1'd0;
         header_parser_ipv4_header_s7 = 1'd0;
@@ -1265,22 +1354,24 @@ module header_path (
         header_parser_l4_header_s12 = 1'd0;
         header_parser_nd_s12 = 1'd0;
         header_parser_icmp_error_s12 = 1'd0;
-        cat_15_s9 = 48'd0;
-        cat_15_s17 = 48'd0;
+        cat_21_s9 = 48'd0;
+        cat_21_s17 = 48'd0;
         header_parser_ttl_s6 = 1'd0;
         header_parser_ttl_s14 = 1'd0;
         header_parser_dhcp_s12 = 1'd0;
         header_reason_with_class_s29 = 6'd0;
         header_reason_without_s29 = 6'd0;
         base = 6'd0;
-        cat_262_s1 = 69'd0;
-        cat_262_s9 = 69'd0;
-        cat_262_s17 = 69'd0;
-        cat_262_s25 = 69'd0;
-        cat_262_s33 = 69'd0;
+        cat_266_s1 = 69'd0;
+        cat_266_s9 = 69'd0;
+        cat_266_s17 = 69'd0;
+        cat_266_s25 = 69'd0;
+        cat_266_s33 = 69'd0;
+        cat_266_s41 = 69'd0;
         header_interface_number_s20 = 10'd0;
         header_interface_number_s28 = 10'd0;
         header_interface_number_s36 = 10'd0;
+        header_interface_number_s44 = 10'd0;
         header_source_sender_s22 = 16'd0;
         header_source_sender_s30 = 16'd0;
         header_source_sender_s38 = 16'd0;
@@ -1288,45 +1379,58 @@ module header_path (
         header_class_number_s39 = 20'd0;
         header_class_direction_s31 = 1'd0;
         header_class_direction_s39 = 1'd0;
-        cat_272_s16 = 17'd0;
-        cat_272_s24 = 17'd0;
-        cat_272_s32 = 17'd0;
-        cat_272_s40 = 17'd0;
+        header_step_action_s41 = 22'd0;
+        cat_276_s16 = 17'd0;
+        cat_276_s24 = 17'd0;
+        cat_276_s32 = 17'd0;
+        cat_276_s40 = 17'd0;
         header_priority_rank_s35 = 3'd0;
+        header_priority_rank_s43 = 3'd0;
+        and_278_s41 = 16'd0;
         header_parser_offset_s4 = 8'd0;
         header_parser_offset_s12 = 8'd0;
         header_parser_offset_s20 = 8'd0;
         header_parser_offset_s28 = 8'd0;
         header_parser_offset_s36 = 8'd0;
+        header_parser_offset_s44 = 8'd0;
         header_parser_ip_length_s22 = 17'd0;
         header_parser_ip_length_s30 = 17'd0;
         header_parser_ip_length_s38 = 17'd0;
         header_parser_protocol_s26 = 8'd0;
         header_parser_protocol_s34 = 8'd0;
+        header_parser_protocol_s42 = 8'd0;
         header_parser_v6_s21 = 1'd0;
         header_parser_v6_s29 = 1'd0;
         header_parser_v6_s37 = 1'd0;
+        header_parser_v6_s45 = 1'd0;
         header_parser_l4_s19 = 3'd0;
         header_parser_l4_s27 = 3'd0;
         header_parser_l4_s35 = 3'd0;
+        header_parser_l4_s43 = 3'd0;
         header_parser_l4_offset_s10 = 7'd0;
         header_parser_l4_offset_s18 = 7'd0;
         header_parser_l4_offset_s26 = 7'd0;
         header_parser_l4_offset_s34 = 7'd0;
+        header_parser_l4_offset_s42 = 7'd0;
         header_parser_udp_no_checksum_s12 = 1'd0;
         header_parser_udp_no_checksum_s20 = 1'd0;
         header_parser_udp_no_checksum_s28 = 1'd0;
         header_parser_udp_no_checksum_s36 = 1'd0;
+        header_parser_udp_no_checksum_s44 = 1'd0;
         header_parser_src_key_s21 = 129'd0;
         header_parser_src_key_s29 = 129'd0;
         header_parser_src_key_s37 = 129'd0;
+        header_parser_src_key_s45 = 129'd0;
         header_parser_dst_key_s21 = 129'd0;
         header_parser_dst_key_s29 = 129'd0;
         header_parser_dst_key_s37 = 129'd0;
+        header_parser_dst_key_s45 = 129'd0;
         header_parser_sport_s27 = 16'd0;
         header_parser_sport_s35 = 16'd0;
+        header_parser_sport_s43 = 16'd0;
         header_parser_dport_s27 = 16'd0;
         header_parser_dport_s35 = 16'd0;
+        header_parser_dport_s43 = 16'd0;
         header_parser_traffic_class_s38 = 8'd0;
         header_parser_ip_checksum_s6 = 16'd0;
         header_parser_ip_checksum_s14 = 16'd0;
@@ -1336,32 +1440,38 @@ module header_path (
         header_parser_l4_checksum_s19 = 16'd0;
         header_parser_l4_checksum_s27 = 16'd0;
         header_parser_l4_checksum_s35 = 16'd0;
+        header_parser_l4_checksum_s43 = 16'd0;
         opening_s11 = 1'd0;
         opening_s19 = 1'd0;
         opening_s27 = 1'd0;
         opening_s35 = 1'd0;
+        opening_s43 = 1'd0;
         answering_s11 = 1'd0;
         answering_s19 = 1'd0;
         answering_s27 = 1'd0;
         answering_s35 = 1'd0;
+        answering_s43 = 1'd0;
         base_s39 = 6'd0;
-        not_259_s2 = 1'd0;
-        not_259_s10 = 1'd0;
-        not_259_s18 = 1'd0;
-        not_259_s26 = 1'd0;
-        not_259_s34 = 1'd0;
+        header_step_copies_s41 = 4'd0;
+        not_265_s2 = 1'd0;
+        not_265_s10 = 1'd0;
+        not_265_s18 = 1'd0;
+        not_265_s26 = 1'd0;
+        not_265_s34 = 1'd0;
+        not_265_s42 = 1'd0;
         header_interface_known_s12 = 1'd0;
         header_interface_known_s20 = 1'd0;
         header_interface_known_s28 = 1'd0;
         header_interface_known_s36 = 1'd0;
+        header_interface_known_s44 = 1'd0;
         header_source_known_s22 = 1'd0;
         header_source_known_s30 = 1'd0;
         header_source_known_s38 = 1'd0;
         header_class_found_s31 = 1'd0;
         header_class_found_s39 = 1'd0;
-        header_acl_asked_s35 = 1'd0;
-        header_acl_permit_s38 = 1'd0;
-        header_acl_rule_s38 = 16'd0;
+        header_step_first_s41 = 1'd0;
+        header_acl_asked_s36 = 1'd0;
+        header_acl_asked_s44 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -1401,6 +1511,11 @@ module header_path (
         in_valid_s37 = 1'd0;
         in_valid_s38 = 1'd0;
         in_valid_s39 = 1'd0;
+        in_valid_s40 = 1'd0;
+        in_valid_s41 = 1'd0;
+        in_valid_s42 = 1'd0;
+        in_valid_s43 = 1'd0;
+        in_valid_s44 = 1'd0;
         out_valid = 1'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;
@@ -1442,6 +1557,11 @@ module header_path (
         spaced_valid_s38 = 1'd0;
         spaced_valid_s39 = 1'd0;
         spaced_valid_s40 = 1'd0;
+        spaced_valid_s41 = 1'd0;
+        spaced_valid_s42 = 1'd0;
+        spaced_valid_s43 = 1'd0;
+        spaced_valid_s44 = 1'd0;
+        spaced_valid_s45 = 1'd0;
     end
 `endif
 endmodule

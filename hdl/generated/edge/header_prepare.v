@@ -30,116 +30,122 @@ module header_prepare (
 );
     wire meter_policed;
     wire [91:0] meter_cfg_rdata;
-    wire [71:0] action_row;
-    wire [71:0] action_cfg_rdata;
+    wire [75:0] action_row;
+    wire [75:0] action_cfg_rdata;
+    reg  [31:0] xor_149_s1;
     reg  old_neighbour_valid_s1;
     reg  [15:0] old_neighbour_s1;
     wire [16:0] policy_row;
     wire [16:0] policy_cfg_rdata;
-    reg  and_59_s1;
+    reg  and_211_s1;
     reg  old_epoch_s1;
-    wire [307:0] attachment_row;
-    wire [307:0] attachment_cfg_rdata;
+    wire [326:0] attachment_row;
+    wire [326:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
     wire [128:0] rewrite_cfg_rdata;
     wire [384:0] encap_row;
     wire [384:0] encap_cfg_rdata;
-    reg  not_80_s1;
-    reg  and_101_s1;
+    reg  not_232_s1;
+    reg  and_253_s1;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_dport_s1;
     reg  [15:0] new_port;
     reg  [7:0] old_traffic_class_s1;
-    reg  [18:0] sum_160_s1;
-    reg  [18:0] sum_197_s1;
+    reg  [18:0] sum_311_s1;
+    reg  [18:0] sum_347_s1;
     reg  [21:0] addresses;
-    reg  [15:0] not_213_s1;
-    reg  [16:0] and_221_s3;
-    reg  [15:0] mux_117_s3;
-    reg  or_230_s3;
-    reg  [15:0] not_235_s1;
+    reg  [15:0] not_363_s1;
+    reg  [16:0] and_371_s3;
+    reg  [15:0] mux_269_s3;
+    reg  or_380_s3;
+    reg  [15:0] not_385_s1;
     reg  [21:0] ip_start;
-    reg  [15:0] not_245_s1;
+    reg  [15:0] not_395_s1;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  nat_s3;
-    reg  [18:0] and_291_s5;
+    reg  [18:0] and_441_s5;
     reg  rewrite_2_s3;
-    reg  [18:0] and_329_s5;
+    reg  [18:0] and_479_s5;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_sum;
-    reg  eq_94_s1;
+    reg  eq_246_s1;
     reg  [3:0] header_kind;
     reg  [6:0] bytes_behind_s4;
     reg  [16:0] old_ip_length_s1;
     reg  [16:0] behind_ip_s5;
-    reg  red_438_s5;
-    reg  and_440_s6;
-    reg  red_445_s5;
-    reg  and_447_s6;
-    reg  red_452_s5;
-    reg  and_454_s6;
-    reg  le_384_s4;
-    reg  eq_378_s3;
-    reg  [1:0] sum_468_s5;
-    reg  and_478_s5;
-    reg  and_484_s5;
-    reg  and_502_s4;
-    reg  eq_489_s4;
-    reg  eq_494_s4;
-    reg  [6:0] sum_523_s6;
-    reg  [16:0] sum_526_s6;
-    reg  [15:0] xor_556_s1;
-    reg  [15:0] xor_572_s1;
-    reg  [15:0] mux_590_s5;
-    reg  [15:0] mux_607_s5;
+    reg  red_588_s5;
+    reg  and_590_s6;
+    reg  red_595_s5;
+    reg  and_597_s6;
+    reg  red_602_s5;
+    reg  and_604_s6;
+    reg  le_534_s4;
+    reg  eq_528_s3;
+    reg  [1:0] sum_618_s5;
+    reg  and_628_s5;
+    reg  and_634_s5;
+    reg  and_652_s4;
+    reg  eq_639_s4;
+    reg  eq_644_s4;
+    reg  [6:0] sum_673_s6;
+    reg  [16:0] sum_676_s6;
+    reg  [15:0] xor_706_s1;
+    reg  [15:0] xor_722_s1;
+    reg  [15:0] mux_740_s5;
+    reg  [15:0] mux_757_s5;
     reg  [15:0] old_dport_2_s1;
     reg  [15:0] old_sport_2_s1;
-    reg  or_615_s3;
-    reg  [15:0] mux_614_s3;
+    reg  or_765_s3;
+    reg  [15:0] mux_764_s3;
     reg  [7:0] old_protocol_s1;
-    reg  [15:0] xor_624_s4;
-    reg  [15:0] xor_627_s2;
-    reg  [15:0] xor_635_s1;
-    reg  [7:0] mux_641_s3;
-    reg  [8:0] sum_652_s4;
-    reg  [16:0] sum_659_s6;
+    reg  [15:0] xor_774_s4;
+    reg  [15:0] xor_777_s2;
+    reg  [15:0] xor_785_s1;
+    reg  [7:0] mux_791_s3;
+    reg  [8:0] sum_802_s4;
+    reg  [16:0] sum_809_s6;
     reg  [21:0] outer_sum_s7;
-    reg  and_682_s7;
-    reg  or_700_s1;
+    reg  and_834_s5;
+    reg  and_839_s5;
+    reg  and_844_s5;
+    reg  or_848_s6;
+    reg  and_852_s7;
+    reg  or_870_s1;
     reg  [5:0] old_reason_s1;
-    reg  [5:0] mux_709_s7;
-    reg  not_713_s7;
+    reg  [5:0] or_884_s6;
+    reg  [5:0] mux_889_s7;
+    reg  not_893_s7;
     reg  old_class_valid_s1;
     reg  [7:0] old_l3_s1;
-    reg  [6:0] sum_536_s7;
-    reg  not_734_s1;
-    reg  or_691_s1;
-    reg  [15:0] mux_371_s7;
-    reg  [4:0] or_750_s1;
-    reg  and_742_s3;
+    reg  [6:0] sum_686_s7;
+    reg  not_915_s1;
+    reg  or_861_s1;
+    reg  [15:0] mux_521_s7;
+    reg  [4:0] or_931_s1;
+    reg  and_923_s3;
     reg  [6:0] old_l4_offset_s1;
-    reg  eq_112_s3;
-    reg  eq_110_s3;
-    reg  [15:0] not_352_s7;
-    reg  and_737_s3;
+    reg  eq_264_s3;
+    reg  eq_262_s3;
+    reg  [15:0] not_502_s7;
+    reg  and_918_s3;
     reg  dscp_valid_s3;
     reg  [135:0] cat_22_s1;
-    reg  [7:0] diff_533_s3;
-    reg  [31:0] sum_531_s7;
+    reg  [7:0] diff_683_s3;
+    reg  [31:0] sum_681_s7;
     reg  [15:0] udp_source_s6;
-    reg  [15:0] mux_538_s7;
-    reg  [15:0] not_680_s8;
-    reg  [11:0] mux_487_s7;
-    reg  [11:0] mux_481_s7;
+    reg  [15:0] mux_688_s7;
+    reg  [15:0] not_830_s8;
+    reg  [11:0] mux_637_s7;
+    reg  [11:0] mux_631_s7;
     reg  [15:0] flow_out_s6;
     reg  [15:0] flow_in_s3;
-    reg  [9:0] and_726_s5;
-    reg  [15:0] and_723_s3;
-    reg  [21:0] and_721_s1;
+    reg  [9:0] and_907_s5;
+    reg  [15:0] and_904_s5;
+    reg  [21:0] and_901_s1;
     reg  [3:0] old_port_s1;
-    reg  not_702_s1;
-    reg  red_799_s1;
+    reg  not_872_s1;
+    reg  red_980_s1;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -177,152 +183,202 @@ module header_prepare (
     wire [21:0] sum_28 = in_verdict[146:125] + {18'd0, in_number};
     wire and_31 = in_valid & ~(|in_number);
     wire [16:0] old_ip_length = in_verdict[229:213];
+    wire [127:0] client = in_verdict[124] ? in_verdict[504:377] : in_verdict[376:249];
+    wire [135:0] cat_50 = {7'd0, {client, old_v6}};
+    wire [31:0] cat_147 = {
+        ^(cat_50 & 136'h8fc8e57b1c379612ef13a98c0caa668f7a),
+        ^(cat_50 & 136'h47e472bd8e1bcb097789d4c606553347bd),
+        ^(cat_50 & 136'h23f2395ec70de584bbc4ea63032a99a3de),
+        ^(cat_50 & 136'h11f91caf6386f2c25de2753181954cd1ef),
+        ^(cat_50 & 136'h8fc8e57b1c379612ef13a98c0caa668f7),
+        ^(cat_50 & 136'h47e472bd8e1bcb097789d4c606553347b),
+        ^(cat_50 & 136'h8df7c6eef047484aa4afe72a3c98cf1547),
+        ^(cat_50 & 136'h46fbe3777823a4255257f3951e4c678aa3),
+        ^(cat_50 & 136'hacb514c0a026440046385046838c554a2b),
+        ^(cat_50 & 136'hd9926f1b4c24b412cc0f81af4d6c4c2a6f),
+        ^(cat_50 & 136'he301d2f6ba25cc1b8914695baa1c409a4d),
+        ^(cat_50 & 136'hfe480c004125701f2b999d21d9a446c25c),
+        ^(cat_50 & 136'h7f2406002092b80f95ccce90ecd223612e),
+        ^(cat_50 & 136'hb05ae67b0c7eca1525f5cec47ac3773fed),
+        ^(cat_50 & 136'hd7e596469a08f3187de94eee31cbdd108c),
+        ^(cat_50 & 136'h6bf2cb234d04798c3ef4a77718e5ee8846),
+        ^(cat_50 & 136'h35f96591a6823cc61f7a53bb8c72f74423),
+        ^(cat_50 & 136'h1afcb2c8d3411e630fbd29ddc6397ba211),
+        ^(cat_50 & 136'h82b6bc1f7597192368cd3d62efb6db5e72),
+        ^(cat_50 & 136'hce93bb74a6fc1a835b75373d7b710b2043),
+        ^(cat_50 & 136'he88138c14f499b5342a93212b112e31f5b),
+        ^(cat_50 & 136'h74409c60a7a4cda9a15499095889718fad),
+        ^(cat_50 & 136'hb5e8ab4b4fe5f0c63fb9e508a0eede48ac),
+        ^(cat_50 & 136'hd53cb0debbc56e71f0cf5b085cdd09ab2c),
+        ^(cat_50 & 136'h6a9e586f5de2b738f867ad842e6e84d596),
+        ^(cat_50 & 136'hba87c94cb2c6cd8e93207f4e1b9d24e5b1),
+        ^(cat_50 & 136'hd28b01dd4554f0d5a683962b0164f4fda2),
+        ^(cat_50 & 136'he68d6595be9dee783c5262998c181cf1ab),
+        ^(cat_50 & 136'hfc8e57b1c379612ef13a98c0caa668f7af),
+        ^(cat_50 & 136'h7e472bd8e1bcb097789d4c606553347bd7),
+        ^(cat_50 & 136'h3f2395ec70de584bbc4ea63032a99a3deb),
+        ^(cat_50 & 136'h1f91caf6386f2c25de2753181954cd1ef5)
+    };
+    wire [9:0] client_digest = xor_149_s1[9:0];
+    wire [9:0] bucket = {
+        client_digest[9] & (4'd9 < action_row[19:16]),
+        client_digest[8] & (4'd8 < action_row[19:16]),
+        client_digest[7] & (4'd7 < action_row[19:16]),
+        client_digest[6] & (4'd6 < action_row[19:16]),
+        client_digest[5] & (4'd5 < action_row[19:16]),
+        client_digest[4] & (4'd4 < action_row[19:16]),
+        client_digest[3] & (4'd3 < action_row[19:16]),
+        client_digest[2] & (4'd2 < action_row[19:16]),
+        client_digest[1] & (4'd1 < action_row[19:16]),
+        client_digest[0] & (4'd0 < action_row[19:16])
+    };
     wire old_neighbour_valid = in_verdict[168];
     wire [15:0] old_neighbour = in_verdict[184:169];
-    wire policy_2 = policy_row[0] & and_59_s1;
-    wire [15:0] mux_64 = policy_2 ? policy_row[16:1] : ((action_row[16] & old_neighbour_valid_s1) ? old_neighbour_s1 : action_row[15:0]);
+    wire [15:0] mux_204 = (action_row[20] & old_neighbour_valid_s1) ? old_neighbour_s1 : (action_row[15:0] + {6'd0, bucket});
+    wire policy_2 = policy_row[0] & and_211_s1;
     wire old_epoch = in_verdict[68];
-    wire [16:0] cat_67 = {mux_64, old_epoch_s1};
-    wire not_80 = ~exception;
-    wire nat = (action_row[17] & not_80_s1) & ~policy_2;
-    wire rewrite_2 = action_row[18] & not_80_s1;
-    wire dscp_valid = action_row[53] & not_80_s1;
+    wire [16:0] cat_219 = {policy_2 ? policy_row[16:1] : mux_204, old_epoch_s1};
+    wire not_232 = ~exception;
+    wire nat = (action_row[21] & not_232_s1) & ~policy_2;
+    wire rewrite_2 = action_row[22] & not_232_s1;
+    wire dscp_valid = action_row[57] & not_232_s1;
     wire [2:0] old_l4 = in_verdict[240:238];
-    wire eq_92 = old_l4 == 3'd1;
-    wire eq_94 = old_l4 == 3'd2;
-    wire eq_96 = old_l4 == 3'd4;
-    wire [1:0] and_108 = {2{and_101_s1 & (|action_row[52:37])}} & action_row[36:35];
-    wire eq_110 = and_108 == 2'd1;
-    wire eq_112 = and_108 == 2'd2;
+    wire eq_244 = old_l4 == 3'd1;
+    wire eq_246 = old_l4 == 3'd2;
+    wire eq_248 = old_l4 == 3'd4;
+    wire [1:0] and_260 = {2{and_253_s1 & (|action_row[56:41])}} & action_row[40:39];
+    wire eq_262 = and_260 == 2'd1;
+    wire eq_264 = and_260 == 2'd2;
     wire [15:0] old_sport = in_verdict[520:505];
     wire [15:0] old_dport = in_verdict[536:521];
-    wire [15:0] mux_117 = eq_110 ? old_sport_s1 : old_dport_s1;
+    wire [15:0] mux_269 = eq_262 ? old_sport_s1 : old_dport_s1;
     wire [7:0] old_traffic_class = in_verdict[544:537];
-    wire [7:0] cat_124 = {action_row[59:54], old_traffic_class_s1[1:0]};
-    wire [127:0] not_126 = ~in_verdict[376:249];
-    wire [95:0] and_129 = {96{old_v6}} & not_126[127:32];
-    wire [18:0] sum_156 = ({3'd0, not_126[15:0]} + {3'd0, not_126[31:16]}) + ({3'd0, and_129[15:0]} + {3'd0, and_129[31:16]});
-    wire [18:0] sum_159 = ({3'd0, and_129[47:32]} + {3'd0, and_129[63:48]}) + ({3'd0, and_129[79:64]} + {3'd0, and_129[95:80]});
-    wire [127:0] not_163 = ~in_verdict[504:377];
-    wire [95:0] and_166 = {96{old_v6}} & not_163[127:32];
-    wire [18:0] sum_193 = ({3'd0, not_163[15:0]} + {3'd0, not_163[31:16]}) + ({3'd0, and_166[15:0]} + {3'd0, and_166[31:16]});
-    wire [18:0] sum_196 = ({3'd0, and_166[47:32]} + {3'd0, and_166[63:48]}) + ({3'd0, and_166[79:64]} + {3'd0, and_166[95:80]});
+    wire [7:0] cat_276 = {action_row[63:58], old_traffic_class_s1[1:0]};
+    wire [127:0] not_277 = ~in_verdict[376:249];
+    wire [95:0] and_280 = {96{old_v6}} & not_277[127:32];
+    wire [18:0] sum_307 = ({3'd0, not_277[15:0]} + {3'd0, not_277[31:16]}) + ({3'd0, and_280[15:0]} + {3'd0, and_280[31:16]});
+    wire [18:0] sum_310 = ({3'd0, and_280[47:32]} + {3'd0, and_280[63:48]}) + ({3'd0, and_280[79:64]} + {3'd0, and_280[95:80]});
+    wire [127:0] not_313 = ~in_verdict[504:377];
+    wire [95:0] and_316 = {96{old_v6}} & not_313[127:32];
+    wire [18:0] sum_343 = ({3'd0, not_313[15:0]} + {3'd0, not_313[31:16]}) + ({3'd0, and_316[15:0]} + {3'd0, and_316[31:16]});
+    wire [18:0] sum_346 = ({3'd0, and_316[47:32]} + {3'd0, and_316[63:48]}) + ({3'd0, and_316[79:64]} + {3'd0, and_316[95:80]});
     wire [15:0] old_ip_checksum = in_verdict[560:545];
     wire [15:0] old_l4_checksum = in_verdict[576:561];
-    wire [21:0] sum_252 = ({6'd0, not_245_s1} + addresses) + {5'd0, {17{or_230_s3}} & ({1'd0, ~mux_117_s3} + {1'd0, new_port})};
-    wire [95:0] and_257 = {96{old_v6_s1}} & attachment_row[265:170];
-    wire [18:0] sum_284 = ({3'd0, attachment_row[153:138]} + {3'd0, attachment_row[169:154]}) + ({3'd0, and_257[15:0]} + {3'd0, and_257[31:16]});
-    wire [18:0] sum_287 = ({3'd0, and_257[47:32]} + {3'd0, and_257[63:48]}) + ({3'd0, and_257[79:64]} + {3'd0, and_257[95:80]});
-    wire [95:0] and_295 = {96{old_v6_s1}} & rewrite_row[128:33];
-    wire [18:0] sum_322 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_295[15:0]} + {3'd0, and_295[31:16]});
-    wire [18:0] sum_325 = ({3'd0, and_295[47:32]} + {3'd0, and_295[63:48]}) + ({3'd0, and_295[79:64]} + {3'd0, and_295[95:80]});
-    wire [21:0] sum_335 = {3'd0, and_291_s5} + {3'd0, and_329_s5};
-    wire [16:0] sum_346 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_359 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_365 = ~(sum_359[15:0] + {15'd0, sum_359[16]});
-    wire [3:0] and_376 = {4{not_80_s1 & ~policy_2}} & action_row[63:60];
-    wire eq_378 = and_376 == 4'd1;
-    wire le_384 = 4'd5 <= header_kind;
-    wire [6:0] or_423 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
-    wire [6:0] or_424 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
-    wire [6:0] bytes_behind = or_423 | or_424;
+    wire [21:0] sum_402 = ({6'd0, not_395_s1} + addresses) + {5'd0, {17{or_380_s3}} & ({1'd0, ~mux_269_s3} + {1'd0, new_port})};
+    wire [95:0] and_407 = {96{old_v6_s1}} & attachment_row[268:173];
+    wire [18:0] sum_434 = ({3'd0, attachment_row[156:141]} + {3'd0, attachment_row[172:157]}) + ({3'd0, and_407[15:0]} + {3'd0, and_407[31:16]});
+    wire [18:0] sum_437 = ({3'd0, and_407[47:32]} + {3'd0, and_407[63:48]}) + ({3'd0, and_407[79:64]} + {3'd0, and_407[95:80]});
+    wire [95:0] and_445 = {96{old_v6_s1}} & rewrite_row[128:33];
+    wire [18:0] sum_472 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_445[15:0]} + {3'd0, and_445[31:16]});
+    wire [18:0] sum_475 = ({3'd0, and_445[47:32]} + {3'd0, and_445[63:48]}) + ({3'd0, and_445[79:64]} + {3'd0, and_445[95:80]});
+    wire [21:0] sum_485 = {3'd0, and_441_s5} + {3'd0, and_479_s5};
+    wire [16:0] sum_496 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_509 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] not_515 = ~(sum_509[15:0] + {15'd0, sum_509[16]});
+    wire [3:0] and_526 = {4{not_232_s1 & ~policy_2}} & action_row[67:64];
+    wire eq_528 = and_526 == 4'd1;
+    wire le_534 = 4'd5 <= header_kind;
+    wire [6:0] or_573 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
+    wire [6:0] or_574 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
+    wire [6:0] bytes_behind = or_573 | or_574;
     wire [16:0] behind_ip = old_ip_length_s1 + {10'd0, bytes_behind_s4};
-    wire [16:0] cat_434 = {3'd0, attachment_row[279:266]};
-    wire [16:0] cat_436 = {3'd0, attachment_row[279:266]};
-    wire and_460 = (le_384_s4 ? (encap_row[0] ? and_454_s6 : and_447_s6) : and_440_s6) & not_80_s1;
-    wire [11:0] sum_475 = encap_row[284:273] + {4'd0, action_row[71:64]};
-    wire [31:0] or_513 = (({32{eq_489_s4}} & {12'd0, encap_row[304:285]}) | ({32{eq_494_s4}} & encap_row[360:329])) | ({32{and_502_s4}} & {8'd0, encap_row[328:305]});
-    wire [15:0] xor_556 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
-    wire [15:0] xor_572 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
-    wire [31:0] cat_574 = {xor_556_s1, xor_572_s1};
-    wire [15:0] xor_587 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
-    wire [15:0] xor_602 = (attachment_row[153:138] ^ attachment_row[169:154]) ^ (attachment_row[185:170] ^ attachment_row[201:186]);
-    wire [15:0] xor_603 = (attachment_row[217:202] ^ attachment_row[233:218]) ^ (attachment_row[249:234] ^ attachment_row[265:250]);
+    wire [16:0] cat_584 = {3'd0, attachment_row[282:269]};
+    wire [16:0] cat_586 = {3'd0, attachment_row[282:269]};
+    wire and_610 = (le_534_s4 ? (encap_row[0] ? and_604_s6 : and_597_s6) : and_590_s6) & not_232_s1;
+    wire [11:0] sum_625 = encap_row[284:273] + {4'd0, action_row[75:68]};
+    wire [31:0] or_663 = (({32{eq_639_s4}} & {12'd0, encap_row[304:285]}) | ({32{eq_644_s4}} & encap_row[360:329])) | ({32{and_652_s4}} & {8'd0, encap_row[328:305]});
+    wire [15:0] xor_706 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
+    wire [15:0] xor_722 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
+    wire [31:0] cat_724 = {xor_706_s1, xor_722_s1};
+    wire [15:0] xor_737 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
+    wire [15:0] xor_752 = (attachment_row[156:141] ^ attachment_row[172:157]) ^ (attachment_row[188:173] ^ attachment_row[204:189]);
+    wire [15:0] xor_753 = (attachment_row[220:205] ^ attachment_row[236:221]) ^ (attachment_row[252:237] ^ attachment_row[268:253]);
     wire [15:0] old_dport_2 = old_dport;
     wire [15:0] old_sport_2 = old_sport;
     wire [7:0] old_protocol = in_verdict[237:230];
-    wire [15:0] flow_out = (mux_590_s5 ^ mux_607_s5) ^ xor_624_s4;
+    wire [15:0] flow_out = (mux_740_s5 ^ mux_757_s5) ^ xor_774_s4;
     wire [15:0] old_sport_3 = old_sport;
     wire [15:0] old_dport_3 = old_dport;
     wire [7:0] old_protocol_2 = old_protocol;
-    wire [15:0] flow_in = xor_627_s2 ^ xor_635_s1;
+    wire [15:0] flow_in = xor_777_s2 ^ xor_785_s1;
     wire [15:0] udp_source = {2'd3, flow_out[13:0]};
-    wire [16:0] sum_643 = behind_ip_s5 + 17'h14;
-    wire [21:0] outer_sum = {5'd0, sum_659_s6} + {6'd0, encap_row[272:257]};
-    wire [16:0] sum_674 = {1'd0, outer_sum_s7[15:0]} + {11'd0, outer_sum_s7[21:16]};
-    wire and_685 = and_682_s7 & ~meter_policed;
-    wire or_686 = nat | rewrite_2;
+    wire [16:0] sum_793 = behind_ip_s5 + 17'h14;
+    wire [21:0] outer_sum = {5'd0, sum_809_s6} + {6'd0, encap_row[272:257]};
+    wire [16:0] sum_824 = {1'd0, outer_sum_s7[15:0]} + {11'd0, outer_sum_s7[21:16]};
+    wire unsent = and_610 | or_848_s6;
+    wire and_855 = and_852_s7 & ~meter_policed;
+    wire or_856 = nat | rewrite_2;
     wire old_udp_no_checksum = in_verdict[248];
     wire [3:0] old_port = in_verdict[67:64];
     wire old_class_valid = in_verdict[103];
     wire [7:0] old_l3 = in_verdict[211:204];
     wire [6:0] old_l4_offset = in_verdict[247:241];
     assign out_edit = {
-        mux_371_s7,
-        or_750_s1,
-        and_742_s3,
+        mux_521_s7,
+        or_931_s1,
+        and_923_s3,
         old_l4_offset_s1,
         new_port,
-        eq_112_s3,
-        eq_110_s3,
-        not_352_s7,
-        and_737_s3,
-        mux_641_s3,
+        eq_264_s3,
+        eq_262_s3,
+        not_502_s7,
+        and_918_s3,
+        mux_791_s3,
         dscp_valid_s3,
-        attachment_row[265:138],
+        attachment_row[268:141],
         nat_s3,
         rewrite_row[128:1],
         rewrite_2_s3,
         cat_22_s1[133],
-        attachment_row[136:89],
-        attachment_row[88:41],
-        diff_533_s3,
+        attachment_row[139:92],
+        attachment_row[91:44],
+        diff_683_s3,
         encap_row[384:361],
-        sum_531_s7,
+        sum_681_s7,
         udp_source_s6,
         behind_ip_s5[15:0],
-        mux_538_s7,
-        not_680_s8,
+        mux_688_s7,
+        not_830_s8,
         encap_row[256:129],
         encap_row[128:1],
         encap_row[0],
         header_kind,
-        mux_487_s7,
-        mux_481_s7,
-        sum_468_s5,
-        {7{and_685}} & sum_536_s7,
-        {8{and_685}} & old_l3_s1,
-        and_685,
+        mux_637_s7,
+        mux_631_s7,
+        sum_618_s5,
+        {7{and_855}} & sum_686_s7,
+        {8{and_855}} & old_l3_s1,
+        and_855,
         flow_out_s6,
         flow_in_s3,
         cat_22_s1[135],
         cat_22_s1[134],
-        attachment_row[307:292],
-        and_726_s5,
-        and_723_s3,
-        and_721_s1,
+        attachment_row[310:295],
+        and_907_s5,
+        and_904_s5,
+        and_901_s1,
         cat_22_s1[132:117],
         cat_22_s1[116],
         cat_22_s1[115:113],
         cat_22_s1[112],
         cat_22_s1[111:92],
-        old_class_valid_s1 & (not_713_s7 | meter_policed),
+        old_class_valid_s1 & (not_893_s7 | meter_policed),
         cat_22_s1[91:76],
         cat_22_s1[75],
         cat_22_s1[74:65],
         cat_22_s1[64],
-        meter_policed ? 6'h18 : mux_709_s7,
-        and_685 ? attachment_row[4:1] : 4'd4,
+        meter_policed ? 6'h18 : mux_889_s7,
+        and_855 ? attachment_row[7:4] : 4'd4,
         old_port_s1,
-        or_700_s1 | meter_policed,
-        not_702_s1,
+        or_870_s1 | meter_policed,
+        not_872_s1,
         cat_22_s1[63:0]
     };
-    wire voided = meter_policed & red_799_s1;
+    wire voided = meter_policed & red_980_s1;
     assign out_valid = in_valid_s8 & ~voided;
     assign out_void = in_valid_s8 & voided;
-    wire [511:0] or_828 = ({440'd0, action_cfg_rdata} | {495'd0, policy_cfg_rdata}) | ({204'd0, attachment_cfg_rdata} | {383'd0, rewrite_cfg_rdata});
-    assign cfg_rdata = or_828 | ({127'd0, encap_cfg_rdata} | {420'd0, meter_cfg_rdata});
+    wire [511:0] or_1009 = ({436'd0, action_cfg_rdata} | {495'd0, policy_cfg_rdata}) | ({185'd0, attachment_cfg_rdata} | {383'd0, rewrite_cfg_rdata});
+    assign cfg_rdata = or_1009 | ({127'd0, encap_cfg_rdata} | {420'd0, meter_cfg_rdata});
 
     header_meter meter (
         .clk(clk),
@@ -350,7 +406,7 @@ module header_prepare (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[71:0]),
+        .cfg_wdata(cfg_wdata[75:0]),
         .spaced_valid(spaced_valid),
         .row(action_row),
         .cfg_rdata(action_cfg_rdata)
@@ -373,12 +429,12 @@ module header_prepare (
     table_attachment attachment (
         .clk(clk),
         .rst(rst),
-        .index(cat_67[8:0]),
+        .index(cat_219[8:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata[307:0]),
+        .cfg_wdata(cfg_wdata[326:0]),
         .spaced_valid(spaced_valid_s2),
         .row(attachment_row),
         .cfg_rdata(attachment_cfg_rdata)
@@ -387,7 +443,7 @@ module header_prepare (
     table_rewrite rewrite (
         .clk(clk),
         .rst(rst),
-        .index(action_row[24:19]),
+        .index(action_row[28:23]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -401,7 +457,7 @@ module header_prepare (
     table_encap encap (
         .clk(clk),
         .rst(rst),
-        .index(attachment_row[284:280]),
+        .index(attachment_row[287:283]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -413,106 +469,112 @@ module header_prepare (
     );
 
     always @(posedge clk) begin
+        if (spaced_valid) xor_149_s1 <= cat_147 ^ 32'hdaeda3e9;
         if (spaced_valid) old_neighbour_valid_s1 <= old_neighbour_valid;
         if (spaced_valid) old_neighbour_s1 <= old_neighbour;
-        if (spaced_valid) and_59_s1 <= old_rule_valid & ~(|in_number);
+        if (spaced_valid) and_211_s1 <= old_rule_valid & ~(|in_number);
         if (spaced_valid) old_epoch_s1 <= old_epoch;
-        if (spaced_valid) not_80_s1 <= not_80;
-        if (spaced_valid) and_101_s1 <= not_80 & ((eq_92 | eq_94) | (old_l4 == 3'd3));
+        if (spaced_valid) not_232_s1 <= not_232;
+        if (spaced_valid) and_253_s1 <= not_232 & ((eq_244 | eq_246) | (old_l4 == 3'd3));
         if (spaced_valid) old_sport_s1 <= old_sport;
         if (spaced_valid) old_dport_s1 <= old_dport;
-        if (spaced_valid_s2) new_port <= mux_117 + action_row[52:37];
+        if (spaced_valid_s2) new_port <= mux_269 + action_row[56:41];
         if (spaced_valid) old_traffic_class_s1 <= old_traffic_class;
-        if (spaced_valid) sum_160_s1 <= sum_156 + sum_159;
-        if (spaced_valid) sum_197_s1 <= sum_193 + sum_196;
-        if (spaced_valid_s2) addresses <= {3'd0, {19{rewrite_2}} & sum_160_s1} + {3'd0, {19{nat}} & sum_197_s1};
-        if (spaced_valid) not_213_s1 <= ~{8'd0, old_traffic_class};
-        if (spaced_valid_s2) and_221_s3 <= {17{dscp_valid}} & ({1'd0, not_213_s1} + {1'd0, {8'd0, cat_124}});
-        if (spaced_valid_s2) mux_117_s3 <= mux_117;
-        if (spaced_valid_s2) or_230_s3 <= eq_110 | eq_112;
-        if (spaced_valid) not_235_s1 <= ~old_ip_checksum;
-        if (spaced_valid_s3) ip_start <= ({6'd0, not_235_s1} + addresses) + {5'd0, and_221_s3};
-        if (spaced_valid) not_245_s1 <= ~old_l4_checksum;
-        if (spaced_valid_s3) l4_start <= sum_252;
+        if (spaced_valid) sum_311_s1 <= sum_307 + sum_310;
+        if (spaced_valid) sum_347_s1 <= sum_343 + sum_346;
+        if (spaced_valid_s2) addresses <= {3'd0, {19{rewrite_2}} & sum_311_s1} + {3'd0, {19{nat}} & sum_347_s1};
+        if (spaced_valid) not_363_s1 <= ~{8'd0, old_traffic_class};
+        if (spaced_valid_s2) and_371_s3 <= {17{dscp_valid}} & ({1'd0, not_363_s1} + {1'd0, {8'd0, cat_276}});
+        if (spaced_valid_s2) mux_269_s3 <= mux_269;
+        if (spaced_valid_s2) or_380_s3 <= eq_262 | eq_264;
+        if (spaced_valid) not_385_s1 <= ~old_ip_checksum;
+        if (spaced_valid_s3) ip_start <= ({6'd0, not_385_s1} + addresses) + {5'd0, and_371_s3};
+        if (spaced_valid) not_395_s1 <= ~old_l4_checksum;
+        if (spaced_valid_s3) l4_start <= sum_402;
         if (spaced_valid) old_v6_s1 <= old_v6;
         if (spaced_valid_s2) nat_s3 <= nat;
-        if (spaced_valid_s4) and_291_s5 <= {19{nat_s3}} & (sum_284 + sum_287);
+        if (spaced_valid_s4) and_441_s5 <= {19{nat_s3}} & (sum_434 + sum_437);
         if (spaced_valid_s2) rewrite_2_s3 <= rewrite_2;
-        if (spaced_valid_s4) and_329_s5 <= {19{rewrite_2_s3}} & (sum_322 + sum_325);
-        if (spaced_valid_s5) ip_sum <= ip_start + sum_335;
-        if (spaced_valid_s5) l4_sum <= l4_start + sum_335;
-        if (spaced_valid) eq_94_s1 <= eq_94;
-        if (spaced_valid_s2) header_kind <= {4{~eq_378}} & and_376;
+        if (spaced_valid_s4) and_479_s5 <= {19{rewrite_2_s3}} & (sum_472 + sum_475);
+        if (spaced_valid_s5) ip_sum <= ip_start + sum_485;
+        if (spaced_valid_s5) l4_sum <= l4_start + sum_485;
+        if (spaced_valid) eq_246_s1 <= eq_246;
+        if (spaced_valid_s2) header_kind <= {4{~eq_528}} & and_526;
         if (spaced_valid_s3) bytes_behind_s4 <= bytes_behind;
         if (spaced_valid) old_ip_length_s1 <= old_ip_length;
         if (spaced_valid_s4) behind_ip_s5 <= behind_ip;
-        if (spaced_valid_s4) red_438_s5 <= |cat_434;
-        if (spaced_valid_s5) and_440_s6 <= (cat_436 < behind_ip_s5) & red_438_s5;
-        if (spaced_valid_s4) red_445_s5 <= |cat_434;
-        if (spaced_valid_s5) and_447_s6 <= (cat_436 < (behind_ip_s5 + 17'h14)) & red_445_s5;
-        if (spaced_valid_s4) red_452_s5 <= |cat_434;
-        if (spaced_valid_s5) and_454_s6 <= (cat_436 < (behind_ip_s5 + 17'h28)) & red_452_s5;
-        if (spaced_valid_s3) le_384_s4 <= le_384;
-        if (spaced_valid_s2) eq_378_s3 <= eq_378;
-        if (spaced_valid_s4) sum_468_s5 <= attachment_row[16:15] + {1'd0, eq_378_s3 & ~attachment_row[16]};
-        if (spaced_valid_s4) and_478_s5 <= eq_378_s3 & (attachment_row[16:15] == 2'd0);
-        if (spaced_valid_s4) and_484_s5 <= eq_378_s3 & (attachment_row[16:15] == 2'd1);
-        if (spaced_valid_s3) and_502_s4 <= le_384 & ~(header_kind == 4'd8);
-        if (spaced_valid_s3) eq_489_s4 <= header_kind == 4'd2;
-        if (spaced_valid_s3) eq_494_s4 <= header_kind == 4'd8;
-        if (spaced_valid_s5) sum_523_s6 <= (7'he + {3'd0, {sum_468_s5, 2'd0}}) + bytes_behind_s4;
-        if (spaced_valid_s5) sum_526_s6 <= behind_ip_s5 + 17'h14;
-        if (spaced_valid) xor_556_s1 <= xor_556;
-        if (spaced_valid) xor_572_s1 <= xor_572;
-        if (spaced_valid_s4) mux_590_s5 <= rewrite_2_s3 ? xor_587 : cat_574[31:16];
-        if (spaced_valid_s4) mux_607_s5 <= nat_s3 ? (xor_602 ^ xor_603) : cat_574[15:0];
+        if (spaced_valid_s4) red_588_s5 <= |cat_584;
+        if (spaced_valid_s5) and_590_s6 <= (cat_586 < behind_ip_s5) & red_588_s5;
+        if (spaced_valid_s4) red_595_s5 <= |cat_584;
+        if (spaced_valid_s5) and_597_s6 <= (cat_586 < (behind_ip_s5 + 17'h14)) & red_595_s5;
+        if (spaced_valid_s4) red_602_s5 <= |cat_584;
+        if (spaced_valid_s5) and_604_s6 <= (cat_586 < (behind_ip_s5 + 17'h28)) & red_602_s5;
+        if (spaced_valid_s3) le_534_s4 <= le_534;
+        if (spaced_valid_s2) eq_528_s3 <= eq_528;
+        if (spaced_valid_s4) sum_618_s5 <= attachment_row[19:18] + {1'd0, eq_528_s3 & ~attachment_row[19]};
+        if (spaced_valid_s4) and_628_s5 <= eq_528_s3 & (attachment_row[19:18] == 2'd0);
+        if (spaced_valid_s4) and_634_s5 <= eq_528_s3 & (attachment_row[19:18] == 2'd1);
+        if (spaced_valid_s3) and_652_s4 <= le_534 & ~(header_kind == 4'd8);
+        if (spaced_valid_s3) eq_639_s4 <= header_kind == 4'd2;
+        if (spaced_valid_s3) eq_644_s4 <= header_kind == 4'd8;
+        if (spaced_valid_s5) sum_673_s6 <= (7'he + {3'd0, {sum_618_s5, 2'd0}}) + bytes_behind_s4;
+        if (spaced_valid_s5) sum_676_s6 <= behind_ip_s5 + 17'h14;
+        if (spaced_valid) xor_706_s1 <= xor_706;
+        if (spaced_valid) xor_722_s1 <= xor_722;
+        if (spaced_valid_s4) mux_740_s5 <= rewrite_2_s3 ? xor_737 : cat_724[31:16];
+        if (spaced_valid_s4) mux_757_s5 <= nat_s3 ? (xor_752 ^ xor_753) : cat_724[15:0];
         if (spaced_valid) old_dport_2_s1 <= old_dport_2;
         if (spaced_valid) old_sport_2_s1 <= old_sport_2;
-        if (spaced_valid_s2) or_615_s3 <= eq_110 | eq_112;
-        if (spaced_valid_s2) mux_614_s3 <= eq_110 ? old_dport_2_s1 : old_sport_2_s1;
+        if (spaced_valid_s2) or_765_s3 <= eq_262 | eq_264;
+        if (spaced_valid_s2) mux_764_s3 <= eq_262 ? old_dport_2_s1 : old_sport_2_s1;
         if (spaced_valid) old_protocol_s1 <= old_protocol;
-        if (spaced_valid_s3) xor_624_s4 <= ((or_615_s3 ? new_port : mux_117_s3) ^ mux_614_s3) ^ {8'd0, old_protocol_s1};
-        if (spaced_valid_s1) xor_627_s2 <= cat_574[31:16] ^ cat_574[15:0];
-        if (spaced_valid) xor_635_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
-        if (spaced_valid_s2) mux_641_s3 <= dscp_valid ? cat_124 : old_traffic_class_s1;
-        if (spaced_valid_s3) sum_652_s4 <= {1'd0, mux_641_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
-        if (spaced_valid_s5) sum_659_s6 <= {1'd0, sum_643[15:0]} + {8'd0, sum_652_s4};
+        if (spaced_valid_s3) xor_774_s4 <= ((or_765_s3 ? new_port : mux_269_s3) ^ mux_764_s3) ^ {8'd0, old_protocol_s1};
+        if (spaced_valid_s1) xor_777_s2 <= cat_724[31:16] ^ cat_724[15:0];
+        if (spaced_valid) xor_785_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
+        if (spaced_valid_s2) mux_791_s3 <= dscp_valid ? cat_276 : old_traffic_class_s1;
+        if (spaced_valid_s3) sum_802_s4 <= {1'd0, mux_791_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
+        if (spaced_valid_s5) sum_809_s6 <= {1'd0, sum_793[15:0]} + {8'd0, sum_802_s4};
         if (spaced_valid_s6) outer_sum_s7 <= outer_sum;
-        if (spaced_valid_s6) and_682_s7 <= not_80_s1 & ~and_460;
-        if (spaced_valid) or_700_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        if (spaced_valid_s4) and_834_s5 <= (attachment_row[3:1] == 3'd1) & not_232_s1;
+        if (spaced_valid_s4) and_839_s5 <= (attachment_row[3:1] == 3'd2) & not_232_s1;
+        if (spaced_valid_s4) and_844_s5 <= (attachment_row[3:1] == 3'd3) & not_232_s1;
+        if (spaced_valid_s5) or_848_s6 <= (and_834_s5 | and_839_s5) | and_844_s5;
+        if (spaced_valid_s6) and_852_s7 <= not_232_s1 & ~unsent;
+        if (spaced_valid) or_870_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
         if (spaced_valid) old_reason_s1 <= old_reason;
-        if (spaced_valid_s6) mux_709_s7 <= and_460 ? 6'h19 : old_reason_s1;
-        if (spaced_valid_s6) not_713_s7 <= ~and_460;
+        if (spaced_valid_s5) or_884_s6 <= (({6{and_834_s5}} & 6'h1d) | ({6{and_839_s5}} & 6'h1e)) | ({6{and_844_s5}} & 6'h1f);
+        if (spaced_valid_s6) mux_889_s7 <= or_848_s6 ? or_884_s6 : (and_610 ? 6'h19 : old_reason_s1);
+        if (spaced_valid_s6) not_893_s7 <= ~unsent;
         if (spaced_valid) old_class_valid_s1 <= old_class_valid;
         if (spaced_valid) old_l3_s1 <= old_l3;
-        if (spaced_valid_s6) sum_536_s7 <= sum_523_s6 + ({7{le_384_s4}} & (encap_row[0] ? 7'h28 : 7'h14));
-        if (spaced_valid) not_734_s1 <= ~old_v6;
-        if (spaced_valid) or_691_s1 <= (eq_92 | eq_96) | (eq_94 & ~old_udp_no_checksum);
-        if (spaced_valid_s6) mux_371_s7 <= (eq_94_s1 & ~(|not_365)) ? 16'hffff : not_365;
-        if (spaced_valid) or_750_s1 <= (({5{eq_92}} & 5'h10) | ({5{eq_94}} & 5'd6)) | ({5{eq_96}} & 5'd2);
-        if (spaced_valid_s2) and_742_s3 <= or_691_s1 & ((or_686 | eq_110) | eq_112);
+        if (spaced_valid_s6) sum_686_s7 <= sum_673_s6 + ({7{le_534_s4}} & (encap_row[0] ? 7'h28 : 7'h14));
+        if (spaced_valid) not_915_s1 <= ~old_v6;
+        if (spaced_valid) or_861_s1 <= (eq_244 | eq_248) | (eq_246 & ~old_udp_no_checksum);
+        if (spaced_valid_s6) mux_521_s7 <= (eq_246_s1 & ~(|not_515)) ? 16'hffff : not_515;
+        if (spaced_valid) or_931_s1 <= (({5{eq_244}} & 5'h10) | ({5{eq_246}} & 5'd6)) | ({5{eq_248}} & 5'd2);
+        if (spaced_valid_s2) and_923_s3 <= or_861_s1 & ((or_856 | eq_262) | eq_264);
         if (spaced_valid) old_l4_offset_s1 <= old_l4_offset;
-        if (spaced_valid_s2) eq_112_s3 <= eq_112;
-        if (spaced_valid_s2) eq_110_s3 <= eq_110;
-        if (spaced_valid_s6) not_352_s7 <= ~(sum_346[15:0] + {15'd0, sum_346[16]});
-        if (spaced_valid_s2) and_737_s3 <= not_734_s1 & (or_686 | dscp_valid);
+        if (spaced_valid_s2) eq_264_s3 <= eq_264;
+        if (spaced_valid_s2) eq_262_s3 <= eq_262;
+        if (spaced_valid_s6) not_502_s7 <= ~(sum_496[15:0] + {15'd0, sum_496[16]});
+        if (spaced_valid_s2) and_918_s3 <= not_915_s1 & (or_856 | dscp_valid);
         if (spaced_valid_s2) dscp_valid_s3 <= dscp_valid;
         if (spaced_valid) cat_22_s1 <= cat_22;
-        if (spaced_valid_s2) diff_533_s3 <= 8'd0 - action_row[71:64];
-        if (spaced_valid_s6) sum_531_s7 <= or_513 + {24'd0, action_row[71:64]};
+        if (spaced_valid_s2) diff_683_s3 <= 8'd0 - action_row[75:68];
+        if (spaced_valid_s6) sum_681_s7 <= or_663 + {24'd0, action_row[75:68]};
         if (spaced_valid_s5) udp_source_s6 <= udp_source;
-        if (spaced_valid_s6) mux_538_s7 <= encap_row[0] ? behind_ip_s5[15:0] : sum_526_s6[15:0];
-        if (spaced_valid_s7) not_680_s8 <= ~(sum_674[15:0] + {15'd0, sum_674[16]});
-        if (spaced_valid_s6) mux_487_s7 <= and_484_s5 ? sum_475 : attachment_row[40:29];
-        if (spaced_valid_s6) mux_481_s7 <= and_478_s5 ? sum_475 : attachment_row[28:17];
+        if (spaced_valid_s6) mux_688_s7 <= encap_row[0] ? behind_ip_s5[15:0] : sum_676_s6[15:0];
+        if (spaced_valid_s7) not_830_s8 <= ~(sum_824[15:0] + {15'd0, sum_824[16]});
+        if (spaced_valid_s6) mux_637_s7 <= and_634_s5 ? sum_625 : attachment_row[43:32];
+        if (spaced_valid_s6) mux_631_s7 <= and_628_s5 ? sum_625 : attachment_row[31:20];
         if (spaced_valid_s5) flow_out_s6 <= flow_out;
         if (spaced_valid_s2) flow_in_s3 <= flow_in;
-        if (spaced_valid_s4) and_726_s5 <= {10{not_80_s1}} & attachment_row[14:5];
-        if (spaced_valid_s2) and_723_s3 <= {16{not_80_s1}} & mux_64;
-        if (spaced_valid) and_721_s1 <= {22{not_80}} & sum_28;
+        if (spaced_valid_s4) and_907_s5 <= {10{not_232_s1}} & attachment_row[17:8];
+        if (spaced_valid_s4) and_904_s5 <= {16{not_232_s1}} & attachment_row[326:311];
+        if (spaced_valid) and_901_s1 <= {22{not_232}} & sum_28;
         if (spaced_valid) old_port_s1 <= old_port;
-        if (spaced_valid) not_702_s1 <= ~(|in_number);
-        if (spaced_valid) red_799_s1 <= |in_number;
+        if (spaced_valid) not_872_s1 <= ~(|in_number);
+        if (spaced_valid) red_980_s1 <= |in_number;
     end
 
     always @(posedge clk) begin
@@ -552,110 +614,116 @@ module header_prepare (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, action_row, cat_67, attachment_row, rewrite_row, sum_526_s6, sum_643};
+    wire _unused = &{1'b0, cfg_wdata, action_row, xor_149_s1, cat_219, attachment_row, rewrite_row, sum_676_s6, sum_793};
 
 `ifndef SYNTHESIS
     initial begin
+        xor_149_s1 = 32'd0;
         old_neighbour_valid_s1 = 1'd0;
         old_neighbour_s1 = 16'd0;
-        and_59_s1 = 1'd0;
+        and_211_s1 = 1'd0;
         old_epoch_s1 = 1'd0;
-        not_80_s1 = 1'd0;
-        and_101_s1 = 1'd0;
+        not_232_s1 = 1'd0;
+        and_253_s1 = 1'd0;
         old_sport_s1 = 16'd0;
         old_dport_s1 = 16'd0;
         new_port = 16'd0;
         old_traffic_class_s1 = 8'd0;
-        sum_160_s1 = 19'd0;
-        sum_197_s1 = 19'd0;
+        sum_311_s1 = 19'd0;
+        sum_347_s1 = 19'd0;
         addresses = 22'd0;
-        not_213_s1 = 16'd0;
-        and_221_s3 = 17'd0;
-        mux_117_s3 = 16'd0;
-        or_230_s3 = 1'd0;
-        not_235_s1 = 16'd0;
+        not_363_s1 = 16'd0;
+        and_371_s3 = 17'd0;
+        mux_269_s3 = 16'd0;
+        or_380_s3 = 1'd0;
+        not_385_s1 = 16'd0;
         ip_start = 22'd0;
-        not_245_s1 = 16'd0;
+        not_395_s1 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         nat_s3 = 1'd0;
-        and_291_s5 = 19'd0;
+        and_441_s5 = 19'd0;
         rewrite_2_s3 = 1'd0;
-        and_329_s5 = 19'd0;
+        and_479_s5 = 19'd0;
         ip_sum = 22'd0;
         l4_sum = 22'd0;
-        eq_94_s1 = 1'd0;
+        eq_246_s1 = 1'd0;
         header_kind = 4'd0;
         bytes_behind_s4 = 7'd0;
         old_ip_length_s1 = 17'd0;
         behind_ip_s5 = 17'd0;
-        red_438_s5 = 1'd0;
-        and_440_s6 = 1'd0;
-        red_445_s5 = 1'd0;
-        and_447_s6 = 1'd0;
-        red_452_s5 = 1'd0;
-        and_454_s6 = 1'd0;
-        le_384_s4 = 1'd0;
-        eq_378_s3 = 1'd0;
-        sum_468_s5 = 2'd0;
-        and_478_s5 = 1'd0;
-        and_484_s5 = 1'd0;
-        and_502_s4 = 1'd0;
-        eq_489_s4 = 1'd0;
-        eq_494_s4 = 1'd0;
-        sum_523_s6 = 7'd0;
-        sum_526_s6 = 17'd0;
-        xor_556_s1 = 16'd0;
-        xor_572_s1 = 16'd0;
-        mux_590_s5 = 16'd0;
-        mux_607_s5 = 16'd0;
+        red_588_s5 = 1'd0;
+        and_590_s6 = 1'd0;
+        red_595_s5 = 1'd0;
+        and_597_s6 = 1'd0;
+        red_602_s5 = 1'd0;
+        and_604_s6 = 1'd0;
+        le_534_s4 = 1'd0;
+        eq_528_s3 = 1'd0;
+        sum_618_s5 = 2'd0;
+        and_628_s5 = 1'd0;
+        and_634_s5 = 1'd0;
+        and_652_s4 = 1'd0;
+        eq_639_s4 = 1'd0;
+        eq_644_s4 = 1'd0;
+        sum_673_s6 = 7'd0;
+        sum_676_s6 = 17'd0;
+        xor_706_s1 = 16'd0;
+        xor_722_s1 = 16'd0;
+        mux_740_s5 = 16'd0;
+        mux_757_s5 = 16'd0;
         old_dport_2_s1 = 16'd0;
         old_sport_2_s1 = 16'd0;
-        or_615_s3 = 1'd0;
-        mux_614_s3 = 16'd0;
+        or_765_s3 = 1'd0;
+        mux_764_s3 = 16'd0;
         old_protocol_s1 = 8'd0;
-        xor_624_s4 = 16'd0;
-        xor_627_s2 = 16'd0;
-        xor_635_s1 = 16'd0;
-        mux_641_s3 = 8'd0;
-        sum_652_s4 = 9'd0;
-        sum_659_s6 = 17'd0;
+        xor_774_s4 = 16'd0;
+        xor_777_s2 = 16'd0;
+        xor_785_s1 = 16'd0;
+        mux_791_s3 = 8'd0;
+        sum_802_s4 = 9'd0;
+        sum_809_s6 = 17'd0;
         outer_sum_s7 = 22'd0;
-        and_682_s7 = 1'd0;
-        or_700_s1 = 1'd0;
+        and_834_s5 = 1'd0;
+        and_839_s5 = 1'd0;
+        and_844_s5 = 1'd0;
+        or_848_s6 = 1'd0;
+        and_852_s7 = 1'd0;
+        or_870_s1 = 1'd0;
         old_reason_s1 = 6'd0;
-        mux_709_s7 = 6'd0;
-        not_713_s7 = 1'd0;
+        or_884_s6 = 6'd0;
+        mux_889_s7 = 6'd0;
+        not_893_s7 = 1'd0;
         old_class_valid_s1 = 1'd0;
         old_l3_s1 = 8'd0;
-        sum_536_s7 = 7'd0;
-        not_734_s1 = 1'd0;
-        or_691_s1 = 1'd0;
-        mux_371_s7 = 16'd0;
-        or_750_s1 = 5'd0;
-        and_742_s3 = 1'd0;
+        sum_686_s7 = 7'd0;
+        not_915_s1 = 1'd0;
+        or_861_s1 = 1'd0;
+        mux_521_s7 = 16'd0;
+        or_931_s1 = 5'd0;
+        and_923_s3 = 1'd0;
         old_l4_offset_s1 = 7'd0;
-        eq_112_s3 = 1'd0;
-        eq_110_s3 = 1'd0;
-        not_352_s7 = 16'd0;
-        and_737_s3 = 1'd0;
+        eq_264_s3 = 1'd0;
+        eq_262_s3 = 1'd0;
+        not_502_s7 = 16'd0;
+        and_918_s3 = 1'd0;
         dscp_valid_s3 = 1'd0;
         cat_22_s1 = 136'd0;
-        diff_533_s3 = 8'd0;
-        sum_531_s7 = 32'd0;
+        diff_683_s3 = 8'd0;
+        sum_681_s7 = 32'd0;
         udp_source_s6 = 16'd0;
-        mux_538_s7 = 16'd0;
-        not_680_s8 = 16'd0;
-        mux_487_s7 = 12'd0;
-        mux_481_s7 = 12'd0;
+        mux_688_s7 = 16'd0;
+        not_830_s8 = 16'd0;
+        mux_637_s7 = 12'd0;
+        mux_631_s7 = 12'd0;
         flow_out_s6 = 16'd0;
         flow_in_s3 = 16'd0;
-        and_726_s5 = 10'd0;
-        and_723_s3 = 16'd0;
-        and_721_s1 = 22'd0;
+        and_907_s5 = 10'd0;
+        and_904_s5 = 16'd0;
+        and_901_s1 = 22'd0;
         old_port_s1 = 4'd0;
-        not_702_s1 = 1'd0;
-        red_799_s1 = 1'd0;
+        not_872_s1 = 1'd0;
+        red_980_s1 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;

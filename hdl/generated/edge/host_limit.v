@@ -37,7 +37,6 @@ module host_limit (
     reg  exception_d3;
     reg  [2:0] own_rank_d1;
     reg  [2:0] mux_46_d1;
-    reg  [2:0] mux_46_d2;
     wire decided = starts_here_d3 ? (exception_d3 & ((lookup_row_d3[0] & ~states_conforms) | lookup_row_d3[1])) : held;
     assign limited = decided;
 
@@ -77,8 +76,7 @@ module host_limit (
         exception_d3 <= exception_d2;
         own_rank_d1 <= own_rank;
         mux_46_d1 <= exception ? lookup_row[4:2] : own_rank_d1;
-        mux_46_d2 <= mux_46_d1;
-        rank <= mux_46_d2;
+        rank <= mux_46_d1;
     end
 
     always @(posedge clk) begin
@@ -118,7 +116,6 @@ module host_limit (
         exception_d3 = 1'd0;
         own_rank_d1 = 3'd0;
         mux_46_d1 = 3'd0;
-        mux_46_d2 = 3'd0;
         rank = 3'd0;
     end
 `endif

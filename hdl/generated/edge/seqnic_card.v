@@ -18,6 +18,7 @@ module seqnic_card (
     input  wire s_axil_rready,
     input  wire [159:0] source_sha,
     input  wire flr,
+    input  wire [3:0] link,
     input  wire [127:0] s_axis_p0_tdata,
     input  wire [15:0] s_axis_p0_tkeep,
     input  wire s_axis_p0_tvalid,
@@ -368,7 +369,7 @@ module seqnic_card (
     wire [31:0] dropped_4 = publish_dropped_4;
     wire [31:0] dropped_5 = transmit_drops;
     wire [31:0] dropped_6 = 32'd0;
-    wire [6:0] cat_178 = {running_6, running_5, running_4, running_3, running_2, running_1, running_0};
+    wire [6:0] cat_179 = {running_6, running_5, running_4, running_3, running_2, running_1, running_0};
     wire [7:0] pending = interrupts_pending;
     wire core_busy = core_busy_2;
     wire window_busy = commands_window_busy;
@@ -413,8 +414,8 @@ module seqnic_card (
     wire ask_commands_ready = ask_ready & ask_choice;
     wire ask_6_taken = ask_commands_ready;
     wire line_6_taken = commands_line_ready;
-    wire [72:0] mux_372 = ask_choice ? {1'd1, fetch_commands_ar_len, fetch_commands_ar_addr} : {1'd0, fetch_transmit_ar_len, fetch_transmit_ar_addr};
-    wire mux_373 = ask_choice ? fetch_commands_ar_valid : fetch_transmit_ar_valid;
+    wire [72:0] mux_373 = ask_choice ? {1'd1, fetch_commands_ar_len, fetch_commands_ar_addr} : {1'd0, fetch_transmit_ar_len, fetch_transmit_ar_addr};
+    wire mux_374 = ask_choice ? fetch_commands_ar_valid : fetch_transmit_ar_valid;
     wire ask_slice_out_ready = m_axi_arready;
     assign m_axi_arid = ask_slice_out_data[72];
     assign m_axi_araddr = ask_slice_out_data[63:0];
@@ -424,26 +425,26 @@ module seqnic_card (
     wire host_p2_taken = joiner_p2_host_tready;
     wire host_p3_taken = joiner_p3_host_tready;
     wire answers_room = publish_answers_room;
-    wire mux_451 = ((core_snapshot_valid & answers_item_ready) & core_snapshot_data[157]) ? 1'd0 : taking_snapshot;
-    wire mux_452 = ((commands_cfg_write & (commands_cfg_table == 7'h7f)) & ~(|commands_cfg_row)) ? 1'd1 : mux_451;
-    wire [133:0] mux_453 = record_choice ? answers_record_data : packets_record_data;
-    wire mux_454 = record_choice ? answers_record_valid : packets_record_valid;
-    wire not_482 = ~answers_waits;
-    wire [11:0] cat_490 = {
+    wire mux_452 = ((core_snapshot_valid & answers_item_ready) & core_snapshot_data[157]) ? 1'd0 : taking_snapshot;
+    wire mux_453 = ((commands_cfg_write & (commands_cfg_table == 7'h7f)) & ~(|commands_cfg_row)) ? 1'd1 : mux_452;
+    wire [133:0] mux_454 = record_choice ? answers_record_data : packets_record_data;
+    wire mux_455 = record_choice ? answers_record_valid : packets_record_valid;
+    wire not_483 = ~answers_waits;
+    wire [11:0] cat_491 = {
         core_busy_2,
         registers_active,
         fetch_transmit_active,
-        fetch_commands_active & not_482,
+        fetch_commands_active & not_483,
         transmit_stored,
-        commands_busy & not_482,
+        commands_busy & not_483,
         commands_port_busy,
         ~packets_idle,
-        ~answers_idle & not_482,
+        ~answers_idle & not_483,
         ~publish_idle,
         interrupts_timing,
-        taking_snapshot & not_482
+        taking_snapshot & not_483
     };
-    assign busy = |cat_490;
+    assign busy = |cat_491;
     assign s_axil_bresp = 2'd0;
     assign s_axil_rresp = 2'd0;
     assign m_axi_rready = 1'd1;
@@ -476,12 +477,13 @@ module seqnic_card (
         .r_ready(s_axil_rready),
         .source_sha(source_sha),
         .now(now),
-        .running(cat_178),
+        .running(cat_179),
         .busy({busy_6, busy_5, busy_4, busy_3, busy_2, busy_1, busy_0}),
         .flr(flr),
         .core_busy(core_busy),
         .pending(pending),
         .failed({failed_6, failed_5, failed_4, failed_3, failed_2, failed_1, failed_0}),
+        .link(link),
         .window_busy(window_busy),
         .window_done(window_done),
         .window_row(window_row),
@@ -709,8 +711,8 @@ module seqnic_card (
     stream_register_w73 ask_slice (
         .clk(clk),
         .rst(rst),
-        .in_valid(mux_373),
-        .in_data(mux_372),
+        .in_valid(mux_374),
+        .in_data(mux_373),
         .out_ready(ask_slice_out_ready),
         .in_ready(ask_slice_in_ready),
         .out_valid(m_axi_arvalid),
@@ -914,8 +916,8 @@ module seqnic_card (
     host_publish publish (
         .clk(clk),
         .rst(rst),
-        .record_valid(mux_454),
-        .record_data(mux_453),
+        .record_valid(mux_455),
+        .record_data(mux_454),
         .enable(registers_enable[4:0]),
         .config_0(registers_config_0),
         .config_1(registers_config_1),
@@ -986,7 +988,7 @@ module seqnic_card (
         .now(now),
         .clear(registers_clear),
         .enable(registers_vectors),
-        .running(cat_178),
+        .running(cat_179),
         .doorbell_valid(registers_doorbell_valid),
         .doorbell_ring(registers_doorbell_ring),
         .doorbell_index(registers_doorbell_index),
@@ -1026,11 +1028,11 @@ module seqnic_card (
             ask_owner <= 1'd0;
             taking_snapshot <= 1'd0;
         end else begin
-            if (mux_454) record_held <= ~((mux_454 & record_ready) & mux_453[133]);
-            if (mux_454) record_owner <= record_choice;
-            if (mux_373) ask_held <= ~(mux_373 & ask_ready);
-            if (mux_373) ask_owner <= ask_choice;
-            taking_snapshot <= mux_452;
+            if (mux_455) record_held <= ~((mux_455 & record_ready) & mux_454[133]);
+            if (mux_455) record_owner <= record_choice;
+            if (mux_374) ask_held <= ~(mux_374 & ask_ready);
+            if (mux_374) ask_owner <= ask_choice;
+            taking_snapshot <= mux_453;
         end
     end
 

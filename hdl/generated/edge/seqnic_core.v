@@ -78,7 +78,7 @@ module seqnic_core (
     output wire [157:0] snapshot_data,
     output wire busy,
     output reg  cfg_rvalid,
-    output reg  [511:0] cfg_rdata
+    output wire [511:0] cfg_rdata
 );
     wire buffer_room;
     wire sequencer_credit_return;
@@ -122,8 +122,14 @@ module seqnic_core (
     reg  [6:0] cfg_table_d1;
     reg  [21:0] cfg_row_d1;
     reg  [511:0] cfg_wdata_d1;
+    wire [511:0] window_part0;
+    wire [511:0] window_part1;
+    wire [511:0] window_part2;
+    wire [7:0] window_length;
+    wire window_more;
+    wire [3:0] window_header_port;
+    wire [63:0] window_header_tag;
     wire window_header_valid;
-    wire [1612:0] window_header;
     wire epochs_epoch;
     wire epochs_cfg_rdata;
     wire header_path_out_valid;
@@ -141,6 +147,9 @@ module seqnic_core (
     wire [127:0] buffer_even;
     wire [127:0] buffer_odd;
     wire buffer_frame_done;
+    wire editor_soon;
+    wire editor_soon_first;
+    wire [3:0] editor_soon_port;
     wire editor_valid;
     wire [135:0] editor_out;
     wire [247:0] editor_out_meta;
@@ -155,10 +164,9 @@ module seqnic_core (
     wire egress_p1_room;
     wire egress_p0_room;
     wire [4:0] dispatch_push;
-    wire [135:0] dispatch_out;
     wire [247:0] dispatch_out_meta;
     wire dispatch_event_valid;
-    wire [265:0] dispatch_event_data;
+    wire [270:0] dispatch_event_data;
     wire egress_p0_busy;
     wire egress_p1_busy;
     wire egress_p2_busy;
@@ -175,31 +183,20 @@ module seqnic_core (
     reg  buffer_frame_done_d6;
     reg  buffer_frame_done_d7;
     reg  buffer_frame_done_d8;
-    reg  [511:0] header_path_cfg_rdata_d1;
-    reg  [511:0] header_path_cfg_rdata_d2;
-    reg  [511:0] header_path_cfg_rdata_d3;
-    reg  [511:0] header_path_cfg_rdata_d4;
-    reg  [511:0] prepare_cfg_rdata_d1;
-    reg  [511:0] prepare_cfg_rdata_d2;
-    reg  [511:0] prepare_cfg_rdata_d3;
-    reg  [511:0] prepare_cfg_rdata_d4;
-    reg  epochs_cfg_rdata_d1;
-    reg  epochs_cfg_rdata_d2;
-    reg  epochs_cfg_rdata_d3;
-    reg  epochs_cfg_rdata_d4;
-    reg  [107:0] host_limits_cfg_rdata_d1;
-    reg  [107:0] host_limits_cfg_rdata_d2;
-    reg  [107:0] host_limits_cfg_rdata_d3;
-    reg  [107:0] host_limits_cfg_rdata_d4;
     reg  cfg_read_d2;
     reg  cfg_read_d3;
     reg  cfg_read_d4;
     reg  cfg_read_d5;
     reg  cfg_read_d6;
+    reg  [511:0] answer_0;
     reg  cfg_read_d7;
+    reg  [511:0] answer_1;
     reg  cfg_read_d8;
+    reg  [511:0] answer_2;
     reg  cfg_read_d9;
+    reg  [511:0] answer_3;
     reg  cfg_read_d10;
+    reg  [511:0] answer_4;
     wire room = buffer_room;
     wire credit_return = sequencer_credit_return;
     wire edit_taken = buffer_edit_taken;
@@ -214,7 +211,7 @@ module seqnic_core (
     wire in_host_ready = arbiter_in4_ready;
     wire [4:0] rooms = {egress_host_room, egress_p3_room, egress_p2_room, egress_p1_room, egress_p0_room};
     wire starts = arbiter_valid & arbiter_first;
-    wire [13:0] cat_203 = {
+    wire [13:0] cat_211 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -230,8 +227,9 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_203;
-    wire [511:0] or_239 = (header_path_cfg_rdata_d4 | prepare_cfg_rdata_d4) | ({511'd0, epochs_cfg_rdata_d4} | {404'd0, host_limits_cfg_rdata_d4});
+    assign busy = |cat_211;
+    wire [511:0] or_221 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({511'd0, epochs_cfg_rdata} | {404'd0, host_limits_cfg_rdata});
+    assign cfg_rdata = answer_4;
 
     ingress ingress_p0 (
         .clk(clk),
@@ -354,8 +352,14 @@ module seqnic_core (
         .first(arbiter_first),
         .port(arbiter_port),
         .tag(arbiter_tag),
-        .header_valid(window_header_valid),
-        .header(window_header)
+        .part0(window_part0),
+        .part1(window_part1),
+        .part2(window_part2),
+        .length(window_length),
+        .more(window_more),
+        .header_port(window_header_port),
+        .header_tag(window_header_tag),
+        .header_valid(window_header_valid)
     );
 
     table_epoch epochs (
@@ -377,7 +381,13 @@ module seqnic_core (
         .clk(clk),
         .rst(rst),
         .in_valid(window_header_valid),
-        .in_header(window_header),
+        .in_part0(window_part0),
+        .in_part1(window_part1),
+        .in_part2(window_part2),
+        .in_length(window_length),
+        .in_more(window_more),
+        .in_port(window_header_port),
+        .in_tag(window_header_tag),
         .in_epoch(epochs_epoch),
         .cfg_write(cfg_write_d1),
         .cfg_read(cfg_read_d1),
@@ -448,6 +458,9 @@ module seqnic_core (
         .edit(buffer_edit_now),
         .even(buffer_even),
         .odd(buffer_odd),
+        .soon(editor_soon),
+        .soon_first(editor_soon_first),
+        .soon_port(editor_soon_port),
         .valid(editor_valid),
         .out(editor_out),
         .out_meta(editor_out_meta),
@@ -475,16 +488,16 @@ module seqnic_core (
     dispatch dispatch (
         .clk(clk),
         .rst(rst),
-        .valid(editor_valid),
-        .beat(editor_out),
+        .soon(editor_soon),
+        .soon_first(editor_soon_first),
+        .soon_port(editor_soon_port),
+        .rank(host_limits_rank),
+        .limited(host_limits_limited),
         .meta(editor_out_meta),
         .end_valid(editor_end_valid),
         .ending(editor_ending),
-        .limited(host_limits_limited),
-        .rank(host_limits_rank),
         .room(rooms),
         .push(dispatch_push),
-        .out(dispatch_out),
         .out_meta(dispatch_out_meta),
         .event_valid(dispatch_event_valid),
         .event_data(dispatch_event_data)
@@ -494,7 +507,7 @@ module seqnic_core (
         .clk(clk),
         .rst(rst),
         .push(dispatch_push[0]),
-        .beat(dispatch_out),
+        .beat(editor_out),
         .meta(dispatch_out_meta),
         .m_tready(m_axis_p0_tready),
         .room(egress_p0_room),
@@ -510,7 +523,7 @@ module seqnic_core (
         .clk(clk),
         .rst(rst),
         .push(dispatch_push[1]),
-        .beat(dispatch_out),
+        .beat(editor_out),
         .meta(dispatch_out_meta),
         .m_tready(m_axis_p1_tready),
         .room(egress_p1_room),
@@ -526,7 +539,7 @@ module seqnic_core (
         .clk(clk),
         .rst(rst),
         .push(dispatch_push[2]),
-        .beat(dispatch_out),
+        .beat(editor_out),
         .meta(dispatch_out_meta),
         .m_tready(m_axis_p2_tready),
         .room(egress_p2_room),
@@ -542,7 +555,7 @@ module seqnic_core (
         .clk(clk),
         .rst(rst),
         .push(dispatch_push[3]),
-        .beat(dispatch_out),
+        .beat(editor_out),
         .meta(dispatch_out_meta),
         .m_tready(m_axis_p3_tready),
         .room(egress_p3_room),
@@ -558,7 +571,7 @@ module seqnic_core (
         .clk(clk),
         .rst(rst),
         .push(dispatch_push[4]),
-        .beat(dispatch_out),
+        .beat(editor_out),
         .meta(dispatch_out_meta),
         .m_tready(m_axis_host_tready),
         .room(egress_host_room),
@@ -591,19 +604,6 @@ module seqnic_core (
         cfg_table_d1 <= cfg_table;
         cfg_row_d1 <= cfg_row;
         cfg_wdata_d1 <= cfg_wdata;
-        header_path_cfg_rdata_d1 <= header_path_cfg_rdata;
-        header_path_cfg_rdata_d2 <= header_path_cfg_rdata_d1;
-        header_path_cfg_rdata_d3 <= header_path_cfg_rdata_d2;
-        header_path_cfg_rdata_d4 <= header_path_cfg_rdata_d3;
-        prepare_cfg_rdata_d1 <= prepare_cfg_rdata;
-        prepare_cfg_rdata_d2 <= prepare_cfg_rdata_d1;
-        prepare_cfg_rdata_d3 <= prepare_cfg_rdata_d2;
-        prepare_cfg_rdata_d4 <= prepare_cfg_rdata_d3;
-        host_limits_cfg_rdata_d1 <= host_limits_cfg_rdata;
-        host_limits_cfg_rdata_d2 <= host_limits_cfg_rdata_d1;
-        host_limits_cfg_rdata_d3 <= host_limits_cfg_rdata_d2;
-        host_limits_cfg_rdata_d4 <= host_limits_cfg_rdata_d3;
-        cfg_rdata <= or_239 | {353'd0, counters_cfg_rdata};
     end
 
     always @(posedge clk) begin
@@ -619,19 +619,20 @@ module seqnic_core (
             buffer_frame_done_d6 <= 1'd0;
             buffer_frame_done_d7 <= 1'd0;
             buffer_frame_done_d8 <= 1'd0;
-            epochs_cfg_rdata_d1 <= 1'd0;
-            epochs_cfg_rdata_d2 <= 1'd0;
-            epochs_cfg_rdata_d3 <= 1'd0;
-            epochs_cfg_rdata_d4 <= 1'd0;
             cfg_read_d2 <= 1'd0;
             cfg_read_d3 <= 1'd0;
             cfg_read_d4 <= 1'd0;
             cfg_read_d5 <= 1'd0;
             cfg_read_d6 <= 1'd0;
+            answer_0 <= 512'd0;
             cfg_read_d7 <= 1'd0;
+            answer_1 <= 512'd0;
             cfg_read_d8 <= 1'd0;
+            answer_2 <= 512'd0;
             cfg_read_d9 <= 1'd0;
+            answer_3 <= 512'd0;
             cfg_read_d10 <= 1'd0;
+            answer_4 <= 512'd0;
             cfg_rvalid <= 1'd0;
         end else begin
             cfg_write_d1 <= cfg_write;
@@ -645,25 +646,26 @@ module seqnic_core (
             buffer_frame_done_d6 <= buffer_frame_done_d5;
             buffer_frame_done_d7 <= buffer_frame_done_d6;
             buffer_frame_done_d8 <= buffer_frame_done_d7;
-            epochs_cfg_rdata_d1 <= epochs_cfg_rdata;
-            epochs_cfg_rdata_d2 <= epochs_cfg_rdata_d1;
-            epochs_cfg_rdata_d3 <= epochs_cfg_rdata_d2;
-            epochs_cfg_rdata_d4 <= epochs_cfg_rdata_d3;
             cfg_read_d2 <= cfg_read_d1;
             cfg_read_d3 <= cfg_read_d2;
             cfg_read_d4 <= cfg_read_d3;
             cfg_read_d5 <= cfg_read_d4;
             cfg_read_d6 <= cfg_read_d5;
+            if (cfg_read_d6 | cfg_read_d7) answer_0 <= or_221;
             cfg_read_d7 <= cfg_read_d6;
+            if (cfg_read_d7 | cfg_read_d8) answer_1 <= answer_0;
             cfg_read_d8 <= cfg_read_d7;
+            if (cfg_read_d8 | cfg_read_d9) answer_2 <= answer_1;
             cfg_read_d9 <= cfg_read_d8;
+            if (cfg_read_d9 | cfg_read_d10) answer_3 <= answer_2;
             cfg_read_d10 <= cfg_read_d9;
+            if (cfg_read_d10 | cfg_rvalid) answer_4 <= answer_3 | {353'd0, counters_cfg_rdata};
             cfg_rvalid <= cfg_read_d10;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, ingress_p0_oversize, ingress_p1_oversize, ingress_p2_oversize, ingress_p3_oversize, ingress_host_oversize};
+    wire _unused = &{1'b0, ingress_p0_oversize, ingress_p1_oversize, ingress_p2_oversize, ingress_p3_oversize, ingress_host_oversize, editor_valid};
 
 `ifndef SYNTHESIS
     initial begin
@@ -681,33 +683,21 @@ module seqnic_core (
         buffer_frame_done_d6 = 1'd0;
         buffer_frame_done_d7 = 1'd0;
         buffer_frame_done_d8 = 1'd0;
-        header_path_cfg_rdata_d1 = 512'd0;
-        header_path_cfg_rdata_d2 = 512'd0;
-        header_path_cfg_rdata_d3 = 512'd0;
-        header_path_cfg_rdata_d4 = 512'd0;
-        prepare_cfg_rdata_d1 = 512'd0;
-        prepare_cfg_rdata_d2 = 512'd0;
-        prepare_cfg_rdata_d3 = 512'd0;
-        prepare_cfg_rdata_d4 = 512'd0;
-        epochs_cfg_rdata_d1 = 1'd0;
-        epochs_cfg_rdata_d2 = 1'd0;
-        epochs_cfg_rdata_d3 = 1'd0;
-        epochs_cfg_rdata_d4 = 1'd0;
-        host_limits_cfg_rdata_d1 = 108'd0;
-        host_limits_cfg_rdata_d2 = 108'd0;
-        host_limits_cfg_rdata_d3 = 108'd0;
-        host_limits_cfg_rdata_d4 = 108'd0;
         cfg_read_d2 = 1'd0;
         cfg_read_d3 = 1'd0;
         cfg_read_d4 = 1'd0;
         cfg_read_d5 = 1'd0;
         cfg_read_d6 = 1'd0;
+        answer_0 = 512'd0;
         cfg_read_d7 = 1'd0;
+        answer_1 = 512'd0;
         cfg_read_d8 = 1'd0;
+        answer_2 = 512'd0;
         cfg_read_d9 = 1'd0;
+        answer_3 = 512'd0;
         cfg_read_d10 = 1'd0;
+        answer_4 = 512'd0;
         cfg_rvalid = 1'd0;
-        cfg_rdata = 512'd0;
     end
 `endif
 endmodule

@@ -29,7 +29,7 @@ module table_address (
     output wire [60:0] dst_value,
     output wire src_hit,
     output wire [60:0] src_value,
-    output reg  [191:0] cfg_rdata
+    output wire [191:0] cfg_rdata
 );
     reg  [129:0] src_waiting;
     reg  spaced_valid_s1;
@@ -77,12 +77,15 @@ module table_address (
     reg  and_440_d1;
     reg  and_442_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [191:0] cfg_wdata_d1;
+    reg  [191:0] wdata0_here;
     reg  [191:0] ways_cfg_q;
-    reg  [191:0] ways_cfg_q_d1;
     reg  and_442_d2;
+    reg  [191:0] ways_cfg_q1;
     reg  and_442_d3;
-    reg  [191:0] or_456_d1;
+    reg  [191:0] answer_3;
+    reg  answers_d1;
+    reg  [191:0] answer_4;
+    reg  answers_d2;
     (* ram_style = "block" *) reg [191:0] ways [0:1023];
     wire [135:0] cat_28 = {7'd0, question[128:0]};
     wire [31:0] cat_125 = {
@@ -278,10 +281,13 @@ module table_address (
     wire src_taken = way_hit & ((spaced_valid_s10 | spaced_valid_s11) | (spaced_valid_s12 | spaced_valid_s13));
     assign src_value = {61{src_found}} & src_answer;
     wire and_439 = (cfg_table == 7'd2) & (cfg_row[21:10] == 12'd0);
+    wire and_440 = cfg_write & and_439;
     wire [9:0] cfg_row_d1_9_0 = cfg_row_d1[9:0];
     wire [191:0] or_455 = ({160'd0, {32{and_141_d3}} & seed0} | {160'd0, {32{and_190_d3}} & seed1}) | ({160'd0, {32{and_239_d3}} & seed2} | {160'd0, {32{and_288_d3}} & seed3});
+    wire answers = |{and_141_d3, and_190_d3, and_239_d3, and_288_d3, and_442_d3};
     assign dst_hit = dst_found;
     assign src_hit = src_found;
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         if (spaced_valid) src_waiting <= {epoch, src_key};
@@ -296,10 +302,8 @@ module table_address (
         if (dst_taken) dst_answer <= way_value_d1;
         if (src_taken) src_answer <= way_value_d1;
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
-        ways_cfg_q_d1 <= ways_cfg_q;
-        or_456_d1 <= or_455 | ({192{and_442_d3}} & ways_cfg_q_d1);
-        cfg_rdata <= or_456_d1;
+        if (and_440) wdata0_here <= cfg_wdata;
+        if (and_442_d2) ways_cfg_q1 <= ways_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -339,6 +343,10 @@ module table_address (
             and_442_d1 <= 1'd0;
             and_442_d2 <= 1'd0;
             and_442_d3 <= 1'd0;
+            answer_3 <= 192'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 192'd0;
+            answers_d2 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -371,21 +379,25 @@ module table_address (
             spaced_valid_s12 <= spaced_valid_s11;
             spaced_valid_s13 <= spaced_valid_s12;
             src_found <= (src_found & ~spaced_valid_s8) | src_taken;
-            and_440_d1 <= cfg_write & and_439;
+            and_440_d1 <= and_440;
             and_442_d1 <= cfg_read & and_439;
             and_442_d2 <= and_442_d1;
             and_442_d3 <= and_442_d2;
+            if (answers | answers_d1) answer_3 <= or_455 | ({192{and_442_d3}} & ways_cfg_q1);
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
         end
     end
 
     always @(posedge clk) begin
         ways_q <= ways[cat_393_d1];
-        if (and_440_d1 && cat_393_d1 == cfg_row_d1_9_0) ways_q <= cfg_wdata_d1;
+        if (and_440_d1 && cat_393_d1 == cfg_row_d1_9_0) ways_q <= wdata0_here;
     end
 
     always @(posedge clk) begin
-        if (and_440_d1) ways[cfg_row_d1_9_0] <= cfg_wdata_d1;
-        else ways_cfg_q <= ways[cfg_row_d1_9_0];
+        if (and_440_d1) ways[cfg_row_d1_9_0] <= wdata0_here;
+        else if (and_442_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
     end
 
     // Bits which nothing reads.
@@ -439,13 +451,15 @@ module table_address (
         and_440_d1 = 1'd0;
         and_442_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 192'd0;
+        wdata0_here = 192'd0;
         ways_cfg_q = 192'd0;
-        ways_cfg_q_d1 = 192'd0;
         and_442_d2 = 1'd0;
+        ways_cfg_q1 = 192'd0;
         and_442_d3 = 1'd0;
-        or_456_d1 = 192'd0;
-        cfg_rdata = 192'd0;
+        answer_3 = 192'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 192'd0;
+        answers_d2 = 1'd0;
     end
 `endif
 

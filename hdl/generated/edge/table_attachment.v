@@ -4,7 +4,7 @@
 //
 // index, stage 0
 // spaced_valid, stage 0
-// row: record attachment_row, stage 2: valid [0], port [4:1], interface [14:5], tags [16:15], vid0 [28:17], vid1 [40:29], dst_mac [88:41], src_mac [136:89], v6 [137], address [265:138], mtu [279:266], encap [291:280], comes_from [307:292]
+// row: record attachment_row, stage 2: valid [0], state [3:1], port [7:4], interface [17:8], tags [19:18], vid0 [31:20], vid1 [43:32], dst_mac [91:44], src_mac [139:92], v6 [140], address [268:141], mtu [282:269], encap [294:283], comes_from [310:295], counts [326:311]
 
 `default_nettype none
 
@@ -16,33 +16,36 @@ module table_attachment (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [307:0] cfg_wdata,
+    input  wire [326:0] cfg_wdata,
     input  wire spaced_valid,
-    output reg  [307:0] row,
-    output reg  [307:0] cfg_rdata
+    output reg  [326:0] row,
+    output wire [326:0] cfg_rdata
 );
-    reg  [307:0] rows_q;
+    reg  [326:0] rows_q;
     reg  and_15_d1;
     reg  and_17_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [307:0] cfg_wdata_d1;
-    reg  [307:0] rows_cfg_q;
-    reg  [307:0] rows_cfg_q_d1;
+    reg  [326:0] wdata0_here;
+    reg  [326:0] rows_cfg_q;
     reg  and_17_d2;
-    reg  and_17_d3;
-    reg  [307:0] and_27_d1;
+    reg  [326:0] rows_cfg_q1;
+    reg  answers;
+    reg  [326:0] answer_3;
+    reg  answers_d1;
+    reg  [326:0] answer_4;
+    reg  answers_d2;
     reg  spaced_valid_s1;
-    (* ram_style = "block" *) reg [307:0] rows [0:511];
+    (* ram_style = "block" *) reg [326:0] rows [0:511];
     wire and_14 = (cfg_table == 7'hb) & (cfg_row[21:9] == 13'd0);
+    wire and_15 = cfg_write & and_14;
     wire [8:0] cfg_row_d1_8_0 = cfg_row_d1[8:0];
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
-        rows_cfg_q_d1 <= rows_cfg_q;
-        and_27_d1 <= {308{and_17_d3}} & rows_cfg_q_d1;
-        cfg_rdata <= and_27_d1;
+        if (and_15) wdata0_here <= cfg_wdata;
+        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -50,25 +53,33 @@ module table_attachment (
             and_15_d1 <= 1'd0;
             and_17_d1 <= 1'd0;
             and_17_d2 <= 1'd0;
-            and_17_d3 <= 1'd0;
+            answers <= 1'd0;
+            answer_3 <= 327'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 327'd0;
+            answers_d2 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
-            and_15_d1 <= cfg_write & and_14;
+            and_15_d1 <= and_15;
             and_17_d1 <= cfg_read & and_14;
             and_17_d2 <= and_17_d1;
-            and_17_d3 <= and_17_d2;
+            answers <= and_17_d2;
+            if (answers | answers_d1) answer_3 <= {327{answers}} & rows_cfg_q1;
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
             spaced_valid_s1 <= spaced_valid;
         end
     end
 
     always @(posedge clk) begin
         rows_q <= rows[index];
-        if (and_15_d1 && index == cfg_row_d1_8_0) rows_q <= cfg_wdata_d1;
+        if (and_15_d1 && index == cfg_row_d1_8_0) rows_q <= wdata0_here;
     end
 
     always @(posedge clk) begin
-        if (and_15_d1) rows[cfg_row_d1_8_0] <= cfg_wdata_d1;
-        else rows_cfg_q <= rows[cfg_row_d1_8_0];
+        if (and_15_d1) rows[cfg_row_d1_8_0] <= wdata0_here;
+        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_8_0];
     end
 
     // Bits which nothing reads.
@@ -76,25 +87,27 @@ module table_attachment (
 
 `ifndef SYNTHESIS
     initial begin
-        rows_q = 308'd0;
-        row = 308'd0;
+        rows_q = 327'd0;
+        row = 327'd0;
         and_15_d1 = 1'd0;
         and_17_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 308'd0;
-        rows_cfg_q = 308'd0;
-        rows_cfg_q_d1 = 308'd0;
+        wdata0_here = 327'd0;
+        rows_cfg_q = 327'd0;
         and_17_d2 = 1'd0;
-        and_17_d3 = 1'd0;
-        and_27_d1 = 308'd0;
-        cfg_rdata = 308'd0;
+        rows_cfg_q1 = 327'd0;
+        answers = 1'd0;
+        answer_3 = 327'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 327'd0;
+        answers_d2 = 1'd0;
         spaced_valid_s1 = 1'd0;
     end
 `endif
 
     integer rows_row;
     initial begin
-        for (rows_row = 0; rows_row < 512; rows_row = rows_row + 1) rows[rows_row] = 308'd0;
+        for (rows_row = 0; rows_row < 512; rows_row = rows_row + 1) rows[rows_row] = 327'd0;
     end
 endmodule
 

@@ -19,29 +19,32 @@ module table_decap (
     input  wire [168:0] cfg_wdata,
     input  wire spaced_valid,
     output wire [168:0] row,
-    output reg  [168:0] cfg_rdata
+    output wire [168:0] cfg_rdata
 );
     reg  [168:0] rows_q;
     reg  and_14_d1;
     reg  and_16_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [168:0] cfg_wdata_d1;
+    reg  [168:0] wdata0_here;
     reg  [168:0] rows_cfg_q;
     reg  [168:0] rows_cfg_q_d1;
     reg  and_16_d2;
-    reg  and_16_d3;
-    reg  [168:0] and_26_d1;
+    reg  answers;
+    reg  [168:0] answer_3;
+    reg  answers_d1;
+    reg  [168:0] answer_4;
+    reg  answers_d2;
     (* ram_style = "distributed" *) reg [168:0] rows [0:15];
     wire and_13 = (cfg_table == 7'hf) & (cfg_row[21:4] == 18'd0);
+    wire and_14 = cfg_write & and_13;
     wire [3:0] cfg_row_d1_3_0 = cfg_row_d1[3:0];
     assign row = rows_q;
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
+        if (and_14) wdata0_here <= cfg_wdata;
         rows_cfg_q_d1 <= rows_cfg_q;
-        and_26_d1 <= {169{and_16_d3}} & rows_cfg_q_d1;
-        cfg_rdata <= and_26_d1;
     end
 
     always @(posedge clk) begin
@@ -49,12 +52,20 @@ module table_decap (
             and_14_d1 <= 1'd0;
             and_16_d1 <= 1'd0;
             and_16_d2 <= 1'd0;
-            and_16_d3 <= 1'd0;
+            answers <= 1'd0;
+            answer_3 <= 169'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 169'd0;
+            answers_d2 <= 1'd0;
         end else begin
-            and_14_d1 <= cfg_write & and_13;
+            and_14_d1 <= and_14;
             and_16_d1 <= cfg_read & and_13;
             and_16_d2 <= and_16_d1;
-            and_16_d3 <= and_16_d2;
+            answers <= and_16_d2;
+            if (answers | answers_d1) answer_3 <= {169{answers}} & rows_cfg_q_d1;
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
         end
     end
 
@@ -63,8 +74,8 @@ module table_decap (
     end
 
     always @(posedge clk) begin
-        if (and_14_d1) rows[cfg_row_d1_3_0] <= cfg_wdata_d1;
-        else rows_cfg_q <= rows[cfg_row_d1_3_0];
+        if (and_14_d1) rows[cfg_row_d1_3_0] <= wdata0_here;
+        else if (and_16_d1) rows_cfg_q <= rows[cfg_row_d1_3_0];
     end
 
     // Bits which nothing reads.
@@ -76,13 +87,15 @@ module table_decap (
         and_14_d1 = 1'd0;
         and_16_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 169'd0;
+        wdata0_here = 169'd0;
         rows_cfg_q = 169'd0;
         rows_cfg_q_d1 = 169'd0;
         and_16_d2 = 1'd0;
-        and_16_d3 = 1'd0;
-        and_26_d1 = 169'd0;
-        cfg_rdata = 169'd0;
+        answers = 1'd0;
+        answer_3 = 169'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 169'd0;
+        answers_d2 = 1'd0;
     end
 `endif
 

@@ -17,29 +17,32 @@ module table_host_limit (
     input  wire [21:0] cfg_row,
     input  wire [107:0] cfg_wdata,
     output wire [107:0] row,
-    output reg  [107:0] cfg_rdata
+    output wire [107:0] cfg_rdata
 );
     reg  [107:0] rows_q;
     reg  and_13_d1;
     reg  and_15_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [107:0] cfg_wdata_d1;
+    reg  [107:0] wdata0_here;
     reg  [107:0] rows_cfg_q;
     reg  [107:0] rows_cfg_q_d1;
     reg  and_15_d2;
-    reg  and_15_d3;
-    reg  [107:0] and_25_d1;
+    reg  answers;
+    reg  [107:0] answer_3;
+    reg  answers_d1;
+    reg  [107:0] answer_4;
+    reg  answers_d2;
     (* ram_style = "distributed" *) reg [107:0] rows [0:31];
     wire and_12 = (cfg_table == 7'h12) & (cfg_row[21:5] == 17'd0);
+    wire and_13 = cfg_write & and_12;
     wire [4:0] cfg_row_d1_4_0 = cfg_row_d1[4:0];
     assign row = rows_q;
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
+        if (and_13) wdata0_here <= cfg_wdata;
         rows_cfg_q_d1 <= rows_cfg_q;
-        and_25_d1 <= {108{and_15_d3}} & rows_cfg_q_d1;
-        cfg_rdata <= and_25_d1;
     end
 
     always @(posedge clk) begin
@@ -47,12 +50,20 @@ module table_host_limit (
             and_13_d1 <= 1'd0;
             and_15_d1 <= 1'd0;
             and_15_d2 <= 1'd0;
-            and_15_d3 <= 1'd0;
+            answers <= 1'd0;
+            answer_3 <= 108'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 108'd0;
+            answers_d2 <= 1'd0;
         end else begin
-            and_13_d1 <= cfg_write & and_12;
+            and_13_d1 <= and_13;
             and_15_d1 <= cfg_read & and_12;
             and_15_d2 <= and_15_d1;
-            and_15_d3 <= and_15_d2;
+            answers <= and_15_d2;
+            if (answers | answers_d1) answer_3 <= {108{answers}} & rows_cfg_q_d1;
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
         end
     end
 
@@ -61,8 +72,8 @@ module table_host_limit (
     end
 
     always @(posedge clk) begin
-        if (and_13_d1) rows[cfg_row_d1_4_0] <= cfg_wdata_d1;
-        else rows_cfg_q <= rows[cfg_row_d1_4_0];
+        if (and_13_d1) rows[cfg_row_d1_4_0] <= wdata0_here;
+        else if (and_15_d1) rows_cfg_q <= rows[cfg_row_d1_4_0];
     end
 
     // Bits which nothing reads.
@@ -74,13 +85,15 @@ module table_host_limit (
         and_13_d1 = 1'd0;
         and_15_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 108'd0;
+        wdata0_here = 108'd0;
         rows_cfg_q = 108'd0;
         rows_cfg_q_d1 = 108'd0;
         and_15_d2 = 1'd0;
-        and_15_d3 = 1'd0;
-        and_25_d1 = 108'd0;
-        cfg_rdata = 108'd0;
+        answers = 1'd0;
+        answer_3 = 108'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 108'd0;
+        answers_d2 = 1'd0;
     end
 `endif
 

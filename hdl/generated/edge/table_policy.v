@@ -19,30 +19,33 @@ module table_policy (
     input  wire [16:0] cfg_wdata,
     input  wire spaced_valid,
     output reg  [16:0] row,
-    output reg  [16:0] cfg_rdata
+    output wire [16:0] cfg_rdata
 );
     reg  [16:0] rows_q;
     reg  and_15_d1;
     reg  and_17_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [16:0] cfg_wdata_d1;
+    reg  [16:0] wdata0_here;
     reg  [16:0] rows_cfg_q;
-    reg  [16:0] rows_cfg_q_d1;
     reg  and_17_d2;
-    reg  and_17_d3;
-    reg  [16:0] and_27_d1;
+    reg  [16:0] rows_cfg_q1;
+    reg  answers;
+    reg  [16:0] answer_3;
+    reg  answers_d1;
+    reg  [16:0] answer_4;
+    reg  answers_d2;
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [16:0] rows [0:255];
     wire and_14 = (cfg_table == 7'h17) & (cfg_row[21:8] == 14'd0);
+    wire and_15 = cfg_write & and_14;
     wire [7:0] cfg_row_d1_7_0 = cfg_row_d1[7:0];
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
-        rows_cfg_q_d1 <= rows_cfg_q;
-        and_27_d1 <= {17{and_17_d3}} & rows_cfg_q_d1;
-        cfg_rdata <= and_27_d1;
+        if (and_15) wdata0_here <= cfg_wdata;
+        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -50,25 +53,33 @@ module table_policy (
             and_15_d1 <= 1'd0;
             and_17_d1 <= 1'd0;
             and_17_d2 <= 1'd0;
-            and_17_d3 <= 1'd0;
+            answers <= 1'd0;
+            answer_3 <= 17'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 17'd0;
+            answers_d2 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
-            and_15_d1 <= cfg_write & and_14;
+            and_15_d1 <= and_15;
             and_17_d1 <= cfg_read & and_14;
             and_17_d2 <= and_17_d1;
-            and_17_d3 <= and_17_d2;
+            answers <= and_17_d2;
+            if (answers | answers_d1) answer_3 <= {17{answers}} & rows_cfg_q1;
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
             spaced_valid_s1 <= spaced_valid;
         end
     end
 
     always @(posedge clk) begin
         rows_q <= rows[index];
-        if (and_15_d1 && index == cfg_row_d1_7_0) rows_q <= cfg_wdata_d1;
+        if (and_15_d1 && index == cfg_row_d1_7_0) rows_q <= wdata0_here;
     end
 
     always @(posedge clk) begin
-        if (and_15_d1) rows[cfg_row_d1_7_0] <= cfg_wdata_d1;
-        else rows_cfg_q <= rows[cfg_row_d1_7_0];
+        if (and_15_d1) rows[cfg_row_d1_7_0] <= wdata0_here;
+        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_7_0];
     end
 
     // Bits which nothing reads.
@@ -81,13 +92,15 @@ module table_policy (
         and_15_d1 = 1'd0;
         and_17_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 17'd0;
+        wdata0_here = 17'd0;
         rows_cfg_q = 17'd0;
-        rows_cfg_q_d1 = 17'd0;
         and_17_d2 = 1'd0;
-        and_17_d3 = 1'd0;
-        and_27_d1 = 17'd0;
-        cfg_rdata = 17'd0;
+        rows_cfg_q1 = 17'd0;
+        answers = 1'd0;
+        answer_3 = 17'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 17'd0;
+        answers_d2 = 1'd0;
         spaced_valid_s1 = 1'd0;
     end
 `endif

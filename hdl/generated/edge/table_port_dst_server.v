@@ -23,7 +23,7 @@ module table_port_dst_server (
     input  wire [65:0] cfg_wdata,
     output wire hit,
     output wire [19:0] value,
-    output reg  [65:0] cfg_rdata
+    output wire [65:0] cfg_rdata
 );
     reg  [44:0] question;
     reg  [31:0] digest;
@@ -64,12 +64,15 @@ module table_port_dst_server (
     reg  and_409_d1;
     reg  and_411_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [65:0] cfg_wdata_d1;
+    reg  [65:0] wdata0_here;
     reg  [65:0] ways_cfg_q;
-    reg  [65:0] ways_cfg_q_d1;
     reg  and_411_d2;
+    reg  [65:0] ways_cfg_q1;
     reg  and_411_d3;
-    reg  [65:0] or_425_d1;
+    reg  [65:0] answer_3;
+    reg  answers_d1;
+    reg  [65:0] answer_4;
+    reg  answers_d2;
     (* ram_style = "block" *) reg [65:0] ways [0:1023];
     wire [47:0] cat_16 = {4'd0, question[43:0]};
     wire [31:0] cat_113 = {
@@ -262,9 +265,12 @@ module table_port_dst_server (
     wire taken = way_hit & ((spaced_valid_s6 | spaced_valid_s7) | (spaced_valid_s8 | spaced_valid_s9));
     assign value = {20{found}} & answer;
     wire and_408 = (cfg_table == 7'd3) & (cfg_row[21:10] == 12'd0);
+    wire and_409 = cfg_write & and_408;
     wire [9:0] cfg_row_d1_9_0 = cfg_row_d1[9:0];
     wire [65:0] or_424 = ({34'd0, {32{and_128_d3}} & seed0} | {34'd0, {32{and_176_d3}} & seed1}) | ({34'd0, {32{and_224_d3}} & seed2} | {34'd0, {32{and_272_d3}} & seed3});
+    wire answers = |{and_128_d3, and_176_d3, and_224_d3, and_272_d3, and_411_d3};
     assign hit = found;
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         if (spaced_valid) question <= {45{spaced_valid}} & {epoch, key};
@@ -277,10 +283,8 @@ module table_port_dst_server (
         way_value_d1 <= way_value;
         if (taken) answer <= way_value_d1;
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
-        ways_cfg_q_d1 <= ways_cfg_q;
-        or_425_d1 <= or_424 | ({66{and_411_d3}} & ways_cfg_q_d1);
-        cfg_rdata <= or_425_d1;
+        if (and_409) wdata0_here <= cfg_wdata;
+        if (and_411_d2) ways_cfg_q1 <= ways_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -315,6 +319,10 @@ module table_port_dst_server (
             and_411_d1 <= 1'd0;
             and_411_d2 <= 1'd0;
             and_411_d3 <= 1'd0;
+            answer_3 <= 66'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 66'd0;
+            answers_d2 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -342,21 +350,25 @@ module table_port_dst_server (
             spaced_valid_s8 <= spaced_valid_s7;
             spaced_valid_s9 <= spaced_valid_s8;
             found <= (found & ~spaced_valid_s4) | taken;
-            and_409_d1 <= cfg_write & and_408;
+            and_409_d1 <= and_409;
             and_411_d1 <= cfg_read & and_408;
             and_411_d2 <= and_411_d1;
             and_411_d3 <= and_411_d2;
+            if (answers | answers_d1) answer_3 <= or_424 | ({66{and_411_d3}} & ways_cfg_q1);
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
         end
     end
 
     always @(posedge clk) begin
         ways_q <= ways[cat_373_d1];
-        if (and_409_d1 && cat_373_d1 == cfg_row_d1_9_0) ways_q <= cfg_wdata_d1;
+        if (and_409_d1 && cat_373_d1 == cfg_row_d1_9_0) ways_q <= wdata0_here;
     end
 
     always @(posedge clk) begin
-        if (and_409_d1) ways[cfg_row_d1_9_0] <= cfg_wdata_d1;
-        else ways_cfg_q <= ways[cfg_row_d1_9_0];
+        if (and_409_d1) ways[cfg_row_d1_9_0] <= wdata0_here;
+        else if (and_411_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
     end
 
     // Bits which nothing reads.
@@ -403,13 +415,15 @@ module table_port_dst_server (
         and_409_d1 = 1'd0;
         and_411_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 66'd0;
+        wdata0_here = 66'd0;
         ways_cfg_q = 66'd0;
-        ways_cfg_q_d1 = 66'd0;
         and_411_d2 = 1'd0;
+        ways_cfg_q1 = 66'd0;
         and_411_d3 = 1'd0;
-        or_425_d1 = 66'd0;
-        cfg_rdata = 66'd0;
+        answer_3 = 66'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 66'd0;
+        answers_d2 = 1'd0;
     end
 `endif
 

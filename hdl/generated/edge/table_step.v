@@ -23,7 +23,7 @@ module table_step (
     input  wire [69:0] cfg_wdata,
     output wire hit,
     output wire [26:0] value,
-    output reg  [69:0] cfg_rdata
+    output wire [69:0] cfg_rdata
 );
     reg  [41:0] question;
     reg  [31:0] digest;
@@ -64,12 +64,15 @@ module table_step (
     reg  and_414_d1;
     reg  and_416_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [69:0] cfg_wdata_d1;
+    reg  [69:0] wdata0_here;
     reg  [69:0] ways_cfg_q;
-    reg  [69:0] ways_cfg_q_d1;
     reg  and_416_d2;
+    reg  [69:0] ways_cfg_q1;
     reg  and_416_d3;
-    reg  [69:0] or_430_d1;
+    reg  [69:0] answer_3;
+    reg  answers_d1;
+    reg  [69:0] answer_4;
+    reg  answers_d2;
     (* ram_style = "block" *) reg [69:0] ways [0:2047];
     wire [47:0] cat_16 = {7'd0, question[40:0]};
     wire [31:0] cat_113 = {
@@ -263,9 +266,12 @@ module table_step (
     wire taken = way_hit & ((spaced_valid_s6 | spaced_valid_s7) | (spaced_valid_s8 | spaced_valid_s9));
     assign value = {27{found}} & answer;
     wire and_413 = (cfg_table == 7'd9) & (cfg_row[21:11] == 11'd0);
+    wire and_414 = cfg_write & and_413;
     wire [10:0] cfg_row_d1_10_0 = cfg_row_d1[10:0];
     wire [69:0] or_429 = ({38'd0, {32{and_128_d3}} & seed0} | {38'd0, {32{and_176_d3}} & seed1}) | ({38'd0, {32{and_224_d3}} & seed2} | {38'd0, {32{and_272_d3}} & seed3});
+    wire answers = |{and_128_d3, and_176_d3, and_224_d3, and_272_d3, and_416_d3};
     assign hit = found;
+    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         if (spaced_valid) question <= {42{spaced_valid}} & {epoch, key};
@@ -278,10 +284,8 @@ module table_step (
         way_value_d1 <= way_value;
         if (taken) answer <= way_value_d1;
         cfg_row_d1 <= cfg_row;
-        cfg_wdata_d1 <= cfg_wdata;
-        ways_cfg_q_d1 <= ways_cfg_q;
-        or_430_d1 <= or_429 | ({70{and_416_d3}} & ways_cfg_q_d1);
-        cfg_rdata <= or_430_d1;
+        if (and_414) wdata0_here <= cfg_wdata;
+        if (and_416_d2) ways_cfg_q1 <= ways_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -316,6 +320,10 @@ module table_step (
             and_416_d1 <= 1'd0;
             and_416_d2 <= 1'd0;
             and_416_d3 <= 1'd0;
+            answer_3 <= 70'd0;
+            answers_d1 <= 1'd0;
+            answer_4 <= 70'd0;
+            answers_d2 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -343,21 +351,25 @@ module table_step (
             spaced_valid_s8 <= spaced_valid_s7;
             spaced_valid_s9 <= spaced_valid_s8;
             found <= (found & ~spaced_valid_s4) | taken;
-            and_414_d1 <= cfg_write & and_413;
+            and_414_d1 <= and_414;
             and_416_d1 <= cfg_read & and_413;
             and_416_d2 <= and_416_d1;
             and_416_d3 <= and_416_d2;
+            if (answers | answers_d1) answer_3 <= or_429 | ({70{and_416_d3}} & ways_cfg_q1);
+            answers_d1 <= answers;
+            if (answers_d1 | answers_d2) answer_4 <= answer_3;
+            answers_d2 <= answers_d1;
         end
     end
 
     always @(posedge clk) begin
         ways_q <= ways[cat_378_d1];
-        if (and_414_d1 && cat_378_d1 == cfg_row_d1_10_0) ways_q <= cfg_wdata_d1;
+        if (and_414_d1 && cat_378_d1 == cfg_row_d1_10_0) ways_q <= wdata0_here;
     end
 
     always @(posedge clk) begin
-        if (and_414_d1) ways[cfg_row_d1_10_0] <= cfg_wdata_d1;
-        else ways_cfg_q <= ways[cfg_row_d1_10_0];
+        if (and_414_d1) ways[cfg_row_d1_10_0] <= wdata0_here;
+        else if (and_416_d1) ways_cfg_q <= ways[cfg_row_d1_10_0];
     end
 
     // Bits which nothing reads.
@@ -404,13 +416,15 @@ module table_step (
         and_414_d1 = 1'd0;
         and_416_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        cfg_wdata_d1 = 70'd0;
+        wdata0_here = 70'd0;
         ways_cfg_q = 70'd0;
-        ways_cfg_q_d1 = 70'd0;
         and_416_d2 = 1'd0;
+        ways_cfg_q1 = 70'd0;
         and_416_d3 = 1'd0;
-        or_430_d1 = 70'd0;
-        cfg_rdata = 70'd0;
+        answer_3 = 70'd0;
+        answers_d1 = 1'd0;
+        answer_4 = 70'd0;
+        answers_d2 = 1'd0;
     end
 `endif
 

@@ -3,7 +3,6 @@
 // frame has ended, zero past its end.
 //
 // beat: record beat: data [127:0], count [132:128], last [133], error [134]
-// header: record header: window [1535:0], length [1543:1536], more [1544], port [1548:1545], tag [1612:1549]
 
 `default_nettype none
 
@@ -15,8 +14,14 @@ module window (
     input  wire first,
     input  wire [3:0] port,
     input  wire [63:0] tag,
-    output reg  header_valid,
-    output wire [1612:0] header
+    output wire [511:0] part0,
+    output wire [511:0] part1,
+    output wire [511:0] part2,
+    output wire [7:0] length,
+    output wire more,
+    output wire [3:0] header_port,
+    output wire [63:0] header_tag,
+    output reg  header_valid
 );
     reg  [3:0] next;
     reg  [127:0] chunk_0;
@@ -41,23 +46,15 @@ module window (
     wire collecting = at != 4'hc;
     wire starts = valid & first;
     wire complete = (valid & collecting) & (beat[133] | (at == 4'hb));
-    wire not_118 = ~(starts & waiting);
+    wire not_119 = ~(starts & waiting);
     wire emit = (complete | waiting) & ~(|gap);
-    wire [1535:0] cat_141 = {
-        chunk_11,
-        chunk_10,
-        chunk_9,
-        chunk_8,
-        chunk_7,
-        chunk_6,
-        chunk_5,
-        chunk_4,
-        chunk_3,
-        chunk_2,
-        chunk_1,
-        chunk_0
-    };
-    assign header = {tag_q, port_q, more_q, length_q, cat_141};
+    assign part0 = {chunk_3, chunk_2, chunk_1, chunk_0};
+    assign part1 = {chunk_7, chunk_6, chunk_5, chunk_4};
+    assign part2 = {chunk_11, chunk_10, chunk_9, chunk_8};
+    assign length = length_q;
+    assign more = more_q;
+    assign header_port = port_q;
+    assign header_tag = tag_q;
 
     always @(posedge clk) begin
         if (valid & (at == 4'd0)) chunk_0 <= beat[127:0];
@@ -95,13 +92,13 @@ module window (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            window_is_given_out: assert (not_118);
+            window_is_given_out: assert (not_119);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, beat, not_118};
+    wire _unused = &{1'b0, beat, not_119};
 
 `ifndef SYNTHESIS
     initial begin

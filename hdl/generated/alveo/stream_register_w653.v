@@ -3,18 +3,18 @@
 
 `default_nettype none
 
-module stream_register_w589 (
+module stream_register_w653 (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [588:0] in_data,
+    input  wire [652:0] in_data,
     input  wire out_ready,
     output wire in_ready,
     output reg  out_valid,
-    output reg  [588:0] out_data
+    output reg  [652:0] out_data
 );
     reg  held;
-    reg  [588:0] held_data;
+    reg  [652:0] held_data;
     wire take = in_valid & ~held;
     wire advance = out_ready | ~out_valid;
     assign in_ready = ~held;
@@ -49,9 +49,9 @@ module stream_register_w589 (
 `ifndef SYNTHESIS
     initial begin
         out_valid = 1'd0;
-        out_data = 589'd0;
+        out_data = 653'd0;
         held = 1'd0;
-        held_data = 589'd0;
+        held_data = 653'd0;
     end
 `endif
 endmodule

@@ -3,21 +3,21 @@
 
 `default_nettype none
 
-module stream_fifo_w266_d32 (
+module stream_fifo_w271_d32 (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [265:0] in_data,
+    input  wire [270:0] in_data,
     input  wire out_ready,
     output wire in_ready,
     output reg  out_valid,
-    output wire [265:0] out_data,
+    output wire [270:0] out_data,
     output reg  [5:0] count
 );
     reg  [4:0] write_at;
     reg  [4:0] read_at;
-    reg  [265:0] rows_q;
-    reg [265:0] rows [0:31];
+    reg  [270:0] rows_q;
+    reg [270:0] rows [0:31];
     assign in_ready = count != 6'h20;
     wire push = in_valid & in_ready;
     wire pop = out_valid & out_ready;
@@ -45,7 +45,7 @@ module stream_fifo_w266_d32 (
     always @(posedge clk) begin
         if (reads) begin
             rows_q <= rows[next_read];
-            if (push && next_read == write_at) rows_q <= {266{1'bx}};
+            if (push && next_read == write_at) rows_q <= {271{1'bx}};
         end
     end
 
@@ -71,13 +71,13 @@ module stream_fifo_w266_d32 (
         out_valid = 1'd0;
         write_at = 5'd0;
         read_at = 5'd0;
-        rows_q = 266'd0;
+        rows_q = 271'd0;
     end
 `endif
 
     integer rows_row;
     initial begin
-        for (rows_row = 0; rows_row < 32; rows_row = rows_row + 1) rows[rows_row] = 266'd0;
+        for (rows_row = 0; rows_row < 32; rows_row = rows_row + 1) rows[rows_row] = 271'd0;
     end
 endmodule
 
