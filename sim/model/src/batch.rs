@@ -230,8 +230,7 @@ impl<O: Outputs> Run<'_, O> {
             let to = match rows.towards.get(usize::from(attachment)) {
                 Some(to) if copy.bits & hop::GENERAL == 0 && ip.length <= to.mtu => to,
                 _ => {
-                    parse_into(frame, self.tables.decap(arrival.port), headers);
-                    self.copy(packet, headers, &lane.verdict(source), arrival, number);
+                    self.rare_copy(packet, (lane, source), arrival, headers, number);
                     continue;
                 }
             };
@@ -257,6 +256,20 @@ impl<O: Outputs> Run<'_, O> {
                 flow(room.get(usize::from(to.bytes) + 2..))
             });
         }
+    }
+
+    /// Copy `number` of such a packet, as the general way makes it: it leaves with a tag, or is too big.
+    #[inline(never)]
+    fn rare_copy(
+        &mut self,
+        packet: usize,
+        (lane, source): (&Lane, &Source),
+        arrival: &Arrival,
+        headers: &mut Headers,
+        number: u8,
+    ) {
+        parse_into(arrival.frame, self.tables.decap(arrival.port), headers);
+        self.copy(packet, headers, &lane.verdict(source), arrival, number);
     }
 
     /// Counts and sends a packet that was decided on the general way.

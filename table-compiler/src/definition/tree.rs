@@ -328,13 +328,26 @@ impl Builder<'_> {
                 }),
                 Key::Bad => {}
                 Key::Awaited => {
-                    *key = match &node.kind {
-                        Kind::Text(text) => Key::Read(At::new(text.clone(), node.span)),
-                        _ => {
+                    let span = node.span;
+                    // Mostly nobody else has it: then its text need not be copied.
+                    let text = match Rc::try_unwrap(node) {
+                        Ok(Node {
+                            kind: Kind::Text(text),
+                            ..
+                        }) => Ok(text),
+                        Ok(node) => Err(node.what()),
+                        Err(shared) => match &shared.kind {
+                            Kind::Text(text) => Ok(text.clone()),
+                            _ => Err(shared.what()),
+                        },
+                    };
+                    *key = match text {
+                        Ok(text) => Key::Read(At::new(text, span)),
+                        Err(what) => {
                             self.errors.push(Diagnostic::new(
                                 "bad_key",
-                                format!("a key is {}", node.what()),
-                                node.span,
+                                format!("a key is {what}"),
+                                span,
                                 "keys are names: write `name: value`, with a space after the colon",
                             ));
                             Key::Bad
@@ -347,6 +360,9 @@ impl Builder<'_> {
 
     /// Reports keys that stand twice and puts in what `<<` brings, behind the keys of its own.
     fn unique(&mut self, entries: Vec<Entry>) -> Result<Vec<Entry>, Diagnostic> {
+        if plain(&entries) {
+            return Ok(entries);
+        }
         let mut seen: HashMap<String, Span> = HashMap::with_capacity(entries.len());
         let mut own = Vec::with_capacity(entries.len());
         let mut merged: Vec<Rc<Node>> = Vec::new();
@@ -393,6 +409,24 @@ impl Builder<'_> {
         }
         Ok(own)
     }
+}
+
+/// Whether no key stands twice and nothing is merged: nearly always.
+fn plain(entries: &[Entry]) -> bool {
+    /// So few are compared with each other.
+    const FEW: usize = 8;
+    let key = |entry: &Entry| entry.key.value != "<<";
+    entries.iter().all(key)
+        && match entries.len() {
+            ..=FEW => (entries.iter().enumerate())
+                .all(|(n, a)| entries[..n].iter().all(|b| a.key.value != b.key.value)),
+            _ => {
+                let mut seen = HashSet::with_capacity(entries.len());
+                entries
+                    .iter()
+                    .all(|entry| seen.insert(entry.key.value.as_str()))
+            }
+        }
 }
 
 fn syntax(text: &str, error: &ScanError) -> Diagnostic {

@@ -336,6 +336,7 @@ fn arrive(
 }
 
 /// Who sends with `head`, and where it arrives.
+#[inline(never)]
 fn arrived(tables: &Tables, port: u8, head: &[u8; frame::ETHERNET + frame::TAG]) -> Source {
     let source = Source {
         port,

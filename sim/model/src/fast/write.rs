@@ -198,6 +198,7 @@ impl Edit<'_> {
 }
 
 /// Flow of the IP packet `ip` as it came or as it leaves: [`crate::edit::Plan::fold`].
+#[inline(never)]
 pub(crate) fn fold(shape: Shape, protocol: u8, ip: &[u8]) -> u16 {
     let addresses = if shape.v6 { 8..40 } else { 12..20 };
     let words = addresses.step_by(2).chain([shape.ip(), shape.ip() + 2]);
