@@ -247,7 +247,7 @@ impl<O: Outputs> Run<'_, O> {
             fast::write(rows, shape, ip, (&copy, to), frame, room);
             let left = Left {
                 action,
-                attachment,
+                attachment: to.counts,
                 interface: to.interface,
                 comes_from: to.comes_from,
                 opens: ip.rare_flags() && opens(ip.tcp_flags),

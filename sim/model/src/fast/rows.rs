@@ -125,6 +125,8 @@ pub(crate) struct Towards {
     pub mtu: u32,
     pub interface: u16,
     pub comes_from: u16,
+    /// Attachment that what is sent to it counts as.
+    pub counts: u16,
     pub port: u8,
     /// Bytes of `head`.
     pub bytes: u8,
@@ -149,6 +151,7 @@ impl Towards {
             },
             interface: row.interface,
             comes_from: row.comes_from,
+            counts: row.counts,
             port: row.port,
             bytes: bytes as u8,
         }

@@ -74,6 +74,13 @@ fn image(r: &mut Random) -> Image {
         let mut bits = i.table(Table::Attachment).row(row * 2);
         let mtu = r.of(&[0, 0, 60, 200, 1500]);
         bits.set_field(&seqnic_spec::tables::ATTACHMENT_ROW, 0, "mtu", mtu);
+        let counts = r.of(&[row, row, 0]);
+        bits.set_field(
+            &seqnic_spec::tables::ATTACHMENT_ROW,
+            0,
+            "counts",
+            counts.into(),
+        );
         for version in 0..2 {
             i.table_mut(Table::Attachment).put(row * 2 + version, &bits);
         }
