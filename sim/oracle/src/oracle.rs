@@ -111,15 +111,16 @@ impl Oracle {
         for host in &definition.hosts {
             oracle.attach(&host.name, &host.place, &host.place, &host.addresses, None);
         }
-        for device in &definition.devices {
-            oracle.attach_device(device);
+        let alone = definition.alone();
+        for (id, device) in definition.devices.iter().enumerate() {
+            oracle.attach_device(device, alone.contains(&id));
         }
         oracle
     }
 
-    fn attach_device(&mut self, device: &Device) {
+    fn attach_device(&mut self, device: &Device, alone: bool) {
         let name = |side| device.attachment_name(side);
-        let absent = (device.state == State::Failed).then_some(Reason::Unavailable);
+        let absent = (device.state == State::Failed && alone).then_some(Reason::Unavailable);
         match &device.attachments {
             Attachments::One(place) => {
                 self.attach(

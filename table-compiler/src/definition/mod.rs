@@ -534,3 +534,23 @@ pub struct Definition {
     /// Gateway of packets that leave without an `exit` or `clients` of their own.
     pub default_gateway: Option<HostId>,
 }
+
+impl Definition {
+    /// Devices that an element names alone, and does not do without.
+    pub fn alone(&self) -> std::collections::BTreeSet<DeviceId> {
+        let mut found = std::collections::BTreeSet::new();
+        for service in &self.services {
+            let back: &[Element] = match &service.return_way {
+                ReturnWay::List(elements) => elements,
+                _ => &[],
+            };
+            for element in service.sequence.iter().chain(back) {
+                let (Element::Device { role, .. } | Element::Copy { role, .. }) = element;
+                if role.alternates.is_empty() && !role.open {
+                    found.insert(role.device);
+                }
+            }
+        }
+        found
+    }
+}

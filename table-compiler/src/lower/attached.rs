@@ -73,18 +73,17 @@ impl<'d> Attached<'d> {
         for host in &definition.hosts {
             this.add_plain(host.name.clone(), &host.place, host.addresses.first());
         }
-        for device in &definition.devices {
+        let alone = definition.alone();
+        for (id, device) in definition.devices.iter().enumerate() {
             this.plain.push(this.rows.len() as u32);
             for side in sides(device) {
                 let place = this.place(device, *side);
                 let name = device.attachment_name(*side);
-                let number = this.rows.len() as u32;
+                let number = this.rows.len();
                 this.add_plain(name, place, device.addresses.first());
-                // By its address packets are routed to it. Rows that nothing leads to stay: a fail-over
-                // writes as little as can be.
-                let routed = !matches!(device.attachments, Attachments::Via(_));
-                if routed && *side == Side::Outside && !device.addresses.is_empty() {
-                    this.close(device, number);
+                // Where an alternate stands in, a fail-over writes its row and no other.
+                if device.state == State::Failed && alone.contains(&id) {
+                    this.rows[number].state = attachment_state::UNAVAILABLE;
                 }
             }
         }
@@ -190,7 +189,6 @@ impl<'d> Attached<'d> {
         let v6 = like.map_or(own, |a| a.is_ipv6());
         let plain = self.plain(role.device, side);
         if role.alternates.is_empty() && v6 == own && !role.open {
-            self.close(primary, plain);
             return plain;
         }
         let key = SlotKey {
@@ -219,13 +217,6 @@ impl<'d> Attached<'d> {
         }
         self.slots.insert(key, number);
         number
-    }
-
-    /// Nothing is sent to a device that has failed.
-    fn close(&mut self, device: &Device, plain: u32) {
-        if device.state == State::Failed {
-            self.rows[plain as usize].state = attachment_state::UNAVAILABLE;
-        }
     }
 
     /// A slot of a role, at a device's side.
