@@ -53,7 +53,7 @@ fn every_example_of_the_reference_compiles() {
         .skip(1)
         .map(|rest| rest.split("```").next().unwrap())
         .collect();
-    assert_eq!(blocks.len(), 11);
+    assert_eq!(blocks.len(), 13);
     for (n, block) in blocks.iter().enumerate() {
         must_compile(&format!("docs/definition.md, block {n}"), block);
     }
