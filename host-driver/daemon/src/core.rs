@@ -80,6 +80,13 @@ pub struct Holding {
     version: u64,
 }
 
+impl Holding {
+    /// Another number for whatever holds next, also if it has the same tables.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+}
+
 /// How the daemon found the card when it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {

@@ -43,7 +43,6 @@ const SCRUB_ROWS: u32 = 256;
 
 /// The tables packets of the host are judged by.
 struct Judge {
-    digest: String,
     holding: Holding,
     tables: Tables,
 }
@@ -257,14 +256,9 @@ impl Daemon {
             }
         }
         lock(&self.strangers).follow(&holding.definition);
-        let digest = digest(&holding.image);
         match Tables::load(&holding.image) {
             Ok(tables) => {
-                *lock(&self.judge) = Some(Arc::new(Judge {
-                    digest,
-                    holding,
-                    tables,
-                }));
+                *lock(&self.judge) = Some(Arc::new(Judge { holding, tables }));
             }
             Err(e) => self.note(format!("packets of the host are not judged: {e}")),
         }
@@ -272,14 +266,15 @@ impl Daemon {
 
     /// Works out fail-overs before they are needed, whenever the tables have changed.
     fn prepare(&self) {
-        let mut prepared = String::new();
+        let mut prepared = None;
         while !self.stopping() {
             let judge = lock(&self.judge).clone();
             if let Some(judge) = judge
-                && judge.digest != prepared
+                && prepared != Some(judge.holding.version())
             {
                 self.core.prepare();
-                prepared.clone_from(&judge.digest);
+                // What has come to hold meanwhile is looked at the next time.
+                prepared = Some(judge.holding.version());
             }
             std::thread::sleep(LOOK);
         }

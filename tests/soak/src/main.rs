@@ -94,7 +94,7 @@ fn run(what: &What) -> Result<(), Failure> {
         } => {
             let found = failover::run(*times, *every, *timeout, *probes)?;
             println!(
-                "{} fail-overs; a heartbeat every {every} ms, {timeout} ms to come through, {probes} that do not: failed",
+                "{} of {times} fail-overs (others spoiled by false alarms); a heartbeat every {every} ms, {timeout} ms to come through, {probes} that do not: failed",
                 found.len()
             );
             show(&found);
