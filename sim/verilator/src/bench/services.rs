@@ -20,8 +20,10 @@ pub const MIX: RangeInclusive<u32> = SHORTEST..=1518;
 const WITH_COPY: u32 = 8;
 /// Priorities of the services, in turn: one for each of four queues, the last is strict.
 const PRIORITIES: [u32; 4] = [0, 2, 4, 6];
-/// One of so many services has rules: two that do not hold the bench's packets before one that does.
+/// One of so many services has rules: two that do not hold the bench's packets before one that does. Each takes its own
+/// rows for them, and a small card has few.
 const WITH_RULES: u32 = 3;
+const WITH_RULES_SMALL: u32 = 10;
 /// Addresses of one of the networks the servers are in.
 const NETWORK: u32 = 200;
 
@@ -280,7 +282,11 @@ impl Services {
                 true => std::net::Ipv4Addr::from(address_v4(i)).to_string(),
                 false => format!("\"{}\"", std::net::Ipv6Addr::from(address_v6(i))),
             };
-            let acl = match i % WITH_RULES {
+            let every = match g.rules < 1024 {
+                true => WITH_RULES_SMALL,
+                false => WITH_RULES,
+            };
+            let acl = match i % every {
                 0 => ", acl: guard, acl_default: permit",
                 _ => "",
             };
