@@ -9,7 +9,7 @@ fn crc(bytes: &[u8]) -> u32 {
     for byte in bytes {
         for bit in 0..8 {
             let feedback = (crc ^ u32::from(byte >> bit)) & 1;
-            crc = crc >> 1 ^ feedback * 0x82f6_3b78;
+            crc = (crc >> 1) ^ (feedback * 0x82f6_3b78);
         }
     }
     !crc
