@@ -38,7 +38,9 @@ const ALONE: u32 = 100;
 pub enum BenchError {
     #[error("`{text}` is no frame length: 60 to 9216 bytes without FCS, or `mix`")]
     Length { text: String },
-    #[error("{services} services are too few for traffic without copies: give at least 100")]
+    #[error(
+        "{services} services are too few for traffic of every kind at every output: give 1000 or more"
+    )]
     TooFew { services: u32 },
     #[error("a frame of {bytes} bytes cannot be made: {what}")]
     Packet { bytes: u32, what: String },

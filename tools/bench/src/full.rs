@@ -180,7 +180,8 @@ fn unasked(g: &Geometry, table: Table, layout: &Layout, random: &mut ChaCha8Rng)
 fn direct(image: &mut Image, table: Table, percent: u32, random: &mut ChaCha8Rng) -> (u64, u64) {
     let capacity = u64::from(image.geometry.rows(table));
     let rows = image.table_mut(table);
-    let mut used = rows.used().count() as u64;
+    // A row of zeros in front of others has a meaning as well.
+    let mut used = u64::from(rows.rows());
     for row in rows.rows()..capacity as u32 {
         if used >= wanted(capacity, percent) {
             break;
