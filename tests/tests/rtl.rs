@@ -14,10 +14,14 @@ fn pass(geometry: &'static Geometry, most: usize, pressure: Option<Pressure>) {
         if !ports.all(|p| u32::from(p) < geometry.ports) {
             continue;
         }
-        ran += 1;
         case.definition.geometry = geometry;
-        let image = seqnic_compiler::compile(&case.definition)
-            .unwrap_or_else(|e| panic!("case {}: {}", case.name, e[0].message));
+        let image = match seqnic_compiler::compile(&case.definition) {
+            Ok(image) => image,
+            // The small card has four banks of few rows.
+            Err(e) if geometry == &EDGE && e[0].code == "rules_do_not_fit" => continue,
+            Err(e) => panic!("case {}: {}", case.name, e[0].message),
+        };
+        ran += 1;
         let mut rtl = Rtl::load(&image, None, &mut |line| eprintln!("{line}"))
             .unwrap_or_else(|e| panic!("case {}: {e}", case.name));
         if let Some(pressure) = pressure {

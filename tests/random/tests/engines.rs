@@ -148,7 +148,11 @@ fn agree(load: Load, definitions: u64) {
     let total: u64 = reasons.values().sum();
     println!("{definitions} definitions, {refusals} refused: {refused:?}");
     println!("{total} packets: {reasons:?}, {healths:?}");
-    assert!(refusals * 3 < definitions, "too many refused: {refused:?}");
+    // More than a third would be suspicious; of few definitions some more may be by chance.
+    assert!(
+        refusals * 3 < definitions + 15,
+        "too many refused: {refused:?}"
+    );
     if definitions >= 300 {
         for health in ["syn", "answer", "time"] {
             assert!(
