@@ -39,7 +39,7 @@ pub enum BenchError {
     #[error("`{text}` is no frame length: 60 to 9216 bytes without FCS, or `mix`")]
     Length { text: String },
     #[error(
-        "{services} services are too few for traffic of every kind at every output: give 1000 or more"
+        "{services} services are too few for traffic of every kind at every output: give 2000 or more"
     )]
     TooFew { services: u32 },
     #[error("a frame of {bytes} bytes cannot be made: {what}")]

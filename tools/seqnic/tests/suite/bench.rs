@@ -8,7 +8,7 @@ fn one_beat_frames_take_a_clock_each() {
         "bench",
         "rtl",
         "--services",
-        "1000",
+        "2000",
         "--frames",
         "40",
         "--lengths",
