@@ -126,6 +126,9 @@ pub struct Status {
     pub exceptions: BTreeMap<String, u64>,
     /// What the daemon noticed, oldest first.
     pub log: Vec<LogLine>,
+    /// The other engine of a pair, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<crate::pair::PeerStatus>,
 }
 
 /// Whether the card can be used.
@@ -148,7 +151,11 @@ pub struct DefinitionStatus {
     pub name: String,
     pub file: String,
     pub generation: u64,
+    /// Of the tables.
     pub digest: String,
+    /// Of the text: equal on both engines of a pair.
+    #[serde(default)]
+    pub text_digest: String,
     pub services: usize,
 }
 

@@ -1,5 +1,7 @@
 //! The daemon's configuration: one YAML file.
 
+use crate::pair::{Own, OwnInterface};
+use seqnic_compiler::definition::Mac;
 use seqnic_transport::Address;
 use seqnic_transport::address::NoAddress;
 use serde::de::value::MapAccessDeserializer;
@@ -39,6 +41,136 @@ pub struct Config {
     pub linux: LinuxConfig,
     #[serde(default)]
     pub health: HealthConfig,
+    /// One of two engines with one definition.
+    #[serde(default)]
+    pub pair: PairConfig,
+}
+
+/// What is this engine's own beside a definition that another engine has too.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PairConfig {
+    /// By interface of the definition.
+    #[serde(default)]
+    pub interfaces: BTreeMap<String, OwnConfig>,
+    /// Where the other engine tells what it has.
+    #[serde(default)]
+    pub peer: Option<SocketAddr>,
+    /// Where this one tells the other: on the cable between the two. Whoever connects is told.
+    #[serde(default)]
+    pub listen: Option<SocketAddr>,
+    /// Network device of the cable between the two: VRRP speaks over it.
+    #[serde(default)]
+    pub link: Option<String>,
+    /// VRRP: number of the group, 1 to 255.
+    #[serde(default = "group")]
+    pub group: u8,
+    /// VRRP: who is higher has the shared addresses, 1 to 254.
+    #[serde(default = "priority")]
+    pub priority: u8,
+    /// VRRP: how often the one that has them says so, ms, in tens.
+    #[serde(default = "advert")]
+    pub advert_ms: u16,
+}
+
+/// An engine's own of an interface.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnConfig {
+    #[serde(default)]
+    pub mac: Option<String>,
+    /// With prefix lengths: `192.0.2.2/24`.
+    #[serde(default)]
+    pub address: Vec<String>,
+    /// Instead of the pair's: engines may share their load, one for clients, one for devices.
+    #[serde(default)]
+    pub priority: Option<u8>,
+}
+
+impl Default for PairConfig {
+    fn default() -> PairConfig {
+        PairConfig {
+            interfaces: BTreeMap::new(),
+            peer: None,
+            listen: None,
+            link: None,
+            group: group(),
+            priority: priority(),
+            advert_ms: advert(),
+        }
+    }
+}
+
+impl PairConfig {
+    /// What is laid over definitions. Called after [`parse`], which has refused what cannot be read.
+    pub fn own(&self) -> Own {
+        let interfaces = self.interfaces.iter().map(|(name, own)| {
+            let own = OwnInterface {
+                mac: own.mac.as_deref().and_then(mac),
+                addresses: own.address.iter().filter_map(|a| address(a)).collect(),
+            };
+            (name.clone(), own)
+        });
+        Own(interfaces.collect())
+    }
+
+    fn wrong(&self) -> Option<String> {
+        for (name, own) in &self.interfaces {
+            if let Some(text) = own.mac.as_ref().filter(|m| mac(m).is_none()) {
+                return Some(format!(
+                    "`pair.interfaces.{name}.mac` is `{text}`: six bytes as 02:01:00:00:00:11, not of a group"
+                ));
+            }
+            if let Some(text) = own.address.iter().find(|a| address(a).is_none()) {
+                return Some(format!(
+                    "`pair.interfaces.{name}.address` has `{text}`: an address and its prefix length, as 192.0.2.2/24"
+                ));
+            }
+        }
+        let priorities = self.interfaces.values().filter_map(|own| own.priority);
+        if (priorities.chain([self.priority])).any(|p| p == 0 || p == 255) {
+            return Some(String::from(
+                "a `priority` of `pair` is 0 or 255, which mean something else in VRRP: 1 to 254",
+            ));
+        }
+        if self.group == 0 {
+            return Some(String::from("`pair.group` is 0: 1 to 255"));
+        }
+        if self.advert_ms < 10 || self.advert_ms % 10 != 0 {
+            return Some(format!(
+                "`pair.advert_ms` is {}: tens from 10 (VRRP counts in hundredths of a second)",
+                self.advert_ms
+            ));
+        }
+        None
+    }
+}
+
+fn mac(text: &str) -> Option<Mac> {
+    let mut bytes = [0; 6];
+    let mut parts = text.split(':');
+    for byte in &mut bytes {
+        let part = parts.next().filter(|p| p.len() == 2)?;
+        *byte = u8::from_str_radix(part, 16).ok()?;
+    }
+    (parts.next().is_none() && bytes[0] & 1 == 0).then_some(Mac(bytes))
+}
+
+fn address(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, bits) = text.split_once('/')?;
+    let (address, bits): (IpAddr, u8) = (address.parse().ok()?, bits.parse().ok()?);
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    (bits <= most).then_some((address, bits))
+}
+
+fn group() -> u8 {
+    51
+}
+fn priority() -> u8 {
+    100
+}
+fn advert() -> u16 {
+    100
 }
 
 /// What the process gives up once it has read its configuration.
@@ -229,6 +361,9 @@ pub struct HealthConfig {
     /// A mean time until packets come back above this is reported, ms.
     #[serde(default)]
     pub slow_ms: Option<u64>,
+    /// What devices send comes to this engine too. `false` where two engines share the load and this one has the clients' packets.
+    #[serde(default = "yes")]
+    pub sees_returns: bool,
     /// What to probe, by device. A device without an entry is suspected and reported only.
     #[serde(default)]
     pub devices: BTreeMap<String, ProbeConfig>,
@@ -243,6 +378,7 @@ impl Default for HealthConfig {
             probe_timeout_ms: timeout(),
             probes: probes(),
             slow_ms: None,
+            sees_returns: true,
             devices: BTreeMap::new(),
         }
     }
@@ -342,6 +478,9 @@ pub fn parse(text: &str) -> Result<Config, String> {
     let config: Config = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
     if let CardConfig::Software(software) = &config.card {
         check(software)?;
+    }
+    if let Some(wrong) = config.pair.wrong() {
+        return Err(wrong);
     }
     if config.health.interval_ms == 0 {
         return Err(String::from("`health.interval_ms` is 0: 1 is the least"));

@@ -6,6 +6,7 @@
 //! is failed.
 
 use crate::journal::{Journal, JournalError, Record, rows};
+use crate::pair::Own;
 use crate::{lock, neighbours};
 use seqnic_card::{Card, CardError, Presence};
 use seqnic_compiler::definition::{Definition, Element, ReturnWay, Role, State};
@@ -118,6 +119,7 @@ impl Found {
 pub struct Core {
     card: Arc<dyn Card>,
     journal: Journal,
+    own: Own,
     /// One change at a time. Whether the card's tables are known to be those of `holding`: after the card was away they
     /// are not until [`Core::join`] has looked.
     changing: Mutex<bool>,
@@ -134,9 +136,22 @@ impl Core {
     /// # Errors
     /// The journal cannot be read, or the card fails.
     pub fn start(card: Arc<dyn Card>, journal: Journal) -> Result<(Core, Found), ApplyError> {
+        Core::start_as(card, journal, Own::default())
+    }
+
+    /// As [`Core::start`], with what is this engine's own of every definition.
+    ///
+    /// # Errors
+    /// As [`Core::start`].
+    pub fn start_as(
+        card: Arc<dyn Card>,
+        journal: Journal,
+        own: Own,
+    ) -> Result<(Core, Found), ApplyError> {
         let core = Core {
             card,
             journal,
+            own,
             changing: Mutex::default(),
             holding: Mutex::default(),
             prepared: Mutex::default(),
@@ -145,7 +160,7 @@ impl Core {
         let found = match core.join() {
             Err(ApplyError::Card(_)) if core.is_away() => {
                 if let Some((record, image)) = core.journal.applied()? {
-                    let definition = laid_over(&record)?;
+                    let definition = core.laid_over(&record)?;
                     core.hold(record, definition, image);
                 }
                 Found::Away
@@ -235,7 +250,7 @@ impl Core {
     }
 
     fn adopt(&self, record: Record, image: Image, commit: bool) -> Result<(), ApplyError> {
-        let definition = laid_over(&record)?;
+        let definition = self.laid_over(&record)?;
         match commit {
             true => self.journal.commit()?,
             false => self.journal.abandon()?,
@@ -251,6 +266,12 @@ impl Core {
             image: Arc::new(image),
             version: self.versions.fetch_add(1, Ordering::Relaxed),
         });
+    }
+
+    fn laid_over(&self, record: &Record) -> Result<Definition, ApplyError> {
+        let mut definition = laid_over(record)?;
+        self.own.lay_over(&mut definition);
+        Ok(definition)
     }
 
     pub fn card(&self) -> &Arc<dyn Card> {
@@ -285,7 +306,7 @@ impl Core {
             .unwrap_or_default();
         record.name = name.to_string();
         record.text = text.to_string();
-        let definition = laid_over(&record)?;
+        let definition = self.laid_over(&record)?;
         let words = match &holding {
             None => {
                 compile(&record, &definition)?;
@@ -459,7 +480,7 @@ impl Core {
         reload: bool,
     ) -> Result<Outcome, ApplyError> {
         let holding = self.holding();
-        let definition = laid_over(&record)?;
+        let definition = self.laid_over(&record)?;
         let names: BTreeSet<&str> = definition.devices.iter().map(|d| d.name.as_str()).collect();
         record.failed.retain(|f| names.contains(f.as_str()));
         let wanted: BTreeSet<String> = neighbours::wanted(&definition)

@@ -14,6 +14,7 @@ use crate::linux::Taps;
 use crate::linux::netlink::Netlink;
 use crate::metrics::{self, Gauges};
 use crate::neighbours::{self, Strangers};
+use crate::pair::{self, PeerStatus};
 use crate::{lock, watch};
 use seqnic_card::{CardError, Link, Presence, ToHost};
 use seqnic_compiler::definition::{Mac, State};
@@ -69,6 +70,8 @@ pub struct Daemon {
     /// A server that is being asked for its mode.
     detecting: Mutex<Option<Detection>>,
     log: Mutex<VecDeque<LogLine>>,
+    /// How the other engine of a pair compares.
+    peer: Mutex<Option<PeerStatus>>,
 }
 
 impl Daemon {
@@ -76,7 +79,8 @@ impl Daemon {
     pub fn new(core: Core, config: Config, found: Found) -> Arc<Daemon> {
         let health = Health::new(settings(&config.health));
         let daemon = Arc::new(Daemon {
-            taps: Taps::new(&config.linux.prefix),
+            taps: Taps::new(&config.linux.prefix, config.pair.own()),
+            peer: Mutex::default(),
             core,
             config,
             started: Instant::now(),
@@ -128,6 +132,9 @@ impl Daemon {
         if self.config.health.enabled {
             threads.push(start("health", Daemon::watch)?);
             threads.push(start("counters", Daemon::count)?);
+        }
+        if self.config.pair.peer.is_some() {
+            threads.push(start("peer", Daemon::compare_peer)?);
         }
         threads.push(start("prepare", Daemon::prepare)?);
         threads.push(start("events", Daemon::events)?);
@@ -256,6 +263,11 @@ impl Daemon {
             }
         }
         lock(&self.strangers).follow(&holding.definition);
+        for name in self.config.pair.own().unknown(&holding.definition) {
+            self.note(format!(
+                "`pair.interfaces` has {name}, the definition has no such interface"
+            ));
+        }
         match Tables::load(&holding.image) {
             Ok(tables) => {
                 *lock(&self.judge) = Some(Arc::new(Judge { holding, tables }));
@@ -277,6 +289,36 @@ impl Daemon {
                 prepared = Some(judge.holding.version());
             }
             std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Compares with the other engine, again and again; a change is noted.
+    fn compare_peer(&self) {
+        let Some(address) = self.config.pair.peer else {
+            return;
+        };
+        while !self.stopping() {
+            let own = pair::told(self.core.holding().as_ref());
+            let now = pair::compare(address, &own, pair::ask(address));
+            let was = lock(&self.peer).replace(now.clone());
+            if was.is_none_or(|was| (was.state, was.what) != (now.state.clone(), now.what.clone()))
+            {
+                let what = if now.what.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", now.what)
+                };
+                self.note(format!("the other engine ({address}): {}{what}", now.state));
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Tells the other engine until the daemon ends.
+    pub fn tell_peer(&self, listener: &std::net::TcpListener) {
+        while !self.stopping() {
+            pair::serve(listener, &pair::told(self.core.holding().as_ref()));
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
@@ -811,6 +853,7 @@ impl Daemon {
                 file: h.record.name.clone(),
                 generation: h.definition.generation,
                 digest: digest(&h.image),
+                text_digest: pair::digest(&h.record.text),
                 services: h.definition.services.len(),
             }),
             ports: (0..identity.geometry.ports as u8)
@@ -842,6 +885,7 @@ impl Daemon {
                 .map(|((reason, deed), n)| (format!("{reason} {deed}"), *n))
                 .collect(),
             log: lock(&self.log).iter().cloned().collect(),
+            peer: lock(&self.peer).clone(),
         }
     }
 
@@ -919,6 +963,7 @@ fn settings(config: &HealthConfig) -> Settings {
         probes: config.probes,
         probe_timeout: Duration::from_millis(config.probe_timeout_ms),
         slow: config.slow_ms.map(Duration::from_millis),
+        sees_returns: config.sees_returns,
     }
 }
 

@@ -8,6 +8,9 @@
 //! * It is suspected as well when connections were opened towards it in as many intervals on end and
 //!   none was answered or refused, whatever else it sends.
 //! * It is suspected at once when the link of a port it is behind goes down.
+//! * An engine that shares its load with another may never see what comes back. It suspects a device when
+//!   connections were opened towards it, several intervals on end, and nothing else was sent: nobody goes on who has
+//!   no answer.
 //! * The mean time until its packets come back is kept, and reported when it goes above a limit and when
 //!   it comes back below.
 //! * A suspect is probed. An answer, or a packet that comes back, clears it. As many probes without
@@ -30,6 +33,8 @@ pub struct Settings {
     pub probe_timeout: Duration,
     /// A mean time of an interval above this is reported.
     pub slow: Option<Duration>,
+    /// What devices send comes to this engine too, not to another one.
+    pub sees_returns: bool,
 }
 
 /// What is known of a device from the configuration and the definition.
@@ -270,15 +275,21 @@ impl Health {
             device.alive = Some(now);
         }
         let limit = self.settings.silent_intervals;
-        match (opened, answered) {
-            (_, 1..) => device.deaf = 0,
-            (1.., 0) => device.deaf = device.deaf.saturating_add(1),
-            (0, 0) => {}
-        }
-        match (sent, returned) {
-            (_, 1..) => device.silent = 0,
-            (1.., 0) => device.silent = device.silent.saturating_add(1),
-            (0, 0) => {}
+        if self.settings.sees_returns {
+            match (opened, answered) {
+                (_, 1..) => device.deaf = 0,
+                (1.., 0) => device.deaf = device.deaf.saturating_add(1),
+                (0, 0) => {}
+            }
+            match (sent, returned) {
+                (_, 1..) => device.silent = 0,
+                (1.., 0) => device.silent = device.silent.saturating_add(1),
+                (0, 0) => {}
+            }
+        } else if sent > opened {
+            device.deaf = 0;
+        } else if opened > 0 {
+            device.deaf = device.deaf.saturating_add(1);
         }
         let (silent, deaf) = (device.silent >= limit, device.deaf >= limit);
         match device.verdict {

@@ -22,9 +22,12 @@ pub mod detect;
 pub mod exceptions;
 pub mod health;
 pub mod journal;
+pub mod kea;
+pub mod keepalived;
 pub mod linux;
 pub mod metrics;
 pub mod neighbours;
+pub mod pair;
 pub mod server;
 pub mod watch;
 

@@ -83,7 +83,7 @@ fn run(config: Config) -> Result<(), Failure> {
     let confined = confine::confine(&config)?;
     let journal = Journal::open(&config.state)?;
     let card = card::open(&config.card, &journal)?;
-    let (core, found) = Core::start(card, journal)?;
+    let (core, found) = Core::start_as(card, journal, config.pair.own())?;
     let listener = server::bind(&config.socket)
         .map_err(|e| format!("cannot listen at {}: {e}", config.socket.display()))?;
     let socket = config.socket.clone();
@@ -94,6 +94,12 @@ fn run(config: Config) -> Result<(), Failure> {
             Some(server.map_err(|e| format!("cannot serve metrics at {at}: {e}"))?)
         }
     };
+    let pair = seqnic_daemon::pair::listen(&config.pair).map_err(|e| {
+        format!(
+            "cannot tell the other engine at {:?}: {e}",
+            config.pair.listen
+        )
+    })?;
     let daemon = Daemon::new(core, config, found);
     for line in confined {
         daemon.note(line);
@@ -108,6 +114,12 @@ fn run(config: Config) -> Result<(), Failure> {
         std::thread::Builder::new()
             .name(String::from("metrics"))
             .spawn(move || server.serve_metrics(&metrics))?;
+    }
+    if let Some(pair) = pair {
+        let server = Arc::clone(&daemon);
+        std::thread::Builder::new()
+            .name(String::from("pair"))
+            .spawn(move || server.tell_peer(&pair))?;
     }
     sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
     if let Some(patience) = sd_notify::watchdog_enabled() {

@@ -13,6 +13,7 @@ fn settings() -> Settings {
         probes: 2,
         probe_timeout: MS * 50,
         slow: Some(MS * 5),
+        sees_returns: true,
     }
 }
 
@@ -73,6 +74,45 @@ fn connections_nobody_answers_are_noticed_whatever_else_comes_back() {
     );
     let orders = h.take(at(5, 4, 1), MS * 310);
     assert!(matches!(&orders[..], [Order::Clear { .. }]), "{orders:?}");
+}
+
+#[test]
+fn an_engine_that_sees_no_returns_suspects_who_is_only_ever_opened_to() {
+    let mut h = Health::new(Settings {
+        sees_returns: false,
+        ..settings()
+    });
+    h.follow(
+        BTreeMap::from([(
+            String::from("fw"),
+            (watched(true, true, None, false), false),
+        )]),
+        Duration::ZERO,
+    );
+    let mut now = Duration::ZERO;
+    let mut take = |sent, opened| {
+        now += MS * 100;
+        h.take(
+            all(Traffic {
+                opened,
+                ..traffic(sent, 0)
+            }),
+            now,
+        )
+    };
+    // Connections that go on: nothing ever comes back here, and nobody is to blame.
+    for n in 1..20 {
+        assert_eq!(take(n * 10, n), []);
+    }
+    // Only openings, intervals without anything between them.
+    assert_eq!(take(191, 20), []);
+    assert_eq!(take(191, 20), []);
+    assert_eq!(take(192, 21), []);
+    let orders = take(193, 22);
+    assert!(
+        matches!(&orders[..], [Order::Suspect { .. }, Order::Probe { .. }]),
+        "{orders:?}"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! How an engine is started.
 
 use crate::LabError;
-use crate::nodes::write;
+use crate::programs::write;
 use crate::run::start as start_in;
 use std::collections::BTreeSet;
 use std::path::Path;

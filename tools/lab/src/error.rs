@@ -15,6 +15,14 @@ pub enum LabError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("{}: {what}", path.display())]
+    Wrong { path: PathBuf, what: String },
+    #[error(
+        "a program of the lab is not ready after a minute: {0}; `seqnic lab down` removes the lab"
+    )]
+    NotReady(String),
+    #[error("the engine does not answer: {0}")]
+    Engine(String),
     #[error("seqnicd did not start within 20 s; see {}", .0.display())]
     Daemon(PathBuf),
     #[error("the simulated card did not start; see {}", .0.display())]

@@ -1,58 +1,70 @@
-//! A definition as network namespaces with real programs in them, joined to the software engine.
+//! A definition as network namespaces with real programs in them, joined to an engine.
 //!
 //! Each host and device of the definition is a namespace with real Linux in it. Each port of the engine is
-//! a bridge in a namespace of its own, so that several devices may share a port, as behind a switch.
-//!
-//! | what the definition says | what runs |
-//! | --- | --- |
-//! | a host | forwards; behind a gateway there is a client |
-//! | `function: firewall`, or two attachments | nftables: forwards new connections from its enter side, counts |
-//! | a device of a sequence with `then: { port }` | nftables translates the port, both ways by its connection table |
-//! | any other device packets pass | forwards, counts |
-//! | a device that gets copies | tcpdump writes what it sees |
-//! | an end | nginx on the service's ports, by its `mode` |
-//!
-//! It needs root, `ip`, `nft`, `nginx`, `tcpdump`, `ethtool`; [`missing`] says what of it there is not.
+//! a bridge in a namespace of its own, so that several devices may share a port, as behind a switch. What
+//! runs in a device follows from its `function` and its place in services, or from the lab file beside
+//! the definition ([`file`]); [`programs`] has a file for each program.
 
+pub mod check;
 pub mod down;
 pub mod engine;
 pub mod error;
-pub mod nodes;
+pub mod file;
+pub mod net;
+pub mod picture;
 pub mod plan;
+pub mod programs;
 pub mod run;
 pub mod up;
 
 pub use error::LabError;
+pub use file::LabFile;
 pub use plan::Plan;
 pub use up::{Lab, up};
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Programs a lab needs, and the Debian package each comes from.
-const PROGRAMS: [(&str, &str); 5] = [
+/// Programs every lab needs, and the Debian package each comes from.
+const PROGRAMS: [(&str, &str); 3] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
-    ("nginx", "nginx-light"),
-    ("tcpdump", "tcpdump"),
     ("ethtool", "ethtool"),
 ];
 
+/// What a lab with two engines needs.
+const KEEPALIVED: [(&str, &str); 1] = [("keepalived", "keepalived")];
+
+/// What a lab with DHCP needs.
+const KEA: [(&str, &str); 1] = [("kea-dhcp4", "kea-dhcp4-server")];
+
+fn there(program: &str) -> bool {
+    let folders = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+    (folders.iter()).any(|folder| Path::new(folder).join(program).exists())
+}
+
 /// What a lab needs and this machine has not, in words; empty if all is there.
-pub fn missing() -> Vec<String> {
+pub fn missing(plan: &Plan) -> Vec<String> {
     let mut missing = Vec::new();
     // SAFETY: cannot fail.
     if unsafe { libc::geteuid() } != 0 {
         missing.push(String::from("root (namespaces are made)"));
     }
-    for (program, package) in PROGRAMS {
-        let found = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-        if !found
-            .iter()
-            .any(|folder| Path::new(folder).join(program).exists())
-        {
-            missing.push(format!("`{program}` (apt-get install {package})"));
+    let of_nodes = plan.nodes.iter().flat_map(|n| n.programs.keys());
+    let wanted: BTreeSet<(&str, &str)> = of_nodes
+        .flat_map(|p| p.needs())
+        .chain(&PROGRAMS)
+        .chain(KEA.iter().filter(|_| plan.kea))
+        .chain(KEEPALIVED.iter().filter(|_| plan.engines.len() == 2))
+        .copied()
+        .collect();
+    for (program, package) in wanted {
+        if !there(program) {
+            missing.push(format!(
+                "`{program}` (tools/setup-lab.sh, or apt-get install {package})"
+            ));
         }
     }
     if missing.is_empty() {

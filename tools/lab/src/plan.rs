@@ -1,49 +1,88 @@
-//! What a definition becomes: namespaces, cables, programs.
+//! What a definition and its lab file become: namespaces, cables, programs.
 
 use crate::LabError;
+use crate::file::{Check, LabFile, Programs};
+use crate::programs::Program;
 use seqnic_compiler::definition::{
-    Attachments, Definition, Element, KeyedBy, Mode, Place, Ports, Protocol, Tracking,
+    Attachments, Definition, Device, Element, Host, KeyedBy, Mode, Place, Ports, Protocol, Service,
+    Side, Tracking,
 };
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The client behind a gateway, where the lab file says nothing.
+const CLIENT: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(198, 51, 100, 11)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0x51, 0, 0, 0, 0, 0x11)),
+];
 
 /// One end of a cable: a network device of a namespace, on a port of the engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cable {
     /// Name of the device in its namespace.
     pub device: String,
+    /// What the engine's counters call this end.
+    pub attachment: String,
     pub port: u8,
     pub mac: String,
     /// MAC of the engine's interface there: where everything is sent.
     pub engine: String,
+    /// Addresses two engines share there, in place of the MAC.
+    pub gateway: Vec<IpAddr>,
     /// Its own addresses.
     pub addresses: Vec<IpAddr>,
 }
 
-/// What a namespace does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Work {
-    /// A router; clients are behind it if it is a gateway.
-    Router { clients: bool },
-    /// Forwards between two sides: new connections from the first only.
-    Firewall,
-    /// Forwards; changes one port to another on the way of requests.
-    Pass { translate: Option<(u16, u16)> },
-    /// Writes down what it gets.
+/// How packets pass a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pass {
+    /// Network devices: where new connections come in, and where they go on.
+    pub enter: String,
+    pub leave: String,
+    /// Addresses of its services keyed by destination: they lie where packets leave.
+    pub servers: BTreeSet<IpAddr>,
+    /// Addresses of its services keyed by client: they lie where packets enter.
+    pub clients: BTreeSet<IpAddr>,
+    /// What the device makes of clients' addresses.
+    pub source: Vec<IpAddr>,
+    /// A port it changes, to what.
+    pub port: Option<(u16, u16)>,
+    /// UDP is what its services speak.
+    pub udp: bool,
+    /// Another device may stand in for it, or it for another: connections come that were opened elsewhere.
+    pub pool: bool,
+}
+
+/// What a namespace is in the definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// A router.
+    Host,
+    /// Packets pass it.
+    Pass(Pass),
+    /// It gets copies.
     Copies,
-    /// Answers on these addresses and ports.
-    Server {
+    /// The end of services, with their addresses where its mode wants them.
+    End {
         on_loopback: Vec<IpAddr>,
         on_device: Vec<IpAddr>,
-        ports: BTreeSet<u16>,
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     pub name: String,
+    /// What the definition calls it.
+    pub function: String,
     pub cables: Vec<Cable>,
-    pub work: Work,
+    /// The host it is behind, in place of cables to the engine; then its addresses.
+    pub behind: Option<(String, Vec<IpAddr>)>,
+    pub role: Role,
+    /// With the ports each serves.
+    pub programs: BTreeMap<Program, BTreeSet<u16>>,
+    /// VPN devices it has a tunnel to.
+    pub tunnels: Vec<String>,
 }
 
 /// The whole lab.
@@ -53,8 +92,37 @@ pub struct Plan {
     /// Ports of the engine in use.
     pub ports: BTreeSet<u8>,
     pub geometry: String,
-    /// Addresses of services keyed by destination: what clients ask.
+    /// Addresses of services: what hosts send to the engine.
     pub services: BTreeSet<IpAddr>,
+    pub check: Vec<Check>,
+    pub engines: Vec<Engine>,
+    /// Kea gives addresses.
+    pub kea: bool,
+}
+
+/// One engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Engine {
+    /// Its namespace is called so.
+    pub name: String,
+    /// Its files begin with this.
+    pub files: String,
+    /// More of its daemon's configuration.
+    pub config: BTreeMap<String, serde_json::Value>,
+    /// It has the shared addresses of an interface as long as it lives.
+    pub first: bool,
+}
+
+impl Cable {
+    /// Next hop of what leaves here.
+    pub fn hop(&self, v6: bool) -> String {
+        let shared = self.gateway.iter().find(|a| a.is_ipv6() == v6);
+        match (shared, v6) {
+            (Some(address), _) => address.to_string(),
+            (None, false) => String::from(crate::net::NEXT_HOP),
+            (None, true) => String::from(crate::net::NEXT_HOP_V6),
+        }
+    }
 }
 
 fn not_shown(what: String) -> LabError {
@@ -65,8 +133,8 @@ impl Plan {
     /// Plans the lab of a definition.
     ///
     /// # Errors
-    /// What of the definition the lab cannot show.
-    pub fn of(d: &Definition) -> Result<Plan, LabError> {
+    /// What of the definition the lab cannot show, and names of the lab file that the definition does not have.
+    pub fn of(d: &Definition, file: &LabFile) -> Result<Plan, LabError> {
         for i in &d.interfaces {
             if !i.vlan.0.is_empty() || matches!(i.tracking, Tracking::Tag(_)) {
                 let what =
@@ -74,73 +142,308 @@ impl Plan {
                 return Err(not_shown(format!("interface `{}`: {what}", i.name)));
             }
         }
-        if let Some(s) = d.services.iter().find(|s| s.keyed_by == KeyedBy::Client) {
-            return Err(not_shown(format!(
-                "service `{}` is keyed by client",
-                s.name
-            )));
-        }
-        let cable = |device: &str, place: &Place, addresses: &[IpAddr]| {
-            let interface = &d.interfaces[place.interface];
-            Cable {
-                device: device.to_string(),
-                port: interface.port,
-                mac: place.mac.to_string(),
-                engine: interface.mac.to_string(),
-                addresses: addresses.to_vec(),
-            }
-        };
+        names(d, file)?;
+        let pair = file.engines.len() == 2;
         let mut nodes = Vec::new();
-        for (number, host) in d.hosts.iter().enumerate() {
-            let gateway = d.interfaces.iter().any(|i| i.gateway == Some(number));
+        for host in &d.hosts {
             nodes.push(Node {
                 name: host.name.clone(),
-                cables: vec![cable("eth0", &host.place, &host.addresses)],
-                work: Work::Router { clients: gateway },
+                function: String::from("host"),
+                cables: vec![cable(
+                    d,
+                    pair,
+                    "eth0",
+                    &host.name,
+                    &host.place,
+                    &host.addresses,
+                )],
+                behind: None,
+                role: Role::Host,
+                programs: BTreeMap::new(),
+                tunnels: Vec::new(),
             });
         }
         for (number, device) in d.devices.iter().enumerate() {
-            let (cables, two) = match &device.attachments {
-                Attachments::One(place) => (vec![cable("eth0", place, &device.addresses)], false),
-                Attachments::Two { outside, inside } => {
-                    let outside = cable("outside", outside, &[]);
-                    (
-                        vec![outside, cable("inside", inside, &device.addresses)],
-                        true,
-                    )
-                }
-                Attachments::Via(_) => {
-                    return Err(not_shown(format!(
-                        "device `{}` is not attached",
-                        device.name
-                    )));
-                }
-            };
-            let work = match () {
-                () if device.promiscuous => Work::Copies,
-                () if device.mode.is_some() => server(d, number, device.mode),
-                () if two || device.function == "firewall" => Work::Firewall,
-                () => Work::Pass {
-                    translate: translation(d, number),
-                },
-            };
+            nodes.push(node(d, file, number, device));
+        }
+        let vpns = |nodes: &[Node]| -> Vec<String> {
+            let vpns = (nodes.iter()).filter(|n| n.programs.contains_key(&Program::Openvpn));
+            vpns.map(|n| n.name.clone()).collect()
+        };
+        let vpns = vpns(&nodes);
+        for (name, behind) in behind(d, file, &vpns) {
             nodes.push(Node {
-                name: device.name.clone(),
-                cables,
-                work,
+                name,
+                function: String::from("machine"),
+                cables: Vec::new(),
+                behind: Some((behind.host, behind.address)),
+                role: Role::End {
+                    on_loopback: Vec::new(),
+                    on_device: Vec::new(),
+                },
+                programs: served(&behind.programs, &BTreeSet::from([80])),
+                tunnels: behind.tunnels,
             });
         }
+        let services = d.services.iter();
         Ok(Plan {
             ports: d.interfaces.iter().map(|i| i.port).collect(),
             geometry: d.geometry.name.to_string(),
-            services: d
-                .services
-                .iter()
+            services: services
                 .flat_map(|s| s.addresses.iter().copied())
+                .chain(d.services.iter().flat_map(then_addresses))
                 .collect(),
+            check: file.check.clone(),
+            engines: engines(d, file)?,
+            kea: !file.kea.is_empty(),
             nodes,
         })
     }
+
+    /// IP versions in use, `true` for 6; 4 is always there.
+    pub fn families(&self) -> &'static [bool] {
+        match self.services.iter().any(IpAddr::is_ipv6) {
+            true => &[false, true],
+            false => &[false],
+        }
+    }
+}
+
+/// Network device of the cable between two engines.
+pub const LINK: &str = "peer0";
+
+/// Address of an engine at its end of the cable between two.
+pub fn link(number: usize) -> String {
+    format!("10.99.0.{}", number + 1)
+}
+
+/// The engines of a lab: one, or two that share the definition's addresses and have MACs and addresses of their own
+/// beside them: the ones that follow.
+fn engines(d: &Definition, file: &LabFile) -> Result<Vec<Engine>, LabError> {
+    if file.engines.is_empty() {
+        return Ok(vec![Engine {
+            name: String::from("engine"),
+            files: String::from("seqnicd"),
+            config: file.daemon.clone(),
+            first: false,
+        }]);
+    }
+    if file.engines.len() != 2 {
+        return Err(not_shown(format!(
+            "the lab file has {} engines: none named (one), or two",
+            file.engines.len()
+        )));
+    }
+    let highest = |name: &str| file.engines.iter().map(|e| e.priority_of(name)).max();
+    let engine = |(number, engine): (usize, &crate::file::EngineFile)| {
+        let interfaces: serde_json::Map<String, serde_json::Value> = (d.interfaces.iter())
+            .map(|i| {
+                let mut mac = i.mac.0;
+                mac[3] = 0xE1 + number as u8;
+                let mac = mac.map(|b| format!("{b:02x}")).join(":");
+                let own = i.addresses.iter().map(|(a, bits)| {
+                    let after = 1 + number as u32;
+                    match a {
+                        IpAddr::V4(a) => {
+                            format!("{}/{bits}", Ipv4Addr::from(u32::from(*a) + after))
+                        }
+                        IpAddr::V6(a) => {
+                            format!(
+                                "{}/{bits}",
+                                Ipv6Addr::from(u128::from(*a) + u128::from(after))
+                            )
+                        }
+                    }
+                });
+                let own: Vec<String> = own.collect();
+                let value = serde_json::json!({
+                    "mac": mac, "address": own, "priority": engine.priority_of(&i.name),
+                });
+                (i.name.clone(), value)
+            })
+            .collect();
+        let mut config = file.daemon.clone();
+        config.extend(engine.daemon.clone());
+        let pair = serde_json::json!({
+            "interfaces": interfaces,
+            "priority": engine.priority,
+            "link": LINK,
+            "listen": format!("{}:9900", link(number)),
+            "peer": format!("{}:9900", link(1 - number)),
+        });
+        config.insert(String::from("pair"), pair);
+        Engine {
+            name: format!("engine{}", number + 1),
+            files: format!("seqnicd{}", number + 1),
+            config,
+            first: (d.interfaces.iter())
+                .any(|i| highest(&i.name) == Some(engine.priority_of(&i.name))),
+        }
+    };
+    Ok(file.engines.iter().enumerate().map(engine).collect())
+}
+
+/// Names of the lab file that the definition does not have.
+fn names(d: &Definition, file: &LabFile) -> Result<(), LabError> {
+    for name in file.programs.keys() {
+        if !d.devices.iter().any(|x| x.name == *name) {
+            return Err(not_shown(format!(
+                "the lab file has programs for `{name}`, which is no device"
+            )));
+        }
+    }
+    for (name, b) in &file.behind {
+        if !d.hosts.iter().any(|h| h.name == b.host) {
+            return Err(not_shown(format!(
+                "the lab file has `{name}` behind `{}`, which is no host",
+                b.host
+            )));
+        }
+        if d.hosts.iter().any(|h| h.name == *name) || d.devices.iter().any(|x| x.name == *name) {
+            return Err(not_shown(format!(
+                "`{name}` of the lab file is in the definition"
+            )));
+        }
+        if let Some(vpn) = b
+            .tunnels
+            .iter()
+            .find(|t| !d.devices.iter().any(|x| x.name == **t))
+        {
+            return Err(not_shown(format!(
+                "the lab file has a tunnel to `{vpn}`, which is no device"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn cable(
+    d: &Definition,
+    pair: bool,
+    device: &str,
+    attachment: &str,
+    place: &Place,
+    addresses: &[IpAddr],
+) -> Cable {
+    let interface = &d.interfaces[place.interface];
+    Cable {
+        device: device.to_string(),
+        attachment: attachment.to_string(),
+        port: interface.port,
+        mac: place.mac.to_string(),
+        engine: interface.mac.to_string(),
+        gateway: match pair {
+            true => interface.addresses.iter().map(|(a, _)| *a).collect(),
+            false => Vec::new(),
+        },
+        addresses: addresses.to_vec(),
+    }
+}
+
+fn node(d: &Definition, file: &LabFile, number: usize, device: &Device) -> Node {
+    let name = &device.name;
+    let pair = file.engines.len() == 2;
+    let mut behind = None;
+    let cables = match &device.attachments {
+        Attachments::One(place) => vec![cable(d, pair, "eth0", name, place, &device.addresses)],
+        Attachments::Two { outside, inside } => vec![
+            cable(d, pair, "outside", &format!("{name}.outside"), outside, &[]),
+            cable(
+                d,
+                pair,
+                "inside",
+                &format!("{name}.inside"),
+                inside,
+                &device.addresses,
+            ),
+        ],
+        Attachments::Via(host) => {
+            let host: &Host = &d.hosts[*host];
+            behind = Some((host.name.clone(), device.addresses.clone()));
+            Vec::new()
+        }
+    };
+    let (role, ports) = match () {
+        () if device.promiscuous => (Role::Copies, BTreeSet::new()),
+        () if device.mode.is_some() => end(d, number, device.mode),
+        () => (
+            Role::Pass(pass(d, number, cables.len() == 2)),
+            BTreeSet::new(),
+        ),
+    };
+    let default = default_programs(device, &role, cables.len() == 2);
+    let programs = file.programs.get(name).unwrap_or(&default);
+    Node {
+        name: name.clone(),
+        function: device.function.clone(),
+        programs: served(programs, &ports),
+        cables,
+        behind,
+        role,
+        tunnels: Vec::new(),
+    }
+}
+
+fn served(programs: &Programs, all: &BTreeSet<u16>) -> BTreeMap<Program, BTreeSet<u16>> {
+    let ports = |named: &Vec<u16>| match named.is_empty() {
+        true => all.clone(),
+        false => named.iter().copied().collect(),
+    };
+    programs
+        .iter()
+        .map(|(p, named)| (*p, ports(named)))
+        .collect()
+}
+
+/// What runs in a device the lab file does not name.
+fn default_programs(device: &Device, role: &Role, two: bool) -> Programs {
+    let program = match (role, device.function.as_str()) {
+        (Role::Host, _) => return Programs::new(),
+        (Role::Copies, "ids") => Program::Suricata,
+        (Role::Copies, _) => Program::Tcpdump,
+        (Role::End { .. }, "database") => Program::Postgresql,
+        (Role::End { .. }, "proxy") => Program::Squid,
+        (Role::End { .. }, _) => Program::Nginx,
+        (Role::Pass(pass), "vpn") if pass.port.is_some() => Program::Openvpn,
+        (Role::Pass(pass), _) if pass.port.is_some() => Program::Translate,
+        (Role::Pass(_), function) if two || function == "firewall" => Program::Nftables,
+        (Role::Pass(_), _) => Program::Forward,
+    };
+    Programs::from([(program, Vec::new())])
+}
+
+fn behind(
+    d: &Definition,
+    file: &LabFile,
+    vpns: &[String],
+) -> BTreeMap<String, crate::file::Behind> {
+    if !file.behind.is_empty() {
+        return file.behind.clone();
+    }
+    let gateways: Vec<&Host> = (d.hosts.iter().enumerate())
+        .filter(|(n, _)| d.interfaces.iter().any(|i| i.gateway == Some(*n)))
+        .map(|(_, h)| h)
+        .collect();
+    let client = |(number, host): (usize, &&Host)| {
+        let mut address = CLIENT.to_vec();
+        let mut name = String::from("client");
+        if number > 0 {
+            name = format!("client{}", number + 1);
+            address = vec![IpAddr::V4(Ipv4Addr::new(198, 51, 100, 11 + number as u8))];
+        }
+        let behind = crate::file::Behind {
+            host: host.name.clone(),
+            address,
+            programs: Programs::new(),
+            tunnels: if number == 0 {
+                vpns.to_vec()
+            } else {
+                Vec::new()
+            },
+        };
+        (name, behind)
+    };
+    gateways.iter().enumerate().map(client).collect()
 }
 
 fn first(ports: &Ports) -> Option<u16> {
@@ -150,28 +453,58 @@ fn first(ports: &Ports) -> Option<u16> {
     }
 }
 
-/// The port a device changes, to what: of the first service in which it does.
-fn translation(d: &Definition, device: usize) -> Option<(u16, u16)> {
+fn then_addresses(service: &Service) -> impl Iterator<Item = IpAddr> {
+    (service.sequence.iter())
+        .filter_map(|e| match e {
+            Element::Device { then, .. } => then.as_ref(),
+            Element::Copy { .. } => None,
+        })
+        .flat_map(|t| t.addresses.iter().copied())
+}
+
+/// How packets pass a device, of all services it stands in.
+fn pass(d: &Definition, device: usize, two: bool) -> Pass {
+    let mut pass = Pass {
+        enter: String::from(if two { "outside" } else { "eth0" }),
+        leave: String::from(if two { "inside" } else { "eth0" }),
+        ..Pass::default()
+    };
     for service in &d.services {
-        let mut port = first(&service.ports)?;
+        let mut port = first(&service.ports);
         for element in &service.sequence {
-            let Element::Device { role, then, .. } = element else {
+            let Element::Device {
+                role, enter, then, ..
+            } = element
+            else {
                 continue;
             };
             let next = then.as_ref().and_then(|t| t.ports.as_ref()).and_then(first);
-            if let Some(next) = next {
-                if role.device == device || role.alternates.contains(&device) {
-                    return Some((port, next));
+            if role.device == device || role.alternates.contains(&device) {
+                pass.pool |= !role.alternates.is_empty();
+                pass.udp |= service.protocol == Protocol::Number(17);
+                if two && *enter == Side::Inside {
+                    (pass.enter, pass.leave) = (String::from("inside"), String::from("outside"));
                 }
-                port = next;
+                match service.keyed_by {
+                    KeyedBy::Client => {
+                        pass.clients.extend(&service.addresses);
+                        pass.source
+                            .extend(then.iter().flat_map(|t| t.addresses.iter().copied()));
+                    }
+                    KeyedBy::Destination => pass.servers.extend(&service.addresses),
+                }
+                if let (None, Some(from), Some(to)) = (pass.port, port, next) {
+                    pass.port = Some((from, to));
+                }
             }
+            port = next.or(port);
         }
     }
-    None
+    pass
 }
 
 /// What a server answers on: the addresses and ports packets have when they reach it.
-fn server(d: &Definition, device: usize, mode: Option<Mode>) -> Work {
+fn end(d: &Definition, device: usize, mode: Option<Mode>) -> (Role, BTreeSet<u16>) {
     let (mut addresses, mut ports) = (BTreeSet::new(), BTreeSet::new());
     for service in &d.services {
         let mut port = first(&service.ports);
@@ -206,9 +539,9 @@ fn server(d: &Definition, device: usize, mode: Option<Mode>) -> Work {
         Some(Mode::Alias) => (Vec::new(), addresses),
         _ => (Vec::new(), Vec::new()),
     };
-    Work::Server {
+    let role = Role::End {
         on_loopback,
         on_device,
-        ports,
-    }
+    };
+    (role, ports)
 }

@@ -4,7 +4,7 @@
 use seqnic_daemon::api::{Answer, Counters, Request, Status};
 use seqnic_daemon::client::Client;
 use seqnic_lab::up::{Options, up};
-use seqnic_lab::{Lab, down, missing};
+use seqnic_lab::{Lab, LabError, LabFile, down};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -44,12 +44,7 @@ fn program(package: &str, name: &str) -> PathBuf {
 
 impl Up {
     /// The small card with this definition on it.
-    fn start(name: &str, text: &str, config: &str) -> Option<Up> {
-        let missing = missing();
-        if !missing.is_empty() {
-            eprintln!("not tested: a lab needs {}", missing.join(", "));
-            return None;
-        }
+    fn start(name: &str, text: &str, file: &LabFile, config: &str) -> Option<Up> {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let text = text.replacen("seqnic: 1\n", "seqnic: 1\ngeometry: edge\n", 1);
         let definition = seqnic_compiler::read(&text).unwrap();
@@ -60,10 +55,18 @@ impl Up {
             folder: folder.path(),
             seqnicd: &program("seqnic-daemon", "seqnicd"),
             card: Some(&card),
+            file,
             config,
         };
+        let lab = match up(&definition, &options) {
+            Err(LabError::Missing(missing)) => {
+                eprintln!("not tested: a lab needs {}", missing.join(", "));
+                return None;
+            }
+            lab => lab.unwrap(),
+        };
         let up = Up {
-            lab: up(&definition, &options).unwrap(),
+            lab,
             _folder: folder,
             _one: one,
         };
@@ -73,6 +76,7 @@ impl Up {
             dry_run: false,
             reload: false,
         });
+        up.lab.wait().unwrap();
         Some(up)
     }
 
@@ -120,7 +124,9 @@ fn packets(counters: &Counters, kind: &str, name: &str) -> u64 {
 fn figure_7_on_the_verilated_card() {
     let text = include_str!("../../../examples/fig07.yaml");
     let config = "linux: { taps: false }\nhealth: { enabled: false }";
-    let Some(up) = Up::start("sqc7", text, config) else {
+    let file = "programs: { vpn: { translate: [] }, ids: { tcpdump: [] } }";
+    let file = seqnic_lab::file::parse(file, Path::new("inline")).unwrap();
+    let Some(up) = Up::start("sqc7", text, &file, config) else {
         return;
     };
     let status = up.status();
@@ -186,7 +192,7 @@ const FILE: usize = 300_000;
 fn a_device_killed_during_a_download_is_replaced_on_the_verilated_card() {
     let config = "linux: { taps: false }
 health: { interval_ms: 200, silent_intervals: 2, probe_timeout_ms: 1000, probes: 2, devices: { pass1: { tcp: 9 } } }";
-    let Some(up) = Up::start("sqcf", WITH_ALTERNATE, config) else {
+    let Some(up) = Up::start("sqcf", WITH_ALTERNATE, &LabFile::default(), config) else {
         return;
     };
     let was: Vec<u8> = (0..FILE as u32)

@@ -1,13 +1,15 @@
-//! Real programs through the software engine: `examples/fig07.yaml` and a firewall that dies under a
-//! download. Needs root and namespaces; says so and passes where there are none.
+//! Real programs through the software engine: the figures of `examples`, and devices that die under a
+//! download. Needs root, namespaces and the programs; says so and passes where there are none.
 
 use seqnic_compiler::definition::Definition;
 use seqnic_daemon::api::{Answer, Counters, Request, Status};
 use seqnic_daemon::client::Client;
+use seqnic_lab::check::check;
+use seqnic_lab::file::{LabFile, read_beside};
 use seqnic_lab::up::{Options, up};
-use seqnic_lab::{Lab, down, missing};
+use seqnic_lab::{Lab, LabError, down};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A lab that is taken down whatever happens.
@@ -23,25 +25,69 @@ impl Drop for Up {
 }
 
 impl Up {
-    fn ask(&self, request: &Request) -> Answer {
-        Client::connect(&self.0.socket())
-            .unwrap()
-            .ask(request)
-            .unwrap()
+    /// Asks an engine: 0, or of two 1.
+    fn ask_of(&self, engine: usize, request: &Request) -> Answer {
+        let socket = self.0.sockets().nth(engine).unwrap();
+        Client::connect(&socket).unwrap().ask(request).unwrap()
     }
 
-    fn counters(&self) -> Counters {
-        match self.ask(&Request::Counters) {
+    fn ask(&self, request: &Request) -> Answer {
+        self.ask_of(0, request)
+    }
+
+    fn counters_of(&self, engine: usize) -> Counters {
+        match self.ask_of(engine, &Request::Counters) {
             Answer::Counters(counters) => counters,
             other => panic!("{other:?}"),
         }
     }
 
-    fn status(&self) -> Status {
-        match self.ask(&Request::Status) {
+    fn counters(&self) -> Counters {
+        self.counters_of(0)
+    }
+
+    fn status_of(&self, engine: usize) -> Status {
+        match self.ask_of(engine, &Request::Status) {
             Answer::Status(status) => *status,
             other => panic!("{other:?}"),
         }
+    }
+
+    fn status(&self) -> Status {
+        self.status_of(0)
+    }
+
+    /// Waits until an engine says of the other what is wanted.
+    fn peer(&self, engine: usize, state: &str) -> Status {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let status = self.status_of(engine);
+            if status.peer.as_ref().is_some_and(|p| p.state == state) {
+                return status;
+            }
+            assert!(Instant::now() < until, "{:?}", status.peer);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends a program of a namespace by SIGKILL.
+    fn kill(&self, node: &str, program: &str) {
+        let space = self.0.space(node);
+        let pids = Command::new("ip")
+            .args(["netns", "pids", &space])
+            .output()
+            .unwrap();
+        let pids = String::from_utf8(pids.stdout).unwrap();
+        let mut killed = 0;
+        for pid in pids.lines() {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            if name.trim() == program {
+                let done = Command::new("kill").args(["-KILL", pid]).status().unwrap();
+                assert!(done.success());
+                killed += 1;
+            }
+        }
+        assert!(killed > 0, "{program} does not run in {node}");
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -74,12 +120,7 @@ fn seqnicd() -> PathBuf {
     target
 }
 
-fn start(name: &str, text: &str, config: &str) -> Option<Up> {
-    let missing = missing();
-    if !missing.is_empty() {
-        eprintln!("not tested: a lab needs {}", missing.join(", "));
-        return None;
-    }
+fn start(name: &str, text: &str, file: &LabFile, config: &str) -> Option<Up> {
     let definition: Definition = seqnic_compiler::read(text).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let options = Options {
@@ -87,16 +128,127 @@ fn start(name: &str, text: &str, config: &str) -> Option<Up> {
         folder: folder.path(),
         seqnicd: &seqnicd(),
         card: None,
+        file,
         config,
     };
-    let up = Up(up(&definition, &options).unwrap(), folder);
-    up.ask(&Request::Apply {
-        name: name.to_string(),
-        definition: text.to_string(),
-        dry_run: false,
-        reload: false,
-    });
+    let lab = match up(&definition, &options) {
+        Err(LabError::Missing(missing)) => {
+            eprintln!("not tested: a lab needs {}", missing.join(", "));
+            return None;
+        }
+        lab => lab.unwrap(),
+    };
+    let up = Up(lab, folder);
+    for socket in up.0.sockets() {
+        let request = Request::Apply {
+            name: name.to_string(),
+            definition: text.to_string(),
+            dry_run: false,
+            reload: false,
+        };
+        Client::connect(&socket).unwrap().ask(&request).unwrap();
+    }
+    up.0.wait().unwrap();
     Some(up)
+}
+
+/// An example with its lab file.
+fn example(name: &str, file: &str) -> Option<Up> {
+    let path = Path::new("../../examples").join(file);
+    let text = std::fs::read_to_string(&path).unwrap();
+    start(name, &text, &read_beside(&path).unwrap(), "")
+}
+
+/// All that its lab file asks is answered, and every hop's own count is the engine's.
+fn checked(name: &str, file: &str) -> Option<Up> {
+    let up = example(name, file)?;
+    let report = check(&up.0).unwrap();
+    assert!(report.passes(), "{report:#?}");
+    assert!(!report.asked.is_empty());
+    // Every device's own log shows packets; of those that stand by there are none.
+    for (node, program, log) in &report.logs {
+        let of_it = |a: &str| a.split(['.', ' ']).next() == Some(node);
+        let passed = report.hops.iter().any(|h| of_it(&h.attachment));
+        assert!(
+            !log.is_empty() || !passed,
+            "{node}: {program:?} saw nothing"
+        );
+    }
+    Some(up)
+}
+
+#[test]
+fn figure_5_every_mode_of_a_server() {
+    checked("sqt5", "fig05.yaml");
+}
+
+#[test]
+fn figure_7_with_a_tunnel_and_suricata() {
+    let Some(up) = checked("sqt7v", "fig07.yaml") else {
+        return;
+    };
+    let file = |name: &str| std::fs::read_to_string(up.file(name)).unwrap();
+    let eve = file("ids.suricata/eve.json");
+    assert!(
+        eve.contains("\"url\":\"/\""),
+        "the IDS sees what the VPN reveals: {eve}"
+    );
+    let access = file("server.nginx/access.log");
+    assert!(
+        access.starts_with("10.77.0.2 "),
+        "the client's address in the tunnel: {access}"
+    );
+    let encrypted = up.0.exec(
+        "vpn",
+        &["nft", "list", "counter", "inet", "seqnic", "encrypted"],
+    );
+    assert!(!encrypted.unwrap().contains("packets 0 "));
+}
+
+#[test]
+fn figure_8_a_port_of_the_servers_own() {
+    let Some(up) = checked("sqt8", "fig08.yaml") else {
+        return;
+    };
+    let eve = std::fs::read_to_string(up.file("ids.suricata/eve.json")).unwrap();
+    assert!(
+        eve.contains("\"dest_port\":20,") && !eve.contains("2020"),
+        "{eve}"
+    );
+}
+
+#[test]
+fn figure_12_a_proxy_behind_a_firewall_that_hides_it() {
+    let Some(up) = checked("sqt12", "fig12.yaml") else {
+        return;
+    };
+    let access = std::fs::read_to_string(up.file("H1.nginx/access.log")).unwrap();
+    assert!(access.starts_with("203.0.113.15 "), "{access}");
+}
+
+#[test]
+fn figure_14_customers_share_a_database() {
+    let Some(up) = checked("sqt14", "fig14.yaml") else {
+        return;
+    };
+    // Both customers' services go over to the other database together.
+    up.ask(&Request::Fail {
+        device: String::from("db1471"),
+    });
+    for address in ["203.0.113.17", "203.0.113.19"] {
+        let question = [
+            "psql",
+            "-h",
+            address,
+            "-p",
+            "1521",
+            "-U",
+            "postgres",
+            "-Atc",
+            "show cluster_name",
+        ];
+        assert_eq!(up.0.exec("app1474", &question).unwrap(), "db1472\n");
+    }
 }
 
 fn curl(up: &Up, url: &str) -> String {
@@ -125,9 +277,14 @@ fn settled(up: &Up) -> Counters {
 }
 
 #[test]
-fn figure_7_with_real_programs() {
+fn figure_7_hop_by_hop() {
     let text = std::fs::read_to_string("../../examples/fig07.yaml").unwrap();
-    let Some(up) = start("sqt7", &text, "linux: { taps: false }") else {
+    let file = "programs:
+  vpn: { translate: [] }
+  ids: { tcpdump: [] }
+";
+    let file = seqnic_lab::file::parse(file, Path::new("inline")).unwrap();
+    let Some(up) = start("sqt7", &text, &file, "linux: { taps: false }") else {
         return;
     };
     let answer = curl(&up, "http://203.0.113.13:1194/");
@@ -150,8 +307,6 @@ fn figure_7_with_real_programs() {
             "-n",
             "-r",
             &up.file("ids.pcap").display().to_string(),
-            // What the switch floods, before it knows a MAC, is no copy.
-            "ether dst 02:09:00:00:00:09",
         ],
     );
     let ids = ids.unwrap();
@@ -186,6 +341,181 @@ fn figure_7_with_real_programs() {
     );
 }
 
+/// A download of 16 MB that takes 4 s, once its first megabyte is there.
+fn download(up: &Up, url: &str) -> (Child, PathBuf) {
+    let big = up.file("big");
+    let child = Command::new("ip")
+        .args(["netns", "exec", &up.0.space("client")])
+        .args([
+            "curl",
+            "--silent",
+            "--limit-rate",
+            "4M",
+            "--max-time",
+            "60",
+            "-o",
+        ])
+        .arg(&big)
+        .arg(url)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    while std::fs::metadata(&big).map(|m| m.len()).unwrap_or(0) < 1 << 20 {
+        assert!(Instant::now() < until, "the download does not start");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (child, big)
+}
+
+fn complete(up: &Up, big: &Path) {
+    let got = std::fs::read(big).unwrap();
+    let was = std::fs::read(up.file("server.nginx/www/big")).unwrap();
+    assert_eq!(got.len(), was.len());
+    assert!(got == was, "the download differs");
+}
+
+#[test]
+fn figure_15b_a_firewall_killed_during_a_download() {
+    let Some(up) = checked("sqt15", "fig15b.yaml") else {
+        return;
+    };
+    let (mut download, big) = download(&up, "http://203.0.113.13/big");
+    assert!(packets(&up.counters(), "attachment_in", "firewall1561.inside") > 0);
+    for side in ["outside", "inside"] {
+        let down = ["ip", "link", "set", side, "down"];
+        up.0.exec("firewall1561", &down).unwrap();
+    }
+    let ended = download.wait().unwrap();
+    let status = up.status();
+    let log: Vec<String> = status.log.iter().map(|l| l.text.clone()).collect();
+    assert!(ended.success(), "{log:#?}");
+    complete(&up, &big);
+    let of = |name: &str| status.devices.iter().find(|d| d.name == name).unwrap();
+    assert_eq!(of("firewall1561").state, "failed", "{log:#?}");
+    assert_eq!(of("firewall1562").state, "up", "{log:#?}");
+    let passed =
+        up.0.exec("firewall1562", &["nft", "list", "counters"])
+            .unwrap();
+    assert!(!passed.contains("answers {\n\t\tpackets 0 "), "{passed}");
+}
+
+#[test]
+fn figure_15_an_engine_killed_during_a_download() {
+    let Some(up) = checked("sqt2e", "fig15.yaml") else {
+        return;
+    };
+    // Both have one definition, and both say so.
+    let (one, two) = (up.peer(0, "equal"), up.peer(1, "equal"));
+    let digest = |s: &Status| s.definition.as_ref().unwrap().text_digest.clone();
+    assert_eq!(digest(&one), digest(&two));
+    assert_eq!(packets(&up.counters_of(1), "attachment_out", "server"), 0);
+    let (mut download, big) = download(&up, "http://203.0.113.13/big");
+    up.kill("engine1", "seqnicd");
+    let ended = download.wait().unwrap();
+    assert!(ended.success());
+    complete(&up, &big);
+    assert!(packets(&up.counters_of(1), "attachment_out", "server") > 100);
+    up.peer(1, "silent");
+}
+
+#[test]
+fn figure_15a_two_engines_share_the_load() {
+    let Some(up) = checked("sqt2l", "fig15a.yaml") else {
+        return;
+    };
+    up.peer(0, "equal");
+    // One has what clients send, the other what the server sends; neither has both.
+    let count = |engine, kind, name: &str| packets(&up.counters_of(engine), kind, name);
+    assert!(count(0, "attachment_out", "server") >= 4);
+    assert_eq!(count(0, "attachment_out", "router"), 0);
+    assert!(count(1, "attachment_out", "router") >= 4);
+    assert_eq!(count(1, "attachment_out", "server"), 0);
+    let (mut busy, _) = download(&up, "http://203.0.113.13/big");
+    assert!(busy.wait().unwrap().success());
+    let state = |engine: usize| up.status_of(engine).devices[0].state.clone();
+    assert_eq!(
+        [state(0), state(1)],
+        ["up", "up"],
+        "no answer comes to the first, and it blames nobody"
+    );
+    // A server that is gone is noticed by the one that sees it opened to in vain, and by that one only.
+    up.0.exec("server", &["ip", "link", "set", "eth0", "down"])
+        .unwrap();
+    let space = up.0.space("client");
+    let asking = [
+        "netns",
+        "exec",
+        &space,
+        "curl",
+        "--silent",
+        "--max-time",
+        "8",
+        "http://203.0.113.13/",
+    ];
+    let mut asking = Command::new("ip").args(asking).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while state(0) != "failed" {
+        assert!(Instant::now() < until, "{:?}", up.status_of(0));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(state(1), "up");
+    assert!(
+        up.status_of(0)
+            .unavailable
+            .contains(&(String::from("W1"), String::from("server")))
+    );
+    assert!(!asking.wait().unwrap().success());
+}
+
+#[test]
+fn a_definition_only_one_engine_has_is_reported() {
+    let Some(up) = example("sqt2d", "fig15.yaml") else {
+        return;
+    };
+    up.peer(1, "equal");
+    let text = std::fs::read_to_string("../../examples/fig15.yaml").unwrap();
+    let request = Request::Apply {
+        name: String::from("other"),
+        definition: text.replace("port: 80\n", "port: 81\n"),
+        dry_run: false,
+        reload: false,
+    };
+    up.ask_of(0, &request);
+    let status = up.peer(1, "differs");
+    assert!(
+        status.log.iter().any(|l| l.text.contains("differs")),
+        "{:?}",
+        status.log
+    );
+    up.ask_of(1, &request);
+    up.peer(0, "equal");
+    up.peer(1, "equal");
+}
+
+#[test]
+fn a_device_gets_its_address_by_dhcp() {
+    let text = std::fs::read_to_string("../../examples/fig15.yaml").unwrap();
+    let text = text.replace("mode: loopback", "mode: nat");
+    let file = "programs:
+  server: { nginx: [80], udhcpc: [] }
+kea: [i3]
+check:
+  - { in: client, run: 'curl -sS --max-time 20 http://203.0.113.13/', says: this is server }
+";
+    let file = seqnic_lab::file::parse(file, Path::new("inline")).unwrap();
+    let Some(up) = start("sqtd", &text, &file, "linux: { taps: true }") else {
+        return;
+    };
+    let has =
+        up.0.exec("server", &["ip", "-4", "addr", "show", "dev", "eth0"])
+            .unwrap();
+    assert!(has.contains("inet 10.3.0.12/32"), "{has}");
+    // The server is reached by the address it was given.
+    let report = check(&up.0).unwrap();
+    assert!(report.passes(), "{report:#?}");
+}
+
 const WITH_ALTERNATE: &str = "seqnic: 1
 interfaces:
   i0: { port: 0, mac: 02:01:00:00:00:01, address: 192.0.2.1/24, gateway: router }
@@ -205,7 +535,7 @@ services:
 fn a_device_killed_during_a_download_is_replaced_and_the_download_completes() {
     let config = "linux: { taps: true }
 health: { interval_ms: 20, silent_intervals: 3, probe_timeout_ms: 100, probes: 2, devices: { pass1: { tcp: 9 } } }";
-    let Some(up) = start("sqtf", WITH_ALTERNATE, config) else {
+    let Some(up) = start("sqtf", WITH_ALTERNATE, &LabFile::default(), config) else {
         return;
     };
     // The kernel answers for the engine's own address.
@@ -243,30 +573,7 @@ health: { interval_ms: 20, silent_intervals: 3, probe_timeout_ms: 100, probes: 2
             up.0.exec("router", &["ping", "-c", "1", "-W", "5", "192.0.2.1"]);
         assert!(again.is_ok(), "{e}, then {again:?}");
     });
-    let big = up.file("big");
-    let mut download = Command::new("ip")
-        .args([
-            "netns",
-            "exec",
-            &up.0.space("client"),
-            "curl",
-            "--silent",
-            "--limit-rate",
-            "4M",
-            "--max-time",
-            "60",
-            "-o",
-        ])
-        .arg(&big)
-        .arg("http://203.0.113.13/big")
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
-    let until = Instant::now() + Duration::from_secs(20);
-    while std::fs::metadata(&big).map(|m| m.len()).unwrap_or(0) < 1 << 20 {
-        assert!(Instant::now() < until, "the download does not start");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let (mut download, big) = download(&up, "http://203.0.113.13/big");
     let before = packets(&up.counters(), "attachment_in", "pass1");
     assert!(before > 0);
     up.0.exec("pass1", &["ip", "link", "set", "eth0", "down"])
@@ -275,10 +582,7 @@ health: { interval_ms: 20, silent_intervals: 3, probe_timeout_ms: 100, probes: 2
     let status = up.status();
     let log: Vec<String> = status.log.iter().map(|l| l.text.clone()).collect();
     assert!(ended.success(), "{log:#?}");
-    let got = std::fs::read(&big).unwrap();
-    let was = std::fs::read(up.file("server.nginx/www/big")).unwrap();
-    assert_eq!(got.len(), was.len());
-    assert!(got == was, "the download differs");
+    complete(&up, &big);
     let pass1 = status.devices.iter().find(|d| d.name == "pass1").unwrap();
     assert_eq!(pass1.state, "failed", "{log:#?}");
     assert!(log.iter().any(|l| l.contains("fail-over")), "{log:#?}");

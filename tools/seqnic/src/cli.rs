@@ -66,6 +66,8 @@ pub enum Command {
     Failed(Failed),
     Restore(Restore),
     Detect(Detect),
+    Keepalived(Keepalived),
+    Kea(Kea),
     Lab(Lab),
     Bench(Bench),
     Spec(Spec),
@@ -455,14 +457,51 @@ pub struct Restore {
     pub daemon: Daemon,
 }
 
+/// Print keepalived's configuration for this engine of two: the definition's addresses are shared by VRRP
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic keepalived fig15.yaml > /etc/keepalived/keepalived.conf"
+    "seqnic keepalived fig15.yaml --config ./seqnicd.yaml"
+))]
+pub struct Keepalived {
+    /// Service definition (YAML)
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// The daemon's configuration: `pair` in it says what is this engine's own
+    #[arg(long, value_name = "FILE", default_value = seqnic_daemon::config::PATH, value_hint = ValueHint::FilePath)]
+    pub config: PathBuf,
+}
+
+/// Print Kea's configuration: DHCP for the devices and hosts of a definition
+#[derive(Debug, Args)]
+#[command(after_help = examples!(
+    "seqnic kea fig15.yaml > /etc/kea/kea-dhcp4.conf"
+    "seqnic kea fig15.yaml --interface i1 --pool 10.1.0.100-10.1.0.199"
+))]
+pub struct Kea {
+    /// Service definition (YAML)
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Serve this interface; may be given again [default: all that have an IPv4 address]
+    #[arg(long, value_name = "NAME")]
+    pub interface: Vec<String>,
+    /// Addresses for whoever is not in the definition; may be given again
+    #[arg(long, value_name = "FROM-TO")]
+    pub pool: Vec<String>,
+    /// What names of the engine's network devices begin with
+    #[arg(long, default_value = "sq-")]
+    pub prefix: String,
+}
+
 /// A definition as network namespaces with real programs, joined to the software engine
 ///
-/// Needs root, and ip, nft, nginx, tcpdump and ethtool.
+/// Needs root and the programs, which tools/setup-lab.sh installs.
 #[derive(Debug, Args)]
 #[command(after_help = examples!(
     "seqnic lab up examples/fig07.yaml"
     "seqnic lab up examples/fig07.yaml --card     (on the verilated card: slow, and the real RTL)"
-    "seqnic lab exec client curl http://203.0.113.13:1194/"
+    "seqnic lab check "
+    "seqnic lab exec client curl http://203.0.113.13/"
     "seqnic lab down "
 ))]
 pub struct Lab {
@@ -473,6 +512,7 @@ pub struct Lab {
 #[derive(Debug, Subcommand)]
 pub enum LabWhat {
     Up(LabUp),
+    Check(LabCheck),
     Exec(LabExec),
     Down(LabDown),
 }
@@ -492,6 +532,9 @@ pub struct LabUp {
     pub file: PathBuf,
     #[command(flatten)]
     pub folder: LabFolder,
+    /// Lab file [default: x.lab.yaml beside x.yaml, if there is one]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub lab: Option<PathBuf>,
     /// What the namespaces' names begin with
     #[arg(long, default_value = "lab")]
     pub name: String,
@@ -506,10 +549,20 @@ pub struct LabUp {
     pub seqnic_card: Option<PathBuf>,
 }
 
+/// Ask what the lab file asks; compare every node's own counts with the engine's, hop by hop
+#[derive(Debug, Args)]
+pub struct LabCheck {
+    /// Draw what passed, and what each device's log says, into this file (SVG)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub svg: Option<PathBuf>,
+    #[command(flatten)]
+    pub folder: LabFolder,
+}
+
 /// Run a program in a namespace of the lab
 #[derive(Debug, Args)]
 pub struct LabExec {
-    /// `client`, `engine`, or a host or device of the definition
+    /// `client`, `engine`, a host or device of the definition, or a machine of the lab file
     pub node: String,
     /// Program and arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]

@@ -36,6 +36,8 @@ fn main() -> ExitCode {
         Command::Failed(args) => command::daemon::failed(args),
         Command::Restore(args) => command::daemon::restore(args),
         Command::Detect(args) => command::daemon::detect(args),
+        Command::Keepalived(args) => command::keepalived::run(args, terminal),
+        Command::Kea(args) => command::kea::run(args, terminal),
         Command::Lab(args) => command::lab::run(args, terminal),
         Command::Bench(args) => command::bench::run(args),
         Command::Spec(args) => command::spec::run(args),

@@ -9,6 +9,7 @@
 pub mod netlink;
 
 use crate::lock;
+use crate::pair::Own;
 use netlink::Netlink;
 use seqnic_card::software::port;
 use seqnic_card::{Card, FromHost, Way};
@@ -41,6 +42,8 @@ struct Tap {
 /// All of them.
 pub struct Taps {
     prefix: String,
+    /// Which addresses of an interface are this host's.
+    own: Own,
     /// By number of the interface.
     taps: Mutex<BTreeMap<u16, Arc<Tap>>>,
 }
@@ -52,9 +55,10 @@ pub struct Trouble {
 }
 
 impl Taps {
-    pub fn new(prefix: &str) -> Taps {
+    pub fn new(prefix: &str, own: Own) -> Taps {
         Taps {
             prefix: prefix.to_string(),
+            own,
             taps: Mutex::default(),
         }
     }
@@ -67,7 +71,7 @@ impl Taps {
         let mut kept = BTreeMap::new();
         for (number, interface) in definition.interfaces.iter().enumerate() {
             let number = number as u16;
-            let made_of = made_of(interface);
+            let made_of = made_of(interface, &self.own);
             let same = taps.remove(&number).filter(|tap| {
                 tap.made_of == made_of && tap.port == interface.port && tap.vlan == interface.vlan.0
             });
@@ -91,10 +95,7 @@ impl Taps {
     }
 
     fn name(&self, interface: &str) -> String {
-        let name: String = (self.prefix.chars().chain(interface.chars()))
-            .map(|c| if matches!(c, ':' | '/') { '-' } else { c })
-            .collect();
-        name.chars().take(NAME).collect()
+        device(&self.prefix, interface)
     }
 
     /// Names of the devices, by number of the interface.
@@ -160,11 +161,15 @@ impl Taps {
     }
 }
 
-fn made_of(interface: &Interface) -> (String, [u8; 6], Vec<(std::net::IpAddr, u8)>, u16) {
+fn made_of(
+    interface: &Interface,
+    own: &Own,
+) -> (String, [u8; 6], Vec<(std::net::IpAddr, u8)>, u16) {
     (
         interface.name.clone(),
         interface.mac.0,
-        interface.addresses.clone(),
+        own.addresses(&interface.name, &interface.addresses)
+            .to_vec(),
         interface.mtu.unwrap_or(MTU),
     )
 }
@@ -188,6 +193,14 @@ fn make(
         vlan: interface.vlan.0.clone(),
         made_of,
     })
+}
+
+/// Name of an interface's network device.
+pub fn device(prefix: &str, interface: &str) -> String {
+    let name: String = (prefix.chars().chain(interface.chars()))
+        .map(|c| if matches!(c, ':' | '/') { '-' } else { c })
+        .collect();
+    name.chars().take(NAME).collect()
 }
 
 const MACS: usize = 12;

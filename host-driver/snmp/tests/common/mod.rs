@@ -69,6 +69,7 @@ pub fn example() -> (Status, Counters) {
             file: String::from("one.yaml"),
             generation: 7,
             digest: String::from("abc"),
+            text_digest: String::from("def"),
             services: 2,
         },
         "ports": [

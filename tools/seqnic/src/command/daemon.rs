@@ -145,11 +145,12 @@ pub fn status(args: &Status) -> Outcome {
     match &status.definition {
         None => line(String::from("no definition: `seqnic apply FILE`")),
         Some(d) => line(format!(
-            "{} ({}), generation {}, {}, tables {}",
+            "{} ({}), generation {}, {}, text {}, tables {}",
             d.name,
             d.file,
             d.generation,
             plural(d.services as u64, "service"),
+            d.text_digest,
             d.digest
         )),
     }
@@ -165,6 +166,12 @@ pub fn status(args: &Status) -> Outcome {
     for (service, device) in &status.unavailable {
         line(format!(
             "service {service} is unavailable: nobody stands in for {device}"
+        ));
+    }
+    if let Some(peer) = &status.peer {
+        line(format!(
+            "other engine {}: {} {}",
+            peer.address, peer.state, peer.what
         ));
     }
     for f in status.fail_overs.iter().rev().take(5).rev() {

@@ -2,10 +2,11 @@
 
 use super::daemon::ask;
 use super::print;
-use crate::cli::{Lab, LabDown, LabExec, LabUp, LabWhat};
+use crate::cli::{Lab, LabCheck, LabDown, LabExec, LabUp, LabWhat};
 use crate::failure::{Failure, Outcome};
 use crate::load::read_definition;
 use crate::terminal::Terminal;
+use comfy_table::{Cell, CellAlignment, Table, presets};
 use seqnic_daemon::api::Request;
 use seqnic_lab::up::{Options, up};
 use seqnic_lab::{LabError, down};
@@ -16,13 +17,14 @@ pub fn run(args: &Lab, terminal: Terminal) -> Outcome {
     match &args.what {
         LabWhat::Up(args) => lab_up(args, terminal),
         LabWhat::Exec(args) => exec(args),
+        LabWhat::Check(args) => check(args),
         LabWhat::Down(args) => lab_down(args),
     }
 }
 
 fn failure(error: LabError) -> Failure {
     match error {
-        LabError::NotShown(_) | LabError::Up(_) => Failure::refused(error),
+        LabError::NotShown(_) | LabError::Up(_) | LabError::Wrong { .. } => Failure::refused(error),
         _ => Failure::failed(error),
     }
 }
@@ -39,6 +41,16 @@ fn program(name: &str) -> PathBuf {
 
 fn lab_up(args: &LabUp, terminal: Terminal) -> Outcome {
     let file = read_definition(&args.file).map_err(|e| e.print(terminal))?;
+    let lab_file = match &args.lab {
+        None => seqnic_lab::file::read_beside(&args.file),
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|source| LabError::File {
+                path: path.clone(),
+                source,
+            })
+            .and_then(|text| seqnic_lab::file::parse(&text, path)),
+    };
+    let lab_file = lab_file.map_err(failure)?;
     let seqnicd = args.seqnicd.clone().unwrap_or_else(|| program("seqnicd"));
     let card = (args.seqnic_card.clone()).or_else(|| args.card.then(|| program("seqnic-card")));
     if card.is_some() {
@@ -51,29 +63,98 @@ fn lab_up(args: &LabUp, terminal: Terminal) -> Outcome {
         folder: &args.folder.dir,
         seqnicd: &seqnicd,
         card: card.as_deref(),
+        file: &lab_file,
         config: "",
     };
     let lab = up(&file.definition, &options).map_err(failure)?;
-    let request = Request::Apply {
-        name: file.name,
-        definition: file.text,
-        dry_run: false,
-        reload: false,
-    };
-    if let Err(e) = ask(&lab.socket(), &request) {
-        down::down(&lab);
-        return Err(e);
+    for socket in lab.sockets() {
+        let request = Request::Apply {
+            name: file.name.clone(),
+            definition: file.text.clone(),
+            dry_run: false,
+            reload: false,
+        };
+        if let Err(e) = ask(&socket, &request) {
+            down::down(&lab);
+            return Err(e);
+        }
+    }
+    if let Err(e) = lab.wait() {
+        eprintln!("seqnic: {e}");
     }
     let mut out = String::new();
-    for (node, work) in &lab.nodes {
-        out.push_str(&format!("{node}: {work}\n"));
+    for node in &lab.nodes {
+        let programs: Vec<String> = node.programs.keys().map(|p| p.name()).collect();
+        let place = match &node.behind {
+            Some((host, _)) => format!("behind {host}"),
+            None => node.function.clone(),
+        };
+        out.push_str(&format!(
+            "{} ({place}) {}\n",
+            node.name,
+            programs.join(", ")
+        ));
     }
     out.push_str(&format!(
-        "logs and captures: {}\ntry: seqnic lab exec client curl http://ADDRESS:PORT/; seqnic status --socket {}; seqnic lab down\n",
+        "logs and captures: {}\ntry: seqnic lab check; seqnic lab exec client curl http://ADDRESS:PORT/; seqnic status --socket {}; seqnic lab down\n",
         lab.folder.display(),
         lab.socket().display()
     ));
     print(&out)
+}
+
+fn check(args: &LabCheck) -> Outcome {
+    let lab = down::read(&args.folder.dir).map_err(failure)?;
+    let report = seqnic_lab::check::check(&lab).map_err(failure)?;
+    let mut out = String::new();
+    for asked in &report.asked {
+        let (mark, said) = match (&asked.said, asked.as_wanted) {
+            (Ok(said), true) => ("ok", said.trim().lines().last().unwrap_or_default()),
+            (Ok(said), false) => ("WRONG", said.trim()),
+            (Err(e), _) => ("FAILED", e.as_str()),
+        };
+        out.push_str(&format!(
+            "{mark}: {}$ {}\n    {said}\n",
+            asked.node, asked.run
+        ));
+    }
+    out.push_str("\nwhat each device's own log says\n");
+    for (node, program, log) in &report.logs {
+        out.push_str(&format!("  {node}, {}: {log}\n", program.name()));
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "packets",
+        "sent to it",
+        "it got",
+        "it sent",
+        "came from it",
+        "",
+    ]);
+    let machines = report.behind.iter();
+    for hop in machines.chain(&report.hops) {
+        let number = |n: u64| Cell::new(n).set_alignment(CellAlignment::Right);
+        table.add_row([
+            Cell::new(&hop.attachment),
+            number(hop.to.0),
+            number(hop.to.1),
+            number(hop.from.0),
+            number(hop.from.1),
+            Cell::new(if hop.adds_up() { "adds up" } else { "DIFFERS" }),
+        ]);
+    }
+    out.push_str(&format!("\n{table}\n"));
+    print(&out)?;
+    if let Some(path) = &args.svg {
+        let picture = seqnic_lab::picture::svg(&lab, &report);
+        std::fs::write(path, picture)
+            .map_err(|e| Failure::failed(format!("cannot write {}: {e}", path.display())))?;
+    }
+    match report.passes() {
+        true => Ok(()),
+        false => Err(Failure::Found),
+    }
 }
 
 fn exec(args: &LabExec) -> Outcome {

@@ -9,6 +9,8 @@ pub mod diff;
 pub mod draw;
 pub mod explain;
 pub mod inspect;
+pub mod kea;
+pub mod keepalived;
 pub mod lab;
 pub mod legs;
 pub mod replay;
