@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both install what a bare machine lacks.
-.PHONY: demo test setup lint generate synth formal fuzz test-formats test-cocotb cocotb-host test-vfio test-ops soak fail-over deb test-deb
+.PHONY: demo test setup test-lab lint generate synth formal fuzz test-formats test-cocotb cocotb-host test-vfio test-ops soak fail-over deb test-deb
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -7,6 +7,7 @@ CARGO ?= cargo
 export SEQNIC_CACHE ?= $(CURDIR)/target/seqnic-cache
 
 demo: setup
+	@tools/setup-lab.sh
 	@tools/demo.sh
 
 test: setup
@@ -41,6 +42,12 @@ test-cocotb:
 	@tools/setup-cocotb.sh
 	$(CARGO) run --quiet -p seqnic-tests --bin rows -- edge $(COCOTB_CASES) > target/cocotb/rows.json
 	target/cocotb/bin/python tests/cocotb/run.py target/cocotb/rows.json
+
+# The figures with real programs, in namespaces of this machine: needs root, and installs the programs the first time.
+test-lab: setup
+	@tools/setup-lab.sh
+	$(CARGO) build --quiet -p seqnic-daemon --bin seqnicd
+	$(CARGO) test -p seqnic-lab --test lab -- --nocapture
 
 # Tags and tunnels as tshark and scapy read and write them, on the cases tests/cases/tag-*.
 test-formats:

@@ -29,5 +29,6 @@ part "formatting" "$cargo" fmt --all --check
 part "clippy" "$cargo" clippy --quiet --workspace --all-targets -- -D warnings
 part "generated files are up to date" regenerated_is_committed
 part "formats, read by others" make --no-print-directory test-formats
+part "programs of the lab" tools/setup-lab.sh
 part "tests" "$cargo" test --workspace --no-fail-fast
 printf '\nall of it: %d s\n' $((SECONDS - started))

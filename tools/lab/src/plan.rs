@@ -330,7 +330,10 @@ fn cable(
         device: device.to_string(),
         attachment: attachment.to_string(),
         port: interface.port,
-        mac: place.mac.to_string(),
+        mac: match place.learned {
+            true => made_up(attachment),
+            false => place.mac.to_string(),
+        },
         engine: interface.mac.to_string(),
         gateway: match pair {
             true => interface.addresses.iter().map(|(a, _)| *a).collect(),
@@ -338,6 +341,15 @@ fn cable(
         },
         addresses: addresses.to_vec(),
     }
+}
+
+/// A MAC for a device whose MAC the daemon is to learn: the same for a name, whenever the lab is made.
+fn made_up(attachment: &str) -> String {
+    let hash = (attachment.bytes()).fold(0x811c_9dc5u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    let [a, b, c, d] = hash.to_be_bytes();
+    format!("02:7e:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
 }
 
 fn node(d: &Definition, file: &LabFile, number: usize, device: &Device) -> Node {
