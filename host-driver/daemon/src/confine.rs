@@ -3,7 +3,7 @@
 //! * Capabilities: those for network devices and packet sockets stay (a new definition makes new TAP devices), and
 //!   for a card in the kernel's VFIO the one to lock memory. The others go, also from the bounding set.
 //! * Files (landlock): the journal's folder, the socket's, `/dev/net/tun`, and the card's. No program can be
-//!   started, no TCP port bound but that of the metrics, none connected to.
+//!   started, no TCP port bound but those of the metrics and for the other engine of a pair, none connected to but the other's.
 //! * System calls (seccomp): those of a list, with arguments where they matter; others fail with `EPERM`.
 //!
 //! All of it holds for the calling thread and those it starts.
@@ -173,6 +173,13 @@ fn files(config: &Config) -> Result<RulesetStatus, ConfineError> {
     }
     if let Some(metrics) = config.metrics {
         ruleset = ruleset.add_rule(NetPort::new(metrics.port(), AccessNet::BindTcp))?;
+    }
+    // The other engine of a pair.
+    if let Some(listen) = config.pair.listen {
+        ruleset = ruleset.add_rule(NetPort::new(listen.port(), AccessNet::BindTcp))?;
+    }
+    if let Some(peer) = config.pair.peer {
+        ruleset = ruleset.add_rule(NetPort::new(peer.port(), AccessNet::ConnectTcp))?;
     }
     Ok(ruleset.restrict_self()?.ruleset)
 }
