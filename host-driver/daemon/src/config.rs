@@ -136,7 +136,7 @@ impl PairConfig {
         if self.group == 0 {
             return Some(String::from("`pair.group` is 0: 1 to 255"));
         }
-        if self.advert_ms < 10 || self.advert_ms % 10 != 0 {
+        if self.advert_ms < 10 || !self.advert_ms.is_multiple_of(10) {
             return Some(format!(
                 "`pair.advert_ms` is {}: tens from 10 (VRRP counts in hundredths of a second)",
                 self.advert_ms
