@@ -63,7 +63,7 @@ fn row(out: &mut String, lab: &Lab, report: &Report, hop: &Hop, y: usize) {
     let names: Vec<&str> = hop.attachment.split(" + ").collect();
     let name = names[0].split('.').next().unwrap_or_default();
     let node = lab.nodes.iter().find(|n| n.name == name);
-    let from = if behind { "its host" } else { "" };
+    let from = if behind { "its host " } else { "" };
     let (to, back) = (y + 16, y + 44);
     let mark = |(a, b): (u64, u64)| match a == b {
         true => format!("{a}"),
@@ -75,7 +75,7 @@ fn row(out: &mut String, lab: &Lab, report: &Report, hop: &Hop, y: usize) {
         out,
         "<line x1=\"{start}\" y1=\"{to}\" x2=\"{NODES}\" y2=\"{to}\" stroke=\"#345\" marker-end=\"url(#a)\"/>
 <line x1=\"{NODES}\" y1=\"{back}\" x2=\"{start}\" y2=\"{back}\" stroke=\"#345\" marker-end=\"url(#a)\"/>
-<text x=\"{}\" y=\"{}\">{from} {} packets</text>
+<text x=\"{}\" y=\"{}\">{from}{} packets</text>
 <text x=\"{}\" y=\"{}\">{} packets</text>
 <rect x=\"{NODES}\" y=\"{y}\" width=\"{}\" height=\"60\" rx=\"6\" fill=\"{}\" stroke=\"#345\"/>
 <text x=\"{}\" y=\"{}\" font-weight=\"bold\">{}</text>
@@ -138,7 +138,7 @@ mod tests {
             "fw.inside",
             "a &lt; b",
             "5 / 3 !",
-            "> 4 packets",
+            ">4 packets",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

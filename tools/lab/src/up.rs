@@ -200,7 +200,10 @@ fn build(
                 (&switch, Some(&bridge), &format!("{}p{port}", engine.name)),
             )?;
             // The daemon's frames only: the kernel says nothing there by itself.
-            let silent = format!("echo 1 > /proc/sys/net/ipv6/conf/{device}/disable_ipv6");
+            let silent = format!(
+                "echo 1 > /proc/sys/net/ipv6/conf/{device}/disable_ipv6; \
+                 echo 8 > /proc/sys/net/ipv4/conf/{device}/arp_ignore"
+            );
             inside(&space, &["sh", "-c", &silent])?;
         }
     }

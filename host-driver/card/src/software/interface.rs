@@ -105,10 +105,22 @@ impl PacketSocket {
         if bound < 0 {
             return Err(io::Error::last_os_error());
         }
+        quiet(name);
         Ok(PacketSocket {
             socket,
             name: name.to_string(),
         })
+    }
+}
+
+/// The kernel sees the frames of a port as well, and would answer ARP for every address of this host there, those of the
+/// engine's own network devices among them: with the port's MAC, which is not the engine's. Where that may not be
+/// set (no root, no procfs) the host's administrator has to.
+fn quiet(name: &str) {
+    if !name.contains(['/', '.']) {
+        // 8: no answer for any local address.
+        let _as_much_as_allowed =
+            std::fs::write(format!("/proc/sys/net/ipv4/conf/{name}/arp_ignore"), "8");
     }
 }
 
