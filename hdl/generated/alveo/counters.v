@@ -26,11 +26,8 @@ module counters (
     wire events_out_valid;
     wire [270:0] events_out_data;
     wire [5:0] events_count;
-    reg  output_full_hit_d1;
-    reg  [270:0] events_out_data_d1;
-    reg  [63:0] output_full_packets;
-    reg  [63:0] output_full_bytes;
     reg  too_big_hit_d1;
+    reg  [270:0] events_out_data_d1;
     reg  [63:0] too_big_packets;
     reg  [63:0] too_big_bytes;
     reg  unavailable_hit_d1;
@@ -42,6 +39,9 @@ module counters (
     reg  skipped_hit_d1;
     reg  [63:0] skipped_packets;
     reg  [63:0] skipped_bytes;
+    reg  output_full_hit_d1;
+    reg  [63:0] output_full_packets;
+    reg  [63:0] output_full_bytes;
     reg  host_limited_hit_d1;
     reg  [63:0] host_limited_packets;
     reg  [63:0] host_limited_bytes;
@@ -87,74 +87,74 @@ module counters (
     reg  [6:0] cfg_table_d5;
     reg  reason_hit_d1;
     reg  reason_visit_d1;
-    reg  [5:0] mux_285_d1;
+    reg  [5:0] mux_282_d1;
     reg  phase_d1;
     wire set_reason_item_valid;
     wire [5:0] set_reason_item_row;
     wire [127:0] set_reason_item;
     wire [127:0] set_reason_answer;
-    reg  eq_293_d1;
-    reg  eq_293_d2;
-    reg  eq_293_d3;
-    reg  eq_293_d4;
-    reg  eq_293_d5;
+    reg  eq_290_d1;
+    reg  eq_290_d2;
+    reg  eq_290_d3;
+    reg  eq_290_d4;
+    reg  eq_290_d5;
     reg  [127:0] too_big_before;
     reg  turn_d1;
     reg  turn_d2;
-    reg  eq_307_d1;
-    reg  eq_307_d2;
-    reg  eq_307_d3;
-    reg  eq_307_d4;
-    reg  eq_307_d5;
+    reg  eq_304_d1;
+    reg  eq_304_d2;
+    reg  eq_304_d3;
+    reg  eq_304_d4;
+    reg  eq_304_d5;
     reg  [127:0] unavailable_before;
-    reg  eq_319_d1;
-    reg  eq_319_d2;
-    reg  eq_319_d3;
-    reg  eq_319_d4;
-    reg  eq_319_d5;
+    reg  eq_316_d1;
+    reg  eq_316_d2;
+    reg  eq_316_d3;
+    reg  eq_316_d4;
+    reg  eq_316_d5;
     reg  [127:0] unresolved_before;
-    reg  eq_331_d1;
-    reg  eq_331_d2;
-    reg  eq_331_d3;
-    reg  eq_331_d4;
-    reg  eq_331_d5;
+    reg  eq_328_d1;
+    reg  eq_328_d2;
+    reg  eq_328_d3;
+    reg  eq_328_d4;
+    reg  eq_328_d5;
     reg  [127:0] skipped_before;
-    reg  eq_343_d1;
-    reg  eq_343_d2;
-    reg  eq_343_d3;
-    reg  eq_343_d4;
-    reg  eq_343_d5;
+    reg  eq_340_d1;
+    reg  eq_340_d2;
+    reg  eq_340_d3;
+    reg  eq_340_d4;
+    reg  eq_340_d5;
     reg  [127:0] output_full_before;
-    reg  eq_355_d1;
-    reg  eq_355_d2;
-    reg  eq_355_d3;
-    reg  eq_355_d4;
-    reg  eq_355_d5;
+    reg  eq_352_d1;
+    reg  eq_352_d2;
+    reg  eq_352_d3;
+    reg  eq_352_d4;
+    reg  eq_352_d5;
     reg  [127:0] host_limited_before;
     reg  interface_in_hit_d1;
     reg  interface_in_visit_d1;
-    reg  [8:0] mux_391_d1;
+    reg  [8:0] mux_388_d1;
     wire set_interface_in_item_valid;
     wire [8:0] set_interface_in_item_row;
     wire [127:0] set_interface_in_item;
     wire [127:0] set_interface_in_answer;
     reg  interface_out_hit_d1;
     reg  interface_out_visit_d1;
-    reg  [8:0] mux_422_d1;
+    reg  [8:0] mux_419_d1;
     wire set_interface_out_item_valid;
     wire [8:0] set_interface_out_item_row;
     wire [127:0] set_interface_out_item;
     wire [127:0] set_interface_out_answer;
     reg  attachment_in_hit_d1;
     reg  attachment_in_visit_d1;
-    reg  [13:0] mux_454_d1;
+    reg  [13:0] mux_451_d1;
     wire set_attachment_in_item_valid;
     wire [13:0] set_attachment_in_item_row;
     wire [127:0] set_attachment_in_item;
     wire [127:0] set_attachment_in_answer;
     reg  attachment_out_hit_d1;
     reg  attachment_out_visit_d1;
-    reg  [13:0] mux_485_d1;
+    reg  [13:0] mux_482_d1;
     wire set_attachment_out_item_valid;
     wire [13:0] set_attachment_out_item_row;
     wire [127:0] set_attachment_out_item;
@@ -227,7 +227,27 @@ module counters (
     wire [15:0] set_rule_item_row;
     wire [127:0] set_rule_item;
     wire [127:0] set_rule_answer;
+    reg  [127:0] or_761_d1;
+    reg  [127:0] or_761_d2;
+    reg  [127:0] or_761_d3;
+    reg  [2:0] starving;
     reg  [63:0] newest;
+    reg  and_785_d1;
+    reg  and_785_d2;
+    reg  and_785_d3;
+    reg  and_785_d4;
+    reg  and_785_d5;
+    reg  and_785_d6;
+    reg  and_785_d7;
+    reg  and_785_d8;
+    reg  item_asked_d1;
+    reg  item_asked_d2;
+    reg  item_asked_d3;
+    reg  item_asked_d4;
+    reg  item_asked_d5;
+    reg  item_asked_d6;
+    reg  item_asked_d7;
+    reg  item_asked_d8;
     wire reason_items_in_ready;
     wire [133:0] reason_items_out_data;
     wire [4:0] reason_items_count;
@@ -268,31 +288,11 @@ module counters (
     reg  [31:0] items;
     reg  [63:0] as_of;
     reg  [31:0] snapshots;
-    reg  [2:0] starving;
     reg  ask_d4;
     reg  ask_d5;
     reg  ask_d6;
     reg  ask_d7;
     reg  ask_d8;
-    reg  [127:0] or_1170_d1;
-    reg  [127:0] or_1170_d2;
-    reg  [127:0] or_1170_d3;
-    reg  [158:0] and_1188_d1;
-    reg  [158:0] and_1188_d2;
-    reg  [158:0] and_1188_d3;
-    reg  [158:0] and_1188_d4;
-    reg  [158:0] and_1188_d5;
-    reg  [158:0] and_1188_d6;
-    reg  [158:0] and_1188_d7;
-    reg  [158:0] and_1188_d8;
-    reg  [158:0] and_1198_d1;
-    reg  [158:0] and_1198_d2;
-    reg  [158:0] and_1198_d3;
-    reg  [158:0] and_1198_d4;
-    reg  [158:0] and_1198_d5;
-    reg  [158:0] and_1198_d6;
-    reg  [158:0] and_1198_d7;
-    reg  [158:0] and_1198_d8;
     reg  take_d1;
     reg  take_d2;
     reg  take_d3;
@@ -306,26 +306,25 @@ module counters (
     wire event_in_ready = events_in_ready;
     wire or_12 = ~event_valid | event_in_ready;
     wire events_out_ready = ~ask;
+    wire start = (cfg_write & (cfg_table == 7'h7f)) & ~(|cfg_row);
     wire take = events_out_valid & events_out_ready;
     wire packet = take & events_out_data[0];
     wire directed = ~(|events_out_data[6:1]);
     wire copy = ((take & directed) & events_out_data[87]) & ~(|events_out_data[93:88]);
     wire interface_in_hit = packet & events_out_data[7];
     wire from_attachment = interface_in_hit & events_out_data[18];
-    wire [20:0] cat_37 = {events_out_data[54:35], events_out_data[55]};
-    wire output_full_hit = take & ~events_out_data[87];
-    wire [127:0] cat_53 = {output_full_bytes, output_full_packets};
     wire too_big_hit = take & (events_out_data[93:88] == 6'h19);
-    wire [127:0] cat_69 = {too_big_bytes, too_big_packets};
     wire unavailable_hit = take & (events_out_data[93:88] == 6'h1d);
-    wire [127:0] cat_84 = {unavailable_bytes, unavailable_packets};
     wire unresolved_hit = take & (events_out_data[93:88] == 6'h1e);
-    wire [127:0] cat_99 = {unresolved_bytes, unresolved_packets};
     wire skipped_hit = take & (events_out_data[93:88] == 6'h1f);
-    wire [127:0] cat_114 = {skipped_bytes, skipped_packets};
+    wire output_full_hit = take & ~events_out_data[87];
     wire host_limited_hit = take & events_out_data[94];
-    wire [127:0] cat_128 = {host_limited_bytes, host_limited_packets};
-    wire start = (cfg_write & (cfg_table == 7'h7f)) & ~(|cfg_row);
+    wire [127:0] cat_70 = {too_big_bytes, too_big_packets};
+    wire [127:0] cat_82 = {unavailable_bytes, unavailable_packets};
+    wire [127:0] cat_94 = {unresolved_bytes, unresolved_packets};
+    wire [127:0] cat_106 = {skipped_bytes, skipped_packets};
+    wire [127:0] cat_119 = {output_full_bytes, output_full_packets};
+    wire [127:0] cat_131 = {host_limited_bytes, host_limited_packets};
     wire reason_done = reason_at == 7'h40;
     wire interface_in_done = interface_in_at == 10'h200;
     wire interface_out_done = interface_out_at == 10'h200;
@@ -338,7 +337,7 @@ module counters (
     wire attachment_time_done = attachment_time_at == 15'h4000;
     wire attachment_seen_done = attachment_seen_at == 15'h4000;
     wire rule_done = rule_at == 17'h10000;
-    wire [11:0] cat_185 = {
+    wire [11:0] cat_182 = {
         reason_done,
         interface_in_done,
         interface_out_done,
@@ -352,20 +351,20 @@ module counters (
         attachment_seen_done,
         rule_done
     };
-    wire all_done = &cat_185;
+    wire all_done = &cat_182;
     wire settled = ~(|settle);
     wire walk_over = ((running & all_done) & settled) & ~visiting;
-    wire or_199 = reason_items_out_valid | interface_in_items_out_valid;
-    wire or_201 = or_199 | interface_out_items_out_valid;
-    wire or_203 = or_201 | attachment_in_items_out_valid;
-    wire or_205 = or_203 | attachment_out_items_out_valid;
-    wire or_207 = or_205 | class_items_out_valid;
-    wire or_209 = or_207 | action_items_out_valid;
-    wire or_211 = or_209 | attachment_syn_items_out_valid;
-    wire or_213 = or_211 | attachment_answer_items_out_valid;
-    wire or_215 = or_213 | attachment_time_items_out_valid;
-    wire or_217 = or_215 | attachment_seen_items_out_valid;
-    wire item_waits = or_217 | rule_items_out_valid;
+    wire or_196 = reason_items_out_valid | interface_in_items_out_valid;
+    wire or_198 = or_196 | interface_out_items_out_valid;
+    wire or_200 = or_198 | attachment_in_items_out_valid;
+    wire or_202 = or_200 | attachment_out_items_out_valid;
+    wire or_204 = or_202 | class_items_out_valid;
+    wire or_206 = or_204 | action_items_out_valid;
+    wire or_208 = or_206 | attachment_syn_items_out_valid;
+    wire or_210 = or_208 | attachment_answer_items_out_valid;
+    wire or_212 = or_210 | attachment_time_items_out_valid;
+    wire or_214 = or_212 | attachment_seen_items_out_valid;
+    wire item_waits = or_214 | rule_items_out_valid;
     wire last_item = (walk_over & ~silent) & ~item_waits;
     wire joined_ready = snapshot_out_in_ready;
     wire snapshot_ended = last_item & joined_ready;
@@ -378,35 +377,37 @@ module counters (
     wire reason_hit = packet;
     wire reason_wants = (visiting & item_room) & ~reason_done;
     wire reason_visit = (reason_wants & ~ask) & ~reason_hit;
-    wire not_283 = ~(ask & reason_hit);
-    wire [5:0] mux_285 = ask ? (ask ? cfg_row[5:0] : reason_at[5:0]) : (reason_hit ? events_out_data[6:1] : reason_at[5:0]);
-    wire [127:0] mux_317 = (set_reason_item_row == 6'h1d) ? unavailable_before : ((set_reason_item_row == 6'h19) ? too_big_before : set_reason_item);
-    wire [127:0] mux_337 = eq_331_d5 ? cat_114 : (eq_319_d5 ? cat_99 : (eq_307_d5 ? cat_84 : (eq_293_d5 ? cat_69 : set_reason_answer)));
-    wire [127:0] mux_341 = (set_reason_item_row == 6'h1f) ? skipped_before : ((set_reason_item_row == 6'h1e) ? unresolved_before : mux_317);
-    wire [127:0] mux_365 = (set_reason_item_row == 6'h1b) ? host_limited_before : ((set_reason_item_row == 6'h1a) ? output_full_before : mux_341);
+    wire not_280 = ~(ask & reason_hit);
+    wire [5:0] mux_282 = ask ? (ask ? cfg_row[5:0] : reason_at[5:0]) : (reason_hit ? events_out_data[6:1] : reason_at[5:0]);
+    wire [127:0] mux_314 = (set_reason_item_row == 6'h1d) ? unavailable_before : ((set_reason_item_row == 6'h19) ? too_big_before : set_reason_item);
+    wire [127:0] mux_334 = eq_328_d5 ? cat_106 : (eq_316_d5 ? cat_94 : (eq_304_d5 ? cat_82 : (eq_290_d5 ? cat_70 : set_reason_answer)));
+    wire [127:0] mux_338 = (set_reason_item_row == 6'h1f) ? skipped_before : ((set_reason_item_row == 6'h1e) ? unresolved_before : mux_314);
+    wire [127:0] mux_362 = (set_reason_item_row == 6'h1b) ? host_limited_before : ((set_reason_item_row == 6'h1a) ? output_full_before : mux_338);
     wire interface_in_wants = (visiting & item_room) & ~interface_in_done;
     wire interface_in_visit = (interface_in_wants & ~ask) & ~interface_in_hit;
-    wire not_389 = ~(ask & interface_in_hit);
-    wire [8:0] mux_391 = ask ? (ask ? cfg_row[8:0] : interface_in_at[8:0]) : (interface_in_hit ? events_out_data[16:8] : interface_in_at[8:0]);
+    wire not_386 = ~(ask & interface_in_hit);
+    wire [8:0] mux_388 = ask ? (ask ? cfg_row[8:0] : interface_in_at[8:0]) : (interface_in_hit ? events_out_data[16:8] : interface_in_at[8:0]);
     wire interface_out_hit = copy;
     wire interface_out_wants = (visiting & item_room) & ~interface_out_done;
     wire interface_out_visit = (interface_out_wants & ~ask) & ~interface_out_hit;
-    wire not_420 = ~(ask & interface_out_hit);
-    wire [8:0] mux_422 = ask ? (ask ? cfg_row[8:0] : interface_out_at[8:0]) : (interface_out_hit ? events_out_data[141:133] : interface_out_at[8:0]);
+    wire not_417 = ~(ask & interface_out_hit);
+    wire [8:0] mux_419 = ask ? (ask ? cfg_row[8:0] : interface_out_at[8:0]) : (interface_out_hit ? events_out_data[141:133] : interface_out_at[8:0]);
     wire attachment_in_hit = from_attachment;
     wire attachment_in_wants = (visiting & item_room) & ~attachment_in_done;
     wire attachment_in_visit = (attachment_in_wants & ~ask) & ~attachment_in_hit;
-    wire not_452 = ~(ask & attachment_in_hit);
-    wire [13:0] mux_454 = ask ? (ask ? cfg_row[13:0] : attachment_in_at[13:0]) : (attachment_in_hit ? events_out_data[32:19] : attachment_in_at[13:0]);
+    wire not_449 = ~(ask & attachment_in_hit);
+    wire [13:0] mux_451 = ask ? (ask ? cfg_row[13:0] : attachment_in_at[13:0]) : (attachment_in_hit ? events_out_data[32:19] : attachment_in_at[13:0]);
     wire attachment_out_hit = copy;
     wire attachment_out_wants = (visiting & item_room) & ~attachment_out_done;
     wire attachment_out_visit = (attachment_out_wants & ~ask) & ~attachment_out_hit;
-    wire not_483 = ~(ask & attachment_out_hit);
-    wire [13:0] mux_485 = ask ? (ask ? cfg_row[13:0] : attachment_out_at[13:0]) : (attachment_out_hit ? events_out_data[130:117] : attachment_out_at[13:0]);
+    wire not_480 = ~(ask & attachment_out_hit);
+    wire [13:0] mux_482 = ask ? (ask ? cfg_row[13:0] : attachment_out_at[13:0]) : (attachment_out_hit ? events_out_data[130:117] : attachment_out_at[13:0]);
+    wire [20:0] cat_492 = {events_out_data[54:35], events_out_data[55]};
     wire class_hit = packet & directed;
     wire class_wants = (visiting & item_room) & ~class_done;
     wire class_visit = (class_wants & ~ask) & ~class_hit;
     wire not_515 = ~(ask & class_hit);
+    wire [17:0] mux_517 = ask ? (ask ? cfg_row[17:0] : class_at[17:0]) : (class_hit ? cat_492[17:0] : class_at[17:0]);
     wire action_hit = copy;
     wire action_wants = (visiting & item_room) & ~action_done;
     wire action_visit = (action_wants & ~ask) & ~action_hit;
@@ -435,8 +436,30 @@ module counters (
     wire rule_visit = (rule_wants & ~ask) & ~rule_hit;
     wire not_720 = ~(ask & rule_hit);
     wire [15:0] mux_722 = ask ? (ask ? cfg_row[15:0] : rule_at[15:0]) : (rule_hit ? events_out_data[72:57] : rule_at[15:0]);
-    wire item_asked = (ask & (cfg_table == 7'h7f)) & (cfg_row == 22'd1);
-    wire reason_given = ((set_reason_item_valid & (|mux_365)) & ~silent) & running;
+    wire [127:0] or_752 = ({128{cfg_table_d5[5:0] == 6'd0}} & (eq_352_d5 ? cat_131 : (eq_340_d5 ? cat_119 : mux_334))) | ({128{cfg_table_d5[5:0] == 6'd1}} & set_interface_in_answer);
+    wire [127:0] or_753 = ({128{cfg_table_d5[5:0] == 6'd2}} & set_interface_out_answer) | ({128{cfg_table_d5[5:0] == 6'd3}} & set_attachment_in_answer);
+    wire [127:0] or_754 = ({128{cfg_table_d5[5:0] == 6'd4}} & set_attachment_out_answer) | ({128{cfg_table_d5[5:0] == 6'd5}} & set_class_answer);
+    wire [127:0] or_755 = ({128{cfg_table_d5[5:0] == 6'd6}} & set_action_answer) | ({128{cfg_table_d5[5:0] == 6'd7}} & set_attachment_syn_answer);
+    wire [127:0] or_756 = ({128{cfg_table_d5[5:0] == 6'd8}} & set_attachment_answer_answer) | ({128{cfg_table_d5[5:0] == 6'ha}} & set_attachment_seen_answer);
+    wire [127:0] or_761 = ((or_752 | or_753) | (or_754 | or_755)) | (or_756 | ({128{cfg_table_d5[5:0] == 6'hb}} & set_rule_answer));
+    wire [10:0] cat_767 = {
+        reason_wants & reason_hit,
+        interface_in_wants & interface_in_hit,
+        interface_out_wants & interface_out_hit,
+        attachment_in_wants & attachment_in_hit,
+        attachment_out_wants & attachment_out_hit,
+        class_wants & class_hit,
+        action_wants & action_hit,
+        attachment_syn_wants & attachment_syn_hit,
+        attachment_answer_wants & attachment_answer_hit,
+        attachment_time_wants & attachment_time_hit,
+        rule_wants & rule_hit
+    };
+    wire red_768 = |cat_767;
+    wire starved = red_768 & (starving == 3'd7);
+    wire and_782 = ask & (cfg_table == 7'h7f);
+    wire item_asked = and_782 & (cfg_row == 22'd1);
+    wire reason_given = ((set_reason_item_valid & (|mux_362)) & ~silent) & running;
     wire reason_item_ready = reason_items_in_ready;
     wire reason_lost = reason_given & ~reason_item_ready;
     wire reason_chosen = reason_items_out_valid;
@@ -450,54 +473,54 @@ module counters (
     wire interface_out_given = ((set_interface_out_item_valid & (|set_interface_out_item)) & ~silent) & running;
     wire interface_out_item_ready = interface_out_items_in_ready;
     wire interface_out_lost = interface_out_given & ~interface_out_item_ready;
-    wire interface_out_chosen = interface_out_items_out_valid & ~or_199;
+    wire interface_out_chosen = interface_out_items_out_valid & ~or_196;
     wire interface_out_items_out_ready = interface_out_chosen & items_open;
     wire attachment_in_given = ((set_attachment_in_item_valid & (|set_attachment_in_item)) & ~silent) & running;
     wire attachment_in_item_ready = attachment_in_items_in_ready;
     wire attachment_in_lost = attachment_in_given & ~attachment_in_item_ready;
-    wire attachment_in_chosen = attachment_in_items_out_valid & ~or_201;
+    wire attachment_in_chosen = attachment_in_items_out_valid & ~or_198;
     wire attachment_in_items_out_ready = attachment_in_chosen & items_open;
     wire attachment_out_given = ((set_attachment_out_item_valid & (|set_attachment_out_item)) & ~silent) & running;
     wire attachment_out_item_ready = attachment_out_items_in_ready;
     wire attachment_out_lost = attachment_out_given & ~attachment_out_item_ready;
-    wire attachment_out_chosen = attachment_out_items_out_valid & ~or_203;
+    wire attachment_out_chosen = attachment_out_items_out_valid & ~or_200;
     wire attachment_out_items_out_ready = attachment_out_chosen & items_open;
     wire class_given = ((set_class_item_valid & (|set_class_item)) & ~silent) & running;
     wire class_item_ready = class_items_in_ready;
     wire class_lost = class_given & ~class_item_ready;
-    wire class_chosen = class_items_out_valid & ~or_205;
+    wire class_chosen = class_items_out_valid & ~or_202;
     wire class_items_out_ready = class_chosen & items_open;
     wire action_given = ((set_action_item_valid & (|set_action_item)) & ~silent) & running;
     wire action_item_ready = action_items_in_ready;
     wire action_lost = action_given & ~action_item_ready;
-    wire action_chosen = action_items_out_valid & ~or_207;
+    wire action_chosen = action_items_out_valid & ~or_204;
     wire action_items_out_ready = action_chosen & items_open;
     wire attachment_syn_given = ((set_attachment_syn_item_valid & (|set_attachment_syn_item)) & ~silent) & running;
     wire attachment_syn_item_ready = attachment_syn_items_in_ready;
     wire attachment_syn_lost = attachment_syn_given & ~attachment_syn_item_ready;
-    wire attachment_syn_chosen = attachment_syn_items_out_valid & ~or_209;
+    wire attachment_syn_chosen = attachment_syn_items_out_valid & ~or_206;
     wire attachment_syn_items_out_ready = attachment_syn_chosen & items_open;
     wire attachment_answer_given = ((set_attachment_answer_item_valid & (|set_attachment_answer_item)) & ~silent) & running;
     wire attachment_answer_item_ready = attachment_answer_items_in_ready;
     wire attachment_answer_lost = attachment_answer_given & ~attachment_answer_item_ready;
-    wire attachment_answer_chosen = attachment_answer_items_out_valid & ~or_211;
+    wire attachment_answer_chosen = attachment_answer_items_out_valid & ~or_208;
     wire attachment_answer_items_out_ready = attachment_answer_chosen & items_open;
     wire attachment_time_given = ((set_attachment_time_item_valid & (|set_attachment_time_item)) & ~silent) & running;
     wire attachment_time_item_ready = attachment_time_items_in_ready;
     wire attachment_time_lost = attachment_time_given & ~attachment_time_item_ready;
-    wire attachment_time_chosen = attachment_time_items_out_valid & ~or_213;
+    wire attachment_time_chosen = attachment_time_items_out_valid & ~or_210;
     wire attachment_time_items_out_ready = attachment_time_chosen & items_open;
     wire attachment_seen_given = ((attachment_seen_visit_d5 & (|set_attachment_seen_answer)) & ~silent) & running;
     wire attachment_seen_item_ready = attachment_seen_items_in_ready;
     wire attachment_seen_lost = attachment_seen_given & ~attachment_seen_item_ready;
-    wire attachment_seen_chosen = attachment_seen_items_out_valid & ~or_215;
+    wire attachment_seen_chosen = attachment_seen_items_out_valid & ~or_212;
     wire attachment_seen_items_out_ready = attachment_seen_chosen & items_open;
     wire rule_given = ((set_rule_item_valid & (|set_rule_item)) & ~silent) & running;
     wire rule_item_ready = rule_items_in_ready;
     wire rule_lost = rule_given & ~rule_item_ready;
-    wire rule_chosen = rule_items_out_valid & ~or_217;
+    wire rule_chosen = rule_items_out_valid & ~or_214;
     wire rule_items_out_ready = rule_chosen & items_open;
-    wire [11:0] cat_953 = {
+    wire [11:0] cat_1021 = {
         5'd2 < reason_items_count,
         5'd2 < interface_in_items_count,
         5'd2 < interface_out_items_count,
@@ -511,95 +534,95 @@ module counters (
         5'd2 < attachment_seen_items_count,
         5'd2 < rule_items_count
     };
-    wire [157:0] cat_963 = {
+    wire [157:0] cat_1031 = {
         1'd0,
         reason_items_out_data[127:64],
         reason_items_out_data[63:0],
         {16'd0, reason_items_out_data[133:128]},
         7'h40
     };
-    wire [157:0] cat_971 = {
+    wire [157:0] cat_1039 = {
         1'd0,
         interface_in_items_out_data[127:64],
         interface_in_items_out_data[63:0],
         {13'd0, interface_in_items_out_data[136:128]},
         7'h41
     };
-    wire [157:0] cat_979 = {
+    wire [157:0] cat_1047 = {
         1'd0,
         interface_out_items_out_data[127:64],
         interface_out_items_out_data[63:0],
         {13'd0, interface_out_items_out_data[136:128]},
         7'h42
     };
-    wire [157:0] cat_987 = {
+    wire [157:0] cat_1055 = {
         1'd0,
         attachment_in_items_out_data[127:64],
         attachment_in_items_out_data[63:0],
         {8'd0, attachment_in_items_out_data[141:128]},
         7'h43
     };
-    wire [157:0] cat_995 = {
+    wire [157:0] cat_1063 = {
         1'd0,
         attachment_out_items_out_data[127:64],
         attachment_out_items_out_data[63:0],
         {8'd0, attachment_out_items_out_data[141:128]},
         7'h44
     };
-    wire [157:0] cat_1003 = {
+    wire [157:0] cat_1071 = {
         1'd0,
         class_items_out_data[127:64],
         class_items_out_data[63:0],
         {4'd0, class_items_out_data[145:128]},
         7'h45
     };
-    wire [157:0] cat_1011 = {
+    wire [157:0] cat_1079 = {
         1'd0,
         action_items_out_data[127:64],
         action_items_out_data[63:0],
         {4'd0, action_items_out_data[145:128]},
         7'h46
     };
-    wire [157:0] cat_1019 = {
+    wire [157:0] cat_1087 = {
         1'd0,
         attachment_syn_items_out_data[127:64],
         attachment_syn_items_out_data[63:0],
         {8'd0, attachment_syn_items_out_data[141:128]},
         7'h47
     };
-    wire [157:0] cat_1027 = {
+    wire [157:0] cat_1095 = {
         1'd0,
         attachment_answer_items_out_data[127:64],
         attachment_answer_items_out_data[63:0],
         {8'd0, attachment_answer_items_out_data[141:128]},
         7'h48
     };
-    wire [157:0] cat_1035 = {
+    wire [157:0] cat_1103 = {
         1'd0,
         attachment_time_items_out_data[127:64],
         attachment_time_items_out_data[63:0],
         {8'd0, attachment_time_items_out_data[141:128]},
         7'h49
     };
-    wire [157:0] cat_1043 = {
+    wire [157:0] cat_1111 = {
         1'd0,
         attachment_seen_items_out_data[127:64],
         attachment_seen_items_out_data[63:0],
         {8'd0, attachment_seen_items_out_data[141:128]},
         7'h4a
     };
-    wire [157:0] cat_1051 = {
+    wire [157:0] cat_1119 = {
         1'd0,
         rule_items_out_data[127:64],
         rule_items_out_data[63:0],
         {6'd0, rule_items_out_data[143:128]},
         7'h4b
     };
-    wire [157:0] or_1095 = (({158{reason_chosen}} & cat_963) | ({158{interface_in_chosen}} & cat_971)) | (({158{interface_out_chosen}} & cat_979) | ({158{attachment_in_chosen}} & cat_987));
-    wire [157:0] or_1096 = (({158{attachment_out_chosen}} & cat_995) | ({158{class_chosen}} & cat_1003)) | (({158{action_chosen}} & cat_1011) | ({158{attachment_syn_chosen}} & cat_1019));
-    wire [157:0] or_1097 = (({158{attachment_answer_chosen}} & cat_1027) | ({158{attachment_time_chosen}} & cat_1035)) | (({158{attachment_seen_chosen}} & cat_1043) | ({158{rule_chosen}} & cat_1051));
-    wire [157:0] or_1100 = (or_1095 | or_1096) | (or_1097 | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f}));
-    wire [11:0] cat_1101 = {
+    wire [157:0] or_1163 = (({158{reason_chosen}} & cat_1031) | ({158{interface_in_chosen}} & cat_1039)) | (({158{interface_out_chosen}} & cat_1047) | ({158{attachment_in_chosen}} & cat_1055));
+    wire [157:0] or_1164 = (({158{attachment_out_chosen}} & cat_1063) | ({158{class_chosen}} & cat_1071)) | (({158{action_chosen}} & cat_1079) | ({158{attachment_syn_chosen}} & cat_1087));
+    wire [157:0] or_1165 = (({158{attachment_answer_chosen}} & cat_1095) | ({158{attachment_time_chosen}} & cat_1103)) | (({158{attachment_seen_chosen}} & cat_1111) | ({158{rule_chosen}} & cat_1119));
+    wire [157:0] or_1168 = (or_1163 | or_1164) | (or_1165 | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f}));
+    wire [11:0] cat_1169 = {
         reason_lost,
         interface_in_lost,
         interface_out_lost,
@@ -613,29 +636,8 @@ module counters (
         attachment_seen_lost,
         rule_lost
     };
-    wire snapshot_out_out_ready = snapshot_ready | item_asked;
-    wire [10:0] cat_1121 = {
-        reason_wants & reason_hit,
-        interface_in_wants & interface_in_hit,
-        interface_out_wants & interface_out_hit,
-        attachment_in_wants & attachment_in_hit,
-        attachment_out_wants & attachment_out_hit,
-        class_wants & class_hit,
-        action_wants & action_hit,
-        attachment_syn_wants & attachment_syn_hit,
-        attachment_answer_wants & attachment_answer_hit,
-        attachment_time_wants & attachment_time_hit,
-        rule_wants & rule_hit
-    };
-    wire red_1122 = |cat_1121;
-    wire starved = red_1122 & (starving == 3'd7);
-    wire [127:0] or_1161 = ({128{cfg_table_d5[5:0] == 6'd0}} & (eq_355_d5 ? cat_128 : (eq_343_d5 ? cat_53 : mux_337))) | ({128{cfg_table_d5[5:0] == 6'd1}} & set_interface_in_answer);
-    wire [127:0] or_1162 = ({128{cfg_table_d5[5:0] == 6'd2}} & set_interface_out_answer) | ({128{cfg_table_d5[5:0] == 6'd3}} & set_attachment_in_answer);
-    wire [127:0] or_1163 = ({128{cfg_table_d5[5:0] == 6'd4}} & set_attachment_out_answer) | ({128{cfg_table_d5[5:0] == 6'd5}} & set_class_answer);
-    wire [127:0] or_1164 = ({128{cfg_table_d5[5:0] == 6'd6}} & set_action_answer) | ({128{cfg_table_d5[5:0] == 6'd7}} & set_attachment_syn_answer);
-    wire [127:0] or_1165 = ({128{cfg_table_d5[5:0] == 6'd8}} & set_attachment_answer_answer) | ({128{cfg_table_d5[5:0] == 6'ha}} & set_attachment_seen_answer);
-    wire [127:0] or_1170 = ((or_1161 | or_1162) | (or_1163 | or_1164)) | (or_1165 | ({128{cfg_table_d5[5:0] == 6'hb}} & set_rule_answer));
-    wire [158:0] or_1216 = {31'd0, {128{ask_d8}} & (or_1170_d3 | ({128{eq_659_d3}} & set_attachment_time_answer))} | and_1188_d8;
+    wire snapshot_out_out_ready = snapshot_ready | item_asked_d8;
+    wire [158:0] or_1214 = {31'd0, {128{ask_d8}} & (or_761_d3 | ({128{eq_659_d3}} & set_attachment_time_answer))} | ({159{and_785_d8}} & {125'd0, {snapshots, torn, running}});
     assign busy = (|events_count) | (|{take, take_d1, take_d2, take_d3, take_d4, take_d5, take_d6, take_d7, take_d8, take_d9});
 
     stream_fifo_w271_d32 events (
@@ -671,7 +673,7 @@ module counters (
         .hit(reason_hit_d1),
         .visit(reason_visit_d1),
         .phase(phase_d1),
-        .row(mux_285_d1),
+        .row(mux_282_d1),
         .length(events_out_data_d1[86:73]),
         .item_valid(set_reason_item_valid),
         .item_row(set_reason_item_row),
@@ -685,7 +687,7 @@ module counters (
         .hit(interface_in_hit_d1),
         .visit(interface_in_visit_d1),
         .phase(phase_d1),
-        .row(mux_391_d1),
+        .row(mux_388_d1),
         .length(events_out_data_d1[86:73]),
         .item_valid(set_interface_in_item_valid),
         .item_row(set_interface_in_item_row),
@@ -699,7 +701,7 @@ module counters (
         .hit(interface_out_hit_d1),
         .visit(interface_out_visit_d1),
         .phase(phase_d1),
-        .row(mux_422_d1),
+        .row(mux_419_d1),
         .length(events_out_data_d1[156:143]),
         .item_valid(set_interface_out_item_valid),
         .item_row(set_interface_out_item_row),
@@ -713,7 +715,7 @@ module counters (
         .hit(attachment_in_hit_d1),
         .visit(attachment_in_visit_d1),
         .phase(phase_d1),
-        .row(mux_454_d1),
+        .row(mux_451_d1),
         .length(events_out_data_d1[86:73]),
         .item_valid(set_attachment_in_item_valid),
         .item_row(set_attachment_in_item_row),
@@ -727,7 +729,7 @@ module counters (
         .hit(attachment_out_hit_d1),
         .visit(attachment_out_visit_d1),
         .phase(phase_d1),
-        .row(mux_485_d1),
+        .row(mux_482_d1),
         .length(events_out_data_d1[156:143]),
         .item_valid(set_attachment_out_item_valid),
         .item_row(set_attachment_out_item_row),
@@ -830,7 +832,7 @@ module counters (
         .clk(clk),
         .rst(rst),
         .in_valid(reason_given),
-        .in_data({set_reason_item_row, mux_365}),
+        .in_data({set_reason_item_row, mux_362}),
         .out_ready(reason_items_out_ready),
         .in_ready(reason_items_in_ready),
         .out_valid(reason_items_out_valid),
@@ -974,7 +976,7 @@ module counters (
         .clk(clk),
         .rst(rst),
         .in_valid(item_waits | last_item),
-        .in_data(or_1100),
+        .in_data(or_1168),
         .out_ready(snapshot_out_out_ready),
         .in_ready(snapshot_out_in_ready),
         .out_valid(snapshot_valid),
@@ -988,49 +990,49 @@ module counters (
         cfg_table_d3 <= cfg_table_d2;
         cfg_table_d4 <= cfg_table_d3;
         cfg_table_d5 <= cfg_table_d4;
-        mux_285_d1 <= mux_285;
+        mux_282_d1 <= mux_282;
         phase_d1 <= phase;
-        eq_293_d1 <= cfg_row[5:0] == 6'h19;
-        eq_293_d2 <= eq_293_d1;
-        eq_293_d3 <= eq_293_d2;
-        eq_293_d4 <= eq_293_d3;
-        eq_293_d5 <= eq_293_d4;
-        if (turn_d2) too_big_before <= cat_69;
-        eq_307_d1 <= cfg_row[5:0] == 6'h1d;
-        eq_307_d2 <= eq_307_d1;
-        eq_307_d3 <= eq_307_d2;
-        eq_307_d4 <= eq_307_d3;
-        eq_307_d5 <= eq_307_d4;
-        if (turn_d2) unavailable_before <= cat_84;
-        eq_319_d1 <= cfg_row[5:0] == 6'h1e;
-        eq_319_d2 <= eq_319_d1;
-        eq_319_d3 <= eq_319_d2;
-        eq_319_d4 <= eq_319_d3;
-        eq_319_d5 <= eq_319_d4;
-        if (turn_d2) unresolved_before <= cat_99;
-        eq_331_d1 <= cfg_row[5:0] == 6'h1f;
-        eq_331_d2 <= eq_331_d1;
-        eq_331_d3 <= eq_331_d2;
-        eq_331_d4 <= eq_331_d3;
-        eq_331_d5 <= eq_331_d4;
-        if (turn_d2) skipped_before <= cat_114;
-        eq_343_d1 <= cfg_row[5:0] == 6'h1a;
-        eq_343_d2 <= eq_343_d1;
-        eq_343_d3 <= eq_343_d2;
-        eq_343_d4 <= eq_343_d3;
-        eq_343_d5 <= eq_343_d4;
-        if (turn_d2) output_full_before <= cat_53;
-        eq_355_d1 <= cfg_row[5:0] == 6'h1b;
-        eq_355_d2 <= eq_355_d1;
-        eq_355_d3 <= eq_355_d2;
-        eq_355_d4 <= eq_355_d3;
-        eq_355_d5 <= eq_355_d4;
-        if (turn_d2) host_limited_before <= cat_128;
-        mux_391_d1 <= mux_391;
-        mux_422_d1 <= mux_422;
-        mux_454_d1 <= mux_454;
-        mux_485_d1 <= mux_485;
-        mux_517_d1 <= ask ? (ask ? cfg_row[17:0] : class_at[17:0]) : (class_hit ? cat_37[17:0] : class_at[17:0]);
+        eq_290_d1 <= cfg_row[5:0] == 6'h19;
+        eq_290_d2 <= eq_290_d1;
+        eq_290_d3 <= eq_290_d2;
+        eq_290_d4 <= eq_290_d3;
+        eq_290_d5 <= eq_290_d4;
+        if (turn_d2) too_big_before <= cat_70;
+        eq_304_d1 <= cfg_row[5:0] == 6'h1d;
+        eq_304_d2 <= eq_304_d1;
+        eq_304_d3 <= eq_304_d2;
+        eq_304_d4 <= eq_304_d3;
+        eq_304_d5 <= eq_304_d4;
+        if (turn_d2) unavailable_before <= cat_82;
+        eq_316_d1 <= cfg_row[5:0] == 6'h1e;
+        eq_316_d2 <= eq_316_d1;
+        eq_316_d3 <= eq_316_d2;
+        eq_316_d4 <= eq_316_d3;
+        eq_316_d5 <= eq_316_d4;
+        if (turn_d2) unresolved_before <= cat_94;
+        eq_328_d1 <= cfg_row[5:0] == 6'h1f;
+        eq_328_d2 <= eq_328_d1;
+        eq_328_d3 <= eq_328_d2;
+        eq_328_d4 <= eq_328_d3;
+        eq_328_d5 <= eq_328_d4;
+        if (turn_d2) skipped_before <= cat_106;
+        eq_340_d1 <= cfg_row[5:0] == 6'h1a;
+        eq_340_d2 <= eq_340_d1;
+        eq_340_d3 <= eq_340_d2;
+        eq_340_d4 <= eq_340_d3;
+        eq_340_d5 <= eq_340_d4;
+        if (turn_d2) output_full_before <= cat_119;
+        eq_352_d1 <= cfg_row[5:0] == 6'h1b;
+        eq_352_d2 <= eq_352_d1;
+        eq_352_d3 <= eq_352_d2;
+        eq_352_d4 <= eq_352_d3;
+        eq_352_d5 <= eq_352_d4;
+        if (turn_d2) host_limited_before <= cat_131;
+        mux_388_d1 <= mux_388;
+        mux_419_d1 <= mux_419;
+        mux_451_d1 <= mux_451;
+        mux_482_d1 <= mux_482;
+        mux_517_d1 <= mux_517;
         mux_548_d1 <= mux_548;
         mux_579_d1 <= mux_579;
         mux_611_d1 <= mux_611;
@@ -1052,18 +1054,15 @@ module counters (
         attachment_seen_at_d4 <= attachment_seen_at_d3;
         attachment_seen_at_d5 <= attachment_seen_at_d4;
         mux_722_d1 <= mux_722;
+        or_761_d1 <= or_761;
+        or_761_d2 <= or_761_d1;
+        or_761_d3 <= or_761_d2;
         if (turn_d1) as_of <= newest;
-        or_1170_d1 <= or_1170;
-        or_1170_d2 <= or_1170_d1;
-        or_1170_d3 <= or_1170_d2;
-        cfg_rdata <= or_1216 | and_1198_d8;
+        cfg_rdata <= or_1214 | ({159{item_asked_d8}} & {snapshot_valid, snapshot_data});
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            output_full_hit_d1 <= 1'd0;
-            output_full_packets <= 64'd0;
-            output_full_bytes <= 64'd0;
             too_big_hit_d1 <= 1'd0;
             too_big_packets <= 64'd0;
             too_big_bytes <= 64'd0;
@@ -1076,6 +1075,9 @@ module counters (
             skipped_hit_d1 <= 1'd0;
             skipped_packets <= 64'd0;
             skipped_bytes <= 64'd0;
+            output_full_hit_d1 <= 1'd0;
+            output_full_packets <= 64'd0;
+            output_full_bytes <= 64'd0;
             host_limited_hit_d1 <= 1'd0;
             host_limited_packets <= 64'd0;
             host_limited_bytes <= 64'd0;
@@ -1131,32 +1133,32 @@ module counters (
             attachment_seen_visit_d5 <= 1'd0;
             rule_hit_d1 <= 1'd0;
             rule_visit_d1 <= 1'd0;
+            starving <= 3'd0;
             newest <= 64'd0;
+            and_785_d1 <= 1'd0;
+            and_785_d2 <= 1'd0;
+            and_785_d3 <= 1'd0;
+            and_785_d4 <= 1'd0;
+            and_785_d5 <= 1'd0;
+            and_785_d6 <= 1'd0;
+            and_785_d7 <= 1'd0;
+            and_785_d8 <= 1'd0;
+            item_asked_d1 <= 1'd0;
+            item_asked_d2 <= 1'd0;
+            item_asked_d3 <= 1'd0;
+            item_asked_d4 <= 1'd0;
+            item_asked_d5 <= 1'd0;
+            item_asked_d6 <= 1'd0;
+            item_asked_d7 <= 1'd0;
+            item_asked_d8 <= 1'd0;
             torn <= 1'd0;
             items <= 32'd0;
             snapshots <= 32'd0;
-            starving <= 3'd0;
             ask_d4 <= 1'd0;
             ask_d5 <= 1'd0;
             ask_d6 <= 1'd0;
             ask_d7 <= 1'd0;
             ask_d8 <= 1'd0;
-            and_1188_d1 <= 159'd0;
-            and_1188_d2 <= 159'd0;
-            and_1188_d3 <= 159'd0;
-            and_1188_d4 <= 159'd0;
-            and_1188_d5 <= 159'd0;
-            and_1188_d6 <= 159'd0;
-            and_1188_d7 <= 159'd0;
-            and_1188_d8 <= 159'd0;
-            and_1198_d1 <= 159'd0;
-            and_1198_d2 <= 159'd0;
-            and_1198_d3 <= 159'd0;
-            and_1198_d4 <= 159'd0;
-            and_1198_d5 <= 159'd0;
-            and_1198_d6 <= 159'd0;
-            and_1198_d7 <= 159'd0;
-            and_1198_d8 <= 159'd0;
             take_d1 <= 1'd0;
             take_d2 <= 1'd0;
             take_d3 <= 1'd0;
@@ -1168,9 +1170,6 @@ module counters (
             take_d9 <= 1'd0;
             hold <= 1'd0;
         end else begin
-            output_full_hit_d1 <= output_full_hit;
-            output_full_packets <= output_full_packets + {63'd0, output_full_hit_d1};
-            output_full_bytes <= output_full_bytes + {50'd0, {14{output_full_hit_d1}} & events_out_data_d1[156:143]};
             too_big_hit_d1 <= too_big_hit;
             too_big_packets <= too_big_packets + {63'd0, too_big_hit_d1};
             too_big_bytes <= too_big_bytes + {50'd0, {14{too_big_hit_d1}} & events_out_data_d1[86:73]};
@@ -1183,6 +1182,9 @@ module counters (
             skipped_hit_d1 <= skipped_hit;
             skipped_packets <= skipped_packets + {63'd0, skipped_hit_d1};
             skipped_bytes <= skipped_bytes + {50'd0, {14{skipped_hit_d1}} & events_out_data_d1[86:73]};
+            output_full_hit_d1 <= output_full_hit;
+            output_full_packets <= output_full_packets + {63'd0, output_full_hit_d1};
+            output_full_bytes <= output_full_bytes + {50'd0, {14{output_full_hit_d1}} & events_out_data_d1[156:143]};
             host_limited_hit_d1 <= host_limited_hit;
             host_limited_packets <= host_limited_packets + {63'd0, host_limited_hit_d1};
             host_limited_bytes <= host_limited_bytes + {50'd0, {14{host_limited_hit_d1}} & events_out_data_d1[86:73]};
@@ -1204,7 +1206,7 @@ module counters (
             if (restart | attachment_seen_visit) attachment_seen_at <= restart ? 15'd0 : (attachment_seen_at + {14'd0, attachment_seen_visit});
             if (restart | rule_visit) rule_at <= restart ? 17'd0 : (rule_at + {16'd0, rule_visit});
             visiting <= ((visiting | first_visit) & ~all_visited) & ~restart;
-            item_room <= ~(|cat_953);
+            item_room <= ~(|cat_1021);
             reason_hit_d1 <= reason_hit;
             reason_visit_d1 <= reason_visit;
             turn_d1 <= turn;
@@ -1238,32 +1240,32 @@ module counters (
             attachment_seen_visit_d5 <= attachment_seen_visit_d4;
             rule_hit_d1 <= rule_hit;
             rule_visit_d1 <= rule_visit;
+            starving <= {3{red_768 & ~starved}} & (starving + 3'd1);
             if (take) newest <= events_out_data[220:157];
-            if (restart | (|cat_1101)) torn <= ~restart;
+            and_785_d1 <= and_782 & ~(|cfg_row);
+            and_785_d2 <= and_785_d1;
+            and_785_d3 <= and_785_d2;
+            and_785_d4 <= and_785_d3;
+            and_785_d5 <= and_785_d4;
+            and_785_d6 <= and_785_d5;
+            and_785_d7 <= and_785_d6;
+            and_785_d8 <= and_785_d7;
+            item_asked_d1 <= item_asked;
+            item_asked_d2 <= item_asked_d1;
+            item_asked_d3 <= item_asked_d2;
+            item_asked_d4 <= item_asked_d3;
+            item_asked_d5 <= item_asked_d4;
+            item_asked_d6 <= item_asked_d5;
+            item_asked_d7 <= item_asked_d6;
+            item_asked_d8 <= item_asked_d7;
+            if (restart | (|cat_1169)) torn <= ~restart;
             items <= restart ? 32'd0 : (items + {31'd0, item_waits & joined_ready});
             snapshots <= snapshots + {31'd0, last_item & joined_ready};
-            starving <= {3{red_1122 & ~starved}} & (starving + 3'd1);
             ask_d4 <= ask_d3;
             ask_d5 <= ask_d4;
             ask_d6 <= ask_d5;
             ask_d7 <= ask_d6;
             ask_d8 <= ask_d7;
-            and_1188_d1 <= {159{(ask & (cfg_table == 7'h7f)) & ~(|cfg_row)}} & {125'd0, {snapshots, torn, running}};
-            and_1188_d2 <= and_1188_d1;
-            and_1188_d3 <= and_1188_d2;
-            and_1188_d4 <= and_1188_d3;
-            and_1188_d5 <= and_1188_d4;
-            and_1188_d6 <= and_1188_d5;
-            and_1188_d7 <= and_1188_d6;
-            and_1188_d8 <= and_1188_d7;
-            and_1198_d1 <= {159{item_asked}} & {snapshot_valid, snapshot_data};
-            and_1198_d2 <= and_1198_d1;
-            and_1198_d3 <= and_1198_d2;
-            and_1198_d4 <= and_1198_d3;
-            and_1198_d5 <= and_1198_d4;
-            and_1198_d6 <= and_1198_d5;
-            and_1198_d7 <= and_1198_d6;
-            and_1198_d8 <= and_1198_d7;
             take_d1 <= take;
             take_d2 <= take_d1;
             take_d3 <= take_d2;
@@ -1281,11 +1283,11 @@ module counters (
     always @(posedge clk) begin
         if (!rst) begin
             event_has_a_slot: assert (or_12);
-            reason_asked_without_a_hit: assert (not_283);
-            interface_in_asked_without_a_hit: assert (not_389);
-            interface_out_asked_without_a_hit: assert (not_420);
-            attachment_in_asked_without_a_hit: assert (not_452);
-            attachment_out_asked_without_a_hit: assert (not_483);
+            reason_asked_without_a_hit: assert (not_280);
+            interface_in_asked_without_a_hit: assert (not_386);
+            interface_out_asked_without_a_hit: assert (not_417);
+            attachment_in_asked_without_a_hit: assert (not_449);
+            attachment_out_asked_without_a_hit: assert (not_480);
             class_asked_without_a_hit: assert (not_515);
             action_asked_without_a_hit: assert (not_546);
             attachment_syn_asked_without_a_hit: assert (not_577);
@@ -1297,15 +1299,12 @@ module counters (
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_12, cat_37, events_out_data_d1, cfg_table_d5, not_283, not_389, not_420, not_452, not_483, not_515, not_546, not_577, not_609, cfg_row_d3, not_648, attachment_seen_at_d5, not_720};
+    wire _unused = &{1'b0, or_12, events_out_data_d1, cfg_table_d5, not_280, not_386, not_417, not_449, not_480, cat_492, not_515, not_546, not_577, not_609, cfg_row_d3, not_648, attachment_seen_at_d5, not_720};
 
 `ifndef SYNTHESIS
     initial begin
-        output_full_hit_d1 = 1'd0;
-        events_out_data_d1 = 271'd0;
-        output_full_packets = 64'd0;
-        output_full_bytes = 64'd0;
         too_big_hit_d1 = 1'd0;
+        events_out_data_d1 = 271'd0;
         too_big_packets = 64'd0;
         too_big_bytes = 64'd0;
         unavailable_hit_d1 = 1'd0;
@@ -1317,6 +1316,9 @@ module counters (
         skipped_hit_d1 = 1'd0;
         skipped_packets = 64'd0;
         skipped_bytes = 64'd0;
+        output_full_hit_d1 = 1'd0;
+        output_full_packets = 64'd0;
+        output_full_bytes = 64'd0;
         host_limited_hit_d1 = 1'd0;
         host_limited_packets = 64'd0;
         host_limited_bytes = 64'd0;
@@ -1346,58 +1348,58 @@ module counters (
         cfg_table_d5 = 7'd0;
         reason_hit_d1 = 1'd0;
         reason_visit_d1 = 1'd0;
-        mux_285_d1 = 6'd0;
+        mux_282_d1 = 6'd0;
         phase_d1 = 1'd0;
-        eq_293_d1 = 1'd0;
-        eq_293_d2 = 1'd0;
-        eq_293_d3 = 1'd0;
-        eq_293_d4 = 1'd0;
-        eq_293_d5 = 1'd0;
+        eq_290_d1 = 1'd0;
+        eq_290_d2 = 1'd0;
+        eq_290_d3 = 1'd0;
+        eq_290_d4 = 1'd0;
+        eq_290_d5 = 1'd0;
         too_big_before = 128'd0;
         turn_d1 = 1'd0;
         turn_d2 = 1'd0;
-        eq_307_d1 = 1'd0;
-        eq_307_d2 = 1'd0;
-        eq_307_d3 = 1'd0;
-        eq_307_d4 = 1'd0;
-        eq_307_d5 = 1'd0;
+        eq_304_d1 = 1'd0;
+        eq_304_d2 = 1'd0;
+        eq_304_d3 = 1'd0;
+        eq_304_d4 = 1'd0;
+        eq_304_d5 = 1'd0;
         unavailable_before = 128'd0;
-        eq_319_d1 = 1'd0;
-        eq_319_d2 = 1'd0;
-        eq_319_d3 = 1'd0;
-        eq_319_d4 = 1'd0;
-        eq_319_d5 = 1'd0;
+        eq_316_d1 = 1'd0;
+        eq_316_d2 = 1'd0;
+        eq_316_d3 = 1'd0;
+        eq_316_d4 = 1'd0;
+        eq_316_d5 = 1'd0;
         unresolved_before = 128'd0;
-        eq_331_d1 = 1'd0;
-        eq_331_d2 = 1'd0;
-        eq_331_d3 = 1'd0;
-        eq_331_d4 = 1'd0;
-        eq_331_d5 = 1'd0;
+        eq_328_d1 = 1'd0;
+        eq_328_d2 = 1'd0;
+        eq_328_d3 = 1'd0;
+        eq_328_d4 = 1'd0;
+        eq_328_d5 = 1'd0;
         skipped_before = 128'd0;
-        eq_343_d1 = 1'd0;
-        eq_343_d2 = 1'd0;
-        eq_343_d3 = 1'd0;
-        eq_343_d4 = 1'd0;
-        eq_343_d5 = 1'd0;
+        eq_340_d1 = 1'd0;
+        eq_340_d2 = 1'd0;
+        eq_340_d3 = 1'd0;
+        eq_340_d4 = 1'd0;
+        eq_340_d5 = 1'd0;
         output_full_before = 128'd0;
-        eq_355_d1 = 1'd0;
-        eq_355_d2 = 1'd0;
-        eq_355_d3 = 1'd0;
-        eq_355_d4 = 1'd0;
-        eq_355_d5 = 1'd0;
+        eq_352_d1 = 1'd0;
+        eq_352_d2 = 1'd0;
+        eq_352_d3 = 1'd0;
+        eq_352_d4 = 1'd0;
+        eq_352_d5 = 1'd0;
         host_limited_before = 128'd0;
         interface_in_hit_d1 = 1'd0;
         interface_in_visit_d1 = 1'd0;
-        mux_391_d1 = 9'd0;
+        mux_388_d1 = 9'd0;
         interface_out_hit_d1 = 1'd0;
         interface_out_visit_d1 = 1'd0;
-        mux_422_d1 = 9'd0;
+        mux_419_d1 = 9'd0;
         attachment_in_hit_d1 = 1'd0;
         attachment_in_visit_d1 = 1'd0;
-        mux_454_d1 = 14'd0;
+        mux_451_d1 = 14'd0;
         attachment_out_hit_d1 = 1'd0;
         attachment_out_visit_d1 = 1'd0;
-        mux_485_d1 = 14'd0;
+        mux_482_d1 = 14'd0;
         class_hit_d1 = 1'd0;
         class_visit_d1 = 1'd0;
         mux_517_d1 = 18'd0;
@@ -1441,36 +1443,36 @@ module counters (
         rule_hit_d1 = 1'd0;
         rule_visit_d1 = 1'd0;
         mux_722_d1 = 16'd0;
+        or_761_d1 = 128'd0;
+        or_761_d2 = 128'd0;
+        or_761_d3 = 128'd0;
+        starving = 3'd0;
         newest = 64'd0;
+        and_785_d1 = 1'd0;
+        and_785_d2 = 1'd0;
+        and_785_d3 = 1'd0;
+        and_785_d4 = 1'd0;
+        and_785_d5 = 1'd0;
+        and_785_d6 = 1'd0;
+        and_785_d7 = 1'd0;
+        and_785_d8 = 1'd0;
+        item_asked_d1 = 1'd0;
+        item_asked_d2 = 1'd0;
+        item_asked_d3 = 1'd0;
+        item_asked_d4 = 1'd0;
+        item_asked_d5 = 1'd0;
+        item_asked_d6 = 1'd0;
+        item_asked_d7 = 1'd0;
+        item_asked_d8 = 1'd0;
         torn = 1'd0;
         items = 32'd0;
         as_of = 64'd0;
         snapshots = 32'd0;
-        starving = 3'd0;
         ask_d4 = 1'd0;
         ask_d5 = 1'd0;
         ask_d6 = 1'd0;
         ask_d7 = 1'd0;
         ask_d8 = 1'd0;
-        or_1170_d1 = 128'd0;
-        or_1170_d2 = 128'd0;
-        or_1170_d3 = 128'd0;
-        and_1188_d1 = 159'd0;
-        and_1188_d2 = 159'd0;
-        and_1188_d3 = 159'd0;
-        and_1188_d4 = 159'd0;
-        and_1188_d5 = 159'd0;
-        and_1188_d6 = 159'd0;
-        and_1188_d7 = 159'd0;
-        and_1188_d8 = 159'd0;
-        and_1198_d1 = 159'd0;
-        and_1198_d2 = 159'd0;
-        and_1198_d3 = 159'd0;
-        and_1198_d4 = 159'd0;
-        and_1198_d5 = 159'd0;
-        and_1198_d6 = 159'd0;
-        and_1198_d7 = 159'd0;
-        and_1198_d8 = 159'd0;
         take_d1 = 1'd0;
         take_d2 = 1'd0;
         take_d3 = 1'd0;

@@ -23,193 +23,74 @@ module counters (
     output wire busy
 );
     wire events_in_ready;
+    reg  asked;
+    reg  [7:0] turn;
+    reg  counting;
     wire events_out_valid;
     wire [270:0] events_out_data;
-    wire [5:0] events_count;
-    reg  output_full_hit_d1;
-    reg  [270:0] events_out_data_d1;
-    reg  [63:0] output_full_packets;
-    reg  [63:0] output_full_bytes;
-    reg  too_big_hit_d1;
-    reg  [63:0] too_big_packets;
-    reg  [63:0] too_big_bytes;
-    reg  unavailable_hit_d1;
-    reg  [63:0] unavailable_packets;
-    reg  [63:0] unavailable_bytes;
-    reg  unresolved_hit_d1;
-    reg  [63:0] unresolved_packets;
-    reg  [63:0] unresolved_bytes;
-    reg  skipped_hit_d1;
-    reg  [63:0] skipped_packets;
-    reg  [63:0] skipped_bytes;
-    reg  host_limited_hit_d1;
-    reg  [63:0] host_limited_packets;
-    reg  [63:0] host_limited_bytes;
+    wire [4:0] events_count;
+    reg  ask_d1;
+    reg  ask_d2;
+    reg  [21:0] cfg_row_d1;
+    reg  [21:0] cfg_row_d2;
+    reg  [21:0] cfg_row_d3;
+    reg  [6:0] cfg_table_d1;
+    reg  [6:0] cfg_table_d2;
+    reg  [6:0] cfg_table_d3;
     wire response_hit;
     wire [7:0] response_row;
     wire [29:0] response_took;
+    reg  sample_hit;
+    reg  [7:0] sample_row;
+    reg  [29:0] sample_took;
     reg  phase;
     reg  running;
     reg  silent;
     reg  phases_unknown;
     reg  [3:0] settle;
-    reg  [6:0] reason_at;
-    reg  [6:0] interface_in_at;
-    reg  [6:0] interface_out_at;
-    reg  [8:0] attachment_in_at;
-    reg  [8:0] attachment_out_at;
-    reg  [10:0] class_at;
-    reg  [11:0] action_at;
-    reg  [8:0] attachment_syn_at;
-    reg  [8:0] attachment_answer_at;
-    reg  [8:0] attachment_time_at;
+    reg  [12:0] copies_at;
+    reg  [12:0] packets_at;
     reg  [8:0] attachment_seen_at;
-    reg  [8:0] rule_at;
     reg  visiting;
-    wire reason_items_out_valid;
-    wire interface_in_items_out_valid;
-    wire interface_out_items_out_valid;
-    wire attachment_in_items_out_valid;
-    wire attachment_out_items_out_valid;
-    wire class_items_out_valid;
-    wire action_items_out_valid;
-    wire attachment_syn_items_out_valid;
-    wire attachment_answer_items_out_valid;
-    wire attachment_time_items_out_valid;
+    wire copies_items_out_valid;
+    wire packets_items_out_valid;
     wire attachment_seen_items_out_valid;
-    wire rule_items_out_valid;
     wire snapshot_out_in_ready;
+    reg  start_waits;
     reg  item_room;
-    reg  [6:0] cfg_table_d1;
-    reg  [6:0] cfg_table_d2;
-    reg  [6:0] cfg_table_d3;
-    reg  [6:0] cfg_table_d4;
-    reg  [6:0] cfg_table_d5;
-    reg  reason_hit_d1;
-    reg  reason_visit_d1;
-    reg  [5:0] mux_285_d1;
+    reg  [2:0] copies_waited;
+    reg  copies_hit_d1;
+    reg  copies_visit_d1;
     reg  phase_d1;
-    wire set_reason_item_valid;
-    wire [5:0] set_reason_item_row;
-    wire [127:0] set_reason_item;
-    wire [127:0] set_reason_answer;
-    reg  eq_293_d1;
-    reg  eq_293_d2;
-    reg  eq_293_d3;
-    reg  eq_293_d4;
-    reg  eq_293_d5;
-    reg  [127:0] too_big_before;
-    reg  turn_d1;
-    reg  turn_d2;
-    reg  eq_307_d1;
-    reg  eq_307_d2;
-    reg  eq_307_d3;
-    reg  eq_307_d4;
-    reg  eq_307_d5;
-    reg  [127:0] unavailable_before;
-    reg  eq_319_d1;
-    reg  eq_319_d2;
-    reg  eq_319_d3;
-    reg  eq_319_d4;
-    reg  eq_319_d5;
-    reg  [127:0] unresolved_before;
-    reg  eq_331_d1;
-    reg  eq_331_d2;
-    reg  eq_331_d3;
-    reg  eq_331_d4;
-    reg  eq_331_d5;
-    reg  [127:0] skipped_before;
-    reg  eq_343_d1;
-    reg  eq_343_d2;
-    reg  eq_343_d3;
-    reg  eq_343_d4;
-    reg  eq_343_d5;
-    reg  [127:0] output_full_before;
-    reg  eq_355_d1;
-    reg  eq_355_d2;
-    reg  eq_355_d3;
-    reg  eq_355_d4;
-    reg  eq_355_d5;
-    reg  [127:0] host_limited_before;
-    reg  interface_in_hit_d1;
-    reg  interface_in_visit_d1;
-    reg  [5:0] mux_390_d1;
-    wire set_interface_in_item_valid;
-    wire [5:0] set_interface_in_item_row;
-    wire [127:0] set_interface_in_item;
-    wire [127:0] set_interface_in_answer;
-    reg  interface_out_hit_d1;
-    reg  interface_out_visit_d1;
-    reg  [5:0] mux_421_d1;
-    wire set_interface_out_item_valid;
-    wire [5:0] set_interface_out_item_row;
-    wire [127:0] set_interface_out_item;
-    wire [127:0] set_interface_out_answer;
-    reg  attachment_in_hit_d1;
-    reg  attachment_in_visit_d1;
-    reg  [7:0] mux_453_d1;
-    wire set_attachment_in_item_valid;
-    wire [7:0] set_attachment_in_item_row;
-    wire [127:0] set_attachment_in_item;
-    wire [127:0] set_attachment_in_answer;
-    reg  attachment_out_hit_d1;
-    reg  attachment_out_visit_d1;
-    reg  [7:0] mux_484_d1;
-    wire set_attachment_out_item_valid;
-    wire [7:0] set_attachment_out_item_row;
-    wire [127:0] set_attachment_out_item;
-    wire [127:0] set_attachment_out_answer;
-    reg  class_hit_d1;
-    reg  class_visit_d1;
-    reg  [9:0] mux_516_d1;
-    wire set_class_item_valid;
-    wire [9:0] set_class_item_row;
-    wire [127:0] set_class_item;
-    wire [127:0] set_class_answer;
-    reg  action_hit_d1;
-    reg  action_visit_d1;
-    reg  [10:0] mux_548_d1;
-    wire set_action_item_valid;
-    wire [10:0] set_action_item_row;
-    wire [127:0] set_action_item;
-    wire [127:0] set_action_answer;
-    reg  attachment_syn_hit_d1;
-    reg  attachment_syn_visit_d1;
-    reg  [7:0] mux_579_d1;
-    wire set_attachment_syn_item_valid;
-    wire [7:0] set_attachment_syn_item_row;
-    wire [127:0] set_attachment_syn_item;
-    wire [127:0] set_attachment_syn_answer;
-    reg  attachment_answer_hit_d1;
-    reg  attachment_answer_visit_d1;
-    reg  [7:0] mux_611_d1;
-    wire set_attachment_answer_item_valid;
-    wire [7:0] set_attachment_answer_item_row;
-    wire [127:0] set_attachment_answer_item;
-    wire [127:0] set_attachment_answer_answer;
-    reg  ask_d1;
-    reg  ask_d2;
-    reg  ask_d3;
-    reg  attachment_time_hit_d1;
-    reg  attachment_time_visit_d1;
-    reg  [21:0] cfg_row_d1;
-    reg  [21:0] cfg_row_d2;
-    reg  [21:0] cfg_row_d3;
-    reg  phase_d2;
-    reg  phase_d3;
-    reg  [7:0] mux_650_d1;
-    reg  phase_d4;
-    reg  [29:0] response_took_d1;
-    wire set_attachment_time_item_valid;
-    wire [7:0] set_attachment_time_item_row;
-    wire [127:0] set_attachment_time_item;
-    wire [127:0] set_attachment_time_answer;
-    reg  eq_659_d1;
-    reg  eq_659_d2;
-    reg  eq_659_d3;
+    reg  [11:0] mux_436_d1;
+    reg  [13:0] or_456_d1;
+    wire set_copies_item_valid;
+    wire [11:0] set_copies_item_row;
+    wire [127:0] set_copies_item;
+    wire [127:0] set_copies_answer;
+    reg  red_400_d1;
+    reg  red_400_d2;
+    reg  red_400_d3;
+    reg  red_400_d4;
+    reg  red_400_d5;
+    reg  [2:0] packets_waited;
+    reg  packets_hit_d1;
+    reg  packets_visit_d1;
+    reg  [11:0] mux_622_d1;
+    reg  [29:0] or_639_d1;
+    wire set_packets_item_valid;
+    wire [11:0] set_packets_item_row;
+    wire [127:0] set_packets_item;
+    wire [127:0] set_packets_answer;
+    reg  red_586_d1;
+    reg  red_586_d2;
+    reg  red_586_d3;
+    reg  red_586_d4;
+    reg  red_586_d5;
     reg  attachment_seen_hit_d1;
     reg  attachment_seen_visit_d1;
-    reg  [7:0] mux_680_d1;
+    reg  [270:0] events_out_data_d1;
+    reg  [7:0] mux_668_d1;
     wire [127:0] set_attachment_seen_answer;
     reg  attachment_seen_visit_d2;
     reg  attachment_seen_visit_d3;
@@ -220,425 +101,263 @@ module counters (
     reg  [8:0] attachment_seen_at_d3;
     reg  [8:0] attachment_seen_at_d4;
     reg  [8:0] attachment_seen_at_d5;
-    reg  rule_hit_d1;
-    reg  rule_visit_d1;
-    reg  [7:0] mux_721_d1;
-    wire set_rule_item_valid;
-    wire [7:0] set_rule_item_row;
-    wire [127:0] set_rule_item;
-    wire [127:0] set_rule_answer;
+    reg  eq_685_d1;
+    reg  eq_685_d2;
+    reg  eq_685_d3;
+    reg  eq_685_d4;
+    reg  eq_685_d5;
     reg  [63:0] newest;
-    wire reason_items_in_ready;
-    wire [133:0] reason_items_out_data;
-    wire [4:0] reason_items_count;
-    wire interface_in_items_in_ready;
-    wire [133:0] interface_in_items_out_data;
-    wire [4:0] interface_in_items_count;
-    wire interface_out_items_in_ready;
-    wire [133:0] interface_out_items_out_data;
-    wire [4:0] interface_out_items_count;
-    wire attachment_in_items_in_ready;
-    wire [135:0] attachment_in_items_out_data;
-    wire [4:0] attachment_in_items_count;
-    wire attachment_out_items_in_ready;
-    wire [135:0] attachment_out_items_out_data;
-    wire [4:0] attachment_out_items_count;
-    wire class_items_in_ready;
-    wire [137:0] class_items_out_data;
-    wire [4:0] class_items_count;
-    wire action_items_in_ready;
-    wire [138:0] action_items_out_data;
-    wire [4:0] action_items_count;
-    wire attachment_syn_items_in_ready;
-    wire [135:0] attachment_syn_items_out_data;
-    wire [4:0] attachment_syn_items_count;
-    wire attachment_answer_items_in_ready;
-    wire [135:0] attachment_answer_items_out_data;
-    wire [4:0] attachment_answer_items_count;
-    wire attachment_time_items_in_ready;
-    wire [135:0] attachment_time_items_out_data;
-    wire [4:0] attachment_time_items_count;
+    reg  and_708_d1;
+    reg  and_708_d2;
+    reg  and_708_d3;
+    reg  and_708_d4;
+    reg  and_708_d5;
+    reg  and_708_d6;
+    reg  and_708_d7;
+    reg  and_708_d8;
+    reg  item_asked_d1;
+    reg  item_asked_d2;
+    reg  item_asked_d3;
+    reg  item_asked_d4;
+    reg  item_asked_d5;
+    reg  item_asked_d6;
+    reg  item_asked_d7;
+    reg  item_asked_d8;
+    wire copies_items_in_ready;
+    wire [139:0] copies_items_out_data;
+    wire [4:0] copies_items_count;
+    wire packets_items_in_ready;
+    wire [139:0] packets_items_out_data;
+    wire [4:0] packets_items_count;
     wire attachment_seen_items_in_ready;
     wire [135:0] attachment_seen_items_out_data;
     wire [4:0] attachment_seen_items_count;
-    wire rule_items_in_ready;
-    wire [135:0] rule_items_out_data;
-    wire [4:0] rule_items_count;
     reg  torn;
     reg  [31:0] items;
     reg  [63:0] as_of;
+    reg  turn_2_d1;
     reg  [31:0] snapshots;
-    reg  [2:0] starving;
-    reg  ask_d4;
-    reg  ask_d5;
-    reg  ask_d6;
-    reg  ask_d7;
-    reg  ask_d8;
-    reg  [127:0] or_1169_d1;
-    reg  [127:0] or_1169_d2;
-    reg  [127:0] or_1169_d3;
-    reg  [158:0] and_1187_d1;
-    reg  [158:0] and_1187_d2;
-    reg  [158:0] and_1187_d3;
-    reg  [158:0] and_1187_d4;
-    reg  [158:0] and_1187_d5;
-    reg  [158:0] and_1187_d6;
-    reg  [158:0] and_1187_d7;
-    reg  [158:0] and_1187_d8;
-    reg  [158:0] and_1197_d1;
-    reg  [158:0] and_1197_d2;
-    reg  [158:0] and_1197_d3;
-    reg  [158:0] and_1197_d4;
-    reg  [158:0] and_1197_d5;
-    reg  [158:0] and_1197_d6;
-    reg  [158:0] and_1197_d7;
-    reg  [158:0] and_1197_d8;
-    reg  take_d1;
-    reg  take_d2;
-    reg  take_d3;
-    reg  take_d4;
-    reg  take_d5;
-    reg  take_d6;
-    reg  take_d7;
-    reg  take_d8;
-    reg  take_d9;
+    reg  asked_d1;
+    reg  asked_d2;
+    reg  asked_d3;
+    reg  asked_d4;
+    reg  asked_d5;
+    reg  taken_d1;
+    reg  taken_d2;
+    reg  taken_d3;
+    reg  taken_d4;
+    reg  taken_d5;
+    reg  taken_d6;
+    reg  taken_d7;
+    reg  taken_d8;
+    reg  taken_d9;
     wire ask = cfg_read & cfg_table[6];
     wire event_in_ready = events_in_ready;
     wire or_12 = ~event_valid | event_in_ready;
-    wire events_out_ready = ~ask;
-    wire take = events_out_valid & events_out_ready;
-    wire packet = take & events_out_data[0];
+    wire go = ~asked;
+    wire and_17 = go & turn[7];
+    wire taken = and_17 & counting;
+    wire events_out_ready = taken;
+    wire start = (cfg_write & (cfg_table == 7'h7f)) & ~(|cfg_row);
+    wire begins = (go & turn[0]) & events_out_valid;
+    wire present = begins | counting;
+    wire packet = present & events_out_data[0];
     wire directed = ~(|events_out_data[6:1]);
-    wire copy = ((take & directed) & events_out_data[87]) & ~(|events_out_data[93:88]);
+    wire copy = ((present & directed) & events_out_data[87]) & ~(|events_out_data[93:88]);
     wire interface_in_hit = packet & events_out_data[7];
     wire from_attachment = interface_in_hit & events_out_data[18];
-    wire [20:0] cat_37 = {events_out_data[54:35], events_out_data[55]};
-    wire output_full_hit = take & ~events_out_data[87];
-    wire [127:0] cat_53 = {output_full_bytes, output_full_packets};
-    wire too_big_hit = take & (events_out_data[93:88] == 6'h19);
-    wire [127:0] cat_69 = {too_big_bytes, too_big_packets};
-    wire unavailable_hit = take & (events_out_data[93:88] == 6'h1d);
-    wire [127:0] cat_84 = {unavailable_bytes, unavailable_packets};
-    wire unresolved_hit = take & (events_out_data[93:88] == 6'h1e);
-    wire [127:0] cat_99 = {unresolved_bytes, unresolved_packets};
-    wire skipped_hit = take & (events_out_data[93:88] == 6'h1f);
-    wire [127:0] cat_114 = {skipped_bytes, skipped_packets};
-    wire host_limited_hit = take & events_out_data[94];
-    wire [127:0] cat_128 = {host_limited_bytes, host_limited_packets};
-    wire start = (cfg_write & (cfg_table == 7'h7f)) & ~(|cfg_row);
-    wire reason_done = reason_at == 7'h40;
-    wire interface_in_done = interface_in_at == 7'h40;
-    wire interface_out_done = interface_out_at == 7'h40;
-    wire attachment_in_done = attachment_in_at == 9'h100;
-    wire attachment_out_done = attachment_out_at == 9'h100;
-    wire class_done = class_at == 11'h400;
-    wire action_done = action_at == 12'h800;
-    wire attachment_syn_done = attachment_syn_at == 9'h100;
-    wire attachment_answer_done = attachment_answer_at == 9'h100;
-    wire attachment_time_done = attachment_time_at == 9'h100;
+    wire packet_2 = begins & events_out_data[0];
+    wire directed_2 = ~(|events_out_data[6:1]);
+    wire copy_2 = ((begins & directed_2) & events_out_data[87]) & ~(|events_out_data[93:88]);
+    wire from_attachment_2 = (packet_2 & events_out_data[7]) & events_out_data[18];
+    wire copies_done = copies_at == 13'h9c0;
+    wire packets_done = packets_at == 13'h900;
     wire attachment_seen_done = attachment_seen_at == 9'h100;
-    wire rule_done = rule_at == 9'h100;
-    wire [11:0] cat_185 = {
-        reason_done,
-        interface_in_done,
-        interface_out_done,
-        attachment_in_done,
-        attachment_out_done,
-        class_done,
-        action_done,
-        attachment_syn_done,
-        attachment_answer_done,
-        attachment_time_done,
-        attachment_seen_done,
-        rule_done
-    };
-    wire all_done = &cat_185;
+    wire all_done = (copies_done & packets_done) & attachment_seen_done;
     wire settled = ~(|settle);
     wire walk_over = ((running & all_done) & settled) & ~visiting;
-    wire or_199 = reason_items_out_valid | interface_in_items_out_valid;
-    wire or_201 = or_199 | interface_out_items_out_valid;
-    wire or_203 = or_201 | attachment_in_items_out_valid;
-    wire or_205 = or_203 | attachment_out_items_out_valid;
-    wire or_207 = or_205 | class_items_out_valid;
-    wire or_209 = or_207 | action_items_out_valid;
-    wire or_211 = or_209 | attachment_syn_items_out_valid;
-    wire or_213 = or_211 | attachment_answer_items_out_valid;
-    wire or_215 = or_213 | attachment_time_items_out_valid;
-    wire or_217 = or_215 | attachment_seen_items_out_valid;
-    wire item_waits = or_217 | rule_items_out_valid;
+    wire or_117 = copies_items_out_valid | packets_items_out_valid;
+    wire item_waits = or_117 | attachment_seen_items_out_valid;
     wire last_item = (walk_over & ~silent) & ~item_waits;
     wire joined_ready = snapshot_out_in_ready;
     wire snapshot_ended = last_item & joined_ready;
-    wire begins = start & ~running;
-    wire phases_known = walk_over & silent;
-    wire turn = (begins & ~phases_unknown) | phases_known;
-    wire restart = begins | phases_known;
+    wire or_129 = (start & ~running) | start_waits;
+    wire begins_2 = or_129 & and_17;
+    wire phases_known = (walk_over & silent) & and_17;
+    wire turn_2 = (begins_2 & ~phases_unknown) | phases_known;
+    wire restart = begins_2 | phases_known;
     wire all_visited = visiting & all_done;
     wire first_visit = ((running & settled) & ~visiting) & ~all_done;
-    wire reason_hit = packet;
-    wire reason_wants = (visiting & item_room) & ~reason_done;
-    wire reason_visit = (reason_wants & ~ask) & ~reason_hit;
-    wire not_283 = ~(ask & reason_hit);
-    wire [5:0] mux_285 = ask ? (ask ? cfg_row[5:0] : reason_at[5:0]) : (reason_hit ? events_out_data[6:1] : reason_at[5:0]);
-    wire [127:0] mux_317 = (set_reason_item_row == 6'h1d) ? unavailable_before : ((set_reason_item_row == 6'h19) ? too_big_before : set_reason_item);
-    wire [127:0] mux_337 = eq_331_d5 ? cat_114 : (eq_319_d5 ? cat_99 : (eq_307_d5 ? cat_84 : (eq_293_d5 ? cat_69 : set_reason_answer)));
-    wire [127:0] mux_341 = (set_reason_item_row == 6'h1f) ? skipped_before : ((set_reason_item_row == 6'h1e) ? unresolved_before : mux_317);
-    wire [127:0] mux_365 = (set_reason_item_row == 6'h1b) ? host_limited_before : ((set_reason_item_row == 6'h1a) ? output_full_before : mux_341);
-    wire interface_in_wants = (visiting & item_room) & ~interface_in_done;
-    wire interface_in_visit = (interface_in_wants & ~ask) & ~interface_in_hit;
-    wire not_388 = ~(ask & interface_in_hit);
-    wire [5:0] mux_390 = ask ? (ask ? cfg_row[5:0] : interface_in_at[5:0]) : (interface_in_hit ? events_out_data[13:8] : interface_in_at[5:0]);
-    wire interface_out_hit = copy;
-    wire interface_out_wants = (visiting & item_room) & ~interface_out_done;
-    wire interface_out_visit = (interface_out_wants & ~ask) & ~interface_out_hit;
-    wire not_419 = ~(ask & interface_out_hit);
-    wire [5:0] mux_421 = ask ? (ask ? cfg_row[5:0] : interface_out_at[5:0]) : (interface_out_hit ? events_out_data[138:133] : interface_out_at[5:0]);
-    wire attachment_in_hit = from_attachment;
-    wire attachment_in_wants = (visiting & item_room) & ~attachment_in_done;
-    wire attachment_in_visit = (attachment_in_wants & ~ask) & ~attachment_in_hit;
-    wire not_451 = ~(ask & attachment_in_hit);
-    wire [7:0] mux_453 = ask ? (ask ? cfg_row[7:0] : attachment_in_at[7:0]) : (attachment_in_hit ? events_out_data[26:19] : attachment_in_at[7:0]);
-    wire attachment_out_hit = copy;
-    wire attachment_out_wants = (visiting & item_room) & ~attachment_out_done;
-    wire attachment_out_visit = (attachment_out_wants & ~ask) & ~attachment_out_hit;
-    wire not_482 = ~(ask & attachment_out_hit);
-    wire [7:0] mux_484 = ask ? (ask ? cfg_row[7:0] : attachment_out_at[7:0]) : (attachment_out_hit ? events_out_data[124:117] : attachment_out_at[7:0]);
-    wire class_hit = packet & directed;
-    wire class_wants = (visiting & item_room) & ~class_done;
-    wire class_visit = (class_wants & ~ask) & ~class_hit;
-    wire not_514 = ~(ask & class_hit);
+    wire copies_wants = (visiting & item_room) & ~copies_done;
+    wire packets_wants = (visiting & item_room) & ~packets_done;
     wire action_hit = copy;
-    wire action_wants = (visiting & item_room) & ~action_done;
-    wire action_visit = (action_wants & ~ask) & ~action_hit;
-    wire not_546 = ~(ask & action_hit);
-    wire [10:0] mux_548 = ask ? (ask ? cfg_row[10:0] : action_at[10:0]) : (action_hit ? events_out_data[105:95] : action_at[10:0]);
-    wire attachment_syn_hit = copy & events_out_data[237];
-    wire attachment_syn_wants = (visiting & item_room) & ~attachment_syn_done;
-    wire attachment_syn_visit = (attachment_syn_wants & ~ask) & ~attachment_syn_hit;
-    wire not_577 = ~(ask & attachment_syn_hit);
-    wire [7:0] mux_579 = ask ? (ask ? cfg_row[7:0] : attachment_syn_at[7:0]) : (attachment_syn_hit ? events_out_data[124:117] : attachment_syn_at[7:0]);
+    wire attachment_out_hit = copy;
+    wire reason_hit = packet;
+    wire and_189 = present & ~events_out_data[87];
+    wire and_191 = present & events_out_data[94];
+    wire and_209 = present & (events_out_data[93:88] == 6'h19);
+    wire and_212 = present & (events_out_data[93:88] == 6'h1d);
+    wire and_215 = present & (events_out_data[93:88] == 6'h1e);
+    wire and_218 = present & (events_out_data[93:88] == 6'h1f);
+    wire [5:0] or_236 = (({6{and_209}} & 6'h19) | ({6{and_212}} & 6'h1d)) | (({6{and_215}} & 6'h1e) | ({6{and_218}} & 6'h1f));
+    wire [13:0] or_247 = (({14{and_209}} & events_out_data[86:73]) | ({14{and_212}} & events_out_data[86:73])) | (({14{and_215}} & events_out_data[86:73]) | ({14{and_218}} & events_out_data[86:73]));
+    wire interface_out_hit = copy;
+    wire [6:0] cat_267 = {
+        turn[0] & action_hit,
+        turn[1] & attachment_out_hit,
+        turn[2] & interface_in_hit,
+        turn[3] & reason_hit,
+        turn[4] & (and_189 | and_191),
+        turn[5] & ((and_209 | and_212) | (and_215 | and_218)),
+        turn[7] & interface_out_hit
+    };
+    wire copies_hit = (|cat_267) & go;
+    wire or_303 = ((copies_at[5:0] == 6'h19) | (copies_at[5:0] == 6'h1d)) | ((copies_at[5:0] == 6'h1e) | (copies_at[5:0] == 6'h1f));
+    wire and_318 = ((copies_at[5:0] == 6'h1a) | (copies_at[5:0] == 6'h1b)) & ({6'd0, copies_at[11:6]} == 12'h25);
+    wire and_321 = ({6'd0, copies_at[11:6]} == 12'h25) & ~((or_303 & ({6'd0, copies_at[11:6]} == 12'h25)) | and_318);
+    wire and_332 = ((copies_at[5:0] == 6'h1a) | (copies_at[5:0] == 6'h1b)) & ({6'd0, copies_at[11:6]} == 12'h25);
+    wire or_344 = ((copies_at[5:0] == 6'h19) | (copies_at[5:0] == 6'h1d)) | ((copies_at[5:0] == 6'h1e) | (copies_at[5:0] == 6'h1f));
+    wire [6:0] cat_357 = {
+        turn[4] & ({11'd0, copies_at[11]} == 12'd0),
+        turn[5] & ({8'd0, copies_at[11:8]} == 12'd8),
+        turn[6] & ({6'd0, copies_at[11:6]} == 12'h24),
+        turn[7] & and_321,
+        turn[0] & and_332,
+        turn[1] & (or_344 & ({6'd0, copies_at[11:6]} == 12'h25)),
+        turn[3] & ({6'd0, copies_at[11:6]} == 12'h26)
+    };
+    wire and_359 = (copies_wants & go) & (|cat_357);
+    wire copies_visit = and_359 & ~copies_hit;
+    wire copies_starved = &copies_waited;
+    wire eq_377 = cfg_table_d3[5:0] == 6'd6;
+    wire eq_382 = cfg_table_d3[5:0] == 6'd4;
+    wire eq_387 = cfg_table_d3[5:0] == 6'd1;
+    wire eq_392 = cfg_table_d3[5:0] == 6'd0;
+    wire eq_396 = cfg_table_d3[5:0] == 6'd2;
+    wire [11:0] or_413 = (({12{eq_377}} & {1'd0, cfg_row_d3[10:0]}) | ({12{eq_382}} & {4'd8, cfg_row_d3[7:0]})) | (({12{eq_387}} & {6'h24, cfg_row_d3[5:0]}) | ({12{eq_392}} & {6'h25, cfg_row_d3[5:0]}));
+    wire [11:0] or_429 = ({12{turn[0]}} & {1'd0, events_out_data[105:95]}) | ({12{turn[1]}} & {4'd8, events_out_data[124:117]});
+    wire [11:0] or_430 = ({12{turn[2]}} & {6'h24, events_out_data[13:8]}) | ({12{turn[3]}} & {6'h25, events_out_data[6:1]});
+    wire [11:0] or_431 = ({12{turn[4]}} & {6'h25, ({6{and_189}} & 6'h1a) | ({6{and_191}} & 6'h1b)}) | ({12{turn[5]}} & {6'h25, or_236});
+    wire [11:0] copies_row = (or_429 | or_430) | (or_431 | ({12{turn[7]}} & {6'h26, events_out_data[138:133]}));
+    wire [11:0] mux_436 = asked ? (or_413 | ({12{eq_396}} & {6'h26, cfg_row_d3[5:0]})) : (copies_hit ? copies_row : copies_at[11:0]);
+    wire [13:0] and_446 = {14{turn[4]}} & (({14{and_189}} & events_out_data[156:143]) | ({14{and_191}} & events_out_data[86:73]));
+    wire [13:0] or_454 = (({14{turn[0]}} & events_out_data[156:143]) | ({14{turn[1]}} & events_out_data[156:143])) | (({14{turn[2]}} & events_out_data[86:73]) | ({14{turn[3]}} & events_out_data[86:73]));
+    wire [13:0] or_456 = or_454 | ((and_446 | ({14{turn[5]}} & or_247)) | ({14{turn[7]}} & events_out_data[156:143]));
+    wire [20:0] cat_473 = {events_out_data[54:35], events_out_data[55]};
+    wire class_hit = packet & directed;
+    wire attachment_in_hit = from_attachment;
     wire attachment_answer_hit = (from_attachment & directed) & events_out_data[238];
-    wire attachment_answer_wants = (visiting & item_room) & ~attachment_answer_done;
-    wire attachment_answer_visit = (attachment_answer_wants & ~ask) & ~attachment_answer_hit;
-    wire not_609 = ~(ask & attachment_answer_hit);
-    wire [7:0] mux_611 = ask ? (ask ? cfg_row[7:0] : attachment_answer_at[7:0]) : (attachment_answer_hit ? events_out_data[26:19] : attachment_answer_at[7:0]);
-    wire attachment_time_hit = response_hit;
-    wire attachment_time_wants = (visiting & item_room) & ~attachment_time_done;
-    wire attachment_time_visit = (attachment_time_wants & ~ask_d3) & ~attachment_time_hit;
-    wire not_648 = ~(ask_d3 & attachment_time_hit);
-    wire [7:0] mux_650 = ask_d3 ? (ask_d3 ? cfg_row_d3[7:0] : attachment_time_at[7:0]) : (attachment_time_hit ? response_row : attachment_time_at[7:0]);
-    wire attachment_seen_hit = from_attachment;
-    wire attachment_seen_wants = (visiting & item_room) & ~attachment_seen_done;
-    wire attachment_seen_visit = attachment_seen_wants & ~ask;
     wire rule_hit = packet & events_out_data[56];
-    wire rule_wants = (visiting & item_room) & ~rule_done;
-    wire rule_visit = (rule_wants & ~ask) & ~rule_hit;
-    wire not_719 = ~(ask & rule_hit);
-    wire [7:0] mux_721 = ask ? (ask ? cfg_row[7:0] : rule_at[7:0]) : (rule_hit ? events_out_data[64:57] : rule_at[7:0]);
-    wire item_asked = (ask & (cfg_table == 7'h7f)) & (cfg_row == 22'd1);
-    wire reason_given = ((set_reason_item_valid & (|mux_365)) & ~silent) & running;
-    wire reason_item_ready = reason_items_in_ready;
-    wire reason_lost = reason_given & ~reason_item_ready;
-    wire reason_chosen = reason_items_out_valid;
+    wire attachment_syn_hit = copy & events_out_data[237];
+    wire attachment_time_hit = sample_hit;
+    wire [5:0] cat_505 = {
+        turn[0] & class_hit,
+        turn[1] & attachment_in_hit,
+        turn[2] & attachment_answer_hit,
+        turn[3] & rule_hit,
+        turn[6] & attachment_syn_hit,
+        turn[7] & attachment_time_hit
+    };
+    wire packets_hit = (|cat_505) & go;
+    wire [5:0] cat_541 = {
+        turn[4] & ({10'd0, packets_at[11:10]} == 12'd0),
+        turn[5] & ({8'd0, packets_at[11:8]} == 12'd4),
+        turn[6] & ({8'd0, packets_at[11:8]} == 12'd5),
+        turn[7] & ({8'd0, packets_at[11:8]} == 12'd6),
+        turn[2] & ({8'd0, packets_at[11:8]} == 12'd7),
+        turn[3] & ({8'd0, packets_at[11:8]} == 12'd8)
+    };
+    wire and_543 = (packets_wants & go) & (|cat_541);
+    wire packets_visit = and_543 & ~packets_hit;
+    wire packets_starved = &packets_waited;
+    wire eq_561 = cfg_table_d3[5:0] == 6'd5;
+    wire eq_566 = cfg_table_d3[5:0] == 6'd3;
+    wire eq_570 = cfg_table_d3[5:0] == 6'd8;
+    wire eq_574 = cfg_table_d3[5:0] == 6'hb;
+    wire eq_578 = cfg_table_d3[5:0] == 6'd7;
+    wire eq_582 = cfg_table_d3[5:0] == 6'd9;
+    wire [11:0] or_602 = (({12{eq_561}} & {2'd0, cfg_row_d3[9:0]}) | ({12{eq_566}} & {4'd4, cfg_row_d3[7:0]})) | (({12{eq_570}} & {4'd5, cfg_row_d3[7:0]}) | ({12{eq_574}} & {4'd6, cfg_row_d3[7:0]}));
+    wire [11:0] or_603 = or_602 | (({12{eq_578}} & {4'd7, cfg_row_d3[7:0]}) | ({12{eq_582}} & {4'd8, cfg_row_d3[7:0]}));
+    wire [11:0] or_617 = ({12{turn[2]}} & {4'd5, events_out_data[26:19]}) | ({12{turn[3]}} & {4'd6, events_out_data[64:57]});
+    wire [11:0] or_619 = (({12{turn[0]}} & {2'd0, cat_473[9:0]}) | ({12{turn[1]}} & {4'd4, events_out_data[26:19]})) | or_617;
+    wire [11:0] packets_row = or_619 | (({12{turn[6]}} & {4'd7, events_out_data[124:117]}) | ({12{turn[7]}} & {4'd8, sample_row}));
+    wire [29:0] or_637 = ({30{turn[0]}} & {16'd0, events_out_data[86:73]}) | ({30{turn[1]}} & {16'd0, events_out_data[86:73]});
+    wire [29:0] or_639 = or_637 | (({30{turn[3]}} & {16'd0, events_out_data[86:73]}) | ({30{turn[7]}} & sample_took));
+    wire attachment_seen_hit = from_attachment_2;
+    wire attachment_seen_wants = (visiting & item_room) & ~attachment_seen_done;
+    wire attachment_seen_visit = attachment_seen_wants & ~asked;
+    wire [127:0] or_698 = (({128{red_400_d5}} & set_copies_answer) | ({128{red_586_d5}} & set_packets_answer)) | ({128{eq_685_d5}} & set_attachment_seen_answer);
+    wire and_705 = ask & (cfg_table == 7'h7f);
+    wire item_asked = and_705 & (cfg_row == 22'd1);
+    wire copies_given = ((set_copies_item_valid & (|set_copies_item)) & ~silent) & running;
+    wire copies_item_ready = copies_items_in_ready;
+    wire copies_lost = copies_given & ~copies_item_ready;
+    wire copies_chosen = copies_items_out_valid;
     wire items_open = joined_ready;
-    wire reason_items_out_ready = reason_chosen & items_open;
-    wire interface_in_given = ((set_interface_in_item_valid & (|set_interface_in_item)) & ~silent) & running;
-    wire interface_in_item_ready = interface_in_items_in_ready;
-    wire interface_in_lost = interface_in_given & ~interface_in_item_ready;
-    wire interface_in_chosen = interface_in_items_out_valid & ~reason_items_out_valid;
-    wire interface_in_items_out_ready = interface_in_chosen & items_open;
-    wire interface_out_given = ((set_interface_out_item_valid & (|set_interface_out_item)) & ~silent) & running;
-    wire interface_out_item_ready = interface_out_items_in_ready;
-    wire interface_out_lost = interface_out_given & ~interface_out_item_ready;
-    wire interface_out_chosen = interface_out_items_out_valid & ~or_199;
-    wire interface_out_items_out_ready = interface_out_chosen & items_open;
-    wire attachment_in_given = ((set_attachment_in_item_valid & (|set_attachment_in_item)) & ~silent) & running;
-    wire attachment_in_item_ready = attachment_in_items_in_ready;
-    wire attachment_in_lost = attachment_in_given & ~attachment_in_item_ready;
-    wire attachment_in_chosen = attachment_in_items_out_valid & ~or_201;
-    wire attachment_in_items_out_ready = attachment_in_chosen & items_open;
-    wire attachment_out_given = ((set_attachment_out_item_valid & (|set_attachment_out_item)) & ~silent) & running;
-    wire attachment_out_item_ready = attachment_out_items_in_ready;
-    wire attachment_out_lost = attachment_out_given & ~attachment_out_item_ready;
-    wire attachment_out_chosen = attachment_out_items_out_valid & ~or_203;
-    wire attachment_out_items_out_ready = attachment_out_chosen & items_open;
-    wire class_given = ((set_class_item_valid & (|set_class_item)) & ~silent) & running;
-    wire class_item_ready = class_items_in_ready;
-    wire class_lost = class_given & ~class_item_ready;
-    wire class_chosen = class_items_out_valid & ~or_205;
-    wire class_items_out_ready = class_chosen & items_open;
-    wire action_given = ((set_action_item_valid & (|set_action_item)) & ~silent) & running;
-    wire action_item_ready = action_items_in_ready;
-    wire action_lost = action_given & ~action_item_ready;
-    wire action_chosen = action_items_out_valid & ~or_207;
-    wire action_items_out_ready = action_chosen & items_open;
-    wire attachment_syn_given = ((set_attachment_syn_item_valid & (|set_attachment_syn_item)) & ~silent) & running;
-    wire attachment_syn_item_ready = attachment_syn_items_in_ready;
-    wire attachment_syn_lost = attachment_syn_given & ~attachment_syn_item_ready;
-    wire attachment_syn_chosen = attachment_syn_items_out_valid & ~or_209;
-    wire attachment_syn_items_out_ready = attachment_syn_chosen & items_open;
-    wire attachment_answer_given = ((set_attachment_answer_item_valid & (|set_attachment_answer_item)) & ~silent) & running;
-    wire attachment_answer_item_ready = attachment_answer_items_in_ready;
-    wire attachment_answer_lost = attachment_answer_given & ~attachment_answer_item_ready;
-    wire attachment_answer_chosen = attachment_answer_items_out_valid & ~or_211;
-    wire attachment_answer_items_out_ready = attachment_answer_chosen & items_open;
-    wire attachment_time_given = ((set_attachment_time_item_valid & (|set_attachment_time_item)) & ~silent) & running;
-    wire attachment_time_item_ready = attachment_time_items_in_ready;
-    wire attachment_time_lost = attachment_time_given & ~attachment_time_item_ready;
-    wire attachment_time_chosen = attachment_time_items_out_valid & ~or_213;
-    wire attachment_time_items_out_ready = attachment_time_chosen & items_open;
+    wire copies_items_out_ready = copies_chosen & items_open;
+    wire packets_given = ((set_packets_item_valid & (|set_packets_item)) & ~silent) & running;
+    wire packets_item_ready = packets_items_in_ready;
+    wire packets_lost = packets_given & ~packets_item_ready;
+    wire packets_chosen = packets_items_out_valid & ~copies_items_out_valid;
+    wire packets_items_out_ready = packets_chosen & items_open;
     wire attachment_seen_given = ((attachment_seen_visit_d5 & (|set_attachment_seen_answer)) & ~silent) & running;
     wire attachment_seen_item_ready = attachment_seen_items_in_ready;
     wire attachment_seen_lost = attachment_seen_given & ~attachment_seen_item_ready;
-    wire attachment_seen_chosen = attachment_seen_items_out_valid & ~or_215;
+    wire attachment_seen_chosen = attachment_seen_items_out_valid & ~or_117;
     wire attachment_seen_items_out_ready = attachment_seen_chosen & items_open;
-    wire rule_given = ((set_rule_item_valid & (|set_rule_item)) & ~silent) & running;
-    wire rule_item_ready = rule_items_in_ready;
-    wire rule_lost = rule_given & ~rule_item_ready;
-    wire rule_chosen = rule_items_out_valid & ~or_217;
-    wire rule_items_out_ready = rule_chosen & items_open;
-    wire [11:0] cat_952 = {
-        5'd2 < reason_items_count,
-        5'd2 < interface_in_items_count,
-        5'd2 < interface_out_items_count,
-        5'd2 < attachment_in_items_count,
-        5'd2 < attachment_out_items_count,
-        5'd2 < class_items_count,
-        5'd2 < action_items_count,
-        5'd2 < attachment_syn_items_count,
-        5'd2 < attachment_answer_items_count,
-        5'd2 < attachment_time_items_count,
-        5'd2 < attachment_seen_items_count,
-        5'd2 < rule_items_count
-    };
-    wire [157:0] cat_962 = {
+    wire or_783 = ((5'd2 < copies_items_count) | (5'd2 < packets_items_count)) | (5'd2 < attachment_seen_items_count);
+    wire [18:0] and_832 = {19{{11'd0, copies_items_out_data[139]} == 12'd0}} & {7'h46, {1'd0, copies_items_out_data[138:128]}};
+    wire [18:0] and_834 = {19{{8'd0, copies_items_out_data[139:136]} == 12'd8}} & {7'h44, {4'd0, copies_items_out_data[135:128]}};
+    wire [18:0] and_836 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h24}} & {7'h41, {6'd0, copies_items_out_data[133:128]}};
+    wire [18:0] and_838 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h25}} & {7'h40, {6'd0, copies_items_out_data[133:128]}};
+    wire [18:0] and_840 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h26}} & {7'h42, {6'd0, copies_items_out_data[133:128]}};
+    wire [18:0] or_844 = ((and_832 | and_834) | (and_836 | and_838)) | and_840;
+    wire [157:0] cat_852 = {
         1'd0,
-        reason_items_out_data[127:64],
-        reason_items_out_data[63:0],
-        {16'd0, reason_items_out_data[133:128]},
-        7'h40
+        copies_items_out_data[127:64],
+        copies_items_out_data[63:0],
+        {10'd0, or_844[11:0]},
+        or_844[18:12]
     };
-    wire [157:0] cat_970 = {
+    wire [18:0] and_906 = {19{{10'd0, packets_items_out_data[139:138]} == 12'd0}} & {7'h45, {2'd0, packets_items_out_data[137:128]}};
+    wire [18:0] and_908 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd4}} & {7'h43, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_910 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd5}} & {7'h48, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_912 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd6}} & {7'h4b, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_914 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd7}} & {7'h47, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_916 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd8}} & {7'h49, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] or_921 = ((and_906 | and_908) | (and_910 | and_912)) | (and_914 | and_916);
+    wire [157:0] cat_929 = {
         1'd0,
-        interface_in_items_out_data[127:64],
-        interface_in_items_out_data[63:0],
-        {16'd0, interface_in_items_out_data[133:128]},
-        7'h41
+        packets_items_out_data[127:64],
+        packets_items_out_data[63:0],
+        {10'd0, or_921[11:0]},
+        or_921[18:12]
     };
-    wire [157:0] cat_978 = {
-        1'd0,
-        interface_out_items_out_data[127:64],
-        interface_out_items_out_data[63:0],
-        {16'd0, interface_out_items_out_data[133:128]},
-        7'h42
-    };
-    wire [157:0] cat_986 = {
-        1'd0,
-        attachment_in_items_out_data[127:64],
-        attachment_in_items_out_data[63:0],
-        {14'd0, attachment_in_items_out_data[135:128]},
-        7'h43
-    };
-    wire [157:0] cat_994 = {
-        1'd0,
-        attachment_out_items_out_data[127:64],
-        attachment_out_items_out_data[63:0],
-        {14'd0, attachment_out_items_out_data[135:128]},
-        7'h44
-    };
-    wire [157:0] cat_1002 = {
-        1'd0,
-        class_items_out_data[127:64],
-        class_items_out_data[63:0],
-        {12'd0, class_items_out_data[137:128]},
-        7'h45
-    };
-    wire [157:0] cat_1010 = {
-        1'd0,
-        action_items_out_data[127:64],
-        action_items_out_data[63:0],
-        {11'd0, action_items_out_data[138:128]},
-        7'h46
-    };
-    wire [157:0] cat_1018 = {
-        1'd0,
-        attachment_syn_items_out_data[127:64],
-        attachment_syn_items_out_data[63:0],
-        {14'd0, attachment_syn_items_out_data[135:128]},
-        7'h47
-    };
-    wire [157:0] cat_1026 = {
-        1'd0,
-        attachment_answer_items_out_data[127:64],
-        attachment_answer_items_out_data[63:0],
-        {14'd0, attachment_answer_items_out_data[135:128]},
-        7'h48
-    };
-    wire [157:0] cat_1034 = {
-        1'd0,
-        attachment_time_items_out_data[127:64],
-        attachment_time_items_out_data[63:0],
-        {14'd0, attachment_time_items_out_data[135:128]},
-        7'h49
-    };
-    wire [157:0] cat_1042 = {
+    wire [157:0] cat_937 = {
         1'd0,
         attachment_seen_items_out_data[127:64],
         attachment_seen_items_out_data[63:0],
         {14'd0, attachment_seen_items_out_data[135:128]},
         7'h4a
     };
-    wire [157:0] cat_1050 = {
-        1'd0,
-        rule_items_out_data[127:64],
-        rule_items_out_data[63:0],
-        {14'd0, rule_items_out_data[135:128]},
-        7'h4b
+    wire [157:0] or_959 = ({158{attachment_seen_chosen}} & cat_937) | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f});
+    wire snapshot_out_out_ready = snapshot_ready | item_asked_d8;
+    wire [158:0] or_1007 = {31'd0, {128{asked_d5}} & or_698} | ({159{and_708_d8}} & {125'd0, {snapshots, torn, running | start_waits}});
+    wire [9:0] cat_1012 = {
+        taken,
+        taken_d1,
+        taken_d2,
+        taken_d3,
+        taken_d4,
+        taken_d5,
+        taken_d6,
+        taken_d7,
+        taken_d8,
+        taken_d9
     };
-    wire [157:0] or_1094 = (({158{reason_chosen}} & cat_962) | ({158{interface_in_chosen}} & cat_970)) | (({158{interface_out_chosen}} & cat_978) | ({158{attachment_in_chosen}} & cat_986));
-    wire [157:0] or_1095 = (({158{attachment_out_chosen}} & cat_994) | ({158{class_chosen}} & cat_1002)) | (({158{action_chosen}} & cat_1010) | ({158{attachment_syn_chosen}} & cat_1018));
-    wire [157:0] or_1096 = (({158{attachment_answer_chosen}} & cat_1026) | ({158{attachment_time_chosen}} & cat_1034)) | (({158{attachment_seen_chosen}} & cat_1042) | ({158{rule_chosen}} & cat_1050));
-    wire [157:0] or_1099 = (or_1094 | or_1095) | (or_1096 | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f}));
-    wire [11:0] cat_1100 = {
-        reason_lost,
-        interface_in_lost,
-        interface_out_lost,
-        attachment_in_lost,
-        attachment_out_lost,
-        class_lost,
-        action_lost,
-        attachment_syn_lost,
-        attachment_answer_lost,
-        attachment_time_lost,
-        attachment_seen_lost,
-        rule_lost
-    };
-    wire snapshot_out_out_ready = snapshot_ready | item_asked;
-    wire [10:0] cat_1120 = {
-        reason_wants & reason_hit,
-        interface_in_wants & interface_in_hit,
-        interface_out_wants & interface_out_hit,
-        attachment_in_wants & attachment_in_hit,
-        attachment_out_wants & attachment_out_hit,
-        class_wants & class_hit,
-        action_wants & action_hit,
-        attachment_syn_wants & attachment_syn_hit,
-        attachment_answer_wants & attachment_answer_hit,
-        attachment_time_wants & attachment_time_hit,
-        rule_wants & rule_hit
-    };
-    wire red_1121 = |cat_1120;
-    wire starved = red_1121 & (starving == 3'd7);
-    wire [127:0] or_1160 = ({128{cfg_table_d5[5:0] == 6'd0}} & (eq_355_d5 ? cat_128 : (eq_343_d5 ? cat_53 : mux_337))) | ({128{cfg_table_d5[5:0] == 6'd1}} & set_interface_in_answer);
-    wire [127:0] or_1161 = ({128{cfg_table_d5[5:0] == 6'd2}} & set_interface_out_answer) | ({128{cfg_table_d5[5:0] == 6'd3}} & set_attachment_in_answer);
-    wire [127:0] or_1162 = ({128{cfg_table_d5[5:0] == 6'd4}} & set_attachment_out_answer) | ({128{cfg_table_d5[5:0] == 6'd5}} & set_class_answer);
-    wire [127:0] or_1163 = ({128{cfg_table_d5[5:0] == 6'd6}} & set_action_answer) | ({128{cfg_table_d5[5:0] == 6'd7}} & set_attachment_syn_answer);
-    wire [127:0] or_1164 = ({128{cfg_table_d5[5:0] == 6'd8}} & set_attachment_answer_answer) | ({128{cfg_table_d5[5:0] == 6'ha}} & set_attachment_seen_answer);
-    wire [127:0] or_1169 = ((or_1160 | or_1161) | (or_1162 | or_1163)) | (or_1164 | ({128{cfg_table_d5[5:0] == 6'hb}} & set_rule_answer));
-    wire [158:0] or_1215 = {31'd0, {128{ask_d8}} & (or_1169_d3 | ({128{eq_659_d3}} & set_attachment_time_answer))} | and_1187_d8;
-    assign busy = (|events_count) | (|{take, take_d1, take_d2, take_d3, take_d4, take_d5, take_d6, take_d7, take_d8, take_d9});
+    assign busy = (|events_count) | (|cat_1012);
 
-    stream_fifo_w271_d32 events (
+    stream_fifo_w271_d16 events (
         .clk(clk),
         .rst(rst),
         .in_valid(event_valid),
@@ -654,10 +373,10 @@ module counters (
         .clk(clk),
         .rst(rst),
         .now(events_out_data[220:157]),
-        .back(from_attachment & directed),
+        .back(from_attachment_2 & directed_2),
         .back_row(events_out_data[34:19]),
         .back_flow(events_out_data[254:239]),
-        .sent(copy),
+        .sent(copy_2),
         .sent_row(events_out_data[236:221]),
         .sent_flow(events_out_data[270:255]),
         .hit(response_hit),
@@ -665,142 +384,32 @@ module counters (
         .took(response_took)
     );
 
-    counter_set_64 set_reason (
+    counter_set_2496_apart set_copies (
         .clk(clk),
         .rst(rst),
-        .hit(reason_hit_d1),
-        .visit(reason_visit_d1),
+        .hit(copies_hit_d1),
+        .visit(copies_visit_d1),
         .phase(phase_d1),
-        .row(mux_285_d1),
-        .length(events_out_data_d1[86:73]),
-        .item_valid(set_reason_item_valid),
-        .item_row(set_reason_item_row),
-        .item(set_reason_item),
-        .answer(set_reason_answer)
+        .row(mux_436_d1),
+        .length(or_456_d1),
+        .item_valid(set_copies_item_valid),
+        .item_row(set_copies_item_row),
+        .item(set_copies_item),
+        .answer(set_copies_answer)
     );
 
-    counter_set_64 set_interface_in (
+    counter_set_30_2304_apart set_packets (
         .clk(clk),
         .rst(rst),
-        .hit(interface_in_hit_d1),
-        .visit(interface_in_visit_d1),
+        .hit(packets_hit_d1),
+        .visit(packets_visit_d1),
         .phase(phase_d1),
-        .row(mux_390_d1),
-        .length(events_out_data_d1[86:73]),
-        .item_valid(set_interface_in_item_valid),
-        .item_row(set_interface_in_item_row),
-        .item(set_interface_in_item),
-        .answer(set_interface_in_answer)
-    );
-
-    counter_set_64 set_interface_out (
-        .clk(clk),
-        .rst(rst),
-        .hit(interface_out_hit_d1),
-        .visit(interface_out_visit_d1),
-        .phase(phase_d1),
-        .row(mux_421_d1),
-        .length(events_out_data_d1[156:143]),
-        .item_valid(set_interface_out_item_valid),
-        .item_row(set_interface_out_item_row),
-        .item(set_interface_out_item),
-        .answer(set_interface_out_answer)
-    );
-
-    counter_set_256 set_attachment_in (
-        .clk(clk),
-        .rst(rst),
-        .hit(attachment_in_hit_d1),
-        .visit(attachment_in_visit_d1),
-        .phase(phase_d1),
-        .row(mux_453_d1),
-        .length(events_out_data_d1[86:73]),
-        .item_valid(set_attachment_in_item_valid),
-        .item_row(set_attachment_in_item_row),
-        .item(set_attachment_in_item),
-        .answer(set_attachment_in_answer)
-    );
-
-    counter_set_256 set_attachment_out (
-        .clk(clk),
-        .rst(rst),
-        .hit(attachment_out_hit_d1),
-        .visit(attachment_out_visit_d1),
-        .phase(phase_d1),
-        .row(mux_484_d1),
-        .length(events_out_data_d1[156:143]),
-        .item_valid(set_attachment_out_item_valid),
-        .item_row(set_attachment_out_item_row),
-        .item(set_attachment_out_item),
-        .answer(set_attachment_out_answer)
-    );
-
-    counter_set_1024 set_class (
-        .clk(clk),
-        .rst(rst),
-        .hit(class_hit_d1),
-        .visit(class_visit_d1),
-        .phase(phase_d1),
-        .row(mux_516_d1),
-        .length(events_out_data_d1[86:73]),
-        .item_valid(set_class_item_valid),
-        .item_row(set_class_item_row),
-        .item(set_class_item),
-        .answer(set_class_answer)
-    );
-
-    counter_set_2048 set_action (
-        .clk(clk),
-        .rst(rst),
-        .hit(action_hit_d1),
-        .visit(action_visit_d1),
-        .phase(phase_d1),
-        .row(mux_548_d1),
-        .length(events_out_data_d1[156:143]),
-        .item_valid(set_action_item_valid),
-        .item_row(set_action_item_row),
-        .item(set_action_item),
-        .answer(set_action_answer)
-    );
-
-    counter_set_packets_256 set_attachment_syn (
-        .clk(clk),
-        .rst(rst),
-        .hit(attachment_syn_hit_d1),
-        .visit(attachment_syn_visit_d1),
-        .phase(phase_d1),
-        .row(mux_579_d1),
-        .item_valid(set_attachment_syn_item_valid),
-        .item_row(set_attachment_syn_item_row),
-        .item(set_attachment_syn_item),
-        .answer(set_attachment_syn_answer)
-    );
-
-    counter_set_packets_256 set_attachment_answer (
-        .clk(clk),
-        .rst(rst),
-        .hit(attachment_answer_hit_d1),
-        .visit(attachment_answer_visit_d1),
-        .phase(phase_d1),
-        .row(mux_611_d1),
-        .item_valid(set_attachment_answer_item_valid),
-        .item_row(set_attachment_answer_item_row),
-        .item(set_attachment_answer_item),
-        .answer(set_attachment_answer_answer)
-    );
-
-    counter_set_30_256 set_attachment_time (
-        .clk(clk),
-        .rst(rst),
-        .hit(attachment_time_hit_d1),
-        .visit(attachment_time_visit_d1),
-        .phase(phase_d4),
-        .row(mux_650_d1),
-        .length(response_took_d1),
-        .item_valid(set_attachment_time_item_valid),
-        .item_row(set_attachment_time_item_row),
-        .item(set_attachment_time_item),
-        .answer(set_attachment_time_answer)
+        .row(mux_622_d1),
+        .length(or_639_d1),
+        .item_valid(set_packets_item_valid),
+        .item_row(set_packets_item_row),
+        .item(set_packets_item),
+        .answer(set_packets_answer)
     );
 
     seen set_attachment_seen (
@@ -808,142 +417,32 @@ module counters (
         .hit(attachment_seen_hit_d1),
         .row(events_out_data_d1[26:19]),
         .arrival(events_out_data_d1[220:157]),
-        .ask_row(mux_680_d1),
+        .ask_row(mux_668_d1),
         .answer(set_attachment_seen_answer)
     );
 
-    counter_set_256 set_rule (
+    stream_fifo_w140_d16 copies_items (
         .clk(clk),
         .rst(rst),
-        .hit(rule_hit_d1),
-        .visit(rule_visit_d1),
-        .phase(phase_d1),
-        .row(mux_721_d1),
-        .length(events_out_data_d1[86:73]),
-        .item_valid(set_rule_item_valid),
-        .item_row(set_rule_item_row),
-        .item(set_rule_item),
-        .answer(set_rule_answer)
+        .in_valid(copies_given),
+        .in_data({set_copies_item_row, set_copies_item}),
+        .out_ready(copies_items_out_ready),
+        .in_ready(copies_items_in_ready),
+        .out_valid(copies_items_out_valid),
+        .out_data(copies_items_out_data),
+        .count(copies_items_count)
     );
 
-    stream_fifo_w134_d16 reason_items (
+    stream_fifo_w140_d16 packets_items (
         .clk(clk),
         .rst(rst),
-        .in_valid(reason_given),
-        .in_data({set_reason_item_row, mux_365}),
-        .out_ready(reason_items_out_ready),
-        .in_ready(reason_items_in_ready),
-        .out_valid(reason_items_out_valid),
-        .out_data(reason_items_out_data),
-        .count(reason_items_count)
-    );
-
-    stream_fifo_w134_d16 interface_in_items (
-        .clk(clk),
-        .rst(rst),
-        .in_valid(interface_in_given),
-        .in_data({set_interface_in_item_row, set_interface_in_item}),
-        .out_ready(interface_in_items_out_ready),
-        .in_ready(interface_in_items_in_ready),
-        .out_valid(interface_in_items_out_valid),
-        .out_data(interface_in_items_out_data),
-        .count(interface_in_items_count)
-    );
-
-    stream_fifo_w134_d16 interface_out_items (
-        .clk(clk),
-        .rst(rst),
-        .in_valid(interface_out_given),
-        .in_data({set_interface_out_item_row, set_interface_out_item}),
-        .out_ready(interface_out_items_out_ready),
-        .in_ready(interface_out_items_in_ready),
-        .out_valid(interface_out_items_out_valid),
-        .out_data(interface_out_items_out_data),
-        .count(interface_out_items_count)
-    );
-
-    stream_fifo_w136_d16 attachment_in_items (
-        .clk(clk),
-        .rst(rst),
-        .in_valid(attachment_in_given),
-        .in_data({set_attachment_in_item_row, set_attachment_in_item}),
-        .out_ready(attachment_in_items_out_ready),
-        .in_ready(attachment_in_items_in_ready),
-        .out_valid(attachment_in_items_out_valid),
-        .out_data(attachment_in_items_out_data),
-        .count(attachment_in_items_count)
-    );
-
-    stream_fifo_w136_d16 attachment_out_items (
-        .clk(clk),
-        .rst(rst),
-        .in_valid(attachment_out_given),
-        .in_data({set_attachment_out_item_row, set_attachment_out_item}),
-        .out_ready(attachment_out_items_out_ready),
-        .in_ready(attachment_out_items_in_ready),
-        .out_valid(attachment_out_items_out_valid),
-        .out_data(attachment_out_items_out_data),
-        .count(attachment_out_items_count)
-    );
-
-    stream_fifo_w138_d16 class_items (
-        .clk(clk),
-        .rst(rst),
-        .in_valid(class_given),
-        .in_data({set_class_item_row, set_class_item}),
-        .out_ready(class_items_out_ready),
-        .in_ready(class_items_in_ready),
-        .out_valid(class_items_out_valid),
-        .out_data(class_items_out_data),
-        .count(class_items_count)
-    );
-
-    stream_fifo_w139_d16 action_items (
-        .clk(clk),
-        .rst(rst),
-        .in_valid(action_given),
-        .in_data({set_action_item_row, set_action_item}),
-        .out_ready(action_items_out_ready),
-        .in_ready(action_items_in_ready),
-        .out_valid(action_items_out_valid),
-        .out_data(action_items_out_data),
-        .count(action_items_count)
-    );
-
-    stream_fifo_w136_d16 attachment_syn_items (
-        .clk(clk),
-        .rst(rst),
-        .in_valid(attachment_syn_given),
-        .in_data({set_attachment_syn_item_row, set_attachment_syn_item}),
-        .out_ready(attachment_syn_items_out_ready),
-        .in_ready(attachment_syn_items_in_ready),
-        .out_valid(attachment_syn_items_out_valid),
-        .out_data(attachment_syn_items_out_data),
-        .count(attachment_syn_items_count)
-    );
-
-    stream_fifo_w136_d16 attachment_answer_items (
-        .clk(clk),
-        .rst(rst),
-        .in_valid(attachment_answer_given),
-        .in_data({set_attachment_answer_item_row, set_attachment_answer_item}),
-        .out_ready(attachment_answer_items_out_ready),
-        .in_ready(attachment_answer_items_in_ready),
-        .out_valid(attachment_answer_items_out_valid),
-        .out_data(attachment_answer_items_out_data),
-        .count(attachment_answer_items_count)
-    );
-
-    stream_fifo_w136_d16 attachment_time_items (
-        .clk(clk),
-        .rst(rst),
-        .in_valid(attachment_time_given),
-        .in_data({set_attachment_time_item_row, set_attachment_time_item}),
-        .out_ready(attachment_time_items_out_ready),
-        .in_ready(attachment_time_items_in_ready),
-        .out_valid(attachment_time_items_out_valid),
-        .out_data(attachment_time_items_out_data),
-        .count(attachment_time_items_count)
+        .in_valid(packets_given),
+        .in_data({set_packets_item_row, set_packets_item}),
+        .out_ready(packets_items_out_ready),
+        .in_ready(packets_items_in_ready),
+        .out_valid(packets_items_out_valid),
+        .out_data(packets_items_out_data),
+        .count(packets_items_count)
     );
 
     stream_fifo_w136_d16 attachment_seen_items (
@@ -958,23 +457,11 @@ module counters (
         .count(attachment_seen_items_count)
     );
 
-    stream_fifo_w136_d16 rule_items (
-        .clk(clk),
-        .rst(rst),
-        .in_valid(rule_given),
-        .in_data({set_rule_item_row, set_rule_item}),
-        .out_ready(rule_items_out_ready),
-        .in_ready(rule_items_in_ready),
-        .out_valid(rule_items_out_valid),
-        .out_data(rule_items_out_data),
-        .count(rule_items_count)
-    );
-
     stream_register_w158 snapshot_out (
         .clk(clk),
         .rst(rst),
         .in_valid(item_waits | last_item),
-        .in_data(or_1099),
+        .in_data((({158{copies_chosen}} & cat_852) | ({158{packets_chosen}} & cat_929)) | or_959),
         .out_ready(snapshot_out_out_ready),
         .in_ready(snapshot_out_in_ready),
         .out_valid(snapshot_valid),
@@ -982,298 +469,178 @@ module counters (
     );
 
     always @(posedge clk) begin
-        events_out_data_d1 <= events_out_data;
-        cfg_table_d1 <= cfg_table;
-        cfg_table_d2 <= cfg_table_d1;
-        cfg_table_d3 <= cfg_table_d2;
-        cfg_table_d4 <= cfg_table_d3;
-        cfg_table_d5 <= cfg_table_d4;
-        mux_285_d1 <= mux_285;
-        phase_d1 <= phase;
-        eq_293_d1 <= cfg_row[5:0] == 6'h19;
-        eq_293_d2 <= eq_293_d1;
-        eq_293_d3 <= eq_293_d2;
-        eq_293_d4 <= eq_293_d3;
-        eq_293_d5 <= eq_293_d4;
-        if (turn_d2) too_big_before <= cat_69;
-        eq_307_d1 <= cfg_row[5:0] == 6'h1d;
-        eq_307_d2 <= eq_307_d1;
-        eq_307_d3 <= eq_307_d2;
-        eq_307_d4 <= eq_307_d3;
-        eq_307_d5 <= eq_307_d4;
-        if (turn_d2) unavailable_before <= cat_84;
-        eq_319_d1 <= cfg_row[5:0] == 6'h1e;
-        eq_319_d2 <= eq_319_d1;
-        eq_319_d3 <= eq_319_d2;
-        eq_319_d4 <= eq_319_d3;
-        eq_319_d5 <= eq_319_d4;
-        if (turn_d2) unresolved_before <= cat_99;
-        eq_331_d1 <= cfg_row[5:0] == 6'h1f;
-        eq_331_d2 <= eq_331_d1;
-        eq_331_d3 <= eq_331_d2;
-        eq_331_d4 <= eq_331_d3;
-        eq_331_d5 <= eq_331_d4;
-        if (turn_d2) skipped_before <= cat_114;
-        eq_343_d1 <= cfg_row[5:0] == 6'h1a;
-        eq_343_d2 <= eq_343_d1;
-        eq_343_d3 <= eq_343_d2;
-        eq_343_d4 <= eq_343_d3;
-        eq_343_d5 <= eq_343_d4;
-        if (turn_d2) output_full_before <= cat_53;
-        eq_355_d1 <= cfg_row[5:0] == 6'h1b;
-        eq_355_d2 <= eq_355_d1;
-        eq_355_d3 <= eq_355_d2;
-        eq_355_d4 <= eq_355_d3;
-        eq_355_d5 <= eq_355_d4;
-        if (turn_d2) host_limited_before <= cat_128;
-        mux_390_d1 <= mux_390;
-        mux_421_d1 <= mux_421;
-        mux_453_d1 <= mux_453;
-        mux_484_d1 <= mux_484;
-        mux_516_d1 <= ask ? (ask ? cfg_row[9:0] : class_at[9:0]) : (class_hit ? cat_37[9:0] : class_at[9:0]);
-        mux_548_d1 <= mux_548;
-        mux_579_d1 <= mux_579;
-        mux_611_d1 <= mux_611;
         cfg_row_d1 <= cfg_row;
         cfg_row_d2 <= cfg_row_d1;
         cfg_row_d3 <= cfg_row_d2;
-        phase_d2 <= phase_d1;
-        phase_d3 <= phase_d2;
-        mux_650_d1 <= mux_650;
-        phase_d4 <= phase_d3;
-        response_took_d1 <= response_took;
-        eq_659_d1 <= cfg_table_d5[5:0] == 6'd9;
-        eq_659_d2 <= eq_659_d1;
-        eq_659_d3 <= eq_659_d2;
-        mux_680_d1 <= ask ? cfg_row[7:0] : attachment_seen_at[7:0];
+        cfg_table_d1 <= cfg_table;
+        cfg_table_d2 <= cfg_table_d1;
+        cfg_table_d3 <= cfg_table_d2;
+        if (response_hit) sample_row <= response_row;
+        if (response_hit) sample_took <= response_took;
+        phase_d1 <= phase;
+        mux_436_d1 <= mux_436;
+        or_456_d1 <= or_456;
+        red_400_d1 <= |{eq_377, eq_382, eq_387, eq_392, eq_396};
+        red_400_d2 <= red_400_d1;
+        red_400_d3 <= red_400_d2;
+        red_400_d4 <= red_400_d3;
+        red_400_d5 <= red_400_d4;
+        mux_622_d1 <= asked ? or_603 : (packets_hit ? packets_row : packets_at[11:0]);
+        or_639_d1 <= or_639;
+        red_586_d1 <= |{eq_561, eq_566, eq_570, eq_574, eq_578, eq_582};
+        red_586_d2 <= red_586_d1;
+        red_586_d3 <= red_586_d2;
+        red_586_d4 <= red_586_d3;
+        red_586_d5 <= red_586_d4;
+        events_out_data_d1 <= events_out_data;
+        mux_668_d1 <= asked ? cfg_row_d3[7:0] : attachment_seen_at[7:0];
         attachment_seen_at_d1 <= attachment_seen_at;
         attachment_seen_at_d2 <= attachment_seen_at_d1;
         attachment_seen_at_d3 <= attachment_seen_at_d2;
         attachment_seen_at_d4 <= attachment_seen_at_d3;
         attachment_seen_at_d5 <= attachment_seen_at_d4;
-        mux_721_d1 <= mux_721;
-        if (turn_d1) as_of <= newest;
-        or_1169_d1 <= or_1169;
-        or_1169_d2 <= or_1169_d1;
-        or_1169_d3 <= or_1169_d2;
-        cfg_rdata <= or_1215 | and_1197_d8;
+        eq_685_d1 <= cfg_table_d3[5:0] == 6'ha;
+        eq_685_d2 <= eq_685_d1;
+        eq_685_d3 <= eq_685_d2;
+        eq_685_d4 <= eq_685_d3;
+        eq_685_d5 <= eq_685_d4;
+        if (turn_2_d1) as_of <= newest;
+        cfg_rdata <= or_1007 | ({159{item_asked_d8}} & {snapshot_valid, snapshot_data});
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            output_full_hit_d1 <= 1'd0;
-            output_full_packets <= 64'd0;
-            output_full_bytes <= 64'd0;
-            too_big_hit_d1 <= 1'd0;
-            too_big_packets <= 64'd0;
-            too_big_bytes <= 64'd0;
-            unavailable_hit_d1 <= 1'd0;
-            unavailable_packets <= 64'd0;
-            unavailable_bytes <= 64'd0;
-            unresolved_hit_d1 <= 1'd0;
-            unresolved_packets <= 64'd0;
-            unresolved_bytes <= 64'd0;
-            skipped_hit_d1 <= 1'd0;
-            skipped_packets <= 64'd0;
-            skipped_bytes <= 64'd0;
-            host_limited_hit_d1 <= 1'd0;
-            host_limited_packets <= 64'd0;
-            host_limited_bytes <= 64'd0;
+            asked <= 1'd0;
+            turn <= 8'd1;
+            counting <= 1'd0;
+            ask_d1 <= 1'd0;
+            ask_d2 <= 1'd0;
+            sample_hit <= 1'd0;
             phase <= 1'd0;
             running <= 1'd0;
             silent <= 1'd0;
             phases_unknown <= 1'd1;
             settle <= 4'd0;
-            reason_at <= 7'd0;
-            interface_in_at <= 7'd0;
-            interface_out_at <= 7'd0;
-            attachment_in_at <= 9'd0;
-            attachment_out_at <= 9'd0;
-            class_at <= 11'd0;
-            action_at <= 12'd0;
-            attachment_syn_at <= 9'd0;
-            attachment_answer_at <= 9'd0;
-            attachment_time_at <= 9'd0;
+            copies_at <= 13'd0;
+            packets_at <= 13'd0;
             attachment_seen_at <= 9'd0;
-            rule_at <= 9'd0;
             visiting <= 1'd0;
+            start_waits <= 1'd0;
             item_room <= 1'd0;
-            reason_hit_d1 <= 1'd0;
-            reason_visit_d1 <= 1'd0;
-            turn_d1 <= 1'd0;
-            turn_d2 <= 1'd0;
-            interface_in_hit_d1 <= 1'd0;
-            interface_in_visit_d1 <= 1'd0;
-            interface_out_hit_d1 <= 1'd0;
-            interface_out_visit_d1 <= 1'd0;
-            attachment_in_hit_d1 <= 1'd0;
-            attachment_in_visit_d1 <= 1'd0;
-            attachment_out_hit_d1 <= 1'd0;
-            attachment_out_visit_d1 <= 1'd0;
-            class_hit_d1 <= 1'd0;
-            class_visit_d1 <= 1'd0;
-            action_hit_d1 <= 1'd0;
-            action_visit_d1 <= 1'd0;
-            attachment_syn_hit_d1 <= 1'd0;
-            attachment_syn_visit_d1 <= 1'd0;
-            attachment_answer_hit_d1 <= 1'd0;
-            attachment_answer_visit_d1 <= 1'd0;
-            ask_d1 <= 1'd0;
-            ask_d2 <= 1'd0;
-            ask_d3 <= 1'd0;
-            attachment_time_hit_d1 <= 1'd0;
-            attachment_time_visit_d1 <= 1'd0;
+            copies_waited <= 3'd0;
+            copies_hit_d1 <= 1'd0;
+            copies_visit_d1 <= 1'd0;
+            packets_waited <= 3'd0;
+            packets_hit_d1 <= 1'd0;
+            packets_visit_d1 <= 1'd0;
             attachment_seen_hit_d1 <= 1'd0;
             attachment_seen_visit_d1 <= 1'd0;
             attachment_seen_visit_d2 <= 1'd0;
             attachment_seen_visit_d3 <= 1'd0;
             attachment_seen_visit_d4 <= 1'd0;
             attachment_seen_visit_d5 <= 1'd0;
-            rule_hit_d1 <= 1'd0;
-            rule_visit_d1 <= 1'd0;
             newest <= 64'd0;
+            and_708_d1 <= 1'd0;
+            and_708_d2 <= 1'd0;
+            and_708_d3 <= 1'd0;
+            and_708_d4 <= 1'd0;
+            and_708_d5 <= 1'd0;
+            and_708_d6 <= 1'd0;
+            and_708_d7 <= 1'd0;
+            and_708_d8 <= 1'd0;
+            item_asked_d1 <= 1'd0;
+            item_asked_d2 <= 1'd0;
+            item_asked_d3 <= 1'd0;
+            item_asked_d4 <= 1'd0;
+            item_asked_d5 <= 1'd0;
+            item_asked_d6 <= 1'd0;
+            item_asked_d7 <= 1'd0;
+            item_asked_d8 <= 1'd0;
             torn <= 1'd0;
             items <= 32'd0;
+            turn_2_d1 <= 1'd0;
             snapshots <= 32'd0;
-            starving <= 3'd0;
-            ask_d4 <= 1'd0;
-            ask_d5 <= 1'd0;
-            ask_d6 <= 1'd0;
-            ask_d7 <= 1'd0;
-            ask_d8 <= 1'd0;
-            and_1187_d1 <= 159'd0;
-            and_1187_d2 <= 159'd0;
-            and_1187_d3 <= 159'd0;
-            and_1187_d4 <= 159'd0;
-            and_1187_d5 <= 159'd0;
-            and_1187_d6 <= 159'd0;
-            and_1187_d7 <= 159'd0;
-            and_1187_d8 <= 159'd0;
-            and_1197_d1 <= 159'd0;
-            and_1197_d2 <= 159'd0;
-            and_1197_d3 <= 159'd0;
-            and_1197_d4 <= 159'd0;
-            and_1197_d5 <= 159'd0;
-            and_1197_d6 <= 159'd0;
-            and_1197_d7 <= 159'd0;
-            and_1197_d8 <= 159'd0;
-            take_d1 <= 1'd0;
-            take_d2 <= 1'd0;
-            take_d3 <= 1'd0;
-            take_d4 <= 1'd0;
-            take_d5 <= 1'd0;
-            take_d6 <= 1'd0;
-            take_d7 <= 1'd0;
-            take_d8 <= 1'd0;
-            take_d9 <= 1'd0;
+            asked_d1 <= 1'd0;
+            asked_d2 <= 1'd0;
+            asked_d3 <= 1'd0;
+            asked_d4 <= 1'd0;
+            asked_d5 <= 1'd0;
+            taken_d1 <= 1'd0;
+            taken_d2 <= 1'd0;
+            taken_d3 <= 1'd0;
+            taken_d4 <= 1'd0;
+            taken_d5 <= 1'd0;
+            taken_d6 <= 1'd0;
+            taken_d7 <= 1'd0;
+            taken_d8 <= 1'd0;
+            taken_d9 <= 1'd0;
             hold <= 1'd0;
         end else begin
-            output_full_hit_d1 <= output_full_hit;
-            output_full_packets <= output_full_packets + {63'd0, output_full_hit_d1};
-            output_full_bytes <= output_full_bytes + {50'd0, {14{output_full_hit_d1}} & events_out_data_d1[156:143]};
-            too_big_hit_d1 <= too_big_hit;
-            too_big_packets <= too_big_packets + {63'd0, too_big_hit_d1};
-            too_big_bytes <= too_big_bytes + {50'd0, {14{too_big_hit_d1}} & events_out_data_d1[86:73]};
-            unavailable_hit_d1 <= unavailable_hit;
-            unavailable_packets <= unavailable_packets + {63'd0, unavailable_hit_d1};
-            unavailable_bytes <= unavailable_bytes + {50'd0, {14{unavailable_hit_d1}} & events_out_data_d1[86:73]};
-            unresolved_hit_d1 <= unresolved_hit;
-            unresolved_packets <= unresolved_packets + {63'd0, unresolved_hit_d1};
-            unresolved_bytes <= unresolved_bytes + {50'd0, {14{unresolved_hit_d1}} & events_out_data_d1[86:73]};
-            skipped_hit_d1 <= skipped_hit;
-            skipped_packets <= skipped_packets + {63'd0, skipped_hit_d1};
-            skipped_bytes <= skipped_bytes + {50'd0, {14{skipped_hit_d1}} & events_out_data_d1[86:73]};
-            host_limited_hit_d1 <= host_limited_hit;
-            host_limited_packets <= host_limited_packets + {63'd0, host_limited_hit_d1};
-            host_limited_bytes <= host_limited_bytes + {50'd0, {14{host_limited_hit_d1}} & events_out_data_d1[86:73]};
-            if (turn) phase <= ~phase;
-            if (begins | snapshot_ended) running <= begins;
-            if (restart) silent <= begins & phases_unknown;
-            if (phases_known) phases_unknown <= 1'd0;
-            settle <= (restart | all_visited) ? 4'hf : (settle - (settled ? 4'd0 : 4'd1));
-            if (restart | reason_visit) reason_at <= restart ? 7'd0 : (reason_at + {6'd0, reason_visit});
-            if (restart | interface_in_visit) interface_in_at <= restart ? 7'd0 : (interface_in_at + {6'd0, interface_in_visit});
-            if (restart | interface_out_visit) interface_out_at <= restart ? 7'd0 : (interface_out_at + {6'd0, interface_out_visit});
-            if (restart | attachment_in_visit) attachment_in_at <= restart ? 9'd0 : (attachment_in_at + {8'd0, attachment_in_visit});
-            if (restart | attachment_out_visit) attachment_out_at <= restart ? 9'd0 : (attachment_out_at + {8'd0, attachment_out_visit});
-            if (restart | class_visit) class_at <= restart ? 11'd0 : (class_at + {10'd0, class_visit});
-            if (restart | action_visit) action_at <= restart ? 12'd0 : (action_at + {11'd0, action_visit});
-            if (restart | attachment_syn_visit) attachment_syn_at <= restart ? 9'd0 : (attachment_syn_at + {8'd0, attachment_syn_visit});
-            if (restart | attachment_answer_visit) attachment_answer_at <= restart ? 9'd0 : (attachment_answer_at + {8'd0, attachment_answer_visit});
-            if (restart | attachment_time_visit) attachment_time_at <= restart ? 9'd0 : (attachment_time_at + {8'd0, attachment_time_visit});
-            if (restart | attachment_seen_visit) attachment_seen_at <= restart ? 9'd0 : (attachment_seen_at + {8'd0, attachment_seen_visit});
-            if (restart | rule_visit) rule_at <= restart ? 9'd0 : (rule_at + {8'd0, rule_visit});
-            visiting <= ((visiting | first_visit) & ~all_visited) & ~restart;
-            item_room <= ~(|cat_952);
-            reason_hit_d1 <= reason_hit;
-            reason_visit_d1 <= reason_visit;
-            turn_d1 <= turn;
-            turn_d2 <= turn_d1;
-            interface_in_hit_d1 <= interface_in_hit;
-            interface_in_visit_d1 <= interface_in_visit;
-            interface_out_hit_d1 <= interface_out_hit;
-            interface_out_visit_d1 <= interface_out_visit;
-            attachment_in_hit_d1 <= attachment_in_hit;
-            attachment_in_visit_d1 <= attachment_in_visit;
-            attachment_out_hit_d1 <= attachment_out_hit;
-            attachment_out_visit_d1 <= attachment_out_visit;
-            class_hit_d1 <= class_hit;
-            class_visit_d1 <= class_visit;
-            action_hit_d1 <= action_hit;
-            action_visit_d1 <= action_visit;
-            attachment_syn_hit_d1 <= attachment_syn_hit;
-            attachment_syn_visit_d1 <= attachment_syn_visit;
-            attachment_answer_hit_d1 <= attachment_answer_hit;
-            attachment_answer_visit_d1 <= attachment_answer_visit;
+            asked <= ask_d2;
+            if (go) turn <= {turn[6:0], turn[7]};
+            counting <= (begins | counting) & ~and_17;
             ask_d1 <= ask;
             ask_d2 <= ask_d1;
-            ask_d3 <= ask_d2;
-            attachment_time_hit_d1 <= attachment_time_hit;
-            attachment_time_visit_d1 <= attachment_time_visit;
+            sample_hit <= (response_hit | sample_hit) & ~taken;
+            if (turn_2) phase <= ~phase;
+            if (begins_2 | snapshot_ended) running <= begins_2;
+            if (restart) silent <= begins_2 & phases_unknown;
+            if (phases_known) phases_unknown <= 1'd0;
+            settle <= (restart | all_visited) ? 4'hf : (settle - (settled ? 4'd0 : 4'd1));
+            if (restart | copies_visit) copies_at <= restart ? 13'd0 : (copies_at + {12'd0, copies_visit});
+            if (restart | packets_visit) packets_at <= restart ? 13'd0 : (packets_at + {12'd0, packets_visit});
+            if (restart | attachment_seen_visit) attachment_seen_at <= restart ? 9'd0 : (attachment_seen_at + {8'd0, attachment_seen_visit});
+            visiting <= ((visiting | first_visit) & ~all_visited) & ~restart;
+            start_waits <= or_129 & ~and_17;
+            item_room <= ~or_783;
+            if (and_359) copies_waited <= {3{copies_hit}} & (copies_waited + {2'd0, ~copies_starved});
+            copies_hit_d1 <= copies_hit;
+            copies_visit_d1 <= copies_visit;
+            if (and_543) packets_waited <= {3{packets_hit}} & (packets_waited + {2'd0, ~packets_starved});
+            packets_hit_d1 <= packets_hit;
+            packets_visit_d1 <= packets_visit;
             attachment_seen_hit_d1 <= attachment_seen_hit;
             attachment_seen_visit_d1 <= attachment_seen_visit;
             attachment_seen_visit_d2 <= attachment_seen_visit_d1;
             attachment_seen_visit_d3 <= attachment_seen_visit_d2;
             attachment_seen_visit_d4 <= attachment_seen_visit_d3;
             attachment_seen_visit_d5 <= attachment_seen_visit_d4;
-            rule_hit_d1 <= rule_hit;
-            rule_visit_d1 <= rule_visit;
-            if (take) newest <= events_out_data[220:157];
-            if (restart | (|cat_1100)) torn <= ~restart;
+            if (taken) newest <= events_out_data[220:157];
+            and_708_d1 <= and_705 & ~(|cfg_row);
+            and_708_d2 <= and_708_d1;
+            and_708_d3 <= and_708_d2;
+            and_708_d4 <= and_708_d3;
+            and_708_d5 <= and_708_d4;
+            and_708_d6 <= and_708_d5;
+            and_708_d7 <= and_708_d6;
+            and_708_d8 <= and_708_d7;
+            item_asked_d1 <= item_asked;
+            item_asked_d2 <= item_asked_d1;
+            item_asked_d3 <= item_asked_d2;
+            item_asked_d4 <= item_asked_d3;
+            item_asked_d5 <= item_asked_d4;
+            item_asked_d6 <= item_asked_d5;
+            item_asked_d7 <= item_asked_d6;
+            item_asked_d8 <= item_asked_d7;
+            if (restart | ((copies_lost | packets_lost) | attachment_seen_lost)) torn <= ~restart;
             items <= restart ? 32'd0 : (items + {31'd0, item_waits & joined_ready});
+            turn_2_d1 <= turn_2;
             snapshots <= snapshots + {31'd0, last_item & joined_ready};
-            starving <= {3{red_1121 & ~starved}} & (starving + 3'd1);
-            ask_d4 <= ask_d3;
-            ask_d5 <= ask_d4;
-            ask_d6 <= ask_d5;
-            ask_d7 <= ask_d6;
-            ask_d8 <= ask_d7;
-            and_1187_d1 <= {159{(ask & (cfg_table == 7'h7f)) & ~(|cfg_row)}} & {125'd0, {snapshots, torn, running}};
-            and_1187_d2 <= and_1187_d1;
-            and_1187_d3 <= and_1187_d2;
-            and_1187_d4 <= and_1187_d3;
-            and_1187_d5 <= and_1187_d4;
-            and_1187_d6 <= and_1187_d5;
-            and_1187_d7 <= and_1187_d6;
-            and_1187_d8 <= and_1187_d7;
-            and_1197_d1 <= {159{item_asked}} & {snapshot_valid, snapshot_data};
-            and_1197_d2 <= and_1197_d1;
-            and_1197_d3 <= and_1197_d2;
-            and_1197_d4 <= and_1197_d3;
-            and_1197_d5 <= and_1197_d4;
-            and_1197_d6 <= and_1197_d5;
-            and_1197_d7 <= and_1197_d6;
-            and_1197_d8 <= and_1197_d7;
-            take_d1 <= take;
-            take_d2 <= take_d1;
-            take_d3 <= take_d2;
-            take_d4 <= take_d3;
-            take_d5 <= take_d4;
-            take_d6 <= take_d5;
-            take_d7 <= take_d6;
-            take_d8 <= take_d7;
-            take_d9 <= take_d8;
-            hold <= ask | starved;
+            asked_d1 <= asked;
+            asked_d2 <= asked_d1;
+            asked_d3 <= asked_d2;
+            asked_d4 <= asked_d3;
+            asked_d5 <= asked_d4;
+            taken_d1 <= taken;
+            taken_d2 <= taken_d1;
+            taken_d3 <= taken_d2;
+            taken_d4 <= taken_d3;
+            taken_d5 <= taken_d4;
+            taken_d6 <= taken_d5;
+            taken_d7 <= taken_d6;
+            taken_d8 <= taken_d7;
+            taken_d9 <= taken_d8;
+            hold <= (ask | (5'd6 <= events_count)) | (copies_starved | packets_starved);
         end
     end
 
@@ -1281,154 +648,65 @@ module counters (
     always @(posedge clk) begin
         if (!rst) begin
             event_has_a_slot: assert (or_12);
-            reason_asked_without_a_hit: assert (not_283);
-            interface_in_asked_without_a_hit: assert (not_388);
-            interface_out_asked_without_a_hit: assert (not_419);
-            attachment_in_asked_without_a_hit: assert (not_451);
-            attachment_out_asked_without_a_hit: assert (not_482);
-            class_asked_without_a_hit: assert (not_514);
-            action_asked_without_a_hit: assert (not_546);
-            attachment_syn_asked_without_a_hit: assert (not_577);
-            attachment_answer_asked_without_a_hit: assert (not_609);
-            attachment_time_asked_without_a_hit: assert (not_648);
-            rule_asked_without_a_hit: assert (not_719);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_12, cat_37, events_out_data_d1, cfg_table_d5, not_283, not_388, not_419, not_451, not_482, not_514, not_546, not_577, not_609, cfg_row_d3, not_648, attachment_seen_at_d5, not_719};
+    wire _unused = &{1'b0, or_12, cfg_row_d3, cfg_table_d3, cat_473, events_out_data_d1, attachment_seen_at_d5};
 
 `ifndef SYNTHESIS
     initial begin
-        output_full_hit_d1 = 1'd0;
-        events_out_data_d1 = 271'd0;
-        output_full_packets = 64'd0;
-        output_full_bytes = 64'd0;
-        too_big_hit_d1 = 1'd0;
-        too_big_packets = 64'd0;
-        too_big_bytes = 64'd0;
-        unavailable_hit_d1 = 1'd0;
-        unavailable_packets = 64'd0;
-        unavailable_bytes = 64'd0;
-        unresolved_hit_d1 = 1'd0;
-        unresolved_packets = 64'd0;
-        unresolved_bytes = 64'd0;
-        skipped_hit_d1 = 1'd0;
-        skipped_packets = 64'd0;
-        skipped_bytes = 64'd0;
-        host_limited_hit_d1 = 1'd0;
-        host_limited_packets = 64'd0;
-        host_limited_bytes = 64'd0;
+        asked = 1'd0;
+        turn = 8'd1;
+        counting = 1'd0;
+        ask_d1 = 1'd0;
+        ask_d2 = 1'd0;
+        cfg_row_d1 = 22'd0;
+        cfg_row_d2 = 22'd0;
+        cfg_row_d3 = 22'd0;
+        cfg_table_d1 = 7'd0;
+        cfg_table_d2 = 7'd0;
+        cfg_table_d3 = 7'd0;
+        sample_hit = 1'd0;
+        sample_row = 8'd0;
+        sample_took = 30'd0;
         phase = 1'd0;
         running = 1'd0;
         silent = 1'd0;
         phases_unknown = 1'd1;
         settle = 4'd0;
-        reason_at = 7'd0;
-        interface_in_at = 7'd0;
-        interface_out_at = 7'd0;
-        attachment_in_at = 9'd0;
-        attachment_out_at = 9'd0;
-        class_at = 11'd0;
-        action_at = 12'd0;
-        attachment_syn_at = 9'd0;
-        attachment_answer_at = 9'd0;
-        attachment_time_at = 9'd0;
+        copies_at = 13'd0;
+        packets_at = 13'd0;
         attachment_seen_at = 9'd0;
-        rule_at = 9'd0;
         visiting = 1'd0;
+        start_waits = 1'd0;
         item_room = 1'd0;
-        cfg_table_d1 = 7'd0;
-        cfg_table_d2 = 7'd0;
-        cfg_table_d3 = 7'd0;
-        cfg_table_d4 = 7'd0;
-        cfg_table_d5 = 7'd0;
-        reason_hit_d1 = 1'd0;
-        reason_visit_d1 = 1'd0;
-        mux_285_d1 = 6'd0;
+        copies_waited = 3'd0;
+        copies_hit_d1 = 1'd0;
+        copies_visit_d1 = 1'd0;
         phase_d1 = 1'd0;
-        eq_293_d1 = 1'd0;
-        eq_293_d2 = 1'd0;
-        eq_293_d3 = 1'd0;
-        eq_293_d4 = 1'd0;
-        eq_293_d5 = 1'd0;
-        too_big_before = 128'd0;
-        turn_d1 = 1'd0;
-        turn_d2 = 1'd0;
-        eq_307_d1 = 1'd0;
-        eq_307_d2 = 1'd0;
-        eq_307_d3 = 1'd0;
-        eq_307_d4 = 1'd0;
-        eq_307_d5 = 1'd0;
-        unavailable_before = 128'd0;
-        eq_319_d1 = 1'd0;
-        eq_319_d2 = 1'd0;
-        eq_319_d3 = 1'd0;
-        eq_319_d4 = 1'd0;
-        eq_319_d5 = 1'd0;
-        unresolved_before = 128'd0;
-        eq_331_d1 = 1'd0;
-        eq_331_d2 = 1'd0;
-        eq_331_d3 = 1'd0;
-        eq_331_d4 = 1'd0;
-        eq_331_d5 = 1'd0;
-        skipped_before = 128'd0;
-        eq_343_d1 = 1'd0;
-        eq_343_d2 = 1'd0;
-        eq_343_d3 = 1'd0;
-        eq_343_d4 = 1'd0;
-        eq_343_d5 = 1'd0;
-        output_full_before = 128'd0;
-        eq_355_d1 = 1'd0;
-        eq_355_d2 = 1'd0;
-        eq_355_d3 = 1'd0;
-        eq_355_d4 = 1'd0;
-        eq_355_d5 = 1'd0;
-        host_limited_before = 128'd0;
-        interface_in_hit_d1 = 1'd0;
-        interface_in_visit_d1 = 1'd0;
-        mux_390_d1 = 6'd0;
-        interface_out_hit_d1 = 1'd0;
-        interface_out_visit_d1 = 1'd0;
-        mux_421_d1 = 6'd0;
-        attachment_in_hit_d1 = 1'd0;
-        attachment_in_visit_d1 = 1'd0;
-        mux_453_d1 = 8'd0;
-        attachment_out_hit_d1 = 1'd0;
-        attachment_out_visit_d1 = 1'd0;
-        mux_484_d1 = 8'd0;
-        class_hit_d1 = 1'd0;
-        class_visit_d1 = 1'd0;
-        mux_516_d1 = 10'd0;
-        action_hit_d1 = 1'd0;
-        action_visit_d1 = 1'd0;
-        mux_548_d1 = 11'd0;
-        attachment_syn_hit_d1 = 1'd0;
-        attachment_syn_visit_d1 = 1'd0;
-        mux_579_d1 = 8'd0;
-        attachment_answer_hit_d1 = 1'd0;
-        attachment_answer_visit_d1 = 1'd0;
-        mux_611_d1 = 8'd0;
-        ask_d1 = 1'd0;
-        ask_d2 = 1'd0;
-        ask_d3 = 1'd0;
-        attachment_time_hit_d1 = 1'd0;
-        attachment_time_visit_d1 = 1'd0;
-        cfg_row_d1 = 22'd0;
-        cfg_row_d2 = 22'd0;
-        cfg_row_d3 = 22'd0;
-        phase_d2 = 1'd0;
-        phase_d3 = 1'd0;
-        mux_650_d1 = 8'd0;
-        phase_d4 = 1'd0;
-        response_took_d1 = 30'd0;
-        eq_659_d1 = 1'd0;
-        eq_659_d2 = 1'd0;
-        eq_659_d3 = 1'd0;
+        mux_436_d1 = 12'd0;
+        or_456_d1 = 14'd0;
+        red_400_d1 = 1'd0;
+        red_400_d2 = 1'd0;
+        red_400_d3 = 1'd0;
+        red_400_d4 = 1'd0;
+        red_400_d5 = 1'd0;
+        packets_waited = 3'd0;
+        packets_hit_d1 = 1'd0;
+        packets_visit_d1 = 1'd0;
+        mux_622_d1 = 12'd0;
+        or_639_d1 = 30'd0;
+        red_586_d1 = 1'd0;
+        red_586_d2 = 1'd0;
+        red_586_d3 = 1'd0;
+        red_586_d4 = 1'd0;
+        red_586_d5 = 1'd0;
         attachment_seen_hit_d1 = 1'd0;
         attachment_seen_visit_d1 = 1'd0;
-        mux_680_d1 = 8'd0;
+        events_out_data_d1 = 271'd0;
+        mux_668_d1 = 8'd0;
         attachment_seen_visit_d2 = 1'd0;
         attachment_seen_visit_d3 = 1'd0;
         attachment_seen_visit_d4 = 1'd0;
@@ -1438,48 +716,47 @@ module counters (
         attachment_seen_at_d3 = 9'd0;
         attachment_seen_at_d4 = 9'd0;
         attachment_seen_at_d5 = 9'd0;
-        rule_hit_d1 = 1'd0;
-        rule_visit_d1 = 1'd0;
-        mux_721_d1 = 8'd0;
+        eq_685_d1 = 1'd0;
+        eq_685_d2 = 1'd0;
+        eq_685_d3 = 1'd0;
+        eq_685_d4 = 1'd0;
+        eq_685_d5 = 1'd0;
         newest = 64'd0;
+        and_708_d1 = 1'd0;
+        and_708_d2 = 1'd0;
+        and_708_d3 = 1'd0;
+        and_708_d4 = 1'd0;
+        and_708_d5 = 1'd0;
+        and_708_d6 = 1'd0;
+        and_708_d7 = 1'd0;
+        and_708_d8 = 1'd0;
+        item_asked_d1 = 1'd0;
+        item_asked_d2 = 1'd0;
+        item_asked_d3 = 1'd0;
+        item_asked_d4 = 1'd0;
+        item_asked_d5 = 1'd0;
+        item_asked_d6 = 1'd0;
+        item_asked_d7 = 1'd0;
+        item_asked_d8 = 1'd0;
         torn = 1'd0;
         items = 32'd0;
         as_of = 64'd0;
+        turn_2_d1 = 1'd0;
         snapshots = 32'd0;
-        starving = 3'd0;
-        ask_d4 = 1'd0;
-        ask_d5 = 1'd0;
-        ask_d6 = 1'd0;
-        ask_d7 = 1'd0;
-        ask_d8 = 1'd0;
-        or_1169_d1 = 128'd0;
-        or_1169_d2 = 128'd0;
-        or_1169_d3 = 128'd0;
-        and_1187_d1 = 159'd0;
-        and_1187_d2 = 159'd0;
-        and_1187_d3 = 159'd0;
-        and_1187_d4 = 159'd0;
-        and_1187_d5 = 159'd0;
-        and_1187_d6 = 159'd0;
-        and_1187_d7 = 159'd0;
-        and_1187_d8 = 159'd0;
-        and_1197_d1 = 159'd0;
-        and_1197_d2 = 159'd0;
-        and_1197_d3 = 159'd0;
-        and_1197_d4 = 159'd0;
-        and_1197_d5 = 159'd0;
-        and_1197_d6 = 159'd0;
-        and_1197_d7 = 159'd0;
-        and_1197_d8 = 159'd0;
-        take_d1 = 1'd0;
-        take_d2 = 1'd0;
-        take_d3 = 1'd0;
-        take_d4 = 1'd0;
-        take_d5 = 1'd0;
-        take_d6 = 1'd0;
-        take_d7 = 1'd0;
-        take_d8 = 1'd0;
-        take_d9 = 1'd0;
+        asked_d1 = 1'd0;
+        asked_d2 = 1'd0;
+        asked_d3 = 1'd0;
+        asked_d4 = 1'd0;
+        asked_d5 = 1'd0;
+        taken_d1 = 1'd0;
+        taken_d2 = 1'd0;
+        taken_d3 = 1'd0;
+        taken_d4 = 1'd0;
+        taken_d5 = 1'd0;
+        taken_d6 = 1'd0;
+        taken_d7 = 1'd0;
+        taken_d8 = 1'd0;
+        taken_d9 = 1'd0;
         cfg_rdata = 159'd0;
         hold = 1'd0;
     end

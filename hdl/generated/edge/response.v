@@ -22,23 +22,18 @@ module response (
     reg  and_20_d1;
     reg  [15:0] back_row_d1;
     reg  [15:0] sent_row_d1;
-    reg  take_d1;
-    reg  [15:0] sent_row_d2;
-    reg  [80:0] new_sample_d1;
-    reg  take_d2;
-    reg  [15:0] sent_row_d3;
-    reg  [80:0] new_sample_d2;
     reg  [80:0] taken_sent_q;
     reg  [80:0] taken_back_q;
-    reg  free_d1;
-    reg  [15:0] back_row_d2;
-    reg  new_mark_d1;
-    reg  [15:0] back_row_d3;
-    reg  new_mark_d2;
     reg  freed_back_q;
     reg  [15:0] back_flow_d1;
     reg  freed_sent_q;
     reg  [15:0] sent_flow_d1;
+    reg  take_d1;
+    reg  free_d1;
+    reg  [80:0] new_sample_d1;
+    reg  new_mark_d1;
+    reg  [15:0] sent_row_d2;
+    reg  [15:0] back_row_d2;
     reg  [63:0] age_back_d1;
     reg  [63:0] age_back_d2;
     // taken_back: record sample: time [63:0], flow [79:64], mark [80]
@@ -49,40 +44,36 @@ module response (
     reg freed_sent [0:15];
     wire [3:0] back_row_3_0 = back_row[3:0];
     wire [3:0] sent_row_3_0 = sent_row[3:0];
-    wire [80:0] old_sent = (take_d1 & (sent_row_d2[3:0] == sent_row_d1[3:0])) ? new_sample_d1 : ((take_d2 & (sent_row_d3[3:0] == sent_row_d1[3:0])) ? new_sample_d2 : taken_sent_q);
-    wire [80:0] old_back = (take_d1 & (sent_row_d2[3:0] == back_row_d1[3:0])) ? new_sample_d1 : ((take_d2 & (sent_row_d3[3:0] == back_row_d1[3:0])) ? new_sample_d2 : taken_back_q);
-    wire mark_back = (free_d1 & (back_row_d2[3:0] == back_row_d1[3:0])) ? new_mark_d1 : ((hit & (back_row_d3[3:0] == back_row_d1[3:0])) ? new_mark_d2 : freed_back_q);
+    wire [80:0] old_sent = taken_sent_q;
+    wire [80:0] old_back = taken_back_q;
+    wire mark_back = freed_back_q;
     wire [63:0] age_back = now_d1 - old_back[63:0];
     wire ends = ((and_13_d1 & (old_back[80] != mark_back)) & ~(|{30'd0, age_back[63:30]})) & (old_back[79:64] == back_flow_d1);
-    wire mark_sent = (free_d1 & (back_row_d2[3:0] == sent_row_d1[3:0])) ? new_mark_d1 : ((hit & (back_row_d3[3:0] == sent_row_d1[3:0])) ? new_mark_d2 : freed_sent_q);
-    wire mux_90 = (ends & (back_row_d1[3:0] == sent_row_d1[3:0])) ? old_sent[80] : mark_sent;
+    wire mark_sent = freed_sent_q;
+    wire mux_54 = (ends & (back_row_d1[3:0] == sent_row_d1[3:0])) ? old_sent[80] : mark_sent;
     wire [63:0] age_sent = now_d1 - old_sent[63:0];
-    wire take = and_20_d1 & ~((old_sent[80] != mux_90) & ~(|{30'd0, age_sent[63:30]}));
+    wire take = and_20_d1 & ~((old_sent[80] != mux_54) & ~(|{30'd0, age_sent[63:30]}));
     wire free = ends;
-    wire [80:0] new_sample = {~mux_90, sent_flow_d1, now_d1};
+    wire [80:0] new_sample = {~mux_54, sent_flow_d1, now_d1};
     wire new_mark = old_back[80];
-    wire [3:0] mux_122 = age_back_d1[14] ? 4'd4 : (age_back_d1[13] ? 4'd3 : (age_back_d1[12] ? 4'd2 : (age_back_d1[11] ? 4'd1 : 4'd0)));
-    wire [3:0] mux_134 = age_back_d1[18] ? 4'd8 : (age_back_d1[17] ? 4'd7 : (age_back_d1[16] ? 4'd6 : (age_back_d1[15] ? 4'd5 : mux_122)));
-    wire [3:0] mux_146 = age_back_d1[22] ? 4'hc : (age_back_d1[21] ? 4'hb : (age_back_d1[20] ? 4'ha : (age_back_d1[19] ? 4'd9 : mux_134)));
-    wire [3:0] mux_158 = (|{25'd0, age_back_d1[29:25]}) ? 4'hf : (age_back_d1[24] ? 4'he : (age_back_d1[23] ? 4'hd : mux_146));
+    wire [3:0] mux_94 = age_back_d1[14] ? 4'd4 : (age_back_d1[13] ? 4'd3 : (age_back_d1[12] ? 4'd2 : (age_back_d1[11] ? 4'd1 : 4'd0)));
+    wire [3:0] mux_106 = age_back_d1[18] ? 4'd8 : (age_back_d1[17] ? 4'd7 : (age_back_d1[16] ? 4'd6 : (age_back_d1[15] ? 4'd5 : mux_94)));
+    wire [3:0] mux_118 = age_back_d1[22] ? 4'hc : (age_back_d1[21] ? 4'hb : (age_back_d1[20] ? 4'ha : (age_back_d1[19] ? 4'd9 : mux_106)));
+    wire [3:0] mux_130 = (|{25'd0, age_back_d1[29:25]}) ? 4'hf : (age_back_d1[24] ? 4'he : (age_back_d1[23] ? 4'hd : mux_118));
     assign took = age_back_d2[29:0];
 
     always @(posedge clk) begin
         now_d1 <= now;
         back_row_d1 <= back_row;
         sent_row_d1 <= sent_row;
-        sent_row_d2 <= sent_row_d1;
-        new_sample_d1 <= new_sample;
-        sent_row_d3 <= sent_row_d2;
-        new_sample_d2 <= new_sample_d1;
-        back_row_d2 <= back_row_d1;
-        new_mark_d1 <= new_mark;
-        back_row_d3 <= back_row_d2;
-        new_mark_d2 <= new_mark_d1;
         back_flow_d1 <= back_flow;
         sent_flow_d1 <= sent_flow;
+        new_sample_d1 <= new_sample;
+        new_mark_d1 <= new_mark;
+        sent_row_d2 <= sent_row_d1;
+        back_row_d2 <= back_row_d1;
         age_back_d1 <= age_back;
-        row <= {back_row_d2[3:0], mux_158};
+        row <= {back_row_d2[3:0], mux_130};
         age_back_d2 <= age_back_d1;
     end
 
@@ -91,14 +82,12 @@ module response (
             and_13_d1 <= 1'd0;
             and_20_d1 <= 1'd0;
             take_d1 <= 1'd0;
-            take_d2 <= 1'd0;
             free_d1 <= 1'd0;
             hit <= 1'd0;
         end else begin
             and_13_d1 <= back & ~(|{4'd0, back_row[15:4]});
             and_20_d1 <= sent & ~(|{4'd0, sent_row[15:4]});
             take_d1 <= take;
-            take_d2 <= take_d1;
             free_d1 <= free;
             hit <= free_d1;
         end
@@ -137,7 +126,7 @@ module response (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, sent_row_d3, old_sent, back_row_d3, age_sent, age_back_d2};
+    wire _unused = &{1'b0, old_sent, age_sent, sent_row_d2, back_row_d2, age_back_d2};
 
 `ifndef SYNTHESIS
     initial begin
@@ -146,25 +135,20 @@ module response (
         and_20_d1 = 1'd0;
         back_row_d1 = 16'd0;
         sent_row_d1 = 16'd0;
-        take_d1 = 1'd0;
-        sent_row_d2 = 16'd0;
-        new_sample_d1 = 81'd0;
-        take_d2 = 1'd0;
-        sent_row_d3 = 16'd0;
-        new_sample_d2 = 81'd0;
         taken_sent_q = 81'd0;
         taken_back_q = 81'd0;
-        free_d1 = 1'd0;
-        back_row_d2 = 16'd0;
-        new_mark_d1 = 1'd0;
-        hit = 1'd0;
-        back_row_d3 = 16'd0;
-        new_mark_d2 = 1'd0;
         freed_back_q = 1'd0;
         back_flow_d1 = 16'd0;
         freed_sent_q = 1'd0;
         sent_flow_d1 = 16'd0;
+        take_d1 = 1'd0;
+        free_d1 = 1'd0;
+        new_sample_d1 = 81'd0;
+        new_mark_d1 = 1'd0;
+        sent_row_d2 = 16'd0;
+        back_row_d2 = 16'd0;
         age_back_d1 = 64'd0;
+        hit = 1'd0;
         row = 8'd0;
         age_back_d2 = 64'd0;
     end

@@ -1,8 +1,9 @@
 //! One set of counters: a memory of rows that count packets and bytes, 64 bits each.
 //!
 //! Read, add, write, one hit a clock. A hit on a row whose last hits are not written yet takes
-//! the sum from them, so counts are exact however close together the hits on a row are. A row is
-//! read out through the same way, as a hit that adds nothing.
+//! the sum from them, so counts are exact however close together the hits on a row are; where those of a
+//! row are known to be [`APART`] or more it is left out ([`Hits`]). A row is read out through the same way, as a hit
+//! that adds nothing.
 //!
 //! A snapshot begins when `phase` turns: it is of what was counted before. A walk visits every row in clocks
 //! without a hit, and says what it counted before; until then the row keeps what it counted since, in the bits
@@ -36,12 +37,34 @@ const SINCE_BYTES: u32 = 15;
 /// would have them all given out at once.
 const SPREAD_BITS: u32 = 5;
 
+/// Clocks between hits and visits of one row from which on the memory has what the one before wrote.
+pub const APART: u32 = 4;
+
+/// How close together hits and visits of one row come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hits {
+    EveryClock,
+    /// [`APART`] clocks or more. Those of different rows still come in every clock.
+    Apart,
+}
+
 /// What a set counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adds {
     Packets,
     /// Packets, and a number of so many bits: bytes, or ns.
     Both(u32),
+}
+
+impl Adds {
+    /// What a memory for both can add.
+    pub fn wider(self, other: Adds) -> Adds {
+        match (self, other) {
+            (Adds::Both(a), Adds::Both(b)) => Adds::Both(a.max(b)),
+            (Adds::Packets, other) => other,
+            (this, Adds::Packets) => this,
+        }
+    }
 }
 
 /// A row as the memory has it.
@@ -74,13 +97,17 @@ fn stored_row(adds: Adds) -> Record {
 ///
 /// # Errors
 /// A number of rows that no memory has.
-pub fn build(rows: u32, adds: Adds) -> Result<Circuit, Vec<GenError>> {
+pub fn build(rows: u32, adds: Adds, hits: Hits) -> Result<Circuit, Vec<GenError>> {
     let kind = match adds {
         Adds::Packets => "_packets".to_string(),
         Adds::Both(super::LENGTH_BITS) => String::new(),
         Adds::Both(bits) => format!("_{bits}"),
     };
-    let m = Module::new(&format!("counter_set{kind}_{rows}"));
+    let apart = match hits {
+        Hits::EveryClock => "",
+        Hits::Apart => "_apart",
+    };
+    let m = Module::new(&format!("counter_set{kind}_{rows}{apart}"));
     m.doc(
         "Packets and bytes for each row, exact at one hit a clock. Asking a row takes a clock like a hit, as does\n\
          visiting it for a snapshot.",
@@ -101,6 +128,10 @@ pub fn build(rows: u32, adds: Adds) -> Result<Circuit, Vec<GenError>> {
     let memory = m.ram("counts", RamSpec::of(rows, &layout).latency(2).style(style));
     // Deep memories are cascades of blocks; the tools move the additional register into them.
     let clocks = if rows > SHALLOW_ROWS { 3 } else { 2 };
+    if hits == Hits::Apart && clocks + 2 > APART {
+        m.refuse("rows of a memory", rows.into(), "written too late");
+        return m.finish();
+    }
     let stored = memory.read(row).delay(clocks - 2);
     let (hit_then, visit_then) = (hit.delay(clocks), visit.delay(clocks));
     let (row_then, phase_then) = (row.delay(clocks), phase.delay(clocks));
@@ -115,7 +146,10 @@ pub fn build(rows: u32, adds: Adds) -> Result<Circuit, Vec<GenError>> {
         let same = written.delay(n) & row_written.delay(n).eq(row_then);
         (same.named(&format!("same_{n}")), value.delay(n))
     };
-    let recent: Vec<_> = (0..=clocks).map(behind).collect();
+    let recent: Vec<_> = match hits {
+        Hits::EveryClock => (0..=clocks).map(behind).collect(),
+        Hits::Apart => vec![],
+    };
     let base = m.priority(&recent, stored);
     let base = base.with_record(&layout).named("base");
     let of = |name: &str| base.field(name);
@@ -196,23 +230,53 @@ mod tests {
         (bits.slice(0, 64).low_u64(), bits.slice(64, 64).low_u64())
     }
 
+    /// Rows of the last clocks, which are hit and visited again only some clocks later, if they are to be apart.
+    struct Apart(VecDeque<Option<u64>>);
+
+    impl Apart {
+        fn new() -> Apart {
+            Apart(vec![None; APART as usize - 1].into())
+        }
+
+        /// Whether the row may be used now.
+        fn may(&self, hits: Hits, row: u64) -> bool {
+            hits == Hits::EveryClock || !self.0.contains(&Some(row))
+        }
+
+        fn used(&mut self, row: Option<u64>) {
+            self.0.pop_front();
+            self.0.push_back(row);
+        }
+    }
+
     /// Against a plain array: every answer, at every distance of hits on one row.
     #[test]
     fn counts_are_exact_on_hot_rows_and_in_deep_memories() {
-        for (rows, hot) in [(64, 64), (64, 3), (64, 1), (SHALLOW_ROWS * 2, 4)] {
-            let mut sim = Sim::new(&built(build(rows, BYTES)));
+        const ALWAYS: Hits = Hits::EveryClock;
+        for (rows, hot, hits) in [
+            (64, 64, ALWAYS),
+            (64, 3, ALWAYS),
+            (64, 1, ALWAYS),
+            (SHALLOW_ROWS * 2, 4, ALWAYS),
+            (64, 6, Hits::Apart),
+            (96, 3, Hits::Apart),
+        ] {
+            let mut sim = Sim::new(&built(build(rows, BYTES, hits)));
             let mut random = Random::new(u64::from(rows + hot));
             sim.reset();
             let mut model = vec![(0u64, 0u64); rows as usize];
             let mut due = VecDeque::from(vec![None; LATENCY as usize]);
+            let mut last = Apart::new();
             for _ in 0..20_000 {
                 let row = random.below(hot.into()) * u64::from(rows / hot);
-                let (hit, length) = (!random.one_in(4), random.below(9217));
+                let known = last.may(hits, row);
+                let (hit, length) = (known && !random.one_in(4), random.below(9217));
+                last.used(hit.then_some(row));
                 sim.set("hit", hit.into());
                 sim.set("row", row);
                 sim.set("length", length);
                 let model = &mut model[row as usize];
-                due.push_back((!hit).then_some(*model));
+                due.push_back((known && !hit).then_some(*model));
                 if hit {
                     *model = (model.0 + 1, model.1 + length);
                 }
@@ -230,15 +294,18 @@ mod tests {
     #[test]
     fn a_snapshot_is_of_the_clock_in_which_the_phase_turned() {
         let kinds = [BYTES, Adds::Packets, Adds::Both(30)];
-        for (rows, hot, adds) in [
-            (64, 64, 0),
-            (64, 2, 0),
-            (64, 1, 1),
-            (64, 16, 2),
-            (SHALLOW_ROWS * 2, 40, 0),
+        const ALWAYS: Hits = Hits::EveryClock;
+        for (rows, hot, adds, hits) in [
+            (64, 64, 0, ALWAYS),
+            (64, 2, 0, ALWAYS),
+            (64, 1, 1, ALWAYS),
+            (64, 16, 2, ALWAYS),
+            (SHALLOW_ROWS * 2, 40, 0, ALWAYS),
+            (64, 64, 0, Hits::Apart),
+            (64, 6, 2, Hits::Apart),
         ] {
             let adds = kinds[adds];
-            let mut sim = Sim::new(&built(build(rows, adds)));
+            let mut sim = Sim::new(&built(build(rows, adds, hits)));
             let mut random = Random::new(u64::from(rows + hot));
             sim.reset();
             let most = match adds {
@@ -251,6 +318,7 @@ mod tests {
             let mut counts = vec![(0u64, 0u64); hot as usize];
             let mut phase = 0;
             let (mut early, mut late) = (0, 0);
+            let mut last = Apart::new();
             for round in 0..30u64 {
                 let before = counts.clone();
                 phase ^= 1;
@@ -262,6 +330,9 @@ mod tests {
                     let hit = round != 7 && !random.one_in(3);
                     let visit = !hit && at < u64::from(hot) && random.one_in(pace);
                     let row = if hit { random.below(hot.into()) } else { at };
+                    let may = last.may(hits, row);
+                    let (hit, visit) = (hit && may, visit && may);
+                    last.used((hit || visit).then_some(row));
                     let length = random.below(most);
                     sim.set("hit", hit.into());
                     sim.set("visit", visit.into());
@@ -300,7 +371,7 @@ mod tests {
 
     #[test]
     fn carries_reach_the_highest_bit() {
-        let mut sim = Sim::new(&built(build(64, BYTES)));
+        let mut sim = Sim::new(&built(build(64, BYTES, Hits::EveryClock)));
         sim.reset();
         let ones = Bits::ones(PACKET_BITS + 64).resize(stored_row(BYTES).width());
         sim.poke("counts", 5, &ones);

@@ -1,4 +1,4 @@
-//! The walk of a snapshot, part of [`super::counters`]: every row of every set, all sets at once.
+//! The walk of a snapshot, part of [`super::counters`]: every row of every memory, all memories at once.
 //!
 //! It begins with the turn of the phase. After a reset the phase bits in the rows say nothing: the first snapshot has a
 //! walk in the phase that holds before it, of which nothing is given out.
@@ -40,9 +40,40 @@ pub struct Counted<'m> {
 
 /// A row that is given out.
 pub struct Given<'m> {
+    pub name: &'static str,
+    /// The sets in the memory it is of, and where they begin: at a multiple of their rows.
+    pub sets: Vec<Place>,
     pub valid: Sig<'m>,
     pub row: Sig<'m>,
     pub count: Sig<'m>,
+}
+
+/// Where in a memory a set is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub set: CounterSet,
+    pub first: u32,
+    pub rows: u32,
+}
+
+impl Place {
+    /// Whether a row of the memory is of this set.
+    pub fn has<'m>(&self, row: Sig<'m>) -> Sig<'m> {
+        let bits = clog2(self.rows);
+        match bits < row.width() {
+            true => row.shr(bits).is(u128::from(self.first >> bits)),
+            false => row.lit(1).bit(0),
+        }
+    }
+}
+
+/// The way of the walk through one memory.
+pub struct Way<'m> {
+    /// The row that is next.
+    pub row: Sig<'m>,
+    /// It is to be visited.
+    pub wants: Sig<'m>,
+    at: Reg<'m>,
 }
 
 /// What the walk tells the configuration port.
@@ -70,11 +101,13 @@ pub struct Walk<'m> {
     over: Sig<'m>,
     blocked: Vec<Sig<'m>>,
     finished: Vec<Sig<'m>>,
+    /// A snapshot is to begin as soon as the phase may turn.
+    begun: Option<Sig<'m>>,
 }
 
 impl<'m> Walk<'m> {
-    /// `start`: a snapshot is to begin, if none runs.
-    pub fn new(m: &'m Module, start: Sig<'m>) -> Walk<'m> {
+    /// `start`: a snapshot is to begin, if none runs. `may_turn`: the clocks in which the phase may turn, if not all.
+    pub fn new(m: &'m Module, start: Sig<'m>, may_turn: Option<Sig<'m>>) -> Walk<'m> {
         let phase = m.reg("phase", 1, 0);
         let running = m.reg("running", 1, 0);
         let silent = m.reg("silent", 1, 0);
@@ -83,12 +116,24 @@ impl<'m> Walk<'m> {
         let done = m.wire("all_done", 1);
         let ended = m.wire("snapshot_ended", 1);
 
-        let begin = (start & !running.q()).named("begins");
+        let mut begin = start & !running.q();
+        let begun = may_turn.map(|may| {
+            let waits = m.reg("start_waits", 1, 0);
+            let wanted = begin | waits.q();
+            waits.set(wanted & !may);
+            begin = wanted & may;
+            waits.q()
+        });
+        let begin = begin.named("begins");
         let settled = (!settle.any()).named("settled");
         let visiting = m.reg("visiting", 1, 0);
         let over = (running.q() & done.q() & settled & !visiting.q()).named("walk_over");
         // Rows are known to be in the phase that holds.
-        let known = (over & silent.q()).named("phases_known");
+        let mut known = over & silent.q();
+        if let Some(may) = may_turn {
+            known = known & may;
+        }
+        let known = known.named("phases_known");
         let turn = ((begin & !unknown.q()) | known).named("turn");
         let restart = (begin | known).named("restart");
         phase.set_when(turn, !phase.q());
@@ -116,7 +161,33 @@ impl<'m> Walk<'m> {
             over,
             blocked: vec![],
             finished: vec![],
+            begun,
         }
+    }
+
+    /// The phase of what is counted in this clock.
+    pub fn phase(&self) -> Sig<'m> {
+        self.phase.q()
+    }
+
+    /// A way through a memory; [`Walk::visited`] goes on with it.
+    pub fn way(&mut self, name: &str, rows: u32) -> Way<'m> {
+        let m = self.m;
+        let bits = clog2(rows).max(1);
+        let at = m.reg(&format!("{name}_at"), bits + 1, 0);
+        let done = at.q().is(rows.into()).named(&format!("{name}_done"));
+        self.finished.push(done);
+        let wants = (self.visiting & self.room.q() & !done).named(&format!("{name}_wants"));
+        let row = at.q().trunc(bits);
+        Way { row, wants, at }
+    }
+
+    /// `visit`: the row is visited in this clock.
+    pub fn visited(&self, way: &Way<'m>, visit: Sig<'m>) {
+        let (m, at) = (self.m, way.at);
+        let bits = at.q().width();
+        let next = at.q() + visit.zext(bits);
+        at.set_when(self.restart | visit, self.restart.mux(m.lit(bits, 0), next));
     }
 
     /// Builds a set and walks it: its answer to the configuration port, and what it gives out.
@@ -127,24 +198,24 @@ impl<'m> Walk<'m> {
         let m = self.m;
         let name = c.set.name();
         let bits = clog2(c.rows).max(1);
-        let at = m.reg(&format!("{name}_at"), bits + 1, 0);
-        let done = at.q().is(c.rows.into()).named(&format!("{name}_done"));
+        let way = self.way(name, c.rows);
+        let (wants, at) = (way.wants, way.row);
+        let place = Place {
+            set: c.set,
+            first: 0,
+            rows: c.rows,
+        };
+        let sets = vec![place];
         let seen = c.set == CounterSet::AttachmentSeen;
         let ask = c.ask.as_valid().delay(c.delay);
-        let wants = (self.visiting & self.room.q() & !done).named(&format!("{name}_wants"));
         let visit = match seen {
             true => wants & !ask,
             false => wants & !ask & !c.hit,
         };
         let visit = visit.named(&format!("{name}_visit"));
-        at.set_when(
-            self.restart | visit,
-            self.restart
-                .mux(m.lit(bits + 1, 0), at.q() + visit.zext(bits + 1)),
-        );
-        self.finished.push(done);
+        self.visited(&way, visit);
         let (hit_q, visit_q) = (c.hit.as_valid().reg(), visit.as_valid().reg());
-        let (row, at) = (c.row.trunc(bits), at.q().trunc(bits));
+        let row = c.row.trunc(bits);
         let asked = ask.mux(c.cfg_row.trunc(bits).delay(c.delay), at);
         let instance = format!("set_{name}");
         if seen {
@@ -160,6 +231,8 @@ impl<'m> Walk<'m> {
                 .get("answer");
             let clocks = counter_set::LATENCY;
             let given = Given {
+                name,
+                sets,
                 valid: visit_q.delay(clocks),
                 row: at.reg().delay(clocks),
                 count: answer,
@@ -177,8 +250,14 @@ impl<'m> Walk<'m> {
             ("row", row),
         ];
         inputs.extend(c.length.map(|length| ("length", length.reg())));
-        let inst = m.instance(&instance, &counter_set::build(c.rows, c.adds)?, &inputs);
+        let inst = m.instance(
+            &instance,
+            &counter_set::build(c.rows, c.adds, counter_set::Hits::EveryClock)?,
+            &inputs,
+        );
         let given = Given {
+            name,
+            sets,
             valid: inst.get("item_valid"),
             row: inst.get("item_row"),
             count: inst.get("item"),
@@ -186,28 +265,34 @@ impl<'m> Walk<'m> {
         Ok((inst.get("answer"), given))
     }
 
-    /// Joins what the sets give out to the stream `snapshot`. `newest` is the time of the newest event that was taken;
-    /// `take`: the configuration port takes an item. Also gives whether a clock is to be made free.
-    pub fn join(
-        self,
-        sets: Vec<(CounterSet, Given<'m>)>,
-        newest: Sig<'m>,
-        take: Sig<'m>,
-    ) -> (Told<'m>, Sig<'m>) {
+    /// Whether a clock is to be made free for one of the sets that [`Walk::set`] has built.
+    pub fn starved(&self) -> Sig<'m> {
+        let m = self.m;
+        let starving = m.reg("starving", clog2(STARVED), 0);
+        let blocked = m.or(&self.blocked);
+        let starved = (blocked & starving.q().is(u128::from(STARVED) - 1)).named("starved");
+        let more = starving.q() + starving.q().lit(1);
+        starving.set(more.when(blocked & !starved));
+        starved
+    }
+
+    /// Joins what the memories give out to the stream `snapshot`. `newest` is the time of the newest event that was
+    /// taken; `take`: the configuration port takes an item.
+    pub fn join(self, all: Vec<Given<'m>>, newest: Sig<'m>, take: Sig<'m>) -> Told<'m> {
         let m = self.m;
         let layout = record(&SNAPSHOT_ITEM);
         let (mut waiting, mut full, mut lost) = (vec![], vec![], vec![]);
-        for (set, given) in sets {
-            let name = set.name();
+        for given in all {
+            let name = given.name;
             let count = given.count.with_record(&record(&COUNTER_ROW));
             let item = given.row.cat(given.count);
             let valid = (given.valid & count.any() & !self.silent.q() & self.running.q())
                 .named(&format!("{name}_given"));
-            let given = Stream::new(&format!("{name}_item"), valid, item);
-            lost.push((valid & !given.ready()).named(&format!("{name}_lost")));
-            let (queue, queued) = given.fifo(&format!("{name}_items"), ITEM_SLOTS);
+            let stream = Stream::new(&format!("{name}_item"), valid, item);
+            lost.push((valid & !stream.ready()).named(&format!("{name}_lost")));
+            let (queue, queued) = stream.fifo(&format!("{name}_items"), ITEM_SLOTS);
             full.push(queued.gt(m.lit(queued.width(), ITEM_ROOM.into())));
-            waiting.push((set, queue));
+            waiting.push((name, given.sets, queue));
         }
         self.room.set(!m.or(&full));
 
@@ -215,14 +300,15 @@ impl<'m> Walk<'m> {
         let mut choices = vec![];
         let mut earlier = m.lit(1, 0);
         let open = m.wire("items_open", 1);
-        for (set, queue) in &waiting {
-            let chosen = (queue.valid & !earlier).named(&format!("{}_chosen", set.name()));
+        for (name, sets, queue) in &waiting {
+            let chosen = (queue.valid & !earlier).named(&format!("{name}_chosen"));
             queue.accept(chosen & open.q());
             earlier = earlier | queue.valid;
             let counts = queue.data.trunc(128);
             let row = queue.data.slice(128, queue.data.width() - 128);
+            let (set, row) = named(row, sets);
             let fields = [
-                ("set", m.lit(7, *set as u128)),
+                ("set", set),
                 ("row", row.zext(ROW_BITS)),
                 ("packets", counts.trunc(64)),
                 ("bytes", counts.slice(64, 64)),
@@ -259,21 +345,33 @@ impl<'m> Walk<'m> {
         m.output("snapshot_valid", out.valid);
         m.output("snapshot_data", out.data);
 
-        let starving = m.reg("starving", clog2(STARVED), 0);
-        let blocked = m.or(&self.blocked);
-        let starved = (blocked & starving.q().is(u128::from(STARVED) - 1)).named("starved");
-        let more = starving.q() + starving.q().lit(1);
-        starving.set(more.when(blocked & !starved));
-
+        let running = match self.begun {
+            Some(begun) => self.running.q() | begun,
+            None => self.running.q(),
+        };
         let fields = [
-            ("running", self.running.q()),
+            ("running", running),
             ("torn", torn.q()),
             ("count", count.q()),
         ];
-        let told = Told {
+        Told {
             status: m.pack(&record(&SNAPSHOT_STATUS), &fields),
             item: out.valid.cat(out.data),
-        };
-        (told, starved)
+        }
     }
+}
+
+/// Set and row that a row of a memory is.
+fn named<'m>(row: Sig<'m>, sets: &[Place]) -> (Sig<'m>, Sig<'m>) {
+    let m = row.module();
+    let number = |place: &Place| m.lit(7, place.set as u128);
+    if let [only] = sets {
+        return (number(only), row);
+    }
+    let each = sets.iter().map(|place| {
+        let own = row.trunc(clog2(place.rows)).zext(row.width());
+        (place.has(row), number(place).cat(own))
+    });
+    let found = m.select_onehot(&each.collect::<Vec<_>>());
+    (found.slice(row.width(), 7), found.trunc(row.width()))
 }
