@@ -187,13 +187,30 @@ module header_path (
     wire header_step_first;
     wire [69:0] header_step_cfg_rdata;
     reg  header_parser_v6_s13;
+    reg  header_parser_v6_s21;
+    reg  header_parser_v6_s29;
     reg  [128:0] header_parser_src_key_s13;
+    reg  [128:0] header_parser_src_key_s21;
+    reg  [128:0] header_parser_src_key_s29;
     reg  [128:0] header_parser_dst_key_s13;
+    reg  [128:0] header_parser_dst_key_s21;
+    reg  [128:0] header_parser_dst_key_s29;
+    reg  [15:0] header_parser_sport_s27;
+    reg  [15:0] header_parser_dport_s27;
+    reg  [7:0] header_parser_protocol_s26;
     reg  [9:0] header_interface_number_s12;
+    reg  [9:0] header_interface_number_s20;
+    reg  [9:0] header_interface_number_s28;
+    reg  header_parser_later_s26;
     reg  [7:0] header_parser_tcp_flags_s11;
     reg  [7:0] header_parser_tcp_flags_s19;
+    reg  [7:0] header_parser_tcp_flags_s27;
     reg  [16:0] header_parser_ip_length_s6;
     reg  [16:0] header_parser_ip_length_s14;
+    reg  [16:0] header_parser_ip_length_s22;
+    reg  [16:0] header_parser_ip_length_s30;
+    reg  [60:0] header_address_dst_s24;
+    reg  [60:0] header_address_src_s20;
     wire header_acl_asked;
     wire header_acl_permit;
     wire [15:0] header_acl_rule;
@@ -206,16 +223,16 @@ module header_path (
     reg  header_interface_trust_s28;
     wire [2:0] header_priority_rank;
     wire [2:0] header_priority_cfg_rdata;
-    reg  red_226_s16;
+    reg  red_245_s16;
     reg  header_parser_runt_s9;
     reg  header_parser_runt_s17;
     reg  header_parser_vlan_depth_s9;
     reg  header_parser_vlan_depth_s17;
-    reg  not_224_s12;
+    reg  not_243_s12;
     reg  header_interface_not_mine_s13;
     reg  header_parser_arp_s9;
     reg  header_parser_arp_s17;
-    reg  or_225_s13;
+    reg  or_244_s13;
     reg  header_parser_not_ip_s6;
     reg  header_parser_not_ip_s14;
     reg  header_parser_ipv4_header_s7;
@@ -238,14 +255,12 @@ module header_path (
     reg  [5:0] header_reason_with_class_s29;
     reg  [5:0] header_reason_without_s29;
     reg  [5:0] base;
-    reg  [68:0] cat_266_s1;
-    reg  [68:0] cat_266_s9;
-    reg  [68:0] cat_266_s17;
-    reg  [68:0] cat_266_s25;
-    reg  [68:0] cat_266_s33;
-    reg  [68:0] cat_266_s41;
-    reg  [9:0] header_interface_number_s20;
-    reg  [9:0] header_interface_number_s28;
+    reg  [68:0] cat_285_s1;
+    reg  [68:0] cat_285_s9;
+    reg  [68:0] cat_285_s17;
+    reg  [68:0] cat_285_s25;
+    reg  [68:0] cat_285_s33;
+    reg  [68:0] cat_285_s41;
     reg  [9:0] header_interface_number_s36;
     reg  [9:0] header_interface_number_s44;
     reg  [15:0] header_source_sender_s22;
@@ -256,27 +271,22 @@ module header_path (
     reg  header_class_direction_s31;
     reg  header_class_direction_s39;
     reg  [21:0] header_step_action_s41;
-    reg  [16:0] cat_276_s16;
-    reg  [16:0] cat_276_s24;
-    reg  [16:0] cat_276_s32;
-    reg  [16:0] cat_276_s40;
+    reg  [16:0] cat_295_s16;
+    reg  [16:0] cat_295_s24;
+    reg  [16:0] cat_295_s32;
+    reg  [16:0] cat_295_s40;
     reg  [2:0] header_priority_rank_s35;
     reg  [2:0] header_priority_rank_s43;
-    reg  [15:0] and_278_s41;
+    reg  [15:0] and_297_s41;
     reg  [7:0] header_parser_offset_s4;
     reg  [7:0] header_parser_offset_s12;
     reg  [7:0] header_parser_offset_s20;
     reg  [7:0] header_parser_offset_s28;
     reg  [7:0] header_parser_offset_s36;
     reg  [7:0] header_parser_offset_s44;
-    reg  [16:0] header_parser_ip_length_s22;
-    reg  [16:0] header_parser_ip_length_s30;
     reg  [16:0] header_parser_ip_length_s38;
-    reg  [7:0] header_parser_protocol_s26;
     reg  [7:0] header_parser_protocol_s34;
     reg  [7:0] header_parser_protocol_s42;
-    reg  header_parser_v6_s21;
-    reg  header_parser_v6_s29;
     reg  header_parser_v6_s37;
     reg  header_parser_v6_s45;
     reg  [2:0] header_parser_l4_s19;
@@ -293,18 +303,12 @@ module header_path (
     reg  header_parser_udp_no_checksum_s28;
     reg  header_parser_udp_no_checksum_s36;
     reg  header_parser_udp_no_checksum_s44;
-    reg  [128:0] header_parser_src_key_s21;
-    reg  [128:0] header_parser_src_key_s29;
     reg  [128:0] header_parser_src_key_s37;
     reg  [128:0] header_parser_src_key_s45;
-    reg  [128:0] header_parser_dst_key_s21;
-    reg  [128:0] header_parser_dst_key_s29;
     reg  [128:0] header_parser_dst_key_s37;
     reg  [128:0] header_parser_dst_key_s45;
-    reg  [15:0] header_parser_sport_s27;
     reg  [15:0] header_parser_sport_s35;
     reg  [15:0] header_parser_sport_s43;
-    reg  [15:0] header_parser_dport_s27;
     reg  [15:0] header_parser_dport_s35;
     reg  [15:0] header_parser_dport_s43;
     reg  [7:0] header_parser_traffic_class_s38;
@@ -329,12 +333,12 @@ module header_path (
     reg  answering_s43;
     reg  [5:0] base_s39;
     reg  [3:0] header_step_copies_s41;
-    reg  not_265_s2;
-    reg  not_265_s10;
-    reg  not_265_s18;
-    reg  not_265_s26;
-    reg  not_265_s34;
-    reg  not_265_s42;
+    reg  not_284_s2;
+    reg  not_284_s10;
+    reg  not_284_s18;
+    reg  not_284_s26;
+    reg  not_284_s34;
+    reg  not_284_s42;
     reg  header_interface_known_s12;
     reg  header_interface_known_s20;
     reg  header_interface_known_s28;
@@ -455,9 +459,9 @@ module header_path (
     };
     wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
     wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
-    wire [511:0] or_463 = ({343'd0, header_parser_cfg_rdata} | {402'd0, header_interface_cfg_rdata}) | ({434'd0, header_source_cfg_rdata} | {320'd0, header_address_cfg_rdata});
-    wire [511:0] or_464 = ({446'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({412'd0, header_class_cfg_rdata} | {442'd0, header_step_cfg_rdata});
-    assign cfg_rdata = (or_463 | or_464) | (header_acl_cfg_rdata | {509'd0, header_priority_cfg_rdata});
+    wire [511:0] or_469 = ({343'd0, header_parser_cfg_rdata} | {402'd0, header_interface_cfg_rdata}) | ({434'd0, header_source_cfg_rdata} | {320'd0, header_address_cfg_rdata});
+    wire [511:0] or_470 = ({446'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({412'd0, header_class_cfg_rdata} | {442'd0, header_step_cfg_rdata});
+    assign cfg_rdata = (or_469 | or_470) | (header_acl_cfg_rdata | {509'd0, header_priority_cfg_rdata});
 
     header_parser header_parser (
         .clk(clk),
@@ -702,27 +706,27 @@ module header_path (
         .cfg_wdata(cfg_wdata),
         .direction(header_class_direction),
         .by_source(header_class_by_source),
-        .v6(header_parser_v6_s13),
-        .src(header_parser_src_key_s13[128:1]),
-        .dst(header_parser_dst_key_s13[128:1]),
-        .sport(header_parser_sport_s19),
-        .dport(header_parser_dport_s19),
-        .protocol(header_parser_protocol_s18),
-        .arrival(header_interface_number_s12),
-        .later(header_parser_later_s18),
-        .flags(header_parser_tcp_flags_s19),
-        .size(header_parser_ip_length_s14),
-        .epoch(in_epoch_s17),
-        .dst_acl(header_address_dst_s16[59:55]),
-        .dst_salted(header_address_dst_s16[60]),
-        .dst_scope(header_address_dst_s16[19:0]),
-        .src_acl(header_address_src[59:55]),
-        .src_salted(header_address_src[60]),
-        .src_scope(header_address_src[19:0]),
+        .v6(header_parser_v6_s29),
+        .src(header_parser_src_key_s29[128:1]),
+        .dst(header_parser_dst_key_s29[128:1]),
+        .sport(header_parser_sport_s27),
+        .dport(header_parser_dport_s27),
+        .protocol(header_parser_protocol_s26),
+        .arrival(header_interface_number_s28),
+        .later(header_parser_later_s26),
+        .flags(header_parser_tcp_flags_s27),
+        .size(header_parser_ip_length_s30),
+        .epoch(in_epoch_s25),
+        .dst_acl(header_address_dst_s24[59:55]),
+        .dst_salted(header_address_dst_s24[60]),
+        .dst_scope(header_address_dst_s24[19:0]),
+        .src_acl(header_address_src_s20[59:55]),
+        .src_salted(header_address_src_s20[60]),
+        .src_scope(header_address_src_s20[19:0]),
+        .spaced_valid(spaced_valid_s19),
         .set(header_class_set),
         .default_permit(header_class_permit),
         .default_rule(header_class_rule),
-        .spaced_valid(spaced_valid_s19),
         .asked(header_acl_asked),
         .permit(header_acl_permit),
         .rule(header_acl_rule),
@@ -750,10 +754,10 @@ module header_path (
         .rst(rst),
         .runt(header_parser_runt_s17),
         .vlan_depth(header_parser_vlan_depth_s17),
-        .no_interface(not_224_s12),
+        .no_interface(not_243_s12),
         .not_mine(header_interface_not_mine_s13),
         .arp(header_parser_arp_s17),
-        .encapsulation(or_225_s13),
+        .encapsulation(or_244_s13),
         .not_ip(header_parser_not_ip_s14),
         .ipv4_header(header_parser_ipv4_header_s15),
         .ipv4_checksum(header_parser_ipv4_checksum_s18),
@@ -766,7 +770,7 @@ module header_path (
         .ttl(header_parser_ttl_s14),
         .dhcp(header_parser_dhcp_s12),
         .own(header_address_dst_s16[54]),
-        .scoped(red_226_s16 | (|header_address_src[19:0])),
+        .scoped(red_245_s16 | (|header_address_src[19:0])),
         .later(header_parser_later_s18),
         .spaced_valid(spaced_valid_s19_2),
         .with_class(header_reason_with_class),
@@ -774,18 +778,18 @@ module header_path (
     );
 
     header_verdict header_verdict (
-        .tag(cat_266_s41[63:0]),
-        .port(cat_266_s41[67:64]),
-        .epoch(cat_266_s41[68]),
+        .tag(cat_285_s41[63:0]),
+        .port(cat_285_s41[67:64]),
+        .epoch(cat_285_s41[68]),
         .interface_number(header_interface_number_s44),
         .sender(header_source_sender_s38),
         .class_number(header_class_number_s39),
         .direction(header_class_direction_s39),
         .action(header_step_action_s41),
-        .neighbour_valid(cat_276_s40[0]),
-        .neighbour(cat_276_s40[16:1]),
+        .neighbour_valid(cat_295_s40[0]),
+        .neighbour(cat_295_s40[16:1]),
         .rank(header_priority_rank_s43),
-        .meter(and_278_s41),
+        .meter(and_297_s41),
         .l3(header_parser_offset_s44),
         .ip_length(header_parser_ip_length_s38),
         .protocol(header_parser_protocol_s42),
@@ -804,7 +808,7 @@ module header_path (
         .answering(answering_s43),
         .base(base_s39),
         .copies(header_step_copies_s41),
-        .framed(not_265_s42),
+        .framed(not_284_s42),
         .interface_known(header_interface_known_s44),
         .sender_known(header_source_known_s38),
         .found(header_class_found_s39),
@@ -850,29 +854,46 @@ module header_path (
         if (spaced_valid_s27_2) header_source_has_tag_s28 <= header_source_has_tag_s20;
         if (spaced_valid_s24_2) in_epoch_s25 <= in_epoch_s17;
         if (spaced_valid_s12_2) header_parser_v6_s13 <= header_parser_v6;
+        if (spaced_valid_s20_2) header_parser_v6_s21 <= header_parser_v6_s13;
+        if (spaced_valid_s28_2) header_parser_v6_s29 <= header_parser_v6_s21;
         if (spaced_valid_s12_2) header_parser_src_key_s13 <= header_parser_src_key;
+        if (spaced_valid_s20_2) header_parser_src_key_s21 <= header_parser_src_key_s13;
+        if (spaced_valid_s28_2) header_parser_src_key_s29 <= header_parser_src_key_s21;
         if (spaced_valid_s12_2) header_parser_dst_key_s13 <= header_parser_dst_key;
+        if (spaced_valid_s20_2) header_parser_dst_key_s21 <= header_parser_dst_key_s13;
+        if (spaced_valid_s28_2) header_parser_dst_key_s29 <= header_parser_dst_key_s21;
+        if (spaced_valid_s26_2) header_parser_sport_s27 <= header_parser_sport_s19;
+        if (spaced_valid_s26_2) header_parser_dport_s27 <= header_parser_dport_s19;
+        if (spaced_valid_s25_2) header_parser_protocol_s26 <= header_parser_protocol_s18;
         if (spaced_valid_s11_2) header_interface_number_s12 <= header_interface_number;
+        if (spaced_valid_s19_2) header_interface_number_s20 <= header_interface_number_s12;
+        if (spaced_valid_s27_2) header_interface_number_s28 <= header_interface_number_s20;
+        if (spaced_valid_s25_2) header_parser_later_s26 <= header_parser_later_s18;
         if (spaced_valid_s10_2) header_parser_tcp_flags_s11 <= header_parser_tcp_flags;
         if (spaced_valid_s18_2) header_parser_tcp_flags_s19 <= header_parser_tcp_flags_s11;
+        if (spaced_valid_s26_2) header_parser_tcp_flags_s27 <= header_parser_tcp_flags_s19;
         if (spaced_valid_s5_2) header_parser_ip_length_s6 <= header_parser_ip_length;
         if (spaced_valid_s13_2) header_parser_ip_length_s14 <= header_parser_ip_length_s6;
+        if (spaced_valid_s21_2) header_parser_ip_length_s22 <= header_parser_ip_length_s14;
+        if (spaced_valid_s29_2) header_parser_ip_length_s30 <= header_parser_ip_length_s22;
+        if (spaced_valid_s23_2) header_address_dst_s24 <= header_address_dst_s16;
+        if (spaced_valid_s19_2) header_address_src_s20 <= header_address_src;
         if (spaced_valid_s13_2) header_parser_traffic_class_s14 <= header_parser_traffic_class_s6;
         if (spaced_valid_s21_2) header_parser_traffic_class_s22 <= header_parser_traffic_class_s14;
         if (spaced_valid_s29_2) header_parser_traffic_class_s30 <= header_parser_traffic_class_s22;
         if (spaced_valid_s11_2) header_interface_trust_s12 <= header_interface_trust;
         if (spaced_valid_s19_2) header_interface_trust_s20 <= header_interface_trust_s12;
         if (spaced_valid_s27_2) header_interface_trust_s28 <= header_interface_trust_s20;
-        if (spaced_valid_s15_2) red_226_s16 <= |header_address_dst[19:0];
+        if (spaced_valid_s15_2) red_245_s16 <= |header_address_dst[19:0];
         if (spaced_valid_s8_2) header_parser_runt_s9 <= header_parser_runt;
         if (spaced_valid_s16_2) header_parser_runt_s17 <= header_parser_runt_s9;
         if (spaced_valid_s8_2) header_parser_vlan_depth_s9 <= header_parser_vlan_depth;
         if (spaced_valid_s16_2) header_parser_vlan_depth_s17 <= header_parser_vlan_depth_s9;
-        if (spaced_valid_s11_2) not_224_s12 <= ~header_interface_known;
+        if (spaced_valid_s11_2) not_243_s12 <= ~header_interface_known;
         if (spaced_valid_s12_2) header_interface_not_mine_s13 <= header_interface_not_mine;
         if (spaced_valid_s8_2) header_parser_arp_s9 <= header_parser_arp;
         if (spaced_valid_s16_2) header_parser_arp_s17 <= header_parser_arp_s9;
-        if (spaced_valid_s12_2) or_225_s13 <= header_parser_tag_wrong | header_source_refused;
+        if (spaced_valid_s12_2) or_244_s13 <= header_parser_tag_wrong | header_source_refused;
         if (spaced_valid_s5_2) header_parser_not_ip_s6 <= header_parser_not_ip;
         if (spaced_valid_s13_2) header_parser_not_ip_s14 <= header_parser_not_ip_s6;
         if (spaced_valid_s6_2) header_parser_ipv4_header_s7 <= header_parser_ipv4_header;
@@ -893,14 +914,12 @@ module header_path (
         if (spaced_valid_s28_2) header_reason_with_class_s29 <= header_reason_with_class;
         if (spaced_valid_s28_2) header_reason_without_s29 <= header_reason_without;
         if (spaced_valid_s30_2) base <= header_class_found ? header_reason_with_class_s29 : header_reason_without_s29;
-        if (spaced_valid) cat_266_s1 <= {in_epoch, in_port, in_tag};
-        if (spaced_valid_s8_2) cat_266_s9 <= cat_266_s1;
-        if (spaced_valid_s16_2) cat_266_s17 <= cat_266_s9;
-        if (spaced_valid_s24_2) cat_266_s25 <= cat_266_s17;
-        if (spaced_valid_s32) cat_266_s33 <= cat_266_s25;
-        if (spaced_valid_s40) cat_266_s41 <= cat_266_s33;
-        if (spaced_valid_s19_2) header_interface_number_s20 <= header_interface_number_s12;
-        if (spaced_valid_s27_2) header_interface_number_s28 <= header_interface_number_s20;
+        if (spaced_valid) cat_285_s1 <= {in_epoch, in_port, in_tag};
+        if (spaced_valid_s8_2) cat_285_s9 <= cat_285_s1;
+        if (spaced_valid_s16_2) cat_285_s17 <= cat_285_s9;
+        if (spaced_valid_s24_2) cat_285_s25 <= cat_285_s17;
+        if (spaced_valid_s32) cat_285_s33 <= cat_285_s25;
+        if (spaced_valid_s40) cat_285_s41 <= cat_285_s33;
         if (spaced_valid_s35) header_interface_number_s36 <= header_interface_number_s28;
         if (spaced_valid_s43) header_interface_number_s44 <= header_interface_number_s36;
         if (spaced_valid_s21_2) header_source_sender_s22 <= header_source_sender;
@@ -911,27 +930,22 @@ module header_path (
         if (spaced_valid_s30_2) header_class_direction_s31 <= header_class_direction;
         if (spaced_valid_s38) header_class_direction_s39 <= header_class_direction_s31;
         if (spaced_valid_s40) header_step_action_s41 <= header_step_action;
-        if (spaced_valid_s15_2) cat_276_s16 <= {header_address_dst[53:38], header_address_dst[37]};
-        if (spaced_valid_s23_2) cat_276_s24 <= cat_276_s16;
-        if (spaced_valid_s31) cat_276_s32 <= cat_276_s24;
-        if (spaced_valid_s39) cat_276_s40 <= cat_276_s32;
+        if (spaced_valid_s15_2) cat_295_s16 <= {header_address_dst[53:38], header_address_dst[37]};
+        if (spaced_valid_s23_2) cat_295_s24 <= cat_295_s16;
+        if (spaced_valid_s31) cat_295_s32 <= cat_295_s24;
+        if (spaced_valid_s39) cat_295_s40 <= cat_295_s32;
         if (spaced_valid_s34) header_priority_rank_s35 <= header_priority_rank;
         if (spaced_valid_s42) header_priority_rank_s43 <= header_priority_rank_s35;
-        if (spaced_valid_s40) and_278_s41 <= {16{header_step_first}} & header_class_meter;
+        if (spaced_valid_s40) and_297_s41 <= {16{header_step_first}} & header_class_meter;
         if (spaced_valid_s3_2) header_parser_offset_s4 <= header_parser_offset;
         if (spaced_valid_s11_2) header_parser_offset_s12 <= header_parser_offset_s4;
         if (spaced_valid_s19_2) header_parser_offset_s20 <= header_parser_offset_s12;
         if (spaced_valid_s27_2) header_parser_offset_s28 <= header_parser_offset_s20;
         if (spaced_valid_s35) header_parser_offset_s36 <= header_parser_offset_s28;
         if (spaced_valid_s43) header_parser_offset_s44 <= header_parser_offset_s36;
-        if (spaced_valid_s21_2) header_parser_ip_length_s22 <= header_parser_ip_length_s14;
-        if (spaced_valid_s29_2) header_parser_ip_length_s30 <= header_parser_ip_length_s22;
         if (spaced_valid_s37) header_parser_ip_length_s38 <= header_parser_ip_length_s30;
-        if (spaced_valid_s25_2) header_parser_protocol_s26 <= header_parser_protocol_s18;
         if (spaced_valid_s33) header_parser_protocol_s34 <= header_parser_protocol_s26;
         if (spaced_valid_s41) header_parser_protocol_s42 <= header_parser_protocol_s34;
-        if (spaced_valid_s20_2) header_parser_v6_s21 <= header_parser_v6_s13;
-        if (spaced_valid_s28_2) header_parser_v6_s29 <= header_parser_v6_s21;
         if (spaced_valid_s36) header_parser_v6_s37 <= header_parser_v6_s29;
         if (spaced_valid_s44) header_parser_v6_s45 <= header_parser_v6_s37;
         if (spaced_valid_s18_2) header_parser_l4_s19 <= header_parser_l4;
@@ -948,18 +962,12 @@ module header_path (
         if (spaced_valid_s27_2) header_parser_udp_no_checksum_s28 <= header_parser_udp_no_checksum_s20;
         if (spaced_valid_s35) header_parser_udp_no_checksum_s36 <= header_parser_udp_no_checksum_s28;
         if (spaced_valid_s43) header_parser_udp_no_checksum_s44 <= header_parser_udp_no_checksum_s36;
-        if (spaced_valid_s20_2) header_parser_src_key_s21 <= header_parser_src_key_s13;
-        if (spaced_valid_s28_2) header_parser_src_key_s29 <= header_parser_src_key_s21;
         if (spaced_valid_s36) header_parser_src_key_s37 <= header_parser_src_key_s29;
         if (spaced_valid_s44) header_parser_src_key_s45 <= header_parser_src_key_s37;
-        if (spaced_valid_s20_2) header_parser_dst_key_s21 <= header_parser_dst_key_s13;
-        if (spaced_valid_s28_2) header_parser_dst_key_s29 <= header_parser_dst_key_s21;
         if (spaced_valid_s36) header_parser_dst_key_s37 <= header_parser_dst_key_s29;
         if (spaced_valid_s44) header_parser_dst_key_s45 <= header_parser_dst_key_s37;
-        if (spaced_valid_s26_2) header_parser_sport_s27 <= header_parser_sport_s19;
         if (spaced_valid_s34) header_parser_sport_s35 <= header_parser_sport_s27;
         if (spaced_valid_s42) header_parser_sport_s43 <= header_parser_sport_s35;
-        if (spaced_valid_s26_2) header_parser_dport_s27 <= header_parser_dport_s19;
         if (spaced_valid_s34) header_parser_dport_s35 <= header_parser_dport_s27;
         if (spaced_valid_s42) header_parser_dport_s43 <= header_parser_dport_s35;
         if (spaced_valid_s37) header_parser_traffic_class_s38 <= header_parser_traffic_class_s30;
@@ -984,12 +992,12 @@ module header_path (
         if (spaced_valid_s42) answering_s43 <= answering_s35;
         if (spaced_valid_s38) base_s39 <= base;
         if (spaced_valid_s40) header_step_copies_s41 <= header_step_copies;
-        if (spaced_valid_s1_2) not_265_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        if (spaced_valid_s9_2) not_265_s10 <= not_265_s2;
-        if (spaced_valid_s17_2) not_265_s18 <= not_265_s10;
-        if (spaced_valid_s25_2) not_265_s26 <= not_265_s18;
-        if (spaced_valid_s33) not_265_s34 <= not_265_s26;
-        if (spaced_valid_s41) not_265_s42 <= not_265_s34;
+        if (spaced_valid_s1_2) not_284_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        if (spaced_valid_s9_2) not_284_s10 <= not_284_s2;
+        if (spaced_valid_s17_2) not_284_s18 <= not_284_s10;
+        if (spaced_valid_s25_2) not_284_s26 <= not_284_s18;
+        if (spaced_valid_s33) not_284_s34 <= not_284_s26;
+        if (spaced_valid_s41) not_284_s42 <= not_284_s34;
         if (spaced_valid_s11_2) header_interface_known_s12 <= header_interface_known;
         if (spaced_valid_s19_2) header_interface_known_s20 <= header_interface_known_s12;
         if (spaced_valid_s27_2) header_interface_known_s28 <= header_interface_known_s20;
@@ -1252,7 +1260,7 @@ module header_path (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_address_src, header_address_dst_s16, cat_21_s17, header_parser_src_key_s45, header_parser_dst_key_s45};
+    wire _unused = &{1'b0, header_address_dst_s24, header_address_src_s20, cat_21_s17, header_parser_src_key_s45, header_parser_dst_key_s45};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1319,29 +1327,46 @@ module header_path (
         spaced_valid_s29 = 1'd0;
         spaced_valid_s30 = 1'd0;
         header_parser_v6_s13 = 1'd0;
+        header_parser_v6_s21 = 1'd0;
+        header_parser_v6_s29 = 1'd0;
         header_parser_src_key_s13 = 129'd0;
+        header_parser_src_key_s21 = 129'd0;
+        header_parser_src_key_s29 = 129'd0;
         header_parser_dst_key_s13 = 129'd0;
+        header_parser_dst_key_s21 = 129'd0;
+        header_parser_dst_key_s29 = 129'd0;
+        header_parser_sport_s27 = 16'd0;
+        header_parser_dport_s27 = 16'd0;
+        header_parser_protocol_s26 = 8'd0;
         header_interface_number_s12 = 10'd0;
+        header_interface_number_s20 = 10'd0;
+        header_interface_number_s28 = 10'd0;
+        header_parser_later_s26 = 1'd0;
         header_parser_tcp_flags_s11 = 8'd0;
         header_parser_tcp_flags_s19 = 8'd0;
+        header_parser_tcp_flags_s27 = 8'd0;
         header_parser_ip_length_s6 = 17'd0;
         header_parser_ip_length_s14 = 17'd0;
+        header_parser_ip_length_s22 = 17'd0;
+        header_parser_ip_length_s30 = 17'd0;
+        header_address_dst_s24 = 61'd0;
+        header_address_src_s20 = 61'd0;
         header_parser_traffic_class_s14 = 8'd0;
         header_parser_traffic_class_s22 = 8'd0;
         header_parser_traffic_class_s30 = 8'd0;
         header_interface_trust_s12 = 1'd0;
         header_interface_trust_s20 = 1'd0;
         header_interface_trust_s28 = 1'd0;
-        red_226_s16 = 1'd0;
+        red_245_s16 = 1'd0;
         header_parser_runt_s9 = 1'd0;
         header_parser_runt_s17 = 1'd0;
         header_parser_vlan_depth_s9 = 1'd0;
         header_parser_vlan_depth_s17 = 1'd0;
-        not_224_s12 = 1'd0;
+        not_243_s12 = 1'd0;
         header_interface_not_mine_s13 = 1'd0;
         header_parser_arp_s9 = 1'd0;
         header_parser_arp_s17 = 1'd0;
-        or_225_s13 = 1'd0;
+        or_244_s13 = 1'd0;
         header_parser_not_ip_s6 = 1'd0;
         header_parser_not_ip_s14 = 1'd0;
         header_parser_ipv4_header_s7 = 1'd0;
@@ -1362,14 +1387,12 @@ module header_path (
         header_reason_with_class_s29 = 6'd0;
         header_reason_without_s29 = 6'd0;
         base = 6'd0;
-        cat_266_s1 = 69'd0;
-        cat_266_s9 = 69'd0;
-        cat_266_s17 = 69'd0;
-        cat_266_s25 = 69'd0;
-        cat_266_s33 = 69'd0;
-        cat_266_s41 = 69'd0;
-        header_interface_number_s20 = 10'd0;
-        header_interface_number_s28 = 10'd0;
+        cat_285_s1 = 69'd0;
+        cat_285_s9 = 69'd0;
+        cat_285_s17 = 69'd0;
+        cat_285_s25 = 69'd0;
+        cat_285_s33 = 69'd0;
+        cat_285_s41 = 69'd0;
         header_interface_number_s36 = 10'd0;
         header_interface_number_s44 = 10'd0;
         header_source_sender_s22 = 16'd0;
@@ -1380,27 +1403,22 @@ module header_path (
         header_class_direction_s31 = 1'd0;
         header_class_direction_s39 = 1'd0;
         header_step_action_s41 = 22'd0;
-        cat_276_s16 = 17'd0;
-        cat_276_s24 = 17'd0;
-        cat_276_s32 = 17'd0;
-        cat_276_s40 = 17'd0;
+        cat_295_s16 = 17'd0;
+        cat_295_s24 = 17'd0;
+        cat_295_s32 = 17'd0;
+        cat_295_s40 = 17'd0;
         header_priority_rank_s35 = 3'd0;
         header_priority_rank_s43 = 3'd0;
-        and_278_s41 = 16'd0;
+        and_297_s41 = 16'd0;
         header_parser_offset_s4 = 8'd0;
         header_parser_offset_s12 = 8'd0;
         header_parser_offset_s20 = 8'd0;
         header_parser_offset_s28 = 8'd0;
         header_parser_offset_s36 = 8'd0;
         header_parser_offset_s44 = 8'd0;
-        header_parser_ip_length_s22 = 17'd0;
-        header_parser_ip_length_s30 = 17'd0;
         header_parser_ip_length_s38 = 17'd0;
-        header_parser_protocol_s26 = 8'd0;
         header_parser_protocol_s34 = 8'd0;
         header_parser_protocol_s42 = 8'd0;
-        header_parser_v6_s21 = 1'd0;
-        header_parser_v6_s29 = 1'd0;
         header_parser_v6_s37 = 1'd0;
         header_parser_v6_s45 = 1'd0;
         header_parser_l4_s19 = 3'd0;
@@ -1417,18 +1435,12 @@ module header_path (
         header_parser_udp_no_checksum_s28 = 1'd0;
         header_parser_udp_no_checksum_s36 = 1'd0;
         header_parser_udp_no_checksum_s44 = 1'd0;
-        header_parser_src_key_s21 = 129'd0;
-        header_parser_src_key_s29 = 129'd0;
         header_parser_src_key_s37 = 129'd0;
         header_parser_src_key_s45 = 129'd0;
-        header_parser_dst_key_s21 = 129'd0;
-        header_parser_dst_key_s29 = 129'd0;
         header_parser_dst_key_s37 = 129'd0;
         header_parser_dst_key_s45 = 129'd0;
-        header_parser_sport_s27 = 16'd0;
         header_parser_sport_s35 = 16'd0;
         header_parser_sport_s43 = 16'd0;
-        header_parser_dport_s27 = 16'd0;
         header_parser_dport_s35 = 16'd0;
         header_parser_dport_s43 = 16'd0;
         header_parser_traffic_class_s38 = 8'd0;
@@ -1453,12 +1465,12 @@ module header_path (
         answering_s43 = 1'd0;
         base_s39 = 6'd0;
         header_step_copies_s41 = 4'd0;
-        not_265_s2 = 1'd0;
-        not_265_s10 = 1'd0;
-        not_265_s18 = 1'd0;
-        not_265_s26 = 1'd0;
-        not_265_s34 = 1'd0;
-        not_265_s42 = 1'd0;
+        not_284_s2 = 1'd0;
+        not_284_s10 = 1'd0;
+        not_284_s18 = 1'd0;
+        not_284_s26 = 1'd0;
+        not_284_s34 = 1'd0;
+        not_284_s42 = 1'd0;
         header_interface_known_s12 = 1'd0;
         header_interface_known_s20 = 1'd0;
         header_interface_known_s28 = 1'd0;

@@ -2,10 +2,6 @@
 // Rules: is it allowed?
 // 4 banks of 16 rows with 2 rules, in one memory, a slot compared in each clock.
 //
-// index0, stage 0
-// index1, stage 0
-// index2, stage 0
-// index3, stage 0
 // v6, stage 3
 // client, stage 3
 // server, stage 3
@@ -29,10 +25,7 @@
 module table_rule (
     input  wire clk,
     input  wire rst,
-    input  wire [3:0] index0,
-    input  wire [3:0] index1,
-    input  wire [3:0] index2,
-    input  wire [3:0] index3,
+    input  wire [5:0] index,
     input  wire v6,
     input  wire [127:0] client,
     input  wire [127:0] server,
@@ -57,22 +50,13 @@ module table_rule (
     output wire permit,
     output wire [509:0] cfg_rdata
 );
-    reg  [3:0] index0_kept;
-    reg  [3:0] index1_kept;
-    reg  [3:0] index2_kept;
-    reg  [3:0] index3_kept;
-    reg  spaced_valid_s1;
-    reg  spaced_valid_s2;
-    reg  spaced_valid_s3;
-    reg  spaced_valid_s4;
-    reg  spaced_valid_s5;
-    reg  spaced_valid_s6;
-    reg  spaced_valid_s7;
-    reg  spaced_valid_s8;
-    reg  [5:0] or_65_d1;
+    reg  [5:0] index_d1;
     reg  [509:0] banks_q;
     reg  [509:0] banks_q_d1;
     reg  v6_kept;
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
     reg  [127:0] client_kept;
     reg  [127:0] server_kept;
     reg  [15:0] client_port_kept;
@@ -85,23 +69,28 @@ module table_rule (
     reg  [9:0] arrival_kept;
     reg  [11:0] set_kept;
     reg  epoch_kept;
+    reg  spaced_valid_s4;
+    reg  spaced_valid_s5;
+    reg  spaced_valid_s6;
+    reg  spaced_valid_s7;
+    reg  spaced_valid_s8;
     reg  spaced_valid_s9;
     reg  spaced_valid_s10;
     reg  rest_holds;
-    reg  and_200_d1;
-    reg  and_205_d1;
-    reg  and_211_d1;
-    reg  [254:0] mux_111_d1;
+    reg  and_162_d1;
+    reg  and_167_d1;
+    reg  and_173_d1;
+    reg  [254:0] mux_73_d1;
     reg  found;
     reg  [15:0] best_order;
     reg  [15:0] best_rule;
     reg  best_permit;
-    reg  and_239_d1;
-    reg  and_241_d1;
+    reg  and_201_d1;
+    reg  and_203_d1;
     reg  [21:0] cfg_row_d1;
     reg  [509:0] wdata0_here;
     reg  [509:0] banks_cfg_q;
-    reg  and_241_d2;
+    reg  and_203_d2;
     reg  [509:0] banks_cfg_q1;
     reg  answers;
     reg  [509:0] answer_3;
@@ -109,40 +98,30 @@ module table_rule (
     reg  [509:0] answer_4;
     reg  answers_d2;
     (* ram_style = "distributed" *) reg [509:0] banks [0:63];
-    wire [5:0] cat_28 = {2'd0, index0_kept};
-    wire [5:0] cat_32 = {2'd1, index1_kept};
-    wire [5:0] cat_36 = {2'd2, index2_kept};
-    wire [5:0] cat_40 = {2'd3, index3_kept};
-    wire [5:0] or_63 = (({6{spaced_valid_s1}} & cat_28) | ({6{spaced_valid_s2}} & cat_28)) | (({6{spaced_valid_s3}} & cat_32) | ({6{spaced_valid_s4}} & cat_32));
-    wire [5:0] or_64 = (({6{spaced_valid_s5}} & cat_36) | ({6{spaced_valid_s6}} & cat_36)) | (({6{spaced_valid_s7}} & cat_40) | ({6{spaced_valid_s8}} & cat_40));
     wire second_slot = (spaced_valid_s4 | spaced_valid_s6) | (spaced_valid_s8 | spaced_valid_s10);
-    wire [95:0] and_96 = (client_kept[95:0] ^ banks_q_d1[352:257]) & ~(96'hffffffffffffffffffffffff >> banks_q_d1[359:353]);
-    wire [95:0] and_106 = (server_kept[95:0] ^ banks_q_d1[455:360]) & ~(96'hffffffffffffffffffffffff >> banks_q_d1[462:456]);
-    wire [254:0] mux_111 = second_slot ? banks_q_d1[509:255] : banks_q_d1[254:0];
-    wire mux_135 = later_kept ? (~(|mux_111[104:89]) & (&mux_111[120:105])) : ((mux_111[104:89] <= client_port_kept) & (client_port_kept <= mux_111[120:105]));
-    wire mux_145 = later_kept ? (~(|mux_111[136:121]) & (&mux_111[152:137])) : ((mux_111[136:121] <= port_kept) & (port_kept <= mux_111[152:137]));
-    wire and_166 = ({3'd0, mux_111[182:169]} <= size_kept) & ((&mux_111[196:183]) | (size_kept <= {3'd0, mux_111[196:183]}));
-    wire and_199 = ~(|((client_kept[127:96] ^ mux_111[35:4]) & ~(32'hffffffff >> mux_111[41:36]))) & ~(|((server_kept[127:96] ^ mux_111[73:42]) & ~(32'hffffffff >> mux_111[79:74])));
-    wire and_205 = ((mux_135 & mux_145) & (mux_111[80] | (mux_111[88:81] == protocol_kept))) & ~(|(later_kept ? mux_111[168:161] : ((mux_111[160:153] ^ flags_kept) & mux_111[168:161])));
-    wire and_208 = (((mux_111[3:2] == 2'd0) | ((mux_111[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & and_166) & (back_kept ? mux_111[198] : mux_111[197]);
-    wire and_210 = (and_208 & (mux_111[199] | (mux_111[209:200] == arrival_kept))) & (epoch_kept ? mux_111[1] : mux_111[0]);
-    wire holds = (and_200_d1 & and_205_d1) & and_211_d1;
-    wire and_224 = found & ~spaced_valid_s5;
-    wire better = holds & (~and_224 | (mux_111_d1[237:222] < best_order));
+    wire [95:0] and_58 = (client_kept[95:0] ^ banks_q_d1[352:257]) & ~(96'hffffffffffffffffffffffff >> banks_q_d1[359:353]);
+    wire [95:0] and_68 = (server_kept[95:0] ^ banks_q_d1[455:360]) & ~(96'hffffffffffffffffffffffff >> banks_q_d1[462:456]);
+    wire [254:0] mux_73 = second_slot ? banks_q_d1[509:255] : banks_q_d1[254:0];
+    wire mux_97 = later_kept ? (~(|mux_73[104:89]) & (&mux_73[120:105])) : ((mux_73[104:89] <= client_port_kept) & (client_port_kept <= mux_73[120:105]));
+    wire mux_107 = later_kept ? (~(|mux_73[136:121]) & (&mux_73[152:137])) : ((mux_73[136:121] <= port_kept) & (port_kept <= mux_73[152:137]));
+    wire and_128 = ({3'd0, mux_73[182:169]} <= size_kept) & ((&mux_73[196:183]) | (size_kept <= {3'd0, mux_73[196:183]}));
+    wire and_161 = ~(|((client_kept[127:96] ^ mux_73[35:4]) & ~(32'hffffffff >> mux_73[41:36]))) & ~(|((server_kept[127:96] ^ mux_73[73:42]) & ~(32'hffffffff >> mux_73[79:74])));
+    wire and_167 = ((mux_97 & mux_107) & (mux_73[80] | (mux_73[88:81] == protocol_kept))) & ~(|(later_kept ? mux_73[168:161] : ((mux_73[160:153] ^ flags_kept) & mux_73[168:161])));
+    wire and_170 = (((mux_73[3:2] == 2'd0) | ((mux_73[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & and_128) & (back_kept ? mux_73[198] : mux_73[197]);
+    wire and_172 = (and_170 & (mux_73[199] | (mux_73[209:200] == arrival_kept))) & (epoch_kept ? mux_73[1] : mux_73[0]);
+    wire holds = (and_162_d1 & and_167_d1) & and_173_d1;
+    wire and_186 = found & ~spaced_valid_s5;
+    wire better = holds & (~and_186 | (mux_73_d1[237:222] < best_order));
     assign rule = {16{found}} & best_rule;
     assign permit = best_permit & found;
-    wire and_238 = (cfg_table == 7'h16) & (cfg_row[21:6] == 16'd0);
-    wire and_239 = cfg_write & and_238;
+    wire and_200 = (cfg_table == 7'h16) & (cfg_row[21:6] == 16'd0);
+    wire and_201 = cfg_write & and_200;
     wire [5:0] cfg_row_d1_5_0 = cfg_row_d1[5:0];
     assign hit = found;
     assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
-        if (spaced_valid) index0_kept <= index0;
-        if (spaced_valid) index1_kept <= index1;
-        if (spaced_valid) index2_kept <= index2;
-        if (spaced_valid) index3_kept <= index3;
-        or_65_d1 <= or_63 | or_64;
+        index_d1 <= index;
         banks_q_d1 <= banks_q;
         if (spaced_valid_s3) v6_kept <= v6;
         if (spaced_valid_s3) client_kept <= client;
@@ -157,17 +136,17 @@ module table_rule (
         if (spaced_valid_s3) arrival_kept <= arrival;
         if (spaced_valid_s3) set_kept <= set;
         if (spaced_valid_s3) epoch_kept <= epoch;
-        rest_holds <= ~(|and_96) & ~(|and_106);
-        and_200_d1 <= and_199 & ((rest_holds & ~second_slot) | ~(mux_111[3:2] == 2'd3));
-        and_205_d1 <= and_205;
-        and_211_d1 <= and_210 & (mux_111[221:210] == set_kept);
-        mux_111_d1 <= mux_111;
-        if (better) best_order <= mux_111_d1[237:222];
-        if (better) best_rule <= mux_111_d1[253:238];
-        if (better) best_permit <= mux_111_d1[254];
+        rest_holds <= ~(|and_58) & ~(|and_68);
+        and_162_d1 <= and_161 & ((rest_holds & ~second_slot) | ~(mux_73[3:2] == 2'd3));
+        and_167_d1 <= and_167;
+        and_173_d1 <= and_172 & (mux_73[221:210] == set_kept);
+        mux_73_d1 <= mux_73;
+        if (better) best_order <= mux_73_d1[237:222];
+        if (better) best_rule <= mux_73_d1[253:238];
+        if (better) best_permit <= mux_73_d1[254];
         cfg_row_d1 <= cfg_row;
-        if (and_239) wdata0_here <= cfg_wdata;
-        if (and_241_d2) banks_cfg_q1 <= banks_cfg_q;
+        if (and_201) wdata0_here <= cfg_wdata;
+        if (and_203_d2) banks_cfg_q1 <= banks_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -183,9 +162,9 @@ module table_rule (
             spaced_valid_s9 <= 1'd0;
             spaced_valid_s10 <= 1'd0;
             found <= 1'd0;
-            and_239_d1 <= 1'd0;
-            and_241_d1 <= 1'd0;
-            and_241_d2 <= 1'd0;
+            and_201_d1 <= 1'd0;
+            and_203_d1 <= 1'd0;
+            and_203_d2 <= 1'd0;
             answers <= 1'd0;
             answer_3 <= 510'd0;
             answers_d1 <= 1'd0;
@@ -202,11 +181,11 @@ module table_rule (
             spaced_valid_s8 <= spaced_valid_s7;
             spaced_valid_s9 <= spaced_valid_s8;
             spaced_valid_s10 <= spaced_valid_s9;
-            found <= holds | and_224;
-            and_239_d1 <= and_239;
-            and_241_d1 <= cfg_read & and_238;
-            and_241_d2 <= and_241_d1;
-            answers <= and_241_d2;
+            found <= holds | and_186;
+            and_201_d1 <= and_201;
+            and_203_d1 <= cfg_read & and_200;
+            and_203_d2 <= and_203_d1;
+            answers <= and_203_d2;
             if (answers | answers_d1) answer_3 <= {510{answers}} & banks_cfg_q1;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
@@ -215,35 +194,26 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        banks_q <= banks[or_65_d1];
+        banks_q <= banks[index_d1];
     end
 
     always @(posedge clk) begin
-        if (and_239_d1) banks[cfg_row_d1_5_0] <= wdata0_here;
-        else if (and_241_d1) banks_cfg_q <= banks[cfg_row_d1_5_0];
+        if (and_201_d1) banks[cfg_row_d1_5_0] <= wdata0_here;
+        else if (and_203_d1) banks_cfg_q <= banks[cfg_row_d1_5_0];
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, mux_111_d1, cfg_row_d1};
+    wire _unused = &{1'b0, mux_73_d1, cfg_row_d1};
 
 `ifndef SYNTHESIS
     initial begin
-        index0_kept = 4'd0;
-        index1_kept = 4'd0;
-        index2_kept = 4'd0;
-        index3_kept = 4'd0;
-        spaced_valid_s1 = 1'd0;
-        spaced_valid_s2 = 1'd0;
-        spaced_valid_s3 = 1'd0;
-        spaced_valid_s4 = 1'd0;
-        spaced_valid_s5 = 1'd0;
-        spaced_valid_s6 = 1'd0;
-        spaced_valid_s7 = 1'd0;
-        spaced_valid_s8 = 1'd0;
-        or_65_d1 = 6'd0;
+        index_d1 = 6'd0;
         banks_q = 510'd0;
         banks_q_d1 = 510'd0;
         v6_kept = 1'd0;
+        spaced_valid_s1 = 1'd0;
+        spaced_valid_s2 = 1'd0;
+        spaced_valid_s3 = 1'd0;
         client_kept = 128'd0;
         server_kept = 128'd0;
         client_port_kept = 16'd0;
@@ -256,23 +226,28 @@ module table_rule (
         arrival_kept = 10'd0;
         set_kept = 12'd0;
         epoch_kept = 1'd0;
+        spaced_valid_s4 = 1'd0;
+        spaced_valid_s5 = 1'd0;
+        spaced_valid_s6 = 1'd0;
+        spaced_valid_s7 = 1'd0;
+        spaced_valid_s8 = 1'd0;
         spaced_valid_s9 = 1'd0;
         spaced_valid_s10 = 1'd0;
         rest_holds = 1'd0;
-        and_200_d1 = 1'd0;
-        and_205_d1 = 1'd0;
-        and_211_d1 = 1'd0;
-        mux_111_d1 = 255'd0;
+        and_162_d1 = 1'd0;
+        and_167_d1 = 1'd0;
+        and_173_d1 = 1'd0;
+        mux_73_d1 = 255'd0;
         found = 1'd0;
         best_order = 16'd0;
         best_rule = 16'd0;
         best_permit = 1'd0;
-        and_239_d1 = 1'd0;
-        and_241_d1 = 1'd0;
+        and_201_d1 = 1'd0;
+        and_203_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         wdata0_here = 510'd0;
         banks_cfg_q = 510'd0;
-        and_241_d2 = 1'd0;
+        and_203_d2 = 1'd0;
         banks_cfg_q1 = 510'd0;
         answers = 1'd0;
         answer_3 = 510'd0;

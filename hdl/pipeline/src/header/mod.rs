@@ -21,6 +21,7 @@ pub mod prepare;
 pub mod priority;
 pub mod range;
 pub mod reason;
+pub mod rule_rows;
 pub mod source;
 pub mod step;
 pub mod transport;

@@ -11,7 +11,7 @@ use seqnic_spec::tables::{RULE_SLOT, RULE_SLOTS, Table, width};
 use super::rules::{PACKET, Packet};
 use super::{Config, answer, memory, read_clocks};
 
-/// Clocks from the row numbers to the packet they are compared with: it is kept until the last slot.
+/// Clocks from stage 0 to the packet they are compared with: it is kept until the last slot.
 pub const COMPARE_STAGE: u32 = 3;
 
 /// Clocks in which a packet has the memory: a slot each.
@@ -19,13 +19,14 @@ fn turns(g: &Geometry) -> u32 {
     g.rule_banks * RULE_SLOTS
 }
 
-/// Clocks from the row numbers to the rule: they are kept, one is chosen, read, the slots one after the other, compare,
-/// the first of all.
+/// Clocks from stage 0 to the rule: a clock, a register, read, the slots one after the other, compare, the first of all.
 pub fn clocks(g: &Geometry) -> u32 {
     2 + read_clocks(g, Table::Rule) + (turns(g) - 1) + 2
 }
 
-/// The banks of `rule`: module `table_rule`. Ports as of [`super::rules::rules`], and `spaced_valid`.
+/// The banks of `rule`: module `table_rule`. Ports as of [`super::rules::rules`], and `spaced_valid`; but for the row
+/// of each bank there is one port, `index`: the rows of the banks, and above them the number of the bank, one after the
+/// other, [`RULE_SLOTS`] clocks each, from the clock behind stage 0 on.
 ///
 /// # Errors
 /// Sizes out of range, more slots in a packet's rows than clocks between headers.
@@ -46,10 +47,8 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         g.rule_banks,
         g.rule_rows
     ));
-    let row_bits = g.rule_rows.trailing_zeros();
-    let indexes: Vec<Sig> = (0..g.rule_banks)
-        .map(|bank| m.input_at(&format!("index{bank}"), row_bits, 0))
-        .collect();
+    let row = (g.rule_rows * g.rule_banks).trailing_zeros();
+    let row = m.input("index", row);
     let packet = PACKET.map(|(name, bits)| m.input_at(name, bits, COMPARE_STAGE));
     let valid = m.spaced_valid();
     let config = Config::inputs(&m, g.row_bits(table));
@@ -61,25 +60,8 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         kept.q()
     };
 
-    // One row after the other, each for as many clocks as it has slots.
-    let rows: Vec<Sig> = (0..)
-        .zip(&indexes)
-        .map(|(bank, index)| kept(&format!("index{bank}"), 0, *index))
-        .collect();
-    let mut chosen = vec![];
-    for (bank, row) in (0u32..).zip(&rows) {
-        let place = match g.rule_banks.trailing_zeros() {
-            0 => *row,
-            bits => m.lit(bits, bank.into()).cat(*row),
-        };
-        for turn in bank * RULE_SLOTS..(bank + 1) * RULE_SLOTS {
-            chosen.push((at(1 + turn), place));
-        }
-    }
     let ram = m.ram("banks", memory(g, table));
-    let row = ram
-        .read(m.select_onehot(&chosen).reg())
-        .delay(read_clocks(g, table) - 2);
+    let row = ram.read(row.reg()).delay(read_clocks(g, table) - 2);
     let read = 2 + read_clocks(g, table);
 
     // The last slot first: where it is a part of a long rule, that is known when slot 0 is compared.
