@@ -67,7 +67,7 @@ module header_meter (
         .cfg_rdata(cfg_rdata)
     );
 
-    gcra_bytes_32 states (
+    gcra_bytes_32_apart8 states (
         .clk(clk),
         .rst(rst),
         .asked(asked_s2),

@@ -53,7 +53,7 @@ module host_limit (
         .cfg_rdata(cfg_rdata)
     );
 
-    gcra_packets_32 states (
+    gcra_packets_32_apart3 states (
         .clk(clk),
         .rst(rst),
         .asked(((starts_here & exception) & lookup_row[0]) & ~lookup_row[1]),

@@ -35,7 +35,7 @@ module table_rewrite (
     reg  [128:0] answer_4;
     reg  answers_d2;
     reg  spaced_valid_s1;
-    (* ram_style = "distributed" *) reg [128:0] rows [0:63];
+    (* ram_style = "block" *) reg [128:0] rows [0:63];
     wire and_14 = (cfg_table == 7'hc) & (cfg_row[21:6] == 16'd0);
     wire and_15 = cfg_write & and_14;
     wire [5:0] cfg_row_d1_5_0 = cfg_row_d1[5:0];
@@ -74,6 +74,7 @@ module table_rewrite (
 
     always @(posedge clk) begin
         rows_q <= rows[index];
+        if (and_15_d1 && index == cfg_row_d1_5_0) rows_q <= wdata0_here;
     end
 
     always @(posedge clk) begin

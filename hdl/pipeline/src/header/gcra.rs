@@ -2,7 +2,8 @@
 //! as virtual scheduling (ITU-T I.371 annex A), exact, one packet a clock.
 //!
 //! The state of a row is the time at which its next packet is due. Read, compare, write: a packet of
-//! a row whose last packets are not written yet takes the state from them, as counters do.
+//! a row whose last packets are not written yet takes the state from them, as counters do; packets that are far enough
+//! apart need none of it.
 
 use seqnic_gen::{Circuit, GenError, Module, RamSpec, RamStyle, Sig, clog2};
 use seqnic_spec::tables::time;
@@ -56,16 +57,20 @@ impl Charge {
 
 /// `gcra_bytes_<rows>` or `gcra_packets_<rows>`: takes `asked` (a packet, not only a look), `row`, `arrived` (64, ns), `cost`,
 /// `tolerance` and, charged by bytes, `bytes` (14); gives `conforms` [`Charge::latency`] clocks later. What is not
-/// asked leaves the states as they are.
+/// asked leaves the states as they are. Packets come at least `apart` clocks after each other.
 ///
 /// # Errors
 /// A number of rows that no memory has.
-pub fn build(rows: u32, charge: Charge) -> Result<Circuit, Vec<GenError>> {
+pub fn build(rows: u32, charge: Charge, apart: u32) -> Result<Circuit, Vec<GenError>> {
     let what = match charge {
         Charge::Bytes => "bytes",
         Charge::Packets => "packets",
     };
-    let m = Module::new(&format!("gcra_{what}_{rows}"));
+    let spaced = match apart {
+        1 => String::new(),
+        _ => format!("_apart{apart}"),
+    };
+    let m = Module::new(&format!("gcra_{what}_{rows}{spaced}"));
     m.doc("Rates by virtual scheduling: a packet conforms if it comes no earlier than due less the tolerance.");
     let bits = clog2(rows).max(1);
     let asked = m.input("asked", 1).as_valid();
@@ -101,11 +106,13 @@ pub fn build(rows: u32, charge: Charge) -> Result<Circuit, Vec<GenError>> {
     memory.write(written, row_written, value.q());
 
     // The newest state of the row: of the last packets, which the memory did not know when it was read.
+    // That it is the same row is found a clock before.
+    let row_soon = row.delay(decision - 1);
     let behind = |n: u32| -> (Sig<'_>, Sig<'_>) {
-        let same = written.delay(n) & row_written.delay(n).eq(row_then);
-        (same.named(&format!("same_{n}")), value.delay(n))
+        let same = asked_then.delay(n) & row_then.delay(n).eq(row_soon);
+        (same.named(&format!("same_{n}")).reg(), value.delay(n))
     };
-    let recent: Vec<_> = (0..=READ_CLOCKS).map(behind).collect();
+    let recent: Vec<_> = (apart - 1..=READ_CLOCKS).map(behind).collect();
     let due = m.priority(&recent, stored).named("due");
     let conforms = due.le(latest).named("in_time");
     let late = due.lt(now.delay(decision)).named("late");
@@ -154,13 +161,16 @@ mod tests {
     #[test]
     fn packets_conform_as_the_rule_says() {
         let shapes = [
-            (Charge::Bytes, 32, 32),
-            (Charge::Bytes, 32, 1),
-            (Charge::Bytes, 16384, 3),
-            (Charge::Packets, 32, 2),
+            (Charge::Bytes, 32, 32, 1),
+            (Charge::Bytes, 32, 1, 1),
+            (Charge::Bytes, 16384, 3, 1),
+            (Charge::Packets, 32, 2, 1),
+            (Charge::Packets, 32, 1, 3),
+            (Charge::Bytes, 32, 1, 4),
+            (Charge::Bytes, 32, 2, 8),
         ];
-        for (charge, rows, hot) in shapes {
-            let mut sim = Sim::new(&built(build(rows, charge)));
+        for (charge, rows, hot, apart) in shapes {
+            let mut sim = Sim::new(&built(build(rows, charge, apart)));
             let mut random = Random::new(u64::from(rows + hot));
             sim.reset();
             let mut due = vec![0u128; rows as usize];
@@ -171,11 +181,12 @@ mod tests {
                 Charge::Bytes => 900 + row * 77,
                 Charge::Packets => 700_000 + row * 99_999,
             };
-            for clock in 0..20_000u64 {
+            for clock in 0..20_000 * u64::from(apart) {
                 now += random.pick(&[1, 1, 2, 30, if clock % 4096 == 0 { 1 << 40 } else { 0 }]);
                 let time = now - random.below(8).min(now);
                 let row = random.below(hot.into()) * u64::from(rows / hot);
                 let (asked, bytes) = (!random.one_in(4), random.below(9217));
+                let asked = asked && clock % u64::from(apart) == 0;
                 let tolerance = random.pick(&[0, 1 << 20, 1 << 26]);
                 sim.set("asked", asked.into());
                 sim.set("row", row);
@@ -205,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_largest_cost_and_length_fit() {
-        let mut sim = Sim::new(&built(build(32, Charge::Bytes)));
+        let mut sim = Sim::new(&built(build(32, Charge::Bytes, 1)));
         sim.reset();
         let most = (1u64 << time::METER_COST_BITS) - 1;
         let bytes = (1u64 << time::BYTES_BITS) - 1;

@@ -51,7 +51,8 @@ pub fn meter(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ("tolerance", rate.field("tolerance")),
     ];
     let ports = ports.map(|(name, sig)| (name, sig.to_stage(known).unstaged()));
-    let states = m.instance("states", &gcra::build(g.meter_rows, Charge::Bytes)?, &ports);
+    let states = gcra::build(g.meter_rows, Charge::Bytes, g.clocks_per_header)?;
+    let states = m.instance("states", &states, &ports);
     let answered = latency(g);
     let conforms = states.get("conforms").at_stage(answered);
     let starts = starts.to_stage(answered);

@@ -276,6 +276,11 @@ pub fn frames_inside(g: &Geometry) -> u32 {
     (g.header_slots + edit_slots(g)).next_power_of_two()
 }
 
+/// Clocks from the first slot of a copy to that of the next, at least: copies may have one.
+pub const fn copies_apart(g: &Geometry) -> u32 {
+    if g.clocks_per_header == 1 { 1 } else { 3 }
+}
+
 /// Bytes of the lower beat of a slot that leave with it at most, of `full` in a beat.
 fn most_bytes<'m>(edit: Sig<'m>, full: Sig<'m>, beat_bits: u32) -> Sig<'m> {
     let part = |name: &str| edit.field(name).trunc(beat_bits).zext(full.width());
@@ -327,6 +332,8 @@ mod tests {
         slots: VecDeque<Option<(Bits, u64)>>,
         found: Vec<Slot>,
         copies: usize,
+        /// When the last copy began.
+        began: Option<u64>,
     }
 
     impl Reader {
@@ -335,6 +342,7 @@ mod tests {
                 slots: vec![None; 2].into(),
                 found: vec![],
                 copies: 0,
+                began: None,
             }
         }
 
@@ -346,6 +354,12 @@ mod tests {
                     unpacked(&record(&EDIT), &edit, "tag").low_u64(),
                 )
             });
+            let first = |bits: &Bits| !unpacked(&slot(g), bits, "first").is_zero();
+            if now.as_ref().is_some_and(|(bits, _)| first(bits)) {
+                let apart = u64::from(copies_apart(g));
+                assert!(self.began.is_none_or(|t| sim.cycle() >= t + apart));
+                self.began = Some(sim.cycle());
+            }
             self.slots.push_back(now);
             let Some((word, tag)) = self.slots.pop_front().flatten() else {
                 return;

@@ -1,7 +1,7 @@
 //! How many exceptions does the host take? Beside the editor: what is over its reason's limit is
 //! dropped whole where it would go to the host's queue.
 
-use super::editor;
+use super::{buffer, editor};
 use crate::header::gcra::{self, Charge};
 use crate::tables::{Config, direct, read_clocks};
 use seqnic_gen::{Circuit, GenError, Module};
@@ -51,7 +51,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     ];
     let states = m.instance(
         "states",
-        &gcra::build(g.rows(table), Charge::Packets)?,
+        &gcra::build(g.rows(table), Charge::Packets, buffer::copies_apart(g))?,
         &ports,
     );
     let over = (by_rate.delay(left) & !states.get("conforms")) | closed.delay(left);

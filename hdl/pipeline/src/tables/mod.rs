@@ -80,6 +80,8 @@ fn memory(g: &Geometry, table: Table) -> RamSpec {
         ..=LUT_ROWS => RamStyle::Distributed,
         // A few bits a row.
         _ if table == Table::Dscp => RamStyle::Distributed,
+        // As many blocks as are left on small FPGAs.
+        _ if table == Table::Rewrite && !wide => RamStyle::Block,
         ..=LUT_ROWS_SMALL if !wide => RamStyle::Distributed,
         ULTRA_ROWS.. if wide => RamStyle::Ultra,
         _ => RamStyle::Block,

@@ -3,7 +3,7 @@
 
 `default_nettype none
 
-module gcra_bytes_32 (
+module gcra_bytes_32_apart8 (
     input  wire clk,
     input  wire rst,
     input  wire asked,
@@ -50,25 +50,15 @@ module gcra_bytes_32 (
     reg  [4:0] row_d4;
     reg  [4:0] row_d5;
     reg  [79:0] due_times_q;
-    reg  [79:0] due_times_q_d1;
+    reg  [79:0] due;
     reg  [79:0] value;
     reg  asked_d6;
     reg  [4:0] row_d6;
-    reg  asked_d7;
-    reg  [4:0] row_d7;
-    reg  [79:0] value_d1;
-    reg  asked_d8;
-    reg  [4:0] row_d8;
-    reg  [79:0] value_d2;
     reg  [79:0] now_d5;
     (* ram_style = "distributed" *) reg [79:0] due_times [0:31];
     wire [49:0] cat_7 = {14'd0, cost};
     wire [79:0] now = {arrived, 16'd0};
     wire [79:0] charged = {30'd0, product_d1};
-    wire same_0 = asked_d6 & (row_d6 == row_d5);
-    wire same_1 = asked_d7 & (row_d7 == row_d5);
-    wire same_2 = asked_d8 & (row_d8 == row_d5);
-    wire [79:0] due = same_0 ? value : (same_1 ? value_d1 : (same_2 ? value_d2 : due_times_q_d1));
     wire in_time = due <= latest;
     wire late = due < now_d5;
 
@@ -103,13 +93,9 @@ module gcra_bytes_32 (
         row_d3 <= row_d2;
         row_d4 <= row_d3;
         row_d5 <= row_d4;
-        due_times_q_d1 <= due_times_q;
+        due <= due_times_q;
         value <= in_time ? (late ? from_now : (due + charged)) : due;
         row_d6 <= row_d5;
-        row_d7 <= row_d6;
-        value_d1 <= value;
-        row_d8 <= row_d7;
-        value_d2 <= value_d1;
         now_d5 <= now_d4;
         conforms <= in_time;
     end
@@ -122,8 +108,6 @@ module gcra_bytes_32 (
             asked_d4 <= 1'd0;
             asked_d5 <= 1'd0;
             asked_d6 <= 1'd0;
-            asked_d7 <= 1'd0;
-            asked_d8 <= 1'd0;
         end else begin
             asked_d1 <= asked;
             asked_d2 <= asked_d1;
@@ -131,8 +115,6 @@ module gcra_bytes_32 (
             asked_d4 <= asked_d3;
             asked_d5 <= asked_d4;
             asked_d6 <= asked_d5;
-            asked_d7 <= asked_d6;
-            asked_d8 <= asked_d7;
         end
     end
 
@@ -182,16 +164,10 @@ module gcra_bytes_32 (
         row_d4 = 5'd0;
         row_d5 = 5'd0;
         due_times_q = 80'd0;
-        due_times_q_d1 = 80'd0;
+        due = 80'd0;
         value = 80'd0;
         asked_d6 = 1'd0;
         row_d6 = 5'd0;
-        asked_d7 = 1'd0;
-        row_d7 = 5'd0;
-        value_d1 = 80'd0;
-        asked_d8 = 1'd0;
-        row_d8 = 5'd0;
-        value_d2 = 80'd0;
         now_d5 = 80'd0;
         conforms = 1'd0;
     end

@@ -3,7 +3,7 @@
 
 `default_nettype none
 
-module gcra_packets_32 (
+module gcra_packets_32_apart3 (
     input  wire clk,
     input  wire rst,
     input  wire asked,
@@ -30,19 +30,16 @@ module gcra_packets_32 (
     reg  [4:0] row_d3;
     reg  asked_d4;
     reg  [4:0] row_d4;
+    reg  same_2_d1;
     reg  [79:0] value_d1;
-    reg  asked_d5;
-    reg  [4:0] row_d5;
     reg  [79:0] value_d2;
     reg  [79:0] now_d1;
     reg  [79:0] now_d2;
     (* ram_style = "distributed" *) reg [79:0] due_times [0:31];
     wire [79:0] now = {arrived, 16'd0};
     wire [79:0] charged = {33'd0, cost_d2};
-    wire same_0 = asked_d3 & (row_d3 == row_d2);
-    wire same_1 = asked_d4 & (row_d4 == row_d2);
-    wire same_2 = asked_d5 & (row_d5 == row_d2);
-    wire [79:0] due = same_0 ? value : (same_1 ? value_d1 : (same_2 ? value_d2 : due_times_q_d1));
+    wire same_2 = asked_d4 & (row_d4 == row_d1);
+    wire [79:0] due = same_2_d1 ? value_d2 : due_times_q_d1;
     wire in_time = due <= latest;
     wire late = due < now_d2;
 
@@ -59,8 +56,8 @@ module gcra_packets_32 (
         value <= in_time ? (late ? from_now : (due + charged)) : due;
         row_d3 <= row_d2;
         row_d4 <= row_d3;
+        same_2_d1 <= same_2;
         value_d1 <= value;
-        row_d5 <= row_d4;
         value_d2 <= value_d1;
         now_d1 <= now;
         now_d2 <= now_d1;
@@ -73,13 +70,11 @@ module gcra_packets_32 (
             asked_d2 <= 1'd0;
             asked_d3 <= 1'd0;
             asked_d4 <= 1'd0;
-            asked_d5 <= 1'd0;
         end else begin
             asked_d1 <= asked;
             asked_d2 <= asked_d1;
             asked_d3 <= asked_d2;
             asked_d4 <= asked_d3;
-            asked_d5 <= asked_d4;
         end
     end
 
@@ -110,9 +105,8 @@ module gcra_packets_32 (
         row_d3 = 5'd0;
         asked_d4 = 1'd0;
         row_d4 = 5'd0;
+        same_2_d1 = 1'd0;
         value_d1 = 80'd0;
-        asked_d5 = 1'd0;
-        row_d5 = 5'd0;
         value_d2 = 80'd0;
         now_d1 = 80'd0;
         now_d2 = 80'd0;
