@@ -60,6 +60,7 @@ module host_registers (
     output wire aw_ready,
     output wire w_ready,
     output wire b_valid,
+    output wire [1:0] b_resp,
     output wire ar_ready,
     output wire resetting,
     output wire clear,
@@ -99,16 +100,19 @@ module host_registers (
     output wire [23:0] doorbell_index,
     output wire doorbell_arm,
     output wire r_valid,
+    output wire [1:0] r_resp,
     output wire [31:0] r_data,
     output wire active
 );
     reg  b_valid_now;
     reg  write;
+    reg  write_torn;
     reg  [11:0] write_at;
     reg  [31:0] write_data;
     reg  asking;
     reg  r_valid_now;
     reg  [11:0] read_at;
+    reg  read_inside;
     reg  [31:0] scratch;
     reg  [31:0] heartbeat;
     reg  [31:0] time_high;
@@ -186,7 +190,44 @@ module host_registers (
     reg  [4:0] log2_6;
     reg  [31:0] moderation_6;
     reg  [31:0] read_data;
+    reg  read_wrong;
     wire take_write = (aw_valid & w_valid) & ~b_valid_now;
+    wire red_51 = &w_strb;
+    wire write_inside = |aw_addr[1:0];
+    wire [30:0] cat_132 = {
+        write_at[11:2] == 10'd0,
+        write_at[11:1] == 11'd2,
+        write_at[11:3] == 9'd1,
+        write_at[11:1] == 11'd8,
+        write_at == 12'h12,
+        write_at[11:1] == 11'ha,
+        write_at[11:2] == 10'd6,
+        write_at[11:1] == 11'he,
+        write_at == 12'h1e,
+        write_at[11:1] == 11'h20,
+        write_at == 12'h42,
+        write_at[11:4] == 8'd5,
+        write_at[11:6] == 6'd2,
+        write_at[11:7] == 5'd2,
+        write_at[11:3] == 9'h80,
+        write_at[11:1] == 11'h204,
+        write_at[11:3] == 9'h82,
+        write_at[11:1] == 11'h20c,
+        write_at[11:3] == 9'h84,
+        write_at[11:1] == 11'h214,
+        write_at[11:3] == 9'h86,
+        write_at[11:1] == 11'h21c,
+        write_at[11:3] == 9'h88,
+        write_at[11:1] == 11'h224,
+        write_at[11:3] == 9'h8a,
+        write_at[11:1] == 11'h22c,
+        write_at[11:3] == 9'h8c,
+        write_at[11:1] == 11'h234,
+        write_at[11:2] == 10'h200,
+        write_at[11:1] == 11'h402,
+        write_at == 12'h806
+    };
+    assign b_resp = {write_torn | ~(|cat_132), 1'd0};
     wire take_read = (ar_valid & ~asking) & ~r_valid_now;
     assign ar_ready = ~asking & ~r_valid_now;
     wire writes_scratch_0 = write & (write_at == 12'h11);
@@ -196,44 +237,44 @@ module host_registers (
     wire writes_errors_0 = write & (write_at == 12'h1c);
     wire [3:0] link_moves = link_now ^ link_first;
     wire writes_link_changed_0 = write & (write_at == 12'h1e);
-    wire [3:0] mux_416 = reset ? 4'd0 : ((link_changes & ~({4{writes_link_changed_0}} & write_data[3:0])) | link_moves);
+    wire [3:0] mux_498 = reset ? 4'd0 : ((link_changes & ~({4{writes_link_changed_0}} & write_data[3:0])) | link_moves);
     assign errors = (|errors_now) | (|link_changes);
     assign error_event = (|failed) | (|link_moves);
-    wire not_436 = ~window_busy;
+    wire not_518 = ~window_busy;
     wire writes_window_address_0 = write & (write_at == 12'h40);
     wire writes_window_data_0 = write & (write_at == 12'h50);
-    wire [31:0] mux_452 = window_done ? window_row[31:0] : ((writes_window_data_0 & not_436) ? write_data : window_0);
+    wire [31:0] mux_534 = window_done ? window_row[31:0] : ((writes_window_data_0 & not_518) ? write_data : window_0);
     wire writes_window_data_1 = write & (write_at == 12'h51);
-    wire [31:0] mux_464 = window_done ? window_row[63:32] : ((writes_window_data_1 & not_436) ? write_data : window_1);
+    wire [31:0] mux_546 = window_done ? window_row[63:32] : ((writes_window_data_1 & not_518) ? write_data : window_1);
     wire writes_window_data_2 = write & (write_at == 12'h52);
-    wire [31:0] mux_476 = window_done ? window_row[95:64] : ((writes_window_data_2 & not_436) ? write_data : window_2);
+    wire [31:0] mux_558 = window_done ? window_row[95:64] : ((writes_window_data_2 & not_518) ? write_data : window_2);
     wire writes_window_data_3 = write & (write_at == 12'h53);
-    wire [31:0] mux_488 = window_done ? window_row[127:96] : ((writes_window_data_3 & not_436) ? write_data : window_3);
+    wire [31:0] mux_570 = window_done ? window_row[127:96] : ((writes_window_data_3 & not_518) ? write_data : window_3);
     wire writes_window_data_4 = write & (write_at == 12'h54);
-    wire [31:0] mux_500 = window_done ? window_row[159:128] : ((writes_window_data_4 & not_436) ? write_data : window_4);
+    wire [31:0] mux_582 = window_done ? window_row[159:128] : ((writes_window_data_4 & not_518) ? write_data : window_4);
     wire writes_window_data_5 = write & (write_at == 12'h55);
-    wire [31:0] mux_512 = window_done ? window_row[191:160] : ((writes_window_data_5 & not_436) ? write_data : window_5);
+    wire [31:0] mux_594 = window_done ? window_row[191:160] : ((writes_window_data_5 & not_518) ? write_data : window_5);
     wire writes_window_data_6 = write & (write_at == 12'h56);
-    wire [31:0] mux_524 = window_done ? window_row[223:192] : ((writes_window_data_6 & not_436) ? write_data : window_6);
+    wire [31:0] mux_606 = window_done ? window_row[223:192] : ((writes_window_data_6 & not_518) ? write_data : window_6);
     wire writes_window_data_7 = write & (write_at == 12'h57);
-    wire [31:0] mux_536 = window_done ? window_row[255:224] : ((writes_window_data_7 & not_436) ? write_data : window_7);
+    wire [31:0] mux_618 = window_done ? window_row[255:224] : ((writes_window_data_7 & not_518) ? write_data : window_7);
     wire writes_window_data_8 = write & (write_at == 12'h58);
-    wire [31:0] mux_548 = window_done ? window_row[287:256] : ((writes_window_data_8 & not_436) ? write_data : window_8);
+    wire [31:0] mux_630 = window_done ? window_row[287:256] : ((writes_window_data_8 & not_518) ? write_data : window_8);
     wire writes_window_data_9 = write & (write_at == 12'h59);
-    wire [31:0] mux_560 = window_done ? window_row[319:288] : ((writes_window_data_9 & not_436) ? write_data : window_9);
+    wire [31:0] mux_642 = window_done ? window_row[319:288] : ((writes_window_data_9 & not_518) ? write_data : window_9);
     wire writes_window_data_10 = write & (write_at == 12'h5a);
-    wire [31:0] mux_572 = window_done ? window_row[351:320] : ((writes_window_data_10 & not_436) ? write_data : window_10);
+    wire [31:0] mux_654 = window_done ? window_row[351:320] : ((writes_window_data_10 & not_518) ? write_data : window_10);
     wire writes_window_data_11 = write & (write_at == 12'h5b);
-    wire [31:0] mux_584 = window_done ? window_row[383:352] : ((writes_window_data_11 & not_436) ? write_data : window_11);
+    wire [31:0] mux_666 = window_done ? window_row[383:352] : ((writes_window_data_11 & not_518) ? write_data : window_11);
     wire writes_window_data_12 = write & (write_at == 12'h5c);
-    wire [31:0] mux_596 = window_done ? window_row[415:384] : ((writes_window_data_12 & not_436) ? write_data : window_12);
+    wire [31:0] mux_678 = window_done ? window_row[415:384] : ((writes_window_data_12 & not_518) ? write_data : window_12);
     wire writes_window_data_13 = write & (write_at == 12'h5d);
-    wire [31:0] mux_608 = window_done ? window_row[447:416] : ((writes_window_data_13 & not_436) ? write_data : window_13);
+    wire [31:0] mux_690 = window_done ? window_row[447:416] : ((writes_window_data_13 & not_518) ? write_data : window_13);
     wire writes_window_data_14 = write & (write_at == 12'h5e);
-    wire [31:0] mux_620 = window_done ? window_row[479:448] : ((writes_window_data_14 & not_436) ? write_data : window_14);
+    wire [31:0] mux_702 = window_done ? window_row[479:448] : ((writes_window_data_14 & not_518) ? write_data : window_14);
     wire writes_window_data_15 = write & (write_at == 12'h5f);
-    wire [31:0] mux_632 = window_done ? window_row[511:480] : ((writes_window_data_15 & not_436) ? write_data : window_15);
-    wire [511:0] cat_637 = {
+    wire [31:0] mux_714 = window_done ? window_row[511:480] : ((writes_window_data_15 & not_518) ? write_data : window_15);
+    wire [511:0] cat_719 = {
         window_15,
         window_14,
         window_13,
@@ -251,7 +292,7 @@ module host_registers (
         window_1,
         window_0
     };
-    assign window = {cat_637, window_address[31:24], window_address[23:0]};
+    assign window = {cat_719, window_address[31:24], window_address[23:0]};
     wire writes_window_command_0 = write & (write_at == 12'h41);
     assign queue_ring = write_data[1:0];
     assign window_write = writes_window_command_0 & (queue_ring == 2'd1);
@@ -348,66 +389,100 @@ module host_registers (
     assign doorbell_valid = write & ((write_at[11:3] == 9'h100) & (doorbell_ring < 3'd7));
     assign doorbell_index = write_data[23:0];
     assign doorbell_arm = write_data[31];
-    wire [31:0] or_1410 = ({32{read_at == 12'he}} & source_sha[95:64]) | ({32{read_at == 12'hf}} & source_sha[127:96]);
-    wire [31:0] or_1411 = ({32{read_at == 12'h10}} & source_sha[159:128]) | ({32{read_at == 12'h100}} & 32'h1b800400);
-    wire [31:0] or_1431 = ({32{read_at == 12'h15}} & time_high) | ({32{read_at == 12'h19}} & {30'd0, {core_busy, resetting_now}});
-    wire [31:0] or_1432 = ({32{read_at == 12'h1b}} & {24'd0, vectors_enabled}) | ({32{read_at == 12'h1a}} & {24'd0, pending});
-    wire [31:0] or_1433 = ({32{read_at == 12'h1c}} & {25'd0, errors_now}) | ({32{read_at == 12'h1d}} & {28'd0, link_now});
-    wire [31:0] or_1434 = ({32{read_at == 12'h1e}} & {28'd0, link_changes}) | ({32{read_at == 12'h40}} & window_address);
-    wire [31:0] or_1443 = ({32{read_at == 12'h42}} & {31'd0, (window_busy | window_soon) | writes_window_command_0}) | ({32{read_at == 12'h400}} & ring_base_low_0);
-    wire [31:0] or_1444 = ({32{read_at == 12'h401}} & ring_base_high_0) | ({32{read_at == 12'h402}} & ring_status_low_0);
-    wire [31:0] or_1445 = ({32{read_at == 12'h403}} & ring_status_high_0) | ({32{read_at == 12'h404}} & {27'd0, log2_0});
-    wire [31:0] or_1446 = ({32{read_at == 12'h405}} & {31'd0, enable_now_0}) | ({32{read_at == 12'h406}} & {27'd0, {error_0, busy[0], running[0]}});
-    wire [31:0] or_1449 = ({32{read_at == 12'h411}} & ring_base_high_1) | ({32{read_at == 12'h412}} & ring_status_low_1);
-    wire [31:0] or_1450 = ({32{read_at == 12'h413}} & ring_status_high_1) | ({32{read_at == 12'h414}} & {27'd0, log2_1});
-    wire [31:0] or_1451 = ({32{read_at == 12'h415}} & {31'd0, enable_now_1}) | ({32{read_at == 12'h416}} & {27'd0, {error_1, busy[1], running[1]}});
-    wire [31:0] or_1454 = ({32{read_at == 12'h421}} & ring_base_high_2) | ({32{read_at == 12'h422}} & ring_status_low_2);
-    wire [31:0] or_1455 = ({32{read_at == 12'h423}} & ring_status_high_2) | ({32{read_at == 12'h424}} & {27'd0, log2_2});
-    wire [31:0] or_1456 = ({32{read_at == 12'h425}} & {31'd0, enable_now_2}) | ({32{read_at == 12'h426}} & {27'd0, {error_2, busy[2], running[2]}});
-    wire [31:0] or_1459 = ({32{read_at == 12'h431}} & ring_base_high_3) | ({32{read_at == 12'h432}} & ring_status_low_3);
-    wire [31:0] or_1460 = ({32{read_at == 12'h433}} & ring_status_high_3) | ({32{read_at == 12'h434}} & {27'd0, log2_3});
-    wire [31:0] or_1461 = ({32{read_at == 12'h435}} & {31'd0, enable_now_3}) | ({32{read_at == 12'h436}} & {27'd0, {error_3, busy[3], running[3]}});
-    wire [31:0] or_1464 = ({32{read_at == 12'h441}} & ring_base_high_4) | ({32{read_at == 12'h442}} & ring_status_low_4);
-    wire [31:0] or_1465 = ({32{read_at == 12'h443}} & ring_status_high_4) | ({32{read_at == 12'h444}} & {27'd0, log2_4});
-    wire [31:0] or_1466 = ({32{read_at == 12'h445}} & {31'd0, enable_now_4}) | ({32{read_at == 12'h446}} & {27'd0, {error_4, busy[4], running[4]}});
-    wire [31:0] or_1469 = ({32{read_at == 12'h451}} & ring_base_high_5) | ({32{read_at == 12'h452}} & ring_status_low_5);
-    wire [31:0] or_1470 = ({32{read_at == 12'h453}} & ring_status_high_5) | ({32{read_at == 12'h454}} & {27'd0, log2_5});
-    wire [31:0] or_1471 = ({32{read_at == 12'h455}} & {31'd0, enable_now_5}) | ({32{read_at == 12'h456}} & {27'd0, {error_5, busy[5], running[5]}});
-    wire [31:0] or_1474 = ({32{read_at == 12'h461}} & ring_base_high_6) | ({32{read_at == 12'h462}} & ring_status_low_6);
-    wire [31:0] or_1475 = ({32{read_at == 12'h463}} & ring_status_high_6) | ({32{read_at == 12'h464}} & {27'd0, log2_6});
-    wire [31:0] or_1476 = ({32{read_at == 12'h465}} & {31'd0, enable_now_6}) | ({32{read_at == 12'h466}} & {27'd0, {error_6, busy[6], running[6]}});
-    wire [31:0] or_1478 = (({32{read_at == 12'd0}} & 32'h4e514553) | ({32{read_at == 12'd1}} & 32'd2)) | (({32{read_at == 12'd2}} & 32'h114f822a) | ({32{read_at == 12'd3}} & 32'h4cbef9ff));
-    wire [31:0] or_1479 = (({32{read_at == 12'd4}} & 32'h5896c205) | ({32{read_at == 12'd5}} & 32'h8071004)) | ({32{read_at == 12'd8}} & 32'h65676465);
-    wire [31:0] or_1481 = (({32{read_at == 12'h101}} & 32'h13800400) | ({32{read_at == 12'h102}} & 32'h30000400)) | (({32{read_at == 12'h103}} & 32'h10800400) | ({32{read_at == 12'h104}} & 32'h10800400));
-    wire [31:0] or_1482 = (({32{read_at == 12'h105}} & 32'h10800400) | ({32{read_at == 12'h106}} & 32'h10800400)) | (({32{read_at == 12'h107}} & 32'h80000020) | ({32{read_at == 12'h108}} & 32'h19000200));
-    wire [31:0] or_1483 = (({32{read_at == 12'h109}} & 32'h11800800) | ({32{read_at == 12'h10a}} & 32'h13000800)) | (({32{read_at == 12'h10b}} & 32'h51c00200) | ({32{read_at == 12'h10c}} & 32'h20400040));
-    wire [31:0] or_1484 = (({32{read_at == 12'h10d}} & 32'h8000060) | ({32{read_at == 12'h10e}} & 32'h400002)) | (({32{read_at == 12'h10f}} & 32'h2a400010) | ({32{read_at == 12'h110}} & 32'h60400020));
-    wire [31:0] or_1485 = (({32{read_at == 12'h111}} & 32'h17000020) | ({32{read_at == 12'h112}} & 32'h1b000020)) | (({32{read_at == 12'h113}} & 32'hc00040) | ({32{read_at == 12'h114}} & 32'h2400080));
-    wire [31:0] or_1486 = (({32{read_at == 12'h115}} & 32'h14000008) | ({32{read_at == 12'h116}} & 32'h7f800040)) | (({32{read_at == 12'h117}} & 32'h4400100) | ({32{read_at == 12'h140}} & 32'h20000040));
-    wire [31:0] or_1487 = (({32{read_at == 12'h141}} & 32'h20000040) | ({32{read_at == 12'h142}} & 32'h20000040)) | (({32{read_at == 12'h143}} & 32'h20000100) | ({32{read_at == 12'h144}} & 32'h20000100));
-    wire [31:0] or_1488 = (({32{read_at == 12'h145}} & 32'h20000400) | ({32{read_at == 12'h146}} & 32'h20000800)) | (({32{read_at == 12'h147}} & 32'h20000100) | ({32{read_at == 12'h148}} & 32'h20000100));
-    wire [31:0] or_1489 = (({32{read_at == 12'h149}} & 32'h20000100) | ({32{read_at == 12'h14a}} & 32'h20000100)) | (({32{read_at == 12'h14b}} & 32'h20000100) | ({32{read_at == 12'h11}} & scratch));
-    wire [31:0] or_1493 = (({32{read_at == 12'h52}} & window_2) | ({32{read_at == 12'h53}} & window_3)) | (({32{read_at == 12'h54}} & window_4) | ({32{read_at == 12'h55}} & window_5));
-    wire [31:0] or_1494 = (({32{read_at == 12'h56}} & window_6) | ({32{read_at == 12'h57}} & window_7)) | (({32{read_at == 12'h58}} & window_8) | ({32{read_at == 12'h59}} & window_9));
-    wire [31:0] or_1495 = (({32{read_at == 12'h5a}} & window_10) | ({32{read_at == 12'h5b}} & window_11)) | (({32{read_at == 12'h5c}} & window_12) | ({32{read_at == 12'h5d}} & window_13));
-    wire [31:0] or_1498 = or_1446 | (({32{read_at == 12'h407}} & {8'd0, index_0}) | ({32{read_at == 12'h408}} & dropped_0));
-    wire [31:0] or_1499 = (({32{read_at == 12'h409}} & moderation_0) | ({32{read_at == 12'h410}} & ring_base_low_1)) | or_1449;
-    wire [31:0] or_1501 = (({32{read_at == 12'h417}} & {8'd0, index_1}) | ({32{read_at == 12'h418}} & dropped_1)) | (({32{read_at == 12'h419}} & moderation_1) | ({32{read_at == 12'h420}} & ring_base_low_2));
-    wire [31:0] or_1503 = or_1456 | (({32{read_at == 12'h427}} & {8'd0, index_2}) | ({32{read_at == 12'h428}} & dropped_2));
-    wire [31:0] or_1504 = (({32{read_at == 12'h429}} & moderation_2) | ({32{read_at == 12'h430}} & ring_base_low_3)) | or_1459;
-    wire [31:0] or_1506 = (({32{read_at == 12'h437}} & {8'd0, index_3}) | ({32{read_at == 12'h438}} & dropped_3)) | (({32{read_at == 12'h439}} & moderation_3) | ({32{read_at == 12'h440}} & ring_base_low_4));
-    wire [31:0] or_1508 = or_1466 | (({32{read_at == 12'h447}} & {8'd0, index_4}) | ({32{read_at == 12'h448}} & dropped_4));
-    wire [31:0] or_1509 = (({32{read_at == 12'h449}} & moderation_4) | ({32{read_at == 12'h450}} & ring_base_low_5)) | or_1469;
-    wire [31:0] or_1511 = (({32{read_at == 12'h457}} & {8'd0, index_5}) | ({32{read_at == 12'h458}} & dropped_5)) | (({32{read_at == 12'h459}} & moderation_5) | ({32{read_at == 12'h460}} & ring_base_low_6));
-    wire [31:0] or_1513 = or_1476 | (({32{read_at == 12'h467}} & {8'd0, index_6}) | ({32{read_at == 12'h468}} & dropped_6));
-    wire [31:0] or_1515 = (({32{read_at == 12'hc}} & source_sha[31:0]) | ({32{read_at == 12'hd}} & source_sha[63:32])) | (or_1410 | or_1411);
-    wire [31:0] or_1520 = or_1489 | ((({32{read_at == 12'h12}} & heartbeat) | ({32{read_at == 12'h14}} & now[31:0])) | or_1431);
-    wire [31:0] or_1521 = (or_1432 | or_1433) | (or_1434 | (({32{read_at == 12'h50}} & window_0) | ({32{read_at == 12'h51}} & window_1)));
-    wire [31:0] or_1523 = or_1495 | ((({32{read_at == 12'h5e}} & window_14) | ({32{read_at == 12'h5f}} & window_15)) | or_1443);
-    wire [31:0] or_1544 = ((or_1493 | or_1494) | or_1523) | (((or_1444 | or_1445) | or_1498) | (or_1499 | (or_1450 | or_1451)));
-    wire [31:0] or_1545 = ((or_1501 | (or_1454 | or_1455)) | (or_1503 | or_1504)) | (((or_1460 | or_1461) | or_1506) | ((or_1464 | or_1465) | or_1508));
-    wire [31:0] or_1546 = ((or_1509 | (or_1470 | or_1471)) | (or_1511 | (or_1474 | or_1475))) | (or_1513 | ({32{read_at == 12'h469}} & moderation_6));
-    wire [31:0] or_1547 = (((or_1478 | or_1479) | or_1515) | ((or_1481 | or_1482) | (or_1483 | or_1484))) | (((or_1485 | or_1486) | (or_1487 | or_1488)) | (or_1520 | or_1521));
+    wire [31:0] or_1490 = ({32{read_at == 12'he}} & source_sha[95:64]) | ({32{read_at == 12'hf}} & source_sha[127:96]);
+    wire [31:0] or_1491 = ({32{read_at == 12'h10}} & source_sha[159:128]) | ({32{read_at == 12'h100}} & 32'h1b800400);
+    wire [31:0] or_1511 = ({32{read_at == 12'h15}} & time_high) | ({32{read_at == 12'h19}} & {30'd0, {core_busy, resetting_now}});
+    wire [31:0] or_1512 = ({32{read_at == 12'h1b}} & {24'd0, vectors_enabled}) | ({32{read_at == 12'h1a}} & {24'd0, pending});
+    wire [31:0] or_1513 = ({32{read_at == 12'h1c}} & {25'd0, errors_now}) | ({32{read_at == 12'h1d}} & {28'd0, link_now});
+    wire [31:0] or_1514 = ({32{read_at == 12'h1e}} & {28'd0, link_changes}) | ({32{read_at == 12'h40}} & window_address);
+    wire [31:0] or_1523 = ({32{read_at == 12'h42}} & {31'd0, (window_busy | window_soon) | writes_window_command_0}) | ({32{read_at == 12'h400}} & ring_base_low_0);
+    wire [31:0] or_1524 = ({32{read_at == 12'h401}} & ring_base_high_0) | ({32{read_at == 12'h402}} & ring_status_low_0);
+    wire [31:0] or_1525 = ({32{read_at == 12'h403}} & ring_status_high_0) | ({32{read_at == 12'h404}} & {27'd0, log2_0});
+    wire [31:0] or_1526 = ({32{read_at == 12'h405}} & {31'd0, enable_now_0}) | ({32{read_at == 12'h406}} & {27'd0, {error_0, busy[0], running[0]}});
+    wire [31:0] or_1529 = ({32{read_at == 12'h411}} & ring_base_high_1) | ({32{read_at == 12'h412}} & ring_status_low_1);
+    wire [31:0] or_1530 = ({32{read_at == 12'h413}} & ring_status_high_1) | ({32{read_at == 12'h414}} & {27'd0, log2_1});
+    wire [31:0] or_1531 = ({32{read_at == 12'h415}} & {31'd0, enable_now_1}) | ({32{read_at == 12'h416}} & {27'd0, {error_1, busy[1], running[1]}});
+    wire [31:0] or_1534 = ({32{read_at == 12'h421}} & ring_base_high_2) | ({32{read_at == 12'h422}} & ring_status_low_2);
+    wire [31:0] or_1535 = ({32{read_at == 12'h423}} & ring_status_high_2) | ({32{read_at == 12'h424}} & {27'd0, log2_2});
+    wire [31:0] or_1536 = ({32{read_at == 12'h425}} & {31'd0, enable_now_2}) | ({32{read_at == 12'h426}} & {27'd0, {error_2, busy[2], running[2]}});
+    wire [31:0] or_1539 = ({32{read_at == 12'h431}} & ring_base_high_3) | ({32{read_at == 12'h432}} & ring_status_low_3);
+    wire [31:0] or_1540 = ({32{read_at == 12'h433}} & ring_status_high_3) | ({32{read_at == 12'h434}} & {27'd0, log2_3});
+    wire [31:0] or_1541 = ({32{read_at == 12'h435}} & {31'd0, enable_now_3}) | ({32{read_at == 12'h436}} & {27'd0, {error_3, busy[3], running[3]}});
+    wire [31:0] or_1544 = ({32{read_at == 12'h441}} & ring_base_high_4) | ({32{read_at == 12'h442}} & ring_status_low_4);
+    wire [31:0] or_1545 = ({32{read_at == 12'h443}} & ring_status_high_4) | ({32{read_at == 12'h444}} & {27'd0, log2_4});
+    wire [31:0] or_1546 = ({32{read_at == 12'h445}} & {31'd0, enable_now_4}) | ({32{read_at == 12'h446}} & {27'd0, {error_4, busy[4], running[4]}});
+    wire [31:0] or_1549 = ({32{read_at == 12'h451}} & ring_base_high_5) | ({32{read_at == 12'h452}} & ring_status_low_5);
+    wire [31:0] or_1550 = ({32{read_at == 12'h453}} & ring_status_high_5) | ({32{read_at == 12'h454}} & {27'd0, log2_5});
+    wire [31:0] or_1551 = ({32{read_at == 12'h455}} & {31'd0, enable_now_5}) | ({32{read_at == 12'h456}} & {27'd0, {error_5, busy[5], running[5]}});
+    wire [31:0] or_1554 = ({32{read_at == 12'h461}} & ring_base_high_6) | ({32{read_at == 12'h462}} & ring_status_low_6);
+    wire [31:0] or_1555 = ({32{read_at == 12'h463}} & ring_status_high_6) | ({32{read_at == 12'h464}} & {27'd0, log2_6});
+    wire [31:0] or_1556 = ({32{read_at == 12'h465}} & {31'd0, enable_now_6}) | ({32{read_at == 12'h466}} & {27'd0, {error_6, busy[6], running[6]}});
+    wire [31:0] or_1558 = (({32{read_at == 12'd0}} & 32'h4e514553) | ({32{read_at == 12'd1}} & 32'd2)) | (({32{read_at == 12'd2}} & 32'h114f822a) | ({32{read_at == 12'd3}} & 32'h4cbef9ff));
+    wire [31:0] or_1559 = (({32{read_at == 12'd4}} & 32'h5896c205) | ({32{read_at == 12'd5}} & 32'h8071004)) | ({32{read_at == 12'd8}} & 32'h65676465);
+    wire [31:0] or_1561 = (({32{read_at == 12'h101}} & 32'h13800400) | ({32{read_at == 12'h102}} & 32'h30000400)) | (({32{read_at == 12'h103}} & 32'h10800400) | ({32{read_at == 12'h104}} & 32'h10800400));
+    wire [31:0] or_1562 = (({32{read_at == 12'h105}} & 32'h10800400) | ({32{read_at == 12'h106}} & 32'h10800400)) | (({32{read_at == 12'h107}} & 32'h80000020) | ({32{read_at == 12'h108}} & 32'h19000200));
+    wire [31:0] or_1563 = (({32{read_at == 12'h109}} & 32'h11800800) | ({32{read_at == 12'h10a}} & 32'h13000800)) | (({32{read_at == 12'h10b}} & 32'h51c00200) | ({32{read_at == 12'h10c}} & 32'h20400040));
+    wire [31:0] or_1564 = (({32{read_at == 12'h10d}} & 32'h8000060) | ({32{read_at == 12'h10e}} & 32'h400002)) | (({32{read_at == 12'h10f}} & 32'h2a400010) | ({32{read_at == 12'h110}} & 32'h60400020));
+    wire [31:0] or_1565 = (({32{read_at == 12'h111}} & 32'h17000020) | ({32{read_at == 12'h112}} & 32'h1b000020)) | (({32{read_at == 12'h113}} & 32'hc00040) | ({32{read_at == 12'h114}} & 32'h2400080));
+    wire [31:0] or_1566 = (({32{read_at == 12'h115}} & 32'h14000008) | ({32{read_at == 12'h116}} & 32'h7f800040)) | (({32{read_at == 12'h117}} & 32'h4400100) | ({32{read_at == 12'h140}} & 32'h20000040));
+    wire [31:0] or_1567 = (({32{read_at == 12'h141}} & 32'h20000040) | ({32{read_at == 12'h142}} & 32'h20000040)) | (({32{read_at == 12'h143}} & 32'h20000100) | ({32{read_at == 12'h144}} & 32'h20000100));
+    wire [31:0] or_1568 = (({32{read_at == 12'h145}} & 32'h20000400) | ({32{read_at == 12'h146}} & 32'h20000800)) | (({32{read_at == 12'h147}} & 32'h20000100) | ({32{read_at == 12'h148}} & 32'h20000100));
+    wire [31:0] or_1569 = (({32{read_at == 12'h149}} & 32'h20000100) | ({32{read_at == 12'h14a}} & 32'h20000100)) | (({32{read_at == 12'h14b}} & 32'h20000100) | ({32{read_at == 12'h11}} & scratch));
+    wire [31:0] or_1573 = (({32{read_at == 12'h52}} & window_2) | ({32{read_at == 12'h53}} & window_3)) | (({32{read_at == 12'h54}} & window_4) | ({32{read_at == 12'h55}} & window_5));
+    wire [31:0] or_1574 = (({32{read_at == 12'h56}} & window_6) | ({32{read_at == 12'h57}} & window_7)) | (({32{read_at == 12'h58}} & window_8) | ({32{read_at == 12'h59}} & window_9));
+    wire [31:0] or_1575 = (({32{read_at == 12'h5a}} & window_10) | ({32{read_at == 12'h5b}} & window_11)) | (({32{read_at == 12'h5c}} & window_12) | ({32{read_at == 12'h5d}} & window_13));
+    wire [31:0] or_1578 = or_1526 | (({32{read_at == 12'h407}} & {8'd0, index_0}) | ({32{read_at == 12'h408}} & dropped_0));
+    wire [31:0] or_1579 = (({32{read_at == 12'h409}} & moderation_0) | ({32{read_at == 12'h410}} & ring_base_low_1)) | or_1529;
+    wire [31:0] or_1581 = (({32{read_at == 12'h417}} & {8'd0, index_1}) | ({32{read_at == 12'h418}} & dropped_1)) | (({32{read_at == 12'h419}} & moderation_1) | ({32{read_at == 12'h420}} & ring_base_low_2));
+    wire [31:0] or_1583 = or_1536 | (({32{read_at == 12'h427}} & {8'd0, index_2}) | ({32{read_at == 12'h428}} & dropped_2));
+    wire [31:0] or_1584 = (({32{read_at == 12'h429}} & moderation_2) | ({32{read_at == 12'h430}} & ring_base_low_3)) | or_1539;
+    wire [31:0] or_1586 = (({32{read_at == 12'h437}} & {8'd0, index_3}) | ({32{read_at == 12'h438}} & dropped_3)) | (({32{read_at == 12'h439}} & moderation_3) | ({32{read_at == 12'h440}} & ring_base_low_4));
+    wire [31:0] or_1588 = or_1546 | (({32{read_at == 12'h447}} & {8'd0, index_4}) | ({32{read_at == 12'h448}} & dropped_4));
+    wire [31:0] or_1589 = (({32{read_at == 12'h449}} & moderation_4) | ({32{read_at == 12'h450}} & ring_base_low_5)) | or_1549;
+    wire [31:0] or_1591 = (({32{read_at == 12'h457}} & {8'd0, index_5}) | ({32{read_at == 12'h458}} & dropped_5)) | (({32{read_at == 12'h459}} & moderation_5) | ({32{read_at == 12'h460}} & ring_base_low_6));
+    wire [31:0] or_1593 = or_1556 | (({32{read_at == 12'h467}} & {8'd0, index_6}) | ({32{read_at == 12'h468}} & dropped_6));
+    wire [31:0] or_1595 = (({32{read_at == 12'hc}} & source_sha[31:0]) | ({32{read_at == 12'hd}} & source_sha[63:32])) | (or_1490 | or_1491);
+    wire [31:0] or_1600 = or_1569 | ((({32{read_at == 12'h12}} & heartbeat) | ({32{read_at == 12'h14}} & now[31:0])) | or_1511);
+    wire [31:0] or_1601 = (or_1512 | or_1513) | (or_1514 | (({32{read_at == 12'h50}} & window_0) | ({32{read_at == 12'h51}} & window_1)));
+    wire [31:0] or_1603 = or_1575 | ((({32{read_at == 12'h5e}} & window_14) | ({32{read_at == 12'h5f}} & window_15)) | or_1523);
+    wire [31:0] or_1624 = ((or_1573 | or_1574) | or_1603) | (((or_1524 | or_1525) | or_1578) | (or_1579 | (or_1530 | or_1531)));
+    wire [31:0] or_1625 = ((or_1581 | (or_1534 | or_1535)) | (or_1583 | or_1584)) | (((or_1540 | or_1541) | or_1586) | ((or_1544 | or_1545) | or_1588));
+    wire [31:0] or_1626 = ((or_1589 | (or_1550 | or_1551)) | (or_1591 | (or_1554 | or_1555))) | (or_1593 | ({32{read_at == 12'h469}} & moderation_6));
+    wire [31:0] or_1627 = (((or_1558 | or_1559) | or_1595) | ((or_1561 | or_1562) | (or_1563 | or_1564))) | (((or_1565 | or_1566) | (or_1567 | or_1568)) | (or_1600 | or_1601));
+    wire [30:0] cat_1700 = {
+        read_at[11:2] == 10'd0,
+        read_at[11:1] == 11'd2,
+        read_at[11:3] == 9'd1,
+        read_at[11:1] == 11'd8,
+        read_at == 12'h12,
+        read_at[11:1] == 11'ha,
+        read_at[11:2] == 10'd6,
+        read_at[11:1] == 11'he,
+        read_at == 12'h1e,
+        read_at[11:1] == 11'h20,
+        read_at == 12'h42,
+        read_at[11:4] == 8'd5,
+        read_at[11:6] == 6'd2,
+        read_at[11:7] == 5'd2,
+        read_at[11:3] == 9'h80,
+        read_at[11:1] == 11'h204,
+        read_at[11:3] == 9'h82,
+        read_at[11:1] == 11'h20c,
+        read_at[11:3] == 9'h84,
+        read_at[11:1] == 11'h214,
+        read_at[11:3] == 9'h86,
+        read_at[11:1] == 11'h21c,
+        read_at[11:3] == 9'h88,
+        read_at[11:1] == 11'h224,
+        read_at[11:3] == 9'h8a,
+        read_at[11:1] == 11'h22c,
+        read_at[11:3] == 9'h8c,
+        read_at[11:1] == 11'h234,
+        read_at[11:2] == 10'h200,
+        read_at[11:1] == 11'h402,
+        read_at == 12'h806
+    };
+    assign r_resp = {read_wrong, 1'd0};
     assign active = |{asking, write, resetting_now, window_soon, |link_moves};
     assign aw_ready = take_write;
     assign w_ready = take_write;
@@ -419,27 +494,30 @@ module host_registers (
     assign r_data = read_data;
 
     always @(posedge clk) begin
+        if (take_write) write_torn <= write_inside | ((|w_strb) & ~red_51);
         if (take_write) write_at <= aw_addr[13:2];
         if (take_write) write_data <= w_data;
         if (take_read) read_at <= ar_addr[13:2];
+        if (take_read) read_inside <= |ar_addr[1:0];
         if (asking & (read_at == 12'h14)) time_high <= now[63:32];
-        window_0 <= mux_452;
-        window_1 <= mux_464;
-        window_2 <= mux_476;
-        window_3 <= mux_488;
-        window_4 <= mux_500;
-        window_5 <= mux_512;
-        window_6 <= mux_524;
-        window_7 <= mux_536;
-        window_8 <= mux_548;
-        window_9 <= mux_560;
-        window_10 <= mux_572;
-        window_11 <= mux_584;
-        window_12 <= mux_596;
-        window_13 <= mux_608;
-        window_14 <= mux_620;
-        window_15 <= mux_632;
-        if (asking) read_data <= (or_1547 | (or_1544 | or_1545)) | or_1546;
+        window_0 <= mux_534;
+        window_1 <= mux_546;
+        window_2 <= mux_558;
+        window_3 <= mux_570;
+        window_4 <= mux_582;
+        window_5 <= mux_594;
+        window_6 <= mux_606;
+        window_7 <= mux_618;
+        window_8 <= mux_630;
+        window_9 <= mux_642;
+        window_10 <= mux_654;
+        window_11 <= mux_666;
+        window_12 <= mux_678;
+        window_13 <= mux_690;
+        window_14 <= mux_702;
+        window_15 <= mux_714;
+        if (asking) read_data <= (or_1627 | (or_1624 | or_1625)) | or_1626;
+        if (asking) read_wrong <= read_inside | ~(|cat_1700);
     end
 
     always @(posedge clk) begin
@@ -509,7 +587,7 @@ module host_registers (
             moderation_6 <= 32'd0;
         end else begin
             b_valid_now <= take_write ? 1'd1 : (b_ready ? 1'd0 : b_valid_now);
-            write <= (take_write & (&w_strb)) & ~(|aw_addr[1:0]);
+            write <= (take_write & red_51) & ~write_inside;
             asking <= take_read;
             r_valid_now <= asking ? 1'd1 : (r_ready ? 1'd0 : r_valid_now);
             if (writes_scratch_0) scratch <= write_data;
@@ -519,8 +597,8 @@ module host_registers (
             errors_now <= reset ? 7'd0 : ((errors_now & ~({7{writes_errors_0}} & write_data[6:0])) | failed);
             link_first <= link;
             link_now <= link_first;
-            link_changes <= mux_416;
-            if (writes_window_address_0 & not_436) window_address <= write_data;
+            link_changes <= mux_498;
+            if (writes_window_address_0 & not_518) window_address <= write_data;
             window_soon <= writes_window_command_0;
             enable_now_0 <= (reset | resetting_now) ? 1'd0 : (writes_ring_control_0 ? write_data[0] : enable_now_0);
             if ((writes_ring_base_low_0 & still_0) & ~enable_now_0) ring_base_low_0 <= write_data;
@@ -574,18 +652,17 @@ module host_registers (
         end
     end
 
-    // Bits which nothing reads.
-    wire _unused = &{1'b0, ar_addr};
-
 `ifndef SYNTHESIS
     initial begin
         b_valid_now = 1'd0;
         write = 1'd0;
+        write_torn = 1'd0;
         write_at = 12'd0;
         write_data = 32'd0;
         asking = 1'd0;
         r_valid_now = 1'd0;
         read_at = 12'd0;
+        read_inside = 1'd0;
         scratch = 32'd0;
         heartbeat = 32'd0;
         time_high = 32'd0;
@@ -663,6 +740,7 @@ module host_registers (
         log2_6 = 5'd0;
         moderation_6 = 32'd0;
         read_data = 32'd0;
+        read_wrong = 1'd0;
     end
 `endif
 endmodule

@@ -54,10 +54,10 @@ module seqnic_card (
     output wire s_axil_awready,
     output wire s_axil_wready,
     output wire s_axil_bvalid,
+    output wire [1:0] s_axil_bresp,
     output wire s_axil_arready,
     output wire s_axil_rvalid,
     output wire [31:0] s_axil_rdata,
-    output wire [1:0] s_axil_bresp,
     output wire [1:0] s_axil_rresp,
     output wire resetting,
     output wire m_axi_rready,
@@ -445,8 +445,6 @@ module seqnic_card (
         taking_snapshot & not_483
     };
     assign busy = |cat_491;
-    assign s_axil_bresp = 2'd0;
-    assign s_axil_rresp = 2'd0;
     assign m_axi_rready = 1'd1;
     assign m_axi_arsize = 3'd4;
     assign m_axi_arburst = 2'd1;
@@ -511,6 +509,7 @@ module seqnic_card (
         .aw_ready(s_axil_awready),
         .w_ready(s_axil_wready),
         .b_valid(s_axil_bvalid),
+        .b_resp(s_axil_bresp),
         .ar_ready(s_axil_arready),
         .resetting(resetting),
         .clear(registers_clear),
@@ -550,6 +549,7 @@ module seqnic_card (
         .doorbell_index(registers_doorbell_index),
         .doorbell_arm(registers_doorbell_arm),
         .r_valid(s_axil_rvalid),
+        .r_resp(s_axil_rresp),
         .r_data(s_axil_rdata),
         .active(registers_active)
     );

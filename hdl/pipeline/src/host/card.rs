@@ -114,14 +114,14 @@ pub fn card(g: &Geometry, core: &Circuit) -> Result<Circuit, Vec<GenError>> {
         ("awready", "aw_ready"),
         ("wready", "w_ready"),
         ("bvalid", "b_valid"),
+        ("bresp", "b_resp"),
         ("arready", "ar_ready"),
         ("rvalid", "r_valid"),
         ("rdata", "r_data"),
+        ("rresp", "r_resp"),
     ] {
         m.output(&format!("s_axil_{long}"), registers.get(short));
     }
-    m.output("s_axil_bresp", m.lit(2, 0));
-    m.output("s_axil_rresp", m.lit(2, 0));
     m.output("resetting", registers.get("resetting"));
     let enable = registers.get("enable");
     let config = |r: u32| registers.get(&format!("config_{r}"));

@@ -2,6 +2,9 @@
 //!
 //! A write is taken when address and data are both there, works one clock later, and is answered; a read is
 //! answered from a register. What the registers are is in [`seqnic_spec::host::registers`].
+//!
+//! Every access is answered. SLVERR is the answer where there is no register, where the address is not that of a whole word, and
+//! to a write of some of a word's bytes; such a write does nothing. One without any byte does nothing and is right.
 
 use super::{
     ERROR_BITS, LOG2_BITS, RING_BITS, RINGS, commands::window, joined, packets::QUEUE_BITS,
@@ -18,6 +21,7 @@ use seqnic_spec::reason::REASON_BITS;
 use seqnic_spec::reference::spec_digest;
 use seqnic_spec::tables::Table;
 use seqnic_spec::{SPEC_VERSION, counters::COUNTER_ROW};
+use std::collections::BTreeSet;
 
 /// Bits of an address.
 pub const ADDRESS_BITS: u32 = BAR_REGISTERS_BYTES.trailing_zeros();
@@ -56,6 +60,39 @@ impl<'m> Reads<'m> {
     }
 }
 
+/// Whether the word of BAR 0 with this number is a register.
+fn is_register(word: Sig<'_>) -> Sig<'_> {
+    let words: BTreeSet<u32> = (map::ALL.iter())
+        .flat_map(|r| (0..r.count).map(|i| r.at(i) / 4))
+        .collect();
+    let mut blocks = vec![];
+    aligned_blocks(&words, 0, word.width(), &mut blocks);
+    let terms: Vec<_> = (blocks.iter())
+        .map(|(first, log2)| {
+            let above = word.slice(*log2, word.width() - log2);
+            above.is((first >> log2).into())
+        })
+        .collect();
+    word.module().or(&terms)
+}
+
+/// The fewest aligned blocks `(first, log2 of its words)` that have all of `words` among the 2^`log2` from `first` on, and no other.
+fn aligned_blocks(words: &BTreeSet<u32>, first: u32, log2: u32, blocks: &mut Vec<(u32, u32)>) {
+    match words.range(first..first + (1 << log2)).count() {
+        0 => {}
+        n if n == 1 << log2 => blocks.push((first, log2)),
+        _ => {
+            aligned_blocks(words, first, log2 - 1, blocks);
+            aligned_blocks(words, first + (1 << (log2 - 1)), log2 - 1, blocks);
+        }
+    }
+}
+
+/// The answer OKAY or SLVERR.
+fn response<'m>(m: &'m Module, wrong: Sig<'m>) -> Sig<'m> {
+    wrong.cat(m.lit(1, 0))
+}
+
 /// Takes AXI4-Lite (`aw_*`, `w_*`, `b_*`, `ar_*`, `r_*`), `source_sha` (160), `now`, `flr`, `link` (a bit a port), and what the units
 /// say:
 /// `running`, `busy` (a bit a ring), `failed` (a bit a ring, for a clock), `error_<r>`, `index_<r>`, `dropped_<r>`,
@@ -84,11 +121,15 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("w_ready", take);
     update(b_valid, &[(take, m.lit(1, 1)), (b_ready, m.lit(1, 0))]);
     m.output("b_valid", b_valid.q());
-    // Whole words at whole addresses; anything else is answered and does nothing.
     let write = m.reg("write", 1, 0);
-    write.set(take & w_strb.all() & !aw_addr.trunc(2).any());
+    let (all, inside) = (w_strb.all(), aw_addr.trunc(2).any().named("write_inside"));
+    write.set(take & all & !inside);
+    let torn = m.reg_no_reset("write_torn", 1);
+    torn.set_when(take, inside | (w_strb.any() & !all));
     let write_at = m.reg_no_reset("write_at", word_bits);
     write_at.set_when(take, aw_addr.slice(2, word_bits));
+    let nowhere = !is_register(write_at.q());
+    m.output("b_resp", response(&m, torn.q() | nowhere));
     let data = m.reg_no_reset("write_data", 32);
     data.set_when(take, w_data);
     let data = data.q();
@@ -116,6 +157,8 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     );
     let read_at = m.reg_no_reset("read_at", word_bits);
     read_at.set_when(take_read, ar_addr.slice(2, word_bits));
+    let read_inside = m.reg_no_reset("read_inside", 1);
+    read_inside.set_when(take_read, ar_addr.trunc(2).any());
     let mut reads = Reads {
         address: read_at.q(),
         values: vec![],
@@ -345,7 +388,10 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
     let value = m.reg_no_reset("read_data", 32);
     value.set_when(asking.q(), m.or(&reads.values));
+    let wrong = m.reg_no_reset("read_wrong", 1);
+    wrong.set_when(asking.q(), read_inside.q() | !is_register(read_at.q()));
     m.output("r_valid", r_valid.q());
+    m.output("r_resp", response(&m, wrong.q()));
     m.output("r_data", value.q());
     let active = [asking.q(), write.q(), resetting.q(), soon.q(), moved.any()];
     m.output("active", m.or(&active));

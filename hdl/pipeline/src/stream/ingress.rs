@@ -6,6 +6,9 @@
 //! bus, so counting beats is enough. A cut frame goes its way like any other, as its first beats
 //! may have left the card when its end is seen; the error bit at its end makes the MAC spoil it,
 //! and it is counted as `oversize` and as nothing else.
+//!
+//! A frame whose `tkeep` breaks the rules (a hole, or a beat in its middle that is not full) goes the same way: its bytes are
+//! not those its sender meant. A last beat without bytes is right and adds none.
 
 use super::{count_bits, tagged_beat};
 use crate::header::comes_in_parts;
@@ -24,7 +27,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("ingress");
     m.doc(
         "One AXI4-Stream input: tkeep becomes a count, frames longer than 9,216 bytes are cut off there\n\
-         with `error` in their last beat. Full rate, latency 1 clock.",
+         with `error` in their last beat, as have those whose tkeep breaks the rules. Full rate, latency 1 clock.",
     );
     let bytes = g.bus_bytes;
     let data = m.input("s_tdata", bytes * 8);
@@ -34,18 +37,17 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let tag = m.input("s_tuser", 64);
     let port = m.input("s_port", width::PORT);
 
-    // The environment's part of the contract: no holes, no empty beats.
-    let holes = keep & (keep + keep.lit(1));
-    m.assume("keep_is_contiguous", !valid | !holes.any());
-    m.assume("beat_is_not_empty", !valid | keep.bit(0));
-    m.assume("beat_is_full", !valid | last | keep.all());
+    let holes = (keep.slice(1, bytes - 1) & !keep.trunc(bytes - 1)).any();
+    let torn_here = (holes | (!last & !keep.all())).named("torn_here");
 
-    // Bytes are kept from the lowest up: bit i of their number is the parity of every 2^i-th `tkeep`.
-    let places: Vec<_> = (0..count_bits(g))
+    // Bytes are kept from the lowest up: bit i of their number is the parity of every 2^i-th `tkeep`. With the highest
+    // byte the beat is full, whatever holes there are: no count is more than that.
+    let full = keep.msb();
+    let places: Vec<_> = (0..count_bits(g) - 1)
         .rev()
-        .map(|i| keep.parity_of(&every(bytes, i)))
+        .map(|i| keep.parity_of(&every(bytes, i)) & !full)
         .collect();
-    let count = m.concat(&places).named("count");
+    let count = full.cat(m.concat(&places)).named("count");
 
     let longest = g.beats(MAX_FRAME_BYTES);
     let beats = m.reg("beats", clog2(longest).max(1), 0);
@@ -54,12 +56,16 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let cut = (at_limit & !last).named("cut");
     let end = (last | at_limit).named("frame_end");
 
+    let torn = m.reg("torn", 1, 0);
+    let spoilt = (cut | torn.q() | torn_here).named("spoilt");
+
     let record = tagged_beat(g);
     let mut fields = vec![
         ("data", data),
         ("count", count),
         ("last", end),
-        ("error", cut),
+        // Meaningful with the last beat.
+        ("error", spoilt),
         ("tag", tag),
         ("port", port),
     ];
@@ -72,6 +78,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let fire = guarded.fire().named("fire");
     beats.set_when(fire, end.mux(beats.lit(0), beats.q() + beats.lit(1)));
     discard.set(discard.mux(!(valid & last), fire & cut));
+    torn.set_when(fire, !end & (torn.q() | torn_here));
     let oversize = m.reg("oversize_q", 1, 0);
     oversize.set(fire & cut);
 
@@ -173,6 +180,66 @@ mod tests {
             if source.is_empty() {
                 assert_eq!(sim.get("busy"), 0);
             }
+        }
+    }
+
+    /// Beats with any `tkeep`: one count for what is kept from the lowest byte up, the frame spoilt if that is not all, and
+    /// the next frame none the wiser.
+    #[test]
+    fn a_frame_with_a_broken_tkeep_is_spoilt_and_the_next_is_not() {
+        for bus in BUSES {
+            let g = small(bus);
+            let mut sim = Sim::new(&built(build(&g)));
+            let mut random = Random::new(u64::from(bus) + 9);
+            sim.reset();
+            sim.set("out_ready", 1);
+            let record = tagged_beat(&g);
+            let lowest = |count: u32| {
+                let mut keep = Bits::zero(bus);
+                (0..count).for_each(|i| keep.set_bit(i, true));
+                keep
+            };
+            let (mut broken, mut empty) = (0, 0);
+            for _ in 0..600 {
+                let beats = 1 + random.below(5);
+                let rude = random.one_in(2);
+                let mut spoilt = false;
+                for n in 0..beats {
+                    let last = n + 1 == beats;
+                    let kept = random.below(u64::from(bus) + 1) as u32;
+                    let keep = match (rude && random.one_in(2), last) {
+                        (true, _) => Bits::from_bytes_le(&random.bytes(bus as usize / 8)),
+                        (false, true) => lowest(kept),
+                        (false, false) => lowest(bus),
+                    };
+                    let ones = (0..bus).take_while(|i| keep.bit(*i)).count() as u32;
+                    let right = keep == lowest(ones) && (last || ones == bus);
+                    spoilt |= !right;
+                    sim.set("s_tvalid", 1);
+                    sim.set("s_tlast", last.into());
+                    sim.set_bits("s_tkeep", &keep);
+                    assert_eq!(sim.get("s_tready"), 1);
+                    sim.step();
+                    sim.set("s_tvalid", 0);
+                    assert_eq!(sim.get("out_valid"), 1);
+                    let word = sim.get_bits("out_data");
+                    let field = |name| unpacked(&record, &word, name).low_u64();
+                    assert!(field("count") <= u64::from(bus));
+                    assert_eq!(field("last"), u64::from(last));
+                    if right {
+                        assert_eq!(field("count"), u64::from(ones));
+                    }
+                    if last {
+                        assert_eq!(field("error"), u64::from(spoilt));
+                        empty += u32::from(right && ones == 0);
+                    }
+                    assert_eq!(sim.get("oversize"), 0);
+                }
+                broken += u32::from(spoilt);
+            }
+            assert!(broken > 50 && empty > 3, "{broken} {empty}");
+            sim.step();
+            assert_eq!(sim.get("busy"), 0);
         }
     }
 

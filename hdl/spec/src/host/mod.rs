@@ -61,7 +61,7 @@
 //! | driver: header whose length or operation cannot be | the ring stops: error `record` |
 //! | driver: port or mode that there is not, frame shorter than an Ethernet header | that frame is dropped, counted in `dropped` |
 //! | driver: rows or tables that there are not | written nowhere, read as 0 |
-//! | driver: registers at random | as above; what is not there reads 0 |
+//! | driver: registers at random | as above; what is not there reads 0, and is answered with SLVERR as are addresses and writes that are not of whole words: those write nothing |
 //! | driver: addresses or size changed while the ring runs | nothing: they cannot be written then |
 //! | host memory answers a transfer with an error (IOMMU) | the ring stops: error `bus`, no status line says so; the error vector fires |
 //! | card: index in the status line not between the driver's and that plus the ring's lines | the driver stops the ring: the card is broken |

@@ -15,6 +15,9 @@ use seqnic_spec::layout::Row;
 use seqnic_spec::stage::HOST_META;
 use std::collections::VecDeque;
 
+/// Answers on AXI.
+pub const OKAY: u64 = 0;
+pub const SLVERR: u64 = 2;
 /// Where the host's memory is.
 pub const MEMORY: u64 = 0x1_2340_0000;
 pub const MEMORY_BYTES: usize = 2 << 20;
@@ -355,7 +358,8 @@ impl Bench {
         }
     }
 
-    pub fn write_strobed(&mut self, offset: u32, value: u32, strobes: u64) {
+    /// A write of some bytes; how it was answered.
+    pub fn write_strobed(&mut self, offset: u32, value: u32, strobes: u64) -> u64 {
         self.sim.set("s_axil_awvalid", 1);
         self.sim.set("s_axil_awaddr", offset.into());
         self.sim.set("s_axil_wvalid", 1);
@@ -371,15 +375,23 @@ impl Bench {
         while self.sim.get("s_axil_bvalid") == 0 {
             self.step();
         }
-        assert_eq!(self.sim.get("s_axil_bresp"), 0);
+        let response = self.sim.get("s_axil_bresp");
         self.step();
+        response
     }
 
     pub fn write(&mut self, offset: u32, value: u32) {
-        self.write_strobed(offset, value, 0xf);
+        assert_eq!(self.write_strobed(offset, value, 0xf), OKAY);
     }
 
     pub fn read(&mut self, offset: u32) -> u32 {
+        let (value, response) = self.read_answered(offset);
+        assert_eq!(response, OKAY);
+        value
+    }
+
+    /// A read, and how it was answered.
+    pub fn read_answered(&mut self, offset: u32) -> (u32, u64) {
         self.sim.set("s_axil_arvalid", 1);
         self.sim.set("s_axil_araddr", offset.into());
         self.sim.set("s_axil_rready", 1);
@@ -392,8 +404,9 @@ impl Bench {
             self.step();
         }
         let value = self.sim.get("s_axil_rdata") as u32;
+        let response = self.sim.get("s_axil_rresp");
         self.step();
-        value
+        (value, response)
     }
 
     pub fn window(&mut self, table: u32, row: u32, code: u32, value: &Row) -> Row {

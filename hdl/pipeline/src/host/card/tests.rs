@@ -1,6 +1,6 @@
 //! The whole card against a driver and a host memory of a few lines each.
 
-use super::bench::{Bench, MEMORY, MEMORY_BYTES};
+use super::bench::{Bench, MEMORY, MEMORY_BYTES, OKAY, SLVERR};
 use super::*;
 use crate::testing::Random;
 use seqnic_spec::counters::{CounterSet, SNAPSHOT};
@@ -42,9 +42,25 @@ fn registers_say_who_it_is_and_the_window_writes_rows() {
     );
     b.write(map::SCRATCH.offset, 0xdead_beef);
     assert_eq!(b.read(map::SCRATCH.offset), 0xdead_beef);
-    b.write_strobed(map::SCRATCH.offset, 0, 0x7);
+    for strobes in 1..0xf {
+        assert_eq!(b.write_strobed(map::SCRATCH.offset, 0, strobes), SLVERR);
+    }
+    assert_eq!(b.write_strobed(map::SCRATCH.offset, 0, 0), OKAY);
+    for inside in 1..4 {
+        let at = map::SCRATCH.offset + inside;
+        assert_eq!(b.write_strobed(at, 0, 0xf), SLVERR);
+        assert_eq!(b.read_answered(at).1, SLVERR);
+    }
     assert_eq!(b.read(map::SCRATCH.offset), 0xdead_beef);
-    assert_eq!(b.read(0x3ffc), 0);
+    assert_eq!(b.read_answered(0x3ffc), (0, SLVERR));
+    assert_eq!(b.write_strobed(0x3ffc, 1, 0xf), SLVERR);
+    let there: std::collections::BTreeSet<u32> = (map::ALL.iter())
+        .flat_map(|r| (0..r.count).map(|i| r.at(i)))
+        .collect();
+    for at in (0..1 << super::registers::ADDRESS_BITS).step_by(4) {
+        let expected = if there.contains(&at) { OKAY } else { SLVERR };
+        assert_eq!(b.read_answered(at).1, expected, "{at:#x}");
+    }
     let (a, c) = (b.read(map::HEARTBEAT.offset), b.read(map::HEARTBEAT.offset));
     assert!(c.wrapping_sub(a) > 1);
     let low = b.read(map::TIME_LOW.offset);
