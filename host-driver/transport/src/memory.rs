@@ -25,6 +25,14 @@ pub enum Pages {
 /// Bytes of a huge page.
 pub const HUGE_PAGE: usize = 2 << 20;
 
+/// Bytes of a small page, as the C library was told when the process started: who asks Linux before 6.4 later reads it in `/proc`,
+/// which a confined process cannot.
+fn page_size() -> usize {
+    // SAFETY: no memory is involved.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(bytes).unwrap_or(4096)
+}
+
 /// A piece of memory for the card, zeroed.
 pub struct Memory {
     file: File,
@@ -38,7 +46,7 @@ impl Memory {
     /// There is not as much.
     pub fn new(bytes: usize, pages: Pages) -> Result<Memory> {
         let page = match pages {
-            Pages::Small => rustix::param::page_size(),
+            Pages::Small => page_size(),
             Pages::Huge => HUGE_PAGE,
         };
         let length = bytes.max(1).next_multiple_of(page);
