@@ -364,6 +364,9 @@ pub struct HealthConfig {
     /// What devices send comes to this engine too. `false` where two engines share the load and this one has the clients' packets.
     #[serde(default = "yes")]
     pub sees_returns: bool,
+    /// The threads that send probes and take their answers get real-time priority, where the host allows it.
+    #[serde(default = "yes")]
+    pub realtime: bool,
     /// What to probe, by device. A device without an entry is suspected and reported only.
     #[serde(default)]
     pub devices: BTreeMap<String, ProbeConfig>,
@@ -379,6 +382,7 @@ impl Default for HealthConfig {
             probes: probes(),
             slow_ms: None,
             sees_returns: true,
+            realtime: true,
             devices: BTreeMap::new(),
         }
     }

@@ -1,7 +1,8 @@
 //! What the process may still do once it has read its configuration, whoever started it.
 //!
 //! * Capabilities: those for network devices and packet sockets stay (a new definition makes new TAP devices), and
-//!   for a card in the kernel's VFIO the one to lock memory. The others go, also from the bounding set.
+//!   for a card in the kernel's VFIO the one to lock memory, and the one for real-time priority where no limit allows that.
+//!   The others go, also from the bounding set.
 //! * Files (landlock): the journal's folder, the socket's, `/dev/net/tun`, and the card's. No program can be
 //!   started, no TCP port bound but those of the metrics and for the other engine of a pair, none connected to but the other's.
 //! * System calls (seccomp): those of a list, with arguments where they matter; others fail with `EPERM`.
@@ -9,6 +10,7 @@
 //! All of it holds for the calling thread and those it starts.
 
 use crate::config::{CardConfig, Config, Confine};
+use crate::priority;
 use caps::{CapSet, Capability, CapsHashSet};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath,
@@ -47,10 +49,12 @@ pub enum ConfineError {
 /// # Errors
 /// It cannot be done, or `must` wants more than this kernel has.
 pub fn confine(config: &Config) -> Result<Vec<String>, ConfineError> {
+    let hurries = config.health.enabled && config.health.realtime;
+    let nice = hurries && !priority::allow();
     if config.confine == Confine::Off {
         return Ok(vec![String::from("not confined, as configured")]);
     }
-    let kept = capabilities(config)?;
+    let kept = capabilities(config, nice)?;
     let mut missing = Vec::new();
     let landlock = files(config)?;
     match landlock {
@@ -80,9 +84,12 @@ pub fn confine(config: &Config) -> Result<Vec<String>, ConfineError> {
     Ok(lines)
 }
 
-/// Returns those that stay, in order.
-fn capabilities(config: &Config) -> Result<Vec<Capability>, ConfineError> {
+/// Returns those that stay, in order. `nice`: real-time priority is to be had by a capability only.
+fn capabilities(config: &Config, nice: bool) -> Result<Vec<Capability>, ConfineError> {
     let mut needed = vec![Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
+    if nice {
+        needed.push(Capability::CAP_SYS_NICE);
+    }
     if let CardConfig::At(at) = &config.card
         && matches!(at.address, Address::Pci(_))
     {
@@ -339,6 +346,12 @@ fn filter() -> Result<Filter, seccompiler::BackendError> {
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
         filter.insert(call, vec![when(2, SeccompCmpOp::MaskedEq(execute), 0)?]);
     }
+    // Real-time priority for the calling thread.
+    let equal = |argument: u8, value: u64| {
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
+    };
+    let turns = SeccompRule::new(vec![equal(0, 0)?, equal(1, libc::SCHED_RR as u64)?])?;
+    filter.insert(libc::SYS_sched_setscheduler, vec![turns]);
     let families: Result<Vec<SeccompRule>, _> = (FAMILIES.iter())
         .map(|family| when(0, SeccompCmpOp::Eq, *family as u64))
         .collect();

@@ -5,6 +5,7 @@
 //! laid over the text, so a fail-over is a change like any other: the same text, one device more that
 //! is failed.
 
+use crate::clock::Clock;
 use crate::journal::{Journal, JournalError, Record, rows};
 use crate::pair::Own;
 use crate::{lock, neighbours};
@@ -16,7 +17,7 @@ use seqnic_image::Image;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Why a definition was not applied. Nothing has changed then, unless it says so.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +121,7 @@ pub struct Core {
     card: Arc<dyn Card>,
     journal: Journal,
     own: Own,
+    clock: Clock,
     /// One change at a time. Whether the card's tables are known to be those of `holding`: after the card was away they
     /// are not until [`Core::join`] has looked.
     changing: Mutex<bool>,
@@ -152,6 +154,7 @@ impl Core {
             card,
             journal,
             own,
+            clock: Clock::default(),
             changing: Mutex::default(),
             holding: Mutex::default(),
             prepared: Mutex::default(),
@@ -168,6 +171,16 @@ impl Core {
             found => found?,
         };
         Ok((core, found))
+    }
+
+    /// Takes the time from somewhere else. To be done before a [`crate::daemon::Daemon`] is made of it.
+    pub fn with_clock(mut self, clock: Clock) -> Core {
+        self.clock = clock;
+        self
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The card's tables are not known any more: it was lost. Nothing is changed until [`Core::join`].
@@ -433,13 +446,13 @@ impl Core {
         }
         let mut record = holding.record.clone();
         record.failed.insert(device.to_string());
-        let started = Instant::now();
+        let started = self.clock.now();
         if !self.journal.begin_words(&mut record, &change.words)? {
             return Ok(None);
         }
-        let journal = started.elapsed();
+        let journal = self.clock.now() - started;
         self.write(joined, holding, change)?;
-        let took = started.elapsed() - journal;
+        let took = self.clock.now() - started - journal;
         self.journal.commit()?;
         let mut image = Image::clone(&holding.image);
         change
@@ -493,30 +506,30 @@ impl Core {
         let Some(holding) = holding.filter(|_| !reload) else {
             let image = compile(&record, &definition)?;
             self.journal.begin(&mut record, &image)?;
-            let started = Instant::now();
+            let started = self.clock.now();
             if let Err(e) = self.card.load(&image) {
                 // A card that was lost may have any part of it: what it is to have is found out when it is back.
                 *joined = !self.is_away();
                 self.journal.abandon()?;
                 return Err(e.into());
             }
-            let took = started.elapsed();
+            let took = self.clock.now() - started;
             self.journal.commit()?;
             self.hold(record, definition, image);
             let outcome = Outcome::dry(None);
             return Ok(Outcome { took, ..outcome });
         };
-        let started = Instant::now();
+        let started = self.clock.now();
         let change = delta::delta(&holding.image, &definition).map_err(|e| refused(&record, e))?;
         let mut image = Image::clone(&holding.image);
         change
             .apply(&mut image)
             .map_err(|e| ApplyError::Torn(e.to_string()))?;
-        let delta = started.elapsed();
+        let delta = self.clock.now() - started;
         self.journal.begin(&mut record, &image)?;
-        let journal = started.elapsed() - delta;
+        let journal = self.clock.now() - started - delta;
         self.write(joined, &holding, &change)?;
-        let took = started.elapsed() - delta - journal;
+        let took = self.clock.now() - started - delta - journal;
         self.journal.commit()?;
         self.hold(record, definition, image);
         Ok(Outcome {

@@ -15,7 +15,7 @@ use crate::linux::netlink::Netlink;
 use crate::metrics::{self, Gauges};
 use crate::neighbours::{self, Strangers};
 use crate::pair::{self, PeerStatus};
-use crate::{lock, watch};
+use crate::{lock, priority, watch};
 use seqnic_card::{CardError, Link, Presence, ToHost};
 use seqnic_compiler::definition::{Mac, State};
 use seqnic_model::Tables;
@@ -51,8 +51,11 @@ struct Judge {
 pub struct Daemon {
     core: Core,
     config: Config,
-    started: Instant,
+    /// When it began, by the core's clock.
+    started: Duration,
     stop: AtomicBool,
+    /// That there is no real-time priority was said.
+    slow: AtomicBool,
     taps: Taps,
     judge: Mutex<Option<Arc<Judge>>>,
     health: Mutex<Health>,
@@ -81,10 +84,11 @@ impl Daemon {
         let daemon = Arc::new(Daemon {
             taps: Taps::new(&config.linux.prefix, config.pair.own()),
             peer: Mutex::default(),
+            started: core.clock().now(),
             core,
             config,
-            started: Instant::now(),
             stop: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
             judge: Mutex::default(),
             health: Mutex::new(health),
             stirred: Condvar::new(),
@@ -142,6 +146,11 @@ impl Daemon {
             threads.push(start("scrub", Daemon::scrub)?);
         }
         Ok(threads)
+    }
+
+    /// The time health goes by.
+    fn now(&self) -> Duration {
+        self.core.clock().now()
     }
 
     pub fn stop(&self) {
@@ -251,7 +260,7 @@ impl Daemon {
         let Some(holding) = self.core.holding() else {
             return;
         };
-        let now = self.started.elapsed();
+        let now = self.now();
         let watched = watch::watched(&holding.definition, &self.config.health.devices);
         lock(&self.health).follow(watched, now);
         if self.config.linux.taps {
@@ -509,7 +518,22 @@ impl Daemon {
         }
     }
 
+    /// Real-time priority for the calling thread, if it is wanted and allowed.
+    fn hurry(&self) {
+        let health = &self.config.health;
+        if health.enabled
+            && health.realtime
+            && let Err(e) = priority::take()
+            && !self.slow.swap(true, Ordering::Relaxed)
+        {
+            self.note(format!(
+                "warning: no real-time priority for probes ({e}): on a busy host living devices may count as failed; the limit RLIMIT_RTPRIO is to be 1 or more, or CAP_SYS_NICE is needed; `health.realtime: false` does without"
+            ));
+        }
+    }
+
     fn exceptions(&self) {
+        self.hurry();
         let now = Instant::now();
         let mut limits: BTreeMap<Reason, Limit> = BTreeMap::new();
         let mut packets = Vec::new();
@@ -622,10 +646,11 @@ impl Daemon {
 
     /// Sends probes and judges those that were not answered, when it is time.
     fn watch(&self) {
+        self.hurry();
         while !self.stopping() {
             self.judge_health(Input::Tick);
             let health = lock(&self.health);
-            let now = self.started.elapsed();
+            let now = self.now();
             let wait = health.due().map_or(LOOK, |due| due.saturating_sub(now));
             let wait = wait.clamp(SHORTEST, LOOK);
             drop(self.stirred.wait_timeout(health, wait));
@@ -635,16 +660,16 @@ impl Daemon {
     /// Reads counters for health, in a thread of its own: a snapshot of a large card takes longer than a probe.
     fn count(&self) {
         let interval = Duration::from_millis(self.config.health.interval_ms);
-        let mut next = self.started.elapsed();
+        let mut next = self.now();
         while !self.stopping() {
-            let now = self.started.elapsed();
+            let now = self.now();
             if now >= next {
                 next = now + interval;
                 if let Some(traffic) = self.traffic() {
                     self.judge_health(Input::Counters(traffic));
                 }
             }
-            let wait = next.saturating_sub(self.started.elapsed());
+            let wait = next.saturating_sub(self.now());
             std::thread::sleep(wait.clamp(SHORTEST, LOOK));
         }
     }
@@ -693,7 +718,7 @@ impl Daemon {
     }
 
     fn judge_health(&self, input: Input) {
-        let now = self.started.elapsed();
+        let now = self.now();
         let orders = lock(&self.health).take(input, now);
         self.stirred.notify_all();
         for order in orders {
@@ -740,7 +765,7 @@ impl Daemon {
     /// Keeps how long a fail-over took, and what of it.
     fn failed_over(&self, device: &str, why: &str, alive: Option<Duration>, outcome: &Outcome) {
         let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
-        let whole = alive.map(|alive| self.started.elapsed().saturating_sub(alive));
+        let whole = alive.map(|alive| self.now().saturating_sub(alive));
         let repair = outcome.delta + outcome.journal + outcome.took;
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -847,7 +872,7 @@ impl Daemon {
             card: identity.name,
             card_state: card_state(card.presence()),
             geometry: identity.geometry.name.to_string(),
-            uptime: self.started.elapsed().as_secs(),
+            uptime: (self.now() - self.started).as_secs(),
             definition: of(&|h| DefinitionStatus {
                 name: h.definition.name.clone(),
                 file: h.record.name.clone(),

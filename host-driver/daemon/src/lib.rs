@@ -8,12 +8,14 @@
 //! * [`api`], [`server`], [`client`]: requests over a Unix socket, a line of JSON each;
 //! * [`linux`]: each interface of the engine as a TAP device, so that the kernel answers ARP, ND and
 //!   ping for the engine's addresses; [`exceptions`]: what becomes of packets the card gives to the host;
-//! * [`health`]: from counters and probes to fail-over, as a pure state machine; [`watch`] feeds it;
+//! * [`health`]: from counters and probes to fail-over, as a pure state machine; [`watch`] feeds it, by the time of
+//!   [`clock`], in threads with a [`priority`];
 //! * [`metrics`]: counters for Prometheus.
 
 pub mod api;
 pub mod card;
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod confine;
 pub mod core;
@@ -28,6 +30,7 @@ pub mod linux;
 pub mod metrics;
 pub mod neighbours;
 pub mod pair;
+pub mod priority;
 pub mod server;
 pub mod watch;
 

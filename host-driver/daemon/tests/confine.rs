@@ -205,6 +205,10 @@ fn every_thread_is_confined_and_the_work_goes_on() {
     }
     client.ask(&Request::Counters).unwrap();
 
+    // CAP_NET_ADMIN and CAP_NET_RAW; CAP_SYS_NICE where the limit for real-time priority could not be set.
+    let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.0.id())).unwrap();
+    let limit = field(&limits, "Max realtime priority");
+    let kept = 1 << 12 | 1 << 13 | u64::from(limit.starts_with('0')) << 23;
     let tasks = format!("/proc/{}/task", daemon.0.id());
     let mut threads = 0;
     for task in fs::read_dir(tasks).unwrap() {
@@ -215,11 +219,10 @@ fn every_thread_is_confined_and_the_work_goes_on() {
         assert_eq!(field(&status, "NoNewPrivs"), "1", "{status}");
         assert_eq!(field(&status, "Seccomp"), "2", "{status}");
         let capabilities = u64::from_str_radix(&field(&status, "CapPrm"), 16).unwrap();
-        // CAP_NET_ADMIN and CAP_NET_RAW.
-        assert_eq!(capabilities & !(1 << 12 | 1 << 13), 0, "{status}");
+        assert_eq!(capabilities & !kept, 0, "{status}");
         if root {
             let bound = u64::from_str_radix(&field(&status, "CapBnd"), 16).unwrap();
-            assert_eq!(bound & !(1 << 12 | 1 << 13), 0, "{status}");
+            assert_eq!(bound & !kept, 0, "{status}");
         }
     }
     assert!(threads > 4);
@@ -297,4 +300,91 @@ fn the_watchdog_is_fed() {
         );
     }
     assert!(daemon.0.wait().unwrap().success());
+}
+
+/// Policy and real-time priority of each thread, by name (proc_pid_stat(5), fields 41 and 40).
+fn priorities(id: u32) -> std::collections::BTreeMap<String, (u32, u32)> {
+    let tasks = fs::read_dir(format!("/proc/{id}/task")).unwrap();
+    let stats = tasks.filter_map(|t| fs::read_to_string(t.unwrap().path().join("stat")).ok());
+    let one = |stat: String| {
+        let (front, rest) = stat.rsplit_once(") ").unwrap();
+        let (_, name) = front.split_once('(').unwrap();
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        // The state, field 3, is the first of them.
+        let of = |field: usize| fields[field - 3].parse().unwrap();
+        (name.to_string(), (of(41), of(40)))
+    };
+    stats.map(one).collect()
+}
+
+fn log(client: &mut Client) -> Vec<String> {
+    match client.ask(&Request::Status).unwrap() {
+        Answer::Status(status) => status.log.into_iter().map(|l| l.text).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Started with all rights, it gives them up, and the threads of the probes have the lowest real-time priority.
+#[test]
+fn probes_have_real_time_priority() {
+    // SAFETY: cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("not tested: needs root");
+        return;
+    }
+    for (wanted, policy) in [(true, libc::SCHED_RR as u32), (false, 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let more = format!(
+            "card: {{ software: {{}} }}\nlinux: {{ taps: false }}\nhealth: {{ realtime: {wanted} }}"
+        );
+        let daemon = start(folder.path(), &more);
+        let mut client = client(folder.path());
+        assert!(log(&mut client).iter().any(|l| l.starts_with("confined: ")));
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let all = priorities(daemon.0.id());
+            let ours = ["health", "exceptions"].map(|name| all.get(name).copied());
+            let others = all
+                .iter()
+                .filter(|(n, _)| !["health", "exceptions"].contains(&&***n));
+            if ours.iter().all(|o| *o == Some((policy, policy.min(1)))) {
+                assert!(others.into_iter().all(|(_, p)| *p == (0, 0)), "{all:?}");
+                break;
+            }
+            assert!(Instant::now() < until, "{all:?} {:?}", log(&mut client));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Started without the right to it, it says so and goes on.
+#[test]
+fn a_priority_that_is_not_allowed_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    // SAFETY: cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("not tested: needs root");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let config = folder.path().join("seqnicd.yaml");
+    let more = "card: { software: {} }\nlinux: { taps: false }";
+    fs::write(&config, text(folder.path(), more)).unwrap();
+    // A copy where anybody may read it.
+    let program = folder.path().join("seqnicd");
+    fs::copy(env!("CARGO_BIN_EXE_seqnicd"), &program).unwrap();
+    let mut daemon = Command::new(program);
+    let daemon = daemon.arg("--config").arg(config).uid(65_534).gid(65_534);
+    let _daemon = Running(daemon.spawn().unwrap());
+    let mut client = client(folder.path());
+    let until = Instant::now() + Duration::from_secs(60);
+    while !log(&mut client)
+        .iter()
+        .any(|l| l.contains("no real-time priority"))
+    {
+        assert!(Instant::now() < until, "{:?}", log(&mut client));
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
