@@ -66,8 +66,8 @@ cocotb-host:
 	@tools/setup-cocotb.sh
 	target/cocotb/bin/python tests/cocotb-host/run.py
 
-# A driver's whole session over the kernel's VFIO, in a guest under QEMU with an emulated IOMMU. Fetches QEMU and a
-# kernel the first time (tools/setup-vfio.sh); nothing is installed.
+# A driver's whole session and seqnicd's over the kernel's VFIO, in a guest under QEMU with an emulated IOMMU. Fetches QEMU and
+# a kernel the first time (tools/setup-vfio.sh); nothing is installed. SEQNIC_VFIO_CARD=verilated: seqnicd's card is the RTL.
 test-vfio: setup
 	@tools/test-vfio.sh
 
@@ -76,9 +76,11 @@ MINUTES ?= 20
 soak:
 	$(CARGO) run --quiet -p seqnic-soak -- run --minutes $(MINUTES)
 
-# How long a fail-over takes, and what of it.
+# How long a fail-over takes, and what of it: on the card in memory, in real time, and on the verilated card, in the time
+# of a card at 125 MHz (some minutes).
 fail-over:
 	$(CARGO) run --quiet -p seqnic-soak -- fail-over
+	$(CARGO) run --quiet -p seqnic-soak -- fail-over --verilated --times 10
 
 # What operators point at the daemon, as others read it: net-snmp asks our agent, smilint reads our module.
 test-ops:

@@ -3,6 +3,7 @@
 use crate::error::DeviceError;
 use crate::port::Output;
 use crate::shim::Shim;
+use crate::time::CardTime;
 use seqnic_pci::{Card, Host};
 use seqnic_pipeline::host::card;
 use seqnic_spec::geometry::Geometry;
@@ -11,6 +12,7 @@ use seqnic_verilated::{
     library::{Top, Wave, build_top, port_names},
 };
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 const SHIM: &str = include_str!("shim.cpp");
@@ -21,7 +23,7 @@ const PIECE: u64 = 64;
 const LET_GO: u64 = 100_000;
 
 /// Where the card's time comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Clock {
     /// The host's time (ns since 1970), whatever the clocks take: timers and rates are those of the world around, the card
     /// is as slow as the simulation.
@@ -29,6 +31,8 @@ pub enum Clock {
     /// A clock takes so many ns, from 0 on: the time of a card at that frequency. It stands still while nothing
     /// is going on.
     Clocks,
+    /// A time shared with the host around, in which a clock takes so many ns and the simulation takes none.
+    Shared(Arc<CardTime>),
 }
 
 /// The verilated card.
@@ -114,12 +118,21 @@ impl SimCard {
         self.shim.clock()
     }
 
-    fn tell_time(&mut self) {
-        let now = match self.clock {
+    /// Clocks in the model, at their time.
+    fn clocked<T>(&mut self, what: impl FnOnce(&mut Shim) -> T) -> T {
+        let now = match &self.clock {
             Clock::Real => self.start.1 + self.start.0.elapsed().as_nanos() as u64,
             Clock::Clocks => 0,
+            Clock::Shared(time) => time.stand().as_nanos() as u64,
         };
         self.shim.time(now, self.clock_ns);
+        let before = self.shim.clock();
+        let result = what(&mut self.shim);
+        if let Clock::Shared(time) = &self.clock {
+            let clocks = self.shim.clock() - before;
+            time.go_on(Duration::from_nanos(clocks * u64::from(self.clock_ns)));
+        }
+        result
     }
 
     /// Sends what has come out: interrupts, frames.
@@ -138,11 +151,9 @@ impl SimCard {
 
 impl Card for SimCard {
     fn read32(&mut self, offset: u32, host: &mut Host) -> u32 {
-        self.tell_time();
-        let value = if self.dead {
-            None
-        } else {
-            self.shim.read(host, offset)
+        let value = match self.dead {
+            true => None,
+            false => self.clocked(|shim| shim.read(host, offset)),
         };
         // As a root complex answers for a card that does not.
         self.dead |= value.is_none();
@@ -155,24 +166,24 @@ impl Card for SimCard {
         if self.dead {
             return;
         }
-        self.tell_time();
-        self.shim.write(host, offset, value);
+        self.clocked(|shim| shim.write(host, offset, value));
         self.active = true;
         self.deliver(host);
     }
 
     fn reset(&mut self, host: &mut Host) {
-        self.tell_time();
-        self.shim.reset(host);
-        // When this returns the memory is the host's alone.
-        let state = seqnic_spec::host::registers::CARD_STATE;
-        for _ in 0..LET_GO / PIECE {
-            self.shim.run(host, PIECE);
-            let value = self.shim.read(host, state.offset);
-            if value.is_none_or(|v| state.get(v, "resetting") == 0) {
-                break;
+        self.clocked(|shim| {
+            shim.reset(host);
+            // When this returns the memory is the host's alone.
+            let state = seqnic_spec::host::registers::CARD_STATE;
+            for _ in 0..LET_GO / PIECE {
+                shim.run(host, PIECE);
+                let value = shim.read(host, state.offset);
+                if value.is_none_or(|v| state.get(v, "resetting") == 0) {
+                    break;
+                }
             }
-        }
+        });
         self.active = true;
         self.deliver(host);
     }
@@ -181,8 +192,7 @@ impl Card for SimCard {
         if !self.active {
             return false;
         }
-        self.tell_time();
-        self.active = self.shim.run(host, PIECE);
+        self.active = self.clocked(|shim| shim.run(host, PIECE));
         self.deliver(host);
         self.active
     }

@@ -7,6 +7,8 @@ mod card;
 mod error;
 pub mod port;
 mod shim;
+mod time;
 
 pub use card::{Clock, SimCard};
 pub use error::DeviceError;
+pub use time::CardTime;

@@ -1,6 +1,7 @@
 //! How long a fail-over takes, from the last good packet until the alternate has the next one, and what of it.
 
 use crate::Failure;
+use crate::ports::Ports;
 use crate::rig::{Rig, state};
 use crate::world::{FIREWALLS, probes};
 use seqnic_daemon::api::{FailOver, Request};
@@ -14,13 +15,51 @@ pub struct Time {
     pub daemon: FailOver,
 }
 
-/// Kills the firewall in use so often. Times in which a firewall counted as failed before it died, as happens on a machine
-/// that is busy with other things for longer than a heartbeat may take, are not among the results.
+/// How long the first frame may be behind the fail-over: a simulation is slow.
+const BEHIND: Duration = Duration::from_secs(30);
+
+/// How the firewalls are probed.
+#[derive(Debug, Clone, Copy)]
+pub struct Probes {
+    pub every_ms: u64,
+    pub timeout_ms: u64,
+    pub tries: u32,
+}
+
+impl Probes {
+    fn config(self) -> String {
+        probes(self.every_ms, self.timeout_ms, self.tries)
+    }
+}
+
+/// Kills the firewall in use so often, on a card in memory.
 ///
 /// # Errors
 /// Something does not happen.
-pub fn run(times: u32, every_ms: u64, timeout_ms: u64, tries: u32) -> Result<Vec<Time>, Failure> {
-    let rig = Rig::start(&probes(every_ms, timeout_ms, tries), Duration::from_secs(5))?;
+pub fn run(times: u32, probes: Probes) -> Result<Vec<Time>, Failure> {
+    let rig = Rig::start(&probes.config(), Duration::from_secs(5))?;
+    kill(rig, times, |_| {})
+}
+
+/// As [`run`], on the verilated card, in the time of a card at 125 MHz.
+///
+/// # Errors
+/// As [`run`].
+pub fn verilated(
+    times: u32,
+    probes: Probes,
+    each: impl FnMut(&Time),
+) -> Result<Vec<Time>, Failure> {
+    kill(Rig::verilated(&probes.config())?, times, each)
+}
+
+/// Times in which a firewall counted as failed before it died, as happens on a machine that is busy with other things for
+/// longer than a heartbeat may take, are not among the results.
+fn kill<C: Ports + 'static>(
+    rig: Rig<C>,
+    times: u32,
+    mut each: impl FnMut(&Time),
+) -> Result<Vec<Time>, Failure> {
     rig.world.traffic(true);
     let mut found = Vec::new();
     for _ in 0..times {
@@ -39,7 +78,7 @@ pub fn run(times: u32, every_ms: u64, timeout_ms: u64, tries: u32) -> Result<Vec
         let status = rig.until("the dead firewall counts as failed", |s| {
             state(s, FIREWALLS[0]) == "failed"
         })?;
-        let end = Instant::now() + Duration::from_secs(1);
+        let end = Instant::now() + BEHIND;
         let held = status.fail_overs.get(before..).unwrap_or(&[]);
         let daemon = held.iter().find(|f| f.device == FIREWALLS[0]).cloned();
         let (Some(last), Some(daemon)) = (last, daemon) else {
@@ -59,10 +98,12 @@ pub fn run(times: u32, every_ms: u64, timeout_ms: u64, tries: u32) -> Result<Vec
             rig.world.set_alive(0, true);
             continue;
         };
-        found.push(Time {
-            outage: first.saturating_duration_since(last),
+        let time = Time {
+            outage: first.saturating_sub(last),
             daemon,
-        });
+        };
+        each(&time);
+        found.push(time);
         rig.world.set_alive(0, true);
     }
     rig.stop();

@@ -2,6 +2,7 @@
 //! ([`soak`]), and to see how long a fail-over takes and what of it ([`failover`]).
 
 pub mod failover;
+pub mod ports;
 pub mod rig;
 pub mod soak;
 pub mod world;

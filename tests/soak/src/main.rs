@@ -1,7 +1,8 @@
 //! `seqnic-soak`.
 
 use clap::{Parser, Subcommand};
-use seqnic_soak::failover::{self, Time};
+use seqnic_soak::failover::{self, Probes, Time};
+use seqnic_soak::rig::FASTER;
 use seqnic_soak::{Failure, soak};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use std::time::Duration;
 #[command(
     after_help = "Examples:
   seqnic-soak run --minutes 20
-  seqnic-soak fail-over --times 50",
+  seqnic-soak fail-over --times 50
+  seqnic-soak fail-over --verilated --times 10",
     max_term_width = 100
 )]
 struct Cli {
@@ -42,6 +44,9 @@ enum What {
         /// Heartbeats on end that do not come through, until it has failed
         #[arg(long, default_value_t = 2)]
         probes: u32,
+        /// On the verilated card, in the time of a card at 125 MHz: some minutes
+        #[arg(long)]
+        verilated: bool,
     },
 }
 
@@ -91,13 +96,29 @@ fn run(what: &What) -> Result<(), Failure> {
             every,
             timeout,
             probes,
+            verilated,
         } => {
-            let found = failover::run(*times, *every, *timeout, *probes)?;
+            let how = Probes {
+                every_ms: *every,
+                timeout_ms: *timeout,
+                tries: *probes,
+            };
+            let found = match verilated {
+                false => failover::run(*times, how)?,
+                true => failover::verilated(*times, how, |time| {
+                    println!("{:.3} ms", time.outage.as_secs_f64() * 1000.0);
+                })?,
+            };
             println!(
                 "{} of {times} fail-overs (others spoiled by false alarms); a heartbeat every {every} ms, {timeout} ms to come through, {probes} that do not: failed",
                 found.len()
             );
             show(&found);
+            if *verilated {
+                println!(
+                    "in the time of a card at 125 MHz; what the host works counts a {FASTER}th"
+                );
+            }
             println!(
                 "bound by detection: up to {every} ms until the next heartbeat, then {probes} x {timeout} ms; the rest is below"
             );

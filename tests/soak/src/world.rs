@@ -1,7 +1,9 @@
 //! What is around the card: a client, two firewalls of which one stands in for the other, an IDS, a server. It sends, forwards,
 //! answers, and keeps books of every frame.
 
+use crate::ports::{Beside, Ports};
 use etherparse::PacketBuilder;
+use seqnic_daemon::clock::Clock;
 use seqnic_pci::Direct;
 use seqnic_softcard::SoftCard;
 use seqnic_spec::counters::CounterSet;
@@ -10,7 +12,7 @@ use seqnic_spec::reason::Reason;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the card is to do. `port` is the service's.
 pub fn definition(port: u16) -> String {
@@ -59,12 +61,12 @@ pub fn probes(every_ms: u64, timeout_ms: u64, probes: u32) -> String {
     )
 }
 
-type Mac = [u8; 6];
-const ROUTER: Mac = [2, 5, 0, 0, 0, 5];
+pub type Mac = [u8; 6];
+pub const ROUTER: Mac = [2, 5, 0, 0, 0, 5];
 const IDS: Mac = [2, 9, 0, 0, 0, 9];
 const SERVER: Mac = [2, 10, 0, 0, 0, 10];
 /// The engine's, by port.
-const ENGINE: [Mac; 4] = [
+pub const ENGINE: [Mac; 4] = [
     [2, 1, 0, 0, 0, 1],
     [2, 2, 0, 0, 0, 2],
     [2, 3, 0, 0, 0, 3],
@@ -72,6 +74,8 @@ const ENGINE: [Mac; 4] = [
 ];
 /// What a client's payload begins with.
 const MARK: &[u8; 8] = b"soakload";
+/// How often clients send.
+const TURN: Duration = Duration::from_millis(1);
 
 /// Everything that was counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,6 +85,8 @@ pub struct Books {
     pub returned: u64,
     /// Copies at the IDS.
     pub copies: u64,
+    /// Clients' frames that passed each firewall, once each way.
+    pub through: [u64; 2],
     /// Clients' frames that reached a firewall that was dead.
     pub dead: u64,
     /// Clients' frames that left to nobody: none, unless tables are wrong.
@@ -141,15 +147,20 @@ struct Frames {
     books: Books,
     alive: [bool; 2],
     /// When something passed each firewall last.
-    passed: [Option<Instant>; 2],
+    passed: [Option<Duration>; 2],
     /// When a client's frame passed it first since one of them died or came back.
-    first: [Option<Instant>; 2],
+    first: [Option<Duration>; 2],
     next: u64,
+    /// When the clients send next.
+    due: Duration,
+    /// The router's own frames, if it has any.
+    router: Option<Box<dyn Beside>>,
 }
 
 /// The card and what is around it.
-pub struct World {
-    pub card: Arc<Direct<SoftCard>>,
+pub struct World<C = SoftCard> {
+    pub card: Arc<Direct<C>>,
+    clock: Clock,
     frames: Mutex<Frames>,
     stop: AtomicBool,
     quiet: AtomicBool,
@@ -157,16 +168,24 @@ pub struct World {
     pub rate: AtomicU64,
 }
 
-impl World {
-    pub fn new() -> Arc<World> {
+impl<C: Ports> World<C> {
+    /// Around a card, with the time that the card and the host have.
+    pub fn around(
+        card: Arc<Direct<C>>,
+        clock: Clock,
+        router: Option<Box<dyn Beside>>,
+    ) -> Arc<World<C>> {
         Arc::new(World {
-            card: Arc::new(Direct::new("memory", SoftCard::new(&EDGE))),
+            card,
+            clock,
             frames: Mutex::new(Frames {
                 books: Books::default(),
                 alive: [true; 2],
                 passed: [None; 2],
                 first: [None; 2],
                 next: 0,
+                due: Duration::ZERO,
+                router,
             }),
             stop: AtomicBool::new(false),
             quiet: AtomicBool::new(true),
@@ -191,18 +210,26 @@ impl World {
     pub fn run(&self) {
         while !self.stop.load(Ordering::SeqCst) {
             self.turn();
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(TURN);
         }
     }
 
     /// What is due: new frames, and everything that follows from those that are there.
     fn turn(&self) {
-        let new = match self.quiet.load(Ordering::SeqCst) {
+        let now = self.clock.now();
+        let mut frames = self.frames();
+        let mut function = self.card.lock();
+        let new = match self.quiet.load(Ordering::SeqCst) || now < frames.due {
             true => 0,
             false => self.rate.load(Ordering::Relaxed),
         };
-        let mut frames = self.frames();
-        let mut function = self.card.lock();
+        if new > 0 {
+            frames.due = now + TURN;
+        }
+        let own = frames.router.as_mut().map(|r| r.due(now));
+        for frame in own.unwrap_or_default() {
+            frames.arrive(&mut function.card, 0, &frame);
+        }
         for _ in 0..new {
             frames.next += 1;
             frames.books.sent += 1;
@@ -215,8 +242,9 @@ impl World {
             if sent.is_empty() {
                 return;
             }
-            for out in sent {
-                if let Some((port, frame)) = frames.left(out.port, out.frame) {
+            let now = self.clock.now();
+            for (port, frame) in sent {
+                for (port, frame) in frames.left(port, frame, now) {
                     frames.arrive(&mut function.card, port, &frame);
                 }
             }
@@ -231,13 +259,25 @@ impl World {
     }
 
     /// When a client's frame passed a firewall first since one of them died or came back.
-    pub fn first(&self, firewall: usize) -> Option<Instant> {
+    pub fn first(&self, firewall: usize) -> Option<Duration> {
         self.frames().first[firewall]
     }
 
     /// When something passed a firewall last.
-    pub fn passed(&self, firewall: usize) -> Option<Instant> {
+    pub fn passed(&self, firewall: usize) -> Option<Duration> {
         self.frames().passed[firewall]
+    }
+
+    /// The world's own part of the books: what the card has counted is not in it.
+    pub fn seen(&self) -> Books {
+        self.frames().books.clone()
+    }
+}
+
+impl World {
+    pub fn new() -> Arc<World> {
+        let card = Direct::new("memory", SoftCard::new(&EDGE));
+        World::around(Arc::new(card), Clock::default(), None)
     }
 
     /// The card's power fails: tables and counters are lost, what it counted is in the books.
@@ -283,54 +323,53 @@ fn marked(frame: &[u8]) -> bool {
 }
 
 impl Frames {
-    fn arrive(&mut self, card: &mut SoftCard, port: u8, frame: &[u8]) {
+    fn arrive(&mut self, card: &mut impl Ports, port: u8, frame: &[u8]) {
         self.books.arrived += 1;
         self.books.others += u64::from(!marked(frame));
         card.arrive(port, frame);
     }
 
-    /// What becomes of a frame that left a port: what arrives at another one.
-    fn left(&mut self, port: u8, mut frame: Vec<u8>) -> Option<(u8, Vec<u8>)> {
-        let to: Mac = frame.get(..6)?.try_into().ok()?;
+    /// What becomes of a frame that left a port: what arrives at which one.
+    fn left(&mut self, port: u8, mut frame: Vec<u8>, now: Duration) -> Vec<(u8, Vec<u8>)> {
+        let Some(to) = frame.get(..6).and_then(|to| Mac::try_from(to).ok()) else {
+            return Vec::new();
+        };
         let own = marked(&frame);
         self.books.left += u64::from(own);
         match (port, to) {
-            (0, ROUTER) => {
-                self.books.returned += u64::from(own);
-                None
+            (0, _) if !own => {
+                let answers = self.router.as_mut().map(|r| r.got(&frame));
+                let answers = answers.unwrap_or_default().into_iter();
+                return answers.map(|frame| (0, frame)).collect();
             }
-            (3, IDS) => {
-                self.books.copies += 1;
-                None
-            }
-            (3, SERVER) => {
+            (0, ROUTER) => self.books.returned += 1,
+            (3, IDS) => self.books.copies += u64::from(own),
+            (3, SERVER) if own => {
                 frame[..6].copy_from_slice(&ENGINE[3]);
                 frame[6..12].copy_from_slice(&SERVER);
                 swap(&mut frame, 26, 30, 4);
                 swap(&mut frame, 34, 36, 2);
-                Some((3, frame))
+                return vec![(3, frame)];
             }
             (1 | 2, [2, 6 | 7, 0, 0, 0, number @ 1..=2]) => {
                 let firewall = usize::from(number) - 1;
                 if !self.alive[firewall] {
                     self.books.dead += u64::from(own);
-                    return None;
+                    return Vec::new();
                 }
-                let now = Instant::now();
                 self.passed[firewall] = Some(now);
                 if own {
+                    self.books.through[firewall] += 1;
                     self.first[firewall].get_or_insert(now);
                 }
                 let (other, side) = if port == 1 { (2, 7) } else { (1, 6) };
                 frame[..6].copy_from_slice(&ENGINE[usize::from(other)]);
                 frame[6..12].copy_from_slice(&[2, side, 0, 0, 0, number]);
-                Some((other, frame))
+                return vec![(other, frame)];
             }
-            _ => {
-                self.books.stray += u64::from(own);
-                None
-            }
+            _ => self.books.stray += u64::from(own),
         }
+        Vec::new()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A short soak, and a fail-over: the long ones are `make soak` and `make fail-over`.
 
-use seqnic_soak::{failover, soak};
+use seqnic_soak::failover::{self, Probes};
+use seqnic_soak::soak;
 use std::time::Duration;
 
 #[test]
@@ -13,7 +14,12 @@ fn books_balance_after_twenty_seconds_of_everything() {
 #[test]
 fn a_fail_over_is_timed_by_its_parts() {
     // No figure is checked: the machine may be busy.
-    for time in failover::run(2, 100, 500, 2).unwrap() {
+    let slow = Probes {
+        every_ms: 100,
+        timeout_ms: 500,
+        tries: 2,
+    };
+    for time in failover::run(2, slow).unwrap() {
         let d = &time.daemon;
         let parts = d.detect_us.unwrap() + d.delta_us + d.journal_us + d.words_us;
         assert!(parts.abs_diff(d.whole_us.unwrap()) < 5, "{time:?}");
