@@ -7,20 +7,24 @@ cd "$(dirname "$0")/.."
 out=$PWD/target/vfio
 [ -e "$out/done" ] && exit 0
 
-for tool in apt-get dpkg-deb cpio gzip xz; do
-    if ! command -v "$tool" >/dev/null; then
-        if [ "$tool" = cpio ] && [ "$(id -u)" -eq 0 ]; then
-            apt-get install -y -qq --no-install-recommends cpio >/dev/null
-        else
-            echo "setup-vfio: $tool is missing; on Debian or Ubuntu: apt-get install $tool" >&2
-            exit 1
-        fi
-    fi
-done
-keys=/usr/share/keyrings/debian-archive-keyring.gpg
-if [ ! -e $keys ]; then
-    echo "setup-vfio: $keys is missing; apt-get install debian-archive-keyring" >&2
+if [ "$(uname -m)" != x86_64 ]; then
+    echo "setup-vfio: this is a machine of $(uname -m); the guest is one of x86_64" >&2
     exit 1
+fi
+if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+    echo "setup-vfio: apt-get and dpkg-deb are missing: QEMU and a kernel are fetched as packages of Debian" >&2
+    exit 1
+fi
+keys=/usr/share/keyrings/debian-archive-keyring.gpg
+missing=()
+command -v cpio >/dev/null || missing+=(cpio)
+command -v xz >/dev/null || missing+=(xz-utils)
+[ -e $keys ] || missing+=(debian-archive-keyring) # Ubuntu has it, too
+if [ "${#missing[@]}" -gt 0 ]; then
+    if [ "$(id -u)" -ne 0 ] || ! apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; then
+        echo "setup-vfio: missing; as root: apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
 fi
 mirror=${SEQNIC_DEBIAN:-$(apt-get indextargets --format '$(REPO_URI)' | grep -m1 -E '/debian/?$' || true)}
 mirror=${mirror:-http://deb.debian.org/debian/}

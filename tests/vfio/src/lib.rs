@@ -1,4 +1,9 @@
-//! A card whose ports are joined by a cable, and a driver's whole session with it.
+//! A card whose ports are joined by a cable, and a driver's whole session with it; a card with a world at its ports
+//! ([`outside`]), and the daemon's ([`guest`]).
+
+pub mod guest;
+pub mod outside;
+pub mod router;
 
 use seqnic_compiler::delta::delta;
 use seqnic_compiler::{compile, read};
@@ -16,7 +21,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// An emulated machine is slow, and so may be the one it runs on.
 const TIMEOUT: Duration = Duration::from_secs(30);
