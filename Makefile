@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both install what a bare machine lacks.
-.PHONY: demo test setup test-lab lint generate synth formal fuzz test-formats test-cocotb cocotb-host test-vfio test-ops soak fail-over deb test-deb
+.PHONY: demo test setup test-lab lint generate synth formal fuzz fuzz-random test-formats test-cocotb cocotb-host test-vfio test-ops soak fail-over deb test-deb
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -31,8 +31,12 @@ formal:
 	@tools/setup-formal.sh
 	python3 hdl/formal/prove.py
 
-# Mutated images, definitions and frames: SEQNIC_FUZZ_INPUTS of each, from a seed of today.
+# Coverage-guided fuzzing of what reads others' words (tests/fuzz), SECONDS_EACH of each target: make fuzz TARGETS="image frames".
 fuzz:
+	@SECONDS_EACH=$${SECONDS_EACH:-60} tools/fuzz.sh $(TARGETS)
+
+# Mutated images, definitions and frames: SEQNIC_FUZZ_INPUTS of each, from a seed of today.
+fuzz-random:
 	SEQNIC_FUZZ_INPUTS=$${SEQNIC_FUZZ_INPUTS:-20000} SEQNIC_FUZZ_SEED=$${SEQNIC_FUZZ_SEED:-$$(date +%s)} \
 		$(CARGO) test -p seqnic-random --test fuzz -- --nocapture
 

@@ -1,7 +1,7 @@
 //! Mutated inputs for everything that reads what others wrote: images, definitions, frames. Nothing may panic, what an
 //! image file's reader lets through must load or be refused and run, and the engines agree on whatever a frame holds.
 //!
-//! Each target runs `SEQNIC_FUZZ_INPUTS` inputs from `SEQNIC_FUZZ_SEED` on (`make fuzz`: many). An input that fails is kept
+//! Each target runs `SEQNIC_FUZZ_INPUTS` inputs from `SEQNIC_FUZZ_SEED` on (`make fuzz-random`: many). An input that fails is kept
 //! in the target folder and named. The mutator knows the forms, not the code: it has no coverage to go by.
 
 use seqnic_engine::{Engine, FrameIn};
