@@ -36,7 +36,9 @@ fn every_case_and_example_compiles() {
     let examples = fs::read_dir(repository().join("examples"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "yaml"));
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        // What programs run there; a test of the lab reads those.
+        .filter(|path| !path.to_string_lossy().ends_with(".lab.yaml"));
     let paths: Vec<PathBuf> = cases.chain(examples).filter(|p| p.exists()).collect();
     assert!(paths.len() >= 37);
     for path in paths {
