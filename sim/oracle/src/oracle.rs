@@ -1,6 +1,8 @@
 //! The verdict and the counters: `docs/semantics.md` sections 3 and 5.
 
-use crate::acl::{self, Asked};
+mod attachments;
+mod verdict;
+
 use crate::edit::{self, Edits, Link};
 use crate::encapsulate::Outgoing;
 use crate::health::{self, Waiting};
@@ -8,11 +10,9 @@ use crate::looks::{Found, Looks};
 use crate::parse::{self, Ethernet, Ip};
 use crate::rate::Rates;
 use crate::road::{Face, Mark};
-use crate::tag::{self, Accepted, Header, Off, Received};
+use crate::tag::{self, Accepted};
 use crate::walk::{self, Hop, Segment, Sender};
-use seqnic_compiler::definition::{
-    Attachments, Definition, Device, HostId, InterfaceId, Mac, Place, Role, Side, State, Tag,
-};
+use seqnic_compiler::definition::{Definition, HostId, InterfaceId, Place, Role, Side};
 use seqnic_engine::{
     CLIENT, CounterKey, Counters, Engine, EngineError, FrameIn, Host, Output, Sent,
 };
@@ -118,206 +118,6 @@ impl Oracle {
         oracle
     }
 
-    fn attach_device(&mut self, device: &Device, alone: bool) {
-        let name = |side| device.attachment_name(side);
-        let absent = (device.state == State::Failed && alone).then_some(Reason::Unavailable);
-        match &device.attachments {
-            Attachments::One(place) => {
-                self.attach(
-                    &name(Side::Outside),
-                    place,
-                    place,
-                    &device.addresses,
-                    absent,
-                );
-            }
-            Attachments::Two { outside, inside } => {
-                self.attach(
-                    &name(Side::Outside),
-                    outside,
-                    inside,
-                    &device.addresses,
-                    absent,
-                );
-                self.attach(&name(Side::Inside), inside, outside, &[], None);
-            }
-            // It has no segment or MAC of its own: its packets come from the host.
-            Attachments::Via(_) => {}
-        }
-    }
-
-    /// Two that share a MAC on a segment are told apart by nobody: the first has the name.
-    fn attach(
-        &mut self,
-        name: &str,
-        place: &Place,
-        back: &Place,
-        addresses: &[IpAddr],
-        absent: Option<Reason>,
-    ) {
-        let segment = walk::segment_of(&self.definition, place);
-        self.segments.entry(segment).or_insert(place.interface);
-        self.senders
-            .entry((segment, place.mac.0))
-            .or_insert_with(|| name.to_string());
-        for address in addresses {
-            self.neighbours.entry(*address).or_insert(Attachment {
-                name: name.to_string(),
-                place: place.clone(),
-                back: back.clone(),
-                tag: None,
-                absent: absent.or(unresolved(place)),
-            });
-        }
-    }
-
-    fn arrival(&self, port: u8, ethernet: &Ethernet) -> Option<Arrival> {
-        let arrived = (port, ethernet.vids);
-        // A segment of a definition's own comes before one that a VLAN tag makes.
-        let plain = match self.segments.contains_key(&arrived) {
-            true => None,
-            false => self.accepted.tagged.get(&arrived),
-        };
-        let segment = plain.copied().unwrap_or(arrived);
-        let interface = *self.segments.get(&segment)?;
-        Some(Arrival {
-            interface,
-            vlan_tag: plain.map(|_| ethernet.vids.into_iter().rfind(|v| *v != 0).unwrap_or(0)),
-            // What stands for a MAC that is not known is nobody's.
-            attachment: (self.senders.get(&(segment, ethernet.source)))
-                .filter(|_| Mac(ethernet.source).is_known())
-                .cloned(),
-            sender: Sender {
-                tracking: self.definition.interfaces[interface].tracking,
-                segment,
-                mac: ethernet.source,
-                tag: None,
-            },
-        })
-    }
-
-    /// The reasons in the order of their codes, after those of the Ethernet header.
-    fn direct(
-        &self,
-        frame: &[u8],
-        ethernet: &Ethernet,
-        arrival: &Arrival,
-        off: Result<Option<Off>, Reason>,
-    ) -> Result<Directed<'_>, Refused> {
-        let interface = &self.definition.interfaces[arrival.interface];
-        let mine = ethernet.destination == interface.mac.0;
-        if !ethernet.is_group() && !mine && !interface.promiscuous {
-            return Err(Reason::NotMine.into());
-        }
-        if ethernet.ethertype == 0x0806 {
-            return Err(Reason::Arp.into());
-        }
-        let off = off?;
-        if off.is_some_and(|off| !self.accepted.at(arrival.interface, off.header)) {
-            return Err(Reason::Encapsulation.into());
-        }
-        let ethernet = &off.map_or_else(|| ethernet.clone(), |off| off.behind(ethernet));
-        let ip = match ethernet.ethertype {
-            0x0800 => parse::ipv4(frame, ethernet.l3)?,
-            0x86dd => parse::ipv6(frame, ethernet.l3)?,
-            _ => return Err(Reason::NotIp.into()),
-        };
-        let found = self.looks.find(&ip);
-        let scoped = self.looks.has(ip.destination) || self.looks.has(ip.source);
-        let local = self.is_local(ip.destination);
-        if is_neighbour_discovery(&ip) {
-            return Err(Reason::NeighbourDiscovery.into());
-        }
-        if is_icmp_error(&ip) {
-            return Err(Reason::IcmpError.into());
-        }
-        if is_dhcp(&ip) && (ethernet.is_group() || (found.is_none() && (local || !scoped))) {
-            return Err(Reason::Dhcp.into());
-        }
-        if ethernet.is_group() {
-            return Err(Reason::Multicast.into());
-        }
-        if ip.ttl == 0 {
-            return Err(Reason::Ttl.into());
-        }
-        let Some(found) = found else {
-            return Err(match (local, scoped, ip.later_fragment) {
-                (true, _, _) => Reason::Local,
-                (_, true, true) => Reason::Fragment,
-                (_, true, false) => Reason::NoPort,
-                _ => Reason::NoService,
-            }
-            .into());
-        };
-        let service = &self.definition.services[found.look.service];
-        let dscp = u16::from(edit::traffic_class(frame, ethernet.l3) >> 2);
-        let by_dscp = self.accepted.at(arrival.interface, Header::Dscp) && dscp & 3 == 3;
-        let sender = Sender {
-            tag: off
-                .map(|off| off.tag)
-                .or(arrival.vlan_tag.map(Received::Vlan))
-                .or(by_dscp.then_some(Received::Dscp(dscp))),
-            ..arrival.sender
-        };
-        let direction = found.direction;
-        let refused = |reason, rule| Refused {
-            reason,
-            service: Some((service.name.clone(), direction)),
-            rule,
-        };
-        let next = walk::next(&self.definition, service, found.look, direction, sender);
-        let hop = next.ok_or_else(|| refused(Reason::WrongSender, None))?;
-        let asked = Asked {
-            frame,
-            l3: ethernet.l3,
-            ip: &ip,
-            direction,
-            interface: arrival.interface,
-        };
-        let decision = match hop.first {
-            true => acl::decide(&self.definition, service, &asked),
-            false => None,
-        };
-        let route = decision.as_ref().and_then(|d| d.route);
-        let permit = decision.as_ref().is_none_or(|d| d.permit);
-        let rule = decision.map(|d| d.counted);
-        if !permit {
-            return Err(refused(Reason::Denied, rule));
-        }
-        Ok(Directed {
-            ethernet: ethernet.clone(),
-            ip,
-            found,
-            hop,
-            rule,
-            route,
-        })
-    }
-
-    /// What starts its way keeps the rate of its service.
-    fn police(
-        &self,
-        rates: &mut Rates,
-        directed: &Directed,
-        frame: &[u8],
-        time: u64,
-    ) -> Result<(), Refused> {
-        let number = directed.found.look.service;
-        let service = &self.definition.services[number];
-        let Some(rate) = service.rate.filter(|_| directed.hop.first) else {
-            return Ok(());
-        };
-        let length = parse::ip_length(frame, directed.ethernet.l3);
-        match rates.service(number, rate, length, time) {
-            true => Ok(()),
-            false => Err(Refused {
-                reason: Reason::Policed,
-                service: Some((service.name.clone(), directed.found.direction)),
-                rule: directed.rule.clone(),
-            }),
-        }
-    }
-
     /// The host gets a packet, if it takes one more of its reason.
     fn give_host(
         &mut self,
@@ -344,14 +144,6 @@ impl Oracle {
             priority: self.definition.qos.host[reason as usize].priority,
             frame: input.frame.to_vec(),
         }));
-    }
-
-    fn is_local(&self, address: IpAddr) -> bool {
-        self.definition
-            .interfaces
-            .iter()
-            .flat_map(|i| &i.addresses)
-            .any(|(own, _)| *own == address)
     }
 
     /// The packet first, then its copies, as they leave.
@@ -453,62 +245,6 @@ impl Oracle {
         departures
     }
 
-    /// What steps to a role are called by: its primary.
-    fn role_name(&self, role: &Role, side: Side) -> String {
-        self.definition.devices[role.device].attachment_name(side)
-    }
-
-    /// Where packets of a client for a role go now, under the name of its primary, or the member's of a pool.
-    fn towards(&self, role: &Role, side: Side, mark: Mark, client: IpAddr) -> Attachment {
-        let active = walk::chosen(&self.definition, role, client);
-        let named = match role.pool {
-            Some(_) => active,
-            None => &self.definition.devices[role.device],
-        };
-        Attachment {
-            name: named.attachment_name(side),
-            place: walk::place(&self.definition, active, side).clone(),
-            back: walk::place(&self.definition, active, side.other()).clone(),
-            tag: self.outgoing(active, side, mark),
-            absent: match (walk::somebody(&self.definition, role), role.open) {
-                (true, _) => unresolved(walk::place(&self.definition, active, side)),
-                (false, false) => Some(Reason::Unavailable),
-                (false, true) => Some(Reason::Skipped),
-            },
-        }
-    }
-
-    /// The tag a device gets, by the side it is sent to.
-    fn outgoing(&self, device: &Device, side: Side, mark: Mark) -> Option<Outgoing> {
-        let tag = tag::of(&self.definition, mark, device, side).filter(|t| *t != Tag::Dscp)?;
-        let place = walk::place(&self.definition, device, side);
-        let interface = &self.definition.interfaces[place.interface];
-        let pairs = interface.tunnels.iter().filter_map(|own| {
-            let theirs = match device.tunnel {
-                Some(end) => Some(end).filter(|end| end.is_ipv4() == own.is_ipv4()),
-                None => device.address_like(*own),
-            };
-            theirs.map(|theirs| (*own, theirs))
-        });
-        Some(Outgoing {
-            tag,
-            number: mark.number,
-            bases: interface.tag_bases,
-            ends: tag.is_tunnel().then(|| pairs.into_iter().next()).flatten(),
-        })
-    }
-
-    fn host(&self, host: usize) -> Attachment {
-        let host = &self.definition.hosts[host];
-        Attachment {
-            name: host.name.clone(),
-            place: host.place.clone(),
-            back: host.place.clone(),
-            tag: None,
-            absent: unresolved(&host.place),
-        }
-    }
-
     fn interface_name(&self, interface: InterfaceId) -> String {
         self.definition.interfaces[interface].name.clone()
     }
@@ -552,10 +288,6 @@ impl Oracle {
     }
 }
 
-fn unresolved(place: &Place) -> Option<Reason> {
-    (!place.mac.is_known()).then_some(Reason::Unresolved)
-}
-
 /// What a packet says of health.
 #[derive(Debug, Clone, Copy)]
 struct Health {
@@ -583,29 +315,6 @@ struct Departure {
     attachment: Attachment,
     /// With its flow; `None` if it is longer than the MTU there.
     frame: Option<(Vec<u8>, u16)>,
-}
-
-fn is_neighbour_discovery(ip: &Ip) -> bool {
-    ip.destination.is_ipv6() && ip.protocol == 58 && matches!(ip.icmp_type, Some(133..=137))
-}
-
-fn is_icmp_error(ip: &Ip) -> bool {
-    match (ip.destination, ip.protocol, ip.icmp_type) {
-        (IpAddr::V4(_), 1, Some(kind)) => matches!(kind, 3 | 4 | 5 | 11 | 12),
-        (IpAddr::V6(_), 58, Some(kind)) => matches!(kind, 1..=4),
-        _ => false,
-    }
-}
-
-fn is_dhcp(ip: &Ip) -> bool {
-    let ports = match ip.destination {
-        IpAddr::V4(_) => [67, 68],
-        IpAddr::V6(_) => [546, 547],
-    };
-    ip.protocol == 17
-        && !ip.later_fragment
-        && ports.contains(&ip.source_port)
-        && ports.contains(&ip.destination_port)
 }
 
 impl Engine for Oracle {
