@@ -7,6 +7,7 @@
 // length, stage 2
 // more, stage 2
 // port, stage 0
+// epoch, stage 0
 // interface_key: record interface_key, stage 1: port [3:0], vid0 [15:4], vid1 [27:16]
 // vid, stage 1
 // arp, stage 1
@@ -53,6 +54,7 @@ module header_parser (
     input  wire [7:0] length,
     input  wire more,
     input  wire [3:0] port,
+    input  wire epoch,
     input  wire cfg_write,
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
@@ -141,9 +143,9 @@ module header_parser (
     reg  [911:0] tunnel_l3_s7;
     reg  [911:0] tunnel_l3_s8;
     reg  [911:0] tunnel_l3_s9;
-    reg  [7:0] mux_71_s7;
-    reg  [7:0] mux_71_s8;
-    reg  [7:0] mux_71_s9;
+    reg  [7:0] mux_73_s7;
+    reg  [7:0] mux_73_s8;
+    reg  [7:0] mux_73_s9;
     reg  [6:0] tunnel_view_s6;
     reg  [6:0] tunnel_view_s7;
     reg  [6:0] tunnel_view_s8;
@@ -159,32 +161,32 @@ module header_parser (
     reg  tunnel_inner_v4_s7;
     reg  tunnel_inner_v4_s8;
     reg  tunnel_inner_v4_s9;
-    reg  and_105_s10;
-    reg  and_105_s11;
-    reg  or_109_s6;
-    reg  or_109_s7;
-    reg  or_109_s8;
-    reg  or_109_s9;
-    reg  or_109_s10;
-    reg  or_109_s11;
-    reg  or_117_s6;
-    reg  or_117_s7;
-    reg  or_117_s8;
-    reg  or_117_s9;
-    reg  or_117_s10;
-    reg  or_117_s11;
-    reg  not_161_s6;
-    reg  not_161_s7;
-    reg  not_161_s8;
-    reg  not_161_s9;
-    reg  not_161_s10;
-    reg  not_161_s11;
-    reg  and_178_s11;
-    reg  and_185_s10;
-    reg  or_210_s11;
-    reg  and_199_s11;
+    reg  and_107_s10;
+    reg  and_107_s11;
+    reg  or_111_s6;
+    reg  or_111_s7;
+    reg  or_111_s8;
+    reg  or_111_s9;
+    reg  or_111_s10;
+    reg  or_111_s11;
+    reg  or_119_s6;
+    reg  or_119_s7;
+    reg  or_119_s8;
+    reg  or_119_s9;
+    reg  or_119_s10;
+    reg  or_119_s11;
+    reg  not_163_s6;
+    reg  not_163_s7;
+    reg  not_163_s8;
+    reg  not_163_s9;
+    reg  not_163_s10;
+    reg  not_163_s11;
+    reg  and_180_s11;
+    reg  and_187_s10;
+    reg  or_212_s11;
+    reg  and_201_s11;
     reg  v6_s10;
-    reg  mux_238_s11;
+    reg  mux_240_s11;
     assign protocol = v6_s9 ? ipv6_protocol : ipv4_protocol_s9;
     assign later = v6_s9 ? ipv6_later : ipv4_later_s9;
     wire [6:0] place = v6_s9 ? ipv6_place : ipv4_place_s9;
@@ -192,34 +194,34 @@ module header_parser (
     assign ipv4_header = tunnel_inner_v4_s6 & ipv4_header_bad;
     assign ipv4_checksum = tunnel_inner_v4_s9 & ipv4_checksum_bad;
     assign ipv6_header = v6_s9 & ipv6_header_bad;
-    assign too_deep = or_109_s11 & (and_105_s11 | transport_too_deep);
-    assign l4_header = or_117_s11 & transport_short;
-    wire [15:0] cat_127 = {tunnel_l3[7:0], tunnel_l3[15:8]};
-    assign traffic_class = v6 ? cat_127[11:4] : tunnel_l3[15:8];
+    assign too_deep = or_111_s11 & (and_107_s11 | transport_too_deep);
+    assign l4_header = or_119_s11 & transport_short;
+    wire [15:0] cat_129 = {tunnel_l3[7:0], tunnel_l3[15:8]};
+    assign traffic_class = v6 ? cat_129[11:4] : tunnel_l3[15:8];
     assign ip_checksum = {16{~v6}} & {tunnel_l3[87:80], tunnel_l3[95:88]};
     assign ip_length = v6 ? ({1'd0, {tunnel_l3[39:32], tunnel_l3[47:40]}} + 17'h28) : {1'd0, {tunnel_l3[23:16], tunnel_l3[31:24]}};
     assign ttl = ~(|(v6 ? tunnel_l3[63:56] : tunnel_l3[71:64])) & (tunnel_inner_v4 | v6);
     assign l4_offset = {place[4:0], 2'd0};
     wire udp = l4 == 3'd2;
-    assign udp_no_checksum = (udp & not_161_s11) & ~(|l4_checksum);
-    wire eq_173 = l4 == 3'd4;
-    assign nd = eq_173 & and_178_s11;
-    wire [4:0] cat_196 = {
+    assign udp_no_checksum = (udp & not_163_s11) & ~(|l4_checksum);
+    wire eq_175 = l4 == 3'd4;
+    assign nd = eq_175 & and_180_s11;
+    wire [4:0] cat_198 = {
         transport_icmp_type == 8'd3,
         transport_icmp_type == 8'd4,
         transport_icmp_type == 8'd5,
         transport_icmp_type == 8'hb,
         transport_icmp_type == 8'hc
     };
-    wire or_210 = ((transport_icmp_type == 8'd1) | (transport_icmp_type == 8'd2)) | ((transport_icmp_type == 8'd3) | (transport_icmp_type == 8'd4));
-    assign icmp_error = and_199_s11 | (eq_173 & or_210_s11);
-    wire mux_238 = v6_s10 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
-    assign dhcp = udp & mux_238_s11;
+    wire or_212 = ((transport_icmp_type == 8'd1) | (transport_icmp_type == 8'd2)) | ((transport_icmp_type == 8'd3) | (transport_icmp_type == 8'd4));
+    assign icmp_error = and_201_s11 | (eq_175 & or_212_s11);
+    wire mux_240 = v6_s10 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
+    assign dhcp = udp & mux_240_s11;
 
     table_decap decap (
         .clk(clk),
         .rst(rst),
-        .index(port),
+        .index({port, epoch}),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -308,7 +310,7 @@ module header_parser (
         .protocol(protocol),
         .later(later),
         .place(place),
-        .limit(mux_71_s9),
+        .limit(mux_73_s9),
         .view(tunnel_view_s9),
         .tcp_flags(tcp_flags),
         .sport(sport),
@@ -344,9 +346,9 @@ module header_parser (
         tunnel_l3_s7 <= tunnel_l3_s6;
         tunnel_l3_s8 <= tunnel_l3_s7;
         tunnel_l3_s9 <= tunnel_l3_s8;
-        mux_71_s7 <= v6_s6 ? ipv6_limit : ipv4_limit;
-        mux_71_s8 <= mux_71_s7;
-        mux_71_s9 <= mux_71_s8;
+        mux_73_s7 <= v6_s6 ? ipv6_limit : ipv4_limit;
+        mux_73_s8 <= mux_73_s7;
+        mux_73_s9 <= mux_73_s8;
         tunnel_view_s6 <= tunnel_view;
         tunnel_view_s7 <= tunnel_view_s6;
         tunnel_view_s8 <= tunnel_view_s7;
@@ -359,36 +361,36 @@ module header_parser (
         tunnel_inner_v4_s7 <= tunnel_inner_v4_s6;
         tunnel_inner_v4_s8 <= tunnel_inner_v4_s7;
         tunnel_inner_v4_s9 <= tunnel_inner_v4_s8;
-        and_105_s10 <= v6_s9 & ipv6_too_deep;
-        and_105_s11 <= and_105_s10;
-        or_109_s6 <= tunnel_inner_v4 | v6;
-        or_109_s7 <= or_109_s6;
-        or_109_s8 <= or_109_s7;
-        or_109_s9 <= or_109_s8;
-        or_109_s10 <= or_109_s9;
-        or_109_s11 <= or_109_s10;
-        or_117_s6 <= tunnel_inner_v4 | v6;
-        or_117_s7 <= or_117_s6;
-        or_117_s8 <= or_117_s7;
-        or_117_s9 <= or_117_s8;
-        or_117_s10 <= or_117_s9;
-        or_117_s11 <= or_117_s10;
-        not_161_s6 <= ~v6;
-        not_161_s7 <= not_161_s6;
-        not_161_s8 <= not_161_s7;
-        not_161_s9 <= not_161_s8;
-        not_161_s10 <= not_161_s9;
-        not_161_s11 <= not_161_s10;
-        and_178_s11 <= (8'h85 <= transport_icmp_type) & (transport_icmp_type <= 8'h89);
-        and_185_s10 <= (tunnel_inner_v4_s9 & (protocol == 8'd1)) & ~later;
-        or_210_s11 <= or_210;
-        and_199_s11 <= and_185_s10 & (|cat_196);
+        and_107_s10 <= v6_s9 & ipv6_too_deep;
+        and_107_s11 <= and_107_s10;
+        or_111_s6 <= tunnel_inner_v4 | v6;
+        or_111_s7 <= or_111_s6;
+        or_111_s8 <= or_111_s7;
+        or_111_s9 <= or_111_s8;
+        or_111_s10 <= or_111_s9;
+        or_111_s11 <= or_111_s10;
+        or_119_s6 <= tunnel_inner_v4 | v6;
+        or_119_s7 <= or_119_s6;
+        or_119_s8 <= or_119_s7;
+        or_119_s9 <= or_119_s8;
+        or_119_s10 <= or_119_s9;
+        or_119_s11 <= or_119_s10;
+        not_163_s6 <= ~v6;
+        not_163_s7 <= not_163_s6;
+        not_163_s8 <= not_163_s7;
+        not_163_s9 <= not_163_s8;
+        not_163_s10 <= not_163_s9;
+        not_163_s11 <= not_163_s10;
+        and_180_s11 <= (8'h85 <= transport_icmp_type) & (transport_icmp_type <= 8'h89);
+        and_187_s10 <= (tunnel_inner_v4_s9 & (protocol == 8'd1)) & ~later;
+        or_212_s11 <= or_212;
+        and_201_s11 <= and_187_s10 & (|cat_198);
         v6_s10 <= v6_s9;
-        mux_238_s11 <= mux_238;
+        mux_240_s11 <= mux_240;
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_127};
+    wire _unused = &{1'b0, cat_129};
 
 `ifndef SYNTHESIS
     initial begin
@@ -415,9 +417,9 @@ module header_parser (
         tunnel_l3_s7 = 912'd0;
         tunnel_l3_s8 = 912'd0;
         tunnel_l3_s9 = 912'd0;
-        mux_71_s7 = 8'd0;
-        mux_71_s8 = 8'd0;
-        mux_71_s9 = 8'd0;
+        mux_73_s7 = 8'd0;
+        mux_73_s8 = 8'd0;
+        mux_73_s9 = 8'd0;
         tunnel_view_s6 = 7'd0;
         tunnel_view_s7 = 7'd0;
         tunnel_view_s8 = 7'd0;
@@ -430,32 +432,32 @@ module header_parser (
         tunnel_inner_v4_s7 = 1'd0;
         tunnel_inner_v4_s8 = 1'd0;
         tunnel_inner_v4_s9 = 1'd0;
-        and_105_s10 = 1'd0;
-        and_105_s11 = 1'd0;
-        or_109_s6 = 1'd0;
-        or_109_s7 = 1'd0;
-        or_109_s8 = 1'd0;
-        or_109_s9 = 1'd0;
-        or_109_s10 = 1'd0;
-        or_109_s11 = 1'd0;
-        or_117_s6 = 1'd0;
-        or_117_s7 = 1'd0;
-        or_117_s8 = 1'd0;
-        or_117_s9 = 1'd0;
-        or_117_s10 = 1'd0;
-        or_117_s11 = 1'd0;
-        not_161_s6 = 1'd0;
-        not_161_s7 = 1'd0;
-        not_161_s8 = 1'd0;
-        not_161_s9 = 1'd0;
-        not_161_s10 = 1'd0;
-        not_161_s11 = 1'd0;
-        and_178_s11 = 1'd0;
-        and_185_s10 = 1'd0;
-        or_210_s11 = 1'd0;
-        and_199_s11 = 1'd0;
+        and_107_s10 = 1'd0;
+        and_107_s11 = 1'd0;
+        or_111_s6 = 1'd0;
+        or_111_s7 = 1'd0;
+        or_111_s8 = 1'd0;
+        or_111_s9 = 1'd0;
+        or_111_s10 = 1'd0;
+        or_111_s11 = 1'd0;
+        or_119_s6 = 1'd0;
+        or_119_s7 = 1'd0;
+        or_119_s8 = 1'd0;
+        or_119_s9 = 1'd0;
+        or_119_s10 = 1'd0;
+        or_119_s11 = 1'd0;
+        not_163_s6 = 1'd0;
+        not_163_s7 = 1'd0;
+        not_163_s8 = 1'd0;
+        not_163_s9 = 1'd0;
+        not_163_s10 = 1'd0;
+        not_163_s11 = 1'd0;
+        and_180_s11 = 1'd0;
+        and_187_s10 = 1'd0;
+        or_212_s11 = 1'd0;
+        and_201_s11 = 1'd0;
         v6_s10 = 1'd0;
-        mux_238_s11 = 1'd0;
+        mux_240_s11 = 1'd0;
     end
 `endif
 endmodule

@@ -213,6 +213,9 @@ module header_path (
     reg  [7:0] header_parser_traffic_class_s17;
     reg  [7:0] header_parser_traffic_class_s18;
     reg  [7:0] header_parser_traffic_class_s19;
+    reg  in_epoch_s17;
+    reg  in_epoch_s18;
+    reg  in_epoch_s19;
     reg  header_interface_trust_s7;
     reg  header_interface_trust_s8;
     reg  header_interface_trust_s9;
@@ -250,11 +253,11 @@ module header_path (
     reg  header_parser_vlan_depth_s9;
     reg  header_parser_vlan_depth_s10;
     reg  header_parser_vlan_depth_s11;
-    reg  not_248_s7;
-    reg  not_248_s8;
-    reg  not_248_s9;
-    reg  not_248_s10;
-    reg  not_248_s11;
+    reg  not_251_s7;
+    reg  not_251_s8;
+    reg  not_251_s9;
+    reg  not_251_s10;
+    reg  not_251_s11;
     reg  header_interface_not_mine_s8;
     reg  header_interface_not_mine_s9;
     reg  header_interface_not_mine_s10;
@@ -269,10 +272,10 @@ module header_path (
     reg  header_parser_arp_s9;
     reg  header_parser_arp_s10;
     reg  header_parser_arp_s11;
-    reg  or_251_s8;
-    reg  or_251_s9;
-    reg  or_251_s10;
-    reg  or_251_s11;
+    reg  or_254_s8;
+    reg  or_254_s9;
+    reg  or_254_s10;
+    reg  or_254_s11;
     reg  header_parser_not_ip_s6;
     reg  header_parser_not_ip_s7;
     reg  header_parser_not_ip_s8;
@@ -305,7 +308,7 @@ module header_path (
     reg  header_parser_ttl_s10;
     reg  header_parser_ttl_s11;
     reg  [60:0] header_address_dst_s11;
-    reg  or_254_s11;
+    reg  or_257_s11;
     reg  header_parser_later_s11;
     wire [5:0] header_reason_with_class;
     wire [5:0] header_reason_without;
@@ -316,29 +319,29 @@ module header_path (
     reg  [5:0] header_reason_without_s15;
     reg  [5:0] header_reason_without_s16;
     reg  [5:0] base;
-    reg  [68:0] cat_344_s1;
-    reg  [68:0] cat_344_s2;
-    reg  [68:0] cat_344_s3;
-    reg  [68:0] cat_344_s4;
-    reg  [68:0] cat_344_s5;
-    reg  [68:0] cat_344_s6;
-    reg  [68:0] cat_344_s7;
-    reg  [68:0] cat_344_s8;
-    reg  [68:0] cat_344_s9;
-    reg  [68:0] cat_344_s10;
-    reg  [68:0] cat_344_s11;
-    reg  [68:0] cat_344_s12;
-    reg  [68:0] cat_344_s13;
-    reg  [68:0] cat_344_s14;
-    reg  [68:0] cat_344_s15;
-    reg  [68:0] cat_344_s16;
-    reg  [68:0] cat_344_s17;
-    reg  [68:0] cat_344_s18;
-    reg  [68:0] cat_344_s19;
-    reg  [68:0] cat_344_s20;
-    reg  [68:0] cat_344_s21;
-    reg  [68:0] cat_344_s22;
-    reg  [68:0] cat_344_s23;
+    reg  [68:0] cat_347_s1;
+    reg  [68:0] cat_347_s2;
+    reg  [68:0] cat_347_s3;
+    reg  [68:0] cat_347_s4;
+    reg  [68:0] cat_347_s5;
+    reg  [68:0] cat_347_s6;
+    reg  [68:0] cat_347_s7;
+    reg  [68:0] cat_347_s8;
+    reg  [68:0] cat_347_s9;
+    reg  [68:0] cat_347_s10;
+    reg  [68:0] cat_347_s11;
+    reg  [68:0] cat_347_s12;
+    reg  [68:0] cat_347_s13;
+    reg  [68:0] cat_347_s14;
+    reg  [68:0] cat_347_s15;
+    reg  [68:0] cat_347_s16;
+    reg  [68:0] cat_347_s17;
+    reg  [68:0] cat_347_s18;
+    reg  [68:0] cat_347_s19;
+    reg  [68:0] cat_347_s20;
+    reg  [68:0] cat_347_s21;
+    reg  [68:0] cat_347_s22;
+    reg  [68:0] cat_347_s23;
     reg  [9:0] header_interface_number_s11;
     reg  [9:0] header_interface_number_s12;
     reg  [9:0] header_interface_number_s13;
@@ -380,23 +383,23 @@ module header_path (
     reg  header_class_direction_s23;
     reg  [21:0] header_step_action_s22;
     reg  [21:0] header_step_action_s23;
-    reg  [16:0] cat_354_s11;
-    reg  [16:0] cat_354_s12;
-    reg  [16:0] cat_354_s13;
-    reg  [16:0] cat_354_s14;
-    reg  [16:0] cat_354_s15;
-    reg  [16:0] cat_354_s16;
-    reg  [16:0] cat_354_s17;
-    reg  [16:0] cat_354_s18;
-    reg  [16:0] cat_354_s19;
-    reg  [16:0] cat_354_s20;
-    reg  [16:0] cat_354_s21;
-    reg  [16:0] cat_354_s22;
-    reg  [16:0] cat_354_s23;
+    reg  [16:0] cat_357_s11;
+    reg  [16:0] cat_357_s12;
+    reg  [16:0] cat_357_s13;
+    reg  [16:0] cat_357_s14;
+    reg  [16:0] cat_357_s15;
+    reg  [16:0] cat_357_s16;
+    reg  [16:0] cat_357_s17;
+    reg  [16:0] cat_357_s18;
+    reg  [16:0] cat_357_s19;
+    reg  [16:0] cat_357_s20;
+    reg  [16:0] cat_357_s21;
+    reg  [16:0] cat_357_s22;
+    reg  [16:0] cat_357_s23;
     reg  [2:0] header_priority_rank_s22;
     reg  [2:0] header_priority_rank_s23;
-    reg  [15:0] and_356_s22;
-    reg  [15:0] and_356_s23;
+    reg  [15:0] and_359_s22;
+    reg  [15:0] and_359_s23;
     reg  [7:0] header_parser_offset_s4;
     reg  [7:0] header_parser_offset_s5;
     reg  [7:0] header_parser_offset_s6;
@@ -614,26 +617,26 @@ module header_path (
     reg  [5:0] base_s23;
     reg  [3:0] header_step_copies_s22;
     reg  [3:0] header_step_copies_s23;
-    reg  not_343_s4;
-    reg  not_343_s5;
-    reg  not_343_s6;
-    reg  not_343_s7;
-    reg  not_343_s8;
-    reg  not_343_s9;
-    reg  not_343_s10;
-    reg  not_343_s11;
-    reg  not_343_s12;
-    reg  not_343_s13;
-    reg  not_343_s14;
-    reg  not_343_s15;
-    reg  not_343_s16;
-    reg  not_343_s17;
-    reg  not_343_s18;
-    reg  not_343_s19;
-    reg  not_343_s20;
-    reg  not_343_s21;
-    reg  not_343_s22;
-    reg  not_343_s23;
+    reg  not_346_s4;
+    reg  not_346_s5;
+    reg  not_346_s6;
+    reg  not_346_s7;
+    reg  not_346_s8;
+    reg  not_346_s9;
+    reg  not_346_s10;
+    reg  not_346_s11;
+    reg  not_346_s12;
+    reg  not_346_s13;
+    reg  not_346_s14;
+    reg  not_346_s15;
+    reg  not_346_s16;
+    reg  not_346_s17;
+    reg  not_346_s18;
+    reg  not_346_s19;
+    reg  not_346_s20;
+    reg  not_346_s21;
+    reg  not_346_s22;
+    reg  not_346_s23;
     reg  header_interface_known_s7;
     reg  header_interface_known_s8;
     reg  header_interface_known_s9;
@@ -713,9 +716,9 @@ module header_path (
     };
     wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
     wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
-    wire [511:0] or_766 = ({343'd0, header_parser_cfg_rdata} | {292'd0, header_interface_cfg_rdata}) | ({356'd0, header_source_cfg_rdata} | {128'd0, header_address_cfg_rdata});
-    wire [511:0] or_767 = ({380'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({412'd0, header_class_cfg_rdata} | {302'd0, header_step_cfg_rdata});
-    assign cfg_rdata = (or_766 | or_767) | (header_acl_cfg_rdata | {509'd0, header_priority_cfg_rdata});
+    wire [511:0] or_769 = ({343'd0, header_parser_cfg_rdata} | {292'd0, header_interface_cfg_rdata}) | ({356'd0, header_source_cfg_rdata} | {128'd0, header_address_cfg_rdata});
+    wire [511:0] or_770 = ({380'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({412'd0, header_class_cfg_rdata} | {302'd0, header_step_cfg_rdata});
+    assign cfg_rdata = (or_769 | or_770) | (header_acl_cfg_rdata | {509'd0, header_priority_cfg_rdata});
 
     header_parser header_parser (
         .clk(clk),
@@ -726,6 +729,7 @@ module header_path (
         .length(in_length),
         .more(in_more),
         .port(in_port),
+        .epoch(in_epoch),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -982,6 +986,7 @@ module header_path (
         .clk(clk),
         .rst(rst),
         .dscp(header_parser_traffic_class_s19[7:2]),
+        .epoch(in_epoch_s19),
         .trust(header_interface_trust_s21),
         .own(header_class_rank),
         .cfg_write(cfg_write),
@@ -997,10 +1002,10 @@ module header_path (
         .clk(clk),
         .runt(header_parser_runt_s11),
         .vlan_depth(header_parser_vlan_depth_s11),
-        .no_interface(not_248_s11),
+        .no_interface(not_251_s11),
         .not_mine(header_interface_not_mine_s11),
         .arp(header_parser_arp_s11),
-        .encapsulation(or_251_s11),
+        .encapsulation(or_254_s11),
         .not_ip(header_parser_not_ip_s11),
         .ipv4_header(header_parser_ipv4_header_s11),
         .ipv4_checksum(header_parser_ipv4_checksum_s11),
@@ -1013,25 +1018,25 @@ module header_path (
         .ttl(header_parser_ttl_s11),
         .dhcp(header_parser_dhcp),
         .own(header_address_dst_s11[54]),
-        .scoped(or_254_s11),
+        .scoped(or_257_s11),
         .later(header_parser_later_s11),
         .with_class(header_reason_with_class),
         .without(header_reason_without)
     );
 
     header_verdict header_verdict (
-        .tag(cat_344_s23[63:0]),
-        .port(cat_344_s23[67:64]),
-        .epoch(cat_344_s23[68]),
+        .tag(cat_347_s23[63:0]),
+        .port(cat_347_s23[67:64]),
+        .epoch(cat_347_s23[68]),
         .interface_number(header_interface_number_s23),
         .sender(header_source_sender_s23),
         .class_number(header_class_number_s23),
         .direction(header_class_direction_s23),
         .action(header_step_action_s23),
-        .neighbour_valid(cat_354_s23[0]),
-        .neighbour(cat_354_s23[16:1]),
+        .neighbour_valid(cat_357_s23[0]),
+        .neighbour(cat_357_s23[16:1]),
         .rank(header_priority_rank_s23),
-        .meter(and_356_s23),
+        .meter(and_359_s23),
         .l3(header_parser_offset_s23),
         .ip_length(header_parser_ip_length_s23),
         .protocol(header_parser_protocol_s23),
@@ -1050,7 +1055,7 @@ module header_path (
         .answering(answering_s23),
         .base(base_s23),
         .copies(header_step_copies_s23),
-        .framed(not_343_s23),
+        .framed(not_346_s23),
         .interface_known(header_interface_known_s23),
         .sender_known(header_source_known_s23),
         .found(header_class_found_s23),
@@ -1149,6 +1154,9 @@ module header_path (
         header_parser_traffic_class_s17 <= header_parser_traffic_class_s16;
         header_parser_traffic_class_s18 <= header_parser_traffic_class_s17;
         header_parser_traffic_class_s19 <= header_parser_traffic_class_s18;
+        in_epoch_s17 <= in_epoch_s16;
+        in_epoch_s18 <= in_epoch_s17;
+        in_epoch_s19 <= in_epoch_s18;
         header_interface_trust_s7 <= header_interface_trust;
         header_interface_trust_s8 <= header_interface_trust_s7;
         header_interface_trust_s9 <= header_interface_trust_s8;
@@ -1184,11 +1192,11 @@ module header_path (
         header_parser_vlan_depth_s9 <= header_parser_vlan_depth_s8;
         header_parser_vlan_depth_s10 <= header_parser_vlan_depth_s9;
         header_parser_vlan_depth_s11 <= header_parser_vlan_depth_s10;
-        not_248_s7 <= ~header_interface_known;
-        not_248_s8 <= not_248_s7;
-        not_248_s9 <= not_248_s8;
-        not_248_s10 <= not_248_s9;
-        not_248_s11 <= not_248_s10;
+        not_251_s7 <= ~header_interface_known;
+        not_251_s8 <= not_251_s7;
+        not_251_s9 <= not_251_s8;
+        not_251_s10 <= not_251_s9;
+        not_251_s11 <= not_251_s10;
         header_interface_not_mine_s8 <= header_interface_not_mine;
         header_interface_not_mine_s9 <= header_interface_not_mine_s8;
         header_interface_not_mine_s10 <= header_interface_not_mine_s9;
@@ -1203,10 +1211,10 @@ module header_path (
         header_parser_arp_s9 <= header_parser_arp_s8;
         header_parser_arp_s10 <= header_parser_arp_s9;
         header_parser_arp_s11 <= header_parser_arp_s10;
-        or_251_s8 <= header_parser_tag_wrong_s7 | header_source_refused;
-        or_251_s9 <= or_251_s8;
-        or_251_s10 <= or_251_s9;
-        or_251_s11 <= or_251_s10;
+        or_254_s8 <= header_parser_tag_wrong_s7 | header_source_refused;
+        or_254_s9 <= or_254_s8;
+        or_254_s10 <= or_254_s9;
+        or_254_s11 <= or_254_s10;
         header_parser_not_ip_s6 <= header_parser_not_ip;
         header_parser_not_ip_s7 <= header_parser_not_ip_s6;
         header_parser_not_ip_s8 <= header_parser_not_ip_s7;
@@ -1239,7 +1247,7 @@ module header_path (
         header_parser_ttl_s10 <= header_parser_ttl_s9;
         header_parser_ttl_s11 <= header_parser_ttl_s10;
         header_address_dst_s11 <= header_address_dst;
-        or_254_s11 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
+        or_257_s11 <= (|header_address_dst[19:0]) | (|header_address_src[19:0]);
         header_parser_later_s11 <= header_parser_later_s10;
         header_reason_with_class_s14 <= header_reason_with_class;
         header_reason_with_class_s15 <= header_reason_with_class_s14;
@@ -1248,29 +1256,29 @@ module header_path (
         header_reason_without_s15 <= header_reason_without_s14;
         header_reason_without_s16 <= header_reason_without_s15;
         base <= header_class_found ? header_reason_with_class_s16 : header_reason_without_s16;
-        cat_344_s1 <= {in_epoch, in_port, in_tag};
-        cat_344_s2 <= cat_344_s1;
-        cat_344_s3 <= cat_344_s2;
-        cat_344_s4 <= cat_344_s3;
-        cat_344_s5 <= cat_344_s4;
-        cat_344_s6 <= cat_344_s5;
-        cat_344_s7 <= cat_344_s6;
-        cat_344_s8 <= cat_344_s7;
-        cat_344_s9 <= cat_344_s8;
-        cat_344_s10 <= cat_344_s9;
-        cat_344_s11 <= cat_344_s10;
-        cat_344_s12 <= cat_344_s11;
-        cat_344_s13 <= cat_344_s12;
-        cat_344_s14 <= cat_344_s13;
-        cat_344_s15 <= cat_344_s14;
-        cat_344_s16 <= cat_344_s15;
-        cat_344_s17 <= cat_344_s16;
-        cat_344_s18 <= cat_344_s17;
-        cat_344_s19 <= cat_344_s18;
-        cat_344_s20 <= cat_344_s19;
-        cat_344_s21 <= cat_344_s20;
-        cat_344_s22 <= cat_344_s21;
-        cat_344_s23 <= cat_344_s22;
+        cat_347_s1 <= {in_epoch, in_port, in_tag};
+        cat_347_s2 <= cat_347_s1;
+        cat_347_s3 <= cat_347_s2;
+        cat_347_s4 <= cat_347_s3;
+        cat_347_s5 <= cat_347_s4;
+        cat_347_s6 <= cat_347_s5;
+        cat_347_s7 <= cat_347_s6;
+        cat_347_s8 <= cat_347_s7;
+        cat_347_s9 <= cat_347_s8;
+        cat_347_s10 <= cat_347_s9;
+        cat_347_s11 <= cat_347_s10;
+        cat_347_s12 <= cat_347_s11;
+        cat_347_s13 <= cat_347_s12;
+        cat_347_s14 <= cat_347_s13;
+        cat_347_s15 <= cat_347_s14;
+        cat_347_s16 <= cat_347_s15;
+        cat_347_s17 <= cat_347_s16;
+        cat_347_s18 <= cat_347_s17;
+        cat_347_s19 <= cat_347_s18;
+        cat_347_s20 <= cat_347_s19;
+        cat_347_s21 <= cat_347_s20;
+        cat_347_s22 <= cat_347_s21;
+        cat_347_s23 <= cat_347_s22;
         header_interface_number_s11 <= header_interface_number_s10;
         header_interface_number_s12 <= header_interface_number_s11;
         header_interface_number_s13 <= header_interface_number_s12;
@@ -1312,23 +1320,23 @@ module header_path (
         header_class_direction_s23 <= header_class_direction_s22;
         header_step_action_s22 <= header_step_action;
         header_step_action_s23 <= header_step_action_s22;
-        cat_354_s11 <= {header_address_dst[53:38], header_address_dst[37]};
-        cat_354_s12 <= cat_354_s11;
-        cat_354_s13 <= cat_354_s12;
-        cat_354_s14 <= cat_354_s13;
-        cat_354_s15 <= cat_354_s14;
-        cat_354_s16 <= cat_354_s15;
-        cat_354_s17 <= cat_354_s16;
-        cat_354_s18 <= cat_354_s17;
-        cat_354_s19 <= cat_354_s18;
-        cat_354_s20 <= cat_354_s19;
-        cat_354_s21 <= cat_354_s20;
-        cat_354_s22 <= cat_354_s21;
-        cat_354_s23 <= cat_354_s22;
+        cat_357_s11 <= {header_address_dst[53:38], header_address_dst[37]};
+        cat_357_s12 <= cat_357_s11;
+        cat_357_s13 <= cat_357_s12;
+        cat_357_s14 <= cat_357_s13;
+        cat_357_s15 <= cat_357_s14;
+        cat_357_s16 <= cat_357_s15;
+        cat_357_s17 <= cat_357_s16;
+        cat_357_s18 <= cat_357_s17;
+        cat_357_s19 <= cat_357_s18;
+        cat_357_s20 <= cat_357_s19;
+        cat_357_s21 <= cat_357_s20;
+        cat_357_s22 <= cat_357_s21;
+        cat_357_s23 <= cat_357_s22;
         header_priority_rank_s22 <= header_priority_rank;
         header_priority_rank_s23 <= header_priority_rank_s22;
-        and_356_s22 <= {16{header_step_first}} & header_class_meter;
-        and_356_s23 <= and_356_s22;
+        and_359_s22 <= {16{header_step_first}} & header_class_meter;
+        and_359_s23 <= and_359_s22;
         header_parser_offset_s4 <= header_parser_offset;
         header_parser_offset_s5 <= header_parser_offset_s4;
         header_parser_offset_s6 <= header_parser_offset_s5;
@@ -1546,26 +1554,26 @@ module header_path (
         base_s23 <= base_s22;
         header_step_copies_s22 <= header_step_copies;
         header_step_copies_s23 <= header_step_copies_s22;
-        not_343_s4 <= ~(header_parser_runt | header_parser_vlan_depth_s3);
-        not_343_s5 <= not_343_s4;
-        not_343_s6 <= not_343_s5;
-        not_343_s7 <= not_343_s6;
-        not_343_s8 <= not_343_s7;
-        not_343_s9 <= not_343_s8;
-        not_343_s10 <= not_343_s9;
-        not_343_s11 <= not_343_s10;
-        not_343_s12 <= not_343_s11;
-        not_343_s13 <= not_343_s12;
-        not_343_s14 <= not_343_s13;
-        not_343_s15 <= not_343_s14;
-        not_343_s16 <= not_343_s15;
-        not_343_s17 <= not_343_s16;
-        not_343_s18 <= not_343_s17;
-        not_343_s19 <= not_343_s18;
-        not_343_s20 <= not_343_s19;
-        not_343_s21 <= not_343_s20;
-        not_343_s22 <= not_343_s21;
-        not_343_s23 <= not_343_s22;
+        not_346_s4 <= ~(header_parser_runt | header_parser_vlan_depth_s3);
+        not_346_s5 <= not_346_s4;
+        not_346_s6 <= not_346_s5;
+        not_346_s7 <= not_346_s6;
+        not_346_s8 <= not_346_s7;
+        not_346_s9 <= not_346_s8;
+        not_346_s10 <= not_346_s9;
+        not_346_s11 <= not_346_s10;
+        not_346_s12 <= not_346_s11;
+        not_346_s13 <= not_346_s12;
+        not_346_s14 <= not_346_s13;
+        not_346_s15 <= not_346_s14;
+        not_346_s16 <= not_346_s15;
+        not_346_s17 <= not_346_s16;
+        not_346_s18 <= not_346_s17;
+        not_346_s19 <= not_346_s18;
+        not_346_s20 <= not_346_s19;
+        not_346_s21 <= not_346_s20;
+        not_346_s22 <= not_346_s21;
+        not_346_s23 <= not_346_s22;
         header_interface_known_s7 <= header_interface_known;
         header_interface_known_s8 <= header_interface_known_s7;
         header_interface_known_s9 <= header_interface_known_s8;
@@ -1749,6 +1757,9 @@ module header_path (
         header_parser_traffic_class_s17 = 8'd0;
         header_parser_traffic_class_s18 = 8'd0;
         header_parser_traffic_class_s19 = 8'd0;
+        in_epoch_s17 = 1'd0;
+        in_epoch_s18 = 1'd0;
+        in_epoch_s19 = 1'd0;
         header_interface_trust_s7 = 1'd0;
         header_interface_trust_s8 = 1'd0;
         header_interface_trust_s9 = 1'd0;
@@ -1784,11 +1795,11 @@ module header_path (
         header_parser_vlan_depth_s9 = 1'd0;
         header_parser_vlan_depth_s10 = 1'd0;
         header_parser_vlan_depth_s11 = 1'd0;
-        not_248_s7 = 1'd0;
-        not_248_s8 = 1'd0;
-        not_248_s9 = 1'd0;
-        not_248_s10 = 1'd0;
-        not_248_s11 = 1'd0;
+        not_251_s7 = 1'd0;
+        not_251_s8 = 1'd0;
+        not_251_s9 = 1'd0;
+        not_251_s10 = 1'd0;
+        not_251_s11 = 1'd0;
         header_interface_not_mine_s8 = 1'd0;
         header_interface_not_mine_s9 = 1'd0;
         header_interface_not_mine_s10 = 1'd0;
@@ -1803,10 +1814,10 @@ module header_path (
         header_parser_arp_s9 = 1'd0;
         header_parser_arp_s10 = 1'd0;
         header_parser_arp_s11 = 1'd0;
-        or_251_s8 = 1'd0;
-        or_251_s9 = 1'd0;
-        or_251_s10 = 1'd0;
-        or_251_s11 = 1'd0;
+        or_254_s8 = 1'd0;
+        or_254_s9 = 1'd0;
+        or_254_s10 = 1'd0;
+        or_254_s11 = 1'd0;
         header_parser_not_ip_s6 = 1'd0;
         header_parser_not_ip_s7 = 1'd0;
         header_parser_not_ip_s8 = 1'd0;
@@ -1839,7 +1850,7 @@ module header_path (
         header_parser_ttl_s10 = 1'd0;
         header_parser_ttl_s11 = 1'd0;
         header_address_dst_s11 = 61'd0;
-        or_254_s11 = 1'd0;
+        or_257_s11 = 1'd0;
         header_parser_later_s11 = 1'd0;
         header_reason_with_class_s14 = 6'd0;
         header_reason_with_class_s15 = 6'd0;
@@ -1848,29 +1859,29 @@ module header_path (
         header_reason_without_s15 = 6'd0;
         header_reason_without_s16 = 6'd0;
         base = 6'd0;
-        cat_344_s1 = 69'd0;
-        cat_344_s2 = 69'd0;
-        cat_344_s3 = 69'd0;
-        cat_344_s4 = 69'd0;
-        cat_344_s5 = 69'd0;
-        cat_344_s6 = 69'd0;
-        cat_344_s7 = 69'd0;
-        cat_344_s8 = 69'd0;
-        cat_344_s9 = 69'd0;
-        cat_344_s10 = 69'd0;
-        cat_344_s11 = 69'd0;
-        cat_344_s12 = 69'd0;
-        cat_344_s13 = 69'd0;
-        cat_344_s14 = 69'd0;
-        cat_344_s15 = 69'd0;
-        cat_344_s16 = 69'd0;
-        cat_344_s17 = 69'd0;
-        cat_344_s18 = 69'd0;
-        cat_344_s19 = 69'd0;
-        cat_344_s20 = 69'd0;
-        cat_344_s21 = 69'd0;
-        cat_344_s22 = 69'd0;
-        cat_344_s23 = 69'd0;
+        cat_347_s1 = 69'd0;
+        cat_347_s2 = 69'd0;
+        cat_347_s3 = 69'd0;
+        cat_347_s4 = 69'd0;
+        cat_347_s5 = 69'd0;
+        cat_347_s6 = 69'd0;
+        cat_347_s7 = 69'd0;
+        cat_347_s8 = 69'd0;
+        cat_347_s9 = 69'd0;
+        cat_347_s10 = 69'd0;
+        cat_347_s11 = 69'd0;
+        cat_347_s12 = 69'd0;
+        cat_347_s13 = 69'd0;
+        cat_347_s14 = 69'd0;
+        cat_347_s15 = 69'd0;
+        cat_347_s16 = 69'd0;
+        cat_347_s17 = 69'd0;
+        cat_347_s18 = 69'd0;
+        cat_347_s19 = 69'd0;
+        cat_347_s20 = 69'd0;
+        cat_347_s21 = 69'd0;
+        cat_347_s22 = 69'd0;
+        cat_347_s23 = 69'd0;
         header_interface_number_s11 = 10'd0;
         header_interface_number_s12 = 10'd0;
         header_interface_number_s13 = 10'd0;
@@ -1912,23 +1923,23 @@ module header_path (
         header_class_direction_s23 = 1'd0;
         header_step_action_s22 = 22'd0;
         header_step_action_s23 = 22'd0;
-        cat_354_s11 = 17'd0;
-        cat_354_s12 = 17'd0;
-        cat_354_s13 = 17'd0;
-        cat_354_s14 = 17'd0;
-        cat_354_s15 = 17'd0;
-        cat_354_s16 = 17'd0;
-        cat_354_s17 = 17'd0;
-        cat_354_s18 = 17'd0;
-        cat_354_s19 = 17'd0;
-        cat_354_s20 = 17'd0;
-        cat_354_s21 = 17'd0;
-        cat_354_s22 = 17'd0;
-        cat_354_s23 = 17'd0;
+        cat_357_s11 = 17'd0;
+        cat_357_s12 = 17'd0;
+        cat_357_s13 = 17'd0;
+        cat_357_s14 = 17'd0;
+        cat_357_s15 = 17'd0;
+        cat_357_s16 = 17'd0;
+        cat_357_s17 = 17'd0;
+        cat_357_s18 = 17'd0;
+        cat_357_s19 = 17'd0;
+        cat_357_s20 = 17'd0;
+        cat_357_s21 = 17'd0;
+        cat_357_s22 = 17'd0;
+        cat_357_s23 = 17'd0;
         header_priority_rank_s22 = 3'd0;
         header_priority_rank_s23 = 3'd0;
-        and_356_s22 = 16'd0;
-        and_356_s23 = 16'd0;
+        and_359_s22 = 16'd0;
+        and_359_s23 = 16'd0;
         header_parser_offset_s4 = 8'd0;
         header_parser_offset_s5 = 8'd0;
         header_parser_offset_s6 = 8'd0;
@@ -2146,26 +2157,26 @@ module header_path (
         base_s23 = 6'd0;
         header_step_copies_s22 = 4'd0;
         header_step_copies_s23 = 4'd0;
-        not_343_s4 = 1'd0;
-        not_343_s5 = 1'd0;
-        not_343_s6 = 1'd0;
-        not_343_s7 = 1'd0;
-        not_343_s8 = 1'd0;
-        not_343_s9 = 1'd0;
-        not_343_s10 = 1'd0;
-        not_343_s11 = 1'd0;
-        not_343_s12 = 1'd0;
-        not_343_s13 = 1'd0;
-        not_343_s14 = 1'd0;
-        not_343_s15 = 1'd0;
-        not_343_s16 = 1'd0;
-        not_343_s17 = 1'd0;
-        not_343_s18 = 1'd0;
-        not_343_s19 = 1'd0;
-        not_343_s20 = 1'd0;
-        not_343_s21 = 1'd0;
-        not_343_s22 = 1'd0;
-        not_343_s23 = 1'd0;
+        not_346_s4 = 1'd0;
+        not_346_s5 = 1'd0;
+        not_346_s6 = 1'd0;
+        not_346_s7 = 1'd0;
+        not_346_s8 = 1'd0;
+        not_346_s9 = 1'd0;
+        not_346_s10 = 1'd0;
+        not_346_s11 = 1'd0;
+        not_346_s12 = 1'd0;
+        not_346_s13 = 1'd0;
+        not_346_s14 = 1'd0;
+        not_346_s15 = 1'd0;
+        not_346_s16 = 1'd0;
+        not_346_s17 = 1'd0;
+        not_346_s18 = 1'd0;
+        not_346_s19 = 1'd0;
+        not_346_s20 = 1'd0;
+        not_346_s21 = 1'd0;
+        not_346_s22 = 1'd0;
+        not_346_s23 = 1'd0;
         header_interface_known_s7 = 1'd0;
         header_interface_known_s8 = 1'd0;
         header_interface_known_s9 = 1'd0;

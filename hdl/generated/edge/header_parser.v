@@ -7,6 +7,7 @@
 // length, stage 0
 // more, stage 0
 // port, stage 0
+// epoch, stage 0
 // spaced_valid, stage 0
 // interface_key: record interface_key, stage 1: port [3:0], vid0 [15:4], vid1 [27:16]
 // vid, stage 1
@@ -54,6 +55,7 @@ module header_parser (
     input  wire [7:0] length,
     input  wire more,
     input  wire [3:0] port,
+    input  wire epoch,
     input  wire cfg_write,
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
@@ -125,19 +127,19 @@ module header_parser (
     reg  [7:0] ipv4_protocol_s6;
     reg  ipv4_later_s6;
     reg  [6:0] ipv4_place_s6;
-    reg  [7:0] mux_58_s7;
+    reg  [7:0] mux_61_s7;
     wire [7:0] transport_icmp_type;
     wire transport_too_deep;
     wire transport_short;
-    reg  and_74_s10;
-    reg  or_77_s6;
+    reg  and_77_s10;
     reg  or_80_s6;
-    reg  not_119_s6;
-    reg  and_131_s11;
-    reg  and_138_s10;
-    reg  or_163_s11;
-    reg  and_152_s11;
-    reg  mux_190_s11;
+    reg  or_83_s6;
+    reg  not_122_s6;
+    reg  and_134_s11;
+    reg  and_141_s10;
+    reg  or_166_s11;
+    reg  and_155_s11;
+    reg  mux_193_s11;
     reg  spaced_valid_s1;
     reg  spaced_valid_s2;
     reg  spaced_valid_s3;
@@ -155,34 +157,34 @@ module header_parser (
     assign ipv4_header = tunnel_inner_v4 & ipv4_header_bad;
     assign ipv4_checksum = tunnel_inner_v4 & ipv4_checksum_bad;
     assign ipv6_header = v6 & ipv6_header_bad;
-    assign too_deep = or_77_s6 & (and_74_s10 | transport_too_deep);
-    assign l4_header = or_80_s6 & transport_short;
-    wire [15:0] cat_85 = {tunnel_l3[7:0], tunnel_l3[15:8]};
-    assign traffic_class = v6 ? cat_85[11:4] : tunnel_l3[15:8];
+    assign too_deep = or_80_s6 & (and_77_s10 | transport_too_deep);
+    assign l4_header = or_83_s6 & transport_short;
+    wire [15:0] cat_88 = {tunnel_l3[7:0], tunnel_l3[15:8]};
+    assign traffic_class = v6 ? cat_88[11:4] : tunnel_l3[15:8];
     assign ip_checksum = {16{~v6}} & {tunnel_l3[87:80], tunnel_l3[95:88]};
     assign ip_length = v6 ? ({1'd0, {tunnel_l3[39:32], tunnel_l3[47:40]}} + 17'h28) : {1'd0, {tunnel_l3[23:16], tunnel_l3[31:24]}};
     assign ttl = ~(|(v6 ? tunnel_l3[63:56] : tunnel_l3[71:64])) & (tunnel_inner_v4 | v6);
     assign l4_offset = {place[4:0], 2'd0};
     wire udp = l4 == 3'd2;
-    assign udp_no_checksum = (udp & not_119_s6) & ~(|l4_checksum);
-    wire eq_126 = l4 == 3'd4;
-    assign nd = eq_126 & and_131_s11;
-    wire [4:0] cat_149 = {
+    assign udp_no_checksum = (udp & not_122_s6) & ~(|l4_checksum);
+    wire eq_129 = l4 == 3'd4;
+    assign nd = eq_129 & and_134_s11;
+    wire [4:0] cat_152 = {
         transport_icmp_type == 8'd3,
         transport_icmp_type == 8'd4,
         transport_icmp_type == 8'd5,
         transport_icmp_type == 8'hb,
         transport_icmp_type == 8'hc
     };
-    wire or_163 = ((transport_icmp_type == 8'd1) | (transport_icmp_type == 8'd2)) | ((transport_icmp_type == 8'd3) | (transport_icmp_type == 8'd4));
-    assign icmp_error = and_152_s11 | (eq_126 & or_163_s11);
-    wire mux_190 = v6 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
-    assign dhcp = udp & mux_190_s11;
+    wire or_166 = ((transport_icmp_type == 8'd1) | (transport_icmp_type == 8'd2)) | ((transport_icmp_type == 8'd3) | (transport_icmp_type == 8'd4));
+    assign icmp_error = and_155_s11 | (eq_129 & or_166_s11);
+    wire mux_193 = v6 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
+    assign dhcp = udp & mux_193_s11;
 
     table_decap decap (
         .clk(clk),
         .rst(rst),
-        .index(port),
+        .index({port[2:0], epoch}),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -280,7 +282,7 @@ module header_parser (
         .protocol(protocol),
         .later(later),
         .place(place),
-        .limit(mux_58_s7),
+        .limit(mux_61_s7),
         .view(tunnel_view),
         .spaced_valid(spaced_valid_s9),
         .tcp_flags(tcp_flags),
@@ -299,16 +301,16 @@ module header_parser (
         if (spaced_valid_s5) ipv4_protocol_s6 <= ipv4_protocol;
         if (spaced_valid_s5) ipv4_later_s6 <= ipv4_later;
         if (spaced_valid_s5) ipv4_place_s6 <= ipv4_place;
-        if (spaced_valid_s6) mux_58_s7 <= v6 ? ipv6_limit : ipv4_limit;
-        if (spaced_valid_s9) and_74_s10 <= v6 & ipv6_too_deep;
-        if (spaced_valid_s5) or_77_s6 <= tunnel_inner_v4 | v6;
+        if (spaced_valid_s6) mux_61_s7 <= v6 ? ipv6_limit : ipv4_limit;
+        if (spaced_valid_s9) and_77_s10 <= v6 & ipv6_too_deep;
         if (spaced_valid_s5) or_80_s6 <= tunnel_inner_v4 | v6;
-        if (spaced_valid_s5) not_119_s6 <= ~v6;
-        if (spaced_valid_s10) and_131_s11 <= (8'h85 <= transport_icmp_type) & (transport_icmp_type <= 8'h89);
-        if (spaced_valid_s9) and_138_s10 <= (tunnel_inner_v4 & (protocol == 8'd1)) & ~later;
-        if (spaced_valid_s10) or_163_s11 <= or_163;
-        if (spaced_valid_s10) and_152_s11 <= and_138_s10 & (|cat_149);
-        if (spaced_valid_s10) mux_190_s11 <= mux_190;
+        if (spaced_valid_s5) or_83_s6 <= tunnel_inner_v4 | v6;
+        if (spaced_valid_s5) not_122_s6 <= ~v6;
+        if (spaced_valid_s10) and_134_s11 <= (8'h85 <= transport_icmp_type) & (transport_icmp_type <= 8'h89);
+        if (spaced_valid_s9) and_141_s10 <= (tunnel_inner_v4 & (protocol == 8'd1)) & ~later;
+        if (spaced_valid_s10) or_166_s11 <= or_166;
+        if (spaced_valid_s10) and_155_s11 <= and_141_s10 & (|cat_152);
+        if (spaced_valid_s10) mux_193_s11 <= mux_193;
     end
 
     always @(posedge clk) begin
@@ -338,7 +340,7 @@ module header_parser (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_85};
+    wire _unused = &{1'b0, cat_88};
 
 `ifndef SYNTHESIS
     initial begin
@@ -347,16 +349,16 @@ module header_parser (
         ipv4_protocol_s6 = 8'd0;
         ipv4_later_s6 = 1'd0;
         ipv4_place_s6 = 7'd0;
-        mux_58_s7 = 8'd0;
-        and_74_s10 = 1'd0;
-        or_77_s6 = 1'd0;
+        mux_61_s7 = 8'd0;
+        and_77_s10 = 1'd0;
         or_80_s6 = 1'd0;
-        not_119_s6 = 1'd0;
-        and_131_s11 = 1'd0;
-        and_138_s10 = 1'd0;
-        or_163_s11 = 1'd0;
-        and_152_s11 = 1'd0;
-        mux_190_s11 = 1'd0;
+        or_83_s6 = 1'd0;
+        not_122_s6 = 1'd0;
+        and_134_s11 = 1'd0;
+        and_141_s10 = 1'd0;
+        or_166_s11 = 1'd0;
+        and_155_s11 = 1'd0;
+        mux_193_s11 = 1'd0;
         spaced_valid_s1 = 1'd0;
         spaced_valid_s2 = 1'd0;
         spaced_valid_s3 = 1'd0;

@@ -2,6 +2,7 @@
 // Which priority? The class's, or that of the DSCP where it is trusted.
 //
 // dscp, stage 0
+// epoch, stage 0
 // trust, stage 2
 // own, stage 2
 // spaced_valid, stage 0
@@ -13,6 +14,7 @@ module header_priority (
     input  wire clk,
     input  wire rst,
     input  wire [5:0] dscp,
+    input  wire epoch,
     input  wire trust,
     input  wire [2:0] own,
     input  wire cfg_write,
@@ -30,7 +32,7 @@ module header_priority (
     table_dscp lookup (
         .clk(clk),
         .rst(rst),
-        .index(dscp),
+        .index({dscp, epoch}),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),

@@ -7,8 +7,8 @@
 //!    before the original is given up.
 //! 2. *Flip*: one word.
 //! 3. *Retire*, behind a drain, seen by no packet: old slots and rows are cleared, new slots hold
-//!    in both epochs, rows with versions are the same in both. Rows the card itself numbers are
-//!    written first: they have one version, and take effect by themselves.
+//!    in both epochs, rows with versions are the same in both. Rows of the card's own
+//!    numbers that have one version are written first: they take effect by themselves.
 //!
 //! One case is shorter: if a single row with versions differs and nothing else (nothing it refers to is
 //! new either), its word is written as it is, for the present epoch, and then for the other. That is the
@@ -221,6 +221,15 @@ impl Difference {
                     }
                 }
             }
+            Life::Fixed if table.versions() > 1 => {
+                let rows = was.rows().max(now.rows());
+                for number in 0..rows.div_ceil(table.versions()) {
+                    let words = words(number * table.versions());
+                    if was.row(old.row_of(table, number)).words() != words {
+                        self.versions.push((table, number, words));
+                    }
+                }
+            }
             Life::Fixed => {
                 for number in 0..was.rows().max(now.rows()) {
                     let words = words(number);
@@ -337,10 +346,11 @@ fn build(
 ) -> Result<(), DeltaError> {
     for (table, number, words) in &difference.versions {
         let rows = (0..EPOCHS).map(|epoch| number * table.versions() + epoch);
-        // A number that nothing had yet can have both at once.
-        let free = rows
-            .clone()
-            .all(|row| change.row(*table, row).iter().all(|w| *w == 0));
+        // A number that nothing had yet can have both at once. The card's own numbers are all in use: zero says something.
+        let free = !is_fixed(*table)
+            && rows
+                .clone()
+                .all(|row| change.row(*table, row).iter().all(|w| *w == 0));
         let coming = number * table.versions() + (1 - epoch);
         for row in rows.filter(|row| free || *row == coming) {
             change.put(*table, row, words.clone());
@@ -378,6 +388,14 @@ fn build(
         used: h.map_or(0, |h| h.cells(&change.image).count() as u32),
         places: h.map_or(0, |h| h.size.capacity()),
     })
+}
+
+fn is_fixed(table: Table) -> bool {
+    let of = |space: &Space| space.table() == Some(table);
+    Space::ALL
+        .into_iter()
+        .find(of)
+        .is_some_and(|space| space.life() == Life::Fixed)
 }
 
 fn retire(difference: &Difference, change: &mut Change, hashed: &[Option<Hashed>], epoch: u32) {

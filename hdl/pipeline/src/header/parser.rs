@@ -18,7 +18,7 @@ use crate::tables::{Config, direct};
 /// | --- | --- | --- | --- |
 /// | `part0`, `part1`, `part2` | 8 * 64 | [`part_stage`] | the first 192 bytes of the frame, byte 0 lowest; zero past the end |
 /// | `length`, `more` | 8, 1 | with `part2` | bytes in the window; the frame is longer |
-/// | `port` | 4 | 0 | port of arrival |
+/// | `port`, `epoch` | 4, 1 | 0 | port of arrival; version of the tables that holds for the packet |
 /// | `interface_key`, `vid` | record, 12 | 1 | question to table `interface`; innermost VLAN ID |
 /// | `taken`, `number`, `offset` | 5, 16, 8 | 3 | see [`tunnel`](tunnel::tunnel) |
 /// | `dst_key`, `src_key` | record | 5 | questions to table `address` |
@@ -47,8 +47,10 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let length = m.input_at("length", L3_LENGTH_BITS, part_stage(g, PARTS - 1));
     let more = m.input_at("more", 1, part_stage(g, PARTS - 1));
     let port = m.input_at("port", width::PORT, 0);
+    let epoch = m.input_at("epoch", 1, 0);
     let config = Config::inputs(&m, g.row_bits(Table::Decap));
-    let mut ports = vec![("index", port)];
+    let place = port.trunc(direct::index_bits(g, Table::Decap) - 1).cat(epoch);
+    let mut ports = vec![("index", place)];
     ports.extend(config.connect(g.row_bits(Table::Decap)));
     let decap = m.instance("decap", &direct::direct_table(Table::Decap, g)?, &ports);
 
@@ -204,12 +206,14 @@ mod tests {
             ("v6_valid", decap.v6.is_some().into()),
             ("v6", decap.v6.unwrap_or(0)),
         ];
-        sim.poke("decap.rows", 3, &packed(&DECAP_ROW, &fields));
+        // The row of port 3 in epoch 1; that of epoch 0 takes nothing off.
+        sim.poke("decap.rows", 3 * 2 + 1, &packed(&DECAP_ROW, &fields));
         let inputs: Vec<_> = frames
             .iter()
             .map(|f| {
                 let mut fields = header(f, 3, 9);
                 fields.retain(|f| f.0 != "tag");
+                fields.push(("epoch", Bits::new(1, 1)));
                 fields
             })
             .collect();

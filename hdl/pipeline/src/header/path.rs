@@ -144,6 +144,7 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
         ("length", length),
         ("more", more),
         ("port", port),
+        ("epoch", epoch),
     ];
     let parsed = placer.place("header_parser", &ports)?;
     let ports = [
@@ -252,6 +253,7 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
 
     let ports = [
         ("dscp", parsed.get("traffic_class").slice(2, 6)),
+        ("epoch", epoch),
         ("trust", arrived.get("trust")),
         ("own", class.get("rank")),
     ];

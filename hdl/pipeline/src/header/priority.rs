@@ -11,6 +11,7 @@ use crate::tables::{Config, direct, read_clocks};
 /// | port | bits | stage | |
 /// | --- | --- | --- | --- |
 /// | `dscp` | 6 | 0 | DSCP of the IP header the packet came with |
+/// | `epoch` | 1 | 0 | version of the tables that holds for the packet |
 /// | `trust` | 1 | `read_clocks` | the interface trusts it |
 /// | `own` | 3 | `read_clocks` | priority of the class |
 /// | `rank` | 3 | `read_clocks` | a level of logic behind the inputs |
@@ -24,11 +25,12 @@ pub fn priority(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("header_priority");
     m.doc("Which priority? The class's, or that of the DSCP where it is trusted.");
     let dscp = m.input_at("dscp", 6, 0);
+    let epoch = m.input_at("epoch", 1, 0);
     let known = read_clocks(g, table);
     let trust = m.input_at("trust", 1, known);
     let own = m.input_at("own", width::PRIORITY, known);
     let config = Config::inputs(&m, g.row_bits(table));
-    let mut ports = vec![("index", dscp)];
+    let mut ports = vec![("index", dscp.cat(epoch))];
     ports.extend(config.connect(g.row_bits(table)));
     let lookup = m.instance("lookup", &direct::direct_table(table, g)?, &ports);
     let marked = lookup.get("row").field("priority");

@@ -6,8 +6,8 @@
 //! written in one clock, so a packet meets the old row or the new one.
 //!
 //! Many rows change at once by *epochs*: a packet takes the epoch that holds as its header enters
-//! the tables, and keeps it. A slot of a hash table says in which epochs it holds, table
-//! `attachment` has a row for each; `epoch` is the one word that flips them all.
+//! the tables, and keeps it. A slot of a hash table says in which epochs it holds; `attachment`, `decap` and
+//! `dscp` have a row for each; `epoch` is the one word that flips them all.
 
 mod records;
 pub mod references;
@@ -257,11 +257,11 @@ impl Table {
         }
     }
 
-    /// Rows a number has: two in `attachment`, one for each epoch (row = number * 2 + epoch), so
-    /// that a number that packets are counted by can stay while what it stands for changes.
+    /// Rows a number has: two, one for each epoch (row = number * 2 + epoch), where the number stays while what it
+    /// stands for changes: packets are counted by that of an attachment, ports and DSCPs have theirs from outside.
     pub const fn versions(self) -> u32 {
         match self {
-            Table::Attachment => EPOCHS,
+            Table::Attachment | Table::Decap | Table::Dscp => EPOCHS,
             _ => 1,
         }
     }

@@ -464,7 +464,7 @@ pub const EPOCH_ROW: Layout = Layout {
 
 pub const DECAP_ROW: Layout = Layout {
     name: "decap_row",
-    doc: "Tag headers and tunnels a port takes off; row = port",
+    doc: "Tag headers and tunnels a port takes off; row = port * 2 + epoch",
     fields: &[
         field("accepts", accepts::BITS, "what is recognised (`accepts`)"),
         field("v4_valid", 1, "1: tunnels over IPv4 end here"),
@@ -522,7 +522,7 @@ pub const HOST_LIMIT_ROW: Layout = Layout {
 
 pub const DSCP_ROW: Layout = Layout {
     name: "dscp_row",
-    doc: "Priority of what comes with a DSCP on a trusted interface; row = DSCP",
+    doc: "Priority of what comes with a DSCP on a trusted interface; row = DSCP * 2 + epoch",
     fields: &[field("priority", width::PRIORITY, "7 the highest")],
 };
 

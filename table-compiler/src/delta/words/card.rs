@@ -40,10 +40,12 @@ pub fn changes(old: &Image, new: &Image, delta: &Delta) -> Vec<Change> {
     }
     for table in [Table::Decap, Table::Dscp, Table::HostLimit, Table::Queue] {
         let words = delta.words.iter().filter(|w| w.table == table);
-        let rows: BTreeSet<u32> = words.map(|w| w.row).collect();
-        for row in rows {
-            let [(what, before), (_, after)] =
-                [old, new].map(|image| fixed(image, table, row, &image.table(table).row(row)));
+        let numbers: BTreeSet<u32> = words.map(|w| w.row / table.versions()).collect();
+        for number in numbers {
+            let [(what, before), (_, after)] = [old, new].map(|image| {
+                let row = image.table(table).row(image.row_of(table, number));
+                fixed(image, table, number, &row)
+            });
             put(what, Some(before), Some(after));
         }
     }

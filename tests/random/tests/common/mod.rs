@@ -2,13 +2,11 @@
 
 #![allow(dead_code)]
 
-use seqnic_compiler::delta::Delta;
 use seqnic_engine::{Engine, FrameIn, Output};
 use seqnic_image::Image;
 use seqnic_image::names::Names;
 use seqnic_model::ImageEngine;
 use seqnic_random::Frame;
-use seqnic_spec::tables::Table;
 
 /// What became of a frame, with names instead of numbers: numbers may differ between tables of
 /// one meaning.
@@ -46,15 +44,6 @@ pub fn words(names: &Names, output: &Output) -> String {
             hex(&h.frame)
         ),
     }
-}
-
-/// What the image engine makes of each frame between the flip of a delta and the words of `decap`, the one table whose
-/// rows have no version (docs/live-change.md, "Limits"): by the new definition, but for what the port takes off.
-pub fn outcomes_before_decap(old: &Image, delta: &Delta, frames: &[Frame]) -> Outcomes {
-    let mut image = old.clone();
-    delta.apply(&mut image).unwrap_or_else(|e| panic!("{e}"));
-    *image.table_mut(Table::Decap) = old.table(Table::Decap).clone();
-    outcomes(&image, frames)
 }
 
 /// What the image engine makes of each frame.
