@@ -49,7 +49,9 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let port = m.input_at("port", width::PORT, 0);
     let epoch = m.input_at("epoch", 1, 0);
     let config = Config::inputs(&m, g.row_bits(Table::Decap));
-    let place = port.trunc(direct::index_bits(g, Table::Decap) - 1).cat(epoch);
+    let place = port
+        .trunc(direct::index_bits(g, Table::Decap) - 1)
+        .cat(epoch);
     let mut ports = vec![("index", place)];
     ports.extend(config.connect(g.row_bits(Table::Decap)));
     let decap = m.instance("decap", &direct::direct_table(Table::Decap, g)?, &ports);
