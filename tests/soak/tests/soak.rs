@@ -26,3 +26,21 @@ fn a_fail_over_is_timed_by_its_parts() {
         assert!(time.daemon.words.is_some_and(|w| w > 0), "{time:?}");
     }
 }
+
+/// In the card's time: however busy the machine is, it is the host's that counts little.
+#[test]
+fn the_verilated_card_has_the_alternate_in_use_within_30_ms() {
+    let probes = Probes {
+        every_ms: 5,
+        timeout_ms: 5,
+        tries: 2,
+    };
+    let found = failover::verilated(3, probes, |_| {}).unwrap();
+    assert!(!found.is_empty());
+    for time in found {
+        assert!(time.outage < Duration::from_millis(30), "{time:?}");
+        // Two heartbeats had their time.
+        assert!(time.daemon.detect_us.unwrap() >= 10_000, "{time:?}");
+        assert!(time.daemon.words_us < 1000, "{time:?}");
+    }
+}
