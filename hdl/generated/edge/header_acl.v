@@ -15,12 +15,12 @@
 // size, stage 11
 // epoch, stage 11
 // dst_acl, stage 8
+// spaced_valid, stage 0
 // dst_salted, stage 8
 // dst_scope, stage 8
 // src_acl, stage 8
 // src_salted, stage 8
 // src_scope, stage 8
-// spaced_valid, stage 0
 // set, stage 16
 // default_permit, stage 16
 // default_rule, stage 16
@@ -52,12 +52,12 @@ module header_acl (
     input  wire [16:0] size,
     input  wire epoch,
     input  wire [4:0] dst_acl,
+    input  wire spaced_valid,
     input  wire dst_salted,
     input  wire [19:0] dst_scope,
     input  wire [4:0] src_acl,
     input  wire src_salted,
     input  wire [19:0] src_scope,
-    input  wire spaced_valid,
     input  wire [11:0] set,
     input  wire default_permit,
     input  wire [15:0] default_rule,
@@ -67,20 +67,6 @@ module header_acl (
     output wire [511:0] cfg_rdata
 );
     reg  [4:0] dst_acl_s9;
-    wire [79:0] dst_lookup_row;
-    wire [79:0] dst_lookup_cfg_rdata;
-    reg  [31:0] cat_139_s9;
-    reg  [4:0] src_acl_s9;
-    wire [79:0] src_lookup_row;
-    wire [79:0] src_lookup_cfg_rdata;
-    reg  [31:0] cat_243_s9;
-    reg  [79:0] mux_245_s12;
-    reg  [31:0] mux_247_s12;
-    reg  [127:0] mux_249_s12;
-    reg  [127:0] mux_251_s12;
-    reg  [15:0] mux_253_s12;
-    reg  [15:0] mux_255_s12;
-    reg  v6_kept;
     reg  spaced_valid_s1;
     reg  spaced_valid_s2;
     reg  spaced_valid_s3;
@@ -90,6 +76,20 @@ module header_acl (
     reg  spaced_valid_s7;
     reg  spaced_valid_s8;
     reg  spaced_valid_s9;
+    wire [79:0] dst_lookup_row;
+    wire [79:0] dst_lookup_cfg_rdata;
+    reg  [31:0] cat_148_s9;
+    reg  [4:0] src_acl_s9;
+    wire [79:0] src_lookup_row;
+    wire [79:0] src_lookup_cfg_rdata;
+    reg  [31:0] cat_252_s9;
+    reg  [79:0] mux_254_s12;
+    reg  [31:0] mux_256_s12;
+    reg  [127:0] mux_258_s12;
+    reg  [127:0] mux_260_s12;
+    reg  [15:0] mux_262_s12;
+    reg  [15:0] mux_264_s12;
+    reg  v6_kept;
     reg  spaced_valid_s10;
     reg  spaced_valid_s11;
     reg  [7:0] protocol_kept;
@@ -157,78 +157,78 @@ module header_acl (
     reg  spaced_valid_s24;
     wire [127:0] mux_31 = v6 ? src : {src[31:0], 96'd0};
     wire [127:0] mux_35 = v6 ? dst : {dst[31:0], 96'd0};
-    wire [19:0] and_42 = {20{dst_salted}} & dst_scope;
-    wire [31:0] cat_139 = {
-        ^(and_42 & 20'h47bdd),
-        ^(and_42 & 20'h23dee),
-        ^(and_42 & 20'h11ef7),
-        ^(and_42 & 20'h8f7b),
-        ^(and_42 & 20'h47bd),
-        ^(and_42 & 20'h23de),
-        ^(and_42 & 20'hc6a32),
-        ^(and_42 & 20'h63519),
-        ^(and_42 & 20'h76151),
-        ^(and_42 & 20'h7cb75),
-        ^(and_42 & 20'h79e67),
-        ^(and_42 & 20'hfb4ee),
-        ^(and_42 & 20'hfda77),
-        ^(and_42 & 20'hb96e6),
-        ^(and_42 & 20'h1b0ae),
-        ^(and_42 & 20'hd857),
-        ^(and_42 & 20'h6c2b),
-        ^(and_42 & 20'h83615),
-        ^(and_42 & 20'h860d7),
-        ^(and_42 & 20'h84bb6),
-        ^(and_42 & 20'h85e06),
-        ^(and_42 & 20'hc2f03),
-        ^(and_42 & 20'h26c5c),
-        ^(and_42 & 20'hd4df3),
-        ^(and_42 & 20'h6a6f9),
-        ^(and_42 & 20'h728a1),
-        ^(and_42 & 20'h7ef8d),
-        ^(and_42 & 20'h78c1b),
-        ^(and_42 & 20'h7bdd0),
-        ^(and_42 & 20'h3dee8),
-        ^(and_42 & 20'h1ef74),
-        ^(and_42 & 20'h8f7ba)
+    wire [19:0] and_51 = {20{dst_salted}} & dst_scope;
+    wire [31:0] cat_148 = {
+        ^(and_51 & 20'h47bdd),
+        ^(and_51 & 20'h23dee),
+        ^(and_51 & 20'h11ef7),
+        ^(and_51 & 20'h8f7b),
+        ^(and_51 & 20'h47bd),
+        ^(and_51 & 20'h23de),
+        ^(and_51 & 20'hc6a32),
+        ^(and_51 & 20'h63519),
+        ^(and_51 & 20'h76151),
+        ^(and_51 & 20'h7cb75),
+        ^(and_51 & 20'h79e67),
+        ^(and_51 & 20'hfb4ee),
+        ^(and_51 & 20'hfda77),
+        ^(and_51 & 20'hb96e6),
+        ^(and_51 & 20'h1b0ae),
+        ^(and_51 & 20'hd857),
+        ^(and_51 & 20'h6c2b),
+        ^(and_51 & 20'h83615),
+        ^(and_51 & 20'h860d7),
+        ^(and_51 & 20'h84bb6),
+        ^(and_51 & 20'h85e06),
+        ^(and_51 & 20'hc2f03),
+        ^(and_51 & 20'h26c5c),
+        ^(and_51 & 20'hd4df3),
+        ^(and_51 & 20'h6a6f9),
+        ^(and_51 & 20'h728a1),
+        ^(and_51 & 20'h7ef8d),
+        ^(and_51 & 20'h78c1b),
+        ^(and_51 & 20'h7bdd0),
+        ^(and_51 & 20'h3dee8),
+        ^(and_51 & 20'h1ef74),
+        ^(and_51 & 20'h8f7ba)
     };
-    wire [19:0] and_146 = {20{src_salted}} & src_scope;
-    wire [31:0] cat_243 = {
-        ^(and_146 & 20'h47bdd),
-        ^(and_146 & 20'h23dee),
-        ^(and_146 & 20'h11ef7),
-        ^(and_146 & 20'h8f7b),
-        ^(and_146 & 20'h47bd),
-        ^(and_146 & 20'h23de),
-        ^(and_146 & 20'hc6a32),
-        ^(and_146 & 20'h63519),
-        ^(and_146 & 20'h76151),
-        ^(and_146 & 20'h7cb75),
-        ^(and_146 & 20'h79e67),
-        ^(and_146 & 20'hfb4ee),
-        ^(and_146 & 20'hfda77),
-        ^(and_146 & 20'hb96e6),
-        ^(and_146 & 20'h1b0ae),
-        ^(and_146 & 20'hd857),
-        ^(and_146 & 20'h6c2b),
-        ^(and_146 & 20'h83615),
-        ^(and_146 & 20'h860d7),
-        ^(and_146 & 20'h84bb6),
-        ^(and_146 & 20'h85e06),
-        ^(and_146 & 20'hc2f03),
-        ^(and_146 & 20'h26c5c),
-        ^(and_146 & 20'hd4df3),
-        ^(and_146 & 20'h6a6f9),
-        ^(and_146 & 20'h728a1),
-        ^(and_146 & 20'h7ef8d),
-        ^(and_146 & 20'h78c1b),
-        ^(and_146 & 20'h7bdd0),
-        ^(and_146 & 20'h3dee8),
-        ^(and_146 & 20'h1ef74),
-        ^(and_146 & 20'h8f7ba)
+    wire [19:0] and_155 = {20{src_salted}} & src_scope;
+    wire [31:0] cat_252 = {
+        ^(and_155 & 20'h47bdd),
+        ^(and_155 & 20'h23dee),
+        ^(and_155 & 20'h11ef7),
+        ^(and_155 & 20'h8f7b),
+        ^(and_155 & 20'h47bd),
+        ^(and_155 & 20'h23de),
+        ^(and_155 & 20'hc6a32),
+        ^(and_155 & 20'h63519),
+        ^(and_155 & 20'h76151),
+        ^(and_155 & 20'h7cb75),
+        ^(and_155 & 20'h79e67),
+        ^(and_155 & 20'hfb4ee),
+        ^(and_155 & 20'hfda77),
+        ^(and_155 & 20'hb96e6),
+        ^(and_155 & 20'h1b0ae),
+        ^(and_155 & 20'hd857),
+        ^(and_155 & 20'h6c2b),
+        ^(and_155 & 20'h83615),
+        ^(and_155 & 20'h860d7),
+        ^(and_155 & 20'h84bb6),
+        ^(and_155 & 20'h85e06),
+        ^(and_155 & 20'hc2f03),
+        ^(and_155 & 20'h26c5c),
+        ^(and_155 & 20'hd4df3),
+        ^(and_155 & 20'h6a6f9),
+        ^(and_155 & 20'h728a1),
+        ^(and_155 & 20'h7ef8d),
+        ^(and_155 & 20'h78c1b),
+        ^(and_155 & 20'h7bdd0),
+        ^(and_155 & 20'h3dee8),
+        ^(and_155 & 20'h1ef74),
+        ^(and_155 & 20'h8f7ba)
     };
-    wire [19:0] or_290 = ({20{spaced_valid_s12}} & mux_245_s12[19:0]) | ({20{spaced_valid_s14}} & mux_245_s12[39:20]);
-    wire [19:0] or_291 = ({20{spaced_valid_s16}} & mux_245_s12[59:40]) | ({20{spaced_valid_s18}} & mux_245_s12[79:60]);
+    wire [19:0] or_290 = ({20{spaced_valid_s12}} & mux_254_s12[19:0]) | ({20{spaced_valid_s14}} & mux_254_s12[39:20]);
+    wire [19:0] or_291 = ({20{spaced_valid_s16}} & mux_254_s12[59:40]) | ({20{spaced_valid_s18}} & mux_254_s12[79:60]);
     wire [19:0] mask = or_290 | or_291;
     wire next_mask = (spaced_valid_s12 | spaced_valid_s14) | (spaced_valid_s16 | spaced_valid_s18);
     wire [31:0] cat_362 = {
@@ -377,10 +377,10 @@ module header_acl (
         v6_kept,
         {10{arrival_mask}} & arrival_kept,
         {8{protocol_mask}} & protocol_kept,
-        mux_255_s12 & {{4{port_mask[3]}}, {4{port_mask[2]}}, {4{port_mask[1]}}, {4{port_mask[0]}}},
-        mux_253_s12 & cat_582,
-        mux_251_s12 & cat_561,
-        mux_249_s12 & cat_428
+        mux_264_s12 & {{4{port_mask[3]}}, {4{port_mask[2]}}, {4{port_mask[1]}}, {4{port_mask[0]}}},
+        mux_262_s12 & cat_582,
+        mux_260_s12 & cat_561,
+        mux_258_s12 & cat_428
     };
     wire [306:0] and_631 = cat_629 & 307'h7e473411e1bc3e7f188a8bed3f1776da65c8ca69d5ef70eba5a7d0297d44f5e6d7f42661fa10;
     wire [306:0] and_634 = cat_629 & 307'h23f239a0870de9f3f8c4545f69f8bbb6d32e46534eaf7b875d2d3e814bea27af36bfa1330fd08;
@@ -417,22 +417,22 @@ module header_acl (
         ^and_676
     };
     wire [15:0] cat_679 = {
-        mux_247_s12[31],
-        mux_247_s12[30],
-        mux_247_s12[29],
-        mux_247_s12[28],
-        mux_247_s12[24],
-        mux_247_s12[23],
-        mux_247_s12[22],
-        mux_247_s12[21],
-        mux_247_s12[17],
-        mux_247_s12[16],
-        mux_247_s12[15],
-        mux_247_s12[14],
-        mux_247_s12[10],
-        mux_247_s12[9],
-        mux_247_s12[8],
-        mux_247_s12[7]
+        mux_256_s12[31],
+        mux_256_s12[30],
+        mux_256_s12[29],
+        mux_256_s12[28],
+        mux_256_s12[24],
+        mux_256_s12[23],
+        mux_256_s12[22],
+        mux_256_s12[21],
+        mux_256_s12[17],
+        mux_256_s12[16],
+        mux_256_s12[15],
+        mux_256_s12[14],
+        mux_256_s12[10],
+        mux_256_s12[9],
+        mux_256_s12[8],
+        mux_256_s12[7]
     };
     wire [5:0] and_723 = {6{spaced_valid_s14 | spaced_valid_s15}} & {2'd0, {digest[15], digest[14], digest[13], digest[12]}};
     wire [5:0] and_725 = {6{spaced_valid_s16 | spaced_valid_s17}} & {2'd1, {digest[11], digest[10], digest[9], digest[8]}};
@@ -453,7 +453,7 @@ module header_acl (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[79:0]),
-        .spaced_valid(spaced_valid_s9_2),
+        .spaced_valid(spaced_valid_s9),
         .row(dst_lookup_row),
         .cfg_rdata(dst_lookup_cfg_rdata)
     );
@@ -467,7 +467,7 @@ module header_acl (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[79:0]),
-        .spaced_valid(spaced_valid_s9_2),
+        .spaced_valid(spaced_valid_s9),
         .row(src_lookup_row),
         .cfg_rdata(src_lookup_cfg_rdata)
     );
@@ -503,15 +503,15 @@ module header_acl (
 
     always @(posedge clk) begin
         if (spaced_valid_s8_2) dst_acl_s9 <= dst_acl;
-        if (spaced_valid_s8_2) cat_139_s9 <= cat_139;
+        if (spaced_valid_s8_2) cat_148_s9 <= cat_148;
         if (spaced_valid_s8_2) src_acl_s9 <= src_acl;
-        if (spaced_valid_s8_2) cat_243_s9 <= cat_243;
-        if (spaced_valid_s11_2) mux_245_s12 <= by_source ? src_lookup_row : dst_lookup_row;
-        if (spaced_valid_s11_2) mux_247_s12 <= by_source ? cat_243_s9 : cat_139_s9;
-        if (spaced_valid_s11_2) mux_249_s12 <= direction ? mux_35 : mux_31;
-        if (spaced_valid_s11_2) mux_251_s12 <= direction ? mux_31 : mux_35;
-        if (spaced_valid_s11_2) mux_253_s12 <= direction ? dport : sport;
-        if (spaced_valid_s11_2) mux_255_s12 <= direction ? sport : dport;
+        if (spaced_valid_s8_2) cat_252_s9 <= cat_252;
+        if (spaced_valid_s11_2) mux_254_s12 <= by_source ? src_lookup_row : dst_lookup_row;
+        if (spaced_valid_s11_2) mux_256_s12 <= by_source ? cat_252_s9 : cat_148_s9;
+        if (spaced_valid_s11_2) mux_258_s12 <= direction ? mux_35 : mux_31;
+        if (spaced_valid_s11_2) mux_260_s12 <= direction ? mux_31 : mux_35;
+        if (spaced_valid_s11_2) mux_262_s12 <= direction ? dport : sport;
+        if (spaced_valid_s11_2) mux_264_s12 <= direction ? sport : dport;
         if (spaced_valid_s11) v6_kept <= v6;
         if (spaced_valid_s11) protocol_kept <= protocol;
         if (spaced_valid_s11) arrival_kept <= arrival;
@@ -637,21 +637,11 @@ module header_acl (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, dst_acl_s9, src_acl_s9, src_lookup_cfg_rdata, mux_247_s12};
+    wire _unused = &{1'b0, cfg_wdata, dst_acl_s9, src_acl_s9, src_lookup_cfg_rdata, mux_256_s12};
 
 `ifndef SYNTHESIS
     initial begin
         dst_acl_s9 = 5'd0;
-        cat_139_s9 = 32'd0;
-        src_acl_s9 = 5'd0;
-        cat_243_s9 = 32'd0;
-        mux_245_s12 = 80'd0;
-        mux_247_s12 = 32'd0;
-        mux_249_s12 = 128'd0;
-        mux_251_s12 = 128'd0;
-        mux_253_s12 = 16'd0;
-        mux_255_s12 = 16'd0;
-        v6_kept = 1'd0;
         spaced_valid_s1 = 1'd0;
         spaced_valid_s2 = 1'd0;
         spaced_valid_s3 = 1'd0;
@@ -661,6 +651,16 @@ module header_acl (
         spaced_valid_s7 = 1'd0;
         spaced_valid_s8 = 1'd0;
         spaced_valid_s9 = 1'd0;
+        cat_148_s9 = 32'd0;
+        src_acl_s9 = 5'd0;
+        cat_252_s9 = 32'd0;
+        mux_254_s12 = 80'd0;
+        mux_256_s12 = 32'd0;
+        mux_258_s12 = 128'd0;
+        mux_260_s12 = 128'd0;
+        mux_262_s12 = 16'd0;
+        mux_264_s12 = 16'd0;
+        v6_kept = 1'd0;
         spaced_valid_s10 = 1'd0;
         spaced_valid_s11 = 1'd0;
         protocol_kept = 8'd0;

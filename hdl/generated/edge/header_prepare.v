@@ -43,109 +43,114 @@ module header_prepare (
     wire [326:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
     wire [128:0] rewrite_cfg_rdata;
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
+    reg  spaced_valid_s4;
     wire [384:0] encap_row;
     wire [384:0] encap_cfg_rdata;
-    reg  not_232_s1;
-    reg  and_253_s1;
+    reg  not_236_s1;
+    reg  and_257_s1;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_dport_s1;
     reg  [15:0] new_port;
     reg  [7:0] old_traffic_class_s1;
-    reg  [18:0] sum_311_s1;
-    reg  [18:0] sum_347_s1;
+    reg  [18:0] sum_315_s1;
+    reg  [18:0] sum_351_s1;
     reg  [21:0] addresses;
-    reg  [15:0] not_363_s1;
-    reg  [16:0] and_371_s3;
-    reg  [15:0] mux_269_s3;
-    reg  or_380_s3;
-    reg  [15:0] not_385_s1;
+    reg  [15:0] not_367_s1;
+    reg  [16:0] and_375_s3;
+    reg  [15:0] mux_273_s3;
+    reg  or_384_s3;
+    reg  [15:0] not_389_s1;
     reg  [21:0] ip_start;
-    reg  [15:0] not_395_s1;
+    reg  [15:0] not_399_s1;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  nat_s3;
-    reg  [18:0] and_441_s5;
+    reg  [18:0] and_445_s5;
     reg  rewrite_2_s3;
-    reg  [18:0] and_479_s5;
+    reg  [18:0] and_483_s5;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_sum;
-    reg  eq_246_s1;
+    reg  eq_250_s1;
     reg  [3:0] header_kind;
     reg  [6:0] bytes_behind_s4;
     reg  [16:0] old_ip_length_s1;
     reg  [16:0] behind_ip_s5;
-    reg  red_588_s5;
-    reg  and_590_s6;
-    reg  red_595_s5;
-    reg  and_597_s6;
-    reg  red_602_s5;
-    reg  and_604_s6;
-    reg  le_534_s4;
-    reg  eq_528_s3;
-    reg  [1:0] sum_618_s5;
-    reg  and_628_s5;
-    reg  and_634_s5;
-    reg  and_652_s4;
-    reg  eq_639_s4;
-    reg  eq_644_s4;
-    reg  [6:0] sum_673_s6;
-    reg  [16:0] sum_676_s6;
-    reg  [15:0] xor_706_s1;
-    reg  [15:0] xor_722_s1;
-    reg  [15:0] mux_740_s5;
-    reg  [15:0] mux_757_s5;
+    reg  red_592_s5;
+    reg  and_594_s6;
+    reg  red_599_s5;
+    reg  and_601_s6;
+    reg  red_606_s5;
+    reg  and_608_s6;
+    reg  le_538_s4;
+    reg  eq_532_s3;
+    reg  [1:0] sum_622_s5;
+    reg  and_632_s5;
+    reg  and_638_s5;
+    reg  and_656_s4;
+    reg  eq_643_s4;
+    reg  eq_648_s4;
+    reg  [6:0] sum_677_s6;
+    reg  [16:0] sum_680_s6;
+    reg  [15:0] xor_710_s1;
+    reg  [15:0] xor_726_s1;
+    reg  [15:0] mux_744_s5;
+    reg  [15:0] mux_761_s5;
     reg  [15:0] old_dport_2_s1;
     reg  [15:0] old_sport_2_s1;
-    reg  or_765_s3;
-    reg  [15:0] mux_764_s3;
+    reg  or_769_s3;
+    reg  [15:0] mux_768_s3;
     reg  [7:0] old_protocol_s1;
-    reg  [15:0] xor_774_s4;
-    reg  [15:0] xor_777_s2;
-    reg  [15:0] xor_785_s1;
-    reg  [7:0] mux_791_s3;
-    reg  [8:0] sum_802_s4;
-    reg  [16:0] sum_809_s6;
+    reg  [15:0] xor_778_s4;
+    reg  [15:0] xor_781_s2;
+    reg  [15:0] xor_789_s1;
+    reg  [7:0] mux_795_s3;
+    reg  [8:0] sum_806_s4;
+    reg  [16:0] sum_813_s6;
     reg  [21:0] outer_sum_s7;
-    reg  and_834_s5;
-    reg  and_839_s5;
-    reg  and_844_s5;
-    reg  or_848_s6;
-    reg  and_852_s7;
-    reg  or_870_s1;
+    reg  and_838_s5;
+    reg  and_843_s5;
+    reg  and_848_s5;
+    reg  or_852_s6;
+    reg  and_856_s7;
+    reg  or_874_s1;
     reg  [5:0] old_reason_s1;
-    reg  [5:0] or_884_s6;
-    reg  [5:0] mux_889_s7;
-    reg  not_893_s7;
+    reg  [5:0] or_888_s6;
+    reg  [5:0] mux_893_s7;
+    reg  not_897_s7;
     reg  old_class_valid_s1;
     reg  [7:0] old_l3_s1;
-    reg  [6:0] sum_686_s7;
-    reg  not_915_s1;
-    reg  or_861_s1;
-    reg  [15:0] mux_521_s7;
-    reg  [4:0] or_931_s1;
-    reg  and_923_s3;
+    reg  [6:0] sum_690_s7;
+    reg  not_919_s1;
+    reg  or_865_s1;
+    reg  [15:0] mux_525_s7;
+    reg  [4:0] or_935_s1;
+    reg  and_927_s3;
     reg  [6:0] old_l4_offset_s1;
-    reg  eq_264_s3;
-    reg  eq_262_s3;
-    reg  [15:0] not_502_s7;
-    reg  and_918_s3;
+    reg  eq_268_s3;
+    reg  eq_266_s3;
+    reg  [15:0] not_506_s7;
+    reg  and_922_s3;
     reg  dscp_valid_s3;
     reg  [135:0] cat_22_s1;
-    reg  [7:0] diff_683_s3;
-    reg  [31:0] sum_681_s7;
+    reg  [7:0] diff_687_s3;
+    reg  [384:0] encap_row_s7;
+    reg  [31:0] sum_685_s7;
     reg  [15:0] udp_source_s6;
-    reg  [15:0] mux_688_s7;
-    reg  [15:0] not_830_s8;
-    reg  [11:0] mux_637_s7;
-    reg  [11:0] mux_631_s7;
+    reg  [15:0] mux_692_s7;
+    reg  [15:0] not_834_s8;
+    reg  [11:0] mux_641_s7;
+    reg  [11:0] mux_635_s7;
     reg  [15:0] flow_out_s6;
     reg  [15:0] flow_in_s3;
-    reg  [9:0] and_907_s5;
-    reg  [15:0] and_904_s5;
-    reg  [21:0] and_901_s1;
+    reg  [9:0] and_911_s5;
+    reg  [15:0] and_908_s5;
+    reg  [21:0] and_905_s1;
     reg  [3:0] old_port_s1;
-    reg  not_872_s1;
-    reg  red_980_s1;
+    reg  not_876_s1;
+    reg  red_985_s1;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -154,10 +159,10 @@ module header_prepare (
     reg  in_valid_s6;
     reg  in_valid_s7;
     reg  in_valid_s8;
-    reg  spaced_valid_s1;
-    reg  spaced_valid_s2;
-    reg  spaced_valid_s3;
-    reg  spaced_valid_s4;
+    reg  spaced_valid_s1_2;
+    reg  spaced_valid_s2_2;
+    reg  spaced_valid_s3_2;
+    reg  spaced_valid_s4_2;
     reg  spaced_valid_s5;
     reg  spaced_valid_s6;
     reg  spaced_valid_s7;
@@ -238,92 +243,92 @@ module header_prepare (
     wire policy_2 = policy_row[0] & and_211_s1;
     wire old_epoch = in_verdict[68];
     wire [16:0] cat_219 = {policy_2 ? policy_row[16:1] : mux_204, old_epoch_s1};
-    wire not_232 = ~exception;
-    wire nat = (action_row[21] & not_232_s1) & ~policy_2;
-    wire rewrite_2 = action_row[22] & not_232_s1;
-    wire dscp_valid = action_row[57] & not_232_s1;
+    wire not_236 = ~exception;
+    wire nat = (action_row[21] & not_236_s1) & ~policy_2;
+    wire rewrite_2 = action_row[22] & not_236_s1;
+    wire dscp_valid = action_row[57] & not_236_s1;
     wire [2:0] old_l4 = in_verdict[240:238];
-    wire eq_244 = old_l4 == 3'd1;
-    wire eq_246 = old_l4 == 3'd2;
-    wire eq_248 = old_l4 == 3'd4;
-    wire [1:0] and_260 = {2{and_253_s1 & (|action_row[56:41])}} & action_row[40:39];
-    wire eq_262 = and_260 == 2'd1;
-    wire eq_264 = and_260 == 2'd2;
+    wire eq_248 = old_l4 == 3'd1;
+    wire eq_250 = old_l4 == 3'd2;
+    wire eq_252 = old_l4 == 3'd4;
+    wire [1:0] and_264 = {2{and_257_s1 & (|action_row[56:41])}} & action_row[40:39];
+    wire eq_266 = and_264 == 2'd1;
+    wire eq_268 = and_264 == 2'd2;
     wire [15:0] old_sport = in_verdict[520:505];
     wire [15:0] old_dport = in_verdict[536:521];
-    wire [15:0] mux_269 = eq_262 ? old_sport_s1 : old_dport_s1;
+    wire [15:0] mux_273 = eq_266 ? old_sport_s1 : old_dport_s1;
     wire [7:0] old_traffic_class = in_verdict[544:537];
-    wire [7:0] cat_276 = {action_row[63:58], old_traffic_class_s1[1:0]};
-    wire [127:0] not_277 = ~in_verdict[376:249];
-    wire [95:0] and_280 = {96{old_v6}} & not_277[127:32];
-    wire [18:0] sum_307 = ({3'd0, not_277[15:0]} + {3'd0, not_277[31:16]}) + ({3'd0, and_280[15:0]} + {3'd0, and_280[31:16]});
-    wire [18:0] sum_310 = ({3'd0, and_280[47:32]} + {3'd0, and_280[63:48]}) + ({3'd0, and_280[79:64]} + {3'd0, and_280[95:80]});
-    wire [127:0] not_313 = ~in_verdict[504:377];
-    wire [95:0] and_316 = {96{old_v6}} & not_313[127:32];
-    wire [18:0] sum_343 = ({3'd0, not_313[15:0]} + {3'd0, not_313[31:16]}) + ({3'd0, and_316[15:0]} + {3'd0, and_316[31:16]});
-    wire [18:0] sum_346 = ({3'd0, and_316[47:32]} + {3'd0, and_316[63:48]}) + ({3'd0, and_316[79:64]} + {3'd0, and_316[95:80]});
+    wire [7:0] cat_280 = {action_row[63:58], old_traffic_class_s1[1:0]};
+    wire [127:0] not_281 = ~in_verdict[376:249];
+    wire [95:0] and_284 = {96{old_v6}} & not_281[127:32];
+    wire [18:0] sum_311 = ({3'd0, not_281[15:0]} + {3'd0, not_281[31:16]}) + ({3'd0, and_284[15:0]} + {3'd0, and_284[31:16]});
+    wire [18:0] sum_314 = ({3'd0, and_284[47:32]} + {3'd0, and_284[63:48]}) + ({3'd0, and_284[79:64]} + {3'd0, and_284[95:80]});
+    wire [127:0] not_317 = ~in_verdict[504:377];
+    wire [95:0] and_320 = {96{old_v6}} & not_317[127:32];
+    wire [18:0] sum_347 = ({3'd0, not_317[15:0]} + {3'd0, not_317[31:16]}) + ({3'd0, and_320[15:0]} + {3'd0, and_320[31:16]});
+    wire [18:0] sum_350 = ({3'd0, and_320[47:32]} + {3'd0, and_320[63:48]}) + ({3'd0, and_320[79:64]} + {3'd0, and_320[95:80]});
     wire [15:0] old_ip_checksum = in_verdict[560:545];
     wire [15:0] old_l4_checksum = in_verdict[576:561];
-    wire [21:0] sum_402 = ({6'd0, not_395_s1} + addresses) + {5'd0, {17{or_380_s3}} & ({1'd0, ~mux_269_s3} + {1'd0, new_port})};
-    wire [95:0] and_407 = {96{old_v6_s1}} & attachment_row[268:173];
-    wire [18:0] sum_434 = ({3'd0, attachment_row[156:141]} + {3'd0, attachment_row[172:157]}) + ({3'd0, and_407[15:0]} + {3'd0, and_407[31:16]});
-    wire [18:0] sum_437 = ({3'd0, and_407[47:32]} + {3'd0, and_407[63:48]}) + ({3'd0, and_407[79:64]} + {3'd0, and_407[95:80]});
-    wire [95:0] and_445 = {96{old_v6_s1}} & rewrite_row[128:33];
-    wire [18:0] sum_472 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_445[15:0]} + {3'd0, and_445[31:16]});
-    wire [18:0] sum_475 = ({3'd0, and_445[47:32]} + {3'd0, and_445[63:48]}) + ({3'd0, and_445[79:64]} + {3'd0, and_445[95:80]});
-    wire [21:0] sum_485 = {3'd0, and_441_s5} + {3'd0, and_479_s5};
-    wire [16:0] sum_496 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_509 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_515 = ~(sum_509[15:0] + {15'd0, sum_509[16]});
-    wire [3:0] and_526 = {4{not_232_s1 & ~policy_2}} & action_row[67:64];
-    wire eq_528 = and_526 == 4'd1;
-    wire le_534 = 4'd5 <= header_kind;
-    wire [6:0] or_573 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
-    wire [6:0] or_574 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
-    wire [6:0] bytes_behind = or_573 | or_574;
+    wire [21:0] sum_406 = ({6'd0, not_399_s1} + addresses) + {5'd0, {17{or_384_s3}} & ({1'd0, ~mux_273_s3} + {1'd0, new_port})};
+    wire [95:0] and_411 = {96{old_v6_s1}} & attachment_row[268:173];
+    wire [18:0] sum_438 = ({3'd0, attachment_row[156:141]} + {3'd0, attachment_row[172:157]}) + ({3'd0, and_411[15:0]} + {3'd0, and_411[31:16]});
+    wire [18:0] sum_441 = ({3'd0, and_411[47:32]} + {3'd0, and_411[63:48]}) + ({3'd0, and_411[79:64]} + {3'd0, and_411[95:80]});
+    wire [95:0] and_449 = {96{old_v6_s1}} & rewrite_row[128:33];
+    wire [18:0] sum_476 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_449[15:0]} + {3'd0, and_449[31:16]});
+    wire [18:0] sum_479 = ({3'd0, and_449[47:32]} + {3'd0, and_449[63:48]}) + ({3'd0, and_449[79:64]} + {3'd0, and_449[95:80]});
+    wire [21:0] sum_489 = {3'd0, and_445_s5} + {3'd0, and_483_s5};
+    wire [16:0] sum_500 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_513 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] not_519 = ~(sum_513[15:0] + {15'd0, sum_513[16]});
+    wire [3:0] and_530 = {4{not_236_s1 & ~policy_2}} & action_row[67:64];
+    wire eq_532 = and_530 == 4'd1;
+    wire le_538 = 4'd5 <= header_kind;
+    wire [6:0] or_577 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
+    wire [6:0] or_578 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
+    wire [6:0] bytes_behind = or_577 | or_578;
     wire [16:0] behind_ip = old_ip_length_s1 + {10'd0, bytes_behind_s4};
-    wire [16:0] cat_584 = {3'd0, attachment_row[282:269]};
-    wire [16:0] cat_586 = {3'd0, attachment_row[282:269]};
-    wire and_610 = (le_534_s4 ? (encap_row[0] ? and_604_s6 : and_597_s6) : and_590_s6) & not_232_s1;
-    wire [11:0] sum_625 = encap_row[284:273] + {4'd0, action_row[75:68]};
-    wire [31:0] or_663 = (({32{eq_639_s4}} & {12'd0, encap_row[304:285]}) | ({32{eq_644_s4}} & encap_row[360:329])) | ({32{and_652_s4}} & {8'd0, encap_row[328:305]});
-    wire [15:0] xor_706 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
-    wire [15:0] xor_722 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
-    wire [31:0] cat_724 = {xor_706_s1, xor_722_s1};
-    wire [15:0] xor_737 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
-    wire [15:0] xor_752 = (attachment_row[156:141] ^ attachment_row[172:157]) ^ (attachment_row[188:173] ^ attachment_row[204:189]);
-    wire [15:0] xor_753 = (attachment_row[220:205] ^ attachment_row[236:221]) ^ (attachment_row[252:237] ^ attachment_row[268:253]);
+    wire [16:0] cat_588 = {3'd0, attachment_row[282:269]};
+    wire [16:0] cat_590 = {3'd0, attachment_row[282:269]};
+    wire and_614 = (le_538_s4 ? (encap_row[0] ? and_608_s6 : and_601_s6) : and_594_s6) & not_236_s1;
+    wire [11:0] sum_629 = encap_row[284:273] + {4'd0, action_row[75:68]};
+    wire [31:0] or_667 = (({32{eq_643_s4}} & {12'd0, encap_row[304:285]}) | ({32{eq_648_s4}} & encap_row[360:329])) | ({32{and_656_s4}} & {8'd0, encap_row[328:305]});
+    wire [15:0] xor_710 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
+    wire [15:0] xor_726 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
+    wire [31:0] cat_728 = {xor_710_s1, xor_726_s1};
+    wire [15:0] xor_741 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
+    wire [15:0] xor_756 = (attachment_row[156:141] ^ attachment_row[172:157]) ^ (attachment_row[188:173] ^ attachment_row[204:189]);
+    wire [15:0] xor_757 = (attachment_row[220:205] ^ attachment_row[236:221]) ^ (attachment_row[252:237] ^ attachment_row[268:253]);
     wire [15:0] old_dport_2 = old_dport;
     wire [15:0] old_sport_2 = old_sport;
     wire [7:0] old_protocol = in_verdict[237:230];
-    wire [15:0] flow_out = (mux_740_s5 ^ mux_757_s5) ^ xor_774_s4;
+    wire [15:0] flow_out = (mux_744_s5 ^ mux_761_s5) ^ xor_778_s4;
     wire [15:0] old_sport_3 = old_sport;
     wire [15:0] old_dport_3 = old_dport;
     wire [7:0] old_protocol_2 = old_protocol;
-    wire [15:0] flow_in = xor_777_s2 ^ xor_785_s1;
+    wire [15:0] flow_in = xor_781_s2 ^ xor_789_s1;
     wire [15:0] udp_source = {2'd3, flow_out[13:0]};
-    wire [16:0] sum_793 = behind_ip_s5 + 17'h14;
-    wire [21:0] outer_sum = {5'd0, sum_809_s6} + {6'd0, encap_row[272:257]};
-    wire [16:0] sum_824 = {1'd0, outer_sum_s7[15:0]} + {11'd0, outer_sum_s7[21:16]};
-    wire unsent = and_610 | or_848_s6;
-    wire and_855 = and_852_s7 & ~meter_policed;
-    wire or_856 = nat | rewrite_2;
+    wire [16:0] sum_797 = behind_ip_s5 + 17'h14;
+    wire [21:0] outer_sum = {5'd0, sum_813_s6} + {6'd0, encap_row[272:257]};
+    wire [16:0] sum_828 = {1'd0, outer_sum_s7[15:0]} + {11'd0, outer_sum_s7[21:16]};
+    wire unsent = and_614 | or_852_s6;
+    wire and_859 = and_856_s7 & ~meter_policed;
+    wire or_860 = nat | rewrite_2;
     wire old_udp_no_checksum = in_verdict[248];
     wire [3:0] old_port = in_verdict[67:64];
     wire old_class_valid = in_verdict[103];
     wire [7:0] old_l3 = in_verdict[211:204];
     wire [6:0] old_l4_offset = in_verdict[247:241];
     assign out_edit = {
-        mux_521_s7,
-        or_931_s1,
-        and_923_s3,
+        mux_525_s7,
+        or_935_s1,
+        and_927_s3,
         old_l4_offset_s1,
         new_port,
-        eq_264_s3,
-        eq_262_s3,
-        not_502_s7,
-        and_918_s3,
-        mux_791_s3,
+        eq_268_s3,
+        eq_266_s3,
+        not_506_s7,
+        and_922_s3,
+        mux_795_s3,
         dscp_valid_s3,
         attachment_row[268:141],
         nat_s3,
@@ -332,53 +337,53 @@ module header_prepare (
         cat_22_s1[133],
         attachment_row[139:92],
         attachment_row[91:44],
-        diff_683_s3,
-        encap_row[384:361],
-        sum_681_s7,
+        diff_687_s3,
+        encap_row_s7[384:361],
+        sum_685_s7,
         udp_source_s6,
         behind_ip_s5[15:0],
-        mux_688_s7,
-        not_830_s8,
-        encap_row[256:129],
-        encap_row[128:1],
-        encap_row[0],
+        mux_692_s7,
+        not_834_s8,
+        encap_row_s7[256:129],
+        encap_row_s7[128:1],
+        encap_row_s7[0],
         header_kind,
-        mux_637_s7,
-        mux_631_s7,
-        sum_618_s5,
-        {7{and_855}} & sum_686_s7,
-        {8{and_855}} & old_l3_s1,
-        and_855,
+        mux_641_s7,
+        mux_635_s7,
+        sum_622_s5,
+        {7{and_859}} & sum_690_s7,
+        {8{and_859}} & old_l3_s1,
+        and_859,
         flow_out_s6,
         flow_in_s3,
         cat_22_s1[135],
         cat_22_s1[134],
         attachment_row[310:295],
-        and_907_s5,
-        and_904_s5,
-        and_901_s1,
+        and_911_s5,
+        and_908_s5,
+        and_905_s1,
         cat_22_s1[132:117],
         cat_22_s1[116],
         cat_22_s1[115:113],
         cat_22_s1[112],
         cat_22_s1[111:92],
-        old_class_valid_s1 & (not_893_s7 | meter_policed),
+        old_class_valid_s1 & (not_897_s7 | meter_policed),
         cat_22_s1[91:76],
         cat_22_s1[75],
         cat_22_s1[74:65],
         cat_22_s1[64],
-        meter_policed ? 6'h18 : mux_889_s7,
-        and_855 ? attachment_row[7:4] : 4'd4,
+        meter_policed ? 6'h18 : mux_893_s7,
+        and_859 ? attachment_row[7:4] : 4'd4,
         old_port_s1,
-        or_870_s1 | meter_policed,
-        not_872_s1,
+        or_874_s1 | meter_policed,
+        not_876_s1,
         cat_22_s1[63:0]
     };
-    wire voided = meter_policed & red_980_s1;
+    wire voided = meter_policed & red_985_s1;
     assign out_valid = in_valid_s8 & ~voided;
     assign out_void = in_valid_s8 & voided;
-    wire [511:0] or_1009 = ({436'd0, action_cfg_rdata} | {495'd0, policy_cfg_rdata}) | ({185'd0, attachment_cfg_rdata} | {383'd0, rewrite_cfg_rdata});
-    assign cfg_rdata = or_1009 | ({127'd0, encap_cfg_rdata} | {420'd0, meter_cfg_rdata});
+    wire [511:0] or_1014 = ({436'd0, action_cfg_rdata} | {495'd0, policy_cfg_rdata}) | ({185'd0, attachment_cfg_rdata} | {383'd0, rewrite_cfg_rdata});
+    assign cfg_rdata = or_1014 | ({127'd0, encap_cfg_rdata} | {420'd0, meter_cfg_rdata});
 
     header_meter meter (
         .clk(clk),
@@ -435,7 +440,7 @@ module header_prepare (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[326:0]),
-        .spaced_valid(spaced_valid_s2),
+        .spaced_valid(spaced_valid_s2_2),
         .row(attachment_row),
         .cfg_rdata(attachment_cfg_rdata)
     );
@@ -449,7 +454,7 @@ module header_prepare (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[128:0]),
-        .spaced_valid(spaced_valid_s2),
+        .spaced_valid(spaced_valid_s2_2),
         .row(rewrite_row),
         .cfg_rdata(rewrite_cfg_rdata)
     );
@@ -474,111 +479,116 @@ module header_prepare (
         if (spaced_valid) old_neighbour_s1 <= old_neighbour;
         if (spaced_valid) and_211_s1 <= old_rule_valid & ~(|in_number);
         if (spaced_valid) old_epoch_s1 <= old_epoch;
-        if (spaced_valid) not_232_s1 <= not_232;
-        if (spaced_valid) and_253_s1 <= not_232 & ((eq_244 | eq_246) | (old_l4 == 3'd3));
+        if (spaced_valid) not_236_s1 <= not_236;
+        if (spaced_valid) and_257_s1 <= not_236 & ((eq_248 | eq_250) | (old_l4 == 3'd3));
         if (spaced_valid) old_sport_s1 <= old_sport;
         if (spaced_valid) old_dport_s1 <= old_dport;
-        if (spaced_valid_s2) new_port <= mux_269 + action_row[56:41];
+        if (spaced_valid_s2_2) new_port <= mux_273 + action_row[56:41];
         if (spaced_valid) old_traffic_class_s1 <= old_traffic_class;
-        if (spaced_valid) sum_311_s1 <= sum_307 + sum_310;
-        if (spaced_valid) sum_347_s1 <= sum_343 + sum_346;
-        if (spaced_valid_s2) addresses <= {3'd0, {19{rewrite_2}} & sum_311_s1} + {3'd0, {19{nat}} & sum_347_s1};
-        if (spaced_valid) not_363_s1 <= ~{8'd0, old_traffic_class};
-        if (spaced_valid_s2) and_371_s3 <= {17{dscp_valid}} & ({1'd0, not_363_s1} + {1'd0, {8'd0, cat_276}});
-        if (spaced_valid_s2) mux_269_s3 <= mux_269;
-        if (spaced_valid_s2) or_380_s3 <= eq_262 | eq_264;
-        if (spaced_valid) not_385_s1 <= ~old_ip_checksum;
-        if (spaced_valid_s3) ip_start <= ({6'd0, not_385_s1} + addresses) + {5'd0, and_371_s3};
-        if (spaced_valid) not_395_s1 <= ~old_l4_checksum;
-        if (spaced_valid_s3) l4_start <= sum_402;
+        if (spaced_valid) sum_315_s1 <= sum_311 + sum_314;
+        if (spaced_valid) sum_351_s1 <= sum_347 + sum_350;
+        if (spaced_valid_s2_2) addresses <= {3'd0, {19{rewrite_2}} & sum_315_s1} + {3'd0, {19{nat}} & sum_351_s1};
+        if (spaced_valid) not_367_s1 <= ~{8'd0, old_traffic_class};
+        if (spaced_valid_s2_2) and_375_s3 <= {17{dscp_valid}} & ({1'd0, not_367_s1} + {1'd0, {8'd0, cat_280}});
+        if (spaced_valid_s2_2) mux_273_s3 <= mux_273;
+        if (spaced_valid_s2_2) or_384_s3 <= eq_266 | eq_268;
+        if (spaced_valid) not_389_s1 <= ~old_ip_checksum;
+        if (spaced_valid_s3_2) ip_start <= ({6'd0, not_389_s1} + addresses) + {5'd0, and_375_s3};
+        if (spaced_valid) not_399_s1 <= ~old_l4_checksum;
+        if (spaced_valid_s3_2) l4_start <= sum_406;
         if (spaced_valid) old_v6_s1 <= old_v6;
-        if (spaced_valid_s2) nat_s3 <= nat;
-        if (spaced_valid_s4) and_441_s5 <= {19{nat_s3}} & (sum_434 + sum_437);
-        if (spaced_valid_s2) rewrite_2_s3 <= rewrite_2;
-        if (spaced_valid_s4) and_479_s5 <= {19{rewrite_2_s3}} & (sum_472 + sum_475);
-        if (spaced_valid_s5) ip_sum <= ip_start + sum_485;
-        if (spaced_valid_s5) l4_sum <= l4_start + sum_485;
-        if (spaced_valid) eq_246_s1 <= eq_246;
-        if (spaced_valid_s2) header_kind <= {4{~eq_528}} & and_526;
-        if (spaced_valid_s3) bytes_behind_s4 <= bytes_behind;
+        if (spaced_valid_s2_2) nat_s3 <= nat;
+        if (spaced_valid_s4_2) and_445_s5 <= {19{nat_s3}} & (sum_438 + sum_441);
+        if (spaced_valid_s2_2) rewrite_2_s3 <= rewrite_2;
+        if (spaced_valid_s4_2) and_483_s5 <= {19{rewrite_2_s3}} & (sum_476 + sum_479);
+        if (spaced_valid_s5) ip_sum <= ip_start + sum_489;
+        if (spaced_valid_s5) l4_sum <= l4_start + sum_489;
+        if (spaced_valid) eq_250_s1 <= eq_250;
+        if (spaced_valid_s2_2) header_kind <= {4{~eq_532}} & and_530;
+        if (spaced_valid_s3_2) bytes_behind_s4 <= bytes_behind;
         if (spaced_valid) old_ip_length_s1 <= old_ip_length;
-        if (spaced_valid_s4) behind_ip_s5 <= behind_ip;
-        if (spaced_valid_s4) red_588_s5 <= |cat_584;
-        if (spaced_valid_s5) and_590_s6 <= (cat_586 < behind_ip_s5) & red_588_s5;
-        if (spaced_valid_s4) red_595_s5 <= |cat_584;
-        if (spaced_valid_s5) and_597_s6 <= (cat_586 < (behind_ip_s5 + 17'h14)) & red_595_s5;
-        if (spaced_valid_s4) red_602_s5 <= |cat_584;
-        if (spaced_valid_s5) and_604_s6 <= (cat_586 < (behind_ip_s5 + 17'h28)) & red_602_s5;
-        if (spaced_valid_s3) le_534_s4 <= le_534;
-        if (spaced_valid_s2) eq_528_s3 <= eq_528;
-        if (spaced_valid_s4) sum_618_s5 <= attachment_row[19:18] + {1'd0, eq_528_s3 & ~attachment_row[19]};
-        if (spaced_valid_s4) and_628_s5 <= eq_528_s3 & (attachment_row[19:18] == 2'd0);
-        if (spaced_valid_s4) and_634_s5 <= eq_528_s3 & (attachment_row[19:18] == 2'd1);
-        if (spaced_valid_s3) and_652_s4 <= le_534 & ~(header_kind == 4'd8);
-        if (spaced_valid_s3) eq_639_s4 <= header_kind == 4'd2;
-        if (spaced_valid_s3) eq_644_s4 <= header_kind == 4'd8;
-        if (spaced_valid_s5) sum_673_s6 <= (7'he + {3'd0, {sum_618_s5, 2'd0}}) + bytes_behind_s4;
-        if (spaced_valid_s5) sum_676_s6 <= behind_ip_s5 + 17'h14;
-        if (spaced_valid) xor_706_s1 <= xor_706;
-        if (spaced_valid) xor_722_s1 <= xor_722;
-        if (spaced_valid_s4) mux_740_s5 <= rewrite_2_s3 ? xor_737 : cat_724[31:16];
-        if (spaced_valid_s4) mux_757_s5 <= nat_s3 ? (xor_752 ^ xor_753) : cat_724[15:0];
+        if (spaced_valid_s4_2) behind_ip_s5 <= behind_ip;
+        if (spaced_valid_s4_2) red_592_s5 <= |cat_588;
+        if (spaced_valid_s5) and_594_s6 <= (cat_590 < behind_ip_s5) & red_592_s5;
+        if (spaced_valid_s4_2) red_599_s5 <= |cat_588;
+        if (spaced_valid_s5) and_601_s6 <= (cat_590 < (behind_ip_s5 + 17'h14)) & red_599_s5;
+        if (spaced_valid_s4_2) red_606_s5 <= |cat_588;
+        if (spaced_valid_s5) and_608_s6 <= (cat_590 < (behind_ip_s5 + 17'h28)) & red_606_s5;
+        if (spaced_valid_s3_2) le_538_s4 <= le_538;
+        if (spaced_valid_s2_2) eq_532_s3 <= eq_532;
+        if (spaced_valid_s4_2) sum_622_s5 <= attachment_row[19:18] + {1'd0, eq_532_s3 & ~attachment_row[19]};
+        if (spaced_valid_s4_2) and_632_s5 <= eq_532_s3 & (attachment_row[19:18] == 2'd0);
+        if (spaced_valid_s4_2) and_638_s5 <= eq_532_s3 & (attachment_row[19:18] == 2'd1);
+        if (spaced_valid_s3_2) and_656_s4 <= le_538 & ~(header_kind == 4'd8);
+        if (spaced_valid_s3_2) eq_643_s4 <= header_kind == 4'd2;
+        if (spaced_valid_s3_2) eq_648_s4 <= header_kind == 4'd8;
+        if (spaced_valid_s5) sum_677_s6 <= (7'he + {3'd0, {sum_622_s5, 2'd0}}) + bytes_behind_s4;
+        if (spaced_valid_s5) sum_680_s6 <= behind_ip_s5 + 17'h14;
+        if (spaced_valid) xor_710_s1 <= xor_710;
+        if (spaced_valid) xor_726_s1 <= xor_726;
+        if (spaced_valid_s4_2) mux_744_s5 <= rewrite_2_s3 ? xor_741 : cat_728[31:16];
+        if (spaced_valid_s4_2) mux_761_s5 <= nat_s3 ? (xor_756 ^ xor_757) : cat_728[15:0];
         if (spaced_valid) old_dport_2_s1 <= old_dport_2;
         if (spaced_valid) old_sport_2_s1 <= old_sport_2;
-        if (spaced_valid_s2) or_765_s3 <= eq_262 | eq_264;
-        if (spaced_valid_s2) mux_764_s3 <= eq_262 ? old_dport_2_s1 : old_sport_2_s1;
+        if (spaced_valid_s2_2) or_769_s3 <= eq_266 | eq_268;
+        if (spaced_valid_s2_2) mux_768_s3 <= eq_266 ? old_dport_2_s1 : old_sport_2_s1;
         if (spaced_valid) old_protocol_s1 <= old_protocol;
-        if (spaced_valid_s3) xor_774_s4 <= ((or_765_s3 ? new_port : mux_269_s3) ^ mux_764_s3) ^ {8'd0, old_protocol_s1};
-        if (spaced_valid_s1) xor_777_s2 <= cat_724[31:16] ^ cat_724[15:0];
-        if (spaced_valid) xor_785_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
-        if (spaced_valid_s2) mux_791_s3 <= dscp_valid ? cat_276 : old_traffic_class_s1;
-        if (spaced_valid_s3) sum_802_s4 <= {1'd0, mux_791_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
-        if (spaced_valid_s5) sum_809_s6 <= {1'd0, sum_793[15:0]} + {8'd0, sum_802_s4};
+        if (spaced_valid_s3_2) xor_778_s4 <= ((or_769_s3 ? new_port : mux_273_s3) ^ mux_768_s3) ^ {8'd0, old_protocol_s1};
+        if (spaced_valid_s1_2) xor_781_s2 <= cat_728[31:16] ^ cat_728[15:0];
+        if (spaced_valid) xor_789_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
+        if (spaced_valid_s2_2) mux_795_s3 <= dscp_valid ? cat_280 : old_traffic_class_s1;
+        if (spaced_valid_s3_2) sum_806_s4 <= {1'd0, mux_795_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
+        if (spaced_valid_s5) sum_813_s6 <= {1'd0, sum_797[15:0]} + {8'd0, sum_806_s4};
         if (spaced_valid_s6) outer_sum_s7 <= outer_sum;
-        if (spaced_valid_s4) and_834_s5 <= (attachment_row[3:1] == 3'd1) & not_232_s1;
-        if (spaced_valid_s4) and_839_s5 <= (attachment_row[3:1] == 3'd2) & not_232_s1;
-        if (spaced_valid_s4) and_844_s5 <= (attachment_row[3:1] == 3'd3) & not_232_s1;
-        if (spaced_valid_s5) or_848_s6 <= (and_834_s5 | and_839_s5) | and_844_s5;
-        if (spaced_valid_s6) and_852_s7 <= not_232_s1 & ~unsent;
-        if (spaced_valid) or_870_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        if (spaced_valid_s4_2) and_838_s5 <= (attachment_row[3:1] == 3'd1) & not_236_s1;
+        if (spaced_valid_s4_2) and_843_s5 <= (attachment_row[3:1] == 3'd2) & not_236_s1;
+        if (spaced_valid_s4_2) and_848_s5 <= (attachment_row[3:1] == 3'd3) & not_236_s1;
+        if (spaced_valid_s5) or_852_s6 <= (and_838_s5 | and_843_s5) | and_848_s5;
+        if (spaced_valid_s6) and_856_s7 <= not_236_s1 & ~unsent;
+        if (spaced_valid) or_874_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
         if (spaced_valid) old_reason_s1 <= old_reason;
-        if (spaced_valid_s5) or_884_s6 <= (({6{and_834_s5}} & 6'h1d) | ({6{and_839_s5}} & 6'h1e)) | ({6{and_844_s5}} & 6'h1f);
-        if (spaced_valid_s6) mux_889_s7 <= or_848_s6 ? or_884_s6 : (and_610 ? 6'h19 : old_reason_s1);
-        if (spaced_valid_s6) not_893_s7 <= ~unsent;
+        if (spaced_valid_s5) or_888_s6 <= (({6{and_838_s5}} & 6'h1d) | ({6{and_843_s5}} & 6'h1e)) | ({6{and_848_s5}} & 6'h1f);
+        if (spaced_valid_s6) mux_893_s7 <= or_852_s6 ? or_888_s6 : (and_614 ? 6'h19 : old_reason_s1);
+        if (spaced_valid_s6) not_897_s7 <= ~unsent;
         if (spaced_valid) old_class_valid_s1 <= old_class_valid;
         if (spaced_valid) old_l3_s1 <= old_l3;
-        if (spaced_valid_s6) sum_686_s7 <= sum_673_s6 + ({7{le_534_s4}} & (encap_row[0] ? 7'h28 : 7'h14));
-        if (spaced_valid) not_915_s1 <= ~old_v6;
-        if (spaced_valid) or_861_s1 <= (eq_244 | eq_248) | (eq_246 & ~old_udp_no_checksum);
-        if (spaced_valid_s6) mux_521_s7 <= (eq_246_s1 & ~(|not_515)) ? 16'hffff : not_515;
-        if (spaced_valid) or_931_s1 <= (({5{eq_244}} & 5'h10) | ({5{eq_246}} & 5'd6)) | ({5{eq_248}} & 5'd2);
-        if (spaced_valid_s2) and_923_s3 <= or_861_s1 & ((or_856 | eq_262) | eq_264);
+        if (spaced_valid_s6) sum_690_s7 <= sum_677_s6 + ({7{le_538_s4}} & (encap_row[0] ? 7'h28 : 7'h14));
+        if (spaced_valid) not_919_s1 <= ~old_v6;
+        if (spaced_valid) or_865_s1 <= (eq_248 | eq_252) | (eq_250 & ~old_udp_no_checksum);
+        if (spaced_valid_s6) mux_525_s7 <= (eq_250_s1 & ~(|not_519)) ? 16'hffff : not_519;
+        if (spaced_valid) or_935_s1 <= (({5{eq_248}} & 5'h10) | ({5{eq_250}} & 5'd6)) | ({5{eq_252}} & 5'd2);
+        if (spaced_valid_s2_2) and_927_s3 <= or_865_s1 & ((or_860 | eq_266) | eq_268);
         if (spaced_valid) old_l4_offset_s1 <= old_l4_offset;
-        if (spaced_valid_s2) eq_264_s3 <= eq_264;
-        if (spaced_valid_s2) eq_262_s3 <= eq_262;
-        if (spaced_valid_s6) not_502_s7 <= ~(sum_496[15:0] + {15'd0, sum_496[16]});
-        if (spaced_valid_s2) and_918_s3 <= not_915_s1 & (or_856 | dscp_valid);
-        if (spaced_valid_s2) dscp_valid_s3 <= dscp_valid;
+        if (spaced_valid_s2_2) eq_268_s3 <= eq_268;
+        if (spaced_valid_s2_2) eq_266_s3 <= eq_266;
+        if (spaced_valid_s6) not_506_s7 <= ~(sum_500[15:0] + {15'd0, sum_500[16]});
+        if (spaced_valid_s2_2) and_922_s3 <= not_919_s1 & (or_860 | dscp_valid);
+        if (spaced_valid_s2_2) dscp_valid_s3 <= dscp_valid;
         if (spaced_valid) cat_22_s1 <= cat_22;
-        if (spaced_valid_s2) diff_683_s3 <= 8'd0 - action_row[75:68];
-        if (spaced_valid_s6) sum_681_s7 <= or_663 + {24'd0, action_row[75:68]};
+        if (spaced_valid_s2_2) diff_687_s3 <= 8'd0 - action_row[75:68];
+        if (spaced_valid_s6) encap_row_s7 <= encap_row;
+        if (spaced_valid_s6) sum_685_s7 <= or_667 + {24'd0, action_row[75:68]};
         if (spaced_valid_s5) udp_source_s6 <= udp_source;
-        if (spaced_valid_s6) mux_688_s7 <= encap_row[0] ? behind_ip_s5[15:0] : sum_676_s6[15:0];
-        if (spaced_valid_s7) not_830_s8 <= ~(sum_824[15:0] + {15'd0, sum_824[16]});
-        if (spaced_valid_s6) mux_637_s7 <= and_634_s5 ? sum_625 : attachment_row[43:32];
-        if (spaced_valid_s6) mux_631_s7 <= and_628_s5 ? sum_625 : attachment_row[31:20];
+        if (spaced_valid_s6) mux_692_s7 <= encap_row[0] ? behind_ip_s5[15:0] : sum_680_s6[15:0];
+        if (spaced_valid_s7) not_834_s8 <= ~(sum_828[15:0] + {15'd0, sum_828[16]});
+        if (spaced_valid_s6) mux_641_s7 <= and_638_s5 ? sum_629 : attachment_row[43:32];
+        if (spaced_valid_s6) mux_635_s7 <= and_632_s5 ? sum_629 : attachment_row[31:20];
         if (spaced_valid_s5) flow_out_s6 <= flow_out;
-        if (spaced_valid_s2) flow_in_s3 <= flow_in;
-        if (spaced_valid_s4) and_907_s5 <= {10{not_232_s1}} & attachment_row[17:8];
-        if (spaced_valid_s4) and_904_s5 <= {16{not_232_s1}} & attachment_row[326:311];
-        if (spaced_valid) and_901_s1 <= {22{not_232}} & sum_28;
+        if (spaced_valid_s2_2) flow_in_s3 <= flow_in;
+        if (spaced_valid_s4_2) and_911_s5 <= {10{not_236_s1}} & attachment_row[17:8];
+        if (spaced_valid_s4_2) and_908_s5 <= {16{not_236_s1}} & attachment_row[326:311];
+        if (spaced_valid) and_905_s1 <= {22{not_236}} & sum_28;
         if (spaced_valid) old_port_s1 <= old_port;
-        if (spaced_valid) not_872_s1 <= ~(|in_number);
-        if (spaced_valid) red_980_s1 <= |in_number;
+        if (spaced_valid) not_876_s1 <= ~(|in_number);
+        if (spaced_valid) red_985_s1 <= |in_number;
     end
 
     always @(posedge clk) begin
         if (rst) begin
+            spaced_valid_s1 <= 1'd0;
+            spaced_valid_s2 <= 1'd0;
+            spaced_valid_s3 <= 1'd0;
+            spaced_valid_s4 <= 1'd0;
             in_valid_s1 <= 1'd0;
             in_valid_s2 <= 1'd0;
             in_valid_s3 <= 1'd0;
@@ -587,14 +597,18 @@ module header_prepare (
             in_valid_s6 <= 1'd0;
             in_valid_s7 <= 1'd0;
             in_valid_s8 <= 1'd0;
-            spaced_valid_s1 <= 1'd0;
-            spaced_valid_s2 <= 1'd0;
-            spaced_valid_s3 <= 1'd0;
-            spaced_valid_s4 <= 1'd0;
+            spaced_valid_s1_2 <= 1'd0;
+            spaced_valid_s2_2 <= 1'd0;
+            spaced_valid_s3_2 <= 1'd0;
+            spaced_valid_s4_2 <= 1'd0;
             spaced_valid_s5 <= 1'd0;
             spaced_valid_s6 <= 1'd0;
             spaced_valid_s7 <= 1'd0;
         end else begin
+            spaced_valid_s1 <= spaced_valid;
+            spaced_valid_s2 <= spaced_valid_s1;
+            spaced_valid_s3 <= spaced_valid_s2;
+            spaced_valid_s4 <= spaced_valid_s3;
             in_valid_s1 <= in_valid;
             in_valid_s2 <= in_valid_s1;
             in_valid_s3 <= in_valid_s2;
@@ -603,18 +617,18 @@ module header_prepare (
             in_valid_s6 <= in_valid_s5;
             in_valid_s7 <= in_valid_s6;
             in_valid_s8 <= in_valid_s7;
-            spaced_valid_s1 <= spaced_valid;
-            spaced_valid_s2 <= spaced_valid_s1;
-            spaced_valid_s3 <= spaced_valid_s2;
-            spaced_valid_s4 <= spaced_valid_s3;
-            spaced_valid_s5 <= spaced_valid_s4;
+            spaced_valid_s1_2 <= spaced_valid;
+            spaced_valid_s2_2 <= spaced_valid_s1_2;
+            spaced_valid_s3_2 <= spaced_valid_s2_2;
+            spaced_valid_s4_2 <= spaced_valid_s3_2;
+            spaced_valid_s5 <= spaced_valid_s4_2;
             spaced_valid_s6 <= spaced_valid_s5;
             spaced_valid_s7 <= spaced_valid_s6;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, action_row, xor_149_s1, cat_219, attachment_row, rewrite_row, sum_676_s6, sum_793};
+    wire _unused = &{1'b0, cfg_wdata, action_row, xor_149_s1, cat_219, attachment_row, rewrite_row, sum_680_s6, sum_797, encap_row_s7};
 
 `ifndef SYNTHESIS
     initial begin
@@ -623,107 +637,112 @@ module header_prepare (
         old_neighbour_s1 = 16'd0;
         and_211_s1 = 1'd0;
         old_epoch_s1 = 1'd0;
-        not_232_s1 = 1'd0;
-        and_253_s1 = 1'd0;
+        spaced_valid_s1 = 1'd0;
+        spaced_valid_s2 = 1'd0;
+        spaced_valid_s3 = 1'd0;
+        spaced_valid_s4 = 1'd0;
+        not_236_s1 = 1'd0;
+        and_257_s1 = 1'd0;
         old_sport_s1 = 16'd0;
         old_dport_s1 = 16'd0;
         new_port = 16'd0;
         old_traffic_class_s1 = 8'd0;
-        sum_311_s1 = 19'd0;
-        sum_347_s1 = 19'd0;
+        sum_315_s1 = 19'd0;
+        sum_351_s1 = 19'd0;
         addresses = 22'd0;
-        not_363_s1 = 16'd0;
-        and_371_s3 = 17'd0;
-        mux_269_s3 = 16'd0;
-        or_380_s3 = 1'd0;
-        not_385_s1 = 16'd0;
+        not_367_s1 = 16'd0;
+        and_375_s3 = 17'd0;
+        mux_273_s3 = 16'd0;
+        or_384_s3 = 1'd0;
+        not_389_s1 = 16'd0;
         ip_start = 22'd0;
-        not_395_s1 = 16'd0;
+        not_399_s1 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         nat_s3 = 1'd0;
-        and_441_s5 = 19'd0;
+        and_445_s5 = 19'd0;
         rewrite_2_s3 = 1'd0;
-        and_479_s5 = 19'd0;
+        and_483_s5 = 19'd0;
         ip_sum = 22'd0;
         l4_sum = 22'd0;
-        eq_246_s1 = 1'd0;
+        eq_250_s1 = 1'd0;
         header_kind = 4'd0;
         bytes_behind_s4 = 7'd0;
         old_ip_length_s1 = 17'd0;
         behind_ip_s5 = 17'd0;
-        red_588_s5 = 1'd0;
-        and_590_s6 = 1'd0;
-        red_595_s5 = 1'd0;
-        and_597_s6 = 1'd0;
-        red_602_s5 = 1'd0;
-        and_604_s6 = 1'd0;
-        le_534_s4 = 1'd0;
-        eq_528_s3 = 1'd0;
-        sum_618_s5 = 2'd0;
-        and_628_s5 = 1'd0;
-        and_634_s5 = 1'd0;
-        and_652_s4 = 1'd0;
-        eq_639_s4 = 1'd0;
-        eq_644_s4 = 1'd0;
-        sum_673_s6 = 7'd0;
-        sum_676_s6 = 17'd0;
-        xor_706_s1 = 16'd0;
-        xor_722_s1 = 16'd0;
-        mux_740_s5 = 16'd0;
-        mux_757_s5 = 16'd0;
+        red_592_s5 = 1'd0;
+        and_594_s6 = 1'd0;
+        red_599_s5 = 1'd0;
+        and_601_s6 = 1'd0;
+        red_606_s5 = 1'd0;
+        and_608_s6 = 1'd0;
+        le_538_s4 = 1'd0;
+        eq_532_s3 = 1'd0;
+        sum_622_s5 = 2'd0;
+        and_632_s5 = 1'd0;
+        and_638_s5 = 1'd0;
+        and_656_s4 = 1'd0;
+        eq_643_s4 = 1'd0;
+        eq_648_s4 = 1'd0;
+        sum_677_s6 = 7'd0;
+        sum_680_s6 = 17'd0;
+        xor_710_s1 = 16'd0;
+        xor_726_s1 = 16'd0;
+        mux_744_s5 = 16'd0;
+        mux_761_s5 = 16'd0;
         old_dport_2_s1 = 16'd0;
         old_sport_2_s1 = 16'd0;
-        or_765_s3 = 1'd0;
-        mux_764_s3 = 16'd0;
+        or_769_s3 = 1'd0;
+        mux_768_s3 = 16'd0;
         old_protocol_s1 = 8'd0;
-        xor_774_s4 = 16'd0;
-        xor_777_s2 = 16'd0;
-        xor_785_s1 = 16'd0;
-        mux_791_s3 = 8'd0;
-        sum_802_s4 = 9'd0;
-        sum_809_s6 = 17'd0;
+        xor_778_s4 = 16'd0;
+        xor_781_s2 = 16'd0;
+        xor_789_s1 = 16'd0;
+        mux_795_s3 = 8'd0;
+        sum_806_s4 = 9'd0;
+        sum_813_s6 = 17'd0;
         outer_sum_s7 = 22'd0;
-        and_834_s5 = 1'd0;
-        and_839_s5 = 1'd0;
-        and_844_s5 = 1'd0;
-        or_848_s6 = 1'd0;
-        and_852_s7 = 1'd0;
-        or_870_s1 = 1'd0;
+        and_838_s5 = 1'd0;
+        and_843_s5 = 1'd0;
+        and_848_s5 = 1'd0;
+        or_852_s6 = 1'd0;
+        and_856_s7 = 1'd0;
+        or_874_s1 = 1'd0;
         old_reason_s1 = 6'd0;
-        or_884_s6 = 6'd0;
-        mux_889_s7 = 6'd0;
-        not_893_s7 = 1'd0;
+        or_888_s6 = 6'd0;
+        mux_893_s7 = 6'd0;
+        not_897_s7 = 1'd0;
         old_class_valid_s1 = 1'd0;
         old_l3_s1 = 8'd0;
-        sum_686_s7 = 7'd0;
-        not_915_s1 = 1'd0;
-        or_861_s1 = 1'd0;
-        mux_521_s7 = 16'd0;
-        or_931_s1 = 5'd0;
-        and_923_s3 = 1'd0;
+        sum_690_s7 = 7'd0;
+        not_919_s1 = 1'd0;
+        or_865_s1 = 1'd0;
+        mux_525_s7 = 16'd0;
+        or_935_s1 = 5'd0;
+        and_927_s3 = 1'd0;
         old_l4_offset_s1 = 7'd0;
-        eq_264_s3 = 1'd0;
-        eq_262_s3 = 1'd0;
-        not_502_s7 = 16'd0;
-        and_918_s3 = 1'd0;
+        eq_268_s3 = 1'd0;
+        eq_266_s3 = 1'd0;
+        not_506_s7 = 16'd0;
+        and_922_s3 = 1'd0;
         dscp_valid_s3 = 1'd0;
         cat_22_s1 = 136'd0;
-        diff_683_s3 = 8'd0;
-        sum_681_s7 = 32'd0;
+        diff_687_s3 = 8'd0;
+        encap_row_s7 = 385'd0;
+        sum_685_s7 = 32'd0;
         udp_source_s6 = 16'd0;
-        mux_688_s7 = 16'd0;
-        not_830_s8 = 16'd0;
-        mux_637_s7 = 12'd0;
-        mux_631_s7 = 12'd0;
+        mux_692_s7 = 16'd0;
+        not_834_s8 = 16'd0;
+        mux_641_s7 = 12'd0;
+        mux_635_s7 = 12'd0;
         flow_out_s6 = 16'd0;
         flow_in_s3 = 16'd0;
-        and_907_s5 = 10'd0;
-        and_904_s5 = 16'd0;
-        and_901_s1 = 22'd0;
+        and_911_s5 = 10'd0;
+        and_908_s5 = 16'd0;
+        and_905_s1 = 22'd0;
         old_port_s1 = 4'd0;
-        not_872_s1 = 1'd0;
-        red_980_s1 = 1'd0;
+        not_876_s1 = 1'd0;
+        red_985_s1 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -732,10 +751,10 @@ module header_prepare (
         in_valid_s6 = 1'd0;
         in_valid_s7 = 1'd0;
         in_valid_s8 = 1'd0;
-        spaced_valid_s1 = 1'd0;
-        spaced_valid_s2 = 1'd0;
-        spaced_valid_s3 = 1'd0;
-        spaced_valid_s4 = 1'd0;
+        spaced_valid_s1_2 = 1'd0;
+        spaced_valid_s2_2 = 1'd0;
+        spaced_valid_s3_2 = 1'd0;
+        spaced_valid_s4_2 = 1'd0;
         spaced_valid_s5 = 1'd0;
         spaced_valid_s6 = 1'd0;
         spaced_valid_s7 = 1'd0;

@@ -60,8 +60,8 @@ module header_range (
     reg  spaced_valid_s1;
     reg  spaced_valid_s2;
     reg  spaced_valid_s3;
-    reg  spaced_valid_s4;
     wire [511:0] lookup_row;
+    reg  spaced_valid_s4;
     reg  spaced_valid_s5;
     reg  [1:0] role;
     reg  [15:0] port;
@@ -143,7 +143,8 @@ module header_range (
     table_range lookup (
         .clk(clk),
         .rst(rst),
-        .index((spaced_valid_s3 | spaced_valid_s4) ? src_row_kept[4:0] : dst_row_kept[4:0]),
+        .reads(spaced_valid_s1 | spaced_valid_s3),
+        .index(spaced_valid_s3 ? src_row_kept[4:0] : dst_row_kept[4:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),

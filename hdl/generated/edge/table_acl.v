@@ -18,89 +18,104 @@ module table_acl (
     input  wire [21:0] cfg_row,
     input  wire [79:0] cfg_wdata,
     input  wire spaced_valid,
-    output reg  [79:0] row,
+    output wire [79:0] row,
     output wire [79:0] cfg_rdata
 );
-    reg  [79:0] rows_q;
-    reg  and_15_d1;
-    reg  and_17_d1;
+    reg  spaced_valid_d1;
+    reg  and_16_d1;
+    reg  and_18_d1;
     reg  [21:0] cfg_row_d1;
     reg  [79:0] wdata0_here;
-    reg  [79:0] rows_cfg_q;
-    reg  and_17_d2;
-    reg  [79:0] rows_cfg_q1;
-    reg  answers;
-    reg  [79:0] answer_3;
-    reg  answers_d1;
-    reg  [79:0] answer_4;
-    reg  answers_d2;
-    reg  spaced_valid_s1;
+    reg  cfg_waits;
+    reg  and_18_d2;
+    reg  and_18_d3;
+    reg  [2:0] cfg_asked;
+    reg  [79:0] rows_q;
+    reg  [79:0] row_q;
+    reg  [79:0] cfg_answer;
+    reg  cfg_goes_d1;
+    reg  and_18_d4;
+    reg  and_18_d5;
     (* ram_style = "distributed" *) reg [79:0] rows [0:7];
-    wire and_14 = (cfg_table == 7'h15) & (cfg_row[21:3] == 19'd0);
-    wire and_15 = cfg_write & and_14;
-    wire [2:0] cfg_row_d1_2_0 = cfg_row_d1[2:0];
-    assign cfg_rdata = answer_4;
+    wire not_9 = ~(spaced_valid & spaced_valid_d1);
+    wire and_15 = (cfg_table == 7'h15) & (cfg_row[21:3] == 19'd0);
+    wire and_16 = cfg_write & and_15;
+    wire or_24 = and_18_d1 | cfg_waits;
+    wire cfg_goes = or_24 & ~spaced_valid;
+    wire not_32 = ~(and_18_d1 & (and_18_d2 | and_18_d3));
+    wire [2:0] mux_35 = spaced_valid ? index : (and_18_d1 ? cfg_row_d1[2:0] : cfg_asked);
+    assign cfg_rdata = {80{and_18_d5}} & cfg_answer;
+    assign row = row_q;
 
     always @(posedge clk) begin
-        if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        if (and_15) wdata0_here <= cfg_wdata;
-        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
+        if (and_16) wdata0_here <= cfg_wdata;
+        if (and_18_d1) cfg_asked <= cfg_row_d1[2:0];
+        if (spaced_valid_d1) row_q <= rows_q;
+        if (cfg_goes_d1) cfg_answer <= rows_q;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_15_d1 <= 1'd0;
-            and_17_d1 <= 1'd0;
-            and_17_d2 <= 1'd0;
-            answers <= 1'd0;
-            answer_3 <= 80'd0;
-            answers_d1 <= 1'd0;
-            answer_4 <= 80'd0;
-            answers_d2 <= 1'd0;
-            spaced_valid_s1 <= 1'd0;
+            spaced_valid_d1 <= 1'd0;
+            and_16_d1 <= 1'd0;
+            and_18_d1 <= 1'd0;
+            cfg_waits <= 1'd0;
+            and_18_d2 <= 1'd0;
+            and_18_d3 <= 1'd0;
+            cfg_goes_d1 <= 1'd0;
+            and_18_d4 <= 1'd0;
+            and_18_d5 <= 1'd0;
         end else begin
-            and_15_d1 <= and_15;
-            and_17_d1 <= cfg_read & and_14;
-            and_17_d2 <= and_17_d1;
-            answers <= and_17_d2;
-            if (answers | answers_d1) answer_3 <= {80{answers}} & rows_cfg_q1;
-            answers_d1 <= answers;
-            if (answers_d1 | answers_d2) answer_4 <= answer_3;
-            answers_d2 <= answers_d1;
-            spaced_valid_s1 <= spaced_valid;
+            spaced_valid_d1 <= spaced_valid;
+            and_16_d1 <= and_16;
+            and_18_d1 <= cfg_read & and_15;
+            cfg_waits <= or_24 & spaced_valid;
+            and_18_d2 <= and_18_d1;
+            and_18_d3 <= and_18_d2;
+            cfg_goes_d1 <= cfg_goes;
+            and_18_d4 <= and_18_d3;
+            and_18_d5 <= and_18_d4;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[index];
+        rows_q <= rows[mux_35];
     end
 
     always @(posedge clk) begin
-        if (and_15_d1) rows[cfg_row_d1_2_0] <= wdata0_here;
-        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_2_0];
+        if (and_16_d1) rows[cfg_row_d1[2:0]] <= wdata0_here;
     end
 
+`ifdef FORMAL
+    always @(posedge clk) begin
+        if (!rst) begin
+            acl_leaves_a_clock: assert (not_9);
+            acl_asked_apart: assert (not_32);
+        end
+    end
+`endif
+
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_row_d1};
+    wire _unused = &{1'b0, not_9, cfg_row_d1, not_32};
 
 `ifndef SYNTHESIS
     initial begin
-        rows_q = 80'd0;
-        row = 80'd0;
-        and_15_d1 = 1'd0;
-        and_17_d1 = 1'd0;
+        spaced_valid_d1 = 1'd0;
+        and_16_d1 = 1'd0;
+        and_18_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         wdata0_here = 80'd0;
-        rows_cfg_q = 80'd0;
-        and_17_d2 = 1'd0;
-        rows_cfg_q1 = 80'd0;
-        answers = 1'd0;
-        answer_3 = 80'd0;
-        answers_d1 = 1'd0;
-        answer_4 = 80'd0;
-        answers_d2 = 1'd0;
-        spaced_valid_s1 = 1'd0;
+        cfg_waits = 1'd0;
+        and_18_d2 = 1'd0;
+        and_18_d3 = 1'd0;
+        cfg_asked = 3'd0;
+        rows_q = 80'd0;
+        row_q = 80'd0;
+        cfg_answer = 80'd0;
+        cfg_goes_d1 = 1'd0;
+        and_18_d4 = 1'd0;
+        and_18_d5 = 1'd0;
     end
 `endif
 

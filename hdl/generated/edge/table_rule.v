@@ -50,13 +50,31 @@ module table_rule (
     output wire permit,
     output wire [509:0] cfg_rdata
 );
-    reg  [5:0] index_d1;
-    reg  [509:0] banks_q;
-    reg  [509:0] banks_q_d1;
-    reg  v6_kept;
     reg  spaced_valid_s1;
     reg  spaced_valid_s2;
     reg  spaced_valid_s3;
+    reg  spaced_valid_s4;
+    reg  spaced_valid_s5;
+    reg  spaced_valid_s6;
+    reg  spaced_valid_s7;
+    reg  spaced_valid_s8;
+    reg  [5:0] index_d1;
+    reg  or_30_d1;
+    reg  and_41_d1;
+    reg  and_43_d1;
+    reg  [21:0] cfg_row_d1;
+    reg  [509:0] wdata0_here;
+    reg  cfg_waits;
+    reg  and_43_d2;
+    reg  and_43_d3;
+    reg  [5:0] cfg_asked;
+    reg  [509:0] rows_q;
+    reg  [509:0] row_q;
+    reg  [509:0] cfg_answer;
+    reg  cfg_goes_d1;
+    reg  and_43_d4;
+    reg  and_43_d5;
+    reg  v6_kept;
     reg  [127:0] client_kept;
     reg  [127:0] server_kept;
     reg  [15:0] client_port_kept;
@@ -69,60 +87,52 @@ module table_rule (
     reg  [9:0] arrival_kept;
     reg  [11:0] set_kept;
     reg  epoch_kept;
-    reg  spaced_valid_s4;
-    reg  spaced_valid_s5;
-    reg  spaced_valid_s6;
-    reg  spaced_valid_s7;
-    reg  spaced_valid_s8;
     reg  spaced_valid_s9;
     reg  spaced_valid_s10;
     reg  rest_holds;
-    reg  and_162_d1;
-    reg  and_167_d1;
-    reg  and_173_d1;
-    reg  [254:0] mux_73_d1;
+    reg  and_200_d1;
+    reg  and_205_d1;
+    reg  and_211_d1;
+    reg  [254:0] mux_111_d1;
     reg  found;
     reg  [15:0] best_order;
     reg  [15:0] best_rule;
     reg  best_permit;
-    reg  and_201_d1;
-    reg  and_203_d1;
-    reg  [21:0] cfg_row_d1;
-    reg  [509:0] wdata0_here;
-    reg  [509:0] banks_cfg_q;
-    reg  and_203_d2;
-    reg  [509:0] banks_cfg_q1;
-    reg  answers;
-    reg  [509:0] answer_3;
-    reg  answers_d1;
-    reg  [509:0] answer_4;
-    reg  answers_d2;
-    (* ram_style = "distributed" *) reg [509:0] banks [0:63];
+    (* ram_style = "distributed" *) reg [509:0] rows [0:63];
+    wire or_30 = (spaced_valid_s2 | spaced_valid_s4) | (spaced_valid_s6 | spaced_valid_s8);
+    wire not_34 = ~(or_30 & or_30_d1);
+    wire and_40 = (cfg_table == 7'h16) & (cfg_row[21:6] == 16'd0);
+    wire and_41 = cfg_write & and_40;
+    wire or_49 = and_43_d1 | cfg_waits;
+    wire cfg_goes = or_49 & ~or_30;
+    wire not_57 = ~(and_43_d1 & (and_43_d2 | and_43_d3));
+    wire [5:0] mux_60 = or_30 ? index_d1 : (and_43_d1 ? cfg_row_d1[5:0] : cfg_asked);
+    assign cfg_rdata = {510{and_43_d5}} & cfg_answer;
     wire second_slot = (spaced_valid_s4 | spaced_valid_s6) | (spaced_valid_s8 | spaced_valid_s10);
-    wire [95:0] and_58 = (client_kept[95:0] ^ banks_q_d1[352:257]) & ~(96'hffffffffffffffffffffffff >> banks_q_d1[359:353]);
-    wire [95:0] and_68 = (server_kept[95:0] ^ banks_q_d1[455:360]) & ~(96'hffffffffffffffffffffffff >> banks_q_d1[462:456]);
-    wire [254:0] mux_73 = second_slot ? banks_q_d1[509:255] : banks_q_d1[254:0];
-    wire mux_97 = later_kept ? (~(|mux_73[104:89]) & (&mux_73[120:105])) : ((mux_73[104:89] <= client_port_kept) & (client_port_kept <= mux_73[120:105]));
-    wire mux_107 = later_kept ? (~(|mux_73[136:121]) & (&mux_73[152:137])) : ((mux_73[136:121] <= port_kept) & (port_kept <= mux_73[152:137]));
-    wire and_128 = ({3'd0, mux_73[182:169]} <= size_kept) & ((&mux_73[196:183]) | (size_kept <= {3'd0, mux_73[196:183]}));
-    wire and_161 = ~(|((client_kept[127:96] ^ mux_73[35:4]) & ~(32'hffffffff >> mux_73[41:36]))) & ~(|((server_kept[127:96] ^ mux_73[73:42]) & ~(32'hffffffff >> mux_73[79:74])));
-    wire and_167 = ((mux_97 & mux_107) & (mux_73[80] | (mux_73[88:81] == protocol_kept))) & ~(|(later_kept ? mux_73[168:161] : ((mux_73[160:153] ^ flags_kept) & mux_73[168:161])));
-    wire and_170 = (((mux_73[3:2] == 2'd0) | ((mux_73[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & and_128) & (back_kept ? mux_73[198] : mux_73[197]);
-    wire and_172 = (and_170 & (mux_73[199] | (mux_73[209:200] == arrival_kept))) & (epoch_kept ? mux_73[1] : mux_73[0]);
-    wire holds = (and_162_d1 & and_167_d1) & and_173_d1;
-    wire and_186 = found & ~spaced_valid_s5;
-    wire better = holds & (~and_186 | (mux_73_d1[237:222] < best_order));
+    wire red_97 = |((client_kept[95:0] ^ row_q[352:257]) & ~(96'hffffffffffffffffffffffff >> row_q[359:353]));
+    wire red_107 = |((server_kept[95:0] ^ row_q[455:360]) & ~(96'hffffffffffffffffffffffff >> row_q[462:456]));
+    wire [254:0] mux_111 = second_slot ? row_q[509:255] : row_q[254:0];
+    wire mux_135 = later_kept ? (~(|mux_111[104:89]) & (&mux_111[120:105])) : ((mux_111[104:89] <= client_port_kept) & (client_port_kept <= mux_111[120:105]));
+    wire mux_145 = later_kept ? (~(|mux_111[136:121]) & (&mux_111[152:137])) : ((mux_111[136:121] <= port_kept) & (port_kept <= mux_111[152:137]));
+    wire and_166 = ({3'd0, mux_111[182:169]} <= size_kept) & ((&mux_111[196:183]) | (size_kept <= {3'd0, mux_111[196:183]}));
+    wire and_199 = ~(|((client_kept[127:96] ^ mux_111[35:4]) & ~(32'hffffffff >> mux_111[41:36]))) & ~(|((server_kept[127:96] ^ mux_111[73:42]) & ~(32'hffffffff >> mux_111[79:74])));
+    wire and_205 = ((mux_135 & mux_145) & (mux_111[80] | (mux_111[88:81] == protocol_kept))) & ~(|(later_kept ? mux_111[168:161] : ((mux_111[160:153] ^ flags_kept) & mux_111[168:161])));
+    wire and_208 = (((mux_111[3:2] == 2'd0) | ((mux_111[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & and_166) & (back_kept ? mux_111[198] : mux_111[197]);
+    wire and_210 = (and_208 & (mux_111[199] | (mux_111[209:200] == arrival_kept))) & (epoch_kept ? mux_111[1] : mux_111[0]);
+    wire holds = (and_200_d1 & and_205_d1) & and_211_d1;
+    wire and_224 = found & ~spaced_valid_s5;
+    wire better = holds & (~and_224 | (mux_111_d1[237:222] < best_order));
     assign rule = {16{found}} & best_rule;
     assign permit = best_permit & found;
-    wire and_200 = (cfg_table == 7'h16) & (cfg_row[21:6] == 16'd0);
-    wire and_201 = cfg_write & and_200;
-    wire [5:0] cfg_row_d1_5_0 = cfg_row_d1[5:0];
     assign hit = found;
-    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         index_d1 <= index;
-        banks_q_d1 <= banks_q;
+        cfg_row_d1 <= cfg_row;
+        if (and_41) wdata0_here <= cfg_wdata;
+        if (and_43_d1) cfg_asked <= cfg_row_d1[5:0];
+        if (or_30_d1) row_q <= rows_q;
+        if (cfg_goes_d1) cfg_answer <= rows_q;
         if (spaced_valid_s3) v6_kept <= v6;
         if (spaced_valid_s3) client_kept <= client;
         if (spaced_valid_s3) server_kept <= server;
@@ -136,17 +146,14 @@ module table_rule (
         if (spaced_valid_s3) arrival_kept <= arrival;
         if (spaced_valid_s3) set_kept <= set;
         if (spaced_valid_s3) epoch_kept <= epoch;
-        rest_holds <= ~(|and_58) & ~(|and_68);
-        and_162_d1 <= and_161 & ((rest_holds & ~second_slot) | ~(mux_73[3:2] == 2'd3));
-        and_167_d1 <= and_167;
-        and_173_d1 <= and_172 & (mux_73[221:210] == set_kept);
-        mux_73_d1 <= mux_73;
-        if (better) best_order <= mux_73_d1[237:222];
-        if (better) best_rule <= mux_73_d1[253:238];
-        if (better) best_permit <= mux_73_d1[254];
-        cfg_row_d1 <= cfg_row;
-        if (and_201) wdata0_here <= cfg_wdata;
-        if (and_203_d2) banks_cfg_q1 <= banks_cfg_q;
+        rest_holds <= ~red_97 & ~red_107;
+        and_200_d1 <= and_199 & ((rest_holds & ~second_slot) | ~(mux_111[3:2] == 2'd3));
+        and_205_d1 <= and_205;
+        and_211_d1 <= and_210 & (mux_111[221:210] == set_kept);
+        mux_111_d1 <= mux_111;
+        if (better) best_order <= mux_111_d1[237:222];
+        if (better) best_rule <= mux_111_d1[253:238];
+        if (better) best_permit <= mux_111_d1[254];
     end
 
     always @(posedge clk) begin
@@ -159,17 +166,18 @@ module table_rule (
             spaced_valid_s6 <= 1'd0;
             spaced_valid_s7 <= 1'd0;
             spaced_valid_s8 <= 1'd0;
+            or_30_d1 <= 1'd0;
+            and_41_d1 <= 1'd0;
+            and_43_d1 <= 1'd0;
+            cfg_waits <= 1'd0;
+            and_43_d2 <= 1'd0;
+            and_43_d3 <= 1'd0;
+            cfg_goes_d1 <= 1'd0;
+            and_43_d4 <= 1'd0;
+            and_43_d5 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             spaced_valid_s10 <= 1'd0;
             found <= 1'd0;
-            and_201_d1 <= 1'd0;
-            and_203_d1 <= 1'd0;
-            and_203_d2 <= 1'd0;
-            answers <= 1'd0;
-            answer_3 <= 510'd0;
-            answers_d1 <= 1'd0;
-            answer_4 <= 510'd0;
-            answers_d2 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -179,41 +187,68 @@ module table_rule (
             spaced_valid_s6 <= spaced_valid_s5;
             spaced_valid_s7 <= spaced_valid_s6;
             spaced_valid_s8 <= spaced_valid_s7;
+            or_30_d1 <= or_30;
+            and_41_d1 <= and_41;
+            and_43_d1 <= cfg_read & and_40;
+            cfg_waits <= or_49 & or_30;
+            and_43_d2 <= and_43_d1;
+            and_43_d3 <= and_43_d2;
+            cfg_goes_d1 <= cfg_goes;
+            and_43_d4 <= and_43_d3;
+            and_43_d5 <= and_43_d4;
             spaced_valid_s9 <= spaced_valid_s8;
             spaced_valid_s10 <= spaced_valid_s9;
-            found <= holds | and_186;
-            and_201_d1 <= and_201;
-            and_203_d1 <= cfg_read & and_200;
-            and_203_d2 <= and_203_d1;
-            answers <= and_203_d2;
-            if (answers | answers_d1) answer_3 <= {510{answers}} & banks_cfg_q1;
-            answers_d1 <= answers;
-            if (answers_d1 | answers_d2) answer_4 <= answer_3;
-            answers_d2 <= answers_d1;
+            found <= holds | and_224;
         end
     end
 
     always @(posedge clk) begin
-        banks_q <= banks[index_d1];
+        rows_q <= rows[mux_60];
     end
 
     always @(posedge clk) begin
-        if (and_201_d1) banks[cfg_row_d1_5_0] <= wdata0_here;
-        else if (and_203_d1) banks_cfg_q <= banks[cfg_row_d1_5_0];
+        if (and_41_d1) rows[cfg_row_d1[5:0]] <= wdata0_here;
     end
 
+`ifdef FORMAL
+    always @(posedge clk) begin
+        if (!rst) begin
+            rule_leaves_a_clock: assert (not_34);
+            rule_asked_apart: assert (not_57);
+        end
+    end
+`endif
+
     // Bits which nothing reads.
-    wire _unused = &{1'b0, mux_73_d1, cfg_row_d1};
+    wire _unused = &{1'b0, not_34, cfg_row_d1, not_57, mux_111_d1};
 
 `ifndef SYNTHESIS
     initial begin
-        index_d1 = 6'd0;
-        banks_q = 510'd0;
-        banks_q_d1 = 510'd0;
-        v6_kept = 1'd0;
         spaced_valid_s1 = 1'd0;
         spaced_valid_s2 = 1'd0;
         spaced_valid_s3 = 1'd0;
+        spaced_valid_s4 = 1'd0;
+        spaced_valid_s5 = 1'd0;
+        spaced_valid_s6 = 1'd0;
+        spaced_valid_s7 = 1'd0;
+        spaced_valid_s8 = 1'd0;
+        index_d1 = 6'd0;
+        or_30_d1 = 1'd0;
+        and_41_d1 = 1'd0;
+        and_43_d1 = 1'd0;
+        cfg_row_d1 = 22'd0;
+        wdata0_here = 510'd0;
+        cfg_waits = 1'd0;
+        and_43_d2 = 1'd0;
+        and_43_d3 = 1'd0;
+        cfg_asked = 6'd0;
+        rows_q = 510'd0;
+        row_q = 510'd0;
+        cfg_answer = 510'd0;
+        cfg_goes_d1 = 1'd0;
+        and_43_d4 = 1'd0;
+        and_43_d5 = 1'd0;
+        v6_kept = 1'd0;
         client_kept = 128'd0;
         server_kept = 128'd0;
         client_port_kept = 16'd0;
@@ -226,40 +261,23 @@ module table_rule (
         arrival_kept = 10'd0;
         set_kept = 12'd0;
         epoch_kept = 1'd0;
-        spaced_valid_s4 = 1'd0;
-        spaced_valid_s5 = 1'd0;
-        spaced_valid_s6 = 1'd0;
-        spaced_valid_s7 = 1'd0;
-        spaced_valid_s8 = 1'd0;
         spaced_valid_s9 = 1'd0;
         spaced_valid_s10 = 1'd0;
         rest_holds = 1'd0;
-        and_162_d1 = 1'd0;
-        and_167_d1 = 1'd0;
-        and_173_d1 = 1'd0;
-        mux_73_d1 = 255'd0;
+        and_200_d1 = 1'd0;
+        and_205_d1 = 1'd0;
+        and_211_d1 = 1'd0;
+        mux_111_d1 = 255'd0;
         found = 1'd0;
         best_order = 16'd0;
         best_rule = 16'd0;
         best_permit = 1'd0;
-        and_201_d1 = 1'd0;
-        and_203_d1 = 1'd0;
-        cfg_row_d1 = 22'd0;
-        wdata0_here = 510'd0;
-        banks_cfg_q = 510'd0;
-        and_203_d2 = 1'd0;
-        banks_cfg_q1 = 510'd0;
-        answers = 1'd0;
-        answer_3 = 510'd0;
-        answers_d1 = 1'd0;
-        answer_4 = 510'd0;
-        answers_d2 = 1'd0;
     end
 `endif
 
-    integer banks_row;
+    integer rows_row;
     initial begin
-        for (banks_row = 0; banks_row < 64; banks_row = banks_row + 1) banks[banks_row] = 510'd0;
+        for (rows_row = 0; rows_row < 64; rows_row = rows_row + 1) rows[rows_row] = 510'd0;
     end
 endmodule
 

@@ -7,7 +7,7 @@
 //! | `s_axis_host_*` | | from the host; `tuser` = tag (64) and above it port (4): as if it had arrived there |
 //! | `m_axis_p<i>_*` | | AXI4-Stream out, port i; `tuser` is `spec::stage::PORT_META` |
 //! | `m_axis_host_*` | | to the host; `tuser` is `spec::stage::HOST_META` |
-//! | `cfg_write`, `cfg_read` | 1 | write or read a row; every clock may |
+//! | `cfg_write`, `cfg_read` | 1 | write or read a row; every clock may, but read only every third where headers are some clocks apart |
 //! | `cfg_table`, `cfg_row` | 7, 22 | table or counter set, and row |
 //! | `cfg_wdata`, `cfg_rdata` | 512 | the row |
 //! | `cfg_rvalid` | 1 | [`CONFIG_CLOCKS`] clocks after each `cfg_read`: `cfg_rdata` is its answer |

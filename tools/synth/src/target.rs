@@ -172,8 +172,9 @@ impl Target {
             (Kind::Lut, "INV") => lut(0),
             (Kind::Lut | Kind::Shift, _) => lut(1),
             (Kind::Carry, "CCU2C") => lut(2),
-            // Four bits of 16 rows, and the two look-up tables whose inputs take address and data.
-            (Kind::LutRam, "TRELLIS_DPR16X4") => lut(4),
+            // Four bits of 16 rows, and the two look-up tables whose inputs take address and data, and which are nothing
+            // else then.
+            (Kind::LutRam, "TRELLIS_DPR16X4") => lut(6),
             (Kind::LutRam, "RAM32X1D" | "RAM64X1D") => lut(2),
             (Kind::LutRam, "RAM32M16" | "RAM64M8" | "RAM128X1D") => lut(8),
             (Kind::LutRam, _) => lut(4),

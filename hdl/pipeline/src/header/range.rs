@@ -108,12 +108,12 @@ fn in_turns(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
     // In the order of their turns.
     let turns = [0, 2, 1, 3];
-    let of_source = m.or(&[at(3), at(4)]);
     let bits = direct::index_bits(g, table);
-    let index = mux(of_source, rows[1].trunc(bits), rows[0].trunc(bits));
-    let mut ports = vec![("index", index)];
+    let reads = [at(1), at(3)];
+    let index = mux(reads[1], rows[1].trunc(bits), rows[0].trunc(bits));
+    let mut ports = vec![("reads", m.or(&reads)), ("index", index)];
     ports.extend(config.connect(g.row_bits(table)));
-    let lookup = m.instance("lookup", &direct::direct_table(table, g)?, &ports);
+    let lookup = m.instance("lookup", &direct::read_in_turns(table, g)?, &ports);
     let row_at = 1 + read_clocks(g, table);
 
     let mut choices = (vec![], vec![]);

@@ -1,10 +1,10 @@
 //! A direct table: one memory, addressed by row number.
 
-use seqnic_gen::{Circuit, GenError, Module, Record};
+use seqnic_gen::{Circuit, GenError, Module, Record, Sig};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{Kind, Table};
 
-use super::{Config, ROW_BITS, answer, memory, memory_clocks, read_clocks};
+use super::{Config, ROW_BITS, answer, memory, memory_clocks, read_clocks, shared};
 
 /// The read of a direct table: module `table_<name>`.
 ///
@@ -13,7 +13,7 @@ use super::{Config, ROW_BITS, answer, memory, memory_clocks, read_clocks};
 /// | `index` | as many as name every row | 0 | goes to the memory straight |
 /// | `row` | the row, a record unless it has slots | [`read_clocks`] | comes from the memory's register |
 ///
-/// and the configuration bus.
+/// and the configuration bus; [`shared`] memories also have `spaced_valid`.
 ///
 /// # Errors
 /// A table which is no direct table, a size out of range.
@@ -39,20 +39,51 @@ pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>
     ));
     let index = m.input_at("index", index_bits(g, table), 0);
     let config = Config::inputs(&m, g.row_bits(table));
+    if shared::is(g, table) {
+        let reads = m.spaced_valid().unstaged();
+        let read = shared::memory_of(&m, g, &config, table, rows, reads, index.unstaged());
+        let clocks = read_clocks(g, table);
+        let row = if clocks == 1 { read.soon } else { read.row };
+        m.output("row", recorded(row.at_stage(clocks), record));
+        m.output("cfg_rdata", read.cfg_rdata);
+        return m.finish();
+    }
     let ram = m.ram("rows", memory(g, table));
     let row = ram
         .read(index)
         .delay(read_clocks(g, table) - memory_clocks(table));
-    m.output(
-        "row",
-        match record {
-            Some(record) => row.with_record(&record),
-            None => row,
-        },
-    );
+    m.output("row", recorded(row, record));
     let port = config.memory(table, 0, rows);
     let cfg_row = port.config(&ram).delay(2 - memory_clocks(table));
     m.output("cfg_rdata", answer(port.answer(cfg_row), &[port.asked()]));
+    m.finish()
+}
+
+fn recorded(row: Sig<'_>, record: Option<Record>) -> Sig<'_> {
+    match record {
+        Some(record) => row.with_record(&record),
+        None => row,
+    }
+}
+
+/// A [`shared`] memory that is read several times for a header: `reads` says when, and `row` is
+/// [`shared::READ_CLOCKS`] behind it, until that of the next read.
+///
+/// # Errors
+/// Sizes out of range.
+pub fn read_in_turns(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    let m = Module::new(&format!("table_{}", table.name()));
+    let rows = g.rows(table);
+    m.doc(&format!(
+        "Direct table `{}`: {}\n{rows} rows.",
+        table.name(),
+        table.question()
+    ));
+    let (reads, index) = (m.input("reads", 1), m.input("index", index_bits(g, table)));
+    let config = Config::inputs(&m, g.row_bits(table));
+    let read = shared::memory_of(&m, g, &config, table, rows, reads, index);
+    m.output("row", read.row);
+    m.output("cfg_rdata", read.cfg_rdata);
     m.finish()
 }
 

@@ -7,7 +7,7 @@
 //! | port | bits | meaning |
 //! | --- | --- | --- |
 //! | `cfg_write` | 1 | write `cfg_wdata` to the row, in this clock; every clock may write |
-//! | `cfg_read` | 1 | read the row |
+//! | `cfg_read` | 1 | read the row; where headers are some clocks apart at most every third clock ([`shared`]) |
 //! | `cfg_table` | 5 | number of the table ([`Table`]) |
 //! | `cfg_row` | 22 | row; in a hash table way * rows of a way + bucket |
 //! | `cfg_wdata` | row bits of the table, 512 where tables are joined | the row |
@@ -22,6 +22,7 @@ pub mod hash;
 pub mod queue;
 pub mod rule_turns;
 pub mod rules;
+pub mod shared;
 pub mod turns;
 
 use seqnic_gen::{Collision, Module, Ram, RamSpec, RamStyle, Sig};

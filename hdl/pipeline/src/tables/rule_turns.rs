@@ -9,7 +9,7 @@ use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{RULE_SLOT, RULE_SLOTS, Table, width};
 
 use super::rules::{PACKET, Packet};
-use super::{Config, answer, memory, read_clocks};
+use super::{Config, shared};
 
 /// Clocks from stage 0 to the packet they are compared with: it is kept until the last slot.
 pub const COMPARE_STAGE: u32 = 3;
@@ -21,7 +21,7 @@ fn turns(g: &Geometry) -> u32 {
 
 /// Clocks from stage 0 to the rule: a clock, a register, read, the slots one after the other, compare, the first of all.
 pub fn clocks(g: &Geometry) -> u32 {
-    2 + read_clocks(g, Table::Rule) + (turns(g) - 1) + 2
+    2 + shared::READ_CLOCKS + (turns(g) - 1) + 2
 }
 
 /// The banks of `rule`: module `table_rule`. Ports as of [`super::rules::rules`], and `spaced_valid`; but for the row
@@ -47,8 +47,8 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         g.rule_banks,
         g.rule_rows
     ));
-    let row = (g.rule_rows * g.rule_banks).trailing_zeros();
-    let row = m.input("index", row);
+    let rows = g.rule_rows * g.rule_banks;
+    let index = m.input("index", rows.trailing_zeros());
     let packet = PACKET.map(|(name, bits)| m.input_at(name, bits, COMPARE_STAGE));
     let valid = m.spaced_valid();
     let config = Config::inputs(&m, g.row_bits(table));
@@ -60,9 +60,13 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         kept.q()
     };
 
-    let ram = m.ram("banks", memory(g, table));
-    let row = ram.read(row.reg()).delay(read_clocks(g, table) - 2);
-    let read = 2 + read_clocks(g, table);
+    // Once for each bank: the row stays while its slots have their turns.
+    let reads: Vec<Sig> = (0..g.rule_banks)
+        .map(|bank| at(2 + bank * RULE_SLOTS))
+        .collect();
+    let shared = shared::memory_of(&m, g, &config, table, rows, m.or(&reads), index.reg());
+    let row = shared.row;
+    let read = 2 + shared::READ_CLOCKS;
 
     // The last slot first: where it is a part of a long rule, that is known when slot 0 is compared.
     let packet = Packet {
@@ -96,9 +100,7 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("hit", hit.at_stage(done));
     m.output("rule", number.q().when(hit).at_stage(done));
     m.output("permit", (permit.q() & hit).at_stage(done));
-    let port = config.memory(table, 0, g.rule_rows * g.rule_banks);
-    let cfg_row = port.config(&ram);
-    m.output("cfg_rdata", answer(port.answer(cfg_row), &[port.asked()]));
+    m.output("cfg_rdata", shared.cfg_rdata);
     m.finish()
 }
 
