@@ -21,11 +21,13 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-GENERATED = HERE.parent / "generated" / "edge"
+GENERATED = HERE.parent / "generated"
 
-# Stage, module (a pattern, for names with sizes), depth of the induction, seeded bugs as (pattern, replacement),
-# bugs that show only far from the reset state, valid and ready of the streams it drives (`valid` must not depend on
-# `ready`), and assertions about its surroundings that hold here by assumption.
+# Stage, geometry (else `edge`), module, depth of the induction, seeded bugs as (pattern, replacement), bugs that show only
+# far from the reset state, valid and ready of the streams it drives (`valid` must not depend on `ready`), and assertions
+# about its surroundings that hold here by assumption. `inline`: its queues as they are, their registers named
+# `<instance>_q_<register>`, not what `fifo` proves of them. `bound`: clocks from the reset state in which the properties hold
+# that are called `bounded_...`; they are not proved beyond it.
 STAGES = {
     "register": {
         "module": r"stream_register_w203",
@@ -111,6 +113,49 @@ STAGES = {
         ],
         "streams": [],
     },
+    "window": {
+        "module": "window",
+        "depth": 2,
+        "bugs": [
+            (r"\{128\{~first\}\} & beat\[127:0\];", "beat[127:0];"),
+            (r"gap <= emit \? 3'd7", "gap <= emit ? 3'd0"),
+            (r"wire emit = \(complete \| waiting\) & ~\(\|gap\)", "wire emit = complete & ~(|gap)"),
+            (r"if \(complete\) more_q", "more_q"),
+            (r"wire complete = \(valid & collecting\) & \(beat\[133\] \|", "wire complete = (valid & collecting) & ("),
+        ],
+        "steps": 5,
+        # Two headers must come behind each other.
+        "far": [1, 2, 3],
+        "streams": [],
+    },
+    "window_parts": {
+        "geometry": "alveo",
+        "module": "window",
+        "depth": 3,
+        "bugs": [
+            (r"wire again = missed & complete", "wire again = complete"),
+            (r"part1 = again_1 \? kept_1", "part1 = again_2 ? kept_1"),
+            (r"\{512\{of_this\}\} & beat", "{512{follows}} & beat"),
+            (r"wire of_this = follows & ~or_33_d1", "wire of_this = follows"),
+            (r"& ~complete;", ";"),
+        ],
+        "steps": 6,
+        "streams": [],
+    },
+    "editor": {
+        "module": "editor",
+        "depth": 6,
+        "bugs": [
+            (r"low = \{128\{in_slot\[4\]\}\} &", "low ="),
+            (r"end_valid <= slot_valid_3 & slot_3\[6\]", "end_valid <= slot_valid_3"),
+            (r"assign soon_first = slot_3\[0\]", "assign soon_first = in_slot[0]"),
+            (r"sent_before \+ 14'h10", "sent_before"),
+            (r"slot_3\[6\] \? slot_3\[11:7\] : 5'h10", "slot_3[11:7]"),
+            (r"in_slot\[3\] \? odd : even", "in_slot[3] ? even : odd"),
+        ],
+        "steps": 6,
+        "streams": [],
+    },
 }
 
 REGISTERS = "-$dff,-$dffe,-$sdff,-$sdffe,-$sdffce,-$mem,-$mem_v2,-$memrd,-$memrd_v2"
@@ -124,9 +169,41 @@ def run(command, **more):
     return subprocess.run(command, capture_output=True, text=True, **more)
 
 
-def inside(text):
-    """Files of the streams' modules that a module has instances of."""
-    return [p for p in GENERATED.glob("stream_*.v") if f"module {p.stem} " not in text and re.search(rf"\b{p.stem}\b", text)]
+def folder_of(stage):
+    return GENERATED / STAGES[stage].get("geometry", "edge")
+
+
+def inside(text, generated):
+    """Files of the modules that a module has instances of, and those inside of them."""
+    found = []
+    for name in dict.fromkeys(re.findall(r"^ {4}(\w+) \w+ \($", text, re.M)):
+        path = generated / f"{name}.v"
+        if path.exists() and path not in found:
+            found += [path] + [p for p in inside(path.read_text(), generated) if p not in found]
+    return found
+
+
+def inlined(text, generated):
+    """The module with its queues' text in place of their instances, so that properties see their registers."""
+    for module, instance, ports in re.findall(r"^ {4}(stream_fifo\w+) (\w+) \(\n(.*?)\n {4}\);\n", text, re.M | re.S):
+        body = (generated / f"{module}.v").read_text()
+        head = body[body.index("module ") : body.index(");") + 2]
+        body = body[body.index(head) + len(head) : body.index("endmodule")]
+        names = re.findall(r"\b(?:wire|reg|integer) +(?:\[\d+:0\] )?(\w+)", head + body) + re.findall(r"(\w+): (?:assert|cover)", body)
+        connected = dict(re.findall(r"\.(\w+)\((.*?)\)(?:,|$)", ports, re.M))
+        lines = []
+        for way, kind, width, name in re.findall(r"(input|output) +(wire|reg) +(\[\d+:0\] )?(\w+)", head):
+            if name in ("clk", "rst"):
+                continue
+            if way == "input":
+                lines.append(f"wire {width}{instance}_q_{name} = {connected[name]};")
+            else:
+                lines.append(f"{kind} {width}{instance}_q_{name};\nassign {connected[name]} = {instance}_q_{name};")
+        for name in set(names) - {"clk", "rst"}:
+            body = re.sub(rf"\b{name}\b", f"{instance}_q_{name}", body)
+        whole = re.search(rf"^ {{4}}{module} {instance} \(\n.*?\n {{4}}\);\n", text, re.M | re.S).group(0)
+        text = text.replace(whole, "\n".join(lines) + body)
+    return text
 
 
 def any_queue(text):
@@ -145,22 +222,23 @@ def any_queue(text):
     )
 
 
-def netlist(folder, stage, text):
-    """The stage with its properties as SMT-LIB."""
+def netlist(folder, stage, text, bounded=False):
+    """The stage with its properties as SMT-LIB; `bounded`: with those that hold for a number of clocks only."""
     work = folder / "stage.sv"
     work.write_text(text)
     others = []
-    for part in inside(text):
+    for part in inside(text, folder_of(stage)):
         if part.stem.startswith("stream_fifo"):
             (folder / part.name).write_text(any_queue(part.read_text()))
             part = folder / part.name
         others.append(str(part))
     top = re.search(r"^module (\w+)", text, re.M).group(1)
     surroundings = "".join(f"chformal -assert2assume */{name}; " for name in STAGES[stage].get("surroundings", []))
+    left_out = "" if bounded or "bound" not in STAGES[stage] else "chformal -remove */bounded_*; "
     script = (
         f"read_verilog -sv -formal {work} {' '.join(others)}; "
         # The reset values of registers.
-        f"prep -flatten -top {top}; memory_nordff; {surroundings}chformal -cover -remove; "
+        f"prep -flatten -top {top}; memory_nordff; {surroundings}{left_out}chformal -cover -remove; "
         f"setundef -anyseq -undriven; opt_clean; write_smt2 -wires {folder / 'stage.smt2'}"
     )
     done = run(["yosys", "-q", "-p", script])
@@ -169,29 +247,39 @@ def netlist(folder, stage, text):
     return folder / "stage.smt2"
 
 
-def solve(smt2, *arguments, seconds=240):
+def solve(smt2, *arguments, seconds=1800, solver="z3"):
     try:
-        done = run(["yosys-smtbmc", "-s", "z3", "--unroll", *arguments, str(smt2)], timeout=seconds)
+        done = run(["yosys-smtbmc", "-s", solver, "--unroll", *arguments, str(smt2)], timeout=seconds)
     except subprocess.TimeoutExpired:
         return False, "no answer in time"
     refuted = re.findall(r"Assert failed in \w+: (\S+)", done.stdout)
     return done.returncode == 0, ", ".join(dict.fromkeys(refuted)) or done.stdout[-300:]
 
 
+def longest_out(generated):
+    """Bytes of the longest frame that leaves: all headers are put on, only an Ethernet header was there."""
+    prefix = re.search(r"output reg +\[(\d+):0\] prefix", (generated / "prefix.v").read_text())
+    return 9216 - 14 + (int(prefix.group(1)) + 1) // 8
+
+
 def with_properties(stage, module):
     """The module with its properties inside. Nothing about it is typed there: `port.field` stands for the bits that the
     module's own comment gives, `HEADER_SLOTS` and the like for the geometry's sizes, `RESET_<register>` for its reset value."""
+    generated = folder_of(stage)
+    if STAGES[stage].get("inline"):
+        module = inlined(module, generated)
     properties = (HERE / f"{stage}.sv").read_text()
     for port, record in re.findall(r"^// (\w+): record \w+: (.*)$", module, re.M):
         for field, bits in re.findall(r"(\w+) (\[[\d:]+\])", record):
             properties = re.sub(rf"\b{port}\.{field}\b", f"{port}{bits}", properties)
-    sizes = json.loads((GENERATED / "geometry.json").read_text())
+    sizes = json.loads((generated / "geometry.json").read_text())
+    sizes["longest_out"] = longest_out(generated)
     for name in re.findall(r"\b[A-Z]+_[A-Z_]+\b", properties):
         if name.lower() in sizes:
             properties = re.sub(rf"\b{name}\b", str(sizes[name.lower()]), properties)
     resets = dict(re.findall(r"^ {12}(\w+) <= (\d+'h\w+);", module, re.M))
     properties = re.sub(r"\bRESET_(\w+)\b", lambda m: resets[m.group(1)], properties)
-    left = re.findall(r"\b(?:event_data|meta|ending|beat)\.\w+", properties)
+    left = re.findall(r"\b(?:event_data|meta|ending|beat|slot|edit|out)\.[a-z]\w+", properties)
     if left:
         raise Failed(f"the module has no field {left[0]}")
     if module.count("\nendmodule") != 1:
@@ -199,11 +287,11 @@ def with_properties(stage, module):
     return module.replace("\nendmodule", f"\n{properties}\nendmodule")
 
 
-def independent(folder, module, valid, ready):
+def independent(folder, generated, module, valid, ready):
     """`valid` does not depend on `ready` within a clock."""
     work = folder / "plain.v"
     work.write_text(module)
-    others = [str(p) for p in inside(module)]
+    others = [str(p) for p in inside(module, generated)]
     top = re.search(r"^module (\w+)", module, re.M).group(1)
     cone = f"o:{valid} %ci*:{REGISTERS} i:{ready} %i"
     script = f"read_verilog -sv {work} {' '.join(others)}; prep -flatten -top {top}; select -assert-any i:{ready};"
@@ -218,7 +306,7 @@ def independent(folder, module, valid, ready):
 
 def prove(stage):
     about = STAGES[stage]
-    path = GENERATED / f"{about['module']}.v"
+    path = folder_of(stage) / f"{about['module']}.v"
     module = path.read_text()
     text = with_properties(stage, module)
     started = time.monotonic()
@@ -232,11 +320,15 @@ def prove(stage):
         good, what = solve(smt2, "-i", "-t", depth)
         if not good:
             raise Failed(f"not inductive: {what}")
+        if "bound" in about:
+            good, what = solve(netlist(folder, stage, text, bounded=True), "-t", str(about["bound"]), seconds=900)
+            if not good:
+                raise Failed(f"refuted within {about['bound']} clocks: {what}")
         for n, (pattern, bug) in enumerate(about["bugs"]):
             broken, times = re.subn(pattern, bug, text, count=1)
             if times != 1:
                 raise Failed(f"seeded bug {n}: `{pattern}` is no longer in {path.name}; seed it anew")
-            smt2 = netlist(folder, stage, broken)
+            smt2 = netlist(folder, stage, broken, bounded=n not in about.get("far", []))
             # Some bugs show too far from the reset state: there the step of the induction must fail that held without them.
             way = ["-i", "-t", depth] if n in about.get("far", []) else ["-t", str(about.get("steps", 8))]
             holds, what = solve(smt2, *way)
@@ -244,18 +336,20 @@ def prove(stage):
                 raise Failed(f"seeded bug {n}: {what}")
             if holds:
                 raise Failed(f"seeded bug {n} (`{bug}`) is not found")
-            print(f"  {stage}: bug `{bug}` refutes {what}")
+            print(f"  {stage}: bug `{bug}` refutes {what}", flush=True)
         for valid, ready in about["streams"]:
-            if not independent(folder, module, valid, ready):
+            if not independent(folder, folder_of(stage), module, valid, ready):
                 raise Failed(f"`{valid}` depends on `{ready}` in the same clock")
     properties = len(re.findall(r": assert \(", text))
-    print(f"{stage}: {properties} properties proved, {len(about['bugs'])} seeded bugs found, {time.monotonic() - started:.0f} s")
+    some = len(re.findall(r"bounded_\w+: assert \(", text))
+    bound = f" ({some} of them for {about['bound']} clocks from reset)" if some else ""
+    print(f"{stage}: {properties} properties proved{bound}, {len(about['bugs'])} seeded bugs found, {time.monotonic() - started:.0f} s", flush=True)
 
 
 def netlist_check_can_fail():
     with tempfile.TemporaryDirectory() as name:
         module = "module m(input wire r, input wire clk, output wire v);\nassign v = ~r;\nendmodule\n"
-        if independent(pathlib.Path(name), module, "v", "r"):
+        if independent(pathlib.Path(name), GENERATED, module, "v", "r"):
             raise Failed("the netlist check does not see that a valid depends on its ready")
 
 
