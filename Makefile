@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both install what a bare machine lacks.
-.PHONY: demo test setup test-lab lint generate synth formal fuzz fuzz-random test-formats test-cocotb cocotb-host test-vfio test-ops soak fail-over deb test-deb
+.PHONY: demo test setup test-lab lint generate synth formal fuzz fuzz-random coverage test-formats test-cocotb cocotb-host test-vfio test-ops soak fail-over deb test-deb
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -69,6 +69,13 @@ synth:
 cocotb-host:
 	@tools/setup-cocotb.sh
 	target/cocotb/bin/python tests/cocotb-host/run.py
+
+# Which lines and bits of the RTL the benches of cocotb-host and the case folders reach: docs/coverage.md. Half an hour.
+coverage: setup
+	@tools/setup-cocotb.sh
+	$(CARGO) run --quiet -p seqnic-tests --bin rows -- edge all > target/cocotb/rows-all.json
+	SEQNIC_COVERAGE=1 SEQNIC_ROWS=target/cocotb/rows-all.json target/cocotb/bin/python tests/cocotb-host/run.py
+	python3 tools/coverage.py target/cocotb-host/edge-coverage/coverage.dat docs/coverage.md hdl/generated/edge target/coverage
 
 # A driver's whole session and seqnicd's over the kernel's VFIO, in a guest under QEMU with an emulated IOMMU. Fetches QEMU and
 # a kernel the first time (tools/setup-vfio.sh); nothing is installed. SEQNIC_VFIO_CARD=verilated: seqnicd's card is the RTL.

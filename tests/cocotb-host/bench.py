@@ -5,6 +5,7 @@ ports. `Watch` looks at every clock that what is offered stays. Offsets and layo
 """
 
 import json
+import logging
 import os
 import random
 from pathlib import Path
@@ -114,6 +115,8 @@ class Bench:
     def __init__(self, dut, seed, percent, lite=None):
         """`lite`: in place of a master at the registers."""
         self.dut = dut
+        # The models tell of every transfer otherwise.
+        logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.WARNING)
         self.random = random.Random(seed)
         dut.rst.value = 1
         dut.flr.value = 0

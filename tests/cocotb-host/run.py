@@ -38,8 +38,10 @@ runner.build(
     build_args=["-O3", "--x-initial", "fast", "--no-timing", "-Wno-fatal", "--output-split", "20000", *counting],
     timescale=("1ns", "1ps"),
 )
-results = runner.test(hdl_toplevel="seqnic_card", test_module=["test_card", "test_rules"], build_dir=BUILD, test_dir=HERE, results_xml=str(BUILD / "results.xml"))
+results = runner.test(hdl_toplevel="seqnic_card", test_module=["test_card", "test_rules", "test_cases"], build_dir=BUILD, test_dir=HERE, results_xml=str(BUILD / "results.xml"))
 counted = HERE / "coverage.dat"  # where the simulator ran
 if counted.exists():
     counted.rename(BUILD / counted.name)
+elif COVERAGE:
+    sys.exit(f"the simulator in {BUILD} has counted nothing: remove it and build it anew")
 sys.exit("results.xml says that a test failed" if "<failure" in Path(results).read_text() or "<error" in Path(results).read_text() else 0)
