@@ -1,5 +1,6 @@
 //! Rows written and read by the command ring, in order.
 
+use crate::device::lock;
 use crate::error::{Error, Result};
 use crate::registers::Registers;
 use crate::ring::{Consumer, LINE, Line, Producer};
@@ -7,7 +8,11 @@ use seqnic_engine::Count;
 use seqnic_spec::counters::{SNAPSHOT, SNAPSHOT_ITEM};
 use seqnic_spec::host::registers as reg;
 use seqnic_spec::host::rings::{COMMAND, META_AT, ROW_META, Ring, kind, op, read, write};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+/// Why a card cannot be used any more, for all who use it.
+pub type Ended = Arc<Mutex<Option<String>>>;
 
 /// A command.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +39,8 @@ pub struct Commands {
     pub answers: Consumer,
     /// How long nothing at all may happen.
     pub timeout: Duration,
+    /// Why the card cannot be used any more, as soon as anybody notices.
+    ended: Ended,
     cookie: u32,
     /// Items of the snapshot that is being taken.
     items: Option<Snapshot>,
@@ -59,12 +66,14 @@ impl Commands {
         ring: Producer,
         answers: Consumer,
         timeout: Duration,
+        ended: Ended,
     ) -> Commands {
         Commands {
             registers,
             ring,
             answers,
             timeout,
+            ended,
             cookie: 0,
             items: None,
         }
@@ -194,6 +203,10 @@ impl Commands {
         if answers > 0 || moved {
             *since = Instant::now();
             *pause = Pause::default();
+        } else if let Some(what) = lock(&self.ended).clone() {
+            // What a card that was reset had taken it never says to be done: others may open it anew the earlier.
+            let card = self.registers.card();
+            return Err(Error::Ended { card, what });
         } else if since.elapsed() > self.timeout {
             return Err(hung(&self.registers, "no command was done", self.timeout));
         } else if !self.ring.done() || self.awaits(waiting) {

@@ -1,6 +1,6 @@
 //! A card in use.
 
-use crate::command::{Commands, Pause, Snapshot, hung};
+use crate::command::{Commands, Ended, Pause, Snapshot, hung};
 use crate::counters;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
@@ -63,7 +63,7 @@ pub struct Device {
     watch: Mutex<Watch>,
     links: Mutex<Links>,
     /// Why it cannot be used any more.
-    ended: Mutex<Option<String>>,
+    ended: Ended,
     /// Whether that was told as an event.
     told: AtomicBool,
 }
@@ -110,7 +110,14 @@ impl Device {
         let Some(answers) = packets.pop() else {
             unreachable!("five rings are the card's, by the spec");
         };
-        let commands = Commands::new(registers.clone(), ring, answers, options.timeout);
+        let ended = Ended::default();
+        let commands = Commands::new(
+            registers.clone(),
+            ring,
+            answers,
+            options.timeout,
+            Arc::clone(&ended),
+        );
         let clocks = registers.read(&reg::HEARTBEAT, 0);
         let up = registers.field(&reg::LINK, 0, "up");
         let device = Device {
@@ -129,7 +136,7 @@ impl Device {
                 up: *up.as_ref().unwrap_or(&0),
                 changes: VecDeque::new(),
             }),
-            ended: Mutex::default(),
+            ended,
             told: AtomicBool::new(false),
             options,
         };
@@ -605,6 +612,6 @@ fn start(registers: &Registers, options: &Options) -> Result<Vec<Place>> {
     Ok(places)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

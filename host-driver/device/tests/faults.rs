@@ -4,9 +4,10 @@ mod common;
 
 use common::{Rig, arp, definition, image, receive};
 use proptest::prelude::*;
-use seqnic_device::{Device, Error, Way};
+use seqnic_device::{Device, Error, Options, Way};
 use seqnic_faults::Fault;
 use seqnic_spec::host::rings::{LINE_BYTES, Ring};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const LINE: usize = LINE_BYTES as usize;
@@ -147,6 +148,37 @@ fn what_the_card_says_of_a_broken_driver_is_passed_on() {
         "{error}"
     );
     retry(&rig, device);
+}
+
+/// A command that a reset card has lost is not waited for any longer than until the reset is noticed.
+#[test]
+fn who_waits_for_a_command_is_told_when_the_card_was_reset() {
+    let rig = Rig::new();
+    let options = Options {
+        timeout: Duration::from_secs(100),
+        ..common::options()
+    };
+    let device = Arc::new(Device::open(rig.faulty.clone(), options).unwrap());
+    device.load(&image(&definition())).unwrap();
+    rig.faulty.reset_behind().unwrap();
+    let started = Instant::now();
+    let waiting = {
+        let device = device.clone();
+        std::thread::spawn(move || device.scrub(10))
+    };
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(!waiting.is_finished());
+    let noticed = device.check().unwrap_err();
+    assert!(
+        matches!(
+            noticed,
+            Error::Transport(seqnic_transport::Error::Reset { .. })
+        ),
+        "{noticed}"
+    );
+    let told = waiting.join().unwrap().unwrap_err();
+    assert!(matches!(told, Error::Ended { .. }), "{told}");
+    assert!(started.elapsed() < Duration::from_secs(50));
 }
 
 #[test]
