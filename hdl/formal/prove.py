@@ -113,6 +113,24 @@ STAGES = {
         ],
         "streams": [],
     },
+    "egress": {
+        "module": "egress",
+        "inline": True,
+        "depth": 2,
+        "bound": 6,
+        "steps": 6,
+        # The queue must be full, or beats in its memory.
+        "far": [0, 1, 2, 4],
+        "bugs": [
+            (r"assign room = \(beats_inside <= 11'h1b9\)", "assign room = (beats_inside <= 11'h1bb)"),
+            (r"& \(users_inside <= 9'hfe\)", ""),
+            (r"wire taken = valid & m_tready", "wire taken = valid"),
+            (r"if \(beats_advance & \(beats_behind_valid \| beats_more\)\)", "if (beats_behind_valid | beats_more)"),
+            (r"wire beats_passes = beats_open & beats_store_empty", "wire beats_passes = beats_open"),
+            (r"mux_36\[134\] & mux_36\[133\]", "mux_36[134]"),
+        ],
+        "streams": [("m_tvalid", "m_tready")],
+    },
     "window": {
         "module": "window",
         "depth": 2,
