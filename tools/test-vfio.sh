@@ -2,7 +2,7 @@
 # The card over the kernel's VFIO for real: a small guest under QEMU, with an emulated IOMMU, whose two PCI cards are
 # processes of this host (vfio-user). In the guest a driver has a whole session with one, and seqnicd, asked by seqnic,
 # with the other, whose ports are watched from outside.
-#   SEQNIC_VFIO_CARD=verilated   seqnicd's card is the RTL: some minutes
+#   SEQNIC_VFIO_CARD=verilated   seqnicd's card is the RTL: a minute more, and its build the first time
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/setup-vfio.sh
