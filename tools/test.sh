@@ -17,7 +17,8 @@ regenerated_is_committed() {
     make --no-print-directory generate
     local changed
     # New files, too: a module that is not committed is missing in a clone.
-    changed=$(git status --porcelain -- hdl/generated docs/tables.md docs/registers.md hdl/spec/spec.json)
+    changed=$(git status --porcelain -- hdl/generated docs/tables.md docs/registers.md docs/latency.md \
+        hdl/spec/spec.json host-driver/snmp/dist/SEQNIC-MIB.txt)
     if [ -n "$changed" ]; then
         echo "$changed" >&2
         echo "generated files differ from what is committed: run 'make generate' and commit" >&2
