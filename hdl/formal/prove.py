@@ -9,9 +9,10 @@ registers; the module's own assertions are proved with them. Each proof is
 
 That no `valid` depends on its `ready` in the same clock is read from the netlist.
 
-usage: prove.py [STAGE...]     (yosys, yosys-smtbmc and z3 on the PATH)
+yosys, yosys-smtbmc and z3 must be on the PATH.
 """
 
+import argparse
 import json
 import pathlib
 import re
@@ -372,7 +373,16 @@ def netlist_check_can_fail():
 
 
 def main():
-    stages = sys.argv[1:] or list(STAGES)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="stages: " + ", ".join(STAGES),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("stages", metavar="STAGE", nargs="*", help="all, unless some are named")
+    stages = parser.parse_args().stages or list(STAGES)
+    unknown = [stage for stage in stages if stage not in STAGES]
+    if unknown:
+        parser.error(f"no stage {', '.join(unknown)}; there are {', '.join(STAGES)}")
     failed = 0
     try:
         netlist_check_can_fail()
