@@ -7,6 +7,7 @@ pub mod generate;
 pub mod harness;
 pub mod header;
 pub mod host;
+pub mod prepare;
 pub mod stream;
 pub mod tables;
 pub mod top;

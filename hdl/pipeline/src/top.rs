@@ -18,6 +18,7 @@
 //! writes take effect in the order they were given.
 
 use crate::header;
+use crate::prepare;
 use crate::stream::{
     arbiter, buffer, counters, data_bits, dispatch, editor, egress, egress_queues, host_limit,
     ingress, sequencer, window,
@@ -84,7 +85,7 @@ impl Parts {
     pub fn of(g: &Geometry) -> Result<Parts, PipelineError> {
         g.check()?;
         let path = header::path::path(g)?.circuit.spaced(g.clocks_per_header)?;
-        let prepare = header::prepare::prepare(g)?.spaced(g.clocks_per_header)?;
+        let prepare = prepare::prepare(g)?.spaced(g.clocks_per_header)?;
         Ok(Parts { path, prepare })
     }
 }

@@ -1,8 +1,8 @@
-//! The header path: from the first 192 bytes of a packet to its verdict, and to the edits of its
-//! copies. Feed-forward: a header a clock, fixed latency, nothing waits.
+//! The header path: from the first 192 bytes of a packet to its verdict.
+//! Feed-forward: a header a clock, fixed latency, nothing waits.
 //!
 //! The order of the parts is [`path::ORDER`]; behind the verdict, packets wait for the editor, and
-//! [`prepare`] works out the edits of one copy a clock.
+//! [`crate::prepare`] works out the edits of one copy a clock.
 
 pub mod acl;
 pub mod address;
@@ -17,7 +17,6 @@ pub mod meter;
 pub mod parser;
 pub mod path;
 pub mod port;
-pub mod prepare;
 pub mod priority;
 pub mod range;
 pub mod reason;
@@ -51,6 +50,6 @@ pub fn part_stage(g: &Geometry, n: u32) -> u32 {
 }
 
 #[cfg(test)]
-mod images;
+pub(crate) mod images;
 #[cfg(test)]
-mod packets;
+pub(crate) mod packets;

@@ -35,8 +35,6 @@ pub mod egress;
 pub mod egress_queues;
 pub mod host_limit;
 pub mod ingress;
-pub mod patch;
-pub mod prefix;
 pub mod response;
 pub mod scheduler;
 pub mod seen;

@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn rows_are_read_before_the_packet_counts_as_gone() {
         for g in seqnic_spec::geometry::ALL {
-            let prepare = crate::header::prepare::prepare(g).unwrap();
+            let prepare = crate::prepare::prepare(g).unwrap();
             assert!(prepare.latency().unwrap() + 2 <= TAIL, "{}", g.name);
         }
     }

@@ -7,7 +7,7 @@
 //! Built from behind in three clocks: the last header by its kind; in front of it the outer IP header
 //! and the EtherType; then MACs and VLAN tags.
 
-use super::record;
+use crate::stream::record;
 use seqnic_gen::{Circuit, GenError, Module, Sig};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::EDIT;

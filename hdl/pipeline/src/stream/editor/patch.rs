@@ -4,7 +4,7 @@
 //! class of IPv6 stands across two bytes (RFC 8200 section 3). Transport fields stand at any even
 //! place (a port and a checksum never at the same one).
 
-use super::record;
+use crate::stream::record;
 use seqnic_gen::{Circuit, GenError, Module, Record, Sig};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::EDIT;
