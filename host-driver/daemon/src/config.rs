@@ -1,6 +1,10 @@
 //! The daemon's configuration: one YAML file.
 
+pub mod provisioner;
+
 use crate::pair::{Own, OwnInterface};
+use crate::provisioner::keys::Keys;
+use provisioner::{ProvisionerConfig, UpdatesConfig};
 use seqnic_compiler::definition::Mac;
 use seqnic_transport::Address;
 use seqnic_transport::address::NoAddress;
@@ -44,6 +48,12 @@ pub struct Config {
     /// One of two engines with one definition.
     #[serde(default)]
     pub pair: PairConfig,
+    /// The API over TLS; nobody may log on unless given.
+    #[serde(default)]
+    pub provisioner: Option<ProvisionerConfig>,
+    /// What the provisioner's requests may take.
+    #[serde(default)]
+    pub updates: UpdatesConfig,
 }
 
 /// What is this engine's own beside a definition that another engine has too.
@@ -486,10 +496,34 @@ pub fn parse(text: &str) -> Result<Config, String> {
     if let Some(wrong) = config.pair.wrong() {
         return Err(wrong);
     }
+    if let Some(wrong) = config.provisioner.as_ref().and_then(|p| p.wrong()) {
+        return Err(wrong);
+    }
     if config.health.interval_ms == 0 {
         return Err(String::from("`health.interval_ms` is 0: 1 is the least"));
     }
     Ok(config)
+}
+
+/// Looks at the files a configuration names, as far as they must be there before anything is started.
+///
+/// # Errors
+/// Keys that are of no use, with the line that names them.
+pub fn check_files(path: &Path, config: &Config) -> Result<(), ConfigError> {
+    let Some(provisioner) = &config.provisioner else {
+        return Ok(());
+    };
+    let Err(e) = Keys::read(provisioner) else {
+        return Ok(());
+    };
+    let what = match e.of(provisioner) {
+        Some((key, line)) => format!("line {line}: `provisioner.{key}`: {e}"),
+        None => e.to_string(),
+    };
+    Err(ConfigError::Wrong {
+        path: path.to_path_buf(),
+        what,
+    })
 }
 
 fn check(software: &SoftwareConfig) -> Result<(), String> {

@@ -144,6 +144,10 @@ fn rules(config: &Config) -> Vec<Rule> {
             AccessFs::from_read(RIGHTS) & !AccessFs::Execute,
         ));
     }
+    // Keys are read anew when they change.
+    for folder in config.provisioner.iter().flat_map(|p| p.folders()) {
+        rules.push((folder, AccessFs::ReadFile | AccessFs::ReadDir));
+    }
     rules
 }
 
@@ -180,6 +184,10 @@ fn files(config: &Config) -> Result<RulesetStatus, ConfineError> {
     }
     if let Some(metrics) = config.metrics {
         ruleset = ruleset.add_rule(NetPort::new(metrics.port(), AccessNet::BindTcp))?;
+    }
+    if let Some(provisioner) = &config.provisioner {
+        let port = provisioner.listen.port();
+        ruleset = ruleset.add_rule(NetPort::new(port, AccessNet::BindTcp))?;
     }
     // The other engine of a pair.
     if let Some(listen) = config.pair.listen {

@@ -15,6 +15,7 @@ use crate::health::{Health, Settings};
 use crate::linux::Taps;
 use crate::neighbours::Strangers;
 use crate::pair::PeerStatus;
+use crate::provisioner::Logons;
 use crate::{lock, priority, watch};
 use seqnic_card::Presence;
 use seqnic_model::Tables;
@@ -72,6 +73,8 @@ pub struct Daemon {
     log: Mutex<VecDeque<LogLine>>,
     /// How the other engine of a pair compares.
     peer: Mutex<Option<PeerStatus>>,
+    /// Who came over TLS.
+    logons: Logons,
 }
 
 impl Daemon {
@@ -97,6 +100,7 @@ impl Daemon {
             strangers: Mutex::default(),
             detecting: Mutex::default(),
             log: Mutex::default(),
+            logons: Logons::default(),
         });
         let identity = daemon.core.card().identity();
         daemon.note(format!(
@@ -183,6 +187,10 @@ impl Daemon {
             time: since.as_secs(),
             text,
         });
+    }
+
+    pub fn logons(&self) -> &Logons {
+        &self.logons
     }
 
     pub fn may_ask(&self, user: u32) -> bool {

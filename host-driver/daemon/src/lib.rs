@@ -6,6 +6,7 @@
 //! * [`core`]: which definition holds, and how another one comes to hold, all or nothing; [`journal`] is
 //!   its memory on disk;
 //! * [`api`], [`server`], [`client`]: requests over a Unix socket, a line of JSON each;
+//! * [`provisioner`]: the same over TLS, for those who may log on from elsewhere;
 //! * [`linux`]: each interface of the engine as a TAP device, so that the kernel answers ARP, ND and
 //!   ping for the engine's addresses; [`exceptions`]: what becomes of packets the card gives to the host;
 //! * [`health`]: from counters and probes to fail-over, as a pure state machine; [`watch`] feeds it, by the time of
@@ -31,6 +32,7 @@ pub mod metrics;
 pub mod neighbours;
 pub mod pair;
 pub mod priority;
+pub mod provisioner;
 pub mod server;
 pub mod watch;
 

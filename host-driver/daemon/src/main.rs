@@ -7,6 +7,7 @@ use seqnic_daemon::confine;
 use seqnic_daemon::core::Core;
 use seqnic_daemon::daemon::Daemon;
 use seqnic_daemon::journal::Journal;
+use seqnic_daemon::provisioner::Provisioner;
 use seqnic_daemon::server;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -65,6 +66,10 @@ fn main() -> ExitCode {
         }
     };
     if cli.check.is_some() {
+        if let Err(e) = config::check_files(path, &config) {
+            eprintln!("seqnicd: error: {e}");
+            return ExitCode::from(1);
+        }
         return ExitCode::SUCCESS;
     }
     match run(config) {
@@ -100,6 +105,10 @@ fn run(config: Config) -> Result<(), Failure> {
             config.pair.listen
         )
     })?;
+    let provisioner = match config.provisioner.clone() {
+        None => None,
+        Some(own) => Some(Arc::new(Provisioner::bind(own, &config.updates)?)),
+    };
     let daemon = Daemon::new(core, config, found);
     for line in confined {
         daemon.note(line);
@@ -121,6 +130,16 @@ fn run(config: Config) -> Result<(), Failure> {
             .name(String::from("pair"))
             .spawn(move || server.tell_peer(&pair))?;
     }
+    if let Some(provisioner) = &provisioner {
+        let (listening, server) = (Arc::clone(provisioner), Arc::clone(&daemon));
+        std::thread::Builder::new()
+            .name(String::from("logons"))
+            .spawn(move || listening.serve(&server))?;
+        let (tended, server) = (Arc::clone(provisioner), Arc::clone(&daemon));
+        std::thread::Builder::new()
+            .name(String::from("keys"))
+            .spawn(move || tended.tend(&server))?;
+    }
     sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
     if let Some(patience) = sd_notify::watchdog_enabled() {
         let alive = Arc::clone(&daemon);
@@ -137,12 +156,20 @@ fn run(config: Config) -> Result<(), Failure> {
     let mut signals = signal_hook::iterator::Signals::new([
         signal_hook::consts::SIGTERM,
         signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGHUP,
     ])?;
     let stopper = Arc::clone(&daemon);
     std::thread::Builder::new()
         .name(String::from("signals"))
         .spawn(move || {
-            signals.forever().next();
+            for signal in signals.forever() {
+                if signal != signal_hook::consts::SIGHUP {
+                    break;
+                }
+                if let Some(provisioner) = &provisioner {
+                    provisioner.look(&stopper, true);
+                }
+            }
             // Who does not listen to systemd needs not to be told.
             let _untold = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
             stopper.stop();

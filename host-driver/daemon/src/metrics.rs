@@ -137,6 +137,8 @@ pub struct Gauges {
     pub links: BTreeMap<u8, bool>,
     /// By reason and deed.
     pub exceptions: BTreeMap<(String, String), u64>,
+    /// Over TLS, by outcome: `accepted`, `refused`.
+    pub logons: BTreeMap<String, u64>,
 }
 
 /// Text in the exposition format of Prometheus. Its numbers are floats: above 2^53 they are rounded by
@@ -195,6 +197,14 @@ pub fn prometheus(counters: &Counters, gauges: &Gauges) -> String {
     let help = "Rows of the card's tables that were not what was written, and were mended.";
     head(&mut out, name, "counter", help);
     line(&mut out, name, &[], gauges.repairs);
+    let name = "seqnic_logons_total";
+    let help = "Connections of provisioners, by what became of them.";
+    if !gauges.logons.is_empty() {
+        head(&mut out, name, "counter", help);
+    }
+    for (outcome, n) in &gauges.logons {
+        line(&mut out, name, &[("outcome", outcome)], *n);
+    }
     head(
         &mut out,
         "seqnic_defined",

@@ -1,4 +1,4 @@
-//! The Unix socket.
+//! The Unix socket, and lines of the API over any connection.
 
 use crate::api::{Refusal, Request, Response};
 use crate::daemon::Daemon;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Longest line: the longest definition the compiler reads, escaped.
-const LINE: u64 = 160 << 20;
+pub const LINE: u64 = 160 << 20;
 /// Connections at a time.
 const CONNECTIONS: usize = 64;
 
@@ -64,10 +64,14 @@ fn connection(stream: &UnixStream, daemon: &Daemon) -> io::Result<()> {
     let allowed = peer(stream)?;
     let mut reader = BufReader::new(stream);
     loop {
-        let mut line = String::new();
-        if (&mut reader).take(LINE).read_line(&mut line)? == 0 {
-            return Ok(());
-        }
+        let line = match line(&mut reader, LINE)? {
+            Line::End => return Ok(()),
+            Line::TooLong => {
+                let why = format!("the request is longer than {LINE} bytes; the connection ends");
+                return reply(&mut &*stream, &refuse(why));
+            }
+            Line::Text(text) => text,
+        };
         let response = match serde_json::from_str::<Request>(&line) {
             _ if !daemon.may_ask(allowed) => refuse(format!(
                 "user {allowed} may not use this daemon; root may, and those in `users` of its configuration"
@@ -75,13 +79,48 @@ fn connection(stream: &UnixStream, daemon: &Daemon) -> io::Result<()> {
             Err(e) => refuse(format!("the request is none: {e}")),
             Ok(request) => daemon.answer(request),
         };
-        let mut text = serde_json::to_string(&response)?;
-        text.push('\n');
-        (&mut &*stream).write_all(text.as_bytes())?;
+        reply(&mut &*stream, &response)?;
     }
 }
 
-fn refuse(message: String) -> Response {
+/// What was read.
+pub enum Line {
+    Text(String),
+    /// The other side has ended, in the middle of a line or not.
+    End,
+    TooLong,
+}
+
+/// Reads a line of at most `longest` bytes.
+///
+/// # Errors
+/// The connection broke, or it is no text.
+pub fn line(reader: &mut impl BufRead, longest: u64) -> io::Result<Line> {
+    let mut line = String::new();
+    // One more, for its end.
+    let read = reader
+        .take(longest.saturating_add(1))
+        .read_line(&mut line)?;
+    Ok(match line.ends_with('\n') {
+        true => Line::Text(line),
+        false if read as u64 > longest => Line::TooLong,
+        false => Line::End,
+    })
+}
+
+/// Sends an answer.
+///
+/// # Errors
+/// The connection broke.
+pub fn reply(writer: &mut impl Write, response: &Response) -> io::Result<()> {
+    let mut text = serde_json::to_string(response)?;
+    text.push('\n');
+    writer.write_all(text.as_bytes())?;
+    writer.flush()
+}
+
+/// A refusal.
+pub fn refuse(message: String) -> Response {
     Response::Error(Box::new(Refusal {
         code: String::from("refused"),
         message,

@@ -43,6 +43,9 @@ fn everything() -> String {
     let of = |name: &str, value: bool| BTreeMap::from([(name.to_string(), value)]);
     let gauges = Gauges {
         repairs: 3,
+        logons: [("accepted", 1), ("refused", 2)]
+            .map(|(k, v)| (k.into(), v))
+            .into(),
         bypassed: BTreeMap::from([(String::from("web"), 1)]),
         card: true,
         defined: true,

@@ -10,7 +10,7 @@ use crate::{lock, pair};
 use seqnic_card::{CardError, Link, Presence};
 use seqnic_compiler::definition::State;
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 impl Daemon {
@@ -133,8 +133,22 @@ impl Daemon {
                 .map(|p| (p.port, p.link == "up"))
                 .collect(),
             exceptions: lock(&self.deeds).clone(),
+            logons: self.logons_by_outcome(),
         };
         Ok(metrics::prometheus(&counters, &gauges))
+    }
+
+    fn logons_by_outcome(&self) -> BTreeMap<String, u64> {
+        if self.config.provisioner.is_none() {
+            return BTreeMap::new();
+        }
+        let of = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        [
+            ("accepted", of(&self.logons.accepted)),
+            ("refused", of(&self.logons.refused)),
+        ]
+        .map(|(outcome, n)| (outcome.to_string(), n))
+        .into()
     }
 
     /// Serves Prometheus until the daemon ends.

@@ -1,14 +1,27 @@
 //! Commands that ask the daemon.
 
 use clap::{Args, ValueHint};
+use seqnic_daemon::client::EngineAddress;
 use std::path::PathBuf;
 
-/// The daemon that is asked.
+/// The daemon that is asked: this host's by its socket, or another engine's over TLS.
 #[derive(Debug, Args)]
 pub struct Daemon {
     /// Where seqnicd listens
     #[arg(long, value_name = "SOCKET", default_value = seqnic_daemon::config::SOCKET, value_hint = ValueHint::FilePath)]
     pub socket: PathBuf,
+    /// An engine elsewhere instead (`provisioner` in its configuration): tls://host:port
+    #[arg(long, value_name = "ADDRESS", env = "SEQNIC_ENGINE", hide_env_values = true, requires_all = ["cert", "key", "ca"], conflicts_with = "socket")]
+    pub engine: Option<EngineAddress>,
+    /// Certificate to log on with (PEM)
+    #[arg(long, value_name = "FILE", env = "SEQNIC_CERT", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    pub cert: Option<PathBuf>,
+    /// Its key (PEM)
+    #[arg(long, value_name = "FILE", env = "SEQNIC_KEY", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    pub key: Option<PathBuf>,
+    /// Who certifies engines (PEM)
+    #[arg(long, value_name = "FILE", env = "SEQNIC_CA", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    pub ca: Option<PathBuf>,
 }
 
 /// Make a definition hold on the card of this host
@@ -41,6 +54,7 @@ pub struct Apply {
 #[derive(Debug, Args)]
 #[command(after_help = examples!(
     "seqnic status "
+    "seqnic status --engine tls://192.0.2.1:7367 --cert me.pem --key me.key --ca engines.pem"
     "seqnic status --json | jq '.devices[] | select(.state != \"up\")'"
 ))]
 pub struct Status {

@@ -1,18 +1,34 @@
-//! `seqnic apply`, `status`, `counters`, `failed`, `restore`: what the daemon of this host is asked.
+//! `seqnic apply`, `status`, `counters`, `failed`, `restore`: what the daemon of this host, or of another, is asked.
 
 use super::{plural, print, print_json};
 use crate::cli::{Apply, Counters, Daemon, Detect, Failed, Restore, Status};
 use crate::failure::{Failure, Outcome};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use seqnic_daemon::api::{Answer, Changed, Request};
-use seqnic_daemon::client::{Client, ClientError};
+use seqnic_daemon::client::{Client, ClientError, Engine};
 use std::fmt::Write;
-use std::path::Path;
 
-/// Asks the daemon at `socket`.
-pub fn ask(socket: &Path, request: &Request) -> Result<Answer, Failure> {
-    let answer = Client::connect(socket).and_then(|mut c| c.ask(request));
-    answer.map_err(|e| match e {
+/// Reaches the daemon that the command line names.
+pub fn reach(daemon: &Daemon) -> Result<Client, Failure> {
+    let client = match (&daemon.engine, &daemon.cert, &daemon.key, &daemon.ca) {
+        (Some(address), Some(certificate), Some(key), Some(ca)) => Client::log_on(&Engine {
+            address: address.clone(),
+            certificate: certificate.clone(),
+            key: key.clone(),
+            ca: ca.clone(),
+        }),
+        _ => Client::connect(&daemon.socket),
+    };
+    client.map_err(failure)
+}
+
+/// Asks the daemon that the command line names.
+pub fn ask(daemon: &Daemon, request: &Request) -> Result<Answer, Failure> {
+    reach(daemon)?.ask(request).map_err(failure)
+}
+
+pub fn failure(e: ClientError) -> Failure {
+    match e {
         ClientError::Refused(refusal) => {
             let failed = refusal.code == "failed";
             match refusal.findings {
@@ -25,7 +41,7 @@ pub fn ask(socket: &Path, request: &Request) -> Result<Answer, Failure> {
             }
         }
         e => Failure::failed(e),
-    })
+    }
 }
 
 fn strange(answer: &Answer) -> Failure {
@@ -42,7 +58,7 @@ pub fn apply(args: &Apply) -> Outcome {
         dry_run: args.dry_run,
         reload: args.reload,
     };
-    match ask(&args.daemon.socket, &request)? {
+    match ask(&args.daemon, &request)? {
         Answer::Changed(changed) if args.json => print_json(&changed),
         Answer::Changed(changed) => print(&(said(&changed) + "\n")),
         other => Err(strange(&other)),
@@ -62,7 +78,7 @@ fn said(changed: &Changed) -> String {
 }
 
 fn change(daemon: &Daemon, request: &Request) -> Outcome {
-    match ask(&daemon.socket, request)? {
+    match ask(daemon, request)? {
         Answer::Changed(changed) => print(&(said(&changed) + "\n")),
         other => Err(strange(&other)),
     }
@@ -84,7 +100,7 @@ pub fn detect(args: &Detect) -> Outcome {
         address: args.address,
         port: args.port,
     };
-    let found = match ask(&args.daemon.socket, &request)? {
+    let found = match ask(&args.daemon, &request)? {
         Answer::Detected(found) => found,
         other => return Err(strange(&other)),
     };
@@ -112,7 +128,7 @@ pub fn detect(args: &Detect) -> Outcome {
 }
 
 pub fn status(args: &Status) -> Outcome {
-    let status = match ask(&args.daemon.socket, &Request::Status)? {
+    let status = match ask(&args.daemon, &Request::Status)? {
         Answer::Status(status) => status,
         other => return Err(strange(&other)),
     };
@@ -220,7 +236,7 @@ pub fn status(args: &Status) -> Outcome {
 }
 
 pub fn counters(args: &Counters) -> Outcome {
-    let counters = match ask(&args.daemon.socket, &Request::Counters)? {
+    let counters = match ask(&args.daemon, &Request::Counters)? {
         Answer::Counters(counters) => counters,
         other => return Err(strange(&other)),
     };

@@ -1,6 +1,6 @@
 //! `seqnic lab`: a definition as network namespaces with real programs.
 
-use super::daemon::ask;
+use super::daemon::failure as daemon_failure;
 use super::print;
 use crate::cli::{Lab, LabCheck, LabDown, LabExec, LabUp, LabWhat};
 use crate::failure::{Failure, Outcome};
@@ -8,6 +8,7 @@ use crate::load::read_definition;
 use crate::terminal::Terminal;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use seqnic_daemon::api::Request;
+use seqnic_daemon::client::Client;
 use seqnic_lab::up::{Options, up};
 use seqnic_lab::{LabError, down};
 use std::path::PathBuf;
@@ -74,7 +75,8 @@ fn lab_up(args: &LabUp, terminal: Terminal) -> Outcome {
             dry_run: false,
             reload: false,
         };
-        if let Err(e) = ask(&socket, &request) {
+        let applied = Client::connect(&socket).and_then(|mut c| c.ask(&request));
+        if let Err(e) = applied.map_err(daemon_failure) {
             down::down(&lab);
             return Err(e);
         }

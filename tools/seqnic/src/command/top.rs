@@ -1,6 +1,6 @@
 //! `seqnic top`: rates as they change.
 
-use super::daemon::ask;
+use super::daemon::{failure, reach};
 use crate::cli::Top;
 use crate::failure::{Failure, Outcome};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
@@ -8,8 +8,8 @@ use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Style, Stylize};
 use ratatui::widgets::{Block, Paragraph, Row, Table};
 use seqnic_daemon::api::{Answer, Counters, Request, Status};
+use seqnic_daemon::client::Client;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// One look at the daemon.
@@ -19,12 +19,12 @@ struct Look {
     at: Instant,
 }
 
-fn look(socket: &Path) -> Result<Look, Failure> {
+fn look(client: &mut Client) -> Result<Look, Failure> {
     let strange = || Failure::failed("seqnicd answered something else than was asked");
-    let Answer::Status(status) = ask(socket, &Request::Status)? else {
+    let Answer::Status(status) = client.ask(&Request::Status).map_err(failure)? else {
         return Err(strange());
     };
-    let Answer::Counters(counters) = ask(socket, &Request::Counters)? else {
+    let Answer::Counters(counters) = client.ask(&Request::Counters).map_err(failure)? else {
         return Err(strange());
     };
     Ok(Look {
@@ -58,7 +58,9 @@ pub fn rates(was: &Counters, now: &Counters, seconds: f64) -> Vec<(String, f64, 
 }
 
 pub fn run(args: &Top) -> Outcome {
-    let mut was = look(&args.daemon.socket)?;
+    // One connection: another engine need not let it log on again and again.
+    let mut client = reach(&args.daemon)?;
+    let mut was = look(&mut client)?;
     let mut shown = Vec::new();
     let mut terminal = ratatui::try_init().map_err(Failure::failed)?;
     let every = Duration::from_millis(args.every);
@@ -119,7 +121,7 @@ pub fn run(args: &Top) -> Outcome {
             Ok(false) => {}
             Err(e) => break Err(Failure::failed(e)),
         }
-        match look(&args.daemon.socket) {
+        match look(&mut client) {
             Ok(now) => {
                 let seconds = (now.at - was.at).as_secs_f64().max(0.001);
                 shown = rates(&was.counters, &now.counters, seconds);

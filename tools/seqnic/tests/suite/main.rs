@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod compare;
 mod diff;
+mod engine;
 mod explain;
 mod help;
 mod replay;
@@ -17,6 +18,9 @@ use tempfile::TempDir;
 fn seqnic() -> Command {
     let mut command = Command::cargo_bin("seqnic").unwrap();
     command.env_remove("NO_COLOR").env("TERM", "xterm");
+    for asked in ["ENGINE", "CERT", "KEY", "CA"] {
+        command.env_remove(format!("SEQNIC_{asked}"));
+    }
     command
 }
 
