@@ -1,15 +1,24 @@
 // editor: a beat comes out four clocks behind each slot, marked as the slot is, with the sideband of its copy; each copy has
-// one ending, with its last beat; a copy that is not edited leaves as its bytes were. An edit stays for all slots of its copy.
+// one ending, with its last beat; a copy that is not edited leaves as its bytes were. An edit is there from the clock before its
+// copy's first slot to the one behind its last, and the next slot comes three clocks behind that.
 // Slots without bytes of the packet come first; a copy without a prefix has none.
 reg f_open = 0;
 reg f_packet = 0;
 reg f_edited_plain = 0;
 // Nothing in front, nothing taken away, nothing edited.
+reg f_was = 0;
+reg [1:0] f_rest = 0;
+reg [$bits(edit)-1:0] f_edit;
 wire f_plain = edit.prefix == 0 && edit.strip == 0 && !edit.l2_valid;
 always @(posedge clk) begin
     if (slot_valid) assume (slot.first == !f_open);
     if (slot_valid) assume (slot.starts == (slot.packet && (slot.first || !f_packet)));
-    if (slot_valid && f_open) assume (f_plain == f_edited_plain && (slot.packet || !f_packet));
+    if (slot_valid && f_open) assume (slot.packet || !f_packet);
+    f_was <= slot_valid;
+    f_edit <= edit;
+    f_rest <= rst ? 0 : slot_valid && slot.last ? 2 : f_rest - (f_rest != 0);
+    if (slot_valid || f_open || f_was) assume (edit == f_edit);
+    if (slot_valid) assume (f_rest == 0);
     if (slot_valid && f_plain) assume (slot.packet);
     if (rst) f_open <= 0;
     else if (slot_valid) begin
@@ -66,5 +75,6 @@ always @(posedge clk) if (!rst) begin
     if (f_there[2]) sent_is_counted: assert (bytes_before == (f_valid[3] ? f_with : f_sent));
     slots_are_in_order: assert ((!f_valid[2] || f_fits3) && (!f_valid[1] || f_fits2) && (!f_valid[0] || f_fits1));
     input_goes_on: assert (f_state1[2] == f_open && (!f_open || f_state1[1:0] == {f_edited_plain, f_packet}));
-    if (f_there == 3'b111) nothing_to_lay_over: assert (patch_mask == 0 && patch_data == 0);
+    if (f_open) edit_goes_on: assert (f_edited_plain == f_plain);
+    if (f_open && !begins_d1) sideband_is_kept: assert (meta_q == kept);
 end

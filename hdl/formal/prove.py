@@ -275,9 +275,10 @@ def solve(smt2, *arguments, seconds=1800, solver="z3"):
     return done.returncode == 0, ", ".join(dict.fromkeys(refuted)) or done.stdout[-300:]
 
 
-def longest_out(generated):
-    """Bytes of the longest frame that leaves: all headers are put on, only an Ethernet header was there."""
-    prefix = re.search(r"output reg +\[(\d+):0\] prefix", (generated / "prefix.v").read_text())
+def longest_out():
+    """Bytes of the longest frame that leaves: all headers are put on, only an Ethernet header was there. The wide bus has
+    them in one piece, and every card has the same."""
+    prefix = re.search(r"output reg +\[(\d+):0\] prefix", (GENERATED / "alveo" / "prefix.v").read_text())
     return 9216 - 14 + (int(prefix.group(1)) + 1) // 8
 
 
@@ -292,7 +293,7 @@ def with_properties(stage, module):
         for field, bits in re.findall(r"(\w+) (\[[\d:]+\])", record):
             properties = re.sub(rf"\b{port}\.{field}\b", f"{port}{bits}", properties)
     sizes = json.loads((generated / "geometry.json").read_text())
-    sizes["longest_out"] = longest_out(generated)
+    sizes["longest_out"] = longest_out()
     for name in re.findall(r"\b[A-Z]+_[A-Z_]+\b", properties):
         if name.lower() in sizes:
             properties = re.sub(rf"\b{name}\b", str(sizes[name.lower()]), properties)

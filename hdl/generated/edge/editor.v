@@ -20,19 +20,19 @@ module editor (
     input  wire [127:0] odd,
     output wire soon,
     output wire soon_first,
-    output reg  [3:0] soon_port,
+    output wire [3:0] soon_port,
     output reg  valid,
     output reg  [135:0] out,
-    output reg  [247:0] out_meta,
+    output wire [247:0] out_meta,
     output reg  end_valid,
     output reg  [28:0] ending
 );
-    wire [1139:0] patcher_patch;
-    wire [815:0] prefixer_prefix;
+    wire [127:0] patcher_data;
+    wire [31:0] patcher_mask;
+    wire [127:0] prefixer_data;
     reg  [12:0] slot_d1;
     reg  [12:0] in_slot;
     reg  [2:0] offset_d1;
-    reg  [2:0] offset_d2;
     reg  [127:0] of_packet_d1;
     reg  slot_valid_d1;
     reg  slot_valid_d2;
@@ -40,20 +40,12 @@ module editor (
     reg  [12:0] slot_3;
     reg  [2:0] moved_d1;
     reg  [2:0] moved_d2;
-    reg  [2:0] moved_d3;
-    reg  [911:0] patch_data;
-    reg  [227:0] patch_mask;
     reg  [127:0] beat_before;
-    reg  [815:0] prefix_left;
     reg  [13:0] bytes_before;
     reg  [13:0] length_change_d1;
     reg  [13:0] length_change_d2;
-    reg  [13:0] length_change_d3;
-    reg  [3:0] out_port_d1;
-    reg  [3:0] out_port_d2;
-    reg  [247:0] kept_d1;
-    reg  [247:0] kept_d2;
-    reg  [247:0] kept_d3;
+    reg  [247:0] meta_q;
+    reg  begins_d1;
     wire [3:0] out_port = edit[73:70];
     wire [247:0] kept = {
         edit[247:232],
@@ -84,74 +76,71 @@ module editor (
     wire [2:0] offset = edit[252:250];
     wire [127:0] low = {128{in_slot[4]}} & (in_slot[3] ? odd : even);
     wire [127:0] high = {128{in_slot[5]}} & (in_slot[3] ? even : odd);
-    wire [255:0] cat_47 = {high, low};
-    wire [127:0] mux_63 = offset_d2[1] ? (offset_d2[0] ? cat_47[175:48] : cat_47[159:32]) : (offset_d2[0] ? cat_47[143:16] : cat_47[127:0]);
-    wire [127:0] mux_64 = offset_d2[1] ? (offset_d2[0] ? cat_47[239:112] : cat_47[223:96]) : (offset_d2[0] ? cat_47[207:80] : cat_47[191:64]);
-    wire [127:0] of_packet = offset_d2[2] ? mux_64 : mux_63;
+    wire [255:0] cat_51 = {high, low};
+    wire [127:0] mux_67 = offset_d1[1] ? (offset_d1[0] ? cat_51[175:48] : cat_51[159:32]) : (offset_d1[0] ? cat_51[143:16] : cat_51[127:0]);
+    wire [127:0] mux_68 = offset_d1[1] ? (offset_d1[0] ? cat_51[239:112] : cat_51[223:96]) : (offset_d1[0] ? cat_51[207:80] : cat_51[191:64]);
+    wire [127:0] of_packet = offset_d1[2] ? mux_68 : mux_67;
     wire [2:0] moved = edit[260:258];
     assign soon_first = slot_3[0];
     wire packet_step = slot_valid_3 & slot_3[2];
-    wire [911:0] mux_82 = slot_3[1] ? patcher_patch[911:0] : patch_data;
-    wire [227:0] mux_89 = slot_3[1] ? patcher_patch[1139:912] : patch_mask;
-    wire [127:0] cat_157 = {
-        {4{mux_89[31]}},
-        {4{mux_89[30]}},
-        {4{mux_89[29]}},
-        {4{mux_89[28]}},
-        {4{mux_89[27]}},
-        {4{mux_89[26]}},
-        {4{mux_89[25]}},
-        {4{mux_89[24]}},
-        {4{mux_89[23]}},
-        {4{mux_89[22]}},
-        {4{mux_89[21]}},
-        {4{mux_89[20]}},
-        {4{mux_89[19]}},
-        {4{mux_89[18]}},
-        {4{mux_89[17]}},
-        {4{mux_89[16]}},
-        {4{mux_89[15]}},
-        {4{mux_89[14]}},
-        {4{mux_89[13]}},
-        {4{mux_89[12]}},
-        {4{mux_89[11]}},
-        {4{mux_89[10]}},
-        {4{mux_89[9]}},
-        {4{mux_89[8]}},
-        {4{mux_89[7]}},
-        {4{mux_89[6]}},
-        {4{mux_89[5]}},
-        {4{mux_89[4]}},
-        {4{mux_89[3]}},
-        {4{mux_89[2]}},
-        {4{mux_89[1]}},
-        {4{mux_89[0]}}
+    wire [127:0] cat_147 = {
+        {4{patcher_mask[31]}},
+        {4{patcher_mask[30]}},
+        {4{patcher_mask[29]}},
+        {4{patcher_mask[28]}},
+        {4{patcher_mask[27]}},
+        {4{patcher_mask[26]}},
+        {4{patcher_mask[25]}},
+        {4{patcher_mask[24]}},
+        {4{patcher_mask[23]}},
+        {4{patcher_mask[22]}},
+        {4{patcher_mask[21]}},
+        {4{patcher_mask[20]}},
+        {4{patcher_mask[19]}},
+        {4{patcher_mask[18]}},
+        {4{patcher_mask[17]}},
+        {4{patcher_mask[16]}},
+        {4{patcher_mask[15]}},
+        {4{patcher_mask[14]}},
+        {4{patcher_mask[13]}},
+        {4{patcher_mask[12]}},
+        {4{patcher_mask[11]}},
+        {4{patcher_mask[10]}},
+        {4{patcher_mask[9]}},
+        {4{patcher_mask[8]}},
+        {4{patcher_mask[7]}},
+        {4{patcher_mask[6]}},
+        {4{patcher_mask[5]}},
+        {4{patcher_mask[4]}},
+        {4{patcher_mask[3]}},
+        {4{patcher_mask[2]}},
+        {4{patcher_mask[1]}},
+        {4{patcher_mask[0]}}
     };
-    wire [127:0] edited = (of_packet_d1 & ~cat_157) | mux_82[127:0];
-    wire [255:0] cat_162 = {edited, beat_before};
-    wire [127:0] mux_178 = moved_d3[1] ? (moved_d3[0] ? cat_162[207:80] : cat_162[223:96]) : (moved_d3[0] ? cat_162[239:112] : cat_162[255:128]);
-    wire [127:0] mux_179 = moved_d3[1] ? (moved_d3[0] ? cat_162[143:16] : cat_162[159:32]) : (moved_d3[0] ? cat_162[175:48] : cat_162[191:64]);
-    wire [127:0] placed = moved_d3[2] ? mux_179 : mux_178;
-    wire [815:0] mux_182 = soon_first ? prefixer_prefix : prefix_left;
+    wire [127:0] edited = (of_packet_d1 & ~cat_147) | patcher_data;
+    wire [255:0] cat_152 = {edited, beat_before};
+    wire [127:0] mux_168 = moved_d2[1] ? (moved_d2[0] ? cat_152[207:80] : cat_152[223:96]) : (moved_d2[0] ? cat_152[239:112] : cat_152[255:128]);
+    wire [127:0] mux_169 = moved_d2[1] ? (moved_d2[0] ? cat_152[143:16] : cat_152[159:32]) : (moved_d2[0] ? cat_152[175:48] : cat_152[191:64]);
+    wire [127:0] placed = moved_d2[2] ? mux_169 : mux_168;
     wire [15:0] in_front = {
         ~slot_3[2],
         ~slot_3[2],
-        ((3'd6 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((3'd6 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((3'd5 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((3'd5 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((3'd4 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((3'd4 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((3'd3 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((3'd3 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((3'd2 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((3'd2 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((3'd1 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((3'd1 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((3'd0 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((3'd0 < moved_d3) & slot_3[1]) | ~slot_3[2]
+        ((3'd6 < moved_d2) & slot_3[1]) | ~slot_3[2],
+        ((3'd6 < moved_d2) & slot_3[1]) | ~slot_3[2],
+        ((3'd5 < moved_d2) & slot_3[1]) | ~slot_3[2],
+        ((3'd5 < moved_d2) & slot_3[1]) | ~slot_3[2],
+        ((3'd4 < moved_d2) & slot_3[1]) | ~slot_3[2],
+        ((3'd4 < moved_d2) & slot_3[1]) | ~slot_3[2],
+        ((3'd3 < moved_d2) & slot_3[1]) | ~slot_3[2],
+        ((3'd3 < moved_d2) & slot_3[1]) | ~slot_3[2],
+        ((3'd2 < moved_d2) & slot_3[1]) | ~slot_3[2],
+        ((3'd2 < moved_d2) & slot_3[1]) | ~slot_3[2],
+        ((3'd1 < moved_d2) & slot_3[1]) | ~slot_3[2],
+        ((3'd1 < moved_d2) & slot_3[1]) | ~slot_3[2],
+        ((3'd0 < moved_d2) & slot_3[1]) | ~slot_3[2],
+        ((3'd0 < moved_d2) & slot_3[1]) | ~slot_3[2]
     };
-    wire [127:0] cat_292 = {
+    wire [127:0] cat_276 = {
         {8{in_front[15]}},
         {8{in_front[14]}},
         {8{in_front[13]}},
@@ -170,58 +159,54 @@ module editor (
         {8{in_front[0]}}
     };
     wire [13:0] sent_before = soon_first ? 14'd0 : bytes_before;
-    wire and_307 = slot_3[6] & slot_3[12];
-    wire [135:0] cat_308 = {
-        and_307,
+    wire and_291 = slot_3[6] & slot_3[12];
+    wire [135:0] cat_292 = {
+        and_291,
         slot_3[6],
         soon_first,
         slot_3[6] ? slot_3[11:7] : 5'h10,
-        (placed & ~cat_292) | (mux_182[127:0] & cat_292)
+        (placed & ~cat_276) | (prefixer_data & cat_276)
     };
     wire [13:0] length_change = {6'd0, edit[256:249]} - {7'd0, edit[263:257]};
     wire [13:0] length_out = sent_before + {9'd0, slot_3[11:7]};
-    wire and_335 = slot_valid_3 & ~slot_3[2];
+    wire begins = slot_valid & slot[0];
+    assign soon_port = meta_q[73:70];
+    wire and_315 = slot_valid_3 & ~slot_3[2];
     assign soon = slot_valid_3;
+    assign out_meta = meta_q;
 
-    patch patcher (
+    patch_beats patcher (
         .clk(clk),
         .edit(edit),
-        .patch(patcher_patch)
+        .step(slot_valid & slot[2]),
+        .starts(slot[1]),
+        .data(patcher_data),
+        .mask(patcher_mask)
     );
 
-    prefix prefixer (
+    prefix_beats prefixer (
         .clk(clk),
         .edit(edit),
-        .prefix(prefixer_prefix)
+        .valid(slot_valid),
+        .first(slot[0]),
+        .data(prefixer_data)
     );
 
     always @(posedge clk) begin
         slot_d1 <= slot;
         in_slot <= slot_d1;
         offset_d1 <= offset;
-        offset_d2 <= offset_d1;
         of_packet_d1 <= of_packet;
         slot_3 <= in_slot;
         moved_d1 <= moved;
         moved_d2 <= moved_d1;
-        moved_d3 <= moved_d2;
-        if (packet_step) patch_data <= {128'd0, mux_82[911:128]};
-        if (packet_step) patch_mask <= {32'd0, mux_89[227:32]};
         if (packet_step) beat_before <= edited;
-        if (slot_valid_3) prefix_left <= {128'd0, mux_182[815:128]};
         if (slot_valid_3) bytes_before <= sent_before + 14'h10;
         length_change_d1 <= length_change;
         length_change_d2 <= length_change_d1;
-        length_change_d3 <= length_change_d2;
-        out_port_d1 <= out_port;
-        out_port_d2 <= out_port_d1;
-        soon_port <= out_port_d2;
-        out <= cat_308;
-        kept_d1 <= kept;
-        kept_d2 <= kept_d1;
-        kept_d3 <= kept_d2;
-        out_meta <= kept_d3;
-        ending <= {length_out, length_out + length_change_d3, and_307};
+        if (begins_d1) meta_q <= kept;
+        out <= cat_292;
+        ending <= {length_out, length_out + length_change_d2, and_291};
     end
 
     always @(posedge clk) begin
@@ -229,12 +214,14 @@ module editor (
             slot_valid_d1 <= 1'd0;
             slot_valid_d2 <= 1'd0;
             slot_valid_3 <= 1'd0;
+            begins_d1 <= 1'd0;
             valid <= 1'd0;
             end_valid <= 1'd0;
         end else begin
             slot_valid_d1 <= slot_valid;
             slot_valid_d2 <= slot_valid_d1;
             slot_valid_3 <= slot_valid_d2;
+            begins_d1 <= begins;
             valid <= slot_valid_3;
             end_valid <= slot_valid_3 & slot_3[6];
         end
@@ -243,20 +230,19 @@ module editor (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            prefix_alone: cover (and_335);
+            prefix_alone: cover (and_315);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_47, slot_3, cat_162, and_335};
+    wire _unused = &{1'b0, cat_51, slot_3, cat_152, and_315};
 
 `ifndef SYNTHESIS
     initial begin
         slot_d1 = 13'd0;
         in_slot = 13'd0;
         offset_d1 = 3'd0;
-        offset_d2 = 3'd0;
         of_packet_d1 = 128'd0;
         slot_valid_d1 = 1'd0;
         slot_valid_d2 = 1'd0;
@@ -264,24 +250,14 @@ module editor (
         slot_3 = 13'd0;
         moved_d1 = 3'd0;
         moved_d2 = 3'd0;
-        moved_d3 = 3'd0;
-        patch_data = 912'd0;
-        patch_mask = 228'd0;
         beat_before = 128'd0;
-        prefix_left = 816'd0;
         bytes_before = 14'd0;
         length_change_d1 = 14'd0;
         length_change_d2 = 14'd0;
-        length_change_d3 = 14'd0;
-        out_port_d1 = 4'd0;
-        out_port_d2 = 4'd0;
-        soon_port = 4'd0;
+        meta_q = 248'd0;
+        begins_d1 = 1'd0;
         valid = 1'd0;
         out = 136'd0;
-        kept_d1 = 248'd0;
-        kept_d2 = 248'd0;
-        kept_d3 = 248'd0;
-        out_meta = 248'd0;
         end_valid = 1'd0;
         ending = 29'd0;
     end

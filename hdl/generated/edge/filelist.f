@@ -50,8 +50,8 @@ header_prepare.v
 stream_fifo_w39_d32.v
 stream_fifo_w1107_d16.v
 buffer.v
-patch.v
-prefix.v
+patch_beats.v
+prefix_beats.v
 editor.v
 table_host_limit.v
 gcra_packets_32_apart3.v

@@ -5,8 +5,10 @@
 //! 3. the [`patch`] is laid over it, and it moves up by `prefix` modulo the beat, the upper bytes of the
 //!    one before in front of it; the [`prefix`] is laid over the bytes that are not the packet's.
 //!
-//! A slot is a beat that leaves: nothing waits, and nothing is left over.
+//! A slot is a beat that leaves: nothing waits, and nothing is left over. Where copies are some clocks apart, patch and
+//! prefix are worked out beat by beat from the edit, which stands still ([`beats`]).
 
+mod beats;
 mod patch;
 mod prefix;
 
@@ -23,7 +25,8 @@ const _: () = assert!(patch::LATENCY + 1 == LATENCY && prefix::LATENCY + 1 == LA
 /// Takes `slot_valid`, [`slot`] and `edit` ([`EDIT`]), and two clocks later the rows `even` and `odd`. Gives
 /// `valid`, `out` ([`edited_beat`]) with `out_meta` ([`meta`]), and with the last beat of each copy
 /// `end_valid` and `ending` ([`ending`]). A clock before each beat `soon`, `soon_first` and `soon_port`: it comes, is the copy's
-/// first, and for which output.
+/// first, and for which output. Where copies are some clocks apart, an edit is there from the clock before its copy's first slot
+/// to the one behind its last, and the next slot comes three clocks behind that.
 ///
 /// # Errors
 /// None for a geometry that passes its check.
@@ -39,12 +42,30 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let even = m.input("even", data_bits(g));
     let odd = m.input("odd", data_bits(g));
 
-    let patch = m
-        .instance("patcher", &patch::build(g)?, &[("edit", edit)])
-        .get("patch");
-    let prefix = m
-        .instance("prefixer", &prefix::build(g)?, &[("edit", edit)])
-        .get("prefix");
+    let in_turns = g.clocks_per_header > 1;
+    let (patch, prefix) = match in_turns {
+        false => {
+            let (patch, prefix) = (patch::at_once()?, prefix::at_once()?);
+            let edit = [("edit", edit)];
+            let patch = m.instance("patcher", &patch, &edit);
+            (patch, m.instance("prefixer", &prefix, &edit))
+        }
+        true => {
+            let (patch, prefix) = (patch::in_turns(g)?, prefix::in_turns(g)?);
+            let steps = slot_valid & slot_in.field("packet");
+            let ports = [
+                ("edit", edit),
+                ("step", steps),
+                ("starts", slot_in.field("starts")),
+            ];
+            let patch = m.instance("patcher", &patch, &ports);
+            let first = slot_in.field("first");
+            let ports = [("edit", edit), ("valid", slot_valid), ("first", first)];
+            (patch, m.instance("prefixer", &prefix, &ports))
+        }
+    };
+    // What depends on the edit alone is there a clock before the slot, and stays longer.
+    let ahead = u32::from(in_turns);
     let kept = meta();
     let fields: Vec<_> = kept
         .fields()
@@ -57,7 +78,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let beat_bits = clog2(g.bus_bytes);
     let halves = |name: &str| edit.field(name).slice(1, beat_bits - 1);
     let in_slot = slot_in.delay(2).named("in_slot");
-    let offset = halves("strip").named("offset").delay(2);
+    let offset = halves("strip").named("offset").delay(2 - ahead);
     let swap = in_slot.field("odd");
     let low = swap.mux(odd, even).when(in_slot.field("low")).named("low");
     let high = swap
@@ -70,31 +91,36 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     // Clock 3: edits, the new place, and what is in front.
     let valid = slot_valid.delay(3).named("slot_valid_3");
     let now = slot_in.delay(3).named("slot_3");
-    let moved = halves("prefix").named("moved").delay(3);
+    let moved = halves("prefix").named("moved").delay(3 - ahead);
     let (is_packet, starts, first) = (now.field("packet"), now.field("starts"), now.field("first"));
     let step = (valid & is_packet).named("packet_step");
-    let overlay = advancing(
-        &m,
-        "patch_data",
-        patch.field("data"),
-        data_bits(g),
-        starts,
-        step,
-    );
-    let nibbles = advancing(
-        &m,
-        "patch_mask",
-        patch.field("mask"),
-        g.bus_bytes * 2,
-        starts,
-        step,
-    );
+    let (overlay, nibbles) = match in_turns {
+        true => (patch.get("data"), patch.get("mask")),
+        false => {
+            let patch = patch.get("patch");
+            let next = |name: &str, field: &str, bits: u32| {
+                advancing(&m, name, patch.field(field), bits, starts, step)
+            };
+            let data = next("patch_data", "data", data_bits(g));
+            (data, next("patch_mask", "mask", g.bus_bytes * 2))
+        }
+    };
     let edited = ((read & !masked(nibbles, 4)) | overlay).named("edited");
     let before = m.reg_no_reset("beat_before", data_bits(g));
     before.set_when(step, edited);
     let placed = shifted_up(edited.cat(before.q()), moved, g).named("placed");
 
-    let heads = advancing(&m, "prefix_left", prefix, data_bits(g), first, valid);
+    let heads = match in_turns {
+        true => prefix.get("data"),
+        false => advancing(
+            &m,
+            "prefix_left",
+            prefix.get("prefix"),
+            data_bits(g),
+            first,
+            valid,
+        ),
+    };
     let bytes_in_front: Vec<_> = (0..g.bus_bytes)
         .map(|byte| moved.gt(moved.lit(u128::from(byte / 2))) & starts | !is_packet)
         .rev()
@@ -121,7 +147,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ],
     );
     let change = edit.field("strip").zext(LENGTH_BITS) - edit.field("prefix").zext(LENGTH_BITS);
-    let change = change.named("length_change").delay(3);
+    let change = change.named("length_change").delay(3 - ahead);
     let length_out = (sent_before + now.field("count").zext(LENGTH_BITS)).named("length_out");
     let end = m.pack(
         &ending(),
@@ -134,13 +160,23 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("soon", valid);
     m.output("soon_first", first);
     let out_port = edit.field("out_port").named("out_port");
-    m.output("soon_port", out_port.delay(LATENCY - 1));
+    let kept_in = kept_in.named("kept");
+    let meta = in_turns.then(|| {
+        // From two clocks behind a copy's first slot until two behind that of the next, which comes three behind its last.
+        let begins = (slot_valid & slot_in.field("first")).named("begins");
+        let meta = m.reg_no_reset("meta_q", kept.width());
+        meta.set_when(begins.as_valid().reg(), kept_in);
+        meta.q().with_record(&kept)
+    });
+    let soon_port = match meta {
+        Some(meta) => meta.field("out_port"),
+        None => out_port.delay(LATENCY - 1),
+    };
+    m.output("soon_port", soon_port);
     m.output("valid", valid.as_valid().reg());
     m.output("out", out.reg());
-    m.output(
-        "out_meta",
-        kept_in.named("kept").delay(4).with_record(&kept),
-    );
+    let meta = meta.unwrap_or_else(|| kept_in.delay(LATENCY).with_record(&kept));
+    m.output("out_meta", meta);
     m.output("end_valid", (valid & last).as_valid().reg());
     m.output("ending", end.reg());
     m.cover("prefix_alone", valid & !is_packet);

@@ -4,6 +4,7 @@
 //! class of IPv6 stands across two bytes (RFC 8200 section 3). Transport fields stand at any even
 //! place (a port and a checksum never at the same one).
 
+use super::beats;
 use crate::stream::record;
 use seqnic_gen::{Circuit, GenError, Module, Record, Sig};
 use seqnic_spec::geometry::Geometry;
@@ -96,7 +97,7 @@ impl<'m> Bytes<'m> {
 ///
 /// # Errors
 /// None.
-pub fn build(_: &Geometry) -> Result<Circuit, Vec<GenError>> {
+pub fn at_once() -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("patch");
     m.doc(
         "The bytes an edit puts into the packet, at their places from its IP header on. Latency 3\n\
@@ -108,20 +109,7 @@ pub fn build(_: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let none = m.lit(1, 0);
 
     // Clock 0: the IP header.
-    let class = edit.field("traffic_class");
-    let class_valid = valid("traffic_class_valid");
-    let (src, src_valid) = (edit.field("src"), valid("src_valid"));
-    let (dst, dst_valid) = (edit.field("dst"), valid("dst_valid"));
-    let mut v4_header = Bytes::new(IP_BYTES);
-    v4_header.put(1, class, class_valid, class_valid);
-    v4_header.put_number(10, edit.field("ip_checksum"), valid("ip_checksum_valid"));
-    v4_header.put_number(12, src.trunc(32), src_valid);
-    v4_header.put_number(16, dst.trunc(32), dst_valid);
-    let mut v6_header = Bytes::new(IP_BYTES);
-    v6_header.put(0, class.slice(4, 4).zext(8), none, class_valid);
-    v6_header.put(1, class.trunc(4).cat(m.lit(4, 0)), class_valid, none);
-    v6_header.put_number(8, src, src_valid);
-    v6_header.put_number(24, dst, dst_valid);
+    let (v4_header, v6_header) = ip_headers(edit, none, |name| [valid(name); 2]);
     let mut ip = Bytes::new(IP_BYTES);
     let nothing = Byte {
         value: m.lit(8, 0),
@@ -142,9 +130,7 @@ pub fn build(_: &Geometry) -> Result<Circuit, Vec<GenError>> {
     }
 
     // Half-word numbers: all offsets are even.
-    let l4 = edit.field("l4_offset").slice(1, 6).zext(7);
-    let port_at = l4 + edit.field("dport_valid").zext(7);
-    let checksum_at = l4 + edit.field("l4_checksum_at").slice(1, 4).zext(7);
+    let (port_at, checksum_at) = transport_places(edit);
     let port_at = port_at.named("port_at").reg();
     let checksum_at = checksum_at.named("checksum_at").reg();
     let port_valid = (valid("sport_valid") | valid("dport_valid"))
@@ -201,6 +187,106 @@ pub fn build(_: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.finish()
 }
 
+/// One beat of the patch for each slot with bytes of the packet (`step`, and `starts` with the first of them): `data` and `mask`,
+/// [`LATENCY`] clocks later. See [`beats`] for how long `edit` stays.
+///
+/// # Errors
+/// None for a geometry that passes its check.
+pub fn in_turns(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
+    let m = Module::new("patch_beats");
+    m.doc("The bytes an edit puts into the packet, beat by beat. Latency 3 clocks.");
+    let edit = m.input_record("edit", &record(&EDIT), None);
+    let (step, starts) = (m.input("step", 1), m.input("starts", 1));
+    let number = beats::number(&m, g, starts, step);
+    let valid = |name: &str| edit.field(name) & edit.field("l2_valid");
+
+    // Of the edit alone: what is edited, and where.
+    let v6 = edit.field("v6");
+    let edited = |name: &str| [!v6, v6].map(|family| (valid(name) & family).reg());
+    let (v4_header, v6_header) = ip_headers(edit, m.lit(1, 0), edited);
+    let (port_at, checksum_at) = transport_places(edit);
+    let (port_at, checksum_at) = (
+        port_at.named("port_at").reg(),
+        checksum_at.named("checksum_at").reg(),
+    );
+    let port_valid = (valid("sport_valid") | valid("dport_valid"))
+        .named("port_valid")
+        .reg();
+    let checksum_valid = valid("l4_checksum_valid").named("checksum_valid").reg();
+
+    // Which of it is in this beat.
+    let of_beat: Vec<_> = (0..IP_BYTES.div_ceil(g.bus_bytes))
+        .map(|n| number.is(n.into()).named(&format!("ip_beat_{n}")).reg())
+        .collect();
+    let port_places = beats::at("port_places", g, number, port_at, port_valid);
+    let checksum_places = beats::at("checksum_places", g, number, checksum_at, checksum_valid);
+    let (port, checksum) = (edit.field("new_port"), edit.field("l4_checksum"));
+
+    let (mut data, mut mask) = (vec![], vec![]);
+    for byte in 0..g.bus_bytes {
+        let (mut values, mut high, mut low) = (vec![], vec![], vec![]);
+        for (n, here) in (0..).zip(&of_beat) {
+            for header in [&v4_header, &v6_header] {
+                let place = (n * g.bus_bytes + byte) as usize;
+                let Some(b) = header.0.get(place).copied().flatten() else {
+                    continue;
+                };
+                let (is_high, is_low) = (*here & b.high, *here & b.low);
+                values.push(is_high.repl(4).cat(is_low.repl(4)) & b.value);
+                high.push(is_high);
+                low.push(is_low);
+            }
+        }
+        let at = if byte % 2 == 0 { 8 } else { 0 };
+        for (places, field) in [(port_places, port), (checksum_places, checksum)] {
+            let here = places.bit(byte / 2);
+            values.push(field.slice(at, 8).when(here));
+            high.push(here);
+            low.push(here);
+        }
+        data.push(m.or(&values));
+        mask.extend([m.or(&low), m.or(&high)]);
+    }
+    data.reverse();
+    mask.reverse();
+    m.output("data", m.concat(&data).named("placed").delay(2));
+    m.output("mask", m.concat(&mask).named("placed_mask").delay(2));
+    m.finish()
+}
+
+/// What is edited in the IP header, in an IPv4 and in an IPv6 one: `edited` says whether a field is, in each of them.
+fn ip_headers<'m>(
+    edit: Sig<'m>,
+    none: Sig<'m>,
+    edited: impl Fn(&str) -> [Sig<'m>; 2],
+) -> (Bytes<'m>, Bytes<'m>) {
+    let m = edit.module();
+    let class = edit.field("traffic_class");
+    let [v4_class, v6_class] = edited("traffic_class_valid");
+    let (src, [v4_src, v6_src]) = (edit.field("src"), edited("src_valid"));
+    let (dst, [v4_dst, v6_dst]) = (edit.field("dst"), edited("dst_valid"));
+    let mut v4_header = Bytes::new(IP_BYTES);
+    v4_header.put(1, class, v4_class, v4_class);
+    let (checksum, [v4_checksum, _]) = (edit.field("ip_checksum"), edited("ip_checksum_valid"));
+    v4_header.put_number(10, checksum, v4_checksum);
+    v4_header.put_number(12, src.trunc(32), v4_src);
+    v4_header.put_number(16, dst.trunc(32), v4_dst);
+    let mut v6_header = Bytes::new(IP_BYTES);
+    v6_header.put(0, class.slice(4, 4).zext(8), none, v6_class);
+    v6_header.put(1, class.trunc(4).cat(m.lit(4, 0)), v6_class, none);
+    v6_header.put_number(8, src, v6_src);
+    v6_header.put_number(24, dst, v6_dst);
+    (v4_header, v6_header)
+}
+
+/// Where a port and where a checksum is edited, in half-words: all offsets are even.
+fn transport_places(edit: Sig<'_>) -> (Sig<'_>, Sig<'_>) {
+    let l4 = edit.field("l4_offset").slice(1, 6).zext(7);
+    let port_at = l4 + edit.field("dport_valid").zext(7);
+    let checksum_at = l4 + edit.field("l4_checksum_at").slice(1, 4).zext(7);
+    (port_at, checksum_at)
+}
+
 /// One bit for each half-word of the patch: whether `at` names it, where `valid`; a clock later.
 fn places<'m>(name: &str, valid: Sig<'m>, at: Sig<'m>) -> Sig<'m> {
     let places: Vec<_> = (0..PATCH_BYTES / 2)
@@ -213,12 +299,12 @@ fn places<'m>(name: &str, valid: Sig<'m>, at: Sig<'m>) -> Sig<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::testbench::{built, packed, small, unpacked};
+    use crate::stream::testbench::{built, packed, unpacked};
     use seqnic_gen::Sim;
 
     /// Bytes with their masks of a patch; every edit at every place is tested with the editor.
     fn patch_of(fields: &[(&str, u128)]) -> (Vec<u8>, Vec<u8>) {
-        let mut sim = Sim::new(&built(build(&small(64))));
+        let mut sim = Sim::new(&built(at_once()));
         sim.set_bits("edit", &packed(&record(&EDIT), fields));
         sim.step_n(LATENCY);
         let patch = sim.get_bits("patch");

@@ -89,6 +89,21 @@ impl Bench {
         }
     }
 
+    /// Where copies are some clocks apart: the edit of the last one stays a clock, that of the next is there a clock before it.
+    fn apart(&mut self, g: &Geometry, next: &Slot, more: u64) {
+        if g.clocks_per_header == 1 {
+            return;
+        }
+        self.clock(g, None);
+        for _ in 0..more {
+            self.sim
+                .set_bits("edit", &Bits::ones(record(&EDIT).width()));
+            self.clock(g, None);
+        }
+        self.sim.set_bits("edit", &next.edit);
+        self.clock(g, None);
+    }
+
     fn clock(&mut self, g: &Geometry, slot: Option<&Slot>) {
         let sim = &mut self.sim;
         sim.set("slot_valid", slot.is_some().into());
@@ -132,8 +147,12 @@ impl Bench {
 
 #[test]
 fn edits_are_what_the_record_says() {
-    for bus in BUSES {
-        let g = small(bus);
+    let shapes = BUSES.into_iter().flat_map(|bus| [(bus, 1), (bus, 8)]);
+    for (bus, clocks_per_header) in shapes {
+        let g = Geometry {
+            clocks_per_header,
+            ..small(bus)
+        };
         let mut bench = Bench::new(&g);
         let mut random = Random::new(u64::from(bus) + 1);
         let (mut frames, mut ends, mut metas) = (vec![], vec![], vec![]);
@@ -162,7 +181,9 @@ fn edits_are_what_the_record_says() {
             };
             let error = random.one_in(9);
             let out = plain(&frame, &edit);
-            for slot in slots(&g, &frame, error, &edit, n % 2) {
+            let slots = slots(&g, &frame, error, &edit, n % 2);
+            bench.apart(&g, &slots[0], random.below(3));
+            for slot in slots {
                 while random.below(100) < gaps {
                     bench.clock(&g, None);
                 }
@@ -182,7 +203,7 @@ fn edits_are_what_the_record_says() {
         for (i, (found, expected)) in bench.frames.iter().zip(&frames).enumerate() {
             assert!(
                 (&found.0, found.1) == (&expected.0, expected.1),
-                "bus {bus}, frame {i}:\n{:02x?}\nexpected\n{:02x?}",
+                "bus {bus}, {clocks_per_header} clocks a header, frame {i}:\n{:02x?}\nexpected\n{:02x?}",
                 found.0,
                 expected.0
             );
