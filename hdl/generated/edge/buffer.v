@@ -37,10 +37,12 @@ module buffer (
     wire [38:0] ends_out_data;
     wire [5:0] ends_count;
     reg  room_q;
-    wire edits_in_ready;
+    reg  edit_waits;
+    reg  edit_behind_valid;
+    reg  edits_valid;
+    reg  [1106:0] edit_behind;
+    reg  [1106:0] edits_data;
     reg  finish_d1;
-    wire edits_out_valid;
-    wire [4:0] edits_count;
     reg  [6:0] most;
     reg  armed;
     reg  fresh;
@@ -61,28 +63,32 @@ module buffer (
     wire ends_out_ready = frame_done;
     wire [11:0] used = written - freed;
     wire le_43 = used <= 12'h800;
-    wire edit_in_ready = edits_in_ready;
-    wire or_50 = ~edit_valid | edit_in_ready;
-    wire edits_out_ready = finish_d1;
-    wire [3:0] offset = edit_now[252:249];
-    wire [3:0] moved = edit_now[260:257];
-    wire [6:0] cat_76 = {4'd0, edit_now[263:261]};
-    wire [3:0] front = fresh ? cat_76[3:0] : in_front;
+    wire edit_in_ready = ~edit_waits;
+    wire or_51 = ~edit_valid | edit_in_ready;
+    wire edit_there = edit_valid | edit_waits;
+    wire edits_ready = finish_d1;
+    wire edits_free = ~edits_valid | edits_ready;
+    wire edit_moves = edit_behind_valid & edits_free;
+    wire edit_enters = edit_there & (~edit_behind_valid | edit_moves);
+    wire [3:0] offset = edits_data[252:249];
+    wire [3:0] moved = edits_data[260:257];
+    wire [6:0] cat_92 = {4'd0, edits_data[263:261]};
+    wire [3:0] front = fresh ? cat_92[3:0] : in_front;
     wire packet = ~(|front);
     wire [11:0] at = fresh ? first_at : read_at;
     wire [11:0] next = at + 12'd1;
-    wire and_94 = armed & ((ends_out_valid | ((|offset) ? (at != visible_less) : (at != visible))) | ~packet);
-    wire go = and_94 & ~hold;
+    wire and_110 = armed & ((ends_out_valid | ((|offset) ? (at != visible_less) : (at != visible))) | ~packet);
+    wire go = and_110 & ~hold;
     wire [11:0] needed = (|offset) ? next : at;
     wire [11:0] ahead = visible - needed;
-    wire or_108 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 12'h800));
+    wire or_124 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 12'h800));
     wire ended = ends_out_valid & (ends_out_data[32:22] == at[10:0]);
     wire at_end = ends_out_valid & (ends_out_data[10:0] == at[10:0]);
     wire next_end = ends_out_valid & (ends_out_data[21:11] == at[10:0]);
-    wire [6:0] cat_121 = {2'd0, ends_out_data[37:33]};
-    wire finish = (go & packet) & ((ended | (at_end & (cat_121 <= most))) | (next_end & ((cat_121 + 7'h10) <= most)));
-    wire [6:0] last_count = (((cat_121 + {3'd0, moved}) - {3'd0, offset}) + ({7{next_end}} & 7'h10)) - ({7{ended}} & 7'h10);
-    wire frame_read = finish & edit_now[65];
+    wire [6:0] cat_137 = {2'd0, ends_out_data[37:33]};
+    wire finish = (go & packet) & ((ended | (at_end & (cat_137 <= most))) | (next_end & ((cat_137 + 7'h10) <= most)));
+    wire [6:0] last_count = (((cat_137 + {3'd0, moved}) - {3'd0, offset}) + ({7{next_end}} & 7'h10)) - ({7{ended}} & 7'h10);
+    wire frame_read = finish & edits_data[65];
     wire [11:0] behind = ended ? at : (next_end ? (at + 12'd2) : (at + 12'd1));
     assign slot = {
         ends_out_data[38],
@@ -97,10 +103,11 @@ module buffer (
     };
     wire [9:0] next_10_1 = next[10:1];
     wire [9:0] at_10_1 = at[10:1];
-    wire and_180 = go & ~ends_out_valid;
-    wire and_182 = finish & ~edit_now[65];
-    wire and_183 = finish & ended;
+    wire and_196 = go & ~ends_out_valid;
+    wire and_198 = finish & ~edits_data[65];
+    wire and_199 = finish & ended;
     assign slot_valid = go;
+    assign edit_now = edits_data;
     assign room = room_q;
 
     stream_fifo_w39_d32 ends (
@@ -115,23 +122,13 @@ module buffer (
         .count(ends_count)
     );
 
-    stream_fifo_w1107_d16 edits (
-        .clk(clk),
-        .rst(rst),
-        .in_valid(edit_valid),
-        .in_data(edit),
-        .out_ready(edits_out_ready),
-        .in_ready(edits_in_ready),
-        .out_valid(edits_out_valid),
-        .out_data(edit_now),
-        .count(edits_count)
-    );
-
     always @(posedge clk) begin
+        if (edit_enters) edit_behind <= edit;
+        if (edit_moves) edits_data <= edit_behind;
         most <= ({3'd0, offset} + 7'h10) - {3'd0, moved};
         if (go) in_front <= front - {3'd0, ~packet};
         if (go) started <= packet;
-        first_at <= start_0 + {4'd0, {4'd0, edit_now[256:253]}};
+        first_at <= start_0 + {4'd0, {4'd0, edits_data[256:253]}};
         even <= ring_even_q;
         odd <= ring_odd_q;
     end
@@ -146,6 +143,9 @@ module buffer (
             visible_less <= 12'hfff;
             frame_done <= 1'd0;
             room_q <= 1'd0;
+            edit_waits <= 1'd0;
+            edit_behind_valid <= 1'd0;
+            edits_valid <= 1'd0;
             finish_d1 <= 1'd0;
             armed <= 1'd0;
             fresh <= 1'd1;
@@ -154,13 +154,16 @@ module buffer (
             written <= written + {11'd0, valid};
             if (go) read_at <= packet ? next : at;
             if (frame_read) start_0 <= behind;
-            if ((go & packet) & edit_now[65]) freed <= finish ? behind : next;
+            if ((go & packet) & edits_data[65]) freed <= finish ? behind : next;
             visible <= written;
             visible_less <= written - 12'd1;
             frame_done <= frame_read;
             room_q <= used <= 12'h7f8;
+            edit_waits <= edit_there & ~edit_enters;
+            edit_behind_valid <= edit_there | (edit_behind_valid & ~edit_moves);
+            edits_valid <= edit_behind_valid | ~edits_free;
             finish_d1 <= finish;
-            armed <= (edits_out_valid & ~finish) & ~finish_d1;
+            armed <= (edits_valid & ~finish) & ~finish_d1;
             if (go) fresh <= finish;
             edit_taken <= finish_d1;
         end
@@ -187,17 +190,18 @@ module buffer (
         if (!rst) begin
             end_has_a_slot: assert (or_35);
             ring_not_overrun: assert (le_43);
-            edit_has_a_slot: assert (or_50);
-            reads_what_is_written: assert (or_108);
-            cut_through: cover (and_180);
-            copy_reads_again: cover (and_182);
-            beat_of_the_read_before: cover (and_183);
+            edit_has_a_slot: assert (or_51);
+            edit_waits_outside: cover (edit_waits);
+            reads_what_is_written: assert (or_124);
+            cut_through: cover (and_196);
+            copy_reads_again: cover (and_198);
+            beat_of_the_read_before: cover (and_199);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, diff_26, sum_28, or_35, ends_count, le_43, or_50, edits_count, cat_76, or_108, last_count, and_180, and_182, and_183};
+    wire _unused = &{1'b0, diff_26, sum_28, or_35, ends_count, le_43, or_51, cat_92, or_124, last_count, and_196, and_198, and_199, edit_waits};
 
 `ifndef SYNTHESIS
     initial begin
@@ -209,6 +213,11 @@ module buffer (
         visible_less = 12'hfff;
         frame_done = 1'd0;
         room_q = 1'd0;
+        edit_waits = 1'd0;
+        edit_behind_valid = 1'd0;
+        edits_valid = 1'd0;
+        edit_behind = 1107'd0;
+        edits_data = 1107'd0;
         finish_d1 = 1'd0;
         most = 7'd0;
         armed = 1'd0;

@@ -48,7 +48,6 @@ table_rewrite.v
 table_encap.v
 header_prepare.v
 stream_fifo_w39_d32.v
-stream_fifo_w1107_d16.v
 buffer.v
 patch_beats.v
 prefix_beats.v

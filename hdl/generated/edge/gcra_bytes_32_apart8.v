@@ -14,90 +14,53 @@ module gcra_bytes_32_apart8 (
     input  wire [13:0] bytes,
     output reg  conforms
 );
-    reg  [49:0] sum_89_d1;
-    reg  [49:0] sum_91_d1;
-    reg  [49:0] sum_93_d1;
-    reg  [49:0] sum_95_d1;
-    reg  [49:0] sum_97_d1;
-    reg  [49:0] sum_99_d1;
-    reg  [49:0] sum_101_d1;
-    reg  [49:0] sum_103_d1;
-    reg  [49:0] sum_105_d1;
-    reg  [49:0] sum_107_d1;
-    reg  [49:0] sum_101_d2;
-    reg  [49:0] sum_110_d1;
-    reg  [49:0] sum_112_d1;
-    reg  [49:0] product;
-    reg  [79:0] sum_122_d1;
-    reg  [79:0] sum_122_d2;
-    reg  [79:0] sum_122_d3;
-    reg  [79:0] sum_122_d4;
+    reg  [4:0] row_kept;
+    reg  [63:0] arrived_kept;
     reg  [79:0] latest;
-    reg  [79:0] now_d1;
-    reg  [79:0] now_d2;
-    reg  [79:0] now_d3;
-    reg  [79:0] now_d4;
-    reg  [79:0] from_now;
-    reg  [49:0] product_d1;
+    reg  [35:0] cost_kept;
+    reg  [37:0] cost_thrice;
+    reg  [13:0] bytes_left;
+    reg  [35:0] product_high;
+    reg  [13:0] product_low;
+    reg  [79:0] due_times_q;
+    reg  [79:0] due;
+    reg  late_d1;
     reg  asked_d1;
     reg  asked_d2;
     reg  asked_d3;
     reg  asked_d4;
     reg  asked_d5;
-    reg  [4:0] row_d1;
-    reg  [4:0] row_d2;
-    reg  [4:0] row_d3;
-    reg  [4:0] row_d4;
-    reg  [4:0] row_d5;
-    reg  [79:0] due_times_q;
-    reg  [79:0] due;
-    reg  [79:0] value;
     reg  asked_d6;
-    reg  [4:0] row_d6;
-    reg  [79:0] now_d5;
+    reg  asked_d7;
+    reg  asked_d8;
+    reg  and_70_d1;
+    reg  [4:0] row_kept_d1;
+    reg  [79:0] value_d1;
     (* ram_style = "distributed" *) reg [79:0] due_times [0:31];
-    wire [49:0] cat_7 = {14'd0, cost};
-    wire [79:0] now = {arrived, 16'd0};
-    wire [79:0] charged = {30'd0, product_d1};
+    wire [79:0] cat_9 = {arrived_kept, 16'd0};
+    wire [37:0] cat_17 = {2'd0, cost_kept};
+    wire [37:0] cat_19 = {2'd0, cost};
+    wire [37:0] mux_38 = bytes_left[1] ? (bytes_left[0] ? cost_thrice : {cat_17[36:0], 1'd0}) : (bytes_left[0] ? cat_17 : 38'd0);
+    wire [37:0] product_sum = {2'd0, product_high} + mux_38;
+    wire [49:0] product = {product_high, product_low};
     wire in_time = due <= latest;
-    wire late = due < now_d5;
+    wire late = due < cat_9;
+    wire [79:0] value = (late_d1 ? cat_9 : due) + {30'd0, product};
 
     always @(posedge clk) begin
-        sum_89_d1 <= ({50{bytes[0]}} & cat_7) + ({50{bytes[1]}} & {cat_7[48:0], 1'd0});
-        sum_91_d1 <= ({50{bytes[2]}} & {cat_7[47:0], 2'd0}) + ({50{bytes[3]}} & {cat_7[46:0], 3'd0});
-        sum_93_d1 <= ({50{bytes[4]}} & {cat_7[45:0], 4'd0}) + ({50{bytes[5]}} & {cat_7[44:0], 5'd0});
-        sum_95_d1 <= ({50{bytes[6]}} & {cat_7[43:0], 6'd0}) + ({50{bytes[7]}} & {cat_7[42:0], 7'd0});
-        sum_97_d1 <= ({50{bytes[8]}} & {cat_7[41:0], 8'd0}) + ({50{bytes[9]}} & {cat_7[40:0], 9'd0});
-        sum_99_d1 <= ({50{bytes[10]}} & {cat_7[39:0], 10'd0}) + ({50{bytes[11]}} & {cat_7[38:0], 11'd0});
-        sum_101_d1 <= ({50{bytes[12]}} & {cat_7[37:0], 12'd0}) + ({50{bytes[13]}} & {cat_7[36:0], 13'd0});
-        sum_103_d1 <= sum_89_d1 + sum_91_d1;
-        sum_105_d1 <= sum_93_d1 + sum_95_d1;
-        sum_107_d1 <= sum_97_d1 + sum_99_d1;
-        sum_101_d2 <= sum_101_d1;
-        sum_110_d1 <= sum_103_d1 + sum_105_d1;
-        sum_112_d1 <= sum_107_d1 + sum_101_d2;
-        product <= sum_110_d1 + sum_112_d1;
-        sum_122_d1 <= now + {24'd0, tolerance};
-        sum_122_d2 <= sum_122_d1;
-        sum_122_d3 <= sum_122_d2;
-        sum_122_d4 <= sum_122_d3;
-        latest <= sum_122_d4;
-        now_d1 <= now;
-        now_d2 <= now_d1;
-        now_d3 <= now_d2;
-        now_d4 <= now_d3;
-        from_now <= now_d4 + {30'd0, product};
-        product_d1 <= product;
-        row_d1 <= row;
-        row_d2 <= row_d1;
-        row_d3 <= row_d2;
-        row_d4 <= row_d3;
-        row_d5 <= row_d4;
+        if (asked) row_kept <= row;
+        if (asked) arrived_kept <= arrived;
+        if (asked) latest <= {arrived, 16'd0} + {24'd0, tolerance};
+        if (asked) cost_kept <= cost;
+        if (asked) cost_thrice <= {cat_19[36:0], 1'd0} + cat_19;
+        bytes_left <= asked ? bytes : {2'd0, bytes_left[13:2]};
+        product_high <= {36{~asked}} & product_sum[37:2];
+        product_low <= {product_sum[1:0], product_low[13:2]};
         due <= due_times_q;
-        value <= in_time ? (late ? from_now : (due + charged)) : due;
-        row_d6 <= row_d5;
-        now_d5 <= now_d4;
         conforms <= in_time;
+        late_d1 <= late;
+        row_kept_d1 <= row_kept;
+        value_d1 <= value;
     end
 
     always @(posedge clk) begin
@@ -108,6 +71,9 @@ module gcra_bytes_32_apart8 (
             asked_d4 <= 1'd0;
             asked_d5 <= 1'd0;
             asked_d6 <= 1'd0;
+            asked_d7 <= 1'd0;
+            asked_d8 <= 1'd0;
+            and_70_d1 <= 1'd0;
         end else begin
             asked_d1 <= asked;
             asked_d2 <= asked_d1;
@@ -115,61 +81,45 @@ module gcra_bytes_32_apart8 (
             asked_d4 <= asked_d3;
             asked_d5 <= asked_d4;
             asked_d6 <= asked_d5;
+            asked_d7 <= asked_d6;
+            asked_d8 <= asked_d7;
+            and_70_d1 <= asked_d8 & conforms;
         end
     end
 
     always @(posedge clk) begin
-        due_times_q <= due_times[row_d3];
+        due_times_q <= due_times[row_kept];
     end
 
     always @(posedge clk) begin
-        if (asked_d6) due_times[row_d6] <= value;
+        if (and_70_d1) due_times[row_kept_d1] <= value_d1;
     end
 
 `ifndef SYNTHESIS
     initial begin
-        sum_89_d1 = 50'd0;
-        sum_91_d1 = 50'd0;
-        sum_93_d1 = 50'd0;
-        sum_95_d1 = 50'd0;
-        sum_97_d1 = 50'd0;
-        sum_99_d1 = 50'd0;
-        sum_101_d1 = 50'd0;
-        sum_103_d1 = 50'd0;
-        sum_105_d1 = 50'd0;
-        sum_107_d1 = 50'd0;
-        sum_101_d2 = 50'd0;
-        sum_110_d1 = 50'd0;
-        sum_112_d1 = 50'd0;
-        product = 50'd0;
-        sum_122_d1 = 80'd0;
-        sum_122_d2 = 80'd0;
-        sum_122_d3 = 80'd0;
-        sum_122_d4 = 80'd0;
+        row_kept = 5'd0;
+        arrived_kept = 64'd0;
         latest = 80'd0;
-        now_d1 = 80'd0;
-        now_d2 = 80'd0;
-        now_d3 = 80'd0;
-        now_d4 = 80'd0;
-        from_now = 80'd0;
-        product_d1 = 50'd0;
+        cost_kept = 36'd0;
+        cost_thrice = 38'd0;
+        bytes_left = 14'd0;
+        product_high = 36'd0;
+        product_low = 14'd0;
+        due_times_q = 80'd0;
+        due = 80'd0;
+        conforms = 1'd0;
+        late_d1 = 1'd0;
         asked_d1 = 1'd0;
         asked_d2 = 1'd0;
         asked_d3 = 1'd0;
         asked_d4 = 1'd0;
         asked_d5 = 1'd0;
-        row_d1 = 5'd0;
-        row_d2 = 5'd0;
-        row_d3 = 5'd0;
-        row_d4 = 5'd0;
-        row_d5 = 5'd0;
-        due_times_q = 80'd0;
-        due = 80'd0;
-        value = 80'd0;
         asked_d6 = 1'd0;
-        row_d6 = 5'd0;
-        now_d5 = 80'd0;
-        conforms = 1'd0;
+        asked_d7 = 1'd0;
+        asked_d8 = 1'd0;
+        and_70_d1 = 1'd0;
+        row_kept_d1 = 5'd0;
+        value_d1 = 80'd0;
     end
 `endif
 

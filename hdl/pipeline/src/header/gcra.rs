@@ -3,7 +3,7 @@
 //!
 //! The state of a row is the time at which its next packet is due. Read, compare, write: a packet of
 //! a row whose last packets are not written yet takes the state from them, as counters do; packets that are far enough
-//! apart need none of it.
+//! apart need none of it. Where they are so far apart that a product is worked out step by step, one adder does it.
 
 use seqnic_gen::{Circuit, GenError, Module, RamSpec, RamStyle, Sig, clog2};
 use seqnic_spec::tables::time;
@@ -21,6 +21,10 @@ pub enum Charge {
 const READ_CLOCKS: u32 = 2;
 /// Levels of the tree that adds the partial products.
 const PRODUCT_CLOCKS: u32 = 4;
+/// Bits of a product's second factor that are worked off in a clock, where it is one clock after the other.
+const DIGIT: u32 = 2;
+/// Clocks between packets from which on that is done.
+const STEPWISE: u32 = time::BYTES_BITS.div_ceil(DIGIT) + 1;
 /// Rows up to which the states are in LUTs, and from which they are in UltraRAM.
 const LUT_ROWS: u32 = 32;
 const ULTRA_ROWS: u32 = 4096;
@@ -79,9 +83,32 @@ pub fn build(rows: u32, charge: Charge, apart: u32) -> Result<Circuit, Vec<GenEr
     let cost = m.input("cost", charge.cost_bits());
     let tolerance = m.input("tolerance", time::TOLERANCE_BITS);
 
+    let style = match rows {
+        ..=LUT_ROWS => RamStyle::Distributed,
+        ULTRA_ROWS.. => RamStyle::Ultra,
+        _ => RamStyle::Auto,
+    };
+    let spec = RamSpec::new(rows, time::BITS)
+        .latency(READ_CLOCKS)
+        .style(style);
     let (product_clocks, decision) = (charge.product_clocks(), charge.decision());
     let product = match charge {
-        Charge::Bytes => product(cost, m.input("bytes", time::BYTES_BITS)),
+        Charge::Bytes => {
+            let bytes = m.input("bytes", time::BYTES_BITS);
+            if apart >= STEPWISE {
+                let asked = Asked {
+                    asked,
+                    row,
+                    arrived,
+                    cost,
+                    bytes,
+                    tolerance,
+                };
+                stepwise(&m, spec, asked);
+                return m.finish();
+            }
+            product(cost, bytes)
+        }
         Charge::Packets => cost,
     };
     let product = product.zext(time::BITS);
@@ -93,13 +120,7 @@ pub fn build(rows: u32, charge: Charge, apart: u32) -> Result<Circuit, Vec<GenEr
     let charged = product.delay(decision - product_clocks).named("charged");
     let (asked_then, row_then) = (asked.delay(decision), row.delay(decision));
 
-    let style = match rows {
-        ..=LUT_ROWS => RamStyle::Distributed,
-        ULTRA_ROWS.. => RamStyle::Ultra,
-        _ => RamStyle::Auto,
-    };
-    let spec = RamSpec::new(rows, time::BITS).latency(READ_CLOCKS);
-    let memory = m.ram("due_times", spec.style(style));
+    let memory = m.ram("due_times", spec);
     let stored = memory.read(row.delay(decision - READ_CLOCKS));
     let value = m.reg_no_reset("value", time::BITS);
     let (written, row_written) = (asked_then.reg(), row_then.reg());
@@ -121,6 +142,63 @@ pub fn build(rows: u32, charge: Charge, apart: u32) -> Result<Circuit, Vec<GenEr
     m.output("conforms", conforms.reg());
     m.finish()
 }
+
+struct Asked<'m> {
+    asked: Sig<'m>,
+    row: Sig<'m>,
+    arrived: Sig<'m>,
+    cost: Sig<'m>,
+    bytes: Sig<'m>,
+    tolerance: Sig<'m>,
+}
+
+/// Of packets charged by bytes, [`STEPWISE`] clocks apart or more: what a packet is charged is not known before its decision but
+/// is when the state is written, and that is in time for the next packet's read.
+fn stepwise<'m>(m: &'m Module, spec: RamSpec, packet: Asked<'m>) {
+    let asked = packet.asked;
+    let kept = |name: &str, value: Sig<'m>| {
+        let kept = m.reg_no_reset(name, value.width());
+        kept.set_when(asked, value);
+        kept.q()
+    };
+    let fraction = m.lit(time::FRACTION_BITS, 0);
+    let row = kept("row_kept", packet.row);
+    let now = kept("arrived_kept", packet.arrived).cat(fraction);
+    let tolerance = packet.tolerance.zext(time::BITS);
+    let latest = kept("latest", packet.arrived.cat(fraction) + tolerance);
+
+    // The lowest digit of `bytes` first: what is below it in the sum is final.
+    let width = packet.cost.width() + DIGIT;
+    let once = kept("cost_kept", packet.cost).zext(width);
+    let cost = packet.cost.zext(width);
+    let thrice = kept("cost_thrice", cost.shl(1) + cost);
+    let rest = m.reg_no_reset("bytes_left", time::BYTES_BITS);
+    rest.set(asked.mux(packet.bytes, rest.shr(DIGIT)));
+    let digit = rest.trunc(DIGIT);
+    let added = m.index(&[m.lit(width, 0), once, once.shl(1), thrice], digit);
+    let high = m.reg_no_reset("product_high", width - DIGIT);
+    let sum = (high.zext(width) + added).named("product_sum");
+    high.set(sum.slice(DIGIT, width - DIGIT).when(!asked));
+    let low = m.reg_no_reset("product_low", time::BYTES_BITS);
+    low.set(
+        sum.trunc(DIGIT)
+            .cat(low.slice(DIGIT, time::BYTES_BITS - DIGIT)),
+    );
+    let product = high.q().cat(low.q()).named("product");
+
+    let memory = m.ram("due_times", spec);
+    let due = memory.read(row).named("due");
+    let conforms = due.le(latest).named("in_time").reg();
+    let late = due.lt(now).named("late").reg();
+    let value = (late.mux(now, due) + product.zext(time::BITS)).named("value");
+    let written = (asked.delay(STEPWISE) & conforms).as_valid().reg();
+    memory.write(written, row.reg(), value.reg());
+    m.output("conforms", conforms);
+}
+
+// The row is read with what the packet before it wrote, and is so when the decision is made.
+const _: () = assert!(Charge::Bytes.decision() >= 2 + READ_CLOCKS);
+const _: () = assert!(DIGIT == 2, "four products are chosen from");
 
 /// `cost * bytes`, [`PRODUCT_CLOCKS`] later: partial products added in a tree, a level a clock.
 fn product<'m>(cost: Sig<'m>, bytes: Sig<'m>) -> Sig<'m> {
@@ -216,7 +294,13 @@ mod tests {
 
     #[test]
     fn the_largest_cost_and_length_fit() {
-        let mut sim = Sim::new(&built(build(32, Charge::Bytes, 1)));
+        for apart in [1, 8] {
+            largest_fit(apart);
+        }
+    }
+
+    fn largest_fit(apart: u32) {
+        let mut sim = Sim::new(&built(build(32, Charge::Bytes, apart)));
         sim.reset();
         let most = (1u64 << time::METER_COST_BITS) - 1;
         let bytes = (1u64 << time::BYTES_BITS) - 1;
@@ -230,7 +314,11 @@ mod tests {
             sim.set("bytes", bytes);
             sim.set_bits("tolerance", &Bits::new(time::TOLERANCE_BITS, tolerance));
             sim.set("asked", 1);
-            sim.step_n(2);
+            sim.step();
+            sim.set("asked", u64::from(apart == 1));
+            sim.step_n(apart - 1);
+            sim.set("asked", 1);
+            sim.step();
             sim.set("asked", 0);
             sim.step_n(Charge::Bytes.latency() - 1);
             assert_eq!(sim.get("conforms"), expected);

@@ -7,7 +7,7 @@ use crate::header::packets::sum;
 use crate::testing::*;
 use cases::{edits, random_cases, verdict};
 use compare::{copy, exception, unedited};
-use seqnic_gen::{Bits, Sim};
+use seqnic_gen::{Bits, SPACED_VALID, Sim};
 use seqnic_spec::geometry;
 use seqnic_spec::layout::Row;
 use seqnic_spec::reason::Reason;
@@ -68,6 +68,43 @@ fn every_edit_is_that_of_the_image_engine() {
         kinds.len() == 8 && kinds.values().all(|n| *n > 40),
         "{kinds:?}"
     );
+}
+
+/// Where headers are some clocks apart the buffer leaves an edit in the registers here until it has a place for it.
+#[test]
+fn an_edit_stays_until_the_next_order() {
+    let (image, cases) = random_cases(5, 400);
+    let g = Geometry {
+        clocks_per_header: 8,
+        ..*image.geometry
+    };
+    let circuit = prepare(&g).unwrap().spaced(8).unwrap();
+    let leaves = circuit.latency().unwrap();
+    let mut sim = Sim::new(&circuit);
+    sim.reset();
+    load(&mut sim, &image, &TABLES);
+    let mut random = Random::new(5);
+    for (id, (case, expected)) in cases.iter().zip(edits(&image, &cases)).enumerate() {
+        let v = verdict(&case.frame, case.port, id as u64, &case.h, &case.v);
+        for (number, edit) in (0..).zip(&expected) {
+            for (name, value) in [("in_valid", 1), (SPACED_VALID, 1), ("in_number", number)] {
+                sim.set(name, value);
+            }
+            sim.set_bits("in_verdict", &v);
+            sim.step();
+            for (name, value) in [("in_valid", 0), (SPACED_VALID, 0), ("in_number", 15)] {
+                sim.set(name, value);
+            }
+            sim.set_bits("in_verdict", &Bits::ones(v.width()));
+            sim.step_n(leaves - 1);
+            assert_eq!(sim.get("out_valid"), 1);
+            for _ in 0..8 + random.below(20) {
+                assert_eq!(sim.get_bits("out_edit"), *edit);
+                sim.step();
+                assert_eq!(sim.get("out_valid"), 0);
+            }
+        }
+    }
 }
 
 /// A policed packet has one copy, the host's; which packets are policed says the rule in integers.

@@ -20,7 +20,11 @@
 //!
 //! What a slot is compared with is worked out before: an end's neighbours as it is written, what a
 //! copy's last slot may hold as its edit comes to the head. Where headers are some clocks apart there
-//! are two clocks between copies for it, and the edit's registers and the queue's are the same.
+//! are two clocks between copies for it, and edits wait in registers, not in a queue ([`places`]).
+
+mod places;
+
+pub use places::PLACES;
 
 use super::{beat, count_bits, data_bits, edit_slots, record, slot};
 use seqnic_gen::{Bits, Circuit, GenError, Module, RamSpec, Record, Sig, Stream, clog2};
@@ -40,7 +44,8 @@ const SKIPPED_BITS: u32 = 2;
 pub const READ_LATENCY: u32 = 2;
 
 /// Takes `valid`, `beat` (never stalled; the arbiter minds `room`), and `edit_valid`, `edit` in the
-/// frames' order into a queue of [`edit_slots`] (the sequencer minds `edit_taken`). Gives
+/// frames' order into a queue of [`edit_slots`] (the sequencer minds `edit_taken`; where headers are some clocks apart, the
+/// edit that comes last stays on its wires until there is a place for it). Gives
 /// `slot_valid`, [`slot`] with `edit_now` ([`EDIT`], with every slot of the copy), and [`READ_LATENCY`]
 /// clocks later the rows `even` and `odd`. `hold` leaves a clock without a slot. `frame_done` is set with the last
 /// slot of a frame's last copy.
@@ -130,7 +135,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let edit_record = record(&EDIT);
     let (edits, most, armed) = match spaced {
         true => {
-            let (edits, _) = edits.fifo("edits", edit_slots(g));
+            let edits = places::behind_each_other(&m, edits);
             let most = m.reg_no_reset("most", wide);
             most.set(most_bytes(edits.data, full, beat_bits));
             (edits, most.q(), Some(m.reg("armed", 1, 0)))

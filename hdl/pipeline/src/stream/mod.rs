@@ -54,10 +54,13 @@ use seqnic_spec::tables::width;
 use seqnic_spec::wire::{MAX_FRAME_BYTES, MAX_PREFIX};
 
 /// Edits that may wait between `prepare` and the editor. Covers the latency of `prepare` and the
-/// loop back to the sequencer, so that one-beat frames pass at one a clock; fewer are on their way where
+/// loop back to the sequencer, so that one-beat frames pass at one a clock; few are on their way where
 /// copies are some clocks apart.
 pub fn edit_slots(g: &Geometry) -> u32 {
-    if g.clocks_per_header == 1 { 32 } else { 16 }
+    match g.clocks_per_header {
+        1 => 32,
+        _ => buffer::PLACES,
+    }
 }
 
 /// Bits of a frame length in bytes.

@@ -238,6 +238,7 @@ fn every_beat_of_a_copy_reads_what_it_needs() {
         assert_eq!(frames_left, 0);
         assert_eq!(sim.get("written"), sim.get("freed"));
         assert!(room_gone > 0, "the ring was never full");
+        assert!(apart == 1 || sim.covered("edit_waits_outside").unwrap() > 0);
         assert!(sim.covered("cut_through").unwrap() > 0);
         assert!(sim.covered("copy_reads_again").unwrap() > 0);
         assert!(sim.covered("beat_of_the_read_before").unwrap() > 0);
