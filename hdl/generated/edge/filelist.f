@@ -8,8 +8,7 @@ table_decap.v
 header_ethernet.v
 header_tunnel.v
 header_ipv4.v
-header_ipv6.v
-header_transport.v
+header_chain.v
 header_parser.v
 table_interface.v
 header_interface.v

@@ -18,7 +18,7 @@
 // runt, stage 1
 // vlan_depth, stage 1
 // near, stage 1
-// far, stage 1
+// window, stage 1
 
 `default_nettype none
 
@@ -41,12 +41,10 @@ module header_ethernet (
     output reg  runt,
     output reg  vlan_depth,
     output wire [847:0] near,
-    output wire [575:0] far
+    output reg  [1535:0] window
 );
     reg  one_s1;
     reg  two_s1;
-    reg  [1023:0] cat_82_s1;
-    reg  [575:0] cat_84_s1;
     wire [15:0] cat_8 = {part0[103:96], part0[111:104]};
     wire one = ((cat_8 == 16'h8100) | (cat_8 == 16'h88a8)) | (cat_8 == 16'h9100);
     wire [15:0] cat_19 = {part0[135:128], part0[143:136]};
@@ -58,13 +56,13 @@ module header_ethernet (
     wire [15:0] cat_69 = {part0[151:144], part0[159:152]};
     wire [15:0] cat_71 = {part0[119:112], part0[127:120]};
     wire [11:0] innermost = ((|cat_65[11:0]) & two) ? cat_69[11:0] : ({12{one}} & cat_71[11:0]);
-    wire mux_95 = one ? ({part0[135:128], part0[143:136]} == 16'h800) : ({part0[103:96], part0[111:104]} == 16'h800);
-    wire mux_107 = one ? ({part0[135:128], part0[143:136]} == 16'h86dd) : ({part0[103:96], part0[111:104]} == 16'h86dd);
-    wire mux_119 = one ? ({part0[135:128], part0[143:136]} == 16'h806) : ({part0[103:96], part0[111:104]} == 16'h806);
-    wire mux_131 = one ? ({part0[135:128], part0[143:136]} == 16'h8847) : ({part0[103:96], part0[111:104]} == 16'h8847);
-    wire mux_143 = one ? ({part0[135:128], part0[143:136]} == 16'h894f) : ({part0[103:96], part0[111:104]} == 16'h894f);
-    assign near = two_s1 ? cat_82_s1[1023:176] : (one_s1 ? cat_82_s1[991:144] : cat_82_s1[959:112]);
-    assign far = two_s1 ? {64'd0, cat_84_s1[575:64]} : (one_s1 ? {32'd0, cat_84_s1[575:32]} : cat_84_s1);
+    wire [1535:0] whole = {{part2, part1}, part0};
+    wire mux_94 = one ? ({part0[135:128], part0[143:136]} == 16'h800) : ({part0[103:96], part0[111:104]} == 16'h800);
+    wire mux_106 = one ? ({part0[135:128], part0[143:136]} == 16'h86dd) : ({part0[103:96], part0[111:104]} == 16'h86dd);
+    wire mux_118 = one ? ({part0[135:128], part0[143:136]} == 16'h806) : ({part0[103:96], part0[111:104]} == 16'h806);
+    wire mux_130 = one ? ({part0[135:128], part0[143:136]} == 16'h8847) : ({part0[103:96], part0[111:104]} == 16'h8847);
+    wire mux_142 = one ? ({part0[135:128], part0[143:136]} == 16'h894f) : ({part0[103:96], part0[111:104]} == 16'h894f);
+    assign near = two_s1 ? window[1023:176] : (one_s1 ? window[991:144] : window[959:112]);
 
     always @(posedge clk) begin
         if (spaced_valid) runt <= two ? (length < 8'h16) : (one ? (length < 8'h12) : (length < 8'he));
@@ -74,17 +72,16 @@ module header_ethernet (
         if (spaced_valid) one_s1 <= one;
         if (spaced_valid) two_s1 <= two;
         if (spaced_valid) vid <= innermost;
-        if (spaced_valid) v4 <= two ? ({part0[167:160], part0[175:168]} == 16'h800) : mux_95;
-        if (spaced_valid) v6 <= two ? ({part0[167:160], part0[175:168]} == 16'h86dd) : mux_107;
-        if (spaced_valid) arp <= two ? ({part0[167:160], part0[175:168]} == 16'h806) : mux_119;
-        if (spaced_valid) mpls <= two ? ({part0[167:160], part0[175:168]} == 16'h8847) : mux_131;
-        if (spaced_valid) nsh <= two ? ({part0[167:160], part0[175:168]} == 16'h894f) : mux_143;
-        if (spaced_valid) cat_82_s1 <= {part1, part0};
-        if (spaced_valid) cat_84_s1 <= {part2, part1[511:448]};
+        if (spaced_valid) v4 <= two ? ({part0[167:160], part0[175:168]} == 16'h800) : mux_94;
+        if (spaced_valid) v6 <= two ? ({part0[167:160], part0[175:168]} == 16'h86dd) : mux_106;
+        if (spaced_valid) arp <= two ? ({part0[167:160], part0[175:168]} == 16'h806) : mux_118;
+        if (spaced_valid) mpls <= two ? ({part0[167:160], part0[175:168]} == 16'h8847) : mux_130;
+        if (spaced_valid) nsh <= two ? ({part0[167:160], part0[175:168]} == 16'h894f) : mux_142;
+        if (spaced_valid) window <= whole;
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_53, cat_59, cat_65, cat_69, cat_71, cat_82_s1};
+    wire _unused = &{1'b0, cat_53, cat_59, cat_65, cat_69, cat_71};
 
 `ifndef SYNTHESIS
     initial begin
@@ -100,8 +97,7 @@ module header_ethernet (
         arp = 1'd0;
         mpls = 1'd0;
         nsh = 1'd0;
-        cat_82_s1 = 1024'd0;
-        cat_84_s1 = 576'd0;
+        window = 1536'd0;
     end
 `endif
 endmodule

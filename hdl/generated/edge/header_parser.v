@@ -14,35 +14,35 @@
 // arp, stage 1
 // runt, stage 1
 // vlan_depth, stage 1
-// dst_key: record address_key, stage 5: v6 [0], address [128:1]
-// src_key: record address_key, stage 5: v6 [0], address [128:1]
+// dst_key: record address_key, stage 10: v6 [0], address [128:1]
+// src_key: record address_key, stage 10: v6 [0], address [128:1]
 // taken, stage 3
 // number, stage 3
 // offset, stage 3
-// tag_wrong, stage 5
-// v6, stage 5
-// not_ip, stage 5
-// ipv4_header, stage 6
-// ipv4_checksum, stage 9
-// ipv6_header, stage 9
-// too_deep, stage 11
-// l4_header, stage 11
-// traffic_class, stage 5
-// ip_checksum, stage 5
-// ip_length, stage 5
-// ttl, stage 5
-// protocol, stage 9
-// later, stage 9
-// l4_offset, stage 9
-// tcp_flags, stage 10
-// sport, stage 10
-// dport, stage 10
-// l4, stage 11
-// l4_checksum, stage 11
-// udp_no_checksum, stage 11
-// nd, stage 11
-// icmp_error, stage 11
-// dhcp, stage 11
+// tag_wrong, stage 8
+// v6, stage 8
+// not_ip, stage 8
+// ipv4_header, stage 10
+// ipv4_checksum, stage 15
+// ipv6_header, stage 19
+// too_deep, stage 21
+// l4_header, stage 21
+// traffic_class, stage 9
+// ip_checksum, stage 9
+// ip_length, stage 9
+// ttl, stage 9
+// protocol, stage 19
+// later, stage 19
+// l4_offset, stage 19
+// tcp_flags, stage 22
+// sport, stage 22
+// dport, stage 22
+// l4, stage 21
+// l4_checksum, stage 24
+// udp_no_checksum, stage 24
+// nd, stage 22
+// icmp_error, stage 22
+// dhcp, stage 22
 
 `default_nettype none
 
@@ -105,81 +105,98 @@ module header_parser (
     wire ethernet_mpls;
     wire ethernet_nsh;
     wire [847:0] ethernet_near;
-    wire [575:0] ethernet_far;
+    wire [1535:0] ethernet_window;
     reg  [7:0] length_s1;
+    reg  spaced_valid_s1;
+    wire [127:0] tunnel_beat;
     wire tunnel_inner_v4;
-    wire [911:0] tunnel_l3;
     wire [7:0] tunnel_available;
     wire [6:0] tunnel_view;
+    wire [383:0] tunnel_head;
     reg  more_s1;
+    reg  more_s9;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
+    reg  spaced_valid_s4;
+    reg  spaced_valid_s5;
+    reg  spaced_valid_s6;
     wire ipv4_header_bad;
     wire [7:0] ipv4_limit;
     wire [7:0] ipv4_protocol;
     wire ipv4_later;
     wire [6:0] ipv4_place;
     wire ipv4_checksum_bad;
-    wire [7:0] ipv6_limit;
-    wire ipv6_header_bad;
-    wire ipv6_too_deep;
-    wire [7:0] ipv6_protocol;
-    wire ipv6_later;
-    wire [6:0] ipv6_place;
-    reg  [7:0] ipv4_protocol_s6;
-    reg  ipv4_later_s6;
-    reg  [6:0] ipv4_place_s6;
-    reg  [7:0] mux_61_s7;
-    wire [7:0] transport_icmp_type;
-    wire transport_too_deep;
-    wire transport_short;
-    reg  and_77_s10;
-    reg  or_80_s6;
-    reg  or_83_s6;
-    reg  not_122_s6;
-    reg  and_134_s11;
-    reg  and_141_s10;
-    reg  or_166_s11;
-    reg  and_155_s11;
-    reg  mux_193_s11;
-    reg  spaced_valid_s1;
-    reg  spaced_valid_s2;
-    reg  spaced_valid_s3;
-    reg  spaced_valid_s4;
-    reg  spaced_valid_s5;
-    reg  spaced_valid_s6;
+    reg  [7:0] ipv4_protocol_s10;
+    reg  ipv4_later_s10;
+    reg  [6:0] ipv4_place_s10;
+    wire chain_header_bad;
+    wire chain_walk_deep;
+    wire [6:0] chain_place;
+    wire [7:0] chain_icmp_type;
+    wire chain_too_deep;
+    wire chain_short;
+    reg  v6_s16;
+    reg  and_81_s20;
+    reg  or_84_s9;
+    reg  or_84_s17;
+    reg  or_88_s9;
+    reg  or_88_s17;
+    reg  not_100_s9;
+    reg  or_122_s9;
+    reg  not_130_s9;
+    reg  not_130_s17;
+    reg  and_133_s22;
+    reg  eq_139_s22;
+    reg  tunnel_inner_v4_s16;
+    reg  and_152_s20;
+    reg  udp_s22;
+    reg  spaced_valid_s1_2;
+    reg  spaced_valid_s2_2;
+    reg  spaced_valid_s3_2;
+    reg  spaced_valid_s4_2;
+    reg  spaced_valid_s5_2;
+    reg  spaced_valid_s6_2;
     reg  spaced_valid_s7;
     reg  spaced_valid_s8;
     reg  spaced_valid_s9;
     reg  spaced_valid_s10;
-    assign protocol = v6 ? ipv6_protocol : ipv4_protocol_s6;
-    assign later = v6 ? ipv6_later : ipv4_later_s6;
-    wire [6:0] place = v6 ? ipv6_place : ipv4_place_s6;
+    reg  spaced_valid_s11;
+    reg  spaced_valid_s12;
+    reg  spaced_valid_s13;
+    reg  spaced_valid_s14;
+    reg  spaced_valid_s15;
+    reg  spaced_valid_s16;
+    reg  spaced_valid_s17;
+    reg  spaced_valid_s18;
+    reg  spaced_valid_s19;
+    reg  spaced_valid_s20;
+    reg  spaced_valid_s21;
     assign not_ip = ~((tunnel_inner_v4 | v6) | arp);
     assign ipv4_header = tunnel_inner_v4 & ipv4_header_bad;
     assign ipv4_checksum = tunnel_inner_v4 & ipv4_checksum_bad;
-    assign ipv6_header = v6 & ipv6_header_bad;
-    assign too_deep = or_80_s6 & (and_77_s10 | transport_too_deep);
-    assign l4_header = or_83_s6 & transport_short;
-    wire [15:0] cat_88 = {tunnel_l3[7:0], tunnel_l3[15:8]};
-    assign traffic_class = v6 ? cat_88[11:4] : tunnel_l3[15:8];
-    assign ip_checksum = {16{~v6}} & {tunnel_l3[87:80], tunnel_l3[95:88]};
-    assign ip_length = v6 ? ({1'd0, {tunnel_l3[39:32], tunnel_l3[47:40]}} + 17'h28) : {1'd0, {tunnel_l3[23:16], tunnel_l3[31:24]}};
-    assign ttl = ~(|(v6 ? tunnel_l3[63:56] : tunnel_l3[71:64])) & (tunnel_inner_v4 | v6);
-    assign l4_offset = {place[4:0], 2'd0};
+    assign ipv6_header = v6_s16 & chain_header_bad;
+    assign too_deep = or_84_s17 & (and_81_s20 | chain_too_deep);
+    assign l4_header = or_88_s17 & chain_short;
+    wire [15:0] cat_94 = {tunnel_head[7:0], tunnel_head[15:8]};
+    assign traffic_class = v6 ? cat_94[11:4] : tunnel_head[15:8];
+    assign ip_checksum = {16{not_100_s9}} & {tunnel_head[87:80], tunnel_head[95:88]};
+    assign ip_length = v6 ? ({1'd0, {tunnel_head[39:32], tunnel_head[47:40]}} + 17'h28) : {1'd0, {tunnel_head[23:16], tunnel_head[31:24]}};
+    assign ttl = ~(|(v6 ? tunnel_head[63:56] : tunnel_head[71:64])) & or_122_s9;
+    assign l4_offset = {chain_place[4:0], 2'd0};
     wire udp = l4 == 3'd2;
-    assign udp_no_checksum = (udp & not_122_s6) & ~(|l4_checksum);
-    wire eq_129 = l4 == 3'd4;
-    assign nd = eq_129 & and_134_s11;
-    wire [4:0] cat_152 = {
-        transport_icmp_type == 8'd3,
-        transport_icmp_type == 8'd4,
-        transport_icmp_type == 8'd5,
-        transport_icmp_type == 8'hb,
-        transport_icmp_type == 8'hc
+    assign udp_no_checksum = and_133_s22 & ~(|l4_checksum);
+    assign nd = eq_139_s22 & ((8'h85 <= chain_icmp_type) & (chain_icmp_type <= 8'h89));
+    wire [4:0] cat_163 = {
+        chain_icmp_type == 8'd3,
+        chain_icmp_type == 8'd4,
+        chain_icmp_type == 8'd5,
+        chain_icmp_type == 8'hb,
+        chain_icmp_type == 8'hc
     };
-    wire or_166 = ((transport_icmp_type == 8'd1) | (transport_icmp_type == 8'd2)) | ((transport_icmp_type == 8'd3) | (transport_icmp_type == 8'd4));
-    assign icmp_error = and_155_s11 | (eq_129 & or_166_s11);
-    wire mux_193 = v6 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
-    assign dhcp = udp & mux_193_s11;
+    wire or_177 = ((chain_icmp_type == 8'd1) | (chain_icmp_type == 8'd2)) | ((chain_icmp_type == 8'd3) | (chain_icmp_type == 8'd4));
+    assign icmp_error = (and_152_s20 & (|cat_163)) | (eq_139_s22 & or_177);
+    wire mux_202 = v6_s16 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
+    assign dhcp = udp_s22 & mux_202;
 
     table_decap decap (
         .clk(clk),
@@ -214,14 +231,14 @@ module header_parser (
         .runt(runt),
         .vlan_depth(vlan_depth),
         .near(ethernet_near),
-        .far(ethernet_far)
+        .window(ethernet_window)
     );
 
     header_tunnel tunnel (
         .clk(clk),
         .rst(rst),
         .near(ethernet_near),
-        .far(ethernet_far),
+        .window(ethernet_window),
         .length(length_s1),
         .tags(ethernet_tags),
         .v4(ethernet_v4),
@@ -230,26 +247,28 @@ module header_parser (
         .nsh(ethernet_nsh),
         .decap(decap_row),
         .spaced_valid(spaced_valid_s1),
+        .beat(tunnel_beat),
         .taken(taken),
         .number(number),
         .offset(offset),
         .inner_v4(tunnel_inner_v4),
         .inner_v6(v6),
         .bad(tag_wrong),
-        .l3(tunnel_l3),
         .available(tunnel_available),
         .view(tunnel_view),
         .dst_key(dst_key),
-        .src_key(src_key)
+        .src_key(src_key),
+        .head(tunnel_head)
     );
 
     header_ipv4 ipv4 (
         .clk(clk),
         .rst(rst),
-        .packet(tunnel_l3[479:0]),
+        .packet(tunnel_head[159:0]),
         .available(tunnel_available),
-        .more(more_s1),
-        .spaced_valid(spaced_valid_s5),
+        .more(more_s9),
+        .beat(tunnel_beat),
+        .spaced_valid(spaced_valid_s6),
         .header_bad(ipv4_header_bad),
         .limit(ipv4_limit),
         .protocol(ipv4_protocol),
@@ -258,59 +277,57 @@ module header_parser (
         .checksum_bad(ipv4_checksum_bad)
     );
 
-    header_ipv6 ipv6 (
+    header_chain chain (
         .clk(clk),
         .rst(rst),
-        .packet(tunnel_l3),
+        .spaced_valid(spaced_valid_s6),
+        .beat(tunnel_beat),
+        .head(tunnel_head[319:0]),
         .available(tunnel_available),
-        .more(more_s1),
+        .more(more_s9),
         .view(tunnel_view),
-        .spaced_valid(spaced_valid_s5),
-        .limit(ipv6_limit),
-        .header_bad(ipv6_header_bad),
-        .too_deep(ipv6_too_deep),
-        .protocol(ipv6_protocol),
-        .later(ipv6_later),
-        .place(ipv6_place)
-    );
-
-    header_transport transport (
-        .clk(clk),
-        .rst(rst),
-        .packet(tunnel_l3),
         .v6(v6),
+        .v4_protocol(ipv4_protocol_s10),
+        .v4_later(ipv4_later_s10),
+        .v4_place(ipv4_place_s10),
+        .v4_limit(ipv4_limit),
+        .header_bad(chain_header_bad),
+        .walk_deep(chain_walk_deep),
         .protocol(protocol),
         .later(later),
-        .place(place),
-        .limit(mux_61_s7),
-        .view(tunnel_view),
-        .spaced_valid(spaced_valid_s9),
+        .place(chain_place),
         .tcp_flags(tcp_flags),
         .sport(sport),
         .dport(dport),
-        .icmp_type(transport_icmp_type),
+        .icmp_type(chain_icmp_type),
         .l4(l4),
         .checksum(l4_checksum),
-        .too_deep(transport_too_deep),
-        .short(transport_short)
+        .too_deep(chain_too_deep),
+        .short(chain_short)
     );
 
     always @(posedge clk) begin
         if (spaced_valid) length_s1 <= length;
         if (spaced_valid) more_s1 <= more;
-        if (spaced_valid_s5) ipv4_protocol_s6 <= ipv4_protocol;
-        if (spaced_valid_s5) ipv4_later_s6 <= ipv4_later;
-        if (spaced_valid_s5) ipv4_place_s6 <= ipv4_place;
-        if (spaced_valid_s6) mux_61_s7 <= v6 ? ipv6_limit : ipv4_limit;
-        if (spaced_valid_s9) and_77_s10 <= v6 & ipv6_too_deep;
-        if (spaced_valid_s5) or_80_s6 <= tunnel_inner_v4 | v6;
-        if (spaced_valid_s5) or_83_s6 <= tunnel_inner_v4 | v6;
-        if (spaced_valid_s5) not_122_s6 <= ~v6;
-        if (spaced_valid_s10) and_134_s11 <= (8'h85 <= transport_icmp_type) & (transport_icmp_type <= 8'h89);
-        if (spaced_valid_s9) and_141_s10 <= (tunnel_inner_v4 & (protocol == 8'd1)) & ~later;
-        if (spaced_valid_s10) or_166_s11 <= or_166;
-        if (spaced_valid_s10) and_155_s11 <= and_141_s10 & (|cat_152);
-        if (spaced_valid_s10) mux_193_s11 <= mux_193;
+        if (spaced_valid_s8) more_s9 <= more_s1;
+        if (spaced_valid_s9) ipv4_protocol_s10 <= ipv4_protocol;
+        if (spaced_valid_s9) ipv4_later_s10 <= ipv4_later;
+        if (spaced_valid_s9) ipv4_place_s10 <= ipv4_place;
+        if (spaced_valid_s15) v6_s16 <= v6;
+        if (spaced_valid_s19) and_81_s20 <= v6_s16 & chain_walk_deep;
+        if (spaced_valid_s8) or_84_s9 <= tunnel_inner_v4 | v6;
+        if (spaced_valid_s16) or_84_s17 <= or_84_s9;
+        if (spaced_valid_s8) or_88_s9 <= tunnel_inner_v4 | v6;
+        if (spaced_valid_s16) or_88_s17 <= or_88_s9;
+        if (spaced_valid_s8) not_100_s9 <= ~v6;
+        if (spaced_valid_s8) or_122_s9 <= tunnel_inner_v4 | v6;
+        if (spaced_valid_s8) not_130_s9 <= ~v6;
+        if (spaced_valid_s16) not_130_s17 <= not_130_s9;
+        if (spaced_valid_s21) and_133_s22 <= udp & not_130_s17;
+        if (spaced_valid_s21) eq_139_s22 <= l4 == 3'd4;
+        if (spaced_valid_s15) tunnel_inner_v4_s16 <= tunnel_inner_v4;
+        if (spaced_valid_s19) and_152_s20 <= (tunnel_inner_v4_s16 & (protocol == 8'd1)) & ~later;
+        if (spaced_valid_s21) udp_s22 <= udp;
     end
 
     always @(posedge clk) begin
@@ -321,10 +338,27 @@ module header_parser (
             spaced_valid_s4 <= 1'd0;
             spaced_valid_s5 <= 1'd0;
             spaced_valid_s6 <= 1'd0;
+            spaced_valid_s1_2 <= 1'd0;
+            spaced_valid_s2_2 <= 1'd0;
+            spaced_valid_s3_2 <= 1'd0;
+            spaced_valid_s4_2 <= 1'd0;
+            spaced_valid_s5_2 <= 1'd0;
+            spaced_valid_s6_2 <= 1'd0;
             spaced_valid_s7 <= 1'd0;
             spaced_valid_s8 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             spaced_valid_s10 <= 1'd0;
+            spaced_valid_s11 <= 1'd0;
+            spaced_valid_s12 <= 1'd0;
+            spaced_valid_s13 <= 1'd0;
+            spaced_valid_s14 <= 1'd0;
+            spaced_valid_s15 <= 1'd0;
+            spaced_valid_s16 <= 1'd0;
+            spaced_valid_s17 <= 1'd0;
+            spaced_valid_s18 <= 1'd0;
+            spaced_valid_s19 <= 1'd0;
+            spaced_valid_s20 <= 1'd0;
+            spaced_valid_s21 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -332,43 +366,83 @@ module header_parser (
             spaced_valid_s4 <= spaced_valid_s3;
             spaced_valid_s5 <= spaced_valid_s4;
             spaced_valid_s6 <= spaced_valid_s5;
-            spaced_valid_s7 <= spaced_valid_s6;
+            spaced_valid_s1_2 <= spaced_valid;
+            spaced_valid_s2_2 <= spaced_valid_s1_2;
+            spaced_valid_s3_2 <= spaced_valid_s2_2;
+            spaced_valid_s4_2 <= spaced_valid_s3_2;
+            spaced_valid_s5_2 <= spaced_valid_s4_2;
+            spaced_valid_s6_2 <= spaced_valid_s5_2;
+            spaced_valid_s7 <= spaced_valid_s6_2;
             spaced_valid_s8 <= spaced_valid_s7;
             spaced_valid_s9 <= spaced_valid_s8;
             spaced_valid_s10 <= spaced_valid_s9;
+            spaced_valid_s11 <= spaced_valid_s10;
+            spaced_valid_s12 <= spaced_valid_s11;
+            spaced_valid_s13 <= spaced_valid_s12;
+            spaced_valid_s14 <= spaced_valid_s13;
+            spaced_valid_s15 <= spaced_valid_s14;
+            spaced_valid_s16 <= spaced_valid_s15;
+            spaced_valid_s17 <= spaced_valid_s16;
+            spaced_valid_s18 <= spaced_valid_s17;
+            spaced_valid_s19 <= spaced_valid_s18;
+            spaced_valid_s20 <= spaced_valid_s19;
+            spaced_valid_s21 <= spaced_valid_s20;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_88};
+    wire _unused = &{1'b0, tunnel_head, chain_place, cat_94};
 
 `ifndef SYNTHESIS
     initial begin
         length_s1 = 8'd0;
-        more_s1 = 1'd0;
-        ipv4_protocol_s6 = 8'd0;
-        ipv4_later_s6 = 1'd0;
-        ipv4_place_s6 = 7'd0;
-        mux_61_s7 = 8'd0;
-        and_77_s10 = 1'd0;
-        or_80_s6 = 1'd0;
-        or_83_s6 = 1'd0;
-        not_122_s6 = 1'd0;
-        and_134_s11 = 1'd0;
-        and_141_s10 = 1'd0;
-        or_166_s11 = 1'd0;
-        and_155_s11 = 1'd0;
-        mux_193_s11 = 1'd0;
         spaced_valid_s1 = 1'd0;
+        more_s1 = 1'd0;
+        more_s9 = 1'd0;
         spaced_valid_s2 = 1'd0;
         spaced_valid_s3 = 1'd0;
         spaced_valid_s4 = 1'd0;
         spaced_valid_s5 = 1'd0;
         spaced_valid_s6 = 1'd0;
+        ipv4_protocol_s10 = 8'd0;
+        ipv4_later_s10 = 1'd0;
+        ipv4_place_s10 = 7'd0;
+        v6_s16 = 1'd0;
+        and_81_s20 = 1'd0;
+        or_84_s9 = 1'd0;
+        or_84_s17 = 1'd0;
+        or_88_s9 = 1'd0;
+        or_88_s17 = 1'd0;
+        not_100_s9 = 1'd0;
+        or_122_s9 = 1'd0;
+        not_130_s9 = 1'd0;
+        not_130_s17 = 1'd0;
+        and_133_s22 = 1'd0;
+        eq_139_s22 = 1'd0;
+        tunnel_inner_v4_s16 = 1'd0;
+        and_152_s20 = 1'd0;
+        udp_s22 = 1'd0;
+        spaced_valid_s1_2 = 1'd0;
+        spaced_valid_s2_2 = 1'd0;
+        spaced_valid_s3_2 = 1'd0;
+        spaced_valid_s4_2 = 1'd0;
+        spaced_valid_s5_2 = 1'd0;
+        spaced_valid_s6_2 = 1'd0;
         spaced_valid_s7 = 1'd0;
         spaced_valid_s8 = 1'd0;
         spaced_valid_s9 = 1'd0;
         spaced_valid_s10 = 1'd0;
+        spaced_valid_s11 = 1'd0;
+        spaced_valid_s12 = 1'd0;
+        spaced_valid_s13 = 1'd0;
+        spaced_valid_s14 = 1'd0;
+        spaced_valid_s15 = 1'd0;
+        spaced_valid_s16 = 1'd0;
+        spaced_valid_s17 = 1'd0;
+        spaced_valid_s18 = 1'd0;
+        spaced_valid_s19 = 1'd0;
+        spaced_valid_s20 = 1'd0;
+        spaced_valid_s21 = 1'd0;
     end
 `endif
 endmodule

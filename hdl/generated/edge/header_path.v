@@ -11,8 +11,8 @@
 // in_tag, stage 0
 // in_epoch, stage 0
 // spaced_valid, stage 0
-// out_valid, stage 45
-// out_verdict: record verdict, stage 45: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
+// out_valid, stage 50
+// out_verdict: record verdict, stage 50: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
 
 `default_nettype none
 
@@ -89,7 +89,7 @@ module header_path (
     reg  [4:0] header_parser_taken_s11;
     reg  [15:0] header_parser_number_s11;
     reg  [11:0] header_parser_vid_s9;
-    reg  [7:0] header_parser_traffic_class_s6;
+    reg  [7:0] header_parser_traffic_class_s10;
     reg  in_epoch_s9;
     reg  spaced_valid_s2;
     reg  spaced_valid_s3;
@@ -110,15 +110,11 @@ module header_path (
     wire [60:0] header_address_dst;
     wire [60:0] header_address_src;
     wire [191:0] header_address_cfg_rdata;
-    reg  [60:0] header_address_dst_s16;
-    reg  [7:0] header_parser_protocol_s10;
-    reg  [7:0] header_parser_protocol_s18;
-    reg  [15:0] header_parser_sport_s11;
-    reg  [15:0] header_parser_sport_s19;
-    reg  [15:0] header_parser_dport_s11;
-    reg  [15:0] header_parser_dport_s19;
-    reg  header_parser_later_s10;
-    reg  header_parser_later_s18;
+    reg  [60:0] header_address_dst_s21;
+    reg  [7:0] header_parser_protocol_s20;
+    reg  [15:0] header_parser_sport_s23;
+    reg  [15:0] header_parser_dport_s23;
+    reg  header_parser_later_s20;
     reg  in_epoch_s17;
     reg  spaced_valid_s12;
     reg  spaced_valid_s13;
@@ -128,6 +124,11 @@ module header_path (
     reg  spaced_valid_s17;
     reg  spaced_valid_s18;
     reg  spaced_valid_s19;
+    reg  spaced_valid_s20;
+    reg  spaced_valid_s21;
+    reg  spaced_valid_s22;
+    reg  spaced_valid_s23;
+    reg  spaced_valid_s24;
     wire header_port_hit0;
     wire [19:0] header_port_class0;
     wire header_port_hit1;
@@ -137,7 +138,7 @@ module header_path (
     wire header_port_hit3;
     wire [19:0] header_port_class3;
     wire [65:0] header_port_cfg_rdata;
-    reg  and_139_s16;
+    reg  and_140_s21;
     wire header_range_hit0;
     wire [19:0] header_range_class0;
     wire header_range_hit2;
@@ -147,14 +148,14 @@ module header_path (
     wire header_range_hit3;
     wire [19:0] header_range_class3;
     wire [511:0] header_range_cfg_rdata;
-    reg  header_range_hit0_s26;
-    reg  [19:0] header_range_class0_s26;
-    reg  header_range_hit1_s28;
-    reg  [19:0] header_range_class1_s28;
-    reg  header_range_hit2_s27;
-    reg  [19:0] header_range_class2_s27;
-    reg  header_range_hit3_s29;
-    reg  [19:0] header_range_class3_s29;
+    reg  header_range_hit0_s31;
+    reg  [19:0] header_range_class0_s31;
+    reg  header_range_hit1_s33;
+    reg  [19:0] header_range_class1_s33;
+    reg  header_range_hit2_s32;
+    reg  [19:0] header_range_class2_s32;
+    reg  header_range_hit3_s34;
+    reg  [19:0] header_range_class3_s34;
     wire header_class_found;
     wire [19:0] header_class_number;
     wire header_class_direction;
@@ -171,174 +172,177 @@ module header_path (
     reg  header_source_has_tag_s20;
     reg  header_source_has_tag_s28;
     reg  in_epoch_s25;
-    reg  spaced_valid_s20;
-    reg  spaced_valid_s21;
-    reg  spaced_valid_s22;
-    reg  spaced_valid_s23;
-    reg  spaced_valid_s24;
+    reg  in_epoch_s33;
     reg  spaced_valid_s25;
     reg  spaced_valid_s26;
     reg  spaced_valid_s27;
     reg  spaced_valid_s28;
     reg  spaced_valid_s29;
     reg  spaced_valid_s30;
+    reg  spaced_valid_s31;
+    reg  spaced_valid_s32;
+    reg  spaced_valid_s33;
+    reg  spaced_valid_s34;
+    reg  spaced_valid_s35;
     wire [21:0] header_step_action;
     wire [3:0] header_step_copies;
     wire header_step_first;
     wire [69:0] header_step_cfg_rdata;
-    reg  header_parser_v6_s13;
-    reg  header_parser_v6_s21;
-    reg  header_parser_v6_s29;
-    reg  [128:0] header_parser_src_key_s13;
-    reg  [128:0] header_parser_src_key_s21;
-    reg  [128:0] header_parser_src_key_s29;
-    reg  [128:0] header_parser_dst_key_s13;
-    reg  [128:0] header_parser_dst_key_s21;
-    reg  [128:0] header_parser_dst_key_s29;
-    reg  [15:0] header_parser_sport_s27;
-    reg  [15:0] header_parser_dport_s27;
-    reg  [7:0] header_parser_protocol_s26;
+    reg  header_parser_v6_s16;
+    reg  header_parser_v6_s24;
+    reg  header_parser_v6_s32;
+    reg  [128:0] header_parser_src_key_s18;
+    reg  [128:0] header_parser_src_key_s26;
+    reg  [128:0] header_parser_src_key_s34;
+    reg  [128:0] header_parser_dst_key_s18;
+    reg  [128:0] header_parser_dst_key_s26;
+    reg  [128:0] header_parser_dst_key_s34;
+    reg  [15:0] header_parser_sport_s31;
+    reg  [15:0] header_parser_dport_s31;
+    reg  [7:0] header_parser_protocol_s28;
     reg  [9:0] header_interface_number_s12;
     reg  [9:0] header_interface_number_s20;
     reg  [9:0] header_interface_number_s28;
-    reg  header_parser_later_s26;
-    reg  [7:0] header_parser_tcp_flags_s11;
-    reg  [7:0] header_parser_tcp_flags_s19;
-    reg  [7:0] header_parser_tcp_flags_s27;
-    reg  [16:0] header_parser_ip_length_s6;
-    reg  [16:0] header_parser_ip_length_s14;
-    reg  [16:0] header_parser_ip_length_s22;
-    reg  [16:0] header_parser_ip_length_s30;
-    reg  [60:0] header_address_dst_s24;
-    reg  [60:0] header_address_src_s20;
+    reg  header_parser_later_s28;
+    reg  [7:0] header_parser_tcp_flags_s23;
+    reg  [7:0] header_parser_tcp_flags_s31;
+    reg  [16:0] header_parser_ip_length_s10;
+    reg  [16:0] header_parser_ip_length_s18;
+    reg  [16:0] header_parser_ip_length_s26;
+    reg  [16:0] header_parser_ip_length_s34;
+    reg  [60:0] header_address_dst_s29;
+    reg  [60:0] header_address_src_s25;
     wire header_acl_asked;
     wire header_acl_permit;
     wire [15:0] header_acl_rule;
     wire [511:0] header_acl_cfg_rdata;
-    reg  [7:0] header_parser_traffic_class_s14;
-    reg  [7:0] header_parser_traffic_class_s22;
-    reg  [7:0] header_parser_traffic_class_s30;
+    reg  [7:0] header_parser_traffic_class_s18;
+    reg  [7:0] header_parser_traffic_class_s26;
+    reg  [7:0] header_parser_traffic_class_s34;
     reg  header_interface_trust_s12;
     reg  header_interface_trust_s20;
     reg  header_interface_trust_s28;
+    reg  header_interface_trust_s36;
     wire [2:0] header_priority_rank;
     wire [2:0] header_priority_cfg_rdata;
-    reg  red_245_s16;
+    reg  red_247_s21;
     reg  header_parser_runt_s9;
     reg  header_parser_runt_s17;
     reg  header_parser_vlan_depth_s9;
     reg  header_parser_vlan_depth_s17;
-    reg  not_243_s12;
+    reg  not_245_s12;
+    reg  not_245_s20;
     reg  header_interface_not_mine_s13;
+    reg  header_interface_not_mine_s21;
     reg  header_parser_arp_s9;
     reg  header_parser_arp_s17;
-    reg  or_244_s13;
-    reg  header_parser_not_ip_s6;
-    reg  header_parser_not_ip_s14;
-    reg  header_parser_ipv4_header_s7;
-    reg  header_parser_ipv4_header_s15;
-    reg  header_parser_ipv4_checksum_s10;
-    reg  header_parser_ipv4_checksum_s18;
-    reg  header_parser_ipv6_header_s10;
-    reg  header_parser_ipv6_header_s18;
-    reg  header_parser_too_deep_s12;
-    reg  header_parser_l4_header_s12;
-    reg  header_parser_nd_s12;
-    reg  header_parser_icmp_error_s12;
+    reg  or_246_s13;
+    reg  or_246_s21;
+    reg  header_parser_not_ip_s9;
+    reg  header_parser_not_ip_s17;
+    reg  header_parser_ipv4_header_s11;
+    reg  header_parser_ipv4_header_s19;
+    reg  header_parser_ipv4_checksum_s16;
+    reg  header_parser_ipv4_checksum_s24;
+    reg  header_parser_ipv6_header_s20;
+    reg  header_parser_too_deep_s22;
+    reg  header_parser_l4_header_s22;
+    reg  header_parser_nd_s23;
+    reg  header_parser_icmp_error_s23;
     reg  [47:0] cat_21_s9;
     reg  [47:0] cat_21_s17;
-    reg  header_parser_ttl_s6;
-    reg  header_parser_ttl_s14;
-    reg  header_parser_dhcp_s12;
+    reg  header_parser_ttl_s10;
+    reg  header_parser_ttl_s18;
+    reg  header_parser_dhcp_s23;
     wire [5:0] header_reason_with_class;
     wire [5:0] header_reason_without;
-    reg  [5:0] header_reason_with_class_s29;
-    reg  [5:0] header_reason_without_s29;
+    reg  [5:0] header_reason_with_class_s34;
+    reg  [5:0] header_reason_without_s34;
     reg  [5:0] base;
-    reg  [68:0] cat_285_s1;
-    reg  [68:0] cat_285_s9;
-    reg  [68:0] cat_285_s17;
-    reg  [68:0] cat_285_s25;
-    reg  [68:0] cat_285_s33;
-    reg  [68:0] cat_285_s41;
+    reg  [68:0] cat_289_s1;
+    reg  [68:0] cat_289_s9;
+    reg  [68:0] cat_289_s17;
+    reg  [68:0] cat_289_s25;
+    reg  [68:0] cat_289_s33;
+    reg  [68:0] cat_289_s41;
+    reg  [68:0] cat_289_s49;
     reg  [9:0] header_interface_number_s36;
     reg  [9:0] header_interface_number_s44;
     reg  [15:0] header_source_sender_s22;
     reg  [15:0] header_source_sender_s30;
     reg  [15:0] header_source_sender_s38;
-    reg  [19:0] header_class_number_s31;
-    reg  [19:0] header_class_number_s39;
-    reg  header_class_direction_s31;
-    reg  header_class_direction_s39;
-    reg  [21:0] header_step_action_s41;
-    reg  [16:0] cat_295_s16;
-    reg  [16:0] cat_295_s24;
-    reg  [16:0] cat_295_s32;
-    reg  [16:0] cat_295_s40;
-    reg  [2:0] header_priority_rank_s35;
-    reg  [2:0] header_priority_rank_s43;
-    reg  [15:0] and_297_s41;
+    reg  [15:0] header_source_sender_s46;
+    reg  [19:0] header_class_number_s36;
+    reg  [19:0] header_class_number_s44;
+    reg  header_class_direction_s36;
+    reg  header_class_direction_s44;
+    reg  [21:0] header_step_action_s46;
+    reg  [16:0] cat_299_s21;
+    reg  [16:0] cat_299_s29;
+    reg  [16:0] cat_299_s37;
+    reg  [16:0] cat_299_s45;
+    reg  [2:0] header_priority_rank_s40;
+    reg  [2:0] header_priority_rank_s48;
+    reg  [15:0] and_301_s46;
     reg  [7:0] header_parser_offset_s4;
     reg  [7:0] header_parser_offset_s12;
     reg  [7:0] header_parser_offset_s20;
     reg  [7:0] header_parser_offset_s28;
     reg  [7:0] header_parser_offset_s36;
     reg  [7:0] header_parser_offset_s44;
-    reg  [16:0] header_parser_ip_length_s38;
-    reg  [7:0] header_parser_protocol_s34;
-    reg  [7:0] header_parser_protocol_s42;
-    reg  header_parser_v6_s37;
-    reg  header_parser_v6_s45;
-    reg  [2:0] header_parser_l4_s19;
-    reg  [2:0] header_parser_l4_s27;
-    reg  [2:0] header_parser_l4_s35;
-    reg  [2:0] header_parser_l4_s43;
-    reg  [6:0] header_parser_l4_offset_s10;
-    reg  [6:0] header_parser_l4_offset_s18;
-    reg  [6:0] header_parser_l4_offset_s26;
-    reg  [6:0] header_parser_l4_offset_s34;
-    reg  [6:0] header_parser_l4_offset_s42;
-    reg  header_parser_udp_no_checksum_s12;
-    reg  header_parser_udp_no_checksum_s20;
-    reg  header_parser_udp_no_checksum_s28;
-    reg  header_parser_udp_no_checksum_s36;
-    reg  header_parser_udp_no_checksum_s44;
-    reg  [128:0] header_parser_src_key_s37;
-    reg  [128:0] header_parser_src_key_s45;
-    reg  [128:0] header_parser_dst_key_s37;
-    reg  [128:0] header_parser_dst_key_s45;
-    reg  [15:0] header_parser_sport_s35;
-    reg  [15:0] header_parser_sport_s43;
-    reg  [15:0] header_parser_dport_s35;
-    reg  [15:0] header_parser_dport_s43;
-    reg  [7:0] header_parser_traffic_class_s38;
-    reg  [15:0] header_parser_ip_checksum_s6;
-    reg  [15:0] header_parser_ip_checksum_s14;
-    reg  [15:0] header_parser_ip_checksum_s22;
-    reg  [15:0] header_parser_ip_checksum_s30;
-    reg  [15:0] header_parser_ip_checksum_s38;
-    reg  [15:0] header_parser_l4_checksum_s19;
-    reg  [15:0] header_parser_l4_checksum_s27;
-    reg  [15:0] header_parser_l4_checksum_s35;
-    reg  [15:0] header_parser_l4_checksum_s43;
-    reg  opening_s11;
-    reg  opening_s19;
-    reg  opening_s27;
-    reg  opening_s35;
-    reg  opening_s43;
-    reg  answering_s11;
-    reg  answering_s19;
-    reg  answering_s27;
-    reg  answering_s35;
-    reg  answering_s43;
-    reg  [5:0] base_s39;
-    reg  [3:0] header_step_copies_s41;
-    reg  not_284_s2;
-    reg  not_284_s10;
-    reg  not_284_s18;
-    reg  not_284_s26;
-    reg  not_284_s34;
-    reg  not_284_s42;
+    reg  [16:0] header_parser_ip_length_s42;
+    reg  [16:0] header_parser_ip_length_s50;
+    reg  [7:0] header_parser_protocol_s36;
+    reg  [7:0] header_parser_protocol_s44;
+    reg  header_parser_v6_s40;
+    reg  header_parser_v6_s48;
+    reg  [2:0] header_parser_l4_s29;
+    reg  [2:0] header_parser_l4_s37;
+    reg  [2:0] header_parser_l4_s45;
+    reg  [6:0] header_parser_l4_offset_s20;
+    reg  [6:0] header_parser_l4_offset_s28;
+    reg  [6:0] header_parser_l4_offset_s36;
+    reg  [6:0] header_parser_l4_offset_s44;
+    reg  header_parser_udp_no_checksum_s25;
+    reg  header_parser_udp_no_checksum_s33;
+    reg  header_parser_udp_no_checksum_s41;
+    reg  header_parser_udp_no_checksum_s49;
+    reg  [128:0] header_parser_src_key_s42;
+    reg  [128:0] header_parser_src_key_s50;
+    reg  [128:0] header_parser_dst_key_s42;
+    reg  [128:0] header_parser_dst_key_s50;
+    reg  [15:0] header_parser_sport_s39;
+    reg  [15:0] header_parser_sport_s47;
+    reg  [15:0] header_parser_dport_s39;
+    reg  [15:0] header_parser_dport_s47;
+    reg  [7:0] header_parser_traffic_class_s42;
+    reg  [7:0] header_parser_traffic_class_s50;
+    reg  [15:0] header_parser_ip_checksum_s10;
+    reg  [15:0] header_parser_ip_checksum_s18;
+    reg  [15:0] header_parser_ip_checksum_s26;
+    reg  [15:0] header_parser_ip_checksum_s34;
+    reg  [15:0] header_parser_ip_checksum_s42;
+    reg  [15:0] header_parser_ip_checksum_s50;
+    reg  [15:0] header_parser_l4_checksum_s32;
+    reg  [15:0] header_parser_l4_checksum_s40;
+    reg  [15:0] header_parser_l4_checksum_s48;
+    reg  opening_s23;
+    reg  opening_s31;
+    reg  opening_s39;
+    reg  opening_s47;
+    reg  answering_s23;
+    reg  answering_s31;
+    reg  answering_s39;
+    reg  answering_s47;
+    reg  [5:0] base_s44;
+    reg  [3:0] header_step_copies_s46;
+    reg  not_288_s2;
+    reg  not_288_s10;
+    reg  not_288_s18;
+    reg  not_288_s26;
+    reg  not_288_s34;
+    reg  not_288_s42;
+    reg  not_288_s50;
     reg  header_interface_known_s12;
     reg  header_interface_known_s20;
     reg  header_interface_known_s28;
@@ -347,11 +351,12 @@ module header_path (
     reg  header_source_known_s22;
     reg  header_source_known_s30;
     reg  header_source_known_s38;
-    reg  header_class_found_s31;
-    reg  header_class_found_s39;
-    reg  header_step_first_s41;
-    reg  header_acl_asked_s36;
-    reg  header_acl_asked_s44;
+    reg  header_source_known_s46;
+    reg  header_class_found_s36;
+    reg  header_class_found_s44;
+    reg  header_step_first_s46;
+    reg  header_acl_asked_s41;
+    reg  header_acl_asked_s49;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -396,6 +401,11 @@ module header_path (
     reg  in_valid_s42;
     reg  in_valid_s43;
     reg  in_valid_s44;
+    reg  in_valid_s45;
+    reg  in_valid_s46;
+    reg  in_valid_s47;
+    reg  in_valid_s48;
+    reg  in_valid_s49;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
     reg  spaced_valid_s3_2;
@@ -426,11 +436,11 @@ module header_path (
     reg  spaced_valid_s28_2;
     reg  spaced_valid_s29_2;
     reg  spaced_valid_s30_2;
-    reg  spaced_valid_s31;
-    reg  spaced_valid_s32;
-    reg  spaced_valid_s33;
-    reg  spaced_valid_s34;
-    reg  spaced_valid_s35;
+    reg  spaced_valid_s31_2;
+    reg  spaced_valid_s32_2;
+    reg  spaced_valid_s33_2;
+    reg  spaced_valid_s34_2;
+    reg  spaced_valid_s35_2;
     reg  spaced_valid_s36;
     reg  spaced_valid_s37;
     reg  spaced_valid_s38;
@@ -441,6 +451,11 @@ module header_path (
     reg  spaced_valid_s43;
     reg  spaced_valid_s44;
     reg  spaced_valid_s45;
+    reg  spaced_valid_s46;
+    reg  spaced_valid_s47;
+    reg  spaced_valid_s48;
+    reg  spaced_valid_s49;
+    reg  spaced_valid_s50;
     wire [47:0] cat_21 = {
         in_part0[7:0],
         in_part0[15:8],
@@ -459,9 +474,9 @@ module header_path (
     };
     wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
     wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
-    wire [511:0] or_469 = ({343'd0, header_parser_cfg_rdata} | {402'd0, header_interface_cfg_rdata}) | ({434'd0, header_source_cfg_rdata} | {320'd0, header_address_cfg_rdata});
-    wire [511:0] or_470 = ({446'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({412'd0, header_class_cfg_rdata} | {442'd0, header_step_cfg_rdata});
-    assign cfg_rdata = (or_469 | or_470) | (header_acl_cfg_rdata | {509'd0, header_priority_cfg_rdata});
+    wire [511:0] or_479 = ({343'd0, header_parser_cfg_rdata} | {402'd0, header_interface_cfg_rdata}) | ({434'd0, header_source_cfg_rdata} | {320'd0, header_address_cfg_rdata});
+    wire [511:0] or_480 = ({446'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({412'd0, header_class_cfg_rdata} | {442'd0, header_step_cfg_rdata});
+    assign cfg_rdata = (or_479 | or_480) | (header_acl_cfg_rdata | {509'd0, header_priority_cfg_rdata});
 
     header_parser header_parser (
         .clk(clk),
@@ -548,7 +563,7 @@ module header_path (
         .taken(header_parser_taken_s11),
         .number(header_parser_number_s11),
         .vid(header_parser_vid_s9),
-        .dscp(header_parser_traffic_class_s6[7:2]),
+        .dscp(header_parser_traffic_class_s10[7:2]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -569,13 +584,13 @@ module header_path (
         .rst(rst),
         .dst_key(header_parser_dst_key),
         .src_key(header_parser_src_key),
-        .epoch(in_epoch_s1),
+        .epoch(in_epoch_s9),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[191:0]),
-        .spaced_valid(spaced_valid_s5),
+        .spaced_valid(spaced_valid_s10),
         .dst(header_address_dst),
         .src(header_address_src),
         .cfg_rdata(header_address_cfg_rdata)
@@ -584,19 +599,19 @@ module header_path (
     header_port header_port (
         .clk(clk),
         .rst(rst),
-        .dst_scope(header_address_dst_s16[19:0]),
+        .dst_scope(header_address_dst_s21[19:0]),
         .src_scope(header_address_src[19:0]),
-        .protocol(header_parser_protocol_s18),
-        .sport(header_parser_sport_s19),
-        .dport(header_parser_dport_s19),
-        .later(header_parser_later_s18),
+        .protocol(header_parser_protocol_s20),
+        .sport(header_parser_sport_s23),
+        .dport(header_parser_dport_s23),
+        .later(header_parser_later_s20),
         .epoch(in_epoch_s17),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[65:0]),
-        .spaced_valid(spaced_valid_s19),
+        .spaced_valid(spaced_valid_s24),
         .hit0(header_port_hit0),
         .class0(header_port_class0),
         .hit1(header_port_hit1),
@@ -611,15 +626,15 @@ module header_path (
     header_range header_range (
         .clk(clk),
         .rst(rst),
-        .spaced_valid(spaced_valid_s19),
-        .dst_asked(and_139_s16),
+        .spaced_valid(spaced_valid_s24),
+        .dst_asked(and_140_s21),
         .src_asked(header_address_src[20] & (|header_address_src[19:0])),
-        .dst_row(header_address_dst_s16[36:21]),
+        .dst_row(header_address_dst_s21[36:21]),
         .src_row(header_address_src[36:21]),
-        .protocol(header_parser_protocol_s18),
-        .sport(header_parser_sport_s19),
-        .dport(header_parser_dport_s19),
-        .later(header_parser_later_s18),
+        .protocol(header_parser_protocol_s20),
+        .sport(header_parser_sport_s23),
+        .dport(header_parser_dport_s23),
+        .later(header_parser_later_s20),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -641,26 +656,26 @@ module header_path (
         .rst(rst),
         .exact_hit0(header_port_hit0),
         .exact_class0(header_port_class0),
-        .range_hit0(header_range_hit0_s26),
-        .range_class0(header_range_class0_s26),
+        .range_hit0(header_range_hit0_s31),
+        .range_class0(header_range_class0_s31),
         .exact_hit1(header_port_hit1),
         .exact_class1(header_port_class1),
-        .range_hit1(header_range_hit1_s28),
-        .range_class1(header_range_class1_s28),
+        .range_hit1(header_range_hit1_s33),
+        .range_class1(header_range_class1_s33),
         .exact_hit2(header_port_hit2),
         .exact_class2(header_port_class2),
-        .range_hit2(header_range_hit2_s27),
-        .range_class2(header_range_class2_s27),
+        .range_hit2(header_range_hit2_s32),
+        .range_class2(header_range_class2_s32),
         .exact_hit3(header_port_hit3),
         .exact_class3(header_port_class3),
-        .range_hit3(header_range_hit3_s29),
-        .range_class3(header_range_class3_s29),
+        .range_hit3(header_range_hit3_s34),
+        .range_class3(header_range_class3_s34),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[99:0]),
-        .spaced_valid(spaced_valid_s29_2),
+        .spaced_valid(spaced_valid_s34_2),
         .found(header_class_found),
         .number(header_class_number),
         .direction(header_class_direction),
@@ -689,8 +704,8 @@ module header_path (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[69:0]),
-        .epoch(in_epoch_s25),
-        .spaced_valid(spaced_valid_s30),
+        .epoch(in_epoch_s33),
+        .spaced_valid(spaced_valid_s35),
         .action(header_step_action),
         .copies(header_step_copies),
         .first(header_step_first),
@@ -707,24 +722,24 @@ module header_path (
         .cfg_wdata(cfg_wdata),
         .direction(header_class_direction),
         .by_source(header_class_by_source),
-        .v6(header_parser_v6_s29),
-        .src(header_parser_src_key_s29[128:1]),
-        .dst(header_parser_dst_key_s29[128:1]),
-        .sport(header_parser_sport_s27),
-        .dport(header_parser_dport_s27),
-        .protocol(header_parser_protocol_s26),
+        .v6(header_parser_v6_s32),
+        .src(header_parser_src_key_s34[128:1]),
+        .dst(header_parser_dst_key_s34[128:1]),
+        .sport(header_parser_sport_s31),
+        .dport(header_parser_dport_s31),
+        .protocol(header_parser_protocol_s28),
         .arrival(header_interface_number_s28),
-        .later(header_parser_later_s26),
-        .flags(header_parser_tcp_flags_s27),
-        .size(header_parser_ip_length_s30),
-        .epoch(in_epoch_s25),
-        .dst_acl(header_address_dst_s24[59:55]),
-        .spaced_valid(spaced_valid_s19),
-        .dst_salted(header_address_dst_s24[60]),
-        .dst_scope(header_address_dst_s24[19:0]),
-        .src_acl(header_address_src_s20[59:55]),
-        .src_salted(header_address_src_s20[60]),
-        .src_scope(header_address_src_s20[19:0]),
+        .later(header_parser_later_s28),
+        .flags(header_parser_tcp_flags_s31),
+        .size(header_parser_ip_length_s34),
+        .epoch(in_epoch_s33),
+        .dst_acl(header_address_dst_s29[59:55]),
+        .spaced_valid(spaced_valid_s24),
+        .dst_salted(header_address_dst_s29[60]),
+        .dst_scope(header_address_dst_s29[19:0]),
+        .src_acl(header_address_src_s25[59:55]),
+        .src_salted(header_address_src_s25[60]),
+        .src_scope(header_address_src_s25[19:0]),
         .set(header_class_set),
         .default_permit(header_class_permit),
         .default_rule(header_class_rule),
@@ -737,16 +752,16 @@ module header_path (
     header_priority header_priority (
         .clk(clk),
         .rst(rst),
-        .dscp(header_parser_traffic_class_s30[7:2]),
-        .epoch(in_epoch_s25),
-        .trust(header_interface_trust_s28),
+        .dscp(header_parser_traffic_class_s34[7:2]),
+        .epoch(in_epoch_s33),
+        .trust(header_interface_trust_s36),
         .own(header_class_rank),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[2:0]),
-        .spaced_valid(spaced_valid_s32),
+        .spaced_valid(spaced_valid_s37),
         .rank(header_priority_rank),
         .cfg_rdata(header_priority_cfg_rdata)
     );
@@ -756,69 +771,69 @@ module header_path (
         .rst(rst),
         .runt(header_parser_runt_s17),
         .vlan_depth(header_parser_vlan_depth_s17),
-        .no_interface(not_243_s12),
-        .not_mine(header_interface_not_mine_s13),
+        .no_interface(not_245_s20),
+        .not_mine(header_interface_not_mine_s21),
         .arp(header_parser_arp_s17),
-        .encapsulation(or_244_s13),
-        .not_ip(header_parser_not_ip_s14),
-        .ipv4_header(header_parser_ipv4_header_s15),
-        .ipv4_checksum(header_parser_ipv4_checksum_s18),
-        .ipv6_header(header_parser_ipv6_header_s18),
-        .too_deep(header_parser_too_deep_s12),
-        .l4_header(header_parser_l4_header_s12),
-        .nd(header_parser_nd_s12),
-        .icmp_error(header_parser_icmp_error_s12),
+        .encapsulation(or_246_s21),
+        .not_ip(header_parser_not_ip_s17),
+        .ipv4_header(header_parser_ipv4_header_s19),
+        .ipv4_checksum(header_parser_ipv4_checksum_s24),
+        .ipv6_header(header_parser_ipv6_header_s20),
+        .too_deep(header_parser_too_deep_s22),
+        .l4_header(header_parser_l4_header_s22),
+        .nd(header_parser_nd_s23),
+        .icmp_error(header_parser_icmp_error_s23),
         .multicast(cat_21_s17[40]),
-        .ttl(header_parser_ttl_s14),
-        .dhcp(header_parser_dhcp_s12),
-        .own(header_address_dst_s16[54]),
-        .scoped(red_245_s16 | (|header_address_src[19:0])),
-        .later(header_parser_later_s18),
-        .spaced_valid(spaced_valid_s19_2),
+        .ttl(header_parser_ttl_s18),
+        .dhcp(header_parser_dhcp_s23),
+        .own(header_address_dst_s21[54]),
+        .scoped(red_247_s21 | (|header_address_src[19:0])),
+        .later(header_parser_later_s20),
+        .spaced_valid(spaced_valid_s24_2),
         .with_class(header_reason_with_class),
         .without(header_reason_without)
     );
 
     header_verdict header_verdict (
-        .tag(cat_285_s41[63:0]),
-        .port(cat_285_s41[67:64]),
-        .epoch(cat_285_s41[68]),
+        .tag(cat_289_s49[63:0]),
+        .port(cat_289_s49[67:64]),
+        .epoch(cat_289_s49[68]),
         .interface_number(header_interface_number_s44),
-        .sender(header_source_sender_s38),
-        .class_number(header_class_number_s39),
-        .direction(header_class_direction_s39),
-        .action(header_step_action_s41),
-        .neighbour_valid(cat_295_s40[0]),
-        .neighbour(cat_295_s40[16:1]),
-        .rank(header_priority_rank_s43),
-        .meter(and_297_s41),
+        .sender(header_source_sender_s46),
+        .class_number(header_class_number_s44),
+        .direction(header_class_direction_s44),
+        .action(header_step_action_s46),
+        .neighbour_valid(cat_299_s45[0]),
+        .neighbour(cat_299_s45[16:1]),
+        .rank(header_priority_rank_s48),
+        .meter(and_301_s46),
         .l3(header_parser_offset_s44),
-        .ip_length(header_parser_ip_length_s38),
-        .protocol(header_parser_protocol_s42),
-        .v6(header_parser_v6_s45),
-        .l4(header_parser_l4_s43),
-        .l4_offset(header_parser_l4_offset_s42),
-        .udp_no_checksum(header_parser_udp_no_checksum_s44),
-        .src(header_parser_src_key_s45[128:1]),
-        .dst(header_parser_dst_key_s45[128:1]),
-        .sport(header_parser_sport_s43),
-        .dport(header_parser_dport_s43),
-        .traffic_class(header_parser_traffic_class_s38),
-        .ip_checksum(header_parser_ip_checksum_s38),
-        .l4_checksum(header_parser_l4_checksum_s43),
-        .opening(opening_s43),
-        .answering(answering_s43),
-        .base(base_s39),
-        .copies(header_step_copies_s41),
-        .framed(not_284_s42),
+        .ip_length(header_parser_ip_length_s50),
+        .protocol(header_parser_protocol_s44),
+        .v6(header_parser_v6_s48),
+        .l4(header_parser_l4_s45),
+        .l4_offset(header_parser_l4_offset_s44),
+        .udp_no_checksum(header_parser_udp_no_checksum_s49),
+        .src(header_parser_src_key_s50[128:1]),
+        .dst(header_parser_dst_key_s50[128:1]),
+        .sport(header_parser_sport_s47),
+        .dport(header_parser_dport_s47),
+        .traffic_class(header_parser_traffic_class_s50),
+        .ip_checksum(header_parser_ip_checksum_s50),
+        .l4_checksum(header_parser_l4_checksum_s48),
+        .opening(opening_s47),
+        .answering(answering_s47),
+        .base(base_s44),
+        .copies(header_step_copies_s46),
+        .framed(not_288_s50),
         .interface_known(header_interface_known_s44),
-        .sender_known(header_source_known_s38),
-        .found(header_class_found_s39),
-        .first(header_step_first_s41),
-        .asked(header_acl_asked_s44),
+        .sender_known(header_source_known_s46),
+        .found(header_class_found_s44),
+        .first(header_step_first_s46),
+        .asked(header_acl_asked_s49),
         .permit(header_acl_permit),
         .rule(header_acl_rule),
-        .spaced_valid(spaced_valid_s45),
+        .spaced_valid(spaced_valid_s50),
         .verdict(out_verdict)
     );
 
@@ -830,189 +845,189 @@ module header_path (
         if (spaced_valid_s10_2) header_parser_taken_s11 <= header_parser_taken;
         if (spaced_valid_s10_2) header_parser_number_s11 <= header_parser_number;
         if (spaced_valid_s8_2) header_parser_vid_s9 <= header_parser_vid;
-        if (spaced_valid_s5_2) header_parser_traffic_class_s6 <= header_parser_traffic_class;
+        if (spaced_valid_s9_2) header_parser_traffic_class_s10 <= header_parser_traffic_class;
         if (spaced_valid_s8_2) in_epoch_s9 <= in_epoch_s1;
-        if (spaced_valid_s15_2) header_address_dst_s16 <= header_address_dst;
-        if (spaced_valid_s9_2) header_parser_protocol_s10 <= header_parser_protocol;
-        if (spaced_valid_s17_2) header_parser_protocol_s18 <= header_parser_protocol_s10;
-        if (spaced_valid_s10_2) header_parser_sport_s11 <= header_parser_sport;
-        if (spaced_valid_s18_2) header_parser_sport_s19 <= header_parser_sport_s11;
-        if (spaced_valid_s10_2) header_parser_dport_s11 <= header_parser_dport;
-        if (spaced_valid_s18_2) header_parser_dport_s19 <= header_parser_dport_s11;
-        if (spaced_valid_s9_2) header_parser_later_s10 <= header_parser_later;
-        if (spaced_valid_s17_2) header_parser_later_s18 <= header_parser_later_s10;
+        if (spaced_valid_s20_2) header_address_dst_s21 <= header_address_dst;
+        if (spaced_valid_s19_2) header_parser_protocol_s20 <= header_parser_protocol;
+        if (spaced_valid_s22_2) header_parser_sport_s23 <= header_parser_sport;
+        if (spaced_valid_s22_2) header_parser_dport_s23 <= header_parser_dport;
+        if (spaced_valid_s19_2) header_parser_later_s20 <= header_parser_later;
         if (spaced_valid_s16_2) in_epoch_s17 <= in_epoch_s9;
-        if (spaced_valid_s15_2) and_139_s16 <= header_address_dst[20] & (|header_address_dst[19:0]);
-        if (spaced_valid_s25_2) header_range_hit0_s26 <= header_range_hit0;
-        if (spaced_valid_s25_2) header_range_class0_s26 <= header_range_class0;
-        if (spaced_valid_s27_2) header_range_hit1_s28 <= header_range_hit1;
-        if (spaced_valid_s27_2) header_range_class1_s28 <= header_range_class1;
-        if (spaced_valid_s26_2) header_range_hit2_s27 <= header_range_hit2;
-        if (spaced_valid_s26_2) header_range_class2_s27 <= header_range_class2;
-        if (spaced_valid_s28_2) header_range_hit3_s29 <= header_range_hit3;
-        if (spaced_valid_s28_2) header_range_class3_s29 <= header_range_class3;
+        if (spaced_valid_s20_2) and_140_s21 <= header_address_dst[20] & (|header_address_dst[19:0]);
+        if (spaced_valid_s30_2) header_range_hit0_s31 <= header_range_hit0;
+        if (spaced_valid_s30_2) header_range_class0_s31 <= header_range_class0;
+        if (spaced_valid_s32_2) header_range_hit1_s33 <= header_range_hit1;
+        if (spaced_valid_s32_2) header_range_class1_s33 <= header_range_class1;
+        if (spaced_valid_s31_2) header_range_hit2_s32 <= header_range_hit2;
+        if (spaced_valid_s31_2) header_range_class2_s32 <= header_range_class2;
+        if (spaced_valid_s33_2) header_range_hit3_s34 <= header_range_hit3;
+        if (spaced_valid_s33_2) header_range_class3_s34 <= header_range_class3;
         if (spaced_valid_s29_2) header_source_position_s30 <= header_source_position;
         if (spaced_valid_s19_2) header_source_has_tag_s20 <= header_source_has_tag;
         if (spaced_valid_s27_2) header_source_has_tag_s28 <= header_source_has_tag_s20;
         if (spaced_valid_s24_2) in_epoch_s25 <= in_epoch_s17;
-        if (spaced_valid_s12_2) header_parser_v6_s13 <= header_parser_v6;
-        if (spaced_valid_s20_2) header_parser_v6_s21 <= header_parser_v6_s13;
-        if (spaced_valid_s28_2) header_parser_v6_s29 <= header_parser_v6_s21;
-        if (spaced_valid_s12_2) header_parser_src_key_s13 <= header_parser_src_key;
-        if (spaced_valid_s20_2) header_parser_src_key_s21 <= header_parser_src_key_s13;
-        if (spaced_valid_s28_2) header_parser_src_key_s29 <= header_parser_src_key_s21;
-        if (spaced_valid_s12_2) header_parser_dst_key_s13 <= header_parser_dst_key;
-        if (spaced_valid_s20_2) header_parser_dst_key_s21 <= header_parser_dst_key_s13;
-        if (spaced_valid_s28_2) header_parser_dst_key_s29 <= header_parser_dst_key_s21;
-        if (spaced_valid_s26_2) header_parser_sport_s27 <= header_parser_sport_s19;
-        if (spaced_valid_s26_2) header_parser_dport_s27 <= header_parser_dport_s19;
-        if (spaced_valid_s25_2) header_parser_protocol_s26 <= header_parser_protocol_s18;
+        if (spaced_valid_s32_2) in_epoch_s33 <= in_epoch_s25;
+        if (spaced_valid_s15_2) header_parser_v6_s16 <= header_parser_v6;
+        if (spaced_valid_s23_2) header_parser_v6_s24 <= header_parser_v6_s16;
+        if (spaced_valid_s31_2) header_parser_v6_s32 <= header_parser_v6_s24;
+        if (spaced_valid_s17_2) header_parser_src_key_s18 <= header_parser_src_key;
+        if (spaced_valid_s25_2) header_parser_src_key_s26 <= header_parser_src_key_s18;
+        if (spaced_valid_s33_2) header_parser_src_key_s34 <= header_parser_src_key_s26;
+        if (spaced_valid_s17_2) header_parser_dst_key_s18 <= header_parser_dst_key;
+        if (spaced_valid_s25_2) header_parser_dst_key_s26 <= header_parser_dst_key_s18;
+        if (spaced_valid_s33_2) header_parser_dst_key_s34 <= header_parser_dst_key_s26;
+        if (spaced_valid_s30_2) header_parser_sport_s31 <= header_parser_sport_s23;
+        if (spaced_valid_s30_2) header_parser_dport_s31 <= header_parser_dport_s23;
+        if (spaced_valid_s27_2) header_parser_protocol_s28 <= header_parser_protocol_s20;
         if (spaced_valid_s11_2) header_interface_number_s12 <= header_interface_number;
         if (spaced_valid_s19_2) header_interface_number_s20 <= header_interface_number_s12;
         if (spaced_valid_s27_2) header_interface_number_s28 <= header_interface_number_s20;
-        if (spaced_valid_s25_2) header_parser_later_s26 <= header_parser_later_s18;
-        if (spaced_valid_s10_2) header_parser_tcp_flags_s11 <= header_parser_tcp_flags;
-        if (spaced_valid_s18_2) header_parser_tcp_flags_s19 <= header_parser_tcp_flags_s11;
-        if (spaced_valid_s26_2) header_parser_tcp_flags_s27 <= header_parser_tcp_flags_s19;
-        if (spaced_valid_s5_2) header_parser_ip_length_s6 <= header_parser_ip_length;
-        if (spaced_valid_s13_2) header_parser_ip_length_s14 <= header_parser_ip_length_s6;
-        if (spaced_valid_s21_2) header_parser_ip_length_s22 <= header_parser_ip_length_s14;
-        if (spaced_valid_s29_2) header_parser_ip_length_s30 <= header_parser_ip_length_s22;
-        if (spaced_valid_s23_2) header_address_dst_s24 <= header_address_dst_s16;
-        if (spaced_valid_s19_2) header_address_src_s20 <= header_address_src;
-        if (spaced_valid_s13_2) header_parser_traffic_class_s14 <= header_parser_traffic_class_s6;
-        if (spaced_valid_s21_2) header_parser_traffic_class_s22 <= header_parser_traffic_class_s14;
-        if (spaced_valid_s29_2) header_parser_traffic_class_s30 <= header_parser_traffic_class_s22;
+        if (spaced_valid_s27_2) header_parser_later_s28 <= header_parser_later_s20;
+        if (spaced_valid_s22_2) header_parser_tcp_flags_s23 <= header_parser_tcp_flags;
+        if (spaced_valid_s30_2) header_parser_tcp_flags_s31 <= header_parser_tcp_flags_s23;
+        if (spaced_valid_s9_2) header_parser_ip_length_s10 <= header_parser_ip_length;
+        if (spaced_valid_s17_2) header_parser_ip_length_s18 <= header_parser_ip_length_s10;
+        if (spaced_valid_s25_2) header_parser_ip_length_s26 <= header_parser_ip_length_s18;
+        if (spaced_valid_s33_2) header_parser_ip_length_s34 <= header_parser_ip_length_s26;
+        if (spaced_valid_s28_2) header_address_dst_s29 <= header_address_dst_s21;
+        if (spaced_valid_s24_2) header_address_src_s25 <= header_address_src;
+        if (spaced_valid_s17_2) header_parser_traffic_class_s18 <= header_parser_traffic_class_s10;
+        if (spaced_valid_s25_2) header_parser_traffic_class_s26 <= header_parser_traffic_class_s18;
+        if (spaced_valid_s33_2) header_parser_traffic_class_s34 <= header_parser_traffic_class_s26;
         if (spaced_valid_s11_2) header_interface_trust_s12 <= header_interface_trust;
         if (spaced_valid_s19_2) header_interface_trust_s20 <= header_interface_trust_s12;
         if (spaced_valid_s27_2) header_interface_trust_s28 <= header_interface_trust_s20;
-        if (spaced_valid_s15_2) red_245_s16 <= |header_address_dst[19:0];
+        if (spaced_valid_s35_2) header_interface_trust_s36 <= header_interface_trust_s28;
+        if (spaced_valid_s20_2) red_247_s21 <= |header_address_dst[19:0];
         if (spaced_valid_s8_2) header_parser_runt_s9 <= header_parser_runt;
         if (spaced_valid_s16_2) header_parser_runt_s17 <= header_parser_runt_s9;
         if (spaced_valid_s8_2) header_parser_vlan_depth_s9 <= header_parser_vlan_depth;
         if (spaced_valid_s16_2) header_parser_vlan_depth_s17 <= header_parser_vlan_depth_s9;
-        if (spaced_valid_s11_2) not_243_s12 <= ~header_interface_known;
+        if (spaced_valid_s11_2) not_245_s12 <= ~header_interface_known;
+        if (spaced_valid_s19_2) not_245_s20 <= not_245_s12;
         if (spaced_valid_s12_2) header_interface_not_mine_s13 <= header_interface_not_mine;
+        if (spaced_valid_s20_2) header_interface_not_mine_s21 <= header_interface_not_mine_s13;
         if (spaced_valid_s8_2) header_parser_arp_s9 <= header_parser_arp;
         if (spaced_valid_s16_2) header_parser_arp_s17 <= header_parser_arp_s9;
-        if (spaced_valid_s12_2) or_244_s13 <= header_parser_tag_wrong | header_source_refused;
-        if (spaced_valid_s5_2) header_parser_not_ip_s6 <= header_parser_not_ip;
-        if (spaced_valid_s13_2) header_parser_not_ip_s14 <= header_parser_not_ip_s6;
-        if (spaced_valid_s6_2) header_parser_ipv4_header_s7 <= header_parser_ipv4_header;
-        if (spaced_valid_s14_2) header_parser_ipv4_header_s15 <= header_parser_ipv4_header_s7;
-        if (spaced_valid_s9_2) header_parser_ipv4_checksum_s10 <= header_parser_ipv4_checksum;
-        if (spaced_valid_s17_2) header_parser_ipv4_checksum_s18 <= header_parser_ipv4_checksum_s10;
-        if (spaced_valid_s9_2) header_parser_ipv6_header_s10 <= header_parser_ipv6_header;
-        if (spaced_valid_s17_2) header_parser_ipv6_header_s18 <= header_parser_ipv6_header_s10;
-        if (spaced_valid_s11_2) header_parser_too_deep_s12 <= header_parser_too_deep;
-        if (spaced_valid_s11_2) header_parser_l4_header_s12 <= header_parser_l4_header;
-        if (spaced_valid_s11_2) header_parser_nd_s12 <= header_parser_nd;
-        if (spaced_valid_s11_2) header_parser_icmp_error_s12 <= header_parser_icmp_error;
+        if (spaced_valid_s12_2) or_246_s13 <= header_parser_tag_wrong | header_source_refused;
+        if (spaced_valid_s20_2) or_246_s21 <= or_246_s13;
+        if (spaced_valid_s8_2) header_parser_not_ip_s9 <= header_parser_not_ip;
+        if (spaced_valid_s16_2) header_parser_not_ip_s17 <= header_parser_not_ip_s9;
+        if (spaced_valid_s10_2) header_parser_ipv4_header_s11 <= header_parser_ipv4_header;
+        if (spaced_valid_s18_2) header_parser_ipv4_header_s19 <= header_parser_ipv4_header_s11;
+        if (spaced_valid_s15_2) header_parser_ipv4_checksum_s16 <= header_parser_ipv4_checksum;
+        if (spaced_valid_s23_2) header_parser_ipv4_checksum_s24 <= header_parser_ipv4_checksum_s16;
+        if (spaced_valid_s19_2) header_parser_ipv6_header_s20 <= header_parser_ipv6_header;
+        if (spaced_valid_s21_2) header_parser_too_deep_s22 <= header_parser_too_deep;
+        if (spaced_valid_s21_2) header_parser_l4_header_s22 <= header_parser_l4_header;
+        if (spaced_valid_s22_2) header_parser_nd_s23 <= header_parser_nd;
+        if (spaced_valid_s22_2) header_parser_icmp_error_s23 <= header_parser_icmp_error;
         if (spaced_valid_s8_2) cat_21_s9 <= cat_21_s1;
         if (spaced_valid_s16_2) cat_21_s17 <= cat_21_s9;
-        if (spaced_valid_s5_2) header_parser_ttl_s6 <= header_parser_ttl;
-        if (spaced_valid_s13_2) header_parser_ttl_s14 <= header_parser_ttl_s6;
-        if (spaced_valid_s11_2) header_parser_dhcp_s12 <= header_parser_dhcp;
-        if (spaced_valid_s28_2) header_reason_with_class_s29 <= header_reason_with_class;
-        if (spaced_valid_s28_2) header_reason_without_s29 <= header_reason_without;
-        if (spaced_valid_s30_2) base <= header_class_found ? header_reason_with_class_s29 : header_reason_without_s29;
-        if (spaced_valid) cat_285_s1 <= {in_epoch, in_port, in_tag};
-        if (spaced_valid_s8_2) cat_285_s9 <= cat_285_s1;
-        if (spaced_valid_s16_2) cat_285_s17 <= cat_285_s9;
-        if (spaced_valid_s24_2) cat_285_s25 <= cat_285_s17;
-        if (spaced_valid_s32) cat_285_s33 <= cat_285_s25;
-        if (spaced_valid_s40) cat_285_s41 <= cat_285_s33;
-        if (spaced_valid_s35) header_interface_number_s36 <= header_interface_number_s28;
+        if (spaced_valid_s9_2) header_parser_ttl_s10 <= header_parser_ttl;
+        if (spaced_valid_s17_2) header_parser_ttl_s18 <= header_parser_ttl_s10;
+        if (spaced_valid_s22_2) header_parser_dhcp_s23 <= header_parser_dhcp;
+        if (spaced_valid_s33_2) header_reason_with_class_s34 <= header_reason_with_class;
+        if (spaced_valid_s33_2) header_reason_without_s34 <= header_reason_without;
+        if (spaced_valid_s35_2) base <= header_class_found ? header_reason_with_class_s34 : header_reason_without_s34;
+        if (spaced_valid) cat_289_s1 <= {in_epoch, in_port, in_tag};
+        if (spaced_valid_s8_2) cat_289_s9 <= cat_289_s1;
+        if (spaced_valid_s16_2) cat_289_s17 <= cat_289_s9;
+        if (spaced_valid_s24_2) cat_289_s25 <= cat_289_s17;
+        if (spaced_valid_s32_2) cat_289_s33 <= cat_289_s25;
+        if (spaced_valid_s40) cat_289_s41 <= cat_289_s33;
+        if (spaced_valid_s48) cat_289_s49 <= cat_289_s41;
+        if (spaced_valid_s35_2) header_interface_number_s36 <= header_interface_number_s28;
         if (spaced_valid_s43) header_interface_number_s44 <= header_interface_number_s36;
         if (spaced_valid_s21_2) header_source_sender_s22 <= header_source_sender;
         if (spaced_valid_s29_2) header_source_sender_s30 <= header_source_sender_s22;
         if (spaced_valid_s37) header_source_sender_s38 <= header_source_sender_s30;
-        if (spaced_valid_s30_2) header_class_number_s31 <= header_class_number;
-        if (spaced_valid_s38) header_class_number_s39 <= header_class_number_s31;
-        if (spaced_valid_s30_2) header_class_direction_s31 <= header_class_direction;
-        if (spaced_valid_s38) header_class_direction_s39 <= header_class_direction_s31;
-        if (spaced_valid_s40) header_step_action_s41 <= header_step_action;
-        if (spaced_valid_s15_2) cat_295_s16 <= {header_address_dst[53:38], header_address_dst[37]};
-        if (spaced_valid_s23_2) cat_295_s24 <= cat_295_s16;
-        if (spaced_valid_s31) cat_295_s32 <= cat_295_s24;
-        if (spaced_valid_s39) cat_295_s40 <= cat_295_s32;
-        if (spaced_valid_s34) header_priority_rank_s35 <= header_priority_rank;
-        if (spaced_valid_s42) header_priority_rank_s43 <= header_priority_rank_s35;
-        if (spaced_valid_s40) and_297_s41 <= {16{header_step_first}} & header_class_meter;
+        if (spaced_valid_s45) header_source_sender_s46 <= header_source_sender_s38;
+        if (spaced_valid_s35_2) header_class_number_s36 <= header_class_number;
+        if (spaced_valid_s43) header_class_number_s44 <= header_class_number_s36;
+        if (spaced_valid_s35_2) header_class_direction_s36 <= header_class_direction;
+        if (spaced_valid_s43) header_class_direction_s44 <= header_class_direction_s36;
+        if (spaced_valid_s45) header_step_action_s46 <= header_step_action;
+        if (spaced_valid_s20_2) cat_299_s21 <= {header_address_dst[53:38], header_address_dst[37]};
+        if (spaced_valid_s28_2) cat_299_s29 <= cat_299_s21;
+        if (spaced_valid_s36) cat_299_s37 <= cat_299_s29;
+        if (spaced_valid_s44) cat_299_s45 <= cat_299_s37;
+        if (spaced_valid_s39) header_priority_rank_s40 <= header_priority_rank;
+        if (spaced_valid_s47) header_priority_rank_s48 <= header_priority_rank_s40;
+        if (spaced_valid_s45) and_301_s46 <= {16{header_step_first}} & header_class_meter;
         if (spaced_valid_s3_2) header_parser_offset_s4 <= header_parser_offset;
         if (spaced_valid_s11_2) header_parser_offset_s12 <= header_parser_offset_s4;
         if (spaced_valid_s19_2) header_parser_offset_s20 <= header_parser_offset_s12;
         if (spaced_valid_s27_2) header_parser_offset_s28 <= header_parser_offset_s20;
-        if (spaced_valid_s35) header_parser_offset_s36 <= header_parser_offset_s28;
+        if (spaced_valid_s35_2) header_parser_offset_s36 <= header_parser_offset_s28;
         if (spaced_valid_s43) header_parser_offset_s44 <= header_parser_offset_s36;
-        if (spaced_valid_s37) header_parser_ip_length_s38 <= header_parser_ip_length_s30;
-        if (spaced_valid_s33) header_parser_protocol_s34 <= header_parser_protocol_s26;
-        if (spaced_valid_s41) header_parser_protocol_s42 <= header_parser_protocol_s34;
-        if (spaced_valid_s36) header_parser_v6_s37 <= header_parser_v6_s29;
-        if (spaced_valid_s44) header_parser_v6_s45 <= header_parser_v6_s37;
-        if (spaced_valid_s18_2) header_parser_l4_s19 <= header_parser_l4;
-        if (spaced_valid_s26_2) header_parser_l4_s27 <= header_parser_l4_s19;
-        if (spaced_valid_s34) header_parser_l4_s35 <= header_parser_l4_s27;
-        if (spaced_valid_s42) header_parser_l4_s43 <= header_parser_l4_s35;
-        if (spaced_valid_s9_2) header_parser_l4_offset_s10 <= header_parser_l4_offset;
-        if (spaced_valid_s17_2) header_parser_l4_offset_s18 <= header_parser_l4_offset_s10;
-        if (spaced_valid_s25_2) header_parser_l4_offset_s26 <= header_parser_l4_offset_s18;
-        if (spaced_valid_s33) header_parser_l4_offset_s34 <= header_parser_l4_offset_s26;
-        if (spaced_valid_s41) header_parser_l4_offset_s42 <= header_parser_l4_offset_s34;
-        if (spaced_valid_s11_2) header_parser_udp_no_checksum_s12 <= header_parser_udp_no_checksum;
-        if (spaced_valid_s19_2) header_parser_udp_no_checksum_s20 <= header_parser_udp_no_checksum_s12;
-        if (spaced_valid_s27_2) header_parser_udp_no_checksum_s28 <= header_parser_udp_no_checksum_s20;
-        if (spaced_valid_s35) header_parser_udp_no_checksum_s36 <= header_parser_udp_no_checksum_s28;
-        if (spaced_valid_s43) header_parser_udp_no_checksum_s44 <= header_parser_udp_no_checksum_s36;
-        if (spaced_valid_s36) header_parser_src_key_s37 <= header_parser_src_key_s29;
-        if (spaced_valid_s44) header_parser_src_key_s45 <= header_parser_src_key_s37;
-        if (spaced_valid_s36) header_parser_dst_key_s37 <= header_parser_dst_key_s29;
-        if (spaced_valid_s44) header_parser_dst_key_s45 <= header_parser_dst_key_s37;
-        if (spaced_valid_s34) header_parser_sport_s35 <= header_parser_sport_s27;
-        if (spaced_valid_s42) header_parser_sport_s43 <= header_parser_sport_s35;
-        if (spaced_valid_s34) header_parser_dport_s35 <= header_parser_dport_s27;
-        if (spaced_valid_s42) header_parser_dport_s43 <= header_parser_dport_s35;
-        if (spaced_valid_s37) header_parser_traffic_class_s38 <= header_parser_traffic_class_s30;
-        if (spaced_valid_s5_2) header_parser_ip_checksum_s6 <= header_parser_ip_checksum;
-        if (spaced_valid_s13_2) header_parser_ip_checksum_s14 <= header_parser_ip_checksum_s6;
-        if (spaced_valid_s21_2) header_parser_ip_checksum_s22 <= header_parser_ip_checksum_s14;
-        if (spaced_valid_s29_2) header_parser_ip_checksum_s30 <= header_parser_ip_checksum_s22;
-        if (spaced_valid_s37) header_parser_ip_checksum_s38 <= header_parser_ip_checksum_s30;
-        if (spaced_valid_s18_2) header_parser_l4_checksum_s19 <= header_parser_l4_checksum;
-        if (spaced_valid_s26_2) header_parser_l4_checksum_s27 <= header_parser_l4_checksum_s19;
-        if (spaced_valid_s34) header_parser_l4_checksum_s35 <= header_parser_l4_checksum_s27;
-        if (spaced_valid_s42) header_parser_l4_checksum_s43 <= header_parser_l4_checksum_s35;
-        if (spaced_valid_s10_2) opening_s11 <= opening;
-        if (spaced_valid_s18_2) opening_s19 <= opening_s11;
-        if (spaced_valid_s26_2) opening_s27 <= opening_s19;
-        if (spaced_valid_s34) opening_s35 <= opening_s27;
-        if (spaced_valid_s42) opening_s43 <= opening_s35;
-        if (spaced_valid_s10_2) answering_s11 <= answering;
-        if (spaced_valid_s18_2) answering_s19 <= answering_s11;
-        if (spaced_valid_s26_2) answering_s27 <= answering_s19;
-        if (spaced_valid_s34) answering_s35 <= answering_s27;
-        if (spaced_valid_s42) answering_s43 <= answering_s35;
-        if (spaced_valid_s38) base_s39 <= base;
-        if (spaced_valid_s40) header_step_copies_s41 <= header_step_copies;
-        if (spaced_valid_s1_2) not_284_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        if (spaced_valid_s9_2) not_284_s10 <= not_284_s2;
-        if (spaced_valid_s17_2) not_284_s18 <= not_284_s10;
-        if (spaced_valid_s25_2) not_284_s26 <= not_284_s18;
-        if (spaced_valid_s33) not_284_s34 <= not_284_s26;
-        if (spaced_valid_s41) not_284_s42 <= not_284_s34;
+        if (spaced_valid_s41) header_parser_ip_length_s42 <= header_parser_ip_length_s34;
+        if (spaced_valid_s49) header_parser_ip_length_s50 <= header_parser_ip_length_s42;
+        if (spaced_valid_s35_2) header_parser_protocol_s36 <= header_parser_protocol_s28;
+        if (spaced_valid_s43) header_parser_protocol_s44 <= header_parser_protocol_s36;
+        if (spaced_valid_s39) header_parser_v6_s40 <= header_parser_v6_s32;
+        if (spaced_valid_s47) header_parser_v6_s48 <= header_parser_v6_s40;
+        if (spaced_valid_s28_2) header_parser_l4_s29 <= header_parser_l4;
+        if (spaced_valid_s36) header_parser_l4_s37 <= header_parser_l4_s29;
+        if (spaced_valid_s44) header_parser_l4_s45 <= header_parser_l4_s37;
+        if (spaced_valid_s19_2) header_parser_l4_offset_s20 <= header_parser_l4_offset;
+        if (spaced_valid_s27_2) header_parser_l4_offset_s28 <= header_parser_l4_offset_s20;
+        if (spaced_valid_s35_2) header_parser_l4_offset_s36 <= header_parser_l4_offset_s28;
+        if (spaced_valid_s43) header_parser_l4_offset_s44 <= header_parser_l4_offset_s36;
+        if (spaced_valid_s24_2) header_parser_udp_no_checksum_s25 <= header_parser_udp_no_checksum;
+        if (spaced_valid_s32_2) header_parser_udp_no_checksum_s33 <= header_parser_udp_no_checksum_s25;
+        if (spaced_valid_s40) header_parser_udp_no_checksum_s41 <= header_parser_udp_no_checksum_s33;
+        if (spaced_valid_s48) header_parser_udp_no_checksum_s49 <= header_parser_udp_no_checksum_s41;
+        if (spaced_valid_s41) header_parser_src_key_s42 <= header_parser_src_key_s34;
+        if (spaced_valid_s49) header_parser_src_key_s50 <= header_parser_src_key_s42;
+        if (spaced_valid_s41) header_parser_dst_key_s42 <= header_parser_dst_key_s34;
+        if (spaced_valid_s49) header_parser_dst_key_s50 <= header_parser_dst_key_s42;
+        if (spaced_valid_s38) header_parser_sport_s39 <= header_parser_sport_s31;
+        if (spaced_valid_s46) header_parser_sport_s47 <= header_parser_sport_s39;
+        if (spaced_valid_s38) header_parser_dport_s39 <= header_parser_dport_s31;
+        if (spaced_valid_s46) header_parser_dport_s47 <= header_parser_dport_s39;
+        if (spaced_valid_s41) header_parser_traffic_class_s42 <= header_parser_traffic_class_s34;
+        if (spaced_valid_s49) header_parser_traffic_class_s50 <= header_parser_traffic_class_s42;
+        if (spaced_valid_s9_2) header_parser_ip_checksum_s10 <= header_parser_ip_checksum;
+        if (spaced_valid_s17_2) header_parser_ip_checksum_s18 <= header_parser_ip_checksum_s10;
+        if (spaced_valid_s25_2) header_parser_ip_checksum_s26 <= header_parser_ip_checksum_s18;
+        if (spaced_valid_s33_2) header_parser_ip_checksum_s34 <= header_parser_ip_checksum_s26;
+        if (spaced_valid_s41) header_parser_ip_checksum_s42 <= header_parser_ip_checksum_s34;
+        if (spaced_valid_s49) header_parser_ip_checksum_s50 <= header_parser_ip_checksum_s42;
+        if (spaced_valid_s31_2) header_parser_l4_checksum_s32 <= header_parser_l4_checksum;
+        if (spaced_valid_s39) header_parser_l4_checksum_s40 <= header_parser_l4_checksum_s32;
+        if (spaced_valid_s47) header_parser_l4_checksum_s48 <= header_parser_l4_checksum_s40;
+        if (spaced_valid_s22_2) opening_s23 <= opening;
+        if (spaced_valid_s30_2) opening_s31 <= opening_s23;
+        if (spaced_valid_s38) opening_s39 <= opening_s31;
+        if (spaced_valid_s46) opening_s47 <= opening_s39;
+        if (spaced_valid_s22_2) answering_s23 <= answering;
+        if (spaced_valid_s30_2) answering_s31 <= answering_s23;
+        if (spaced_valid_s38) answering_s39 <= answering_s31;
+        if (spaced_valid_s46) answering_s47 <= answering_s39;
+        if (spaced_valid_s43) base_s44 <= base;
+        if (spaced_valid_s45) header_step_copies_s46 <= header_step_copies;
+        if (spaced_valid_s1_2) not_288_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        if (spaced_valid_s9_2) not_288_s10 <= not_288_s2;
+        if (spaced_valid_s17_2) not_288_s18 <= not_288_s10;
+        if (spaced_valid_s25_2) not_288_s26 <= not_288_s18;
+        if (spaced_valid_s33_2) not_288_s34 <= not_288_s26;
+        if (spaced_valid_s41) not_288_s42 <= not_288_s34;
+        if (spaced_valid_s49) not_288_s50 <= not_288_s42;
         if (spaced_valid_s11_2) header_interface_known_s12 <= header_interface_known;
         if (spaced_valid_s19_2) header_interface_known_s20 <= header_interface_known_s12;
         if (spaced_valid_s27_2) header_interface_known_s28 <= header_interface_known_s20;
-        if (spaced_valid_s35) header_interface_known_s36 <= header_interface_known_s28;
+        if (spaced_valid_s35_2) header_interface_known_s36 <= header_interface_known_s28;
         if (spaced_valid_s43) header_interface_known_s44 <= header_interface_known_s36;
         if (spaced_valid_s21_2) header_source_known_s22 <= header_source_known;
         if (spaced_valid_s29_2) header_source_known_s30 <= header_source_known_s22;
         if (spaced_valid_s37) header_source_known_s38 <= header_source_known_s30;
-        if (spaced_valid_s30_2) header_class_found_s31 <= header_class_found;
-        if (spaced_valid_s38) header_class_found_s39 <= header_class_found_s31;
-        if (spaced_valid_s40) header_step_first_s41 <= header_step_first;
-        if (spaced_valid_s35) header_acl_asked_s36 <= header_acl_asked;
-        if (spaced_valid_s43) header_acl_asked_s44 <= header_acl_asked_s36;
+        if (spaced_valid_s45) header_source_known_s46 <= header_source_known_s38;
+        if (spaced_valid_s35_2) header_class_found_s36 <= header_class_found;
+        if (spaced_valid_s43) header_class_found_s44 <= header_class_found_s36;
+        if (spaced_valid_s45) header_step_first_s46 <= header_step_first;
+        if (spaced_valid_s40) header_acl_asked_s41 <= header_acl_asked;
+        if (spaced_valid_s48) header_acl_asked_s49 <= header_acl_asked_s41;
     end
 
     always @(posedge clk) begin
@@ -1047,6 +1062,11 @@ module header_path (
             spaced_valid_s28 <= 1'd0;
             spaced_valid_s29 <= 1'd0;
             spaced_valid_s30 <= 1'd0;
+            spaced_valid_s31 <= 1'd0;
+            spaced_valid_s32 <= 1'd0;
+            spaced_valid_s33 <= 1'd0;
+            spaced_valid_s34 <= 1'd0;
+            spaced_valid_s35 <= 1'd0;
             in_valid_s1 <= 1'd0;
             in_valid_s2 <= 1'd0;
             in_valid_s3 <= 1'd0;
@@ -1091,6 +1111,11 @@ module header_path (
             in_valid_s42 <= 1'd0;
             in_valid_s43 <= 1'd0;
             in_valid_s44 <= 1'd0;
+            in_valid_s45 <= 1'd0;
+            in_valid_s46 <= 1'd0;
+            in_valid_s47 <= 1'd0;
+            in_valid_s48 <= 1'd0;
+            in_valid_s49 <= 1'd0;
             out_valid <= 1'd0;
             spaced_valid_s1_2 <= 1'd0;
             spaced_valid_s2_2 <= 1'd0;
@@ -1122,11 +1147,11 @@ module header_path (
             spaced_valid_s28_2 <= 1'd0;
             spaced_valid_s29_2 <= 1'd0;
             spaced_valid_s30_2 <= 1'd0;
-            spaced_valid_s31 <= 1'd0;
-            spaced_valid_s32 <= 1'd0;
-            spaced_valid_s33 <= 1'd0;
-            spaced_valid_s34 <= 1'd0;
-            spaced_valid_s35 <= 1'd0;
+            spaced_valid_s31_2 <= 1'd0;
+            spaced_valid_s32_2 <= 1'd0;
+            spaced_valid_s33_2 <= 1'd0;
+            spaced_valid_s34_2 <= 1'd0;
+            spaced_valid_s35_2 <= 1'd0;
             spaced_valid_s36 <= 1'd0;
             spaced_valid_s37 <= 1'd0;
             spaced_valid_s38 <= 1'd0;
@@ -1137,6 +1162,11 @@ module header_path (
             spaced_valid_s43 <= 1'd0;
             spaced_valid_s44 <= 1'd0;
             spaced_valid_s45 <= 1'd0;
+            spaced_valid_s46 <= 1'd0;
+            spaced_valid_s47 <= 1'd0;
+            spaced_valid_s48 <= 1'd0;
+            spaced_valid_s49 <= 1'd0;
+            spaced_valid_s50 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -1168,6 +1198,11 @@ module header_path (
             spaced_valid_s28 <= spaced_valid_s27;
             spaced_valid_s29 <= spaced_valid_s28;
             spaced_valid_s30 <= spaced_valid_s29;
+            spaced_valid_s31 <= spaced_valid_s30;
+            spaced_valid_s32 <= spaced_valid_s31;
+            spaced_valid_s33 <= spaced_valid_s32;
+            spaced_valid_s34 <= spaced_valid_s33;
+            spaced_valid_s35 <= spaced_valid_s34;
             in_valid_s1 <= in_valid;
             in_valid_s2 <= in_valid_s1;
             in_valid_s3 <= in_valid_s2;
@@ -1212,7 +1247,12 @@ module header_path (
             in_valid_s42 <= in_valid_s41;
             in_valid_s43 <= in_valid_s42;
             in_valid_s44 <= in_valid_s43;
-            out_valid <= in_valid_s44;
+            in_valid_s45 <= in_valid_s44;
+            in_valid_s46 <= in_valid_s45;
+            in_valid_s47 <= in_valid_s46;
+            in_valid_s48 <= in_valid_s47;
+            in_valid_s49 <= in_valid_s48;
+            out_valid <= in_valid_s49;
             spaced_valid_s1_2 <= spaced_valid;
             spaced_valid_s2_2 <= spaced_valid_s1_2;
             spaced_valid_s3_2 <= spaced_valid_s2_2;
@@ -1243,12 +1283,12 @@ module header_path (
             spaced_valid_s28_2 <= spaced_valid_s27_2;
             spaced_valid_s29_2 <= spaced_valid_s28_2;
             spaced_valid_s30_2 <= spaced_valid_s29_2;
-            spaced_valid_s31 <= spaced_valid_s30_2;
-            spaced_valid_s32 <= spaced_valid_s31;
-            spaced_valid_s33 <= spaced_valid_s32;
-            spaced_valid_s34 <= spaced_valid_s33;
-            spaced_valid_s35 <= spaced_valid_s34;
-            spaced_valid_s36 <= spaced_valid_s35;
+            spaced_valid_s31_2 <= spaced_valid_s30_2;
+            spaced_valid_s32_2 <= spaced_valid_s31_2;
+            spaced_valid_s33_2 <= spaced_valid_s32_2;
+            spaced_valid_s34_2 <= spaced_valid_s33_2;
+            spaced_valid_s35_2 <= spaced_valid_s34_2;
+            spaced_valid_s36 <= spaced_valid_s35_2;
             spaced_valid_s37 <= spaced_valid_s36;
             spaced_valid_s38 <= spaced_valid_s37;
             spaced_valid_s39 <= spaced_valid_s38;
@@ -1258,11 +1298,16 @@ module header_path (
             spaced_valid_s43 <= spaced_valid_s42;
             spaced_valid_s44 <= spaced_valid_s43;
             spaced_valid_s45 <= spaced_valid_s44;
+            spaced_valid_s46 <= spaced_valid_s45;
+            spaced_valid_s47 <= spaced_valid_s46;
+            spaced_valid_s48 <= spaced_valid_s47;
+            spaced_valid_s49 <= spaced_valid_s48;
+            spaced_valid_s50 <= spaced_valid_s49;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_address_dst_s24, header_address_src_s20, cat_21_s17, header_parser_src_key_s45, header_parser_dst_key_s45};
+    wire _unused = &{1'b0, header_address_dst_s29, header_address_src_s25, cat_21_s17, header_parser_src_key_s50, header_parser_dst_key_s50};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1274,7 +1319,7 @@ module header_path (
         header_parser_taken_s11 = 5'd0;
         header_parser_number_s11 = 16'd0;
         header_parser_vid_s9 = 12'd0;
-        header_parser_traffic_class_s6 = 8'd0;
+        header_parser_traffic_class_s10 = 8'd0;
         in_epoch_s9 = 1'd0;
         spaced_valid_s2 = 1'd0;
         spaced_valid_s3 = 1'd0;
@@ -1286,15 +1331,11 @@ module header_path (
         spaced_valid_s9 = 1'd0;
         spaced_valid_s10 = 1'd0;
         spaced_valid_s11 = 1'd0;
-        header_address_dst_s16 = 61'd0;
-        header_parser_protocol_s10 = 8'd0;
-        header_parser_protocol_s18 = 8'd0;
-        header_parser_sport_s11 = 16'd0;
-        header_parser_sport_s19 = 16'd0;
-        header_parser_dport_s11 = 16'd0;
-        header_parser_dport_s19 = 16'd0;
-        header_parser_later_s10 = 1'd0;
-        header_parser_later_s18 = 1'd0;
+        header_address_dst_s21 = 61'd0;
+        header_parser_protocol_s20 = 8'd0;
+        header_parser_sport_s23 = 16'd0;
+        header_parser_dport_s23 = 16'd0;
+        header_parser_later_s20 = 1'd0;
         in_epoch_s17 = 1'd0;
         spaced_valid_s12 = 1'd0;
         spaced_valid_s13 = 1'd0;
@@ -1304,175 +1345,183 @@ module header_path (
         spaced_valid_s17 = 1'd0;
         spaced_valid_s18 = 1'd0;
         spaced_valid_s19 = 1'd0;
-        and_139_s16 = 1'd0;
-        header_range_hit0_s26 = 1'd0;
-        header_range_class0_s26 = 20'd0;
-        header_range_hit1_s28 = 1'd0;
-        header_range_class1_s28 = 20'd0;
-        header_range_hit2_s27 = 1'd0;
-        header_range_class2_s27 = 20'd0;
-        header_range_hit3_s29 = 1'd0;
-        header_range_class3_s29 = 20'd0;
-        header_source_position_s30 = 20'd0;
-        header_source_has_tag_s20 = 1'd0;
-        header_source_has_tag_s28 = 1'd0;
-        in_epoch_s25 = 1'd0;
         spaced_valid_s20 = 1'd0;
         spaced_valid_s21 = 1'd0;
         spaced_valid_s22 = 1'd0;
         spaced_valid_s23 = 1'd0;
         spaced_valid_s24 = 1'd0;
+        and_140_s21 = 1'd0;
+        header_range_hit0_s31 = 1'd0;
+        header_range_class0_s31 = 20'd0;
+        header_range_hit1_s33 = 1'd0;
+        header_range_class1_s33 = 20'd0;
+        header_range_hit2_s32 = 1'd0;
+        header_range_class2_s32 = 20'd0;
+        header_range_hit3_s34 = 1'd0;
+        header_range_class3_s34 = 20'd0;
+        header_source_position_s30 = 20'd0;
+        header_source_has_tag_s20 = 1'd0;
+        header_source_has_tag_s28 = 1'd0;
+        in_epoch_s25 = 1'd0;
+        in_epoch_s33 = 1'd0;
         spaced_valid_s25 = 1'd0;
         spaced_valid_s26 = 1'd0;
         spaced_valid_s27 = 1'd0;
         spaced_valid_s28 = 1'd0;
         spaced_valid_s29 = 1'd0;
         spaced_valid_s30 = 1'd0;
-        header_parser_v6_s13 = 1'd0;
-        header_parser_v6_s21 = 1'd0;
-        header_parser_v6_s29 = 1'd0;
-        header_parser_src_key_s13 = 129'd0;
-        header_parser_src_key_s21 = 129'd0;
-        header_parser_src_key_s29 = 129'd0;
-        header_parser_dst_key_s13 = 129'd0;
-        header_parser_dst_key_s21 = 129'd0;
-        header_parser_dst_key_s29 = 129'd0;
-        header_parser_sport_s27 = 16'd0;
-        header_parser_dport_s27 = 16'd0;
-        header_parser_protocol_s26 = 8'd0;
+        spaced_valid_s31 = 1'd0;
+        spaced_valid_s32 = 1'd0;
+        spaced_valid_s33 = 1'd0;
+        spaced_valid_s34 = 1'd0;
+        spaced_valid_s35 = 1'd0;
+        header_parser_v6_s16 = 1'd0;
+        header_parser_v6_s24 = 1'd0;
+        header_parser_v6_s32 = 1'd0;
+        header_parser_src_key_s18 = 129'd0;
+        header_parser_src_key_s26 = 129'd0;
+        header_parser_src_key_s34 = 129'd0;
+        header_parser_dst_key_s18 = 129'd0;
+        header_parser_dst_key_s26 = 129'd0;
+        header_parser_dst_key_s34 = 129'd0;
+        header_parser_sport_s31 = 16'd0;
+        header_parser_dport_s31 = 16'd0;
+        header_parser_protocol_s28 = 8'd0;
         header_interface_number_s12 = 10'd0;
         header_interface_number_s20 = 10'd0;
         header_interface_number_s28 = 10'd0;
-        header_parser_later_s26 = 1'd0;
-        header_parser_tcp_flags_s11 = 8'd0;
-        header_parser_tcp_flags_s19 = 8'd0;
-        header_parser_tcp_flags_s27 = 8'd0;
-        header_parser_ip_length_s6 = 17'd0;
-        header_parser_ip_length_s14 = 17'd0;
-        header_parser_ip_length_s22 = 17'd0;
-        header_parser_ip_length_s30 = 17'd0;
-        header_address_dst_s24 = 61'd0;
-        header_address_src_s20 = 61'd0;
-        header_parser_traffic_class_s14 = 8'd0;
-        header_parser_traffic_class_s22 = 8'd0;
-        header_parser_traffic_class_s30 = 8'd0;
+        header_parser_later_s28 = 1'd0;
+        header_parser_tcp_flags_s23 = 8'd0;
+        header_parser_tcp_flags_s31 = 8'd0;
+        header_parser_ip_length_s10 = 17'd0;
+        header_parser_ip_length_s18 = 17'd0;
+        header_parser_ip_length_s26 = 17'd0;
+        header_parser_ip_length_s34 = 17'd0;
+        header_address_dst_s29 = 61'd0;
+        header_address_src_s25 = 61'd0;
+        header_parser_traffic_class_s18 = 8'd0;
+        header_parser_traffic_class_s26 = 8'd0;
+        header_parser_traffic_class_s34 = 8'd0;
         header_interface_trust_s12 = 1'd0;
         header_interface_trust_s20 = 1'd0;
         header_interface_trust_s28 = 1'd0;
-        red_245_s16 = 1'd0;
+        header_interface_trust_s36 = 1'd0;
+        red_247_s21 = 1'd0;
         header_parser_runt_s9 = 1'd0;
         header_parser_runt_s17 = 1'd0;
         header_parser_vlan_depth_s9 = 1'd0;
         header_parser_vlan_depth_s17 = 1'd0;
-        not_243_s12 = 1'd0;
+        not_245_s12 = 1'd0;
+        not_245_s20 = 1'd0;
         header_interface_not_mine_s13 = 1'd0;
+        header_interface_not_mine_s21 = 1'd0;
         header_parser_arp_s9 = 1'd0;
         header_parser_arp_s17 = 1'd0;
-        or_244_s13 = 1'd0;
-        header_parser_not_ip_s6 = 1'd0;
-        header_parser_not_ip_s14 = 1'd0;
-        header_parser_ipv4_header_s7 = 1'd0;
-        header_parser_ipv4_header_s15 = 1'd0;
-        header_parser_ipv4_checksum_s10 = 1'd0;
-        header_parser_ipv4_checksum_s18 = 1'd0;
-        header_parser_ipv6_header_s10 = 1'd0;
-        header_parser_ipv6_header_s18 = 1'd0;
-        header_parser_too_deep_s12 = 1'd0;
-        header_parser_l4_header_s12 = 1'd0;
-        header_parser_nd_s12 = 1'd0;
-        header_parser_icmp_error_s12 = 1'd0;
+        or_246_s13 = 1'd0;
+        or_246_s21 = 1'd0;
+        header_parser_not_ip_s9 = 1'd0;
+        header_parser_not_ip_s17 = 1'd0;
+        header_parser_ipv4_header_s11 = 1'd0;
+        header_parser_ipv4_header_s19 = 1'd0;
+        header_parser_ipv4_checksum_s16 = 1'd0;
+        header_parser_ipv4_checksum_s24 = 1'd0;
+        header_parser_ipv6_header_s20 = 1'd0;
+        header_parser_too_deep_s22 = 1'd0;
+        header_parser_l4_header_s22 = 1'd0;
+        header_parser_nd_s23 = 1'd0;
+        header_parser_icmp_error_s23 = 1'd0;
         cat_21_s9 = 48'd0;
         cat_21_s17 = 48'd0;
-        header_parser_ttl_s6 = 1'd0;
-        header_parser_ttl_s14 = 1'd0;
-        header_parser_dhcp_s12 = 1'd0;
-        header_reason_with_class_s29 = 6'd0;
-        header_reason_without_s29 = 6'd0;
+        header_parser_ttl_s10 = 1'd0;
+        header_parser_ttl_s18 = 1'd0;
+        header_parser_dhcp_s23 = 1'd0;
+        header_reason_with_class_s34 = 6'd0;
+        header_reason_without_s34 = 6'd0;
         base = 6'd0;
-        cat_285_s1 = 69'd0;
-        cat_285_s9 = 69'd0;
-        cat_285_s17 = 69'd0;
-        cat_285_s25 = 69'd0;
-        cat_285_s33 = 69'd0;
-        cat_285_s41 = 69'd0;
+        cat_289_s1 = 69'd0;
+        cat_289_s9 = 69'd0;
+        cat_289_s17 = 69'd0;
+        cat_289_s25 = 69'd0;
+        cat_289_s33 = 69'd0;
+        cat_289_s41 = 69'd0;
+        cat_289_s49 = 69'd0;
         header_interface_number_s36 = 10'd0;
         header_interface_number_s44 = 10'd0;
         header_source_sender_s22 = 16'd0;
         header_source_sender_s30 = 16'd0;
         header_source_sender_s38 = 16'd0;
-        header_class_number_s31 = 20'd0;
-        header_class_number_s39 = 20'd0;
-        header_class_direction_s31 = 1'd0;
-        header_class_direction_s39 = 1'd0;
-        header_step_action_s41 = 22'd0;
-        cat_295_s16 = 17'd0;
-        cat_295_s24 = 17'd0;
-        cat_295_s32 = 17'd0;
-        cat_295_s40 = 17'd0;
-        header_priority_rank_s35 = 3'd0;
-        header_priority_rank_s43 = 3'd0;
-        and_297_s41 = 16'd0;
+        header_source_sender_s46 = 16'd0;
+        header_class_number_s36 = 20'd0;
+        header_class_number_s44 = 20'd0;
+        header_class_direction_s36 = 1'd0;
+        header_class_direction_s44 = 1'd0;
+        header_step_action_s46 = 22'd0;
+        cat_299_s21 = 17'd0;
+        cat_299_s29 = 17'd0;
+        cat_299_s37 = 17'd0;
+        cat_299_s45 = 17'd0;
+        header_priority_rank_s40 = 3'd0;
+        header_priority_rank_s48 = 3'd0;
+        and_301_s46 = 16'd0;
         header_parser_offset_s4 = 8'd0;
         header_parser_offset_s12 = 8'd0;
         header_parser_offset_s20 = 8'd0;
         header_parser_offset_s28 = 8'd0;
         header_parser_offset_s36 = 8'd0;
         header_parser_offset_s44 = 8'd0;
-        header_parser_ip_length_s38 = 17'd0;
-        header_parser_protocol_s34 = 8'd0;
-        header_parser_protocol_s42 = 8'd0;
-        header_parser_v6_s37 = 1'd0;
-        header_parser_v6_s45 = 1'd0;
-        header_parser_l4_s19 = 3'd0;
-        header_parser_l4_s27 = 3'd0;
-        header_parser_l4_s35 = 3'd0;
-        header_parser_l4_s43 = 3'd0;
-        header_parser_l4_offset_s10 = 7'd0;
-        header_parser_l4_offset_s18 = 7'd0;
-        header_parser_l4_offset_s26 = 7'd0;
-        header_parser_l4_offset_s34 = 7'd0;
-        header_parser_l4_offset_s42 = 7'd0;
-        header_parser_udp_no_checksum_s12 = 1'd0;
-        header_parser_udp_no_checksum_s20 = 1'd0;
-        header_parser_udp_no_checksum_s28 = 1'd0;
-        header_parser_udp_no_checksum_s36 = 1'd0;
-        header_parser_udp_no_checksum_s44 = 1'd0;
-        header_parser_src_key_s37 = 129'd0;
-        header_parser_src_key_s45 = 129'd0;
-        header_parser_dst_key_s37 = 129'd0;
-        header_parser_dst_key_s45 = 129'd0;
-        header_parser_sport_s35 = 16'd0;
-        header_parser_sport_s43 = 16'd0;
-        header_parser_dport_s35 = 16'd0;
-        header_parser_dport_s43 = 16'd0;
-        header_parser_traffic_class_s38 = 8'd0;
-        header_parser_ip_checksum_s6 = 16'd0;
-        header_parser_ip_checksum_s14 = 16'd0;
-        header_parser_ip_checksum_s22 = 16'd0;
-        header_parser_ip_checksum_s30 = 16'd0;
-        header_parser_ip_checksum_s38 = 16'd0;
-        header_parser_l4_checksum_s19 = 16'd0;
-        header_parser_l4_checksum_s27 = 16'd0;
-        header_parser_l4_checksum_s35 = 16'd0;
-        header_parser_l4_checksum_s43 = 16'd0;
-        opening_s11 = 1'd0;
-        opening_s19 = 1'd0;
-        opening_s27 = 1'd0;
-        opening_s35 = 1'd0;
-        opening_s43 = 1'd0;
-        answering_s11 = 1'd0;
-        answering_s19 = 1'd0;
-        answering_s27 = 1'd0;
-        answering_s35 = 1'd0;
-        answering_s43 = 1'd0;
-        base_s39 = 6'd0;
-        header_step_copies_s41 = 4'd0;
-        not_284_s2 = 1'd0;
-        not_284_s10 = 1'd0;
-        not_284_s18 = 1'd0;
-        not_284_s26 = 1'd0;
-        not_284_s34 = 1'd0;
-        not_284_s42 = 1'd0;
+        header_parser_ip_length_s42 = 17'd0;
+        header_parser_ip_length_s50 = 17'd0;
+        header_parser_protocol_s36 = 8'd0;
+        header_parser_protocol_s44 = 8'd0;
+        header_parser_v6_s40 = 1'd0;
+        header_parser_v6_s48 = 1'd0;
+        header_parser_l4_s29 = 3'd0;
+        header_parser_l4_s37 = 3'd0;
+        header_parser_l4_s45 = 3'd0;
+        header_parser_l4_offset_s20 = 7'd0;
+        header_parser_l4_offset_s28 = 7'd0;
+        header_parser_l4_offset_s36 = 7'd0;
+        header_parser_l4_offset_s44 = 7'd0;
+        header_parser_udp_no_checksum_s25 = 1'd0;
+        header_parser_udp_no_checksum_s33 = 1'd0;
+        header_parser_udp_no_checksum_s41 = 1'd0;
+        header_parser_udp_no_checksum_s49 = 1'd0;
+        header_parser_src_key_s42 = 129'd0;
+        header_parser_src_key_s50 = 129'd0;
+        header_parser_dst_key_s42 = 129'd0;
+        header_parser_dst_key_s50 = 129'd0;
+        header_parser_sport_s39 = 16'd0;
+        header_parser_sport_s47 = 16'd0;
+        header_parser_dport_s39 = 16'd0;
+        header_parser_dport_s47 = 16'd0;
+        header_parser_traffic_class_s42 = 8'd0;
+        header_parser_traffic_class_s50 = 8'd0;
+        header_parser_ip_checksum_s10 = 16'd0;
+        header_parser_ip_checksum_s18 = 16'd0;
+        header_parser_ip_checksum_s26 = 16'd0;
+        header_parser_ip_checksum_s34 = 16'd0;
+        header_parser_ip_checksum_s42 = 16'd0;
+        header_parser_ip_checksum_s50 = 16'd0;
+        header_parser_l4_checksum_s32 = 16'd0;
+        header_parser_l4_checksum_s40 = 16'd0;
+        header_parser_l4_checksum_s48 = 16'd0;
+        opening_s23 = 1'd0;
+        opening_s31 = 1'd0;
+        opening_s39 = 1'd0;
+        opening_s47 = 1'd0;
+        answering_s23 = 1'd0;
+        answering_s31 = 1'd0;
+        answering_s39 = 1'd0;
+        answering_s47 = 1'd0;
+        base_s44 = 6'd0;
+        header_step_copies_s46 = 4'd0;
+        not_288_s2 = 1'd0;
+        not_288_s10 = 1'd0;
+        not_288_s18 = 1'd0;
+        not_288_s26 = 1'd0;
+        not_288_s34 = 1'd0;
+        not_288_s42 = 1'd0;
+        not_288_s50 = 1'd0;
         header_interface_known_s12 = 1'd0;
         header_interface_known_s20 = 1'd0;
         header_interface_known_s28 = 1'd0;
@@ -1481,11 +1530,12 @@ module header_path (
         header_source_known_s22 = 1'd0;
         header_source_known_s30 = 1'd0;
         header_source_known_s38 = 1'd0;
-        header_class_found_s31 = 1'd0;
-        header_class_found_s39 = 1'd0;
-        header_step_first_s41 = 1'd0;
-        header_acl_asked_s36 = 1'd0;
-        header_acl_asked_s44 = 1'd0;
+        header_source_known_s46 = 1'd0;
+        header_class_found_s36 = 1'd0;
+        header_class_found_s44 = 1'd0;
+        header_step_first_s46 = 1'd0;
+        header_acl_asked_s41 = 1'd0;
+        header_acl_asked_s49 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -1530,6 +1580,11 @@ module header_path (
         in_valid_s42 = 1'd0;
         in_valid_s43 = 1'd0;
         in_valid_s44 = 1'd0;
+        in_valid_s45 = 1'd0;
+        in_valid_s46 = 1'd0;
+        in_valid_s47 = 1'd0;
+        in_valid_s48 = 1'd0;
+        in_valid_s49 = 1'd0;
         out_valid = 1'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;
@@ -1561,11 +1616,11 @@ module header_path (
         spaced_valid_s28_2 = 1'd0;
         spaced_valid_s29_2 = 1'd0;
         spaced_valid_s30_2 = 1'd0;
-        spaced_valid_s31 = 1'd0;
-        spaced_valid_s32 = 1'd0;
-        spaced_valid_s33 = 1'd0;
-        spaced_valid_s34 = 1'd0;
-        spaced_valid_s35 = 1'd0;
+        spaced_valid_s31_2 = 1'd0;
+        spaced_valid_s32_2 = 1'd0;
+        spaced_valid_s33_2 = 1'd0;
+        spaced_valid_s34_2 = 1'd0;
+        spaced_valid_s35_2 = 1'd0;
         spaced_valid_s36 = 1'd0;
         spaced_valid_s37 = 1'd0;
         spaced_valid_s38 = 1'd0;
@@ -1576,6 +1631,11 @@ module header_path (
         spaced_valid_s43 = 1'd0;
         spaced_valid_s44 = 1'd0;
         spaced_valid_s45 = 1'd0;
+        spaced_valid_s46 = 1'd0;
+        spaced_valid_s47 = 1'd0;
+        spaced_valid_s48 = 1'd0;
+        spaced_valid_s49 = 1'd0;
+        spaced_valid_s50 = 1'd0;
     end
 `endif
 endmodule

@@ -2,7 +2,7 @@
 // Tag headers and tunnels: what is taken off, and the packet behind it.
 //
 // near, stage 0
-// far, stage 0
+// window, stage 2
 // length, stage 0
 // tags, stage 0
 // v4, stage 0
@@ -11,17 +11,18 @@
 // nsh, stage 0
 // decap: record decap_row, stage 0: accepts [6:0], v4_valid [7], v4 [39:8], v6_valid [40], v6 [168:41]
 // spaced_valid, stage 0
+// beat, stage 5
 // taken, stage 2
 // number, stage 2
 // offset, stage 2
-// inner_v4, stage 4
-// inner_v6, stage 4
-// bad, stage 4
-// l3, stage 4
+// inner_v4, stage 7
+// inner_v6, stage 7
+// bad, stage 7
 // available, stage 4
 // view, stage 4
-// dst_key: record address_key, stage 4: v6 [0], address [128:1]
-// src_key: record address_key, stage 4: v6 [0], address [128:1]
+// dst_key: record address_key, stage 9: v6 [0], address [128:1]
+// src_key: record address_key, stage 9: v6 [0], address [128:1]
+// head, stage 8
 
 `default_nettype none
 
@@ -29,7 +30,7 @@ module header_tunnel (
     input  wire clk,
     input  wire rst,
     input  wire [847:0] near,
-    input  wire [575:0] far,
+    input  wire [1535:0] window,
     input  wire [7:0] length,
     input  wire [1:0] tags,
     input  wire v4,
@@ -38,57 +39,78 @@ module header_tunnel (
     input  wire nsh,
     input  wire [168:0] decap,
     input  wire spaced_valid,
+    output wire [127:0] beat,
     output reg  [4:0] taken,
     output reg  [15:0] number,
     output wire [7:0] offset,
     output reg  inner_v4,
     output reg  inner_v6,
     output reg  bad,
-    output reg  [911:0] l3,
     output reg  [7:0] available,
     output reg  [6:0] view,
     output reg  [128:0] dst_key,
-    output reg  [128:0] src_key
+    output reg  [128:0] src_key,
+    output wire [383:0] head
 );
-    reg  red_52_s1;
-    reg  and_56_s1;
-    reg  and_62_s1;
-    reg  and_67_s1;
-    reg  and_71_s1;
-    reg  and_74_s1;
-    reg  and_93_s1;
-    reg  and_96_s1;
-    reg  and_112_s1;
-    reg  and_115_s1;
+    reg  red_51_s1;
+    reg  and_55_s1;
+    reg  and_61_s1;
+    reg  and_66_s1;
+    reg  and_70_s1;
+    reg  and_73_s1;
+    reg  and_92_s1;
+    reg  and_95_s1;
+    reg  and_111_s1;
+    reg  and_114_s1;
     reg  [847:0] near_s1;
-    reg  or_130_s1;
-    reg  [23:0] cat_124_s1;
+    reg  or_129_s1;
+    reg  [23:0] cat_123_s1;
     reg  [7:0] half_s2;
-    reg  red_277_s2;
-    reg  eq_280_s1;
-    reg  or_294_s2;
-    reg  eq_297_s1;
-    reg  or_311_s2;
-    reg  and_313_s2;
-    reg  [7:0] sum_326_s1;
+    reg  red_276_s2;
+    reg  eq_279_s1;
+    reg  or_293_s2;
+    reg  eq_296_s1;
+    reg  or_310_s2;
+    reg  and_312_s2;
+    reg  [7:0] sum_325_s1;
     reg  [7:0] last_place_s1;
-    reg  far_2;
-    reg  [1423:0] cat_10_s1;
-    reg  [1023:0] coarse;
-    reg  [511:0] cat_417_s1;
-    reg  [15:0] ethertype;
+    reg  far;
+    reg  [1535:0] window_q;
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
+    reg  [3:0] row;
+    reg  [2:0] shift_early;
+    reg  [2:0] shift;
+    reg  spaced_valid_s3;
+    reg  spaced_valid_s4;
+    reg  [127:0] next_row;
+    reg  [127:0] this_row;
+    reg  [15:0] elem_418_d1;
+    reg  [15:0] end_of_row;
+    reg  [15:0] front;
+    reg  spaced_valid_s5;
+    reg  [127:0] head_2;
+    reg  spaced_valid_s6;
+    reg  spaced_valid_s7;
+    reg  [127:0] head_1;
+    reg  [127:0] head_0;
     reg  some_s2;
     reg  v4_s1;
     reg  v6_s1;
-    reg  red_441_s3;
+    reg  or_453_s4;
+    reg  red_456_s3;
     reg  [7:0] length_s1;
     reg  [6:0] words_s3;
-    reg  spaced_valid_s1;
-    reg  spaced_valid_s2;
-    reg  spaced_valid_s3;
-    wire [1423:0] cat_10 = {far, near};
-    wire [15:0] cat_16 = {near[55:48], near[63:56]};
-    wire [127:0] cat_47 = {
+    reg  spaced_valid_s1_2;
+    reg  spaced_valid_s2_2;
+    reg  spaced_valid_s3_2;
+    reg  spaced_valid_s4_2;
+    reg  spaced_valid_s5_2;
+    reg  spaced_valid_s6_2;
+    reg  spaced_valid_s7_2;
+    reg  spaced_valid_s8;
+    wire [15:0] cat_15 = {near[55:48], near[63:56]};
+    wire [127:0] cat_46 = {
         near[199:192],
         near[207:200],
         near[215:208],
@@ -106,181 +128,180 @@ module header_tunnel (
         near[311:304],
         near[319:312]
     };
-    wire [4:0] cat_51 = {
+    wire [4:0] cat_50 = {
         v4,
         near[7:0] == 8'h45,
-        ~(|cat_16[13:0]),
+        ~(|cat_15[13:0]),
         {near[135:128], near[143:136], near[151:144], near[159:152]} == decap[39:8],
         decap[7]
     };
-    wire and_64 = and_62_s1 & red_52_s1;
-    wire and_69 = and_67_s1 & and_56_s1;
-    wire and_95 = and_93_s1 & red_52_s1;
-    wire and_98 = and_96_s1 & and_56_s1;
-    wire and_114 = and_112_s1 & red_52_s1;
-    wire and_117 = and_115_s1 & and_56_s1;
-    wire or_118 = and_95 | and_98;
-    wire or_119 = and_114 | and_117;
-    wire or_120 = and_64 | and_69;
-    wire or_121 = and_74_s1 | or_119;
-    wire [23:0] cat_124 = {near[7:0], near[15:8], near[23:16]};
-    wire [63:0] mux_134 = and_98 ? near_s1[447:384] : near_s1[287:224];
-    wire [23:0] cat_138 = {mux_134[39:32], mux_134[47:40], mux_134[55:48]};
-    wire [15:0] mux_147 = and_98 ? near_s1[559:544] : near_s1[399:384];
-    wire [63:0] mux_148 = and_117 ? near_s1[447:384] : near_s1[287:224];
-    wire [63:0] mux_158 = and_69 ? near_s1[383:320] : near_s1[223:160];
-    wire [15:0] cat_171 = {mux_158[23:16], mux_158[31:24]};
-    wire [63:0] service_header = or_119 ? (and_117 ? near_s1[511:448] : near_s1[351:288]) : near_s1[63:0];
-    wire [15:0] cat_179 = {service_header[7:0], service_header[15:8]};
-    wire or_194 = ((service_header[19:16] == 4'd1) & (cat_179[5:0] == 6'd6)) | ((service_header[19:16] == 4'd2) & (6'd2 <= cat_179[5:0]));
-    wire eq_196 = service_header[31:24] == 8'd3;
-    wire and_209 = or_120 & (({mux_158[7:0], mux_158[15:8]} != 16'h2000) | (|{mux_158[39:32], mux_158[47:40]}));
-    wire [15:0] cat_218 = {mux_147[7:0], mux_147[15:8]};
-    wire [6:0] or_243 = (({7{and_71_s1}} & 7'd2) | ({7{and_95}} & 7'h19)) | (({7{and_98}} & 7'h23) | ({7{and_114}} & 7'h12));
-    wire [7:0] half = {1'd0, or_243 | ((({7{and_117}} & 7'h1c) | ({7{and_64}} & 7'he)) | ({7{and_69}} & 7'h18))} + ({8{or_121}} & ({1'd0, {cat_179[5:0], 1'd0}} + {1'd0, {7{eq_196}} & 7'd7}));
-    wire [15:0] or_273 = (({16{and_71_s1}} & cat_124_s1[19:4]) | ({16{or_121}} & {8'd0, service_header[63:56]})) | (({16{or_118}} & cat_138[15:0]) | ({16{or_120}} & {mux_158[55:48], mux_158[63:56]}));
-    wire [4:0] cat_276 = {
-        and_71_s1 & or_130_s1,
-        or_121 & (((|cat_179[15:13]) | ~or_194) | ~(|service_header[63:56])),
-        or_118 & ((mux_134[7:0] != 8'd8) | (|cat_138[23:16])),
-        or_119 & ((mux_148[7:0] != 8'hc) | (mux_148[31:24] != 8'd4)),
-        and_209
+    wire and_63 = and_61_s1 & red_51_s1;
+    wire and_68 = and_66_s1 & and_55_s1;
+    wire and_94 = and_92_s1 & red_51_s1;
+    wire and_97 = and_95_s1 & and_55_s1;
+    wire and_113 = and_111_s1 & red_51_s1;
+    wire and_116 = and_114_s1 & and_55_s1;
+    wire or_117 = and_94 | and_97;
+    wire or_118 = and_113 | and_116;
+    wire or_119 = and_63 | and_68;
+    wire or_120 = and_73_s1 | or_118;
+    wire [23:0] cat_123 = {near[7:0], near[15:8], near[23:16]};
+    wire [63:0] mux_133 = and_97 ? near_s1[447:384] : near_s1[287:224];
+    wire [23:0] cat_137 = {mux_133[39:32], mux_133[47:40], mux_133[55:48]};
+    wire [15:0] mux_146 = and_97 ? near_s1[559:544] : near_s1[399:384];
+    wire [63:0] mux_147 = and_116 ? near_s1[447:384] : near_s1[287:224];
+    wire [63:0] mux_157 = and_68 ? near_s1[383:320] : near_s1[223:160];
+    wire [15:0] cat_170 = {mux_157[23:16], mux_157[31:24]};
+    wire [63:0] service_header = or_118 ? (and_116 ? near_s1[511:448] : near_s1[351:288]) : near_s1[63:0];
+    wire [15:0] cat_178 = {service_header[7:0], service_header[15:8]};
+    wire or_193 = ((service_header[19:16] == 4'd1) & (cat_178[5:0] == 6'd6)) | ((service_header[19:16] == 4'd2) & (6'd2 <= cat_178[5:0]));
+    wire eq_195 = service_header[31:24] == 8'd3;
+    wire and_208 = or_119 & (({mux_157[7:0], mux_157[15:8]} != 16'h2000) | (|{mux_157[39:32], mux_157[47:40]}));
+    wire [15:0] cat_217 = {mux_146[7:0], mux_146[15:8]};
+    wire [6:0] or_242 = (({7{and_70_s1}} & 7'd2) | ({7{and_94}} & 7'h19)) | (({7{and_97}} & 7'h23) | ({7{and_113}} & 7'h12));
+    wire [7:0] half = {1'd0, or_242 | ((({7{and_116}} & 7'h1c) | ({7{and_63}} & 7'he)) | ({7{and_68}} & 7'h18))} + ({8{or_120}} & ({1'd0, {cat_178[5:0], 1'd0}} + {1'd0, {7{eq_195}} & 7'd7}));
+    wire [15:0] or_272 = (({16{and_70_s1}} & cat_123_s1[19:4]) | ({16{or_120}} & {8'd0, service_header[63:56]})) | (({16{or_117}} & cat_137[15:0]) | ({16{or_119}} & {mux_157[55:48], mux_157[63:56]}));
+    wire [4:0] cat_275 = {
+        and_70_s1 & or_129_s1,
+        or_120 & (((|cat_178[15:13]) | ~or_193) | ~(|service_header[63:56])),
+        or_117 & ((mux_133[7:0] != 8'd8) | (|cat_137[23:16])),
+        or_118 & ((mux_147[7:0] != 8'hc) | (mux_147[31:24] != 8'd4)),
+        and_208
     };
-    wire or_294 = ((and_71_s1 & eq_280_s1) | (or_118 & (cat_218 == 16'h800))) | ((or_120 & (cat_171 == 16'h800)) | (or_121 & (service_header[31:24] == 8'd1)));
-    wire or_311 = ((and_71_s1 & eq_297_s1) | (or_118 & (cat_218 == 16'h86dd))) | ((or_120 & (cat_171 == 16'h86dd)) | (or_121 & (service_header[31:24] == 8'd2)));
-    wire [4:0] cat_318 = {and_64 | and_69, and_114 | and_117, and_95 | and_98, and_74_s1, and_71_s1};
-    wire some = |cat_318;
-    wire [7:0] place = half_s2 + sum_326_s1;
-    wire [7:0] mux_331 = (length < 8'h84) ? length : 8'h84;
-    wire [7:0] last_place = {1'd0, mux_331[7:1]};
-    wire [1023:0] mux_362 = half_s2[4] ? (half_s2[3] ? cat_10_s1[1407:384] : cat_10_s1[1279:256]) : (half_s2[3] ? cat_10_s1[1151:128] : cat_10_s1[1023:0]);
-    wire [1023:0] mux_363 = half_s2[4] ? (half_s2[3] ? {496'd0, cat_10_s1[1423:896]} : {368'd0, cat_10_s1[1423:768]}) : (half_s2[3] ? {240'd0, cat_10_s1[1423:640]} : {112'd0, cat_10_s1[1423:512]});
-    wire [911:0] mux_380 = half_s2[1] ? (half_s2[0] ? coarse[959:48] : coarse[943:32]) : (half_s2[0] ? coarse[927:16] : coarse[911:0]);
-    wire [911:0] mux_381 = half_s2[1] ? (half_s2[0] ? coarse[1023:112] : coarse[1007:96]) : (half_s2[0] ? coarse[991:80] : coarse[975:64]);
-    wire [911:0] l3_2 = half_s2[2] ? mux_381 : mux_380;
-    wire [511:0] cat_417 = {
-        cat_10[1007:992],
-        cat_10[975:960],
-        cat_10[943:928],
-        cat_10[911:896],
-        cat_10[879:864],
-        cat_10[847:832],
-        cat_10[815:800],
-        cat_10[783:768],
-        cat_10[751:736],
-        cat_10[719:704],
-        cat_10[687:672],
-        cat_10[655:640],
-        cat_10[623:608],
-        cat_10[591:576],
-        cat_10[559:544],
-        cat_10[527:512],
-        cat_10[495:480],
-        cat_10[463:448],
-        cat_10[431:416],
-        cat_10[399:384],
-        cat_10[367:352],
-        cat_10[335:320],
-        cat_10[303:288],
-        cat_10[271:256],
-        cat_10[239:224],
-        cat_10[207:192],
-        cat_10[175:160],
-        cat_10[143:128],
-        cat_10[111:96],
-        cat_10[79:64],
-        cat_10[47:32],
-        cat_10[15:0]
+    wire or_293 = ((and_70_s1 & eq_279_s1) | (or_117 & (cat_217 == 16'h800))) | ((or_119 & (cat_170 == 16'h800)) | (or_120 & (service_header[31:24] == 8'd1)));
+    wire or_310 = ((and_70_s1 & eq_296_s1) | (or_117 & (cat_217 == 16'h86dd))) | ((or_119 & (cat_170 == 16'h86dd)) | (or_120 & (service_header[31:24] == 8'd2)));
+    wire [4:0] cat_317 = {and_63 | and_68, and_113 | and_116, and_94 | and_97, and_73_s1, and_70_s1};
+    wire some = |cat_317;
+    wire [7:0] place = half_s2 + sum_325_s1;
+    wire [7:0] mux_330 = (length < 8'h84) ? length : 8'h84;
+    wire [7:0] last_place = {1'd0, mux_330[7:1]};
+    wire [127:0] const_362 = 128'd0;
+    wire [127:0] mux_375 = row[1] ? (row[0] ? window_q[511:384] : window_q[383:256]) : (row[0] ? window_q[255:128] : window_q[127:0]);
+    wire [127:0] mux_376 = row[1] ? (row[0] ? window_q[1023:896] : window_q[895:768]) : (row[0] ? window_q[767:640] : window_q[639:512]);
+    wire [127:0] mux_377 = row[1] ? (row[0] ? window_q[1535:1408] : window_q[1407:1280]) : (row[0] ? window_q[1279:1152] : window_q[1151:1024]);
+    wire [127:0] mux_380 = row[2] ? (row[1] ? (row[0] ? const_362 : const_362) : (row[0] ? const_362 : const_362)) : mux_377;
+    wire [255:0] cat_384 = {next_row, this_row};
+    wire [127:0] mux_400 = shift[1] ? (shift[0] ? cat_384[175:48] : cat_384[159:32]) : (shift[0] ? cat_384[143:16] : cat_384[127:0]);
+    wire [127:0] mux_401 = shift[1] ? (shift[0] ? cat_384[239:112] : cat_384[223:96]) : (shift[0] ? cat_384[207:80] : cat_384[191:64]);
+    wire [127:0] moved = shift[2] ? mux_401 : mux_400;
+    wire [255:0] cat_417 = {
+        16'd0,
+        16'd0,
+        16'd0,
+        window_q[1535:1520],
+        window_q[1407:1392],
+        window_q[1279:1264],
+        window_q[1151:1136],
+        window_q[1023:1008],
+        window_q[895:880],
+        window_q[767:752],
+        window_q[639:624],
+        window_q[511:496],
+        window_q[383:368],
+        window_q[255:240],
+        window_q[127:112],
+        16'd0
     };
-    wire [15:0] elem_419 = cat_417_s1[{half_s2[5:1], 4'd0} +: 16];
-    wire inner_v4_2 = some_s2 ? (or_294_s2 | (and_313_s2 & (ethertype == 16'h800))) : v4_s1;
-    wire inner_v6_2 = some_s2 ? (or_311_s2 | (and_313_s2 & (ethertype == 16'h86dd))) : v6_s1;
+    wire [63:0] cat_425 = {this_row[95:80], this_row[63:48], this_row[31:16], end_of_row};
+    assign head = {head_2, head_1, head_0};
+    wire [15:0] cat_437 = {front[7:0], front[15:8]};
+    wire inner_v4_2 = some_s2 ? (or_293_s2 | (and_312_s2 & (cat_437 == 16'h800))) : v4_s1;
+    wire inner_v6_2 = some_s2 ? (or_310_s2 | (and_312_s2 & (cat_437 == 16'h86dd))) : v6_s1;
     assign offset = {place[6:0], 1'd0};
-    wire [6:0] diff_457 = 7'h60 - place[6:0];
-    wire [6:0] words = {1'd0, diff_457[6:1]};
-    wire [127:0] mux_470 = inner_v6_2 ? l3_2[319:192] : {l3_2[159:128], 96'd0};
-    wire [127:0] cat_487 = {
-        mux_470[7:0],
-        mux_470[15:8],
-        mux_470[23:16],
-        mux_470[31:24],
-        mux_470[39:32],
-        mux_470[47:40],
-        mux_470[55:48],
-        mux_470[63:56],
-        mux_470[71:64],
-        mux_470[79:72],
-        mux_470[87:80],
-        mux_470[95:88],
-        mux_470[103:96],
-        mux_470[111:104],
-        mux_470[119:112],
-        mux_470[127:120]
+    wire [6:0] diff_471 = 7'h60 - place[6:0];
+    wire [6:0] words = {1'd0, diff_471[6:1]};
+    wire [127:0] mux_484 = inner_v6 ? head[319:192] : {head[159:128], 96'd0};
+    wire [127:0] cat_501 = {
+        mux_484[7:0],
+        mux_484[15:8],
+        mux_484[23:16],
+        mux_484[31:24],
+        mux_484[39:32],
+        mux_484[47:40],
+        mux_484[55:48],
+        mux_484[63:56],
+        mux_484[71:64],
+        mux_484[79:72],
+        mux_484[87:80],
+        mux_484[95:88],
+        mux_484[103:96],
+        mux_484[111:104],
+        mux_484[119:112],
+        mux_484[127:120]
     };
-    wire [127:0] mux_494 = inner_v6_2 ? l3_2[191:64] : {l3_2[127:96], 96'd0};
-    wire [127:0] cat_511 = {
-        mux_494[7:0],
-        mux_494[15:8],
-        mux_494[23:16],
-        mux_494[31:24],
-        mux_494[39:32],
-        mux_494[47:40],
-        mux_494[55:48],
-        mux_494[63:56],
-        mux_494[71:64],
-        mux_494[79:72],
-        mux_494[87:80],
-        mux_494[95:88],
-        mux_494[103:96],
-        mux_494[111:104],
-        mux_494[119:112],
-        mux_494[127:120]
+    wire [127:0] mux_508 = inner_v6 ? head[191:64] : {head[127:96], 96'd0};
+    wire [127:0] cat_525 = {
+        mux_508[7:0],
+        mux_508[15:8],
+        mux_508[23:16],
+        mux_508[31:24],
+        mux_508[39:32],
+        mux_508[47:40],
+        mux_508[55:48],
+        mux_508[63:56],
+        mux_508[71:64],
+        mux_508[79:72],
+        mux_508[87:80],
+        mux_508[95:88],
+        mux_508[103:96],
+        mux_508[111:104],
+        mux_508[119:112],
+        mux_508[127:120]
     };
+    assign beat = moved;
 
     always @(posedge clk) begin
-        if (spaced_valid) red_52_s1 <= &cat_51;
-        if (spaced_valid) and_56_s1 <= (v6 & (near[7:4] == 4'd6)) & ((cat_47 == decap[168:41]) & decap[40]);
-        if (spaced_valid) and_62_s1 <= (near[79:72] == 8'h2f) & decap[6];
-        if (spaced_valid) and_67_s1 <= (near[55:48] == 8'h2f) & decap[6];
-        if (spaced_valid) and_71_s1 <= mpls & decap[2];
-        if (spaced_valid) and_74_s1 <= nsh & decap[3];
-        if (spaced_valid) and_93_s1 <= ((near[79:72] == 8'h11) & ({near[183:176], near[191:184]} == 16'h12b5)) & decap[4];
-        if (spaced_valid) and_96_s1 <= ((near[55:48] == 8'h11) & ({near[343:336], near[351:344]} == 16'h12b5)) & decap[4];
-        if (spaced_valid) and_112_s1 <= ((near[79:72] == 8'h11) & ({near[183:176], near[191:184]} == 16'h12b6)) & decap[5];
-        if (spaced_valid) and_115_s1 <= ((near[55:48] == 8'h11) & ({near[343:336], near[351:344]} == 16'h12b6)) & decap[5];
+        if (spaced_valid) red_51_s1 <= &cat_50;
+        if (spaced_valid) and_55_s1 <= (v6 & (near[7:4] == 4'd6)) & ((cat_46 == decap[168:41]) & decap[40]);
+        if (spaced_valid) and_61_s1 <= (near[79:72] == 8'h2f) & decap[6];
+        if (spaced_valid) and_66_s1 <= (near[55:48] == 8'h2f) & decap[6];
+        if (spaced_valid) and_70_s1 <= mpls & decap[2];
+        if (spaced_valid) and_73_s1 <= nsh & decap[3];
+        if (spaced_valid) and_92_s1 <= ((near[79:72] == 8'h11) & ({near[183:176], near[191:184]} == 16'h12b5)) & decap[4];
+        if (spaced_valid) and_95_s1 <= ((near[55:48] == 8'h11) & ({near[343:336], near[351:344]} == 16'h12b5)) & decap[4];
+        if (spaced_valid) and_111_s1 <= ((near[79:72] == 8'h11) & ({near[183:176], near[191:184]} == 16'h12b6)) & decap[5];
+        if (spaced_valid) and_114_s1 <= ((near[55:48] == 8'h11) & ({near[343:336], near[351:344]} == 16'h12b6)) & decap[5];
         if (spaced_valid) near_s1 <= near;
-        if (spaced_valid) or_130_s1 <= ~near[16] | (|cat_124[23:20]);
-        if (spaced_valid) cat_124_s1 <= cat_124;
-        if (spaced_valid_s1) number <= or_273;
-        if (spaced_valid_s1) half_s2 <= half;
-        if (spaced_valid_s1) red_277_s2 <= |cat_276;
-        if (spaced_valid) eq_280_s1 <= near[39:36] == 4'd4;
-        if (spaced_valid_s1) or_294_s2 <= or_294;
-        if (spaced_valid) eq_297_s1 <= near[39:36] == 4'd6;
-        if (spaced_valid_s1) or_311_s2 <= or_311;
-        if (spaced_valid_s1) and_313_s2 <= or_121 & eq_196;
-        if (spaced_valid_s1) taken <= cat_318;
-        if (spaced_valid) sum_326_s1 <= 8'd7 + {5'd0, {tags, 1'd0}};
+        if (spaced_valid) or_129_s1 <= ~near[16] | (|cat_123[23:20]);
+        if (spaced_valid) cat_123_s1 <= cat_123;
+        if (spaced_valid_s1_2) number <= or_272;
+        if (spaced_valid_s1_2) half_s2 <= half;
+        if (spaced_valid_s1_2) red_276_s2 <= |cat_275;
+        if (spaced_valid) eq_279_s1 <= near[39:36] == 4'd4;
+        if (spaced_valid_s1_2) or_293_s2 <= or_293;
+        if (spaced_valid) eq_296_s1 <= near[39:36] == 4'd6;
+        if (spaced_valid_s1_2) or_310_s2 <= or_310;
+        if (spaced_valid_s1_2) and_312_s2 <= or_120 & eq_195;
+        if (spaced_valid_s1_2) taken <= cat_317;
+        if (spaced_valid) sum_325_s1 <= 8'd7 + {5'd0, {tags, 1'd0}};
         if (spaced_valid) last_place_s1 <= last_place;
-        if (spaced_valid_s2) far_2 <= last_place_s1 < place;
-        if (spaced_valid) cat_10_s1 <= cat_10;
-        if (spaced_valid_s2) coarse <= half_s2[5] ? mux_363 : mux_362;
-        if (spaced_valid) cat_417_s1 <= cat_417;
-        if (spaced_valid_s2) ethertype <= {elem_419[7:0], elem_419[15:8]};
-        if (spaced_valid_s1) some_s2 <= some;
+        if (spaced_valid_s2_2) far <= last_place_s1 < place;
+        if (spaced_valid_s2) window_q <= window;
+        row <= spaced_valid_s2 ? place[6:3] : (row + 4'd1);
+        if (spaced_valid_s2) shift_early <= place[2:0];
+        if (spaced_valid_s4) shift <= shift_early;
+        next_row <= row[3] ? mux_380 : (row[2] ? mux_376 : mux_375);
+        this_row <= next_row;
+        elem_418_d1 <= cat_417[{row, 4'd0} +: 16];
+        end_of_row <= elem_418_d1;
+        if (spaced_valid_s5) front <= cat_425[{shift[2:1], 4'd0} +: 16];
+        if (spaced_valid_s7) head_2 <= moved;
+        if (spaced_valid_s6) head_1 <= moved;
+        if (spaced_valid_s5) head_0 <= moved;
+        if (spaced_valid_s1_2) some_s2 <= some;
         if (spaced_valid) v4_s1 <= v4;
         if (spaced_valid) v6_s1 <= v6;
-        if (spaced_valid_s2) red_441_s3 <= |taken;
-        if (spaced_valid_s3) inner_v4 <= inner_v4_2;
-        if (spaced_valid_s3) inner_v6 <= inner_v6_2;
-        if (spaced_valid_s3) bad <= ((red_277_s2 | far_2) | ~(inner_v4_2 | inner_v6_2)) & red_441_s3;
-        if (spaced_valid_s3) l3 <= l3_2;
+        if (spaced_valid_s3_2) or_453_s4 <= red_276_s2 | far;
+        if (spaced_valid_s2_2) red_456_s3 <= |taken;
+        if (spaced_valid_s6_2) inner_v4 <= inner_v4_2;
+        if (spaced_valid_s6_2) inner_v6 <= inner_v6_2;
+        if (spaced_valid_s6_2) bad <= (or_453_s4 | ~(inner_v4_2 | inner_v6_2)) & red_456_s3;
         if (spaced_valid) length_s1 <= length;
-        if (spaced_valid_s2) available <= length_s1 - {place[6:0], 1'd0};
-        if (spaced_valid_s2) words_s3 <= words;
-        if (spaced_valid_s3) view <= (words_s3 < 7'h1c) ? words_s3 : 7'h1c;
-        if (spaced_valid_s3) dst_key <= {cat_487, inner_v6_2};
-        if (spaced_valid_s3) src_key <= {cat_511, inner_v6_2};
+        if (spaced_valid_s2_2) available <= length_s1 - {place[6:0], 1'd0};
+        if (spaced_valid_s2_2) words_s3 <= words;
+        if (spaced_valid_s3_2) view <= (words_s3 < 7'h1c) ? words_s3 : 7'h1c;
+        if (spaced_valid_s8) dst_key <= {cat_501, inner_v6};
+        if (spaced_valid_s8) src_key <= {cat_525, inner_v6};
     end
 
     always @(posedge clk) begin
@@ -288,64 +309,108 @@ module header_tunnel (
             spaced_valid_s1 <= 1'd0;
             spaced_valid_s2 <= 1'd0;
             spaced_valid_s3 <= 1'd0;
+            spaced_valid_s4 <= 1'd0;
+            spaced_valid_s5 <= 1'd0;
+            spaced_valid_s6 <= 1'd0;
+            spaced_valid_s7 <= 1'd0;
+            spaced_valid_s1_2 <= 1'd0;
+            spaced_valid_s2_2 <= 1'd0;
+            spaced_valid_s3_2 <= 1'd0;
+            spaced_valid_s4_2 <= 1'd0;
+            spaced_valid_s5_2 <= 1'd0;
+            spaced_valid_s6_2 <= 1'd0;
+            spaced_valid_s7_2 <= 1'd0;
+            spaced_valid_s8 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
             spaced_valid_s3 <= spaced_valid_s2;
+            spaced_valid_s4 <= spaced_valid_s3;
+            spaced_valid_s5 <= spaced_valid_s4;
+            spaced_valid_s6 <= spaced_valid_s5;
+            spaced_valid_s7 <= spaced_valid_s6;
+            spaced_valid_s1_2 <= spaced_valid;
+            spaced_valid_s2_2 <= spaced_valid_s1_2;
+            spaced_valid_s3_2 <= spaced_valid_s2_2;
+            spaced_valid_s4_2 <= spaced_valid_s3_2;
+            spaced_valid_s5_2 <= spaced_valid_s4_2;
+            spaced_valid_s6_2 <= spaced_valid_s5_2;
+            spaced_valid_s7_2 <= spaced_valid_s6_2;
+            spaced_valid_s8 <= spaced_valid_s7_2;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, decap, cat_16, near_s1, mux_134, mux_148, service_header, cat_179, cat_124_s1, mux_331, diff_457};
+    wire _unused = &{1'b0, decap, cat_15, near_s1, mux_133, mux_147, service_header, cat_178, cat_123_s1, mux_330, cat_384, diff_471};
 
 `ifndef SYNTHESIS
     initial begin
-        red_52_s1 = 1'd0;
-        and_56_s1 = 1'd0;
-        and_62_s1 = 1'd0;
-        and_67_s1 = 1'd0;
-        and_71_s1 = 1'd0;
-        and_74_s1 = 1'd0;
-        and_93_s1 = 1'd0;
-        and_96_s1 = 1'd0;
-        and_112_s1 = 1'd0;
-        and_115_s1 = 1'd0;
+        red_51_s1 = 1'd0;
+        and_55_s1 = 1'd0;
+        and_61_s1 = 1'd0;
+        and_66_s1 = 1'd0;
+        and_70_s1 = 1'd0;
+        and_73_s1 = 1'd0;
+        and_92_s1 = 1'd0;
+        and_95_s1 = 1'd0;
+        and_111_s1 = 1'd0;
+        and_114_s1 = 1'd0;
         near_s1 = 848'd0;
-        or_130_s1 = 1'd0;
-        cat_124_s1 = 24'd0;
+        or_129_s1 = 1'd0;
+        cat_123_s1 = 24'd0;
         number = 16'd0;
         half_s2 = 8'd0;
-        red_277_s2 = 1'd0;
-        eq_280_s1 = 1'd0;
-        or_294_s2 = 1'd0;
-        eq_297_s1 = 1'd0;
-        or_311_s2 = 1'd0;
-        and_313_s2 = 1'd0;
+        red_276_s2 = 1'd0;
+        eq_279_s1 = 1'd0;
+        or_293_s2 = 1'd0;
+        eq_296_s1 = 1'd0;
+        or_310_s2 = 1'd0;
+        and_312_s2 = 1'd0;
         taken = 5'd0;
-        sum_326_s1 = 8'd0;
+        sum_325_s1 = 8'd0;
         last_place_s1 = 8'd0;
-        far_2 = 1'd0;
-        cat_10_s1 = 1424'd0;
-        coarse = 1024'd0;
-        cat_417_s1 = 512'd0;
-        ethertype = 16'd0;
+        far = 1'd0;
+        window_q = 1536'd0;
+        spaced_valid_s1 = 1'd0;
+        spaced_valid_s2 = 1'd0;
+        row = 4'd0;
+        shift_early = 3'd0;
+        shift = 3'd0;
+        spaced_valid_s3 = 1'd0;
+        spaced_valid_s4 = 1'd0;
+        next_row = 128'd0;
+        this_row = 128'd0;
+        elem_418_d1 = 16'd0;
+        end_of_row = 16'd0;
+        front = 16'd0;
+        spaced_valid_s5 = 1'd0;
+        head_2 = 128'd0;
+        spaced_valid_s6 = 1'd0;
+        spaced_valid_s7 = 1'd0;
+        head_1 = 128'd0;
+        head_0 = 128'd0;
         some_s2 = 1'd0;
         v4_s1 = 1'd0;
         v6_s1 = 1'd0;
-        red_441_s3 = 1'd0;
+        or_453_s4 = 1'd0;
+        red_456_s3 = 1'd0;
         inner_v4 = 1'd0;
         inner_v6 = 1'd0;
         bad = 1'd0;
-        l3 = 912'd0;
         length_s1 = 8'd0;
         available = 8'd0;
         words_s3 = 7'd0;
         view = 7'd0;
         dst_key = 129'd0;
         src_key = 129'd0;
-        spaced_valid_s1 = 1'd0;
-        spaced_valid_s2 = 1'd0;
-        spaced_valid_s3 = 1'd0;
+        spaced_valid_s1_2 = 1'd0;
+        spaced_valid_s2_2 = 1'd0;
+        spaced_valid_s3_2 = 1'd0;
+        spaced_valid_s4_2 = 1'd0;
+        spaced_valid_s5_2 = 1'd0;
+        spaced_valid_s6_2 = 1'd0;
+        spaced_valid_s7_2 = 1'd0;
+        spaced_valid_s8 = 1'd0;
     end
 `endif
 endmodule

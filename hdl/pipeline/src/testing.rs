@@ -3,7 +3,7 @@
 use crate::header::PART_BYTES;
 use std::collections::{HashMap, VecDeque};
 
-use seqnic_gen::{Bits, Circuit, Sim};
+use seqnic_gen::{Bits, Circuit, SPACED_VALID, Sim};
 use seqnic_spec::geometry::{EDGE, Geometry, HashSize};
 use seqnic_spec::layout::Row;
 use seqnic_spec::tables::Table;
@@ -181,6 +181,52 @@ pub fn stream(
                 .and_then(|i| found.get_mut(i))
             {
                 asked.insert(port.name.clone(), sim.get_bits(&port.name));
+            }
+        }
+        sim.step();
+    }
+    found
+}
+
+/// The same of a module whose headers are at least `apart` clocks apart: some are further. Between them the inputs of the
+/// next one are there already.
+pub fn spaced_stream(
+    circuit: &Circuit,
+    sim: &mut Sim,
+    apart: u64,
+    inputs: &[Vec<(&'static str, Bits)>],
+) -> Vec<HashMap<String, Bits>> {
+    let mut random = Random::new(inputs.len() as u64);
+    let mut found = vec![HashMap::new(); inputs.len()];
+    let last = u64::from(circuit.latency().unwrap_or(0));
+    let mut feeder = Feeder::new(circuit, "");
+    let mut begun: VecDeque<(u64, usize)> = VecDeque::new();
+    let (mut next, mut due) = (0, 0);
+    for clock in 0.. {
+        let sends = clock >= due && next < inputs.len();
+        sim.set(SPACED_VALID, sends.into());
+        feeder.clock(sim, inputs[next.min(inputs.len() - 1)].clone());
+        if sends {
+            begun.push_back((clock, next));
+            next += 1;
+            due = clock
+                + apart
+                + if random.one_in(4) {
+                    random.below(12)
+                } else {
+                    0
+                };
+        }
+        while begun.front().is_some_and(|b| b.0 + last < clock) {
+            begun.pop_front();
+        }
+        if begun.is_empty() {
+            return found;
+        }
+        for port in circuit.outputs() {
+            let at = |b: &&(u64, usize)| port.stage.is_some_and(|s| b.0 + u64::from(s) == clock);
+            if let Some((_, n)) = begun.iter().find(at) {
+                found[*n].insert(port.name.clone(), sim.get_bits(&port.name));
             }
         }
         sim.step();

@@ -32,7 +32,7 @@ struct Arguments {
     /// Folder for tools and results that are kept.
     #[arg(long, default_value = "target/synth")]
     work: PathBuf,
-    /// Only this geometry; writes no documents.
+    /// Only this geometry: of the documents its table alone is written, and no chart.
     #[arg(long, value_parser = by_name)]
     geometry: Option<Target>,
     /// Leave out placing and routing, which takes longest.
@@ -86,8 +86,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         all.push(findings);
     }
     match &arguments.docs {
-        Some(docs) if arguments.geometry.is_none() => write(docs, &all),
-        _ => Ok(()),
+        Some(docs) => write(docs, &all, arguments.geometry.is_none()),
+        None => Ok(()),
     }
 }
 
@@ -151,13 +151,13 @@ fn find(
     };
     Ok(Findings {
         target: *target,
-        yosys: yosys.version(&cache, "-V")?,
+        yosys: report::which_yosys(&yosys.version(&cache, "-V")?),
         stages: report::rows(stages::order(&stages), stages, paths),
         placed,
     })
 }
 
-fn write(docs: &Path, all: &[Findings]) -> Result<(), Failure> {
+fn write(docs: &Path, all: &[Findings], with_chart: bool) -> Result<(), Failure> {
     let path = docs.join(DOCUMENT);
     let mut text = fs::read_to_string(&path).map_err(Failure::file(&path))?;
     for findings in all {
@@ -167,8 +167,10 @@ fn write(docs: &Path, all: &[Findings]) -> Result<(), Failure> {
         })?;
     }
     fs::write(&path, &text).map_err(Failure::file(&path))?;
-    let chart = docs.join(CHART);
-    fs::write(&chart, chart::svg(all)).map_err(Failure::file(&chart))?;
+    if with_chart {
+        let chart = docs.join(CHART);
+        fs::write(&chart, chart::svg(all)).map_err(Failure::file(&chart))?;
+    }
     let missing: Vec<String> = all
         .iter()
         .flat_map(|f| {

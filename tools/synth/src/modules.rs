@@ -1,10 +1,13 @@
 //! Every module mapped by yosys, each alone with its children as black boxes, kept by the digest of what
 //! goes in: a change of one stage is one module to map.
+//!
+//! Where the netlists are placed, a stage is mapped as one, with all that is in it: logic is simplified over the
+//! borders within it, and every cell still has the name of its stage.
 
 use crate::failure::Failure;
 use crate::netlist::{Module, Netlist};
 use crate::program::Program;
-use crate::target::Target;
+use crate::target::{Family, Target};
 use seqnic_gen::Circuit;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -23,14 +26,38 @@ pub struct Mapped {
     pub files: BTreeMap<String, PathBuf>,
 }
 
-fn gather(circuit: &Circuit, all: &mut BTreeMap<String, Circuit>) {
+fn gather(target: &Target, circuit: &Circuit, all: &mut BTreeMap<String, Circuit>) {
     if all.contains_key(circuit.name()) {
         return;
     }
     all.insert(circuit.name().into(), circuit.clone());
-    for (_, child) in circuit.children() {
-        gather(child, all);
+    if is_one(target, circuit) {
+        return;
     }
+    for (_, child) in circuit.children() {
+        gather(target, child, all);
+    }
+}
+
+/// Whether a module is mapped with all that is in it: a stage, where netlists are placed.
+fn is_one(target: &Target, circuit: &Circuit) -> bool {
+    target.family == Family::Ecp5 && !has_stages(circuit)
+}
+
+/// Whether stages are in it.
+fn has_stages(circuit: &Circuit) -> bool {
+    circuit.name() == STAGES || circuit.children().any(|(_, child)| has_stages(child))
+}
+
+/// The module whose children are stages, as those of the modules around it are.
+const STAGES: &str = "header_path";
+
+/// Text of a module and of all in it, children first.
+fn whole(circuit: &Circuit, text: &mut BTreeMap<String, String>) {
+    for (_, child) in circuit.children() {
+        whole(child, text);
+    }
+    text.insert(circuit.name().into(), circuit.text().into());
 }
 
 /// A module as its parent sees it.
@@ -80,17 +107,24 @@ pub fn map(
     fs::create_dir_all(cache).map_err(Failure::file(cache))?;
     let version = yosys.version(cache, "-V")?;
     let mut circuits = BTreeMap::new();
-    gather(circuit, &mut circuits);
+    gather(target, circuit, &mut circuits);
     let (mut netlists, mut files) = (BTreeMap::new(), BTreeMap::new());
     for (name, module) in &circuits {
         let mut children = BTreeMap::new();
-        for (_, child) in module.children() {
-            children.insert(child.name(), black_box(child));
+        let mut text = BTreeMap::new();
+        if is_one(target, module) {
+            whole(module, &mut text);
+        } else {
+            text.insert(name.clone(), module.text().into());
+            for (_, child) in module.children() {
+                children.insert(child.name(), black_box(child));
+            }
         }
         let children: String = children.into_values().collect();
+        let text: String = text.into_values().collect();
         let script = script(target, name);
         let mut digest = Sha256::new();
-        for part in [&version, &script, module.text(), &children] {
+        for part in [&version, &script, &text, &children] {
             digest.update((part.len() as u64).to_le_bytes());
             digest.update(part);
         }
@@ -108,7 +142,7 @@ pub fn map(
                 let path = folder.join(file);
                 fs::write(&path, text).map_err(Failure::file(&path))
             };
-            write("top.v", module.text())?;
+            write("top.v", &text)?;
             write("children.v", &children)?;
             write("synth.ys", &script)?;
             yosys.run(name, &folder, &["-q", "-s", "synth.ys"], SECONDS)?;

@@ -287,9 +287,26 @@ pub fn without_reason<'a>(document: &str, f: &'a Findings) -> Vec<&'a str> {
     f.deep().into_iter().filter(|s| !written(s)).collect()
 }
 
+/// Release and commit of what `yosys -V` says; not how and where it was compiled.
+pub fn which_yosys(said: &str) -> String {
+    match said.split_once(", ") {
+        Some((which, _)) if which.contains('(') => format!("{which})"),
+        _ => said.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_yosys_was_compiled_is_left_out() {
+        let said =
+            "Yosys 0.70 (git sha1 28ba3cb92, Release, Clang /home/builder/bin/clang++ 22.1.0)";
+        assert_eq!(which_yosys(said), "Yosys 0.70 (git sha1 28ba3cb92)");
+        let said = "Yosys 0.52 (git sha1 fee39a328)";
+        assert_eq!(which_yosys(said), said);
+    }
 
     #[test]
     fn only_the_text_between_the_marks_changes() {

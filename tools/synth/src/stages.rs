@@ -3,6 +3,7 @@
 use crate::modules::Mapped;
 use crate::target::{Cells, Target};
 use crate::timing::stage_of;
+use seqnic_gen::Circuit;
 use std::collections::BTreeMap;
 
 /// One kind of stage: `count` of them, each of `one`.
@@ -16,24 +17,25 @@ pub struct Stage {
 /// Cells of every stage of `top`.
 pub fn count(target: &Target, mapped: &Mapped, top: &str) -> BTreeMap<String, Stage> {
     let mut stages = BTreeMap::new();
-    walk(target, mapped, top, "", &mut stages);
+    if let Some(circuit) = mapped.circuits.get(top) {
+        walk(target, mapped, circuit, "", &mut stages);
+    }
     stages
 }
 
 fn walk(
     target: &Target,
     mapped: &Mapped,
-    module: &str,
+    circuit: &Circuit,
     path: &str,
     stages: &mut BTreeMap<String, Stage>,
 ) {
-    let (Some(netlist), Some(circuit)) = (mapped.netlists.get(module), mapped.circuits.get(module))
-    else {
-        return;
-    };
     let stage = stages.entry(stage_of(path)).or_default();
-    for cell in netlist.cells.values() {
-        stage.all = stage.all + target.cost(&cell.kind);
+    // What is mapped as a part of its stage has no netlist of its own.
+    if let Some(netlist) = mapped.netlists.get(circuit.name()) {
+        for cell in netlist.cells.values() {
+            stage.all = stage.all + target.cost(&cell.kind);
+        }
     }
     for memory in circuit.memories() {
         let (bram, uram) = target.tiles(&memory);
@@ -45,7 +47,7 @@ fn walk(
             true => name.to_string(),
             false => format!("{path}.{name}"),
         };
-        walk(target, mapped, child.name(), &below, stages);
+        walk(target, mapped, child, &below, stages);
     }
 }
 

@@ -27,6 +27,7 @@ pub const NEAR_BYTES: u32 = 2 * PART_BYTES - ETHERNET_BYTES - 2 * 4;
 /// | `v4`, `v6`, `arp`, `mpls`, `nsh` | 1 | 1 | what the EtherType behind them is |
 /// | `runt`, `vlan_depth` | 1 | 1, behind `length` | checks that failed |
 /// | `near`, `far` | 8 * 106, 8 * 72 | 1, with `part2` | the window behind them; a level of logic behind the registers |
+/// | `window` | 8 * 192 | 1 | instead of `far`, where headers are some clocks apart: the window as it is |
 ///
 /// # Errors
 /// None for a geometry that passes its check.
@@ -63,7 +64,14 @@ pub fn ethernet(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
     let tags = m.concat(&[two, one & !two]).reg();
     let (one, two) = (one.reg(), two.reg());
-    let both = middle.cat(window);
+    let turns = g.clocks_per_header > 1;
+    let (whole, both) = match turns {
+        true => {
+            let whole = back.cat(middle).cat(window).named("whole");
+            (whole, whole.trunc(2 * PART_BYTES * 8))
+        }
+        false => (back, middle.cat(window)),
+    };
     let near = |tags: u32| both.slice((ETHERNET_BYTES + 4 * tags) * 8, NEAR_BYTES * 8);
     const FAR_BYTES: u32 = L2_BYTES - NEAR_BYTES;
     let end = middle.slice(
@@ -91,7 +99,10 @@ pub fn ethernet(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("runt", runt);
     m.output("vlan_depth", vlan_depth);
     m.output("near", by_tags(one, two, [near(0), near(1), near(2)]));
-    m.output("far", by_tags(one, two, [far(0), far(1), far(2)]));
+    match turns {
+        true => m.output("window", whole.reg()),
+        false => m.output("far", by_tags(one, two, [far(0), far(1), far(2)])),
+    }
     m.finish()
 }
 

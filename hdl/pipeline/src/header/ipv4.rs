@@ -1,8 +1,10 @@
 //! IPv4 header (RFC 791; `docs/semantics.md` section 1.2).
 
-use seqnic_gen::{Circuit, GenError, Module, Sig, wire};
+use seqnic_gen::{Circuit, GenError, Module, Sig, mux, wire};
+use seqnic_spec::geometry::Geometry;
 
 use super::bytes::{IPV4_BYTES, IPV4_MAX_BYTES, L3_LENGTH_BITS, PLACE_BITS, number, smaller};
+use super::moved::{BEAT, BEAT_BYTES, HEAD};
 
 /// Checks an IPv4 header: module `header_ipv4`. What it says of other packets means nothing.
 ///
@@ -18,14 +20,26 @@ use super::bytes::{IPV4_BYTES, IPV4_MAX_BYTES, L3_LENGTH_BITS, PLACE_BITS, numbe
 /// | `header_bad` | 1 | 1 | reason `ipv4_header` |
 /// | `checksum_bad` | 1 | 4 | reason `ipv4_checksum` |
 ///
+/// Where headers are some clocks apart, `packet` has 20 bytes and comes with `available` and `more` at [`HEAD`] - [`BEAT`],
+/// what is said of it is as much later, `checksum_bad` at 9, and there is
+///
+/// | port | bits | stage | |
+/// | --- | --- | --- | --- |
+/// | `beat` | 8 * 16 | 0 | the packet's first bytes, in the clocks behind it the next ones |
+///
 /// # Errors
-/// None which a test does not find: the module has no parameters.
-pub fn ipv4() -> Result<Circuit, Vec<GenError>> {
+/// None for a geometry that passes its check.
+pub fn ipv4(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("header_ipv4");
     m.doc("IPv4 header: checks, transport header's place, header checksum.");
-    let packet = m.input_at("packet", IPV4_MAX_BYTES * 8, 0);
-    let available = m.input_at("available", L3_LENGTH_BITS, 0);
-    let more = m.input_at("more", 1, 0);
+    let turns = g.clocks_per_header > 1;
+    let (bytes, at) = match turns {
+        true => (IPV4_BYTES, HEAD - BEAT),
+        false => (IPV4_MAX_BYTES, 0),
+    };
+    let packet = m.input_at("packet", bytes * 8, at);
+    let available = m.input_at("available", L3_LENGTH_BITS, at);
+    let more = m.input_at("more", 1, at);
 
     let version = packet.slice(4, 4);
     wire!(ihl = packet.slice(0, 4));
@@ -45,7 +59,11 @@ pub fn ipv4() -> Result<Circuit, Vec<GenError>> {
     m.output("protocol", number(packet, 9, 1));
     m.output("later", number(packet, 6, 2).trunc(13).any());
     m.output("place", ihl.zext(PLACE_BITS));
-    m.output("checksum_bad", checksum_bad(&m, packet, ihl));
+    let checksum_bad = match turns {
+        true => checksum_bad_in_turns(&m, m.input_at("beat", BEAT_BYTES * 8, 0)),
+        false => checksum_bad(&m, packet, ihl),
+    };
+    m.output("checksum_bad", checksum_bad);
     m.finish()
 }
 
@@ -76,7 +94,45 @@ fn checksum_bad<'m>(m: &'m Module, packet: Sig<'m>, ihl: Sig<'m>) -> Sig<'m> {
             .collect()
     };
     let sums = level(&level(&level(&words, 3, 18), 3, 20), 4, 21);
-    wire!(sum = sums[0]);
+    not_all_ones(sums[0])
+}
+
+/// The same of a beat a clock, the first at stage 0.
+fn checksum_bad_in_turns<'m>(m: &'m Module, beat: Sig<'m>) -> Sig<'m> {
+    let valid = m.spaced_valid();
+    let at = |stage: u32| valid.delay(stage).unstaged();
+    let beat = beat.unstaged();
+    let ihl = m.reg_no_reset("words", 4);
+    ihl.set_when(at(0), beat.trunc(4));
+    // A beat's words of 32 bits, each as the sum of its halves; those behind the header count nothing.
+    let words: Vec<Sig> = (beat.reg().named("beat_q").chunks(32).into_iter())
+        .map(|word| (word.trunc(16).zext(17) + word.slice(16, 16).zext(17)).reg())
+        .collect();
+    let counts = |place: u32| match place {
+        0..5 => m.lit(1, 1),
+        _ => ihl.q().gt(ihl.q().lit(place.into())),
+    };
+    let beats = IPV4_MAX_BYTES.div_ceil(BEAT_BYTES);
+    let first = 2;
+    let words: Vec<Sig> = (0u32..)
+        .zip(words)
+        .map(|(n, word)| {
+            let places = (0..beats).map(|beat| at(first + beat) & counts(4 * beat + n));
+            word.when(m.or(&places.collect::<Vec<_>>())).zext(19)
+        })
+        .collect();
+    let pairs = [words[0] + words[1], words[2] + words[3]].map(|pair| pair.reg());
+    let beat_sum = (pairs[0] + pairs[1]).reg().named("beat_sum");
+    let sum = m.reg_no_reset("sum", 21);
+    let begins = at(first + 2);
+    let before = mux(begins, m.lit(21, 0), sum.q());
+    sum.set(before + beat_sum.zext(21));
+    not_all_ones(sum.q().at_stage(first + 2 + beats))
+}
+
+/// Whether the sum of all words is not 0xFFFF, a clock later.
+fn not_all_ones(sum: Sig<'_>) -> Sig<'_> {
+    wire!(sum = sum);
     // 30 * 0xFFFF: the carry is at most 29 and added once; a second one could not give 0xFFFF.
     let folded = sum.trunc(16).zext(17) + sum.slice(16, 5).zext(17);
     folded.ne(folded.lit(0xffff)).reg()

@@ -1,6 +1,6 @@
 //! IPv6 header and extension headers (RFC 8200; `docs/semantics.md` section 1.3).
 
-use seqnic_gen::{Circuit, GenError, Module, Record, Sig, mux, wire};
+use seqnic_gen::{Circuit, GenError, Module, Record, Reg, Sig, mux, wire};
 use seqnic_spec::wire::{EXT_AH, EXT_FRAGMENT, EXT_GENERIC, MAX_EXTENSION_HEADERS};
 
 use super::bytes::{
@@ -41,36 +41,16 @@ pub fn ipv6() -> Result<Circuit, Vec<GenError>> {
     let more = m.input_at("more", 1, 0);
     let view = m.input_at("view", PLACE_BITS, 0);
 
-    let version = packet.slice(4, 4);
-    let payload = number(packet, 4, 2);
-    wire!(total = payload.zext(17) + m.lit(17, IPV6_BYTES.into()));
-    let wide = available.zext(17);
-    let bad = [
-        available.lt(available.lit(IPV6_BYTES.into())),
-        version.ne(version.lit(6)),
-        !more & total.gt(wide),
-    ];
-    let bad = m.or(&bad).reg();
-    let limit = smaller(total, wide)
-        .trunc(L3_LENGTH_BITS)
-        .reg()
-        .named("limit_bytes");
-
+    let Fixed {
+        bad,
+        limit,
+        payload,
+        first,
+    } = Fixed::of(packet, available, more);
     // The first extension header has a fixed place, so it needs no table.
-    let next_header = number(packet, 6, 1);
-    let kind = Kind::of(next_header);
     let first_bytes = m.lit(L3_LENGTH_BITS, u128::from(IPV6_BYTES + 8));
-    let state = Walk {
-        at: m.lit(AT_BITS, 0),
-        moved: m.lit(1, 0),
-        kind,
-        protocol: next_header,
-        later: m.lit(1, 0),
-        short: m.lit(1, 0),
-        deep: m.lit(1, 0),
-    };
     let short = available.lt(first_bytes) | payload.lt(payload.lit(8));
-    let mut state = state.step(entry(packet, FIRST), m.lit(1, 0), short).reg();
+    let mut state = first.step(entry(packet, FIRST), m.lit(1, 0), short).reg();
 
     let table: Vec<Sig> = (SECOND..=LAST).map(|place| entry(packet, place)).collect();
     let mut table = m
@@ -91,8 +71,7 @@ pub fn ipv6() -> Result<Circuit, Vec<GenError>> {
         state = state.step(header, deep, short).reg();
         table = table.reg();
     }
-    let place = state.at.zext(PLACE_BITS) + m.lit(PLACE_BITS, SECOND.into());
-    let place = mux(state.moved, place, m.lit(PLACE_BITS, FIRST.into()));
+    let place = state.place();
     m.output("limit", limit);
     m.output("header_bad", bad | state.short);
     m.output("too_deep", state.deep | state.kind.any());
@@ -102,9 +81,57 @@ pub fn ipv6() -> Result<Circuit, Vec<GenError>> {
     m.finish()
 }
 
+/// What the fixed header says.
+pub(super) struct Fixed<'m> {
+    /// A check has failed; a clock behind the header.
+    pub bad: Sig<'m>,
+    /// Bytes up to the end of packet or frame, whichever is first; a clock behind the header.
+    pub limit: Sig<'m>,
+    payload: Sig<'m>,
+    /// The walk before its first header.
+    pub first: Walk<'m>,
+}
+
+impl<'m> Fixed<'m> {
+    pub fn of(packet: Sig<'m>, available: Sig<'m>, more: Sig<'m>) -> Fixed<'m> {
+        let m = packet.module();
+        let version = packet.slice(4, 4);
+        let payload = number(packet, 4, 2);
+        wire!(total = payload.zext(17) + m.lit(17, IPV6_BYTES.into()));
+        let wide = available.zext(17);
+        let bad = [
+            available.lt(available.lit(IPV6_BYTES.into())),
+            version.ne(version.lit(6)),
+            !more & total.gt(wide),
+        ];
+        let bad = m.or(&bad).reg();
+        let limit = smaller(total, wide)
+            .trunc(L3_LENGTH_BITS)
+            .reg()
+            .named("limit_bytes");
+        let next_header = number(packet, 6, 1);
+        let kind = Kind::of(next_header);
+        let first = Walk {
+            at: m.lit(AT_BITS, 0),
+            moved: m.lit(1, 0),
+            kind,
+            protocol: next_header,
+            later: m.lit(1, 0),
+            short: m.lit(1, 0),
+            deep: m.lit(1, 0),
+        };
+        Fixed {
+            bad,
+            limit,
+            payload,
+            first,
+        }
+    }
+}
+
 /// The extension headers, by how their length is told; none for a protocol.
 #[derive(Clone, Copy)]
-struct Kind<'m> {
+pub(super) struct Kind<'m> {
     generic: Sig<'m>,
     fragment: Sig<'m>,
     ah: Sig<'m>,
@@ -119,7 +146,7 @@ impl<'m> Kind<'m> {
         }
     }
 
-    fn any(&self) -> Sig<'m> {
+    pub fn any(&self) -> Sig<'m> {
         self.generic | self.fragment | self.ah
     }
 
@@ -158,11 +185,21 @@ impl Entry {
 }
 
 /// The entry of `place` in words; ends are counted from [`SECOND`].
-fn entry(packet: Sig<'_>, place: u32) -> Sig<'_> {
+fn entry<'m>(packet: Sig<'m>, place: u32) -> Sig<'m> {
+    let base = |m: &'m Module| m.lit(AT_BITS, u128::from(place + 2 - SECOND));
+    entry_of(packet, place * 4, &base)
+}
+
+/// The entry of the header that begins with `word`, `at` words behind [`SECOND`].
+pub(super) fn entry_at<'m>(word: Sig<'m>, at: Sig<'m>) -> Sig<'m> {
+    entry_of(word, 0, &|_| at + at.lit(2))
+}
+
+fn entry_of<'m>(packet: Sig<'m>, at: u32, base: &dyn Fn(&'m Module) -> Sig<'m>) -> Sig<'m> {
     let m = packet.module();
-    let next_header = number(packet, place * 4, 1);
-    let length = number(packet, place * 4 + 1, 1);
-    let base = m.lit(AT_BITS, u128::from(place + 2 - SECOND));
+    let next_header = number(packet, at, 1);
+    let length = number(packet, at + 1, 1);
+    let base = base(m);
     // A length that leads out of every window gives the place 63.
     let far = |from: u32| length.slice(from, 8 - from).any().repl(AT_BITS);
     let doubled = length.trunc(4).cat(m.lit(1, 0)).zext(AT_BITS);
@@ -179,7 +216,7 @@ fn entry(packet: Sig<'_>, place: u32) -> Sig<'_> {
         ("ah", kind.ah),
         (
             "offset_not_zero",
-            number(packet, place * 4 + 2, 2).slice(3, 13).any(),
+            number(packet, at + 2, 2).slice(3, 13).any(),
         ),
         ("spare", m.lit(2, 0)),
     ];
@@ -188,25 +225,25 @@ fn entry(packet: Sig<'_>, place: u32) -> Sig<'_> {
 
 /// State of the walk before a header.
 #[derive(Clone, Copy)]
-struct Walk<'m> {
+pub(super) struct Walk<'m> {
     /// Place of the header, in words from [`SECOND`], once one was walked.
-    at: Sig<'m>,
+    pub at: Sig<'m>,
     moved: Sig<'m>,
     /// Kind of the header there: none when the walk has ended.
-    kind: Kind<'m>,
+    pub kind: Kind<'m>,
     /// Its number.
-    protocol: Sig<'m>,
-    later: Sig<'m>,
+    pub protocol: Sig<'m>,
+    pub later: Sig<'m>,
     /// The packet ends inside of a header.
-    short: Sig<'m>,
+    pub short: Sig<'m>,
     /// The window does.
-    deep: Sig<'m>,
+    pub deep: Sig<'m>,
 }
 
 impl<'m> Walk<'m> {
     /// The state behind the header `header`, of which the first 8 bytes are not in the window
     /// (`deep`) or not in the packet (`short`).
-    fn step(&self, header: Sig<'m>, deep: Sig<'m>, short: Sig<'m>) -> Walk<'m> {
+    pub fn step(&self, header: Sig<'m>, deep: Sig<'m>, short: Sig<'m>) -> Walk<'m> {
         let m = header.module();
         let is = self.kind.any();
         let walk = is & !deep & !short;
@@ -233,14 +270,106 @@ impl<'m> Walk<'m> {
     }
 
     fn reg(&self) -> Walk<'m> {
+        self.map(Sig::reg)
+    }
+
+    pub fn map(&self, f: impl Fn(Sig<'m>) -> Sig<'m>) -> Walk<'m> {
         Walk {
-            at: self.at.reg(),
-            moved: self.moved.reg(),
-            kind: self.kind.map(Sig::reg),
-            protocol: self.protocol.reg(),
-            later: self.later.reg(),
-            short: self.short.reg(),
-            deep: self.deep.reg(),
+            at: f(self.at),
+            moved: f(self.moved),
+            kind: self.kind.map(&f),
+            protocol: f(self.protocol),
+            later: f(self.later),
+            short: f(self.short),
+            deep: f(self.deep),
+        }
+    }
+
+    /// Place of the header in words from the IP header.
+    pub fn place(&self) -> Sig<'m> {
+        let m = self.at.module();
+        let place = self.at.zext(PLACE_BITS) + m.lit(PLACE_BITS, SECOND.into());
+        mux(self.moved, place, m.lit(PLACE_BITS, FIRST.into()))
+    }
+
+    /// This one, before the first header: its place counted as those of the others are.
+    pub fn before_the_first(&self) -> Walk<'m> {
+        let at = u128::from((1 << AT_BITS) + FIRST - SECOND);
+        Walk {
+            at: self.at.lit(at),
+            ..*self
+        }
+    }
+
+    /// The parts, and what each is called.
+    fn parts(&self) -> [(&'static str, Sig<'m>); 9] {
+        [
+            ("at", self.at),
+            ("moved", self.moved),
+            ("generic", self.kind.generic),
+            ("fragment", self.kind.fragment),
+            ("ah", self.kind.ah),
+            ("protocol", self.protocol),
+            ("later", self.later),
+            ("walk_short", self.short),
+            ("walk_deep", self.deep),
+        ]
+    }
+
+    fn of_parts(parts: [Sig<'m>; 9]) -> Walk<'m> {
+        let [
+            at,
+            moved,
+            generic,
+            fragment,
+            ah,
+            protocol,
+            later,
+            short,
+            deep,
+        ] = parts;
+        let kind = Kind {
+            generic,
+            fragment,
+            ah,
+        };
+        Walk {
+            at,
+            moved,
+            kind,
+            protocol,
+            later,
+            short,
+            deep,
+        }
+    }
+
+    /// This one where `chosen`, else the `other`.
+    pub fn or_else(&self, chosen: Sig<'m>, other: &Walk<'m>) -> Walk<'m> {
+        let (ours, others) = (self.parts(), other.parts());
+        Walk::of_parts(std::array::from_fn(|n| mux(chosen, ours[n].1, others[n].1)))
+    }
+
+    /// Registers for a state, one of which is this.
+    pub fn hold(&self, m: &'m Module) -> Held<'m> {
+        let registers = self
+            .parts()
+            .map(|(name, part)| m.reg_no_reset(&format!("{name}_q"), part.width()));
+        Held(registers)
+    }
+}
+
+/// A state of the walk that is kept.
+pub(super) struct Held<'m>([Reg<'m>; 9]);
+
+impl<'m> Held<'m> {
+    pub fn q(&self) -> Walk<'m> {
+        Walk::of_parts(std::array::from_fn(|n| self.0[n].q()))
+    }
+
+    pub fn set_when(&self, when: Sig<'m>, state: &Walk<'m>) {
+        for (register, (_, part)) in self.0.iter().zip(state.parts()) {
+            register.set_when(when, part);
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod acl;
 pub mod address;
 pub mod bytes;
+pub mod chain;
 pub mod class;
 pub mod ethernet;
 pub mod gcra;
@@ -14,6 +15,7 @@ pub mod interface;
 pub mod ipv4;
 pub mod ipv6;
 pub mod meter;
+pub mod moved;
 pub mod parser;
 pub mod path;
 pub mod port;

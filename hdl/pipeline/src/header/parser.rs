@@ -1,6 +1,6 @@
 //! From the window to the questions: what kind of packet it is, and where its headers are.
 
-use seqnic_gen::{Circuit, GenError, Module, mux, wire};
+use seqnic_gen::{Circuit, GenError, Instance, Module, Sig, mux, wire};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::l4;
 use seqnic_spec::tables::{Table, width};
@@ -8,8 +8,8 @@ use seqnic_spec::wire::{
     DHCP_PORTS, DHCPV6_PORTS, ICMP_ERRORS, ICMPV6_ERRORS, ICMPV6_ND, PROTO_ICMP,
 };
 
-use super::bytes::{IPV4_MAX_BYTES, IPV6_BYTES, L3_LENGTH_BITS, number, one_of};
-use super::{PART_BYTES, PARTS, ethernet, ipv4, ipv6, part_stage, transport, tunnel};
+use super::bytes::{IPV4_BYTES, IPV4_MAX_BYTES, IPV6_BYTES, L3_LENGTH_BITS, number, one_of};
+use super::{PART_BYTES, PARTS, chain, ethernet, ipv4, ipv6, part_stage, transport, tunnel};
 use crate::tables::{Config, direct};
 
 /// All of `docs/semantics.md` section 1: module `header_parser`.
@@ -64,9 +64,11 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ("port", port),
     ];
     let eth = m.instance("ethernet", &ethernet::ethernet(g)?, &ports);
+    let turns = g.clocks_per_header > 1;
+    let behind = if turns { "window" } else { "far" };
     let ports = [
         ("near", eth.get("near")),
-        ("far", eth.get("far")),
+        (behind, eth.get(behind)),
         ("length", length),
         ("tags", eth.get("tags")),
         ("v4", eth.get("v4")),
@@ -76,39 +78,20 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ("decap", decap.get("row")),
     ];
     let tunnel = m.instance("tunnel", &tunnel::tunnel(g)?, &ports);
-    let (l3, available, view) = (
-        tunnel.get("l3"),
-        tunnel.get("available"),
-        tunnel.get("view"),
-    );
     let (v4, v6) = (tunnel.get("inner_v4"), tunnel.get("inner_v6"));
-    let ports = [
-        ("packet", l3.trunc(IPV4_MAX_BYTES * 8)),
-        ("available", available),
-        ("more", more),
-    ];
-    let four = m.instance("ipv4", &ipv4::ipv4()?, &ports);
-    let ports = [
-        ("packet", l3),
-        ("available", available),
-        ("more", more),
-        ("view", view),
-    ];
-    let six = m.instance("ipv6", &ipv6::ipv6()?, &ports);
-    let choose = |port: &str| mux(v6, six.get(port), four.get(port));
-    wire!(protocol = choose("protocol"));
-    wire!(later = choose("later"));
-    wire!(place = choose("place"));
-    let ports = [
-        ("packet", l3),
-        ("v6", v6),
-        ("protocol", protocol),
-        ("later", later),
-        ("place", place),
-        ("limit", choose("limit")),
-        ("view", view),
-    ];
-    let last = m.instance("transport", &transport::transport()?, &ports);
+    let Layers {
+        packet: l3,
+        four,
+        header_bad,
+        protocol,
+        later,
+        place,
+        walk_deep,
+        last,
+    } = match turns {
+        true => Layers::in_turns(&m, g, &tunnel, more)?,
+        false => Layers::at_once(&m, g, &tunnel, more)?,
+    };
 
     for port in ["interface_key", "vid", "arp", "runt", "vlan_depth"] {
         m.output(port, eth.get(port));
@@ -121,8 +104,8 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("not_ip", !(v4 | v6 | eth.get("arp")));
     m.output("ipv4_header", v4 & four.get("header_bad"));
     m.output("ipv4_checksum", v4 & four.get("checksum_bad"));
-    m.output("ipv6_header", v6 & six.get("header_bad"));
-    let deep = (v6 & six.get("too_deep")) | last.get("too_deep");
+    m.output("ipv6_header", v6 & header_bad);
+    let deep = (v6 & walk_deep) | last.get("too_deep");
     m.output("too_deep", (v4 | v6) & deep);
     m.output("l4_header", (v4 | v6) & last.get("short"));
 
@@ -165,6 +148,116 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.finish()
 }
 
+/// What is known of the packet's layers.
+struct Layers<'m> {
+    /// The packet from the IP header on, as much of it as is there at once.
+    packet: Sig<'m>,
+    four: Instance<'m>,
+    /// Reason `ipv6_header`, of an IPv6 packet.
+    header_bad: Sig<'m>,
+    protocol: Sig<'m>,
+    later: Sig<'m>,
+    /// Of the transport header, in words from the IP header.
+    place: Sig<'m>,
+    /// Reason `too_deep`, of the walk through an IPv6 packet.
+    walk_deep: Sig<'m>,
+    last: Instance<'m>,
+}
+
+impl<'m> Layers<'m> {
+    fn at_once(
+        m: &'m Module,
+        g: &Geometry,
+        tunnel: &Instance<'m>,
+        more: Sig<'m>,
+    ) -> Result<Layers<'m>, Vec<GenError>> {
+        let (l3, available, view) = (
+            tunnel.get("l3"),
+            tunnel.get("available"),
+            tunnel.get("view"),
+        );
+        let v6 = tunnel.get("inner_v6");
+        let ports = [
+            ("packet", l3.trunc(IPV4_MAX_BYTES * 8)),
+            ("available", available),
+            ("more", more),
+        ];
+        let four = m.instance("ipv4", &ipv4::ipv4(g)?, &ports);
+        let ports = [
+            ("packet", l3),
+            ("available", available),
+            ("more", more),
+            ("view", view),
+        ];
+        let six = m.instance("ipv6", &ipv6::ipv6()?, &ports);
+        let choose = |port: &str| mux(v6, six.get(port), four.get(port));
+        wire!(protocol = choose("protocol"));
+        wire!(later = choose("later"));
+        wire!(place = choose("place"));
+        let ports = [
+            ("packet", l3),
+            ("v6", v6),
+            ("protocol", protocol),
+            ("later", later),
+            ("place", place),
+            ("limit", choose("limit")),
+            ("view", view),
+        ];
+        let last = m.instance("transport", &transport::transport()?, &ports);
+        Ok(Layers {
+            packet: l3,
+            protocol,
+            later,
+            place,
+            walk_deep: six.get("too_deep"),
+            header_bad: six.get("header_bad"),
+            four,
+            last,
+        })
+    }
+
+    fn in_turns(
+        m: &'m Module,
+        g: &Geometry,
+        tunnel: &Instance<'m>,
+        more: Sig<'m>,
+    ) -> Result<Layers<'m>, Vec<GenError>> {
+        let (beat, head) = (tunnel.get("beat"), tunnel.get("head"));
+        let (available, view) = (tunnel.get("available"), tunnel.get("view"));
+        let v6 = tunnel.get("inner_v6");
+        let ports = [
+            ("packet", head.trunc(IPV4_BYTES * 8)),
+            ("beat", beat),
+            ("available", available),
+            ("more", more),
+        ];
+        let four = m.instance("ipv4", &ipv4::ipv4(g)?, &ports);
+        let ports = [
+            ("head", head.trunc(IPV6_BYTES * 8)),
+            ("beat", beat),
+            ("available", available),
+            ("more", more),
+            ("view", view),
+            ("v6", v6),
+            ("v4_protocol", four.get("protocol")),
+            ("v4_later", four.get("later")),
+            ("v4_place", four.get("place")),
+            ("v4_limit", four.get("limit")),
+        ];
+        let last = m.instance("chain", &chain::chain()?, &ports);
+        Ok(Layers {
+            packet: head,
+            protocol: last.get("protocol"),
+            later: last.get("later"),
+            place: last.get("place"),
+            walk_deep: last.get("walk_deep"),
+            header_bad: last.get("header_bad"),
+            four,
+            last,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,8 +292,9 @@ mod tests {
     }
 
     fn parsed(g: &Geometry, frames: &[Vec<u8>], decap: &Decap) -> Vec<HashMap<String, Bits>> {
-        let circuit = parser(g).unwrap();
+        let circuit = parser(g).unwrap().spaced(g.clocks_per_header).unwrap();
         let mut sim = Sim::new(&circuit);
+        sim.reset();
         let fields = [
             ("accepts", decap.accepts.into()),
             ("v4_valid", decap.v4.is_some().into()),
@@ -219,7 +313,10 @@ mod tests {
                 fields
             })
             .collect();
-        stream(&circuit, &mut sim, &inputs)
+        match g.clocks_per_header {
+            1 => stream(&circuit, &mut sim, &inputs),
+            apart => spaced_stream(&circuit, &mut sim, apart.into(), &inputs),
+        }
     }
 
     fn fault(got: &HashMap<String, Bits>) -> Option<Reason> {
@@ -324,10 +421,10 @@ mod tests {
         let frames: Vec<_> = (0..20_000).map(|_| world.frame(&mut random)).collect();
         let mut seen: BTreeMap<Option<Reason>, u32> = BTreeMap::new();
         let mut tagged = 0;
-        for (frame, got) in frames
-            .iter()
-            .zip(parsed(&SMALL, &frames, &accepting(&world)))
-        {
+        let (at_once, in_turns) = frames.split_at(14_000);
+        let mut all = parsed(&SMALL, at_once, &accepting(&world));
+        all.extend(parsed(&TURNS, in_turns, &accepting(&world)));
+        for (frame, got) in frames.iter().zip(all) {
             let h = parse(frame, &accepting(&world));
             *seen.entry(h.fault).or_default() += 1;
             tagged += u32::from(h.fault.is_none() && h.taken.is_some());
@@ -350,11 +447,11 @@ mod tests {
             (1..=f.len().min(210)).map(|n| f[..n].to_vec()).collect()
         };
         let frames: Vec<Vec<u8>> = whole.iter().flat_map(cut).collect();
-        for (frame, got) in frames
-            .iter()
-            .zip(parsed(&DEEP, &frames, &accepting(&world)))
-        {
-            compare(frame, &got, &parse(frame, &accepting(&world)));
+        for g in [&DEEP, &TURNS] {
+            let read = parsed(g, &frames, &accepting(&world));
+            for (frame, got) in frames.iter().zip(read) {
+                compare(frame, &got, &parse(frame, &accepting(&world)));
+            }
         }
     }
 
@@ -397,9 +494,12 @@ mod tests {
             (chain(&[(0, 0, 8)], 60, 7), Some(Reason::Ipv6Header)),
         ];
         let frames: Vec<_> = cases.iter().map(|c| c.0.clone()).collect();
-        for ((frame, reason), got) in cases.iter().zip(parsed(&SMALL, &frames, &Decap::default())) {
-            assert_eq!(fault(&got), *reason, "{frame:02x?}");
-            compare(frame, &got, &parse(frame, &Decap::default()));
+        for g in [&SMALL, &TURNS] {
+            let read = parsed(g, &frames, &Decap::default());
+            for ((frame, reason), got) in cases.iter().zip(read) {
+                assert_eq!(fault(&got), *reason, "{}: {frame:02x?}", g.name);
+                compare(frame, &got, &parse(frame, &Decap::default()));
+            }
         }
     }
 }

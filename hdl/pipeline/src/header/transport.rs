@@ -54,15 +54,51 @@ pub fn transport() -> Result<Circuit, Vec<GenError>> {
         number(word(at / 4), at % 4, 2).reg()
     };
     wire!(first = word(0).reg());
-    let tcp_checksum = half(pseudo_checksum_offset(PROTO_TCP));
-    let udp_checksum = half(pseudo_checksum_offset(PROTO_UDP));
-    let icmpv6_checksum = half(pseudo_checksum_offset(PROTO_ICMPV6));
+    let bytes = Bytes {
+        first,
+        tcp_checksum: half(pseudo_checksum_offset(PROTO_TCP)),
+        udp_checksum: half(pseudo_checksum_offset(PROTO_UDP)),
+        icmpv6_checksum: half(pseudo_checksum_offset(PROTO_ICMPV6)),
+    };
+    let flags = || number(word(wire::tcp::FLAGS_AT / 4), wire::tcp::FLAGS_AT % 4, 1).reg();
+    transport_of(
+        &m,
+        &bytes,
+        &flags,
+        [v6, protocol, later, place, limit, view],
+    );
+    m.finish()
+}
 
+/// What is read of a transport header, whatever it is.
+pub(super) struct Bytes<'m> {
+    /// Its first word.
+    pub first: Sig<'m>,
+    pub tcp_checksum: Sig<'m>,
+    pub udp_checksum: Sig<'m>,
+    pub icmpv6_checksum: Sig<'m>,
+}
+
+/// The outputs of [`transport`], of its inputs `[v6, protocol, later, place, limit, view]`, the header's bytes and that in which
+/// TCP has its flags.
+pub(super) fn transport_of<'m>(
+    m: &'m Module,
+    bytes: &Bytes<'m>,
+    flags: &dyn Fn() -> Sig<'m>,
+    inputs: [Sig<'m>; 6],
+) {
+    let [v6, protocol, later, place, limit, view] = inputs;
+    let Bytes {
+        first,
+        tcp_checksum,
+        udp_checksum,
+        icmpv6_checksum,
+    } = *bytes;
     let is = |number: u8| (protocol.is(number.into()) & !later).reg();
     let (tcp, udp, sctp) = (is(PROTO_TCP), is(PROTO_UDP), is(PROTO_SCTP));
     let icmp = (one_of(protocol, &[PROTO_ICMP.into(), PROTO_ICMPV6.into()]) & !later).reg();
     let icmpv6 = is(PROTO_ICMPV6) & v6;
-    let flags = number(word(wire::tcp::FLAGS_AT / 4), wire::tcp::FLAGS_AT % 4, 1).reg();
+    let flags = flags();
     m.output("tcp_flags", flags.when(tcp));
     wire!(has_ports = tcp | udp | sctp);
     m.output("sport", number(first, 0, 2).when(has_ports));
@@ -97,5 +133,4 @@ pub fn transport() -> Result<Circuit, Vec<GenError>> {
     let nothing = m.lit(1, 0);
     m.output("too_deep", mux(later, nothing, end.gt(view)).reg());
     m.output("short", mux(later, nothing, end.gt(words)).reg());
-    m.finish()
 }

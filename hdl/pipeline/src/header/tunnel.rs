@@ -13,7 +13,7 @@ use super::bytes::{
     PLACE_BITS, number, smaller,
 };
 use super::ethernet::NEAR_BYTES;
-use super::{PARTS, part_stage};
+use super::{PARTS, moved, part_stage};
 
 /// Kinds of headers which are taken off, in the order of the bits of port `taken`.
 pub const KINDS: [u32; 5] = [
@@ -50,6 +50,15 @@ const HALF_BITS: u32 = 7;
 /// | `view` | 7 | 4 | words there which may be read |
 /// | `dst_key`, `src_key` | record | 4 | questions to table `address` |
 ///
+/// Where headers are some clocks apart, it is moved [in turns](super::moved): instead of `far` comes `window`
+/// ([`moved::WINDOW`]), and
+/// `inner_v4`, `inner_v6` and `bad` are at 7, the keys at 9; instead of `l3` there is
+///
+/// | port | bits | stage | |
+/// | --- | --- | --- | --- |
+/// | `beat` | 8 * 16 | [`moved::BEAT`] | the packet's first bytes, in the clocks behind it the next ones |
+/// | `head` | 8 * 48 | [`moved::HEAD`] | its first bytes |
+///
 /// # Errors
 /// None for a geometry that passes its check.
 pub fn tunnel(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
@@ -58,8 +67,12 @@ pub fn tunnel(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     // Everything here is a clock behind the window.
     let whole = part_stage(g, PARTS - 1).saturating_sub(1);
     let near = m.input_at("near", NEAR_BYTES * 8, 0);
-    let far = m.input_at("far", (L2_BYTES - NEAR_BYTES) * 8, whole);
-    let packet = far.cat(near);
+    let turns = g.clocks_per_header > 1;
+    let behind = match turns {
+        true => m.input_at("window", WINDOW_BYTES * 8, moved::WINDOW),
+        false => m.input_at("far", (L2_BYTES - NEAR_BYTES) * 8, whole),
+    };
+    let whole_packet = (!turns).then(|| behind.cat(near));
     let length = m.input_at("length", L3_LENGTH_BITS, whole);
     let tags = m.input_at("tags", 2, 0);
     let [v4, v6, mpls, nsh] = ["v4", "v6", "mpls", "nsh"].map(|name| m.input_at(name, 1, 0));
@@ -86,18 +99,14 @@ pub fn tunnel(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     // Without a header the place is right: at most 22 bytes, and a frame that ends there is a runt.
     wire!(far = place.gt(last).reg());
 
-    // The packet moves by 16 bytes a step, then by 2.
-    let coarse: Vec<Sig> = (0..8)
-        .map(|i| bytes(packet, 16 * i, L3_BYTES + 14))
-        .collect();
-    let coarse = m.index(&coarse, half.slice(3, 3)).reg().named("coarse");
-    let fine: Vec<Sig> = (0..8).map(|i| bytes(coarse, 2 * i, L3_BYTES)).collect();
-    wire!(l3 = m.index(&fine, half.trunc(3)));
-
-    // Of Ethernet in NSH, the EtherType stands right in front of the packet.
-    let words: Vec<Sig> = (0..32).map(|i| bytes(packet, 4 * i, 2)).collect();
-    let ethertype = super::bytes::number(m.index(&words, half.slice(1, 5)), 0, 2);
-    let ethertype = ethertype.reg().named("ethertype");
+    let (packet, ethertype) = match whole_packet {
+        Some(whole) => at_once(whole, half),
+        None => {
+            let moved = moved::in_turns(&m, behind, place);
+            m.output("beat", moved.beat);
+            (moved.head, moved.ethertype)
+        }
+    };
     let some = some.reg().reg();
     wire!(
         inner_v4 = mux(
@@ -122,7 +131,9 @@ pub fn tunnel(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("inner_v4", inner_v4.reg());
     m.output("inner_v6", inner_v6.reg());
     m.output("bad", bad.reg());
-    m.output("l3", l3.reg());
+    if !turns {
+        m.output("l3", packet.reg());
+    }
     let available = length - place.trunc(HALF_BITS).cat(m.lit(1, 0));
     m.output("available", available.reg().reg());
     let words = (m.lit(HALF_BITS, (WINDOW_BYTES / 2).into()) - place.trunc(HALF_BITS)).shr(1);
@@ -131,8 +142,9 @@ pub fn tunnel(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("view", view);
     // The bytes are put in the order of a number only once, behind the choice of the family.
     let address_key = |v6_at: u32, v4_at: u32| {
-        let short = l3.slice(v4_at * 8, 32).cat(m.lit(96, 0));
-        let address = super::bytes::number(mux(inner_v6, l3.slice(v6_at * 8, 128), short), 0, 16);
+        let short = packet.slice(v4_at * 8, 32).cat(m.lit(96, 0));
+        let long = packet.slice(v6_at * 8, 128);
+        let address = super::bytes::number(mux(inner_v6, long, short), 0, 16);
         m.pack(
             &Record::from(&ADDRESS_KEY),
             &[("v6", inner_v6), ("address", address)],
@@ -141,7 +153,27 @@ pub fn tunnel(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     };
     m.output("dst_key", address_key(24, 16));
     m.output("src_key", address_key(8, 12));
+    if turns {
+        m.output("head", packet);
+    }
     m.finish()
+}
+
+/// The packet, a register and a choice behind `half`, and the EtherType right in front of it, a register behind it.
+fn at_once<'m>(packet: Sig<'m>, half: Sig<'m>) -> (Sig<'m>, Sig<'m>) {
+    let m = half.module();
+    // The packet moves by 16 bytes a step, then by 2.
+    let coarse: Vec<Sig> = (0..8)
+        .map(|i| bytes(packet, 16 * i, L3_BYTES + 14))
+        .collect();
+    let coarse = m.index(&coarse, half.slice(3, 3)).reg().named("coarse");
+    let fine: Vec<Sig> = (0..8).map(|i| bytes(coarse, 2 * i, L3_BYTES)).collect();
+    wire!(l3 = m.index(&fine, half.trunc(3)));
+
+    // Of Ethernet in NSH, the EtherType stands right in front of the packet.
+    let words: Vec<Sig> = (0..32).map(|i| bytes(packet, 4 * i, 2)).collect();
+    let ethertype = super::bytes::number(m.index(&words, half.slice(1, 5)), 0, 2);
+    (l3, ethertype.reg().named("ethertype"))
 }
 
 /// `n` bytes from byte `at` on, zero past the end.
