@@ -78,7 +78,7 @@ module header_ipv6 (
     wire [16:0] total = {1'd0, cat_7} + 17'h28;
     wire [16:0] cat_13 = {9'd0, available};
     wire [7:0] limit_bytes = mux_25_s1[7:0];
-    wire [5:0] cat_42 = {
+    wire [5:0] cat_41 = {
         packet[55:48] == 8'd0,
         packet[55:48] == 8'h2b,
         packet[55:48] == 8'h3c,
@@ -86,9 +86,9 @@ module header_ipv6 (
         packet[55:48] == 8'h8b,
         packet[55:48] == 8'h8c
     };
-    wire red_43 = |cat_42;
-    wire eq_45 = packet[55:48] == 8'h2c;
-    wire eq_47 = packet[55:48] == 8'h33;
+    wire red_42 = |cat_41;
+    wire eq_44 = packet[55:48] == 8'h2c;
+    wire eq_46 = packet[55:48] == 8'h33;
     wire or_52 = (available < 8'h30) | (cat_7 < 16'd8);
     wire [5:0] cat_83 = {
         packet[327:320] == 8'd0,
@@ -110,10 +110,10 @@ module header_ipv6 (
         {1'd0, packet[332:328]} | {6{|packet[335:333]}},
         {1'd0, {packet[331:328], 1'd0}} | {6{|packet[335:332]}}
     };
-    wire or_97 = (red_43 | eq_45) | eq_47;
+    wire or_97 = (red_42 | eq_44) | eq_46;
     wire and_99 = or_97 & ~or_52;
-    wire and_105 = (and_99 & eq_45) & cat_95[29];
-    wire [5:0] mux_117 = and_99 ? ((({6{red_43}} & cat_95[5:0]) | ({6{eq_47}} & cat_95[11:6])) | ({6{eq_45}} & cat_95[17:12])) : 6'd0;
+    wire and_105 = (and_99 & eq_44) & cat_95[29];
+    wire [5:0] mux_117 = and_99 ? ((({6{red_42}} & cat_95[5:0]) | ({6{eq_46}} & cat_95[11:6])) | ({6{eq_44}} & cat_95[17:12])) : 6'd0;
     wire [5:0] cat_172 = {
         packet[391:384] == 8'd0,
         packet[391:384] == 8'h2b,

@@ -16,10 +16,8 @@ table_source.v
 header_source.v
 table_address.v
 header_address.v
-table_port_dst_server.v
-table_port_src_server.v
-table_port_dst_client.v
-table_port_src_client.v
+table_port_server.v
+table_port_client.v
 header_port.v
 table_range.v
 header_range.v

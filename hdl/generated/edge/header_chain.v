@@ -76,9 +76,9 @@ module header_chain (
     reg  [5:0] words;
     reg  [6:0] view_q;
     reg  [6:0] view_s4;
-    reg  red_70_s4;
-    reg  eq_72_s4;
-    reg  eq_74_s4;
+    reg  red_69_s4;
+    reg  eq_71_s4;
+    reg  eq_73_s4;
     reg  [319:0] head_s4;
     reg  [5:0] at_q;
     reg  moved_q;
@@ -178,7 +178,7 @@ module header_chain (
     wire [16:0] total = {1'd0, {head[39:32], head[47:40]}} + 17'h28;
     wire [16:0] cat_40 = {9'd0, available};
     wire [7:0] limit_bytes = mux_52_s4[7:0];
-    wire [5:0] cat_69 = {
+    wire [5:0] cat_68 = {
         head[55:48] == 8'd0,
         head[55:48] == 8'h2b,
         head[55:48] == 8'h3c,
@@ -269,15 +269,15 @@ module header_chain (
         if (spaced_valid_s4) words <= cat_80[5:0];
         if (spaced_valid_s4) view_q <= view_s4;
         if (spaced_valid_s3_2) view_s4 <= view;
-        if (spaced_valid_s3_2) red_70_s4 <= |cat_69;
-        if (spaced_valid_s3_2) eq_72_s4 <= head[55:48] == 8'h2c;
-        if (spaced_valid_s3_2) eq_74_s4 <= head[55:48] == 8'h33;
+        if (spaced_valid_s3_2) red_69_s4 <= |cat_68;
+        if (spaced_valid_s3_2) eq_71_s4 <= head[55:48] == 8'h2c;
+        if (spaced_valid_s3_2) eq_73_s4 <= head[55:48] == 8'h33;
         if (spaced_valid_s3_2) head_s4 <= head;
         if (step) at_q <= spaced_valid_s4 ? 6'h3e : mux_216;
         if (step) moved_q <= spaced_valid_s4 ? 1'd0 : or_217;
-        if (step) generic_q <= spaced_valid_s4 ? red_70_s4 : and_220;
-        if (step) fragment_q <= spaced_valid_s4 ? eq_72_s4 : and_223;
-        if (step) ah_q <= spaced_valid_s4 ? eq_74_s4 : and_226;
+        if (step) generic_q <= spaced_valid_s4 ? red_69_s4 : and_220;
+        if (step) fragment_q <= spaced_valid_s4 ? eq_71_s4 : and_223;
+        if (step) ah_q <= spaced_valid_s4 ? eq_73_s4 : and_226;
         if (step) protocol_q <= spaced_valid_s4 ? head_s4[55:48] : mux_228;
         if (step) later_q <= spaced_valid_s4 ? 1'd0 : or_229;
         if (step) walk_short_q <= spaced_valid_s4 ? 1'd0 : or_233;
@@ -489,9 +489,9 @@ module header_chain (
         words = 6'd0;
         view_q = 7'd0;
         view_s4 = 7'd0;
-        red_70_s4 = 1'd0;
-        eq_72_s4 = 1'd0;
-        eq_74_s4 = 1'd0;
+        red_69_s4 = 1'd0;
+        eq_71_s4 = 1'd0;
+        eq_73_s4 = 1'd0;
         head_s4 = 320'd0;
         at_q = 6'd0;
         moved_q = 1'd0;

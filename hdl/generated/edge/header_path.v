@@ -11,8 +11,8 @@
 // in_tag, stage 0
 // in_epoch, stage 0
 // spaced_valid, stage 0
-// out_valid, stage 50
-// out_verdict: record verdict, stage 50: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
+// out_valid, stage 54
+// out_verdict: record verdict, stage 54: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
 
 `default_nettype none
 
@@ -148,10 +148,14 @@ module header_path (
     wire header_range_hit3;
     wire [19:0] header_range_class3;
     wire [511:0] header_range_cfg_rdata;
+    reg  header_port_hit0_s35;
+    reg  [19:0] header_port_class0_s35;
     reg  header_range_hit0_s31;
     reg  [19:0] header_range_class0_s31;
     reg  header_range_hit1_s33;
     reg  [19:0] header_range_class1_s33;
+    reg  header_port_hit2_s35;
+    reg  [19:0] header_port_class2_s35;
     reg  header_range_hit2_s32;
     reg  [19:0] header_range_class2_s32;
     reg  header_range_hit3_s34;
@@ -169,8 +173,10 @@ module header_path (
     wire [15:0] header_class_meter;
     wire [99:0] header_class_cfg_rdata;
     reg  [19:0] header_source_position_s30;
+    reg  [19:0] header_source_position_s38;
     reg  header_source_has_tag_s20;
     reg  header_source_has_tag_s28;
+    reg  header_source_has_tag_s36;
     reg  in_epoch_s25;
     reg  in_epoch_s33;
     reg  spaced_valid_s25;
@@ -184,6 +190,10 @@ module header_path (
     reg  spaced_valid_s33;
     reg  spaced_valid_s34;
     reg  spaced_valid_s35;
+    reg  spaced_valid_s36;
+    reg  spaced_valid_s37;
+    reg  spaced_valid_s38;
+    reg  spaced_valid_s39;
     wire [21:0] header_step_action;
     wire [3:0] header_step_copies;
     wire header_step_first;
@@ -198,20 +208,27 @@ module header_path (
     reg  [128:0] header_parser_dst_key_s26;
     reg  [128:0] header_parser_dst_key_s34;
     reg  [15:0] header_parser_sport_s31;
+    reg  [15:0] header_parser_sport_s39;
     reg  [15:0] header_parser_dport_s31;
+    reg  [15:0] header_parser_dport_s39;
     reg  [7:0] header_parser_protocol_s28;
+    reg  [7:0] header_parser_protocol_s36;
     reg  [9:0] header_interface_number_s12;
     reg  [9:0] header_interface_number_s20;
     reg  [9:0] header_interface_number_s28;
+    reg  [9:0] header_interface_number_s36;
     reg  header_parser_later_s28;
+    reg  header_parser_later_s36;
     reg  [7:0] header_parser_tcp_flags_s23;
     reg  [7:0] header_parser_tcp_flags_s31;
+    reg  [7:0] header_parser_tcp_flags_s39;
     reg  [16:0] header_parser_ip_length_s10;
     reg  [16:0] header_parser_ip_length_s18;
     reg  [16:0] header_parser_ip_length_s26;
     reg  [16:0] header_parser_ip_length_s34;
     reg  [60:0] header_address_dst_s29;
     reg  [60:0] header_address_src_s25;
+    reg  [60:0] header_address_src_s33;
     wire header_acl_asked;
     wire header_acl_permit;
     wire [15:0] header_acl_rule;
@@ -219,25 +236,26 @@ module header_path (
     reg  [7:0] header_parser_traffic_class_s18;
     reg  [7:0] header_parser_traffic_class_s26;
     reg  [7:0] header_parser_traffic_class_s34;
+    reg  in_epoch_s41;
     reg  header_interface_trust_s12;
     reg  header_interface_trust_s20;
     reg  header_interface_trust_s28;
     reg  header_interface_trust_s36;
     wire [2:0] header_priority_rank;
     wire [2:0] header_priority_cfg_rdata;
-    reg  red_247_s21;
+    reg  red_265_s21;
     reg  header_parser_runt_s9;
     reg  header_parser_runt_s17;
     reg  header_parser_vlan_depth_s9;
     reg  header_parser_vlan_depth_s17;
-    reg  not_245_s12;
-    reg  not_245_s20;
+    reg  not_263_s12;
+    reg  not_263_s20;
     reg  header_interface_not_mine_s13;
     reg  header_interface_not_mine_s21;
     reg  header_parser_arp_s9;
     reg  header_parser_arp_s17;
-    reg  or_246_s13;
-    reg  or_246_s21;
+    reg  or_264_s13;
+    reg  or_264_s21;
     reg  header_parser_not_ip_s9;
     reg  header_parser_not_ip_s17;
     reg  header_parser_ipv4_header_s11;
@@ -259,50 +277,55 @@ module header_path (
     reg  [5:0] header_reason_with_class_s34;
     reg  [5:0] header_reason_without_s34;
     reg  [5:0] base;
-    reg  [68:0] cat_289_s1;
-    reg  [68:0] cat_289_s9;
-    reg  [68:0] cat_289_s17;
-    reg  [68:0] cat_289_s25;
-    reg  [68:0] cat_289_s33;
-    reg  [68:0] cat_289_s41;
-    reg  [68:0] cat_289_s49;
-    reg  [9:0] header_interface_number_s36;
+    reg  [68:0] cat_307_s1;
+    reg  [68:0] cat_307_s9;
+    reg  [68:0] cat_307_s17;
+    reg  [68:0] cat_307_s25;
+    reg  [68:0] cat_307_s33;
+    reg  [68:0] cat_307_s41;
+    reg  [68:0] cat_307_s49;
     reg  [9:0] header_interface_number_s44;
+    reg  [9:0] header_interface_number_s52;
     reg  [15:0] header_source_sender_s22;
     reg  [15:0] header_source_sender_s30;
     reg  [15:0] header_source_sender_s38;
     reg  [15:0] header_source_sender_s46;
-    reg  [19:0] header_class_number_s36;
-    reg  [19:0] header_class_number_s44;
-    reg  header_class_direction_s36;
-    reg  header_class_direction_s44;
-    reg  [21:0] header_step_action_s46;
-    reg  [16:0] cat_299_s21;
-    reg  [16:0] cat_299_s29;
-    reg  [16:0] cat_299_s37;
-    reg  [16:0] cat_299_s45;
-    reg  [2:0] header_priority_rank_s40;
-    reg  [2:0] header_priority_rank_s48;
-    reg  [15:0] and_301_s46;
+    reg  [15:0] header_source_sender_s54;
+    reg  [19:0] header_class_number_s40;
+    reg  [19:0] header_class_number_s48;
+    reg  header_class_direction_s40;
+    reg  header_class_direction_s48;
+    reg  [21:0] header_step_action_s50;
+    reg  [16:0] cat_317_s21;
+    reg  [16:0] cat_317_s29;
+    reg  [16:0] cat_317_s37;
+    reg  [16:0] cat_317_s45;
+    reg  [16:0] cat_317_s53;
+    reg  [2:0] header_priority_rank_s44;
+    reg  [2:0] header_priority_rank_s52;
+    reg  [15:0] and_319_s50;
     reg  [7:0] header_parser_offset_s4;
     reg  [7:0] header_parser_offset_s12;
     reg  [7:0] header_parser_offset_s20;
     reg  [7:0] header_parser_offset_s28;
     reg  [7:0] header_parser_offset_s36;
     reg  [7:0] header_parser_offset_s44;
+    reg  [7:0] header_parser_offset_s52;
     reg  [16:0] header_parser_ip_length_s42;
     reg  [16:0] header_parser_ip_length_s50;
-    reg  [7:0] header_parser_protocol_s36;
     reg  [7:0] header_parser_protocol_s44;
+    reg  [7:0] header_parser_protocol_s52;
     reg  header_parser_v6_s40;
     reg  header_parser_v6_s48;
     reg  [2:0] header_parser_l4_s29;
     reg  [2:0] header_parser_l4_s37;
     reg  [2:0] header_parser_l4_s45;
+    reg  [2:0] header_parser_l4_s53;
     reg  [6:0] header_parser_l4_offset_s20;
     reg  [6:0] header_parser_l4_offset_s28;
     reg  [6:0] header_parser_l4_offset_s36;
     reg  [6:0] header_parser_l4_offset_s44;
+    reg  [6:0] header_parser_l4_offset_s52;
     reg  header_parser_udp_no_checksum_s25;
     reg  header_parser_udp_no_checksum_s33;
     reg  header_parser_udp_no_checksum_s41;
@@ -311,9 +334,7 @@ module header_path (
     reg  [128:0] header_parser_src_key_s50;
     reg  [128:0] header_parser_dst_key_s42;
     reg  [128:0] header_parser_dst_key_s50;
-    reg  [15:0] header_parser_sport_s39;
     reg  [15:0] header_parser_sport_s47;
-    reg  [15:0] header_parser_dport_s39;
     reg  [15:0] header_parser_dport_s47;
     reg  [7:0] header_parser_traffic_class_s42;
     reg  [7:0] header_parser_traffic_class_s50;
@@ -334,29 +355,31 @@ module header_path (
     reg  answering_s31;
     reg  answering_s39;
     reg  answering_s47;
-    reg  [5:0] base_s44;
-    reg  [3:0] header_step_copies_s46;
-    reg  not_288_s2;
-    reg  not_288_s10;
-    reg  not_288_s18;
-    reg  not_288_s26;
-    reg  not_288_s34;
-    reg  not_288_s42;
-    reg  not_288_s50;
+    reg  [5:0] base_s48;
+    reg  [3:0] header_step_copies_s50;
+    reg  not_306_s2;
+    reg  not_306_s10;
+    reg  not_306_s18;
+    reg  not_306_s26;
+    reg  not_306_s34;
+    reg  not_306_s42;
+    reg  not_306_s50;
     reg  header_interface_known_s12;
     reg  header_interface_known_s20;
     reg  header_interface_known_s28;
     reg  header_interface_known_s36;
     reg  header_interface_known_s44;
+    reg  header_interface_known_s52;
     reg  header_source_known_s22;
     reg  header_source_known_s30;
     reg  header_source_known_s38;
     reg  header_source_known_s46;
-    reg  header_class_found_s36;
-    reg  header_class_found_s44;
-    reg  header_step_first_s46;
-    reg  header_acl_asked_s41;
-    reg  header_acl_asked_s49;
+    reg  header_source_known_s54;
+    reg  header_class_found_s40;
+    reg  header_class_found_s48;
+    reg  header_step_first_s50;
+    reg  header_acl_asked_s45;
+    reg  header_acl_asked_s53;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -406,6 +429,10 @@ module header_path (
     reg  in_valid_s47;
     reg  in_valid_s48;
     reg  in_valid_s49;
+    reg  in_valid_s50;
+    reg  in_valid_s51;
+    reg  in_valid_s52;
+    reg  in_valid_s53;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
     reg  spaced_valid_s3_2;
@@ -441,10 +468,10 @@ module header_path (
     reg  spaced_valid_s33_2;
     reg  spaced_valid_s34_2;
     reg  spaced_valid_s35_2;
-    reg  spaced_valid_s36;
-    reg  spaced_valid_s37;
-    reg  spaced_valid_s38;
-    reg  spaced_valid_s39;
+    reg  spaced_valid_s36_2;
+    reg  spaced_valid_s37_2;
+    reg  spaced_valid_s38_2;
+    reg  spaced_valid_s39_2;
     reg  spaced_valid_s40;
     reg  spaced_valid_s41;
     reg  spaced_valid_s42;
@@ -456,6 +483,10 @@ module header_path (
     reg  spaced_valid_s48;
     reg  spaced_valid_s49;
     reg  spaced_valid_s50;
+    reg  spaced_valid_s51;
+    reg  spaced_valid_s52;
+    reg  spaced_valid_s53;
+    reg  spaced_valid_s54;
     wire [47:0] cat_21 = {
         in_part0[7:0],
         in_part0[15:8],
@@ -474,9 +505,9 @@ module header_path (
     };
     wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
     wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
-    wire [511:0] or_479 = ({343'd0, header_parser_cfg_rdata} | {402'd0, header_interface_cfg_rdata}) | ({434'd0, header_source_cfg_rdata} | {320'd0, header_address_cfg_rdata});
-    wire [511:0] or_480 = ({446'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({412'd0, header_class_cfg_rdata} | {442'd0, header_step_cfg_rdata});
-    assign cfg_rdata = (or_479 | or_480) | (header_acl_cfg_rdata | {509'd0, header_priority_cfg_rdata});
+    wire [511:0] or_506 = ({343'd0, header_parser_cfg_rdata} | {402'd0, header_interface_cfg_rdata}) | ({434'd0, header_source_cfg_rdata} | {320'd0, header_address_cfg_rdata});
+    wire [511:0] or_507 = ({446'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({412'd0, header_class_cfg_rdata} | {442'd0, header_step_cfg_rdata});
+    assign cfg_rdata = (or_506 | or_507) | (header_acl_cfg_rdata | {509'd0, header_priority_cfg_rdata});
 
     header_parser header_parser (
         .clk(clk),
@@ -654,16 +685,16 @@ module header_path (
     header_class header_class (
         .clk(clk),
         .rst(rst),
-        .exact_hit0(header_port_hit0),
-        .exact_class0(header_port_class0),
+        .exact_hit0(header_port_hit0_s35),
+        .exact_class0(header_port_class0_s35),
         .range_hit0(header_range_hit0_s31),
         .range_class0(header_range_class0_s31),
         .exact_hit1(header_port_hit1),
         .exact_class1(header_port_class1),
         .range_hit1(header_range_hit1_s33),
         .range_class1(header_range_class1_s33),
-        .exact_hit2(header_port_hit2),
-        .exact_class2(header_port_class2),
+        .exact_hit2(header_port_hit2_s35),
+        .exact_class2(header_port_class2_s35),
         .range_hit2(header_range_hit2_s32),
         .range_class2(header_range_class2_s32),
         .exact_hit3(header_port_hit3),
@@ -675,7 +706,7 @@ module header_path (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[99:0]),
-        .spaced_valid(spaced_valid_s34_2),
+        .spaced_valid(spaced_valid_s38_2),
         .found(header_class_found),
         .number(header_class_number),
         .direction(header_class_direction),
@@ -695,17 +726,17 @@ module header_path (
         .rst(rst),
         .number(header_class_number),
         .direction(header_class_direction),
-        .position(header_source_position_s30),
+        .position(header_source_position_s38),
         .entry_action(header_class_entry_action),
         .entry_copies(header_class_entry_copies),
-        .has_tag(header_source_has_tag_s28),
+        .has_tag(header_source_has_tag_s36),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[69:0]),
         .epoch(in_epoch_s33),
-        .spaced_valid(spaced_valid_s35),
+        .spaced_valid(spaced_valid_s39),
         .action(header_step_action),
         .copies(header_step_copies),
         .first(header_step_first),
@@ -725,21 +756,21 @@ module header_path (
         .v6(header_parser_v6_s32),
         .src(header_parser_src_key_s34[128:1]),
         .dst(header_parser_dst_key_s34[128:1]),
-        .sport(header_parser_sport_s31),
-        .dport(header_parser_dport_s31),
-        .protocol(header_parser_protocol_s28),
-        .arrival(header_interface_number_s28),
-        .later(header_parser_later_s28),
-        .flags(header_parser_tcp_flags_s31),
+        .sport(header_parser_sport_s39),
+        .dport(header_parser_dport_s39),
+        .protocol(header_parser_protocol_s36),
+        .arrival(header_interface_number_s36),
+        .later(header_parser_later_s36),
+        .flags(header_parser_tcp_flags_s39),
         .size(header_parser_ip_length_s34),
         .epoch(in_epoch_s33),
         .dst_acl(header_address_dst_s29[59:55]),
         .spaced_valid(spaced_valid_s24),
         .dst_salted(header_address_dst_s29[60]),
         .dst_scope(header_address_dst_s29[19:0]),
-        .src_acl(header_address_src_s25[59:55]),
-        .src_salted(header_address_src_s25[60]),
-        .src_scope(header_address_src_s25[19:0]),
+        .src_acl(header_address_src_s33[59:55]),
+        .src_salted(header_address_src_s33[60]),
+        .src_scope(header_address_src_s33[19:0]),
         .set(header_class_set),
         .default_permit(header_class_permit),
         .default_rule(header_class_rule),
@@ -753,7 +784,7 @@ module header_path (
         .clk(clk),
         .rst(rst),
         .dscp(header_parser_traffic_class_s34[7:2]),
-        .epoch(in_epoch_s33),
+        .epoch(in_epoch_s41),
         .trust(header_interface_trust_s36),
         .own(header_class_rank),
         .cfg_write(cfg_write),
@@ -761,7 +792,7 @@ module header_path (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[2:0]),
-        .spaced_valid(spaced_valid_s37),
+        .spaced_valid(spaced_valid_s41),
         .rank(header_priority_rank),
         .cfg_rdata(header_priority_cfg_rdata)
     );
@@ -771,10 +802,10 @@ module header_path (
         .rst(rst),
         .runt(header_parser_runt_s17),
         .vlan_depth(header_parser_vlan_depth_s17),
-        .no_interface(not_245_s20),
+        .no_interface(not_263_s20),
         .not_mine(header_interface_not_mine_s21),
         .arp(header_parser_arp_s17),
-        .encapsulation(or_246_s21),
+        .encapsulation(or_264_s21),
         .not_ip(header_parser_not_ip_s17),
         .ipv4_header(header_parser_ipv4_header_s19),
         .ipv4_checksum(header_parser_ipv4_checksum_s24),
@@ -787,7 +818,7 @@ module header_path (
         .ttl(header_parser_ttl_s18),
         .dhcp(header_parser_dhcp_s23),
         .own(header_address_dst_s21[54]),
-        .scoped(red_247_s21 | (|header_address_src[19:0])),
+        .scoped(red_265_s21 | (|header_address_src[19:0])),
         .later(header_parser_later_s20),
         .spaced_valid(spaced_valid_s24_2),
         .with_class(header_reason_with_class),
@@ -795,24 +826,24 @@ module header_path (
     );
 
     header_verdict header_verdict (
-        .tag(cat_289_s49[63:0]),
-        .port(cat_289_s49[67:64]),
-        .epoch(cat_289_s49[68]),
-        .interface_number(header_interface_number_s44),
-        .sender(header_source_sender_s46),
-        .class_number(header_class_number_s44),
-        .direction(header_class_direction_s44),
-        .action(header_step_action_s46),
-        .neighbour_valid(cat_299_s45[0]),
-        .neighbour(cat_299_s45[16:1]),
-        .rank(header_priority_rank_s48),
-        .meter(and_301_s46),
-        .l3(header_parser_offset_s44),
+        .tag(cat_307_s49[63:0]),
+        .port(cat_307_s49[67:64]),
+        .epoch(cat_307_s49[68]),
+        .interface_number(header_interface_number_s52),
+        .sender(header_source_sender_s54),
+        .class_number(header_class_number_s48),
+        .direction(header_class_direction_s48),
+        .action(header_step_action_s50),
+        .neighbour_valid(cat_317_s53[0]),
+        .neighbour(cat_317_s53[16:1]),
+        .rank(header_priority_rank_s52),
+        .meter(and_319_s50),
+        .l3(header_parser_offset_s52),
         .ip_length(header_parser_ip_length_s50),
-        .protocol(header_parser_protocol_s44),
+        .protocol(header_parser_protocol_s52),
         .v6(header_parser_v6_s48),
-        .l4(header_parser_l4_s45),
-        .l4_offset(header_parser_l4_offset_s44),
+        .l4(header_parser_l4_s53),
+        .l4_offset(header_parser_l4_offset_s52),
         .udp_no_checksum(header_parser_udp_no_checksum_s49),
         .src(header_parser_src_key_s50[128:1]),
         .dst(header_parser_dst_key_s50[128:1]),
@@ -823,17 +854,17 @@ module header_path (
         .l4_checksum(header_parser_l4_checksum_s48),
         .opening(opening_s47),
         .answering(answering_s47),
-        .base(base_s44),
-        .copies(header_step_copies_s46),
-        .framed(not_288_s50),
-        .interface_known(header_interface_known_s44),
-        .sender_known(header_source_known_s46),
-        .found(header_class_found_s44),
-        .first(header_step_first_s46),
-        .asked(header_acl_asked_s49),
+        .base(base_s48),
+        .copies(header_step_copies_s50),
+        .framed(not_306_s50),
+        .interface_known(header_interface_known_s52),
+        .sender_known(header_source_known_s54),
+        .found(header_class_found_s48),
+        .first(header_step_first_s50),
+        .asked(header_acl_asked_s53),
         .permit(header_acl_permit),
         .rule(header_acl_rule),
-        .spaced_valid(spaced_valid_s50),
+        .spaced_valid(spaced_valid_s54),
         .verdict(out_verdict)
     );
 
@@ -854,17 +885,23 @@ module header_path (
         if (spaced_valid_s19_2) header_parser_later_s20 <= header_parser_later;
         if (spaced_valid_s16_2) in_epoch_s17 <= in_epoch_s9;
         if (spaced_valid_s20_2) and_140_s21 <= header_address_dst[20] & (|header_address_dst[19:0]);
+        if (spaced_valid_s34_2) header_port_hit0_s35 <= header_port_hit0;
+        if (spaced_valid_s34_2) header_port_class0_s35 <= header_port_class0;
         if (spaced_valid_s30_2) header_range_hit0_s31 <= header_range_hit0;
         if (spaced_valid_s30_2) header_range_class0_s31 <= header_range_class0;
         if (spaced_valid_s32_2) header_range_hit1_s33 <= header_range_hit1;
         if (spaced_valid_s32_2) header_range_class1_s33 <= header_range_class1;
+        if (spaced_valid_s34_2) header_port_hit2_s35 <= header_port_hit2;
+        if (spaced_valid_s34_2) header_port_class2_s35 <= header_port_class2;
         if (spaced_valid_s31_2) header_range_hit2_s32 <= header_range_hit2;
         if (spaced_valid_s31_2) header_range_class2_s32 <= header_range_class2;
         if (spaced_valid_s33_2) header_range_hit3_s34 <= header_range_hit3;
         if (spaced_valid_s33_2) header_range_class3_s34 <= header_range_class3;
         if (spaced_valid_s29_2) header_source_position_s30 <= header_source_position;
+        if (spaced_valid_s37_2) header_source_position_s38 <= header_source_position_s30;
         if (spaced_valid_s19_2) header_source_has_tag_s20 <= header_source_has_tag;
         if (spaced_valid_s27_2) header_source_has_tag_s28 <= header_source_has_tag_s20;
+        if (spaced_valid_s35_2) header_source_has_tag_s36 <= header_source_has_tag_s28;
         if (spaced_valid_s24_2) in_epoch_s25 <= in_epoch_s17;
         if (spaced_valid_s32_2) in_epoch_s33 <= in_epoch_s25;
         if (spaced_valid_s15_2) header_parser_v6_s16 <= header_parser_v6;
@@ -877,40 +914,48 @@ module header_path (
         if (spaced_valid_s25_2) header_parser_dst_key_s26 <= header_parser_dst_key_s18;
         if (spaced_valid_s33_2) header_parser_dst_key_s34 <= header_parser_dst_key_s26;
         if (spaced_valid_s30_2) header_parser_sport_s31 <= header_parser_sport_s23;
+        if (spaced_valid_s38_2) header_parser_sport_s39 <= header_parser_sport_s31;
         if (spaced_valid_s30_2) header_parser_dport_s31 <= header_parser_dport_s23;
+        if (spaced_valid_s38_2) header_parser_dport_s39 <= header_parser_dport_s31;
         if (spaced_valid_s27_2) header_parser_protocol_s28 <= header_parser_protocol_s20;
+        if (spaced_valid_s35_2) header_parser_protocol_s36 <= header_parser_protocol_s28;
         if (spaced_valid_s11_2) header_interface_number_s12 <= header_interface_number;
         if (spaced_valid_s19_2) header_interface_number_s20 <= header_interface_number_s12;
         if (spaced_valid_s27_2) header_interface_number_s28 <= header_interface_number_s20;
+        if (spaced_valid_s35_2) header_interface_number_s36 <= header_interface_number_s28;
         if (spaced_valid_s27_2) header_parser_later_s28 <= header_parser_later_s20;
+        if (spaced_valid_s35_2) header_parser_later_s36 <= header_parser_later_s28;
         if (spaced_valid_s22_2) header_parser_tcp_flags_s23 <= header_parser_tcp_flags;
         if (spaced_valid_s30_2) header_parser_tcp_flags_s31 <= header_parser_tcp_flags_s23;
+        if (spaced_valid_s38_2) header_parser_tcp_flags_s39 <= header_parser_tcp_flags_s31;
         if (spaced_valid_s9_2) header_parser_ip_length_s10 <= header_parser_ip_length;
         if (spaced_valid_s17_2) header_parser_ip_length_s18 <= header_parser_ip_length_s10;
         if (spaced_valid_s25_2) header_parser_ip_length_s26 <= header_parser_ip_length_s18;
         if (spaced_valid_s33_2) header_parser_ip_length_s34 <= header_parser_ip_length_s26;
         if (spaced_valid_s28_2) header_address_dst_s29 <= header_address_dst_s21;
         if (spaced_valid_s24_2) header_address_src_s25 <= header_address_src;
+        if (spaced_valid_s32_2) header_address_src_s33 <= header_address_src_s25;
         if (spaced_valid_s17_2) header_parser_traffic_class_s18 <= header_parser_traffic_class_s10;
         if (spaced_valid_s25_2) header_parser_traffic_class_s26 <= header_parser_traffic_class_s18;
         if (spaced_valid_s33_2) header_parser_traffic_class_s34 <= header_parser_traffic_class_s26;
+        if (spaced_valid_s40) in_epoch_s41 <= in_epoch_s33;
         if (spaced_valid_s11_2) header_interface_trust_s12 <= header_interface_trust;
         if (spaced_valid_s19_2) header_interface_trust_s20 <= header_interface_trust_s12;
         if (spaced_valid_s27_2) header_interface_trust_s28 <= header_interface_trust_s20;
         if (spaced_valid_s35_2) header_interface_trust_s36 <= header_interface_trust_s28;
-        if (spaced_valid_s20_2) red_247_s21 <= |header_address_dst[19:0];
+        if (spaced_valid_s20_2) red_265_s21 <= |header_address_dst[19:0];
         if (spaced_valid_s8_2) header_parser_runt_s9 <= header_parser_runt;
         if (spaced_valid_s16_2) header_parser_runt_s17 <= header_parser_runt_s9;
         if (spaced_valid_s8_2) header_parser_vlan_depth_s9 <= header_parser_vlan_depth;
         if (spaced_valid_s16_2) header_parser_vlan_depth_s17 <= header_parser_vlan_depth_s9;
-        if (spaced_valid_s11_2) not_245_s12 <= ~header_interface_known;
-        if (spaced_valid_s19_2) not_245_s20 <= not_245_s12;
+        if (spaced_valid_s11_2) not_263_s12 <= ~header_interface_known;
+        if (spaced_valid_s19_2) not_263_s20 <= not_263_s12;
         if (spaced_valid_s12_2) header_interface_not_mine_s13 <= header_interface_not_mine;
         if (spaced_valid_s20_2) header_interface_not_mine_s21 <= header_interface_not_mine_s13;
         if (spaced_valid_s8_2) header_parser_arp_s9 <= header_parser_arp;
         if (spaced_valid_s16_2) header_parser_arp_s17 <= header_parser_arp_s9;
-        if (spaced_valid_s12_2) or_246_s13 <= header_parser_tag_wrong | header_source_refused;
-        if (spaced_valid_s20_2) or_246_s21 <= or_246_s13;
+        if (spaced_valid_s12_2) or_264_s13 <= header_parser_tag_wrong | header_source_refused;
+        if (spaced_valid_s20_2) or_264_s21 <= or_264_s13;
         if (spaced_valid_s8_2) header_parser_not_ip_s9 <= header_parser_not_ip;
         if (spaced_valid_s16_2) header_parser_not_ip_s17 <= header_parser_not_ip_s9;
         if (spaced_valid_s10_2) header_parser_ipv4_header_s11 <= header_parser_ipv4_header;
@@ -929,51 +974,56 @@ module header_path (
         if (spaced_valid_s22_2) header_parser_dhcp_s23 <= header_parser_dhcp;
         if (spaced_valid_s33_2) header_reason_with_class_s34 <= header_reason_with_class;
         if (spaced_valid_s33_2) header_reason_without_s34 <= header_reason_without;
-        if (spaced_valid_s35_2) base <= header_class_found ? header_reason_with_class_s34 : header_reason_without_s34;
-        if (spaced_valid) cat_289_s1 <= {in_epoch, in_port, in_tag};
-        if (spaced_valid_s8_2) cat_289_s9 <= cat_289_s1;
-        if (spaced_valid_s16_2) cat_289_s17 <= cat_289_s9;
-        if (spaced_valid_s24_2) cat_289_s25 <= cat_289_s17;
-        if (spaced_valid_s32_2) cat_289_s33 <= cat_289_s25;
-        if (spaced_valid_s40) cat_289_s41 <= cat_289_s33;
-        if (spaced_valid_s48) cat_289_s49 <= cat_289_s41;
-        if (spaced_valid_s35_2) header_interface_number_s36 <= header_interface_number_s28;
+        if (spaced_valid_s39_2) base <= header_class_found ? header_reason_with_class_s34 : header_reason_without_s34;
+        if (spaced_valid) cat_307_s1 <= {in_epoch, in_port, in_tag};
+        if (spaced_valid_s8_2) cat_307_s9 <= cat_307_s1;
+        if (spaced_valid_s16_2) cat_307_s17 <= cat_307_s9;
+        if (spaced_valid_s24_2) cat_307_s25 <= cat_307_s17;
+        if (spaced_valid_s32_2) cat_307_s33 <= cat_307_s25;
+        if (spaced_valid_s40) cat_307_s41 <= cat_307_s33;
+        if (spaced_valid_s48) cat_307_s49 <= cat_307_s41;
         if (spaced_valid_s43) header_interface_number_s44 <= header_interface_number_s36;
+        if (spaced_valid_s51) header_interface_number_s52 <= header_interface_number_s44;
         if (spaced_valid_s21_2) header_source_sender_s22 <= header_source_sender;
         if (spaced_valid_s29_2) header_source_sender_s30 <= header_source_sender_s22;
-        if (spaced_valid_s37) header_source_sender_s38 <= header_source_sender_s30;
+        if (spaced_valid_s37_2) header_source_sender_s38 <= header_source_sender_s30;
         if (spaced_valid_s45) header_source_sender_s46 <= header_source_sender_s38;
-        if (spaced_valid_s35_2) header_class_number_s36 <= header_class_number;
-        if (spaced_valid_s43) header_class_number_s44 <= header_class_number_s36;
-        if (spaced_valid_s35_2) header_class_direction_s36 <= header_class_direction;
-        if (spaced_valid_s43) header_class_direction_s44 <= header_class_direction_s36;
-        if (spaced_valid_s45) header_step_action_s46 <= header_step_action;
-        if (spaced_valid_s20_2) cat_299_s21 <= {header_address_dst[53:38], header_address_dst[37]};
-        if (spaced_valid_s28_2) cat_299_s29 <= cat_299_s21;
-        if (spaced_valid_s36) cat_299_s37 <= cat_299_s29;
-        if (spaced_valid_s44) cat_299_s45 <= cat_299_s37;
-        if (spaced_valid_s39) header_priority_rank_s40 <= header_priority_rank;
-        if (spaced_valid_s47) header_priority_rank_s48 <= header_priority_rank_s40;
-        if (spaced_valid_s45) and_301_s46 <= {16{header_step_first}} & header_class_meter;
+        if (spaced_valid_s53) header_source_sender_s54 <= header_source_sender_s46;
+        if (spaced_valid_s39_2) header_class_number_s40 <= header_class_number;
+        if (spaced_valid_s47) header_class_number_s48 <= header_class_number_s40;
+        if (spaced_valid_s39_2) header_class_direction_s40 <= header_class_direction;
+        if (spaced_valid_s47) header_class_direction_s48 <= header_class_direction_s40;
+        if (spaced_valid_s49) header_step_action_s50 <= header_step_action;
+        if (spaced_valid_s20_2) cat_317_s21 <= {header_address_dst[53:38], header_address_dst[37]};
+        if (spaced_valid_s28_2) cat_317_s29 <= cat_317_s21;
+        if (spaced_valid_s36_2) cat_317_s37 <= cat_317_s29;
+        if (spaced_valid_s44) cat_317_s45 <= cat_317_s37;
+        if (spaced_valid_s52) cat_317_s53 <= cat_317_s45;
+        if (spaced_valid_s43) header_priority_rank_s44 <= header_priority_rank;
+        if (spaced_valid_s51) header_priority_rank_s52 <= header_priority_rank_s44;
+        if (spaced_valid_s49) and_319_s50 <= {16{header_step_first}} & header_class_meter;
         if (spaced_valid_s3_2) header_parser_offset_s4 <= header_parser_offset;
         if (spaced_valid_s11_2) header_parser_offset_s12 <= header_parser_offset_s4;
         if (spaced_valid_s19_2) header_parser_offset_s20 <= header_parser_offset_s12;
         if (spaced_valid_s27_2) header_parser_offset_s28 <= header_parser_offset_s20;
         if (spaced_valid_s35_2) header_parser_offset_s36 <= header_parser_offset_s28;
         if (spaced_valid_s43) header_parser_offset_s44 <= header_parser_offset_s36;
+        if (spaced_valid_s51) header_parser_offset_s52 <= header_parser_offset_s44;
         if (spaced_valid_s41) header_parser_ip_length_s42 <= header_parser_ip_length_s34;
         if (spaced_valid_s49) header_parser_ip_length_s50 <= header_parser_ip_length_s42;
-        if (spaced_valid_s35_2) header_parser_protocol_s36 <= header_parser_protocol_s28;
         if (spaced_valid_s43) header_parser_protocol_s44 <= header_parser_protocol_s36;
-        if (spaced_valid_s39) header_parser_v6_s40 <= header_parser_v6_s32;
+        if (spaced_valid_s51) header_parser_protocol_s52 <= header_parser_protocol_s44;
+        if (spaced_valid_s39_2) header_parser_v6_s40 <= header_parser_v6_s32;
         if (spaced_valid_s47) header_parser_v6_s48 <= header_parser_v6_s40;
         if (spaced_valid_s28_2) header_parser_l4_s29 <= header_parser_l4;
-        if (spaced_valid_s36) header_parser_l4_s37 <= header_parser_l4_s29;
+        if (spaced_valid_s36_2) header_parser_l4_s37 <= header_parser_l4_s29;
         if (spaced_valid_s44) header_parser_l4_s45 <= header_parser_l4_s37;
+        if (spaced_valid_s52) header_parser_l4_s53 <= header_parser_l4_s45;
         if (spaced_valid_s19_2) header_parser_l4_offset_s20 <= header_parser_l4_offset;
         if (spaced_valid_s27_2) header_parser_l4_offset_s28 <= header_parser_l4_offset_s20;
         if (spaced_valid_s35_2) header_parser_l4_offset_s36 <= header_parser_l4_offset_s28;
         if (spaced_valid_s43) header_parser_l4_offset_s44 <= header_parser_l4_offset_s36;
+        if (spaced_valid_s51) header_parser_l4_offset_s52 <= header_parser_l4_offset_s44;
         if (spaced_valid_s24_2) header_parser_udp_no_checksum_s25 <= header_parser_udp_no_checksum;
         if (spaced_valid_s32_2) header_parser_udp_no_checksum_s33 <= header_parser_udp_no_checksum_s25;
         if (spaced_valid_s40) header_parser_udp_no_checksum_s41 <= header_parser_udp_no_checksum_s33;
@@ -982,9 +1032,7 @@ module header_path (
         if (spaced_valid_s49) header_parser_src_key_s50 <= header_parser_src_key_s42;
         if (spaced_valid_s41) header_parser_dst_key_s42 <= header_parser_dst_key_s34;
         if (spaced_valid_s49) header_parser_dst_key_s50 <= header_parser_dst_key_s42;
-        if (spaced_valid_s38) header_parser_sport_s39 <= header_parser_sport_s31;
         if (spaced_valid_s46) header_parser_sport_s47 <= header_parser_sport_s39;
-        if (spaced_valid_s38) header_parser_dport_s39 <= header_parser_dport_s31;
         if (spaced_valid_s46) header_parser_dport_s47 <= header_parser_dport_s39;
         if (spaced_valid_s41) header_parser_traffic_class_s42 <= header_parser_traffic_class_s34;
         if (spaced_valid_s49) header_parser_traffic_class_s50 <= header_parser_traffic_class_s42;
@@ -995,39 +1043,41 @@ module header_path (
         if (spaced_valid_s41) header_parser_ip_checksum_s42 <= header_parser_ip_checksum_s34;
         if (spaced_valid_s49) header_parser_ip_checksum_s50 <= header_parser_ip_checksum_s42;
         if (spaced_valid_s31_2) header_parser_l4_checksum_s32 <= header_parser_l4_checksum;
-        if (spaced_valid_s39) header_parser_l4_checksum_s40 <= header_parser_l4_checksum_s32;
+        if (spaced_valid_s39_2) header_parser_l4_checksum_s40 <= header_parser_l4_checksum_s32;
         if (spaced_valid_s47) header_parser_l4_checksum_s48 <= header_parser_l4_checksum_s40;
         if (spaced_valid_s22_2) opening_s23 <= opening;
         if (spaced_valid_s30_2) opening_s31 <= opening_s23;
-        if (spaced_valid_s38) opening_s39 <= opening_s31;
+        if (spaced_valid_s38_2) opening_s39 <= opening_s31;
         if (spaced_valid_s46) opening_s47 <= opening_s39;
         if (spaced_valid_s22_2) answering_s23 <= answering;
         if (spaced_valid_s30_2) answering_s31 <= answering_s23;
-        if (spaced_valid_s38) answering_s39 <= answering_s31;
+        if (spaced_valid_s38_2) answering_s39 <= answering_s31;
         if (spaced_valid_s46) answering_s47 <= answering_s39;
-        if (spaced_valid_s43) base_s44 <= base;
-        if (spaced_valid_s45) header_step_copies_s46 <= header_step_copies;
-        if (spaced_valid_s1_2) not_288_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        if (spaced_valid_s9_2) not_288_s10 <= not_288_s2;
-        if (spaced_valid_s17_2) not_288_s18 <= not_288_s10;
-        if (spaced_valid_s25_2) not_288_s26 <= not_288_s18;
-        if (spaced_valid_s33_2) not_288_s34 <= not_288_s26;
-        if (spaced_valid_s41) not_288_s42 <= not_288_s34;
-        if (spaced_valid_s49) not_288_s50 <= not_288_s42;
+        if (spaced_valid_s47) base_s48 <= base;
+        if (spaced_valid_s49) header_step_copies_s50 <= header_step_copies;
+        if (spaced_valid_s1_2) not_306_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        if (spaced_valid_s9_2) not_306_s10 <= not_306_s2;
+        if (spaced_valid_s17_2) not_306_s18 <= not_306_s10;
+        if (spaced_valid_s25_2) not_306_s26 <= not_306_s18;
+        if (spaced_valid_s33_2) not_306_s34 <= not_306_s26;
+        if (spaced_valid_s41) not_306_s42 <= not_306_s34;
+        if (spaced_valid_s49) not_306_s50 <= not_306_s42;
         if (spaced_valid_s11_2) header_interface_known_s12 <= header_interface_known;
         if (spaced_valid_s19_2) header_interface_known_s20 <= header_interface_known_s12;
         if (spaced_valid_s27_2) header_interface_known_s28 <= header_interface_known_s20;
         if (spaced_valid_s35_2) header_interface_known_s36 <= header_interface_known_s28;
         if (spaced_valid_s43) header_interface_known_s44 <= header_interface_known_s36;
+        if (spaced_valid_s51) header_interface_known_s52 <= header_interface_known_s44;
         if (spaced_valid_s21_2) header_source_known_s22 <= header_source_known;
         if (spaced_valid_s29_2) header_source_known_s30 <= header_source_known_s22;
-        if (spaced_valid_s37) header_source_known_s38 <= header_source_known_s30;
+        if (spaced_valid_s37_2) header_source_known_s38 <= header_source_known_s30;
         if (spaced_valid_s45) header_source_known_s46 <= header_source_known_s38;
-        if (spaced_valid_s35_2) header_class_found_s36 <= header_class_found;
-        if (spaced_valid_s43) header_class_found_s44 <= header_class_found_s36;
-        if (spaced_valid_s45) header_step_first_s46 <= header_step_first;
-        if (spaced_valid_s40) header_acl_asked_s41 <= header_acl_asked;
-        if (spaced_valid_s48) header_acl_asked_s49 <= header_acl_asked_s41;
+        if (spaced_valid_s53) header_source_known_s54 <= header_source_known_s46;
+        if (spaced_valid_s39_2) header_class_found_s40 <= header_class_found;
+        if (spaced_valid_s47) header_class_found_s48 <= header_class_found_s40;
+        if (spaced_valid_s49) header_step_first_s50 <= header_step_first;
+        if (spaced_valid_s44) header_acl_asked_s45 <= header_acl_asked;
+        if (spaced_valid_s52) header_acl_asked_s53 <= header_acl_asked_s45;
     end
 
     always @(posedge clk) begin
@@ -1067,6 +1117,10 @@ module header_path (
             spaced_valid_s33 <= 1'd0;
             spaced_valid_s34 <= 1'd0;
             spaced_valid_s35 <= 1'd0;
+            spaced_valid_s36 <= 1'd0;
+            spaced_valid_s37 <= 1'd0;
+            spaced_valid_s38 <= 1'd0;
+            spaced_valid_s39 <= 1'd0;
             in_valid_s1 <= 1'd0;
             in_valid_s2 <= 1'd0;
             in_valid_s3 <= 1'd0;
@@ -1116,6 +1170,10 @@ module header_path (
             in_valid_s47 <= 1'd0;
             in_valid_s48 <= 1'd0;
             in_valid_s49 <= 1'd0;
+            in_valid_s50 <= 1'd0;
+            in_valid_s51 <= 1'd0;
+            in_valid_s52 <= 1'd0;
+            in_valid_s53 <= 1'd0;
             out_valid <= 1'd0;
             spaced_valid_s1_2 <= 1'd0;
             spaced_valid_s2_2 <= 1'd0;
@@ -1152,10 +1210,10 @@ module header_path (
             spaced_valid_s33_2 <= 1'd0;
             spaced_valid_s34_2 <= 1'd0;
             spaced_valid_s35_2 <= 1'd0;
-            spaced_valid_s36 <= 1'd0;
-            spaced_valid_s37 <= 1'd0;
-            spaced_valid_s38 <= 1'd0;
-            spaced_valid_s39 <= 1'd0;
+            spaced_valid_s36_2 <= 1'd0;
+            spaced_valid_s37_2 <= 1'd0;
+            spaced_valid_s38_2 <= 1'd0;
+            spaced_valid_s39_2 <= 1'd0;
             spaced_valid_s40 <= 1'd0;
             spaced_valid_s41 <= 1'd0;
             spaced_valid_s42 <= 1'd0;
@@ -1167,6 +1225,10 @@ module header_path (
             spaced_valid_s48 <= 1'd0;
             spaced_valid_s49 <= 1'd0;
             spaced_valid_s50 <= 1'd0;
+            spaced_valid_s51 <= 1'd0;
+            spaced_valid_s52 <= 1'd0;
+            spaced_valid_s53 <= 1'd0;
+            spaced_valid_s54 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -1203,6 +1265,10 @@ module header_path (
             spaced_valid_s33 <= spaced_valid_s32;
             spaced_valid_s34 <= spaced_valid_s33;
             spaced_valid_s35 <= spaced_valid_s34;
+            spaced_valid_s36 <= spaced_valid_s35;
+            spaced_valid_s37 <= spaced_valid_s36;
+            spaced_valid_s38 <= spaced_valid_s37;
+            spaced_valid_s39 <= spaced_valid_s38;
             in_valid_s1 <= in_valid;
             in_valid_s2 <= in_valid_s1;
             in_valid_s3 <= in_valid_s2;
@@ -1252,7 +1318,11 @@ module header_path (
             in_valid_s47 <= in_valid_s46;
             in_valid_s48 <= in_valid_s47;
             in_valid_s49 <= in_valid_s48;
-            out_valid <= in_valid_s49;
+            in_valid_s50 <= in_valid_s49;
+            in_valid_s51 <= in_valid_s50;
+            in_valid_s52 <= in_valid_s51;
+            in_valid_s53 <= in_valid_s52;
+            out_valid <= in_valid_s53;
             spaced_valid_s1_2 <= spaced_valid;
             spaced_valid_s2_2 <= spaced_valid_s1_2;
             spaced_valid_s3_2 <= spaced_valid_s2_2;
@@ -1288,11 +1358,11 @@ module header_path (
             spaced_valid_s33_2 <= spaced_valid_s32_2;
             spaced_valid_s34_2 <= spaced_valid_s33_2;
             spaced_valid_s35_2 <= spaced_valid_s34_2;
-            spaced_valid_s36 <= spaced_valid_s35_2;
-            spaced_valid_s37 <= spaced_valid_s36;
-            spaced_valid_s38 <= spaced_valid_s37;
-            spaced_valid_s39 <= spaced_valid_s38;
-            spaced_valid_s40 <= spaced_valid_s39;
+            spaced_valid_s36_2 <= spaced_valid_s35_2;
+            spaced_valid_s37_2 <= spaced_valid_s36_2;
+            spaced_valid_s38_2 <= spaced_valid_s37_2;
+            spaced_valid_s39_2 <= spaced_valid_s38_2;
+            spaced_valid_s40 <= spaced_valid_s39_2;
             spaced_valid_s41 <= spaced_valid_s40;
             spaced_valid_s42 <= spaced_valid_s41;
             spaced_valid_s43 <= spaced_valid_s42;
@@ -1303,11 +1373,15 @@ module header_path (
             spaced_valid_s48 <= spaced_valid_s47;
             spaced_valid_s49 <= spaced_valid_s48;
             spaced_valid_s50 <= spaced_valid_s49;
+            spaced_valid_s51 <= spaced_valid_s50;
+            spaced_valid_s52 <= spaced_valid_s51;
+            spaced_valid_s53 <= spaced_valid_s52;
+            spaced_valid_s54 <= spaced_valid_s53;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_address_dst_s29, header_address_src_s25, cat_21_s17, header_parser_src_key_s50, header_parser_dst_key_s50};
+    wire _unused = &{1'b0, header_address_dst_s29, header_address_src_s33, cat_21_s17, header_parser_src_key_s50, header_parser_dst_key_s50};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1351,17 +1425,23 @@ module header_path (
         spaced_valid_s23 = 1'd0;
         spaced_valid_s24 = 1'd0;
         and_140_s21 = 1'd0;
+        header_port_hit0_s35 = 1'd0;
+        header_port_class0_s35 = 20'd0;
         header_range_hit0_s31 = 1'd0;
         header_range_class0_s31 = 20'd0;
         header_range_hit1_s33 = 1'd0;
         header_range_class1_s33 = 20'd0;
+        header_port_hit2_s35 = 1'd0;
+        header_port_class2_s35 = 20'd0;
         header_range_hit2_s32 = 1'd0;
         header_range_class2_s32 = 20'd0;
         header_range_hit3_s34 = 1'd0;
         header_range_class3_s34 = 20'd0;
         header_source_position_s30 = 20'd0;
+        header_source_position_s38 = 20'd0;
         header_source_has_tag_s20 = 1'd0;
         header_source_has_tag_s28 = 1'd0;
+        header_source_has_tag_s36 = 1'd0;
         in_epoch_s25 = 1'd0;
         in_epoch_s33 = 1'd0;
         spaced_valid_s25 = 1'd0;
@@ -1375,6 +1455,10 @@ module header_path (
         spaced_valid_s33 = 1'd0;
         spaced_valid_s34 = 1'd0;
         spaced_valid_s35 = 1'd0;
+        spaced_valid_s36 = 1'd0;
+        spaced_valid_s37 = 1'd0;
+        spaced_valid_s38 = 1'd0;
+        spaced_valid_s39 = 1'd0;
         header_parser_v6_s16 = 1'd0;
         header_parser_v6_s24 = 1'd0;
         header_parser_v6_s32 = 1'd0;
@@ -1385,40 +1469,48 @@ module header_path (
         header_parser_dst_key_s26 = 129'd0;
         header_parser_dst_key_s34 = 129'd0;
         header_parser_sport_s31 = 16'd0;
+        header_parser_sport_s39 = 16'd0;
         header_parser_dport_s31 = 16'd0;
+        header_parser_dport_s39 = 16'd0;
         header_parser_protocol_s28 = 8'd0;
+        header_parser_protocol_s36 = 8'd0;
         header_interface_number_s12 = 10'd0;
         header_interface_number_s20 = 10'd0;
         header_interface_number_s28 = 10'd0;
+        header_interface_number_s36 = 10'd0;
         header_parser_later_s28 = 1'd0;
+        header_parser_later_s36 = 1'd0;
         header_parser_tcp_flags_s23 = 8'd0;
         header_parser_tcp_flags_s31 = 8'd0;
+        header_parser_tcp_flags_s39 = 8'd0;
         header_parser_ip_length_s10 = 17'd0;
         header_parser_ip_length_s18 = 17'd0;
         header_parser_ip_length_s26 = 17'd0;
         header_parser_ip_length_s34 = 17'd0;
         header_address_dst_s29 = 61'd0;
         header_address_src_s25 = 61'd0;
+        header_address_src_s33 = 61'd0;
         header_parser_traffic_class_s18 = 8'd0;
         header_parser_traffic_class_s26 = 8'd0;
         header_parser_traffic_class_s34 = 8'd0;
+        in_epoch_s41 = 1'd0;
         header_interface_trust_s12 = 1'd0;
         header_interface_trust_s20 = 1'd0;
         header_interface_trust_s28 = 1'd0;
         header_interface_trust_s36 = 1'd0;
-        red_247_s21 = 1'd0;
+        red_265_s21 = 1'd0;
         header_parser_runt_s9 = 1'd0;
         header_parser_runt_s17 = 1'd0;
         header_parser_vlan_depth_s9 = 1'd0;
         header_parser_vlan_depth_s17 = 1'd0;
-        not_245_s12 = 1'd0;
-        not_245_s20 = 1'd0;
+        not_263_s12 = 1'd0;
+        not_263_s20 = 1'd0;
         header_interface_not_mine_s13 = 1'd0;
         header_interface_not_mine_s21 = 1'd0;
         header_parser_arp_s9 = 1'd0;
         header_parser_arp_s17 = 1'd0;
-        or_246_s13 = 1'd0;
-        or_246_s21 = 1'd0;
+        or_264_s13 = 1'd0;
+        or_264_s21 = 1'd0;
         header_parser_not_ip_s9 = 1'd0;
         header_parser_not_ip_s17 = 1'd0;
         header_parser_ipv4_header_s11 = 1'd0;
@@ -1438,50 +1530,55 @@ module header_path (
         header_reason_with_class_s34 = 6'd0;
         header_reason_without_s34 = 6'd0;
         base = 6'd0;
-        cat_289_s1 = 69'd0;
-        cat_289_s9 = 69'd0;
-        cat_289_s17 = 69'd0;
-        cat_289_s25 = 69'd0;
-        cat_289_s33 = 69'd0;
-        cat_289_s41 = 69'd0;
-        cat_289_s49 = 69'd0;
-        header_interface_number_s36 = 10'd0;
+        cat_307_s1 = 69'd0;
+        cat_307_s9 = 69'd0;
+        cat_307_s17 = 69'd0;
+        cat_307_s25 = 69'd0;
+        cat_307_s33 = 69'd0;
+        cat_307_s41 = 69'd0;
+        cat_307_s49 = 69'd0;
         header_interface_number_s44 = 10'd0;
+        header_interface_number_s52 = 10'd0;
         header_source_sender_s22 = 16'd0;
         header_source_sender_s30 = 16'd0;
         header_source_sender_s38 = 16'd0;
         header_source_sender_s46 = 16'd0;
-        header_class_number_s36 = 20'd0;
-        header_class_number_s44 = 20'd0;
-        header_class_direction_s36 = 1'd0;
-        header_class_direction_s44 = 1'd0;
-        header_step_action_s46 = 22'd0;
-        cat_299_s21 = 17'd0;
-        cat_299_s29 = 17'd0;
-        cat_299_s37 = 17'd0;
-        cat_299_s45 = 17'd0;
-        header_priority_rank_s40 = 3'd0;
-        header_priority_rank_s48 = 3'd0;
-        and_301_s46 = 16'd0;
+        header_source_sender_s54 = 16'd0;
+        header_class_number_s40 = 20'd0;
+        header_class_number_s48 = 20'd0;
+        header_class_direction_s40 = 1'd0;
+        header_class_direction_s48 = 1'd0;
+        header_step_action_s50 = 22'd0;
+        cat_317_s21 = 17'd0;
+        cat_317_s29 = 17'd0;
+        cat_317_s37 = 17'd0;
+        cat_317_s45 = 17'd0;
+        cat_317_s53 = 17'd0;
+        header_priority_rank_s44 = 3'd0;
+        header_priority_rank_s52 = 3'd0;
+        and_319_s50 = 16'd0;
         header_parser_offset_s4 = 8'd0;
         header_parser_offset_s12 = 8'd0;
         header_parser_offset_s20 = 8'd0;
         header_parser_offset_s28 = 8'd0;
         header_parser_offset_s36 = 8'd0;
         header_parser_offset_s44 = 8'd0;
+        header_parser_offset_s52 = 8'd0;
         header_parser_ip_length_s42 = 17'd0;
         header_parser_ip_length_s50 = 17'd0;
-        header_parser_protocol_s36 = 8'd0;
         header_parser_protocol_s44 = 8'd0;
+        header_parser_protocol_s52 = 8'd0;
         header_parser_v6_s40 = 1'd0;
         header_parser_v6_s48 = 1'd0;
         header_parser_l4_s29 = 3'd0;
         header_parser_l4_s37 = 3'd0;
         header_parser_l4_s45 = 3'd0;
+        header_parser_l4_s53 = 3'd0;
         header_parser_l4_offset_s20 = 7'd0;
         header_parser_l4_offset_s28 = 7'd0;
         header_parser_l4_offset_s36 = 7'd0;
         header_parser_l4_offset_s44 = 7'd0;
+        header_parser_l4_offset_s52 = 7'd0;
         header_parser_udp_no_checksum_s25 = 1'd0;
         header_parser_udp_no_checksum_s33 = 1'd0;
         header_parser_udp_no_checksum_s41 = 1'd0;
@@ -1490,9 +1587,7 @@ module header_path (
         header_parser_src_key_s50 = 129'd0;
         header_parser_dst_key_s42 = 129'd0;
         header_parser_dst_key_s50 = 129'd0;
-        header_parser_sport_s39 = 16'd0;
         header_parser_sport_s47 = 16'd0;
-        header_parser_dport_s39 = 16'd0;
         header_parser_dport_s47 = 16'd0;
         header_parser_traffic_class_s42 = 8'd0;
         header_parser_traffic_class_s50 = 8'd0;
@@ -1513,29 +1608,31 @@ module header_path (
         answering_s31 = 1'd0;
         answering_s39 = 1'd0;
         answering_s47 = 1'd0;
-        base_s44 = 6'd0;
-        header_step_copies_s46 = 4'd0;
-        not_288_s2 = 1'd0;
-        not_288_s10 = 1'd0;
-        not_288_s18 = 1'd0;
-        not_288_s26 = 1'd0;
-        not_288_s34 = 1'd0;
-        not_288_s42 = 1'd0;
-        not_288_s50 = 1'd0;
+        base_s48 = 6'd0;
+        header_step_copies_s50 = 4'd0;
+        not_306_s2 = 1'd0;
+        not_306_s10 = 1'd0;
+        not_306_s18 = 1'd0;
+        not_306_s26 = 1'd0;
+        not_306_s34 = 1'd0;
+        not_306_s42 = 1'd0;
+        not_306_s50 = 1'd0;
         header_interface_known_s12 = 1'd0;
         header_interface_known_s20 = 1'd0;
         header_interface_known_s28 = 1'd0;
         header_interface_known_s36 = 1'd0;
         header_interface_known_s44 = 1'd0;
+        header_interface_known_s52 = 1'd0;
         header_source_known_s22 = 1'd0;
         header_source_known_s30 = 1'd0;
         header_source_known_s38 = 1'd0;
         header_source_known_s46 = 1'd0;
-        header_class_found_s36 = 1'd0;
-        header_class_found_s44 = 1'd0;
-        header_step_first_s46 = 1'd0;
-        header_acl_asked_s41 = 1'd0;
-        header_acl_asked_s49 = 1'd0;
+        header_source_known_s54 = 1'd0;
+        header_class_found_s40 = 1'd0;
+        header_class_found_s48 = 1'd0;
+        header_step_first_s50 = 1'd0;
+        header_acl_asked_s45 = 1'd0;
+        header_acl_asked_s53 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -1585,6 +1682,10 @@ module header_path (
         in_valid_s47 = 1'd0;
         in_valid_s48 = 1'd0;
         in_valid_s49 = 1'd0;
+        in_valid_s50 = 1'd0;
+        in_valid_s51 = 1'd0;
+        in_valid_s52 = 1'd0;
+        in_valid_s53 = 1'd0;
         out_valid = 1'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;
@@ -1621,10 +1722,10 @@ module header_path (
         spaced_valid_s33_2 = 1'd0;
         spaced_valid_s34_2 = 1'd0;
         spaced_valid_s35_2 = 1'd0;
-        spaced_valid_s36 = 1'd0;
-        spaced_valid_s37 = 1'd0;
-        spaced_valid_s38 = 1'd0;
-        spaced_valid_s39 = 1'd0;
+        spaced_valid_s36_2 = 1'd0;
+        spaced_valid_s37_2 = 1'd0;
+        spaced_valid_s38_2 = 1'd0;
+        spaced_valid_s39_2 = 1'd0;
         spaced_valid_s40 = 1'd0;
         spaced_valid_s41 = 1'd0;
         spaced_valid_s42 = 1'd0;
@@ -1636,6 +1737,10 @@ module header_path (
         spaced_valid_s48 = 1'd0;
         spaced_valid_s49 = 1'd0;
         spaced_valid_s50 = 1'd0;
+        spaced_valid_s51 = 1'd0;
+        spaced_valid_s52 = 1'd0;
+        spaced_valid_s53 = 1'd0;
+        spaced_valid_s54 = 1'd0;
     end
 `endif
 endmodule

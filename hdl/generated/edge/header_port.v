@@ -11,12 +11,12 @@
 // spaced_valid, stage 0
 // hit0, stage 10
 // class0: record port_value, stage 10: class [19:0]
-// hit1, stage 10
-// class1: record port_value, stage 10: class [19:0]
+// hit1, stage 14
+// class1: record port_value, stage 14: class [19:0]
 // hit2, stage 10
 // class2: record port_value, stage 10: class [19:0]
-// hit3, stage 10
-// class3: record port_value, stage 10: class [19:0]
+// hit3, stage 14
+// class3: record port_value, stage 14: class [19:0]
 
 `default_nettype none
 
@@ -48,16 +48,14 @@ module header_port (
 );
     reg  and_15_s1;
     reg  and_19_s1;
-    wire port_dst_server_hit;
-    wire [65:0] port_dst_server_cfg_rdata;
+    wire table_port_server_first_hit;
+    wire table_port_server_second_hit;
+    wire [65:0] table_port_server_cfg_rdata;
     reg  and_15_s9;
-    wire port_src_server_hit;
-    wire [65:0] port_src_server_cfg_rdata;
     reg  and_19_s9;
-    wire port_dst_client_hit;
-    wire [65:0] port_dst_client_cfg_rdata;
-    wire port_src_client_hit;
-    wire [65:0] port_src_client_cfg_rdata;
+    wire table_port_client_first_hit;
+    wire table_port_client_second_hit;
+    wire [65:0] table_port_client_cfg_rdata;
     reg  spaced_valid_s1;
     reg  spaced_valid_s2;
     reg  spaced_valid_s3;
@@ -66,16 +64,17 @@ module header_port (
     reg  spaced_valid_s6;
     reg  spaced_valid_s7;
     reg  spaced_valid_s8;
-    assign hit0 = port_dst_server_hit & and_15_s9;
-    assign hit1 = port_src_server_hit & and_19_s9;
-    assign hit2 = port_dst_client_hit & and_15_s9;
-    assign hit3 = port_src_client_hit & and_19_s9;
-    assign cfg_rdata = (port_dst_server_cfg_rdata | port_src_server_cfg_rdata) | (port_dst_client_cfg_rdata | port_src_client_cfg_rdata);
+    assign hit0 = table_port_server_first_hit & and_15_s9;
+    assign hit1 = table_port_server_second_hit & and_19_s9;
+    assign hit2 = table_port_client_first_hit & and_15_s9;
+    assign hit3 = table_port_client_second_hit & and_19_s9;
+    assign cfg_rdata = table_port_server_cfg_rdata | table_port_client_cfg_rdata;
 
-    table_port_dst_server port_dst_server (
+    table_port_server table_port_server (
         .clk(clk),
         .rst(rst),
-        .key({dport, protocol, dst_scope}),
+        .first_key({dport, protocol, dst_scope}),
+        .second_key({sport, protocol, src_scope}),
         .epoch(epoch),
         .spaced_valid(spaced_valid),
         .cfg_write(cfg_write),
@@ -83,15 +82,18 @@ module header_port (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata),
-        .hit(port_dst_server_hit),
-        .value(class0),
-        .cfg_rdata(port_dst_server_cfg_rdata)
+        .first_hit(table_port_server_first_hit),
+        .first_value(class0),
+        .second_hit(table_port_server_second_hit),
+        .second_value(class1),
+        .cfg_rdata(table_port_server_cfg_rdata)
     );
 
-    table_port_src_server port_src_server (
+    table_port_client table_port_client (
         .clk(clk),
         .rst(rst),
-        .key({sport, protocol, src_scope}),
+        .first_key({sport, protocol, dst_scope}),
+        .second_key({dport, protocol, src_scope}),
         .epoch(epoch),
         .spaced_valid(spaced_valid),
         .cfg_write(cfg_write),
@@ -99,41 +101,11 @@ module header_port (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata),
-        .hit(port_src_server_hit),
-        .value(class1),
-        .cfg_rdata(port_src_server_cfg_rdata)
-    );
-
-    table_port_dst_client port_dst_client (
-        .clk(clk),
-        .rst(rst),
-        .key({sport, protocol, dst_scope}),
-        .epoch(epoch),
-        .spaced_valid(spaced_valid),
-        .cfg_write(cfg_write),
-        .cfg_read(cfg_read),
-        .cfg_table(cfg_table),
-        .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
-        .hit(port_dst_client_hit),
-        .value(class2),
-        .cfg_rdata(port_dst_client_cfg_rdata)
-    );
-
-    table_port_src_client port_src_client (
-        .clk(clk),
-        .rst(rst),
-        .key({dport, protocol, src_scope}),
-        .epoch(epoch),
-        .spaced_valid(spaced_valid),
-        .cfg_write(cfg_write),
-        .cfg_read(cfg_read),
-        .cfg_table(cfg_table),
-        .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
-        .hit(port_src_client_hit),
-        .value(class3),
-        .cfg_rdata(port_src_client_cfg_rdata)
+        .first_hit(table_port_client_first_hit),
+        .first_value(class2),
+        .second_hit(table_port_client_second_hit),
+        .second_value(class3),
+        .cfg_rdata(table_port_client_cfg_rdata)
     );
 
     always @(posedge clk) begin

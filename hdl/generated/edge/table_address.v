@@ -48,20 +48,20 @@ module table_address (
     reg  and_141_d2;
     reg  and_141_d3;
     reg  [31:0] seed1;
-    reg  and_190_d1;
-    reg  and_190_d2;
-    reg  and_190_d3;
+    reg  and_188_d1;
+    reg  and_188_d2;
+    reg  and_188_d3;
     reg  [31:0] seed2;
-    reg  and_239_d1;
-    reg  and_239_d2;
-    reg  and_239_d3;
+    reg  and_235_d1;
+    reg  and_235_d2;
+    reg  and_235_d3;
     reg  [31:0] seed3;
-    reg  and_288_d1;
-    reg  and_288_d2;
-    reg  and_288_d3;
+    reg  and_282_d1;
+    reg  and_282_d2;
+    reg  and_282_d3;
     reg  [31:0] mirrored_seed;
     reg  spaced_valid_s9;
-    reg  [9:0] cat_393_d1;
+    reg  [9:0] cat_385_d1;
     reg  [191:0] ways_q;
     reg  [191:0] ways_q_d1;
     reg  way_hit;
@@ -74,17 +74,20 @@ module table_address (
     reg  spaced_valid_s13;
     reg  src_found;
     reg  [60:0] src_answer;
-    reg  and_440_d1;
-    reg  and_442_d1;
+    reg  and_432_d1;
+    reg  and_434_d1;
     reg  [21:0] cfg_row_d1;
     reg  [191:0] wdata0_here;
     reg  [191:0] ways_cfg_q;
-    reg  and_442_d2;
+    reg  and_434_d2;
     reg  [191:0] ways_cfg_q1;
-    reg  and_442_d3;
-    reg  [191:0] answer_3;
+    reg  and_434_d3;
+    reg  [159:0] row_answered;
+    reg  and_434_d4;
+    reg  [159:0] answer;
+    reg  [31:0] answer_3;
     reg  answers_d1;
-    reg  [191:0] answer_4;
+    reg  [31:0] answer_4;
     reg  answers_d2;
     (* ram_style = "block" *) reg [191:0] ways [0:1023];
     wire [135:0] cat_28 = {7'd0, question[128:0]};
@@ -123,7 +126,7 @@ module table_address (
         ^(cat_28 & 136'h1f91caf6386f2c25de2753181954cd1ef5)
     };
     wire seed0_here = (cfg_table == 7'hd) & (cfg_row == 22'd8);
-    wire [31:0] cat_182 = {
+    wire [31:0] cat_180 = {
         seed0[0],
         seed0[1],
         seed0[2],
@@ -158,7 +161,7 @@ module table_address (
         seed0[31]
     };
     wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'd9);
-    wire [31:0] cat_231 = {
+    wire [31:0] cat_227 = {
         seed1[0],
         seed1[1],
         seed1[2],
@@ -193,7 +196,7 @@ module table_address (
         seed1[31]
     };
     wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'ha);
-    wire [31:0] cat_280 = {
+    wire [31:0] cat_274 = {
         seed2[0],
         seed2[1],
         seed2[2],
@@ -228,7 +231,7 @@ module table_address (
         seed2[31]
     };
     wire seed3_here = (cfg_table == 7'hd) & (cfg_row == 22'hb);
-    wire [31:0] cat_329 = {
+    wire [31:0] cat_321 = {
         seed3[0],
         seed3[1],
         seed3[2],
@@ -262,8 +265,8 @@ module table_address (
         seed3[30],
         seed3[31]
     };
-    wire [31:0] or_338 = ({32{spaced_valid_s1 | spaced_valid_s5}} & cat_182) | ({32{spaced_valid_s2 | spaced_valid_s6}} & cat_231);
-    wire [31:0] or_339 = ({32{spaced_valid_s3 | spaced_valid_s7}} & cat_280) | ({32{spaced_valid_s4 | spaced_valid_s8}} & cat_329);
+    wire [31:0] or_330 = ({32{spaced_valid_s1 | spaced_valid_s5}} & cat_180) | ({32{spaced_valid_s2 | spaced_valid_s6}} & cat_227);
+    wire [31:0] or_331 = ({32{spaced_valid_s3 | spaced_valid_s7}} & cat_274) | ({32{spaced_valid_s4 | spaced_valid_s8}} & cat_321);
     wire [1:0] way = ({2{spaced_valid_s3 | spaced_valid_s7}} & 2'd1) | (({2{spaced_valid_s4 | spaced_valid_s8}} & 2'd2) | {2{spaced_valid_s5 | spaced_valid_s9}});
     wire [7:0] bucket = {
         ^(digest & mirrored_seed),
@@ -280,30 +283,32 @@ module table_address (
     assign dst_value = {61{dst_found}} & dst_answer;
     wire src_taken = way_hit & ((spaced_valid_s10 | spaced_valid_s11) | (spaced_valid_s12 | spaced_valid_s13));
     assign src_value = {61{src_found}} & src_answer;
-    wire and_439 = (cfg_table == 7'd2) & (cfg_row[21:10] == 12'd0);
-    wire and_440 = cfg_write & and_439;
+    wire and_431 = (cfg_table == 7'd2) & (cfg_row[21:10] == 12'd0);
+    wire and_432 = cfg_write & and_431;
     wire [9:0] cfg_row_d1_9_0 = cfg_row_d1[9:0];
-    wire [191:0] or_455 = ({160'd0, {32{and_141_d3}} & seed0} | {160'd0, {32{and_190_d3}} & seed1}) | ({160'd0, {32{and_239_d3}} & seed2} | {160'd0, {32{and_288_d3}} & seed3});
-    wire answers = |{and_141_d3, and_190_d3, and_239_d3, and_288_d3, and_442_d3};
+    wire [31:0] or_454 = (({32{and_141_d3}} & seed0) | ({32{and_188_d3}} & seed1)) | (({32{and_235_d3}} & seed2) | ({32{and_282_d3}} & seed3));
+    wire answers = |{and_141_d3, and_188_d3, and_235_d3, and_282_d3, and_434_d3};
+    assign cfg_rdata = {answer, answer_4};
     assign dst_hit = dst_found;
     assign src_hit = src_found;
-    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         if (spaced_valid) src_waiting <= {epoch, src_key};
         if (spaced_valid | spaced_valid_s4) question <= ({130{spaced_valid}} & {epoch, dst_key}) | ({130{spaced_valid_s4}} & src_waiting);
         if (spaced_valid_s1 | spaced_valid_s5) digest <= cat_125 ^ 32'hdaeda3e9;
         if (spaced_valid_s4 | spaced_valid_s8) compared <= question;
-        mirrored_seed <= or_338 | or_339;
-        cat_393_d1 <= {way, bucket};
+        mirrored_seed <= or_330 | or_331;
+        cat_385_d1 <= {way, bucket};
         ways_q_d1 <= ways_q;
         way_hit <= (compared[129] ? ways_q_d1[1] : ways_q_d1[0]) & (ways_q_d1[130:2] == compared[128:0]);
         way_value_d1 <= way_value;
         if (dst_taken) dst_answer <= way_value_d1;
         if (src_taken) src_answer <= way_value_d1;
         cfg_row_d1 <= cfg_row;
-        if (and_440) wdata0_here <= cfg_wdata;
-        if (and_442_d2) ways_cfg_q1 <= ways_cfg_q;
+        if (and_432) wdata0_here <= cfg_wdata;
+        if (and_434_d2) ways_cfg_q1 <= ways_cfg_q;
+        if (and_434_d3) row_answered <= ways_cfg_q1[191:32];
+        answer <= and_434_d4 ? row_answered : 160'd0;
     end
 
     always @(posedge clk) begin
@@ -321,17 +326,17 @@ module table_address (
             and_141_d2 <= 1'd0;
             and_141_d3 <= 1'd0;
             seed1 <= 32'd0;
-            and_190_d1 <= 1'd0;
-            and_190_d2 <= 1'd0;
-            and_190_d3 <= 1'd0;
+            and_188_d1 <= 1'd0;
+            and_188_d2 <= 1'd0;
+            and_188_d3 <= 1'd0;
             seed2 <= 32'd0;
-            and_239_d1 <= 1'd0;
-            and_239_d2 <= 1'd0;
-            and_239_d3 <= 1'd0;
+            and_235_d1 <= 1'd0;
+            and_235_d2 <= 1'd0;
+            and_235_d3 <= 1'd0;
             seed3 <= 32'd0;
-            and_288_d1 <= 1'd0;
-            and_288_d2 <= 1'd0;
-            and_288_d3 <= 1'd0;
+            and_282_d1 <= 1'd0;
+            and_282_d2 <= 1'd0;
+            and_282_d3 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             dst_found <= 1'd0;
             spaced_valid_s10 <= 1'd0;
@@ -339,13 +344,14 @@ module table_address (
             spaced_valid_s12 <= 1'd0;
             spaced_valid_s13 <= 1'd0;
             src_found <= 1'd0;
-            and_440_d1 <= 1'd0;
-            and_442_d1 <= 1'd0;
-            and_442_d2 <= 1'd0;
-            and_442_d3 <= 1'd0;
-            answer_3 <= 192'd0;
+            and_432_d1 <= 1'd0;
+            and_434_d1 <= 1'd0;
+            and_434_d2 <= 1'd0;
+            and_434_d3 <= 1'd0;
+            and_434_d4 <= 1'd0;
+            answer_3 <= 32'd0;
             answers_d1 <= 1'd0;
-            answer_4 <= 192'd0;
+            answer_4 <= 32'd0;
             answers_d2 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
@@ -361,17 +367,17 @@ module table_address (
             and_141_d2 <= and_141_d1;
             and_141_d3 <= and_141_d2;
             if (cfg_write & seed1_here) seed1 <= cfg_wdata[31:0];
-            and_190_d1 <= cfg_read & seed1_here;
-            and_190_d2 <= and_190_d1;
-            and_190_d3 <= and_190_d2;
+            and_188_d1 <= cfg_read & seed1_here;
+            and_188_d2 <= and_188_d1;
+            and_188_d3 <= and_188_d2;
             if (cfg_write & seed2_here) seed2 <= cfg_wdata[31:0];
-            and_239_d1 <= cfg_read & seed2_here;
-            and_239_d2 <= and_239_d1;
-            and_239_d3 <= and_239_d2;
+            and_235_d1 <= cfg_read & seed2_here;
+            and_235_d2 <= and_235_d1;
+            and_235_d3 <= and_235_d2;
             if (cfg_write & seed3_here) seed3 <= cfg_wdata[31:0];
-            and_288_d1 <= cfg_read & seed3_here;
-            and_288_d2 <= and_288_d1;
-            and_288_d3 <= and_288_d2;
+            and_282_d1 <= cfg_read & seed3_here;
+            and_282_d2 <= and_282_d1;
+            and_282_d3 <= and_282_d2;
             spaced_valid_s9 <= spaced_valid_s8;
             dst_found <= (dst_found & ~spaced_valid_s4) | dst_taken;
             spaced_valid_s10 <= spaced_valid_s9;
@@ -379,11 +385,12 @@ module table_address (
             spaced_valid_s12 <= spaced_valid_s11;
             spaced_valid_s13 <= spaced_valid_s12;
             src_found <= (src_found & ~spaced_valid_s8) | src_taken;
-            and_440_d1 <= and_440;
-            and_442_d1 <= cfg_read & and_439;
-            and_442_d2 <= and_442_d1;
-            and_442_d3 <= and_442_d2;
-            if (answers | answers_d1) answer_3 <= or_455 | ({192{and_442_d3}} & ways_cfg_q1);
+            and_432_d1 <= and_432;
+            and_434_d1 <= cfg_read & and_431;
+            and_434_d2 <= and_434_d1;
+            and_434_d3 <= and_434_d2;
+            and_434_d4 <= and_434_d3;
+            if (answers | answers_d1) answer_3 <= or_454 | ({32{and_434_d3}} & ways_cfg_q1[31:0]);
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -391,13 +398,13 @@ module table_address (
     end
 
     always @(posedge clk) begin
-        ways_q <= ways[cat_393_d1];
-        if (and_440_d1 && cat_393_d1 == cfg_row_d1_9_0) ways_q <= wdata0_here;
+        ways_q <= ways[cat_385_d1];
+        if (and_432_d1 && cat_385_d1 == cfg_row_d1_9_0) ways_q <= wdata0_here;
     end
 
     always @(posedge clk) begin
-        if (and_440_d1) ways[cfg_row_d1_9_0] <= wdata0_here;
-        else if (and_442_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
+        if (and_432_d1) ways[cfg_row_d1_9_0] <= wdata0_here;
+        else if (and_434_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
     end
 
     // Bits which nothing reads.
@@ -422,20 +429,20 @@ module table_address (
         and_141_d2 = 1'd0;
         and_141_d3 = 1'd0;
         seed1 = 32'd0;
-        and_190_d1 = 1'd0;
-        and_190_d2 = 1'd0;
-        and_190_d3 = 1'd0;
+        and_188_d1 = 1'd0;
+        and_188_d2 = 1'd0;
+        and_188_d3 = 1'd0;
         seed2 = 32'd0;
-        and_239_d1 = 1'd0;
-        and_239_d2 = 1'd0;
-        and_239_d3 = 1'd0;
+        and_235_d1 = 1'd0;
+        and_235_d2 = 1'd0;
+        and_235_d3 = 1'd0;
         seed3 = 32'd0;
-        and_288_d1 = 1'd0;
-        and_288_d2 = 1'd0;
-        and_288_d3 = 1'd0;
+        and_282_d1 = 1'd0;
+        and_282_d2 = 1'd0;
+        and_282_d3 = 1'd0;
         mirrored_seed = 32'd0;
         spaced_valid_s9 = 1'd0;
-        cat_393_d1 = 10'd0;
+        cat_385_d1 = 10'd0;
         ways_q = 192'd0;
         ways_q_d1 = 192'd0;
         way_hit = 1'd0;
@@ -448,17 +455,20 @@ module table_address (
         spaced_valid_s13 = 1'd0;
         src_found = 1'd0;
         src_answer = 61'd0;
-        and_440_d1 = 1'd0;
-        and_442_d1 = 1'd0;
+        and_432_d1 = 1'd0;
+        and_434_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         wdata0_here = 192'd0;
         ways_cfg_q = 192'd0;
-        and_442_d2 = 1'd0;
+        and_434_d2 = 1'd0;
         ways_cfg_q1 = 192'd0;
-        and_442_d3 = 1'd0;
-        answer_3 = 192'd0;
+        and_434_d3 = 1'd0;
+        row_answered = 160'd0;
+        and_434_d4 = 1'd0;
+        answer = 160'd0;
+        answer_3 = 32'd0;
         answers_d1 = 1'd0;
-        answer_4 = 192'd0;
+        answer_4 = 32'd0;
         answers_d2 = 1'd0;
     end
 `endif

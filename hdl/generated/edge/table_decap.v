@@ -34,7 +34,7 @@ module table_decap (
     reg  [168:0] cfg_answer;
     reg  cfg_goes_d1;
     reg  and_18_d4;
-    reg  and_18_d5;
+    reg  [168:0] cfg_rdata_q;
     (* ram_style = "distributed" *) reg [168:0] rows [0:15];
     wire not_9 = ~(spaced_valid & spaced_valid_d1);
     wire and_15 = (cfg_table == 7'hf) & (cfg_row[21:4] == 18'd0);
@@ -43,14 +43,15 @@ module table_decap (
     wire cfg_goes = or_24 & ~spaced_valid;
     wire not_32 = ~(and_18_d1 & (and_18_d2 | and_18_d3));
     wire [3:0] mux_35 = spaced_valid ? index : (and_18_d1 ? cfg_row_d1[3:0] : cfg_asked);
-    assign cfg_rdata = {169{and_18_d5}} & cfg_answer;
     assign row = rows_q;
+    assign cfg_rdata = cfg_rdata_q;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
         if (and_16) wdata0_here <= cfg_wdata;
         if (and_18_d1) cfg_asked <= cfg_row_d1[3:0];
         if (cfg_goes_d1) cfg_answer <= rows_q;
+        cfg_rdata_q <= and_18_d4 ? cfg_answer : 169'd0;
     end
 
     always @(posedge clk) begin
@@ -63,7 +64,6 @@ module table_decap (
             and_18_d3 <= 1'd0;
             cfg_goes_d1 <= 1'd0;
             and_18_d4 <= 1'd0;
-            and_18_d5 <= 1'd0;
         end else begin
             spaced_valid_d1 <= spaced_valid;
             and_16_d1 <= and_16;
@@ -73,7 +73,6 @@ module table_decap (
             and_18_d3 <= and_18_d2;
             cfg_goes_d1 <= cfg_goes;
             and_18_d4 <= and_18_d3;
-            and_18_d5 <= and_18_d4;
         end
     end
 
@@ -112,7 +111,7 @@ module table_decap (
         cfg_answer = 169'd0;
         cfg_goes_d1 = 1'd0;
         and_18_d4 = 1'd0;
-        and_18_d5 = 1'd0;
+        cfg_rdata_q = 169'd0;
     end
 `endif
 

@@ -27,22 +27,23 @@ module table_host_limit (
     reg  [107:0] rows_cfg_q;
     reg  [107:0] rows_cfg_q_d1;
     reg  and_15_d2;
-    reg  answers;
-    reg  [107:0] answer_3;
-    reg  answers_d1;
-    reg  [107:0] answer_4;
-    reg  answers_d2;
+    reg  and_15_d3;
+    reg  [107:0] row_answered;
+    reg  and_15_d4;
+    reg  [107:0] answer;
     (* ram_style = "distributed" *) reg [107:0] rows [0:31];
     wire and_12 = (cfg_table == 7'h12) & (cfg_row[21:5] == 17'd0);
     wire and_13 = cfg_write & and_12;
     wire [4:0] cfg_row_d1_4_0 = cfg_row_d1[4:0];
     assign row = rows_q;
-    assign cfg_rdata = answer_4;
+    assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
         if (and_13) wdata0_here <= cfg_wdata;
         rows_cfg_q_d1 <= rows_cfg_q;
+        if (and_15_d3) row_answered <= rows_cfg_q_d1;
+        answer <= and_15_d4 ? row_answered : 108'd0;
     end
 
     always @(posedge clk) begin
@@ -50,20 +51,14 @@ module table_host_limit (
             and_13_d1 <= 1'd0;
             and_15_d1 <= 1'd0;
             and_15_d2 <= 1'd0;
-            answers <= 1'd0;
-            answer_3 <= 108'd0;
-            answers_d1 <= 1'd0;
-            answer_4 <= 108'd0;
-            answers_d2 <= 1'd0;
+            and_15_d3 <= 1'd0;
+            and_15_d4 <= 1'd0;
         end else begin
             and_13_d1 <= and_13;
             and_15_d1 <= cfg_read & and_12;
             and_15_d2 <= and_15_d1;
-            answers <= and_15_d2;
-            if (answers | answers_d1) answer_3 <= {108{answers}} & rows_cfg_q_d1;
-            answers_d1 <= answers;
-            if (answers_d1 | answers_d2) answer_4 <= answer_3;
-            answers_d2 <= answers_d1;
+            and_15_d3 <= and_15_d2;
+            and_15_d4 <= and_15_d3;
         end
     end
 
@@ -89,11 +84,10 @@ module table_host_limit (
         rows_cfg_q = 108'd0;
         rows_cfg_q_d1 = 108'd0;
         and_15_d2 = 1'd0;
-        answers = 1'd0;
-        answer_3 = 108'd0;
-        answers_d1 = 1'd0;
-        answer_4 = 108'd0;
-        answers_d2 = 1'd0;
+        and_15_d3 = 1'd0;
+        row_answered = 108'd0;
+        and_15_d4 = 1'd0;
+        answer = 108'd0;
     end
 `endif
 

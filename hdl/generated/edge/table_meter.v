@@ -35,7 +35,7 @@ module table_meter (
     reg  [91:0] cfg_answer;
     reg  cfg_goes_d1;
     reg  and_18_d4;
-    reg  and_18_d5;
+    reg  [91:0] cfg_rdata_q;
     (* ram_style = "distributed" *) reg [91:0] rows [0:31];
     wire not_9 = ~(spaced_valid & spaced_valid_d1);
     wire and_15 = (cfg_table == 7'h11) & (cfg_row[21:5] == 17'd0);
@@ -44,8 +44,8 @@ module table_meter (
     wire cfg_goes = or_24 & ~spaced_valid;
     wire not_32 = ~(and_18_d1 & (and_18_d2 | and_18_d3));
     wire [4:0] mux_35 = spaced_valid ? index : (and_18_d1 ? cfg_row_d1[4:0] : cfg_asked);
-    assign cfg_rdata = {92{and_18_d5}} & cfg_answer;
     assign row = row_q;
+    assign cfg_rdata = cfg_rdata_q;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
@@ -53,6 +53,7 @@ module table_meter (
         if (and_18_d1) cfg_asked <= cfg_row_d1[4:0];
         if (spaced_valid_d1) row_q <= rows_q;
         if (cfg_goes_d1) cfg_answer <= rows_q;
+        cfg_rdata_q <= and_18_d4 ? cfg_answer : 92'd0;
     end
 
     always @(posedge clk) begin
@@ -65,7 +66,6 @@ module table_meter (
             and_18_d3 <= 1'd0;
             cfg_goes_d1 <= 1'd0;
             and_18_d4 <= 1'd0;
-            and_18_d5 <= 1'd0;
         end else begin
             spaced_valid_d1 <= spaced_valid;
             and_16_d1 <= and_16;
@@ -75,7 +75,6 @@ module table_meter (
             and_18_d3 <= and_18_d2;
             cfg_goes_d1 <= cfg_goes;
             and_18_d4 <= and_18_d3;
-            and_18_d5 <= and_18_d4;
         end
     end
 
@@ -115,7 +114,7 @@ module table_meter (
         cfg_answer = 92'd0;
         cfg_goes_d1 = 1'd0;
         and_18_d4 = 1'd0;
-        and_18_d5 = 1'd0;
+        cfg_rdata_q = 92'd0;
     end
 `endif
 

@@ -29,23 +29,24 @@ module table_policy (
     reg  [16:0] rows_cfg_q;
     reg  and_17_d2;
     reg  [16:0] rows_cfg_q1;
-    reg  answers;
-    reg  [16:0] answer_3;
-    reg  answers_d1;
-    reg  [16:0] answer_4;
-    reg  answers_d2;
+    reg  and_17_d3;
+    reg  [16:0] row_answered;
+    reg  and_17_d4;
+    reg  [16:0] answer;
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [16:0] rows [0:255];
     wire and_14 = (cfg_table == 7'h17) & (cfg_row[21:8] == 14'd0);
     wire and_15 = cfg_write & and_14;
     wire [7:0] cfg_row_d1_7_0 = cfg_row_d1[7:0];
-    assign cfg_rdata = answer_4;
+    assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
         if (and_15) wdata0_here <= cfg_wdata;
         if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
+        if (and_17_d3) row_answered <= rows_cfg_q1;
+        answer <= and_17_d4 ? row_answered : 17'd0;
     end
 
     always @(posedge clk) begin
@@ -53,21 +54,15 @@ module table_policy (
             and_15_d1 <= 1'd0;
             and_17_d1 <= 1'd0;
             and_17_d2 <= 1'd0;
-            answers <= 1'd0;
-            answer_3 <= 17'd0;
-            answers_d1 <= 1'd0;
-            answer_4 <= 17'd0;
-            answers_d2 <= 1'd0;
+            and_17_d3 <= 1'd0;
+            and_17_d4 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
             and_15_d1 <= and_15;
             and_17_d1 <= cfg_read & and_14;
             and_17_d2 <= and_17_d1;
-            answers <= and_17_d2;
-            if (answers | answers_d1) answer_3 <= {17{answers}} & rows_cfg_q1;
-            answers_d1 <= answers;
-            if (answers_d1 | answers_d2) answer_4 <= answer_3;
-            answers_d2 <= answers_d1;
+            and_17_d3 <= and_17_d2;
+            and_17_d4 <= and_17_d3;
             spaced_valid_s1 <= spaced_valid;
         end
     end
@@ -96,11 +91,10 @@ module table_policy (
         rows_cfg_q = 17'd0;
         and_17_d2 = 1'd0;
         rows_cfg_q1 = 17'd0;
-        answers = 1'd0;
-        answer_3 = 17'd0;
-        answers_d1 = 1'd0;
-        answer_4 = 17'd0;
-        answers_d2 = 1'd0;
+        and_17_d3 = 1'd0;
+        row_answered = 17'd0;
+        and_17_d4 = 1'd0;
+        answer = 17'd0;
         spaced_valid_s1 = 1'd0;
     end
 `endif

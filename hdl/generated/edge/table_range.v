@@ -31,7 +31,7 @@ module table_range (
     reg  [511:0] cfg_answer;
     reg  cfg_goes_d1;
     reg  and_18_d4;
-    reg  and_18_d5;
+    reg  [511:0] cfg_rdata_q;
     (* ram_style = "distributed" *) reg [511:0] rows [0:31];
     wire not_9 = ~(reads & reads_d1);
     wire and_15 = (cfg_table == 7'd7) & (cfg_row[21:5] == 17'd0);
@@ -40,8 +40,8 @@ module table_range (
     wire cfg_goes = or_24 & ~reads;
     wire not_32 = ~(and_18_d1 & (and_18_d2 | and_18_d3));
     wire [4:0] mux_35 = reads ? index : (and_18_d1 ? cfg_row_d1[4:0] : cfg_asked);
-    assign cfg_rdata = {512{and_18_d5}} & cfg_answer;
     assign row = row_q;
+    assign cfg_rdata = cfg_rdata_q;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
@@ -49,6 +49,7 @@ module table_range (
         if (and_18_d1) cfg_asked <= cfg_row_d1[4:0];
         if (reads_d1) row_q <= rows_q;
         if (cfg_goes_d1) cfg_answer <= rows_q;
+        cfg_rdata_q <= and_18_d4 ? cfg_answer : 512'd0;
     end
 
     always @(posedge clk) begin
@@ -61,7 +62,6 @@ module table_range (
             and_18_d3 <= 1'd0;
             cfg_goes_d1 <= 1'd0;
             and_18_d4 <= 1'd0;
-            and_18_d5 <= 1'd0;
         end else begin
             reads_d1 <= reads;
             and_16_d1 <= and_16;
@@ -71,7 +71,6 @@ module table_range (
             and_18_d3 <= and_18_d2;
             cfg_goes_d1 <= cfg_goes;
             and_18_d4 <= and_18_d3;
-            and_18_d5 <= and_18_d4;
         end
     end
 
@@ -111,7 +110,7 @@ module table_range (
         cfg_answer = 512'd0;
         cfg_goes_d1 = 1'd0;
         and_18_d4 = 1'd0;
-        and_18_d5 = 1'd0;
+        cfg_rdata_q = 512'd0;
     end
 `endif
 

@@ -73,7 +73,7 @@ module table_rule (
     reg  [509:0] cfg_answer;
     reg  cfg_goes_d1;
     reg  and_43_d4;
-    reg  and_43_d5;
+    reg  [509:0] cfg_rdata_q;
     reg  v6_kept;
     reg  [127:0] client_kept;
     reg  [127:0] server_kept;
@@ -107,7 +107,6 @@ module table_rule (
     wire cfg_goes = or_49 & ~or_30;
     wire not_57 = ~(and_43_d1 & (and_43_d2 | and_43_d3));
     wire [5:0] mux_60 = or_30 ? index_d1 : (and_43_d1 ? cfg_row_d1[5:0] : cfg_asked);
-    assign cfg_rdata = {510{and_43_d5}} & cfg_answer;
     wire second_slot = (spaced_valid_s4 | spaced_valid_s6) | (spaced_valid_s8 | spaced_valid_s10);
     wire red_97 = |((client_kept[95:0] ^ row_q[352:257]) & ~(96'hffffffffffffffffffffffff >> row_q[359:353]));
     wire red_107 = |((server_kept[95:0] ^ row_q[455:360]) & ~(96'hffffffffffffffffffffffff >> row_q[462:456]));
@@ -125,6 +124,7 @@ module table_rule (
     assign rule = {16{found}} & best_rule;
     assign permit = best_permit & found;
     assign hit = found;
+    assign cfg_rdata = cfg_rdata_q;
 
     always @(posedge clk) begin
         index_d1 <= index;
@@ -133,6 +133,7 @@ module table_rule (
         if (and_43_d1) cfg_asked <= cfg_row_d1[5:0];
         if (or_30_d1) row_q <= rows_q;
         if (cfg_goes_d1) cfg_answer <= rows_q;
+        cfg_rdata_q <= and_43_d4 ? cfg_answer : 510'd0;
         if (spaced_valid_s3) v6_kept <= v6;
         if (spaced_valid_s3) client_kept <= client;
         if (spaced_valid_s3) server_kept <= server;
@@ -174,7 +175,6 @@ module table_rule (
             and_43_d3 <= 1'd0;
             cfg_goes_d1 <= 1'd0;
             and_43_d4 <= 1'd0;
-            and_43_d5 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             spaced_valid_s10 <= 1'd0;
             found <= 1'd0;
@@ -195,7 +195,6 @@ module table_rule (
             and_43_d3 <= and_43_d2;
             cfg_goes_d1 <= cfg_goes;
             and_43_d4 <= and_43_d3;
-            and_43_d5 <= and_43_d4;
             spaced_valid_s9 <= spaced_valid_s8;
             spaced_valid_s10 <= spaced_valid_s9;
             found <= holds | and_224;
@@ -247,7 +246,7 @@ module table_rule (
         cfg_answer = 510'd0;
         cfg_goes_d1 = 1'd0;
         and_43_d4 = 1'd0;
-        and_43_d5 = 1'd0;
+        cfg_rdata_q = 510'd0;
         v6_kept = 1'd0;
         client_kept = 128'd0;
         server_kept = 128'd0;

@@ -33,24 +33,24 @@ module table_source (
     reg  spaced_valid_s3;
     reg  spaced_valid_s4;
     reg  [31:0] seed0;
-    reg  and_128_d1;
-    reg  and_128_d2;
-    reg  and_128_d3;
+    reg  and_126_d1;
+    reg  and_126_d2;
+    reg  and_126_d3;
     reg  [31:0] seed1;
-    reg  and_176_d1;
-    reg  and_176_d2;
-    reg  and_176_d3;
+    reg  and_172_d1;
+    reg  and_172_d2;
+    reg  and_172_d3;
     reg  [31:0] seed2;
-    reg  and_224_d1;
-    reg  and_224_d2;
-    reg  and_224_d3;
+    reg  and_218_d1;
+    reg  and_218_d2;
+    reg  and_218_d3;
     reg  [31:0] seed3;
-    reg  and_272_d1;
-    reg  and_272_d2;
-    reg  and_272_d3;
+    reg  and_264_d1;
+    reg  and_264_d2;
+    reg  and_264_d3;
     reg  [31:0] mirrored_seed;
     reg  spaced_valid_s5;
-    reg  [9:0] cat_373_d1;
+    reg  [9:0] cat_363_d1;
     reg  [77:0] ways_q;
     reg  [77:0] ways_q_d1;
     reg  way_hit;
@@ -61,56 +61,59 @@ module table_source (
     reg  spaced_valid_s9;
     reg  found;
     reg  [15:0] answer;
-    reg  and_409_d1;
-    reg  and_411_d1;
+    reg  and_399_d1;
+    reg  and_401_d1;
     reg  [21:0] cfg_row_d1;
     reg  [77:0] wdata0_here;
     reg  [77:0] ways_cfg_q;
-    reg  and_411_d2;
+    reg  and_401_d2;
     reg  [77:0] ways_cfg_q1;
-    reg  and_411_d3;
-    reg  [77:0] answer_3;
+    reg  and_401_d3;
+    reg  [45:0] row_answered;
+    reg  and_401_d4;
+    reg  [45:0] answer_2;
+    reg  [31:0] answer_3;
     reg  answers_d1;
-    reg  [77:0] answer_4;
+    reg  [31:0] answer_4;
     reg  answers_d2;
     (* ram_style = "block" *) reg [77:0] ways [0:1023];
-    wire [63:0] cat_16 = {4'd0, question[59:0]};
-    wire [31:0] cat_113 = {
-        ^(cat_16 & 64'h8fc8e57b1c379612),
-        ^(cat_16 & 64'h47e472bd8e1bcb09),
-        ^(cat_16 & 64'h23f2395ec70de584),
-        ^(cat_16 & 64'h11f91caf6386f2c2),
-        ^(cat_16 & 64'h8fc8e57b1c37961),
-        ^(cat_16 & 64'h47e472bd8e1bcb0),
-        ^(cat_16 & 64'h8df7c6eef047484a),
-        ^(cat_16 & 64'h46fbe3777823a425),
-        ^(cat_16 & 64'hacb514c0a0264400),
-        ^(cat_16 & 64'hd9926f1b4c24b412),
-        ^(cat_16 & 64'he301d2f6ba25cc1b),
-        ^(cat_16 & 64'hfe480c004125701f),
-        ^(cat_16 & 64'h7f2406002092b80f),
-        ^(cat_16 & 64'hb05ae67b0c7eca15),
-        ^(cat_16 & 64'hd7e596469a08f318),
-        ^(cat_16 & 64'h6bf2cb234d04798c),
-        ^(cat_16 & 64'h35f96591a6823cc6),
-        ^(cat_16 & 64'h1afcb2c8d3411e63),
-        ^(cat_16 & 64'h82b6bc1f75971923),
-        ^(cat_16 & 64'hce93bb74a6fc1a83),
-        ^(cat_16 & 64'he88138c14f499b53),
-        ^(cat_16 & 64'h74409c60a7a4cda9),
-        ^(cat_16 & 64'hb5e8ab4b4fe5f0c6),
-        ^(cat_16 & 64'hd53cb0debbc56e71),
-        ^(cat_16 & 64'h6a9e586f5de2b738),
-        ^(cat_16 & 64'hba87c94cb2c6cd8e),
-        ^(cat_16 & 64'hd28b01dd4554f0d5),
-        ^(cat_16 & 64'he68d6595be9dee78),
-        ^(cat_16 & 64'hfc8e57b1c379612e),
-        ^(cat_16 & 64'h7e472bd8e1bcb097),
-        ^(cat_16 & 64'h3f2395ec70de584b),
-        ^(cat_16 & 64'h1f91caf6386f2c25)
+    wire [63:0] cat_14 = {4'd0, question[59:0]};
+    wire [31:0] cat_111 = {
+        ^(cat_14 & 64'h8fc8e57b1c379612),
+        ^(cat_14 & 64'h47e472bd8e1bcb09),
+        ^(cat_14 & 64'h23f2395ec70de584),
+        ^(cat_14 & 64'h11f91caf6386f2c2),
+        ^(cat_14 & 64'h8fc8e57b1c37961),
+        ^(cat_14 & 64'h47e472bd8e1bcb0),
+        ^(cat_14 & 64'h8df7c6eef047484a),
+        ^(cat_14 & 64'h46fbe3777823a425),
+        ^(cat_14 & 64'hacb514c0a0264400),
+        ^(cat_14 & 64'hd9926f1b4c24b412),
+        ^(cat_14 & 64'he301d2f6ba25cc1b),
+        ^(cat_14 & 64'hfe480c004125701f),
+        ^(cat_14 & 64'h7f2406002092b80f),
+        ^(cat_14 & 64'hb05ae67b0c7eca15),
+        ^(cat_14 & 64'hd7e596469a08f318),
+        ^(cat_14 & 64'h6bf2cb234d04798c),
+        ^(cat_14 & 64'h35f96591a6823cc6),
+        ^(cat_14 & 64'h1afcb2c8d3411e63),
+        ^(cat_14 & 64'h82b6bc1f75971923),
+        ^(cat_14 & 64'hce93bb74a6fc1a83),
+        ^(cat_14 & 64'he88138c14f499b53),
+        ^(cat_14 & 64'h74409c60a7a4cda9),
+        ^(cat_14 & 64'hb5e8ab4b4fe5f0c6),
+        ^(cat_14 & 64'hd53cb0debbc56e71),
+        ^(cat_14 & 64'h6a9e586f5de2b738),
+        ^(cat_14 & 64'hba87c94cb2c6cd8e),
+        ^(cat_14 & 64'hd28b01dd4554f0d5),
+        ^(cat_14 & 64'he68d6595be9dee78),
+        ^(cat_14 & 64'hfc8e57b1c379612e),
+        ^(cat_14 & 64'h7e472bd8e1bcb097),
+        ^(cat_14 & 64'h3f2395ec70de584b),
+        ^(cat_14 & 64'h1f91caf6386f2c25)
     };
     wire seed0_here = (cfg_table == 7'hd) & (cfg_row == 22'd4);
-    wire [31:0] cat_168 = {
+    wire [31:0] cat_164 = {
         seed0[0],
         seed0[1],
         seed0[2],
@@ -145,7 +148,7 @@ module table_source (
         seed0[31]
     };
     wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'd5);
-    wire [31:0] cat_216 = {
+    wire [31:0] cat_210 = {
         seed1[0],
         seed1[1],
         seed1[2],
@@ -180,7 +183,7 @@ module table_source (
         seed1[31]
     };
     wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'd6);
-    wire [31:0] cat_264 = {
+    wire [31:0] cat_256 = {
         seed2[0],
         seed2[1],
         seed2[2],
@@ -215,7 +218,7 @@ module table_source (
         seed2[31]
     };
     wire seed3_here = (cfg_table == 7'hd) & (cfg_row == 22'd7);
-    wire [31:0] cat_312 = {
+    wire [31:0] cat_302 = {
         seed3[0],
         seed3[1],
         seed3[2],
@@ -249,7 +252,7 @@ module table_source (
         seed3[30],
         seed3[31]
     };
-    wire [31:0] or_323 = (({32{spaced_valid_s1}} & cat_168) | ({32{spaced_valid_s2}} & cat_216)) | (({32{spaced_valid_s3}} & cat_264) | ({32{spaced_valid_s4}} & cat_312));
+    wire [31:0] or_313 = (({32{spaced_valid_s1}} & cat_164) | ({32{spaced_valid_s2}} & cat_210)) | (({32{spaced_valid_s3}} & cat_256) | ({32{spaced_valid_s4}} & cat_302));
     wire [1:0] way = ({2{spaced_valid_s3}} & 2'd1) | (({2{spaced_valid_s4}} & 2'd2) | {2{spaced_valid_s5}});
     wire [7:0] bucket = {
         ^(digest & mirrored_seed),
@@ -264,27 +267,29 @@ module table_source (
     wire [15:0] way_value = ways_q_d1[77:62];
     wire taken = way_hit & ((spaced_valid_s6 | spaced_valid_s7) | (spaced_valid_s8 | spaced_valid_s9));
     assign value = {16{found}} & answer;
-    wire and_408 = (cfg_table == 7'd1) & (cfg_row[21:10] == 12'd0);
-    wire and_409 = cfg_write & and_408;
+    wire and_398 = (cfg_table == 7'd1) & (cfg_row[21:10] == 12'd0);
+    wire and_399 = cfg_write & and_398;
     wire [9:0] cfg_row_d1_9_0 = cfg_row_d1[9:0];
-    wire [77:0] or_424 = ({46'd0, {32{and_128_d3}} & seed0} | {46'd0, {32{and_176_d3}} & seed1}) | ({46'd0, {32{and_224_d3}} & seed2} | {46'd0, {32{and_272_d3}} & seed3});
-    wire answers = |{and_128_d3, and_176_d3, and_224_d3, and_272_d3, and_411_d3};
+    wire [31:0] or_421 = (({32{and_126_d3}} & seed0) | ({32{and_172_d3}} & seed1)) | (({32{and_218_d3}} & seed2) | ({32{and_264_d3}} & seed3));
+    wire answers = |{and_126_d3, and_172_d3, and_218_d3, and_264_d3, and_401_d3};
+    assign cfg_rdata = {answer_2, answer_4};
     assign hit = found;
-    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
-        if (spaced_valid) question <= {61{spaced_valid}} & {epoch, key};
-        if (spaced_valid_s1) digest <= cat_113 ^ 32'h8c28b28a;
+        if (spaced_valid) question <= {epoch, key};
+        if (spaced_valid_s1) digest <= cat_111 ^ 32'h8c28b28a;
         if (spaced_valid_s4) compared <= question;
-        mirrored_seed <= or_323;
-        cat_373_d1 <= {way, bucket};
+        mirrored_seed <= or_313;
+        cat_363_d1 <= {way, bucket};
         ways_q_d1 <= ways_q;
         way_hit <= (compared[60] ? ways_q_d1[1] : ways_q_d1[0]) & (ways_q_d1[61:2] == compared[59:0]);
         way_value_d1 <= way_value;
         if (taken) answer <= way_value_d1;
         cfg_row_d1 <= cfg_row;
-        if (and_409) wdata0_here <= cfg_wdata;
-        if (and_411_d2) ways_cfg_q1 <= ways_cfg_q;
+        if (and_399) wdata0_here <= cfg_wdata;
+        if (and_401_d2) ways_cfg_q1 <= ways_cfg_q;
+        if (and_401_d3) row_answered <= ways_cfg_q1[77:32];
+        answer_2 <= and_401_d4 ? row_answered : 46'd0;
     end
 
     always @(posedge clk) begin
@@ -294,34 +299,35 @@ module table_source (
             spaced_valid_s3 <= 1'd0;
             spaced_valid_s4 <= 1'd0;
             seed0 <= 32'd0;
-            and_128_d1 <= 1'd0;
-            and_128_d2 <= 1'd0;
-            and_128_d3 <= 1'd0;
+            and_126_d1 <= 1'd0;
+            and_126_d2 <= 1'd0;
+            and_126_d3 <= 1'd0;
             seed1 <= 32'd0;
-            and_176_d1 <= 1'd0;
-            and_176_d2 <= 1'd0;
-            and_176_d3 <= 1'd0;
+            and_172_d1 <= 1'd0;
+            and_172_d2 <= 1'd0;
+            and_172_d3 <= 1'd0;
             seed2 <= 32'd0;
-            and_224_d1 <= 1'd0;
-            and_224_d2 <= 1'd0;
-            and_224_d3 <= 1'd0;
+            and_218_d1 <= 1'd0;
+            and_218_d2 <= 1'd0;
+            and_218_d3 <= 1'd0;
             seed3 <= 32'd0;
-            and_272_d1 <= 1'd0;
-            and_272_d2 <= 1'd0;
-            and_272_d3 <= 1'd0;
+            and_264_d1 <= 1'd0;
+            and_264_d2 <= 1'd0;
+            and_264_d3 <= 1'd0;
             spaced_valid_s5 <= 1'd0;
             spaced_valid_s6 <= 1'd0;
             spaced_valid_s7 <= 1'd0;
             spaced_valid_s8 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             found <= 1'd0;
-            and_409_d1 <= 1'd0;
-            and_411_d1 <= 1'd0;
-            and_411_d2 <= 1'd0;
-            and_411_d3 <= 1'd0;
-            answer_3 <= 78'd0;
+            and_399_d1 <= 1'd0;
+            and_401_d1 <= 1'd0;
+            and_401_d2 <= 1'd0;
+            and_401_d3 <= 1'd0;
+            and_401_d4 <= 1'd0;
+            answer_3 <= 32'd0;
             answers_d1 <= 1'd0;
-            answer_4 <= 78'd0;
+            answer_4 <= 32'd0;
             answers_d2 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
@@ -329,32 +335,33 @@ module table_source (
             spaced_valid_s3 <= spaced_valid_s2;
             spaced_valid_s4 <= spaced_valid_s3;
             if (cfg_write & seed0_here) seed0 <= cfg_wdata[31:0];
-            and_128_d1 <= cfg_read & seed0_here;
-            and_128_d2 <= and_128_d1;
-            and_128_d3 <= and_128_d2;
+            and_126_d1 <= cfg_read & seed0_here;
+            and_126_d2 <= and_126_d1;
+            and_126_d3 <= and_126_d2;
             if (cfg_write & seed1_here) seed1 <= cfg_wdata[31:0];
-            and_176_d1 <= cfg_read & seed1_here;
-            and_176_d2 <= and_176_d1;
-            and_176_d3 <= and_176_d2;
+            and_172_d1 <= cfg_read & seed1_here;
+            and_172_d2 <= and_172_d1;
+            and_172_d3 <= and_172_d2;
             if (cfg_write & seed2_here) seed2 <= cfg_wdata[31:0];
-            and_224_d1 <= cfg_read & seed2_here;
-            and_224_d2 <= and_224_d1;
-            and_224_d3 <= and_224_d2;
+            and_218_d1 <= cfg_read & seed2_here;
+            and_218_d2 <= and_218_d1;
+            and_218_d3 <= and_218_d2;
             if (cfg_write & seed3_here) seed3 <= cfg_wdata[31:0];
-            and_272_d1 <= cfg_read & seed3_here;
-            and_272_d2 <= and_272_d1;
-            and_272_d3 <= and_272_d2;
+            and_264_d1 <= cfg_read & seed3_here;
+            and_264_d2 <= and_264_d1;
+            and_264_d3 <= and_264_d2;
             spaced_valid_s5 <= spaced_valid_s4;
             spaced_valid_s6 <= spaced_valid_s5;
             spaced_valid_s7 <= spaced_valid_s6;
             spaced_valid_s8 <= spaced_valid_s7;
             spaced_valid_s9 <= spaced_valid_s8;
             found <= (found & ~spaced_valid_s4) | taken;
-            and_409_d1 <= and_409;
-            and_411_d1 <= cfg_read & and_408;
-            and_411_d2 <= and_411_d1;
-            and_411_d3 <= and_411_d2;
-            if (answers | answers_d1) answer_3 <= or_424 | ({78{and_411_d3}} & ways_cfg_q1);
+            and_399_d1 <= and_399;
+            and_401_d1 <= cfg_read & and_398;
+            and_401_d2 <= and_401_d1;
+            and_401_d3 <= and_401_d2;
+            and_401_d4 <= and_401_d3;
+            if (answers | answers_d1) answer_3 <= or_421 | ({32{and_401_d3}} & ways_cfg_q1[31:0]);
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -362,13 +369,13 @@ module table_source (
     end
 
     always @(posedge clk) begin
-        ways_q <= ways[cat_373_d1];
-        if (and_409_d1 && cat_373_d1 == cfg_row_d1_9_0) ways_q <= wdata0_here;
+        ways_q <= ways[cat_363_d1];
+        if (and_399_d1 && cat_363_d1 == cfg_row_d1_9_0) ways_q <= wdata0_here;
     end
 
     always @(posedge clk) begin
-        if (and_409_d1) ways[cfg_row_d1_9_0] <= wdata0_here;
-        else if (and_411_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
+        if (and_399_d1) ways[cfg_row_d1_9_0] <= wdata0_here;
+        else if (and_401_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
     end
 
     // Bits which nothing reads.
@@ -384,24 +391,24 @@ module table_source (
         spaced_valid_s3 = 1'd0;
         spaced_valid_s4 = 1'd0;
         seed0 = 32'd0;
-        and_128_d1 = 1'd0;
-        and_128_d2 = 1'd0;
-        and_128_d3 = 1'd0;
+        and_126_d1 = 1'd0;
+        and_126_d2 = 1'd0;
+        and_126_d3 = 1'd0;
         seed1 = 32'd0;
-        and_176_d1 = 1'd0;
-        and_176_d2 = 1'd0;
-        and_176_d3 = 1'd0;
+        and_172_d1 = 1'd0;
+        and_172_d2 = 1'd0;
+        and_172_d3 = 1'd0;
         seed2 = 32'd0;
-        and_224_d1 = 1'd0;
-        and_224_d2 = 1'd0;
-        and_224_d3 = 1'd0;
+        and_218_d1 = 1'd0;
+        and_218_d2 = 1'd0;
+        and_218_d3 = 1'd0;
         seed3 = 32'd0;
-        and_272_d1 = 1'd0;
-        and_272_d2 = 1'd0;
-        and_272_d3 = 1'd0;
+        and_264_d1 = 1'd0;
+        and_264_d2 = 1'd0;
+        and_264_d3 = 1'd0;
         mirrored_seed = 32'd0;
         spaced_valid_s5 = 1'd0;
-        cat_373_d1 = 10'd0;
+        cat_363_d1 = 10'd0;
         ways_q = 78'd0;
         ways_q_d1 = 78'd0;
         way_hit = 1'd0;
@@ -412,17 +419,20 @@ module table_source (
         spaced_valid_s9 = 1'd0;
         found = 1'd0;
         answer = 16'd0;
-        and_409_d1 = 1'd0;
-        and_411_d1 = 1'd0;
+        and_399_d1 = 1'd0;
+        and_401_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         wdata0_here = 78'd0;
         ways_cfg_q = 78'd0;
-        and_411_d2 = 1'd0;
+        and_401_d2 = 1'd0;
         ways_cfg_q1 = 78'd0;
-        and_411_d3 = 1'd0;
-        answer_3 = 78'd0;
+        and_401_d3 = 1'd0;
+        row_answered = 46'd0;
+        and_401_d4 = 1'd0;
+        answer_2 = 46'd0;
+        answer_3 = 32'd0;
         answers_d1 = 1'd0;
-        answer_4 = 78'd0;
+        answer_4 = 32'd0;
         answers_d2 = 1'd0;
     end
 `endif

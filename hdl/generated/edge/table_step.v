@@ -33,24 +33,24 @@ module table_step (
     reg  spaced_valid_s3;
     reg  spaced_valid_s4;
     reg  [31:0] seed0;
-    reg  and_128_d1;
-    reg  and_128_d2;
-    reg  and_128_d3;
+    reg  and_126_d1;
+    reg  and_126_d2;
+    reg  and_126_d3;
     reg  [31:0] seed1;
-    reg  and_176_d1;
-    reg  and_176_d2;
-    reg  and_176_d3;
+    reg  and_172_d1;
+    reg  and_172_d2;
+    reg  and_172_d3;
     reg  [31:0] seed2;
-    reg  and_224_d1;
-    reg  and_224_d2;
-    reg  and_224_d3;
+    reg  and_218_d1;
+    reg  and_218_d2;
+    reg  and_218_d3;
     reg  [31:0] seed3;
-    reg  and_272_d1;
-    reg  and_272_d2;
-    reg  and_272_d3;
+    reg  and_264_d1;
+    reg  and_264_d2;
+    reg  and_264_d3;
     reg  [31:0] mirrored_seed;
     reg  spaced_valid_s5;
-    reg  [10:0] cat_378_d1;
+    reg  [10:0] cat_368_d1;
     reg  [69:0] ways_q;
     reg  [69:0] ways_q_d1;
     reg  way_hit;
@@ -61,56 +61,59 @@ module table_step (
     reg  spaced_valid_s9;
     reg  found;
     reg  [26:0] answer;
-    reg  and_414_d1;
-    reg  and_416_d1;
+    reg  and_404_d1;
+    reg  and_406_d1;
     reg  [21:0] cfg_row_d1;
     reg  [69:0] wdata0_here;
     reg  [69:0] ways_cfg_q;
-    reg  and_416_d2;
+    reg  and_406_d2;
     reg  [69:0] ways_cfg_q1;
-    reg  and_416_d3;
-    reg  [69:0] answer_3;
+    reg  and_406_d3;
+    reg  [37:0] row_answered;
+    reg  and_406_d4;
+    reg  [37:0] answer_2;
+    reg  [31:0] answer_3;
     reg  answers_d1;
-    reg  [69:0] answer_4;
+    reg  [31:0] answer_4;
     reg  answers_d2;
     (* ram_style = "block" *) reg [69:0] ways [0:2047];
-    wire [47:0] cat_16 = {7'd0, question[40:0]};
-    wire [31:0] cat_113 = {
-        ^(cat_16 & 48'h8fc8e57b1c37),
-        ^(cat_16 & 48'h47e472bd8e1b),
-        ^(cat_16 & 48'h23f2395ec70d),
-        ^(cat_16 & 48'h11f91caf6386),
-        ^(cat_16 & 48'h8fc8e57b1c3),
-        ^(cat_16 & 48'h47e472bd8e1),
-        ^(cat_16 & 48'h8df7c6eef047),
-        ^(cat_16 & 48'h46fbe3777823),
-        ^(cat_16 & 48'hacb514c0a026),
-        ^(cat_16 & 48'hd9926f1b4c24),
-        ^(cat_16 & 48'he301d2f6ba25),
-        ^(cat_16 & 48'hfe480c004125),
-        ^(cat_16 & 48'h7f2406002092),
-        ^(cat_16 & 48'hb05ae67b0c7e),
-        ^(cat_16 & 48'hd7e596469a08),
-        ^(cat_16 & 48'h6bf2cb234d04),
-        ^(cat_16 & 48'h35f96591a682),
-        ^(cat_16 & 48'h1afcb2c8d341),
-        ^(cat_16 & 48'h82b6bc1f7597),
-        ^(cat_16 & 48'hce93bb74a6fc),
-        ^(cat_16 & 48'he88138c14f49),
-        ^(cat_16 & 48'h74409c60a7a4),
-        ^(cat_16 & 48'hb5e8ab4b4fe5),
-        ^(cat_16 & 48'hd53cb0debbc5),
-        ^(cat_16 & 48'h6a9e586f5de2),
-        ^(cat_16 & 48'hba87c94cb2c6),
-        ^(cat_16 & 48'hd28b01dd4554),
-        ^(cat_16 & 48'he68d6595be9d),
-        ^(cat_16 & 48'hfc8e57b1c379),
-        ^(cat_16 & 48'h7e472bd8e1bc),
-        ^(cat_16 & 48'h3f2395ec70de),
-        ^(cat_16 & 48'h1f91caf6386f)
+    wire [47:0] cat_14 = {7'd0, question[40:0]};
+    wire [31:0] cat_111 = {
+        ^(cat_14 & 48'h8fc8e57b1c37),
+        ^(cat_14 & 48'h47e472bd8e1b),
+        ^(cat_14 & 48'h23f2395ec70d),
+        ^(cat_14 & 48'h11f91caf6386),
+        ^(cat_14 & 48'h8fc8e57b1c3),
+        ^(cat_14 & 48'h47e472bd8e1),
+        ^(cat_14 & 48'h8df7c6eef047),
+        ^(cat_14 & 48'h46fbe3777823),
+        ^(cat_14 & 48'hacb514c0a026),
+        ^(cat_14 & 48'hd9926f1b4c24),
+        ^(cat_14 & 48'he301d2f6ba25),
+        ^(cat_14 & 48'hfe480c004125),
+        ^(cat_14 & 48'h7f2406002092),
+        ^(cat_14 & 48'hb05ae67b0c7e),
+        ^(cat_14 & 48'hd7e596469a08),
+        ^(cat_14 & 48'h6bf2cb234d04),
+        ^(cat_14 & 48'h35f96591a682),
+        ^(cat_14 & 48'h1afcb2c8d341),
+        ^(cat_14 & 48'h82b6bc1f7597),
+        ^(cat_14 & 48'hce93bb74a6fc),
+        ^(cat_14 & 48'he88138c14f49),
+        ^(cat_14 & 48'h74409c60a7a4),
+        ^(cat_14 & 48'hb5e8ab4b4fe5),
+        ^(cat_14 & 48'hd53cb0debbc5),
+        ^(cat_14 & 48'h6a9e586f5de2),
+        ^(cat_14 & 48'hba87c94cb2c6),
+        ^(cat_14 & 48'hd28b01dd4554),
+        ^(cat_14 & 48'he68d6595be9d),
+        ^(cat_14 & 48'hfc8e57b1c379),
+        ^(cat_14 & 48'h7e472bd8e1bc),
+        ^(cat_14 & 48'h3f2395ec70de),
+        ^(cat_14 & 48'h1f91caf6386f)
     };
     wire seed0_here = (cfg_table == 7'hd) & (cfg_row == 22'h24);
-    wire [31:0] cat_168 = {
+    wire [31:0] cat_164 = {
         seed0[0],
         seed0[1],
         seed0[2],
@@ -145,7 +148,7 @@ module table_step (
         seed0[31]
     };
     wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'h25);
-    wire [31:0] cat_216 = {
+    wire [31:0] cat_210 = {
         seed1[0],
         seed1[1],
         seed1[2],
@@ -180,7 +183,7 @@ module table_step (
         seed1[31]
     };
     wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'h26);
-    wire [31:0] cat_264 = {
+    wire [31:0] cat_256 = {
         seed2[0],
         seed2[1],
         seed2[2],
@@ -215,7 +218,7 @@ module table_step (
         seed2[31]
     };
     wire seed3_here = (cfg_table == 7'hd) & (cfg_row == 22'h27);
-    wire [31:0] cat_312 = {
+    wire [31:0] cat_302 = {
         seed3[0],
         seed3[1],
         seed3[2],
@@ -249,7 +252,7 @@ module table_step (
         seed3[30],
         seed3[31]
     };
-    wire [31:0] or_323 = (({32{spaced_valid_s1}} & cat_168) | ({32{spaced_valid_s2}} & cat_216)) | (({32{spaced_valid_s3}} & cat_264) | ({32{spaced_valid_s4}} & cat_312));
+    wire [31:0] or_313 = (({32{spaced_valid_s1}} & cat_164) | ({32{spaced_valid_s2}} & cat_210)) | (({32{spaced_valid_s3}} & cat_256) | ({32{spaced_valid_s4}} & cat_302));
     wire [1:0] way = ({2{spaced_valid_s3}} & 2'd1) | (({2{spaced_valid_s4}} & 2'd2) | {2{spaced_valid_s5}});
     wire [8:0] bucket = {
         ^(digest & mirrored_seed),
@@ -265,27 +268,29 @@ module table_step (
     wire [26:0] way_value = ways_q_d1[69:43];
     wire taken = way_hit & ((spaced_valid_s6 | spaced_valid_s7) | (spaced_valid_s8 | spaced_valid_s9));
     assign value = {27{found}} & answer;
-    wire and_413 = (cfg_table == 7'd9) & (cfg_row[21:11] == 11'd0);
-    wire and_414 = cfg_write & and_413;
+    wire and_403 = (cfg_table == 7'd9) & (cfg_row[21:11] == 11'd0);
+    wire and_404 = cfg_write & and_403;
     wire [10:0] cfg_row_d1_10_0 = cfg_row_d1[10:0];
-    wire [69:0] or_429 = ({38'd0, {32{and_128_d3}} & seed0} | {38'd0, {32{and_176_d3}} & seed1}) | ({38'd0, {32{and_224_d3}} & seed2} | {38'd0, {32{and_272_d3}} & seed3});
-    wire answers = |{and_128_d3, and_176_d3, and_224_d3, and_272_d3, and_416_d3};
+    wire [31:0] or_426 = (({32{and_126_d3}} & seed0) | ({32{and_172_d3}} & seed1)) | (({32{and_218_d3}} & seed2) | ({32{and_264_d3}} & seed3));
+    wire answers = |{and_126_d3, and_172_d3, and_218_d3, and_264_d3, and_406_d3};
+    assign cfg_rdata = {answer_2, answer_4};
     assign hit = found;
-    assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
-        if (spaced_valid) question <= {42{spaced_valid}} & {epoch, key};
-        if (spaced_valid_s1) digest <= cat_113 ^ 32'h572a7c8a;
+        if (spaced_valid) question <= {epoch, key};
+        if (spaced_valid_s1) digest <= cat_111 ^ 32'h572a7c8a;
         if (spaced_valid_s4) compared <= question;
-        mirrored_seed <= or_323;
-        cat_378_d1 <= {way, bucket};
+        mirrored_seed <= or_313;
+        cat_368_d1 <= {way, bucket};
         ways_q_d1 <= ways_q;
         way_hit <= (compared[41] ? ways_q_d1[1] : ways_q_d1[0]) & (ways_q_d1[42:2] == compared[40:0]);
         way_value_d1 <= way_value;
         if (taken) answer <= way_value_d1;
         cfg_row_d1 <= cfg_row;
-        if (and_414) wdata0_here <= cfg_wdata;
-        if (and_416_d2) ways_cfg_q1 <= ways_cfg_q;
+        if (and_404) wdata0_here <= cfg_wdata;
+        if (and_406_d2) ways_cfg_q1 <= ways_cfg_q;
+        if (and_406_d3) row_answered <= ways_cfg_q1[69:32];
+        answer_2 <= and_406_d4 ? row_answered : 38'd0;
     end
 
     always @(posedge clk) begin
@@ -295,34 +300,35 @@ module table_step (
             spaced_valid_s3 <= 1'd0;
             spaced_valid_s4 <= 1'd0;
             seed0 <= 32'd0;
-            and_128_d1 <= 1'd0;
-            and_128_d2 <= 1'd0;
-            and_128_d3 <= 1'd0;
+            and_126_d1 <= 1'd0;
+            and_126_d2 <= 1'd0;
+            and_126_d3 <= 1'd0;
             seed1 <= 32'd0;
-            and_176_d1 <= 1'd0;
-            and_176_d2 <= 1'd0;
-            and_176_d3 <= 1'd0;
+            and_172_d1 <= 1'd0;
+            and_172_d2 <= 1'd0;
+            and_172_d3 <= 1'd0;
             seed2 <= 32'd0;
-            and_224_d1 <= 1'd0;
-            and_224_d2 <= 1'd0;
-            and_224_d3 <= 1'd0;
+            and_218_d1 <= 1'd0;
+            and_218_d2 <= 1'd0;
+            and_218_d3 <= 1'd0;
             seed3 <= 32'd0;
-            and_272_d1 <= 1'd0;
-            and_272_d2 <= 1'd0;
-            and_272_d3 <= 1'd0;
+            and_264_d1 <= 1'd0;
+            and_264_d2 <= 1'd0;
+            and_264_d3 <= 1'd0;
             spaced_valid_s5 <= 1'd0;
             spaced_valid_s6 <= 1'd0;
             spaced_valid_s7 <= 1'd0;
             spaced_valid_s8 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             found <= 1'd0;
-            and_414_d1 <= 1'd0;
-            and_416_d1 <= 1'd0;
-            and_416_d2 <= 1'd0;
-            and_416_d3 <= 1'd0;
-            answer_3 <= 70'd0;
+            and_404_d1 <= 1'd0;
+            and_406_d1 <= 1'd0;
+            and_406_d2 <= 1'd0;
+            and_406_d3 <= 1'd0;
+            and_406_d4 <= 1'd0;
+            answer_3 <= 32'd0;
             answers_d1 <= 1'd0;
-            answer_4 <= 70'd0;
+            answer_4 <= 32'd0;
             answers_d2 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
@@ -330,32 +336,33 @@ module table_step (
             spaced_valid_s3 <= spaced_valid_s2;
             spaced_valid_s4 <= spaced_valid_s3;
             if (cfg_write & seed0_here) seed0 <= cfg_wdata[31:0];
-            and_128_d1 <= cfg_read & seed0_here;
-            and_128_d2 <= and_128_d1;
-            and_128_d3 <= and_128_d2;
+            and_126_d1 <= cfg_read & seed0_here;
+            and_126_d2 <= and_126_d1;
+            and_126_d3 <= and_126_d2;
             if (cfg_write & seed1_here) seed1 <= cfg_wdata[31:0];
-            and_176_d1 <= cfg_read & seed1_here;
-            and_176_d2 <= and_176_d1;
-            and_176_d3 <= and_176_d2;
+            and_172_d1 <= cfg_read & seed1_here;
+            and_172_d2 <= and_172_d1;
+            and_172_d3 <= and_172_d2;
             if (cfg_write & seed2_here) seed2 <= cfg_wdata[31:0];
-            and_224_d1 <= cfg_read & seed2_here;
-            and_224_d2 <= and_224_d1;
-            and_224_d3 <= and_224_d2;
+            and_218_d1 <= cfg_read & seed2_here;
+            and_218_d2 <= and_218_d1;
+            and_218_d3 <= and_218_d2;
             if (cfg_write & seed3_here) seed3 <= cfg_wdata[31:0];
-            and_272_d1 <= cfg_read & seed3_here;
-            and_272_d2 <= and_272_d1;
-            and_272_d3 <= and_272_d2;
+            and_264_d1 <= cfg_read & seed3_here;
+            and_264_d2 <= and_264_d1;
+            and_264_d3 <= and_264_d2;
             spaced_valid_s5 <= spaced_valid_s4;
             spaced_valid_s6 <= spaced_valid_s5;
             spaced_valid_s7 <= spaced_valid_s6;
             spaced_valid_s8 <= spaced_valid_s7;
             spaced_valid_s9 <= spaced_valid_s8;
             found <= (found & ~spaced_valid_s4) | taken;
-            and_414_d1 <= and_414;
-            and_416_d1 <= cfg_read & and_413;
-            and_416_d2 <= and_416_d1;
-            and_416_d3 <= and_416_d2;
-            if (answers | answers_d1) answer_3 <= or_429 | ({70{and_416_d3}} & ways_cfg_q1);
+            and_404_d1 <= and_404;
+            and_406_d1 <= cfg_read & and_403;
+            and_406_d2 <= and_406_d1;
+            and_406_d3 <= and_406_d2;
+            and_406_d4 <= and_406_d3;
+            if (answers | answers_d1) answer_3 <= or_426 | ({32{and_406_d3}} & ways_cfg_q1[31:0]);
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -363,13 +370,13 @@ module table_step (
     end
 
     always @(posedge clk) begin
-        ways_q <= ways[cat_378_d1];
-        if (and_414_d1 && cat_378_d1 == cfg_row_d1_10_0) ways_q <= wdata0_here;
+        ways_q <= ways[cat_368_d1];
+        if (and_404_d1 && cat_368_d1 == cfg_row_d1_10_0) ways_q <= wdata0_here;
     end
 
     always @(posedge clk) begin
-        if (and_414_d1) ways[cfg_row_d1_10_0] <= wdata0_here;
-        else if (and_416_d1) ways_cfg_q <= ways[cfg_row_d1_10_0];
+        if (and_404_d1) ways[cfg_row_d1_10_0] <= wdata0_here;
+        else if (and_406_d1) ways_cfg_q <= ways[cfg_row_d1_10_0];
     end
 
     // Bits which nothing reads.
@@ -385,24 +392,24 @@ module table_step (
         spaced_valid_s3 = 1'd0;
         spaced_valid_s4 = 1'd0;
         seed0 = 32'd0;
-        and_128_d1 = 1'd0;
-        and_128_d2 = 1'd0;
-        and_128_d3 = 1'd0;
+        and_126_d1 = 1'd0;
+        and_126_d2 = 1'd0;
+        and_126_d3 = 1'd0;
         seed1 = 32'd0;
-        and_176_d1 = 1'd0;
-        and_176_d2 = 1'd0;
-        and_176_d3 = 1'd0;
+        and_172_d1 = 1'd0;
+        and_172_d2 = 1'd0;
+        and_172_d3 = 1'd0;
         seed2 = 32'd0;
-        and_224_d1 = 1'd0;
-        and_224_d2 = 1'd0;
-        and_224_d3 = 1'd0;
+        and_218_d1 = 1'd0;
+        and_218_d2 = 1'd0;
+        and_218_d3 = 1'd0;
         seed3 = 32'd0;
-        and_272_d1 = 1'd0;
-        and_272_d2 = 1'd0;
-        and_272_d3 = 1'd0;
+        and_264_d1 = 1'd0;
+        and_264_d2 = 1'd0;
+        and_264_d3 = 1'd0;
         mirrored_seed = 32'd0;
         spaced_valid_s5 = 1'd0;
-        cat_378_d1 = 11'd0;
+        cat_368_d1 = 11'd0;
         ways_q = 70'd0;
         ways_q_d1 = 70'd0;
         way_hit = 1'd0;
@@ -413,17 +420,20 @@ module table_step (
         spaced_valid_s9 = 1'd0;
         found = 1'd0;
         answer = 27'd0;
-        and_414_d1 = 1'd0;
-        and_416_d1 = 1'd0;
+        and_404_d1 = 1'd0;
+        and_406_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         wdata0_here = 70'd0;
         ways_cfg_q = 70'd0;
-        and_416_d2 = 1'd0;
+        and_406_d2 = 1'd0;
         ways_cfg_q1 = 70'd0;
-        and_416_d3 = 1'd0;
-        answer_3 = 70'd0;
+        and_406_d3 = 1'd0;
+        row_answered = 38'd0;
+        and_406_d4 = 1'd0;
+        answer_2 = 38'd0;
+        answer_3 = 32'd0;
         answers_d1 = 1'd0;
-        answer_4 = 70'd0;
+        answer_4 = 32'd0;
         answers_d2 = 1'd0;
     end
 `endif

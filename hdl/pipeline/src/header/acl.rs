@@ -8,12 +8,12 @@ use seqnic_gen::{Circuit, GenError, Module, Sig, mux};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{MAX_ROW_BITS, Table, width};
 
-use super::rule_rows;
-use crate::tables::{Config, direct, hash, join_rdata, read_clocks, rules};
+use super::{port, rule_rows};
+use crate::tables::{Config, direct, join_rdata, read_clocks, rules};
 
 /// Clocks from the addresses to the class.
 fn class_stage(g: &Geometry) -> u32 {
-    hash::clocks(g, Table::PortSrcServer) + 1
+    port::clocks(g) + 1
 }
 
 /// When the key is wanted, and the rows of `acl`: as soon as it is known, where it takes long to work something out of

@@ -1,16 +1,19 @@
 //! Is the port one of the service's? The four port tables, asked at once.
 
-use seqnic_gen::{Circuit, GenError, Module, Record};
+use seqnic_gen::{Circuit, GenError, Module, Record, Sig};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{PORT_KEY, Table, width};
 
-use crate::tables::{Config, hash, join_rdata};
+use crate::tables::{Config, hash, join_rdata, turns};
 
 /// What question `q` of [`Table::PORTS`] asks of a packet: whether the source's scope (else the
 /// destination's), and whether the source port (else the destination port).
 pub const fn asks_source(q: usize) -> (bool, bool) {
     (q == 1 || q == 3, q == 1 || q == 2)
 }
+
+/// Module and instance of two tables in one memory, and the first of their questions.
+const IN_TURNS: [(&str, usize); 2] = [("table_port_server", 0), ("table_port_client", 2)];
 
 /// Asks the four questions exactly: module `header_port`.
 ///
@@ -21,6 +24,9 @@ pub const fn asks_source(q: usize) -> (bool, bool) {
 /// | `epoch` | 1 | 0 | version of the tables |
 /// | `later` | 1 | 0 | a later fragment: no question |
 /// | `hit0` to `hit3`, `class0` to `class3` | 1, 20 | [`clocks`] | answers, strongest first |
+///
+/// Where headers are some clocks apart, the questions for servers are asked of one memory, one after the other, and those
+/// for clients of another.
 ///
 /// # Errors
 /// Sizes out of range.
@@ -35,25 +41,43 @@ pub fn port(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let config = Config::inputs(&m, row_bits(g));
     let asked = scopes.map(|scope| (scope.any() & !later).reg());
     let mut rdata = vec![];
-    for (q, table) in Table::PORTS.into_iter().enumerate() {
+    let key = |q: usize| {
         let (source, by_sport) = asks_source(q);
         let key = [
             ("scope", scopes[usize::from(source)]),
             ("protocol", protocol),
             ("port", if by_sport { sport } else { dport }),
         ];
-        let mut ports = vec![
-            ("key", m.pack(&Record::from(&PORT_KEY), &key)),
-            ("epoch", epoch),
-        ];
-        ports.extend(config.connect(g.row_bits(table)));
-        let lookup = m.instance(table.name(), &hash::hash_table(table, g)?, &ports);
-        m.output(
-            &format!("hit{q}"),
-            lookup.get("hit") & asked[usize::from(source)],
-        );
-        m.output(&format!("class{q}"), lookup.get("value").field("class"));
-        rdata.push(lookup.get("cfg_rdata"));
+        m.pack(&Record::from(&PORT_KEY), &key)
+    };
+    let answer = |q: usize, hit: Sig<'_>, value: Sig<'_>| {
+        let asked = asked[usize::from(asks_source(q).0)];
+        m.output(&format!("hit{q}"), hit & asked);
+        m.output(&format!("class{q}"), value.field("class"));
+    };
+    if g.clocks_per_header > 1 {
+        for (name, first) in IN_TURNS {
+            let tables = [first, first + 1].map(|q| Table::PORTS[q]);
+            let mut ports = vec![
+                ("first_key", key(first)),
+                ("second_key", key(first + 1)),
+                ("epoch", epoch),
+            ];
+            ports.extend(config.connect(g.row_bits(tables[0])));
+            let both = turns::two_tables(name, tables, g, ["first_", "second_"])?;
+            let lookup = m.instance(name, &both, &ports);
+            answer(first, lookup.get("first_hit"), lookup.get("first_value"));
+            answer(first + 1, lookup.get("second_hit"), lookup.get("second_value"));
+            rdata.push(lookup.get("cfg_rdata"));
+        }
+    } else {
+        for (q, table) in Table::PORTS.into_iter().enumerate() {
+            let mut ports = vec![("key", key(q)), ("epoch", epoch)];
+            ports.extend(config.connect(g.row_bits(table)));
+            let lookup = m.instance(table.name(), &hash::hash_table(table, g)?, &ports);
+            answer(q, lookup.get("hit"), lookup.get("value"));
+            rdata.push(lookup.get("cfg_rdata"));
+        }
     }
     m.output("cfg_rdata", join_rdata(&m, &rdata, row_bits(g)));
     m.finish()
@@ -70,9 +94,14 @@ pub fn row_bits(g: &Geometry) -> u32 {
 
 /// Clocks from question to the last answer.
 pub fn clocks(g: &Geometry) -> u32 {
-    Table::PORTS
+    let last = Table::PORTS
         .map(|t| hash::clocks(g, t))
         .into_iter()
         .max()
-        .unwrap_or(0)
+        .unwrap_or(0);
+    match g.clocks_per_header {
+        1 => last,
+        // The second of two questions.
+        _ => last + turns::TURN,
+    }
 }

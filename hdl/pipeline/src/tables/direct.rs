@@ -4,7 +4,7 @@ use seqnic_gen::{Circuit, GenError, Module, Record, Sig};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{Kind, Table};
 
-use super::{Config, ROW_BITS, answer, memory, memory_clocks, read_clocks, shared};
+use super::{Config, ROW_BITS, answer, answer_of_one, memory, memory_clocks, read_clocks, shared};
 
 /// The read of a direct table: module `table_<name>`.
 ///
@@ -55,7 +55,11 @@ pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>
     m.output("row", recorded(row, record));
     let port = config.memory(table, 0, rows);
     let cfg_row = port.config(&ram).delay(2 - memory_clocks(table));
-    m.output("cfg_rdata", answer(port.answer(cfg_row), &[port.asked()]));
+    let answer = match g.clocks_per_header {
+        1 => answer(port.answer(cfg_row), &[port.asked()]),
+        _ => answer_of_one(cfg_row, port.asked()),
+    };
+    m.output("cfg_rdata", answer);
     m.finish()
 }
 

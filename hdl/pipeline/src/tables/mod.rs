@@ -142,19 +142,31 @@ impl<'m> Config<'m> {
         let bits = rows.trailing_zeros();
         let mine =
             self.table.is(table as u128) & self.row.slice(bits, ROW_BITS - bits).is(index.into());
+        self.memory_where(mine, self.row.trunc(bits), &index.to_string())
+    }
+
+    /// The bus at one memory, which holds `rows` rows of each of two tables, those of the second behind those of the first.
+    fn memory_of_two(&self, tables: [Table; 2], rows: u32) -> MemoryPort<'m> {
+        let bits = rows.trailing_zeros();
+        let [first, second] = tables.map(|table| self.table.is(table as u128));
+        let mine = (first | second) & !self.row.slice(bits, ROW_BITS - bits).any();
+        self.memory_where(mine, second.cat(self.row.trunc(bits)), "")
+    }
+
+    fn memory_where(&self, mine: Sig<'m>, row: Sig<'m>, name: &str) -> MemoryPort<'m> {
         let m = self.row.module();
         let write = self.write & mine;
         // Only what is meant for this memory comes to its registers: those of a memory that nobody writes
         // or reads keep still.
-        let kept = |name: &str, when: Sig<'m>, value: Sig<'m>| {
-            let kept = m.reg_no_reset(&format!("{name}{index}_here"), value.width());
+        let kept = |what: &str, when: Sig<'m>, value: Sig<'m>| {
+            let kept = m.reg_no_reset(&format!("{what}{name}_here"), value.width());
             kept.set_when(when, value);
             kept.q()
         };
         MemoryPort {
             write: write.as_valid().reg(),
             read: (self.read & mine).as_valid().reg(),
-            row: self.row.trunc(bits).reg(),
+            row: row.reg(),
             wdata: kept("wdata", write, self.wdata),
         }
     }
@@ -197,6 +209,23 @@ fn answer<'m>(joined: Sig<'m>, asked: &[Sig<'m>]) -> Sig<'m> {
         (row, asked) = (next.q(), before);
     }
     row
+}
+
+/// [`answer`] of one memory, of which `row` need not be zero where it was not asked: registers that are cleared take no look-up
+/// tables, of which small FPGAs have few.
+fn answer_of_one<'m>(row: Sig<'m>, asked: Sig<'m>) -> Sig<'m> {
+    const { assert!(READ_CLOCKS + 2 == CONFIG_READ_CLOCKS) };
+    let m = row.module();
+    let kept = m.reg_no_reset("row_answered", row.width());
+    kept.set_when(asked, row);
+    cleared("answer", asked.as_valid().reg(), kept.q())
+}
+
+/// `row`, a clock later, where `when` is set, else zero.
+fn cleared<'m>(name: &str, when: Sig<'m>, row: Sig<'m>) -> Sig<'m> {
+    let cleared = row.module().reg_no_reset(name, row.width());
+    cleared.set(when.mux(row, row.lit(0)));
+    cleared.q()
 }
 
 /// Joins the `cfg_rdata` of several tables, each as wide as its rows, to one of `width` bits.

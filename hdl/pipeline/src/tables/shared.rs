@@ -9,7 +9,7 @@ use seqnic_gen::{Module, RamStyle, Sig, mux};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::Table;
 
-use super::{CONFIG_READ_CLOCKS, Config, memory};
+use super::{CONFIG_READ_CLOCKS, Config, cleared, memory};
 
 /// Clocks between two reads of the configuration bus where headers are some clocks apart.
 pub const CONFIG_READS_APART: u32 = 3;
@@ -70,16 +70,16 @@ pub fn memory_of<'m>(
     row.set_when(reads.as_valid().reg(), soon);
     let answer = m.reg_no_reset("cfg_answer", soon.width());
     answer.set_when(goes.as_valid().reg(), soon);
-    let answered = port.read.delay(CONFIG_READ_CLOCKS - 1);
+    let answered = port.read.delay(CONFIG_READ_CLOCKS - 2);
     Shared {
         soon,
         row: row.q(),
-        cfg_rdata: answer.q().when(answered),
+        cfg_rdata: cleared("cfg_rdata_q", answered, answer.q()),
     }
 }
 
-/// Clocks from a read of the bus to its row: the port's register, a clock in which it waits, the memory, the register.
-const SLOWEST: u32 = 4;
+/// Clocks from a read of the bus to its row: the port's register, a clock in which it waits, the memory, two registers.
+const SLOWEST: u32 = 5;
 const _: () = assert!(SLOWEST <= CONFIG_READ_CLOCKS);
 
 #[cfg(test)]

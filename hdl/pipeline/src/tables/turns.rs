@@ -10,7 +10,7 @@ use seqnic_gen::{Circuit, GenError, Module, Record, Sig, mux};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{EPOCHS, Table};
 
-use super::{Config, READ_CLOCKS, answer, memory, read_clocks};
+use super::{Config, READ_CLOCKS, answer, answer_of_one, memory, read_clocks};
 
 /// Clocks a question has the memory: one a way.
 pub const TURN: u32 = 4;
@@ -35,6 +35,44 @@ pub fn hash_table(
     questions: &[&str],
 ) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new(&format!("table_{}", table.name()));
+    lookup(m, table, None, g, questions)
+}
+
+/// Two tables of one size in one memory, each asked one question: module `name`, otherwise as [`hash_table`]. The second
+/// table's question is asked behind the first's.
+///
+/// # Errors
+/// As of [`hash_table`]; tables that differ.
+pub fn two_tables(
+    name: &str,
+    tables: [Table; 2],
+    g: &Geometry,
+    questions: [&str; 2],
+) -> Result<Circuit, Vec<GenError>> {
+    let m = Module::new(name);
+    let [first, second] = tables;
+    let same_rows = g.hash(first) == g.hash(second);
+    let layouts = |table: Table| Some(table.hash()?.0.name);
+    if !same_rows || layouts(first) != layouts(second) {
+        m.refuse(
+            &format!("rows of table `{}`", second.name()),
+            g.rows(second).into(),
+            "must be as many as those of the table in the same memory, of the same key",
+        );
+        return m.finish();
+    }
+    lookup(m, first, Some(second), g, &questions)
+}
+
+/// With a `second` table the second of the `questions` is its.
+fn lookup(
+    m: Module,
+    table: Table,
+    second: Option<Table>,
+    g: &Geometry,
+    questions: &[&str],
+) -> Result<Circuit, Vec<GenError>> {
+    let tables: Vec<Table> = [table].into_iter().chain(second).collect();
     let (Some(size), Some((key_layout, value_layout))) = (g.hash(table), table.hash()) else {
         m.refuse(
             &format!("table `{}`", table.name()),
@@ -59,13 +97,19 @@ pub fn hash_table(
         );
         return m.finish();
     }
-    m.doc(&format!(
-        "Hash table `{}`: {}\n{} ways of {} rows of (epochs, key, value) in one memory, asked one after the other.",
-        table.name(),
-        table.question(),
-        size.ways,
-        size.rows,
-    ));
+    let docs: Vec<String> = tables
+        .iter()
+        .map(|table| {
+            format!(
+                "Hash table `{}`: {}\n{} ways of {} rows of (epochs, key, value) in one memory, asked one after the other.",
+                table.name(),
+                table.question(),
+                size.ways,
+                size.rows,
+            )
+        })
+        .collect();
+    m.doc(&docs.join("\n"));
     let (key_record, value_record) = (Record::from(key_layout), Record::from(value_layout));
     let (key_bits, value_bits) = (key_record.width(), value_record.width());
     let row_bits = g.row_bits(table);
@@ -97,7 +141,12 @@ pub fn hash_table(
     }
     let begins: Vec<Sig> = asked.iter().map(|a| a.0).collect();
     let now = m.reg_no_reset("question", key_bits + 1);
-    now.set_when(m.or(&begins), m.select_onehot(&asked));
+    let question = match asked[..] {
+        // What is taken in no other clock needs no gate.
+        [(_, only)] => only,
+        _ => m.select_onehot(&asked),
+    };
+    now.set_when(m.or(&begins), question);
     let starts = |behind: u32| {
         let starts: Vec<_> = (0..questions.len() as u32)
             .map(|number| at(TURN * number + behind))
@@ -112,25 +161,41 @@ pub fn hash_table(
     // One way a clock.
     let (mut rdata, mut read) = (vec![], vec![]);
     let mut seeds = vec![];
-    for way in 0..TURN {
-        let number = table as u32 * 4 + way;
-        let seed = m.reg(&format!("seed{way}"), 32, 0);
-        let my_seed = config
-            .row_is(Table::Seed, number)
-            .named(&format!("seed{way}_here"));
-        seed.set_when(config.write & my_seed, config.wdata.trunc(32));
-        let seed_read = (config.read & my_seed).as_valid().delay(READ_CLOCKS);
-        rdata.push(seed.q().when(seed_read).zext(row_bits));
-        read.push(seed_read);
-        seeds.push((starts(1 + way), m.concat(&seed.q().bits())));
+    for (place, table) in (0u32..).zip(&tables) {
+        for way in 0..TURN {
+            let number = *table as u32 * 4 + way;
+            let name = match place {
+                0 => format!("seed{way}"),
+                _ => format!("seed{way}_second"),
+            };
+            let seed = m.reg(&name, 32, 0);
+            let my_seed = config
+                .row_is(Table::Seed, number)
+                .named(&format!("{name}_here"));
+            seed.set_when(config.write & my_seed, config.wdata.trunc(32));
+            let seed_read = (config.read & my_seed).as_valid().delay(READ_CLOCKS);
+            rdata.push(seed.q().when(seed_read));
+            read.push(seed_read);
+            let when = match second {
+                None => starts(1 + way),
+                Some(_) => at(TURN * place + 1 + way),
+            };
+            seeds.push((when, m.concat(&seed.q().bits())));
+        }
     }
     let seed = m.select_onehot(&seeds).reg().named("mirrored_seed");
     let ways: Vec<(Sig, Sig)> = (0..TURN)
         .map(|way| (starts(2 + way), m.lit(2, way.into())))
         .collect();
     let way = m.select_onehot(&ways).named("way");
+    let way = match second {
+        None => way,
+        Some(_) => m.or(&turn(TURN + 2)).named("of_second").cat(way),
+    };
     let bucket = clmul_top(digest.q(), seed, size.rows.trailing_zeros()).named("bucket");
-    let ram = m.ram("ways", memory(g, table));
+    let mut spec = memory(g, table);
+    spec.rows *= tables.len() as u32;
+    let ram = m.ram("ways", spec);
     let row = ram
         .read(way.cat(bucket).reg())
         .delay(read_clocks(g, table) - 2);
@@ -155,9 +220,16 @@ pub fn hash_table(
         let value = answer.q().when(found.q()).with_record(&value_record);
         m.output(&format!("{name}value"), value.at_stage(answered));
     }
-    let port = config.memory(table, 0, size.rows * TURN);
-    rdata.push(port.answer(port.config(&ram)));
+    let rows = size.rows * TURN;
+    let port = match second {
+        None => config.memory(table, 0, rows),
+        Some(second) => config.memory_of_two([table, second], rows),
+    };
+    // Seeds are answered in the lowest bits.
+    let row = port.config(&ram);
+    rdata.push(port.answer(row.trunc(32)));
     read.push(port.asked());
-    m.output("cfg_rdata", answer(m.or(&rdata), &read));
+    let high = answer_of_one(row.slice(32, row_bits - 32), port.asked());
+    m.output("cfg_rdata", high.cat(answer(m.or(&rdata), &read)));
     m.finish()
 }
