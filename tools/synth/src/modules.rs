@@ -1,8 +1,8 @@
 //! Every module mapped by yosys, each alone with its children as black boxes, kept by the digest of what
 //! goes in: a change of one stage is one module to map.
 //!
-//! Where the netlists are placed, a stage is mapped as one, with all that is in it: logic is simplified over the
-//! borders within it, and every cell still has the name of its stage.
+//! Where the netlists are placed, a stage is mapped as one, with all that is in it but what has blocks of memory: logic is
+//! simplified over the borders within it, and every cell still has the name of its stage.
 
 use crate::failure::Failure;
 use crate::netlist::{Module, Netlist};
@@ -31,17 +31,31 @@ fn gather(target: &Target, circuit: &Circuit, all: &mut BTreeMap<String, Circuit
         return;
     }
     all.insert(circuit.name().into(), circuit.clone());
-    if is_one(target, circuit) {
-        return;
-    }
-    for (_, child) in circuit.children() {
+    let mut apart = BTreeMap::new();
+    parts(target, circuit, &mut BTreeMap::new(), &mut apart);
+    for child in apart.into_values() {
         gather(target, child, all);
     }
 }
 
-/// Whether a module is mapped with all that is in it: a stage, where netlists are placed.
-fn is_one(target: &Target, circuit: &Circuit) -> bool {
-    target.family == Family::Ecp5 && !has_stages(circuit)
+/// What is mapped as one with `circuit`, itself among it, and what in it is mapped apart; by name.
+fn parts<'c>(
+    target: &Target,
+    circuit: &'c Circuit,
+    one: &mut BTreeMap<String, &'c Circuit>,
+    apart: &mut BTreeMap<String, &'c Circuit>,
+) {
+    one.insert(circuit.name().into(), circuit);
+    let stage = target.family == Family::Ecp5 && !has_stages(circuit);
+    for (_, child) in circuit.children() {
+        // What is around a block may change its registers so that it is mapped on more of them, or on none.
+        let blocks = |memory| target.tiles(&memory).0 > 0;
+        if stage && !child.memories().into_iter().any(blocks) {
+            parts(target, child, one, apart);
+        } else {
+            apart.insert(child.name().into(), child);
+        }
+    }
 }
 
 /// Whether stages are in it.
@@ -51,14 +65,6 @@ fn has_stages(circuit: &Circuit) -> bool {
 
 /// The module whose children are stages, as those of the modules around it are.
 const STAGES: &str = "header_path";
-
-/// Text of a module and of all in it, children first.
-fn whole(circuit: &Circuit, text: &mut BTreeMap<String, String>) {
-    for (_, child) in circuit.children() {
-        whole(child, text);
-    }
-    text.insert(circuit.name().into(), circuit.text().into());
-}
 
 /// A module as its parent sees it.
 fn black_box(circuit: &Circuit) -> String {
@@ -110,18 +116,10 @@ pub fn map(
     gather(target, circuit, &mut circuits);
     let (mut netlists, mut files) = (BTreeMap::new(), BTreeMap::new());
     for (name, module) in &circuits {
-        let mut children = BTreeMap::new();
-        let mut text = BTreeMap::new();
-        if is_one(target, module) {
-            whole(module, &mut text);
-        } else {
-            text.insert(name.clone(), module.text().into());
-            for (_, child) in module.children() {
-                children.insert(child.name(), black_box(child));
-            }
-        }
-        let children: String = children.into_values().collect();
-        let text: String = text.into_values().collect();
+        let (mut one, mut apart) = (BTreeMap::new(), BTreeMap::new());
+        parts(target, module, &mut one, &mut apart);
+        let text: String = one.values().map(|part| part.text()).collect();
+        let children: String = apart.values().map(|part| black_box(part)).collect();
         let script = script(target, name);
         let mut digest = Sha256::new();
         for part in [&version, &script, &text, &children] {
