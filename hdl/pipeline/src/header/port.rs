@@ -67,7 +67,11 @@ pub fn port(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             let both = turns::two_tables(name, tables, g, ["first_", "second_"])?;
             let lookup = m.instance(name, &both, &ports);
             answer(first, lookup.get("first_hit"), lookup.get("first_value"));
-            answer(first + 1, lookup.get("second_hit"), lookup.get("second_value"));
+            answer(
+                first + 1,
+                lookup.get("second_hit"),
+                lookup.get("second_value"),
+            );
             rdata.push(lookup.get("cfg_rdata"));
         }
     } else {
