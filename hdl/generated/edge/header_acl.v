@@ -21,12 +21,12 @@
 // src_acl, stage 12
 // src_salted, stage 12
 // src_scope, stage 12
-// set, stage 20
-// default_permit, stage 20
-// default_rule, stage 20
-// asked, stage 20
-// permit, stage 30
-// rule, stage 30
+// set, stage 21
+// default_permit, stage 21
+// default_rule, stage 21
+// asked, stage 21
+// permit, stage 31
+// rule, stage 31
 
 `default_nettype none
 
@@ -131,10 +131,10 @@ module header_acl (
     wire [15:0] lookup_rule;
     wire lookup_permit;
     wire [509:0] lookup_cfg_rdata;
-    reg  default_permit_s21;
-    reg  default_permit_s29;
-    reg  [15:0] default_rule_s21;
-    reg  [15:0] default_rule_s29;
+    reg  default_permit_s22;
+    reg  default_permit_s30;
+    reg  [15:0] default_rule_s22;
+    reg  [15:0] default_rule_s30;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
     reg  spaced_valid_s3_2;
@@ -163,6 +163,7 @@ module header_acl (
     reg  spaced_valid_s26;
     reg  spaced_valid_s27;
     reg  spaced_valid_s28;
+    reg  spaced_valid_s29;
     wire [127:0] mux_31 = v6 ? src : {src[31:0], 96'd0};
     wire [127:0] mux_35 = v6 ? dst : {dst[31:0], 96'd0};
     wire [19:0] and_55 = {20{dst_salted}} & dst_scope;
@@ -448,8 +449,8 @@ module header_acl (
     wire [5:0] and_733 = {6{spaced_valid_s24 | spaced_valid_s25}} & {2'd3, {digest[3], digest[2], digest[1], digest[0]}};
     wire [5:0] row_in_turn = (and_727 | and_729) | (and_731 | and_733);
     assign asked = |set;
-    assign permit = lookup_hit ? lookup_permit : default_permit_s29;
-    assign rule = lookup_hit ? lookup_rule : default_rule_s29;
+    assign permit = lookup_hit ? lookup_permit : default_permit_s30;
+    assign rule = lookup_hit ? lookup_rule : default_rule_s30;
     assign cfg_rdata = {432'd0, dst_lookup_cfg_rdata} | {2'd0, lookup_cfg_rdata};
 
     table_acl dst_lookup (
@@ -542,10 +543,10 @@ module header_acl (
         if (spaced_valid_s15_2) direction_s16 <= direction;
         if (spaced_valid_s15_2) arrival_s16 <= arrival;
         if (spaced_valid_s15_2) epoch_s16 <= epoch;
-        if (spaced_valid_s20_2) default_permit_s21 <= default_permit;
-        if (spaced_valid_s28) default_permit_s29 <= default_permit_s21;
-        if (spaced_valid_s20_2) default_rule_s21 <= default_rule;
-        if (spaced_valid_s28) default_rule_s29 <= default_rule_s21;
+        if (spaced_valid_s21_2) default_permit_s22 <= default_permit;
+        if (spaced_valid_s29) default_permit_s30 <= default_permit_s22;
+        if (spaced_valid_s21_2) default_rule_s22 <= default_rule;
+        if (spaced_valid_s29) default_rule_s30 <= default_rule_s22;
     end
 
     always @(posedge clk) begin
@@ -603,6 +604,7 @@ module header_acl (
             spaced_valid_s26 <= 1'd0;
             spaced_valid_s27 <= 1'd0;
             spaced_valid_s28 <= 1'd0;
+            spaced_valid_s29 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -657,6 +659,7 @@ module header_acl (
             spaced_valid_s26 <= spaced_valid_s25_2;
             spaced_valid_s27 <= spaced_valid_s26;
             spaced_valid_s28 <= spaced_valid_s27;
+            spaced_valid_s29 <= spaced_valid_s28;
         end
     end
 
@@ -722,10 +725,10 @@ module header_acl (
         direction_s16 = 1'd0;
         arrival_s16 = 10'd0;
         epoch_s16 = 1'd0;
-        default_permit_s21 = 1'd0;
-        default_permit_s29 = 1'd0;
-        default_rule_s21 = 16'd0;
-        default_rule_s29 = 16'd0;
+        default_permit_s22 = 1'd0;
+        default_permit_s30 = 1'd0;
+        default_rule_s22 = 16'd0;
+        default_rule_s30 = 16'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;
         spaced_valid_s3_2 = 1'd0;
@@ -754,6 +757,7 @@ module header_acl (
         spaced_valid_s26 = 1'd0;
         spaced_valid_s27 = 1'd0;
         spaced_valid_s28 = 1'd0;
+        spaced_valid_s29 = 1'd0;
     end
 `endif
 endmodule

@@ -93,15 +93,18 @@ module header_chain (
     reg  [31:0] headers_1_q;
     reg  [31:0] headers_2_q;
     reg  [31:0] headers_3_q;
-    reg  [5:0] mux_216_s13;
-    reg  or_217_s13;
-    reg  and_220_s13;
+    reg  is_deep;
+    reg  is_short;
+    reg  [5:0] sum_151_d1;
+    reg  [5:0] mux_219_s13;
+    reg  or_220_s13;
     reg  and_223_s13;
     reg  and_226_s13;
-    reg  [7:0] mux_228_s13;
-    reg  or_229_s13;
-    reg  or_233_s13;
-    reg  or_235_s13;
+    reg  and_229_s13;
+    reg  [7:0] mux_231_s13;
+    reg  or_232_s13;
+    reg  or_236_s13;
+    reg  or_238_s13;
     reg  or_49_s12;
     reg  v6_s4;
     reg  v6_s12;
@@ -124,21 +127,21 @@ module header_chain (
     reg  spaced_valid_s16;
     reg  [15:0] half_6;
     reg  [15:0] half_2;
-    reg  and_337_s14;
-    reg  and_342_s14;
-    reg  and_347_s14;
-    reg  and_355_s14;
-    reg  and_360_s14;
+    reg  and_340_s14;
+    reg  and_345_s14;
+    reg  and_350_s14;
+    reg  and_358_s14;
+    reg  and_363_s14;
     reg  [7:0] flags;
     reg  has_ports_s15;
-    reg  and_362_s15;
-    reg  [15:0] and_403_s17;
+    reg  and_365_s15;
     reg  [15:0] and_406_s17;
+    reg  [15:0] and_409_s17;
     reg  [6:0] place_s14;
     reg  [6:0] view_s12;
     reg  later_s14;
-    reg  [7:0] mux_333_s5;
-    reg  [7:0] mux_333_s13;
+    reg  [7:0] mux_336_s5;
+    reg  [7:0] mux_336_s13;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
     reg  spaced_valid_s3_2;
@@ -193,73 +196,70 @@ module header_chain (
     wire [3:0] cat_126 = {slot, mux_109[4:2] + {2'd0, 2'd1 < mux_109[1:0]}};
     wire [3:0] cat_134 = {slot, mux_109[4:2] + {2'd0, 2'd2 < mux_109[1:0]}};
     wire [3:0] cat_137 = {slot, mux_109[4:2]};
-    wire [127:0] cat_139 = {headers_3_q, headers_2_q, headers_1_q, headers_0_q};
-    wire [31:0] elem_140 = cat_139[{mux_109[1:0], 5'd0} +: 32];
-    wire [5:0] sum_143 = at_q + 6'd2;
-    wire [5:0] cat_174 = {
-        elem_140[7:0] == 8'd0,
-        elem_140[7:0] == 8'h2b,
-        elem_140[7:0] == 8'h3c,
-        elem_140[7:0] == 8'h87,
-        elem_140[7:0] == 8'h8b,
-        elem_140[7:0] == 8'h8c
-    };
-    wire [15:0] cat_182 = {elem_140[23:16], elem_140[31:24]};
-    wire [31:0] cat_186 = {
-        2'd0,
-        |cat_182[15:3],
-        elem_140[7:0] == 8'h33,
-        elem_140[7:0] == 8'h2c,
-        |cat_174,
-        elem_140[7:0],
-        sum_143,
-        (sum_143 + {1'd0, elem_140[12:8]}) | {6{|elem_140[15:13]}},
-        (sum_143 + {1'd0, {elem_140[11:8], 1'd0}}) | {6{|elem_140[15:12]}}
-    };
     wire [6:0] end_place = mux_109 + 7'd2;
-    wire lt_189 = view_q < end_place;
-    wire lt_192 = {1'd0, words} < end_place;
-    wire or_194 = (generic_q | fragment_q) | ah_q;
-    wire and_198 = (or_194 & ~lt_189) & ~lt_192;
-    wire and_204 = (and_198 & fragment_q) & cat_186[29];
-    wire [5:0] or_215 = (({6{generic_q}} & cat_186[5:0]) | ({6{ah_q}} & cat_186[11:6])) | ({6{fragment_q}} & cat_186[17:12]);
-    wire [5:0] mux_216 = and_198 ? or_215 : at_q;
-    wire or_217 = moved_q | and_198;
-    wire and_220 = (cat_186[26] & and_198) & ~and_204;
-    wire and_223 = (cat_186[27] & and_198) & ~and_204;
-    wire and_226 = (cat_186[28] & and_198) & ~and_204;
-    wire [7:0] mux_228 = and_198 ? cat_186[25:18] : protocol_q;
-    wire or_229 = later_q | and_204;
-    wire or_233 = walk_short_q | ((or_194 & lt_192) & ~lt_189);
-    wire or_235 = walk_deep_q | (or_194 & lt_189);
-    assign header_bad = or_49_s12 | or_233_s13;
-    assign walk_deep = or_235_s13 | ((and_220_s13 | and_223_s13) | and_226_s13);
-    assign protocol = v6_s12 ? mux_228_s13 : v4_protocol_s13;
-    assign later = v6_s12 ? or_229_s13 : v4_later_s13;
-    assign place = v6_s12 ? (or_217_s13 ? ({1'd0, mux_216_s13} + 7'hc) : 7'ha) : v4_place_s13;
-    wire [3:0] cat_290 = {slot_behind, transport_place[4:2] + {2'd0, 2'd0 < transport_place[1:0]}};
-    wire [3:0] cat_297 = {slot_behind, transport_place[4:2] + {2'd0, 2'd1 < transport_place[1:0]}};
-    wire [3:0] cat_304 = {slot_behind, transport_place[4:2] + {2'd0, 2'd2 < transport_place[1:0]}};
-    wire [3:0] cat_306 = {slot_behind, transport_place[4:2]};
-    wire [127:0] cat_308 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [127:0] cat_312 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [31:0] elem_313 = cat_312[{transport_place[1:0], 5'd0} +: 32];
-    wire [127:0] cat_321 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [31:0] elem_322 = cat_321[{transport_place[1:0] + 2'd1, 5'd0} +: 32];
-    wire [127:0] cat_327 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [31:0] elem_328 = cat_327[{transport_place[1:0], 5'd0} +: 32];
-    wire and_362 = and_360_s14 & v6_s12;
-    wire [127:0] cat_365 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [31:0] elem_366 = cat_365[{transport_place[1:0] + 2'd3, 5'd0} +: 32];
-    assign tcp_flags = {8{and_337_s14}} & flags;
-    wire has_ports = (and_337_s14 | and_342_s14) | and_347_s14;
+    wire [127:0] cat_147 = {headers_3_q, headers_2_q, headers_1_q, headers_0_q};
+    wire [31:0] elem_148 = cat_147[{mux_109[1:0], 5'd0} +: 32];
+    wire [5:0] cat_183 = {
+        elem_148[7:0] == 8'd0,
+        elem_148[7:0] == 8'h2b,
+        elem_148[7:0] == 8'h3c,
+        elem_148[7:0] == 8'h87,
+        elem_148[7:0] == 8'h8b,
+        elem_148[7:0] == 8'h8c
+    };
+    wire [15:0] cat_191 = {elem_148[23:16], elem_148[31:24]};
+    wire [31:0] cat_195 = {
+        2'd0,
+        |cat_191[15:3],
+        elem_148[7:0] == 8'h33,
+        elem_148[7:0] == 8'h2c,
+        |cat_183,
+        elem_148[7:0],
+        sum_151_d1,
+        (sum_151_d1 + {1'd0, elem_148[12:8]}) | {6{|elem_148[15:13]}},
+        (sum_151_d1 + {1'd0, {elem_148[11:8], 1'd0}}) | {6{|elem_148[15:12]}}
+    };
+    wire or_197 = (generic_q | fragment_q) | ah_q;
+    wire and_201 = (or_197 & ~is_deep) & ~is_short;
+    wire and_207 = (and_201 & fragment_q) & cat_195[29];
+    wire [5:0] or_218 = (({6{generic_q}} & cat_195[5:0]) | ({6{ah_q}} & cat_195[11:6])) | ({6{fragment_q}} & cat_195[17:12]);
+    wire [5:0] mux_219 = and_201 ? or_218 : at_q;
+    wire or_220 = moved_q | and_201;
+    wire and_223 = (cat_195[26] & and_201) & ~and_207;
+    wire and_226 = (cat_195[27] & and_201) & ~and_207;
+    wire and_229 = (cat_195[28] & and_201) & ~and_207;
+    wire [7:0] mux_231 = and_201 ? cat_195[25:18] : protocol_q;
+    wire or_232 = later_q | and_207;
+    wire or_236 = walk_short_q | ((or_197 & is_short) & ~is_deep);
+    wire or_238 = walk_deep_q | (or_197 & is_deep);
+    assign header_bad = or_49_s12 | or_236_s13;
+    assign walk_deep = or_238_s13 | ((and_223_s13 | and_226_s13) | and_229_s13);
+    assign protocol = v6_s12 ? mux_231_s13 : v4_protocol_s13;
+    assign later = v6_s12 ? or_232_s13 : v4_later_s13;
+    assign place = v6_s12 ? (or_220_s13 ? ({1'd0, mux_219_s13} + 7'hc) : 7'ha) : v4_place_s13;
+    wire [3:0] cat_293 = {slot_behind, transport_place[4:2] + {2'd0, 2'd0 < transport_place[1:0]}};
+    wire [3:0] cat_300 = {slot_behind, transport_place[4:2] + {2'd0, 2'd1 < transport_place[1:0]}};
+    wire [3:0] cat_307 = {slot_behind, transport_place[4:2] + {2'd0, 2'd2 < transport_place[1:0]}};
+    wire [3:0] cat_309 = {slot_behind, transport_place[4:2]};
+    wire [127:0] cat_311 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [127:0] cat_315 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [31:0] elem_316 = cat_315[{transport_place[1:0], 5'd0} +: 32];
+    wire [127:0] cat_324 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [31:0] elem_325 = cat_324[{transport_place[1:0] + 2'd1, 5'd0} +: 32];
+    wire [127:0] cat_330 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [31:0] elem_331 = cat_330[{transport_place[1:0], 5'd0} +: 32];
+    wire and_365 = and_363_s14 & v6_s12;
+    wire [127:0] cat_368 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [31:0] elem_369 = cat_368[{transport_place[1:0] + 2'd3, 5'd0} +: 32];
+    assign tcp_flags = {8{and_340_s14}} & flags;
+    wire has_ports = (and_340_s14 | and_345_s14) | and_350_s14;
     assign icmp_type = first[7:0];
     assign sport = {16{has_ports_s15}} & {icmp_type, first[15:8]};
     assign dport = {16{has_ports_s15}} & {first[23:16], first[31:24]};
-    wire [2:0] or_398 = (({3{and_337_s14}} & 3'd1) | ({3{and_342_s14}} & 3'd2)) | (({3{and_347_s14}} & 3'd3) | ({3{and_362}} & 3'd4));
-    wire [6:0] or_426 = (({7{and_337_s14}} & 7'd5) | ({7{and_342_s14}} & 7'd2)) | (({7{and_347_s14}} & 7'd3) | ({7{and_355_s14}} & 7'd1));
-    wire [6:0] end_place_2 = place_s14 + or_426;
-    wire [7:0] cat_440 = {2'd0, mux_333_s13[7:2]};
+    wire [2:0] or_401 = (({3{and_340_s14}} & 3'd1) | ({3{and_345_s14}} & 3'd2)) | (({3{and_350_s14}} & 3'd3) | ({3{and_365}} & 3'd4));
+    wire [6:0] or_429 = (({7{and_340_s14}} & 7'd5) | ({7{and_345_s14}} & 7'd2)) | (({7{and_350_s14}} & 7'd3) | ({7{and_358_s14}} & 7'd1));
+    wire [6:0] end_place_2 = place_s14 + or_429;
+    wire [7:0] cat_443 = {2'd0, mux_336_s13[7:2]};
 
     always @(posedge clk) begin
         if (spaced_valid_s4) slot <= row[3];
@@ -273,24 +273,27 @@ module header_chain (
         if (spaced_valid_s3_2) eq_71_s4 <= head[55:48] == 8'h2c;
         if (spaced_valid_s3_2) eq_73_s4 <= head[55:48] == 8'h33;
         if (spaced_valid_s3_2) head_s4 <= head;
-        if (step) at_q <= spaced_valid_s4 ? 6'h3e : mux_216;
-        if (step) moved_q <= spaced_valid_s4 ? 1'd0 : or_217;
-        if (step) generic_q <= spaced_valid_s4 ? red_69_s4 : and_220;
-        if (step) fragment_q <= spaced_valid_s4 ? eq_71_s4 : and_223;
-        if (step) ah_q <= spaced_valid_s4 ? eq_73_s4 : and_226;
-        if (step) protocol_q <= spaced_valid_s4 ? head_s4[55:48] : mux_228;
-        if (step) later_q <= spaced_valid_s4 ? 1'd0 : or_229;
-        if (step) walk_short_q <= spaced_valid_s4 ? 1'd0 : or_233;
-        if (step) walk_deep_q <= spaced_valid_s4 ? 1'd0 : or_235;
-        if (spaced_valid_s12_2) mux_216_s13 <= mux_216;
-        if (spaced_valid_s12_2) or_217_s13 <= or_217;
-        if (spaced_valid_s12_2) and_220_s13 <= and_220;
+        if (step) at_q <= spaced_valid_s4 ? 6'h3e : mux_219;
+        if (step) moved_q <= spaced_valid_s4 ? 1'd0 : or_220;
+        if (step) generic_q <= spaced_valid_s4 ? red_69_s4 : and_223;
+        if (step) fragment_q <= spaced_valid_s4 ? eq_71_s4 : and_226;
+        if (step) ah_q <= spaced_valid_s4 ? eq_73_s4 : and_229;
+        if (step) protocol_q <= spaced_valid_s4 ? head_s4[55:48] : mux_231;
+        if (step) later_q <= spaced_valid_s4 ? 1'd0 : or_232;
+        if (step) walk_short_q <= spaced_valid_s4 ? 1'd0 : or_236;
+        if (step) walk_deep_q <= spaced_valid_s4 ? 1'd0 : or_238;
+        is_deep <= view_q < end_place;
+        is_short <= {1'd0, words} < end_place;
+        sum_151_d1 <= at_q + 6'd2;
+        if (spaced_valid_s12_2) mux_219_s13 <= mux_219;
+        if (spaced_valid_s12_2) or_220_s13 <= or_220;
         if (spaced_valid_s12_2) and_223_s13 <= and_223;
         if (spaced_valid_s12_2) and_226_s13 <= and_226;
-        if (spaced_valid_s12_2) mux_228_s13 <= mux_228;
-        if (spaced_valid_s12_2) or_229_s13 <= or_229;
-        if (spaced_valid_s12_2) or_233_s13 <= or_233;
-        if (spaced_valid_s12_2) or_235_s13 <= or_235;
+        if (spaced_valid_s12_2) and_229_s13 <= and_229;
+        if (spaced_valid_s12_2) mux_231_s13 <= mux_231;
+        if (spaced_valid_s12_2) or_232_s13 <= or_232;
+        if (spaced_valid_s12_2) or_236_s13 <= or_236;
+        if (spaced_valid_s12_2) or_238_s13 <= or_238;
         if (spaced_valid_s11_2) or_49_s12 <= or_49_s4;
         if (spaced_valid_s3_2) v6_s4 <= v6;
         if (spaced_valid_s11_2) v6_s12 <= v6_s4;
@@ -301,29 +304,29 @@ module header_chain (
         if (spaced_valid_s4_2) v4_place_s5 <= v4_place;
         if (spaced_valid_s12_2) v4_place_s13 <= v4_place_s5;
         if (spaced_valid_s13 | spaced_valid_s14) transport_place <= spaced_valid_s13 ? place : (transport_place + 7'd4);
-        if (spaced_valid_s15) first <= cat_308[{transport_place[1:0], 5'd0} +: 32];
-        if (spaced_valid_s16) half_16 <= {elem_313[7:0], elem_313[15:8]};
-        if (spaced_valid_s15) half_6 <= {elem_322[23:16], elem_322[31:24]};
-        if (spaced_valid_s15) half_2 <= {elem_328[23:16], elem_328[31:24]};
-        if (spaced_valid_s13_2) and_337_s14 <= (protocol == 8'd6) & ~later;
-        if (spaced_valid_s13_2) and_342_s14 <= (protocol == 8'h11) & ~later;
-        if (spaced_valid_s13_2) and_347_s14 <= (protocol == 8'h84) & ~later;
-        if (spaced_valid_s13_2) and_355_s14 <= ((protocol == 8'd1) | (protocol == 8'h3a)) & ~later;
-        if (spaced_valid_s13_2) and_360_s14 <= (protocol == 8'h3a) & ~later;
-        if (spaced_valid_s15) flags <= elem_366[15:8];
+        if (spaced_valid_s15) first <= cat_311[{transport_place[1:0], 5'd0} +: 32];
+        if (spaced_valid_s16) half_16 <= {elem_316[7:0], elem_316[15:8]};
+        if (spaced_valid_s15) half_6 <= {elem_325[23:16], elem_325[31:24]};
+        if (spaced_valid_s15) half_2 <= {elem_331[23:16], elem_331[31:24]};
+        if (spaced_valid_s13_2) and_340_s14 <= (protocol == 8'd6) & ~later;
+        if (spaced_valid_s13_2) and_345_s14 <= (protocol == 8'h11) & ~later;
+        if (spaced_valid_s13_2) and_350_s14 <= (protocol == 8'h84) & ~later;
+        if (spaced_valid_s13_2) and_358_s14 <= ((protocol == 8'd1) | (protocol == 8'h3a)) & ~later;
+        if (spaced_valid_s13_2) and_363_s14 <= (protocol == 8'h3a) & ~later;
+        if (spaced_valid_s15) flags <= elem_369[15:8];
         if (spaced_valid_s14_2) has_ports_s15 <= has_ports;
-        if (spaced_valid_s14_2) l4 <= or_398;
-        if (spaced_valid_s14_2) and_362_s15 <= and_362;
-        if (spaced_valid_s16_2) and_403_s17 <= {16{and_342_s14}} & half_6;
-        if (spaced_valid_s16_2) and_406_s17 <= {16{and_362_s15}} & half_2;
-        if (spaced_valid_s17) checksum <= (({16{and_337_s14}} & half_16) | and_403_s17) | and_406_s17;
+        if (spaced_valid_s14_2) l4 <= or_401;
+        if (spaced_valid_s14_2) and_365_s15 <= and_365;
+        if (spaced_valid_s16_2) and_406_s17 <= {16{and_345_s14}} & half_6;
+        if (spaced_valid_s16_2) and_409_s17 <= {16{and_365_s15}} & half_2;
+        if (spaced_valid_s17) checksum <= (({16{and_340_s14}} & half_16) | and_406_s17) | and_409_s17;
         if (spaced_valid_s13_2) place_s14 <= place;
         if (spaced_valid_s11_2) view_s12 <= view_s4;
         if (spaced_valid_s13_2) later_s14 <= later;
         if (spaced_valid_s14_2) too_deep <= later_s14 ? 1'd0 : (view_s12 < end_place_2);
-        if (spaced_valid_s4_2) mux_333_s5 <= v6_s4 ? limit_bytes : v4_limit;
-        if (spaced_valid_s12_2) mux_333_s13 <= mux_333_s5;
-        if (spaced_valid_s14_2) short <= later_s14 ? 1'd0 : ({1'd0, cat_440[5:0]} < end_place_2);
+        if (spaced_valid_s4_2) mux_336_s5 <= v6_s4 ? limit_bytes : v4_limit;
+        if (spaced_valid_s12_2) mux_336_s13 <= mux_336_s5;
+        if (spaced_valid_s14_2) short <= later_s14 ? 1'd0 : ({1'd0, cat_443[5:0]} < end_place_2);
     end
 
     always @(posedge clk) begin
@@ -433,7 +436,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        transport_0_q <= transport_0[cat_290];
+        transport_0_q <= transport_0[cat_293];
     end
 
     always @(posedge clk) begin
@@ -441,7 +444,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        transport_1_q <= transport_1[cat_297];
+        transport_1_q <= transport_1[cat_300];
     end
 
     always @(posedge clk) begin
@@ -449,7 +452,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        transport_2_q <= transport_2[cat_304];
+        transport_2_q <= transport_2[cat_307];
     end
 
     always @(posedge clk) begin
@@ -457,7 +460,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        transport_3_q <= transport_3[cat_306];
+        transport_3_q <= transport_3[cat_309];
     end
 
     always @(posedge clk) begin
@@ -465,7 +468,7 @@ module header_chain (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, mux_52_s4, cat_80, head_s4, cat_182, cat_186, elem_313, elem_322, elem_328, elem_366, mux_333_s13, cat_440};
+    wire _unused = &{1'b0, mux_52_s4, cat_80, head_s4, cat_191, cat_195, elem_316, elem_325, elem_331, elem_369, mux_336_s13, cat_443};
 
 `ifndef SYNTHESIS
     initial begin
@@ -506,15 +509,18 @@ module header_chain (
         headers_1_q = 32'd0;
         headers_2_q = 32'd0;
         headers_3_q = 32'd0;
-        mux_216_s13 = 6'd0;
-        or_217_s13 = 1'd0;
-        and_220_s13 = 1'd0;
+        is_deep = 1'd0;
+        is_short = 1'd0;
+        sum_151_d1 = 6'd0;
+        mux_219_s13 = 6'd0;
+        or_220_s13 = 1'd0;
         and_223_s13 = 1'd0;
         and_226_s13 = 1'd0;
-        mux_228_s13 = 8'd0;
-        or_229_s13 = 1'd0;
-        or_233_s13 = 1'd0;
-        or_235_s13 = 1'd0;
+        and_229_s13 = 1'd0;
+        mux_231_s13 = 8'd0;
+        or_232_s13 = 1'd0;
+        or_236_s13 = 1'd0;
+        or_238_s13 = 1'd0;
         or_49_s12 = 1'd0;
         v6_s4 = 1'd0;
         v6_s12 = 1'd0;
@@ -537,24 +543,24 @@ module header_chain (
         spaced_valid_s16 = 1'd0;
         half_6 = 16'd0;
         half_2 = 16'd0;
-        and_337_s14 = 1'd0;
-        and_342_s14 = 1'd0;
-        and_347_s14 = 1'd0;
-        and_355_s14 = 1'd0;
-        and_360_s14 = 1'd0;
+        and_340_s14 = 1'd0;
+        and_345_s14 = 1'd0;
+        and_350_s14 = 1'd0;
+        and_358_s14 = 1'd0;
+        and_363_s14 = 1'd0;
         flags = 8'd0;
         has_ports_s15 = 1'd0;
         l4 = 3'd0;
-        and_362_s15 = 1'd0;
-        and_403_s17 = 16'd0;
+        and_365_s15 = 1'd0;
         and_406_s17 = 16'd0;
+        and_409_s17 = 16'd0;
         checksum = 16'd0;
         place_s14 = 7'd0;
         view_s12 = 7'd0;
         later_s14 = 1'd0;
         too_deep = 1'd0;
-        mux_333_s5 = 8'd0;
-        mux_333_s13 = 8'd0;
+        mux_336_s5 = 8'd0;
+        mux_336_s13 = 8'd0;
         short = 1'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;

@@ -11,8 +11,8 @@
 // in_tag, stage 0
 // in_epoch, stage 0
 // spaced_valid, stage 0
-// out_valid, stage 54
-// out_verdict: record verdict, stage 54: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
+// out_valid, stage 55
+// out_verdict: record verdict, stage 55: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
 
 `default_nettype none
 
@@ -335,7 +335,9 @@ module header_path (
     reg  [128:0] header_parser_dst_key_s42;
     reg  [128:0] header_parser_dst_key_s50;
     reg  [15:0] header_parser_sport_s47;
+    reg  [15:0] header_parser_sport_s55;
     reg  [15:0] header_parser_dport_s47;
+    reg  [15:0] header_parser_dport_s55;
     reg  [7:0] header_parser_traffic_class_s42;
     reg  [7:0] header_parser_traffic_class_s50;
     reg  [15:0] header_parser_ip_checksum_s10;
@@ -351,10 +353,12 @@ module header_path (
     reg  opening_s31;
     reg  opening_s39;
     reg  opening_s47;
+    reg  opening_s55;
     reg  answering_s23;
     reg  answering_s31;
     reg  answering_s39;
     reg  answering_s47;
+    reg  answering_s55;
     reg  [5:0] base_s48;
     reg  [3:0] header_step_copies_s50;
     reg  not_306_s2;
@@ -378,8 +382,8 @@ module header_path (
     reg  header_class_found_s40;
     reg  header_class_found_s48;
     reg  header_step_first_s50;
-    reg  header_acl_asked_s45;
-    reg  header_acl_asked_s53;
+    reg  header_acl_asked_s46;
+    reg  header_acl_asked_s54;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -433,6 +437,7 @@ module header_path (
     reg  in_valid_s51;
     reg  in_valid_s52;
     reg  in_valid_s53;
+    reg  in_valid_s54;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
     reg  spaced_valid_s3_2;
@@ -487,6 +492,7 @@ module header_path (
     reg  spaced_valid_s52;
     reg  spaced_valid_s53;
     reg  spaced_valid_s54;
+    reg  spaced_valid_s55;
     wire [47:0] cat_21 = {
         in_part0[7:0],
         in_part0[15:8],
@@ -505,9 +511,9 @@ module header_path (
     };
     wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
     wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
-    wire [511:0] or_506 = ({343'd0, header_parser_cfg_rdata} | {402'd0, header_interface_cfg_rdata}) | ({434'd0, header_source_cfg_rdata} | {320'd0, header_address_cfg_rdata});
-    wire [511:0] or_507 = ({446'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({412'd0, header_class_cfg_rdata} | {442'd0, header_step_cfg_rdata});
-    assign cfg_rdata = (or_506 | or_507) | (header_acl_cfg_rdata | {509'd0, header_priority_cfg_rdata});
+    wire [511:0] or_511 = ({343'd0, header_parser_cfg_rdata} | {402'd0, header_interface_cfg_rdata}) | ({434'd0, header_source_cfg_rdata} | {320'd0, header_address_cfg_rdata});
+    wire [511:0] or_512 = ({446'd0, header_port_cfg_rdata} | header_range_cfg_rdata) | ({412'd0, header_class_cfg_rdata} | {442'd0, header_step_cfg_rdata});
+    assign cfg_rdata = (or_511 | or_512) | (header_acl_cfg_rdata | {509'd0, header_priority_cfg_rdata});
 
     header_parser header_parser (
         .clk(clk),
@@ -847,13 +853,13 @@ module header_path (
         .udp_no_checksum(header_parser_udp_no_checksum_s49),
         .src(header_parser_src_key_s50[128:1]),
         .dst(header_parser_dst_key_s50[128:1]),
-        .sport(header_parser_sport_s47),
-        .dport(header_parser_dport_s47),
+        .sport(header_parser_sport_s55),
+        .dport(header_parser_dport_s55),
         .traffic_class(header_parser_traffic_class_s50),
         .ip_checksum(header_parser_ip_checksum_s50),
         .l4_checksum(header_parser_l4_checksum_s48),
-        .opening(opening_s47),
-        .answering(answering_s47),
+        .opening(opening_s55),
+        .answering(answering_s55),
         .base(base_s48),
         .copies(header_step_copies_s50),
         .framed(not_306_s50),
@@ -861,10 +867,10 @@ module header_path (
         .sender_known(header_source_known_s54),
         .found(header_class_found_s48),
         .first(header_step_first_s50),
-        .asked(header_acl_asked_s53),
+        .asked(header_acl_asked_s54),
         .permit(header_acl_permit),
         .rule(header_acl_rule),
-        .spaced_valid(spaced_valid_s54),
+        .spaced_valid(spaced_valid_s55),
         .verdict(out_verdict)
     );
 
@@ -1033,7 +1039,9 @@ module header_path (
         if (spaced_valid_s41) header_parser_dst_key_s42 <= header_parser_dst_key_s34;
         if (spaced_valid_s49) header_parser_dst_key_s50 <= header_parser_dst_key_s42;
         if (spaced_valid_s46) header_parser_sport_s47 <= header_parser_sport_s39;
+        if (spaced_valid_s54) header_parser_sport_s55 <= header_parser_sport_s47;
         if (spaced_valid_s46) header_parser_dport_s47 <= header_parser_dport_s39;
+        if (spaced_valid_s54) header_parser_dport_s55 <= header_parser_dport_s47;
         if (spaced_valid_s41) header_parser_traffic_class_s42 <= header_parser_traffic_class_s34;
         if (spaced_valid_s49) header_parser_traffic_class_s50 <= header_parser_traffic_class_s42;
         if (spaced_valid_s9_2) header_parser_ip_checksum_s10 <= header_parser_ip_checksum;
@@ -1049,10 +1057,12 @@ module header_path (
         if (spaced_valid_s30_2) opening_s31 <= opening_s23;
         if (spaced_valid_s38_2) opening_s39 <= opening_s31;
         if (spaced_valid_s46) opening_s47 <= opening_s39;
+        if (spaced_valid_s54) opening_s55 <= opening_s47;
         if (spaced_valid_s22_2) answering_s23 <= answering;
         if (spaced_valid_s30_2) answering_s31 <= answering_s23;
         if (spaced_valid_s38_2) answering_s39 <= answering_s31;
         if (spaced_valid_s46) answering_s47 <= answering_s39;
+        if (spaced_valid_s54) answering_s55 <= answering_s47;
         if (spaced_valid_s47) base_s48 <= base;
         if (spaced_valid_s49) header_step_copies_s50 <= header_step_copies;
         if (spaced_valid_s1_2) not_306_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
@@ -1076,8 +1086,8 @@ module header_path (
         if (spaced_valid_s39_2) header_class_found_s40 <= header_class_found;
         if (spaced_valid_s47) header_class_found_s48 <= header_class_found_s40;
         if (spaced_valid_s49) header_step_first_s50 <= header_step_first;
-        if (spaced_valid_s44) header_acl_asked_s45 <= header_acl_asked;
-        if (spaced_valid_s52) header_acl_asked_s53 <= header_acl_asked_s45;
+        if (spaced_valid_s45) header_acl_asked_s46 <= header_acl_asked;
+        if (spaced_valid_s53) header_acl_asked_s54 <= header_acl_asked_s46;
     end
 
     always @(posedge clk) begin
@@ -1174,6 +1184,7 @@ module header_path (
             in_valid_s51 <= 1'd0;
             in_valid_s52 <= 1'd0;
             in_valid_s53 <= 1'd0;
+            in_valid_s54 <= 1'd0;
             out_valid <= 1'd0;
             spaced_valid_s1_2 <= 1'd0;
             spaced_valid_s2_2 <= 1'd0;
@@ -1229,6 +1240,7 @@ module header_path (
             spaced_valid_s52 <= 1'd0;
             spaced_valid_s53 <= 1'd0;
             spaced_valid_s54 <= 1'd0;
+            spaced_valid_s55 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -1322,7 +1334,8 @@ module header_path (
             in_valid_s51 <= in_valid_s50;
             in_valid_s52 <= in_valid_s51;
             in_valid_s53 <= in_valid_s52;
-            out_valid <= in_valid_s53;
+            in_valid_s54 <= in_valid_s53;
+            out_valid <= in_valid_s54;
             spaced_valid_s1_2 <= spaced_valid;
             spaced_valid_s2_2 <= spaced_valid_s1_2;
             spaced_valid_s3_2 <= spaced_valid_s2_2;
@@ -1377,6 +1390,7 @@ module header_path (
             spaced_valid_s52 <= spaced_valid_s51;
             spaced_valid_s53 <= spaced_valid_s52;
             spaced_valid_s54 <= spaced_valid_s53;
+            spaced_valid_s55 <= spaced_valid_s54;
         end
     end
 
@@ -1588,7 +1602,9 @@ module header_path (
         header_parser_dst_key_s42 = 129'd0;
         header_parser_dst_key_s50 = 129'd0;
         header_parser_sport_s47 = 16'd0;
+        header_parser_sport_s55 = 16'd0;
         header_parser_dport_s47 = 16'd0;
+        header_parser_dport_s55 = 16'd0;
         header_parser_traffic_class_s42 = 8'd0;
         header_parser_traffic_class_s50 = 8'd0;
         header_parser_ip_checksum_s10 = 16'd0;
@@ -1604,10 +1620,12 @@ module header_path (
         opening_s31 = 1'd0;
         opening_s39 = 1'd0;
         opening_s47 = 1'd0;
+        opening_s55 = 1'd0;
         answering_s23 = 1'd0;
         answering_s31 = 1'd0;
         answering_s39 = 1'd0;
         answering_s47 = 1'd0;
+        answering_s55 = 1'd0;
         base_s48 = 6'd0;
         header_step_copies_s50 = 4'd0;
         not_306_s2 = 1'd0;
@@ -1631,8 +1649,8 @@ module header_path (
         header_class_found_s40 = 1'd0;
         header_class_found_s48 = 1'd0;
         header_step_first_s50 = 1'd0;
-        header_acl_asked_s45 = 1'd0;
-        header_acl_asked_s53 = 1'd0;
+        header_acl_asked_s46 = 1'd0;
+        header_acl_asked_s54 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -1686,6 +1704,7 @@ module header_path (
         in_valid_s51 = 1'd0;
         in_valid_s52 = 1'd0;
         in_valid_s53 = 1'd0;
+        in_valid_s54 = 1'd0;
         out_valid = 1'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;
@@ -1741,6 +1760,7 @@ module header_path (
         spaced_valid_s52 = 1'd0;
         spaced_valid_s53 = 1'd0;
         spaced_valid_s54 = 1'd0;
+        spaced_valid_s55 = 1'd0;
     end
 `endif
 endmodule

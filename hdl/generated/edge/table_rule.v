@@ -2,23 +2,23 @@
 // Rules: is it allowed?
 // 4 banks of 16 rows with 2 rules, in one memory, a slot compared in each clock.
 //
-// v6, stage 3
-// client, stage 3
-// server, stage 3
-// client_port, stage 3
-// port, stage 3
-// protocol, stage 3
-// later, stage 3
-// flags, stage 3
-// size, stage 3
-// back, stage 3
-// arrival, stage 3
-// set, stage 3
-// epoch, stage 3
+// v6, stage 4
+// client, stage 4
+// server, stage 4
+// client_port, stage 4
+// port, stage 4
+// protocol, stage 4
+// later, stage 4
+// flags, stage 4
+// size, stage 4
+// back, stage 4
+// arrival, stage 4
+// set, stage 4
+// epoch, stage 4
 // spaced_valid, stage 0
-// hit, stage 13
-// rule, stage 13
-// permit, stage 13
+// hit, stage 14
+// rule, stage 14
+// permit, stage 14
 
 `default_nettype none
 
@@ -89,11 +89,13 @@ module table_rule (
     reg  epoch_kept;
     reg  spaced_valid_s9;
     reg  spaced_valid_s10;
+    reg  [254:0] slot;
+    reg  slot_is_second;
     reg  rest_holds;
-    reg  and_200_d1;
-    reg  and_205_d1;
-    reg  and_211_d1;
-    reg  [254:0] mux_111_d1;
+    reg  and_202_d1;
+    reg  and_207_d1;
+    reg  and_213_d1;
+    reg  [254:0] slot_d1;
     reg  found;
     reg  [15:0] best_order;
     reg  [15:0] best_rule;
@@ -108,19 +110,18 @@ module table_rule (
     wire not_57 = ~(and_43_d1 & (and_43_d2 | and_43_d3));
     wire [5:0] mux_60 = or_30 ? index_d1 : (and_43_d1 ? cfg_row_d1[5:0] : cfg_asked);
     wire second_slot = (spaced_valid_s4 | spaced_valid_s6) | (spaced_valid_s8 | spaced_valid_s10);
-    wire red_97 = |((client_kept[95:0] ^ row_q[352:257]) & ~(96'hffffffffffffffffffffffff >> row_q[359:353]));
-    wire red_107 = |((server_kept[95:0] ^ row_q[455:360]) & ~(96'hffffffffffffffffffffffff >> row_q[462:456]));
-    wire [254:0] mux_111 = second_slot ? row_q[509:255] : row_q[254:0];
-    wire mux_135 = later_kept ? (~(|mux_111[104:89]) & (&mux_111[120:105])) : ((mux_111[104:89] <= client_port_kept) & (client_port_kept <= mux_111[120:105]));
-    wire mux_145 = later_kept ? (~(|mux_111[136:121]) & (&mux_111[152:137])) : ((mux_111[136:121] <= port_kept) & (port_kept <= mux_111[152:137]));
-    wire and_166 = ({3'd0, mux_111[182:169]} <= size_kept) & ((&mux_111[196:183]) | (size_kept <= {3'd0, mux_111[196:183]}));
-    wire and_199 = ~(|((client_kept[127:96] ^ mux_111[35:4]) & ~(32'hffffffff >> mux_111[41:36]))) & ~(|((server_kept[127:96] ^ mux_111[73:42]) & ~(32'hffffffff >> mux_111[79:74])));
-    wire and_205 = ((mux_135 & mux_145) & (mux_111[80] | (mux_111[88:81] == protocol_kept))) & ~(|(later_kept ? mux_111[168:161] : ((mux_111[160:153] ^ flags_kept) & mux_111[168:161])));
-    wire and_208 = (((mux_111[3:2] == 2'd0) | ((mux_111[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & and_166) & (back_kept ? mux_111[198] : mux_111[197]);
-    wire and_210 = (and_208 & (mux_111[199] | (mux_111[209:200] == arrival_kept))) & (epoch_kept ? mux_111[1] : mux_111[0]);
-    wire holds = (and_200_d1 & and_205_d1) & and_211_d1;
-    wire and_224 = found & ~spaced_valid_s5;
-    wire better = holds & (~and_224 | (mux_111_d1[237:222] < best_order));
+    wire not_111 = ~(|((server_kept[95:0] ^ slot[200:105]) & ~(96'hffffffffffffffffffffffff >> slot[207:201])));
+    wire and_112 = ~(|((client_kept[95:0] ^ slot[97:2]) & ~(96'hffffffffffffffffffffffff >> slot[104:98]))) & not_111;
+    wire mux_137 = later_kept ? (~(|slot[104:89]) & (&slot[120:105])) : ((slot[104:89] <= client_port_kept) & (client_port_kept <= slot[120:105]));
+    wire mux_147 = later_kept ? (~(|slot[136:121]) & (&slot[152:137])) : ((slot[136:121] <= port_kept) & (port_kept <= slot[152:137]));
+    wire and_168 = ({3'd0, slot[182:169]} <= size_kept) & ((&slot[196:183]) | (size_kept <= {3'd0, slot[196:183]}));
+    wire and_201 = ~(|((client_kept[127:96] ^ slot[35:4]) & ~(32'hffffffff >> slot[41:36]))) & ~(|((server_kept[127:96] ^ slot[73:42]) & ~(32'hffffffff >> slot[79:74])));
+    wire and_207 = ((mux_137 & mux_147) & (slot[80] | (slot[88:81] == protocol_kept))) & ~(|(later_kept ? slot[168:161] : ((slot[160:153] ^ flags_kept) & slot[168:161])));
+    wire and_210 = (((slot[3:2] == 2'd0) | ((slot[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & and_168) & (back_kept ? slot[198] : slot[197]);
+    wire and_212 = (and_210 & (slot[199] | (slot[209:200] == arrival_kept))) & (epoch_kept ? slot[1] : slot[0]);
+    wire holds = (and_202_d1 & and_207_d1) & and_213_d1;
+    wire and_226 = found & ~spaced_valid_s6;
+    wire better = holds & (~and_226 | (slot_d1[237:222] < best_order));
     assign rule = {16{found}} & best_rule;
     assign permit = best_permit & found;
     assign hit = found;
@@ -134,27 +135,29 @@ module table_rule (
         if (or_30_d1) row_q <= rows_q;
         if (cfg_goes_d1) cfg_answer <= rows_q;
         cfg_rdata_q <= and_43_d4 ? cfg_answer : 510'd0;
-        if (spaced_valid_s3) v6_kept <= v6;
-        if (spaced_valid_s3) client_kept <= client;
-        if (spaced_valid_s3) server_kept <= server;
-        if (spaced_valid_s3) client_port_kept <= client_port;
-        if (spaced_valid_s3) port_kept <= port;
-        if (spaced_valid_s3) protocol_kept <= protocol;
-        if (spaced_valid_s3) later_kept <= later;
-        if (spaced_valid_s3) flags_kept <= flags;
-        if (spaced_valid_s3) size_kept <= size;
-        if (spaced_valid_s3) back_kept <= back;
-        if (spaced_valid_s3) arrival_kept <= arrival;
-        if (spaced_valid_s3) set_kept <= set;
-        if (spaced_valid_s3) epoch_kept <= epoch;
-        rest_holds <= ~red_97 & ~red_107;
-        and_200_d1 <= and_199 & ((rest_holds & ~second_slot) | ~(mux_111[3:2] == 2'd3));
-        and_205_d1 <= and_205;
-        and_211_d1 <= and_210 & (mux_111[221:210] == set_kept);
-        mux_111_d1 <= mux_111;
-        if (better) best_order <= mux_111_d1[237:222];
-        if (better) best_rule <= mux_111_d1[253:238];
-        if (better) best_permit <= mux_111_d1[254];
+        if (spaced_valid_s4) v6_kept <= v6;
+        if (spaced_valid_s4) client_kept <= client;
+        if (spaced_valid_s4) server_kept <= server;
+        if (spaced_valid_s4) client_port_kept <= client_port;
+        if (spaced_valid_s4) port_kept <= port;
+        if (spaced_valid_s4) protocol_kept <= protocol;
+        if (spaced_valid_s4) later_kept <= later;
+        if (spaced_valid_s4) flags_kept <= flags;
+        if (spaced_valid_s4) size_kept <= size;
+        if (spaced_valid_s4) back_kept <= back;
+        if (spaced_valid_s4) arrival_kept <= arrival;
+        if (spaced_valid_s4) set_kept <= set;
+        if (spaced_valid_s4) epoch_kept <= epoch;
+        slot <= second_slot ? row_q[509:255] : row_q[254:0];
+        slot_is_second <= second_slot;
+        rest_holds <= and_112;
+        and_202_d1 <= and_201 & ((rest_holds & ~slot_is_second) | ~(slot[3:2] == 2'd3));
+        and_207_d1 <= and_207;
+        and_213_d1 <= and_212 & (slot[221:210] == set_kept);
+        slot_d1 <= slot;
+        if (better) best_order <= slot_d1[237:222];
+        if (better) best_rule <= slot_d1[253:238];
+        if (better) best_permit <= slot_d1[254];
     end
 
     always @(posedge clk) begin
@@ -197,7 +200,7 @@ module table_rule (
             and_43_d4 <= and_43_d3;
             spaced_valid_s9 <= spaced_valid_s8;
             spaced_valid_s10 <= spaced_valid_s9;
-            found <= holds | and_224;
+            found <= holds | and_226;
         end
     end
 
@@ -219,7 +222,7 @@ module table_rule (
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_34, cfg_row_d1, not_57, mux_111_d1};
+    wire _unused = &{1'b0, not_34, cfg_row_d1, not_57, slot_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -262,11 +265,13 @@ module table_rule (
         epoch_kept = 1'd0;
         spaced_valid_s9 = 1'd0;
         spaced_valid_s10 = 1'd0;
+        slot = 255'd0;
+        slot_is_second = 1'd0;
         rest_holds = 1'd0;
-        and_200_d1 = 1'd0;
-        and_205_d1 = 1'd0;
-        and_211_d1 = 1'd0;
-        mux_111_d1 = 255'd0;
+        and_202_d1 = 1'd0;
+        and_207_d1 = 1'd0;
+        and_213_d1 = 1'd0;
+        slot_d1 = 255'd0;
         found = 1'd0;
         best_order = 16'd0;
         best_rule = 16'd0;

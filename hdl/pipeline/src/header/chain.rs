@@ -101,9 +101,12 @@ pub fn chain() -> Result<Circuit, Vec<GenError>> {
         beat,
     };
     let headers = written.read("headers", slot.q(), place);
-    let header = entry_at(m.index(&headers, place.trunc(2)), state.at);
+    // All that does not depend on the word is known when it comes, as the state stands still meanwhile.
     let end = (place + m.lit(PLACE_BITS, 2)).named("end_place");
-    let next = state.step(header, end.gt(seen), end.gt(words.zext(PLACE_BITS)));
+    let deep = end.gt(seen).reg().named("is_deep");
+    let short = end.gt(words.zext(PLACE_BITS)).reg().named("is_short");
+    let header = entry_at(m.index(&headers, place.trunc(2)), state.at);
+    let next = state.step(header, deep, short);
     hold.set_when(changes, &begin.or_else(begins, &next));
     let walk = next.map(|sig| sig.at_stage(WALKED).reg());
     m.output("header_bad", bad | walk.short);

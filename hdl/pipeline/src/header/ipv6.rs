@@ -190,9 +190,9 @@ fn entry<'m>(packet: Sig<'m>, place: u32) -> Sig<'m> {
     entry_of(packet, place * 4, &base)
 }
 
-/// The entry of the header that begins with `word`, `at` words behind [`SECOND`].
+/// The entry of the header that begins with `word`, which stands `at` words behind [`SECOND`], and has done so for a clock.
 pub(super) fn entry_at<'m>(word: Sig<'m>, at: Sig<'m>) -> Sig<'m> {
-    entry_of(word, 0, &|_| at + at.lit(2))
+    entry_of(word, 0, &|_| (at + at.lit(2)).reg())
 }
 
 fn entry_of<'m>(packet: Sig<'m>, at: u32, base: &dyn Fn(&'m Module) -> Sig<'m>) -> Sig<'m> {

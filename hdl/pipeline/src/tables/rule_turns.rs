@@ -12,16 +12,17 @@ use super::rules::{PACKET, Packet};
 use super::{Config, shared};
 
 /// Clocks from stage 0 to the packet they are compared with: it is kept until the last slot.
-pub const COMPARE_STAGE: u32 = 3;
+pub const COMPARE_STAGE: u32 = 4;
 
 /// Clocks in which a packet has the memory: a slot each.
 fn turns(g: &Geometry) -> u32 {
     g.rule_banks * RULE_SLOTS
 }
 
-/// Clocks from stage 0 to the rule: a clock, a register, read, the slots one after the other, compare, the first of all.
+/// Clocks from stage 0 to the rule: a clock, a register, read, the slots one after the other, a register, compare, the first
+/// of all.
 pub fn clocks(g: &Geometry) -> u32 {
-    2 + shared::READ_CLOCKS + (turns(g) - 1) + 2
+    2 + shared::READ_CLOCKS + (turns(g) - 1) + 3
 }
 
 /// The banks of `rule`: module `table_rule`. Ports as of [`super::rules::rules`], and `spaced_valid`; but for the row
@@ -78,12 +79,14 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         .collect();
     let second = m.or(&second).named("second_slot");
     let (low, high) = (row.slice(0, width), row.slice(width, width));
-    let rest_holds = packet.rest_holds(high).reg().named("rest_holds");
-    let rule = packet.compared(mux(second, high, low), Some(rest_holds & !second));
+    let slot = mux(second, high, low).reg().named("slot");
+    let second = second.reg().named("slot_is_second");
+    let rest_holds = packet.rest_holds(slot).reg().named("rest_holds");
+    let rule = packet.compared(slot, Some(rest_holds & !second));
     let holds = rule.holds.named("holds");
 
     // The best so far; what was found for the packet before is forgotten with the first slot.
-    let first = at(read + 1);
+    let first = at(read + 2);
     let found = m.reg("found", 1, 0);
     let best = m.reg_no_reset("best_order", 16);
     let number = m.reg_no_reset("best_rule", width::RULE);
