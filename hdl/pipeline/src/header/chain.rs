@@ -9,7 +9,7 @@ use seqnic_spec::wire::{MAX_EXTENSION_HEADERS, pseudo_checksum_offset, tcp};
 use seqnic_spec::wire::{PROTO_ICMPV6, PROTO_TCP, PROTO_UDP};
 
 use super::bytes::{IPV6_BYTES, L3_LENGTH_BITS, PLACE_BITS, number};
-use super::ipv6::{Fixed, entry_at};
+use super::ipv6::{Fixed, SECOND, entry_at};
 use super::moved::{BEAT_BYTES, BEATS, HEAD_BYTES};
 use super::transport::{Bytes, transport_of};
 
@@ -105,7 +105,9 @@ pub fn chain() -> Result<Circuit, Vec<GenError>> {
     let end = (place + m.lit(PLACE_BITS, 2)).named("end_place");
     let deep = end.gt(seen).reg().named("is_deep");
     let short = end.gt(words.zext(PLACE_BITS)).reg().named("is_short");
-    let header = entry_at(m.index(&headers, place.trunc(2)), state.at);
+    // Places are counted from the begin of a beat.
+    const { assert!(SECOND.is_multiple_of(WORDS)) };
+    let header = entry_at(m.index(&headers, state.at.trunc(2)), state.at);
     let next = state.step(header, deep, short);
     hold.set_when(changes, &begin.or_else(begins, &next));
     let walk = next.map(|sig| sig.at_stage(WALKED).reg());

@@ -9,7 +9,7 @@ use super::bytes::{
 
 /// Where the first extension header stands, and where the second does at the earliest, in words.
 const FIRST: u32 = IPV6_BYTES / 4;
-const SECOND: u32 = FIRST + 2;
+pub(super) const SECOND: u32 = FIRST + 2;
 /// Last place of an extension header whose first 8 bytes are in the window.
 const LAST: u32 = L3_WORDS - 2;
 /// Bits of a place counted from [`SECOND`]: 63 stands for everything too far.
