@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both install what a bare machine lacks.
-.PHONY: demo test setup test-lab lint generate synth formal fuzz fuzz-random coverage test-formats test-cocotb cocotb-host test-vfio test-ops soak fail-over deb test-deb
+.PHONY: demo test setup test-lab lint generate synth formal fuzz fuzz-random coverage test-formats test-cocotb cocotb-host test-vfio test-ops soak fail-over full-acl deb test-deb
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -92,6 +92,10 @@ soak:
 fail-over:
 	$(CARGO) run --quiet -p seqnic-soak -- fail-over
 	$(CARGO) run --quiet -p seqnic-soak -- fail-over --verilated --times 10
+
+# Rule sets as large as a card takes, compiled and compared with the list rule by rule (docs/bench.md): some minutes.
+full-acl:
+	$(CARGO) test -p seqnic-random --test full_acl -- --ignored --nocapture
 
 # What operators point at the daemon, as others read it: net-snmp asks our agent, smilint reads our module.
 test-ops:

@@ -9,4 +9,4 @@ pub mod place;
 pub mod report;
 
 pub use compile::{Options, compile, compile_with};
-pub use definition::read::{FileError, read, read_file};
+pub use definition::read::{FileError, MAX_DEFINITION, read, read_file};

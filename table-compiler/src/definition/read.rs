@@ -85,6 +85,9 @@ pub enum FileError {
     },
 }
 
+/// Bytes of a definition that are read at most.
+pub const MAX_DEFINITION: usize = tree::MAX_BYTES;
+
 /// Reads the definition in the file at `path`.
 pub fn read_file(path: &Path) -> Result<Definition, FileError> {
     let mut bytes = Vec::new();

@@ -90,9 +90,9 @@ pub(crate) fn parse(text: &str, errors: &mut Vec<Diagnostic>) -> Result<Rc<Node>
     if text.len() > MAX_BYTES {
         return Err(Diagnostic::new(
             "file_too_large",
-            format!("the definition has {} bytes", text.len()),
+            format!("the definition has more than {MAX_BYTES} bytes"),
             Span { offset: 0, len: 0 },
-            format!("at most {MAX_BYTES} bytes are read; split it into several definitions"),
+            "no more are read: split it into several definitions, or look whether this is the file that was meant",
         ));
     }
     Builder {

@@ -11,7 +11,7 @@ use crate::definition::{
     AclUse, DEFAULT_RULE, Definition, Directions, InterfaceId, Ports, Prefix, Protocol, Rule,
 };
 use crate::diagnostic::{Diagnostic, Span};
-use crate::place::rules::{Banks, NoPlace, covers, lay_out, shape};
+use crate::place::rules::{Banks, NoPlace, covers, is_long, lay_out, shape};
 use seqnic_image::names::RuleName;
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{RULE_SLOTS, Table, width};
@@ -313,12 +313,23 @@ impl Lowering<'_> {
         let orders = self.model.rules.iter().flat_map(|g| &g.rules);
         let order = orders.map(|r| r.order).max().unwrap_or(0);
         let sets = self.sets.len() as u32;
+        let rows = self.model.rules.iter().flat_map(|g| &g.rules);
+        let (stored, long) = rows.fold((0usize, 0usize), |(all, long), row| {
+            (all + 1, long + usize::from(is_long(row)))
+        });
+        let slots = (geometry.rule_banks * geometry.rule_rows * RULE_SLOTS) as usize;
         let over = match () {
             () if numbers > room => format!(
                 "{} rules and defaults, geometry `{}` has {}",
                 numbers - 1,
                 geometry.name,
                 room - 1
+            ),
+            () if stored + long > slots => format!(
+                "{} places for rules, geometry `{}` has {slots}: its rules are stored as {stored} rows, and {long} of them, with IPv6 \
+                 prefixes of more than 32 bits, take two places",
+                stored + long,
+                geometry.name
             ),
             () if sets >= 1 << width::SET => format!(
                 "{sets} rule sets of services, at most {} have numbers",

@@ -23,12 +23,15 @@ const SLOTS: usize = RULE_SLOTS as usize;
 /// Rows a search for room looks at before it gives up: in the end, and while masks are still chosen.
 const SEARCH: usize = 20_000;
 const QUICK_SEARCH: usize = 400;
+const STEP_SEARCH: usize = 4_000;
 /// Rules in a row that find no room, after which no more are tried.
-const GIVE_UP: usize = 64;
+const GIVE_UP: usize = 16;
 /// Rules that are left over at most for banks to be given to them.
-const FEW: usize = 64;
+const FEW: usize = 1000;
 /// Banks that are given away in the end, at most.
 const REPAIRS: usize = 6;
+/// Steps that are tried behind that, at most.
+const STEPS: usize = 100;
 /// Times masks are chosen for a group: of how many rules at most one may be left for room to be sought while masks
 /// are still chosen. The first time none: that is quick, and enough for most sets.
 const ATTEMPTS: [usize; 6] = [usize::MAX, 8, 4, 3, 2, 1];
@@ -154,6 +157,15 @@ struct Item {
     at: u32,
 }
 
+/// What [`Placer::back_to`] goes back to.
+#[derive(Clone)]
+struct State {
+    at: Vec<u32>,
+    masks: Vec<Option<Mask>>,
+    slots: Vec<u32>,
+    used: Vec<u32>,
+}
+
 struct Placer {
     banks: Banks,
     items: Vec<Item>,
@@ -171,6 +183,8 @@ struct Placer {
     seen: Vec<u32>,
     via: Vec<u32>,
     search: u32,
+    /// Steps that may still be tried for the group in hand.
+    steps: usize,
 }
 
 impl Placer {
@@ -197,6 +211,7 @@ impl Placer {
             seen: vec![0; (banks.banks * banks.rows) as usize],
             via: vec![FREE; (banks.banks * banks.rows) as usize],
             search: 0,
+            steps: 0,
             banks,
         }
     }
@@ -210,6 +225,7 @@ impl Placer {
             let item = &self.items[*item as usize];
             (Reverse(item.long), item.shape)
         });
+        self.steps = STEPS;
         let mut first: Vec<u32> = Vec::new();
         let mut fewest: Option<Vec<u32>> = None;
         for few in ATTEMPTS {
@@ -235,6 +251,9 @@ impl Placer {
                 let shape = &self.items[*i as usize].shape;
                 shapes.contains(shape) || shapes.iter().any(|s| covers(s, shape))
             };
+            if first.len() == all.len() {
+                break;
+            }
             let known: HashSet<u32> = first.iter().copied().collect();
             first.extend(all.iter().filter(|i| !known.contains(i) && alike(i)));
         }
@@ -258,59 +277,164 @@ impl Placer {
         let left = left.filter(|i| self.items[*i as usize].at == FREE);
         let left = left.collect();
         let mut left = self.choose(&mut order, left, few);
-        self.move_for(&mut left, SEARCH);
+        self.move_for(&mut left, SEARCH, usize::MAX);
         match left.len() <= FEW {
             true => self.repair(all, left),
             false => left,
         }
     }
 
-    /// Moves others for rules of `left`; what finds no room stays there. Rules of one shape stand together: if many in a
-    /// row find none, no more are tried.
-    fn move_for(&mut self, left: &mut Vec<u32>, search: usize) {
-        let mut failed = 0;
+    /// Moves others for rules of `left`; what finds no room stays there. If many of one shape find none, no more of it
+    /// are tried, and nothing any more if as many as `most` of all shapes found none.
+    fn move_for(&mut self, left: &mut Vec<u32>, search: usize, most: usize) {
+        let (mut failed, mut of, mut over) = (0, None, 0);
         left.retain(|item| {
-            let found = failed < GIVE_UP && self.make_room(*item, search);
+            let shape = Some(self.items[*item as usize].shape);
+            if shape != of {
+                (failed, of) = (0, shape);
+            }
+            let found = failed < GIVE_UP && over < most && self.make_room(*item, search);
             failed = if found { 0 } else { failed + 1 };
+            over += usize::from(!found);
             !found
         });
     }
 
-    /// Gives the banks that have least of the group to rules that are left over, and others the rules of those
-    /// banks: what is left over at the end are mostly rules that say so little that no other bank is of use to them.
-    fn repair(&mut self, all: &[u32], mut left: Vec<u32>) -> Vec<u32> {
+    /// Gives banks to rules that are left over, and others the rules of those banks: what is left over at the end are
+    /// mostly rules that say so little that no other bank is of use to them. First the banks that have least of the
+    /// group, one after the other, whatever comes of it; then, from the best of that, every step that leaves fewer.
+    fn repair(&mut self, all: &[u32], left: Vec<u32>) -> Vec<u32> {
+        let mut best = (self.state(), left.clone());
+        let mut left = left;
         let mut given: HashSet<u32> = HashSet::new();
         for _ in 0..REPAIRS {
             if left.is_empty() {
-                break;
+                return left;
             }
-            let mut stands: Vec<Vec<u32>> = vec![Vec::new(); self.banks.banks as usize];
-            for item in all {
-                let at = self.items[*item as usize].at;
-                if at != FREE {
-                    stands[(at / RULE_SLOTS / self.banks.rows) as usize].push(*item);
-                }
-            }
+            let stands = self.stands(all);
             let banks = (0..self.banks.banks).filter(|b| !given.contains(b));
             let Some(bank) = banks.min_by_key(|b| stands[*b as usize].len()) else {
                 break;
             };
             given.insert(bank);
-            let moved = std::mem::take(&mut stands[bank as usize]);
+            let moved = &stands[bank as usize];
             moved.iter().for_each(|item| self.take(*item));
-            left.sort_by_key(|item| self.items[*item as usize].shape);
-            let candidates = candidates(left.iter().map(|i| self.items[*i as usize].shape));
-            let best = candidates.iter().copied();
-            let best = best.max_by_key(|mask| (self.worth(bank, mask, &left, 0).0, *mask));
-            let mask = best.unwrap_or_default();
-            if let Some(masks) = self.masks.last_mut() {
-                masks[bank as usize] = Some(mask);
+            let mask = self.masks_for(bank, &left, moved)[0];
+            left = self.give(bank, mask, &left, moved, usize::MAX);
+            if left.len() < best.1.len() {
+                best = (self.state(), left.clone());
             }
-            left.retain(|item| !self.put_into(bank, &mask, *item));
-            left.extend(moved);
-            self.move_for(&mut left, SEARCH);
+        }
+        self.back_to(best.0);
+        self.climb(all, best.1)
+    }
+
+    /// Gives one bank after the other another mask, as long as one is found that leaves fewer rules over.
+    fn climb(&mut self, all: &[u32], mut left: Vec<u32>) -> Vec<u32> {
+        while !left.is_empty() {
+            let stands = self.stands(all);
+            let mut banks: Vec<u32> = (0..self.banks.banks).collect();
+            banks.sort_by_key(|b| stands[*b as usize].len());
+            let before = self.state();
+            let mut found = None;
+            'banks: for bank in banks {
+                let moved = &stands[bank as usize];
+                moved.iter().for_each(|item| self.take(*item));
+                let emptied = self.state();
+                for mask in self.masks_for(bank, &left, moved) {
+                    if self.steps == 0 {
+                        self.back_to(before);
+                        return left;
+                    }
+                    self.steps -= 1;
+                    let now = self.give(bank, mask, &left, moved, left.len());
+                    if now.len() < left.len() {
+                        found = Some(now);
+                        break 'banks;
+                    }
+                    self.back_to(emptied.clone());
+                }
+                self.back_to(before.clone());
+            }
+            match found {
+                Some(now) => left = now,
+                None => break,
+            }
         }
         left
+    }
+
+    /// Of each bank, those of `all` that stand there.
+    fn stands(&self, all: &[u32]) -> Vec<Vec<u32>> {
+        let mut stands: Vec<Vec<u32>> = vec![Vec::new(); self.banks.banks as usize];
+        for item in all {
+            let at = self.items[*item as usize].at;
+            if at != FREE {
+                stands[(at / RULE_SLOTS / self.banks.rows) as usize].push(*item);
+            }
+        }
+        stands
+    }
+
+    /// Masks to give a bank: the one most rules of `left` find places under, and the one most of them and of those that
+    /// stood there do.
+    fn masks_for(&mut self, bank: u32, left: &[u32], stood: &[u32]) -> Vec<Mask> {
+        let mut most = |mut pool: Vec<u32>| {
+            pool.sort_by_key(|item| self.items[*item as usize].shape);
+            let candidates = candidates(left.iter().map(|i| self.items[*i as usize].shape));
+            let best = candidates.iter().copied();
+            let best = best.max_by_key(|mask| (self.worth(bank, mask, &pool, 0).0, *mask));
+            best.unwrap_or_default()
+        };
+        let alone = most(left.to_vec());
+        let both = most([left, stood].concat());
+        match alone == both {
+            true => vec![alone],
+            false => vec![alone, both],
+        }
+    }
+
+    /// Gives an emptied bank a mask and puts `left` there, those that stood there elsewhere or back; what has no place then. No more
+    /// are tried if `most` have none.
+    fn give(
+        &mut self,
+        bank: u32,
+        mask: Mask,
+        left: &[u32],
+        stood: &[u32],
+        most: usize,
+    ) -> Vec<u32> {
+        if let Some(masks) = self.masks.last_mut() {
+            masks[bank as usize] = Some(mask);
+        }
+        let mut left = left.to_vec();
+        left.sort_by_key(|item| self.items[*item as usize].shape);
+        left.retain(|item| !self.put_into(bank, &mask, *item));
+        // The others first: where they go they have more of a choice.
+        let mut all = stood.to_vec();
+        all.extend(left);
+        self.move_for(&mut all, STEP_SEARCH, most);
+        all
+    }
+
+    /// Where everything stands, to come back to.
+    fn state(&self) -> State {
+        State {
+            at: self.items.iter().map(|item| item.at).collect(),
+            masks: self.masks.last().cloned().unwrap_or_default(),
+            slots: self.slots.clone(),
+            used: self.used.clone(),
+        }
+    }
+
+    fn back_to(&mut self, state: State) {
+        for (item, at) in self.items.iter_mut().zip(state.at) {
+            item.at = at;
+        }
+        if let Some(masks) = self.masks.last_mut() {
+            *masks = state.masks;
+        }
+        (self.slots, self.used) = (state.slots, state.used);
     }
 
     /// Chooses masks for the banks of `order`, until all of `left` have a place; what is left over.
@@ -352,7 +476,7 @@ impl Placer {
             }
             left.retain(|item| !self.put_into(bank, &mask, *item));
             if left.len() <= few {
-                self.move_for(&mut left, QUICK_SEARCH);
+                self.move_for(&mut left, QUICK_SEARCH, usize::MAX);
             }
         }
         left
