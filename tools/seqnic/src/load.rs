@@ -4,9 +4,10 @@ use crate::failure::Failure;
 use crate::terminal::Terminal;
 use seqnic_compiler::definition::Definition;
 use seqnic_compiler::diagnostic::Diagnostic;
-use seqnic_compiler::{Options, report};
+use seqnic_compiler::{MAX_DEFINITION, Options, report};
 use seqnic_image::Image;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// A definition file with its text, which errors point into.
@@ -58,8 +59,24 @@ pub struct Tables {
     pub definition: Option<Definition>,
 }
 
+/// Bytes of an image that are read at most: several times what the largest geometry has.
+const MAX_IMAGE: u64 = 4 << 30;
+
+/// What a file holds. Of one that is no image no more is read than a definition may have and one byte, so that a device or a
+/// pipe without end is refused and not read for ever.
 fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|e| Failure::refused(format!("cannot read {}: {e}", path.display())))
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut file = File::open(path)?;
+        (&mut file)
+            .take(MAX_DEFINITION as u64 + 1)
+            .read_to_end(&mut bytes)?;
+        if is_image(&bytes) {
+            file.take(MAX_IMAGE).read_to_end(&mut bytes)?;
+        }
+        Ok(bytes)
+    };
+    read().map_err(|e| Failure::refused(format!("cannot read {}: {e}", path.display())))
 }
 
 /// Images start with their magic; nothing a definition can start with does.

@@ -226,3 +226,14 @@ fn draw_writes_svg() {
         .assert();
     refused(assert, 2, "no service `W9`; there are W1, PROXY");
 }
+
+/// A device gives bytes for ever: no more are read than a definition may have.
+#[test]
+fn a_file_without_end_is_refused() {
+    let assert = seqnic().args(["check", "/dev/zero"]).assert().code(1);
+    let errors = stderr(&assert);
+    assert!(errors.contains("more than 67108864 bytes"), "{errors}");
+    assert!(errors.len() < 2000, "{} bytes", errors.len());
+    let assert = seqnic().args(["inspect", "/dev/zero"]).assert().code(1);
+    assert!(stderr(&assert).contains("is binary"));
+}
