@@ -6,8 +6,7 @@ use super::{BenchError, SEED, run};
 use crate::engine::Rtl;
 use serde::Serialize;
 
-/// The output of an IDS that stalls, and in how many percent of clocks.
-const STALLED: u32 = 1;
+/// In how many percent of clocks the output of an IDS stalls.
 const STALL: u32 = 90;
 const BYTES: u32 = 512;
 
@@ -33,6 +32,17 @@ pub struct Copies {
     pub met: bool,
 }
 
+/// The output that stalls if `slow`: of port 1 if services have copies there (else: elsewhere) and leave by another port themselves, or
+/// the next there is; a small card has few services.
+fn stalled(services: &Services, slow: bool) -> Result<u32, BenchError> {
+    let ports = services.geometry().ports;
+    let mut ports = (0..ports).map(|n| (n + 1) % ports);
+    let found = ports.find(|port| services.copied(*port, slow, 1, BYTES).is_ok());
+    found.ok_or(BenchError::TooFew {
+        services: services.count(),
+    })
+}
+
 /// Offers `frames` frames back to back, each of which leaves with a copy: together more than twice what the bus carries. `slow`: all
 /// copies are for one output that stalls, and the frames for others.
 ///
@@ -44,15 +54,16 @@ pub fn copies(
     frames: u32,
     slow: bool,
 ) -> Result<Copies, BenchError> {
-    let offers = services.copied(STALLED, slow, frames, BYTES)?;
+    let port = stalled(services, slow)?;
+    let offers = services.copied(port, slow, frames, BYTES)?;
     let sim = rtl.sim();
     let (ports, bus) = (sim.ports(), u64::from(sim.bus_bytes()));
     let before = output_full(sim)?;
-    let stalled = if slow { STALL } else { 0 };
+    let percent = if slow { STALL } else { 0 };
     sim.pressure(false, 0, 0, SEED);
-    sim.stall(STALLED, stalled);
+    sim.stall(port, percent);
     let found = run(sim, &offers);
-    sim.stall(STALLED, 0);
+    sim.stall(port, 0);
     let found = found?;
     let counted = output_full(sim)? - before;
     let copied = found.left.iter().filter(|l| l.copy).count() as u64;
@@ -83,7 +94,7 @@ pub fn copies(
     let used = || last.iter().copied().filter(|clocks| *clocks > 0);
     let inputs = (used().min().unwrap_or(0), used().max().unwrap_or(0));
     Ok(Copies {
-        stalled_percent: stalled,
+        stalled_percent: percent,
         frames: offers.len() as u64,
         lost,
         copies_lost,
@@ -102,17 +113,21 @@ pub fn copies(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use seqnic_spec::geometry::ALVEO;
+    use seqnic_spec::geometry::{ALVEO, EDGE};
 
     #[test]
     fn every_frame_has_a_copy_and_only_copies_go_to_the_slow_output() {
-        let services = Services::new(&ALVEO, 20_000);
-        for slow in [false, true] {
-            let offers = services.copied(STALLED, slow, 100, BYTES).unwrap();
-            assert_eq!(offers.len(), 100);
-            for o in &offers {
-                assert_ne!(o.to, STALLED);
-                assert_eq!(o.copy.unwrap() == STALLED, slow);
+        // As many services as `seqnic bench rtl` has on each card.
+        for (g, count) in [(&ALVEO, 20_000), (&EDGE, 150)] {
+            let services = Services::new(g, count);
+            for slow in [false, true] {
+                let port = stalled(&services, slow).unwrap();
+                let offers = services.copied(port, slow, 100, BYTES).unwrap();
+                assert_eq!(offers.len(), 100);
+                for o in &offers {
+                    assert_ne!(o.to, port);
+                    assert_eq!(o.copy.unwrap() == port, slow);
+                }
             }
         }
     }
