@@ -2,6 +2,7 @@
 
 use crate::api::{Counter, Counters};
 use seqnic_card::Snapshot;
+use seqnic_compiler::definition::{CLIENT_MARK, Definition, Prefix};
 use seqnic_engine::CounterKey;
 use seqnic_image::Names;
 use seqnic_spec::counters::TIME_BUCKETS;
@@ -45,12 +46,16 @@ const KINDS: [(&str, &str, &str); 8] = [
     ("rule", "rule", "First packets a rule of an ACL decided"),
 ];
 
-/// A snapshot by name, exact.
-pub fn counters(snapshot: &Snapshot, names: &Names) -> Counters {
+/// A snapshot by name, exact. `definition` knows which clients a rule is about.
+pub fn counters(snapshot: &Snapshot, names: &Names, definition: Option<&Definition>) -> Counters {
     let named = snapshot.named(names);
+    let clients = clients(definition);
     let counters = (named.0.into_iter())
         .map(|(key, count)| {
-            let (kind, labels) = labels(key);
+            let (kind, mut labels) = labels(key);
+            if kind == "rule" {
+                labels.extend(client(&labels, &clients).map(|c| ("client", c)));
+            }
             Counter {
                 kind: kind.to_string(),
                 labels: labels
@@ -65,6 +70,32 @@ pub fn counters(snapshot: &Snapshot, names: &Names) -> Counters {
     Counters {
         time: snapshot.time,
         counters,
+    }
+}
+
+/// The client of each rule that names exactly one, by rule set and rule.
+fn clients(definition: Option<&Definition>) -> BTreeMap<(&str, &str), &Prefix> {
+    let acls = definition.into_iter().flat_map(|d| &d.acls);
+    acls.flat_map(|acl| {
+        acl.rules.iter().filter_map(|rule| match &rule.client[..] {
+            [one] => Some(((acl.name.as_str(), rule.name.as_str()), one)),
+            _ => None,
+        })
+    })
+    .collect()
+}
+
+/// Whose packets a rule counts, if it is one client's. A rule that is no more says it in its name.
+fn client(
+    labels: &[(&'static str, String)],
+    clients: &BTreeMap<(&str, &str), &Prefix>,
+) -> Option<String> {
+    let [(_, acl), (_, rule)] = labels else {
+        return None;
+    };
+    match clients.get(&(acl.as_str(), rule.as_str())) {
+        Some(prefix) => Some(prefix.to_string()),
+        None => (rule.split_once(CLIENT_MARK)).map(|(_, client)| client.to_string()),
     }
 }
 
@@ -383,6 +414,52 @@ fn line(out: &mut String, name: &str, labels: &[(&str, &str)], value: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_rule_counts_is_shown_by_client() {
+        let text = include_str!("../../../tests/cases/acl-client/definition.yaml");
+        let definition = seqnic_compiler::read(text).unwrap();
+        let image = seqnic_compiler::compile(&definition).unwrap();
+        let one = |row: u32| {
+            let count = seqnic_engine::Count {
+                packets: u64::MAX - u64::from(row),
+                bytes: u64::from(row),
+            };
+            ((seqnic_spec::counters::CounterSet::Rule as u8, row), count)
+        };
+        let snapshot = Snapshot {
+            time: 1,
+            rows: (1..image.names.rules.len() as u32).map(one).collect(),
+        };
+        let all = super::counters(&snapshot, &image.names, Some(&definition));
+        let client = |all: &Counters, rule: &str| {
+            let of = |c: &&Counter| c.labels["rule"] == rule;
+            let found = all.counters.iter().find(of).unwrap();
+            found.labels.get("client").cloned()
+        };
+        let some = |text: &str| Some(text.to_string());
+        assert_eq!(all.counters.len(), image.names.rules.len() - 1);
+        assert_eq!(client(&all, "customers@198.51.100.7"), some("198.51.100.7"));
+        assert_eq!(
+            client(&all, "customers@198.51.100.0/24"),
+            some("198.51.100.0/24")
+        );
+        assert_eq!(client(&all, "3@192.0.2.64/26"), some("192.0.2.64/26"));
+        assert_eq!(
+            (client(&all, "together"), client(&all, "default")),
+            (None, None)
+        );
+        // A rule that is no more says it by its name; one of a single client is known by the definition.
+        let gone = super::counters(&snapshot, &image.names, None);
+        assert_eq!(client(&gone, "blocked@192.0.2.1"), some("192.0.2.1"));
+        let single = text.replace("[192.0.2.65, 198.51.100.0/24]", "192.0.2.65");
+        let definition = seqnic_compiler::read(&single).unwrap();
+        let all = super::counters(&snapshot, &image.names, Some(&definition));
+        assert_eq!(client(&all, "together"), some("192.0.2.65"));
+        let text = prometheus(&all, &Gauges::default());
+        let line = "seqnic_rule_packets_total{acl=\"W\",client=\"198.51.100.7\",rule=\"customers@198.51.100.7\"} ";
+        assert!(text.contains(line), "{text}");
+    }
 
     #[test]
     fn every_metric_has_its_head_once_and_values_are_exact() {

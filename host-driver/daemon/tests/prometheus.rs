@@ -17,7 +17,7 @@ fn everything() -> String {
         ("attachment_syn", &["attachment"]),
         ("attachment_answer", &["attachment"]),
         ("attachment_seen", &["attachment"]),
-        ("rule", &["acl", "rule"]),
+        ("rule", &["acl", "rule", "client"]),
         ("service", &["service", "look", "direction"]),
         ("step", &["service", "look", "direction", "from", "to"]),
     ];

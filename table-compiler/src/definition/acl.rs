@@ -10,7 +10,7 @@ use super::{Acl, AclUse, Directions, Ports, Prefix, Protocol, Rule};
 use seqnic_spec::wire::{MAX_FRAME_BYTES, PROTO_TCP};
 use std::net::IpAddr;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "name",
     "client",
     "server",
@@ -22,6 +22,7 @@ const KEYS: [&str; 11] = [
     "direction",
     "action",
     "route",
+    "count",
 ];
 
 /// TCP flags by name, lowest bit first (RFC 9293 section 3.1).
@@ -29,6 +30,9 @@ const FLAGS: [&str; 8] = ["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr"
 
 /// What a rule may not be called: counters call the default of a service so.
 pub const DEFAULT: &str = "default";
+
+/// Stands in the name of a rule of one client, between the name of the rule it is of and the client. No name has it.
+pub const CLIENT_MARK: char = '@';
 
 /// The rule sets of a definition.
 #[derive(Debug, Default)]
@@ -50,8 +54,7 @@ impl Acls {
             let owner = format!("rule set `{}`", name.value);
             let mut rules: Vec<Rule> = Vec::new();
             for (place, node) in values::items(node).into_iter().enumerate() {
-                let rule = rule(f, network, node, place + 1, &owner);
-                rules.extend(rule);
+                rules.extend(rule(f, network, node, place + 1, &owner));
             }
             twice(f, &rules, &owner);
             acls.names.insert(&name);
@@ -169,8 +172,30 @@ impl Acls {
 
 const ACTIONS: [(&str, bool); 2] = [("permit", true), ("deny", false)];
 
-/// Reads one rule; `place` counts from 1.
-fn rule(f: &mut Findings, network: &Network, node: &Node, place: usize, set: &str) -> Option<Rule> {
+/// Reads one rule; `place` counts from 1. One that counts its clients is as many rules as it names.
+fn rule(f: &mut Findings, network: &Network, node: &Node, place: usize, set: &str) -> Vec<Rule> {
+    let Some((rule, each)) = whole_rule(f, network, node, place, set) else {
+        return Vec::new();
+    };
+    if !each {
+        return vec![rule];
+    }
+    let one = |client: &Prefix| Rule {
+        name: format!("{}{CLIENT_MARK}{client}", rule.name),
+        client: vec![*client],
+        ..rule.clone()
+    };
+    rule.client.iter().map(one).collect()
+}
+
+/// A rule as it is written, and whether each client it names counts for itself.
+fn whole_rule(
+    f: &mut Findings,
+    network: &Network,
+    node: &Node,
+    place: usize,
+    set: &str,
+) -> Option<(Rule, bool)> {
     let owner = format!("rule {place} of {set}");
     let fields = Fields::of(f, node, owner, node.span, &KEYS)?;
     let owner = fields.owner.as_str();
@@ -257,8 +282,24 @@ fn rule(f: &mut Findings, network: &Network, node: &Node, place: usize, set: &st
             "write `action: permit`, or remove `route`",
         );
     }
+    let each = fields.get("count").and_then(|node| {
+        let options = [("rule", false), ("client", true)];
+        let each = f.choice(node, format_args!("`count` of {owner}"), &options)?;
+        if each.value && client.is_empty() {
+            f.error(
+                "count_without_client",
+                format!("{owner} counts by client, but names none"),
+                node.span,
+                "name its clients with `client`, or remove `count`: all of its packets count together then",
+            );
+        }
+        if each.value {
+            same_client(f, &client, node, owner);
+        }
+        Some(each.value)
+    });
     (f.count() == before).then_some(())?;
-    Some(Rule {
+    let rule = Rule {
         name: name.unwrap_or_else(|| place.to_string()),
         client,
         server,
@@ -271,7 +312,21 @@ fn rule(f: &mut Findings, network: &Network, node: &Node, place: usize, set: &st
         permit: action?.value,
         route: route.map(|at| at.value),
         span: node.span,
-    })
+    };
+    Some((rule, each.unwrap_or(false)))
+}
+
+/// Counts of one client would be one count under two rules.
+fn same_client(f: &mut Findings, client: &[Prefix], node: &Node, owner: &str) {
+    let mut seen = std::collections::HashSet::new();
+    if let Some(twice) = client.iter().find(|c| !seen.insert(**c)) {
+        f.error(
+            "client_twice",
+            format!("{owner} counts by client and names `{twice}` twice"),
+            node.span,
+            "name each client once",
+        );
+    }
 }
 
 /// Two rules of one name would be counted as one.

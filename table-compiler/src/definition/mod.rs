@@ -22,10 +22,11 @@ pub(crate) mod tags;
 mod tree;
 mod values;
 
-pub use acl::DEFAULT as DEFAULT_RULE;
+pub use acl::{CLIENT_MARK, DEFAULT as DEFAULT_RULE};
 
 use crate::diagnostic::Span;
 use seqnic_spec::geometry::Geometry;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use qos::{DSCPS, HostLimit, Qos, Rate, Share, Take};
@@ -426,6 +427,17 @@ pub struct Prefix {
     pub bits: u8,
 }
 
+impl fmt::Display for Prefix {
+    /// As definitions have it: a single address without a length.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let longest = if self.address.is_ipv4() { 32 } else { 128 };
+        match self.bits == longest {
+            true => write!(f, "{}", self.address),
+            false => write!(f, "{}/{}", self.address, self.bits),
+        }
+    }
+}
+
 impl Prefix {
     /// The lowest address that begins as this one.
     pub fn first(self) -> IpAddr {
@@ -454,7 +466,7 @@ impl Prefix {
 /// A rule of a rule set (`docs/semantics.md` section 7). Empty lists and `None` hold every packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Its own, or its place from 1.
+    /// Its own, or its place from 1; if its clients count one by one, [`CLIENT_MARK`] and the client behind it.
     pub name: String,
     pub client: Vec<Prefix>,
     pub server: Vec<Prefix>,

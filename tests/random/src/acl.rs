@@ -8,6 +8,7 @@ use crate::tree::{Map, Node, one_or_list, scalar};
 #[derive(Debug)]
 pub struct Acls {
     random: Random,
+    counts: Random,
     sets: Vec<String>,
 }
 
@@ -41,6 +42,7 @@ impl Acls {
         };
         Acls {
             random,
+            counts: Random::new(seed ^ 0x0063_6f75_6e74),
             sets: (1..=sets).map(|n| format!("acl{n}")).collect(),
         }
     }
@@ -72,6 +74,12 @@ impl Acls {
         let mixed = if has_client && has_server { 0 } else { 50 };
         let client = has_client.then(|| prefixes(r, &CLIENTS, mixed));
         let server = has_server.then(|| prefixes(r, &SERVERS, mixed));
+        // Of a choice of their own: what else a seed has stays as it was.
+        let count = client
+            .as_ref()
+            .filter(|c| distinct(c) && self.counts.chance(30))
+            .map(|_| scalar("client"));
+        let r = &mut self.random;
         let protocol = r.weighted(&[
             (40, None),
             (35, Some("tcp")),
@@ -123,6 +131,7 @@ impl Acls {
             .maybe("direction", direction)
             .maybe("action", action)
             .maybe("route", route)
+            .maybe("count", count)
             .done()
     }
 
@@ -157,5 +166,20 @@ impl Acls {
                 keys.push(("acl_default".to_string(), scalar(default)));
             }
         }
+    }
+}
+
+/// Whether a list names some clients, none of them twice.
+fn distinct(clients: &Node) -> bool {
+    let of = |node: &Node| match node {
+        Node::Scalar(text) => Some(text.clone()),
+        _ => None,
+    };
+    match clients {
+        Node::List(items) => {
+            let all: std::collections::BTreeSet<_> = items.iter().map(of).collect();
+            !items.is_empty() && all.len() == items.len()
+        }
+        one => of(one).is_some(),
     }
 }

@@ -9,6 +9,7 @@ use crate::metrics::{self, Gauges};
 use crate::{lock, pair};
 use seqnic_card::{CardError, Link, Presence};
 use seqnic_compiler::definition::State;
+use seqnic_image::Names;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,8 +18,15 @@ impl Daemon {
     pub(super) fn counters(&self) -> Result<Counters, CardError> {
         let snapshot = self.core.card().counters()?;
         let holding = self.core.holding();
-        let names = holding.map(|h| h.image.names.clone()).unwrap_or_default();
-        Ok(metrics::counters(&snapshot, &names))
+        let Some(holding) = holding else {
+            return Ok(metrics::counters(&snapshot, &Names::default(), None));
+        };
+        let definition = Some(&*holding.definition);
+        Ok(metrics::counters(
+            &snapshot,
+            &holding.image.names,
+            definition,
+        ))
     }
 
     pub(super) fn device_states(&self, holding: &Holding) -> Vec<DeviceStatus> {
