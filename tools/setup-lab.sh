@@ -19,6 +19,7 @@ want openssl openssl
 want iperf3 iperf3
 want openvpn openvpn
 want squid squid
+want haproxy haproxy
 want keepalived keepalived
 want kea-dhcp4 kea-dhcp4-server
 want udhcpc udhcpc

@@ -179,8 +179,8 @@ pub fn check(lab: &Lab) -> Result<Report, LabError> {
         };
     let node = |name: &str| difference(&after.nodes, &before.nodes, name);
     let mut hops = Vec::new();
-    // Of two engines each counts its own, and ARP to both.
-    let one = lab.engines.len() == 1;
+    // Of two engines each counts its own, and ARP to both; a load balancer in front asks its servers all the time.
+    let one = lab.engines.len() == 1 && !lab.nodes.iter().any(Node::asks_all_the_time);
     for cable in lab.nodes.iter().flat_map(|n| &n.cables).filter(|_| one) {
         let engine = difference(&after.engine, &before.engine, &cable.attachment);
         let own = node(&cable.attachment);
@@ -197,6 +197,10 @@ pub fn check(lab: &Lab) -> Result<Report, LabError> {
     for host in lab.nodes.iter().filter(|n| one && n.behind.is_none()) {
         let is_behind = |n: &&Node| n.behind.as_ref().is_some_and(|(h, _)| *h == host.name);
         let machines: Vec<&Node> = lab.nodes.iter().filter(is_behind).collect();
+        // What it sends to its servers is no packet of the engine's.
+        if host.programs.contains_key(&Program::Haproxy) {
+            continue;
+        }
         let Some(cable) = host.cables.first().filter(|_| !machines.is_empty()) else {
             continue;
         };

@@ -83,6 +83,9 @@ pub struct Node {
     pub programs: BTreeMap<Program, BTreeSet<u16>>,
     /// VPN devices it has a tunnel to.
     pub tunnels: Vec<String>,
+    /// What a load balancer in it spreads connections over: the machines behind it, or if there are none the services.
+    #[serde(default)]
+    pub spreads_over: Vec<IpAddr>,
 }
 
 /// The whole lab.
@@ -111,6 +114,13 @@ pub struct Engine {
     pub config: BTreeMap<String, serde_json::Value>,
     /// It has the shared addresses of an interface as long as it lives.
     pub first: bool,
+}
+
+impl Node {
+    /// Packets of it pass the engine without anybody's asking.
+    pub fn asks_all_the_time(&self) -> bool {
+        self.behind.is_some() && self.programs.contains_key(&Program::Haproxy)
+    }
 }
 
 impl Cable {
@@ -161,6 +171,7 @@ impl Plan {
                 role: Role::Host,
                 programs: BTreeMap::new(),
                 tunnels: Vec::new(),
+                spreads_over: Vec::new(),
             });
         }
         for (number, device) in d.devices.iter().enumerate() {
@@ -183,8 +194,10 @@ impl Plan {
                 },
                 programs: served(&behind.programs, &BTreeSet::from([80])),
                 tunnels: behind.tunnels,
+                spreads_over: Vec::new(),
             });
         }
+        spread(d, &mut nodes);
         let services = d.services.iter();
         Ok(Plan {
             ports: d.interfaces.iter().map(|i| i.port).collect(),
@@ -293,9 +306,14 @@ fn names(d: &Definition, file: &LabFile) -> Result<(), LabError> {
         }
     }
     for (name, b) in &file.behind {
-        if !d.hosts.iter().any(|h| h.name == b.host) {
+        let known = d
+            .hosts
+            .iter()
+            .map(|h| &h.name)
+            .chain(d.devices.iter().map(|x| &x.name));
+        if !known.into_iter().any(|k| *k == b.host) {
             return Err(not_shown(format!(
-                "the lab file has `{name}` behind `{}`, which is no host",
+                "the lab file has `{name}` behind `{}`, which is no host or device",
                 b.host
             )));
         }
@@ -315,6 +333,25 @@ fn names(d: &Definition, file: &LabFile) -> Result<(), LabError> {
         }
     }
     Ok(())
+}
+
+/// Says each load balancer what it has behind it.
+fn spread(d: &Definition, nodes: &mut [Node]) {
+    for at in 0..nodes.len() {
+        if !nodes[at].programs.contains_key(&Program::Haproxy) {
+            continue;
+        }
+        let behind = (nodes.iter()).filter_map(|n| n.behind.as_ref());
+        let own: Vec<IpAddr> = behind
+            .filter(|(host, _)| *host == nodes[at].name)
+            .flat_map(|(_, addresses)| addresses.iter().copied())
+            .collect();
+        let services = d.services.iter().flat_map(|s| s.addresses.iter().copied());
+        nodes[at].spreads_over = match own.is_empty() {
+            true => services.collect(),
+            false => own,
+        };
+    }
 }
 
 fn cable(
@@ -393,6 +430,7 @@ fn node(d: &Definition, file: &LabFile, number: usize, device: &Device) -> Node 
         behind,
         role,
         tunnels: Vec::new(),
+        spreads_over: Vec::new(),
     }
 }
 

@@ -419,6 +419,52 @@ fn figure_15_an_engine_killed_during_a_download() {
     up.peer(1, "silent");
 }
 
+/// Two engines share addresses of both families as one, or IPv6 ones alone; the first dies under an IPv6 download.
+fn killed_under_ipv6(up: &Up) {
+    let (one, two) = (up.peer(0, "equal"), up.peer(1, "equal"));
+    let digest = |s: &Status| s.definition.as_ref().unwrap().text_digest.clone();
+    assert_eq!(digest(&one), digest(&two));
+    assert_eq!(packets(&up.counters_of(1), "attachment_out", "server"), 0);
+    // Both hands of the engine answer for the shared address, one at a time: nobody else's MAC is known there.
+    let (mut download, big) = download(up, "http://[2001:db8:113::13]/big");
+    up.kill("engine1", "seqnicd");
+    let ended = download.wait().unwrap();
+    assert!(ended.success());
+    complete(up, &big);
+    assert!(packets(&up.counters_of(1), "attachment_out", "server") > 100);
+    let shared = ["ip", "-6", "addr", "show", "dev", "sq-i3"];
+    let has = up.0.exec("engine2", &shared).unwrap();
+    assert!(has.contains("fd00:3::1/64"), "{has}");
+    up.peer(1, "silent");
+}
+
+#[test]
+fn figure_15_an_engine_killed_during_an_ipv6_download() {
+    if let Some(up) = checked("sqt6e", "fig15-v6.yaml") {
+        killed_under_ipv6(&up);
+    }
+}
+
+#[test]
+fn an_engine_with_both_families_killed_during_an_ipv6_download() {
+    let path = Path::new("../../examples/fig15-v6.yaml");
+    let mut text = std::fs::read_to_string(path).unwrap();
+    for (six, four) in [
+        ("2001:db8:2::1/64", "192.0.2.1/24"),
+        ("fd00:1::1/64", "10.1.0.1/24"),
+        ("fd00:2::1/64", "10.2.0.1/24"),
+        ("fd00:3::1/64", "10.3.0.1/24"),
+    ] {
+        let both = format!("address: [{four}, \"{six}\"]");
+        text = text.replace(&format!("address: \"{six}\""), &both);
+    }
+    assert_eq!(text.matches("address: [").count(), 4);
+    let Some(up) = start("sqt46", &text, &read_beside(path).unwrap(), "") else {
+        return;
+    };
+    killed_under_ipv6(&up);
+}
+
 #[test]
 fn figure_15a_two_engines_share_the_load() {
     let Some(up) = checked("sqt2l", "fig15a.yaml") else {
@@ -466,6 +512,63 @@ fn figure_15a_two_engines_share_the_load() {
             .contains(&(String::from("W1"), String::from("server")))
     );
     assert!(!asking.wait().unwrap().success());
+}
+
+/// Ends a server's nginx; whoever asks the balancer goes on being answered, by those that are left.
+fn one_of_three_is_killed(up: &Up, url: &str, victim: &str) {
+    let ask = || {
+        let asked = ["curl", "-sS", "--max-time", "10", url];
+        up.0.exec("client", &asked)
+            .unwrap_or_else(|e| format!("{e}"))
+    };
+    let all: std::collections::BTreeSet<String> = (0..9).map(|_| ask()).collect();
+    let names: Vec<&str> = all.iter().map(|a| a.trim()).collect();
+    assert_eq!(names.len(), 3, "{all:?}");
+    assert!(
+        names.contains(&format!("this is {victim}").as_str()),
+        "{all:?}"
+    );
+    up.kill(victim, "nginx");
+    let until = Instant::now() + Duration::from_secs(20);
+    // The balancer sees it by its own checks; then nobody does without an answer.
+    let mut whole = 0;
+    while whole < 12 {
+        let said = ask();
+        whole = match said.starts_with("this is ") && !said.contains(victim) {
+            true => whole + 1,
+            false => 0,
+        };
+        assert!(Instant::now() < until, "{said}");
+    }
+    let (mut download, big) = download(up, &format!("{url}big"));
+    assert!(download.wait().unwrap().success());
+    assert_eq!(std::fs::metadata(big).unwrap().len(), 16 << 20);
+}
+
+#[test]
+fn figure_17f_a_load_balancer_as_the_end_server() {
+    let Some(up) = checked("sqt17f", "fig17f.yaml") else {
+        return;
+    };
+    one_of_three_is_killed(&up, "http://203.0.113.13/", "server1776");
+    // The engine knows the balancer only, and blames nobody.
+    let status = up.status();
+    assert!(status.devices.iter().all(|d| d.state == "up"), "{status:?}");
+    assert!(packets(&up.counters(), "attachment_out", "balancer") > 20);
+}
+
+#[test]
+fn figure_17g_a_load_balancer_in_front_chooses_among_service_addresses() {
+    let Some(up) = checked("sqt17g", "fig17g.yaml") else {
+        return;
+    };
+    let of = |server: &str| packets(&up.counters(), "attachment_out", server);
+    one_of_three_is_killed(&up, "http://198.51.100.80/", "server1776");
+    // All of it passed the engine: from the router behind which the balancer is, by the firewall, to each server.
+    for server in ["server1775", "server1776", "server1777", "firewall.outside"] {
+        assert!(of(server) > 4, "{server}");
+    }
+    assert!(of("server1775") + of("server1777") > 100);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Programs of a lab: what each needs, how it is started, what its own log says. One file a program.
 
 mod forward;
+mod haproxy;
 mod iperf3;
 pub mod kea;
 pub mod keepalived;
@@ -36,6 +37,8 @@ pub enum Program {
     Iperf3,
     Squid,
     Postgresql,
+    /// A load balancer: over the machines behind its node, or over the services' addresses.
+    Haproxy,
     /// A DHCP client: the device has no address until it is given one.
     Udhcpc,
 }
@@ -181,6 +184,7 @@ impl Program {
             Program::Iperf3 => &[("iperf3", "iperf3")],
             Program::Udhcpc => &[("udhcpc", "udhcpc")],
             Program::Squid => &[("squid", "squid")],
+            Program::Haproxy => &[("haproxy", "haproxy")],
             Program::Postgresql => &[("psql", "postgresql"), ("setpriv", "util-linux")],
         }
     }
@@ -200,6 +204,7 @@ impl Program {
             Program::Nginx => nginx::start(site, ports),
             Program::Iperf3 => iperf3::start(site, ports),
             Program::Squid => squid::start(site, ports),
+            Program::Haproxy => haproxy::start(site, ports),
             Program::Postgresql => postgresql::start(site, ports),
             Program::Udhcpc => udhcpc::start(site),
         }
@@ -221,6 +226,7 @@ impl Program {
             Program::Nginx => last_line(&site.own("nginx").join("access.log"), "HTTP"),
             Program::Iperf3 => last_line(&site.own("iperf3.log"), "bits/sec"),
             Program::Squid => last_line(&site.own("squid").join("access.log"), "TCP_"),
+            Program::Haproxy => last_line(&site.own("haproxy.log"), "HTTP"),
             Program::Udhcpc => last_line(&site.own("udhcpc.log"), "obtained"),
             Program::Postgresql => last_line(&site.own("postgresql.log"), "statement:"),
         })
