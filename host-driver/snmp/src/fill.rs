@@ -1,7 +1,8 @@
 //! What `seqnicd` says, as rows.
 
-use crate::mib::{self, DEVICE_STATE, DIRECTION, Enumeration, LINK, PRESENCE, table};
+use crate::mib::{self, ADMIN, DEVICE_STATE, DIRECTION, Enumeration, LINK, PRESENCE, table};
 use crate::tree::{Cell, Part, Tree};
+use crate::write;
 use seqnic_daemon::api::{Counter, Counters, Status};
 use seqnic_spec::counters::{TIME_BUCKETS, TIME_LOWEST_BITS};
 use seqnic_spec::reason::Reason;
@@ -17,6 +18,14 @@ pub fn text(text: &str) -> Cell {
         end -= 1;
     }
     Cell::Text(text[..end].to_string())
+}
+
+/// The definition that holds, in parts.
+pub fn definition(tree: &mut Tree, text: &str) {
+    for (n, chunk) in write::chunks(text).into_iter().enumerate() {
+        let part = Part::Number(u32::try_from(n + 1).unwrap_or(u32::MAX));
+        tree.row(table::TEXT, &[part], vec![Cell::Text(chunk.to_string())]);
+    }
 }
 
 fn enumerated(of: &Enumeration, value: &str) -> Option<Cell> {
@@ -42,7 +51,12 @@ pub fn tree(answer: Option<(&Status, &Counters)>) -> Tree {
             continue;
         };
         let time = u32::try_from(device.response_ns.unwrap_or(0)).unwrap_or(u32::MAX);
-        let cells = vec![text(&device.function), state, Cell::Gauge(time)];
+        let admin = match device.state.as_str() {
+            "failed" => "outOfService",
+            _ => "inService",
+        };
+        let mut cells = vec![text(&device.function), state, Cell::Gauge(time)];
+        cells.extend(enumerated(&ADMIN, admin));
         tree.row(table::DEVICE, &[Part::Name(&device.name)], cells);
     }
     for (service, device) in &status.unavailable {
@@ -65,8 +79,9 @@ pub fn tree(answer: Option<(&Status, &Counters)>) -> Tree {
     tree
 }
 
-fn set(tree: &mut Tree, name: &str, cell: Option<Cell>) {
-    let place = mib::SCALARS.iter().position(|s| s.name == name);
+/// Sets a scalar, by its name.
+pub(crate) fn set(tree: &mut Tree, name: &str, cell: Option<Cell>) {
+    let place = mib::scalar(name);
     if let (Some(place), Some(cell)) = (place, cell) {
         tree.set(place, cell);
     }
@@ -157,7 +172,9 @@ fn counted(tree: &mut Tree, status: &Status, counters: &Counters) {
             "attachment_time" => time(tree, label("attachment"), label("bucket"), c),
             "rule" => {
                 let row = [Part::Name(label("acl")), Part::Name(label("rule"))];
-                tree.row(table::RULE, &row, cells(&[c.packets, c.bytes]));
+                let mut cells = cells(&[c.packets, c.bytes]);
+                cells.push(text(label("client")));
+                tree.row(table::RULE, &row, cells);
             }
             "service" => {
                 let direction = label("direction");

@@ -34,6 +34,9 @@ struct Cli {
     /// How old the counters may be that are given out, ms
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     age: u64,
+    /// Let devices and definitions be set; who may is for snmpd to say
+    #[arg(long)]
+    writable: bool,
     /// Print the module SEQNIC-MIB and end
     #[arg(long)]
     mib: bool,
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         daemon: cli.socket,
         poll: Duration::from_millis(cli.poll),
         age: Duration::from_millis(cli.age),
+        writable: cli.writable,
     });
     // The same trouble is said once, not every second.
     let mut said = String::new();

@@ -22,6 +22,8 @@ pub const SCALARS_ARC: u32 = 1;
 pub const NAME: usize = 100;
 /// Longest of two that stand in one index together: an object identifier has 128 numbers at most (RFC 2578, 7.7).
 pub const SHORT_NAME: usize = 50;
+/// Longest part of a definition: a request with it fits into one packet of Ethernet.
+pub const CHUNK: usize = 1024;
 
 /// What kind of value an object has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub enum Syntax {
     ShortName,
     /// Up to 255 bytes of UTF-8.
     Text,
+    /// A part of a definition, up to [`CHUNK`] bytes of UTF-8.
+    Chunk,
     Counter64,
     Gauge32,
     /// Hundredths of a second.
@@ -79,8 +83,31 @@ pub static DIRECTION: Enumeration = Enumeration {
     doc: "Towards the service, or back from it.",
     values: &["forward", "return"],
 };
+pub static ADMIN: Enumeration = Enumeration {
+    name: "SeqnicAdmin",
+    doc: "Whether a device is to take part: inService, or outOfService, so that its alternates stand in for it as if it had failed.",
+    values: &["inService", "outOfService"],
+};
+pub static ORDER: Enumeration = Enumeration {
+    name: "SeqnicOrder",
+    doc: "What to do with an uploaded definition: nothing, as it always reads; clear what was uploaded and what came of it; check what it would change; apply it, as a whole or not at all.",
+    values: &["idle", "clear", "check", "apply"],
+};
+pub static UPLOAD_STATE: Enumeration = Enumeration {
+    name: "SeqnicOutcome",
+    doc: "What came of the last order: none was given; checked and good; applied; refused, for the definition is at fault; failed, for the card or seqnicd is.",
+    values: &["none", "good", "applied", "refused", "failed"],
+};
 /// All of them.
-pub static ENUMERATIONS: [&Enumeration; 4] = [&PRESENCE, &LINK, &DEVICE_STATE, &DIRECTION];
+pub static ENUMERATIONS: [&Enumeration; 7] = [
+    &PRESENCE,
+    &LINK,
+    &DEVICE_STATE,
+    &DIRECTION,
+    &ADMIN,
+    &ORDER,
+    &UPLOAD_STATE,
+];
 
 /// An object: a scalar, or a column of a table.
 #[derive(Debug)]
@@ -91,6 +118,8 @@ pub struct Object {
     pub doc: &'static str,
     /// Only sent with notifications.
     pub notify_only: bool,
+    /// May be set, if the agent was started so.
+    pub writable: bool,
 }
 
 const fn object(name: &'static str, syntax: Syntax, doc: &'static str) -> Object {
@@ -99,6 +128,17 @@ const fn object(name: &'static str, syntax: Syntax, doc: &'static str) -> Object
         syntax,
         doc,
         notify_only: false,
+        writable: false,
+    }
+}
+
+const fn writable(name: &'static str, syntax: Syntax, doc: &'static str) -> Object {
+    Object {
+        name,
+        syntax,
+        doc,
+        notify_only: false,
+        writable: true,
     }
 }
 
@@ -166,6 +206,7 @@ pub static SCALARS: &[Object] = &[
         syntax: Syntax::Text,
         doc: "What seqnicd noticed, in its own words; sent with notifications.",
         notify_only: true,
+        writable: false,
     },
     object(
         "Repairs",
@@ -177,7 +218,37 @@ pub static SCALARS: &[Object] = &[
         Syntax::Gauge32,
         "Roles of services in which every device has failed and that are done without, as defined.",
     ),
+    writable(
+        "UploadOffset",
+        Syntax::Gauge32,
+        "Bytes of a definition that were uploaded. Set together with seqnicUploadChunk, to where the chunk goes, at most to what this reads: what was there and behind it is dropped, so a request that comes twice does the same as once.",
+    ),
+    writable(
+        "UploadChunk",
+        Syntax::Chunk,
+        "Set together with seqnicUploadOffset: a part of a definition. Reads empty.",
+    ),
+    writable(
+        "UploadOrder",
+        Syntax::Enumeration(&ORDER),
+        "What to do with what was uploaded. Set alone; the answer comes when it is done, and seqnicUploadState says what came of it.",
+    ),
+    object(
+        "UploadState",
+        Syntax::Enumeration(&UPLOAD_STATE),
+        "What came of the last order.",
+    ),
+    object(
+        "UploadResult",
+        Syntax::Text,
+        "The same in words: what was or would be written, or the first finding.",
+    ),
 ];
+
+/// Place of a scalar, by its name.
+pub fn scalar(name: &str) -> Option<usize> {
+    SCALARS.iter().position(|s| s.name == name)
+}
 
 /// Place of `Noticed` among the scalars.
 pub const NOTICED: usize = 13;
@@ -210,7 +281,11 @@ pub mod table {
     pub const RULE: usize = 8;
     pub const FAILURE: usize = 9;
     pub const HOST: usize = 10;
+    pub const TEXT: usize = 11;
 }
+
+/// Column of a device's administrative state.
+pub const DEVICE_ADMIN: usize = 4;
 
 pub static TABLES: &[Table] = &[
     Table {
@@ -349,6 +424,11 @@ pub static TABLES: &[Table] = &[
                 Syntax::Gauge32,
                 "Mean time in nanoseconds until its packets came back, in the newest interval that had any; 0: not known; 4294967295: that or more.",
             ),
+            writable(
+                "Admin",
+                Syntax::Enumeration(&ADMIN),
+                "Whether it is to take part. Reads outOfService also where it has failed by itself; setting inService gives a failed device its place back, which nothing else does.",
+            ),
         ],
     },
     Table {
@@ -415,9 +495,18 @@ pub static TABLES: &[Table] = &[
                 Syntax::ShortName,
                 "Name of the rule set; of a default all sets it stands behind, joined by +.",
             ),
-            object("Name", Syntax::ShortName, "Name of the rule."),
+            object(
+                "Name",
+                Syntax::ShortName,
+                "Name of the rule; if each client it names counts for itself, @ and the client behind it.",
+            ),
             packets("Packets", "First packets it decided."),
             packets("Bytes", "Their bytes as they arrived, without FCS."),
+            object(
+                "Client",
+                Syntax::Text,
+                "Address or prefix of the client the rule is about, if it names one.",
+            ),
         ],
     },
     Table {
@@ -454,6 +543,21 @@ pub static TABLES: &[Table] = &[
             ),
             object("Deed", Syntax::ShortName, "What seqnicd did with it."),
             packets("Packets", "Packets since seqnicd started."),
+        ],
+    },
+    Table {
+        arc: 13,
+        name: "Text",
+        doc: "The definition that holds, as it was given: all chunks in their order.",
+        row: "A part of it.",
+        index: 1,
+        columns: &[
+            object(
+                "Part",
+                Syntax::Integer(65535),
+                "Number of the part, from 1.",
+            ),
+            object("Chunk", Syntax::Chunk, "The part."),
         ],
     },
 ];

@@ -4,13 +4,14 @@ use crate::events::{self, Notice};
 use crate::fill;
 use crate::mib::{self, NOTIFICATIONS_ARC, ROOT, Sent};
 use crate::tree::{self, Cell, Found, Tree};
+use crate::write::{Refusal, Writer};
 use agentx::encodings::{ID, OctetString, SearchRange, Value, VarBind, VarBindList};
-use agentx::pdu::{Get, GetBulk, GetNext, Header, Notify, Open, Register, Response, Type};
+use agentx::pdu::{Get, GetBulk, GetNext, Header, Notify, Open, Register, Response, TestSet, Type};
 use seqnic_daemon::api::{Answer, Counters, Request, Status};
-use seqnic_daemon::client::Client;
+use seqnic_daemon::client::{Client, ClientError};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// `snmpTrapOID.0`, which says what a notification is (RFC 3418).
@@ -23,9 +24,8 @@ const MOST: u32 = 1 << 20;
 const BULK: usize = 2_000;
 /// How long the master may wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Error status of SNMPv2 (RFC 3416) for what cannot be written.
-const NOT_WRITABLE: u16 = 17;
-const COMMIT_FAILED: u16 = 14;
+/// Error status of SNMPv2 (RFC 3416) for text that is none.
+const WRONG_ENCODING: u16 = 9;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
@@ -52,6 +52,8 @@ pub struct Settings {
     pub poll: Duration,
     /// How old counters may be that are given out.
     pub age: Duration,
+    /// Whether anything may be set.
+    pub writable: bool,
 }
 
 /// The agent: what it knows of the daemon stays from one session to the next.
@@ -64,11 +66,16 @@ pub struct Agent {
     asked: bool,
     tree: Tree,
     filled: Option<Instant>,
+    writer: Writer,
+    /// The definition's text, and the generation it is of.
+    text: Option<(u64, String)>,
 }
 
 impl Agent {
     pub fn new(settings: Settings) -> Agent {
         Agent {
+            writer: Writer::new(settings.writable),
+            text: None,
             settings,
             client: None,
             status: None,
@@ -138,11 +145,64 @@ impl Agent {
         }
     }
 
+    /// Whether `text` is of the definition that holds: asked for when there is another.
+    fn definition(&mut self, status: Option<&Status>) -> bool {
+        let Some(definition) = status.and_then(|s| s.definition.as_ref()) else {
+            return false;
+        };
+        let generation = definition.generation;
+        if self.text.as_ref().is_none_or(|(of, _)| *of != generation) {
+            let Some(Answer::Definition { text, .. }) = self.ask(&Request::Definition) else {
+                return false;
+            };
+            self.text = Some((generation, text));
+        }
+        true
+    }
+
+    /// Asks once; a refusal is an answer.
+    fn order(
+        client: &mut Option<Client>,
+        socket: &Path,
+        request: &Request,
+    ) -> Result<Answer, Refusal> {
+        let failed = |e: ClientError| Refusal {
+            refused: false,
+            what: e.to_string(),
+        };
+        let connected = match client {
+            Some(connected) => connected,
+            None => client.insert(Client::connect(socket).map_err(failed)?),
+        };
+        match connected.ask(request) {
+            Ok(answer) => Ok(answer),
+            Err(ClientError::Refused(refusal)) => Err(Refusal {
+                refused: refusal.code == "refused",
+                what: match refusal.findings {
+                    Some(findings) => findings.split_whitespace().collect::<Vec<_>>().join(" "),
+                    None => refusal.message,
+                },
+            }),
+            Err(e) => {
+                *client = None;
+                Err(failed(e))
+            }
+        }
+    }
+
     fn refill(&mut self, status: Option<&Status>) {
         // A card that is lost counts nothing; the rest is told all the same.
         let counters = status.and_then(|_| self.ask_counters());
         let counters = counters.unwrap_or_default();
         self.tree = fill::tree(status.map(|s| (s, &counters)));
+        if status.is_some() {
+            self.writer.show(&mut self.tree);
+        }
+        if self.definition(status)
+            && let Some((_, text)) = &self.text
+        {
+            fill::definition(&mut self.tree, text);
+        }
         self.filled = Some(Instant::now());
     }
 
@@ -161,20 +221,51 @@ impl Agent {
             let status = self.ask_status();
             self.refill(status.as_ref());
         }
-        let tree = &self.tree;
         let values: Vec<VarBind> = match header.ty {
             Type::Get => {
                 let get = Get::from_bytes(pdu).map_err(strange)?;
-                get.sr.into_iter().map(|r| got(tree, r.start)).collect()
+                get.sr
+                    .into_iter()
+                    .map(|r| got(&self.tree, r.start))
+                    .collect()
             }
             Type::GetNext => {
                 let get = GetNext::from_bytes(pdu).map_err(strange)?;
-                get.sr.into_iter().map(|r| next(tree, &r)).collect()
+                get.sr.into_iter().map(|r| next(&self.tree, &r)).collect()
             }
-            Type::GetBulk => bulk(tree, GetBulk::from_bytes(pdu).map_err(strange)?),
-            Type::TestSet => return session.refuse(header, NOT_WRITABLE),
-            Type::CommitSet => return session.refuse(header, COMMIT_FAILED),
-            Type::UndoSet | Type::Ping => Vec::new(),
+            Type::GetBulk => bulk(&self.tree, GetBulk::from_bytes(pdu).map_err(strange)?),
+            Type::TestSet => {
+                // What cannot be read is refused: a manager's mistake does not end the session of all.
+                let Ok(set) = TestSet::from_bytes(pdu) else {
+                    return session.refuse(header, 1, WRONG_ENCODING);
+                };
+                let values = set.vb.0.into_iter().map(|v| (numbers(&v.name), v.data));
+                let values: Vec<(Vec<u32>, Value)> = values.collect();
+                let status = self.ask_status();
+                match self.writer.test(&values, status.as_ref()) {
+                    Ok(()) => Vec::new(),
+                    Err((at, wrong)) => return session.refuse(header, at, wrong as u16),
+                }
+            }
+            Type::CommitSet | Type::UndoSet => {
+                let Agent {
+                    writer,
+                    client,
+                    settings,
+                    ..
+                } = self;
+                let mut ask = |request: &Request| Agent::order(client, &settings.daemon, request);
+                let done = match header.ty {
+                    Type::CommitSet => writer.commit(&mut ask),
+                    _ => writer.undo(&mut ask).map_err(|wrong| (0, wrong)),
+                };
+                self.filled = None;
+                match done {
+                    Ok(()) => Vec::new(),
+                    Err((at, wrong)) => return session.refuse(header, at, wrong as u16),
+                }
+            }
+            Type::Ping => Vec::new(),
             Type::Close => return Err(SessionError::Closed),
             // Of a notification: one that is not taken is not sent again.
             Type::Response | Type::CleanupSet => return Ok(()),
@@ -353,9 +444,9 @@ impl Session {
     }
 
     /// Answers with an error status of SNMP, which the library's type does not have.
-    fn refuse(&mut self, to: &Header, code: u16) -> Result<(), SessionError> {
+    fn refuse(&mut self, to: &Header, at: u16, code: u16) -> Result<(), SessionError> {
         let mut response = Response::from_header(to);
-        response.res_index = 1;
+        response.res_index = at;
         let mut bytes = response.to_bytes()?;
         bytes[HEADER + 4..HEADER + 6].copy_from_slice(&code.to_le_bytes());
         self.stream.write_all(&bytes)?;

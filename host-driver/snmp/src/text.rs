@@ -1,8 +1,9 @@
 //! The module `SEQNIC-MIB` as text (SMIv2, RFC 2578 to 2580).
 
 use crate::mib::{
-    CONFORMANCE_ARC, ENUMERATIONS, MODULE, NAME, NOTIFICATIONS, NOTIFICATIONS_ARC, OBJECTS_ARC,
-    Object, ROOT, SCALARS, SCALARS_ARC, SHORT_NAME, Sent, Syntax, TABLES, Table, UPDATED,
+    CHUNK, CONFORMANCE_ARC, ENUMERATIONS, MODULE, NAME, NOTIFICATIONS, NOTIFICATIONS_ARC,
+    OBJECTS_ARC, Object, ROOT, SCALARS, SCALARS_ARC, SHORT_NAME, Sent, Syntax, TABLES, Table,
+    UPDATED,
 };
 use std::fmt::Write;
 
@@ -18,9 +19,10 @@ fn write(out: &mut String) -> std::fmt::Result {
     head(out)?;
     conventions(out)?;
     for (n, object) in SCALARS.iter().enumerate() {
-        let access = match object.notify_only {
-            true => "accessible-for-notify",
-            false => "read-only",
+        let access = match (object.notify_only, object.writable) {
+            (true, _) => "accessible-for-notify",
+            (false, true) => "read-write",
+            (false, false) => "read-only",
         };
         let name = format!("seqnic{}", object.name);
         leaf(
@@ -109,6 +111,11 @@ fn conventions(out: &mut String) -> std::fmt::Result {
         "SeqnicText ::= TEXTUAL-CONVENTION\n    DISPLAY-HINT \"255t\"\n    STATUS       current\n    DESCRIPTION\n{}    SYNTAX       OCTET STRING (SIZE (0..255))\n",
         quoted("Text for people, in UTF-8; cut off where it is longer.")
     )?;
+    writeln!(
+        out,
+        "SeqnicChunk ::= TEXTUAL-CONVENTION\n    DISPLAY-HINT \"{CHUNK}t\"\n    STATUS       current\n    DESCRIPTION\n{}    SYNTAX       OCTET STRING (SIZE (0..{CHUNK}))\n",
+        quoted("A part of a definition, in UTF-8; parts end where characters do.")
+    )?;
     for e in ENUMERATIONS {
         writeln!(
             out,
@@ -129,6 +136,7 @@ fn syntax(syntax: Syntax) -> String {
         Syntax::Name => String::from("SeqnicName"),
         Syntax::ShortName => String::from("SeqnicShortName"),
         Syntax::Text => String::from("SeqnicText"),
+        Syntax::Chunk => String::from("SeqnicChunk"),
         Syntax::Counter64 => String::from("Counter64"),
         Syntax::Gauge32 => String::from("Gauge32"),
         Syntax::TimeTicks => String::from("TimeTicks"),
@@ -178,9 +186,10 @@ fn table(out: &mut String, table: &Table) -> std::fmt::Result {
         fields.join(",\n")
     )?;
     for (n, c) in table.columns.iter().enumerate() {
-        let access = match n < table.index {
-            true => "not-accessible",
-            false => "read-only",
+        let access = match (n < table.index, c.writable) {
+            (true, _) => "not-accessible",
+            (false, true) => "read-write",
+            (false, false) => "read-only",
         };
         let at = format!("seqnic{name}Entry {}", n + 1);
         leaf(out, &column(table, c), c, access, &at)?;
@@ -207,6 +216,17 @@ fn conformance(out: &mut String) -> std::fmt::Result {
     let notifications: Vec<String> = (NOTIFICATIONS.iter())
         .map(|n| format!("seqnic{}", n.name))
         .collect();
+    let scalars = (SCALARS.iter()).map(|s| (format!("seqnic{}", s.name), s.writable));
+    let columns =
+        (TABLES.iter()).flat_map(|t| t.columns.iter().map(|c| (column(t, c), c.writable)));
+    let writable: Vec<String> = scalars
+        .chain(columns)
+        .filter(|(_, writable)| *writable)
+        .map(|(name, _)| {
+            let doc = quoted("Nothing can be set unless the agent was started so.");
+            format!("        OBJECT      {name}\n        MIN-ACCESS  read-only\n        DESCRIPTION\n    {}", doc.trim_end().replace('\n', "\n    ") + "\n")
+        })
+        .collect();
     let list = |names: &[String]| names.join(",\n                  ");
     writeln!(
         out,
@@ -230,13 +250,14 @@ seqnicCompliance MODULE-COMPLIANCE
     DESCRIPTION
 {}    MODULE
         MANDATORY-GROUPS {{ seqnicObjectGroup, seqnicNotificationGroup }}
-    ::= {{ seqnicCompliances 1 }}
+{}    ::= {{ seqnicCompliances 1 }}
 ",
         list(&objects),
         quoted("All objects."),
         list(&notifications),
         quoted("All notifications."),
-        quoted("What the agent of seqnicd has.")
+        quoted("What the agent of seqnicd has."),
+        writable.concat()
     )
 }
 

@@ -48,6 +48,10 @@ fn modules() -> String {
 
 impl Bench {
     fn start(daemon: &Path) -> Bench {
+        Bench::start_with(daemon, &[])
+    }
+
+    fn start_with(daemon: &Path, more: &[&str]) -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         let (port, traps) = (free_port(), free_port());
@@ -95,6 +99,7 @@ impl Bench {
                     "--poll", "50", "--age", "0", "--master", &master, "--socket",
                 ])
                 .arg(daemon)
+                .args(more)
                 .spawn()
                 .unwrap(),
         ];
@@ -273,13 +278,20 @@ fn sixty_four_bits_and_every_notification() {
         assert_eq!(walk["seqnicRolesBypassed.0"], "1");
         assert_eq!(walk["seqnicHostPackets.\"arp\".\"kernel\""], "3");
     }
-    let set = bench.tool("snmpset", &["SEQNIC-MIB::seqnicServices.0", "u", "9"]);
-    assert!(
-        set.contains("not-accessible")
-            || set.contains("notWritable")
-            || set.contains("not writable"),
-        "{set}"
-    );
+    // Nothing can be set: neither what never may, nor what may if the agent is started so.
+    for (object, kind, value) in [
+        ("seqnicServices.0", "u", "9"),
+        ("seqnicDeviceAdmin.\"firewall\"", "i", "2"),
+        ("seqnicUploadOrder.0", "i", "4"),
+    ] {
+        let set = bench.tool("snmpset", &[&format!("SEQNIC-MIB::{object}"), kind, value]);
+        assert!(
+            set.contains("not-accessible")
+                || set.contains("notWritable")
+                || set.contains("not writable"),
+            "{set}"
+        );
+    }
 
     let (status, counters) = first;
     let say = |status: Option<seqnic_daemon::api::Status>| {
@@ -461,4 +473,146 @@ fn numbers_are_those_of_the_daemon_and_a_failed_device_is_told() {
     bench.trap(&["seqnicDeviceRestored"]);
     client.ask(&apply).unwrap();
     assert_eq!(bench.running.0.len(), 3);
+}
+
+/// Devices and definitions set by snmpset: what the daemon does, and what it refuses.
+#[test]
+#[ignore = "needs net-snmp: make test-ops"]
+fn what_a_manager_sets_holds_or_is_refused_as_a_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let config = format!(
+        "card: software\nstate: {}\nsocket: {}\nlinux: {{ taps: false }}\n",
+        at("state").display(),
+        at("socket").display()
+    );
+    std::fs::write(at("seqnicd.yaml"), config).unwrap();
+    let daemon = Command::new(seqnicd())
+        .arg("--config")
+        .arg(at("seqnicd.yaml"))
+        .spawn();
+    let _running = Running(vec![daemon.unwrap()]);
+    let until = Instant::now() + PATIENCE;
+    let mut client = loop {
+        match Client::connect(&at("socket")) {
+            Ok(client) => break client,
+            Err(e) => assert!(Instant::now() < until, "{e}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let bench = Bench::start_with(&at("socket"), &["--writable"]);
+    bench.walk("snmpwalk");
+    let object = |name: &str| format!("SEQNIC-MIB::seqnic{name}");
+    let set = |values: &[(&str, &str, &str)]| {
+        let words: Vec<String> = (values.iter())
+            .flat_map(|(name, kind, value)| [object(name), kind.to_string(), value.to_string()])
+            .collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        bench.tool("snmpset", &words)
+    };
+    let get = |name: &str| {
+        let said = bench.tool("snmpget", &["-Ov", &object(name)]);
+        said.trim().trim_matches('"').to_string()
+    };
+    // In chunks, one of them twice: a request may come twice.
+    let padding = "# Longer than a chunk, so that there are several.\n".repeat(30);
+    let text = include_str!("../../../examples/fig07.yaml").to_string() + &padding;
+    let upload = |text: &str| {
+        let mut offset = 0;
+        for chunk in seqnic_snmp::write::chunks(text) {
+            for _twice in 0..2 {
+                let said = set(&[
+                    ("UploadOffset.0", "u", &offset.to_string()),
+                    ("UploadChunk.0", "s", chunk),
+                ]);
+                assert!(!said.contains("Error"), "{said}");
+            }
+            offset += chunk.len();
+        }
+        assert_eq!(get("UploadOffset.0"), text.len().to_string());
+    };
+    let order = |what: &str| {
+        let said = set(&[("UploadOrder.0", "i", what)]);
+        assert!(!said.contains("Error"), "{said}");
+        (get("UploadState.0"), get("UploadResult.0"))
+    };
+    assert!(text.len() > 2 * 1024, "one chunk shows little");
+    upload(&text);
+    assert_eq!(order("check").0, "good");
+    assert_eq!(get("DefinitionName.0"), "");
+    assert_eq!(order("apply").0, "applied");
+    let held = |client: &mut Client| match client.ask(&Request::Definition).unwrap() {
+        Answer::Definition { text, .. } => text,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(held(&mut client), text);
+    // Down again, part by part.
+    let parts: String = (1..=seqnic_snmp::write::chunks(&text).len())
+        .map(|n| {
+            let said = bench.tool("snmpget", &["-Ova", &object(&format!("TextChunk.{n}"))]);
+            let said = said.strip_suffix('\n').unwrap_or(&said);
+            said.strip_prefix("STRING: ").unwrap_or(said).to_string()
+        })
+        .collect();
+    assert_eq!(parts, text);
+
+    // One that is wrong changes nothing, and says where.
+    let wrong = text.replace("port: 1194", "prot: 1194");
+    assert_eq!(order("clear").0, "none");
+    upload(&wrong);
+    let (state, result) = order("apply");
+    assert_eq!(state, "refused");
+    assert!(
+        result.contains("unknown_key") && result.contains("prot"),
+        "{result}"
+    );
+    assert_eq!(held(&mut client), text);
+
+    // A device is taken out and brought back, on order.
+    let state = |client: &mut Client| match client.ask(&Request::Status).unwrap() {
+        Answer::Status(status) => {
+            let of = |d: &&seqnic_daemon::api::DeviceStatus| d.name == "firewall";
+            status.devices.iter().find(of).unwrap().state.clone()
+        }
+        other => panic!("{other:?}"),
+    };
+    let admin = "DeviceAdmin.\"firewall\"";
+    assert_eq!(get(admin), "inService");
+    let said = set(&[(admin, "i", "outOfService")]);
+    assert!(!said.contains("Error"), "{said}");
+    assert_eq!(
+        (state(&mut client).as_str(), get(admin).as_str()),
+        ("failed", "outOfService")
+    );
+    bench.trap(&["seqnicDeviceFailed"]);
+    set(&[(admin, "i", "inService")]);
+    assert_eq!(state(&mut client), "up");
+
+    // All of a request or nothing of it.
+    let refused = |values: &[(&str, &str, &str)], why: &str| {
+        let said = set(values);
+        assert!(said.contains(why), "{why}: {said}");
+    };
+    refused(
+        &[(admin, "i", "outOfService"), ("Services.0", "u", "9")],
+        "not",
+    );
+    assert_eq!(state(&mut client), "up");
+    let nobody = "DeviceAdmin.\"nobody\"";
+    refused(&[(nobody, "i", "outOfService")], "noCreation");
+    refused(&[("UploadOffset.0", "u", "0")], "inconsistentValue");
+    let far = [
+        ("UploadOffset.0", "u", "100000"),
+        ("UploadChunk.0", "s", "x"),
+    ];
+    refused(&far, "inconsistentValue");
+    refused(
+        &[
+            (admin, "i", "outOfService"),
+            ("UploadOrder.0", "i", "apply"),
+        ],
+        "inconsistentValue",
+    );
+    assert_eq!(state(&mut client), "up");
+    refused(&[("Services.0", "u", "9")], "not");
 }

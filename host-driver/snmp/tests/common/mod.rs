@@ -30,6 +30,10 @@ pub fn daemon(path: &Path, said: &Said) {
                     let answer = match serde_json::from_str(&line).unwrap() {
                         Request::Status => Answer::Status(Box::new(status)),
                         Request::Counters => Answer::Counters(counters),
+                        Request::Definition => Answer::Definition {
+                            name: String::from("one"),
+                            text: String::from("a definition"),
+                        },
                         other => panic!("{other:?}"),
                     };
                     let text = serde_json::to_string(&Response::Ok(answer)).unwrap();
@@ -102,6 +106,16 @@ pub fn example() -> (Status, Counters) {
         counter("service", &look("forward"), 11, 12),
         counter("service", &look("return"), 13, 14),
         counter("rule", &[("acl", "outside"), ("rule", "web")], 15, 16),
+        counter(
+            "rule",
+            &[
+                ("acl", "outside"),
+                ("rule", "web@198.51.100.7"),
+                ("client", "198.51.100.7"),
+            ],
+            17,
+            18,
+        ),
         // Too long for an index of two.
         counter(
             "rule",
