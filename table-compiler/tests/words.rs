@@ -510,6 +510,16 @@ const EDITS: &[Edit] = &[
         &["rule A/uno is new", "rule A/one goes"],
     ),
     (
+        "count",
+        "client: 198.51.100.0/24, action: deny }",
+        "client: [198.51.100.7, 198.51.100.0/24], action: deny, count: client }",
+        &[
+            "rule A/one@198.51.100.7 is new",
+            "rule A/one@198.51.100.0/24 is new",
+            "rule A/one goes",
+        ],
+    ),
+    (
         "set",
         "acl: A\n",
         "acl: { set: B }\n",
