@@ -36,6 +36,7 @@ always @(posedge clk) if (!rst) begin
     if (f_passed) first_is_marked: assert (first == f_was_first);
     if (f_any) only_with_room: assert (room);
     if (f_begins) only_with_a_credit: assert (f_owed < HEADER_SLOTS);
+    one_is_picked: assert ((picked & (picked - 1)) == 0);
     frame_is_open: assert (open_frame == f_open);
     if (f_open) frame_is_of_one: assert (current == f_from && f_from != 0 && (f_from & (f_from - 1)) == 0);
     if (may_start) may_start_has_a_credit: assert (credits != 0);

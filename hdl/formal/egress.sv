@@ -51,7 +51,6 @@ reg f_follows = 0;
 reg [15:0] f_ahead = 0;
 reg [F_COUNT+2:0] f_beat; // error, last, count, the bit
 wire [F_COUNT+2:0] f_coming = {cat_8[F_DATA+:F_COUNT+2], cat_8[f_bit]};
-wire [BUS_BYTES+2:0] f_shown = {f_beat[F_COUNT+2] & f_beat[F_COUNT+1], f_beat[F_COUNT+1], ~({BUS_BYTES{1'b1}} << f_beat[F_COUNT:1]), f_beat[0]};
 wire [1:0] f_in_front = {1'b0, beats_valid} + {1'b0, beats_behind_valid};
 wire [15:0] f_deep = f_ahead - f_in_front; // place in the memory
 wire [$bits(beats_q_read_at)-1:0] f_place = beats_q_read_at + f_deep;
@@ -90,8 +89,10 @@ always @(posedge clk) if (!rst) begin
     sidebands_are_between_pointers: assert (users_q_write_at == f_users_behind);
     if (beats_q_out_valid) offered_is_the_next: assert (f_out == f_next);
     if (f_follows) followed_is_inside: assert (f_ahead < beats_inside);
-    if (f_follows && f_ahead == 0 && beats_valid) beat_comes_out: assert ({beats_word[F_DATA+:BUS_BYTES+2], beats_word[f_bit]} == f_shown);
-    if (f_follows && f_ahead == 1 && beats_behind_valid) beat_waits_behind: assert ({beats_behind[F_DATA+:BUS_BYTES+2], beats_behind[f_bit]} == f_shown);
+    if (f_follows && f_ahead == 0 && beats_valid) beat_comes_out: assert ({beats_word[F_DATA+:F_COUNT+2], beats_word[f_bit]} == f_beat);
+    if (f_follows && f_ahead == 0 && m_tvalid) beat_is_shown: assert (m_tdata[f_bit] == f_beat[0] && m_tlast == f_beat[F_COUNT+1]
+        && m_tkeep == ~({BUS_BYTES{1'b1}} << f_beat[F_COUNT:1]) && m_tuser[$bits(m_tuser)-1] == &f_beat[F_COUNT+2-:2]);
+    if (f_follows && f_ahead == 1 && beats_behind_valid) beat_waits_behind: assert ({beats_behind[F_DATA+:F_COUNT+2], beats_behind[f_bit]} == f_beat);
     if (f_follows && f_ahead >= f_in_front) beat_waits_in_memory: assert (f_there == f_beat);
 end
 
@@ -99,7 +100,7 @@ end
 (* anyseq *) wire f_choose_frame;
 reg f_frame = 0;
 reg [15:0] f_frame_ahead = 0;
-reg [$bits(cat_71)-1:0] f_user;
+reg [$bits(cat_65)-1:0] f_user;
 always @(posedge clk) begin
     if (rst) f_frame <= 0;
     else if (f_frame) begin
@@ -108,8 +109,8 @@ always @(posedge clk) begin
     end else if (push & beat.first & f_choose_frame) begin
         f_frame <= 1;
         f_frame_ahead <= beats_inside - f_pop;
-        f_user <= cat_71;
+        f_user <= cat_65;
     end
 end
 always @(posedge clk) if (!rst && f_frame && f_frame_ahead == 0 && m_tvalid)
-    bounded_sideband_is_the_frames: assert (m_tuser[$bits(cat_71)-1:0] == f_user);
+    bounded_sideband_is_the_frames: assert (m_tuser[$bits(cat_65)-1:0] == f_user);

@@ -94,7 +94,7 @@ STAGES = {
             (r"if \(go\) number <= last \? 4'd0", "if (go) number <= last ? 4'd1"),
             (r"wire done = go & last", "wire done = go"),
             (r"wire go = \(verdicts_out_valid & \(\|credits\)\)", "wire go = verdicts_out_valid"),
-            (r"credit_return <= done", "credit_return <= go"),
+            (r"credit_return <= leaves", "credit_return <= go"),
         ],
         "streams": [("copy_valid", "edit_taken")],
         "surroundings": ["verdict_has_a_slot"],
@@ -128,7 +128,7 @@ STAGES = {
             (r"wire taken = valid & m_tready", "wire taken = valid"),
             (r"if \(beats_advance & \(beats_behind_valid \| beats_more\)\)", "if (beats_behind_valid | beats_more)"),
             (r"wire beats_passes = beats_open & beats_store_empty", "wire beats_passes = beats_open"),
-            (r"mux_36\[134\] & mux_36\[133\]", "mux_36[134]"),
+            (r"beats_word\[134\] & m_tlast", "beats_word[134]"),
         ],
         "streams": [("m_tvalid", "m_tready")],
     },
@@ -297,7 +297,7 @@ def with_properties(stage, module):
     for name in re.findall(r"\b[A-Z]+_[A-Z_]+\b", properties):
         if name.lower() in sizes:
             properties = re.sub(rf"\b{name}\b", str(sizes[name.lower()]), properties)
-    resets = dict(re.findall(r"^ {12}(\w+) <= (\d+'h\w+);", module, re.M))
+    resets = dict(re.findall(r"^ {12}(\w+) <= (\d+'[dh]\w+);", module, re.M))
     properties = re.sub(r"\bRESET_(\w+)\b", lambda m: resets[m.group(1)], properties)
     left = re.findall(r"\b(?:event_data|meta|ending|beat|slot|edit|out)\.[a-z]\w+", properties)
     if left:

@@ -1,11 +1,13 @@
 // sequencer: every verdict becomes its copies, numbered from 0, each once, and then its credit goes back. The queue has a
 // proof of its own (fifo).
 reg [7:0] f_edits = 0; // ordered, not taken and not void
+reg f_left = 0;
 reg f_returned = 0;
 reg [$bits(number)-1:0] f_number = 0;
 always @(posedge clk) begin
     assume (f_edits >= edit_taken + edit_void);
-    f_returned <= done & ~rst;
+    f_left <= done & ~rst;
+    f_returned <= f_left & ~rst;
     if (rst) begin
         f_edits <= 0;
         f_number <= 0;
@@ -20,6 +22,8 @@ always @(posedge clk) if (!rst) begin
     slots_are_counted: assert (credits + f_edits == RESET_credits);
     credit_goes_back_once: assert (credit_return == f_returned);
     if (done) done_is_an_order: assert (copy_valid);
+    leaves_behind_the_last: assert (leaves == f_left);
+    if (leaves) leaves_in_the_gap: assert (verdicts_out_valid && number == 0 && gap != 0);
 end
 reg f_more = 0;
 reg [$bits(copy_verdict)-1:0] f_verdict;

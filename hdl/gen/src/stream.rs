@@ -127,6 +127,36 @@ impl<'m> Stream<'m> {
         depth: u32,
         make: impl Fn(Sig<'m>) -> Sig<'m>,
     ) -> (Self, Sig<'m>) {
+        self.queued(name, depth, make, |_, next, behind| {
+            mux(behind.valid, behind.data, next)
+        })
+    }
+
+    /// [`Stream::queue`] whose words leave as they came, and in whose memory a read takes most of a clock, as in blocks of small
+    /// FPGAs: between memory and output register there is one choice.
+    #[track_caller]
+    pub fn slow_queue(&self, name: &str, depth: u32) -> (Self, Sig<'m>) {
+        let new = self.data;
+        self.queued(
+            name,
+            depth,
+            |word| word,
+            |stored, _, behind| {
+                let other = mux(behind.valid, behind.data, new);
+                mux(stored.valid & !behind.valid, stored.data, other)
+            },
+        )
+    }
+
+    /// `choose` says what the head takes, of the word the memory offers, the next one if none waits behind the head, and the one that does.
+    #[track_caller]
+    fn queued(
+        &self,
+        name: &str,
+        depth: u32,
+        make: impl Fn(Sig<'m>) -> Sig<'m>,
+        choose: impl Fn(Offered<'m>, Sig<'m>, Offered<'m>) -> Sig<'m>,
+    ) -> (Self, Sig<'m>) {
         let m = self.valid.m;
         let one = |what: &str| m.reg(&format!("{name}_{what}"), 1, 0);
         // Words go through three places, the oldest first: `head`, `behind`, the memory.
@@ -163,7 +193,17 @@ impl<'m> Stream<'m> {
         head_valid.set_when(advance, behind_valid.q() | more);
         head.set_when(
             advance & (behind_valid.q() | more),
-            mux(behind_valid.q(), behind.q(), next),
+            choose(
+                Offered {
+                    valid: stored.valid,
+                    data: stored.data,
+                },
+                next,
+                Offered {
+                    valid: behind_valid.q(),
+                    data: behind.q(),
+                },
+            ),
         );
         behind_valid.set(mux(
             advance,
@@ -194,6 +234,12 @@ impl<'m> Stream<'m> {
         };
         (stream, count)
     }
+}
+
+/// A word that may be there.
+struct Offered<'m> {
+    valid: Sig<'m>,
+    data: Sig<'m>,
 }
 
 impl Module {

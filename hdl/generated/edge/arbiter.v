@@ -42,52 +42,53 @@ module arbiter (
     reg  open_frame;
     reg  [4:0] current;
     reg  [4:0] after;
+    reg  [4:0] picked;
     reg  may_start;
     reg  [2:0] gap;
-    reg  [134:0] cat_96_d1;
+    reg  [134:0] cat_97_d1;
     reg  [202:0] word_d1;
     wire [4:0] requests = {in4_valid, in3_valid, in2_valid, in1_valid, in0_valid};
     wire [4:0] later = requests & after;
     wire [4:0] pick = (|later) ? (later & (~later + 5'd1)) : (requests & (~requests + 5'd1));
-    wire [4:0] grant = open_frame ? current : pick;
+    wire [4:0] grant = open_frame ? current : picked;
     wire open = room & (open_frame | may_start);
     wire fire = open & (|(grant & requests));
-    wire [202:0] or_52 = (({203{grant[0]}} & in0_data) | ({203{grant[1]}} & in1_data)) | (({203{grant[2]}} & in2_data) | ({203{grant[3]}} & in3_data));
-    wire [202:0] word = or_52 | ({203{grant[4]}} & in4_data);
+    wire [202:0] or_53 = (({203{grant[0]}} & in0_data) | ({203{grant[1]}} & in1_data)) | (({203{grant[2]}} & in2_data) | ({203{grant[3]}} & in3_data));
+    wire [202:0] word = or_53 | ({203{grant[4]}} & in4_data);
     wire starts = fire & ~open_frame;
-    wire or_84 = ~starts | (|credits);
-    wire le_86 = credits <= 5'h10;
+    wire or_85 = ~starts | (|credits);
+    wire le_87 = credits <= 5'h10;
     assign in0_ready = grant[0] & open;
     assign in1_ready = grant[1] & open;
     assign in2_ready = grant[2] & open;
     assign in3_ready = grant[3] & open;
     assign in4_ready = grant[4] & open;
-    wire [15:0] not_101 = ~(16'hffff << cat_96_d1[132:128]);
-    wire [127:0] cat_135 = {
-        {8{not_101[15]}},
-        {8{not_101[14]}},
-        {8{not_101[13]}},
-        {8{not_101[12]}},
-        {8{not_101[11]}},
-        {8{not_101[10]}},
-        {8{not_101[9]}},
-        {8{not_101[8]}},
-        {8{not_101[7]}},
-        {8{not_101[6]}},
-        {8{not_101[5]}},
-        {8{not_101[4]}},
-        {8{not_101[3]}},
-        {8{not_101[2]}},
-        {8{not_101[1]}},
-        {8{not_101[0]}}
+    wire [15:0] not_102 = ~(16'hffff << cat_97_d1[132:128]);
+    wire [127:0] cat_136 = {
+        {8{not_102[15]}},
+        {8{not_102[14]}},
+        {8{not_102[13]}},
+        {8{not_102[12]}},
+        {8{not_102[11]}},
+        {8{not_102[10]}},
+        {8{not_102[9]}},
+        {8{not_102[8]}},
+        {8{not_102[7]}},
+        {8{not_102[6]}},
+        {8{not_102[5]}},
+        {8{not_102[4]}},
+        {8{not_102[3]}},
+        {8{not_102[2]}},
+        {8{not_102[1]}},
+        {8{not_102[0]}}
     };
-    assign beat = {cat_96_d1[134:128], cat_96_d1[127:0] & cat_135};
+    assign beat = {cat_97_d1[134:128], cat_97_d1[127:0] & cat_136};
     assign port = word_d1[202:199];
     assign tag = word_d1[198:135];
     assign busy = open_frame;
 
     always @(posedge clk) begin
-        cat_96_d1 <= {word[134], word[133], word[132:128], word[127:0]};
+        cat_97_d1 <= {word[134], word[133], word[132:128], word[127:0]};
         first <= ~open_frame;
         word_d1 <= word;
     end
@@ -98,14 +99,16 @@ module arbiter (
             open_frame <= 1'd0;
             current <= 5'd0;
             after <= 5'd0;
+            picked <= 5'd0;
             may_start <= 1'd1;
             gap <= 3'd0;
             valid <= 1'd0;
         end else begin
             credits <= (credits - {4'd0, starts}) + {4'd0, credit_return};
             if (fire) open_frame <= ~word[133];
-            if (starts) current <= pick;
-            if (starts) after <= ~(pick | (pick - 5'd1));
+            if (starts) current <= picked;
+            if (starts) after <= ~(picked | (picked - 5'd1));
+            picked <= pick;
             may_start <= ((5'd2 <= credits) & ~(|gap)) & ~starts;
             gap <= starts ? 3'd6 : (gap - {2'd0, |gap});
             valid <= fire;
@@ -115,14 +118,14 @@ module arbiter (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            credit_for_every_frame: assert (or_84);
-            credits_in_range: assert (le_86);
+            credit_for_every_frame: assert (or_85);
+            credits_in_range: assert (le_87);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_84, le_86, word_d1};
+    wire _unused = &{1'b0, or_85, le_87, word_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -130,10 +133,11 @@ module arbiter (
         open_frame = 1'd0;
         current = 5'd0;
         after = 5'd0;
+        picked = 5'd0;
         may_start = 1'd1;
         gap = 3'd0;
         valid = 1'd0;
-        cat_96_d1 = 135'd0;
+        cat_97_d1 = 135'd0;
         first = 1'd0;
         word_d1 = 203'd0;
     end

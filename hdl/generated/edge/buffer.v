@@ -48,7 +48,6 @@ module buffer (
     reg  fresh;
     reg  [3:0] in_front;
     reg  started;
-    reg  [11:0] first_at;
     reg  [127:0] ring_even_q;
     reg  [127:0] ring_odd_q;
     reg [127:0] ring_even [0:1023];
@@ -73,22 +72,23 @@ module buffer (
     wire [3:0] offset = edits_data[252:249];
     wire [3:0] moved = edits_data[260:257];
     wire [6:0] cat_92 = {4'd0, edits_data[263:261]};
-    wire [3:0] front = fresh ? cat_92[3:0] : in_front;
+    wire [3:0] front = in_front;
+    wire [11:0] at = read_at;
     wire packet = ~(|front);
-    wire [11:0] at = fresh ? first_at : read_at;
     wire [11:0] next = at + 12'd1;
-    wire and_110 = armed & ((ends_out_valid | ((|offset) ? (at != visible_less) : (at != visible))) | ~packet);
-    wire go = and_110 & ~hold;
+    wire and_109 = armed & ((ends_out_valid | ((|offset) ? (at != visible_less) : (at != visible))) | ~packet);
+    wire go = and_109 & ~hold;
     wire [11:0] needed = (|offset) ? next : at;
     wire [11:0] ahead = visible - needed;
-    wire or_124 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 12'h800));
+    wire or_123 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 12'h800));
     wire ended = ends_out_valid & (ends_out_data[32:22] == at[10:0]);
     wire at_end = ends_out_valid & (ends_out_data[10:0] == at[10:0]);
     wire next_end = ends_out_valid & (ends_out_data[21:11] == at[10:0]);
-    wire [6:0] cat_137 = {2'd0, ends_out_data[37:33]};
-    wire finish = (go & packet) & ((ended | (at_end & (cat_137 <= most))) | (next_end & ((cat_137 + 7'h10) <= most)));
-    wire [6:0] last_count = (((cat_137 + {3'd0, moved}) - {3'd0, offset}) + ({7{next_end}} & 7'h10)) - ({7{ended}} & 7'h10);
+    wire [6:0] cat_136 = {2'd0, ends_out_data[37:33]};
+    wire finish = (go & packet) & ((ended | (at_end & (cat_136 <= most))) | (next_end & ((cat_136 + 7'h10) <= most)));
+    wire [6:0] last_count = (((cat_136 + {3'd0, moved}) - {3'd0, offset}) + ({7{next_end}} & 7'h10)) - ({7{ended}} & 7'h10);
     wire frame_read = finish & edits_data[65];
+    wire not_167 = ~armed;
     wire [11:0] behind = ended ? at : (next_end ? (at + 12'd2) : (at + 12'd1));
     assign slot = {
         ends_out_data[38],
@@ -103,9 +103,9 @@ module buffer (
     };
     wire [9:0] next_10_1 = next[10:1];
     wire [9:0] at_10_1 = at[10:1];
-    wire and_196 = go & ~ends_out_valid;
-    wire and_198 = finish & ~edits_data[65];
-    wire and_199 = finish & ended;
+    wire and_200 = go & ~ends_out_valid;
+    wire and_202 = finish & ~edits_data[65];
+    wire and_203 = finish & ended;
     assign slot_valid = go;
     assign edit_now = edits_data;
     assign room = room_q;
@@ -126,9 +126,8 @@ module buffer (
         if (edit_enters) edit_behind <= edit;
         if (edit_moves) edits_data <= edit_behind;
         most <= ({3'd0, offset} + 7'h10) - {3'd0, moved};
-        if (go) in_front <= front - {3'd0, ~packet};
+        if (go | not_167) in_front <= not_167 ? cat_92[3:0] : (front - {3'd0, ~packet});
         if (go) started <= packet;
-        first_at <= start_0 + {4'd0, {4'd0, edits_data[256:253]}};
         even <= ring_even_q;
         odd <= ring_odd_q;
     end
@@ -152,7 +151,7 @@ module buffer (
             edit_taken <= 1'd0;
         end else begin
             written <= written + {11'd0, valid};
-            if (go) read_at <= packet ? next : at;
+            if (go | not_167) read_at <= not_167 ? (start_0 + {4'd0, {4'd0, edits_data[256:253]}}) : (packet ? next : at);
             if (frame_read) start_0 <= behind;
             if ((go & packet) & edits_data[65]) freed <= finish ? behind : next;
             visible <= written;
@@ -192,16 +191,16 @@ module buffer (
             ring_not_overrun: assert (le_43);
             edit_has_a_slot: assert (or_51);
             edit_waits_outside: cover (edit_waits);
-            reads_what_is_written: assert (or_124);
-            cut_through: cover (and_196);
-            copy_reads_again: cover (and_198);
-            beat_of_the_read_before: cover (and_199);
+            reads_what_is_written: assert (or_123);
+            cut_through: cover (and_200);
+            copy_reads_again: cover (and_202);
+            beat_of_the_read_before: cover (and_203);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, diff_26, sum_28, or_35, ends_count, le_43, or_51, cat_92, or_124, last_count, and_196, and_198, and_199, edit_waits};
+    wire _unused = &{1'b0, diff_26, sum_28, or_35, ends_count, le_43, or_51, cat_92, or_123, last_count, and_200, and_202, and_203, edit_waits};
 
 `ifndef SYNTHESIS
     initial begin
@@ -224,7 +223,6 @@ module buffer (
         fresh = 1'd1;
         in_front = 4'd0;
         started = 1'd0;
-        first_at = 12'd0;
         ring_even_q = 128'd0;
         even = 128'd0;
         ring_odd_q = 128'd0;

@@ -48,9 +48,7 @@ module counters (
     reg  silent;
     reg  phases_unknown;
     reg  [3:0] settle;
-    reg  [12:0] copies_at;
-    reg  [12:0] packets_at;
-    reg  [8:0] attachment_seen_at;
+    reg  and_942_d1;
     reg  visiting;
     wire copies_items_out_valid;
     wire packets_items_out_valid;
@@ -58,39 +56,42 @@ module counters (
     wire snapshot_out_in_ready;
     reg  start_waits;
     reg  item_room;
+    reg  [12:0] copies_at;
+    reg  [12:0] packets_at;
     reg  [2:0] copies_waited;
     reg  copies_hit_d1;
     reg  copies_visit_d1;
     reg  phase_d1;
-    reg  [11:0] mux_436_d1;
-    reg  [13:0] or_456_d1;
+    reg  [11:0] mux_432_d1;
+    reg  [13:0] or_452_d1;
     wire set_copies_item_valid;
     wire [11:0] set_copies_item_row;
     wire [127:0] set_copies_item;
     wire [127:0] set_copies_answer;
-    reg  red_400_d1;
-    reg  red_400_d2;
-    reg  red_400_d3;
-    reg  red_400_d4;
-    reg  red_400_d5;
+    reg  red_396_d1;
+    reg  red_396_d2;
+    reg  red_396_d3;
+    reg  red_396_d4;
+    reg  red_396_d5;
     reg  [2:0] packets_waited;
     reg  packets_hit_d1;
     reg  packets_visit_d1;
-    reg  [11:0] mux_622_d1;
-    reg  [29:0] or_639_d1;
+    reg  [11:0] mux_618_d1;
+    reg  [29:0] or_635_d1;
     wire set_packets_item_valid;
     wire [11:0] set_packets_item_row;
     wire [127:0] set_packets_item;
     wire [127:0] set_packets_answer;
-    reg  red_586_d1;
-    reg  red_586_d2;
-    reg  red_586_d3;
-    reg  red_586_d4;
-    reg  red_586_d5;
+    reg  red_582_d1;
+    reg  red_582_d2;
+    reg  red_582_d3;
+    reg  red_582_d4;
+    reg  red_582_d5;
+    reg  [8:0] attachment_seen_at;
     reg  attachment_seen_hit_d1;
     reg  attachment_seen_visit_d1;
     reg  [270:0] events_out_data_d1;
-    reg  [7:0] mux_668_d1;
+    reg  [7:0] mux_667_d1;
     wire [127:0] set_attachment_seen_answer;
     reg  attachment_seen_visit_d2;
     reg  attachment_seen_visit_d3;
@@ -101,20 +102,20 @@ module counters (
     reg  [8:0] attachment_seen_at_d3;
     reg  [8:0] attachment_seen_at_d4;
     reg  [8:0] attachment_seen_at_d5;
-    reg  eq_685_d1;
-    reg  eq_685_d2;
-    reg  eq_685_d3;
-    reg  eq_685_d4;
-    reg  eq_685_d5;
+    reg  eq_684_d1;
+    reg  eq_684_d2;
+    reg  eq_684_d3;
+    reg  eq_684_d4;
+    reg  eq_684_d5;
     reg  [63:0] newest;
-    reg  and_708_d1;
-    reg  and_708_d2;
-    reg  and_708_d3;
-    reg  and_708_d4;
-    reg  and_708_d5;
-    reg  and_708_d6;
-    reg  and_708_d7;
-    reg  and_708_d8;
+    reg  and_707_d1;
+    reg  and_707_d2;
+    reg  and_707_d3;
+    reg  and_707_d4;
+    reg  and_707_d5;
+    reg  and_707_d6;
+    reg  and_707_d7;
+    reg  and_707_d8;
     reg  item_asked_d1;
     reg  item_asked_d2;
     reg  item_asked_d3;
@@ -170,87 +171,86 @@ module counters (
     wire directed_2 = ~(|events_out_data[6:1]);
     wire copy_2 = ((begins & directed_2) & events_out_data[87]) & ~(|events_out_data[93:88]);
     wire from_attachment_2 = (packet_2 & events_out_data[7]) & events_out_data[18];
-    wire copies_done = copies_at == 13'h9c0;
-    wire packets_done = packets_at == 13'h900;
-    wire attachment_seen_done = attachment_seen_at == 9'h100;
-    wire all_done = (copies_done & packets_done) & attachment_seen_done;
+    wire all_done = and_942_d1;
     wire settled = ~(|settle);
     wire walk_over = ((running & all_done) & settled) & ~visiting;
-    wire or_117 = copies_items_out_valid | packets_items_out_valid;
-    wire item_waits = or_117 | attachment_seen_items_out_valid;
+    wire or_107 = copies_items_out_valid | packets_items_out_valid;
+    wire item_waits = or_107 | attachment_seen_items_out_valid;
     wire last_item = (walk_over & ~silent) & ~item_waits;
     wire joined_ready = snapshot_out_in_ready;
     wire snapshot_ended = last_item & joined_ready;
-    wire or_129 = (start & ~running) | start_waits;
-    wire begins_2 = or_129 & and_17;
+    wire or_119 = (start & ~running) | start_waits;
+    wire begins_2 = or_119 & and_17;
     wire phases_known = (walk_over & silent) & and_17;
     wire turn_2 = (begins_2 & ~phases_unknown) | phases_known;
     wire restart = begins_2 | phases_known;
     wire all_visited = visiting & all_done;
     wire first_visit = ((running & settled) & ~visiting) & ~all_done;
+    wire copies_done = copies_at == 13'h9c0;
     wire copies_wants = (visiting & item_room) & ~copies_done;
+    wire packets_done = packets_at == 13'h900;
     wire packets_wants = (visiting & item_room) & ~packets_done;
     wire action_hit = copy;
     wire attachment_out_hit = copy;
     wire reason_hit = packet;
-    wire and_189 = present & ~events_out_data[87];
-    wire and_191 = present & events_out_data[94];
-    wire and_209 = present & (events_out_data[93:88] == 6'h19);
-    wire and_212 = present & (events_out_data[93:88] == 6'h1d);
-    wire and_215 = present & (events_out_data[93:88] == 6'h1e);
-    wire and_218 = present & (events_out_data[93:88] == 6'h1f);
-    wire [5:0] or_236 = (({6{and_209}} & 6'h19) | ({6{and_212}} & 6'h1d)) | (({6{and_215}} & 6'h1e) | ({6{and_218}} & 6'h1f));
-    wire [13:0] or_247 = (({14{and_209}} & events_out_data[86:73]) | ({14{and_212}} & events_out_data[86:73])) | (({14{and_215}} & events_out_data[86:73]) | ({14{and_218}} & events_out_data[86:73]));
+    wire and_185 = present & ~events_out_data[87];
+    wire and_187 = present & events_out_data[94];
+    wire and_205 = present & (events_out_data[93:88] == 6'h19);
+    wire and_208 = present & (events_out_data[93:88] == 6'h1d);
+    wire and_211 = present & (events_out_data[93:88] == 6'h1e);
+    wire and_214 = present & (events_out_data[93:88] == 6'h1f);
+    wire [5:0] or_232 = (({6{and_205}} & 6'h19) | ({6{and_208}} & 6'h1d)) | (({6{and_211}} & 6'h1e) | ({6{and_214}} & 6'h1f));
+    wire [13:0] or_243 = (({14{and_205}} & events_out_data[86:73]) | ({14{and_208}} & events_out_data[86:73])) | (({14{and_211}} & events_out_data[86:73]) | ({14{and_214}} & events_out_data[86:73]));
     wire interface_out_hit = copy;
-    wire [6:0] cat_267 = {
+    wire [6:0] cat_263 = {
         turn[0] & action_hit,
         turn[1] & attachment_out_hit,
         turn[2] & interface_in_hit,
         turn[3] & reason_hit,
-        turn[4] & (and_189 | and_191),
-        turn[5] & ((and_209 | and_212) | (and_215 | and_218)),
+        turn[4] & (and_185 | and_187),
+        turn[5] & ((and_205 | and_208) | (and_211 | and_214)),
         turn[7] & interface_out_hit
     };
-    wire copies_hit = (|cat_267) & go;
-    wire or_303 = ((copies_at[5:0] == 6'h19) | (copies_at[5:0] == 6'h1d)) | ((copies_at[5:0] == 6'h1e) | (copies_at[5:0] == 6'h1f));
-    wire and_318 = ((copies_at[5:0] == 6'h1a) | (copies_at[5:0] == 6'h1b)) & ({6'd0, copies_at[11:6]} == 12'h25);
-    wire and_321 = ({6'd0, copies_at[11:6]} == 12'h25) & ~((or_303 & ({6'd0, copies_at[11:6]} == 12'h25)) | and_318);
-    wire and_332 = ((copies_at[5:0] == 6'h1a) | (copies_at[5:0] == 6'h1b)) & ({6'd0, copies_at[11:6]} == 12'h25);
-    wire or_344 = ((copies_at[5:0] == 6'h19) | (copies_at[5:0] == 6'h1d)) | ((copies_at[5:0] == 6'h1e) | (copies_at[5:0] == 6'h1f));
-    wire [6:0] cat_357 = {
+    wire copies_hit = (|cat_263) & go;
+    wire or_299 = ((copies_at[5:0] == 6'h19) | (copies_at[5:0] == 6'h1d)) | ((copies_at[5:0] == 6'h1e) | (copies_at[5:0] == 6'h1f));
+    wire and_314 = ((copies_at[5:0] == 6'h1a) | (copies_at[5:0] == 6'h1b)) & ({6'd0, copies_at[11:6]} == 12'h25);
+    wire and_317 = ({6'd0, copies_at[11:6]} == 12'h25) & ~((or_299 & ({6'd0, copies_at[11:6]} == 12'h25)) | and_314);
+    wire and_328 = ((copies_at[5:0] == 6'h1a) | (copies_at[5:0] == 6'h1b)) & ({6'd0, copies_at[11:6]} == 12'h25);
+    wire or_340 = ((copies_at[5:0] == 6'h19) | (copies_at[5:0] == 6'h1d)) | ((copies_at[5:0] == 6'h1e) | (copies_at[5:0] == 6'h1f));
+    wire [6:0] cat_353 = {
         turn[4] & ({11'd0, copies_at[11]} == 12'd0),
         turn[5] & ({8'd0, copies_at[11:8]} == 12'd8),
         turn[6] & ({6'd0, copies_at[11:6]} == 12'h24),
-        turn[7] & and_321,
-        turn[0] & and_332,
-        turn[1] & (or_344 & ({6'd0, copies_at[11:6]} == 12'h25)),
+        turn[7] & and_317,
+        turn[0] & and_328,
+        turn[1] & (or_340 & ({6'd0, copies_at[11:6]} == 12'h25)),
         turn[3] & ({6'd0, copies_at[11:6]} == 12'h26)
     };
-    wire and_359 = (copies_wants & go) & (|cat_357);
-    wire copies_visit = and_359 & ~copies_hit;
+    wire and_355 = (copies_wants & go) & (|cat_353);
+    wire copies_visit = and_355 & ~copies_hit;
     wire copies_starved = &copies_waited;
-    wire eq_377 = cfg_table_d3[5:0] == 6'd6;
-    wire eq_382 = cfg_table_d3[5:0] == 6'd4;
-    wire eq_387 = cfg_table_d3[5:0] == 6'd1;
-    wire eq_392 = cfg_table_d3[5:0] == 6'd0;
-    wire eq_396 = cfg_table_d3[5:0] == 6'd2;
-    wire [11:0] or_413 = (({12{eq_377}} & {1'd0, cfg_row_d3[10:0]}) | ({12{eq_382}} & {4'd8, cfg_row_d3[7:0]})) | (({12{eq_387}} & {6'h24, cfg_row_d3[5:0]}) | ({12{eq_392}} & {6'h25, cfg_row_d3[5:0]}));
-    wire [11:0] or_429 = ({12{turn[0]}} & {1'd0, events_out_data[105:95]}) | ({12{turn[1]}} & {4'd8, events_out_data[124:117]});
-    wire [11:0] or_430 = ({12{turn[2]}} & {6'h24, events_out_data[13:8]}) | ({12{turn[3]}} & {6'h25, events_out_data[6:1]});
-    wire [11:0] or_431 = ({12{turn[4]}} & {6'h25, ({6{and_189}} & 6'h1a) | ({6{and_191}} & 6'h1b)}) | ({12{turn[5]}} & {6'h25, or_236});
-    wire [11:0] copies_row = (or_429 | or_430) | (or_431 | ({12{turn[7]}} & {6'h26, events_out_data[138:133]}));
-    wire [11:0] mux_436 = asked ? (or_413 | ({12{eq_396}} & {6'h26, cfg_row_d3[5:0]})) : (copies_hit ? copies_row : copies_at[11:0]);
-    wire [13:0] and_446 = {14{turn[4]}} & (({14{and_189}} & events_out_data[156:143]) | ({14{and_191}} & events_out_data[86:73]));
-    wire [13:0] or_454 = (({14{turn[0]}} & events_out_data[156:143]) | ({14{turn[1]}} & events_out_data[156:143])) | (({14{turn[2]}} & events_out_data[86:73]) | ({14{turn[3]}} & events_out_data[86:73]));
-    wire [13:0] or_456 = or_454 | ((and_446 | ({14{turn[5]}} & or_247)) | ({14{turn[7]}} & events_out_data[156:143]));
-    wire [20:0] cat_473 = {events_out_data[54:35], events_out_data[55]};
+    wire eq_373 = cfg_table_d3[5:0] == 6'd6;
+    wire eq_378 = cfg_table_d3[5:0] == 6'd4;
+    wire eq_383 = cfg_table_d3[5:0] == 6'd1;
+    wire eq_388 = cfg_table_d3[5:0] == 6'd0;
+    wire eq_392 = cfg_table_d3[5:0] == 6'd2;
+    wire [11:0] or_409 = (({12{eq_373}} & {1'd0, cfg_row_d3[10:0]}) | ({12{eq_378}} & {4'd8, cfg_row_d3[7:0]})) | (({12{eq_383}} & {6'h24, cfg_row_d3[5:0]}) | ({12{eq_388}} & {6'h25, cfg_row_d3[5:0]}));
+    wire [11:0] or_425 = ({12{turn[0]}} & {1'd0, events_out_data[105:95]}) | ({12{turn[1]}} & {4'd8, events_out_data[124:117]});
+    wire [11:0] or_426 = ({12{turn[2]}} & {6'h24, events_out_data[13:8]}) | ({12{turn[3]}} & {6'h25, events_out_data[6:1]});
+    wire [11:0] or_427 = ({12{turn[4]}} & {6'h25, ({6{and_185}} & 6'h1a) | ({6{and_187}} & 6'h1b)}) | ({12{turn[5]}} & {6'h25, or_232});
+    wire [11:0] copies_row = (or_425 | or_426) | (or_427 | ({12{turn[7]}} & {6'h26, events_out_data[138:133]}));
+    wire [11:0] mux_432 = asked ? (or_409 | ({12{eq_392}} & {6'h26, cfg_row_d3[5:0]})) : (copies_hit ? copies_row : copies_at[11:0]);
+    wire [13:0] and_442 = {14{turn[4]}} & (({14{and_185}} & events_out_data[156:143]) | ({14{and_187}} & events_out_data[86:73]));
+    wire [13:0] or_450 = (({14{turn[0]}} & events_out_data[156:143]) | ({14{turn[1]}} & events_out_data[156:143])) | (({14{turn[2]}} & events_out_data[86:73]) | ({14{turn[3]}} & events_out_data[86:73]));
+    wire [13:0] or_452 = or_450 | ((and_442 | ({14{turn[5]}} & or_243)) | ({14{turn[7]}} & events_out_data[156:143]));
+    wire [20:0] cat_469 = {events_out_data[54:35], events_out_data[55]};
     wire class_hit = packet & directed;
     wire attachment_in_hit = from_attachment;
     wire attachment_answer_hit = (from_attachment & directed) & events_out_data[238];
     wire rule_hit = packet & events_out_data[56];
     wire attachment_syn_hit = copy & events_out_data[237];
     wire attachment_time_hit = sample_hit;
-    wire [5:0] cat_505 = {
+    wire [5:0] cat_501 = {
         turn[0] & class_hit,
         turn[1] & attachment_in_hit,
         turn[2] & attachment_answer_hit,
@@ -258,8 +258,8 @@ module counters (
         turn[6] & attachment_syn_hit,
         turn[7] & attachment_time_hit
     };
-    wire packets_hit = (|cat_505) & go;
-    wire [5:0] cat_541 = {
+    wire packets_hit = (|cat_501) & go;
+    wire [5:0] cat_537 = {
         turn[4] & ({10'd0, packets_at[11:10]} == 12'd0),
         turn[5] & ({8'd0, packets_at[11:8]} == 12'd4),
         turn[6] & ({8'd0, packets_at[11:8]} == 12'd5),
@@ -267,28 +267,29 @@ module counters (
         turn[2] & ({8'd0, packets_at[11:8]} == 12'd7),
         turn[3] & ({8'd0, packets_at[11:8]} == 12'd8)
     };
-    wire and_543 = (packets_wants & go) & (|cat_541);
-    wire packets_visit = and_543 & ~packets_hit;
+    wire and_539 = (packets_wants & go) & (|cat_537);
+    wire packets_visit = and_539 & ~packets_hit;
     wire packets_starved = &packets_waited;
-    wire eq_561 = cfg_table_d3[5:0] == 6'd5;
-    wire eq_566 = cfg_table_d3[5:0] == 6'd3;
-    wire eq_570 = cfg_table_d3[5:0] == 6'd8;
-    wire eq_574 = cfg_table_d3[5:0] == 6'hb;
-    wire eq_578 = cfg_table_d3[5:0] == 6'd7;
-    wire eq_582 = cfg_table_d3[5:0] == 6'd9;
-    wire [11:0] or_602 = (({12{eq_561}} & {2'd0, cfg_row_d3[9:0]}) | ({12{eq_566}} & {4'd4, cfg_row_d3[7:0]})) | (({12{eq_570}} & {4'd5, cfg_row_d3[7:0]}) | ({12{eq_574}} & {4'd6, cfg_row_d3[7:0]}));
-    wire [11:0] or_603 = or_602 | (({12{eq_578}} & {4'd7, cfg_row_d3[7:0]}) | ({12{eq_582}} & {4'd8, cfg_row_d3[7:0]}));
-    wire [11:0] or_617 = ({12{turn[2]}} & {4'd5, events_out_data[26:19]}) | ({12{turn[3]}} & {4'd6, events_out_data[64:57]});
-    wire [11:0] or_619 = (({12{turn[0]}} & {2'd0, cat_473[9:0]}) | ({12{turn[1]}} & {4'd4, events_out_data[26:19]})) | or_617;
-    wire [11:0] packets_row = or_619 | (({12{turn[6]}} & {4'd7, events_out_data[124:117]}) | ({12{turn[7]}} & {4'd8, sample_row}));
-    wire [29:0] or_637 = ({30{turn[0]}} & {16'd0, events_out_data[86:73]}) | ({30{turn[1]}} & {16'd0, events_out_data[86:73]});
-    wire [29:0] or_639 = or_637 | (({30{turn[3]}} & {16'd0, events_out_data[86:73]}) | ({30{turn[7]}} & sample_took));
+    wire eq_557 = cfg_table_d3[5:0] == 6'd5;
+    wire eq_562 = cfg_table_d3[5:0] == 6'd3;
+    wire eq_566 = cfg_table_d3[5:0] == 6'd8;
+    wire eq_570 = cfg_table_d3[5:0] == 6'hb;
+    wire eq_574 = cfg_table_d3[5:0] == 6'd7;
+    wire eq_578 = cfg_table_d3[5:0] == 6'd9;
+    wire [11:0] or_598 = (({12{eq_557}} & {2'd0, cfg_row_d3[9:0]}) | ({12{eq_562}} & {4'd4, cfg_row_d3[7:0]})) | (({12{eq_566}} & {4'd5, cfg_row_d3[7:0]}) | ({12{eq_570}} & {4'd6, cfg_row_d3[7:0]}));
+    wire [11:0] or_599 = or_598 | (({12{eq_574}} & {4'd7, cfg_row_d3[7:0]}) | ({12{eq_578}} & {4'd8, cfg_row_d3[7:0]}));
+    wire [11:0] or_613 = ({12{turn[2]}} & {4'd5, events_out_data[26:19]}) | ({12{turn[3]}} & {4'd6, events_out_data[64:57]});
+    wire [11:0] or_615 = (({12{turn[0]}} & {2'd0, cat_469[9:0]}) | ({12{turn[1]}} & {4'd4, events_out_data[26:19]})) | or_613;
+    wire [11:0] packets_row = or_615 | (({12{turn[6]}} & {4'd7, events_out_data[124:117]}) | ({12{turn[7]}} & {4'd8, sample_row}));
+    wire [29:0] or_633 = ({30{turn[0]}} & {16'd0, events_out_data[86:73]}) | ({30{turn[1]}} & {16'd0, events_out_data[86:73]});
+    wire [29:0] or_635 = or_633 | (({30{turn[3]}} & {16'd0, events_out_data[86:73]}) | ({30{turn[7]}} & sample_took));
     wire attachment_seen_hit = from_attachment_2;
+    wire attachment_seen_done = attachment_seen_at == 9'h100;
     wire attachment_seen_wants = (visiting & item_room) & ~attachment_seen_done;
     wire attachment_seen_visit = attachment_seen_wants & ~asked;
-    wire [127:0] or_698 = (({128{red_400_d5}} & set_copies_answer) | ({128{red_586_d5}} & set_packets_answer)) | ({128{eq_685_d5}} & set_attachment_seen_answer);
-    wire and_705 = ask & (cfg_table == 7'h7f);
-    wire item_asked = and_705 & (cfg_row == 22'd1);
+    wire [127:0] or_697 = (({128{red_396_d5}} & set_copies_answer) | ({128{red_582_d5}} & set_packets_answer)) | ({128{eq_684_d5}} & set_attachment_seen_answer);
+    wire and_704 = ask & (cfg_table == 7'h7f);
+    wire item_asked = and_704 & (cfg_row == 22'd1);
     wire copies_given = ((set_copies_item_valid & (|set_copies_item)) & ~silent) & running;
     wire copies_item_ready = copies_items_in_ready;
     wire copies_lost = copies_given & ~copies_item_ready;
@@ -303,47 +304,47 @@ module counters (
     wire attachment_seen_given = ((attachment_seen_visit_d5 & (|set_attachment_seen_answer)) & ~silent) & running;
     wire attachment_seen_item_ready = attachment_seen_items_in_ready;
     wire attachment_seen_lost = attachment_seen_given & ~attachment_seen_item_ready;
-    wire attachment_seen_chosen = attachment_seen_items_out_valid & ~or_117;
+    wire attachment_seen_chosen = attachment_seen_items_out_valid & ~or_107;
     wire attachment_seen_items_out_ready = attachment_seen_chosen & items_open;
-    wire or_783 = ((5'd2 < copies_items_count) | (5'd2 < packets_items_count)) | (5'd2 < attachment_seen_items_count);
-    wire [18:0] and_832 = {19{{11'd0, copies_items_out_data[139]} == 12'd0}} & {7'h46, {1'd0, copies_items_out_data[138:128]}};
-    wire [18:0] and_834 = {19{{8'd0, copies_items_out_data[139:136]} == 12'd8}} & {7'h44, {4'd0, copies_items_out_data[135:128]}};
-    wire [18:0] and_836 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h24}} & {7'h41, {6'd0, copies_items_out_data[133:128]}};
-    wire [18:0] and_838 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h25}} & {7'h40, {6'd0, copies_items_out_data[133:128]}};
-    wire [18:0] and_840 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h26}} & {7'h42, {6'd0, copies_items_out_data[133:128]}};
-    wire [18:0] or_844 = ((and_832 | and_834) | (and_836 | and_838)) | and_840;
-    wire [157:0] cat_852 = {
+    wire or_782 = ((5'd2 < copies_items_count) | (5'd2 < packets_items_count)) | (5'd2 < attachment_seen_items_count);
+    wire [18:0] and_831 = {19{{11'd0, copies_items_out_data[139]} == 12'd0}} & {7'h46, {1'd0, copies_items_out_data[138:128]}};
+    wire [18:0] and_833 = {19{{8'd0, copies_items_out_data[139:136]} == 12'd8}} & {7'h44, {4'd0, copies_items_out_data[135:128]}};
+    wire [18:0] and_835 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h24}} & {7'h41, {6'd0, copies_items_out_data[133:128]}};
+    wire [18:0] and_837 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h25}} & {7'h40, {6'd0, copies_items_out_data[133:128]}};
+    wire [18:0] and_839 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h26}} & {7'h42, {6'd0, copies_items_out_data[133:128]}};
+    wire [18:0] or_843 = ((and_831 | and_833) | (and_835 | and_837)) | and_839;
+    wire [157:0] cat_851 = {
         1'd0,
         copies_items_out_data[127:64],
         copies_items_out_data[63:0],
-        {10'd0, or_844[11:0]},
-        or_844[18:12]
+        {10'd0, or_843[11:0]},
+        or_843[18:12]
     };
-    wire [18:0] and_906 = {19{{10'd0, packets_items_out_data[139:138]} == 12'd0}} & {7'h45, {2'd0, packets_items_out_data[137:128]}};
-    wire [18:0] and_908 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd4}} & {7'h43, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] and_910 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd5}} & {7'h48, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] and_912 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd6}} & {7'h4b, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] and_914 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd7}} & {7'h47, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] and_916 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd8}} & {7'h49, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] or_921 = ((and_906 | and_908) | (and_910 | and_912)) | (and_914 | and_916);
-    wire [157:0] cat_929 = {
+    wire [18:0] and_905 = {19{{10'd0, packets_items_out_data[139:138]} == 12'd0}} & {7'h45, {2'd0, packets_items_out_data[137:128]}};
+    wire [18:0] and_907 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd4}} & {7'h43, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_909 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd5}} & {7'h48, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_911 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd6}} & {7'h4b, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_913 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd7}} & {7'h47, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_915 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd8}} & {7'h49, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] or_920 = ((and_905 | and_907) | (and_909 | and_911)) | (and_913 | and_915);
+    wire [157:0] cat_928 = {
         1'd0,
         packets_items_out_data[127:64],
         packets_items_out_data[63:0],
-        {10'd0, or_921[11:0]},
-        or_921[18:12]
+        {10'd0, or_920[11:0]},
+        or_920[18:12]
     };
-    wire [157:0] cat_937 = {
+    wire [157:0] cat_936 = {
         1'd0,
         attachment_seen_items_out_data[127:64],
         attachment_seen_items_out_data[63:0],
         {14'd0, attachment_seen_items_out_data[135:128]},
         7'h4a
     };
-    wire [157:0] or_959 = ({158{attachment_seen_chosen}} & cat_937) | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f});
+    wire [157:0] or_960 = ({158{attachment_seen_chosen}} & cat_936) | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f});
     wire snapshot_out_out_ready = snapshot_ready | item_asked_d8;
-    wire [158:0] or_1007 = {31'd0, {128{asked_d5}} & or_698} | ({159{and_708_d8}} & {125'd0, {snapshots, torn, running | start_waits}});
-    wire [9:0] cat_1012 = {
+    wire [158:0] or_1008 = {31'd0, {128{asked_d5}} & or_697} | ({159{and_707_d8}} & {125'd0, {snapshots, torn, running | start_waits}});
+    wire [9:0] cat_1013 = {
         taken,
         taken_d1,
         taken_d2,
@@ -355,7 +356,7 @@ module counters (
         taken_d8,
         taken_d9
     };
-    assign busy = (|events_count) | (|cat_1012);
+    assign busy = (|events_count) | (|cat_1013);
 
     stream_fifo_w271_d16 events (
         .clk(clk),
@@ -390,8 +391,8 @@ module counters (
         .hit(copies_hit_d1),
         .visit(copies_visit_d1),
         .phase(phase_d1),
-        .row(mux_436_d1),
-        .length(or_456_d1),
+        .row(mux_432_d1),
+        .length(or_452_d1),
         .item_valid(set_copies_item_valid),
         .item_row(set_copies_item_row),
         .item(set_copies_item),
@@ -404,8 +405,8 @@ module counters (
         .hit(packets_hit_d1),
         .visit(packets_visit_d1),
         .phase(phase_d1),
-        .row(mux_622_d1),
-        .length(or_639_d1),
+        .row(mux_618_d1),
+        .length(or_635_d1),
         .item_valid(set_packets_item_valid),
         .item_row(set_packets_item_row),
         .item(set_packets_item),
@@ -417,7 +418,7 @@ module counters (
         .hit(attachment_seen_hit_d1),
         .row(events_out_data_d1[26:19]),
         .arrival(events_out_data_d1[220:157]),
-        .ask_row(mux_668_d1),
+        .ask_row(mux_667_d1),
         .answer(set_attachment_seen_answer)
     );
 
@@ -461,7 +462,7 @@ module counters (
         .clk(clk),
         .rst(rst),
         .in_valid(item_waits | last_item),
-        .in_data((({158{copies_chosen}} & cat_852) | ({158{packets_chosen}} & cat_929)) | or_959),
+        .in_data((({158{copies_chosen}} & cat_851) | ({158{packets_chosen}} & cat_928)) | or_960),
         .out_ready(snapshot_out_out_ready),
         .in_ready(snapshot_out_in_ready),
         .out_valid(snapshot_valid),
@@ -478,34 +479,34 @@ module counters (
         if (response_hit) sample_row <= response_row;
         if (response_hit) sample_took <= response_took;
         phase_d1 <= phase;
-        mux_436_d1 <= mux_436;
-        or_456_d1 <= or_456;
-        red_400_d1 <= |{eq_377, eq_382, eq_387, eq_392, eq_396};
-        red_400_d2 <= red_400_d1;
-        red_400_d3 <= red_400_d2;
-        red_400_d4 <= red_400_d3;
-        red_400_d5 <= red_400_d4;
-        mux_622_d1 <= asked ? or_603 : (packets_hit ? packets_row : packets_at[11:0]);
-        or_639_d1 <= or_639;
-        red_586_d1 <= |{eq_561, eq_566, eq_570, eq_574, eq_578, eq_582};
-        red_586_d2 <= red_586_d1;
-        red_586_d3 <= red_586_d2;
-        red_586_d4 <= red_586_d3;
-        red_586_d5 <= red_586_d4;
+        mux_432_d1 <= mux_432;
+        or_452_d1 <= or_452;
+        red_396_d1 <= |{eq_373, eq_378, eq_383, eq_388, eq_392};
+        red_396_d2 <= red_396_d1;
+        red_396_d3 <= red_396_d2;
+        red_396_d4 <= red_396_d3;
+        red_396_d5 <= red_396_d4;
+        mux_618_d1 <= asked ? or_599 : (packets_hit ? packets_row : packets_at[11:0]);
+        or_635_d1 <= or_635;
+        red_582_d1 <= |{eq_557, eq_562, eq_566, eq_570, eq_574, eq_578};
+        red_582_d2 <= red_582_d1;
+        red_582_d3 <= red_582_d2;
+        red_582_d4 <= red_582_d3;
+        red_582_d5 <= red_582_d4;
         events_out_data_d1 <= events_out_data;
-        mux_668_d1 <= asked ? cfg_row_d3[7:0] : attachment_seen_at[7:0];
+        mux_667_d1 <= asked ? cfg_row_d3[7:0] : attachment_seen_at[7:0];
         attachment_seen_at_d1 <= attachment_seen_at;
         attachment_seen_at_d2 <= attachment_seen_at_d1;
         attachment_seen_at_d3 <= attachment_seen_at_d2;
         attachment_seen_at_d4 <= attachment_seen_at_d3;
         attachment_seen_at_d5 <= attachment_seen_at_d4;
-        eq_685_d1 <= cfg_table_d3[5:0] == 6'ha;
-        eq_685_d2 <= eq_685_d1;
-        eq_685_d3 <= eq_685_d2;
-        eq_685_d4 <= eq_685_d3;
-        eq_685_d5 <= eq_685_d4;
+        eq_684_d1 <= cfg_table_d3[5:0] == 6'ha;
+        eq_684_d2 <= eq_684_d1;
+        eq_684_d3 <= eq_684_d2;
+        eq_684_d4 <= eq_684_d3;
+        eq_684_d5 <= eq_684_d4;
         if (turn_2_d1) as_of <= newest;
-        cfg_rdata <= or_1007 | ({159{item_asked_d8}} & {snapshot_valid, snapshot_data});
+        cfg_rdata <= or_1008 | ({159{item_asked_d8}} & {snapshot_valid, snapshot_data});
     end
 
     always @(posedge clk) begin
@@ -521,18 +522,19 @@ module counters (
             silent <= 1'd0;
             phases_unknown <= 1'd1;
             settle <= 4'd0;
-            copies_at <= 13'd0;
-            packets_at <= 13'd0;
-            attachment_seen_at <= 9'd0;
+            and_942_d1 <= 1'd0;
             visiting <= 1'd0;
             start_waits <= 1'd0;
             item_room <= 1'd0;
+            copies_at <= 13'd0;
+            packets_at <= 13'd0;
             copies_waited <= 3'd0;
             copies_hit_d1 <= 1'd0;
             copies_visit_d1 <= 1'd0;
             packets_waited <= 3'd0;
             packets_hit_d1 <= 1'd0;
             packets_visit_d1 <= 1'd0;
+            attachment_seen_at <= 9'd0;
             attachment_seen_hit_d1 <= 1'd0;
             attachment_seen_visit_d1 <= 1'd0;
             attachment_seen_visit_d2 <= 1'd0;
@@ -540,14 +542,14 @@ module counters (
             attachment_seen_visit_d4 <= 1'd0;
             attachment_seen_visit_d5 <= 1'd0;
             newest <= 64'd0;
-            and_708_d1 <= 1'd0;
-            and_708_d2 <= 1'd0;
-            and_708_d3 <= 1'd0;
-            and_708_d4 <= 1'd0;
-            and_708_d5 <= 1'd0;
-            and_708_d6 <= 1'd0;
-            and_708_d7 <= 1'd0;
-            and_708_d8 <= 1'd0;
+            and_707_d1 <= 1'd0;
+            and_707_d2 <= 1'd0;
+            and_707_d3 <= 1'd0;
+            and_707_d4 <= 1'd0;
+            and_707_d5 <= 1'd0;
+            and_707_d6 <= 1'd0;
+            and_707_d7 <= 1'd0;
+            and_707_d8 <= 1'd0;
             item_asked_d1 <= 1'd0;
             item_asked_d2 <= 1'd0;
             item_asked_d3 <= 1'd0;
@@ -587,18 +589,19 @@ module counters (
             if (restart) silent <= begins_2 & phases_unknown;
             if (phases_known) phases_unknown <= 1'd0;
             settle <= (restart | all_visited) ? 4'hf : (settle - (settled ? 4'd0 : 4'd1));
+            and_942_d1 <= (copies_done & packets_done) & attachment_seen_done;
+            visiting <= ((visiting | first_visit) & ~all_visited) & ~restart;
+            start_waits <= or_119 & ~and_17;
+            item_room <= ~or_782;
             if (restart | copies_visit) copies_at <= restart ? 13'd0 : (copies_at + {12'd0, copies_visit});
             if (restart | packets_visit) packets_at <= restart ? 13'd0 : (packets_at + {12'd0, packets_visit});
-            if (restart | attachment_seen_visit) attachment_seen_at <= restart ? 9'd0 : (attachment_seen_at + {8'd0, attachment_seen_visit});
-            visiting <= ((visiting | first_visit) & ~all_visited) & ~restart;
-            start_waits <= or_129 & ~and_17;
-            item_room <= ~or_783;
-            if (and_359) copies_waited <= {3{copies_hit}} & (copies_waited + {2'd0, ~copies_starved});
+            if (and_355) copies_waited <= {3{copies_hit}} & (copies_waited + {2'd0, ~copies_starved});
             copies_hit_d1 <= copies_hit;
             copies_visit_d1 <= copies_visit;
-            if (and_543) packets_waited <= {3{packets_hit}} & (packets_waited + {2'd0, ~packets_starved});
+            if (and_539) packets_waited <= {3{packets_hit}} & (packets_waited + {2'd0, ~packets_starved});
             packets_hit_d1 <= packets_hit;
             packets_visit_d1 <= packets_visit;
+            if (restart | attachment_seen_visit) attachment_seen_at <= restart ? 9'd0 : (attachment_seen_at + {8'd0, attachment_seen_visit});
             attachment_seen_hit_d1 <= attachment_seen_hit;
             attachment_seen_visit_d1 <= attachment_seen_visit;
             attachment_seen_visit_d2 <= attachment_seen_visit_d1;
@@ -606,14 +609,14 @@ module counters (
             attachment_seen_visit_d4 <= attachment_seen_visit_d3;
             attachment_seen_visit_d5 <= attachment_seen_visit_d4;
             if (taken) newest <= events_out_data[220:157];
-            and_708_d1 <= and_705 & ~(|cfg_row);
-            and_708_d2 <= and_708_d1;
-            and_708_d3 <= and_708_d2;
-            and_708_d4 <= and_708_d3;
-            and_708_d5 <= and_708_d4;
-            and_708_d6 <= and_708_d5;
-            and_708_d7 <= and_708_d6;
-            and_708_d8 <= and_708_d7;
+            and_707_d1 <= and_704 & ~(|cfg_row);
+            and_707_d2 <= and_707_d1;
+            and_707_d3 <= and_707_d2;
+            and_707_d4 <= and_707_d3;
+            and_707_d5 <= and_707_d4;
+            and_707_d6 <= and_707_d5;
+            and_707_d7 <= and_707_d6;
+            and_707_d8 <= and_707_d7;
             item_asked_d1 <= item_asked;
             item_asked_d2 <= item_asked_d1;
             item_asked_d3 <= item_asked_d2;
@@ -653,7 +656,7 @@ module counters (
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_12, cfg_row_d3, cfg_table_d3, cat_473, events_out_data_d1, attachment_seen_at_d5};
+    wire _unused = &{1'b0, or_12, cfg_row_d3, cfg_table_d3, cat_469, events_out_data_d1, attachment_seen_at_d5};
 
 `ifndef SYNTHESIS
     initial begin
@@ -676,37 +679,38 @@ module counters (
         silent = 1'd0;
         phases_unknown = 1'd1;
         settle = 4'd0;
-        copies_at = 13'd0;
-        packets_at = 13'd0;
-        attachment_seen_at = 9'd0;
+        and_942_d1 = 1'd0;
         visiting = 1'd0;
         start_waits = 1'd0;
         item_room = 1'd0;
+        copies_at = 13'd0;
+        packets_at = 13'd0;
         copies_waited = 3'd0;
         copies_hit_d1 = 1'd0;
         copies_visit_d1 = 1'd0;
         phase_d1 = 1'd0;
-        mux_436_d1 = 12'd0;
-        or_456_d1 = 14'd0;
-        red_400_d1 = 1'd0;
-        red_400_d2 = 1'd0;
-        red_400_d3 = 1'd0;
-        red_400_d4 = 1'd0;
-        red_400_d5 = 1'd0;
+        mux_432_d1 = 12'd0;
+        or_452_d1 = 14'd0;
+        red_396_d1 = 1'd0;
+        red_396_d2 = 1'd0;
+        red_396_d3 = 1'd0;
+        red_396_d4 = 1'd0;
+        red_396_d5 = 1'd0;
         packets_waited = 3'd0;
         packets_hit_d1 = 1'd0;
         packets_visit_d1 = 1'd0;
-        mux_622_d1 = 12'd0;
-        or_639_d1 = 30'd0;
-        red_586_d1 = 1'd0;
-        red_586_d2 = 1'd0;
-        red_586_d3 = 1'd0;
-        red_586_d4 = 1'd0;
-        red_586_d5 = 1'd0;
+        mux_618_d1 = 12'd0;
+        or_635_d1 = 30'd0;
+        red_582_d1 = 1'd0;
+        red_582_d2 = 1'd0;
+        red_582_d3 = 1'd0;
+        red_582_d4 = 1'd0;
+        red_582_d5 = 1'd0;
+        attachment_seen_at = 9'd0;
         attachment_seen_hit_d1 = 1'd0;
         attachment_seen_visit_d1 = 1'd0;
         events_out_data_d1 = 271'd0;
-        mux_668_d1 = 8'd0;
+        mux_667_d1 = 8'd0;
         attachment_seen_visit_d2 = 1'd0;
         attachment_seen_visit_d3 = 1'd0;
         attachment_seen_visit_d4 = 1'd0;
@@ -716,20 +720,20 @@ module counters (
         attachment_seen_at_d3 = 9'd0;
         attachment_seen_at_d4 = 9'd0;
         attachment_seen_at_d5 = 9'd0;
-        eq_685_d1 = 1'd0;
-        eq_685_d2 = 1'd0;
-        eq_685_d3 = 1'd0;
-        eq_685_d4 = 1'd0;
-        eq_685_d5 = 1'd0;
+        eq_684_d1 = 1'd0;
+        eq_684_d2 = 1'd0;
+        eq_684_d3 = 1'd0;
+        eq_684_d4 = 1'd0;
+        eq_684_d5 = 1'd0;
         newest = 64'd0;
-        and_708_d1 = 1'd0;
-        and_708_d2 = 1'd0;
-        and_708_d3 = 1'd0;
-        and_708_d4 = 1'd0;
-        and_708_d5 = 1'd0;
-        and_708_d6 = 1'd0;
-        and_708_d7 = 1'd0;
-        and_708_d8 = 1'd0;
+        and_707_d1 = 1'd0;
+        and_707_d2 = 1'd0;
+        and_707_d3 = 1'd0;
+        and_707_d4 = 1'd0;
+        and_707_d5 = 1'd0;
+        and_707_d6 = 1'd0;
+        and_707_d7 = 1'd0;
+        and_707_d8 = 1'd0;
         item_asked_d1 = 1'd0;
         item_asked_d2 = 1'd0;
         item_asked_d3 = 1'd0;

@@ -28,8 +28,8 @@ module egress (
     wire [10:0] beats_count;
     wire beats_out_valid;
     wire [134:0] beats_out_data;
-    reg  [145:0] beats_word;
-    reg  [145:0] beats_behind;
+    reg  [134:0] beats_word;
+    reg  [134:0] beats_behind;
     reg  [10:0] beats_inside;
     wire users_in_ready;
     reg  users_behind_valid;
@@ -50,30 +50,30 @@ module egress (
     wire beats_passes = beats_open & beats_store_empty;
     wire beats_out_ready = beats_open;
     wire beats_more = beats_out_valid | (push & beats_store_empty);
-    wire [134:0] mux_36 = beats_out_valid ? beats_out_data : cat_8;
-    wire [145:0] cat_45 = {mux_36[134] & mux_36[133], mux_36[133], ~(16'hffff << mux_36[132:128]), mux_36[127:0]};
-    wire or_67 = ~beats_behind_valid | beats_valid;
-    wire [76:0] cat_71 = {meta[132:130], meta[197:188], meta[63:0]};
-    wire and_73 = push & beat[133];
+    wire [134:0] mux_45 = (beats_out_valid & ~beats_behind_valid) ? beats_out_data : (beats_behind_valid ? beats_behind : cat_8);
+    wire or_61 = ~beats_behind_valid | beats_valid;
+    wire [76:0] cat_65 = {meta[132:130], meta[197:188], meta[63:0]};
+    wire and_67 = push & beat[133];
     wire users_store_ready = users_in_ready;
     wire user_in_ready = users_store_ready;
-    wire or_79 = ~(push & beat[133]) | user_in_ready;
+    wire or_73 = ~(push & beat[133]) | user_in_ready;
     wire valid = beats_valid & users_valid;
     wire taken = valid & m_tready;
-    assign m_tlast = beats_word[144];
+    assign m_tlast = beats_word[133];
     wire users_head_ready = taken & m_tlast;
     wire users_advance = users_head_ready | ~users_valid;
     wire users_open = users_advance | ~users_behind_valid;
     wire users_store_empty = ~(|users_count);
     wire users_passes = users_open & users_store_empty;
     wire users_out_ready = users_open;
-    wire users_more = users_out_valid | (and_73 & users_store_empty);
-    wire [76:0] mux_103 = users_out_valid ? users_out_data : cat_71;
-    wire or_125 = ~users_behind_valid | users_valid;
+    wire users_more = users_out_valid | (and_67 & users_store_empty);
+    wire [76:0] mux_106 = (users_out_valid & ~users_behind_valid) ? users_out_data : (users_behind_valid ? users_behind : cat_65);
+    wire or_122 = ~users_behind_valid | users_valid;
     assign room = (beats_inside <= 11'h1b9) & (users_inside <= 9'hfe);
     assign m_tdata = beats_word[127:0];
-    assign m_tkeep = beats_word[143:128];
-    assign m_tuser = {beats_word[145], users_word};
+    assign m_tkeep = ~(16'hffff << beats_word[132:128]);
+    wire cut_off = beats_word[134] & m_tlast;
+    assign m_tuser = {cut_off, users_word};
     assign busy = |beats_inside;
     assign m_tvalid = valid;
 
@@ -92,8 +92,8 @@ module egress (
     stream_fifo_w77_d256 users (
         .clk(clk),
         .rst(rst),
-        .in_valid(and_73 & ~users_passes),
-        .in_data(cat_71),
+        .in_valid(and_67 & ~users_passes),
+        .in_data(cat_65),
         .out_ready(users_out_ready),
         .in_ready(users_in_ready),
         .out_valid(users_out_valid),
@@ -102,10 +102,10 @@ module egress (
     );
 
     always @(posedge clk) begin
-        if (beats_advance & (beats_behind_valid | beats_more)) beats_word <= beats_behind_valid ? beats_behind : cat_45;
-        if ((beats_advance == beats_behind_valid) & beats_more) beats_behind <= cat_45;
-        if (users_advance & (users_behind_valid | users_more)) users_word <= users_behind_valid ? users_behind : mux_103;
-        if ((users_advance == users_behind_valid) & users_more) users_behind <= mux_103;
+        if (beats_advance & (beats_behind_valid | beats_more)) beats_word <= mux_45;
+        if ((beats_advance == beats_behind_valid) & beats_more) beats_behind <= beats_out_valid ? beats_out_data : cat_8;
+        if (users_advance & (users_behind_valid | users_more)) users_word <= mux_106;
+        if ((users_advance == users_behind_valid) & users_more) users_behind <= users_out_valid ? users_out_data : cat_65;
     end
 
     always @(posedge clk) begin
@@ -122,7 +122,7 @@ module egress (
             beats_behind_valid <= beats_advance ? (beats_behind_valid & beats_more) : (beats_behind_valid | beats_more);
             beats_inside <= (beats_inside + {10'd0, push & beat_in_ready}) - {10'd0, beats_valid & beats_head_ready};
             users_behind_valid <= users_advance ? (users_behind_valid & users_more) : (users_behind_valid | users_more);
-            users_inside <= (users_inside + {8'd0, and_73 & user_in_ready}) - {8'd0, users_valid & users_head_ready};
+            users_inside <= (users_inside + {8'd0, and_67 & user_in_ready}) - {8'd0, users_valid & users_head_ready};
         end
     end
 
@@ -130,23 +130,23 @@ module egress (
     always @(posedge clk) begin
         if (!rst) begin
             beat_has_a_slot: assert (or_13);
-            beats_behind_only_with_head: assert (or_67);
-            user_has_a_slot: assert (or_79);
-            users_behind_only_with_head: assert (or_125);
+            beats_behind_only_with_head: assert (or_61);
+            user_has_a_slot: assert (or_73);
+            users_behind_only_with_head: assert (or_122);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, meta, or_13, or_67, or_79, or_125};
+    wire _unused = &{1'b0, meta, or_13, or_61, or_73, or_122};
 
 `ifndef SYNTHESIS
     initial begin
         users_valid = 1'd0;
         beats_valid = 1'd0;
         beats_behind_valid = 1'd0;
-        beats_word = 146'd0;
-        beats_behind = 146'd0;
+        beats_word = 135'd0;
+        beats_behind = 135'd0;
         beats_inside = 11'd0;
         users_behind_valid = 1'd0;
         users_word = 77'd0;

@@ -28,8 +28,8 @@ module egress_host (
     wire [10:0] beats_count;
     wire beats_out_valid;
     wire [134:0] beats_out_data;
-    reg  [145:0] beats_word;
-    reg  [145:0] beats_behind;
+    reg  [134:0] beats_word;
+    reg  [134:0] beats_behind;
     reg  [10:0] beats_inside;
     wire users_in_ready;
     reg  users_behind_valid;
@@ -50,10 +50,9 @@ module egress_host (
     wire beats_passes = beats_open & beats_store_empty;
     wire beats_out_ready = beats_open;
     wire beats_more = beats_out_valid | (push & beats_store_empty);
-    wire [134:0] mux_36 = beats_out_valid ? beats_out_data : cat_8;
-    wire [145:0] cat_45 = {mux_36[134] & mux_36[133], mux_36[133], ~(16'hffff << mux_36[132:128]), mux_36[127:0]};
-    wire or_67 = ~beats_behind_valid | beats_valid;
-    wire [126:0] cat_79 = {
+    wire [134:0] mux_45 = (beats_out_valid & ~beats_behind_valid) ? beats_out_data : (beats_behind_valid ? beats_behind : cat_8);
+    wire or_61 = ~beats_behind_valid | beats_valid;
+    wire [126:0] cat_73 = {
         meta[132:130],
         meta[129],
         meta[128:109],
@@ -66,26 +65,27 @@ module egress_host (
         meta[79:74],
         meta[63:0]
     };
-    wire and_81 = push & beat[133];
+    wire and_75 = push & beat[133];
     wire users_store_ready = users_in_ready;
     wire user_in_ready = users_store_ready;
-    wire or_87 = ~(push & beat[133]) | user_in_ready;
+    wire or_81 = ~(push & beat[133]) | user_in_ready;
     wire valid = beats_valid & users_valid;
     wire taken = valid & m_tready;
-    assign m_tlast = beats_word[144];
+    assign m_tlast = beats_word[133];
     wire users_head_ready = taken & m_tlast;
     wire users_advance = users_head_ready | ~users_valid;
     wire users_open = users_advance | ~users_behind_valid;
     wire users_store_empty = ~(|users_count);
     wire users_passes = users_open & users_store_empty;
     wire users_out_ready = users_open;
-    wire users_more = users_out_valid | (and_81 & users_store_empty);
-    wire [126:0] mux_111 = users_out_valid ? users_out_data : cat_79;
-    wire or_133 = ~users_behind_valid | users_valid;
+    wire users_more = users_out_valid | (and_75 & users_store_empty);
+    wire [126:0] mux_114 = (users_out_valid & ~users_behind_valid) ? users_out_data : (users_behind_valid ? users_behind : cat_73);
+    wire or_130 = ~users_behind_valid | users_valid;
     assign room = (beats_inside <= 11'h1b9) & (users_inside <= 9'hfe);
     assign m_tdata = beats_word[127:0];
-    assign m_tkeep = beats_word[143:128];
-    assign m_tuser = {beats_word[145], users_word};
+    assign m_tkeep = ~(16'hffff << beats_word[132:128]);
+    wire cut_off = beats_word[134] & m_tlast;
+    assign m_tuser = {cut_off, users_word};
     assign busy = |beats_inside;
     assign m_tvalid = valid;
 
@@ -104,8 +104,8 @@ module egress_host (
     stream_fifo_w127_d256 users (
         .clk(clk),
         .rst(rst),
-        .in_valid(and_81 & ~users_passes),
-        .in_data(cat_79),
+        .in_valid(and_75 & ~users_passes),
+        .in_data(cat_73),
         .out_ready(users_out_ready),
         .in_ready(users_in_ready),
         .out_valid(users_out_valid),
@@ -114,10 +114,10 @@ module egress_host (
     );
 
     always @(posedge clk) begin
-        if (beats_advance & (beats_behind_valid | beats_more)) beats_word <= beats_behind_valid ? beats_behind : cat_45;
-        if ((beats_advance == beats_behind_valid) & beats_more) beats_behind <= cat_45;
-        if (users_advance & (users_behind_valid | users_more)) users_word <= users_behind_valid ? users_behind : mux_111;
-        if ((users_advance == users_behind_valid) & users_more) users_behind <= mux_111;
+        if (beats_advance & (beats_behind_valid | beats_more)) beats_word <= mux_45;
+        if ((beats_advance == beats_behind_valid) & beats_more) beats_behind <= beats_out_valid ? beats_out_data : cat_8;
+        if (users_advance & (users_behind_valid | users_more)) users_word <= mux_114;
+        if ((users_advance == users_behind_valid) & users_more) users_behind <= users_out_valid ? users_out_data : cat_73;
     end
 
     always @(posedge clk) begin
@@ -134,7 +134,7 @@ module egress_host (
             beats_behind_valid <= beats_advance ? (beats_behind_valid & beats_more) : (beats_behind_valid | beats_more);
             beats_inside <= (beats_inside + {10'd0, push & beat_in_ready}) - {10'd0, beats_valid & beats_head_ready};
             users_behind_valid <= users_advance ? (users_behind_valid & users_more) : (users_behind_valid | users_more);
-            users_inside <= (users_inside + {8'd0, and_81 & user_in_ready}) - {8'd0, users_valid & users_head_ready};
+            users_inside <= (users_inside + {8'd0, and_75 & user_in_ready}) - {8'd0, users_valid & users_head_ready};
         end
     end
 
@@ -142,23 +142,23 @@ module egress_host (
     always @(posedge clk) begin
         if (!rst) begin
             beat_has_a_slot: assert (or_13);
-            beats_behind_only_with_head: assert (or_67);
-            user_has_a_slot: assert (or_87);
-            users_behind_only_with_head: assert (or_133);
+            beats_behind_only_with_head: assert (or_61);
+            user_has_a_slot: assert (or_81);
+            users_behind_only_with_head: assert (or_130);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, meta, or_13, or_67, or_87, or_133};
+    wire _unused = &{1'b0, meta, or_13, or_61, or_81, or_130};
 
 `ifndef SYNTHESIS
     initial begin
         users_valid = 1'd0;
         beats_valid = 1'd0;
         beats_behind_valid = 1'd0;
-        beats_word = 146'd0;
-        beats_behind = 146'd0;
+        beats_word = 135'd0;
+        beats_behind = 135'd0;
         beats_inside = 11'd0;
         users_behind_valid = 1'd0;
         users_word = 127'd0;

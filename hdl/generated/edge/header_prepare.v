@@ -39,6 +39,7 @@ module header_prepare (
     wire [16:0] policy_cfg_rdata;
     reg  and_211_s1;
     reg  old_epoch_s1;
+    reg  [16:0] cat_219_s3;
     wire [326:0] attachment_row;
     wire [326:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
@@ -47,110 +48,107 @@ module header_prepare (
     reg  spaced_valid_s2;
     reg  spaced_valid_s3;
     reg  spaced_valid_s4;
+    reg  spaced_valid_s5;
     wire [384:0] encap_row;
     wire [384:0] encap_cfg_rdata;
-    reg  not_236_s1;
-    reg  and_257_s1;
+    reg  not_238_s1;
+    reg  and_259_s1;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_dport_s1;
     reg  [15:0] new_port;
     reg  [7:0] old_traffic_class_s1;
-    reg  [18:0] sum_315_s1;
-    reg  [18:0] sum_351_s1;
+    reg  [18:0] sum_317_s1;
+    reg  [18:0] sum_353_s1;
     reg  [21:0] addresses;
-    reg  [15:0] not_367_s1;
-    reg  [16:0] and_375_s3;
-    reg  [15:0] mux_273_s3;
-    reg  or_384_s3;
-    reg  [15:0] not_389_s1;
+    reg  [15:0] not_369_s1;
+    reg  [16:0] and_377_s3;
+    reg  [15:0] mux_275_s3;
+    reg  or_386_s3;
+    reg  [15:0] not_391_s1;
     reg  [21:0] ip_start;
-    reg  [15:0] not_399_s1;
+    reg  [15:0] not_401_s1;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  nat_s3;
-    reg  [18:0] and_445_s5;
+    reg  [18:0] and_447_s6;
     reg  rewrite_2_s3;
-    reg  [18:0] and_483_s5;
+    reg  [18:0] and_485_s5;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_sum;
-    reg  eq_250_s1;
+    reg  eq_252_s1;
     reg  [3:0] header_kind;
     reg  [6:0] bytes_behind_s4;
     reg  [16:0] old_ip_length_s1;
     reg  [16:0] behind_ip_s5;
-    reg  red_592_s5;
-    reg  and_594_s6;
-    reg  red_599_s5;
-    reg  and_601_s6;
-    reg  red_606_s5;
-    reg  and_608_s6;
-    reg  le_538_s4;
-    reg  eq_532_s3;
-    reg  [1:0] sum_622_s5;
-    reg  and_632_s5;
-    reg  and_638_s5;
-    reg  and_656_s4;
-    reg  eq_643_s4;
-    reg  eq_648_s4;
-    reg  [6:0] sum_677_s6;
-    reg  [16:0] sum_680_s6;
-    reg  [15:0] xor_710_s1;
-    reg  [15:0] xor_726_s1;
-    reg  [15:0] mux_744_s5;
-    reg  [15:0] mux_761_s5;
+    reg  and_593_s6;
+    reg  and_599_s6;
+    reg  and_605_s6;
+    reg  le_540_s4;
+    reg  eq_534_s3;
+    reg  [1:0] sum_619_s6;
+    reg  and_629_s6;
+    reg  and_635_s6;
+    reg  and_653_s4;
+    reg  eq_640_s4;
+    reg  eq_645_s4;
+    reg  [6:0] sum_674_s7;
+    reg  [16:0] sum_677_s6;
+    reg  [15:0] xor_707_s1;
+    reg  [15:0] xor_723_s1;
+    reg  [15:0] mux_741_s5;
+    reg  [15:0] mux_758_s6;
     reg  [15:0] old_dport_2_s1;
     reg  [15:0] old_sport_2_s1;
-    reg  or_769_s3;
-    reg  [15:0] mux_768_s3;
+    reg  or_766_s3;
+    reg  [15:0] mux_765_s3;
     reg  [7:0] old_protocol_s1;
-    reg  [15:0] xor_778_s4;
-    reg  [15:0] xor_781_s2;
-    reg  [15:0] xor_789_s1;
-    reg  [7:0] mux_795_s3;
-    reg  [8:0] sum_806_s4;
-    reg  [16:0] sum_813_s6;
-    reg  [21:0] outer_sum_s7;
-    reg  and_838_s5;
-    reg  and_843_s5;
-    reg  and_848_s5;
-    reg  or_852_s6;
-    reg  and_856_s7;
-    reg  or_874_s1;
+    reg  [15:0] xor_775_s4;
+    reg  [15:0] xor_778_s2;
+    reg  [15:0] xor_786_s1;
+    reg  [7:0] mux_792_s3;
+    reg  [8:0] sum_803_s4;
+    reg  [16:0] sum_810_s6;
+    reg  [21:0] outer_sum_s8;
+    reg  and_835_s6;
+    reg  and_840_s6;
+    reg  and_845_s6;
+    reg  or_849_s7;
+    reg  and_853_s8;
+    reg  or_871_s1;
     reg  [5:0] old_reason_s1;
-    reg  [5:0] or_888_s6;
-    reg  [5:0] mux_893_s7;
-    reg  not_897_s7;
+    reg  [5:0] or_885_s7;
+    reg  [5:0] mux_890_s8;
+    reg  not_894_s8;
     reg  old_class_valid_s1;
     reg  [7:0] old_l3_s1;
-    reg  [6:0] sum_690_s7;
-    reg  not_919_s1;
-    reg  or_865_s1;
-    reg  [15:0] mux_525_s7;
-    reg  [4:0] or_935_s1;
-    reg  and_927_s3;
+    reg  [6:0] sum_686_s8;
+    reg  not_916_s1;
+    reg  or_862_s1;
+    reg  [15:0] mux_527_s8;
+    reg  [4:0] or_932_s1;
+    reg  and_924_s3;
     reg  [6:0] old_l4_offset_s1;
+    reg  eq_270_s3;
     reg  eq_268_s3;
-    reg  eq_266_s3;
-    reg  [15:0] not_506_s7;
-    reg  and_922_s3;
+    reg  [15:0] not_508_s8;
+    reg  and_919_s3;
     reg  dscp_valid_s3;
     reg  [135:0] cat_22_s1;
-    reg  [7:0] diff_687_s3;
-    reg  [384:0] encap_row_s7;
-    reg  [31:0] sum_685_s7;
-    reg  [15:0] udp_source_s6;
-    reg  [15:0] mux_692_s7;
-    reg  [15:0] not_834_s8;
-    reg  [11:0] mux_641_s7;
-    reg  [11:0] mux_635_s7;
-    reg  [15:0] flow_out_s6;
+    reg  [7:0] diff_683_s3;
+    reg  [384:0] encap_row_s8;
+    reg  [31:0] sum_681_s8;
+    reg  [15:0] udp_source_s7;
+    reg  [15:0] mux_689_s8;
+    reg  [11:0] mux_638_s8;
+    reg  [11:0] mux_632_s8;
+    reg  [15:0] flow_out_s7;
     reg  [15:0] flow_in_s3;
-    reg  [9:0] and_911_s5;
-    reg  [15:0] and_908_s5;
-    reg  [21:0] and_905_s1;
+    reg  [9:0] and_908_s6;
+    reg  [15:0] and_905_s6;
+    reg  [21:0] and_902_s1;
     reg  [3:0] old_port_s1;
-    reg  not_876_s1;
-    reg  red_985_s1;
+    reg  not_873_s1;
+    reg  red_981_s1;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -163,7 +161,7 @@ module header_prepare (
     reg  spaced_valid_s2_2;
     reg  spaced_valid_s3_2;
     reg  spaced_valid_s4_2;
-    reg  spaced_valid_s5;
+    reg  spaced_valid_s5_2;
     reg  spaced_valid_s6;
     reg  spaced_valid_s7;
     wire old_rule_valid = in_verdict[151];
@@ -242,93 +240,91 @@ module header_prepare (
     wire [15:0] mux_204 = (action_row[20] & old_neighbour_valid_s1) ? old_neighbour_s1 : (action_row[15:0] + {6'd0, bucket});
     wire policy_2 = policy_row[0] & and_211_s1;
     wire old_epoch = in_verdict[68];
-    wire [16:0] cat_219 = {policy_2 ? policy_row[16:1] : mux_204, old_epoch_s1};
-    wire not_236 = ~exception;
-    wire nat = (action_row[21] & not_236_s1) & ~policy_2;
-    wire rewrite_2 = action_row[22] & not_236_s1;
-    wire dscp_valid = action_row[57] & not_236_s1;
+    wire not_238 = ~exception;
+    wire nat = (action_row[21] & not_238_s1) & ~policy_2;
+    wire rewrite_2 = action_row[22] & not_238_s1;
+    wire dscp_valid = action_row[57] & not_238_s1;
     wire [2:0] old_l4 = in_verdict[240:238];
-    wire eq_248 = old_l4 == 3'd1;
-    wire eq_250 = old_l4 == 3'd2;
-    wire eq_252 = old_l4 == 3'd4;
-    wire [1:0] and_264 = {2{and_257_s1 & (|action_row[56:41])}} & action_row[40:39];
-    wire eq_266 = and_264 == 2'd1;
-    wire eq_268 = and_264 == 2'd2;
+    wire eq_250 = old_l4 == 3'd1;
+    wire eq_252 = old_l4 == 3'd2;
+    wire eq_254 = old_l4 == 3'd4;
+    wire [1:0] and_266 = {2{and_259_s1 & (|action_row[56:41])}} & action_row[40:39];
+    wire eq_268 = and_266 == 2'd1;
+    wire eq_270 = and_266 == 2'd2;
     wire [15:0] old_sport = in_verdict[520:505];
     wire [15:0] old_dport = in_verdict[536:521];
-    wire [15:0] mux_273 = eq_266 ? old_sport_s1 : old_dport_s1;
+    wire [15:0] mux_275 = eq_268 ? old_sport_s1 : old_dport_s1;
     wire [7:0] old_traffic_class = in_verdict[544:537];
-    wire [7:0] cat_280 = {action_row[63:58], old_traffic_class_s1[1:0]};
-    wire [127:0] not_281 = ~in_verdict[376:249];
-    wire [95:0] and_284 = {96{old_v6}} & not_281[127:32];
-    wire [18:0] sum_311 = ({3'd0, not_281[15:0]} + {3'd0, not_281[31:16]}) + ({3'd0, and_284[15:0]} + {3'd0, and_284[31:16]});
-    wire [18:0] sum_314 = ({3'd0, and_284[47:32]} + {3'd0, and_284[63:48]}) + ({3'd0, and_284[79:64]} + {3'd0, and_284[95:80]});
-    wire [127:0] not_317 = ~in_verdict[504:377];
-    wire [95:0] and_320 = {96{old_v6}} & not_317[127:32];
-    wire [18:0] sum_347 = ({3'd0, not_317[15:0]} + {3'd0, not_317[31:16]}) + ({3'd0, and_320[15:0]} + {3'd0, and_320[31:16]});
-    wire [18:0] sum_350 = ({3'd0, and_320[47:32]} + {3'd0, and_320[63:48]}) + ({3'd0, and_320[79:64]} + {3'd0, and_320[95:80]});
+    wire [7:0] cat_282 = {action_row[63:58], old_traffic_class_s1[1:0]};
+    wire [127:0] not_283 = ~in_verdict[376:249];
+    wire [95:0] and_286 = {96{old_v6}} & not_283[127:32];
+    wire [18:0] sum_313 = ({3'd0, not_283[15:0]} + {3'd0, not_283[31:16]}) + ({3'd0, and_286[15:0]} + {3'd0, and_286[31:16]});
+    wire [18:0] sum_316 = ({3'd0, and_286[47:32]} + {3'd0, and_286[63:48]}) + ({3'd0, and_286[79:64]} + {3'd0, and_286[95:80]});
+    wire [127:0] not_319 = ~in_verdict[504:377];
+    wire [95:0] and_322 = {96{old_v6}} & not_319[127:32];
+    wire [18:0] sum_349 = ({3'd0, not_319[15:0]} + {3'd0, not_319[31:16]}) + ({3'd0, and_322[15:0]} + {3'd0, and_322[31:16]});
+    wire [18:0] sum_352 = ({3'd0, and_322[47:32]} + {3'd0, and_322[63:48]}) + ({3'd0, and_322[79:64]} + {3'd0, and_322[95:80]});
     wire [15:0] old_ip_checksum = in_verdict[560:545];
     wire [15:0] old_l4_checksum = in_verdict[576:561];
-    wire [21:0] sum_406 = ({6'd0, not_399_s1} + addresses) + {5'd0, {17{or_384_s3}} & ({1'd0, ~mux_273_s3} + {1'd0, new_port})};
-    wire [95:0] and_411 = {96{old_v6_s1}} & attachment_row[268:173];
-    wire [18:0] sum_438 = ({3'd0, attachment_row[156:141]} + {3'd0, attachment_row[172:157]}) + ({3'd0, and_411[15:0]} + {3'd0, and_411[31:16]});
-    wire [18:0] sum_441 = ({3'd0, and_411[47:32]} + {3'd0, and_411[63:48]}) + ({3'd0, and_411[79:64]} + {3'd0, and_411[95:80]});
-    wire [95:0] and_449 = {96{old_v6_s1}} & rewrite_row[128:33];
-    wire [18:0] sum_476 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_449[15:0]} + {3'd0, and_449[31:16]});
-    wire [18:0] sum_479 = ({3'd0, and_449[47:32]} + {3'd0, and_449[63:48]}) + ({3'd0, and_449[79:64]} + {3'd0, and_449[95:80]});
-    wire [21:0] sum_489 = {3'd0, and_445_s5} + {3'd0, and_483_s5};
-    wire [16:0] sum_500 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_513 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_519 = ~(sum_513[15:0] + {15'd0, sum_513[16]});
-    wire [3:0] and_530 = {4{not_236_s1 & ~policy_2}} & action_row[67:64];
-    wire eq_532 = and_530 == 4'd1;
-    wire le_538 = 4'd5 <= header_kind;
-    wire [6:0] or_577 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
-    wire [6:0] or_578 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
-    wire [6:0] bytes_behind = or_577 | or_578;
+    wire [21:0] sum_408 = ({6'd0, not_401_s1} + addresses) + {5'd0, {17{or_386_s3}} & ({1'd0, ~mux_275_s3} + {1'd0, new_port})};
+    wire [95:0] and_413 = {96{old_v6_s1}} & attachment_row[268:173];
+    wire [18:0] sum_440 = ({3'd0, attachment_row[156:141]} + {3'd0, attachment_row[172:157]}) + ({3'd0, and_413[15:0]} + {3'd0, and_413[31:16]});
+    wire [18:0] sum_443 = ({3'd0, and_413[47:32]} + {3'd0, and_413[63:48]}) + ({3'd0, and_413[79:64]} + {3'd0, and_413[95:80]});
+    wire [95:0] and_451 = {96{old_v6_s1}} & rewrite_row[128:33];
+    wire [18:0] sum_478 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_451[15:0]} + {3'd0, and_451[31:16]});
+    wire [18:0] sum_481 = ({3'd0, and_451[47:32]} + {3'd0, and_451[63:48]}) + ({3'd0, and_451[79:64]} + {3'd0, and_451[95:80]});
+    wire [21:0] sum_491 = {3'd0, and_447_s6} + {3'd0, and_485_s5};
+    wire [16:0] sum_502 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_515 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] not_521 = ~(sum_515[15:0] + {15'd0, sum_515[16]});
+    wire [3:0] and_532 = {4{not_238_s1 & ~policy_2}} & action_row[67:64];
+    wire eq_534 = and_532 == 4'd1;
+    wire le_540 = 4'd5 <= header_kind;
+    wire [6:0] or_579 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
+    wire [6:0] or_580 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
+    wire [6:0] bytes_behind = or_579 | or_580;
     wire [16:0] behind_ip = old_ip_length_s1 + {10'd0, bytes_behind_s4};
-    wire [16:0] cat_588 = {3'd0, attachment_row[282:269]};
     wire [16:0] cat_590 = {3'd0, attachment_row[282:269]};
-    wire and_614 = (le_538_s4 ? (encap_row[0] ? and_608_s6 : and_601_s6) : and_594_s6) & not_236_s1;
-    wire [11:0] sum_629 = encap_row[284:273] + {4'd0, action_row[75:68]};
-    wire [31:0] or_667 = (({32{eq_643_s4}} & {12'd0, encap_row[304:285]}) | ({32{eq_648_s4}} & encap_row[360:329])) | ({32{and_656_s4}} & {8'd0, encap_row[328:305]});
-    wire [15:0] xor_710 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
-    wire [15:0] xor_726 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
-    wire [31:0] cat_728 = {xor_710_s1, xor_726_s1};
-    wire [15:0] xor_741 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
-    wire [15:0] xor_756 = (attachment_row[156:141] ^ attachment_row[172:157]) ^ (attachment_row[188:173] ^ attachment_row[204:189]);
-    wire [15:0] xor_757 = (attachment_row[220:205] ^ attachment_row[236:221]) ^ (attachment_row[252:237] ^ attachment_row[268:253]);
+    wire and_611 = (le_540_s4 ? (encap_row[0] ? and_605_s6 : and_599_s6) : and_593_s6) & not_238_s1;
+    wire [11:0] sum_626 = encap_row[284:273] + {4'd0, action_row[75:68]};
+    wire [31:0] or_664 = (({32{eq_640_s4}} & {12'd0, encap_row[304:285]}) | ({32{eq_645_s4}} & encap_row[360:329])) | ({32{and_653_s4}} & {8'd0, encap_row[328:305]});
+    wire [15:0] xor_707 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
+    wire [15:0] xor_723 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
+    wire [31:0] cat_725 = {xor_707_s1, xor_723_s1};
+    wire [15:0] xor_738 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
+    wire [15:0] xor_753 = (attachment_row[156:141] ^ attachment_row[172:157]) ^ (attachment_row[188:173] ^ attachment_row[204:189]);
+    wire [15:0] xor_754 = (attachment_row[220:205] ^ attachment_row[236:221]) ^ (attachment_row[252:237] ^ attachment_row[268:253]);
     wire [15:0] old_dport_2 = old_dport;
     wire [15:0] old_sport_2 = old_sport;
     wire [7:0] old_protocol = in_verdict[237:230];
-    wire [15:0] flow_out = (mux_744_s5 ^ mux_761_s5) ^ xor_778_s4;
+    wire [15:0] flow_out = (mux_741_s5 ^ mux_758_s6) ^ xor_775_s4;
     wire [15:0] old_sport_3 = old_sport;
     wire [15:0] old_dport_3 = old_dport;
     wire [7:0] old_protocol_2 = old_protocol;
-    wire [15:0] flow_in = xor_781_s2 ^ xor_789_s1;
+    wire [15:0] flow_in = xor_778_s2 ^ xor_786_s1;
     wire [15:0] udp_source = {2'd3, flow_out[13:0]};
-    wire [16:0] sum_797 = behind_ip_s5 + 17'h14;
-    wire [21:0] outer_sum = {5'd0, sum_813_s6} + {6'd0, encap_row[272:257]};
-    wire [16:0] sum_828 = {1'd0, outer_sum_s7[15:0]} + {11'd0, outer_sum_s7[21:16]};
-    wire unsent = and_614 | or_852_s6;
-    wire and_859 = and_856_s7 & ~meter_policed;
-    wire or_860 = nat | rewrite_2;
+    wire [16:0] sum_794 = behind_ip_s5 + 17'h14;
+    wire [21:0] outer_sum = {5'd0, sum_810_s6} + {6'd0, encap_row[272:257]};
+    wire [16:0] sum_825 = {1'd0, outer_sum_s8[15:0]} + {11'd0, outer_sum_s8[21:16]};
+    wire unsent = and_611 | or_849_s7;
+    wire and_856 = and_853_s8 & ~meter_policed;
+    wire or_857 = nat | rewrite_2;
     wire old_udp_no_checksum = in_verdict[248];
     wire [3:0] old_port = in_verdict[67:64];
     wire old_class_valid = in_verdict[103];
     wire [7:0] old_l3 = in_verdict[211:204];
     wire [6:0] old_l4_offset = in_verdict[247:241];
     assign out_edit = {
-        mux_525_s7,
-        or_935_s1,
-        and_927_s3,
+        mux_527_s8,
+        or_932_s1,
+        and_924_s3,
         old_l4_offset_s1,
         new_port,
+        eq_270_s3,
         eq_268_s3,
-        eq_266_s3,
-        not_506_s7,
-        and_922_s3,
-        mux_795_s3,
+        not_508_s8,
+        and_919_s3,
+        mux_792_s3,
         dscp_valid_s3,
         attachment_row[268:141],
         nat_s3,
@@ -337,53 +333,53 @@ module header_prepare (
         cat_22_s1[133],
         attachment_row[139:92],
         attachment_row[91:44],
-        diff_687_s3,
-        encap_row_s7[384:361],
-        sum_685_s7,
-        udp_source_s6,
+        diff_683_s3,
+        encap_row_s8[384:361],
+        sum_681_s8,
+        udp_source_s7,
         behind_ip_s5[15:0],
-        mux_692_s7,
-        not_834_s8,
-        encap_row_s7[256:129],
-        encap_row_s7[128:1],
-        encap_row_s7[0],
+        mux_689_s8,
+        ~(sum_825[15:0] + {15'd0, sum_825[16]}),
+        encap_row_s8[256:129],
+        encap_row_s8[128:1],
+        encap_row_s8[0],
         header_kind,
-        mux_641_s7,
-        mux_635_s7,
-        sum_622_s5,
-        {7{and_859}} & sum_690_s7,
-        {8{and_859}} & old_l3_s1,
-        and_859,
-        flow_out_s6,
+        mux_638_s8,
+        mux_632_s8,
+        sum_619_s6,
+        {7{and_856}} & sum_686_s8,
+        {8{and_856}} & old_l3_s1,
+        and_856,
+        flow_out_s7,
         flow_in_s3,
         cat_22_s1[135],
         cat_22_s1[134],
         attachment_row[310:295],
-        and_911_s5,
-        and_908_s5,
-        and_905_s1,
+        and_908_s6,
+        and_905_s6,
+        and_902_s1,
         cat_22_s1[132:117],
         cat_22_s1[116],
         cat_22_s1[115:113],
         cat_22_s1[112],
         cat_22_s1[111:92],
-        old_class_valid_s1 & (not_897_s7 | meter_policed),
+        old_class_valid_s1 & (not_894_s8 | meter_policed),
         cat_22_s1[91:76],
         cat_22_s1[75],
         cat_22_s1[74:65],
         cat_22_s1[64],
-        meter_policed ? 6'h18 : mux_893_s7,
-        and_859 ? attachment_row[7:4] : 4'd4,
+        meter_policed ? 6'h18 : mux_890_s8,
+        and_856 ? attachment_row[7:4] : 4'd4,
         old_port_s1,
-        or_874_s1 | meter_policed,
-        not_876_s1,
+        or_871_s1 | meter_policed,
+        not_873_s1,
         cat_22_s1[63:0]
     };
-    wire voided = meter_policed & red_985_s1;
+    wire voided = meter_policed & red_981_s1;
     assign out_valid = in_valid_s8 & ~voided;
     assign out_void = in_valid_s8 & voided;
-    wire [511:0] or_1014 = ({436'd0, action_cfg_rdata} | {495'd0, policy_cfg_rdata}) | ({185'd0, attachment_cfg_rdata} | {383'd0, rewrite_cfg_rdata});
-    assign cfg_rdata = or_1014 | ({127'd0, encap_cfg_rdata} | {420'd0, meter_cfg_rdata});
+    wire [511:0] or_1010 = ({436'd0, action_cfg_rdata} | {495'd0, policy_cfg_rdata}) | ({185'd0, attachment_cfg_rdata} | {383'd0, rewrite_cfg_rdata});
+    assign cfg_rdata = or_1010 | ({127'd0, encap_cfg_rdata} | {420'd0, meter_cfg_rdata});
 
     header_meter meter (
         .clk(clk),
@@ -434,13 +430,13 @@ module header_prepare (
     table_attachment attachment (
         .clk(clk),
         .rst(rst),
-        .index(cat_219[8:0]),
+        .index(cat_219_s3[8:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[326:0]),
-        .spaced_valid(spaced_valid_s2_2),
+        .spaced_valid(spaced_valid_s3_2),
         .row(attachment_row),
         .cfg_rdata(attachment_cfg_rdata)
     );
@@ -468,7 +464,7 @@ module header_prepare (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[384:0]),
-        .spaced_valid(spaced_valid_s4),
+        .spaced_valid(spaced_valid_s5),
         .row(encap_row),
         .cfg_rdata(encap_cfg_rdata)
     );
@@ -479,108 +475,105 @@ module header_prepare (
         if (spaced_valid) old_neighbour_s1 <= old_neighbour;
         if (spaced_valid) and_211_s1 <= old_rule_valid & ~(|in_number);
         if (spaced_valid) old_epoch_s1 <= old_epoch;
-        if (spaced_valid) not_236_s1 <= not_236;
-        if (spaced_valid) and_257_s1 <= not_236 & ((eq_248 | eq_250) | (old_l4 == 3'd3));
+        if (spaced_valid_s2_2) cat_219_s3 <= {policy_2 ? policy_row[16:1] : mux_204, old_epoch_s1};
+        if (spaced_valid) not_238_s1 <= not_238;
+        if (spaced_valid) and_259_s1 <= not_238 & ((eq_250 | eq_252) | (old_l4 == 3'd3));
         if (spaced_valid) old_sport_s1 <= old_sport;
         if (spaced_valid) old_dport_s1 <= old_dport;
-        if (spaced_valid_s2_2) new_port <= mux_273 + action_row[56:41];
+        if (spaced_valid_s2_2) new_port <= mux_275 + action_row[56:41];
         if (spaced_valid) old_traffic_class_s1 <= old_traffic_class;
-        if (spaced_valid) sum_315_s1 <= sum_311 + sum_314;
-        if (spaced_valid) sum_351_s1 <= sum_347 + sum_350;
-        if (spaced_valid_s2_2) addresses <= {3'd0, {19{rewrite_2}} & sum_315_s1} + {3'd0, {19{nat}} & sum_351_s1};
-        if (spaced_valid) not_367_s1 <= ~{8'd0, old_traffic_class};
-        if (spaced_valid_s2_2) and_375_s3 <= {17{dscp_valid}} & ({1'd0, not_367_s1} + {1'd0, {8'd0, cat_280}});
-        if (spaced_valid_s2_2) mux_273_s3 <= mux_273;
-        if (spaced_valid_s2_2) or_384_s3 <= eq_266 | eq_268;
-        if (spaced_valid) not_389_s1 <= ~old_ip_checksum;
-        if (spaced_valid_s3_2) ip_start <= ({6'd0, not_389_s1} + addresses) + {5'd0, and_375_s3};
-        if (spaced_valid) not_399_s1 <= ~old_l4_checksum;
-        if (spaced_valid_s3_2) l4_start <= sum_406;
+        if (spaced_valid) sum_317_s1 <= sum_313 + sum_316;
+        if (spaced_valid) sum_353_s1 <= sum_349 + sum_352;
+        if (spaced_valid_s2_2) addresses <= {3'd0, {19{rewrite_2}} & sum_317_s1} + {3'd0, {19{nat}} & sum_353_s1};
+        if (spaced_valid) not_369_s1 <= ~{8'd0, old_traffic_class};
+        if (spaced_valid_s2_2) and_377_s3 <= {17{dscp_valid}} & ({1'd0, not_369_s1} + {1'd0, {8'd0, cat_282}});
+        if (spaced_valid_s2_2) mux_275_s3 <= mux_275;
+        if (spaced_valid_s2_2) or_386_s3 <= eq_268 | eq_270;
+        if (spaced_valid) not_391_s1 <= ~old_ip_checksum;
+        if (spaced_valid_s3_2) ip_start <= ({6'd0, not_391_s1} + addresses) + {5'd0, and_377_s3};
+        if (spaced_valid) not_401_s1 <= ~old_l4_checksum;
+        if (spaced_valid_s3_2) l4_start <= sum_408;
         if (spaced_valid) old_v6_s1 <= old_v6;
         if (spaced_valid_s2_2) nat_s3 <= nat;
-        if (spaced_valid_s4_2) and_445_s5 <= {19{nat_s3}} & (sum_438 + sum_441);
+        if (spaced_valid_s5_2) and_447_s6 <= {19{nat_s3}} & (sum_440 + sum_443);
         if (spaced_valid_s2_2) rewrite_2_s3 <= rewrite_2;
-        if (spaced_valid_s4_2) and_483_s5 <= {19{rewrite_2_s3}} & (sum_476 + sum_479);
-        if (spaced_valid_s5) ip_sum <= ip_start + sum_489;
-        if (spaced_valid_s5) l4_sum <= l4_start + sum_489;
-        if (spaced_valid) eq_250_s1 <= eq_250;
-        if (spaced_valid_s2_2) header_kind <= {4{~eq_532}} & and_530;
+        if (spaced_valid_s4_2) and_485_s5 <= {19{rewrite_2_s3}} & (sum_478 + sum_481);
+        if (spaced_valid_s6) ip_sum <= ip_start + sum_491;
+        if (spaced_valid_s6) l4_sum <= l4_start + sum_491;
+        if (spaced_valid) eq_252_s1 <= eq_252;
+        if (spaced_valid_s2_2) header_kind <= {4{~eq_534}} & and_532;
         if (spaced_valid_s3_2) bytes_behind_s4 <= bytes_behind;
         if (spaced_valid) old_ip_length_s1 <= old_ip_length;
         if (spaced_valid_s4_2) behind_ip_s5 <= behind_ip;
-        if (spaced_valid_s4_2) red_592_s5 <= |cat_588;
-        if (spaced_valid_s5) and_594_s6 <= (cat_590 < behind_ip_s5) & red_592_s5;
-        if (spaced_valid_s4_2) red_599_s5 <= |cat_588;
-        if (spaced_valid_s5) and_601_s6 <= (cat_590 < (behind_ip_s5 + 17'h14)) & red_599_s5;
-        if (spaced_valid_s4_2) red_606_s5 <= |cat_588;
-        if (spaced_valid_s5) and_608_s6 <= (cat_590 < (behind_ip_s5 + 17'h28)) & red_606_s5;
-        if (spaced_valid_s3_2) le_538_s4 <= le_538;
-        if (spaced_valid_s2_2) eq_532_s3 <= eq_532;
-        if (spaced_valid_s4_2) sum_622_s5 <= attachment_row[19:18] + {1'd0, eq_532_s3 & ~attachment_row[19]};
-        if (spaced_valid_s4_2) and_632_s5 <= eq_532_s3 & (attachment_row[19:18] == 2'd0);
-        if (spaced_valid_s4_2) and_638_s5 <= eq_532_s3 & (attachment_row[19:18] == 2'd1);
-        if (spaced_valid_s3_2) and_656_s4 <= le_538 & ~(header_kind == 4'd8);
-        if (spaced_valid_s3_2) eq_643_s4 <= header_kind == 4'd2;
-        if (spaced_valid_s3_2) eq_648_s4 <= header_kind == 4'd8;
-        if (spaced_valid_s5) sum_677_s6 <= (7'he + {3'd0, {sum_622_s5, 2'd0}}) + bytes_behind_s4;
-        if (spaced_valid_s5) sum_680_s6 <= behind_ip_s5 + 17'h14;
-        if (spaced_valid) xor_710_s1 <= xor_710;
-        if (spaced_valid) xor_726_s1 <= xor_726;
-        if (spaced_valid_s4_2) mux_744_s5 <= rewrite_2_s3 ? xor_741 : cat_728[31:16];
-        if (spaced_valid_s4_2) mux_761_s5 <= nat_s3 ? (xor_756 ^ xor_757) : cat_728[15:0];
+        if (spaced_valid_s5_2) and_593_s6 <= (cat_590 < behind_ip_s5) & (|cat_590);
+        if (spaced_valid_s5_2) and_599_s6 <= (cat_590 < (behind_ip_s5 + 17'h14)) & (|cat_590);
+        if (spaced_valid_s5_2) and_605_s6 <= (cat_590 < (behind_ip_s5 + 17'h28)) & (|cat_590);
+        if (spaced_valid_s3_2) le_540_s4 <= le_540;
+        if (spaced_valid_s2_2) eq_534_s3 <= eq_534;
+        if (spaced_valid_s5_2) sum_619_s6 <= attachment_row[19:18] + {1'd0, eq_534_s3 & ~attachment_row[19]};
+        if (spaced_valid_s5_2) and_629_s6 <= eq_534_s3 & (attachment_row[19:18] == 2'd0);
+        if (spaced_valid_s5_2) and_635_s6 <= eq_534_s3 & (attachment_row[19:18] == 2'd1);
+        if (spaced_valid_s3_2) and_653_s4 <= le_540 & ~(header_kind == 4'd8);
+        if (spaced_valid_s3_2) eq_640_s4 <= header_kind == 4'd2;
+        if (spaced_valid_s3_2) eq_645_s4 <= header_kind == 4'd8;
+        if (spaced_valid_s6) sum_674_s7 <= (7'he + {3'd0, {sum_619_s6, 2'd0}}) + bytes_behind_s4;
+        if (spaced_valid_s5_2) sum_677_s6 <= behind_ip_s5 + 17'h14;
+        if (spaced_valid) xor_707_s1 <= xor_707;
+        if (spaced_valid) xor_723_s1 <= xor_723;
+        if (spaced_valid_s4_2) mux_741_s5 <= rewrite_2_s3 ? xor_738 : cat_725[31:16];
+        if (spaced_valid_s5_2) mux_758_s6 <= nat_s3 ? (xor_753 ^ xor_754) : cat_725[15:0];
         if (spaced_valid) old_dport_2_s1 <= old_dport_2;
         if (spaced_valid) old_sport_2_s1 <= old_sport_2;
-        if (spaced_valid_s2_2) or_769_s3 <= eq_266 | eq_268;
-        if (spaced_valid_s2_2) mux_768_s3 <= eq_266 ? old_dport_2_s1 : old_sport_2_s1;
+        if (spaced_valid_s2_2) or_766_s3 <= eq_268 | eq_270;
+        if (spaced_valid_s2_2) mux_765_s3 <= eq_268 ? old_dport_2_s1 : old_sport_2_s1;
         if (spaced_valid) old_protocol_s1 <= old_protocol;
-        if (spaced_valid_s3_2) xor_778_s4 <= ((or_769_s3 ? new_port : mux_273_s3) ^ mux_768_s3) ^ {8'd0, old_protocol_s1};
-        if (spaced_valid_s1_2) xor_781_s2 <= cat_728[31:16] ^ cat_728[15:0];
-        if (spaced_valid) xor_789_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
-        if (spaced_valid_s2_2) mux_795_s3 <= dscp_valid ? cat_280 : old_traffic_class_s1;
-        if (spaced_valid_s3_2) sum_806_s4 <= {1'd0, mux_795_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
-        if (spaced_valid_s5) sum_813_s6 <= {1'd0, sum_797[15:0]} + {8'd0, sum_806_s4};
-        if (spaced_valid_s6) outer_sum_s7 <= outer_sum;
-        if (spaced_valid_s4_2) and_838_s5 <= (attachment_row[3:1] == 3'd1) & not_236_s1;
-        if (spaced_valid_s4_2) and_843_s5 <= (attachment_row[3:1] == 3'd2) & not_236_s1;
-        if (spaced_valid_s4_2) and_848_s5 <= (attachment_row[3:1] == 3'd3) & not_236_s1;
-        if (spaced_valid_s5) or_852_s6 <= (and_838_s5 | and_843_s5) | and_848_s5;
-        if (spaced_valid_s6) and_856_s7 <= not_236_s1 & ~unsent;
-        if (spaced_valid) or_874_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        if (spaced_valid_s3_2) xor_775_s4 <= ((or_766_s3 ? new_port : mux_275_s3) ^ mux_765_s3) ^ {8'd0, old_protocol_s1};
+        if (spaced_valid_s1_2) xor_778_s2 <= cat_725[31:16] ^ cat_725[15:0];
+        if (spaced_valid) xor_786_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
+        if (spaced_valid_s2_2) mux_792_s3 <= dscp_valid ? cat_282 : old_traffic_class_s1;
+        if (spaced_valid_s3_2) sum_803_s4 <= {1'd0, mux_792_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
+        if (spaced_valid_s5_2) sum_810_s6 <= {1'd0, sum_794[15:0]} + {8'd0, sum_803_s4};
+        if (spaced_valid_s7) outer_sum_s8 <= outer_sum;
+        if (spaced_valid_s5_2) and_835_s6 <= (attachment_row[3:1] == 3'd1) & not_238_s1;
+        if (spaced_valid_s5_2) and_840_s6 <= (attachment_row[3:1] == 3'd2) & not_238_s1;
+        if (spaced_valid_s5_2) and_845_s6 <= (attachment_row[3:1] == 3'd3) & not_238_s1;
+        if (spaced_valid_s6) or_849_s7 <= (and_835_s6 | and_840_s6) | and_845_s6;
+        if (spaced_valid_s7) and_853_s8 <= not_238_s1 & ~unsent;
+        if (spaced_valid) or_871_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
         if (spaced_valid) old_reason_s1 <= old_reason;
-        if (spaced_valid_s5) or_888_s6 <= (({6{and_838_s5}} & 6'h1d) | ({6{and_843_s5}} & 6'h1e)) | ({6{and_848_s5}} & 6'h1f);
-        if (spaced_valid_s6) mux_893_s7 <= or_852_s6 ? or_888_s6 : (and_614 ? 6'h19 : old_reason_s1);
-        if (spaced_valid_s6) not_897_s7 <= ~unsent;
+        if (spaced_valid_s6) or_885_s7 <= (({6{and_835_s6}} & 6'h1d) | ({6{and_840_s6}} & 6'h1e)) | ({6{and_845_s6}} & 6'h1f);
+        if (spaced_valid_s7) mux_890_s8 <= or_849_s7 ? or_885_s7 : (and_611 ? 6'h19 : old_reason_s1);
+        if (spaced_valid_s7) not_894_s8 <= ~unsent;
         if (spaced_valid) old_class_valid_s1 <= old_class_valid;
         if (spaced_valid) old_l3_s1 <= old_l3;
-        if (spaced_valid_s6) sum_690_s7 <= sum_677_s6 + ({7{le_538_s4}} & (encap_row[0] ? 7'h28 : 7'h14));
-        if (spaced_valid) not_919_s1 <= ~old_v6;
-        if (spaced_valid) or_865_s1 <= (eq_248 | eq_252) | (eq_250 & ~old_udp_no_checksum);
-        if (spaced_valid_s6) mux_525_s7 <= (eq_250_s1 & ~(|not_519)) ? 16'hffff : not_519;
-        if (spaced_valid) or_935_s1 <= (({5{eq_248}} & 5'h10) | ({5{eq_250}} & 5'd6)) | ({5{eq_252}} & 5'd2);
-        if (spaced_valid_s2_2) and_927_s3 <= or_865_s1 & ((or_860 | eq_266) | eq_268);
+        if (spaced_valid_s7) sum_686_s8 <= sum_674_s7 + ({7{le_540_s4}} & (encap_row[0] ? 7'h28 : 7'h14));
+        if (spaced_valid) not_916_s1 <= ~old_v6;
+        if (spaced_valid) or_862_s1 <= (eq_250 | eq_254) | (eq_252 & ~old_udp_no_checksum);
+        if (spaced_valid_s7) mux_527_s8 <= (eq_252_s1 & ~(|not_521)) ? 16'hffff : not_521;
+        if (spaced_valid) or_932_s1 <= (({5{eq_250}} & 5'h10) | ({5{eq_252}} & 5'd6)) | ({5{eq_254}} & 5'd2);
+        if (spaced_valid_s2_2) and_924_s3 <= or_862_s1 & ((or_857 | eq_268) | eq_270);
         if (spaced_valid) old_l4_offset_s1 <= old_l4_offset;
+        if (spaced_valid_s2_2) eq_270_s3 <= eq_270;
         if (spaced_valid_s2_2) eq_268_s3 <= eq_268;
-        if (spaced_valid_s2_2) eq_266_s3 <= eq_266;
-        if (spaced_valid_s6) not_506_s7 <= ~(sum_500[15:0] + {15'd0, sum_500[16]});
-        if (spaced_valid_s2_2) and_922_s3 <= not_919_s1 & (or_860 | dscp_valid);
+        if (spaced_valid_s7) not_508_s8 <= ~(sum_502[15:0] + {15'd0, sum_502[16]});
+        if (spaced_valid_s2_2) and_919_s3 <= not_916_s1 & (or_857 | dscp_valid);
         if (spaced_valid_s2_2) dscp_valid_s3 <= dscp_valid;
         if (spaced_valid) cat_22_s1 <= cat_22;
-        if (spaced_valid_s2_2) diff_687_s3 <= 8'd0 - action_row[75:68];
-        if (spaced_valid_s6) encap_row_s7 <= encap_row;
-        if (spaced_valid_s6) sum_685_s7 <= or_667 + {24'd0, action_row[75:68]};
-        if (spaced_valid_s5) udp_source_s6 <= udp_source;
-        if (spaced_valid_s6) mux_692_s7 <= encap_row[0] ? behind_ip_s5[15:0] : sum_680_s6[15:0];
-        if (spaced_valid_s7) not_834_s8 <= ~(sum_828[15:0] + {15'd0, sum_828[16]});
-        if (spaced_valid_s6) mux_641_s7 <= and_638_s5 ? sum_629 : attachment_row[43:32];
-        if (spaced_valid_s6) mux_635_s7 <= and_632_s5 ? sum_629 : attachment_row[31:20];
-        if (spaced_valid_s5) flow_out_s6 <= flow_out;
+        if (spaced_valid_s2_2) diff_683_s3 <= 8'd0 - action_row[75:68];
+        if (spaced_valid_s7) encap_row_s8 <= encap_row;
+        if (spaced_valid_s7) sum_681_s8 <= or_664 + {24'd0, action_row[75:68]};
+        if (spaced_valid_s6) udp_source_s7 <= udp_source;
+        if (spaced_valid_s7) mux_689_s8 <= encap_row[0] ? behind_ip_s5[15:0] : sum_677_s6[15:0];
+        if (spaced_valid_s7) mux_638_s8 <= and_635_s6 ? sum_626 : attachment_row[43:32];
+        if (spaced_valid_s7) mux_632_s8 <= and_629_s6 ? sum_626 : attachment_row[31:20];
+        if (spaced_valid_s6) flow_out_s7 <= flow_out;
         if (spaced_valid_s2_2) flow_in_s3 <= flow_in;
-        if (spaced_valid_s4_2) and_911_s5 <= {10{not_236_s1}} & attachment_row[17:8];
-        if (spaced_valid_s4_2) and_908_s5 <= {16{not_236_s1}} & attachment_row[326:311];
-        if (spaced_valid) and_905_s1 <= {22{not_236}} & sum_28;
+        if (spaced_valid_s5_2) and_908_s6 <= {10{not_238_s1}} & attachment_row[17:8];
+        if (spaced_valid_s5_2) and_905_s6 <= {16{not_238_s1}} & attachment_row[326:311];
+        if (spaced_valid) and_902_s1 <= {22{not_238}} & sum_28;
         if (spaced_valid) old_port_s1 <= old_port;
-        if (spaced_valid) not_876_s1 <= ~(|in_number);
-        if (spaced_valid) red_985_s1 <= |in_number;
+        if (spaced_valid) not_873_s1 <= ~(|in_number);
+        if (spaced_valid) red_981_s1 <= |in_number;
     end
 
     always @(posedge clk) begin
@@ -589,6 +582,7 @@ module header_prepare (
             spaced_valid_s2 <= 1'd0;
             spaced_valid_s3 <= 1'd0;
             spaced_valid_s4 <= 1'd0;
+            spaced_valid_s5 <= 1'd0;
             in_valid_s1 <= 1'd0;
             in_valid_s2 <= 1'd0;
             in_valid_s3 <= 1'd0;
@@ -601,7 +595,7 @@ module header_prepare (
             spaced_valid_s2_2 <= 1'd0;
             spaced_valid_s3_2 <= 1'd0;
             spaced_valid_s4_2 <= 1'd0;
-            spaced_valid_s5 <= 1'd0;
+            spaced_valid_s5_2 <= 1'd0;
             spaced_valid_s6 <= 1'd0;
             spaced_valid_s7 <= 1'd0;
         end else begin
@@ -609,6 +603,7 @@ module header_prepare (
             spaced_valid_s2 <= spaced_valid_s1;
             spaced_valid_s3 <= spaced_valid_s2;
             spaced_valid_s4 <= spaced_valid_s3;
+            spaced_valid_s5 <= spaced_valid_s4;
             in_valid_s1 <= in_valid;
             in_valid_s2 <= in_valid_s1;
             in_valid_s3 <= in_valid_s2;
@@ -621,14 +616,14 @@ module header_prepare (
             spaced_valid_s2_2 <= spaced_valid_s1_2;
             spaced_valid_s3_2 <= spaced_valid_s2_2;
             spaced_valid_s4_2 <= spaced_valid_s3_2;
-            spaced_valid_s5 <= spaced_valid_s4_2;
-            spaced_valid_s6 <= spaced_valid_s5;
+            spaced_valid_s5_2 <= spaced_valid_s4_2;
+            spaced_valid_s6 <= spaced_valid_s5_2;
             spaced_valid_s7 <= spaced_valid_s6;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, action_row, xor_149_s1, cat_219, attachment_row, rewrite_row, sum_680_s6, sum_797, encap_row_s7};
+    wire _unused = &{1'b0, cfg_wdata, action_row, xor_149_s1, cat_219_s3, attachment_row, rewrite_row, sum_677_s6, sum_794, encap_row_s8};
 
 `ifndef SYNTHESIS
     initial begin
@@ -637,112 +632,110 @@ module header_prepare (
         old_neighbour_s1 = 16'd0;
         and_211_s1 = 1'd0;
         old_epoch_s1 = 1'd0;
+        cat_219_s3 = 17'd0;
         spaced_valid_s1 = 1'd0;
         spaced_valid_s2 = 1'd0;
         spaced_valid_s3 = 1'd0;
         spaced_valid_s4 = 1'd0;
-        not_236_s1 = 1'd0;
-        and_257_s1 = 1'd0;
+        spaced_valid_s5 = 1'd0;
+        not_238_s1 = 1'd0;
+        and_259_s1 = 1'd0;
         old_sport_s1 = 16'd0;
         old_dport_s1 = 16'd0;
         new_port = 16'd0;
         old_traffic_class_s1 = 8'd0;
-        sum_315_s1 = 19'd0;
-        sum_351_s1 = 19'd0;
+        sum_317_s1 = 19'd0;
+        sum_353_s1 = 19'd0;
         addresses = 22'd0;
-        not_367_s1 = 16'd0;
-        and_375_s3 = 17'd0;
-        mux_273_s3 = 16'd0;
-        or_384_s3 = 1'd0;
-        not_389_s1 = 16'd0;
+        not_369_s1 = 16'd0;
+        and_377_s3 = 17'd0;
+        mux_275_s3 = 16'd0;
+        or_386_s3 = 1'd0;
+        not_391_s1 = 16'd0;
         ip_start = 22'd0;
-        not_399_s1 = 16'd0;
+        not_401_s1 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         nat_s3 = 1'd0;
-        and_445_s5 = 19'd0;
+        and_447_s6 = 19'd0;
         rewrite_2_s3 = 1'd0;
-        and_483_s5 = 19'd0;
+        and_485_s5 = 19'd0;
         ip_sum = 22'd0;
         l4_sum = 22'd0;
-        eq_250_s1 = 1'd0;
+        eq_252_s1 = 1'd0;
         header_kind = 4'd0;
         bytes_behind_s4 = 7'd0;
         old_ip_length_s1 = 17'd0;
         behind_ip_s5 = 17'd0;
-        red_592_s5 = 1'd0;
-        and_594_s6 = 1'd0;
-        red_599_s5 = 1'd0;
-        and_601_s6 = 1'd0;
-        red_606_s5 = 1'd0;
-        and_608_s6 = 1'd0;
-        le_538_s4 = 1'd0;
-        eq_532_s3 = 1'd0;
-        sum_622_s5 = 2'd0;
-        and_632_s5 = 1'd0;
-        and_638_s5 = 1'd0;
-        and_656_s4 = 1'd0;
-        eq_643_s4 = 1'd0;
-        eq_648_s4 = 1'd0;
-        sum_677_s6 = 7'd0;
-        sum_680_s6 = 17'd0;
-        xor_710_s1 = 16'd0;
-        xor_726_s1 = 16'd0;
-        mux_744_s5 = 16'd0;
-        mux_761_s5 = 16'd0;
+        and_593_s6 = 1'd0;
+        and_599_s6 = 1'd0;
+        and_605_s6 = 1'd0;
+        le_540_s4 = 1'd0;
+        eq_534_s3 = 1'd0;
+        sum_619_s6 = 2'd0;
+        and_629_s6 = 1'd0;
+        and_635_s6 = 1'd0;
+        and_653_s4 = 1'd0;
+        eq_640_s4 = 1'd0;
+        eq_645_s4 = 1'd0;
+        sum_674_s7 = 7'd0;
+        sum_677_s6 = 17'd0;
+        xor_707_s1 = 16'd0;
+        xor_723_s1 = 16'd0;
+        mux_741_s5 = 16'd0;
+        mux_758_s6 = 16'd0;
         old_dport_2_s1 = 16'd0;
         old_sport_2_s1 = 16'd0;
-        or_769_s3 = 1'd0;
-        mux_768_s3 = 16'd0;
+        or_766_s3 = 1'd0;
+        mux_765_s3 = 16'd0;
         old_protocol_s1 = 8'd0;
-        xor_778_s4 = 16'd0;
-        xor_781_s2 = 16'd0;
-        xor_789_s1 = 16'd0;
-        mux_795_s3 = 8'd0;
-        sum_806_s4 = 9'd0;
-        sum_813_s6 = 17'd0;
-        outer_sum_s7 = 22'd0;
-        and_838_s5 = 1'd0;
-        and_843_s5 = 1'd0;
-        and_848_s5 = 1'd0;
-        or_852_s6 = 1'd0;
-        and_856_s7 = 1'd0;
-        or_874_s1 = 1'd0;
+        xor_775_s4 = 16'd0;
+        xor_778_s2 = 16'd0;
+        xor_786_s1 = 16'd0;
+        mux_792_s3 = 8'd0;
+        sum_803_s4 = 9'd0;
+        sum_810_s6 = 17'd0;
+        outer_sum_s8 = 22'd0;
+        and_835_s6 = 1'd0;
+        and_840_s6 = 1'd0;
+        and_845_s6 = 1'd0;
+        or_849_s7 = 1'd0;
+        and_853_s8 = 1'd0;
+        or_871_s1 = 1'd0;
         old_reason_s1 = 6'd0;
-        or_888_s6 = 6'd0;
-        mux_893_s7 = 6'd0;
-        not_897_s7 = 1'd0;
+        or_885_s7 = 6'd0;
+        mux_890_s8 = 6'd0;
+        not_894_s8 = 1'd0;
         old_class_valid_s1 = 1'd0;
         old_l3_s1 = 8'd0;
-        sum_690_s7 = 7'd0;
-        not_919_s1 = 1'd0;
-        or_865_s1 = 1'd0;
-        mux_525_s7 = 16'd0;
-        or_935_s1 = 5'd0;
-        and_927_s3 = 1'd0;
+        sum_686_s8 = 7'd0;
+        not_916_s1 = 1'd0;
+        or_862_s1 = 1'd0;
+        mux_527_s8 = 16'd0;
+        or_932_s1 = 5'd0;
+        and_924_s3 = 1'd0;
         old_l4_offset_s1 = 7'd0;
+        eq_270_s3 = 1'd0;
         eq_268_s3 = 1'd0;
-        eq_266_s3 = 1'd0;
-        not_506_s7 = 16'd0;
-        and_922_s3 = 1'd0;
+        not_508_s8 = 16'd0;
+        and_919_s3 = 1'd0;
         dscp_valid_s3 = 1'd0;
         cat_22_s1 = 136'd0;
-        diff_687_s3 = 8'd0;
-        encap_row_s7 = 385'd0;
-        sum_685_s7 = 32'd0;
-        udp_source_s6 = 16'd0;
-        mux_692_s7 = 16'd0;
-        not_834_s8 = 16'd0;
-        mux_641_s7 = 12'd0;
-        mux_635_s7 = 12'd0;
-        flow_out_s6 = 16'd0;
+        diff_683_s3 = 8'd0;
+        encap_row_s8 = 385'd0;
+        sum_681_s8 = 32'd0;
+        udp_source_s7 = 16'd0;
+        mux_689_s8 = 16'd0;
+        mux_638_s8 = 12'd0;
+        mux_632_s8 = 12'd0;
+        flow_out_s7 = 16'd0;
         flow_in_s3 = 16'd0;
-        and_911_s5 = 10'd0;
-        and_908_s5 = 16'd0;
-        and_905_s1 = 22'd0;
+        and_908_s6 = 10'd0;
+        and_905_s6 = 16'd0;
+        and_902_s1 = 22'd0;
         old_port_s1 = 4'd0;
-        not_876_s1 = 1'd0;
-        red_985_s1 = 1'd0;
+        not_873_s1 = 1'd0;
+        red_981_s1 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -755,7 +748,7 @@ module header_prepare (
         spaced_valid_s2_2 = 1'd0;
         spaced_valid_s3_2 = 1'd0;
         spaced_valid_s4_2 = 1'd0;
-        spaced_valid_s5 = 1'd0;
+        spaced_valid_s5_2 = 1'd0;
         spaced_valid_s6 = 1'd0;
         spaced_valid_s7 = 1'd0;
     end

@@ -13,250 +13,243 @@ module patch_beats (
     output reg  [127:0] data,
     output reg  [31:0] mask
 );
-    reg  [3:0] next_number;
+    reg  and_9_d1;
+    reg  and_12_d1;
     reg  and_17_d1;
     reg  and_20_d1;
     reg  and_25_d1;
     reg  and_28_d1;
     reg  and_33_d1;
-    reg  and_36_d1;
-    reg  and_41_d1;
-    reg  [6:0] port_at_d1;
-    reg  [6:0] checksum_at_d1;
-    reg  port_valid_d1;
-    reg  checksum_valid_d1;
+    reg  ip_beat_0_left;
     reg  ip_beat_0_d1;
+    reg  [1:0] ip_beat_1_left;
     reg  ip_beat_1_d1;
+    reg  [2:0] ip_beat_2_left;
     reg  ip_beat_2_d1;
+    reg  [15:0] port_places_beat_d1;
+    reg  [7:0] port_places_within_d1;
+    reg  [15:0] port_places_left;
     reg  [7:0] port_places_d1;
+    reg  [15:0] checksum_places_beat_d1;
+    reg  [7:0] checksum_places_within_d1;
+    reg  [15:0] checksum_places_left;
     reg  [7:0] checksum_places_d1;
     reg  [127:0] placed_d1;
     reg  [31:0] placed_mask_d1;
-    wire [3:0] number = starts ? 4'd0 : next_number;
-    wire [6:0] cat_85 = {1'd0, edit[1084:1079]};
-    wire [6:0] port_at = cat_85 + {6'd0, edit[1061]};
-    wire [6:0] checksum_at = cat_85 + {3'd0, edit[1090:1087]};
+    wire [6:0] cat_77 = {1'd0, edit[1084:1079]};
+    wire [6:0] sum_81 = cat_77 + {6'd0, edit[1061]};
+    wire [6:0] sum_85 = cat_77 + {3'd0, edit[1090:1087]};
     wire port_valid = (edit[1060] & edit[248]) | (edit[1061] & edit[248]);
     wire checksum_valid = edit[1085] & edit[248];
-    wire ip_beat_0 = number == 4'd0;
-    wire ip_beat_1 = number == 4'd1;
-    wire ip_beat_2 = number == 4'd2;
-    wire [6:0] cat_115 = {3'd0, port_at_d1[6:3]};
-    wire and_118 = port_valid_d1 & (cat_115[3:0] == number);
-    wire [7:0] port_places = {
-        and_118 & (port_at_d1[2:0] == 3'd7),
-        and_118 & (port_at_d1[2:0] == 3'd6),
-        and_118 & (port_at_d1[2:0] == 3'd5),
-        and_118 & (port_at_d1[2:0] == 3'd4),
-        and_118 & (port_at_d1[2:0] == 3'd3),
-        and_118 & (port_at_d1[2:0] == 3'd2),
-        and_118 & (port_at_d1[2:0] == 3'd1),
-        and_118 & (port_at_d1[2:0] == 3'd0)
-    };
-    wire [6:0] cat_148 = {3'd0, checksum_at_d1[6:3]};
-    wire and_151 = checksum_valid_d1 & (cat_148[3:0] == number);
-    wire [7:0] checksum_places = {
-        and_151 & (checksum_at_d1[2:0] == 3'd7),
-        and_151 & (checksum_at_d1[2:0] == 3'd6),
-        and_151 & (checksum_at_d1[2:0] == 3'd5),
-        and_151 & (checksum_at_d1[2:0] == 3'd4),
-        and_151 & (checksum_at_d1[2:0] == 3'd3),
-        and_151 & (checksum_at_d1[2:0] == 3'd2),
-        and_151 & (checksum_at_d1[2:0] == 3'd1),
-        and_151 & (checksum_at_d1[2:0] == 3'd0)
-    };
-    wire and_180 = ip_beat_0_d1 & and_20_d1;
-    wire and_185 = ip_beat_1_d1 & and_33_d1;
-    wire and_186 = ip_beat_1_d1 & and_33_d1;
-    wire and_191 = ip_beat_1_d1 & and_28_d1;
-    wire and_192 = ip_beat_1_d1 & and_28_d1;
-    wire and_197 = ip_beat_2_d1 & and_36_d1;
-    wire and_198 = ip_beat_2_d1 & and_36_d1;
-    wire [7:0] or_211 = ({4'd0, {4{and_180}}} & {4'd0, edit[1042:1039]}) | ({{4{and_185}}, {4{and_186}}} & edit[937:930]);
-    wire [7:0] or_212 = ({{4{and_191}}, {4{and_192}}} & edit[840:833]) | ({{4{and_197}}, {4{and_198}}} & edit[969:962]);
-    wire [7:0] or_213 = ({8{port_places_d1[0]}} & edit[1077:1070]) | ({8{checksum_places_d1[0]}} & edit[1106:1099]);
-    wire and_220 = ip_beat_0_d1 & and_17_d1;
-    wire and_221 = ip_beat_0_d1 & and_17_d1;
-    wire and_226 = ip_beat_0_d1 & and_20_d1;
-    wire and_232 = ip_beat_1_d1 & and_33_d1;
-    wire and_233 = ip_beat_1_d1 & and_33_d1;
-    wire and_238 = ip_beat_1_d1 & and_28_d1;
-    wire and_239 = ip_beat_1_d1 & and_28_d1;
-    wire and_244 = ip_beat_2_d1 & and_36_d1;
-    wire and_245 = ip_beat_2_d1 & and_36_d1;
-    wire [7:0] or_256 = ({{4{and_220}}, {4{and_221}}} & edit[1042:1035]) | ({{4{and_226}}, 4'd0} & {edit[1038:1035], 4'd0});
-    wire [7:0] or_257 = ({{4{and_232}}, {4{and_233}}} & edit[929:922]) | ({{4{and_238}}, {4{and_239}}} & edit[832:825]);
-    wire [7:0] or_258 = ({{4{and_244}}, {4{and_245}}} & edit[961:954]) | ({8{port_places_d1[0]}} & edit[1069:1062]);
-    wire and_266 = ip_beat_1_d1 & and_33_d1;
-    wire and_267 = ip_beat_1_d1 & and_33_d1;
-    wire and_272 = ip_beat_1_d1 & and_28_d1;
-    wire and_273 = ip_beat_1_d1 & and_28_d1;
-    wire and_278 = ip_beat_2_d1 & and_36_d1;
-    wire and_279 = ip_beat_2_d1 & and_36_d1;
-    wire [7:0] or_290 = ({{4{and_266}}, {4{and_267}}} & edit[921:914]) | ({{4{and_272}}, {4{and_273}}} & edit[824:817]);
-    wire [7:0] or_291 = ({{4{and_278}}, {4{and_279}}} & edit[953:946]) | ({8{port_places_d1[1]}} & edit[1077:1070]);
-    wire and_298 = ip_beat_1_d1 & and_33_d1;
-    wire and_299 = ip_beat_1_d1 & and_33_d1;
-    wire and_304 = ip_beat_1_d1 & and_28_d1;
-    wire and_305 = ip_beat_1_d1 & and_28_d1;
-    wire and_310 = ip_beat_2_d1 & and_36_d1;
-    wire and_311 = ip_beat_2_d1 & and_36_d1;
-    wire [7:0] or_320 = ({{4{and_298}}, {4{and_299}}} & edit[913:906]) | ({{4{and_304}}, {4{and_305}}} & edit[816:809]);
-    wire [7:0] or_321 = ({{4{and_310}}, {4{and_311}}} & edit[945:938]) | ({8{port_places_d1[1]}} & edit[1069:1062]);
-    wire and_328 = ip_beat_1_d1 & and_28_d1;
-    wire and_329 = ip_beat_1_d1 & and_28_d1;
-    wire and_334 = ip_beat_2_d1 & and_36_d1;
-    wire and_335 = ip_beat_2_d1 & and_36_d1;
-    wire [7:0] or_346 = ({{4{and_328}}, {4{and_329}}} & edit[808:801]) | ({{4{and_334}}, {4{and_335}}} & edit[937:930]);
-    wire [7:0] or_347 = ({8{port_places_d1[2]}} & edit[1077:1070]) | ({8{checksum_places_d1[2]}} & edit[1106:1099]);
-    wire and_355 = ip_beat_1_d1 & and_28_d1;
-    wire and_356 = ip_beat_1_d1 & and_28_d1;
-    wire and_361 = ip_beat_2_d1 & and_36_d1;
-    wire and_362 = ip_beat_2_d1 & and_36_d1;
-    wire [7:0] or_371 = ({{4{and_355}}, {4{and_356}}} & edit[800:793]) | ({{4{and_361}}, {4{and_362}}} & edit[929:922]);
-    wire [7:0] or_372 = ({8{port_places_d1[2]}} & edit[1069:1062]) | ({8{checksum_places_d1[2]}} & edit[1098:1091]);
-    wire and_380 = ip_beat_1_d1 & and_28_d1;
-    wire and_381 = ip_beat_1_d1 & and_28_d1;
-    wire and_386 = ip_beat_2_d1 & and_36_d1;
-    wire and_387 = ip_beat_2_d1 & and_36_d1;
-    wire [7:0] or_398 = ({{4{and_380}}, {4{and_381}}} & edit[792:785]) | ({{4{and_386}}, {4{and_387}}} & edit[921:914]);
-    wire [7:0] or_399 = ({8{port_places_d1[3]}} & edit[1077:1070]) | ({8{checksum_places_d1[3]}} & edit[1106:1099]);
-    wire and_407 = ip_beat_1_d1 & and_28_d1;
-    wire and_408 = ip_beat_1_d1 & and_28_d1;
-    wire and_413 = ip_beat_2_d1 & and_36_d1;
-    wire and_414 = ip_beat_2_d1 & and_36_d1;
-    wire [7:0] or_423 = ({{4{and_407}}, {4{and_408}}} & edit[784:777]) | ({{4{and_413}}, {4{and_414}}} & edit[913:906]);
-    wire [7:0] or_424 = ({8{port_places_d1[3]}} & edit[1069:1062]) | ({8{checksum_places_d1[3]}} & edit[1098:1091]);
-    wire and_432 = ip_beat_0_d1 & and_28_d1;
-    wire and_433 = ip_beat_0_d1 & and_28_d1;
-    wire and_438 = ip_beat_1_d1 & and_36_d1;
-    wire and_439 = ip_beat_1_d1 & and_36_d1;
-    wire [7:0] or_450 = ({{4{and_432}}, {4{and_433}}} & edit[904:897]) | ({{4{and_438}}, {4{and_439}}} & edit[1033:1026]);
-    wire [7:0] or_451 = ({8{port_places_d1[4]}} & edit[1077:1070]) | ({8{checksum_places_d1[4]}} & edit[1106:1099]);
-    wire and_459 = ip_beat_0_d1 & and_28_d1;
-    wire and_460 = ip_beat_0_d1 & and_28_d1;
-    wire and_465 = ip_beat_1_d1 & and_36_d1;
-    wire and_466 = ip_beat_1_d1 & and_36_d1;
-    wire [7:0] or_475 = ({{4{and_459}}, {4{and_460}}} & edit[896:889]) | ({{4{and_465}}, {4{and_466}}} & edit[1025:1018]);
-    wire [7:0] or_476 = ({8{port_places_d1[4]}} & edit[1069:1062]) | ({8{checksum_places_d1[4]}} & edit[1098:1091]);
-    wire and_484 = ip_beat_0_d1 & and_41_d1;
-    wire and_485 = ip_beat_0_d1 & and_41_d1;
-    wire and_490 = ip_beat_0_d1 & and_28_d1;
-    wire and_491 = ip_beat_0_d1 & and_28_d1;
-    wire and_496 = ip_beat_1_d1 & and_36_d1;
-    wire and_497 = ip_beat_1_d1 & and_36_d1;
-    wire [7:0] or_508 = ({{4{and_484}}, {4{and_485}}} & edit[1059:1052]) | ({{4{and_490}}, {4{and_491}}} & edit[888:881]);
-    wire [7:0] or_509 = ({{4{and_496}}, {4{and_497}}} & edit[1017:1010]) | ({8{port_places_d1[5]}} & edit[1077:1070]);
-    wire and_516 = ip_beat_0_d1 & and_41_d1;
-    wire and_517 = ip_beat_0_d1 & and_41_d1;
-    wire and_522 = ip_beat_0_d1 & and_28_d1;
-    wire and_523 = ip_beat_0_d1 & and_28_d1;
-    wire and_528 = ip_beat_1_d1 & and_36_d1;
-    wire and_529 = ip_beat_1_d1 & and_36_d1;
-    wire [7:0] or_538 = ({{4{and_516}}, {4{and_517}}} & edit[1051:1044]) | ({{4{and_522}}, {4{and_523}}} & edit[880:873]);
-    wire [7:0] or_539 = ({{4{and_528}}, {4{and_529}}} & edit[1009:1002]) | ({8{port_places_d1[5]}} & edit[1069:1062]);
-    wire and_546 = ip_beat_0_d1 & and_25_d1;
-    wire and_547 = ip_beat_0_d1 & and_25_d1;
-    wire and_552 = ip_beat_0_d1 & and_28_d1;
-    wire and_553 = ip_beat_0_d1 & and_28_d1;
-    wire and_558 = ip_beat_1_d1 & and_36_d1;
-    wire and_559 = ip_beat_1_d1 & and_36_d1;
-    wire [7:0] or_570 = ({{4{and_546}}, {4{and_547}}} & edit[808:801]) | ({{4{and_552}}, {4{and_553}}} & edit[872:865]);
-    wire [7:0] or_571 = ({{4{and_558}}, {4{and_559}}} & edit[1001:994]) | ({8{port_places_d1[6]}} & edit[1077:1070]);
-    wire and_578 = ip_beat_0_d1 & and_25_d1;
-    wire and_579 = ip_beat_0_d1 & and_25_d1;
-    wire and_584 = ip_beat_0_d1 & and_28_d1;
-    wire and_585 = ip_beat_0_d1 & and_28_d1;
-    wire and_590 = ip_beat_1_d1 & and_36_d1;
-    wire and_591 = ip_beat_1_d1 & and_36_d1;
-    wire [7:0] or_600 = ({{4{and_578}}, {4{and_579}}} & edit[800:793]) | ({{4{and_584}}, {4{and_585}}} & edit[864:857]);
-    wire [7:0] or_601 = ({{4{and_590}}, {4{and_591}}} & edit[993:986]) | ({8{port_places_d1[6]}} & edit[1069:1062]);
-    wire and_608 = ip_beat_0_d1 & and_25_d1;
-    wire and_609 = ip_beat_0_d1 & and_25_d1;
-    wire and_614 = ip_beat_0_d1 & and_28_d1;
-    wire and_615 = ip_beat_0_d1 & and_28_d1;
-    wire and_620 = ip_beat_1_d1 & and_36_d1;
-    wire and_621 = ip_beat_1_d1 & and_36_d1;
-    wire [7:0] or_632 = ({{4{and_608}}, {4{and_609}}} & edit[792:785]) | ({{4{and_614}}, {4{and_615}}} & edit[856:849]);
-    wire [7:0] or_633 = ({{4{and_620}}, {4{and_621}}} & edit[985:978]) | ({8{port_places_d1[7]}} & edit[1077:1070]);
-    wire and_640 = ip_beat_0_d1 & and_25_d1;
-    wire and_641 = ip_beat_0_d1 & and_25_d1;
-    wire and_646 = ip_beat_0_d1 & and_28_d1;
-    wire and_647 = ip_beat_0_d1 & and_28_d1;
-    wire and_652 = ip_beat_1_d1 & and_36_d1;
-    wire and_653 = ip_beat_1_d1 & and_36_d1;
-    wire [7:0] or_662 = ({{4{and_640}}, {4{and_641}}} & edit[784:777]) | ({{4{and_646}}, {4{and_647}}} & edit[848:841]);
-    wire [7:0] or_663 = ({{4{and_652}}, {4{and_653}}} & edit[977:970]) | ({8{port_places_d1[7]}} & edit[1069:1062]);
+    wire ip_beat_0 = starts ? 1'd1 : ip_beat_0_left;
+    wire [1:0] mux_99 = starts ? 2'd2 : ip_beat_1_left;
+    wire ip_beat_1 = mux_99[0];
+    wire [2:0] mux_107 = starts ? 3'd4 : ip_beat_2_left;
+    wire ip_beat_2 = mux_107[0];
+    wire [15:0] port_places_beat = 16'd1 << sum_81[6:3];
+    wire [7:0] port_places_within = {8{port_valid}} & (8'd1 << sum_81[2:0]);
+    wire [15:0] mux_124 = starts ? port_places_beat_d1 : port_places_left;
+    wire [7:0] port_places = port_places_within_d1 & {8{mux_124[0]}};
+    wire [15:0] checksum_places_beat = 16'd1 << sum_85[6:3];
+    wire [7:0] checksum_places_within = {8{checksum_valid}} & (8'd1 << sum_85[2:0]);
+    wire [15:0] mux_143 = starts ? checksum_places_beat_d1 : checksum_places_left;
+    wire [7:0] checksum_places = checksum_places_within_d1 & {8{mux_143[0]}};
+    wire and_152 = ip_beat_0_d1 & and_12_d1;
+    wire and_157 = ip_beat_1_d1 & and_25_d1;
+    wire and_158 = ip_beat_1_d1 & and_25_d1;
+    wire and_163 = ip_beat_1_d1 & and_20_d1;
+    wire and_164 = ip_beat_1_d1 & and_20_d1;
+    wire and_169 = ip_beat_2_d1 & and_28_d1;
+    wire and_170 = ip_beat_2_d1 & and_28_d1;
+    wire [7:0] or_183 = ({4'd0, {4{and_152}}} & {4'd0, edit[1042:1039]}) | ({{4{and_157}}, {4{and_158}}} & edit[937:930]);
+    wire [7:0] or_184 = ({{4{and_163}}, {4{and_164}}} & edit[840:833]) | ({{4{and_169}}, {4{and_170}}} & edit[969:962]);
+    wire [7:0] or_185 = ({8{port_places_d1[0]}} & edit[1077:1070]) | ({8{checksum_places_d1[0]}} & edit[1106:1099]);
+    wire and_192 = ip_beat_0_d1 & and_9_d1;
+    wire and_193 = ip_beat_0_d1 & and_9_d1;
+    wire and_198 = ip_beat_0_d1 & and_12_d1;
+    wire and_204 = ip_beat_1_d1 & and_25_d1;
+    wire and_205 = ip_beat_1_d1 & and_25_d1;
+    wire and_210 = ip_beat_1_d1 & and_20_d1;
+    wire and_211 = ip_beat_1_d1 & and_20_d1;
+    wire and_216 = ip_beat_2_d1 & and_28_d1;
+    wire and_217 = ip_beat_2_d1 & and_28_d1;
+    wire [7:0] or_228 = ({{4{and_192}}, {4{and_193}}} & edit[1042:1035]) | ({{4{and_198}}, 4'd0} & {edit[1038:1035], 4'd0});
+    wire [7:0] or_229 = ({{4{and_204}}, {4{and_205}}} & edit[929:922]) | ({{4{and_210}}, {4{and_211}}} & edit[832:825]);
+    wire [7:0] or_230 = ({{4{and_216}}, {4{and_217}}} & edit[961:954]) | ({8{port_places_d1[0]}} & edit[1069:1062]);
+    wire and_238 = ip_beat_1_d1 & and_25_d1;
+    wire and_239 = ip_beat_1_d1 & and_25_d1;
+    wire and_244 = ip_beat_1_d1 & and_20_d1;
+    wire and_245 = ip_beat_1_d1 & and_20_d1;
+    wire and_250 = ip_beat_2_d1 & and_28_d1;
+    wire and_251 = ip_beat_2_d1 & and_28_d1;
+    wire [7:0] or_262 = ({{4{and_238}}, {4{and_239}}} & edit[921:914]) | ({{4{and_244}}, {4{and_245}}} & edit[824:817]);
+    wire [7:0] or_263 = ({{4{and_250}}, {4{and_251}}} & edit[953:946]) | ({8{port_places_d1[1]}} & edit[1077:1070]);
+    wire and_270 = ip_beat_1_d1 & and_25_d1;
+    wire and_271 = ip_beat_1_d1 & and_25_d1;
+    wire and_276 = ip_beat_1_d1 & and_20_d1;
+    wire and_277 = ip_beat_1_d1 & and_20_d1;
+    wire and_282 = ip_beat_2_d1 & and_28_d1;
+    wire and_283 = ip_beat_2_d1 & and_28_d1;
+    wire [7:0] or_292 = ({{4{and_270}}, {4{and_271}}} & edit[913:906]) | ({{4{and_276}}, {4{and_277}}} & edit[816:809]);
+    wire [7:0] or_293 = ({{4{and_282}}, {4{and_283}}} & edit[945:938]) | ({8{port_places_d1[1]}} & edit[1069:1062]);
+    wire and_300 = ip_beat_1_d1 & and_20_d1;
+    wire and_301 = ip_beat_1_d1 & and_20_d1;
+    wire and_306 = ip_beat_2_d1 & and_28_d1;
+    wire and_307 = ip_beat_2_d1 & and_28_d1;
+    wire [7:0] or_318 = ({{4{and_300}}, {4{and_301}}} & edit[808:801]) | ({{4{and_306}}, {4{and_307}}} & edit[937:930]);
+    wire [7:0] or_319 = ({8{port_places_d1[2]}} & edit[1077:1070]) | ({8{checksum_places_d1[2]}} & edit[1106:1099]);
+    wire and_327 = ip_beat_1_d1 & and_20_d1;
+    wire and_328 = ip_beat_1_d1 & and_20_d1;
+    wire and_333 = ip_beat_2_d1 & and_28_d1;
+    wire and_334 = ip_beat_2_d1 & and_28_d1;
+    wire [7:0] or_343 = ({{4{and_327}}, {4{and_328}}} & edit[800:793]) | ({{4{and_333}}, {4{and_334}}} & edit[929:922]);
+    wire [7:0] or_344 = ({8{port_places_d1[2]}} & edit[1069:1062]) | ({8{checksum_places_d1[2]}} & edit[1098:1091]);
+    wire and_352 = ip_beat_1_d1 & and_20_d1;
+    wire and_353 = ip_beat_1_d1 & and_20_d1;
+    wire and_358 = ip_beat_2_d1 & and_28_d1;
+    wire and_359 = ip_beat_2_d1 & and_28_d1;
+    wire [7:0] or_370 = ({{4{and_352}}, {4{and_353}}} & edit[792:785]) | ({{4{and_358}}, {4{and_359}}} & edit[921:914]);
+    wire [7:0] or_371 = ({8{port_places_d1[3]}} & edit[1077:1070]) | ({8{checksum_places_d1[3]}} & edit[1106:1099]);
+    wire and_379 = ip_beat_1_d1 & and_20_d1;
+    wire and_380 = ip_beat_1_d1 & and_20_d1;
+    wire and_385 = ip_beat_2_d1 & and_28_d1;
+    wire and_386 = ip_beat_2_d1 & and_28_d1;
+    wire [7:0] or_395 = ({{4{and_379}}, {4{and_380}}} & edit[784:777]) | ({{4{and_385}}, {4{and_386}}} & edit[913:906]);
+    wire [7:0] or_396 = ({8{port_places_d1[3]}} & edit[1069:1062]) | ({8{checksum_places_d1[3]}} & edit[1098:1091]);
+    wire and_404 = ip_beat_0_d1 & and_20_d1;
+    wire and_405 = ip_beat_0_d1 & and_20_d1;
+    wire and_410 = ip_beat_1_d1 & and_28_d1;
+    wire and_411 = ip_beat_1_d1 & and_28_d1;
+    wire [7:0] or_422 = ({{4{and_404}}, {4{and_405}}} & edit[904:897]) | ({{4{and_410}}, {4{and_411}}} & edit[1033:1026]);
+    wire [7:0] or_423 = ({8{port_places_d1[4]}} & edit[1077:1070]) | ({8{checksum_places_d1[4]}} & edit[1106:1099]);
+    wire and_431 = ip_beat_0_d1 & and_20_d1;
+    wire and_432 = ip_beat_0_d1 & and_20_d1;
+    wire and_437 = ip_beat_1_d1 & and_28_d1;
+    wire and_438 = ip_beat_1_d1 & and_28_d1;
+    wire [7:0] or_447 = ({{4{and_431}}, {4{and_432}}} & edit[896:889]) | ({{4{and_437}}, {4{and_438}}} & edit[1025:1018]);
+    wire [7:0] or_448 = ({8{port_places_d1[4]}} & edit[1069:1062]) | ({8{checksum_places_d1[4]}} & edit[1098:1091]);
+    wire and_456 = ip_beat_0_d1 & and_33_d1;
+    wire and_457 = ip_beat_0_d1 & and_33_d1;
+    wire and_462 = ip_beat_0_d1 & and_20_d1;
+    wire and_463 = ip_beat_0_d1 & and_20_d1;
+    wire and_468 = ip_beat_1_d1 & and_28_d1;
+    wire and_469 = ip_beat_1_d1 & and_28_d1;
+    wire [7:0] or_480 = ({{4{and_456}}, {4{and_457}}} & edit[1059:1052]) | ({{4{and_462}}, {4{and_463}}} & edit[888:881]);
+    wire [7:0] or_481 = ({{4{and_468}}, {4{and_469}}} & edit[1017:1010]) | ({8{port_places_d1[5]}} & edit[1077:1070]);
+    wire and_488 = ip_beat_0_d1 & and_33_d1;
+    wire and_489 = ip_beat_0_d1 & and_33_d1;
+    wire and_494 = ip_beat_0_d1 & and_20_d1;
+    wire and_495 = ip_beat_0_d1 & and_20_d1;
+    wire and_500 = ip_beat_1_d1 & and_28_d1;
+    wire and_501 = ip_beat_1_d1 & and_28_d1;
+    wire [7:0] or_510 = ({{4{and_488}}, {4{and_489}}} & edit[1051:1044]) | ({{4{and_494}}, {4{and_495}}} & edit[880:873]);
+    wire [7:0] or_511 = ({{4{and_500}}, {4{and_501}}} & edit[1009:1002]) | ({8{port_places_d1[5]}} & edit[1069:1062]);
+    wire and_518 = ip_beat_0_d1 & and_17_d1;
+    wire and_519 = ip_beat_0_d1 & and_17_d1;
+    wire and_524 = ip_beat_0_d1 & and_20_d1;
+    wire and_525 = ip_beat_0_d1 & and_20_d1;
+    wire and_530 = ip_beat_1_d1 & and_28_d1;
+    wire and_531 = ip_beat_1_d1 & and_28_d1;
+    wire [7:0] or_542 = ({{4{and_518}}, {4{and_519}}} & edit[808:801]) | ({{4{and_524}}, {4{and_525}}} & edit[872:865]);
+    wire [7:0] or_543 = ({{4{and_530}}, {4{and_531}}} & edit[1001:994]) | ({8{port_places_d1[6]}} & edit[1077:1070]);
+    wire and_550 = ip_beat_0_d1 & and_17_d1;
+    wire and_551 = ip_beat_0_d1 & and_17_d1;
+    wire and_556 = ip_beat_0_d1 & and_20_d1;
+    wire and_557 = ip_beat_0_d1 & and_20_d1;
+    wire and_562 = ip_beat_1_d1 & and_28_d1;
+    wire and_563 = ip_beat_1_d1 & and_28_d1;
+    wire [7:0] or_572 = ({{4{and_550}}, {4{and_551}}} & edit[800:793]) | ({{4{and_556}}, {4{and_557}}} & edit[864:857]);
+    wire [7:0] or_573 = ({{4{and_562}}, {4{and_563}}} & edit[993:986]) | ({8{port_places_d1[6]}} & edit[1069:1062]);
+    wire and_580 = ip_beat_0_d1 & and_17_d1;
+    wire and_581 = ip_beat_0_d1 & and_17_d1;
+    wire and_586 = ip_beat_0_d1 & and_20_d1;
+    wire and_587 = ip_beat_0_d1 & and_20_d1;
+    wire and_592 = ip_beat_1_d1 & and_28_d1;
+    wire and_593 = ip_beat_1_d1 & and_28_d1;
+    wire [7:0] or_604 = ({{4{and_580}}, {4{and_581}}} & edit[792:785]) | ({{4{and_586}}, {4{and_587}}} & edit[856:849]);
+    wire [7:0] or_605 = ({{4{and_592}}, {4{and_593}}} & edit[985:978]) | ({8{port_places_d1[7]}} & edit[1077:1070]);
+    wire and_612 = ip_beat_0_d1 & and_17_d1;
+    wire and_613 = ip_beat_0_d1 & and_17_d1;
+    wire and_618 = ip_beat_0_d1 & and_20_d1;
+    wire and_619 = ip_beat_0_d1 & and_20_d1;
+    wire and_624 = ip_beat_1_d1 & and_28_d1;
+    wire and_625 = ip_beat_1_d1 & and_28_d1;
+    wire [7:0] or_634 = ({{4{and_612}}, {4{and_613}}} & edit[784:777]) | ({{4{and_618}}, {4{and_619}}} & edit[848:841]);
+    wire [7:0] or_635 = ({{4{and_624}}, {4{and_625}}} & edit[977:970]) | ({8{port_places_d1[7]}} & edit[1069:1062]);
     wire [127:0] placed = {
-        (or_662 | or_663) | ({8{checksum_places_d1[7]}} & edit[1098:1091]),
-        (or_632 | or_633) | ({8{checksum_places_d1[7]}} & edit[1106:1099]),
-        (or_600 | or_601) | ({8{checksum_places_d1[6]}} & edit[1098:1091]),
-        (or_570 | or_571) | ({8{checksum_places_d1[6]}} & edit[1106:1099]),
-        (or_538 | or_539) | ({8{checksum_places_d1[5]}} & edit[1098:1091]),
-        (or_508 | or_509) | ({8{checksum_places_d1[5]}} & edit[1106:1099]),
-        or_475 | or_476,
-        or_450 | or_451,
-        or_423 | or_424,
-        or_398 | or_399,
-        or_371 | or_372,
-        or_346 | or_347,
-        (or_320 | or_321) | ({8{checksum_places_d1[1]}} & edit[1098:1091]),
-        (or_290 | or_291) | ({8{checksum_places_d1[1]}} & edit[1106:1099]),
-        (or_256 | or_257) | (or_258 | ({8{checksum_places_d1[0]}} & edit[1098:1091])),
-        (or_211 | or_212) | or_213
+        (or_634 | or_635) | ({8{checksum_places_d1[7]}} & edit[1098:1091]),
+        (or_604 | or_605) | ({8{checksum_places_d1[7]}} & edit[1106:1099]),
+        (or_572 | or_573) | ({8{checksum_places_d1[6]}} & edit[1098:1091]),
+        (or_542 | or_543) | ({8{checksum_places_d1[6]}} & edit[1106:1099]),
+        (or_510 | or_511) | ({8{checksum_places_d1[5]}} & edit[1098:1091]),
+        (or_480 | or_481) | ({8{checksum_places_d1[5]}} & edit[1106:1099]),
+        or_447 | or_448,
+        or_422 | or_423,
+        or_395 | or_396,
+        or_370 | or_371,
+        or_343 | or_344,
+        or_318 | or_319,
+        (or_292 | or_293) | ({8{checksum_places_d1[1]}} & edit[1098:1091]),
+        (or_262 | or_263) | ({8{checksum_places_d1[1]}} & edit[1106:1099]),
+        (or_228 | or_229) | (or_230 | ({8{checksum_places_d1[0]}} & edit[1098:1091])),
+        (or_183 | or_184) | or_185
     };
     wire [31:0] placed_mask = {
-        |{and_640, and_646, and_652, port_places_d1[7], checksum_places_d1[7]},
-        |{and_641, and_647, and_653, port_places_d1[7], checksum_places_d1[7]},
-        |{and_608, and_614, and_620, port_places_d1[7], checksum_places_d1[7]},
-        |{and_609, and_615, and_621, port_places_d1[7], checksum_places_d1[7]},
-        |{and_578, and_584, and_590, port_places_d1[6], checksum_places_d1[6]},
-        |{and_579, and_585, and_591, port_places_d1[6], checksum_places_d1[6]},
-        |{and_546, and_552, and_558, port_places_d1[6], checksum_places_d1[6]},
-        |{and_547, and_553, and_559, port_places_d1[6], checksum_places_d1[6]},
-        |{and_516, and_522, and_528, port_places_d1[5], checksum_places_d1[5]},
-        |{and_517, and_523, and_529, port_places_d1[5], checksum_places_d1[5]},
-        |{and_484, and_490, and_496, port_places_d1[5], checksum_places_d1[5]},
-        |{and_485, and_491, and_497, port_places_d1[5], checksum_places_d1[5]},
-        (and_459 | and_465) | (port_places_d1[4] | checksum_places_d1[4]),
-        (and_460 | and_466) | (port_places_d1[4] | checksum_places_d1[4]),
+        |{and_612, and_618, and_624, port_places_d1[7], checksum_places_d1[7]},
+        |{and_613, and_619, and_625, port_places_d1[7], checksum_places_d1[7]},
+        |{and_580, and_586, and_592, port_places_d1[7], checksum_places_d1[7]},
+        |{and_581, and_587, and_593, port_places_d1[7], checksum_places_d1[7]},
+        |{and_550, and_556, and_562, port_places_d1[6], checksum_places_d1[6]},
+        |{and_551, and_557, and_563, port_places_d1[6], checksum_places_d1[6]},
+        |{and_518, and_524, and_530, port_places_d1[6], checksum_places_d1[6]},
+        |{and_519, and_525, and_531, port_places_d1[6], checksum_places_d1[6]},
+        |{and_488, and_494, and_500, port_places_d1[5], checksum_places_d1[5]},
+        |{and_489, and_495, and_501, port_places_d1[5], checksum_places_d1[5]},
+        |{and_456, and_462, and_468, port_places_d1[5], checksum_places_d1[5]},
+        |{and_457, and_463, and_469, port_places_d1[5], checksum_places_d1[5]},
+        (and_431 | and_437) | (port_places_d1[4] | checksum_places_d1[4]),
         (and_432 | and_438) | (port_places_d1[4] | checksum_places_d1[4]),
-        (and_433 | and_439) | (port_places_d1[4] | checksum_places_d1[4]),
-        (and_407 | and_413) | (port_places_d1[3] | checksum_places_d1[3]),
-        (and_408 | and_414) | (port_places_d1[3] | checksum_places_d1[3]),
+        (and_404 | and_410) | (port_places_d1[4] | checksum_places_d1[4]),
+        (and_405 | and_411) | (port_places_d1[4] | checksum_places_d1[4]),
+        (and_379 | and_385) | (port_places_d1[3] | checksum_places_d1[3]),
         (and_380 | and_386) | (port_places_d1[3] | checksum_places_d1[3]),
-        (and_381 | and_387) | (port_places_d1[3] | checksum_places_d1[3]),
-        (and_355 | and_361) | (port_places_d1[2] | checksum_places_d1[2]),
-        (and_356 | and_362) | (port_places_d1[2] | checksum_places_d1[2]),
+        (and_352 | and_358) | (port_places_d1[3] | checksum_places_d1[3]),
+        (and_353 | and_359) | (port_places_d1[3] | checksum_places_d1[3]),
+        (and_327 | and_333) | (port_places_d1[2] | checksum_places_d1[2]),
         (and_328 | and_334) | (port_places_d1[2] | checksum_places_d1[2]),
-        (and_329 | and_335) | (port_places_d1[2] | checksum_places_d1[2]),
-        |{and_298, and_304, and_310, port_places_d1[1], checksum_places_d1[1]},
-        |{and_299, and_305, and_311, port_places_d1[1], checksum_places_d1[1]},
-        |{and_266, and_272, and_278, port_places_d1[1], checksum_places_d1[1]},
-        |{and_267, and_273, and_279, port_places_d1[1], checksum_places_d1[1]},
-        |{and_220, and_226, and_232, and_238, and_244, port_places_d1[0], checksum_places_d1[0]},
-        |{and_221, 1'd0, and_233, and_239, and_245, port_places_d1[0], checksum_places_d1[0]},
-        |{1'd0, and_185, and_191, and_197, port_places_d1[0], checksum_places_d1[0]},
-        |{and_180, and_186, and_192, and_198, port_places_d1[0], checksum_places_d1[0]}
+        (and_300 | and_306) | (port_places_d1[2] | checksum_places_d1[2]),
+        (and_301 | and_307) | (port_places_d1[2] | checksum_places_d1[2]),
+        |{and_270, and_276, and_282, port_places_d1[1], checksum_places_d1[1]},
+        |{and_271, and_277, and_283, port_places_d1[1], checksum_places_d1[1]},
+        |{and_238, and_244, and_250, port_places_d1[1], checksum_places_d1[1]},
+        |{and_239, and_245, and_251, port_places_d1[1], checksum_places_d1[1]},
+        |{and_192, and_198, and_204, and_210, and_216, port_places_d1[0], checksum_places_d1[0]},
+        |{and_193, 1'd0, and_205, and_211, and_217, port_places_d1[0], checksum_places_d1[0]},
+        |{1'd0, and_157, and_163, and_169, port_places_d1[0], checksum_places_d1[0]},
+        |{and_152, and_158, and_164, and_170, port_places_d1[0], checksum_places_d1[0]}
     };
 
     always @(posedge clk) begin
-        if (step) next_number <= number + {3'd0, ~(&number)};
-        and_17_d1 <= (edit[1034] & edit[248]) & ~edit[775];
-        and_20_d1 <= (edit[1034] & edit[248]) & edit[775];
-        and_25_d1 <= (edit[776] & edit[248]) & ~edit[775];
-        and_28_d1 <= (edit[776] & edit[248]) & edit[775];
-        and_33_d1 <= (edit[905] & edit[248]) & ~edit[775];
-        and_36_d1 <= (edit[905] & edit[248]) & edit[775];
-        and_41_d1 <= (edit[1043] & edit[248]) & ~edit[775];
-        port_at_d1 <= port_at;
-        checksum_at_d1 <= checksum_at;
-        port_valid_d1 <= port_valid;
-        checksum_valid_d1 <= checksum_valid;
+        and_9_d1 <= (edit[1034] & edit[248]) & ~edit[775];
+        and_12_d1 <= (edit[1034] & edit[248]) & edit[775];
+        and_17_d1 <= (edit[776] & edit[248]) & ~edit[775];
+        and_20_d1 <= (edit[776] & edit[248]) & edit[775];
+        and_25_d1 <= (edit[905] & edit[248]) & ~edit[775];
+        and_28_d1 <= (edit[905] & edit[248]) & edit[775];
+        and_33_d1 <= (edit[1043] & edit[248]) & ~edit[775];
+        if (step) ip_beat_0_left <= 1'd0;
         ip_beat_0_d1 <= ip_beat_0;
+        if (step) ip_beat_1_left <= {1'd0, mux_99[1]};
         ip_beat_1_d1 <= ip_beat_1;
+        if (step) ip_beat_2_left <= {1'd0, mux_107[2:1]};
         ip_beat_2_d1 <= ip_beat_2;
+        port_places_beat_d1 <= port_places_beat;
+        port_places_within_d1 <= port_places_within;
+        if (step) port_places_left <= {1'd0, mux_124[15:1]};
         port_places_d1 <= port_places;
+        checksum_places_beat_d1 <= checksum_places_beat;
+        checksum_places_within_d1 <= checksum_places_within;
+        if (step) checksum_places_left <= {1'd0, mux_143[15:1]};
         checksum_places_d1 <= checksum_places;
         placed_d1 <= placed;
         data <= placed_d1;
@@ -265,26 +258,30 @@ module patch_beats (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, edit, cat_115, cat_148};
+    wire _unused = &{1'b0, edit};
 
 `ifndef SYNTHESIS
     initial begin
-        next_number = 4'd0;
+        and_9_d1 = 1'd0;
+        and_12_d1 = 1'd0;
         and_17_d1 = 1'd0;
         and_20_d1 = 1'd0;
         and_25_d1 = 1'd0;
         and_28_d1 = 1'd0;
         and_33_d1 = 1'd0;
-        and_36_d1 = 1'd0;
-        and_41_d1 = 1'd0;
-        port_at_d1 = 7'd0;
-        checksum_at_d1 = 7'd0;
-        port_valid_d1 = 1'd0;
-        checksum_valid_d1 = 1'd0;
+        ip_beat_0_left = 1'd0;
         ip_beat_0_d1 = 1'd0;
+        ip_beat_1_left = 2'd0;
         ip_beat_1_d1 = 1'd0;
+        ip_beat_2_left = 3'd0;
         ip_beat_2_d1 = 1'd0;
+        port_places_beat_d1 = 16'd0;
+        port_places_within_d1 = 8'd0;
+        port_places_left = 16'd0;
         port_places_d1 = 8'd0;
+        checksum_places_beat_d1 = 16'd0;
+        checksum_places_within_d1 = 8'd0;
+        checksum_places_left = 16'd0;
         checksum_places_d1 = 8'd0;
         placed_d1 = 128'd0;
         data = 128'd0;

@@ -12,69 +12,70 @@ module prefix_beats (
     input  wire first,
     output reg  [127:0] data
 );
-    reg  [3:0] next_number;
     reg  by_v4_d1;
     reg  by_v6_d1;
-    reg  [5:0] behind_d1;
-    reg  [5:0] body_d1;
-    reg  eq_131_d1;
-    reg  eq_136_d1;
-    reg  eq_141_d1;
-    reg  mux_177_d1;
-    reg  mux_188_d1;
-    reg  mux_199_d1;
-    reg  mux_210_d1;
-    reg  mux_221_d1;
-    reg  mux_228_d1;
-    reg  mux_239_d1;
-    reg  mux_250_d1;
-    reg  mux_257_d1;
-    reg  mux_268_d1;
-    reg  mux_279_d1;
-    reg  mux_289_d1;
-    reg  mux_300_d1;
-    reg  mux_310_d1;
-    reg  mux_321_d1;
-    reg  mux_331_d1;
-    reg  mux_342_d1;
+    reg  [7:0] shifted_119_d1;
+    reg  [10:0] outer_left;
+    reg  [2:0] outer_within_d1;
+    reg  mux_137_d1;
+    reg  mux_149_d1;
+    reg  mux_160_d1;
+    reg  mux_171_d1;
+    reg  mux_181_d1;
+    reg  mux_192_d1;
+    reg  mux_202_d1;
+    reg  mux_213_d1;
+    reg  mux_223_d1;
+    reg  mux_234_d1;
+    reg  mux_241_d1;
+    reg  mux_252_d1;
+    reg  mux_263_d1;
+    reg  mux_270_d1;
+    reg  mux_281_d1;
+    reg  mux_292_d1;
+    reg  mux_303_d1;
+    reg  [10:0] mux_127_d1;
     reg  [127:0] outer_gathered_d1;
-    reg  eq_452_d1;
-    reg  or_457_d1;
-    reg  eq_459_d1;
-    reg  or_496_d1;
-    reg  eq_498_d1;
-    reg  eq_508_d1;
-    reg  eq_513_d1;
-    reg  mux_554_d1;
-    reg  mux_577_d1;
-    reg  mux_591_d1;
-    reg  mux_610_d1;
-    reg  mux_624_d1;
-    reg  mux_643_d1;
-    reg  mux_657_d1;
-    reg  mux_668_d1;
-    reg  mux_678_d1;
-    reg  mux_689_d1;
-    reg  mux_699_d1;
-    reg  mux_710_d1;
-    reg  mux_720_d1;
+    reg  eq_443_d1;
+    reg  or_448_d1;
+    reg  eq_450_d1;
+    reg  or_487_d1;
+    reg  eq_489_d1;
+    reg  [7:0] shifted_497_d1;
+    reg  [9:0] last_left;
+    reg  [2:0] last_within_d1;
+    reg  mux_515_d1;
+    reg  mux_529_d1;
+    reg  mux_540_d1;
+    reg  mux_550_d1;
+    reg  mux_561_d1;
+    reg  mux_571_d1;
+    reg  mux_582_d1;
+    reg  mux_592_d1;
+    reg  mux_611_d1;
+    reg  mux_625_d1;
+    reg  mux_644_d1;
+    reg  mux_658_d1;
+    reg  mux_681_d1;
+    reg  [9:0] mux_505_d1;
     reg  [127:0] last_gathered_d1;
     reg  [15:0] ethertype_d1;
+    reg  front_0_left;
     reg  front_0_d1;
+    reg  [1:0] front_1_left;
     reg  front_1_d1;
     reg  [127:0] front_gathered_d1;
-    wire [3:0] number = first ? 4'd0 : next_number;
-    wire [15:0] mux_15 = edit[775] ? 16'h86dd : 16'h800;
-    wire eq_18 = edit[265:264] == 2'd1;
-    wire eq_20 = edit[265:264] == 2'd2;
-    wire le_22 = 4'd5 <= edit[293:290];
-    wire by_v4 = le_22 & ~edit[294];
-    wire by_v6 = le_22 & edit[294];
-    wire [5:0] cat_31 = {4'd0, edit[265:264]};
-    wire [5:0] body = 6'd7 + {cat_31[4:0], 1'd0};
-    wire [5:0] behind = body + ({6{le_22}} & (edit[294] ? 6'h14 : 6'ha));
+    wire [15:0] mux_7 = edit[775] ? 16'h86dd : 16'h800;
+    wire eq_10 = edit[265:264] == 2'd1;
+    wire eq_12 = edit[265:264] == 2'd2;
+    wire le_14 = 4'd5 <= edit[293:290];
+    wire by_v4 = le_14 & ~edit[294];
+    wire by_v6 = le_14 & edit[294];
+    wire [5:0] cat_23 = {4'd0, edit[265:264]};
+    wire [5:0] body = 6'd7 + {cat_23[4:0], 1'd0};
+    wire [5:0] behind = body + ({6{le_14}} & (edit[294] ? 6'h14 : 6'ha));
     wire [7:0] protocol = (edit[293:290] == 4'd8) ? 8'h2f : 8'h11;
-    wire [159:0] cat_60 = {
+    wire [159:0] cat_50 = {
         8'h45,
         edit[1042:1035],
         edit[582:567],
@@ -86,29 +87,29 @@ module prefix_beats (
         edit[326:295],
         edit[454:423]
     };
-    wire [159:0] cat_81 = {
-        cat_60[7:0],
-        cat_60[15:8],
-        cat_60[23:16],
-        cat_60[31:24],
-        cat_60[39:32],
-        cat_60[47:40],
-        cat_60[55:48],
-        cat_60[63:56],
-        cat_60[71:64],
-        cat_60[79:72],
-        cat_60[87:80],
-        cat_60[95:88],
-        cat_60[103:96],
-        cat_60[111:104],
-        cat_60[119:112],
-        cat_60[127:120],
-        cat_60[135:128],
-        cat_60[143:136],
-        cat_60[151:144],
-        cat_60[159:152]
+    wire [159:0] cat_71 = {
+        cat_50[7:0],
+        cat_50[15:8],
+        cat_50[23:16],
+        cat_50[31:24],
+        cat_50[39:32],
+        cat_50[47:40],
+        cat_50[55:48],
+        cat_50[63:56],
+        cat_50[71:64],
+        cat_50[79:72],
+        cat_50[87:80],
+        cat_50[95:88],
+        cat_50[103:96],
+        cat_50[111:104],
+        cat_50[119:112],
+        cat_50[127:120],
+        cat_50[135:128],
+        cat_50[143:136],
+        cat_50[151:144],
+        cat_50[159:152]
     };
-    wire [319:0] cat_85 = {
+    wire [319:0] cat_75 = {
         4'd6,
         edit[1042:1035],
         20'd0,
@@ -118,134 +119,132 @@ module prefix_beats (
         edit[422:295],
         edit[550:423]
     };
-    wire [319:0] cat_126 = {
-        cat_85[7:0],
-        cat_85[15:8],
-        cat_85[23:16],
-        cat_85[31:24],
-        cat_85[39:32],
-        cat_85[47:40],
-        cat_85[55:48],
-        cat_85[63:56],
-        cat_85[71:64],
-        cat_85[79:72],
-        cat_85[87:80],
-        cat_85[95:88],
-        cat_85[103:96],
-        cat_85[111:104],
-        cat_85[119:112],
-        cat_85[127:120],
-        cat_85[135:128],
-        cat_85[143:136],
-        cat_85[151:144],
-        cat_85[159:152],
-        cat_85[167:160],
-        cat_85[175:168],
-        cat_85[183:176],
-        cat_85[191:184],
-        cat_85[199:192],
-        cat_85[207:200],
-        cat_85[215:208],
-        cat_85[223:216],
-        cat_85[231:224],
-        cat_85[239:232],
-        cat_85[247:240],
-        cat_85[255:248],
-        cat_85[263:256],
-        cat_85[271:264],
-        cat_85[279:272],
-        cat_85[287:280],
-        cat_85[295:288],
-        cat_85[303:296],
-        cat_85[311:304],
-        cat_85[319:312]
+    wire [319:0] cat_116 = {
+        cat_75[7:0],
+        cat_75[15:8],
+        cat_75[23:16],
+        cat_75[31:24],
+        cat_75[39:32],
+        cat_75[47:40],
+        cat_75[55:48],
+        cat_75[63:56],
+        cat_75[71:64],
+        cat_75[79:72],
+        cat_75[87:80],
+        cat_75[95:88],
+        cat_75[103:96],
+        cat_75[111:104],
+        cat_75[119:112],
+        cat_75[127:120],
+        cat_75[135:128],
+        cat_75[143:136],
+        cat_75[151:144],
+        cat_75[159:152],
+        cat_75[167:160],
+        cat_75[175:168],
+        cat_75[183:176],
+        cat_75[191:184],
+        cat_75[199:192],
+        cat_75[207:200],
+        cat_75[215:208],
+        cat_75[223:216],
+        cat_75[231:224],
+        cat_75[239:232],
+        cat_75[247:240],
+        cat_75[255:248],
+        cat_75[263:256],
+        cat_75[271:264],
+        cat_75[279:272],
+        cat_75[287:280],
+        cat_75[295:288],
+        cat_75[303:296],
+        cat_75[311:304],
+        cat_75[319:312]
     };
-    wire [2:0] outer_within = body_d1[2:0];
-    wire eq_131 = {1'd0, body_d1[5:3]} == number;
-    wire eq_136 = ({1'd0, body_d1[5:3]} + 4'd1) == number;
-    wire eq_141 = ({1'd0, body_d1[5:3]} + 4'd2) == number;
-    wire eq_146 = ({1'd0, body_d1[5:3]} + 4'd3) == number;
-    wire [15:0] and_166 = {16{eq_136_d1}} & (({16{by_v4_d1}} & cat_81[143:128]) | ({16{by_v6_d1}} & cat_126[143:128]));
-    wire [15:0] or_173 = ({16{eq_131_d1}} & (({16{by_v4_d1}} & cat_81[15:0]) | ({16{by_v6_d1}} & cat_126[15:0]))) | and_166;
-    wire le_176 = 3'd7 <= outer_within;
-    wire [15:0] and_198 = {16{mux_188_d1}} & (({16{by_v4_d1}} & cat_81[159:144]) | ({16{by_v6_d1}} & cat_126[159:144]));
-    wire [15:0] or_206 = ({16{mux_177_d1}} & (({16{by_v4_d1}} & cat_81[31:16]) | ({16{by_v6_d1}} & cat_126[31:16]))) | and_198;
-    wire le_209 = 3'd6 <= outer_within;
-    wire [15:0] or_235 = ({16{mux_210_d1}} & (({16{by_v4_d1}} & cat_81[47:32]) | ({16{by_v6_d1}} & cat_126[47:32]))) | ({16{mux_221_d1}} & ({16{by_v6_d1}} & cat_126[175:160]));
-    wire le_238 = 3'd5 <= outer_within;
-    wire [15:0] or_264 = ({16{mux_239_d1}} & (({16{by_v4_d1}} & cat_81[63:48]) | ({16{by_v6_d1}} & cat_126[63:48]))) | ({16{mux_250_d1}} & ({16{by_v6_d1}} & cat_126[191:176]));
-    wire le_267 = 3'd4 <= outer_within;
-    wire [15:0] or_286 = ({16{mux_268_d1}} & (({16{by_v4_d1}} & cat_81[79:64]) | ({16{by_v6_d1}} & cat_126[79:64]))) | ({16{mux_279_d1}} & ({16{by_v6_d1}} & cat_126[207:192]));
-    wire le_288 = 3'd3 <= outer_within;
-    wire [15:0] or_307 = ({16{mux_289_d1}} & (({16{by_v4_d1}} & cat_81[95:80]) | ({16{by_v6_d1}} & cat_126[95:80]))) | ({16{mux_300_d1}} & ({16{by_v6_d1}} & cat_126[223:208]));
-    wire le_309 = 3'd2 <= outer_within;
-    wire [15:0] and_320 = {16{mux_310_d1}} & (({16{by_v4_d1}} & cat_81[111:96]) | ({16{by_v6_d1}} & cat_126[111:96]));
-    wire le_330 = 3'd1 <= outer_within;
-    wire [15:0] and_341 = {16{mux_331_d1}} & (({16{by_v4_d1}} & cat_81[127:112]) | ({16{by_v6_d1}} & cat_126[127:112]));
+    wire [10:0] cat_123 = {3'd0, shifted_119_d1};
+    wire [10:0] mux_127 = first ? {cat_123[7:0], 3'd0} : outer_left;
+    wire [2:0] outer_within = body[2:0];
+    wire le_134 = 3'd1 <= outer_within_d1;
+    wire [15:0] and_147 = {16{mux_137_d1}} & (({16{by_v4_d1}} & cat_71[127:112]) | ({16{by_v6_d1}} & cat_116[127:112]));
+    wire le_159 = 3'd2 <= outer_within_d1;
+    wire [15:0] and_170 = {16{mux_160_d1}} & (({16{by_v4_d1}} & cat_71[111:96]) | ({16{by_v6_d1}} & cat_116[111:96]));
+    wire le_180 = 3'd3 <= outer_within_d1;
+    wire [15:0] or_199 = ({16{mux_181_d1}} & (({16{by_v4_d1}} & cat_71[95:80]) | ({16{by_v6_d1}} & cat_116[95:80]))) | ({16{mux_192_d1}} & ({16{by_v6_d1}} & cat_116[223:208]));
+    wire le_201 = 3'd4 <= outer_within_d1;
+    wire [15:0] or_220 = ({16{mux_202_d1}} & (({16{by_v4_d1}} & cat_71[79:64]) | ({16{by_v6_d1}} & cat_116[79:64]))) | ({16{mux_213_d1}} & ({16{by_v6_d1}} & cat_116[207:192]));
+    wire le_222 = 3'd5 <= outer_within_d1;
+    wire [15:0] or_248 = ({16{mux_223_d1}} & (({16{by_v4_d1}} & cat_71[63:48]) | ({16{by_v6_d1}} & cat_116[63:48]))) | ({16{mux_234_d1}} & ({16{by_v6_d1}} & cat_116[191:176]));
+    wire le_251 = 3'd6 <= outer_within_d1;
+    wire [15:0] or_277 = ({16{mux_252_d1}} & (({16{by_v4_d1}} & cat_71[47:32]) | ({16{by_v6_d1}} & cat_116[47:32]))) | ({16{mux_263_d1}} & ({16{by_v6_d1}} & cat_116[175:160]));
+    wire le_280 = 3'd7 <= outer_within_d1;
+    wire [15:0] and_302 = {16{mux_292_d1}} & (({16{by_v4_d1}} & cat_71[159:144]) | ({16{by_v6_d1}} & cat_116[159:144]));
+    wire [15:0] or_310 = ({16{mux_281_d1}} & (({16{by_v4_d1}} & cat_71[31:16]) | ({16{by_v6_d1}} & cat_116[31:16]))) | and_302;
+    wire [15:0] and_332 = {16{mux_127_d1[2]}} & (({16{by_v4_d1}} & cat_71[143:128]) | ({16{by_v6_d1}} & cat_116[143:128]));
+    wire [15:0] or_339 = ({16{mux_127_d1[3]}} & (({16{by_v4_d1}} & cat_71[15:0]) | ({16{by_v6_d1}} & cat_116[15:0]))) | and_332;
     wire [127:0] outer_gathered = {
-        and_341 | ({16{mux_342_d1}} & ({16{by_v6_d1}} & cat_126[255:240])),
-        and_320 | ({16{mux_321_d1}} & ({16{by_v6_d1}} & cat_126[239:224])),
-        or_307,
-        or_286,
-        or_264 | ({16{mux_257_d1}} & ({16{by_v6_d1}} & cat_126[319:304])),
-        or_235 | ({16{mux_228_d1}} & ({16{by_v6_d1}} & cat_126[303:288])),
-        or_206 | ({16{mux_199_d1}} & ({16{by_v6_d1}} & cat_126[287:272])),
-        or_173 | ({16{eq_141_d1}} & ({16{by_v6_d1}} & cat_126[271:256]))
+        and_147 | ({16{mux_149_d1}} & ({16{by_v6_d1}} & cat_116[255:240])),
+        and_170 | ({16{mux_171_d1}} & ({16{by_v6_d1}} & cat_116[239:224])),
+        or_199,
+        or_220,
+        or_248 | ({16{mux_241_d1}} & ({16{by_v6_d1}} & cat_116[319:304])),
+        or_277 | ({16{mux_270_d1}} & ({16{by_v6_d1}} & cat_116[303:288])),
+        or_310 | ({16{mux_303_d1}} & ({16{by_v6_d1}} & cat_116[287:272])),
+        or_339 | ({16{mux_127_d1[1]}} & ({16{by_v6_d1}} & cat_116[271:256]))
     };
-    wire [127:0] mux_366 = outer_within[1] ? {outer_gathered_d1[79:0], outer_gathered_d1[127:80]} : {outer_gathered_d1[111:0], outer_gathered_d1[127:112]};
-    wire [127:0] mux_367 = outer_within[1] ? {outer_gathered_d1[15:0], outer_gathered_d1[127:16]} : {outer_gathered_d1[47:0], outer_gathered_d1[127:48]};
-    wire [31:0] cat_373 = {edit[634:615], 4'd1, 8'h40};
-    wire [31:0] cat_378 = {cat_373[7:0], cat_373[15:8], cat_373[23:16], cat_373[31:24]};
-    wire or_383 = (edit[293:290] == 4'd3) | (edit[293:290] == 4'd6);
-    wire [63:0] cat_395 = {
-        or_383 ? 16'hfc6 : 16'hfc2,
-        or_383 ? 8'd1 : 8'd2,
+    wire [127:0] mux_357 = outer_within_d1[1] ? {outer_gathered_d1[79:0], outer_gathered_d1[127:80]} : {outer_gathered_d1[111:0], outer_gathered_d1[127:112]};
+    wire [127:0] mux_358 = outer_within_d1[1] ? {outer_gathered_d1[15:0], outer_gathered_d1[127:16]} : {outer_gathered_d1[47:0], outer_gathered_d1[127:48]};
+    wire [31:0] cat_364 = {edit[634:615], 4'd1, 8'h40};
+    wire [31:0] cat_369 = {cat_364[7:0], cat_364[15:8], cat_364[23:16], cat_364[31:24]};
+    wire or_374 = (edit[293:290] == 4'd3) | (edit[293:290] == 4'd6);
+    wire [63:0] cat_386 = {
+        or_374 ? 16'hfc6 : 16'hfc2,
+        or_374 ? 8'd1 : 8'd2,
         edit[775] ? 8'd2 : 8'd1,
         edit[670:647],
         edit[678:671]
     };
-    wire [63:0] cat_404 = {
-        cat_395[7:0],
-        cat_395[15:8],
-        cat_395[23:16],
-        cat_395[31:24],
-        cat_395[39:32],
-        cat_395[47:40],
-        cat_395[55:48],
-        cat_395[63:56]
+    wire [63:0] cat_395 = {
+        cat_386[7:0],
+        cat_386[15:8],
+        cat_386[23:16],
+        cat_386[31:24],
+        cat_386[39:32],
+        cat_386[47:40],
+        cat_386[55:48],
+        cat_386[63:56]
     };
-    wire [127:0] cat_421 = {edit[614:599], 16'h12b6, edit[598:583], 16'd0, 8'hc, 16'd0, 8'd4, edit[638:615], 8'd0};
-    wire [127:0] cat_438 = {
-        cat_421[7:0],
-        cat_421[15:8],
-        cat_421[23:16],
-        cat_421[31:24],
-        cat_421[39:32],
-        cat_421[47:40],
-        cat_421[55:48],
-        cat_421[63:56],
-        cat_421[71:64],
-        cat_421[79:72],
-        cat_421[87:80],
-        cat_421[95:88],
-        cat_421[103:96],
-        cat_421[111:104],
-        cat_421[119:112],
-        cat_421[127:120]
+    wire [127:0] cat_412 = {edit[614:599], 16'h12b6, edit[598:583], 16'd0, 8'hc, 16'd0, 8'd4, edit[638:615], 8'd0};
+    wire [127:0] cat_429 = {
+        cat_412[7:0],
+        cat_412[15:8],
+        cat_412[23:16],
+        cat_412[31:24],
+        cat_412[39:32],
+        cat_412[47:40],
+        cat_412[55:48],
+        cat_412[63:56],
+        cat_412[71:64],
+        cat_412[79:72],
+        cat_412[87:80],
+        cat_412[95:88],
+        cat_412[103:96],
+        cat_412[111:104],
+        cat_412[119:112],
+        cat_412[127:120]
     };
-    wire [191:0] cat_439 = {cat_404, cat_438};
-    wire [63:0] cat_441 = {16'h2000, mux_15, edit[646:615]};
-    wire [63:0] cat_450 = {
-        cat_441[7:0],
-        cat_441[15:8],
-        cat_441[23:16],
-        cat_441[31:24],
-        cat_441[39:32],
-        cat_441[47:40],
-        cat_441[55:48],
-        cat_441[63:56]
+    wire [191:0] cat_430 = {cat_395, cat_429};
+    wire [63:0] cat_432 = {16'h2000, mux_7, edit[646:615]};
+    wire [63:0] cat_441 = {
+        cat_432[7:0],
+        cat_432[15:8],
+        cat_432[23:16],
+        cat_432[31:24],
+        cat_432[39:32],
+        cat_432[47:40],
+        cat_432[55:48],
+        cat_432[63:56]
     };
-    wire [239:0] cat_460 = {
+    wire [239:0] cat_451 = {
         edit[614:599],
         16'h12b5,
         edit[598:583],
@@ -256,228 +255,232 @@ module prefix_beats (
         8'd0,
         edit[726:679],
         edit[774:727],
-        mux_15
+        mux_7
     };
-    wire [239:0] cat_491 = {
-        cat_460[7:0],
-        cat_460[15:8],
-        cat_460[23:16],
-        cat_460[31:24],
-        cat_460[39:32],
-        cat_460[47:40],
-        cat_460[55:48],
-        cat_460[63:56],
-        cat_460[71:64],
-        cat_460[79:72],
-        cat_460[87:80],
-        cat_460[95:88],
-        cat_460[103:96],
-        cat_460[111:104],
-        cat_460[119:112],
-        cat_460[127:120],
-        cat_460[135:128],
-        cat_460[143:136],
-        cat_460[151:144],
-        cat_460[159:152],
-        cat_460[167:160],
-        cat_460[175:168],
-        cat_460[183:176],
-        cat_460[191:184],
-        cat_460[199:192],
-        cat_460[207:200],
-        cat_460[215:208],
-        cat_460[223:216],
-        cat_460[231:224],
-        cat_460[239:232]
+    wire [239:0] cat_482 = {
+        cat_451[7:0],
+        cat_451[15:8],
+        cat_451[23:16],
+        cat_451[31:24],
+        cat_451[39:32],
+        cat_451[47:40],
+        cat_451[55:48],
+        cat_451[63:56],
+        cat_451[71:64],
+        cat_451[79:72],
+        cat_451[87:80],
+        cat_451[95:88],
+        cat_451[103:96],
+        cat_451[111:104],
+        cat_451[119:112],
+        cat_451[127:120],
+        cat_451[135:128],
+        cat_451[143:136],
+        cat_451[151:144],
+        cat_451[159:152],
+        cat_451[167:160],
+        cat_451[175:168],
+        cat_451[183:176],
+        cat_451[191:184],
+        cat_451[199:192],
+        cat_451[207:200],
+        cat_451[215:208],
+        cat_451[223:216],
+        cat_451[231:224],
+        cat_451[239:232]
     };
-    wire [2:0] last_within = behind_d1[2:0];
-    wire eq_508 = {1'd0, behind_d1[5:3]} == number;
-    wire eq_513 = ({1'd0, behind_d1[5:3]} + 4'd1) == number;
-    wire eq_518 = ({1'd0, behind_d1[5:3]} + 4'd2) == number;
-    wire [15:0] or_536 = (({16{eq_452_d1}} & cat_378[15:0]) | ({16{or_457_d1}} & cat_404[15:0])) | (({16{eq_459_d1}} & cat_491[15:0]) | ({16{or_496_d1}} & cat_439[15:0]));
-    wire [15:0] and_550 = {16{eq_513_d1}} & (({16{eq_459_d1}} & cat_491[143:128]) | ({16{or_496_d1}} & cat_439[143:128]));
-    wire le_553 = 3'd7 <= last_within;
-    wire [15:0] or_572 = (({16{eq_452_d1}} & cat_378[31:16]) | ({16{or_457_d1}} & cat_404[31:16])) | (({16{eq_459_d1}} & cat_491[31:16]) | ({16{or_496_d1}} & cat_439[31:16]));
-    wire [15:0] and_587 = {16{mux_577_d1}} & (({16{eq_459_d1}} & cat_491[159:144]) | ({16{or_496_d1}} & cat_439[159:144]));
-    wire le_590 = 3'd6 <= last_within;
-    wire [15:0] or_606 = (({16{or_457_d1}} & cat_404[47:32]) | ({16{eq_459_d1}} & cat_491[47:32])) | (({16{or_496_d1}} & cat_439[47:32]) | ({16{eq_498_d1}} & cat_450[47:32]));
-    wire [15:0] and_620 = {16{mux_610_d1}} & (({16{eq_459_d1}} & cat_491[175:160]) | ({16{or_496_d1}} & cat_439[175:160]));
-    wire le_623 = 3'd5 <= last_within;
-    wire [15:0] or_639 = (({16{or_457_d1}} & cat_404[63:48]) | ({16{eq_459_d1}} & cat_491[63:48])) | (({16{or_496_d1}} & cat_439[63:48]) | ({16{eq_498_d1}} & cat_450[63:48]));
-    wire [15:0] and_653 = {16{mux_643_d1}} & (({16{eq_459_d1}} & cat_491[191:176]) | ({16{or_496_d1}} & cat_439[191:176]));
-    wire le_656 = 3'd4 <= last_within;
-    wire [15:0] and_667 = {16{mux_657_d1}} & (({16{eq_459_d1}} & cat_491[79:64]) | ({16{or_496_d1}} & cat_439[79:64]));
-    wire le_677 = 3'd3 <= last_within;
-    wire [15:0] and_688 = {16{mux_678_d1}} & (({16{eq_459_d1}} & cat_491[95:80]) | ({16{or_496_d1}} & cat_439[95:80]));
-    wire le_698 = 3'd2 <= last_within;
-    wire [15:0] and_709 = {16{mux_699_d1}} & (({16{eq_459_d1}} & cat_491[111:96]) | ({16{or_496_d1}} & cat_439[111:96]));
-    wire [15:0] and_730 = {16{mux_720_d1}} & (({16{eq_459_d1}} & cat_491[127:112]) | ({16{or_496_d1}} & cat_439[127:112]));
+    wire [9:0] cat_501 = {2'd0, shifted_497_d1};
+    wire [9:0] mux_505 = first ? {cat_501[7:0], 2'd0} : last_left;
+    wire [2:0] last_within = behind[2:0];
+    wire [15:0] and_525 = {16{mux_515_d1}} & (({16{eq_450_d1}} & cat_482[127:112]) | ({16{or_487_d1}} & cat_430[127:112]));
+    wire le_528 = 3'd2 <= last_within_d1;
+    wire [15:0] and_539 = {16{mux_529_d1}} & (({16{eq_450_d1}} & cat_482[111:96]) | ({16{or_487_d1}} & cat_430[111:96]));
+    wire le_549 = 3'd3 <= last_within_d1;
+    wire [15:0] and_560 = {16{mux_550_d1}} & (({16{eq_450_d1}} & cat_482[95:80]) | ({16{or_487_d1}} & cat_430[95:80]));
+    wire le_570 = 3'd4 <= last_within_d1;
+    wire [15:0] and_581 = {16{mux_571_d1}} & (({16{eq_450_d1}} & cat_482[79:64]) | ({16{or_487_d1}} & cat_430[79:64]));
+    wire le_591 = 3'd5 <= last_within_d1;
+    wire [15:0] or_607 = (({16{or_448_d1}} & cat_395[63:48]) | ({16{eq_450_d1}} & cat_482[63:48])) | (({16{or_487_d1}} & cat_430[63:48]) | ({16{eq_489_d1}} & cat_441[63:48]));
+    wire [15:0] and_621 = {16{mux_611_d1}} & (({16{eq_450_d1}} & cat_482[191:176]) | ({16{or_487_d1}} & cat_430[191:176]));
+    wire le_624 = 3'd6 <= last_within_d1;
+    wire [15:0] or_640 = (({16{or_448_d1}} & cat_395[47:32]) | ({16{eq_450_d1}} & cat_482[47:32])) | (({16{or_487_d1}} & cat_430[47:32]) | ({16{eq_489_d1}} & cat_441[47:32]));
+    wire [15:0] and_654 = {16{mux_644_d1}} & (({16{eq_450_d1}} & cat_482[175:160]) | ({16{or_487_d1}} & cat_430[175:160]));
+    wire le_657 = 3'd7 <= last_within_d1;
+    wire [15:0] or_676 = (({16{eq_443_d1}} & cat_369[31:16]) | ({16{or_448_d1}} & cat_395[31:16])) | (({16{eq_450_d1}} & cat_482[31:16]) | ({16{or_487_d1}} & cat_430[31:16]));
+    wire [15:0] and_691 = {16{mux_681_d1}} & (({16{eq_450_d1}} & cat_482[159:144]) | ({16{or_487_d1}} & cat_430[159:144]));
+    wire [15:0] or_710 = (({16{eq_443_d1}} & cat_369[15:0]) | ({16{or_448_d1}} & cat_395[15:0])) | (({16{eq_450_d1}} & cat_482[15:0]) | ({16{or_487_d1}} & cat_430[15:0]));
+    wire [15:0] and_725 = {16{mux_505_d1[1]}} & (({16{eq_450_d1}} & cat_482[143:128]) | ({16{or_487_d1}} & cat_430[143:128]));
     wire [127:0] last_gathered = {
-        and_730,
-        and_709 | ({16{mux_710_d1}} & ({16{eq_459_d1}} & cat_491[239:224])),
-        and_688 | ({16{mux_689_d1}} & ({16{eq_459_d1}} & cat_491[223:208])),
-        and_667 | ({16{mux_668_d1}} & ({16{eq_459_d1}} & cat_491[207:192])),
-        ({16{mux_624_d1}} & or_639) | and_653,
-        ({16{mux_591_d1}} & or_606) | and_620,
-        ({16{mux_554_d1}} & (or_572 | ({16{eq_498_d1}} & cat_450[31:16]))) | and_587,
-        ({16{eq_508_d1}} & (or_536 | ({16{eq_498_d1}} & cat_450[15:0]))) | and_550
+        and_525,
+        and_539 | ({16{mux_540_d1}} & ({16{eq_450_d1}} & cat_482[239:224])),
+        and_560 | ({16{mux_561_d1}} & ({16{eq_450_d1}} & cat_482[223:208])),
+        and_581 | ({16{mux_582_d1}} & ({16{eq_450_d1}} & cat_482[207:192])),
+        ({16{mux_592_d1}} & or_607) | and_621,
+        ({16{mux_625_d1}} & or_640) | and_654,
+        ({16{mux_658_d1}} & (or_676 | ({16{eq_489_d1}} & cat_441[31:16]))) | and_691,
+        ({16{mux_505_d1[2]}} & (or_710 | ({16{eq_489_d1}} & cat_441[15:0]))) | and_725
     };
-    wire [127:0] mux_747 = last_within[1] ? {last_gathered_d1[79:0], last_gathered_d1[127:80]} : {last_gathered_d1[111:0], last_gathered_d1[127:112]};
-    wire [127:0] mux_748 = last_within[1] ? {last_gathered_d1[15:0], last_gathered_d1[127:16]} : {last_gathered_d1[47:0], last_gathered_d1[127:48]};
-    wire [15:0] or_773 = ({16{(edit[293:290] == 4'd3) | (edit[293:290] == 4'd4)}} & 16'h894f) | ({16{le_22}} & (edit[294] ? 16'h86dd : 16'h800));
-    wire [15:0] or_774 = (({16{edit[293:290] == 4'd0}} & mux_15) | ({16{edit[293:290] == 4'd2}} & 16'h8847)) | or_773;
-    wire [15:0] ethertype = {or_774[7:0], or_774[15:8]};
-    wire [63:0] cat_790 = {edit[265] ? 16'h88a8 : 16'h8100, {4'd0, edit[277:266]}, 16'h8100, {4'd0, edit[289:278]}};
-    wire [63:0] cat_799 = {
-        cat_790[7:0],
-        cat_790[15:8],
-        cat_790[23:16],
-        cat_790[31:24],
-        cat_790[39:32],
-        cat_790[47:40],
-        cat_790[55:48],
-        cat_790[63:56]
+    wire [127:0] mux_743 = last_within_d1[1] ? {last_gathered_d1[79:0], last_gathered_d1[127:80]} : {last_gathered_d1[111:0], last_gathered_d1[127:112]};
+    wire [127:0] mux_744 = last_within_d1[1] ? {last_gathered_d1[15:0], last_gathered_d1[127:16]} : {last_gathered_d1[47:0], last_gathered_d1[127:48]};
+    wire [15:0] or_769 = ({16{(edit[293:290] == 4'd3) | (edit[293:290] == 4'd4)}} & 16'h894f) | ({16{le_14}} & (edit[294] ? 16'h86dd : 16'h800));
+    wire [15:0] or_770 = (({16{edit[293:290] == 4'd0}} & mux_7) | ({16{edit[293:290] == 4'd2}} & 16'h8847)) | or_769;
+    wire [15:0] ethertype = {or_770[7:0], or_770[15:8]};
+    wire [63:0] cat_786 = {edit[265] ? 16'h88a8 : 16'h8100, {4'd0, edit[277:266]}, 16'h8100, {4'd0, edit[289:278]}};
+    wire [63:0] cat_795 = {
+        cat_786[7:0],
+        cat_786[15:8],
+        cat_786[23:16],
+        cat_786[31:24],
+        cat_786[39:32],
+        cat_786[47:40],
+        cat_786[55:48],
+        cat_786[63:56]
     };
-    wire [95:0] cat_800 = {edit[726:679], edit[774:727]};
-    wire [95:0] cat_813 = {
-        cat_800[7:0],
-        cat_800[15:8],
-        cat_800[23:16],
-        cat_800[31:24],
-        cat_800[39:32],
-        cat_800[47:40],
-        cat_800[55:48],
-        cat_800[63:56],
-        cat_800[71:64],
-        cat_800[79:72],
-        cat_800[87:80],
-        cat_800[95:88]
+    wire [95:0] cat_796 = {edit[726:679], edit[774:727]};
+    wire [95:0] cat_809 = {
+        cat_796[7:0],
+        cat_796[15:8],
+        cat_796[23:16],
+        cat_796[31:24],
+        cat_796[39:32],
+        cat_796[47:40],
+        cat_796[55:48],
+        cat_796[63:56],
+        cat_796[71:64],
+        cat_796[79:72],
+        cat_796[87:80],
+        cat_796[95:88]
     };
-    wire [159:0] cat_814 = {cat_799, cat_813};
-    wire untagged = ~eq_18 & ~eq_20;
+    wire [159:0] cat_810 = {cat_795, cat_809};
+    wire untagged = ~eq_10 & ~eq_12;
     wire [175:0] front = {
-        {16{eq_20}} & ethertype_d1,
-        {16{eq_20}} & cat_814[159:144],
-        eq_18 ? ethertype_d1 : ({16{eq_20}} & cat_814[143:128]),
-        {16{~untagged}} & cat_814[127:112],
-        untagged ? ethertype_d1 : cat_814[111:96],
-        cat_814[95:0]
+        {16{eq_12}} & ethertype_d1,
+        {16{eq_12}} & cat_810[159:144],
+        eq_10 ? ethertype_d1 : ({16{eq_12}} & cat_810[143:128]),
+        {16{~untagged}} & cat_810[127:112],
+        untagged ? ethertype_d1 : cat_810[111:96],
+        cat_810[95:0]
     };
-    wire [255:0] cat_836 = {80'd0, front};
-    wire front_0 = number == 4'd0;
-    wire front_1 = number == 4'd1;
-    wire [127:0] front_gathered = ({128{front_0_d1}} & cat_836[127:0]) | ({128{front_1_d1}} & cat_836[255:128]);
-    wire [127:0] beat = (front_gathered_d1 | (outer_within[2] ? mux_367 : mux_366)) | (last_within[2] ? mux_748 : mux_747);
+    wire [255:0] cat_832 = {80'd0, front};
+    wire front_0 = first ? 1'd1 : front_0_left;
+    wire [1:0] mux_844 = first ? 2'd2 : front_1_left;
+    wire front_1 = mux_844[0];
+    wire [127:0] front_gathered = ({128{front_0_d1}} & cat_832[127:0]) | ({128{front_1_d1}} & cat_832[255:128]);
+    wire [127:0] beat = (front_gathered_d1 | (outer_within_d1[2] ? mux_358 : mux_357)) | (last_within_d1[2] ? mux_744 : mux_743);
 
     always @(posedge clk) begin
-        if (valid) next_number <= number + {3'd0, ~(&number)};
         by_v4_d1 <= by_v4;
         by_v6_d1 <= by_v6;
-        behind_d1 <= behind;
-        body_d1 <= body;
-        eq_131_d1 <= eq_131;
-        eq_136_d1 <= eq_136;
-        eq_141_d1 <= eq_141;
-        mux_177_d1 <= le_176 ? eq_136 : eq_131;
-        mux_188_d1 <= le_176 ? eq_141 : eq_136;
-        mux_199_d1 <= le_176 ? eq_146 : eq_141;
-        mux_210_d1 <= le_209 ? eq_136 : eq_131;
-        mux_221_d1 <= le_209 ? eq_141 : eq_136;
-        mux_228_d1 <= le_209 ? eq_146 : eq_141;
-        mux_239_d1 <= le_238 ? eq_136 : eq_131;
-        mux_250_d1 <= le_238 ? eq_141 : eq_136;
-        mux_257_d1 <= le_238 ? eq_146 : eq_141;
-        mux_268_d1 <= le_267 ? eq_136 : eq_131;
-        mux_279_d1 <= le_267 ? eq_141 : eq_136;
-        mux_289_d1 <= le_288 ? eq_136 : eq_131;
-        mux_300_d1 <= le_288 ? eq_141 : eq_136;
-        mux_310_d1 <= le_309 ? eq_136 : eq_131;
-        mux_321_d1 <= le_309 ? eq_141 : eq_136;
-        mux_331_d1 <= le_330 ? eq_136 : eq_131;
-        mux_342_d1 <= le_330 ? eq_141 : eq_136;
+        shifted_119_d1 <= 8'd1 << body[5:3];
+        if (valid) outer_left <= {1'd0, mux_127[10:1]};
+        outer_within_d1 <= outer_within;
+        mux_137_d1 <= le_134 ? mux_127[2] : mux_127[3];
+        mux_149_d1 <= le_134 ? mux_127[1] : mux_127[2];
+        mux_160_d1 <= le_159 ? mux_127[2] : mux_127[3];
+        mux_171_d1 <= le_159 ? mux_127[1] : mux_127[2];
+        mux_181_d1 <= le_180 ? mux_127[2] : mux_127[3];
+        mux_192_d1 <= le_180 ? mux_127[1] : mux_127[2];
+        mux_202_d1 <= le_201 ? mux_127[2] : mux_127[3];
+        mux_213_d1 <= le_201 ? mux_127[1] : mux_127[2];
+        mux_223_d1 <= le_222 ? mux_127[2] : mux_127[3];
+        mux_234_d1 <= le_222 ? mux_127[1] : mux_127[2];
+        mux_241_d1 <= le_222 ? mux_127[0] : mux_127[1];
+        mux_252_d1 <= le_251 ? mux_127[2] : mux_127[3];
+        mux_263_d1 <= le_251 ? mux_127[1] : mux_127[2];
+        mux_270_d1 <= le_251 ? mux_127[0] : mux_127[1];
+        mux_281_d1 <= le_280 ? mux_127[2] : mux_127[3];
+        mux_292_d1 <= le_280 ? mux_127[1] : mux_127[2];
+        mux_303_d1 <= le_280 ? mux_127[0] : mux_127[1];
+        mux_127_d1 <= mux_127;
         outer_gathered_d1 <= outer_gathered;
-        eq_452_d1 <= edit[293:290] == 4'd2;
-        or_457_d1 <= (edit[293:290] == 4'd3) | (edit[293:290] == 4'd4);
-        eq_459_d1 <= edit[293:290] == 4'd5;
-        or_496_d1 <= (edit[293:290] == 4'd6) | (edit[293:290] == 4'd7);
-        eq_498_d1 <= edit[293:290] == 4'd8;
-        eq_508_d1 <= eq_508;
-        eq_513_d1 <= eq_513;
-        mux_554_d1 <= le_553 ? eq_513 : eq_508;
-        mux_577_d1 <= le_553 ? eq_518 : eq_513;
-        mux_591_d1 <= le_590 ? eq_513 : eq_508;
-        mux_610_d1 <= le_590 ? eq_518 : eq_513;
-        mux_624_d1 <= le_623 ? eq_513 : eq_508;
-        mux_643_d1 <= le_623 ? eq_518 : eq_513;
-        mux_657_d1 <= le_656 ? eq_513 : eq_508;
-        mux_668_d1 <= le_656 ? eq_518 : eq_513;
-        mux_678_d1 <= le_677 ? eq_513 : eq_508;
-        mux_689_d1 <= le_677 ? eq_518 : eq_513;
-        mux_699_d1 <= le_698 ? eq_513 : eq_508;
-        mux_710_d1 <= le_698 ? eq_518 : eq_513;
-        mux_720_d1 <= (3'd1 <= last_within) ? eq_513 : eq_508;
+        eq_443_d1 <= edit[293:290] == 4'd2;
+        or_448_d1 <= (edit[293:290] == 4'd3) | (edit[293:290] == 4'd4);
+        eq_450_d1 <= edit[293:290] == 4'd5;
+        or_487_d1 <= (edit[293:290] == 4'd6) | (edit[293:290] == 4'd7);
+        eq_489_d1 <= edit[293:290] == 4'd8;
+        shifted_497_d1 <= 8'd1 << behind[5:3];
+        if (valid) last_left <= {1'd0, mux_505[9:1]};
+        last_within_d1 <= last_within;
+        mux_515_d1 <= (3'd1 <= last_within_d1) ? mux_505[1] : mux_505[2];
+        mux_529_d1 <= le_528 ? mux_505[1] : mux_505[2];
+        mux_540_d1 <= le_528 ? mux_505[0] : mux_505[1];
+        mux_550_d1 <= le_549 ? mux_505[1] : mux_505[2];
+        mux_561_d1 <= le_549 ? mux_505[0] : mux_505[1];
+        mux_571_d1 <= le_570 ? mux_505[1] : mux_505[2];
+        mux_582_d1 <= le_570 ? mux_505[0] : mux_505[1];
+        mux_592_d1 <= le_591 ? mux_505[1] : mux_505[2];
+        mux_611_d1 <= le_591 ? mux_505[0] : mux_505[1];
+        mux_625_d1 <= le_624 ? mux_505[1] : mux_505[2];
+        mux_644_d1 <= le_624 ? mux_505[0] : mux_505[1];
+        mux_658_d1 <= le_657 ? mux_505[1] : mux_505[2];
+        mux_681_d1 <= le_657 ? mux_505[0] : mux_505[1];
+        mux_505_d1 <= mux_505;
         last_gathered_d1 <= last_gathered;
         ethertype_d1 <= ethertype;
+        if (valid) front_0_left <= 1'd0;
         front_0_d1 <= front_0;
+        if (valid) front_1_left <= {1'd0, mux_844[1]};
         front_1_d1 <= front_1;
         front_gathered_d1 <= front_gathered;
         data <= beat;
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, edit, cat_31};
+    wire _unused = &{1'b0, edit, cat_23, cat_123, mux_127_d1, cat_501, mux_505_d1};
 
 `ifndef SYNTHESIS
     initial begin
-        next_number = 4'd0;
         by_v4_d1 = 1'd0;
         by_v6_d1 = 1'd0;
-        behind_d1 = 6'd0;
-        body_d1 = 6'd0;
-        eq_131_d1 = 1'd0;
-        eq_136_d1 = 1'd0;
-        eq_141_d1 = 1'd0;
-        mux_177_d1 = 1'd0;
-        mux_188_d1 = 1'd0;
-        mux_199_d1 = 1'd0;
-        mux_210_d1 = 1'd0;
-        mux_221_d1 = 1'd0;
-        mux_228_d1 = 1'd0;
-        mux_239_d1 = 1'd0;
-        mux_250_d1 = 1'd0;
-        mux_257_d1 = 1'd0;
-        mux_268_d1 = 1'd0;
-        mux_279_d1 = 1'd0;
-        mux_289_d1 = 1'd0;
-        mux_300_d1 = 1'd0;
-        mux_310_d1 = 1'd0;
-        mux_321_d1 = 1'd0;
-        mux_331_d1 = 1'd0;
-        mux_342_d1 = 1'd0;
+        shifted_119_d1 = 8'd0;
+        outer_left = 11'd0;
+        outer_within_d1 = 3'd0;
+        mux_137_d1 = 1'd0;
+        mux_149_d1 = 1'd0;
+        mux_160_d1 = 1'd0;
+        mux_171_d1 = 1'd0;
+        mux_181_d1 = 1'd0;
+        mux_192_d1 = 1'd0;
+        mux_202_d1 = 1'd0;
+        mux_213_d1 = 1'd0;
+        mux_223_d1 = 1'd0;
+        mux_234_d1 = 1'd0;
+        mux_241_d1 = 1'd0;
+        mux_252_d1 = 1'd0;
+        mux_263_d1 = 1'd0;
+        mux_270_d1 = 1'd0;
+        mux_281_d1 = 1'd0;
+        mux_292_d1 = 1'd0;
+        mux_303_d1 = 1'd0;
+        mux_127_d1 = 11'd0;
         outer_gathered_d1 = 128'd0;
-        eq_452_d1 = 1'd0;
-        or_457_d1 = 1'd0;
-        eq_459_d1 = 1'd0;
-        or_496_d1 = 1'd0;
-        eq_498_d1 = 1'd0;
-        eq_508_d1 = 1'd0;
-        eq_513_d1 = 1'd0;
-        mux_554_d1 = 1'd0;
-        mux_577_d1 = 1'd0;
-        mux_591_d1 = 1'd0;
-        mux_610_d1 = 1'd0;
-        mux_624_d1 = 1'd0;
-        mux_643_d1 = 1'd0;
-        mux_657_d1 = 1'd0;
-        mux_668_d1 = 1'd0;
-        mux_678_d1 = 1'd0;
-        mux_689_d1 = 1'd0;
-        mux_699_d1 = 1'd0;
-        mux_710_d1 = 1'd0;
-        mux_720_d1 = 1'd0;
+        eq_443_d1 = 1'd0;
+        or_448_d1 = 1'd0;
+        eq_450_d1 = 1'd0;
+        or_487_d1 = 1'd0;
+        eq_489_d1 = 1'd0;
+        shifted_497_d1 = 8'd0;
+        last_left = 10'd0;
+        last_within_d1 = 3'd0;
+        mux_515_d1 = 1'd0;
+        mux_529_d1 = 1'd0;
+        mux_540_d1 = 1'd0;
+        mux_550_d1 = 1'd0;
+        mux_561_d1 = 1'd0;
+        mux_571_d1 = 1'd0;
+        mux_582_d1 = 1'd0;
+        mux_592_d1 = 1'd0;
+        mux_611_d1 = 1'd0;
+        mux_625_d1 = 1'd0;
+        mux_644_d1 = 1'd0;
+        mux_658_d1 = 1'd0;
+        mux_681_d1 = 1'd0;
+        mux_505_d1 = 10'd0;
         last_gathered_d1 = 128'd0;
         ethertype_d1 = 16'd0;
+        front_0_left = 1'd0;
         front_0_d1 = 1'd0;
+        front_1_left = 2'd0;
         front_1_d1 = 1'd0;
         front_gathered_d1 = 128'd0;
         data = 128'd0;

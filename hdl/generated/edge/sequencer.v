@@ -20,19 +20,20 @@ module sequencer (
     output wire left_epoch
 );
     wire verdicts_in_ready;
+    reg  leaves;
     wire verdicts_out_valid;
-    reg  [1:0] credits;
-    reg  [2:0] gap;
-    reg  [3:0] number;
     wire [4:0] verdicts_count;
+    reg  [1:0] credits;
+    reg  [3:0] number;
+    reg  [2:0] gap;
     reg  [578:0] copy_verdict_d1;
     wire arriving_ready = verdicts_in_ready;
     wire or_7 = ~verdict_valid | arriving_ready;
+    wire verdicts_out_ready = leaves;
+    wire [3:0] sum_19 = number + 4'd1;
+    wire last = (|copy_verdict[74:69]) | (copy_verdict[150:147] <= sum_19);
     wire go = (verdicts_out_valid & (|credits)) & ~(|gap);
-    wire [3:0] sum_22 = number + 4'd1;
-    wire last = (|copy_verdict[74:69]) | (copy_verdict[150:147] <= sum_22);
     wire done = go & last;
-    wire verdicts_out_ready = done;
     assign left_epoch = copy_verdict_d1[68];
     assign copy_valid = go;
     assign copy_number = number;
@@ -55,15 +56,17 @@ module sequencer (
 
     always @(posedge clk) begin
         if (rst) begin
+            leaves <= 1'd0;
             credits <= 2'd3;
-            gap <= 3'd0;
             number <= 4'd0;
+            gap <= 3'd0;
             credit_return <= 1'd0;
         end else begin
+            leaves <= done;
             credits <= (credits - {1'd0, go}) + ({1'd0, edit_taken} + {1'd0, edit_void});
+            if (go) number <= last ? 4'd0 : sum_19;
             gap <= go ? 3'd7 : (gap - {2'd0, |gap});
-            if (go) number <= last ? 4'd0 : sum_22;
-            credit_return <= done;
+            credit_return <= leaves;
         end
     end
 
@@ -81,9 +84,10 @@ module sequencer (
 
 `ifndef SYNTHESIS
     initial begin
+        leaves = 1'd0;
         credits = 2'd3;
-        gap = 3'd0;
         number = 4'd0;
+        gap = 3'd0;
         credit_return = 1'd0;
         copy_verdict_d1 = 579'd0;
     end

@@ -100,6 +100,10 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let attachment = mux(policy, next_hop, attachment);
     // Of the two rows of an attachment the one of the packet's epoch.
     let attachment_row = attachment.cat(late("epoch"));
+    let attachment_row = match g.clocks_per_header {
+        1 => attachment_row,
+        _ => attachment_row.reg(),
+    };
     let attachments = tables.place(Table::Attachment, attachment_row)?;
     let rewrites = tables.place(Table::Rewrite, action.field("rewrite"))?;
     let to = attachments.get("row");

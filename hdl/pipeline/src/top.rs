@@ -142,7 +142,9 @@ impl Latency {
     pub fn stages(&self, g: &Geometry) -> Vec<(&'static str, u32)> {
         const QUEUE: u32 = 1;
         const REGISTER: u32 = 1;
-        let mut stages = vec![("`ingress`", REGISTER), ("`arbiter`", REGISTER)];
+        // Where frames are some clocks apart, the arbiter chooses a clock before it lets one begin.
+        let arbiter = REGISTER + u32::from(g.clocks_per_header > 1);
+        let mut stages = vec![("`ingress`", REGISTER), ("`arbiter`", arbiter)];
         if !header::comes_in_parts(g) {
             stages.push(("`window`", REGISTER));
         }

@@ -54,6 +54,11 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let first_later = later & negated(later);
     let first_of_all = requests & negated(requests);
     let pick = later.any().mux(first_later, first_of_all).named("pick");
+    // Where frames are some clocks apart it is known a clock before, and stays right: who has asked asks on.
+    let pick = match g.clocks_per_header {
+        1 => pick,
+        _ => pick.as_valid().reg().named("picked"),
+    };
     let grant = open_frame.mux(current.q(), pick).named("grant");
     // Whether a frame may begin is known a clock before: two credits then are one now.
     let may_start = m.reg("may_start", 1, 1);

@@ -167,23 +167,24 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let offset = strip.trunc(beat_bits).named("offset");
     let skipped = strip.shr(beat_bits);
     let moved = prefix.trunc(beat_bits).named("moved");
-    let front = fresh
-        .mux(prefix.shr(beat_bits).trunc(PREFIX_BEAT_BITS), in_front.q())
-        .named("front");
-    let packet = (!front.any()).named("packet");
-    let first_at = match (spaced, starts.len()) {
-        (true, _) => {
-            let first_at = m.reg_no_reset("first_at", bits + 1);
-            first_at.set(starts[0].q() + skipped.zext(bits + 1));
-            first_at.q()
-        }
-        (false, 1) => starts[0].q() + skipped.zext(bits + 1),
+    let first_front = prefix.shr(beat_bits).trunc(PREFIX_BEAT_BITS);
+    let first_at = match starts.len() {
+        1 => starts[0].q() + skipped.zext(bits + 1),
         _ => {
             let starts: Vec<_> = starts.iter().map(|s| s.q()).collect();
             m.index(&starts, skipped.trunc(SKIPPED_BITS))
         }
     };
-    let at = fresh.mux(first_at, read_at.q()).named("at");
+    // Between copies that are some clocks apart, the registers take what the first slot begins with.
+    let (front, at) = match spaced {
+        true => (in_front.q(), read_at.q()),
+        false => {
+            let front = fresh.mux(first_front, in_front.q());
+            (front, fresh.mux(first_at, read_at.q()))
+        }
+    };
+    let (front, at) = (front.named("front"), at.named("at"));
+    let packet = (!front.any()).named("packet");
     let next = (at + one).named("next");
     let written_at = at.ne(visible.q());
     let written_next = at.ne(visible_less.q());
@@ -217,22 +218,27 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     .named("last_count");
 
     fresh.set_when(go, finish);
-    in_front.set_when(go, front - (!packet).zext(PREFIX_BEAT_BITS));
+    let left = front - (!packet).zext(PREFIX_BEAT_BITS);
     started.set_when(go, packet);
     let done = (finish & last_copy).named("frame_read");
     match armed {
         None => {
             edits.accept(finish);
             ends.accept(done);
+            in_front.set_when(go, left);
+            read_at.set_when(go, packet.mux(next, at));
         }
         Some(armed) => {
             let finished = finish.as_valid().reg();
             edits.accept(finished);
             ends.accept(done.as_valid().reg());
             armed.set(edits.valid & !finish & !finished);
+            let begins = !armed.q();
+            in_front.set_when(go | begins, begins.mux(first_front, left));
+            let then = packet.mux(next, at);
+            read_at.set_when(go | begins, begins.mux(first_at, then));
         }
     }
-    read_at.set_when(go, packet.mux(next, at));
     // Where the frame behind begins, and the beats behind that.
     let behind: Vec<_> = (0..starts.len() as u128)
         .map(|k| {

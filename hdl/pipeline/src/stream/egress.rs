@@ -77,34 +77,14 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     let fields = ["data", "count", "last", "error"].map(|name| (name, beat.field(name)));
     let beats_in = Stream::new("beat_in", push, m.pack(&stored, &fields));
     m.assert("beat_has_a_slot", !push | beats_in.ready());
-    let shown = Record::new(
-        "shown",
-        [
-            ("data", data_bits(g)),
-            ("keep", g.bus_bytes),
-            ("last", 1),
-            ("error", 1),
-        ],
-    );
-    let (beats, beat_count) = beats_in.queue("beats", g.egress_beats, |beat| {
-        let last = beat.field("last");
-        m.pack(
-            &shown,
-            &[
-                ("data", beat.field("data")),
-                ("keep", kept(beat.field("count"), g.bus_bytes)),
-                ("last", last),
-                ("error", beat.field("error") & last),
-            ],
-        )
-    });
+    let (beats, beat_count) = beats_in.slow_queue("beats", g.egress_beats);
 
     let user = user(&m, side, sideband);
     let first = beat.field("first");
     let users_in = Stream::new("user_in", push & first, user);
     m.assert("user_has_a_slot", !(push & first) | users_in.ready());
     let frames = frames(g);
-    let (users, user_count) = users_in.queue("users", frames, |user| user);
+    let (users, user_count) = users_in.slow_queue("users", frames);
 
     // What may still be on its way from `dispatch` is not in the counts.
     let longest = g.beats(LONGEST_OUT) + dispatch::DECIDED_BEFORE;
@@ -119,10 +99,13 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     beats.accept(out_ready & users.valid);
     users.accept(taken & beats.field("last"));
     m.output("m_tdata", beats.field("data"));
-    m.output("m_tkeep", beats.field("keep"));
+    // Behind the register: the memory's block is slow enough without it.
+    let last = beats.field("last");
+    m.output("m_tkeep", kept(beats.field("count"), g.bus_bytes));
     m.output("m_tvalid", valid);
-    m.output("m_tlast", beats.field("last"));
-    m.output("m_tuser", beats.field("error").cat(users.data));
+    m.output("m_tlast", last);
+    let error = (beats.field("error") & last).named("cut_off");
+    m.output("m_tuser", error.cat(users.data));
     m.output("busy", beat_count.any());
     m.finish()
 }

@@ -54,13 +54,18 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let back = edit_taken.zext(width) + edit_void.zext(width);
     credits.set(credits.q() - go.zext(width) + back);
     m.assert("credits_in_range", credits.le(credits.lit(slots)));
-    queue.accept(done);
+    // Where there is a gap, the queue moves in it.
+    let leaves = match gap {
+        Some(_) => done.as_valid().reg().named("leaves"),
+        None => done,
+    };
+    queue.accept(leaves);
 
     // The queue's output register is the one in front of `prepare`.
     m.output("copy_valid", go);
     m.output("copy_verdict", queue.data);
     m.output("copy_number", number.q());
-    m.output("credit_return", done.as_valid().reg());
+    m.output("credit_return", leaves.as_valid().reg());
     m.output("left_epoch", queue.field("epoch").reg());
     m.finish()
 }

@@ -321,7 +321,12 @@ impl<'m> Walk<'m> {
         let items = m.reg("items", 32, 0);
         let as_of = m.reg_no_reset("as_of", 64);
         as_of.set_when(self.turn.as_valid().reg(), newest);
-        self.done.drive(m.and(&self.finished));
+        // In turns nothing asks for it in the clock in which the last row is visited, or the first.
+        let finished = m.and(&self.finished);
+        self.done.drive(match self.begun {
+            Some(_) => finished.as_valid().reg(),
+            None => finished,
+        });
         let last = (self.over & !self.silent.q() & !any).named("last_item");
         let fields = [
             ("set", m.lit(7, SNAPSHOT.into())),

@@ -8,85 +8,89 @@
 use seqnic_gen::{Module, Sig};
 use seqnic_spec::geometry::Geometry;
 
-/// Bits of a place in half-words from a copy's or a packet's first byte: every byte that is made or edited is nearer.
-const PLACE_BITS: u32 = 7;
-
 /// Half-words of a beat.
 pub fn lanes(g: &Geometry) -> u32 {
     g.bus_bytes / 2
 }
 
-/// Number of the beat of a slot: 0 where `first`, counted with `step`; the highest there is stays, as nothing is put there.
-pub fn number<'m>(m: &'m Module, g: &Geometry, first: Sig<'m>, step: Sig<'m>) -> Sig<'m> {
-    let next = m.reg_no_reset("next_number", PLACE_BITS - lanes(g).trailing_zeros());
-    let here = first.mux(next.lit(0), next.q()).named("number");
-    next.set_when(step, here + (!here.all()).zext(here.width()));
-    here
+/// The slots of a copy, or those of them with bytes of the packet: in which clock one is, and whether it is the first.
+#[derive(Clone, Copy)]
+pub struct Slots<'m> {
+    pub step: Sig<'m>,
+    pub first: Sig<'m>,
 }
 
-/// For each half-word of the beat with that number, a clock later: is it at `place` (where `valid`)?
-pub fn at<'m>(
-    name: &str,
-    g: &Geometry,
-    number: Sig<'m>,
-    place: Sig<'m>,
-    valid: Sig<'m>,
-) -> Sig<'m> {
-    let m = number.module();
-    let bits = lanes(g).trailing_zeros();
-    let here = valid & place.shr(bits).trunc(number.width()).eq(number);
-    let within = place.trunc(bits);
-    let each: Vec<_> = (0..lanes(g))
-        .rev()
-        .map(|lane| here & within.is(lane.into()))
-        .collect();
-    m.concat(&each).named(name).reg()
-}
+impl<'m> Slots<'m> {
+    /// Which beats these slots are, a bit each: in the first slot the bits are those of `beats`, and move down by one
+    /// with each. A register that moves takes no counter to be compared.
+    fn left(&self, name: &str, beats: Sig<'m>) -> Sig<'m> {
+        let left = beats.module().reg_no_reset(name, beats.width());
+        let here = self.first.mux(beats, left.q());
+        left.set_when(self.step, here.shr(1));
+        here
+    }
 
-/// What stands at half-word `place` of a copy, of several kinds the one that is (bytes, byte 0 lowest), in the
-/// beat with that number, two clocks later. Places are odd: a header behind an EtherType.
-pub fn placed<'m>(
-    name: &str,
-    g: &Geometry,
-    number: Sig<'m>,
-    place: Sig<'m>,
-    kinds: &[(Sig<'m>, Sig<'m>)],
-) -> Sig<'m> {
-    let m = number.module();
-    let lanes = lanes(g);
-    let bits = lanes.trailing_zeros();
-    let longest = kinds.iter().map(|(_, bytes)| bytes.width() / 16).max();
-    let parts = longest.unwrap_or(0).div_ceil(lanes);
-    // Half-word r of part q is in this beat or the one behind, as what is in front of it has room.
-    let (base, within) = (
-        place.slice(bits, place.width() - bits),
-        place.trunc(bits).named(&format!("{name}_within")),
-    );
-    let behind: Vec<_> = (0..=parts)
-        .map(|q| (base.zext(number.width()) + number.lit(q.into())).eq(number))
-        .collect();
-    let gathered: Vec<_> = (0..lanes)
-        .map(|lane| {
-            let carried = match lane {
-                0 => m.lit(1, 0),
-                _ => within.ge(within.lit(u128::from(lanes - lane))),
-            };
-            let each: Vec<_> = (0..parts)
-                .map(|part| {
-                    let here = carried.mux(behind[part as usize + 1], behind[part as usize]);
-                    half(m, kinds, part * lanes + lane).when(here.reg())
-                })
-                .collect();
-            m.or(&each)
-        })
-        .collect();
-    let gathered: Vec<_> = gathered.into_iter().rev().collect();
-    let gathered = m.concat(&gathered).named(&format!("{name}_gathered")).reg();
-    // By an odd number of half-words.
-    let turned: Vec<_> = (0..lanes / 2)
-        .map(|by| rotated(gathered, (2 * by + 1) * 16))
-        .collect();
-    m.index(&turned, within.slice(1, bits - 1))
+    /// Whether it is beat `n`, a clock later.
+    pub fn is(&self, name: &str, n: u32) -> Sig<'m> {
+        let beats = self.first.module().lit(n + 1, 1 << n);
+        let here = self.left(&format!("{name}_{n}_left"), beats).bit(0);
+        here.named(&format!("{name}_{n}")).reg()
+    }
+
+    /// For each half-word of the beat, a clock later: is it at `place` (where `valid`)?
+    pub fn at(&self, name: &str, g: &Geometry, place: Sig<'m>, valid: Sig<'m>) -> Sig<'m> {
+        let m = place.module();
+        let bits = lanes(g).trailing_zeros();
+        let beats = m.onehot(place.slice(bits, place.width() - bits));
+        let beats = beats.named(&format!("{name}_beat")).reg();
+        let within = m.onehot(place.trunc(bits)).when(valid);
+        let within = within.named(&format!("{name}_within")).reg();
+        let here = self.left(&format!("{name}_left"), beats).bit(0);
+        (within & here.repl(lanes(g))).named(name).reg()
+    }
+
+    /// What stands at half-word `place` of a copy, of several kinds the one that is (bytes, byte 0 lowest), two clocks
+    /// later. Places are odd: a header behind an EtherType.
+    pub fn placed(
+        &self,
+        name: &str,
+        g: &Geometry,
+        place: Sig<'m>,
+        kinds: &[(Sig<'m>, Sig<'m>)],
+    ) -> Sig<'m> {
+        let m = place.module();
+        let lanes = lanes(g);
+        let bits = lanes.trailing_zeros();
+        let longest = kinds.iter().map(|(_, bytes)| bytes.width() / 16).max();
+        let parts = longest.unwrap_or(0).div_ceil(lanes);
+        // Half-word r of part q is in this beat or the one behind, as what is in front of it has room.
+        let beats = m.onehot(place.slice(bits, place.width() - bits));
+        let beats = beats.zext(beats.width() + parts).shl(parts).reg();
+        let left = self.left(&format!("{name}_left"), beats);
+        let within = place.trunc(bits).named(&format!("{name}_within")).reg();
+        let gathered: Vec<_> = (0..lanes)
+            .rev()
+            .map(|lane| {
+                let carried = match lane {
+                    0 => m.lit(1, 0),
+                    _ => within.ge(within.lit(u128::from(lanes - lane))),
+                };
+                let each: Vec<_> = (0..parts)
+                    .map(|part| {
+                        let here = carried.mux(left.bit(parts - part - 1), left.bit(parts - part));
+                        half(m, kinds, part * lanes + lane).when(here.reg())
+                    })
+                    .collect();
+                m.or(&each)
+            })
+            .collect();
+        let gathered = m.concat(&gathered).named(&format!("{name}_gathered")).reg();
+        // By an odd number of half-words.
+        let turned: Vec<_> = (0..lanes / 2)
+            .map(|by| rotated(gathered, (2 * by + 1) * 16))
+            .collect();
+        m.index(&turned, within.slice(1, bits - 1))
+    }
 }
 
 /// A half-word of the kind that is.

@@ -197,7 +197,10 @@ pub fn in_turns(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.doc("The bytes an edit puts into the packet, beat by beat. Latency 3 clocks.");
     let edit = m.input_record("edit", &record(&EDIT), None);
     let (step, starts) = (m.input("step", 1), m.input("starts", 1));
-    let number = beats::number(&m, g, starts, step);
+    let slots = beats::Slots {
+        step,
+        first: starts,
+    };
     let valid = |name: &str| edit.field(name) & edit.field("l2_valid");
 
     // Of the edit alone: what is edited, and where.
@@ -205,21 +208,15 @@ pub fn in_turns(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let edited = |name: &str| [!v6, v6].map(|family| (valid(name) & family).reg());
     let (v4_header, v6_header) = ip_headers(edit, m.lit(1, 0), edited);
     let (port_at, checksum_at) = transport_places(edit);
-    let (port_at, checksum_at) = (
-        port_at.named("port_at").reg(),
-        checksum_at.named("checksum_at").reg(),
-    );
-    let port_valid = (valid("sport_valid") | valid("dport_valid"))
-        .named("port_valid")
-        .reg();
-    let checksum_valid = valid("l4_checksum_valid").named("checksum_valid").reg();
+    let port_valid = (valid("sport_valid") | valid("dport_valid")).named("port_valid");
+    let checksum_valid = valid("l4_checksum_valid").named("checksum_valid");
 
     // Which of it is in this beat.
     let of_beat: Vec<_> = (0..IP_BYTES.div_ceil(g.bus_bytes))
-        .map(|n| number.is(n.into()).named(&format!("ip_beat_{n}")).reg())
+        .map(|n| slots.is("ip_beat", n))
         .collect();
-    let port_places = beats::at("port_places", g, number, port_at, port_valid);
-    let checksum_places = beats::at("checksum_places", g, number, checksum_at, checksum_valid);
+    let port_places = slots.at("port_places", g, port_at, port_valid);
+    let checksum_places = slots.at("checksum_places", g, checksum_at, checksum_valid);
     let (port, checksum) = (edit.field("new_port"), edit.field("l4_checksum"));
 
     let (mut data, mut mask) = (vec![], vec![]);

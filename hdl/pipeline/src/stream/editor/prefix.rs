@@ -98,7 +98,7 @@ pub fn in_turns(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.doc("The bytes in front of the IP header of a copy, beat by beat. Latency 3 clocks.");
     let edit = m.input_record("edit", &record(&EDIT), None);
     let (valid, first) = (m.input("valid", 1), m.input("first", 1));
-    let number = beats::number(&m, g, first, valid);
+    let slots = beats::Slots { step: valid, first };
     let headers = Headers::new(&m, edit);
 
     // Of the edit alone: which headers there are and where.
@@ -114,14 +114,13 @@ pub fn in_turns(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         m.lit(6, (IPV6_BYTES / 2).into()),
         m.lit(6, (IPV4_BYTES / 2).into()),
     );
-    let behind = (body + outer_halves.when(tunnel)).named("behind").reg();
-    let body = body.reg();
+    let behind = (body + outer_halves.when(tunnel)).named("behind");
 
     let (v4_header, v6_header) = headers.outer();
     let outer = [(by_v4, v4_header), (by_v6, v6_header)];
-    let outer = beats::placed("outer", g, number, body, &outer);
+    let outer = slots.placed("outer", g, body, &outer);
     let lasts = headers.lasts().map(|(is, header)| (is.reg(), header));
-    let last = beats::placed("last", g, number, behind, &lasts);
+    let last = slots.placed("last", g, behind, &lasts);
 
     // The EtherType stands behind the tags there are.
     let ethertype = headers.ethertype(tunnel).named("ethertype").reg();
@@ -142,8 +141,8 @@ pub fn in_turns(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let front = front.zext(count * beat_bits);
     let each: Vec<_> = (0..count)
         .map(|n| {
-            let here = number.is(n.into()).named(&format!("front_{n}")).reg();
-            front.slice(n * beat_bits, beat_bits).when(here)
+            let part = front.slice(n * beat_bits, beat_bits);
+            part.when(slots.is("front", n))
         })
         .collect();
     let front = m.or(&each).named("front_gathered").reg();
