@@ -9,12 +9,54 @@
 //! the tables, and keeps it. A slot of a hash table says in which epochs it holds; `attachment`, `decap` and
 //! `dscp` have a row for each; `epoch` is the one word that flips them all.
 
-mod records;
+mod acl;
+mod action;
+mod address;
+mod attachment;
+mod class;
+mod decap;
+mod dscp;
+mod encap;
+mod epoch;
+mod host_limit;
+mod interface;
+mod meter;
+mod policy;
+mod port;
+mod queue;
+mod range;
 pub mod references;
+mod rewrite;
+mod rule;
+mod seed;
 mod slot;
+mod source;
+mod step;
+mod values;
 
-pub use records::*;
+pub use acl::*;
+pub use action::*;
+pub use address::*;
+pub use attachment::*;
+pub use class::*;
+pub use decap::*;
+pub use dscp::*;
+pub use encap::*;
+pub use epoch::*;
+pub use host_limit::*;
+pub use interface::*;
+pub use meter::*;
+pub use policy::*;
+pub use port::*;
+pub use queue::*;
+pub use range::*;
+pub use rewrite::*;
+pub use rule::*;
+pub use seed::*;
 pub use slot::{Epochs, HashSlot};
+pub use source::*;
+pub use step::*;
+pub use values::*;
 
 use crate::layout::Layout;
 use serde::Serialize;
