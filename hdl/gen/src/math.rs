@@ -30,14 +30,39 @@ pub fn clmul_top<'m>(a: Sig<'m>, reversed: Sig<'m>, bits: u32) -> Sig<'m> {
 
 /// The linear part of a bit matrix product: bit `i` of the result is the parity of the bits of `x`
 /// which `rows[i]` selects. Each row has the width of `x`.
+///
+/// The same gates either way; what differs is how many word operations a simulation takes. A wide `x` and a narrow
+/// result are cheaper as parities of masked words, a narrow `x` as the sum of what each of its bits contributes.
 #[track_caller]
 pub fn matrix<'m>(x: Sig<'m>, rows: &[Bits]) -> Sig<'m> {
     let m = x.module();
-    let parities: Vec<_> = rows.iter().rev().map(|row| x.parity_of(row)).collect();
-    match parities.is_empty() {
-        true => m.fail(Location::caller(), 1, ErrorKind::Empty("matrix")),
-        false => m.concat(&parities),
+    // Up to 64 bits are one word to Verilator, more are words of 32.
+    let words = |bits: u32| match bits {
+        0..=64 => 1,
+        _ => bits.div_ceil(32),
+    };
+    let (wide, result) = (x.width(), rows.len() as u32);
+    // Instructions of what comes out, as counted: a masked word takes two and a parity with its place three; a
+    // contribution five a word, and its bit two.
+    let by_rows = result * (2 * words(wide) + 3);
+    let by_columns = wide * (5 * words(result) + 2);
+    if rows.is_empty() {
+        return m.fail(Location::caller(), 1, ErrorKind::Empty("matrix"));
     }
+    if by_rows <= by_columns {
+        let parities: Vec<_> = rows.iter().rev().map(|row| x.parity_of(row)).collect();
+        return m.concat(&parities);
+    }
+    let contributions: Vec<_> = (0..wide)
+        .map(|bit| {
+            let mut column = Bits::zero(result);
+            for (i, row) in rows.iter().enumerate() {
+                column.set_bit(i as u32, row.bit(bit));
+            }
+            x.bit(bit).repl(result) & m.lit_bits(&column)
+        })
+        .collect();
+    m.xor(&contributions)
 }
 
 /// CRC-32C (Castagnoli, reflected, initial value and final exclusive or 0xFFFFFFFF) of a value taken
