@@ -218,6 +218,36 @@ fn crc32c_check_value_and_odd_widths() {
 }
 
 #[test]
+fn matrices_of_every_shape() {
+    let mut rng = Rng::new(7);
+    // Narrow to wide is built from columns, wide to narrow from rows.
+    for (wide, result) in [
+        (1, 1),
+        (4, 32),
+        (20, 32),
+        (32, 32),
+        (130, 16),
+        (9, 70),
+        (290, 5),
+    ] {
+        let rows: Vec<Bits> = (0..result).map(|_| rng.bits(wide)).collect();
+        let m = Module::new("product");
+        m.output("out", math::matrix(m.input("x", wide), &rows));
+        let mut sim = Sim::new(&m.finish().expect("no mistakes"));
+        for _ in 0..20 {
+            let x = rng.bits(wide);
+            sim.set_bits("x", &x);
+            let product = sim.get_bits("out");
+            for (i, row) in rows.iter().enumerate() {
+                let selected = (0..wide).filter(|b| x.bit(*b) && row.bit(*b)).count();
+                let bit = product.bit(i as u32);
+                assert_eq!(bit, selected % 2 == 1, "{wide} to {result}, bit {i}");
+            }
+        }
+    }
+}
+
+#[test]
 fn bits_needed_to_count() {
     assert_eq!([1, 2, 3, 8, 9].map(clog2), [0, 1, 2, 3, 4]);
 }
