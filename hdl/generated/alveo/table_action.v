@@ -19,50 +19,57 @@ module table_action (
     output reg  [75:0] row,
     output wire [75:0] cfg_rdata
 );
-    reg  [75:0] rows_q;
-    reg  [75:0] rows_q_s2;
-    reg  and_15_d1;
-    reg  and_17_d1;
+    reg  [3:0] rows_rest_q;
+    reg  [3:0] rows_rest_q_s2;
+    reg  [71:0] rows_q;
+    reg  [71:0] rows_q_s2;
+    reg  and_18_d1;
+    reg  and_20_d1;
     reg  [21:0] cfg_row_d1;
     reg  [75:0] wdata0_here;
-    reg  [75:0] rows_cfg_q;
-    reg  and_17_d2;
-    reg  [75:0] rows_cfg_q1;
+    reg  [71:0] rows_cfg_q;
+    reg  and_20_d2;
+    reg  [71:0] rows_cfg_q1;
+    reg  [3:0] rows_rest_cfg_q;
+    reg  [3:0] rows_rest_cfg_q1;
     reg  answers;
     reg  [75:0] answer_3;
     reg  answers_d1;
     reg  [75:0] answer_4;
     reg  answers_d2;
-    (* ram_style = "ultra" *) reg [75:0] rows [0:262143];
-    wire and_14 = (cfg_table == 7'ha) & (cfg_row[21:18] == 4'd0);
-    wire and_15 = cfg_write & and_14;
+    (* ram_style = "ultra" *) reg [71:0] rows [0:262143];
+    (* ram_style = "block" *) reg [3:0] rows_rest [0:262143];
+    wire and_17 = (cfg_table == 7'ha) & (cfg_row[21:18] == 4'd0);
+    wire and_18 = cfg_write & and_17;
     wire [17:0] cfg_row_d1_17_0 = cfg_row_d1[17:0];
     assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
+        rows_rest_q_s2 <= rows_rest_q;
         rows_q_s2 <= rows_q;
-        row <= rows_q_s2;
+        row <= {rows_rest_q_s2, rows_q_s2};
         cfg_row_d1 <= cfg_row;
-        if (and_15) wdata0_here <= cfg_wdata;
-        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
+        if (and_18) wdata0_here <= cfg_wdata;
+        if (and_20_d2) rows_cfg_q1 <= rows_cfg_q;
+        if (and_20_d2) rows_rest_cfg_q1 <= rows_rest_cfg_q;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_15_d1 <= 1'd0;
-            and_17_d1 <= 1'd0;
-            and_17_d2 <= 1'd0;
+            and_18_d1 <= 1'd0;
+            and_20_d1 <= 1'd0;
+            and_20_d2 <= 1'd0;
             answers <= 1'd0;
             answer_3 <= 76'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 76'd0;
             answers_d2 <= 1'd0;
         end else begin
-            and_15_d1 <= and_15;
-            and_17_d1 <= cfg_read & and_14;
-            and_17_d2 <= and_17_d1;
-            answers <= and_17_d2;
-            if (answers | answers_d1) answer_3 <= {76{answers}} & rows_cfg_q1;
+            and_18_d1 <= and_18;
+            and_20_d1 <= cfg_read & and_17;
+            and_20_d2 <= and_20_d1;
+            answers <= and_20_d2;
+            if (answers | answers_d1) answer_3 <= {76{answers}} & {rows_rest_cfg_q1, rows_cfg_q1};
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -74,8 +81,17 @@ module table_action (
     end
 
     always @(posedge clk) begin
-        if (and_15_d1) rows[cfg_row_d1_17_0] <= wdata0_here;
-        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_17_0];
+        if (and_18_d1) rows[cfg_row_d1_17_0] <= wdata0_here[71:0];
+        else if (and_20_d1) rows_cfg_q <= rows[cfg_row_d1_17_0];
+    end
+
+    always @(posedge clk) begin
+        rows_rest_q <= rows_rest[index];
+    end
+
+    always @(posedge clk) begin
+        if (and_18_d1) rows_rest[cfg_row_d1_17_0] <= wdata0_here[75:72];
+        else if (and_20_d1) rows_rest_cfg_q <= rows_rest[cfg_row_d1_17_0];
     end
 
     // Bits which nothing reads.
@@ -83,16 +99,20 @@ module table_action (
 
 `ifndef SYNTHESIS
     initial begin
-        rows_q = 76'd0;
-        rows_q_s2 = 76'd0;
+        rows_rest_q = 4'd0;
+        rows_rest_q_s2 = 4'd0;
+        rows_q = 72'd0;
+        rows_q_s2 = 72'd0;
         row = 76'd0;
-        and_15_d1 = 1'd0;
-        and_17_d1 = 1'd0;
+        and_18_d1 = 1'd0;
+        and_20_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         wdata0_here = 76'd0;
-        rows_cfg_q = 76'd0;
-        and_17_d2 = 1'd0;
-        rows_cfg_q1 = 76'd0;
+        rows_cfg_q = 72'd0;
+        and_20_d2 = 1'd0;
+        rows_cfg_q1 = 72'd0;
+        rows_rest_cfg_q = 4'd0;
+        rows_rest_cfg_q1 = 4'd0;
         answers = 1'd0;
         answer_3 = 76'd0;
         answers_d1 = 1'd0;
@@ -104,9 +124,14 @@ module table_action (
 `ifndef SYNTHESIS
     integer rows_row;
     initial begin
-        for (rows_row = 0; rows_row < 262144; rows_row = rows_row + 1) rows[rows_row] = 76'd0;
+        for (rows_row = 0; rows_row < 262144; rows_row = rows_row + 1) rows[rows_row] = 72'd0;
     end
 `endif
+
+    integer rows_rest_row;
+    initial begin
+        for (rows_rest_row = 0; rows_rest_row < 262144; rows_rest_row = rows_rest_row + 1) rows_rest[rows_rest_row] = 4'd0;
+    end
 endmodule
 
 `default_nettype wire

@@ -1,6 +1,6 @@
 //! A direct table: one memory, addressed by row number.
 
-use seqnic_gen::{Circuit, GenError, Module, Record, Sig};
+use seqnic_gen::{Circuit, GenError, Module, RamSpec, RamStyle, Record, Sig};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{Kind, Table};
 
@@ -48,19 +48,54 @@ pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>
         m.output("cfg_rdata", read.cfg_rdata);
         return m.finish();
     }
-    let ram = m.ram("rows", memory(g, table));
-    let row = ram
-        .read(index)
+    let parts = parts(memory(g, table)).map(|(name, spec)| m.ram(name, spec));
+    let rams: Vec<_> = parts.collect();
+    let read: Vec<Sig> = rams.iter().rev().map(|ram| ram.read(index)).collect();
+    let row = m
+        .concat(&read)
         .delay(read_clocks(g, table) - memory_clocks(table));
     m.output("row", recorded(row, record));
     let port = config.memory(table, 0, rows);
-    let cfg_row = port.config(&ram).delay(2 - memory_clocks(table));
+    let mut bit = 0;
+    let mut cfg_rows = vec![];
+    for ram in &rams {
+        cfg_rows.push(port.config_from(ram, bit));
+        bit += ram.spec().width;
+    }
+    cfg_rows.reverse();
+    let cfg_row = m.concat(&cfg_rows).delay(2 - memory_clocks(table));
     let answer = match g.clocks_per_header {
         1 => answer(port.answer(cfg_row), &[port.asked()]),
         _ => answer_of_one(cfg_row, port.asked()),
     };
     m.output("cfg_rdata", answer);
     m.finish()
+}
+
+/// Bits of a tile of UltraRAM (AMD UG573).
+const ULTRA_BITS: u32 = 72;
+/// Bits over whole tiles, at most, which block RAM takes in their place.
+const FEW_BITS: u32 = 4;
+
+/// The memories that hold the rows, lowest bits first: one, or two where a row of UltraRAM has a few bits more than its
+/// tiles, which would be a tile more for each 4,096 rows, or half as many blocks of block RAM.
+fn parts(whole: RamSpec) -> impl Iterator<Item = (&'static str, RamSpec)> {
+    let over = whole.width % ULTRA_BITS;
+    let cut = whole.style == RamStyle::Ultra
+        && whole.width > ULTRA_BITS
+        && (1..=FEW_BITS).contains(&over);
+    let rest = RamSpec {
+        width: over,
+        style: RamStyle::Block,
+        ..whole.clone()
+    };
+    let first = RamSpec {
+        width: whole.width - if cut { over } else { 0 },
+        ..whole
+    };
+    [("rows", first), ("rows_rest", rest)]
+        .into_iter()
+        .take(1 + usize::from(cut))
 }
 
 fn recorded(row: Sig<'_>, record: Option<Record>) -> Sig<'_> {
@@ -127,6 +162,32 @@ mod tests {
                 assert_eq!(read_row(&mut sim, &SMALL, table, number as u32), *row);
             }
             assert!(read_row(&mut sim, &SMALL, table, SMALL.rows(table)).is_zero());
+        }
+    }
+
+    #[test]
+    fn a_row_of_a_few_bits_over_stands_in_two_memories() {
+        let g = &geometry::ALVEO;
+        let names: Vec<_> = parts(memory(g, Table::Action))
+            .map(|(name, spec)| (name, spec.width))
+            .collect();
+        assert_eq!(names, [("rows", 72), ("rows_rest", 4)]);
+        assert_eq!(parts(memory(g, Table::Class)).count(), 1);
+        let mut random = Random::new(76);
+        let mut sim = Sim::new(&direct_table(Table::Action, g).unwrap());
+        let rows = [0, 1, 4095, 4096, 200_000, g.rows(Table::Action) - 1];
+        let written = rows.map(|number| {
+            let row = random.row(g.row_bits(Table::Action));
+            write_row(&mut sim, Table::Action, number, &row);
+            row
+        });
+        for (number, expected) in rows.into_iter().zip(written) {
+            sim.set("index", number.into());
+            for _ in 0..read_clocks(g, Table::Action) {
+                sim.step();
+            }
+            assert_eq!(row(&sim.get_bits("row")), expected);
+            assert_eq!(read_row(&mut sim, g, Table::Action, number), expected);
         }
     }
 

@@ -186,6 +186,12 @@ impl<'m> MemoryPort<'m> {
         ram.config_when(self.write, self.read, self.row, self.wdata)
     }
 
+    /// As [`MemoryPort::config`], of a memory that holds the bits of a row from `bit` on.
+    fn config_from(&self, ram: &Ram<'m>, bit: u32) -> Sig<'m> {
+        let part = self.wdata.slice(bit, ram.spec().width);
+        ram.config_when(self.write, self.read, self.row, part)
+    }
+
     /// Whether the row of [`MemoryPort::answer`] is asked for now.
     fn asked(&self) -> Sig<'m> {
         self.read.delay(READ_CLOCKS - 1)
