@@ -132,6 +132,28 @@ STAGES = {
         ],
         "streams": [("m_tvalid", "m_tready")],
     },
+    "egress_queues": {
+        # Not proved yet: from reset all holds, the step of the induction had no answer in time, and its bugs are not all tried. Runs when named.
+        "open": True,
+        "geometry": "alveo",
+        "module": "egress_queues",
+        "depth": 2,
+        # A queue must be full, or beats of two queues in the memory.
+        "far": [0, 1, 3, 4, 5, 6],
+        "bugs": [
+            (r"\(beats_2_count <= 9'h6d\)", "(beats_2_count <= 9'h6f)"),
+            (r" & \(users_1_count <= 9'hfe\)", ""),
+            (r"wire open = advance \| ~behind_valid", "wire open = 1"),
+            (r"wire \[3:0\] next = ended \? pick", "wire [3:0] next = closed ? pick"),
+            (r"wire passes = \(\(push & open\) & ~read_valid\)", "wire passes = (push & open)"),
+            (r"users_2_read_at <= users_2_read_at \+ \{7'd0, begun_2\}", "users_2_read_at <= users_2_read_at + {7'd0, and_191}"),
+            (r"wire and_290 = stores & beat\[519\]", "wire and_290 = stores"),
+            (r"fresh \? \(read_valid \? users_q : user_in\) : user_held", "read_valid ? users_q : user_in"),
+            (r"mux_316\[520\] & mux_316\[519\]", "mux_316[520]"),
+        ],
+        "steps": 5,
+        "streams": [("m_tvalid", "m_tready")],
+    },
     "window": {
         "module": "window",
         "depth": 2,
@@ -379,8 +401,8 @@ def main():
         epilog="stages: " + ", ".join(STAGES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("stages", metavar="STAGE", nargs="*", help="all, unless some are named")
-    stages = parser.parse_args().stages or list(STAGES)
+    parser.add_argument("stages", metavar="STAGE", nargs="*", help="all that are proved, unless some are named")
+    stages = parser.parse_args().stages or [stage for stage in STAGES if not STAGES[stage].get("open")]
     unknown = [stage for stage in stages if stage not in STAGES]
     if unknown:
         parser.error(f"no stage {', '.join(unknown)}; there are {', '.join(STAGES)}")
