@@ -610,9 +610,17 @@ check:
     let Some(up) = start("sqtd", &text, &file, "linux: { taps: true }") else {
         return;
     };
-    let has =
-        up.0.exec("server", &["ip", "-4", "addr", "show", "dev", "eth0"])
-            .unwrap();
+    // It says that a lease is obtained before its script gives it the address.
+    let mut has = String::new();
+    for _ in 0..100 {
+        has =
+            up.0.exec("server", &["ip", "-4", "addr", "show", "dev", "eth0"])
+                .unwrap();
+        if has.contains("inet 10.3.0.12/32") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
     assert!(has.contains("inet 10.3.0.12/32"), "{has}");
     // The server is reached by the address it was given.
     let report = check(&up.0).unwrap();
