@@ -5,6 +5,7 @@ use crate::LabError;
 use crate::run;
 use seqnic_compiler::definition::Definition;
 use seqnic_daemon::kea::{Options, kea};
+use seqnic_daemon::linux::device;
 use std::path::Path;
 
 /// Starts it in an engine's namespace, for some interfaces.
@@ -27,7 +28,16 @@ pub fn start(
     write(&file, &text)?;
     let log = folder.join("kea-dhcp4.log");
     let folder = folder.display();
+    // Kea ends at once where a device is not there yet, and those of interfaces come with the definition.
+    let devices: Vec<String> = (interfaces.iter().map(|i| device(&options.prefix, i))).collect();
     let args = [
+        String::from("sh"),
+        String::from("-c"),
+        format!(
+            "n=0; for device in {}; do until ip link show dev $device >/dev/null 2>&1 || [ $n = 300 ]; do n=$((n + 1)); sleep 0.1; done; done; exec \"$@\"",
+            devices.join(" ")
+        ),
+        String::from("sh"),
         String::from("env"),
         format!("KEA_PIDFILE_DIR={folder}"),
         format!("KEA_LOCKFILE_DIR={folder}"),
