@@ -31,6 +31,9 @@ pub struct LabFile {
     /// Two engines that share the definition's addresses; without, there is one.
     #[serde(default)]
     pub engines: Vec<EngineFile>,
+    /// Definition of another engine beside the first, with addresses and MACs of its own: a path from the lab file. Devices
+    /// that both name are the same ones, and its nth service address stands in for the first engine's nth.
+    pub another: Option<PathBuf>,
 }
 
 /// One of two engines.
@@ -59,6 +62,9 @@ impl EngineFile {
 pub struct Behind {
     pub host: String,
     pub address: Vec<IpAddr>,
+    /// More addresses of it: what comes from them its host gives to the other engine (`another`).
+    #[serde(default)]
+    pub by_another: Vec<IpAddr>,
     #[serde(default)]
     pub programs: Programs,
     /// VPN devices it has a tunnel to.
@@ -81,6 +87,12 @@ pub struct Check {
 /// Where the lab file of a definition is: `x.lab.yaml` beside `x.yaml`.
 pub fn beside(definition: &Path) -> PathBuf {
     definition.with_extension("lab.yaml")
+}
+
+/// Where the definition of the other engine is, if the lab file of `definition` names one.
+pub fn another(lab: &LabFile, beside: &Path) -> Option<PathBuf> {
+    let folder = beside.parent().unwrap_or(Path::new(""));
+    lab.another.as_ref().map(|path| folder.join(path))
 }
 
 /// Reads a lab file; `file` is for messages.

@@ -57,7 +57,7 @@ pub fn missing(plan: &Plan) -> Vec<String> {
         .flat_map(|p| p.needs())
         .chain(&PROGRAMS)
         .chain(KEA.iter().filter(|_| plan.kea))
-        .chain(KEEPALIVED.iter().filter(|_| plan.engines.len() == 2))
+        .chain(KEEPALIVED.iter().filter(|_| plan.pair))
         .copied()
         .collect();
     for (program, package) in wanted {

@@ -10,6 +10,9 @@ use std::net::IpAddr;
 /// Where the engine is, to the kernel of a node: a next hop that is there on every cable. So is a host, to who is behind it.
 pub const NEXT_HOP: &str = "169.254.77.1";
 pub const NEXT_HOP_V6: &str = "fe80::77";
+/// Where another engine is, and the table of routes to it.
+const OTHER_HOP: [&str; 2] = ["169.254.77.2", "fe80::78"];
+const OTHER_TABLE: &str = "77";
 
 /// Makes a namespace with loopback up, forwarding and IPv6 as said, and nothing in the way of asymmetric
 /// routes.
@@ -200,6 +203,39 @@ pub fn furnish(
                 default(*v6, &first.device)?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Routes of a node that is attached to another engine besides: by where packets come from.
+pub fn furnish_also(space: &str, node: &Node, families: &[bool]) -> Result<(), LabError> {
+    let Some(also) = &node.also else {
+        return Ok(());
+    };
+    let device = &also.device;
+    for v6 in families {
+        let hop = OTHER_HOP[usize::from(*v6)];
+        neighbour(space, device, hop, &also.engine)?;
+        match &node.role {
+            Role::Host => {
+                for service in also.services.iter().filter(|s| s.is_ipv6() == *v6) {
+                    route(space, &service.to_string(), hop, device, OTHER_TABLE)?;
+                }
+            }
+            _ => route(space, "default", hop, device, OTHER_TABLE)?,
+        }
+        let family = if *v6 { "-6" } else { "-4" };
+        let rule = |words: &[&str]| {
+            let mut args = vec!["ip", family, "rule", "add"];
+            args.extend(words);
+            args.extend(["lookup", OTHER_TABLE]);
+            inside(space, &args)
+        };
+        for source in also.sources.iter().filter(|s| s.is_ipv6() == *v6) {
+            rule(&["from", &source.to_string()])?;
+        }
+        // What only the other engine has needs no source: behind the routes by the first.
+        rule(&["pref", "40000"])?;
     }
     Ok(())
 }

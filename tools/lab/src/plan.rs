@@ -11,6 +11,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+mod another;
+mod engines;
+
+pub use another::{Also, Choice};
+pub use engines::{Engine, LINK, link};
+
 /// The client behind a gateway, where the lab file says nothing.
 const CLIENT: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(198, 51, 100, 11)),
@@ -85,7 +91,10 @@ pub struct Node {
     pub tunnels: Vec<String>,
     /// What a load balancer in it spreads connections over: the machines behind it, or if there are none the services.
     #[serde(default)]
-    pub spreads_over: Vec<IpAddr>,
+    pub spreads_over: Vec<Choice>,
+    /// The other engine, where there is one that this node is attached to as well.
+    #[serde(default)]
+    pub also: Option<Also>,
 }
 
 /// The whole lab.
@@ -97,23 +106,15 @@ pub struct Plan {
     pub geometry: String,
     /// Addresses of services: what hosts send to the engine.
     pub services: BTreeSet<IpAddr>,
+    /// Nodes that only the other engine has, and what hosts among them send there.
+    pub others: BTreeSet<String>,
+    pub others_services: BTreeSet<IpAddr>,
     pub check: Vec<Check>,
     pub engines: Vec<Engine>,
+    /// They share addresses (VRRP).
+    pub pair: bool,
     /// Kea gives addresses.
     pub kea: bool,
-}
-
-/// One engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Engine {
-    /// Its namespace is called so.
-    pub name: String,
-    /// Its files begin with this.
-    pub files: String,
-    /// More of its daemon's configuration.
-    pub config: BTreeMap<String, serde_json::Value>,
-    /// It has the shared addresses of an interface as long as it lives.
-    pub first: bool,
 }
 
 impl Node {
@@ -140,43 +141,25 @@ fn not_shown(what: String) -> LabError {
 }
 
 impl Plan {
-    /// Plans the lab of a definition.
+    /// Plans the lab of a definition, and of that of another engine beside it (`another` of the lab file).
     ///
     /// # Errors
-    /// What of the definition the lab cannot show, and names of the lab file that the definition does not have.
-    pub fn of(d: &Definition, file: &LabFile) -> Result<Plan, LabError> {
-        for i in &d.interfaces {
-            if !i.vlan.0.is_empty() || matches!(i.tracking, Tracking::Tag(_)) {
-                let what =
-                    "VLANs and tags are not shown: this kernel's own devices may not have them";
-                return Err(not_shown(format!("interface `{}`: {what}", i.name)));
-            }
-        }
-        names(d, file)?;
+    /// What of the definitions the lab cannot show, and names of the lab file that neither has.
+    pub fn of(
+        d: &Definition,
+        other: Option<&Definition>,
+        file: &LabFile,
+    ) -> Result<Plan, LabError> {
         let pair = file.engines.len() == 2;
-        let mut nodes = Vec::new();
-        for host in &d.hosts {
-            nodes.push(Node {
-                name: host.name.clone(),
-                function: String::from("host"),
-                cables: vec![cable(
-                    d,
-                    pair,
-                    "eth0",
-                    &host.name,
-                    &host.place,
-                    &host.addresses,
-                )],
-                behind: None,
-                role: Role::Host,
-                programs: BTreeMap::new(),
-                tunnels: Vec::new(),
-                spreads_over: Vec::new(),
-            });
+        let all: Vec<&Definition> = std::iter::once(d).chain(other).collect();
+        names(&all, file)?;
+        let mut nodes = attached(d, pair, file)?;
+        let ours: BTreeSet<String> = nodes.iter().map(|n| n.name.clone()).collect();
+        if let Some(other) = other {
+            another::join(&mut nodes, attached(other, pair, file)?, other, file)?;
         }
-        for (number, device) in d.devices.iter().enumerate() {
-            nodes.push(node(d, file, number, device));
-        }
+        let others = nodes.iter().map(|n| n.name.clone());
+        let others = others.filter(|n| !ours.contains(n)).collect();
         let vpns = |nodes: &[Node]| -> Vec<String> {
             let vpns = (nodes.iter()).filter(|n| n.programs.contains_key(&Program::Openvpn));
             vpns.map(|n| n.name.clone()).collect()
@@ -187,7 +170,7 @@ impl Plan {
                 name,
                 function: String::from("machine"),
                 cables: Vec::new(),
-                behind: Some((behind.host, behind.address)),
+                behind: Some((behind.host, [behind.address, behind.by_another].concat())),
                 role: Role::End {
                     on_loopback: Vec::new(),
                     on_device: Vec::new(),
@@ -195,19 +178,20 @@ impl Plan {
                 programs: served(&behind.programs, &BTreeSet::from([80])),
                 tunnels: behind.tunnels,
                 spreads_over: Vec::new(),
+                also: None,
             });
         }
-        spread(d, &mut nodes);
-        let services = d.services.iter();
+        another::spread(d, other, file, &mut nodes)?;
+        let interfaces = all.iter().flat_map(|d| &d.interfaces);
         Ok(Plan {
-            ports: d.interfaces.iter().map(|i| i.port).collect(),
+            ports: interfaces.map(|i| i.port).collect(),
             geometry: d.geometry.name.to_string(),
-            services: services
-                .flat_map(|s| s.addresses.iter().copied())
-                .chain(d.services.iter().flat_map(then_addresses))
-                .collect(),
+            services: sent(d),
+            others,
+            others_services: other.map(sent).unwrap_or_default(),
             check: file.check.clone(),
-            engines: engines(d, file)?,
+            engines: engines::engines(d, other.is_some(), file)?,
+            pair,
             kea: !file.kea.is_empty(),
             nodes,
         })
@@ -215,118 +199,35 @@ impl Plan {
 
     /// IP versions in use, `true` for 6; 4 is always there.
     pub fn families(&self) -> &'static [bool] {
-        match self.services.iter().any(IpAddr::is_ipv6) {
+        match (self.services.iter().chain(&self.others_services)).any(IpAddr::is_ipv6) {
             true => &[false, true],
             false => &[false],
         }
     }
 }
 
-/// Network device of the cable between two engines.
-pub const LINK: &str = "peer0";
-
-/// Address of an engine at its end of the cable between two.
-pub fn link(number: usize) -> String {
-    format!("10.99.0.{}", number + 1)
-}
-
-/// The engines of a lab: one, or two that share the definition's addresses and have MACs and addresses of their own
-/// beside them: the ones that follow.
-fn engines(d: &Definition, file: &LabFile) -> Result<Vec<Engine>, LabError> {
-    if file.engines.is_empty() {
-        return Ok(vec![Engine {
-            name: String::from("engine"),
-            files: String::from("seqnicd"),
-            config: file.daemon.clone(),
-            first: false,
-        }]);
-    }
-    if file.engines.len() != 2 {
+/// Names of the lab file that the definition does not have.
+fn names(all: &[&Definition], file: &LabFile) -> Result<(), LabError> {
+    let device = |name: &str| (all.iter()).any(|d| d.devices.iter().any(|x| x.name == name));
+    let host = |name: &str| (all.iter()).any(|d| d.hosts.iter().any(|x| x.name == name));
+    if let Some(name) = file.programs.keys().find(|name| !device(name)) {
         return Err(not_shown(format!(
-            "the lab file has {} engines: none named (one), or two",
-            file.engines.len()
+            "the lab file has programs for `{name}`, which is no device"
         )));
     }
-    let highest = |name: &str| file.engines.iter().map(|e| e.priority_of(name)).max();
-    let engine = |(number, engine): (usize, &crate::file::EngineFile)| {
-        let interfaces: serde_json::Map<String, serde_json::Value> = (d.interfaces.iter())
-            .map(|i| {
-                let mut mac = i.mac.0;
-                mac[3] = 0xE1 + number as u8;
-                let mac = mac.map(|b| format!("{b:02x}")).join(":");
-                let own = i.addresses.iter().map(|(a, bits)| {
-                    let after = 1 + number as u32;
-                    match a {
-                        IpAddr::V4(a) => {
-                            format!("{}/{bits}", Ipv4Addr::from(u32::from(*a) + after))
-                        }
-                        IpAddr::V6(a) => {
-                            format!(
-                                "{}/{bits}",
-                                Ipv6Addr::from(u128::from(*a) + u128::from(after))
-                            )
-                        }
-                    }
-                });
-                let own: Vec<String> = own.collect();
-                let value = serde_json::json!({
-                    "mac": mac, "address": own, "priority": engine.priority_of(&i.name),
-                });
-                (i.name.clone(), value)
-            })
-            .collect();
-        let mut config = file.daemon.clone();
-        config.extend(engine.daemon.clone());
-        let pair = serde_json::json!({
-            "interfaces": interfaces,
-            "priority": engine.priority,
-            "link": LINK,
-            "listen": format!("{}:9900", link(number)),
-            "peer": format!("{}:9900", link(1 - number)),
-        });
-        config.insert(String::from("pair"), pair);
-        Engine {
-            name: format!("engine{}", number + 1),
-            files: format!("seqnicd{}", number + 1),
-            config,
-            first: (d.interfaces.iter())
-                .any(|i| highest(&i.name) == Some(engine.priority_of(&i.name))),
-        }
-    };
-    Ok(file.engines.iter().enumerate().map(engine).collect())
-}
-
-/// Names of the lab file that the definition does not have.
-fn names(d: &Definition, file: &LabFile) -> Result<(), LabError> {
-    for name in file.programs.keys() {
-        if !d.devices.iter().any(|x| x.name == *name) {
-            return Err(not_shown(format!(
-                "the lab file has programs for `{name}`, which is no device"
-            )));
-        }
-    }
     for (name, b) in &file.behind {
-        let known = d
-            .hosts
-            .iter()
-            .map(|h| &h.name)
-            .chain(d.devices.iter().map(|x| &x.name));
-        if !known.into_iter().any(|k| *k == b.host) {
+        if !device(&b.host) && !host(&b.host) {
             return Err(not_shown(format!(
                 "the lab file has `{name}` behind `{}`, which is no host or device",
                 b.host
             )));
         }
-        if d.hosts.iter().any(|h| h.name == *name) || d.devices.iter().any(|x| x.name == *name) {
+        if device(name) || host(name) {
             return Err(not_shown(format!(
                 "`{name}` of the lab file is in the definition"
             )));
         }
-        if let Some(vpn) = b
-            .tunnels
-            .iter()
-            .find(|t| !d.devices.iter().any(|x| x.name == **t))
-        {
+        if let Some(vpn) = b.tunnels.iter().find(|t| !device(t)) {
             return Err(not_shown(format!(
                 "the lab file has a tunnel to `{vpn}`, which is no device"
             )));
@@ -335,23 +236,38 @@ fn names(d: &Definition, file: &LabFile) -> Result<(), LabError> {
     Ok(())
 }
 
-/// Says each load balancer what it has behind it.
-fn spread(d: &Definition, nodes: &mut [Node]) {
-    for at in 0..nodes.len() {
-        if !nodes[at].programs.contains_key(&Program::Haproxy) {
-            continue;
+/// The hosts and devices of a definition.
+fn attached(d: &Definition, pair: bool, file: &LabFile) -> Result<Vec<Node>, LabError> {
+    for i in &d.interfaces {
+        if !i.vlan.0.is_empty() || matches!(i.tracking, Tracking::Tag(_)) {
+            let what = "VLANs and tags are not shown: this kernel's own devices may not have them";
+            return Err(not_shown(format!("interface `{}`: {what}", i.name)));
         }
-        let behind = (nodes.iter()).filter_map(|n| n.behind.as_ref());
-        let own: Vec<IpAddr> = behind
-            .filter(|(host, _)| *host == nodes[at].name)
-            .flat_map(|(_, addresses)| addresses.iter().copied())
-            .collect();
-        let services = d.services.iter().flat_map(|s| s.addresses.iter().copied());
-        nodes[at].spreads_over = match own.is_empty() {
-            true => services.collect(),
-            false => own,
-        };
     }
+    let host = |host: &Host| Node {
+        name: host.name.clone(),
+        function: String::from("host"),
+        cables: vec![cable(
+            d,
+            pair,
+            "eth0",
+            &host.name,
+            &host.place,
+            &host.addresses,
+        )],
+        behind: None,
+        role: Role::Host,
+        programs: BTreeMap::new(),
+        tunnels: Vec::new(),
+        spreads_over: Vec::new(),
+        also: None,
+    };
+    let devices = d.devices.iter().enumerate();
+    Ok(d.hosts
+        .iter()
+        .map(host)
+        .chain(devices.map(|(number, device)| node(d, file, number, device)))
+        .collect())
 }
 
 fn cable(
@@ -431,6 +347,7 @@ fn node(d: &Definition, file: &LabFile, number: usize, device: &Device) -> Node 
         role,
         tunnels: Vec::new(),
         spreads_over: Vec::new(),
+        also: None,
     }
 }
 
@@ -484,6 +401,7 @@ fn behind(
         let behind = crate::file::Behind {
             host: host.name.clone(),
             address,
+            by_another: Vec::new(),
             programs: Programs::new(),
             tunnels: if number == 0 {
                 vpns.to_vec()
@@ -501,6 +419,14 @@ fn first(ports: &Ports) -> Option<u16> {
         Ports::Any => None,
         Ports::Ranges(ranges) => ranges.first().map(|r| r.0),
     }
+}
+
+/// What hosts send to an engine.
+fn sent(d: &Definition) -> BTreeSet<IpAddr> {
+    (d.services.iter())
+        .flat_map(|s| s.addresses.iter().copied())
+        .chain(d.services.iter().flat_map(then_addresses))
+        .collect()
 }
 
 fn then_addresses(service: &Service) -> impl Iterator<Item = IpAddr> {

@@ -2,7 +2,7 @@
 
 use crate::engine::{self, Start};
 use crate::file::{Check, LabFile};
-use crate::net::{behind, cable, furnish, namespace};
+use crate::net::{behind, cable, furnish, furnish_also, namespace};
 use crate::plan::{Engine, LINK, Node, Plan, Role, link};
 use crate::programs::{Program, Ready, Site, Started, kea, keepalived, tunnel, write};
 use crate::run::inside;
@@ -128,6 +128,8 @@ pub struct Options<'a> {
     /// The program of the simulated card; without it the software engine is the engine.
     pub card: Option<&'a Path>,
     pub file: &'a LabFile,
+    /// The definition the lab file calls `another`.
+    pub another: Option<&'a Definition>,
     /// More for the daemon's configuration, YAML.
     pub config: &'a str,
 }
@@ -138,7 +140,7 @@ pub struct Options<'a> {
 /// Something is missing here, the definition cannot be shown, or a program fails; what was made is
 /// taken down again.
 pub fn up(definition: &Definition, options: &Options) -> Result<Lab, LabError> {
-    let plan = Plan::of(definition, options.file)?;
+    let plan = Plan::of(definition, options.another, options.file)?;
     let missing = missing(&plan);
     if !missing.is_empty() {
         return Err(LabError::Missing(missing));
@@ -207,7 +209,7 @@ fn build(
             inside(&space, &["sh", "-c", &silent])?;
         }
     }
-    if let [one, two] = &plan.engines[..] {
+    if let ([one, two], true) = (&plan.engines[..], plan.pair) {
         let spaces = [lab.space(&one.name), lab.space(&two.name)];
         cable((&spaces[0], LINK, None), (&spaces[1], None, LINK))?;
         for (number, space) in spaces.iter().enumerate() {
@@ -231,7 +233,12 @@ fn build(
                 ),
             )?;
         }
-        furnish(&space, node, &plan.services, families)?;
+        let services = match plan.others.contains(&node.name) {
+            true => &plan.others_services,
+            false => &plan.services,
+        };
+        furnish(&space, node, services, families)?;
+        furnish_also(&space, node, families)?;
     }
     for node in &plan.nodes {
         if let Some((host, addresses)) = &node.behind {
@@ -303,11 +310,11 @@ fn start_engine(
     )?;
     lab.processes
         .extend(children.iter().map(std::process::Child::id));
-    if !options.file.kea.is_empty() {
+    if !options.file.kea.is_empty() && !engine.another {
         let started = kea::start(definition, &options.file.kea, &space, &lab.folder)?;
         remember(lab, started);
     }
-    if plan.engines.len() == 2 {
+    if plan.pair {
         let started = keepalived::start(definition, engine, &space, &lab.folder)?;
         remember(lab, started);
     }

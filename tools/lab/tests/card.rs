@@ -56,6 +56,7 @@ impl Up {
             seqnicd: &program("seqnic-daemon", "seqnicd"),
             card: Some(&card),
             file,
+            another: None,
             config,
         };
         let lab = match up(&definition, &options) {

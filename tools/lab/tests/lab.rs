@@ -122,6 +122,10 @@ fn seqnicd() -> PathBuf {
 
 fn start(name: &str, text: &str, file: &LabFile, config: &str) -> Option<Up> {
     let definition: Definition = seqnic_compiler::read(text).unwrap();
+    let another = seqnic_lab::file::another(file, Path::new("../../examples/x"));
+    let another = another.map(|path| std::fs::read_to_string(path).unwrap());
+    let read = |text: &String| seqnic_compiler::read(text).unwrap();
+    let other: Option<Definition> = another.as_ref().map(read);
     let folder = tempfile::tempdir().unwrap();
     let options = Options {
         name,
@@ -129,6 +133,7 @@ fn start(name: &str, text: &str, file: &LabFile, config: &str) -> Option<Up> {
         seqnicd: &seqnicd(),
         card: None,
         file,
+        another: other.as_ref(),
         config,
     };
     let lab = match up(&definition, &options) {
@@ -139,7 +144,8 @@ fn start(name: &str, text: &str, file: &LabFile, config: &str) -> Option<Up> {
         lab => lab.unwrap(),
     };
     let up = Up(lab, folder);
-    for socket in up.0.sockets() {
+    for (number, socket) in up.0.sockets().enumerate() {
+        let text = another.as_deref().filter(|_| number == 1).unwrap_or(text);
         let request = Request::Apply {
             name: name.to_string(),
             definition: text.to_string(),
@@ -569,6 +575,75 @@ fn figure_17g_a_load_balancer_in_front_chooses_among_service_addresses() {
         assert!(of(server) > 4, "{server}");
     }
     assert!(of("server1775") + of("server1777") > 100);
+}
+
+/// Engines in front of which a balancer chooses: one is killed, whoever asks goes on being answered by the other.
+fn an_engine_behind_the_balancer_is_killed(up: &Up, servers: &[&str]) {
+    let ask = || {
+        let asked = ["curl", "-sS", "--max-time", "10", "http://198.51.100.80/"];
+        up.0.exec("client", &asked)
+            .unwrap_or_else(|e| format!("{e}"))
+    };
+    up.kill("engine1", "seqnicd");
+    let until = Instant::now() + Duration::from_secs(20);
+    let mut named = std::collections::BTreeSet::new();
+    let mut whole = 0;
+    while whole < 12 {
+        let said = ask();
+        let said = said.trim();
+        whole = match said.strip_prefix("this is ") {
+            Some(name) => {
+                named.insert(name.to_string());
+                whole + 1
+            }
+            None => 0,
+        };
+        assert!(Instant::now() < until, "{said}");
+    }
+    for server in servers {
+        assert!(named.contains(*server), "{named:?}");
+    }
+    let passed = up.counters_of(1);
+    for server in servers {
+        assert!(packets(&passed, "attachment_out", server) > 4, "{server}");
+    }
+}
+
+#[test]
+fn figure_17i_a_balancer_goes_over_to_the_other_engine() {
+    let Some(up) = checked("sqt17i", "fig17i.yaml") else {
+        return;
+    };
+    // The first engine only, but for the balancer's own looks.
+    let first = packets(&up.counters(), "service", "W1");
+    assert!(first > 0, "{:?}", up.counters());
+    an_engine_behind_the_balancer_is_killed(&up, &["server1775", "server1776", "server1777"]);
+}
+
+#[test]
+fn figure_17j_other_servers_behind_the_other_engine() {
+    let Some(up) = checked("sqt17j", "fig17j.yaml") else {
+        return;
+    };
+    let ask = || {
+        let asked = ["curl", "-sS", "--max-time", "10", "http://198.51.100.80/"];
+        up.0.exec("client", &asked)
+            .unwrap_or_else(|e| format!("{e}"))
+    };
+    // One service has no server by the first engine: the same address by the other has.
+    up.kill("server1775", "nginx");
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let said: std::collections::BTreeSet<String> = (0..9).map(|_| ask()).collect();
+        let names: Vec<&str> = (said.iter())
+            .filter_map(|s| s.trim().strip_prefix("this is "))
+            .collect();
+        if names == ["server1771", "server1776", "server1777"] && said.len() == 3 {
+            break;
+        }
+        assert!(Instant::now() < until, "{said:?}");
+    }
+    an_engine_behind_the_balancer_is_killed(&up, &["server1771", "server1772", "server1773"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! haproxy: spreads connections over servers, which it looks after itself. Those of a device are the machines behind it, those
-//! of a machine in front of the engine the addresses of the services.
+//! of a machine in front of the engine the addresses of the services. With two engines each service has a back end of its own,
+//! in which the other engine stands by.
 
 use super::{Ready, Site, Started, write};
 use crate::LabError;
@@ -37,10 +38,34 @@ backend out{port}
   balance roundrobin
 "
         ));
-        for (number, address) in site.node.spreads_over.iter().enumerate() {
-            let at = SocketAddr::new(*address, *port);
+        if site.node.spreads_over.iter().any(|c| c.instead.is_some()) {
+            // Whether anybody is behind a socket only an answer says.
+            config.push_str("  option httpchk HEAD /\n");
+        }
+        let look = "check inter 200ms fall 2 rise 2";
+        for (number, choice) in site.node.spreads_over.iter().enumerate() {
+            let at = SocketAddr::new(choice.at, *port);
+            match &choice.instead {
+                None => config.push_str(&format!("  server s{number} {at} {look}\n")),
+                // Sockets of this namespace, by which one part of haproxy speaks to another.
+                Some(_) => {
+                    config.push_str(&format!("  server s{number} abns@{port}-{number} {look}\n"))
+                }
+            }
+        }
+        for (number, choice) in site.node.spreads_over.iter().enumerate() {
+            let Some(instead) = &choice.instead else {
+                continue;
+            };
+            let at = SocketAddr::new(choice.at, *port);
+            let other = SocketAddr::new(instead.at, *port);
+            let from = (instead.from).map_or_else(String::new, |a| format!("source {a} "));
             config.push_str(&format!(
-                "  server s{number} {at} check inter 200ms fall 2 rise 2\n"
+                "listen each{port}-{number}
+  bind abns@{port}-{number}
+  server first {at} {look}
+  server other {other} {from}{look} backup
+"
             ));
         }
     }

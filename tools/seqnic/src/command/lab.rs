@@ -52,6 +52,10 @@ fn lab_up(args: &LabUp, terminal: Terminal) -> Outcome {
             .and_then(|text| seqnic_lab::file::parse(&text, path)),
     };
     let lab_file = lab_file.map_err(failure)?;
+    let beside = args.lab.as_deref().unwrap_or(&args.file);
+    let another = (seqnic_lab::file::another(&lab_file, beside))
+        .map(|path| read_definition(&path).map_err(|e| e.print(terminal)))
+        .transpose()?;
     let seqnicd = args.seqnicd.clone().unwrap_or_else(|| program("seqnicd"));
     let card = (args.seqnic_card.clone()).or_else(|| args.card.then(|| program("seqnic-card")));
     if card.is_some() {
@@ -65,10 +69,12 @@ fn lab_up(args: &LabUp, terminal: Terminal) -> Outcome {
         seqnicd: &seqnicd,
         card: card.as_deref(),
         file: &lab_file,
+        another: another.as_ref().map(|a| &a.definition),
         config: "",
     };
     let lab = up(&file.definition, &options).map_err(failure)?;
-    for socket in lab.sockets() {
+    for (number, socket) in lab.sockets().enumerate() {
+        let file = (another.as_ref().filter(|_| number == 1)).unwrap_or(&file);
         let request = Request::Apply {
             name: file.name.clone(),
             definition: file.text.clone(),
