@@ -159,9 +159,126 @@ impl Digests {
     }
 }
 
+/// For no nibbles, one, two and so on: the sums of all keys, up to the last nibble that is set in any.
+fn deeper(
+    tables: &[[u32; 16]],
+    keys: &[RuleKey],
+    field: impl Fn(&RuleKey) -> u128,
+) -> Vec<Vec<u32>> {
+    let set = keys.iter().fold(0, |set, key| set | field(key));
+    let nibbles = tables.len();
+    let last = nibbles - (set.trailing_zeros() as usize / 4).min(nibbles);
+    let mut columns = vec![vec![0; keys.len()]];
+    for (place, table) in tables.iter().enumerate().take(last) {
+        let low = 4 * (nibbles - 1 - place);
+        let more = |(sum, key)| sum ^ table[(field(key) >> low & 15) as usize];
+        let column = columns[place].iter().zip(keys).map(more).collect();
+        columns.push(column);
+    }
+    columns
+}
+
+/// The digests of many keys, by what they are made of: under one mask after another they are sums of columns.
+#[derive(Debug, Default)]
+pub struct Columns {
+    always: Vec<u32>,
+    client: Vec<Vec<u32>>,
+    server: Vec<Vec<u32>>,
+    client_port: Vec<Vec<u32>>,
+    port: Vec<Vec<u32>>,
+    protocol: Vec<u32>,
+    arrival: Vec<u32>,
+}
+
+impl Columns {
+    pub fn of(keys: &[RuleKey]) -> Columns {
+        let t = &*TABLES;
+        let whole_of = |of: &dyn Fn(&RuleKey) -> u32| keys.iter().map(of).collect();
+        let v6 = |key: &RuleKey| if key.v6 { t.v6 } else { 0 };
+        Columns {
+            always: whole_of(&|key| t.base ^ whole(&t.salt, key.salt) ^ v6(key)),
+            client: deeper(&t.client, keys, |key| key.client),
+            server: deeper(&t.server, keys, |key| key.server),
+            client_port: deeper(&t.client_port, keys, |key| key.client_port.into()),
+            port: deeper(&t.port, keys, |key| key.port.into()),
+            protocol: whole_of(&|key| whole(&t.protocol, key.protocol.into())),
+            arrival: whole_of(&|key| whole(&t.arrival, key.arrival.into())),
+        }
+    }
+
+    /// The columns that are summed under `mask`.
+    fn summed(&self, mask: &Mask) -> impl Iterator<Item = &[u32]> {
+        let nibbles = |columns: &'_ [Vec<u32>], n: u8| usize::from(n).min(columns.len() - 1);
+        let prefixes = [
+            (&self.client, mask.client),
+            (&self.server, mask.server),
+            (&self.client_port, mask.client_port),
+            (&self.port, mask.port),
+        ];
+        let prefixes = prefixes.into_iter().filter(|(_, n)| *n > 0);
+        let prefixes = prefixes.map(move |(columns, n)| &columns[nibbles(columns, n)][..]);
+        let whole = [
+            (&self.protocol, mask.protocol),
+            (&self.arrival, mask.arrival),
+        ];
+        let whole = whole.into_iter().filter(|(_, set)| *set);
+        std::iter::once(&self.always[..])
+            .chain(prefixes)
+            .chain(whole.map(|(column, _)| &column[..]))
+    }
+
+    /// Digest of one key under `mask`.
+    pub fn under(&self, key: usize, mask: &Mask) -> u32 {
+        self.summed(mask).fold(0, |sum, column| sum ^ column[key])
+    }
+
+    /// Digests of the keys of `range` under `mask`, added to `sums` in place of what is there.
+    pub fn range_under(&self, range: std::ops::Range<usize>, mask: &Mask, sums: &mut Vec<u32>) {
+        sums.clear();
+        sums.resize(range.len(), 0);
+        for column in self.summed(mask) {
+            for (sum, word) in sums.iter_mut().zip(&column[range.clone()]) {
+                *sum ^= word;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_have_the_digests_of_each_key() {
+        let key = |n: u32| RuleKey {
+            salt: n,
+            v6: n % 2 == 1,
+            client: u128::from(n) * 0x1234_5678_9abc_def0_0f1e_2d3c,
+            server: u128::from(n) << 97,
+            client_port: (n as u16).wrapping_mul(7919),
+            port: n as u16 * 104,
+            protocol: n as u8,
+            arrival: n as u16 % 9,
+        };
+        let columns = Columns::of(&(0..50).map(key).collect::<Vec<_>>());
+        for (protocol, arrival, n) in [(false, false, 0), (true, false, 3), (true, true, 40)] {
+            let mask = Mask {
+                client: n,
+                server: n / 2,
+                client_port: n.min(4),
+                port: n / 3,
+                protocol,
+                arrival,
+            };
+            let wanted = |at: u32| Digests::of(&key(at)).under(&mask);
+            let mut sums = vec![1, 2, 3];
+            columns.range_under(10..50, &mask, &mut sums);
+            for at in 10..50 {
+                assert_eq!(columns.under(at as usize, &mask), wanted(at));
+                assert_eq!(sums[at as usize - 10], wanted(at));
+            }
+        }
+    }
 
     #[test]
     fn digests_are_those_of_the_masked_key() {

@@ -6,11 +6,11 @@ use std::collections::{HashMap, HashSet};
 /// Masks that are tried, at most.
 const CANDIDATES: usize = 160;
 
-/// Masks worth trying: the shapes of the rules, the most frequent first, and those shapes with less.
-pub(super) fn candidates(shapes: impl Iterator<Item = Mask>) -> Vec<Mask> {
+/// Masks worth trying: the shapes of the rules, each with how many have it, the most frequent first, and those shapes with less.
+pub(super) fn candidates(shapes: impl Iterator<Item = (Mask, usize)>) -> Vec<Mask> {
     let mut counts: HashMap<Mask, usize> = HashMap::new();
-    for shape in shapes {
-        *counts.entry(shape).or_default() += 1;
+    for (shape, count) in shapes {
+        *counts.entry(shape).or_default() += count;
     }
     let mut shapes: Vec<(Mask, usize)> = counts.into_iter().collect();
     shapes.sort_by_key(|(mask, count)| (std::cmp::Reverse(*count), *mask));

@@ -13,10 +13,11 @@
 use super::masks::candidates;
 use crate::lower::model::RuleRow;
 use seqnic_spec::hash::rule_row;
-use seqnic_spec::rules::{Digests, Mask, RuleKey};
+use seqnic_spec::rules::{Columns, Mask, RuleKey};
 use seqnic_spec::tables::RULE_SLOTS;
 use std::cmp::Reverse;
 use std::collections::{HashSet, VecDeque};
+use std::ops::Range;
 
 const FREE: u32 = u32::MAX;
 const SLOTS: usize = RULE_SLOTS as usize;
@@ -123,14 +124,15 @@ pub fn lay_out(banks: Banks, groups: &[&[RuleRow]]) -> Result<Layout, NoPlace> {
     for group in 0..groups.len() {
         placer.place(group)?;
     }
-    let cell = |item: &Item| Cell {
-        row: item.at / RULE_SLOTS,
-        slot: item.at % RULE_SLOTS,
-    };
-    let mut items = placer.items.iter();
-    let cells = groups.iter().map(|rules| {
-        let of = items.by_ref().take(rules.len());
-        of.map(cell).collect()
+    let cells = groups.iter().enumerate().map(|(group, rules)| {
+        let mut cells = vec![Cell { row: 0, slot: 0 }; rules.len()];
+        for item in &placer.items[placer.first[group]..placer.first[group + 1]] {
+            cells[item.rule as usize] = Cell {
+                row: item.at / RULE_SLOTS,
+                slot: item.at % RULE_SLOTS,
+            };
+        }
+        cells
     });
     Ok(Layout {
         cells: cells.collect(),
@@ -150,11 +152,19 @@ fn whole(masks: Vec<Option<Mask>>) -> Vec<Mask> {
 /// A rule on its way to a place.
 struct Item {
     shape: Mask,
-    digests: Digests,
     group: u32,
+    /// Place in its group.
+    rule: u32,
     long: bool,
     /// Slot counted over the table, or [`FREE`].
     at: u32,
+}
+
+/// Rules of one shape that stand together in a list.
+struct Run {
+    shape: Mask,
+    /// Places in the list.
+    at: Range<usize>,
 }
 
 /// What [`Placer::back_to`] goes back to.
@@ -163,22 +173,28 @@ struct State {
     at: Vec<u32>,
     masks: Vec<Option<Mask>>,
     slots: Vec<u32>,
+    full: Vec<u8>,
     used: Vec<u32>,
 }
 
 struct Placer {
     banks: Banks,
+    /// Those of a group by shape, long ones before: one in a row leaves no room there for a long one.
     items: Vec<Item>,
+    /// Digests of their keys.
+    columns: Columns,
     /// First item of each group, and one more.
     first: Vec<usize>,
     /// Of each group, by bank; banks may be left over.
     masks: Vec<Vec<Option<Mask>>>,
     /// Item in each slot, or [`FREE`].
     slots: Vec<u32>,
-    /// Slots in use of each bank.
+    /// Slots in use of each row, and of each bank.
+    full: Vec<u8>,
     used: Vec<u32>,
-    /// Of the bank in hand: what is counted while a mask is tried.
+    /// Of the bank in hand: what is counted while a mask is tried, and the digests under it.
     tried: Vec<u8>,
+    sums: Vec<u32>,
     /// Of each row, the search that saw it last, and the item that would move there.
     seen: Vec<u32>,
     via: Vec<u32>,
@@ -187,25 +203,37 @@ struct Placer {
     steps: usize,
 }
 
+/// How many rules a mask covers.
+fn covered(mask: &Mask, runs: &[Run]) -> usize {
+    let covered = runs.iter().filter(|run| covers(&run.shape, mask));
+    covered.map(|run| run.at.len()).sum()
+}
+
 impl Placer {
     fn new(banks: Banks, groups: &[&[RuleRow]]) -> Placer {
         let mut items = Vec::with_capacity(groups.iter().map(|g| g.len()).sum());
         let mut first = vec![0];
         for (group, rules) in groups.iter().enumerate() {
-            items.extend(rules.iter().map(|rule| Item {
+            items.extend(rules.iter().enumerate().map(|(number, rule)| Item {
                 shape: shape(rule),
-                digests: Digests::of(&key(rule)),
                 group: group as u32,
+                rule: number as u32,
                 long: is_long(rule),
                 at: FREE,
             }));
+            let of = &mut items[first[group]..];
+            of.sort_by_key(|item| (Reverse(item.long), item.shape));
             first.push(items.len());
         }
+        let rule = |item: &Item| key(&groups[item.group as usize][item.rule as usize]);
         Placer {
+            columns: Columns::of(&items.iter().map(rule).collect::<Vec<_>>()),
             items,
             first,
             masks: Vec::new(),
             slots: vec![FREE; (banks.banks * banks.rows) as usize * SLOTS],
+            full: vec![0; (banks.banks * banks.rows) as usize],
+            sums: Vec::new(),
             used: vec![0; banks.banks as usize],
             tried: vec![0; banks.rows as usize],
             seen: vec![0; (banks.banks * banks.rows) as usize],
@@ -219,12 +247,7 @@ impl Placer {
     /// Places a group. Rules that are left over when others took what they could have had get the
     /// first choice of masks in another attempt.
     fn place(&mut self, group: usize) -> Result<(), NoPlace> {
-        let mut all: Vec<u32> = (self.first[group] as u32..self.first[group + 1] as u32).collect();
-        // One in a row leaves no room there for a long one.
-        all.sort_by_key(|item| {
-            let item = &self.items[*item as usize];
-            (Reverse(item.long), item.shape)
-        });
+        let all: Vec<u32> = (self.first[group] as u32..self.first[group + 1] as u32).collect();
         self.steps = STEPS;
         let mut first: Vec<u32> = Vec::new();
         let mut fewest: Option<Vec<u32>> = None;
@@ -257,11 +280,13 @@ impl Placer {
             let known: HashSet<u32> = first.iter().copied().collect();
             first.extend(all.iter().filter(|i| !known.contains(i) && alike(i)));
         }
-        let place = |item: &u32| *item as usize - self.first[group];
+        let place = |item: &u32| self.items[*item as usize].rule as usize;
+        let mut without: Vec<usize> = fewest.iter().flatten().map(place).collect();
+        without.sort_unstable();
         Err(NoPlace {
             group,
             rules: all.len(),
-            without: fewest.iter().flatten().map(place).collect(),
+            without,
         })
     }
 
@@ -381,9 +406,10 @@ impl Placer {
     fn masks_for(&mut self, bank: u32, left: &[u32], stood: &[u32]) -> Vec<Mask> {
         let mut most = |mut pool: Vec<u32>| {
             pool.sort_by_key(|item| self.items[*item as usize].shape);
-            let candidates = candidates(left.iter().map(|i| self.items[*i as usize].shape));
+            let candidates = candidates(left.iter().map(|i| (*self.shape_of(i), 1)));
+            let runs = self.runs(&pool);
             let best = candidates.iter().copied();
-            let best = best.max_by_key(|mask| (self.worth(bank, mask, &pool, 0).0, *mask));
+            let best = best.max_by_key(|mask| (self.worth(bank, mask, &pool, &runs, 0).0, *mask));
             best.unwrap_or_default()
         };
         let alone = most(left.to_vec());
@@ -423,6 +449,7 @@ impl Placer {
             at: self.items.iter().map(|item| item.at).collect(),
             masks: self.masks.last().cloned().unwrap_or_default(),
             slots: self.slots.clone(),
+            full: self.full.clone(),
             used: self.used.clone(),
         }
     }
@@ -434,7 +461,7 @@ impl Placer {
         if let Some(masks) = self.masks.last_mut() {
             *masks = state.masks;
         }
-        (self.slots, self.used) = (state.slots, state.used);
+        (self.slots, self.full, self.used) = (state.slots, state.full, state.used);
     }
 
     /// Chooses masks for the banks of `order`, until all of `left` have a place; what is left over.
@@ -450,10 +477,11 @@ impl Placer {
                 left.retain(|item| !self.put_into(bank as u32, mask, *item));
             }
         }
-        let candidates = candidates(left.iter().map(|i| self.items[*i as usize].shape));
+        let mut runs = self.runs(&left);
+        let candidates = candidates(runs.iter().map(|run| (run.shape, run.at.len())));
         // What a mask is worth only falls, so one that was worth less than another is now need not be
         // counted again; nor is one worth more than the rules it covers.
-        let mut worth: Vec<usize> = candidates.iter().map(|m| self.covered(m, &left)).collect();
+        let mut worth: Vec<usize> = candidates.iter().map(|m| covered(m, &runs)).collect();
         while !left.is_empty()
             && let Some(bank) = order.pop_front()
         {
@@ -465,7 +493,8 @@ impl Placer {
                 if counted[most] {
                     break most;
                 }
-                (worth[most], counted[most]) = self.worth(bank, &candidates[most], &left, least);
+                (worth[most], counted[most]) =
+                    self.worth(bank, &candidates[most], &left, &runs, least);
                 if counted[most] {
                     least = least.max(worth[most]);
                 }
@@ -478,12 +507,13 @@ impl Placer {
             if left.len() <= few {
                 self.move_for(&mut left, QUICK_SEARCH, usize::MAX);
             }
+            runs = self.runs(&left);
         }
         left
     }
 
-    fn row(&self, bank: u32, mask: &Mask, item: &Item) -> usize {
-        let row = rule_row(item.digests.under(mask), bank, self.banks.rows);
+    fn row(&self, bank: u32, mask: &Mask, item: usize) -> usize {
+        let row = rule_row(self.columns.under(item, mask), bank, self.banks.rows);
         (bank * self.banks.rows + row) as usize
     }
 
@@ -491,39 +521,53 @@ impl Placer {
         &self.items[*item as usize].shape
     }
 
-    /// How many of `left` a mask covers. Rules of one shape stand together.
-    fn covered(&self, mask: &Mask, left: &[u32]) -> usize {
-        let shapes = left.chunk_by(|a, b| self.shape_of(a) == self.shape_of(b));
-        let covered = shapes.filter(|rules| covers(self.shape_of(&rules[0]), mask));
-        covered.map(<[u32]>::len).sum()
+    /// Where those of one shape stand in `left`.
+    fn runs(&self, left: &[u32]) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        for chunk in left.chunk_by(|a, b| self.shape_of(a) == self.shape_of(b)) {
+            let from = runs.last().map_or(0, |run| run.at.end);
+            runs.push(Run {
+                shape: *self.shape_of(&chunk[0]),
+                at: from..from + chunk.len(),
+            });
+        }
+        runs
     }
 
     /// How many of `left` would find a place in `bank` under `mask`; or, with `false`, how many at most, if that is
     /// less than `least`.
-    fn worth(&mut self, bank: u32, mask: &Mask, left: &[u32], least: usize) -> (usize, bool) {
-        let mut rest = self.covered(mask, left);
-        let base = (bank * self.banks.rows) as usize;
-        let rows = self.slots[base * SLOTS..].chunks_exact(SLOTS);
-        for (tried, slots) in self.tried.iter_mut().zip(rows) {
-            *tried = slots.iter().filter(|s| **s != FREE).count() as u8;
-        }
-        let (items, banks, counts) = (&self.items, self.banks, &mut self.tried);
-        let shape = |item: &u32| &items[*item as usize].shape;
+    fn worth(
+        &mut self,
+        bank: u32,
+        mask: &Mask,
+        left: &[u32],
+        runs: &[Run],
+        least: usize,
+    ) -> (usize, bool) {
+        let mut rest = covered(mask, runs);
+        let rows = self.banks.rows;
+        let base = (bank * rows) as usize;
+        self.tried
+            .copy_from_slice(&self.full[base..base + rows as usize]);
         let mut found = 0;
-        for rules in left.chunk_by(|a, b| shape(a) == shape(b)) {
-            if !covers(shape(&rules[0]), mask) {
+        for run in runs.iter().filter(|run| covers(&run.shape, mask)) {
+            let items = &left[run.at.clone()];
+            let ends = (items.iter().min(), items.iter().max());
+            let (Some(from), Some(to)) = ends else {
                 continue;
-            }
-            for item in rules {
-                let item = &items[*item as usize];
-                let row = rule_row(item.digests.under(mask), bank, banks.rows);
-                let (tried, needs) = (&mut counts[row as usize], 1 + u8::from(item.long));
-                if *tried + needs <= SLOTS as u8 {
-                    *tried += needs;
+            };
+            let (from, to) = (*from as usize, *to as usize + 1);
+            self.columns.range_under(from..to, mask, &mut self.sums);
+            for item in items {
+                let at = *item as usize;
+                let row = rule_row(self.sums[at - from], bank, rows) as usize;
+                let needs = 1 + u8::from(self.items[at].long);
+                if self.tried[row] + needs <= SLOTS as u8 {
+                    self.tried[row] += needs;
                     found += 1;
                 }
             }
-            rest -= rules.len();
+            rest -= items.len();
             if found + rest < least {
                 return (found + rest, false);
             }
@@ -537,7 +581,7 @@ impl Placer {
         if !covers(&item.shape, mask) {
             return false;
         }
-        let row = self.row(bank, mask, item);
+        let row = self.row(bank, mask, number as usize);
         match self.free(row, item.long) {
             None => false,
             Some(slot) => {
@@ -561,6 +605,7 @@ impl Placer {
         item.at = at as u32;
         let slots = if item.long { SLOTS } else { 1 };
         self.slots[at..at + slots].fill(number);
+        self.full[row] += slots as u8;
         self.used[row / self.banks.rows as usize] += slots as u32;
     }
 
@@ -571,6 +616,7 @@ impl Placer {
         let slots = if item.long { SLOTS } else { 1 };
         item.at = FREE;
         self.slots[at..at + slots].fill(FREE);
+        self.full[at / SLOTS] -= slots as u8;
         self.used[at / SLOTS / self.banks.rows as usize] -= slots as u32;
     }
 
@@ -580,7 +626,7 @@ impl Placer {
         let masks = self.masks[item.group as usize].iter().enumerate();
         let masks = masks.filter_map(|(bank, mask)| Some((bank, mask.as_ref()?)));
         let masks = masks.filter(|(_, mask)| covers(&item.shape, mask));
-        masks.map(|(bank, mask)| self.row(bank as u32, mask, item))
+        masks.map(move |(bank, mask)| self.row(bank as u32, mask, number as usize))
     }
 
     /// Notes that `item` would move to `row`; `false` if this search saw the row before.
