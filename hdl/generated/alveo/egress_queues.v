@@ -27,10 +27,14 @@ module egress_queues (
     reg  read_valid;
     reg  head_valid;
     reg  behind_valid;
-    reg  [8:0] beats_3_count;
-    reg  [8:0] beats_2_count;
-    reg  [8:0] beats_1_count;
-    reg  [8:0] beats_0_count;
+    reg  beats_3_some;
+    reg  beats_2_some;
+    reg  beats_1_some;
+    reg  beats_0_some;
+    reg  beats_3_several;
+    reg  beats_2_several;
+    reg  beats_1_several;
+    reg  beats_0_several;
     wire [3:0] scheduler_pick;
     reg  [520:0] beats_q;
     reg  [7:0] beats_0_read_at;
@@ -38,18 +42,22 @@ module egress_queues (
     reg  [7:0] beats_2_read_at;
     reg  [7:0] beats_3_read_at;
     reg  [7:0] beats_0_write_at;
+    reg  [8:0] beats_0_count;
     reg  [7:0] users_0_write_at;
     reg  [7:0] users_0_read_at;
     reg  [8:0] users_0_count;
     reg  [7:0] beats_1_write_at;
+    reg  [8:0] beats_1_count;
     reg  [7:0] users_1_write_at;
     reg  [7:0] users_1_read_at;
     reg  [8:0] users_1_count;
     reg  [7:0] beats_2_write_at;
+    reg  [8:0] beats_2_count;
     reg  [7:0] users_2_write_at;
     reg  [7:0] users_2_read_at;
     reg  [8:0] users_2_count;
     reg  [7:0] beats_3_write_at;
+    reg  [8:0] beats_3_count;
     reg  [7:0] users_3_write_at;
     reg  [7:0] users_3_read_at;
     reg  [8:0] users_3_count;
@@ -65,53 +73,68 @@ module egress_queues (
     wire [3:0] to = 4'd1 << queue;
     wire [520:0] arriving = {beat[521], beat[520], beat[518:512], beat[511:0]};
     wire [76:0] user_in = {meta[132:130], meta[197:188], meta[63:0]};
-    wire [3:0] waits = {|beats_3_count, |beats_2_count, |beats_1_count, |beats_0_count};
+    wire [3:0] waits = {beats_3_some, beats_2_some, beats_1_some, beats_0_some};
+    wire [3:0] several = {beats_3_several, beats_2_several, beats_1_several, beats_0_several};
     wire [3:0] pick = scheduler_pick;
     wire ended = read_valid ? beats_q[519] : closed;
-    wire [3:0] next = ended ? pick : (current & waits);
+    wire [3:0] goes_on = current & waits;
     wire advance = m_tready | ~head_valid;
     wire open = advance | ~behind_valid;
-    wire issue = (|next) & (~read_valid | open);
-    wire [9:0] or_74 = (({10{next[0]}} & {2'd0, beats_0_read_at}) | ({10{next[1]}} & {2'd1, beats_1_read_at})) | (({10{next[2]}} & {2'd2, beats_2_read_at}) | ({10{next[3]}} & {2'd3, beats_3_read_at}));
-    wire [9:0] read_address = or_74;
+    wire free = open | ~read_valid;
+    wire issue = (ended ? (|pick) : (|goes_on)) & free;
+    wire [9:0] first_at = (({10{pick[0]}} & {2'd0, beats_0_read_at}) | ({10{pick[1]}} & {2'd1, beats_1_read_at})) | (({10{pick[2]}} & {2'd2, beats_2_read_at}) | ({10{pick[3]}} & {2'd3, beats_3_read_at}));
+    wire [9:0] or_86 = ({10{current[0]}} & {2'd0, beats_0_read_at}) | ({10{current[1]}} & {2'd1, beats_1_read_at});
+    wire [9:0] or_95 = ({10{current[2]}} & {2'd2, beats_2_read_at}) | ({10{current[3]}} & {2'd3, beats_3_read_at});
+    wire [9:0] next_at = or_86 | or_95;
+    wire [9:0] read_address = ended ? first_at : next_at;
+    wire [3:0] next = ended ? pick : goes_on;
+    wire not_103 = ~(|(pick & ~waits));
     wire read_taken = read_valid & open;
-    wire passes = ((push & open) & ~read_valid) & ~(|(closed ? waits : (current & waits)));
+    wire passes = ((push & open) & ~read_valid) & ~(closed ? (|waits) : (|goes_on));
     wire stores = push & ~passes;
-    wire or_93 = (~passes | closed) | (current == to);
-    wire and_100 = stores & to[0];
-    wire and_101 = issue & next[0];
-    wire begins_0 = and_100 & beat[519];
-    wire begun_0 = and_101 & ended;
-    wire or_135 = ~and_100 | (beats_0_count != 9'h100);
-    wire and_145 = stores & to[1];
-    wire and_146 = issue & next[1];
-    wire begins_1 = and_145 & beat[519];
-    wire begun_1 = and_146 & ended;
-    wire or_180 = ~and_145 | (beats_1_count != 9'h100);
-    wire and_190 = stores & to[2];
-    wire and_191 = issue & next[2];
-    wire begins_2 = and_190 & beat[519];
-    wire begun_2 = and_191 & ended;
-    wire or_225 = ~and_190 | (beats_2_count != 9'h100);
-    wire and_235 = stores & to[3];
-    wire and_236 = issue & next[3];
-    wire begins_3 = and_235 & beat[519];
-    wire begun_3 = and_236 & ended;
-    wire or_270 = ~and_235 | (beats_3_count != 9'h100);
-    wire [9:0] or_289 = (({10{to[0]}} & {2'd0, beats_0_write_at}) | ({10{to[1]}} & {2'd1, beats_1_write_at})) | (({10{to[2]}} & {2'd2, beats_2_write_at}) | ({10{to[3]}} & {2'd3, beats_3_write_at}));
-    wire and_290 = stores & beat[519];
-    wire [9:0] or_301 = (({10{to[0]}} & {2'd0, users_0_write_at}) | ({10{to[1]}} & {2'd1, users_1_write_at})) | (({10{to[2]}} & {2'd2, users_2_write_at}) | ({10{to[3]}} & {2'd3, users_3_write_at}));
-    wire and_302 = issue & ended;
-    wire [9:0] or_313 = (({10{next[0]}} & {2'd0, users_0_read_at}) | ({10{next[1]}} & {2'd1, users_1_read_at})) | (({10{next[2]}} & {2'd2, users_2_read_at}) | ({10{next[3]}} & {2'd3, users_3_read_at}));
+    wire or_121 = (~passes | closed) | (current == to);
+    wire and_128 = stores & to[0];
+    wire and_130 = issue & next[0];
+    wire begins_0 = and_128 & beat[519];
+    wire begun_0 = and_130 & ended;
+    wire or_165 = ~and_128 | (beats_0_count != 9'h100);
+    wire or_185 = ((9'd2 < beats_0_count) | (beats_0_several & ~(and_130 & ~and_128))) | (beats_0_some & (and_128 & ~and_130));
+    wire and_191 = (beats_0_some == (|beats_0_count)) & (beats_0_several == (9'd1 < beats_0_count));
+    wire and_196 = stores & to[1];
+    wire and_198 = issue & next[1];
+    wire begins_1 = and_196 & beat[519];
+    wire begun_1 = and_198 & ended;
+    wire or_233 = ~and_196 | (beats_1_count != 9'h100);
+    wire or_253 = ((9'd2 < beats_1_count) | (beats_1_several & ~(and_198 & ~and_196))) | (beats_1_some & (and_196 & ~and_198));
+    wire and_259 = (beats_1_some == (|beats_1_count)) & (beats_1_several == (9'd1 < beats_1_count));
+    wire and_264 = stores & to[2];
+    wire and_266 = issue & next[2];
+    wire begins_2 = and_264 & beat[519];
+    wire begun_2 = and_266 & ended;
+    wire or_301 = ~and_264 | (beats_2_count != 9'h100);
+    wire or_321 = ((9'd2 < beats_2_count) | (beats_2_several & ~(and_266 & ~and_264))) | (beats_2_some & (and_264 & ~and_266));
+    wire and_327 = (beats_2_some == (|beats_2_count)) & (beats_2_several == (9'd1 < beats_2_count));
+    wire and_332 = stores & to[3];
+    wire and_334 = issue & next[3];
+    wire begins_3 = and_332 & beat[519];
+    wire begun_3 = and_334 & ended;
+    wire or_369 = ~and_332 | (beats_3_count != 9'h100);
+    wire or_389 = ((9'd2 < beats_3_count) | (beats_3_several & ~(and_334 & ~and_332))) | (beats_3_some & (and_332 & ~and_334));
+    wire and_395 = (beats_3_some == (|beats_3_count)) & (beats_3_several == (9'd1 < beats_3_count));
+    wire [9:0] or_409 = (({10{to[0]}} & {2'd0, beats_0_write_at}) | ({10{to[1]}} & {2'd1, beats_1_write_at})) | (({10{to[2]}} & {2'd2, beats_2_write_at}) | ({10{to[3]}} & {2'd3, beats_3_write_at}));
+    wire and_410 = stores & beat[519];
+    wire [9:0] or_421 = (({10{to[0]}} & {2'd0, users_0_write_at}) | ({10{to[1]}} & {2'd1, users_1_write_at})) | (({10{to[2]}} & {2'd2, users_2_write_at}) | ({10{to[3]}} & {2'd3, users_3_write_at}));
+    wire and_422 = issue & ended;
+    wire [9:0] or_433 = (({10{pick[0]}} & {2'd0, users_0_read_at}) | ({10{pick[1]}} & {2'd1, users_1_read_at})) | (({10{pick[2]}} & {2'd2, users_2_read_at}) | ({10{pick[3]}} & {2'd3, users_3_read_at}));
     wire goes = read_taken | passes;
-    wire [520:0] mux_316 = read_valid ? beats_q : arriving;
+    wire [520:0] mux_436 = read_valid ? beats_q : arriving;
     wire [76:0] user = fresh ? (read_valid ? users_q : user_in) : user_held;
-    wire [654:0] cat_332 = {
+    wire [654:0] cat_452 = {
         user,
-        mux_316[520] & mux_316[519],
-        mux_316[519],
-        ~(64'hffffffffffffffff << mux_316[518:512]),
-        mux_316[511:0]
+        mux_436[520] & mux_436[519],
+        mux_436[519],
+        ~(64'hffffffffffffffff << mux_436[518:512]),
+        mux_436[511:0]
     };
     wire more = read_valid | passes;
     assign room = {
@@ -132,15 +155,19 @@ module egress_queues (
         .rst(rst),
         .rows(rows),
         .waits(waits),
+        .several(several),
+        .free(free),
+        .ended(ended),
+        .current(current),
         .charge({4{goes}} & (read_valid ? current : to)),
-        .bytes(mux_316[518:512]),
+        .bytes(mux_436[518:512]),
         .pick(scheduler_pick)
     );
 
     always @(posedge clk) begin
         if (goes) user_held <= user;
-        if (advance & (behind_valid | more)) head <= behind_valid ? behind : cat_332;
-        if ((advance == behind_valid) & more) behind <= cat_332;
+        if (advance & (behind_valid | more)) head <= behind_valid ? behind : cat_452;
+        if ((advance == behind_valid) & more) behind <= cat_452;
     end
 
     always @(posedge clk) begin
@@ -150,27 +177,35 @@ module egress_queues (
             read_valid <= 1'd0;
             head_valid <= 1'd0;
             behind_valid <= 1'd0;
-            beats_3_count <= 9'd0;
-            beats_2_count <= 9'd0;
-            beats_1_count <= 9'd0;
-            beats_0_count <= 9'd0;
+            beats_3_some <= 1'd0;
+            beats_2_some <= 1'd0;
+            beats_1_some <= 1'd0;
+            beats_0_some <= 1'd0;
+            beats_3_several <= 1'd0;
+            beats_2_several <= 1'd0;
+            beats_1_several <= 1'd0;
+            beats_0_several <= 1'd0;
             beats_0_read_at <= 8'd0;
             beats_1_read_at <= 8'd0;
             beats_2_read_at <= 8'd0;
             beats_3_read_at <= 8'd0;
             beats_0_write_at <= 8'd0;
+            beats_0_count <= 9'd0;
             users_0_write_at <= 8'd0;
             users_0_read_at <= 8'd0;
             users_0_count <= 9'd0;
             beats_1_write_at <= 8'd0;
+            beats_1_count <= 9'd0;
             users_1_write_at <= 8'd0;
             users_1_read_at <= 8'd0;
             users_1_count <= 9'd0;
             beats_2_write_at <= 8'd0;
+            beats_2_count <= 9'd0;
             users_2_write_at <= 8'd0;
             users_2_read_at <= 8'd0;
             users_2_count <= 9'd0;
             beats_3_write_at <= 8'd0;
+            beats_3_count <= 9'd0;
             users_3_write_at <= 8'd0;
             users_3_read_at <= 8'd0;
             users_3_count <= 9'd0;
@@ -181,70 +216,83 @@ module egress_queues (
             read_valid <= issue | (read_valid & ~open);
             if (advance) head_valid <= behind_valid | more;
             behind_valid <= advance ? (behind_valid & more) : (behind_valid | more);
-            beats_3_count <= (beats_3_count + {8'd0, and_235}) - {8'd0, and_236};
-            beats_2_count <= (beats_2_count + {8'd0, and_190}) - {8'd0, and_191};
-            beats_1_count <= (beats_1_count + {8'd0, and_145}) - {8'd0, and_146};
-            beats_0_count <= (beats_0_count + {8'd0, and_100}) - {8'd0, and_101};
-            beats_0_read_at <= beats_0_read_at + {7'd0, and_101};
-            beats_1_read_at <= beats_1_read_at + {7'd0, and_146};
-            beats_2_read_at <= beats_2_read_at + {7'd0, and_191};
-            beats_3_read_at <= beats_3_read_at + {7'd0, and_236};
-            beats_0_write_at <= beats_0_write_at + {7'd0, and_100};
+            beats_3_some <= (beats_3_several | and_332) | (beats_3_some & ~and_334);
+            beats_2_some <= (beats_2_several | and_264) | (beats_2_some & ~and_266);
+            beats_1_some <= (beats_1_several | and_196) | (beats_1_some & ~and_198);
+            beats_0_some <= (beats_0_several | and_128) | (beats_0_some & ~and_130);
+            beats_3_several <= or_389;
+            beats_2_several <= or_321;
+            beats_1_several <= or_253;
+            beats_0_several <= or_185;
+            beats_0_read_at <= beats_0_read_at + {7'd0, and_130};
+            beats_1_read_at <= beats_1_read_at + {7'd0, and_198};
+            beats_2_read_at <= beats_2_read_at + {7'd0, and_266};
+            beats_3_read_at <= beats_3_read_at + {7'd0, and_334};
+            beats_0_write_at <= beats_0_write_at + {7'd0, and_128};
+            beats_0_count <= (beats_0_count + {8'd0, and_128}) - {8'd0, and_130};
             users_0_write_at <= users_0_write_at + {7'd0, begins_0};
             users_0_read_at <= users_0_read_at + {7'd0, begun_0};
             users_0_count <= (users_0_count + {8'd0, begins_0}) - {8'd0, begun_0};
-            beats_1_write_at <= beats_1_write_at + {7'd0, and_145};
+            beats_1_write_at <= beats_1_write_at + {7'd0, and_196};
+            beats_1_count <= (beats_1_count + {8'd0, and_196}) - {8'd0, and_198};
             users_1_write_at <= users_1_write_at + {7'd0, begins_1};
             users_1_read_at <= users_1_read_at + {7'd0, begun_1};
             users_1_count <= (users_1_count + {8'd0, begins_1}) - {8'd0, begun_1};
-            beats_2_write_at <= beats_2_write_at + {7'd0, and_190};
+            beats_2_write_at <= beats_2_write_at + {7'd0, and_264};
+            beats_2_count <= (beats_2_count + {8'd0, and_264}) - {8'd0, and_266};
             users_2_write_at <= users_2_write_at + {7'd0, begins_2};
             users_2_read_at <= users_2_read_at + {7'd0, begun_2};
             users_2_count <= (users_2_count + {8'd0, begins_2}) - {8'd0, begun_2};
-            beats_3_write_at <= beats_3_write_at + {7'd0, and_235};
+            beats_3_write_at <= beats_3_write_at + {7'd0, and_332};
+            beats_3_count <= (beats_3_count + {8'd0, and_332}) - {8'd0, and_334};
             users_3_write_at <= users_3_write_at + {7'd0, begins_3};
             users_3_read_at <= users_3_read_at + {7'd0, begun_3};
             users_3_count <= (users_3_count + {8'd0, begins_3}) - {8'd0, begun_3};
-            if (goes) fresh <= mux_316[519];
+            if (goes) fresh <= mux_436[519];
         end
     end
 
     always @(posedge clk) begin
         if (issue) begin
             beats_q <= beats[read_address];
-            if (stores && read_address == or_289) beats_q <= {521{1'bx}};
+            if (stores && read_address == or_409) beats_q <= {521{1'bx}};
         end
     end
 
     always @(posedge clk) begin
-        if (stores) beats[or_289] <= arriving;
+        if (stores) beats[or_409] <= arriving;
     end
 
     always @(posedge clk) begin
-        if (and_302) begin
-            users_q <= users[or_313];
-            if (and_290 && or_313 == or_301) users_q <= {77{1'bx}};
+        if (and_422) begin
+            users_q <= users[or_433];
+            if (and_410 && or_433 == or_421) users_q <= {77{1'bx}};
         end
     end
 
     always @(posedge clk) begin
-        if (and_290) users[or_301] <= user_in;
+        if (and_410) users[or_421] <= user_in;
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            what_passes_is_of_the_frame: assert (or_93);
-            slots_0: assert (or_135);
-            slots_1: assert (or_180);
-            slots_2: assert (or_225);
-            slots_3: assert (or_270);
+            who_is_chosen_waits: assert (not_103);
+            what_passes_is_of_the_frame: assert (or_121);
+            slots_0: assert (or_165);
+            counted_0: assert (and_191);
+            slots_1: assert (or_233);
+            counted_1: assert (and_259);
+            slots_2: assert (or_301);
+            counted_2: assert (and_327);
+            slots_3: assert (or_369);
+            counted_3: assert (and_395);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, meta, or_93, or_135, or_180, or_225, or_270};
+    wire _unused = &{1'b0, meta, not_103, or_121, or_165, and_191, or_233, and_259, or_301, and_327, or_369, and_395};
 
 `ifndef SYNTHESIS
     initial begin
@@ -253,28 +301,36 @@ module egress_queues (
         read_valid = 1'd0;
         head_valid = 1'd0;
         behind_valid = 1'd0;
-        beats_3_count = 9'd0;
-        beats_2_count = 9'd0;
-        beats_1_count = 9'd0;
-        beats_0_count = 9'd0;
+        beats_3_some = 1'd0;
+        beats_2_some = 1'd0;
+        beats_1_some = 1'd0;
+        beats_0_some = 1'd0;
+        beats_3_several = 1'd0;
+        beats_2_several = 1'd0;
+        beats_1_several = 1'd0;
+        beats_0_several = 1'd0;
         beats_q = 521'd0;
         beats_0_read_at = 8'd0;
         beats_1_read_at = 8'd0;
         beats_2_read_at = 8'd0;
         beats_3_read_at = 8'd0;
         beats_0_write_at = 8'd0;
+        beats_0_count = 9'd0;
         users_0_write_at = 8'd0;
         users_0_read_at = 8'd0;
         users_0_count = 9'd0;
         beats_1_write_at = 8'd0;
+        beats_1_count = 9'd0;
         users_1_write_at = 8'd0;
         users_1_read_at = 8'd0;
         users_1_count = 9'd0;
         beats_2_write_at = 8'd0;
+        beats_2_count = 9'd0;
         users_2_write_at = 8'd0;
         users_2_read_at = 8'd0;
         users_2_count = 9'd0;
         beats_3_write_at = 8'd0;
+        beats_3_count = 9'd0;
         users_3_write_at = 8'd0;
         users_3_read_at = 8'd0;
         users_3_count = 9'd0;

@@ -27,10 +27,14 @@ module egress_queues_host (
     reg  read_valid;
     reg  head_valid;
     reg  behind_valid;
-    reg  [8:0] beats_3_count;
-    reg  [8:0] beats_2_count;
-    reg  [8:0] beats_1_count;
-    reg  [8:0] beats_0_count;
+    reg  beats_3_some;
+    reg  beats_2_some;
+    reg  beats_1_some;
+    reg  beats_0_some;
+    reg  beats_3_several;
+    reg  beats_2_several;
+    reg  beats_1_several;
+    reg  beats_0_several;
     wire [3:0] scheduler_pick;
     reg  [520:0] beats_q;
     reg  [7:0] beats_0_read_at;
@@ -38,18 +42,22 @@ module egress_queues_host (
     reg  [7:0] beats_2_read_at;
     reg  [7:0] beats_3_read_at;
     reg  [7:0] beats_0_write_at;
+    reg  [8:0] beats_0_count;
     reg  [7:0] users_0_write_at;
     reg  [7:0] users_0_read_at;
     reg  [8:0] users_0_count;
     reg  [7:0] beats_1_write_at;
+    reg  [8:0] beats_1_count;
     reg  [7:0] users_1_write_at;
     reg  [7:0] users_1_read_at;
     reg  [8:0] users_1_count;
     reg  [7:0] beats_2_write_at;
+    reg  [8:0] beats_2_count;
     reg  [7:0] users_2_write_at;
     reg  [7:0] users_2_read_at;
     reg  [8:0] users_2_count;
     reg  [7:0] beats_3_write_at;
+    reg  [8:0] beats_3_count;
     reg  [7:0] users_3_write_at;
     reg  [7:0] users_3_read_at;
     reg  [8:0] users_3_count;
@@ -77,53 +85,68 @@ module egress_queues_host (
         meta[79:74],
         meta[63:0]
     };
-    wire [3:0] waits = {|beats_3_count, |beats_2_count, |beats_1_count, |beats_0_count};
+    wire [3:0] waits = {beats_3_some, beats_2_some, beats_1_some, beats_0_some};
+    wire [3:0] several = {beats_3_several, beats_2_several, beats_1_several, beats_0_several};
     wire [3:0] pick = scheduler_pick;
     wire ended = read_valid ? beats_q[519] : closed;
-    wire [3:0] next = ended ? pick : (current & waits);
+    wire [3:0] goes_on = current & waits;
     wire advance = m_tready | ~head_valid;
     wire open = advance | ~behind_valid;
-    wire issue = (|next) & (~read_valid | open);
-    wire [9:0] or_82 = (({10{next[0]}} & {2'd0, beats_0_read_at}) | ({10{next[1]}} & {2'd1, beats_1_read_at})) | (({10{next[2]}} & {2'd2, beats_2_read_at}) | ({10{next[3]}} & {2'd3, beats_3_read_at}));
-    wire [9:0] read_address = or_82;
+    wire free = open | ~read_valid;
+    wire issue = (ended ? (|pick) : (|goes_on)) & free;
+    wire [9:0] first_at = (({10{pick[0]}} & {2'd0, beats_0_read_at}) | ({10{pick[1]}} & {2'd1, beats_1_read_at})) | (({10{pick[2]}} & {2'd2, beats_2_read_at}) | ({10{pick[3]}} & {2'd3, beats_3_read_at}));
+    wire [9:0] or_94 = ({10{current[0]}} & {2'd0, beats_0_read_at}) | ({10{current[1]}} & {2'd1, beats_1_read_at});
+    wire [9:0] or_103 = ({10{current[2]}} & {2'd2, beats_2_read_at}) | ({10{current[3]}} & {2'd3, beats_3_read_at});
+    wire [9:0] next_at = or_94 | or_103;
+    wire [9:0] read_address = ended ? first_at : next_at;
+    wire [3:0] next = ended ? pick : goes_on;
+    wire not_111 = ~(|(pick & ~waits));
     wire read_taken = read_valid & open;
-    wire passes = ((push & open) & ~read_valid) & ~(|(closed ? waits : (current & waits)));
+    wire passes = ((push & open) & ~read_valid) & ~(closed ? (|waits) : (|goes_on));
     wire stores = push & ~passes;
-    wire or_101 = (~passes | closed) | (current == to);
-    wire and_108 = stores & to[0];
-    wire and_109 = issue & next[0];
-    wire begins_0 = and_108 & beat[519];
-    wire begun_0 = and_109 & ended;
-    wire or_143 = ~and_108 | (beats_0_count != 9'h100);
-    wire and_153 = stores & to[1];
-    wire and_154 = issue & next[1];
-    wire begins_1 = and_153 & beat[519];
-    wire begun_1 = and_154 & ended;
-    wire or_188 = ~and_153 | (beats_1_count != 9'h100);
-    wire and_198 = stores & to[2];
-    wire and_199 = issue & next[2];
-    wire begins_2 = and_198 & beat[519];
-    wire begun_2 = and_199 & ended;
-    wire or_233 = ~and_198 | (beats_2_count != 9'h100);
-    wire and_243 = stores & to[3];
-    wire and_244 = issue & next[3];
-    wire begins_3 = and_243 & beat[519];
-    wire begun_3 = and_244 & ended;
-    wire or_278 = ~and_243 | (beats_3_count != 9'h100);
-    wire [9:0] or_297 = (({10{to[0]}} & {2'd0, beats_0_write_at}) | ({10{to[1]}} & {2'd1, beats_1_write_at})) | (({10{to[2]}} & {2'd2, beats_2_write_at}) | ({10{to[3]}} & {2'd3, beats_3_write_at}));
-    wire and_298 = stores & beat[519];
-    wire [9:0] or_309 = (({10{to[0]}} & {2'd0, users_0_write_at}) | ({10{to[1]}} & {2'd1, users_1_write_at})) | (({10{to[2]}} & {2'd2, users_2_write_at}) | ({10{to[3]}} & {2'd3, users_3_write_at}));
-    wire and_310 = issue & ended;
-    wire [9:0] or_321 = (({10{next[0]}} & {2'd0, users_0_read_at}) | ({10{next[1]}} & {2'd1, users_1_read_at})) | (({10{next[2]}} & {2'd2, users_2_read_at}) | ({10{next[3]}} & {2'd3, users_3_read_at}));
+    wire or_129 = (~passes | closed) | (current == to);
+    wire and_136 = stores & to[0];
+    wire and_138 = issue & next[0];
+    wire begins_0 = and_136 & beat[519];
+    wire begun_0 = and_138 & ended;
+    wire or_173 = ~and_136 | (beats_0_count != 9'h100);
+    wire or_193 = ((9'd2 < beats_0_count) | (beats_0_several & ~(and_138 & ~and_136))) | (beats_0_some & (and_136 & ~and_138));
+    wire and_199 = (beats_0_some == (|beats_0_count)) & (beats_0_several == (9'd1 < beats_0_count));
+    wire and_204 = stores & to[1];
+    wire and_206 = issue & next[1];
+    wire begins_1 = and_204 & beat[519];
+    wire begun_1 = and_206 & ended;
+    wire or_241 = ~and_204 | (beats_1_count != 9'h100);
+    wire or_261 = ((9'd2 < beats_1_count) | (beats_1_several & ~(and_206 & ~and_204))) | (beats_1_some & (and_204 & ~and_206));
+    wire and_267 = (beats_1_some == (|beats_1_count)) & (beats_1_several == (9'd1 < beats_1_count));
+    wire and_272 = stores & to[2];
+    wire and_274 = issue & next[2];
+    wire begins_2 = and_272 & beat[519];
+    wire begun_2 = and_274 & ended;
+    wire or_309 = ~and_272 | (beats_2_count != 9'h100);
+    wire or_329 = ((9'd2 < beats_2_count) | (beats_2_several & ~(and_274 & ~and_272))) | (beats_2_some & (and_272 & ~and_274));
+    wire and_335 = (beats_2_some == (|beats_2_count)) & (beats_2_several == (9'd1 < beats_2_count));
+    wire and_340 = stores & to[3];
+    wire and_342 = issue & next[3];
+    wire begins_3 = and_340 & beat[519];
+    wire begun_3 = and_342 & ended;
+    wire or_377 = ~and_340 | (beats_3_count != 9'h100);
+    wire or_397 = ((9'd2 < beats_3_count) | (beats_3_several & ~(and_342 & ~and_340))) | (beats_3_some & (and_340 & ~and_342));
+    wire and_403 = (beats_3_some == (|beats_3_count)) & (beats_3_several == (9'd1 < beats_3_count));
+    wire [9:0] or_417 = (({10{to[0]}} & {2'd0, beats_0_write_at}) | ({10{to[1]}} & {2'd1, beats_1_write_at})) | (({10{to[2]}} & {2'd2, beats_2_write_at}) | ({10{to[3]}} & {2'd3, beats_3_write_at}));
+    wire and_418 = stores & beat[519];
+    wire [9:0] or_429 = (({10{to[0]}} & {2'd0, users_0_write_at}) | ({10{to[1]}} & {2'd1, users_1_write_at})) | (({10{to[2]}} & {2'd2, users_2_write_at}) | ({10{to[3]}} & {2'd3, users_3_write_at}));
+    wire and_430 = issue & ended;
+    wire [9:0] or_441 = (({10{pick[0]}} & {2'd0, users_0_read_at}) | ({10{pick[1]}} & {2'd1, users_1_read_at})) | (({10{pick[2]}} & {2'd2, users_2_read_at}) | ({10{pick[3]}} & {2'd3, users_3_read_at}));
     wire goes = read_taken | passes;
-    wire [520:0] mux_324 = read_valid ? beats_q : arriving;
+    wire [520:0] mux_444 = read_valid ? beats_q : arriving;
     wire [126:0] user = fresh ? (read_valid ? users_q : user_in) : user_held;
-    wire [704:0] cat_340 = {
+    wire [704:0] cat_460 = {
         user,
-        mux_324[520] & mux_324[519],
-        mux_324[519],
-        ~(64'hffffffffffffffff << mux_324[518:512]),
-        mux_324[511:0]
+        mux_444[520] & mux_444[519],
+        mux_444[519],
+        ~(64'hffffffffffffffff << mux_444[518:512]),
+        mux_444[511:0]
     };
     wire more = read_valid | passes;
     assign room = {
@@ -144,15 +167,19 @@ module egress_queues_host (
         .rst(rst),
         .rows(rows),
         .waits(waits),
+        .several(several),
+        .free(free),
+        .ended(ended),
+        .current(current),
         .charge({4{goes}} & (read_valid ? current : to)),
-        .bytes(mux_324[518:512]),
+        .bytes(mux_444[518:512]),
         .pick(scheduler_pick)
     );
 
     always @(posedge clk) begin
         if (goes) user_held <= user;
-        if (advance & (behind_valid | more)) head <= behind_valid ? behind : cat_340;
-        if ((advance == behind_valid) & more) behind <= cat_340;
+        if (advance & (behind_valid | more)) head <= behind_valid ? behind : cat_460;
+        if ((advance == behind_valid) & more) behind <= cat_460;
     end
 
     always @(posedge clk) begin
@@ -162,27 +189,35 @@ module egress_queues_host (
             read_valid <= 1'd0;
             head_valid <= 1'd0;
             behind_valid <= 1'd0;
-            beats_3_count <= 9'd0;
-            beats_2_count <= 9'd0;
-            beats_1_count <= 9'd0;
-            beats_0_count <= 9'd0;
+            beats_3_some <= 1'd0;
+            beats_2_some <= 1'd0;
+            beats_1_some <= 1'd0;
+            beats_0_some <= 1'd0;
+            beats_3_several <= 1'd0;
+            beats_2_several <= 1'd0;
+            beats_1_several <= 1'd0;
+            beats_0_several <= 1'd0;
             beats_0_read_at <= 8'd0;
             beats_1_read_at <= 8'd0;
             beats_2_read_at <= 8'd0;
             beats_3_read_at <= 8'd0;
             beats_0_write_at <= 8'd0;
+            beats_0_count <= 9'd0;
             users_0_write_at <= 8'd0;
             users_0_read_at <= 8'd0;
             users_0_count <= 9'd0;
             beats_1_write_at <= 8'd0;
+            beats_1_count <= 9'd0;
             users_1_write_at <= 8'd0;
             users_1_read_at <= 8'd0;
             users_1_count <= 9'd0;
             beats_2_write_at <= 8'd0;
+            beats_2_count <= 9'd0;
             users_2_write_at <= 8'd0;
             users_2_read_at <= 8'd0;
             users_2_count <= 9'd0;
             beats_3_write_at <= 8'd0;
+            beats_3_count <= 9'd0;
             users_3_write_at <= 8'd0;
             users_3_read_at <= 8'd0;
             users_3_count <= 9'd0;
@@ -193,70 +228,83 @@ module egress_queues_host (
             read_valid <= issue | (read_valid & ~open);
             if (advance) head_valid <= behind_valid | more;
             behind_valid <= advance ? (behind_valid & more) : (behind_valid | more);
-            beats_3_count <= (beats_3_count + {8'd0, and_243}) - {8'd0, and_244};
-            beats_2_count <= (beats_2_count + {8'd0, and_198}) - {8'd0, and_199};
-            beats_1_count <= (beats_1_count + {8'd0, and_153}) - {8'd0, and_154};
-            beats_0_count <= (beats_0_count + {8'd0, and_108}) - {8'd0, and_109};
-            beats_0_read_at <= beats_0_read_at + {7'd0, and_109};
-            beats_1_read_at <= beats_1_read_at + {7'd0, and_154};
-            beats_2_read_at <= beats_2_read_at + {7'd0, and_199};
-            beats_3_read_at <= beats_3_read_at + {7'd0, and_244};
-            beats_0_write_at <= beats_0_write_at + {7'd0, and_108};
+            beats_3_some <= (beats_3_several | and_340) | (beats_3_some & ~and_342);
+            beats_2_some <= (beats_2_several | and_272) | (beats_2_some & ~and_274);
+            beats_1_some <= (beats_1_several | and_204) | (beats_1_some & ~and_206);
+            beats_0_some <= (beats_0_several | and_136) | (beats_0_some & ~and_138);
+            beats_3_several <= or_397;
+            beats_2_several <= or_329;
+            beats_1_several <= or_261;
+            beats_0_several <= or_193;
+            beats_0_read_at <= beats_0_read_at + {7'd0, and_138};
+            beats_1_read_at <= beats_1_read_at + {7'd0, and_206};
+            beats_2_read_at <= beats_2_read_at + {7'd0, and_274};
+            beats_3_read_at <= beats_3_read_at + {7'd0, and_342};
+            beats_0_write_at <= beats_0_write_at + {7'd0, and_136};
+            beats_0_count <= (beats_0_count + {8'd0, and_136}) - {8'd0, and_138};
             users_0_write_at <= users_0_write_at + {7'd0, begins_0};
             users_0_read_at <= users_0_read_at + {7'd0, begun_0};
             users_0_count <= (users_0_count + {8'd0, begins_0}) - {8'd0, begun_0};
-            beats_1_write_at <= beats_1_write_at + {7'd0, and_153};
+            beats_1_write_at <= beats_1_write_at + {7'd0, and_204};
+            beats_1_count <= (beats_1_count + {8'd0, and_204}) - {8'd0, and_206};
             users_1_write_at <= users_1_write_at + {7'd0, begins_1};
             users_1_read_at <= users_1_read_at + {7'd0, begun_1};
             users_1_count <= (users_1_count + {8'd0, begins_1}) - {8'd0, begun_1};
-            beats_2_write_at <= beats_2_write_at + {7'd0, and_198};
+            beats_2_write_at <= beats_2_write_at + {7'd0, and_272};
+            beats_2_count <= (beats_2_count + {8'd0, and_272}) - {8'd0, and_274};
             users_2_write_at <= users_2_write_at + {7'd0, begins_2};
             users_2_read_at <= users_2_read_at + {7'd0, begun_2};
             users_2_count <= (users_2_count + {8'd0, begins_2}) - {8'd0, begun_2};
-            beats_3_write_at <= beats_3_write_at + {7'd0, and_243};
+            beats_3_write_at <= beats_3_write_at + {7'd0, and_340};
+            beats_3_count <= (beats_3_count + {8'd0, and_340}) - {8'd0, and_342};
             users_3_write_at <= users_3_write_at + {7'd0, begins_3};
             users_3_read_at <= users_3_read_at + {7'd0, begun_3};
             users_3_count <= (users_3_count + {8'd0, begins_3}) - {8'd0, begun_3};
-            if (goes) fresh <= mux_324[519];
+            if (goes) fresh <= mux_444[519];
         end
     end
 
     always @(posedge clk) begin
         if (issue) begin
             beats_q <= beats[read_address];
-            if (stores && read_address == or_297) beats_q <= {521{1'bx}};
+            if (stores && read_address == or_417) beats_q <= {521{1'bx}};
         end
     end
 
     always @(posedge clk) begin
-        if (stores) beats[or_297] <= arriving;
+        if (stores) beats[or_417] <= arriving;
     end
 
     always @(posedge clk) begin
-        if (and_310) begin
-            users_q <= users[or_321];
-            if (and_298 && or_321 == or_309) users_q <= {127{1'bx}};
+        if (and_430) begin
+            users_q <= users[or_441];
+            if (and_418 && or_441 == or_429) users_q <= {127{1'bx}};
         end
     end
 
     always @(posedge clk) begin
-        if (and_298) users[or_309] <= user_in;
+        if (and_418) users[or_429] <= user_in;
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            what_passes_is_of_the_frame: assert (or_101);
-            slots_0: assert (or_143);
-            slots_1: assert (or_188);
-            slots_2: assert (or_233);
-            slots_3: assert (or_278);
+            who_is_chosen_waits: assert (not_111);
+            what_passes_is_of_the_frame: assert (or_129);
+            slots_0: assert (or_173);
+            counted_0: assert (and_199);
+            slots_1: assert (or_241);
+            counted_1: assert (and_267);
+            slots_2: assert (or_309);
+            counted_2: assert (and_335);
+            slots_3: assert (or_377);
+            counted_3: assert (and_403);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, meta, or_101, or_143, or_188, or_233, or_278};
+    wire _unused = &{1'b0, meta, not_111, or_129, or_173, and_199, or_241, and_267, or_309, and_335, or_377, and_403};
 
 `ifndef SYNTHESIS
     initial begin
@@ -265,28 +313,36 @@ module egress_queues_host (
         read_valid = 1'd0;
         head_valid = 1'd0;
         behind_valid = 1'd0;
-        beats_3_count = 9'd0;
-        beats_2_count = 9'd0;
-        beats_1_count = 9'd0;
-        beats_0_count = 9'd0;
+        beats_3_some = 1'd0;
+        beats_2_some = 1'd0;
+        beats_1_some = 1'd0;
+        beats_0_some = 1'd0;
+        beats_3_several = 1'd0;
+        beats_2_several = 1'd0;
+        beats_1_several = 1'd0;
+        beats_0_several = 1'd0;
         beats_q = 521'd0;
         beats_0_read_at = 8'd0;
         beats_1_read_at = 8'd0;
         beats_2_read_at = 8'd0;
         beats_3_read_at = 8'd0;
         beats_0_write_at = 8'd0;
+        beats_0_count = 9'd0;
         users_0_write_at = 8'd0;
         users_0_read_at = 8'd0;
         users_0_count = 9'd0;
         beats_1_write_at = 8'd0;
+        beats_1_count = 9'd0;
         users_1_write_at = 8'd0;
         users_1_read_at = 8'd0;
         users_1_count = 9'd0;
         beats_2_write_at = 8'd0;
+        beats_2_count = 9'd0;
         users_2_write_at = 8'd0;
         users_2_read_at = 8'd0;
         users_2_count = 9'd0;
         beats_3_write_at = 8'd0;
+        beats_3_count = 9'd0;
         users_3_write_at = 8'd0;
         users_3_read_at = 8'd0;
         users_3_count = 9'd0;

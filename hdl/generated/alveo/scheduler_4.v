@@ -8,54 +8,158 @@ module scheduler_4 (
     input  wire rst,
     input  wire [35:0] rows,
     input  wire [3:0] waits,
+    input  wire [3:0] several,
+    input  wire free,
+    input  wire ended,
+    input  wire [3:0] current,
     input  wire [3:0] charge,
     input  wire [6:0] bytes,
-    output wire [3:0] pick
+    output reg  [3:0] pick
 );
+    reg  [7:0] less;
     reg  above_3;
     reg  above_2;
     reg  above_1;
     reg  above_0;
+    reg  [7:0] quanta_0;
+    reg  [7:0] quanta_but_one_0;
     reg  [17:0] balance_0;
+    reg  charged_0;
     reg  above_then_0;
+    reg  [7:0] quanta_1;
+    reg  [7:0] quanta_but_one_1;
     reg  [17:0] balance_1;
+    reg  charged_1;
     reg  above_then_1;
+    reg  [7:0] quanta_2;
+    reg  [7:0] quanta_but_one_2;
     reg  [17:0] balance_2;
+    reg  charged_2;
     reg  above_then_2;
+    reg  [7:0] quanta_3;
+    reg  [7:0] quanta_but_one_3;
     reg  [17:0] balance_3;
+    reg  charged_3;
     reg  above_then_3;
-    wire [3:0] cat_8 = {rows[27], rows[18], rows[9], rows[0]};
-    wire [3:0] sharing = waits & ~cat_8;
-    wire alone = ~(|(sharing & (sharing - 4'd1)));
-    wire [3:0] charged = {4{|(sharing & ~charge)}} & (charge & ~cat_8);
-    wire [3:0] above = {above_3, above_2, above_1, above_0} & sharing;
-    wire none_above = ~(|above);
-    wire topped_up = none_above;
-    wire [17:0] quantum_0 = {2'd0, {(|rows[8:1]) ? rows[8:1] : 8'd1, 8'd0}};
-    wire [17:0] sum_0 = (balance_0 + ({18{topped_up}} & quantum_0)) - {11'd0, {7{charged[0]}} & bytes};
-    wire [17:0] next_0 = {18{sharing[0] | sum_0[17]}} & sum_0;
-    wire [17:0] sum_60 = next_0 + quantum_0;
-    wire [17:0] quantum_1 = {2'd0, {(|rows[17:10]) ? rows[17:10] : 8'd1, 8'd0}};
-    wire [17:0] sum_1 = (balance_1 + ({18{topped_up}} & quantum_1)) - {11'd0, {7{charged[1]}} & bytes};
-    wire [17:0] next_1 = {18{sharing[1] | sum_1[17]}} & sum_1;
-    wire [17:0] sum_93 = next_1 + quantum_1;
-    wire [17:0] quantum_2 = {2'd0, {(|rows[26:19]) ? rows[26:19] : 8'd1, 8'd0}};
-    wire [17:0] sum_2 = (balance_2 + ({18{topped_up}} & quantum_2)) - {11'd0, {7{charged[2]}} & bytes};
-    wire [17:0] next_2 = {18{sharing[2] | sum_2[17]}} & sum_2;
-    wire [17:0] sum_126 = next_2 + quantum_2;
-    wire [17:0] quantum_3 = {2'd0, {(|rows[35:28]) ? rows[35:28] : 8'd1, 8'd0}};
-    wire [17:0] sum_3 = (balance_3 + ({18{topped_up}} & quantum_3)) - {11'd0, {7{charged[3]}} & bytes};
-    wire [17:0] next_3 = {18{sharing[3] | sum_3[17]}} & sum_3;
-    wire [17:0] sum_159 = next_3 + quantum_3;
-    wire [3:0] above_then = {above_then_3, above_then_2, above_then_1, above_then_0} & sharing;
-    wire [3:0] first = waits & cat_8;
-    wire [3:0] choice = (|first) ? first : ((none_above ? above_then : above) | ({4{alone}} & sharing));
-    assign pick = {
-        choice[3],
-        choice[2] & ~choice[3],
-        choice[1] & ~(choice[2] | choice[3]),
-        choice[0] & ~((choice[1] | choice[2]) | choice[3])
+    wire [3:0] cat_12 = {rows[27], rows[18], rows[9], rows[0]};
+    wire [3:0] sharing = waits & ~cat_12;
+    wire or_18 = ~(|charge) | (|bytes);
+    wire [3:0] above = {above_3, above_2, above_1, above_0};
+    wire topped_up = ~(|(above & waits));
+    wire and_62 = (((sharing[1] | sharing[2]) | sharing[3]) & ~cat_12[0]) & ~(balance_0[17] & ~(&balance_0[17:14]));
+    wire [7:0] and_65 = {8{charged_0}} & less;
+    wire [7:0] quantum_0 = charged_0 ? quanta_but_one_0 : quanta_0;
+    wire [17:0] sum_0 = balance_0 + {topped_up ? {2'd0, quantum_0} : {10{charged_0}}, and_65};
+    wire [17:0] then_0 = balance_0 + {topped_up ? {1'd0, {quantum_0, charged_0}} : {2'd0, quantum_0}, and_65};
+    wire and_121 = (((sharing[0] | sharing[2]) | sharing[3]) & ~cat_12[1]) & ~(balance_1[17] & ~(&balance_1[17:14]));
+    wire [7:0] and_124 = {8{charged_1}} & less;
+    wire [7:0] quantum_1 = charged_1 ? quanta_but_one_1 : quanta_1;
+    wire [17:0] sum_1 = balance_1 + {topped_up ? {2'd0, quantum_1} : {10{charged_1}}, and_124};
+    wire [17:0] then_1 = balance_1 + {topped_up ? {1'd0, {quantum_1, charged_1}} : {2'd0, quantum_1}, and_124};
+    wire and_179 = (((sharing[0] | sharing[1]) | sharing[3]) & ~cat_12[2]) & ~(balance_2[17] & ~(&balance_2[17:14]));
+    wire [7:0] and_182 = {8{charged_2}} & less;
+    wire [7:0] quantum_2 = charged_2 ? quanta_but_one_2 : quanta_2;
+    wire [17:0] sum_2 = balance_2 + {topped_up ? {2'd0, quantum_2} : {10{charged_2}}, and_182};
+    wire [17:0] then_2 = balance_2 + {topped_up ? {1'd0, {quantum_2, charged_2}} : {2'd0, quantum_2}, and_182};
+    wire and_237 = (((sharing[0] | sharing[1]) | sharing[2]) & ~cat_12[3]) & ~(balance_3[17] & ~(&balance_3[17:14]));
+    wire [7:0] and_240 = {8{charged_3}} & less;
+    wire [7:0] quantum_3 = charged_3 ? quanta_but_one_3 : quanta_3;
+    wire [17:0] sum_3 = balance_3 + {topped_up ? {2'd0, quantum_3} : {10{charged_3}}, and_240};
+    wire [17:0] then_3 = balance_3 + {topped_up ? {1'd0, {quantum_3, charged_3}} : {2'd0, quantum_3}, and_240};
+    wire [3:0] above_then = {above_then_3, above_then_2, above_then_1, above_then_0};
+    wire [3:0] and_274 = waits & ~(pick & ~several);
+    wire [3:0] and_275 = and_274 & cat_12;
+    wire [3:0] and_277 = and_274 & ~cat_12;
+    wire [3:0] and_278 = above & and_274;
+    wire [3:0] and_279 = above_then & and_274;
+    wire [3:0] cat_293 = {
+        and_279[3],
+        and_279[2] & ~and_279[3],
+        and_279[1] & ~(and_279[2] | and_279[3]),
+        and_279[0] & ~((and_279[1] | and_279[2]) | and_279[3])
     };
+    wire [3:0] cat_311 = {
+        and_277[3],
+        and_277[2] & ~and_277[3],
+        and_277[1] & ~(and_277[2] | and_277[3]),
+        and_277[0] & ~((and_277[1] | and_277[2]) | and_277[3])
+    };
+    wire [3:0] cat_326 = {
+        and_278[3],
+        and_278[2] & ~and_278[3],
+        and_278[1] & ~(and_278[2] | and_278[3]),
+        and_278[0] & ~((and_278[1] | and_278[2]) | and_278[3])
+    };
+    wire [3:0] cat_344 = {
+        and_275[3],
+        and_275[2] & ~and_275[3],
+        and_275[1] & ~(and_275[2] | and_275[3]),
+        and_275[0] & ~((and_275[1] | and_275[2]) | and_275[3])
+    };
+    wire [3:0] and_348 = {4{~(|and_275)}} & ((cat_326 | ({4{~(|and_278)}} & cat_293)) | ({4{cat_311 == and_277}} & and_277));
+    wire [3:0] and_353 = waits & ~(current & ~several);
+    wire [3:0] and_354 = and_353 & cat_12;
+    wire [3:0] and_356 = and_353 & ~cat_12;
+    wire [3:0] and_357 = above & and_353;
+    wire [3:0] and_358 = above_then & and_353;
+    wire [3:0] cat_372 = {
+        and_358[3],
+        and_358[2] & ~and_358[3],
+        and_358[1] & ~(and_358[2] | and_358[3]),
+        and_358[0] & ~((and_358[1] | and_358[2]) | and_358[3])
+    };
+    wire [3:0] cat_390 = {
+        and_356[3],
+        and_356[2] & ~and_356[3],
+        and_356[1] & ~(and_356[2] | and_356[3]),
+        and_356[0] & ~((and_356[1] | and_356[2]) | and_356[3])
+    };
+    wire [3:0] cat_405 = {
+        and_357[3],
+        and_357[2] & ~and_357[3],
+        and_357[1] & ~(and_357[2] | and_357[3]),
+        and_357[0] & ~((and_357[1] | and_357[2]) | and_357[3])
+    };
+    wire [3:0] cat_423 = {
+        and_354[3],
+        and_354[2] & ~and_354[3],
+        and_354[1] & ~(and_354[2] | and_354[3]),
+        and_354[0] & ~((and_354[1] | and_354[2]) | and_354[3])
+    };
+    wire [3:0] and_427 = {4{~(|and_354)}} & ((cat_405 | ({4{~(|and_357)}} & cat_372)) | ({4{cat_390 == and_356}} & and_356));
+    wire [3:0] and_430 = waits & cat_12;
+    wire [3:0] and_432 = waits & ~cat_12;
+    wire [3:0] and_433 = above & waits;
+    wire [3:0] and_434 = above_then & waits;
+    wire [3:0] cat_448 = {
+        and_434[3],
+        and_434[2] & ~and_434[3],
+        and_434[1] & ~(and_434[2] | and_434[3]),
+        and_434[0] & ~((and_434[1] | and_434[2]) | and_434[3])
+    };
+    wire [3:0] cat_466 = {
+        and_432[3],
+        and_432[2] & ~and_432[3],
+        and_432[1] & ~(and_432[2] | and_432[3]),
+        and_432[0] & ~((and_432[1] | and_432[2]) | and_432[3])
+    };
+    wire [3:0] cat_481 = {
+        and_433[3],
+        and_433[2] & ~and_433[3],
+        and_433[1] & ~(and_433[2] | and_433[3]),
+        and_433[0] & ~((and_433[1] | and_433[2]) | and_433[3])
+    };
+    wire [3:0] cat_499 = {
+        and_430[3],
+        and_430[2] & ~and_430[3],
+        and_430[1] & ~(and_430[2] | and_430[3]),
+        and_430[0] & ~((and_430[1] | and_430[2]) | and_430[3])
+    };
+    wire [3:0] and_503 = {4{~(|and_430)}} & ((cat_481 | ({4{~(|and_433)}} & cat_448)) | ({4{cat_466 == and_432}} & and_432));
+
+    always @(posedge clk) begin
+        less <= 8'd0 - {1'd0, bytes};
+    end
 
     always @(posedge clk) begin
         if (rst) begin
@@ -63,44 +167,95 @@ module scheduler_4 (
             above_2 <= 1'd0;
             above_1 <= 1'd0;
             above_0 <= 1'd0;
-            balance_0 <= 18'd0;
+            quanta_0 <= 8'd1;
+            quanta_but_one_0 <= 8'd0;
+            balance_0 <= 18'h3ffff;
+            charged_0 <= 1'd0;
             above_then_0 <= 1'd1;
-            balance_1 <= 18'd0;
+            quanta_1 <= 8'd1;
+            quanta_but_one_1 <= 8'd0;
+            balance_1 <= 18'h3ffff;
+            charged_1 <= 1'd0;
             above_then_1 <= 1'd1;
-            balance_2 <= 18'd0;
+            quanta_2 <= 8'd1;
+            quanta_but_one_2 <= 8'd0;
+            balance_2 <= 18'h3ffff;
+            charged_2 <= 1'd0;
             above_then_2 <= 1'd1;
-            balance_3 <= 18'd0;
+            quanta_3 <= 8'd1;
+            quanta_but_one_3 <= 8'd0;
+            balance_3 <= 18'h3ffff;
+            charged_3 <= 1'd0;
             above_then_3 <= 1'd1;
+            pick <= 4'd0;
         end else begin
-            above_3 <= ~next_3[17] & (|next_3);
-            above_2 <= ~next_2[17] & (|next_2);
-            above_1 <= ~next_1[17] & (|next_1);
-            above_0 <= ~next_0[17] & (|next_0);
-            balance_0 <= next_0;
-            above_then_0 <= ~sum_60[17] & (|sum_60);
-            balance_1 <= next_1;
-            above_then_1 <= ~sum_93[17] & (|sum_93);
-            balance_2 <= next_2;
-            above_then_2 <= ~sum_126[17] & (|sum_126);
-            balance_3 <= next_3;
-            above_then_3 <= ~sum_159[17] & (|sum_159);
+            above_3 <= sharing[3] & ~sum_3[17];
+            above_2 <= sharing[2] & ~sum_2[17];
+            above_1 <= sharing[1] & ~sum_1[17];
+            above_0 <= sharing[0] & ~sum_0[17];
+            quanta_0 <= rows[8:1] | {7'd0, ~(|rows[8:1])};
+            quanta_but_one_0 <= rows[8:1] - {7'd0, |rows[8:1]};
+            balance_0 <= sum_0 | {18{~sharing[0] & ~sum_0[17]}};
+            charged_0 <= charge[0] & and_62;
+            above_then_0 <= ~cat_12[0] & ~then_0[17];
+            quanta_1 <= rows[17:10] | {7'd0, ~(|rows[17:10])};
+            quanta_but_one_1 <= rows[17:10] - {7'd0, |rows[17:10]};
+            balance_1 <= sum_1 | {18{~sharing[1] & ~sum_1[17]}};
+            charged_1 <= charge[1] & and_121;
+            above_then_1 <= ~cat_12[1] & ~then_1[17];
+            quanta_2 <= rows[26:19] | {7'd0, ~(|rows[26:19])};
+            quanta_but_one_2 <= rows[26:19] - {7'd0, |rows[26:19]};
+            balance_2 <= sum_2 | {18{~sharing[2] & ~sum_2[17]}};
+            charged_2 <= charge[2] & and_179;
+            above_then_2 <= ~cat_12[2] & ~then_2[17];
+            quanta_3 <= rows[35:28] | {7'd0, ~(|rows[35:28])};
+            quanta_but_one_3 <= rows[35:28] - {7'd0, |rows[35:28]};
+            balance_3 <= sum_3 | {18{~sharing[3] & ~sum_3[17]}};
+            charged_3 <= charge[3] & and_237;
+            above_then_3 <= ~cat_12[3] & ~then_3[17];
+            pick <= free ? (ended ? (cat_344 | and_348) : (cat_423 | and_427)) : (cat_499 | and_503);
         end
     end
 
+`ifdef FORMAL
+    always @(posedge clk) begin
+        if (!rst) begin
+            what_leaves_has_bytes: assert (or_18);
+        end
+    end
+`endif
+
+    // Bits which nothing reads.
+    wire _unused = &{1'b0, or_18, then_0, then_1, then_2, then_3};
+
 `ifndef SYNTHESIS
     initial begin
+        less = 8'd0;
         above_3 = 1'd0;
         above_2 = 1'd0;
         above_1 = 1'd0;
         above_0 = 1'd0;
-        balance_0 = 18'd0;
+        quanta_0 = 8'd1;
+        quanta_but_one_0 = 8'd0;
+        balance_0 = 18'h3ffff;
+        charged_0 = 1'd0;
         above_then_0 = 1'd1;
-        balance_1 = 18'd0;
+        quanta_1 = 8'd1;
+        quanta_but_one_1 = 8'd0;
+        balance_1 = 18'h3ffff;
+        charged_1 = 1'd0;
         above_then_1 = 1'd1;
-        balance_2 = 18'd0;
+        quanta_2 = 8'd1;
+        quanta_but_one_2 = 8'd0;
+        balance_2 = 18'h3ffff;
+        charged_2 = 1'd0;
         above_then_2 = 1'd1;
-        balance_3 = 18'd0;
+        quanta_3 = 8'd1;
+        quanta_but_one_3 = 8'd0;
+        balance_3 = 18'h3ffff;
+        charged_3 = 1'd0;
         above_then_3 = 1'd1;
+        pick = 4'd0;
     end
 `endif
 endmodule

@@ -4,11 +4,13 @@
 //! memory's output, `behind` and `head`, which is the AXI4-Stream. A beat that comes while nothing else
 //! may go first passes the memory, so an idle output costs one clock as with one queue.
 //!
-//! A frame is chosen when the beat that ended the one before stands at the memory's output: whether a
-//! beat is a frame's last is known only there.
+//! A frame begins when the beat that ended the one before stands at the memory's output: whether a
+//! beat is a frame's last is known only there, late in the clock. So both ways to go on are ready in registers or worked out of them, the
+//! queue chosen by [`scheduler`] and the one whose frame is in the middle, and that bit only takes one of them.
 
 use super::egress::{self, Side, frames};
-use super::{LONGEST_OUT, count_bits, data_bits, dispatch, edited_beat, kept, meta, scheduler};
+use super::scheduler::{self, high_first};
+use super::{LONGEST_OUT, count_bits, data_bits, dispatch, edited_beat, kept, meta};
 use seqnic_gen::{Circuit, Collision, GenError, Module, RamSpec, Record, Sig, clog2, mux};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{QUEUE_ROW, width};
@@ -70,7 +72,7 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
         one("head_valid", 0),
         one("behind_valid", 0),
     );
-    let waits = m.wire("waits", g.queues);
+    let (waits, several) = (m.wire("waits", g.queues), m.wire("several", g.queues));
     let pick = m.wire("pick", g.queues);
 
     // The beat at the memory's output, and what may be read behind it.
@@ -78,15 +80,18 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     let address = m.wire("read_address", beats.addr_width());
     let read = beats.read_when(issue.q(), address.q());
     let ended = mux(read_valid.q(), read.field("last"), closed.q()).named("ended");
-    let next = mux(ended, pick.q(), current.q() & waits.q()).named("next");
+    let goes_on = (current.q() & waits.q()).named("goes_on");
+    let next = mux(ended, pick.q(), goes_on).named("next");
+    m.assert("who_is_chosen_waits", !(pick.q() & !waits.q()).any());
     let advance = (out_ready | !head_valid.q()).named("advance");
     let open = (advance | !behind_valid.q()).named("open");
     let read_taken = (read_valid.q() & open).named("read_taken");
-    issue.drive(next.any() & (!read_valid.q() | open));
+    let free = (open | !read_valid.q()).named("free");
+    issue.drive(mux(ended, pick.q().any(), goes_on.any()) & free);
     read_valid.set(issue.q() | (read_valid.q() & !open));
 
     // A beat passes if nothing is in front of it: of other frames, or of its own.
-    let in_front = mux(closed.q(), waits.q(), current.q() & waits.q()).any();
+    let in_front = mux(closed.q(), waits.q().any(), goes_on.any());
     let passes = (push & open & !read_valid.q() & !in_front).named("passes");
     let stores = (push & !passes).named("stores");
     m.assert(
@@ -98,9 +103,9 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     let shown_last = mux(read_valid.q(), read.field("last"), beat.field("last"));
     closed.set_when(read_valid.q() | passes, shown_last);
 
-    let (mut waiting, mut rooms) = (vec![], vec![]);
-    let (mut write_at, mut read_at) = (vec![], vec![]);
-    let (mut user_write_at, mut user_read_at) = (vec![], vec![]);
+    let (mut waiting, mut more_wait, mut rooms) = (vec![], vec![], vec![]);
+    let (mut write_at, mut user_write_at) = (vec![], vec![]);
+    let (mut first_at, mut next_at, mut user_read_at) = (vec![], vec![], vec![]);
     // What may still be on its way from `dispatch` is not in the counts.
     let longest = g.beats(LONGEST_OUT) + dispatch::DECIDED_BEFORE;
     for n in 0..g.queues {
@@ -117,16 +122,33 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
         let user_fits =
             users_in.le(users_in.lit(u128::from(frames - 1 - dispatch::DECIDED_BEFORE)));
         rooms.push(fits & user_fits);
-        waiting.push(beats_in.any());
+        let (some, several) = (
+            one(&format!("beats_{n}_some"), 0),
+            one(&format!("beats_{n}_several"), 0),
+        );
+        let (more, fewer) = (written & !taken, taken & !written);
+        some.set(several.q() | written | (some.q() & !taken));
+        let many = beats_in.gt(beats_in.lit(2));
+        several.set(many | (several.q() & !fewer) | (some.q() & more));
+        m.assert(
+            &format!("counted_{n}"),
+            some.q().eq(beats_in.any()) & several.q().eq(beats_in.gt(beats_in.lit(1))),
+        );
+        waiting.push(some.q());
+        more_wait.push(several.q());
         let region = m.lit(queue_bits, n.into());
         let place = |at| region.cat(at);
         write_at.push((to.bit(n), place(at[0])));
-        read_at.push((next.bit(n), place(at[1])));
+        first_at.push((pick.q().bit(n), place(at[1])));
+        next_at.push((current.q().bit(n), place(at[1])));
         user_write_at.push((to.bit(n), place(user_at[0])));
-        user_read_at.push((next.bit(n), place(user_at[1])));
+        user_read_at.push((pick.q().bit(n), place(user_at[1])));
     }
     waits.drive(m.concat(&high_first(waiting)));
-    address.drive(m.select_onehot(&read_at));
+    several.drive(m.concat(&high_first(more_wait)));
+    let first_at = m.select_onehot(&first_at).named("first_at");
+    let next_at = m.select_onehot(&next_at).named("next_at");
+    address.drive(mux(ended, first_at, next_at));
     beats.write(stores, m.select_onehot(&write_at), arriving);
     users.write(stores & first, m.select_onehot(&user_write_at), user_in);
     let user_read = users.read_when(issue.q() & ended, m.select_onehot(&user_read_at));
@@ -142,6 +164,10 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
         &[
             ("rows", rows),
             ("waits", waits.q()),
+            ("several", several.q()),
+            ("free", free),
+            ("ended", ended),
+            ("current", current.q()),
             ("charge", charge),
             ("bytes", bytes),
         ],
@@ -202,11 +228,6 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     m.output("m_tuser", out.field("error").cat(out.field("user")));
     m.output("busy", waits.any() | read_valid.q() | head_valid.q());
     m.finish()
-}
-
-/// Bits as they are joined: the highest first.
-fn high_first(bits: Vec<Sig<'_>>) -> Vec<Sig<'_>> {
-    bits.into_iter().rev().collect()
 }
 
 /// Rows in use of a region of `rows`, and the next to write and to read.

@@ -4,23 +4,31 @@
 //! Varghese 1996), charged as bytes leave: a frame's length is not known when it starts. A queue of them is
 //! served while its balance is above 0; when none that waits has one, all are topped up, and the choice of
 //! that clock is by what they have then, so that the output does not idle for it.
+//!
+//! The choice is made a clock ahead, for each case of what may happen in between, so that it comes from a register: whether
+//! a frame ends is known late in a clock.
 
 use seqnic_gen::{Circuit, GenError, Module, Sig, mux};
 use seqnic_spec::tables::QUEUE_ROW;
 
 use super::record;
 
-/// Bits of a balance, two's complement: what is topped up at most, less the longest frame and some beats
-/// whose charge is on its way.
+/// Bits of a balance, two's complement: what two of the greatest quanta need, [`DEEP_BIT`] needs less.
 const BALANCE_BITS: u32 = 18;
 /// A weight is worth so many bytes a round: 2^8.
 const QUANTUM_BITS: u32 = 8;
+/// Who owes more than 2^14 bytes, which is more than the longest frame, is charged nothing. One that waits alone each time
+/// its frame starts, and not while it leaves, would owe more and more.
+const DEEP_BIT: u32 = 14;
 /// Bits of the bytes charged in one clock.
 pub const CHARGE_BITS: u32 = 7;
 
-/// Takes `rows` ([`QUEUE_ROW`] of each queue, the lowest first), `waits` (one bit for each queue: it has a beat to give that is a frame's
-/// first), `charge` and `bytes` (the queue of the beat that leaves, one bit, and its bytes). Gives `pick`, at most one
-/// bit, for this clock.
+/// Takes `rows` ([`QUEUE_ROW`] of each queue, the lowest first), `waits` and `several` (one bit for each queue: it has a
+/// beat to give, more than one), `free` (a beat is taken in this clock if there is one), `ended` (that is a frame's first, of the
+/// queue `pick`; else it is of `current`), `charge` and `bytes` (the queue of the beat that leaves, one bit, and its bytes).
+///
+/// Gives `pick`, at most one bit, from a register: who is served if a frame may start in this clock. It has
+/// a beat then. What came in the clock before does not count yet.
 ///
 /// # Errors
 /// None for 2 to 8 queues.
@@ -32,6 +40,10 @@ pub fn build(queues: u32) -> Result<Circuit, Vec<GenError>> {
     let row = record(&QUEUE_ROW);
     let rows = m.input("rows", row.width() * queues);
     let waits = m.input("waits", queues);
+    let several = m.input("several", queues);
+    let free = m.input("free", 1);
+    let ended = m.input("ended", 1);
+    let current = m.input("current", queues);
     let charge = m.input("charge", queues);
     let bytes = m.input("bytes", CHARGE_BITS);
 
@@ -40,58 +52,85 @@ pub fn build(queues: u32) -> Result<Circuit, Vec<GenError>> {
         .into_iter()
         .map(|r| r.with_record(&row))
         .collect();
-    fn from(bits: Vec<Sig<'_>>) -> Vec<Sig<'_>> {
-        bits.into_iter().rev().collect()
-    }
-    let strict = m.concat(&from(rows.iter().map(|r| r.field("strict")).collect()));
+    let strict = m.concat(&high_first(
+        rows.iter().map(|r| r.field("strict")).collect(),
+    ));
     let sharing = (waits & !strict).named("sharing");
-    // Taking the lowest bit away leaves nothing.
-    let alone = (!(sharing & (sharing - sharing.lit(1))).any()).named("alone");
-    let charged = (charge & !strict)
-        .when((sharing & !charge).any())
-        .named("charged");
+    m.assert("what_leaves_has_bytes", !charge.any() | bytes.any());
+    // Below the quanta; of them it is one less.
+    let less = m.reg_no_reset("less", QUANTUM_BITS);
+    less.set(m.lit(QUANTUM_BITS, 0) - bytes.zext(QUANTUM_BITS));
 
     let topped_up = m.wire("topped_up", 1);
     let (mut above, mut above_then) = (vec![], vec![]);
     for (n, row) in (0..).zip(&rows) {
         let weight = row.field("weight");
-        let weight = mux(weight.any(), weight, weight.lit(1));
-        let quantum = weight
-            .cat(m.lit(QUANTUM_BITS, 0))
-            .zext(BALANCE_BITS)
-            .named(&format!("quantum_{n}"));
-        let balance = m.reg(&format!("balance_{n}"), BALANCE_BITS, 0);
-        let paid = bytes.when(charged.bit(n)).zext(BALANCE_BITS);
-        let more = quantum.when(topped_up.q());
-        let sum = (balance.q() + more - paid).named(&format!("sum_{n}"));
-        // One that does not wait keeps what it owes, not what it could have had.
-        let kept = sharing.bit(n) | sum.msb();
-        let next = sum.when(kept).named(&format!("next_{n}"));
-        balance.set(next);
-        let now = m.reg(&format!("above_{n}"), 1, 0);
-        now.set(positive(next));
-        // A quantum is more than nothing.
-        let then = m.reg(&format!("above_then_{n}"), 1, 1);
-        then.set(positive(next + quantum));
-        above.push(now.q());
-        above_then.push(then.q());
-    }
-    let above = (m.concat(&from(above)) & sharing).named("above");
-    let above_then = (m.concat(&from(above_then)) & sharing).named("above_then");
-    let none = (!above.any()).named("none_above");
-    topped_up.drive(none);
+        let bits = weight.width();
+        let (quanta, but_one) = (
+            m.reg(&format!("quanta_{n}"), bits, 1),
+            m.reg(&format!("quanta_but_one_{n}"), bits, 0),
+        );
+        quanta.set(weight | (!weight.any()).zext(bits));
+        but_one.set(weight - weight.any().zext(bits));
 
-    // One that waits alone is served whatever its balance.
-    let open = mux(none, above_then, above) | sharing.when(alone);
-    let first = (waits & strict).named("first");
-    let choice = mux(first.any(), first, open).named("choice");
-    m.output("pick", highest(choice));
+        // The balance less 1: its sign says whether there is anything above 0.
+        let all = (1 << BALANCE_BITS) - 1;
+        let balance = m.reg(&format!("balance_{n}"), BALANCE_BITS, all);
+        let owed = balance.q();
+        let deep = owed.msb() & !owed.slice(DEEP_BIT, BALANCE_BITS - DEEP_BIT).all();
+        // Who waits alone pays nothing.
+        let others = (0..queues).filter(|q| *q != n).map(|q| sharing.bit(q));
+        let others = m.or(&others.collect::<Vec<_>>());
+        let charged = m.reg(&format!("charged_{n}"), 1, 0);
+        charged.set(charge.bit(n) & (others & !strict.bit(n) & !deep));
+        let charged = charged.q();
+
+        let low = less.q().when(charged);
+        let high = BALANCE_BITS - QUANTUM_BITS;
+        let one = mux(charged, but_one.q(), quanta.q()).named(&format!("quantum_{n}"));
+        let two = one.cat(charged);
+        let none = charged.repl(high);
+        let sum = owed + mux(topped_up.q(), one.zext(high), none).cat(low);
+        let sum = sum.named(&format!("sum_{n}"));
+        // What it would be with one quantum more, so that the sign of that is a register's too.
+        let then = owed + mux(topped_up.q(), two.zext(high), one.zext(high)).cat(low);
+        let then = then.named(&format!("then_{n}"));
+        // One that does not wait keeps what it owes, not what it could have had.
+        let lost = !sharing.bit(n) & !sum.msb();
+        balance.set(sum | lost.repl(BALANCE_BITS));
+        let now = m.reg(&format!("above_{n}"), 1, 0);
+        now.set(sharing.bit(n) & !sum.msb());
+        let later = m.reg(&format!("above_then_{n}"), 1, 1);
+        later.set(!strict.bit(n) & !then.msb());
+        above.push(now.q());
+        above_then.push(later.q());
+    }
+    let above = m.concat(&high_first(above)).named("above");
+    let above_then = m.concat(&high_first(above_then)).named("above_then");
+    topped_up.drive(!(above & waits).any());
+
+    let choose = |waits| choice(waits, strict, above, above_then);
+    let pick = m.reg("pick", queues, 0);
+    let [new, same] = [pick.q(), current].map(|gives| choose(waits & !(gives & !several)));
+    pick.set(mux(free, mux(ended, new, same), choose(waits)));
+    m.output("pick", pick.q());
     m.finish()
 }
 
-/// Above 0, in two's complement.
-fn positive(of: Sig<'_>) -> Sig<'_> {
-    !of.msb() & of.any()
+/// Bits as they are joined: the highest first.
+pub(super) fn high_first(bits: Vec<Sig<'_>>) -> Vec<Sig<'_>> {
+    bits.into_iter().rev().collect()
+}
+
+/// Who is served among those that wait.
+fn choice<'m>(waits: Sig<'m>, strict: Sig<'m>, above: Sig<'m>, above_then: Sig<'m>) -> Sig<'m> {
+    let (first, sharing) = (waits & strict, waits & !strict);
+    let now = above & waits;
+    let then = highest(above_then & waits).when(!now.any());
+    // One that waits alone is served whatever its balance.
+    let alone = highest(sharing).eq(sharing);
+    let open = highest(now) | then | sharing.when(alone);
+    highest(first) | open.when(!first.any())
 }
 
 /// The highest bit that is set alone, or none.
@@ -115,15 +154,20 @@ mod tests {
     use crate::stream::testbench::built;
     use crate::testing::Random;
     use seqnic_gen::{Bits, Sim};
+    use std::collections::VecDeque;
 
     /// An output that sends frames of the queue that is picked, each beat charged a clock later.
     struct Output {
         sim: Sim,
+        /// Lengths of the frames that wait, by queue.
+        frames: Vec<VecDeque<u64>>,
         /// Beats to go of the frame in hand, its queue, and bytes of its last beat.
-        open: Option<(u64, u32, u64)>,
+        open: Option<(u64, usize, u64)>,
         charge: (u64, u64),
         sent: Vec<u64>,
-        /// Clocks in which somebody waited and nothing was sent.
+        /// Queues that waited in the clock before.
+        waited: u64,
+        /// Clocks in which somebody waited who could have been chosen, and nothing was sent.
         idle: u64,
     }
 
@@ -142,40 +186,77 @@ mod tests {
             sim.set_bits("rows", &bits);
             Output {
                 sim,
+                frames: vec![VecDeque::new(); rows.len()],
                 open: None,
                 charge: (0, 0),
                 sent: vec![0; rows.len()],
+                waited: 0,
                 idle: 0,
             }
         }
 
-        /// A clock in which the queues of `waits` have frames of so many bytes; the queue that begins one.
-        fn clock(&mut self, waits: u64, length: impl FnOnce(u32) -> u64) -> Option<u32> {
+        /// Queues that have more than `beats` beats.
+        fn with_more_than(&self, beats: u64) -> u64 {
+            let has = |queue: usize| -> u64 {
+                let open = self.open.map_or(0, |(left, of, _)| match of == queue {
+                    true => left,
+                    false => 0,
+                });
+                let frames = self.frames[queue].iter();
+                open + frames.map(|length| length.div_ceil(64)).sum::<u64>()
+            };
+            (0..self.frames.len())
+                .map(|queue| u64::from(has(queue) > beats) << queue)
+                .sum()
+        }
+
+        /// A clock in which a beat may leave or not; the queue that begins a frame.
+        fn clock(&mut self, free: bool) -> Option<usize> {
             let (charge, bytes) = self.charge;
+            let waits = self.with_more_than(0);
             self.sim.set("waits", waits);
+            self.sim.set("several", self.with_more_than(1));
+            self.sim.set("free", free.into());
+            self.sim.set("ended", self.open.is_none().into());
+            self.sim
+                .set("current", self.open.map_or(1, |(_, of, _)| 1 << of));
             self.sim.set("charge", charge);
             self.sim.set("bytes", bytes);
             let pick = self.sim.get("pick");
-            assert!(pick.count_ones() <= 1 && pick & !waits == 0);
+            assert!(
+                pick.count_ones() <= 1 && pick & !waits == 0,
+                "{pick:b} of {waits:b}"
+            );
             let mut begun = None;
-            if self.open.is_none() && pick != 0 {
-                let queue = pick.trailing_zeros();
-                let length = length(queue);
+            if self.open.is_none() && free && pick != 0 {
+                let queue = pick.trailing_zeros() as usize;
+                let length = self.frames[queue].pop_front().unwrap();
                 self.open = Some((length.div_ceil(64), queue, (length - 1) % 64 + 1));
                 begun = Some(queue);
             }
             self.charge = (0, 0);
-            match self.open {
-                None => self.idle += u64::from(waits != 0),
+            match self.open.filter(|_| free) {
+                None => self.idle += u64::from(free && waits & self.waited != 0),
                 Some((beats, queue, last)) => {
                     let bytes = if beats == 1 { last } else { 64 };
-                    self.sent[queue as usize] += bytes;
+                    self.sent[queue] += bytes;
                     self.charge = (1 << queue, bytes);
                     self.open = (beats > 1).then_some((beats - 1, queue, last));
                 }
             }
+            self.waited = waits;
             self.sim.step();
             begun
+        }
+
+        /// A clock in which each of these queues has frames, of so many bytes.
+        fn full(&mut self, queues: &[usize], mut length: impl FnMut(usize) -> u64) {
+            for queue in queues {
+                while self.frames[*queue].len() < 2 {
+                    self.frames[*queue].push_back(length(*queue));
+                }
+            }
+            self.clock(true);
         }
     }
 
@@ -196,7 +277,7 @@ mod tests {
         let weights = [1, 2, 5, 16];
         let rows = weights.map(|w| (0, w));
         // One length for all, long ones for the light, short ones for the light, anything.
-        let lengths: [fn(u32, &mut Random) -> u64; 4] = [
+        let lengths: [fn(usize, &mut Random) -> u64; 4] = [
             |_, _| 60,
             |queue, _| if queue < 2 { 9216 } else { 60 },
             |queue, _| if queue < 2 { 60 } else { 9216 },
@@ -206,7 +287,7 @@ mod tests {
             let mut random = Random::new(n as u64);
             let mut output = Output::new(&rows);
             for _ in 0..400_000 {
-                output.clock(0b1111, |queue| length(queue, &mut random));
+                output.full(&[0, 1, 2, 3], |queue| length(queue, &mut random));
             }
             let found = unevenness(&output.sent, &weights);
             assert!(found < 1.05, "case {n}: {:?}, {found}", output.sent);
@@ -225,26 +306,28 @@ mod tests {
         let mut random = Random::new(5);
         let (mut since, mut high) = (0u64, [0u64; 2]);
         for _ in 0..200_000 {
-            let waits = 0b0011 | u64::from(since > 0) << 3 | 0b0100;
-            if since == 0 && random.one_in(9) {
-                since = 1;
+            for queue in [0, 1] {
+                while output.frames[queue].len() < 2 {
+                    output.frames[queue].push_back(600);
+                }
             }
-            // Queue 2 has a frame now and then.
-            let waits = if random.one_in(3) {
-                waits
-            } else {
-                waits & !0b0100
-            };
-            match output.clock(waits, |_| 600) {
+            // Strict ones have a frame now and then.
+            for queue in [2, 3] {
+                if output.frames[queue].is_empty() && random.one_in(19) {
+                    output.frames[queue].push_back(600);
+                }
+            }
+            since += u64::from(!output.frames[3].is_empty());
+            let waited = output.waited;
+            match output.clock(true) {
                 Some(3) => {
                     assert!(since <= 11, "{since}");
                     since = 0;
                     high[1] += 1;
                 }
                 begun => {
-                    assert!(begun.is_none() || waits & 0b1000 == 0);
+                    assert!(begun.is_none() || waited & 0b1000 == 0 || since <= 1);
                     high[0] += u64::from(begun == Some(2));
-                    since += u64::from(since > 0);
                 }
             }
         }
@@ -260,18 +343,68 @@ mod tests {
     fn one_that_waits_alone_is_served_at_once_whatever_it_owes() {
         let mut output = Output::new(&[(0, 1), (0, 1)]);
         // A long frame while the other waits.
-        while output.clock(0b11, |_| 9216) != Some(1) {}
-        while output.open.is_some() {
-            output.clock(0b11, |_| 60);
+        output.frames[0].push_back(60);
+        output.frames[1].push_back(9216);
+        for _ in 0..200 {
+            output.clock(true);
         }
-        for n in 0..200 {
-            assert_eq!(output.clock(0b10, |_| 60), Some(1), "clock {n}");
-        }
+        assert_eq!(output.sent, [60, 9216]);
+        output.idle = 0;
+        (0..200).for_each(|_| output.full(&[1], |_| 60));
+        assert_eq!(output.idle, 0);
+        assert!(output.sent[1] >= 9216 + 199 * 60);
         // What it saved while alone is nothing: the other is not behind it.
         output.sent = vec![0; 2];
-        (0..4000).for_each(|_| {
-            output.clock(0b11, |_| 60);
-        });
+        (0..4000).for_each(|_| output.full(&[0, 1], |_| 60));
         assert!(unevenness(&output.sent, &[1, 1]) < 1.1, "{:?}", output.sent);
+    }
+
+    /// The other's frame always comes when a long one has just begun, which began alone and is charged.
+    #[test]
+    fn a_debt_has_an_end() {
+        let mut output = Output::new(&[(0, 1), (0, 1)]);
+        let (mut long, mut since) = (0, 0);
+        while long < 200 {
+            while output.frames[0].len() < 2 {
+                output.frames[0].push_back(9216);
+            }
+            if output.clock(true) == Some(0) {
+                assert!(
+                    output.frames[1].is_empty(),
+                    "{long}: the other waits for two"
+                );
+                output.frames[1].push_back(60);
+                (long, since) = (long + 1, 0);
+            }
+            since += 1;
+            assert!(since < 300, "{long}: nobody is served");
+        }
+    }
+
+    /// One-beat frames leave in every clock, however few wait in which queue, and the last of one and the first of another
+    /// behind each other; with pauses too.
+    #[test]
+    fn no_clock_is_lost_while_somebody_waits() {
+        for (rows, pauses) in [
+            ([(0, 1), (0, 1), (0, 1), (0, 1)], false),
+            ([(0, 1), (0, 4), (1, 0), (1, 0)], false),
+            ([(0, 2), (0, 1), (0, 9), (1, 0)], true),
+        ] {
+            let mut random = Random::new(7);
+            let mut output = Output::new(&rows);
+            let mut begun = 0;
+            for clock in 0..50_000 {
+                let inside: usize = output.frames.iter().map(VecDeque::len).sum();
+                // As many as leave, and a few that wait.
+                if inside < 3 || (clock % 500 > 400 && inside < 40) {
+                    let queue = random.below(4) as usize;
+                    output.frames[queue].push_back(60);
+                }
+                let free = !pauses || !random.one_in(3);
+                begun += u64::from(output.clock(free).is_some());
+            }
+            assert_eq!(output.idle, 0);
+            assert!(begun > if pauses { 30_000 } else { 49_000 }, "{begun}");
+        }
     }
 }
