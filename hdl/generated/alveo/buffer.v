@@ -28,103 +28,117 @@ module buffer (
 );
     reg  [10:0] written;
     reg  [10:0] read_at;
-    reg  [10:0] start_0;
-    reg  [10:0] start_1;
-    reg  [10:0] start_2;
-    reg  [10:0] start_3;
     reg  [10:0] freed;
+    reg  [10:0] seen;
     reg  [10:0] visible;
     reg  [10:0] visible_less;
     wire ends_in_ready;
-    reg  edits_valid;
+    wire end_at_head_in_ready;
     wire ends_out_valid;
-    reg  [1115:0] edits_word;
-    reg  fresh;
-    reg  [3:0] in_front;
-    wire [37:0] ends_out_data;
+    wire [38:0] ends_out_data;
     wire [7:0] ends_count;
+    reg  edits_valid;
+    wire end_at_head_out_valid;
+    reg  [1126:0] edits_word;
+    reg  [3:0] in_front;
+    wire [38:0] end_at_head_out_data;
     reg  room_q;
     wire edits_in_ready;
-    reg  edits_behind_valid;
+    reg  frame_begins;
+    wire starts_in_ready;
+    wire starts_out_valid;
+    wire [10:0] starts_out_data;
+    wire [7:0] starts_count;
     wire [5:0] edits_count;
+    reg  edit_behind_valid;
     wire edits_out_valid;
-    wire [1106:0] edits_out_data;
-    reg  [1115:0] edits_behind;
+    wire [1126:0] edits_out_data;
+    reg  [1126:0] edit_behind;
+    reg  fresh;
     reg  started;
     reg  [511:0] ring_even_q;
     reg  [511:0] ring_odd_q;
     reg [511:0] ring_even [0:511];
     reg [511:0] ring_odd [0:511];
-    wire and_22 = valid & ~written[0];
-    wire and_24 = valid & written[0];
+    wire and_19 = valid & ~written[0];
+    wire and_21 = valid & written[0];
     wire frame_written = valid & beat[519];
-    wire [10:0] diff_29 = written - 11'd1;
-    wire [10:0] sum_31 = written + 11'd1;
+    wire [10:0] diff_26 = written - 11'd1;
     wire end_in_ready = ends_in_ready;
-    wire or_38 = ~frame_written | end_in_ready;
+    wire or_34 = ~frame_written | end_in_ready;
+    wire ends_out_ready = end_at_head_in_ready;
     wire [5:0] offset = edits_word[254:249];
-    wire [7:0] cat_47 = {6'd0, edits_word[256:255]};
-    wire [10:0] at = fresh ? (cat_47[1] ? (cat_47[0] ? start_3 : start_2) : (cat_47[0] ? start_1 : start_0)) : read_at;
-    wire [6:0] cat_60 = {6'd0, edits_word[263]};
-    wire [3:0] front = fresh ? cat_60[3:0] : in_front;
-    wire packet = ~(|front);
-    wire and_68 = edits_valid & ((ends_out_valid | ((|offset) ? (at != visible_less) : (at != visible))) | ~packet);
-    wire go = and_68 & ~hold;
-    wire ended = ends_out_valid & (ends_out_data[29:20] == at[9:0]);
-    wire at_end = ends_out_valid & (ends_out_data[9:0] == at[9:0]);
-    wire [8:0] cat_82 = {2'd0, ends_out_data[36:30]};
-    wire next_end = ends_out_valid & (ends_out_data[19:10] == at[9:0]);
-    wire or_94 = (ended | (at_end & (cat_82 <= edits_word[1115:1107]))) | (next_end & ((cat_82 + 9'h40) <= edits_word[1115:1107]));
-    wire finish = (go & packet) & or_94;
+    wire packet = ~(|in_front);
+    wire or_53 = (end_at_head_out_valid | ((|offset) ? (read_at != visible_less) : (read_at != visible))) | ~packet;
+    wire go = (edits_valid & or_53) & ~hold;
+    wire ended = end_at_head_out_valid & (end_at_head_out_data[29:20] == read_at[9:0]);
+    wire at_end = end_at_head_out_valid & (end_at_head_out_data[9:0] == read_at[9:0]);
+    wire [8:0] cat_68 = {2'd0, end_at_head_out_data[37:31]};
+    wire next_end = end_at_head_out_valid & (end_at_head_out_data[19:10] == read_at[9:0]);
+    wire or_80 = (ended | (at_end & (cat_68 <= edits_word[1115:1107]))) | (next_end & ((cat_68 + 9'h40) <= edits_word[1115:1107]));
+    wire finish = (go & packet) & or_80;
     wire frame_read = finish & edits_word[65];
-    wire ends_out_ready = frame_read;
+    wire end_at_head_out_ready = frame_read;
     wire [10:0] used = written - freed;
-    wire le_102 = used <= 11'h400;
+    wire le_87 = used <= 11'h400;
     wire edits_store_ready = edits_in_ready;
     wire edit_in_ready = edits_store_ready;
-    wire or_110 = ~edit_valid | edit_in_ready;
-    wire edits_head_ready = finish;
-    wire edits_advance = edits_head_ready | ~edits_valid;
-    wire edits_open = edits_advance | ~edits_behind_valid;
+    wire or_95 = ~edit_valid | edit_in_ready;
+    wire frame_starts = valid & frame_begins;
+    wire start_in_ready = starts_in_ready;
+    wire or_101 = ~frame_starts | start_in_ready;
+    wire starts_out_ready = edit_valid & edit[65];
+    wire or_109 = ~edit_valid | starts_out_valid;
+    wire [19:0] cat_124 = {
+        starts_out_data + {3'd0, {6'd0, edit[256:255]}},
+        ({3'd0, edit[254:249]} + 9'h40) - {3'd0, edit[262:257]}
+    };
+    wire [1126:0] cat_125 = {cat_124, edit};
     wire edits_store_empty = ~(|edits_count);
-    wire edits_passes = edits_open & edits_store_empty;
-    wire edits_out_ready = edits_open;
-    wire edits_more = edits_out_valid | (edit_valid & edits_store_empty);
-    wire [1106:0] mux_130 = edits_out_valid ? edits_out_data : edit;
-    wire [1115:0] cat_139 = {({3'd0, mux_130[254:249]} + 9'h40) - {3'd0, mux_130[262:257]}, mux_130};
-    wire or_151 = ~edits_behind_valid | edits_valid;
+    wire edits_ready = finish;
+    wire edits_advance = edits_ready | ~edits_valid;
+    wire not_134 = ~edit_behind_valid;
+    wire edit_passes = edits_store_empty & (edits_advance | not_134);
+    wire edit_stored = edit_valid & ~edit_passes;
+    wire edits_out_ready = not_134;
+    wire and_144 = edit_valid & edits_store_empty;
+    wire edits_more = and_144 | (edits_out_valid & not_134);
+    wire [1126:0] mux_147 = edits_out_valid ? edits_out_data : cat_125;
+    wire edit_comes = edits_advance & (edit_behind_valid | edits_more);
+    wire [1126:0] mux_150 = edit_behind_valid ? edit_behind : mux_147;
+    wire or_158 = ~edit_behind_valid | edits_valid;
     assign edit_now = edits_word[1106:0];
     wire [5:0] moved = edits_word[262:257];
-    wire [10:0] next = at + 11'd1;
-    wire [10:0] needed = (|offset) ? next : at;
+    wire [10:0] next = read_at + 11'd1;
+    wire [10:0] needed = (|offset) ? next : read_at;
     wire [10:0] ahead = visible - needed;
-    wire or_167 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 11'h400));
-    wire [8:0] last_count = (((cat_82 + {3'd0, moved}) - {3'd0, offset}) + ({9{next_end}} & 9'h40)) - ({9{ended}} & 9'h40);
-    wire [10:0] behind = ended ? at : (next_end ? (at + 11'd2) : (at + 11'd1));
+    wire or_175 = ~((go & packet) & ~end_at_head_out_valid) | ((|ahead) & (ahead <= 11'h400));
+    wire [8:0] last_count = (((cat_68 + {3'd0, moved}) - {3'd0, offset}) + ({9{next_end}} & 9'h40)) - ({9{ended}} & 9'h40);
+    wire [6:0] cat_195 = {6'd0, mux_150[263]};
     assign slot = {
-        ends_out_data[37],
+        end_at_head_out_data[38],
         last_count[6:0],
         finish,
         ~(ended | at_end),
         ~ended,
-        at[0],
+        read_at[0],
         packet,
         packet & (fresh | ~started),
         fresh
     };
     wire [8:0] next_9_1 = next[9:1];
-    wire [8:0] at_9_1 = at[9:1];
-    wire and_237 = go & ~ends_out_valid;
-    wire and_239 = finish & ~edits_word[65];
-    wire and_240 = finish & ended;
+    wire [8:0] read_at_9_1 = read_at[9:1];
+    wire and_225 = go & ~end_at_head_out_valid;
+    wire and_227 = finish & ~edits_word[65];
+    wire and_228 = finish & ended;
     assign slot_valid = go;
     assign room = room_q;
 
-    stream_fifo_w38_d128 ends (
+    stream_fifo_w39_d128 ends (
         .clk(clk),
         .rst(rst),
         .in_valid(frame_written),
-        .in_data({beat[520], beat[518:512], sum_31[9:0], diff_29[9:0], written[9:0]}),
+        .in_data({beat[520], beat[518:512], written + 11'd1, diff_26[9:0], written[9:0]}),
         .out_ready(ends_out_ready),
         .in_ready(ends_in_ready),
         .out_valid(ends_out_valid),
@@ -132,11 +146,34 @@ module buffer (
         .count(ends_count)
     );
 
-    stream_fifo_w1107_d32 edits (
+    stream_register_w39 end_at_head (
         .clk(clk),
         .rst(rst),
-        .in_valid(edit_valid & ~edits_passes),
-        .in_data(edit),
+        .in_valid(ends_out_valid),
+        .in_data(ends_out_data),
+        .out_ready(end_at_head_out_ready),
+        .in_ready(end_at_head_in_ready),
+        .out_valid(end_at_head_out_valid),
+        .out_data(end_at_head_out_data)
+    );
+
+    stream_fifo_w11_d128 starts (
+        .clk(clk),
+        .rst(rst),
+        .in_valid(frame_starts),
+        .in_data(written),
+        .out_ready(starts_out_ready),
+        .in_ready(starts_in_ready),
+        .out_valid(starts_out_valid),
+        .out_data(starts_out_data),
+        .count(starts_count)
+    );
+
+    stream_fifo_w1127_d32 edits (
+        .clk(clk),
+        .rst(rst),
+        .in_valid(edit_stored),
+        .in_data(cat_125),
         .out_ready(edits_out_ready),
         .in_ready(edits_in_ready),
         .out_valid(edits_out_valid),
@@ -145,9 +182,9 @@ module buffer (
     );
 
     always @(posedge clk) begin
-        if (edits_advance & (edits_behind_valid | edits_more)) edits_word <= edits_behind_valid ? edits_behind : cat_139;
-        if (go) in_front <= front - {3'd0, ~packet};
-        if ((edits_advance == edits_behind_valid) & edits_more) edits_behind <= cat_139;
+        if (edit_comes) edits_word <= mux_150;
+        if (go | edit_comes) in_front <= edit_comes ? cat_195[3:0] : (in_front - {3'd0, ~packet});
+        if ((edits_advance == edit_behind_valid) & edits_more) edit_behind <= mux_147;
         if (go) started <= packet;
         even <= ring_even_q;
         odd <= ring_odd_q;
@@ -157,33 +194,29 @@ module buffer (
         if (rst) begin
             written <= 11'd0;
             read_at <= 11'd0;
-            start_0 <= 11'd0;
-            start_1 <= 11'd1;
-            start_2 <= 11'd2;
-            start_3 <= 11'd3;
             freed <= 11'd0;
+            seen <= 11'd0;
             visible <= 11'd0;
             visible_less <= 11'h7ff;
             edits_valid <= 1'd0;
-            fresh <= 1'd1;
             room_q <= 1'd0;
-            edits_behind_valid <= 1'd0;
+            frame_begins <= 1'd1;
+            edit_behind_valid <= 1'd0;
+            fresh <= 1'd1;
             edit_taken <= 1'd0;
             frame_done <= 1'd0;
         end else begin
             written <= written + {10'd0, valid};
-            if (go) read_at <= packet ? next : at;
-            if (frame_read) start_0 <= behind;
-            if (frame_read) start_1 <= ended ? (at + 11'd1) : (next_end ? (at + 11'd3) : (at + 11'd2));
-            if (frame_read) start_2 <= ended ? (at + 11'd2) : (next_end ? (at + 11'd4) : (at + 11'd3));
-            if (frame_read) start_3 <= ended ? (at + 11'd3) : (next_end ? (at + 11'd5) : (at + 11'd4));
-            if ((go & packet) & edits_word[65]) freed <= finish ? behind : next;
-            visible <= written;
-            visible_less <= written - 11'd1;
-            if (edits_advance) edits_valid <= edits_behind_valid | edits_more;
-            if (go) fresh <= finish;
+            if (go | edit_comes) read_at <= edit_comes ? mux_150[1126:1116] : (packet ? next : read_at);
+            if ((go & packet) & edits_word[65]) freed <= finish ? end_at_head_out_data[30:20] : next;
+            seen <= written;
+            visible <= seen;
+            visible_less <= seen - 11'd1;
+            if (edits_advance) edits_valid <= edit_behind_valid | edits_more;
             room_q <= used <= 11'h3f8;
-            edits_behind_valid <= edits_advance ? (edits_behind_valid & edits_more) : (edits_behind_valid | edits_more);
+            if (valid) frame_begins <= beat[519];
+            edit_behind_valid <= edits_advance ? (edit_behind_valid & and_144) : (edit_behind_valid | edits_more);
+            if (go) fresh <= finish;
             edit_taken <= finish;
             frame_done <= frame_read;
         end
@@ -194,53 +227,54 @@ module buffer (
     end
 
     always @(posedge clk) begin
-        if (and_22) ring_even[written[9:1]] <= beat[511:0];
+        if (and_19) ring_even[written[9:1]] <= beat[511:0];
     end
 
     always @(posedge clk) begin
-        ring_odd_q <= ring_odd[at_9_1];
+        ring_odd_q <= ring_odd[read_at_9_1];
     end
 
     always @(posedge clk) begin
-        if (and_24) ring_odd[written[9:1]] <= beat[511:0];
+        if (and_21) ring_odd[written[9:1]] <= beat[511:0];
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            end_has_a_slot: assert (or_38);
-            ring_not_overrun: assert (le_102);
-            edit_has_a_slot: assert (or_110);
-            edits_behind_only_with_head: assert (or_151);
-            reads_what_is_written: assert (or_167);
-            cut_through: cover (and_237);
-            copy_reads_again: cover (and_239);
-            beat_of_the_read_before: cover (and_240);
+            end_has_a_slot: assert (or_34);
+            ring_not_overrun: assert (le_87);
+            edit_has_a_slot: assert (or_95);
+            start_has_a_slot: assert (or_101);
+            start_is_there: assert (or_109);
+            edit_behind_only_with_head: assert (or_158);
+            edit_waits_in_memory: cover (edits_out_valid);
+            reads_what_is_written: assert (or_175);
+            cut_through: cover (and_225);
+            copy_reads_again: cover (and_227);
+            beat_of_the_read_before: cover (and_228);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, diff_29, sum_31, or_38, cat_47, cat_60, ends_count, le_102, or_110, or_151, or_167, last_count, and_237, and_239, and_240};
+    wire _unused = &{1'b0, diff_26, or_34, ends_count, edits_word, le_87, or_95, or_101, starts_count, or_109, or_158, or_175, last_count, cat_195, and_225, and_227, and_228, edits_out_valid};
 
 `ifndef SYNTHESIS
     initial begin
         written = 11'd0;
         read_at = 11'd0;
-        start_0 = 11'd0;
-        start_1 = 11'd1;
-        start_2 = 11'd2;
-        start_3 = 11'd3;
         freed = 11'd0;
+        seen = 11'd0;
         visible = 11'd0;
         visible_less = 11'h7ff;
         edits_valid = 1'd0;
-        edits_word = 1116'd0;
-        fresh = 1'd1;
+        edits_word = 1127'd0;
         in_front = 4'd0;
         room_q = 1'd0;
-        edits_behind_valid = 1'd0;
-        edits_behind = 1116'd0;
+        frame_begins = 1'd1;
+        edit_behind_valid = 1'd0;
+        edit_behind = 1127'd0;
+        fresh = 1'd1;
         started = 1'd0;
         ring_even_q = 512'd0;
         even = 512'd0;

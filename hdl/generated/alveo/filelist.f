@@ -47,8 +47,10 @@ table_attachment.v
 table_rewrite.v
 table_encap.v
 header_prepare.v
-stream_fifo_w38_d128.v
-stream_fifo_w1107_d32.v
+stream_fifo_w39_d128.v
+stream_register_w39.v
+stream_fifo_w11_d128.v
+stream_fifo_w1127_d32.v
 buffer.v
 patch.v
 prefix.v

@@ -28,13 +28,12 @@ module buffer (
 );
     reg  [11:0] written;
     reg  [11:0] read_at;
-    reg  [11:0] start_0;
     reg  [11:0] freed;
     reg  [11:0] visible;
     reg  [11:0] visible_less;
     wire ends_in_ready;
     wire ends_out_valid;
-    wire [38:0] ends_out_data;
+    wire [39:0] ends_out_data;
     wire [5:0] ends_count;
     reg  room_q;
     reg  edit_waits;
@@ -44,6 +43,7 @@ module buffer (
     reg  [1106:0] edits_data;
     reg  finish_d1;
     reg  [6:0] most;
+    reg  [11:0] start;
     reg  armed;
     reg  fresh;
     reg  [3:0] in_front;
@@ -52,18 +52,17 @@ module buffer (
     reg  [127:0] ring_odd_q;
     reg [127:0] ring_even [0:1023];
     reg [127:0] ring_odd [0:1023];
-    wire and_19 = valid & ~written[0];
-    wire and_21 = valid & written[0];
+    wire and_18 = valid & ~written[0];
+    wire and_20 = valid & written[0];
     wire frame_written = valid & beat[133];
-    wire [11:0] diff_26 = written - 12'd1;
-    wire [11:0] sum_28 = written + 12'd1;
+    wire [11:0] diff_25 = written - 12'd1;
     wire end_in_ready = ends_in_ready;
-    wire or_35 = ~frame_written | end_in_ready;
+    wire or_33 = ~frame_written | end_in_ready;
     wire ends_out_ready = frame_done;
     wire [11:0] used = written - freed;
-    wire le_43 = used <= 12'h800;
+    wire le_41 = used <= 12'h800;
     wire edit_in_ready = ~edit_waits;
-    wire or_51 = ~edit_valid | edit_in_ready;
+    wire or_49 = ~edit_valid | edit_in_ready;
     wire edit_there = edit_valid | edit_waits;
     wire edits_ready = finish_d1;
     wire edits_free = ~edits_valid | edits_ready;
@@ -71,50 +70,47 @@ module buffer (
     wire edit_enters = edit_there & (~edit_behind_valid | edit_moves);
     wire [3:0] offset = edits_data[252:249];
     wire [3:0] moved = edits_data[260:257];
-    wire [6:0] cat_92 = {4'd0, edits_data[263:261]};
-    wire [3:0] front = in_front;
-    wire [11:0] at = read_at;
-    wire packet = ~(|front);
-    wire [11:0] next = at + 12'd1;
-    wire and_109 = armed & ((ends_out_valid | ((|offset) ? (at != visible_less) : (at != visible))) | ~packet);
-    wire go = and_109 & ~hold;
-    wire [11:0] needed = (|offset) ? next : at;
+    wire packet = ~(|in_front);
+    wire [11:0] next = read_at + 12'd1;
+    wire or_95 = (ends_out_valid | ((|offset) ? (read_at != visible_less) : (read_at != visible))) | ~packet;
+    wire go = (armed & or_95) & ~hold;
+    wire [11:0] needed = (|offset) ? next : read_at;
     wire [11:0] ahead = visible - needed;
-    wire or_123 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 12'h800));
-    wire ended = ends_out_valid & (ends_out_data[32:22] == at[10:0]);
-    wire at_end = ends_out_valid & (ends_out_data[10:0] == at[10:0]);
-    wire next_end = ends_out_valid & (ends_out_data[21:11] == at[10:0]);
-    wire [6:0] cat_136 = {2'd0, ends_out_data[37:33]};
-    wire finish = (go & packet) & ((ended | (at_end & (cat_136 <= most))) | (next_end & ((cat_136 + 7'h10) <= most)));
-    wire [6:0] last_count = (((cat_136 + {3'd0, moved}) - {3'd0, offset}) + ({7{next_end}} & 7'h10)) - ({7{ended}} & 7'h10);
+    wire or_110 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 12'h800));
+    wire ended = ends_out_valid & (ends_out_data[32:22] == read_at[10:0]);
+    wire at_end = ends_out_valid & (ends_out_data[10:0] == read_at[10:0]);
+    wire next_end = ends_out_valid & (ends_out_data[21:11] == read_at[10:0]);
+    wire [6:0] cat_124 = {2'd0, ends_out_data[38:34]};
+    wire finish = (go & packet) & ((ended | (at_end & (cat_124 <= most))) | (next_end & ((cat_124 + 7'h10) <= most)));
+    wire [6:0] last_count = (((cat_124 + {3'd0, moved}) - {3'd0, offset}) + ({7{next_end}} & 7'h10)) - ({7{ended}} & 7'h10);
     wire frame_read = finish & edits_data[65];
-    wire not_167 = ~armed;
-    wire [11:0] behind = ended ? at : (next_end ? (at + 12'd2) : (at + 12'd1));
+    wire not_161 = ~armed;
+    wire [6:0] cat_164 = {4'd0, edits_data[263:261]};
     assign slot = {
-        ends_out_data[38],
+        ends_out_data[39],
         last_count[4:0],
         finish,
         ~(ended | at_end),
         ~ended,
-        at[0],
+        read_at[0],
         packet,
         packet & (fresh | ~started),
         fresh
     };
     wire [9:0] next_10_1 = next[10:1];
-    wire [9:0] at_10_1 = at[10:1];
-    wire and_200 = go & ~ends_out_valid;
-    wire and_202 = finish & ~edits_data[65];
-    wire and_203 = finish & ended;
+    wire [9:0] read_at_10_1 = read_at[10:1];
+    wire and_192 = go & ~ends_out_valid;
+    wire and_194 = finish & ~edits_data[65];
+    wire and_195 = finish & ended;
     assign slot_valid = go;
     assign edit_now = edits_data;
     assign room = room_q;
 
-    stream_fifo_w39_d32 ends (
+    stream_fifo_w40_d32 ends (
         .clk(clk),
         .rst(rst),
         .in_valid(frame_written),
-        .in_data({beat[134], beat[132:128], sum_28[10:0], diff_26[10:0], written[10:0]}),
+        .in_data({beat[134], beat[132:128], written + 12'd1, diff_25[10:0], written[10:0]}),
         .out_ready(ends_out_ready),
         .in_ready(ends_in_ready),
         .out_valid(ends_out_valid),
@@ -126,7 +122,7 @@ module buffer (
         if (edit_enters) edit_behind <= edit;
         if (edit_moves) edits_data <= edit_behind;
         most <= ({3'd0, offset} + 7'h10) - {3'd0, moved};
-        if (go | not_167) in_front <= not_167 ? cat_92[3:0] : (front - {3'd0, ~packet});
+        if (go | not_161) in_front <= not_161 ? cat_164[3:0] : (in_front - {3'd0, ~packet});
         if (go) started <= packet;
         even <= ring_even_q;
         odd <= ring_odd_q;
@@ -136,7 +132,6 @@ module buffer (
         if (rst) begin
             written <= 12'd0;
             read_at <= 12'd0;
-            start_0 <= 12'd0;
             freed <= 12'd0;
             visible <= 12'd0;
             visible_less <= 12'hfff;
@@ -146,14 +141,14 @@ module buffer (
             edit_behind_valid <= 1'd0;
             edits_valid <= 1'd0;
             finish_d1 <= 1'd0;
+            start <= 12'd0;
             armed <= 1'd0;
             fresh <= 1'd1;
             edit_taken <= 1'd0;
         end else begin
             written <= written + {11'd0, valid};
-            if (go | not_167) read_at <= not_167 ? (start_0 + {4'd0, {4'd0, edits_data[256:253]}}) : (packet ? next : at);
-            if (frame_read) start_0 <= behind;
-            if ((go & packet) & edits_data[65]) freed <= finish ? behind : next;
+            if (go | not_161) read_at <= not_161 ? (start + {4'd0, {4'd0, edits_data[256:253]}}) : (packet ? next : read_at);
+            if ((go & packet) & edits_data[65]) freed <= finish ? ends_out_data[33:22] : next;
             visible <= written;
             visible_less <= written - 12'd1;
             frame_done <= frame_read;
@@ -162,6 +157,7 @@ module buffer (
             edit_behind_valid <= edit_there | (edit_behind_valid & ~edit_moves);
             edits_valid <= edit_behind_valid | ~edits_free;
             finish_d1 <= finish;
+            if (frame_read) start <= ends_out_data[33:22];
             armed <= (edits_valid & ~finish) & ~finish_d1;
             if (go) fresh <= finish;
             edit_taken <= finish_d1;
@@ -173,40 +169,39 @@ module buffer (
     end
 
     always @(posedge clk) begin
-        if (and_19) ring_even[written[10:1]] <= beat[127:0];
+        if (and_18) ring_even[written[10:1]] <= beat[127:0];
     end
 
     always @(posedge clk) begin
-        ring_odd_q <= ring_odd[at_10_1];
+        ring_odd_q <= ring_odd[read_at_10_1];
     end
 
     always @(posedge clk) begin
-        if (and_21) ring_odd[written[10:1]] <= beat[127:0];
+        if (and_20) ring_odd[written[10:1]] <= beat[127:0];
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            end_has_a_slot: assert (or_35);
-            ring_not_overrun: assert (le_43);
-            edit_has_a_slot: assert (or_51);
+            end_has_a_slot: assert (or_33);
+            ring_not_overrun: assert (le_41);
+            edit_has_a_slot: assert (or_49);
             edit_waits_outside: cover (edit_waits);
-            reads_what_is_written: assert (or_123);
-            cut_through: cover (and_200);
-            copy_reads_again: cover (and_202);
-            beat_of_the_read_before: cover (and_203);
+            reads_what_is_written: assert (or_110);
+            cut_through: cover (and_192);
+            copy_reads_again: cover (and_194);
+            beat_of_the_read_before: cover (and_195);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, diff_26, sum_28, or_35, ends_count, le_43, or_51, cat_92, or_123, last_count, and_200, and_202, and_203, edit_waits};
+    wire _unused = &{1'b0, diff_25, or_33, ends_count, le_41, or_49, or_110, last_count, cat_164, and_192, and_194, and_195, edit_waits};
 
 `ifndef SYNTHESIS
     initial begin
         written = 12'd0;
         read_at = 12'd0;
-        start_0 = 12'd0;
         freed = 12'd0;
         visible = 12'd0;
         visible_less = 12'hfff;
@@ -219,6 +214,7 @@ module buffer (
         edits_data = 1107'd0;
         finish_d1 = 1'd0;
         most = 7'd0;
+        start = 12'd0;
         armed = 1'd0;
         fresh = 1'd1;
         in_front = 4'd0;

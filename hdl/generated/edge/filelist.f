@@ -44,7 +44,7 @@ table_attachment.v
 table_rewrite.v
 table_encap.v
 header_prepare.v
-stream_fifo_w39_d32.v
+stream_fifo_w40_d32.v
 buffer.v
 patch_beats.v
 prefix_beats.v

@@ -19,15 +19,18 @@
 //! The beats of a frame are free again when its last copy has read them.
 //!
 //! What a slot is compared with is worked out before: an end's neighbours as it is written, what a
-//! copy's last slot may hold as its edit comes to the head. Where headers are some clocks apart there
-//! are two clocks between copies for it, and edits wait in registers, not in a queue ([`places`]).
+//! copy's last slot may hold as its edit comes. Where headers are some clocks apart there
+//! are two clocks between copies for it, and edits wait in registers, not in a queue ([`places`]). Where they are not, an
+//! edit that comes is told where its frame begins, and which is the next copy's is known a clock before its first slot
+//! ([`ahead`]), so that the registers have where it reads.
 
+mod ahead;
 mod places;
 
 pub use places::PLACES;
 
 use super::{beat, count_bits, data_bits, edit_slots, record, slot};
-use seqnic_gen::{Bits, Circuit, GenError, Module, RamSpec, Record, Sig, Stream, clog2};
+use seqnic_gen::{Bits, Circuit, GenError, Module, RamSpec, Record, Reg, Sig, Stream, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::EDIT;
 
@@ -36,9 +39,6 @@ pub const MARGIN: u32 = 8;
 
 /// Bits of the number of beats a prefix fills.
 const PREFIX_BEAT_BITS: u32 = 4;
-
-/// Bits of the number of beats of a wide bus that are skipped at most.
-const SKIPPED_BITS: u32 = 2;
 
 /// Clocks from a slot to its data.
 pub const READ_LATENCY: u32 = 2;
@@ -70,22 +70,24 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let one = m.lit(bits + 1, 1);
     let written = m.reg("written", bits + 1, 0);
     let read_at = m.reg("read_at", bits + 1, 0);
-    // Of the frame that is read: its first beat, and on a wide bus those behind, as a choice is faster
-    // than a sum.
-    let starts: Vec<_> = (0..match clog2(g.bus_bytes) + SKIPPED_BITS {
-        8.. => 1 << SKIPPED_BITS,
-        _ => 1,
-    })
-        .map(|k| m.reg(&format!("start_{k}"), bits + 1, k))
-        .collect();
+    let spaced = g.clocks_per_header > 1;
     let freed = m.reg("freed", bits + 1, 0);
 
     // Write side.
     written.set(written.q() + valid.zext(bits + 1));
+    // As late as the ends.
+    let seen = match spaced {
+        true => written.q(),
+        false => {
+            let seen = m.reg("seen", bits + 1, 0);
+            seen.set(written.q());
+            seen.q()
+        }
+    };
     let visible = m.reg("visible", bits + 1, 0);
-    visible.set(written.q());
+    visible.set(seen);
     let visible_less = m.reg_bits("visible_less", &Bits::ones(bits + 1));
-    visible_less.set(written.q() - one);
+    visible_less.set(seen - one);
     let banks = ["even", "odd"].map(|bank| {
         let spec = RamSpec::new(rows / 2, data_bits(g)).latency(READ_LATENCY);
         m.ram(&format!("ring_{bank}"), spec)
@@ -98,7 +100,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         [
             ("place", bits),
             ("before", bits),
-            ("behind", bits),
+            ("behind", bits + 1),
             ("count", beat.field("count").width()),
             ("error", 1),
         ],
@@ -111,7 +113,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             &[
                 ("place", written.trunc(bits)),
                 ("before", (written.q() - one).trunc(bits)),
-                ("behind", (written.q() + one).trunc(bits)),
+                ("behind", written.q() + one),
                 ("count", beat.field("count")),
                 ("error", beat.field("error")),
             ],
@@ -119,7 +121,11 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     );
     // There is never an end too many: see `frames_inside`.
     m.assert("end_has_a_slot", !arriving.valid | arriving.ready());
-    let (ends, _) = arriving.fifo("ends", frames_inside(g));
+    let (mut ends, _) = arriving.fifo("ends", frames_inside(g));
+    if !spaced {
+        // What is taken is known so late in the clock that the queue is told with the next.
+        ends = ends.register_slice("end_at_head");
+    }
     let used = (written.q() - freed.q()).named("used");
     m.assert("ring_not_overrun", used.le(used.lit(rows.into())));
     let room = m.reg("room_q", 1, 0);
@@ -128,29 +134,34 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     // Edits.
     let edits = Stream::new("edit_in", edit_valid, edit);
     m.assert("edit_has_a_slot", !edit_valid | edits.ready());
-    let spaced = g.clocks_per_header > 1;
     let beat_bits = clog2(g.bus_bytes);
     let wide = end.field("count").map_or(1, |f| f.width) + 2;
     let full = m.lit(wide, g.bus_bytes.into());
     let edit_record = record(&EDIT);
-    let (edits, most, armed) = match spaced {
+    let (edits, most, copies) = match spaced {
         true => {
             let edits = places::behind_each_other(&m, edits);
             let most = m.reg_no_reset("most", wide);
             most.set(most_bytes(edits.data, full, beat_bits));
-            (edits, most.q(), Some(m.reg("armed", 1, 0)))
+            let start = m.reg("start", bits + 1, 0);
+            let armed = m.reg("armed", 1, 0);
+            (edits, most.q(), Copies::Apart { start, armed })
         }
         false => {
             let mut fields: Vec<(&str, u32)> =
                 EDIT.fields.iter().map(|f| (f.name, f.width)).collect();
-            fields.push(("most", wide));
-            let with_most = Record::new("edit_and_most", fields);
-            let (edits, _) = edits.queue("edits", edit_slots(g), |edit| {
-                let most = most_bytes(edit, full, beat_bits);
-                most.cat(edit).with_record(&with_most)
-            });
-            let most = edits.field("most");
-            (edits, most, None)
+            fields.extend([("most", wide), ("first_at", bits + 1)]);
+            let known = Record::new("edit_and_place", fields);
+            let start = frame_starts(&m, g, valid, beat.field("last"), written.q());
+            m.assert("start_is_there", !edit_valid | start.valid);
+            start.accept(edit_valid & edit.field("last"));
+            let most = most_bytes(edit, full, beat_bits);
+            let first_at = start.data + skipped(edit, beat_bits).zext(bits + 1);
+            let edits = edits.map(|edit| first_at.cat(most).cat(edit).with_record(&known));
+            let queue = ahead::queue(&m, edits, edit_slots(g));
+            let most = queue.head.field("most");
+            let (comes, next) = (queue.comes, queue.next);
+            (queue.head, most, Copies::AtOnce { comes, next })
         }
     };
     let edit_now = edits
@@ -165,31 +176,17 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let started = m.reg_no_reset("started", 1);
     let (strip, prefix) = (edits.field("strip"), edits.field("prefix"));
     let offset = strip.trunc(beat_bits).named("offset");
-    let skipped = strip.shr(beat_bits);
     let moved = prefix.trunc(beat_bits).named("moved");
-    let first_front = prefix.shr(beat_bits).trunc(PREFIX_BEAT_BITS);
-    let first_at = match starts.len() {
-        1 => starts[0].q() + skipped.zext(bits + 1),
-        _ => {
-            let starts: Vec<_> = starts.iter().map(|s| s.q()).collect();
-            m.index(&starts, skipped.trunc(SKIPPED_BITS))
-        }
-    };
-    // Between copies that are some clocks apart, the registers take what the first slot begins with.
-    let (front, at) = match spaced {
-        true => (in_front.q(), read_at.q()),
-        false => {
-            let front = fresh.mux(first_front, in_front.q());
-            (front, fresh.mux(first_at, read_at.q()))
-        }
-    };
-    let (front, at) = (front.named("front"), at.named("at"));
+    let (front, at) = (in_front.q(), read_at.q());
     let packet = (!front.any()).named("packet");
     let next = (at + one).named("next");
     let written_at = at.ne(visible.q());
     let written_next = at.ne(visible_less.q());
     let there = ends.valid | offset.any().mux(written_next, written_at);
-    let ready = armed.map_or(edits.valid, |armed| armed.q());
+    let ready = match &copies {
+        Copies::Apart { armed, .. } => armed.q(),
+        Copies::AtOnce { .. } => edits.valid,
+    };
     let go = (ready & (there | !packet) & !hold).named("go");
 
     // An edit comes long behind its window, so where a copy starts is written; from there on one beat
@@ -208,7 +205,9 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ("at_end", "place"),
         ("next_end", "before"),
     ]
-    .map(|(name, of_end)| (ends.valid & ends.field(of_end).eq(at.trunc(bits))).named(name));
+    .map(|(name, of_end)| {
+        (ends.valid & ends.field(of_end).trunc(bits).eq(at.trunc(bits))).named(name)
+    });
     let count = ends.field("count").zext(wide);
     let fits = at_end & count.le(most);
     let next_fits = next_end & (count + full).le(most);
@@ -221,35 +220,26 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let left = front - (!packet).zext(PREFIX_BEAT_BITS);
     started.set_when(go, packet);
     let done = (finish & last_copy).named("frame_read");
-    match armed {
-        None => {
+    let behind = ends.field("behind");
+    // The registers take what the first slot of the next copy begins with.
+    let (begins, first_front, first_at) = match copies {
+        Copies::AtOnce { comes, next } => {
             edits.accept(finish);
             ends.accept(done);
-            in_front.set_when(go, left);
-            read_at.set_when(go, packet.mux(next, at));
+            (comes, in_front_of(next, beat_bits), next.field("first_at"))
         }
-        Some(armed) => {
+        Copies::Apart { start, armed } => {
             let finished = finish.as_valid().reg();
             edits.accept(finished);
             ends.accept(done.as_valid().reg());
             armed.set(edits.valid & !finish & !finished);
-            let begins = !armed.q();
-            in_front.set_when(go | begins, begins.mux(first_front, left));
-            let then = packet.mux(next, at);
-            read_at.set_when(go | begins, begins.mux(first_at, then));
+            start.set_when(done, behind);
+            let first_at = start.q() + skipped(edit_now, beat_bits).zext(bits + 1);
+            (!armed.q(), in_front_of(edit_now, beat_bits), first_at)
         }
-    }
-    // Where the frame behind begins, and the beats behind that.
-    let behind: Vec<_> = (0..starts.len() as u128)
-        .map(|k| {
-            let [same, one_on, two_on] = [k, k + 1, k + 2].map(|n| at + m.lit(bits + 1, n));
-            ended.mux(same, next_end.mux(two_on, one_on))
-        })
-        .collect();
-    for (start, behind) in starts.iter().zip(&behind) {
-        start.set_when(done, *behind);
-    }
-    let behind = behind[0].named("behind");
+    };
+    in_front.set_when(go | begins, begins.mux(first_front, left));
+    read_at.set_when(go | begins, begins.mux(first_at, packet.mux(next, at)));
     freed.set_when(go & packet & last_copy, finish.mux(behind, next));
 
     let out = m.pack(
@@ -290,6 +280,49 @@ pub fn frames_inside(g: &Geometry) -> u32 {
 /// Clocks from the first slot of a copy to that of the next, at least: copies may have one.
 pub const fn copies_apart(g: &Geometry) -> u32 {
     if g.clocks_per_header == 1 { 1 } else { 3 }
+}
+
+/// How edits come to the head.
+enum Copies<'m> {
+    /// Clocks apart, and so with time for what the registers take.
+    Apart {
+        /// First beat of the frame that is read.
+        start: Reg<'m>,
+        /// The registers have what the copy begins with.
+        armed: Reg<'m>,
+    },
+    /// Maybe one in every clock: `next` is at the head with the next clock where `comes` is set.
+    AtOnce { comes: Sig<'m>, next: Sig<'m> },
+}
+
+/// The places of the frames' first beats, for their edits: each stays until its frame's last edit has come.
+fn frame_starts<'m>(
+    m: &'m Module,
+    g: &Geometry,
+    valid: Sig<'m>,
+    last: Sig<'m>,
+    place: Sig<'m>,
+) -> Stream<'m> {
+    let begins = m.reg("frame_begins", 1, 1);
+    begins.set_when(valid, last);
+    let start = Stream::new(
+        "start_in",
+        (valid & begins.q()).named("frame_starts"),
+        place,
+    );
+    m.assert("start_has_a_slot", !start.valid | start.ready());
+    start.fifo("starts", frames_inside(g)).0
+}
+
+/// Beats of the frame in front of the first that is read.
+fn skipped(edit: Sig<'_>, beat_bits: u32) -> Sig<'_> {
+    edit.field("strip").shr(beat_bits)
+}
+
+/// Slots in front of the first that has bytes of the packet.
+fn in_front_of(edit: Sig<'_>, beat_bits: u32) -> Sig<'_> {
+    let beats = edit.field("prefix").shr(beat_bits);
+    beats.trunc(PREFIX_BEAT_BITS)
 }
 
 /// Bytes of the lower beat of a slot that leave with it at most, of `full` in a beat.
