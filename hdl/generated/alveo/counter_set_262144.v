@@ -38,42 +38,56 @@ module counter_set_262144 (
     reg  [143:0] value;
     reg  or_23_d1;
     reg  [17:0] row_d4;
-    reg  or_23_d2;
+    reg  or_26_d1;
+    reg  or_26_d2;
+    reg  same_2_d1;
+    reg  same_2_d2;
+    reg  or_26_d3;
+    reg  same_3_d1;
+    reg  same_3_d2;
     reg  [143:0] value_d1;
-    reg  or_23_d3;
-    reg  [17:0] row_d6;
+    reg  or_26_d4;
+    reg  same_4_d1;
+    reg  same_4_d2;
     reg  [143:0] value_d2;
-    reg  or_23_d4;
-    reg  [17:0] row_d7;
-    reg  [143:0] value_d3;
-    reg  [13:0] length_d1;
-    reg  [13:0] length_d2;
-    reg  [13:0] length_d3;
+    reg  has_older_d1;
+    reg  [143:0] older_d1;
+    reg  same_1_d1;
+    reg  same_1_d2;
+    reg  same_1_d3;
+    reg  [13:0] and_72_d1;
+    reg  [13:0] and_72_d2;
+    reg  [13:0] and_72_d3;
+    reg  [16:0] above_d1;
+    reg  [16:0] above_d2;
+    reg  [16:0] above_d3;
     reg  [143:0] base_d1;
     reg  gives_d1;
     // counts: record stored_counts: packets [57:0], bytes [121:58], phase [122], since_packets [128:123], since_bytes [143:129]
     (* ram_style = "ultra" *) reg [143:0] counts [0:262143];
     wire not_6 = ~(hit & visit);
-    wire same_0 = or_23_d1 & (row_d4 == row_d3);
-    wire same_1 = or_23_d2 & (item_row == row_d3);
-    wire same_2 = or_23_d3 & (row_d6 == row_d3);
-    wire same_3 = or_23_d4 & (row_d7 == row_d3);
-    wire [143:0] base = same_0 ? value : (same_1 ? value_d1 : (same_2 ? value_d2 : (same_3 ? value_d3 : counts_q_d2)));
+    wire same_2 = or_26_d2 & (row_d2 == row);
+    wire same_3 = or_26_d3 & (row_d3 == row);
+    wire same_4 = or_26_d4 & (row_d4 == row);
+    wire has_older = (same_2_d2 | same_3_d2) | same_4_d2;
+    wire [143:0] older = same_2_d2 ? value : (same_3_d2 ? value_d1 : value_d2);
+    wire same_1 = or_26_d1 & (row_d1 == row);
+    wire [143:0] base = same_1_d3 ? value : (has_older_d1 ? older_d1 : counts_q_d2);
     wire waits = base[122] != phase_d3;
-    wire [5:0] cat_51 = {1'd1, row_d3[4:0]};
-    wire [6:0] sum_56 = {1'd0, base[128:123]} + 7'd1;
-    wire [15:0] sum_73 = {1'd0, base[143:129]} + {2'd0, length_d3};
-    wire or_79 = ({1'd0, cat_51} < sum_56) | ({1'd0, {cat_51, 9'd0}} < sum_73);
-    wire keeps = (waits & hit_d3) & ~or_79;
-    wire gives = ((hit_d3 & waits) & or_79) | (visit_d3 & waits);
-    wire [143:0] cat_98 = {
-        {15{keeps}} & sum_73[14:0],
-        {6{keeps}} & sum_56[5:0],
+    wire [13:0] and_72 = {14{hit}} & length;
+    wire [16:0] above = {3'd0, and_72} + ~{2'd0, {{1'd1, row[4:0]}, 9'd0}};
+    wire [16:0] sum_96 = {2'd0, base[143:129]} + above_d3;
+    wire or_99 = ({1'd1, row_d3[4:0]} <= base[128:123]) | ~sum_96[16];
+    wire keeps = (waits & hit_d3) & ~or_99;
+    wire gives = ((hit_d3 & waits) & or_99) | (visit_d3 & waits);
+    wire [143:0] cat_116 = {
+        {15{keeps}} & (base[143:129] + {1'd0, and_72_d3}),
+        {6{keeps}} & (base[128:123] + 6'd1),
         keeps ? base[122] : phase_d3,
-        hit_d3 ? (base[121:58] + {50'd0, length_d3}) : base[121:58],
-        hit_d3 ? (base[57:0] + 58'd1) : base[57:0]
+        base[121:58] + {50'd0, and_72_d3},
+        base[57:0] + {57'd0, hit_d3}
     };
-    wire [127:0] cat_112 = {
+    wire [127:0] cat_130 = {
         base_d1[121:58] - {49'd0, base_d1[143:129]},
         {6'd0, base_d1[57:0] - {52'd0, base_d1[128:123]}}
     };
@@ -88,19 +102,20 @@ module counter_set_262144 (
         phase_d1 <= phase;
         phase_d2 <= phase_d1;
         phase_d3 <= phase_d2;
-        value <= cat_98;
+        value <= cat_116;
         row_d4 <= row_d3;
-        item_row <= row_d4;
         value_d1 <= value;
-        row_d6 <= item_row;
         value_d2 <= value_d1;
-        row_d7 <= row_d6;
-        value_d3 <= value_d2;
-        length_d1 <= length;
-        length_d2 <= length_d1;
-        length_d3 <= length_d2;
+        older_d1 <= older;
+        and_72_d1 <= and_72;
+        and_72_d2 <= and_72_d1;
+        and_72_d3 <= and_72_d2;
+        above_d1 <= above;
+        above_d2 <= above_d1;
+        above_d3 <= above_d2;
         base_d1 <= base;
-        item <= cat_112;
+        item <= cat_130;
+        item_row <= row_d4;
     end
 
     always @(posedge clk) begin
@@ -112,9 +127,20 @@ module counter_set_262144 (
             visit_d2 <= 1'd0;
             visit_d3 <= 1'd0;
             or_23_d1 <= 1'd0;
-            or_23_d2 <= 1'd0;
-            or_23_d3 <= 1'd0;
-            or_23_d4 <= 1'd0;
+            or_26_d1 <= 1'd0;
+            or_26_d2 <= 1'd0;
+            same_2_d1 <= 1'd0;
+            same_2_d2 <= 1'd0;
+            or_26_d3 <= 1'd0;
+            same_3_d1 <= 1'd0;
+            same_3_d2 <= 1'd0;
+            or_26_d4 <= 1'd0;
+            same_4_d1 <= 1'd0;
+            same_4_d2 <= 1'd0;
+            has_older_d1 <= 1'd0;
+            same_1_d1 <= 1'd0;
+            same_1_d2 <= 1'd0;
+            same_1_d3 <= 1'd0;
             gives_d1 <= 1'd0;
             item_valid <= 1'd0;
         end else begin
@@ -125,9 +151,20 @@ module counter_set_262144 (
             visit_d2 <= visit_d1;
             visit_d3 <= visit_d2;
             or_23_d1 <= hit_d3 | visit_d3;
-            or_23_d2 <= or_23_d1;
-            or_23_d3 <= or_23_d2;
-            or_23_d4 <= or_23_d3;
+            or_26_d1 <= hit | visit;
+            or_26_d2 <= or_26_d1;
+            same_2_d1 <= same_2;
+            same_2_d2 <= same_2_d1;
+            or_26_d3 <= or_26_d2;
+            same_3_d1 <= same_3;
+            same_3_d2 <= same_3_d1;
+            or_26_d4 <= or_26_d3;
+            same_4_d1 <= same_4;
+            same_4_d2 <= same_4_d1;
+            has_older_d1 <= has_older;
+            same_1_d1 <= same_1;
+            same_1_d2 <= same_1_d1;
+            same_1_d3 <= same_1_d2;
             gives_d1 <= gives;
             item_valid <= gives_d1;
         end
@@ -150,7 +187,7 @@ module counter_set_262144 (
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_6, base_d1};
+    wire _unused = &{1'b0, not_6, sum_96, base_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -172,22 +209,34 @@ module counter_set_262144 (
         value = 144'd0;
         or_23_d1 = 1'd0;
         row_d4 = 18'd0;
-        or_23_d2 = 1'd0;
-        item_row = 18'd0;
+        or_26_d1 = 1'd0;
+        or_26_d2 = 1'd0;
+        same_2_d1 = 1'd0;
+        same_2_d2 = 1'd0;
+        or_26_d3 = 1'd0;
+        same_3_d1 = 1'd0;
+        same_3_d2 = 1'd0;
         value_d1 = 144'd0;
-        or_23_d3 = 1'd0;
-        row_d6 = 18'd0;
+        or_26_d4 = 1'd0;
+        same_4_d1 = 1'd0;
+        same_4_d2 = 1'd0;
         value_d2 = 144'd0;
-        or_23_d4 = 1'd0;
-        row_d7 = 18'd0;
-        value_d3 = 144'd0;
-        length_d1 = 14'd0;
-        length_d2 = 14'd0;
-        length_d3 = 14'd0;
+        has_older_d1 = 1'd0;
+        older_d1 = 144'd0;
+        same_1_d1 = 1'd0;
+        same_1_d2 = 1'd0;
+        same_1_d3 = 1'd0;
+        and_72_d1 = 14'd0;
+        and_72_d2 = 14'd0;
+        and_72_d3 = 14'd0;
+        above_d1 = 17'd0;
+        above_d2 = 17'd0;
+        above_d3 = 17'd0;
         base_d1 = 144'd0;
         item = 128'd0;
         gives_d1 = 1'd0;
         item_valid = 1'd0;
+        item_row = 18'd0;
     end
 `endif
 

@@ -33,39 +33,49 @@ module counter_set_64 (
     reg  [143:0] value;
     reg  or_18_d1;
     reg  [5:0] row_d3;
-    reg  or_18_d2;
-    reg  [5:0] row_d4;
+    reg  or_21_d1;
+    reg  or_21_d2;
+    reg  same_2_d1;
+    reg  or_21_d3;
+    reg  same_3_d1;
     reg  [143:0] value_d1;
-    reg  or_18_d3;
-    reg  [143:0] value_d2;
-    reg  [13:0] length_d1;
-    reg  [13:0] length_d2;
+    reg  has_older_d1;
+    reg  [143:0] older_d1;
+    reg  same_1_d1;
+    reg  same_1_d2;
+    reg  [13:0] and_56_d1;
+    reg  [13:0] and_56_d2;
+    reg  [16:0] above_d1;
+    reg  [16:0] above_d2;
     reg  [143:0] base_d1;
-    reg  [127:0] cat_100_d1;
+    reg  [127:0] cat_112_d1;
     reg  gives_d1;
     reg  gives_d2;
+    reg  [5:0] row_d4;
     // counts: record stored_counts: packets [57:0], bytes [121:58], phase [122], since_packets [128:123], since_bytes [143:129]
     (* ram_style = "distributed" *) reg [143:0] counts [0:63];
     wire not_6 = ~(hit & visit);
-    wire same_0 = or_18_d1 & (row_d3 == row_d2);
-    wire same_1 = or_18_d2 & (row_d4 == row_d2);
-    wire same_2 = or_18_d3 & (item_row == row_d2);
-    wire [143:0] base = same_0 ? value : (same_1 ? value_d1 : (same_2 ? value_d2 : counts_q_d1));
+    wire same_2 = or_21_d2 & (row_d2 == row);
+    wire same_3 = or_21_d3 & (row_d3 == row);
+    wire has_older = same_2_d1 | same_3_d1;
+    wire [143:0] older = same_2_d1 ? value : value_d1;
+    wire same_1 = or_21_d1 & (row_d1 == row);
+    wire [143:0] base = same_1_d2 ? value : (has_older_d1 ? older_d1 : counts_q_d1);
     wire waits = base[122] != phase_d2;
-    wire [5:0] cat_40 = {1'd1, row_d2[4:0]};
-    wire [6:0] sum_45 = {1'd0, base[128:123]} + 7'd1;
-    wire [15:0] sum_61 = {1'd0, base[143:129]} + {2'd0, length_d2};
-    wire or_67 = ({1'd0, cat_40} < sum_45) | ({1'd0, {cat_40, 9'd0}} < sum_61);
-    wire keeps = (waits & hit_d2) & ~or_67;
-    wire gives = ((hit_d2 & waits) & or_67) | (visit_d2 & waits);
-    wire [143:0] cat_86 = {
-        {15{keeps}} & sum_61[14:0],
-        {6{keeps}} & sum_45[5:0],
+    wire [13:0] and_56 = {14{hit}} & length;
+    wire [16:0] above = {3'd0, and_56} + ~{2'd0, {{1'd1, row[4:0]}, 9'd0}};
+    wire [16:0] sum_78 = {2'd0, base[143:129]} + above_d2;
+    wire or_81 = ({1'd1, row_d2[4:0]} <= base[128:123]) | ~sum_78[16];
+    wire keeps = (waits & hit_d2) & ~or_81;
+    wire gives = ((hit_d2 & waits) & or_81) | (visit_d2 & waits);
+    wire [143:0] cat_98 = {
+        {15{keeps}} & (base[143:129] + {1'd0, and_56_d2}),
+        {6{keeps}} & (base[128:123] + 6'd1),
         keeps ? base[122] : phase_d2,
-        hit_d2 ? (base[121:58] + {50'd0, length_d2}) : base[121:58],
-        hit_d2 ? (base[57:0] + 58'd1) : base[57:0]
+        base[121:58] + {50'd0, and_56_d2},
+        base[57:0] + {57'd0, hit_d2}
     };
-    wire [127:0] cat_100 = {
+    wire [127:0] cat_112 = {
         base_d1[121:58] - {49'd0, base_d1[143:129]},
         {6'd0, base_d1[57:0] - {52'd0, base_d1[128:123]}}
     };
@@ -77,17 +87,19 @@ module counter_set_64 (
         row_d2 <= row_d1;
         phase_d1 <= phase;
         phase_d2 <= phase_d1;
-        value <= cat_86;
+        value <= cat_98;
         row_d3 <= row_d2;
-        row_d4 <= row_d3;
         value_d1 <= value;
-        item_row <= row_d4;
-        value_d2 <= value_d1;
-        length_d1 <= length;
-        length_d2 <= length_d1;
+        older_d1 <= older;
+        and_56_d1 <= and_56;
+        and_56_d2 <= and_56_d1;
+        above_d1 <= above;
+        above_d2 <= above_d1;
         base_d1 <= base;
-        cat_100_d1 <= cat_100;
-        item <= cat_100_d1;
+        cat_112_d1 <= cat_112;
+        row_d4 <= row_d3;
+        item_row <= row_d4;
+        item <= cat_112_d1;
     end
 
     always @(posedge clk) begin
@@ -97,8 +109,14 @@ module counter_set_64 (
             visit_d1 <= 1'd0;
             visit_d2 <= 1'd0;
             or_18_d1 <= 1'd0;
-            or_18_d2 <= 1'd0;
-            or_18_d3 <= 1'd0;
+            or_21_d1 <= 1'd0;
+            or_21_d2 <= 1'd0;
+            same_2_d1 <= 1'd0;
+            or_21_d3 <= 1'd0;
+            same_3_d1 <= 1'd0;
+            has_older_d1 <= 1'd0;
+            same_1_d1 <= 1'd0;
+            same_1_d2 <= 1'd0;
             gives_d1 <= 1'd0;
             gives_d2 <= 1'd0;
             item_valid <= 1'd0;
@@ -108,8 +126,14 @@ module counter_set_64 (
             visit_d1 <= visit;
             visit_d2 <= visit_d1;
             or_18_d1 <= hit_d2 | visit_d2;
-            or_18_d2 <= or_18_d1;
-            or_18_d3 <= or_18_d2;
+            or_21_d1 <= hit | visit;
+            or_21_d2 <= or_21_d1;
+            same_2_d1 <= same_2;
+            or_21_d3 <= or_21_d2;
+            same_3_d1 <= same_3;
+            has_older_d1 <= has_older;
+            same_1_d1 <= same_1;
+            same_1_d2 <= same_1_d1;
             gives_d1 <= gives;
             gives_d2 <= gives_d1;
             item_valid <= gives_d2;
@@ -133,7 +157,7 @@ module counter_set_64 (
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_6, base_d1};
+    wire _unused = &{1'b0, not_6, sum_78, base_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -150,19 +174,27 @@ module counter_set_64 (
         value = 144'd0;
         or_18_d1 = 1'd0;
         row_d3 = 6'd0;
-        or_18_d2 = 1'd0;
-        row_d4 = 6'd0;
+        or_21_d1 = 1'd0;
+        or_21_d2 = 1'd0;
+        same_2_d1 = 1'd0;
+        or_21_d3 = 1'd0;
+        same_3_d1 = 1'd0;
         value_d1 = 144'd0;
-        or_18_d3 = 1'd0;
-        item_row = 6'd0;
-        value_d2 = 144'd0;
-        length_d1 = 14'd0;
-        length_d2 = 14'd0;
+        has_older_d1 = 1'd0;
+        older_d1 = 144'd0;
+        same_1_d1 = 1'd0;
+        same_1_d2 = 1'd0;
+        and_56_d1 = 14'd0;
+        and_56_d2 = 14'd0;
+        above_d1 = 17'd0;
+        above_d2 = 17'd0;
         base_d1 = 144'd0;
-        cat_100_d1 = 128'd0;
+        cat_112_d1 = 128'd0;
         gives_d1 = 1'd0;
         gives_d2 = 1'd0;
         item_valid = 1'd0;
+        row_d4 = 6'd0;
+        item_row = 6'd0;
         item = 128'd0;
     end
 `endif

@@ -32,34 +32,41 @@ module counter_set_packets_16384 (
     reg  [70:0] value;
     reg  or_17_d1;
     reg  [13:0] row_d3;
-    reg  or_17_d2;
-    reg  [13:0] row_d4;
+    reg  or_20_d1;
+    reg  or_20_d2;
+    reg  same_2_d1;
+    reg  or_20_d3;
+    reg  same_3_d1;
     reg  [70:0] value_d1;
-    reg  or_17_d3;
-    reg  [70:0] value_d2;
+    reg  has_older_d1;
+    reg  [70:0] older_d1;
+    reg  same_1_d1;
+    reg  same_1_d2;
     reg  [70:0] base_d1;
-    reg  [63:0] diff_69_d1;
+    reg  [63:0] diff_70_d1;
     reg  gives_d1;
     reg  gives_d2;
-    reg  [63:0] diff_69_d2;
+    reg  [13:0] row_d4;
+    reg  [63:0] diff_70_d2;
     // counts: record stored_packets: packets [63:0], phase [64], since_packets [70:65]
     reg [70:0] counts [0:16383];
     wire not_5 = ~(hit & visit);
-    wire same_0 = or_17_d1 & (row_d3 == row_d2);
-    wire same_1 = or_17_d2 & (row_d4 == row_d2);
-    wire same_2 = or_17_d3 & (item_row == row_d2);
-    wire [70:0] base = same_0 ? value : (same_1 ? value_d1 : (same_2 ? value_d2 : counts_q_d1));
+    wire same_2 = or_20_d2 & (row_d2 == row);
+    wire same_3 = or_20_d3 & (row_d3 == row);
+    wire has_older = same_2_d1 | same_3_d1;
+    wire [70:0] older = same_2_d1 ? value : value_d1;
+    wire same_1 = or_20_d1 & (row_d1 == row);
+    wire [70:0] base = same_1_d2 ? value : (has_older_d1 ? older_d1 : counts_q_d1);
     wire waits = base[64] != phase_d2;
-    wire [6:0] sum_44 = {1'd0, base[70:65]} + 7'd1;
-    wire lt_47 = {1'd0, {1'd1, row_d2[4:0]}} < sum_44;
-    wire keeps = (waits & hit_d2) & ~lt_47;
-    wire gives = ((hit_d2 & waits) & lt_47) | (visit_d2 & waits);
-    wire [70:0] cat_63 = {
-        {6{keeps}} & sum_44[5:0],
+    wire le_47 = {1'd1, row_d2[4:0]} <= base[70:65];
+    wire keeps = (waits & hit_d2) & ~le_47;
+    wire gives = ((hit_d2 & waits) & le_47) | (visit_d2 & waits);
+    wire [70:0] cat_64 = {
+        {6{keeps}} & (base[70:65] + 6'd1),
         keeps ? base[64] : phase_d2,
-        hit_d2 ? (base[63:0] + 64'd1) : base[63:0]
+        base[63:0] + {63'd0, hit_d2}
     };
-    assign item = {64'd0, diff_69_d2};
+    assign item = {64'd0, diff_70_d2};
     assign answer = {64'd0, value_d1[63:0]};
 
     always @(posedge clk) begin
@@ -68,15 +75,15 @@ module counter_set_packets_16384 (
         row_d2 <= row_d1;
         phase_d1 <= phase;
         phase_d2 <= phase_d1;
-        value <= cat_63;
+        value <= cat_64;
         row_d3 <= row_d2;
-        row_d4 <= row_d3;
         value_d1 <= value;
-        item_row <= row_d4;
-        value_d2 <= value_d1;
+        older_d1 <= older;
         base_d1 <= base;
-        diff_69_d1 <= base_d1[63:0] - {58'd0, base_d1[70:65]};
-        diff_69_d2 <= diff_69_d1;
+        diff_70_d1 <= base_d1[63:0] - {58'd0, base_d1[70:65]};
+        row_d4 <= row_d3;
+        item_row <= row_d4;
+        diff_70_d2 <= diff_70_d1;
     end
 
     always @(posedge clk) begin
@@ -86,8 +93,14 @@ module counter_set_packets_16384 (
             visit_d1 <= 1'd0;
             visit_d2 <= 1'd0;
             or_17_d1 <= 1'd0;
-            or_17_d2 <= 1'd0;
-            or_17_d3 <= 1'd0;
+            or_20_d1 <= 1'd0;
+            or_20_d2 <= 1'd0;
+            same_2_d1 <= 1'd0;
+            or_20_d3 <= 1'd0;
+            same_3_d1 <= 1'd0;
+            has_older_d1 <= 1'd0;
+            same_1_d1 <= 1'd0;
+            same_1_d2 <= 1'd0;
             gives_d1 <= 1'd0;
             gives_d2 <= 1'd0;
             item_valid <= 1'd0;
@@ -97,8 +110,14 @@ module counter_set_packets_16384 (
             visit_d1 <= visit;
             visit_d2 <= visit_d1;
             or_17_d1 <= hit_d2 | visit_d2;
-            or_17_d2 <= or_17_d1;
-            or_17_d3 <= or_17_d2;
+            or_20_d1 <= hit | visit;
+            or_20_d2 <= or_20_d1;
+            same_2_d1 <= same_2;
+            or_20_d3 <= or_20_d2;
+            same_3_d1 <= same_3;
+            has_older_d1 <= has_older;
+            same_1_d1 <= same_1;
+            same_1_d2 <= same_1_d1;
             gives_d1 <= gives;
             gives_d2 <= gives_d1;
             item_valid <= gives_d2;
@@ -139,18 +158,24 @@ module counter_set_packets_16384 (
         value = 71'd0;
         or_17_d1 = 1'd0;
         row_d3 = 14'd0;
-        or_17_d2 = 1'd0;
-        row_d4 = 14'd0;
+        or_20_d1 = 1'd0;
+        or_20_d2 = 1'd0;
+        same_2_d1 = 1'd0;
+        or_20_d3 = 1'd0;
+        same_3_d1 = 1'd0;
         value_d1 = 71'd0;
-        or_17_d3 = 1'd0;
-        item_row = 14'd0;
-        value_d2 = 71'd0;
+        has_older_d1 = 1'd0;
+        older_d1 = 71'd0;
+        same_1_d1 = 1'd0;
+        same_1_d2 = 1'd0;
         base_d1 = 71'd0;
-        diff_69_d1 = 64'd0;
+        diff_70_d1 = 64'd0;
         gives_d1 = 1'd0;
         gives_d2 = 1'd0;
         item_valid = 1'd0;
-        diff_69_d2 = 64'd0;
+        row_d4 = 14'd0;
+        item_row = 14'd0;
+        diff_70_d2 = 64'd0;
     end
 `endif
 

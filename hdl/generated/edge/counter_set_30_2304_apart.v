@@ -33,10 +33,12 @@ module counter_set_30_2304_apart (
     reg  [143:0] value;
     reg  or_18_d1;
     reg  [11:0] row_d3;
-    reg  [29:0] length_d1;
-    reg  [29:0] length_d2;
+    reg  [29:0] and_36_d1;
+    reg  [29:0] and_36_d2;
+    reg  [31:0] above_d1;
+    reg  [31:0] above_d2;
     reg  [143:0] base_d1;
-    reg  [127:0] cat_86_d1;
+    reg  [127:0] cat_91_d1;
     reg  gives_d1;
     reg  gives_d2;
     reg  [11:0] row_d4;
@@ -46,20 +48,20 @@ module counter_set_30_2304_apart (
     wire not_6 = ~(hit & visit);
     wire [143:0] base = counts_q_d1;
     wire waits = base[122] != phase_d2;
-    wire [5:0] cat_26 = {1'd1, row_d2[4:0]};
-    wire [6:0] sum_31 = {1'd0, base[128:123]} + 7'd1;
-    wire [30:0] sum_47 = {16'd0, base[143:129]} + {1'd0, length_d2};
-    wire or_53 = ({1'd0, cat_26} < sum_31) | ({16'd0, {cat_26, 9'd0}} < sum_47);
-    wire keeps = (waits & hit_d2) & ~or_53;
-    wire gives = ((hit_d2 & waits) & or_53) | (visit_d2 & waits);
-    wire [143:0] cat_72 = {
-        {15{keeps}} & sum_47[14:0],
-        {6{keeps}} & sum_31[5:0],
+    wire [29:0] and_36 = {30{hit}} & length;
+    wire [31:0] above = {2'd0, and_36} + ~{17'd0, {{1'd1, row[4:0]}, 9'd0}};
+    wire [31:0] sum_57 = {17'd0, base[143:129]} + above_d2;
+    wire or_60 = ({1'd1, row_d2[4:0]} <= base[128:123]) | ~sum_57[31];
+    wire keeps = (waits & hit_d2) & ~or_60;
+    wire gives = ((hit_d2 & waits) & or_60) | (visit_d2 & waits);
+    wire [143:0] cat_77 = {
+        {15{keeps}} & (base[143:129] + and_36_d2[14:0]),
+        {6{keeps}} & (base[128:123] + 6'd1),
         keeps ? base[122] : phase_d2,
-        hit_d2 ? (base[121:58] + {34'd0, length_d2}) : base[121:58],
-        hit_d2 ? (base[57:0] + 58'd1) : base[57:0]
+        base[121:58] + {34'd0, and_36_d2},
+        base[57:0] + {57'd0, hit_d2}
     };
-    wire [127:0] cat_86 = {
+    wire [127:0] cat_91 = {
         base_d1[121:58] - {49'd0, base_d1[143:129]},
         {6'd0, base_d1[57:0] - {52'd0, base_d1[128:123]}}
     };
@@ -71,15 +73,17 @@ module counter_set_30_2304_apart (
         row_d2 <= row_d1;
         phase_d1 <= phase;
         phase_d2 <= phase_d1;
-        value <= cat_72;
+        value <= cat_77;
         row_d3 <= row_d2;
-        length_d1 <= length;
-        length_d2 <= length_d1;
+        and_36_d1 <= and_36;
+        and_36_d2 <= and_36_d1;
+        above_d1 <= above;
+        above_d2 <= above_d1;
         base_d1 <= base;
-        cat_86_d1 <= cat_86;
+        cat_91_d1 <= cat_91;
         row_d4 <= row_d3;
         item_row <= row_d4;
-        item <= cat_86_d1;
+        item <= cat_91_d1;
         value_d1 <= value;
     end
 
@@ -122,7 +126,7 @@ module counter_set_30_2304_apart (
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_6, base_d1, value_d1};
+    wire _unused = &{1'b0, not_6, sum_57, base_d1, value_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -139,10 +143,12 @@ module counter_set_30_2304_apart (
         value = 144'd0;
         or_18_d1 = 1'd0;
         row_d3 = 12'd0;
-        length_d1 = 30'd0;
-        length_d2 = 30'd0;
+        and_36_d1 = 30'd0;
+        and_36_d2 = 30'd0;
+        above_d1 = 32'd0;
+        above_d2 = 32'd0;
         base_d1 = 144'd0;
-        cat_86_d1 = 128'd0;
+        cat_91_d1 = 128'd0;
         gives_d1 = 1'd0;
         gives_d2 = 1'd0;
         item_valid = 1'd0;

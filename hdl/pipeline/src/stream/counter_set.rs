@@ -141,40 +141,50 @@ pub fn build(rows: u32, adds: Adds, hits: Hits) -> Result<Circuit, Vec<GenError>
     memory.write(written, row_written, value.q());
 
     // The newest value of the row: of the last hits, which the memory did not know when the row
-    // was read.
-    let behind = |n: u32| -> (Sig<'_>, Sig<'_>) {
-        let same = written.delay(n) & row_written.delay(n).eq(row_then);
-        (same.named(&format!("same_{n}")), value.delay(n))
+    // was read. Which of them are of this row is known as it comes, and the newest but the last is chosen a clock before.
+    let used = (hit | visit).as_valid();
+    let same = |back: u32| {
+        let same = used.delay(back) & row.delay(back).eq(row);
+        same.named(&format!("same_{back}")).as_valid()
     };
-    let recent: Vec<_> = match hits {
-        Hits::EveryClock => (0..=clocks).map(behind).collect(),
-        Hits::Apart => vec![],
+    let base = match hits {
+        Hits::EveryClock => {
+            let older: Vec<_> = (2..=clocks + 1)
+                .map(|back| (same(back).delay(clocks - 1), value.delay(back - 2)))
+                .collect();
+            let any: Vec<_> = older.iter().map(|o| o.0).collect();
+            let any = m.or(&any).named("has_older").as_valid().reg();
+            let older = m.priority(&older[..older.len() - 1], older[older.len() - 1].1);
+            let older = any.mux(older.named("older").reg(), stored);
+            same(1).delay(clocks).mux(value.q(), older)
+        }
+        Hits::Apart => stored,
     };
-    let base = m.priority(&recent, stored);
     let base = base.with_record(&layout).named("base");
     let of = |name: &str| base.field(name);
 
     let waits = of("phase").ne(phase_then).named("waits");
-    let spread = match bits >= SPREAD_BITS {
-        true => row_then.trunc(SPREAD_BITS),
-        false => row_then.zext(SPREAD_BITS),
-    };
-    // The limit is one bit and the spread: half of what the bits hold, and up to all but one of it.
-    let half = m.lit(1, 1).cat(spread);
-    let more_packets = of("since_packets").zext(SINCE_PACKETS + 1) + m.lit(SINCE_PACKETS + 1, 1);
-    let mut full = more_packets.gt(half.zext(SINCE_PACKETS + 1));
-    let plus_one = of("packets") + of("packets").lit(1);
-    let mut fields = vec![("packets", hit_then.mux(plus_one, of("packets")))];
-    let mut since = vec![("since_packets", more_packets.trunc(SINCE_PACKETS))];
+    let mut full = of("since_packets").ge(limit_of(row_then));
+    let more_packets = of("since_packets") + m.lit(SINCE_PACKETS, 1);
+    let plus_one = of("packets") + hit_then.zext(of("packets").width());
+    let mut fields = vec![("packets", plus_one)];
+    let mut since = vec![("since_packets", more_packets)];
     if let Adds::Both(length_bits) = adds {
-        let length_then = m.input("length", length_bits).delay(clocks);
-        let wide = length_bits.max(SINCE_BYTES) + 1;
-        let more_bytes = of("since_bytes").zext(wide) + length_then.zext(wide);
-        let limit = half.cat(m.lit(SINCE_BYTES - 1 - SPREAD_BITS, 0));
-        full = full | more_bytes.gt(limit.zext(wide));
-        let sum = of("bytes") + length_then.zext(64);
-        fields.push(("bytes", hit_then.mux(sum, of("bytes"))));
-        since.push(("since_bytes", more_bytes.trunc(SINCE_BYTES)));
+        let length = m.input("length", length_bits).when(hit);
+        let length_then = length.delay(clocks);
+        let short = match length_bits < SINCE_BYTES {
+            true => length_then.zext(SINCE_BYTES),
+            false => length_then.trunc(SINCE_BYTES),
+        };
+        let more_bytes = of("since_bytes") + short;
+        // How far the length alone is above the limit, less one: with what there is, it is not negative if that is more.
+        let wide = length_bits.max(SINCE_BYTES) + 2;
+        let limit = limit_of(row).cat(m.lit(SINCE_BYTES - 1 - SPREAD_BITS, 0));
+        let above = (length.zext(wide) + !limit.zext(wide)).named("above");
+        let above = of("since_bytes").zext(wide) + above.delay(clocks);
+        full = full | !above.msb();
+        fields.push(("bytes", of("bytes") + length_then.zext(64)));
+        since.push(("since_bytes", more_bytes));
     }
     let keeps = (waits & hit_then & !full).named("keeps");
     let gives = ((hit_then & waits & full) | (visit_then & waits)).named("gives");
@@ -203,6 +213,16 @@ pub fn build(rows: u32, adds: Adds, hits: Hits) -> Result<Circuit, Vec<GenError>
         counts(answer.field("packets").zext(64), answer_bytes),
     );
     m.finish()
+}
+
+/// Upper bits of the limit from which a row is given out early: one bit and the spread, so half of what the bits hold, and up
+/// to all but one of it.
+fn limit_of(row: Sig<'_>) -> Sig<'_> {
+    let spread = match row.width() >= SPREAD_BITS {
+        true => row.trunc(SPREAD_BITS),
+        false => row.zext(SPREAD_BITS),
+    };
+    row.module().lit(1, 1).cat(spread)
 }
 
 /// [`COUNTER_ROW`] of what a set has of it.
