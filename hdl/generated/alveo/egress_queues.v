@@ -76,65 +76,74 @@ module egress_queues (
     wire [3:0] waits = {beats_3_some, beats_2_some, beats_1_some, beats_0_some};
     wire [3:0] several = {beats_3_several, beats_2_several, beats_1_several, beats_0_several};
     wire [3:0] pick = scheduler_pick;
-    wire ended = read_valid ? beats_q[519] : closed;
-    wire [3:0] goes_on = current & waits;
     wire advance = m_tready | ~head_valid;
     wire open = advance | ~behind_valid;
     wire free = open | ~read_valid;
-    wire issue = (ended ? (|pick) : (|goes_on)) & free;
+    wire and_45 = (|pick) & free;
+    wire [3:0] goes_on = current & waits;
+    wire and_48 = (|goes_on) & free;
+    wire mux_49 = closed ? and_45 : and_48;
+    wire issue = beats_q[519] ? (read_valid ? and_45 : mux_49) : (read_valid ? and_48 : mux_49);
     wire [9:0] first_at = (({10{pick[0]}} & {2'd0, beats_0_read_at}) | ({10{pick[1]}} & {2'd1, beats_1_read_at})) | (({10{pick[2]}} & {2'd2, beats_2_read_at}) | ({10{pick[3]}} & {2'd3, beats_3_read_at}));
-    wire [9:0] or_86 = ({10{current[0]}} & {2'd0, beats_0_read_at}) | ({10{current[1]}} & {2'd1, beats_1_read_at});
-    wire [9:0] or_95 = ({10{current[2]}} & {2'd2, beats_2_read_at}) | ({10{current[3]}} & {2'd3, beats_3_read_at});
-    wire [9:0] next_at = or_86 | or_95;
-    wire [9:0] read_address = ended ? first_at : next_at;
-    wire [3:0] next = ended ? pick : goes_on;
-    wire not_103 = ~(|(pick & ~waits));
+    wire [9:0] or_89 = ({10{current[0]}} & {2'd0, beats_0_read_at}) | ({10{current[1]}} & {2'd1, beats_1_read_at});
+    wire [9:0] or_98 = ({10{current[2]}} & {2'd2, beats_2_read_at}) | ({10{current[3]}} & {2'd3, beats_3_read_at});
+    wire [9:0] next_at = or_89 | or_98;
+    wire [9:0] mux_100 = closed ? first_at : next_at;
+    wire [9:0] read_address = beats_q[519] ? (read_valid ? first_at : mux_100) : (read_valid ? next_at : mux_100);
+    wire ended = read_valid ? beats_q[519] : closed;
+    wire [3:0] mux_106 = closed ? pick : goes_on;
+    wire [3:0] next = beats_q[519] ? (read_valid ? pick : mux_106) : (read_valid ? goes_on : mux_106);
+    wire not_113 = ~(|(pick & ~waits));
     wire read_taken = read_valid & open;
+    wire [3:0] and_116 = {4{free}} & pick;
+    wire [3:0] and_118 = {4{free}} & goes_on;
+    wire [3:0] mux_119 = closed ? and_116 : and_118;
+    wire [3:0] taken = beats_q[519] ? (read_valid ? and_116 : mux_119) : (read_valid ? and_118 : mux_119);
+    wire [3:0] and_124 = {4{free}} & pick;
+    wire [3:0] mux_126 = closed ? and_124 : 4'd0;
+    wire [3:0] begun = beats_q[519] ? (read_valid ? and_124 : mux_126) : (read_valid ? 4'd0 : mux_126);
     wire passes = ((push & open) & ~read_valid) & ~(closed ? (|waits) : (|goes_on));
     wire stores = push & ~passes;
-    wire or_121 = (~passes | closed) | (current == to);
-    wire and_128 = stores & to[0];
-    wire and_130 = issue & next[0];
-    wire begins_0 = and_128 & beat[519];
-    wire begun_0 = and_130 & ended;
-    wire or_165 = ~and_128 | (beats_0_count != 9'h100);
-    wire or_185 = ((9'd2 < beats_0_count) | (beats_0_several & ~(and_130 & ~and_128))) | (beats_0_some & (and_128 & ~and_130));
-    wire and_191 = (beats_0_some == (|beats_0_count)) & (beats_0_several == (9'd1 < beats_0_count));
-    wire and_196 = stores & to[1];
-    wire and_198 = issue & next[1];
-    wire begins_1 = and_196 & beat[519];
-    wire begun_1 = and_198 & ended;
-    wire or_233 = ~and_196 | (beats_1_count != 9'h100);
-    wire or_253 = ((9'd2 < beats_1_count) | (beats_1_several & ~(and_198 & ~and_196))) | (beats_1_some & (and_196 & ~and_198));
-    wire and_259 = (beats_1_some == (|beats_1_count)) & (beats_1_several == (9'd1 < beats_1_count));
-    wire and_264 = stores & to[2];
-    wire and_266 = issue & next[2];
-    wire begins_2 = and_264 & beat[519];
-    wire begun_2 = and_266 & ended;
-    wire or_301 = ~and_264 | (beats_2_count != 9'h100);
-    wire or_321 = ((9'd2 < beats_2_count) | (beats_2_several & ~(and_266 & ~and_264))) | (beats_2_some & (and_264 & ~and_266));
-    wire and_327 = (beats_2_some == (|beats_2_count)) & (beats_2_several == (9'd1 < beats_2_count));
-    wire and_332 = stores & to[3];
-    wire and_334 = issue & next[3];
-    wire begins_3 = and_332 & beat[519];
-    wire begun_3 = and_334 & ended;
-    wire or_369 = ~and_332 | (beats_3_count != 9'h100);
-    wire or_389 = ((9'd2 < beats_3_count) | (beats_3_several & ~(and_334 & ~and_332))) | (beats_3_some & (and_332 & ~and_334));
-    wire and_395 = (beats_3_some == (|beats_3_count)) & (beats_3_several == (9'd1 < beats_3_count));
-    wire [9:0] or_409 = (({10{to[0]}} & {2'd0, beats_0_write_at}) | ({10{to[1]}} & {2'd1, beats_1_write_at})) | (({10{to[2]}} & {2'd2, beats_2_write_at}) | ({10{to[3]}} & {2'd3, beats_3_write_at}));
-    wire and_410 = stores & beat[519];
-    wire [9:0] or_421 = (({10{to[0]}} & {2'd0, users_0_write_at}) | ({10{to[1]}} & {2'd1, users_1_write_at})) | (({10{to[2]}} & {2'd2, users_2_write_at}) | ({10{to[3]}} & {2'd3, users_3_write_at}));
-    wire and_422 = issue & ended;
-    wire [9:0] or_433 = (({10{pick[0]}} & {2'd0, users_0_read_at}) | ({10{pick[1]}} & {2'd1, users_1_read_at})) | (({10{pick[2]}} & {2'd2, users_2_read_at}) | ({10{pick[3]}} & {2'd3, users_3_read_at}));
+    wire or_146 = (~passes | closed) | (current == to);
+    wire and_153 = stores & to[0];
+    wire begins_0 = and_153 & beat[519];
+    wire begun_0 = begun[0];
+    wire or_189 = ~and_153 | (beats_0_count != 9'h100);
+    wire or_209 = ((9'd2 < beats_0_count) | (beats_0_several & ~(taken[0] & ~and_153))) | (beats_0_some & (and_153 & ~taken[0]));
+    wire and_215 = (beats_0_some == (|beats_0_count)) & (beats_0_several == (9'd1 < beats_0_count));
+    wire and_220 = stores & to[1];
+    wire begins_1 = and_220 & beat[519];
+    wire begun_1 = begun[1];
+    wire or_256 = ~and_220 | (beats_1_count != 9'h100);
+    wire or_276 = ((9'd2 < beats_1_count) | (beats_1_several & ~(taken[1] & ~and_220))) | (beats_1_some & (and_220 & ~taken[1]));
+    wire and_282 = (beats_1_some == (|beats_1_count)) & (beats_1_several == (9'd1 < beats_1_count));
+    wire and_287 = stores & to[2];
+    wire begins_2 = and_287 & beat[519];
+    wire begun_2 = begun[2];
+    wire or_323 = ~and_287 | (beats_2_count != 9'h100);
+    wire or_343 = ((9'd2 < beats_2_count) | (beats_2_several & ~(taken[2] & ~and_287))) | (beats_2_some & (and_287 & ~taken[2]));
+    wire and_349 = (beats_2_some == (|beats_2_count)) & (beats_2_several == (9'd1 < beats_2_count));
+    wire and_354 = stores & to[3];
+    wire begins_3 = and_354 & beat[519];
+    wire begun_3 = begun[3];
+    wire or_390 = ~and_354 | (beats_3_count != 9'h100);
+    wire or_410 = ((9'd2 < beats_3_count) | (beats_3_several & ~(taken[3] & ~and_354))) | (beats_3_some & (and_354 & ~taken[3]));
+    wire and_416 = (beats_3_some == (|beats_3_count)) & (beats_3_several == (9'd1 < beats_3_count));
+    wire [9:0] or_430 = (({10{to[0]}} & {2'd0, beats_0_write_at}) | ({10{to[1]}} & {2'd1, beats_1_write_at})) | (({10{to[2]}} & {2'd2, beats_2_write_at}) | ({10{to[3]}} & {2'd3, beats_3_write_at}));
+    wire and_431 = stores & beat[519];
+    wire [9:0] or_442 = (({10{to[0]}} & {2'd0, users_0_write_at}) | ({10{to[1]}} & {2'd1, users_1_write_at})) | (({10{to[2]}} & {2'd2, users_2_write_at}) | ({10{to[3]}} & {2'd3, users_3_write_at}));
+    wire mux_444 = closed ? and_45 : 1'd0;
+    wire mux_447 = beats_q[519] ? (read_valid ? and_45 : mux_444) : (read_valid ? 1'd0 : mux_444);
+    wire [9:0] or_458 = (({10{pick[0]}} & {2'd0, users_0_read_at}) | ({10{pick[1]}} & {2'd1, users_1_read_at})) | (({10{pick[2]}} & {2'd2, users_2_read_at}) | ({10{pick[3]}} & {2'd3, users_3_read_at}));
     wire goes = read_taken | passes;
-    wire [520:0] mux_436 = read_valid ? beats_q : arriving;
+    wire [520:0] mux_461 = read_valid ? beats_q : arriving;
     wire [76:0] user = fresh ? (read_valid ? users_q : user_in) : user_held;
-    wire [654:0] cat_452 = {
+    wire [654:0] cat_477 = {
         user,
-        mux_436[520] & mux_436[519],
-        mux_436[519],
-        ~(64'hffffffffffffffff << mux_436[518:512]),
-        mux_436[511:0]
+        mux_461[520] & mux_461[519],
+        mux_461[519],
+        ~(64'hffffffffffffffff << mux_461[518:512]),
+        mux_461[511:0]
     };
     wire more = read_valid | passes;
     assign room = {
@@ -160,14 +169,14 @@ module egress_queues (
         .ended(ended),
         .current(current),
         .charge({4{goes}} & (read_valid ? current : to)),
-        .bytes(mux_436[518:512]),
+        .bytes(mux_461[518:512]),
         .pick(scheduler_pick)
     );
 
     always @(posedge clk) begin
         if (goes) user_held <= user;
-        if (advance & (behind_valid | more)) head <= behind_valid ? behind : cat_452;
-        if ((advance == behind_valid) & more) behind <= cat_452;
+        if (advance & (behind_valid | more)) head <= behind_valid ? behind : cat_477;
+        if ((advance == behind_valid) & more) behind <= cat_477;
     end
 
     always @(posedge clk) begin
@@ -216,83 +225,83 @@ module egress_queues (
             read_valid <= issue | (read_valid & ~open);
             if (advance) head_valid <= behind_valid | more;
             behind_valid <= advance ? (behind_valid & more) : (behind_valid | more);
-            beats_3_some <= (beats_3_several | and_332) | (beats_3_some & ~and_334);
-            beats_2_some <= (beats_2_several | and_264) | (beats_2_some & ~and_266);
-            beats_1_some <= (beats_1_several | and_196) | (beats_1_some & ~and_198);
-            beats_0_some <= (beats_0_several | and_128) | (beats_0_some & ~and_130);
-            beats_3_several <= or_389;
-            beats_2_several <= or_321;
-            beats_1_several <= or_253;
-            beats_0_several <= or_185;
-            beats_0_read_at <= beats_0_read_at + {7'd0, and_130};
-            beats_1_read_at <= beats_1_read_at + {7'd0, and_198};
-            beats_2_read_at <= beats_2_read_at + {7'd0, and_266};
-            beats_3_read_at <= beats_3_read_at + {7'd0, and_334};
-            beats_0_write_at <= beats_0_write_at + {7'd0, and_128};
-            beats_0_count <= (beats_0_count + {8'd0, and_128}) - {8'd0, and_130};
+            beats_3_some <= (beats_3_several | and_354) | (beats_3_some & ~taken[3]);
+            beats_2_some <= (beats_2_several | and_287) | (beats_2_some & ~taken[2]);
+            beats_1_some <= (beats_1_several | and_220) | (beats_1_some & ~taken[1]);
+            beats_0_some <= (beats_0_several | and_153) | (beats_0_some & ~taken[0]);
+            beats_3_several <= or_410;
+            beats_2_several <= or_343;
+            beats_1_several <= or_276;
+            beats_0_several <= or_209;
+            beats_0_read_at <= beats_0_read_at + {7'd0, taken[0]};
+            beats_1_read_at <= beats_1_read_at + {7'd0, taken[1]};
+            beats_2_read_at <= beats_2_read_at + {7'd0, taken[2]};
+            beats_3_read_at <= beats_3_read_at + {7'd0, taken[3]};
+            beats_0_write_at <= beats_0_write_at + {7'd0, and_153};
+            beats_0_count <= (beats_0_count + {8'd0, and_153}) - {8'd0, taken[0]};
             users_0_write_at <= users_0_write_at + {7'd0, begins_0};
             users_0_read_at <= users_0_read_at + {7'd0, begun_0};
             users_0_count <= (users_0_count + {8'd0, begins_0}) - {8'd0, begun_0};
-            beats_1_write_at <= beats_1_write_at + {7'd0, and_196};
-            beats_1_count <= (beats_1_count + {8'd0, and_196}) - {8'd0, and_198};
+            beats_1_write_at <= beats_1_write_at + {7'd0, and_220};
+            beats_1_count <= (beats_1_count + {8'd0, and_220}) - {8'd0, taken[1]};
             users_1_write_at <= users_1_write_at + {7'd0, begins_1};
             users_1_read_at <= users_1_read_at + {7'd0, begun_1};
             users_1_count <= (users_1_count + {8'd0, begins_1}) - {8'd0, begun_1};
-            beats_2_write_at <= beats_2_write_at + {7'd0, and_264};
-            beats_2_count <= (beats_2_count + {8'd0, and_264}) - {8'd0, and_266};
+            beats_2_write_at <= beats_2_write_at + {7'd0, and_287};
+            beats_2_count <= (beats_2_count + {8'd0, and_287}) - {8'd0, taken[2]};
             users_2_write_at <= users_2_write_at + {7'd0, begins_2};
             users_2_read_at <= users_2_read_at + {7'd0, begun_2};
             users_2_count <= (users_2_count + {8'd0, begins_2}) - {8'd0, begun_2};
-            beats_3_write_at <= beats_3_write_at + {7'd0, and_332};
-            beats_3_count <= (beats_3_count + {8'd0, and_332}) - {8'd0, and_334};
+            beats_3_write_at <= beats_3_write_at + {7'd0, and_354};
+            beats_3_count <= (beats_3_count + {8'd0, and_354}) - {8'd0, taken[3]};
             users_3_write_at <= users_3_write_at + {7'd0, begins_3};
             users_3_read_at <= users_3_read_at + {7'd0, begun_3};
             users_3_count <= (users_3_count + {8'd0, begins_3}) - {8'd0, begun_3};
-            if (goes) fresh <= mux_436[519];
+            if (goes) fresh <= mux_461[519];
         end
     end
 
     always @(posedge clk) begin
         if (issue) begin
             beats_q <= beats[read_address];
-            if (stores && read_address == or_409) beats_q <= {521{1'bx}};
+            if (stores && read_address == or_430) beats_q <= {521{1'bx}};
         end
     end
 
     always @(posedge clk) begin
-        if (stores) beats[or_409] <= arriving;
+        if (stores) beats[or_430] <= arriving;
     end
 
     always @(posedge clk) begin
-        if (and_422) begin
-            users_q <= users[or_433];
-            if (and_410 && or_433 == or_421) users_q <= {77{1'bx}};
+        if (mux_447) begin
+            users_q <= users[or_458];
+            if (and_431 && or_458 == or_442) users_q <= {77{1'bx}};
         end
     end
 
     always @(posedge clk) begin
-        if (and_410) users[or_421] <= user_in;
+        if (and_431) users[or_442] <= user_in;
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            who_is_chosen_waits: assert (not_103);
-            what_passes_is_of_the_frame: assert (or_121);
-            slots_0: assert (or_165);
-            counted_0: assert (and_191);
-            slots_1: assert (or_233);
-            counted_1: assert (and_259);
-            slots_2: assert (or_301);
-            counted_2: assert (and_327);
-            slots_3: assert (or_369);
-            counted_3: assert (and_395);
+            who_is_chosen_waits: assert (not_113);
+            what_passes_is_of_the_frame: assert (or_146);
+            slots_0: assert (or_189);
+            counted_0: assert (and_215);
+            slots_1: assert (or_256);
+            counted_1: assert (and_282);
+            slots_2: assert (or_323);
+            counted_2: assert (and_349);
+            slots_3: assert (or_390);
+            counted_3: assert (and_416);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, meta, not_103, or_121, or_165, and_191, or_233, and_259, or_301, and_327, or_369, and_395};
+    wire _unused = &{1'b0, meta, not_113, or_146, or_189, and_215, or_256, and_282, or_323, and_349, or_390, and_416};
 
 `ifndef SYNTHESIS
     initial begin

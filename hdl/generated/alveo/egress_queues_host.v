@@ -88,65 +88,74 @@ module egress_queues_host (
     wire [3:0] waits = {beats_3_some, beats_2_some, beats_1_some, beats_0_some};
     wire [3:0] several = {beats_3_several, beats_2_several, beats_1_several, beats_0_several};
     wire [3:0] pick = scheduler_pick;
-    wire ended = read_valid ? beats_q[519] : closed;
-    wire [3:0] goes_on = current & waits;
     wire advance = m_tready | ~head_valid;
     wire open = advance | ~behind_valid;
     wire free = open | ~read_valid;
-    wire issue = (ended ? (|pick) : (|goes_on)) & free;
+    wire and_53 = (|pick) & free;
+    wire [3:0] goes_on = current & waits;
+    wire and_56 = (|goes_on) & free;
+    wire mux_57 = closed ? and_53 : and_56;
+    wire issue = beats_q[519] ? (read_valid ? and_53 : mux_57) : (read_valid ? and_56 : mux_57);
     wire [9:0] first_at = (({10{pick[0]}} & {2'd0, beats_0_read_at}) | ({10{pick[1]}} & {2'd1, beats_1_read_at})) | (({10{pick[2]}} & {2'd2, beats_2_read_at}) | ({10{pick[3]}} & {2'd3, beats_3_read_at}));
-    wire [9:0] or_94 = ({10{current[0]}} & {2'd0, beats_0_read_at}) | ({10{current[1]}} & {2'd1, beats_1_read_at});
-    wire [9:0] or_103 = ({10{current[2]}} & {2'd2, beats_2_read_at}) | ({10{current[3]}} & {2'd3, beats_3_read_at});
-    wire [9:0] next_at = or_94 | or_103;
-    wire [9:0] read_address = ended ? first_at : next_at;
-    wire [3:0] next = ended ? pick : goes_on;
-    wire not_111 = ~(|(pick & ~waits));
+    wire [9:0] or_97 = ({10{current[0]}} & {2'd0, beats_0_read_at}) | ({10{current[1]}} & {2'd1, beats_1_read_at});
+    wire [9:0] or_106 = ({10{current[2]}} & {2'd2, beats_2_read_at}) | ({10{current[3]}} & {2'd3, beats_3_read_at});
+    wire [9:0] next_at = or_97 | or_106;
+    wire [9:0] mux_108 = closed ? first_at : next_at;
+    wire [9:0] read_address = beats_q[519] ? (read_valid ? first_at : mux_108) : (read_valid ? next_at : mux_108);
+    wire ended = read_valid ? beats_q[519] : closed;
+    wire [3:0] mux_114 = closed ? pick : goes_on;
+    wire [3:0] next = beats_q[519] ? (read_valid ? pick : mux_114) : (read_valid ? goes_on : mux_114);
+    wire not_121 = ~(|(pick & ~waits));
     wire read_taken = read_valid & open;
+    wire [3:0] and_124 = {4{free}} & pick;
+    wire [3:0] and_126 = {4{free}} & goes_on;
+    wire [3:0] mux_127 = closed ? and_124 : and_126;
+    wire [3:0] taken = beats_q[519] ? (read_valid ? and_124 : mux_127) : (read_valid ? and_126 : mux_127);
+    wire [3:0] and_132 = {4{free}} & pick;
+    wire [3:0] mux_134 = closed ? and_132 : 4'd0;
+    wire [3:0] begun = beats_q[519] ? (read_valid ? and_132 : mux_134) : (read_valid ? 4'd0 : mux_134);
     wire passes = ((push & open) & ~read_valid) & ~(closed ? (|waits) : (|goes_on));
     wire stores = push & ~passes;
-    wire or_129 = (~passes | closed) | (current == to);
-    wire and_136 = stores & to[0];
-    wire and_138 = issue & next[0];
-    wire begins_0 = and_136 & beat[519];
-    wire begun_0 = and_138 & ended;
-    wire or_173 = ~and_136 | (beats_0_count != 9'h100);
-    wire or_193 = ((9'd2 < beats_0_count) | (beats_0_several & ~(and_138 & ~and_136))) | (beats_0_some & (and_136 & ~and_138));
-    wire and_199 = (beats_0_some == (|beats_0_count)) & (beats_0_several == (9'd1 < beats_0_count));
-    wire and_204 = stores & to[1];
-    wire and_206 = issue & next[1];
-    wire begins_1 = and_204 & beat[519];
-    wire begun_1 = and_206 & ended;
-    wire or_241 = ~and_204 | (beats_1_count != 9'h100);
-    wire or_261 = ((9'd2 < beats_1_count) | (beats_1_several & ~(and_206 & ~and_204))) | (beats_1_some & (and_204 & ~and_206));
-    wire and_267 = (beats_1_some == (|beats_1_count)) & (beats_1_several == (9'd1 < beats_1_count));
-    wire and_272 = stores & to[2];
-    wire and_274 = issue & next[2];
-    wire begins_2 = and_272 & beat[519];
-    wire begun_2 = and_274 & ended;
-    wire or_309 = ~and_272 | (beats_2_count != 9'h100);
-    wire or_329 = ((9'd2 < beats_2_count) | (beats_2_several & ~(and_274 & ~and_272))) | (beats_2_some & (and_272 & ~and_274));
-    wire and_335 = (beats_2_some == (|beats_2_count)) & (beats_2_several == (9'd1 < beats_2_count));
-    wire and_340 = stores & to[3];
-    wire and_342 = issue & next[3];
-    wire begins_3 = and_340 & beat[519];
-    wire begun_3 = and_342 & ended;
-    wire or_377 = ~and_340 | (beats_3_count != 9'h100);
-    wire or_397 = ((9'd2 < beats_3_count) | (beats_3_several & ~(and_342 & ~and_340))) | (beats_3_some & (and_340 & ~and_342));
-    wire and_403 = (beats_3_some == (|beats_3_count)) & (beats_3_several == (9'd1 < beats_3_count));
-    wire [9:0] or_417 = (({10{to[0]}} & {2'd0, beats_0_write_at}) | ({10{to[1]}} & {2'd1, beats_1_write_at})) | (({10{to[2]}} & {2'd2, beats_2_write_at}) | ({10{to[3]}} & {2'd3, beats_3_write_at}));
-    wire and_418 = stores & beat[519];
-    wire [9:0] or_429 = (({10{to[0]}} & {2'd0, users_0_write_at}) | ({10{to[1]}} & {2'd1, users_1_write_at})) | (({10{to[2]}} & {2'd2, users_2_write_at}) | ({10{to[3]}} & {2'd3, users_3_write_at}));
-    wire and_430 = issue & ended;
-    wire [9:0] or_441 = (({10{pick[0]}} & {2'd0, users_0_read_at}) | ({10{pick[1]}} & {2'd1, users_1_read_at})) | (({10{pick[2]}} & {2'd2, users_2_read_at}) | ({10{pick[3]}} & {2'd3, users_3_read_at}));
+    wire or_154 = (~passes | closed) | (current == to);
+    wire and_161 = stores & to[0];
+    wire begins_0 = and_161 & beat[519];
+    wire begun_0 = begun[0];
+    wire or_197 = ~and_161 | (beats_0_count != 9'h100);
+    wire or_217 = ((9'd2 < beats_0_count) | (beats_0_several & ~(taken[0] & ~and_161))) | (beats_0_some & (and_161 & ~taken[0]));
+    wire and_223 = (beats_0_some == (|beats_0_count)) & (beats_0_several == (9'd1 < beats_0_count));
+    wire and_228 = stores & to[1];
+    wire begins_1 = and_228 & beat[519];
+    wire begun_1 = begun[1];
+    wire or_264 = ~and_228 | (beats_1_count != 9'h100);
+    wire or_284 = ((9'd2 < beats_1_count) | (beats_1_several & ~(taken[1] & ~and_228))) | (beats_1_some & (and_228 & ~taken[1]));
+    wire and_290 = (beats_1_some == (|beats_1_count)) & (beats_1_several == (9'd1 < beats_1_count));
+    wire and_295 = stores & to[2];
+    wire begins_2 = and_295 & beat[519];
+    wire begun_2 = begun[2];
+    wire or_331 = ~and_295 | (beats_2_count != 9'h100);
+    wire or_351 = ((9'd2 < beats_2_count) | (beats_2_several & ~(taken[2] & ~and_295))) | (beats_2_some & (and_295 & ~taken[2]));
+    wire and_357 = (beats_2_some == (|beats_2_count)) & (beats_2_several == (9'd1 < beats_2_count));
+    wire and_362 = stores & to[3];
+    wire begins_3 = and_362 & beat[519];
+    wire begun_3 = begun[3];
+    wire or_398 = ~and_362 | (beats_3_count != 9'h100);
+    wire or_418 = ((9'd2 < beats_3_count) | (beats_3_several & ~(taken[3] & ~and_362))) | (beats_3_some & (and_362 & ~taken[3]));
+    wire and_424 = (beats_3_some == (|beats_3_count)) & (beats_3_several == (9'd1 < beats_3_count));
+    wire [9:0] or_438 = (({10{to[0]}} & {2'd0, beats_0_write_at}) | ({10{to[1]}} & {2'd1, beats_1_write_at})) | (({10{to[2]}} & {2'd2, beats_2_write_at}) | ({10{to[3]}} & {2'd3, beats_3_write_at}));
+    wire and_439 = stores & beat[519];
+    wire [9:0] or_450 = (({10{to[0]}} & {2'd0, users_0_write_at}) | ({10{to[1]}} & {2'd1, users_1_write_at})) | (({10{to[2]}} & {2'd2, users_2_write_at}) | ({10{to[3]}} & {2'd3, users_3_write_at}));
+    wire mux_452 = closed ? and_53 : 1'd0;
+    wire mux_455 = beats_q[519] ? (read_valid ? and_53 : mux_452) : (read_valid ? 1'd0 : mux_452);
+    wire [9:0] or_466 = (({10{pick[0]}} & {2'd0, users_0_read_at}) | ({10{pick[1]}} & {2'd1, users_1_read_at})) | (({10{pick[2]}} & {2'd2, users_2_read_at}) | ({10{pick[3]}} & {2'd3, users_3_read_at}));
     wire goes = read_taken | passes;
-    wire [520:0] mux_444 = read_valid ? beats_q : arriving;
+    wire [520:0] mux_469 = read_valid ? beats_q : arriving;
     wire [126:0] user = fresh ? (read_valid ? users_q : user_in) : user_held;
-    wire [704:0] cat_460 = {
+    wire [704:0] cat_485 = {
         user,
-        mux_444[520] & mux_444[519],
-        mux_444[519],
-        ~(64'hffffffffffffffff << mux_444[518:512]),
-        mux_444[511:0]
+        mux_469[520] & mux_469[519],
+        mux_469[519],
+        ~(64'hffffffffffffffff << mux_469[518:512]),
+        mux_469[511:0]
     };
     wire more = read_valid | passes;
     assign room = {
@@ -172,14 +181,14 @@ module egress_queues_host (
         .ended(ended),
         .current(current),
         .charge({4{goes}} & (read_valid ? current : to)),
-        .bytes(mux_444[518:512]),
+        .bytes(mux_469[518:512]),
         .pick(scheduler_pick)
     );
 
     always @(posedge clk) begin
         if (goes) user_held <= user;
-        if (advance & (behind_valid | more)) head <= behind_valid ? behind : cat_460;
-        if ((advance == behind_valid) & more) behind <= cat_460;
+        if (advance & (behind_valid | more)) head <= behind_valid ? behind : cat_485;
+        if ((advance == behind_valid) & more) behind <= cat_485;
     end
 
     always @(posedge clk) begin
@@ -228,83 +237,83 @@ module egress_queues_host (
             read_valid <= issue | (read_valid & ~open);
             if (advance) head_valid <= behind_valid | more;
             behind_valid <= advance ? (behind_valid & more) : (behind_valid | more);
-            beats_3_some <= (beats_3_several | and_340) | (beats_3_some & ~and_342);
-            beats_2_some <= (beats_2_several | and_272) | (beats_2_some & ~and_274);
-            beats_1_some <= (beats_1_several | and_204) | (beats_1_some & ~and_206);
-            beats_0_some <= (beats_0_several | and_136) | (beats_0_some & ~and_138);
-            beats_3_several <= or_397;
-            beats_2_several <= or_329;
-            beats_1_several <= or_261;
-            beats_0_several <= or_193;
-            beats_0_read_at <= beats_0_read_at + {7'd0, and_138};
-            beats_1_read_at <= beats_1_read_at + {7'd0, and_206};
-            beats_2_read_at <= beats_2_read_at + {7'd0, and_274};
-            beats_3_read_at <= beats_3_read_at + {7'd0, and_342};
-            beats_0_write_at <= beats_0_write_at + {7'd0, and_136};
-            beats_0_count <= (beats_0_count + {8'd0, and_136}) - {8'd0, and_138};
+            beats_3_some <= (beats_3_several | and_362) | (beats_3_some & ~taken[3]);
+            beats_2_some <= (beats_2_several | and_295) | (beats_2_some & ~taken[2]);
+            beats_1_some <= (beats_1_several | and_228) | (beats_1_some & ~taken[1]);
+            beats_0_some <= (beats_0_several | and_161) | (beats_0_some & ~taken[0]);
+            beats_3_several <= or_418;
+            beats_2_several <= or_351;
+            beats_1_several <= or_284;
+            beats_0_several <= or_217;
+            beats_0_read_at <= beats_0_read_at + {7'd0, taken[0]};
+            beats_1_read_at <= beats_1_read_at + {7'd0, taken[1]};
+            beats_2_read_at <= beats_2_read_at + {7'd0, taken[2]};
+            beats_3_read_at <= beats_3_read_at + {7'd0, taken[3]};
+            beats_0_write_at <= beats_0_write_at + {7'd0, and_161};
+            beats_0_count <= (beats_0_count + {8'd0, and_161}) - {8'd0, taken[0]};
             users_0_write_at <= users_0_write_at + {7'd0, begins_0};
             users_0_read_at <= users_0_read_at + {7'd0, begun_0};
             users_0_count <= (users_0_count + {8'd0, begins_0}) - {8'd0, begun_0};
-            beats_1_write_at <= beats_1_write_at + {7'd0, and_204};
-            beats_1_count <= (beats_1_count + {8'd0, and_204}) - {8'd0, and_206};
+            beats_1_write_at <= beats_1_write_at + {7'd0, and_228};
+            beats_1_count <= (beats_1_count + {8'd0, and_228}) - {8'd0, taken[1]};
             users_1_write_at <= users_1_write_at + {7'd0, begins_1};
             users_1_read_at <= users_1_read_at + {7'd0, begun_1};
             users_1_count <= (users_1_count + {8'd0, begins_1}) - {8'd0, begun_1};
-            beats_2_write_at <= beats_2_write_at + {7'd0, and_272};
-            beats_2_count <= (beats_2_count + {8'd0, and_272}) - {8'd0, and_274};
+            beats_2_write_at <= beats_2_write_at + {7'd0, and_295};
+            beats_2_count <= (beats_2_count + {8'd0, and_295}) - {8'd0, taken[2]};
             users_2_write_at <= users_2_write_at + {7'd0, begins_2};
             users_2_read_at <= users_2_read_at + {7'd0, begun_2};
             users_2_count <= (users_2_count + {8'd0, begins_2}) - {8'd0, begun_2};
-            beats_3_write_at <= beats_3_write_at + {7'd0, and_340};
-            beats_3_count <= (beats_3_count + {8'd0, and_340}) - {8'd0, and_342};
+            beats_3_write_at <= beats_3_write_at + {7'd0, and_362};
+            beats_3_count <= (beats_3_count + {8'd0, and_362}) - {8'd0, taken[3]};
             users_3_write_at <= users_3_write_at + {7'd0, begins_3};
             users_3_read_at <= users_3_read_at + {7'd0, begun_3};
             users_3_count <= (users_3_count + {8'd0, begins_3}) - {8'd0, begun_3};
-            if (goes) fresh <= mux_444[519];
+            if (goes) fresh <= mux_469[519];
         end
     end
 
     always @(posedge clk) begin
         if (issue) begin
             beats_q <= beats[read_address];
-            if (stores && read_address == or_417) beats_q <= {521{1'bx}};
+            if (stores && read_address == or_438) beats_q <= {521{1'bx}};
         end
     end
 
     always @(posedge clk) begin
-        if (stores) beats[or_417] <= arriving;
+        if (stores) beats[or_438] <= arriving;
     end
 
     always @(posedge clk) begin
-        if (and_430) begin
-            users_q <= users[or_441];
-            if (and_418 && or_441 == or_429) users_q <= {127{1'bx}};
+        if (mux_455) begin
+            users_q <= users[or_466];
+            if (and_439 && or_466 == or_450) users_q <= {127{1'bx}};
         end
     end
 
     always @(posedge clk) begin
-        if (and_418) users[or_429] <= user_in;
+        if (and_439) users[or_450] <= user_in;
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            who_is_chosen_waits: assert (not_111);
-            what_passes_is_of_the_frame: assert (or_129);
-            slots_0: assert (or_173);
-            counted_0: assert (and_199);
-            slots_1: assert (or_241);
-            counted_1: assert (and_267);
-            slots_2: assert (or_309);
-            counted_2: assert (and_335);
-            slots_3: assert (or_377);
-            counted_3: assert (and_403);
+            who_is_chosen_waits: assert (not_121);
+            what_passes_is_of_the_frame: assert (or_154);
+            slots_0: assert (or_197);
+            counted_0: assert (and_223);
+            slots_1: assert (or_264);
+            counted_1: assert (and_290);
+            slots_2: assert (or_331);
+            counted_2: assert (and_357);
+            slots_3: assert (or_398);
+            counted_3: assert (and_424);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, meta, not_111, or_129, or_173, and_199, or_241, and_267, or_309, and_335, or_377, and_403};
+    wire _unused = &{1'b0, meta, not_121, or_154, or_197, and_223, or_264, and_290, or_331, and_357, or_398, and_424};
 
 `ifndef SYNTHESIS
     initial begin

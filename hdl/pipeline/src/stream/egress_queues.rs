@@ -81,13 +81,25 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     let read = beats.read_when(issue.q(), address.q());
     let ended = mux(read_valid.q(), read.field("last"), closed.q()).named("ended");
     let goes_on = (current.q() & waits.q()).named("goes_on");
-    let next = mux(ended, pick.q(), goes_on).named("next");
+    // As `ended` says, but with all that is known before that bit worked out in front of it.
+    let if_ended = |new, same| {
+        let unread = mux(closed.q(), new, same);
+        let (new, same) = (
+            mux(read_valid.q(), new, unread),
+            mux(read_valid.q(), same, unread),
+        );
+        mux(read.field("last"), new, same)
+    };
+    let next = if_ended(pick.q(), goes_on).named("next");
     m.assert("who_is_chosen_waits", !(pick.q() & !waits.q()).any());
     let advance = (out_ready | !head_valid.q()).named("advance");
     let open = (advance | !behind_valid.q()).named("open");
     let read_taken = (read_valid.q() & open).named("read_taken");
     let free = (open | !read_valid.q()).named("free");
-    issue.drive(mux(ended, pick.q().any(), goes_on.any()) & free);
+    let (begins, goes_on_with) = (pick.q().any() & free, goes_on.any() & free);
+    issue.drive(if_ended(begins, goes_on_with));
+    let taken = if_ended(pick.q().when(free), goes_on.when(free)).named("taken");
+    let begun = if_ended(pick.q().when(free), m.lit(g.queues, 0)).named("begun");
     read_valid.set(issue.q() | (read_valid.q() & !open));
 
     // A beat passes if nothing is in front of it: of other frames, or of its own.
@@ -109,9 +121,9 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     // What may still be on its way from `dispatch` is not in the counts.
     let longest = g.beats(LONGEST_OUT) + dispatch::DECIDED_BEFORE;
     for n in 0..g.queues {
-        let (written, taken) = (stores & to.bit(n), issue.q() & next.bit(n));
+        let (written, taken) = (stores & to.bit(n), taken.bit(n));
         let begins = (written & first).named(&format!("begins_{n}"));
-        let begun = (taken & ended).named(&format!("begun_{n}"));
+        let begun = begun.bit(n).named(&format!("begun_{n}"));
         let (beats_in, at) = region(&m, &format!("beats_{n}"), places, written, taken);
         let (users_in, user_at) = region(&m, &format!("users_{n}"), frames, begins, begun);
         m.assert(
@@ -148,10 +160,13 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     several.drive(m.concat(&high_first(more_wait)));
     let first_at = m.select_onehot(&first_at).named("first_at");
     let next_at = m.select_onehot(&next_at).named("next_at");
-    address.drive(mux(ended, first_at, next_at));
+    address.drive(if_ended(first_at, next_at));
     beats.write(stores, m.select_onehot(&write_at), arriving);
     users.write(stores & first, m.select_onehot(&user_write_at), user_in);
-    let user_read = users.read_when(issue.q() & ended, m.select_onehot(&user_read_at));
+    let user_read = users.read_when(
+        if_ended(begins, m.lit(1, 0)),
+        m.select_onehot(&user_read_at),
+    );
 
     // What goes on, and whom it is charged to.
     let goes = (read_taken | passes).named("goes");
