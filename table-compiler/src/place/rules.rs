@@ -19,18 +19,14 @@ use std::cmp::Reverse;
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 
+mod moves;
+mod repair;
+
 const FREE: u32 = u32::MAX;
 const SLOTS: usize = RULE_SLOTS as usize;
 /// Rows a search for room looks at before it gives up: in the end, and while masks are still chosen.
 const SEARCH: usize = 20_000;
 const QUICK_SEARCH: usize = 400;
-const STEP_SEARCH: usize = 4_000;
-/// Rules in a row that find no room, after which no more are tried.
-const GIVE_UP: usize = 16;
-/// Rules that are left over at most for banks to be given to them.
-const FEW: usize = 1000;
-/// Banks that are given away in the end, at most.
-const REPAIRS: usize = 6;
 /// Steps that are tried behind that, at most.
 const STEPS: usize = 100;
 /// Times masks are chosen for a group: of how many rules at most one may be left for room to be sought while masks
@@ -167,16 +163,6 @@ struct Run {
     at: Range<usize>,
 }
 
-/// What [`Placer::back_to`] goes back to.
-#[derive(Clone)]
-struct State {
-    at: Vec<u32>,
-    masks: Vec<Option<Mask>>,
-    slots: Vec<u32>,
-    full: Vec<u8>,
-    used: Vec<u32>,
-}
-
 struct Placer {
     banks: Banks,
     /// Those of a group by shape, long ones before: one in a row leaves no room there for a long one.
@@ -303,165 +289,10 @@ impl Placer {
         let left = left.collect();
         let mut left = self.choose(&mut order, left, few);
         self.move_for(&mut left, SEARCH, usize::MAX);
-        match left.len() <= FEW {
+        match left.len() <= repair::FEW {
             true => self.repair(all, left),
             false => left,
         }
-    }
-
-    /// Moves others for rules of `left`; what finds no room stays there. If many of one shape find none, no more of it
-    /// are tried, and nothing any more if as many as `most` of all shapes found none.
-    fn move_for(&mut self, left: &mut Vec<u32>, search: usize, most: usize) {
-        let (mut failed, mut of, mut over) = (0, None, 0);
-        left.retain(|item| {
-            let shape = Some(self.items[*item as usize].shape);
-            if shape != of {
-                (failed, of) = (0, shape);
-            }
-            let found = failed < GIVE_UP && over < most && self.make_room(*item, search);
-            failed = if found { 0 } else { failed + 1 };
-            over += usize::from(!found);
-            !found
-        });
-    }
-
-    /// Gives banks to rules that are left over, and others the rules of those banks: what is left over at the end are
-    /// mostly rules that say so little that no other bank is of use to them. First the banks that have least of the
-    /// group, one after the other, whatever comes of it; then, from the best of that, every step that leaves fewer.
-    fn repair(&mut self, all: &[u32], left: Vec<u32>) -> Vec<u32> {
-        let mut best = (self.state(), left.clone());
-        let mut left = left;
-        let mut given: HashSet<u32> = HashSet::new();
-        for _ in 0..REPAIRS {
-            if left.is_empty() {
-                return left;
-            }
-            let stands = self.stands(all);
-            let banks = (0..self.banks.banks).filter(|b| !given.contains(b));
-            let Some(bank) = banks.min_by_key(|b| stands[*b as usize].len()) else {
-                break;
-            };
-            given.insert(bank);
-            let moved = &stands[bank as usize];
-            moved.iter().for_each(|item| self.take(*item));
-            let mask = self.masks_for(bank, &left, moved)[0];
-            left = self.give(bank, mask, &left, moved, usize::MAX);
-            if left.len() < best.1.len() {
-                best = (self.state(), left.clone());
-            }
-        }
-        self.back_to(best.0);
-        self.climb(all, best.1)
-    }
-
-    /// Gives one bank after the other another mask, as long as one is found that leaves fewer rules over.
-    fn climb(&mut self, all: &[u32], mut left: Vec<u32>) -> Vec<u32> {
-        while !left.is_empty() {
-            let stands = self.stands(all);
-            let mut banks: Vec<u32> = (0..self.banks.banks).collect();
-            banks.sort_by_key(|b| stands[*b as usize].len());
-            let before = self.state();
-            let mut found = None;
-            'banks: for bank in banks {
-                let moved = &stands[bank as usize];
-                moved.iter().for_each(|item| self.take(*item));
-                let emptied = self.state();
-                for mask in self.masks_for(bank, &left, moved) {
-                    if self.steps == 0 {
-                        self.back_to(before);
-                        return left;
-                    }
-                    self.steps -= 1;
-                    let now = self.give(bank, mask, &left, moved, left.len());
-                    if now.len() < left.len() {
-                        found = Some(now);
-                        break 'banks;
-                    }
-                    self.back_to(emptied.clone());
-                }
-                self.back_to(before.clone());
-            }
-            match found {
-                Some(now) => left = now,
-                None => break,
-            }
-        }
-        left
-    }
-
-    /// Of each bank, those of `all` that stand there.
-    fn stands(&self, all: &[u32]) -> Vec<Vec<u32>> {
-        let mut stands: Vec<Vec<u32>> = vec![Vec::new(); self.banks.banks as usize];
-        for item in all {
-            let at = self.items[*item as usize].at;
-            if at != FREE {
-                stands[(at / RULE_SLOTS / self.banks.rows) as usize].push(*item);
-            }
-        }
-        stands
-    }
-
-    /// Masks to give a bank: the one most rules of `left` find places under, and the one most of them and of those that
-    /// stood there do.
-    fn masks_for(&mut self, bank: u32, left: &[u32], stood: &[u32]) -> Vec<Mask> {
-        let mut most = |mut pool: Vec<u32>| {
-            pool.sort_by_key(|item| self.items[*item as usize].shape);
-            let candidates = candidates(left.iter().map(|i| (*self.shape_of(i), 1)));
-            let runs = self.runs(&pool);
-            let best = candidates.iter().copied();
-            let best = best.max_by_key(|mask| (self.worth(bank, mask, &pool, &runs, 0).0, *mask));
-            best.unwrap_or_default()
-        };
-        let alone = most(left.to_vec());
-        let both = most([left, stood].concat());
-        match alone == both {
-            true => vec![alone],
-            false => vec![alone, both],
-        }
-    }
-
-    /// Gives an emptied bank a mask and puts `left` there, those that stood there elsewhere or back; what has no place then. No more
-    /// are tried if `most` have none.
-    fn give(
-        &mut self,
-        bank: u32,
-        mask: Mask,
-        left: &[u32],
-        stood: &[u32],
-        most: usize,
-    ) -> Vec<u32> {
-        if let Some(masks) = self.masks.last_mut() {
-            masks[bank as usize] = Some(mask);
-        }
-        let mut left = left.to_vec();
-        left.sort_by_key(|item| self.items[*item as usize].shape);
-        left.retain(|item| !self.put_into(bank, &mask, *item));
-        // The others first: where they go they have more of a choice.
-        let mut all = stood.to_vec();
-        all.extend(left);
-        self.move_for(&mut all, STEP_SEARCH, most);
-        all
-    }
-
-    /// Where everything stands, to come back to.
-    fn state(&self) -> State {
-        State {
-            at: self.items.iter().map(|item| item.at).collect(),
-            masks: self.masks.last().cloned().unwrap_or_default(),
-            slots: self.slots.clone(),
-            full: self.full.clone(),
-            used: self.used.clone(),
-        }
-    }
-
-    fn back_to(&mut self, state: State) {
-        for (item, at) in self.items.iter_mut().zip(state.at) {
-            item.at = at;
-        }
-        if let Some(masks) = self.masks.last_mut() {
-            *masks = state.masks;
-        }
-        (self.slots, self.full, self.used) = (state.slots, state.full, state.used);
     }
 
     /// Chooses masks for the banks of `order`, until all of `left` have a place; what is left over.
@@ -618,109 +449,5 @@ impl Placer {
         self.slots[at..at + slots].fill(FREE);
         self.full[at / SLOTS] -= slots as u8;
         self.used[at / SLOTS / self.banks.rows as usize] -= slots as u32;
-    }
-
-    /// Rows an item may stand in.
-    fn rows_of(&self, number: u32) -> impl Iterator<Item = usize> + '_ {
-        let item = &self.items[number as usize];
-        let masks = self.masks[item.group as usize].iter().enumerate();
-        let masks = masks.filter_map(|(bank, mask)| Some((bank, mask.as_ref()?)));
-        let masks = masks.filter(|(_, mask)| covers(&item.shape, mask));
-        masks.map(move |(bank, mask)| self.row(bank as u32, mask, number as usize))
-    }
-
-    /// Notes that `item` would move to `row`; `false` if this search saw the row before.
-    fn see(&mut self, row: usize, item: u32) -> bool {
-        if self.seen[row] == self.search {
-            return false;
-        }
-        self.seen[row] = self.search;
-        self.via[row] = item;
-        true
-    }
-
-    /// Moves items such that `number` has a place; `false` if no moves were found that give it one.
-    /// Items move one by one to a row with room, the shortest chain of them; `search` rows are looked at.
-    fn make_room(&mut self, number: u32, search: usize) -> bool {
-        let long = self.items[number as usize].long;
-        self.search += 1;
-        let mut queue = VecDeque::new();
-        let rows: Vec<usize> = self.rows_of(number).collect();
-        for row in rows {
-            if self.see(row, FREE) {
-                queue.push_back(row);
-            }
-        }
-        let start: Vec<usize> = queue.iter().copied().collect();
-        if let Some((row, slot)) = start.iter().find_map(|r| Some((*r, self.free(*r, long)?))) {
-            self.set(row, slot, number);
-            return true;
-        }
-        let mut looked = 0;
-        while let Some(row) = queue.pop_front() {
-            looked += 1;
-            if looked > search {
-                break;
-            }
-            let occupants: Vec<u32> = self.slots[row * SLOTS..][..SLOTS].to_vec();
-            // A long item needs both slots of a row: only a row with one item can be cleared by a
-            // chain, one with two by moving one of them straight to a row with room.
-            for (place, occupant) in occupants.iter().enumerate() {
-                if *occupant == FREE || (place > 0 && occupants[0] == *occupant) {
-                    continue;
-                }
-                let needs = self.items[*occupant as usize].long;
-                let others: Vec<usize> = self.rows_of(*occupant).collect();
-                for other in others {
-                    if !self.see(other, *occupant) {
-                        continue;
-                    }
-                    if self.free(other, needs).is_some() && self.chain(other, number) {
-                        return true;
-                    }
-                    queue.push_back(other);
-                }
-            }
-        }
-        false
-    }
-
-    /// Moves along a chain that ends at `row`, which has room; undoes it where a long item finds only one
-    /// slot free.
-    fn chain(&mut self, row: usize, number: u32) -> bool {
-        let mut moves = Vec::new();
-        let mut at = row;
-        while self.via[at] != FREE {
-            let item = self.via[at];
-            moves.push((item, self.items[item as usize].at, at));
-            at = self.items[item as usize].at as usize / SLOTS;
-        }
-        let mut done = 0;
-        for (item, _, to) in &moves {
-            let long = self.items[*item as usize].long;
-            self.take(*item);
-            let Some(slot) = self.free(*to, long) else {
-                let (row, slot) = (
-                    moves[done].1 as usize / SLOTS,
-                    moves[done].1 as usize % SLOTS,
-                );
-                self.set(row, slot, *item);
-                break;
-            };
-            self.set(*to, slot, *item);
-            done += 1;
-        }
-        let long = self.items[number as usize].long;
-        if done == moves.len()
-            && let Some(slot) = self.free(at, long)
-        {
-            self.set(at, slot, number);
-            return true;
-        }
-        for (item, was, _) in moves[..done].iter().rev() {
-            self.take(*item);
-            self.set(*was as usize / SLOTS, *was as usize % SLOTS, *item);
-        }
-        false
     }
 }
