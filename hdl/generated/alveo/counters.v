@@ -87,102 +87,105 @@ module counters (
     reg  [6:0] cfg_table_d5;
     reg  reason_hit_d1;
     reg  reason_visit_d1;
-    reg  [5:0] mux_282_d1;
+    reg  [5:0] mux_273_d1;
     reg  phase_d1;
     wire set_reason_item_valid;
     wire [5:0] set_reason_item_row;
     wire [127:0] set_reason_item;
     wire [127:0] set_reason_answer;
-    reg  eq_290_d1;
-    reg  eq_290_d2;
-    reg  eq_290_d3;
-    reg  eq_290_d4;
-    reg  eq_290_d5;
+    reg  eq_281_d1;
+    reg  eq_281_d2;
+    reg  eq_281_d3;
+    reg  eq_281_d4;
+    reg  eq_281_d5;
     reg  [127:0] too_big_before;
     reg  turn_d1;
     reg  turn_d2;
-    reg  eq_304_d1;
-    reg  eq_304_d2;
-    reg  eq_304_d3;
-    reg  eq_304_d4;
-    reg  eq_304_d5;
+    reg  eq_295_d1;
+    reg  eq_295_d2;
+    reg  eq_295_d3;
+    reg  eq_295_d4;
+    reg  eq_295_d5;
     reg  [127:0] unavailable_before;
-    reg  eq_316_d1;
-    reg  eq_316_d2;
-    reg  eq_316_d3;
-    reg  eq_316_d4;
-    reg  eq_316_d5;
+    reg  eq_307_d1;
+    reg  eq_307_d2;
+    reg  eq_307_d3;
+    reg  eq_307_d4;
+    reg  eq_307_d5;
     reg  [127:0] unresolved_before;
-    reg  eq_328_d1;
-    reg  eq_328_d2;
-    reg  eq_328_d3;
-    reg  eq_328_d4;
-    reg  eq_328_d5;
+    reg  eq_319_d1;
+    reg  eq_319_d2;
+    reg  eq_319_d3;
+    reg  eq_319_d4;
+    reg  eq_319_d5;
     reg  [127:0] skipped_before;
-    reg  eq_340_d1;
-    reg  eq_340_d2;
-    reg  eq_340_d3;
-    reg  eq_340_d4;
-    reg  eq_340_d5;
+    reg  eq_331_d1;
+    reg  eq_331_d2;
+    reg  eq_331_d3;
+    reg  eq_331_d4;
+    reg  eq_331_d5;
     reg  [127:0] output_full_before;
-    reg  eq_352_d1;
-    reg  eq_352_d2;
-    reg  eq_352_d3;
-    reg  eq_352_d4;
-    reg  eq_352_d5;
+    reg  eq_343_d1;
+    reg  eq_343_d2;
+    reg  eq_343_d3;
+    reg  eq_343_d4;
+    reg  eq_343_d5;
     reg  [127:0] host_limited_before;
+    reg  set_reason_item_valid_d1;
+    reg  [5:0] set_reason_item_row_d1;
+    reg  [127:0] mux_353_d1;
     reg  interface_in_hit_d1;
     reg  interface_in_visit_d1;
-    reg  [8:0] mux_388_d1;
+    reg  [8:0] mux_382_d1;
     wire set_interface_in_item_valid;
     wire [8:0] set_interface_in_item_row;
     wire [127:0] set_interface_in_item;
     wire [127:0] set_interface_in_answer;
     reg  interface_out_hit_d1;
     reg  interface_out_visit_d1;
-    reg  [8:0] mux_419_d1;
+    reg  [8:0] mux_413_d1;
     wire set_interface_out_item_valid;
     wire [8:0] set_interface_out_item_row;
     wire [127:0] set_interface_out_item;
     wire [127:0] set_interface_out_answer;
     reg  attachment_in_hit_d1;
     reg  attachment_in_visit_d1;
-    reg  [13:0] mux_451_d1;
+    reg  [13:0] mux_445_d1;
     wire set_attachment_in_item_valid;
     wire [13:0] set_attachment_in_item_row;
     wire [127:0] set_attachment_in_item;
     wire [127:0] set_attachment_in_answer;
     reg  attachment_out_hit_d1;
     reg  attachment_out_visit_d1;
-    reg  [13:0] mux_482_d1;
+    reg  [13:0] mux_476_d1;
     wire set_attachment_out_item_valid;
     wire [13:0] set_attachment_out_item_row;
     wire [127:0] set_attachment_out_item;
     wire [127:0] set_attachment_out_answer;
     reg  class_hit_d1;
     reg  class_visit_d1;
-    reg  [17:0] mux_517_d1;
+    reg  [17:0] mux_511_d1;
     wire set_class_item_valid;
     wire [17:0] set_class_item_row;
     wire [127:0] set_class_item;
     wire [127:0] set_class_answer;
     reg  action_hit_d1;
     reg  action_visit_d1;
-    reg  [17:0] mux_548_d1;
+    reg  [17:0] mux_542_d1;
     wire set_action_item_valid;
     wire [17:0] set_action_item_row;
     wire [127:0] set_action_item;
     wire [127:0] set_action_answer;
     reg  attachment_syn_hit_d1;
     reg  attachment_syn_visit_d1;
-    reg  [13:0] mux_579_d1;
+    reg  [13:0] mux_573_d1;
     wire set_attachment_syn_item_valid;
     wire [13:0] set_attachment_syn_item_row;
     wire [127:0] set_attachment_syn_item;
     wire [127:0] set_attachment_syn_answer;
     reg  attachment_answer_hit_d1;
     reg  attachment_answer_visit_d1;
-    reg  [13:0] mux_611_d1;
+    reg  [13:0] mux_605_d1;
     wire set_attachment_answer_item_valid;
     wire [13:0] set_attachment_answer_item_row;
     wire [127:0] set_attachment_answer_item;
@@ -197,19 +200,19 @@ module counters (
     reg  [21:0] cfg_row_d3;
     reg  phase_d2;
     reg  phase_d3;
-    reg  [13:0] mux_650_d1;
+    reg  [13:0] mux_644_d1;
     reg  phase_d4;
     reg  [29:0] response_took_d1;
     wire set_attachment_time_item_valid;
     wire [13:0] set_attachment_time_item_row;
     wire [127:0] set_attachment_time_item;
     wire [127:0] set_attachment_time_answer;
-    reg  eq_659_d1;
-    reg  eq_659_d2;
-    reg  eq_659_d3;
+    reg  eq_653_d1;
+    reg  eq_653_d2;
+    reg  eq_653_d3;
     reg  attachment_seen_hit_d1;
     reg  attachment_seen_visit_d1;
-    reg  [13:0] mux_680_d1;
+    reg  [13:0] mux_674_d1;
     wire [127:0] set_attachment_seen_answer;
     reg  attachment_seen_visit_d2;
     reg  attachment_seen_visit_d3;
@@ -222,24 +225,24 @@ module counters (
     reg  [14:0] attachment_seen_at_d5;
     reg  rule_hit_d1;
     reg  rule_visit_d1;
-    reg  [15:0] mux_722_d1;
+    reg  [15:0] mux_716_d1;
     wire set_rule_item_valid;
     wire [15:0] set_rule_item_row;
     wire [127:0] set_rule_item;
     wire [127:0] set_rule_answer;
-    reg  [127:0] or_761_d1;
-    reg  [127:0] or_761_d2;
-    reg  [127:0] or_761_d3;
+    reg  [127:0] or_755_d1;
+    reg  [127:0] or_755_d2;
+    reg  [127:0] or_755_d3;
     reg  [2:0] starving;
     reg  [63:0] newest;
-    reg  and_785_d1;
-    reg  and_785_d2;
-    reg  and_785_d3;
-    reg  and_785_d4;
-    reg  and_785_d5;
-    reg  and_785_d6;
-    reg  and_785_d7;
-    reg  and_785_d8;
+    reg  and_779_d1;
+    reg  and_779_d2;
+    reg  and_779_d3;
+    reg  and_779_d4;
+    reg  and_779_d5;
+    reg  and_779_d6;
+    reg  and_779_d7;
+    reg  and_779_d8;
     reg  item_asked_d1;
     reg  item_asked_d2;
     reg  item_asked_d3;
@@ -249,39 +252,51 @@ module counters (
     reg  item_asked_d7;
     reg  item_asked_d8;
     wire reason_items_in_ready;
+    reg  reason_chosen;
     wire [133:0] reason_items_out_data;
     wire [4:0] reason_items_count;
     wire interface_in_items_in_ready;
+    reg  interface_in_chosen;
     wire [136:0] interface_in_items_out_data;
     wire [4:0] interface_in_items_count;
     wire interface_out_items_in_ready;
+    reg  interface_out_chosen;
     wire [136:0] interface_out_items_out_data;
     wire [4:0] interface_out_items_count;
     wire attachment_in_items_in_ready;
+    reg  attachment_in_chosen;
     wire [141:0] attachment_in_items_out_data;
     wire [4:0] attachment_in_items_count;
     wire attachment_out_items_in_ready;
+    reg  attachment_out_chosen;
     wire [141:0] attachment_out_items_out_data;
     wire [4:0] attachment_out_items_count;
     wire class_items_in_ready;
+    reg  class_chosen;
     wire [145:0] class_items_out_data;
     wire [4:0] class_items_count;
     wire action_items_in_ready;
+    reg  action_chosen;
     wire [145:0] action_items_out_data;
     wire [4:0] action_items_count;
     wire attachment_syn_items_in_ready;
+    reg  attachment_syn_chosen;
     wire [141:0] attachment_syn_items_out_data;
     wire [4:0] attachment_syn_items_count;
     wire attachment_answer_items_in_ready;
+    reg  attachment_answer_chosen;
     wire [141:0] attachment_answer_items_out_data;
     wire [4:0] attachment_answer_items_count;
     wire attachment_time_items_in_ready;
+    reg  attachment_time_chosen;
     wire [141:0] attachment_time_items_out_data;
     wire [4:0] attachment_time_items_count;
     wire attachment_seen_items_in_ready;
+    reg  attachment_seen_chosen;
     wire [141:0] attachment_seen_items_out_data;
     wire [4:0] attachment_seen_items_count;
     wire rule_items_in_ready;
+    reg  rule_chosen;
     wire [143:0] rule_items_out_data;
     wire [4:0] rule_items_count;
     reg  torn;
@@ -354,17 +369,21 @@ module counters (
     wire all_done = &cat_182;
     wire settled = ~(|settle);
     wire walk_over = ((running & all_done) & settled) & ~visiting;
-    wire or_196 = reason_items_out_valid | interface_in_items_out_valid;
-    wire or_198 = or_196 | interface_out_items_out_valid;
-    wire or_200 = or_198 | attachment_in_items_out_valid;
-    wire or_202 = or_200 | attachment_out_items_out_valid;
-    wire or_204 = or_202 | class_items_out_valid;
-    wire or_206 = or_204 | action_items_out_valid;
-    wire or_208 = or_206 | attachment_syn_items_out_valid;
-    wire or_210 = or_208 | attachment_answer_items_out_valid;
-    wire or_212 = or_210 | attachment_time_items_out_valid;
-    wire or_214 = or_212 | attachment_seen_items_out_valid;
-    wire item_waits = or_214 | rule_items_out_valid;
+    wire [11:0] cat_206 = {
+        reason_items_out_valid,
+        interface_in_items_out_valid,
+        interface_out_items_out_valid,
+        attachment_in_items_out_valid,
+        attachment_out_items_out_valid,
+        class_items_out_valid,
+        action_items_out_valid,
+        attachment_syn_items_out_valid,
+        attachment_answer_items_out_valid,
+        attachment_time_items_out_valid,
+        attachment_seen_items_out_valid,
+        rule_items_out_valid
+    };
+    wire item_waits = |cat_206;
     wire last_item = (walk_over & ~silent) & ~item_waits;
     wire joined_ready = snapshot_out_in_ready;
     wire snapshot_ended = last_item & joined_ready;
@@ -377,72 +396,72 @@ module counters (
     wire reason_hit = packet;
     wire reason_wants = (visiting & item_room) & ~reason_done;
     wire reason_visit = (reason_wants & ~ask) & ~reason_hit;
-    wire not_280 = ~(ask & reason_hit);
-    wire [5:0] mux_282 = ask ? (ask ? cfg_row[5:0] : reason_at[5:0]) : (reason_hit ? events_out_data[6:1] : reason_at[5:0]);
-    wire [127:0] mux_314 = (set_reason_item_row == 6'h1d) ? unavailable_before : ((set_reason_item_row == 6'h19) ? too_big_before : set_reason_item);
-    wire [127:0] mux_334 = eq_328_d5 ? cat_106 : (eq_316_d5 ? cat_94 : (eq_304_d5 ? cat_82 : (eq_290_d5 ? cat_70 : set_reason_answer)));
-    wire [127:0] mux_338 = (set_reason_item_row == 6'h1f) ? skipped_before : ((set_reason_item_row == 6'h1e) ? unresolved_before : mux_314);
-    wire [127:0] mux_362 = (set_reason_item_row == 6'h1b) ? host_limited_before : ((set_reason_item_row == 6'h1a) ? output_full_before : mux_338);
+    wire not_271 = ~(ask & reason_hit);
+    wire [5:0] mux_273 = ask ? (ask ? cfg_row[5:0] : reason_at[5:0]) : (reason_hit ? events_out_data[6:1] : reason_at[5:0]);
+    wire [127:0] mux_305 = (set_reason_item_row == 6'h1d) ? unavailable_before : ((set_reason_item_row == 6'h19) ? too_big_before : set_reason_item);
+    wire [127:0] mux_325 = eq_319_d5 ? cat_106 : (eq_307_d5 ? cat_94 : (eq_295_d5 ? cat_82 : (eq_281_d5 ? cat_70 : set_reason_answer)));
+    wire [127:0] mux_329 = (set_reason_item_row == 6'h1f) ? skipped_before : ((set_reason_item_row == 6'h1e) ? unresolved_before : mux_305);
+    wire [127:0] mux_353 = (set_reason_item_row == 6'h1b) ? host_limited_before : ((set_reason_item_row == 6'h1a) ? output_full_before : mux_329);
     wire interface_in_wants = (visiting & item_room) & ~interface_in_done;
     wire interface_in_visit = (interface_in_wants & ~ask) & ~interface_in_hit;
-    wire not_386 = ~(ask & interface_in_hit);
-    wire [8:0] mux_388 = ask ? (ask ? cfg_row[8:0] : interface_in_at[8:0]) : (interface_in_hit ? events_out_data[16:8] : interface_in_at[8:0]);
+    wire not_380 = ~(ask & interface_in_hit);
+    wire [8:0] mux_382 = ask ? (ask ? cfg_row[8:0] : interface_in_at[8:0]) : (interface_in_hit ? events_out_data[16:8] : interface_in_at[8:0]);
     wire interface_out_hit = copy;
     wire interface_out_wants = (visiting & item_room) & ~interface_out_done;
     wire interface_out_visit = (interface_out_wants & ~ask) & ~interface_out_hit;
-    wire not_417 = ~(ask & interface_out_hit);
-    wire [8:0] mux_419 = ask ? (ask ? cfg_row[8:0] : interface_out_at[8:0]) : (interface_out_hit ? events_out_data[141:133] : interface_out_at[8:0]);
+    wire not_411 = ~(ask & interface_out_hit);
+    wire [8:0] mux_413 = ask ? (ask ? cfg_row[8:0] : interface_out_at[8:0]) : (interface_out_hit ? events_out_data[141:133] : interface_out_at[8:0]);
     wire attachment_in_hit = from_attachment;
     wire attachment_in_wants = (visiting & item_room) & ~attachment_in_done;
     wire attachment_in_visit = (attachment_in_wants & ~ask) & ~attachment_in_hit;
-    wire not_449 = ~(ask & attachment_in_hit);
-    wire [13:0] mux_451 = ask ? (ask ? cfg_row[13:0] : attachment_in_at[13:0]) : (attachment_in_hit ? events_out_data[32:19] : attachment_in_at[13:0]);
+    wire not_443 = ~(ask & attachment_in_hit);
+    wire [13:0] mux_445 = ask ? (ask ? cfg_row[13:0] : attachment_in_at[13:0]) : (attachment_in_hit ? events_out_data[32:19] : attachment_in_at[13:0]);
     wire attachment_out_hit = copy;
     wire attachment_out_wants = (visiting & item_room) & ~attachment_out_done;
     wire attachment_out_visit = (attachment_out_wants & ~ask) & ~attachment_out_hit;
-    wire not_480 = ~(ask & attachment_out_hit);
-    wire [13:0] mux_482 = ask ? (ask ? cfg_row[13:0] : attachment_out_at[13:0]) : (attachment_out_hit ? events_out_data[130:117] : attachment_out_at[13:0]);
-    wire [20:0] cat_492 = {events_out_data[54:35], events_out_data[55]};
+    wire not_474 = ~(ask & attachment_out_hit);
+    wire [13:0] mux_476 = ask ? (ask ? cfg_row[13:0] : attachment_out_at[13:0]) : (attachment_out_hit ? events_out_data[130:117] : attachment_out_at[13:0]);
+    wire [20:0] cat_486 = {events_out_data[54:35], events_out_data[55]};
     wire class_hit = packet & directed;
     wire class_wants = (visiting & item_room) & ~class_done;
     wire class_visit = (class_wants & ~ask) & ~class_hit;
-    wire not_515 = ~(ask & class_hit);
-    wire [17:0] mux_517 = ask ? (ask ? cfg_row[17:0] : class_at[17:0]) : (class_hit ? cat_492[17:0] : class_at[17:0]);
+    wire not_509 = ~(ask & class_hit);
+    wire [17:0] mux_511 = ask ? (ask ? cfg_row[17:0] : class_at[17:0]) : (class_hit ? cat_486[17:0] : class_at[17:0]);
     wire action_hit = copy;
     wire action_wants = (visiting & item_room) & ~action_done;
     wire action_visit = (action_wants & ~ask) & ~action_hit;
-    wire not_546 = ~(ask & action_hit);
-    wire [17:0] mux_548 = ask ? (ask ? cfg_row[17:0] : action_at[17:0]) : (action_hit ? events_out_data[112:95] : action_at[17:0]);
+    wire not_540 = ~(ask & action_hit);
+    wire [17:0] mux_542 = ask ? (ask ? cfg_row[17:0] : action_at[17:0]) : (action_hit ? events_out_data[112:95] : action_at[17:0]);
     wire attachment_syn_hit = copy & events_out_data[237];
     wire attachment_syn_wants = (visiting & item_room) & ~attachment_syn_done;
     wire attachment_syn_visit = (attachment_syn_wants & ~ask) & ~attachment_syn_hit;
-    wire not_577 = ~(ask & attachment_syn_hit);
-    wire [13:0] mux_579 = ask ? (ask ? cfg_row[13:0] : attachment_syn_at[13:0]) : (attachment_syn_hit ? events_out_data[130:117] : attachment_syn_at[13:0]);
+    wire not_571 = ~(ask & attachment_syn_hit);
+    wire [13:0] mux_573 = ask ? (ask ? cfg_row[13:0] : attachment_syn_at[13:0]) : (attachment_syn_hit ? events_out_data[130:117] : attachment_syn_at[13:0]);
     wire attachment_answer_hit = (from_attachment & directed) & events_out_data[238];
     wire attachment_answer_wants = (visiting & item_room) & ~attachment_answer_done;
     wire attachment_answer_visit = (attachment_answer_wants & ~ask) & ~attachment_answer_hit;
-    wire not_609 = ~(ask & attachment_answer_hit);
-    wire [13:0] mux_611 = ask ? (ask ? cfg_row[13:0] : attachment_answer_at[13:0]) : (attachment_answer_hit ? events_out_data[32:19] : attachment_answer_at[13:0]);
+    wire not_603 = ~(ask & attachment_answer_hit);
+    wire [13:0] mux_605 = ask ? (ask ? cfg_row[13:0] : attachment_answer_at[13:0]) : (attachment_answer_hit ? events_out_data[32:19] : attachment_answer_at[13:0]);
     wire attachment_time_hit = response_hit;
     wire attachment_time_wants = (visiting & item_room) & ~attachment_time_done;
     wire attachment_time_visit = (attachment_time_wants & ~ask_d3) & ~attachment_time_hit;
-    wire not_648 = ~(ask_d3 & attachment_time_hit);
-    wire [13:0] mux_650 = ask_d3 ? (ask_d3 ? cfg_row_d3[13:0] : attachment_time_at[13:0]) : (attachment_time_hit ? response_row : attachment_time_at[13:0]);
+    wire not_642 = ~(ask_d3 & attachment_time_hit);
+    wire [13:0] mux_644 = ask_d3 ? (ask_d3 ? cfg_row_d3[13:0] : attachment_time_at[13:0]) : (attachment_time_hit ? response_row : attachment_time_at[13:0]);
     wire attachment_seen_hit = from_attachment;
     wire attachment_seen_wants = (visiting & item_room) & ~attachment_seen_done;
     wire attachment_seen_visit = attachment_seen_wants & ~ask;
     wire rule_hit = packet & events_out_data[56];
     wire rule_wants = (visiting & item_room) & ~rule_done;
     wire rule_visit = (rule_wants & ~ask) & ~rule_hit;
-    wire not_720 = ~(ask & rule_hit);
-    wire [15:0] mux_722 = ask ? (ask ? cfg_row[15:0] : rule_at[15:0]) : (rule_hit ? events_out_data[72:57] : rule_at[15:0]);
-    wire [127:0] or_752 = ({128{cfg_table_d5[5:0] == 6'd0}} & (eq_352_d5 ? cat_131 : (eq_340_d5 ? cat_119 : mux_334))) | ({128{cfg_table_d5[5:0] == 6'd1}} & set_interface_in_answer);
-    wire [127:0] or_753 = ({128{cfg_table_d5[5:0] == 6'd2}} & set_interface_out_answer) | ({128{cfg_table_d5[5:0] == 6'd3}} & set_attachment_in_answer);
-    wire [127:0] or_754 = ({128{cfg_table_d5[5:0] == 6'd4}} & set_attachment_out_answer) | ({128{cfg_table_d5[5:0] == 6'd5}} & set_class_answer);
-    wire [127:0] or_755 = ({128{cfg_table_d5[5:0] == 6'd6}} & set_action_answer) | ({128{cfg_table_d5[5:0] == 6'd7}} & set_attachment_syn_answer);
-    wire [127:0] or_756 = ({128{cfg_table_d5[5:0] == 6'd8}} & set_attachment_answer_answer) | ({128{cfg_table_d5[5:0] == 6'ha}} & set_attachment_seen_answer);
-    wire [127:0] or_761 = ((or_752 | or_753) | (or_754 | or_755)) | (or_756 | ({128{cfg_table_d5[5:0] == 6'hb}} & set_rule_answer));
-    wire [10:0] cat_767 = {
+    wire not_714 = ~(ask & rule_hit);
+    wire [15:0] mux_716 = ask ? (ask ? cfg_row[15:0] : rule_at[15:0]) : (rule_hit ? events_out_data[72:57] : rule_at[15:0]);
+    wire [127:0] or_746 = ({128{cfg_table_d5[5:0] == 6'd0}} & (eq_343_d5 ? cat_131 : (eq_331_d5 ? cat_119 : mux_325))) | ({128{cfg_table_d5[5:0] == 6'd1}} & set_interface_in_answer);
+    wire [127:0] or_747 = ({128{cfg_table_d5[5:0] == 6'd2}} & set_interface_out_answer) | ({128{cfg_table_d5[5:0] == 6'd3}} & set_attachment_in_answer);
+    wire [127:0] or_748 = ({128{cfg_table_d5[5:0] == 6'd4}} & set_attachment_out_answer) | ({128{cfg_table_d5[5:0] == 6'd5}} & set_class_answer);
+    wire [127:0] or_749 = ({128{cfg_table_d5[5:0] == 6'd6}} & set_action_answer) | ({128{cfg_table_d5[5:0] == 6'd7}} & set_attachment_syn_answer);
+    wire [127:0] or_750 = ({128{cfg_table_d5[5:0] == 6'd8}} & set_attachment_answer_answer) | ({128{cfg_table_d5[5:0] == 6'ha}} & set_attachment_seen_answer);
+    wire [127:0] or_755 = ((or_746 | or_747) | (or_748 | or_749)) | (or_750 | ({128{cfg_table_d5[5:0] == 6'hb}} & set_rule_answer));
+    wire [10:0] cat_761 = {
         reason_wants & reason_hit,
         interface_in_wants & interface_in_hit,
         interface_out_wants & interface_out_hit,
@@ -455,72 +474,60 @@ module counters (
         attachment_time_wants & attachment_time_hit,
         rule_wants & rule_hit
     };
-    wire red_768 = |cat_767;
-    wire starved = red_768 & (starving == 3'd7);
-    wire and_782 = ask & (cfg_table == 7'h7f);
-    wire item_asked = and_782 & (cfg_row == 22'd1);
-    wire reason_given = ((set_reason_item_valid & (|mux_362)) & ~silent) & running;
+    wire red_762 = |cat_761;
+    wire starved = red_762 & (starving == 3'd7);
+    wire and_776 = ask & (cfg_table == 7'h7f);
+    wire item_asked = and_776 & (cfg_row == 22'd1);
+    wire reason_given = ((set_reason_item_valid_d1 & (|mux_353_d1)) & ~silent) & running;
     wire reason_item_ready = reason_items_in_ready;
     wire reason_lost = reason_given & ~reason_item_ready;
-    wire reason_chosen = reason_items_out_valid;
     wire items_open = joined_ready;
     wire reason_items_out_ready = reason_chosen & items_open;
     wire interface_in_given = ((set_interface_in_item_valid & (|set_interface_in_item)) & ~silent) & running;
     wire interface_in_item_ready = interface_in_items_in_ready;
     wire interface_in_lost = interface_in_given & ~interface_in_item_ready;
-    wire interface_in_chosen = interface_in_items_out_valid & ~reason_items_out_valid;
     wire interface_in_items_out_ready = interface_in_chosen & items_open;
     wire interface_out_given = ((set_interface_out_item_valid & (|set_interface_out_item)) & ~silent) & running;
     wire interface_out_item_ready = interface_out_items_in_ready;
     wire interface_out_lost = interface_out_given & ~interface_out_item_ready;
-    wire interface_out_chosen = interface_out_items_out_valid & ~or_196;
     wire interface_out_items_out_ready = interface_out_chosen & items_open;
     wire attachment_in_given = ((set_attachment_in_item_valid & (|set_attachment_in_item)) & ~silent) & running;
     wire attachment_in_item_ready = attachment_in_items_in_ready;
     wire attachment_in_lost = attachment_in_given & ~attachment_in_item_ready;
-    wire attachment_in_chosen = attachment_in_items_out_valid & ~or_198;
     wire attachment_in_items_out_ready = attachment_in_chosen & items_open;
     wire attachment_out_given = ((set_attachment_out_item_valid & (|set_attachment_out_item)) & ~silent) & running;
     wire attachment_out_item_ready = attachment_out_items_in_ready;
     wire attachment_out_lost = attachment_out_given & ~attachment_out_item_ready;
-    wire attachment_out_chosen = attachment_out_items_out_valid & ~or_200;
     wire attachment_out_items_out_ready = attachment_out_chosen & items_open;
     wire class_given = ((set_class_item_valid & (|set_class_item)) & ~silent) & running;
     wire class_item_ready = class_items_in_ready;
     wire class_lost = class_given & ~class_item_ready;
-    wire class_chosen = class_items_out_valid & ~or_202;
     wire class_items_out_ready = class_chosen & items_open;
     wire action_given = ((set_action_item_valid & (|set_action_item)) & ~silent) & running;
     wire action_item_ready = action_items_in_ready;
     wire action_lost = action_given & ~action_item_ready;
-    wire action_chosen = action_items_out_valid & ~or_204;
     wire action_items_out_ready = action_chosen & items_open;
     wire attachment_syn_given = ((set_attachment_syn_item_valid & (|set_attachment_syn_item)) & ~silent) & running;
     wire attachment_syn_item_ready = attachment_syn_items_in_ready;
     wire attachment_syn_lost = attachment_syn_given & ~attachment_syn_item_ready;
-    wire attachment_syn_chosen = attachment_syn_items_out_valid & ~or_206;
     wire attachment_syn_items_out_ready = attachment_syn_chosen & items_open;
     wire attachment_answer_given = ((set_attachment_answer_item_valid & (|set_attachment_answer_item)) & ~silent) & running;
     wire attachment_answer_item_ready = attachment_answer_items_in_ready;
     wire attachment_answer_lost = attachment_answer_given & ~attachment_answer_item_ready;
-    wire attachment_answer_chosen = attachment_answer_items_out_valid & ~or_208;
     wire attachment_answer_items_out_ready = attachment_answer_chosen & items_open;
     wire attachment_time_given = ((set_attachment_time_item_valid & (|set_attachment_time_item)) & ~silent) & running;
     wire attachment_time_item_ready = attachment_time_items_in_ready;
     wire attachment_time_lost = attachment_time_given & ~attachment_time_item_ready;
-    wire attachment_time_chosen = attachment_time_items_out_valid & ~or_210;
     wire attachment_time_items_out_ready = attachment_time_chosen & items_open;
     wire attachment_seen_given = ((attachment_seen_visit_d5 & (|set_attachment_seen_answer)) & ~silent) & running;
     wire attachment_seen_item_ready = attachment_seen_items_in_ready;
     wire attachment_seen_lost = attachment_seen_given & ~attachment_seen_item_ready;
-    wire attachment_seen_chosen = attachment_seen_items_out_valid & ~or_212;
     wire attachment_seen_items_out_ready = attachment_seen_chosen & items_open;
     wire rule_given = ((set_rule_item_valid & (|set_rule_item)) & ~silent) & running;
     wire rule_item_ready = rule_items_in_ready;
     wire rule_lost = rule_given & ~rule_item_ready;
-    wire rule_chosen = rule_items_out_valid & ~or_214;
     wire rule_items_out_ready = rule_chosen & items_open;
-    wire [11:0] cat_1021 = {
+    wire [11:0] cat_1004 = {
         5'd2 < reason_items_count,
         5'd2 < interface_in_items_count,
         5'd2 < interface_out_items_count,
@@ -534,95 +541,143 @@ module counters (
         5'd2 < attachment_seen_items_count,
         5'd2 < rule_items_count
     };
-    wire [157:0] cat_1031 = {
+    wire reason_may = reason_items_out_valid & (~reason_chosen | (5'd1 < reason_items_count));
+    wire and_1012 = reason_chosen & reason_items_out_valid;
+    wire [157:0] cat_1020 = {
         1'd0,
         reason_items_out_data[127:64],
         reason_items_out_data[63:0],
         {16'd0, reason_items_out_data[133:128]},
         7'h40
     };
-    wire [157:0] cat_1039 = {
+    wire interface_in_may = interface_in_items_out_valid & (~interface_in_chosen | (5'd1 < interface_in_items_count));
+    wire or_1028 = reason_may | interface_in_may;
+    wire and_1029 = interface_in_chosen & interface_in_items_out_valid;
+    wire [157:0] cat_1037 = {
         1'd0,
         interface_in_items_out_data[127:64],
         interface_in_items_out_data[63:0],
         {13'd0, interface_in_items_out_data[136:128]},
         7'h41
     };
-    wire [157:0] cat_1047 = {
+    wire interface_out_may = interface_out_items_out_valid & (~interface_out_chosen | (5'd1 < interface_out_items_count));
+    wire or_1045 = or_1028 | interface_out_may;
+    wire and_1046 = interface_out_chosen & interface_out_items_out_valid;
+    wire [157:0] cat_1054 = {
         1'd0,
         interface_out_items_out_data[127:64],
         interface_out_items_out_data[63:0],
         {13'd0, interface_out_items_out_data[136:128]},
         7'h42
     };
-    wire [157:0] cat_1055 = {
+    wire attachment_in_may = attachment_in_items_out_valid & (~attachment_in_chosen | (5'd1 < attachment_in_items_count));
+    wire or_1062 = or_1045 | attachment_in_may;
+    wire and_1063 = attachment_in_chosen & attachment_in_items_out_valid;
+    wire [157:0] cat_1071 = {
         1'd0,
         attachment_in_items_out_data[127:64],
         attachment_in_items_out_data[63:0],
         {8'd0, attachment_in_items_out_data[141:128]},
         7'h43
     };
-    wire [157:0] cat_1063 = {
+    wire attachment_out_may = attachment_out_items_out_valid & (~attachment_out_chosen | (5'd1 < attachment_out_items_count));
+    wire or_1079 = or_1062 | attachment_out_may;
+    wire and_1080 = attachment_out_chosen & attachment_out_items_out_valid;
+    wire [157:0] cat_1088 = {
         1'd0,
         attachment_out_items_out_data[127:64],
         attachment_out_items_out_data[63:0],
         {8'd0, attachment_out_items_out_data[141:128]},
         7'h44
     };
-    wire [157:0] cat_1071 = {
+    wire class_may = class_items_out_valid & (~class_chosen | (5'd1 < class_items_count));
+    wire or_1096 = or_1079 | class_may;
+    wire and_1097 = class_chosen & class_items_out_valid;
+    wire [157:0] cat_1105 = {
         1'd0,
         class_items_out_data[127:64],
         class_items_out_data[63:0],
         {4'd0, class_items_out_data[145:128]},
         7'h45
     };
-    wire [157:0] cat_1079 = {
+    wire action_may = action_items_out_valid & (~action_chosen | (5'd1 < action_items_count));
+    wire or_1113 = or_1096 | action_may;
+    wire and_1114 = action_chosen & action_items_out_valid;
+    wire [157:0] cat_1122 = {
         1'd0,
         action_items_out_data[127:64],
         action_items_out_data[63:0],
         {4'd0, action_items_out_data[145:128]},
         7'h46
     };
-    wire [157:0] cat_1087 = {
+    wire attachment_syn_may = attachment_syn_items_out_valid & (~attachment_syn_chosen | (5'd1 < attachment_syn_items_count));
+    wire or_1130 = or_1113 | attachment_syn_may;
+    wire and_1131 = attachment_syn_chosen & attachment_syn_items_out_valid;
+    wire [157:0] cat_1139 = {
         1'd0,
         attachment_syn_items_out_data[127:64],
         attachment_syn_items_out_data[63:0],
         {8'd0, attachment_syn_items_out_data[141:128]},
         7'h47
     };
-    wire [157:0] cat_1095 = {
+    wire attachment_answer_may = attachment_answer_items_out_valid & (~attachment_answer_chosen | (5'd1 < attachment_answer_items_count));
+    wire or_1147 = or_1130 | attachment_answer_may;
+    wire and_1148 = attachment_answer_chosen & attachment_answer_items_out_valid;
+    wire [157:0] cat_1156 = {
         1'd0,
         attachment_answer_items_out_data[127:64],
         attachment_answer_items_out_data[63:0],
         {8'd0, attachment_answer_items_out_data[141:128]},
         7'h48
     };
-    wire [157:0] cat_1103 = {
+    wire attachment_time_may = attachment_time_items_out_valid & (~attachment_time_chosen | (5'd1 < attachment_time_items_count));
+    wire or_1164 = or_1147 | attachment_time_may;
+    wire and_1165 = attachment_time_chosen & attachment_time_items_out_valid;
+    wire [157:0] cat_1173 = {
         1'd0,
         attachment_time_items_out_data[127:64],
         attachment_time_items_out_data[63:0],
         {8'd0, attachment_time_items_out_data[141:128]},
         7'h49
     };
-    wire [157:0] cat_1111 = {
+    wire attachment_seen_may = attachment_seen_items_out_valid & (~attachment_seen_chosen | (5'd1 < attachment_seen_items_count));
+    wire and_1182 = attachment_seen_chosen & attachment_seen_items_out_valid;
+    wire [157:0] cat_1190 = {
         1'd0,
         attachment_seen_items_out_data[127:64],
         attachment_seen_items_out_data[63:0],
         {8'd0, attachment_seen_items_out_data[141:128]},
         7'h4a
     };
-    wire [157:0] cat_1119 = {
+    wire rule_may = rule_items_out_valid & (~rule_chosen | (5'd1 < rule_items_count));
+    wire and_1198 = rule_chosen & rule_items_out_valid;
+    wire [157:0] cat_1206 = {
         1'd0,
         rule_items_out_data[127:64],
         rule_items_out_data[63:0],
         {6'd0, rule_items_out_data[143:128]},
         7'h4b
     };
-    wire [157:0] or_1163 = (({158{reason_chosen}} & cat_1031) | ({158{interface_in_chosen}} & cat_1039)) | (({158{interface_out_chosen}} & cat_1047) | ({158{attachment_in_chosen}} & cat_1055));
-    wire [157:0] or_1164 = (({158{attachment_out_chosen}} & cat_1063) | ({158{class_chosen}} & cat_1071)) | (({158{action_chosen}} & cat_1079) | ({158{attachment_syn_chosen}} & cat_1087));
-    wire [157:0] or_1165 = (({158{attachment_answer_chosen}} & cat_1095) | ({158{attachment_time_chosen}} & cat_1103)) | (({158{attachment_seen_chosen}} & cat_1111) | ({158{rule_chosen}} & cat_1119));
-    wire [157:0] or_1168 = (or_1163 | or_1164) | (or_1165 | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f}));
-    wire [11:0] cat_1169 = {
+    wire [11:0] cat_1207 = {
+        and_1012,
+        and_1029,
+        and_1046,
+        and_1063,
+        and_1080,
+        and_1097,
+        and_1114,
+        and_1131,
+        and_1148,
+        and_1165,
+        and_1182,
+        and_1198
+    };
+    wire item_given = |cat_1207;
+    wire [157:0] or_1252 = (({158{and_1012}} & cat_1020) | ({158{and_1029}} & cat_1037)) | (({158{and_1046}} & cat_1054) | ({158{and_1063}} & cat_1071));
+    wire [157:0] or_1253 = (({158{and_1080}} & cat_1088) | ({158{and_1097}} & cat_1105)) | (({158{and_1114}} & cat_1122) | ({158{and_1131}} & cat_1139));
+    wire [157:0] or_1254 = (({158{and_1148}} & cat_1156) | ({158{and_1165}} & cat_1173)) | (({158{and_1182}} & cat_1190) | ({158{and_1198}} & cat_1206));
+    wire [157:0] or_1257 = (or_1252 | or_1253) | (or_1254 | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f}));
+    wire [11:0] cat_1258 = {
         reason_lost,
         interface_in_lost,
         interface_out_lost,
@@ -637,7 +692,7 @@ module counters (
         rule_lost
     };
     wire snapshot_out_out_ready = snapshot_ready | item_asked_d8;
-    wire [158:0] or_1214 = {31'd0, {128{ask_d8}} & (or_761_d3 | ({128{eq_659_d3}} & set_attachment_time_answer))} | ({159{and_785_d8}} & {125'd0, {snapshots, torn, running}});
+    wire [158:0] or_1303 = {31'd0, {128{ask_d8}} & (or_755_d3 | ({128{eq_653_d3}} & set_attachment_time_answer))} | ({159{and_779_d8}} & {125'd0, {snapshots, torn, running}});
     assign busy = (|events_count) | (|{take, take_d1, take_d2, take_d3, take_d4, take_d5, take_d6, take_d7, take_d8, take_d9});
 
     stream_fifo_w271_d32 events (
@@ -673,7 +728,7 @@ module counters (
         .hit(reason_hit_d1),
         .visit(reason_visit_d1),
         .phase(phase_d1),
-        .row(mux_282_d1),
+        .row(mux_273_d1),
         .length(events_out_data_d1[86:73]),
         .item_valid(set_reason_item_valid),
         .item_row(set_reason_item_row),
@@ -687,7 +742,7 @@ module counters (
         .hit(interface_in_hit_d1),
         .visit(interface_in_visit_d1),
         .phase(phase_d1),
-        .row(mux_388_d1),
+        .row(mux_382_d1),
         .length(events_out_data_d1[86:73]),
         .item_valid(set_interface_in_item_valid),
         .item_row(set_interface_in_item_row),
@@ -701,7 +756,7 @@ module counters (
         .hit(interface_out_hit_d1),
         .visit(interface_out_visit_d1),
         .phase(phase_d1),
-        .row(mux_419_d1),
+        .row(mux_413_d1),
         .length(events_out_data_d1[156:143]),
         .item_valid(set_interface_out_item_valid),
         .item_row(set_interface_out_item_row),
@@ -715,7 +770,7 @@ module counters (
         .hit(attachment_in_hit_d1),
         .visit(attachment_in_visit_d1),
         .phase(phase_d1),
-        .row(mux_451_d1),
+        .row(mux_445_d1),
         .length(events_out_data_d1[86:73]),
         .item_valid(set_attachment_in_item_valid),
         .item_row(set_attachment_in_item_row),
@@ -729,7 +784,7 @@ module counters (
         .hit(attachment_out_hit_d1),
         .visit(attachment_out_visit_d1),
         .phase(phase_d1),
-        .row(mux_482_d1),
+        .row(mux_476_d1),
         .length(events_out_data_d1[156:143]),
         .item_valid(set_attachment_out_item_valid),
         .item_row(set_attachment_out_item_row),
@@ -743,7 +798,7 @@ module counters (
         .hit(class_hit_d1),
         .visit(class_visit_d1),
         .phase(phase_d1),
-        .row(mux_517_d1),
+        .row(mux_511_d1),
         .length(events_out_data_d1[86:73]),
         .item_valid(set_class_item_valid),
         .item_row(set_class_item_row),
@@ -757,7 +812,7 @@ module counters (
         .hit(action_hit_d1),
         .visit(action_visit_d1),
         .phase(phase_d1),
-        .row(mux_548_d1),
+        .row(mux_542_d1),
         .length(events_out_data_d1[156:143]),
         .item_valid(set_action_item_valid),
         .item_row(set_action_item_row),
@@ -771,7 +826,7 @@ module counters (
         .hit(attachment_syn_hit_d1),
         .visit(attachment_syn_visit_d1),
         .phase(phase_d1),
-        .row(mux_579_d1),
+        .row(mux_573_d1),
         .item_valid(set_attachment_syn_item_valid),
         .item_row(set_attachment_syn_item_row),
         .item(set_attachment_syn_item),
@@ -784,7 +839,7 @@ module counters (
         .hit(attachment_answer_hit_d1),
         .visit(attachment_answer_visit_d1),
         .phase(phase_d1),
-        .row(mux_611_d1),
+        .row(mux_605_d1),
         .item_valid(set_attachment_answer_item_valid),
         .item_row(set_attachment_answer_item_row),
         .item(set_attachment_answer_item),
@@ -797,7 +852,7 @@ module counters (
         .hit(attachment_time_hit_d1),
         .visit(attachment_time_visit_d1),
         .phase(phase_d4),
-        .row(mux_650_d1),
+        .row(mux_644_d1),
         .length(response_took_d1),
         .item_valid(set_attachment_time_item_valid),
         .item_row(set_attachment_time_item_row),
@@ -810,7 +865,7 @@ module counters (
         .hit(attachment_seen_hit_d1),
         .row(events_out_data_d1[32:19]),
         .arrival(events_out_data_d1[220:157]),
-        .ask_row(mux_680_d1),
+        .ask_row(mux_674_d1),
         .answer(set_attachment_seen_answer)
     );
 
@@ -820,7 +875,7 @@ module counters (
         .hit(rule_hit_d1),
         .visit(rule_visit_d1),
         .phase(phase_d1),
-        .row(mux_722_d1),
+        .row(mux_716_d1),
         .length(events_out_data_d1[86:73]),
         .item_valid(set_rule_item_valid),
         .item_row(set_rule_item_row),
@@ -832,7 +887,7 @@ module counters (
         .clk(clk),
         .rst(rst),
         .in_valid(reason_given),
-        .in_data({set_reason_item_row, mux_362}),
+        .in_data({set_reason_item_row_d1, mux_353_d1}),
         .out_ready(reason_items_out_ready),
         .in_ready(reason_items_in_ready),
         .out_valid(reason_items_out_valid),
@@ -975,8 +1030,8 @@ module counters (
     stream_register_w158 snapshot_out (
         .clk(clk),
         .rst(rst),
-        .in_valid(item_waits | last_item),
-        .in_data(or_1168),
+        .in_valid(item_given | last_item),
+        .in_data(or_1257),
         .out_ready(snapshot_out_out_ready),
         .in_ready(snapshot_out_in_ready),
         .out_valid(snapshot_valid),
@@ -990,75 +1045,77 @@ module counters (
         cfg_table_d3 <= cfg_table_d2;
         cfg_table_d4 <= cfg_table_d3;
         cfg_table_d5 <= cfg_table_d4;
-        mux_282_d1 <= mux_282;
+        mux_273_d1 <= mux_273;
         phase_d1 <= phase;
-        eq_290_d1 <= cfg_row[5:0] == 6'h19;
-        eq_290_d2 <= eq_290_d1;
-        eq_290_d3 <= eq_290_d2;
-        eq_290_d4 <= eq_290_d3;
-        eq_290_d5 <= eq_290_d4;
+        eq_281_d1 <= cfg_row[5:0] == 6'h19;
+        eq_281_d2 <= eq_281_d1;
+        eq_281_d3 <= eq_281_d2;
+        eq_281_d4 <= eq_281_d3;
+        eq_281_d5 <= eq_281_d4;
         if (turn_d2) too_big_before <= cat_70;
-        eq_304_d1 <= cfg_row[5:0] == 6'h1d;
-        eq_304_d2 <= eq_304_d1;
-        eq_304_d3 <= eq_304_d2;
-        eq_304_d4 <= eq_304_d3;
-        eq_304_d5 <= eq_304_d4;
+        eq_295_d1 <= cfg_row[5:0] == 6'h1d;
+        eq_295_d2 <= eq_295_d1;
+        eq_295_d3 <= eq_295_d2;
+        eq_295_d4 <= eq_295_d3;
+        eq_295_d5 <= eq_295_d4;
         if (turn_d2) unavailable_before <= cat_82;
-        eq_316_d1 <= cfg_row[5:0] == 6'h1e;
-        eq_316_d2 <= eq_316_d1;
-        eq_316_d3 <= eq_316_d2;
-        eq_316_d4 <= eq_316_d3;
-        eq_316_d5 <= eq_316_d4;
+        eq_307_d1 <= cfg_row[5:0] == 6'h1e;
+        eq_307_d2 <= eq_307_d1;
+        eq_307_d3 <= eq_307_d2;
+        eq_307_d4 <= eq_307_d3;
+        eq_307_d5 <= eq_307_d4;
         if (turn_d2) unresolved_before <= cat_94;
-        eq_328_d1 <= cfg_row[5:0] == 6'h1f;
-        eq_328_d2 <= eq_328_d1;
-        eq_328_d3 <= eq_328_d2;
-        eq_328_d4 <= eq_328_d3;
-        eq_328_d5 <= eq_328_d4;
+        eq_319_d1 <= cfg_row[5:0] == 6'h1f;
+        eq_319_d2 <= eq_319_d1;
+        eq_319_d3 <= eq_319_d2;
+        eq_319_d4 <= eq_319_d3;
+        eq_319_d5 <= eq_319_d4;
         if (turn_d2) skipped_before <= cat_106;
-        eq_340_d1 <= cfg_row[5:0] == 6'h1a;
-        eq_340_d2 <= eq_340_d1;
-        eq_340_d3 <= eq_340_d2;
-        eq_340_d4 <= eq_340_d3;
-        eq_340_d5 <= eq_340_d4;
+        eq_331_d1 <= cfg_row[5:0] == 6'h1a;
+        eq_331_d2 <= eq_331_d1;
+        eq_331_d3 <= eq_331_d2;
+        eq_331_d4 <= eq_331_d3;
+        eq_331_d5 <= eq_331_d4;
         if (turn_d2) output_full_before <= cat_119;
-        eq_352_d1 <= cfg_row[5:0] == 6'h1b;
-        eq_352_d2 <= eq_352_d1;
-        eq_352_d3 <= eq_352_d2;
-        eq_352_d4 <= eq_352_d3;
-        eq_352_d5 <= eq_352_d4;
+        eq_343_d1 <= cfg_row[5:0] == 6'h1b;
+        eq_343_d2 <= eq_343_d1;
+        eq_343_d3 <= eq_343_d2;
+        eq_343_d4 <= eq_343_d3;
+        eq_343_d5 <= eq_343_d4;
         if (turn_d2) host_limited_before <= cat_131;
-        mux_388_d1 <= mux_388;
-        mux_419_d1 <= mux_419;
-        mux_451_d1 <= mux_451;
-        mux_482_d1 <= mux_482;
-        mux_517_d1 <= mux_517;
-        mux_548_d1 <= mux_548;
-        mux_579_d1 <= mux_579;
-        mux_611_d1 <= mux_611;
+        set_reason_item_row_d1 <= set_reason_item_row;
+        mux_353_d1 <= mux_353;
+        mux_382_d1 <= mux_382;
+        mux_413_d1 <= mux_413;
+        mux_445_d1 <= mux_445;
+        mux_476_d1 <= mux_476;
+        mux_511_d1 <= mux_511;
+        mux_542_d1 <= mux_542;
+        mux_573_d1 <= mux_573;
+        mux_605_d1 <= mux_605;
         cfg_row_d1 <= cfg_row;
         cfg_row_d2 <= cfg_row_d1;
         cfg_row_d3 <= cfg_row_d2;
         phase_d2 <= phase_d1;
         phase_d3 <= phase_d2;
-        mux_650_d1 <= mux_650;
+        mux_644_d1 <= mux_644;
         phase_d4 <= phase_d3;
         response_took_d1 <= response_took;
-        eq_659_d1 <= cfg_table_d5[5:0] == 6'd9;
-        eq_659_d2 <= eq_659_d1;
-        eq_659_d3 <= eq_659_d2;
-        mux_680_d1 <= ask ? cfg_row[13:0] : attachment_seen_at[13:0];
+        eq_653_d1 <= cfg_table_d5[5:0] == 6'd9;
+        eq_653_d2 <= eq_653_d1;
+        eq_653_d3 <= eq_653_d2;
+        mux_674_d1 <= ask ? cfg_row[13:0] : attachment_seen_at[13:0];
         attachment_seen_at_d1 <= attachment_seen_at;
         attachment_seen_at_d2 <= attachment_seen_at_d1;
         attachment_seen_at_d3 <= attachment_seen_at_d2;
         attachment_seen_at_d4 <= attachment_seen_at_d3;
         attachment_seen_at_d5 <= attachment_seen_at_d4;
-        mux_722_d1 <= mux_722;
-        or_761_d1 <= or_761;
-        or_761_d2 <= or_761_d1;
-        or_761_d3 <= or_761_d2;
+        mux_716_d1 <= mux_716;
+        or_755_d1 <= or_755;
+        or_755_d2 <= or_755_d1;
+        or_755_d3 <= or_755_d2;
         if (turn_d1) as_of <= newest;
-        cfg_rdata <= or_1214 | ({159{item_asked_d8}} & {snapshot_valid, snapshot_data});
+        cfg_rdata <= or_1303 | ({159{item_asked_d8}} & {snapshot_valid, snapshot_data});
     end
 
     always @(posedge clk) begin
@@ -1104,6 +1161,7 @@ module counters (
             reason_visit_d1 <= 1'd0;
             turn_d1 <= 1'd0;
             turn_d2 <= 1'd0;
+            set_reason_item_valid_d1 <= 1'd0;
             interface_in_hit_d1 <= 1'd0;
             interface_in_visit_d1 <= 1'd0;
             interface_out_hit_d1 <= 1'd0;
@@ -1135,14 +1193,14 @@ module counters (
             rule_visit_d1 <= 1'd0;
             starving <= 3'd0;
             newest <= 64'd0;
-            and_785_d1 <= 1'd0;
-            and_785_d2 <= 1'd0;
-            and_785_d3 <= 1'd0;
-            and_785_d4 <= 1'd0;
-            and_785_d5 <= 1'd0;
-            and_785_d6 <= 1'd0;
-            and_785_d7 <= 1'd0;
-            and_785_d8 <= 1'd0;
+            and_779_d1 <= 1'd0;
+            and_779_d2 <= 1'd0;
+            and_779_d3 <= 1'd0;
+            and_779_d4 <= 1'd0;
+            and_779_d5 <= 1'd0;
+            and_779_d6 <= 1'd0;
+            and_779_d7 <= 1'd0;
+            and_779_d8 <= 1'd0;
             item_asked_d1 <= 1'd0;
             item_asked_d2 <= 1'd0;
             item_asked_d3 <= 1'd0;
@@ -1151,6 +1209,18 @@ module counters (
             item_asked_d6 <= 1'd0;
             item_asked_d7 <= 1'd0;
             item_asked_d8 <= 1'd0;
+            reason_chosen <= 1'd0;
+            interface_in_chosen <= 1'd0;
+            interface_out_chosen <= 1'd0;
+            attachment_in_chosen <= 1'd0;
+            attachment_out_chosen <= 1'd0;
+            class_chosen <= 1'd0;
+            action_chosen <= 1'd0;
+            attachment_syn_chosen <= 1'd0;
+            attachment_answer_chosen <= 1'd0;
+            attachment_time_chosen <= 1'd0;
+            attachment_seen_chosen <= 1'd0;
+            rule_chosen <= 1'd0;
             torn <= 1'd0;
             items <= 32'd0;
             snapshots <= 32'd0;
@@ -1206,11 +1276,12 @@ module counters (
             if (restart | attachment_seen_visit) attachment_seen_at <= restart ? 15'd0 : (attachment_seen_at + {14'd0, attachment_seen_visit});
             if (restart | rule_visit) rule_at <= restart ? 17'd0 : (rule_at + {16'd0, rule_visit});
             visiting <= ((visiting | first_visit) & ~all_visited) & ~restart;
-            item_room <= ~(|cat_1021);
+            item_room <= ~(|cat_1004);
             reason_hit_d1 <= reason_hit;
             reason_visit_d1 <= reason_visit;
             turn_d1 <= turn;
             turn_d2 <= turn_d1;
+            set_reason_item_valid_d1 <= set_reason_item_valid;
             interface_in_hit_d1 <= interface_in_hit;
             interface_in_visit_d1 <= interface_in_visit;
             interface_out_hit_d1 <= interface_out_hit;
@@ -1240,16 +1311,16 @@ module counters (
             attachment_seen_visit_d5 <= attachment_seen_visit_d4;
             rule_hit_d1 <= rule_hit;
             rule_visit_d1 <= rule_visit;
-            starving <= {3{red_768 & ~starved}} & (starving + 3'd1);
+            starving <= {3{red_762 & ~starved}} & (starving + 3'd1);
             if (take) newest <= events_out_data[220:157];
-            and_785_d1 <= and_782 & ~(|cfg_row);
-            and_785_d2 <= and_785_d1;
-            and_785_d3 <= and_785_d2;
-            and_785_d4 <= and_785_d3;
-            and_785_d5 <= and_785_d4;
-            and_785_d6 <= and_785_d5;
-            and_785_d7 <= and_785_d6;
-            and_785_d8 <= and_785_d7;
+            and_779_d1 <= and_776 & ~(|cfg_row);
+            and_779_d2 <= and_779_d1;
+            and_779_d3 <= and_779_d2;
+            and_779_d4 <= and_779_d3;
+            and_779_d5 <= and_779_d4;
+            and_779_d6 <= and_779_d5;
+            and_779_d7 <= and_779_d6;
+            and_779_d8 <= and_779_d7;
             item_asked_d1 <= item_asked;
             item_asked_d2 <= item_asked_d1;
             item_asked_d3 <= item_asked_d2;
@@ -1258,8 +1329,20 @@ module counters (
             item_asked_d6 <= item_asked_d5;
             item_asked_d7 <= item_asked_d6;
             item_asked_d8 <= item_asked_d7;
-            if (restart | (|cat_1169)) torn <= ~restart;
-            items <= restart ? 32'd0 : (items + {31'd0, item_waits & joined_ready});
+            reason_chosen <= reason_may;
+            interface_in_chosen <= interface_in_may & ~reason_may;
+            interface_out_chosen <= interface_out_may & ~or_1028;
+            attachment_in_chosen <= attachment_in_may & ~or_1045;
+            attachment_out_chosen <= attachment_out_may & ~or_1062;
+            class_chosen <= class_may & ~or_1079;
+            action_chosen <= action_may & ~or_1096;
+            attachment_syn_chosen <= attachment_syn_may & ~or_1113;
+            attachment_answer_chosen <= attachment_answer_may & ~or_1130;
+            attachment_time_chosen <= attachment_time_may & ~or_1147;
+            attachment_seen_chosen <= attachment_seen_may & ~or_1164;
+            rule_chosen <= rule_may & ~(or_1164 | attachment_seen_may);
+            if (restart | (|cat_1258)) torn <= ~restart;
+            items <= restart ? 32'd0 : (items + {31'd0, item_given & joined_ready});
             snapshots <= snapshots + {31'd0, last_item & joined_ready};
             ask_d4 <= ask_d3;
             ask_d5 <= ask_d4;
@@ -1283,23 +1366,23 @@ module counters (
     always @(posedge clk) begin
         if (!rst) begin
             event_has_a_slot: assert (or_12);
-            reason_asked_without_a_hit: assert (not_280);
-            interface_in_asked_without_a_hit: assert (not_386);
-            interface_out_asked_without_a_hit: assert (not_417);
-            attachment_in_asked_without_a_hit: assert (not_449);
-            attachment_out_asked_without_a_hit: assert (not_480);
-            class_asked_without_a_hit: assert (not_515);
-            action_asked_without_a_hit: assert (not_546);
-            attachment_syn_asked_without_a_hit: assert (not_577);
-            attachment_answer_asked_without_a_hit: assert (not_609);
-            attachment_time_asked_without_a_hit: assert (not_648);
-            rule_asked_without_a_hit: assert (not_720);
+            reason_asked_without_a_hit: assert (not_271);
+            interface_in_asked_without_a_hit: assert (not_380);
+            interface_out_asked_without_a_hit: assert (not_411);
+            attachment_in_asked_without_a_hit: assert (not_443);
+            attachment_out_asked_without_a_hit: assert (not_474);
+            class_asked_without_a_hit: assert (not_509);
+            action_asked_without_a_hit: assert (not_540);
+            attachment_syn_asked_without_a_hit: assert (not_571);
+            attachment_answer_asked_without_a_hit: assert (not_603);
+            attachment_time_asked_without_a_hit: assert (not_642);
+            rule_asked_without_a_hit: assert (not_714);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_12, events_out_data_d1, cfg_table_d5, not_280, not_386, not_417, not_449, not_480, cat_492, not_515, not_546, not_577, not_609, cfg_row_d3, not_648, attachment_seen_at_d5, not_720};
+    wire _unused = &{1'b0, or_12, events_out_data_d1, cfg_table_d5, not_271, not_380, not_411, not_443, not_474, cat_486, not_509, not_540, not_571, not_603, cfg_row_d3, not_642, attachment_seen_at_d5, not_714};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1348,70 +1431,73 @@ module counters (
         cfg_table_d5 = 7'd0;
         reason_hit_d1 = 1'd0;
         reason_visit_d1 = 1'd0;
-        mux_282_d1 = 6'd0;
+        mux_273_d1 = 6'd0;
         phase_d1 = 1'd0;
-        eq_290_d1 = 1'd0;
-        eq_290_d2 = 1'd0;
-        eq_290_d3 = 1'd0;
-        eq_290_d4 = 1'd0;
-        eq_290_d5 = 1'd0;
+        eq_281_d1 = 1'd0;
+        eq_281_d2 = 1'd0;
+        eq_281_d3 = 1'd0;
+        eq_281_d4 = 1'd0;
+        eq_281_d5 = 1'd0;
         too_big_before = 128'd0;
         turn_d1 = 1'd0;
         turn_d2 = 1'd0;
-        eq_304_d1 = 1'd0;
-        eq_304_d2 = 1'd0;
-        eq_304_d3 = 1'd0;
-        eq_304_d4 = 1'd0;
-        eq_304_d5 = 1'd0;
+        eq_295_d1 = 1'd0;
+        eq_295_d2 = 1'd0;
+        eq_295_d3 = 1'd0;
+        eq_295_d4 = 1'd0;
+        eq_295_d5 = 1'd0;
         unavailable_before = 128'd0;
-        eq_316_d1 = 1'd0;
-        eq_316_d2 = 1'd0;
-        eq_316_d3 = 1'd0;
-        eq_316_d4 = 1'd0;
-        eq_316_d5 = 1'd0;
+        eq_307_d1 = 1'd0;
+        eq_307_d2 = 1'd0;
+        eq_307_d3 = 1'd0;
+        eq_307_d4 = 1'd0;
+        eq_307_d5 = 1'd0;
         unresolved_before = 128'd0;
-        eq_328_d1 = 1'd0;
-        eq_328_d2 = 1'd0;
-        eq_328_d3 = 1'd0;
-        eq_328_d4 = 1'd0;
-        eq_328_d5 = 1'd0;
+        eq_319_d1 = 1'd0;
+        eq_319_d2 = 1'd0;
+        eq_319_d3 = 1'd0;
+        eq_319_d4 = 1'd0;
+        eq_319_d5 = 1'd0;
         skipped_before = 128'd0;
-        eq_340_d1 = 1'd0;
-        eq_340_d2 = 1'd0;
-        eq_340_d3 = 1'd0;
-        eq_340_d4 = 1'd0;
-        eq_340_d5 = 1'd0;
+        eq_331_d1 = 1'd0;
+        eq_331_d2 = 1'd0;
+        eq_331_d3 = 1'd0;
+        eq_331_d4 = 1'd0;
+        eq_331_d5 = 1'd0;
         output_full_before = 128'd0;
-        eq_352_d1 = 1'd0;
-        eq_352_d2 = 1'd0;
-        eq_352_d3 = 1'd0;
-        eq_352_d4 = 1'd0;
-        eq_352_d5 = 1'd0;
+        eq_343_d1 = 1'd0;
+        eq_343_d2 = 1'd0;
+        eq_343_d3 = 1'd0;
+        eq_343_d4 = 1'd0;
+        eq_343_d5 = 1'd0;
         host_limited_before = 128'd0;
+        set_reason_item_valid_d1 = 1'd0;
+        set_reason_item_row_d1 = 6'd0;
+        mux_353_d1 = 128'd0;
         interface_in_hit_d1 = 1'd0;
         interface_in_visit_d1 = 1'd0;
-        mux_388_d1 = 9'd0;
+        mux_382_d1 = 9'd0;
         interface_out_hit_d1 = 1'd0;
         interface_out_visit_d1 = 1'd0;
-        mux_419_d1 = 9'd0;
+        mux_413_d1 = 9'd0;
         attachment_in_hit_d1 = 1'd0;
         attachment_in_visit_d1 = 1'd0;
-        mux_451_d1 = 14'd0;
+        mux_445_d1 = 14'd0;
         attachment_out_hit_d1 = 1'd0;
         attachment_out_visit_d1 = 1'd0;
-        mux_482_d1 = 14'd0;
+        mux_476_d1 = 14'd0;
         class_hit_d1 = 1'd0;
         class_visit_d1 = 1'd0;
-        mux_517_d1 = 18'd0;
+        mux_511_d1 = 18'd0;
         action_hit_d1 = 1'd0;
         action_visit_d1 = 1'd0;
-        mux_548_d1 = 18'd0;
+        mux_542_d1 = 18'd0;
         attachment_syn_hit_d1 = 1'd0;
         attachment_syn_visit_d1 = 1'd0;
-        mux_579_d1 = 14'd0;
+        mux_573_d1 = 14'd0;
         attachment_answer_hit_d1 = 1'd0;
         attachment_answer_visit_d1 = 1'd0;
-        mux_611_d1 = 14'd0;
+        mux_605_d1 = 14'd0;
         ask_d1 = 1'd0;
         ask_d2 = 1'd0;
         ask_d3 = 1'd0;
@@ -1422,15 +1508,15 @@ module counters (
         cfg_row_d3 = 22'd0;
         phase_d2 = 1'd0;
         phase_d3 = 1'd0;
-        mux_650_d1 = 14'd0;
+        mux_644_d1 = 14'd0;
         phase_d4 = 1'd0;
         response_took_d1 = 30'd0;
-        eq_659_d1 = 1'd0;
-        eq_659_d2 = 1'd0;
-        eq_659_d3 = 1'd0;
+        eq_653_d1 = 1'd0;
+        eq_653_d2 = 1'd0;
+        eq_653_d3 = 1'd0;
         attachment_seen_hit_d1 = 1'd0;
         attachment_seen_visit_d1 = 1'd0;
-        mux_680_d1 = 14'd0;
+        mux_674_d1 = 14'd0;
         attachment_seen_visit_d2 = 1'd0;
         attachment_seen_visit_d3 = 1'd0;
         attachment_seen_visit_d4 = 1'd0;
@@ -1442,20 +1528,20 @@ module counters (
         attachment_seen_at_d5 = 15'd0;
         rule_hit_d1 = 1'd0;
         rule_visit_d1 = 1'd0;
-        mux_722_d1 = 16'd0;
-        or_761_d1 = 128'd0;
-        or_761_d2 = 128'd0;
-        or_761_d3 = 128'd0;
+        mux_716_d1 = 16'd0;
+        or_755_d1 = 128'd0;
+        or_755_d2 = 128'd0;
+        or_755_d3 = 128'd0;
         starving = 3'd0;
         newest = 64'd0;
-        and_785_d1 = 1'd0;
-        and_785_d2 = 1'd0;
-        and_785_d3 = 1'd0;
-        and_785_d4 = 1'd0;
-        and_785_d5 = 1'd0;
-        and_785_d6 = 1'd0;
-        and_785_d7 = 1'd0;
-        and_785_d8 = 1'd0;
+        and_779_d1 = 1'd0;
+        and_779_d2 = 1'd0;
+        and_779_d3 = 1'd0;
+        and_779_d4 = 1'd0;
+        and_779_d5 = 1'd0;
+        and_779_d6 = 1'd0;
+        and_779_d7 = 1'd0;
+        and_779_d8 = 1'd0;
         item_asked_d1 = 1'd0;
         item_asked_d2 = 1'd0;
         item_asked_d3 = 1'd0;
@@ -1464,6 +1550,18 @@ module counters (
         item_asked_d6 = 1'd0;
         item_asked_d7 = 1'd0;
         item_asked_d8 = 1'd0;
+        reason_chosen = 1'd0;
+        interface_in_chosen = 1'd0;
+        interface_out_chosen = 1'd0;
+        attachment_in_chosen = 1'd0;
+        attachment_out_chosen = 1'd0;
+        class_chosen = 1'd0;
+        action_chosen = 1'd0;
+        attachment_syn_chosen = 1'd0;
+        attachment_answer_chosen = 1'd0;
+        attachment_time_chosen = 1'd0;
+        attachment_seen_chosen = 1'd0;
+        rule_chosen = 1'd0;
         torn = 1'd0;
         items = 32'd0;
         as_of = 64'd0;

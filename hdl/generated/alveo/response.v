@@ -23,22 +23,28 @@ module response (
     reg  [15:0] back_row_d1;
     reg  [15:0] sent_row_d1;
     reg  take_d1;
-    reg  [15:0] sent_row_d2;
+    reg  eq_109_d1;
     reg  [80:0] new_sample_d1;
     reg  take_d2;
-    reg  [15:0] sent_row_d3;
+    reg  eq_110_d1;
     reg  [80:0] new_sample_d2;
     reg  [80:0] taken_sent_q;
+    reg  eq_105_d1;
+    reg  eq_106_d1;
     reg  [80:0] taken_back_q;
     reg  free_d1;
-    reg  [15:0] back_row_d2;
+    reg  eq_107_d1;
     reg  new_mark_d1;
-    reg  [15:0] back_row_d3;
+    reg  eq_108_d1;
     reg  new_mark_d2;
     reg  freed_back_q;
     reg  [15:0] back_flow_d1;
+    reg  eq_111_d1;
+    reg  eq_112_d1;
     reg  freed_sent_q;
     reg  [15:0] sent_flow_d1;
+    reg  [15:0] sent_row_d2;
+    reg  [15:0] back_row_d2;
     reg  [63:0] age_back_d1;
     reg  [63:0] age_back_d2;
     // taken_back: record sample: time [63:0], flow [79:64], mark [80]
@@ -49,40 +55,38 @@ module response (
     reg freed_sent [0:1023];
     wire [9:0] back_row_9_0 = back_row[9:0];
     wire [9:0] sent_row_9_0 = sent_row[9:0];
-    wire [80:0] old_sent = (take_d1 & (sent_row_d2[9:0] == sent_row_d1[9:0])) ? new_sample_d1 : ((take_d2 & (sent_row_d3[9:0] == sent_row_d1[9:0])) ? new_sample_d2 : taken_sent_q);
-    wire [80:0] old_back = (take_d1 & (sent_row_d2[9:0] == back_row_d1[9:0])) ? new_sample_d1 : ((take_d2 & (sent_row_d3[9:0] == back_row_d1[9:0])) ? new_sample_d2 : taken_back_q);
-    wire mark_back = (free_d1 & (back_row_d2[9:0] == back_row_d1[9:0])) ? new_mark_d1 : ((hit & (back_row_d3[9:0] == back_row_d1[9:0])) ? new_mark_d2 : freed_back_q);
+    wire [80:0] old_sent = (take_d1 & eq_109_d1) ? new_sample_d1 : ((take_d2 & eq_110_d1) ? new_sample_d2 : taken_sent_q);
+    wire [80:0] old_back = (take_d1 & eq_105_d1) ? new_sample_d1 : ((take_d2 & eq_106_d1) ? new_sample_d2 : taken_back_q);
+    wire mark_back = (free_d1 & eq_107_d1) ? new_mark_d1 : ((hit & eq_108_d1) ? new_mark_d2 : freed_back_q);
     wire [63:0] age_back = now_d1 - old_back[63:0];
     wire ends = ((and_13_d1 & (old_back[80] != mark_back)) & ~(|{30'd0, age_back[63:30]})) & (old_back[79:64] == back_flow_d1);
-    wire mark_sent = (free_d1 & (back_row_d2[9:0] == sent_row_d1[9:0])) ? new_mark_d1 : ((hit & (back_row_d3[9:0] == sent_row_d1[9:0])) ? new_mark_d2 : freed_sent_q);
-    wire mux_90 = (ends & (back_row_d1[9:0] == sent_row_d1[9:0])) ? old_sent[80] : mark_sent;
+    wire mark_sent = (free_d1 & eq_111_d1) ? new_mark_d1 : ((hit & eq_112_d1) ? new_mark_d2 : freed_sent_q);
+    wire mux_82 = (ends & (back_row_d1[9:0] == sent_row_d1[9:0])) ? old_sent[80] : mark_sent;
     wire [63:0] age_sent = now_d1 - old_sent[63:0];
-    wire take = and_20_d1 & ~((old_sent[80] != mux_90) & ~(|{30'd0, age_sent[63:30]}));
+    wire take = and_20_d1 & ~((old_sent[80] != mux_82) & ~(|{30'd0, age_sent[63:30]}));
     wire free = ends;
-    wire [80:0] new_sample = {~mux_90, sent_flow_d1, now_d1};
+    wire [80:0] new_sample = {~mux_82, sent_flow_d1, now_d1};
     wire new_mark = old_back[80];
-    wire [3:0] mux_122 = age_back_d1[14] ? 4'd4 : (age_back_d1[13] ? 4'd3 : (age_back_d1[12] ? 4'd2 : (age_back_d1[11] ? 4'd1 : 4'd0)));
-    wire [3:0] mux_134 = age_back_d1[18] ? 4'd8 : (age_back_d1[17] ? 4'd7 : (age_back_d1[16] ? 4'd6 : (age_back_d1[15] ? 4'd5 : mux_122)));
-    wire [3:0] mux_146 = age_back_d1[22] ? 4'hc : (age_back_d1[21] ? 4'hb : (age_back_d1[20] ? 4'ha : (age_back_d1[19] ? 4'd9 : mux_134)));
-    wire [3:0] mux_158 = (|{25'd0, age_back_d1[29:25]}) ? 4'hf : (age_back_d1[24] ? 4'he : (age_back_d1[23] ? 4'hd : mux_146));
+    wire [3:0] mux_126 = age_back_d1[14] ? 4'd4 : (age_back_d1[13] ? 4'd3 : (age_back_d1[12] ? 4'd2 : (age_back_d1[11] ? 4'd1 : 4'd0)));
+    wire [3:0] mux_138 = age_back_d1[18] ? 4'd8 : (age_back_d1[17] ? 4'd7 : (age_back_d1[16] ? 4'd6 : (age_back_d1[15] ? 4'd5 : mux_126)));
+    wire [3:0] mux_150 = age_back_d1[22] ? 4'hc : (age_back_d1[21] ? 4'hb : (age_back_d1[20] ? 4'ha : (age_back_d1[19] ? 4'd9 : mux_138)));
+    wire [3:0] mux_162 = (|{25'd0, age_back_d1[29:25]}) ? 4'hf : (age_back_d1[24] ? 4'he : (age_back_d1[23] ? 4'hd : mux_150));
     assign took = age_back_d2[29:0];
 
     always @(posedge clk) begin
         now_d1 <= now;
         back_row_d1 <= back_row;
         sent_row_d1 <= sent_row;
-        sent_row_d2 <= sent_row_d1;
         new_sample_d1 <= new_sample;
-        sent_row_d3 <= sent_row_d2;
         new_sample_d2 <= new_sample_d1;
-        back_row_d2 <= back_row_d1;
         new_mark_d1 <= new_mark;
-        back_row_d3 <= back_row_d2;
         new_mark_d2 <= new_mark_d1;
         back_flow_d1 <= back_flow;
         sent_flow_d1 <= sent_flow;
+        sent_row_d2 <= sent_row_d1;
+        back_row_d2 <= back_row_d1;
         age_back_d1 <= age_back;
-        row <= {back_row_d2[9:0], mux_158};
+        row <= {back_row_d2[9:0], mux_162};
         age_back_d2 <= age_back_d1;
     end
 
@@ -91,16 +95,32 @@ module response (
             and_13_d1 <= 1'd0;
             and_20_d1 <= 1'd0;
             take_d1 <= 1'd0;
+            eq_109_d1 <= 1'd0;
             take_d2 <= 1'd0;
+            eq_110_d1 <= 1'd0;
+            eq_105_d1 <= 1'd0;
+            eq_106_d1 <= 1'd0;
             free_d1 <= 1'd0;
+            eq_107_d1 <= 1'd0;
             hit <= 1'd0;
+            eq_108_d1 <= 1'd0;
+            eq_111_d1 <= 1'd0;
+            eq_112_d1 <= 1'd0;
         end else begin
             and_13_d1 <= back & ~(|{10'd0, back_row[15:10]});
             and_20_d1 <= sent & ~(|{10'd0, sent_row[15:10]});
             take_d1 <= take;
+            eq_109_d1 <= sent_row_d1[9:0] == sent_row_9_0;
             take_d2 <= take_d1;
+            eq_110_d1 <= sent_row_d2[9:0] == sent_row_9_0;
+            eq_105_d1 <= sent_row_d1[9:0] == back_row_9_0;
+            eq_106_d1 <= sent_row_d2[9:0] == back_row_9_0;
             free_d1 <= free;
+            eq_107_d1 <= back_row_d1[9:0] == back_row_9_0;
             hit <= free_d1;
+            eq_108_d1 <= back_row_d2[9:0] == back_row_9_0;
+            eq_111_d1 <= back_row_d1[9:0] == sent_row_9_0;
+            eq_112_d1 <= back_row_d2[9:0] == sent_row_9_0;
         end
     end
 
@@ -137,7 +157,7 @@ module response (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, sent_row_d3, old_sent, back_row_d3, age_sent, age_back_d2};
+    wire _unused = &{1'b0, old_sent, age_sent, sent_row_d2, back_row_d2, age_back_d2};
 
 `ifndef SYNTHESIS
     initial begin
@@ -147,23 +167,29 @@ module response (
         back_row_d1 = 16'd0;
         sent_row_d1 = 16'd0;
         take_d1 = 1'd0;
-        sent_row_d2 = 16'd0;
+        eq_109_d1 = 1'd0;
         new_sample_d1 = 81'd0;
         take_d2 = 1'd0;
-        sent_row_d3 = 16'd0;
+        eq_110_d1 = 1'd0;
         new_sample_d2 = 81'd0;
         taken_sent_q = 81'd0;
+        eq_105_d1 = 1'd0;
+        eq_106_d1 = 1'd0;
         taken_back_q = 81'd0;
         free_d1 = 1'd0;
-        back_row_d2 = 16'd0;
+        eq_107_d1 = 1'd0;
         new_mark_d1 = 1'd0;
         hit = 1'd0;
-        back_row_d3 = 16'd0;
+        eq_108_d1 = 1'd0;
         new_mark_d2 = 1'd0;
         freed_back_q = 1'd0;
         back_flow_d1 = 16'd0;
+        eq_111_d1 = 1'd0;
+        eq_112_d1 = 1'd0;
         freed_sent_q = 1'd0;
         sent_flow_d1 = 16'd0;
+        sent_row_d2 = 16'd0;
+        back_row_d2 = 16'd0;
         age_back_d1 = 64'd0;
         row = 14'd0;
         age_back_d2 = 64'd0;

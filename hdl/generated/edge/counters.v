@@ -48,7 +48,7 @@ module counters (
     reg  silent;
     reg  phases_unknown;
     reg  [3:0] settle;
-    reg  and_942_d1;
+    reg  and_965_d1;
     reg  visiting;
     wire copies_items_out_valid;
     wire packets_items_out_valid;
@@ -125,12 +125,15 @@ module counters (
     reg  item_asked_d7;
     reg  item_asked_d8;
     wire copies_items_in_ready;
+    reg  copies_chosen;
     wire [139:0] copies_items_out_data;
     wire [4:0] copies_items_count;
     wire packets_items_in_ready;
+    reg  packets_chosen;
     wire [139:0] packets_items_out_data;
     wire [4:0] packets_items_count;
     wire attachment_seen_items_in_ready;
+    reg  attachment_seen_chosen;
     wire [135:0] attachment_seen_items_out_data;
     wire [4:0] attachment_seen_items_count;
     reg  torn;
@@ -171,11 +174,10 @@ module counters (
     wire directed_2 = ~(|events_out_data[6:1]);
     wire copy_2 = ((begins & directed_2) & events_out_data[87]) & ~(|events_out_data[93:88]);
     wire from_attachment_2 = (packet_2 & events_out_data[7]) & events_out_data[18];
-    wire all_done = and_942_d1;
+    wire all_done = and_965_d1;
     wire settled = ~(|settle);
     wire walk_over = ((running & all_done) & settled) & ~visiting;
-    wire or_107 = copies_items_out_valid | packets_items_out_valid;
-    wire item_waits = or_107 | attachment_seen_items_out_valid;
+    wire item_waits = (copies_items_out_valid | packets_items_out_valid) | attachment_seen_items_out_valid;
     wire last_item = (walk_over & ~silent) & ~item_waits;
     wire joined_ready = snapshot_out_in_ready;
     wire snapshot_ended = last_item & joined_ready;
@@ -293,58 +295,62 @@ module counters (
     wire copies_given = ((set_copies_item_valid & (|set_copies_item)) & ~silent) & running;
     wire copies_item_ready = copies_items_in_ready;
     wire copies_lost = copies_given & ~copies_item_ready;
-    wire copies_chosen = copies_items_out_valid;
     wire items_open = joined_ready;
     wire copies_items_out_ready = copies_chosen & items_open;
     wire packets_given = ((set_packets_item_valid & (|set_packets_item)) & ~silent) & running;
     wire packets_item_ready = packets_items_in_ready;
     wire packets_lost = packets_given & ~packets_item_ready;
-    wire packets_chosen = packets_items_out_valid & ~copies_items_out_valid;
     wire packets_items_out_ready = packets_chosen & items_open;
     wire attachment_seen_given = ((attachment_seen_visit_d5 & (|set_attachment_seen_answer)) & ~silent) & running;
     wire attachment_seen_item_ready = attachment_seen_items_in_ready;
     wire attachment_seen_lost = attachment_seen_given & ~attachment_seen_item_ready;
-    wire attachment_seen_chosen = attachment_seen_items_out_valid & ~or_107;
     wire attachment_seen_items_out_ready = attachment_seen_chosen & items_open;
-    wire or_782 = ((5'd2 < copies_items_count) | (5'd2 < packets_items_count)) | (5'd2 < attachment_seen_items_count);
-    wire [18:0] and_831 = {19{{11'd0, copies_items_out_data[139]} == 12'd0}} & {7'h46, {1'd0, copies_items_out_data[138:128]}};
-    wire [18:0] and_833 = {19{{8'd0, copies_items_out_data[139:136]} == 12'd8}} & {7'h44, {4'd0, copies_items_out_data[135:128]}};
-    wire [18:0] and_835 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h24}} & {7'h41, {6'd0, copies_items_out_data[133:128]}};
-    wire [18:0] and_837 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h25}} & {7'h40, {6'd0, copies_items_out_data[133:128]}};
-    wire [18:0] and_839 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h26}} & {7'h42, {6'd0, copies_items_out_data[133:128]}};
-    wire [18:0] or_843 = ((and_831 | and_833) | (and_835 | and_837)) | and_839;
-    wire [157:0] cat_851 = {
+    wire or_780 = ((5'd2 < copies_items_count) | (5'd2 < packets_items_count)) | (5'd2 < attachment_seen_items_count);
+    wire copies_may = copies_items_out_valid & (~copies_chosen | (5'd1 < copies_items_count));
+    wire and_787 = copies_chosen & copies_items_out_valid;
+    wire [18:0] and_835 = {19{{11'd0, copies_items_out_data[139]} == 12'd0}} & {7'h46, {1'd0, copies_items_out_data[138:128]}};
+    wire [18:0] and_837 = {19{{8'd0, copies_items_out_data[139:136]} == 12'd8}} & {7'h44, {4'd0, copies_items_out_data[135:128]}};
+    wire [18:0] and_839 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h24}} & {7'h41, {6'd0, copies_items_out_data[133:128]}};
+    wire [18:0] and_841 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h25}} & {7'h40, {6'd0, copies_items_out_data[133:128]}};
+    wire [18:0] and_843 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h26}} & {7'h42, {6'd0, copies_items_out_data[133:128]}};
+    wire [18:0] or_847 = ((and_835 | and_837) | (and_839 | and_841)) | and_843;
+    wire [157:0] cat_855 = {
         1'd0,
         copies_items_out_data[127:64],
         copies_items_out_data[63:0],
-        {10'd0, or_843[11:0]},
-        or_843[18:12]
+        {10'd0, or_847[11:0]},
+        or_847[18:12]
     };
-    wire [18:0] and_905 = {19{{10'd0, packets_items_out_data[139:138]} == 12'd0}} & {7'h45, {2'd0, packets_items_out_data[137:128]}};
-    wire [18:0] and_907 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd4}} & {7'h43, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] and_909 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd5}} & {7'h48, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] and_911 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd6}} & {7'h4b, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] and_913 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd7}} & {7'h47, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] and_915 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd8}} & {7'h49, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] or_920 = ((and_905 | and_907) | (and_909 | and_911)) | (and_913 | and_915);
-    wire [157:0] cat_928 = {
+    wire packets_may = packets_items_out_valid & (~packets_chosen | (5'd1 < packets_items_count));
+    wire and_864 = packets_chosen & packets_items_out_valid;
+    wire [18:0] and_918 = {19{{10'd0, packets_items_out_data[139:138]} == 12'd0}} & {7'h45, {2'd0, packets_items_out_data[137:128]}};
+    wire [18:0] and_920 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd4}} & {7'h43, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_922 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd5}} & {7'h48, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_924 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd6}} & {7'h4b, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_926 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd7}} & {7'h47, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_928 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd8}} & {7'h49, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] or_933 = ((and_918 | and_920) | (and_922 | and_924)) | (and_926 | and_928);
+    wire [157:0] cat_941 = {
         1'd0,
         packets_items_out_data[127:64],
         packets_items_out_data[63:0],
-        {10'd0, or_920[11:0]},
-        or_920[18:12]
+        {10'd0, or_933[11:0]},
+        or_933[18:12]
     };
-    wire [157:0] cat_936 = {
+    wire attachment_seen_may = attachment_seen_items_out_valid & (~attachment_seen_chosen | (5'd1 < attachment_seen_items_count));
+    wire and_949 = attachment_seen_chosen & attachment_seen_items_out_valid;
+    wire [157:0] cat_957 = {
         1'd0,
         attachment_seen_items_out_data[127:64],
         attachment_seen_items_out_data[63:0],
         {14'd0, attachment_seen_items_out_data[135:128]},
         7'h4a
     };
-    wire [157:0] or_960 = ({158{attachment_seen_chosen}} & cat_936) | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f});
+    wire item_given = (and_787 | and_864) | and_949;
+    wire [157:0] or_983 = ({158{and_949}} & cat_957) | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f});
     wire snapshot_out_out_ready = snapshot_ready | item_asked_d8;
-    wire [158:0] or_1008 = {31'd0, {128{asked_d5}} & or_697} | ({159{and_707_d8}} & {125'd0, {snapshots, torn, running | start_waits}});
-    wire [9:0] cat_1013 = {
+    wire [158:0] or_1031 = {31'd0, {128{asked_d5}} & or_697} | ({159{and_707_d8}} & {125'd0, {snapshots, torn, running | start_waits}});
+    wire [9:0] cat_1036 = {
         taken,
         taken_d1,
         taken_d2,
@@ -356,7 +362,7 @@ module counters (
         taken_d8,
         taken_d9
     };
-    assign busy = (|events_count) | (|cat_1013);
+    assign busy = (|events_count) | (|cat_1036);
 
     stream_fifo_w271_d16 events (
         .clk(clk),
@@ -461,8 +467,8 @@ module counters (
     stream_register_w158 snapshot_out (
         .clk(clk),
         .rst(rst),
-        .in_valid(item_waits | last_item),
-        .in_data((({158{copies_chosen}} & cat_851) | ({158{packets_chosen}} & cat_928)) | or_960),
+        .in_valid(item_given | last_item),
+        .in_data((({158{and_787}} & cat_855) | ({158{and_864}} & cat_941)) | or_983),
         .out_ready(snapshot_out_out_ready),
         .in_ready(snapshot_out_in_ready),
         .out_valid(snapshot_valid),
@@ -506,7 +512,7 @@ module counters (
         eq_684_d4 <= eq_684_d3;
         eq_684_d5 <= eq_684_d4;
         if (turn_2_d1) as_of <= newest;
-        cfg_rdata <= or_1008 | ({159{item_asked_d8}} & {snapshot_valid, snapshot_data});
+        cfg_rdata <= or_1031 | ({159{item_asked_d8}} & {snapshot_valid, snapshot_data});
     end
 
     always @(posedge clk) begin
@@ -522,7 +528,7 @@ module counters (
             silent <= 1'd0;
             phases_unknown <= 1'd1;
             settle <= 4'd0;
-            and_942_d1 <= 1'd0;
+            and_965_d1 <= 1'd0;
             visiting <= 1'd0;
             start_waits <= 1'd0;
             item_room <= 1'd0;
@@ -558,6 +564,9 @@ module counters (
             item_asked_d6 <= 1'd0;
             item_asked_d7 <= 1'd0;
             item_asked_d8 <= 1'd0;
+            copies_chosen <= 1'd0;
+            packets_chosen <= 1'd0;
+            attachment_seen_chosen <= 1'd0;
             torn <= 1'd0;
             items <= 32'd0;
             turn_2_d1 <= 1'd0;
@@ -589,10 +598,10 @@ module counters (
             if (restart) silent <= begins_2 & phases_unknown;
             if (phases_known) phases_unknown <= 1'd0;
             settle <= (restart | all_visited) ? 4'hf : (settle - (settled ? 4'd0 : 4'd1));
-            and_942_d1 <= (copies_done & packets_done) & attachment_seen_done;
+            and_965_d1 <= (copies_done & packets_done) & attachment_seen_done;
             visiting <= ((visiting | first_visit) & ~all_visited) & ~restart;
             start_waits <= or_119 & ~and_17;
-            item_room <= ~or_782;
+            item_room <= ~or_780;
             if (restart | copies_visit) copies_at <= restart ? 13'd0 : (copies_at + {12'd0, copies_visit});
             if (restart | packets_visit) packets_at <= restart ? 13'd0 : (packets_at + {12'd0, packets_visit});
             if (and_355) copies_waited <= {3{copies_hit}} & (copies_waited + {2'd0, ~copies_starved});
@@ -625,8 +634,11 @@ module counters (
             item_asked_d6 <= item_asked_d5;
             item_asked_d7 <= item_asked_d6;
             item_asked_d8 <= item_asked_d7;
+            copies_chosen <= copies_may;
+            packets_chosen <= packets_may & ~copies_may;
+            attachment_seen_chosen <= attachment_seen_may & ~(copies_may | packets_may);
             if (restart | ((copies_lost | packets_lost) | attachment_seen_lost)) torn <= ~restart;
-            items <= restart ? 32'd0 : (items + {31'd0, item_waits & joined_ready});
+            items <= restart ? 32'd0 : (items + {31'd0, item_given & joined_ready});
             turn_2_d1 <= turn_2;
             snapshots <= snapshots + {31'd0, last_item & joined_ready};
             asked_d1 <= asked;
@@ -679,7 +691,7 @@ module counters (
         silent = 1'd0;
         phases_unknown = 1'd1;
         settle = 4'd0;
-        and_942_d1 = 1'd0;
+        and_965_d1 = 1'd0;
         visiting = 1'd0;
         start_waits = 1'd0;
         item_room = 1'd0;
@@ -742,6 +754,9 @@ module counters (
         item_asked_d6 = 1'd0;
         item_asked_d7 = 1'd0;
         item_asked_d8 = 1'd0;
+        copies_chosen = 1'd0;
+        packets_chosen = 1'd0;
+        attachment_seen_chosen = 1'd0;
         torn = 1'd0;
         items = 32'd0;
         as_of = 64'd0;

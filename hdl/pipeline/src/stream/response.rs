@@ -62,33 +62,35 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let takes = Write {
         close,
         valid: take_q,
+        comes: sent_row,
         row: took_row,
         data: sample_q,
     };
     let frees = Write {
         close,
         valid: free_q,
+        comes: back_row,
         row: freed_row,
         data: mark_q,
     };
-    let old = |name: &str, row, row_then| {
+    let old = |name: &str, row| {
         let spec = RamSpec::of(g.timed, &layout);
-        let taken = takes.read(&format!("taken_{name}"), spec, row, row_then);
+        let taken = takes.read(&format!("taken_{name}"), spec, row);
         let spec = RamSpec::new(g.timed, 1);
-        let freed = frees.read(&format!("freed_{name}"), spec, row, row_then);
+        let freed = frees.read(&format!("freed_{name}"), spec, row);
         let taken = taken.with_record(&layout).named(&format!("old_{name}"));
         let age = (now - taken.field("time")).named(&format!("age_{name}"));
         let young = !age.shr(TIME_BITS).any();
         (taken, freed.named(&format!("mark_{name}")), age, young)
     };
-    let (taken, freed, age, young) = old("back", back_row, rows_then[0]);
+    let (taken, freed, age, young) = old("back", back_row);
     let waits = taken.field("mark").ne(freed);
     let same_flow = taken.field("flow").eq(back_flow.delay(READ));
     let ends = (back_then & waits & young & same_flow).named("ends");
     free.drive(ends);
     new_mark.drive(taken.field("mark"));
 
-    let (taken, freed, _, young) = old("sent", sent_row, rows_then[1]);
+    let (taken, freed, _, young) = old("sent", sent_row);
     let just_freed = ends & rows_then[0].eq(rows_then[1]);
     let mark = just_freed.mux(taken.field("mark"), freed);
     let waits = taken.field("mark").ne(mark) & young;
@@ -123,13 +125,15 @@ struct Write<'m> {
     /// The next event may be one of the next clock.
     close: bool,
     valid: Sig<'m>,
+    /// The row as the event comes.
+    comes: Sig<'m>,
     row: Sig<'m>,
     data: Sig<'m>,
 }
 
 impl<'m> Write<'m> {
     /// A memory that has these writes: its row, with those of the events just before, which the read missed.
-    fn read(&self, name: &str, spec: RamSpec, row: Sig<'m>, row_then: Sig<'m>) -> Sig<'m> {
+    fn read(&self, name: &str, spec: RamSpec, row: Sig<'m>) -> Sig<'m> {
         let m = row.module();
         let memory = m.ram(name, spec.latency(READ));
         memory.write(self.valid, self.row, self.data);
@@ -138,8 +142,9 @@ impl<'m> Write<'m> {
         }
         let newest: Vec<_> = (0..=READ)
             .map(|n| {
-                let same = self.valid.delay(n) & self.row.delay(n).eq(row_then);
-                (same, self.data.delay(n))
+                // Known as the row comes.
+                let same = self.comes.delay(n + 1).eq(row).as_valid().delay(READ);
+                (self.valid.delay(n) & same, self.data.delay(n))
             })
             .collect();
         m.priority(&newest, memory.read(row))

@@ -19,8 +19,8 @@ const STARVED: u32 = 8;
 /// begun has come out.
 const SETTLE: u32 = 15;
 
-const _: () = assert!(ITEM_ROOM + counter_set::ITEM_LATENCY + 3 < ITEM_SLOTS);
-const _: () = assert!(SETTLE > response::LATENCY + 2 && SETTLE > counter_set::ITEM_LATENCY + 5);
+const _: () = assert!(ITEM_ROOM + counter_set::ITEM_LATENCY + 4 < ITEM_SLOTS);
+const _: () = assert!(SETTLE > response::LATENCY + 2 && SETTLE > counter_set::ITEM_LATENCY + 6);
 
 /// One set in a clock.
 pub struct Counted<'m> {
@@ -292,18 +292,24 @@ impl<'m> Walk<'m> {
             lost.push((valid & !stream.ready()).named(&format!("{name}_lost")));
             let (queue, queued) = stream.fifo(&format!("{name}_items"), ITEM_SLOTS);
             full.push(queued.gt(m.lit(queued.width(), ITEM_ROOM.into())));
-            waiting.push((name, given.sets, queue));
+            waiting.push((name, given.sets, queue, queued));
         }
         self.room.set(!m.or(&full));
 
-        // The first queue that has one. Those behind it wait, but then so does the walk.
+        // The first queue that has one, chosen a clock before: of the one that is chosen a second word counts. Those behind it
+        // wait, but then so does the walk.
         let mut choices = vec![];
-        let mut earlier = m.lit(1, 0);
+        let (mut earlier, mut gives) = (m.lit(1, 0), vec![]);
         let open = m.wire("items_open", 1);
-        for (name, sets, queue) in &waiting {
-            let chosen = (queue.valid & !earlier).named(&format!("{name}_chosen"));
-            queue.accept(chosen & open.q());
-            earlier = earlier | queue.valid;
+        for (name, sets, queue, queued) in &waiting {
+            let chosen = m.reg(&format!("{name}_chosen"), 1, 0);
+            let more = !chosen.q() | queued.gt(queued.lit(1));
+            let may = (queue.valid & more).named(&format!("{name}_may"));
+            chosen.set(may & !earlier);
+            earlier = earlier | may;
+            let given = chosen.q() & queue.valid;
+            queue.accept(chosen.q() & open.q());
+            gives.push(given);
             let counts = queue.data.trunc(128);
             let row = queue.data.slice(128, queue.data.width() - 128);
             let (set, row) = named(row, sets);
@@ -314,9 +320,11 @@ impl<'m> Walk<'m> {
                 ("bytes", counts.slice(64, 64)),
                 ("last", m.lit(1, 0)),
             ];
-            choices.push((chosen, m.pack(&layout, &fields)));
+            choices.push((given, m.pack(&layout, &fields)));
         }
-        let any = earlier.named("item_waits");
+        let any = m.or(&gives).named("item_given");
+        let waits: Vec<_> = waiting.iter().map(|w| w.2.valid).collect();
+        let waits = m.or(&waits).named("item_waits");
         let torn = m.reg("torn", 1, 0);
         let items = m.reg("items", 32, 0);
         let as_of = m.reg_no_reset("as_of", 64);
@@ -327,7 +335,7 @@ impl<'m> Walk<'m> {
             Some(_) => finished.as_valid().reg(),
             None => finished,
         });
-        let last = (self.over & !self.silent.q() & !any).named("last_item");
+        let last = (self.over & !self.silent.q() & !waits).named("last_item");
         let fields = [
             ("set", m.lit(7, SNAPSHOT.into())),
             ("row", torn.q().zext(ROW_BITS)),

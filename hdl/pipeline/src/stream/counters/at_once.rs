@@ -4,7 +4,7 @@
 //! in the same clock.
 
 use super::{Counting, Event, FIRST_SET, LATENCY, Question, SET_LATENCY, Sample};
-use crate::stream::walk::{Counted, Walk};
+use crate::stream::walk::{Counted, Given, Walk};
 use crate::stream::{record, response};
 use seqnic_gen::{GenError, Module, Sig, Stream, clog2};
 use seqnic_spec::counters::{COUNTER_ROW, CounterSet};
@@ -67,6 +67,12 @@ pub fn build<'m>(
                 let is_row = of_set.row.is(reason as u128);
                 of_set.count = is_row.mux(kept.q(), of_set.count);
             }
+            of_set = Given {
+                valid: of_set.valid.as_valid().reg(),
+                row: of_set.row.reg(),
+                count: of_set.count.reg(),
+                ..of_set
+            };
         }
         let asked = asked_set.is(set as u128 - FIRST_SET);
         match set {
