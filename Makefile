@@ -65,10 +65,12 @@ synth:
 	@tools/setup-synth.sh
 	$(CARGO) run --quiet --release -p seqnic-synth -- --docs docs
 
-# The card between bus models that others wrote (cocotbext-axi), with pauses at random; some minutes.
+# The card between bus models that others wrote (cocotbext-axi), with pauses at random; some minutes. make cocotb-host GEOMETRY=alveo
+GEOMETRY ?= edge
 cocotb-host:
 	@tools/setup-cocotb.sh
-	target/cocotb/bin/python tests/cocotb-host/run.py
+	$(CARGO) run --quiet -p seqnic-tests --bin rows -- $(GEOMETRY) $(COCOTB_CASES) > target/cocotb/rows-$(GEOMETRY).json
+	SEQNIC_ROWS=target/cocotb/rows-$(GEOMETRY).json target/cocotb/bin/python tests/cocotb-host/run.py $(GEOMETRY)
 
 # Which lines and bits of the RTL the benches of cocotb-host and the case folders reach: docs/coverage.md. Half an hour.
 coverage: setup

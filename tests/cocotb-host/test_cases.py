@@ -11,9 +11,12 @@ from pathlib import Path
 
 import cocotb
 from bench import HOST, PORTS, REASONS, Bench, parse
+from cocotb.triggers import ClockCycles
 from cocotbext.axi import AxiStreamFrame
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# Clocks a snapshot may take: `alveo` has 700,000 rows of counters.
+WALK = 4_000_000
 NAMES = {code: name for name, code in REASONS.items()}
 
 
@@ -77,12 +80,15 @@ async def cases_pass(dut):
     assert cases
     # All that was counted meanwhile, as a snapshot by DMA.
     await bench.command(1, 127, 0, 0)
-    await bench.idle()
-    items = await bench.consume("answers")
-    for _ in range(200):
-        await bench.idle()
+    items = []
+    # The walk passes every row of every set, and its items are taken meanwhile: a ring of them may be full.
+    for thousands in range(WALK // 1000):
+        await ClockCycles(dut.clk, 1000)
         more = await bench.consume("answers")
-        if not more:
-            break
         items += more
+        if not more and dut.busy.value == 0:
+            dut._log.info(f"{len(items)} items of a snapshot in {thousands + 1},000 clocks")
+            break
+    else:
+        raise AssertionError(f"a snapshot is not through after {WALK} clocks")
     assert len(items) > 10
