@@ -36,7 +36,10 @@ fn panels(f: &Findings) -> [Panel; 2] {
         .collect();
     let most = times.iter().map(|x| x.1).fold(period, f64::max) * 1.08;
     let how = match (t.family, placed) {
-        (_, Some(p)) => format!("placed and routed: {:.0} MHz", p.fmax),
+        (_, Some(p)) => match p.critical {
+            None => format!("placed, estimate: {:.0} MHz", p.fmax),
+            Some(_) => format!("placed and routed: {:.0} MHz", p.fmax),
+        },
         (Family::UltraScalePlus | Family::Ecp5, None) => "delay model, not placed".into(),
     };
     let paths = Panel {

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use target::{Cells, Family, Target};
 
-/// Maps the card with yosys, places and routes the small one with nextpnr, writes table and chart.
+/// Maps the card with yosys, places the small one with nextpnr, writes table and chart.
 #[derive(Parser)]
 #[command(name = "seqnic-synth", version)]
 struct Arguments {
@@ -35,9 +35,12 @@ struct Arguments {
     /// Only this geometry: of the documents its table alone is written, and no chart.
     #[arg(long, value_parser = by_name)]
     geometry: Option<Target>,
-    /// Leave out placing and routing, which takes longest.
+    /// Leave out placing, which takes longest.
     #[arg(long)]
     no_place: bool,
+    /// Route as well, by router2: hours, and `edge` has not come to an end of it yet.
+    #[arg(long)]
+    route: bool,
     /// Only print registers and memories as the generator counts them, without any tool.
     #[arg(long)]
     sizes: bool,
@@ -144,6 +147,7 @@ fn find(
                 top.name(),
                 nextpnr,
                 &cache,
+                arguments.route,
                 &mut say,
             )?)
         }

@@ -226,20 +226,20 @@ pub fn tables(f: &Findings) -> String {
         let _ = writeln!(out, "\n{why}");
     }
     if let Some(p) = placed {
-        let _ = writeln!(
-            out,
-            "\nPlaced and routed by {}: **{:.1} MHz** (aim {:.0} MHz, {}). The longest path takes {:.2} ns, \
-             {:.2} of it in cells and {:.2} on wires, from `{}` to `{}`.\n",
-            p.version,
-            p.fmax,
-            t.aim,
-            if p.fmax >= t.aim { "reached" } else { "missed" },
-            p.critical.ns,
-            p.critical.logic,
-            p.critical.routing,
-            p.critical.from,
-            p.critical.to,
-        );
+        let reached = if p.fmax >= t.aim { "reached" } else { "missed" };
+        let (version, fmax, aim) = (&p.version, p.fmax, t.aim);
+        let _ = match &p.critical {
+            None => writeln!(
+                out,
+                "\nPlaced by {version}, not routed: its estimate is **{fmax:.1} MHz** (aim {aim:.0} MHz, {reached}).\n"
+            ),
+            Some(c) => writeln!(
+                out,
+                "\nPlaced and routed by {version}: **{fmax:.1} MHz** (aim {aim:.0} MHz, {reached}). The longest path takes {:.2} ns, \
+                 {:.2} of it in cells and {:.2} on wires, from `{}` to `{}`.\n",
+                c.ns, c.logic, c.routing, c.from, c.to,
+            ),
+        };
         out.push_str("| resource | used | there are | |\n| --- | ---: | ---: | ---: |\n");
         for name in ["TRELLIS_COMB", "TRELLIS_FF", "TRELLIS_RAMW", "DP16KD"] {
             if let Some((used, of)) = p.used.get(name) {
