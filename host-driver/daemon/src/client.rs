@@ -14,10 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest wait for an answer: a large definition is compiled meanwhile.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// The same over TLS, where the engine may take requests slowly.
-const PATIENCE_TLS: Duration = Duration::from_secs(600);
+/// Longest wait for an answer: a large definition is compiled meanwhile, a simulated card loaded; an engine may take requests slowly.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Longest wait for a connection, and for the handshake.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -157,7 +155,7 @@ impl Client {
             let done = connection.complete_io(&mut stream);
             done.map_err(|e| judged(e, &at))?;
         }
-        let set = stream.set_read_timeout(Some(PATIENCE_TLS));
+        let set = stream.set_read_timeout(Some(PATIENCE));
         set.map_err(ClientError::Broken)?;
         Ok(Client {
             stream: BufReader::new(Box::new(StreamOwned::new(connection, stream))),

@@ -221,6 +221,11 @@ impl Core {
 
     fn find(&self) -> Result<Found, ApplyError> {
         let (applied, next) = (self.journal.applied()?, self.journal.next()?);
+        if applied.is_none() && next.is_none() {
+            // Nothing to compare the card with; a large one has a million rows to read.
+            self.journal.abandon()?;
+            return Ok(Found::Nothing);
+        }
         let on_card = self.card.read_back()?;
         // A change under way is over if the card has it all.
         for (is_next, candidate) in [(false, &applied), (true, &next)] {

@@ -8,8 +8,9 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-/// How long the daemon may take to listen.
+/// How long the daemon may take to listen, and how long with a simulated card, which answers when its clocks have passed.
 const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE_WITH_CARD: Duration = Duration::from_secs(180);
 /// How long a simulated card may take to start: the first time it builds the simulator.
 const BUILDING: Duration = Duration::from_secs(1200);
 /// How long the daemon waits for a simulated card that shares the machine with much else, ms.
@@ -74,7 +75,11 @@ pub fn start(engine: &Start, seqnicd: &Path) -> Result<Vec<Child>, LabError> {
         &[&program, "--config", &file.display().to_string()],
         &log,
     )?;
-    let until = Instant::now() + PATIENCE;
+    let patience = match engine.card {
+        Some(_) => PATIENCE_WITH_CARD,
+        None => PATIENCE,
+    };
+    let until = Instant::now() + patience;
     while std::os::unix::net::UnixStream::connect(&socket).is_err() {
         if Instant::now() > until {
             return Err(LabError::Daemon(log));
@@ -87,6 +92,8 @@ pub fn start(engine: &Start, seqnicd: &Path) -> Result<Vec<Child>, LabError> {
 
 /// Starts the simulated card and waits until it is there.
 fn simulated(engine: &Start, program: &Path, socket: &Path) -> Result<Child, LabError> {
+    // One that was killed leaves its socket, which is not to be taken for this one's.
+    let _there_may_be_none = std::fs::remove_file(socket);
     let log = engine.folder.join(format!("{}.card.log", engine.name));
     let mut args = vec![
         program.display().to_string(),

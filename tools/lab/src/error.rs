@@ -23,7 +23,7 @@ pub enum LabError {
     NotReady(String),
     #[error("the engine does not answer: {0}")]
     Engine(String),
-    #[error("seqnicd did not start within 20 s; see {}", .0.display())]
+    #[error("seqnicd did not start in time; see {}", .0.display())]
     Daemon(PathBuf),
     #[error("the simulated card did not start; see {}", .0.display())]
     Card(PathBuf),

@@ -148,6 +148,9 @@ pub fn place(
 ) -> Result<Placed, Failure> {
     fs::create_dir_all(cache).map_err(Failure::file(cache))?;
     let version = nextpnr.version(cache, "--version")?;
+    let version = version
+        .replace(['"', '\n'], "")
+        .replace(" -- Next Generation Place and Route", "");
     let text = join(mapped, top)?;
     let asked = target.asked.to_string();
     // The default router takes wires away from each other one by one: of 302,000 arcs 219,000 were left when it came to a stand.

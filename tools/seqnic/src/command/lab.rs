@@ -11,6 +11,7 @@ use seqnic_daemon::api::Request;
 use seqnic_daemon::client::Client;
 use seqnic_lab::up::{Options, up};
 use seqnic_lab::{LabError, down};
+use seqnic_spec::geometry::ALVEO;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -62,6 +63,11 @@ fn lab_up(args: &LabUp, terminal: Terminal) -> Outcome {
         eprintln!(
             "starting the simulated card; the first time its simulator is built, which takes minutes"
         );
+        if file.definition.geometry.name == ALVEO.name {
+            eprintln!(
+                "its tables have a million rows, which takes minutes to load into a simulation: with `geometry: edge` in the definition it is seconds"
+            );
+        }
     }
     let options = Options {
         name: &args.name,
