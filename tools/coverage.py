@@ -37,7 +37,9 @@ def group(module):
 def main():
     data, out = sys.argv[1], Path(sys.argv[2])
     if len(sys.argv) > 4:
-        subprocess.run(["verilator_coverage", "--annotate", sys.argv[4], "--annotate-all", data], check=True, cwd=sys.argv[3], stdout=subprocess.DEVNULL)
+        # It finds sources by the names in the data, which are those of their folder.
+        annotated, counted = Path(sys.argv[4]).resolve(), Path(data).resolve()
+        subprocess.run(["verilator_coverage", "--annotate", annotated, "--annotate-all", counted], check=True, cwd=sys.argv[3], stdout=subprocess.DEVNULL)
     table = defaultdict(lambda: {"line": [0, 0], "toggle": [0, 0]})
     missed = defaultdict(lambda: defaultdict(int))
     lines_missed = []
