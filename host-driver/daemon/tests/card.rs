@@ -58,8 +58,15 @@ impl Rig {
         Rig { folder, daemon }
     }
 
+    /// Serves the card, and waits until the daemon has it: it may have looked before the card was there, and says the same
+    /// of its definition then.
     fn serve(&self, memory: &Memory) -> Served<SoftCard> {
-        Served::new(&self.folder.path().join("card.sock"), memory.clone()).unwrap()
+        let socket = self.folder.path().join("card.sock");
+        let served = Served::new(&socket, memory.clone()).unwrap();
+        until("the daemon has the card", || {
+            self.status().card_state.here.then_some(())
+        });
+        served
     }
 
     fn ask(&self, request: &Request) -> Result<Answer, ClientError> {
@@ -161,7 +168,6 @@ fn a_restart_of_the_daemon_leaves_the_card_at_work() {
     let memory = memory();
     let mut rig = Rig::start();
     let served = rig.serve(&memory);
-    rig.says("no definition yet");
     let status = rig.status();
     assert!(
         status.card_state.here && status.card.starts_with("unix:"),
@@ -219,7 +225,6 @@ fn a_card_that_disappears_is_waited_for_and_gets_its_tables_again() {
 fn a_card_that_is_reset_by_others_keeps_its_tables_and_is_opened_anew() {
     let rig = Rig::start();
     let served = rig.serve(&memory());
-    rig.says("no definition yet");
     rig.apply();
     served.shared().with(Function::reset);
     rig.says("the card was reset");
@@ -231,7 +236,6 @@ fn a_card_that_is_reset_by_others_keeps_its_tables_and_is_opened_anew() {
 fn what_the_card_gives_to_the_host_is_answered_out_of_its_ports() {
     let rig = Rig::start();
     let served = rig.serve(&memory());
-    rig.says("no definition yet");
     rig.apply();
     served.shared().with(|f| {
         f.card.sent();
@@ -254,7 +258,6 @@ fn what_the_card_gives_to_the_host_is_answered_out_of_its_ports() {
 fn a_flipped_bit_is_found_mended_and_reported() {
     let rig = Rig::start();
     let served = rig.serve(&memory());
-    rig.says("no definition yet");
     rig.apply();
     // The address of the service, as it stands somewhere in its table.
     let table = Table::Address as u8;
@@ -281,7 +284,6 @@ fn a_flipped_bit_is_found_mended_and_reported() {
 fn a_link_that_goes_down_is_shown_and_devices_behind_it_are_suspected() {
     let rig = Rig::start();
     let served = rig.serve(&memory());
-    rig.says("no definition yet");
     rig.apply();
     let link = |status: &Status, port: usize| status.ports[port].link.clone();
     let state = |status: &Status, name: &str| {

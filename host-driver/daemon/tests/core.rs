@@ -112,6 +112,25 @@ fn start(card: &Arc<Faulty>, folder: &Path) -> (Core, Found) {
     Core::start(card, Journal::open(folder).unwrap()).unwrap()
 }
 
+/// A large card has a million rows, which take minutes to read where there is nothing to compare them with.
+#[test]
+fn a_card_is_not_read_back_without_a_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let card = Faulty::new();
+    card.take(0);
+    assert!(card.read_back().is_err());
+    let (core, found) = start(&card, folder.path());
+    assert_eq!(found, Found::Nothing);
+    card.take(ALL);
+    core.apply("one", &definition(""), false).unwrap();
+    drop(core);
+    // With one it is.
+    card.take(0);
+    let journal = Journal::open(folder.path()).unwrap();
+    let card: Arc<dyn Card> = card;
+    assert!(Core::start(card, journal).is_err());
+}
+
 #[test]
 fn a_restart_writes_nothing_and_a_new_card_gets_everything() {
     let folder = tempfile::tempdir().unwrap();
