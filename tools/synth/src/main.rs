@@ -41,6 +41,15 @@ struct Arguments {
     /// Route as well, by router2: hours, and `edge` has not come to an end of it yet.
     #[arg(long)]
     route: bool,
+    /// Print so many of the longest paths to each stage too, with what they go through.
+    #[arg(long, default_value_t = 0)]
+    paths: usize,
+    /// Of the paths, print only those to this stage.
+    #[arg(long)]
+    stage: Option<String>,
+    /// Map only this module, or these, and leave out those that were not mapped before: to look at paths while working.
+    #[arg(long, conflicts_with = "docs")]
+    module: Vec<String>,
     /// Only print registers and memories as the generator counts them, without any tool.
     #[arg(long)]
     sizes: bool,
@@ -129,9 +138,18 @@ fn find(
         seqnic_pipeline::top::build(target.geometry).map_err(|e| generate(e.to_string()))?;
     let top = harness::on_pins(&circuit).map_err(|e| generate(format!("{e:?}")))?;
     let cache = arguments.work.join("modules");
-    let mapped = modules::map(target, &circuit, yosys, &cache, &mut say)?;
+    let mapped = modules::map(target, &circuit, yosys, &cache, &arguments.module, &mut say)?;
     let stages = stages::count(target, &mapped, circuit.name());
-    let paths = timing::longest(target, &mapped, circuit.name())?;
+    let mut paths = timing::longest(target, &mapped, circuit.name(), arguments.paths.max(1))?;
+    if arguments.paths > 0 {
+        let shown = |stage: &&String| arguments.stage.as_ref().is_none_or(|s| s == *stage);
+        for stage in paths.keys().filter(shown) {
+            print!("{}", report::paths(stage, &paths[stage]));
+        }
+    }
+    let paths = (paths.iter_mut())
+        .map(|(stage, paths)| (stage.clone(), paths.swap_remove(0)))
+        .collect();
     // What is too big by count would only be refused after a long time.
     let fits = stages
         .values()
@@ -139,7 +157,7 @@ fn find(
         .fits(&target.has);
     let placed = match target.family {
         Family::Ecp5 if fits && !arguments.no_place => {
-            let mapped = modules::map(target, &top, yosys, &cache, &mut say)?;
+            let mapped = modules::map(target, &top, yosys, &cache, &[], &mut say)?;
             let cache = arguments.work.join("placed");
             Some(place::place(
                 target,

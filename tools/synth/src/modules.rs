@@ -99,7 +99,8 @@ fn script(target: &Target, top: &str) -> String {
     )
 }
 
-/// Maps every module of `circuit`, or takes it from `cache`.
+/// Maps every module of `circuit`, or takes it from `cache`. With names in `only`, those are mapped and what is not in the cache
+/// is left out.
 ///
 /// # Errors
 /// What yosys or the file system says.
@@ -108,6 +109,7 @@ pub fn map(
     circuit: &Circuit,
     yosys: &Program,
     cache: &Path,
+    only: &[String],
     say: &mut dyn FnMut(&str),
 ) -> Result<Mapped, Failure> {
     fs::create_dir_all(cache).map_err(Failure::file(cache))?;
@@ -133,6 +135,9 @@ pub fn map(
         let folder = cache.join(format!("{name}-{key}"));
         let file = folder.join("net.json");
         let done = folder.join("done");
+        if !done.exists() && !only.is_empty() && !only.contains(name) {
+            continue;
+        }
         if !done.exists() {
             say(&format!("yosys: {} {name}", target.geometry.name));
             fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;

@@ -102,6 +102,18 @@ pub fn rows(
     rows
 }
 
+/// Paths to one stage, with what they go through.
+pub fn paths(stage: &str, paths: &[Path]) -> String {
+    let mut out = String::new();
+    for p in paths {
+        let _ = writeln!(out, "{stage}: {:.2} ns, {} levels, {} to {}", p.ns, p.levels, p.from, p.to);
+        for (ns, loads, net) in &p.through {
+            let _ = writeln!(out, "    {ns:.2} {net}, {loads} loads");
+        }
+    }
+    out
+}
+
 fn halves(n: u64) -> String {
     match n % 2 {
         0 => (n / 2).to_string(),

@@ -17,6 +17,8 @@ pub struct Path {
     pub from_stage: String,
     pub from: String,
     pub to: String,
+    /// The nets it goes through: the time at which each is there, its loads, and its name, if it has one.
+    pub through: Vec<(f64, usize, String)>,
 }
 
 /// A pin that a net drives.
@@ -262,9 +264,12 @@ struct Arrival {
     /// The net its path starts at, and that one's stage.
     from: u32,
     stage: u32,
+    /// The net it comes over.
+    over: u32,
 }
 
-/// The longest path that ends in each stage of `top`, and those of `ports` that are free are not ends.
+/// The longest paths that end in each stage of `top`, the longest first, at most `most` of them: of those from
+/// and to bits of the same registers only one. Ports of `top` are not ends.
 ///
 /// # Errors
 /// A loop of logic.
@@ -272,7 +277,8 @@ pub fn longest(
     target: &Target,
     mapped: &Mapped,
     top: &str,
-) -> Result<BTreeMap<String, Path>, Failure> {
+    most: usize,
+) -> Result<BTreeMap<String, Vec<Path>>, Failure> {
     let mut g = Graph {
         target,
         mapped,
@@ -293,11 +299,11 @@ pub fn longest(
     for (net, load) in &g.loads {
         by_net[root[*net as usize] as usize].push(*load);
     }
-    let mut driven = vec![false; nets];
-    for cell in &mut g.cells {
+    let mut driver: Vec<Option<u32>> = vec![None; nets];
+    for (number, cell) in (0..).zip(&mut g.cells) {
         for net in &mut cell.outputs {
             *net = root[*net as usize];
-            driven[*net as usize] = true;
+            driver[*net as usize] = Some(number);
         }
     }
     // A register right behind a memory is the memory's output register.
@@ -319,8 +325,8 @@ pub fn longest(
     }
     for loads in by_net
         .iter()
-        .zip(&driven)
-        .filter(|(_, d)| **d)
+        .zip(&driver)
+        .filter(|(_, d)| d.is_some())
         .map(|(l, _)| l)
     {
         for load in loads.iter().filter(|l| !l.end) {
@@ -330,7 +336,7 @@ pub fn longest(
 
     let mut arrivals: Vec<Option<Arrival>> = vec![None; nets];
     let mut at_cell: Vec<Option<Arrival>> = vec![None; g.cells.len()];
-    let mut worst: HashMap<u32, (Arrival, u32)> = HashMap::new();
+    let mut at_end: Vec<Option<Arrival>> = vec![None; g.cells.len()];
     let mut ready: Vec<usize> = (0..g.cells.len())
         .filter(|c| g.cells[*c].waiting == 0)
         .collect();
@@ -345,6 +351,7 @@ pub fn longest(
                     levels: 0,
                     from: net,
                     stage,
+                    over: net,
                 }),
                 None => at_cell[cell],
             };
@@ -359,15 +366,15 @@ pub fn longest(
                     let then = Arrival {
                         ns: a.ns + near + load.delay,
                         levels: a.levels + u32::from(load.level),
+                        over: net,
                         ..a
                     };
-                    if load.end {
-                        let entry = worst.entry(g.cells[to].stage).or_insert((then, load.cell));
-                        if entry.0.ns < then.ns {
-                            *entry = (then, load.cell);
-                        }
-                    } else if at_cell[to].is_none_or(|old| old.ns < then.ns) {
-                        at_cell[to] = Some(then);
+                    let at = match load.end {
+                        true => &mut at_end[to],
+                        false => &mut at_cell[to],
+                    };
+                    if at.is_none_or(|old| old.ns < then.ns) {
+                        *at = Some(then);
                     }
                 }
                 if !load.end {
@@ -395,16 +402,54 @@ pub fn longest(
         return Err(Failure::Loop(name.unwrap_or_default()));
     }
     let name = |net: u32| names.get(&net).cloned().unwrap_or_else(|| "?".into());
-    let paths = worst.into_iter().map(|(stage, (a, end))| {
-        let to = g.cells[end as usize].outputs.first().copied();
-        let path = Path {
+    let through = |a: &Arrival| {
+        let mut nets = vec![];
+        let (mut net, mut end) = (a.over, Some(()));
+        while end.is_some() {
+            let ns = arrivals[net as usize].map_or(0.0, |at| at.ns);
+            let loads = by_net[net as usize].len();
+            let name = names.get(&net).cloned().unwrap_or_else(|| "-".into());
+            nets.push((ns, loads, name));
+            let before = driver[net as usize].and_then(|cell| at_cell[cell as usize]);
+            end = before
+                .filter(|_| net != a.from)
+                .map(|before| net = before.over);
+        }
+        nets.reverse();
+        nets
+    };
+    let mut ends: Vec<(Arrival, usize)> = (at_end.iter().zip(0..))
+        .filter_map(|(a, end)| Some(((*a)?, end)))
+        .collect();
+    ends.sort_by(|a, b| b.0.ns.total_cmp(&a.0.ns).then(a.1.cmp(&b.1)));
+    let mut paths: BTreeMap<String, Vec<Path>> = BTreeMap::new();
+    for (a, end) in ends {
+        let stage = g.stages.list[g.cells[end].stage as usize].clone();
+        let found = paths.entry(stage).or_default();
+        if found.len() == most {
+            continue;
+        }
+        let to = g.cells[end].outputs.first().copied();
+        let (from, to) = (name(a.from), to.map(name).unwrap_or_else(|| "?".into()));
+        let same = |path: &Path| {
+            register(&path.from) == register(&from) && register(&path.to) == register(&to)
+        };
+        if found.iter().any(same) {
+            continue;
+        }
+        found.push(Path {
             ns: a.ns,
             levels: a.levels,
             from_stage: g.stages.list[a.stage as usize].clone(),
-            from: name(a.from),
-            to: to.map(name).unwrap_or_else(|| "?".into()),
-        };
-        (g.stages.list[stage as usize].clone(), path)
-    });
-    Ok(paths.collect())
+            from,
+            to,
+            through: through(&a),
+        });
+    }
+    Ok(paths)
+}
+
+/// A register's name without the bit.
+fn register(name: &str) -> &str {
+    name.split_once('[').map_or(name, |(register, _)| register)
 }
