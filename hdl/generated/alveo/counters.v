@@ -193,26 +193,38 @@ module counters (
     reg  ask_d1;
     reg  ask_d2;
     reg  ask_d3;
+    reg  ask_d4;
+    reg  ask_d5;
+    reg  ask_d6;
     reg  attachment_time_hit_d1;
     reg  attachment_time_visit_d1;
     reg  [21:0] cfg_row_d1;
     reg  [21:0] cfg_row_d2;
     reg  [21:0] cfg_row_d3;
+    reg  [21:0] cfg_row_d4;
+    reg  [21:0] cfg_row_d5;
+    reg  [21:0] cfg_row_d6;
     reg  phase_d2;
     reg  phase_d3;
-    reg  [13:0] mux_644_d1;
     reg  phase_d4;
+    reg  phase_d5;
+    reg  phase_d6;
+    reg  [13:0] mux_653_d1;
+    reg  phase_d7;
     reg  [29:0] response_took_d1;
     wire set_attachment_time_item_valid;
     wire [13:0] set_attachment_time_item_row;
     wire [127:0] set_attachment_time_item;
     wire [127:0] set_attachment_time_answer;
-    reg  eq_653_d1;
-    reg  eq_653_d2;
-    reg  eq_653_d3;
+    reg  eq_662_d1;
+    reg  eq_662_d2;
+    reg  eq_662_d3;
+    reg  eq_662_d4;
+    reg  eq_662_d5;
+    reg  eq_662_d6;
     reg  attachment_seen_hit_d1;
     reg  attachment_seen_visit_d1;
-    reg  [13:0] mux_674_d1;
+    reg  [13:0] mux_686_d1;
     wire [127:0] set_attachment_seen_answer;
     reg  attachment_seen_visit_d2;
     reg  attachment_seen_visit_d3;
@@ -225,24 +237,30 @@ module counters (
     reg  [14:0] attachment_seen_at_d5;
     reg  rule_hit_d1;
     reg  rule_visit_d1;
-    reg  [15:0] mux_716_d1;
+    reg  [15:0] mux_728_d1;
     wire set_rule_item_valid;
     wire [15:0] set_rule_item_row;
     wire [127:0] set_rule_item;
     wire [127:0] set_rule_answer;
-    reg  [127:0] or_755_d1;
-    reg  [127:0] or_755_d2;
-    reg  [127:0] or_755_d3;
+    reg  [127:0] or_767_d1;
+    reg  [127:0] or_767_d2;
+    reg  [127:0] or_767_d3;
+    reg  [127:0] or_767_d4;
+    reg  [127:0] or_767_d5;
+    reg  [127:0] or_767_d6;
     reg  [2:0] starving;
     reg  [63:0] newest;
-    reg  and_779_d1;
-    reg  and_779_d2;
-    reg  and_779_d3;
-    reg  and_779_d4;
-    reg  and_779_d5;
-    reg  and_779_d6;
-    reg  and_779_d7;
-    reg  and_779_d8;
+    reg  and_794_d1;
+    reg  and_794_d2;
+    reg  and_794_d3;
+    reg  and_794_d4;
+    reg  and_794_d5;
+    reg  and_794_d6;
+    reg  and_794_d7;
+    reg  and_794_d8;
+    reg  and_794_d9;
+    reg  and_794_d10;
+    reg  and_794_d11;
     reg  item_asked_d1;
     reg  item_asked_d2;
     reg  item_asked_d3;
@@ -251,6 +269,9 @@ module counters (
     reg  item_asked_d6;
     reg  item_asked_d7;
     reg  item_asked_d8;
+    reg  item_asked_d9;
+    reg  item_asked_d10;
+    reg  item_asked_d11;
     wire reason_items_in_ready;
     reg  reason_chosen;
     wire [133:0] reason_items_out_data;
@@ -303,11 +324,11 @@ module counters (
     reg  [31:0] items;
     reg  [63:0] as_of;
     reg  [31:0] snapshots;
-    reg  ask_d4;
-    reg  ask_d5;
-    reg  ask_d6;
     reg  ask_d7;
     reg  ask_d8;
+    reg  ask_d9;
+    reg  ask_d10;
+    reg  ask_d11;
     reg  take_d1;
     reg  take_d2;
     reg  take_d3;
@@ -317,6 +338,9 @@ module counters (
     reg  take_d7;
     reg  take_d8;
     reg  take_d9;
+    reg  take_d10;
+    reg  take_d11;
+    reg  take_d12;
     wire ask = cfg_read & cfg_table[6];
     wire event_in_ready = events_in_ready;
     wire or_12 = ~event_valid | event_in_ready;
@@ -444,24 +468,24 @@ module counters (
     wire [13:0] mux_605 = ask ? (ask ? cfg_row[13:0] : attachment_answer_at[13:0]) : (attachment_answer_hit ? events_out_data[32:19] : attachment_answer_at[13:0]);
     wire attachment_time_hit = response_hit;
     wire attachment_time_wants = (visiting & item_room) & ~attachment_time_done;
-    wire attachment_time_visit = (attachment_time_wants & ~ask_d3) & ~attachment_time_hit;
-    wire not_642 = ~(ask_d3 & attachment_time_hit);
-    wire [13:0] mux_644 = ask_d3 ? (ask_d3 ? cfg_row_d3[13:0] : attachment_time_at[13:0]) : (attachment_time_hit ? response_row : attachment_time_at[13:0]);
+    wire attachment_time_visit = (attachment_time_wants & ~ask_d6) & ~attachment_time_hit;
+    wire not_651 = ~(ask_d6 & attachment_time_hit);
+    wire [13:0] mux_653 = ask_d6 ? (ask_d6 ? cfg_row_d6[13:0] : attachment_time_at[13:0]) : (attachment_time_hit ? response_row : attachment_time_at[13:0]);
     wire attachment_seen_hit = from_attachment;
     wire attachment_seen_wants = (visiting & item_room) & ~attachment_seen_done;
     wire attachment_seen_visit = attachment_seen_wants & ~ask;
     wire rule_hit = packet & events_out_data[56];
     wire rule_wants = (visiting & item_room) & ~rule_done;
     wire rule_visit = (rule_wants & ~ask) & ~rule_hit;
-    wire not_714 = ~(ask & rule_hit);
-    wire [15:0] mux_716 = ask ? (ask ? cfg_row[15:0] : rule_at[15:0]) : (rule_hit ? events_out_data[72:57] : rule_at[15:0]);
-    wire [127:0] or_746 = ({128{cfg_table_d5[5:0] == 6'd0}} & (eq_343_d5 ? cat_131 : (eq_331_d5 ? cat_119 : mux_325))) | ({128{cfg_table_d5[5:0] == 6'd1}} & set_interface_in_answer);
-    wire [127:0] or_747 = ({128{cfg_table_d5[5:0] == 6'd2}} & set_interface_out_answer) | ({128{cfg_table_d5[5:0] == 6'd3}} & set_attachment_in_answer);
-    wire [127:0] or_748 = ({128{cfg_table_d5[5:0] == 6'd4}} & set_attachment_out_answer) | ({128{cfg_table_d5[5:0] == 6'd5}} & set_class_answer);
-    wire [127:0] or_749 = ({128{cfg_table_d5[5:0] == 6'd6}} & set_action_answer) | ({128{cfg_table_d5[5:0] == 6'd7}} & set_attachment_syn_answer);
-    wire [127:0] or_750 = ({128{cfg_table_d5[5:0] == 6'd8}} & set_attachment_answer_answer) | ({128{cfg_table_d5[5:0] == 6'ha}} & set_attachment_seen_answer);
-    wire [127:0] or_755 = ((or_746 | or_747) | (or_748 | or_749)) | (or_750 | ({128{cfg_table_d5[5:0] == 6'hb}} & set_rule_answer));
-    wire [10:0] cat_761 = {
+    wire not_726 = ~(ask & rule_hit);
+    wire [15:0] mux_728 = ask ? (ask ? cfg_row[15:0] : rule_at[15:0]) : (rule_hit ? events_out_data[72:57] : rule_at[15:0]);
+    wire [127:0] or_758 = ({128{cfg_table_d5[5:0] == 6'd0}} & (eq_343_d5 ? cat_131 : (eq_331_d5 ? cat_119 : mux_325))) | ({128{cfg_table_d5[5:0] == 6'd1}} & set_interface_in_answer);
+    wire [127:0] or_759 = ({128{cfg_table_d5[5:0] == 6'd2}} & set_interface_out_answer) | ({128{cfg_table_d5[5:0] == 6'd3}} & set_attachment_in_answer);
+    wire [127:0] or_760 = ({128{cfg_table_d5[5:0] == 6'd4}} & set_attachment_out_answer) | ({128{cfg_table_d5[5:0] == 6'd5}} & set_class_answer);
+    wire [127:0] or_761 = ({128{cfg_table_d5[5:0] == 6'd6}} & set_action_answer) | ({128{cfg_table_d5[5:0] == 6'd7}} & set_attachment_syn_answer);
+    wire [127:0] or_762 = ({128{cfg_table_d5[5:0] == 6'd8}} & set_attachment_answer_answer) | ({128{cfg_table_d5[5:0] == 6'ha}} & set_attachment_seen_answer);
+    wire [127:0] or_767 = ((or_758 | or_759) | (or_760 | or_761)) | (or_762 | ({128{cfg_table_d5[5:0] == 6'hb}} & set_rule_answer));
+    wire [10:0] cat_776 = {
         reason_wants & reason_hit,
         interface_in_wants & interface_in_hit,
         interface_out_wants & interface_out_hit,
@@ -474,10 +498,10 @@ module counters (
         attachment_time_wants & attachment_time_hit,
         rule_wants & rule_hit
     };
-    wire red_762 = |cat_761;
-    wire starved = red_762 & (starving == 3'd7);
-    wire and_776 = ask & (cfg_table == 7'h7f);
-    wire item_asked = and_776 & (cfg_row == 22'd1);
+    wire red_777 = |cat_776;
+    wire starved = red_777 & (starving == 3'd7);
+    wire and_791 = ask & (cfg_table == 7'h7f);
+    wire item_asked = and_791 & (cfg_row == 22'd1);
     wire reason_given = ((set_reason_item_valid_d1 & (|mux_353_d1)) & ~silent) & running;
     wire reason_item_ready = reason_items_in_ready;
     wire reason_lost = reason_given & ~reason_item_ready;
@@ -527,7 +551,7 @@ module counters (
     wire rule_item_ready = rule_items_in_ready;
     wire rule_lost = rule_given & ~rule_item_ready;
     wire rule_items_out_ready = rule_chosen & items_open;
-    wire [11:0] cat_1004 = {
+    wire [11:0] cat_1025 = {
         5'd2 < reason_items_count,
         5'd2 < interface_in_items_count,
         5'd2 < interface_out_items_count,
@@ -542,8 +566,8 @@ module counters (
         5'd2 < rule_items_count
     };
     wire reason_may = reason_items_out_valid & (~reason_chosen | (5'd1 < reason_items_count));
-    wire and_1012 = reason_chosen & reason_items_out_valid;
-    wire [157:0] cat_1020 = {
+    wire and_1033 = reason_chosen & reason_items_out_valid;
+    wire [157:0] cat_1041 = {
         1'd0,
         reason_items_out_data[127:64],
         reason_items_out_data[63:0],
@@ -551,9 +575,9 @@ module counters (
         7'h40
     };
     wire interface_in_may = interface_in_items_out_valid & (~interface_in_chosen | (5'd1 < interface_in_items_count));
-    wire or_1028 = reason_may | interface_in_may;
-    wire and_1029 = interface_in_chosen & interface_in_items_out_valid;
-    wire [157:0] cat_1037 = {
+    wire or_1049 = reason_may | interface_in_may;
+    wire and_1050 = interface_in_chosen & interface_in_items_out_valid;
+    wire [157:0] cat_1058 = {
         1'd0,
         interface_in_items_out_data[127:64],
         interface_in_items_out_data[63:0],
@@ -561,9 +585,9 @@ module counters (
         7'h41
     };
     wire interface_out_may = interface_out_items_out_valid & (~interface_out_chosen | (5'd1 < interface_out_items_count));
-    wire or_1045 = or_1028 | interface_out_may;
-    wire and_1046 = interface_out_chosen & interface_out_items_out_valid;
-    wire [157:0] cat_1054 = {
+    wire or_1066 = or_1049 | interface_out_may;
+    wire and_1067 = interface_out_chosen & interface_out_items_out_valid;
+    wire [157:0] cat_1075 = {
         1'd0,
         interface_out_items_out_data[127:64],
         interface_out_items_out_data[63:0],
@@ -571,9 +595,9 @@ module counters (
         7'h42
     };
     wire attachment_in_may = attachment_in_items_out_valid & (~attachment_in_chosen | (5'd1 < attachment_in_items_count));
-    wire or_1062 = or_1045 | attachment_in_may;
-    wire and_1063 = attachment_in_chosen & attachment_in_items_out_valid;
-    wire [157:0] cat_1071 = {
+    wire or_1083 = or_1066 | attachment_in_may;
+    wire and_1084 = attachment_in_chosen & attachment_in_items_out_valid;
+    wire [157:0] cat_1092 = {
         1'd0,
         attachment_in_items_out_data[127:64],
         attachment_in_items_out_data[63:0],
@@ -581,9 +605,9 @@ module counters (
         7'h43
     };
     wire attachment_out_may = attachment_out_items_out_valid & (~attachment_out_chosen | (5'd1 < attachment_out_items_count));
-    wire or_1079 = or_1062 | attachment_out_may;
-    wire and_1080 = attachment_out_chosen & attachment_out_items_out_valid;
-    wire [157:0] cat_1088 = {
+    wire or_1100 = or_1083 | attachment_out_may;
+    wire and_1101 = attachment_out_chosen & attachment_out_items_out_valid;
+    wire [157:0] cat_1109 = {
         1'd0,
         attachment_out_items_out_data[127:64],
         attachment_out_items_out_data[63:0],
@@ -591,9 +615,9 @@ module counters (
         7'h44
     };
     wire class_may = class_items_out_valid & (~class_chosen | (5'd1 < class_items_count));
-    wire or_1096 = or_1079 | class_may;
-    wire and_1097 = class_chosen & class_items_out_valid;
-    wire [157:0] cat_1105 = {
+    wire or_1117 = or_1100 | class_may;
+    wire and_1118 = class_chosen & class_items_out_valid;
+    wire [157:0] cat_1126 = {
         1'd0,
         class_items_out_data[127:64],
         class_items_out_data[63:0],
@@ -601,9 +625,9 @@ module counters (
         7'h45
     };
     wire action_may = action_items_out_valid & (~action_chosen | (5'd1 < action_items_count));
-    wire or_1113 = or_1096 | action_may;
-    wire and_1114 = action_chosen & action_items_out_valid;
-    wire [157:0] cat_1122 = {
+    wire or_1134 = or_1117 | action_may;
+    wire and_1135 = action_chosen & action_items_out_valid;
+    wire [157:0] cat_1143 = {
         1'd0,
         action_items_out_data[127:64],
         action_items_out_data[63:0],
@@ -611,9 +635,9 @@ module counters (
         7'h46
     };
     wire attachment_syn_may = attachment_syn_items_out_valid & (~attachment_syn_chosen | (5'd1 < attachment_syn_items_count));
-    wire or_1130 = or_1113 | attachment_syn_may;
-    wire and_1131 = attachment_syn_chosen & attachment_syn_items_out_valid;
-    wire [157:0] cat_1139 = {
+    wire or_1151 = or_1134 | attachment_syn_may;
+    wire and_1152 = attachment_syn_chosen & attachment_syn_items_out_valid;
+    wire [157:0] cat_1160 = {
         1'd0,
         attachment_syn_items_out_data[127:64],
         attachment_syn_items_out_data[63:0],
@@ -621,9 +645,9 @@ module counters (
         7'h47
     };
     wire attachment_answer_may = attachment_answer_items_out_valid & (~attachment_answer_chosen | (5'd1 < attachment_answer_items_count));
-    wire or_1147 = or_1130 | attachment_answer_may;
-    wire and_1148 = attachment_answer_chosen & attachment_answer_items_out_valid;
-    wire [157:0] cat_1156 = {
+    wire or_1168 = or_1151 | attachment_answer_may;
+    wire and_1169 = attachment_answer_chosen & attachment_answer_items_out_valid;
+    wire [157:0] cat_1177 = {
         1'd0,
         attachment_answer_items_out_data[127:64],
         attachment_answer_items_out_data[63:0],
@@ -631,9 +655,9 @@ module counters (
         7'h48
     };
     wire attachment_time_may = attachment_time_items_out_valid & (~attachment_time_chosen | (5'd1 < attachment_time_items_count));
-    wire or_1164 = or_1147 | attachment_time_may;
-    wire and_1165 = attachment_time_chosen & attachment_time_items_out_valid;
-    wire [157:0] cat_1173 = {
+    wire or_1185 = or_1168 | attachment_time_may;
+    wire and_1186 = attachment_time_chosen & attachment_time_items_out_valid;
+    wire [157:0] cat_1194 = {
         1'd0,
         attachment_time_items_out_data[127:64],
         attachment_time_items_out_data[63:0],
@@ -641,8 +665,8 @@ module counters (
         7'h49
     };
     wire attachment_seen_may = attachment_seen_items_out_valid & (~attachment_seen_chosen | (5'd1 < attachment_seen_items_count));
-    wire and_1182 = attachment_seen_chosen & attachment_seen_items_out_valid;
-    wire [157:0] cat_1190 = {
+    wire and_1203 = attachment_seen_chosen & attachment_seen_items_out_valid;
+    wire [157:0] cat_1211 = {
         1'd0,
         attachment_seen_items_out_data[127:64],
         attachment_seen_items_out_data[63:0],
@@ -650,34 +674,34 @@ module counters (
         7'h4a
     };
     wire rule_may = rule_items_out_valid & (~rule_chosen | (5'd1 < rule_items_count));
-    wire and_1198 = rule_chosen & rule_items_out_valid;
-    wire [157:0] cat_1206 = {
+    wire and_1219 = rule_chosen & rule_items_out_valid;
+    wire [157:0] cat_1227 = {
         1'd0,
         rule_items_out_data[127:64],
         rule_items_out_data[63:0],
         {6'd0, rule_items_out_data[143:128]},
         7'h4b
     };
-    wire [11:0] cat_1207 = {
-        and_1012,
-        and_1029,
-        and_1046,
-        and_1063,
-        and_1080,
-        and_1097,
-        and_1114,
-        and_1131,
-        and_1148,
-        and_1165,
-        and_1182,
-        and_1198
+    wire [11:0] cat_1228 = {
+        and_1033,
+        and_1050,
+        and_1067,
+        and_1084,
+        and_1101,
+        and_1118,
+        and_1135,
+        and_1152,
+        and_1169,
+        and_1186,
+        and_1203,
+        and_1219
     };
-    wire item_given = |cat_1207;
-    wire [157:0] or_1252 = (({158{and_1012}} & cat_1020) | ({158{and_1029}} & cat_1037)) | (({158{and_1046}} & cat_1054) | ({158{and_1063}} & cat_1071));
-    wire [157:0] or_1253 = (({158{and_1080}} & cat_1088) | ({158{and_1097}} & cat_1105)) | (({158{and_1114}} & cat_1122) | ({158{and_1131}} & cat_1139));
-    wire [157:0] or_1254 = (({158{and_1148}} & cat_1156) | ({158{and_1165}} & cat_1173)) | (({158{and_1182}} & cat_1190) | ({158{and_1198}} & cat_1206));
-    wire [157:0] or_1257 = (or_1252 | or_1253) | (or_1254 | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f}));
-    wire [11:0] cat_1258 = {
+    wire item_given = |cat_1228;
+    wire [157:0] or_1273 = (({158{and_1033}} & cat_1041) | ({158{and_1050}} & cat_1058)) | (({158{and_1067}} & cat_1075) | ({158{and_1084}} & cat_1092));
+    wire [157:0] or_1274 = (({158{and_1101}} & cat_1109) | ({158{and_1118}} & cat_1126)) | (({158{and_1135}} & cat_1143) | ({158{and_1152}} & cat_1160));
+    wire [157:0] or_1275 = (({158{and_1169}} & cat_1177) | ({158{and_1186}} & cat_1194)) | (({158{and_1203}} & cat_1211) | ({158{and_1219}} & cat_1227));
+    wire [157:0] or_1278 = (or_1273 | or_1274) | (or_1275 | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f}));
+    wire [11:0] cat_1279 = {
         reason_lost,
         interface_in_lost,
         interface_out_lost,
@@ -691,9 +715,24 @@ module counters (
         attachment_seen_lost,
         rule_lost
     };
-    wire snapshot_out_out_ready = snapshot_ready | item_asked_d8;
-    wire [158:0] or_1303 = {31'd0, {128{ask_d8}} & (or_755_d3 | ({128{eq_653_d3}} & set_attachment_time_answer))} | ({159{and_779_d8}} & {125'd0, {snapshots, torn, running}});
-    assign busy = (|events_count) | (|{take, take_d1, take_d2, take_d3, take_d4, take_d5, take_d6, take_d7, take_d8, take_d9});
+    wire snapshot_out_out_ready = snapshot_ready | item_asked_d11;
+    wire [158:0] or_1327 = {31'd0, {128{ask_d11}} & (or_767_d6 | ({128{eq_662_d6}} & set_attachment_time_answer))} | ({159{and_794_d11}} & {125'd0, {snapshots, torn, running}});
+    wire [12:0] cat_1332 = {
+        take,
+        take_d1,
+        take_d2,
+        take_d3,
+        take_d4,
+        take_d5,
+        take_d6,
+        take_d7,
+        take_d8,
+        take_d9,
+        take_d10,
+        take_d11,
+        take_d12
+    };
+    assign busy = (|events_count) | (|cat_1332);
 
     stream_fifo_w271_d32 events (
         .clk(clk),
@@ -851,8 +890,8 @@ module counters (
         .rst(rst),
         .hit(attachment_time_hit_d1),
         .visit(attachment_time_visit_d1),
-        .phase(phase_d4),
-        .row(mux_644_d1),
+        .phase(phase_d7),
+        .row(mux_653_d1),
         .length(response_took_d1),
         .item_valid(set_attachment_time_item_valid),
         .item_row(set_attachment_time_item_row),
@@ -865,7 +904,7 @@ module counters (
         .hit(attachment_seen_hit_d1),
         .row(events_out_data_d1[32:19]),
         .arrival(events_out_data_d1[220:157]),
-        .ask_row(mux_674_d1),
+        .ask_row(mux_686_d1),
         .answer(set_attachment_seen_answer)
     );
 
@@ -875,7 +914,7 @@ module counters (
         .hit(rule_hit_d1),
         .visit(rule_visit_d1),
         .phase(phase_d1),
-        .row(mux_716_d1),
+        .row(mux_728_d1),
         .length(events_out_data_d1[86:73]),
         .item_valid(set_rule_item_valid),
         .item_row(set_rule_item_row),
@@ -1031,7 +1070,7 @@ module counters (
         .clk(clk),
         .rst(rst),
         .in_valid(item_given | last_item),
-        .in_data(or_1257),
+        .in_data(or_1278),
         .out_ready(snapshot_out_out_ready),
         .in_ready(snapshot_out_in_ready),
         .out_valid(snapshot_valid),
@@ -1096,26 +1135,38 @@ module counters (
         cfg_row_d1 <= cfg_row;
         cfg_row_d2 <= cfg_row_d1;
         cfg_row_d3 <= cfg_row_d2;
+        cfg_row_d4 <= cfg_row_d3;
+        cfg_row_d5 <= cfg_row_d4;
+        cfg_row_d6 <= cfg_row_d5;
         phase_d2 <= phase_d1;
         phase_d3 <= phase_d2;
-        mux_644_d1 <= mux_644;
         phase_d4 <= phase_d3;
+        phase_d5 <= phase_d4;
+        phase_d6 <= phase_d5;
+        mux_653_d1 <= mux_653;
+        phase_d7 <= phase_d6;
         response_took_d1 <= response_took;
-        eq_653_d1 <= cfg_table_d5[5:0] == 6'd9;
-        eq_653_d2 <= eq_653_d1;
-        eq_653_d3 <= eq_653_d2;
-        mux_674_d1 <= ask ? cfg_row[13:0] : attachment_seen_at[13:0];
+        eq_662_d1 <= cfg_table_d5[5:0] == 6'd9;
+        eq_662_d2 <= eq_662_d1;
+        eq_662_d3 <= eq_662_d2;
+        eq_662_d4 <= eq_662_d3;
+        eq_662_d5 <= eq_662_d4;
+        eq_662_d6 <= eq_662_d5;
+        mux_686_d1 <= ask ? cfg_row[13:0] : attachment_seen_at[13:0];
         attachment_seen_at_d1 <= attachment_seen_at;
         attachment_seen_at_d2 <= attachment_seen_at_d1;
         attachment_seen_at_d3 <= attachment_seen_at_d2;
         attachment_seen_at_d4 <= attachment_seen_at_d3;
         attachment_seen_at_d5 <= attachment_seen_at_d4;
-        mux_716_d1 <= mux_716;
-        or_755_d1 <= or_755;
-        or_755_d2 <= or_755_d1;
-        or_755_d3 <= or_755_d2;
+        mux_728_d1 <= mux_728;
+        or_767_d1 <= or_767;
+        or_767_d2 <= or_767_d1;
+        or_767_d3 <= or_767_d2;
+        or_767_d4 <= or_767_d3;
+        or_767_d5 <= or_767_d4;
+        or_767_d6 <= or_767_d5;
         if (turn_d1) as_of <= newest;
-        cfg_rdata <= or_1303 | ({159{item_asked_d8}} & {snapshot_valid, snapshot_data});
+        cfg_rdata <= or_1327 | ({159{item_asked_d11}} & {snapshot_valid, snapshot_data});
     end
 
     always @(posedge clk) begin
@@ -1181,6 +1232,9 @@ module counters (
             ask_d1 <= 1'd0;
             ask_d2 <= 1'd0;
             ask_d3 <= 1'd0;
+            ask_d4 <= 1'd0;
+            ask_d5 <= 1'd0;
+            ask_d6 <= 1'd0;
             attachment_time_hit_d1 <= 1'd0;
             attachment_time_visit_d1 <= 1'd0;
             attachment_seen_hit_d1 <= 1'd0;
@@ -1193,14 +1247,17 @@ module counters (
             rule_visit_d1 <= 1'd0;
             starving <= 3'd0;
             newest <= 64'd0;
-            and_779_d1 <= 1'd0;
-            and_779_d2 <= 1'd0;
-            and_779_d3 <= 1'd0;
-            and_779_d4 <= 1'd0;
-            and_779_d5 <= 1'd0;
-            and_779_d6 <= 1'd0;
-            and_779_d7 <= 1'd0;
-            and_779_d8 <= 1'd0;
+            and_794_d1 <= 1'd0;
+            and_794_d2 <= 1'd0;
+            and_794_d3 <= 1'd0;
+            and_794_d4 <= 1'd0;
+            and_794_d5 <= 1'd0;
+            and_794_d6 <= 1'd0;
+            and_794_d7 <= 1'd0;
+            and_794_d8 <= 1'd0;
+            and_794_d9 <= 1'd0;
+            and_794_d10 <= 1'd0;
+            and_794_d11 <= 1'd0;
             item_asked_d1 <= 1'd0;
             item_asked_d2 <= 1'd0;
             item_asked_d3 <= 1'd0;
@@ -1209,6 +1266,9 @@ module counters (
             item_asked_d6 <= 1'd0;
             item_asked_d7 <= 1'd0;
             item_asked_d8 <= 1'd0;
+            item_asked_d9 <= 1'd0;
+            item_asked_d10 <= 1'd0;
+            item_asked_d11 <= 1'd0;
             reason_chosen <= 1'd0;
             interface_in_chosen <= 1'd0;
             interface_out_chosen <= 1'd0;
@@ -1224,11 +1284,11 @@ module counters (
             torn <= 1'd0;
             items <= 32'd0;
             snapshots <= 32'd0;
-            ask_d4 <= 1'd0;
-            ask_d5 <= 1'd0;
-            ask_d6 <= 1'd0;
             ask_d7 <= 1'd0;
             ask_d8 <= 1'd0;
+            ask_d9 <= 1'd0;
+            ask_d10 <= 1'd0;
+            ask_d11 <= 1'd0;
             take_d1 <= 1'd0;
             take_d2 <= 1'd0;
             take_d3 <= 1'd0;
@@ -1238,6 +1298,9 @@ module counters (
             take_d7 <= 1'd0;
             take_d8 <= 1'd0;
             take_d9 <= 1'd0;
+            take_d10 <= 1'd0;
+            take_d11 <= 1'd0;
+            take_d12 <= 1'd0;
             hold <= 1'd0;
         end else begin
             too_big_hit_d1 <= too_big_hit;
@@ -1263,20 +1326,20 @@ module counters (
             if (restart) silent <= begins & phases_unknown;
             if (phases_known) phases_unknown <= 1'd0;
             settle <= (restart | all_visited) ? 4'hf : (settle - (settled ? 4'd0 : 4'd1));
-            if (restart | reason_visit) reason_at <= restart ? 7'd0 : (reason_at + {6'd0, reason_visit});
-            if (restart | interface_in_visit) interface_in_at <= restart ? 10'd0 : (interface_in_at + {9'd0, interface_in_visit});
-            if (restart | interface_out_visit) interface_out_at <= restart ? 10'd0 : (interface_out_at + {9'd0, interface_out_visit});
-            if (restart | attachment_in_visit) attachment_in_at <= restart ? 15'd0 : (attachment_in_at + {14'd0, attachment_in_visit});
-            if (restart | attachment_out_visit) attachment_out_at <= restart ? 15'd0 : (attachment_out_at + {14'd0, attachment_out_visit});
-            if (restart | class_visit) class_at <= restart ? 19'd0 : (class_at + {18'd0, class_visit});
-            if (restart | action_visit) action_at <= restart ? 19'd0 : (action_at + {18'd0, action_visit});
-            if (restart | attachment_syn_visit) attachment_syn_at <= restart ? 15'd0 : (attachment_syn_at + {14'd0, attachment_syn_visit});
-            if (restart | attachment_answer_visit) attachment_answer_at <= restart ? 15'd0 : (attachment_answer_at + {14'd0, attachment_answer_visit});
-            if (restart | attachment_time_visit) attachment_time_at <= restart ? 15'd0 : (attachment_time_at + {14'd0, attachment_time_visit});
-            if (restart | attachment_seen_visit) attachment_seen_at <= restart ? 15'd0 : (attachment_seen_at + {14'd0, attachment_seen_visit});
-            if (restart | rule_visit) rule_at <= restart ? 17'd0 : (rule_at + {16'd0, rule_visit});
+            if (restart | reason_visit) reason_at <= {7{~restart}} & (reason_at + 7'd1);
+            if (restart | interface_in_visit) interface_in_at <= {10{~restart}} & (interface_in_at + 10'd1);
+            if (restart | interface_out_visit) interface_out_at <= {10{~restart}} & (interface_out_at + 10'd1);
+            if (restart | attachment_in_visit) attachment_in_at <= {15{~restart}} & (attachment_in_at + 15'd1);
+            if (restart | attachment_out_visit) attachment_out_at <= {15{~restart}} & (attachment_out_at + 15'd1);
+            if (restart | class_visit) class_at <= {19{~restart}} & (class_at + 19'd1);
+            if (restart | action_visit) action_at <= {19{~restart}} & (action_at + 19'd1);
+            if (restart | attachment_syn_visit) attachment_syn_at <= {15{~restart}} & (attachment_syn_at + 15'd1);
+            if (restart | attachment_answer_visit) attachment_answer_at <= {15{~restart}} & (attachment_answer_at + 15'd1);
+            if (restart | attachment_time_visit) attachment_time_at <= {15{~restart}} & (attachment_time_at + 15'd1);
+            if (restart | attachment_seen_visit) attachment_seen_at <= {15{~restart}} & (attachment_seen_at + 15'd1);
+            if (restart | rule_visit) rule_at <= {17{~restart}} & (rule_at + 17'd1);
             visiting <= ((visiting | first_visit) & ~all_visited) & ~restart;
-            item_room <= ~(|cat_1004);
+            item_room <= ~(|cat_1025);
             reason_hit_d1 <= reason_hit;
             reason_visit_d1 <= reason_visit;
             turn_d1 <= turn;
@@ -1301,6 +1364,9 @@ module counters (
             ask_d1 <= ask;
             ask_d2 <= ask_d1;
             ask_d3 <= ask_d2;
+            ask_d4 <= ask_d3;
+            ask_d5 <= ask_d4;
+            ask_d6 <= ask_d5;
             attachment_time_hit_d1 <= attachment_time_hit;
             attachment_time_visit_d1 <= attachment_time_visit;
             attachment_seen_hit_d1 <= attachment_seen_hit;
@@ -1311,16 +1377,19 @@ module counters (
             attachment_seen_visit_d5 <= attachment_seen_visit_d4;
             rule_hit_d1 <= rule_hit;
             rule_visit_d1 <= rule_visit;
-            starving <= {3{red_762 & ~starved}} & (starving + 3'd1);
+            starving <= {3{red_777 & ~starved}} & (starving + 3'd1);
             if (take) newest <= events_out_data[220:157];
-            and_779_d1 <= and_776 & ~(|cfg_row);
-            and_779_d2 <= and_779_d1;
-            and_779_d3 <= and_779_d2;
-            and_779_d4 <= and_779_d3;
-            and_779_d5 <= and_779_d4;
-            and_779_d6 <= and_779_d5;
-            and_779_d7 <= and_779_d6;
-            and_779_d8 <= and_779_d7;
+            and_794_d1 <= and_791 & ~(|cfg_row);
+            and_794_d2 <= and_794_d1;
+            and_794_d3 <= and_794_d2;
+            and_794_d4 <= and_794_d3;
+            and_794_d5 <= and_794_d4;
+            and_794_d6 <= and_794_d5;
+            and_794_d7 <= and_794_d6;
+            and_794_d8 <= and_794_d7;
+            and_794_d9 <= and_794_d8;
+            and_794_d10 <= and_794_d9;
+            and_794_d11 <= and_794_d10;
             item_asked_d1 <= item_asked;
             item_asked_d2 <= item_asked_d1;
             item_asked_d3 <= item_asked_d2;
@@ -1329,26 +1398,29 @@ module counters (
             item_asked_d6 <= item_asked_d5;
             item_asked_d7 <= item_asked_d6;
             item_asked_d8 <= item_asked_d7;
+            item_asked_d9 <= item_asked_d8;
+            item_asked_d10 <= item_asked_d9;
+            item_asked_d11 <= item_asked_d10;
             reason_chosen <= reason_may;
             interface_in_chosen <= interface_in_may & ~reason_may;
-            interface_out_chosen <= interface_out_may & ~or_1028;
-            attachment_in_chosen <= attachment_in_may & ~or_1045;
-            attachment_out_chosen <= attachment_out_may & ~or_1062;
-            class_chosen <= class_may & ~or_1079;
-            action_chosen <= action_may & ~or_1096;
-            attachment_syn_chosen <= attachment_syn_may & ~or_1113;
-            attachment_answer_chosen <= attachment_answer_may & ~or_1130;
-            attachment_time_chosen <= attachment_time_may & ~or_1147;
-            attachment_seen_chosen <= attachment_seen_may & ~or_1164;
-            rule_chosen <= rule_may & ~(or_1164 | attachment_seen_may);
-            if (restart | (|cat_1258)) torn <= ~restart;
+            interface_out_chosen <= interface_out_may & ~or_1049;
+            attachment_in_chosen <= attachment_in_may & ~or_1066;
+            attachment_out_chosen <= attachment_out_may & ~or_1083;
+            class_chosen <= class_may & ~or_1100;
+            action_chosen <= action_may & ~or_1117;
+            attachment_syn_chosen <= attachment_syn_may & ~or_1134;
+            attachment_answer_chosen <= attachment_answer_may & ~or_1151;
+            attachment_time_chosen <= attachment_time_may & ~or_1168;
+            attachment_seen_chosen <= attachment_seen_may & ~or_1185;
+            rule_chosen <= rule_may & ~(or_1185 | attachment_seen_may);
+            if (restart | (|cat_1279)) torn <= ~restart;
             items <= restart ? 32'd0 : (items + {31'd0, item_given & joined_ready});
             snapshots <= snapshots + {31'd0, last_item & joined_ready};
-            ask_d4 <= ask_d3;
-            ask_d5 <= ask_d4;
-            ask_d6 <= ask_d5;
             ask_d7 <= ask_d6;
             ask_d8 <= ask_d7;
+            ask_d9 <= ask_d8;
+            ask_d10 <= ask_d9;
+            ask_d11 <= ask_d10;
             take_d1 <= take;
             take_d2 <= take_d1;
             take_d3 <= take_d2;
@@ -1358,6 +1430,9 @@ module counters (
             take_d7 <= take_d6;
             take_d8 <= take_d7;
             take_d9 <= take_d8;
+            take_d10 <= take_d9;
+            take_d11 <= take_d10;
+            take_d12 <= take_d11;
             hold <= ask | starved;
         end
     end
@@ -1375,14 +1450,14 @@ module counters (
             action_asked_without_a_hit: assert (not_540);
             attachment_syn_asked_without_a_hit: assert (not_571);
             attachment_answer_asked_without_a_hit: assert (not_603);
-            attachment_time_asked_without_a_hit: assert (not_642);
-            rule_asked_without_a_hit: assert (not_714);
+            attachment_time_asked_without_a_hit: assert (not_651);
+            rule_asked_without_a_hit: assert (not_726);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_12, events_out_data_d1, cfg_table_d5, not_271, not_380, not_411, not_443, not_474, cat_486, not_509, not_540, not_571, not_603, cfg_row_d3, not_642, attachment_seen_at_d5, not_714};
+    wire _unused = &{1'b0, or_12, events_out_data_d1, cfg_table_d5, not_271, not_380, not_411, not_443, not_474, cat_486, not_509, not_540, not_571, not_603, cfg_row_d6, not_651, attachment_seen_at_d5, not_726};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1501,22 +1576,34 @@ module counters (
         ask_d1 = 1'd0;
         ask_d2 = 1'd0;
         ask_d3 = 1'd0;
+        ask_d4 = 1'd0;
+        ask_d5 = 1'd0;
+        ask_d6 = 1'd0;
         attachment_time_hit_d1 = 1'd0;
         attachment_time_visit_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         cfg_row_d2 = 22'd0;
         cfg_row_d3 = 22'd0;
+        cfg_row_d4 = 22'd0;
+        cfg_row_d5 = 22'd0;
+        cfg_row_d6 = 22'd0;
         phase_d2 = 1'd0;
         phase_d3 = 1'd0;
-        mux_644_d1 = 14'd0;
         phase_d4 = 1'd0;
+        phase_d5 = 1'd0;
+        phase_d6 = 1'd0;
+        mux_653_d1 = 14'd0;
+        phase_d7 = 1'd0;
         response_took_d1 = 30'd0;
-        eq_653_d1 = 1'd0;
-        eq_653_d2 = 1'd0;
-        eq_653_d3 = 1'd0;
+        eq_662_d1 = 1'd0;
+        eq_662_d2 = 1'd0;
+        eq_662_d3 = 1'd0;
+        eq_662_d4 = 1'd0;
+        eq_662_d5 = 1'd0;
+        eq_662_d6 = 1'd0;
         attachment_seen_hit_d1 = 1'd0;
         attachment_seen_visit_d1 = 1'd0;
-        mux_674_d1 = 14'd0;
+        mux_686_d1 = 14'd0;
         attachment_seen_visit_d2 = 1'd0;
         attachment_seen_visit_d3 = 1'd0;
         attachment_seen_visit_d4 = 1'd0;
@@ -1528,20 +1615,26 @@ module counters (
         attachment_seen_at_d5 = 15'd0;
         rule_hit_d1 = 1'd0;
         rule_visit_d1 = 1'd0;
-        mux_716_d1 = 16'd0;
-        or_755_d1 = 128'd0;
-        or_755_d2 = 128'd0;
-        or_755_d3 = 128'd0;
+        mux_728_d1 = 16'd0;
+        or_767_d1 = 128'd0;
+        or_767_d2 = 128'd0;
+        or_767_d3 = 128'd0;
+        or_767_d4 = 128'd0;
+        or_767_d5 = 128'd0;
+        or_767_d6 = 128'd0;
         starving = 3'd0;
         newest = 64'd0;
-        and_779_d1 = 1'd0;
-        and_779_d2 = 1'd0;
-        and_779_d3 = 1'd0;
-        and_779_d4 = 1'd0;
-        and_779_d5 = 1'd0;
-        and_779_d6 = 1'd0;
-        and_779_d7 = 1'd0;
-        and_779_d8 = 1'd0;
+        and_794_d1 = 1'd0;
+        and_794_d2 = 1'd0;
+        and_794_d3 = 1'd0;
+        and_794_d4 = 1'd0;
+        and_794_d5 = 1'd0;
+        and_794_d6 = 1'd0;
+        and_794_d7 = 1'd0;
+        and_794_d8 = 1'd0;
+        and_794_d9 = 1'd0;
+        and_794_d10 = 1'd0;
+        and_794_d11 = 1'd0;
         item_asked_d1 = 1'd0;
         item_asked_d2 = 1'd0;
         item_asked_d3 = 1'd0;
@@ -1550,6 +1643,9 @@ module counters (
         item_asked_d6 = 1'd0;
         item_asked_d7 = 1'd0;
         item_asked_d8 = 1'd0;
+        item_asked_d9 = 1'd0;
+        item_asked_d10 = 1'd0;
+        item_asked_d11 = 1'd0;
         reason_chosen = 1'd0;
         interface_in_chosen = 1'd0;
         interface_out_chosen = 1'd0;
@@ -1566,11 +1662,11 @@ module counters (
         items = 32'd0;
         as_of = 64'd0;
         snapshots = 32'd0;
-        ask_d4 = 1'd0;
-        ask_d5 = 1'd0;
-        ask_d6 = 1'd0;
         ask_d7 = 1'd0;
         ask_d8 = 1'd0;
+        ask_d9 = 1'd0;
+        ask_d10 = 1'd0;
+        ask_d11 = 1'd0;
         take_d1 = 1'd0;
         take_d2 = 1'd0;
         take_d3 = 1'd0;
@@ -1580,6 +1676,9 @@ module counters (
         take_d7 = 1'd0;
         take_d8 = 1'd0;
         take_d9 = 1'd0;
+        take_d10 = 1'd0;
+        take_d11 = 1'd0;
+        take_d12 = 1'd0;
         cfg_rdata = 159'd0;
         hold = 1'd0;
     end

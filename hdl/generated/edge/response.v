@@ -17,22 +17,23 @@ module response (
     output reg  [7:0] row,
     output wire [29:0] took
 );
-    reg  [63:0] now_d1;
-    reg  and_13_d1;
-    reg  and_20_d1;
-    reg  [15:0] back_row_d1;
-    reg  [15:0] sent_row_d1;
+    reg  and_12_d1;
+    reg  and_19_d1;
     reg  [80:0] taken_sent_q;
+    reg  freed_sent_q;
+    reg  [63:0] now_d1;
     reg  [80:0] taken_back_q;
     reg  freed_back_q;
     reg  [15:0] back_flow_d1;
-    reg  freed_sent_q;
+    reg  eq_82_d1;
     reg  [15:0] sent_flow_d1;
     reg  take_d1;
-    reg  free_d1;
     reg  [80:0] new_sample_d1;
+    reg  free_d1;
     reg  new_mark_d1;
+    reg  [15:0] sent_row_d1;
     reg  [15:0] sent_row_d2;
+    reg  [15:0] back_row_d1;
     reg  [15:0] back_row_d2;
     reg  [63:0] age_back_d1;
     reg  [63:0] age_back_d2;
@@ -45,48 +46,52 @@ module response (
     wire [3:0] back_row_3_0 = back_row[3:0];
     wire [3:0] sent_row_3_0 = sent_row[3:0];
     wire [80:0] old_sent = taken_sent_q;
+    wire mark_sent = freed_sent_q;
+    wire ne_28 = old_sent[80] != mark_sent;
+    wire [63:0] age_sent = now_d1 - old_sent[63:0];
     wire [80:0] old_back = taken_back_q;
     wire mark_back = freed_back_q;
     wire [63:0] age_back = now_d1 - old_back[63:0];
-    wire ends = ((and_13_d1 & (old_back[80] != mark_back)) & ~(|{30'd0, age_back[63:30]})) & (old_back[79:64] == back_flow_d1);
-    wire mark_sent = freed_sent_q;
-    wire mux_54 = (ends & (back_row_d1[3:0] == sent_row_d1[3:0])) ? old_sent[80] : mark_sent;
-    wire [63:0] age_sent = now_d1 - old_sent[63:0];
-    wire take = and_20_d1 & ~((old_sent[80] != mux_54) & ~(|{30'd0, age_sent[63:30]}));
+    wire and_56 = (old_back[80] != mark_back) & (~(|{30'd0, age_back[63:30]}) & (old_back[79:64] == back_flow_d1));
+    wire ends = and_12_d1 & and_56;
+    wire and_59 = ends & eq_82_d1;
+    wire take = and_19_d1 & (~(ne_28 & ~(|{30'd0, age_sent[63:30]})) | and_59);
     wire free = ends;
-    wire [80:0] new_sample = {~mux_54, sent_flow_d1, now_d1};
+    wire [80:0] new_sample = {old_sent[80] ^ ~(ne_28 & ~and_59), sent_flow_d1, now_d1};
     wire new_mark = old_back[80];
-    wire [3:0] mux_94 = age_back_d1[14] ? 4'd4 : (age_back_d1[13] ? 4'd3 : (age_back_d1[12] ? 4'd2 : (age_back_d1[11] ? 4'd1 : 4'd0)));
-    wire [3:0] mux_106 = age_back_d1[18] ? 4'd8 : (age_back_d1[17] ? 4'd7 : (age_back_d1[16] ? 4'd6 : (age_back_d1[15] ? 4'd5 : mux_94)));
-    wire [3:0] mux_118 = age_back_d1[22] ? 4'hc : (age_back_d1[21] ? 4'hb : (age_back_d1[20] ? 4'ha : (age_back_d1[19] ? 4'd9 : mux_106)));
-    wire [3:0] mux_130 = (|{25'd0, age_back_d1[29:25]}) ? 4'hf : (age_back_d1[24] ? 4'he : (age_back_d1[23] ? 4'hd : mux_118));
+    wire [3:0] mux_96 = age_back_d1[14] ? 4'd4 : (age_back_d1[13] ? 4'd3 : (age_back_d1[12] ? 4'd2 : (age_back_d1[11] ? 4'd1 : 4'd0)));
+    wire [3:0] mux_108 = age_back_d1[18] ? 4'd8 : (age_back_d1[17] ? 4'd7 : (age_back_d1[16] ? 4'd6 : (age_back_d1[15] ? 4'd5 : mux_96)));
+    wire [3:0] mux_120 = age_back_d1[22] ? 4'hc : (age_back_d1[21] ? 4'hb : (age_back_d1[20] ? 4'ha : (age_back_d1[19] ? 4'd9 : mux_108)));
+    wire [3:0] mux_132 = (|{25'd0, age_back_d1[29:25]}) ? 4'hf : (age_back_d1[24] ? 4'he : (age_back_d1[23] ? 4'hd : mux_120));
     assign took = age_back_d2[29:0];
 
     always @(posedge clk) begin
         now_d1 <= now;
-        back_row_d1 <= back_row;
-        sent_row_d1 <= sent_row;
         back_flow_d1 <= back_flow;
         sent_flow_d1 <= sent_flow;
         new_sample_d1 <= new_sample;
         new_mark_d1 <= new_mark;
+        sent_row_d1 <= sent_row;
         sent_row_d2 <= sent_row_d1;
+        back_row_d1 <= back_row;
         back_row_d2 <= back_row_d1;
         age_back_d1 <= age_back;
-        row <= {back_row_d2[3:0], mux_130};
+        row <= {back_row_d2[3:0], mux_132};
         age_back_d2 <= age_back_d1;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_13_d1 <= 1'd0;
-            and_20_d1 <= 1'd0;
+            and_12_d1 <= 1'd0;
+            and_19_d1 <= 1'd0;
+            eq_82_d1 <= 1'd0;
             take_d1 <= 1'd0;
             free_d1 <= 1'd0;
             hit <= 1'd0;
         end else begin
-            and_13_d1 <= back & ~(|{4'd0, back_row[15:4]});
-            and_20_d1 <= sent & ~(|{4'd0, sent_row[15:4]});
+            and_12_d1 <= back & ~(|{4'd0, back_row[15:4]});
+            and_19_d1 <= sent & ~(|{4'd0, sent_row[15:4]});
+            eq_82_d1 <= back_row_3_0 == sent_row_3_0;
             take_d1 <= take;
             free_d1 <= free;
             hit <= free_d1;
@@ -130,22 +135,23 @@ module response (
 
 `ifndef SYNTHESIS
     initial begin
-        now_d1 = 64'd0;
-        and_13_d1 = 1'd0;
-        and_20_d1 = 1'd0;
-        back_row_d1 = 16'd0;
-        sent_row_d1 = 16'd0;
+        and_12_d1 = 1'd0;
+        and_19_d1 = 1'd0;
         taken_sent_q = 81'd0;
+        freed_sent_q = 1'd0;
+        now_d1 = 64'd0;
         taken_back_q = 81'd0;
         freed_back_q = 1'd0;
         back_flow_d1 = 16'd0;
-        freed_sent_q = 1'd0;
+        eq_82_d1 = 1'd0;
         sent_flow_d1 = 16'd0;
         take_d1 = 1'd0;
-        free_d1 = 1'd0;
         new_sample_d1 = 81'd0;
+        free_d1 = 1'd0;
         new_mark_d1 = 1'd0;
+        sent_row_d1 = 16'd0;
         sent_row_d2 = 16'd0;
+        back_row_d1 = 16'd0;
         back_row_d2 = 16'd0;
         age_back_d1 = 64'd0;
         hit = 1'd0;

@@ -10,7 +10,7 @@
 //! | `cfg_write`, `cfg_read` | 1 | write or read a row; every clock may, but read only every third where headers are some clocks apart |
 //! | `cfg_table`, `cfg_row` | 7, 22 | table or counter set, and row |
 //! | `cfg_wdata`, `cfg_rdata` | 512 | the row |
-//! | `cfg_rvalid` | 1 | [`CONFIG_CLOCKS`] clocks after each `cfg_read`: `cfg_rdata` is its answer |
+//! | `cfg_rvalid` | 1 | [`config_clocks`] clocks after each `cfg_read`: `cfg_rdata` is its answer |
 //! | `snapshot_valid`, `snapshot_data`, `snapshot_ready` | 1, .., 1 | stream of a snapshot's rows, `spec::counters::SNAPSHOT_ITEM` |
 //! | `busy` | 1 | a frame, its header or its event is inside |
 //!
@@ -32,13 +32,18 @@ use seqnic_spec::tables::{MAX_ROW_BITS, width};
 mod tests;
 
 /// Clocks from `cfg_read` to `cfg_rvalid`: a register at each border and the slowest answer.
-pub const CONFIG_CLOCKS: u32 = 2 + SLOWEST_ANSWER;
+pub const fn config_clocks(g: &Geometry) -> u32 {
+    2 + slowest_answer(g)
+}
 
-const SLOWEST_ANSWER: u32 = if CONFIG_READ_CLOCKS > counters::LATENCY {
-    CONFIG_READ_CLOCKS
-} else {
-    counters::LATENCY
-};
+const fn slowest_answer(g: &Geometry) -> u32 {
+    let of_counters = counters::latency(g);
+    if CONFIG_READ_CLOCKS > of_counters {
+        CONFIG_READ_CLOCKS
+    } else {
+        of_counters
+    }
+}
 
 /// Clocks behind a frame's last slot in which it is in no queue that says so.
 const TAIL: u32 = editor::LATENCY + 4;
@@ -132,7 +137,7 @@ impl Latency {
             header_path,
             prepare,
             whole: 0,
-            config: CONFIG_CLOCKS,
+            config: config_clocks(g),
         };
         latency.whole = latency.stages(g).iter().map(|s| s.1).sum();
         latency
@@ -455,7 +460,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     m.output("busy", m.or(&busy));
 
     // Each answers zero unless it was asked, so the answers are joined by `or`.
-    let late = SLOWEST_ANSWER - CONFIG_READ_CLOCKS;
+    let late = slowest_answer(g) - CONFIG_READ_CLOCKS;
     let parts = [&path, &prepare, &epoch, &limits]
         .into_iter()
         .chain(&shares);
@@ -465,7 +470,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     let counted = counters
         .get("cfg_rdata")
         .zext(MAX_ROW_BITS)
-        .delay(SLOWEST_ANSWER - counters::LATENCY);
+        .delay(slowest_answer(g) - counters::latency(g));
     // Registers change with an answer and in the clock behind it.
     let mut answer = m.or(&of_tables);
     for clock in 0..=late {
@@ -477,7 +482,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
         next.set_when(asked | asked.reg(), answer);
         answer = next.q();
     }
-    m.output("cfg_rvalid", bus.read.delay(SLOWEST_ANSWER + 1));
+    m.output("cfg_rvalid", bus.read.delay(slowest_answer(g) + 1));
     m.output("cfg_rdata", answer);
     m.finish()
 }

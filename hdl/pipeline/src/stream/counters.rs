@@ -33,7 +33,9 @@ use seqnic_spec::stage::EVENT;
 /// Clocks from a question to the answer of most sets.
 const SET_LATENCY: u32 = counter_set::LATENCY + 1;
 /// Clocks from `cfg_read` to `cfg_rdata`.
-pub const LATENCY: u32 = SET_LATENCY + response::LATENCY + 1;
+pub const fn latency(g: &Geometry) -> u32 {
+    SET_LATENCY + response::latency(g) + 1
+}
 
 /// Events that may wait: those on their way from the buffer when `hold` begins, and some to spare.
 fn event_slots(g: &Geometry) -> u32 {
@@ -44,7 +46,7 @@ fn event_slots(g: &Geometry) -> u32 {
 const FIRST_SET: u128 = 1 << (TABLE_BITS - 1);
 
 /// Takes `event_valid`, `event_data` ([`EVENT`]); `cfg_write`, `cfg_read`, `cfg_table`, `cfg_row`: a read answers
-/// [`LATENCY`] clocks later with `cfg_rdata` ([`seqnic_spec::counters::COUNTER_ROW`], or a row of the snapshot). Gives
+/// [`latency`] clocks later with `cfg_rdata` ([`seqnic_spec::counters::COUNTER_ROW`], or a row of the snapshot). Gives
 /// `hold` for the buffer and `busy`, and the stream `snapshot` ([`seqnic_spec::counters::SNAPSHOT_ITEM`]).
 ///
 /// # Errors
@@ -79,12 +81,12 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
     // What is known when it is asked for is asked for as late as what a set answers.
     let of_snapshot = ask & cfg_table.is(SNAPSHOT.into());
-    let status_asked = later(of_snapshot & !cfg_row.any());
-    let item_asked = later((of_snapshot & cfg_row.is(1)).named("item_asked"));
+    let status_asked = later(g, of_snapshot & !cfg_row.any());
+    let item_asked = later(g, (of_snapshot & cfg_row.is(1)).named("item_asked"));
     let told = counting.walk.join(counting.given, newest.q(), item_asked);
 
     // Zero unless asked, so the answers of tables and counters are joined by `or`.
-    let answer = counting.answer.when(later(ask));
+    let answer = counting.answer.when(later(g, ask));
     let width = record(&SNAPSHOT_TAKEN).width();
     let rows = [
         answer.zext(width),
@@ -92,7 +94,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         told.item.zext(width).when(item_asked),
     ];
     let taken = counting.taken.as_valid();
-    let working: Vec<_> = (0..=LATENCY).map(|n| taken.delay(n)).collect();
+    let working: Vec<_> = (0..=latency(g)).map(|n| taken.delay(n)).collect();
     m.output("cfg_rdata", m.or(&rows).reg());
     m.output("hold", counting.hold.as_valid().reg());
     m.output("busy", waiting.any() | m.or(&working));
@@ -100,8 +102,8 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 }
 
 /// As late as what the sets answer.
-fn later(asked: Sig<'_>) -> Sig<'_> {
-    asked.as_valid().delay(LATENCY - 1)
+fn later<'m>(g: &Geometry, asked: Sig<'m>) -> Sig<'m> {
+    asked.as_valid().delay(latency(g) - 1)
 }
 
 /// What comes over the configuration port.
@@ -121,7 +123,7 @@ struct Counting<'m> {
     walk: Walk<'m>,
     /// What the memories give out.
     given: Vec<Given<'m>>,
-    /// The row asked for, [`LATENCY`] less one clocks later.
+    /// The row asked for, [`latency`] less one clocks later.
     answer: Sig<'m>,
     /// The event at the head of the queue leaves it.
     taken: Sig<'m>,

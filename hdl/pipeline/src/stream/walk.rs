@@ -186,8 +186,8 @@ impl<'m> Walk<'m> {
     pub fn visited(&self, way: &Way<'m>, visit: Sig<'m>) {
         let (m, at) = (self.m, way.at);
         let bits = at.q().width();
-        let next = at.q() + visit.zext(bits);
-        at.set_when(self.restart | visit, self.restart.mux(m.lit(bits, 0), next));
+        let next = at.q() + m.lit(bits, 1);
+        at.set_when(self.restart | visit, next.when(!self.restart));
     }
 
     /// Builds a set and walks it: its answer to the configuration port, and what it gives out.

@@ -313,7 +313,7 @@ impl Bench {
         self.sim.set("cfg_row", row);
         self.clock();
         self.sim.set("cfg_read", 0);
-        for _ in 1..CONFIG_CLOCKS {
+        for _ in 1..config_clocks(&self.g) {
             assert_eq!(self.sim.get("cfg_rvalid"), 0);
             self.clock();
         }
@@ -615,7 +615,7 @@ fn rows_are_read_back_in_order_while_frames_pass() {
     }
     bench.sim.set("cfg_write", 0);
     let mut found = vec![];
-    for clock in 0..written.len() + CONFIG_CLOCKS as usize {
+    for clock in 0..written.len() + config_clocks(&g) as usize {
         let next = written.get(clock);
         bench.sim.set("cfg_read", next.is_some().into());
         if let Some((table, row, _)) = next {

@@ -3,7 +3,7 @@
 //! The rows of what became of a copy are pairs of registers, put in at read-out: the packet's own reason may have a hit
 //! in the same clock.
 
-use super::{Counting, Event, FIRST_SET, LATENCY, Question, SET_LATENCY, Sample};
+use super::{Counting, Event, FIRST_SET, Question, SET_LATENCY, Sample, latency};
 use crate::stream::walk::{Counted, Given, Walk};
 use crate::stream::{record, response};
 use seqnic_gen::{GenError, Module, Sig, Stream, clog2};
@@ -49,7 +49,7 @@ pub fn build<'m>(
             length: count.length,
             // It is told of an event later, and so of a question.
             delay: match set {
-                CounterSet::AttachmentTime => response::LATENCY,
+                CounterSet::AttachmentTime => response::latency(g),
                 _ => 0,
             },
             cfg_row: row,
@@ -77,13 +77,13 @@ pub fn build<'m>(
         let asked = asked_set.is(set as u128 - FIRST_SET);
         match set {
             CounterSet::AttachmentTime => {
-                time_answer = Some(answer.when(asked.delay(response::LATENCY)));
+                time_answer = Some(answer.when(asked.delay(response::latency(g))));
             }
             _ => answers.push((asked, answer)),
         }
         given.push(of_set);
     }
-    let answer = m.select_onehot(&answers).delay(LATENCY - 1 - SET_LATENCY);
+    let answer = m.select_onehot(&answers).delay(latency(g) - 1 - SET_LATENCY);
     let answer = m.or(&[answer, time_answer.unwrap_or(m.lit(answer.width(), 0))]);
     let starved = walk.starved();
     Ok(Counting {

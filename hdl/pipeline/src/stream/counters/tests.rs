@@ -137,11 +137,11 @@ const QUIET: u32 = 200;
 /// Reads every row of every set, one a clock, and compares.
 fn read_out(sim: &mut Sim, g: &Geometry, model: &Model) {
     sim.set("event_valid", 0);
-    let mut due = VecDeque::from(vec![None; LATENCY as usize]);
+    let mut due = VecDeque::from(vec![None; latency(g) as usize]);
     let all = CounterSet::ALL
         .iter()
         .flat_map(|s| (0..u64::from(s.rows(g))).map(|row| Some((*s as u8, row))));
-    for asked in all.chain(vec![None; LATENCY as usize]) {
+    for asked in all.chain(vec![None; latency(g) as usize]) {
         sim.set("cfg_read", asked.is_some().into());
         let (set, row) = asked.unwrap_or((31, 0));
         sim.set("cfg_table", set.into());
@@ -259,7 +259,7 @@ fn reading_at_full_load_loses_nothing_and_answers_in_time() {
         let mut random = Random::new(4);
         let mut model = Model::default();
         let mut traffic = Traffic::new(&g, 0);
-        let mut due = VecDeque::from(vec![false; LATENCY as usize]);
+        let mut due = VecDeque::from(vec![false; latency(&g) as usize]);
         for n in 0..20_000 {
             traffic.drive(&mut sim, &g, &mut random, &mut model, 2);
             // Single reads, and bursts longer than the way and the queue.
@@ -441,7 +441,7 @@ fn items_are_taken_over_the_configuration_port() {
             sim.set("cfg_read", 1);
             sim.step();
             sim.set("cfg_read", 0);
-            sim.step_n(LATENCY - 1);
+            sim.step_n(latency(&g) - 1);
             let answer = sim.get_bits("cfg_rdata");
             sim.step();
             answer

@@ -5,7 +5,7 @@
 //! of a round alone, and visited half a round from it, so no hit or visit meets another that is not written
 //! yet. A read-out stops the round for a clock.
 
-use super::{Count, Counting, Event, FIRST_SET, LATENCY, Question, SET_LATENCY, Sample};
+use super::{Count, Counting, Event, FIRST_SET, Question, SET_LATENCY, Sample, latency};
 use crate::stream::counter_set::{self, APART, Adds, Hits};
 use crate::stream::walk::{Counted, Given, Place, Walk, Way};
 use seqnic_gen::{Bits, GenError, Module, Sig, Stream, clog2};
@@ -135,7 +135,7 @@ pub fn build<'m>(
     question: Question<'m>,
 ) -> Result<Counting<'m>, Vec<GenError>> {
     // Answers come when they do where samples of times are later than all else.
-    let late = LATENCY - 1 - SET_LATENCY;
+    let late = latency(g) - 1 - SET_LATENCY;
     let ask = question.ask.as_valid().delay(late).named("asked");
     let asked_row = question.row.delay(late);
     let asked_set = question.set.delay(late);
