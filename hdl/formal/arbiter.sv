@@ -11,6 +11,16 @@ reg f_was_first = 0;
 reg [4:0] f_from = 0;
 reg [7:0] f_owed = 0; // frames begun whose verdict has not left
 wire f_begins = f_any & ~f_open;
+// Who has a word is who was said to have one.
+wire [4:0] f_more = {in4_more, in3_more, in2_more, in1_more, in0_more};
+reg [4:0] f_next = 0;
+always @(posedge clk) f_next <= rst ? 0 : f_more | requests & ~f_in;
+always @(posedge clk) if (!rst) assume (requests == f_next);
+// The first that has a word then, counted from the one behind the one that is served.
+wire [9:0] f_twice = {f_more | requests & ~grant, f_more | requests & ~grant} & ~{5'd0, grant | grant - 5'd1};
+wire [9:0] f_lowest = f_twice & -f_twice;
+reg [4:0] f_turn = 0;
+always @(posedge clk) f_turn <= rst || !chooses ? 0 : f_lowest[9:5] | f_lowest[4:0];
 always @(posedge clk) begin
     if (credit_return) assume (f_owed != 0);
     f_passed <= f_any & ~rst;
@@ -36,9 +46,12 @@ always @(posedge clk) if (!rst) begin
     if (f_passed) first_is_marked: assert (first == f_was_first);
     if (f_any) only_with_room: assert (room);
     if (f_begins) only_with_a_credit: assert (f_owed < HEADER_SLOTS);
-    one_is_picked: assert ((picked & (picked - 1)) == 0);
+    one_is_served: assert (grant != 0 && (grant & (grant - 1)) == 0);
+    behind_the_served: assert (after == ~(grant | (grant - 5'd1)));
+    if (f_turn != 0) in_turn: assert (grant == f_turn);
+    if (!open_frame && |requests) who_asks_is_served: assert (|(grant & requests));
     frame_is_open: assert (open_frame == f_open);
-    if (f_open) frame_is_of_one: assert (current == f_from && f_from != 0 && (f_from & (f_from - 1)) == 0);
+    if (f_open) frame_is_of_one: assert (grant == f_from && f_from != 0 && (f_from & (f_from - 1)) == 0);
     if (may_start) may_start_has_a_credit: assert (credits != 0);
     credits_are_owed: assert (credits + f_owed == HEADER_SLOTS);
 end

@@ -7,11 +7,15 @@ reg [$bits(s_tdata)+$bits(s_tkeep)+$bits(s_tuser):0] f_sent;
 wire [$bits(s_tdata)+$bits(s_tkeep)+$bits(s_tuser):0] f_now = {s_tlast, s_tuser, s_tkeep, s_tdata};
 reg f_stalled = 0;
 reg [$bits(out_data)-1:0] f_offered;
+reg f_announced = 0;
+reg f_nothing = 0;
 always @(posedge clk) begin
     f_waits <= s_tvalid & ~s_tready & ~rst;
     f_sent <= f_now;
     f_stalled <= out_valid & ~out_ready & ~rst;
     f_offered <= out_data;
+    f_announced <= out_more & ~rst;
+    f_nothing <= ~out_more & (out_ready | ~out_valid) & ~rst;
 end
 always @(posedge clk) if (f_waits) assume (s_tvalid && f_now == f_sent);
 
@@ -56,6 +60,8 @@ end
 localparam F_LONGEST = 9216 / ($bits(s_tdata) / 8);
 always @(posedge clk) if (!rst) begin
     if (f_stalled) offer_stays: assert (out_valid);
+    if (f_announced) more_comes: assert (out_valid);
+    if (f_nothing) nothing_else_does: assert (!out_valid);
     if (f_stalled) offered_data_stays: assert (out_data == f_offered);
     if (f_in && !f_done) every_beat_passes: assert (f_on);
     if (f_done) nothing_behind_the_last: assert (!f_on);

@@ -273,20 +273,24 @@ pub fn register_slice(width: u32) -> Result<Circuit, Vec<GenError>> {
     let out_ready = m.input("out_ready", 1);
     let out_valid = m.reg("out_valid", 1, 0);
     let out_data = m.reg_no_reset("out_data", width);
+    // Whether a word is held is asked by every bit, whether none is by who offers the next.
     let held = m.reg("held", 1, 0);
+    let open = m.reg("open", 1, 1);
     let held_data = m.reg_no_reset("held_data", width);
 
-    let take = (in_valid & !held.q()).named("take");
+    let take = (in_valid & open.q()).named("take");
     let advance = (out_ready | !out_valid.q()).named("advance");
     out_valid.set_when(advance, held.q() | in_valid);
     out_data.set_when(advance, mux(held.q(), held_data.q(), in_data));
     held.set(!advance & (held.q() | take));
+    open.set(advance | (open.q() & !in_valid));
     held_data.set_when(take, in_data);
 
-    m.output("in_ready", !held.q());
+    m.output("in_ready", open.q());
     m.output("out_valid", out_valid.q());
     m.output("out_data", out_data.q());
     m.assert("held_only_behind_out", !held.q() | out_valid.q());
+    m.assert("open_unless_held", open.q() ^ held.q());
     m.finish()
 }
 

@@ -19,22 +19,31 @@ module arbiter (
     input  wire clk,
     input  wire rst,
     input  wire in0_valid,
+    input  wire in0_more,
     input  wire [652:0] in0_data,
     input  wire in1_valid,
+    input  wire in1_more,
     input  wire [652:0] in1_data,
     input  wire in2_valid,
+    input  wire in2_more,
     input  wire [652:0] in2_data,
     input  wire in3_valid,
+    input  wire in3_more,
     input  wire [652:0] in3_data,
     input  wire in4_valid,
+    input  wire in4_more,
     input  wire [652:0] in4_data,
     input  wire in5_valid,
+    input  wire in5_more,
     input  wire [652:0] in5_data,
     input  wire in6_valid,
+    input  wire in6_more,
     input  wire [652:0] in6_data,
     input  wire in7_valid,
+    input  wire in7_more,
     input  wire [652:0] in7_data,
     input  wire in8_valid,
+    input  wire in8_more,
     input  wire [652:0] in8_data,
     input  wire room,
     input  wire credit_return,
@@ -56,10 +65,10 @@ module arbiter (
 );
     reg  [6:0] credits;
     reg  open_frame;
-    reg  [8:0] current;
+    reg  [8:0] grant;
     reg  [8:0] after;
     reg  may_start;
-    reg  [520:0] cat_112_d1;
+    reg  [520:0] cat_171_d1;
     reg  [63:0] keep_d1;
     reg  [652:0] word_d1;
     wire [8:0] requests = {
@@ -73,17 +82,55 @@ module arbiter (
         in1_valid,
         in0_valid
     };
-    wire [8:0] later = requests & after;
-    wire [8:0] pick = (|later) ? (later & (~later + 9'd1)) : (requests & (~requests + 9'd1));
-    wire [8:0] grant = open_frame ? current : pick;
+    wire served = |(grant & requests);
     wire open = room & (open_frame | may_start);
-    wire fire = open & (|(grant & requests));
-    wire [652:0] or_74 = (({653{grant[0]}} & in0_data) | ({653{grant[1]}} & in1_data)) | (({653{grant[2]}} & in2_data) | ({653{grant[3]}} & in3_data));
-    wire [652:0] or_75 = (({653{grant[4]}} & in4_data) | ({653{grant[5]}} & in5_data)) | (({653{grant[6]}} & in6_data) | ({653{grant[7]}} & in7_data));
-    wire [652:0] word = (or_74 | or_75) | ({653{grant[8]}} & in8_data);
+    wire fire = open & served;
+    wire [8:0] cat_49 = {
+        in8_data[519],
+        in7_data[519],
+        in6_data[519],
+        in5_data[519],
+        in4_data[519],
+        in3_data[519],
+        in2_data[519],
+        in1_data[519],
+        in0_data[519]
+    };
+    wire ends = open & (|((grant & requests) & cat_49));
+    wire [8:0] soon = {in8_more, in7_more, in6_more, in5_more, in4_more, in3_more, in2_more, in1_more, in0_more} | (requests & ~grant);
+    wire [8:0] later = soon & after;
+    wire [9:0] cat_76 = {
+        |later,
+        |later[7:0],
+        |later[6:0],
+        |later[5:0],
+        |later[4:0],
+        |later[3:0],
+        |later[2:0],
+        |later[1:0],
+        later[0],
+        1'd0
+    };
+    wire [9:0] cat_95 = {
+        |soon,
+        |soon[7:0],
+        |soon[6:0],
+        |soon[5:0],
+        |soon[4:0],
+        |soon[3:0],
+        |soon[2:0],
+        |soon[1:0],
+        soon[0],
+        1'd0
+    };
+    wire [9:0] behind = (|later) ? cat_76 : cat_95;
+    wire chooses = (ends | ~(open_frame | served)) & (|soon);
+    wire [652:0] or_137 = (({653{grant[0]}} & in0_data) | ({653{grant[1]}} & in1_data)) | (({653{grant[2]}} & in2_data) | ({653{grant[3]}} & in3_data));
+    wire [652:0] or_138 = (({653{grant[4]}} & in4_data) | ({653{grant[5]}} & in5_data)) | (({653{grant[6]}} & in6_data) | ({653{grant[7]}} & in7_data));
+    wire [652:0] word = (or_137 | or_138) | ({653{grant[8]}} & in8_data);
     wire starts = fire & ~open_frame;
-    wire or_96 = ~starts | (|credits);
-    wire le_98 = credits <= 7'h40;
+    wire or_154 = ~starts | (|credits);
+    wire le_156 = credits <= 7'h40;
     assign in0_ready = grant[0] & open;
     assign in1_ready = grant[1] & open;
     assign in2_ready = grant[2] & open;
@@ -94,7 +141,7 @@ module arbiter (
     assign in7_ready = grant[7] & open;
     assign in8_ready = grant[8] & open;
     wire [63:0] keep = word[652:589];
-    wire [511:0] cat_245 = {
+    wire [511:0] cat_304 = {
         {8{keep_d1[63]}},
         {8{keep_d1[62]}},
         {8{keep_d1[61]}},
@@ -160,13 +207,13 @@ module arbiter (
         {8{keep_d1[1]}},
         {8{keep_d1[0]}}
     };
-    assign beat = {cat_112_d1[520:512], cat_112_d1[511:0] & cat_245};
+    assign beat = {cat_171_d1[520:512], cat_171_d1[511:0] & cat_304};
     assign port = word_d1[588:585];
     assign tag = word_d1[584:521];
     assign busy = open_frame;
 
     always @(posedge clk) begin
-        cat_112_d1 <= {word[520], word[519], word[518:512], word[511:0]};
+        cat_171_d1 <= {word[520], word[519], word[518:512], word[511:0]};
         keep_d1 <= keep;
         first <= ~open_frame;
         word_d1 <= word;
@@ -176,15 +223,15 @@ module arbiter (
         if (rst) begin
             credits <= 7'h40;
             open_frame <= 1'd0;
-            current <= 9'd0;
+            grant <= 9'h100;
             after <= 9'd0;
             may_start <= 1'd1;
             valid <= 1'd0;
         end else begin
             credits <= (credits - {6'd0, starts}) + {6'd0, credit_return};
-            if (fire) open_frame <= ~word[519];
-            if (starts) current <= pick;
-            if (starts) after <= ~(pick | (pick - 9'd1));
+            if (fire) open_frame <= ~ends;
+            if (chooses) grant <= behind[9:1] & ~behind[8:0];
+            if (chooses) after <= behind[8:0];
             may_start <= 7'd2 <= credits;
             valid <= fire;
         end
@@ -193,24 +240,24 @@ module arbiter (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            credit_for_every_frame: assert (or_96);
-            credits_in_range: assert (le_98);
+            credit_for_every_frame: assert (or_154);
+            credits_in_range: assert (le_156);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_96, le_98, word_d1};
+    wire _unused = &{1'b0, or_154, le_156, word_d1};
 
 `ifndef SYNTHESIS
     initial begin
         credits = 7'h40;
         open_frame = 1'd0;
-        current = 9'd0;
+        grant = 9'h100;
         after = 9'd0;
         may_start = 1'd1;
         valid = 1'd0;
-        cat_112_d1 = 521'd0;
+        cat_171_d1 = 521'd0;
         keep_d1 = 64'd0;
         first = 1'd0;
         word_d1 = 653'd0;

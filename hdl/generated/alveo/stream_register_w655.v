@@ -14,11 +14,13 @@ module stream_register_w655 (
     output reg  [654:0] out_data
 );
     reg  held;
+    reg  open;
     reg  [654:0] held_data;
-    wire take = in_valid & ~held;
+    wire take = in_valid & open;
     wire advance = out_ready | ~out_valid;
-    assign in_ready = ~held;
-    wire or_18 = ~held | out_valid;
+    wire or_20 = ~held | out_valid;
+    wire xor_21 = open ^ held;
+    assign in_ready = open;
 
     always @(posedge clk) begin
         if (advance) out_data <= held ? held_data : in_data;
@@ -29,28 +31,32 @@ module stream_register_w655 (
         if (rst) begin
             out_valid <= 1'd0;
             held <= 1'd0;
+            open <= 1'd1;
         end else begin
             if (advance) out_valid <= held | in_valid;
             held <= ~advance & (held | take);
+            open <= advance | (open & ~in_valid);
         end
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            held_only_behind_out: assert (or_18);
+            held_only_behind_out: assert (or_20);
+            open_unless_held: assert (xor_21);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_18};
+    wire _unused = &{1'b0, or_20, xor_21};
 
 `ifndef SYNTHESIS
     initial begin
         out_valid = 1'd0;
         out_data = 655'd0;
         held = 1'd0;
+        open = 1'd1;
         held_data = 655'd0;
     end
 `endif

@@ -16,6 +16,7 @@ module ingress (
     input  wire [63:0] s_tuser,
     input  wire [3:0] s_port,
     input  wire out_ready,
+    output wire out_more,
     output wire s_tready,
     output wire oversize,
     output wire busy,
@@ -43,6 +44,7 @@ module ingress (
     wire guarded_ready = slice_in_ready;
     wire ready = discard | guarded_ready;
     wire fire = and_50 & guarded_ready;
+    assign out_more = and_50 | ~guarded_ready;
     wire slice_out_ready = out_ready;
     assign busy = (out_valid | (|beats)) | discard;
     assign s_tready = ready;

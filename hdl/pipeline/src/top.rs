@@ -147,9 +147,7 @@ impl Latency {
     pub fn stages(&self, g: &Geometry) -> Vec<(&'static str, u32)> {
         const QUEUE: u32 = 1;
         const REGISTER: u32 = 1;
-        // Where frames are some clocks apart, the arbiter chooses a clock before it lets one begin.
-        let arbiter = REGISTER + u32::from(g.clocks_per_header > 1);
-        let mut stages = vec![("`ingress`", REGISTER), ("`arbiter`", arbiter)];
+        let mut stages = vec![("`ingress`", REGISTER), ("`arbiter`", REGISTER)];
         if !header::comes_in_parts(g) {
             stages.push(("`window`", REGISTER));
         }
@@ -256,6 +254,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
         m.output(&port("tready"), inst.get("s_tready"));
         busy.push(inst.get("busy"));
         inputs.push((format!("in{i}_valid"), inst.get("out_valid")));
+        inputs.push((format!("in{i}_more"), inst.get("out_more")));
         inputs.push((format!("in{i}_data"), inst.get("out_data")));
         ready.push(taken);
     }
