@@ -54,22 +54,23 @@ module gcra_bytes_16384 (
     reg  [79:0] value;
     reg  asked_d6;
     reg  [13:0] row_d6;
-    reg  same_0_d1;
-    reg  same_1_d1;
-    reg  [79:0] value_d1;
     reg  asked_d7;
     reg  [13:0] row_d7;
-    reg  same_2_d1;
-    reg  [79:0] value_d2;
+    reg  [79:0] value_d1;
+    reg  [79:0] older_d1;
+    reg  has_older_d1;
+    reg  same_0_d1;
     reg  [79:0] now_d5;
     (* ram_style = "ultra" *) reg [79:0] due_times [0:16383];
     wire [49:0] cat_7 = {14'd0, cost};
     wire [79:0] now = {arrived, 16'd0};
     wire [79:0] charged = {30'd0, product_d1};
-    wire same_0 = asked_d5 & (row_d5 == row_d4);
     wire same_1 = asked_d6 & (row_d6 == row_d4);
     wire same_2 = asked_d7 & (row_d7 == row_d4);
-    wire [79:0] due = same_0_d1 ? value : (same_1_d1 ? value_d1 : (same_2_d1 ? value_d2 : due_times_q_d1));
+    wire [79:0] older = same_1 ? value : value_d1;
+    wire has_older = same_1 | same_2;
+    wire same_0 = asked_d5 & (row_d5 == row_d4);
+    wire [79:0] due = same_0_d1 ? value : (has_older_d1 ? older_d1 : due_times_q_d1);
     wire in_time = due <= latest;
     wire late = due < now_d5;
 
@@ -107,12 +108,11 @@ module gcra_bytes_16384 (
         due_times_q_d1 <= due_times_q;
         value <= in_time ? (late ? from_now : (due + charged)) : due;
         row_d6 <= row_d5;
-        same_0_d1 <= same_0;
-        same_1_d1 <= same_1;
-        value_d1 <= value;
         row_d7 <= row_d6;
-        same_2_d1 <= same_2;
-        value_d2 <= value_d1;
+        value_d1 <= value;
+        older_d1 <= older;
+        has_older_d1 <= has_older;
+        same_0_d1 <= same_0;
         now_d5 <= now_d4;
         conforms <= in_time;
     end
@@ -187,13 +187,12 @@ module gcra_bytes_16384 (
         value = 80'd0;
         asked_d6 = 1'd0;
         row_d6 = 14'd0;
-        same_0_d1 = 1'd0;
-        same_1_d1 = 1'd0;
-        value_d1 = 80'd0;
         asked_d7 = 1'd0;
         row_d7 = 14'd0;
-        same_2_d1 = 1'd0;
-        value_d2 = 80'd0;
+        value_d1 = 80'd0;
+        older_d1 = 80'd0;
+        has_older_d1 = 1'd0;
+        same_0_d1 = 1'd0;
         now_d5 = 80'd0;
         conforms = 1'd0;
     end

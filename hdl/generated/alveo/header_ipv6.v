@@ -39,38 +39,38 @@ module header_ipv6 (
     reg  and_129_s1;
     reg  const_130_d1;
     reg  [479:0] headers;
-    reg  [6:0] view_s1;
-    reg  [5:0] mux_872_s2;
-    reg  or_873_s2;
-    reg  and_876_s2;
-    reg  and_879_s2;
-    reg  and_882_s2;
-    reg  [7:0] mux_884_s2;
-    reg  or_885_s2;
-    reg  or_889_s2;
-    reg  or_891_s2;
+    reg  [6:0] and_825_s1;
+    reg  [5:0] mux_880_s2;
+    reg  or_881_s2;
+    reg  and_884_s2;
+    reg  and_887_s2;
+    reg  and_890_s2;
+    reg  [7:0] mux_892_s2;
+    reg  or_893_s2;
+    reg  or_897_s2;
+    reg  or_899_s2;
     reg  [479:0] headers_s2;
-    reg  [6:0] view_s2;
-    reg  [7:0] limit_bytes_s2;
-    reg  [5:0] mux_957_s3;
-    reg  or_958_s3;
-    reg  and_961_s3;
-    reg  and_964_s3;
-    reg  and_967_s3;
-    reg  [7:0] mux_969_s3;
-    reg  or_970_s3;
-    reg  or_974_s3;
-    reg  or_976_s3;
+    reg  [6:0] and_825_s2;
+    reg  [6:0] and_833_s2;
+    reg  [5:0] mux_958_s3;
+    reg  or_959_s3;
+    reg  and_962_s3;
+    reg  and_965_s3;
+    reg  and_968_s3;
+    reg  [7:0] mux_970_s3;
+    reg  or_971_s3;
+    reg  or_975_s3;
+    reg  or_977_s3;
     reg  [479:0] headers_s3;
-    reg  [6:0] view_s3;
-    reg  [7:0] limit_bytes_s3;
-    reg  [5:0] mux_1042_s4;
-    reg  or_1043_s4;
+    reg  [6:0] and_825_s3;
+    reg  [6:0] and_833_s3;
+    reg  [5:0] mux_1036_s4;
+    reg  or_1037_s4;
+    reg  and_1040_s4;
+    reg  and_1043_s4;
     reg  and_1046_s4;
-    reg  and_1049_s4;
-    reg  and_1052_s4;
-    reg  or_1059_s4;
-    reg  or_1061_s4;
+    reg  or_1053_s4;
+    reg  or_1055_s4;
     reg  or_22_s2;
     reg  or_22_s3;
     reg  or_22_s4;
@@ -432,7 +432,9 @@ module header_ipv6 (
         cat_184
     };
     wire [7:0] cat_819 = {2'd0, limit_bytes[7:2]};
-    wire [511:0] cat_838 = {
+    wire [6:0] cat_828 = {1'd0, cat_819[5:0]};
+    wire [6:0] and_833 = {7{7'hd < cat_828}} & (cat_828 - 7'hd);
+    wire [511:0] cat_851 = {
         32'd0,
         headers[479:448],
         headers[447:416],
@@ -450,15 +452,15 @@ module header_ipv6 (
         headers[63:32],
         headers[31:0]
     };
-    wire [31:0] elem_839 = cat_838[{mux_117_s1[3:0], 5'd0} +: 32];
-    wire [6:0] sum_843 = {1'd0, mux_117_s1} + 7'he;
-    wire lt_845 = view_s1 < sum_843;
-    wire lt_848 = {1'd0, cat_819[5:0]} < sum_843;
-    wire or_850 = (and_120_s1 | and_123_s1) | and_126_s1;
-    wire and_854 = (or_850 & ~lt_845) & ~lt_848;
-    wire and_860 = (and_854 & and_123_s1) & elem_839[29];
-    wire [5:0] or_871 = (({6{and_120_s1}} & elem_839[5:0]) | ({6{and_126_s1}} & elem_839[11:6])) | ({6{and_123_s1}} & elem_839[17:12]);
-    wire [511:0] cat_919 = {
+    wire [31:0] elem_852 = cat_851[{mux_117_s1[3:0], 5'd0} +: 32];
+    wire [6:0] cat_854 = {1'd0, mux_117_s1};
+    wire le_855 = and_825_s1 <= cat_854;
+    wire le_856 = and_833 <= cat_854;
+    wire or_858 = (and_120_s1 | and_123_s1) | and_126_s1;
+    wire and_862 = (or_858 & ~le_855) & ~le_856;
+    wire and_868 = (and_862 & and_123_s1) & elem_852[29];
+    wire [5:0] or_879 = (({6{and_120_s1}} & elem_852[5:0]) | ({6{and_126_s1}} & elem_852[11:6])) | ({6{and_123_s1}} & elem_852[17:12]);
+    wire [511:0] cat_927 = {
         32'd0,
         headers_s2[479:448],
         headers_s2[447:416],
@@ -476,16 +478,15 @@ module header_ipv6 (
         headers_s2[63:32],
         headers_s2[31:0]
     };
-    wire [31:0] elem_920 = cat_919[{mux_872_s2[3:0], 5'd0} +: 32];
-    wire [6:0] sum_924 = {1'd0, mux_872_s2} + 7'he;
-    wire lt_926 = view_s2 < sum_924;
-    wire [7:0] cat_930 = {2'd0, limit_bytes_s2[7:2]};
-    wire lt_933 = {1'd0, cat_930[5:0]} < sum_924;
-    wire or_935 = (and_876_s2 | and_879_s2) | and_882_s2;
-    wire and_939 = (or_935 & ~lt_926) & ~lt_933;
-    wire and_945 = (and_939 & and_879_s2) & elem_920[29];
-    wire [5:0] or_956 = (({6{and_876_s2}} & elem_920[5:0]) | ({6{and_882_s2}} & elem_920[11:6])) | ({6{and_879_s2}} & elem_920[17:12]);
-    wire [511:0] cat_1004 = {
+    wire [31:0] elem_928 = cat_927[{mux_880_s2[3:0], 5'd0} +: 32];
+    wire [6:0] cat_930 = {1'd0, mux_880_s2};
+    wire le_932 = and_825_s2 <= cat_930;
+    wire le_934 = and_833_s2 <= cat_930;
+    wire or_936 = (and_884_s2 | and_887_s2) | and_890_s2;
+    wire and_940 = (or_936 & ~le_932) & ~le_934;
+    wire and_946 = (and_940 & and_887_s2) & elem_928[29];
+    wire [5:0] or_957 = (({6{and_884_s2}} & elem_928[5:0]) | ({6{and_890_s2}} & elem_928[11:6])) | ({6{and_887_s2}} & elem_928[17:12]);
+    wire [511:0] cat_1005 = {
         32'd0,
         headers_s3[479:448],
         headers_s3[447:416],
@@ -503,18 +504,19 @@ module header_ipv6 (
         headers_s3[63:32],
         headers_s3[31:0]
     };
-    wire [31:0] elem_1005 = cat_1004[{mux_957_s3[3:0], 5'd0} +: 32];
-    wire [6:0] sum_1009 = {1'd0, mux_957_s3} + 7'he;
-    wire lt_1011 = view_s3 < sum_1009;
-    wire [7:0] cat_1015 = {2'd0, limit_bytes_s3[7:2]};
-    wire lt_1018 = {1'd0, cat_1015[5:0]} < sum_1009;
-    wire or_1020 = (and_961_s3 | and_964_s3) | and_967_s3;
-    wire and_1024 = (or_1020 & ~lt_1011) & ~lt_1018;
-    wire and_1030 = (and_1024 & and_964_s3) & elem_1005[29];
-    wire [5:0] or_1041 = (({6{and_961_s3}} & elem_1005[5:0]) | ({6{and_967_s3}} & elem_1005[11:6])) | ({6{and_964_s3}} & elem_1005[17:12]);
-    assign place = or_1043_s4 ? ({1'd0, mux_1042_s4} + 7'hc) : 7'ha;
-    assign header_bad = or_22_s4 | or_1059_s4;
-    assign too_deep = or_1061_s4 | ((and_1046_s4 | and_1049_s4) | and_1052_s4);
+    wire [31:0] elem_1006 = cat_1005[{mux_958_s3[3:0], 5'd0} +: 32];
+    wire [6:0] cat_1008 = {1'd0, mux_958_s3};
+    wire le_1010 = and_825_s3 <= cat_1008;
+    wire le_1012 = and_833_s3 <= cat_1008;
+    wire or_1014 = (and_962_s3 | and_965_s3) | and_968_s3;
+    wire and_1018 = (or_1014 & ~le_1010) & ~le_1012;
+    wire and_1024 = (and_1018 & and_965_s3) & elem_1006[29];
+    wire [5:0] or_1035 = (({6{and_962_s3}} & elem_1006[5:0]) | ({6{and_968_s3}} & elem_1006[11:6])) | ({6{and_965_s3}} & elem_1006[17:12]);
+    wire [4:0] mux_1097 = mux_1036_s4[4] ? (mux_1036_s4[3] ? (mux_1036_s4[2] ? 5'ha : 5'd9) : (mux_1036_s4[2] ? 5'd8 : 5'd7)) : (mux_1036_s4[3] ? (mux_1036_s4[2] ? 5'd6 : 5'd5) : (mux_1036_s4[2] ? 5'd4 : 5'd3));
+    wire [4:0] mux_1098 = mux_1036_s4[4] ? (mux_1036_s4[3] ? (mux_1036_s4[2] ? 5'h12 : 5'h11) : (mux_1036_s4[2] ? 5'h10 : 5'hf)) : (mux_1036_s4[3] ? (mux_1036_s4[2] ? 5'he : 5'hd) : (mux_1036_s4[2] ? 5'hc : 5'hb));
+    assign place = or_1037_s4 ? {mux_1036_s4[5] ? mux_1098 : mux_1097, mux_1036_s4[1:0]} : 7'ha;
+    assign header_bad = or_22_s4 | or_1053_s4;
+    assign too_deep = or_1055_s4 | ((and_1040_s4 | and_1043_s4) | and_1046_s4);
     assign limit = limit_bytes;
 
     always @(posedge clk) begin
@@ -530,47 +532,47 @@ module header_ipv6 (
         and_129_s1 <= or_97 & or_52;
         const_130_d1 <= 1'd0;
         headers <= cat_815;
-        view_s1 <= view;
-        mux_872_s2 <= and_854 ? or_871 : mux_117_s1;
-        or_873_s2 <= and_99_s1 | and_854;
-        and_876_s2 <= (elem_839[26] & and_854) & ~and_860;
-        and_879_s2 <= (elem_839[27] & and_854) & ~and_860;
-        and_882_s2 <= (elem_839[28] & and_854) & ~and_860;
-        mux_884_s2 <= and_854 ? elem_839[25:18] : mux_128_s1;
-        or_885_s2 <= and_105_s1 | and_860;
-        or_889_s2 <= and_129_s1 | ((or_850 & lt_848) & ~lt_845);
-        or_891_s2 <= const_130_d1 | (or_850 & lt_845);
+        and_825_s1 <= {7{7'hd < view}} & (view - 7'hd);
+        mux_880_s2 <= and_862 ? or_879 : mux_117_s1;
+        or_881_s2 <= and_99_s1 | and_862;
+        and_884_s2 <= (elem_852[26] & and_862) & ~and_868;
+        and_887_s2 <= (elem_852[27] & and_862) & ~and_868;
+        and_890_s2 <= (elem_852[28] & and_862) & ~and_868;
+        mux_892_s2 <= and_862 ? elem_852[25:18] : mux_128_s1;
+        or_893_s2 <= and_105_s1 | and_868;
+        or_897_s2 <= and_129_s1 | ((or_858 & le_856) & ~le_855);
+        or_899_s2 <= const_130_d1 | (or_858 & le_855);
         headers_s2 <= headers;
-        view_s2 <= view_s1;
-        limit_bytes_s2 <= limit_bytes;
-        mux_957_s3 <= and_939 ? or_956 : mux_872_s2;
-        or_958_s3 <= or_873_s2 | and_939;
-        and_961_s3 <= (elem_920[26] & and_939) & ~and_945;
-        and_964_s3 <= (elem_920[27] & and_939) & ~and_945;
-        and_967_s3 <= (elem_920[28] & and_939) & ~and_945;
-        mux_969_s3 <= and_939 ? elem_920[25:18] : mux_884_s2;
-        or_970_s3 <= or_885_s2 | and_945;
-        or_974_s3 <= or_889_s2 | ((or_935 & lt_933) & ~lt_926);
-        or_976_s3 <= or_891_s2 | (or_935 & lt_926);
+        and_825_s2 <= and_825_s1;
+        and_833_s2 <= and_833;
+        mux_958_s3 <= and_940 ? or_957 : mux_880_s2;
+        or_959_s3 <= or_881_s2 | and_940;
+        and_962_s3 <= (elem_928[26] & and_940) & ~and_946;
+        and_965_s3 <= (elem_928[27] & and_940) & ~and_946;
+        and_968_s3 <= (elem_928[28] & and_940) & ~and_946;
+        mux_970_s3 <= and_940 ? elem_928[25:18] : mux_892_s2;
+        or_971_s3 <= or_893_s2 | and_946;
+        or_975_s3 <= or_897_s2 | ((or_936 & le_934) & ~le_932);
+        or_977_s3 <= or_899_s2 | (or_936 & le_932);
         headers_s3 <= headers_s2;
-        view_s3 <= view_s2;
-        limit_bytes_s3 <= limit_bytes_s2;
-        mux_1042_s4 <= and_1024 ? or_1041 : mux_957_s3;
-        or_1043_s4 <= or_958_s3 | and_1024;
-        and_1046_s4 <= (elem_1005[26] & and_1024) & ~and_1030;
-        and_1049_s4 <= (elem_1005[27] & and_1024) & ~and_1030;
-        and_1052_s4 <= (elem_1005[28] & and_1024) & ~and_1030;
-        protocol <= and_1024 ? elem_1005[25:18] : mux_969_s3;
-        later <= or_970_s3 | and_1030;
-        or_1059_s4 <= or_974_s3 | ((or_1020 & lt_1018) & ~lt_1011);
-        or_1061_s4 <= or_976_s3 | (or_1020 & lt_1011);
+        and_825_s3 <= and_825_s2;
+        and_833_s3 <= and_833_s2;
+        mux_1036_s4 <= and_1018 ? or_1035 : mux_958_s3;
+        or_1037_s4 <= or_959_s3 | and_1018;
+        and_1040_s4 <= (elem_1006[26] & and_1018) & ~and_1024;
+        and_1043_s4 <= (elem_1006[27] & and_1018) & ~and_1024;
+        and_1046_s4 <= (elem_1006[28] & and_1018) & ~and_1024;
+        protocol <= and_1018 ? elem_1006[25:18] : mux_970_s3;
+        later <= or_971_s3 | and_1024;
+        or_1053_s4 <= or_975_s3 | ((or_1014 & le_1012) & ~le_1010);
+        or_1055_s4 <= or_977_s3 | (or_1014 & le_1010);
         or_22_s2 <= or_22_s1;
         or_22_s3 <= or_22_s2;
         or_22_s4 <= or_22_s3;
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, packet, mux_25_s1, cat_91, cat_95, cat_180, cat_225, cat_270, cat_315, cat_360, cat_405, cat_450, cat_495, cat_540, cat_585, cat_630, cat_675, cat_720, cat_765, cat_810, cat_819, elem_839, elem_920, cat_930, elem_1005, limit_bytes_s3, cat_1015};
+    wire _unused = &{1'b0, packet, mux_25_s1, cat_91, cat_95, cat_180, cat_225, cat_270, cat_315, cat_360, cat_405, cat_450, cat_495, cat_540, cat_585, cat_630, cat_675, cat_720, cat_765, cat_810, cat_819, elem_852, elem_928, elem_1006};
 
 `ifndef SYNTHESIS
     initial begin
@@ -586,40 +588,40 @@ module header_ipv6 (
         and_129_s1 = 1'd0;
         const_130_d1 = 1'd0;
         headers = 480'd0;
-        view_s1 = 7'd0;
-        mux_872_s2 = 6'd0;
-        or_873_s2 = 1'd0;
-        and_876_s2 = 1'd0;
-        and_879_s2 = 1'd0;
-        and_882_s2 = 1'd0;
-        mux_884_s2 = 8'd0;
-        or_885_s2 = 1'd0;
-        or_889_s2 = 1'd0;
-        or_891_s2 = 1'd0;
+        and_825_s1 = 7'd0;
+        mux_880_s2 = 6'd0;
+        or_881_s2 = 1'd0;
+        and_884_s2 = 1'd0;
+        and_887_s2 = 1'd0;
+        and_890_s2 = 1'd0;
+        mux_892_s2 = 8'd0;
+        or_893_s2 = 1'd0;
+        or_897_s2 = 1'd0;
+        or_899_s2 = 1'd0;
         headers_s2 = 480'd0;
-        view_s2 = 7'd0;
-        limit_bytes_s2 = 8'd0;
-        mux_957_s3 = 6'd0;
-        or_958_s3 = 1'd0;
-        and_961_s3 = 1'd0;
-        and_964_s3 = 1'd0;
-        and_967_s3 = 1'd0;
-        mux_969_s3 = 8'd0;
-        or_970_s3 = 1'd0;
-        or_974_s3 = 1'd0;
-        or_976_s3 = 1'd0;
+        and_825_s2 = 7'd0;
+        and_833_s2 = 7'd0;
+        mux_958_s3 = 6'd0;
+        or_959_s3 = 1'd0;
+        and_962_s3 = 1'd0;
+        and_965_s3 = 1'd0;
+        and_968_s3 = 1'd0;
+        mux_970_s3 = 8'd0;
+        or_971_s3 = 1'd0;
+        or_975_s3 = 1'd0;
+        or_977_s3 = 1'd0;
         headers_s3 = 480'd0;
-        view_s3 = 7'd0;
-        limit_bytes_s3 = 8'd0;
-        mux_1042_s4 = 6'd0;
-        or_1043_s4 = 1'd0;
+        and_825_s3 = 7'd0;
+        and_833_s3 = 7'd0;
+        mux_1036_s4 = 6'd0;
+        or_1037_s4 = 1'd0;
+        and_1040_s4 = 1'd0;
+        and_1043_s4 = 1'd0;
         and_1046_s4 = 1'd0;
-        and_1049_s4 = 1'd0;
-        and_1052_s4 = 1'd0;
         protocol = 8'd0;
         later = 1'd0;
-        or_1059_s4 = 1'd0;
-        or_1061_s4 = 1'd0;
+        or_1053_s4 = 1'd0;
+        or_1055_s4 = 1'd0;
         or_22_s2 = 1'd0;
         or_22_s3 = 1'd0;
         or_22_s4 = 1'd0;

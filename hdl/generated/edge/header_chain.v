@@ -95,16 +95,16 @@ module header_chain (
     reg  [31:0] headers_3_q;
     reg  is_deep;
     reg  is_short;
-    reg  [5:0] sum_152_d1;
-    reg  [5:0] mux_220_s13;
-    reg  or_221_s13;
-    reg  and_224_s13;
-    reg  and_227_s13;
-    reg  and_230_s13;
-    reg  [7:0] mux_232_s13;
-    reg  or_233_s13;
-    reg  or_237_s13;
-    reg  or_239_s13;
+    reg  [5:0] sum_184_d1;
+    reg  [5:0] mux_252_s13;
+    reg  or_253_s13;
+    reg  and_256_s13;
+    reg  and_259_s13;
+    reg  and_262_s13;
+    reg  [7:0] mux_264_s13;
+    reg  or_265_s13;
+    reg  or_269_s13;
+    reg  or_271_s13;
     reg  or_49_s12;
     reg  v6_s4;
     reg  v6_s12;
@@ -127,21 +127,21 @@ module header_chain (
     reg  spaced_valid_s16;
     reg  [15:0] half_6;
     reg  [15:0] half_2;
-    reg  and_341_s14;
-    reg  and_346_s14;
-    reg  and_351_s14;
-    reg  and_359_s14;
-    reg  and_364_s14;
+    reg  and_406_s14;
+    reg  and_411_s14;
+    reg  and_416_s14;
+    reg  and_424_s14;
+    reg  and_429_s14;
     reg  [7:0] flags;
     reg  has_ports_s15;
-    reg  and_366_s15;
-    reg  [15:0] and_407_s17;
-    reg  [15:0] and_410_s17;
+    reg  and_431_s15;
+    reg  [15:0] and_472_s17;
+    reg  [15:0] and_475_s17;
     reg  [6:0] place_s14;
     reg  [6:0] view_s12;
     reg  later_s14;
-    reg  [7:0] mux_337_s5;
-    reg  [7:0] mux_337_s13;
+    reg  [7:0] mux_402_s5;
+    reg  [7:0] mux_402_s13;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
     reg  spaced_valid_s3_2;
@@ -191,75 +191,79 @@ module header_chain (
     };
     wire [7:0] cat_80 = {2'd0, limit_bytes[7:2]};
     wire step = spaced_valid_s4 | ((spaced_valid_s6 | spaced_valid_s8) | (spaced_valid_s10 | spaced_valid_s12));
-    wire [6:0] mux_109 = moved_q ? ({1'd0, at_q} + 7'hc) : 7'ha;
-    wire [3:0] cat_118 = {slot, mux_109[4:2] + {2'd0, 2'd0 < mux_109[1:0]}};
-    wire [3:0] cat_126 = {slot, mux_109[4:2] + {2'd0, 2'd1 < mux_109[1:0]}};
-    wire [3:0] cat_134 = {slot, mux_109[4:2] + {2'd0, 2'd2 < mux_109[1:0]}};
-    wire [3:0] cat_137 = {slot, mux_109[4:2]};
-    wire [6:0] end_place = mux_109 + 7'd2;
-    wire [127:0] cat_148 = {headers_3_q, headers_2_q, headers_1_q, headers_0_q};
-    wire [31:0] elem_149 = cat_148[{at_q[1:0], 5'd0} +: 32];
-    wire [5:0] cat_184 = {
-        elem_149[7:0] == 8'd0,
-        elem_149[7:0] == 8'h2b,
-        elem_149[7:0] == 8'h3c,
-        elem_149[7:0] == 8'h87,
-        elem_149[7:0] == 8'h8b,
-        elem_149[7:0] == 8'h8c
+    wire [4:0] mux_136 = at_q[4] ? (at_q[3] ? (at_q[2] ? 5'ha : 5'd9) : (at_q[2] ? 5'd8 : 5'd7)) : (at_q[3] ? (at_q[2] ? 5'd6 : 5'd5) : (at_q[2] ? 5'd4 : 5'd3));
+    wire [4:0] mux_137 = at_q[4] ? (at_q[3] ? (at_q[2] ? 5'h12 : 5'h11) : (at_q[2] ? 5'h10 : 5'hf)) : (at_q[3] ? (at_q[2] ? 5'he : 5'hd) : (at_q[2] ? 5'hc : 5'hb));
+    wire [6:0] mux_142 = moved_q ? {at_q[5] ? mux_137 : mux_136, at_q[1:0]} : 7'ha;
+    wire [3:0] cat_151 = {slot, mux_142[4:2] + {2'd0, 2'd0 < mux_142[1:0]}};
+    wire [3:0] cat_159 = {slot, mux_142[4:2] + {2'd0, 2'd1 < mux_142[1:0]}};
+    wire [3:0] cat_167 = {slot, mux_142[4:2] + {2'd0, 2'd2 < mux_142[1:0]}};
+    wire [3:0] cat_170 = {slot, mux_142[4:2]};
+    wire [6:0] end_place = mux_142 + 7'd2;
+    wire [127:0] cat_180 = {headers_3_q, headers_2_q, headers_1_q, headers_0_q};
+    wire [31:0] elem_181 = cat_180[{at_q[1:0], 5'd0} +: 32];
+    wire [5:0] cat_216 = {
+        elem_181[7:0] == 8'd0,
+        elem_181[7:0] == 8'h2b,
+        elem_181[7:0] == 8'h3c,
+        elem_181[7:0] == 8'h87,
+        elem_181[7:0] == 8'h8b,
+        elem_181[7:0] == 8'h8c
     };
-    wire [15:0] cat_192 = {elem_149[23:16], elem_149[31:24]};
-    wire [31:0] cat_196 = {
+    wire [15:0] cat_224 = {elem_181[23:16], elem_181[31:24]};
+    wire [31:0] cat_228 = {
         2'd0,
-        |cat_192[15:3],
-        elem_149[7:0] == 8'h33,
-        elem_149[7:0] == 8'h2c,
-        |cat_184,
-        elem_149[7:0],
-        sum_152_d1,
-        (sum_152_d1 + {1'd0, elem_149[12:8]}) | {6{|elem_149[15:13]}},
-        (sum_152_d1 + {1'd0, {elem_149[11:8], 1'd0}}) | {6{|elem_149[15:12]}}
+        |cat_224[15:3],
+        elem_181[7:0] == 8'h33,
+        elem_181[7:0] == 8'h2c,
+        |cat_216,
+        elem_181[7:0],
+        sum_184_d1,
+        (sum_184_d1 + {1'd0, elem_181[12:8]}) | {6{|elem_181[15:13]}},
+        (sum_184_d1 + {1'd0, {elem_181[11:8], 1'd0}}) | {6{|elem_181[15:12]}}
     };
-    wire or_198 = (generic_q | fragment_q) | ah_q;
-    wire and_202 = (or_198 & ~is_deep) & ~is_short;
-    wire and_208 = (and_202 & fragment_q) & cat_196[29];
-    wire [5:0] or_219 = (({6{generic_q}} & cat_196[5:0]) | ({6{ah_q}} & cat_196[11:6])) | ({6{fragment_q}} & cat_196[17:12]);
-    wire [5:0] mux_220 = and_202 ? or_219 : at_q;
-    wire or_221 = moved_q | and_202;
-    wire and_224 = (cat_196[26] & and_202) & ~and_208;
-    wire and_227 = (cat_196[27] & and_202) & ~and_208;
-    wire and_230 = (cat_196[28] & and_202) & ~and_208;
-    wire [7:0] mux_232 = and_202 ? cat_196[25:18] : protocol_q;
-    wire or_233 = later_q | and_208;
-    wire or_237 = walk_short_q | ((or_198 & is_short) & ~is_deep);
-    wire or_239 = walk_deep_q | (or_198 & is_deep);
-    assign header_bad = or_49_s12 | or_237_s13;
-    assign walk_deep = or_239_s13 | ((and_224_s13 | and_227_s13) | and_230_s13);
-    assign protocol = v6_s12 ? mux_232_s13 : v4_protocol_s13;
-    assign later = v6_s12 ? or_233_s13 : v4_later_s13;
-    assign place = v6_s12 ? (or_221_s13 ? ({1'd0, mux_220_s13} + 7'hc) : 7'ha) : v4_place_s13;
-    wire [3:0] cat_294 = {slot_behind, transport_place[4:2] + {2'd0, 2'd0 < transport_place[1:0]}};
-    wire [3:0] cat_301 = {slot_behind, transport_place[4:2] + {2'd0, 2'd1 < transport_place[1:0]}};
-    wire [3:0] cat_308 = {slot_behind, transport_place[4:2] + {2'd0, 2'd2 < transport_place[1:0]}};
-    wire [3:0] cat_310 = {slot_behind, transport_place[4:2]};
-    wire [127:0] cat_312 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [127:0] cat_316 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [31:0] elem_317 = cat_316[{transport_place[1:0], 5'd0} +: 32];
-    wire [127:0] cat_325 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [31:0] elem_326 = cat_325[{transport_place[1:0] + 2'd1, 5'd0} +: 32];
-    wire [127:0] cat_331 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [31:0] elem_332 = cat_331[{transport_place[1:0], 5'd0} +: 32];
-    wire and_366 = and_364_s14 & v6_s12;
-    wire [127:0] cat_369 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [31:0] elem_370 = cat_369[{transport_place[1:0] + 2'd3, 5'd0} +: 32];
-    assign tcp_flags = {8{and_341_s14}} & flags;
-    wire has_ports = (and_341_s14 | and_346_s14) | and_351_s14;
+    wire or_230 = (generic_q | fragment_q) | ah_q;
+    wire and_234 = (or_230 & ~is_deep) & ~is_short;
+    wire and_240 = (and_234 & fragment_q) & cat_228[29];
+    wire [5:0] or_251 = (({6{generic_q}} & cat_228[5:0]) | ({6{ah_q}} & cat_228[11:6])) | ({6{fragment_q}} & cat_228[17:12]);
+    wire [5:0] mux_252 = and_234 ? or_251 : at_q;
+    wire or_253 = moved_q | and_234;
+    wire and_256 = (cat_228[26] & and_234) & ~and_240;
+    wire and_259 = (cat_228[27] & and_234) & ~and_240;
+    wire and_262 = (cat_228[28] & and_234) & ~and_240;
+    wire [7:0] mux_264 = and_234 ? cat_228[25:18] : protocol_q;
+    wire or_265 = later_q | and_240;
+    wire or_269 = walk_short_q | ((or_230 & is_short) & ~is_deep);
+    wire or_271 = walk_deep_q | (or_230 & is_deep);
+    assign header_bad = or_49_s12 | or_269_s13;
+    assign walk_deep = or_271_s13 | ((and_256_s13 | and_259_s13) | and_262_s13);
+    assign protocol = v6_s12 ? mux_264_s13 : v4_protocol_s13;
+    assign later = v6_s12 ? or_265_s13 : v4_later_s13;
+    wire [4:0] mux_335 = mux_252_s13[4] ? (mux_252_s13[3] ? (mux_252_s13[2] ? 5'ha : 5'd9) : (mux_252_s13[2] ? 5'd8 : 5'd7)) : (mux_252_s13[3] ? (mux_252_s13[2] ? 5'd6 : 5'd5) : (mux_252_s13[2] ? 5'd4 : 5'd3));
+    wire [4:0] mux_336 = mux_252_s13[4] ? (mux_252_s13[3] ? (mux_252_s13[2] ? 5'h12 : 5'h11) : (mux_252_s13[2] ? 5'h10 : 5'hf)) : (mux_252_s13[3] ? (mux_252_s13[2] ? 5'he : 5'hd) : (mux_252_s13[2] ? 5'hc : 5'hb));
+    assign place = v6_s12 ? (or_253_s13 ? {mux_252_s13[5] ? mux_336 : mux_335, mux_252_s13[1:0]} : 7'ha) : v4_place_s13;
+    wire [3:0] cat_359 = {slot_behind, transport_place[4:2] + {2'd0, 2'd0 < transport_place[1:0]}};
+    wire [3:0] cat_366 = {slot_behind, transport_place[4:2] + {2'd0, 2'd1 < transport_place[1:0]}};
+    wire [3:0] cat_373 = {slot_behind, transport_place[4:2] + {2'd0, 2'd2 < transport_place[1:0]}};
+    wire [3:0] cat_375 = {slot_behind, transport_place[4:2]};
+    wire [127:0] cat_377 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [127:0] cat_381 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [31:0] elem_382 = cat_381[{transport_place[1:0], 5'd0} +: 32];
+    wire [127:0] cat_390 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [31:0] elem_391 = cat_390[{transport_place[1:0] + 2'd1, 5'd0} +: 32];
+    wire [127:0] cat_396 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [31:0] elem_397 = cat_396[{transport_place[1:0], 5'd0} +: 32];
+    wire and_431 = and_429_s14 & v6_s12;
+    wire [127:0] cat_434 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [31:0] elem_435 = cat_434[{transport_place[1:0] + 2'd3, 5'd0} +: 32];
+    assign tcp_flags = {8{and_406_s14}} & flags;
+    wire has_ports = (and_406_s14 | and_411_s14) | and_416_s14;
     assign icmp_type = first[7:0];
     assign sport = {16{has_ports_s15}} & {icmp_type, first[15:8]};
     assign dport = {16{has_ports_s15}} & {first[23:16], first[31:24]};
-    wire [2:0] or_402 = (({3{and_341_s14}} & 3'd1) | ({3{and_346_s14}} & 3'd2)) | (({3{and_351_s14}} & 3'd3) | ({3{and_366}} & 3'd4));
-    wire [6:0] or_430 = (({7{and_341_s14}} & 7'd5) | ({7{and_346_s14}} & 7'd2)) | (({7{and_351_s14}} & 7'd3) | ({7{and_359_s14}} & 7'd1));
-    wire [6:0] end_place_2 = place_s14 + or_430;
-    wire [7:0] cat_444 = {2'd0, mux_337_s13[7:2]};
+    wire [2:0] or_467 = (({3{and_406_s14}} & 3'd1) | ({3{and_411_s14}} & 3'd2)) | (({3{and_416_s14}} & 3'd3) | ({3{and_431}} & 3'd4));
+    wire [6:0] or_495 = (({7{and_406_s14}} & 7'd5) | ({7{and_411_s14}} & 7'd2)) | (({7{and_416_s14}} & 7'd3) | ({7{and_424_s14}} & 7'd1));
+    wire [6:0] end_place_2 = place_s14 + or_495;
+    wire [7:0] cat_509 = {2'd0, mux_402_s13[7:2]};
 
     always @(posedge clk) begin
         if (spaced_valid_s4) slot <= row[3];
@@ -273,27 +277,27 @@ module header_chain (
         if (spaced_valid_s3_2) eq_71_s4 <= head[55:48] == 8'h2c;
         if (spaced_valid_s3_2) eq_73_s4 <= head[55:48] == 8'h33;
         if (spaced_valid_s3_2) head_s4 <= head;
-        if (step) at_q <= spaced_valid_s4 ? 6'h3e : mux_220;
-        if (step) moved_q <= spaced_valid_s4 ? 1'd0 : or_221;
-        if (step) generic_q <= spaced_valid_s4 ? red_69_s4 : and_224;
-        if (step) fragment_q <= spaced_valid_s4 ? eq_71_s4 : and_227;
-        if (step) ah_q <= spaced_valid_s4 ? eq_73_s4 : and_230;
-        if (step) protocol_q <= spaced_valid_s4 ? head_s4[55:48] : mux_232;
-        if (step) later_q <= spaced_valid_s4 ? 1'd0 : or_233;
-        if (step) walk_short_q <= spaced_valid_s4 ? 1'd0 : or_237;
-        if (step) walk_deep_q <= spaced_valid_s4 ? 1'd0 : or_239;
+        if (step) at_q <= spaced_valid_s4 ? 6'h3e : mux_252;
+        if (step) moved_q <= spaced_valid_s4 ? 1'd0 : or_253;
+        if (step) generic_q <= spaced_valid_s4 ? red_69_s4 : and_256;
+        if (step) fragment_q <= spaced_valid_s4 ? eq_71_s4 : and_259;
+        if (step) ah_q <= spaced_valid_s4 ? eq_73_s4 : and_262;
+        if (step) protocol_q <= spaced_valid_s4 ? head_s4[55:48] : mux_264;
+        if (step) later_q <= spaced_valid_s4 ? 1'd0 : or_265;
+        if (step) walk_short_q <= spaced_valid_s4 ? 1'd0 : or_269;
+        if (step) walk_deep_q <= spaced_valid_s4 ? 1'd0 : or_271;
         is_deep <= view_q < end_place;
         is_short <= {1'd0, words} < end_place;
-        sum_152_d1 <= at_q + 6'd2;
-        if (spaced_valid_s12_2) mux_220_s13 <= mux_220;
-        if (spaced_valid_s12_2) or_221_s13 <= or_221;
-        if (spaced_valid_s12_2) and_224_s13 <= and_224;
-        if (spaced_valid_s12_2) and_227_s13 <= and_227;
-        if (spaced_valid_s12_2) and_230_s13 <= and_230;
-        if (spaced_valid_s12_2) mux_232_s13 <= mux_232;
-        if (spaced_valid_s12_2) or_233_s13 <= or_233;
-        if (spaced_valid_s12_2) or_237_s13 <= or_237;
-        if (spaced_valid_s12_2) or_239_s13 <= or_239;
+        sum_184_d1 <= at_q + 6'd2;
+        if (spaced_valid_s12_2) mux_252_s13 <= mux_252;
+        if (spaced_valid_s12_2) or_253_s13 <= or_253;
+        if (spaced_valid_s12_2) and_256_s13 <= and_256;
+        if (spaced_valid_s12_2) and_259_s13 <= and_259;
+        if (spaced_valid_s12_2) and_262_s13 <= and_262;
+        if (spaced_valid_s12_2) mux_264_s13 <= mux_264;
+        if (spaced_valid_s12_2) or_265_s13 <= or_265;
+        if (spaced_valid_s12_2) or_269_s13 <= or_269;
+        if (spaced_valid_s12_2) or_271_s13 <= or_271;
         if (spaced_valid_s11_2) or_49_s12 <= or_49_s4;
         if (spaced_valid_s3_2) v6_s4 <= v6;
         if (spaced_valid_s11_2) v6_s12 <= v6_s4;
@@ -304,29 +308,29 @@ module header_chain (
         if (spaced_valid_s4_2) v4_place_s5 <= v4_place;
         if (spaced_valid_s12_2) v4_place_s13 <= v4_place_s5;
         if (spaced_valid_s13 | spaced_valid_s14) transport_place <= spaced_valid_s13 ? place : (transport_place + 7'd4);
-        if (spaced_valid_s15) first <= cat_312[{transport_place[1:0], 5'd0} +: 32];
-        if (spaced_valid_s16) half_16 <= {elem_317[7:0], elem_317[15:8]};
-        if (spaced_valid_s15) half_6 <= {elem_326[23:16], elem_326[31:24]};
-        if (spaced_valid_s15) half_2 <= {elem_332[23:16], elem_332[31:24]};
-        if (spaced_valid_s13_2) and_341_s14 <= (protocol == 8'd6) & ~later;
-        if (spaced_valid_s13_2) and_346_s14 <= (protocol == 8'h11) & ~later;
-        if (spaced_valid_s13_2) and_351_s14 <= (protocol == 8'h84) & ~later;
-        if (spaced_valid_s13_2) and_359_s14 <= ((protocol == 8'd1) | (protocol == 8'h3a)) & ~later;
-        if (spaced_valid_s13_2) and_364_s14 <= (protocol == 8'h3a) & ~later;
-        if (spaced_valid_s15) flags <= elem_370[15:8];
+        if (spaced_valid_s15) first <= cat_377[{transport_place[1:0], 5'd0} +: 32];
+        if (spaced_valid_s16) half_16 <= {elem_382[7:0], elem_382[15:8]};
+        if (spaced_valid_s15) half_6 <= {elem_391[23:16], elem_391[31:24]};
+        if (spaced_valid_s15) half_2 <= {elem_397[23:16], elem_397[31:24]};
+        if (spaced_valid_s13_2) and_406_s14 <= (protocol == 8'd6) & ~later;
+        if (spaced_valid_s13_2) and_411_s14 <= (protocol == 8'h11) & ~later;
+        if (spaced_valid_s13_2) and_416_s14 <= (protocol == 8'h84) & ~later;
+        if (spaced_valid_s13_2) and_424_s14 <= ((protocol == 8'd1) | (protocol == 8'h3a)) & ~later;
+        if (spaced_valid_s13_2) and_429_s14 <= (protocol == 8'h3a) & ~later;
+        if (spaced_valid_s15) flags <= elem_435[15:8];
         if (spaced_valid_s14_2) has_ports_s15 <= has_ports;
-        if (spaced_valid_s14_2) l4 <= or_402;
-        if (spaced_valid_s14_2) and_366_s15 <= and_366;
-        if (spaced_valid_s16_2) and_407_s17 <= {16{and_346_s14}} & half_6;
-        if (spaced_valid_s16_2) and_410_s17 <= {16{and_366_s15}} & half_2;
-        if (spaced_valid_s17) checksum <= (({16{and_341_s14}} & half_16) | and_407_s17) | and_410_s17;
+        if (spaced_valid_s14_2) l4 <= or_467;
+        if (spaced_valid_s14_2) and_431_s15 <= and_431;
+        if (spaced_valid_s16_2) and_472_s17 <= {16{and_411_s14}} & half_6;
+        if (spaced_valid_s16_2) and_475_s17 <= {16{and_431_s15}} & half_2;
+        if (spaced_valid_s17) checksum <= (({16{and_406_s14}} & half_16) | and_472_s17) | and_475_s17;
         if (spaced_valid_s13_2) place_s14 <= place;
         if (spaced_valid_s11_2) view_s12 <= view_s4;
         if (spaced_valid_s13_2) later_s14 <= later;
         if (spaced_valid_s14_2) too_deep <= later_s14 ? 1'd0 : (view_s12 < end_place_2);
-        if (spaced_valid_s4_2) mux_337_s5 <= v6_s4 ? limit_bytes : v4_limit;
-        if (spaced_valid_s12_2) mux_337_s13 <= mux_337_s5;
-        if (spaced_valid_s14_2) short <= later_s14 ? 1'd0 : ({1'd0, cat_444[5:0]} < end_place_2);
+        if (spaced_valid_s4_2) mux_402_s5 <= v6_s4 ? limit_bytes : v4_limit;
+        if (spaced_valid_s12_2) mux_402_s13 <= mux_402_s5;
+        if (spaced_valid_s14_2) short <= later_s14 ? 1'd0 : ({1'd0, cat_509[5:0]} < end_place_2);
     end
 
     always @(posedge clk) begin
@@ -404,7 +408,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        headers_0_q <= headers_0[cat_118];
+        headers_0_q <= headers_0[cat_151];
     end
 
     always @(posedge clk) begin
@@ -412,7 +416,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        headers_1_q <= headers_1[cat_126];
+        headers_1_q <= headers_1[cat_159];
     end
 
     always @(posedge clk) begin
@@ -420,7 +424,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        headers_2_q <= headers_2[cat_134];
+        headers_2_q <= headers_2[cat_167];
     end
 
     always @(posedge clk) begin
@@ -428,7 +432,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        headers_3_q <= headers_3[cat_137];
+        headers_3_q <= headers_3[cat_170];
     end
 
     always @(posedge clk) begin
@@ -436,7 +440,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        transport_0_q <= transport_0[cat_294];
+        transport_0_q <= transport_0[cat_359];
     end
 
     always @(posedge clk) begin
@@ -444,7 +448,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        transport_1_q <= transport_1[cat_301];
+        transport_1_q <= transport_1[cat_366];
     end
 
     always @(posedge clk) begin
@@ -452,7 +456,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        transport_2_q <= transport_2[cat_308];
+        transport_2_q <= transport_2[cat_373];
     end
 
     always @(posedge clk) begin
@@ -460,7 +464,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        transport_3_q <= transport_3[cat_310];
+        transport_3_q <= transport_3[cat_375];
     end
 
     always @(posedge clk) begin
@@ -468,7 +472,7 @@ module header_chain (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, mux_52_s4, cat_80, head_s4, cat_192, cat_196, elem_317, elem_326, elem_332, elem_370, mux_337_s13, cat_444};
+    wire _unused = &{1'b0, mux_52_s4, cat_80, head_s4, cat_224, cat_228, elem_382, elem_391, elem_397, elem_435, mux_402_s13, cat_509};
 
 `ifndef SYNTHESIS
     initial begin
@@ -511,16 +515,16 @@ module header_chain (
         headers_3_q = 32'd0;
         is_deep = 1'd0;
         is_short = 1'd0;
-        sum_152_d1 = 6'd0;
-        mux_220_s13 = 6'd0;
-        or_221_s13 = 1'd0;
-        and_224_s13 = 1'd0;
-        and_227_s13 = 1'd0;
-        and_230_s13 = 1'd0;
-        mux_232_s13 = 8'd0;
-        or_233_s13 = 1'd0;
-        or_237_s13 = 1'd0;
-        or_239_s13 = 1'd0;
+        sum_184_d1 = 6'd0;
+        mux_252_s13 = 6'd0;
+        or_253_s13 = 1'd0;
+        and_256_s13 = 1'd0;
+        and_259_s13 = 1'd0;
+        and_262_s13 = 1'd0;
+        mux_264_s13 = 8'd0;
+        or_265_s13 = 1'd0;
+        or_269_s13 = 1'd0;
+        or_271_s13 = 1'd0;
         or_49_s12 = 1'd0;
         v6_s4 = 1'd0;
         v6_s12 = 1'd0;
@@ -543,24 +547,24 @@ module header_chain (
         spaced_valid_s16 = 1'd0;
         half_6 = 16'd0;
         half_2 = 16'd0;
-        and_341_s14 = 1'd0;
-        and_346_s14 = 1'd0;
-        and_351_s14 = 1'd0;
-        and_359_s14 = 1'd0;
-        and_364_s14 = 1'd0;
+        and_406_s14 = 1'd0;
+        and_411_s14 = 1'd0;
+        and_416_s14 = 1'd0;
+        and_424_s14 = 1'd0;
+        and_429_s14 = 1'd0;
         flags = 8'd0;
         has_ports_s15 = 1'd0;
         l4 = 3'd0;
-        and_366_s15 = 1'd0;
-        and_407_s17 = 16'd0;
-        and_410_s17 = 16'd0;
+        and_431_s15 = 1'd0;
+        and_472_s17 = 16'd0;
+        and_475_s17 = 16'd0;
         checksum = 16'd0;
         place_s14 = 7'd0;
         view_s12 = 7'd0;
         later_s14 = 1'd0;
         too_deep = 1'd0;
-        mux_337_s5 = 8'd0;
-        mux_337_s13 = 8'd0;
+        mux_402_s5 = 8'd0;
+        mux_402_s13 = 8'd0;
         short = 1'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;

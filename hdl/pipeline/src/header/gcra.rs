@@ -129,12 +129,25 @@ pub fn build(rows: u32, charge: Charge, apart: u32) -> Result<Circuit, Vec<GenEr
     // The newest state of the row: of the last packets, which the memory did not know when it was read.
     // That it is the same row is found a clock before.
     let row_soon = row.delay(decision - 1);
-    let behind = |n: u32| -> (Sig<'_>, Sig<'_>) {
+    // Of all but the last of them the newest is chosen then, too.
+    let same = |n: u32| {
         let same = asked_then.delay(n) & row_then.delay(n).eq(row_soon);
-        (same.named(&format!("same_{n}")).reg(), value.delay(n))
+        same.named(&format!("same_{n}"))
     };
-    let recent: Vec<_> = (apart - 1..=READ_CLOCKS).map(behind).collect();
-    let due = m.priority(&recent, stored).named("due");
+    let last = apart - 1;
+    let older: Vec<_> = (last + 1..=READ_CLOCKS)
+        .map(|n| (same(n), value.delay(n - 1)))
+        .collect();
+    let mut due = stored;
+    if let Some((oldest, others)) = older.split_last() {
+        let any: Vec<_> = older.iter().map(|o| o.0).collect();
+        let older = m.priority(others, oldest.1).named("older").reg();
+        due = m.or(&any).named("has_older").reg().mux(older, stored);
+    }
+    if last <= READ_CLOCKS {
+        due = same(last).reg().mux(value.delay(last), due);
+    }
+    let due = due.named("due");
     let conforms = due.le(latest).named("in_time");
     let late = due.lt(now.delay(decision)).named("late");
     let next = late.mux(from_now, due + charged);

@@ -10,6 +10,7 @@ use super::bytes::{
 /// Where the first extension header stands, and where the second does at the earliest, in words.
 const FIRST: u32 = IPV6_BYTES / 4;
 pub(super) const SECOND: u32 = FIRST + 2;
+const _: () = assert!(SECOND.is_multiple_of(4), "places keep their lower bits");
 /// Last place of an extension header whose first 8 bytes are in the window.
 const LAST: u32 = L3_WORDS - 2;
 /// Bits of a place counted from [`SECOND`]: 63 stands for everything too far.
@@ -57,17 +58,18 @@ pub fn ipv6() -> Result<Circuit, Vec<GenError>> {
         .concat(&table.into_iter().rev().collect::<Vec<_>>())
         .reg()
         .named("headers");
-    // In words, as every place is: place * 4 + 8 > limit if and only if place + 2 > limit / 4.
+    // In words, as every place is: place * 4 + 8 > limit if and only if place + 2 > limit / 4. What is compared with a place
+    // is worked out beside the header before it.
     let words = limit.shr(2).trunc(L3_LENGTH_BITS - 2);
+    let (view, words) = (places_in(view).reg(), places_in(words.zext(PLACE_BITS)));
     for _ in 1..MAX_EXTENSION_HEADERS {
         let entries = table.chunks(Entry::BITS);
         let entries: Vec<Sig> = entries.into_iter().chain([m.lit(Entry::BITS, 0)]).collect();
         let header = m
             .index(&entries, state.at.trunc(4))
             .with_record(&Entry::record());
-        let end = state.at.zext(PLACE_BITS) + m.lit(PLACE_BITS, u128::from(SECOND + 2));
-        let deep = end.gt(view);
-        let short = end.gt(words.zext(PLACE_BITS));
+        let at = state.at.zext(PLACE_BITS);
+        let (deep, short) = (at.ge(view), at.ge(words));
         state = state.step(header, deep, short).reg();
         table = table.reg();
     }
@@ -79,6 +81,12 @@ pub fn ipv6() -> Result<Circuit, Vec<GenError>> {
     m.output("later", state.later);
     m.output("place", place);
     m.finish()
+}
+
+/// How many places from [`SECOND`] on have the first 8 bytes of a header within so many words.
+fn places_in(words: Sig<'_>) -> Sig<'_> {
+    let before = words.lit(u128::from(SECOND + 1));
+    (words - before).when(words.gt(before))
 }
 
 /// What the fixed header says.
@@ -288,7 +296,10 @@ impl<'m> Walk<'m> {
     /// Place of the header in words from the IP header.
     pub fn place(&self) -> Sig<'m> {
         let m = self.at.module();
-        let place = self.at.zext(PLACE_BITS) + m.lit(PLACE_BITS, SECOND.into());
+        // The sum as a table of its upper bits: less than a carry chain, as the lower two stay.
+        let upper = (0..16).map(|upper| m.lit(PLACE_BITS - 2, (upper + SECOND / 4).into()));
+        let upper = m.index(&upper.collect::<Vec<_>>(), self.at.slice(2, AT_BITS - 2));
+        let place = upper.cat(self.at.trunc(2));
         mux(self.moved, place, m.lit(PLACE_BITS, FIRST.into()))
     }
 
