@@ -17,6 +17,8 @@ module buffer (
     input  wire edit_valid,
     input  wire [1106:0] edit,
     input  wire hold,
+    input  wire [7:0] edit_strip,
+    input  wire [6:0] edit_prefix,
     output wire slot_valid,
     output wire [14:0] slot,
     output wire [1106:0] edit_now,
@@ -39,82 +41,97 @@ module buffer (
     wire [7:0] ends_count;
     reg  edits_valid;
     wire end_at_head_out_valid;
-    reg  [1126:0] edits_word;
+    reg  [1127:0] edits_word;
     reg  [3:0] in_front;
     wire [38:0] end_at_head_out_data;
     reg  room_q;
     wire edits_in_ready;
     reg  frame_begins;
     wire starts_in_ready;
+    wire start_at_head_in_ready;
     wire starts_out_valid;
     wire [10:0] starts_out_data;
     wire [7:0] starts_count;
+    wire start_at_head_out_valid;
+    wire [10:0] start_at_head_out_data;
     wire [5:0] edits_count;
     reg  edit_behind_valid;
     wire edits_out_valid;
-    wire [1126:0] edits_out_data;
-    reg  [1126:0] edit_behind;
+    wire [1127:0] edits_out_data;
+    reg  [1127:0] edit_behind;
     reg  fresh;
     reg  started;
     reg  [511:0] ring_even_q;
     reg  [511:0] ring_odd_q;
     reg [511:0] ring_even [0:511];
     reg [511:0] ring_odd [0:511];
-    wire and_19 = valid & ~written[0];
-    wire and_21 = valid & written[0];
+    wire and_21 = valid & ~written[0];
+    wire and_23 = valid & written[0];
     wire frame_written = valid & beat[519];
-    wire [10:0] diff_26 = written - 11'd1;
+    wire [10:0] diff_28 = written - 11'd1;
     wire end_in_ready = ends_in_ready;
-    wire or_34 = ~frame_written | end_in_ready;
+    wire or_36 = ~frame_written | end_in_ready;
     wire ends_out_ready = end_at_head_in_ready;
-    wire [5:0] offset = edits_word[254:249];
+    wire or_49 = end_at_head_out_valid | (edits_word[1127] ? (read_at != visible_less) : (read_at != visible));
     wire packet = ~(|in_front);
-    wire or_53 = (end_at_head_out_valid | ((|offset) ? (read_at != visible_less) : (read_at != visible))) | ~packet;
-    wire go = (edits_valid & or_53) & ~hold;
+    wire go = (edits_valid & (or_49 | ~packet)) & ~hold;
     wire ended = end_at_head_out_valid & (end_at_head_out_data[29:20] == read_at[9:0]);
     wire at_end = end_at_head_out_valid & (end_at_head_out_data[9:0] == read_at[9:0]);
-    wire [8:0] cat_68 = {2'd0, end_at_head_out_data[37:31]};
+    wire [8:0] cat_70 = {2'd0, end_at_head_out_data[37:31]};
+    wire or_83 = (~edits_word[1112] & cat_70[5]) | ((edits_word[1112] == cat_70[5]) & (~edits_word[1111] & cat_70[4]));
+    wire or_106 = (~edits_word[1109] & cat_70[2]) | ((edits_word[1109] == cat_70[2]) & (~edits_word[1108] & cat_70[1]));
+    wire and_116 = (edits_word[1112:1110] == cat_70[5:3]) & (or_106 | ((edits_word[1109:1108] == cat_70[2:1]) & (~edits_word[1107] & cat_70[0])));
+    wire or_117 = (or_83 | ((edits_word[1112:1111] == cat_70[5:4]) & (~edits_word[1110] & cat_70[3]))) | and_116;
+    wire and_119 = ~cat_70[6] & ~or_117;
     wire next_end = end_at_head_out_valid & (end_at_head_out_data[19:10] == read_at[9:0]);
-    wire or_80 = (ended | (at_end & (cat_68 <= edits_word[1115:1107]))) | (next_end & ((cat_68 + 9'h40) <= edits_word[1115:1107]));
-    wire finish = (go & packet) & or_80;
+    wire or_128 = (ended | (at_end & (edits_word[1113] | and_119))) | ((next_end & edits_word[1113]) & and_119);
+    wire finish = (go & packet) & or_128;
     wire frame_read = finish & edits_word[65];
     wire end_at_head_out_ready = frame_read;
     wire [10:0] used = written - freed;
-    wire le_87 = used <= 11'h400;
+    wire le_135 = used <= 11'h400;
     wire edits_store_ready = edits_in_ready;
     wire edit_in_ready = edits_store_ready;
-    wire or_95 = ~edit_valid | edit_in_ready;
+    wire or_143 = ~edit_valid | edit_in_ready;
     wire frame_starts = valid & frame_begins;
     wire start_in_ready = starts_in_ready;
-    wire or_101 = ~frame_starts | start_in_ready;
-    wire starts_out_ready = edit_valid & edit[65];
-    wire or_109 = ~edit_valid | starts_out_valid;
-    wire [19:0] cat_124 = {
-        starts_out_data + {3'd0, {6'd0, edit[256:255]}},
-        ({3'd0, edit[254:249]} + 9'h40) - {3'd0, edit[262:257]}
+    wire or_150 = ~frame_starts | start_in_ready;
+    wire starts_out_ready = start_at_head_in_ready;
+    wire start_at_head_out_ready = edit_valid & edit[65];
+    wire or_162 = ~edit_valid | start_at_head_out_valid;
+    wire eq_168 = edit[256:249] == ({8{edit[248]}} & edit_strip);
+    wire eq_171 = edit[263:257] == ({7{edit[248]}} & edit_prefix);
+    wire [10:0] mux_187 = edit[248] ? (start_at_head_out_data + {3'd0, {6'd0, edit_strip[7:6]}}) : start_at_head_out_data;
+    wire [6:0] cat_190 = {6'd0, edit_prefix[6]};
+    wire [20:0] cat_197 = {
+        {edit[248] & (|edit_strip[5:0]), mux_187},
+        edit[248] ? (({3'd0, edit_strip[5:0]} + 9'h40) - {3'd0, edit_prefix[5:0]}) : 9'h40
     };
-    wire [1126:0] cat_125 = {cat_124, edit};
+    wire [1127:0] cat_198 = {cat_197, edit};
     wire edits_store_empty = ~(|edits_count);
+    wire not_204 = ~edit_behind_valid;
+    wire edit_passes = edits_store_empty & not_204;
+    wire edit_stored = edit_valid & ~edit_passes;
+    wire edits_out_ready = not_204;
     wire edits_ready = finish;
     wire edits_advance = edits_ready | ~edits_valid;
-    wire not_134 = ~edit_behind_valid;
-    wire edit_passes = edits_store_empty & (edits_advance | not_134);
-    wire edit_stored = edit_valid & ~edit_passes;
-    wire edits_out_ready = not_134;
-    wire and_144 = edit_valid & edits_store_empty;
-    wire edits_more = and_144 | (edits_out_valid & not_134);
-    wire [1126:0] mux_147 = edits_out_valid ? edits_out_data : cat_125;
+    wire edits_more = not_204 & ((edit_valid & edits_store_empty) | edits_out_valid);
+    wire edit_is_next = not_204 & ~edits_out_valid;
+    wire [1127:0] mux_221 = edit_behind_valid ? edit_behind : edits_out_data;
     wire edit_comes = edits_advance & (edit_behind_valid | edits_more);
-    wire [1126:0] mux_150 = edit_behind_valid ? edit_behind : mux_147;
-    wire or_158 = ~edit_behind_valid | edits_valid;
+    wire or_231 = ~edit_behind_valid | edits_valid;
     assign edit_now = edits_word[1106:0];
+    wire [5:0] offset = edits_word[254:249];
     wire [5:0] moved = edits_word[262:257];
     wire [10:0] next = read_at + 11'd1;
-    wire [10:0] needed = (|offset) ? next : read_at;
+    wire [10:0] needed = edits_word[1127] ? next : read_at;
     wire [10:0] ahead = visible - needed;
-    wire or_175 = ~((go & packet) & ~end_at_head_out_valid) | ((|ahead) & (ahead <= 11'h400));
-    wire [8:0] last_count = (((cat_68 + {3'd0, moved}) - {3'd0, offset}) + ({9{next_end}} & 9'h40)) - ({9{ended}} & 9'h40);
-    wire [6:0] cat_195 = {6'd0, mux_150[263]};
+    wire or_248 = ~((go & packet) & ~end_at_head_out_valid) | ((|ahead) & (ahead <= 11'h400));
+    wire [8:0] last_count = (((cat_70 + {3'd0, moved}) - {3'd0, offset}) + ({9{next_end}} & 9'h40)) - ({9{ended}} & 9'h40);
+    wire [6:0] cat_269 = {6'd0, mux_221[263]};
+    wire or_273 = go | ~edits_valid;
+    wire [3:0] mux_276 = (edits_advance & edit_is_next) ? ({4{edit[248]}} & cat_190[3:0]) : (edits_advance ? cat_269[3:0] : (in_front - {3'd0, ~packet}));
+    wire [10:0] mux_279 = (edits_advance & edit_is_next) ? mux_187 : (edits_advance ? mux_221[1126:1116] : (packet ? next : read_at));
     assign slot = {
         end_at_head_out_data[38],
         last_count[6:0],
@@ -128,9 +145,9 @@ module buffer (
     };
     wire [8:0] next_9_1 = next[9:1];
     wire [8:0] read_at_9_1 = read_at[9:1];
-    wire and_225 = go & ~end_at_head_out_valid;
-    wire and_227 = finish & ~edits_word[65];
-    wire and_228 = finish & ended;
+    wire and_302 = go & ~end_at_head_out_valid;
+    wire and_304 = finish & ~edits_word[65];
+    wire and_305 = finish & ended;
     assign slot_valid = go;
     assign room = room_q;
 
@@ -138,7 +155,7 @@ module buffer (
         .clk(clk),
         .rst(rst),
         .in_valid(frame_written),
-        .in_data({beat[520], beat[518:512], written + 11'd1, diff_26[9:0], written[9:0]}),
+        .in_data({beat[520], beat[518:512], written + 11'd1, diff_28[9:0], written[9:0]}),
         .out_ready(ends_out_ready),
         .in_ready(ends_in_ready),
         .out_valid(ends_out_valid),
@@ -169,11 +186,22 @@ module buffer (
         .count(starts_count)
     );
 
-    stream_fifo_w1127_d32 edits (
+    stream_register_w11 start_at_head (
+        .clk(clk),
+        .rst(rst),
+        .in_valid(starts_out_valid),
+        .in_data(starts_out_data),
+        .out_ready(start_at_head_out_ready),
+        .in_ready(start_at_head_in_ready),
+        .out_valid(start_at_head_out_valid),
+        .out_data(start_at_head_out_data)
+    );
+
+    stream_fifo_w1128_d32 edits (
         .clk(clk),
         .rst(rst),
         .in_valid(edit_stored),
-        .in_data(cat_125),
+        .in_data(cat_198),
         .out_ready(edits_out_ready),
         .in_ready(edits_in_ready),
         .out_valid(edits_out_valid),
@@ -182,9 +210,9 @@ module buffer (
     );
 
     always @(posedge clk) begin
-        if (edit_comes) edits_word <= mux_150;
-        if (go | edit_comes) in_front <= edit_comes ? cat_195[3:0] : (in_front - {3'd0, ~packet});
-        if ((edits_advance == edit_behind_valid) & edits_more) edit_behind <= mux_147;
+        if (edit_comes) edits_word <= edit_is_next ? cat_198 : mux_221;
+        if (or_273) in_front <= mux_276;
+        if (edits_more) edit_behind <= edits_out_valid ? edits_out_data : cat_198;
         if (go) started <= packet;
         even <= ring_even_q;
         odd <= ring_odd_q;
@@ -207,7 +235,7 @@ module buffer (
             frame_done <= 1'd0;
         end else begin
             written <= written + {10'd0, valid};
-            if (go | edit_comes) read_at <= edit_comes ? mux_150[1126:1116] : (packet ? next : read_at);
+            if (or_273) read_at <= mux_279;
             if ((go & packet) & edits_word[65]) freed <= finish ? end_at_head_out_data[30:20] : next;
             seen <= written;
             visible <= seen;
@@ -215,7 +243,7 @@ module buffer (
             if (edits_advance) edits_valid <= edit_behind_valid | edits_more;
             room_q <= used <= 11'h3f8;
             if (valid) frame_begins <= beat[519];
-            edit_behind_valid <= edits_advance ? (edit_behind_valid & and_144) : (edit_behind_valid | edits_more);
+            edit_behind_valid <= ~edits_advance & (edit_behind_valid | edits_more);
             if (go) fresh <= finish;
             edit_taken <= finish;
             frame_done <= frame_read;
@@ -227,7 +255,7 @@ module buffer (
     end
 
     always @(posedge clk) begin
-        if (and_19) ring_even[written[9:1]] <= beat[511:0];
+        if (and_21) ring_even[written[9:1]] <= beat[511:0];
     end
 
     always @(posedge clk) begin
@@ -235,29 +263,31 @@ module buffer (
     end
 
     always @(posedge clk) begin
-        if (and_21) ring_odd[written[9:1]] <= beat[511:0];
+        if (and_23) ring_odd[written[9:1]] <= beat[511:0];
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            end_has_a_slot: assert (or_34);
-            ring_not_overrun: assert (le_87);
-            edit_has_a_slot: assert (or_95);
-            start_has_a_slot: assert (or_101);
-            start_is_there: assert (or_109);
-            edit_behind_only_with_head: assert (or_158);
+            end_has_a_slot: assert (or_36);
+            ring_not_overrun: assert (le_135);
+            edit_has_a_slot: assert (or_143);
+            start_has_a_slot: assert (or_150);
+            start_is_there: assert (or_162);
+            strip_is_that: assert (eq_168);
+            prefix_is_that: assert (eq_171);
+            edit_behind_only_with_head: assert (or_231);
             edit_waits_in_memory: cover (edits_out_valid);
-            reads_what_is_written: assert (or_175);
-            cut_through: cover (and_225);
-            copy_reads_again: cover (and_227);
-            beat_of_the_read_before: cover (and_228);
+            reads_what_is_written: assert (or_248);
+            cut_through: cover (and_302);
+            copy_reads_again: cover (and_304);
+            beat_of_the_read_before: cover (and_305);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, diff_26, or_34, ends_count, edits_word, le_87, or_95, or_101, starts_count, or_109, or_158, or_175, last_count, cat_195, and_225, and_227, and_228, edits_out_valid};
+    wire _unused = &{1'b0, diff_28, or_36, ends_count, edits_word, le_135, or_143, or_150, starts_count, or_162, eq_168, eq_171, cat_190, or_231, or_248, last_count, cat_269, and_302, and_304, and_305, edits_out_valid};
 
 `ifndef SYNTHESIS
     initial begin
@@ -268,12 +298,12 @@ module buffer (
         visible = 11'd0;
         visible_less = 11'h7ff;
         edits_valid = 1'd0;
-        edits_word = 1127'd0;
+        edits_word = 1128'd0;
         in_front = 4'd0;
         room_q = 1'd0;
         frame_begins = 1'd1;
         edit_behind_valid = 1'd0;
-        edit_behind = 1127'd0;
+        edit_behind = 1128'd0;
         fresh = 1'd1;
         started = 1'd0;
         ring_even_q = 512'd0;

@@ -50,7 +50,8 @@ header_prepare.v
 stream_fifo_w39_d128.v
 stream_register_w39.v
 stream_fifo_w11_d128.v
-stream_fifo_w1127_d32.v
+stream_register_w11.v
+stream_fifo_w1128_d32.v
 buffer.v
 patch.v
 prefix.v

@@ -7,6 +7,7 @@
 // bytes, stage 0
 // arrived, stage 0
 // policed, stage 8
+// held, stage 8
 
 `default_nettype none
 
@@ -24,6 +25,7 @@ module header_meter (
     input  wire [21:0] cfg_row,
     input  wire [91:0] cfg_wdata,
     output wire policed,
+    output reg  held,
     output wire [91:0] cfg_rdata
 );
     wire [91:0] lookup_row;
@@ -44,7 +46,6 @@ module header_meter (
     reg  starts_s6;
     reg  starts_s7;
     reg  starts_s8;
-    reg  held;
     reg  asked_s3;
     reg  asked_s4;
     reg  asked_s5;

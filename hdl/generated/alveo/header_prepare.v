@@ -7,6 +7,8 @@
 // out_valid, stage 8
 // out_void, stage 8
 // out_edit: record edit, stage 8: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232], l2_valid [248], strip [256:249], prefix [263:257], tags_out [265:264], vid0 [277:266], vid1 [289:278], tag_kind [293:290], outer_v6 [294], outer_src [422:295], outer_dst [550:423], outer_checksum [566:551], outer_length [582:567], udp_length [598:583], udp_source [614:599], number [646:615], spi [670:647], si [678:671], dst_mac [726:679], src_mac [774:727], v6 [775], src_valid [776], src [904:777], dst_valid [905], dst [1033:906], traffic_class_valid [1034], traffic_class [1042:1035], ip_checksum_valid [1043], ip_checksum [1059:1044], sport_valid [1060], dport_valid [1061], new_port [1077:1062], l4_offset [1084:1078], l4_checksum_valid [1085], l4_checksum_at [1090:1086], l4_checksum [1106:1091]
+// out_strip, stage 8
+// out_prefix, stage 8
 
 `default_nettype none
 
@@ -24,13 +26,16 @@ module header_prepare (
     output wire out_valid,
     output wire out_void,
     output wire [1106:0] out_edit,
+    output reg  [7:0] out_strip,
+    output reg  [6:0] out_prefix,
     output wire [511:0] cfg_rdata
 );
     wire meter_policed;
+    wire meter_held;
     wire [91:0] meter_cfg_rdata;
     wire [75:0] action_row;
     wire [75:0] action_cfg_rdata;
-    reg  [31:0] xor_148_s1;
+    reg  [31:0] xor_149_s1;
     reg  [9:0] client_digest_s2;
     reg  [9:0] client_digest_s3;
     reg  old_neighbour_valid_s1;
@@ -41,9 +46,9 @@ module header_prepare (
     reg  [15:0] old_neighbour_s3;
     wire [16:0] policy_row;
     wire [16:0] policy_cfg_rdata;
-    reg  and_215_s1;
-    reg  and_215_s2;
-    reg  and_215_s3;
+    reg  and_216_s1;
+    reg  and_216_s2;
+    reg  and_216_s3;
     reg  old_epoch_s1;
     reg  old_epoch_s2;
     reg  old_epoch_s3;
@@ -53,12 +58,12 @@ module header_prepare (
     wire [128:0] rewrite_cfg_rdata;
     wire [384:0] encap_row;
     wire [384:0] encap_cfg_rdata;
-    reg  not_240_s1;
-    reg  not_240_s2;
-    reg  not_240_s3;
-    reg  and_263_s1;
-    reg  and_263_s2;
-    reg  and_263_s3;
+    reg  not_241_s1;
+    reg  not_241_s2;
+    reg  not_241_s3;
+    reg  and_264_s1;
+    reg  and_264_s2;
+    reg  and_264_s3;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_sport_s2;
     reg  [15:0] old_sport_s3;
@@ -69,28 +74,28 @@ module header_prepare (
     reg  [7:0] old_traffic_class_s1;
     reg  [7:0] old_traffic_class_s2;
     reg  [7:0] old_traffic_class_s3;
-    reg  [18:0] sum_329_s1;
-    reg  [18:0] sum_365_s1;
-    reg  [18:0] sum_329_s2;
-    reg  [18:0] sum_329_s3;
-    reg  [18:0] sum_365_s2;
-    reg  [18:0] sum_365_s3;
+    reg  [18:0] sum_330_s1;
+    reg  [18:0] sum_366_s1;
+    reg  [18:0] sum_330_s2;
+    reg  [18:0] sum_330_s3;
+    reg  [18:0] sum_366_s2;
+    reg  [18:0] sum_366_s3;
     reg  [21:0] addresses;
-    reg  [15:0] not_385_s1;
-    reg  [15:0] not_385_s2;
-    reg  [15:0] not_385_s3;
-    reg  [16:0] and_395_s4;
-    reg  [15:0] mux_285_s4;
-    reg  or_404_s4;
-    reg  [15:0] not_409_s1;
-    reg  [15:0] not_409_s2;
-    reg  [15:0] not_409_s3;
-    reg  [15:0] not_409_s4;
+    reg  [15:0] not_386_s1;
+    reg  [15:0] not_386_s2;
+    reg  [15:0] not_386_s3;
+    reg  [16:0] and_396_s4;
+    reg  [15:0] mux_286_s4;
+    reg  or_405_s4;
+    reg  [15:0] not_410_s1;
+    reg  [15:0] not_410_s2;
+    reg  [15:0] not_410_s3;
+    reg  [15:0] not_410_s4;
     reg  [21:0] ip_start;
-    reg  [15:0] not_422_s1;
-    reg  [15:0] not_422_s2;
-    reg  [15:0] not_422_s3;
-    reg  [15:0] not_422_s4;
+    reg  [15:0] not_423_s1;
+    reg  [15:0] not_423_s2;
+    reg  [15:0] not_423_s3;
+    reg  [15:0] not_423_s4;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  old_v6_s2;
@@ -99,27 +104,27 @@ module header_prepare (
     reg  old_v6_s5;
     reg  nat_s4;
     reg  nat_s5;
-    reg  [18:0] and_476_s6;
+    reg  [18:0] and_477_s6;
     reg  old_v6_s6;
     reg  rewrite_2_s4;
     reg  rewrite_2_s5;
     reg  rewrite_2_s6;
-    reg  [18:0] and_517_s7;
-    reg  [18:0] and_476_s7;
+    reg  [18:0] and_518_s7;
+    reg  [18:0] and_477_s7;
     reg  [21:0] ip_start_s6;
     reg  [21:0] ip_start_s7;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_start_s6;
     reg  [21:0] l4_start_s7;
     reg  [21:0] l4_sum;
-    reg  eq_256_s1;
-    reg  eq_256_s2;
-    reg  eq_256_s3;
-    reg  eq_256_s4;
-    reg  eq_256_s5;
-    reg  eq_256_s6;
-    reg  eq_256_s7;
-    reg  eq_256_s8;
+    reg  eq_257_s1;
+    reg  eq_257_s2;
+    reg  eq_257_s3;
+    reg  eq_257_s4;
+    reg  eq_257_s5;
+    reg  eq_257_s6;
+    reg  eq_257_s7;
+    reg  eq_257_s8;
     reg  [3:0] header_kind;
     reg  [6:0] bytes_behind_s5;
     reg  [16:0] old_ip_length_s1;
@@ -129,90 +134,90 @@ module header_prepare (
     reg  [16:0] old_ip_length_s5;
     reg  [16:0] behind_ip_s6;
     reg  [326:0] attachment_row_s6;
-    reg  red_643_s6;
-    reg  and_645_s7;
-    reg  red_650_s6;
-    reg  and_652_s7;
-    reg  red_657_s6;
-    reg  and_659_s7;
-    reg  le_584_s5;
-    reg  le_584_s6;
-    reg  le_584_s7;
-    reg  not_240_s4;
-    reg  not_240_s5;
-    reg  not_240_s6;
-    reg  not_240_s7;
-    reg  eq_578_s4;
-    reg  eq_578_s5;
-    reg  [1:0] sum_680_s6;
+    reg  red_647_s6;
+    reg  and_649_s7;
+    reg  red_654_s6;
+    reg  and_656_s7;
+    reg  red_661_s6;
+    reg  and_663_s7;
+    reg  le_588_s5;
+    reg  le_588_s6;
+    reg  le_588_s7;
+    reg  not_241_s4;
+    reg  not_241_s5;
+    reg  not_241_s6;
+    reg  not_241_s7;
+    reg  eq_582_s4;
+    reg  eq_582_s5;
+    reg  [1:0] sum_684_s6;
     reg  [75:0] action_row_s4;
     reg  [75:0] action_row_s5;
     reg  [75:0] action_row_s6;
     reg  [75:0] action_row_s7;
-    reg  and_694_s6;
-    reg  and_694_s7;
+    reg  and_698_s6;
+    reg  and_698_s7;
     reg  [326:0] attachment_row_s7;
-    reg  and_702_s6;
-    reg  and_702_s7;
-    reg  and_721_s5;
-    reg  and_721_s6;
-    reg  and_721_s7;
-    reg  eq_708_s5;
-    reg  eq_708_s6;
-    reg  eq_708_s7;
-    reg  eq_713_s5;
-    reg  eq_713_s6;
-    reg  eq_713_s7;
+    reg  and_706_s6;
+    reg  and_706_s7;
+    reg  and_725_s5;
+    reg  and_725_s6;
+    reg  and_725_s7;
+    reg  eq_712_s5;
+    reg  eq_712_s6;
+    reg  eq_712_s7;
+    reg  eq_717_s5;
+    reg  eq_717_s6;
+    reg  eq_717_s7;
     reg  [6:0] bytes_behind_s6;
-    reg  [6:0] sum_749_s7;
-    reg  [16:0] sum_752_s7;
+    reg  [6:0] sum_753_s7;
+    reg  [16:0] sum_756_s7;
     reg  [16:0] behind_ip_s7;
-    reg  [15:0] xor_783_s1;
-    reg  [15:0] xor_799_s1;
-    reg  [31:0] cat_801_s2;
-    reg  [31:0] cat_801_s3;
-    reg  [31:0] cat_801_s4;
-    reg  [31:0] cat_801_s5;
-    reg  [31:0] cat_801_s6;
-    reg  [15:0] mux_822_s7;
-    reg  [15:0] mux_839_s6;
-    reg  [15:0] mux_839_s7;
+    reg  [15:0] xor_787_s1;
+    reg  [15:0] xor_803_s1;
+    reg  [31:0] cat_805_s2;
+    reg  [31:0] cat_805_s3;
+    reg  [31:0] cat_805_s4;
+    reg  [31:0] cat_805_s5;
+    reg  [31:0] cat_805_s6;
+    reg  [15:0] mux_826_s7;
+    reg  [15:0] mux_843_s6;
+    reg  [15:0] mux_843_s7;
     reg  [15:0] old_dport_2_s1;
     reg  [15:0] old_dport_2_s2;
     reg  [15:0] old_dport_2_s3;
     reg  [15:0] old_sport_2_s1;
     reg  [15:0] old_sport_2_s2;
     reg  [15:0] old_sport_2_s3;
-    reg  or_852_s4;
-    reg  [15:0] mux_851_s4;
+    reg  or_856_s4;
+    reg  [15:0] mux_855_s4;
     reg  [7:0] old_protocol_s1;
     reg  [7:0] old_protocol_s2;
     reg  [7:0] old_protocol_s3;
     reg  [7:0] old_protocol_s4;
-    reg  [15:0] xor_864_s5;
-    reg  [15:0] xor_864_s6;
-    reg  [15:0] xor_864_s7;
-    reg  [15:0] xor_869_s2;
-    reg  [15:0] xor_877_s1;
-    reg  [15:0] xor_877_s2;
-    reg  [7:0] mux_884_s4;
-    reg  [8:0] sum_895_s5;
-    reg  [8:0] sum_895_s6;
-    reg  [16:0] sum_903_s7;
+    reg  [15:0] xor_868_s5;
+    reg  [15:0] xor_868_s6;
+    reg  [15:0] xor_868_s7;
+    reg  [15:0] xor_873_s2;
+    reg  [15:0] xor_881_s1;
+    reg  [15:0] xor_881_s2;
+    reg  [7:0] mux_888_s4;
+    reg  [8:0] sum_899_s5;
+    reg  [8:0] sum_899_s6;
+    reg  [16:0] sum_907_s7;
     reg  [21:0] outer_sum_s8;
-    reg  and_928_s6;
-    reg  and_933_s6;
-    reg  and_938_s6;
-    reg  or_942_s7;
-    reg  and_946_s8;
-    reg  or_964_s1;
-    reg  or_964_s2;
-    reg  or_964_s3;
-    reg  or_964_s4;
-    reg  or_964_s5;
-    reg  or_964_s6;
-    reg  or_964_s7;
-    reg  or_964_s8;
+    reg  and_932_s6;
+    reg  and_937_s6;
+    reg  and_942_s6;
+    reg  or_946_s7;
+    reg  and_950_s8;
+    reg  or_968_s1;
+    reg  or_968_s2;
+    reg  or_968_s3;
+    reg  or_968_s4;
+    reg  or_968_s5;
+    reg  or_968_s6;
+    reg  or_968_s7;
+    reg  or_968_s8;
     reg  [5:0] old_reason_s1;
     reg  [5:0] old_reason_s2;
     reg  [5:0] old_reason_s3;
@@ -220,9 +225,9 @@ module header_prepare (
     reg  [5:0] old_reason_s5;
     reg  [5:0] old_reason_s6;
     reg  [5:0] old_reason_s7;
-    reg  [5:0] or_985_s7;
-    reg  [5:0] mux_996_s8;
-    reg  not_1000_s8;
+    reg  [5:0] or_989_s7;
+    reg  [5:0] mux_1000_s8;
+    reg  not_1004_s8;
     reg  old_class_valid_s1;
     reg  old_class_valid_s2;
     reg  old_class_valid_s3;
@@ -240,26 +245,25 @@ module header_prepare (
     reg  [7:0] old_l3_s6;
     reg  [7:0] old_l3_s7;
     reg  [7:0] old_l3_s8;
-    reg  [6:0] sum_762_s8;
-    reg  not_1037_s1;
-    reg  not_1037_s2;
-    reg  not_1037_s3;
-    reg  or_955_s1;
-    reg  or_955_s2;
-    reg  or_955_s3;
-    reg  [4:0] or_1057_s1;
-    reg  [4:0] or_1057_s2;
-    reg  [4:0] or_1057_s3;
-    reg  [4:0] or_1057_s4;
-    reg  [4:0] or_1057_s5;
-    reg  [4:0] or_1057_s6;
-    reg  [4:0] or_1057_s7;
-    reg  [4:0] or_1057_s8;
-    reg  and_1049_s4;
-    reg  and_1049_s5;
-    reg  and_1049_s6;
-    reg  and_1049_s7;
-    reg  and_1049_s8;
+    reg  not_1041_s1;
+    reg  not_1041_s2;
+    reg  not_1041_s3;
+    reg  or_959_s1;
+    reg  or_959_s2;
+    reg  or_959_s3;
+    reg  [4:0] or_1061_s1;
+    reg  [4:0] or_1061_s2;
+    reg  [4:0] or_1061_s3;
+    reg  [4:0] or_1061_s4;
+    reg  [4:0] or_1061_s5;
+    reg  [4:0] or_1061_s6;
+    reg  [4:0] or_1061_s7;
+    reg  [4:0] or_1061_s8;
+    reg  and_1053_s4;
+    reg  and_1053_s5;
+    reg  and_1053_s6;
+    reg  and_1053_s7;
+    reg  and_1053_s8;
     reg  [6:0] old_l4_offset_s1;
     reg  [6:0] old_l4_offset_s2;
     reg  [6:0] old_l4_offset_s3;
@@ -272,25 +276,25 @@ module header_prepare (
     reg  [15:0] new_port_s6;
     reg  [15:0] new_port_s7;
     reg  [15:0] new_port_s8;
-    reg  eq_276_s4;
-    reg  eq_276_s5;
-    reg  eq_276_s6;
-    reg  eq_276_s7;
-    reg  eq_276_s8;
-    reg  eq_274_s4;
-    reg  eq_274_s5;
-    reg  eq_274_s6;
-    reg  eq_274_s7;
-    reg  eq_274_s8;
-    reg  and_1042_s4;
-    reg  and_1042_s5;
-    reg  and_1042_s6;
-    reg  and_1042_s7;
-    reg  and_1042_s8;
-    reg  [7:0] mux_884_s5;
-    reg  [7:0] mux_884_s6;
-    reg  [7:0] mux_884_s7;
-    reg  [7:0] mux_884_s8;
+    reg  eq_277_s4;
+    reg  eq_277_s5;
+    reg  eq_277_s6;
+    reg  eq_277_s7;
+    reg  eq_277_s8;
+    reg  eq_275_s4;
+    reg  eq_275_s5;
+    reg  eq_275_s6;
+    reg  eq_275_s7;
+    reg  eq_275_s8;
+    reg  and_1046_s4;
+    reg  and_1046_s5;
+    reg  and_1046_s6;
+    reg  and_1046_s7;
+    reg  and_1046_s8;
+    reg  [7:0] mux_888_s5;
+    reg  [7:0] mux_888_s6;
+    reg  [7:0] mux_888_s7;
+    reg  [7:0] mux_888_s8;
     reg  dscp_valid_s4;
     reg  dscp_valid_s5;
     reg  dscp_valid_s6;
@@ -311,24 +315,24 @@ module header_prepare (
     reg  [135:0] cat_21_s6;
     reg  [135:0] cat_21_s7;
     reg  [135:0] cat_21_s8;
-    reg  [7:0] diff_759_s4;
-    reg  [7:0] diff_759_s5;
-    reg  [7:0] diff_759_s6;
-    reg  [7:0] diff_759_s7;
-    reg  [7:0] diff_759_s8;
+    reg  [7:0] diff_763_s4;
+    reg  [7:0] diff_763_s5;
+    reg  [7:0] diff_763_s6;
+    reg  [7:0] diff_763_s7;
+    reg  [7:0] diff_763_s8;
     reg  [384:0] encap_row_s8;
-    reg  [31:0] sum_757_s8;
+    reg  [31:0] sum_761_s8;
     reg  [15:0] udp_source_s8;
     reg  [16:0] behind_ip_s8;
-    reg  [15:0] mux_765_s8;
+    reg  [15:0] mux_769_s8;
     reg  [3:0] header_kind_s5;
     reg  [3:0] header_kind_s6;
     reg  [3:0] header_kind_s7;
     reg  [3:0] header_kind_s8;
-    reg  [11:0] mux_706_s8;
-    reg  [11:0] mux_699_s8;
-    reg  [1:0] sum_680_s7;
-    reg  [1:0] sum_680_s8;
+    reg  [11:0] mux_710_s8;
+    reg  [11:0] mux_703_s8;
+    reg  [1:0] sum_684_s7;
+    reg  [1:0] sum_684_s8;
     reg  [15:0] flow_out_s8;
     reg  [15:0] flow_in_s3;
     reg  [15:0] flow_in_s4;
@@ -336,20 +340,20 @@ module header_prepare (
     reg  [15:0] flow_in_s6;
     reg  [15:0] flow_in_s7;
     reg  [15:0] flow_in_s8;
-    reg  [9:0] and_1022_s6;
-    reg  [9:0] and_1022_s7;
-    reg  [9:0] and_1022_s8;
-    reg  [15:0] and_1019_s6;
-    reg  [15:0] and_1019_s7;
-    reg  [15:0] and_1019_s8;
-    reg  [21:0] and_1016_s1;
-    reg  [21:0] and_1016_s2;
-    reg  [21:0] and_1016_s3;
-    reg  [21:0] and_1016_s4;
-    reg  [21:0] and_1016_s5;
-    reg  [21:0] and_1016_s6;
-    reg  [21:0] and_1016_s7;
-    reg  [21:0] and_1016_s8;
+    reg  [9:0] and_1026_s6;
+    reg  [9:0] and_1026_s7;
+    reg  [9:0] and_1026_s8;
+    reg  [15:0] and_1023_s6;
+    reg  [15:0] and_1023_s7;
+    reg  [15:0] and_1023_s8;
+    reg  [21:0] and_1020_s1;
+    reg  [21:0] and_1020_s2;
+    reg  [21:0] and_1020_s3;
+    reg  [21:0] and_1020_s4;
+    reg  [21:0] and_1020_s5;
+    reg  [21:0] and_1020_s6;
+    reg  [21:0] and_1020_s7;
+    reg  [21:0] and_1020_s8;
     reg  [3:0] old_port_s1;
     reg  [3:0] old_port_s2;
     reg  [3:0] old_port_s3;
@@ -358,22 +362,22 @@ module header_prepare (
     reg  [3:0] old_port_s6;
     reg  [3:0] old_port_s7;
     reg  [3:0] old_port_s8;
-    reg  not_966_s1;
-    reg  not_966_s2;
-    reg  not_966_s3;
-    reg  not_966_s4;
-    reg  not_966_s5;
-    reg  not_966_s6;
-    reg  not_966_s7;
-    reg  not_966_s8;
-    reg  red_1201_s1;
-    reg  red_1201_s2;
-    reg  red_1201_s3;
-    reg  red_1201_s4;
-    reg  red_1201_s5;
-    reg  red_1201_s6;
-    reg  red_1201_s7;
-    reg  red_1201_s8;
+    reg  not_970_s1;
+    reg  not_970_s2;
+    reg  not_970_s3;
+    reg  not_970_s4;
+    reg  not_970_s5;
+    reg  not_970_s6;
+    reg  not_970_s7;
+    reg  not_970_s8;
+    reg  follows_s1;
+    reg  follows_s2;
+    reg  follows_s3;
+    reg  follows_s4;
+    reg  follows_s5;
+    reg  follows_s6;
+    reg  follows_s7;
+    reg  follows_s8;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -382,6 +386,13 @@ module header_prepare (
     reg  in_valid_s6;
     reg  in_valid_s7;
     reg  in_valid_s8;
+    reg  [7:0] old_l3_2_s1;
+    reg  [7:0] old_l3_2_s2;
+    reg  [7:0] old_l3_2_s3;
+    reg  [7:0] old_l3_2_s4;
+    reg  [7:0] old_l3_2_s5;
+    reg  [7:0] old_l3_2_s6;
+    reg  [7:0] old_l3_2_s7;
     wire old_rule_valid = in_verdict[151];
     wire old_v6 = in_verdict[212];
     wire [135:0] cat_21 = {
@@ -405,42 +416,42 @@ module header_prepare (
     wire and_30 = in_valid & ~(|in_number);
     wire [16:0] old_ip_length = in_verdict[229:213];
     wire [127:0] client = in_verdict[124] ? in_verdict[504:377] : in_verdict[376:249];
-    wire [135:0] cat_49 = {7'd0, {client, old_v6}};
-    wire [31:0] cat_146 = {
-        ^(cat_49 & 136'h8fc8e57b1c379612ef13a98c0caa668f7a),
-        ^(cat_49 & 136'h47e472bd8e1bcb097789d4c606553347bd),
-        ^(cat_49 & 136'h23f2395ec70de584bbc4ea63032a99a3de),
-        ^(cat_49 & 136'h11f91caf6386f2c25de2753181954cd1ef),
-        ^(cat_49 & 136'h8fc8e57b1c379612ef13a98c0caa668f7),
-        ^(cat_49 & 136'h47e472bd8e1bcb097789d4c606553347b),
-        ^(cat_49 & 136'h8df7c6eef047484aa4afe72a3c98cf1547),
-        ^(cat_49 & 136'h46fbe3777823a4255257f3951e4c678aa3),
-        ^(cat_49 & 136'hacb514c0a026440046385046838c554a2b),
-        ^(cat_49 & 136'hd9926f1b4c24b412cc0f81af4d6c4c2a6f),
-        ^(cat_49 & 136'he301d2f6ba25cc1b8914695baa1c409a4d),
-        ^(cat_49 & 136'hfe480c004125701f2b999d21d9a446c25c),
-        ^(cat_49 & 136'h7f2406002092b80f95ccce90ecd223612e),
-        ^(cat_49 & 136'hb05ae67b0c7eca1525f5cec47ac3773fed),
-        ^(cat_49 & 136'hd7e596469a08f3187de94eee31cbdd108c),
-        ^(cat_49 & 136'h6bf2cb234d04798c3ef4a77718e5ee8846),
-        ^(cat_49 & 136'h35f96591a6823cc61f7a53bb8c72f74423),
-        ^(cat_49 & 136'h1afcb2c8d3411e630fbd29ddc6397ba211),
-        ^(cat_49 & 136'h82b6bc1f7597192368cd3d62efb6db5e72),
-        ^(cat_49 & 136'hce93bb74a6fc1a835b75373d7b710b2043),
-        ^(cat_49 & 136'he88138c14f499b5342a93212b112e31f5b),
-        ^(cat_49 & 136'h74409c60a7a4cda9a15499095889718fad),
-        ^(cat_49 & 136'hb5e8ab4b4fe5f0c63fb9e508a0eede48ac),
-        ^(cat_49 & 136'hd53cb0debbc56e71f0cf5b085cdd09ab2c),
-        ^(cat_49 & 136'h6a9e586f5de2b738f867ad842e6e84d596),
-        ^(cat_49 & 136'hba87c94cb2c6cd8e93207f4e1b9d24e5b1),
-        ^(cat_49 & 136'hd28b01dd4554f0d5a683962b0164f4fda2),
-        ^(cat_49 & 136'he68d6595be9dee783c5262998c181cf1ab),
-        ^(cat_49 & 136'hfc8e57b1c379612ef13a98c0caa668f7af),
-        ^(cat_49 & 136'h7e472bd8e1bcb097789d4c606553347bd7),
-        ^(cat_49 & 136'h3f2395ec70de584bbc4ea63032a99a3deb),
-        ^(cat_49 & 136'h1f91caf6386f2c25de2753181954cd1ef5)
+    wire [135:0] cat_50 = {7'd0, {client, old_v6}};
+    wire [31:0] cat_147 = {
+        ^(cat_50 & 136'h8fc8e57b1c379612ef13a98c0caa668f7a),
+        ^(cat_50 & 136'h47e472bd8e1bcb097789d4c606553347bd),
+        ^(cat_50 & 136'h23f2395ec70de584bbc4ea63032a99a3de),
+        ^(cat_50 & 136'h11f91caf6386f2c25de2753181954cd1ef),
+        ^(cat_50 & 136'h8fc8e57b1c379612ef13a98c0caa668f7),
+        ^(cat_50 & 136'h47e472bd8e1bcb097789d4c606553347b),
+        ^(cat_50 & 136'h8df7c6eef047484aa4afe72a3c98cf1547),
+        ^(cat_50 & 136'h46fbe3777823a4255257f3951e4c678aa3),
+        ^(cat_50 & 136'hacb514c0a026440046385046838c554a2b),
+        ^(cat_50 & 136'hd9926f1b4c24b412cc0f81af4d6c4c2a6f),
+        ^(cat_50 & 136'he301d2f6ba25cc1b8914695baa1c409a4d),
+        ^(cat_50 & 136'hfe480c004125701f2b999d21d9a446c25c),
+        ^(cat_50 & 136'h7f2406002092b80f95ccce90ecd223612e),
+        ^(cat_50 & 136'hb05ae67b0c7eca1525f5cec47ac3773fed),
+        ^(cat_50 & 136'hd7e596469a08f3187de94eee31cbdd108c),
+        ^(cat_50 & 136'h6bf2cb234d04798c3ef4a77718e5ee8846),
+        ^(cat_50 & 136'h35f96591a6823cc61f7a53bb8c72f74423),
+        ^(cat_50 & 136'h1afcb2c8d3411e630fbd29ddc6397ba211),
+        ^(cat_50 & 136'h82b6bc1f7597192368cd3d62efb6db5e72),
+        ^(cat_50 & 136'hce93bb74a6fc1a835b75373d7b710b2043),
+        ^(cat_50 & 136'he88138c14f499b5342a93212b112e31f5b),
+        ^(cat_50 & 136'h74409c60a7a4cda9a15499095889718fad),
+        ^(cat_50 & 136'hb5e8ab4b4fe5f0c63fb9e508a0eede48ac),
+        ^(cat_50 & 136'hd53cb0debbc56e71f0cf5b085cdd09ab2c),
+        ^(cat_50 & 136'h6a9e586f5de2b738f867ad842e6e84d596),
+        ^(cat_50 & 136'hba87c94cb2c6cd8e93207f4e1b9d24e5b1),
+        ^(cat_50 & 136'hd28b01dd4554f0d5a683962b0164f4fda2),
+        ^(cat_50 & 136'he68d6595be9dee783c5262998c181cf1ab),
+        ^(cat_50 & 136'hfc8e57b1c379612ef13a98c0caa668f7af),
+        ^(cat_50 & 136'h7e472bd8e1bcb097789d4c606553347bd7),
+        ^(cat_50 & 136'h3f2395ec70de584bbc4ea63032a99a3deb),
+        ^(cat_50 & 136'h1f91caf6386f2c25de2753181954cd1ef5)
     };
-    wire [9:0] client_digest = xor_148_s1[9:0];
+    wire [9:0] client_digest = xor_149_s1[9:0];
     wire [9:0] bucket = {
         client_digest_s3[9] & (4'd9 < action_row[19:16]),
         client_digest_s3[8] & (4'd8 < action_row[19:16]),
@@ -455,96 +466,96 @@ module header_prepare (
     };
     wire old_neighbour_valid = in_verdict[168];
     wire [15:0] old_neighbour = in_verdict[184:169];
-    wire [15:0] mux_209 = (action_row[20] & old_neighbour_valid_s3) ? old_neighbour_s3 : (action_row[15:0] + {6'd0, bucket});
-    wire policy_2 = policy_row[0] & and_215_s3;
+    wire [15:0] mux_210 = (action_row[20] & old_neighbour_valid_s3) ? old_neighbour_s3 : (action_row[15:0] + {6'd0, bucket});
+    wire policy_2 = policy_row[0] & and_216_s3;
     wire old_epoch = in_verdict[68];
-    wire [16:0] cat_227 = {policy_2 ? policy_row[16:1] : mux_209, old_epoch_s3};
-    wire not_240 = ~exception;
-    wire nat = (action_row[21] & not_240_s3) & ~policy_2;
-    wire rewrite_2 = action_row[22] & not_240_s3;
-    wire dscp_valid = action_row[57] & not_240_s3;
+    wire [16:0] cat_228 = {policy_2 ? policy_row[16:1] : mux_210, old_epoch_s3};
+    wire not_241 = ~exception;
+    wire nat = (action_row[21] & not_241_s3) & ~policy_2;
+    wire rewrite_2 = action_row[22] & not_241_s3;
+    wire dscp_valid = action_row[57] & not_241_s3;
     wire [2:0] old_l4 = in_verdict[240:238];
-    wire eq_254 = old_l4 == 3'd1;
-    wire eq_256 = old_l4 == 3'd2;
-    wire eq_258 = old_l4 == 3'd4;
-    wire [1:0] and_272 = {2{and_263_s3 & (|action_row[56:41])}} & action_row[40:39];
-    wire eq_274 = and_272 == 2'd1;
-    wire eq_276 = and_272 == 2'd2;
+    wire eq_255 = old_l4 == 3'd1;
+    wire eq_257 = old_l4 == 3'd2;
+    wire eq_259 = old_l4 == 3'd4;
+    wire [1:0] and_273 = {2{and_264_s3 & (|action_row[56:41])}} & action_row[40:39];
+    wire eq_275 = and_273 == 2'd1;
+    wire eq_277 = and_273 == 2'd2;
     wire [15:0] old_sport = in_verdict[520:505];
     wire [15:0] old_dport = in_verdict[536:521];
-    wire [15:0] mux_285 = eq_274 ? old_sport_s3 : old_dport_s3;
+    wire [15:0] mux_286 = eq_275 ? old_sport_s3 : old_dport_s3;
     wire [7:0] old_traffic_class = in_verdict[544:537];
-    wire [7:0] cat_294 = {action_row[63:58], old_traffic_class_s3[1:0]};
-    wire [127:0] not_295 = ~in_verdict[376:249];
-    wire [95:0] and_298 = {96{old_v6}} & not_295[127:32];
-    wire [18:0] sum_325 = ({3'd0, not_295[15:0]} + {3'd0, not_295[31:16]}) + ({3'd0, and_298[15:0]} + {3'd0, and_298[31:16]});
-    wire [18:0] sum_328 = ({3'd0, and_298[47:32]} + {3'd0, and_298[63:48]}) + ({3'd0, and_298[79:64]} + {3'd0, and_298[95:80]});
-    wire [127:0] not_331 = ~in_verdict[504:377];
-    wire [95:0] and_334 = {96{old_v6}} & not_331[127:32];
-    wire [18:0] sum_361 = ({3'd0, not_331[15:0]} + {3'd0, not_331[31:16]}) + ({3'd0, and_334[15:0]} + {3'd0, and_334[31:16]});
-    wire [18:0] sum_364 = ({3'd0, and_334[47:32]} + {3'd0, and_334[63:48]}) + ({3'd0, and_334[79:64]} + {3'd0, and_334[95:80]});
+    wire [7:0] cat_295 = {action_row[63:58], old_traffic_class_s3[1:0]};
+    wire [127:0] not_296 = ~in_verdict[376:249];
+    wire [95:0] and_299 = {96{old_v6}} & not_296[127:32];
+    wire [18:0] sum_326 = ({3'd0, not_296[15:0]} + {3'd0, not_296[31:16]}) + ({3'd0, and_299[15:0]} + {3'd0, and_299[31:16]});
+    wire [18:0] sum_329 = ({3'd0, and_299[47:32]} + {3'd0, and_299[63:48]}) + ({3'd0, and_299[79:64]} + {3'd0, and_299[95:80]});
+    wire [127:0] not_332 = ~in_verdict[504:377];
+    wire [95:0] and_335 = {96{old_v6}} & not_332[127:32];
+    wire [18:0] sum_362 = ({3'd0, not_332[15:0]} + {3'd0, not_332[31:16]}) + ({3'd0, and_335[15:0]} + {3'd0, and_335[31:16]});
+    wire [18:0] sum_365 = ({3'd0, and_335[47:32]} + {3'd0, and_335[63:48]}) + ({3'd0, and_335[79:64]} + {3'd0, and_335[95:80]});
     wire [15:0] old_ip_checksum = in_verdict[560:545];
     wire [15:0] old_l4_checksum = in_verdict[576:561];
-    wire [21:0] sum_432 = ({6'd0, not_422_s4} + addresses) + {5'd0, {17{or_404_s4}} & ({1'd0, ~mux_285_s4} + {1'd0, new_port})};
-    wire [95:0] and_441 = {96{old_v6_s5}} & attachment_row[268:173];
-    wire [18:0] sum_468 = ({3'd0, attachment_row[156:141]} + {3'd0, attachment_row[172:157]}) + ({3'd0, and_441[15:0]} + {3'd0, and_441[31:16]});
-    wire [18:0] sum_471 = ({3'd0, and_441[47:32]} + {3'd0, and_441[63:48]}) + ({3'd0, and_441[79:64]} + {3'd0, and_441[95:80]});
-    wire [95:0] and_481 = {96{old_v6_s6}} & rewrite_row[128:33];
-    wire [18:0] sum_508 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_481[15:0]} + {3'd0, and_481[31:16]});
-    wire [18:0] sum_511 = ({3'd0, and_481[47:32]} + {3'd0, and_481[63:48]}) + ({3'd0, and_481[79:64]} + {3'd0, and_481[95:80]});
-    wire [21:0] sum_524 = {3'd0, and_476_s7} + {3'd0, and_517_s7};
-    wire [16:0] sum_539 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_552 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] not_558 = ~(sum_552[15:0] + {15'd0, sum_552[16]});
-    wire [3:0] and_576 = {4{not_240_s3 & ~policy_2}} & action_row[67:64];
-    wire eq_578 = and_576 == 4'd1;
-    wire le_584 = 4'd5 <= header_kind;
-    wire [6:0] or_623 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
-    wire [6:0] or_624 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
-    wire [6:0] bytes_behind = or_623 | or_624;
+    wire [21:0] sum_433 = ({6'd0, not_423_s4} + addresses) + {5'd0, {17{or_405_s4}} & ({1'd0, ~mux_286_s4} + {1'd0, new_port})};
+    wire [95:0] and_442 = {96{old_v6_s5}} & attachment_row[268:173];
+    wire [18:0] sum_469 = ({3'd0, attachment_row[156:141]} + {3'd0, attachment_row[172:157]}) + ({3'd0, and_442[15:0]} + {3'd0, and_442[31:16]});
+    wire [18:0] sum_472 = ({3'd0, and_442[47:32]} + {3'd0, and_442[63:48]}) + ({3'd0, and_442[79:64]} + {3'd0, and_442[95:80]});
+    wire [95:0] and_482 = {96{old_v6_s6}} & rewrite_row[128:33];
+    wire [18:0] sum_509 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_482[15:0]} + {3'd0, and_482[31:16]});
+    wire [18:0] sum_512 = ({3'd0, and_482[47:32]} + {3'd0, and_482[63:48]}) + ({3'd0, and_482[79:64]} + {3'd0, and_482[95:80]});
+    wire [21:0] sum_525 = {3'd0, and_477_s7} + {3'd0, and_518_s7};
+    wire [16:0] sum_540 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_553 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] or_575 = ~(sum_553[15:0] + {15'd0, sum_553[16]}) | {16{eq_257_s8 & ((&sum_553[15:1]) & (sum_553[0] ^ sum_553[16]))}};
+    wire [3:0] and_580 = {4{not_241_s3 & ~policy_2}} & action_row[67:64];
+    wire eq_582 = and_580 == 4'd1;
+    wire le_588 = 4'd5 <= header_kind;
+    wire [6:0] or_627 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
+    wire [6:0] or_628 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
+    wire [6:0] bytes_behind = or_627 | or_628;
     wire [16:0] behind_ip = old_ip_length_s5 + {10'd0, bytes_behind_s5};
-    wire [16:0] cat_638 = {3'd0, attachment_row[282:269]};
-    wire [16:0] cat_641 = {3'd0, attachment_row_s6[282:269]};
-    wire and_671 = (le_584_s7 ? (encap_row[0] ? and_659_s7 : and_652_s7) : and_645_s7) & not_240_s7;
-    wire [11:0] sum_691 = encap_row[284:273] + {4'd0, action_row_s7[75:68]};
-    wire [31:0] or_738 = (({32{eq_708_s7}} & {12'd0, encap_row[304:285]}) | ({32{eq_713_s7}} & encap_row[360:329])) | ({32{and_721_s7}} & {8'd0, encap_row[328:305]});
-    wire [15:0] xor_783 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
-    wire [15:0] xor_799 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
-    wire [31:0] cat_801 = {xor_783_s1, xor_799_s1};
-    wire [15:0] xor_814 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
-    wire [15:0] xor_834 = (attachment_row[156:141] ^ attachment_row[172:157]) ^ (attachment_row[188:173] ^ attachment_row[204:189]);
-    wire [15:0] xor_835 = (attachment_row[220:205] ^ attachment_row[236:221]) ^ (attachment_row[252:237] ^ attachment_row[268:253]);
+    wire [16:0] cat_642 = {3'd0, attachment_row[282:269]};
+    wire [16:0] cat_645 = {3'd0, attachment_row_s6[282:269]};
+    wire and_675 = (le_588_s7 ? (encap_row[0] ? and_663_s7 : and_656_s7) : and_649_s7) & not_241_s7;
+    wire [11:0] sum_695 = encap_row[284:273] + {4'd0, action_row_s7[75:68]};
+    wire [31:0] or_742 = (({32{eq_712_s7}} & {12'd0, encap_row[304:285]}) | ({32{eq_717_s7}} & encap_row[360:329])) | ({32{and_725_s7}} & {8'd0, encap_row[328:305]});
+    wire [15:0] xor_787 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
+    wire [15:0] xor_803 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
+    wire [31:0] cat_805 = {xor_787_s1, xor_803_s1};
+    wire [15:0] xor_818 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
+    wire [15:0] xor_838 = (attachment_row[156:141] ^ attachment_row[172:157]) ^ (attachment_row[188:173] ^ attachment_row[204:189]);
+    wire [15:0] xor_839 = (attachment_row[220:205] ^ attachment_row[236:221]) ^ (attachment_row[252:237] ^ attachment_row[268:253]);
     wire [15:0] old_dport_2 = old_dport;
     wire [15:0] old_sport_2 = old_sport;
     wire [7:0] old_protocol = in_verdict[237:230];
-    wire [15:0] flow_out = (mux_822_s7 ^ mux_839_s7) ^ xor_864_s7;
+    wire [15:0] flow_out = (mux_826_s7 ^ mux_843_s7) ^ xor_868_s7;
     wire [15:0] old_sport_3 = old_sport;
     wire [15:0] old_dport_3 = old_dport;
     wire [7:0] old_protocol_2 = old_protocol;
-    wire [15:0] flow_in = xor_869_s2 ^ xor_877_s2;
+    wire [15:0] flow_in = xor_873_s2 ^ xor_881_s2;
     wire [15:0] udp_source = {2'd3, flow_out[13:0]};
-    wire [16:0] sum_886 = behind_ip_s6 + 17'h14;
-    wire [21:0] outer_sum = {5'd0, sum_903_s7} + {6'd0, encap_row[272:257]};
-    wire [16:0] sum_918 = {1'd0, outer_sum_s8[15:0]} + {11'd0, outer_sum_s8[21:16]};
-    wire unsent = and_671 | or_942_s7;
-    wire and_949 = and_946_s8 & ~meter_policed;
-    wire or_950 = nat | rewrite_2;
+    wire [16:0] sum_890 = behind_ip_s6 + 17'h14;
+    wire [21:0] outer_sum = {5'd0, sum_907_s7} + {6'd0, encap_row[272:257]};
+    wire [16:0] sum_922 = {1'd0, outer_sum_s8[15:0]} + {11'd0, outer_sum_s8[21:16]};
+    wire unsent = and_675 | or_946_s7;
+    wire and_953 = and_950_s8 & ~meter_policed;
+    wire or_954 = nat | rewrite_2;
     wire old_udp_no_checksum = in_verdict[248];
     wire [3:0] old_port = in_verdict[67:64];
     wire old_class_valid = in_verdict[103];
     wire [7:0] old_l3 = in_verdict[211:204];
     wire [6:0] old_l4_offset = in_verdict[247:241];
     assign out_edit = {
-        (eq_256_s8 & ~(|not_558)) ? 16'hffff : not_558,
-        or_1057_s8,
-        and_1049_s8,
+        or_575,
+        or_1061_s8,
+        and_1053_s8,
         old_l4_offset_s8,
         new_port_s8,
-        eq_276_s8,
-        eq_274_s8,
-        ~(sum_539[15:0] + {15'd0, sum_539[16]}),
-        and_1042_s8,
-        mux_884_s8,
+        eq_277_s8,
+        eq_275_s8,
+        ~(sum_540[15:0] + {15'd0, sum_540[16]}),
+        and_1046_s8,
+        mux_888_s8,
         dscp_valid_s8,
         attachment_row_s8[268:141],
         nat_s8,
@@ -553,53 +564,55 @@ module header_prepare (
         cat_21_s8[133],
         attachment_row_s8[139:92],
         attachment_row_s8[91:44],
-        diff_759_s8,
+        diff_763_s8,
         encap_row_s8[384:361],
-        sum_757_s8,
+        sum_761_s8,
         udp_source_s8,
         behind_ip_s8[15:0],
-        mux_765_s8,
-        ~(sum_918[15:0] + {15'd0, sum_918[16]}),
+        mux_769_s8,
+        ~(sum_922[15:0] + {15'd0, sum_922[16]}),
         encap_row_s8[256:129],
         encap_row_s8[128:1],
         encap_row_s8[0],
         header_kind_s8,
-        mux_706_s8,
-        mux_699_s8,
-        sum_680_s8,
-        {7{and_949}} & sum_762_s8,
-        {8{and_949}} & old_l3_s8,
-        and_949,
+        mux_710_s8,
+        mux_703_s8,
+        sum_684_s8,
+        {7{and_953}} & out_prefix,
+        {8{and_953}} & old_l3_s8,
+        and_953,
         flow_out_s8,
         flow_in_s8,
         cat_21_s8[135],
         cat_21_s8[134],
         attachment_row_s8[310:295],
-        and_1022_s8,
-        and_1019_s8,
-        and_1016_s8,
+        and_1026_s8,
+        and_1023_s8,
+        and_1020_s8,
         cat_21_s8[132:117],
         cat_21_s8[116],
         cat_21_s8[115:113],
         cat_21_s8[112],
         cat_21_s8[111:92],
-        old_class_valid_s8 & (not_1000_s8 | meter_policed),
+        old_class_valid_s8 & (not_1004_s8 | meter_policed),
         cat_21_s8[91:76],
         cat_21_s8[75],
         cat_21_s8[74:65],
         cat_21_s8[64],
-        meter_policed ? 6'h18 : mux_996_s8,
-        and_949 ? attachment_row_s8[7:4] : 4'd8,
+        meter_policed ? 6'h18 : mux_1000_s8,
+        and_953 ? attachment_row_s8[7:4] : 4'd8,
         old_port_s8,
-        or_964_s8 | meter_policed,
-        not_966_s8,
+        or_968_s8 | meter_policed,
+        not_970_s8,
         cat_21_s8[63:0]
     };
-    wire voided = meter_policed & red_1201_s8;
+    wire follows = |in_number;
+    wire voided = meter_held & follows_s8;
     assign out_valid = in_valid_s8 & ~voided;
     assign out_void = in_valid_s8 & voided;
-    wire [511:0] or_1237 = ({436'd0, action_cfg_rdata} | {495'd0, policy_cfg_rdata}) | ({185'd0, attachment_cfg_rdata} | {383'd0, rewrite_cfg_rdata});
-    assign cfg_rdata = or_1237 | ({127'd0, encap_cfg_rdata} | {420'd0, meter_cfg_rdata});
+    wire [7:0] old_l3_2 = old_l3;
+    wire [511:0] or_1250 = ({436'd0, action_cfg_rdata} | {495'd0, policy_cfg_rdata}) | ({185'd0, attachment_cfg_rdata} | {383'd0, rewrite_cfg_rdata});
+    assign cfg_rdata = or_1250 | ({127'd0, encap_cfg_rdata} | {420'd0, meter_cfg_rdata});
 
     header_meter meter (
         .clk(clk),
@@ -615,6 +628,7 @@ module header_prepare (
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[91:0]),
         .policed(meter_policed),
+        .held(meter_held),
         .cfg_rdata(meter_cfg_rdata)
     );
 
@@ -647,7 +661,7 @@ module header_prepare (
     table_attachment attachment (
         .clk(clk),
         .rst(rst),
-        .index(cat_227[14:0]),
+        .index(cat_228[14:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -684,7 +698,7 @@ module header_prepare (
     );
 
     always @(posedge clk) begin
-        xor_148_s1 <= cat_146 ^ 32'hdaeda3e9;
+        xor_149_s1 <= cat_147 ^ 32'hdaeda3e9;
         client_digest_s2 <= client_digest;
         client_digest_s3 <= client_digest_s2;
         old_neighbour_valid_s1 <= old_neighbour_valid;
@@ -693,51 +707,51 @@ module header_prepare (
         old_neighbour_s1 <= old_neighbour;
         old_neighbour_s2 <= old_neighbour_s1;
         old_neighbour_s3 <= old_neighbour_s2;
-        and_215_s1 <= old_rule_valid & ~(|in_number);
-        and_215_s2 <= and_215_s1;
-        and_215_s3 <= and_215_s2;
+        and_216_s1 <= old_rule_valid & ~(|in_number);
+        and_216_s2 <= and_216_s1;
+        and_216_s3 <= and_216_s2;
         old_epoch_s1 <= old_epoch;
         old_epoch_s2 <= old_epoch_s1;
         old_epoch_s3 <= old_epoch_s2;
-        not_240_s1 <= not_240;
-        not_240_s2 <= not_240_s1;
-        not_240_s3 <= not_240_s2;
-        and_263_s1 <= not_240 & ((eq_254 | eq_256) | (old_l4 == 3'd3));
-        and_263_s2 <= and_263_s1;
-        and_263_s3 <= and_263_s2;
+        not_241_s1 <= not_241;
+        not_241_s2 <= not_241_s1;
+        not_241_s3 <= not_241_s2;
+        and_264_s1 <= not_241 & ((eq_255 | eq_257) | (old_l4 == 3'd3));
+        and_264_s2 <= and_264_s1;
+        and_264_s3 <= and_264_s2;
         old_sport_s1 <= old_sport;
         old_sport_s2 <= old_sport_s1;
         old_sport_s3 <= old_sport_s2;
         old_dport_s1 <= old_dport;
         old_dport_s2 <= old_dport_s1;
         old_dport_s3 <= old_dport_s2;
-        new_port <= mux_285 + action_row[56:41];
+        new_port <= mux_286 + action_row[56:41];
         old_traffic_class_s1 <= old_traffic_class;
         old_traffic_class_s2 <= old_traffic_class_s1;
         old_traffic_class_s3 <= old_traffic_class_s2;
-        sum_329_s1 <= sum_325 + sum_328;
-        sum_365_s1 <= sum_361 + sum_364;
-        sum_329_s2 <= sum_329_s1;
-        sum_329_s3 <= sum_329_s2;
-        sum_365_s2 <= sum_365_s1;
-        sum_365_s3 <= sum_365_s2;
-        addresses <= {3'd0, {19{rewrite_2}} & sum_329_s3} + {3'd0, {19{nat}} & sum_365_s3};
-        not_385_s1 <= ~{8'd0, old_traffic_class};
-        not_385_s2 <= not_385_s1;
-        not_385_s3 <= not_385_s2;
-        and_395_s4 <= {17{dscp_valid}} & ({1'd0, not_385_s3} + {1'd0, {8'd0, cat_294}});
-        mux_285_s4 <= mux_285;
-        or_404_s4 <= eq_274 | eq_276;
-        not_409_s1 <= ~old_ip_checksum;
-        not_409_s2 <= not_409_s1;
-        not_409_s3 <= not_409_s2;
-        not_409_s4 <= not_409_s3;
-        ip_start <= ({6'd0, not_409_s4} + addresses) + {5'd0, and_395_s4};
-        not_422_s1 <= ~old_l4_checksum;
-        not_422_s2 <= not_422_s1;
-        not_422_s3 <= not_422_s2;
-        not_422_s4 <= not_422_s3;
-        l4_start <= sum_432;
+        sum_330_s1 <= sum_326 + sum_329;
+        sum_366_s1 <= sum_362 + sum_365;
+        sum_330_s2 <= sum_330_s1;
+        sum_330_s3 <= sum_330_s2;
+        sum_366_s2 <= sum_366_s1;
+        sum_366_s3 <= sum_366_s2;
+        addresses <= {3'd0, {19{rewrite_2}} & sum_330_s3} + {3'd0, {19{nat}} & sum_366_s3};
+        not_386_s1 <= ~{8'd0, old_traffic_class};
+        not_386_s2 <= not_386_s1;
+        not_386_s3 <= not_386_s2;
+        and_396_s4 <= {17{dscp_valid}} & ({1'd0, not_386_s3} + {1'd0, {8'd0, cat_295}});
+        mux_286_s4 <= mux_286;
+        or_405_s4 <= eq_275 | eq_277;
+        not_410_s1 <= ~old_ip_checksum;
+        not_410_s2 <= not_410_s1;
+        not_410_s3 <= not_410_s2;
+        not_410_s4 <= not_410_s3;
+        ip_start <= ({6'd0, not_410_s4} + addresses) + {5'd0, and_396_s4};
+        not_423_s1 <= ~old_l4_checksum;
+        not_423_s2 <= not_423_s1;
+        not_423_s3 <= not_423_s2;
+        not_423_s4 <= not_423_s3;
+        l4_start <= sum_433;
         old_v6_s1 <= old_v6;
         old_v6_s2 <= old_v6_s1;
         old_v6_s3 <= old_v6_s2;
@@ -745,28 +759,28 @@ module header_prepare (
         old_v6_s5 <= old_v6_s4;
         nat_s4 <= nat;
         nat_s5 <= nat_s4;
-        and_476_s6 <= {19{nat_s5}} & (sum_468 + sum_471);
+        and_477_s6 <= {19{nat_s5}} & (sum_469 + sum_472);
         old_v6_s6 <= old_v6_s5;
         rewrite_2_s4 <= rewrite_2;
         rewrite_2_s5 <= rewrite_2_s4;
         rewrite_2_s6 <= rewrite_2_s5;
-        and_517_s7 <= {19{rewrite_2_s6}} & (sum_508 + sum_511);
-        and_476_s7 <= and_476_s6;
+        and_518_s7 <= {19{rewrite_2_s6}} & (sum_509 + sum_512);
+        and_477_s7 <= and_477_s6;
         ip_start_s6 <= ip_start;
         ip_start_s7 <= ip_start_s6;
-        ip_sum <= ip_start_s7 + sum_524;
+        ip_sum <= ip_start_s7 + sum_525;
         l4_start_s6 <= l4_start;
         l4_start_s7 <= l4_start_s6;
-        l4_sum <= l4_start_s7 + sum_524;
-        eq_256_s1 <= eq_256;
-        eq_256_s2 <= eq_256_s1;
-        eq_256_s3 <= eq_256_s2;
-        eq_256_s4 <= eq_256_s3;
-        eq_256_s5 <= eq_256_s4;
-        eq_256_s6 <= eq_256_s5;
-        eq_256_s7 <= eq_256_s6;
-        eq_256_s8 <= eq_256_s7;
-        header_kind <= {4{~eq_578}} & and_576;
+        l4_sum <= l4_start_s7 + sum_525;
+        eq_257_s1 <= eq_257;
+        eq_257_s2 <= eq_257_s1;
+        eq_257_s3 <= eq_257_s2;
+        eq_257_s4 <= eq_257_s3;
+        eq_257_s5 <= eq_257_s4;
+        eq_257_s6 <= eq_257_s5;
+        eq_257_s7 <= eq_257_s6;
+        eq_257_s8 <= eq_257_s7;
+        header_kind <= {4{~eq_582}} & and_580;
         bytes_behind_s5 <= bytes_behind;
         old_ip_length_s1 <= old_ip_length;
         old_ip_length_s2 <= old_ip_length_s1;
@@ -775,90 +789,90 @@ module header_prepare (
         old_ip_length_s5 <= old_ip_length_s4;
         behind_ip_s6 <= behind_ip;
         attachment_row_s6 <= attachment_row;
-        red_643_s6 <= |cat_638;
-        and_645_s7 <= (cat_641 < behind_ip_s6) & red_643_s6;
-        red_650_s6 <= |cat_638;
-        and_652_s7 <= (cat_641 < (behind_ip_s6 + 17'h14)) & red_650_s6;
-        red_657_s6 <= |cat_638;
-        and_659_s7 <= (cat_641 < (behind_ip_s6 + 17'h28)) & red_657_s6;
-        le_584_s5 <= le_584;
-        le_584_s6 <= le_584_s5;
-        le_584_s7 <= le_584_s6;
-        not_240_s4 <= not_240_s3;
-        not_240_s5 <= not_240_s4;
-        not_240_s6 <= not_240_s5;
-        not_240_s7 <= not_240_s6;
-        eq_578_s4 <= eq_578;
-        eq_578_s5 <= eq_578_s4;
-        sum_680_s6 <= attachment_row[19:18] + {1'd0, eq_578_s5 & ~attachment_row[19]};
+        red_647_s6 <= |cat_642;
+        and_649_s7 <= (cat_645 < behind_ip_s6) & red_647_s6;
+        red_654_s6 <= |cat_642;
+        and_656_s7 <= (cat_645 < (behind_ip_s6 + 17'h14)) & red_654_s6;
+        red_661_s6 <= |cat_642;
+        and_663_s7 <= (cat_645 < (behind_ip_s6 + 17'h28)) & red_661_s6;
+        le_588_s5 <= le_588;
+        le_588_s6 <= le_588_s5;
+        le_588_s7 <= le_588_s6;
+        not_241_s4 <= not_241_s3;
+        not_241_s5 <= not_241_s4;
+        not_241_s6 <= not_241_s5;
+        not_241_s7 <= not_241_s6;
+        eq_582_s4 <= eq_582;
+        eq_582_s5 <= eq_582_s4;
+        sum_684_s6 <= attachment_row[19:18] + {1'd0, eq_582_s5 & ~attachment_row[19]};
         action_row_s4 <= action_row;
         action_row_s5 <= action_row_s4;
         action_row_s6 <= action_row_s5;
         action_row_s7 <= action_row_s6;
-        and_694_s6 <= eq_578_s5 & (attachment_row[19:18] == 2'd0);
-        and_694_s7 <= and_694_s6;
+        and_698_s6 <= eq_582_s5 & (attachment_row[19:18] == 2'd0);
+        and_698_s7 <= and_698_s6;
         attachment_row_s7 <= attachment_row_s6;
-        and_702_s6 <= eq_578_s5 & (attachment_row[19:18] == 2'd1);
-        and_702_s7 <= and_702_s6;
-        and_721_s5 <= le_584 & ~(header_kind == 4'd8);
-        and_721_s6 <= and_721_s5;
-        and_721_s7 <= and_721_s6;
-        eq_708_s5 <= header_kind == 4'd2;
-        eq_708_s6 <= eq_708_s5;
-        eq_708_s7 <= eq_708_s6;
-        eq_713_s5 <= header_kind == 4'd8;
-        eq_713_s6 <= eq_713_s5;
-        eq_713_s7 <= eq_713_s6;
+        and_706_s6 <= eq_582_s5 & (attachment_row[19:18] == 2'd1);
+        and_706_s7 <= and_706_s6;
+        and_725_s5 <= le_588 & ~(header_kind == 4'd8);
+        and_725_s6 <= and_725_s5;
+        and_725_s7 <= and_725_s6;
+        eq_712_s5 <= header_kind == 4'd2;
+        eq_712_s6 <= eq_712_s5;
+        eq_712_s7 <= eq_712_s6;
+        eq_717_s5 <= header_kind == 4'd8;
+        eq_717_s6 <= eq_717_s5;
+        eq_717_s7 <= eq_717_s6;
         bytes_behind_s6 <= bytes_behind_s5;
-        sum_749_s7 <= (7'he + {3'd0, {sum_680_s6, 2'd0}}) + bytes_behind_s6;
-        sum_752_s7 <= behind_ip_s6 + 17'h14;
+        sum_753_s7 <= (7'he + {3'd0, {sum_684_s6, 2'd0}}) + bytes_behind_s6;
+        sum_756_s7 <= behind_ip_s6 + 17'h14;
         behind_ip_s7 <= behind_ip_s6;
-        xor_783_s1 <= xor_783;
-        xor_799_s1 <= xor_799;
-        cat_801_s2 <= cat_801;
-        cat_801_s3 <= cat_801_s2;
-        cat_801_s4 <= cat_801_s3;
-        cat_801_s5 <= cat_801_s4;
-        cat_801_s6 <= cat_801_s5;
-        mux_822_s7 <= rewrite_2_s6 ? xor_814 : cat_801_s6[31:16];
-        mux_839_s6 <= nat_s5 ? (xor_834 ^ xor_835) : cat_801_s5[15:0];
-        mux_839_s7 <= mux_839_s6;
+        xor_787_s1 <= xor_787;
+        xor_803_s1 <= xor_803;
+        cat_805_s2 <= cat_805;
+        cat_805_s3 <= cat_805_s2;
+        cat_805_s4 <= cat_805_s3;
+        cat_805_s5 <= cat_805_s4;
+        cat_805_s6 <= cat_805_s5;
+        mux_826_s7 <= rewrite_2_s6 ? xor_818 : cat_805_s6[31:16];
+        mux_843_s6 <= nat_s5 ? (xor_838 ^ xor_839) : cat_805_s5[15:0];
+        mux_843_s7 <= mux_843_s6;
         old_dport_2_s1 <= old_dport_2;
         old_dport_2_s2 <= old_dport_2_s1;
         old_dport_2_s3 <= old_dport_2_s2;
         old_sport_2_s1 <= old_sport_2;
         old_sport_2_s2 <= old_sport_2_s1;
         old_sport_2_s3 <= old_sport_2_s2;
-        or_852_s4 <= eq_274 | eq_276;
-        mux_851_s4 <= eq_274 ? old_dport_2_s3 : old_sport_2_s3;
+        or_856_s4 <= eq_275 | eq_277;
+        mux_855_s4 <= eq_275 ? old_dport_2_s3 : old_sport_2_s3;
         old_protocol_s1 <= old_protocol;
         old_protocol_s2 <= old_protocol_s1;
         old_protocol_s3 <= old_protocol_s2;
         old_protocol_s4 <= old_protocol_s3;
-        xor_864_s5 <= ((or_852_s4 ? new_port : mux_285_s4) ^ mux_851_s4) ^ {8'd0, old_protocol_s4};
-        xor_864_s6 <= xor_864_s5;
-        xor_864_s7 <= xor_864_s6;
-        xor_869_s2 <= cat_801[31:16] ^ cat_801[15:0];
-        xor_877_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
-        xor_877_s2 <= xor_877_s1;
-        mux_884_s4 <= dscp_valid ? cat_294 : old_traffic_class_s3;
-        sum_895_s5 <= {1'd0, mux_884_s4} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
-        sum_895_s6 <= sum_895_s5;
-        sum_903_s7 <= {1'd0, sum_886[15:0]} + {8'd0, sum_895_s6};
+        xor_868_s5 <= ((or_856_s4 ? new_port : mux_286_s4) ^ mux_855_s4) ^ {8'd0, old_protocol_s4};
+        xor_868_s6 <= xor_868_s5;
+        xor_868_s7 <= xor_868_s6;
+        xor_873_s2 <= cat_805[31:16] ^ cat_805[15:0];
+        xor_881_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
+        xor_881_s2 <= xor_881_s1;
+        mux_888_s4 <= dscp_valid ? cat_295 : old_traffic_class_s3;
+        sum_899_s5 <= {1'd0, mux_888_s4} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
+        sum_899_s6 <= sum_899_s5;
+        sum_907_s7 <= {1'd0, sum_890[15:0]} + {8'd0, sum_899_s6};
         outer_sum_s8 <= outer_sum;
-        and_928_s6 <= (attachment_row[3:1] == 3'd1) & not_240_s5;
-        and_933_s6 <= (attachment_row[3:1] == 3'd2) & not_240_s5;
-        and_938_s6 <= (attachment_row[3:1] == 3'd3) & not_240_s5;
-        or_942_s7 <= (and_928_s6 | and_933_s6) | and_938_s6;
-        and_946_s8 <= not_240_s7 & ~unsent;
-        or_964_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
-        or_964_s2 <= or_964_s1;
-        or_964_s3 <= or_964_s2;
-        or_964_s4 <= or_964_s3;
-        or_964_s5 <= or_964_s4;
-        or_964_s6 <= or_964_s5;
-        or_964_s7 <= or_964_s6;
-        or_964_s8 <= or_964_s7;
+        and_932_s6 <= (attachment_row[3:1] == 3'd1) & not_241_s5;
+        and_937_s6 <= (attachment_row[3:1] == 3'd2) & not_241_s5;
+        and_942_s6 <= (attachment_row[3:1] == 3'd3) & not_241_s5;
+        or_946_s7 <= (and_932_s6 | and_937_s6) | and_942_s6;
+        and_950_s8 <= not_241_s7 & ~unsent;
+        or_968_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        or_968_s2 <= or_968_s1;
+        or_968_s3 <= or_968_s2;
+        or_968_s4 <= or_968_s3;
+        or_968_s5 <= or_968_s4;
+        or_968_s6 <= or_968_s5;
+        or_968_s7 <= or_968_s6;
+        or_968_s8 <= or_968_s7;
         old_reason_s1 <= old_reason;
         old_reason_s2 <= old_reason_s1;
         old_reason_s3 <= old_reason_s2;
@@ -866,9 +880,9 @@ module header_prepare (
         old_reason_s5 <= old_reason_s4;
         old_reason_s6 <= old_reason_s5;
         old_reason_s7 <= old_reason_s6;
-        or_985_s7 <= (({6{and_928_s6}} & 6'h1d) | ({6{and_933_s6}} & 6'h1e)) | ({6{and_938_s6}} & 6'h1f);
-        mux_996_s8 <= or_942_s7 ? or_985_s7 : (and_671 ? 6'h19 : old_reason_s7);
-        not_1000_s8 <= ~unsent;
+        or_989_s7 <= (({6{and_932_s6}} & 6'h1d) | ({6{and_937_s6}} & 6'h1e)) | ({6{and_942_s6}} & 6'h1f);
+        mux_1000_s8 <= or_946_s7 ? or_989_s7 : (and_675 ? 6'h19 : old_reason_s7);
+        not_1004_s8 <= ~unsent;
         old_class_valid_s1 <= old_class_valid;
         old_class_valid_s2 <= old_class_valid_s1;
         old_class_valid_s3 <= old_class_valid_s2;
@@ -886,26 +900,26 @@ module header_prepare (
         old_l3_s6 <= old_l3_s5;
         old_l3_s7 <= old_l3_s6;
         old_l3_s8 <= old_l3_s7;
-        sum_762_s8 <= sum_749_s7 + ({7{le_584_s7}} & (encap_row[0] ? 7'h28 : 7'h14));
-        not_1037_s1 <= ~old_v6;
-        not_1037_s2 <= not_1037_s1;
-        not_1037_s3 <= not_1037_s2;
-        or_955_s1 <= (eq_254 | eq_258) | (eq_256 & ~old_udp_no_checksum);
-        or_955_s2 <= or_955_s1;
-        or_955_s3 <= or_955_s2;
-        or_1057_s1 <= (({5{eq_254}} & 5'h10) | ({5{eq_256}} & 5'd6)) | ({5{eq_258}} & 5'd2);
-        or_1057_s2 <= or_1057_s1;
-        or_1057_s3 <= or_1057_s2;
-        or_1057_s4 <= or_1057_s3;
-        or_1057_s5 <= or_1057_s4;
-        or_1057_s6 <= or_1057_s5;
-        or_1057_s7 <= or_1057_s6;
-        or_1057_s8 <= or_1057_s7;
-        and_1049_s4 <= or_955_s3 & ((or_950 | eq_274) | eq_276);
-        and_1049_s5 <= and_1049_s4;
-        and_1049_s6 <= and_1049_s5;
-        and_1049_s7 <= and_1049_s6;
-        and_1049_s8 <= and_1049_s7;
+        out_prefix <= sum_753_s7 + ({7{le_588_s7}} & (encap_row[0] ? 7'h28 : 7'h14));
+        not_1041_s1 <= ~old_v6;
+        not_1041_s2 <= not_1041_s1;
+        not_1041_s3 <= not_1041_s2;
+        or_959_s1 <= (eq_255 | eq_259) | (eq_257 & ~old_udp_no_checksum);
+        or_959_s2 <= or_959_s1;
+        or_959_s3 <= or_959_s2;
+        or_1061_s1 <= (({5{eq_255}} & 5'h10) | ({5{eq_257}} & 5'd6)) | ({5{eq_259}} & 5'd2);
+        or_1061_s2 <= or_1061_s1;
+        or_1061_s3 <= or_1061_s2;
+        or_1061_s4 <= or_1061_s3;
+        or_1061_s5 <= or_1061_s4;
+        or_1061_s6 <= or_1061_s5;
+        or_1061_s7 <= or_1061_s6;
+        or_1061_s8 <= or_1061_s7;
+        and_1053_s4 <= or_959_s3 & ((or_954 | eq_275) | eq_277);
+        and_1053_s5 <= and_1053_s4;
+        and_1053_s6 <= and_1053_s5;
+        and_1053_s7 <= and_1053_s6;
+        and_1053_s8 <= and_1053_s7;
         old_l4_offset_s1 <= old_l4_offset;
         old_l4_offset_s2 <= old_l4_offset_s1;
         old_l4_offset_s3 <= old_l4_offset_s2;
@@ -918,25 +932,25 @@ module header_prepare (
         new_port_s6 <= new_port_s5;
         new_port_s7 <= new_port_s6;
         new_port_s8 <= new_port_s7;
-        eq_276_s4 <= eq_276;
-        eq_276_s5 <= eq_276_s4;
-        eq_276_s6 <= eq_276_s5;
-        eq_276_s7 <= eq_276_s6;
-        eq_276_s8 <= eq_276_s7;
-        eq_274_s4 <= eq_274;
-        eq_274_s5 <= eq_274_s4;
-        eq_274_s6 <= eq_274_s5;
-        eq_274_s7 <= eq_274_s6;
-        eq_274_s8 <= eq_274_s7;
-        and_1042_s4 <= not_1037_s3 & (or_950 | dscp_valid);
-        and_1042_s5 <= and_1042_s4;
-        and_1042_s6 <= and_1042_s5;
-        and_1042_s7 <= and_1042_s6;
-        and_1042_s8 <= and_1042_s7;
-        mux_884_s5 <= mux_884_s4;
-        mux_884_s6 <= mux_884_s5;
-        mux_884_s7 <= mux_884_s6;
-        mux_884_s8 <= mux_884_s7;
+        eq_277_s4 <= eq_277;
+        eq_277_s5 <= eq_277_s4;
+        eq_277_s6 <= eq_277_s5;
+        eq_277_s7 <= eq_277_s6;
+        eq_277_s8 <= eq_277_s7;
+        eq_275_s4 <= eq_275;
+        eq_275_s5 <= eq_275_s4;
+        eq_275_s6 <= eq_275_s5;
+        eq_275_s7 <= eq_275_s6;
+        eq_275_s8 <= eq_275_s7;
+        and_1046_s4 <= not_1041_s3 & (or_954 | dscp_valid);
+        and_1046_s5 <= and_1046_s4;
+        and_1046_s6 <= and_1046_s5;
+        and_1046_s7 <= and_1046_s6;
+        and_1046_s8 <= and_1046_s7;
+        mux_888_s5 <= mux_888_s4;
+        mux_888_s6 <= mux_888_s5;
+        mux_888_s7 <= mux_888_s6;
+        mux_888_s8 <= mux_888_s7;
         dscp_valid_s4 <= dscp_valid;
         dscp_valid_s5 <= dscp_valid_s4;
         dscp_valid_s6 <= dscp_valid_s5;
@@ -957,24 +971,24 @@ module header_prepare (
         cat_21_s6 <= cat_21_s5;
         cat_21_s7 <= cat_21_s6;
         cat_21_s8 <= cat_21_s7;
-        diff_759_s4 <= 8'd0 - action_row[75:68];
-        diff_759_s5 <= diff_759_s4;
-        diff_759_s6 <= diff_759_s5;
-        diff_759_s7 <= diff_759_s6;
-        diff_759_s8 <= diff_759_s7;
+        diff_763_s4 <= 8'd0 - action_row[75:68];
+        diff_763_s5 <= diff_763_s4;
+        diff_763_s6 <= diff_763_s5;
+        diff_763_s7 <= diff_763_s6;
+        diff_763_s8 <= diff_763_s7;
         encap_row_s8 <= encap_row;
-        sum_757_s8 <= or_738 + {24'd0, action_row_s7[75:68]};
+        sum_761_s8 <= or_742 + {24'd0, action_row_s7[75:68]};
         udp_source_s8 <= udp_source;
         behind_ip_s8 <= behind_ip_s7;
-        mux_765_s8 <= encap_row[0] ? behind_ip_s7[15:0] : sum_752_s7[15:0];
+        mux_769_s8 <= encap_row[0] ? behind_ip_s7[15:0] : sum_756_s7[15:0];
         header_kind_s5 <= header_kind;
         header_kind_s6 <= header_kind_s5;
         header_kind_s7 <= header_kind_s6;
         header_kind_s8 <= header_kind_s7;
-        mux_706_s8 <= and_702_s7 ? sum_691 : attachment_row_s7[43:32];
-        mux_699_s8 <= and_694_s7 ? sum_691 : attachment_row_s7[31:20];
-        sum_680_s7 <= sum_680_s6;
-        sum_680_s8 <= sum_680_s7;
+        mux_710_s8 <= and_706_s7 ? sum_695 : attachment_row_s7[43:32];
+        mux_703_s8 <= and_698_s7 ? sum_695 : attachment_row_s7[31:20];
+        sum_684_s7 <= sum_684_s6;
+        sum_684_s8 <= sum_684_s7;
         flow_out_s8 <= flow_out;
         flow_in_s3 <= flow_in;
         flow_in_s4 <= flow_in_s3;
@@ -982,20 +996,20 @@ module header_prepare (
         flow_in_s6 <= flow_in_s5;
         flow_in_s7 <= flow_in_s6;
         flow_in_s8 <= flow_in_s7;
-        and_1022_s6 <= {10{not_240_s5}} & attachment_row[17:8];
-        and_1022_s7 <= and_1022_s6;
-        and_1022_s8 <= and_1022_s7;
-        and_1019_s6 <= {16{not_240_s5}} & attachment_row[326:311];
-        and_1019_s7 <= and_1019_s6;
-        and_1019_s8 <= and_1019_s7;
-        and_1016_s1 <= {22{not_240}} & sum_27;
-        and_1016_s2 <= and_1016_s1;
-        and_1016_s3 <= and_1016_s2;
-        and_1016_s4 <= and_1016_s3;
-        and_1016_s5 <= and_1016_s4;
-        and_1016_s6 <= and_1016_s5;
-        and_1016_s7 <= and_1016_s6;
-        and_1016_s8 <= and_1016_s7;
+        and_1026_s6 <= {10{not_241_s5}} & attachment_row[17:8];
+        and_1026_s7 <= and_1026_s6;
+        and_1026_s8 <= and_1026_s7;
+        and_1023_s6 <= {16{not_241_s5}} & attachment_row[326:311];
+        and_1023_s7 <= and_1023_s6;
+        and_1023_s8 <= and_1023_s7;
+        and_1020_s1 <= {22{not_241}} & sum_27;
+        and_1020_s2 <= and_1020_s1;
+        and_1020_s3 <= and_1020_s2;
+        and_1020_s4 <= and_1020_s3;
+        and_1020_s5 <= and_1020_s4;
+        and_1020_s6 <= and_1020_s5;
+        and_1020_s7 <= and_1020_s6;
+        and_1020_s8 <= and_1020_s7;
         old_port_s1 <= old_port;
         old_port_s2 <= old_port_s1;
         old_port_s3 <= old_port_s2;
@@ -1004,22 +1018,30 @@ module header_prepare (
         old_port_s6 <= old_port_s5;
         old_port_s7 <= old_port_s6;
         old_port_s8 <= old_port_s7;
-        not_966_s1 <= ~(|in_number);
-        not_966_s2 <= not_966_s1;
-        not_966_s3 <= not_966_s2;
-        not_966_s4 <= not_966_s3;
-        not_966_s5 <= not_966_s4;
-        not_966_s6 <= not_966_s5;
-        not_966_s7 <= not_966_s6;
-        not_966_s8 <= not_966_s7;
-        red_1201_s1 <= |in_number;
-        red_1201_s2 <= red_1201_s1;
-        red_1201_s3 <= red_1201_s2;
-        red_1201_s4 <= red_1201_s3;
-        red_1201_s5 <= red_1201_s4;
-        red_1201_s6 <= red_1201_s5;
-        red_1201_s7 <= red_1201_s6;
-        red_1201_s8 <= red_1201_s7;
+        not_970_s1 <= ~(|in_number);
+        not_970_s2 <= not_970_s1;
+        not_970_s3 <= not_970_s2;
+        not_970_s4 <= not_970_s3;
+        not_970_s5 <= not_970_s4;
+        not_970_s6 <= not_970_s5;
+        not_970_s7 <= not_970_s6;
+        not_970_s8 <= not_970_s7;
+        follows_s1 <= follows;
+        follows_s2 <= follows_s1;
+        follows_s3 <= follows_s2;
+        follows_s4 <= follows_s3;
+        follows_s5 <= follows_s4;
+        follows_s6 <= follows_s5;
+        follows_s7 <= follows_s6;
+        follows_s8 <= follows_s7;
+        old_l3_2_s1 <= old_l3_2;
+        old_l3_2_s2 <= old_l3_2_s1;
+        old_l3_2_s3 <= old_l3_2_s2;
+        old_l3_2_s4 <= old_l3_2_s3;
+        old_l3_2_s5 <= old_l3_2_s4;
+        old_l3_2_s6 <= old_l3_2_s5;
+        old_l3_2_s7 <= old_l3_2_s6;
+        out_strip <= old_l3_2_s7;
     end
 
     always @(posedge clk) begin
@@ -1045,11 +1067,11 @@ module header_prepare (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, xor_148_s1, cat_227, action_row_s7, sum_752_s7, cat_801_s6, sum_886, attachment_row_s8, rewrite_row_s8, encap_row_s8, behind_ip_s8};
+    wire _unused = &{1'b0, cfg_wdata, xor_149_s1, cat_228, action_row_s7, sum_756_s7, cat_805_s6, sum_890, attachment_row_s8, rewrite_row_s8, encap_row_s8, behind_ip_s8};
 
 `ifndef SYNTHESIS
     initial begin
-        xor_148_s1 = 32'd0;
+        xor_149_s1 = 32'd0;
         client_digest_s2 = 10'd0;
         client_digest_s3 = 10'd0;
         old_neighbour_valid_s1 = 1'd0;
@@ -1058,18 +1080,18 @@ module header_prepare (
         old_neighbour_s1 = 16'd0;
         old_neighbour_s2 = 16'd0;
         old_neighbour_s3 = 16'd0;
-        and_215_s1 = 1'd0;
-        and_215_s2 = 1'd0;
-        and_215_s3 = 1'd0;
+        and_216_s1 = 1'd0;
+        and_216_s2 = 1'd0;
+        and_216_s3 = 1'd0;
         old_epoch_s1 = 1'd0;
         old_epoch_s2 = 1'd0;
         old_epoch_s3 = 1'd0;
-        not_240_s1 = 1'd0;
-        not_240_s2 = 1'd0;
-        not_240_s3 = 1'd0;
-        and_263_s1 = 1'd0;
-        and_263_s2 = 1'd0;
-        and_263_s3 = 1'd0;
+        not_241_s1 = 1'd0;
+        not_241_s2 = 1'd0;
+        not_241_s3 = 1'd0;
+        and_264_s1 = 1'd0;
+        and_264_s2 = 1'd0;
+        and_264_s3 = 1'd0;
         old_sport_s1 = 16'd0;
         old_sport_s2 = 16'd0;
         old_sport_s3 = 16'd0;
@@ -1080,28 +1102,28 @@ module header_prepare (
         old_traffic_class_s1 = 8'd0;
         old_traffic_class_s2 = 8'd0;
         old_traffic_class_s3 = 8'd0;
-        sum_329_s1 = 19'd0;
-        sum_365_s1 = 19'd0;
-        sum_329_s2 = 19'd0;
-        sum_329_s3 = 19'd0;
-        sum_365_s2 = 19'd0;
-        sum_365_s3 = 19'd0;
+        sum_330_s1 = 19'd0;
+        sum_366_s1 = 19'd0;
+        sum_330_s2 = 19'd0;
+        sum_330_s3 = 19'd0;
+        sum_366_s2 = 19'd0;
+        sum_366_s3 = 19'd0;
         addresses = 22'd0;
-        not_385_s1 = 16'd0;
-        not_385_s2 = 16'd0;
-        not_385_s3 = 16'd0;
-        and_395_s4 = 17'd0;
-        mux_285_s4 = 16'd0;
-        or_404_s4 = 1'd0;
-        not_409_s1 = 16'd0;
-        not_409_s2 = 16'd0;
-        not_409_s3 = 16'd0;
-        not_409_s4 = 16'd0;
+        not_386_s1 = 16'd0;
+        not_386_s2 = 16'd0;
+        not_386_s3 = 16'd0;
+        and_396_s4 = 17'd0;
+        mux_286_s4 = 16'd0;
+        or_405_s4 = 1'd0;
+        not_410_s1 = 16'd0;
+        not_410_s2 = 16'd0;
+        not_410_s3 = 16'd0;
+        not_410_s4 = 16'd0;
         ip_start = 22'd0;
-        not_422_s1 = 16'd0;
-        not_422_s2 = 16'd0;
-        not_422_s3 = 16'd0;
-        not_422_s4 = 16'd0;
+        not_423_s1 = 16'd0;
+        not_423_s2 = 16'd0;
+        not_423_s3 = 16'd0;
+        not_423_s4 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         old_v6_s2 = 1'd0;
@@ -1110,27 +1132,27 @@ module header_prepare (
         old_v6_s5 = 1'd0;
         nat_s4 = 1'd0;
         nat_s5 = 1'd0;
-        and_476_s6 = 19'd0;
+        and_477_s6 = 19'd0;
         old_v6_s6 = 1'd0;
         rewrite_2_s4 = 1'd0;
         rewrite_2_s5 = 1'd0;
         rewrite_2_s6 = 1'd0;
-        and_517_s7 = 19'd0;
-        and_476_s7 = 19'd0;
+        and_518_s7 = 19'd0;
+        and_477_s7 = 19'd0;
         ip_start_s6 = 22'd0;
         ip_start_s7 = 22'd0;
         ip_sum = 22'd0;
         l4_start_s6 = 22'd0;
         l4_start_s7 = 22'd0;
         l4_sum = 22'd0;
-        eq_256_s1 = 1'd0;
-        eq_256_s2 = 1'd0;
-        eq_256_s3 = 1'd0;
-        eq_256_s4 = 1'd0;
-        eq_256_s5 = 1'd0;
-        eq_256_s6 = 1'd0;
-        eq_256_s7 = 1'd0;
-        eq_256_s8 = 1'd0;
+        eq_257_s1 = 1'd0;
+        eq_257_s2 = 1'd0;
+        eq_257_s3 = 1'd0;
+        eq_257_s4 = 1'd0;
+        eq_257_s5 = 1'd0;
+        eq_257_s6 = 1'd0;
+        eq_257_s7 = 1'd0;
+        eq_257_s8 = 1'd0;
         header_kind = 4'd0;
         bytes_behind_s5 = 7'd0;
         old_ip_length_s1 = 17'd0;
@@ -1140,90 +1162,90 @@ module header_prepare (
         old_ip_length_s5 = 17'd0;
         behind_ip_s6 = 17'd0;
         attachment_row_s6 = 327'd0;
-        red_643_s6 = 1'd0;
-        and_645_s7 = 1'd0;
-        red_650_s6 = 1'd0;
-        and_652_s7 = 1'd0;
-        red_657_s6 = 1'd0;
-        and_659_s7 = 1'd0;
-        le_584_s5 = 1'd0;
-        le_584_s6 = 1'd0;
-        le_584_s7 = 1'd0;
-        not_240_s4 = 1'd0;
-        not_240_s5 = 1'd0;
-        not_240_s6 = 1'd0;
-        not_240_s7 = 1'd0;
-        eq_578_s4 = 1'd0;
-        eq_578_s5 = 1'd0;
-        sum_680_s6 = 2'd0;
+        red_647_s6 = 1'd0;
+        and_649_s7 = 1'd0;
+        red_654_s6 = 1'd0;
+        and_656_s7 = 1'd0;
+        red_661_s6 = 1'd0;
+        and_663_s7 = 1'd0;
+        le_588_s5 = 1'd0;
+        le_588_s6 = 1'd0;
+        le_588_s7 = 1'd0;
+        not_241_s4 = 1'd0;
+        not_241_s5 = 1'd0;
+        not_241_s6 = 1'd0;
+        not_241_s7 = 1'd0;
+        eq_582_s4 = 1'd0;
+        eq_582_s5 = 1'd0;
+        sum_684_s6 = 2'd0;
         action_row_s4 = 76'd0;
         action_row_s5 = 76'd0;
         action_row_s6 = 76'd0;
         action_row_s7 = 76'd0;
-        and_694_s6 = 1'd0;
-        and_694_s7 = 1'd0;
+        and_698_s6 = 1'd0;
+        and_698_s7 = 1'd0;
         attachment_row_s7 = 327'd0;
-        and_702_s6 = 1'd0;
-        and_702_s7 = 1'd0;
-        and_721_s5 = 1'd0;
-        and_721_s6 = 1'd0;
-        and_721_s7 = 1'd0;
-        eq_708_s5 = 1'd0;
-        eq_708_s6 = 1'd0;
-        eq_708_s7 = 1'd0;
-        eq_713_s5 = 1'd0;
-        eq_713_s6 = 1'd0;
-        eq_713_s7 = 1'd0;
+        and_706_s6 = 1'd0;
+        and_706_s7 = 1'd0;
+        and_725_s5 = 1'd0;
+        and_725_s6 = 1'd0;
+        and_725_s7 = 1'd0;
+        eq_712_s5 = 1'd0;
+        eq_712_s6 = 1'd0;
+        eq_712_s7 = 1'd0;
+        eq_717_s5 = 1'd0;
+        eq_717_s6 = 1'd0;
+        eq_717_s7 = 1'd0;
         bytes_behind_s6 = 7'd0;
-        sum_749_s7 = 7'd0;
-        sum_752_s7 = 17'd0;
+        sum_753_s7 = 7'd0;
+        sum_756_s7 = 17'd0;
         behind_ip_s7 = 17'd0;
-        xor_783_s1 = 16'd0;
-        xor_799_s1 = 16'd0;
-        cat_801_s2 = 32'd0;
-        cat_801_s3 = 32'd0;
-        cat_801_s4 = 32'd0;
-        cat_801_s5 = 32'd0;
-        cat_801_s6 = 32'd0;
-        mux_822_s7 = 16'd0;
-        mux_839_s6 = 16'd0;
-        mux_839_s7 = 16'd0;
+        xor_787_s1 = 16'd0;
+        xor_803_s1 = 16'd0;
+        cat_805_s2 = 32'd0;
+        cat_805_s3 = 32'd0;
+        cat_805_s4 = 32'd0;
+        cat_805_s5 = 32'd0;
+        cat_805_s6 = 32'd0;
+        mux_826_s7 = 16'd0;
+        mux_843_s6 = 16'd0;
+        mux_843_s7 = 16'd0;
         old_dport_2_s1 = 16'd0;
         old_dport_2_s2 = 16'd0;
         old_dport_2_s3 = 16'd0;
         old_sport_2_s1 = 16'd0;
         old_sport_2_s2 = 16'd0;
         old_sport_2_s3 = 16'd0;
-        or_852_s4 = 1'd0;
-        mux_851_s4 = 16'd0;
+        or_856_s4 = 1'd0;
+        mux_855_s4 = 16'd0;
         old_protocol_s1 = 8'd0;
         old_protocol_s2 = 8'd0;
         old_protocol_s3 = 8'd0;
         old_protocol_s4 = 8'd0;
-        xor_864_s5 = 16'd0;
-        xor_864_s6 = 16'd0;
-        xor_864_s7 = 16'd0;
-        xor_869_s2 = 16'd0;
-        xor_877_s1 = 16'd0;
-        xor_877_s2 = 16'd0;
-        mux_884_s4 = 8'd0;
-        sum_895_s5 = 9'd0;
-        sum_895_s6 = 9'd0;
-        sum_903_s7 = 17'd0;
+        xor_868_s5 = 16'd0;
+        xor_868_s6 = 16'd0;
+        xor_868_s7 = 16'd0;
+        xor_873_s2 = 16'd0;
+        xor_881_s1 = 16'd0;
+        xor_881_s2 = 16'd0;
+        mux_888_s4 = 8'd0;
+        sum_899_s5 = 9'd0;
+        sum_899_s6 = 9'd0;
+        sum_907_s7 = 17'd0;
         outer_sum_s8 = 22'd0;
-        and_928_s6 = 1'd0;
-        and_933_s6 = 1'd0;
-        and_938_s6 = 1'd0;
-        or_942_s7 = 1'd0;
-        and_946_s8 = 1'd0;
-        or_964_s1 = 1'd0;
-        or_964_s2 = 1'd0;
-        or_964_s3 = 1'd0;
-        or_964_s4 = 1'd0;
-        or_964_s5 = 1'd0;
-        or_964_s6 = 1'd0;
-        or_964_s7 = 1'd0;
-        or_964_s8 = 1'd0;
+        and_932_s6 = 1'd0;
+        and_937_s6 = 1'd0;
+        and_942_s6 = 1'd0;
+        or_946_s7 = 1'd0;
+        and_950_s8 = 1'd0;
+        or_968_s1 = 1'd0;
+        or_968_s2 = 1'd0;
+        or_968_s3 = 1'd0;
+        or_968_s4 = 1'd0;
+        or_968_s5 = 1'd0;
+        or_968_s6 = 1'd0;
+        or_968_s7 = 1'd0;
+        or_968_s8 = 1'd0;
         old_reason_s1 = 6'd0;
         old_reason_s2 = 6'd0;
         old_reason_s3 = 6'd0;
@@ -1231,9 +1253,9 @@ module header_prepare (
         old_reason_s5 = 6'd0;
         old_reason_s6 = 6'd0;
         old_reason_s7 = 6'd0;
-        or_985_s7 = 6'd0;
-        mux_996_s8 = 6'd0;
-        not_1000_s8 = 1'd0;
+        or_989_s7 = 6'd0;
+        mux_1000_s8 = 6'd0;
+        not_1004_s8 = 1'd0;
         old_class_valid_s1 = 1'd0;
         old_class_valid_s2 = 1'd0;
         old_class_valid_s3 = 1'd0;
@@ -1251,26 +1273,26 @@ module header_prepare (
         old_l3_s6 = 8'd0;
         old_l3_s7 = 8'd0;
         old_l3_s8 = 8'd0;
-        sum_762_s8 = 7'd0;
-        not_1037_s1 = 1'd0;
-        not_1037_s2 = 1'd0;
-        not_1037_s3 = 1'd0;
-        or_955_s1 = 1'd0;
-        or_955_s2 = 1'd0;
-        or_955_s3 = 1'd0;
-        or_1057_s1 = 5'd0;
-        or_1057_s2 = 5'd0;
-        or_1057_s3 = 5'd0;
-        or_1057_s4 = 5'd0;
-        or_1057_s5 = 5'd0;
-        or_1057_s6 = 5'd0;
-        or_1057_s7 = 5'd0;
-        or_1057_s8 = 5'd0;
-        and_1049_s4 = 1'd0;
-        and_1049_s5 = 1'd0;
-        and_1049_s6 = 1'd0;
-        and_1049_s7 = 1'd0;
-        and_1049_s8 = 1'd0;
+        out_prefix = 7'd0;
+        not_1041_s1 = 1'd0;
+        not_1041_s2 = 1'd0;
+        not_1041_s3 = 1'd0;
+        or_959_s1 = 1'd0;
+        or_959_s2 = 1'd0;
+        or_959_s3 = 1'd0;
+        or_1061_s1 = 5'd0;
+        or_1061_s2 = 5'd0;
+        or_1061_s3 = 5'd0;
+        or_1061_s4 = 5'd0;
+        or_1061_s5 = 5'd0;
+        or_1061_s6 = 5'd0;
+        or_1061_s7 = 5'd0;
+        or_1061_s8 = 5'd0;
+        and_1053_s4 = 1'd0;
+        and_1053_s5 = 1'd0;
+        and_1053_s6 = 1'd0;
+        and_1053_s7 = 1'd0;
+        and_1053_s8 = 1'd0;
         old_l4_offset_s1 = 7'd0;
         old_l4_offset_s2 = 7'd0;
         old_l4_offset_s3 = 7'd0;
@@ -1283,25 +1305,25 @@ module header_prepare (
         new_port_s6 = 16'd0;
         new_port_s7 = 16'd0;
         new_port_s8 = 16'd0;
-        eq_276_s4 = 1'd0;
-        eq_276_s5 = 1'd0;
-        eq_276_s6 = 1'd0;
-        eq_276_s7 = 1'd0;
-        eq_276_s8 = 1'd0;
-        eq_274_s4 = 1'd0;
-        eq_274_s5 = 1'd0;
-        eq_274_s6 = 1'd0;
-        eq_274_s7 = 1'd0;
-        eq_274_s8 = 1'd0;
-        and_1042_s4 = 1'd0;
-        and_1042_s5 = 1'd0;
-        and_1042_s6 = 1'd0;
-        and_1042_s7 = 1'd0;
-        and_1042_s8 = 1'd0;
-        mux_884_s5 = 8'd0;
-        mux_884_s6 = 8'd0;
-        mux_884_s7 = 8'd0;
-        mux_884_s8 = 8'd0;
+        eq_277_s4 = 1'd0;
+        eq_277_s5 = 1'd0;
+        eq_277_s6 = 1'd0;
+        eq_277_s7 = 1'd0;
+        eq_277_s8 = 1'd0;
+        eq_275_s4 = 1'd0;
+        eq_275_s5 = 1'd0;
+        eq_275_s6 = 1'd0;
+        eq_275_s7 = 1'd0;
+        eq_275_s8 = 1'd0;
+        and_1046_s4 = 1'd0;
+        and_1046_s5 = 1'd0;
+        and_1046_s6 = 1'd0;
+        and_1046_s7 = 1'd0;
+        and_1046_s8 = 1'd0;
+        mux_888_s5 = 8'd0;
+        mux_888_s6 = 8'd0;
+        mux_888_s7 = 8'd0;
+        mux_888_s8 = 8'd0;
         dscp_valid_s4 = 1'd0;
         dscp_valid_s5 = 1'd0;
         dscp_valid_s6 = 1'd0;
@@ -1322,24 +1344,24 @@ module header_prepare (
         cat_21_s6 = 136'd0;
         cat_21_s7 = 136'd0;
         cat_21_s8 = 136'd0;
-        diff_759_s4 = 8'd0;
-        diff_759_s5 = 8'd0;
-        diff_759_s6 = 8'd0;
-        diff_759_s7 = 8'd0;
-        diff_759_s8 = 8'd0;
+        diff_763_s4 = 8'd0;
+        diff_763_s5 = 8'd0;
+        diff_763_s6 = 8'd0;
+        diff_763_s7 = 8'd0;
+        diff_763_s8 = 8'd0;
         encap_row_s8 = 385'd0;
-        sum_757_s8 = 32'd0;
+        sum_761_s8 = 32'd0;
         udp_source_s8 = 16'd0;
         behind_ip_s8 = 17'd0;
-        mux_765_s8 = 16'd0;
+        mux_769_s8 = 16'd0;
         header_kind_s5 = 4'd0;
         header_kind_s6 = 4'd0;
         header_kind_s7 = 4'd0;
         header_kind_s8 = 4'd0;
-        mux_706_s8 = 12'd0;
-        mux_699_s8 = 12'd0;
-        sum_680_s7 = 2'd0;
-        sum_680_s8 = 2'd0;
+        mux_710_s8 = 12'd0;
+        mux_703_s8 = 12'd0;
+        sum_684_s7 = 2'd0;
+        sum_684_s8 = 2'd0;
         flow_out_s8 = 16'd0;
         flow_in_s3 = 16'd0;
         flow_in_s4 = 16'd0;
@@ -1347,20 +1369,20 @@ module header_prepare (
         flow_in_s6 = 16'd0;
         flow_in_s7 = 16'd0;
         flow_in_s8 = 16'd0;
-        and_1022_s6 = 10'd0;
-        and_1022_s7 = 10'd0;
-        and_1022_s8 = 10'd0;
-        and_1019_s6 = 16'd0;
-        and_1019_s7 = 16'd0;
-        and_1019_s8 = 16'd0;
-        and_1016_s1 = 22'd0;
-        and_1016_s2 = 22'd0;
-        and_1016_s3 = 22'd0;
-        and_1016_s4 = 22'd0;
-        and_1016_s5 = 22'd0;
-        and_1016_s6 = 22'd0;
-        and_1016_s7 = 22'd0;
-        and_1016_s8 = 22'd0;
+        and_1026_s6 = 10'd0;
+        and_1026_s7 = 10'd0;
+        and_1026_s8 = 10'd0;
+        and_1023_s6 = 16'd0;
+        and_1023_s7 = 16'd0;
+        and_1023_s8 = 16'd0;
+        and_1020_s1 = 22'd0;
+        and_1020_s2 = 22'd0;
+        and_1020_s3 = 22'd0;
+        and_1020_s4 = 22'd0;
+        and_1020_s5 = 22'd0;
+        and_1020_s6 = 22'd0;
+        and_1020_s7 = 22'd0;
+        and_1020_s8 = 22'd0;
         old_port_s1 = 4'd0;
         old_port_s2 = 4'd0;
         old_port_s3 = 4'd0;
@@ -1369,22 +1391,22 @@ module header_prepare (
         old_port_s6 = 4'd0;
         old_port_s7 = 4'd0;
         old_port_s8 = 4'd0;
-        not_966_s1 = 1'd0;
-        not_966_s2 = 1'd0;
-        not_966_s3 = 1'd0;
-        not_966_s4 = 1'd0;
-        not_966_s5 = 1'd0;
-        not_966_s6 = 1'd0;
-        not_966_s7 = 1'd0;
-        not_966_s8 = 1'd0;
-        red_1201_s1 = 1'd0;
-        red_1201_s2 = 1'd0;
-        red_1201_s3 = 1'd0;
-        red_1201_s4 = 1'd0;
-        red_1201_s5 = 1'd0;
-        red_1201_s6 = 1'd0;
-        red_1201_s7 = 1'd0;
-        red_1201_s8 = 1'd0;
+        not_970_s1 = 1'd0;
+        not_970_s2 = 1'd0;
+        not_970_s3 = 1'd0;
+        not_970_s4 = 1'd0;
+        not_970_s5 = 1'd0;
+        not_970_s6 = 1'd0;
+        not_970_s7 = 1'd0;
+        not_970_s8 = 1'd0;
+        follows_s1 = 1'd0;
+        follows_s2 = 1'd0;
+        follows_s3 = 1'd0;
+        follows_s4 = 1'd0;
+        follows_s5 = 1'd0;
+        follows_s6 = 1'd0;
+        follows_s7 = 1'd0;
+        follows_s8 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -1393,6 +1415,14 @@ module header_prepare (
         in_valid_s6 = 1'd0;
         in_valid_s7 = 1'd0;
         in_valid_s8 = 1'd0;
+        old_l3_2_s1 = 8'd0;
+        old_l3_2_s2 = 8'd0;
+        old_l3_2_s3 = 8'd0;
+        old_l3_2_s4 = 8'd0;
+        old_l3_2_s5 = 8'd0;
+        old_l3_2_s6 = 8'd0;
+        old_l3_2_s7 = 8'd0;
+        out_strip = 8'd0;
     end
 `endif
 endmodule

@@ -134,50 +134,59 @@ module seqnic_core (
     wire prepare_out_void;
     wire counters_hold;
     wire sequencer_left_epoch;
-    wire ingress_p0_out_valid;
-    wire ingress_p1_out_valid;
-    wire ingress_p2_out_valid;
-    wire ingress_p3_out_valid;
-    wire ingress_p4_out_valid;
-    wire ingress_p5_out_valid;
-    wire ingress_p6_out_valid;
-    wire ingress_p7_out_valid;
-    wire ingress_host_out_valid;
     wire arbiter_in0_ready;
+    wire ingress_p0_out_more;
     wire ingress_p0_oversize;
     wire ingress_p0_busy;
+    wire ingress_p0_out_valid;
     wire [652:0] ingress_p0_out_data;
     wire arbiter_in1_ready;
+    wire ingress_p1_out_more;
     wire ingress_p1_oversize;
     wire ingress_p1_busy;
+    wire ingress_p1_out_valid;
     wire [652:0] ingress_p1_out_data;
     wire arbiter_in2_ready;
+    wire ingress_p2_out_more;
     wire ingress_p2_oversize;
     wire ingress_p2_busy;
+    wire ingress_p2_out_valid;
     wire [652:0] ingress_p2_out_data;
     wire arbiter_in3_ready;
+    wire ingress_p3_out_more;
     wire ingress_p3_oversize;
     wire ingress_p3_busy;
+    wire ingress_p3_out_valid;
     wire [652:0] ingress_p3_out_data;
     wire arbiter_in4_ready;
+    wire ingress_p4_out_more;
     wire ingress_p4_oversize;
     wire ingress_p4_busy;
+    wire ingress_p4_out_valid;
     wire [652:0] ingress_p4_out_data;
     wire arbiter_in5_ready;
+    wire ingress_p5_out_more;
     wire ingress_p5_oversize;
     wire ingress_p5_busy;
+    wire ingress_p5_out_valid;
     wire [652:0] ingress_p5_out_data;
     wire arbiter_in6_ready;
+    wire ingress_p6_out_more;
     wire ingress_p6_oversize;
     wire ingress_p6_busy;
+    wire ingress_p6_out_valid;
     wire [652:0] ingress_p6_out_data;
     wire arbiter_in7_ready;
+    wire ingress_p7_out_more;
     wire ingress_p7_oversize;
     wire ingress_p7_busy;
+    wire ingress_p7_out_valid;
     wire [652:0] ingress_p7_out_data;
     wire arbiter_in8_ready;
+    wire ingress_host_out_more;
     wire ingress_host_oversize;
     wire ingress_host_busy;
+    wire ingress_host_out_valid;
     wire [652:0] ingress_host_out_data;
     wire arbiter_valid;
     wire [520:0] arbiter_beat;
@@ -208,6 +217,8 @@ module seqnic_core (
     wire [3:0] sequencer_copy_number;
     wire prepare_out_valid;
     wire [1106:0] prepare_out_edit;
+    wire [7:0] prepare_out_strip;
+    wire [6:0] prepare_out_prefix;
     wire [511:0] prepare_cfg_rdata;
     wire buffer_slot_valid;
     wire [14:0] buffer_slot;
@@ -283,6 +294,12 @@ module seqnic_core (
     reg  [511:0] answer_3;
     reg  cfg_read_d10;
     reg  [511:0] answer_4;
+    reg  cfg_read_d11;
+    reg  [511:0] answer_5;
+    reg  cfg_read_d12;
+    reg  [511:0] answer_6;
+    reg  cfg_read_d13;
+    reg  [511:0] answer_7;
     wire room = buffer_room;
     wire credit_return = sequencer_credit_return;
     wire edit_taken = buffer_edit_taken;
@@ -299,7 +316,7 @@ module seqnic_core (
     wire in_p6_ready = arbiter_in6_ready;
     wire in_p7_ready = arbiter_in7_ready;
     wire in_host_ready = arbiter_in8_ready;
-    wire [35:0] cat_209 = {
+    wire [35:0] cat_220 = {
         egress_host_room,
         egress_p7_room,
         egress_p6_room,
@@ -310,9 +327,9 @@ module seqnic_core (
         egress_p1_room,
         egress_p0_room
     };
-    wire [35:0] rooms = cat_209;
+    wire [35:0] rooms = cat_220;
     wire starts = arbiter_valid & arbiter_first;
-    wire [21:0] cat_310 = {
+    wire [21:0] cat_321 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -336,9 +353,9 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_310;
-    wire [511:0] or_322 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({511'd0, epochs_cfg_rdata} | {404'd0, host_limits_cfg_rdata});
-    assign cfg_rdata = answer_4;
+    assign busy = |cat_321;
+    wire [511:0] or_333 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({511'd0, epochs_cfg_rdata} | {404'd0, host_limits_cfg_rdata});
+    assign cfg_rdata = answer_7;
 
     ingress ingress_p0 (
         .clk(clk),
@@ -350,6 +367,7 @@ module seqnic_core (
         .s_tuser(s_axis_p0_tuser),
         .s_port(4'd0),
         .out_ready(in_p0_ready),
+        .out_more(ingress_p0_out_more),
         .s_tready(s_axis_p0_tready),
         .oversize(ingress_p0_oversize),
         .busy(ingress_p0_busy),
@@ -367,6 +385,7 @@ module seqnic_core (
         .s_tuser(s_axis_p1_tuser),
         .s_port(4'd1),
         .out_ready(in_p1_ready),
+        .out_more(ingress_p1_out_more),
         .s_tready(s_axis_p1_tready),
         .oversize(ingress_p1_oversize),
         .busy(ingress_p1_busy),
@@ -384,6 +403,7 @@ module seqnic_core (
         .s_tuser(s_axis_p2_tuser),
         .s_port(4'd2),
         .out_ready(in_p2_ready),
+        .out_more(ingress_p2_out_more),
         .s_tready(s_axis_p2_tready),
         .oversize(ingress_p2_oversize),
         .busy(ingress_p2_busy),
@@ -401,6 +421,7 @@ module seqnic_core (
         .s_tuser(s_axis_p3_tuser),
         .s_port(4'd3),
         .out_ready(in_p3_ready),
+        .out_more(ingress_p3_out_more),
         .s_tready(s_axis_p3_tready),
         .oversize(ingress_p3_oversize),
         .busy(ingress_p3_busy),
@@ -418,6 +439,7 @@ module seqnic_core (
         .s_tuser(s_axis_p4_tuser),
         .s_port(4'd4),
         .out_ready(in_p4_ready),
+        .out_more(ingress_p4_out_more),
         .s_tready(s_axis_p4_tready),
         .oversize(ingress_p4_oversize),
         .busy(ingress_p4_busy),
@@ -435,6 +457,7 @@ module seqnic_core (
         .s_tuser(s_axis_p5_tuser),
         .s_port(4'd5),
         .out_ready(in_p5_ready),
+        .out_more(ingress_p5_out_more),
         .s_tready(s_axis_p5_tready),
         .oversize(ingress_p5_oversize),
         .busy(ingress_p5_busy),
@@ -452,6 +475,7 @@ module seqnic_core (
         .s_tuser(s_axis_p6_tuser),
         .s_port(4'd6),
         .out_ready(in_p6_ready),
+        .out_more(ingress_p6_out_more),
         .s_tready(s_axis_p6_tready),
         .oversize(ingress_p6_oversize),
         .busy(ingress_p6_busy),
@@ -469,6 +493,7 @@ module seqnic_core (
         .s_tuser(s_axis_p7_tuser),
         .s_port(4'd7),
         .out_ready(in_p7_ready),
+        .out_more(ingress_p7_out_more),
         .s_tready(s_axis_p7_tready),
         .oversize(ingress_p7_oversize),
         .busy(ingress_p7_busy),
@@ -486,6 +511,7 @@ module seqnic_core (
         .s_tuser(s_axis_host_tuser[63:0]),
         .s_port(s_axis_host_tuser[67:64]),
         .out_ready(in_host_ready),
+        .out_more(ingress_host_out_more),
         .s_tready(s_axis_host_tready),
         .oversize(ingress_host_oversize),
         .busy(ingress_host_busy),
@@ -497,22 +523,31 @@ module seqnic_core (
         .clk(clk),
         .rst(rst),
         .in0_valid(ingress_p0_out_valid),
+        .in0_more(ingress_p0_out_more),
         .in0_data(ingress_p0_out_data),
         .in1_valid(ingress_p1_out_valid),
+        .in1_more(ingress_p1_out_more),
         .in1_data(ingress_p1_out_data),
         .in2_valid(ingress_p2_out_valid),
+        .in2_more(ingress_p2_out_more),
         .in2_data(ingress_p2_out_data),
         .in3_valid(ingress_p3_out_valid),
+        .in3_more(ingress_p3_out_more),
         .in3_data(ingress_p3_out_data),
         .in4_valid(ingress_p4_out_valid),
+        .in4_more(ingress_p4_out_more),
         .in4_data(ingress_p4_out_data),
         .in5_valid(ingress_p5_out_valid),
+        .in5_more(ingress_p5_out_more),
         .in5_data(ingress_p5_out_data),
         .in6_valid(ingress_p6_out_valid),
+        .in6_more(ingress_p6_out_more),
         .in6_data(ingress_p6_out_data),
         .in7_valid(ingress_p7_out_valid),
+        .in7_more(ingress_p7_out_more),
         .in7_data(ingress_p7_out_data),
         .in8_valid(ingress_host_out_valid),
+        .in8_more(ingress_host_out_more),
         .in8_data(ingress_host_out_data),
         .room(room),
         .credit_return(credit_return),
@@ -616,6 +651,8 @@ module seqnic_core (
         .out_valid(prepare_out_valid),
         .out_void(prepare_out_void),
         .out_edit(prepare_out_edit),
+        .out_strip(prepare_out_strip),
+        .out_prefix(prepare_out_prefix),
         .cfg_rdata(prepare_cfg_rdata)
     );
 
@@ -627,6 +664,8 @@ module seqnic_core (
         .edit_valid(prepare_out_valid),
         .edit(prepare_out_edit),
         .hold(hold),
+        .edit_strip(prepare_out_strip),
+        .edit_prefix(prepare_out_prefix),
         .slot_valid(buffer_slot_valid),
         .slot(buffer_slot),
         .edit_now(buffer_edit_now),
@@ -913,6 +952,12 @@ module seqnic_core (
             answer_3 <= 512'd0;
             cfg_read_d10 <= 1'd0;
             answer_4 <= 512'd0;
+            cfg_read_d11 <= 1'd0;
+            answer_5 <= 512'd0;
+            cfg_read_d12 <= 1'd0;
+            answer_6 <= 512'd0;
+            cfg_read_d13 <= 1'd0;
+            answer_7 <= 512'd0;
             cfg_rvalid <= 1'd0;
         end else begin
             cfg_write_d1 <= cfg_write;
@@ -931,7 +976,7 @@ module seqnic_core (
             cfg_read_d4 <= cfg_read_d3;
             cfg_read_d5 <= cfg_read_d4;
             cfg_read_d6 <= cfg_read_d5;
-            if (cfg_read_d6 | cfg_read_d7) answer_0 <= or_322 | {503'd0, queues_cfg_rdata};
+            if (cfg_read_d6 | cfg_read_d7) answer_0 <= or_333 | {503'd0, queues_cfg_rdata};
             cfg_read_d7 <= cfg_read_d6;
             if (cfg_read_d7 | cfg_read_d8) answer_1 <= answer_0;
             cfg_read_d8 <= cfg_read_d7;
@@ -939,8 +984,14 @@ module seqnic_core (
             cfg_read_d9 <= cfg_read_d8;
             if (cfg_read_d9 | cfg_read_d10) answer_3 <= answer_2;
             cfg_read_d10 <= cfg_read_d9;
-            if (cfg_read_d10 | cfg_rvalid) answer_4 <= answer_3 | {353'd0, counters_cfg_rdata};
-            cfg_rvalid <= cfg_read_d10;
+            if (cfg_read_d10 | cfg_read_d11) answer_4 <= answer_3;
+            cfg_read_d11 <= cfg_read_d10;
+            if (cfg_read_d11 | cfg_read_d12) answer_5 <= answer_4;
+            cfg_read_d12 <= cfg_read_d11;
+            if (cfg_read_d12 | cfg_read_d13) answer_6 <= answer_5;
+            cfg_read_d13 <= cfg_read_d12;
+            if (cfg_read_d13 | cfg_rvalid) answer_7 <= answer_6 | {353'd0, counters_cfg_rdata};
+            cfg_rvalid <= cfg_read_d13;
         end
     end
 
@@ -977,6 +1028,12 @@ module seqnic_core (
         answer_3 = 512'd0;
         cfg_read_d10 = 1'd0;
         answer_4 = 512'd0;
+        cfg_read_d11 = 1'd0;
+        answer_5 = 512'd0;
+        cfg_read_d12 = 1'd0;
+        answer_6 = 512'd0;
+        cfg_read_d13 = 1'd0;
+        answer_7 = 512'd0;
         cfg_rvalid = 1'd0;
     end
 `endif

@@ -23,19 +23,21 @@ module sequencer (
     reg  verdicts_valid;
     reg  [5:0] credits;
     reg  [578:0] verdicts_word;
-    reg  [3:0] number;
+    reg  [3:0] following;
     reg  verdicts_behind_valid;
     wire [6:0] verdicts_count;
     wire verdicts_out_valid;
     wire [578:0] verdicts_out_data;
     reg  [578:0] verdicts_behind;
+    reg  [3:0] number;
     reg  [578:0] verdicts_word_d1;
     wire verdicts_store_ready = verdicts_in_ready;
     wire arriving_ready = verdicts_store_ready;
     wire or_8 = ~verdict_valid | arriving_ready;
     wire go = verdicts_valid & (|credits);
-    wire [3:0] sum_19 = number + 4'd1;
-    wire last = (|verdicts_word[74:69]) | (verdicts_word[150:147] <= sum_19);
+    wire or_27 = (~following[3] & verdicts_word[150]) | ((following[3] == verdicts_word[150]) & (~following[2] & verdicts_word[149]));
+    wire or_41 = (~following[1] & verdicts_word[148]) | ((following[1] == verdicts_word[148]) & (~following[0] & verdicts_word[147]));
+    wire last = (|verdicts_word[74:69]) | ~(or_27 | ((following[3:2] == verdicts_word[150:149]) & or_41));
     wire done = go & last;
     wire verdicts_head_ready = done;
     wire verdicts_advance = verdicts_head_ready | ~verdicts_valid;
@@ -44,10 +46,11 @@ module sequencer (
     wire verdicts_passes = verdicts_open & verdicts_store_empty;
     wire verdicts_out_ready = verdicts_open;
     wire verdicts_more = verdicts_out_valid | (verdict_valid & verdicts_store_empty);
-    wire [578:0] mux_42 = verdicts_out_valid ? verdicts_out_data : verdict;
-    wire mux_50 = verdicts_advance ? (verdicts_behind_valid & verdicts_more) : (verdicts_behind_valid | verdicts_more);
-    wire or_54 = ~verdicts_behind_valid | verdicts_valid;
-    wire le_67 = credits <= 6'h20;
+    wire [578:0] mux_66 = verdicts_out_valid ? verdicts_out_data : verdict;
+    wire mux_74 = verdicts_advance ? (verdicts_behind_valid & verdicts_more) : (verdicts_behind_valid | verdicts_more);
+    wire or_78 = ~verdicts_behind_valid | verdicts_valid;
+    wire eq_86 = following == (number + 4'd1);
+    wire le_97 = credits <= 6'h20;
     assign left_epoch = verdicts_word_d1[68];
     assign copy_valid = go;
     assign copy_verdict = verdicts_word;
@@ -66,8 +69,8 @@ module sequencer (
     );
 
     always @(posedge clk) begin
-        if (verdicts_advance & (verdicts_behind_valid | verdicts_more)) verdicts_word <= verdicts_behind_valid ? verdicts_behind : mux_42;
-        if ((verdicts_advance == verdicts_behind_valid) & verdicts_more) verdicts_behind <= mux_42;
+        if (verdicts_advance & (verdicts_behind_valid | verdicts_more)) verdicts_word <= verdicts_behind_valid ? verdicts_behind : mux_66;
+        if ((verdicts_advance == verdicts_behind_valid) & verdicts_more) verdicts_behind <= mux_66;
         verdicts_word_d1 <= verdicts_word;
     end
 
@@ -75,14 +78,16 @@ module sequencer (
         if (rst) begin
             verdicts_valid <= 1'd0;
             credits <= 6'h20;
-            number <= 4'd0;
+            following <= 4'd1;
             verdicts_behind_valid <= 1'd0;
+            number <= 4'd0;
             credit_return <= 1'd0;
         end else begin
             if (verdicts_advance) verdicts_valid <= verdicts_behind_valid | verdicts_more;
             credits <= (credits - {5'd0, go}) + ({5'd0, edit_taken} + {5'd0, edit_void});
-            if (go) number <= last ? 4'd0 : sum_19;
-            verdicts_behind_valid <= mux_50;
+            if (go) following <= last ? 4'd1 : (following + 4'd1);
+            verdicts_behind_valid <= mux_74;
+            if (go) number <= last ? 4'd0 : following;
             credit_return <= done;
         end
     end
@@ -91,23 +96,25 @@ module sequencer (
     always @(posedge clk) begin
         if (!rst) begin
             verdict_has_a_slot: assert (or_8);
-            verdicts_behind_only_with_head: assert (or_54);
-            credits_in_range: assert (le_67);
+            verdicts_behind_only_with_head: assert (or_78);
+            following_is_next: assert (eq_86);
+            credits_in_range: assert (le_97);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_8, or_54, le_67, verdicts_word_d1};
+    wire _unused = &{1'b0, or_8, or_78, eq_86, le_97, verdicts_word_d1};
 
 `ifndef SYNTHESIS
     initial begin
         verdicts_valid = 1'd0;
         credits = 6'h20;
         verdicts_word = 579'd0;
-        number = 4'd0;
+        following = 4'd1;
         verdicts_behind_valid = 1'd0;
         verdicts_behind = 579'd0;
+        number = 4'd0;
         credit_return = 1'd0;
         verdicts_word_d1 = 579'd0;
     end

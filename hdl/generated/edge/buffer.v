@@ -70,22 +70,27 @@ module buffer (
     wire edit_enters = edit_there & (~edit_behind_valid | edit_moves);
     wire [3:0] offset = edits_data[252:249];
     wire [3:0] moved = edits_data[260:257];
+    wire red_82 = |offset;
     wire packet = ~(|in_front);
     wire [11:0] next = read_at + 12'd1;
-    wire or_95 = (ends_out_valid | ((|offset) ? (read_at != visible_less) : (read_at != visible))) | ~packet;
-    wire go = (armed & or_95) & ~hold;
-    wire [11:0] needed = (|offset) ? next : read_at;
+    wire and_96 = armed & ((ends_out_valid | (red_82 ? (read_at != visible_less) : (read_at != visible))) | ~packet);
+    wire go = and_96 & ~hold;
+    wire [11:0] needed = red_82 ? next : read_at;
     wire [11:0] ahead = visible - needed;
-    wire or_110 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 12'h800));
+    wire or_109 = ~((go & packet) & ~ends_out_valid) | ((|ahead) & (ahead <= 12'h800));
     wire ended = ends_out_valid & (ends_out_data[32:22] == read_at[10:0]);
     wire at_end = ends_out_valid & (ends_out_data[10:0] == read_at[10:0]);
     wire next_end = ends_out_valid & (ends_out_data[21:11] == read_at[10:0]);
-    wire [6:0] cat_124 = {2'd0, ends_out_data[38:34]};
-    wire finish = (go & packet) & ((ended | (at_end & (cat_124 <= most))) | (next_end & ((cat_124 + 7'h10) <= most)));
-    wire [6:0] last_count = (((cat_124 + {3'd0, moved}) - {3'd0, offset}) + ({7{next_end}} & 7'h10)) - ({7{ended}} & 7'h10);
+    wire [6:0] cat_123 = {2'd0, ends_out_data[38:34]};
+    wire and_152 = (most[3:2] == cat_123[3:2]) & ((~most[1] & cat_123[1]) | ((most[1] == cat_123[1]) & (~most[0] & cat_123[0])));
+    wire not_154 = ~(((~most[3] & cat_123[3]) | ((most[3] == cat_123[3]) & (~most[2] & cat_123[2]))) | and_152);
+    wire and_155 = ~cat_123[4] & not_154;
+    wire finish = (go & packet) & ((ended | (at_end & (most[4] | and_155))) | ((next_end & most[4]) & and_155));
+    wire [6:0] last_count = (((cat_123 + {3'd0, moved}) - {3'd0, offset}) + ({7{next_end}} & 7'h10)) - ({7{ended}} & 7'h10);
     wire frame_read = finish & edits_data[65];
-    wire not_161 = ~armed;
-    wire [6:0] cat_164 = {4'd0, edits_data[263:261]};
+    wire [6:0] cat_194 = {4'd0, edits_data[263:261]};
+    wire not_196 = ~armed;
+    wire or_197 = go | not_196;
     assign slot = {
         ends_out_data[39],
         last_count[4:0],
@@ -99,9 +104,9 @@ module buffer (
     };
     wire [9:0] next_10_1 = next[10:1];
     wire [9:0] read_at_10_1 = read_at[10:1];
-    wire and_192 = go & ~ends_out_valid;
-    wire and_194 = finish & ~edits_data[65];
-    wire and_195 = finish & ended;
+    wire and_221 = go & ~ends_out_valid;
+    wire and_223 = finish & ~edits_data[65];
+    wire and_224 = finish & ended;
     assign slot_valid = go;
     assign edit_now = edits_data;
     assign room = room_q;
@@ -122,7 +127,7 @@ module buffer (
         if (edit_enters) edit_behind <= edit;
         if (edit_moves) edits_data <= edit_behind;
         most <= ({3'd0, offset} + 7'h10) - {3'd0, moved};
-        if (go | not_161) in_front <= not_161 ? cat_164[3:0] : (in_front - {3'd0, ~packet});
+        if (or_197) in_front <= not_196 ? cat_194[3:0] : (in_front - {3'd0, ~packet});
         if (go) started <= packet;
         even <= ring_even_q;
         odd <= ring_odd_q;
@@ -147,7 +152,7 @@ module buffer (
             edit_taken <= 1'd0;
         end else begin
             written <= written + {11'd0, valid};
-            if (go | not_161) read_at <= not_161 ? (start + {4'd0, {4'd0, edits_data[256:253]}}) : (packet ? next : read_at);
+            if (or_197) read_at <= not_196 ? (start + {4'd0, {4'd0, edits_data[256:253]}}) : (packet ? next : read_at);
             if ((go & packet) & edits_data[65]) freed <= finish ? ends_out_data[33:22] : next;
             visible <= written;
             visible_less <= written - 12'd1;
@@ -187,16 +192,16 @@ module buffer (
             ring_not_overrun: assert (le_41);
             edit_has_a_slot: assert (or_49);
             edit_waits_outside: cover (edit_waits);
-            reads_what_is_written: assert (or_110);
-            cut_through: cover (and_192);
-            copy_reads_again: cover (and_194);
-            beat_of_the_read_before: cover (and_195);
+            reads_what_is_written: assert (or_109);
+            cut_through: cover (and_221);
+            copy_reads_again: cover (and_223);
+            beat_of_the_read_before: cover (and_224);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, diff_25, or_33, ends_count, le_41, or_49, or_110, last_count, cat_164, and_192, and_194, and_195, edit_waits};
+    wire _unused = &{1'b0, diff_25, or_33, ends_count, le_41, or_49, most, or_109, last_count, cat_194, and_221, and_223, and_224, edit_waits};
 
 `ifndef SYNTHESIS
     initial begin

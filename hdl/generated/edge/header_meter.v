@@ -8,6 +8,7 @@
 // arrived, stage 0
 // spaced_valid, stage 0
 // policed, stage 8
+// held, stage 8
 
 `default_nettype none
 
@@ -26,6 +27,7 @@ module header_meter (
     input  wire [91:0] cfg_wdata,
     input  wire spaced_valid,
     output wire policed,
+    output reg  held,
     output wire [91:0] cfg_rdata
 );
     wire [91:0] lookup_row;
@@ -43,7 +45,6 @@ module header_meter (
     reg  starts_s6;
     reg  starts_s7;
     reg  starts_s8;
-    reg  held;
     reg  asked_s3;
     reg  asked_s4;
     reg  asked_s5;

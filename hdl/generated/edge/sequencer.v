@@ -25,15 +25,18 @@ module sequencer (
     wire [4:0] verdicts_count;
     reg  [1:0] credits;
     reg  [3:0] number;
+    reg  [3:0] following;
     reg  [2:0] gap;
     reg  [578:0] copy_verdict_d1;
     wire arriving_ready = verdicts_in_ready;
     wire or_7 = ~verdict_valid | arriving_ready;
     wire verdicts_out_ready = leaves;
-    wire [3:0] sum_19 = number + 4'd1;
-    wire last = (|copy_verdict[74:69]) | (copy_verdict[150:147] <= sum_19);
+    wire or_31 = (~following[3] & copy_verdict[150]) | ((following[3] == copy_verdict[150]) & (~following[2] & copy_verdict[149]));
+    wire or_42 = (~following[1] & copy_verdict[148]) | ((following[1] == copy_verdict[148]) & (~following[0] & copy_verdict[147]));
+    wire last = (|copy_verdict[74:69]) | ~(or_31 | ((following[3:2] == copy_verdict[150:149]) & or_42));
     wire go = (verdicts_out_valid & (|credits)) & ~(|gap);
     wire done = go & last;
+    wire eq_66 = following == (number + 4'd1);
     assign left_epoch = copy_verdict_d1[68];
     assign copy_valid = go;
     assign copy_number = number;
@@ -59,12 +62,14 @@ module sequencer (
             leaves <= 1'd0;
             credits <= 2'd3;
             number <= 4'd0;
+            following <= 4'd1;
             gap <= 3'd0;
             credit_return <= 1'd0;
         end else begin
             leaves <= done;
             credits <= (credits - {1'd0, go}) + ({1'd0, edit_taken} + {1'd0, edit_void});
-            if (go) number <= last ? 4'd0 : sum_19;
+            if (go) number <= last ? 4'd0 : following;
+            if (go) following <= last ? 4'd1 : (following + 4'd1);
             gap <= go ? 3'd7 : (gap - {2'd0, |gap});
             credit_return <= leaves;
         end
@@ -74,19 +79,21 @@ module sequencer (
     always @(posedge clk) begin
         if (!rst) begin
             verdict_has_a_slot: assert (or_7);
+            following_is_next: assert (eq_66);
             credits_in_range: assert (1'd1);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_7, verdicts_count, copy_verdict_d1, 1'd1};
+    wire _unused = &{1'b0, or_7, verdicts_count, eq_66, copy_verdict_d1, 1'd1};
 
 `ifndef SYNTHESIS
     initial begin
         leaves = 1'd0;
         credits = 2'd3;
         number = 4'd0;
+        following = 4'd1;
         gap = 3'd0;
         credit_return = 1'd0;
         copy_verdict_d1 = 579'd0;

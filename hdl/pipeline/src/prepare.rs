@@ -11,7 +11,7 @@ use seqnic_spec::reason::{REASON_BITS, Reason};
 use seqnic_spec::stage::{EDIT, VERDICT, l4};
 use seqnic_spec::tables::{MAX_ROW_BITS, Table, attachment_state, width};
 use seqnic_spec::wire::{PROTO_ICMPV6, PROTO_TCP, PROTO_UDP, pseudo_checksum_offset};
-use sums::{SUM, address_sum, changed, fold, folded};
+use sums::{SUM, address_sum, changed, fold, folded, folded_or_ones};
 
 use crate::header::bytes::bundle;
 use crate::header::meter;
@@ -42,6 +42,7 @@ const CARRIED: [&str; 13] = [
 /// | `in_number` | 4 | 0 | number of the copy, from 0 |
 /// | `out_void` | 1 | [`Circuit::latency`] | instead of `out_valid`: a copy of a policed packet, which is none |
 /// | `out_valid`, `out_edit` | 1, record `edit` | [`Circuit::latency`] | in the same order; two carry chains behind the last register, meant for a queue |
+/// | `out_strip`, `out_prefix` | 8, 7 | with it | those of the edit if it has `l2_valid`; known before that is |
 /// | `cfg_write`, `cfg_read`, `cfg_table`, `cfg_row`, `cfg_wdata`, `cfg_rdata` | 1, 1, 5, 22, 512, 512 | | see [`crate::tables`] |
 ///
 /// # Errors
@@ -144,13 +145,8 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let added = dst_sum.zext(SUM) + src_sum.zext(SUM);
     wire!(ip_sum = (ip_start + added).reg());
     wire!(l4_sum = (l4_start + added).reg());
-    let (ip_checksum, l4_checksum) = (folded(ip_sum), folded(l4_sum));
     // RFC 768: what comes out as 0 is sent as all ones.
-    let l4_checksum = mux(
-        udp & !l4_checksum.any(),
-        l4_checksum.lit(0xffff),
-        l4_checksum,
-    );
+    let (ip_checksum, l4_checksum) = (folded(ip_sum), folded_or_ones(l4_sum, udp));
 
     let tagged = Tagged::of(
         action,
@@ -271,11 +267,15 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     ]);
     let edit = m.pack(&Record::from(&EDIT), &fields);
     let leaves = edit.stage().unwrap_or(0);
-    let void = (policed & number.any()).named("voided").to_stage(leaves);
+    // A copy behind its packet's first is as that one.
+    let following = number.any().named("follows").to_stage(leaves);
+    let void = (meter.get("held") & following).named("voided");
     let valid = valid.to_stage(leaves);
     m.output("out_valid", valid & !void);
     m.output("out_void", valid & void);
     m.output("out_edit", edit);
+    m.output("out_strip", late("l3").to_stage(leaves));
+    m.output("out_prefix", tagged.prefix.to_stage(leaves));
     let rdata =
         [actions, policies, attachments, rewrites, encaps, meter].map(|t| t.get("cfg_rdata"));
     m.output("cfg_rdata", join_rdata(&m, &rdata, MAX_ROW_BITS));

@@ -336,17 +336,21 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     edit_void.drive(prepare.get("out_void"));
 
     // Beats to copies.
-    let buffer = m.instance(
-        "buffer",
-        &buffer::build(g)?,
-        &[
-            ("valid", beat_valid),
-            ("beat", beat),
-            ("edit_valid", prepare.get("out_valid")),
-            ("edit", prepare.get("out_edit")),
-            ("hold", hold.q()),
-        ],
-    );
+    let circuit = buffer::build(g)?;
+    let mut ports = vec![
+        ("valid", beat_valid),
+        ("beat", beat),
+        ("edit_valid", prepare.get("out_valid")),
+        ("edit", prepare.get("out_edit")),
+        ("hold", hold.q()),
+    ];
+    if circuit.inputs().iter().any(|p| p.name == "edit_strip") {
+        ports.extend([
+            ("edit_strip", prepare.get("out_strip")),
+            ("edit_prefix", prepare.get("out_prefix")),
+        ]);
+    }
+    let buffer = m.instance("buffer", &circuit, &ports);
     room.drive(buffer.get("room"));
     edit_taken.drive(buffer.get("edit_taken"));
     let editor = m.instance(

@@ -16,6 +16,7 @@ use crate::tables::{Config, direct, read_clocks};
 /// | `asked` | 1 | 0 | with it: the packet is metered |
 /// | `row`, `bytes`, `arrived` | 16, 17, 64 | 0 | row of `meter`, IP length, time of arrival (ns) |
 /// | `policed` | 1 | [`latency`] | the packet of this copy is policed |
+/// | `held` | 1 | [`latency`] | the packet of the copy before was |
 ///
 /// and the configuration bus.
 ///
@@ -61,6 +62,7 @@ pub fn meter(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let policed = mux(starts, over, held.q().at_stage(answered)).named("decided");
     held.set_when(starts.unstaged(), policed.unstaged());
     m.output("policed", policed);
+    m.output("held", held.q().at_stage(answered));
     m.output("cfg_rdata", lookup.get("cfg_rdata"));
     m.finish()
 }

@@ -34,10 +34,23 @@ pub fn changed<'m>(old: Sig<'m>, new: Sig<'m>) -> Sig<'m> {
 
 /// The checksum which a sum stands for: end-around carry, complement.
 pub fn folded(sum: Sig<'_>) -> Sig<'_> {
-    let once = sum.trunc(16).zext(17) + sum.slice(16, SUM - 16).zext(17);
-    // The second carry, if any, cannot make a third: then the low part is small.
-    let twice = once.trunc(16) + once.bit(16).zext(16);
-    !twice
+    !folded_twice(folded_once(sum))
+}
+
+/// [`folded`], and all ones instead of zero where `ones` is set. Zero is known beside the second carry, not behind it.
+pub fn folded_or_ones<'m>(sum: Sig<'m>, ones: Sig<'m>) -> Sig<'m> {
+    let once = folded_once(sum);
+    let is_zero = once.slice(1, 15).all() & (once.bit(0) ^ once.bit(16));
+    !folded_twice(once) | (ones & is_zero).repl(16)
+}
+
+fn folded_once(sum: Sig<'_>) -> Sig<'_> {
+    sum.trunc(16).zext(17) + sum.slice(16, SUM - 16).zext(17)
+}
+
+/// The second carry, if any, cannot make a third: then the low part is small.
+fn folded_twice(once: Sig<'_>) -> Sig<'_> {
+    once.trunc(16) + once.bit(16).zext(16)
 }
 
 /// Exclusive or of the words of an address.

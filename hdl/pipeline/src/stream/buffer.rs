@@ -29,7 +29,7 @@ mod places;
 
 pub use places::PLACES;
 
-use super::{beat, count_bits, data_bits, edit_slots, record, slot};
+use super::{beat, count_bits, data_bits, edit_slots, less, record, slot};
 use seqnic_gen::{Bits, Circuit, GenError, Module, RamSpec, Record, Reg, Sig, Stream, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::EDIT;
@@ -45,7 +45,8 @@ pub const READ_LATENCY: u32 = 2;
 
 /// Takes `valid`, `beat` (never stalled; the arbiter minds `room`), and `edit_valid`, `edit` in the
 /// frames' order into a queue of [`edit_slots`] (the sequencer minds `edit_taken`; where headers are some clocks apart, the
-/// edit that comes last stays on its wires until there is a place for it). Gives
+/// edit that comes last stays on its wires until there is a place for it; where they are not, `edit_strip` and `edit_prefix` are
+/// those of an edit with `l2_valid`, there before it is known whether it has that). Gives
 /// `slot_valid`, [`slot`] with `edit_now` ([`EDIT`], with every slot of the copy), and [`READ_LATENCY`]
 /// clocks later the rows `even` and `odd`. `hold` leaves a clock without a slot. `frame_done` is set with the last
 /// slot of a frame's last copy.
@@ -138,30 +139,53 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let wide = end.field("count").map_or(1, |f| f.width) + 2;
     let full = m.lit(wide, g.bus_bytes.into());
     let edit_record = record(&EDIT);
-    let (edits, most, copies) = match spaced {
+    // `apart`: bytes of the packet stand in two beats of the frame.
+    let (edits, most, apart, copies) = match spaced {
         true => {
             let edits = places::behind_each_other(&m, edits);
             let most = m.reg_no_reset("most", wide);
-            most.set(most_bytes(edits.data, full, beat_bits));
+            let (strip, prefix) = (edits.field("strip"), edits.field("prefix"));
+            most.set(most_bytes(strip, prefix, full, beat_bits));
             let start = m.reg("start", bits + 1, 0);
             let armed = m.reg("armed", 1, 0);
-            (edits, most.q(), Copies::Apart { start, armed })
+            let apart = edits.field("strip").trunc(beat_bits).any();
+            (edits, most.q(), apart, Copies::Apart { start, armed })
         }
         false => {
             let mut fields: Vec<(&str, u32)> =
                 EDIT.fields.iter().map(|f| (f.name, f.width)).collect();
-            fields.extend([("most", wide), ("first_at", bits + 1)]);
+            fields.extend([("most", wide), ("first_at", bits + 1), ("apart", 1)]);
             let known = Record::new("edit_and_place", fields);
             let start = frame_starts(&m, g, valid, beat.field("last"), written.q());
             m.assert("start_is_there", !edit_valid | start.valid);
             start.accept(edit_valid & edit.field("last"));
-            let most = most_bytes(edit, full, beat_bits);
-            let first_at = start.data + skipped(edit, beat_bits).zext(bits + 1);
-            let edits = edits.map(|edit| first_at.cat(most).cat(edit).with_record(&known));
+            // Whether the packet gets other headers is known last.
+            let here = edit.field("l2_valid");
+            let raw = |name: &str| {
+                let width = edit.field(name).width();
+                m.input(&format!("edit_{name}"), width)
+            };
+            let (strip, prefix) = (raw("strip"), raw("prefix"));
+            m.assert("strip_is_that", edit.field("strip").eq(strip.when(here)));
+            m.assert("prefix_is_that", edit.field("prefix").eq(prefix.when(here)));
+            let most = here.mux(most_bytes(strip, prefix, full, beat_bits), full);
+            let skipped = start.data + strip.shr(beat_bits).zext(bits + 1);
+            let first_at = here.mux(skipped, start.data);
+            let front = in_front_of(prefix, beat_bits).when(here);
+            let apart = here & strip.trunc(beat_bits).any();
+            let edits = edits.map(|edit| {
+                let word = apart.cat(first_at).cat(most).cat(edit);
+                word.with_record(&known)
+            });
             let queue = ahead::queue(&m, edits, edit_slots(g));
-            let most = queue.head.field("most");
-            let (comes, next) = (queue.comes, queue.next);
-            (queue.head, most, Copies::AtOnce { comes, next })
+            let (most, apart) = (queue.head.field("most"), queue.head.field("apart"));
+            let copies = Copies::AtOnce {
+                arriving: [front, first_at],
+                waiting: queue.waiting,
+                advance: queue.advance,
+                passing: queue.passing,
+            };
+            (queue.head, most, apart, copies)
         }
     };
     let edit_now = edits
@@ -182,7 +206,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let next = (at + one).named("next");
     let written_at = at.ne(visible.q());
     let written_next = at.ne(visible_less.q());
-    let there = ends.valid | offset.any().mux(written_next, written_at);
+    let there = ends.valid | apart.mux(written_next, written_at);
     let ready = match &copies {
         Copies::Apart { armed, .. } => armed.q(),
         Copies::AtOnce { .. } => edits.valid,
@@ -191,7 +215,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
     // An edit comes long behind its window, so where a copy starts is written; from there on one beat
     // more is needed with each slot.
-    let needed = offset.any().mux(next, at).named("needed");
+    let needed = apart.mux(next, at).named("needed");
     let ahead = (visible.q() - needed).named("ahead");
     let written_there = ahead.any() & ahead.le(ahead.lit(rows.into()));
     m.assert(
@@ -209,8 +233,11 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         (ends.valid & ends.field(of_end).trunc(bits).eq(at.trunc(bits))).named(name)
     });
     let count = ends.field("count").zext(wide);
-    let fits = at_end & count.le(most);
-    let next_fits = next_end & (count + full).le(most);
+    // No more than a beat is in the last, and less than two beats leave, so one comparison says both.
+    let more_than_a_beat = most.slice(beat_bits, 1);
+    let in_part = !count.bit(beat_bits) & !less(most.trunc(beat_bits), count.trunc(beat_bits));
+    let fits = at_end & (more_than_a_beat | in_part);
+    let next_fits = next_end & more_than_a_beat & in_part;
     let finish = (go & packet & (ended | fits | next_fits)).named("finish");
     let last_count = (count + moved.zext(wide) - offset.zext(wide) + full.when(next_end)
         - full.when(ended))
@@ -222,11 +249,24 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let done = (finish & last_copy).named("frame_read");
     let behind = ends.field("behind");
     // The registers take what the first slot of the next copy begins with.
-    let (begins, first_front, first_at) = match copies {
-        Copies::AtOnce { comes, next } => {
+    let step = [left, packet.mux(next, at)];
+    let (moves, [next_front, next_at]) = match copies {
+        Copies::AtOnce {
+            arriving,
+            waiting,
+            advance,
+            passing,
+        } => {
             edits.accept(finish);
             ends.accept(done);
-            (comes, in_front_of(next, beat_bits), next.field("first_at"))
+            let front = in_front_of(waiting.field("prefix"), beat_bits);
+            let waiting = [front, waiting.field("first_at")];
+            // Without a next copy it does not matter what they have.
+            let next = |n: usize| {
+                let other = advance.mux(waiting[n], step[n]);
+                (advance & passing).mux(arriving[n], other)
+            };
+            (go | !edits.valid, [next(0), next(1)])
         }
         Copies::Apart { start, armed } => {
             let finished = finish.as_valid().reg();
@@ -235,11 +275,13 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             armed.set(edits.valid & !finish & !finished);
             start.set_when(done, behind);
             let first_at = start.q() + skipped(edit_now, beat_bits).zext(bits + 1);
-            (!armed.q(), in_front_of(edit_now, beat_bits), first_at)
+            let first = [in_front_of(prefix, beat_bits), first_at];
+            let begins = !armed.q();
+            (go | begins, [0, 1].map(|n| begins.mux(first[n], step[n])))
         }
     };
-    in_front.set_when(go | begins, begins.mux(first_front, left));
-    read_at.set_when(go | begins, begins.mux(first_at, packet.mux(next, at)));
+    in_front.set_when(moves, next_front);
+    read_at.set_when(moves, next_at);
     freed.set_when(go & packet & last_copy, finish.mux(behind, next));
 
     let out = m.pack(
@@ -291,8 +333,14 @@ enum Copies<'m> {
         /// The registers have what the copy begins with.
         armed: Reg<'m>,
     },
-    /// Maybe one in every clock: `next` is at the head with the next clock where `comes` is set.
-    AtOnce { comes: Sig<'m>, next: Sig<'m> },
+    /// Maybe one in every clock: see [`ahead::Ahead`].
+    AtOnce {
+        /// What the one that arrives begins with: slots without bytes of the packet, and the first beat it reads.
+        arriving: [Sig<'m>; 2],
+        waiting: Sig<'m>,
+        advance: Sig<'m>,
+        passing: Sig<'m>,
+    },
 }
 
 /// The places of the frames' first beats, for their edits: each stays until its frame's last edit has come.
@@ -311,7 +359,9 @@ fn frame_starts<'m>(
         place,
     );
     m.assert("start_has_a_slot", !start.valid | start.ready());
-    start.fifo("starts", frames_inside(g)).0
+    // Which edit is the last is known late in the clock.
+    let (starts, _) = start.fifo("starts", frames_inside(g));
+    starts.register_slice("start_at_head")
 }
 
 /// Beats of the frame in front of the first that is read.
@@ -320,15 +370,14 @@ fn skipped(edit: Sig<'_>, beat_bits: u32) -> Sig<'_> {
 }
 
 /// Slots in front of the first that has bytes of the packet.
-fn in_front_of(edit: Sig<'_>, beat_bits: u32) -> Sig<'_> {
-    let beats = edit.field("prefix").shr(beat_bits);
-    beats.trunc(PREFIX_BEAT_BITS)
+fn in_front_of(prefix: Sig<'_>, beat_bits: u32) -> Sig<'_> {
+    prefix.shr(beat_bits).trunc(PREFIX_BEAT_BITS)
 }
 
 /// Bytes of the lower beat of a slot that leave with it at most, of `full` in a beat.
-fn most_bytes<'m>(edit: Sig<'m>, full: Sig<'m>, beat_bits: u32) -> Sig<'m> {
-    let part = |name: &str| edit.field(name).trunc(beat_bits).zext(full.width());
-    part("strip") + full - part("prefix")
+fn most_bytes<'m>(strip: Sig<'m>, prefix: Sig<'m>, full: Sig<'m>, beat_bits: u32) -> Sig<'m> {
+    let part = |sig: Sig<'m>| sig.trunc(beat_bits).zext(full.width());
+    part(strip) + full - part(prefix)
 }
 
 #[cfg(test)]

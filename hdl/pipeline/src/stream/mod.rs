@@ -80,6 +80,19 @@ pub(crate) fn kept(count: Sig<'_>, bytes: u32) -> Sig<'_> {
     !all.shl_by(count)
 }
 
+/// Whether `a` is the smaller, without a carry chain, which of few bits costs more than their two levels.
+pub(crate) fn less<'m>(a: Sig<'m>, b: Sig<'m>) -> Sig<'m> {
+    match a.width() {
+        1 => !a & b,
+        width => {
+            let low = width / 2;
+            let high = |sig: Sig<'m>| sig.slice(low, width - low);
+            let same = high(a).eq(high(b));
+            less(high(a), high(b)) | (same & less(a.trunc(low), b.trunc(low)))
+        }
+    }
+}
+
 /// Bits of a beat's data.
 pub fn data_bits(g: &Geometry) -> u32 {
     g.bus_bytes * 8

@@ -1,6 +1,6 @@
 //! Sequencer: a verdict becomes one order for `prepare` per copy.
 
-use super::{edit_slots, record};
+use super::{edit_slots, less, record};
 use seqnic_gen::{Circuit, GenError, Module, Stream, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::VERDICT;
@@ -37,9 +37,9 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let number = m.reg("number", width::COPIES, 0);
     let copies = queue.field("copies");
     let exception = queue.field("reason").any();
-    let following = number.q() + number.lit(1);
+    let following = m.reg("following", width::COPIES, 1);
     // copies 0 and 1 both end with number 0.
-    let last = (exception | following.ge(copies)).named("last");
+    let last = (exception | !less(following.q(), copies)).named("last");
     let apart = g.clocks_per_header;
     let gap = (apart > 1).then(|| m.reg("gap", clog2(apart), 0));
     let early = gap.map_or(m.lit(1, 0), |gap| gap.any());
@@ -49,7 +49,10 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         gap.set(go.mux(gap.lit(u128::from(apart) - 1), fewer));
     }
     let done = (go & last).named("done");
-    number.set_when(go, last.mux(number.lit(0), following));
+    number.set_when(go, last.mux(number.lit(0), following.q()));
+    let one = following.lit(1);
+    following.set_when(go, last.mux(one, following.q() + one));
+    m.assert("following_is_next", following.eq(number.q() + one));
     let width = credits.width();
     let back = edit_taken.zext(width) + edit_void.zext(width);
     credits.set(credits.q() - go.zext(width) + back);

@@ -142,6 +142,8 @@ fn stub_prepare(g: &Geometry) -> Circuit {
     m.output_at("out_valid", valid, 3);
     m.output_at("out_void", m.lit(1, 0), 3);
     m.output_at("out_edit", edit, 3);
+    m.output_at("out_strip", field("l3"), 3);
+    m.output_at("out_prefix", prefix, 3);
     built(m.finish())
 }
 

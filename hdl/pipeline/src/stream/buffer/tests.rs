@@ -23,10 +23,22 @@ fn edit_bits(copy: &Copy) -> Bits {
         &[
             ("tag", copy.tag.into()),
             ("last", copy.last.into()),
+            ("l2_valid", (copy.strip + copy.prefix > 0).into()),
             ("strip", copy.strip as u128),
             ("prefix", copy.prefix as u128),
         ],
     )
+}
+
+fn drive_edit(sim: &mut Sim, g: &Geometry, copy: &Copy) {
+    sim.set_bits("edit", &edit_bits(copy));
+    if g.clocks_per_header == 1 {
+        // Without headers of its own, what it would have.
+        let none = copy.strip + copy.prefix == 0;
+        let or = |value: usize, other: u64| if none { other } else { value as u64 };
+        sim.set("edit_strip", or(copy.strip, 78));
+        sim.set("edit_prefix", or(copy.prefix, 94));
+    }
 }
 
 /// A slot, and what it reads: the two beats in their order.
@@ -218,7 +230,7 @@ fn every_beat_of_a_copy_reads_what_it_needs() {
             sim.set("edit_valid", send.into());
             if send {
                 let (_, copy) = edits.pop_front().unwrap();
-                sim.set_bits("edit", &edit_bits(&copy));
+                drive_edit(&mut sim, &g, &copy);
                 slots_used += 1;
             }
             sim.set("hold", random.one_in(10).into());
@@ -262,7 +274,7 @@ fn short_frames_pass_at_one_a_clock() {
             strip: 14,
             prefix: 18,
         };
-        sim.set_bits("edit", &edit_bits(&copy));
+        drive_edit(&mut sim, &g, &copy);
         reader.look(&mut sim, &g);
         sim.step();
     }

@@ -3,21 +3,21 @@
 
 `default_nettype none
 
-module stream_fifo_w1127_d32 (
+module stream_fifo_w1128_d32 (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [1126:0] in_data,
+    input  wire [1127:0] in_data,
     input  wire out_ready,
     output wire in_ready,
     output reg  out_valid,
-    output wire [1126:0] out_data,
+    output wire [1127:0] out_data,
     output reg  [5:0] count
 );
     reg  [4:0] write_at;
     reg  [4:0] read_at;
-    reg  [1126:0] rows_q;
-    reg [1126:0] rows [0:31];
+    reg  [1127:0] rows_q;
+    reg [1127:0] rows [0:31];
     assign in_ready = count != 6'h20;
     wire push = in_valid & in_ready;
     wire pop = out_valid & out_ready;
@@ -45,7 +45,7 @@ module stream_fifo_w1127_d32 (
     always @(posedge clk) begin
         if (reads) begin
             rows_q <= rows[next_read];
-            if (push && next_read == write_at) rows_q <= {1127{1'bx}};
+            if (push && next_read == write_at) rows_q <= {1128{1'bx}};
         end
     end
 
@@ -71,13 +71,13 @@ module stream_fifo_w1127_d32 (
         out_valid = 1'd0;
         write_at = 5'd0;
         read_at = 5'd0;
-        rows_q = 1127'd0;
+        rows_q = 1128'd0;
     end
 `endif
 
     integer rows_row;
     initial begin
-        for (rows_row = 0; rows_row < 32; rows_row = rows_row + 1) rows[rows_row] = 1127'd0;
+        for (rows_row = 0; rows_row < 32; rows_row = rows_row + 1) rows[rows_row] = 1128'd0;
     end
 endmodule
 
