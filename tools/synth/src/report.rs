@@ -106,7 +106,11 @@ pub fn rows(
 pub fn paths(stage: &str, paths: &[Path]) -> String {
     let mut out = String::new();
     for p in paths {
-        let _ = writeln!(out, "{stage}: {:.2} ns, {} levels, {} to {}", p.ns, p.levels, p.from, p.to);
+        let _ = writeln!(
+            out,
+            "{stage}: {:.2} ns, {} levels, {} to {}",
+            p.ns, p.levels, p.from, p.to
+        );
         for (ns, loads, net) in &p.through {
             let _ = writeln!(out, "    {ns:.2} {net}, {loads} loads");
         }

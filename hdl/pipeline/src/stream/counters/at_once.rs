@@ -83,7 +83,9 @@ pub fn build<'m>(
         }
         given.push(of_set);
     }
-    let answer = m.select_onehot(&answers).delay(latency(g) - 1 - SET_LATENCY);
+    let answer = m
+        .select_onehot(&answers)
+        .delay(latency(g) - 1 - SET_LATENCY);
     let answer = m.or(&[answer, time_answer.unwrap_or(m.lit(answer.width(), 0))]);
     let starved = walk.starved();
     Ok(Counting {
