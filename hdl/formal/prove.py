@@ -173,7 +173,7 @@ STAGES = {
         "bugs": [
             (r"visible_less <= written - 12'd1", "visible_less <= written"),
             (r"if \(\(go & packet\) & edits_data\[65\]\) freed", "if (go & packet) freed"),
-            (r"at_end & \(\w+ <= most\)", "at_end"),
+            (r"at_end & \(most\[4\] \| and_\d+\)", "at_end"),
             (r"used <= 12'h7f8", "used <= 12'h7fe"),
         ],
         "steps": 3,
