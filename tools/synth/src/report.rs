@@ -345,6 +345,7 @@ mod tests {
                 from_stage: String::new(),
                 from: String::new(),
                 to: String::new(),
+                through: vec![],
             }),
         };
         let findings = Findings {
