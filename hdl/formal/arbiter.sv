@@ -12,7 +12,8 @@ reg [4:0] f_from = 0;
 reg [7:0] f_owed = 0; // frames begun whose verdict has not left
 wire f_begins = f_any & ~f_open;
 // Who has a word is who was said to have one.
-wire [4:0] f_more = {in4_more, in3_more, in2_more, in1_more, in0_more};
+wire [4:0] f_more = {in4_coming, in3_coming, in2_coming, in1_coming, in0_coming}
+    | {in4_behind, in3_behind, in2_behind, in1_behind, in0_behind};
 reg [4:0] f_next = 0;
 always @(posedge clk) f_next <= rst ? 0 : f_more | requests & ~f_in;
 always @(posedge clk) if (!rst) assume (requests == f_next);

@@ -14,8 +14,8 @@ always @(posedge clk) begin
     f_sent <= f_now;
     f_stalled <= out_valid & ~out_ready & ~rst;
     f_offered <= out_data;
-    f_announced <= out_more & ~rst;
-    f_nothing <= ~out_more & (out_ready | ~out_valid) & ~rst;
+    f_announced <= (out_coming | out_behind) & ~rst;
+    f_nothing <= ~(out_coming | out_behind) & (out_ready | ~out_valid) & ~rst;
 end
 always @(posedge clk) if (f_waits) assume (s_tvalid && f_now == f_sent);
 

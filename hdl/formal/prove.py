@@ -66,11 +66,11 @@ STAGES = {
             (r"oversize_q <= fire & cut", "oversize_q <= fire & at_limit & s_tlast"),
             (r"discard <= discard \? ~\(s_tvalid & s_tlast\)", "discard <= discard ? ~s_tvalid"),
             (r"beats <= frame_end \? 10'd0", "beats <= s_tlast ? 10'd0"),
-            (r"wire (and_\d+) = s_tvalid & ~discard", r"wire \1 = s_tvalid & ~(discard & s_tlast)"),
+            (r"assign out_coming = s_tvalid & ~discard", "assign out_coming = s_tvalid & ~(discard & s_tlast)"),
             (r"\| \(~s_tlast & ~\(&s_tkeep\)\)", ""),
             (r"\(\^s_tkeep\) & ~s_tkeep\[15\]", "(^s_tkeep)"),
             (r"torn <= ~frame_end & \(torn \| torn_here\)", "torn <= ~frame_end & torn_here"),
-            (r"assign out_more = (\S+) \| ~guarded_ready", r"assign out_more = \1"),
+            (r"assign out_behind = ~guarded_ready", "assign out_behind = 0"),
         ],
         "streams": [("out_valid", "out_ready"), ("out_valid", "s_tvalid")],
         # 576 beats of 16 bytes until a frame is cut.

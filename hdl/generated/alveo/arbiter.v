@@ -19,31 +19,40 @@ module arbiter (
     input  wire clk,
     input  wire rst,
     input  wire in0_valid,
-    input  wire in0_more,
+    input  wire in0_coming,
+    input  wire in0_behind,
     input  wire [652:0] in0_data,
     input  wire in1_valid,
-    input  wire in1_more,
+    input  wire in1_coming,
+    input  wire in1_behind,
     input  wire [652:0] in1_data,
     input  wire in2_valid,
-    input  wire in2_more,
+    input  wire in2_coming,
+    input  wire in2_behind,
     input  wire [652:0] in2_data,
     input  wire in3_valid,
-    input  wire in3_more,
+    input  wire in3_coming,
+    input  wire in3_behind,
     input  wire [652:0] in3_data,
     input  wire in4_valid,
-    input  wire in4_more,
+    input  wire in4_coming,
+    input  wire in4_behind,
     input  wire [652:0] in4_data,
     input  wire in5_valid,
-    input  wire in5_more,
+    input  wire in5_coming,
+    input  wire in5_behind,
     input  wire [652:0] in5_data,
     input  wire in6_valid,
-    input  wire in6_more,
+    input  wire in6_coming,
+    input  wire in6_behind,
     input  wire [652:0] in6_data,
     input  wire in7_valid,
-    input  wire in7_more,
+    input  wire in7_coming,
+    input  wire in7_behind,
     input  wire [652:0] in7_data,
     input  wire in8_valid,
-    input  wire in8_more,
+    input  wire in8_coming,
+    input  wire in8_behind,
     input  wire [652:0] in8_data,
     input  wire room,
     input  wire credit_return,
@@ -68,7 +77,7 @@ module arbiter (
     reg  [8:0] grant;
     reg  [8:0] after;
     reg  may_start;
-    reg  [520:0] cat_171_d1;
+    reg  [520:0] cat_189_d1;
     reg  [63:0] keep_d1;
     reg  [652:0] word_d1;
     wire [8:0] requests = {
@@ -85,7 +94,7 @@ module arbiter (
     wire served = |(grant & requests);
     wire open = room & (open_frame | may_start);
     wire fire = open & served;
-    wire [8:0] cat_49 = {
+    wire [8:0] cat_67 = {
         in8_data[519],
         in7_data[519],
         in6_data[519],
@@ -96,10 +105,21 @@ module arbiter (
         in1_data[519],
         in0_data[519]
     };
-    wire ends = open & (|((grant & requests) & cat_49));
-    wire [8:0] soon = {in8_more, in7_more, in6_more, in5_more, in4_more, in3_more, in2_more, in1_more, in0_more} | (requests & ~grant);
+    wire ends = open & (|((grant & requests) & cat_67));
+    wire [8:0] cat_72 = {
+        in8_coming | in8_behind,
+        in7_coming | in7_behind,
+        in6_coming | in6_behind,
+        in5_coming | in5_behind,
+        in4_coming | in4_behind,
+        in3_coming | in3_behind,
+        in2_coming | in2_behind,
+        in1_coming | in1_behind,
+        in0_coming | in0_behind
+    };
+    wire [8:0] soon = cat_72 | (requests & ~grant);
     wire [8:0] later = soon & after;
-    wire [9:0] cat_76 = {
+    wire [9:0] cat_94 = {
         |later,
         |later[7:0],
         |later[6:0],
@@ -111,7 +131,7 @@ module arbiter (
         later[0],
         1'd0
     };
-    wire [9:0] cat_95 = {
+    wire [9:0] cat_113 = {
         |soon,
         |soon[7:0],
         |soon[6:0],
@@ -123,14 +143,14 @@ module arbiter (
         soon[0],
         1'd0
     };
-    wire [9:0] behind = (|later) ? cat_76 : cat_95;
+    wire [9:0] behind = (|later) ? cat_94 : cat_113;
     wire chooses = (ends | ~(open_frame | served)) & (|soon);
-    wire [652:0] or_137 = (({653{grant[0]}} & in0_data) | ({653{grant[1]}} & in1_data)) | (({653{grant[2]}} & in2_data) | ({653{grant[3]}} & in3_data));
-    wire [652:0] or_138 = (({653{grant[4]}} & in4_data) | ({653{grant[5]}} & in5_data)) | (({653{grant[6]}} & in6_data) | ({653{grant[7]}} & in7_data));
-    wire [652:0] word = (or_137 | or_138) | ({653{grant[8]}} & in8_data);
+    wire [652:0] or_155 = (({653{grant[0]}} & in0_data) | ({653{grant[1]}} & in1_data)) | (({653{grant[2]}} & in2_data) | ({653{grant[3]}} & in3_data));
+    wire [652:0] or_156 = (({653{grant[4]}} & in4_data) | ({653{grant[5]}} & in5_data)) | (({653{grant[6]}} & in6_data) | ({653{grant[7]}} & in7_data));
+    wire [652:0] word = (or_155 | or_156) | ({653{grant[8]}} & in8_data);
     wire starts = fire & ~open_frame;
-    wire or_154 = ~starts | (|credits);
-    wire le_156 = credits <= 7'h40;
+    wire or_172 = ~starts | (|credits);
+    wire le_174 = credits <= 7'h40;
     assign in0_ready = grant[0] & open;
     assign in1_ready = grant[1] & open;
     assign in2_ready = grant[2] & open;
@@ -141,7 +161,7 @@ module arbiter (
     assign in7_ready = grant[7] & open;
     assign in8_ready = grant[8] & open;
     wire [63:0] keep = word[652:589];
-    wire [511:0] cat_304 = {
+    wire [511:0] cat_322 = {
         {8{keep_d1[63]}},
         {8{keep_d1[62]}},
         {8{keep_d1[61]}},
@@ -207,13 +227,13 @@ module arbiter (
         {8{keep_d1[1]}},
         {8{keep_d1[0]}}
     };
-    assign beat = {cat_171_d1[520:512], cat_171_d1[511:0] & cat_304};
+    assign beat = {cat_189_d1[520:512], cat_189_d1[511:0] & cat_322};
     assign port = word_d1[588:585];
     assign tag = word_d1[584:521];
     assign busy = open_frame;
 
     always @(posedge clk) begin
-        cat_171_d1 <= {word[520], word[519], word[518:512], word[511:0]};
+        cat_189_d1 <= {word[520], word[519], word[518:512], word[511:0]};
         keep_d1 <= keep;
         first <= ~open_frame;
         word_d1 <= word;
@@ -240,14 +260,14 @@ module arbiter (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            credit_for_every_frame: assert (or_154);
-            credits_in_range: assert (le_156);
+            credit_for_every_frame: assert (or_172);
+            credits_in_range: assert (le_174);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_154, le_156, word_d1};
+    wire _unused = &{1'b0, or_172, le_174, word_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -257,7 +277,7 @@ module arbiter (
         after = 9'd0;
         may_start = 1'd1;
         valid = 1'd0;
-        cat_171_d1 = 521'd0;
+        cat_189_d1 = 521'd0;
         keep_d1 = 64'd0;
         first = 1'd0;
         word_d1 = 653'd0;

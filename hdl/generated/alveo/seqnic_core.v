@@ -135,55 +135,64 @@ module seqnic_core (
     wire counters_hold;
     wire sequencer_left_epoch;
     wire arbiter_in0_ready;
-    wire ingress_p0_out_more;
+    wire ingress_p0_out_coming;
+    wire ingress_p0_out_behind;
     wire ingress_p0_oversize;
     wire ingress_p0_busy;
     wire ingress_p0_out_valid;
     wire [652:0] ingress_p0_out_data;
     wire arbiter_in1_ready;
-    wire ingress_p1_out_more;
+    wire ingress_p1_out_coming;
+    wire ingress_p1_out_behind;
     wire ingress_p1_oversize;
     wire ingress_p1_busy;
     wire ingress_p1_out_valid;
     wire [652:0] ingress_p1_out_data;
     wire arbiter_in2_ready;
-    wire ingress_p2_out_more;
+    wire ingress_p2_out_coming;
+    wire ingress_p2_out_behind;
     wire ingress_p2_oversize;
     wire ingress_p2_busy;
     wire ingress_p2_out_valid;
     wire [652:0] ingress_p2_out_data;
     wire arbiter_in3_ready;
-    wire ingress_p3_out_more;
+    wire ingress_p3_out_coming;
+    wire ingress_p3_out_behind;
     wire ingress_p3_oversize;
     wire ingress_p3_busy;
     wire ingress_p3_out_valid;
     wire [652:0] ingress_p3_out_data;
     wire arbiter_in4_ready;
-    wire ingress_p4_out_more;
+    wire ingress_p4_out_coming;
+    wire ingress_p4_out_behind;
     wire ingress_p4_oversize;
     wire ingress_p4_busy;
     wire ingress_p4_out_valid;
     wire [652:0] ingress_p4_out_data;
     wire arbiter_in5_ready;
-    wire ingress_p5_out_more;
+    wire ingress_p5_out_coming;
+    wire ingress_p5_out_behind;
     wire ingress_p5_oversize;
     wire ingress_p5_busy;
     wire ingress_p5_out_valid;
     wire [652:0] ingress_p5_out_data;
     wire arbiter_in6_ready;
-    wire ingress_p6_out_more;
+    wire ingress_p6_out_coming;
+    wire ingress_p6_out_behind;
     wire ingress_p6_oversize;
     wire ingress_p6_busy;
     wire ingress_p6_out_valid;
     wire [652:0] ingress_p6_out_data;
     wire arbiter_in7_ready;
-    wire ingress_p7_out_more;
+    wire ingress_p7_out_coming;
+    wire ingress_p7_out_behind;
     wire ingress_p7_oversize;
     wire ingress_p7_busy;
     wire ingress_p7_out_valid;
     wire [652:0] ingress_p7_out_data;
     wire arbiter_in8_ready;
-    wire ingress_host_out_more;
+    wire ingress_host_out_coming;
+    wire ingress_host_out_behind;
     wire ingress_host_oversize;
     wire ingress_host_busy;
     wire ingress_host_out_valid;
@@ -316,7 +325,7 @@ module seqnic_core (
     wire in_p6_ready = arbiter_in6_ready;
     wire in_p7_ready = arbiter_in7_ready;
     wire in_host_ready = arbiter_in8_ready;
-    wire [35:0] cat_220 = {
+    wire [35:0] cat_229 = {
         egress_host_room,
         egress_p7_room,
         egress_p6_room,
@@ -327,9 +336,9 @@ module seqnic_core (
         egress_p1_room,
         egress_p0_room
     };
-    wire [35:0] rooms = cat_220;
+    wire [35:0] rooms = cat_229;
     wire starts = arbiter_valid & arbiter_first;
-    wire [21:0] cat_321 = {
+    wire [21:0] cat_330 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -353,8 +362,8 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_321;
-    wire [511:0] or_333 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({511'd0, epochs_cfg_rdata} | {404'd0, host_limits_cfg_rdata});
+    assign busy = |cat_330;
+    wire [511:0] or_342 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({511'd0, epochs_cfg_rdata} | {404'd0, host_limits_cfg_rdata});
     assign cfg_rdata = answer_7;
 
     ingress ingress_p0 (
@@ -367,7 +376,8 @@ module seqnic_core (
         .s_tuser(s_axis_p0_tuser),
         .s_port(4'd0),
         .out_ready(in_p0_ready),
-        .out_more(ingress_p0_out_more),
+        .out_coming(ingress_p0_out_coming),
+        .out_behind(ingress_p0_out_behind),
         .s_tready(s_axis_p0_tready),
         .oversize(ingress_p0_oversize),
         .busy(ingress_p0_busy),
@@ -385,7 +395,8 @@ module seqnic_core (
         .s_tuser(s_axis_p1_tuser),
         .s_port(4'd1),
         .out_ready(in_p1_ready),
-        .out_more(ingress_p1_out_more),
+        .out_coming(ingress_p1_out_coming),
+        .out_behind(ingress_p1_out_behind),
         .s_tready(s_axis_p1_tready),
         .oversize(ingress_p1_oversize),
         .busy(ingress_p1_busy),
@@ -403,7 +414,8 @@ module seqnic_core (
         .s_tuser(s_axis_p2_tuser),
         .s_port(4'd2),
         .out_ready(in_p2_ready),
-        .out_more(ingress_p2_out_more),
+        .out_coming(ingress_p2_out_coming),
+        .out_behind(ingress_p2_out_behind),
         .s_tready(s_axis_p2_tready),
         .oversize(ingress_p2_oversize),
         .busy(ingress_p2_busy),
@@ -421,7 +433,8 @@ module seqnic_core (
         .s_tuser(s_axis_p3_tuser),
         .s_port(4'd3),
         .out_ready(in_p3_ready),
-        .out_more(ingress_p3_out_more),
+        .out_coming(ingress_p3_out_coming),
+        .out_behind(ingress_p3_out_behind),
         .s_tready(s_axis_p3_tready),
         .oversize(ingress_p3_oversize),
         .busy(ingress_p3_busy),
@@ -439,7 +452,8 @@ module seqnic_core (
         .s_tuser(s_axis_p4_tuser),
         .s_port(4'd4),
         .out_ready(in_p4_ready),
-        .out_more(ingress_p4_out_more),
+        .out_coming(ingress_p4_out_coming),
+        .out_behind(ingress_p4_out_behind),
         .s_tready(s_axis_p4_tready),
         .oversize(ingress_p4_oversize),
         .busy(ingress_p4_busy),
@@ -457,7 +471,8 @@ module seqnic_core (
         .s_tuser(s_axis_p5_tuser),
         .s_port(4'd5),
         .out_ready(in_p5_ready),
-        .out_more(ingress_p5_out_more),
+        .out_coming(ingress_p5_out_coming),
+        .out_behind(ingress_p5_out_behind),
         .s_tready(s_axis_p5_tready),
         .oversize(ingress_p5_oversize),
         .busy(ingress_p5_busy),
@@ -475,7 +490,8 @@ module seqnic_core (
         .s_tuser(s_axis_p6_tuser),
         .s_port(4'd6),
         .out_ready(in_p6_ready),
-        .out_more(ingress_p6_out_more),
+        .out_coming(ingress_p6_out_coming),
+        .out_behind(ingress_p6_out_behind),
         .s_tready(s_axis_p6_tready),
         .oversize(ingress_p6_oversize),
         .busy(ingress_p6_busy),
@@ -493,7 +509,8 @@ module seqnic_core (
         .s_tuser(s_axis_p7_tuser),
         .s_port(4'd7),
         .out_ready(in_p7_ready),
-        .out_more(ingress_p7_out_more),
+        .out_coming(ingress_p7_out_coming),
+        .out_behind(ingress_p7_out_behind),
         .s_tready(s_axis_p7_tready),
         .oversize(ingress_p7_oversize),
         .busy(ingress_p7_busy),
@@ -511,7 +528,8 @@ module seqnic_core (
         .s_tuser(s_axis_host_tuser[63:0]),
         .s_port(s_axis_host_tuser[67:64]),
         .out_ready(in_host_ready),
-        .out_more(ingress_host_out_more),
+        .out_coming(ingress_host_out_coming),
+        .out_behind(ingress_host_out_behind),
         .s_tready(s_axis_host_tready),
         .oversize(ingress_host_oversize),
         .busy(ingress_host_busy),
@@ -523,31 +541,40 @@ module seqnic_core (
         .clk(clk),
         .rst(rst),
         .in0_valid(ingress_p0_out_valid),
-        .in0_more(ingress_p0_out_more),
+        .in0_coming(ingress_p0_out_coming),
+        .in0_behind(ingress_p0_out_behind),
         .in0_data(ingress_p0_out_data),
         .in1_valid(ingress_p1_out_valid),
-        .in1_more(ingress_p1_out_more),
+        .in1_coming(ingress_p1_out_coming),
+        .in1_behind(ingress_p1_out_behind),
         .in1_data(ingress_p1_out_data),
         .in2_valid(ingress_p2_out_valid),
-        .in2_more(ingress_p2_out_more),
+        .in2_coming(ingress_p2_out_coming),
+        .in2_behind(ingress_p2_out_behind),
         .in2_data(ingress_p2_out_data),
         .in3_valid(ingress_p3_out_valid),
-        .in3_more(ingress_p3_out_more),
+        .in3_coming(ingress_p3_out_coming),
+        .in3_behind(ingress_p3_out_behind),
         .in3_data(ingress_p3_out_data),
         .in4_valid(ingress_p4_out_valid),
-        .in4_more(ingress_p4_out_more),
+        .in4_coming(ingress_p4_out_coming),
+        .in4_behind(ingress_p4_out_behind),
         .in4_data(ingress_p4_out_data),
         .in5_valid(ingress_p5_out_valid),
-        .in5_more(ingress_p5_out_more),
+        .in5_coming(ingress_p5_out_coming),
+        .in5_behind(ingress_p5_out_behind),
         .in5_data(ingress_p5_out_data),
         .in6_valid(ingress_p6_out_valid),
-        .in6_more(ingress_p6_out_more),
+        .in6_coming(ingress_p6_out_coming),
+        .in6_behind(ingress_p6_out_behind),
         .in6_data(ingress_p6_out_data),
         .in7_valid(ingress_p7_out_valid),
-        .in7_more(ingress_p7_out_more),
+        .in7_coming(ingress_p7_out_coming),
+        .in7_behind(ingress_p7_out_behind),
         .in7_data(ingress_p7_out_data),
         .in8_valid(ingress_host_out_valid),
-        .in8_more(ingress_host_out_more),
+        .in8_coming(ingress_host_out_coming),
+        .in8_behind(ingress_host_out_behind),
         .in8_data(ingress_host_out_data),
         .room(room),
         .credit_return(credit_return),
@@ -976,7 +1003,7 @@ module seqnic_core (
             cfg_read_d4 <= cfg_read_d3;
             cfg_read_d5 <= cfg_read_d4;
             cfg_read_d6 <= cfg_read_d5;
-            if (cfg_read_d6 | cfg_read_d7) answer_0 <= or_333 | {503'd0, queues_cfg_rdata};
+            if (cfg_read_d6 | cfg_read_d7) answer_0 <= or_342 | {503'd0, queues_cfg_rdata};
             cfg_read_d7 <= cfg_read_d6;
             if (cfg_read_d7 | cfg_read_d8) answer_1 <= answer_0;
             cfg_read_d8 <= cfg_read_d7;

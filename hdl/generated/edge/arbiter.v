@@ -15,19 +15,24 @@ module arbiter (
     input  wire clk,
     input  wire rst,
     input  wire in0_valid,
-    input  wire in0_more,
+    input  wire in0_coming,
+    input  wire in0_behind,
     input  wire [202:0] in0_data,
     input  wire in1_valid,
-    input  wire in1_more,
+    input  wire in1_coming,
+    input  wire in1_behind,
     input  wire [202:0] in1_data,
     input  wire in2_valid,
-    input  wire in2_more,
+    input  wire in2_coming,
+    input  wire in2_behind,
     input  wire [202:0] in2_data,
     input  wire in3_valid,
-    input  wire in3_more,
+    input  wire in3_coming,
+    input  wire in3_behind,
     input  wire [202:0] in3_data,
     input  wire in4_valid,
-    input  wire in4_more,
+    input  wire in4_coming,
+    input  wire in4_behind,
     input  wire [202:0] in4_data,
     input  wire room,
     input  wire credit_return,
@@ -49,54 +54,61 @@ module arbiter (
     reg  [4:0] after;
     reg  may_start;
     reg  [2:0] gap;
-    reg  [134:0] cat_131_d1;
+    reg  [134:0] cat_141_d1;
     reg  [202:0] word_d1;
     wire [4:0] requests = {in4_valid, in3_valid, in2_valid, in1_valid, in0_valid};
     wire served = |(grant & requests);
     wire open = room & (open_frame | may_start);
     wire fire = open & served;
-    wire [4:0] and_35 = (grant & requests) & {in4_data[133], in3_data[133], in2_data[133], in1_data[133], in0_data[133]};
-    wire ends = open & (|and_35);
-    wire [4:0] soon = {in4_more, in3_more, in2_more, in1_more, in0_more} | (requests & ~grant);
+    wire [4:0] and_45 = (grant & requests) & {in4_data[133], in3_data[133], in2_data[133], in1_data[133], in0_data[133]};
+    wire ends = open & (|and_45);
+    wire [4:0] cat_48 = {
+        in4_coming | in4_behind,
+        in3_coming | in3_behind,
+        in2_coming | in2_behind,
+        in1_coming | in1_behind,
+        in0_coming | in0_behind
+    };
+    wire [4:0] soon = cat_48 | (requests & ~grant);
     wire [4:0] later = soon & after;
     wire [5:0] behind = (|later) ? {|later, |later[3:0], |later[2:0], |later[1:0], later[0], 1'd0} : {|soon, |soon[3:0], |soon[2:0], |soon[1:0], soon[0], 1'd0};
     wire chooses = (ends | ~(open_frame | served)) & (|soon);
-    wire [202:0] or_91 = (({203{grant[0]}} & in0_data) | ({203{grant[1]}} & in1_data)) | (({203{grant[2]}} & in2_data) | ({203{grant[3]}} & in3_data));
-    wire [202:0] word = or_91 | ({203{grant[4]}} & in4_data);
+    wire [202:0] or_101 = (({203{grant[0]}} & in0_data) | ({203{grant[1]}} & in1_data)) | (({203{grant[2]}} & in2_data) | ({203{grant[3]}} & in3_data));
+    wire [202:0] word = or_101 | ({203{grant[4]}} & in4_data);
     wire starts = fire & ~open_frame;
-    wire or_118 = ~starts | (|credits);
-    wire le_120 = credits <= 5'h10;
+    wire or_128 = ~starts | (|credits);
+    wire le_130 = credits <= 5'h10;
     assign in0_ready = grant[0] & open;
     assign in1_ready = grant[1] & open;
     assign in2_ready = grant[2] & open;
     assign in3_ready = grant[3] & open;
     assign in4_ready = grant[4] & open;
-    wire [15:0] not_136 = ~(16'hffff << cat_131_d1[132:128]);
-    wire [127:0] cat_170 = {
-        {8{not_136[15]}},
-        {8{not_136[14]}},
-        {8{not_136[13]}},
-        {8{not_136[12]}},
-        {8{not_136[11]}},
-        {8{not_136[10]}},
-        {8{not_136[9]}},
-        {8{not_136[8]}},
-        {8{not_136[7]}},
-        {8{not_136[6]}},
-        {8{not_136[5]}},
-        {8{not_136[4]}},
-        {8{not_136[3]}},
-        {8{not_136[2]}},
-        {8{not_136[1]}},
-        {8{not_136[0]}}
+    wire [15:0] not_146 = ~(16'hffff << cat_141_d1[132:128]);
+    wire [127:0] cat_180 = {
+        {8{not_146[15]}},
+        {8{not_146[14]}},
+        {8{not_146[13]}},
+        {8{not_146[12]}},
+        {8{not_146[11]}},
+        {8{not_146[10]}},
+        {8{not_146[9]}},
+        {8{not_146[8]}},
+        {8{not_146[7]}},
+        {8{not_146[6]}},
+        {8{not_146[5]}},
+        {8{not_146[4]}},
+        {8{not_146[3]}},
+        {8{not_146[2]}},
+        {8{not_146[1]}},
+        {8{not_146[0]}}
     };
-    assign beat = {cat_131_d1[134:128], cat_131_d1[127:0] & cat_170};
+    assign beat = {cat_141_d1[134:128], cat_141_d1[127:0] & cat_180};
     assign port = word_d1[202:199];
     assign tag = word_d1[198:135];
     assign busy = open_frame;
 
     always @(posedge clk) begin
-        cat_131_d1 <= {word[134], word[133], word[132:128], word[127:0]};
+        cat_141_d1 <= {word[134], word[133], word[132:128], word[127:0]};
         first <= ~open_frame;
         word_d1 <= word;
     end
@@ -124,14 +136,14 @@ module arbiter (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            credit_for_every_frame: assert (or_118);
-            credits_in_range: assert (le_120);
+            credit_for_every_frame: assert (or_128);
+            credits_in_range: assert (le_130);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_118, le_120, word_d1};
+    wire _unused = &{1'b0, or_128, le_130, word_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -142,7 +154,7 @@ module arbiter (
         may_start = 1'd1;
         gap = 3'd0;
         valid = 1'd0;
-        cat_131_d1 = 135'd0;
+        cat_141_d1 = 135'd0;
         first = 1'd0;
         word_d1 = 203'd0;
     end

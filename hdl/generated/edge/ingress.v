@@ -16,7 +16,8 @@ module ingress (
     input  wire [63:0] s_tuser,
     input  wire [3:0] s_port,
     input  wire out_ready,
-    output wire out_more,
+    output wire out_coming,
+    output wire out_behind,
     output wire s_tready,
     output wire oversize,
     output wire busy,
@@ -40,11 +41,11 @@ module ingress (
     wire cut = at_limit & ~s_tlast;
     wire frame_end = s_tlast | at_limit;
     wire spoilt = (cut | torn) | torn_here;
-    wire and_50 = s_tvalid & ~discard;
+    assign out_coming = s_tvalid & ~discard;
     wire guarded_ready = slice_in_ready;
     wire ready = discard | guarded_ready;
-    wire fire = and_50 & guarded_ready;
-    assign out_more = and_50 | ~guarded_ready;
+    wire fire = out_coming & guarded_ready;
+    assign out_behind = ~guarded_ready;
     wire slice_out_ready = out_ready;
     assign busy = (out_valid | (|beats)) | discard;
     assign s_tready = ready;
@@ -53,7 +54,7 @@ module ingress (
     stream_register_w203 slice (
         .clk(clk),
         .rst(rst),
-        .in_valid(and_50),
+        .in_valid(out_coming),
         .in_data({s_port, s_tuser, spoilt, frame_end, count, s_tdata}),
         .out_ready(slice_out_ready),
         .in_ready(slice_in_ready),

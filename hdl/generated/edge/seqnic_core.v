@@ -87,31 +87,36 @@ module seqnic_core (
     wire counters_hold;
     wire sequencer_left_epoch;
     wire arbiter_in0_ready;
-    wire ingress_p0_out_more;
+    wire ingress_p0_out_coming;
+    wire ingress_p0_out_behind;
     wire ingress_p0_oversize;
     wire ingress_p0_busy;
     wire ingress_p0_out_valid;
     wire [202:0] ingress_p0_out_data;
     wire arbiter_in1_ready;
-    wire ingress_p1_out_more;
+    wire ingress_p1_out_coming;
+    wire ingress_p1_out_behind;
     wire ingress_p1_oversize;
     wire ingress_p1_busy;
     wire ingress_p1_out_valid;
     wire [202:0] ingress_p1_out_data;
     wire arbiter_in2_ready;
-    wire ingress_p2_out_more;
+    wire ingress_p2_out_coming;
+    wire ingress_p2_out_behind;
     wire ingress_p2_oversize;
     wire ingress_p2_busy;
     wire ingress_p2_out_valid;
     wire [202:0] ingress_p2_out_data;
     wire arbiter_in3_ready;
-    wire ingress_p3_out_more;
+    wire ingress_p3_out_coming;
+    wire ingress_p3_out_behind;
     wire ingress_p3_oversize;
     wire ingress_p3_busy;
     wire ingress_p3_out_valid;
     wire [202:0] ingress_p3_out_data;
     wire arbiter_in4_ready;
-    wire ingress_host_out_more;
+    wire ingress_host_out_coming;
+    wire ingress_host_out_behind;
     wire ingress_host_oversize;
     wire ingress_host_busy;
     wire ingress_host_out_valid;
@@ -218,7 +223,7 @@ module seqnic_core (
     wire in_host_ready = arbiter_in4_ready;
     wire [4:0] rooms = {egress_host_room, egress_p3_room, egress_p2_room, egress_p1_room, egress_p0_room};
     wire starts = arbiter_valid & arbiter_first;
-    wire [13:0] cat_218 = {
+    wire [13:0] cat_223 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -234,8 +239,8 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_218;
-    wire [511:0] or_228 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({511'd0, epochs_cfg_rdata} | {404'd0, host_limits_cfg_rdata});
+    assign busy = |cat_223;
+    wire [511:0] or_233 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({511'd0, epochs_cfg_rdata} | {404'd0, host_limits_cfg_rdata});
     assign cfg_rdata = answer_4;
 
     ingress ingress_p0 (
@@ -248,7 +253,8 @@ module seqnic_core (
         .s_tuser(s_axis_p0_tuser),
         .s_port(4'd0),
         .out_ready(in_p0_ready),
-        .out_more(ingress_p0_out_more),
+        .out_coming(ingress_p0_out_coming),
+        .out_behind(ingress_p0_out_behind),
         .s_tready(s_axis_p0_tready),
         .oversize(ingress_p0_oversize),
         .busy(ingress_p0_busy),
@@ -266,7 +272,8 @@ module seqnic_core (
         .s_tuser(s_axis_p1_tuser),
         .s_port(4'd1),
         .out_ready(in_p1_ready),
-        .out_more(ingress_p1_out_more),
+        .out_coming(ingress_p1_out_coming),
+        .out_behind(ingress_p1_out_behind),
         .s_tready(s_axis_p1_tready),
         .oversize(ingress_p1_oversize),
         .busy(ingress_p1_busy),
@@ -284,7 +291,8 @@ module seqnic_core (
         .s_tuser(s_axis_p2_tuser),
         .s_port(4'd2),
         .out_ready(in_p2_ready),
-        .out_more(ingress_p2_out_more),
+        .out_coming(ingress_p2_out_coming),
+        .out_behind(ingress_p2_out_behind),
         .s_tready(s_axis_p2_tready),
         .oversize(ingress_p2_oversize),
         .busy(ingress_p2_busy),
@@ -302,7 +310,8 @@ module seqnic_core (
         .s_tuser(s_axis_p3_tuser),
         .s_port(4'd3),
         .out_ready(in_p3_ready),
-        .out_more(ingress_p3_out_more),
+        .out_coming(ingress_p3_out_coming),
+        .out_behind(ingress_p3_out_behind),
         .s_tready(s_axis_p3_tready),
         .oversize(ingress_p3_oversize),
         .busy(ingress_p3_busy),
@@ -320,7 +329,8 @@ module seqnic_core (
         .s_tuser(s_axis_host_tuser[63:0]),
         .s_port(s_axis_host_tuser[67:64]),
         .out_ready(in_host_ready),
-        .out_more(ingress_host_out_more),
+        .out_coming(ingress_host_out_coming),
+        .out_behind(ingress_host_out_behind),
         .s_tready(s_axis_host_tready),
         .oversize(ingress_host_oversize),
         .busy(ingress_host_busy),
@@ -332,19 +342,24 @@ module seqnic_core (
         .clk(clk),
         .rst(rst),
         .in0_valid(ingress_p0_out_valid),
-        .in0_more(ingress_p0_out_more),
+        .in0_coming(ingress_p0_out_coming),
+        .in0_behind(ingress_p0_out_behind),
         .in0_data(ingress_p0_out_data),
         .in1_valid(ingress_p1_out_valid),
-        .in1_more(ingress_p1_out_more),
+        .in1_coming(ingress_p1_out_coming),
+        .in1_behind(ingress_p1_out_behind),
         .in1_data(ingress_p1_out_data),
         .in2_valid(ingress_p2_out_valid),
-        .in2_more(ingress_p2_out_more),
+        .in2_coming(ingress_p2_out_coming),
+        .in2_behind(ingress_p2_out_behind),
         .in2_data(ingress_p2_out_data),
         .in3_valid(ingress_p3_out_valid),
-        .in3_more(ingress_p3_out_more),
+        .in3_coming(ingress_p3_out_coming),
+        .in3_behind(ingress_p3_out_behind),
         .in3_data(ingress_p3_out_data),
         .in4_valid(ingress_host_out_valid),
-        .in4_more(ingress_host_out_more),
+        .in4_coming(ingress_host_out_coming),
+        .in4_behind(ingress_host_out_behind),
         .in4_data(ingress_host_out_data),
         .room(room),
         .credit_return(credit_return),
@@ -670,7 +685,7 @@ module seqnic_core (
             cfg_read_d4 <= cfg_read_d3;
             cfg_read_d5 <= cfg_read_d4;
             cfg_read_d6 <= cfg_read_d5;
-            if (cfg_read_d6 | cfg_read_d7) answer_0 <= or_228;
+            if (cfg_read_d6 | cfg_read_d7) answer_0 <= or_233;
             cfg_read_d7 <= cfg_read_d6;
             if (cfg_read_d7 | cfg_read_d8) answer_1 <= answer_0;
             cfg_read_d8 <= cfg_read_d7;

@@ -254,7 +254,8 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
         m.output(&port("tready"), inst.get("s_tready"));
         busy.push(inst.get("busy"));
         inputs.push((format!("in{i}_valid"), inst.get("out_valid")));
-        inputs.push((format!("in{i}_more"), inst.get("out_more")));
+        inputs.push((format!("in{i}_coming"), inst.get("out_coming")));
+        inputs.push((format!("in{i}_behind"), inst.get("out_behind")));
         inputs.push((format!("in{i}_data"), inst.get("out_data")));
         ready.push(taken);
     }

@@ -12,8 +12,8 @@ use crate::header::comes_in_parts;
 use seqnic_gen::{Bits, Circuit, GenError, Module, Sig, clog2};
 use seqnic_spec::geometry::Geometry;
 
-/// Streams of tagged beats `in0` to `in<ports>` (the host's last), each with `in<n>_more`: there is a word behind the one
-/// that is offered, or one comes with the next clock. Gives what comes through, one clock later: `valid`, `beat`, and with the first beat of a frame `first`, `port`, `tag`.
+/// Streams of tagged beats `in0` to `in<ports>` (the host's last), each with `in<n>_coming` and `in<n>_behind`: a word
+/// comes with the next clock, or waits behind the one that is offered. Gives what comes through, one clock later: `valid`, `beat`, and with the first beat of a frame `first`, `port`, `tag`.
 /// Bytes of `beat` past its count are zero; clearing them is logic behind its register, one level where the header path begins
 /// there ([`comes_in_parts`]).
 ///
@@ -33,7 +33,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let words: Vec<_> = (0..inputs)
         .map(|i| Input {
             valid: m.input(&format!("in{i}_valid"), 1),
-            more: m.input(&format!("in{i}_more"), 1),
+            more: m.input(&format!("in{i}_coming"), 1) | m.input(&format!("in{i}_behind"), 1),
             word: m.input_record(&format!("in{i}_data"), &tagged_beat(g), None),
         })
         .collect();
@@ -118,6 +118,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 /// One stream in.
 struct Input<'m> {
     valid: Sig<'m>,
+    /// With the next clock there is a word behind the one that is offered, or one if none is.
     more: Sig<'m>,
     word: Sig<'m>,
 }
@@ -187,11 +188,11 @@ mod tests {
         for i in 0..=g.ports {
             let name = |s: &str| format!("in{i}_{s}");
             let stream = m.stream_in(&format!("in{i}"), tagged_beat(g).width());
-            let more = stream.valid | !stream.ready();
             let slice = stream.register_slice(&format!("slice{i}"));
             ports.extend([
                 (name("valid"), slice.valid),
-                (name("more"), more),
+                (name("coming"), stream.valid),
+                (name("behind"), !stream.ready()),
                 (name("data"), slice.data),
             ]);
             slices.push(slice);

@@ -19,7 +19,7 @@ use seqnic_spec::wire::MAX_FRAME_BYTES;
 
 /// AXI4-Stream in (`s_tdata`, `s_tkeep`, `s_tvalid`, `s_tready`, `s_tlast`, `s_tuser` = 64-bit
 /// tag), `s_port` = port of arrival (both count with the first beat), stream of tagged beats `out` behind a register slice.
-/// `out_more`: with the next clock there is a word behind the one that is out, or one if none is.
+/// `out_coming`, `out_behind`: a word comes to that, or waits in it behind the one that is out.
 /// `oversize` is set for a clock when a frame is cut off; `busy` while a frame is inside.
 ///
 /// # Errors
@@ -83,8 +83,8 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let oversize = m.reg("oversize_q", 1, 0);
     oversize.set(fire & cut);
 
-    // Either waits in the slice already, or comes.
-    m.output("out_more", guarded.valid | !guarded.ready());
+    m.output("out_coming", guarded.valid);
+    m.output("out_behind", !guarded.ready());
     let slice = guarded.register_slice("slice");
     m.output("s_tready", ready);
     m.output("oversize", oversize.q());
