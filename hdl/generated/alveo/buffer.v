@@ -40,10 +40,10 @@ module buffer (
     wire [38:0] ends_out_data;
     wire [7:0] ends_count;
     reg  edits_valid;
-    wire end_at_head_out_valid;
-    reg  [1127:0] edits_word;
     reg  [3:0] in_front;
+    wire end_at_head_out_valid;
     wire [38:0] end_at_head_out_data;
+    reg  [1127:0] edits_word;
     reg  room_q;
     wire edits_in_ready;
     reg  frame_begins;
@@ -72,66 +72,67 @@ module buffer (
     wire end_in_ready = ends_in_ready;
     wire or_36 = ~frame_written | end_in_ready;
     wire ends_out_ready = end_at_head_in_ready;
-    wire or_49 = end_at_head_out_valid | (edits_word[1127] ? (read_at != visible_less) : (read_at != visible));
     wire packet = ~(|in_front);
-    wire go = (edits_valid & (or_49 | ~packet)) & ~hold;
     wire ended = end_at_head_out_valid & (end_at_head_out_data[29:20] == read_at[9:0]);
     wire at_end = end_at_head_out_valid & (end_at_head_out_data[9:0] == read_at[9:0]);
-    wire [8:0] cat_70 = {2'd0, end_at_head_out_data[37:31]};
-    wire or_83 = (~edits_word[1112] & cat_70[5]) | ((edits_word[1112] == cat_70[5]) & (~edits_word[1111] & cat_70[4]));
-    wire or_106 = (~edits_word[1109] & cat_70[2]) | ((edits_word[1109] == cat_70[2]) & (~edits_word[1108] & cat_70[1]));
-    wire and_116 = (edits_word[1112:1110] == cat_70[5:3]) & (or_106 | ((edits_word[1109:1108] == cat_70[2:1]) & (~edits_word[1107] & cat_70[0])));
-    wire or_117 = (or_83 | ((edits_word[1112:1111] == cat_70[5:4]) & (~edits_word[1110] & cat_70[3]))) | and_116;
-    wire and_119 = ~cat_70[6] & ~or_117;
+    wire [8:0] cat_62 = {2'd0, end_at_head_out_data[37:31]};
+    wire or_75 = (~edits_word[1112] & cat_62[5]) | ((edits_word[1112] == cat_62[5]) & (~edits_word[1111] & cat_62[4]));
+    wire or_98 = (~edits_word[1109] & cat_62[2]) | ((edits_word[1109] == cat_62[2]) & (~edits_word[1108] & cat_62[1]));
+    wire and_108 = (edits_word[1112:1110] == cat_62[5:3]) & (or_98 | ((edits_word[1109:1108] == cat_62[2:1]) & (~edits_word[1107] & cat_62[0])));
+    wire or_109 = (or_75 | ((edits_word[1112:1111] == cat_62[5:4]) & (~edits_word[1110] & cat_62[3]))) | and_108;
+    wire and_111 = ~cat_62[6] & ~or_109;
     wire next_end = end_at_head_out_valid & (end_at_head_out_data[19:10] == read_at[9:0]);
-    wire or_128 = (ended | (at_end & (edits_word[1113] | and_119))) | ((next_end & edits_word[1113]) & and_119);
-    wire finish = (go & packet) & or_128;
+    wire or_120 = (ended | (at_end & (edits_word[1113] | and_111))) | ((next_end & edits_word[1113]) & and_111);
+    wire finish = ((edits_valid & packet) & ~hold) & or_120;
     wire frame_read = finish & edits_word[65];
     wire end_at_head_out_ready = frame_read;
     wire [10:0] used = written - freed;
-    wire le_135 = used <= 11'h400;
+    wire le_127 = used <= 11'h400;
     wire edits_store_ready = edits_in_ready;
     wire edit_in_ready = edits_store_ready;
-    wire or_143 = ~edit_valid | edit_in_ready;
+    wire or_135 = ~edit_valid | edit_in_ready;
     wire frame_starts = valid & frame_begins;
     wire start_in_ready = starts_in_ready;
-    wire or_150 = ~frame_starts | start_in_ready;
+    wire or_142 = ~frame_starts | start_in_ready;
     wire starts_out_ready = start_at_head_in_ready;
     wire start_at_head_out_ready = edit_valid & edit[65];
-    wire or_162 = ~edit_valid | start_at_head_out_valid;
-    wire eq_168 = edit[256:249] == ({8{edit[248]}} & edit_strip);
-    wire eq_171 = edit[263:257] == ({7{edit[248]}} & edit_prefix);
-    wire [10:0] mux_187 = edit[248] ? (start_at_head_out_data + {3'd0, {6'd0, edit_strip[7:6]}}) : start_at_head_out_data;
-    wire [6:0] cat_190 = {6'd0, edit_prefix[6]};
-    wire [20:0] cat_197 = {
-        {edit[248] & (|edit_strip[5:0]), mux_187},
+    wire or_154 = ~edit_valid | start_at_head_out_valid;
+    wire eq_160 = edit[256:249] == ({8{edit[248]}} & edit_strip);
+    wire eq_163 = edit[263:257] == ({7{edit[248]}} & edit_prefix);
+    wire [10:0] mux_179 = edit[248] ? (start_at_head_out_data + {3'd0, {6'd0, edit_strip[7:6]}}) : start_at_head_out_data;
+    wire [6:0] cat_182 = {6'd0, edit_prefix[6]};
+    wire [20:0] cat_189 = {
+        {edit[248] & (|edit_strip[5:0]), mux_179},
         edit[248] ? (({3'd0, edit_strip[5:0]} + 9'h40) - {3'd0, edit_prefix[5:0]}) : 9'h40
     };
-    wire [1127:0] cat_198 = {cat_197, edit};
+    wire [1127:0] cat_190 = {cat_189, edit};
     wire edits_store_empty = ~(|edits_count);
-    wire not_204 = ~edit_behind_valid;
-    wire edit_passes = edits_store_empty & not_204;
+    wire not_196 = ~edit_behind_valid;
+    wire edit_passes = edits_store_empty & not_196;
     wire edit_stored = edit_valid & ~edit_passes;
-    wire edits_out_ready = not_204;
+    wire edits_out_ready = not_196;
     wire edits_ready = finish;
     wire edits_advance = edits_ready | ~edits_valid;
-    wire edits_more = not_204 & ((edit_valid & edits_store_empty) | edits_out_valid);
-    wire edit_is_next = not_204 & ~edits_out_valid;
-    wire [1127:0] mux_221 = edit_behind_valid ? edit_behind : edits_out_data;
+    wire edits_more = not_196 & ((edit_valid & edits_store_empty) | edits_out_valid);
+    wire edit_is_next = not_196 & ~edits_out_valid;
+    wire [1127:0] mux_213 = edit_behind_valid ? edit_behind : edits_out_data;
     wire edit_comes = edits_advance & (edit_behind_valid | edits_more);
-    wire or_231 = ~edit_behind_valid | edits_valid;
+    wire or_223 = ~edit_behind_valid | edits_valid;
     assign edit_now = edits_word[1106:0];
     wire [5:0] offset = edits_word[254:249];
     wire [5:0] moved = edits_word[262:257];
     wire [10:0] next = read_at + 11'd1;
+    wire or_234 = end_at_head_out_valid | (edits_word[1127] ? (read_at != visible_less) : (read_at != visible));
+    wire go = (edits_valid & (or_234 | ~packet)) & ~hold;
     wire [10:0] needed = edits_word[1127] ? next : read_at;
     wire [10:0] ahead = visible - needed;
-    wire or_248 = ~((go & packet) & ~end_at_head_out_valid) | ((|ahead) & (ahead <= 11'h400));
-    wire [8:0] last_count = (((cat_70 + {3'd0, moved}) - {3'd0, offset}) + ({9{next_end}} & 9'h40)) - ({9{ended}} & 9'h40);
-    wire [6:0] cat_269 = {6'd0, mux_221[263]};
-    wire or_273 = go | ~edits_valid;
-    wire [3:0] mux_276 = (edits_advance & edit_is_next) ? ({4{edit[248]}} & cat_190[3:0]) : (edits_advance ? cat_269[3:0] : (in_front - {3'd0, ~packet}));
-    wire [10:0] mux_279 = (edits_advance & edit_is_next) ? mux_187 : (edits_advance ? mux_221[1126:1116] : (packet ? next : read_at));
+    wire or_250 = ~((go & packet) & ~end_at_head_out_valid) | ((|ahead) & (ahead <= 11'h400));
+    wire or_253 = ~finish | go;
+    wire [8:0] last_count = (((cat_62 + {3'd0, moved}) - {3'd0, offset}) + ({9{next_end}} & 9'h40)) - ({9{ended}} & 9'h40);
+    wire [6:0] cat_273 = {6'd0, mux_213[263]};
+    wire or_277 = go | ~edits_valid;
+    wire [3:0] mux_280 = (edits_advance & edit_is_next) ? ({4{edit[248]}} & cat_182[3:0]) : (edits_advance ? cat_273[3:0] : (in_front - {3'd0, ~packet}));
+    wire [10:0] mux_283 = (edits_advance & edit_is_next) ? mux_179 : (edits_advance ? mux_213[1126:1116] : (packet ? next : read_at));
     assign slot = {
         end_at_head_out_data[38],
         last_count[6:0],
@@ -145,9 +146,9 @@ module buffer (
     };
     wire [8:0] next_9_1 = next[9:1];
     wire [8:0] read_at_9_1 = read_at[9:1];
-    wire and_302 = go & ~end_at_head_out_valid;
-    wire and_304 = finish & ~edits_word[65];
-    wire and_305 = finish & ended;
+    wire and_306 = go & ~end_at_head_out_valid;
+    wire and_308 = finish & ~edits_word[65];
+    wire and_309 = finish & ended;
     assign slot_valid = go;
     assign room = room_q;
 
@@ -201,7 +202,7 @@ module buffer (
         .clk(clk),
         .rst(rst),
         .in_valid(edit_stored),
-        .in_data(cat_198),
+        .in_data(cat_190),
         .out_ready(edits_out_ready),
         .in_ready(edits_in_ready),
         .out_valid(edits_out_valid),
@@ -210,9 +211,9 @@ module buffer (
     );
 
     always @(posedge clk) begin
-        if (edit_comes) edits_word <= edit_is_next ? cat_198 : mux_221;
-        if (or_273) in_front <= mux_276;
-        if (edits_more) edit_behind <= edits_out_valid ? edits_out_data : cat_198;
+        if (or_277) in_front <= mux_280;
+        if (edit_comes) edits_word <= edit_is_next ? cat_190 : mux_213;
+        if (edits_more) edit_behind <= edits_out_valid ? edits_out_data : cat_190;
         if (go) started <= packet;
         even <= ring_even_q;
         odd <= ring_odd_q;
@@ -235,7 +236,7 @@ module buffer (
             frame_done <= 1'd0;
         end else begin
             written <= written + {10'd0, valid};
-            if (or_273) read_at <= mux_279;
+            if (or_277) read_at <= mux_283;
             if ((go & packet) & edits_word[65]) freed <= finish ? end_at_head_out_data[30:20] : next;
             seen <= written;
             visible <= seen;
@@ -270,24 +271,25 @@ module buffer (
     always @(posedge clk) begin
         if (!rst) begin
             end_has_a_slot: assert (or_36);
-            ring_not_overrun: assert (le_135);
-            edit_has_a_slot: assert (or_143);
-            start_has_a_slot: assert (or_150);
-            start_is_there: assert (or_162);
-            strip_is_that: assert (eq_168);
-            prefix_is_that: assert (eq_171);
-            edit_behind_only_with_head: assert (or_231);
+            ring_not_overrun: assert (le_127);
+            edit_has_a_slot: assert (or_135);
+            start_has_a_slot: assert (or_142);
+            start_is_there: assert (or_154);
+            strip_is_that: assert (eq_160);
+            prefix_is_that: assert (eq_163);
+            edit_behind_only_with_head: assert (or_223);
             edit_waits_in_memory: cover (edits_out_valid);
-            reads_what_is_written: assert (or_248);
-            cut_through: cover (and_302);
-            copy_reads_again: cover (and_304);
-            beat_of_the_read_before: cover (and_305);
+            reads_what_is_written: assert (or_250);
+            what_finishes_goes: assert (or_253);
+            cut_through: cover (and_306);
+            copy_reads_again: cover (and_308);
+            beat_of_the_read_before: cover (and_309);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, diff_28, or_36, ends_count, edits_word, le_135, or_143, or_150, starts_count, or_162, eq_168, eq_171, cat_190, or_231, or_248, last_count, cat_269, and_302, and_304, and_305, edits_out_valid};
+    wire _unused = &{1'b0, diff_28, or_36, ends_count, edits_word, le_127, or_135, or_142, starts_count, or_154, eq_160, eq_163, cat_182, or_223, or_250, or_253, last_count, cat_273, and_306, and_308, and_309, edits_out_valid};
 
 `ifndef SYNTHESIS
     initial begin
@@ -298,8 +300,8 @@ module buffer (
         visible = 11'd0;
         visible_less = 11'h7ff;
         edits_valid = 1'd0;
-        edits_word = 1128'd0;
         in_front = 4'd0;
+        edits_word = 1128'd0;
         room_q = 1'd0;
         frame_begins = 1'd1;
         edit_behind_valid = 1'd0;

@@ -45,6 +45,70 @@ module editor (
     reg  [227:0] patch_mask;
     reg  [511:0] beat_before;
     reg  [815:0] prefix_left;
+    reg  const_479_d1;
+    reg  const_484_d1;
+    reg  lt_490_d1;
+    reg  lt_496_d1;
+    reg  lt_502_d1;
+    reg  lt_508_d1;
+    reg  lt_514_d1;
+    reg  lt_520_d1;
+    reg  lt_526_d1;
+    reg  lt_532_d1;
+    reg  lt_538_d1;
+    reg  lt_544_d1;
+    reg  lt_550_d1;
+    reg  lt_556_d1;
+    reg  lt_562_d1;
+    reg  lt_568_d1;
+    reg  lt_574_d1;
+    reg  lt_580_d1;
+    reg  lt_586_d1;
+    reg  lt_592_d1;
+    reg  lt_598_d1;
+    reg  lt_604_d1;
+    reg  lt_610_d1;
+    reg  lt_616_d1;
+    reg  lt_622_d1;
+    reg  lt_628_d1;
+    reg  lt_634_d1;
+    reg  lt_640_d1;
+    reg  lt_646_d1;
+    reg  lt_652_d1;
+    reg  lt_658_d1;
+    reg  lt_664_d1;
+    reg  lt_670_d1;
+    reg  lt_676_d1;
+    reg  lt_682_d1;
+    reg  lt_688_d1;
+    reg  lt_694_d1;
+    reg  lt_700_d1;
+    reg  lt_706_d1;
+    reg  lt_712_d1;
+    reg  lt_718_d1;
+    reg  lt_724_d1;
+    reg  lt_730_d1;
+    reg  lt_736_d1;
+    reg  lt_742_d1;
+    reg  lt_748_d1;
+    reg  lt_754_d1;
+    reg  lt_760_d1;
+    reg  lt_766_d1;
+    reg  lt_772_d1;
+    reg  lt_778_d1;
+    reg  lt_784_d1;
+    reg  lt_790_d1;
+    reg  lt_796_d1;
+    reg  lt_802_d1;
+    reg  lt_808_d1;
+    reg  lt_814_d1;
+    reg  lt_820_d1;
+    reg  lt_826_d1;
+    reg  lt_832_d1;
+    reg  lt_838_d1;
+    reg  lt_844_d1;
+    reg  lt_850_d1;
+    reg  lt_856_d1;
     reg  [13:0] bytes_before;
     reg  [13:0] length_change_d1;
     reg  [13:0] length_change_d2;
@@ -242,72 +306,72 @@ module editor (
     wire [511:0] placed = moved_d3[4] ? (moved_d3[3] ? (moved_d3[2] ? mux_465 : mux_464) : (moved_d3[2] ? mux_463 : mux_462)) : (moved_d3[3] ? (moved_d3[2] ? mux_461 : mux_460) : (moved_d3[2] ? mux_459 : mux_458));
     wire [815:0] mux_474 = soon_first ? prefixer_prefix : prefix_left;
     wire [63:0] in_front = {
-        ~slot_3[2],
-        ~slot_3[2],
-        ((5'h1e < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h1e < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h1d < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h1d < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h1c < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h1c < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h1b < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h1b < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h1a < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h1a < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h19 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h19 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h18 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h18 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h17 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h17 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h16 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h16 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h15 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h15 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h14 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h14 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h13 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h13 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h12 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h12 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h11 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h11 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h10 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'h10 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'hf < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'hf < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'he < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'he < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'hd < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'hd < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'hc < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'hc < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'hb < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'hb < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'ha < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'ha < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd9 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd9 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd8 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd8 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd7 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd7 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd6 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd6 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd5 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd5 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd4 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd4 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd3 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd3 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd2 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd2 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd1 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd1 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd0 < moved_d3) & slot_3[1]) | ~slot_3[2],
-        ((5'd0 < moved_d3) & slot_3[1]) | ~slot_3[2]
+        (const_479_d1 & slot_3[1]) | ~slot_3[2],
+        (const_484_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_490_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_496_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_502_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_508_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_514_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_520_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_526_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_532_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_538_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_544_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_550_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_556_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_562_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_568_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_574_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_580_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_586_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_592_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_598_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_604_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_610_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_616_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_622_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_628_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_634_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_640_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_646_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_652_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_658_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_664_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_670_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_676_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_682_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_688_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_694_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_700_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_706_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_712_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_718_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_724_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_730_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_736_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_742_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_748_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_754_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_760_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_766_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_772_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_778_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_784_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_790_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_796_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_802_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_808_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_814_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_820_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_826_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_832_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_838_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_844_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_850_d1 & slot_3[1]) | ~slot_3[2],
+        (lt_856_d1 & slot_3[1]) | ~slot_3[2]
     };
-    wire [511:0] cat_920 = {
+    wire [511:0] cat_990 = {
         {8{in_front[63]}},
         {8{in_front[62]}},
         {8{in_front[61]}},
@@ -374,17 +438,17 @@ module editor (
         {8{in_front[0]}}
     };
     wire [13:0] sent_before = soon_first ? 14'd0 : bytes_before;
-    wire and_935 = slot_3[6] & slot_3[14];
-    wire [521:0] cat_936 = {
-        and_935,
+    wire and_1005 = slot_3[6] & slot_3[14];
+    wire [521:0] cat_1006 = {
+        and_1005,
         slot_3[6],
         soon_first,
         slot_3[6] ? slot_3[13:7] : 7'h40,
-        (placed & ~cat_920) | (mux_474[511:0] & cat_920)
+        (placed & ~cat_990) | (mux_474[511:0] & cat_990)
     };
     wire [13:0] length_change = {6'd0, edit[256:249]} - {7'd0, edit[263:257]};
     wire [13:0] length_out = sent_before + {7'd0, slot_3[13:7]};
-    wire and_963 = slot_valid_3 & ~slot_3[2];
+    wire and_1033 = slot_valid_3 & ~slot_3[2];
     assign soon = slot_valid_3;
 
     patch patcher (
@@ -413,6 +477,70 @@ module editor (
         if (packet_step) patch_mask <= {128'd0, mux_139[227:128]};
         if (packet_step) beat_before <= edited;
         if (slot_valid_3) prefix_left <= {512'd0, mux_474[815:512]};
+        const_479_d1 <= 1'd0;
+        const_484_d1 <= 1'd0;
+        lt_490_d1 <= 5'h1e < moved_d2;
+        lt_496_d1 <= 5'h1e < moved_d2;
+        lt_502_d1 <= 5'h1d < moved_d2;
+        lt_508_d1 <= 5'h1d < moved_d2;
+        lt_514_d1 <= 5'h1c < moved_d2;
+        lt_520_d1 <= 5'h1c < moved_d2;
+        lt_526_d1 <= 5'h1b < moved_d2;
+        lt_532_d1 <= 5'h1b < moved_d2;
+        lt_538_d1 <= 5'h1a < moved_d2;
+        lt_544_d1 <= 5'h1a < moved_d2;
+        lt_550_d1 <= 5'h19 < moved_d2;
+        lt_556_d1 <= 5'h19 < moved_d2;
+        lt_562_d1 <= 5'h18 < moved_d2;
+        lt_568_d1 <= 5'h18 < moved_d2;
+        lt_574_d1 <= 5'h17 < moved_d2;
+        lt_580_d1 <= 5'h17 < moved_d2;
+        lt_586_d1 <= 5'h16 < moved_d2;
+        lt_592_d1 <= 5'h16 < moved_d2;
+        lt_598_d1 <= 5'h15 < moved_d2;
+        lt_604_d1 <= 5'h15 < moved_d2;
+        lt_610_d1 <= 5'h14 < moved_d2;
+        lt_616_d1 <= 5'h14 < moved_d2;
+        lt_622_d1 <= 5'h13 < moved_d2;
+        lt_628_d1 <= 5'h13 < moved_d2;
+        lt_634_d1 <= 5'h12 < moved_d2;
+        lt_640_d1 <= 5'h12 < moved_d2;
+        lt_646_d1 <= 5'h11 < moved_d2;
+        lt_652_d1 <= 5'h11 < moved_d2;
+        lt_658_d1 <= 5'h10 < moved_d2;
+        lt_664_d1 <= 5'h10 < moved_d2;
+        lt_670_d1 <= 5'hf < moved_d2;
+        lt_676_d1 <= 5'hf < moved_d2;
+        lt_682_d1 <= 5'he < moved_d2;
+        lt_688_d1 <= 5'he < moved_d2;
+        lt_694_d1 <= 5'hd < moved_d2;
+        lt_700_d1 <= 5'hd < moved_d2;
+        lt_706_d1 <= 5'hc < moved_d2;
+        lt_712_d1 <= 5'hc < moved_d2;
+        lt_718_d1 <= 5'hb < moved_d2;
+        lt_724_d1 <= 5'hb < moved_d2;
+        lt_730_d1 <= 5'ha < moved_d2;
+        lt_736_d1 <= 5'ha < moved_d2;
+        lt_742_d1 <= 5'd9 < moved_d2;
+        lt_748_d1 <= 5'd9 < moved_d2;
+        lt_754_d1 <= 5'd8 < moved_d2;
+        lt_760_d1 <= 5'd8 < moved_d2;
+        lt_766_d1 <= 5'd7 < moved_d2;
+        lt_772_d1 <= 5'd7 < moved_d2;
+        lt_778_d1 <= 5'd6 < moved_d2;
+        lt_784_d1 <= 5'd6 < moved_d2;
+        lt_790_d1 <= 5'd5 < moved_d2;
+        lt_796_d1 <= 5'd5 < moved_d2;
+        lt_802_d1 <= 5'd4 < moved_d2;
+        lt_808_d1 <= 5'd4 < moved_d2;
+        lt_814_d1 <= 5'd3 < moved_d2;
+        lt_820_d1 <= 5'd3 < moved_d2;
+        lt_826_d1 <= 5'd2 < moved_d2;
+        lt_832_d1 <= 5'd2 < moved_d2;
+        lt_838_d1 <= 5'd1 < moved_d2;
+        lt_844_d1 <= 5'd1 < moved_d2;
+        lt_850_d1 <= 5'd0 < moved_d2;
+        lt_856_d1 <= 5'd0 < moved_d2;
         if (slot_valid_3) bytes_before <= sent_before + 14'h40;
         length_change_d1 <= length_change;
         length_change_d2 <= length_change_d1;
@@ -420,12 +548,12 @@ module editor (
         out_port_d1 <= out_port;
         out_port_d2 <= out_port_d1;
         soon_port <= out_port_d2;
-        out <= cat_936;
+        out <= cat_1006;
         kept_d1 <= kept;
         kept_d2 <= kept_d1;
         kept_d3 <= kept_d2;
         out_meta <= kept_d3;
-        ending <= {length_out, length_out + length_change_d3, and_935};
+        ending <= {length_out, length_out + length_change_d3, and_1005};
     end
 
     always @(posedge clk) begin
@@ -447,13 +575,13 @@ module editor (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            prefix_alone: cover (and_963);
+            prefix_alone: cover (and_1033);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_47, slot_3, cat_404, and_963};
+    wire _unused = &{1'b0, cat_47, slot_3, cat_404, and_1033};
 
 `ifndef SYNTHESIS
     initial begin
@@ -473,6 +601,70 @@ module editor (
         patch_mask = 228'd0;
         beat_before = 512'd0;
         prefix_left = 816'd0;
+        const_479_d1 = 1'd0;
+        const_484_d1 = 1'd0;
+        lt_490_d1 = 1'd0;
+        lt_496_d1 = 1'd0;
+        lt_502_d1 = 1'd0;
+        lt_508_d1 = 1'd0;
+        lt_514_d1 = 1'd0;
+        lt_520_d1 = 1'd0;
+        lt_526_d1 = 1'd0;
+        lt_532_d1 = 1'd0;
+        lt_538_d1 = 1'd0;
+        lt_544_d1 = 1'd0;
+        lt_550_d1 = 1'd0;
+        lt_556_d1 = 1'd0;
+        lt_562_d1 = 1'd0;
+        lt_568_d1 = 1'd0;
+        lt_574_d1 = 1'd0;
+        lt_580_d1 = 1'd0;
+        lt_586_d1 = 1'd0;
+        lt_592_d1 = 1'd0;
+        lt_598_d1 = 1'd0;
+        lt_604_d1 = 1'd0;
+        lt_610_d1 = 1'd0;
+        lt_616_d1 = 1'd0;
+        lt_622_d1 = 1'd0;
+        lt_628_d1 = 1'd0;
+        lt_634_d1 = 1'd0;
+        lt_640_d1 = 1'd0;
+        lt_646_d1 = 1'd0;
+        lt_652_d1 = 1'd0;
+        lt_658_d1 = 1'd0;
+        lt_664_d1 = 1'd0;
+        lt_670_d1 = 1'd0;
+        lt_676_d1 = 1'd0;
+        lt_682_d1 = 1'd0;
+        lt_688_d1 = 1'd0;
+        lt_694_d1 = 1'd0;
+        lt_700_d1 = 1'd0;
+        lt_706_d1 = 1'd0;
+        lt_712_d1 = 1'd0;
+        lt_718_d1 = 1'd0;
+        lt_724_d1 = 1'd0;
+        lt_730_d1 = 1'd0;
+        lt_736_d1 = 1'd0;
+        lt_742_d1 = 1'd0;
+        lt_748_d1 = 1'd0;
+        lt_754_d1 = 1'd0;
+        lt_760_d1 = 1'd0;
+        lt_766_d1 = 1'd0;
+        lt_772_d1 = 1'd0;
+        lt_778_d1 = 1'd0;
+        lt_784_d1 = 1'd0;
+        lt_790_d1 = 1'd0;
+        lt_796_d1 = 1'd0;
+        lt_802_d1 = 1'd0;
+        lt_808_d1 = 1'd0;
+        lt_814_d1 = 1'd0;
+        lt_820_d1 = 1'd0;
+        lt_826_d1 = 1'd0;
+        lt_832_d1 = 1'd0;
+        lt_838_d1 = 1'd0;
+        lt_844_d1 = 1'd0;
+        lt_850_d1 = 1'd0;
+        lt_856_d1 = 1'd0;
         bytes_before = 14'd0;
         length_change_d1 = 14'd0;
         length_change_d2 = 14'd0;

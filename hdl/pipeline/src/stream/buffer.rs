@@ -238,7 +238,15 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let in_part = !count.bit(beat_bits) & !less(most.trunc(beat_bits), count.trunc(beat_bits));
     let fits = at_end & (more_than_a_beat | in_part);
     let next_fits = next_end & more_than_a_beat & in_part;
-    let finish = (go & packet & (ended | fits | next_fits)).named("finish");
+    // Each of these says that the end is there, so `there` need not be asked.
+    let may = match spaced {
+        true => go & packet,
+        false => ready & packet & !hold,
+    };
+    let finish = (may & (ended | fits | next_fits)).named("finish");
+    if !spaced {
+        m.assert("what_finishes_goes", !finish | go);
+    }
     let last_count = (count + moved.zext(wide) - offset.zext(wide) + full.when(next_end)
         - full.when(ended))
     .named("last_count");

@@ -121,8 +121,16 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             valid,
         ),
     };
+    // Which bytes of a beat that starts are in front of the packet; where that is asked by many, it is known a clock before.
+    let (of_start, clocks) = match in_turns {
+        true => (moved, 0),
+        false => (halves("prefix").delay(2), 1),
+    };
     let bytes_in_front: Vec<_> = (0..g.bus_bytes)
-        .map(|byte| moved.gt(moved.lit(u128::from(byte / 2))) & starts | !is_packet)
+        .map(|byte| {
+            let of_start = of_start.gt(of_start.lit(u128::from(byte / 2)));
+            of_start.delay(clocks) & starts | !is_packet
+        })
         .rev()
         .collect();
     let in_front = m.concat(&bytes_in_front).named("in_front");
