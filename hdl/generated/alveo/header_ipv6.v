@@ -39,38 +39,38 @@ module header_ipv6 (
     reg  and_129_s1;
     reg  const_130_d1;
     reg  [479:0] headers;
-    reg  [6:0] and_825_s1;
-    reg  [5:0] mux_880_s2;
-    reg  or_881_s2;
-    reg  and_884_s2;
-    reg  and_887_s2;
-    reg  and_890_s2;
-    reg  [7:0] mux_892_s2;
-    reg  or_893_s2;
-    reg  or_897_s2;
-    reg  or_899_s2;
+    reg  [6:0] and_824_s1;
+    reg  [5:0] mux_1005_s2;
+    reg  or_1006_s2;
+    reg  and_1009_s2;
+    reg  and_1012_s2;
+    reg  and_1015_s2;
+    reg  [7:0] mux_1017_s2;
+    reg  or_1018_s2;
+    reg  or_1022_s2;
+    reg  or_1024_s2;
     reg  [479:0] headers_s2;
-    reg  [6:0] and_825_s2;
-    reg  [6:0] and_833_s2;
-    reg  [5:0] mux_958_s3;
-    reg  or_959_s3;
-    reg  and_962_s3;
-    reg  and_965_s3;
-    reg  and_968_s3;
-    reg  [7:0] mux_970_s3;
-    reg  or_971_s3;
-    reg  or_975_s3;
-    reg  or_977_s3;
+    reg  [6:0] and_824_s2;
+    reg  [6:0] mux_958_s2;
+    reg  [5:0] mux_1083_s3;
+    reg  or_1084_s3;
+    reg  and_1087_s3;
+    reg  and_1090_s3;
+    reg  and_1093_s3;
+    reg  [7:0] mux_1095_s3;
+    reg  or_1096_s3;
+    reg  or_1100_s3;
+    reg  or_1102_s3;
     reg  [479:0] headers_s3;
-    reg  [6:0] and_825_s3;
-    reg  [6:0] and_833_s3;
-    reg  [5:0] mux_1036_s4;
-    reg  or_1037_s4;
-    reg  and_1040_s4;
-    reg  and_1043_s4;
-    reg  and_1046_s4;
-    reg  or_1053_s4;
-    reg  or_1055_s4;
+    reg  [6:0] and_824_s3;
+    reg  [6:0] mux_958_s3;
+    reg  [5:0] mux_1161_s4;
+    reg  or_1162_s4;
+    reg  and_1165_s4;
+    reg  and_1168_s4;
+    reg  and_1171_s4;
+    reg  or_1178_s4;
+    reg  or_1180_s4;
     reg  or_22_s2;
     reg  or_22_s3;
     reg  or_22_s4;
@@ -432,9 +432,16 @@ module header_ipv6 (
         cat_184
     };
     wire [7:0] cat_819 = {2'd0, limit_bytes[7:2]};
-    wire [6:0] cat_828 = {1'd0, cat_819[5:0]};
-    wire [6:0] and_833 = {7{7'hd < cat_828}} & (cat_828 - 7'hd);
-    wire [511:0] cat_851 = {
+    wire [6:0] mux_944 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'd0 : 7'd0) : (cat_819[0] ? 7'd0 : 7'd0)) : (cat_819[1] ? (cat_819[0] ? 7'd0 : 7'd0) : (cat_819[0] ? 7'd0 : 7'd0));
+    wire [6:0] mux_945 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'd2 : 7'd1) : (cat_819[0] ? 7'd0 : 7'd0)) : (cat_819[1] ? (cat_819[0] ? 7'd0 : 7'd0) : (cat_819[0] ? 7'd0 : 7'd0));
+    wire [6:0] mux_946 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'ha : 7'd9) : (cat_819[0] ? 7'd8 : 7'd7)) : (cat_819[1] ? (cat_819[0] ? 7'd6 : 7'd5) : (cat_819[0] ? 7'd4 : 7'd3));
+    wire [6:0] mux_947 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'h12 : 7'h11) : (cat_819[0] ? 7'h10 : 7'hf)) : (cat_819[1] ? (cat_819[0] ? 7'he : 7'hd) : (cat_819[0] ? 7'hc : 7'hb));
+    wire [6:0] mux_948 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'h1a : 7'h19) : (cat_819[0] ? 7'h18 : 7'h17)) : (cat_819[1] ? (cat_819[0] ? 7'h16 : 7'h15) : (cat_819[0] ? 7'h14 : 7'h13));
+    wire [6:0] mux_949 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'h22 : 7'h21) : (cat_819[0] ? 7'h20 : 7'h1f)) : (cat_819[1] ? (cat_819[0] ? 7'h1e : 7'h1d) : (cat_819[0] ? 7'h1c : 7'h1b));
+    wire [6:0] mux_950 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'h2a : 7'h29) : (cat_819[0] ? 7'h28 : 7'h27)) : (cat_819[1] ? (cat_819[0] ? 7'h26 : 7'h25) : (cat_819[0] ? 7'h24 : 7'h23));
+    wire [6:0] mux_951 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'h32 : 7'h31) : (cat_819[0] ? 7'h30 : 7'h2f)) : (cat_819[1] ? (cat_819[0] ? 7'h2e : 7'h2d) : (cat_819[0] ? 7'h2c : 7'h2b));
+    wire [6:0] mux_958 = cat_819[5] ? (cat_819[4] ? (cat_819[3] ? mux_951 : mux_950) : (cat_819[3] ? mux_949 : mux_948)) : (cat_819[4] ? (cat_819[3] ? mux_947 : mux_946) : (cat_819[3] ? mux_945 : mux_944));
+    wire [511:0] cat_976 = {
         32'd0,
         headers[479:448],
         headers[447:416],
@@ -452,15 +459,15 @@ module header_ipv6 (
         headers[63:32],
         headers[31:0]
     };
-    wire [31:0] elem_852 = cat_851[{mux_117_s1[3:0], 5'd0} +: 32];
-    wire [6:0] cat_854 = {1'd0, mux_117_s1};
-    wire le_855 = and_825_s1 <= cat_854;
-    wire le_856 = and_833 <= cat_854;
-    wire or_858 = (and_120_s1 | and_123_s1) | and_126_s1;
-    wire and_862 = (or_858 & ~le_855) & ~le_856;
-    wire and_868 = (and_862 & and_123_s1) & elem_852[29];
-    wire [5:0] or_879 = (({6{and_120_s1}} & elem_852[5:0]) | ({6{and_126_s1}} & elem_852[11:6])) | ({6{and_123_s1}} & elem_852[17:12]);
-    wire [511:0] cat_927 = {
+    wire [31:0] elem_977 = cat_976[{mux_117_s1[3:0], 5'd0} +: 32];
+    wire [6:0] cat_979 = {1'd0, mux_117_s1};
+    wire le_980 = and_824_s1 <= cat_979;
+    wire le_981 = mux_958 <= cat_979;
+    wire or_983 = (and_120_s1 | and_123_s1) | and_126_s1;
+    wire and_987 = (or_983 & ~le_980) & ~le_981;
+    wire and_993 = (and_987 & and_123_s1) & elem_977[29];
+    wire [5:0] or_1004 = (({6{and_120_s1}} & elem_977[5:0]) | ({6{and_126_s1}} & elem_977[11:6])) | ({6{and_123_s1}} & elem_977[17:12]);
+    wire [511:0] cat_1052 = {
         32'd0,
         headers_s2[479:448],
         headers_s2[447:416],
@@ -478,15 +485,15 @@ module header_ipv6 (
         headers_s2[63:32],
         headers_s2[31:0]
     };
-    wire [31:0] elem_928 = cat_927[{mux_880_s2[3:0], 5'd0} +: 32];
-    wire [6:0] cat_930 = {1'd0, mux_880_s2};
-    wire le_932 = and_825_s2 <= cat_930;
-    wire le_934 = and_833_s2 <= cat_930;
-    wire or_936 = (and_884_s2 | and_887_s2) | and_890_s2;
-    wire and_940 = (or_936 & ~le_932) & ~le_934;
-    wire and_946 = (and_940 & and_887_s2) & elem_928[29];
-    wire [5:0] or_957 = (({6{and_884_s2}} & elem_928[5:0]) | ({6{and_890_s2}} & elem_928[11:6])) | ({6{and_887_s2}} & elem_928[17:12]);
-    wire [511:0] cat_1005 = {
+    wire [31:0] elem_1053 = cat_1052[{mux_1005_s2[3:0], 5'd0} +: 32];
+    wire [6:0] cat_1055 = {1'd0, mux_1005_s2};
+    wire le_1057 = and_824_s2 <= cat_1055;
+    wire le_1059 = mux_958_s2 <= cat_1055;
+    wire or_1061 = (and_1009_s2 | and_1012_s2) | and_1015_s2;
+    wire and_1065 = (or_1061 & ~le_1057) & ~le_1059;
+    wire and_1071 = (and_1065 & and_1012_s2) & elem_1053[29];
+    wire [5:0] or_1082 = (({6{and_1009_s2}} & elem_1053[5:0]) | ({6{and_1015_s2}} & elem_1053[11:6])) | ({6{and_1012_s2}} & elem_1053[17:12]);
+    wire [511:0] cat_1130 = {
         32'd0,
         headers_s3[479:448],
         headers_s3[447:416],
@@ -504,19 +511,19 @@ module header_ipv6 (
         headers_s3[63:32],
         headers_s3[31:0]
     };
-    wire [31:0] elem_1006 = cat_1005[{mux_958_s3[3:0], 5'd0} +: 32];
-    wire [6:0] cat_1008 = {1'd0, mux_958_s3};
-    wire le_1010 = and_825_s3 <= cat_1008;
-    wire le_1012 = and_833_s3 <= cat_1008;
-    wire or_1014 = (and_962_s3 | and_965_s3) | and_968_s3;
-    wire and_1018 = (or_1014 & ~le_1010) & ~le_1012;
-    wire and_1024 = (and_1018 & and_965_s3) & elem_1006[29];
-    wire [5:0] or_1035 = (({6{and_962_s3}} & elem_1006[5:0]) | ({6{and_968_s3}} & elem_1006[11:6])) | ({6{and_965_s3}} & elem_1006[17:12]);
-    wire [4:0] mux_1097 = mux_1036_s4[4] ? (mux_1036_s4[3] ? (mux_1036_s4[2] ? 5'ha : 5'd9) : (mux_1036_s4[2] ? 5'd8 : 5'd7)) : (mux_1036_s4[3] ? (mux_1036_s4[2] ? 5'd6 : 5'd5) : (mux_1036_s4[2] ? 5'd4 : 5'd3));
-    wire [4:0] mux_1098 = mux_1036_s4[4] ? (mux_1036_s4[3] ? (mux_1036_s4[2] ? 5'h12 : 5'h11) : (mux_1036_s4[2] ? 5'h10 : 5'hf)) : (mux_1036_s4[3] ? (mux_1036_s4[2] ? 5'he : 5'hd) : (mux_1036_s4[2] ? 5'hc : 5'hb));
-    assign place = or_1037_s4 ? {mux_1036_s4[5] ? mux_1098 : mux_1097, mux_1036_s4[1:0]} : 7'ha;
-    assign header_bad = or_22_s4 | or_1053_s4;
-    assign too_deep = or_1055_s4 | ((and_1040_s4 | and_1043_s4) | and_1046_s4);
+    wire [31:0] elem_1131 = cat_1130[{mux_1083_s3[3:0], 5'd0} +: 32];
+    wire [6:0] cat_1133 = {1'd0, mux_1083_s3};
+    wire le_1135 = and_824_s3 <= cat_1133;
+    wire le_1137 = mux_958_s3 <= cat_1133;
+    wire or_1139 = (and_1087_s3 | and_1090_s3) | and_1093_s3;
+    wire and_1143 = (or_1139 & ~le_1135) & ~le_1137;
+    wire and_1149 = (and_1143 & and_1090_s3) & elem_1131[29];
+    wire [5:0] or_1160 = (({6{and_1087_s3}} & elem_1131[5:0]) | ({6{and_1093_s3}} & elem_1131[11:6])) | ({6{and_1090_s3}} & elem_1131[17:12]);
+    wire [4:0] mux_1222 = mux_1161_s4[4] ? (mux_1161_s4[3] ? (mux_1161_s4[2] ? 5'ha : 5'd9) : (mux_1161_s4[2] ? 5'd8 : 5'd7)) : (mux_1161_s4[3] ? (mux_1161_s4[2] ? 5'd6 : 5'd5) : (mux_1161_s4[2] ? 5'd4 : 5'd3));
+    wire [4:0] mux_1223 = mux_1161_s4[4] ? (mux_1161_s4[3] ? (mux_1161_s4[2] ? 5'h12 : 5'h11) : (mux_1161_s4[2] ? 5'h10 : 5'hf)) : (mux_1161_s4[3] ? (mux_1161_s4[2] ? 5'he : 5'hd) : (mux_1161_s4[2] ? 5'hc : 5'hb));
+    assign place = or_1162_s4 ? {mux_1161_s4[5] ? mux_1223 : mux_1222, mux_1161_s4[1:0]} : 7'ha;
+    assign header_bad = or_22_s4 | or_1178_s4;
+    assign too_deep = or_1180_s4 | ((and_1165_s4 | and_1168_s4) | and_1171_s4);
     assign limit = limit_bytes;
 
     always @(posedge clk) begin
@@ -532,47 +539,47 @@ module header_ipv6 (
         and_129_s1 <= or_97 & or_52;
         const_130_d1 <= 1'd0;
         headers <= cat_815;
-        and_825_s1 <= {7{7'hd < view}} & (view - 7'hd);
-        mux_880_s2 <= and_862 ? or_879 : mux_117_s1;
-        or_881_s2 <= and_99_s1 | and_862;
-        and_884_s2 <= (elem_852[26] & and_862) & ~and_868;
-        and_887_s2 <= (elem_852[27] & and_862) & ~and_868;
-        and_890_s2 <= (elem_852[28] & and_862) & ~and_868;
-        mux_892_s2 <= and_862 ? elem_852[25:18] : mux_128_s1;
-        or_893_s2 <= and_105_s1 | and_868;
-        or_897_s2 <= and_129_s1 | ((or_858 & le_856) & ~le_855);
-        or_899_s2 <= const_130_d1 | (or_858 & le_855);
+        and_824_s1 <= {7{7'hd < view}} & (view - 7'hd);
+        mux_1005_s2 <= and_987 ? or_1004 : mux_117_s1;
+        or_1006_s2 <= and_99_s1 | and_987;
+        and_1009_s2 <= (elem_977[26] & and_987) & ~and_993;
+        and_1012_s2 <= (elem_977[27] & and_987) & ~and_993;
+        and_1015_s2 <= (elem_977[28] & and_987) & ~and_993;
+        mux_1017_s2 <= and_987 ? elem_977[25:18] : mux_128_s1;
+        or_1018_s2 <= and_105_s1 | and_993;
+        or_1022_s2 <= and_129_s1 | ((or_983 & le_981) & ~le_980);
+        or_1024_s2 <= const_130_d1 | (or_983 & le_980);
         headers_s2 <= headers;
-        and_825_s2 <= and_825_s1;
-        and_833_s2 <= and_833;
-        mux_958_s3 <= and_940 ? or_957 : mux_880_s2;
-        or_959_s3 <= or_881_s2 | and_940;
-        and_962_s3 <= (elem_928[26] & and_940) & ~and_946;
-        and_965_s3 <= (elem_928[27] & and_940) & ~and_946;
-        and_968_s3 <= (elem_928[28] & and_940) & ~and_946;
-        mux_970_s3 <= and_940 ? elem_928[25:18] : mux_892_s2;
-        or_971_s3 <= or_893_s2 | and_946;
-        or_975_s3 <= or_897_s2 | ((or_936 & le_934) & ~le_932);
-        or_977_s3 <= or_899_s2 | (or_936 & le_932);
+        and_824_s2 <= and_824_s1;
+        mux_958_s2 <= mux_958;
+        mux_1083_s3 <= and_1065 ? or_1082 : mux_1005_s2;
+        or_1084_s3 <= or_1006_s2 | and_1065;
+        and_1087_s3 <= (elem_1053[26] & and_1065) & ~and_1071;
+        and_1090_s3 <= (elem_1053[27] & and_1065) & ~and_1071;
+        and_1093_s3 <= (elem_1053[28] & and_1065) & ~and_1071;
+        mux_1095_s3 <= and_1065 ? elem_1053[25:18] : mux_1017_s2;
+        or_1096_s3 <= or_1018_s2 | and_1071;
+        or_1100_s3 <= or_1022_s2 | ((or_1061 & le_1059) & ~le_1057);
+        or_1102_s3 <= or_1024_s2 | (or_1061 & le_1057);
         headers_s3 <= headers_s2;
-        and_825_s3 <= and_825_s2;
-        and_833_s3 <= and_833_s2;
-        mux_1036_s4 <= and_1018 ? or_1035 : mux_958_s3;
-        or_1037_s4 <= or_959_s3 | and_1018;
-        and_1040_s4 <= (elem_1006[26] & and_1018) & ~and_1024;
-        and_1043_s4 <= (elem_1006[27] & and_1018) & ~and_1024;
-        and_1046_s4 <= (elem_1006[28] & and_1018) & ~and_1024;
-        protocol <= and_1018 ? elem_1006[25:18] : mux_970_s3;
-        later <= or_971_s3 | and_1024;
-        or_1053_s4 <= or_975_s3 | ((or_1014 & le_1012) & ~le_1010);
-        or_1055_s4 <= or_977_s3 | (or_1014 & le_1010);
+        and_824_s3 <= and_824_s2;
+        mux_958_s3 <= mux_958_s2;
+        mux_1161_s4 <= and_1143 ? or_1160 : mux_1083_s3;
+        or_1162_s4 <= or_1084_s3 | and_1143;
+        and_1165_s4 <= (elem_1131[26] & and_1143) & ~and_1149;
+        and_1168_s4 <= (elem_1131[27] & and_1143) & ~and_1149;
+        and_1171_s4 <= (elem_1131[28] & and_1143) & ~and_1149;
+        protocol <= and_1143 ? elem_1131[25:18] : mux_1095_s3;
+        later <= or_1096_s3 | and_1149;
+        or_1178_s4 <= or_1100_s3 | ((or_1139 & le_1137) & ~le_1135);
+        or_1180_s4 <= or_1102_s3 | (or_1139 & le_1135);
         or_22_s2 <= or_22_s1;
         or_22_s3 <= or_22_s2;
         or_22_s4 <= or_22_s3;
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, packet, mux_25_s1, cat_91, cat_95, cat_180, cat_225, cat_270, cat_315, cat_360, cat_405, cat_450, cat_495, cat_540, cat_585, cat_630, cat_675, cat_720, cat_765, cat_810, cat_819, elem_852, elem_928, elem_1006};
+    wire _unused = &{1'b0, packet, mux_25_s1, cat_91, cat_95, cat_180, cat_225, cat_270, cat_315, cat_360, cat_405, cat_450, cat_495, cat_540, cat_585, cat_630, cat_675, cat_720, cat_765, cat_810, cat_819, elem_977, elem_1053, elem_1131};
 
 `ifndef SYNTHESIS
     initial begin
@@ -588,40 +595,40 @@ module header_ipv6 (
         and_129_s1 = 1'd0;
         const_130_d1 = 1'd0;
         headers = 480'd0;
-        and_825_s1 = 7'd0;
-        mux_880_s2 = 6'd0;
-        or_881_s2 = 1'd0;
-        and_884_s2 = 1'd0;
-        and_887_s2 = 1'd0;
-        and_890_s2 = 1'd0;
-        mux_892_s2 = 8'd0;
-        or_893_s2 = 1'd0;
-        or_897_s2 = 1'd0;
-        or_899_s2 = 1'd0;
+        and_824_s1 = 7'd0;
+        mux_1005_s2 = 6'd0;
+        or_1006_s2 = 1'd0;
+        and_1009_s2 = 1'd0;
+        and_1012_s2 = 1'd0;
+        and_1015_s2 = 1'd0;
+        mux_1017_s2 = 8'd0;
+        or_1018_s2 = 1'd0;
+        or_1022_s2 = 1'd0;
+        or_1024_s2 = 1'd0;
         headers_s2 = 480'd0;
-        and_825_s2 = 7'd0;
-        and_833_s2 = 7'd0;
-        mux_958_s3 = 6'd0;
-        or_959_s3 = 1'd0;
-        and_962_s3 = 1'd0;
-        and_965_s3 = 1'd0;
-        and_968_s3 = 1'd0;
-        mux_970_s3 = 8'd0;
-        or_971_s3 = 1'd0;
-        or_975_s3 = 1'd0;
-        or_977_s3 = 1'd0;
+        and_824_s2 = 7'd0;
+        mux_958_s2 = 7'd0;
+        mux_1083_s3 = 6'd0;
+        or_1084_s3 = 1'd0;
+        and_1087_s3 = 1'd0;
+        and_1090_s3 = 1'd0;
+        and_1093_s3 = 1'd0;
+        mux_1095_s3 = 8'd0;
+        or_1096_s3 = 1'd0;
+        or_1100_s3 = 1'd0;
+        or_1102_s3 = 1'd0;
         headers_s3 = 480'd0;
-        and_825_s3 = 7'd0;
-        and_833_s3 = 7'd0;
-        mux_1036_s4 = 6'd0;
-        or_1037_s4 = 1'd0;
-        and_1040_s4 = 1'd0;
-        and_1043_s4 = 1'd0;
-        and_1046_s4 = 1'd0;
+        and_824_s3 = 7'd0;
+        mux_958_s3 = 7'd0;
+        mux_1161_s4 = 6'd0;
+        or_1162_s4 = 1'd0;
+        and_1165_s4 = 1'd0;
+        and_1168_s4 = 1'd0;
+        and_1171_s4 = 1'd0;
         protocol = 8'd0;
         later = 1'd0;
-        or_1053_s4 = 1'd0;
-        or_1055_s4 = 1'd0;
+        or_1178_s4 = 1'd0;
+        or_1180_s4 = 1'd0;
         or_22_s2 = 1'd0;
         or_22_s3 = 1'd0;
         or_22_s4 = 1'd0;

@@ -48,6 +48,7 @@ module header_transport (
     reg  and_87_s1;
     reg  v6_s1;
     reg  [31:0] elem_93_s1;
+    reg  has_ports;
     reg  [6:0] place_s1;
     reg  [6:0] view_s1;
     reg  later_s1;
@@ -227,15 +228,14 @@ module header_transport (
         packet[127:96]
     };
     assign tcp_flags = {8{and_64_s1}} & elem_93_s1[15:8];
-    wire has_ports = (and_64_s1 | and_69_s1) | and_74_s1;
     assign icmp_type = first[7:0];
     assign sport = {16{has_ports}} & {icmp_type, first[15:8]};
     assign dport = {16{has_ports}} & {first[23:16], first[31:24]};
-    wire [2:0] or_124 = (({3{and_64_s1}} & 3'd1) | ({3{and_69_s1}} & 3'd2)) | (({3{and_74_s1}} & 3'd3) | ({3{and_90}} & 3'd4));
-    wire [15:0] or_133 = (({16{and_64_s1}} & cat_45_s1) | ({16{and_69_s1}} & cat_52_s1)) | ({16{and_90}} & cat_59_s1);
-    wire [6:0] or_149 = (({7{and_64_s1}} & 7'd5) | ({7{and_69_s1}} & 7'd2)) | (({7{and_74_s1}} & 7'd3) | ({7{and_82_s1}} & 7'd1));
-    wire [6:0] end_place = place_s1 + or_149;
-    wire [7:0] cat_162 = {2'd0, limit_s1[7:2]};
+    wire [2:0] or_133 = (({3{and_64_s1}} & 3'd1) | ({3{and_69_s1}} & 3'd2)) | (({3{and_74_s1}} & 3'd3) | ({3{and_90}} & 3'd4));
+    wire [15:0] or_142 = (({16{and_64_s1}} & cat_45_s1) | ({16{and_69_s1}} & cat_52_s1)) | ({16{and_90}} & cat_59_s1);
+    wire [6:0] or_158 = (({7{and_64_s1}} & 7'd5) | ({7{and_69_s1}} & 7'd2)) | (({7{and_74_s1}} & 7'd3) | ({7{and_82_s1}} & 7'd1));
+    wire [6:0] end_place = place_s1 + or_158;
+    wire [7:0] cat_171 = {2'd0, limit_s1[7:2]};
 
     always @(posedge clk) begin
         first <= cat_37[{place[4:0], 5'd0} +: 32];
@@ -249,18 +249,19 @@ module header_transport (
         and_87_s1 <= (protocol == 8'h3a) & ~later;
         v6_s1 <= v6;
         elem_93_s1 <= cat_92[{place[4:0], 5'd0} +: 32];
-        l4 <= or_124;
-        checksum <= or_133;
+        has_ports <= (((protocol == 8'd6) | (protocol == 8'h11)) | (protocol == 8'h84)) & ~later;
+        l4 <= or_133;
+        checksum <= or_142;
         place_s1 <= place;
         view_s1 <= view;
         later_s1 <= later;
         too_deep <= later_s1 ? 1'd0 : (view_s1 < end_place);
         limit_s1 <= limit;
-        short <= later_s1 ? 1'd0 : ({1'd0, cat_162[5:0]} < end_place);
+        short <= later_s1 ? 1'd0 : ({1'd0, cat_171[5:0]} < end_place);
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, packet, elem_42, elem_49, elem_56, elem_93_s1, limit_s1, cat_162};
+    wire _unused = &{1'b0, packet, elem_42, elem_49, elem_56, elem_93_s1, limit_s1, cat_171};
 
 `ifndef SYNTHESIS
     initial begin
@@ -275,6 +276,7 @@ module header_transport (
         and_87_s1 = 1'd0;
         v6_s1 = 1'd0;
         elem_93_s1 = 32'd0;
+        has_ports = 1'd0;
         l4 = 3'd0;
         checksum = 16'd0;
         place_s1 = 7'd0;

@@ -133,10 +133,10 @@ module header_chain (
     reg  and_424_s14;
     reg  and_429_s14;
     reg  [7:0] flags;
-    reg  has_ports_s15;
+    reg  has_ports;
     reg  and_431_s15;
-    reg  [15:0] and_472_s17;
-    reg  [15:0] and_475_s17;
+    reg  [15:0] and_480_s17;
+    reg  [15:0] and_483_s17;
     reg  [6:0] place_s14;
     reg  [6:0] view_s12;
     reg  later_s14;
@@ -256,14 +256,13 @@ module header_chain (
     wire [127:0] cat_434 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
     wire [31:0] elem_435 = cat_434[{transport_place[1:0] + 2'd3, 5'd0} +: 32];
     assign tcp_flags = {8{and_406_s14}} & flags;
-    wire has_ports = (and_406_s14 | and_411_s14) | and_416_s14;
     assign icmp_type = first[7:0];
-    assign sport = {16{has_ports_s15}} & {icmp_type, first[15:8]};
-    assign dport = {16{has_ports_s15}} & {first[23:16], first[31:24]};
-    wire [2:0] or_467 = (({3{and_406_s14}} & 3'd1) | ({3{and_411_s14}} & 3'd2)) | (({3{and_416_s14}} & 3'd3) | ({3{and_431}} & 3'd4));
-    wire [6:0] or_495 = (({7{and_406_s14}} & 7'd5) | ({7{and_411_s14}} & 7'd2)) | (({7{and_416_s14}} & 7'd3) | ({7{and_424_s14}} & 7'd1));
-    wire [6:0] end_place_2 = place_s14 + or_495;
-    wire [7:0] cat_509 = {2'd0, mux_402_s13[7:2]};
+    assign sport = {16{has_ports}} & {icmp_type, first[15:8]};
+    assign dport = {16{has_ports}} & {first[23:16], first[31:24]};
+    wire [2:0] or_475 = (({3{and_406_s14}} & 3'd1) | ({3{and_411_s14}} & 3'd2)) | (({3{and_416_s14}} & 3'd3) | ({3{and_431}} & 3'd4));
+    wire [6:0] or_503 = (({7{and_406_s14}} & 7'd5) | ({7{and_411_s14}} & 7'd2)) | (({7{and_416_s14}} & 7'd3) | ({7{and_424_s14}} & 7'd1));
+    wire [6:0] end_place_2 = place_s14 + or_503;
+    wire [7:0] cat_517 = {2'd0, mux_402_s13[7:2]};
 
     always @(posedge clk) begin
         if (spaced_valid_s4) slot <= row[3];
@@ -318,19 +317,19 @@ module header_chain (
         if (spaced_valid_s13_2) and_424_s14 <= ((protocol == 8'd1) | (protocol == 8'h3a)) & ~later;
         if (spaced_valid_s13_2) and_429_s14 <= (protocol == 8'h3a) & ~later;
         if (spaced_valid_s15) flags <= elem_435[15:8];
-        if (spaced_valid_s14_2) has_ports_s15 <= has_ports;
-        if (spaced_valid_s14_2) l4 <= or_467;
+        if (spaced_valid_s13_2) has_ports <= (((protocol == 8'd6) | (protocol == 8'h11)) | (protocol == 8'h84)) & ~later;
+        if (spaced_valid_s14_2) l4 <= or_475;
         if (spaced_valid_s14_2) and_431_s15 <= and_431;
-        if (spaced_valid_s16_2) and_472_s17 <= {16{and_411_s14}} & half_6;
-        if (spaced_valid_s16_2) and_475_s17 <= {16{and_431_s15}} & half_2;
-        if (spaced_valid_s17) checksum <= (({16{and_406_s14}} & half_16) | and_472_s17) | and_475_s17;
+        if (spaced_valid_s16_2) and_480_s17 <= {16{and_411_s14}} & half_6;
+        if (spaced_valid_s16_2) and_483_s17 <= {16{and_431_s15}} & half_2;
+        if (spaced_valid_s17) checksum <= (({16{and_406_s14}} & half_16) | and_480_s17) | and_483_s17;
         if (spaced_valid_s13_2) place_s14 <= place;
         if (spaced_valid_s11_2) view_s12 <= view_s4;
         if (spaced_valid_s13_2) later_s14 <= later;
         if (spaced_valid_s14_2) too_deep <= later_s14 ? 1'd0 : (view_s12 < end_place_2);
         if (spaced_valid_s4_2) mux_402_s5 <= v6_s4 ? limit_bytes : v4_limit;
         if (spaced_valid_s12_2) mux_402_s13 <= mux_402_s5;
-        if (spaced_valid_s14_2) short <= later_s14 ? 1'd0 : ({1'd0, cat_509[5:0]} < end_place_2);
+        if (spaced_valid_s14_2) short <= later_s14 ? 1'd0 : ({1'd0, cat_517[5:0]} < end_place_2);
     end
 
     always @(posedge clk) begin
@@ -472,7 +471,7 @@ module header_chain (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, mux_52_s4, cat_80, head_s4, cat_224, cat_228, elem_382, elem_391, elem_397, elem_435, mux_402_s13, cat_509};
+    wire _unused = &{1'b0, mux_52_s4, cat_80, head_s4, cat_224, cat_228, elem_382, elem_391, elem_397, elem_435, mux_402_s13, cat_517};
 
 `ifndef SYNTHESIS
     initial begin
@@ -553,11 +552,11 @@ module header_chain (
         and_424_s14 = 1'd0;
         and_429_s14 = 1'd0;
         flags = 8'd0;
-        has_ports_s15 = 1'd0;
+        has_ports = 1'd0;
         l4 = 3'd0;
         and_431_s15 = 1'd0;
-        and_472_s17 = 16'd0;
-        and_475_s17 = 16'd0;
+        and_480_s17 = 16'd0;
+        and_483_s17 = 16'd0;
         checksum = 16'd0;
         place_s14 = 7'd0;
         view_s12 = 7'd0;

@@ -61,7 +61,12 @@ pub fn ipv6() -> Result<Circuit, Vec<GenError>> {
     // In words, as every place is: place * 4 + 8 > limit if and only if place + 2 > limit / 4. What is compared with a place
     // is worked out beside the header before it.
     let words = limit.shr(2).trunc(L3_LENGTH_BITS - 2);
-    let (view, words) = (places_in(view).reg(), places_in(words.zext(PLACE_BITS)));
+    let view = places_in(view).reg();
+    // The first of them is compared in the clock in which the limit is known: a table, of one level.
+    let places: Vec<Sig> = (0..1u128 << words.width())
+        .map(|n| m.lit(PLACE_BITS, n.saturating_sub(u128::from(SECOND + 1))))
+        .collect();
+    let words = m.index(&places, words);
     for _ in 1..MAX_EXTENSION_HEADERS {
         let entries = table.chunks(Entry::BITS);
         let entries: Vec<Sig> = entries.into_iter().chain([m.lit(Entry::BITS, 0)]).collect();

@@ -100,7 +100,9 @@ pub(super) fn transport_of<'m>(
     let icmpv6 = is(PROTO_ICMPV6) & v6;
     let flags = flags();
     m.output("tcp_flags", flags.when(tcp));
-    wire!(has_ports = tcp | udp | sctp);
+    let with_ports = [PROTO_TCP, PROTO_UDP, PROTO_SCTP].map(u32::from);
+    let has_ports = (one_of(protocol, &with_ports) & !later).reg();
+    let has_ports = has_ports.named("has_ports");
     m.output("sport", number(first, 0, 2).when(has_ports));
     m.output("dport", number(first, 2, 2).when(has_ports));
     m.output("icmp_type", first.slice(0, 8));

@@ -30,14 +30,14 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
                 let row = m.reg(&format!("row_{output}_{queue}"), width, 0);
                 let mine = config.row_is(table, number);
                 row.set_when(config.write & mine, config.wdata);
-                answers.push(row.q().when((config.read & mine).as_valid()));
+                answers.push(row.q().when((config.read & mine).as_valid().reg()));
                 row.q()
             })
             .collect();
         let rows: Vec<Sig> = rows.into_iter().rev().collect();
         m.output(&format!("rows{output}"), m.concat(&rows));
     }
-    let answer = m.or(&answers).as_valid().delay(CONFIG_READ_CLOCKS);
+    let answer = m.or(&answers).as_valid().delay(CONFIG_READ_CLOCKS - 1);
     m.output("cfg_rdata", answer);
     m.finish()
 }
