@@ -7,7 +7,8 @@ use crate::circuit::{Circuit, Data, Port};
 use crate::error::{At, ErrorKind, GenError};
 use crate::module::Inner;
 use crate::names;
-use crate::node::{Id, Op};
+use crate::node::{Id, Node, Op};
+use crate::print;
 
 /// Checks the whole and builds the circuit; see [`crate::Module::finish`].
 pub(crate) fn finish(inner: &Inner) -> Result<Circuit, Vec<GenError>> {
@@ -20,7 +21,7 @@ pub(crate) fn finish(inner: &Inner) -> Result<Circuit, Vec<GenError>> {
             kind: ErrorKind::Empty("outputs"),
         });
     }
-    let live = live_nodes(inner);
+    let live = live_nodes(inner, false);
     check_assigned(inner, &live, &mut errors);
     let mut modules = HashMap::new();
     for inst in &inner.insts {
@@ -38,22 +39,31 @@ pub(crate) fn finish(inner: &Inner) -> Result<Circuit, Vec<GenError>> {
     if !errors.is_empty() {
         return Err(errors);
     }
-    let order = match sort(inner, &live) {
-        Ok(order) => order,
-        Err((id, names)) => {
-            let at = At(inner.node(id).at);
-            return Err(vec![GenError {
+    let sorted = |live: &[bool]| {
+        sort(inner, live).map_err(|(id, names)| {
+            vec![GenError {
                 module: inner.name.clone(),
-                at,
+                at: At(inner.node(id).at),
                 kind: ErrorKind::Loop(names),
-            }]);
-        }
+            }]
+        })
     };
-    Ok(compact(inner, &order))
+    let hardware = compact(inner, &sorted(&live)?, false);
+    // What says when registers rest is no hardware: the text for synthesis is made without it.
+    let hinted = |n: &Node| n.rest.is_some() || n.linear.is_some();
+    let mut data = match inner.nodes.iter().any(hinted) {
+        false => hardware,
+        true => Data {
+            text: hardware.text,
+            ..compact(inner, &sorted(&live_nodes(inner, true))?, true)
+        },
+    };
+    data.simulation = print::simulation(&data);
+    Ok(Circuit(Arc::new(data)))
 }
 
-/// Marks what an output, a property, an instance or a live memory needs.
-fn live_nodes(inner: &Inner) -> Vec<bool> {
+/// Marks what an output, a property, an instance or a live memory needs; `simulated`: what the text for simulators needs besides.
+fn live_nodes(inner: &Inner, simulated: bool) -> Vec<bool> {
     let mut live = vec![false; inner.nodes.len()];
     let mut mem_live = vec![false; inner.mems.len()];
     let mut todo: Vec<Id> = inner.outputs.iter().map(|o| o.id).collect();
@@ -72,6 +82,10 @@ fn live_nodes(inner: &Inner) -> Vec<bool> {
         }
         let op = &inner.node(id).op;
         todo.extend(op.all());
+        let rest = inner.node(id).rest.filter(|_| simulated);
+        todo.extend(rest.map(|rest| rest.unless));
+        let linear = inner.node(id).linear.iter().filter(|_| simulated);
+        todo.extend(linear.map(|linear| linear.of));
         if let Op::MemRead { mem, .. } = op
             && !std::mem::replace(&mut mem_live[*mem], true)
         {
@@ -181,7 +195,7 @@ fn loop_names(inner: &Inner, mut path: Vec<Id>) -> Vec<String> {
 }
 
 /// Renumbers the live nodes, leaves out aliases without a name, collects ports and names.
-fn compact(inner: &Inner, order: &[Id]) -> Circuit {
+fn compact(inner: &Inner, order: &[Id], simulated: bool) -> Data {
     let mut map: Vec<Id> = vec![Id::MAX; inner.nodes.len()];
     let mut nodes = vec![];
     let mut old = vec![];
@@ -203,6 +217,14 @@ fn compact(inner: &Inner, order: &[Id]) -> Circuit {
     let to = |id: Id| map[id as usize];
     for node in &mut nodes {
         node.op.remap(&to);
+        node.rest = node.rest.filter(|_| simulated);
+        node.linear = node.linear.take().filter(|_| simulated);
+        if let Some(rest) = &mut node.rest {
+            rest.unless = to(rest.unless);
+        }
+        if let Some(linear) = &mut node.linear {
+            linear.of = to(linear.of);
+        }
         if let Some((root, _)) = &mut node.delay_of {
             // The root is an operand of the chain's first register, so it is live.
             *root = to(*root);
@@ -280,10 +302,11 @@ fn compact(inner: &Inner, order: &[Id]) -> Circuit {
         input_ports,
         output_ports,
         text: String::new(),
+        simulation: String::new(),
     };
     names::assign(&mut data, &old);
-    data.text = crate::print::module(&data);
-    Circuit(Arc::new(data))
+    data.text = print::module(&data);
+    data
 }
 
 fn port_of(node: &crate::node::Node, name: Option<String>) -> Port {

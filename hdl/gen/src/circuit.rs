@@ -74,6 +74,8 @@ pub(crate) struct Data {
     pub input_ports: Vec<Port>,
     pub output_ports: Vec<Port>,
     pub text: String,
+    /// The text for simulators.
+    pub simulation: String,
 }
 
 impl Circuit {
@@ -159,18 +161,32 @@ impl Circuit {
     /// Every module of the design once, children before parents.
     pub fn verilog(&self) -> Vec<SourceFile> {
         let mut files = vec![];
-        self.collect(&mut HashSet::new(), &mut files);
+        self.collect(&mut HashSet::new(), &mut files, &|data| &data.text);
         files
     }
 
-    fn collect(&self, seen: &mut HashSet<String>, files: &mut Vec<SourceFile>) {
+    /// As [`Circuit::verilog`], in a text that simulators are faster with: the same registers with the same values, but for those
+    /// nobody looks at ([`crate::Sig::needed_if`]). What feeds registers with one enable and nothing else is worked out only in
+    /// clocks where they take it, and some expressions have another form. Properties are left out.
+    pub fn simulation(&self) -> Vec<SourceFile> {
+        let mut files = vec![];
+        self.collect(&mut HashSet::new(), &mut files, &|data| &data.simulation);
+        files
+    }
+
+    fn collect(
+        &self,
+        seen: &mut HashSet<String>,
+        files: &mut Vec<SourceFile>,
+        text: &dyn Fn(&Data) -> &String,
+    ) {
         if seen.insert(self.name().into()) {
             for inst in &self.0.insts {
-                inst.child.collect(seen, files);
+                inst.child.collect(seen, files, text);
             }
             files.push(SourceFile {
                 name: format!("{}.v", self.name()),
-                text: self.0.text.clone(),
+                text: text(&self.0).clone(),
             });
         }
     }

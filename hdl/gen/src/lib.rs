@@ -110,6 +110,7 @@
 //! | names | [`Sig::named`], [`wire!`], [`Sig::keep`] |
 //! | stages | [`Sig::reg`], [`Sig::delay`], [`Sig::to_stage`], [`Module::align`], [`Sig::at_stage`], [`Sig::unstaged`], [`Sig::as_valid`]; [`Circuit::spaced`], [`Module::spaced_valid`] |
 //! | state | [`Module::reg`], [`Module::reg_bits`], [`Module::reg_no_reset`], [`Reg::set`], [`Reg::set_when`], [`Module::wire`], [`Wire::drive`] |
+//! | simulators | [`Circuit::simulation`]; [`Sig::needed_if`], [`Reg::rests_unless`] |
 //! | memory | [`Module::ram`] with [`RamSpec`] ([`RamStyle`], [`Collision`]); [`Ram::read`], [`Ram::read_when`]; [`Ram::write`], [`Ram::config`] or [`Ram::config_when`] |
 //! | hierarchy | [`Module::instance`], [`Instance::get`]; [`Circuit::verilog`], [`Circuit::write_to`] |
 //! | streams | [`Stream`], [`Module::stream_in`], [`Module::stream_out`], [`Stream::register_slice`], [`Stream::fifo`], [`Stream::queue`] |

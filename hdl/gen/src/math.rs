@@ -4,6 +4,7 @@ use std::panic::Location;
 
 use crate::bits::Bits;
 use crate::error::ErrorKind;
+use crate::node::{Linear, Op};
 use crate::sig::Sig;
 
 /// The upper `bits` bits of the low half of a carry-less product: of the product of two polynomials
@@ -49,21 +50,37 @@ pub fn matrix<'m>(x: Sig<'m>, rows: &[Bits]) -> Sig<'m> {
     if rows.is_empty() {
         return m.fail(Location::caller(), 1, ErrorKind::Empty("matrix"));
     }
-    if by_rows <= by_columns {
+    let column = |bit: u32| {
+        let mut column = Bits::zero(result);
+        for (i, row) in rows.iter().enumerate() {
+            column.set_bit(i as u32, row.bit(bit));
+        }
+        column
+    };
+    let columns: Vec<Bits> = (0..wide).map(column).collect();
+    let nodes = m.inner.borrow().nodes.len();
+    let product = if by_rows <= by_columns {
         let parities: Vec<_> = rows.iter().rev().map(|row| x.parity_of(row)).collect();
-        return m.concat(&parities);
+        m.concat(&parities)
+    } else {
+        let contributions: Vec<_> = (0..wide)
+            .zip(&columns)
+            .map(|(bit, column)| x.bit(bit).repl(result) & m.lit_bits(column))
+            .collect();
+        m.xor(&contributions)
+    };
+    let mut inner = m.inner.borrow_mut();
+    let made = matches!(inner.node(product.id).op, Op::Concat(_) | Op::Bin(..));
+    if made && product.id as usize >= nodes && wide >= WORTH_A_TABLE {
+        let of = x.id;
+        inner.nodes[product.id as usize].linear = Some(Linear { of, columns });
     }
-    let contributions: Vec<_> = (0..wide)
-        .map(|bit| {
-            let mut column = Bits::zero(result);
-            for (i, row) in rows.iter().enumerate() {
-                column.set_bit(i as u32, row.bit(bit));
-            }
-            x.bit(bit).repl(result) & m.lit_bits(&column)
-        })
-        .collect();
-    m.xor(&contributions)
+    drop(inner);
+    product
 }
+
+/// Bits of a value from which on a simulator looks sums up in tables.
+const WORTH_A_TABLE: u32 = 4;
 
 /// CRC-32C (Castagnoli, reflected, initial value and final exclusive or 0xFFFFFFFF) of a value taken
 /// as bytes, least significant byte first, zero-padded at its top to whole bytes. 32 bits, no clock.

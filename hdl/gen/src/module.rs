@@ -70,6 +70,8 @@ impl Inner {
             record,
             valid: false,
             delay_of,
+            rest: None,
+            linear: None,
             at,
         });
         id

@@ -146,6 +146,22 @@ impl Op {
     }
 }
 
+/// In which clocks a register need not be worked out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rest {
+    /// One bit: it has to be in the clocks where this is set.
+    pub unless: Id,
+    /// In the others it keeps its value; else what it takes there is looked at by nobody.
+    pub keeps: bool,
+}
+
+/// A value that is the sum (exclusive or) of the columns of those bits of another that are set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Linear {
+    pub of: Id,
+    pub columns: Vec<Bits>,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub op: Op,
@@ -157,6 +173,10 @@ pub(crate) struct Node {
     pub valid: bool,
     /// For a delay register: the value delayed and by how many clocks.
     pub delay_of: Option<(Id, u32)>,
+    /// For a register: when it has work to do.
+    pub rest: Option<Rest>,
+    /// For a sum over GF(2): of what, and what each bit of that contributes.
+    pub linear: Option<Linear>,
     pub at: &'static Location<'static>,
 }
 

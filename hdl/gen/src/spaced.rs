@@ -117,7 +117,8 @@ fn held(
                 Op::Reg { next, en, reset }
             }
         };
-        inner.nodes[id as usize].op = op;
+        let node = &mut inner.nodes[id as usize];
+        (node.op, node.rest) = (op, None);
     }
     Ok((check::finish(&inner)?, kept))
 }

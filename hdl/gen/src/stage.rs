@@ -5,7 +5,7 @@ use std::panic::Location;
 use crate::bits::Bits;
 use crate::error::ErrorKind;
 use crate::module::{Inner, Module};
-use crate::node::{Id, Op};
+use crate::node::{Id, Op, Rest};
 use crate::sig::Sig;
 
 impl Inner {
@@ -96,6 +96,42 @@ impl<'m> Sig<'m> {
     #[track_caller]
     pub fn reg(self) -> Sig<'m> {
         self.delay(1)
+    }
+
+    /// Says of a register that nobody looks at what it takes in a clock where the one-bit `cond` is clear. Simulators leave
+    /// the old value there; hardware does not know of it, and the evaluator makes the value wrong. `cond` belongs to the
+    /// register's input: it is wanted a stage before the register's.
+    #[track_caller]
+    pub fn needed_if(self, cond: Sig<'m>) -> Sig<'m> {
+        self.rests(cond, false, Location::caller());
+        self
+    }
+
+    pub(crate) fn rests(self, cond: Sig<'m>, keeps: bool, at: &'static Location<'static>) {
+        let name = || format!("condition of {self:?}");
+        if !self.m.usable(at, &[self, cond]) || !cond.expect_width(name, 1, at) {
+            return;
+        }
+        self.edit(|i| {
+            let (own, register) = (i.node(cond.id).stage, i.node(self.id));
+            let rule = match (&register.op, register.stage) {
+                (Op::Reg { .. }, Some(stage)) if own.is_some_and(|own| own < stage) => {
+                    let unless = i.delay_to(cond.id, stage - 1, at);
+                    i.nodes[self.id as usize].rest = Some(Rest { unless, keeps });
+                    return;
+                }
+                (Op::Reg { .. }, None) if own.is_none() => {
+                    let unless = cond.id;
+                    i.nodes[self.id as usize].rest = Some(Rest { unless, keeps });
+                    return;
+                }
+                (Op::Reg { .. }, _) => "must be before the register's",
+                _ => "must be of a register",
+            };
+            let what = format!("stage of when `{}` rests", i.describe(self.id).name);
+            let value = own.unwrap_or(0).into();
+            i.error(at, ErrorKind::Parameter { what, value, rule });
+        });
     }
 
     /// The value `clocks` later.

@@ -49,6 +49,13 @@ impl<'m> Reg<'m> {
         self.assign(next, Some(enable), Location::caller());
     }
 
+    /// Claims that the register keeps its value in every clock in which the one-bit `cond` is clear, so that simulators need
+    /// not work out what it takes. Hardware does not know of it; the evaluator checks it.
+    #[track_caller]
+    pub fn rests_unless(self, cond: Sig<'m>) {
+        self.0.rests(cond, true, Location::caller());
+    }
+
     fn assign(self, value: Sig<'m>, enable: Option<Sig<'m>>, at: &'static Location<'static>) {
         let m = self.0.m;
         let width = self.0.width();

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use common::random::{Rng, module};
 use common::{run, scratch};
-use seqnic_gen::{Bits, Circuit, Sim};
+use seqnic_gen::{Bits, Circuit, Module, RamSpec, Sig, Sim, math, mux};
 
 const CLOCKS: usize = 120;
 
@@ -135,14 +135,27 @@ fn cases(seeds: std::ops::Range<u64>) -> Vec<Case> {
         .collect()
 }
 
+/// Which of the two texts.
+#[derive(Clone, Copy, PartialEq)]
+enum Text {
+    Hardware,
+    Simulation,
+}
+
 /// One test bench for all cases, so that a simulator is built once.
-fn write_bench(cases: &[Case], dir: &Path) -> Vec<String> {
+fn write_bench(cases: &[Case], dir: &Path, text_of: Text) -> Vec<String> {
     let mut files = vec!["bench.v".to_string()];
     let mut text =
         String::from("`timescale 1ns/1ns\nmodule bench;\n  reg clk = 0;\n  integer i;\n");
     for (index, case) in cases.iter().enumerate() {
-        case.circuit.write_to(dir).expect("written");
-        files.extend(case.circuit.verilog().into_iter().map(|f| f.name));
+        let modules = match text_of {
+            Text::Hardware => case.circuit.verilog(),
+            Text::Simulation => case.circuit.simulation(),
+        };
+        for module in modules {
+            std::fs::write(dir.join(&module.name), module.text).expect("written");
+            files.push(module.name);
+        }
         text += &case.bench(index, dir);
     }
     let _ = writeln!(
@@ -184,25 +197,21 @@ fn parse(output: &str, cases: &[Case]) -> Vec<Vec<Bits>> {
     seen
 }
 
-#[test]
-fn icarus_agrees() {
-    let dir = scratch("differential_icarus");
-    let cases = cases(0..60);
-    let files = write_bench(&cases, &dir);
+fn icarus(name: &str, cases: &[Case], text: Text) {
+    let dir = scratch(name);
+    let files = write_bench(cases, &dir, text);
     let mut args = vec!["-g2005-sv", "-o", "bench.vvp", "-s", "bench"];
     args.extend(files.iter().map(String::as_str));
     run(&dir, "iverilog", &args);
     let output = run(&dir, "vvp", &["-n", "bench.vvp"]);
-    for (case, seen) in cases.iter().zip(parse(&output, &cases)) {
+    for (case, seen) in cases.iter().zip(parse(&output, cases)) {
         case.check("Icarus", &seen);
     }
 }
 
-#[test]
-fn verilator_agrees() {
-    let dir = scratch("differential_verilator");
-    let cases = cases(100..120);
-    let files = write_bench(&cases, &dir);
+fn verilator(name: &str, cases: &[Case], text: Text) {
+    let dir = scratch(name);
+    let files = write_bench(cases, &dir, text);
     let mut args = vec![
         "--binary",
         "-Wno-fatal",
@@ -217,9 +226,69 @@ fn verilator_agrees() {
     args.extend(files.iter().map(String::as_str));
     run(&dir, "verilator", &args);
     let output = run(&dir, "./obj_dir/Vbench", &[]);
-    for (case, seen) in cases.iter().zip(parse(&output, &cases)) {
+    for (case, seen) in cases.iter().zip(parse(&output, cases)) {
         case.check("Verilator", &seen);
     }
+}
+
+#[test]
+fn icarus_agrees() {
+    icarus("differential_icarus", &cases(0..60), Text::Hardware);
+}
+
+#[test]
+fn verilator_agrees() {
+    verilator("differential_verilator", &cases(100..120), Text::Hardware);
+}
+
+/// What only the text for simulators has: registers that rest, sums that are looked up, decoders that are shifts.
+fn resting() -> Circuit {
+    let m = Module::new("resting");
+    let (x, y) = (m.input("x", 37), m.input("y", 6));
+    let (valid, write) = (m.input("valid", 1), m.input("write", 1));
+    // Nobody looks at what is worked out of what is not valid.
+    let mixed = (x ^ x.shl_by(y)).reg().needed_if(valid);
+    let sum = (mixed + mixed.shr(3)).reg();
+    let sum = sum.needed_if(valid.delay(1));
+    m.output("sum", sum.when(valid.delay(2)));
+    let rows: Vec<Bits> = (0..32).map(|n| Rng::new(n + 1).bits(37)).collect();
+    m.output("wide", math::matrix(x, &rows));
+    let narrow: Vec<Bits> = (0..32).map(|n| Rng::new(n + 99).bits(6)).collect();
+    m.output("narrow", math::matrix(y, &narrow).named("looked_up"));
+    let compared: Vec<Sig> = (0..40).rev().map(|n| valid & y.is(n)).collect();
+    m.output("decoded", m.concat(&compared));
+    let bits: Vec<Sig> = (0..9).rev().map(|n| y.is(n)).collect();
+    m.output("decoded_always", m.concat(&bits));
+    // Counts down and stays at zero.
+    let count = m.reg("count", 6, 0);
+    let some = count.any();
+    count.set(mux(write, y, count.q() - some.zext(6)));
+    count.rests_unless(write | some);
+    m.output("count_out", count.q());
+    let rows = m.ram("rows", RamSpec::new(64, 37));
+    rows.write(write, y, x ^ (x.shl(5)));
+    m.output("row", rows.read(count.q()));
+    m.finish().expect("no mistakes")
+}
+
+#[test]
+fn the_text_for_simulators_says_the_same() {
+    let mut all = cases(300..340);
+    let circuit = resting();
+    let text = &circuit.simulation()[0].text;
+    for has in [
+        "if (valid) begin : _rests_",
+        "if (write) begin : _rests_",
+        "_sums_",
+        "'d0, valid} << y",
+        "'d0, 1'd1} << y",
+    ] {
+        assert!(text.contains(has), "{has}:\n{text}");
+        assert!(!circuit.text().contains(has), "{has} in hardware");
+    }
+    all.push(Case::new(circuit, 7));
+    icarus("differential_simulation_icarus", &all, Text::Simulation);
+    verilator("differential_simulation", &all[25..], Text::Simulation);
 }
 
 #[test]

@@ -225,3 +225,18 @@ fn foreign_signals_and_doubled_modules() {
         ErrorKind::ModuleTwice("child".into())
     );
 }
+
+#[test]
+fn what_rests_is_a_register_and_its_condition_is_there_a_clock_before() {
+    let found = messages(|m| {
+        let (x, late) = (m.input_at("x", 8, 0), m.input_at("late", 1, 1));
+        m.output("sum", (x + x).named("doubled").needed_if(x.bit(0)));
+        m.output("q", (x ^ x.lit(1)).reg().needed_if(late));
+    });
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("must be of a register"), "{found:?}");
+    assert!(
+        found[1].contains("must be before the register's"),
+        "{found:?}"
+    );
+}

@@ -218,3 +218,55 @@ fn name_clashes_get_a_number_and_values_wrong_for_an_input_are_refused() {
         Err(SimError::NotInput(_))
     ));
 }
+
+/// What simulators need not work out: the evaluator makes it wrong, or finds that it was needed.
+#[test]
+fn the_evaluator_checks_what_is_said_of_registers_that_rest() {
+    let module = |hint: bool, masked: bool| {
+        let m = Module::new("needed");
+        let (valid, x) = (m.input_valid("valid", 0), m.input_at("x", 8, 0));
+        let q = (x + x.lit(1)).reg();
+        if hint {
+            q.needed_if(valid);
+        }
+        let seen = if masked { q.when(valid.reg()) } else { q };
+        m.output("seen", seen);
+        m.finish().expect("no mistakes")
+    };
+    let run = |hint, masked| -> Vec<u64> {
+        let mut sim = Sim::new(&module(hint, masked));
+        sim.reset();
+        let clocks = [(1, 7), (0, 8), (1, 9), (0, 255)].into_iter();
+        let seen = clocks.map(|(valid, x)| {
+            sim.set("valid", valid);
+            sim.set("x", x);
+            sim.step();
+            sim.get("seen")
+        });
+        seen.collect()
+    };
+    assert_eq!(run(false, true), [8, 0, 10, 0]);
+    assert_eq!(run(true, true), [8, 0, 10, 0]);
+    assert_eq!(run(false, false), [8, 9, 10, 0]);
+    assert_eq!(run(true, false), [8, 0xff - 9, 10, 0xff]);
+    // Hardware is the same with and without.
+    assert_eq!(module(true, true).text(), module(false, true).text());
+
+    // A register that is said to rest in a clock in which it counts.
+    let m = Module::new("restless");
+    let (up, down) = (m.input("up", 1), m.input("down", 1));
+    let n = m.reg("n", 4, 3);
+    n.set(n.q() + up.zext(4) - down.zext(4));
+    n.rests_unless(up);
+    m.output("out", n.q());
+    let mut sim = Sim::new(&m.finish().expect("no mistakes"));
+    sim.reset();
+    sim.set("up", 1);
+    sim.set("down", 0);
+    assert_eq!(sim.try_step(), Ok(()));
+    sim.set("up", 0);
+    assert_eq!(sim.try_step(), Ok(()));
+    sim.set("down", 1);
+    let name = "n".to_string();
+    assert_eq!(sim.try_step(), Err(SimError::Restless { name, cycle: 3 }));
+}

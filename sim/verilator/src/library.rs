@@ -128,12 +128,12 @@ pub fn build_top(
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, RtlError> {
     let geometry = top.geometry;
-    let mut files: Vec<_> = top
-        .module
-        .verilog()
-        .into_iter()
-        .map(|f| (f.name, f.text))
-        .collect();
+    // With a waveform every register is seen, also where nobody else looks at it.
+    let modules = match wave {
+        Wave::None => top.module.simulation(),
+        Wave::Vcd | Wave::Fst => top.module.verilog(),
+    };
+    let mut files: Vec<_> = modules.into_iter().map(|f| (f.name, f.text)).collect();
     files.push((format!("{}.v", harness::TOP), harness::verilog(top.module)));
     let version = run("verilator", Command::new("verilator").arg("--version"))?;
     let (compiler, compiler_version) = compiler()?;

@@ -64,6 +64,9 @@ pub(super) struct RegState {
     pub reset: Option<Bits>,
     /// The memory, and for port B its write enable, which holds the register.
     pub mem: Option<(usize, Option<usize>)>,
+    /// Where the bit is without which it rests, and whether it keeps its value then.
+    pub rest: Option<(usize, bool)>,
+    pub width: u32,
 }
 
 pub(super) struct MemState {
@@ -116,6 +119,12 @@ impl Sim {
                     }
                 }
                 _ => next.copy_from_slice(&self.vals[reg.data..reg.data + reg.limbs]),
+            }
+            // What a simulator need not work out is made wrong here, so that a test fails if somebody looks at it.
+            let wrong = matches!(reg.rest, Some((unless, false)) if self.vals[unless] & 1 == 0);
+            if wrong && !(self.reset && reg.reset.is_some()) {
+                next.iter_mut().for_each(|limb| *limb = !*limb);
+                next[reg.limbs - 1] &= top_mask(reg.width);
             }
         }
         for mem in &mut self.mems {

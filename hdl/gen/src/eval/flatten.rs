@@ -6,7 +6,7 @@ use super::exec::{self, Code, Instr, MemState, RegState};
 use super::{Handle, HandleKind, PropState, Sim};
 use crate::bits::{Bits, limbs_for};
 use crate::circuit::Circuit;
-use crate::node::{Bin, Collision, Id, Op, PropKind, Red};
+use crate::node::{Bin, Collision, Id, Op, PropKind, Red, Rest};
 
 /// The value of an operation on constants; its operands are numbers in `values`.
 pub(crate) fn constant(op: &Op, width: u32, values: &[Bits]) -> Bits {
@@ -43,6 +43,8 @@ struct FlatMem {
 
 struct Flat {
     nodes: Vec<(Op, u32)>,
+    /// When registers rest.
+    rests: HashMap<Id, Rest>,
     names: HashMap<String, Id>,
     mems: Vec<FlatMem>,
     props: Vec<(PropKind, String, Id, bool)>,
@@ -52,6 +54,7 @@ struct Flat {
 pub(super) fn build(circuit: &Circuit) -> Sim {
     let mut flat = Flat {
         nodes: vec![],
+        rests: HashMap::new(),
         names: HashMap::new(),
         mems: vec![],
         props: vec![],
@@ -73,6 +76,11 @@ impl Flat {
             op.remap(&|id| id + base);
             if let Op::MemRead { mem, .. } = &mut op {
                 *mem += first_mem;
+            }
+            if let Some(rest) = node.rest {
+                let unless = rest.unless + base;
+                let rest = Rest { unless, ..rest };
+                self.rests.insert(self.nodes.len() as Id, rest);
             }
             self.nodes.push((op, node.width));
         }
@@ -151,6 +159,8 @@ impl Flat {
                     enable,
                     reset,
                     mem,
+                    rest: (self.rests.get(&(id as Id))).map(|rest| (at(rest.unless), rest.keeps)),
+                    width: *width,
                 });
                 next_size += limbs;
             };

@@ -75,6 +75,14 @@ pub enum SimError {
         /// The row asked for.
         row: u32,
     },
+    /// A register took another value in a clock in which it should rest ([`crate::Reg::rests_unless`]).
+    #[error("`{name}` changes in clock {cycle}, in which it should rest")]
+    Restless {
+        /// The register, with the path of instances.
+        name: String,
+        /// Clocks since the evaluator was made.
+        cycle: u64,
+    },
     /// An assertion or assumption did not hold.
     #[error("{kind:?} `{name}` fails in clock {cycle}")]
     Property {
@@ -337,7 +345,26 @@ impl Sim {
                 _ => {}
             }
         }
-        failed
+        failed.or_else(|| self.restless())
+    }
+
+    /// A register that is said to keep its value in this clock, and takes another one.
+    fn restless(&self) -> Option<SimError> {
+        let changes = |reg: &&RegState| {
+            let rests = matches!(reg.rest, Some((unless, true)) if self.vals[unless] & 1 == 0);
+            let resets = self.reset && reg.reset.is_some();
+            let held = reg.enable.is_some_and(|e| self.vals[e] & 1 == 0);
+            let value = |at: usize| &self.vals[at..at + reg.limbs];
+            rests && !resets && !held && value(reg.dst) != value(reg.data)
+        };
+        let reg = self.regs.iter().find(changes)?;
+        let same = |handle: &Handle| handle.kind == HandleKind::State && handle.offset == reg.dst;
+        let names = self.signals.iter().filter(|(_, handle)| same(handle));
+        let name = names.map(|(name, _)| name).min();
+        Some(SimError::Restless {
+            name: name.cloned().unwrap_or_default(),
+            cycle: self.cycle,
+        })
     }
 
     /// In how many clocks the cover of this name was reached; `None` if there is no such cover.

@@ -17,6 +17,9 @@ impl Printer<'_> {
             else {
                 continue;
             };
+            if self.rests.as_ref().is_some_and(|r| r.holds(i as Id)) {
+                continue;
+            }
             let name = &self.data.names[i];
             let assign = format!("{name} <= {};", self.expr(*next));
             let assign = match en {
@@ -112,6 +115,9 @@ impl Printer<'_> {
         let Some((enable, .., assign)) = write else {
             return;
         };
+        if self.rests.as_ref().is_some_and(|r| r.writes(index)) {
+            return;
+        }
         line!(
             self,
             "\n    always @(posedge clk) begin\n        if ({enable}) {assign}"

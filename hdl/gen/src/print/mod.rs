@@ -6,13 +6,17 @@
 
 use crate::bits::Bits;
 use crate::circuit::Data;
-use crate::node::{Bin, Id, Op, RamStyle, Red};
+use crate::node::{Bin, Id, Node, Op, RamStyle, Red};
 
 /// An expression longer than this gets a wire of its own.
 const LINE: usize = 90;
 
 struct Printer<'a> {
     data: &'a Data,
+    /// What is worked out only in some clocks, in the text for simulators.
+    rests: Option<Rests>,
+    /// What sums are looked up in there.
+    tables: Tables,
     /// Text of the nodes which are written in place.
     inline: Vec<Option<String>>,
     out: String,
@@ -27,28 +31,62 @@ macro_rules! line {
 }
 
 mod blocks;
+mod rests;
+mod simulated;
+
+use rests::Rests;
+use simulated::Tables;
 
 /// Prints one module.
 pub(crate) fn module(data: &Data) -> String {
-    let mut p = Printer {
-        data,
-        inline: vec![None; data.nodes.len()],
-        out: String::new(),
-    };
-    p.head();
-    p.declarations();
-    p.wires();
-    p.outputs();
-    p.instances();
-    p.registers();
-    for (index, mem) in data.mems.iter().enumerate() {
-        p.memory(index, mem);
+    Printer::new(data, None).module()
+}
+
+/// What a node is worked out of within a clock; in the text for simulators, sums are looked up.
+fn operands(node: &Node, simulated: bool) -> Vec<Id> {
+    match &node.linear {
+        Some(linear) if simulated => vec![linear.of],
+        _ => node.op.comb(),
     }
-    p.properties();
-    p.unused();
-    p.initial();
-    line!(p, "endmodule\n\n`default_nettype wire");
-    p.out
+}
+
+/// Prints one module for simulators.
+pub(crate) fn simulation(data: &Data) -> String {
+    Printer::new(data, Some(Rests::of(data))).module()
+}
+
+impl<'a> Printer<'a> {
+    fn new(data: &'a Data, rests: Option<Rests>) -> Printer<'a> {
+        let tables = rests.as_ref().map(|rests| Tables::of(data, rests));
+        Printer {
+            data,
+            rests,
+            tables: tables.unwrap_or_default(),
+            inline: vec![None; data.nodes.len()],
+            out: String::new(),
+        }
+    }
+
+    fn module(mut self) -> String {
+        self.head();
+        self.declarations();
+        self.tables();
+        self.wires();
+        self.outputs();
+        self.instances();
+        self.registers();
+        self.resting();
+        for (index, mem) in self.data.mems.iter().enumerate() {
+            self.memory(index, mem);
+        }
+        if self.rests.is_none() {
+            self.properties();
+            self.unused();
+        }
+        self.initial();
+        line!(self, "endmodule\n\n`default_nettype wire");
+        self.out
+    }
 }
 
 /// `[w-1:0] ` or nothing for one bit.
@@ -234,6 +272,13 @@ impl Printer<'_> {
         let mut count = vec![0; data.nodes.len()];
         let mut must = vec![false; data.nodes.len()];
         for (i, node) in data.nodes.iter().enumerate() {
+            let simulated = self.rests.is_some();
+            if let Some(linear) = node.linear.as_ref().filter(|_| simulated) {
+                count[linear.of as usize] += 1;
+                must[linear.of as usize] = true;
+                must[i] |= node.name.is_some();
+                continue;
+            }
             for id in node.op.all() {
                 count[id as usize] += 1;
             }
@@ -248,11 +293,11 @@ impl Printer<'_> {
             }
             must[i] |= node.name.is_some();
         }
-        let others = data
-            .props
-            .iter()
+        let claimed = data.props.iter().filter(|_| self.rests.is_none());
+        let others = claimed
             .map(|p| p.cond)
-            .chain(data.kept.iter().copied());
+            .chain(data.kept.iter().copied())
+            .chain(data.nodes.iter().filter_map(|n| Some(n.rest?.unless)));
         let writes = data
             .mems
             .iter()
@@ -282,6 +327,9 @@ impl Printer<'_> {
             ) {
                 continue;
             }
+            if self.rests.as_ref().is_some_and(|rests| rests.unused(id)) {
+                continue;
+            }
             let text = self.text(id);
             // Constants and slices are as short as a name.
             let small = matches!(node.op, Op::Slice(..))
@@ -291,6 +339,12 @@ impl Printer<'_> {
                 self.inline[i] = Some(text);
             } else if self.is_port(id) {
                 line!(self, "    assign {} = {text};", self.name(id));
+            } else if let Some(group) = self.rests.as_mut().and_then(|rests| rests.of_node(id)) {
+                let (range, name) = (range(node.width), &data.names[i]);
+                group
+                    .declared
+                    .push(format!("            reg {range}{name};"));
+                group.body.push(format!("            {name} = {text};"));
             } else {
                 line!(
                     self,
@@ -305,6 +359,9 @@ impl Printer<'_> {
     fn text(&self, id: Id) -> String {
         let node = &self.data.nodes[id as usize];
         let op = |id: &Id| self.operand(*id);
+        if let Some(sum) = self.simulated(id) {
+            return sum;
+        }
         match &node.op {
             Op::Const(bits) => constant(bits),
             Op::Wire(Some(a)) => self.expr(*a).into(),

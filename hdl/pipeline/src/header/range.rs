@@ -71,8 +71,10 @@ pub fn range(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
                 holds.iter().copied().zip(classes.iter().copied()).collect();
             let hit = m.or(&holds) & asked[side];
             m.output(&format!("hit{q}"), hit.reg());
-            let class = m.priority(&choices, m.lit(width::CLASS, 0));
-            m.output(&format!("class{q}"), class.reg());
+            let class = m.priority(&choices, m.lit(width::CLASS, 0)).reg();
+            m.output(&format!("class{q}"), class);
+            let answer = holds.into_iter().chain([class]);
+            answer.for_each(|register| _ = register.needed_if(asked[side]));
         }
         if name == "dst" {
             m.output("cfg_rdata", lookup.get("cfg_rdata"));

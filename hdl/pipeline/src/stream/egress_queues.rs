@@ -73,6 +73,9 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
         one("behind_valid", 0),
     );
     let (waits, several) = (m.wire("waits", g.queues), m.wire("several", g.queues));
+    // Else nothing here moves. Most outputs rest in most clocks, and simulators pass them by.
+    let awake =
+        (push | waits.any() | read_valid.q() | head_valid.q() | behind_valid.q()).named("awake");
     let pick = m.wire("pick", g.queues);
 
     // The beat at the memory's output, and what may be read behind it.
@@ -101,6 +104,7 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     let taken = if_ended(pick.q().when(free), goes_on.when(free)).named("taken");
     let begun = if_ended(pick.q().when(free), m.lit(g.queues, 0)).named("begun");
     read_valid.set(issue.q() | (read_valid.q() & !open));
+    read_valid.rests_unless(awake);
 
     // A beat passes if nothing is in front of it: of other frames, or of its own.
     let in_front = mux(closed.q(), waits.q().any(), goes_on.any());
@@ -112,8 +116,10 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     );
     let first = beat.field("first");
     current.set_when(issue.q() | passes, mux(issue.q(), next, to));
+    current.rests_unless(awake);
     let shown_last = mux(read_valid.q(), read.field("last"), beat.field("last"));
     closed.set_when(read_valid.q() | passes, shown_last);
+    closed.rests_unless(awake);
 
     let (mut waiting, mut more_wait, mut rooms) = (vec![], vec![], vec![]);
     let (mut write_at, mut user_write_at) = (vec![], vec![]);
@@ -124,8 +130,8 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
         let (written, taken) = (stores & to.bit(n), taken.bit(n));
         let begins = (written & first).named(&format!("begins_{n}"));
         let begun = begun.bit(n).named(&format!("begun_{n}"));
-        let (beats_in, at) = region(&m, &format!("beats_{n}"), places, written, taken);
-        let (users_in, user_at) = region(&m, &format!("users_{n}"), frames, begins, begun);
+        let (beats_in, at) = region(&m, &format!("beats_{n}"), places, [written, taken, awake]);
+        let (users_in, user_at) = region(&m, &format!("users_{n}"), frames, [begins, begun, awake]);
         m.assert(
             &format!("slots_{n}"),
             !written | beats_in.ne(beats_in.lit(places.into())),
@@ -142,6 +148,8 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
         some.set(several.q() | written | (some.q() & !taken));
         let many = beats_in.gt(beats_in.lit(2));
         several.set(many | (several.q() & !fewer) | (some.q() & more));
+        some.rests_unless(awake);
+        several.rests_unless(awake);
         m.assert(
             &format!("counted_{n}"),
             some.q().eq(beats_in.any()) & several.q().eq(beats_in.gt(beats_in.lit(1))),
@@ -196,6 +204,8 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     let new_user = mux(read_valid.q(), user_read, user_in);
     let user = mux(fresh.q(), new_user, held.q()).named("user");
     held.set_when(goes, user);
+    fresh.rests_unless(awake);
+    held.rests_unless(awake);
     let shown = Record::new(
         "shown",
         [
@@ -233,6 +243,10 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
         behind_valid.q() | more,
     ));
     behind.set_when(advance.eq(behind_valid.q()) & more, made);
+    let (head_regs, valids) = ([head, behind], [head_valid, behind_valid]);
+    for register in head_regs.into_iter().chain(valids) {
+        register.rests_unless(awake);
+    }
 
     let out = head.q().with_record(&shown);
     m.output("room", m.concat(&high_first(rooms)));
@@ -245,24 +259,25 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     m.finish()
 }
 
-/// Rows in use of a region of `rows`, and the next to write and to read.
+/// Rows in use of a region of `rows`, and the next to write and to read; only in clocks where the output is awake.
 fn region<'m>(
     m: &'m Module,
     name: &str,
     rows: u32,
-    written: Sig<'m>,
-    taken: Sig<'m>,
+    [written, taken, awake]: [Sig<'m>; 3],
 ) -> (Sig<'m>, [Sig<'m>; 2]) {
     let bits = clog2(rows);
     let [write_at, read_at] = ["write_at", "read_at"].map(|what| {
         let at = m.reg(&format!("{name}_{what}"), bits, 0);
         let moves = if what == "write_at" { written } else { taken };
         at.set(at.q() + moves.zext(bits));
+        at.rests_unless(awake);
         at.q()
     });
     let count = m.reg(&format!("{name}_count"), clog2(rows + 1), 0);
     let width = count.width();
     count.set(count.q() + written.zext(width) - taken.zext(width));
+    count.rests_unless(awake);
     (count.q(), [write_at, read_at])
 }
 

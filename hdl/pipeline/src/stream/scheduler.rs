@@ -62,6 +62,9 @@ pub fn build(queues: u32) -> Result<Circuit, Vec<GenError>> {
     less.set(m.lit(QUANTUM_BITS, 0) - bytes.zext(QUANTUM_BITS));
 
     let topped_up = m.wire("topped_up", 1);
+    // Else nothing here moves: nobody waits, and what is owed is paid. For simulators.
+    let awake = m.wire("awake", 1);
+    let (mut pending, mut charges) = (vec![waits.any(), charge.any()], vec![]);
     let (mut above, mut above_then) = (vec![], vec![]);
     for (n, row) in (0..).zip(&rows) {
         let weight = row.field("weight");
@@ -83,6 +86,7 @@ pub fn build(queues: u32) -> Result<Circuit, Vec<GenError>> {
         let others = m.or(&others.collect::<Vec<_>>());
         let charged = m.reg(&format!("charged_{n}"), 1, 0);
         charged.set(charge.bit(n) & (others & !strict.bit(n) & !deep));
+        charged.rests_unless(awake.q());
         let charged = charged.q();
 
         let low = less.q().when(charged);
@@ -102,6 +106,11 @@ pub fn build(queues: u32) -> Result<Circuit, Vec<GenError>> {
         now.set(sharing.bit(n) & !sum.msb());
         let later = m.reg(&format!("above_then_{n}"), 1, 1);
         later.set(!strict.bit(n) & !then.msb());
+        balance.rests_unless(awake.q());
+        now.rests_unless(awake.q());
+        later.rests_unless(awake.q());
+        pending.push(!owed.all() | now.q() | (later.q().eq(strict.bit(n))));
+        charges.push(charged);
         above.push(now.q());
         above_then.push(later.q());
     }
@@ -113,6 +122,9 @@ pub fn build(queues: u32) -> Result<Circuit, Vec<GenError>> {
     let pick = m.reg("pick", queues, 0);
     let [new, same] = [pick.q(), current].map(|gives| choose(waits & !(gives & !several)));
     pick.set(mux(free, mux(ended, new, same), choose(waits)));
+    pick.rests_unless(awake.q());
+    pending.extend([pick.any(), m.or(&charges)]);
+    awake.drive(m.or(&pending));
     m.output("pick", pick.q());
     m.finish()
 }

@@ -72,6 +72,7 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     // The last slot first: where it is a part of a long rule, that is known when slot 0 is compared.
     let packet = Packet {
         fields: std::array::from_fn(|n| kept(PACKET[n].0, COMPARE_STAGE, packet[n])),
+        asked: None,
     };
     let width = RULE_SLOT.width();
     let second: Vec<Sig> = (0..g.rule_banks)

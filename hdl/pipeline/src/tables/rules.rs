@@ -69,7 +69,13 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     ));
     let at = compare_stage(g);
     let packet = PACKET.map(|(name, bits)| m.input_at(name, bits, at));
-    let packet = Packet { fields: packet };
+    let mut packet = Packet {
+        fields: packet,
+        asked: None,
+    };
+    // Without rules nobody looks at what the rows say.
+    let has_rules = packet.get("set").any().named("has_rules");
+    packet.asked = Some(has_rules);
     let config = Config::inputs(&m, g.row_bits(table));
     let bits = g.rule_rows.trailing_zeros();
     let (mut rdata, mut asked) = (vec![], vec![]);
@@ -85,9 +91,9 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     }
     let groups: Vec<Candidate> = found
         .chunks(TOGETHER * RULE_SLOTS as usize)
-        .map(|group| first(&m, group).reg())
+        .map(|group| first(&m, group).reg(Some(has_rules)))
         .collect();
-    let last = first(&m, &groups).reg();
+    let last = first(&m, &groups).reg(Some(has_rules));
     m.output("hit", last.holds);
     m.output("rule", last.rule.when(last.holds));
     m.output("permit", last.permit & last.holds);
@@ -97,6 +103,8 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
 pub(super) struct Packet<'m> {
     pub fields: [Sig<'m>; PACKET.len()],
+    /// Whether it has rules, where that is said.
+    pub asked: Option<Sig<'m>>,
 }
 
 impl<'m> Packet<'m> {
@@ -152,9 +160,12 @@ impl<'m> Packet<'m> {
         let epoch = mux(self.get("epoch"), epochs.bit(1), epochs.bit(0));
         let set = f("set").eq(self.get("set"));
         // In three parts, so that no more than a few levels of logic stand behind the memory.
-        let addresses = (side("client") & side("server") & long).reg();
-        let transport = (ports & protocol & !flags.any()).reg();
-        let others = (version & sizes & direction & arrival & epoch & set).reg();
+        // Rules of other sets do not hold, whatever else they say.
+        let of_set = self.asked.map(|asked| asked & set);
+        let addresses = needed((side("client") & side("server") & long).reg(), of_set);
+        let transport = needed((ports & protocol & !flags.any()).reg(), of_set);
+        let others = version & sizes & direction & arrival & epoch & set;
+        let others = needed(others.reg(), self.asked);
         Candidate {
             holds: addresses & transport & others,
             order: f("order").reg(),
@@ -174,14 +185,21 @@ pub(super) struct Candidate<'m> {
 }
 
 impl<'m> Candidate<'m> {
-    fn reg(self) -> Candidate<'m> {
+    /// A clock later, for a packet that has rules.
+    fn reg(self, asked: Option<Sig<'m>>) -> Candidate<'m> {
+        let some = asked.map(|asked| asked & self.holds);
+        let reg = |sig: Sig<'m>| needed(sig.reg(), some);
         Candidate {
-            holds: self.holds.reg(),
-            order: self.order.reg(),
-            rule: self.rule.reg(),
-            permit: self.permit.reg(),
+            holds: needed(self.holds.reg(), asked),
+            order: reg(self.order),
+            rule: reg(self.rule),
+            permit: reg(self.permit),
         }
     }
+}
+
+fn needed<'m>(register: Sig<'m>, asked: Option<Sig<'m>>) -> Sig<'m> {
+    asked.map_or(register, |asked| register.needed_if(asked))
 }
 
 /// The rules of a row, a clock later.
