@@ -15,7 +15,7 @@ use sums::{SUM, address_sum, changed, fold, folded, folded_or_ones};
 
 use crate::header::bytes::bundle;
 use crate::header::meter;
-use crate::tables::{Config, direct, join_rdata};
+use crate::tables::{Config, answer_bits, direct, join_rdata};
 
 /// Fields of the edit which are those of the verdict.
 const CARRIED: [&str; 13] = [
@@ -278,7 +278,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("out_prefix", tagged.prefix.to_stage(leaves));
     let rdata =
         [actions, policies, attachments, rewrites, encaps, meter].map(|t| t.get("cfg_rdata"));
-    m.output("cfg_rdata", join_rdata(&m, &rdata, MAX_ROW_BITS));
+    m.output("cfg_rdata", join_rdata(&m, &rdata, answer_bits(g, MAX_ROW_BITS)));
     m.finish()
 }
 

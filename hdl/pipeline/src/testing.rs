@@ -1,12 +1,13 @@
 //! What the unit tests share: a small geometry, numbers at random, the configuration bus.
 
 use crate::header::PART_BYTES;
+use crate::tables::answer_words;
 use std::collections::{HashMap, VecDeque};
 
 use seqnic_gen::{Bits, Circuit, SPACED_VALID, Sim};
 use seqnic_spec::geometry::{EDGE, Geometry, HashSize};
 use seqnic_spec::layout::Row;
-use seqnic_spec::tables::Table;
+use seqnic_spec::tables::{MAX_ROW_BITS, Table};
 use seqnic_spec::wire::WINDOW_BYTES;
 
 const fn hash(ways: u32, slots: u32, rows: u32) -> HashSize {
@@ -149,8 +150,13 @@ pub fn read_row(sim: &mut Sim, g: &Geometry, table: Table, number: u32) -> Row {
         assert!(sim.get_bits("cfg_rdata").is_zero(), "too early");
         sim.step();
     }
-    let answer = sim.get_bits("cfg_rdata").resize(g.row_bits(table));
-    sim.step();
+    // Of the words of a row, those that a module's rows have.
+    let mut limbs = vec![];
+    for _ in 0..answer_words(g) {
+        limbs.extend_from_slice(sim.get_bits("cfg_rdata").limbs());
+        sim.step();
+    }
+    let answer = Bits::from_limbs(MAX_ROW_BITS, &limbs).resize(g.row_bits(table));
     assert!(sim.get_bits("cfg_rdata").is_zero(), "lasts too long");
     row(&answer)
 }

@@ -7,7 +7,7 @@
 //! | `s_axis_host_*` | | from the host; `tuser` = tag (64) and above it port (4): as if it had arrived there |
 //! | `m_axis_p<i>_*` | | AXI4-Stream out, port i; `tuser` is `spec::stage::PORT_META` |
 //! | `m_axis_host_*` | | to the host; `tuser` is `spec::stage::HOST_META` |
-//! | `cfg_write`, `cfg_read` | 1 | write or read a row; every clock may, but read only every third where headers are some clocks apart |
+//! | `cfg_write`, `cfg_read` | 1 | write or read a row; every clock may, but where headers are some clocks apart a read only when the one before is answered |
 //! | `cfg_table`, `cfg_row` | 7, 22 | table or counter set, and row |
 //! | `cfg_wdata`, `cfg_rdata` | 512 | the row |
 //! | `cfg_rvalid` | 1 | [`config_clocks`] clocks after each `cfg_read`: `cfg_rdata` is its answer |
@@ -23,7 +23,9 @@ use crate::stream::{
     arbiter, buffer, counters, data_bits, dispatch, editor, egress, egress_queues, host_limit,
     ingress, sequencer, window,
 };
-use crate::tables::{CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS, epoch, queue};
+use crate::tables::{
+    CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS, WORD_BITS, answer_bits, answer_words, epoch, queue,
+};
 use seqnic_gen::{Circuit, GenError, Instance, Module, SPACED_VALID, Sig, clog2};
 use seqnic_spec::geometry::{BadGeometry, Geometry};
 use seqnic_spec::tables::{MAX_ROW_BITS, width};
@@ -31,18 +33,15 @@ use seqnic_spec::tables::{MAX_ROW_BITS, width};
 #[cfg(test)]
 mod tests;
 
-/// Clocks from `cfg_read` to `cfg_rvalid`: a register at each border and the slowest answer.
-pub const fn config_clocks(g: &Geometry) -> u32 {
+/// Clocks from `cfg_read` to `cfg_rvalid`: a register at each border and the slowest answer, to its last word.
+pub fn config_clocks(g: &Geometry) -> u32 {
     2 + slowest_answer(g)
 }
 
-const fn slowest_answer(g: &Geometry) -> u32 {
-    let of_counters = counters::latency(g);
-    if CONFIG_READ_CLOCKS > of_counters {
-        CONFIG_READ_CLOCKS
-    } else {
-        of_counters
-    }
+/// Clocks from the bus to the last word of a table's row, or to the answer of a counter.
+fn slowest_answer(g: &Geometry) -> u32 {
+    let of_tables = CONFIG_READ_CLOCKS + answer_words(g) - 1;
+    of_tables.max(counters::latency(g))
 }
 
 /// Clocks behind a frame's last slot in which it is in no queue that says so.
@@ -436,6 +435,8 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     rooms.drive(m.concat(&free));
     busy.extend(outputs.iter().map(|o| o.get("busy")));
 
+    // Counters are asked so late that their answer comes with the last word of a row.
+    let late = slowest_answer(g) - counters::latency(g);
     let counters = m.instance(
         "counters",
         &counters::build(g)?,
@@ -443,10 +444,10 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
             ("event_valid", dispatch.get("event_valid")),
             ("event_data", dispatch.get("event_data")),
             ("snapshot_ready", m.input("snapshot_ready", 1)),
-            ("cfg_write", bus.write),
-            ("cfg_read", bus.read),
-            ("cfg_table", bus.table),
-            ("cfg_row", bus.row),
+            ("cfg_write", bus.write.delay(late)),
+            ("cfg_read", bus.read.delay(late)),
+            ("cfg_table", bus.table.delay(late)),
+            ("cfg_row", bus.row.delay(late)),
         ],
     );
     for port in ["snapshot_valid", "snapshot_data"] {
@@ -464,29 +465,57 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     m.output("busy", m.or(&busy));
 
     // Each answers zero unless it was asked, so the answers are joined by `or`.
-    let late = slowest_answer(g) - CONFIG_READ_CLOCKS;
     let parts = [&path, &prepare, &epoch, &limits]
         .into_iter()
         .chain(&shares);
     let of_tables: Vec<_> = parts
-        .map(|part| part.get("cfg_rdata").zext(MAX_ROW_BITS))
+        .map(|part| {
+            part.get("cfg_rdata")
+                .zext(answer_bits(g, MAX_ROW_BITS))
+        })
         .collect();
-    let counted = counters
-        .get("cfg_rdata")
-        .zext(MAX_ROW_BITS)
-        .delay(slowest_answer(g) - counters::latency(g));
-    // Registers change with an answer and in the clock behind it.
-    let mut answer = m.or(&of_tables);
-    for clock in 0..=late {
-        if clock == late {
-            answer = answer | counted;
-        }
-        let asked = bus.read.delay(CONFIG_READ_CLOCKS + clock);
-        let next = m.reg(&format!("answer_{clock}"), MAX_ROW_BITS, 0);
-        next.set_when(asked | asked.reg(), answer);
-        answer = next.q();
-    }
+    let answer = answer(
+        g,
+        m.or(&of_tables),
+        counters.get("cfg_rdata").zext(MAX_ROW_BITS),
+        bus.read,
+    );
     m.output("cfg_rvalid", bus.read.delay(slowest_answer(g) + 1));
     m.output("cfg_rdata", answer);
     m.finish()
+}
+
+/// The row asked for or the counter, a clock behind [`slowest_answer`].
+fn answer<'m>(g: &Geometry, of_tables: Sig<'m>, counted: Sig<'m>, read: Sig<'m>) -> Sig<'m> {
+    let m = read.module();
+    // Registers change with an answer and in the clock behind it.
+    let kept = |name: &str, asked: Sig<'m>, value: Sig<'m>| {
+        let next = m.reg(name, value.width(), 0);
+        next.set_when(asked | asked.reg(), value);
+        next.q()
+    };
+    let words = answer_words(g);
+    if words == 1 {
+        let late = slowest_answer(g) - CONFIG_READ_CLOCKS;
+        let mut answer = of_tables;
+        for clock in 0..=late {
+            if clock == late {
+                answer = answer | counted;
+            }
+            let asked = read.delay(CONFIG_READ_CLOCKS + clock);
+            answer = kept(&format!("answer_{clock}"), asked, answer);
+        }
+        return answer;
+    }
+    // Each word is put on top of those before it.
+    let first = slowest_answer(g) - (words - 1);
+    let word = of_tables.delay(first - CONFIG_READ_CLOCKS);
+    let comes: Vec<Sig> = (0..words).map(|n| read.delay(first + n)).collect();
+    let row = m.reg_no_reset("answered", MAX_ROW_BITS);
+    row.set_when(
+        m.or(&comes),
+        word.cat(row.q().slice(WORD_BITS, MAX_ROW_BITS - WORD_BITS)),
+    );
+    let counted = kept("counted", read.delay(slowest_answer(g)), counted);
+    row.q() | counted
 }

@@ -9,7 +9,7 @@ use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{MAX_ROW_BITS, Table, width};
 
 use super::{port, rule_rows};
-use crate::tables::{Config, direct, join_rdata, read_clocks, rules};
+use crate::tables::{Config, answer_bits, direct, join_rdata, read_clocks, rules};
 
 /// Clocks from the addresses to the class.
 fn class_stage(g: &Geometry) -> u32 {
@@ -140,7 +140,7 @@ pub fn acl(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("asked", set.any());
     m.output("permit", mux(hit, lookup.get("permit"), default_permit));
     m.output("rule", mux(hit, lookup.get("rule"), default_rule));
-    let rdata = join_rdata(&m, &rdata, MAX_ROW_BITS);
+    let rdata = join_rdata(&m, &rdata, answer_bits(g, MAX_ROW_BITS));
     m.output("cfg_rdata", rdata);
     m.finish()
 }

@@ -9,7 +9,7 @@ use super::{
     PART_BYTES, PARTS, acl, address, class, interface, parser, part_stage, port, priority, range,
     reason, source, step, verdict,
 };
-use crate::tables::{Config, join_rdata};
+use crate::tables::{Config, answer_bits, join_rdata};
 use seqnic_spec::wire::tcp;
 
 /// How a part of the path is made.
@@ -328,7 +328,7 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
 
     m.output("out_valid", valid.to_stage(result.stage().unwrap_or(0)));
     m.output("out_verdict", result);
-    m.output("cfg_rdata", join_rdata(&m, &placer.rdata, MAX_ROW_BITS));
+    m.output("cfg_rdata", join_rdata(&m, &placer.rdata, answer_bits(g, MAX_ROW_BITS)));
     let timing = placer.timing;
     Ok(Path {
         circuit: m.finish()?,

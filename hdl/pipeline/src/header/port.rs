@@ -4,7 +4,7 @@ use seqnic_gen::{Circuit, GenError, Module, Record, Sig};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{PORT_KEY, Table, width};
 
-use crate::tables::{Config, hash, join_rdata, turns};
+use crate::tables::{Config, answer_bits, hash, join_rdata, turns};
 
 /// What question `q` of [`Table::PORTS`] asks of a packet: whether the source's scope (else the
 /// destination's), and whether the source port (else the destination port).
@@ -83,7 +83,7 @@ pub fn port(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             rdata.push(lookup.get("cfg_rdata"));
         }
     }
-    m.output("cfg_rdata", join_rdata(&m, &rdata, row_bits(g)));
+    m.output("cfg_rdata", join_rdata(&m, &rdata, answer_bits(g, row_bits(g))));
     m.finish()
 }
 

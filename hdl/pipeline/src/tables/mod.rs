@@ -7,11 +7,15 @@
 //! | port | bits | meaning |
 //! | --- | --- | --- |
 //! | `cfg_write` | 1 | write `cfg_wdata` to the row, in this clock; every clock may write |
-//! | `cfg_read` | 1 | read the row; where headers are some clocks apart at most every third clock ([`shared`]) |
+//! | `cfg_read` | 1 | read the row; where headers are some clocks apart [`CONFIG_READS_APART`](shared::CONFIG_READS_APART) clocks from each other at least |
 //! | `cfg_table` | 5 | number of the table ([`Table`]) |
 //! | `cfg_row` | 22 | row; in a hash table way * rows of a way + bucket |
 //! | `cfg_wdata` | row bits of the table, 512 where tables are joined | the row |
-//! | `cfg_rdata` | the same | the row, [`CONFIG_READ_CLOCKS`] clocks after `cfg_read`; zero in every other clock, and for rows and tables which are not here, so the answers of tables are joined by `or` |
+//! | `cfg_rdata` | the same, or [`answer_bits`] | the row, [`CONFIG_READ_CLOCKS`] clocks after `cfg_read`; zero in every other clock, and for rows and tables which are not here, so the answers of tables are joined by `or` |
+//!
+//! Where headers are some clocks apart, a row is answered in words of [`WORD_BITS`], the lowest first, one a clock, the first of them
+//! when otherwise the row is answered. A row has up to 512 bits and comes from every corner of the device: on a small
+//! FPGA as many wires, and registers on their way, are what others lack.
 //!
 //! A row becomes visible to lookups at once: a lookup gets the old row or the new one. Reads and
 //! writes take effect in the order they were given.
@@ -33,6 +37,8 @@ use seqnic_spec::tables::{MAX_ROW_BITS, Table};
 pub const TABLE_BITS: u32 = 7;
 /// Bits of a row number on the configuration bus.
 pub const ROW_BITS: u32 = 22;
+/// Bits of a row that are answered in one clock where headers are some clocks apart.
+pub const WORD_BITS: u32 = 64;
 /// Clocks from `cfg_read` to `cfg_rdata`, the same for every table and for all joined together.
 pub const CONFIG_READ_CLOCKS: u32 = 5;
 /// Of these, one to reach the memory and two to read; the others are for the way back.
@@ -42,6 +48,30 @@ const READ_CLOCKS: u32 = 3;
 /// FPGAs blocks are what there is least of.
 const LUT_ROWS: u32 = 32;
 const LUT_ROWS_SMALL: u32 = 64;
+/// Clocks the longest row is answered in.
+pub fn answer_words(g: &Geometry) -> u32 {
+    match g.clocks_per_header {
+        1 => 1,
+        _ => MAX_ROW_BITS / WORD_BITS,
+    }
+}
+
+/// Clocks from one read of the bus to the next, at least.
+pub fn config_reads_apart(g: &Geometry) -> u32 {
+    match g.clocks_per_header {
+        1 => 1,
+        _ => shared::CONFIG_READS_APART,
+    }
+}
+
+/// Bits of `cfg_rdata` of rows of `row_bits`.
+pub fn answer_bits(g: &Geometry, row_bits: u32) -> u32 {
+    match g.clocks_per_header {
+        1 => row_bits,
+        _ => row_bits.min(WORD_BITS),
+    }
+}
+
 /// Rows of one memory from which it is built of UltraRAM (4,096 rows of 72 bits a block).
 const ULTRA_ROWS: u32 = 4096;
 /// Rows of one memory up to which two clocks suffice for a read. Deeper ones are cascades of more
@@ -217,14 +247,29 @@ fn answer<'m>(joined: Sig<'m>, asked: &[Sig<'m>]) -> Sig<'m> {
     row
 }
 
-/// [`answer`] of one memory, of which `row` need not be zero where it was not asked: registers that are cleared take no look-up
-/// tables, of which small FPGAs have few.
+/// [`answer`] of one memory where headers are some clocks apart, of which `row` need not be zero where it was not asked.
 fn answer_of_one<'m>(row: Sig<'m>, asked: Sig<'m>) -> Sig<'m> {
     const { assert!(READ_CLOCKS + 2 == CONFIG_READ_CLOCKS) };
     let m = row.module();
     let kept = m.reg_no_reset("row_answered", row.width());
     kept.set_when(asked, row);
-    cleared("answer", asked.as_valid().reg(), kept.q())
+    word_by_word(kept.q(), asked.as_valid().reg())
+}
+
+/// A row, its first word a clock after `asked` and the others one a clock behind it, else zero. The row stays until then.
+fn word_by_word<'m>(row: Sig<'m>, asked: Sig<'m>) -> Sig<'m> {
+    if row.width() <= WORD_BITS {
+        // Registers that are cleared take no look-up tables, of which small FPGAs have few.
+        return cleared("answer", asked, row);
+    }
+    let words: Vec<(Sig, Sig)> = (0..row.width().div_ceil(WORD_BITS))
+        .map(|word| {
+            let bits = (row.width() - word * WORD_BITS).min(WORD_BITS);
+            let word_of_row = row.slice(word * WORD_BITS, bits).zext(WORD_BITS);
+            (asked.as_valid().delay(word), word_of_row)
+        })
+        .collect();
+    row.module().select_onehot(&words).reg().named("answer")
 }
 
 /// `row`, a clock later, where `when` is set, else zero.

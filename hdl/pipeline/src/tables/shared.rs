@@ -2,17 +2,17 @@
 //!
 //! A memory of look-up tables has one read port; a second is the memory once more, and on small FPGAs wide tables of few
 //! rows are most of what is in look-up tables. The pipeline reads in few clocks of those between two headers, and never in two
-//! behind each other; the bus reads in one of the others, a clock later at most. Its row is kept until it is answered,
+//! behind each other; the bus reads in one of the others, a clock later at most. Its row is kept until all words of it are answered,
 //! so its reads are [`CONFIG_READS_APART`] or more.
 
 use seqnic_gen::{Module, RamStyle, Sig, mux};
 use seqnic_spec::geometry::Geometry;
-use seqnic_spec::tables::Table;
+use seqnic_spec::tables::{MAX_ROW_BITS, Table};
 
-use super::{CONFIG_READ_CLOCKS, Config, cleared, memory};
+use super::{CONFIG_READ_CLOCKS, Config, WORD_BITS, memory, word_by_word};
 
 /// Clocks between two reads of the configuration bus where headers are some clocks apart.
-pub const CONFIG_READS_APART: u32 = 3;
+pub const CONFIG_READS_APART: u32 = CONFIG_READ_CLOCKS + MAX_ROW_BITS / WORD_BITS;
 
 /// Clocks from a read of the pipeline to the row, which then stays until that of the next read.
 pub const READ_CLOCKS: u32 = 2;
@@ -30,7 +30,7 @@ pub struct Shared<'m> {
     pub soon: Sig<'m>,
     /// The row, [`READ_CLOCKS`] behind the read.
     pub row: Sig<'m>,
-    /// What the bus has asked for, [`CONFIG_READ_CLOCKS`] behind it; else zero.
+    /// What the bus has asked for, its first word [`CONFIG_READ_CLOCKS`] behind it; else zero.
     pub cfg_rdata: Sig<'m>,
 }
 
@@ -74,7 +74,7 @@ pub fn memory_of<'m>(
     Shared {
         soon,
         row: row.q(),
-        cfg_rdata: cleared("cfg_rdata_q", answered, answer.q()),
+        cfg_rdata: word_by_word(answer.q(), answered),
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
         let mut answers = BTreeMap::new();
         let (mut asked, mut waited) = (None, 0);
         let (mut read_before, mut since) = (false, 0);
-        for clock in 0..20_000u64 {
+        for clock in 0..80_000u64 {
             if let Some((row, value)) = written.remove(&clock) {
                 memory[row as usize] = value;
             }
@@ -131,8 +131,10 @@ mod tests {
                     true => waited += 1,
                     false => {
                         let due = at + u64::from(CONFIG_READ_CLOCKS);
-                        let value: &Bits = &memory[row as usize];
-                        answers.insert(due, value.clone());
+                        let limbs = memory[row as usize].limbs();
+                        for (word, clock) in limbs.iter().zip(due..) {
+                            answers.insert(clock, Bits::new(WORD_BITS, (*word).into()));
+                        }
                         asked = None;
                     }
                 }
@@ -158,7 +160,7 @@ mod tests {
             if let Some(row) = rows_due.remove(&clock) {
                 assert_eq!(sim.get_bits("row"), row, "clock {clock}");
             }
-            let answer = answers.remove(&clock).unwrap_or(zero.clone());
+            let answer = answers.remove(&clock).unwrap_or(Bits::zero(WORD_BITS));
             assert_eq!(sim.get_bits("cfg_rdata"), answer, "clock {clock}");
             sim.step();
         }

@@ -226,10 +226,8 @@ fn lookup(
         Some(second) => config.memory_of_two([table, second], rows),
     };
     // Seeds are answered in the lowest bits.
-    let row = port.config(&ram);
-    rdata.push(port.answer(row.trunc(32)));
-    read.push(port.asked());
-    let high = answer_of_one(row.slice(32, row_bits - 32), port.asked());
-    m.output("cfg_rdata", high.cat(answer(m.or(&rdata), &read)));
+    let row = answer_of_one(port.config(&ram), port.asked());
+    let seed = answer(m.or(&rdata), &read).zext(row.width());
+    m.output("cfg_rdata", row | seed);
     m.finish()
 }

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::stream::testbench::{AxiFrame, AxiJoiner, Sink, Source, built, length, small};
+use crate::tables::config_reads_apart;
 use crate::testing::{self, Random};
 use seqnic_gen::{Bits, Record, Sim};
 use seqnic_spec::counters::CounterSet;
@@ -590,8 +591,21 @@ fn latency_is_what_is_published() {
 /// written to a table is read back.
 #[test]
 fn rows_are_read_back_in_order_while_frames_pass() {
-    let g = small(64);
-    let mut bench = Bench::new(&g, &Parts::of(&g).unwrap(), 3);
+    read_back(&small(64), 1);
+}
+
+#[test]
+fn rows_are_read_back_word_by_word_where_headers_are_apart() {
+    let g = Geometry {
+        ports: 2,
+        ..testing::TURNS
+    };
+    read_back(&g, config_reads_apart(&g) as usize);
+}
+
+/// With reads as many clocks `apart`.
+fn read_back(g: &Geometry, apart: usize) {
+    let mut bench = Bench::new(g, &Parts::of(g).unwrap(), 3);
     for n in 0..60 {
         // Too short for Ethernet, or without an interface; the latter's reason counts in the model
         // of the stub too.
@@ -623,8 +637,8 @@ fn rows_are_read_back_in_order_while_frames_pass() {
     }
     bench.sim.set("cfg_write", 0);
     let mut found = vec![];
-    for clock in 0..written.len() + config_clocks(&g) as usize {
-        let next = written.get(clock);
+    for clock in 0..written.len() * apart + config_clocks(g) as usize {
+        let next = written.get(clock / apart).filter(|_| clock % apart == 0);
         bench.sim.set("cfg_read", next.is_some().into());
         if let Some((table, row, _)) = next {
             bench.sim.set("cfg_table", *table as u64);
