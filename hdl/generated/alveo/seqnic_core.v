@@ -363,7 +363,7 @@ module seqnic_core (
         |frames
     };
     assign busy = |cat_330;
-    wire [511:0] or_342 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({511'd0, epochs_cfg_rdata} | {404'd0, host_limits_cfg_rdata});
+    wire [511:0] or_340 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({511'd0, epochs_cfg_rdata} | {404'd0, host_limits_cfg_rdata});
     assign cfg_rdata = answer_7;
 
     ingress ingress_p0 (
@@ -1003,7 +1003,7 @@ module seqnic_core (
             cfg_read_d4 <= cfg_read_d3;
             cfg_read_d5 <= cfg_read_d4;
             cfg_read_d6 <= cfg_read_d5;
-            if (cfg_read_d6 | cfg_read_d7) answer_0 <= or_342 | {503'd0, queues_cfg_rdata};
+            if (cfg_read_d6 | cfg_read_d7) answer_0 <= or_340 | {503'd0, queues_cfg_rdata};
             cfg_read_d7 <= cfg_read_d6;
             if (cfg_read_d7 | cfg_read_d8) answer_1 <= answer_0;
             cfg_read_d8 <= cfg_read_d7;

@@ -64,7 +64,7 @@ module header_acl (
     output wire asked,
     output wire permit,
     output wire [15:0] rule,
-    output wire [511:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [4:0] dst_acl_s13;
     reg  spaced_valid_s1;
@@ -81,11 +81,11 @@ module header_acl (
     reg  spaced_valid_s12;
     reg  spaced_valid_s13;
     wire [79:0] dst_lookup_row;
-    wire [79:0] dst_lookup_cfg_rdata;
+    wire [63:0] dst_lookup_cfg_rdata;
     reg  [31:0] xor_154_s13;
     reg  [4:0] src_acl_s13;
     wire [79:0] src_lookup_row;
-    wire [79:0] src_lookup_cfg_rdata;
+    wire [63:0] src_lookup_cfg_rdata;
     reg  [31:0] xor_260_s13;
     reg  [79:0] mux_262_s16;
     reg  [31:0] mux_264_s16;
@@ -130,7 +130,7 @@ module header_acl (
     wire lookup_hit;
     wire [15:0] lookup_rule;
     wire lookup_permit;
-    wire [509:0] lookup_cfg_rdata;
+    wire [63:0] lookup_cfg_rdata;
     reg  default_permit_s22;
     reg  default_permit_s30;
     reg  [15:0] default_rule_s22;
@@ -393,7 +393,7 @@ module header_acl (
     assign asked = |set;
     assign permit = lookup_hit ? lookup_permit : default_permit_s30;
     assign rule = lookup_hit ? lookup_rule : default_rule_s30;
-    assign cfg_rdata = {432'd0, dst_lookup_cfg_rdata} | {2'd0, lookup_cfg_rdata};
+    assign cfg_rdata = dst_lookup_cfg_rdata | lookup_cfg_rdata;
 
     table_acl dst_lookup (
         .clk(clk),

@@ -144,7 +144,7 @@ module seqnic_core (
     wire epochs_cfg_rdata;
     wire header_path_out_valid;
     wire [578:0] header_path_out_verdict;
-    wire [511:0] header_path_cfg_rdata;
+    wire [63:0] header_path_cfg_rdata;
     wire sequencer_copy_valid;
     wire [578:0] sequencer_copy_verdict;
     wire [3:0] sequencer_copy_number;
@@ -152,7 +152,7 @@ module seqnic_core (
     wire [1106:0] prepare_out_edit;
     wire [7:0] prepare_out_strip;
     wire [6:0] prepare_out_prefix;
-    wire [511:0] prepare_cfg_rdata;
+    wire [63:0] prepare_cfg_rdata;
     wire buffer_slot_valid;
     wire [12:0] buffer_slot;
     wire [1106:0] buffer_edit_now;
@@ -169,7 +169,7 @@ module seqnic_core (
     wire [28:0] editor_ending;
     wire host_limits_limited;
     wire [2:0] host_limits_rank;
-    wire [107:0] host_limits_cfg_rdata;
+    wire [63:0] host_limits_cfg_rdata;
     wire egress_host_room;
     wire egress_p3_room;
     wire egress_p2_room;
@@ -184,6 +184,18 @@ module seqnic_core (
     wire egress_p2_busy;
     wire egress_p3_busy;
     wire egress_host_busy;
+    reg  cfg_write_d2;
+    reg  cfg_write_d3;
+    reg  cfg_write_d4;
+    reg  cfg_read_d2;
+    reg  cfg_read_d3;
+    reg  cfg_read_d4;
+    reg  [6:0] cfg_table_d2;
+    reg  [6:0] cfg_table_d3;
+    reg  [6:0] cfg_table_d4;
+    reg  [21:0] cfg_row_d2;
+    reg  [21:0] cfg_row_d3;
+    reg  [21:0] cfg_row_d4;
     wire [158:0] counters_cfg_rdata;
     wire counters_busy;
     reg  [12:0] frames;
@@ -195,20 +207,17 @@ module seqnic_core (
     reg  buffer_frame_done_d6;
     reg  buffer_frame_done_d7;
     reg  buffer_frame_done_d8;
-    reg  cfg_read_d2;
-    reg  cfg_read_d3;
-    reg  cfg_read_d4;
     reg  cfg_read_d5;
     reg  cfg_read_d6;
-    reg  [511:0] answer_0;
     reg  cfg_read_d7;
-    reg  [511:0] answer_1;
     reg  cfg_read_d8;
-    reg  [511:0] answer_2;
     reg  cfg_read_d9;
-    reg  [511:0] answer_3;
     reg  cfg_read_d10;
-    reg  [511:0] answer_4;
+    reg  cfg_read_d11;
+    reg  cfg_read_d12;
+    reg  cfg_read_d13;
+    reg  [511:0] answered;
+    reg  [511:0] counted;
     wire room = buffer_room;
     wire credit_return = sequencer_credit_return;
     wire edit_taken = buffer_edit_taken;
@@ -223,7 +232,7 @@ module seqnic_core (
     wire in_host_ready = arbiter_in4_ready;
     wire [4:0] rooms = {egress_host_room, egress_p3_room, egress_p2_room, egress_p1_room, egress_p0_room};
     wire starts = arbiter_valid & arbiter_first;
-    wire [13:0] cat_223 = {
+    wire [13:0] cat_235 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -239,9 +248,19 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_223;
-    wire [511:0] or_233 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({511'd0, epochs_cfg_rdata} | {404'd0, host_limits_cfg_rdata});
-    assign cfg_rdata = answer_4;
+    assign busy = |cat_235;
+    wire [63:0] or_241 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({63'd0, epochs_cfg_rdata} | host_limits_cfg_rdata);
+    wire [7:0] cat_254 = {
+        cfg_read_d6,
+        cfg_read_d7,
+        cfg_read_d8,
+        cfg_read_d9,
+        cfg_read_d10,
+        cfg_read_d11,
+        cfg_read_d12,
+        cfg_read_d13
+    };
+    assign cfg_rdata = answered | counted;
 
     ingress ingress_p0 (
         .clk(clk),
@@ -622,10 +641,10 @@ module seqnic_core (
         .rst(rst),
         .event_valid(dispatch_event_valid),
         .event_data(dispatch_event_data),
-        .cfg_write(cfg_write_d1),
-        .cfg_read(cfg_read_d1),
-        .cfg_table(cfg_table_d1),
-        .cfg_row(cfg_row_d1),
+        .cfg_write(cfg_write_d4),
+        .cfg_read(cfg_read_d4),
+        .cfg_table(cfg_table_d4),
+        .cfg_row(cfg_row_d4),
         .snapshot_ready(snapshot_ready),
         .snapshot_valid(snapshot_valid),
         .snapshot_data(snapshot_data),
@@ -638,12 +657,25 @@ module seqnic_core (
         cfg_table_d1 <= cfg_table;
         cfg_row_d1 <= cfg_row;
         cfg_wdata_d1 <= cfg_wdata;
+        cfg_table_d2 <= cfg_table_d1;
+        cfg_table_d3 <= cfg_table_d2;
+        cfg_table_d4 <= cfg_table_d3;
+        cfg_row_d2 <= cfg_row_d1;
+        cfg_row_d3 <= cfg_row_d2;
+        cfg_row_d4 <= cfg_row_d3;
+        if (|cat_254) answered <= {or_241, answered[511:64]};
     end
 
     always @(posedge clk) begin
         if (rst) begin
             cfg_write_d1 <= 1'd0;
             cfg_read_d1 <= 1'd0;
+            cfg_write_d2 <= 1'd0;
+            cfg_write_d3 <= 1'd0;
+            cfg_write_d4 <= 1'd0;
+            cfg_read_d2 <= 1'd0;
+            cfg_read_d3 <= 1'd0;
+            cfg_read_d4 <= 1'd0;
             frames <= 13'd0;
             buffer_frame_done_d1 <= 1'd0;
             buffer_frame_done_d2 <= 1'd0;
@@ -653,24 +685,26 @@ module seqnic_core (
             buffer_frame_done_d6 <= 1'd0;
             buffer_frame_done_d7 <= 1'd0;
             buffer_frame_done_d8 <= 1'd0;
-            cfg_read_d2 <= 1'd0;
-            cfg_read_d3 <= 1'd0;
-            cfg_read_d4 <= 1'd0;
             cfg_read_d5 <= 1'd0;
             cfg_read_d6 <= 1'd0;
-            answer_0 <= 512'd0;
             cfg_read_d7 <= 1'd0;
-            answer_1 <= 512'd0;
             cfg_read_d8 <= 1'd0;
-            answer_2 <= 512'd0;
             cfg_read_d9 <= 1'd0;
-            answer_3 <= 512'd0;
             cfg_read_d10 <= 1'd0;
-            answer_4 <= 512'd0;
+            cfg_read_d11 <= 1'd0;
+            cfg_read_d12 <= 1'd0;
+            cfg_read_d13 <= 1'd0;
+            counted <= 512'd0;
             cfg_rvalid <= 1'd0;
         end else begin
             cfg_write_d1 <= cfg_write;
             cfg_read_d1 <= cfg_read;
+            cfg_write_d2 <= cfg_write_d1;
+            cfg_write_d3 <= cfg_write_d2;
+            cfg_write_d4 <= cfg_write_d3;
+            cfg_read_d2 <= cfg_read_d1;
+            cfg_read_d3 <= cfg_read_d2;
+            cfg_read_d4 <= cfg_read_d3;
             frames <= (frames + {12'd0, starts}) - {12'd0, buffer_frame_done_d8};
             buffer_frame_done_d1 <= buffer_frame_done;
             buffer_frame_done_d2 <= buffer_frame_done_d1;
@@ -680,21 +714,17 @@ module seqnic_core (
             buffer_frame_done_d6 <= buffer_frame_done_d5;
             buffer_frame_done_d7 <= buffer_frame_done_d6;
             buffer_frame_done_d8 <= buffer_frame_done_d7;
-            cfg_read_d2 <= cfg_read_d1;
-            cfg_read_d3 <= cfg_read_d2;
-            cfg_read_d4 <= cfg_read_d3;
             cfg_read_d5 <= cfg_read_d4;
             cfg_read_d6 <= cfg_read_d5;
-            if (cfg_read_d6 | cfg_read_d7) answer_0 <= or_233;
             cfg_read_d7 <= cfg_read_d6;
-            if (cfg_read_d7 | cfg_read_d8) answer_1 <= answer_0;
             cfg_read_d8 <= cfg_read_d7;
-            if (cfg_read_d8 | cfg_read_d9) answer_2 <= answer_1;
             cfg_read_d9 <= cfg_read_d8;
-            if (cfg_read_d9 | cfg_read_d10) answer_3 <= answer_2;
             cfg_read_d10 <= cfg_read_d9;
-            if (cfg_read_d10 | cfg_rvalid) answer_4 <= answer_3 | {353'd0, counters_cfg_rdata};
-            cfg_rvalid <= cfg_read_d10;
+            cfg_read_d11 <= cfg_read_d10;
+            cfg_read_d12 <= cfg_read_d11;
+            cfg_read_d13 <= cfg_read_d12;
+            if (cfg_read_d13 | cfg_rvalid) counted <= {353'd0, counters_cfg_rdata};
+            cfg_rvalid <= cfg_read_d13;
         end
     end
 
@@ -708,6 +738,18 @@ module seqnic_core (
         cfg_table_d1 = 7'd0;
         cfg_row_d1 = 22'd0;
         cfg_wdata_d1 = 512'd0;
+        cfg_write_d2 = 1'd0;
+        cfg_write_d3 = 1'd0;
+        cfg_write_d4 = 1'd0;
+        cfg_read_d2 = 1'd0;
+        cfg_read_d3 = 1'd0;
+        cfg_read_d4 = 1'd0;
+        cfg_table_d2 = 7'd0;
+        cfg_table_d3 = 7'd0;
+        cfg_table_d4 = 7'd0;
+        cfg_row_d2 = 22'd0;
+        cfg_row_d3 = 22'd0;
+        cfg_row_d4 = 22'd0;
         frames = 13'd0;
         buffer_frame_done_d1 = 1'd0;
         buffer_frame_done_d2 = 1'd0;
@@ -717,20 +759,17 @@ module seqnic_core (
         buffer_frame_done_d6 = 1'd0;
         buffer_frame_done_d7 = 1'd0;
         buffer_frame_done_d8 = 1'd0;
-        cfg_read_d2 = 1'd0;
-        cfg_read_d3 = 1'd0;
-        cfg_read_d4 = 1'd0;
         cfg_read_d5 = 1'd0;
         cfg_read_d6 = 1'd0;
-        answer_0 = 512'd0;
         cfg_read_d7 = 1'd0;
-        answer_1 = 512'd0;
         cfg_read_d8 = 1'd0;
-        answer_2 = 512'd0;
         cfg_read_d9 = 1'd0;
-        answer_3 = 512'd0;
         cfg_read_d10 = 1'd0;
-        answer_4 = 512'd0;
+        cfg_read_d11 = 1'd0;
+        cfg_read_d12 = 1'd0;
+        cfg_read_d13 = 1'd0;
+        answered = 512'd0;
+        counted = 512'd0;
         cfg_rvalid = 1'd0;
     end
 `endif

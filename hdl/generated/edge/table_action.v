@@ -19,7 +19,7 @@ module table_action (
     input  wire [75:0] cfg_wdata,
     input  wire spaced_valid,
     output reg  [75:0] row,
-    output wire [75:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [75:0] rows_q;
     reg  and_15_d1;
@@ -32,7 +32,8 @@ module table_action (
     reg  and_17_d3;
     reg  [75:0] row_answered;
     reg  and_17_d4;
-    reg  [75:0] answer;
+    reg  and_17_d5;
+    reg  [63:0] answer;
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [75:0] rows [0:2047];
     wire and_14 = (cfg_table == 7'ha) & (cfg_row[21:11] == 11'd0);
@@ -46,7 +47,7 @@ module table_action (
         if (and_15) wdata0_here <= cfg_wdata;
         if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
         if (and_17_d3) row_answered <= rows_cfg_q1;
-        answer <= and_17_d4 ? row_answered : 76'd0;
+        answer <= ({64{and_17_d4}} & row_answered[63:0]) | ({64{and_17_d5}} & {52'd0, row_answered[75:64]});
     end
 
     always @(posedge clk) begin
@@ -56,6 +57,7 @@ module table_action (
             and_17_d2 <= 1'd0;
             and_17_d3 <= 1'd0;
             and_17_d4 <= 1'd0;
+            and_17_d5 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
             and_15_d1 <= and_15;
@@ -63,6 +65,7 @@ module table_action (
             and_17_d2 <= and_17_d1;
             and_17_d3 <= and_17_d2;
             and_17_d4 <= and_17_d3;
+            and_17_d5 <= and_17_d4;
             spaced_valid_s1 <= spaced_valid;
         end
     end
@@ -94,7 +97,8 @@ module table_action (
         and_17_d3 = 1'd0;
         row_answered = 76'd0;
         and_17_d4 = 1'd0;
-        answer = 76'd0;
+        and_17_d5 = 1'd0;
+        answer = 64'd0;
         spaced_valid_s1 = 1'd0;
     end
 `endif

@@ -29,7 +29,7 @@ module table_address (
     output wire [60:0] dst_value,
     output wire src_hit,
     output wire [60:0] src_value,
-    output wire [191:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [129:0] src_waiting;
     reg  spaced_valid_s1;
@@ -82,9 +82,11 @@ module table_address (
     reg  and_434_d2;
     reg  [191:0] ways_cfg_q1;
     reg  and_434_d3;
-    reg  [159:0] row_answered;
+    reg  [191:0] row_answered;
     reg  and_434_d4;
-    reg  [159:0] answer;
+    reg  and_434_d5;
+    reg  and_434_d6;
+    reg  [63:0] answer;
     reg  [31:0] answer_3;
     reg  answers_d1;
     reg  [31:0] answer_4;
@@ -286,9 +288,10 @@ module table_address (
     wire and_431 = (cfg_table == 7'd2) & (cfg_row[21:10] == 12'd0);
     wire and_432 = cfg_write & and_431;
     wire [9:0] cfg_row_d1_9_0 = cfg_row_d1[9:0];
-    wire [31:0] or_454 = (({32{and_141_d3}} & seed0) | ({32{and_188_d3}} & seed1)) | (({32{and_235_d3}} & seed2) | ({32{and_282_d3}} & seed3));
-    wire answers = |{and_141_d3, and_188_d3, and_235_d3, and_282_d3, and_434_d3};
-    assign cfg_rdata = {answer, answer_4};
+    wire [63:0] or_457 = (({64{and_434_d4}} & row_answered[63:0]) | ({64{and_434_d5}} & row_answered[127:64])) | ({64{and_434_d6}} & row_answered[191:128]);
+    wire [31:0] or_461 = (({32{and_141_d3}} & seed0) | ({32{and_188_d3}} & seed1)) | (({32{and_235_d3}} & seed2) | ({32{and_282_d3}} & seed3));
+    wire answers = (and_141_d3 | and_188_d3) | (and_235_d3 | and_282_d3);
+    assign cfg_rdata = answer | {32'd0, answer_4};
     assign dst_hit = dst_found;
     assign src_hit = src_found;
 
@@ -307,8 +310,8 @@ module table_address (
         cfg_row_d1 <= cfg_row;
         if (and_432) wdata0_here <= cfg_wdata;
         if (and_434_d2) ways_cfg_q1 <= ways_cfg_q;
-        if (and_434_d3) row_answered <= ways_cfg_q1[191:32];
-        answer <= and_434_d4 ? row_answered : 160'd0;
+        if (and_434_d3) row_answered <= ways_cfg_q1;
+        answer <= or_457;
     end
 
     always @(posedge clk) begin
@@ -349,6 +352,8 @@ module table_address (
             and_434_d2 <= 1'd0;
             and_434_d3 <= 1'd0;
             and_434_d4 <= 1'd0;
+            and_434_d5 <= 1'd0;
+            and_434_d6 <= 1'd0;
             answer_3 <= 32'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 32'd0;
@@ -390,7 +395,9 @@ module table_address (
             and_434_d2 <= and_434_d1;
             and_434_d3 <= and_434_d2;
             and_434_d4 <= and_434_d3;
-            if (answers | answers_d1) answer_3 <= or_454 | ({32{and_434_d3}} & ways_cfg_q1[31:0]);
+            and_434_d5 <= and_434_d4;
+            and_434_d6 <= and_434_d5;
+            if (answers | answers_d1) answer_3 <= or_461;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -463,9 +470,11 @@ module table_address (
         and_434_d2 = 1'd0;
         ways_cfg_q1 = 192'd0;
         and_434_d3 = 1'd0;
-        row_answered = 160'd0;
+        row_answered = 192'd0;
         and_434_d4 = 1'd0;
-        answer = 160'd0;
+        and_434_d5 = 1'd0;
+        and_434_d6 = 1'd0;
+        answer = 64'd0;
         answer_3 = 32'd0;
         answers_d1 = 1'd0;
         answer_4 = 32'd0;

@@ -19,7 +19,7 @@ module table_attachment (
     input  wire [326:0] cfg_wdata,
     input  wire spaced_valid,
     output reg  [326:0] row,
-    output wire [326:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [326:0] rows_q;
     reg  and_15_d1;
@@ -32,12 +32,19 @@ module table_attachment (
     reg  and_17_d3;
     reg  [326:0] row_answered;
     reg  and_17_d4;
-    reg  [326:0] answer;
+    reg  and_17_d5;
+    reg  and_17_d6;
+    reg  and_17_d7;
+    reg  and_17_d8;
+    reg  and_17_d9;
+    reg  [63:0] answer;
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [326:0] rows [0:511];
     wire and_14 = (cfg_table == 7'hb) & (cfg_row[21:9] == 13'd0);
     wire and_15 = cfg_write & and_14;
     wire [8:0] cfg_row_d1_8_0 = cfg_row_d1[8:0];
+    wire [63:0] or_55 = ({64{and_17_d8}} & row_answered[319:256]) | ({64{and_17_d9}} & {57'd0, row_answered[326:320]});
+    wire [63:0] or_56 = (({64{and_17_d4}} & row_answered[63:0]) | ({64{and_17_d5}} & row_answered[127:64])) | (({64{and_17_d6}} & row_answered[191:128]) | ({64{and_17_d7}} & row_answered[255:192]));
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
@@ -46,7 +53,7 @@ module table_attachment (
         if (and_15) wdata0_here <= cfg_wdata;
         if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
         if (and_17_d3) row_answered <= rows_cfg_q1;
-        answer <= and_17_d4 ? row_answered : 327'd0;
+        answer <= or_56 | or_55;
     end
 
     always @(posedge clk) begin
@@ -56,6 +63,11 @@ module table_attachment (
             and_17_d2 <= 1'd0;
             and_17_d3 <= 1'd0;
             and_17_d4 <= 1'd0;
+            and_17_d5 <= 1'd0;
+            and_17_d6 <= 1'd0;
+            and_17_d7 <= 1'd0;
+            and_17_d8 <= 1'd0;
+            and_17_d9 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
             and_15_d1 <= and_15;
@@ -63,6 +75,11 @@ module table_attachment (
             and_17_d2 <= and_17_d1;
             and_17_d3 <= and_17_d2;
             and_17_d4 <= and_17_d3;
+            and_17_d5 <= and_17_d4;
+            and_17_d6 <= and_17_d5;
+            and_17_d7 <= and_17_d6;
+            and_17_d8 <= and_17_d7;
+            and_17_d9 <= and_17_d8;
             spaced_valid_s1 <= spaced_valid;
         end
     end
@@ -94,7 +111,12 @@ module table_attachment (
         and_17_d3 = 1'd0;
         row_answered = 327'd0;
         and_17_d4 = 1'd0;
-        answer = 327'd0;
+        and_17_d5 = 1'd0;
+        and_17_d6 = 1'd0;
+        and_17_d7 = 1'd0;
+        and_17_d8 = 1'd0;
+        and_17_d9 = 1'd0;
+        answer = 64'd0;
         spaced_valid_s1 = 1'd0;
     end
 `endif

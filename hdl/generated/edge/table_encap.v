@@ -19,7 +19,7 @@ module table_encap (
     input  wire [384:0] cfg_wdata,
     input  wire spaced_valid,
     output wire [384:0] row,
-    output wire [384:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  spaced_valid_d1;
     reg  and_16_d1;
@@ -29,23 +29,48 @@ module table_encap (
     reg  cfg_waits;
     reg  and_18_d2;
     reg  and_18_d3;
+    reg  and_18_d4;
+    reg  and_18_d5;
+    reg  and_18_d6;
+    reg  and_18_d7;
+    reg  and_18_d8;
+    reg  and_18_d9;
+    reg  and_18_d10;
+    reg  and_18_d11;
+    reg  and_18_d12;
+    reg  and_18_d13;
     reg  [4:0] cfg_asked;
     reg  [384:0] rows_q;
     reg  [384:0] row_q;
     reg  [384:0] cfg_answer;
     reg  cfg_goes_d1;
-    reg  and_18_d4;
-    reg  [384:0] cfg_rdata_q;
+    reg  [63:0] answer;
     (* ram_style = "distributed" *) reg [384:0] rows [0:31];
     wire not_9 = ~(spaced_valid & spaced_valid_d1);
     wire and_15 = (cfg_table == 7'h10) & (cfg_row[21:5] == 17'd0);
     wire and_16 = cfg_write & and_15;
     wire or_24 = and_18_d1 | cfg_waits;
     wire cfg_goes = or_24 & ~spaced_valid;
-    wire not_32 = ~(and_18_d1 & (and_18_d2 | and_18_d3));
-    wire [4:0] mux_35 = spaced_valid ? index : (and_18_d1 ? cfg_row_d1[4:0] : cfg_asked);
+    wire [11:0] cat_40 = {
+        and_18_d2,
+        and_18_d3,
+        and_18_d4,
+        and_18_d5,
+        and_18_d6,
+        and_18_d7,
+        and_18_d8,
+        and_18_d9,
+        and_18_d10,
+        and_18_d11,
+        and_18_d12,
+        and_18_d13
+    };
+    wire not_43 = ~(and_18_d1 & (|cat_40));
+    wire [4:0] mux_46 = spaced_valid ? index : (and_18_d1 ? cfg_row_d1[4:0] : cfg_asked);
+    wire [63:0] or_77 = (({64{and_18_d4}} & cfg_answer[63:0]) | ({64{and_18_d5}} & cfg_answer[127:64])) | (({64{and_18_d6}} & cfg_answer[191:128]) | ({64{and_18_d7}} & cfg_answer[255:192]));
+    wire [63:0] or_78 = (({64{and_18_d8}} & cfg_answer[319:256]) | ({64{and_18_d9}} & cfg_answer[383:320])) | ({64{and_18_d10}} & {63'd0, cfg_answer[384]});
     assign row = row_q;
-    assign cfg_rdata = cfg_rdata_q;
+    assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
@@ -53,7 +78,7 @@ module table_encap (
         if (and_18_d1) cfg_asked <= cfg_row_d1[4:0];
         if (spaced_valid_d1) row_q <= rows_q;
         if (cfg_goes_d1) cfg_answer <= rows_q;
-        cfg_rdata_q <= and_18_d4 ? cfg_answer : 385'd0;
+        answer <= or_77 | or_78;
     end
 
     always @(posedge clk) begin
@@ -64,8 +89,17 @@ module table_encap (
             cfg_waits <= 1'd0;
             and_18_d2 <= 1'd0;
             and_18_d3 <= 1'd0;
-            cfg_goes_d1 <= 1'd0;
             and_18_d4 <= 1'd0;
+            and_18_d5 <= 1'd0;
+            and_18_d6 <= 1'd0;
+            and_18_d7 <= 1'd0;
+            and_18_d8 <= 1'd0;
+            and_18_d9 <= 1'd0;
+            and_18_d10 <= 1'd0;
+            and_18_d11 <= 1'd0;
+            and_18_d12 <= 1'd0;
+            and_18_d13 <= 1'd0;
+            cfg_goes_d1 <= 1'd0;
         end else begin
             spaced_valid_d1 <= spaced_valid;
             and_16_d1 <= and_16;
@@ -73,13 +107,22 @@ module table_encap (
             cfg_waits <= or_24 & spaced_valid;
             and_18_d2 <= and_18_d1;
             and_18_d3 <= and_18_d2;
-            cfg_goes_d1 <= cfg_goes;
             and_18_d4 <= and_18_d3;
+            and_18_d5 <= and_18_d4;
+            and_18_d6 <= and_18_d5;
+            and_18_d7 <= and_18_d6;
+            and_18_d8 <= and_18_d7;
+            and_18_d9 <= and_18_d8;
+            and_18_d10 <= and_18_d9;
+            and_18_d11 <= and_18_d10;
+            and_18_d12 <= and_18_d11;
+            and_18_d13 <= and_18_d12;
+            cfg_goes_d1 <= cfg_goes;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[mux_35];
+        rows_q <= rows[mux_46];
     end
 
     always @(posedge clk) begin
@@ -90,13 +133,13 @@ module table_encap (
     always @(posedge clk) begin
         if (!rst) begin
             encap_leaves_a_clock: assert (not_9);
-            encap_asked_apart: assert (not_32);
+            encap_asked_apart: assert (not_43);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_9, cfg_row_d1, not_32};
+    wire _unused = &{1'b0, not_9, cfg_row_d1, not_43};
 
 `ifndef SYNTHESIS
     initial begin
@@ -108,13 +151,22 @@ module table_encap (
         cfg_waits = 1'd0;
         and_18_d2 = 1'd0;
         and_18_d3 = 1'd0;
+        and_18_d4 = 1'd0;
+        and_18_d5 = 1'd0;
+        and_18_d6 = 1'd0;
+        and_18_d7 = 1'd0;
+        and_18_d8 = 1'd0;
+        and_18_d9 = 1'd0;
+        and_18_d10 = 1'd0;
+        and_18_d11 = 1'd0;
+        and_18_d12 = 1'd0;
+        and_18_d13 = 1'd0;
         cfg_asked = 5'd0;
         rows_q = 385'd0;
         row_q = 385'd0;
         cfg_answer = 385'd0;
         cfg_goes_d1 = 1'd0;
-        and_18_d4 = 1'd0;
-        cfg_rdata_q = 385'd0;
+        answer = 64'd0;
     end
 `endif
 

@@ -17,7 +17,7 @@ module table_host_limit (
     input  wire [21:0] cfg_row,
     input  wire [107:0] cfg_wdata,
     output wire [107:0] row,
-    output wire [107:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [107:0] rows_q;
     reg  and_13_d1;
@@ -30,7 +30,8 @@ module table_host_limit (
     reg  and_15_d3;
     reg  [107:0] row_answered;
     reg  and_15_d4;
-    reg  [107:0] answer;
+    reg  and_15_d5;
+    reg  [63:0] answer;
     (* ram_style = "distributed" *) reg [107:0] rows [0:31];
     wire and_12 = (cfg_table == 7'h12) & (cfg_row[21:5] == 17'd0);
     wire and_13 = cfg_write & and_12;
@@ -43,7 +44,7 @@ module table_host_limit (
         if (and_13) wdata0_here <= cfg_wdata;
         rows_cfg_q_d1 <= rows_cfg_q;
         if (and_15_d3) row_answered <= rows_cfg_q_d1;
-        answer <= and_15_d4 ? row_answered : 108'd0;
+        answer <= ({64{and_15_d4}} & row_answered[63:0]) | ({64{and_15_d5}} & {20'd0, row_answered[107:64]});
     end
 
     always @(posedge clk) begin
@@ -53,12 +54,14 @@ module table_host_limit (
             and_15_d2 <= 1'd0;
             and_15_d3 <= 1'd0;
             and_15_d4 <= 1'd0;
+            and_15_d5 <= 1'd0;
         end else begin
             and_13_d1 <= and_13;
             and_15_d1 <= cfg_read & and_12;
             and_15_d2 <= and_15_d1;
             and_15_d3 <= and_15_d2;
             and_15_d4 <= and_15_d3;
+            and_15_d5 <= and_15_d4;
         end
     end
 
@@ -87,7 +90,8 @@ module table_host_limit (
         and_15_d3 = 1'd0;
         row_answered = 108'd0;
         and_15_d4 = 1'd0;
-        answer = 108'd0;
+        and_15_d5 = 1'd0;
+        answer = 64'd0;
     end
 `endif
 

@@ -31,7 +31,7 @@ module table_port_server (
     output wire [19:0] first_value,
     output wire second_hit,
     output wire [19:0] second_value,
-    output wire [65:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [44:0] second_waiting;
     reg  spaced_valid_s1;
@@ -100,9 +100,10 @@ module table_port_server (
     reg  and_635_d2;
     reg  [65:0] ways_cfg_q1;
     reg  and_635_d3;
-    reg  [33:0] row_answered;
+    reg  [65:0] row_answered;
     reg  and_635_d4;
-    reg  [33:0] answer;
+    reg  and_635_d5;
+    reg  [63:0] answer;
     reg  [31:0] answer_3;
     reg  answers_d1;
     reg  [31:0] answer_4;
@@ -445,9 +446,10 @@ module table_port_server (
     wire eq_625 = cfg_table == 7'd5;
     wire and_630 = ((cfg_table == 7'd3) | eq_625) & ~(|cfg_row[21:10]);
     wire and_633 = cfg_write & and_630;
-    wire [31:0] or_656 = (({32{and_141_d3}} & seed0) | ({32{and_187_d3}} & seed1)) | (({32{and_233_d3}} & seed2) | ({32{and_279_d3}} & seed3));
-    wire [31:0] or_657 = (({32{and_325_d3}} & seed0_second) | ({32{and_371_d3}} & seed1_second)) | (({32{and_417_d3}} & seed2_second) | ({32{and_463_d3}} & seed3_second));
-    wire [8:0] cat_660 = {
+    wire [63:0] or_654 = ({64{and_635_d4}} & row_answered[63:0]) | ({64{and_635_d5}} & {62'd0, row_answered[65:64]});
+    wire [31:0] or_660 = (({32{and_141_d3}} & seed0) | ({32{and_187_d3}} & seed1)) | (({32{and_233_d3}} & seed2) | ({32{and_279_d3}} & seed3));
+    wire [31:0] or_661 = (({32{and_325_d3}} & seed0_second) | ({32{and_371_d3}} & seed1_second)) | (({32{and_417_d3}} & seed2_second) | ({32{and_463_d3}} & seed3_second));
+    wire [7:0] cat_663 = {
         and_141_d3,
         and_187_d3,
         and_233_d3,
@@ -455,11 +457,10 @@ module table_port_server (
         and_325_d3,
         and_371_d3,
         and_417_d3,
-        and_463_d3,
-        and_635_d3
+        and_463_d3
     };
-    wire answers = |cat_660;
-    assign cfg_rdata = {answer, answer_4};
+    wire answers = |cat_663;
+    assign cfg_rdata = answer | {32'd0, answer_4};
     assign first_hit = first_found;
     assign second_hit = second_found;
 
@@ -478,8 +479,8 @@ module table_port_server (
         cat_632_d1 <= {eq_625, cfg_row[9:0]};
         if (and_633) wdata_here <= cfg_wdata;
         if (and_635_d2) ways_cfg_q1 <= ways_cfg_q;
-        if (and_635_d3) row_answered <= ways_cfg_q1[65:32];
-        answer <= and_635_d4 ? row_answered : 34'd0;
+        if (and_635_d3) row_answered <= ways_cfg_q1;
+        answer <= or_654;
     end
 
     always @(posedge clk) begin
@@ -536,6 +537,7 @@ module table_port_server (
             and_635_d2 <= 1'd0;
             and_635_d3 <= 1'd0;
             and_635_d4 <= 1'd0;
+            and_635_d5 <= 1'd0;
             answer_3 <= 32'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 32'd0;
@@ -593,7 +595,8 @@ module table_port_server (
             and_635_d2 <= and_635_d1;
             and_635_d3 <= and_635_d2;
             and_635_d4 <= and_635_d3;
-            if (answers | answers_d1) answer_3 <= (or_656 | or_657) | ({32{and_635_d3}} & ways_cfg_q1[31:0]);
+            and_635_d5 <= and_635_d4;
+            if (answers | answers_d1) answer_3 <= or_660 | or_661;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -679,9 +682,10 @@ module table_port_server (
         and_635_d2 = 1'd0;
         ways_cfg_q1 = 66'd0;
         and_635_d3 = 1'd0;
-        row_answered = 34'd0;
+        row_answered = 66'd0;
         and_635_d4 = 1'd0;
-        answer = 34'd0;
+        and_635_d5 = 1'd0;
+        answer = 64'd0;
         answer_3 = 32'd0;
         answers_d1 = 1'd0;
         answer_4 = 32'd0;

@@ -19,7 +19,7 @@ module table_rewrite (
     input  wire [128:0] cfg_wdata,
     input  wire spaced_valid,
     output reg  [128:0] row,
-    output wire [128:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [128:0] rows_q;
     reg  and_15_d1;
@@ -32,12 +32,15 @@ module table_rewrite (
     reg  and_17_d3;
     reg  [128:0] row_answered;
     reg  and_17_d4;
-    reg  [128:0] answer;
+    reg  and_17_d5;
+    reg  and_17_d6;
+    reg  [63:0] answer;
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [128:0] rows [0:63];
     wire and_14 = (cfg_table == 7'hc) & (cfg_row[21:6] == 16'd0);
     wire and_15 = cfg_write & and_14;
     wire [5:0] cfg_row_d1_5_0 = cfg_row_d1[5:0];
+    wire [63:0] or_42 = (({64{and_17_d4}} & row_answered[63:0]) | ({64{and_17_d5}} & row_answered[127:64])) | ({64{and_17_d6}} & {63'd0, row_answered[128]});
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
@@ -46,7 +49,7 @@ module table_rewrite (
         if (and_15) wdata0_here <= cfg_wdata;
         if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
         if (and_17_d3) row_answered <= rows_cfg_q1;
-        answer <= and_17_d4 ? row_answered : 129'd0;
+        answer <= or_42;
     end
 
     always @(posedge clk) begin
@@ -56,6 +59,8 @@ module table_rewrite (
             and_17_d2 <= 1'd0;
             and_17_d3 <= 1'd0;
             and_17_d4 <= 1'd0;
+            and_17_d5 <= 1'd0;
+            and_17_d6 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
             and_15_d1 <= and_15;
@@ -63,6 +68,8 @@ module table_rewrite (
             and_17_d2 <= and_17_d1;
             and_17_d3 <= and_17_d2;
             and_17_d4 <= and_17_d3;
+            and_17_d5 <= and_17_d4;
+            and_17_d6 <= and_17_d5;
             spaced_valid_s1 <= spaced_valid;
         end
     end
@@ -94,7 +101,9 @@ module table_rewrite (
         and_17_d3 = 1'd0;
         row_answered = 129'd0;
         and_17_d4 = 1'd0;
-        answer = 129'd0;
+        and_17_d5 = 1'd0;
+        and_17_d6 = 1'd0;
+        answer = 64'd0;
         spaced_valid_s1 = 1'd0;
     end
 `endif

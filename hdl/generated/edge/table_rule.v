@@ -48,7 +48,7 @@ module table_rule (
     output wire hit,
     output wire [15:0] rule,
     output wire permit,
-    output wire [509:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  spaced_valid_s1;
     reg  spaced_valid_s2;
@@ -67,13 +67,22 @@ module table_rule (
     reg  cfg_waits;
     reg  and_43_d2;
     reg  and_43_d3;
+    reg  and_43_d4;
+    reg  and_43_d5;
+    reg  and_43_d6;
+    reg  and_43_d7;
+    reg  and_43_d8;
+    reg  and_43_d9;
+    reg  and_43_d10;
+    reg  and_43_d11;
+    reg  and_43_d12;
+    reg  and_43_d13;
     reg  [5:0] cfg_asked;
     reg  [509:0] rows_q;
     reg  [509:0] row_q;
     reg  [509:0] cfg_answer;
     reg  cfg_goes_d1;
-    reg  and_43_d4;
-    reg  [509:0] cfg_rdata_q;
+    reg  [63:0] answer;
     reg  v6_kept;
     reg  [127:0] client_kept;
     reg  [127:0] server_kept;
@@ -92,9 +101,9 @@ module table_rule (
     reg  [254:0] slot;
     reg  slot_is_second;
     reg  rest_holds;
-    reg  and_202_d1;
-    reg  and_207_d1;
-    reg  and_213_d1;
+    reg  and_243_d1;
+    reg  and_248_d1;
+    reg  and_254_d1;
     reg  [254:0] slot_d1;
     reg  found;
     reg  [15:0] best_order;
@@ -107,25 +116,42 @@ module table_rule (
     wire and_41 = cfg_write & and_40;
     wire or_49 = and_43_d1 | cfg_waits;
     wire cfg_goes = or_49 & ~or_30;
-    wire not_57 = ~(and_43_d1 & (and_43_d2 | and_43_d3));
-    wire [5:0] mux_60 = or_30 ? index_d1 : (and_43_d1 ? cfg_row_d1[5:0] : cfg_asked);
+    wire [11:0] cat_65 = {
+        and_43_d2,
+        and_43_d3,
+        and_43_d4,
+        and_43_d5,
+        and_43_d6,
+        and_43_d7,
+        and_43_d8,
+        and_43_d9,
+        and_43_d10,
+        and_43_d11,
+        and_43_d12,
+        and_43_d13
+    };
+    wire not_68 = ~(and_43_d1 & (|cat_65));
+    wire [5:0] mux_71 = or_30 ? index_d1 : (and_43_d1 ? cfg_row_d1[5:0] : cfg_asked);
+    wire [63:0] or_105 = ({64{and_43_d10}} & cfg_answer[447:384]) | ({64{and_43_d11}} & {2'd0, cfg_answer[509:448]});
+    wire [63:0] or_106 = (({64{and_43_d4}} & cfg_answer[63:0]) | ({64{and_43_d5}} & cfg_answer[127:64])) | (({64{and_43_d6}} & cfg_answer[191:128]) | ({64{and_43_d7}} & cfg_answer[255:192]));
+    wire [63:0] or_107 = (({64{and_43_d8}} & cfg_answer[319:256]) | ({64{and_43_d9}} & cfg_answer[383:320])) | or_105;
     wire second_slot = (spaced_valid_s4 | spaced_valid_s6) | (spaced_valid_s8 | spaced_valid_s10);
-    wire not_111 = ~(|((server_kept[95:0] ^ slot[200:105]) & ~(96'hffffffffffffffffffffffff >> slot[207:201])));
-    wire and_112 = ~(|((client_kept[95:0] ^ slot[97:2]) & ~(96'hffffffffffffffffffffffff >> slot[104:98]))) & not_111;
-    wire mux_137 = later_kept ? (~(|slot[104:89]) & (&slot[120:105])) : ((slot[104:89] <= client_port_kept) & (client_port_kept <= slot[120:105]));
-    wire mux_147 = later_kept ? (~(|slot[136:121]) & (&slot[152:137])) : ((slot[136:121] <= port_kept) & (port_kept <= slot[152:137]));
-    wire and_168 = ({3'd0, slot[182:169]} <= size_kept) & ((&slot[196:183]) | (size_kept <= {3'd0, slot[196:183]}));
-    wire and_201 = ~(|((client_kept[127:96] ^ slot[35:4]) & ~(32'hffffffff >> slot[41:36]))) & ~(|((server_kept[127:96] ^ slot[73:42]) & ~(32'hffffffff >> slot[79:74])));
-    wire and_207 = ((mux_137 & mux_147) & (slot[80] | (slot[88:81] == protocol_kept))) & ~(|(later_kept ? slot[168:161] : ((slot[160:153] ^ flags_kept) & slot[168:161])));
-    wire and_210 = (((slot[3:2] == 2'd0) | ((slot[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & and_168) & (back_kept ? slot[198] : slot[197]);
-    wire and_212 = (and_210 & (slot[199] | (slot[209:200] == arrival_kept))) & (epoch_kept ? slot[1] : slot[0]);
-    wire holds = (and_202_d1 & and_207_d1) & and_213_d1;
-    wire and_226 = found & ~spaced_valid_s6;
-    wire better = holds & (~and_226 | (slot_d1[237:222] < best_order));
+    wire not_152 = ~(|((server_kept[95:0] ^ slot[200:105]) & ~(96'hffffffffffffffffffffffff >> slot[207:201])));
+    wire and_153 = ~(|((client_kept[95:0] ^ slot[97:2]) & ~(96'hffffffffffffffffffffffff >> slot[104:98]))) & not_152;
+    wire mux_178 = later_kept ? (~(|slot[104:89]) & (&slot[120:105])) : ((slot[104:89] <= client_port_kept) & (client_port_kept <= slot[120:105]));
+    wire mux_188 = later_kept ? (~(|slot[136:121]) & (&slot[152:137])) : ((slot[136:121] <= port_kept) & (port_kept <= slot[152:137]));
+    wire and_209 = ({3'd0, slot[182:169]} <= size_kept) & ((&slot[196:183]) | (size_kept <= {3'd0, slot[196:183]}));
+    wire and_242 = ~(|((client_kept[127:96] ^ slot[35:4]) & ~(32'hffffffff >> slot[41:36]))) & ~(|((server_kept[127:96] ^ slot[73:42]) & ~(32'hffffffff >> slot[79:74])));
+    wire and_248 = ((mux_178 & mux_188) & (slot[80] | (slot[88:81] == protocol_kept))) & ~(|(later_kept ? slot[168:161] : ((slot[160:153] ^ flags_kept) & slot[168:161])));
+    wire and_251 = (((slot[3:2] == 2'd0) | ((slot[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & and_209) & (back_kept ? slot[198] : slot[197]);
+    wire and_253 = (and_251 & (slot[199] | (slot[209:200] == arrival_kept))) & (epoch_kept ? slot[1] : slot[0]);
+    wire holds = (and_243_d1 & and_248_d1) & and_254_d1;
+    wire and_267 = found & ~spaced_valid_s6;
+    wire better = holds & (~and_267 | (slot_d1[237:222] < best_order));
     assign rule = {16{found}} & best_rule;
     assign permit = best_permit & found;
     assign hit = found;
-    assign cfg_rdata = cfg_rdata_q;
+    assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         index_d1 <= index;
@@ -134,7 +160,7 @@ module table_rule (
         if (and_43_d1) cfg_asked <= cfg_row_d1[5:0];
         if (or_30_d1) row_q <= rows_q;
         if (cfg_goes_d1) cfg_answer <= rows_q;
-        cfg_rdata_q <= and_43_d4 ? cfg_answer : 510'd0;
+        answer <= or_106 | or_107;
         if (spaced_valid_s4) v6_kept <= v6;
         if (spaced_valid_s4) client_kept <= client;
         if (spaced_valid_s4) server_kept <= server;
@@ -150,10 +176,10 @@ module table_rule (
         if (spaced_valid_s4) epoch_kept <= epoch;
         slot <= second_slot ? row_q[509:255] : row_q[254:0];
         slot_is_second <= second_slot;
-        rest_holds <= and_112;
-        and_202_d1 <= and_201 & ((rest_holds & ~slot_is_second) | ~(slot[3:2] == 2'd3));
-        and_207_d1 <= and_207;
-        and_213_d1 <= and_212 & (slot[221:210] == set_kept);
+        rest_holds <= and_153;
+        and_243_d1 <= and_242 & ((rest_holds & ~slot_is_second) | ~(slot[3:2] == 2'd3));
+        and_248_d1 <= and_248;
+        and_254_d1 <= and_253 & (slot[221:210] == set_kept);
         slot_d1 <= slot;
         if (better) best_order <= slot_d1[237:222];
         if (better) best_rule <= slot_d1[253:238];
@@ -176,8 +202,17 @@ module table_rule (
             cfg_waits <= 1'd0;
             and_43_d2 <= 1'd0;
             and_43_d3 <= 1'd0;
-            cfg_goes_d1 <= 1'd0;
             and_43_d4 <= 1'd0;
+            and_43_d5 <= 1'd0;
+            and_43_d6 <= 1'd0;
+            and_43_d7 <= 1'd0;
+            and_43_d8 <= 1'd0;
+            and_43_d9 <= 1'd0;
+            and_43_d10 <= 1'd0;
+            and_43_d11 <= 1'd0;
+            and_43_d12 <= 1'd0;
+            and_43_d13 <= 1'd0;
+            cfg_goes_d1 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             spaced_valid_s10 <= 1'd0;
             found <= 1'd0;
@@ -196,16 +231,25 @@ module table_rule (
             cfg_waits <= or_49 & or_30;
             and_43_d2 <= and_43_d1;
             and_43_d3 <= and_43_d2;
-            cfg_goes_d1 <= cfg_goes;
             and_43_d4 <= and_43_d3;
+            and_43_d5 <= and_43_d4;
+            and_43_d6 <= and_43_d5;
+            and_43_d7 <= and_43_d6;
+            and_43_d8 <= and_43_d7;
+            and_43_d9 <= and_43_d8;
+            and_43_d10 <= and_43_d9;
+            and_43_d11 <= and_43_d10;
+            and_43_d12 <= and_43_d11;
+            and_43_d13 <= and_43_d12;
+            cfg_goes_d1 <= cfg_goes;
             spaced_valid_s9 <= spaced_valid_s8;
             spaced_valid_s10 <= spaced_valid_s9;
-            found <= holds | and_226;
+            found <= holds | and_267;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[mux_60];
+        rows_q <= rows[mux_71];
     end
 
     always @(posedge clk) begin
@@ -216,13 +260,13 @@ module table_rule (
     always @(posedge clk) begin
         if (!rst) begin
             rule_leaves_a_clock: assert (not_34);
-            rule_asked_apart: assert (not_57);
+            rule_asked_apart: assert (not_68);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_34, cfg_row_d1, not_57, slot_d1};
+    wire _unused = &{1'b0, not_34, cfg_row_d1, not_68, slot_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -243,13 +287,22 @@ module table_rule (
         cfg_waits = 1'd0;
         and_43_d2 = 1'd0;
         and_43_d3 = 1'd0;
+        and_43_d4 = 1'd0;
+        and_43_d5 = 1'd0;
+        and_43_d6 = 1'd0;
+        and_43_d7 = 1'd0;
+        and_43_d8 = 1'd0;
+        and_43_d9 = 1'd0;
+        and_43_d10 = 1'd0;
+        and_43_d11 = 1'd0;
+        and_43_d12 = 1'd0;
+        and_43_d13 = 1'd0;
         cfg_asked = 6'd0;
         rows_q = 510'd0;
         row_q = 510'd0;
         cfg_answer = 510'd0;
         cfg_goes_d1 = 1'd0;
-        and_43_d4 = 1'd0;
-        cfg_rdata_q = 510'd0;
+        answer = 64'd0;
         v6_kept = 1'd0;
         client_kept = 128'd0;
         server_kept = 128'd0;
@@ -268,9 +321,9 @@ module table_rule (
         slot = 255'd0;
         slot_is_second = 1'd0;
         rest_holds = 1'd0;
-        and_202_d1 = 1'd0;
-        and_207_d1 = 1'd0;
-        and_213_d1 = 1'd0;
+        and_243_d1 = 1'd0;
+        and_248_d1 = 1'd0;
+        and_254_d1 = 1'd0;
         slot_d1 = 255'd0;
         found = 1'd0;
         best_order = 16'd0;

@@ -23,7 +23,7 @@ module table_source (
     input  wire [77:0] cfg_wdata,
     output wire hit,
     output wire [15:0] value,
-    output wire [77:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [60:0] question;
     reg  [31:0] digest;
@@ -69,9 +69,10 @@ module table_source (
     reg  and_401_d2;
     reg  [77:0] ways_cfg_q1;
     reg  and_401_d3;
-    reg  [45:0] row_answered;
+    reg  [77:0] row_answered;
     reg  and_401_d4;
-    reg  [45:0] answer_2;
+    reg  and_401_d5;
+    reg  [63:0] answer_2;
     reg  [31:0] answer_3;
     reg  answers_d1;
     reg  [31:0] answer_4;
@@ -270,9 +271,10 @@ module table_source (
     wire and_398 = (cfg_table == 7'd1) & (cfg_row[21:10] == 12'd0);
     wire and_399 = cfg_write & and_398;
     wire [9:0] cfg_row_d1_9_0 = cfg_row_d1[9:0];
-    wire [31:0] or_421 = (({32{and_126_d3}} & seed0) | ({32{and_172_d3}} & seed1)) | (({32{and_218_d3}} & seed2) | ({32{and_264_d3}} & seed3));
-    wire answers = |{and_126_d3, and_172_d3, and_218_d3, and_264_d3, and_401_d3};
-    assign cfg_rdata = {answer_2, answer_4};
+    wire [63:0] or_421 = ({64{and_401_d4}} & row_answered[63:0]) | ({64{and_401_d5}} & {50'd0, row_answered[77:64]});
+    wire [31:0] or_425 = (({32{and_126_d3}} & seed0) | ({32{and_172_d3}} & seed1)) | (({32{and_218_d3}} & seed2) | ({32{and_264_d3}} & seed3));
+    wire answers = (and_126_d3 | and_172_d3) | (and_218_d3 | and_264_d3);
+    assign cfg_rdata = answer_2 | {32'd0, answer_4};
     assign hit = found;
 
     always @(posedge clk) begin
@@ -288,8 +290,8 @@ module table_source (
         cfg_row_d1 <= cfg_row;
         if (and_399) wdata0_here <= cfg_wdata;
         if (and_401_d2) ways_cfg_q1 <= ways_cfg_q;
-        if (and_401_d3) row_answered <= ways_cfg_q1[77:32];
-        answer_2 <= and_401_d4 ? row_answered : 46'd0;
+        if (and_401_d3) row_answered <= ways_cfg_q1;
+        answer_2 <= or_421;
     end
 
     always @(posedge clk) begin
@@ -325,6 +327,7 @@ module table_source (
             and_401_d2 <= 1'd0;
             and_401_d3 <= 1'd0;
             and_401_d4 <= 1'd0;
+            and_401_d5 <= 1'd0;
             answer_3 <= 32'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 32'd0;
@@ -361,7 +364,8 @@ module table_source (
             and_401_d2 <= and_401_d1;
             and_401_d3 <= and_401_d2;
             and_401_d4 <= and_401_d3;
-            if (answers | answers_d1) answer_3 <= or_421 | ({32{and_401_d3}} & ways_cfg_q1[31:0]);
+            and_401_d5 <= and_401_d4;
+            if (answers | answers_d1) answer_3 <= or_425;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -427,9 +431,10 @@ module table_source (
         and_401_d2 = 1'd0;
         ways_cfg_q1 = 78'd0;
         and_401_d3 = 1'd0;
-        row_answered = 46'd0;
+        row_answered = 78'd0;
         and_401_d4 = 1'd0;
-        answer_2 = 46'd0;
+        and_401_d5 = 1'd0;
+        answer_2 = 64'd0;
         answer_3 = 32'd0;
         answers_d1 = 1'd0;
         answer_4 = 32'd0;

@@ -23,7 +23,7 @@ module table_step (
     input  wire [69:0] cfg_wdata,
     output wire hit,
     output wire [26:0] value,
-    output wire [69:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [41:0] question;
     reg  [31:0] digest;
@@ -69,9 +69,10 @@ module table_step (
     reg  and_406_d2;
     reg  [69:0] ways_cfg_q1;
     reg  and_406_d3;
-    reg  [37:0] row_answered;
+    reg  [69:0] row_answered;
     reg  and_406_d4;
-    reg  [37:0] answer_2;
+    reg  and_406_d5;
+    reg  [63:0] answer_2;
     reg  [31:0] answer_3;
     reg  answers_d1;
     reg  [31:0] answer_4;
@@ -271,9 +272,10 @@ module table_step (
     wire and_403 = (cfg_table == 7'd9) & (cfg_row[21:11] == 11'd0);
     wire and_404 = cfg_write & and_403;
     wire [10:0] cfg_row_d1_10_0 = cfg_row_d1[10:0];
-    wire [31:0] or_426 = (({32{and_126_d3}} & seed0) | ({32{and_172_d3}} & seed1)) | (({32{and_218_d3}} & seed2) | ({32{and_264_d3}} & seed3));
-    wire answers = |{and_126_d3, and_172_d3, and_218_d3, and_264_d3, and_406_d3};
-    assign cfg_rdata = {answer_2, answer_4};
+    wire [63:0] or_426 = ({64{and_406_d4}} & row_answered[63:0]) | ({64{and_406_d5}} & {58'd0, row_answered[69:64]});
+    wire [31:0] or_430 = (({32{and_126_d3}} & seed0) | ({32{and_172_d3}} & seed1)) | (({32{and_218_d3}} & seed2) | ({32{and_264_d3}} & seed3));
+    wire answers = (and_126_d3 | and_172_d3) | (and_218_d3 | and_264_d3);
+    assign cfg_rdata = answer_2 | {32'd0, answer_4};
     assign hit = found;
 
     always @(posedge clk) begin
@@ -289,8 +291,8 @@ module table_step (
         cfg_row_d1 <= cfg_row;
         if (and_404) wdata0_here <= cfg_wdata;
         if (and_406_d2) ways_cfg_q1 <= ways_cfg_q;
-        if (and_406_d3) row_answered <= ways_cfg_q1[69:32];
-        answer_2 <= and_406_d4 ? row_answered : 38'd0;
+        if (and_406_d3) row_answered <= ways_cfg_q1;
+        answer_2 <= or_426;
     end
 
     always @(posedge clk) begin
@@ -326,6 +328,7 @@ module table_step (
             and_406_d2 <= 1'd0;
             and_406_d3 <= 1'd0;
             and_406_d4 <= 1'd0;
+            and_406_d5 <= 1'd0;
             answer_3 <= 32'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 32'd0;
@@ -362,7 +365,8 @@ module table_step (
             and_406_d2 <= and_406_d1;
             and_406_d3 <= and_406_d2;
             and_406_d4 <= and_406_d3;
-            if (answers | answers_d1) answer_3 <= or_426 | ({32{and_406_d3}} & ways_cfg_q1[31:0]);
+            and_406_d5 <= and_406_d4;
+            if (answers | answers_d1) answer_3 <= or_430;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -428,9 +432,10 @@ module table_step (
         and_406_d2 = 1'd0;
         ways_cfg_q1 = 70'd0;
         and_406_d3 = 1'd0;
-        row_answered = 38'd0;
+        row_answered = 70'd0;
         and_406_d4 = 1'd0;
-        answer_2 = 38'd0;
+        and_406_d5 = 1'd0;
+        answer_2 = 64'd0;
         answer_3 = 32'd0;
         answers_d1 = 1'd0;
         answer_4 = 32'd0;
