@@ -1,11 +1,13 @@
-//! Every case on the generated hardware under Verilator, undisturbed and under pressure.
+//! Every case on the generated hardware under Verilator, undisturbed and under pressure, in the text for simulators and in that
+//! of `hdl/generated`.
 
 use seqnic_spec::geometry::{ALVEO, EDGE, Geometry};
 use seqnic_tests::Case;
+use seqnic_verilated::library::Text;
 use seqnic_verilated::{Pressure, Rtl};
 
 /// Runs every case that has ports enough on the RTL of a geometry; at least `most` must.
-fn pass(geometry: &'static Geometry, most: usize, pressure: Option<Pressure>) {
+fn pass(geometry: &'static Geometry, text: Text, most: usize, pressure: Option<Pressure>) {
     let cases = Case::all(&Case::root()).unwrap_or_else(|e| panic!("{e}"));
     let mut failures = Vec::new();
     let mut ran = 0;
@@ -22,8 +24,12 @@ fn pass(geometry: &'static Geometry, most: usize, pressure: Option<Pressure>) {
             Err(e) => panic!("case {}: {}", case.name, e[0].message),
         };
         ran += 1;
-        let mut rtl = Rtl::load(&image, None, &mut |line| eprintln!("{line}"))
-            .unwrap_or_else(|e| panic!("case {}: {e}", case.name));
+        let mut say = |line: &str| eprintln!("{line}");
+        let loaded = match text {
+            Text::Simulator => Rtl::load(&image, None, &mut say),
+            Text::Hardware => Rtl::load_hardware(&image, &mut say),
+        };
+        let mut rtl = loaded.unwrap_or_else(|e| panic!("case {}: {e}", case.name));
         if let Some(pressure) = pressure {
             rtl.press(pressure);
         }
@@ -37,7 +43,7 @@ fn pass(geometry: &'static Geometry, most: usize, pressure: Option<Pressure>) {
 
 #[test]
 fn rtl() {
-    pass(&ALVEO, 68, None);
+    pass(&ALVEO, Text::Simulator, 68, None);
 }
 
 /// Inputs that pause and outputs that are not ready change when things happen, never what.
@@ -45,6 +51,7 @@ fn rtl() {
 fn rtl_under_pressure() {
     pass(
         &ALVEO,
+        Text::Hardware,
         68,
         Some(Pressure {
             ordered: true,
@@ -60,6 +67,7 @@ fn rtl_under_pressure() {
 fn rtl_of_the_small_card() {
     pass(
         &EDGE,
+        Text::Hardware,
         60,
         Some(Pressure {
             ordered: true,

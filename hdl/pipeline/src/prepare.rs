@@ -278,7 +278,10 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("out_prefix", tagged.prefix.to_stage(leaves));
     let rdata =
         [actions, policies, attachments, rewrites, encaps, meter].map(|t| t.get("cfg_rdata"));
-    m.output("cfg_rdata", join_rdata(&m, &rdata, answer_bits(g, MAX_ROW_BITS)));
+    m.output(
+        "cfg_rdata",
+        join_rdata(&m, &rdata, answer_bits(g, MAX_ROW_BITS)),
+    );
     m.finish()
 }
 

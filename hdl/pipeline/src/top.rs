@@ -469,10 +469,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
         .into_iter()
         .chain(&shares);
     let of_tables: Vec<_> = parts
-        .map(|part| {
-            part.get("cfg_rdata")
-                .zext(answer_bits(g, MAX_ROW_BITS))
-        })
+        .map(|part| part.get("cfg_rdata").zext(answer_bits(g, MAX_ROW_BITS)))
         .collect();
     let answer = answer(
         g,

@@ -9,7 +9,7 @@ use seqnic_pipeline::host::card;
 use seqnic_spec::geometry::Geometry;
 use seqnic_verilated::{
     RtlError,
-    library::{Top, Wave, build_top, port_names},
+    library::{Text, Top, Wave, build_top, port_names},
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -79,6 +79,7 @@ impl SimCard {
             shim: SHIM,
             class: "Vseqnic_card",
             streams: &streams,
+            text: Text::Simulator,
         };
         let kind = wave.map_or(Ok(Wave::None), Wave::of)?;
         let library = build_top(&top, kind, progress)?;

@@ -1,7 +1,7 @@
 //! The RTL as an [`Engine`].
 
 use crate::error::RtlError;
-use crate::library::{self, Wave};
+use crate::library::{self, Text, Wave};
 use crate::sim::{FrameOut, Sim, USER_BYTES};
 use seqnic_engine::{Count, Counters, Engine, EngineError, FrameIn, Host, Output, Sent};
 use seqnic_image::names::{Direction, Names};
@@ -78,9 +78,23 @@ impl Rtl {
         wave: Option<&Path>,
         progress: &mut dyn FnMut(&str),
     ) -> Result<Rtl, RtlError> {
+        Rtl::load_text(image, Text::Simulator, wave, progress)
+    }
+
+    /// As [`Rtl::load`], of the text for hardware whether there is a waveform or not.
+    pub fn load_hardware(image: &Image, progress: &mut dyn FnMut(&str)) -> Result<Rtl, RtlError> {
+        Rtl::load_text(image, Text::Hardware, None, progress)
+    }
+
+    fn load_text(
+        image: &Image,
+        text: Text,
+        wave: Option<&Path>,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Rtl, RtlError> {
         let kind = wave.map_or(Ok(Wave::None), Wave::of)?;
         let geometry = image.geometry;
-        let path = library::build(geometry, kind, progress)?;
+        let path = library::build(geometry, text, kind, progress)?;
         let mut sim = Sim::start(&path, wave)?;
         if (sim.ports(), sim.bus_bytes()) != (geometry.ports, geometry.bus_bytes) {
             return Err(RtlError::Shape {

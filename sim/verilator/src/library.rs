@@ -28,6 +28,16 @@ pub struct Top<'a> {
     pub class: &'a str,
     /// Ports with streams, as the shim's `SN_EACH_PORT` lists them.
     pub streams: &'a [String],
+    pub text: Text,
+}
+
+/// Which of the texts of the modules is simulated; they do the same in every clock (docs/decisions.md, 49).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Text {
+    /// That of `hdl/generated`, as synthesis takes it.
+    Hardware,
+    /// That in which what nobody looks at is not worked out: some 1.5 times as fast.
+    Simulator,
 }
 const INSTALL: &str = "apt-get install verilator clang make";
 const VERILATOR_FLAGS: &[&str] = &[
@@ -87,6 +97,13 @@ pub fn cache_dir() -> Result<PathBuf, RtlError> {
         .ok_or(RtlError::NoCache)
 }
 
+/// What the processor has, for which the library is compiled: it may not start on another. Empty where nobody says.
+fn processor() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = info.lines().find(|l| l.starts_with("flags"));
+    flags.unwrap_or_default().to_string()
+}
+
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> RtlError + '_ {
     move |source| RtlError::Io {
         path: path.into(),
@@ -98,6 +115,7 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> RtlError + '_ {
 /// each thing that takes time.
 pub fn build(
     geometry: &'static Geometry,
+    text: Text,
     wave: Wave,
     progress: &mut dyn FnMut(&str),
 ) -> Result<PathBuf, RtlError> {
@@ -113,6 +131,7 @@ pub fn build(
         shim: SHIM,
         class: "Vseqnic_core",
         streams: &streams,
+        text,
     };
     build_top(&top, wave, progress)
 }
@@ -130,9 +149,9 @@ pub fn build_top(
 ) -> Result<PathBuf, RtlError> {
     let geometry = top.geometry;
     // With a waveform every register is seen, also where nobody else looks at it.
-    let modules = match wave {
-        Wave::None => top.module.simulation(),
-        Wave::Vcd | Wave::Fst => top.module.verilog(),
+    let modules = match (top.text, wave) {
+        (Text::Simulator, Wave::None) => top.module.simulation(),
+        _ => top.module.verilog(),
     };
     let mut files: Vec<_> = modules.into_iter().map(|f| (f.name, f.text)).collect();
     files.push((format!("{}.v", harness::TOP), harness::verilog(top.module)));
@@ -153,6 +172,7 @@ pub fn build_top(
     for flag in VERILATOR_FLAGS.iter().chain(wave.flags()) {
         digest.update(flag);
     }
+    digest.update(processor());
     for (name, text) in &files {
         digest.update(name);
         digest.update(text);

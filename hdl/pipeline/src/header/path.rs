@@ -328,7 +328,10 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
 
     m.output("out_valid", valid.to_stage(result.stage().unwrap_or(0)));
     m.output("out_verdict", result);
-    m.output("cfg_rdata", join_rdata(&m, &placer.rdata, answer_bits(g, MAX_ROW_BITS)));
+    m.output(
+        "cfg_rdata",
+        join_rdata(&m, &placer.rdata, answer_bits(g, MAX_ROW_BITS)),
+    );
     let timing = placer.timing;
     Ok(Path {
         circuit: m.finish()?,

@@ -83,7 +83,10 @@ pub fn port(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             rdata.push(lookup.get("cfg_rdata"));
         }
     }
-    m.output("cfg_rdata", join_rdata(&m, &rdata, answer_bits(g, row_bits(g))));
+    m.output(
+        "cfg_rdata",
+        join_rdata(&m, &rdata, answer_bits(g, row_bits(g))),
+    );
     m.finish()
 }
 
