@@ -35,6 +35,7 @@ pub const SMALL: Geometry = Geometry {
     acl_rows: 4,
     rule_banks: 4,
     rule_rows: 8,
+    rule_always: 3,
     rules: 64,
     interfaces: 16,
     clocks_per_header: 1,
@@ -66,6 +67,7 @@ pub const TURNS: Geometry = Geometry {
     port_src_server: hash(4, 1, 32),
     port_src_client: hash(4, 1, 16),
     step: hash(4, 1, 128),
+    rule_always: 0,
     ..SMALL
 };
 

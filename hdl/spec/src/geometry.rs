@@ -9,6 +9,8 @@ use std::fmt;
 
 /// Rows of `host_limit`: every reason has one.
 const HOST_LIMITS: u32 = 32;
+/// Rows that are always compared, at most.
+const MAX_RULE_ALWAYS: u32 = 64;
 const _: () = assert!(crate::reason::Reason::ALL.len() <= HOST_LIMITS as usize);
 
 /// Size of one hash table: `ways` memories of `rows` rows with `slots` slots each.
@@ -63,6 +65,10 @@ pub struct Geometry {
     pub rule_banks: u32,
     /// Rows of each, with two rules or one long one.
     pub rule_rows: u32,
+    /// Rows of `rule` behind those of the banks, held in registers: compared for every packet that has rules, whatever
+    /// its key. A geometry without has the digest it had before there were any.
+    #[serde(skip_serializing_if = "is_none")]
+    pub rule_always: u32,
     /// Numbers rules count under.
     pub rules: u32,
     /// Interfaces that have counters.
@@ -77,6 +83,10 @@ pub struct Geometry {
     pub queues: u32,
     /// Beats of each of them, a power of two: more than the longest frame, which must fit for a frame to be taken.
     pub egress_beats: u32,
+}
+
+fn is_none(rows: &u32) -> bool {
+    *rows == 0
 }
 
 const fn hash(ways: u32, slots: u32, rows: u32) -> HashSize {
@@ -108,6 +118,7 @@ pub const ALVEO: Geometry = Geometry {
     acl_rows: 32,
     rule_banks: 20,
     rule_rows: 2048,
+    rule_always: 8,
     rules: 65536,
     interfaces: 512,
     timed: 1024,
@@ -143,6 +154,7 @@ pub const EDGE: Geometry = Geometry {
     acl_rows: 8,
     rule_banks: 4,
     rule_rows: 16,
+    rule_always: 0,
     rules: 256,
     interfaces: 64,
     timed: 16,
@@ -175,6 +187,8 @@ pub const SOFT: Geometry = Geometry {
     meter_rows: 1 << width::METER,
     acl_rows: 1 << width::ACL,
     rule_rows: 8192,
+    // Those that are empty cost nothing here.
+    rule_always: 32,
     rules: 1 << width::RULE,
     interfaces: 1 << width::INTERFACE,
     timed: 1 << width::ATTACHMENT,
@@ -245,10 +259,15 @@ impl Geometry {
             Table::Dscp => 64 * Table::Dscp.versions(),
             Table::Queue => OUTPUT_QUEUES << width::PORT,
             Table::Acl => self.acl_rows,
-            Table::Rule => self.rule_banks * self.rule_rows,
+            Table::Rule => self.rule_banked() + self.rule_always,
             Table::Policy => self.rules,
             _ => self.hash(table).map_or(0, |h| h.ways * h.rows),
         }
+    }
+
+    /// Rows of `rule` in its banks; those that are always compared are behind them.
+    pub fn rule_banked(&self) -> u32 {
+        self.rule_banks * self.rule_rows
     }
 
     /// Numbers a direct table's rows have: as many as rows, but for tables with versions.
@@ -384,6 +403,20 @@ impl Geometry {
                 return bad(parameter, value, "a power of two its number can address");
             }
         }
+        if self.rule_always > MAX_RULE_ALWAYS.min(self.rule_rows) {
+            return bad(
+                "rule_always",
+                self.rule_always,
+                "at most 64, as each is compared by logic of its own, and no more than a bank has",
+            );
+        }
+        if self.clocks_per_header > 1 && self.rule_always > 0 {
+            return bad(
+                "rule_always",
+                self.rule_always,
+                "0 where rules are compared one after the other",
+            );
+        }
         if !self.queues.is_power_of_two() || self.queues > OUTPUT_QUEUES {
             return bad("queues", self.queues, "1, 2, 4 or 8");
         }
@@ -428,5 +461,30 @@ mod tests {
             error.to_string(),
             "geometry `alveo`: class_rows is 1000, but must be a power of two its number can address"
         );
+    }
+
+    #[test]
+    fn rows_that_are_always_compared_are_few_and_of_cards_that_compare_at_once() {
+        let refused = |g: &Geometry| g.check().unwrap_err().parameter;
+        let most = Geometry {
+            rule_always: 64,
+            ..ALVEO
+        };
+        assert_eq!(most.check(), Ok(()));
+        for (rule_always, g) in [(65, &ALVEO), (1, &EDGE)] {
+            let g = Geometry {
+                rule_always,
+                ..g.clone()
+            };
+            assert_eq!(refused(&g), "rule_always");
+        }
+        assert_eq!(ALVEO.rows(Table::Rule), ALVEO.rule_banked() + 8);
+        // Cards without them are known by the digest they have had.
+        assert!(!serde_json::json!(EDGE).to_string().contains("always"));
+        let none = Geometry {
+            rule_always: 0,
+            ..ALVEO
+        };
+        assert_ne!(none.digest(), ALVEO.digest());
     }
 }

@@ -97,6 +97,12 @@ pub fn markdown() -> String {
             Kind::Rules { slot, rest } => {
                 record(&mut out, slot, "Slot (two a row)");
                 record(&mut out, rest, "Rest");
+                let always = geometry::KNOWN.map(|g| format!("{} on {}", g.rule_always, g.name));
+                let _ = writeln!(
+                    out,
+                    "The last rows, behind those of the banks, are compared for every packet, whatever its key: {}.\n",
+                    always.join(", ")
+                );
             }
         }
         let _ = writeln!(

@@ -1,4 +1,4 @@
-//! Is it allowed? (`docs/semantics.md` section 7), as the card finds it: one row of every bank.
+//! Is it allowed? (`docs/semantics.md` section 7), as the card finds it: one row of every bank, and those that are always compared.
 
 use crate::parse::Headers;
 use crate::tables::{Class, Known, Tables};
@@ -143,7 +143,8 @@ pub fn decide(
     Some((asked, ask(tables, &asked).unwrap_or(default)))
 }
 
-/// The rule that decides, if one holds: of those in the rows the packet asks the one with the lowest order.
+/// The rule that decides, if one holds: of those in the rows the packet asks, and of those it need not ask for, the one with the
+/// lowest order.
 pub fn ask(tables: &Tables, asked: &Asked) -> Option<Decision> {
     let digests = Digests::of(&asked.key);
     let g = tables.geometry;
@@ -153,6 +154,7 @@ pub fn ask(tables: &Tables, asked: &Asked) -> Option<Decision> {
     });
     let rules = rows.flat_map(|row| tables.rules(row));
     let found = rules
+        .chain(&tables.always)
         .filter(|rule| rule.holds(asked))
         .min_by_key(|r| r.order)?;
     Some(Decision {

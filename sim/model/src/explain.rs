@@ -12,6 +12,7 @@ use crate::parse::{Headers, parse};
 use crate::tables::{Known, Step, Tables};
 use crate::verdict::{Asked, End, Observer, Verdict, decide};
 use seqnic_image::names::Names;
+use seqnic_spec::geometry::Geometry;
 use seqnic_spec::reason::Reason;
 use seqnic_spec::tables::Table;
 use serde::Serialize;
@@ -261,7 +262,7 @@ impl Observer for Recorder<'_> {
                 let masks = question(
                     Table::Acl,
                     Some(format!("row {}", asked.acl)),
-                    format!("one row of each of {} banks", t.geometry.rule_banks),
+                    rows_asked(t.geometry),
                 );
                 self.questions.push(masks);
                 let size = asked.size;
@@ -384,5 +385,14 @@ impl Words<'_> {
             parts.push("an address of the engine".to_string());
         }
         parts.join(", ")
+    }
+}
+
+/// Which rows of `rule` a packet with rules asks.
+fn rows_asked(g: &Geometry) -> String {
+    let banks = format!("one row of each of {} banks", g.rule_banks);
+    match g.rule_always {
+        0 => banks,
+        rows => format!("{banks}, and the {rows} rows that all ask"),
     }
 }

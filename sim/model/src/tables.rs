@@ -294,6 +294,8 @@ pub struct Tables {
     pub acl: Vec<Masks>,
     /// Slots of each row.
     pub rule: Vec<[Rule; RULE_SLOTS as usize]>,
+    /// Those of `rule` that are always compared: the rows behind the banks.
+    pub always: Vec<Rule>,
     /// Attachment by number of the rule.
     pub policy: Vec<Option<u16>>,
     /// What of them the common packet needs.
@@ -353,6 +355,7 @@ impl Tables {
             })?,
             acl: direct(image.table(Table::Acl), epoch, |r| masks(r, g))?,
             rule: direct(image.table(Table::Rule), epoch, |r| rules(r, epoch, g))?,
+            always: Vec::new(),
             policy: direct(image.table(Table::Policy), epoch, |r| policy(r, g))?,
             fast: Rows::default(),
         };
@@ -361,6 +364,8 @@ impl Tables {
             let position = key[0] >> at & ((1 << bits) - 1);
             tables.positions[(position / 64) as usize] |= 1 << (position % 64);
         }
+        let always = tables.rule.iter().skip(g.rule_banked() as usize).flatten();
+        tables.always = always.filter(|rule| rule.valid).copied().collect();
         check::references(&tables)?;
         check::families(&tables)?;
         tables.fast = Rows::of(&tables);

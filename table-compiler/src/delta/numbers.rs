@@ -345,7 +345,7 @@ impl Matching<'_> {
                 continue;
             };
             let masks = rules::masks(words, self.old.geometry);
-            if rules::found_by(&group.rules, &masks) {
+            if rules::found_by(&group.rules, &masks, self.old.geometry) {
                 super::loaded::store(&mut self.new.direct, Table::Acl, fresh, words);
                 self.numbers.masks.insert(at, masks);
             }

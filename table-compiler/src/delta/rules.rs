@@ -1,7 +1,7 @@
 //! Rules in a delta: which slots of table `rule` stay, which go, and where new ones find room.
 //!
-//! A rule has no key; it stands in one of the rows that the masks of its row of `acl` give, and two
-//! rules are the same if all their bits are. Rules that stay are not moved.
+//! A rule has no key; it stands in one of the rows that the masks of its row of `acl` give, or in one that is
+//! always compared, and two rules are the same if all their bits are. Rules that stay are not moved.
 
 use super::error::DeltaError;
 use super::loaded::Change;
@@ -259,14 +259,17 @@ fn renumbered(rule: &RuleRow, numbers: &Numbers) -> Result<RuleRow, DeltaError> 
     })
 }
 
-/// Rows of the table a rule may stand in.
+/// Rows of the table a rule may stand in; those that are always compared last, as there are few.
 fn rows(rule: &RuleRow, masks: &[Mask], g: &Geometry) -> Vec<u32> {
     let (shape, digests) = (shape(rule), Digests::of(&key(rule)));
     let banks = (0..).zip(masks).filter(|(_, mask)| covers(&shape, mask));
     let row = |(bank, mask): (u32, &Mask)| {
         bank * g.rule_rows + rule_row(digests.under(mask), bank, g.rule_rows)
     };
-    banks.map(row).collect()
+    banks
+        .map(row)
+        .chain(g.rule_banked()..g.rows(Table::Rule))
+        .collect()
 }
 
 /// The masks of a row of `acl`.
@@ -288,8 +291,13 @@ pub fn masks(words: &[u64], g: &Geometry) -> Vec<Mask> {
     (0..g.rule_banks).map(of).collect()
 }
 
-/// Whether every rule can stand in a bank.
-pub fn found_by(rules: &[RuleRow], masks: &[Mask]) -> bool {
-    let mut rules = rules.iter().map(shape);
-    rules.all(|shape| masks.iter().any(|mask| covers(&shape, mask)))
+/// Whether every rule can stand in a bank, but for as many as may be in rows that are always compared.
+pub fn found_by(rules: &[RuleRow], masks: &[Mask], g: &Geometry) -> bool {
+    let in_a_bank = |rule: &&RuleRow| {
+        let shape = shape(rule);
+        masks.iter().any(|mask| covers(&shape, mask))
+    };
+    let others = rules.iter().filter(|rule| !in_a_bank(rule));
+    let places: u32 = others.map(|rule| 1 + u32::from(is_long(rule))).sum();
+    places <= g.rule_always * RULE_SLOTS
 }

@@ -204,10 +204,7 @@ impl Lowering<'_> {
     /// Gives every rule its place.
     pub(super) fn place_rules(&mut self) {
         let geometry = self.definition.geometry;
-        let banks = Banks {
-            banks: geometry.rule_banks,
-            rows: geometry.rule_rows,
-        };
+        let banks = Banks::of(geometry);
         let groups: Vec<&[RuleRow]> = (self.model.rules.iter())
             .map(|group| group.rules.as_slice())
             .collect();
@@ -236,13 +233,17 @@ impl Lowering<'_> {
             .collect();
         let more = if acls.len() > 3 { " and more" } else { "" };
         let first = acls.first().map(|id| acl(id).span).unwrap_or_default();
-        let capacity = geometry.rule_banks * geometry.rule_rows * RULE_SLOTS;
+        let capacity = geometry.rows(Table::Rule) * RULE_SLOTS;
         let crowd = self.crowd(&unplaced);
+        let always = match geometry.rule_always {
+            0 => String::new(),
+            rows => format!(" and {rows} that every packet asks"),
+        };
         let mut finding = Diagnostic::new(
             "rules_do_not_fit",
             format!(
                 "of the {} rows the rules of rule set {}{more} are stored as, {} find no place: {}; a packet asks {} rows of \
-                 {RULE_SLOTS} rules, geometry `{}` has room for {capacity}",
+                 {RULE_SLOTS} rules{always}, geometry `{}` has room for {capacity}",
                 unplaced.rules,
                 names.join(", "),
                 unplaced.without.len(),
@@ -317,7 +318,7 @@ impl Lowering<'_> {
         let (stored, long) = rows.fold((0usize, 0usize), |(all, long), row| {
             (all + 1, long + usize::from(is_long(row)))
         });
-        let slots = (geometry.rule_banks * geometry.rule_rows * RULE_SLOTS) as usize;
+        let slots = (geometry.rows(Table::Rule) * RULE_SLOTS) as usize;
         let over = match () {
             () if numbers > room => format!(
                 "{} rules and defaults, geometry `{}` has {}",

@@ -6,19 +6,21 @@
 //! whatever is open in it; what is to be found is a set of masks under which no row gets more
 //! rules than it has slots. Masks are taken greedily, each time the one under which most of the
 //! rules that are left find a place; what is left in the end gets one by moving others, as in
-//! cuckoo hashing (see [`super::place`]). Grouping rules by which bits they say is tuple space search
+//! cuckoo hashing (see [`super::place`]), or stands in one of the few rows that every packet asks. Grouping rules by which bits they say is tuple space search
 //! (Srinivasan, Suri and Varghese, SIGCOMM 1999); merging such groups to fewer masks is as in
 //! TupleMerge (Daly et al., IEEE/ACM Transactions on Networking 2019), with the number of masks given.
 
 use super::masks::candidates;
 use crate::lower::model::RuleRow;
+use seqnic_spec::geometry::Geometry;
 use seqnic_spec::hash::rule_row;
 use seqnic_spec::rules::{Columns, Mask, RuleKey};
 use seqnic_spec::tables::RULE_SLOTS;
 use std::cmp::Reverse;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 
+mod attempts;
 mod moves;
 mod repair;
 
@@ -27,11 +29,6 @@ const SLOTS: usize = RULE_SLOTS as usize;
 /// Rows a search for room looks at before it gives up: in the end, and while masks are still chosen.
 const SEARCH: usize = 20_000;
 const QUICK_SEARCH: usize = 400;
-/// Steps that are tried behind that, at most.
-const STEPS: usize = 100;
-/// Times masks are chosen for a group: of how many rules at most one may be left for room to be sought while masks
-/// are still chosen. The first time none: that is quick, and enough for most sets.
-const ATTEMPTS: [usize; 6] = [usize::MAX, 8, 4, 3, 2, 1];
 
 /// Sizes of table `rule`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +36,28 @@ pub struct Banks {
     pub banks: u32,
     /// Rows of a bank, a power of two.
     pub rows: u32,
+    /// Rows behind those of the banks that every packet asks, no more than a bank has.
+    pub always: u32,
+}
+
+impl Banks {
+    pub fn of(g: &Geometry) -> Banks {
+        Banks {
+            banks: g.rule_banks,
+            rows: g.rule_rows,
+            always: g.rule_always,
+        }
+    }
+
+    fn all_rows(&self) -> usize {
+        (self.banks * self.rows + self.always) as usize
+    }
 }
 
 /// Where a rule stands. One with long prefixes takes both slots, and says 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Cell {
-    /// Row of the table: bank * rows + row.
+    /// Row of the table: bank * rows + row; behind them those that are always compared.
     pub row: u32,
     pub slot: u32,
 }
@@ -178,6 +191,8 @@ struct Placer {
     /// Slots in use of each row, and of each bank.
     full: Vec<u8>,
     used: Vec<u32>,
+    /// Whether rules may stand in rows that are always compared, of which there are few.
+    always: bool,
     /// Of the bank in hand: what is counted while a mask is tried, and the digests under it.
     tried: Vec<u8>,
     sums: Vec<u32>,
@@ -217,81 +232,18 @@ impl Placer {
             items,
             first,
             masks: Vec::new(),
-            slots: vec![FREE; (banks.banks * banks.rows) as usize * SLOTS],
-            full: vec![0; (banks.banks * banks.rows) as usize],
+            slots: vec![FREE; banks.all_rows() * SLOTS],
+            full: vec![0; banks.all_rows()],
             sums: Vec::new(),
-            used: vec![0; banks.banks as usize],
+            // Rows that are always compared count as one bank more.
+            used: vec![0; banks.banks as usize + 1],
+            always: false,
             tried: vec![0; banks.rows as usize],
-            seen: vec![0; (banks.banks * banks.rows) as usize],
-            via: vec![FREE; (banks.banks * banks.rows) as usize],
+            seen: vec![0; banks.all_rows()],
+            via: vec![FREE; banks.all_rows()],
             search: 0,
             steps: 0,
             banks,
-        }
-    }
-
-    /// Places a group. Rules that are left over when others took what they could have had get the
-    /// first choice of masks in another attempt.
-    fn place(&mut self, group: usize) -> Result<(), NoPlace> {
-        let all: Vec<u32> = (self.first[group] as u32..self.first[group + 1] as u32).collect();
-        self.steps = STEPS;
-        let mut first: Vec<u32> = Vec::new();
-        let mut fewest: Option<Vec<u32>> = None;
-        for few in ATTEMPTS {
-            let without = self.attempt(&all, &first, few);
-            if without.is_empty() {
-                return Ok(());
-            }
-            if fewest.as_ref().is_none_or(|f| without.len() < f.len()) {
-                fewest = Some(without.clone());
-            }
-            for item in &all {
-                if self.items[*item as usize].at != FREE {
-                    self.take(*item);
-                }
-            }
-            self.masks.pop();
-            // With them all that say as little: they would be left over next.
-            let shapes: HashSet<Mask> = without
-                .iter()
-                .map(|i| self.items[*i as usize].shape)
-                .collect();
-            let alike = |i: &u32| {
-                let shape = &self.items[*i as usize].shape;
-                shapes.contains(shape) || shapes.iter().any(|s| covers(s, shape))
-            };
-            if first.len() == all.len() {
-                break;
-            }
-            let known: HashSet<u32> = first.iter().copied().collect();
-            first.extend(all.iter().filter(|i| !known.contains(i) && alike(i)));
-        }
-        let place = |item: &u32| self.items[*item as usize].rule as usize;
-        let mut without: Vec<usize> = fewest.iter().flatten().map(place).collect();
-        without.sort_unstable();
-        Err(NoPlace {
-            group,
-            rules: all.len(),
-            without,
-        })
-    }
-
-    /// Chooses masks and places `all`, those of `first` before the others; which found no place.
-    fn attempt(&mut self, all: &[u32], first: &[u32], few: usize) -> Vec<u32> {
-        self.masks.push(vec![None; self.banks.banks as usize]);
-        // The emptiest banks first, so that groups do not crowd in the same.
-        let mut order: Vec<u32> = (0..self.banks.banks).collect();
-        order.sort_by_key(|b| self.used[*b as usize]);
-        let mut order = VecDeque::from(order);
-        self.choose(&mut order, first.to_vec(), few);
-        let left = all.iter().copied();
-        let left = left.filter(|i| self.items[*i as usize].at == FREE);
-        let left = left.collect();
-        let mut left = self.choose(&mut order, left, few);
-        self.move_for(&mut left, SEARCH, usize::MAX);
-        match left.len() <= repair::FEW {
-            true => self.repair(all, left),
-            false => left,
         }
     }
 

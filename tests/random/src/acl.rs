@@ -9,6 +9,7 @@ use crate::tree::{Map, Node, one_or_list, scalar};
 pub struct Acls {
     random: Random,
     counts: Random,
+    crowds: Random,
     sets: Vec<String>,
 }
 
@@ -43,6 +44,7 @@ impl Acls {
         Acls {
             random,
             counts: Random::new(seed ^ 0x0063_6f75_6e74),
+            crowds: Random::new(seed ^ 0x6372_6f77_6473),
             sets: (1..=sets).map(|n| format!("acl{n}")).collect(),
         }
     }
@@ -52,7 +54,12 @@ impl Acls {
         let mut all = Map::new();
         for name in self.sets.clone() {
             let count = self.random.weighted(&[(10, 0), (60, 4), (25, 12), (5, 60)]);
-            let rules = (0..count).map(|_| self.rule(hosts)).collect();
+            let rules = (0..count).map(|_| self.rule(hosts));
+            let mut rules: Vec<Node> = rules.collect();
+            if self.crowds.chance(12) {
+                let count = self.crowds.number(36..=43);
+                rules.extend((0..count).map(|_| self.open_rule()));
+            }
             all = all.with(&name, Node::List(rules));
         }
         (!self.sets.is_empty()).then(|| all.done())
@@ -132,6 +139,23 @@ impl Acls {
             .maybe("action", action)
             .maybe("route", route)
             .maybe("count", count)
+            .done()
+    }
+
+    /// One of many that say nothing which finds them: the last of those find no place in a bank.
+    fn open_rule(&mut self) -> Node {
+        let r = &mut self.crowds;
+        let first = r.number(40..=700);
+        let last = first + r.number(0..=60);
+        let direction = r.chance(30).then(|| {
+            let directions = ["forward", "return"];
+            scalar(r.pick(&directions).copied().unwrap_or("forward"))
+        });
+        let action = if r.chance(50) { "permit" } else { "deny" };
+        Map::new()
+            .with("size", scalar(format!("{first}-{last}")))
+            .maybe("direction", direction)
+            .with("action", scalar(action))
             .done()
     }
 

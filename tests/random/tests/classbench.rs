@@ -5,7 +5,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use seqnic_compiler::lower::acl::rows;
 use seqnic_compiler::lower::model::RuleRow;
-use seqnic_compiler::place::rules::{Banks, Layout, lay_out};
+use seqnic_compiler::place::rules::{Banks, Cell, Layout, lay_out};
 use seqnic_random::classbench::{Shape, rules};
 use seqnic_spec::geometry::ALVEO;
 use seqnic_spec::hash::rule_row;
@@ -15,6 +15,7 @@ use std::collections::{HashMap, HashSet};
 const BANKS: Banks = Banks {
     banks: ALVEO.rule_banks,
     rows: ALVEO.rule_rows,
+    always: ALVEO.rule_always,
 };
 
 /// The rows of one IP version.
@@ -75,6 +76,11 @@ fn compared(rules: &[RuleRow], layout: &Layout, packets: u32, seed: u64) -> u32 
     for (rule, cell) in rules.iter().zip(&layout.cells[0]) {
         by_row.entry(cell.row).or_default().push(rule);
     }
+    let always: Vec<&RuleRow> = (BANKS.banks * BANKS.rows..)
+        .map_while(|row| by_row.get(&row))
+        .flatten()
+        .copied()
+        .collect();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut hits = 0;
     for _ in 0..packets {
@@ -91,7 +97,7 @@ fn compared(rules: &[RuleRow], layout: &Layout, packets: u32, seed: u64) -> u32 
             let row = bank * BANKS.rows + rule_row(digests.under(mask), bank, BANKS.rows);
             by_row.get(&row).into_iter().flatten()
         });
-        let found = asked.filter(first).map(|r| r.order).min();
+        let found = (asked.chain(&always).filter(first)).map(|r| r.order).min();
         assert_eq!(found, expected, "{key:?}");
         hits += u32::from(found.is_some());
     }
@@ -108,6 +114,18 @@ fn the_rows_of_a_packet_hold_the_first_match() {
         }
         let (rules, layout) = laid_out(shape, 1_000, true, 1);
         assert!(compared(&rules, &layout, 1_000, 9) > 500);
+    }
+}
+
+/// Of `fw` sets of this size one in four found no places before there were rows that are always compared.
+#[test]
+fn ten_thousand_rules_of_ipv6_find_places() {
+    for seed in 1..=4 {
+        let (rules, layout) = laid_out(Shape::Fw, 10_000, true, seed);
+        let behind = |cell: &&Cell| cell.row >= BANKS.banks * BANKS.rows;
+        let always = layout.cells[0].iter().filter(behind).count();
+        println!("fw 10000 IPv6, seed {seed}: {always} always compared");
+        assert!(compared(&rules, &layout, 200, seed) > 100);
     }
 }
 

@@ -163,6 +163,107 @@ fn what_does_not_fit_beside_the_old_is_refused_with_a_way_out() {
     assert!(matches!(error, DeltaError::Geometry { .. }), "{error}");
 }
 
+/// A service whose rules say nothing but the size of a packet, each another: no more than forty find places in banks.
+fn open_rules(sizes: &[u16]) -> String {
+    let mut yaml = HEAD.replace("geometry: edge", "geometry: alveo");
+    yaml += "devices:\n  s: { function: server, mode: loopback, attachment: { interface: i1, mac: 02:06:00:00:00:01 } }\nacls:\n  a:\n";
+    for (n, size) in sizes.iter().enumerate() {
+        let action = if n % 3 == 0 { "permit" } else { "deny" };
+        let _ = writeln!(yaml, "    - {{ size: {size}, action: {action} }}");
+    }
+    yaml += "services:\n  W: { address: 10.1.0.1, protocol: tcp, port: 80, sequence: [s], acl: a, acl_default: permit }\n";
+    yaml
+}
+
+/// A packet of each size, in bytes of IP.
+fn of_sizes(sizes: impl Iterator<Item = u16>) -> Vec<Frame> {
+    let packet = |size: u16| {
+        let mut bytes = tcp_syn(
+            ([2, 1, 0, 0, 0, 1], [2, 5, 0, 0, 0, 5]),
+            (Ipv4Addr::new(198, 51, 100, 7), Ipv4Addr::new(10, 1, 0, 1)),
+            (40_000, 80),
+        );
+        bytes.truncate(14 + 40);
+        bytes.resize(14 + usize::from(size), 0);
+        bytes[16..18].copy_from_slice(&size.to_be_bytes());
+        checksum(&mut bytes[14..34]);
+        Frame { port: 0, bytes }
+    };
+    sizes.map(packet).collect()
+}
+
+/// That of an IPv4 header.
+fn checksum(header: &mut [u8]) {
+    header[10..12].fill(0);
+    let words = header.chunks(2);
+    let sum: u32 = words.map(|w| u32::from(w[0]) << 8 | u32::from(w[1])).sum();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
+#[test]
+fn rules_that_every_packet_asks_change_live() {
+    let sizes: Vec<u16> = (0..50).map(|n| 60 + n * 4).collect();
+    // The last of them stand behind the banks; three others come there, and go again.
+    let mut other = sizes.clone();
+    (other[7], other[45], other[49]) = (61, 241, 257);
+    let old = image(&open_rules(&sizes));
+    let behind = |tables: &Image| {
+        let first = tables.geometry.rule_banked();
+        let rows = tables.table(Table::Rule).used();
+        rows.filter(|(row, words)| *row >= first && words.iter().any(|w| *w != 0))
+            .count()
+    };
+    assert!(behind(&old) >= 5, "{}", behind(&old));
+    let frames = of_sizes(60..270);
+    let yaml = open_rules(&other);
+    let there = change(&old, &yaml).unwrap();
+    let (was, now) = (outcomes(&old, &frames), outcomes(&image(&yaml), &frames));
+    assert!(was.iter().zip(&now).filter(|(a, b)| a != b).count() >= 4);
+    let flip = (there.words.iter())
+        .position(|w| w.table == Table::Epoch)
+        .unwrap();
+    let first = old.geometry.rule_banked();
+    let touched = |delta: &Delta| {
+        let mut words = delta.words.iter();
+        words.any(|w| w.table == Table::Rule && w.row >= first)
+    };
+    assert!(touched(&there));
+    for cut in 0..=there.words.len() {
+        let mut tables = old.clone();
+        there.apply_part(&mut tables, 0..cut).unwrap();
+        let expected = if cut > flip { &now } else { &was };
+        assert!(outcomes(&tables, &frames) == *expected, "cut at {cut}");
+    }
+    // Nothing but what differs was written, and the way back is the same.
+    assert!(there.words.len() < 20, "{}", there.words.len());
+    let mut tables = old.clone();
+    there.apply(&mut tables).unwrap();
+    let back = change(&tables, &open_rules(&sizes)).unwrap();
+    assert!(back.words.len() < 20, "{}", back.words.len());
+    back.apply(&mut tables).unwrap();
+    assert!(outcomes(&tables, &frames) == was);
+    assert!(
+        change(&tables, &open_rules(&sizes))
+            .unwrap()
+            .words
+            .is_empty()
+    );
+
+    // All places taken: what comes has none beside what goes.
+    let sizes: Vec<u16> = (0..56).map(|n| 60 + n * 4).collect();
+    let full = image(&open_rules(&sizes));
+    let mut other = sizes.clone();
+    other[55] = 61;
+    let error = change(&full, &open_rules(&other)).unwrap_err();
+    let table = Table::Rule;
+    assert!(
+        matches!(&error, DeltaError::NoPlace { table: t, .. } if *t == table),
+        "{error}"
+    );
+}
+
 /// `services` services through a pool of two firewalls, and an IDS that stands in for another.
 fn pool(services: u16, firewall: (&str, &str), state: &str, ids: &str) -> String {
     let mut yaml = HEAD.to_string();

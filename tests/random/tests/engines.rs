@@ -4,12 +4,14 @@
 //! `SEQNIC_RANDOM_DEFINITIONS`, `SEQNIC_RANDOM_RTL` (definitions for the RTL) and
 //! `SEQNIC_RANDOM_PACKETS` make a run longer, `SEQNIC_RANDOM_SEED` starts it elsewhere. What is found is made small and written to a folder, to become a case.
 
+use seqnic_compiler::definition::Definition;
 use seqnic_engine::Engine;
 use seqnic_model::{BatchEngine, ImageEngine};
 use seqnic_oracle::Oracle;
 use seqnic_random::tree::Node;
 use seqnic_random::{Case, Frame, compare, definition, edges, observe, packets, returns, shrink};
 use seqnic_spec::reason::Reason;
+use seqnic_spec::tables::Table;
 use seqnic_verilated::{Pressure, Rtl};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -99,12 +101,21 @@ fn rtl_image_and_oracle_agree() {
     agree(with_rtl, number("SEQNIC_RANDOM_RTL", 60));
 }
 
+/// Whether rules stand behind the banks.
+fn always_compared(definition: &Definition) -> bool {
+    let image = seqnic_compiler::compile(definition).expect("it was compiled before");
+    let first = image.geometry.rule_banked();
+    let mut rows = image.table(Table::Rule).used();
+    rows.any(|(row, words)| row >= first && words.iter().any(|w| *w != 0))
+}
+
 fn agree(load: Load, definitions: u64) {
     let count = number("SEQNIC_RANDOM_PACKETS", 60) as usize;
     let first = number("SEQNIC_RANDOM_SEED", 0);
     let mut refused: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut reasons: BTreeMap<Reason, u64> = BTreeMap::new();
     let mut healths: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut crowded = 0;
     for seed in first..first + definitions {
         let node = definition(seed);
         let yaml = node.yaml();
@@ -116,6 +127,7 @@ fn agree(load: Load, definitions: u64) {
             }
         };
         let read = seqnic_compiler::read(&yaml).expect("it was read before");
+        crowded += u64::from(always_compared(&read));
         let mut frames = packets(&read, seed, count);
         let first_look =
             observe(&mut Oracle::new(&read), &frames, 0).expect("the oracle takes every frame");
@@ -148,6 +160,8 @@ fn agree(load: Load, definitions: u64) {
     let total: u64 = reasons.values().sum();
     println!("{definitions} definitions, {refusals} refused: {refused:?}");
     println!("{total} packets: {reasons:?}, {healths:?}");
+    println!("{crowded} definitions with rules that every packet is compared with");
+    assert!(crowded > 0 || definitions < 60);
     // More than a third would be suspicious; of few definitions some more may be by chance.
     assert!(
         refusals * 3 < definitions + 15,

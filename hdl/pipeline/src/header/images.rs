@@ -198,7 +198,7 @@ fn rules(random: &mut Random, world: &World, f: &mut Filler) {
         ];
         f.direct(Table::Policy, number, &POLICY_ROW, &fields);
     }
-    for number in 0..SMALL.rows(Table::Rule) {
+    for number in 0..f.image.geometry.rows(Table::Rule) {
         let mut row = Row::zero(SMALL.row_bits(Table::Rule));
         let long = random.one_in(3);
         for slot in 0..if long { 1 } else { RULE_SLOTS } {

@@ -1,11 +1,11 @@
-//! Rules: one row of every bank, all compared in parallel, of those that hold the one with the
-//! lowest order. Where headers are some clocks apart: [`rule_turns`].
+//! Rules: one row of every bank, and the rows in registers, all compared in parallel, of those that hold the
+//! one with the lowest order. Where headers are some clocks apart: [`rule_turns`].
 
 use seqnic_gen::{Circuit, GenError, Module, Record, Sig, mux};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{RULE_REST, RULE_SLOT, RULE_SLOTS, Table, rule_kind, width};
 
-use super::{Config, answer, memory, read_clocks, rule_turns};
+use super::{Config, MemoryPort, ROW_BITS, answer, memory, read_clocks, rule_turns};
 
 /// Banks whose rules are put in order together.
 const TOGETHER: usize = 4;
@@ -62,10 +62,11 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let table = Table::Rule;
     let m = Module::new("table_rule");
     m.doc(&format!(
-        "Rules: {}\n{} banks of {} rows with {RULE_SLOTS} rules.",
+        "Rules: {}\n{} banks of {} rows with {RULE_SLOTS} rules, and {} rows in registers, always compared.",
         table.question(),
         g.rule_banks,
-        g.rule_rows
+        g.rule_rows,
+        g.rule_always
     ));
     let at = compare_stage(g);
     let packet = PACKET.map(|(name, bits)| m.input_at(name, bits, at));
@@ -84,11 +85,21 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         let index = m.input_at(&format!("index{bank}"), bits, 0);
         let ram = m.ram(&format!("bank{bank}"), memory(g, table));
         let row = ram.read(index).delay(at - 2);
-        found.extend(slots(&packet, row, bank));
+        found.extend(slots(&packet, row, &format!("bank{bank}")));
         let port = config.memory(table, bank, g.rule_rows);
         rdata.push(port.answer(port.config(&ram)));
         asked.push(port.asked());
     }
+    if g.rule_always > 0 {
+        let port = config.always(g);
+        let rows = always(g, &port);
+        for (n, row) in rows.iter().enumerate() {
+            found.extend(slots(&packet, row.at_stage(at), &format!("always{n}")));
+        }
+        rdata.push(port.answer(read(&port, &rows)));
+        asked.push(port.asked());
+    }
+    // As many levels of logic whether a few groups more or fewer are put in order behind this.
     let groups: Vec<Candidate> = found
         .chunks(TOGETHER * RULE_SLOTS as usize)
         .map(|group| first(&m, group).reg(Some(has_rules)))
@@ -99,6 +110,36 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("permit", last.permit & last.holds);
     m.output("cfg_rdata", answer(m.or(&rdata), &asked));
     m.finish()
+}
+
+impl<'m> Config<'m> {
+    /// The bus at the rows that are always compared, which lie behind those of the banks.
+    fn always(&self, g: &Geometry) -> MemoryPort<'m> {
+        let bits = g.rule_always.next_power_of_two().trailing_zeros();
+        let first = g.rule_banked() >> bits;
+        let mine = self.table.is(Table::Rule as u128)
+            & self.row.slice(bits, ROW_BITS - bits).is(first.into());
+        self.memory_where(mine, self.row.trunc(bits.max(1)), "_always")
+    }
+}
+
+/// The rows that are always compared. Like memories they keep what they have when the card is reset.
+fn always<'m>(g: &Geometry, port: &MemoryPort<'m>) -> Vec<Sig<'m>> {
+    let m = port.row.module();
+    let row = |n: u32| {
+        let row = m.reg_no_reset(&format!("always{n}"), g.row_bits(Table::Rule));
+        row.set_when(port.write & port.row.is(n.into()), port.wdata);
+        row.q()
+    };
+    (0..g.rule_always).map(row).collect()
+}
+
+/// What is read of them, when a memory would have it; the row of before a write of the next clock.
+fn read<'m>(port: &MemoryPort<'m>, rows: &[Sig<'m>]) -> Sig<'m> {
+    let m = port.row.module();
+    let kept = m.reg_no_reset("always_read", rows[0].width());
+    kept.set_when(port.read.reg(), m.index(rows, port.row.reg()));
+    kept.q()
 }
 
 pub(super) struct Packet<'m> {
@@ -203,14 +244,14 @@ fn needed<'m>(register: Sig<'m>, asked: Option<Sig<'m>>) -> Sig<'m> {
 }
 
 /// The rules of a row, a clock later.
-fn slots<'m>(packet: &Packet<'m>, row: Sig<'m>, bank: u32) -> Vec<Candidate<'m>> {
+fn slots<'m>(packet: &Packet<'m>, row: Sig<'m>, of: &str) -> Vec<Candidate<'m>> {
     let width = RULE_SLOT.width();
     let rest_holds = packet.rest_holds(row.slice(width, width));
     (0..RULE_SLOTS)
         .map(|n| {
             let rest_holds = (n == 0).then_some(rest_holds);
             let rule = packet.compared(row.slice(n * width, width), rest_holds);
-            let name = |what: &str| format!("bank{bank}_{n}_{what}");
+            let name = |what: &str| format!("{of}_{n}_{what}");
             Candidate {
                 holds: rule.holds.named(&name("holds")),
                 ..rule
@@ -255,3 +296,6 @@ fn first<'m>(m: &'m Module, all: &[Candidate<'m>]) -> Candidate<'m> {
         permit: choose(|c| c.permit),
     }
 }
+
+#[cfg(test)]
+mod tests;

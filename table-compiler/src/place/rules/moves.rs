@@ -29,7 +29,13 @@ impl Placer {
         let masks = self.masks[item.group as usize].iter().enumerate();
         let masks = masks.filter_map(|(bank, mask)| Some((bank, mask.as_ref()?)));
         let masks = masks.filter(|(_, mask)| covers(&item.shape, mask));
-        masks.map(move |(bank, mask)| self.row(bank as u32, mask, number as usize))
+        let always = match self.always {
+            true => self.always_rows(),
+            false => 0..0,
+        };
+        masks
+            .map(move |(bank, mask)| self.row(bank as u32, mask, number as usize))
+            .chain(always)
     }
 
     /// Notes that `item` would move to `row`; `false` if this search saw the row before.

@@ -89,7 +89,7 @@ impl Placer {
 
     /// Of each bank, those of `all` that stand there.
     fn stands(&self, all: &[u32]) -> Vec<Vec<u32>> {
-        let mut stands: Vec<Vec<u32>> = vec![Vec::new(); self.banks.banks as usize];
+        let mut stands: Vec<Vec<u32>> = vec![Vec::new(); self.used.len()];
         for item in all {
             let at = self.items[*item as usize].at;
             if at != FREE {
