@@ -111,7 +111,7 @@ fn an_edit_stays_until_the_next_order() {
 #[test]
 fn policed_packets_become_the_hosts() {
     let (mut seen, mut voided) = ([0; 2], 0);
-    for seed in 1..=8 {
+    for seed in 1..=10 {
         let found = policed_of(seed);
         seen = [seen[0] + found.0, seen[1] + found.1];
         voided += found.2;
