@@ -92,7 +92,12 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let valid = slot_valid.delay(3).named("slot_valid_3");
     let now = slot_in.delay(3).named("slot_3");
     let moved = halves("prefix").named("moved").delay(3 - ahead);
-    let (is_packet, starts, first) = (now.field("packet"), now.field("starts"), now.field("first"));
+    let (is_packet, first) = (now.field("packet"), now.field("first"));
+    // Where hundreds of bits wait for it, from a register and not from a shift register of the FPGA, which has no reset.
+    let starts = match in_turns {
+        true => now.field("starts"),
+        false => slot_in.field("starts").as_valid().delay(3),
+    };
     let step = (valid & is_packet).named("packet_step");
     let (overlay, nibbles) = match in_turns {
         true => (patch.get("data"), patch.get("mask")),

@@ -54,12 +54,11 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         &gcra::build(g.rows(table), Charge::Packets, buffer::copies_apart(g))?,
         &ports,
     );
-    let over = (by_rate.delay(left) & !states.get("conforms")) | closed.delay(left);
+    let [by_rate, closed] = [by_rate, closed].map(|row| (exception & row).as_valid().delay(left));
+    let over = (by_rate & !states.get("conforms")) | closed;
     let held = m.reg("held", 1, 0);
     let starts = starts.delay(left);
-    let limited = starts
-        .mux(exception.delay(left) & over, held.q())
-        .named("decided");
+    let limited = starts.mux(over, held.q()).named("decided");
     held.set(limited);
     let own = priority.delay(known);
     m.output("limited", limited);
