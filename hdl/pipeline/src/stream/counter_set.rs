@@ -10,10 +10,13 @@
 //! which its memory has to spare. When these are full the row is given out before the walk comes, and the walk finds
 //! in the row's own phase bit that it was. So a snapshot needs no second memory, and nothing waits for it.
 
-use seqnic_gen::{Circuit, GenError, Module, RamSpec, RamStyle, Record, Sig, clog2};
+mod memory;
+
+use seqnic_gen::{Circuit, GenError, Module, RamStyle, Record, Sig, clog2};
 use seqnic_spec::counters::COUNTER_ROW;
 
 use super::record;
+use memory::Memory;
 
 /// Clocks from `row` to `answer`, the same for every size.
 pub const LATENCY: u32 = 4;
@@ -125,14 +128,14 @@ pub fn build(rows: u32, adds: Adds, hits: Hits) -> Result<Circuit, Vec<GenError>
         (_, true) => RamStyle::Ultra,
         _ => RamStyle::Auto,
     };
-    let memory = m.ram("counts", RamSpec::of(rows, &layout).latency(2).style(style));
+    let memory = Memory::new(&m, rows, &layout, style);
     // Deep memories are cascades of blocks; the tools move the additional register into them.
     let clocks = if rows > SHALLOW_ROWS { 3 } else { 2 };
     if hits == Hits::Apart && clocks + 2 > APART {
         m.refuse("rows of a memory", rows.into(), "written too late");
         return m.finish();
     }
-    let stored = memory.read(row).delay(clocks - 2);
+    let stored = memory.read(row, clocks);
     let (hit_then, visit_then) = (hit.delay(clocks), visit.delay(clocks));
     let (row_then, phase_then) = (row.delay(clocks), phase.delay(clocks));
 
@@ -241,6 +244,7 @@ mod tests {
     use crate::stream::LENGTH_BITS;
     use crate::stream::testbench::built;
     use crate::testing::Random;
+    use memory::PART_ROWS;
     use seqnic_gen::{Bits, Sim};
     use std::collections::{BTreeMap, VecDeque};
 
@@ -278,6 +282,7 @@ mod tests {
             (64, 3, ALWAYS),
             (64, 1, ALWAYS),
             (SHALLOW_ROWS * 2, 4, ALWAYS),
+            (PART_ROWS * 3, 6, ALWAYS),
             (64, 6, Hits::Apart),
             (96, 3, Hits::Apart),
         ] {
@@ -321,6 +326,7 @@ mod tests {
             (64, 1, 1, ALWAYS),
             (64, 16, 2, ALWAYS),
             (SHALLOW_ROWS * 2, 40, 0, ALWAYS),
+            (PART_ROWS * 4, 32, 0, ALWAYS),
             (64, 64, 0, Hits::Apart),
             (64, 6, 2, Hits::Apart),
         ] {

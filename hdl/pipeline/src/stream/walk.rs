@@ -307,8 +307,9 @@ impl<'m> Walk<'m> {
             let may = (queue.valid & more).named(&format!("{name}_may"));
             chosen.set(may & !earlier);
             earlier = earlier | may;
-            let given = chosen.q() & queue.valid;
-            queue.accept(chosen.q() & open.q());
+            let given = chosen.q();
+            m.assert(&format!("{name}_chosen_has_one"), !given | queue.valid);
+            queue.accept(given & open.q());
             gives.push(given);
             let counts = queue.data.trunc(128);
             let row = queue.data.slice(128, queue.data.width() - 128);
@@ -322,20 +323,23 @@ impl<'m> Walk<'m> {
             ];
             choices.push((given, m.pack(&layout, &fields)));
         }
-        let any = m.or(&gives).named("item_given");
+        let any = m.reg("item_given", 1, 0);
+        any.set(earlier);
+        let any = any.q();
+        m.assert("given_if_chosen", any.eq(m.or(&gives)));
         let waits: Vec<_> = waiting.iter().map(|w| w.2.valid).collect();
         let waits = m.or(&waits).named("item_waits");
         let torn = m.reg("torn", 1, 0);
         let items = m.reg("items", 32, 0);
         let as_of = m.reg_no_reset("as_of", 64);
         as_of.set_when(self.turn.as_valid().reg(), newest);
-        // In turns nothing asks for it in the clock in which the last row is visited, or the first.
+        // Nothing asks for it in the clock in which the last row is visited, or the first.
         let finished = m.and(&self.finished);
-        self.done.drive(match self.begun {
-            Some(_) => finished.as_valid().reg(),
-            None => finished,
-        });
-        let last = (self.over & !self.silent.q() & !waits).named("last_item");
+        self.done.drive(finished.as_valid().reg());
+        // It waits until it is taken, as nothing else comes any more.
+        let ended = self.ended.q();
+        let last = (self.over & !self.silent.q() & !waits & !ended).named("all_are_given");
+        let last = last.as_valid().reg().named("last_item");
         let fields = [
             ("set", m.lit(7, SNAPSHOT.into())),
             ("row", torn.q().zext(ROW_BITS)),
