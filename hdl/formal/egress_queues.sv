@@ -3,7 +3,7 @@
 // before its first beat, by the `room` of its queue in that clock, and then sends all of it; no frame is longer than the
 // longest that leaves.
 //
-// Of the memories any one row is kept as it is (`users`: one; `beats`: one and that before it), the others answer anything that
+// Of the memories any one row is kept as it is (`users`: one; `beats`: one and that before it; `lasts_<n>`: the one of `beats`), the others answer anything that
 // `rows_are_in_order` and what stands with it would allow: it is proved of the kept row, which is any, and so holds of all a clock later.
 localparam F_LONGEST = (LONGEST_OUT + BUS_BYTES - 1) / BUS_BYTES;
 localparam F_QUEUES = $bits(room);
@@ -65,7 +65,7 @@ wire [F_QUEUES-1:0] f_begins = {begins_3, begins_2, begins_1, begins_0};
 wire [F_QUEUES-1:0] f_begun = {begun_3, begun_2, begun_1, begun_0};
 localparam F_DATA = 8 * BUS_BYTES;
 localparam F_COUNT = $clog2(BUS_BYTES) + 1;
-localparam F_LAST = F_DATA + F_COUNT;
+localparam F_ERROR = F_DATA + F_COUNT;
 wire [F_Q-1:0] f_current = {current[2] | current[3], current[1] | current[3]};
 wire [F_Q-1:0] f_next = {next[2] | next[3], next[1] | next[3]};
 wire f_reading = ~ended; // the frame of `current` is in the middle
@@ -104,6 +104,10 @@ wire [F_Q-1:0] f_of_2 = behind_valid ? f_behind_of : f_of_1;
 (* anyconst *) wire [F_Q+F_AT-1:0] f_row; // where it is if it is stored
 wire [F_Q-1:0] f_q = f_row[F_AT+:F_Q];
 wire [F_AT-1:0] f_row_before = f_row[F_AT-1:0] - 1;
+// Whether these two are a frame's last beat, as they were stored: the bit has a memory of its own in each queue.
+reg f_last_0, f_last_1_before;
+wire [F_AT-1:0] lasts_0_at_0 = f_row[F_AT-1:0], lasts_1_at_0 = f_row[F_AT-1:0], lasts_2_at_0 = f_row[F_AT-1:0], lasts_3_at_0 = f_row[F_AT-1:0];
+wire [F_QUEUES-1:0] f_lasts_kept = {lasts_3_kept_0, lasts_2_kept_0, lasts_1_kept_0, lasts_0_kept_0};
 wire [F_Q+F_AT-1:0] beats_at_0 = f_row;
 wire [F_Q+F_AT-1:0] beats_at_1 = {f_q, f_row_before};
 wire [F_AT-1:0] f_write_at = f_writes[f_sends_to*F_AT+:F_AT];
@@ -112,7 +116,8 @@ wire [F_Q+F_AT-1:0] f_stores_at = {f_sends_to, f_write_at};
 reg f_follows = 0;
 reg [15:0] f_ahead = 0; // of its queue
 reg [$bits(arriving)-1:0] f_beat;
-wire [F_DATA+BUS_BYTES+1:0] f_shown = {f_beat[F_LAST+1] & f_beat[F_LAST], f_beat[F_LAST], ~({BUS_BYTES{1'b1}} << f_beat[F_DATA+:F_COUNT]), f_beat[F_DATA-1:0]};
+reg f_beat_last;
+wire [F_DATA+BUS_BYTES+1:0] f_shown = {f_beat[F_ERROR] & f_beat_last, f_beat_last, ~({BUS_BYTES{1'b1}} << f_beat[F_DATA+:F_COUNT]), f_beat[F_DATA-1:0]};
 wire f_at_head = head_valid && f_head_of == f_q;
 wire f_at_behind = behind_valid && f_behind_of == f_q;
 wire f_at_read = read_valid && f_current == f_q;
@@ -133,6 +138,7 @@ always @(posedge clk) begin
         f_follows <= 1;
         f_ahead <= f_inside - f_q_leaves;
         f_beat <= arriving;
+        f_beat_last <= f_sends_last;
     end
 end
 
@@ -144,8 +150,8 @@ always @(posedge clk) if (!rst) begin
     if (f_follows) followed_is_inside: assert (f_ahead < f_inside);
     if (f_follows && f_ahead == 0 && f_at_head) beat_comes_out: assert (head[F_DATA+BUS_BYTES+1:0] == f_shown);
     if (f_follows && f_ahead == f_at_head && f_at_behind) beat_waits_behind: assert (behind[F_DATA+BUS_BYTES+1:0] == f_shown);
-    if (f_follows && f_ahead == f_front_2 && f_at_read) beat_is_read: assert (beats_q == f_beat);
-    if (f_follows && f_ahead >= f_front) beat_waits_in_memory: assert (f_place == f_row[F_AT-1:0] && beats_kept_0 == f_beat);
+    if (f_follows && f_ahead == f_front_2 && f_at_read) beat_is_read: assert (beats_q == f_beat && read_last == f_beat_last);
+    if (f_follows && f_ahead >= f_front) beat_waits_in_memory: assert (f_place == f_row[F_AT-1:0] && beats_kept_0 == f_beat && f_last_0 == f_beat_last);
     takes_is_of_an_open_frame: assert (f_open ? f_beats != 0 && f_beats < F_LONGEST : f_beats == 0);
     // So that it holds by induction.
     what_is_sent_is_of_it: assert (f_after == (f_open & f_takes) && (!f_after || f_after_to == f_to));
@@ -194,10 +200,13 @@ reg [F_WIDE+1:0] f_of_0, f_of_1_before;
 reg [F_WIDE-1:0] f_third_number;
 (* anyseq *) wire [F_WIDE+1:0] f_of_other;
 wire [F_WIDE+1:0] f_of_read = read_address == beats_at_0 ? f_of_0 : read_address == beats_at_1 ? f_of_1_before : f_of_other;
-wire f_last_read = read_address == beats_at_1 ? beats_kept_1[F_LAST] : beats_other[F_LAST];
+(* anyseq *) wire f_last_other;
+wire f_last_read = read_address == beats_at_1 ? f_last_1_before : f_last_other;
 always @(posedge clk) begin
     if (stores && f_stores_at == beats_at_0) f_of_0 <= {f_mine, f_sends_first, f_number};
     if (stores && f_stores_at == beats_at_1) f_of_1_before <= {f_mine, f_sends_first, f_number};
+    if (stores && f_stores_at == beats_at_0) f_last_0 <= f_sends_last;
+    if (stores && f_stores_at == beats_at_1) f_last_1_before <= f_sends_last;
     if (stores && f_stores_at == f_third) f_third_number <= f_number;
     if (issue) f_mine_read <= f_of_read[F_WIDE+1];
     if (advance & (behind_valid | more)) f_mine_head <= behind_valid ? f_mine_behind : f_mine_going;
@@ -268,7 +277,7 @@ generate for (f_n = 0; f_n < 2; f_n = f_n + 1) begin : f_kept
     wire [F_N-1:0] rest = f_q_count - deep;
     wire [F_WIDE+1:0] is = f_n ? f_of_1_before : f_of_0;
     wire [F_WIDE-1:0] since = f_q_written - is[F_WIDE-1:0];
-    wire last = f_n ? beats_kept_1[F_LAST] : beats_kept_0[F_LAST];
+    wire last = f_n ? f_last_1_before : f_last_0;
     assign f_is_in[f_n] = deep < f_q_count;
     // Sidebands from its frame's on: at least one, at most as many as beats.
     assign f_numbers_hold[f_n] = !f_is_in[f_n] || since != 0 && since <= rest;
@@ -294,6 +303,7 @@ wire [F_N-1:0] f_next_count = f_counts[f_next*F_N+:F_N];
 wire f_next_comes = f_in && f_in_to == f_next;
 always @(posedge clk) if (!rst && issue && read_address != beats_at_0) begin
     assume (f_first_read == ended && f_number_read == f_next_oldest);
+    assume (oldest_last[f_next] == f_last_read);
     assume (f_next_since != 0 && f_next_since <= f_next_count);
     assume (!f_mine_of_read || f_frame && f_frame_of == f_next && f_number_read == f_frame_number && (!f_first_read || f_frame_stored));
     assume (f_first_read || f_mine_of_read == f_mine_open);
@@ -306,8 +316,10 @@ always @(posedge clk) if (!rst) begin
     numbers_are_of_what_waits: assert (f_numbers_hold[0]);
     numbers_before_are_of_what_waits: assert (f_numbers_hold[1]);
     newest_is_of_what_comes: assert (&f_newest_holds);
+    if (f_is_in[0]) last_is_kept: assert (f_lasts_kept[f_q] == f_last_0);
+    if (f_is_in[0] && f_deep == 0) last_of_oldest_is_known: assert (oldest_last[f_q] == f_last_0);
     if (f_is_in[0] && f_deep == 0) oldest_goes_on: assert (f_q_reads == !f_first_0 && f_number_0 == f_number_oldest && (f_first_0 || f_mine_0 == f_mine_open));
-    if (f_is_in[0] && f_deep != 0) rows_are_in_order: assert (f_first_0 == beats_kept_1[F_LAST] && f_number_0 == f_number_on && (f_first_0 || f_mine_0 == f_of_1_before[F_WIDE+1]));
+    if (f_is_in[0] && f_deep != 0) rows_are_in_order: assert (f_first_0 == f_last_1_before && f_number_0 == f_number_on && (f_first_0 || f_mine_0 == f_of_1_before[F_WIDE+1]));
     if (f_is_in[0] && f_mine_0) row_is_of_the_frame: assert (f_frame && f_frame_of == f_q && f_number_0 == f_frame_number && (!f_first_0 || f_frame_stored));
     if (f_third_in) third_is_of_what_waits: assert (f_third_since != 0 && f_third_since <= f_third_rest);
     if (f_third_in && f_is_in[0] && f_third_deep < f_deep && f_first_0) no_number_comes_again: assert (f_third_number != f_number_0);

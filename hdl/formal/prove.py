@@ -146,8 +146,8 @@ STAGES = {
             (r"waits & ~\(pick & ~several\)", "waits"),
             (r"waits & ~\(current & ~several\)", "waits"),
             (r"pick <= free \? \(ended \?", "pick <= (1) ? (ended ?"),
-            (r"\{4\{~\(\|and_430\)\}\}", "{4{1'b1}}"),
-            (r"\{4\{cat_311 == and_277\}\} & and_277", "4'd0"),
+            (r"\{4\{~\(\|and_424\)\}\}", "{4{1'b1}}"),
+            (r"\{4\{cat_305 == and_271\}\} & and_271", "4'd0"),
             (r"wire topped_up = ~\(\|\(above & waits\)\)", "wire topped_up = 0"),
             (r"& ~\(balance_2\[17\] & ~\(&balance_2\[17:14\]\)\)", ""),
             (r"wire topped_up = ~\(\|\(above & waits\)\)", "wire topped_up = 1"),
@@ -157,7 +157,6 @@ STAGES = {
         # A debt must be large.
         "far": [4, 6, 8],
         "steps": 5,
-        "surroundings": ["what_leaves_has_bytes"],
         "streams": [],
     },
     "buffer": {
@@ -182,26 +181,30 @@ STAGES = {
         "streams": [],
     },
     "egress_queues": {
-        "rows": {"beats": 2, "users": 1},
+        "rows": {"beats": 2, "users": 1, "lasts_0": 1, "lasts_1": 1, "lasts_2": 1, "lasts_3": 1},
         "geometry": "alveo",
         "module": "egress_queues",
         "depth": 2,
         "apart": True,
         # A queue must be full, or beats of two queues in the memory.
-        "far": [0, 1, 2, 3, 4, 5, 6, 9, 10, 11],
+        "far": [0, 1, 2, 3, 4, 5, 6, 9, 10, 11, 12, 13, 14, 15],
         "bugs": [
             (r"\(beats_2_count <= 9'h6d\)", "(beats_2_count <= 9'h6f)"),
             (r" & \(users_1_count <= 9'hfe\)", ""),
             (r"wire open = advance \| ~behind_valid", "wire open = 1"),
-            (r"wire \[3:0\] taken = beats_q\[519\] \? \(read_valid \? and_116", "wire [3:0] taken = beats_q[519] ? (read_valid ? and_118"),
+            (r"wire \[3:0\] taken = read_last \? \(read_valid \? and_118", "wire [3:0] taken = read_last ? (read_valid ? and_120"),
             (r"wire passes = \(\(push & open\) & ~read_valid\)", "wire passes = (push & open)"),
             (r"users_2_read_at <= users_2_read_at \+ \{7'd0, begun_2\}", "users_2_read_at <= users_2_read_at + {7'd0, taken[2]}"),
-            (r"wire and_431 = stores & beat\[519\]", "wire and_431 = stores & beat[520]"),
+            (r"wire and_483 = push & beat\[519\]", "wire and_483 = push & beat[520]"),
             (r"fresh \? \(read_valid \? users_q : user_in\) : user_held", "read_valid ? users_q : user_in"),
-            (r"mux_461\[520\] & mux_461\[519\]", "mux_461[520]"),
-            (r"beats_1_some <= \(beats_1_several \| and_220\)", "beats_1_some <= and_220"),
+            (r"mux_513\[519\] & last", "mux_513[519]"),
+            (r"beats_1_some <= \(beats_1_several \| and_233\)", "beats_1_some <= and_233"),
             (r"\(9'd2 < beats_2_count\)", "(9'd3 < beats_2_count)"),
-            (r"wire \[9:0\] read_address = beats_q\[519\] \? \(read_valid \? first_at", "wire [9:0] read_address = beats_q[519] ? (read_valid ? next_at"),
+            (r"wire \[9:0\] read_address = read_last \? \(read_valid \? first_at", "wire [9:0] read_address = read_last ? (read_valid ? next_at"),
+            (r"if \(issue\) read_last <=", "read_last <="),
+            (r"wire \[7:0\] sum_377 = beats_2_read_at \+ 8'd1", "wire [7:0] sum_377 = beats_2_read_at + 8'd2"),
+            (r"lasts_0_read <= beats_0_several", "lasts_0_read <= beats_0_some"),
+            (r"if \(and_233 & oldest_1_goes\) lasts_1_passed", "if (and_233) lasts_1_passed"),
         ],
         "steps": 5,
         "streams": [("m_tvalid", "m_tready")],
@@ -228,8 +231,8 @@ STAGES = {
         "bugs": [
             (r"wire again = missed & complete", "wire again = complete"),
             (r"part1 = again_1 \? kept_1", "part1 = again_2 ? kept_1"),
-            (r"\{512\{of_this\}\} & beat", "{512{follows}} & beat"),
-            (r"wire of_this = follows & ~or_33_d1", "wire of_this = follows"),
+            (r"\{512\{~or_33_d1\}\} & beat", "{512{~beat_d1[519]}} & beat"),
+            (r"\{512\{~beat_d1\[519\]\}\} & beat", "beat"),
             (r"& ~complete;", ";"),
         ],
         "steps": 6,
@@ -331,16 +334,17 @@ def any_scheduler(text):
 def some_rows(text, memory, rows):
     """In place of a memory, only some of its rows, at `<memory>_at_0` and so on; the others answer anything, `<memory>_other`."""
     places = [f"{memory}_at_{n}" for n in range(rows)]
-    width = re.search(rf"^ {{4}}reg (\[\d+:0\]) {memory} \[0:\d+\];$", text, re.M).group(1)
-    kept = "".join(f"    reg {width} {memory}_kept_{n};\n" for n in range(rows))
+    declared = rf"^ {{4}}(?:\(\* ram_style = \"\w+\" \*\) )?reg (\[\d+:0\] )?{memory} \[0:\d+\];\n"
+    width = re.search(declared, text, re.M).group(1) or ""
+    kept = "".join(f"    reg {width}{memory}_kept_{n};\n" for n in range(rows))
     changes = [
-        (rf"^ {{4}}reg \[\d+:0\] {memory} \[0:\d+\];\n", f"{kept}    (* anyseq *) wire {width} {memory}_other;\n"),
+        (declared, f"{kept}    (* anyseq *) wire {width}{memory}_other;\n"),
         (
             rf"(\w+) <= {memory}\[(\w+)\];",
             r"\1 <= " + "".join(rf"\2 == {place} ? {memory}_kept_{n} : " for n, place in enumerate(places)) + f"{memory}_other;",
         ),
         (
-            rf"if \((\w+)\) {memory}\[(\w+)\] <= (\w+);",
+            rf"if \((\w+)\) {memory}\[(\w+)\] <= (\w+(?:\[\d+\])?);",
             "begin " + "".join(rf"if (\1 && \2 == {place}) {memory}_kept_{n} <= \3; " for n, place in enumerate(places)) + "end",
         ),
         (rf"^ {{4}}integer {memory}_row;\n {{4}}initial begin\n.*\n {{4}}end\n", ""),

@@ -4,14 +4,18 @@
 //! memory's output, `behind` and `head`, which is the AXI4-Stream. A beat that comes while nothing else
 //! may go first passes the memory, so an idle output costs one clock as with one queue.
 //!
-//! A frame begins when the beat that ended the one before stands at the memory's output: whether a
-//! beat is a frame's last is known only there, late in the clock. So both ways to go on are ready in registers or worked out of them, the
+//! A frame begins when the beat that ended the one before stands at the memory's output. Whether a beat is a frame's last is
+//! not read there, which is late in a clock: these bits have a memory for each queue, in look-up tables, which is read as far
+//! ahead that of each queue's oldest beat the bit is in a register. As a beat is read from the large memory, so is its bit taken
+//! over from there. Both ways to go on are ready in registers or worked out of them, the
 //! queue chosen by [`scheduler`] and the one whose frame is in the middle, and that bit only takes one of them.
 
 use super::egress::{self, Side, frames};
 use super::scheduler::{self, high_first};
 use super::{LONGEST_OUT, count_bits, data_bits, dispatch, edited_beat, kept, meta};
-use seqnic_gen::{Circuit, Collision, GenError, Module, RamSpec, Record, Sig, clog2, mux};
+use seqnic_gen::{
+    Circuit, Collision, GenError, Module, RamSpec, RamStyle, Record, Sig, clog2, mux,
+};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{QUEUE_ROW, width};
 
@@ -43,11 +47,17 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
         [
             ("data", data_bits(g)),
             ("count", count_bits(g)),
-            ("last", 1),
             ("error", 1),
+            // What it is charged, worked out in front of the memory and not behind it.
+            ("lacks", scheduler::LACKS_BITS),
         ],
     );
-    let fields = ["data", "count", "last", "error"].map(|name| (name, beat.field(name)));
+    let count = beat.field("count").zext(scheduler::LACKS_BITS + 1);
+    let lacks = (m.lit(scheduler::LACKS_BITS + 1, 64) - count).trunc(scheduler::LACKS_BITS);
+    let mut fields = ["data", "count", "error"]
+        .map(|name| (name, beat.field(name)))
+        .to_vec();
+    fields.push(("lacks", lacks));
     let arriving = m.pack(&stored, &fields).named("arriving");
     let user_in = egress::user(&m, side, sideband).named("user_in");
     let (places, frames) = (g.egress_beats, frames(g));
@@ -82,7 +92,8 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     let issue = m.wire("issue", 1);
     let address = m.wire("read_address", beats.addr_width());
     let read = beats.read_when(issue.q(), address.q());
-    let ended = mux(read_valid.q(), read.field("last"), closed.q()).named("ended");
+    let read_last = m.reg_no_reset("read_last", 1);
+    let ended = mux(read_valid.q(), read_last.q(), closed.q()).named("ended");
     let goes_on = (current.q() & waits.q()).named("goes_on");
     // As `ended` says, but with all that is known before that bit worked out in front of it.
     let if_ended = |new, same| {
@@ -91,7 +102,7 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
             mux(read_valid.q(), new, unread),
             mux(read_valid.q(), same, unread),
         );
-        mux(read.field("last"), new, same)
+        mux(read_last.q(), new, same)
     };
     let next = if_ended(pick.q(), goes_on).named("next");
     m.assert("who_is_chosen_waits", !(pick.q() & !waits.q()).any());
@@ -117,13 +128,14 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     let first = beat.field("first");
     current.set_when(issue.q() | passes, mux(issue.q(), next, to));
     current.rests_unless(awake);
-    let shown_last = mux(read_valid.q(), read.field("last"), beat.field("last"));
-    closed.set_when(read_valid.q() | passes, shown_last);
+    let last = mux(read_valid.q(), read_last.q(), beat.field("last")).named("last");
+    closed.set_when(read_valid.q() | passes, last);
     closed.rests_unless(awake);
 
     let (mut waiting, mut more_wait, mut rooms) = (vec![], vec![], vec![]);
     let (mut write_at, mut user_write_at) = (vec![], vec![]);
     let (mut first_at, mut next_at, mut user_read_at) = (vec![], vec![], vec![]);
+    let mut oldest_last = vec![];
     // What may still be on its way from `dispatch` is not in the counts.
     let longest = g.beats(LONGEST_OUT) + dispatch::DECIDED_BEFORE;
     for n in 0..g.queues {
@@ -154,6 +166,16 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
             &format!("counted_{n}"),
             some.q().eq(beats_in.any()) & several.q().eq(beats_in.gt(beats_in.lit(1))),
         );
+        let oldest = Oldest {
+            comes: (push & to.bit(n)).named(&format!("comes_{n}")),
+            written,
+            write_at: at[0],
+            becomes: (taken | !some.q()).named(&format!("oldest_{n}_goes")),
+            taken,
+            read_at: at[1],
+            several: several.q(),
+        };
+        oldest_last.push(oldest.bit(&format!("lasts_{n}"), places, beat.field("last")));
         waiting.push(some.q());
         more_wait.push(several.q());
         let region = m.lit(queue_bits, n.into());
@@ -164,13 +186,18 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
         user_write_at.push((to.bit(n), place(user_at[0])));
         user_read_at.push((pick.q().bit(n), place(user_at[1])));
     }
+    let oldest_last = m.concat(&high_first(oldest_last)).named("oldest_last");
+    let of_picked = (pick.q() & oldest_last).any();
+    let of_current = (current.q() & oldest_last).any();
+    read_last.set_when(issue.q(), if_ended(of_picked, of_current));
     waits.drive(m.concat(&high_first(waiting)));
     several.drive(m.concat(&high_first(more_wait)));
     let first_at = m.select_onehot(&first_at).named("first_at");
     let next_at = m.select_onehot(&next_at).named("next_at");
     address.drive(if_ended(first_at, next_at));
-    beats.write(stores, m.select_onehot(&write_at), arriving);
-    users.write(stores & first, m.select_onehot(&user_write_at), user_in);
+    // One that passes is written too, where the next will be: whether it does is known late.
+    beats.write(push, m.select_onehot(&write_at), arriving);
+    users.write(push & first, m.select_onehot(&user_write_at), user_in);
     let user_read = users.read_when(
         if_ended(begins, m.lit(1, 0)),
         m.select_onehot(&user_read_at),
@@ -180,7 +207,6 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     let goes = (read_taken | passes).named("goes");
     let word = mux(read_valid.q(), read, arriving).with_record(&stored);
     let charge = mux(read_valid.q(), current.q(), to).when(goes);
-    let bytes = word.field("count").zext(scheduler::CHARGE_BITS);
     let scheduler = m.instance(
         "scheduler",
         &scheduler::build(g.queues)?,
@@ -192,14 +218,14 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
             ("ended", ended),
             ("current", current.q()),
             ("charge", charge),
-            ("bytes", bytes),
+            ("lacks", word.field("lacks")),
         ],
     );
     pick.drive(scheduler.get("pick"));
 
     // The sideband comes with a frame's first beat and stays to its last.
     let fresh = one("fresh", 1);
-    fresh.set_when(goes, word.field("last"));
+    fresh.set_when(goes, last);
     let held = m.reg_no_reset("user_held", user_in.width());
     let new_user = mux(read_valid.q(), user_read, user_in);
     let user = mux(fresh.q(), new_user, held.q()).named("user");
@@ -216,7 +242,6 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
             ("user", user.width()),
         ],
     );
-    let last = word.field("last");
     let made = m.pack(
         &shown,
         &[
@@ -257,6 +282,41 @@ pub fn build(g: &Geometry, side: Side) -> Result<Circuit, Vec<GenError>> {
     m.output("m_tuser", out.field("error").cat(out.field("user")));
     m.output("busy", waits.any() | read_valid.q() | head_valid.q());
     m.finish()
+}
+
+/// What changes the oldest beat of a queue.
+struct Oldest<'m> {
+    /// A beat comes; it may pass, and then it is not written but as something that the next overwrites.
+    comes: Sig<'m>,
+    written: Sig<'m>,
+    write_at: Sig<'m>,
+    taken: Sig<'m>,
+    read_at: Sig<'m>,
+    /// There is none, or it is taken: the next is another.
+    becomes: Sig<'m>,
+    /// It is not the only one.
+    several: Sig<'m>,
+}
+
+impl<'m> Oldest<'m> {
+    /// A bit of each beat, kept in look-up tables: that of the oldest one, from registers. The one behind it is read as it is
+    /// taken; one that is written where there is no other passes the memory.
+    fn bit(&self, name: &str, rows: u32, bit: Sig<'m>) -> Sig<'m> {
+        let m = bit.module();
+        let spec = RamSpec::new(rows, 1)
+            .latency(1)
+            .style(RamStyle::Distributed)
+            .collision(Collision::Undefined);
+        let memory = m.ram(name, spec);
+        memory.write(self.comes, self.write_at, bit);
+        let next = self.read_at + self.read_at.lit(1);
+        let read = memory.read_when(self.taken, next);
+        let was_read = m.reg_no_reset(&format!("{name}_read"), 1);
+        was_read.set_when(self.becomes, self.several);
+        let passed = m.reg_no_reset(&format!("{name}_passed"), 1);
+        passed.set_when(self.written & self.becomes, bit);
+        mux(was_read.q(), read, passed.q())
+    }
 }
 
 /// Rows in use of a region of `rows`, and the next to write and to read; only in clocks where the output is awake.

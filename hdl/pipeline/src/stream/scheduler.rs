@@ -17,15 +17,15 @@ use super::record;
 const BALANCE_BITS: u32 = 18;
 /// A weight is worth so many bytes a round: 2^8.
 const QUANTUM_BITS: u32 = 8;
+/// Bits of what a beat has less than the 64 bytes of the widest.
+pub const LACKS_BITS: u32 = 6;
 /// Who owes more than 2^14 bytes, which is more than the longest frame, is charged nothing. One that waits alone each time
 /// its frame starts, and not while it leaves, would owe more and more.
 const DEEP_BIT: u32 = 14;
-/// Bits of the bytes charged in one clock.
-pub const CHARGE_BITS: u32 = 7;
 
 /// Takes `rows` ([`QUEUE_ROW`] of each queue, the lowest first), `waits` and `several` (one bit for each queue: it has a
 /// beat to give, more than one), `free` (a beat is taken in this clock if there is one), `ended` (that is a frame's first, of the
-/// queue `pick`; else it is of `current`), `charge` and `bytes` (the queue of the beat that leaves, one bit, and its bytes).
+/// queue `pick`; else it is of `current`), `charge` and `lacks` (the queue of the beat that leaves, one bit, and how many bytes it has less than 64).
 ///
 /// Gives `pick`, at most one bit, from a register: who is served if a frame may start in this clock. It has
 /// a beat then. What came in the clock before does not count yet.
@@ -45,7 +45,7 @@ pub fn build(queues: u32) -> Result<Circuit, Vec<GenError>> {
     let ended = m.input("ended", 1);
     let current = m.input("current", queues);
     let charge = m.input("charge", queues);
-    let bytes = m.input("bytes", CHARGE_BITS);
+    let lacks = m.input("lacks", LACKS_BITS);
 
     let rows: Vec<Sig> = rows
         .chunks(row.width())
@@ -56,10 +56,10 @@ pub fn build(queues: u32) -> Result<Circuit, Vec<GenError>> {
         rows.iter().map(|r| r.field("strict")).collect(),
     ));
     let sharing = (waits & !strict).named("sharing");
-    m.assert("what_leaves_has_bytes", !charge.any() | bytes.any());
-    // Below the quanta; of them it is one less.
-    let less = m.reg_no_reset("less", QUANTUM_BITS);
-    less.set(m.lit(QUANTUM_BITS, 0) - bytes.zext(QUANTUM_BITS));
+    // A quantum less the bytes of the beat, 64 at most; of the quanta it is one less.
+    let less = m.reg_no_reset("less", LACKS_BITS);
+    less.set(lacks);
+    let less = (!m.lit(QUANTUM_BITS - LACKS_BITS, 0)).cat(less.q());
 
     let topped_up = m.wire("topped_up", 1);
     // Else nothing here moves: nobody waits, and what is owed is paid. For simulators.
@@ -89,16 +89,17 @@ pub fn build(queues: u32) -> Result<Circuit, Vec<GenError>> {
         charged.rests_unless(awake.q());
         let charged = charged.q();
 
-        let low = less.q().when(charged);
+        let low = less.when(charged);
         let high = BALANCE_BITS - QUANTUM_BITS;
         let one = mux(charged, but_one.q(), quanta.q()).named(&format!("quantum_{n}"));
         let two = one.cat(charged);
         let none = charged.repl(high);
-        let sum = owed + mux(topped_up.q(), one.zext(high), none).cat(low);
-        let sum = sum.named(&format!("sum_{n}"));
+        // Whether all are topped up is known later than what there is in each case.
+        let [unchanged, with_one, with_two] =
+            [none, one.zext(high), two.zext(high)].map(|quanta| owed + quanta.cat(low));
+        let sum = mux(topped_up.q(), with_one, unchanged).named(&format!("sum_{n}"));
         // What it would be with one quantum more, so that the sign of that is a register's too.
-        let then = owed + mux(topped_up.q(), two.zext(high), one.zext(high)).cat(low);
-        let then = then.named(&format!("then_{n}"));
+        let then = mux(topped_up.q(), with_two, with_one).named(&format!("then_{n}"));
         // One that does not wait keeps what it owes, not what it could have had.
         let lost = !sharing.bit(n) & !sum.msb();
         balance.set(sum | lost.repl(BALANCE_BITS));
@@ -233,7 +234,7 @@ mod tests {
             self.sim
                 .set("current", self.open.map_or(1, |(_, of, _)| 1 << of));
             self.sim.set("charge", charge);
-            self.sim.set("bytes", bytes);
+            self.sim.set("lacks", 64 - bytes.max(1));
             let pick = self.sim.get("pick");
             assert!(
                 pick.count_ones() <= 1 && pick & !waits == 0,
