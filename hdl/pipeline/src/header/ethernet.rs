@@ -24,7 +24,7 @@ pub const NEAR_BYTES: u32 = 2 * PART_BYTES - ETHERNET_BYTES - 2 * 4;
 /// | `interface_key` | record | 1 | question to table `interface` |
 /// | `tags` | 2 | 1 | tags taken off |
 /// | `vid` | 12 | 1 | the innermost VLAN ID that is not 0, if any |
-/// | `v4`, `v6`, `arp`, `mpls`, `nsh` | 1 | 1 | what the EtherType behind them is |
+/// | `v4`, `v6`, `arp`, `mpls`, `nsh` | 1 | 1 | what the EtherType behind them is; a level of logic behind the registers, as `vid` |
 /// | `runt`, `vlan_depth` | 1 | 1, behind `length` | checks that failed |
 /// | `near`, `far` | 8 * 106, 8 * 72 | 1, with `part2` | the window behind them; a level of logic behind the registers |
 /// | `window` | 8 * 192 | 1 | instead of `far`, where headers are some clocks apart: the window as it is |
@@ -44,10 +44,6 @@ pub fn ethernet(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let is_tag = |tags: u32| one_of(place(tags), &[TPID_C, TPID_S, TPID_OLD].map(u32::from));
     wire!(one = is_tag(0));
     wire!(two = one & is_tag(1));
-    let ethertype = |value: u16| {
-        let is = |tags| place(tags).is(value.into());
-        by_tags(one, two, [is(0), is(1), is(2)]).reg()
-    };
     let short = |tags: u32| length.lt(length.lit((ETHERNET_BYTES + 4 * tags).into()));
     let runt = by_tags(one, two, [short(0), short(1), short(2)]).reg();
     let vlan_depth = (two & is_tag(2)).reg();
@@ -58,12 +54,21 @@ pub fn ethernet(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ("vid1", vid(1).when(two)),
     ];
     let key = m.pack(&Record::from(&INTERFACE_KEY), &key).reg();
-
-    let inner = vid(1).any() & two;
-    let innermost = mux(inner, vid(1), vid(0).when(one)).named("innermost");
+    let key = key.with_record(&Record::from(&INTERFACE_KEY));
+    let (outer, inner) = (key.field("vid0"), key.field("vid1"));
+    let innermost = mux(inner.any(), inner, outer).named("innermost");
 
     let tags = m.concat(&[two, one & !two]).reg();
     let (one, two) = (one.reg(), two.reg());
+    // Compared at each place, and chosen behind the registers.
+    let ethertype = |name: &str, value: u16| {
+        let is = |tags| place(tags).is(value.into());
+        let places = m
+            .concat(&[is(2), is(1), is(0)])
+            .named(&format!("{name}_at"));
+        let places = places.reg();
+        by_tags(one, two, [0, 1, 2].map(|tags| places.bit(tags)))
+    };
     let turns = g.clocks_per_header > 1;
     let (whole, both) = match turns {
         true => {
@@ -90,12 +95,16 @@ pub fn ethernet(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     };
     m.output("interface_key", key);
     m.output("tags", tags);
-    m.output("vid", innermost.reg());
-    m.output("v4", ethertype(ETHERTYPE_IPV4));
-    m.output("v6", ethertype(ETHERTYPE_IPV6));
-    m.output("arp", ethertype(ETHERTYPE_ARP));
-    m.output("mpls", ethertype(ETHERTYPE_MPLS));
-    m.output("nsh", ethertype(ETHERTYPE_NSH));
+    m.output("vid", innermost);
+    for (name, value) in [
+        ("v4", ETHERTYPE_IPV4),
+        ("v6", ETHERTYPE_IPV6),
+        ("arp", ETHERTYPE_ARP),
+        ("mpls", ETHERTYPE_MPLS),
+        ("nsh", ETHERTYPE_NSH),
+    ] {
+        m.output(name, ethertype(name, value));
+    }
     m.output("runt", runt);
     m.output("vlan_depth", vlan_depth);
     m.output("near", by_tags(one, two, [near(0), near(1), near(2)]));

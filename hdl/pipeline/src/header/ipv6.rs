@@ -25,12 +25,13 @@ const AT_BITS: u32 = 6;
 /// | `available` | 8 | 0 | bytes of the frame there |
 /// | `more` | 1 | 0 | the frame goes on behind the window |
 /// | `view` | 7 | 0 | words from the IP header on that may be read |
+/// | `v6`, `v4_words` | 1, 4 | 0 | it is IPv6; words of its header if it is IPv4 |
 /// | `limit` | 8 | 1 | bytes up to the end of packet or frame, whichever is first |
 /// | `header_bad` | 1 | 4 | reason `ipv6_header` |
 /// | `too_deep` | 1 | 4 | reason `too_deep`, of the walk |
 /// | `protocol` | 8 | 4 | |
 /// | `later` | 1 | 4 | a later fragment |
-/// | `place` | 7 | 4 | transport header, in words from the IP header |
+/// | `place` | 7 | 4 | transport header, in words from the IP header, of a packet of either family: chosen where it costs no level |
 ///
 /// # Errors
 /// None which a test does not find: the module has no parameters.
@@ -41,6 +42,7 @@ pub fn ipv6() -> Result<Circuit, Vec<GenError>> {
     let available = m.input_at("available", L3_LENGTH_BITS, 0);
     let more = m.input_at("more", 1, 0);
     let view = m.input_at("view", PLACE_BITS, 0);
+    let (v6, v4_words) = (m.input_at("v6", 1, 0), m.input_at("v4_words", 4, 0));
 
     let Fixed {
         bad,
@@ -78,7 +80,7 @@ pub fn ipv6() -> Result<Circuit, Vec<GenError>> {
         state = state.step(header, deep, short).reg();
         table = table.reg();
     }
-    let place = state.place();
+    let place = mux(v6, state.place(), v4_words.zext(PLACE_BITS));
     m.output("limit", limit);
     m.output("header_bad", bad | state.short);
     m.output("too_deep", state.deep | state.kind.any());

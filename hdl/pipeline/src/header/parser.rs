@@ -188,12 +188,14 @@ impl<'m> Layers<'m> {
             ("available", available),
             ("more", more),
             ("view", view),
+            ("v6", v6),
+            ("v4_words", four.get("place").trunc(4)),
         ];
         let six = m.instance("ipv6", &ipv6::ipv6()?, &ports);
         let choose = |port: &str| mux(v6, six.get(port), four.get(port));
         wire!(protocol = choose("protocol"));
         wire!(later = choose("later"));
-        wire!(place = choose("place"));
+        wire!(place = six.get("place"));
         let ports = [
             ("packet", l3),
             ("v6", v6),

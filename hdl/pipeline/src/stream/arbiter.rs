@@ -7,14 +7,14 @@
 //! Who is served is chosen a clock before it is, of those that will have a word then: hundreds of bits are chosen by it and
 //! wait for it, so it comes from registers.
 
-use super::{beat, kept, tagged_beat};
+use super::{beat, cleared, kept, tagged_beat};
 use crate::header::comes_in_parts;
 use seqnic_gen::{Bits, Circuit, GenError, Module, Sig, clog2};
 use seqnic_spec::geometry::Geometry;
 
 /// Streams of tagged beats `in0` to `in<ports>` (the host's last), each with `in<n>_coming` and `in<n>_behind`: a word
 /// comes with the next clock, or waits behind the one that is offered. Gives what comes through, one clock later: `valid`, `beat`, and with the first beat of a frame `first`, `port`, `tag`.
-/// Bytes of `beat` past its count are zero; clearing them is logic behind its register, one level where the header path begins
+/// Bytes of `beat` past its count are zero; clearing them is logic behind its register, and done before where the header path begins
 /// there ([`comes_in_parts`]).
 ///
 /// `room`: the buffer takes beats. `credit_return`: a verdict has left the header path; there are
@@ -103,11 +103,15 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         .collect();
     m.output("valid", fire.as_valid().reg());
     let passed = m.pack(&record, &fields).reg();
-    let keep = match comes_in_parts(g) {
-        true => word.field("keep").named("keep").reg(),
-        false => kept(passed.field("count"), g.bus_bytes),
+    // Only a frame's last beat has anything to clear.
+    let data = match comes_in_parts(g) {
+        true => passed.field("data"),
+        false => cleared(
+            passed.field("data"),
+            kept(passed.field("count"), g.bus_bytes),
+        ),
     };
-    m.output("beat", passed.with_field("data", cleared(passed, keep)));
+    m.output("beat", passed.with_field("data", data));
     m.output("first", (!open_frame.q()).reg());
     m.output("port", word.field("port").reg());
     m.output("tag", word.field("tag").reg());
@@ -142,18 +146,6 @@ fn behind_any(x: Sig<'_>) -> Sig<'_> {
     m.concat(&places)
 }
 
-/// The data of a beat, zero outside of `keep`. Only a frame's last beat has anything to clear.
-fn cleared<'m>(beat: Sig<'m>, keep: Sig<'m>) -> Sig<'m> {
-    let data = beat.field("data");
-    let wide: Vec<_> = keep
-        .bits()
-        .into_iter()
-        .rev()
-        .map(|bit| bit.repl(8))
-        .collect();
-    data & data.module().concat(&wide)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,10 +153,11 @@ mod tests {
     use crate::testing::Random;
     use seqnic_gen::{Bits, Sim};
 
-    /// The tag's lowest four bits are the port too. Bytes past the count are what the bus had there.
+    /// The tag's lowest four bits are the port too. Bytes past the count are what the bus had there, or cleared before.
     fn word(g: &Geometry, b: &Beat, tag: u64) -> Vec<Bits> {
         let mut bits = beat_bits(g, b).resize(tagged_beat(g).width());
-        let rest = vec![0xa5; g.bus_bytes as usize - b.data.len()];
+        let past = if comes_in_parts(g) { 0 } else { 0xa5 };
+        let rest = vec![past; g.bus_bytes as usize - b.data.len()];
         if !rest.is_empty() {
             bits.set_slice(b.data.len() as u32 * 8, &Bits::from_bytes_le(&rest));
         }
@@ -172,10 +165,6 @@ mod tests {
             beat(g).width(),
             &Bits::new(68, u128::from(tag & 15) << 64 | u128::from(tag)),
         );
-        if comes_in_parts(g) {
-            let keep = Bits::ones(b.data.len() as u32).resize(g.bus_bytes);
-            bits.set_slice(beat(g).width() + 68, &keep);
-        }
         vec![bits]
     }
 

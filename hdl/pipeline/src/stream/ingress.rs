@@ -1,6 +1,7 @@
 //! Ingress: one AXI4-Stream input.
 //!
-//! `tkeep` becomes a count; the arbiter clears the bytes outside of it, once for all inputs.
+//! `tkeep` becomes a count; the arbiter clears the bytes outside of it, once for all inputs. Where the header path begins right
+//! behind that ([`comes_in_parts`]) they are cleared here already, of each input.
 //! The *guard* cuts a frame off at [`MAX_FRAME_BYTES`]: its beat there becomes the last one, with
 //! `error`, and the rest is thrown away. The longest frame is a whole number of beats on every
 //! bus, so counting beats is enough. A cut frame goes its way like any other, as its first beats
@@ -10,7 +11,7 @@
 //! A frame whose `tkeep` breaks the rules (a hole, or a beat in its middle that is not full) goes the same way: its bytes are
 //! not those its sender meant. A last beat without bytes is right and adds none.
 
-use super::{count_bits, tagged_beat};
+use super::{cleared, count_bits, tagged_beat};
 use crate::header::comes_in_parts;
 use seqnic_gen::{Bits, Circuit, GenError, Module, Stream, clog2};
 use seqnic_spec::geometry::Geometry;
@@ -61,7 +62,11 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let spoilt = (cut | torn.q() | torn_here).named("spoilt");
 
     let record = tagged_beat(g);
-    let mut fields = vec![
+    let data = match comes_in_parts(g) {
+        true => cleared(data, keep),
+        false => data,
+    };
+    let fields = [
         ("data", data),
         ("count", count),
         ("last", end),
@@ -70,9 +75,6 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ("tag", tag),
         ("port", port),
     ];
-    if comes_in_parts(g) {
-        fields.push(("keep", keep));
-    }
     let word = m.pack(&record, &fields);
     let guarded = Stream::new("guarded", valid & !discard.q(), word);
     let ready = (discard.q() | guarded.ready()).named("ready");
@@ -163,9 +165,7 @@ mod tests {
                 if let Some(word) = sink.settle(&mut sim) {
                     let tag = unpacked(&record, &word[0], "tag").low_u64();
                     if comes_in_parts(&g) {
-                        let count = unpacked(&record, &word[0], "count").low_u64() as u32;
-                        let keep = unpacked(&record, &word[0], "keep");
-                        assert_eq!(keep, Bits::ones(count).resize(bus));
+                        assert_eq!(counted(&word[0]), word[0]);
                     }
                     open_tag.get_or_insert(tag);
                     if let Some((frame, error)) = joiner.take(&g, &record, &counted(&word[0])) {

@@ -45,7 +45,6 @@ pub mod window;
 #[cfg(test)]
 pub(crate) mod testbench;
 
-use crate::header::comes_in_parts;
 use seqnic_gen::{Bits, Record, Sig, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::layout::Layout;
@@ -78,6 +77,14 @@ pub fn count_bits(g: &Geometry) -> u32 {
 pub(crate) fn kept(count: Sig<'_>, bytes: u32) -> Sig<'_> {
     let all = count.module().lit_bits(&Bits::ones(bytes));
     !all.shl_by(count)
+}
+
+/// The bytes of `data` for which there is a bit in `keep`, zero elsewhere.
+pub(crate) fn cleared<'m>(data: Sig<'m>, keep: Sig<'m>) -> Sig<'m> {
+    let wide: Vec<_> = (keep.bits().into_iter().rev())
+        .map(|bit| bit.repl(8))
+        .collect();
+    data & data.module().concat(&wide)
 }
 
 /// Whether `a` is the smaller, without a carry chain, which of few bits costs more than their two levels.
@@ -114,7 +121,7 @@ pub fn beat(g: &Geometry) -> Record {
 
 /// A beat with the sideband of its frame, between [`ingress`] and [`arbiter`].
 pub fn tagged_beat(g: &Geometry) -> Record {
-    let mut fields = vec![
+    let fields = [
         ("data", data_bits(g)),
         ("count", count_bits(g)),
         ("last", 1),
@@ -122,10 +129,6 @@ pub fn tagged_beat(g: &Geometry) -> Record {
         ("tag", 64),
         ("port", width::PORT),
     ];
-    // As a mask too, where clearing by the count would be too deep in front of the header path.
-    if comes_in_parts(g) {
-        fields.push(("keep", g.bus_bytes));
-    }
     Record::new("tagged_beat", fields)
 }
 

@@ -97,9 +97,9 @@ fn in_parts<'m>(m: &'m Module, i: Inputs<'m>) {
         |other: Sig<'m>, name: &str, now: Sig<'m>| missed.q().mux(kept(name, starts, other), now);
     // While a frame's header is missed, no other frame has its first beat here.
     m.output("part0", missed.q().mux(kept_0, i.data));
-    m.output("part1", again_1.mux(kept_1, i.data.when(follows)));
-    let of_this = (follows & !ended_2).named("of_this");
-    let part2 = again_2.mux(kept_2.when(has_2), i.data.when(of_this));
+    // If neither the frame has ended nor the next beat of it is here, the header turns out to be none.
+    m.output("part1", again_1.mux(kept_1, i.data.when(!ended_1)));
+    let part2 = again_2.mux(kept_2.when(has_2), i.data.when(!ended_2));
     m.output("part2", part2);
     m.output("header_port", either(i.port, "port_q", i.port));
     m.output("header_tag", either(i.tag, "tag_q", i.tag));
