@@ -2,15 +2,15 @@
 // Round robin by frames over all inputs. A beat passes only with `room`, a frame only with a
 // header credit. Full rate, latency 1 clock.
 //
-// in0_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
-// in1_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
-// in2_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
-// in3_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
-// in4_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
-// in5_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
-// in6_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
-// in7_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
-// in8_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
+// in0_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
+// in1_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
+// in2_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
+// in3_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
+// in4_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
+// in5_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
+// in6_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
+// in7_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
+// in8_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
 // beat: record beat: data [511:0], count [518:512], last [519], error [520]
 
 `default_nettype none
@@ -21,39 +21,39 @@ module arbiter (
     input  wire in0_valid,
     input  wire in0_coming,
     input  wire in0_behind,
-    input  wire [652:0] in0_data,
+    input  wire [588:0] in0_data,
     input  wire in1_valid,
     input  wire in1_coming,
     input  wire in1_behind,
-    input  wire [652:0] in1_data,
+    input  wire [588:0] in1_data,
     input  wire in2_valid,
     input  wire in2_coming,
     input  wire in2_behind,
-    input  wire [652:0] in2_data,
+    input  wire [588:0] in2_data,
     input  wire in3_valid,
     input  wire in3_coming,
     input  wire in3_behind,
-    input  wire [652:0] in3_data,
+    input  wire [588:0] in3_data,
     input  wire in4_valid,
     input  wire in4_coming,
     input  wire in4_behind,
-    input  wire [652:0] in4_data,
+    input  wire [588:0] in4_data,
     input  wire in5_valid,
     input  wire in5_coming,
     input  wire in5_behind,
-    input  wire [652:0] in5_data,
+    input  wire [588:0] in5_data,
     input  wire in6_valid,
     input  wire in6_coming,
     input  wire in6_behind,
-    input  wire [652:0] in6_data,
+    input  wire [588:0] in6_data,
     input  wire in7_valid,
     input  wire in7_coming,
     input  wire in7_behind,
-    input  wire [652:0] in7_data,
+    input  wire [588:0] in7_data,
     input  wire in8_valid,
     input  wire in8_coming,
     input  wire in8_behind,
-    input  wire [652:0] in8_data,
+    input  wire [588:0] in8_data,
     input  wire room,
     input  wire credit_return,
     output wire in0_ready,
@@ -78,8 +78,7 @@ module arbiter (
     reg  [8:0] after;
     reg  may_start;
     reg  [520:0] cat_189_d1;
-    reg  [63:0] keep_d1;
-    reg  [652:0] word_d1;
+    reg  [588:0] word_d1;
     wire [8:0] requests = {
         in8_valid,
         in7_valid,
@@ -145,9 +144,9 @@ module arbiter (
     };
     wire [9:0] behind = (|later) ? cat_94 : cat_113;
     wire chooses = (ends | ~(open_frame | served)) & (|soon);
-    wire [652:0] or_155 = (({653{grant[0]}} & in0_data) | ({653{grant[1]}} & in1_data)) | (({653{grant[2]}} & in2_data) | ({653{grant[3]}} & in3_data));
-    wire [652:0] or_156 = (({653{grant[4]}} & in4_data) | ({653{grant[5]}} & in5_data)) | (({653{grant[6]}} & in6_data) | ({653{grant[7]}} & in7_data));
-    wire [652:0] word = (or_155 | or_156) | ({653{grant[8]}} & in8_data);
+    wire [588:0] or_155 = (({589{grant[0]}} & in0_data) | ({589{grant[1]}} & in1_data)) | (({589{grant[2]}} & in2_data) | ({589{grant[3]}} & in3_data));
+    wire [588:0] or_156 = (({589{grant[4]}} & in4_data) | ({589{grant[5]}} & in5_data)) | (({589{grant[6]}} & in6_data) | ({589{grant[7]}} & in7_data));
+    wire [588:0] word = (or_155 | or_156) | ({589{grant[8]}} & in8_data);
     wire starts = fire & ~open_frame;
     wire or_172 = ~starts | (|credits);
     wire le_174 = credits <= 7'h40;
@@ -160,81 +159,13 @@ module arbiter (
     assign in6_ready = grant[6] & open;
     assign in7_ready = grant[7] & open;
     assign in8_ready = grant[8] & open;
-    wire [63:0] keep = word[652:589];
-    wire [511:0] cat_322 = {
-        {8{keep_d1[63]}},
-        {8{keep_d1[62]}},
-        {8{keep_d1[61]}},
-        {8{keep_d1[60]}},
-        {8{keep_d1[59]}},
-        {8{keep_d1[58]}},
-        {8{keep_d1[57]}},
-        {8{keep_d1[56]}},
-        {8{keep_d1[55]}},
-        {8{keep_d1[54]}},
-        {8{keep_d1[53]}},
-        {8{keep_d1[52]}},
-        {8{keep_d1[51]}},
-        {8{keep_d1[50]}},
-        {8{keep_d1[49]}},
-        {8{keep_d1[48]}},
-        {8{keep_d1[47]}},
-        {8{keep_d1[46]}},
-        {8{keep_d1[45]}},
-        {8{keep_d1[44]}},
-        {8{keep_d1[43]}},
-        {8{keep_d1[42]}},
-        {8{keep_d1[41]}},
-        {8{keep_d1[40]}},
-        {8{keep_d1[39]}},
-        {8{keep_d1[38]}},
-        {8{keep_d1[37]}},
-        {8{keep_d1[36]}},
-        {8{keep_d1[35]}},
-        {8{keep_d1[34]}},
-        {8{keep_d1[33]}},
-        {8{keep_d1[32]}},
-        {8{keep_d1[31]}},
-        {8{keep_d1[30]}},
-        {8{keep_d1[29]}},
-        {8{keep_d1[28]}},
-        {8{keep_d1[27]}},
-        {8{keep_d1[26]}},
-        {8{keep_d1[25]}},
-        {8{keep_d1[24]}},
-        {8{keep_d1[23]}},
-        {8{keep_d1[22]}},
-        {8{keep_d1[21]}},
-        {8{keep_d1[20]}},
-        {8{keep_d1[19]}},
-        {8{keep_d1[18]}},
-        {8{keep_d1[17]}},
-        {8{keep_d1[16]}},
-        {8{keep_d1[15]}},
-        {8{keep_d1[14]}},
-        {8{keep_d1[13]}},
-        {8{keep_d1[12]}},
-        {8{keep_d1[11]}},
-        {8{keep_d1[10]}},
-        {8{keep_d1[9]}},
-        {8{keep_d1[8]}},
-        {8{keep_d1[7]}},
-        {8{keep_d1[6]}},
-        {8{keep_d1[5]}},
-        {8{keep_d1[4]}},
-        {8{keep_d1[3]}},
-        {8{keep_d1[2]}},
-        {8{keep_d1[1]}},
-        {8{keep_d1[0]}}
-    };
-    assign beat = {cat_189_d1[520:512], cat_189_d1[511:0] & cat_322};
+    assign beat = {cat_189_d1[520:512], cat_189_d1[511:0]};
     assign port = word_d1[588:585];
     assign tag = word_d1[584:521];
     assign busy = open_frame;
 
     always @(posedge clk) begin
         cat_189_d1 <= {word[520], word[519], word[518:512], word[511:0]};
-        keep_d1 <= keep;
         first <= ~open_frame;
         word_d1 <= word;
     end
@@ -278,9 +209,8 @@ module arbiter (
         may_start = 1'd1;
         valid = 1'd0;
         cat_189_d1 = 521'd0;
-        keep_d1 = 64'd0;
         first = 1'd0;
-        word_d1 = 653'd0;
+        word_d1 = 589'd0;
     end
 `endif
 endmodule

@@ -20,9 +20,23 @@ module counter_set_262144 (
     output reg  [127:0] item,
     output wire [127:0] answer
 );
-    reg  [143:0] counts_q;
-    reg  [143:0] counts_q_d1;
-    reg  [143:0] counts_q_d2;
+    reg  eq_11_d1;
+    reg  eq_11_d2;
+    reg  [143:0] counts_0_q;
+    reg  [143:0] counts_0_q_d1;
+    reg  eq_20_d1;
+    reg  eq_20_d2;
+    reg  [143:0] counts_1_q;
+    reg  [143:0] counts_1_q_d1;
+    reg  eq_28_d1;
+    reg  eq_28_d2;
+    reg  [143:0] counts_2_q;
+    reg  [143:0] counts_2_q_d1;
+    reg  eq_36_d1;
+    reg  eq_36_d2;
+    reg  [143:0] counts_3_q;
+    reg  [143:0] counts_3_q_d1;
+    reg  [143:0] or_51_d1;
     reg  hit_d1;
     reg  hit_d2;
     reg  hit_d3;
@@ -36,17 +50,17 @@ module counter_set_262144 (
     reg  phase_d2;
     reg  phase_d3;
     reg  [143:0] value;
-    reg  or_23_d1;
+    reg  or_66_d1;
     reg  [17:0] row_d4;
-    reg  or_26_d1;
-    reg  or_26_d2;
+    reg  or_91_d1;
+    reg  or_91_d2;
     reg  same_2_d1;
     reg  same_2_d2;
-    reg  or_26_d3;
+    reg  or_91_d3;
     reg  same_3_d1;
     reg  same_3_d2;
     reg  [143:0] value_d1;
-    reg  or_26_d4;
+    reg  or_91_d4;
     reg  same_4_d1;
     reg  same_4_d2;
     reg  [143:0] value_d2;
@@ -55,66 +69,89 @@ module counter_set_262144 (
     reg  same_1_d1;
     reg  same_1_d2;
     reg  same_1_d3;
-    reg  [13:0] and_72_d1;
-    reg  [13:0] and_72_d2;
-    reg  [13:0] and_72_d3;
+    reg  [13:0] and_137_d1;
+    reg  [13:0] and_137_d2;
+    reg  [13:0] and_137_d3;
     reg  [16:0] above_d1;
     reg  [16:0] above_d2;
     reg  [16:0] above_d3;
     reg  [143:0] base_d1;
     reg  gives_d1;
-    // counts: record stored_counts: packets [57:0], bytes [121:58], phase [122], since_packets [128:123], since_bytes [143:129]
-    (* ram_style = "ultra" *) reg [143:0] counts [0:262143];
+    // counts_0: record stored_counts: packets [57:0], bytes [121:58], phase [122], since_packets [128:123], since_bytes [143:129]
+    (* ram_style = "ultra" *) reg [143:0] counts_0 [0:65535];
+    // counts_1: record stored_counts: packets [57:0], bytes [121:58], phase [122], since_packets [128:123], since_bytes [143:129]
+    (* ram_style = "ultra" *) reg [143:0] counts_1 [0:65535];
+    // counts_2: record stored_counts: packets [57:0], bytes [121:58], phase [122], since_packets [128:123], since_bytes [143:129]
+    (* ram_style = "ultra" *) reg [143:0] counts_2 [0:65535];
+    // counts_3: record stored_counts: packets [57:0], bytes [121:58], phase [122], since_packets [128:123], since_bytes [143:129]
+    (* ram_style = "ultra" *) reg [143:0] counts_3 [0:65535];
     wire not_6 = ~(hit & visit);
-    wire same_2 = or_26_d2 & (row_d2 == row);
-    wire same_3 = or_26_d3 & (row_d3 == row);
-    wire same_4 = or_26_d4 & (row_d4 == row);
+    wire [15:0] row_15_0 = row[15:0];
+    wire [143:0] or_51 = (({144{eq_11_d2}} & counts_0_q_d1) | ({144{eq_20_d2}} & counts_1_q_d1)) | (({144{eq_28_d2}} & counts_2_q_d1) | ({144{eq_36_d2}} & counts_3_q_d1));
+    wire and_75 = or_66_d1 & ({16'd0, row_d4[17:16]} == 18'd0);
+    wire and_80 = or_66_d1 & ({16'd0, row_d4[17:16]} == 18'd1);
+    wire and_85 = or_66_d1 & ({16'd0, row_d4[17:16]} == 18'd2);
+    wire and_90 = or_66_d1 & ({16'd0, row_d4[17:16]} == 18'd3);
+    wire same_2 = or_91_d2 & (row_d2 == row);
+    wire same_3 = or_91_d3 & (row_d3 == row);
+    wire same_4 = or_91_d4 & (row_d4 == row);
     wire has_older = (same_2_d2 | same_3_d2) | same_4_d2;
     wire [143:0] older = same_2_d2 ? value : (same_3_d2 ? value_d1 : value_d2);
-    wire same_1 = or_26_d1 & (row_d1 == row);
-    wire [143:0] base = same_1_d3 ? value : (has_older_d1 ? older_d1 : counts_q_d2);
+    wire same_1 = or_91_d1 & (row_d1 == row);
+    wire [143:0] base = same_1_d3 ? value : (has_older_d1 ? older_d1 : or_51_d1);
     wire waits = base[122] != phase_d3;
-    wire [13:0] and_72 = {14{hit}} & length;
-    wire [16:0] above = {3'd0, and_72} + ~{2'd0, {{1'd1, row[4:0]}, 9'd0}};
-    wire [16:0] sum_96 = {2'd0, base[143:129]} + above_d3;
-    wire or_99 = ({1'd1, row_d3[4:0]} <= base[128:123]) | ~sum_96[16];
-    wire keeps = (waits & hit_d3) & ~or_99;
-    wire gives = ((hit_d3 & waits) & or_99) | (visit_d3 & waits);
-    wire [143:0] cat_116 = {
-        {15{keeps}} & (base[143:129] + {1'd0, and_72_d3}),
+    wire [13:0] and_137 = {14{hit}} & length;
+    wire [16:0] above = {3'd0, and_137} + ~{2'd0, {{1'd1, row[4:0]}, 9'd0}};
+    wire [16:0] sum_161 = {2'd0, base[143:129]} + above_d3;
+    wire or_164 = ({1'd1, row_d3[4:0]} <= base[128:123]) | ~sum_161[16];
+    wire keeps = (waits & hit_d3) & ~or_164;
+    wire gives = ((hit_d3 & waits) & or_164) | (visit_d3 & waits);
+    wire [143:0] cat_181 = {
+        {15{keeps}} & (base[143:129] + {1'd0, and_137_d3}),
         {6{keeps}} & (base[128:123] + 6'd1),
         keeps ? base[122] : phase_d3,
-        base[121:58] + {50'd0, and_72_d3},
+        base[121:58] + {50'd0, and_137_d3},
         base[57:0] + {57'd0, hit_d3}
     };
-    wire [127:0] cat_130 = {
+    wire [127:0] cat_195 = {
         base_d1[121:58] - {49'd0, base_d1[143:129]},
         {6'd0, base_d1[57:0] - {52'd0, base_d1[128:123]}}
     };
     assign answer = {value[121:58], {6'd0, value[57:0]}};
 
     always @(posedge clk) begin
-        counts_q_d1 <= counts_q;
-        counts_q_d2 <= counts_q_d1;
+        eq_11_d1 <= {16'd0, row[17:16]} == 18'd0;
+        eq_11_d2 <= eq_11_d1;
+        counts_0_q_d1 <= counts_0_q;
+        eq_20_d1 <= {16'd0, row[17:16]} == 18'd1;
+        eq_20_d2 <= eq_20_d1;
+        counts_1_q_d1 <= counts_1_q;
+        eq_28_d1 <= {16'd0, row[17:16]} == 18'd2;
+        eq_28_d2 <= eq_28_d1;
+        counts_2_q_d1 <= counts_2_q;
+        eq_36_d1 <= {16'd0, row[17:16]} == 18'd3;
+        eq_36_d2 <= eq_36_d1;
+        counts_3_q_d1 <= counts_3_q;
+        or_51_d1 <= or_51;
         row_d1 <= row;
         row_d2 <= row_d1;
         row_d3 <= row_d2;
         phase_d1 <= phase;
         phase_d2 <= phase_d1;
         phase_d3 <= phase_d2;
-        value <= cat_116;
+        value <= cat_181;
         row_d4 <= row_d3;
         value_d1 <= value;
         value_d2 <= value_d1;
         older_d1 <= older;
-        and_72_d1 <= and_72;
-        and_72_d2 <= and_72_d1;
-        and_72_d3 <= and_72_d2;
+        and_137_d1 <= and_137;
+        and_137_d2 <= and_137_d1;
+        and_137_d3 <= and_137_d2;
         above_d1 <= above;
         above_d2 <= above_d1;
         above_d3 <= above_d2;
         base_d1 <= base;
-        item <= cat_130;
+        item <= cat_195;
         item_row <= row_d4;
     end
 
@@ -126,15 +163,15 @@ module counter_set_262144 (
             visit_d1 <= 1'd0;
             visit_d2 <= 1'd0;
             visit_d3 <= 1'd0;
-            or_23_d1 <= 1'd0;
-            or_26_d1 <= 1'd0;
-            or_26_d2 <= 1'd0;
+            or_66_d1 <= 1'd0;
+            or_91_d1 <= 1'd0;
+            or_91_d2 <= 1'd0;
             same_2_d1 <= 1'd0;
             same_2_d2 <= 1'd0;
-            or_26_d3 <= 1'd0;
+            or_91_d3 <= 1'd0;
             same_3_d1 <= 1'd0;
             same_3_d2 <= 1'd0;
-            or_26_d4 <= 1'd0;
+            or_91_d4 <= 1'd0;
             same_4_d1 <= 1'd0;
             same_4_d2 <= 1'd0;
             has_older_d1 <= 1'd0;
@@ -150,15 +187,15 @@ module counter_set_262144 (
             visit_d1 <= visit;
             visit_d2 <= visit_d1;
             visit_d3 <= visit_d2;
-            or_23_d1 <= hit_d3 | visit_d3;
-            or_26_d1 <= hit | visit;
-            or_26_d2 <= or_26_d1;
+            or_66_d1 <= hit_d3 | visit_d3;
+            or_91_d1 <= hit | visit;
+            or_91_d2 <= or_91_d1;
             same_2_d1 <= same_2;
             same_2_d2 <= same_2_d1;
-            or_26_d3 <= or_26_d2;
+            or_91_d3 <= or_91_d2;
             same_3_d1 <= same_3;
             same_3_d2 <= same_3_d1;
-            or_26_d4 <= or_26_d3;
+            or_91_d4 <= or_91_d3;
             same_4_d1 <= same_4;
             same_4_d2 <= same_4_d1;
             has_older_d1 <= has_older;
@@ -171,11 +208,35 @@ module counter_set_262144 (
     end
 
     always @(posedge clk) begin
-        counts_q <= counts[row];
+        counts_0_q <= counts_0[row_15_0];
     end
 
     always @(posedge clk) begin
-        if (or_23_d1) counts[row_d4] <= value;
+        if (and_75) counts_0[row_d4[15:0]] <= value;
+    end
+
+    always @(posedge clk) begin
+        counts_1_q <= counts_1[row_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (and_80) counts_1[row_d4[15:0]] <= value;
+    end
+
+    always @(posedge clk) begin
+        counts_2_q <= counts_2[row_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (and_85) counts_2[row_d4[15:0]] <= value;
+    end
+
+    always @(posedge clk) begin
+        counts_3_q <= counts_3[row_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (and_90) counts_3[row_d4[15:0]] <= value;
     end
 
 `ifdef FORMAL
@@ -187,13 +248,27 @@ module counter_set_262144 (
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_6, sum_96, base_d1};
+    wire _unused = &{1'b0, not_6, sum_161, base_d1};
 
 `ifndef SYNTHESIS
     initial begin
-        counts_q = 144'd0;
-        counts_q_d1 = 144'd0;
-        counts_q_d2 = 144'd0;
+        eq_11_d1 = 1'd0;
+        eq_11_d2 = 1'd0;
+        counts_0_q = 144'd0;
+        counts_0_q_d1 = 144'd0;
+        eq_20_d1 = 1'd0;
+        eq_20_d2 = 1'd0;
+        counts_1_q = 144'd0;
+        counts_1_q_d1 = 144'd0;
+        eq_28_d1 = 1'd0;
+        eq_28_d2 = 1'd0;
+        counts_2_q = 144'd0;
+        counts_2_q_d1 = 144'd0;
+        eq_36_d1 = 1'd0;
+        eq_36_d2 = 1'd0;
+        counts_3_q = 144'd0;
+        counts_3_q_d1 = 144'd0;
+        or_51_d1 = 144'd0;
         hit_d1 = 1'd0;
         hit_d2 = 1'd0;
         hit_d3 = 1'd0;
@@ -207,17 +282,17 @@ module counter_set_262144 (
         phase_d2 = 1'd0;
         phase_d3 = 1'd0;
         value = 144'd0;
-        or_23_d1 = 1'd0;
+        or_66_d1 = 1'd0;
         row_d4 = 18'd0;
-        or_26_d1 = 1'd0;
-        or_26_d2 = 1'd0;
+        or_91_d1 = 1'd0;
+        or_91_d2 = 1'd0;
         same_2_d1 = 1'd0;
         same_2_d2 = 1'd0;
-        or_26_d3 = 1'd0;
+        or_91_d3 = 1'd0;
         same_3_d1 = 1'd0;
         same_3_d2 = 1'd0;
         value_d1 = 144'd0;
-        or_26_d4 = 1'd0;
+        or_91_d4 = 1'd0;
         same_4_d1 = 1'd0;
         same_4_d2 = 1'd0;
         value_d2 = 144'd0;
@@ -226,9 +301,9 @@ module counter_set_262144 (
         same_1_d1 = 1'd0;
         same_1_d2 = 1'd0;
         same_1_d3 = 1'd0;
-        and_72_d1 = 14'd0;
-        and_72_d2 = 14'd0;
-        and_72_d3 = 14'd0;
+        and_137_d1 = 14'd0;
+        and_137_d2 = 14'd0;
+        and_137_d3 = 14'd0;
         above_d1 = 17'd0;
         above_d2 = 17'd0;
         above_d3 = 17'd0;
@@ -241,9 +316,30 @@ module counter_set_262144 (
 `endif
 
 `ifndef SYNTHESIS
-    integer counts_row;
+    integer counts_0_row;
     initial begin
-        for (counts_row = 0; counts_row < 262144; counts_row = counts_row + 1) counts[counts_row] = 144'd0;
+        for (counts_0_row = 0; counts_0_row < 65536; counts_0_row = counts_0_row + 1) counts_0[counts_0_row] = 144'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer counts_1_row;
+    initial begin
+        for (counts_1_row = 0; counts_1_row < 65536; counts_1_row = counts_1_row + 1) counts_1[counts_1_row] = 144'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer counts_2_row;
+    initial begin
+        for (counts_2_row = 0; counts_2_row < 65536; counts_2_row = counts_2_row + 1) counts_2[counts_2_row] = 144'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer counts_3_row;
+    initial begin
+        for (counts_3_row = 0; counts_3_row < 65536; counts_3_row = counts_3_row + 1) counts_3[counts_3_row] = 144'd0;
     end
 `endif
 endmodule

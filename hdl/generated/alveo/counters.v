@@ -53,143 +53,131 @@ module counters (
     reg  silent;
     reg  phases_unknown;
     reg  [3:0] settle;
-    reg  [6:0] reason_at;
-    reg  [9:0] interface_in_at;
-    reg  [9:0] interface_out_at;
-    reg  [14:0] attachment_in_at;
-    reg  [14:0] attachment_out_at;
-    reg  [18:0] class_at;
-    reg  [18:0] action_at;
-    reg  [14:0] attachment_syn_at;
-    reg  [14:0] attachment_answer_at;
-    reg  [14:0] attachment_time_at;
-    reg  [14:0] attachment_seen_at;
-    reg  [16:0] rule_at;
-    reg  visiting;
-    wire reason_items_out_valid;
-    wire interface_in_items_out_valid;
-    wire interface_out_items_out_valid;
-    wire attachment_in_items_out_valid;
-    wire attachment_out_items_out_valid;
-    wire class_items_out_valid;
-    wire action_items_out_valid;
-    wire attachment_syn_items_out_valid;
-    wire attachment_answer_items_out_valid;
-    wire attachment_time_items_out_valid;
-    wire attachment_seen_items_out_valid;
-    wire rule_items_out_valid;
+    reg  red_1245_d1;
+    reg  last_item;
     wire snapshot_out_in_ready;
+    reg  visiting;
     reg  item_room;
     reg  [6:0] cfg_table_d1;
     reg  [6:0] cfg_table_d2;
     reg  [6:0] cfg_table_d3;
     reg  [6:0] cfg_table_d4;
     reg  [6:0] cfg_table_d5;
+    reg  [6:0] reason_at;
     reg  reason_hit_d1;
     reg  reason_visit_d1;
-    reg  [5:0] mux_273_d1;
+    reg  [5:0] mux_222_d1;
     reg  phase_d1;
     wire set_reason_item_valid;
     wire [5:0] set_reason_item_row;
     wire [127:0] set_reason_item;
     wire [127:0] set_reason_answer;
-    reg  eq_281_d1;
-    reg  eq_281_d2;
-    reg  eq_281_d3;
-    reg  eq_281_d4;
-    reg  eq_281_d5;
+    reg  eq_230_d1;
+    reg  eq_230_d2;
+    reg  eq_230_d3;
+    reg  eq_230_d4;
+    reg  eq_230_d5;
     reg  [127:0] too_big_before;
     reg  turn_d1;
     reg  turn_d2;
-    reg  eq_295_d1;
-    reg  eq_295_d2;
-    reg  eq_295_d3;
-    reg  eq_295_d4;
-    reg  eq_295_d5;
+    reg  eq_244_d1;
+    reg  eq_244_d2;
+    reg  eq_244_d3;
+    reg  eq_244_d4;
+    reg  eq_244_d5;
     reg  [127:0] unavailable_before;
-    reg  eq_307_d1;
-    reg  eq_307_d2;
-    reg  eq_307_d3;
-    reg  eq_307_d4;
-    reg  eq_307_d5;
+    reg  eq_256_d1;
+    reg  eq_256_d2;
+    reg  eq_256_d3;
+    reg  eq_256_d4;
+    reg  eq_256_d5;
     reg  [127:0] unresolved_before;
-    reg  eq_319_d1;
-    reg  eq_319_d2;
-    reg  eq_319_d3;
-    reg  eq_319_d4;
-    reg  eq_319_d5;
+    reg  eq_268_d1;
+    reg  eq_268_d2;
+    reg  eq_268_d3;
+    reg  eq_268_d4;
+    reg  eq_268_d5;
     reg  [127:0] skipped_before;
-    reg  eq_331_d1;
-    reg  eq_331_d2;
-    reg  eq_331_d3;
-    reg  eq_331_d4;
-    reg  eq_331_d5;
+    reg  eq_280_d1;
+    reg  eq_280_d2;
+    reg  eq_280_d3;
+    reg  eq_280_d4;
+    reg  eq_280_d5;
     reg  [127:0] output_full_before;
-    reg  eq_343_d1;
-    reg  eq_343_d2;
-    reg  eq_343_d3;
-    reg  eq_343_d4;
-    reg  eq_343_d5;
+    reg  eq_292_d1;
+    reg  eq_292_d2;
+    reg  eq_292_d3;
+    reg  eq_292_d4;
+    reg  eq_292_d5;
     reg  [127:0] host_limited_before;
     reg  set_reason_item_valid_d1;
     reg  [5:0] set_reason_item_row_d1;
-    reg  [127:0] mux_353_d1;
+    reg  [127:0] mux_302_d1;
+    reg  [9:0] interface_in_at;
     reg  interface_in_hit_d1;
     reg  interface_in_visit_d1;
-    reg  [8:0] mux_382_d1;
+    reg  [8:0] mux_334_d1;
     wire set_interface_in_item_valid;
     wire [8:0] set_interface_in_item_row;
     wire [127:0] set_interface_in_item;
     wire [127:0] set_interface_in_answer;
+    reg  [9:0] interface_out_at;
     reg  interface_out_hit_d1;
     reg  interface_out_visit_d1;
-    reg  [8:0] mux_413_d1;
+    reg  [8:0] mux_368_d1;
     wire set_interface_out_item_valid;
     wire [8:0] set_interface_out_item_row;
     wire [127:0] set_interface_out_item;
     wire [127:0] set_interface_out_answer;
+    reg  [14:0] attachment_in_at;
     reg  attachment_in_hit_d1;
     reg  attachment_in_visit_d1;
-    reg  [13:0] mux_445_d1;
+    reg  [13:0] mux_403_d1;
     wire set_attachment_in_item_valid;
     wire [13:0] set_attachment_in_item_row;
     wire [127:0] set_attachment_in_item;
     wire [127:0] set_attachment_in_answer;
+    reg  [14:0] attachment_out_at;
     reg  attachment_out_hit_d1;
     reg  attachment_out_visit_d1;
-    reg  [13:0] mux_476_d1;
+    reg  [13:0] mux_437_d1;
     wire set_attachment_out_item_valid;
     wire [13:0] set_attachment_out_item_row;
     wire [127:0] set_attachment_out_item;
     wire [127:0] set_attachment_out_answer;
+    reg  [18:0] class_at;
     reg  class_hit_d1;
     reg  class_visit_d1;
-    reg  [17:0] mux_511_d1;
+    reg  [17:0] mux_475_d1;
     wire set_class_item_valid;
     wire [17:0] set_class_item_row;
     wire [127:0] set_class_item;
     wire [127:0] set_class_answer;
+    reg  [18:0] action_at;
     reg  action_hit_d1;
     reg  action_visit_d1;
-    reg  [17:0] mux_542_d1;
+    reg  [17:0] mux_509_d1;
     wire set_action_item_valid;
     wire [17:0] set_action_item_row;
     wire [127:0] set_action_item;
     wire [127:0] set_action_answer;
+    reg  [14:0] attachment_syn_at;
     reg  attachment_syn_hit_d1;
     reg  attachment_syn_visit_d1;
-    reg  [13:0] mux_573_d1;
+    reg  [13:0] mux_543_d1;
     wire set_attachment_syn_item_valid;
     wire [13:0] set_attachment_syn_item_row;
     wire [127:0] set_attachment_syn_item;
     wire [127:0] set_attachment_syn_answer;
+    reg  [14:0] attachment_answer_at;
     reg  attachment_answer_hit_d1;
     reg  attachment_answer_visit_d1;
-    reg  [13:0] mux_605_d1;
+    reg  [13:0] mux_578_d1;
     wire set_attachment_answer_item_valid;
     wire [13:0] set_attachment_answer_item_row;
     wire [127:0] set_attachment_answer_item;
     wire [127:0] set_attachment_answer_answer;
+    reg  [14:0] attachment_time_at;
     reg  ask_d1;
     reg  ask_d2;
     reg  ask_d3;
@@ -209,22 +197,23 @@ module counters (
     reg  phase_d4;
     reg  phase_d5;
     reg  phase_d6;
-    reg  [13:0] mux_653_d1;
+    reg  [13:0] mux_629_d1;
     reg  phase_d7;
     reg  [29:0] response_took_d1;
     wire set_attachment_time_item_valid;
     wire [13:0] set_attachment_time_item_row;
     wire [127:0] set_attachment_time_item;
     wire [127:0] set_attachment_time_answer;
-    reg  eq_662_d1;
-    reg  eq_662_d2;
-    reg  eq_662_d3;
-    reg  eq_662_d4;
-    reg  eq_662_d5;
-    reg  eq_662_d6;
+    reg  eq_638_d1;
+    reg  eq_638_d2;
+    reg  eq_638_d3;
+    reg  eq_638_d4;
+    reg  eq_638_d5;
+    reg  eq_638_d6;
+    reg  [14:0] attachment_seen_at;
     reg  attachment_seen_hit_d1;
     reg  attachment_seen_visit_d1;
-    reg  [13:0] mux_686_d1;
+    reg  [13:0] mux_665_d1;
     wire [127:0] set_attachment_seen_answer;
     reg  attachment_seen_visit_d2;
     reg  attachment_seen_visit_d3;
@@ -235,32 +224,33 @@ module counters (
     reg  [14:0] attachment_seen_at_d3;
     reg  [14:0] attachment_seen_at_d4;
     reg  [14:0] attachment_seen_at_d5;
+    reg  [16:0] rule_at;
     reg  rule_hit_d1;
     reg  rule_visit_d1;
-    reg  [15:0] mux_728_d1;
+    reg  [15:0] mux_710_d1;
     wire set_rule_item_valid;
     wire [15:0] set_rule_item_row;
     wire [127:0] set_rule_item;
     wire [127:0] set_rule_answer;
-    reg  [127:0] or_767_d1;
-    reg  [127:0] or_767_d2;
-    reg  [127:0] or_767_d3;
-    reg  [127:0] or_767_d4;
-    reg  [127:0] or_767_d5;
-    reg  [127:0] or_767_d6;
+    reg  [127:0] or_749_d1;
+    reg  [127:0] or_749_d2;
+    reg  [127:0] or_749_d3;
+    reg  [127:0] or_749_d4;
+    reg  [127:0] or_749_d5;
+    reg  [127:0] or_749_d6;
     reg  [2:0] starving;
     reg  [63:0] newest;
-    reg  and_794_d1;
-    reg  and_794_d2;
-    reg  and_794_d3;
-    reg  and_794_d4;
-    reg  and_794_d5;
-    reg  and_794_d6;
-    reg  and_794_d7;
-    reg  and_794_d8;
-    reg  and_794_d9;
-    reg  and_794_d10;
-    reg  and_794_d11;
+    reg  and_776_d1;
+    reg  and_776_d2;
+    reg  and_776_d3;
+    reg  and_776_d4;
+    reg  and_776_d5;
+    reg  and_776_d6;
+    reg  and_776_d7;
+    reg  and_776_d8;
+    reg  and_776_d9;
+    reg  and_776_d10;
+    reg  and_776_d11;
     reg  item_asked_d1;
     reg  item_asked_d2;
     reg  item_asked_d3;
@@ -274,52 +264,65 @@ module counters (
     reg  item_asked_d11;
     wire reason_items_in_ready;
     reg  reason_chosen;
+    wire reason_items_out_valid;
     wire [133:0] reason_items_out_data;
     wire [4:0] reason_items_count;
     wire interface_in_items_in_ready;
     reg  interface_in_chosen;
+    wire interface_in_items_out_valid;
     wire [136:0] interface_in_items_out_data;
     wire [4:0] interface_in_items_count;
     wire interface_out_items_in_ready;
     reg  interface_out_chosen;
+    wire interface_out_items_out_valid;
     wire [136:0] interface_out_items_out_data;
     wire [4:0] interface_out_items_count;
     wire attachment_in_items_in_ready;
     reg  attachment_in_chosen;
+    wire attachment_in_items_out_valid;
     wire [141:0] attachment_in_items_out_data;
     wire [4:0] attachment_in_items_count;
     wire attachment_out_items_in_ready;
     reg  attachment_out_chosen;
+    wire attachment_out_items_out_valid;
     wire [141:0] attachment_out_items_out_data;
     wire [4:0] attachment_out_items_count;
     wire class_items_in_ready;
     reg  class_chosen;
+    wire class_items_out_valid;
     wire [145:0] class_items_out_data;
     wire [4:0] class_items_count;
     wire action_items_in_ready;
     reg  action_chosen;
+    wire action_items_out_valid;
     wire [145:0] action_items_out_data;
     wire [4:0] action_items_count;
     wire attachment_syn_items_in_ready;
     reg  attachment_syn_chosen;
+    wire attachment_syn_items_out_valid;
     wire [141:0] attachment_syn_items_out_data;
     wire [4:0] attachment_syn_items_count;
     wire attachment_answer_items_in_ready;
     reg  attachment_answer_chosen;
+    wire attachment_answer_items_out_valid;
     wire [141:0] attachment_answer_items_out_data;
     wire [4:0] attachment_answer_items_count;
     wire attachment_time_items_in_ready;
     reg  attachment_time_chosen;
+    wire attachment_time_items_out_valid;
     wire [141:0] attachment_time_items_out_data;
     wire [4:0] attachment_time_items_count;
     wire attachment_seen_items_in_ready;
     reg  attachment_seen_chosen;
+    wire attachment_seen_items_out_valid;
     wire [141:0] attachment_seen_items_out_data;
     wire [4:0] attachment_seen_items_count;
     wire rule_items_in_ready;
     reg  rule_chosen;
+    wire rule_items_out_valid;
     wire [143:0] rule_items_out_data;
     wire [4:0] rule_items_count;
+    reg  item_given;
     reg  torn;
     reg  [31:0] items;
     reg  [63:0] as_of;
@@ -364,128 +367,98 @@ module counters (
     wire [127:0] cat_106 = {skipped_bytes, skipped_packets};
     wire [127:0] cat_119 = {output_full_bytes, output_full_packets};
     wire [127:0] cat_131 = {host_limited_bytes, host_limited_packets};
-    wire reason_done = reason_at == 7'h40;
-    wire interface_in_done = interface_in_at == 10'h200;
-    wire interface_out_done = interface_out_at == 10'h200;
-    wire attachment_in_done = attachment_in_at == 15'h4000;
-    wire attachment_out_done = attachment_out_at == 15'h4000;
-    wire class_done = class_at == 19'h40000;
-    wire action_done = action_at == 19'h40000;
-    wire attachment_syn_done = attachment_syn_at == 15'h4000;
-    wire attachment_answer_done = attachment_answer_at == 15'h4000;
-    wire attachment_time_done = attachment_time_at == 15'h4000;
-    wire attachment_seen_done = attachment_seen_at == 15'h4000;
-    wire rule_done = rule_at == 17'h10000;
-    wire [11:0] cat_182 = {
-        reason_done,
-        interface_in_done,
-        interface_out_done,
-        attachment_in_done,
-        attachment_out_done,
-        class_done,
-        action_done,
-        attachment_syn_done,
-        attachment_answer_done,
-        attachment_time_done,
-        attachment_seen_done,
-        rule_done
-    };
-    wire all_done = &cat_182;
-    wire settled = ~(|settle);
-    wire walk_over = ((running & all_done) & settled) & ~visiting;
-    wire [11:0] cat_206 = {
-        reason_items_out_valid,
-        interface_in_items_out_valid,
-        interface_out_items_out_valid,
-        attachment_in_items_out_valid,
-        attachment_out_items_out_valid,
-        class_items_out_valid,
-        action_items_out_valid,
-        attachment_syn_items_out_valid,
-        attachment_answer_items_out_valid,
-        attachment_time_items_out_valid,
-        attachment_seen_items_out_valid,
-        rule_items_out_valid
-    };
-    wire item_waits = |cat_206;
-    wire last_item = (walk_over & ~silent) & ~item_waits;
+    wire all_done = red_1245_d1;
     wire joined_ready = snapshot_out_in_ready;
     wire snapshot_ended = last_item & joined_ready;
     wire begins = start & ~running;
+    wire settled = ~(|settle);
+    wire walk_over = ((running & all_done) & settled) & ~visiting;
     wire phases_known = walk_over & silent;
     wire turn = (begins & ~phases_unknown) | phases_known;
     wire restart = begins | phases_known;
     wire all_visited = visiting & all_done;
     wire first_visit = ((running & settled) & ~visiting) & ~all_done;
     wire reason_hit = packet;
+    wire reason_done = reason_at == 7'h40;
     wire reason_wants = (visiting & item_room) & ~reason_done;
     wire reason_visit = (reason_wants & ~ask) & ~reason_hit;
-    wire not_271 = ~(ask & reason_hit);
-    wire [5:0] mux_273 = ask ? (ask ? cfg_row[5:0] : reason_at[5:0]) : (reason_hit ? events_out_data[6:1] : reason_at[5:0]);
-    wire [127:0] mux_305 = (set_reason_item_row == 6'h1d) ? unavailable_before : ((set_reason_item_row == 6'h19) ? too_big_before : set_reason_item);
-    wire [127:0] mux_325 = eq_319_d5 ? cat_106 : (eq_307_d5 ? cat_94 : (eq_295_d5 ? cat_82 : (eq_281_d5 ? cat_70 : set_reason_answer)));
-    wire [127:0] mux_329 = (set_reason_item_row == 6'h1f) ? skipped_before : ((set_reason_item_row == 6'h1e) ? unresolved_before : mux_305);
-    wire [127:0] mux_353 = (set_reason_item_row == 6'h1b) ? host_limited_before : ((set_reason_item_row == 6'h1a) ? output_full_before : mux_329);
+    wire not_220 = ~(ask & reason_hit);
+    wire [5:0] mux_222 = ask ? (ask ? cfg_row[5:0] : reason_at[5:0]) : (reason_hit ? events_out_data[6:1] : reason_at[5:0]);
+    wire [127:0] mux_254 = (set_reason_item_row == 6'h1d) ? unavailable_before : ((set_reason_item_row == 6'h19) ? too_big_before : set_reason_item);
+    wire [127:0] mux_274 = eq_268_d5 ? cat_106 : (eq_256_d5 ? cat_94 : (eq_244_d5 ? cat_82 : (eq_230_d5 ? cat_70 : set_reason_answer)));
+    wire [127:0] mux_278 = (set_reason_item_row == 6'h1f) ? skipped_before : ((set_reason_item_row == 6'h1e) ? unresolved_before : mux_254);
+    wire [127:0] mux_302 = (set_reason_item_row == 6'h1b) ? host_limited_before : ((set_reason_item_row == 6'h1a) ? output_full_before : mux_278);
+    wire interface_in_done = interface_in_at == 10'h200;
     wire interface_in_wants = (visiting & item_room) & ~interface_in_done;
     wire interface_in_visit = (interface_in_wants & ~ask) & ~interface_in_hit;
-    wire not_380 = ~(ask & interface_in_hit);
-    wire [8:0] mux_382 = ask ? (ask ? cfg_row[8:0] : interface_in_at[8:0]) : (interface_in_hit ? events_out_data[16:8] : interface_in_at[8:0]);
+    wire not_332 = ~(ask & interface_in_hit);
+    wire [8:0] mux_334 = ask ? (ask ? cfg_row[8:0] : interface_in_at[8:0]) : (interface_in_hit ? events_out_data[16:8] : interface_in_at[8:0]);
     wire interface_out_hit = copy;
+    wire interface_out_done = interface_out_at == 10'h200;
     wire interface_out_wants = (visiting & item_room) & ~interface_out_done;
     wire interface_out_visit = (interface_out_wants & ~ask) & ~interface_out_hit;
-    wire not_411 = ~(ask & interface_out_hit);
-    wire [8:0] mux_413 = ask ? (ask ? cfg_row[8:0] : interface_out_at[8:0]) : (interface_out_hit ? events_out_data[141:133] : interface_out_at[8:0]);
+    wire not_366 = ~(ask & interface_out_hit);
+    wire [8:0] mux_368 = ask ? (ask ? cfg_row[8:0] : interface_out_at[8:0]) : (interface_out_hit ? events_out_data[141:133] : interface_out_at[8:0]);
     wire attachment_in_hit = from_attachment;
+    wire attachment_in_done = attachment_in_at == 15'h4000;
     wire attachment_in_wants = (visiting & item_room) & ~attachment_in_done;
     wire attachment_in_visit = (attachment_in_wants & ~ask) & ~attachment_in_hit;
-    wire not_443 = ~(ask & attachment_in_hit);
-    wire [13:0] mux_445 = ask ? (ask ? cfg_row[13:0] : attachment_in_at[13:0]) : (attachment_in_hit ? events_out_data[32:19] : attachment_in_at[13:0]);
+    wire not_401 = ~(ask & attachment_in_hit);
+    wire [13:0] mux_403 = ask ? (ask ? cfg_row[13:0] : attachment_in_at[13:0]) : (attachment_in_hit ? events_out_data[32:19] : attachment_in_at[13:0]);
     wire attachment_out_hit = copy;
+    wire attachment_out_done = attachment_out_at == 15'h4000;
     wire attachment_out_wants = (visiting & item_room) & ~attachment_out_done;
     wire attachment_out_visit = (attachment_out_wants & ~ask) & ~attachment_out_hit;
-    wire not_474 = ~(ask & attachment_out_hit);
-    wire [13:0] mux_476 = ask ? (ask ? cfg_row[13:0] : attachment_out_at[13:0]) : (attachment_out_hit ? events_out_data[130:117] : attachment_out_at[13:0]);
-    wire [20:0] cat_486 = {events_out_data[54:35], events_out_data[55]};
+    wire not_435 = ~(ask & attachment_out_hit);
+    wire [13:0] mux_437 = ask ? (ask ? cfg_row[13:0] : attachment_out_at[13:0]) : (attachment_out_hit ? events_out_data[130:117] : attachment_out_at[13:0]);
+    wire [20:0] cat_447 = {events_out_data[54:35], events_out_data[55]};
     wire class_hit = packet & directed;
+    wire class_done = class_at == 19'h40000;
     wire class_wants = (visiting & item_room) & ~class_done;
     wire class_visit = (class_wants & ~ask) & ~class_hit;
-    wire not_509 = ~(ask & class_hit);
-    wire [17:0] mux_511 = ask ? (ask ? cfg_row[17:0] : class_at[17:0]) : (class_hit ? cat_486[17:0] : class_at[17:0]);
+    wire not_473 = ~(ask & class_hit);
+    wire [17:0] mux_475 = ask ? (ask ? cfg_row[17:0] : class_at[17:0]) : (class_hit ? cat_447[17:0] : class_at[17:0]);
     wire action_hit = copy;
+    wire action_done = action_at == 19'h40000;
     wire action_wants = (visiting & item_room) & ~action_done;
     wire action_visit = (action_wants & ~ask) & ~action_hit;
-    wire not_540 = ~(ask & action_hit);
-    wire [17:0] mux_542 = ask ? (ask ? cfg_row[17:0] : action_at[17:0]) : (action_hit ? events_out_data[112:95] : action_at[17:0]);
+    wire not_507 = ~(ask & action_hit);
+    wire [17:0] mux_509 = ask ? (ask ? cfg_row[17:0] : action_at[17:0]) : (action_hit ? events_out_data[112:95] : action_at[17:0]);
     wire attachment_syn_hit = copy & events_out_data[237];
+    wire attachment_syn_done = attachment_syn_at == 15'h4000;
     wire attachment_syn_wants = (visiting & item_room) & ~attachment_syn_done;
     wire attachment_syn_visit = (attachment_syn_wants & ~ask) & ~attachment_syn_hit;
-    wire not_571 = ~(ask & attachment_syn_hit);
-    wire [13:0] mux_573 = ask ? (ask ? cfg_row[13:0] : attachment_syn_at[13:0]) : (attachment_syn_hit ? events_out_data[130:117] : attachment_syn_at[13:0]);
+    wire not_541 = ~(ask & attachment_syn_hit);
+    wire [13:0] mux_543 = ask ? (ask ? cfg_row[13:0] : attachment_syn_at[13:0]) : (attachment_syn_hit ? events_out_data[130:117] : attachment_syn_at[13:0]);
     wire attachment_answer_hit = (from_attachment & directed) & events_out_data[238];
+    wire attachment_answer_done = attachment_answer_at == 15'h4000;
     wire attachment_answer_wants = (visiting & item_room) & ~attachment_answer_done;
     wire attachment_answer_visit = (attachment_answer_wants & ~ask) & ~attachment_answer_hit;
-    wire not_603 = ~(ask & attachment_answer_hit);
-    wire [13:0] mux_605 = ask ? (ask ? cfg_row[13:0] : attachment_answer_at[13:0]) : (attachment_answer_hit ? events_out_data[32:19] : attachment_answer_at[13:0]);
+    wire not_576 = ~(ask & attachment_answer_hit);
+    wire [13:0] mux_578 = ask ? (ask ? cfg_row[13:0] : attachment_answer_at[13:0]) : (attachment_answer_hit ? events_out_data[32:19] : attachment_answer_at[13:0]);
     wire attachment_time_hit = response_hit;
+    wire attachment_time_done = attachment_time_at == 15'h4000;
     wire attachment_time_wants = (visiting & item_room) & ~attachment_time_done;
     wire attachment_time_visit = (attachment_time_wants & ~ask_d6) & ~attachment_time_hit;
-    wire not_651 = ~(ask_d6 & attachment_time_hit);
-    wire [13:0] mux_653 = ask_d6 ? (ask_d6 ? cfg_row_d6[13:0] : attachment_time_at[13:0]) : (attachment_time_hit ? response_row : attachment_time_at[13:0]);
+    wire not_627 = ~(ask_d6 & attachment_time_hit);
+    wire [13:0] mux_629 = ask_d6 ? (ask_d6 ? cfg_row_d6[13:0] : attachment_time_at[13:0]) : (attachment_time_hit ? response_row : attachment_time_at[13:0]);
     wire attachment_seen_hit = from_attachment;
+    wire attachment_seen_done = attachment_seen_at == 15'h4000;
     wire attachment_seen_wants = (visiting & item_room) & ~attachment_seen_done;
     wire attachment_seen_visit = attachment_seen_wants & ~ask;
     wire rule_hit = packet & events_out_data[56];
+    wire rule_done = rule_at == 17'h10000;
     wire rule_wants = (visiting & item_room) & ~rule_done;
     wire rule_visit = (rule_wants & ~ask) & ~rule_hit;
-    wire not_726 = ~(ask & rule_hit);
-    wire [15:0] mux_728 = ask ? (ask ? cfg_row[15:0] : rule_at[15:0]) : (rule_hit ? events_out_data[72:57] : rule_at[15:0]);
-    wire [127:0] or_758 = ({128{cfg_table_d5[5:0] == 6'd0}} & (eq_343_d5 ? cat_131 : (eq_331_d5 ? cat_119 : mux_325))) | ({128{cfg_table_d5[5:0] == 6'd1}} & set_interface_in_answer);
-    wire [127:0] or_759 = ({128{cfg_table_d5[5:0] == 6'd2}} & set_interface_out_answer) | ({128{cfg_table_d5[5:0] == 6'd3}} & set_attachment_in_answer);
-    wire [127:0] or_760 = ({128{cfg_table_d5[5:0] == 6'd4}} & set_attachment_out_answer) | ({128{cfg_table_d5[5:0] == 6'd5}} & set_class_answer);
-    wire [127:0] or_761 = ({128{cfg_table_d5[5:0] == 6'd6}} & set_action_answer) | ({128{cfg_table_d5[5:0] == 6'd7}} & set_attachment_syn_answer);
-    wire [127:0] or_762 = ({128{cfg_table_d5[5:0] == 6'd8}} & set_attachment_answer_answer) | ({128{cfg_table_d5[5:0] == 6'ha}} & set_attachment_seen_answer);
-    wire [127:0] or_767 = ((or_758 | or_759) | (or_760 | or_761)) | (or_762 | ({128{cfg_table_d5[5:0] == 6'hb}} & set_rule_answer));
-    wire [10:0] cat_776 = {
+    wire not_708 = ~(ask & rule_hit);
+    wire [15:0] mux_710 = ask ? (ask ? cfg_row[15:0] : rule_at[15:0]) : (rule_hit ? events_out_data[72:57] : rule_at[15:0]);
+    wire [127:0] or_740 = ({128{cfg_table_d5[5:0] == 6'd0}} & (eq_292_d5 ? cat_131 : (eq_280_d5 ? cat_119 : mux_274))) | ({128{cfg_table_d5[5:0] == 6'd1}} & set_interface_in_answer);
+    wire [127:0] or_741 = ({128{cfg_table_d5[5:0] == 6'd2}} & set_interface_out_answer) | ({128{cfg_table_d5[5:0] == 6'd3}} & set_attachment_in_answer);
+    wire [127:0] or_742 = ({128{cfg_table_d5[5:0] == 6'd4}} & set_attachment_out_answer) | ({128{cfg_table_d5[5:0] == 6'd5}} & set_class_answer);
+    wire [127:0] or_743 = ({128{cfg_table_d5[5:0] == 6'd6}} & set_action_answer) | ({128{cfg_table_d5[5:0] == 6'd7}} & set_attachment_syn_answer);
+    wire [127:0] or_744 = ({128{cfg_table_d5[5:0] == 6'd8}} & set_attachment_answer_answer) | ({128{cfg_table_d5[5:0] == 6'ha}} & set_attachment_seen_answer);
+    wire [127:0] or_749 = ((or_740 | or_741) | (or_742 | or_743)) | (or_744 | ({128{cfg_table_d5[5:0] == 6'hb}} & set_rule_answer));
+    wire [10:0] cat_758 = {
         reason_wants & reason_hit,
         interface_in_wants & interface_in_hit,
         interface_out_wants & interface_out_hit,
@@ -498,11 +471,11 @@ module counters (
         attachment_time_wants & attachment_time_hit,
         rule_wants & rule_hit
     };
-    wire red_777 = |cat_776;
-    wire starved = red_777 & (starving == 3'd7);
-    wire and_791 = ask & (cfg_table == 7'h7f);
-    wire item_asked = and_791 & (cfg_row == 22'd1);
-    wire reason_given = ((set_reason_item_valid_d1 & (|mux_353_d1)) & ~silent) & running;
+    wire red_759 = |cat_758;
+    wire starved = red_759 & (starving == 3'd7);
+    wire and_773 = ask & (cfg_table == 7'h7f);
+    wire item_asked = and_773 & (cfg_row == 22'd1);
+    wire reason_given = ((set_reason_item_valid_d1 & (|mux_302_d1)) & ~silent) & running;
     wire reason_item_ready = reason_items_in_ready;
     wire reason_lost = reason_given & ~reason_item_ready;
     wire items_open = joined_ready;
@@ -551,7 +524,7 @@ module counters (
     wire rule_item_ready = rule_items_in_ready;
     wire rule_lost = rule_given & ~rule_item_ready;
     wire rule_items_out_ready = rule_chosen & items_open;
-    wire [11:0] cat_1025 = {
+    wire [11:0] cat_1019 = {
         5'd2 < reason_items_count,
         5'd2 < interface_in_items_count,
         5'd2 < interface_out_items_count,
@@ -566,8 +539,8 @@ module counters (
         5'd2 < rule_items_count
     };
     wire reason_may = reason_items_out_valid & (~reason_chosen | (5'd1 < reason_items_count));
-    wire and_1033 = reason_chosen & reason_items_out_valid;
-    wire [157:0] cat_1041 = {
+    wire or_1028 = ~reason_chosen | reason_items_out_valid;
+    wire [157:0] cat_1036 = {
         1'd0,
         reason_items_out_data[127:64],
         reason_items_out_data[63:0],
@@ -575,9 +548,9 @@ module counters (
         7'h40
     };
     wire interface_in_may = interface_in_items_out_valid & (~interface_in_chosen | (5'd1 < interface_in_items_count));
-    wire or_1049 = reason_may | interface_in_may;
-    wire and_1050 = interface_in_chosen & interface_in_items_out_valid;
-    wire [157:0] cat_1058 = {
+    wire or_1044 = reason_may | interface_in_may;
+    wire or_1046 = ~interface_in_chosen | interface_in_items_out_valid;
+    wire [157:0] cat_1054 = {
         1'd0,
         interface_in_items_out_data[127:64],
         interface_in_items_out_data[63:0],
@@ -585,9 +558,9 @@ module counters (
         7'h41
     };
     wire interface_out_may = interface_out_items_out_valid & (~interface_out_chosen | (5'd1 < interface_out_items_count));
-    wire or_1066 = or_1049 | interface_out_may;
-    wire and_1067 = interface_out_chosen & interface_out_items_out_valid;
-    wire [157:0] cat_1075 = {
+    wire or_1062 = or_1044 | interface_out_may;
+    wire or_1064 = ~interface_out_chosen | interface_out_items_out_valid;
+    wire [157:0] cat_1072 = {
         1'd0,
         interface_out_items_out_data[127:64],
         interface_out_items_out_data[63:0],
@@ -595,9 +568,9 @@ module counters (
         7'h42
     };
     wire attachment_in_may = attachment_in_items_out_valid & (~attachment_in_chosen | (5'd1 < attachment_in_items_count));
-    wire or_1083 = or_1066 | attachment_in_may;
-    wire and_1084 = attachment_in_chosen & attachment_in_items_out_valid;
-    wire [157:0] cat_1092 = {
+    wire or_1080 = or_1062 | attachment_in_may;
+    wire or_1082 = ~attachment_in_chosen | attachment_in_items_out_valid;
+    wire [157:0] cat_1090 = {
         1'd0,
         attachment_in_items_out_data[127:64],
         attachment_in_items_out_data[63:0],
@@ -605,9 +578,9 @@ module counters (
         7'h43
     };
     wire attachment_out_may = attachment_out_items_out_valid & (~attachment_out_chosen | (5'd1 < attachment_out_items_count));
-    wire or_1100 = or_1083 | attachment_out_may;
-    wire and_1101 = attachment_out_chosen & attachment_out_items_out_valid;
-    wire [157:0] cat_1109 = {
+    wire or_1098 = or_1080 | attachment_out_may;
+    wire or_1100 = ~attachment_out_chosen | attachment_out_items_out_valid;
+    wire [157:0] cat_1108 = {
         1'd0,
         attachment_out_items_out_data[127:64],
         attachment_out_items_out_data[63:0],
@@ -615,8 +588,8 @@ module counters (
         7'h44
     };
     wire class_may = class_items_out_valid & (~class_chosen | (5'd1 < class_items_count));
-    wire or_1117 = or_1100 | class_may;
-    wire and_1118 = class_chosen & class_items_out_valid;
+    wire or_1116 = or_1098 | class_may;
+    wire or_1118 = ~class_chosen | class_items_out_valid;
     wire [157:0] cat_1126 = {
         1'd0,
         class_items_out_data[127:64],
@@ -625,9 +598,9 @@ module counters (
         7'h45
     };
     wire action_may = action_items_out_valid & (~action_chosen | (5'd1 < action_items_count));
-    wire or_1134 = or_1117 | action_may;
-    wire and_1135 = action_chosen & action_items_out_valid;
-    wire [157:0] cat_1143 = {
+    wire or_1134 = or_1116 | action_may;
+    wire or_1136 = ~action_chosen | action_items_out_valid;
+    wire [157:0] cat_1144 = {
         1'd0,
         action_items_out_data[127:64],
         action_items_out_data[63:0],
@@ -635,9 +608,9 @@ module counters (
         7'h46
     };
     wire attachment_syn_may = attachment_syn_items_out_valid & (~attachment_syn_chosen | (5'd1 < attachment_syn_items_count));
-    wire or_1151 = or_1134 | attachment_syn_may;
-    wire and_1152 = attachment_syn_chosen & attachment_syn_items_out_valid;
-    wire [157:0] cat_1160 = {
+    wire or_1152 = or_1134 | attachment_syn_may;
+    wire or_1154 = ~attachment_syn_chosen | attachment_syn_items_out_valid;
+    wire [157:0] cat_1162 = {
         1'd0,
         attachment_syn_items_out_data[127:64],
         attachment_syn_items_out_data[63:0],
@@ -645,9 +618,9 @@ module counters (
         7'h47
     };
     wire attachment_answer_may = attachment_answer_items_out_valid & (~attachment_answer_chosen | (5'd1 < attachment_answer_items_count));
-    wire or_1168 = or_1151 | attachment_answer_may;
-    wire and_1169 = attachment_answer_chosen & attachment_answer_items_out_valid;
-    wire [157:0] cat_1177 = {
+    wire or_1170 = or_1152 | attachment_answer_may;
+    wire or_1172 = ~attachment_answer_chosen | attachment_answer_items_out_valid;
+    wire [157:0] cat_1180 = {
         1'd0,
         attachment_answer_items_out_data[127:64],
         attachment_answer_items_out_data[63:0],
@@ -655,9 +628,9 @@ module counters (
         7'h48
     };
     wire attachment_time_may = attachment_time_items_out_valid & (~attachment_time_chosen | (5'd1 < attachment_time_items_count));
-    wire or_1185 = or_1168 | attachment_time_may;
-    wire and_1186 = attachment_time_chosen & attachment_time_items_out_valid;
-    wire [157:0] cat_1194 = {
+    wire or_1188 = or_1170 | attachment_time_may;
+    wire or_1190 = ~attachment_time_chosen | attachment_time_items_out_valid;
+    wire [157:0] cat_1198 = {
         1'd0,
         attachment_time_items_out_data[127:64],
         attachment_time_items_out_data[63:0],
@@ -665,8 +638,9 @@ module counters (
         7'h49
     };
     wire attachment_seen_may = attachment_seen_items_out_valid & (~attachment_seen_chosen | (5'd1 < attachment_seen_items_count));
-    wire and_1203 = attachment_seen_chosen & attachment_seen_items_out_valid;
-    wire [157:0] cat_1211 = {
+    wire or_1206 = or_1188 | attachment_seen_may;
+    wire or_1208 = ~attachment_seen_chosen | attachment_seen_items_out_valid;
+    wire [157:0] cat_1216 = {
         1'd0,
         attachment_seen_items_out_data[127:64],
         attachment_seen_items_out_data[63:0],
@@ -674,34 +648,64 @@ module counters (
         7'h4a
     };
     wire rule_may = rule_items_out_valid & (~rule_chosen | (5'd1 < rule_items_count));
-    wire and_1219 = rule_chosen & rule_items_out_valid;
-    wire [157:0] cat_1227 = {
+    wire or_1226 = ~rule_chosen | rule_items_out_valid;
+    wire [157:0] cat_1234 = {
         1'd0,
         rule_items_out_data[127:64],
         rule_items_out_data[63:0],
         {6'd0, rule_items_out_data[143:128]},
         7'h4b
     };
-    wire [11:0] cat_1228 = {
-        and_1033,
-        and_1050,
-        and_1067,
-        and_1084,
-        and_1101,
-        and_1118,
-        and_1135,
-        and_1152,
-        and_1169,
-        and_1186,
-        and_1203,
-        and_1219
+    wire [11:0] cat_1236 = {
+        reason_chosen,
+        interface_in_chosen,
+        interface_out_chosen,
+        attachment_in_chosen,
+        attachment_out_chosen,
+        class_chosen,
+        action_chosen,
+        attachment_syn_chosen,
+        attachment_answer_chosen,
+        attachment_time_chosen,
+        attachment_seen_chosen,
+        rule_chosen
     };
-    wire item_given = |cat_1228;
-    wire [157:0] or_1273 = (({158{and_1033}} & cat_1041) | ({158{and_1050}} & cat_1058)) | (({158{and_1067}} & cat_1075) | ({158{and_1084}} & cat_1092));
-    wire [157:0] or_1274 = (({158{and_1101}} & cat_1109) | ({158{and_1118}} & cat_1126)) | (({158{and_1135}} & cat_1143) | ({158{and_1152}} & cat_1160));
-    wire [157:0] or_1275 = (({158{and_1169}} & cat_1177) | ({158{and_1186}} & cat_1194)) | (({158{and_1203}} & cat_1211) | ({158{and_1219}} & cat_1227));
-    wire [157:0] or_1278 = (or_1273 | or_1274) | (or_1275 | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f}));
-    wire [11:0] cat_1279 = {
+    wire eq_1238 = item_given == (|cat_1236);
+    wire [11:0] cat_1239 = {
+        reason_items_out_valid,
+        interface_in_items_out_valid,
+        interface_out_items_out_valid,
+        attachment_in_items_out_valid,
+        attachment_out_items_out_valid,
+        class_items_out_valid,
+        action_items_out_valid,
+        attachment_syn_items_out_valid,
+        attachment_answer_items_out_valid,
+        attachment_time_items_out_valid,
+        attachment_seen_items_out_valid,
+        rule_items_out_valid
+    };
+    wire item_waits = |cat_1239;
+    wire [11:0] cat_1244 = {
+        reason_done,
+        interface_in_done,
+        interface_out_done,
+        attachment_in_done,
+        attachment_out_done,
+        class_done,
+        action_done,
+        attachment_syn_done,
+        attachment_answer_done,
+        attachment_time_done,
+        attachment_seen_done,
+        rule_done
+    };
+    wire all_are_given = ((walk_over & ~silent) & ~item_waits) & ~snapshot_ended;
+    wire [157:0] or_1292 = (({158{reason_chosen}} & cat_1036) | ({158{interface_in_chosen}} & cat_1054)) | (({158{interface_out_chosen}} & cat_1072) | ({158{attachment_in_chosen}} & cat_1090));
+    wire [157:0] or_1293 = (({158{attachment_out_chosen}} & cat_1108) | ({158{class_chosen}} & cat_1126)) | (({158{action_chosen}} & cat_1144) | ({158{attachment_syn_chosen}} & cat_1162));
+    wire [157:0] or_1294 = (({158{attachment_answer_chosen}} & cat_1180) | ({158{attachment_time_chosen}} & cat_1198)) | (({158{attachment_seen_chosen}} & cat_1216) | ({158{rule_chosen}} & cat_1234));
+    wire [157:0] or_1297 = (or_1292 | or_1293) | (or_1294 | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f}));
+    wire [11:0] cat_1298 = {
         reason_lost,
         interface_in_lost,
         interface_out_lost,
@@ -716,8 +720,8 @@ module counters (
         rule_lost
     };
     wire snapshot_out_out_ready = snapshot_ready | item_asked_d11;
-    wire [158:0] or_1327 = {31'd0, {128{ask_d11}} & (or_767_d6 | ({128{eq_662_d6}} & set_attachment_time_answer))} | ({159{and_794_d11}} & {125'd0, {snapshots, torn, running}});
-    wire [12:0] cat_1332 = {
+    wire [158:0] or_1346 = {31'd0, {128{ask_d11}} & (or_749_d6 | ({128{eq_638_d6}} & set_attachment_time_answer))} | ({159{and_776_d11}} & {125'd0, {snapshots, torn, running}});
+    wire [12:0] cat_1351 = {
         take,
         take_d1,
         take_d2,
@@ -732,7 +736,7 @@ module counters (
         take_d11,
         take_d12
     };
-    assign busy = (|events_count) | (|cat_1332);
+    assign busy = (|events_count) | (|cat_1351);
 
     stream_fifo_w271_d32 events (
         .clk(clk),
@@ -767,7 +771,7 @@ module counters (
         .hit(reason_hit_d1),
         .visit(reason_visit_d1),
         .phase(phase_d1),
-        .row(mux_273_d1),
+        .row(mux_222_d1),
         .length(events_out_data_d1[86:73]),
         .item_valid(set_reason_item_valid),
         .item_row(set_reason_item_row),
@@ -781,7 +785,7 @@ module counters (
         .hit(interface_in_hit_d1),
         .visit(interface_in_visit_d1),
         .phase(phase_d1),
-        .row(mux_382_d1),
+        .row(mux_334_d1),
         .length(events_out_data_d1[86:73]),
         .item_valid(set_interface_in_item_valid),
         .item_row(set_interface_in_item_row),
@@ -795,7 +799,7 @@ module counters (
         .hit(interface_out_hit_d1),
         .visit(interface_out_visit_d1),
         .phase(phase_d1),
-        .row(mux_413_d1),
+        .row(mux_368_d1),
         .length(events_out_data_d1[156:143]),
         .item_valid(set_interface_out_item_valid),
         .item_row(set_interface_out_item_row),
@@ -809,7 +813,7 @@ module counters (
         .hit(attachment_in_hit_d1),
         .visit(attachment_in_visit_d1),
         .phase(phase_d1),
-        .row(mux_445_d1),
+        .row(mux_403_d1),
         .length(events_out_data_d1[86:73]),
         .item_valid(set_attachment_in_item_valid),
         .item_row(set_attachment_in_item_row),
@@ -823,7 +827,7 @@ module counters (
         .hit(attachment_out_hit_d1),
         .visit(attachment_out_visit_d1),
         .phase(phase_d1),
-        .row(mux_476_d1),
+        .row(mux_437_d1),
         .length(events_out_data_d1[156:143]),
         .item_valid(set_attachment_out_item_valid),
         .item_row(set_attachment_out_item_row),
@@ -837,7 +841,7 @@ module counters (
         .hit(class_hit_d1),
         .visit(class_visit_d1),
         .phase(phase_d1),
-        .row(mux_511_d1),
+        .row(mux_475_d1),
         .length(events_out_data_d1[86:73]),
         .item_valid(set_class_item_valid),
         .item_row(set_class_item_row),
@@ -851,7 +855,7 @@ module counters (
         .hit(action_hit_d1),
         .visit(action_visit_d1),
         .phase(phase_d1),
-        .row(mux_542_d1),
+        .row(mux_509_d1),
         .length(events_out_data_d1[156:143]),
         .item_valid(set_action_item_valid),
         .item_row(set_action_item_row),
@@ -865,7 +869,7 @@ module counters (
         .hit(attachment_syn_hit_d1),
         .visit(attachment_syn_visit_d1),
         .phase(phase_d1),
-        .row(mux_573_d1),
+        .row(mux_543_d1),
         .item_valid(set_attachment_syn_item_valid),
         .item_row(set_attachment_syn_item_row),
         .item(set_attachment_syn_item),
@@ -878,7 +882,7 @@ module counters (
         .hit(attachment_answer_hit_d1),
         .visit(attachment_answer_visit_d1),
         .phase(phase_d1),
-        .row(mux_605_d1),
+        .row(mux_578_d1),
         .item_valid(set_attachment_answer_item_valid),
         .item_row(set_attachment_answer_item_row),
         .item(set_attachment_answer_item),
@@ -891,7 +895,7 @@ module counters (
         .hit(attachment_time_hit_d1),
         .visit(attachment_time_visit_d1),
         .phase(phase_d7),
-        .row(mux_653_d1),
+        .row(mux_629_d1),
         .length(response_took_d1),
         .item_valid(set_attachment_time_item_valid),
         .item_row(set_attachment_time_item_row),
@@ -904,7 +908,7 @@ module counters (
         .hit(attachment_seen_hit_d1),
         .row(events_out_data_d1[32:19]),
         .arrival(events_out_data_d1[220:157]),
-        .ask_row(mux_686_d1),
+        .ask_row(mux_665_d1),
         .answer(set_attachment_seen_answer)
     );
 
@@ -914,7 +918,7 @@ module counters (
         .hit(rule_hit_d1),
         .visit(rule_visit_d1),
         .phase(phase_d1),
-        .row(mux_728_d1),
+        .row(mux_710_d1),
         .length(events_out_data_d1[86:73]),
         .item_valid(set_rule_item_valid),
         .item_row(set_rule_item_row),
@@ -926,7 +930,7 @@ module counters (
         .clk(clk),
         .rst(rst),
         .in_valid(reason_given),
-        .in_data({set_reason_item_row_d1, mux_353_d1}),
+        .in_data({set_reason_item_row_d1, mux_302_d1}),
         .out_ready(reason_items_out_ready),
         .in_ready(reason_items_in_ready),
         .out_valid(reason_items_out_valid),
@@ -1070,7 +1074,7 @@ module counters (
         .clk(clk),
         .rst(rst),
         .in_valid(item_given | last_item),
-        .in_data(or_1278),
+        .in_data(or_1297),
         .out_ready(snapshot_out_out_ready),
         .in_ready(snapshot_out_in_ready),
         .out_valid(snapshot_valid),
@@ -1084,54 +1088,54 @@ module counters (
         cfg_table_d3 <= cfg_table_d2;
         cfg_table_d4 <= cfg_table_d3;
         cfg_table_d5 <= cfg_table_d4;
-        mux_273_d1 <= mux_273;
+        mux_222_d1 <= mux_222;
         phase_d1 <= phase;
-        eq_281_d1 <= cfg_row[5:0] == 6'h19;
-        eq_281_d2 <= eq_281_d1;
-        eq_281_d3 <= eq_281_d2;
-        eq_281_d4 <= eq_281_d3;
-        eq_281_d5 <= eq_281_d4;
+        eq_230_d1 <= cfg_row[5:0] == 6'h19;
+        eq_230_d2 <= eq_230_d1;
+        eq_230_d3 <= eq_230_d2;
+        eq_230_d4 <= eq_230_d3;
+        eq_230_d5 <= eq_230_d4;
         if (turn_d2) too_big_before <= cat_70;
-        eq_295_d1 <= cfg_row[5:0] == 6'h1d;
-        eq_295_d2 <= eq_295_d1;
-        eq_295_d3 <= eq_295_d2;
-        eq_295_d4 <= eq_295_d3;
-        eq_295_d5 <= eq_295_d4;
+        eq_244_d1 <= cfg_row[5:0] == 6'h1d;
+        eq_244_d2 <= eq_244_d1;
+        eq_244_d3 <= eq_244_d2;
+        eq_244_d4 <= eq_244_d3;
+        eq_244_d5 <= eq_244_d4;
         if (turn_d2) unavailable_before <= cat_82;
-        eq_307_d1 <= cfg_row[5:0] == 6'h1e;
-        eq_307_d2 <= eq_307_d1;
-        eq_307_d3 <= eq_307_d2;
-        eq_307_d4 <= eq_307_d3;
-        eq_307_d5 <= eq_307_d4;
+        eq_256_d1 <= cfg_row[5:0] == 6'h1e;
+        eq_256_d2 <= eq_256_d1;
+        eq_256_d3 <= eq_256_d2;
+        eq_256_d4 <= eq_256_d3;
+        eq_256_d5 <= eq_256_d4;
         if (turn_d2) unresolved_before <= cat_94;
-        eq_319_d1 <= cfg_row[5:0] == 6'h1f;
-        eq_319_d2 <= eq_319_d1;
-        eq_319_d3 <= eq_319_d2;
-        eq_319_d4 <= eq_319_d3;
-        eq_319_d5 <= eq_319_d4;
+        eq_268_d1 <= cfg_row[5:0] == 6'h1f;
+        eq_268_d2 <= eq_268_d1;
+        eq_268_d3 <= eq_268_d2;
+        eq_268_d4 <= eq_268_d3;
+        eq_268_d5 <= eq_268_d4;
         if (turn_d2) skipped_before <= cat_106;
-        eq_331_d1 <= cfg_row[5:0] == 6'h1a;
-        eq_331_d2 <= eq_331_d1;
-        eq_331_d3 <= eq_331_d2;
-        eq_331_d4 <= eq_331_d3;
-        eq_331_d5 <= eq_331_d4;
+        eq_280_d1 <= cfg_row[5:0] == 6'h1a;
+        eq_280_d2 <= eq_280_d1;
+        eq_280_d3 <= eq_280_d2;
+        eq_280_d4 <= eq_280_d3;
+        eq_280_d5 <= eq_280_d4;
         if (turn_d2) output_full_before <= cat_119;
-        eq_343_d1 <= cfg_row[5:0] == 6'h1b;
-        eq_343_d2 <= eq_343_d1;
-        eq_343_d3 <= eq_343_d2;
-        eq_343_d4 <= eq_343_d3;
-        eq_343_d5 <= eq_343_d4;
+        eq_292_d1 <= cfg_row[5:0] == 6'h1b;
+        eq_292_d2 <= eq_292_d1;
+        eq_292_d3 <= eq_292_d2;
+        eq_292_d4 <= eq_292_d3;
+        eq_292_d5 <= eq_292_d4;
         if (turn_d2) host_limited_before <= cat_131;
         set_reason_item_row_d1 <= set_reason_item_row;
-        mux_353_d1 <= mux_353;
-        mux_382_d1 <= mux_382;
-        mux_413_d1 <= mux_413;
-        mux_445_d1 <= mux_445;
-        mux_476_d1 <= mux_476;
-        mux_511_d1 <= mux_511;
-        mux_542_d1 <= mux_542;
-        mux_573_d1 <= mux_573;
-        mux_605_d1 <= mux_605;
+        mux_302_d1 <= mux_302;
+        mux_334_d1 <= mux_334;
+        mux_368_d1 <= mux_368;
+        mux_403_d1 <= mux_403;
+        mux_437_d1 <= mux_437;
+        mux_475_d1 <= mux_475;
+        mux_509_d1 <= mux_509;
+        mux_543_d1 <= mux_543;
+        mux_578_d1 <= mux_578;
         cfg_row_d1 <= cfg_row;
         cfg_row_d2 <= cfg_row_d1;
         cfg_row_d3 <= cfg_row_d2;
@@ -1143,30 +1147,30 @@ module counters (
         phase_d4 <= phase_d3;
         phase_d5 <= phase_d4;
         phase_d6 <= phase_d5;
-        mux_653_d1 <= mux_653;
+        mux_629_d1 <= mux_629;
         phase_d7 <= phase_d6;
         response_took_d1 <= response_took;
-        eq_662_d1 <= cfg_table_d5[5:0] == 6'd9;
-        eq_662_d2 <= eq_662_d1;
-        eq_662_d3 <= eq_662_d2;
-        eq_662_d4 <= eq_662_d3;
-        eq_662_d5 <= eq_662_d4;
-        eq_662_d6 <= eq_662_d5;
-        mux_686_d1 <= ask ? cfg_row[13:0] : attachment_seen_at[13:0];
+        eq_638_d1 <= cfg_table_d5[5:0] == 6'd9;
+        eq_638_d2 <= eq_638_d1;
+        eq_638_d3 <= eq_638_d2;
+        eq_638_d4 <= eq_638_d3;
+        eq_638_d5 <= eq_638_d4;
+        eq_638_d6 <= eq_638_d5;
+        mux_665_d1 <= ask ? cfg_row[13:0] : attachment_seen_at[13:0];
         attachment_seen_at_d1 <= attachment_seen_at;
         attachment_seen_at_d2 <= attachment_seen_at_d1;
         attachment_seen_at_d3 <= attachment_seen_at_d2;
         attachment_seen_at_d4 <= attachment_seen_at_d3;
         attachment_seen_at_d5 <= attachment_seen_at_d4;
-        mux_728_d1 <= mux_728;
-        or_767_d1 <= or_767;
-        or_767_d2 <= or_767_d1;
-        or_767_d3 <= or_767_d2;
-        or_767_d4 <= or_767_d3;
-        or_767_d5 <= or_767_d4;
-        or_767_d6 <= or_767_d5;
+        mux_710_d1 <= mux_710;
+        or_749_d1 <= or_749;
+        or_749_d2 <= or_749_d1;
+        or_749_d3 <= or_749_d2;
+        or_749_d4 <= or_749_d3;
+        or_749_d5 <= or_749_d4;
+        or_749_d6 <= or_749_d5;
         if (turn_d1) as_of <= newest;
-        cfg_rdata <= or_1327 | ({159{item_asked_d11}} & {snapshot_valid, snapshot_data});
+        cfg_rdata <= or_1346 | ({159{item_asked_d11}} & {snapshot_valid, snapshot_data});
     end
 
     always @(posedge clk) begin
@@ -1194,41 +1198,41 @@ module counters (
             silent <= 1'd0;
             phases_unknown <= 1'd1;
             settle <= 4'd0;
-            reason_at <= 7'd0;
-            interface_in_at <= 10'd0;
-            interface_out_at <= 10'd0;
-            attachment_in_at <= 15'd0;
-            attachment_out_at <= 15'd0;
-            class_at <= 19'd0;
-            action_at <= 19'd0;
-            attachment_syn_at <= 15'd0;
-            attachment_answer_at <= 15'd0;
-            attachment_time_at <= 15'd0;
-            attachment_seen_at <= 15'd0;
-            rule_at <= 17'd0;
+            red_1245_d1 <= 1'd0;
+            last_item <= 1'd0;
             visiting <= 1'd0;
             item_room <= 1'd0;
+            reason_at <= 7'd0;
             reason_hit_d1 <= 1'd0;
             reason_visit_d1 <= 1'd0;
             turn_d1 <= 1'd0;
             turn_d2 <= 1'd0;
             set_reason_item_valid_d1 <= 1'd0;
+            interface_in_at <= 10'd0;
             interface_in_hit_d1 <= 1'd0;
             interface_in_visit_d1 <= 1'd0;
+            interface_out_at <= 10'd0;
             interface_out_hit_d1 <= 1'd0;
             interface_out_visit_d1 <= 1'd0;
+            attachment_in_at <= 15'd0;
             attachment_in_hit_d1 <= 1'd0;
             attachment_in_visit_d1 <= 1'd0;
+            attachment_out_at <= 15'd0;
             attachment_out_hit_d1 <= 1'd0;
             attachment_out_visit_d1 <= 1'd0;
+            class_at <= 19'd0;
             class_hit_d1 <= 1'd0;
             class_visit_d1 <= 1'd0;
+            action_at <= 19'd0;
             action_hit_d1 <= 1'd0;
             action_visit_d1 <= 1'd0;
+            attachment_syn_at <= 15'd0;
             attachment_syn_hit_d1 <= 1'd0;
             attachment_syn_visit_d1 <= 1'd0;
+            attachment_answer_at <= 15'd0;
             attachment_answer_hit_d1 <= 1'd0;
             attachment_answer_visit_d1 <= 1'd0;
+            attachment_time_at <= 15'd0;
             ask_d1 <= 1'd0;
             ask_d2 <= 1'd0;
             ask_d3 <= 1'd0;
@@ -1237,27 +1241,29 @@ module counters (
             ask_d6 <= 1'd0;
             attachment_time_hit_d1 <= 1'd0;
             attachment_time_visit_d1 <= 1'd0;
+            attachment_seen_at <= 15'd0;
             attachment_seen_hit_d1 <= 1'd0;
             attachment_seen_visit_d1 <= 1'd0;
             attachment_seen_visit_d2 <= 1'd0;
             attachment_seen_visit_d3 <= 1'd0;
             attachment_seen_visit_d4 <= 1'd0;
             attachment_seen_visit_d5 <= 1'd0;
+            rule_at <= 17'd0;
             rule_hit_d1 <= 1'd0;
             rule_visit_d1 <= 1'd0;
             starving <= 3'd0;
             newest <= 64'd0;
-            and_794_d1 <= 1'd0;
-            and_794_d2 <= 1'd0;
-            and_794_d3 <= 1'd0;
-            and_794_d4 <= 1'd0;
-            and_794_d5 <= 1'd0;
-            and_794_d6 <= 1'd0;
-            and_794_d7 <= 1'd0;
-            and_794_d8 <= 1'd0;
-            and_794_d9 <= 1'd0;
-            and_794_d10 <= 1'd0;
-            and_794_d11 <= 1'd0;
+            and_776_d1 <= 1'd0;
+            and_776_d2 <= 1'd0;
+            and_776_d3 <= 1'd0;
+            and_776_d4 <= 1'd0;
+            and_776_d5 <= 1'd0;
+            and_776_d6 <= 1'd0;
+            and_776_d7 <= 1'd0;
+            and_776_d8 <= 1'd0;
+            and_776_d9 <= 1'd0;
+            and_776_d10 <= 1'd0;
+            and_776_d11 <= 1'd0;
             item_asked_d1 <= 1'd0;
             item_asked_d2 <= 1'd0;
             item_asked_d3 <= 1'd0;
@@ -1281,6 +1287,7 @@ module counters (
             attachment_time_chosen <= 1'd0;
             attachment_seen_chosen <= 1'd0;
             rule_chosen <= 1'd0;
+            item_given <= 1'd0;
             torn <= 1'd0;
             items <= 32'd0;
             snapshots <= 32'd0;
@@ -1326,41 +1333,41 @@ module counters (
             if (restart) silent <= begins & phases_unknown;
             if (phases_known) phases_unknown <= 1'd0;
             settle <= (restart | all_visited) ? 4'hf : (settle - (settled ? 4'd0 : 4'd1));
-            if (restart | reason_visit) reason_at <= {7{~restart}} & (reason_at + 7'd1);
-            if (restart | interface_in_visit) interface_in_at <= {10{~restart}} & (interface_in_at + 10'd1);
-            if (restart | interface_out_visit) interface_out_at <= {10{~restart}} & (interface_out_at + 10'd1);
-            if (restart | attachment_in_visit) attachment_in_at <= {15{~restart}} & (attachment_in_at + 15'd1);
-            if (restart | attachment_out_visit) attachment_out_at <= {15{~restart}} & (attachment_out_at + 15'd1);
-            if (restart | class_visit) class_at <= {19{~restart}} & (class_at + 19'd1);
-            if (restart | action_visit) action_at <= {19{~restart}} & (action_at + 19'd1);
-            if (restart | attachment_syn_visit) attachment_syn_at <= {15{~restart}} & (attachment_syn_at + 15'd1);
-            if (restart | attachment_answer_visit) attachment_answer_at <= {15{~restart}} & (attachment_answer_at + 15'd1);
-            if (restart | attachment_time_visit) attachment_time_at <= {15{~restart}} & (attachment_time_at + 15'd1);
-            if (restart | attachment_seen_visit) attachment_seen_at <= {15{~restart}} & (attachment_seen_at + 15'd1);
-            if (restart | rule_visit) rule_at <= {17{~restart}} & (rule_at + 17'd1);
+            red_1245_d1 <= &cat_1244;
+            last_item <= all_are_given;
             visiting <= ((visiting | first_visit) & ~all_visited) & ~restart;
-            item_room <= ~(|cat_1025);
+            item_room <= ~(|cat_1019);
+            if (restart | reason_visit) reason_at <= {7{~restart}} & (reason_at + 7'd1);
             reason_hit_d1 <= reason_hit;
             reason_visit_d1 <= reason_visit;
             turn_d1 <= turn;
             turn_d2 <= turn_d1;
             set_reason_item_valid_d1 <= set_reason_item_valid;
+            if (restart | interface_in_visit) interface_in_at <= {10{~restart}} & (interface_in_at + 10'd1);
             interface_in_hit_d1 <= interface_in_hit;
             interface_in_visit_d1 <= interface_in_visit;
+            if (restart | interface_out_visit) interface_out_at <= {10{~restart}} & (interface_out_at + 10'd1);
             interface_out_hit_d1 <= interface_out_hit;
             interface_out_visit_d1 <= interface_out_visit;
+            if (restart | attachment_in_visit) attachment_in_at <= {15{~restart}} & (attachment_in_at + 15'd1);
             attachment_in_hit_d1 <= attachment_in_hit;
             attachment_in_visit_d1 <= attachment_in_visit;
+            if (restart | attachment_out_visit) attachment_out_at <= {15{~restart}} & (attachment_out_at + 15'd1);
             attachment_out_hit_d1 <= attachment_out_hit;
             attachment_out_visit_d1 <= attachment_out_visit;
+            if (restart | class_visit) class_at <= {19{~restart}} & (class_at + 19'd1);
             class_hit_d1 <= class_hit;
             class_visit_d1 <= class_visit;
+            if (restart | action_visit) action_at <= {19{~restart}} & (action_at + 19'd1);
             action_hit_d1 <= action_hit;
             action_visit_d1 <= action_visit;
+            if (restart | attachment_syn_visit) attachment_syn_at <= {15{~restart}} & (attachment_syn_at + 15'd1);
             attachment_syn_hit_d1 <= attachment_syn_hit;
             attachment_syn_visit_d1 <= attachment_syn_visit;
+            if (restart | attachment_answer_visit) attachment_answer_at <= {15{~restart}} & (attachment_answer_at + 15'd1);
             attachment_answer_hit_d1 <= attachment_answer_hit;
             attachment_answer_visit_d1 <= attachment_answer_visit;
+            if (restart | attachment_time_visit) attachment_time_at <= {15{~restart}} & (attachment_time_at + 15'd1);
             ask_d1 <= ask;
             ask_d2 <= ask_d1;
             ask_d3 <= ask_d2;
@@ -1369,27 +1376,29 @@ module counters (
             ask_d6 <= ask_d5;
             attachment_time_hit_d1 <= attachment_time_hit;
             attachment_time_visit_d1 <= attachment_time_visit;
+            if (restart | attachment_seen_visit) attachment_seen_at <= {15{~restart}} & (attachment_seen_at + 15'd1);
             attachment_seen_hit_d1 <= attachment_seen_hit;
             attachment_seen_visit_d1 <= attachment_seen_visit;
             attachment_seen_visit_d2 <= attachment_seen_visit_d1;
             attachment_seen_visit_d3 <= attachment_seen_visit_d2;
             attachment_seen_visit_d4 <= attachment_seen_visit_d3;
             attachment_seen_visit_d5 <= attachment_seen_visit_d4;
+            if (restart | rule_visit) rule_at <= {17{~restart}} & (rule_at + 17'd1);
             rule_hit_d1 <= rule_hit;
             rule_visit_d1 <= rule_visit;
-            starving <= {3{red_777 & ~starved}} & (starving + 3'd1);
+            starving <= {3{red_759 & ~starved}} & (starving + 3'd1);
             if (take) newest <= events_out_data[220:157];
-            and_794_d1 <= and_791 & ~(|cfg_row);
-            and_794_d2 <= and_794_d1;
-            and_794_d3 <= and_794_d2;
-            and_794_d4 <= and_794_d3;
-            and_794_d5 <= and_794_d4;
-            and_794_d6 <= and_794_d5;
-            and_794_d7 <= and_794_d6;
-            and_794_d8 <= and_794_d7;
-            and_794_d9 <= and_794_d8;
-            and_794_d10 <= and_794_d9;
-            and_794_d11 <= and_794_d10;
+            and_776_d1 <= and_773 & ~(|cfg_row);
+            and_776_d2 <= and_776_d1;
+            and_776_d3 <= and_776_d2;
+            and_776_d4 <= and_776_d3;
+            and_776_d5 <= and_776_d4;
+            and_776_d6 <= and_776_d5;
+            and_776_d7 <= and_776_d6;
+            and_776_d8 <= and_776_d7;
+            and_776_d9 <= and_776_d8;
+            and_776_d10 <= and_776_d9;
+            and_776_d11 <= and_776_d10;
             item_asked_d1 <= item_asked;
             item_asked_d2 <= item_asked_d1;
             item_asked_d3 <= item_asked_d2;
@@ -1403,17 +1412,18 @@ module counters (
             item_asked_d11 <= item_asked_d10;
             reason_chosen <= reason_may;
             interface_in_chosen <= interface_in_may & ~reason_may;
-            interface_out_chosen <= interface_out_may & ~or_1049;
-            attachment_in_chosen <= attachment_in_may & ~or_1066;
-            attachment_out_chosen <= attachment_out_may & ~or_1083;
-            class_chosen <= class_may & ~or_1100;
-            action_chosen <= action_may & ~or_1117;
+            interface_out_chosen <= interface_out_may & ~or_1044;
+            attachment_in_chosen <= attachment_in_may & ~or_1062;
+            attachment_out_chosen <= attachment_out_may & ~or_1080;
+            class_chosen <= class_may & ~or_1098;
+            action_chosen <= action_may & ~or_1116;
             attachment_syn_chosen <= attachment_syn_may & ~or_1134;
-            attachment_answer_chosen <= attachment_answer_may & ~or_1151;
-            attachment_time_chosen <= attachment_time_may & ~or_1168;
-            attachment_seen_chosen <= attachment_seen_may & ~or_1185;
-            rule_chosen <= rule_may & ~(or_1185 | attachment_seen_may);
-            if (restart | (|cat_1279)) torn <= ~restart;
+            attachment_answer_chosen <= attachment_answer_may & ~or_1152;
+            attachment_time_chosen <= attachment_time_may & ~or_1170;
+            attachment_seen_chosen <= attachment_seen_may & ~or_1188;
+            rule_chosen <= rule_may & ~or_1206;
+            item_given <= or_1206 | rule_may;
+            if (restart | (|cat_1298)) torn <= ~restart;
             items <= restart ? 32'd0 : (items + {31'd0, item_given & joined_ready});
             snapshots <= snapshots + {31'd0, last_item & joined_ready};
             ask_d7 <= ask_d6;
@@ -1441,23 +1451,36 @@ module counters (
     always @(posedge clk) begin
         if (!rst) begin
             event_has_a_slot: assert (or_12);
-            reason_asked_without_a_hit: assert (not_271);
-            interface_in_asked_without_a_hit: assert (not_380);
-            interface_out_asked_without_a_hit: assert (not_411);
-            attachment_in_asked_without_a_hit: assert (not_443);
-            attachment_out_asked_without_a_hit: assert (not_474);
-            class_asked_without_a_hit: assert (not_509);
-            action_asked_without_a_hit: assert (not_540);
-            attachment_syn_asked_without_a_hit: assert (not_571);
-            attachment_answer_asked_without_a_hit: assert (not_603);
-            attachment_time_asked_without_a_hit: assert (not_651);
-            rule_asked_without_a_hit: assert (not_726);
+            reason_asked_without_a_hit: assert (not_220);
+            interface_in_asked_without_a_hit: assert (not_332);
+            interface_out_asked_without_a_hit: assert (not_366);
+            attachment_in_asked_without_a_hit: assert (not_401);
+            attachment_out_asked_without_a_hit: assert (not_435);
+            class_asked_without_a_hit: assert (not_473);
+            action_asked_without_a_hit: assert (not_507);
+            attachment_syn_asked_without_a_hit: assert (not_541);
+            attachment_answer_asked_without_a_hit: assert (not_576);
+            attachment_time_asked_without_a_hit: assert (not_627);
+            rule_asked_without_a_hit: assert (not_708);
+            reason_chosen_has_one: assert (or_1028);
+            interface_in_chosen_has_one: assert (or_1046);
+            interface_out_chosen_has_one: assert (or_1064);
+            attachment_in_chosen_has_one: assert (or_1082);
+            attachment_out_chosen_has_one: assert (or_1100);
+            class_chosen_has_one: assert (or_1118);
+            action_chosen_has_one: assert (or_1136);
+            attachment_syn_chosen_has_one: assert (or_1154);
+            attachment_answer_chosen_has_one: assert (or_1172);
+            attachment_time_chosen_has_one: assert (or_1190);
+            attachment_seen_chosen_has_one: assert (or_1208);
+            rule_chosen_has_one: assert (or_1226);
+            given_if_chosen: assert (eq_1238);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_12, events_out_data_d1, cfg_table_d5, not_271, not_380, not_411, not_443, not_474, cat_486, not_509, not_540, not_571, not_603, cfg_row_d6, not_651, attachment_seen_at_d5, not_726};
+    wire _unused = &{1'b0, or_12, events_out_data_d1, cfg_table_d5, not_220, not_332, not_366, not_401, not_435, cat_447, not_473, not_507, not_541, not_576, cfg_row_d6, not_627, attachment_seen_at_d5, not_708, or_1028, or_1046, or_1064, or_1082, or_1100, or_1118, or_1136, or_1154, or_1172, or_1190, or_1208, or_1226, eq_1238};
 
 `ifndef SYNTHESIS
     initial begin
@@ -1485,18 +1508,8 @@ module counters (
         silent = 1'd0;
         phases_unknown = 1'd1;
         settle = 4'd0;
-        reason_at = 7'd0;
-        interface_in_at = 10'd0;
-        interface_out_at = 10'd0;
-        attachment_in_at = 15'd0;
-        attachment_out_at = 15'd0;
-        class_at = 19'd0;
-        action_at = 19'd0;
-        attachment_syn_at = 15'd0;
-        attachment_answer_at = 15'd0;
-        attachment_time_at = 15'd0;
-        attachment_seen_at = 15'd0;
-        rule_at = 17'd0;
+        red_1245_d1 = 1'd0;
+        last_item = 1'd0;
         visiting = 1'd0;
         item_room = 1'd0;
         cfg_table_d1 = 7'd0;
@@ -1504,75 +1517,85 @@ module counters (
         cfg_table_d3 = 7'd0;
         cfg_table_d4 = 7'd0;
         cfg_table_d5 = 7'd0;
+        reason_at = 7'd0;
         reason_hit_d1 = 1'd0;
         reason_visit_d1 = 1'd0;
-        mux_273_d1 = 6'd0;
+        mux_222_d1 = 6'd0;
         phase_d1 = 1'd0;
-        eq_281_d1 = 1'd0;
-        eq_281_d2 = 1'd0;
-        eq_281_d3 = 1'd0;
-        eq_281_d4 = 1'd0;
-        eq_281_d5 = 1'd0;
+        eq_230_d1 = 1'd0;
+        eq_230_d2 = 1'd0;
+        eq_230_d3 = 1'd0;
+        eq_230_d4 = 1'd0;
+        eq_230_d5 = 1'd0;
         too_big_before = 128'd0;
         turn_d1 = 1'd0;
         turn_d2 = 1'd0;
-        eq_295_d1 = 1'd0;
-        eq_295_d2 = 1'd0;
-        eq_295_d3 = 1'd0;
-        eq_295_d4 = 1'd0;
-        eq_295_d5 = 1'd0;
+        eq_244_d1 = 1'd0;
+        eq_244_d2 = 1'd0;
+        eq_244_d3 = 1'd0;
+        eq_244_d4 = 1'd0;
+        eq_244_d5 = 1'd0;
         unavailable_before = 128'd0;
-        eq_307_d1 = 1'd0;
-        eq_307_d2 = 1'd0;
-        eq_307_d3 = 1'd0;
-        eq_307_d4 = 1'd0;
-        eq_307_d5 = 1'd0;
+        eq_256_d1 = 1'd0;
+        eq_256_d2 = 1'd0;
+        eq_256_d3 = 1'd0;
+        eq_256_d4 = 1'd0;
+        eq_256_d5 = 1'd0;
         unresolved_before = 128'd0;
-        eq_319_d1 = 1'd0;
-        eq_319_d2 = 1'd0;
-        eq_319_d3 = 1'd0;
-        eq_319_d4 = 1'd0;
-        eq_319_d5 = 1'd0;
+        eq_268_d1 = 1'd0;
+        eq_268_d2 = 1'd0;
+        eq_268_d3 = 1'd0;
+        eq_268_d4 = 1'd0;
+        eq_268_d5 = 1'd0;
         skipped_before = 128'd0;
-        eq_331_d1 = 1'd0;
-        eq_331_d2 = 1'd0;
-        eq_331_d3 = 1'd0;
-        eq_331_d4 = 1'd0;
-        eq_331_d5 = 1'd0;
+        eq_280_d1 = 1'd0;
+        eq_280_d2 = 1'd0;
+        eq_280_d3 = 1'd0;
+        eq_280_d4 = 1'd0;
+        eq_280_d5 = 1'd0;
         output_full_before = 128'd0;
-        eq_343_d1 = 1'd0;
-        eq_343_d2 = 1'd0;
-        eq_343_d3 = 1'd0;
-        eq_343_d4 = 1'd0;
-        eq_343_d5 = 1'd0;
+        eq_292_d1 = 1'd0;
+        eq_292_d2 = 1'd0;
+        eq_292_d3 = 1'd0;
+        eq_292_d4 = 1'd0;
+        eq_292_d5 = 1'd0;
         host_limited_before = 128'd0;
         set_reason_item_valid_d1 = 1'd0;
         set_reason_item_row_d1 = 6'd0;
-        mux_353_d1 = 128'd0;
+        mux_302_d1 = 128'd0;
+        interface_in_at = 10'd0;
         interface_in_hit_d1 = 1'd0;
         interface_in_visit_d1 = 1'd0;
-        mux_382_d1 = 9'd0;
+        mux_334_d1 = 9'd0;
+        interface_out_at = 10'd0;
         interface_out_hit_d1 = 1'd0;
         interface_out_visit_d1 = 1'd0;
-        mux_413_d1 = 9'd0;
+        mux_368_d1 = 9'd0;
+        attachment_in_at = 15'd0;
         attachment_in_hit_d1 = 1'd0;
         attachment_in_visit_d1 = 1'd0;
-        mux_445_d1 = 14'd0;
+        mux_403_d1 = 14'd0;
+        attachment_out_at = 15'd0;
         attachment_out_hit_d1 = 1'd0;
         attachment_out_visit_d1 = 1'd0;
-        mux_476_d1 = 14'd0;
+        mux_437_d1 = 14'd0;
+        class_at = 19'd0;
         class_hit_d1 = 1'd0;
         class_visit_d1 = 1'd0;
-        mux_511_d1 = 18'd0;
+        mux_475_d1 = 18'd0;
+        action_at = 19'd0;
         action_hit_d1 = 1'd0;
         action_visit_d1 = 1'd0;
-        mux_542_d1 = 18'd0;
+        mux_509_d1 = 18'd0;
+        attachment_syn_at = 15'd0;
         attachment_syn_hit_d1 = 1'd0;
         attachment_syn_visit_d1 = 1'd0;
-        mux_573_d1 = 14'd0;
+        mux_543_d1 = 14'd0;
+        attachment_answer_at = 15'd0;
         attachment_answer_hit_d1 = 1'd0;
         attachment_answer_visit_d1 = 1'd0;
-        mux_605_d1 = 14'd0;
+        mux_578_d1 = 14'd0;
+        attachment_time_at = 15'd0;
         ask_d1 = 1'd0;
         ask_d2 = 1'd0;
         ask_d3 = 1'd0;
@@ -1592,18 +1615,19 @@ module counters (
         phase_d4 = 1'd0;
         phase_d5 = 1'd0;
         phase_d6 = 1'd0;
-        mux_653_d1 = 14'd0;
+        mux_629_d1 = 14'd0;
         phase_d7 = 1'd0;
         response_took_d1 = 30'd0;
-        eq_662_d1 = 1'd0;
-        eq_662_d2 = 1'd0;
-        eq_662_d3 = 1'd0;
-        eq_662_d4 = 1'd0;
-        eq_662_d5 = 1'd0;
-        eq_662_d6 = 1'd0;
+        eq_638_d1 = 1'd0;
+        eq_638_d2 = 1'd0;
+        eq_638_d3 = 1'd0;
+        eq_638_d4 = 1'd0;
+        eq_638_d5 = 1'd0;
+        eq_638_d6 = 1'd0;
+        attachment_seen_at = 15'd0;
         attachment_seen_hit_d1 = 1'd0;
         attachment_seen_visit_d1 = 1'd0;
-        mux_686_d1 = 14'd0;
+        mux_665_d1 = 14'd0;
         attachment_seen_visit_d2 = 1'd0;
         attachment_seen_visit_d3 = 1'd0;
         attachment_seen_visit_d4 = 1'd0;
@@ -1613,28 +1637,29 @@ module counters (
         attachment_seen_at_d3 = 15'd0;
         attachment_seen_at_d4 = 15'd0;
         attachment_seen_at_d5 = 15'd0;
+        rule_at = 17'd0;
         rule_hit_d1 = 1'd0;
         rule_visit_d1 = 1'd0;
-        mux_728_d1 = 16'd0;
-        or_767_d1 = 128'd0;
-        or_767_d2 = 128'd0;
-        or_767_d3 = 128'd0;
-        or_767_d4 = 128'd0;
-        or_767_d5 = 128'd0;
-        or_767_d6 = 128'd0;
+        mux_710_d1 = 16'd0;
+        or_749_d1 = 128'd0;
+        or_749_d2 = 128'd0;
+        or_749_d3 = 128'd0;
+        or_749_d4 = 128'd0;
+        or_749_d5 = 128'd0;
+        or_749_d6 = 128'd0;
         starving = 3'd0;
         newest = 64'd0;
-        and_794_d1 = 1'd0;
-        and_794_d2 = 1'd0;
-        and_794_d3 = 1'd0;
-        and_794_d4 = 1'd0;
-        and_794_d5 = 1'd0;
-        and_794_d6 = 1'd0;
-        and_794_d7 = 1'd0;
-        and_794_d8 = 1'd0;
-        and_794_d9 = 1'd0;
-        and_794_d10 = 1'd0;
-        and_794_d11 = 1'd0;
+        and_776_d1 = 1'd0;
+        and_776_d2 = 1'd0;
+        and_776_d3 = 1'd0;
+        and_776_d4 = 1'd0;
+        and_776_d5 = 1'd0;
+        and_776_d6 = 1'd0;
+        and_776_d7 = 1'd0;
+        and_776_d8 = 1'd0;
+        and_776_d9 = 1'd0;
+        and_776_d10 = 1'd0;
+        and_776_d11 = 1'd0;
         item_asked_d1 = 1'd0;
         item_asked_d2 = 1'd0;
         item_asked_d3 = 1'd0;
@@ -1658,6 +1683,7 @@ module counters (
         attachment_time_chosen = 1'd0;
         attachment_seen_chosen = 1'd0;
         rule_chosen = 1'd0;
+        item_given = 1'd0;
         torn = 1'd0;
         items = 32'd0;
         as_of = 64'd0;

@@ -41,74 +41,77 @@ module editor (
     reg  [4:0] moved_d1;
     reg  [4:0] moved_d2;
     reg  [4:0] moved_d3;
+    reg  slot_starts_d1;
+    reg  slot_starts_d2;
+    reg  slot_starts_d3;
     reg  [911:0] patch_data;
     reg  [227:0] patch_mask;
     reg  [511:0] beat_before;
     reg  [815:0] prefix_left;
-    reg  const_479_d1;
-    reg  const_484_d1;
-    reg  lt_490_d1;
-    reg  lt_496_d1;
-    reg  lt_502_d1;
-    reg  lt_508_d1;
-    reg  lt_514_d1;
-    reg  lt_520_d1;
-    reg  lt_526_d1;
-    reg  lt_532_d1;
-    reg  lt_538_d1;
-    reg  lt_544_d1;
-    reg  lt_550_d1;
-    reg  lt_556_d1;
-    reg  lt_562_d1;
-    reg  lt_568_d1;
-    reg  lt_574_d1;
-    reg  lt_580_d1;
-    reg  lt_586_d1;
-    reg  lt_592_d1;
-    reg  lt_598_d1;
-    reg  lt_604_d1;
-    reg  lt_610_d1;
-    reg  lt_616_d1;
-    reg  lt_622_d1;
-    reg  lt_628_d1;
-    reg  lt_634_d1;
-    reg  lt_640_d1;
-    reg  lt_646_d1;
-    reg  lt_652_d1;
-    reg  lt_658_d1;
-    reg  lt_664_d1;
-    reg  lt_670_d1;
-    reg  lt_676_d1;
-    reg  lt_682_d1;
-    reg  lt_688_d1;
-    reg  lt_694_d1;
-    reg  lt_700_d1;
-    reg  lt_706_d1;
-    reg  lt_712_d1;
-    reg  lt_718_d1;
-    reg  lt_724_d1;
-    reg  lt_730_d1;
-    reg  lt_736_d1;
-    reg  lt_742_d1;
-    reg  lt_748_d1;
-    reg  lt_754_d1;
-    reg  lt_760_d1;
-    reg  lt_766_d1;
-    reg  lt_772_d1;
-    reg  lt_778_d1;
-    reg  lt_784_d1;
-    reg  lt_790_d1;
-    reg  lt_796_d1;
-    reg  lt_802_d1;
-    reg  lt_808_d1;
-    reg  lt_814_d1;
-    reg  lt_820_d1;
-    reg  lt_826_d1;
-    reg  lt_832_d1;
-    reg  lt_838_d1;
-    reg  lt_844_d1;
-    reg  lt_850_d1;
-    reg  lt_856_d1;
+    reg  const_482_d1;
+    reg  const_487_d1;
+    reg  lt_493_d1;
+    reg  lt_499_d1;
+    reg  lt_505_d1;
+    reg  lt_511_d1;
+    reg  lt_517_d1;
+    reg  lt_523_d1;
+    reg  lt_529_d1;
+    reg  lt_535_d1;
+    reg  lt_541_d1;
+    reg  lt_547_d1;
+    reg  lt_553_d1;
+    reg  lt_559_d1;
+    reg  lt_565_d1;
+    reg  lt_571_d1;
+    reg  lt_577_d1;
+    reg  lt_583_d1;
+    reg  lt_589_d1;
+    reg  lt_595_d1;
+    reg  lt_601_d1;
+    reg  lt_607_d1;
+    reg  lt_613_d1;
+    reg  lt_619_d1;
+    reg  lt_625_d1;
+    reg  lt_631_d1;
+    reg  lt_637_d1;
+    reg  lt_643_d1;
+    reg  lt_649_d1;
+    reg  lt_655_d1;
+    reg  lt_661_d1;
+    reg  lt_667_d1;
+    reg  lt_673_d1;
+    reg  lt_679_d1;
+    reg  lt_685_d1;
+    reg  lt_691_d1;
+    reg  lt_697_d1;
+    reg  lt_703_d1;
+    reg  lt_709_d1;
+    reg  lt_715_d1;
+    reg  lt_721_d1;
+    reg  lt_727_d1;
+    reg  lt_733_d1;
+    reg  lt_739_d1;
+    reg  lt_745_d1;
+    reg  lt_751_d1;
+    reg  lt_757_d1;
+    reg  lt_763_d1;
+    reg  lt_769_d1;
+    reg  lt_775_d1;
+    reg  lt_781_d1;
+    reg  lt_787_d1;
+    reg  lt_793_d1;
+    reg  lt_799_d1;
+    reg  lt_805_d1;
+    reg  lt_811_d1;
+    reg  lt_817_d1;
+    reg  lt_823_d1;
+    reg  lt_829_d1;
+    reg  lt_835_d1;
+    reg  lt_841_d1;
+    reg  lt_847_d1;
+    reg  lt_853_d1;
+    reg  lt_859_d1;
     reg  [13:0] bytes_before;
     reg  [13:0] length_change_d1;
     reg  [13:0] length_change_d2;
@@ -161,217 +164,217 @@ module editor (
     wire [4:0] moved = edit[262:258];
     assign soon_first = slot_3[0];
     wire packet_step = slot_valid_3 & slot_3[2];
-    wire [911:0] mux_132 = slot_3[1] ? patcher_patch[911:0] : patch_data;
-    wire [227:0] mux_139 = slot_3[1] ? patcher_patch[1139:912] : patch_mask;
-    wire [511:0] cat_399 = {
-        {4{mux_139[127]}},
-        {4{mux_139[126]}},
-        {4{mux_139[125]}},
-        {4{mux_139[124]}},
-        {4{mux_139[123]}},
-        {4{mux_139[122]}},
-        {4{mux_139[121]}},
-        {4{mux_139[120]}},
-        {4{mux_139[119]}},
-        {4{mux_139[118]}},
-        {4{mux_139[117]}},
-        {4{mux_139[116]}},
-        {4{mux_139[115]}},
-        {4{mux_139[114]}},
-        {4{mux_139[113]}},
-        {4{mux_139[112]}},
-        {4{mux_139[111]}},
-        {4{mux_139[110]}},
-        {4{mux_139[109]}},
-        {4{mux_139[108]}},
-        {4{mux_139[107]}},
-        {4{mux_139[106]}},
-        {4{mux_139[105]}},
-        {4{mux_139[104]}},
-        {4{mux_139[103]}},
-        {4{mux_139[102]}},
-        {4{mux_139[101]}},
-        {4{mux_139[100]}},
-        {4{mux_139[99]}},
-        {4{mux_139[98]}},
-        {4{mux_139[97]}},
-        {4{mux_139[96]}},
-        {4{mux_139[95]}},
-        {4{mux_139[94]}},
-        {4{mux_139[93]}},
-        {4{mux_139[92]}},
-        {4{mux_139[91]}},
-        {4{mux_139[90]}},
-        {4{mux_139[89]}},
-        {4{mux_139[88]}},
-        {4{mux_139[87]}},
-        {4{mux_139[86]}},
-        {4{mux_139[85]}},
-        {4{mux_139[84]}},
-        {4{mux_139[83]}},
-        {4{mux_139[82]}},
-        {4{mux_139[81]}},
-        {4{mux_139[80]}},
-        {4{mux_139[79]}},
-        {4{mux_139[78]}},
-        {4{mux_139[77]}},
-        {4{mux_139[76]}},
-        {4{mux_139[75]}},
-        {4{mux_139[74]}},
-        {4{mux_139[73]}},
-        {4{mux_139[72]}},
-        {4{mux_139[71]}},
-        {4{mux_139[70]}},
-        {4{mux_139[69]}},
-        {4{mux_139[68]}},
-        {4{mux_139[67]}},
-        {4{mux_139[66]}},
-        {4{mux_139[65]}},
-        {4{mux_139[64]}},
-        {4{mux_139[63]}},
-        {4{mux_139[62]}},
-        {4{mux_139[61]}},
-        {4{mux_139[60]}},
-        {4{mux_139[59]}},
-        {4{mux_139[58]}},
-        {4{mux_139[57]}},
-        {4{mux_139[56]}},
-        {4{mux_139[55]}},
-        {4{mux_139[54]}},
-        {4{mux_139[53]}},
-        {4{mux_139[52]}},
-        {4{mux_139[51]}},
-        {4{mux_139[50]}},
-        {4{mux_139[49]}},
-        {4{mux_139[48]}},
-        {4{mux_139[47]}},
-        {4{mux_139[46]}},
-        {4{mux_139[45]}},
-        {4{mux_139[44]}},
-        {4{mux_139[43]}},
-        {4{mux_139[42]}},
-        {4{mux_139[41]}},
-        {4{mux_139[40]}},
-        {4{mux_139[39]}},
-        {4{mux_139[38]}},
-        {4{mux_139[37]}},
-        {4{mux_139[36]}},
-        {4{mux_139[35]}},
-        {4{mux_139[34]}},
-        {4{mux_139[33]}},
-        {4{mux_139[32]}},
-        {4{mux_139[31]}},
-        {4{mux_139[30]}},
-        {4{mux_139[29]}},
-        {4{mux_139[28]}},
-        {4{mux_139[27]}},
-        {4{mux_139[26]}},
-        {4{mux_139[25]}},
-        {4{mux_139[24]}},
-        {4{mux_139[23]}},
-        {4{mux_139[22]}},
-        {4{mux_139[21]}},
-        {4{mux_139[20]}},
-        {4{mux_139[19]}},
-        {4{mux_139[18]}},
-        {4{mux_139[17]}},
-        {4{mux_139[16]}},
-        {4{mux_139[15]}},
-        {4{mux_139[14]}},
-        {4{mux_139[13]}},
-        {4{mux_139[12]}},
-        {4{mux_139[11]}},
-        {4{mux_139[10]}},
-        {4{mux_139[9]}},
-        {4{mux_139[8]}},
-        {4{mux_139[7]}},
-        {4{mux_139[6]}},
-        {4{mux_139[5]}},
-        {4{mux_139[4]}},
-        {4{mux_139[3]}},
-        {4{mux_139[2]}},
-        {4{mux_139[1]}},
-        {4{mux_139[0]}}
+    wire [911:0] mux_135 = slot_starts_d3 ? patcher_patch[911:0] : patch_data;
+    wire [227:0] mux_142 = slot_starts_d3 ? patcher_patch[1139:912] : patch_mask;
+    wire [511:0] cat_402 = {
+        {4{mux_142[127]}},
+        {4{mux_142[126]}},
+        {4{mux_142[125]}},
+        {4{mux_142[124]}},
+        {4{mux_142[123]}},
+        {4{mux_142[122]}},
+        {4{mux_142[121]}},
+        {4{mux_142[120]}},
+        {4{mux_142[119]}},
+        {4{mux_142[118]}},
+        {4{mux_142[117]}},
+        {4{mux_142[116]}},
+        {4{mux_142[115]}},
+        {4{mux_142[114]}},
+        {4{mux_142[113]}},
+        {4{mux_142[112]}},
+        {4{mux_142[111]}},
+        {4{mux_142[110]}},
+        {4{mux_142[109]}},
+        {4{mux_142[108]}},
+        {4{mux_142[107]}},
+        {4{mux_142[106]}},
+        {4{mux_142[105]}},
+        {4{mux_142[104]}},
+        {4{mux_142[103]}},
+        {4{mux_142[102]}},
+        {4{mux_142[101]}},
+        {4{mux_142[100]}},
+        {4{mux_142[99]}},
+        {4{mux_142[98]}},
+        {4{mux_142[97]}},
+        {4{mux_142[96]}},
+        {4{mux_142[95]}},
+        {4{mux_142[94]}},
+        {4{mux_142[93]}},
+        {4{mux_142[92]}},
+        {4{mux_142[91]}},
+        {4{mux_142[90]}},
+        {4{mux_142[89]}},
+        {4{mux_142[88]}},
+        {4{mux_142[87]}},
+        {4{mux_142[86]}},
+        {4{mux_142[85]}},
+        {4{mux_142[84]}},
+        {4{mux_142[83]}},
+        {4{mux_142[82]}},
+        {4{mux_142[81]}},
+        {4{mux_142[80]}},
+        {4{mux_142[79]}},
+        {4{mux_142[78]}},
+        {4{mux_142[77]}},
+        {4{mux_142[76]}},
+        {4{mux_142[75]}},
+        {4{mux_142[74]}},
+        {4{mux_142[73]}},
+        {4{mux_142[72]}},
+        {4{mux_142[71]}},
+        {4{mux_142[70]}},
+        {4{mux_142[69]}},
+        {4{mux_142[68]}},
+        {4{mux_142[67]}},
+        {4{mux_142[66]}},
+        {4{mux_142[65]}},
+        {4{mux_142[64]}},
+        {4{mux_142[63]}},
+        {4{mux_142[62]}},
+        {4{mux_142[61]}},
+        {4{mux_142[60]}},
+        {4{mux_142[59]}},
+        {4{mux_142[58]}},
+        {4{mux_142[57]}},
+        {4{mux_142[56]}},
+        {4{mux_142[55]}},
+        {4{mux_142[54]}},
+        {4{mux_142[53]}},
+        {4{mux_142[52]}},
+        {4{mux_142[51]}},
+        {4{mux_142[50]}},
+        {4{mux_142[49]}},
+        {4{mux_142[48]}},
+        {4{mux_142[47]}},
+        {4{mux_142[46]}},
+        {4{mux_142[45]}},
+        {4{mux_142[44]}},
+        {4{mux_142[43]}},
+        {4{mux_142[42]}},
+        {4{mux_142[41]}},
+        {4{mux_142[40]}},
+        {4{mux_142[39]}},
+        {4{mux_142[38]}},
+        {4{mux_142[37]}},
+        {4{mux_142[36]}},
+        {4{mux_142[35]}},
+        {4{mux_142[34]}},
+        {4{mux_142[33]}},
+        {4{mux_142[32]}},
+        {4{mux_142[31]}},
+        {4{mux_142[30]}},
+        {4{mux_142[29]}},
+        {4{mux_142[28]}},
+        {4{mux_142[27]}},
+        {4{mux_142[26]}},
+        {4{mux_142[25]}},
+        {4{mux_142[24]}},
+        {4{mux_142[23]}},
+        {4{mux_142[22]}},
+        {4{mux_142[21]}},
+        {4{mux_142[20]}},
+        {4{mux_142[19]}},
+        {4{mux_142[18]}},
+        {4{mux_142[17]}},
+        {4{mux_142[16]}},
+        {4{mux_142[15]}},
+        {4{mux_142[14]}},
+        {4{mux_142[13]}},
+        {4{mux_142[12]}},
+        {4{mux_142[11]}},
+        {4{mux_142[10]}},
+        {4{mux_142[9]}},
+        {4{mux_142[8]}},
+        {4{mux_142[7]}},
+        {4{mux_142[6]}},
+        {4{mux_142[5]}},
+        {4{mux_142[4]}},
+        {4{mux_142[3]}},
+        {4{mux_142[2]}},
+        {4{mux_142[1]}},
+        {4{mux_142[0]}}
     };
-    wire [511:0] edited = (of_packet_d1 & ~cat_399) | mux_132[511:0];
-    wire [1023:0] cat_404 = {edited, beat_before};
-    wire [511:0] mux_458 = moved_d3[1] ? (moved_d3[0] ? cat_404[975:464] : cat_404[991:480]) : (moved_d3[0] ? cat_404[1007:496] : cat_404[1023:512]);
-    wire [511:0] mux_459 = moved_d3[1] ? (moved_d3[0] ? cat_404[911:400] : cat_404[927:416]) : (moved_d3[0] ? cat_404[943:432] : cat_404[959:448]);
-    wire [511:0] mux_460 = moved_d3[1] ? (moved_d3[0] ? cat_404[847:336] : cat_404[863:352]) : (moved_d3[0] ? cat_404[879:368] : cat_404[895:384]);
-    wire [511:0] mux_461 = moved_d3[1] ? (moved_d3[0] ? cat_404[783:272] : cat_404[799:288]) : (moved_d3[0] ? cat_404[815:304] : cat_404[831:320]);
-    wire [511:0] mux_462 = moved_d3[1] ? (moved_d3[0] ? cat_404[719:208] : cat_404[735:224]) : (moved_d3[0] ? cat_404[751:240] : cat_404[767:256]);
-    wire [511:0] mux_463 = moved_d3[1] ? (moved_d3[0] ? cat_404[655:144] : cat_404[671:160]) : (moved_d3[0] ? cat_404[687:176] : cat_404[703:192]);
-    wire [511:0] mux_464 = moved_d3[1] ? (moved_d3[0] ? cat_404[591:80] : cat_404[607:96]) : (moved_d3[0] ? cat_404[623:112] : cat_404[639:128]);
-    wire [511:0] mux_465 = moved_d3[1] ? (moved_d3[0] ? cat_404[527:16] : cat_404[543:32]) : (moved_d3[0] ? cat_404[559:48] : cat_404[575:64]);
-    wire [511:0] placed = moved_d3[4] ? (moved_d3[3] ? (moved_d3[2] ? mux_465 : mux_464) : (moved_d3[2] ? mux_463 : mux_462)) : (moved_d3[3] ? (moved_d3[2] ? mux_461 : mux_460) : (moved_d3[2] ? mux_459 : mux_458));
-    wire [815:0] mux_474 = soon_first ? prefixer_prefix : prefix_left;
+    wire [511:0] edited = (of_packet_d1 & ~cat_402) | mux_135[511:0];
+    wire [1023:0] cat_407 = {edited, beat_before};
+    wire [511:0] mux_461 = moved_d3[1] ? (moved_d3[0] ? cat_407[975:464] : cat_407[991:480]) : (moved_d3[0] ? cat_407[1007:496] : cat_407[1023:512]);
+    wire [511:0] mux_462 = moved_d3[1] ? (moved_d3[0] ? cat_407[911:400] : cat_407[927:416]) : (moved_d3[0] ? cat_407[943:432] : cat_407[959:448]);
+    wire [511:0] mux_463 = moved_d3[1] ? (moved_d3[0] ? cat_407[847:336] : cat_407[863:352]) : (moved_d3[0] ? cat_407[879:368] : cat_407[895:384]);
+    wire [511:0] mux_464 = moved_d3[1] ? (moved_d3[0] ? cat_407[783:272] : cat_407[799:288]) : (moved_d3[0] ? cat_407[815:304] : cat_407[831:320]);
+    wire [511:0] mux_465 = moved_d3[1] ? (moved_d3[0] ? cat_407[719:208] : cat_407[735:224]) : (moved_d3[0] ? cat_407[751:240] : cat_407[767:256]);
+    wire [511:0] mux_466 = moved_d3[1] ? (moved_d3[0] ? cat_407[655:144] : cat_407[671:160]) : (moved_d3[0] ? cat_407[687:176] : cat_407[703:192]);
+    wire [511:0] mux_467 = moved_d3[1] ? (moved_d3[0] ? cat_407[591:80] : cat_407[607:96]) : (moved_d3[0] ? cat_407[623:112] : cat_407[639:128]);
+    wire [511:0] mux_468 = moved_d3[1] ? (moved_d3[0] ? cat_407[527:16] : cat_407[543:32]) : (moved_d3[0] ? cat_407[559:48] : cat_407[575:64]);
+    wire [511:0] placed = moved_d3[4] ? (moved_d3[3] ? (moved_d3[2] ? mux_468 : mux_467) : (moved_d3[2] ? mux_466 : mux_465)) : (moved_d3[3] ? (moved_d3[2] ? mux_464 : mux_463) : (moved_d3[2] ? mux_462 : mux_461));
+    wire [815:0] mux_477 = soon_first ? prefixer_prefix : prefix_left;
     wire [63:0] in_front = {
-        (const_479_d1 & slot_3[1]) | ~slot_3[2],
-        (const_484_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_490_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_496_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_502_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_508_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_514_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_520_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_526_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_532_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_538_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_544_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_550_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_556_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_562_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_568_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_574_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_580_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_586_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_592_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_598_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_604_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_610_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_616_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_622_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_628_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_634_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_640_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_646_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_652_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_658_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_664_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_670_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_676_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_682_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_688_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_694_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_700_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_706_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_712_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_718_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_724_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_730_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_736_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_742_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_748_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_754_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_760_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_766_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_772_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_778_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_784_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_790_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_796_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_802_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_808_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_814_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_820_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_826_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_832_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_838_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_844_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_850_d1 & slot_3[1]) | ~slot_3[2],
-        (lt_856_d1 & slot_3[1]) | ~slot_3[2]
+        (const_482_d1 & slot_starts_d3) | ~slot_3[2],
+        (const_487_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_493_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_499_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_505_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_511_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_517_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_523_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_529_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_535_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_541_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_547_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_553_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_559_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_565_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_571_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_577_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_583_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_589_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_595_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_601_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_607_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_613_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_619_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_625_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_631_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_637_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_643_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_649_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_655_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_661_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_667_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_673_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_679_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_685_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_691_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_697_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_703_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_709_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_715_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_721_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_727_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_733_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_739_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_745_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_751_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_757_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_763_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_769_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_775_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_781_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_787_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_793_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_799_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_805_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_811_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_817_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_823_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_829_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_835_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_841_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_847_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_853_d1 & slot_starts_d3) | ~slot_3[2],
+        (lt_859_d1 & slot_starts_d3) | ~slot_3[2]
     };
-    wire [511:0] cat_990 = {
+    wire [511:0] cat_993 = {
         {8{in_front[63]}},
         {8{in_front[62]}},
         {8{in_front[61]}},
@@ -438,17 +441,17 @@ module editor (
         {8{in_front[0]}}
     };
     wire [13:0] sent_before = soon_first ? 14'd0 : bytes_before;
-    wire and_1005 = slot_3[6] & slot_3[14];
-    wire [521:0] cat_1006 = {
-        and_1005,
+    wire and_1008 = slot_3[6] & slot_3[14];
+    wire [521:0] cat_1009 = {
+        and_1008,
         slot_3[6],
         soon_first,
         slot_3[6] ? slot_3[13:7] : 7'h40,
-        (placed & ~cat_990) | (mux_474[511:0] & cat_990)
+        (placed & ~cat_993) | (mux_477[511:0] & cat_993)
     };
     wire [13:0] length_change = {6'd0, edit[256:249]} - {7'd0, edit[263:257]};
     wire [13:0] length_out = sent_before + {7'd0, slot_3[13:7]};
-    wire and_1033 = slot_valid_3 & ~slot_3[2];
+    wire and_1036 = slot_valid_3 & ~slot_3[2];
     assign soon = slot_valid_3;
 
     patch patcher (
@@ -473,74 +476,74 @@ module editor (
         moved_d1 <= moved;
         moved_d2 <= moved_d1;
         moved_d3 <= moved_d2;
-        if (packet_step) patch_data <= {512'd0, mux_132[911:512]};
-        if (packet_step) patch_mask <= {128'd0, mux_139[227:128]};
+        if (packet_step) patch_data <= {512'd0, mux_135[911:512]};
+        if (packet_step) patch_mask <= {128'd0, mux_142[227:128]};
         if (packet_step) beat_before <= edited;
-        if (slot_valid_3) prefix_left <= {512'd0, mux_474[815:512]};
-        const_479_d1 <= 1'd0;
-        const_484_d1 <= 1'd0;
-        lt_490_d1 <= 5'h1e < moved_d2;
-        lt_496_d1 <= 5'h1e < moved_d2;
-        lt_502_d1 <= 5'h1d < moved_d2;
-        lt_508_d1 <= 5'h1d < moved_d2;
-        lt_514_d1 <= 5'h1c < moved_d2;
-        lt_520_d1 <= 5'h1c < moved_d2;
-        lt_526_d1 <= 5'h1b < moved_d2;
-        lt_532_d1 <= 5'h1b < moved_d2;
-        lt_538_d1 <= 5'h1a < moved_d2;
-        lt_544_d1 <= 5'h1a < moved_d2;
-        lt_550_d1 <= 5'h19 < moved_d2;
-        lt_556_d1 <= 5'h19 < moved_d2;
-        lt_562_d1 <= 5'h18 < moved_d2;
-        lt_568_d1 <= 5'h18 < moved_d2;
-        lt_574_d1 <= 5'h17 < moved_d2;
-        lt_580_d1 <= 5'h17 < moved_d2;
-        lt_586_d1 <= 5'h16 < moved_d2;
-        lt_592_d1 <= 5'h16 < moved_d2;
-        lt_598_d1 <= 5'h15 < moved_d2;
-        lt_604_d1 <= 5'h15 < moved_d2;
-        lt_610_d1 <= 5'h14 < moved_d2;
-        lt_616_d1 <= 5'h14 < moved_d2;
-        lt_622_d1 <= 5'h13 < moved_d2;
-        lt_628_d1 <= 5'h13 < moved_d2;
-        lt_634_d1 <= 5'h12 < moved_d2;
-        lt_640_d1 <= 5'h12 < moved_d2;
-        lt_646_d1 <= 5'h11 < moved_d2;
-        lt_652_d1 <= 5'h11 < moved_d2;
-        lt_658_d1 <= 5'h10 < moved_d2;
-        lt_664_d1 <= 5'h10 < moved_d2;
-        lt_670_d1 <= 5'hf < moved_d2;
-        lt_676_d1 <= 5'hf < moved_d2;
-        lt_682_d1 <= 5'he < moved_d2;
-        lt_688_d1 <= 5'he < moved_d2;
-        lt_694_d1 <= 5'hd < moved_d2;
-        lt_700_d1 <= 5'hd < moved_d2;
-        lt_706_d1 <= 5'hc < moved_d2;
-        lt_712_d1 <= 5'hc < moved_d2;
-        lt_718_d1 <= 5'hb < moved_d2;
-        lt_724_d1 <= 5'hb < moved_d2;
-        lt_730_d1 <= 5'ha < moved_d2;
-        lt_736_d1 <= 5'ha < moved_d2;
-        lt_742_d1 <= 5'd9 < moved_d2;
-        lt_748_d1 <= 5'd9 < moved_d2;
-        lt_754_d1 <= 5'd8 < moved_d2;
-        lt_760_d1 <= 5'd8 < moved_d2;
-        lt_766_d1 <= 5'd7 < moved_d2;
-        lt_772_d1 <= 5'd7 < moved_d2;
-        lt_778_d1 <= 5'd6 < moved_d2;
-        lt_784_d1 <= 5'd6 < moved_d2;
-        lt_790_d1 <= 5'd5 < moved_d2;
-        lt_796_d1 <= 5'd5 < moved_d2;
-        lt_802_d1 <= 5'd4 < moved_d2;
-        lt_808_d1 <= 5'd4 < moved_d2;
-        lt_814_d1 <= 5'd3 < moved_d2;
-        lt_820_d1 <= 5'd3 < moved_d2;
-        lt_826_d1 <= 5'd2 < moved_d2;
-        lt_832_d1 <= 5'd2 < moved_d2;
-        lt_838_d1 <= 5'd1 < moved_d2;
-        lt_844_d1 <= 5'd1 < moved_d2;
-        lt_850_d1 <= 5'd0 < moved_d2;
-        lt_856_d1 <= 5'd0 < moved_d2;
+        if (slot_valid_3) prefix_left <= {512'd0, mux_477[815:512]};
+        const_482_d1 <= 1'd0;
+        const_487_d1 <= 1'd0;
+        lt_493_d1 <= 5'h1e < moved_d2;
+        lt_499_d1 <= 5'h1e < moved_d2;
+        lt_505_d1 <= 5'h1d < moved_d2;
+        lt_511_d1 <= 5'h1d < moved_d2;
+        lt_517_d1 <= 5'h1c < moved_d2;
+        lt_523_d1 <= 5'h1c < moved_d2;
+        lt_529_d1 <= 5'h1b < moved_d2;
+        lt_535_d1 <= 5'h1b < moved_d2;
+        lt_541_d1 <= 5'h1a < moved_d2;
+        lt_547_d1 <= 5'h1a < moved_d2;
+        lt_553_d1 <= 5'h19 < moved_d2;
+        lt_559_d1 <= 5'h19 < moved_d2;
+        lt_565_d1 <= 5'h18 < moved_d2;
+        lt_571_d1 <= 5'h18 < moved_d2;
+        lt_577_d1 <= 5'h17 < moved_d2;
+        lt_583_d1 <= 5'h17 < moved_d2;
+        lt_589_d1 <= 5'h16 < moved_d2;
+        lt_595_d1 <= 5'h16 < moved_d2;
+        lt_601_d1 <= 5'h15 < moved_d2;
+        lt_607_d1 <= 5'h15 < moved_d2;
+        lt_613_d1 <= 5'h14 < moved_d2;
+        lt_619_d1 <= 5'h14 < moved_d2;
+        lt_625_d1 <= 5'h13 < moved_d2;
+        lt_631_d1 <= 5'h13 < moved_d2;
+        lt_637_d1 <= 5'h12 < moved_d2;
+        lt_643_d1 <= 5'h12 < moved_d2;
+        lt_649_d1 <= 5'h11 < moved_d2;
+        lt_655_d1 <= 5'h11 < moved_d2;
+        lt_661_d1 <= 5'h10 < moved_d2;
+        lt_667_d1 <= 5'h10 < moved_d2;
+        lt_673_d1 <= 5'hf < moved_d2;
+        lt_679_d1 <= 5'hf < moved_d2;
+        lt_685_d1 <= 5'he < moved_d2;
+        lt_691_d1 <= 5'he < moved_d2;
+        lt_697_d1 <= 5'hd < moved_d2;
+        lt_703_d1 <= 5'hd < moved_d2;
+        lt_709_d1 <= 5'hc < moved_d2;
+        lt_715_d1 <= 5'hc < moved_d2;
+        lt_721_d1 <= 5'hb < moved_d2;
+        lt_727_d1 <= 5'hb < moved_d2;
+        lt_733_d1 <= 5'ha < moved_d2;
+        lt_739_d1 <= 5'ha < moved_d2;
+        lt_745_d1 <= 5'd9 < moved_d2;
+        lt_751_d1 <= 5'd9 < moved_d2;
+        lt_757_d1 <= 5'd8 < moved_d2;
+        lt_763_d1 <= 5'd8 < moved_d2;
+        lt_769_d1 <= 5'd7 < moved_d2;
+        lt_775_d1 <= 5'd7 < moved_d2;
+        lt_781_d1 <= 5'd6 < moved_d2;
+        lt_787_d1 <= 5'd6 < moved_d2;
+        lt_793_d1 <= 5'd5 < moved_d2;
+        lt_799_d1 <= 5'd5 < moved_d2;
+        lt_805_d1 <= 5'd4 < moved_d2;
+        lt_811_d1 <= 5'd4 < moved_d2;
+        lt_817_d1 <= 5'd3 < moved_d2;
+        lt_823_d1 <= 5'd3 < moved_d2;
+        lt_829_d1 <= 5'd2 < moved_d2;
+        lt_835_d1 <= 5'd2 < moved_d2;
+        lt_841_d1 <= 5'd1 < moved_d2;
+        lt_847_d1 <= 5'd1 < moved_d2;
+        lt_853_d1 <= 5'd0 < moved_d2;
+        lt_859_d1 <= 5'd0 < moved_d2;
         if (slot_valid_3) bytes_before <= sent_before + 14'h40;
         length_change_d1 <= length_change;
         length_change_d2 <= length_change_d1;
@@ -548,12 +551,12 @@ module editor (
         out_port_d1 <= out_port;
         out_port_d2 <= out_port_d1;
         soon_port <= out_port_d2;
-        out <= cat_1006;
+        out <= cat_1009;
         kept_d1 <= kept;
         kept_d2 <= kept_d1;
         kept_d3 <= kept_d2;
         out_meta <= kept_d3;
-        ending <= {length_out, length_out + length_change_d3, and_1005};
+        ending <= {length_out, length_out + length_change_d3, and_1008};
     end
 
     always @(posedge clk) begin
@@ -561,12 +564,18 @@ module editor (
             slot_valid_d1 <= 1'd0;
             slot_valid_d2 <= 1'd0;
             slot_valid_3 <= 1'd0;
+            slot_starts_d1 <= 1'd0;
+            slot_starts_d2 <= 1'd0;
+            slot_starts_d3 <= 1'd0;
             valid <= 1'd0;
             end_valid <= 1'd0;
         end else begin
             slot_valid_d1 <= slot_valid;
             slot_valid_d2 <= slot_valid_d1;
             slot_valid_3 <= slot_valid_d2;
+            slot_starts_d1 <= slot[1];
+            slot_starts_d2 <= slot_starts_d1;
+            slot_starts_d3 <= slot_starts_d2;
             valid <= slot_valid_3;
             end_valid <= slot_valid_3 & slot_3[6];
         end
@@ -575,13 +584,13 @@ module editor (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            prefix_alone: cover (and_1033);
+            prefix_alone: cover (and_1036);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_47, slot_3, cat_404, and_1033};
+    wire _unused = &{1'b0, cat_47, slot_3, cat_407, and_1036};
 
 `ifndef SYNTHESIS
     initial begin
@@ -597,74 +606,77 @@ module editor (
         moved_d1 = 5'd0;
         moved_d2 = 5'd0;
         moved_d3 = 5'd0;
+        slot_starts_d1 = 1'd0;
+        slot_starts_d2 = 1'd0;
+        slot_starts_d3 = 1'd0;
         patch_data = 912'd0;
         patch_mask = 228'd0;
         beat_before = 512'd0;
         prefix_left = 816'd0;
-        const_479_d1 = 1'd0;
-        const_484_d1 = 1'd0;
-        lt_490_d1 = 1'd0;
-        lt_496_d1 = 1'd0;
-        lt_502_d1 = 1'd0;
-        lt_508_d1 = 1'd0;
-        lt_514_d1 = 1'd0;
-        lt_520_d1 = 1'd0;
-        lt_526_d1 = 1'd0;
-        lt_532_d1 = 1'd0;
-        lt_538_d1 = 1'd0;
-        lt_544_d1 = 1'd0;
-        lt_550_d1 = 1'd0;
-        lt_556_d1 = 1'd0;
-        lt_562_d1 = 1'd0;
-        lt_568_d1 = 1'd0;
-        lt_574_d1 = 1'd0;
-        lt_580_d1 = 1'd0;
-        lt_586_d1 = 1'd0;
-        lt_592_d1 = 1'd0;
-        lt_598_d1 = 1'd0;
-        lt_604_d1 = 1'd0;
-        lt_610_d1 = 1'd0;
-        lt_616_d1 = 1'd0;
-        lt_622_d1 = 1'd0;
-        lt_628_d1 = 1'd0;
-        lt_634_d1 = 1'd0;
-        lt_640_d1 = 1'd0;
-        lt_646_d1 = 1'd0;
-        lt_652_d1 = 1'd0;
-        lt_658_d1 = 1'd0;
-        lt_664_d1 = 1'd0;
-        lt_670_d1 = 1'd0;
-        lt_676_d1 = 1'd0;
-        lt_682_d1 = 1'd0;
-        lt_688_d1 = 1'd0;
-        lt_694_d1 = 1'd0;
-        lt_700_d1 = 1'd0;
-        lt_706_d1 = 1'd0;
-        lt_712_d1 = 1'd0;
-        lt_718_d1 = 1'd0;
-        lt_724_d1 = 1'd0;
-        lt_730_d1 = 1'd0;
-        lt_736_d1 = 1'd0;
-        lt_742_d1 = 1'd0;
-        lt_748_d1 = 1'd0;
-        lt_754_d1 = 1'd0;
-        lt_760_d1 = 1'd0;
-        lt_766_d1 = 1'd0;
-        lt_772_d1 = 1'd0;
-        lt_778_d1 = 1'd0;
-        lt_784_d1 = 1'd0;
-        lt_790_d1 = 1'd0;
-        lt_796_d1 = 1'd0;
-        lt_802_d1 = 1'd0;
-        lt_808_d1 = 1'd0;
-        lt_814_d1 = 1'd0;
-        lt_820_d1 = 1'd0;
-        lt_826_d1 = 1'd0;
-        lt_832_d1 = 1'd0;
-        lt_838_d1 = 1'd0;
-        lt_844_d1 = 1'd0;
-        lt_850_d1 = 1'd0;
-        lt_856_d1 = 1'd0;
+        const_482_d1 = 1'd0;
+        const_487_d1 = 1'd0;
+        lt_493_d1 = 1'd0;
+        lt_499_d1 = 1'd0;
+        lt_505_d1 = 1'd0;
+        lt_511_d1 = 1'd0;
+        lt_517_d1 = 1'd0;
+        lt_523_d1 = 1'd0;
+        lt_529_d1 = 1'd0;
+        lt_535_d1 = 1'd0;
+        lt_541_d1 = 1'd0;
+        lt_547_d1 = 1'd0;
+        lt_553_d1 = 1'd0;
+        lt_559_d1 = 1'd0;
+        lt_565_d1 = 1'd0;
+        lt_571_d1 = 1'd0;
+        lt_577_d1 = 1'd0;
+        lt_583_d1 = 1'd0;
+        lt_589_d1 = 1'd0;
+        lt_595_d1 = 1'd0;
+        lt_601_d1 = 1'd0;
+        lt_607_d1 = 1'd0;
+        lt_613_d1 = 1'd0;
+        lt_619_d1 = 1'd0;
+        lt_625_d1 = 1'd0;
+        lt_631_d1 = 1'd0;
+        lt_637_d1 = 1'd0;
+        lt_643_d1 = 1'd0;
+        lt_649_d1 = 1'd0;
+        lt_655_d1 = 1'd0;
+        lt_661_d1 = 1'd0;
+        lt_667_d1 = 1'd0;
+        lt_673_d1 = 1'd0;
+        lt_679_d1 = 1'd0;
+        lt_685_d1 = 1'd0;
+        lt_691_d1 = 1'd0;
+        lt_697_d1 = 1'd0;
+        lt_703_d1 = 1'd0;
+        lt_709_d1 = 1'd0;
+        lt_715_d1 = 1'd0;
+        lt_721_d1 = 1'd0;
+        lt_727_d1 = 1'd0;
+        lt_733_d1 = 1'd0;
+        lt_739_d1 = 1'd0;
+        lt_745_d1 = 1'd0;
+        lt_751_d1 = 1'd0;
+        lt_757_d1 = 1'd0;
+        lt_763_d1 = 1'd0;
+        lt_769_d1 = 1'd0;
+        lt_775_d1 = 1'd0;
+        lt_781_d1 = 1'd0;
+        lt_787_d1 = 1'd0;
+        lt_793_d1 = 1'd0;
+        lt_799_d1 = 1'd0;
+        lt_805_d1 = 1'd0;
+        lt_811_d1 = 1'd0;
+        lt_817_d1 = 1'd0;
+        lt_823_d1 = 1'd0;
+        lt_829_d1 = 1'd0;
+        lt_835_d1 = 1'd0;
+        lt_841_d1 = 1'd0;
+        lt_847_d1 = 1'd0;
+        lt_853_d1 = 1'd0;
+        lt_859_d1 = 1'd0;
         bytes_before = 14'd0;
         length_change_d1 = 14'd0;
         length_change_d2 = 14'd0;

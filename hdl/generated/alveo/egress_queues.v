@@ -36,42 +36,60 @@ module egress_queues (
     reg  beats_1_several;
     reg  beats_0_several;
     wire [3:0] scheduler_pick;
-    reg  [520:0] beats_q;
+    reg  read_last;
     reg  [7:0] beats_0_read_at;
     reg  [7:0] beats_1_read_at;
     reg  [7:0] beats_2_read_at;
     reg  [7:0] beats_3_read_at;
+    reg  [525:0] beats_q;
     reg  [7:0] beats_0_write_at;
     reg  [8:0] beats_0_count;
     reg  [7:0] users_0_write_at;
     reg  [7:0] users_0_read_at;
     reg  [8:0] users_0_count;
+    reg  lasts_0_q;
+    reg  lasts_0_read;
+    reg  lasts_0_passed;
     reg  [7:0] beats_1_write_at;
     reg  [8:0] beats_1_count;
     reg  [7:0] users_1_write_at;
     reg  [7:0] users_1_read_at;
     reg  [8:0] users_1_count;
+    reg  lasts_1_q;
+    reg  lasts_1_read;
+    reg  lasts_1_passed;
     reg  [7:0] beats_2_write_at;
     reg  [8:0] beats_2_count;
     reg  [7:0] users_2_write_at;
     reg  [7:0] users_2_read_at;
     reg  [8:0] users_2_count;
+    reg  lasts_2_q;
+    reg  lasts_2_read;
+    reg  lasts_2_passed;
     reg  [7:0] beats_3_write_at;
     reg  [8:0] beats_3_count;
     reg  [7:0] users_3_write_at;
     reg  [7:0] users_3_read_at;
     reg  [8:0] users_3_count;
+    reg  lasts_3_q;
+    reg  lasts_3_read;
+    reg  lasts_3_passed;
     reg  [76:0] users_q;
     reg  fresh;
     reg  [76:0] user_held;
     reg  [654:0] head;
     reg  [654:0] behind;
-    // beats: record stored: data [511:0], count [518:512], last [519], error [520]
-    reg [520:0] beats [0:1023];
+    // beats: record stored: data [511:0], count [518:512], error [519], lacks [525:520]
+    reg [525:0] beats [0:1023];
     reg [76:0] users [0:1023];
+    (* ram_style = "distributed" *) reg lasts_0 [0:255];
+    (* ram_style = "distributed" *) reg lasts_1 [0:255];
+    (* ram_style = "distributed" *) reg lasts_2 [0:255];
+    (* ram_style = "distributed" *) reg lasts_3 [0:255];
     wire [1:0] queue = meta[132:131];
     wire [3:0] to = 4'd1 << queue;
-    wire [520:0] arriving = {beat[521], beat[520], beat[518:512], beat[511:0]};
+    wire [6:0] diff_11 = 7'h40 - beat[518:512];
+    wire [525:0] arriving = {diff_11[5:0], beat[521], beat[518:512], beat[511:0]};
     wire [76:0] user_in = {meta[132:130], meta[197:188], meta[63:0]};
     wire [3:0] waits = {beats_3_some, beats_2_some, beats_1_some, beats_0_some};
     wire [3:0] several = {beats_3_several, beats_2_several, beats_1_several, beats_0_several};
@@ -79,71 +97,97 @@ module egress_queues (
     wire advance = m_tready | ~head_valid;
     wire open = advance | ~behind_valid;
     wire free = open | ~read_valid;
-    wire and_45 = (|pick) & free;
+    wire and_46 = (|pick) & free;
     wire [3:0] goes_on = current & waits;
-    wire and_48 = (|goes_on) & free;
-    wire mux_49 = closed ? and_45 : and_48;
-    wire issue = beats_q[519] ? (read_valid ? and_45 : mux_49) : (read_valid ? and_48 : mux_49);
+    wire and_49 = (|goes_on) & free;
+    wire mux_50 = closed ? and_46 : and_49;
+    wire issue = read_last ? (read_valid ? and_46 : mux_50) : (read_valid ? and_49 : mux_50);
     wire [9:0] first_at = (({10{pick[0]}} & {2'd0, beats_0_read_at}) | ({10{pick[1]}} & {2'd1, beats_1_read_at})) | (({10{pick[2]}} & {2'd2, beats_2_read_at}) | ({10{pick[3]}} & {2'd3, beats_3_read_at}));
-    wire [9:0] or_89 = ({10{current[0]}} & {2'd0, beats_0_read_at}) | ({10{current[1]}} & {2'd1, beats_1_read_at});
-    wire [9:0] or_98 = ({10{current[2]}} & {2'd2, beats_2_read_at}) | ({10{current[3]}} & {2'd3, beats_3_read_at});
-    wire [9:0] next_at = or_89 | or_98;
-    wire [9:0] mux_100 = closed ? first_at : next_at;
-    wire [9:0] read_address = beats_q[519] ? (read_valid ? first_at : mux_100) : (read_valid ? next_at : mux_100);
-    wire ended = read_valid ? beats_q[519] : closed;
-    wire [3:0] mux_106 = closed ? pick : goes_on;
-    wire [3:0] next = beats_q[519] ? (read_valid ? pick : mux_106) : (read_valid ? goes_on : mux_106);
-    wire not_113 = ~(|(pick & ~waits));
+    wire [9:0] or_90 = ({10{current[0]}} & {2'd0, beats_0_read_at}) | ({10{current[1]}} & {2'd1, beats_1_read_at});
+    wire [9:0] or_99 = ({10{current[2]}} & {2'd2, beats_2_read_at}) | ({10{current[3]}} & {2'd3, beats_3_read_at});
+    wire [9:0] next_at = or_90 | or_99;
+    wire [9:0] mux_101 = closed ? first_at : next_at;
+    wire [9:0] read_address = read_last ? (read_valid ? first_at : mux_101) : (read_valid ? next_at : mux_101);
+    wire ended = read_valid ? read_last : closed;
+    wire [3:0] mux_108 = closed ? pick : goes_on;
+    wire [3:0] next = read_last ? (read_valid ? pick : mux_108) : (read_valid ? goes_on : mux_108);
+    wire not_115 = ~(|(pick & ~waits));
     wire read_taken = read_valid & open;
-    wire [3:0] and_116 = {4{free}} & pick;
-    wire [3:0] and_118 = {4{free}} & goes_on;
-    wire [3:0] mux_119 = closed ? and_116 : and_118;
-    wire [3:0] taken = beats_q[519] ? (read_valid ? and_116 : mux_119) : (read_valid ? and_118 : mux_119);
-    wire [3:0] and_124 = {4{free}} & pick;
-    wire [3:0] mux_126 = closed ? and_124 : 4'd0;
-    wire [3:0] begun = beats_q[519] ? (read_valid ? and_124 : mux_126) : (read_valid ? 4'd0 : mux_126);
+    wire [3:0] and_118 = {4{free}} & pick;
+    wire [3:0] and_120 = {4{free}} & goes_on;
+    wire [3:0] mux_121 = closed ? and_118 : and_120;
+    wire [3:0] taken = read_last ? (read_valid ? and_118 : mux_121) : (read_valid ? and_120 : mux_121);
+    wire [3:0] and_126 = {4{free}} & pick;
+    wire [3:0] mux_128 = closed ? and_126 : 4'd0;
+    wire [3:0] begun = read_last ? (read_valid ? and_126 : mux_128) : (read_valid ? 4'd0 : mux_128);
     wire passes = ((push & open) & ~read_valid) & ~(closed ? (|waits) : (|goes_on));
     wire stores = push & ~passes;
-    wire or_146 = (~passes | closed) | (current == to);
-    wire and_153 = stores & to[0];
-    wire begins_0 = and_153 & beat[519];
+    wire or_148 = (~passes | closed) | (current == to);
+    wire last = read_valid ? read_last : beat[520];
+    wire and_156 = stores & to[0];
+    wire taken_0_0 = taken[0];
+    wire begins_0 = and_156 & beat[519];
     wire begun_0 = begun[0];
-    wire or_189 = ~and_153 | (beats_0_count != 9'h100);
-    wire or_209 = ((9'd2 < beats_0_count) | (beats_0_several & ~(taken[0] & ~and_153))) | (beats_0_some & (and_153 & ~taken[0]));
-    wire and_215 = (beats_0_some == (|beats_0_count)) & (beats_0_several == (9'd1 < beats_0_count));
-    wire and_220 = stores & to[1];
-    wire begins_1 = and_220 & beat[519];
+    wire or_192 = ~and_156 | (beats_0_count != 9'h100);
+    wire or_212 = ((9'd2 < beats_0_count) | (beats_0_several & ~(taken_0_0 & ~and_156))) | (beats_0_some & (and_156 & ~taken_0_0));
+    wire and_218 = (beats_0_some == (|beats_0_count)) & (beats_0_several == (9'd1 < beats_0_count));
+    wire comes_0 = push & to[0];
+    wire oldest_0_goes = taken_0_0 | ~beats_0_some;
+    wire [7:0] sum_223 = beats_0_read_at + 8'd1;
+    wire and_233 = stores & to[1];
+    wire taken_1_1 = taken[1];
+    wire begins_1 = and_233 & beat[519];
     wire begun_1 = begun[1];
-    wire or_256 = ~and_220 | (beats_1_count != 9'h100);
-    wire or_276 = ((9'd2 < beats_1_count) | (beats_1_several & ~(taken[1] & ~and_220))) | (beats_1_some & (and_220 & ~taken[1]));
-    wire and_282 = (beats_1_some == (|beats_1_count)) & (beats_1_several == (9'd1 < beats_1_count));
-    wire and_287 = stores & to[2];
-    wire begins_2 = and_287 & beat[519];
+    wire or_269 = ~and_233 | (beats_1_count != 9'h100);
+    wire or_289 = ((9'd2 < beats_1_count) | (beats_1_several & ~(taken_1_1 & ~and_233))) | (beats_1_some & (and_233 & ~taken_1_1));
+    wire and_295 = (beats_1_some == (|beats_1_count)) & (beats_1_several == (9'd1 < beats_1_count));
+    wire comes_1 = push & to[1];
+    wire oldest_1_goes = taken_1_1 | ~beats_1_some;
+    wire [7:0] sum_300 = beats_1_read_at + 8'd1;
+    wire and_310 = stores & to[2];
+    wire taken_2_2 = taken[2];
+    wire begins_2 = and_310 & beat[519];
     wire begun_2 = begun[2];
-    wire or_323 = ~and_287 | (beats_2_count != 9'h100);
-    wire or_343 = ((9'd2 < beats_2_count) | (beats_2_several & ~(taken[2] & ~and_287))) | (beats_2_some & (and_287 & ~taken[2]));
-    wire and_349 = (beats_2_some == (|beats_2_count)) & (beats_2_several == (9'd1 < beats_2_count));
-    wire and_354 = stores & to[3];
-    wire begins_3 = and_354 & beat[519];
+    wire or_346 = ~and_310 | (beats_2_count != 9'h100);
+    wire or_366 = ((9'd2 < beats_2_count) | (beats_2_several & ~(taken_2_2 & ~and_310))) | (beats_2_some & (and_310 & ~taken_2_2));
+    wire and_372 = (beats_2_some == (|beats_2_count)) & (beats_2_several == (9'd1 < beats_2_count));
+    wire comes_2 = push & to[2];
+    wire oldest_2_goes = taken_2_2 | ~beats_2_some;
+    wire [7:0] sum_377 = beats_2_read_at + 8'd1;
+    wire and_387 = stores & to[3];
+    wire taken_3_3 = taken[3];
+    wire begins_3 = and_387 & beat[519];
     wire begun_3 = begun[3];
-    wire or_390 = ~and_354 | (beats_3_count != 9'h100);
-    wire or_410 = ((9'd2 < beats_3_count) | (beats_3_several & ~(taken[3] & ~and_354))) | (beats_3_some & (and_354 & ~taken[3]));
-    wire and_416 = (beats_3_some == (|beats_3_count)) & (beats_3_several == (9'd1 < beats_3_count));
-    wire [9:0] or_430 = (({10{to[0]}} & {2'd0, beats_0_write_at}) | ({10{to[1]}} & {2'd1, beats_1_write_at})) | (({10{to[2]}} & {2'd2, beats_2_write_at}) | ({10{to[3]}} & {2'd3, beats_3_write_at}));
-    wire and_431 = stores & beat[519];
-    wire [9:0] or_442 = (({10{to[0]}} & {2'd0, users_0_write_at}) | ({10{to[1]}} & {2'd1, users_1_write_at})) | (({10{to[2]}} & {2'd2, users_2_write_at}) | ({10{to[3]}} & {2'd3, users_3_write_at}));
-    wire mux_444 = closed ? and_45 : 1'd0;
-    wire mux_447 = beats_q[519] ? (read_valid ? and_45 : mux_444) : (read_valid ? 1'd0 : mux_444);
-    wire [9:0] or_458 = (({10{pick[0]}} & {2'd0, users_0_read_at}) | ({10{pick[1]}} & {2'd1, users_1_read_at})) | (({10{pick[2]}} & {2'd2, users_2_read_at}) | ({10{pick[3]}} & {2'd3, users_3_read_at}));
+    wire or_423 = ~and_387 | (beats_3_count != 9'h100);
+    wire or_443 = ((9'd2 < beats_3_count) | (beats_3_several & ~(taken_3_3 & ~and_387))) | (beats_3_some & (and_387 & ~taken_3_3));
+    wire and_449 = (beats_3_some == (|beats_3_count)) & (beats_3_several == (9'd1 < beats_3_count));
+    wire comes_3 = push & to[3];
+    wire oldest_3_goes = taken_3_3 | ~beats_3_some;
+    wire [7:0] sum_454 = beats_3_read_at + 8'd1;
+    wire [3:0] oldest_last = {
+        lasts_3_read ? lasts_3_q : lasts_3_passed,
+        lasts_2_read ? lasts_2_q : lasts_2_passed,
+        lasts_1_read ? lasts_1_q : lasts_1_passed,
+        lasts_0_read ? lasts_0_q : lasts_0_passed
+    };
+    wire red_465 = |(pick & oldest_last);
+    wire red_467 = |(current & oldest_last);
+    wire mux_468 = closed ? red_465 : red_467;
+    wire [9:0] or_482 = (({10{to[0]}} & {2'd0, beats_0_write_at}) | ({10{to[1]}} & {2'd1, beats_1_write_at})) | (({10{to[2]}} & {2'd2, beats_2_write_at}) | ({10{to[3]}} & {2'd3, beats_3_write_at}));
+    wire and_483 = push & beat[519];
+    wire [9:0] or_494 = (({10{to[0]}} & {2'd0, users_0_write_at}) | ({10{to[1]}} & {2'd1, users_1_write_at})) | (({10{to[2]}} & {2'd2, users_2_write_at}) | ({10{to[3]}} & {2'd3, users_3_write_at}));
+    wire mux_496 = closed ? and_46 : 1'd0;
+    wire mux_499 = read_last ? (read_valid ? and_46 : mux_496) : (read_valid ? 1'd0 : mux_496);
+    wire [9:0] or_510 = (({10{pick[0]}} & {2'd0, users_0_read_at}) | ({10{pick[1]}} & {2'd1, users_1_read_at})) | (({10{pick[2]}} & {2'd2, users_2_read_at}) | ({10{pick[3]}} & {2'd3, users_3_read_at}));
     wire goes = read_taken | passes;
-    wire [520:0] mux_461 = read_valid ? beats_q : arriving;
+    wire [525:0] mux_513 = read_valid ? beats_q : arriving;
     wire [76:0] user = fresh ? (read_valid ? users_q : user_in) : user_held;
-    wire [654:0] cat_477 = {
+    wire [654:0] cat_529 = {
         user,
-        mux_461[520] & mux_461[519],
-        mux_461[519],
-        ~(64'hffffffffffffffff << mux_461[518:512]),
-        mux_461[511:0]
+        mux_513[519] & last,
+        last,
+        ~(64'hffffffffffffffff << mux_513[518:512]),
+        mux_513[511:0]
     };
     wire more = read_valid | passes;
     assign room = {
@@ -169,14 +213,23 @@ module egress_queues (
         .ended(ended),
         .current(current),
         .charge({4{goes}} & (read_valid ? current : to)),
-        .bytes(mux_461[518:512]),
+        .lacks(mux_513[525:520]),
         .pick(scheduler_pick)
     );
 
     always @(posedge clk) begin
+        if (issue) read_last <= read_last ? (read_valid ? red_465 : mux_468) : (read_valid ? red_467 : mux_468);
+        if (oldest_0_goes) lasts_0_read <= beats_0_several;
+        if (and_156 & oldest_0_goes) lasts_0_passed <= beat[520];
+        if (oldest_1_goes) lasts_1_read <= beats_1_several;
+        if (and_233 & oldest_1_goes) lasts_1_passed <= beat[520];
+        if (oldest_2_goes) lasts_2_read <= beats_2_several;
+        if (and_310 & oldest_2_goes) lasts_2_passed <= beat[520];
+        if (oldest_3_goes) lasts_3_read <= beats_3_several;
+        if (and_387 & oldest_3_goes) lasts_3_passed <= beat[520];
         if (goes) user_held <= user;
-        if (advance & (behind_valid | more)) head <= behind_valid ? behind : cat_477;
-        if ((advance == behind_valid) & more) behind <= cat_477;
+        if (advance & (behind_valid | more)) head <= behind_valid ? behind : cat_529;
+        if ((advance == behind_valid) & more) behind <= cat_529;
     end
 
     always @(posedge clk) begin
@@ -220,88 +273,132 @@ module egress_queues (
             users_3_count <= 9'd0;
             fresh <= 1'd1;
         end else begin
-            if (read_valid | passes) closed <= read_valid ? beats_q[519] : beat[520];
+            if (read_valid | passes) closed <= last;
             if (issue | passes) current <= issue ? next : to;
             read_valid <= issue | (read_valid & ~open);
             if (advance) head_valid <= behind_valid | more;
             behind_valid <= advance ? (behind_valid & more) : (behind_valid | more);
-            beats_3_some <= (beats_3_several | and_354) | (beats_3_some & ~taken[3]);
-            beats_2_some <= (beats_2_several | and_287) | (beats_2_some & ~taken[2]);
-            beats_1_some <= (beats_1_several | and_220) | (beats_1_some & ~taken[1]);
-            beats_0_some <= (beats_0_several | and_153) | (beats_0_some & ~taken[0]);
-            beats_3_several <= or_410;
-            beats_2_several <= or_343;
-            beats_1_several <= or_276;
-            beats_0_several <= or_209;
-            beats_0_read_at <= beats_0_read_at + {7'd0, taken[0]};
-            beats_1_read_at <= beats_1_read_at + {7'd0, taken[1]};
-            beats_2_read_at <= beats_2_read_at + {7'd0, taken[2]};
-            beats_3_read_at <= beats_3_read_at + {7'd0, taken[3]};
-            beats_0_write_at <= beats_0_write_at + {7'd0, and_153};
-            beats_0_count <= (beats_0_count + {8'd0, and_153}) - {8'd0, taken[0]};
+            beats_3_some <= (beats_3_several | and_387) | (beats_3_some & ~taken_3_3);
+            beats_2_some <= (beats_2_several | and_310) | (beats_2_some & ~taken_2_2);
+            beats_1_some <= (beats_1_several | and_233) | (beats_1_some & ~taken_1_1);
+            beats_0_some <= (beats_0_several | and_156) | (beats_0_some & ~taken_0_0);
+            beats_3_several <= or_443;
+            beats_2_several <= or_366;
+            beats_1_several <= or_289;
+            beats_0_several <= or_212;
+            beats_0_read_at <= beats_0_read_at + {7'd0, taken_0_0};
+            beats_1_read_at <= beats_1_read_at + {7'd0, taken_1_1};
+            beats_2_read_at <= beats_2_read_at + {7'd0, taken_2_2};
+            beats_3_read_at <= beats_3_read_at + {7'd0, taken_3_3};
+            beats_0_write_at <= beats_0_write_at + {7'd0, and_156};
+            beats_0_count <= (beats_0_count + {8'd0, and_156}) - {8'd0, taken_0_0};
             users_0_write_at <= users_0_write_at + {7'd0, begins_0};
             users_0_read_at <= users_0_read_at + {7'd0, begun_0};
             users_0_count <= (users_0_count + {8'd0, begins_0}) - {8'd0, begun_0};
-            beats_1_write_at <= beats_1_write_at + {7'd0, and_220};
-            beats_1_count <= (beats_1_count + {8'd0, and_220}) - {8'd0, taken[1]};
+            beats_1_write_at <= beats_1_write_at + {7'd0, and_233};
+            beats_1_count <= (beats_1_count + {8'd0, and_233}) - {8'd0, taken_1_1};
             users_1_write_at <= users_1_write_at + {7'd0, begins_1};
             users_1_read_at <= users_1_read_at + {7'd0, begun_1};
             users_1_count <= (users_1_count + {8'd0, begins_1}) - {8'd0, begun_1};
-            beats_2_write_at <= beats_2_write_at + {7'd0, and_287};
-            beats_2_count <= (beats_2_count + {8'd0, and_287}) - {8'd0, taken[2]};
+            beats_2_write_at <= beats_2_write_at + {7'd0, and_310};
+            beats_2_count <= (beats_2_count + {8'd0, and_310}) - {8'd0, taken_2_2};
             users_2_write_at <= users_2_write_at + {7'd0, begins_2};
             users_2_read_at <= users_2_read_at + {7'd0, begun_2};
             users_2_count <= (users_2_count + {8'd0, begins_2}) - {8'd0, begun_2};
-            beats_3_write_at <= beats_3_write_at + {7'd0, and_354};
-            beats_3_count <= (beats_3_count + {8'd0, and_354}) - {8'd0, taken[3]};
+            beats_3_write_at <= beats_3_write_at + {7'd0, and_387};
+            beats_3_count <= (beats_3_count + {8'd0, and_387}) - {8'd0, taken_3_3};
             users_3_write_at <= users_3_write_at + {7'd0, begins_3};
             users_3_read_at <= users_3_read_at + {7'd0, begun_3};
             users_3_count <= (users_3_count + {8'd0, begins_3}) - {8'd0, begun_3};
-            if (goes) fresh <= mux_461[519];
+            if (goes) fresh <= last;
         end
     end
 
     always @(posedge clk) begin
         if (issue) begin
             beats_q <= beats[read_address];
-            if (stores && read_address == or_430) beats_q <= {521{1'bx}};
+            if (push && read_address == or_482) beats_q <= {526{1'bx}};
         end
     end
 
     always @(posedge clk) begin
-        if (stores) beats[or_430] <= arriving;
+        if (push) beats[or_482] <= arriving;
     end
 
     always @(posedge clk) begin
-        if (mux_447) begin
-            users_q <= users[or_458];
-            if (and_431 && or_458 == or_442) users_q <= {77{1'bx}};
+        if (mux_499) begin
+            users_q <= users[or_510];
+            if (and_483 && or_510 == or_494) users_q <= {77{1'bx}};
         end
     end
 
     always @(posedge clk) begin
-        if (and_431) users[or_442] <= user_in;
+        if (and_483) users[or_494] <= user_in;
+    end
+
+    always @(posedge clk) begin
+        if (taken_0_0) begin
+            lasts_0_q <= lasts_0[sum_223];
+            if (comes_0 && sum_223 == beats_0_write_at) lasts_0_q <= {1{1'bx}};
+        end
+    end
+
+    always @(posedge clk) begin
+        if (comes_0) lasts_0[beats_0_write_at] <= beat[520];
+    end
+
+    always @(posedge clk) begin
+        if (taken_1_1) begin
+            lasts_1_q <= lasts_1[sum_300];
+            if (comes_1 && sum_300 == beats_1_write_at) lasts_1_q <= {1{1'bx}};
+        end
+    end
+
+    always @(posedge clk) begin
+        if (comes_1) lasts_1[beats_1_write_at] <= beat[520];
+    end
+
+    always @(posedge clk) begin
+        if (taken_2_2) begin
+            lasts_2_q <= lasts_2[sum_377];
+            if (comes_2 && sum_377 == beats_2_write_at) lasts_2_q <= {1{1'bx}};
+        end
+    end
+
+    always @(posedge clk) begin
+        if (comes_2) lasts_2[beats_2_write_at] <= beat[520];
+    end
+
+    always @(posedge clk) begin
+        if (taken_3_3) begin
+            lasts_3_q <= lasts_3[sum_454];
+            if (comes_3 && sum_454 == beats_3_write_at) lasts_3_q <= {1{1'bx}};
+        end
+    end
+
+    always @(posedge clk) begin
+        if (comes_3) lasts_3[beats_3_write_at] <= beat[520];
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            who_is_chosen_waits: assert (not_113);
-            what_passes_is_of_the_frame: assert (or_146);
-            slots_0: assert (or_189);
-            counted_0: assert (and_215);
-            slots_1: assert (or_256);
-            counted_1: assert (and_282);
-            slots_2: assert (or_323);
-            counted_2: assert (and_349);
-            slots_3: assert (or_390);
-            counted_3: assert (and_416);
+            who_is_chosen_waits: assert (not_115);
+            what_passes_is_of_the_frame: assert (or_148);
+            slots_0: assert (or_192);
+            counted_0: assert (and_218);
+            slots_1: assert (or_269);
+            counted_1: assert (and_295);
+            slots_2: assert (or_346);
+            counted_2: assert (and_372);
+            slots_3: assert (or_423);
+            counted_3: assert (and_449);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, meta, not_113, or_146, or_189, and_215, or_256, and_282, or_323, and_349, or_390, and_416};
+    wire _unused = &{1'b0, meta, diff_11, not_115, or_148, or_192, and_218, or_269, and_295, or_346, and_372, or_423, and_449};
 
 `ifndef SYNTHESIS
     initial begin
@@ -318,31 +415,44 @@ module egress_queues (
         beats_2_several = 1'd0;
         beats_1_several = 1'd0;
         beats_0_several = 1'd0;
-        beats_q = 521'd0;
+        read_last = 1'd0;
         beats_0_read_at = 8'd0;
         beats_1_read_at = 8'd0;
         beats_2_read_at = 8'd0;
         beats_3_read_at = 8'd0;
+        beats_q = 526'd0;
         beats_0_write_at = 8'd0;
         beats_0_count = 9'd0;
         users_0_write_at = 8'd0;
         users_0_read_at = 8'd0;
         users_0_count = 9'd0;
+        lasts_0_q = 1'd0;
+        lasts_0_read = 1'd0;
+        lasts_0_passed = 1'd0;
         beats_1_write_at = 8'd0;
         beats_1_count = 9'd0;
         users_1_write_at = 8'd0;
         users_1_read_at = 8'd0;
         users_1_count = 9'd0;
+        lasts_1_q = 1'd0;
+        lasts_1_read = 1'd0;
+        lasts_1_passed = 1'd0;
         beats_2_write_at = 8'd0;
         beats_2_count = 9'd0;
         users_2_write_at = 8'd0;
         users_2_read_at = 8'd0;
         users_2_count = 9'd0;
+        lasts_2_q = 1'd0;
+        lasts_2_read = 1'd0;
+        lasts_2_passed = 1'd0;
         beats_3_write_at = 8'd0;
         beats_3_count = 9'd0;
         users_3_write_at = 8'd0;
         users_3_read_at = 8'd0;
         users_3_count = 9'd0;
+        lasts_3_q = 1'd0;
+        lasts_3_read = 1'd0;
+        lasts_3_passed = 1'd0;
         users_q = 77'd0;
         fresh = 1'd1;
         user_held = 77'd0;
@@ -353,12 +463,32 @@ module egress_queues (
 
     integer beats_row;
     initial begin
-        for (beats_row = 0; beats_row < 1024; beats_row = beats_row + 1) beats[beats_row] = 521'd0;
+        for (beats_row = 0; beats_row < 1024; beats_row = beats_row + 1) beats[beats_row] = 526'd0;
     end
 
     integer users_row;
     initial begin
         for (users_row = 0; users_row < 1024; users_row = users_row + 1) users[users_row] = 77'd0;
+    end
+
+    integer lasts_0_row;
+    initial begin
+        for (lasts_0_row = 0; lasts_0_row < 256; lasts_0_row = lasts_0_row + 1) lasts_0[lasts_0_row] = 1'd0;
+    end
+
+    integer lasts_1_row;
+    initial begin
+        for (lasts_1_row = 0; lasts_1_row < 256; lasts_1_row = lasts_1_row + 1) lasts_1[lasts_1_row] = 1'd0;
+    end
+
+    integer lasts_2_row;
+    initial begin
+        for (lasts_2_row = 0; lasts_2_row < 256; lasts_2_row = lasts_2_row + 1) lasts_2[lasts_2_row] = 1'd0;
+    end
+
+    integer lasts_3_row;
+    initial begin
+        for (lasts_3_row = 0; lasts_3_row < 256; lasts_3_row = lasts_3_row + 1) lasts_3[lasts_3_row] = 1'd0;
     end
 endmodule
 

@@ -36,42 +36,60 @@ module egress_queues_host (
     reg  beats_1_several;
     reg  beats_0_several;
     wire [3:0] scheduler_pick;
-    reg  [520:0] beats_q;
+    reg  read_last;
     reg  [7:0] beats_0_read_at;
     reg  [7:0] beats_1_read_at;
     reg  [7:0] beats_2_read_at;
     reg  [7:0] beats_3_read_at;
+    reg  [525:0] beats_q;
     reg  [7:0] beats_0_write_at;
     reg  [8:0] beats_0_count;
     reg  [7:0] users_0_write_at;
     reg  [7:0] users_0_read_at;
     reg  [8:0] users_0_count;
+    reg  lasts_0_q;
+    reg  lasts_0_read;
+    reg  lasts_0_passed;
     reg  [7:0] beats_1_write_at;
     reg  [8:0] beats_1_count;
     reg  [7:0] users_1_write_at;
     reg  [7:0] users_1_read_at;
     reg  [8:0] users_1_count;
+    reg  lasts_1_q;
+    reg  lasts_1_read;
+    reg  lasts_1_passed;
     reg  [7:0] beats_2_write_at;
     reg  [8:0] beats_2_count;
     reg  [7:0] users_2_write_at;
     reg  [7:0] users_2_read_at;
     reg  [8:0] users_2_count;
+    reg  lasts_2_q;
+    reg  lasts_2_read;
+    reg  lasts_2_passed;
     reg  [7:0] beats_3_write_at;
     reg  [8:0] beats_3_count;
     reg  [7:0] users_3_write_at;
     reg  [7:0] users_3_read_at;
     reg  [8:0] users_3_count;
+    reg  lasts_3_q;
+    reg  lasts_3_read;
+    reg  lasts_3_passed;
     reg  [126:0] users_q;
     reg  fresh;
     reg  [126:0] user_held;
     reg  [704:0] head;
     reg  [704:0] behind;
-    // beats: record stored: data [511:0], count [518:512], last [519], error [520]
-    reg [520:0] beats [0:1023];
+    // beats: record stored: data [511:0], count [518:512], error [519], lacks [525:520]
+    reg [525:0] beats [0:1023];
     reg [126:0] users [0:1023];
+    (* ram_style = "distributed" *) reg lasts_0 [0:255];
+    (* ram_style = "distributed" *) reg lasts_1 [0:255];
+    (* ram_style = "distributed" *) reg lasts_2 [0:255];
+    (* ram_style = "distributed" *) reg lasts_3 [0:255];
     wire [1:0] queue = meta[132:131];
     wire [3:0] to = 4'd1 << queue;
-    wire [520:0] arriving = {beat[521], beat[520], beat[518:512], beat[511:0]};
+    wire [6:0] diff_11 = 7'h40 - beat[518:512];
+    wire [525:0] arriving = {diff_11[5:0], beat[521], beat[518:512], beat[511:0]};
     wire [126:0] user_in = {
         meta[132:130],
         meta[129],
@@ -91,71 +109,97 @@ module egress_queues_host (
     wire advance = m_tready | ~head_valid;
     wire open = advance | ~behind_valid;
     wire free = open | ~read_valid;
-    wire and_53 = (|pick) & free;
+    wire and_54 = (|pick) & free;
     wire [3:0] goes_on = current & waits;
-    wire and_56 = (|goes_on) & free;
-    wire mux_57 = closed ? and_53 : and_56;
-    wire issue = beats_q[519] ? (read_valid ? and_53 : mux_57) : (read_valid ? and_56 : mux_57);
+    wire and_57 = (|goes_on) & free;
+    wire mux_58 = closed ? and_54 : and_57;
+    wire issue = read_last ? (read_valid ? and_54 : mux_58) : (read_valid ? and_57 : mux_58);
     wire [9:0] first_at = (({10{pick[0]}} & {2'd0, beats_0_read_at}) | ({10{pick[1]}} & {2'd1, beats_1_read_at})) | (({10{pick[2]}} & {2'd2, beats_2_read_at}) | ({10{pick[3]}} & {2'd3, beats_3_read_at}));
-    wire [9:0] or_97 = ({10{current[0]}} & {2'd0, beats_0_read_at}) | ({10{current[1]}} & {2'd1, beats_1_read_at});
-    wire [9:0] or_106 = ({10{current[2]}} & {2'd2, beats_2_read_at}) | ({10{current[3]}} & {2'd3, beats_3_read_at});
-    wire [9:0] next_at = or_97 | or_106;
-    wire [9:0] mux_108 = closed ? first_at : next_at;
-    wire [9:0] read_address = beats_q[519] ? (read_valid ? first_at : mux_108) : (read_valid ? next_at : mux_108);
-    wire ended = read_valid ? beats_q[519] : closed;
-    wire [3:0] mux_114 = closed ? pick : goes_on;
-    wire [3:0] next = beats_q[519] ? (read_valid ? pick : mux_114) : (read_valid ? goes_on : mux_114);
-    wire not_121 = ~(|(pick & ~waits));
+    wire [9:0] or_98 = ({10{current[0]}} & {2'd0, beats_0_read_at}) | ({10{current[1]}} & {2'd1, beats_1_read_at});
+    wire [9:0] or_107 = ({10{current[2]}} & {2'd2, beats_2_read_at}) | ({10{current[3]}} & {2'd3, beats_3_read_at});
+    wire [9:0] next_at = or_98 | or_107;
+    wire [9:0] mux_109 = closed ? first_at : next_at;
+    wire [9:0] read_address = read_last ? (read_valid ? first_at : mux_109) : (read_valid ? next_at : mux_109);
+    wire ended = read_valid ? read_last : closed;
+    wire [3:0] mux_116 = closed ? pick : goes_on;
+    wire [3:0] next = read_last ? (read_valid ? pick : mux_116) : (read_valid ? goes_on : mux_116);
+    wire not_123 = ~(|(pick & ~waits));
     wire read_taken = read_valid & open;
-    wire [3:0] and_124 = {4{free}} & pick;
-    wire [3:0] and_126 = {4{free}} & goes_on;
-    wire [3:0] mux_127 = closed ? and_124 : and_126;
-    wire [3:0] taken = beats_q[519] ? (read_valid ? and_124 : mux_127) : (read_valid ? and_126 : mux_127);
-    wire [3:0] and_132 = {4{free}} & pick;
-    wire [3:0] mux_134 = closed ? and_132 : 4'd0;
-    wire [3:0] begun = beats_q[519] ? (read_valid ? and_132 : mux_134) : (read_valid ? 4'd0 : mux_134);
+    wire [3:0] and_126 = {4{free}} & pick;
+    wire [3:0] and_128 = {4{free}} & goes_on;
+    wire [3:0] mux_129 = closed ? and_126 : and_128;
+    wire [3:0] taken = read_last ? (read_valid ? and_126 : mux_129) : (read_valid ? and_128 : mux_129);
+    wire [3:0] and_134 = {4{free}} & pick;
+    wire [3:0] mux_136 = closed ? and_134 : 4'd0;
+    wire [3:0] begun = read_last ? (read_valid ? and_134 : mux_136) : (read_valid ? 4'd0 : mux_136);
     wire passes = ((push & open) & ~read_valid) & ~(closed ? (|waits) : (|goes_on));
     wire stores = push & ~passes;
-    wire or_154 = (~passes | closed) | (current == to);
-    wire and_161 = stores & to[0];
-    wire begins_0 = and_161 & beat[519];
+    wire or_156 = (~passes | closed) | (current == to);
+    wire last = read_valid ? read_last : beat[520];
+    wire and_164 = stores & to[0];
+    wire taken_0_0 = taken[0];
+    wire begins_0 = and_164 & beat[519];
     wire begun_0 = begun[0];
-    wire or_197 = ~and_161 | (beats_0_count != 9'h100);
-    wire or_217 = ((9'd2 < beats_0_count) | (beats_0_several & ~(taken[0] & ~and_161))) | (beats_0_some & (and_161 & ~taken[0]));
-    wire and_223 = (beats_0_some == (|beats_0_count)) & (beats_0_several == (9'd1 < beats_0_count));
-    wire and_228 = stores & to[1];
-    wire begins_1 = and_228 & beat[519];
+    wire or_200 = ~and_164 | (beats_0_count != 9'h100);
+    wire or_220 = ((9'd2 < beats_0_count) | (beats_0_several & ~(taken_0_0 & ~and_164))) | (beats_0_some & (and_164 & ~taken_0_0));
+    wire and_226 = (beats_0_some == (|beats_0_count)) & (beats_0_several == (9'd1 < beats_0_count));
+    wire comes_0 = push & to[0];
+    wire oldest_0_goes = taken_0_0 | ~beats_0_some;
+    wire [7:0] sum_231 = beats_0_read_at + 8'd1;
+    wire and_241 = stores & to[1];
+    wire taken_1_1 = taken[1];
+    wire begins_1 = and_241 & beat[519];
     wire begun_1 = begun[1];
-    wire or_264 = ~and_228 | (beats_1_count != 9'h100);
-    wire or_284 = ((9'd2 < beats_1_count) | (beats_1_several & ~(taken[1] & ~and_228))) | (beats_1_some & (and_228 & ~taken[1]));
-    wire and_290 = (beats_1_some == (|beats_1_count)) & (beats_1_several == (9'd1 < beats_1_count));
-    wire and_295 = stores & to[2];
-    wire begins_2 = and_295 & beat[519];
+    wire or_277 = ~and_241 | (beats_1_count != 9'h100);
+    wire or_297 = ((9'd2 < beats_1_count) | (beats_1_several & ~(taken_1_1 & ~and_241))) | (beats_1_some & (and_241 & ~taken_1_1));
+    wire and_303 = (beats_1_some == (|beats_1_count)) & (beats_1_several == (9'd1 < beats_1_count));
+    wire comes_1 = push & to[1];
+    wire oldest_1_goes = taken_1_1 | ~beats_1_some;
+    wire [7:0] sum_308 = beats_1_read_at + 8'd1;
+    wire and_318 = stores & to[2];
+    wire taken_2_2 = taken[2];
+    wire begins_2 = and_318 & beat[519];
     wire begun_2 = begun[2];
-    wire or_331 = ~and_295 | (beats_2_count != 9'h100);
-    wire or_351 = ((9'd2 < beats_2_count) | (beats_2_several & ~(taken[2] & ~and_295))) | (beats_2_some & (and_295 & ~taken[2]));
-    wire and_357 = (beats_2_some == (|beats_2_count)) & (beats_2_several == (9'd1 < beats_2_count));
-    wire and_362 = stores & to[3];
-    wire begins_3 = and_362 & beat[519];
+    wire or_354 = ~and_318 | (beats_2_count != 9'h100);
+    wire or_374 = ((9'd2 < beats_2_count) | (beats_2_several & ~(taken_2_2 & ~and_318))) | (beats_2_some & (and_318 & ~taken_2_2));
+    wire and_380 = (beats_2_some == (|beats_2_count)) & (beats_2_several == (9'd1 < beats_2_count));
+    wire comes_2 = push & to[2];
+    wire oldest_2_goes = taken_2_2 | ~beats_2_some;
+    wire [7:0] sum_385 = beats_2_read_at + 8'd1;
+    wire and_395 = stores & to[3];
+    wire taken_3_3 = taken[3];
+    wire begins_3 = and_395 & beat[519];
     wire begun_3 = begun[3];
-    wire or_398 = ~and_362 | (beats_3_count != 9'h100);
-    wire or_418 = ((9'd2 < beats_3_count) | (beats_3_several & ~(taken[3] & ~and_362))) | (beats_3_some & (and_362 & ~taken[3]));
-    wire and_424 = (beats_3_some == (|beats_3_count)) & (beats_3_several == (9'd1 < beats_3_count));
-    wire [9:0] or_438 = (({10{to[0]}} & {2'd0, beats_0_write_at}) | ({10{to[1]}} & {2'd1, beats_1_write_at})) | (({10{to[2]}} & {2'd2, beats_2_write_at}) | ({10{to[3]}} & {2'd3, beats_3_write_at}));
-    wire and_439 = stores & beat[519];
-    wire [9:0] or_450 = (({10{to[0]}} & {2'd0, users_0_write_at}) | ({10{to[1]}} & {2'd1, users_1_write_at})) | (({10{to[2]}} & {2'd2, users_2_write_at}) | ({10{to[3]}} & {2'd3, users_3_write_at}));
-    wire mux_452 = closed ? and_53 : 1'd0;
-    wire mux_455 = beats_q[519] ? (read_valid ? and_53 : mux_452) : (read_valid ? 1'd0 : mux_452);
-    wire [9:0] or_466 = (({10{pick[0]}} & {2'd0, users_0_read_at}) | ({10{pick[1]}} & {2'd1, users_1_read_at})) | (({10{pick[2]}} & {2'd2, users_2_read_at}) | ({10{pick[3]}} & {2'd3, users_3_read_at}));
+    wire or_431 = ~and_395 | (beats_3_count != 9'h100);
+    wire or_451 = ((9'd2 < beats_3_count) | (beats_3_several & ~(taken_3_3 & ~and_395))) | (beats_3_some & (and_395 & ~taken_3_3));
+    wire and_457 = (beats_3_some == (|beats_3_count)) & (beats_3_several == (9'd1 < beats_3_count));
+    wire comes_3 = push & to[3];
+    wire oldest_3_goes = taken_3_3 | ~beats_3_some;
+    wire [7:0] sum_462 = beats_3_read_at + 8'd1;
+    wire [3:0] oldest_last = {
+        lasts_3_read ? lasts_3_q : lasts_3_passed,
+        lasts_2_read ? lasts_2_q : lasts_2_passed,
+        lasts_1_read ? lasts_1_q : lasts_1_passed,
+        lasts_0_read ? lasts_0_q : lasts_0_passed
+    };
+    wire red_473 = |(pick & oldest_last);
+    wire red_475 = |(current & oldest_last);
+    wire mux_476 = closed ? red_473 : red_475;
+    wire [9:0] or_490 = (({10{to[0]}} & {2'd0, beats_0_write_at}) | ({10{to[1]}} & {2'd1, beats_1_write_at})) | (({10{to[2]}} & {2'd2, beats_2_write_at}) | ({10{to[3]}} & {2'd3, beats_3_write_at}));
+    wire and_491 = push & beat[519];
+    wire [9:0] or_502 = (({10{to[0]}} & {2'd0, users_0_write_at}) | ({10{to[1]}} & {2'd1, users_1_write_at})) | (({10{to[2]}} & {2'd2, users_2_write_at}) | ({10{to[3]}} & {2'd3, users_3_write_at}));
+    wire mux_504 = closed ? and_54 : 1'd0;
+    wire mux_507 = read_last ? (read_valid ? and_54 : mux_504) : (read_valid ? 1'd0 : mux_504);
+    wire [9:0] or_518 = (({10{pick[0]}} & {2'd0, users_0_read_at}) | ({10{pick[1]}} & {2'd1, users_1_read_at})) | (({10{pick[2]}} & {2'd2, users_2_read_at}) | ({10{pick[3]}} & {2'd3, users_3_read_at}));
     wire goes = read_taken | passes;
-    wire [520:0] mux_469 = read_valid ? beats_q : arriving;
+    wire [525:0] mux_521 = read_valid ? beats_q : arriving;
     wire [126:0] user = fresh ? (read_valid ? users_q : user_in) : user_held;
-    wire [704:0] cat_485 = {
+    wire [704:0] cat_537 = {
         user,
-        mux_469[520] & mux_469[519],
-        mux_469[519],
-        ~(64'hffffffffffffffff << mux_469[518:512]),
-        mux_469[511:0]
+        mux_521[519] & last,
+        last,
+        ~(64'hffffffffffffffff << mux_521[518:512]),
+        mux_521[511:0]
     };
     wire more = read_valid | passes;
     assign room = {
@@ -181,14 +225,23 @@ module egress_queues_host (
         .ended(ended),
         .current(current),
         .charge({4{goes}} & (read_valid ? current : to)),
-        .bytes(mux_469[518:512]),
+        .lacks(mux_521[525:520]),
         .pick(scheduler_pick)
     );
 
     always @(posedge clk) begin
+        if (issue) read_last <= read_last ? (read_valid ? red_473 : mux_476) : (read_valid ? red_475 : mux_476);
+        if (oldest_0_goes) lasts_0_read <= beats_0_several;
+        if (and_164 & oldest_0_goes) lasts_0_passed <= beat[520];
+        if (oldest_1_goes) lasts_1_read <= beats_1_several;
+        if (and_241 & oldest_1_goes) lasts_1_passed <= beat[520];
+        if (oldest_2_goes) lasts_2_read <= beats_2_several;
+        if (and_318 & oldest_2_goes) lasts_2_passed <= beat[520];
+        if (oldest_3_goes) lasts_3_read <= beats_3_several;
+        if (and_395 & oldest_3_goes) lasts_3_passed <= beat[520];
         if (goes) user_held <= user;
-        if (advance & (behind_valid | more)) head <= behind_valid ? behind : cat_485;
-        if ((advance == behind_valid) & more) behind <= cat_485;
+        if (advance & (behind_valid | more)) head <= behind_valid ? behind : cat_537;
+        if ((advance == behind_valid) & more) behind <= cat_537;
     end
 
     always @(posedge clk) begin
@@ -232,88 +285,132 @@ module egress_queues_host (
             users_3_count <= 9'd0;
             fresh <= 1'd1;
         end else begin
-            if (read_valid | passes) closed <= read_valid ? beats_q[519] : beat[520];
+            if (read_valid | passes) closed <= last;
             if (issue | passes) current <= issue ? next : to;
             read_valid <= issue | (read_valid & ~open);
             if (advance) head_valid <= behind_valid | more;
             behind_valid <= advance ? (behind_valid & more) : (behind_valid | more);
-            beats_3_some <= (beats_3_several | and_362) | (beats_3_some & ~taken[3]);
-            beats_2_some <= (beats_2_several | and_295) | (beats_2_some & ~taken[2]);
-            beats_1_some <= (beats_1_several | and_228) | (beats_1_some & ~taken[1]);
-            beats_0_some <= (beats_0_several | and_161) | (beats_0_some & ~taken[0]);
-            beats_3_several <= or_418;
-            beats_2_several <= or_351;
-            beats_1_several <= or_284;
-            beats_0_several <= or_217;
-            beats_0_read_at <= beats_0_read_at + {7'd0, taken[0]};
-            beats_1_read_at <= beats_1_read_at + {7'd0, taken[1]};
-            beats_2_read_at <= beats_2_read_at + {7'd0, taken[2]};
-            beats_3_read_at <= beats_3_read_at + {7'd0, taken[3]};
-            beats_0_write_at <= beats_0_write_at + {7'd0, and_161};
-            beats_0_count <= (beats_0_count + {8'd0, and_161}) - {8'd0, taken[0]};
+            beats_3_some <= (beats_3_several | and_395) | (beats_3_some & ~taken_3_3);
+            beats_2_some <= (beats_2_several | and_318) | (beats_2_some & ~taken_2_2);
+            beats_1_some <= (beats_1_several | and_241) | (beats_1_some & ~taken_1_1);
+            beats_0_some <= (beats_0_several | and_164) | (beats_0_some & ~taken_0_0);
+            beats_3_several <= or_451;
+            beats_2_several <= or_374;
+            beats_1_several <= or_297;
+            beats_0_several <= or_220;
+            beats_0_read_at <= beats_0_read_at + {7'd0, taken_0_0};
+            beats_1_read_at <= beats_1_read_at + {7'd0, taken_1_1};
+            beats_2_read_at <= beats_2_read_at + {7'd0, taken_2_2};
+            beats_3_read_at <= beats_3_read_at + {7'd0, taken_3_3};
+            beats_0_write_at <= beats_0_write_at + {7'd0, and_164};
+            beats_0_count <= (beats_0_count + {8'd0, and_164}) - {8'd0, taken_0_0};
             users_0_write_at <= users_0_write_at + {7'd0, begins_0};
             users_0_read_at <= users_0_read_at + {7'd0, begun_0};
             users_0_count <= (users_0_count + {8'd0, begins_0}) - {8'd0, begun_0};
-            beats_1_write_at <= beats_1_write_at + {7'd0, and_228};
-            beats_1_count <= (beats_1_count + {8'd0, and_228}) - {8'd0, taken[1]};
+            beats_1_write_at <= beats_1_write_at + {7'd0, and_241};
+            beats_1_count <= (beats_1_count + {8'd0, and_241}) - {8'd0, taken_1_1};
             users_1_write_at <= users_1_write_at + {7'd0, begins_1};
             users_1_read_at <= users_1_read_at + {7'd0, begun_1};
             users_1_count <= (users_1_count + {8'd0, begins_1}) - {8'd0, begun_1};
-            beats_2_write_at <= beats_2_write_at + {7'd0, and_295};
-            beats_2_count <= (beats_2_count + {8'd0, and_295}) - {8'd0, taken[2]};
+            beats_2_write_at <= beats_2_write_at + {7'd0, and_318};
+            beats_2_count <= (beats_2_count + {8'd0, and_318}) - {8'd0, taken_2_2};
             users_2_write_at <= users_2_write_at + {7'd0, begins_2};
             users_2_read_at <= users_2_read_at + {7'd0, begun_2};
             users_2_count <= (users_2_count + {8'd0, begins_2}) - {8'd0, begun_2};
-            beats_3_write_at <= beats_3_write_at + {7'd0, and_362};
-            beats_3_count <= (beats_3_count + {8'd0, and_362}) - {8'd0, taken[3]};
+            beats_3_write_at <= beats_3_write_at + {7'd0, and_395};
+            beats_3_count <= (beats_3_count + {8'd0, and_395}) - {8'd0, taken_3_3};
             users_3_write_at <= users_3_write_at + {7'd0, begins_3};
             users_3_read_at <= users_3_read_at + {7'd0, begun_3};
             users_3_count <= (users_3_count + {8'd0, begins_3}) - {8'd0, begun_3};
-            if (goes) fresh <= mux_469[519];
+            if (goes) fresh <= last;
         end
     end
 
     always @(posedge clk) begin
         if (issue) begin
             beats_q <= beats[read_address];
-            if (stores && read_address == or_438) beats_q <= {521{1'bx}};
+            if (push && read_address == or_490) beats_q <= {526{1'bx}};
         end
     end
 
     always @(posedge clk) begin
-        if (stores) beats[or_438] <= arriving;
+        if (push) beats[or_490] <= arriving;
     end
 
     always @(posedge clk) begin
-        if (mux_455) begin
-            users_q <= users[or_466];
-            if (and_439 && or_466 == or_450) users_q <= {127{1'bx}};
+        if (mux_507) begin
+            users_q <= users[or_518];
+            if (and_491 && or_518 == or_502) users_q <= {127{1'bx}};
         end
     end
 
     always @(posedge clk) begin
-        if (and_439) users[or_450] <= user_in;
+        if (and_491) users[or_502] <= user_in;
+    end
+
+    always @(posedge clk) begin
+        if (taken_0_0) begin
+            lasts_0_q <= lasts_0[sum_231];
+            if (comes_0 && sum_231 == beats_0_write_at) lasts_0_q <= {1{1'bx}};
+        end
+    end
+
+    always @(posedge clk) begin
+        if (comes_0) lasts_0[beats_0_write_at] <= beat[520];
+    end
+
+    always @(posedge clk) begin
+        if (taken_1_1) begin
+            lasts_1_q <= lasts_1[sum_308];
+            if (comes_1 && sum_308 == beats_1_write_at) lasts_1_q <= {1{1'bx}};
+        end
+    end
+
+    always @(posedge clk) begin
+        if (comes_1) lasts_1[beats_1_write_at] <= beat[520];
+    end
+
+    always @(posedge clk) begin
+        if (taken_2_2) begin
+            lasts_2_q <= lasts_2[sum_385];
+            if (comes_2 && sum_385 == beats_2_write_at) lasts_2_q <= {1{1'bx}};
+        end
+    end
+
+    always @(posedge clk) begin
+        if (comes_2) lasts_2[beats_2_write_at] <= beat[520];
+    end
+
+    always @(posedge clk) begin
+        if (taken_3_3) begin
+            lasts_3_q <= lasts_3[sum_462];
+            if (comes_3 && sum_462 == beats_3_write_at) lasts_3_q <= {1{1'bx}};
+        end
+    end
+
+    always @(posedge clk) begin
+        if (comes_3) lasts_3[beats_3_write_at] <= beat[520];
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            who_is_chosen_waits: assert (not_121);
-            what_passes_is_of_the_frame: assert (or_154);
-            slots_0: assert (or_197);
-            counted_0: assert (and_223);
-            slots_1: assert (or_264);
-            counted_1: assert (and_290);
-            slots_2: assert (or_331);
-            counted_2: assert (and_357);
-            slots_3: assert (or_398);
-            counted_3: assert (and_424);
+            who_is_chosen_waits: assert (not_123);
+            what_passes_is_of_the_frame: assert (or_156);
+            slots_0: assert (or_200);
+            counted_0: assert (and_226);
+            slots_1: assert (or_277);
+            counted_1: assert (and_303);
+            slots_2: assert (or_354);
+            counted_2: assert (and_380);
+            slots_3: assert (or_431);
+            counted_3: assert (and_457);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, meta, not_121, or_154, or_197, and_223, or_264, and_290, or_331, and_357, or_398, and_424};
+    wire _unused = &{1'b0, meta, diff_11, not_123, or_156, or_200, and_226, or_277, and_303, or_354, and_380, or_431, and_457};
 
 `ifndef SYNTHESIS
     initial begin
@@ -330,31 +427,44 @@ module egress_queues_host (
         beats_2_several = 1'd0;
         beats_1_several = 1'd0;
         beats_0_several = 1'd0;
-        beats_q = 521'd0;
+        read_last = 1'd0;
         beats_0_read_at = 8'd0;
         beats_1_read_at = 8'd0;
         beats_2_read_at = 8'd0;
         beats_3_read_at = 8'd0;
+        beats_q = 526'd0;
         beats_0_write_at = 8'd0;
         beats_0_count = 9'd0;
         users_0_write_at = 8'd0;
         users_0_read_at = 8'd0;
         users_0_count = 9'd0;
+        lasts_0_q = 1'd0;
+        lasts_0_read = 1'd0;
+        lasts_0_passed = 1'd0;
         beats_1_write_at = 8'd0;
         beats_1_count = 9'd0;
         users_1_write_at = 8'd0;
         users_1_read_at = 8'd0;
         users_1_count = 9'd0;
+        lasts_1_q = 1'd0;
+        lasts_1_read = 1'd0;
+        lasts_1_passed = 1'd0;
         beats_2_write_at = 8'd0;
         beats_2_count = 9'd0;
         users_2_write_at = 8'd0;
         users_2_read_at = 8'd0;
         users_2_count = 9'd0;
+        lasts_2_q = 1'd0;
+        lasts_2_read = 1'd0;
+        lasts_2_passed = 1'd0;
         beats_3_write_at = 8'd0;
         beats_3_count = 9'd0;
         users_3_write_at = 8'd0;
         users_3_read_at = 8'd0;
         users_3_count = 9'd0;
+        lasts_3_q = 1'd0;
+        lasts_3_read = 1'd0;
+        lasts_3_passed = 1'd0;
         users_q = 127'd0;
         fresh = 1'd1;
         user_held = 127'd0;
@@ -365,12 +475,32 @@ module egress_queues_host (
 
     integer beats_row;
     initial begin
-        for (beats_row = 0; beats_row < 1024; beats_row = beats_row + 1) beats[beats_row] = 521'd0;
+        for (beats_row = 0; beats_row < 1024; beats_row = beats_row + 1) beats[beats_row] = 526'd0;
     end
 
     integer users_row;
     initial begin
         for (users_row = 0; users_row < 1024; users_row = users_row + 1) users[users_row] = 127'd0;
+    end
+
+    integer lasts_0_row;
+    initial begin
+        for (lasts_0_row = 0; lasts_0_row < 256; lasts_0_row = lasts_0_row + 1) lasts_0[lasts_0_row] = 1'd0;
+    end
+
+    integer lasts_1_row;
+    initial begin
+        for (lasts_1_row = 0; lasts_1_row < 256; lasts_1_row = lasts_1_row + 1) lasts_1[lasts_1_row] = 1'd0;
+    end
+
+    integer lasts_2_row;
+    initial begin
+        for (lasts_2_row = 0; lasts_2_row < 256; lasts_2_row = lasts_2_row + 1) lasts_2[lasts_2_row] = 1'd0;
+    end
+
+    integer lasts_3_row;
+    initial begin
+        for (lasts_3_row = 0; lasts_3_row < 256; lasts_3_row = lasts_3_row + 1) lasts_3[lasts_3_row] = 1'd0;
     end
 endmodule
 

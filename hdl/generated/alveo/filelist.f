@@ -1,5 +1,5 @@
 host_registers.v
-stream_register_w653.v
+stream_register_w589.v
 ingress.v
 arbiter.v
 window.v

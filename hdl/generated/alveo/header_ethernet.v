@@ -30,12 +30,12 @@ module header_ethernet (
     input  wire [3:0] port,
     output reg  [27:0] interface_key,
     output reg  [1:0] tags,
-    output reg  [11:0] vid,
-    output reg  v4,
-    output reg  v6,
-    output reg  arp,
-    output reg  mpls,
-    output reg  nsh,
+    output wire [11:0] vid,
+    output wire v4,
+    output wire v6,
+    output wire arp,
+    output wire mpls,
+    output wire nsh,
     output reg  runt,
     output reg  vlan_depth,
     output wire [847:0] near,
@@ -47,6 +47,11 @@ module header_ethernet (
     reg  two_s2;
     reg  [511:0] part0_s1;
     reg  [63:0] end_of_middle_s2;
+    reg  [2:0] v4_at_s1;
+    reg  [2:0] v6_at_s1;
+    reg  [2:0] arp_at_s1;
+    reg  [2:0] mpls_at_s1;
+    reg  [2:0] nsh_at_s1;
     wire [15:0] cat_7 = {part0[103:96], part0[111:104]};
     wire one = ((cat_7 == 16'h8100) | (cat_7 == 16'h88a8)) | (cat_7 == 16'h9100);
     wire [15:0] cat_18 = {part0[135:128], part0[143:136]};
@@ -54,20 +59,43 @@ module header_ethernet (
     wire [15:0] cat_43 = {part0[167:160], part0[175:168]};
     wire [15:0] cat_56 = {part0[119:112], part0[127:120]};
     wire [15:0] cat_62 = {part0[151:144], part0[159:152]};
-    wire [15:0] cat_68 = {part0[151:144], part0[159:152]};
-    wire [15:0] cat_72 = {part0[151:144], part0[159:152]};
-    wire [15:0] cat_74 = {part0[119:112], part0[127:120]};
-    wire [11:0] innermost = ((|cat_68[11:0]) & two) ? cat_72[11:0] : ({12{one}} & cat_74[11:0]);
-    wire [1023:0] cat_84 = {part1, part0_s1};
+    wire [11:0] innermost = (|interface_key[27:16]) ? interface_key[27:16] : interface_key[15:4];
+    wire [1023:0] cat_77 = {part1, part0_s1};
     wire [63:0] end_of_middle = part1[511:448];
-    wire [575:0] cat_87 = {part2, end_of_middle_s2};
-    wire mux_98 = one ? ({part0[135:128], part0[143:136]} == 16'h800) : ({part0[103:96], part0[111:104]} == 16'h800);
-    wire mux_110 = one ? ({part0[135:128], part0[143:136]} == 16'h86dd) : ({part0[103:96], part0[111:104]} == 16'h86dd);
-    wire mux_122 = one ? ({part0[135:128], part0[143:136]} == 16'h806) : ({part0[103:96], part0[111:104]} == 16'h806);
-    wire mux_134 = one ? ({part0[135:128], part0[143:136]} == 16'h8847) : ({part0[103:96], part0[111:104]} == 16'h8847);
-    wire mux_146 = one ? ({part0[135:128], part0[143:136]} == 16'h894f) : ({part0[103:96], part0[111:104]} == 16'h894f);
-    assign near = two_s1 ? cat_84[1023:176] : (one_s1 ? cat_84[991:144] : cat_84[959:112]);
-    assign far = two_s2 ? {64'd0, cat_87[575:64]} : (one_s2 ? {32'd0, cat_87[575:32]} : cat_87);
+    wire [575:0] cat_80 = {part2, end_of_middle_s2};
+    wire [2:0] v4_at = {
+        {part0[167:160], part0[175:168]} == 16'h800,
+        {part0[135:128], part0[143:136]} == 16'h800,
+        {part0[103:96], part0[111:104]} == 16'h800
+    };
+    assign v4 = two_s1 ? v4_at_s1[2] : (one_s1 ? v4_at_s1[1] : v4_at_s1[0]);
+    wire [2:0] v6_at = {
+        {part0[167:160], part0[175:168]} == 16'h86dd,
+        {part0[135:128], part0[143:136]} == 16'h86dd,
+        {part0[103:96], part0[111:104]} == 16'h86dd
+    };
+    assign v6 = two_s1 ? v6_at_s1[2] : (one_s1 ? v6_at_s1[1] : v6_at_s1[0]);
+    wire [2:0] arp_at = {
+        {part0[167:160], part0[175:168]} == 16'h806,
+        {part0[135:128], part0[143:136]} == 16'h806,
+        {part0[103:96], part0[111:104]} == 16'h806
+    };
+    assign arp = two_s1 ? arp_at_s1[2] : (one_s1 ? arp_at_s1[1] : arp_at_s1[0]);
+    wire [2:0] mpls_at = {
+        {part0[167:160], part0[175:168]} == 16'h8847,
+        {part0[135:128], part0[143:136]} == 16'h8847,
+        {part0[103:96], part0[111:104]} == 16'h8847
+    };
+    assign mpls = two_s1 ? mpls_at_s1[2] : (one_s1 ? mpls_at_s1[1] : mpls_at_s1[0]);
+    wire [2:0] nsh_at = {
+        {part0[167:160], part0[175:168]} == 16'h894f,
+        {part0[135:128], part0[143:136]} == 16'h894f,
+        {part0[103:96], part0[111:104]} == 16'h894f
+    };
+    assign nsh = two_s1 ? nsh_at_s1[2] : (one_s1 ? nsh_at_s1[1] : nsh_at_s1[0]);
+    assign near = two_s1 ? cat_77[1023:176] : (one_s1 ? cat_77[991:144] : cat_77[959:112]);
+    assign far = two_s2 ? {64'd0, cat_80[575:64]} : (one_s2 ? {32'd0, cat_80[575:32]} : cat_80);
+    assign vid = innermost;
 
     always @(posedge clk) begin
         one_s1 <= one;
@@ -80,16 +108,15 @@ module header_ethernet (
         tags <= {two, one & ~two};
         part0_s1 <= part0;
         end_of_middle_s2 <= end_of_middle;
-        vid <= innermost;
-        v4 <= two ? ({part0[167:160], part0[175:168]} == 16'h800) : mux_98;
-        v6 <= two ? ({part0[167:160], part0[175:168]} == 16'h86dd) : mux_110;
-        arp <= two ? ({part0[167:160], part0[175:168]} == 16'h806) : mux_122;
-        mpls <= two ? ({part0[167:160], part0[175:168]} == 16'h8847) : mux_134;
-        nsh <= two ? ({part0[167:160], part0[175:168]} == 16'h894f) : mux_146;
+        v4_at_s1 <= v4_at;
+        v6_at_s1 <= v6_at;
+        arp_at_s1 <= arp_at;
+        mpls_at_s1 <= mpls_at;
+        nsh_at_s1 <= nsh_at;
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_56, cat_62, cat_68, cat_72, cat_74, cat_84};
+    wire _unused = &{1'b0, cat_56, cat_62, cat_77};
 
 `ifndef SYNTHESIS
     initial begin
@@ -103,12 +130,11 @@ module header_ethernet (
         tags = 2'd0;
         part0_s1 = 512'd0;
         end_of_middle_s2 = 64'd0;
-        vid = 12'd0;
-        v4 = 1'd0;
-        v6 = 1'd0;
-        arp = 1'd0;
-        mpls = 1'd0;
-        nsh = 1'd0;
+        v4_at_s1 = 3'd0;
+        v6_at_s1 = 3'd0;
+        arp_at_s1 = 3'd0;
+        mpls_at_s1 = 3'd0;
+        nsh_at_s1 = 3'd0;
     end
 `endif
 endmodule

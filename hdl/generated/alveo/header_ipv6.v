@@ -5,6 +5,8 @@
 // available, stage 0
 // more, stage 0
 // view, stage 0
+// v6, stage 0
+// v4_words, stage 0
 // limit, stage 1
 // header_bad, stage 4
 // too_deep, stage 4
@@ -20,6 +22,8 @@ module header_ipv6 (
     input  wire [7:0] available,
     input  wire more,
     input  wire [6:0] view,
+    input  wire v6,
+    input  wire [3:0] v4_words,
     output wire [7:0] limit,
     output wire header_bad,
     output wire too_deep,
@@ -27,58 +31,66 @@ module header_ipv6 (
     output reg  later,
     output wire [6:0] place
 );
-    reg  or_22_s1;
-    reg  [16:0] mux_25_s1;
-    reg  [5:0] mux_117_s1;
-    reg  and_99_s1;
-    reg  and_120_s1;
-    reg  and_123_s1;
-    reg  and_126_s1;
-    reg  [7:0] mux_128_s1;
-    reg  and_105_s1;
-    reg  and_129_s1;
-    reg  const_130_d1;
+    reg  or_24_s1;
+    reg  [16:0] mux_27_s1;
+    reg  [5:0] mux_119_s1;
+    reg  and_101_s1;
+    reg  and_122_s1;
+    reg  and_125_s1;
+    reg  and_128_s1;
+    reg  [7:0] mux_130_s1;
+    reg  and_107_s1;
+    reg  and_131_s1;
+    reg  const_132_d1;
     reg  [479:0] headers;
-    reg  [6:0] and_824_s1;
-    reg  [5:0] mux_1005_s2;
-    reg  or_1006_s2;
-    reg  and_1009_s2;
-    reg  and_1012_s2;
-    reg  and_1015_s2;
-    reg  [7:0] mux_1017_s2;
-    reg  or_1018_s2;
-    reg  or_1022_s2;
+    reg  [6:0] and_826_s1;
+    reg  [5:0] mux_1007_s2;
+    reg  or_1008_s2;
+    reg  and_1011_s2;
+    reg  and_1014_s2;
+    reg  and_1017_s2;
+    reg  [7:0] mux_1019_s2;
+    reg  or_1020_s2;
     reg  or_1024_s2;
+    reg  or_1026_s2;
     reg  [479:0] headers_s2;
-    reg  [6:0] and_824_s2;
-    reg  [6:0] mux_958_s2;
-    reg  [5:0] mux_1083_s3;
-    reg  or_1084_s3;
-    reg  and_1087_s3;
-    reg  and_1090_s3;
-    reg  and_1093_s3;
-    reg  [7:0] mux_1095_s3;
-    reg  or_1096_s3;
-    reg  or_1100_s3;
+    reg  [6:0] and_826_s2;
+    reg  [6:0] mux_960_s2;
+    reg  [5:0] mux_1085_s3;
+    reg  or_1086_s3;
+    reg  and_1089_s3;
+    reg  and_1092_s3;
+    reg  and_1095_s3;
+    reg  [7:0] mux_1097_s3;
+    reg  or_1098_s3;
     reg  or_1102_s3;
+    reg  or_1104_s3;
     reg  [479:0] headers_s3;
-    reg  [6:0] and_824_s3;
-    reg  [6:0] mux_958_s3;
-    reg  [5:0] mux_1161_s4;
-    reg  or_1162_s4;
-    reg  and_1165_s4;
-    reg  and_1168_s4;
-    reg  and_1171_s4;
-    reg  or_1178_s4;
+    reg  [6:0] and_826_s3;
+    reg  [6:0] mux_960_s3;
+    reg  [5:0] mux_1163_s4;
+    reg  or_1164_s4;
+    reg  and_1167_s4;
+    reg  and_1170_s4;
+    reg  and_1173_s4;
     reg  or_1180_s4;
-    reg  or_22_s2;
-    reg  or_22_s3;
-    reg  or_22_s4;
-    wire [15:0] cat_7 = {packet[39:32], packet[47:40]};
-    wire [16:0] total = {1'd0, cat_7} + 17'h28;
-    wire [16:0] cat_13 = {9'd0, available};
-    wire [7:0] limit_bytes = mux_25_s1[7:0];
-    wire [5:0] cat_41 = {
+    reg  or_1182_s4;
+    reg  v6_s1;
+    reg  v6_s2;
+    reg  v6_s3;
+    reg  v6_s4;
+    reg  [3:0] v4_words_s1;
+    reg  [3:0] v4_words_s2;
+    reg  [3:0] v4_words_s3;
+    reg  [3:0] v4_words_s4;
+    reg  or_24_s2;
+    reg  or_24_s3;
+    reg  or_24_s4;
+    wire [15:0] cat_9 = {packet[39:32], packet[47:40]};
+    wire [16:0] total = {1'd0, cat_9} + 17'h28;
+    wire [16:0] cat_15 = {9'd0, available};
+    wire [7:0] limit_bytes = mux_27_s1[7:0];
+    wire [5:0] cat_43 = {
         packet[55:48] == 8'd0,
         packet[55:48] == 8'h2b,
         packet[55:48] == 8'h3c,
@@ -86,11 +98,11 @@ module header_ipv6 (
         packet[55:48] == 8'h8b,
         packet[55:48] == 8'h8c
     };
-    wire red_42 = |cat_41;
-    wire eq_44 = packet[55:48] == 8'h2c;
-    wire eq_46 = packet[55:48] == 8'h33;
-    wire or_52 = (available < 8'h30) | (cat_7 < 16'd8);
-    wire [5:0] cat_83 = {
+    wire red_44 = |cat_43;
+    wire eq_46 = packet[55:48] == 8'h2c;
+    wire eq_48 = packet[55:48] == 8'h33;
+    wire or_54 = (available < 8'h30) | (cat_9 < 16'd8);
+    wire [5:0] cat_85 = {
         packet[327:320] == 8'd0,
         packet[327:320] == 8'h2b,
         packet[327:320] == 8'h3c,
@@ -98,23 +110,23 @@ module header_ipv6 (
         packet[327:320] == 8'h8b,
         packet[327:320] == 8'h8c
     };
-    wire [15:0] cat_91 = {packet[343:336], packet[351:344]};
-    wire [31:0] cat_95 = {
+    wire [15:0] cat_93 = {packet[343:336], packet[351:344]};
+    wire [31:0] cat_97 = {
         2'd0,
-        |cat_91[15:3],
+        |cat_93[15:3],
         packet[327:320] == 8'h33,
         packet[327:320] == 8'h2c,
-        |cat_83,
+        |cat_85,
         packet[327:320],
         6'd0,
         {1'd0, packet[332:328]} | {6{|packet[335:333]}},
         {1'd0, {packet[331:328], 1'd0}} | {6{|packet[335:332]}}
     };
-    wire or_97 = (red_42 | eq_44) | eq_46;
-    wire and_99 = or_97 & ~or_52;
-    wire and_105 = (and_99 & eq_44) & cat_95[29];
-    wire [5:0] mux_117 = and_99 ? ((({6{red_42}} & cat_95[5:0]) | ({6{eq_46}} & cat_95[11:6])) | ({6{eq_44}} & cat_95[17:12])) : 6'd0;
-    wire [5:0] cat_172 = {
+    wire or_99 = (red_44 | eq_46) | eq_48;
+    wire and_101 = or_99 & ~or_54;
+    wire and_107 = (and_101 & eq_46) & cat_97[29];
+    wire [5:0] mux_119 = and_101 ? ((({6{red_44}} & cat_97[5:0]) | ({6{eq_48}} & cat_97[11:6])) | ({6{eq_46}} & cat_97[17:12])) : 6'd0;
+    wire [5:0] cat_174 = {
         packet[391:384] == 8'd0,
         packet[391:384] == 8'h2b,
         packet[391:384] == 8'h3c,
@@ -122,19 +134,19 @@ module header_ipv6 (
         packet[391:384] == 8'h8b,
         packet[391:384] == 8'h8c
     };
-    wire [15:0] cat_180 = {packet[407:400], packet[415:408]};
-    wire [31:0] cat_184 = {
+    wire [15:0] cat_182 = {packet[407:400], packet[415:408]};
+    wire [31:0] cat_186 = {
         2'd0,
-        |cat_180[15:3],
+        |cat_182[15:3],
         packet[391:384] == 8'h33,
         packet[391:384] == 8'h2c,
-        |cat_172,
+        |cat_174,
         packet[391:384],
         6'd2,
         (6'd2 + {1'd0, packet[396:392]}) | {6{|packet[399:397]}},
         (6'd2 + {1'd0, {packet[395:392], 1'd0}}) | {6{|packet[399:396]}}
     };
-    wire [5:0] cat_217 = {
+    wire [5:0] cat_219 = {
         packet[423:416] == 8'd0,
         packet[423:416] == 8'h2b,
         packet[423:416] == 8'h3c,
@@ -142,19 +154,19 @@ module header_ipv6 (
         packet[423:416] == 8'h8b,
         packet[423:416] == 8'h8c
     };
-    wire [15:0] cat_225 = {packet[439:432], packet[447:440]};
-    wire [31:0] cat_229 = {
+    wire [15:0] cat_227 = {packet[439:432], packet[447:440]};
+    wire [31:0] cat_231 = {
         2'd0,
-        |cat_225[15:3],
+        |cat_227[15:3],
         packet[423:416] == 8'h33,
         packet[423:416] == 8'h2c,
-        |cat_217,
+        |cat_219,
         packet[423:416],
         6'd3,
         (6'd3 + {1'd0, packet[428:424]}) | {6{|packet[431:429]}},
         (6'd3 + {1'd0, {packet[427:424], 1'd0}}) | {6{|packet[431:428]}}
     };
-    wire [5:0] cat_262 = {
+    wire [5:0] cat_264 = {
         packet[455:448] == 8'd0,
         packet[455:448] == 8'h2b,
         packet[455:448] == 8'h3c,
@@ -162,19 +174,19 @@ module header_ipv6 (
         packet[455:448] == 8'h8b,
         packet[455:448] == 8'h8c
     };
-    wire [15:0] cat_270 = {packet[471:464], packet[479:472]};
-    wire [31:0] cat_274 = {
+    wire [15:0] cat_272 = {packet[471:464], packet[479:472]};
+    wire [31:0] cat_276 = {
         2'd0,
-        |cat_270[15:3],
+        |cat_272[15:3],
         packet[455:448] == 8'h33,
         packet[455:448] == 8'h2c,
-        |cat_262,
+        |cat_264,
         packet[455:448],
         6'd4,
         (6'd4 + {1'd0, packet[460:456]}) | {6{|packet[463:461]}},
         (6'd4 + {1'd0, {packet[459:456], 1'd0}}) | {6{|packet[463:460]}}
     };
-    wire [5:0] cat_307 = {
+    wire [5:0] cat_309 = {
         packet[487:480] == 8'd0,
         packet[487:480] == 8'h2b,
         packet[487:480] == 8'h3c,
@@ -182,19 +194,19 @@ module header_ipv6 (
         packet[487:480] == 8'h8b,
         packet[487:480] == 8'h8c
     };
-    wire [15:0] cat_315 = {packet[503:496], packet[511:504]};
-    wire [31:0] cat_319 = {
+    wire [15:0] cat_317 = {packet[503:496], packet[511:504]};
+    wire [31:0] cat_321 = {
         2'd0,
-        |cat_315[15:3],
+        |cat_317[15:3],
         packet[487:480] == 8'h33,
         packet[487:480] == 8'h2c,
-        |cat_307,
+        |cat_309,
         packet[487:480],
         6'd5,
         (6'd5 + {1'd0, packet[492:488]}) | {6{|packet[495:493]}},
         (6'd5 + {1'd0, {packet[491:488], 1'd0}}) | {6{|packet[495:492]}}
     };
-    wire [5:0] cat_352 = {
+    wire [5:0] cat_354 = {
         packet[519:512] == 8'd0,
         packet[519:512] == 8'h2b,
         packet[519:512] == 8'h3c,
@@ -202,19 +214,19 @@ module header_ipv6 (
         packet[519:512] == 8'h8b,
         packet[519:512] == 8'h8c
     };
-    wire [15:0] cat_360 = {packet[535:528], packet[543:536]};
-    wire [31:0] cat_364 = {
+    wire [15:0] cat_362 = {packet[535:528], packet[543:536]};
+    wire [31:0] cat_366 = {
         2'd0,
-        |cat_360[15:3],
+        |cat_362[15:3],
         packet[519:512] == 8'h33,
         packet[519:512] == 8'h2c,
-        |cat_352,
+        |cat_354,
         packet[519:512],
         6'd6,
         (6'd6 + {1'd0, packet[524:520]}) | {6{|packet[527:525]}},
         (6'd6 + {1'd0, {packet[523:520], 1'd0}}) | {6{|packet[527:524]}}
     };
-    wire [5:0] cat_397 = {
+    wire [5:0] cat_399 = {
         packet[551:544] == 8'd0,
         packet[551:544] == 8'h2b,
         packet[551:544] == 8'h3c,
@@ -222,19 +234,19 @@ module header_ipv6 (
         packet[551:544] == 8'h8b,
         packet[551:544] == 8'h8c
     };
-    wire [15:0] cat_405 = {packet[567:560], packet[575:568]};
-    wire [31:0] cat_409 = {
+    wire [15:0] cat_407 = {packet[567:560], packet[575:568]};
+    wire [31:0] cat_411 = {
         2'd0,
-        |cat_405[15:3],
+        |cat_407[15:3],
         packet[551:544] == 8'h33,
         packet[551:544] == 8'h2c,
-        |cat_397,
+        |cat_399,
         packet[551:544],
         6'd7,
         (6'd7 + {1'd0, packet[556:552]}) | {6{|packet[559:557]}},
         (6'd7 + {1'd0, {packet[555:552], 1'd0}}) | {6{|packet[559:556]}}
     };
-    wire [5:0] cat_442 = {
+    wire [5:0] cat_444 = {
         packet[583:576] == 8'd0,
         packet[583:576] == 8'h2b,
         packet[583:576] == 8'h3c,
@@ -242,19 +254,19 @@ module header_ipv6 (
         packet[583:576] == 8'h8b,
         packet[583:576] == 8'h8c
     };
-    wire [15:0] cat_450 = {packet[599:592], packet[607:600]};
-    wire [31:0] cat_454 = {
+    wire [15:0] cat_452 = {packet[599:592], packet[607:600]};
+    wire [31:0] cat_456 = {
         2'd0,
-        |cat_450[15:3],
+        |cat_452[15:3],
         packet[583:576] == 8'h33,
         packet[583:576] == 8'h2c,
-        |cat_442,
+        |cat_444,
         packet[583:576],
         6'd8,
         (6'd8 + {1'd0, packet[588:584]}) | {6{|packet[591:589]}},
         (6'd8 + {1'd0, {packet[587:584], 1'd0}}) | {6{|packet[591:588]}}
     };
-    wire [5:0] cat_487 = {
+    wire [5:0] cat_489 = {
         packet[615:608] == 8'd0,
         packet[615:608] == 8'h2b,
         packet[615:608] == 8'h3c,
@@ -262,19 +274,19 @@ module header_ipv6 (
         packet[615:608] == 8'h8b,
         packet[615:608] == 8'h8c
     };
-    wire [15:0] cat_495 = {packet[631:624], packet[639:632]};
-    wire [31:0] cat_499 = {
+    wire [15:0] cat_497 = {packet[631:624], packet[639:632]};
+    wire [31:0] cat_501 = {
         2'd0,
-        |cat_495[15:3],
+        |cat_497[15:3],
         packet[615:608] == 8'h33,
         packet[615:608] == 8'h2c,
-        |cat_487,
+        |cat_489,
         packet[615:608],
         6'd9,
         (6'd9 + {1'd0, packet[620:616]}) | {6{|packet[623:621]}},
         (6'd9 + {1'd0, {packet[619:616], 1'd0}}) | {6{|packet[623:620]}}
     };
-    wire [5:0] cat_532 = {
+    wire [5:0] cat_534 = {
         packet[647:640] == 8'd0,
         packet[647:640] == 8'h2b,
         packet[647:640] == 8'h3c,
@@ -282,19 +294,19 @@ module header_ipv6 (
         packet[647:640] == 8'h8b,
         packet[647:640] == 8'h8c
     };
-    wire [15:0] cat_540 = {packet[663:656], packet[671:664]};
-    wire [31:0] cat_544 = {
+    wire [15:0] cat_542 = {packet[663:656], packet[671:664]};
+    wire [31:0] cat_546 = {
         2'd0,
-        |cat_540[15:3],
+        |cat_542[15:3],
         packet[647:640] == 8'h33,
         packet[647:640] == 8'h2c,
-        |cat_532,
+        |cat_534,
         packet[647:640],
         6'ha,
         (6'ha + {1'd0, packet[652:648]}) | {6{|packet[655:653]}},
         (6'ha + {1'd0, {packet[651:648], 1'd0}}) | {6{|packet[655:652]}}
     };
-    wire [5:0] cat_577 = {
+    wire [5:0] cat_579 = {
         packet[679:672] == 8'd0,
         packet[679:672] == 8'h2b,
         packet[679:672] == 8'h3c,
@@ -302,19 +314,19 @@ module header_ipv6 (
         packet[679:672] == 8'h8b,
         packet[679:672] == 8'h8c
     };
-    wire [15:0] cat_585 = {packet[695:688], packet[703:696]};
-    wire [31:0] cat_589 = {
+    wire [15:0] cat_587 = {packet[695:688], packet[703:696]};
+    wire [31:0] cat_591 = {
         2'd0,
-        |cat_585[15:3],
+        |cat_587[15:3],
         packet[679:672] == 8'h33,
         packet[679:672] == 8'h2c,
-        |cat_577,
+        |cat_579,
         packet[679:672],
         6'hb,
         (6'hb + {1'd0, packet[684:680]}) | {6{|packet[687:685]}},
         (6'hb + {1'd0, {packet[683:680], 1'd0}}) | {6{|packet[687:684]}}
     };
-    wire [5:0] cat_622 = {
+    wire [5:0] cat_624 = {
         packet[711:704] == 8'd0,
         packet[711:704] == 8'h2b,
         packet[711:704] == 8'h3c,
@@ -322,19 +334,19 @@ module header_ipv6 (
         packet[711:704] == 8'h8b,
         packet[711:704] == 8'h8c
     };
-    wire [15:0] cat_630 = {packet[727:720], packet[735:728]};
-    wire [31:0] cat_634 = {
+    wire [15:0] cat_632 = {packet[727:720], packet[735:728]};
+    wire [31:0] cat_636 = {
         2'd0,
-        |cat_630[15:3],
+        |cat_632[15:3],
         packet[711:704] == 8'h33,
         packet[711:704] == 8'h2c,
-        |cat_622,
+        |cat_624,
         packet[711:704],
         6'hc,
         (6'hc + {1'd0, packet[716:712]}) | {6{|packet[719:717]}},
         (6'hc + {1'd0, {packet[715:712], 1'd0}}) | {6{|packet[719:716]}}
     };
-    wire [5:0] cat_667 = {
+    wire [5:0] cat_669 = {
         packet[743:736] == 8'd0,
         packet[743:736] == 8'h2b,
         packet[743:736] == 8'h3c,
@@ -342,19 +354,19 @@ module header_ipv6 (
         packet[743:736] == 8'h8b,
         packet[743:736] == 8'h8c
     };
-    wire [15:0] cat_675 = {packet[759:752], packet[767:760]};
-    wire [31:0] cat_679 = {
+    wire [15:0] cat_677 = {packet[759:752], packet[767:760]};
+    wire [31:0] cat_681 = {
         2'd0,
-        |cat_675[15:3],
+        |cat_677[15:3],
         packet[743:736] == 8'h33,
         packet[743:736] == 8'h2c,
-        |cat_667,
+        |cat_669,
         packet[743:736],
         6'hd,
         (6'hd + {1'd0, packet[748:744]}) | {6{|packet[751:749]}},
         (6'hd + {1'd0, {packet[747:744], 1'd0}}) | {6{|packet[751:748]}}
     };
-    wire [5:0] cat_712 = {
+    wire [5:0] cat_714 = {
         packet[775:768] == 8'd0,
         packet[775:768] == 8'h2b,
         packet[775:768] == 8'h3c,
@@ -362,19 +374,19 @@ module header_ipv6 (
         packet[775:768] == 8'h8b,
         packet[775:768] == 8'h8c
     };
-    wire [15:0] cat_720 = {packet[791:784], packet[799:792]};
-    wire [31:0] cat_724 = {
+    wire [15:0] cat_722 = {packet[791:784], packet[799:792]};
+    wire [31:0] cat_726 = {
         2'd0,
-        |cat_720[15:3],
+        |cat_722[15:3],
         packet[775:768] == 8'h33,
         packet[775:768] == 8'h2c,
-        |cat_712,
+        |cat_714,
         packet[775:768],
         6'he,
         (6'he + {1'd0, packet[780:776]}) | {6{|packet[783:781]}},
         (6'he + {1'd0, {packet[779:776], 1'd0}}) | {6{|packet[783:780]}}
     };
-    wire [5:0] cat_757 = {
+    wire [5:0] cat_759 = {
         packet[807:800] == 8'd0,
         packet[807:800] == 8'h2b,
         packet[807:800] == 8'h3c,
@@ -382,19 +394,19 @@ module header_ipv6 (
         packet[807:800] == 8'h8b,
         packet[807:800] == 8'h8c
     };
-    wire [15:0] cat_765 = {packet[823:816], packet[831:824]};
-    wire [31:0] cat_769 = {
+    wire [15:0] cat_767 = {packet[823:816], packet[831:824]};
+    wire [31:0] cat_771 = {
         2'd0,
-        |cat_765[15:3],
+        |cat_767[15:3],
         packet[807:800] == 8'h33,
         packet[807:800] == 8'h2c,
-        |cat_757,
+        |cat_759,
         packet[807:800],
         6'hf,
         (6'hf + {1'd0, packet[812:808]}) | {6{|packet[815:813]}},
         (6'hf + {1'd0, {packet[811:808], 1'd0}}) | {6{|packet[815:812]}}
     };
-    wire [5:0] cat_802 = {
+    wire [5:0] cat_804 = {
         packet[839:832] == 8'd0,
         packet[839:832] == 8'h2b,
         packet[839:832] == 8'h3c,
@@ -402,46 +414,46 @@ module header_ipv6 (
         packet[839:832] == 8'h8b,
         packet[839:832] == 8'h8c
     };
-    wire [15:0] cat_810 = {packet[855:848], packet[863:856]};
-    wire [31:0] cat_814 = {
+    wire [15:0] cat_812 = {packet[855:848], packet[863:856]};
+    wire [31:0] cat_816 = {
         2'd0,
-        |cat_810[15:3],
+        |cat_812[15:3],
         packet[839:832] == 8'h33,
         packet[839:832] == 8'h2c,
-        |cat_802,
+        |cat_804,
         packet[839:832],
         6'h10,
         (6'h10 + {1'd0, packet[844:840]}) | {6{|packet[847:845]}},
         (6'h10 + {1'd0, {packet[843:840], 1'd0}}) | {6{|packet[847:844]}}
     };
-    wire [479:0] cat_815 = {
-        cat_814,
-        cat_769,
-        cat_724,
-        cat_679,
-        cat_634,
-        cat_589,
-        cat_544,
-        cat_499,
-        cat_454,
-        cat_409,
-        cat_364,
-        cat_319,
-        cat_274,
-        cat_229,
-        cat_184
+    wire [479:0] cat_817 = {
+        cat_816,
+        cat_771,
+        cat_726,
+        cat_681,
+        cat_636,
+        cat_591,
+        cat_546,
+        cat_501,
+        cat_456,
+        cat_411,
+        cat_366,
+        cat_321,
+        cat_276,
+        cat_231,
+        cat_186
     };
-    wire [7:0] cat_819 = {2'd0, limit_bytes[7:2]};
-    wire [6:0] mux_944 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'd0 : 7'd0) : (cat_819[0] ? 7'd0 : 7'd0)) : (cat_819[1] ? (cat_819[0] ? 7'd0 : 7'd0) : (cat_819[0] ? 7'd0 : 7'd0));
-    wire [6:0] mux_945 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'd2 : 7'd1) : (cat_819[0] ? 7'd0 : 7'd0)) : (cat_819[1] ? (cat_819[0] ? 7'd0 : 7'd0) : (cat_819[0] ? 7'd0 : 7'd0));
-    wire [6:0] mux_946 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'ha : 7'd9) : (cat_819[0] ? 7'd8 : 7'd7)) : (cat_819[1] ? (cat_819[0] ? 7'd6 : 7'd5) : (cat_819[0] ? 7'd4 : 7'd3));
-    wire [6:0] mux_947 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'h12 : 7'h11) : (cat_819[0] ? 7'h10 : 7'hf)) : (cat_819[1] ? (cat_819[0] ? 7'he : 7'hd) : (cat_819[0] ? 7'hc : 7'hb));
-    wire [6:0] mux_948 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'h1a : 7'h19) : (cat_819[0] ? 7'h18 : 7'h17)) : (cat_819[1] ? (cat_819[0] ? 7'h16 : 7'h15) : (cat_819[0] ? 7'h14 : 7'h13));
-    wire [6:0] mux_949 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'h22 : 7'h21) : (cat_819[0] ? 7'h20 : 7'h1f)) : (cat_819[1] ? (cat_819[0] ? 7'h1e : 7'h1d) : (cat_819[0] ? 7'h1c : 7'h1b));
-    wire [6:0] mux_950 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'h2a : 7'h29) : (cat_819[0] ? 7'h28 : 7'h27)) : (cat_819[1] ? (cat_819[0] ? 7'h26 : 7'h25) : (cat_819[0] ? 7'h24 : 7'h23));
-    wire [6:0] mux_951 = cat_819[2] ? (cat_819[1] ? (cat_819[0] ? 7'h32 : 7'h31) : (cat_819[0] ? 7'h30 : 7'h2f)) : (cat_819[1] ? (cat_819[0] ? 7'h2e : 7'h2d) : (cat_819[0] ? 7'h2c : 7'h2b));
-    wire [6:0] mux_958 = cat_819[5] ? (cat_819[4] ? (cat_819[3] ? mux_951 : mux_950) : (cat_819[3] ? mux_949 : mux_948)) : (cat_819[4] ? (cat_819[3] ? mux_947 : mux_946) : (cat_819[3] ? mux_945 : mux_944));
-    wire [511:0] cat_976 = {
+    wire [7:0] cat_821 = {2'd0, limit_bytes[7:2]};
+    wire [6:0] mux_946 = cat_821[2] ? (cat_821[1] ? (cat_821[0] ? 7'd0 : 7'd0) : (cat_821[0] ? 7'd0 : 7'd0)) : (cat_821[1] ? (cat_821[0] ? 7'd0 : 7'd0) : (cat_821[0] ? 7'd0 : 7'd0));
+    wire [6:0] mux_947 = cat_821[2] ? (cat_821[1] ? (cat_821[0] ? 7'd2 : 7'd1) : (cat_821[0] ? 7'd0 : 7'd0)) : (cat_821[1] ? (cat_821[0] ? 7'd0 : 7'd0) : (cat_821[0] ? 7'd0 : 7'd0));
+    wire [6:0] mux_948 = cat_821[2] ? (cat_821[1] ? (cat_821[0] ? 7'ha : 7'd9) : (cat_821[0] ? 7'd8 : 7'd7)) : (cat_821[1] ? (cat_821[0] ? 7'd6 : 7'd5) : (cat_821[0] ? 7'd4 : 7'd3));
+    wire [6:0] mux_949 = cat_821[2] ? (cat_821[1] ? (cat_821[0] ? 7'h12 : 7'h11) : (cat_821[0] ? 7'h10 : 7'hf)) : (cat_821[1] ? (cat_821[0] ? 7'he : 7'hd) : (cat_821[0] ? 7'hc : 7'hb));
+    wire [6:0] mux_950 = cat_821[2] ? (cat_821[1] ? (cat_821[0] ? 7'h1a : 7'h19) : (cat_821[0] ? 7'h18 : 7'h17)) : (cat_821[1] ? (cat_821[0] ? 7'h16 : 7'h15) : (cat_821[0] ? 7'h14 : 7'h13));
+    wire [6:0] mux_951 = cat_821[2] ? (cat_821[1] ? (cat_821[0] ? 7'h22 : 7'h21) : (cat_821[0] ? 7'h20 : 7'h1f)) : (cat_821[1] ? (cat_821[0] ? 7'h1e : 7'h1d) : (cat_821[0] ? 7'h1c : 7'h1b));
+    wire [6:0] mux_952 = cat_821[2] ? (cat_821[1] ? (cat_821[0] ? 7'h2a : 7'h29) : (cat_821[0] ? 7'h28 : 7'h27)) : (cat_821[1] ? (cat_821[0] ? 7'h26 : 7'h25) : (cat_821[0] ? 7'h24 : 7'h23));
+    wire [6:0] mux_953 = cat_821[2] ? (cat_821[1] ? (cat_821[0] ? 7'h32 : 7'h31) : (cat_821[0] ? 7'h30 : 7'h2f)) : (cat_821[1] ? (cat_821[0] ? 7'h2e : 7'h2d) : (cat_821[0] ? 7'h2c : 7'h2b));
+    wire [6:0] mux_960 = cat_821[5] ? (cat_821[4] ? (cat_821[3] ? mux_953 : mux_952) : (cat_821[3] ? mux_951 : mux_950)) : (cat_821[4] ? (cat_821[3] ? mux_949 : mux_948) : (cat_821[3] ? mux_947 : mux_946));
+    wire [511:0] cat_978 = {
         32'd0,
         headers[479:448],
         headers[447:416],
@@ -459,15 +471,15 @@ module header_ipv6 (
         headers[63:32],
         headers[31:0]
     };
-    wire [31:0] elem_977 = cat_976[{mux_117_s1[3:0], 5'd0} +: 32];
-    wire [6:0] cat_979 = {1'd0, mux_117_s1};
-    wire le_980 = and_824_s1 <= cat_979;
-    wire le_981 = mux_958 <= cat_979;
-    wire or_983 = (and_120_s1 | and_123_s1) | and_126_s1;
-    wire and_987 = (or_983 & ~le_980) & ~le_981;
-    wire and_993 = (and_987 & and_123_s1) & elem_977[29];
-    wire [5:0] or_1004 = (({6{and_120_s1}} & elem_977[5:0]) | ({6{and_126_s1}} & elem_977[11:6])) | ({6{and_123_s1}} & elem_977[17:12]);
-    wire [511:0] cat_1052 = {
+    wire [31:0] elem_979 = cat_978[{mux_119_s1[3:0], 5'd0} +: 32];
+    wire [6:0] cat_981 = {1'd0, mux_119_s1};
+    wire le_982 = and_826_s1 <= cat_981;
+    wire le_983 = mux_960 <= cat_981;
+    wire or_985 = (and_122_s1 | and_125_s1) | and_128_s1;
+    wire and_989 = (or_985 & ~le_982) & ~le_983;
+    wire and_995 = (and_989 & and_125_s1) & elem_979[29];
+    wire [5:0] or_1006 = (({6{and_122_s1}} & elem_979[5:0]) | ({6{and_128_s1}} & elem_979[11:6])) | ({6{and_125_s1}} & elem_979[17:12]);
+    wire [511:0] cat_1054 = {
         32'd0,
         headers_s2[479:448],
         headers_s2[447:416],
@@ -485,15 +497,15 @@ module header_ipv6 (
         headers_s2[63:32],
         headers_s2[31:0]
     };
-    wire [31:0] elem_1053 = cat_1052[{mux_1005_s2[3:0], 5'd0} +: 32];
-    wire [6:0] cat_1055 = {1'd0, mux_1005_s2};
-    wire le_1057 = and_824_s2 <= cat_1055;
-    wire le_1059 = mux_958_s2 <= cat_1055;
-    wire or_1061 = (and_1009_s2 | and_1012_s2) | and_1015_s2;
-    wire and_1065 = (or_1061 & ~le_1057) & ~le_1059;
-    wire and_1071 = (and_1065 & and_1012_s2) & elem_1053[29];
-    wire [5:0] or_1082 = (({6{and_1009_s2}} & elem_1053[5:0]) | ({6{and_1015_s2}} & elem_1053[11:6])) | ({6{and_1012_s2}} & elem_1053[17:12]);
-    wire [511:0] cat_1130 = {
+    wire [31:0] elem_1055 = cat_1054[{mux_1007_s2[3:0], 5'd0} +: 32];
+    wire [6:0] cat_1057 = {1'd0, mux_1007_s2};
+    wire le_1059 = and_826_s2 <= cat_1057;
+    wire le_1061 = mux_960_s2 <= cat_1057;
+    wire or_1063 = (and_1011_s2 | and_1014_s2) | and_1017_s2;
+    wire and_1067 = (or_1063 & ~le_1059) & ~le_1061;
+    wire and_1073 = (and_1067 & and_1014_s2) & elem_1055[29];
+    wire [5:0] or_1084 = (({6{and_1011_s2}} & elem_1055[5:0]) | ({6{and_1017_s2}} & elem_1055[11:6])) | ({6{and_1014_s2}} & elem_1055[17:12]);
+    wire [511:0] cat_1132 = {
         32'd0,
         headers_s3[479:448],
         headers_s3[447:416],
@@ -511,127 +523,143 @@ module header_ipv6 (
         headers_s3[63:32],
         headers_s3[31:0]
     };
-    wire [31:0] elem_1131 = cat_1130[{mux_1083_s3[3:0], 5'd0} +: 32];
-    wire [6:0] cat_1133 = {1'd0, mux_1083_s3};
-    wire le_1135 = and_824_s3 <= cat_1133;
-    wire le_1137 = mux_958_s3 <= cat_1133;
-    wire or_1139 = (and_1087_s3 | and_1090_s3) | and_1093_s3;
-    wire and_1143 = (or_1139 & ~le_1135) & ~le_1137;
-    wire and_1149 = (and_1143 & and_1090_s3) & elem_1131[29];
-    wire [5:0] or_1160 = (({6{and_1087_s3}} & elem_1131[5:0]) | ({6{and_1093_s3}} & elem_1131[11:6])) | ({6{and_1090_s3}} & elem_1131[17:12]);
-    wire [4:0] mux_1222 = mux_1161_s4[4] ? (mux_1161_s4[3] ? (mux_1161_s4[2] ? 5'ha : 5'd9) : (mux_1161_s4[2] ? 5'd8 : 5'd7)) : (mux_1161_s4[3] ? (mux_1161_s4[2] ? 5'd6 : 5'd5) : (mux_1161_s4[2] ? 5'd4 : 5'd3));
-    wire [4:0] mux_1223 = mux_1161_s4[4] ? (mux_1161_s4[3] ? (mux_1161_s4[2] ? 5'h12 : 5'h11) : (mux_1161_s4[2] ? 5'h10 : 5'hf)) : (mux_1161_s4[3] ? (mux_1161_s4[2] ? 5'he : 5'hd) : (mux_1161_s4[2] ? 5'hc : 5'hb));
-    assign place = or_1162_s4 ? {mux_1161_s4[5] ? mux_1223 : mux_1222, mux_1161_s4[1:0]} : 7'ha;
-    assign header_bad = or_22_s4 | or_1178_s4;
-    assign too_deep = or_1180_s4 | ((and_1165_s4 | and_1168_s4) | and_1171_s4);
+    wire [31:0] elem_1133 = cat_1132[{mux_1085_s3[3:0], 5'd0} +: 32];
+    wire [6:0] cat_1135 = {1'd0, mux_1085_s3};
+    wire le_1137 = and_826_s3 <= cat_1135;
+    wire le_1139 = mux_960_s3 <= cat_1135;
+    wire or_1141 = (and_1089_s3 | and_1092_s3) | and_1095_s3;
+    wire and_1145 = (or_1141 & ~le_1137) & ~le_1139;
+    wire and_1151 = (and_1145 & and_1092_s3) & elem_1133[29];
+    wire [5:0] or_1162 = (({6{and_1089_s3}} & elem_1133[5:0]) | ({6{and_1095_s3}} & elem_1133[11:6])) | ({6{and_1092_s3}} & elem_1133[17:12]);
+    wire [4:0] mux_1224 = mux_1163_s4[4] ? (mux_1163_s4[3] ? (mux_1163_s4[2] ? 5'ha : 5'd9) : (mux_1163_s4[2] ? 5'd8 : 5'd7)) : (mux_1163_s4[3] ? (mux_1163_s4[2] ? 5'd6 : 5'd5) : (mux_1163_s4[2] ? 5'd4 : 5'd3));
+    wire [4:0] mux_1225 = mux_1163_s4[4] ? (mux_1163_s4[3] ? (mux_1163_s4[2] ? 5'h12 : 5'h11) : (mux_1163_s4[2] ? 5'h10 : 5'hf)) : (mux_1163_s4[3] ? (mux_1163_s4[2] ? 5'he : 5'hd) : (mux_1163_s4[2] ? 5'hc : 5'hb));
+    assign place = v6_s4 ? (or_1164_s4 ? {mux_1163_s4[5] ? mux_1225 : mux_1224, mux_1163_s4[1:0]} : 7'ha) : {3'd0, v4_words_s4};
+    assign header_bad = or_24_s4 | or_1180_s4;
+    assign too_deep = or_1182_s4 | ((and_1167_s4 | and_1170_s4) | and_1173_s4);
     assign limit = limit_bytes;
 
     always @(posedge clk) begin
-        or_22_s1 <= ((available < 8'h28) | (packet[7:4] != 4'd6)) | (~more & (cat_13 < total));
-        mux_25_s1 <= (total < cat_13) ? total : cat_13;
-        mux_117_s1 <= mux_117;
-        and_99_s1 <= and_99;
-        and_120_s1 <= (cat_95[26] & and_99) & ~and_105;
-        and_123_s1 <= (cat_95[27] & and_99) & ~and_105;
-        and_126_s1 <= (cat_95[28] & and_99) & ~and_105;
-        mux_128_s1 <= and_99 ? cat_95[25:18] : packet[55:48];
-        and_105_s1 <= and_105;
-        and_129_s1 <= or_97 & or_52;
-        const_130_d1 <= 1'd0;
-        headers <= cat_815;
-        and_824_s1 <= {7{7'hd < view}} & (view - 7'hd);
-        mux_1005_s2 <= and_987 ? or_1004 : mux_117_s1;
-        or_1006_s2 <= and_99_s1 | and_987;
-        and_1009_s2 <= (elem_977[26] & and_987) & ~and_993;
-        and_1012_s2 <= (elem_977[27] & and_987) & ~and_993;
-        and_1015_s2 <= (elem_977[28] & and_987) & ~and_993;
-        mux_1017_s2 <= and_987 ? elem_977[25:18] : mux_128_s1;
-        or_1018_s2 <= and_105_s1 | and_993;
-        or_1022_s2 <= and_129_s1 | ((or_983 & le_981) & ~le_980);
-        or_1024_s2 <= const_130_d1 | (or_983 & le_980);
+        or_24_s1 <= ((available < 8'h28) | (packet[7:4] != 4'd6)) | (~more & (cat_15 < total));
+        mux_27_s1 <= (total < cat_15) ? total : cat_15;
+        mux_119_s1 <= mux_119;
+        and_101_s1 <= and_101;
+        and_122_s1 <= (cat_97[26] & and_101) & ~and_107;
+        and_125_s1 <= (cat_97[27] & and_101) & ~and_107;
+        and_128_s1 <= (cat_97[28] & and_101) & ~and_107;
+        mux_130_s1 <= and_101 ? cat_97[25:18] : packet[55:48];
+        and_107_s1 <= and_107;
+        and_131_s1 <= or_99 & or_54;
+        const_132_d1 <= 1'd0;
+        headers <= cat_817;
+        and_826_s1 <= {7{7'hd < view}} & (view - 7'hd);
+        mux_1007_s2 <= and_989 ? or_1006 : mux_119_s1;
+        or_1008_s2 <= and_101_s1 | and_989;
+        and_1011_s2 <= (elem_979[26] & and_989) & ~and_995;
+        and_1014_s2 <= (elem_979[27] & and_989) & ~and_995;
+        and_1017_s2 <= (elem_979[28] & and_989) & ~and_995;
+        mux_1019_s2 <= and_989 ? elem_979[25:18] : mux_130_s1;
+        or_1020_s2 <= and_107_s1 | and_995;
+        or_1024_s2 <= and_131_s1 | ((or_985 & le_983) & ~le_982);
+        or_1026_s2 <= const_132_d1 | (or_985 & le_982);
         headers_s2 <= headers;
-        and_824_s2 <= and_824_s1;
-        mux_958_s2 <= mux_958;
-        mux_1083_s3 <= and_1065 ? or_1082 : mux_1005_s2;
-        or_1084_s3 <= or_1006_s2 | and_1065;
-        and_1087_s3 <= (elem_1053[26] & and_1065) & ~and_1071;
-        and_1090_s3 <= (elem_1053[27] & and_1065) & ~and_1071;
-        and_1093_s3 <= (elem_1053[28] & and_1065) & ~and_1071;
-        mux_1095_s3 <= and_1065 ? elem_1053[25:18] : mux_1017_s2;
-        or_1096_s3 <= or_1018_s2 | and_1071;
-        or_1100_s3 <= or_1022_s2 | ((or_1061 & le_1059) & ~le_1057);
-        or_1102_s3 <= or_1024_s2 | (or_1061 & le_1057);
+        and_826_s2 <= and_826_s1;
+        mux_960_s2 <= mux_960;
+        mux_1085_s3 <= and_1067 ? or_1084 : mux_1007_s2;
+        or_1086_s3 <= or_1008_s2 | and_1067;
+        and_1089_s3 <= (elem_1055[26] & and_1067) & ~and_1073;
+        and_1092_s3 <= (elem_1055[27] & and_1067) & ~and_1073;
+        and_1095_s3 <= (elem_1055[28] & and_1067) & ~and_1073;
+        mux_1097_s3 <= and_1067 ? elem_1055[25:18] : mux_1019_s2;
+        or_1098_s3 <= or_1020_s2 | and_1073;
+        or_1102_s3 <= or_1024_s2 | ((or_1063 & le_1061) & ~le_1059);
+        or_1104_s3 <= or_1026_s2 | (or_1063 & le_1059);
         headers_s3 <= headers_s2;
-        and_824_s3 <= and_824_s2;
-        mux_958_s3 <= mux_958_s2;
-        mux_1161_s4 <= and_1143 ? or_1160 : mux_1083_s3;
-        or_1162_s4 <= or_1084_s3 | and_1143;
-        and_1165_s4 <= (elem_1131[26] & and_1143) & ~and_1149;
-        and_1168_s4 <= (elem_1131[27] & and_1143) & ~and_1149;
-        and_1171_s4 <= (elem_1131[28] & and_1143) & ~and_1149;
-        protocol <= and_1143 ? elem_1131[25:18] : mux_1095_s3;
-        later <= or_1096_s3 | and_1149;
-        or_1178_s4 <= or_1100_s3 | ((or_1139 & le_1137) & ~le_1135);
-        or_1180_s4 <= or_1102_s3 | (or_1139 & le_1135);
-        or_22_s2 <= or_22_s1;
-        or_22_s3 <= or_22_s2;
-        or_22_s4 <= or_22_s3;
+        and_826_s3 <= and_826_s2;
+        mux_960_s3 <= mux_960_s2;
+        mux_1163_s4 <= and_1145 ? or_1162 : mux_1085_s3;
+        or_1164_s4 <= or_1086_s3 | and_1145;
+        and_1167_s4 <= (elem_1133[26] & and_1145) & ~and_1151;
+        and_1170_s4 <= (elem_1133[27] & and_1145) & ~and_1151;
+        and_1173_s4 <= (elem_1133[28] & and_1145) & ~and_1151;
+        protocol <= and_1145 ? elem_1133[25:18] : mux_1097_s3;
+        later <= or_1098_s3 | and_1151;
+        or_1180_s4 <= or_1102_s3 | ((or_1141 & le_1139) & ~le_1137);
+        or_1182_s4 <= or_1104_s3 | (or_1141 & le_1137);
+        v6_s1 <= v6;
+        v6_s2 <= v6_s1;
+        v6_s3 <= v6_s2;
+        v6_s4 <= v6_s3;
+        v4_words_s1 <= v4_words;
+        v4_words_s2 <= v4_words_s1;
+        v4_words_s3 <= v4_words_s2;
+        v4_words_s4 <= v4_words_s3;
+        or_24_s2 <= or_24_s1;
+        or_24_s3 <= or_24_s2;
+        or_24_s4 <= or_24_s3;
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, packet, mux_25_s1, cat_91, cat_95, cat_180, cat_225, cat_270, cat_315, cat_360, cat_405, cat_450, cat_495, cat_540, cat_585, cat_630, cat_675, cat_720, cat_765, cat_810, cat_819, elem_977, elem_1053, elem_1131};
+    wire _unused = &{1'b0, packet, mux_27_s1, cat_93, cat_97, cat_182, cat_227, cat_272, cat_317, cat_362, cat_407, cat_452, cat_497, cat_542, cat_587, cat_632, cat_677, cat_722, cat_767, cat_812, cat_821, elem_979, elem_1055, elem_1133};
 
 `ifndef SYNTHESIS
     initial begin
-        or_22_s1 = 1'd0;
-        mux_25_s1 = 17'd0;
-        mux_117_s1 = 6'd0;
-        and_99_s1 = 1'd0;
-        and_120_s1 = 1'd0;
-        and_123_s1 = 1'd0;
-        and_126_s1 = 1'd0;
-        mux_128_s1 = 8'd0;
-        and_105_s1 = 1'd0;
-        and_129_s1 = 1'd0;
-        const_130_d1 = 1'd0;
+        or_24_s1 = 1'd0;
+        mux_27_s1 = 17'd0;
+        mux_119_s1 = 6'd0;
+        and_101_s1 = 1'd0;
+        and_122_s1 = 1'd0;
+        and_125_s1 = 1'd0;
+        and_128_s1 = 1'd0;
+        mux_130_s1 = 8'd0;
+        and_107_s1 = 1'd0;
+        and_131_s1 = 1'd0;
+        const_132_d1 = 1'd0;
         headers = 480'd0;
-        and_824_s1 = 7'd0;
-        mux_1005_s2 = 6'd0;
-        or_1006_s2 = 1'd0;
-        and_1009_s2 = 1'd0;
-        and_1012_s2 = 1'd0;
-        and_1015_s2 = 1'd0;
-        mux_1017_s2 = 8'd0;
-        or_1018_s2 = 1'd0;
-        or_1022_s2 = 1'd0;
+        and_826_s1 = 7'd0;
+        mux_1007_s2 = 6'd0;
+        or_1008_s2 = 1'd0;
+        and_1011_s2 = 1'd0;
+        and_1014_s2 = 1'd0;
+        and_1017_s2 = 1'd0;
+        mux_1019_s2 = 8'd0;
+        or_1020_s2 = 1'd0;
         or_1024_s2 = 1'd0;
+        or_1026_s2 = 1'd0;
         headers_s2 = 480'd0;
-        and_824_s2 = 7'd0;
-        mux_958_s2 = 7'd0;
-        mux_1083_s3 = 6'd0;
-        or_1084_s3 = 1'd0;
-        and_1087_s3 = 1'd0;
-        and_1090_s3 = 1'd0;
-        and_1093_s3 = 1'd0;
-        mux_1095_s3 = 8'd0;
-        or_1096_s3 = 1'd0;
-        or_1100_s3 = 1'd0;
+        and_826_s2 = 7'd0;
+        mux_960_s2 = 7'd0;
+        mux_1085_s3 = 6'd0;
+        or_1086_s3 = 1'd0;
+        and_1089_s3 = 1'd0;
+        and_1092_s3 = 1'd0;
+        and_1095_s3 = 1'd0;
+        mux_1097_s3 = 8'd0;
+        or_1098_s3 = 1'd0;
         or_1102_s3 = 1'd0;
+        or_1104_s3 = 1'd0;
         headers_s3 = 480'd0;
-        and_824_s3 = 7'd0;
-        mux_958_s3 = 7'd0;
-        mux_1161_s4 = 6'd0;
-        or_1162_s4 = 1'd0;
-        and_1165_s4 = 1'd0;
-        and_1168_s4 = 1'd0;
-        and_1171_s4 = 1'd0;
+        and_826_s3 = 7'd0;
+        mux_960_s3 = 7'd0;
+        mux_1163_s4 = 6'd0;
+        or_1164_s4 = 1'd0;
+        and_1167_s4 = 1'd0;
+        and_1170_s4 = 1'd0;
+        and_1173_s4 = 1'd0;
         protocol = 8'd0;
         later = 1'd0;
-        or_1178_s4 = 1'd0;
         or_1180_s4 = 1'd0;
-        or_22_s2 = 1'd0;
-        or_22_s3 = 1'd0;
-        or_22_s4 = 1'd0;
+        or_1182_s4 = 1'd0;
+        v6_s1 = 1'd0;
+        v6_s2 = 1'd0;
+        v6_s3 = 1'd0;
+        v6_s4 = 1'd0;
+        v4_words_s1 = 4'd0;
+        v4_words_s2 = 4'd0;
+        v4_words_s3 = 4'd0;
+        v4_words_s4 = 4'd0;
+        or_24_s2 = 1'd0;
+        or_24_s3 = 1'd0;
+        or_24_s4 = 1'd0;
     end
 `endif
 endmodule

@@ -135,17 +135,13 @@ module header_parser (
     reg  ipv4_later_s7;
     reg  ipv4_later_s8;
     reg  ipv4_later_s9;
-    reg  [6:0] ipv4_place_s6;
-    reg  [6:0] ipv4_place_s7;
-    reg  [6:0] ipv4_place_s8;
-    reg  [6:0] ipv4_place_s9;
     reg  [911:0] tunnel_l3_s6;
     reg  [911:0] tunnel_l3_s7;
     reg  [911:0] tunnel_l3_s8;
     reg  [911:0] tunnel_l3_s9;
-    reg  [7:0] mux_73_s7;
-    reg  [7:0] mux_73_s8;
-    reg  [7:0] mux_73_s9;
+    reg  [7:0] mux_70_s7;
+    reg  [7:0] mux_70_s8;
+    reg  [7:0] mux_70_s9;
     reg  [6:0] tunnel_view_s6;
     reg  [6:0] tunnel_view_s7;
     reg  [6:0] tunnel_view_s8;
@@ -161,62 +157,62 @@ module header_parser (
     reg  tunnel_inner_v4_s7;
     reg  tunnel_inner_v4_s8;
     reg  tunnel_inner_v4_s9;
-    reg  and_107_s10;
-    reg  and_107_s11;
-    reg  or_111_s6;
-    reg  or_111_s7;
-    reg  or_111_s8;
-    reg  or_111_s9;
-    reg  or_111_s10;
-    reg  or_111_s11;
-    reg  or_119_s6;
-    reg  or_119_s7;
-    reg  or_119_s8;
-    reg  or_119_s9;
-    reg  or_119_s10;
-    reg  or_119_s11;
-    reg  not_163_s6;
-    reg  not_163_s7;
-    reg  not_163_s8;
-    reg  not_163_s9;
-    reg  not_163_s10;
-    reg  not_163_s11;
-    reg  and_180_s11;
-    reg  and_187_s10;
-    reg  or_212_s11;
-    reg  and_201_s11;
+    reg  and_104_s10;
+    reg  and_104_s11;
+    reg  or_108_s6;
+    reg  or_108_s7;
+    reg  or_108_s8;
+    reg  or_108_s9;
+    reg  or_108_s10;
+    reg  or_108_s11;
+    reg  or_116_s6;
+    reg  or_116_s7;
+    reg  or_116_s8;
+    reg  or_116_s9;
+    reg  or_116_s10;
+    reg  or_116_s11;
+    reg  not_160_s6;
+    reg  not_160_s7;
+    reg  not_160_s8;
+    reg  not_160_s9;
+    reg  not_160_s10;
+    reg  not_160_s11;
+    reg  and_177_s11;
+    reg  and_184_s10;
+    reg  or_209_s11;
+    reg  and_198_s11;
     reg  v6_s10;
-    reg  mux_240_s11;
+    reg  mux_237_s11;
     assign protocol = v6_s9 ? ipv6_protocol : ipv4_protocol_s9;
     assign later = v6_s9 ? ipv6_later : ipv4_later_s9;
-    wire [6:0] place = v6_s9 ? ipv6_place : ipv4_place_s9;
+    wire [6:0] place = ipv6_place;
     assign not_ip = ~((tunnel_inner_v4 | v6) | arp_s5);
     assign ipv4_header = tunnel_inner_v4_s6 & ipv4_header_bad;
     assign ipv4_checksum = tunnel_inner_v4_s9 & ipv4_checksum_bad;
     assign ipv6_header = v6_s9 & ipv6_header_bad;
-    assign too_deep = or_111_s11 & (and_107_s11 | transport_too_deep);
-    assign l4_header = or_119_s11 & transport_short;
-    wire [15:0] cat_129 = {tunnel_l3[7:0], tunnel_l3[15:8]};
-    assign traffic_class = v6 ? cat_129[11:4] : tunnel_l3[15:8];
+    assign too_deep = or_108_s11 & (and_104_s11 | transport_too_deep);
+    assign l4_header = or_116_s11 & transport_short;
+    wire [15:0] cat_126 = {tunnel_l3[7:0], tunnel_l3[15:8]};
+    assign traffic_class = v6 ? cat_126[11:4] : tunnel_l3[15:8];
     assign ip_checksum = {16{~v6}} & {tunnel_l3[87:80], tunnel_l3[95:88]};
     assign ip_length = v6 ? ({1'd0, {tunnel_l3[39:32], tunnel_l3[47:40]}} + 17'h28) : {1'd0, {tunnel_l3[23:16], tunnel_l3[31:24]}};
     assign ttl = ~(|(v6 ? tunnel_l3[63:56] : tunnel_l3[71:64])) & (tunnel_inner_v4 | v6);
     assign l4_offset = {place[4:0], 2'd0};
     wire udp = l4 == 3'd2;
-    assign udp_no_checksum = (udp & not_163_s11) & ~(|l4_checksum);
-    wire eq_175 = l4 == 3'd4;
-    assign nd = eq_175 & and_180_s11;
-    wire [4:0] cat_198 = {
+    assign udp_no_checksum = (udp & not_160_s11) & ~(|l4_checksum);
+    wire eq_172 = l4 == 3'd4;
+    assign nd = eq_172 & and_177_s11;
+    wire [4:0] cat_195 = {
         transport_icmp_type == 8'd3,
         transport_icmp_type == 8'd4,
         transport_icmp_type == 8'd5,
         transport_icmp_type == 8'hb,
         transport_icmp_type == 8'hc
     };
-    wire or_212 = ((transport_icmp_type == 8'd1) | (transport_icmp_type == 8'd2)) | ((transport_icmp_type == 8'd3) | (transport_icmp_type == 8'd4));
-    assign icmp_error = and_201_s11 | (eq_175 & or_212_s11);
-    wire mux_240 = v6_s10 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
-    assign dhcp = udp & mux_240_s11;
+    wire or_209 = ((transport_icmp_type == 8'd1) | (transport_icmp_type == 8'd2)) | ((transport_icmp_type == 8'd3) | (transport_icmp_type == 8'd4));
+    assign icmp_error = and_198_s11 | (eq_172 & or_209_s11);
+    wire mux_237 = v6_s10 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
+    assign dhcp = udp & mux_237_s11;
 
     table_decap decap (
         .clk(clk),
@@ -295,6 +291,8 @@ module header_parser (
         .available(tunnel_available),
         .more(more_s5),
         .view(tunnel_view),
+        .v6(v6),
+        .v4_words(ipv4_place[3:0]),
         .limit(ipv6_limit),
         .header_bad(ipv6_header_bad),
         .too_deep(ipv6_too_deep),
@@ -310,7 +308,7 @@ module header_parser (
         .protocol(protocol),
         .later(later),
         .place(place),
-        .limit(mux_73_s9),
+        .limit(mux_70_s9),
         .view(tunnel_view_s9),
         .tcp_flags(tcp_flags),
         .sport(sport),
@@ -338,17 +336,13 @@ module header_parser (
         ipv4_later_s7 <= ipv4_later_s6;
         ipv4_later_s8 <= ipv4_later_s7;
         ipv4_later_s9 <= ipv4_later_s8;
-        ipv4_place_s6 <= ipv4_place;
-        ipv4_place_s7 <= ipv4_place_s6;
-        ipv4_place_s8 <= ipv4_place_s7;
-        ipv4_place_s9 <= ipv4_place_s8;
         tunnel_l3_s6 <= tunnel_l3;
         tunnel_l3_s7 <= tunnel_l3_s6;
         tunnel_l3_s8 <= tunnel_l3_s7;
         tunnel_l3_s9 <= tunnel_l3_s8;
-        mux_73_s7 <= v6_s6 ? ipv6_limit : ipv4_limit;
-        mux_73_s8 <= mux_73_s7;
-        mux_73_s9 <= mux_73_s8;
+        mux_70_s7 <= v6_s6 ? ipv6_limit : ipv4_limit;
+        mux_70_s8 <= mux_70_s7;
+        mux_70_s9 <= mux_70_s8;
         tunnel_view_s6 <= tunnel_view;
         tunnel_view_s7 <= tunnel_view_s6;
         tunnel_view_s8 <= tunnel_view_s7;
@@ -361,36 +355,36 @@ module header_parser (
         tunnel_inner_v4_s7 <= tunnel_inner_v4_s6;
         tunnel_inner_v4_s8 <= tunnel_inner_v4_s7;
         tunnel_inner_v4_s9 <= tunnel_inner_v4_s8;
-        and_107_s10 <= v6_s9 & ipv6_too_deep;
-        and_107_s11 <= and_107_s10;
-        or_111_s6 <= tunnel_inner_v4 | v6;
-        or_111_s7 <= or_111_s6;
-        or_111_s8 <= or_111_s7;
-        or_111_s9 <= or_111_s8;
-        or_111_s10 <= or_111_s9;
-        or_111_s11 <= or_111_s10;
-        or_119_s6 <= tunnel_inner_v4 | v6;
-        or_119_s7 <= or_119_s6;
-        or_119_s8 <= or_119_s7;
-        or_119_s9 <= or_119_s8;
-        or_119_s10 <= or_119_s9;
-        or_119_s11 <= or_119_s10;
-        not_163_s6 <= ~v6;
-        not_163_s7 <= not_163_s6;
-        not_163_s8 <= not_163_s7;
-        not_163_s9 <= not_163_s8;
-        not_163_s10 <= not_163_s9;
-        not_163_s11 <= not_163_s10;
-        and_180_s11 <= (8'h85 <= transport_icmp_type) & (transport_icmp_type <= 8'h89);
-        and_187_s10 <= (tunnel_inner_v4_s9 & (protocol == 8'd1)) & ~later;
-        or_212_s11 <= or_212;
-        and_201_s11 <= and_187_s10 & (|cat_198);
+        and_104_s10 <= v6_s9 & ipv6_too_deep;
+        and_104_s11 <= and_104_s10;
+        or_108_s6 <= tunnel_inner_v4 | v6;
+        or_108_s7 <= or_108_s6;
+        or_108_s8 <= or_108_s7;
+        or_108_s9 <= or_108_s8;
+        or_108_s10 <= or_108_s9;
+        or_108_s11 <= or_108_s10;
+        or_116_s6 <= tunnel_inner_v4 | v6;
+        or_116_s7 <= or_116_s6;
+        or_116_s8 <= or_116_s7;
+        or_116_s9 <= or_116_s8;
+        or_116_s10 <= or_116_s9;
+        or_116_s11 <= or_116_s10;
+        not_160_s6 <= ~v6;
+        not_160_s7 <= not_160_s6;
+        not_160_s8 <= not_160_s7;
+        not_160_s9 <= not_160_s8;
+        not_160_s10 <= not_160_s9;
+        not_160_s11 <= not_160_s10;
+        and_177_s11 <= (8'h85 <= transport_icmp_type) & (transport_icmp_type <= 8'h89);
+        and_184_s10 <= (tunnel_inner_v4_s9 & (protocol == 8'd1)) & ~later;
+        or_209_s11 <= or_209;
+        and_198_s11 <= and_184_s10 & (|cat_195);
         v6_s10 <= v6_s9;
-        mux_240_s11 <= mux_240;
+        mux_237_s11 <= mux_237;
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_129};
+    wire _unused = &{1'b0, ipv4_place, cat_126};
 
 `ifndef SYNTHESIS
     initial begin
@@ -409,17 +403,13 @@ module header_parser (
         ipv4_later_s7 = 1'd0;
         ipv4_later_s8 = 1'd0;
         ipv4_later_s9 = 1'd0;
-        ipv4_place_s6 = 7'd0;
-        ipv4_place_s7 = 7'd0;
-        ipv4_place_s8 = 7'd0;
-        ipv4_place_s9 = 7'd0;
         tunnel_l3_s6 = 912'd0;
         tunnel_l3_s7 = 912'd0;
         tunnel_l3_s8 = 912'd0;
         tunnel_l3_s9 = 912'd0;
-        mux_73_s7 = 8'd0;
-        mux_73_s8 = 8'd0;
-        mux_73_s9 = 8'd0;
+        mux_70_s7 = 8'd0;
+        mux_70_s8 = 8'd0;
+        mux_70_s9 = 8'd0;
         tunnel_view_s6 = 7'd0;
         tunnel_view_s7 = 7'd0;
         tunnel_view_s8 = 7'd0;
@@ -432,32 +422,32 @@ module header_parser (
         tunnel_inner_v4_s7 = 1'd0;
         tunnel_inner_v4_s8 = 1'd0;
         tunnel_inner_v4_s9 = 1'd0;
-        and_107_s10 = 1'd0;
-        and_107_s11 = 1'd0;
-        or_111_s6 = 1'd0;
-        or_111_s7 = 1'd0;
-        or_111_s8 = 1'd0;
-        or_111_s9 = 1'd0;
-        or_111_s10 = 1'd0;
-        or_111_s11 = 1'd0;
-        or_119_s6 = 1'd0;
-        or_119_s7 = 1'd0;
-        or_119_s8 = 1'd0;
-        or_119_s9 = 1'd0;
-        or_119_s10 = 1'd0;
-        or_119_s11 = 1'd0;
-        not_163_s6 = 1'd0;
-        not_163_s7 = 1'd0;
-        not_163_s8 = 1'd0;
-        not_163_s9 = 1'd0;
-        not_163_s10 = 1'd0;
-        not_163_s11 = 1'd0;
-        and_180_s11 = 1'd0;
-        and_187_s10 = 1'd0;
-        or_212_s11 = 1'd0;
-        and_201_s11 = 1'd0;
+        and_104_s10 = 1'd0;
+        and_104_s11 = 1'd0;
+        or_108_s6 = 1'd0;
+        or_108_s7 = 1'd0;
+        or_108_s8 = 1'd0;
+        or_108_s9 = 1'd0;
+        or_108_s10 = 1'd0;
+        or_108_s11 = 1'd0;
+        or_116_s6 = 1'd0;
+        or_116_s7 = 1'd0;
+        or_116_s8 = 1'd0;
+        or_116_s9 = 1'd0;
+        or_116_s10 = 1'd0;
+        or_116_s11 = 1'd0;
+        not_160_s6 = 1'd0;
+        not_160_s7 = 1'd0;
+        not_160_s8 = 1'd0;
+        not_160_s9 = 1'd0;
+        not_160_s10 = 1'd0;
+        not_160_s11 = 1'd0;
+        and_177_s11 = 1'd0;
+        and_184_s10 = 1'd0;
+        or_209_s11 = 1'd0;
+        and_198_s11 = 1'd0;
         v6_s10 = 1'd0;
-        mux_240_s11 = 1'd0;
+        mux_237_s11 = 1'd0;
     end
 `endif
 endmodule

@@ -2,7 +2,7 @@
 // One AXI4-Stream input: tkeep becomes a count, frames longer than 9,216 bytes are cut off there
 // with `error` in their last beat, as have those whose tkeep breaks the rules. Full rate, latency 1 clock.
 //
-// out_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585], keep [652:589]
+// out_data: record tagged_beat: data [511:0], count [518:512], last [519], error [520], tag [584:521], port [588:585]
 
 `default_nettype none
 
@@ -22,7 +22,7 @@ module ingress (
     output wire oversize,
     output wire busy,
     output wire out_valid,
-    output wire [652:0] out_data
+    output wire [588:0] out_data
 );
     reg  [7:0] beats;
     reg  discard;
@@ -43,6 +43,72 @@ module ingress (
     wire cut = at_limit & ~s_tlast;
     wire frame_end = s_tlast | at_limit;
     wire spoilt = (cut | torn) | torn_here;
+    wire [511:0] cat_185 = {
+        {8{s_tkeep[63]}},
+        {8{s_tkeep[62]}},
+        {8{s_tkeep[61]}},
+        {8{s_tkeep[60]}},
+        {8{s_tkeep[59]}},
+        {8{s_tkeep[58]}},
+        {8{s_tkeep[57]}},
+        {8{s_tkeep[56]}},
+        {8{s_tkeep[55]}},
+        {8{s_tkeep[54]}},
+        {8{s_tkeep[53]}},
+        {8{s_tkeep[52]}},
+        {8{s_tkeep[51]}},
+        {8{s_tkeep[50]}},
+        {8{s_tkeep[49]}},
+        {8{s_tkeep[48]}},
+        {8{s_tkeep[47]}},
+        {8{s_tkeep[46]}},
+        {8{s_tkeep[45]}},
+        {8{s_tkeep[44]}},
+        {8{s_tkeep[43]}},
+        {8{s_tkeep[42]}},
+        {8{s_tkeep[41]}},
+        {8{s_tkeep[40]}},
+        {8{s_tkeep[39]}},
+        {8{s_tkeep[38]}},
+        {8{s_tkeep[37]}},
+        {8{s_tkeep[36]}},
+        {8{s_tkeep[35]}},
+        {8{s_tkeep[34]}},
+        {8{s_tkeep[33]}},
+        {8{s_tkeep[32]}},
+        {8{s_tkeep[31]}},
+        {8{s_tkeep[30]}},
+        {8{s_tkeep[29]}},
+        {8{s_tkeep[28]}},
+        {8{s_tkeep[27]}},
+        {8{s_tkeep[26]}},
+        {8{s_tkeep[25]}},
+        {8{s_tkeep[24]}},
+        {8{s_tkeep[23]}},
+        {8{s_tkeep[22]}},
+        {8{s_tkeep[21]}},
+        {8{s_tkeep[20]}},
+        {8{s_tkeep[19]}},
+        {8{s_tkeep[18]}},
+        {8{s_tkeep[17]}},
+        {8{s_tkeep[16]}},
+        {8{s_tkeep[15]}},
+        {8{s_tkeep[14]}},
+        {8{s_tkeep[13]}},
+        {8{s_tkeep[12]}},
+        {8{s_tkeep[11]}},
+        {8{s_tkeep[10]}},
+        {8{s_tkeep[9]}},
+        {8{s_tkeep[8]}},
+        {8{s_tkeep[7]}},
+        {8{s_tkeep[6]}},
+        {8{s_tkeep[5]}},
+        {8{s_tkeep[4]}},
+        {8{s_tkeep[3]}},
+        {8{s_tkeep[2]}},
+        {8{s_tkeep[1]}},
+        {8{s_tkeep[0]}}
+    };
     assign out_coming = s_tvalid & ~discard;
     wire guarded_ready = slice_in_ready;
     wire ready = discard | guarded_ready;
@@ -53,11 +119,11 @@ module ingress (
     assign s_tready = ready;
     assign oversize = oversize_q;
 
-    stream_register_w653 slice (
+    stream_register_w589 slice (
         .clk(clk),
         .rst(rst),
         .in_valid(out_coming),
-        .in_data({s_tkeep, s_port, s_tuser, spoilt, frame_end, count, s_tdata}),
+        .in_data({s_port, s_tuser, spoilt, frame_end, count, s_tdata & cat_185}),
         .out_ready(slice_out_ready),
         .in_ready(slice_in_ready),
         .out_valid(out_valid),

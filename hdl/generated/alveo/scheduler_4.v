@@ -13,10 +13,10 @@ module scheduler_4 (
     input  wire ended,
     input  wire [3:0] current,
     input  wire [3:0] charge,
-    input  wire [6:0] bytes,
+    input  wire [5:0] lacks,
     output reg  [3:0] pick
 );
-    reg  [7:0] less;
+    reg  [5:0] less;
     reg  above_3;
     reg  above_2;
     reg  above_1;
@@ -43,122 +43,126 @@ module scheduler_4 (
     reg  above_then_3;
     wire [3:0] cat_12 = {rows[27], rows[18], rows[9], rows[0]};
     wire [3:0] sharing = waits & ~cat_12;
-    wire or_18 = ~(|charge) | (|bytes);
+    wire [7:0] cat_17 = {2'd3, less};
     wire [3:0] above = {above_3, above_2, above_1, above_0};
     wire topped_up = ~(|(above & waits));
-    wire and_62 = (((sharing[1] | sharing[2]) | sharing[3]) & ~cat_12[0]) & ~(balance_0[17] & ~(&balance_0[17:14]));
-    wire [7:0] and_65 = {8{charged_0}} & less;
+    wire and_56 = (((sharing[1] | sharing[2]) | sharing[3]) & ~cat_12[0]) & ~(balance_0[17] & ~(&balance_0[17:14]));
+    wire [7:0] and_59 = {8{charged_0}} & cat_17;
     wire [7:0] quantum_0 = charged_0 ? quanta_but_one_0 : quanta_0;
-    wire [17:0] sum_0 = balance_0 + {topped_up ? {2'd0, quantum_0} : {10{charged_0}}, and_65};
-    wire [17:0] then_0 = balance_0 + {topped_up ? {1'd0, {quantum_0, charged_0}} : {2'd0, quantum_0}, and_65};
-    wire and_121 = (((sharing[0] | sharing[2]) | sharing[3]) & ~cat_12[1]) & ~(balance_1[17] & ~(&balance_1[17:14]));
-    wire [7:0] and_124 = {8{charged_1}} & less;
+    wire [17:0] sum_70 = balance_0 + {{2'd0, quantum_0}, and_59};
+    wire [17:0] sum_0 = topped_up ? sum_70 : (balance_0 + {{10{charged_0}}, and_59});
+    wire [17:0] then_0 = topped_up ? (balance_0 + {{1'd0, {quantum_0, charged_0}}, and_59}) : sum_70;
+    wire and_115 = (((sharing[0] | sharing[2]) | sharing[3]) & ~cat_12[1]) & ~(balance_1[17] & ~(&balance_1[17:14]));
+    wire [7:0] and_118 = {8{charged_1}} & cat_17;
     wire [7:0] quantum_1 = charged_1 ? quanta_but_one_1 : quanta_1;
-    wire [17:0] sum_1 = balance_1 + {topped_up ? {2'd0, quantum_1} : {10{charged_1}}, and_124};
-    wire [17:0] then_1 = balance_1 + {topped_up ? {1'd0, {quantum_1, charged_1}} : {2'd0, quantum_1}, and_124};
-    wire and_179 = (((sharing[0] | sharing[1]) | sharing[3]) & ~cat_12[2]) & ~(balance_2[17] & ~(&balance_2[17:14]));
-    wire [7:0] and_182 = {8{charged_2}} & less;
+    wire [17:0] sum_129 = balance_1 + {{2'd0, quantum_1}, and_118};
+    wire [17:0] sum_1 = topped_up ? sum_129 : (balance_1 + {{10{charged_1}}, and_118});
+    wire [17:0] then_1 = topped_up ? (balance_1 + {{1'd0, {quantum_1, charged_1}}, and_118}) : sum_129;
+    wire and_173 = (((sharing[0] | sharing[1]) | sharing[3]) & ~cat_12[2]) & ~(balance_2[17] & ~(&balance_2[17:14]));
+    wire [7:0] and_176 = {8{charged_2}} & cat_17;
     wire [7:0] quantum_2 = charged_2 ? quanta_but_one_2 : quanta_2;
-    wire [17:0] sum_2 = balance_2 + {topped_up ? {2'd0, quantum_2} : {10{charged_2}}, and_182};
-    wire [17:0] then_2 = balance_2 + {topped_up ? {1'd0, {quantum_2, charged_2}} : {2'd0, quantum_2}, and_182};
-    wire and_237 = (((sharing[0] | sharing[1]) | sharing[2]) & ~cat_12[3]) & ~(balance_3[17] & ~(&balance_3[17:14]));
-    wire [7:0] and_240 = {8{charged_3}} & less;
+    wire [17:0] sum_187 = balance_2 + {{2'd0, quantum_2}, and_176};
+    wire [17:0] sum_2 = topped_up ? sum_187 : (balance_2 + {{10{charged_2}}, and_176});
+    wire [17:0] then_2 = topped_up ? (balance_2 + {{1'd0, {quantum_2, charged_2}}, and_176}) : sum_187;
+    wire and_231 = (((sharing[0] | sharing[1]) | sharing[2]) & ~cat_12[3]) & ~(balance_3[17] & ~(&balance_3[17:14]));
+    wire [7:0] and_234 = {8{charged_3}} & cat_17;
     wire [7:0] quantum_3 = charged_3 ? quanta_but_one_3 : quanta_3;
-    wire [17:0] sum_3 = balance_3 + {topped_up ? {2'd0, quantum_3} : {10{charged_3}}, and_240};
-    wire [17:0] then_3 = balance_3 + {topped_up ? {1'd0, {quantum_3, charged_3}} : {2'd0, quantum_3}, and_240};
+    wire [17:0] sum_245 = balance_3 + {{2'd0, quantum_3}, and_234};
+    wire [17:0] sum_3 = topped_up ? sum_245 : (balance_3 + {{10{charged_3}}, and_234});
+    wire [17:0] then_3 = topped_up ? (balance_3 + {{1'd0, {quantum_3, charged_3}}, and_234}) : sum_245;
     wire [3:0] above_then = {above_then_3, above_then_2, above_then_1, above_then_0};
-    wire [3:0] and_274 = waits & ~(pick & ~several);
-    wire [3:0] and_275 = and_274 & cat_12;
-    wire [3:0] and_277 = and_274 & ~cat_12;
-    wire [3:0] and_278 = above & and_274;
-    wire [3:0] and_279 = above_then & and_274;
-    wire [3:0] cat_293 = {
-        and_279[3],
-        and_279[2] & ~and_279[3],
-        and_279[1] & ~(and_279[2] | and_279[3]),
-        and_279[0] & ~((and_279[1] | and_279[2]) | and_279[3])
+    wire [3:0] and_268 = waits & ~(pick & ~several);
+    wire [3:0] and_269 = and_268 & cat_12;
+    wire [3:0] and_271 = and_268 & ~cat_12;
+    wire [3:0] and_272 = above & and_268;
+    wire [3:0] and_273 = above_then & and_268;
+    wire [3:0] cat_287 = {
+        and_273[3],
+        and_273[2] & ~and_273[3],
+        and_273[1] & ~(and_273[2] | and_273[3]),
+        and_273[0] & ~((and_273[1] | and_273[2]) | and_273[3])
     };
-    wire [3:0] cat_311 = {
-        and_277[3],
-        and_277[2] & ~and_277[3],
-        and_277[1] & ~(and_277[2] | and_277[3]),
-        and_277[0] & ~((and_277[1] | and_277[2]) | and_277[3])
+    wire [3:0] cat_305 = {
+        and_271[3],
+        and_271[2] & ~and_271[3],
+        and_271[1] & ~(and_271[2] | and_271[3]),
+        and_271[0] & ~((and_271[1] | and_271[2]) | and_271[3])
     };
-    wire [3:0] cat_326 = {
-        and_278[3],
-        and_278[2] & ~and_278[3],
-        and_278[1] & ~(and_278[2] | and_278[3]),
-        and_278[0] & ~((and_278[1] | and_278[2]) | and_278[3])
+    wire [3:0] cat_320 = {
+        and_272[3],
+        and_272[2] & ~and_272[3],
+        and_272[1] & ~(and_272[2] | and_272[3]),
+        and_272[0] & ~((and_272[1] | and_272[2]) | and_272[3])
     };
-    wire [3:0] cat_344 = {
-        and_275[3],
-        and_275[2] & ~and_275[3],
-        and_275[1] & ~(and_275[2] | and_275[3]),
-        and_275[0] & ~((and_275[1] | and_275[2]) | and_275[3])
+    wire [3:0] cat_338 = {
+        and_269[3],
+        and_269[2] & ~and_269[3],
+        and_269[1] & ~(and_269[2] | and_269[3]),
+        and_269[0] & ~((and_269[1] | and_269[2]) | and_269[3])
     };
-    wire [3:0] and_348 = {4{~(|and_275)}} & ((cat_326 | ({4{~(|and_278)}} & cat_293)) | ({4{cat_311 == and_277}} & and_277));
-    wire [3:0] and_353 = waits & ~(current & ~several);
-    wire [3:0] and_354 = and_353 & cat_12;
-    wire [3:0] and_356 = and_353 & ~cat_12;
-    wire [3:0] and_357 = above & and_353;
-    wire [3:0] and_358 = above_then & and_353;
-    wire [3:0] cat_372 = {
-        and_358[3],
-        and_358[2] & ~and_358[3],
-        and_358[1] & ~(and_358[2] | and_358[3]),
-        and_358[0] & ~((and_358[1] | and_358[2]) | and_358[3])
+    wire [3:0] and_342 = {4{~(|and_269)}} & ((cat_320 | ({4{~(|and_272)}} & cat_287)) | ({4{cat_305 == and_271}} & and_271));
+    wire [3:0] and_347 = waits & ~(current & ~several);
+    wire [3:0] and_348 = and_347 & cat_12;
+    wire [3:0] and_350 = and_347 & ~cat_12;
+    wire [3:0] and_351 = above & and_347;
+    wire [3:0] and_352 = above_then & and_347;
+    wire [3:0] cat_366 = {
+        and_352[3],
+        and_352[2] & ~and_352[3],
+        and_352[1] & ~(and_352[2] | and_352[3]),
+        and_352[0] & ~((and_352[1] | and_352[2]) | and_352[3])
     };
-    wire [3:0] cat_390 = {
-        and_356[3],
-        and_356[2] & ~and_356[3],
-        and_356[1] & ~(and_356[2] | and_356[3]),
-        and_356[0] & ~((and_356[1] | and_356[2]) | and_356[3])
+    wire [3:0] cat_384 = {
+        and_350[3],
+        and_350[2] & ~and_350[3],
+        and_350[1] & ~(and_350[2] | and_350[3]),
+        and_350[0] & ~((and_350[1] | and_350[2]) | and_350[3])
     };
-    wire [3:0] cat_405 = {
-        and_357[3],
-        and_357[2] & ~and_357[3],
-        and_357[1] & ~(and_357[2] | and_357[3]),
-        and_357[0] & ~((and_357[1] | and_357[2]) | and_357[3])
+    wire [3:0] cat_399 = {
+        and_351[3],
+        and_351[2] & ~and_351[3],
+        and_351[1] & ~(and_351[2] | and_351[3]),
+        and_351[0] & ~((and_351[1] | and_351[2]) | and_351[3])
     };
-    wire [3:0] cat_423 = {
-        and_354[3],
-        and_354[2] & ~and_354[3],
-        and_354[1] & ~(and_354[2] | and_354[3]),
-        and_354[0] & ~((and_354[1] | and_354[2]) | and_354[3])
+    wire [3:0] cat_417 = {
+        and_348[3],
+        and_348[2] & ~and_348[3],
+        and_348[1] & ~(and_348[2] | and_348[3]),
+        and_348[0] & ~((and_348[1] | and_348[2]) | and_348[3])
     };
-    wire [3:0] and_427 = {4{~(|and_354)}} & ((cat_405 | ({4{~(|and_357)}} & cat_372)) | ({4{cat_390 == and_356}} & and_356));
-    wire [3:0] and_430 = waits & cat_12;
-    wire [3:0] and_432 = waits & ~cat_12;
-    wire [3:0] and_433 = above & waits;
-    wire [3:0] and_434 = above_then & waits;
-    wire [3:0] cat_448 = {
-        and_434[3],
-        and_434[2] & ~and_434[3],
-        and_434[1] & ~(and_434[2] | and_434[3]),
-        and_434[0] & ~((and_434[1] | and_434[2]) | and_434[3])
+    wire [3:0] and_421 = {4{~(|and_348)}} & ((cat_399 | ({4{~(|and_351)}} & cat_366)) | ({4{cat_384 == and_350}} & and_350));
+    wire [3:0] and_424 = waits & cat_12;
+    wire [3:0] and_426 = waits & ~cat_12;
+    wire [3:0] and_427 = above & waits;
+    wire [3:0] and_428 = above_then & waits;
+    wire [3:0] cat_442 = {
+        and_428[3],
+        and_428[2] & ~and_428[3],
+        and_428[1] & ~(and_428[2] | and_428[3]),
+        and_428[0] & ~((and_428[1] | and_428[2]) | and_428[3])
     };
-    wire [3:0] cat_466 = {
-        and_432[3],
-        and_432[2] & ~and_432[3],
-        and_432[1] & ~(and_432[2] | and_432[3]),
-        and_432[0] & ~((and_432[1] | and_432[2]) | and_432[3])
+    wire [3:0] cat_460 = {
+        and_426[3],
+        and_426[2] & ~and_426[3],
+        and_426[1] & ~(and_426[2] | and_426[3]),
+        and_426[0] & ~((and_426[1] | and_426[2]) | and_426[3])
     };
-    wire [3:0] cat_481 = {
-        and_433[3],
-        and_433[2] & ~and_433[3],
-        and_433[1] & ~(and_433[2] | and_433[3]),
-        and_433[0] & ~((and_433[1] | and_433[2]) | and_433[3])
+    wire [3:0] cat_475 = {
+        and_427[3],
+        and_427[2] & ~and_427[3],
+        and_427[1] & ~(and_427[2] | and_427[3]),
+        and_427[0] & ~((and_427[1] | and_427[2]) | and_427[3])
     };
-    wire [3:0] cat_499 = {
-        and_430[3],
-        and_430[2] & ~and_430[3],
-        and_430[1] & ~(and_430[2] | and_430[3]),
-        and_430[0] & ~((and_430[1] | and_430[2]) | and_430[3])
+    wire [3:0] cat_493 = {
+        and_424[3],
+        and_424[2] & ~and_424[3],
+        and_424[1] & ~(and_424[2] | and_424[3]),
+        and_424[0] & ~((and_424[1] | and_424[2]) | and_424[3])
     };
-    wire [3:0] and_503 = {4{~(|and_430)}} & ((cat_481 | ({4{~(|and_433)}} & cat_448)) | ({4{cat_466 == and_432}} & and_432));
+    wire [3:0] and_497 = {4{~(|and_424)}} & ((cat_475 | ({4{~(|and_427)}} & cat_442)) | ({4{cat_460 == and_426}} & and_426));
 
     always @(posedge clk) begin
-        less <= 8'd0 - {1'd0, bytes};
+        less <= lacks;
     end
 
     always @(posedge clk) begin
@@ -196,41 +200,33 @@ module scheduler_4 (
             quanta_0 <= rows[8:1] | {7'd0, ~(|rows[8:1])};
             quanta_but_one_0 <= rows[8:1] - {7'd0, |rows[8:1]};
             balance_0 <= sum_0 | {18{~sharing[0] & ~sum_0[17]}};
-            charged_0 <= charge[0] & and_62;
+            charged_0 <= charge[0] & and_56;
             above_then_0 <= ~cat_12[0] & ~then_0[17];
             quanta_1 <= rows[17:10] | {7'd0, ~(|rows[17:10])};
             quanta_but_one_1 <= rows[17:10] - {7'd0, |rows[17:10]};
             balance_1 <= sum_1 | {18{~sharing[1] & ~sum_1[17]}};
-            charged_1 <= charge[1] & and_121;
+            charged_1 <= charge[1] & and_115;
             above_then_1 <= ~cat_12[1] & ~then_1[17];
             quanta_2 <= rows[26:19] | {7'd0, ~(|rows[26:19])};
             quanta_but_one_2 <= rows[26:19] - {7'd0, |rows[26:19]};
             balance_2 <= sum_2 | {18{~sharing[2] & ~sum_2[17]}};
-            charged_2 <= charge[2] & and_179;
+            charged_2 <= charge[2] & and_173;
             above_then_2 <= ~cat_12[2] & ~then_2[17];
             quanta_3 <= rows[35:28] | {7'd0, ~(|rows[35:28])};
             quanta_but_one_3 <= rows[35:28] - {7'd0, |rows[35:28]};
             balance_3 <= sum_3 | {18{~sharing[3] & ~sum_3[17]}};
-            charged_3 <= charge[3] & and_237;
+            charged_3 <= charge[3] & and_231;
             above_then_3 <= ~cat_12[3] & ~then_3[17];
-            pick <= free ? (ended ? (cat_344 | and_348) : (cat_423 | and_427)) : (cat_499 | and_503);
+            pick <= free ? (ended ? (cat_338 | and_342) : (cat_417 | and_421)) : (cat_493 | and_497);
         end
     end
-
-`ifdef FORMAL
-    always @(posedge clk) begin
-        if (!rst) begin
-            what_leaves_has_bytes: assert (or_18);
-        end
-    end
-`endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_18, then_0, then_1, then_2, then_3};
+    wire _unused = &{1'b0, then_0, then_1, then_2, then_3};
 
 `ifndef SYNTHESIS
     initial begin
-        less = 8'd0;
+        less = 6'd0;
         above_3 = 1'd0;
         above_2 = 1'd0;
         above_1 = 1'd0;

@@ -50,18 +50,20 @@ module table_epoch (
     reg  leave_epoch_d14;
     reg  leave_epoch_d15;
     reg  leave_epoch_d16;
+    reg  enter_d1;
     reg  now_d1;
     reg  now_d2;
+    reg  now_d3;
     reg  [6:0] inside0;
     reg  [6:0] inside1;
-    reg  or_94_d1;
-    reg  or_94_d2;
-    reg  or_94_d3;
-    reg  or_94_d4;
-    wire le_61 = inside0 <= 7'h52;
-    wire le_73 = inside1 <= 7'h52;
-    wire draining = (now ? (|inside0) : (|inside1)) | ((now ^ now_d1) | (now ^ now_d2));
-    wire or_94 = ((cfg_read & ((cfg_table == 7'he) & (cfg_row == 22'd0))) & now) | ((cfg_read & ((cfg_table == 7'he) & (cfg_row == 22'd1))) & draining);
+    reg  or_98_d1;
+    reg  or_98_d2;
+    reg  or_98_d3;
+    reg  or_98_d4;
+    wire le_63 = inside0 <= 7'h52;
+    wire le_75 = inside1 <= 7'h52;
+    wire draining = (now ? (|inside0) : (|inside1)) | (((now ^ now_d1) | (now ^ now_d2)) | (now ^ now_d3));
+    wire or_98 = ((cfg_read & ((cfg_table == 7'he) & (cfg_row == 22'd0))) & now) | ((cfg_read & ((cfg_table == 7'he) & (cfg_row == 22'd1))) & draining);
     assign epoch = now;
 
     always @(posedge clk) begin
@@ -83,6 +85,7 @@ module table_epoch (
         leave_epoch_d16 <= leave_epoch_d15;
         now_d1 <= now;
         now_d2 <= now_d1;
+        now_d3 <= now_d2;
     end
 
     always @(posedge clk) begin
@@ -104,12 +107,13 @@ module table_epoch (
             leave_d14 <= 1'd0;
             leave_d15 <= 1'd0;
             leave_d16 <= 1'd0;
+            enter_d1 <= 1'd0;
             inside0 <= 7'd0;
             inside1 <= 7'd0;
-            or_94_d1 <= 1'd0;
-            or_94_d2 <= 1'd0;
-            or_94_d3 <= 1'd0;
-            or_94_d4 <= 1'd0;
+            or_98_d1 <= 1'd0;
+            or_98_d2 <= 1'd0;
+            or_98_d3 <= 1'd0;
+            or_98_d4 <= 1'd0;
             cfg_rdata <= 1'd0;
         end else begin
             if (cfg_write & ((cfg_table == 7'he) & (cfg_row == 22'd0))) now <= cfg_wdata;
@@ -129,27 +133,28 @@ module table_epoch (
             leave_d14 <= leave_d13;
             leave_d15 <= leave_d14;
             leave_d16 <= leave_d15;
-            inside0 <= (inside0 + {6'd0, enter & ~now_d2}) - {6'd0, leave_d16 & ~leave_epoch_d16};
-            inside1 <= (inside1 + {6'd0, enter & now_d2}) - {6'd0, leave_d16 & leave_epoch_d16};
-            or_94_d1 <= or_94;
-            or_94_d2 <= or_94_d1;
-            or_94_d3 <= or_94_d2;
-            or_94_d4 <= or_94_d3;
-            cfg_rdata <= or_94_d4;
+            enter_d1 <= enter;
+            inside0 <= (inside0 + {6'd0, enter_d1 & ~now_d3}) - {6'd0, leave_d16 & ~leave_epoch_d16};
+            inside1 <= (inside1 + {6'd0, enter_d1 & now_d3}) - {6'd0, leave_d16 & leave_epoch_d16};
+            or_98_d1 <= or_98;
+            or_98_d2 <= or_98_d1;
+            or_98_d3 <= or_98_d2;
+            or_98_d4 <= or_98_d3;
+            cfg_rdata <= or_98_d4;
         end
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            inside0_in_range: assert (le_61);
-            inside1_in_range: assert (le_73);
+            inside0_in_range: assert (le_63);
+            inside1_in_range: assert (le_75);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, le_61, le_73};
+    wire _unused = &{1'b0, le_63, le_75};
 
 `ifndef SYNTHESIS
     initial begin
@@ -186,14 +191,16 @@ module table_epoch (
         leave_epoch_d14 = 1'd0;
         leave_epoch_d15 = 1'd0;
         leave_epoch_d16 = 1'd0;
+        enter_d1 = 1'd0;
         now_d1 = 1'd0;
         now_d2 = 1'd0;
+        now_d3 = 1'd0;
         inside0 = 7'd0;
         inside1 = 7'd0;
-        or_94_d1 = 1'd0;
-        or_94_d2 = 1'd0;
-        or_94_d3 = 1'd0;
-        or_94_d4 = 1'd0;
+        or_98_d1 = 1'd0;
+        or_98_d2 = 1'd0;
+        or_98_d3 = 1'd0;
+        or_98_d4 = 1'd0;
         cfg_rdata = 1'd0;
     end
 `endif

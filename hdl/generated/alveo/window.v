@@ -50,9 +50,8 @@ module window (
     wire again = missed & complete;
     wire not_50 = ~(going_2 & again_2);
     assign part0 = missed ? kept_0 : beat[511:0];
-    assign part1 = again_1 ? kept_1 : ({512{follows}} & beat[511:0]);
-    wire of_this = follows & ~or_33_d1;
-    assign part2 = again_2 ? ({512{has_2}} & kept_2) : ({512{of_this}} & beat[511:0]);
+    assign part1 = again_1 ? kept_1 : ({512{~beat_d1[519]}} & beat[511:0]);
+    assign part2 = again_2 ? ({512{has_2}} & kept_2) : ({512{~or_33_d1}} & beat[511:0]);
     assign header_port = missed ? port_q : port;
     assign header_tag = missed ? tag_q : tag;
     assign length = again_2 ? length_q : ((third & ~or_33_d1) ? ({1'd0, beat[518:512]} + 8'h80) : mux_77_d1);

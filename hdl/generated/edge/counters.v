@@ -48,13 +48,11 @@ module counters (
     reg  silent;
     reg  phases_unknown;
     reg  [3:0] settle;
-    reg  and_965_d1;
-    reg  visiting;
-    wire copies_items_out_valid;
-    wire packets_items_out_valid;
-    wire attachment_seen_items_out_valid;
+    reg  and_968_d1;
+    reg  last_item;
     wire snapshot_out_in_ready;
     reg  start_waits;
+    reg  visiting;
     reg  item_room;
     reg  [12:0] copies_at;
     reg  [12:0] packets_at;
@@ -62,36 +60,36 @@ module counters (
     reg  copies_hit_d1;
     reg  copies_visit_d1;
     reg  phase_d1;
-    reg  [11:0] mux_432_d1;
-    reg  [13:0] or_452_d1;
+    reg  [11:0] mux_424_d1;
+    reg  [13:0] or_444_d1;
     wire set_copies_item_valid;
     wire [11:0] set_copies_item_row;
     wire [127:0] set_copies_item;
     wire [127:0] set_copies_answer;
-    reg  red_396_d1;
-    reg  red_396_d2;
-    reg  red_396_d3;
-    reg  red_396_d4;
-    reg  red_396_d5;
+    reg  red_388_d1;
+    reg  red_388_d2;
+    reg  red_388_d3;
+    reg  red_388_d4;
+    reg  red_388_d5;
     reg  [2:0] packets_waited;
     reg  packets_hit_d1;
     reg  packets_visit_d1;
-    reg  [11:0] mux_618_d1;
-    reg  [29:0] or_635_d1;
+    reg  [11:0] mux_610_d1;
+    reg  [29:0] or_627_d1;
     wire set_packets_item_valid;
     wire [11:0] set_packets_item_row;
     wire [127:0] set_packets_item;
     wire [127:0] set_packets_answer;
-    reg  red_582_d1;
-    reg  red_582_d2;
-    reg  red_582_d3;
-    reg  red_582_d4;
-    reg  red_582_d5;
+    reg  red_574_d1;
+    reg  red_574_d2;
+    reg  red_574_d3;
+    reg  red_574_d4;
+    reg  red_574_d5;
     reg  [8:0] attachment_seen_at;
     reg  attachment_seen_hit_d1;
     reg  attachment_seen_visit_d1;
     reg  [270:0] events_out_data_d1;
-    reg  [7:0] mux_667_d1;
+    reg  [7:0] mux_659_d1;
     wire [127:0] set_attachment_seen_answer;
     reg  attachment_seen_visit_d2;
     reg  attachment_seen_visit_d3;
@@ -102,20 +100,20 @@ module counters (
     reg  [8:0] attachment_seen_at_d3;
     reg  [8:0] attachment_seen_at_d4;
     reg  [8:0] attachment_seen_at_d5;
-    reg  eq_684_d1;
-    reg  eq_684_d2;
-    reg  eq_684_d3;
-    reg  eq_684_d4;
-    reg  eq_684_d5;
+    reg  eq_676_d1;
+    reg  eq_676_d2;
+    reg  eq_676_d3;
+    reg  eq_676_d4;
+    reg  eq_676_d5;
     reg  [63:0] newest;
-    reg  and_707_d1;
-    reg  and_707_d2;
-    reg  and_707_d3;
-    reg  and_707_d4;
-    reg  and_707_d5;
-    reg  and_707_d6;
-    reg  and_707_d7;
-    reg  and_707_d8;
+    reg  and_699_d1;
+    reg  and_699_d2;
+    reg  and_699_d3;
+    reg  and_699_d4;
+    reg  and_699_d5;
+    reg  and_699_d6;
+    reg  and_699_d7;
+    reg  and_699_d8;
     reg  item_asked_d1;
     reg  item_asked_d2;
     reg  item_asked_d3;
@@ -126,16 +124,20 @@ module counters (
     reg  item_asked_d8;
     wire copies_items_in_ready;
     reg  copies_chosen;
+    wire copies_items_out_valid;
     wire [139:0] copies_items_out_data;
     wire [4:0] copies_items_count;
     wire packets_items_in_ready;
     reg  packets_chosen;
+    wire packets_items_out_valid;
     wire [139:0] packets_items_out_data;
     wire [4:0] packets_items_count;
     wire attachment_seen_items_in_ready;
     reg  attachment_seen_chosen;
+    wire attachment_seen_items_out_valid;
     wire [135:0] attachment_seen_items_out_data;
     wire [4:0] attachment_seen_items_count;
+    reg  item_given;
     reg  torn;
     reg  [31:0] items;
     reg  [63:0] as_of;
@@ -174,15 +176,13 @@ module counters (
     wire directed_2 = ~(|events_out_data[6:1]);
     wire copy_2 = ((begins & directed_2) & events_out_data[87]) & ~(|events_out_data[93:88]);
     wire from_attachment_2 = (packet_2 & events_out_data[7]) & events_out_data[18];
-    wire all_done = and_965_d1;
-    wire settled = ~(|settle);
-    wire walk_over = ((running & all_done) & settled) & ~visiting;
-    wire item_waits = (copies_items_out_valid | packets_items_out_valid) | attachment_seen_items_out_valid;
-    wire last_item = (walk_over & ~silent) & ~item_waits;
+    wire all_done = and_968_d1;
     wire joined_ready = snapshot_out_in_ready;
     wire snapshot_ended = last_item & joined_ready;
-    wire or_119 = (start & ~running) | start_waits;
-    wire begins_2 = or_119 & and_17;
+    wire or_104 = (start & ~running) | start_waits;
+    wire begins_2 = or_104 & and_17;
+    wire settled = ~(|settle);
+    wire walk_over = ((running & all_done) & settled) & ~visiting;
     wire phases_known = (walk_over & silent) & and_17;
     wire turn_2 = (begins_2 & ~phases_unknown) | phases_known;
     wire restart = begins_2 | phases_known;
@@ -195,64 +195,64 @@ module counters (
     wire action_hit = copy;
     wire attachment_out_hit = copy;
     wire reason_hit = packet;
-    wire and_185 = present & ~events_out_data[87];
-    wire and_187 = present & events_out_data[94];
-    wire and_205 = present & (events_out_data[93:88] == 6'h19);
-    wire and_208 = present & (events_out_data[93:88] == 6'h1d);
-    wire and_211 = present & (events_out_data[93:88] == 6'h1e);
-    wire and_214 = present & (events_out_data[93:88] == 6'h1f);
-    wire [5:0] or_232 = (({6{and_205}} & 6'h19) | ({6{and_208}} & 6'h1d)) | (({6{and_211}} & 6'h1e) | ({6{and_214}} & 6'h1f));
-    wire [13:0] or_243 = (({14{and_205}} & events_out_data[86:73]) | ({14{and_208}} & events_out_data[86:73])) | (({14{and_211}} & events_out_data[86:73]) | ({14{and_214}} & events_out_data[86:73]));
+    wire and_177 = present & ~events_out_data[87];
+    wire and_179 = present & events_out_data[94];
+    wire and_197 = present & (events_out_data[93:88] == 6'h19);
+    wire and_200 = present & (events_out_data[93:88] == 6'h1d);
+    wire and_203 = present & (events_out_data[93:88] == 6'h1e);
+    wire and_206 = present & (events_out_data[93:88] == 6'h1f);
+    wire [5:0] or_224 = (({6{and_197}} & 6'h19) | ({6{and_200}} & 6'h1d)) | (({6{and_203}} & 6'h1e) | ({6{and_206}} & 6'h1f));
+    wire [13:0] or_235 = (({14{and_197}} & events_out_data[86:73]) | ({14{and_200}} & events_out_data[86:73])) | (({14{and_203}} & events_out_data[86:73]) | ({14{and_206}} & events_out_data[86:73]));
     wire interface_out_hit = copy;
-    wire [6:0] cat_263 = {
+    wire [6:0] cat_255 = {
         turn[0] & action_hit,
         turn[1] & attachment_out_hit,
         turn[2] & interface_in_hit,
         turn[3] & reason_hit,
-        turn[4] & (and_185 | and_187),
-        turn[5] & ((and_205 | and_208) | (and_211 | and_214)),
+        turn[4] & (and_177 | and_179),
+        turn[5] & ((and_197 | and_200) | (and_203 | and_206)),
         turn[7] & interface_out_hit
     };
-    wire copies_hit = (|cat_263) & go;
-    wire or_299 = ((copies_at[5:0] == 6'h19) | (copies_at[5:0] == 6'h1d)) | ((copies_at[5:0] == 6'h1e) | (copies_at[5:0] == 6'h1f));
-    wire and_314 = ((copies_at[5:0] == 6'h1a) | (copies_at[5:0] == 6'h1b)) & ({6'd0, copies_at[11:6]} == 12'h25);
-    wire and_317 = ({6'd0, copies_at[11:6]} == 12'h25) & ~((or_299 & ({6'd0, copies_at[11:6]} == 12'h25)) | and_314);
-    wire and_328 = ((copies_at[5:0] == 6'h1a) | (copies_at[5:0] == 6'h1b)) & ({6'd0, copies_at[11:6]} == 12'h25);
-    wire or_340 = ((copies_at[5:0] == 6'h19) | (copies_at[5:0] == 6'h1d)) | ((copies_at[5:0] == 6'h1e) | (copies_at[5:0] == 6'h1f));
-    wire [6:0] cat_353 = {
+    wire copies_hit = (|cat_255) & go;
+    wire or_291 = ((copies_at[5:0] == 6'h19) | (copies_at[5:0] == 6'h1d)) | ((copies_at[5:0] == 6'h1e) | (copies_at[5:0] == 6'h1f));
+    wire and_306 = ((copies_at[5:0] == 6'h1a) | (copies_at[5:0] == 6'h1b)) & ({6'd0, copies_at[11:6]} == 12'h25);
+    wire and_309 = ({6'd0, copies_at[11:6]} == 12'h25) & ~((or_291 & ({6'd0, copies_at[11:6]} == 12'h25)) | and_306);
+    wire and_320 = ((copies_at[5:0] == 6'h1a) | (copies_at[5:0] == 6'h1b)) & ({6'd0, copies_at[11:6]} == 12'h25);
+    wire or_332 = ((copies_at[5:0] == 6'h19) | (copies_at[5:0] == 6'h1d)) | ((copies_at[5:0] == 6'h1e) | (copies_at[5:0] == 6'h1f));
+    wire [6:0] cat_345 = {
         turn[4] & ({11'd0, copies_at[11]} == 12'd0),
         turn[5] & ({8'd0, copies_at[11:8]} == 12'd8),
         turn[6] & ({6'd0, copies_at[11:6]} == 12'h24),
-        turn[7] & and_317,
-        turn[0] & and_328,
-        turn[1] & (or_340 & ({6'd0, copies_at[11:6]} == 12'h25)),
+        turn[7] & and_309,
+        turn[0] & and_320,
+        turn[1] & (or_332 & ({6'd0, copies_at[11:6]} == 12'h25)),
         turn[3] & ({6'd0, copies_at[11:6]} == 12'h26)
     };
-    wire and_355 = (copies_wants & go) & (|cat_353);
-    wire copies_visit = and_355 & ~copies_hit;
+    wire and_347 = (copies_wants & go) & (|cat_345);
+    wire copies_visit = and_347 & ~copies_hit;
     wire copies_starved = &copies_waited;
-    wire eq_373 = cfg_table_d3[5:0] == 6'd6;
-    wire eq_378 = cfg_table_d3[5:0] == 6'd4;
-    wire eq_383 = cfg_table_d3[5:0] == 6'd1;
-    wire eq_388 = cfg_table_d3[5:0] == 6'd0;
-    wire eq_392 = cfg_table_d3[5:0] == 6'd2;
-    wire [11:0] or_409 = (({12{eq_373}} & {1'd0, cfg_row_d3[10:0]}) | ({12{eq_378}} & {4'd8, cfg_row_d3[7:0]})) | (({12{eq_383}} & {6'h24, cfg_row_d3[5:0]}) | ({12{eq_388}} & {6'h25, cfg_row_d3[5:0]}));
-    wire [11:0] or_425 = ({12{turn[0]}} & {1'd0, events_out_data[105:95]}) | ({12{turn[1]}} & {4'd8, events_out_data[124:117]});
-    wire [11:0] or_426 = ({12{turn[2]}} & {6'h24, events_out_data[13:8]}) | ({12{turn[3]}} & {6'h25, events_out_data[6:1]});
-    wire [11:0] or_427 = ({12{turn[4]}} & {6'h25, ({6{and_185}} & 6'h1a) | ({6{and_187}} & 6'h1b)}) | ({12{turn[5]}} & {6'h25, or_232});
-    wire [11:0] copies_row = (or_425 | or_426) | (or_427 | ({12{turn[7]}} & {6'h26, events_out_data[138:133]}));
-    wire [11:0] mux_432 = asked ? (or_409 | ({12{eq_392}} & {6'h26, cfg_row_d3[5:0]})) : (copies_hit ? copies_row : copies_at[11:0]);
-    wire [13:0] and_442 = {14{turn[4]}} & (({14{and_185}} & events_out_data[156:143]) | ({14{and_187}} & events_out_data[86:73]));
-    wire [13:0] or_450 = (({14{turn[0]}} & events_out_data[156:143]) | ({14{turn[1]}} & events_out_data[156:143])) | (({14{turn[2]}} & events_out_data[86:73]) | ({14{turn[3]}} & events_out_data[86:73]));
-    wire [13:0] or_452 = or_450 | ((and_442 | ({14{turn[5]}} & or_243)) | ({14{turn[7]}} & events_out_data[156:143]));
-    wire [20:0] cat_469 = {events_out_data[54:35], events_out_data[55]};
+    wire eq_365 = cfg_table_d3[5:0] == 6'd6;
+    wire eq_370 = cfg_table_d3[5:0] == 6'd4;
+    wire eq_375 = cfg_table_d3[5:0] == 6'd1;
+    wire eq_380 = cfg_table_d3[5:0] == 6'd0;
+    wire eq_384 = cfg_table_d3[5:0] == 6'd2;
+    wire [11:0] or_401 = (({12{eq_365}} & {1'd0, cfg_row_d3[10:0]}) | ({12{eq_370}} & {4'd8, cfg_row_d3[7:0]})) | (({12{eq_375}} & {6'h24, cfg_row_d3[5:0]}) | ({12{eq_380}} & {6'h25, cfg_row_d3[5:0]}));
+    wire [11:0] or_417 = ({12{turn[0]}} & {1'd0, events_out_data[105:95]}) | ({12{turn[1]}} & {4'd8, events_out_data[124:117]});
+    wire [11:0] or_418 = ({12{turn[2]}} & {6'h24, events_out_data[13:8]}) | ({12{turn[3]}} & {6'h25, events_out_data[6:1]});
+    wire [11:0] or_419 = ({12{turn[4]}} & {6'h25, ({6{and_177}} & 6'h1a) | ({6{and_179}} & 6'h1b)}) | ({12{turn[5]}} & {6'h25, or_224});
+    wire [11:0] copies_row = (or_417 | or_418) | (or_419 | ({12{turn[7]}} & {6'h26, events_out_data[138:133]}));
+    wire [11:0] mux_424 = asked ? (or_401 | ({12{eq_384}} & {6'h26, cfg_row_d3[5:0]})) : (copies_hit ? copies_row : copies_at[11:0]);
+    wire [13:0] and_434 = {14{turn[4]}} & (({14{and_177}} & events_out_data[156:143]) | ({14{and_179}} & events_out_data[86:73]));
+    wire [13:0] or_442 = (({14{turn[0]}} & events_out_data[156:143]) | ({14{turn[1]}} & events_out_data[156:143])) | (({14{turn[2]}} & events_out_data[86:73]) | ({14{turn[3]}} & events_out_data[86:73]));
+    wire [13:0] or_444 = or_442 | ((and_434 | ({14{turn[5]}} & or_235)) | ({14{turn[7]}} & events_out_data[156:143]));
+    wire [20:0] cat_461 = {events_out_data[54:35], events_out_data[55]};
     wire class_hit = packet & directed;
     wire attachment_in_hit = from_attachment;
     wire attachment_answer_hit = (from_attachment & directed) & events_out_data[238];
     wire rule_hit = packet & events_out_data[56];
     wire attachment_syn_hit = copy & events_out_data[237];
     wire attachment_time_hit = sample_hit;
-    wire [5:0] cat_501 = {
+    wire [5:0] cat_493 = {
         turn[0] & class_hit,
         turn[1] & attachment_in_hit,
         turn[2] & attachment_answer_hit,
@@ -260,8 +260,8 @@ module counters (
         turn[6] & attachment_syn_hit,
         turn[7] & attachment_time_hit
     };
-    wire packets_hit = (|cat_501) & go;
-    wire [5:0] cat_537 = {
+    wire packets_hit = (|cat_493) & go;
+    wire [5:0] cat_529 = {
         turn[4] & ({10'd0, packets_at[11:10]} == 12'd0),
         turn[5] & ({8'd0, packets_at[11:8]} == 12'd4),
         turn[6] & ({8'd0, packets_at[11:8]} == 12'd5),
@@ -269,29 +269,29 @@ module counters (
         turn[2] & ({8'd0, packets_at[11:8]} == 12'd7),
         turn[3] & ({8'd0, packets_at[11:8]} == 12'd8)
     };
-    wire and_539 = (packets_wants & go) & (|cat_537);
-    wire packets_visit = and_539 & ~packets_hit;
+    wire and_531 = (packets_wants & go) & (|cat_529);
+    wire packets_visit = and_531 & ~packets_hit;
     wire packets_starved = &packets_waited;
-    wire eq_557 = cfg_table_d3[5:0] == 6'd5;
-    wire eq_562 = cfg_table_d3[5:0] == 6'd3;
-    wire eq_566 = cfg_table_d3[5:0] == 6'd8;
-    wire eq_570 = cfg_table_d3[5:0] == 6'hb;
-    wire eq_574 = cfg_table_d3[5:0] == 6'd7;
-    wire eq_578 = cfg_table_d3[5:0] == 6'd9;
-    wire [11:0] or_598 = (({12{eq_557}} & {2'd0, cfg_row_d3[9:0]}) | ({12{eq_562}} & {4'd4, cfg_row_d3[7:0]})) | (({12{eq_566}} & {4'd5, cfg_row_d3[7:0]}) | ({12{eq_570}} & {4'd6, cfg_row_d3[7:0]}));
-    wire [11:0] or_599 = or_598 | (({12{eq_574}} & {4'd7, cfg_row_d3[7:0]}) | ({12{eq_578}} & {4'd8, cfg_row_d3[7:0]}));
-    wire [11:0] or_613 = ({12{turn[2]}} & {4'd5, events_out_data[26:19]}) | ({12{turn[3]}} & {4'd6, events_out_data[64:57]});
-    wire [11:0] or_615 = (({12{turn[0]}} & {2'd0, cat_469[9:0]}) | ({12{turn[1]}} & {4'd4, events_out_data[26:19]})) | or_613;
-    wire [11:0] packets_row = or_615 | (({12{turn[6]}} & {4'd7, events_out_data[124:117]}) | ({12{turn[7]}} & {4'd8, sample_row}));
-    wire [29:0] or_633 = ({30{turn[0]}} & {16'd0, events_out_data[86:73]}) | ({30{turn[1]}} & {16'd0, events_out_data[86:73]});
-    wire [29:0] or_635 = or_633 | (({30{turn[3]}} & {16'd0, events_out_data[86:73]}) | ({30{turn[7]}} & sample_took));
+    wire eq_549 = cfg_table_d3[5:0] == 6'd5;
+    wire eq_554 = cfg_table_d3[5:0] == 6'd3;
+    wire eq_558 = cfg_table_d3[5:0] == 6'd8;
+    wire eq_562 = cfg_table_d3[5:0] == 6'hb;
+    wire eq_566 = cfg_table_d3[5:0] == 6'd7;
+    wire eq_570 = cfg_table_d3[5:0] == 6'd9;
+    wire [11:0] or_590 = (({12{eq_549}} & {2'd0, cfg_row_d3[9:0]}) | ({12{eq_554}} & {4'd4, cfg_row_d3[7:0]})) | (({12{eq_558}} & {4'd5, cfg_row_d3[7:0]}) | ({12{eq_562}} & {4'd6, cfg_row_d3[7:0]}));
+    wire [11:0] or_591 = or_590 | (({12{eq_566}} & {4'd7, cfg_row_d3[7:0]}) | ({12{eq_570}} & {4'd8, cfg_row_d3[7:0]}));
+    wire [11:0] or_605 = ({12{turn[2]}} & {4'd5, events_out_data[26:19]}) | ({12{turn[3]}} & {4'd6, events_out_data[64:57]});
+    wire [11:0] or_607 = (({12{turn[0]}} & {2'd0, cat_461[9:0]}) | ({12{turn[1]}} & {4'd4, events_out_data[26:19]})) | or_605;
+    wire [11:0] packets_row = or_607 | (({12{turn[6]}} & {4'd7, events_out_data[124:117]}) | ({12{turn[7]}} & {4'd8, sample_row}));
+    wire [29:0] or_625 = ({30{turn[0]}} & {16'd0, events_out_data[86:73]}) | ({30{turn[1]}} & {16'd0, events_out_data[86:73]});
+    wire [29:0] or_627 = or_625 | (({30{turn[3]}} & {16'd0, events_out_data[86:73]}) | ({30{turn[7]}} & sample_took));
     wire attachment_seen_hit = from_attachment_2;
     wire attachment_seen_done = attachment_seen_at == 9'h100;
     wire attachment_seen_wants = (visiting & item_room) & ~attachment_seen_done;
     wire attachment_seen_visit = attachment_seen_wants & ~asked;
-    wire [127:0] or_697 = (({128{red_396_d5}} & set_copies_answer) | ({128{red_582_d5}} & set_packets_answer)) | ({128{eq_684_d5}} & set_attachment_seen_answer);
-    wire and_704 = ask & (cfg_table == 7'h7f);
-    wire item_asked = and_704 & (cfg_row == 22'd1);
+    wire [127:0] or_689 = (({128{red_388_d5}} & set_copies_answer) | ({128{red_574_d5}} & set_packets_answer)) | ({128{eq_676_d5}} & set_attachment_seen_answer);
+    wire and_696 = ask & (cfg_table == 7'h7f);
+    wire item_asked = and_696 & (cfg_row == 22'd1);
     wire copies_given = ((set_copies_item_valid & (|set_copies_item)) & ~silent) & running;
     wire copies_item_ready = copies_items_in_ready;
     wire copies_lost = copies_given & ~copies_item_ready;
@@ -305,52 +305,55 @@ module counters (
     wire attachment_seen_item_ready = attachment_seen_items_in_ready;
     wire attachment_seen_lost = attachment_seen_given & ~attachment_seen_item_ready;
     wire attachment_seen_items_out_ready = attachment_seen_chosen & items_open;
-    wire or_780 = ((5'd2 < copies_items_count) | (5'd2 < packets_items_count)) | (5'd2 < attachment_seen_items_count);
+    wire or_775 = ((5'd2 < copies_items_count) | (5'd2 < packets_items_count)) | (5'd2 < attachment_seen_items_count);
     wire copies_may = copies_items_out_valid & (~copies_chosen | (5'd1 < copies_items_count));
-    wire and_787 = copies_chosen & copies_items_out_valid;
-    wire [18:0] and_835 = {19{{11'd0, copies_items_out_data[139]} == 12'd0}} & {7'h46, {1'd0, copies_items_out_data[138:128]}};
-    wire [18:0] and_837 = {19{{8'd0, copies_items_out_data[139:136]} == 12'd8}} & {7'h44, {4'd0, copies_items_out_data[135:128]}};
-    wire [18:0] and_839 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h24}} & {7'h41, {6'd0, copies_items_out_data[133:128]}};
-    wire [18:0] and_841 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h25}} & {7'h40, {6'd0, copies_items_out_data[133:128]}};
-    wire [18:0] and_843 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h26}} & {7'h42, {6'd0, copies_items_out_data[133:128]}};
-    wire [18:0] or_847 = ((and_835 | and_837) | (and_839 | and_841)) | and_843;
-    wire [157:0] cat_855 = {
+    wire or_783 = ~copies_chosen | copies_items_out_valid;
+    wire [18:0] and_831 = {19{{11'd0, copies_items_out_data[139]} == 12'd0}} & {7'h46, {1'd0, copies_items_out_data[138:128]}};
+    wire [18:0] and_833 = {19{{8'd0, copies_items_out_data[139:136]} == 12'd8}} & {7'h44, {4'd0, copies_items_out_data[135:128]}};
+    wire [18:0] and_835 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h24}} & {7'h41, {6'd0, copies_items_out_data[133:128]}};
+    wire [18:0] and_837 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h25}} & {7'h40, {6'd0, copies_items_out_data[133:128]}};
+    wire [18:0] and_839 = {19{{6'd0, copies_items_out_data[139:134]} == 12'h26}} & {7'h42, {6'd0, copies_items_out_data[133:128]}};
+    wire [18:0] or_843 = ((and_831 | and_833) | (and_835 | and_837)) | and_839;
+    wire [157:0] cat_851 = {
         1'd0,
         copies_items_out_data[127:64],
         copies_items_out_data[63:0],
-        {10'd0, or_847[11:0]},
-        or_847[18:12]
+        {10'd0, or_843[11:0]},
+        or_843[18:12]
     };
     wire packets_may = packets_items_out_valid & (~packets_chosen | (5'd1 < packets_items_count));
-    wire and_864 = packets_chosen & packets_items_out_valid;
-    wire [18:0] and_918 = {19{{10'd0, packets_items_out_data[139:138]} == 12'd0}} & {7'h45, {2'd0, packets_items_out_data[137:128]}};
-    wire [18:0] and_920 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd4}} & {7'h43, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] and_922 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd5}} & {7'h48, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] and_924 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd6}} & {7'h4b, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] and_926 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd7}} & {7'h47, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] and_928 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd8}} & {7'h49, {4'd0, packets_items_out_data[135:128]}};
-    wire [18:0] or_933 = ((and_918 | and_920) | (and_922 | and_924)) | (and_926 | and_928);
-    wire [157:0] cat_941 = {
+    wire or_859 = copies_may | packets_may;
+    wire or_861 = ~packets_chosen | packets_items_out_valid;
+    wire [18:0] and_915 = {19{{10'd0, packets_items_out_data[139:138]} == 12'd0}} & {7'h45, {2'd0, packets_items_out_data[137:128]}};
+    wire [18:0] and_917 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd4}} & {7'h43, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_919 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd5}} & {7'h48, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_921 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd6}} & {7'h4b, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_923 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd7}} & {7'h47, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] and_925 = {19{{8'd0, packets_items_out_data[139:136]} == 12'd8}} & {7'h49, {4'd0, packets_items_out_data[135:128]}};
+    wire [18:0] or_930 = ((and_915 | and_917) | (and_919 | and_921)) | (and_923 | and_925);
+    wire [157:0] cat_938 = {
         1'd0,
         packets_items_out_data[127:64],
         packets_items_out_data[63:0],
-        {10'd0, or_933[11:0]},
-        or_933[18:12]
+        {10'd0, or_930[11:0]},
+        or_930[18:12]
     };
     wire attachment_seen_may = attachment_seen_items_out_valid & (~attachment_seen_chosen | (5'd1 < attachment_seen_items_count));
-    wire and_949 = attachment_seen_chosen & attachment_seen_items_out_valid;
-    wire [157:0] cat_957 = {
+    wire or_948 = ~attachment_seen_chosen | attachment_seen_items_out_valid;
+    wire [157:0] cat_956 = {
         1'd0,
         attachment_seen_items_out_data[127:64],
         attachment_seen_items_out_data[63:0],
         {14'd0, attachment_seen_items_out_data[135:128]},
         7'h4a
     };
-    wire item_given = (and_787 | and_864) | and_949;
-    wire [157:0] or_983 = ({158{and_949}} & cat_957) | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f});
+    wire eq_960 = item_given == ((copies_chosen | packets_chosen) | attachment_seen_chosen);
+    wire item_waits = (copies_items_out_valid | packets_items_out_valid) | attachment_seen_items_out_valid;
+    wire all_are_given = ((walk_over & ~silent) & ~item_waits) & ~snapshot_ended;
+    wire [157:0] or_992 = ({158{attachment_seen_chosen}} & cat_956) | ({158{last_item}} & {1'd1, {32'd0, items}, as_of, {21'd0, torn}, 7'h7f});
     wire snapshot_out_out_ready = snapshot_ready | item_asked_d8;
-    wire [158:0] or_1031 = {31'd0, {128{asked_d5}} & or_697} | ({159{and_707_d8}} & {125'd0, {snapshots, torn, running | start_waits}});
-    wire [9:0] cat_1036 = {
+    wire [158:0] or_1040 = {31'd0, {128{asked_d5}} & or_689} | ({159{and_699_d8}} & {125'd0, {snapshots, torn, running | start_waits}});
+    wire [9:0] cat_1045 = {
         taken,
         taken_d1,
         taken_d2,
@@ -362,7 +365,7 @@ module counters (
         taken_d8,
         taken_d9
     };
-    assign busy = (|events_count) | (|cat_1036);
+    assign busy = (|events_count) | (|cat_1045);
 
     stream_fifo_w271_d16 events (
         .clk(clk),
@@ -397,8 +400,8 @@ module counters (
         .hit(copies_hit_d1),
         .visit(copies_visit_d1),
         .phase(phase_d1),
-        .row(mux_432_d1),
-        .length(or_452_d1),
+        .row(mux_424_d1),
+        .length(or_444_d1),
         .item_valid(set_copies_item_valid),
         .item_row(set_copies_item_row),
         .item(set_copies_item),
@@ -411,8 +414,8 @@ module counters (
         .hit(packets_hit_d1),
         .visit(packets_visit_d1),
         .phase(phase_d1),
-        .row(mux_618_d1),
-        .length(or_635_d1),
+        .row(mux_610_d1),
+        .length(or_627_d1),
         .item_valid(set_packets_item_valid),
         .item_row(set_packets_item_row),
         .item(set_packets_item),
@@ -424,7 +427,7 @@ module counters (
         .hit(attachment_seen_hit_d1),
         .row(events_out_data_d1[26:19]),
         .arrival(events_out_data_d1[220:157]),
-        .ask_row(mux_667_d1),
+        .ask_row(mux_659_d1),
         .answer(set_attachment_seen_answer)
     );
 
@@ -468,7 +471,7 @@ module counters (
         .clk(clk),
         .rst(rst),
         .in_valid(item_given | last_item),
-        .in_data((({158{and_787}} & cat_855) | ({158{and_864}} & cat_941)) | or_983),
+        .in_data((({158{copies_chosen}} & cat_851) | ({158{packets_chosen}} & cat_938)) | or_992),
         .out_ready(snapshot_out_out_ready),
         .in_ready(snapshot_out_in_ready),
         .out_valid(snapshot_valid),
@@ -485,34 +488,34 @@ module counters (
         if (response_hit) sample_row <= response_row;
         if (response_hit) sample_took <= response_took;
         phase_d1 <= phase;
-        mux_432_d1 <= mux_432;
-        or_452_d1 <= or_452;
-        red_396_d1 <= |{eq_373, eq_378, eq_383, eq_388, eq_392};
-        red_396_d2 <= red_396_d1;
-        red_396_d3 <= red_396_d2;
-        red_396_d4 <= red_396_d3;
-        red_396_d5 <= red_396_d4;
-        mux_618_d1 <= asked ? or_599 : (packets_hit ? packets_row : packets_at[11:0]);
-        or_635_d1 <= or_635;
-        red_582_d1 <= |{eq_557, eq_562, eq_566, eq_570, eq_574, eq_578};
-        red_582_d2 <= red_582_d1;
-        red_582_d3 <= red_582_d2;
-        red_582_d4 <= red_582_d3;
-        red_582_d5 <= red_582_d4;
+        mux_424_d1 <= mux_424;
+        or_444_d1 <= or_444;
+        red_388_d1 <= |{eq_365, eq_370, eq_375, eq_380, eq_384};
+        red_388_d2 <= red_388_d1;
+        red_388_d3 <= red_388_d2;
+        red_388_d4 <= red_388_d3;
+        red_388_d5 <= red_388_d4;
+        mux_610_d1 <= asked ? or_591 : (packets_hit ? packets_row : packets_at[11:0]);
+        or_627_d1 <= or_627;
+        red_574_d1 <= |{eq_549, eq_554, eq_558, eq_562, eq_566, eq_570};
+        red_574_d2 <= red_574_d1;
+        red_574_d3 <= red_574_d2;
+        red_574_d4 <= red_574_d3;
+        red_574_d5 <= red_574_d4;
         events_out_data_d1 <= events_out_data;
-        mux_667_d1 <= asked ? cfg_row_d3[7:0] : attachment_seen_at[7:0];
+        mux_659_d1 <= asked ? cfg_row_d3[7:0] : attachment_seen_at[7:0];
         attachment_seen_at_d1 <= attachment_seen_at;
         attachment_seen_at_d2 <= attachment_seen_at_d1;
         attachment_seen_at_d3 <= attachment_seen_at_d2;
         attachment_seen_at_d4 <= attachment_seen_at_d3;
         attachment_seen_at_d5 <= attachment_seen_at_d4;
-        eq_684_d1 <= cfg_table_d3[5:0] == 6'ha;
-        eq_684_d2 <= eq_684_d1;
-        eq_684_d3 <= eq_684_d2;
-        eq_684_d4 <= eq_684_d3;
-        eq_684_d5 <= eq_684_d4;
+        eq_676_d1 <= cfg_table_d3[5:0] == 6'ha;
+        eq_676_d2 <= eq_676_d1;
+        eq_676_d3 <= eq_676_d2;
+        eq_676_d4 <= eq_676_d3;
+        eq_676_d5 <= eq_676_d4;
         if (turn_2_d1) as_of <= newest;
-        cfg_rdata <= or_1031 | ({159{item_asked_d8}} & {snapshot_valid, snapshot_data});
+        cfg_rdata <= or_1040 | ({159{item_asked_d8}} & {snapshot_valid, snapshot_data});
     end
 
     always @(posedge clk) begin
@@ -528,9 +531,10 @@ module counters (
             silent <= 1'd0;
             phases_unknown <= 1'd1;
             settle <= 4'd0;
-            and_965_d1 <= 1'd0;
-            visiting <= 1'd0;
+            and_968_d1 <= 1'd0;
+            last_item <= 1'd0;
             start_waits <= 1'd0;
+            visiting <= 1'd0;
             item_room <= 1'd0;
             copies_at <= 13'd0;
             packets_at <= 13'd0;
@@ -548,14 +552,14 @@ module counters (
             attachment_seen_visit_d4 <= 1'd0;
             attachment_seen_visit_d5 <= 1'd0;
             newest <= 64'd0;
-            and_707_d1 <= 1'd0;
-            and_707_d2 <= 1'd0;
-            and_707_d3 <= 1'd0;
-            and_707_d4 <= 1'd0;
-            and_707_d5 <= 1'd0;
-            and_707_d6 <= 1'd0;
-            and_707_d7 <= 1'd0;
-            and_707_d8 <= 1'd0;
+            and_699_d1 <= 1'd0;
+            and_699_d2 <= 1'd0;
+            and_699_d3 <= 1'd0;
+            and_699_d4 <= 1'd0;
+            and_699_d5 <= 1'd0;
+            and_699_d6 <= 1'd0;
+            and_699_d7 <= 1'd0;
+            and_699_d8 <= 1'd0;
             item_asked_d1 <= 1'd0;
             item_asked_d2 <= 1'd0;
             item_asked_d3 <= 1'd0;
@@ -567,6 +571,7 @@ module counters (
             copies_chosen <= 1'd0;
             packets_chosen <= 1'd0;
             attachment_seen_chosen <= 1'd0;
+            item_given <= 1'd0;
             torn <= 1'd0;
             items <= 32'd0;
             turn_2_d1 <= 1'd0;
@@ -598,16 +603,17 @@ module counters (
             if (restart) silent <= begins_2 & phases_unknown;
             if (phases_known) phases_unknown <= 1'd0;
             settle <= (restart | all_visited) ? 4'hf : (settle - (settled ? 4'd0 : 4'd1));
-            and_965_d1 <= (copies_done & packets_done) & attachment_seen_done;
+            and_968_d1 <= (copies_done & packets_done) & attachment_seen_done;
+            last_item <= all_are_given;
+            start_waits <= or_104 & ~and_17;
             visiting <= ((visiting | first_visit) & ~all_visited) & ~restart;
-            start_waits <= or_119 & ~and_17;
-            item_room <= ~or_780;
+            item_room <= ~or_775;
             if (restart | copies_visit) copies_at <= {13{~restart}} & (copies_at + 13'd1);
             if (restart | packets_visit) packets_at <= {13{~restart}} & (packets_at + 13'd1);
-            if (and_355) copies_waited <= {3{copies_hit}} & (copies_waited + {2'd0, ~copies_starved});
+            if (and_347) copies_waited <= {3{copies_hit}} & (copies_waited + {2'd0, ~copies_starved});
             copies_hit_d1 <= copies_hit;
             copies_visit_d1 <= copies_visit;
-            if (and_539) packets_waited <= {3{packets_hit}} & (packets_waited + {2'd0, ~packets_starved});
+            if (and_531) packets_waited <= {3{packets_hit}} & (packets_waited + {2'd0, ~packets_starved});
             packets_hit_d1 <= packets_hit;
             packets_visit_d1 <= packets_visit;
             if (restart | attachment_seen_visit) attachment_seen_at <= {9{~restart}} & (attachment_seen_at + 9'd1);
@@ -618,14 +624,14 @@ module counters (
             attachment_seen_visit_d4 <= attachment_seen_visit_d3;
             attachment_seen_visit_d5 <= attachment_seen_visit_d4;
             if (taken) newest <= events_out_data[220:157];
-            and_707_d1 <= and_704 & ~(|cfg_row);
-            and_707_d2 <= and_707_d1;
-            and_707_d3 <= and_707_d2;
-            and_707_d4 <= and_707_d3;
-            and_707_d5 <= and_707_d4;
-            and_707_d6 <= and_707_d5;
-            and_707_d7 <= and_707_d6;
-            and_707_d8 <= and_707_d7;
+            and_699_d1 <= and_696 & ~(|cfg_row);
+            and_699_d2 <= and_699_d1;
+            and_699_d3 <= and_699_d2;
+            and_699_d4 <= and_699_d3;
+            and_699_d5 <= and_699_d4;
+            and_699_d6 <= and_699_d5;
+            and_699_d7 <= and_699_d6;
+            and_699_d8 <= and_699_d7;
             item_asked_d1 <= item_asked;
             item_asked_d2 <= item_asked_d1;
             item_asked_d3 <= item_asked_d2;
@@ -636,7 +642,8 @@ module counters (
             item_asked_d8 <= item_asked_d7;
             copies_chosen <= copies_may;
             packets_chosen <= packets_may & ~copies_may;
-            attachment_seen_chosen <= attachment_seen_may & ~(copies_may | packets_may);
+            attachment_seen_chosen <= attachment_seen_may & ~or_859;
+            item_given <= or_859 | attachment_seen_may;
             if (restart | ((copies_lost | packets_lost) | attachment_seen_lost)) torn <= ~restart;
             items <= restart ? 32'd0 : (items + {31'd0, item_given & joined_ready});
             turn_2_d1 <= turn_2;
@@ -663,12 +670,16 @@ module counters (
     always @(posedge clk) begin
         if (!rst) begin
             event_has_a_slot: assert (or_12);
+            copies_chosen_has_one: assert (or_783);
+            packets_chosen_has_one: assert (or_861);
+            attachment_seen_chosen_has_one: assert (or_948);
+            given_if_chosen: assert (eq_960);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, or_12, cfg_row_d3, cfg_table_d3, cat_469, events_out_data_d1, attachment_seen_at_d5};
+    wire _unused = &{1'b0, or_12, cfg_row_d3, cfg_table_d3, cat_461, events_out_data_d1, attachment_seen_at_d5, or_783, or_861, or_948, eq_960};
 
 `ifndef SYNTHESIS
     initial begin
@@ -691,9 +702,10 @@ module counters (
         silent = 1'd0;
         phases_unknown = 1'd1;
         settle = 4'd0;
-        and_965_d1 = 1'd0;
-        visiting = 1'd0;
+        and_968_d1 = 1'd0;
+        last_item = 1'd0;
         start_waits = 1'd0;
+        visiting = 1'd0;
         item_room = 1'd0;
         copies_at = 13'd0;
         packets_at = 13'd0;
@@ -701,28 +713,28 @@ module counters (
         copies_hit_d1 = 1'd0;
         copies_visit_d1 = 1'd0;
         phase_d1 = 1'd0;
-        mux_432_d1 = 12'd0;
-        or_452_d1 = 14'd0;
-        red_396_d1 = 1'd0;
-        red_396_d2 = 1'd0;
-        red_396_d3 = 1'd0;
-        red_396_d4 = 1'd0;
-        red_396_d5 = 1'd0;
+        mux_424_d1 = 12'd0;
+        or_444_d1 = 14'd0;
+        red_388_d1 = 1'd0;
+        red_388_d2 = 1'd0;
+        red_388_d3 = 1'd0;
+        red_388_d4 = 1'd0;
+        red_388_d5 = 1'd0;
         packets_waited = 3'd0;
         packets_hit_d1 = 1'd0;
         packets_visit_d1 = 1'd0;
-        mux_618_d1 = 12'd0;
-        or_635_d1 = 30'd0;
-        red_582_d1 = 1'd0;
-        red_582_d2 = 1'd0;
-        red_582_d3 = 1'd0;
-        red_582_d4 = 1'd0;
-        red_582_d5 = 1'd0;
+        mux_610_d1 = 12'd0;
+        or_627_d1 = 30'd0;
+        red_574_d1 = 1'd0;
+        red_574_d2 = 1'd0;
+        red_574_d3 = 1'd0;
+        red_574_d4 = 1'd0;
+        red_574_d5 = 1'd0;
         attachment_seen_at = 9'd0;
         attachment_seen_hit_d1 = 1'd0;
         attachment_seen_visit_d1 = 1'd0;
         events_out_data_d1 = 271'd0;
-        mux_667_d1 = 8'd0;
+        mux_659_d1 = 8'd0;
         attachment_seen_visit_d2 = 1'd0;
         attachment_seen_visit_d3 = 1'd0;
         attachment_seen_visit_d4 = 1'd0;
@@ -732,20 +744,20 @@ module counters (
         attachment_seen_at_d3 = 9'd0;
         attachment_seen_at_d4 = 9'd0;
         attachment_seen_at_d5 = 9'd0;
-        eq_684_d1 = 1'd0;
-        eq_684_d2 = 1'd0;
-        eq_684_d3 = 1'd0;
-        eq_684_d4 = 1'd0;
-        eq_684_d5 = 1'd0;
+        eq_676_d1 = 1'd0;
+        eq_676_d2 = 1'd0;
+        eq_676_d3 = 1'd0;
+        eq_676_d4 = 1'd0;
+        eq_676_d5 = 1'd0;
         newest = 64'd0;
-        and_707_d1 = 1'd0;
-        and_707_d2 = 1'd0;
-        and_707_d3 = 1'd0;
-        and_707_d4 = 1'd0;
-        and_707_d5 = 1'd0;
-        and_707_d6 = 1'd0;
-        and_707_d7 = 1'd0;
-        and_707_d8 = 1'd0;
+        and_699_d1 = 1'd0;
+        and_699_d2 = 1'd0;
+        and_699_d3 = 1'd0;
+        and_699_d4 = 1'd0;
+        and_699_d5 = 1'd0;
+        and_699_d6 = 1'd0;
+        and_699_d7 = 1'd0;
+        and_699_d8 = 1'd0;
         item_asked_d1 = 1'd0;
         item_asked_d2 = 1'd0;
         item_asked_d3 = 1'd0;
@@ -757,6 +769,7 @@ module counters (
         copies_chosen = 1'd0;
         packets_chosen = 1'd0;
         attachment_seen_chosen = 1'd0;
+        item_given = 1'd0;
         torn = 1'd0;
         items = 32'd0;
         as_of = 64'd0;

@@ -32,12 +32,12 @@ module header_ethernet (
     input  wire spaced_valid,
     output reg  [27:0] interface_key,
     output reg  [1:0] tags,
-    output reg  [11:0] vid,
-    output reg  v4,
-    output reg  v6,
-    output reg  arp,
-    output reg  mpls,
-    output reg  nsh,
+    output wire [11:0] vid,
+    output wire v4,
+    output wire v6,
+    output wire arp,
+    output wire mpls,
+    output wire nsh,
     output reg  runt,
     output reg  vlan_depth,
     output wire [847:0] near,
@@ -45,6 +45,11 @@ module header_ethernet (
 );
     reg  one_s1;
     reg  two_s1;
+    reg  [2:0] v4_at_s1;
+    reg  [2:0] v6_at_s1;
+    reg  [2:0] arp_at_s1;
+    reg  [2:0] mpls_at_s1;
+    reg  [2:0] nsh_at_s1;
     wire [15:0] cat_8 = {part0[103:96], part0[111:104]};
     wire one = ((cat_8 == 16'h8100) | (cat_8 == 16'h88a8)) | (cat_8 == 16'h9100);
     wire [15:0] cat_19 = {part0[135:128], part0[143:136]};
@@ -52,17 +57,40 @@ module header_ethernet (
     wire [15:0] cat_40 = {part0[167:160], part0[175:168]};
     wire [15:0] cat_53 = {part0[119:112], part0[127:120]};
     wire [15:0] cat_59 = {part0[151:144], part0[159:152]};
-    wire [15:0] cat_65 = {part0[151:144], part0[159:152]};
-    wire [15:0] cat_69 = {part0[151:144], part0[159:152]};
-    wire [15:0] cat_71 = {part0[119:112], part0[127:120]};
-    wire [11:0] innermost = ((|cat_65[11:0]) & two) ? cat_69[11:0] : ({12{one}} & cat_71[11:0]);
+    wire [11:0] innermost = (|interface_key[27:16]) ? interface_key[27:16] : interface_key[15:4];
     wire [1535:0] whole = {{part2, part1}, part0};
-    wire mux_94 = one ? ({part0[135:128], part0[143:136]} == 16'h800) : ({part0[103:96], part0[111:104]} == 16'h800);
-    wire mux_106 = one ? ({part0[135:128], part0[143:136]} == 16'h86dd) : ({part0[103:96], part0[111:104]} == 16'h86dd);
-    wire mux_118 = one ? ({part0[135:128], part0[143:136]} == 16'h806) : ({part0[103:96], part0[111:104]} == 16'h806);
-    wire mux_130 = one ? ({part0[135:128], part0[143:136]} == 16'h8847) : ({part0[103:96], part0[111:104]} == 16'h8847);
-    wire mux_142 = one ? ({part0[135:128], part0[143:136]} == 16'h894f) : ({part0[103:96], part0[111:104]} == 16'h894f);
+    wire [2:0] v4_at = {
+        {part0[167:160], part0[175:168]} == 16'h800,
+        {part0[135:128], part0[143:136]} == 16'h800,
+        {part0[103:96], part0[111:104]} == 16'h800
+    };
+    assign v4 = two_s1 ? v4_at_s1[2] : (one_s1 ? v4_at_s1[1] : v4_at_s1[0]);
+    wire [2:0] v6_at = {
+        {part0[167:160], part0[175:168]} == 16'h86dd,
+        {part0[135:128], part0[143:136]} == 16'h86dd,
+        {part0[103:96], part0[111:104]} == 16'h86dd
+    };
+    assign v6 = two_s1 ? v6_at_s1[2] : (one_s1 ? v6_at_s1[1] : v6_at_s1[0]);
+    wire [2:0] arp_at = {
+        {part0[167:160], part0[175:168]} == 16'h806,
+        {part0[135:128], part0[143:136]} == 16'h806,
+        {part0[103:96], part0[111:104]} == 16'h806
+    };
+    assign arp = two_s1 ? arp_at_s1[2] : (one_s1 ? arp_at_s1[1] : arp_at_s1[0]);
+    wire [2:0] mpls_at = {
+        {part0[167:160], part0[175:168]} == 16'h8847,
+        {part0[135:128], part0[143:136]} == 16'h8847,
+        {part0[103:96], part0[111:104]} == 16'h8847
+    };
+    assign mpls = two_s1 ? mpls_at_s1[2] : (one_s1 ? mpls_at_s1[1] : mpls_at_s1[0]);
+    wire [2:0] nsh_at = {
+        {part0[167:160], part0[175:168]} == 16'h894f,
+        {part0[135:128], part0[143:136]} == 16'h894f,
+        {part0[103:96], part0[111:104]} == 16'h894f
+    };
+    assign nsh = two_s1 ? nsh_at_s1[2] : (one_s1 ? nsh_at_s1[1] : nsh_at_s1[0]);
     assign near = two_s1 ? window[1023:176] : (one_s1 ? window[991:144] : window[959:112]);
+    assign vid = innermost;
 
     always @(posedge clk) begin
         if (spaced_valid) runt <= two ? (length < 8'h16) : (one ? (length < 8'h12) : (length < 8'he));
@@ -71,17 +99,16 @@ module header_ethernet (
         if (spaced_valid) tags <= {two, one & ~two};
         if (spaced_valid) one_s1 <= one;
         if (spaced_valid) two_s1 <= two;
-        if (spaced_valid) vid <= innermost;
-        if (spaced_valid) v4 <= two ? ({part0[167:160], part0[175:168]} == 16'h800) : mux_94;
-        if (spaced_valid) v6 <= two ? ({part0[167:160], part0[175:168]} == 16'h86dd) : mux_106;
-        if (spaced_valid) arp <= two ? ({part0[167:160], part0[175:168]} == 16'h806) : mux_118;
-        if (spaced_valid) mpls <= two ? ({part0[167:160], part0[175:168]} == 16'h8847) : mux_130;
-        if (spaced_valid) nsh <= two ? ({part0[167:160], part0[175:168]} == 16'h894f) : mux_142;
+        if (spaced_valid) v4_at_s1 <= v4_at;
+        if (spaced_valid) v6_at_s1 <= v6_at;
+        if (spaced_valid) arp_at_s1 <= arp_at;
+        if (spaced_valid) mpls_at_s1 <= mpls_at;
+        if (spaced_valid) nsh_at_s1 <= nsh_at;
         if (spaced_valid) window <= whole;
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_53, cat_59, cat_65, cat_69, cat_71};
+    wire _unused = &{1'b0, cat_53, cat_59};
 
 `ifndef SYNTHESIS
     initial begin
@@ -91,12 +118,11 @@ module header_ethernet (
         tags = 2'd0;
         one_s1 = 1'd0;
         two_s1 = 1'd0;
-        vid = 12'd0;
-        v4 = 1'd0;
-        v6 = 1'd0;
-        arp = 1'd0;
-        mpls = 1'd0;
-        nsh = 1'd0;
+        v4_at_s1 = 3'd0;
+        v6_at_s1 = 3'd0;
+        arp_at_s1 = 3'd0;
+        mpls_at_s1 = 3'd0;
+        nsh_at_s1 = 3'd0;
         window = 1536'd0;
     end
 `endif

@@ -135,20 +135,21 @@ module header_parser (
     wire [7:0] chain_icmp_type;
     wire chain_too_deep;
     wire chain_short;
+    reg  arp_s2;
     reg  v6_s16;
-    reg  and_81_s20;
-    reg  or_84_s9;
-    reg  or_84_s17;
-    reg  or_88_s9;
-    reg  or_88_s17;
-    reg  not_100_s9;
-    reg  or_122_s9;
-    reg  not_130_s9;
-    reg  not_130_s17;
-    reg  and_133_s22;
-    reg  eq_139_s22;
+    reg  and_82_s20;
+    reg  or_85_s9;
+    reg  or_85_s17;
+    reg  or_89_s9;
+    reg  or_89_s17;
+    reg  not_101_s9;
+    reg  or_123_s9;
+    reg  not_131_s9;
+    reg  not_131_s17;
+    reg  and_134_s22;
+    reg  eq_140_s22;
     reg  tunnel_inner_v4_s16;
-    reg  and_152_s20;
+    reg  and_153_s20;
     reg  udp_s22;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
@@ -171,32 +172,32 @@ module header_parser (
     reg  spaced_valid_s19;
     reg  spaced_valid_s20;
     reg  spaced_valid_s21;
-    assign not_ip = ~((tunnel_inner_v4 | v6) | arp);
+    assign not_ip = ~((tunnel_inner_v4 | v6) | arp_s2);
     assign ipv4_header = tunnel_inner_v4 & ipv4_header_bad;
     assign ipv4_checksum = tunnel_inner_v4 & ipv4_checksum_bad;
     assign ipv6_header = v6_s16 & chain_header_bad;
-    assign too_deep = or_84_s17 & (and_81_s20 | chain_too_deep);
-    assign l4_header = or_88_s17 & chain_short;
-    wire [15:0] cat_94 = {tunnel_head[7:0], tunnel_head[15:8]};
-    assign traffic_class = v6 ? cat_94[11:4] : tunnel_head[15:8];
-    assign ip_checksum = {16{not_100_s9}} & {tunnel_head[87:80], tunnel_head[95:88]};
+    assign too_deep = or_85_s17 & (and_82_s20 | chain_too_deep);
+    assign l4_header = or_89_s17 & chain_short;
+    wire [15:0] cat_95 = {tunnel_head[7:0], tunnel_head[15:8]};
+    assign traffic_class = v6 ? cat_95[11:4] : tunnel_head[15:8];
+    assign ip_checksum = {16{not_101_s9}} & {tunnel_head[87:80], tunnel_head[95:88]};
     assign ip_length = v6 ? ({1'd0, {tunnel_head[39:32], tunnel_head[47:40]}} + 17'h28) : {1'd0, {tunnel_head[23:16], tunnel_head[31:24]}};
-    assign ttl = ~(|(v6 ? tunnel_head[63:56] : tunnel_head[71:64])) & or_122_s9;
+    assign ttl = ~(|(v6 ? tunnel_head[63:56] : tunnel_head[71:64])) & or_123_s9;
     assign l4_offset = {chain_place[4:0], 2'd0};
     wire udp = l4 == 3'd2;
-    assign udp_no_checksum = and_133_s22 & ~(|l4_checksum);
-    assign nd = eq_139_s22 & ((8'h85 <= chain_icmp_type) & (chain_icmp_type <= 8'h89));
-    wire [4:0] cat_163 = {
+    assign udp_no_checksum = and_134_s22 & ~(|l4_checksum);
+    assign nd = eq_140_s22 & ((8'h85 <= chain_icmp_type) & (chain_icmp_type <= 8'h89));
+    wire [4:0] cat_164 = {
         chain_icmp_type == 8'd3,
         chain_icmp_type == 8'd4,
         chain_icmp_type == 8'd5,
         chain_icmp_type == 8'hb,
         chain_icmp_type == 8'hc
     };
-    wire or_177 = ((chain_icmp_type == 8'd1) | (chain_icmp_type == 8'd2)) | ((chain_icmp_type == 8'd3) | (chain_icmp_type == 8'd4));
-    assign icmp_error = (and_152_s20 & (|cat_163)) | (eq_139_s22 & or_177);
-    wire mux_202 = v6_s16 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
-    assign dhcp = udp_s22 & mux_202;
+    wire or_178 = ((chain_icmp_type == 8'd1) | (chain_icmp_type == 8'd2)) | ((chain_icmp_type == 8'd3) | (chain_icmp_type == 8'd4));
+    assign icmp_error = (and_153_s20 & (|cat_164)) | (eq_140_s22 & or_178);
+    wire mux_203 = v6_s16 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
+    assign dhcp = udp_s22 & mux_203;
 
     table_decap decap (
         .clk(clk),
@@ -313,20 +314,21 @@ module header_parser (
         if (spaced_valid_s9) ipv4_protocol_s10 <= ipv4_protocol;
         if (spaced_valid_s9) ipv4_later_s10 <= ipv4_later;
         if (spaced_valid_s9) ipv4_place_s10 <= ipv4_place;
+        if (spaced_valid_s1_2) arp_s2 <= arp;
         if (spaced_valid_s15) v6_s16 <= v6;
-        if (spaced_valid_s19) and_81_s20 <= v6_s16 & chain_walk_deep;
-        if (spaced_valid_s8) or_84_s9 <= tunnel_inner_v4 | v6;
-        if (spaced_valid_s16) or_84_s17 <= or_84_s9;
-        if (spaced_valid_s8) or_88_s9 <= tunnel_inner_v4 | v6;
-        if (spaced_valid_s16) or_88_s17 <= or_88_s9;
-        if (spaced_valid_s8) not_100_s9 <= ~v6;
-        if (spaced_valid_s8) or_122_s9 <= tunnel_inner_v4 | v6;
-        if (spaced_valid_s8) not_130_s9 <= ~v6;
-        if (spaced_valid_s16) not_130_s17 <= not_130_s9;
-        if (spaced_valid_s21) and_133_s22 <= udp & not_130_s17;
-        if (spaced_valid_s21) eq_139_s22 <= l4 == 3'd4;
+        if (spaced_valid_s19) and_82_s20 <= v6_s16 & chain_walk_deep;
+        if (spaced_valid_s8) or_85_s9 <= tunnel_inner_v4 | v6;
+        if (spaced_valid_s16) or_85_s17 <= or_85_s9;
+        if (spaced_valid_s8) or_89_s9 <= tunnel_inner_v4 | v6;
+        if (spaced_valid_s16) or_89_s17 <= or_89_s9;
+        if (spaced_valid_s8) not_101_s9 <= ~v6;
+        if (spaced_valid_s8) or_123_s9 <= tunnel_inner_v4 | v6;
+        if (spaced_valid_s8) not_131_s9 <= ~v6;
+        if (spaced_valid_s16) not_131_s17 <= not_131_s9;
+        if (spaced_valid_s21) and_134_s22 <= udp & not_131_s17;
+        if (spaced_valid_s21) eq_140_s22 <= l4 == 3'd4;
         if (spaced_valid_s15) tunnel_inner_v4_s16 <= tunnel_inner_v4;
-        if (spaced_valid_s19) and_152_s20 <= (tunnel_inner_v4_s16 & (protocol == 8'd1)) & ~later;
+        if (spaced_valid_s19) and_153_s20 <= (tunnel_inner_v4_s16 & (protocol == 8'd1)) & ~later;
         if (spaced_valid_s21) udp_s22 <= udp;
     end
 
@@ -391,7 +393,7 @@ module header_parser (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, tunnel_head, chain_place, cat_94};
+    wire _unused = &{1'b0, tunnel_head, chain_place, cat_95};
 
 `ifndef SYNTHESIS
     initial begin
@@ -407,20 +409,21 @@ module header_parser (
         ipv4_protocol_s10 = 8'd0;
         ipv4_later_s10 = 1'd0;
         ipv4_place_s10 = 7'd0;
+        arp_s2 = 1'd0;
         v6_s16 = 1'd0;
-        and_81_s20 = 1'd0;
-        or_84_s9 = 1'd0;
-        or_84_s17 = 1'd0;
-        or_88_s9 = 1'd0;
-        or_88_s17 = 1'd0;
-        not_100_s9 = 1'd0;
-        or_122_s9 = 1'd0;
-        not_130_s9 = 1'd0;
-        not_130_s17 = 1'd0;
-        and_133_s22 = 1'd0;
-        eq_139_s22 = 1'd0;
+        and_82_s20 = 1'd0;
+        or_85_s9 = 1'd0;
+        or_85_s17 = 1'd0;
+        or_89_s9 = 1'd0;
+        or_89_s17 = 1'd0;
+        not_101_s9 = 1'd0;
+        or_123_s9 = 1'd0;
+        not_131_s9 = 1'd0;
+        not_131_s17 = 1'd0;
+        and_134_s22 = 1'd0;
+        eq_140_s22 = 1'd0;
         tunnel_inner_v4_s16 = 1'd0;
-        and_152_s20 = 1'd0;
+        and_153_s20 = 1'd0;
         udp_s22 = 1'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;

@@ -25,19 +25,19 @@ module host_limit (
     reg  [5:0] reason_d1;
     reg  [63:0] tag_d1;
     wire states_conforms;
-    reg  [107:0] lookup_row_d1;
-    reg  [107:0] lookup_row_d2;
-    reg  [107:0] lookup_row_d3;
+    reg  and_27_d1;
+    reg  and_27_d2;
+    reg  and_27_d3;
+    reg  and_31_d1;
+    reg  and_31_d2;
+    reg  and_31_d3;
     reg  held;
     reg  starts_here_d1;
     reg  starts_here_d2;
     reg  starts_here_d3;
-    reg  exception_d1;
-    reg  exception_d2;
-    reg  exception_d3;
     reg  [2:0] own_rank_d1;
-    reg  [2:0] mux_46_d1;
-    wire decided = starts_here_d3 ? (exception_d3 & ((lookup_row_d3[0] & ~states_conforms) | lookup_row_d3[1])) : held;
+    reg  [2:0] mux_45_d1;
+    wire decided = starts_here_d3 ? ((and_27_d3 & ~states_conforms) | and_31_d3) : held;
     assign limited = decided;
 
     table_host_limit lookup (
@@ -68,26 +68,32 @@ module host_limit (
         exception <= |reason;
         reason_d1 <= reason;
         tag_d1 <= tag;
-        lookup_row_d1 <= lookup_row;
-        lookup_row_d2 <= lookup_row_d1;
-        lookup_row_d3 <= lookup_row_d2;
-        exception_d1 <= exception;
-        exception_d2 <= exception_d1;
-        exception_d3 <= exception_d2;
         own_rank_d1 <= own_rank;
-        mux_46_d1 <= exception ? lookup_row[4:2] : own_rank_d1;
-        rank <= mux_46_d1;
+        mux_45_d1 <= exception ? lookup_row[4:2] : own_rank_d1;
+        rank <= mux_45_d1;
     end
 
     always @(posedge clk) begin
         if (rst) begin
             starts_here <= 1'd0;
+            and_27_d1 <= 1'd0;
+            and_27_d2 <= 1'd0;
+            and_27_d3 <= 1'd0;
+            and_31_d1 <= 1'd0;
+            and_31_d2 <= 1'd0;
+            and_31_d3 <= 1'd0;
             held <= 1'd0;
             starts_here_d1 <= 1'd0;
             starts_here_d2 <= 1'd0;
             starts_here_d3 <= 1'd0;
         end else begin
             starts_here <= starts;
+            and_27_d1 <= exception & lookup_row[0];
+            and_27_d2 <= and_27_d1;
+            and_27_d3 <= and_27_d2;
+            and_31_d1 <= exception & lookup_row[1];
+            and_31_d2 <= and_31_d1;
+            and_31_d3 <= and_31_d2;
             held <= decided;
             starts_here_d1 <= starts_here;
             starts_here_d2 <= starts_here_d1;
@@ -96,7 +102,7 @@ module host_limit (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, reason_d1, lookup_row_d3};
+    wire _unused = &{1'b0, reason_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -104,18 +110,18 @@ module host_limit (
         starts_here = 1'd0;
         reason_d1 = 6'd0;
         tag_d1 = 64'd0;
-        lookup_row_d1 = 108'd0;
-        lookup_row_d2 = 108'd0;
-        lookup_row_d3 = 108'd0;
+        and_27_d1 = 1'd0;
+        and_27_d2 = 1'd0;
+        and_27_d3 = 1'd0;
+        and_31_d1 = 1'd0;
+        and_31_d2 = 1'd0;
+        and_31_d3 = 1'd0;
         held = 1'd0;
         starts_here_d1 = 1'd0;
         starts_here_d2 = 1'd0;
         starts_here_d3 = 1'd0;
-        exception_d1 = 1'd0;
-        exception_d2 = 1'd0;
-        exception_d3 = 1'd0;
         own_rank_d1 = 3'd0;
-        mux_46_d1 = 3'd0;
+        mux_45_d1 = 3'd0;
         rank = 3'd0;
     end
 `endif

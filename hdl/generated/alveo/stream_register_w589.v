@@ -3,19 +3,19 @@
 
 `default_nettype none
 
-module stream_register_w653 (
+module stream_register_w589 (
     input  wire clk,
     input  wire rst,
     input  wire in_valid,
-    input  wire [652:0] in_data,
+    input  wire [588:0] in_data,
     input  wire out_ready,
     output wire in_ready,
     output reg  out_valid,
-    output reg  [652:0] out_data
+    output reg  [588:0] out_data
 );
     reg  held;
     reg  open;
-    reg  [652:0] held_data;
+    reg  [588:0] held_data;
     wire take = in_valid & open;
     wire advance = out_ready | ~out_valid;
     wire or_20 = ~held | out_valid;
@@ -54,10 +54,10 @@ module stream_register_w653 (
 `ifndef SYNTHESIS
     initial begin
         out_valid = 1'd0;
-        out_data = 653'd0;
+        out_data = 589'd0;
         held = 1'd0;
         open = 1'd1;
-        held_data = 653'd0;
+        held_data = 589'd0;
     end
 `endif
 endmodule
