@@ -22,7 +22,6 @@ RECORDS = {r["name"]: r["fields"] for r in SPEC["records"]}
 REASONS = {r["code"]: r["name"] for r in SPEC["reasons"]}
 ROWS = json.loads(Path(os.environ["SEQNIC_ROWS"]).read_text())
 PORTS = 4
-CONFIG_APART = json.loads((ROOT / "hdl/generated/edge/latency.json").read_text())["config_apart"]
 # Clocks without a beat after which nothing more comes.
 QUIET = 600
 
@@ -96,8 +95,8 @@ class Bench:
             self.dut.cfg_row.value = row
             self.dut.cfg_wdata.value = value
             await RisingEdge(self.dut.clk)
-            self.dut.cfg_write.value = 0
-            await self.clocks(CONFIG_APART - 1)
+        self.dut.cfg_write.value = 0
+        await self.clocks(4)
 
     async def collect(self, expected):
         """Frames of every output, until as many came as are expected and no more for a while."""

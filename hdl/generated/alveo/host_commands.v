@@ -52,41 +52,40 @@ module host_commands (
     wire free = ~reading;
     wire window_goes = (window_writes | window_reads) & free;
     wire goes = (((state == 3'd2) & free) & ~window_writes) & ~window_reads;
-    wire any = window_goes | goes;
-    wire is_read = window_goes ? window_reads : (head[7:0] == 8'd2);
     wire [31:0] row = window_goes ? {8'd0, window[23:0]} : head[63:32];
     wire [7:0] table_number = window_goes ? window[31:24] : head[15:8];
     wire there = ~(|row[31:22]) & ~table_number[7];
-    wire written_now = (any & ~is_read) & there;
+    wire is_read = window_goes ? window_reads : (head[7:0] == 8'd2);
+    wire any = window_goes | goes;
     wire read = (any & is_read) & there;
     wire nothing = (any & is_read) & ~there;
+    assign cfg_write = (any & ~is_read) & there;
     assign cfg_table = table_number[6:0];
     assign cfg_row = row[21:0];
     assign cfg_wdata = window_goes ? window[543:32] : data;
     wire answered = cfg_rvalid & reading;
-    wire mux_99 = ((window_read & ~window_write) & ~window_is_busy) ? 1'd1 : (window_goes ? 1'd0 : window_reads);
+    wire mux_98 = ((window_read & ~window_write) & ~window_is_busy) ? 1'd1 : (window_goes ? 1'd0 : window_reads);
     wire for_window = answered & window_waits;
     assign window_done = for_window | (nothing & window_goes);
     assign window_row = {512{for_window}} & cfg_rdata;
     wire for_command = answered & ~window_waits;
-    wire [511:0] mux_117 = (taken & filling) ? line_data : (for_command ? cfg_rdata : ((nothing & goes) ? 512'd0 : data));
+    wire [511:0] mux_116 = (taken & filling) ? line_data : (for_command ? cfg_rdata : ((nothing & goes) ? 512'd0 : data));
     assign answer_valid = state == 3'd4;
     assign answer_data = {data, head[95:64], head[63:32], head[15:8]};
     wire answer_ready_2 = answer_ready;
     wire written = goes & ~is_read;
     assign consumed = written | (answer_valid & answer_ready_2);
-    wire [2:0] mux_144 = (written | (answer_valid & answer_ready_2)) ? 3'd0 : ((nothing & goes) ? 3'd4 : ((read & goes) ? 3'd3 : (for_command ? 3'd4 : state)));
-    wire [2:0] mux_147 = (gone | bad_header) ? 3'd0 : ((taken & heading) ? 3'd1 : ((taken & filling) ? 3'd2 : mux_144));
+    wire [2:0] mux_143 = (written | (answer_valid & answer_ready_2)) ? 3'd0 : ((nothing & goes) ? 3'd4 : ((read & goes) ? 3'd3 : (for_command ? 3'd4 : state)));
+    wire [2:0] mux_146 = (gone | bad_header) ? 3'd0 : ((taken & heading) ? 3'd1 : ((taken & filling) ? 3'd2 : mux_143));
     assign busy = ~heading;
     assign port_busy = window_is_busy | reading;
     assign bad = bad_header;
-    assign cfg_write = written_now;
     assign cfg_read = read;
     assign window_busy = window_is_busy;
 
     always @(posedge clk) begin
         if (head_now) head <= line_data[95:0];
-        data <= mux_117;
+        data <= mux_116;
     end
 
     always @(posedge clk) begin
@@ -97,9 +96,9 @@ module host_commands (
             window_waits <= 1'd0;
             reading <= 1'd0;
         end else begin
-            state <= mux_147;
+            state <= mux_146;
             window_writes <= (window_write & ~window_is_busy) ? 1'd1 : (window_goes ? 1'd0 : window_writes);
-            window_reads <= mux_99;
+            window_reads <= mux_98;
             window_waits <= (window_goes & read) ? 1'd1 : (for_window ? 1'd0 : window_waits);
             reading <= read ? 1'd1 : (answered ? 1'd0 : reading);
         end

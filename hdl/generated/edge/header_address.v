@@ -20,7 +20,7 @@ module header_address (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [191:0] cfg_wdata,
     input  wire spaced_valid,
     output wire [60:0] dst,
     output wire [60:0] src,

@@ -55,7 +55,7 @@ module header_class (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [99:0] cfg_wdata,
     input  wire spaced_valid,
     output wire found,
     output wire [19:0] number,

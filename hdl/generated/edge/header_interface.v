@@ -24,7 +24,7 @@ module header_interface (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [109:0] cfg_wdata,
     input  wire epoch,
     input  wire spaced_valid,
     output wire known,

@@ -24,7 +24,7 @@ module header_meter (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [91:0] cfg_wdata,
     input  wire spaced_valid,
     output wire policed,
     output reg  held,

@@ -60,7 +60,7 @@ module header_parser (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [168:0] cfg_wdata,
     input  wire spaced_valid,
     output wire [27:0] interface_key,
     output wire [11:0] vid,

@@ -32,7 +32,7 @@ module header_path (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [511:0] cfg_wdata,
     input  wire spaced_valid,
     output reg  out_valid,
     output wire [578:0] out_verdict,
@@ -139,7 +139,7 @@ module header_path (
     wire header_port_hit3;
     wire [19:0] header_port_class3;
     wire [63:0] header_port_cfg_rdata;
-    reg  and_136_s21;
+    reg  and_141_s21;
     wire header_range_hit0;
     wire [19:0] header_range_class0;
     wire header_range_hit2;
@@ -244,20 +244,20 @@ module header_path (
     reg  header_interface_trust_s36;
     wire [2:0] header_priority_rank;
     wire [2:0] header_priority_cfg_rdata;
-    reg  red_259_s21;
+    reg  red_266_s21;
     reg  header_parser_runt_s9;
     reg  header_parser_runt_s17;
     reg  header_parser_vlan_depth_s9;
     reg  header_parser_vlan_depth_s17;
-    reg  not_257_s12;
-    reg  not_257_s20;
+    reg  not_264_s12;
+    reg  not_264_s20;
     reg  header_interface_not_mine_s13;
     reg  header_interface_not_mine_s21;
     reg  header_parser_arp_s2;
     reg  header_parser_arp_s10;
     reg  header_parser_arp_s18;
-    reg  or_258_s13;
-    reg  or_258_s21;
+    reg  or_265_s13;
+    reg  or_265_s21;
     reg  header_parser_not_ip_s9;
     reg  header_parser_not_ip_s17;
     reg  header_parser_ipv4_header_s11;
@@ -279,13 +279,13 @@ module header_path (
     reg  [5:0] header_reason_with_class_s34;
     reg  [5:0] header_reason_without_s34;
     reg  [5:0] base;
-    reg  [68:0] cat_302_s1;
-    reg  [68:0] cat_302_s9;
-    reg  [68:0] cat_302_s17;
-    reg  [68:0] cat_302_s25;
-    reg  [68:0] cat_302_s33;
-    reg  [68:0] cat_302_s41;
-    reg  [68:0] cat_302_s49;
+    reg  [68:0] cat_309_s1;
+    reg  [68:0] cat_309_s9;
+    reg  [68:0] cat_309_s17;
+    reg  [68:0] cat_309_s25;
+    reg  [68:0] cat_309_s33;
+    reg  [68:0] cat_309_s41;
+    reg  [68:0] cat_309_s49;
     reg  [9:0] header_interface_number_s44;
     reg  [9:0] header_interface_number_s52;
     reg  [15:0] header_source_sender_s22;
@@ -298,14 +298,14 @@ module header_path (
     reg  header_class_direction_s40;
     reg  header_class_direction_s48;
     reg  [21:0] header_step_action_s50;
-    reg  [16:0] cat_312_s21;
-    reg  [16:0] cat_312_s29;
-    reg  [16:0] cat_312_s37;
-    reg  [16:0] cat_312_s45;
-    reg  [16:0] cat_312_s53;
+    reg  [16:0] cat_319_s21;
+    reg  [16:0] cat_319_s29;
+    reg  [16:0] cat_319_s37;
+    reg  [16:0] cat_319_s45;
+    reg  [16:0] cat_319_s53;
     reg  [2:0] header_priority_rank_s44;
     reg  [2:0] header_priority_rank_s52;
-    reg  [15:0] and_314_s50;
+    reg  [15:0] and_321_s50;
     reg  [7:0] header_parser_offset_s4;
     reg  [7:0] header_parser_offset_s12;
     reg  [7:0] header_parser_offset_s20;
@@ -363,13 +363,13 @@ module header_path (
     reg  answering_s55;
     reg  [5:0] base_s48;
     reg  [3:0] header_step_copies_s50;
-    reg  not_301_s2;
-    reg  not_301_s10;
-    reg  not_301_s18;
-    reg  not_301_s26;
-    reg  not_301_s34;
-    reg  not_301_s42;
-    reg  not_301_s50;
+    reg  not_308_s2;
+    reg  not_308_s10;
+    reg  not_308_s18;
+    reg  not_308_s26;
+    reg  not_308_s34;
+    reg  not_308_s42;
+    reg  not_308_s50;
     reg  header_interface_known_s12;
     reg  header_interface_known_s20;
     reg  header_interface_known_s28;
@@ -513,9 +513,9 @@ module header_path (
     };
     wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
     wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
-    wire [63:0] or_492 = (header_parser_cfg_rdata | header_interface_cfg_rdata) | (header_source_cfg_rdata | header_address_cfg_rdata);
-    wire [63:0] or_493 = (header_port_cfg_rdata | header_range_cfg_rdata) | (header_class_cfg_rdata | header_step_cfg_rdata);
-    assign cfg_rdata = (or_492 | or_493) | (header_acl_cfg_rdata | {61'd0, header_priority_cfg_rdata});
+    wire [63:0] or_499 = (header_parser_cfg_rdata | header_interface_cfg_rdata) | (header_source_cfg_rdata | header_address_cfg_rdata);
+    wire [63:0] or_500 = (header_port_cfg_rdata | header_range_cfg_rdata) | (header_class_cfg_rdata | header_step_cfg_rdata);
+    assign cfg_rdata = (or_499 | or_500) | (header_acl_cfg_rdata | {61'd0, header_priority_cfg_rdata});
 
     header_parser header_parser (
         .clk(clk),
@@ -531,7 +531,7 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
+        .cfg_wdata(cfg_wdata[168:0]),
         .spaced_valid(spaced_valid),
         .interface_key(header_parser_interface_key),
         .vid(header_parser_vid),
@@ -579,7 +579,7 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
+        .cfg_wdata(cfg_wdata[109:0]),
         .epoch(in_epoch_s1),
         .spaced_valid(spaced_valid_s1),
         .known(header_interface_known),
@@ -607,7 +607,7 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
+        .cfg_wdata(cfg_wdata[77:0]),
         .epoch(in_epoch_s9),
         .spaced_valid(spaced_valid_s11),
         .refused(header_source_refused),
@@ -628,7 +628,7 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
+        .cfg_wdata(cfg_wdata[191:0]),
         .spaced_valid(spaced_valid_s10),
         .dst(header_address_dst),
         .src(header_address_src),
@@ -649,7 +649,7 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
+        .cfg_wdata(cfg_wdata[65:0]),
         .spaced_valid(spaced_valid_s24),
         .hit0(header_port_hit0),
         .class0(header_port_class0),
@@ -666,7 +666,7 @@ module header_path (
         .clk(clk),
         .rst(rst),
         .spaced_valid(spaced_valid_s24),
-        .dst_asked(and_136_s21),
+        .dst_asked(and_141_s21),
         .src_asked(header_address_src[20] & (|header_address_src[19:0])),
         .dst_row(header_address_dst_s21[36:21]),
         .src_row(header_address_src[36:21]),
@@ -713,7 +713,7 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
+        .cfg_wdata(cfg_wdata[99:0]),
         .spaced_valid(spaced_valid_s38_2),
         .found(header_class_found),
         .number(header_class_number),
@@ -742,7 +742,7 @@ module header_path (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
+        .cfg_wdata(cfg_wdata[69:0]),
         .epoch(in_epoch_s33),
         .spaced_valid(spaced_valid_s39),
         .action(header_step_action),
@@ -810,10 +810,10 @@ module header_path (
         .rst(rst),
         .runt(header_parser_runt_s17),
         .vlan_depth(header_parser_vlan_depth_s17),
-        .no_interface(not_257_s20),
+        .no_interface(not_264_s20),
         .not_mine(header_interface_not_mine_s21),
         .arp(header_parser_arp_s18),
-        .encapsulation(or_258_s21),
+        .encapsulation(or_265_s21),
         .not_ip(header_parser_not_ip_s17),
         .ipv4_header(header_parser_ipv4_header_s19),
         .ipv4_checksum(header_parser_ipv4_checksum_s24),
@@ -826,7 +826,7 @@ module header_path (
         .ttl(header_parser_ttl_s18),
         .dhcp(header_parser_dhcp_s23),
         .own(header_address_dst_s21[54]),
-        .scoped(red_259_s21 | (|header_address_src[19:0])),
+        .scoped(red_266_s21 | (|header_address_src[19:0])),
         .later(header_parser_later_s20),
         .spaced_valid(spaced_valid_s24_2),
         .with_class(header_reason_with_class),
@@ -834,18 +834,18 @@ module header_path (
     );
 
     header_verdict header_verdict (
-        .tag(cat_302_s49[63:0]),
-        .port(cat_302_s49[67:64]),
-        .epoch(cat_302_s49[68]),
+        .tag(cat_309_s49[63:0]),
+        .port(cat_309_s49[67:64]),
+        .epoch(cat_309_s49[68]),
         .interface_number(header_interface_number_s52),
         .sender(header_source_sender_s54),
         .class_number(header_class_number_s48),
         .direction(header_class_direction_s48),
         .action(header_step_action_s50),
-        .neighbour_valid(cat_312_s53[0]),
-        .neighbour(cat_312_s53[16:1]),
+        .neighbour_valid(cat_319_s53[0]),
+        .neighbour(cat_319_s53[16:1]),
         .rank(header_priority_rank_s52),
-        .meter(and_314_s50),
+        .meter(and_321_s50),
         .l3(header_parser_offset_s52),
         .ip_length(header_parser_ip_length_s50),
         .protocol(header_parser_protocol_s52),
@@ -864,7 +864,7 @@ module header_path (
         .answering(answering_s55),
         .base(base_s48),
         .copies(header_step_copies_s50),
-        .framed(not_301_s50),
+        .framed(not_308_s50),
         .interface_known(header_interface_known_s52),
         .sender_known(header_source_known_s54),
         .found(header_class_found_s48),
@@ -893,7 +893,7 @@ module header_path (
         if (spaced_valid_s22_2) header_parser_dport_s23 <= header_parser_dport;
         if (spaced_valid_s19_2) header_parser_later_s20 <= header_parser_later;
         if (spaced_valid_s16_2) in_epoch_s17 <= in_epoch_s9;
-        if (spaced_valid_s20_2) and_136_s21 <= header_address_dst[20] & (|header_address_dst[19:0]);
+        if (spaced_valid_s20_2) and_141_s21 <= header_address_dst[20] & (|header_address_dst[19:0]);
         if (spaced_valid_s34_2) header_port_hit0_s35 <= header_port_hit0;
         if (spaced_valid_s34_2) header_port_class0_s35 <= header_port_class0;
         if (spaced_valid_s30_2) header_range_hit0_s31 <= header_range_hit0;
@@ -952,20 +952,20 @@ module header_path (
         if (spaced_valid_s19_2) header_interface_trust_s20 <= header_interface_trust_s12;
         if (spaced_valid_s27_2) header_interface_trust_s28 <= header_interface_trust_s20;
         if (spaced_valid_s35_2) header_interface_trust_s36 <= header_interface_trust_s28;
-        if (spaced_valid_s20_2) red_259_s21 <= |header_address_dst[19:0];
+        if (spaced_valid_s20_2) red_266_s21 <= |header_address_dst[19:0];
         if (spaced_valid_s8_2) header_parser_runt_s9 <= header_parser_runt;
         if (spaced_valid_s16_2) header_parser_runt_s17 <= header_parser_runt_s9;
         if (spaced_valid_s8_2) header_parser_vlan_depth_s9 <= header_parser_vlan_depth;
         if (spaced_valid_s16_2) header_parser_vlan_depth_s17 <= header_parser_vlan_depth_s9;
-        if (spaced_valid_s11_2) not_257_s12 <= ~header_interface_known;
-        if (spaced_valid_s19_2) not_257_s20 <= not_257_s12;
+        if (spaced_valid_s11_2) not_264_s12 <= ~header_interface_known;
+        if (spaced_valid_s19_2) not_264_s20 <= not_264_s12;
         if (spaced_valid_s12_2) header_interface_not_mine_s13 <= header_interface_not_mine;
         if (spaced_valid_s20_2) header_interface_not_mine_s21 <= header_interface_not_mine_s13;
         if (spaced_valid_s1_2) header_parser_arp_s2 <= header_parser_arp;
         if (spaced_valid_s9_2) header_parser_arp_s10 <= header_parser_arp_s2;
         if (spaced_valid_s17_2) header_parser_arp_s18 <= header_parser_arp_s10;
-        if (spaced_valid_s12_2) or_258_s13 <= header_parser_tag_wrong | header_source_refused;
-        if (spaced_valid_s20_2) or_258_s21 <= or_258_s13;
+        if (spaced_valid_s12_2) or_265_s13 <= header_parser_tag_wrong | header_source_refused;
+        if (spaced_valid_s20_2) or_265_s21 <= or_265_s13;
         if (spaced_valid_s8_2) header_parser_not_ip_s9 <= header_parser_not_ip;
         if (spaced_valid_s16_2) header_parser_not_ip_s17 <= header_parser_not_ip_s9;
         if (spaced_valid_s10_2) header_parser_ipv4_header_s11 <= header_parser_ipv4_header;
@@ -985,13 +985,13 @@ module header_path (
         if (spaced_valid_s33_2) header_reason_with_class_s34 <= header_reason_with_class;
         if (spaced_valid_s33_2) header_reason_without_s34 <= header_reason_without;
         if (spaced_valid_s39_2) base <= header_class_found ? header_reason_with_class_s34 : header_reason_without_s34;
-        if (spaced_valid) cat_302_s1 <= {in_epoch, in_port, in_tag};
-        if (spaced_valid_s8_2) cat_302_s9 <= cat_302_s1;
-        if (spaced_valid_s16_2) cat_302_s17 <= cat_302_s9;
-        if (spaced_valid_s24_2) cat_302_s25 <= cat_302_s17;
-        if (spaced_valid_s32_2) cat_302_s33 <= cat_302_s25;
-        if (spaced_valid_s40) cat_302_s41 <= cat_302_s33;
-        if (spaced_valid_s48) cat_302_s49 <= cat_302_s41;
+        if (spaced_valid) cat_309_s1 <= {in_epoch, in_port, in_tag};
+        if (spaced_valid_s8_2) cat_309_s9 <= cat_309_s1;
+        if (spaced_valid_s16_2) cat_309_s17 <= cat_309_s9;
+        if (spaced_valid_s24_2) cat_309_s25 <= cat_309_s17;
+        if (spaced_valid_s32_2) cat_309_s33 <= cat_309_s25;
+        if (spaced_valid_s40) cat_309_s41 <= cat_309_s33;
+        if (spaced_valid_s48) cat_309_s49 <= cat_309_s41;
         if (spaced_valid_s43) header_interface_number_s44 <= header_interface_number_s36;
         if (spaced_valid_s51) header_interface_number_s52 <= header_interface_number_s44;
         if (spaced_valid_s21_2) header_source_sender_s22 <= header_source_sender;
@@ -1004,14 +1004,14 @@ module header_path (
         if (spaced_valid_s39_2) header_class_direction_s40 <= header_class_direction;
         if (spaced_valid_s47) header_class_direction_s48 <= header_class_direction_s40;
         if (spaced_valid_s49) header_step_action_s50 <= header_step_action;
-        if (spaced_valid_s20_2) cat_312_s21 <= {header_address_dst[53:38], header_address_dst[37]};
-        if (spaced_valid_s28_2) cat_312_s29 <= cat_312_s21;
-        if (spaced_valid_s36_2) cat_312_s37 <= cat_312_s29;
-        if (spaced_valid_s44) cat_312_s45 <= cat_312_s37;
-        if (spaced_valid_s52) cat_312_s53 <= cat_312_s45;
+        if (spaced_valid_s20_2) cat_319_s21 <= {header_address_dst[53:38], header_address_dst[37]};
+        if (spaced_valid_s28_2) cat_319_s29 <= cat_319_s21;
+        if (spaced_valid_s36_2) cat_319_s37 <= cat_319_s29;
+        if (spaced_valid_s44) cat_319_s45 <= cat_319_s37;
+        if (spaced_valid_s52) cat_319_s53 <= cat_319_s45;
         if (spaced_valid_s43) header_priority_rank_s44 <= header_priority_rank;
         if (spaced_valid_s51) header_priority_rank_s52 <= header_priority_rank_s44;
-        if (spaced_valid_s49) and_314_s50 <= {16{header_step_first}} & header_class_meter;
+        if (spaced_valid_s49) and_321_s50 <= {16{header_step_first}} & header_class_meter;
         if (spaced_valid_s3_2) header_parser_offset_s4 <= header_parser_offset;
         if (spaced_valid_s11_2) header_parser_offset_s12 <= header_parser_offset_s4;
         if (spaced_valid_s19_2) header_parser_offset_s20 <= header_parser_offset_s12;
@@ -1069,13 +1069,13 @@ module header_path (
         if (spaced_valid_s54) answering_s55 <= answering_s47;
         if (spaced_valid_s47) base_s48 <= base;
         if (spaced_valid_s49) header_step_copies_s50 <= header_step_copies;
-        if (spaced_valid_s1_2) not_301_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        if (spaced_valid_s9_2) not_301_s10 <= not_301_s2;
-        if (spaced_valid_s17_2) not_301_s18 <= not_301_s10;
-        if (spaced_valid_s25_2) not_301_s26 <= not_301_s18;
-        if (spaced_valid_s33_2) not_301_s34 <= not_301_s26;
-        if (spaced_valid_s41) not_301_s42 <= not_301_s34;
-        if (spaced_valid_s49) not_301_s50 <= not_301_s42;
+        if (spaced_valid_s1_2) not_308_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        if (spaced_valid_s9_2) not_308_s10 <= not_308_s2;
+        if (spaced_valid_s17_2) not_308_s18 <= not_308_s10;
+        if (spaced_valid_s25_2) not_308_s26 <= not_308_s18;
+        if (spaced_valid_s33_2) not_308_s34 <= not_308_s26;
+        if (spaced_valid_s41) not_308_s42 <= not_308_s34;
+        if (spaced_valid_s49) not_308_s50 <= not_308_s42;
         if (spaced_valid_s11_2) header_interface_known_s12 <= header_interface_known;
         if (spaced_valid_s19_2) header_interface_known_s20 <= header_interface_known_s12;
         if (spaced_valid_s27_2) header_interface_known_s28 <= header_interface_known_s20;
@@ -1443,7 +1443,7 @@ module header_path (
         spaced_valid_s22 = 1'd0;
         spaced_valid_s23 = 1'd0;
         spaced_valid_s24 = 1'd0;
-        and_136_s21 = 1'd0;
+        and_141_s21 = 1'd0;
         header_port_hit0_s35 = 1'd0;
         header_port_class0_s35 = 20'd0;
         header_range_hit0_s31 = 1'd0;
@@ -1517,20 +1517,20 @@ module header_path (
         header_interface_trust_s20 = 1'd0;
         header_interface_trust_s28 = 1'd0;
         header_interface_trust_s36 = 1'd0;
-        red_259_s21 = 1'd0;
+        red_266_s21 = 1'd0;
         header_parser_runt_s9 = 1'd0;
         header_parser_runt_s17 = 1'd0;
         header_parser_vlan_depth_s9 = 1'd0;
         header_parser_vlan_depth_s17 = 1'd0;
-        not_257_s12 = 1'd0;
-        not_257_s20 = 1'd0;
+        not_264_s12 = 1'd0;
+        not_264_s20 = 1'd0;
         header_interface_not_mine_s13 = 1'd0;
         header_interface_not_mine_s21 = 1'd0;
         header_parser_arp_s2 = 1'd0;
         header_parser_arp_s10 = 1'd0;
         header_parser_arp_s18 = 1'd0;
-        or_258_s13 = 1'd0;
-        or_258_s21 = 1'd0;
+        or_265_s13 = 1'd0;
+        or_265_s21 = 1'd0;
         header_parser_not_ip_s9 = 1'd0;
         header_parser_not_ip_s17 = 1'd0;
         header_parser_ipv4_header_s11 = 1'd0;
@@ -1550,13 +1550,13 @@ module header_path (
         header_reason_with_class_s34 = 6'd0;
         header_reason_without_s34 = 6'd0;
         base = 6'd0;
-        cat_302_s1 = 69'd0;
-        cat_302_s9 = 69'd0;
-        cat_302_s17 = 69'd0;
-        cat_302_s25 = 69'd0;
-        cat_302_s33 = 69'd0;
-        cat_302_s41 = 69'd0;
-        cat_302_s49 = 69'd0;
+        cat_309_s1 = 69'd0;
+        cat_309_s9 = 69'd0;
+        cat_309_s17 = 69'd0;
+        cat_309_s25 = 69'd0;
+        cat_309_s33 = 69'd0;
+        cat_309_s41 = 69'd0;
+        cat_309_s49 = 69'd0;
         header_interface_number_s44 = 10'd0;
         header_interface_number_s52 = 10'd0;
         header_source_sender_s22 = 16'd0;
@@ -1569,14 +1569,14 @@ module header_path (
         header_class_direction_s40 = 1'd0;
         header_class_direction_s48 = 1'd0;
         header_step_action_s50 = 22'd0;
-        cat_312_s21 = 17'd0;
-        cat_312_s29 = 17'd0;
-        cat_312_s37 = 17'd0;
-        cat_312_s45 = 17'd0;
-        cat_312_s53 = 17'd0;
+        cat_319_s21 = 17'd0;
+        cat_319_s29 = 17'd0;
+        cat_319_s37 = 17'd0;
+        cat_319_s45 = 17'd0;
+        cat_319_s53 = 17'd0;
         header_priority_rank_s44 = 3'd0;
         header_priority_rank_s52 = 3'd0;
-        and_314_s50 = 16'd0;
+        and_321_s50 = 16'd0;
         header_parser_offset_s4 = 8'd0;
         header_parser_offset_s12 = 8'd0;
         header_parser_offset_s20 = 8'd0;
@@ -1634,13 +1634,13 @@ module header_path (
         answering_s55 = 1'd0;
         base_s48 = 6'd0;
         header_step_copies_s50 = 4'd0;
-        not_301_s2 = 1'd0;
-        not_301_s10 = 1'd0;
-        not_301_s18 = 1'd0;
-        not_301_s26 = 1'd0;
-        not_301_s34 = 1'd0;
-        not_301_s42 = 1'd0;
-        not_301_s50 = 1'd0;
+        not_308_s2 = 1'd0;
+        not_308_s10 = 1'd0;
+        not_308_s18 = 1'd0;
+        not_308_s26 = 1'd0;
+        not_308_s34 = 1'd0;
+        not_308_s42 = 1'd0;
+        not_308_s50 = 1'd0;
         header_interface_known_s12 = 1'd0;
         header_interface_known_s20 = 1'd0;
         header_interface_known_s28 = 1'd0;

@@ -34,7 +34,7 @@ module header_port (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [65:0] cfg_wdata,
     input  wire spaced_valid,
     output wire hit0,
     output wire [19:0] class0,

@@ -23,7 +23,7 @@ module header_prepare (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [511:0] cfg_wdata,
     input  wire spaced_valid,
     output wire out_valid,
     output wire out_void,
@@ -37,14 +37,14 @@ module header_prepare (
     wire [63:0] meter_cfg_rdata;
     wire [75:0] action_row;
     wire [63:0] action_cfg_rdata;
-    reg  [31:0] xor_148_s1;
+    reg  [31:0] xor_150_s1;
     reg  old_neighbour_valid_s1;
     reg  [15:0] old_neighbour_s1;
     wire [16:0] policy_row;
     wire [16:0] policy_cfg_rdata;
-    reg  and_210_s1;
+    reg  and_212_s1;
     reg  old_epoch_s1;
-    reg  [16:0] cat_218_s3;
+    reg  [16:0] cat_220_s3;
     wire [326:0] attachment_row;
     wire [63:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
@@ -56,102 +56,102 @@ module header_prepare (
     reg  spaced_valid_s5;
     wire [384:0] encap_row;
     wire [63:0] encap_cfg_rdata;
-    reg  not_234_s1;
-    reg  and_255_s1;
+    reg  not_239_s1;
+    reg  and_260_s1;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_dport_s1;
     reg  [15:0] new_port;
     reg  [7:0] old_traffic_class_s1;
-    reg  [18:0] sum_313_s1;
-    reg  [18:0] sum_349_s1;
+    reg  [18:0] sum_318_s1;
+    reg  [18:0] sum_354_s1;
     reg  [21:0] addresses;
-    reg  [15:0] not_365_s1;
-    reg  [16:0] and_373_s3;
-    reg  [15:0] mux_271_s3;
-    reg  or_382_s3;
-    reg  [15:0] not_387_s1;
+    reg  [15:0] not_370_s1;
+    reg  [16:0] and_378_s3;
+    reg  [15:0] mux_276_s3;
+    reg  or_387_s3;
+    reg  [15:0] not_392_s1;
     reg  [21:0] ip_start;
-    reg  [15:0] not_397_s1;
+    reg  [15:0] not_402_s1;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  nat_s3;
-    reg  [18:0] and_443_s6;
+    reg  [18:0] and_448_s6;
     reg  rewrite_2_s3;
-    reg  [18:0] and_481_s5;
+    reg  [18:0] and_486_s5;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_sum;
-    reg  eq_248_s1;
+    reg  eq_253_s1;
     reg  [3:0] header_kind;
     reg  [6:0] bytes_behind_s4;
     reg  [16:0] old_ip_length_s1;
     reg  [16:0] behind_ip_s5;
-    reg  and_592_s6;
-    reg  and_598_s6;
-    reg  and_604_s6;
-    reg  le_539_s4;
-    reg  eq_533_s3;
-    reg  [1:0] sum_618_s6;
-    reg  and_628_s6;
-    reg  and_634_s6;
-    reg  and_652_s4;
-    reg  eq_639_s4;
+    reg  and_597_s6;
+    reg  and_603_s6;
+    reg  and_609_s6;
+    reg  le_544_s4;
+    reg  eq_538_s3;
+    reg  [1:0] sum_623_s6;
+    reg  and_633_s6;
+    reg  and_639_s6;
+    reg  and_657_s4;
     reg  eq_644_s4;
-    reg  [6:0] sum_673_s7;
-    reg  [16:0] sum_676_s6;
-    reg  [15:0] xor_706_s1;
-    reg  [15:0] xor_722_s1;
-    reg  [15:0] mux_740_s5;
-    reg  [15:0] mux_757_s6;
+    reg  eq_649_s4;
+    reg  [6:0] sum_678_s7;
+    reg  [16:0] sum_681_s6;
+    reg  [15:0] xor_711_s1;
+    reg  [15:0] xor_727_s1;
+    reg  [15:0] mux_745_s5;
+    reg  [15:0] mux_762_s6;
     reg  [15:0] old_dport_2_s1;
     reg  [15:0] old_sport_2_s1;
-    reg  or_765_s3;
-    reg  [15:0] mux_764_s3;
+    reg  or_770_s3;
+    reg  [15:0] mux_769_s3;
     reg  [7:0] old_protocol_s1;
-    reg  [15:0] xor_774_s4;
-    reg  [15:0] xor_777_s2;
-    reg  [15:0] xor_785_s1;
-    reg  [7:0] mux_791_s3;
-    reg  [8:0] sum_802_s4;
-    reg  [16:0] sum_809_s6;
+    reg  [15:0] xor_779_s4;
+    reg  [15:0] xor_782_s2;
+    reg  [15:0] xor_790_s1;
+    reg  [7:0] mux_796_s3;
+    reg  [8:0] sum_807_s4;
+    reg  [16:0] sum_814_s6;
     reg  [21:0] outer_sum_s8;
-    reg  and_834_s6;
     reg  and_839_s6;
     reg  and_844_s6;
-    reg  or_848_s7;
-    reg  and_852_s8;
-    reg  or_870_s1;
+    reg  and_849_s6;
+    reg  or_853_s7;
+    reg  and_857_s8;
+    reg  or_875_s1;
     reg  [5:0] old_reason_s1;
-    reg  [5:0] or_884_s7;
-    reg  [5:0] mux_889_s8;
-    reg  not_893_s8;
+    reg  [5:0] or_889_s7;
+    reg  [5:0] mux_894_s8;
+    reg  not_898_s8;
     reg  old_class_valid_s1;
     reg  [7:0] old_l3_s1;
-    reg  not_915_s1;
-    reg  or_861_s1;
-    reg  [15:0] or_526_s8;
-    reg  [4:0] or_931_s1;
-    reg  and_923_s3;
+    reg  not_920_s1;
+    reg  or_866_s1;
+    reg  [15:0] or_531_s8;
+    reg  [4:0] or_936_s1;
+    reg  and_928_s3;
     reg  [6:0] old_l4_offset_s1;
-    reg  eq_266_s3;
-    reg  eq_264_s3;
-    reg  [15:0] not_504_s8;
-    reg  and_918_s3;
+    reg  eq_271_s3;
+    reg  eq_269_s3;
+    reg  [15:0] not_509_s8;
+    reg  and_923_s3;
     reg  dscp_valid_s3;
     reg  [135:0] cat_22_s1;
-    reg  [7:0] diff_682_s3;
+    reg  [7:0] diff_687_s3;
     reg  [384:0] encap_row_s8;
-    reg  [31:0] sum_680_s8;
+    reg  [31:0] sum_685_s8;
     reg  [15:0] udp_source_s7;
-    reg  [15:0] mux_688_s8;
-    reg  [11:0] mux_637_s8;
-    reg  [11:0] mux_631_s8;
+    reg  [15:0] mux_693_s8;
+    reg  [11:0] mux_642_s8;
+    reg  [11:0] mux_636_s8;
     reg  [15:0] flow_out_s7;
     reg  [15:0] flow_in_s3;
-    reg  [9:0] and_907_s6;
-    reg  [15:0] and_904_s6;
-    reg  [21:0] and_901_s1;
+    reg  [9:0] and_912_s6;
+    reg  [15:0] and_909_s6;
+    reg  [21:0] and_906_s1;
     reg  [3:0] old_port_s1;
-    reg  not_872_s1;
+    reg  not_877_s1;
     reg  follows_s1;
     reg  in_valid_s1;
     reg  in_valid_s2;
@@ -191,42 +191,42 @@ module header_prepare (
     wire and_31 = in_valid & ~(|in_number);
     wire [16:0] old_ip_length = in_verdict[229:213];
     wire [127:0] client = in_verdict[124] ? in_verdict[504:377] : in_verdict[376:249];
-    wire [135:0] cat_49 = {7'd0, {client, old_v6}};
-    wire [31:0] cat_146 = {
-        ^(cat_49 & 136'h8fc8e57b1c379612ef13a98c0caa668f7a),
-        ^(cat_49 & 136'h47e472bd8e1bcb097789d4c606553347bd),
-        ^(cat_49 & 136'h23f2395ec70de584bbc4ea63032a99a3de),
-        ^(cat_49 & 136'h11f91caf6386f2c25de2753181954cd1ef),
-        ^(cat_49 & 136'h8fc8e57b1c379612ef13a98c0caa668f7),
-        ^(cat_49 & 136'h47e472bd8e1bcb097789d4c606553347b),
-        ^(cat_49 & 136'h8df7c6eef047484aa4afe72a3c98cf1547),
-        ^(cat_49 & 136'h46fbe3777823a4255257f3951e4c678aa3),
-        ^(cat_49 & 136'hacb514c0a026440046385046838c554a2b),
-        ^(cat_49 & 136'hd9926f1b4c24b412cc0f81af4d6c4c2a6f),
-        ^(cat_49 & 136'he301d2f6ba25cc1b8914695baa1c409a4d),
-        ^(cat_49 & 136'hfe480c004125701f2b999d21d9a446c25c),
-        ^(cat_49 & 136'h7f2406002092b80f95ccce90ecd223612e),
-        ^(cat_49 & 136'hb05ae67b0c7eca1525f5cec47ac3773fed),
-        ^(cat_49 & 136'hd7e596469a08f3187de94eee31cbdd108c),
-        ^(cat_49 & 136'h6bf2cb234d04798c3ef4a77718e5ee8846),
-        ^(cat_49 & 136'h35f96591a6823cc61f7a53bb8c72f74423),
-        ^(cat_49 & 136'h1afcb2c8d3411e630fbd29ddc6397ba211),
-        ^(cat_49 & 136'h82b6bc1f7597192368cd3d62efb6db5e72),
-        ^(cat_49 & 136'hce93bb74a6fc1a835b75373d7b710b2043),
-        ^(cat_49 & 136'he88138c14f499b5342a93212b112e31f5b),
-        ^(cat_49 & 136'h74409c60a7a4cda9a15499095889718fad),
-        ^(cat_49 & 136'hb5e8ab4b4fe5f0c63fb9e508a0eede48ac),
-        ^(cat_49 & 136'hd53cb0debbc56e71f0cf5b085cdd09ab2c),
-        ^(cat_49 & 136'h6a9e586f5de2b738f867ad842e6e84d596),
-        ^(cat_49 & 136'hba87c94cb2c6cd8e93207f4e1b9d24e5b1),
-        ^(cat_49 & 136'hd28b01dd4554f0d5a683962b0164f4fda2),
-        ^(cat_49 & 136'he68d6595be9dee783c5262998c181cf1ab),
-        ^(cat_49 & 136'hfc8e57b1c379612ef13a98c0caa668f7af),
-        ^(cat_49 & 136'h7e472bd8e1bcb097789d4c606553347bd7),
-        ^(cat_49 & 136'h3f2395ec70de584bbc4ea63032a99a3deb),
-        ^(cat_49 & 136'h1f91caf6386f2c25de2753181954cd1ef5)
+    wire [135:0] cat_51 = {7'd0, {client, old_v6}};
+    wire [31:0] cat_148 = {
+        ^(cat_51 & 136'h8fc8e57b1c379612ef13a98c0caa668f7a),
+        ^(cat_51 & 136'h47e472bd8e1bcb097789d4c606553347bd),
+        ^(cat_51 & 136'h23f2395ec70de584bbc4ea63032a99a3de),
+        ^(cat_51 & 136'h11f91caf6386f2c25de2753181954cd1ef),
+        ^(cat_51 & 136'h8fc8e57b1c379612ef13a98c0caa668f7),
+        ^(cat_51 & 136'h47e472bd8e1bcb097789d4c606553347b),
+        ^(cat_51 & 136'h8df7c6eef047484aa4afe72a3c98cf1547),
+        ^(cat_51 & 136'h46fbe3777823a4255257f3951e4c678aa3),
+        ^(cat_51 & 136'hacb514c0a026440046385046838c554a2b),
+        ^(cat_51 & 136'hd9926f1b4c24b412cc0f81af4d6c4c2a6f),
+        ^(cat_51 & 136'he301d2f6ba25cc1b8914695baa1c409a4d),
+        ^(cat_51 & 136'hfe480c004125701f2b999d21d9a446c25c),
+        ^(cat_51 & 136'h7f2406002092b80f95ccce90ecd223612e),
+        ^(cat_51 & 136'hb05ae67b0c7eca1525f5cec47ac3773fed),
+        ^(cat_51 & 136'hd7e596469a08f3187de94eee31cbdd108c),
+        ^(cat_51 & 136'h6bf2cb234d04798c3ef4a77718e5ee8846),
+        ^(cat_51 & 136'h35f96591a6823cc61f7a53bb8c72f74423),
+        ^(cat_51 & 136'h1afcb2c8d3411e630fbd29ddc6397ba211),
+        ^(cat_51 & 136'h82b6bc1f7597192368cd3d62efb6db5e72),
+        ^(cat_51 & 136'hce93bb74a6fc1a835b75373d7b710b2043),
+        ^(cat_51 & 136'he88138c14f499b5342a93212b112e31f5b),
+        ^(cat_51 & 136'h74409c60a7a4cda9a15499095889718fad),
+        ^(cat_51 & 136'hb5e8ab4b4fe5f0c63fb9e508a0eede48ac),
+        ^(cat_51 & 136'hd53cb0debbc56e71f0cf5b085cdd09ab2c),
+        ^(cat_51 & 136'h6a9e586f5de2b738f867ad842e6e84d596),
+        ^(cat_51 & 136'hba87c94cb2c6cd8e93207f4e1b9d24e5b1),
+        ^(cat_51 & 136'hd28b01dd4554f0d5a683962b0164f4fda2),
+        ^(cat_51 & 136'he68d6595be9dee783c5262998c181cf1ab),
+        ^(cat_51 & 136'hfc8e57b1c379612ef13a98c0caa668f7af),
+        ^(cat_51 & 136'h7e472bd8e1bcb097789d4c606553347bd7),
+        ^(cat_51 & 136'h3f2395ec70de584bbc4ea63032a99a3deb),
+        ^(cat_51 & 136'h1f91caf6386f2c25de2753181954cd1ef5)
     };
-    wire [9:0] client_digest = xor_148_s1[9:0];
+    wire [9:0] client_digest = xor_150_s1[9:0];
     wire [9:0] bucket = {
         client_digest[9] & (4'd9 < action_row[19:16]),
         client_digest[8] & (4'd8 < action_row[19:16]),
@@ -241,94 +241,94 @@ module header_prepare (
     };
     wire old_neighbour_valid = in_verdict[168];
     wire [15:0] old_neighbour = in_verdict[184:169];
-    wire [15:0] mux_203 = (action_row[20] & old_neighbour_valid_s1) ? old_neighbour_s1 : (action_row[15:0] + {6'd0, bucket});
-    wire policy_2 = policy_row[0] & and_210_s1;
+    wire [15:0] mux_205 = (action_row[20] & old_neighbour_valid_s1) ? old_neighbour_s1 : (action_row[15:0] + {6'd0, bucket});
+    wire policy_2 = policy_row[0] & and_212_s1;
     wire old_epoch = in_verdict[68];
-    wire not_234 = ~exception;
-    wire nat = (action_row[21] & not_234_s1) & ~policy_2;
-    wire rewrite_2 = action_row[22] & not_234_s1;
-    wire dscp_valid = action_row[57] & not_234_s1;
+    wire not_239 = ~exception;
+    wire nat = (action_row[21] & not_239_s1) & ~policy_2;
+    wire rewrite_2 = action_row[22] & not_239_s1;
+    wire dscp_valid = action_row[57] & not_239_s1;
     wire [2:0] old_l4 = in_verdict[240:238];
-    wire eq_246 = old_l4 == 3'd1;
-    wire eq_248 = old_l4 == 3'd2;
-    wire eq_250 = old_l4 == 3'd4;
-    wire [1:0] and_262 = {2{and_255_s1 & (|action_row[56:41])}} & action_row[40:39];
-    wire eq_264 = and_262 == 2'd1;
-    wire eq_266 = and_262 == 2'd2;
+    wire eq_251 = old_l4 == 3'd1;
+    wire eq_253 = old_l4 == 3'd2;
+    wire eq_255 = old_l4 == 3'd4;
+    wire [1:0] and_267 = {2{and_260_s1 & (|action_row[56:41])}} & action_row[40:39];
+    wire eq_269 = and_267 == 2'd1;
+    wire eq_271 = and_267 == 2'd2;
     wire [15:0] old_sport = in_verdict[520:505];
     wire [15:0] old_dport = in_verdict[536:521];
-    wire [15:0] mux_271 = eq_264 ? old_sport_s1 : old_dport_s1;
+    wire [15:0] mux_276 = eq_269 ? old_sport_s1 : old_dport_s1;
     wire [7:0] old_traffic_class = in_verdict[544:537];
-    wire [7:0] cat_278 = {action_row[63:58], old_traffic_class_s1[1:0]};
-    wire [127:0] not_279 = ~in_verdict[376:249];
-    wire [95:0] and_282 = {96{old_v6}} & not_279[127:32];
-    wire [18:0] sum_309 = ({3'd0, not_279[15:0]} + {3'd0, not_279[31:16]}) + ({3'd0, and_282[15:0]} + {3'd0, and_282[31:16]});
-    wire [18:0] sum_312 = ({3'd0, and_282[47:32]} + {3'd0, and_282[63:48]}) + ({3'd0, and_282[79:64]} + {3'd0, and_282[95:80]});
-    wire [127:0] not_315 = ~in_verdict[504:377];
-    wire [95:0] and_318 = {96{old_v6}} & not_315[127:32];
-    wire [18:0] sum_345 = ({3'd0, not_315[15:0]} + {3'd0, not_315[31:16]}) + ({3'd0, and_318[15:0]} + {3'd0, and_318[31:16]});
-    wire [18:0] sum_348 = ({3'd0, and_318[47:32]} + {3'd0, and_318[63:48]}) + ({3'd0, and_318[79:64]} + {3'd0, and_318[95:80]});
+    wire [7:0] cat_283 = {action_row[63:58], old_traffic_class_s1[1:0]};
+    wire [127:0] not_284 = ~in_verdict[376:249];
+    wire [95:0] and_287 = {96{old_v6}} & not_284[127:32];
+    wire [18:0] sum_314 = ({3'd0, not_284[15:0]} + {3'd0, not_284[31:16]}) + ({3'd0, and_287[15:0]} + {3'd0, and_287[31:16]});
+    wire [18:0] sum_317 = ({3'd0, and_287[47:32]} + {3'd0, and_287[63:48]}) + ({3'd0, and_287[79:64]} + {3'd0, and_287[95:80]});
+    wire [127:0] not_320 = ~in_verdict[504:377];
+    wire [95:0] and_323 = {96{old_v6}} & not_320[127:32];
+    wire [18:0] sum_350 = ({3'd0, not_320[15:0]} + {3'd0, not_320[31:16]}) + ({3'd0, and_323[15:0]} + {3'd0, and_323[31:16]});
+    wire [18:0] sum_353 = ({3'd0, and_323[47:32]} + {3'd0, and_323[63:48]}) + ({3'd0, and_323[79:64]} + {3'd0, and_323[95:80]});
     wire [15:0] old_ip_checksum = in_verdict[560:545];
     wire [15:0] old_l4_checksum = in_verdict[576:561];
-    wire [21:0] sum_404 = ({6'd0, not_397_s1} + addresses) + {5'd0, {17{or_382_s3}} & ({1'd0, ~mux_271_s3} + {1'd0, new_port})};
-    wire [95:0] and_409 = {96{old_v6_s1}} & attachment_row[268:173];
-    wire [18:0] sum_436 = ({3'd0, attachment_row[156:141]} + {3'd0, attachment_row[172:157]}) + ({3'd0, and_409[15:0]} + {3'd0, and_409[31:16]});
-    wire [18:0] sum_439 = ({3'd0, and_409[47:32]} + {3'd0, and_409[63:48]}) + ({3'd0, and_409[79:64]} + {3'd0, and_409[95:80]});
-    wire [95:0] and_447 = {96{old_v6_s1}} & rewrite_row[128:33];
-    wire [18:0] sum_474 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_447[15:0]} + {3'd0, and_447[31:16]});
-    wire [18:0] sum_477 = ({3'd0, and_447[47:32]} + {3'd0, and_447[63:48]}) + ({3'd0, and_447[79:64]} + {3'd0, and_447[95:80]});
-    wire [21:0] sum_487 = {3'd0, and_443_s6} + {3'd0, and_481_s5};
-    wire [16:0] sum_498 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_511 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] or_526 = ~(sum_511[15:0] + {15'd0, sum_511[16]}) | {16{eq_248_s1 & ((&sum_511[15:1]) & (sum_511[0] ^ sum_511[16]))}};
-    wire [3:0] and_531 = {4{not_234_s1 & ~policy_2}} & action_row[67:64];
-    wire eq_533 = and_531 == 4'd1;
-    wire le_539 = 4'd5 <= header_kind;
-    wire [6:0] or_578 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
-    wire [6:0] or_579 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
-    wire [6:0] bytes_behind = or_578 | or_579;
+    wire [21:0] sum_409 = ({6'd0, not_402_s1} + addresses) + {5'd0, {17{or_387_s3}} & ({1'd0, ~mux_276_s3} + {1'd0, new_port})};
+    wire [95:0] and_414 = {96{old_v6_s1}} & attachment_row[268:173];
+    wire [18:0] sum_441 = ({3'd0, attachment_row[156:141]} + {3'd0, attachment_row[172:157]}) + ({3'd0, and_414[15:0]} + {3'd0, and_414[31:16]});
+    wire [18:0] sum_444 = ({3'd0, and_414[47:32]} + {3'd0, and_414[63:48]}) + ({3'd0, and_414[79:64]} + {3'd0, and_414[95:80]});
+    wire [95:0] and_452 = {96{old_v6_s1}} & rewrite_row[128:33];
+    wire [18:0] sum_479 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_452[15:0]} + {3'd0, and_452[31:16]});
+    wire [18:0] sum_482 = ({3'd0, and_452[47:32]} + {3'd0, and_452[63:48]}) + ({3'd0, and_452[79:64]} + {3'd0, and_452[95:80]});
+    wire [21:0] sum_492 = {3'd0, and_448_s6} + {3'd0, and_486_s5};
+    wire [16:0] sum_503 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_516 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] or_531 = ~(sum_516[15:0] + {15'd0, sum_516[16]}) | {16{eq_253_s1 & ((&sum_516[15:1]) & (sum_516[0] ^ sum_516[16]))}};
+    wire [3:0] and_536 = {4{not_239_s1 & ~policy_2}} & action_row[67:64];
+    wire eq_538 = and_536 == 4'd1;
+    wire le_544 = 4'd5 <= header_kind;
+    wire [6:0] or_583 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
+    wire [6:0] or_584 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
+    wire [6:0] bytes_behind = or_583 | or_584;
     wire [16:0] behind_ip = old_ip_length_s1 + {10'd0, bytes_behind_s4};
-    wire [16:0] cat_589 = {3'd0, attachment_row[282:269]};
-    wire and_610 = (le_539_s4 ? (encap_row[0] ? and_604_s6 : and_598_s6) : and_592_s6) & not_234_s1;
-    wire [11:0] sum_625 = encap_row[284:273] + {4'd0, action_row[75:68]};
-    wire [31:0] or_663 = (({32{eq_639_s4}} & {12'd0, encap_row[304:285]}) | ({32{eq_644_s4}} & encap_row[360:329])) | ({32{and_652_s4}} & {8'd0, encap_row[328:305]});
-    wire [15:0] xor_706 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
-    wire [15:0] xor_722 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
-    wire [31:0] cat_724 = {xor_706_s1, xor_722_s1};
-    wire [15:0] xor_737 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
-    wire [15:0] xor_752 = (attachment_row[156:141] ^ attachment_row[172:157]) ^ (attachment_row[188:173] ^ attachment_row[204:189]);
-    wire [15:0] xor_753 = (attachment_row[220:205] ^ attachment_row[236:221]) ^ (attachment_row[252:237] ^ attachment_row[268:253]);
+    wire [16:0] cat_594 = {3'd0, attachment_row[282:269]};
+    wire and_615 = (le_544_s4 ? (encap_row[0] ? and_609_s6 : and_603_s6) : and_597_s6) & not_239_s1;
+    wire [11:0] sum_630 = encap_row[284:273] + {4'd0, action_row[75:68]};
+    wire [31:0] or_668 = (({32{eq_644_s4}} & {12'd0, encap_row[304:285]}) | ({32{eq_649_s4}} & encap_row[360:329])) | ({32{and_657_s4}} & {8'd0, encap_row[328:305]});
+    wire [15:0] xor_711 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
+    wire [15:0] xor_727 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
+    wire [31:0] cat_729 = {xor_711_s1, xor_727_s1};
+    wire [15:0] xor_742 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
+    wire [15:0] xor_757 = (attachment_row[156:141] ^ attachment_row[172:157]) ^ (attachment_row[188:173] ^ attachment_row[204:189]);
+    wire [15:0] xor_758 = (attachment_row[220:205] ^ attachment_row[236:221]) ^ (attachment_row[252:237] ^ attachment_row[268:253]);
     wire [15:0] old_dport_2 = old_dport;
     wire [15:0] old_sport_2 = old_sport;
     wire [7:0] old_protocol = in_verdict[237:230];
-    wire [15:0] flow_out = (mux_740_s5 ^ mux_757_s6) ^ xor_774_s4;
+    wire [15:0] flow_out = (mux_745_s5 ^ mux_762_s6) ^ xor_779_s4;
     wire [15:0] old_sport_3 = old_sport;
     wire [15:0] old_dport_3 = old_dport;
     wire [7:0] old_protocol_2 = old_protocol;
-    wire [15:0] flow_in = xor_777_s2 ^ xor_785_s1;
+    wire [15:0] flow_in = xor_782_s2 ^ xor_790_s1;
     wire [15:0] udp_source = {2'd3, flow_out[13:0]};
-    wire [16:0] sum_793 = behind_ip_s5 + 17'h14;
-    wire [21:0] outer_sum = {5'd0, sum_809_s6} + {6'd0, encap_row[272:257]};
-    wire [16:0] sum_824 = {1'd0, outer_sum_s8[15:0]} + {11'd0, outer_sum_s8[21:16]};
-    wire unsent = and_610 | or_848_s7;
-    wire and_855 = and_852_s8 & ~meter_policed;
-    wire or_856 = nat | rewrite_2;
+    wire [16:0] sum_798 = behind_ip_s5 + 17'h14;
+    wire [21:0] outer_sum = {5'd0, sum_814_s6} + {6'd0, encap_row[272:257]};
+    wire [16:0] sum_829 = {1'd0, outer_sum_s8[15:0]} + {11'd0, outer_sum_s8[21:16]};
+    wire unsent = and_615 | or_853_s7;
+    wire and_860 = and_857_s8 & ~meter_policed;
+    wire or_861 = nat | rewrite_2;
     wire old_udp_no_checksum = in_verdict[248];
     wire [3:0] old_port = in_verdict[67:64];
     wire old_class_valid = in_verdict[103];
     wire [7:0] old_l3 = in_verdict[211:204];
     wire [6:0] old_l4_offset = in_verdict[247:241];
     assign out_edit = {
-        or_526_s8,
-        or_931_s1,
-        and_923_s3,
+        or_531_s8,
+        or_936_s1,
+        and_928_s3,
         old_l4_offset_s1,
         new_port,
-        eq_266_s3,
-        eq_264_s3,
-        not_504_s8,
-        and_918_s3,
-        mux_791_s3,
+        eq_271_s3,
+        eq_269_s3,
+        not_509_s8,
+        and_923_s3,
+        mux_796_s3,
         dscp_valid_s3,
         attachment_row[268:141],
         nat_s3,
@@ -337,46 +337,46 @@ module header_prepare (
         cat_22_s1[133],
         attachment_row[139:92],
         attachment_row[91:44],
-        diff_682_s3,
+        diff_687_s3,
         encap_row_s8[384:361],
-        sum_680_s8,
+        sum_685_s8,
         udp_source_s7,
         behind_ip_s5[15:0],
-        mux_688_s8,
-        ~(sum_824[15:0] + {15'd0, sum_824[16]}),
+        mux_693_s8,
+        ~(sum_829[15:0] + {15'd0, sum_829[16]}),
         encap_row_s8[256:129],
         encap_row_s8[128:1],
         encap_row_s8[0],
         header_kind,
-        mux_637_s8,
-        mux_631_s8,
-        sum_618_s6,
-        {7{and_855}} & out_prefix,
-        {8{and_855}} & old_l3_s1,
-        and_855,
+        mux_642_s8,
+        mux_636_s8,
+        sum_623_s6,
+        {7{and_860}} & out_prefix,
+        {8{and_860}} & old_l3_s1,
+        and_860,
         flow_out_s7,
         flow_in_s3,
         cat_22_s1[135],
         cat_22_s1[134],
         attachment_row[310:295],
-        and_907_s6,
-        and_904_s6,
-        and_901_s1,
+        and_912_s6,
+        and_909_s6,
+        and_906_s1,
         cat_22_s1[132:117],
         cat_22_s1[116],
         cat_22_s1[115:113],
         cat_22_s1[112],
         cat_22_s1[111:92],
-        old_class_valid_s1 & (not_893_s8 | meter_policed),
+        old_class_valid_s1 & (not_898_s8 | meter_policed),
         cat_22_s1[91:76],
         cat_22_s1[75],
         cat_22_s1[74:65],
         cat_22_s1[64],
-        meter_policed ? 6'h18 : mux_889_s8,
-        and_855 ? attachment_row[7:4] : 4'd4,
+        meter_policed ? 6'h18 : mux_894_s8,
+        and_860 ? attachment_row[7:4] : 4'd4,
         old_port_s1,
-        or_870_s1 | meter_policed,
-        not_872_s1,
+        or_875_s1 | meter_policed,
+        not_877_s1,
         cat_22_s1[63:0]
     };
     wire follows = |in_number;
@@ -384,8 +384,8 @@ module header_prepare (
     assign out_valid = in_valid_s8 & ~voided;
     assign out_void = in_valid_s8 & voided;
     wire [7:0] old_l3_2 = old_l3;
-    wire [63:0] or_1001 = (action_cfg_rdata | {47'd0, policy_cfg_rdata}) | (attachment_cfg_rdata | rewrite_cfg_rdata);
-    assign cfg_rdata = or_1001 | (encap_cfg_rdata | meter_cfg_rdata);
+    wire [63:0] or_1006 = (action_cfg_rdata | {47'd0, policy_cfg_rdata}) | (attachment_cfg_rdata | rewrite_cfg_rdata);
+    assign cfg_rdata = or_1006 | (encap_cfg_rdata | meter_cfg_rdata);
 
     header_meter meter (
         .clk(clk),
@@ -399,7 +399,7 @@ module header_prepare (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
+        .cfg_wdata(cfg_wdata[91:0]),
         .spaced_valid(spaced_valid),
         .policed(meter_policed),
         .held(meter_held),
@@ -414,7 +414,7 @@ module header_prepare (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
+        .cfg_wdata(cfg_wdata[75:0]),
         .spaced_valid(spaced_valid),
         .row(action_row),
         .cfg_rdata(action_cfg_rdata)
@@ -437,12 +437,12 @@ module header_prepare (
     table_attachment attachment (
         .clk(clk),
         .rst(rst),
-        .index(cat_218_s3[8:0]),
+        .index(cat_220_s3[8:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
+        .cfg_wdata(cfg_wdata[326:0]),
         .spaced_valid(spaced_valid_s3_2),
         .row(attachment_row),
         .cfg_rdata(attachment_cfg_rdata)
@@ -456,7 +456,7 @@ module header_prepare (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
+        .cfg_wdata(cfg_wdata[128:0]),
         .spaced_valid(spaced_valid_s2_2),
         .row(rewrite_row),
         .cfg_rdata(rewrite_cfg_rdata)
@@ -470,116 +470,116 @@ module header_prepare (
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
-        .cfg_wdata(cfg_wdata),
+        .cfg_wdata(cfg_wdata[384:0]),
         .spaced_valid(spaced_valid_s5),
         .row(encap_row),
         .cfg_rdata(encap_cfg_rdata)
     );
 
     always @(posedge clk) begin
-        if (spaced_valid) xor_148_s1 <= cat_146 ^ 32'hdaeda3e9;
+        if (spaced_valid) xor_150_s1 <= cat_148 ^ 32'hdaeda3e9;
         if (spaced_valid) old_neighbour_valid_s1 <= old_neighbour_valid;
         if (spaced_valid) old_neighbour_s1 <= old_neighbour;
-        if (spaced_valid) and_210_s1 <= old_rule_valid & ~(|in_number);
+        if (spaced_valid) and_212_s1 <= old_rule_valid & ~(|in_number);
         if (spaced_valid) old_epoch_s1 <= old_epoch;
-        if (spaced_valid_s2_2) cat_218_s3 <= {policy_2 ? policy_row[16:1] : mux_203, old_epoch_s1};
-        if (spaced_valid) not_234_s1 <= not_234;
-        if (spaced_valid) and_255_s1 <= not_234 & ((eq_246 | eq_248) | (old_l4 == 3'd3));
+        if (spaced_valid_s2_2) cat_220_s3 <= {policy_2 ? policy_row[16:1] : mux_205, old_epoch_s1};
+        if (spaced_valid) not_239_s1 <= not_239;
+        if (spaced_valid) and_260_s1 <= not_239 & ((eq_251 | eq_253) | (old_l4 == 3'd3));
         if (spaced_valid) old_sport_s1 <= old_sport;
         if (spaced_valid) old_dport_s1 <= old_dport;
-        if (spaced_valid_s2_2) new_port <= mux_271 + action_row[56:41];
+        if (spaced_valid_s2_2) new_port <= mux_276 + action_row[56:41];
         if (spaced_valid) old_traffic_class_s1 <= old_traffic_class;
-        if (spaced_valid) sum_313_s1 <= sum_309 + sum_312;
-        if (spaced_valid) sum_349_s1 <= sum_345 + sum_348;
-        if (spaced_valid_s2_2) addresses <= {3'd0, {19{rewrite_2}} & sum_313_s1} + {3'd0, {19{nat}} & sum_349_s1};
-        if (spaced_valid) not_365_s1 <= ~{8'd0, old_traffic_class};
-        if (spaced_valid_s2_2) and_373_s3 <= {17{dscp_valid}} & ({1'd0, not_365_s1} + {1'd0, {8'd0, cat_278}});
-        if (spaced_valid_s2_2) mux_271_s3 <= mux_271;
-        if (spaced_valid_s2_2) or_382_s3 <= eq_264 | eq_266;
-        if (spaced_valid) not_387_s1 <= ~old_ip_checksum;
-        if (spaced_valid_s3_2) ip_start <= ({6'd0, not_387_s1} + addresses) + {5'd0, and_373_s3};
-        if (spaced_valid) not_397_s1 <= ~old_l4_checksum;
-        if (spaced_valid_s3_2) l4_start <= sum_404;
+        if (spaced_valid) sum_318_s1 <= sum_314 + sum_317;
+        if (spaced_valid) sum_354_s1 <= sum_350 + sum_353;
+        if (spaced_valid_s2_2) addresses <= {3'd0, {19{rewrite_2}} & sum_318_s1} + {3'd0, {19{nat}} & sum_354_s1};
+        if (spaced_valid) not_370_s1 <= ~{8'd0, old_traffic_class};
+        if (spaced_valid_s2_2) and_378_s3 <= {17{dscp_valid}} & ({1'd0, not_370_s1} + {1'd0, {8'd0, cat_283}});
+        if (spaced_valid_s2_2) mux_276_s3 <= mux_276;
+        if (spaced_valid_s2_2) or_387_s3 <= eq_269 | eq_271;
+        if (spaced_valid) not_392_s1 <= ~old_ip_checksum;
+        if (spaced_valid_s3_2) ip_start <= ({6'd0, not_392_s1} + addresses) + {5'd0, and_378_s3};
+        if (spaced_valid) not_402_s1 <= ~old_l4_checksum;
+        if (spaced_valid_s3_2) l4_start <= sum_409;
         if (spaced_valid) old_v6_s1 <= old_v6;
         if (spaced_valid_s2_2) nat_s3 <= nat;
-        if (spaced_valid_s5_2) and_443_s6 <= {19{nat_s3}} & (sum_436 + sum_439);
+        if (spaced_valid_s5_2) and_448_s6 <= {19{nat_s3}} & (sum_441 + sum_444);
         if (spaced_valid_s2_2) rewrite_2_s3 <= rewrite_2;
-        if (spaced_valid_s4_2) and_481_s5 <= {19{rewrite_2_s3}} & (sum_474 + sum_477);
-        if (spaced_valid_s6) ip_sum <= ip_start + sum_487;
-        if (spaced_valid_s6) l4_sum <= l4_start + sum_487;
-        if (spaced_valid) eq_248_s1 <= eq_248;
-        if (spaced_valid_s2_2) header_kind <= {4{~eq_533}} & and_531;
+        if (spaced_valid_s4_2) and_486_s5 <= {19{rewrite_2_s3}} & (sum_479 + sum_482);
+        if (spaced_valid_s6) ip_sum <= ip_start + sum_492;
+        if (spaced_valid_s6) l4_sum <= l4_start + sum_492;
+        if (spaced_valid) eq_253_s1 <= eq_253;
+        if (spaced_valid_s2_2) header_kind <= {4{~eq_538}} & and_536;
         if (spaced_valid_s3_2) bytes_behind_s4 <= bytes_behind;
         if (spaced_valid) old_ip_length_s1 <= old_ip_length;
         if (spaced_valid_s4_2) behind_ip_s5 <= behind_ip;
-        if (spaced_valid_s5_2) and_592_s6 <= (cat_589 < behind_ip_s5) & (|cat_589);
-        if (spaced_valid_s5_2) and_598_s6 <= (cat_589 < (behind_ip_s5 + 17'h14)) & (|cat_589);
-        if (spaced_valid_s5_2) and_604_s6 <= (cat_589 < (behind_ip_s5 + 17'h28)) & (|cat_589);
-        if (spaced_valid_s3_2) le_539_s4 <= le_539;
-        if (spaced_valid_s2_2) eq_533_s3 <= eq_533;
-        if (spaced_valid_s5_2) sum_618_s6 <= attachment_row[19:18] + {1'd0, eq_533_s3 & ~attachment_row[19]};
-        if (spaced_valid_s5_2) and_628_s6 <= eq_533_s3 & (attachment_row[19:18] == 2'd0);
-        if (spaced_valid_s5_2) and_634_s6 <= eq_533_s3 & (attachment_row[19:18] == 2'd1);
-        if (spaced_valid_s3_2) and_652_s4 <= le_539 & ~(header_kind == 4'd8);
-        if (spaced_valid_s3_2) eq_639_s4 <= header_kind == 4'd2;
-        if (spaced_valid_s3_2) eq_644_s4 <= header_kind == 4'd8;
-        if (spaced_valid_s6) sum_673_s7 <= (7'he + {3'd0, {sum_618_s6, 2'd0}}) + bytes_behind_s4;
-        if (spaced_valid_s5_2) sum_676_s6 <= behind_ip_s5 + 17'h14;
-        if (spaced_valid) xor_706_s1 <= xor_706;
-        if (spaced_valid) xor_722_s1 <= xor_722;
-        if (spaced_valid_s4_2) mux_740_s5 <= rewrite_2_s3 ? xor_737 : cat_724[31:16];
-        if (spaced_valid_s5_2) mux_757_s6 <= nat_s3 ? (xor_752 ^ xor_753) : cat_724[15:0];
+        if (spaced_valid_s5_2) and_597_s6 <= (cat_594 < behind_ip_s5) & (|cat_594);
+        if (spaced_valid_s5_2) and_603_s6 <= (cat_594 < (behind_ip_s5 + 17'h14)) & (|cat_594);
+        if (spaced_valid_s5_2) and_609_s6 <= (cat_594 < (behind_ip_s5 + 17'h28)) & (|cat_594);
+        if (spaced_valid_s3_2) le_544_s4 <= le_544;
+        if (spaced_valid_s2_2) eq_538_s3 <= eq_538;
+        if (spaced_valid_s5_2) sum_623_s6 <= attachment_row[19:18] + {1'd0, eq_538_s3 & ~attachment_row[19]};
+        if (spaced_valid_s5_2) and_633_s6 <= eq_538_s3 & (attachment_row[19:18] == 2'd0);
+        if (spaced_valid_s5_2) and_639_s6 <= eq_538_s3 & (attachment_row[19:18] == 2'd1);
+        if (spaced_valid_s3_2) and_657_s4 <= le_544 & ~(header_kind == 4'd8);
+        if (spaced_valid_s3_2) eq_644_s4 <= header_kind == 4'd2;
+        if (spaced_valid_s3_2) eq_649_s4 <= header_kind == 4'd8;
+        if (spaced_valid_s6) sum_678_s7 <= (7'he + {3'd0, {sum_623_s6, 2'd0}}) + bytes_behind_s4;
+        if (spaced_valid_s5_2) sum_681_s6 <= behind_ip_s5 + 17'h14;
+        if (spaced_valid) xor_711_s1 <= xor_711;
+        if (spaced_valid) xor_727_s1 <= xor_727;
+        if (spaced_valid_s4_2) mux_745_s5 <= rewrite_2_s3 ? xor_742 : cat_729[31:16];
+        if (spaced_valid_s5_2) mux_762_s6 <= nat_s3 ? (xor_757 ^ xor_758) : cat_729[15:0];
         if (spaced_valid) old_dport_2_s1 <= old_dport_2;
         if (spaced_valid) old_sport_2_s1 <= old_sport_2;
-        if (spaced_valid_s2_2) or_765_s3 <= eq_264 | eq_266;
-        if (spaced_valid_s2_2) mux_764_s3 <= eq_264 ? old_dport_2_s1 : old_sport_2_s1;
+        if (spaced_valid_s2_2) or_770_s3 <= eq_269 | eq_271;
+        if (spaced_valid_s2_2) mux_769_s3 <= eq_269 ? old_dport_2_s1 : old_sport_2_s1;
         if (spaced_valid) old_protocol_s1 <= old_protocol;
-        if (spaced_valid_s3_2) xor_774_s4 <= ((or_765_s3 ? new_port : mux_271_s3) ^ mux_764_s3) ^ {8'd0, old_protocol_s1};
-        if (spaced_valid_s1_2) xor_777_s2 <= cat_724[31:16] ^ cat_724[15:0];
-        if (spaced_valid) xor_785_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
-        if (spaced_valid_s2_2) mux_791_s3 <= dscp_valid ? cat_278 : old_traffic_class_s1;
-        if (spaced_valid_s3_2) sum_802_s4 <= {1'd0, mux_791_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
-        if (spaced_valid_s5_2) sum_809_s6 <= {1'd0, sum_793[15:0]} + {8'd0, sum_802_s4};
+        if (spaced_valid_s3_2) xor_779_s4 <= ((or_770_s3 ? new_port : mux_276_s3) ^ mux_769_s3) ^ {8'd0, old_protocol_s1};
+        if (spaced_valid_s1_2) xor_782_s2 <= cat_729[31:16] ^ cat_729[15:0];
+        if (spaced_valid) xor_790_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
+        if (spaced_valid_s2_2) mux_796_s3 <= dscp_valid ? cat_283 : old_traffic_class_s1;
+        if (spaced_valid_s3_2) sum_807_s4 <= {1'd0, mux_796_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
+        if (spaced_valid_s5_2) sum_814_s6 <= {1'd0, sum_798[15:0]} + {8'd0, sum_807_s4};
         if (spaced_valid_s7) outer_sum_s8 <= outer_sum;
-        if (spaced_valid_s5_2) and_834_s6 <= (attachment_row[3:1] == 3'd1) & not_234_s1;
-        if (spaced_valid_s5_2) and_839_s6 <= (attachment_row[3:1] == 3'd2) & not_234_s1;
-        if (spaced_valid_s5_2) and_844_s6 <= (attachment_row[3:1] == 3'd3) & not_234_s1;
-        if (spaced_valid_s6) or_848_s7 <= (and_834_s6 | and_839_s6) | and_844_s6;
-        if (spaced_valid_s7) and_852_s8 <= not_234_s1 & ~unsent;
-        if (spaced_valid) or_870_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        if (spaced_valid_s5_2) and_839_s6 <= (attachment_row[3:1] == 3'd1) & not_239_s1;
+        if (spaced_valid_s5_2) and_844_s6 <= (attachment_row[3:1] == 3'd2) & not_239_s1;
+        if (spaced_valid_s5_2) and_849_s6 <= (attachment_row[3:1] == 3'd3) & not_239_s1;
+        if (spaced_valid_s6) or_853_s7 <= (and_839_s6 | and_844_s6) | and_849_s6;
+        if (spaced_valid_s7) and_857_s8 <= not_239_s1 & ~unsent;
+        if (spaced_valid) or_875_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
         if (spaced_valid) old_reason_s1 <= old_reason;
-        if (spaced_valid_s6) or_884_s7 <= (({6{and_834_s6}} & 6'h1d) | ({6{and_839_s6}} & 6'h1e)) | ({6{and_844_s6}} & 6'h1f);
-        if (spaced_valid_s7) mux_889_s8 <= or_848_s7 ? or_884_s7 : (and_610 ? 6'h19 : old_reason_s1);
-        if (spaced_valid_s7) not_893_s8 <= ~unsent;
+        if (spaced_valid_s6) or_889_s7 <= (({6{and_839_s6}} & 6'h1d) | ({6{and_844_s6}} & 6'h1e)) | ({6{and_849_s6}} & 6'h1f);
+        if (spaced_valid_s7) mux_894_s8 <= or_853_s7 ? or_889_s7 : (and_615 ? 6'h19 : old_reason_s1);
+        if (spaced_valid_s7) not_898_s8 <= ~unsent;
         if (spaced_valid) old_class_valid_s1 <= old_class_valid;
         if (spaced_valid) old_l3_s1 <= old_l3;
-        if (spaced_valid_s7) out_prefix <= sum_673_s7 + ({7{le_539_s4}} & (encap_row[0] ? 7'h28 : 7'h14));
-        if (spaced_valid) not_915_s1 <= ~old_v6;
-        if (spaced_valid) or_861_s1 <= (eq_246 | eq_250) | (eq_248 & ~old_udp_no_checksum);
-        if (spaced_valid_s7) or_526_s8 <= or_526;
-        if (spaced_valid) or_931_s1 <= (({5{eq_246}} & 5'h10) | ({5{eq_248}} & 5'd6)) | ({5{eq_250}} & 5'd2);
-        if (spaced_valid_s2_2) and_923_s3 <= or_861_s1 & ((or_856 | eq_264) | eq_266);
+        if (spaced_valid_s7) out_prefix <= sum_678_s7 + ({7{le_544_s4}} & (encap_row[0] ? 7'h28 : 7'h14));
+        if (spaced_valid) not_920_s1 <= ~old_v6;
+        if (spaced_valid) or_866_s1 <= (eq_251 | eq_255) | (eq_253 & ~old_udp_no_checksum);
+        if (spaced_valid_s7) or_531_s8 <= or_531;
+        if (spaced_valid) or_936_s1 <= (({5{eq_251}} & 5'h10) | ({5{eq_253}} & 5'd6)) | ({5{eq_255}} & 5'd2);
+        if (spaced_valid_s2_2) and_928_s3 <= or_866_s1 & ((or_861 | eq_269) | eq_271);
         if (spaced_valid) old_l4_offset_s1 <= old_l4_offset;
-        if (spaced_valid_s2_2) eq_266_s3 <= eq_266;
-        if (spaced_valid_s2_2) eq_264_s3 <= eq_264;
-        if (spaced_valid_s7) not_504_s8 <= ~(sum_498[15:0] + {15'd0, sum_498[16]});
-        if (spaced_valid_s2_2) and_918_s3 <= not_915_s1 & (or_856 | dscp_valid);
+        if (spaced_valid_s2_2) eq_271_s3 <= eq_271;
+        if (spaced_valid_s2_2) eq_269_s3 <= eq_269;
+        if (spaced_valid_s7) not_509_s8 <= ~(sum_503[15:0] + {15'd0, sum_503[16]});
+        if (spaced_valid_s2_2) and_923_s3 <= not_920_s1 & (or_861 | dscp_valid);
         if (spaced_valid_s2_2) dscp_valid_s3 <= dscp_valid;
         if (spaced_valid) cat_22_s1 <= cat_22;
-        if (spaced_valid_s2_2) diff_682_s3 <= 8'd0 - action_row[75:68];
+        if (spaced_valid_s2_2) diff_687_s3 <= 8'd0 - action_row[75:68];
         if (spaced_valid_s7) encap_row_s8 <= encap_row;
-        if (spaced_valid_s7) sum_680_s8 <= or_663 + {24'd0, action_row[75:68]};
+        if (spaced_valid_s7) sum_685_s8 <= or_668 + {24'd0, action_row[75:68]};
         if (spaced_valid_s6) udp_source_s7 <= udp_source;
-        if (spaced_valid_s7) mux_688_s8 <= encap_row[0] ? behind_ip_s5[15:0] : sum_676_s6[15:0];
-        if (spaced_valid_s7) mux_637_s8 <= and_634_s6 ? sum_625 : attachment_row[43:32];
-        if (spaced_valid_s7) mux_631_s8 <= and_628_s6 ? sum_625 : attachment_row[31:20];
+        if (spaced_valid_s7) mux_693_s8 <= encap_row[0] ? behind_ip_s5[15:0] : sum_681_s6[15:0];
+        if (spaced_valid_s7) mux_642_s8 <= and_639_s6 ? sum_630 : attachment_row[43:32];
+        if (spaced_valid_s7) mux_636_s8 <= and_633_s6 ? sum_630 : attachment_row[31:20];
         if (spaced_valid_s6) flow_out_s7 <= flow_out;
         if (spaced_valid_s2_2) flow_in_s3 <= flow_in;
-        if (spaced_valid_s5_2) and_907_s6 <= {10{not_234_s1}} & attachment_row[17:8];
-        if (spaced_valid_s5_2) and_904_s6 <= {16{not_234_s1}} & attachment_row[326:311];
-        if (spaced_valid) and_901_s1 <= {22{not_234}} & sum_28;
+        if (spaced_valid_s5_2) and_912_s6 <= {10{not_239_s1}} & attachment_row[17:8];
+        if (spaced_valid_s5_2) and_909_s6 <= {16{not_239_s1}} & attachment_row[326:311];
+        if (spaced_valid) and_906_s1 <= {22{not_239}} & sum_28;
         if (spaced_valid) old_port_s1 <= old_port;
-        if (spaced_valid) not_872_s1 <= ~(|in_number);
+        if (spaced_valid) not_877_s1 <= ~(|in_number);
         if (spaced_valid) follows_s1 <= follows;
         if (spaced_valid) out_strip <= old_l3_2;
     end
@@ -631,118 +631,118 @@ module header_prepare (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, action_row, xor_148_s1, cat_218_s3, attachment_row, rewrite_row, sum_676_s6, sum_793, encap_row_s8};
+    wire _unused = &{1'b0, cfg_wdata, action_row, xor_150_s1, cat_220_s3, attachment_row, rewrite_row, sum_681_s6, sum_798, encap_row_s8};
 
 `ifndef SYNTHESIS
     initial begin
-        xor_148_s1 = 32'd0;
+        xor_150_s1 = 32'd0;
         old_neighbour_valid_s1 = 1'd0;
         old_neighbour_s1 = 16'd0;
-        and_210_s1 = 1'd0;
+        and_212_s1 = 1'd0;
         old_epoch_s1 = 1'd0;
-        cat_218_s3 = 17'd0;
+        cat_220_s3 = 17'd0;
         spaced_valid_s1 = 1'd0;
         spaced_valid_s2 = 1'd0;
         spaced_valid_s3 = 1'd0;
         spaced_valid_s4 = 1'd0;
         spaced_valid_s5 = 1'd0;
-        not_234_s1 = 1'd0;
-        and_255_s1 = 1'd0;
+        not_239_s1 = 1'd0;
+        and_260_s1 = 1'd0;
         old_sport_s1 = 16'd0;
         old_dport_s1 = 16'd0;
         new_port = 16'd0;
         old_traffic_class_s1 = 8'd0;
-        sum_313_s1 = 19'd0;
-        sum_349_s1 = 19'd0;
+        sum_318_s1 = 19'd0;
+        sum_354_s1 = 19'd0;
         addresses = 22'd0;
-        not_365_s1 = 16'd0;
-        and_373_s3 = 17'd0;
-        mux_271_s3 = 16'd0;
-        or_382_s3 = 1'd0;
-        not_387_s1 = 16'd0;
+        not_370_s1 = 16'd0;
+        and_378_s3 = 17'd0;
+        mux_276_s3 = 16'd0;
+        or_387_s3 = 1'd0;
+        not_392_s1 = 16'd0;
         ip_start = 22'd0;
-        not_397_s1 = 16'd0;
+        not_402_s1 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         nat_s3 = 1'd0;
-        and_443_s6 = 19'd0;
+        and_448_s6 = 19'd0;
         rewrite_2_s3 = 1'd0;
-        and_481_s5 = 19'd0;
+        and_486_s5 = 19'd0;
         ip_sum = 22'd0;
         l4_sum = 22'd0;
-        eq_248_s1 = 1'd0;
+        eq_253_s1 = 1'd0;
         header_kind = 4'd0;
         bytes_behind_s4 = 7'd0;
         old_ip_length_s1 = 17'd0;
         behind_ip_s5 = 17'd0;
-        and_592_s6 = 1'd0;
-        and_598_s6 = 1'd0;
-        and_604_s6 = 1'd0;
-        le_539_s4 = 1'd0;
-        eq_533_s3 = 1'd0;
-        sum_618_s6 = 2'd0;
-        and_628_s6 = 1'd0;
-        and_634_s6 = 1'd0;
-        and_652_s4 = 1'd0;
-        eq_639_s4 = 1'd0;
+        and_597_s6 = 1'd0;
+        and_603_s6 = 1'd0;
+        and_609_s6 = 1'd0;
+        le_544_s4 = 1'd0;
+        eq_538_s3 = 1'd0;
+        sum_623_s6 = 2'd0;
+        and_633_s6 = 1'd0;
+        and_639_s6 = 1'd0;
+        and_657_s4 = 1'd0;
         eq_644_s4 = 1'd0;
-        sum_673_s7 = 7'd0;
-        sum_676_s6 = 17'd0;
-        xor_706_s1 = 16'd0;
-        xor_722_s1 = 16'd0;
-        mux_740_s5 = 16'd0;
-        mux_757_s6 = 16'd0;
+        eq_649_s4 = 1'd0;
+        sum_678_s7 = 7'd0;
+        sum_681_s6 = 17'd0;
+        xor_711_s1 = 16'd0;
+        xor_727_s1 = 16'd0;
+        mux_745_s5 = 16'd0;
+        mux_762_s6 = 16'd0;
         old_dport_2_s1 = 16'd0;
         old_sport_2_s1 = 16'd0;
-        or_765_s3 = 1'd0;
-        mux_764_s3 = 16'd0;
+        or_770_s3 = 1'd0;
+        mux_769_s3 = 16'd0;
         old_protocol_s1 = 8'd0;
-        xor_774_s4 = 16'd0;
-        xor_777_s2 = 16'd0;
-        xor_785_s1 = 16'd0;
-        mux_791_s3 = 8'd0;
-        sum_802_s4 = 9'd0;
-        sum_809_s6 = 17'd0;
+        xor_779_s4 = 16'd0;
+        xor_782_s2 = 16'd0;
+        xor_790_s1 = 16'd0;
+        mux_796_s3 = 8'd0;
+        sum_807_s4 = 9'd0;
+        sum_814_s6 = 17'd0;
         outer_sum_s8 = 22'd0;
-        and_834_s6 = 1'd0;
         and_839_s6 = 1'd0;
         and_844_s6 = 1'd0;
-        or_848_s7 = 1'd0;
-        and_852_s8 = 1'd0;
-        or_870_s1 = 1'd0;
+        and_849_s6 = 1'd0;
+        or_853_s7 = 1'd0;
+        and_857_s8 = 1'd0;
+        or_875_s1 = 1'd0;
         old_reason_s1 = 6'd0;
-        or_884_s7 = 6'd0;
-        mux_889_s8 = 6'd0;
-        not_893_s8 = 1'd0;
+        or_889_s7 = 6'd0;
+        mux_894_s8 = 6'd0;
+        not_898_s8 = 1'd0;
         old_class_valid_s1 = 1'd0;
         old_l3_s1 = 8'd0;
         out_prefix = 7'd0;
-        not_915_s1 = 1'd0;
-        or_861_s1 = 1'd0;
-        or_526_s8 = 16'd0;
-        or_931_s1 = 5'd0;
-        and_923_s3 = 1'd0;
+        not_920_s1 = 1'd0;
+        or_866_s1 = 1'd0;
+        or_531_s8 = 16'd0;
+        or_936_s1 = 5'd0;
+        and_928_s3 = 1'd0;
         old_l4_offset_s1 = 7'd0;
-        eq_266_s3 = 1'd0;
-        eq_264_s3 = 1'd0;
-        not_504_s8 = 16'd0;
-        and_918_s3 = 1'd0;
+        eq_271_s3 = 1'd0;
+        eq_269_s3 = 1'd0;
+        not_509_s8 = 16'd0;
+        and_923_s3 = 1'd0;
         dscp_valid_s3 = 1'd0;
         cat_22_s1 = 136'd0;
-        diff_682_s3 = 8'd0;
+        diff_687_s3 = 8'd0;
         encap_row_s8 = 385'd0;
-        sum_680_s8 = 32'd0;
+        sum_685_s8 = 32'd0;
         udp_source_s7 = 16'd0;
-        mux_688_s8 = 16'd0;
-        mux_637_s8 = 12'd0;
-        mux_631_s8 = 12'd0;
+        mux_693_s8 = 16'd0;
+        mux_642_s8 = 12'd0;
+        mux_636_s8 = 12'd0;
         flow_out_s7 = 16'd0;
         flow_in_s3 = 16'd0;
-        and_907_s6 = 10'd0;
-        and_904_s6 = 16'd0;
-        and_901_s1 = 22'd0;
+        and_912_s6 = 10'd0;
+        and_909_s6 = 16'd0;
+        and_906_s1 = 22'd0;
         old_port_s1 = 4'd0;
-        not_872_s1 = 1'd0;
+        not_877_s1 = 1'd0;
         follows_s1 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;

@@ -38,7 +38,7 @@ module header_range (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [511:0] cfg_wdata,
     output wire hit0,
     output wire [19:0] class0,
     output wire hit2,

@@ -34,7 +34,7 @@ module header_source (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [77:0] cfg_wdata,
     input  wire epoch,
     input  wire spaced_valid,
     output reg  refused,

@@ -28,7 +28,7 @@ module header_step (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [69:0] cfg_wdata,
     input  wire epoch,
     input  wire spaced_valid,
     output wire [21:0] action,

@@ -42,7 +42,6 @@ module host_commands (
     reg  window_reads;
     reg  window_waits;
     reg  reading;
-    reg  [3:0] rests;
     wire heading = state == 3'd0;
     wire filling = state == 3'd1;
     assign line_ready = heading | filling;
@@ -53,44 +52,43 @@ module host_commands (
     wire head_now = (taken & heading) & not_26;
     wire bad_header = (head_now & ~((line_data[7:0] == 8'd1) | (line_data[7:0] == 8'd2))) & ~clear;
     wire window_is_busy = (window_writes | window_reads) | window_waits;
-    wire free = ~(reading | (|rests));
+    wire free = ~reading;
     wire window_goes = (window_writes | window_reads) & free;
     wire goes = (((state == 3'd2) & free) & ~window_writes) & ~window_reads;
-    wire any = window_goes | goes;
-    wire is_read = window_goes ? window_reads : (head[7:0] == 8'd2);
     wire [31:0] row = window_goes ? {8'd0, window[23:0]} : head[63:32];
     wire [7:0] table_number = window_goes ? window[31:24] : head[15:8];
     wire there = ~(|row[31:22]) & ~table_number[7];
-    wire written_now = (any & ~is_read) & there;
+    wire is_read = window_goes ? window_reads : (head[7:0] == 8'd2);
+    wire any = window_goes | goes;
     wire read = (any & is_read) & there;
     wire nothing = (any & is_read) & ~there;
+    assign cfg_write = (any & ~is_read) & there;
     assign cfg_table = table_number[6:0];
     assign cfg_row = row[21:0];
     assign cfg_wdata = window_goes ? window[543:32] : data;
     wire answered = cfg_rvalid & reading;
-    wire mux_120 = ((window_read & ~window_write) & ~window_is_busy) ? 1'd1 : (window_goes ? 1'd0 : window_reads);
+    wire mux_110 = ((window_read & ~window_write) & ~window_is_busy) ? 1'd1 : (window_goes ? 1'd0 : window_reads);
     wire for_window = answered & window_waits;
     assign window_done = for_window | (nothing & window_goes);
     assign window_row = {512{for_window}} & cfg_rdata;
     wire for_command = answered & ~window_waits;
-    wire [511:0] mux_138 = (taken & filling) ? {line_data, data[511:128]} : (for_command ? cfg_rdata : ((nothing & goes) ? 512'd0 : data));
+    wire [511:0] mux_128 = (taken & filling) ? {line_data, data[511:128]} : (for_command ? cfg_rdata : ((nothing & goes) ? 512'd0 : data));
     assign answer_valid = state == 3'd4;
     assign answer_data = {data, head[95:64], head[63:32], head[15:8]};
     wire answer_ready_2 = answer_ready;
     wire written = goes & ~is_read;
     assign consumed = written | (answer_valid & answer_ready_2);
-    wire [2:0] mux_167 = (written | (answer_valid & answer_ready_2)) ? 3'd0 : ((nothing & goes) ? 3'd4 : ((read & goes) ? 3'd3 : (for_command ? 3'd4 : state)));
-    wire [2:0] mux_170 = (gone | bad_header) ? 3'd0 : (((taken & heading) & red_27) ? 3'd1 : (((taken & filling) & red_27) ? 3'd2 : mux_167));
+    wire [2:0] mux_157 = (written | (answer_valid & answer_ready_2)) ? 3'd0 : ((nothing & goes) ? 3'd4 : ((read & goes) ? 3'd3 : (for_command ? 3'd4 : state)));
+    wire [2:0] mux_160 = (gone | bad_header) ? 3'd0 : (((taken & heading) & red_27) ? 3'd1 : (((taken & filling) & red_27) ? 3'd2 : mux_157));
     assign busy = ~heading | ~not_26;
     assign port_busy = window_is_busy | reading;
     assign bad = bad_header;
-    assign cfg_write = written_now;
     assign cfg_read = read;
     assign window_busy = window_is_busy;
 
     always @(posedge clk) begin
         if (head_now) head <= line_data[95:0];
-        data <= mux_138;
+        data <= mux_128;
     end
 
     always @(posedge clk) begin
@@ -101,15 +99,13 @@ module host_commands (
             window_reads <= 1'd0;
             window_waits <= 1'd0;
             reading <= 1'd0;
-            rests <= 4'd0;
         end else begin
-            state <= mux_170;
+            state <= mux_160;
             line_beat <= gone ? 2'd0 : (taken ? (line_beat + 2'd1) : line_beat);
             window_writes <= (window_write & ~window_is_busy) ? 1'd1 : (window_goes ? 1'd0 : window_writes);
-            window_reads <= mux_120;
+            window_reads <= mux_110;
             window_waits <= (window_goes & read) ? 1'd1 : (for_window ? 1'd0 : window_waits);
             reading <= read ? 1'd1 : (answered ? 1'd0 : reading);
-            rests <= written_now ? 4'hc : (rests - {3'd0, |rests});
         end
     end
 
@@ -126,7 +122,6 @@ module host_commands (
         window_reads = 1'd0;
         window_waits = 1'd0;
         reading = 1'd0;
-        rests = 4'd0;
     end
 `endif
 endmodule

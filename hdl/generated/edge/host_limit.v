@@ -14,7 +14,7 @@ module host_limit (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [107:0] cfg_wdata,
     output wire limited,
     output reg  [2:0] rank,
     output wire [63:0] cfg_rdata

@@ -129,9 +129,9 @@ module seqnic_core (
     wire arbiter_busy;
     reg  cfg_write_d1;
     reg  cfg_read_d1;
-    reg  [511:0] cfg_rest;
-    reg  [6:0] cfg_table_kept;
-    reg  [21:0] cfg_row_kept;
+    reg  [6:0] cfg_table_d1;
+    reg  [21:0] cfg_row_d1;
+    reg  [511:0] cfg_wdata_d1;
     wire [511:0] window_part0;
     wire [511:0] window_part1;
     wire [511:0] window_part2;
@@ -190,12 +190,12 @@ module seqnic_core (
     reg  cfg_read_d2;
     reg  cfg_read_d3;
     reg  cfg_read_d4;
-    reg  [6:0] cfg_table_kept_d1;
-    reg  [6:0] cfg_table_kept_d2;
-    reg  [6:0] cfg_table_kept_d3;
-    reg  [21:0] cfg_row_kept_d1;
-    reg  [21:0] cfg_row_kept_d2;
-    reg  [21:0] cfg_row_kept_d3;
+    reg  [6:0] cfg_table_d2;
+    reg  [6:0] cfg_table_d3;
+    reg  [6:0] cfg_table_d4;
+    reg  [21:0] cfg_row_d2;
+    reg  [21:0] cfg_row_d3;
+    reg  [21:0] cfg_row_d4;
     wire [158:0] counters_cfg_rdata;
     wire counters_busy;
     reg  [12:0] frames;
@@ -232,7 +232,7 @@ module seqnic_core (
     wire in_host_ready = arbiter_in4_ready;
     wire [4:0] rooms = {egress_host_room, egress_p3_room, egress_p2_room, egress_p1_room, egress_p0_room};
     wire starts = arbiter_valid & arbiter_first;
-    wire [13:0] cat_241 = {
+    wire [13:0] cat_235 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -248,9 +248,9 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_241;
-    wire [63:0] or_247 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({63'd0, epochs_cfg_rdata} | host_limits_cfg_rdata);
-    wire [7:0] cat_260 = {
+    assign busy = |cat_235;
+    wire [63:0] or_241 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({63'd0, epochs_cfg_rdata} | host_limits_cfg_rdata);
+    wire [7:0] cat_254 = {
         cfg_read_d6,
         cfg_read_d7,
         cfg_read_d8,
@@ -421,9 +421,9 @@ module seqnic_core (
         .leave_epoch(leaving_epoch),
         .cfg_write(cfg_write_d1),
         .cfg_read(cfg_read_d1),
-        .cfg_table(cfg_table_kept),
-        .cfg_row(cfg_row_kept),
-        .cfg_wdata(cfg_rest[0]),
+        .cfg_table(cfg_table_d1),
+        .cfg_row(cfg_row_d1),
+        .cfg_wdata(cfg_wdata_d1[0]),
         .epoch(epochs_epoch),
         .cfg_rdata(epochs_cfg_rdata)
     );
@@ -442,9 +442,9 @@ module seqnic_core (
         .in_epoch(epochs_epoch),
         .cfg_write(cfg_write_d1),
         .cfg_read(cfg_read_d1),
-        .cfg_table(cfg_table_kept),
-        .cfg_row(cfg_row_kept),
-        .cfg_wdata(cfg_rest[63:0]),
+        .cfg_table(cfg_table_d1),
+        .cfg_row(cfg_row_d1),
+        .cfg_wdata(cfg_wdata_d1),
         .spaced_valid(window_header_valid),
         .out_valid(header_path_out_valid),
         .out_verdict(header_path_out_verdict),
@@ -473,9 +473,9 @@ module seqnic_core (
         .in_number(sequencer_copy_number),
         .cfg_write(cfg_write_d1),
         .cfg_read(cfg_read_d1),
-        .cfg_table(cfg_table_kept),
-        .cfg_row(cfg_row_kept),
-        .cfg_wdata(cfg_rest[63:0]),
+        .cfg_table(cfg_table_d1),
+        .cfg_row(cfg_row_d1),
+        .cfg_wdata(cfg_wdata_d1),
         .spaced_valid(sequencer_copy_valid),
         .out_valid(prepare_out_valid),
         .out_void(prepare_out_void),
@@ -530,9 +530,9 @@ module seqnic_core (
         .own_rank(buffer_edit_now[132:130]),
         .cfg_write(cfg_write_d1),
         .cfg_read(cfg_read_d1),
-        .cfg_table(cfg_table_kept),
-        .cfg_row(cfg_row_kept),
-        .cfg_wdata(cfg_rest[63:0]),
+        .cfg_table(cfg_table_d1),
+        .cfg_row(cfg_row_d1),
+        .cfg_wdata(cfg_wdata_d1[107:0]),
         .limited(host_limits_limited),
         .rank(host_limits_rank),
         .cfg_rdata(host_limits_cfg_rdata)
@@ -643,8 +643,8 @@ module seqnic_core (
         .event_data(dispatch_event_data),
         .cfg_write(cfg_write_d4),
         .cfg_read(cfg_read_d4),
-        .cfg_table(cfg_table_kept_d3),
-        .cfg_row(cfg_row_kept_d3),
+        .cfg_table(cfg_table_d4),
+        .cfg_row(cfg_row_d4),
         .snapshot_ready(snapshot_ready),
         .snapshot_valid(snapshot_valid),
         .snapshot_data(snapshot_data),
@@ -654,16 +654,16 @@ module seqnic_core (
     );
 
     always @(posedge clk) begin
-        cfg_rest <= cfg_write ? cfg_wdata : {64'd0, cfg_rest[511:64]};
-        if (cfg_write | cfg_read) cfg_table_kept <= cfg_table;
-        if (cfg_write | cfg_read) cfg_row_kept <= cfg_row;
-        cfg_table_kept_d1 <= cfg_table_kept;
-        cfg_table_kept_d2 <= cfg_table_kept_d1;
-        cfg_table_kept_d3 <= cfg_table_kept_d2;
-        cfg_row_kept_d1 <= cfg_row_kept;
-        cfg_row_kept_d2 <= cfg_row_kept_d1;
-        cfg_row_kept_d3 <= cfg_row_kept_d2;
-        if (|cat_260) answered <= {or_247, answered[511:64]};
+        cfg_table_d1 <= cfg_table;
+        cfg_row_d1 <= cfg_row;
+        cfg_wdata_d1 <= cfg_wdata;
+        cfg_table_d2 <= cfg_table_d1;
+        cfg_table_d3 <= cfg_table_d2;
+        cfg_table_d4 <= cfg_table_d3;
+        cfg_row_d2 <= cfg_row_d1;
+        cfg_row_d3 <= cfg_row_d2;
+        cfg_row_d4 <= cfg_row_d3;
+        if (|cat_254) answered <= {or_241, answered[511:64]};
     end
 
     always @(posedge clk) begin
@@ -735,21 +735,21 @@ module seqnic_core (
     initial begin
         cfg_write_d1 = 1'd0;
         cfg_read_d1 = 1'd0;
-        cfg_rest = 512'd0;
-        cfg_table_kept = 7'd0;
-        cfg_row_kept = 22'd0;
+        cfg_table_d1 = 7'd0;
+        cfg_row_d1 = 22'd0;
+        cfg_wdata_d1 = 512'd0;
         cfg_write_d2 = 1'd0;
         cfg_write_d3 = 1'd0;
         cfg_write_d4 = 1'd0;
         cfg_read_d2 = 1'd0;
         cfg_read_d3 = 1'd0;
         cfg_read_d4 = 1'd0;
-        cfg_table_kept_d1 = 7'd0;
-        cfg_table_kept_d2 = 7'd0;
-        cfg_table_kept_d3 = 7'd0;
-        cfg_row_kept_d1 = 22'd0;
-        cfg_row_kept_d2 = 22'd0;
-        cfg_row_kept_d3 = 22'd0;
+        cfg_table_d2 = 7'd0;
+        cfg_table_d3 = 7'd0;
+        cfg_table_d4 = 7'd0;
+        cfg_row_d2 = 22'd0;
+        cfg_row_d3 = 22'd0;
+        cfg_row_d4 = 22'd0;
         frames = 13'd0;
         buffer_frame_done_d1 = 1'd0;
         buffer_frame_done_d2 = 1'd0;

@@ -16,31 +16,29 @@ module table_acl (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [79:0] cfg_wdata,
     input  wire spaced_valid,
     output wire [79:0] row,
     output wire [63:0] cfg_rdata
 );
     reg  spaced_valid_d1;
     reg  and_16_d1;
-    reg  and_16_d2;
-    reg  and_19_d1;
+    reg  and_18_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [15:0] wdata_1_0_here;
-    reg  [63:0] wdata0_here;
+    reg  [79:0] wdata0_here;
     reg  cfg_waits;
-    reg  and_19_d2;
-    reg  and_19_d3;
-    reg  and_19_d4;
-    reg  and_19_d5;
-    reg  and_19_d6;
-    reg  and_19_d7;
-    reg  and_19_d8;
-    reg  and_19_d9;
-    reg  and_19_d10;
-    reg  and_19_d11;
-    reg  and_19_d12;
-    reg  and_19_d13;
+    reg  and_18_d2;
+    reg  and_18_d3;
+    reg  and_18_d4;
+    reg  and_18_d5;
+    reg  and_18_d6;
+    reg  and_18_d7;
+    reg  and_18_d8;
+    reg  and_18_d9;
+    reg  and_18_d10;
+    reg  and_18_d11;
+    reg  and_18_d12;
+    reg  and_18_d13;
     reg  [2:0] cfg_asked;
     reg  [79:0] rows_q;
     reg  [79:0] row_q;
@@ -51,122 +49,116 @@ module table_acl (
     wire not_9 = ~(spaced_valid & spaced_valid_d1);
     wire and_15 = (cfg_table == 7'h15) & (cfg_row[21:3] == 19'd0);
     wire and_16 = cfg_write & and_15;
-    wire [79:0] cat_26 = {wdata_1_0_here, wdata0_here};
-    wire or_28 = and_19_d1 | cfg_waits;
-    wire cfg_goes = or_28 & ~spaced_valid;
-    wire [11:0] cat_44 = {
-        and_19_d2,
-        and_19_d3,
-        and_19_d4,
-        and_19_d5,
-        and_19_d6,
-        and_19_d7,
-        and_19_d8,
-        and_19_d9,
-        and_19_d10,
-        and_19_d11,
-        and_19_d12,
-        and_19_d13
+    wire or_24 = and_18_d1 | cfg_waits;
+    wire cfg_goes = or_24 & ~spaced_valid;
+    wire [11:0] cat_40 = {
+        and_18_d2,
+        and_18_d3,
+        and_18_d4,
+        and_18_d5,
+        and_18_d6,
+        and_18_d7,
+        and_18_d8,
+        and_18_d9,
+        and_18_d10,
+        and_18_d11,
+        and_18_d12,
+        and_18_d13
     };
-    wire not_47 = ~(and_19_d1 & (|cat_44));
-    wire [2:0] mux_50 = spaced_valid ? index : (and_19_d1 ? cfg_row_d1[2:0] : cfg_asked);
+    wire not_43 = ~(and_18_d1 & (|cat_40));
+    wire [2:0] mux_46 = spaced_valid ? index : (and_18_d1 ? cfg_row_d1[2:0] : cfg_asked);
     assign row = row_q;
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
-        if (and_16_d1) wdata_1_0_here <= cfg_wdata[15:0];
         if (and_16) wdata0_here <= cfg_wdata;
-        if (and_19_d1) cfg_asked <= cfg_row_d1[2:0];
+        if (and_18_d1) cfg_asked <= cfg_row_d1[2:0];
         if (spaced_valid_d1) row_q <= rows_q;
         if (cfg_goes_d1) cfg_answer <= rows_q;
-        answer <= ({64{and_19_d4}} & cfg_answer[63:0]) | ({64{and_19_d5}} & {48'd0, cfg_answer[79:64]});
+        answer <= ({64{and_18_d4}} & cfg_answer[63:0]) | ({64{and_18_d5}} & {48'd0, cfg_answer[79:64]});
     end
 
     always @(posedge clk) begin
         if (rst) begin
             spaced_valid_d1 <= 1'd0;
             and_16_d1 <= 1'd0;
-            and_16_d2 <= 1'd0;
-            and_19_d1 <= 1'd0;
+            and_18_d1 <= 1'd0;
             cfg_waits <= 1'd0;
-            and_19_d2 <= 1'd0;
-            and_19_d3 <= 1'd0;
-            and_19_d4 <= 1'd0;
-            and_19_d5 <= 1'd0;
-            and_19_d6 <= 1'd0;
-            and_19_d7 <= 1'd0;
-            and_19_d8 <= 1'd0;
-            and_19_d9 <= 1'd0;
-            and_19_d10 <= 1'd0;
-            and_19_d11 <= 1'd0;
-            and_19_d12 <= 1'd0;
-            and_19_d13 <= 1'd0;
+            and_18_d2 <= 1'd0;
+            and_18_d3 <= 1'd0;
+            and_18_d4 <= 1'd0;
+            and_18_d5 <= 1'd0;
+            and_18_d6 <= 1'd0;
+            and_18_d7 <= 1'd0;
+            and_18_d8 <= 1'd0;
+            and_18_d9 <= 1'd0;
+            and_18_d10 <= 1'd0;
+            and_18_d11 <= 1'd0;
+            and_18_d12 <= 1'd0;
+            and_18_d13 <= 1'd0;
             cfg_goes_d1 <= 1'd0;
         end else begin
             spaced_valid_d1 <= spaced_valid;
             and_16_d1 <= and_16;
-            and_16_d2 <= and_16_d1;
-            and_19_d1 <= cfg_read & and_15;
-            cfg_waits <= or_28 & spaced_valid;
-            and_19_d2 <= and_19_d1;
-            and_19_d3 <= and_19_d2;
-            and_19_d4 <= and_19_d3;
-            and_19_d5 <= and_19_d4;
-            and_19_d6 <= and_19_d5;
-            and_19_d7 <= and_19_d6;
-            and_19_d8 <= and_19_d7;
-            and_19_d9 <= and_19_d8;
-            and_19_d10 <= and_19_d9;
-            and_19_d11 <= and_19_d10;
-            and_19_d12 <= and_19_d11;
-            and_19_d13 <= and_19_d12;
+            and_18_d1 <= cfg_read & and_15;
+            cfg_waits <= or_24 & spaced_valid;
+            and_18_d2 <= and_18_d1;
+            and_18_d3 <= and_18_d2;
+            and_18_d4 <= and_18_d3;
+            and_18_d5 <= and_18_d4;
+            and_18_d6 <= and_18_d5;
+            and_18_d7 <= and_18_d6;
+            and_18_d8 <= and_18_d7;
+            and_18_d9 <= and_18_d8;
+            and_18_d10 <= and_18_d9;
+            and_18_d11 <= and_18_d10;
+            and_18_d12 <= and_18_d11;
+            and_18_d13 <= and_18_d12;
             cfg_goes_d1 <= cfg_goes;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[mux_50];
+        rows_q <= rows[mux_46];
     end
 
     always @(posedge clk) begin
-        if (and_16_d2) rows[cfg_row_d1[2:0]] <= cat_26;
+        if (and_16_d1) rows[cfg_row_d1[2:0]] <= wdata0_here;
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
             acl_leaves_a_clock: assert (not_9);
-            acl_asked_apart: assert (not_47);
+            acl_asked_apart: assert (not_43);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_9, cfg_row_d1, not_47};
+    wire _unused = &{1'b0, not_9, cfg_row_d1, not_43};
 
 `ifndef SYNTHESIS
     initial begin
         spaced_valid_d1 = 1'd0;
         and_16_d1 = 1'd0;
-        and_16_d2 = 1'd0;
-        and_19_d1 = 1'd0;
+        and_18_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata_1_0_here = 16'd0;
-        wdata0_here = 64'd0;
+        wdata0_here = 80'd0;
         cfg_waits = 1'd0;
-        and_19_d2 = 1'd0;
-        and_19_d3 = 1'd0;
-        and_19_d4 = 1'd0;
-        and_19_d5 = 1'd0;
-        and_19_d6 = 1'd0;
-        and_19_d7 = 1'd0;
-        and_19_d8 = 1'd0;
-        and_19_d9 = 1'd0;
-        and_19_d10 = 1'd0;
-        and_19_d11 = 1'd0;
-        and_19_d12 = 1'd0;
-        and_19_d13 = 1'd0;
+        and_18_d2 = 1'd0;
+        and_18_d3 = 1'd0;
+        and_18_d4 = 1'd0;
+        and_18_d5 = 1'd0;
+        and_18_d6 = 1'd0;
+        and_18_d7 = 1'd0;
+        and_18_d8 = 1'd0;
+        and_18_d9 = 1'd0;
+        and_18_d10 = 1'd0;
+        and_18_d11 = 1'd0;
+        and_18_d12 = 1'd0;
+        and_18_d13 = 1'd0;
         cfg_asked = 3'd0;
         rows_q = 80'd0;
         row_q = 80'd0;

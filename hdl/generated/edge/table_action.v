@@ -16,74 +16,68 @@ module table_action (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [75:0] cfg_wdata,
     input  wire spaced_valid,
     output reg  [75:0] row,
     output wire [63:0] cfg_rdata
 );
     reg  [75:0] rows_q;
     reg  and_15_d1;
-    reg  and_15_d2;
-    reg  and_18_d1;
+    reg  and_17_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [11:0] wdata_1_0_here;
-    reg  [63:0] wdata0_here;
+    reg  [75:0] wdata0_here;
     reg  [75:0] rows_cfg_q;
-    reg  and_18_d2;
+    reg  and_17_d2;
     reg  [75:0] rows_cfg_q1;
-    reg  and_18_d3;
+    reg  and_17_d3;
     reg  [75:0] row_answered;
-    reg  and_18_d4;
-    reg  and_18_d5;
+    reg  and_17_d4;
+    reg  and_17_d5;
     reg  [63:0] answer;
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [75:0] rows [0:2047];
     wire and_14 = (cfg_table == 7'ha) & (cfg_row[21:11] == 11'd0);
     wire and_15 = cfg_write & and_14;
     wire [10:0] cfg_row_d1_10_0 = cfg_row_d1[10:0];
-    wire [75:0] cat_25 = {wdata_1_0_here, wdata0_here};
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        if (and_15_d1) wdata_1_0_here <= cfg_wdata[11:0];
         if (and_15) wdata0_here <= cfg_wdata;
-        if (and_18_d2) rows_cfg_q1 <= rows_cfg_q;
-        if (and_18_d3) row_answered <= rows_cfg_q1;
-        answer <= ({64{and_18_d4}} & row_answered[63:0]) | ({64{and_18_d5}} & {52'd0, row_answered[75:64]});
+        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
+        if (and_17_d3) row_answered <= rows_cfg_q1;
+        answer <= ({64{and_17_d4}} & row_answered[63:0]) | ({64{and_17_d5}} & {52'd0, row_answered[75:64]});
     end
 
     always @(posedge clk) begin
         if (rst) begin
             and_15_d1 <= 1'd0;
-            and_15_d2 <= 1'd0;
-            and_18_d1 <= 1'd0;
-            and_18_d2 <= 1'd0;
-            and_18_d3 <= 1'd0;
-            and_18_d4 <= 1'd0;
-            and_18_d5 <= 1'd0;
+            and_17_d1 <= 1'd0;
+            and_17_d2 <= 1'd0;
+            and_17_d3 <= 1'd0;
+            and_17_d4 <= 1'd0;
+            and_17_d5 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
             and_15_d1 <= and_15;
-            and_15_d2 <= and_15_d1;
-            and_18_d1 <= cfg_read & and_14;
-            and_18_d2 <= and_18_d1;
-            and_18_d3 <= and_18_d2;
-            and_18_d4 <= and_18_d3;
-            and_18_d5 <= and_18_d4;
+            and_17_d1 <= cfg_read & and_14;
+            and_17_d2 <= and_17_d1;
+            and_17_d3 <= and_17_d2;
+            and_17_d4 <= and_17_d3;
+            and_17_d5 <= and_17_d4;
             spaced_valid_s1 <= spaced_valid;
         end
     end
 
     always @(posedge clk) begin
         rows_q <= rows[index];
-        if (and_15_d2 && index == cfg_row_d1_10_0) rows_q <= cat_25;
+        if (and_15_d1 && index == cfg_row_d1_10_0) rows_q <= wdata0_here;
     end
 
     always @(posedge clk) begin
-        if (and_15_d2) rows[cfg_row_d1_10_0] <= cat_25;
-        else if (and_18_d1) rows_cfg_q <= rows[cfg_row_d1_10_0];
+        if (and_15_d1) rows[cfg_row_d1_10_0] <= wdata0_here;
+        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_10_0];
     end
 
     // Bits which nothing reads.
@@ -94,18 +88,16 @@ module table_action (
         rows_q = 76'd0;
         row = 76'd0;
         and_15_d1 = 1'd0;
-        and_15_d2 = 1'd0;
-        and_18_d1 = 1'd0;
+        and_17_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata_1_0_here = 12'd0;
-        wdata0_here = 64'd0;
+        wdata0_here = 76'd0;
         rows_cfg_q = 76'd0;
-        and_18_d2 = 1'd0;
+        and_17_d2 = 1'd0;
         rows_cfg_q1 = 76'd0;
-        and_18_d3 = 1'd0;
+        and_17_d3 = 1'd0;
         row_answered = 76'd0;
-        and_18_d4 = 1'd0;
-        and_18_d5 = 1'd0;
+        and_17_d4 = 1'd0;
+        and_17_d5 = 1'd0;
         answer = 64'd0;
         spaced_valid_s1 = 1'd0;
     end

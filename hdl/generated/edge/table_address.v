@@ -24,7 +24,7 @@ module table_address (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [191:0] cfg_wdata,
     output wire dst_hit,
     output wire [60:0] dst_value,
     output wire src_hit,
@@ -75,21 +75,17 @@ module table_address (
     reg  src_found;
     reg  [60:0] src_answer;
     reg  and_432_d1;
-    reg  and_432_d2;
-    reg  and_432_d3;
-    reg  and_436_d1;
+    reg  and_434_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [63:0] wdata_2_0_here;
-    reg  [63:0] wdata_1_0_here;
-    reg  [63:0] wdata0_here;
+    reg  [191:0] wdata0_here;
     reg  [191:0] ways_cfg_q;
-    reg  and_436_d2;
+    reg  and_434_d2;
     reg  [191:0] ways_cfg_q1;
-    reg  and_436_d3;
+    reg  and_434_d3;
     reg  [191:0] row_answered;
-    reg  and_436_d4;
-    reg  and_436_d5;
-    reg  and_436_d6;
+    reg  and_434_d4;
+    reg  and_434_d5;
+    reg  and_434_d6;
     reg  [63:0] answer;
     reg  [31:0] answer_3;
     reg  answers_d1;
@@ -292,9 +288,8 @@ module table_address (
     wire and_431 = (cfg_table == 7'd2) & (cfg_row[21:10] == 12'd0);
     wire and_432 = cfg_write & and_431;
     wire [9:0] cfg_row_d1_9_0 = cfg_row_d1[9:0];
-    wire [191:0] cat_443 = {wdata_2_0_here, wdata_1_0_here, wdata0_here};
-    wire [63:0] or_462 = (({64{and_436_d4}} & row_answered[63:0]) | ({64{and_436_d5}} & row_answered[127:64])) | ({64{and_436_d6}} & row_answered[191:128]);
-    wire [31:0] or_466 = (({32{and_141_d3}} & seed0) | ({32{and_188_d3}} & seed1)) | (({32{and_235_d3}} & seed2) | ({32{and_282_d3}} & seed3));
+    wire [63:0] or_457 = (({64{and_434_d4}} & row_answered[63:0]) | ({64{and_434_d5}} & row_answered[127:64])) | ({64{and_434_d6}} & row_answered[191:128]);
+    wire [31:0] or_461 = (({32{and_141_d3}} & seed0) | ({32{and_188_d3}} & seed1)) | (({32{and_235_d3}} & seed2) | ({32{and_282_d3}} & seed3));
     wire answers = (and_141_d3 | and_188_d3) | (and_235_d3 | and_282_d3);
     assign cfg_rdata = answer | {32'd0, answer_4};
     assign dst_hit = dst_found;
@@ -313,12 +308,10 @@ module table_address (
         if (dst_taken) dst_answer <= way_value_d1;
         if (src_taken) src_answer <= way_value_d1;
         cfg_row_d1 <= cfg_row;
-        if (and_432_d2) wdata_2_0_here <= cfg_wdata;
-        if (and_432_d1) wdata_1_0_here <= cfg_wdata;
         if (and_432) wdata0_here <= cfg_wdata;
-        if (and_436_d2) ways_cfg_q1 <= ways_cfg_q;
-        if (and_436_d3) row_answered <= ways_cfg_q1;
-        answer <= or_462;
+        if (and_434_d2) ways_cfg_q1 <= ways_cfg_q;
+        if (and_434_d3) row_answered <= ways_cfg_q1;
+        answer <= or_457;
     end
 
     always @(posedge clk) begin
@@ -355,14 +348,12 @@ module table_address (
             spaced_valid_s13 <= 1'd0;
             src_found <= 1'd0;
             and_432_d1 <= 1'd0;
-            and_432_d2 <= 1'd0;
-            and_432_d3 <= 1'd0;
-            and_436_d1 <= 1'd0;
-            and_436_d2 <= 1'd0;
-            and_436_d3 <= 1'd0;
-            and_436_d4 <= 1'd0;
-            and_436_d5 <= 1'd0;
-            and_436_d6 <= 1'd0;
+            and_434_d1 <= 1'd0;
+            and_434_d2 <= 1'd0;
+            and_434_d3 <= 1'd0;
+            and_434_d4 <= 1'd0;
+            and_434_d5 <= 1'd0;
+            and_434_d6 <= 1'd0;
             answer_3 <= 32'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 32'd0;
@@ -400,15 +391,13 @@ module table_address (
             spaced_valid_s13 <= spaced_valid_s12;
             src_found <= (src_found & ~spaced_valid_s8) | src_taken;
             and_432_d1 <= and_432;
-            and_432_d2 <= and_432_d1;
-            and_432_d3 <= and_432_d2;
-            and_436_d1 <= cfg_read & and_431;
-            and_436_d2 <= and_436_d1;
-            and_436_d3 <= and_436_d2;
-            and_436_d4 <= and_436_d3;
-            and_436_d5 <= and_436_d4;
-            and_436_d6 <= and_436_d5;
-            if (answers | answers_d1) answer_3 <= or_466;
+            and_434_d1 <= cfg_read & and_431;
+            and_434_d2 <= and_434_d1;
+            and_434_d3 <= and_434_d2;
+            and_434_d4 <= and_434_d3;
+            and_434_d5 <= and_434_d4;
+            and_434_d6 <= and_434_d5;
+            if (answers | answers_d1) answer_3 <= or_461;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -417,12 +406,12 @@ module table_address (
 
     always @(posedge clk) begin
         ways_q <= ways[cat_385_d1];
-        if (and_432_d3 && cat_385_d1 == cfg_row_d1_9_0) ways_q <= cat_443;
+        if (and_432_d1 && cat_385_d1 == cfg_row_d1_9_0) ways_q <= wdata0_here;
     end
 
     always @(posedge clk) begin
-        if (and_432_d3) ways[cfg_row_d1_9_0] <= cat_443;
-        else if (and_436_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
+        if (and_432_d1) ways[cfg_row_d1_9_0] <= wdata0_here;
+        else if (and_434_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
     end
 
     // Bits which nothing reads.
@@ -474,21 +463,17 @@ module table_address (
         src_found = 1'd0;
         src_answer = 61'd0;
         and_432_d1 = 1'd0;
-        and_432_d2 = 1'd0;
-        and_432_d3 = 1'd0;
-        and_436_d1 = 1'd0;
+        and_434_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata_2_0_here = 64'd0;
-        wdata_1_0_here = 64'd0;
-        wdata0_here = 64'd0;
+        wdata0_here = 192'd0;
         ways_cfg_q = 192'd0;
-        and_436_d2 = 1'd0;
+        and_434_d2 = 1'd0;
         ways_cfg_q1 = 192'd0;
-        and_436_d3 = 1'd0;
+        and_434_d3 = 1'd0;
         row_answered = 192'd0;
-        and_436_d4 = 1'd0;
-        and_436_d5 = 1'd0;
-        and_436_d6 = 1'd0;
+        and_434_d4 = 1'd0;
+        and_434_d5 = 1'd0;
+        and_434_d6 = 1'd0;
         answer = 64'd0;
         answer_3 = 32'd0;
         answers_d1 = 1'd0;

@@ -16,115 +16,82 @@ module table_attachment (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [326:0] cfg_wdata,
     input  wire spaced_valid,
     output reg  [326:0] row,
     output wire [63:0] cfg_rdata
 );
     reg  [326:0] rows_q;
     reg  and_15_d1;
-    reg  and_15_d2;
-    reg  and_15_d3;
-    reg  and_15_d4;
-    reg  and_15_d5;
-    reg  and_15_d6;
-    reg  and_22_d1;
+    reg  and_17_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [6:0] wdata_5_0_here;
-    reg  [63:0] wdata_4_0_here;
-    reg  [63:0] wdata_3_0_here;
-    reg  [63:0] wdata_2_0_here;
-    reg  [63:0] wdata_1_0_here;
-    reg  [63:0] wdata0_here;
+    reg  [326:0] wdata0_here;
     reg  [326:0] rows_cfg_q;
-    reg  and_22_d2;
+    reg  and_17_d2;
     reg  [326:0] rows_cfg_q1;
-    reg  and_22_d3;
+    reg  and_17_d3;
     reg  [326:0] row_answered;
-    reg  and_22_d4;
-    reg  and_22_d5;
-    reg  and_22_d6;
-    reg  and_22_d7;
-    reg  and_22_d8;
-    reg  and_22_d9;
+    reg  and_17_d4;
+    reg  and_17_d5;
+    reg  and_17_d6;
+    reg  and_17_d7;
+    reg  and_17_d8;
+    reg  and_17_d9;
     reg  [63:0] answer;
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [326:0] rows [0:511];
     wire and_14 = (cfg_table == 7'hb) & (cfg_row[21:9] == 13'd0);
     wire and_15 = cfg_write & and_14;
     wire [8:0] cfg_row_d1_8_0 = cfg_row_d1[8:0];
-    wire [326:0] cat_33 = {
-        wdata_5_0_here,
-        wdata_4_0_here,
-        wdata_3_0_here,
-        wdata_2_0_here,
-        wdata_1_0_here,
-        wdata0_here
-    };
-    wire [63:0] or_67 = ({64{and_22_d8}} & row_answered[319:256]) | ({64{and_22_d9}} & {57'd0, row_answered[326:320]});
-    wire [63:0] or_68 = (({64{and_22_d4}} & row_answered[63:0]) | ({64{and_22_d5}} & row_answered[127:64])) | (({64{and_22_d6}} & row_answered[191:128]) | ({64{and_22_d7}} & row_answered[255:192]));
+    wire [63:0] or_55 = ({64{and_17_d8}} & row_answered[319:256]) | ({64{and_17_d9}} & {57'd0, row_answered[326:320]});
+    wire [63:0] or_56 = (({64{and_17_d4}} & row_answered[63:0]) | ({64{and_17_d5}} & row_answered[127:64])) | (({64{and_17_d6}} & row_answered[191:128]) | ({64{and_17_d7}} & row_answered[255:192]));
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        if (and_15_d5) wdata_5_0_here <= cfg_wdata[6:0];
-        if (and_15_d4) wdata_4_0_here <= cfg_wdata;
-        if (and_15_d3) wdata_3_0_here <= cfg_wdata;
-        if (and_15_d2) wdata_2_0_here <= cfg_wdata;
-        if (and_15_d1) wdata_1_0_here <= cfg_wdata;
         if (and_15) wdata0_here <= cfg_wdata;
-        if (and_22_d2) rows_cfg_q1 <= rows_cfg_q;
-        if (and_22_d3) row_answered <= rows_cfg_q1;
-        answer <= or_68 | or_67;
+        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
+        if (and_17_d3) row_answered <= rows_cfg_q1;
+        answer <= or_56 | or_55;
     end
 
     always @(posedge clk) begin
         if (rst) begin
             and_15_d1 <= 1'd0;
-            and_15_d2 <= 1'd0;
-            and_15_d3 <= 1'd0;
-            and_15_d4 <= 1'd0;
-            and_15_d5 <= 1'd0;
-            and_15_d6 <= 1'd0;
-            and_22_d1 <= 1'd0;
-            and_22_d2 <= 1'd0;
-            and_22_d3 <= 1'd0;
-            and_22_d4 <= 1'd0;
-            and_22_d5 <= 1'd0;
-            and_22_d6 <= 1'd0;
-            and_22_d7 <= 1'd0;
-            and_22_d8 <= 1'd0;
-            and_22_d9 <= 1'd0;
+            and_17_d1 <= 1'd0;
+            and_17_d2 <= 1'd0;
+            and_17_d3 <= 1'd0;
+            and_17_d4 <= 1'd0;
+            and_17_d5 <= 1'd0;
+            and_17_d6 <= 1'd0;
+            and_17_d7 <= 1'd0;
+            and_17_d8 <= 1'd0;
+            and_17_d9 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
             and_15_d1 <= and_15;
-            and_15_d2 <= and_15_d1;
-            and_15_d3 <= and_15_d2;
-            and_15_d4 <= and_15_d3;
-            and_15_d5 <= and_15_d4;
-            and_15_d6 <= and_15_d5;
-            and_22_d1 <= cfg_read & and_14;
-            and_22_d2 <= and_22_d1;
-            and_22_d3 <= and_22_d2;
-            and_22_d4 <= and_22_d3;
-            and_22_d5 <= and_22_d4;
-            and_22_d6 <= and_22_d5;
-            and_22_d7 <= and_22_d6;
-            and_22_d8 <= and_22_d7;
-            and_22_d9 <= and_22_d8;
+            and_17_d1 <= cfg_read & and_14;
+            and_17_d2 <= and_17_d1;
+            and_17_d3 <= and_17_d2;
+            and_17_d4 <= and_17_d3;
+            and_17_d5 <= and_17_d4;
+            and_17_d6 <= and_17_d5;
+            and_17_d7 <= and_17_d6;
+            and_17_d8 <= and_17_d7;
+            and_17_d9 <= and_17_d8;
             spaced_valid_s1 <= spaced_valid;
         end
     end
 
     always @(posedge clk) begin
         rows_q <= rows[index];
-        if (and_15_d6 && index == cfg_row_d1_8_0) rows_q <= cat_33;
+        if (and_15_d1 && index == cfg_row_d1_8_0) rows_q <= wdata0_here;
     end
 
     always @(posedge clk) begin
-        if (and_15_d6) rows[cfg_row_d1_8_0] <= cat_33;
-        else if (and_22_d1) rows_cfg_q <= rows[cfg_row_d1_8_0];
+        if (and_15_d1) rows[cfg_row_d1_8_0] <= wdata0_here;
+        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_8_0];
     end
 
     // Bits which nothing reads.
@@ -135,30 +102,20 @@ module table_attachment (
         rows_q = 327'd0;
         row = 327'd0;
         and_15_d1 = 1'd0;
-        and_15_d2 = 1'd0;
-        and_15_d3 = 1'd0;
-        and_15_d4 = 1'd0;
-        and_15_d5 = 1'd0;
-        and_15_d6 = 1'd0;
-        and_22_d1 = 1'd0;
+        and_17_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata_5_0_here = 7'd0;
-        wdata_4_0_here = 64'd0;
-        wdata_3_0_here = 64'd0;
-        wdata_2_0_here = 64'd0;
-        wdata_1_0_here = 64'd0;
-        wdata0_here = 64'd0;
+        wdata0_here = 327'd0;
         rows_cfg_q = 327'd0;
-        and_22_d2 = 1'd0;
+        and_17_d2 = 1'd0;
         rows_cfg_q1 = 327'd0;
-        and_22_d3 = 1'd0;
+        and_17_d3 = 1'd0;
         row_answered = 327'd0;
-        and_22_d4 = 1'd0;
-        and_22_d5 = 1'd0;
-        and_22_d6 = 1'd0;
-        and_22_d7 = 1'd0;
-        and_22_d8 = 1'd0;
-        and_22_d9 = 1'd0;
+        and_17_d4 = 1'd0;
+        and_17_d5 = 1'd0;
+        and_17_d6 = 1'd0;
+        and_17_d7 = 1'd0;
+        and_17_d8 = 1'd0;
+        and_17_d9 = 1'd0;
         answer = 64'd0;
         spaced_valid_s1 = 1'd0;
     end

@@ -16,41 +16,29 @@ module table_encap (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [384:0] cfg_wdata,
     input  wire spaced_valid,
     output wire [384:0] row,
     output wire [63:0] cfg_rdata
 );
     reg  spaced_valid_d1;
     reg  and_16_d1;
-    reg  and_16_d2;
-    reg  and_16_d3;
-    reg  and_16_d4;
-    reg  and_16_d5;
-    reg  and_16_d6;
-    reg  and_16_d7;
-    reg  and_24_d1;
+    reg  and_18_d1;
     reg  [21:0] cfg_row_d1;
-    reg  wdata_6_0_here;
-    reg  [63:0] wdata_5_0_here;
-    reg  [63:0] wdata_4_0_here;
-    reg  [63:0] wdata_3_0_here;
-    reg  [63:0] wdata_2_0_here;
-    reg  [63:0] wdata_1_0_here;
-    reg  [63:0] wdata0_here;
+    reg  [384:0] wdata0_here;
     reg  cfg_waits;
-    reg  and_24_d2;
-    reg  and_24_d3;
-    reg  and_24_d4;
-    reg  and_24_d5;
-    reg  and_24_d6;
-    reg  and_24_d7;
-    reg  and_24_d8;
-    reg  and_24_d9;
-    reg  and_24_d10;
-    reg  and_24_d11;
-    reg  and_24_d12;
-    reg  and_24_d13;
+    reg  and_18_d2;
+    reg  and_18_d3;
+    reg  and_18_d4;
+    reg  and_18_d5;
+    reg  and_18_d6;
+    reg  and_18_d7;
+    reg  and_18_d8;
+    reg  and_18_d9;
+    reg  and_18_d10;
+    reg  and_18_d11;
+    reg  and_18_d12;
+    reg  and_18_d13;
     reg  [4:0] cfg_asked;
     reg  [384:0] rows_q;
     reg  [384:0] row_q;
@@ -61,157 +49,118 @@ module table_encap (
     wire not_9 = ~(spaced_valid & spaced_valid_d1);
     wire and_15 = (cfg_table == 7'h10) & (cfg_row[21:5] == 17'd0);
     wire and_16 = cfg_write & and_15;
-    wire [384:0] cat_36 = {
-        wdata_6_0_here,
-        wdata_5_0_here,
-        wdata_4_0_here,
-        wdata_3_0_here,
-        wdata_2_0_here,
-        wdata_1_0_here,
-        wdata0_here
+    wire or_24 = and_18_d1 | cfg_waits;
+    wire cfg_goes = or_24 & ~spaced_valid;
+    wire [11:0] cat_40 = {
+        and_18_d2,
+        and_18_d3,
+        and_18_d4,
+        and_18_d5,
+        and_18_d6,
+        and_18_d7,
+        and_18_d8,
+        and_18_d9,
+        and_18_d10,
+        and_18_d11,
+        and_18_d12,
+        and_18_d13
     };
-    wire or_38 = and_24_d1 | cfg_waits;
-    wire cfg_goes = or_38 & ~spaced_valid;
-    wire [11:0] cat_54 = {
-        and_24_d2,
-        and_24_d3,
-        and_24_d4,
-        and_24_d5,
-        and_24_d6,
-        and_24_d7,
-        and_24_d8,
-        and_24_d9,
-        and_24_d10,
-        and_24_d11,
-        and_24_d12,
-        and_24_d13
-    };
-    wire not_57 = ~(and_24_d1 & (|cat_54));
-    wire [4:0] mux_60 = spaced_valid ? index : (and_24_d1 ? cfg_row_d1[4:0] : cfg_asked);
-    wire [63:0] or_91 = (({64{and_24_d4}} & cfg_answer[63:0]) | ({64{and_24_d5}} & cfg_answer[127:64])) | (({64{and_24_d6}} & cfg_answer[191:128]) | ({64{and_24_d7}} & cfg_answer[255:192]));
-    wire [63:0] or_92 = (({64{and_24_d8}} & cfg_answer[319:256]) | ({64{and_24_d9}} & cfg_answer[383:320])) | ({64{and_24_d10}} & {63'd0, cfg_answer[384]});
+    wire not_43 = ~(and_18_d1 & (|cat_40));
+    wire [4:0] mux_46 = spaced_valid ? index : (and_18_d1 ? cfg_row_d1[4:0] : cfg_asked);
+    wire [63:0] or_77 = (({64{and_18_d4}} & cfg_answer[63:0]) | ({64{and_18_d5}} & cfg_answer[127:64])) | (({64{and_18_d6}} & cfg_answer[191:128]) | ({64{and_18_d7}} & cfg_answer[255:192]));
+    wire [63:0] or_78 = (({64{and_18_d8}} & cfg_answer[319:256]) | ({64{and_18_d9}} & cfg_answer[383:320])) | ({64{and_18_d10}} & {63'd0, cfg_answer[384]});
     assign row = row_q;
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
-        if (and_16_d6) wdata_6_0_here <= cfg_wdata[0];
-        if (and_16_d5) wdata_5_0_here <= cfg_wdata;
-        if (and_16_d4) wdata_4_0_here <= cfg_wdata;
-        if (and_16_d3) wdata_3_0_here <= cfg_wdata;
-        if (and_16_d2) wdata_2_0_here <= cfg_wdata;
-        if (and_16_d1) wdata_1_0_here <= cfg_wdata;
         if (and_16) wdata0_here <= cfg_wdata;
-        if (and_24_d1) cfg_asked <= cfg_row_d1[4:0];
+        if (and_18_d1) cfg_asked <= cfg_row_d1[4:0];
         if (spaced_valid_d1) row_q <= rows_q;
         if (cfg_goes_d1) cfg_answer <= rows_q;
-        answer <= or_91 | or_92;
+        answer <= or_77 | or_78;
     end
 
     always @(posedge clk) begin
         if (rst) begin
             spaced_valid_d1 <= 1'd0;
             and_16_d1 <= 1'd0;
-            and_16_d2 <= 1'd0;
-            and_16_d3 <= 1'd0;
-            and_16_d4 <= 1'd0;
-            and_16_d5 <= 1'd0;
-            and_16_d6 <= 1'd0;
-            and_16_d7 <= 1'd0;
-            and_24_d1 <= 1'd0;
+            and_18_d1 <= 1'd0;
             cfg_waits <= 1'd0;
-            and_24_d2 <= 1'd0;
-            and_24_d3 <= 1'd0;
-            and_24_d4 <= 1'd0;
-            and_24_d5 <= 1'd0;
-            and_24_d6 <= 1'd0;
-            and_24_d7 <= 1'd0;
-            and_24_d8 <= 1'd0;
-            and_24_d9 <= 1'd0;
-            and_24_d10 <= 1'd0;
-            and_24_d11 <= 1'd0;
-            and_24_d12 <= 1'd0;
-            and_24_d13 <= 1'd0;
+            and_18_d2 <= 1'd0;
+            and_18_d3 <= 1'd0;
+            and_18_d4 <= 1'd0;
+            and_18_d5 <= 1'd0;
+            and_18_d6 <= 1'd0;
+            and_18_d7 <= 1'd0;
+            and_18_d8 <= 1'd0;
+            and_18_d9 <= 1'd0;
+            and_18_d10 <= 1'd0;
+            and_18_d11 <= 1'd0;
+            and_18_d12 <= 1'd0;
+            and_18_d13 <= 1'd0;
             cfg_goes_d1 <= 1'd0;
         end else begin
             spaced_valid_d1 <= spaced_valid;
             and_16_d1 <= and_16;
-            and_16_d2 <= and_16_d1;
-            and_16_d3 <= and_16_d2;
-            and_16_d4 <= and_16_d3;
-            and_16_d5 <= and_16_d4;
-            and_16_d6 <= and_16_d5;
-            and_16_d7 <= and_16_d6;
-            and_24_d1 <= cfg_read & and_15;
-            cfg_waits <= or_38 & spaced_valid;
-            and_24_d2 <= and_24_d1;
-            and_24_d3 <= and_24_d2;
-            and_24_d4 <= and_24_d3;
-            and_24_d5 <= and_24_d4;
-            and_24_d6 <= and_24_d5;
-            and_24_d7 <= and_24_d6;
-            and_24_d8 <= and_24_d7;
-            and_24_d9 <= and_24_d8;
-            and_24_d10 <= and_24_d9;
-            and_24_d11 <= and_24_d10;
-            and_24_d12 <= and_24_d11;
-            and_24_d13 <= and_24_d12;
+            and_18_d1 <= cfg_read & and_15;
+            cfg_waits <= or_24 & spaced_valid;
+            and_18_d2 <= and_18_d1;
+            and_18_d3 <= and_18_d2;
+            and_18_d4 <= and_18_d3;
+            and_18_d5 <= and_18_d4;
+            and_18_d6 <= and_18_d5;
+            and_18_d7 <= and_18_d6;
+            and_18_d8 <= and_18_d7;
+            and_18_d9 <= and_18_d8;
+            and_18_d10 <= and_18_d9;
+            and_18_d11 <= and_18_d10;
+            and_18_d12 <= and_18_d11;
+            and_18_d13 <= and_18_d12;
             cfg_goes_d1 <= cfg_goes;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[mux_60];
+        rows_q <= rows[mux_46];
     end
 
     always @(posedge clk) begin
-        if (and_16_d7) rows[cfg_row_d1[4:0]] <= cat_36;
+        if (and_16_d1) rows[cfg_row_d1[4:0]] <= wdata0_here;
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
             encap_leaves_a_clock: assert (not_9);
-            encap_asked_apart: assert (not_57);
+            encap_asked_apart: assert (not_43);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_9, cfg_row_d1, not_57};
+    wire _unused = &{1'b0, not_9, cfg_row_d1, not_43};
 
 `ifndef SYNTHESIS
     initial begin
         spaced_valid_d1 = 1'd0;
         and_16_d1 = 1'd0;
-        and_16_d2 = 1'd0;
-        and_16_d3 = 1'd0;
-        and_16_d4 = 1'd0;
-        and_16_d5 = 1'd0;
-        and_16_d6 = 1'd0;
-        and_16_d7 = 1'd0;
-        and_24_d1 = 1'd0;
+        and_18_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata_6_0_here = 1'd0;
-        wdata_5_0_here = 64'd0;
-        wdata_4_0_here = 64'd0;
-        wdata_3_0_here = 64'd0;
-        wdata_2_0_here = 64'd0;
-        wdata_1_0_here = 64'd0;
-        wdata0_here = 64'd0;
+        wdata0_here = 385'd0;
         cfg_waits = 1'd0;
-        and_24_d2 = 1'd0;
-        and_24_d3 = 1'd0;
-        and_24_d4 = 1'd0;
-        and_24_d5 = 1'd0;
-        and_24_d6 = 1'd0;
-        and_24_d7 = 1'd0;
-        and_24_d8 = 1'd0;
-        and_24_d9 = 1'd0;
-        and_24_d10 = 1'd0;
-        and_24_d11 = 1'd0;
-        and_24_d12 = 1'd0;
-        and_24_d13 = 1'd0;
+        and_18_d2 = 1'd0;
+        and_18_d3 = 1'd0;
+        and_18_d4 = 1'd0;
+        and_18_d5 = 1'd0;
+        and_18_d6 = 1'd0;
+        and_18_d7 = 1'd0;
+        and_18_d8 = 1'd0;
+        and_18_d9 = 1'd0;
+        and_18_d10 = 1'd0;
+        and_18_d11 = 1'd0;
+        and_18_d12 = 1'd0;
+        and_18_d13 = 1'd0;
         cfg_asked = 5'd0;
         rows_q = 385'd0;
         row_q = 385'd0;

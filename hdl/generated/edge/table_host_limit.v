@@ -15,59 +15,53 @@ module table_host_limit (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [107:0] cfg_wdata,
     output wire [107:0] row,
     output wire [63:0] cfg_rdata
 );
     reg  [107:0] rows_q;
     reg  and_13_d1;
-    reg  and_13_d2;
-    reg  and_16_d1;
+    reg  and_15_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [43:0] wdata_1_0_here;
-    reg  [63:0] wdata0_here;
+    reg  [107:0] wdata0_here;
     reg  [107:0] rows_cfg_q;
     reg  [107:0] rows_cfg_q_d1;
-    reg  and_16_d2;
-    reg  and_16_d3;
+    reg  and_15_d2;
+    reg  and_15_d3;
     reg  [107:0] row_answered;
-    reg  and_16_d4;
-    reg  and_16_d5;
+    reg  and_15_d4;
+    reg  and_15_d5;
     reg  [63:0] answer;
     (* ram_style = "distributed" *) reg [107:0] rows [0:31];
     wire and_12 = (cfg_table == 7'h12) & (cfg_row[21:5] == 17'd0);
     wire and_13 = cfg_write & and_12;
     wire [4:0] cfg_row_d1_4_0 = cfg_row_d1[4:0];
-    wire [107:0] cat_23 = {wdata_1_0_here, wdata0_here};
     assign row = rows_q;
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
-        if (and_13_d1) wdata_1_0_here <= cfg_wdata[43:0];
         if (and_13) wdata0_here <= cfg_wdata;
         rows_cfg_q_d1 <= rows_cfg_q;
-        if (and_16_d3) row_answered <= rows_cfg_q_d1;
-        answer <= ({64{and_16_d4}} & row_answered[63:0]) | ({64{and_16_d5}} & {20'd0, row_answered[107:64]});
+        if (and_15_d3) row_answered <= rows_cfg_q_d1;
+        answer <= ({64{and_15_d4}} & row_answered[63:0]) | ({64{and_15_d5}} & {20'd0, row_answered[107:64]});
     end
 
     always @(posedge clk) begin
         if (rst) begin
             and_13_d1 <= 1'd0;
-            and_13_d2 <= 1'd0;
-            and_16_d1 <= 1'd0;
-            and_16_d2 <= 1'd0;
-            and_16_d3 <= 1'd0;
-            and_16_d4 <= 1'd0;
-            and_16_d5 <= 1'd0;
+            and_15_d1 <= 1'd0;
+            and_15_d2 <= 1'd0;
+            and_15_d3 <= 1'd0;
+            and_15_d4 <= 1'd0;
+            and_15_d5 <= 1'd0;
         end else begin
             and_13_d1 <= and_13;
-            and_13_d2 <= and_13_d1;
-            and_16_d1 <= cfg_read & and_12;
-            and_16_d2 <= and_16_d1;
-            and_16_d3 <= and_16_d2;
-            and_16_d4 <= and_16_d3;
-            and_16_d5 <= and_16_d4;
+            and_15_d1 <= cfg_read & and_12;
+            and_15_d2 <= and_15_d1;
+            and_15_d3 <= and_15_d2;
+            and_15_d4 <= and_15_d3;
+            and_15_d5 <= and_15_d4;
         end
     end
 
@@ -76,8 +70,8 @@ module table_host_limit (
     end
 
     always @(posedge clk) begin
-        if (and_13_d2) rows[cfg_row_d1_4_0] <= cat_23;
-        else if (and_16_d1) rows_cfg_q <= rows[cfg_row_d1_4_0];
+        if (and_13_d1) rows[cfg_row_d1_4_0] <= wdata0_here;
+        else if (and_15_d1) rows_cfg_q <= rows[cfg_row_d1_4_0];
     end
 
     // Bits which nothing reads.
@@ -87,18 +81,16 @@ module table_host_limit (
     initial begin
         rows_q = 108'd0;
         and_13_d1 = 1'd0;
-        and_13_d2 = 1'd0;
-        and_16_d1 = 1'd0;
+        and_15_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata_1_0_here = 44'd0;
-        wdata0_here = 64'd0;
+        wdata0_here = 108'd0;
         rows_cfg_q = 108'd0;
         rows_cfg_q_d1 = 108'd0;
-        and_16_d2 = 1'd0;
-        and_16_d3 = 1'd0;
+        and_15_d2 = 1'd0;
+        and_15_d3 = 1'd0;
         row_answered = 108'd0;
-        and_16_d4 = 1'd0;
-        and_16_d5 = 1'd0;
+        and_15_d4 = 1'd0;
+        and_15_d5 = 1'd0;
         answer = 64'd0;
     end
 `endif

@@ -20,7 +20,7 @@ module table_interface (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [109:0] cfg_wdata,
     output wire hit,
     output wire [79:0] value,
     output wire [63:0] cfg_rdata
@@ -62,18 +62,16 @@ module table_interface (
     reg  found;
     reg  [79:0] answer;
     reg  and_399_d1;
-    reg  and_399_d2;
-    reg  and_402_d1;
+    reg  and_401_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [45:0] wdata_1_0_here;
-    reg  [63:0] wdata0_here;
+    reg  [109:0] wdata0_here;
     reg  [109:0] ways_cfg_q;
-    reg  and_402_d2;
+    reg  and_401_d2;
     reg  [109:0] ways_cfg_q1;
-    reg  and_402_d3;
+    reg  and_401_d3;
     reg  [109:0] row_answered;
-    reg  and_402_d4;
-    reg  and_402_d5;
+    reg  and_401_d4;
+    reg  and_401_d5;
     reg  [63:0] answer_2;
     reg  [31:0] answer_3;
     reg  answers_d1;
@@ -273,9 +271,8 @@ module table_interface (
     wire and_398 = (cfg_table == 7'd0) & (cfg_row[21:10] == 12'd0);
     wire and_399 = cfg_write & and_398;
     wire [9:0] cfg_row_d1_9_0 = cfg_row_d1[9:0];
-    wire [109:0] cat_409 = {wdata_1_0_here, wdata0_here};
-    wire [63:0] or_425 = ({64{and_402_d4}} & row_answered[63:0]) | ({64{and_402_d5}} & {18'd0, row_answered[109:64]});
-    wire [31:0] or_429 = (({32{and_126_d3}} & seed0) | ({32{and_172_d3}} & seed1)) | (({32{and_218_d3}} & seed2) | ({32{and_264_d3}} & seed3));
+    wire [63:0] or_421 = ({64{and_401_d4}} & row_answered[63:0]) | ({64{and_401_d5}} & {18'd0, row_answered[109:64]});
+    wire [31:0] or_425 = (({32{and_126_d3}} & seed0) | ({32{and_172_d3}} & seed1)) | (({32{and_218_d3}} & seed2) | ({32{and_264_d3}} & seed3));
     wire answers = (and_126_d3 | and_172_d3) | (and_218_d3 | and_264_d3);
     assign cfg_rdata = answer_2 | {32'd0, answer_4};
     assign hit = found;
@@ -291,11 +288,10 @@ module table_interface (
         way_value_d1 <= way_value;
         if (taken) answer <= way_value_d1;
         cfg_row_d1 <= cfg_row;
-        if (and_399_d1) wdata_1_0_here <= cfg_wdata[45:0];
         if (and_399) wdata0_here <= cfg_wdata;
-        if (and_402_d2) ways_cfg_q1 <= ways_cfg_q;
-        if (and_402_d3) row_answered <= ways_cfg_q1;
-        answer_2 <= or_425;
+        if (and_401_d2) ways_cfg_q1 <= ways_cfg_q;
+        if (and_401_d3) row_answered <= ways_cfg_q1;
+        answer_2 <= or_421;
     end
 
     always @(posedge clk) begin
@@ -327,12 +323,11 @@ module table_interface (
             spaced_valid_s9 <= 1'd0;
             found <= 1'd0;
             and_399_d1 <= 1'd0;
-            and_399_d2 <= 1'd0;
-            and_402_d1 <= 1'd0;
-            and_402_d2 <= 1'd0;
-            and_402_d3 <= 1'd0;
-            and_402_d4 <= 1'd0;
-            and_402_d5 <= 1'd0;
+            and_401_d1 <= 1'd0;
+            and_401_d2 <= 1'd0;
+            and_401_d3 <= 1'd0;
+            and_401_d4 <= 1'd0;
+            and_401_d5 <= 1'd0;
             answer_3 <= 32'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 32'd0;
@@ -365,13 +360,12 @@ module table_interface (
             spaced_valid_s9 <= spaced_valid_s8;
             found <= (found & ~spaced_valid_s4) | taken;
             and_399_d1 <= and_399;
-            and_399_d2 <= and_399_d1;
-            and_402_d1 <= cfg_read & and_398;
-            and_402_d2 <= and_402_d1;
-            and_402_d3 <= and_402_d2;
-            and_402_d4 <= and_402_d3;
-            and_402_d5 <= and_402_d4;
-            if (answers | answers_d1) answer_3 <= or_429;
+            and_401_d1 <= cfg_read & and_398;
+            and_401_d2 <= and_401_d1;
+            and_401_d3 <= and_401_d2;
+            and_401_d4 <= and_401_d3;
+            and_401_d5 <= and_401_d4;
+            if (answers | answers_d1) answer_3 <= or_425;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -380,12 +374,12 @@ module table_interface (
 
     always @(posedge clk) begin
         ways_q <= ways[cat_363_d1];
-        if (and_399_d2 && cat_363_d1 == cfg_row_d1_9_0) ways_q <= cat_409;
+        if (and_399_d1 && cat_363_d1 == cfg_row_d1_9_0) ways_q <= wdata0_here;
     end
 
     always @(posedge clk) begin
-        if (and_399_d2) ways[cfg_row_d1_9_0] <= cat_409;
-        else if (and_402_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
+        if (and_399_d1) ways[cfg_row_d1_9_0] <= wdata0_here;
+        else if (and_401_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
     end
 
     // Bits which nothing reads.
@@ -430,18 +424,16 @@ module table_interface (
         found = 1'd0;
         answer = 80'd0;
         and_399_d1 = 1'd0;
-        and_399_d2 = 1'd0;
-        and_402_d1 = 1'd0;
+        and_401_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata_1_0_here = 46'd0;
-        wdata0_here = 64'd0;
+        wdata0_here = 110'd0;
         ways_cfg_q = 110'd0;
-        and_402_d2 = 1'd0;
+        and_401_d2 = 1'd0;
         ways_cfg_q1 = 110'd0;
-        and_402_d3 = 1'd0;
+        and_401_d3 = 1'd0;
         row_answered = 110'd0;
-        and_402_d4 = 1'd0;
-        and_402_d5 = 1'd0;
+        and_401_d4 = 1'd0;
+        and_401_d5 = 1'd0;
         answer_2 = 64'd0;
         answer_3 = 32'd0;
         answers_d1 = 1'd0;

@@ -26,7 +26,7 @@ module table_port_client (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [65:0] cfg_wdata,
     output wire first_hit,
     output wire [19:0] first_value,
     output wire second_hit,
@@ -93,18 +93,16 @@ module table_port_client (
     reg  second_found;
     reg  [19:0] second_answer;
     reg  and_633_d1;
-    reg  and_633_d2;
-    reg  and_636_d1;
+    reg  and_635_d1;
     reg  [10:0] cat_632_d1;
-    reg  [1:0] wdata_1__here;
-    reg  [63:0] wdata_here;
+    reg  [65:0] wdata_here;
     reg  [65:0] ways_cfg_q;
-    reg  and_636_d2;
+    reg  and_635_d2;
     reg  [65:0] ways_cfg_q1;
-    reg  and_636_d3;
+    reg  and_635_d3;
     reg  [65:0] row_answered;
-    reg  and_636_d4;
-    reg  and_636_d5;
+    reg  and_635_d4;
+    reg  and_635_d5;
     reg  [63:0] answer;
     reg  [31:0] answer_3;
     reg  answers_d1;
@@ -448,11 +446,10 @@ module table_port_client (
     wire eq_625 = cfg_table == 7'd6;
     wire and_630 = ((cfg_table == 7'd4) | eq_625) & ~(|cfg_row[21:10]);
     wire and_633 = cfg_write & and_630;
-    wire [65:0] cat_642 = {wdata_1__here, wdata_here};
-    wire [63:0] or_658 = ({64{and_636_d4}} & row_answered[63:0]) | ({64{and_636_d5}} & {62'd0, row_answered[65:64]});
-    wire [31:0] or_664 = (({32{and_141_d3}} & seed0) | ({32{and_187_d3}} & seed1)) | (({32{and_233_d3}} & seed2) | ({32{and_279_d3}} & seed3));
-    wire [31:0] or_665 = (({32{and_325_d3}} & seed0_second) | ({32{and_371_d3}} & seed1_second)) | (({32{and_417_d3}} & seed2_second) | ({32{and_463_d3}} & seed3_second));
-    wire [7:0] cat_667 = {
+    wire [63:0] or_654 = ({64{and_635_d4}} & row_answered[63:0]) | ({64{and_635_d5}} & {62'd0, row_answered[65:64]});
+    wire [31:0] or_660 = (({32{and_141_d3}} & seed0) | ({32{and_187_d3}} & seed1)) | (({32{and_233_d3}} & seed2) | ({32{and_279_d3}} & seed3));
+    wire [31:0] or_661 = (({32{and_325_d3}} & seed0_second) | ({32{and_371_d3}} & seed1_second)) | (({32{and_417_d3}} & seed2_second) | ({32{and_463_d3}} & seed3_second));
+    wire [7:0] cat_663 = {
         and_141_d3,
         and_187_d3,
         and_233_d3,
@@ -462,7 +459,7 @@ module table_port_client (
         and_417_d3,
         and_463_d3
     };
-    wire answers = |cat_667;
+    wire answers = |cat_663;
     assign cfg_rdata = answer | {32'd0, answer_4};
     assign first_hit = first_found;
     assign second_hit = second_found;
@@ -480,11 +477,10 @@ module table_port_client (
         if (first_taken) first_answer <= way_value_d1;
         if (second_taken) second_answer <= way_value_d1;
         cat_632_d1 <= {eq_625, cfg_row[9:0]};
-        if (and_633_d1) wdata_1__here <= cfg_wdata[1:0];
         if (and_633) wdata_here <= cfg_wdata;
-        if (and_636_d2) ways_cfg_q1 <= ways_cfg_q;
-        if (and_636_d3) row_answered <= ways_cfg_q1;
-        answer <= or_658;
+        if (and_635_d2) ways_cfg_q1 <= ways_cfg_q;
+        if (and_635_d3) row_answered <= ways_cfg_q1;
+        answer <= or_654;
     end
 
     always @(posedge clk) begin
@@ -537,12 +533,11 @@ module table_port_client (
             spaced_valid_s13 <= 1'd0;
             second_found <= 1'd0;
             and_633_d1 <= 1'd0;
-            and_633_d2 <= 1'd0;
-            and_636_d1 <= 1'd0;
-            and_636_d2 <= 1'd0;
-            and_636_d3 <= 1'd0;
-            and_636_d4 <= 1'd0;
-            and_636_d5 <= 1'd0;
+            and_635_d1 <= 1'd0;
+            and_635_d2 <= 1'd0;
+            and_635_d3 <= 1'd0;
+            and_635_d4 <= 1'd0;
+            and_635_d5 <= 1'd0;
             answer_3 <= 32'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 32'd0;
@@ -596,13 +591,12 @@ module table_port_client (
             spaced_valid_s13 <= spaced_valid_s12;
             second_found <= (second_found & ~spaced_valid_s8) | second_taken;
             and_633_d1 <= and_633;
-            and_633_d2 <= and_633_d1;
-            and_636_d1 <= cfg_read & and_630;
-            and_636_d2 <= and_636_d1;
-            and_636_d3 <= and_636_d2;
-            and_636_d4 <= and_636_d3;
-            and_636_d5 <= and_636_d4;
-            if (answers | answers_d1) answer_3 <= or_664 | or_665;
+            and_635_d1 <= cfg_read & and_630;
+            and_635_d2 <= and_635_d1;
+            and_635_d3 <= and_635_d2;
+            and_635_d4 <= and_635_d3;
+            and_635_d5 <= and_635_d4;
+            if (answers | answers_d1) answer_3 <= or_660 | or_661;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -611,12 +605,12 @@ module table_port_client (
 
     always @(posedge clk) begin
         ways_q <= ways[cat_581_d1];
-        if (and_633_d2 && cat_581_d1 == cat_632_d1) ways_q <= cat_642;
+        if (and_633_d1 && cat_581_d1 == cat_632_d1) ways_q <= wdata_here;
     end
 
     always @(posedge clk) begin
-        if (and_633_d2) ways[cat_632_d1] <= cat_642;
-        else if (and_636_d1) ways_cfg_q <= ways[cat_632_d1];
+        if (and_633_d1) ways[cat_632_d1] <= wdata_here;
+        else if (and_635_d1) ways_cfg_q <= ways[cat_632_d1];
     end
 
 `ifndef SYNTHESIS
@@ -681,18 +675,16 @@ module table_port_client (
         second_found = 1'd0;
         second_answer = 20'd0;
         and_633_d1 = 1'd0;
-        and_633_d2 = 1'd0;
-        and_636_d1 = 1'd0;
+        and_635_d1 = 1'd0;
         cat_632_d1 = 11'd0;
-        wdata_1__here = 2'd0;
-        wdata_here = 64'd0;
+        wdata_here = 66'd0;
         ways_cfg_q = 66'd0;
-        and_636_d2 = 1'd0;
+        and_635_d2 = 1'd0;
         ways_cfg_q1 = 66'd0;
-        and_636_d3 = 1'd0;
+        and_635_d3 = 1'd0;
         row_answered = 66'd0;
-        and_636_d4 = 1'd0;
-        and_636_d5 = 1'd0;
+        and_635_d4 = 1'd0;
+        and_635_d5 = 1'd0;
         answer = 64'd0;
         answer_3 = 32'd0;
         answers_d1 = 1'd0;

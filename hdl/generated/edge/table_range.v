@@ -13,42 +13,28 @@ module table_range (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [511:0] cfg_wdata,
     output wire [511:0] row,
     output wire [63:0] cfg_rdata
 );
     reg  reads_d1;
     reg  and_16_d1;
-    reg  and_16_d2;
-    reg  and_16_d3;
-    reg  and_16_d4;
-    reg  and_16_d5;
-    reg  and_16_d6;
-    reg  and_16_d7;
-    reg  and_16_d8;
-    reg  and_25_d1;
+    reg  and_18_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [63:0] wdata_7_0_here;
-    reg  [63:0] wdata_6_0_here;
-    reg  [63:0] wdata_5_0_here;
-    reg  [63:0] wdata_4_0_here;
-    reg  [63:0] wdata_3_0_here;
-    reg  [63:0] wdata_2_0_here;
-    reg  [63:0] wdata_1_0_here;
-    reg  [63:0] wdata0_here;
+    reg  [511:0] wdata0_here;
     reg  cfg_waits;
-    reg  and_25_d2;
-    reg  and_25_d3;
-    reg  and_25_d4;
-    reg  and_25_d5;
-    reg  and_25_d6;
-    reg  and_25_d7;
-    reg  and_25_d8;
-    reg  and_25_d9;
-    reg  and_25_d10;
-    reg  and_25_d11;
-    reg  and_25_d12;
-    reg  and_25_d13;
+    reg  and_18_d2;
+    reg  and_18_d3;
+    reg  and_18_d4;
+    reg  and_18_d5;
+    reg  and_18_d6;
+    reg  and_18_d7;
+    reg  and_18_d8;
+    reg  and_18_d9;
+    reg  and_18_d10;
+    reg  and_18_d11;
+    reg  and_18_d12;
+    reg  and_18_d13;
     reg  [4:0] cfg_asked;
     reg  [511:0] rows_q;
     reg  [511:0] row_q;
@@ -59,163 +45,118 @@ module table_range (
     wire not_9 = ~(reads & reads_d1);
     wire and_15 = (cfg_table == 7'd7) & (cfg_row[21:5] == 17'd0);
     wire and_16 = cfg_write & and_15;
-    wire [511:0] cat_37 = {
-        wdata_7_0_here,
-        wdata_6_0_here,
-        wdata_5_0_here,
-        wdata_4_0_here,
-        wdata_3_0_here,
-        wdata_2_0_here,
-        wdata_1_0_here,
-        wdata0_here
+    wire or_24 = and_18_d1 | cfg_waits;
+    wire cfg_goes = or_24 & ~reads;
+    wire [11:0] cat_40 = {
+        and_18_d2,
+        and_18_d3,
+        and_18_d4,
+        and_18_d5,
+        and_18_d6,
+        and_18_d7,
+        and_18_d8,
+        and_18_d9,
+        and_18_d10,
+        and_18_d11,
+        and_18_d12,
+        and_18_d13
     };
-    wire or_39 = and_25_d1 | cfg_waits;
-    wire cfg_goes = or_39 & ~reads;
-    wire [11:0] cat_55 = {
-        and_25_d2,
-        and_25_d3,
-        and_25_d4,
-        and_25_d5,
-        and_25_d6,
-        and_25_d7,
-        and_25_d8,
-        and_25_d9,
-        and_25_d10,
-        and_25_d11,
-        and_25_d12,
-        and_25_d13
-    };
-    wire not_58 = ~(and_25_d1 & (|cat_55));
-    wire [4:0] mux_61 = reads ? index : (and_25_d1 ? cfg_row_d1[4:0] : cfg_asked);
-    wire [63:0] or_94 = (({64{and_25_d4}} & cfg_answer[63:0]) | ({64{and_25_d5}} & cfg_answer[127:64])) | (({64{and_25_d6}} & cfg_answer[191:128]) | ({64{and_25_d7}} & cfg_answer[255:192]));
-    wire [63:0] or_95 = (({64{and_25_d8}} & cfg_answer[319:256]) | ({64{and_25_d9}} & cfg_answer[383:320])) | (({64{and_25_d10}} & cfg_answer[447:384]) | ({64{and_25_d11}} & cfg_answer[511:448]));
+    wire not_43 = ~(and_18_d1 & (|cat_40));
+    wire [4:0] mux_46 = reads ? index : (and_18_d1 ? cfg_row_d1[4:0] : cfg_asked);
+    wire [63:0] or_79 = (({64{and_18_d4}} & cfg_answer[63:0]) | ({64{and_18_d5}} & cfg_answer[127:64])) | (({64{and_18_d6}} & cfg_answer[191:128]) | ({64{and_18_d7}} & cfg_answer[255:192]));
+    wire [63:0] or_80 = (({64{and_18_d8}} & cfg_answer[319:256]) | ({64{and_18_d9}} & cfg_answer[383:320])) | (({64{and_18_d10}} & cfg_answer[447:384]) | ({64{and_18_d11}} & cfg_answer[511:448]));
     assign row = row_q;
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
-        if (and_16_d7) wdata_7_0_here <= cfg_wdata;
-        if (and_16_d6) wdata_6_0_here <= cfg_wdata;
-        if (and_16_d5) wdata_5_0_here <= cfg_wdata;
-        if (and_16_d4) wdata_4_0_here <= cfg_wdata;
-        if (and_16_d3) wdata_3_0_here <= cfg_wdata;
-        if (and_16_d2) wdata_2_0_here <= cfg_wdata;
-        if (and_16_d1) wdata_1_0_here <= cfg_wdata;
         if (and_16) wdata0_here <= cfg_wdata;
-        if (and_25_d1) cfg_asked <= cfg_row_d1[4:0];
+        if (and_18_d1) cfg_asked <= cfg_row_d1[4:0];
         if (reads_d1) row_q <= rows_q;
         if (cfg_goes_d1) cfg_answer <= rows_q;
-        answer <= or_94 | or_95;
+        answer <= or_79 | or_80;
     end
 
     always @(posedge clk) begin
         if (rst) begin
             reads_d1 <= 1'd0;
             and_16_d1 <= 1'd0;
-            and_16_d2 <= 1'd0;
-            and_16_d3 <= 1'd0;
-            and_16_d4 <= 1'd0;
-            and_16_d5 <= 1'd0;
-            and_16_d6 <= 1'd0;
-            and_16_d7 <= 1'd0;
-            and_16_d8 <= 1'd0;
-            and_25_d1 <= 1'd0;
+            and_18_d1 <= 1'd0;
             cfg_waits <= 1'd0;
-            and_25_d2 <= 1'd0;
-            and_25_d3 <= 1'd0;
-            and_25_d4 <= 1'd0;
-            and_25_d5 <= 1'd0;
-            and_25_d6 <= 1'd0;
-            and_25_d7 <= 1'd0;
-            and_25_d8 <= 1'd0;
-            and_25_d9 <= 1'd0;
-            and_25_d10 <= 1'd0;
-            and_25_d11 <= 1'd0;
-            and_25_d12 <= 1'd0;
-            and_25_d13 <= 1'd0;
+            and_18_d2 <= 1'd0;
+            and_18_d3 <= 1'd0;
+            and_18_d4 <= 1'd0;
+            and_18_d5 <= 1'd0;
+            and_18_d6 <= 1'd0;
+            and_18_d7 <= 1'd0;
+            and_18_d8 <= 1'd0;
+            and_18_d9 <= 1'd0;
+            and_18_d10 <= 1'd0;
+            and_18_d11 <= 1'd0;
+            and_18_d12 <= 1'd0;
+            and_18_d13 <= 1'd0;
             cfg_goes_d1 <= 1'd0;
         end else begin
             reads_d1 <= reads;
             and_16_d1 <= and_16;
-            and_16_d2 <= and_16_d1;
-            and_16_d3 <= and_16_d2;
-            and_16_d4 <= and_16_d3;
-            and_16_d5 <= and_16_d4;
-            and_16_d6 <= and_16_d5;
-            and_16_d7 <= and_16_d6;
-            and_16_d8 <= and_16_d7;
-            and_25_d1 <= cfg_read & and_15;
-            cfg_waits <= or_39 & reads;
-            and_25_d2 <= and_25_d1;
-            and_25_d3 <= and_25_d2;
-            and_25_d4 <= and_25_d3;
-            and_25_d5 <= and_25_d4;
-            and_25_d6 <= and_25_d5;
-            and_25_d7 <= and_25_d6;
-            and_25_d8 <= and_25_d7;
-            and_25_d9 <= and_25_d8;
-            and_25_d10 <= and_25_d9;
-            and_25_d11 <= and_25_d10;
-            and_25_d12 <= and_25_d11;
-            and_25_d13 <= and_25_d12;
+            and_18_d1 <= cfg_read & and_15;
+            cfg_waits <= or_24 & reads;
+            and_18_d2 <= and_18_d1;
+            and_18_d3 <= and_18_d2;
+            and_18_d4 <= and_18_d3;
+            and_18_d5 <= and_18_d4;
+            and_18_d6 <= and_18_d5;
+            and_18_d7 <= and_18_d6;
+            and_18_d8 <= and_18_d7;
+            and_18_d9 <= and_18_d8;
+            and_18_d10 <= and_18_d9;
+            and_18_d11 <= and_18_d10;
+            and_18_d12 <= and_18_d11;
+            and_18_d13 <= and_18_d12;
             cfg_goes_d1 <= cfg_goes;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[mux_61];
+        rows_q <= rows[mux_46];
     end
 
     always @(posedge clk) begin
-        if (and_16_d8) rows[cfg_row_d1[4:0]] <= cat_37;
+        if (and_16_d1) rows[cfg_row_d1[4:0]] <= wdata0_here;
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
             range_leaves_a_clock: assert (not_9);
-            range_asked_apart: assert (not_58);
+            range_asked_apart: assert (not_43);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_9, cfg_row_d1, not_58};
+    wire _unused = &{1'b0, not_9, cfg_row_d1, not_43};
 
 `ifndef SYNTHESIS
     initial begin
         reads_d1 = 1'd0;
         and_16_d1 = 1'd0;
-        and_16_d2 = 1'd0;
-        and_16_d3 = 1'd0;
-        and_16_d4 = 1'd0;
-        and_16_d5 = 1'd0;
-        and_16_d6 = 1'd0;
-        and_16_d7 = 1'd0;
-        and_16_d8 = 1'd0;
-        and_25_d1 = 1'd0;
+        and_18_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata_7_0_here = 64'd0;
-        wdata_6_0_here = 64'd0;
-        wdata_5_0_here = 64'd0;
-        wdata_4_0_here = 64'd0;
-        wdata_3_0_here = 64'd0;
-        wdata_2_0_here = 64'd0;
-        wdata_1_0_here = 64'd0;
-        wdata0_here = 64'd0;
+        wdata0_here = 512'd0;
         cfg_waits = 1'd0;
-        and_25_d2 = 1'd0;
-        and_25_d3 = 1'd0;
-        and_25_d4 = 1'd0;
-        and_25_d5 = 1'd0;
-        and_25_d6 = 1'd0;
-        and_25_d7 = 1'd0;
-        and_25_d8 = 1'd0;
-        and_25_d9 = 1'd0;
-        and_25_d10 = 1'd0;
-        and_25_d11 = 1'd0;
-        and_25_d12 = 1'd0;
-        and_25_d13 = 1'd0;
+        and_18_d2 = 1'd0;
+        and_18_d3 = 1'd0;
+        and_18_d4 = 1'd0;
+        and_18_d5 = 1'd0;
+        and_18_d6 = 1'd0;
+        and_18_d7 = 1'd0;
+        and_18_d8 = 1'd0;
+        and_18_d9 = 1'd0;
+        and_18_d10 = 1'd0;
+        and_18_d11 = 1'd0;
+        and_18_d12 = 1'd0;
+        and_18_d13 = 1'd0;
         cfg_asked = 5'd0;
         rows_q = 512'd0;
         row_q = 512'd0;

@@ -16,83 +16,72 @@ module table_rewrite (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [128:0] cfg_wdata,
     input  wire spaced_valid,
     output reg  [128:0] row,
     output wire [63:0] cfg_rdata
 );
     reg  [128:0] rows_q;
     reg  and_15_d1;
-    reg  and_15_d2;
-    reg  and_15_d3;
-    reg  and_19_d1;
+    reg  and_17_d1;
     reg  [21:0] cfg_row_d1;
-    reg  wdata_2_0_here;
-    reg  [63:0] wdata_1_0_here;
-    reg  [63:0] wdata0_here;
+    reg  [128:0] wdata0_here;
     reg  [128:0] rows_cfg_q;
-    reg  and_19_d2;
+    reg  and_17_d2;
     reg  [128:0] rows_cfg_q1;
-    reg  and_19_d3;
+    reg  and_17_d3;
     reg  [128:0] row_answered;
-    reg  and_19_d4;
-    reg  and_19_d5;
-    reg  and_19_d6;
+    reg  and_17_d4;
+    reg  and_17_d5;
+    reg  and_17_d6;
     reg  [63:0] answer;
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [128:0] rows [0:63];
     wire and_14 = (cfg_table == 7'hc) & (cfg_row[21:6] == 16'd0);
     wire and_15 = cfg_write & and_14;
     wire [5:0] cfg_row_d1_5_0 = cfg_row_d1[5:0];
-    wire [128:0] cat_27 = {wdata_2_0_here, wdata_1_0_here, wdata0_here};
-    wire [63:0] or_48 = (({64{and_19_d4}} & row_answered[63:0]) | ({64{and_19_d5}} & row_answered[127:64])) | ({64{and_19_d6}} & {63'd0, row_answered[128]});
+    wire [63:0] or_42 = (({64{and_17_d4}} & row_answered[63:0]) | ({64{and_17_d5}} & row_answered[127:64])) | ({64{and_17_d6}} & {63'd0, row_answered[128]});
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        if (and_15_d2) wdata_2_0_here <= cfg_wdata[0];
-        if (and_15_d1) wdata_1_0_here <= cfg_wdata;
         if (and_15) wdata0_here <= cfg_wdata;
-        if (and_19_d2) rows_cfg_q1 <= rows_cfg_q;
-        if (and_19_d3) row_answered <= rows_cfg_q1;
-        answer <= or_48;
+        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
+        if (and_17_d3) row_answered <= rows_cfg_q1;
+        answer <= or_42;
     end
 
     always @(posedge clk) begin
         if (rst) begin
             and_15_d1 <= 1'd0;
-            and_15_d2 <= 1'd0;
-            and_15_d3 <= 1'd0;
-            and_19_d1 <= 1'd0;
-            and_19_d2 <= 1'd0;
-            and_19_d3 <= 1'd0;
-            and_19_d4 <= 1'd0;
-            and_19_d5 <= 1'd0;
-            and_19_d6 <= 1'd0;
+            and_17_d1 <= 1'd0;
+            and_17_d2 <= 1'd0;
+            and_17_d3 <= 1'd0;
+            and_17_d4 <= 1'd0;
+            and_17_d5 <= 1'd0;
+            and_17_d6 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
             and_15_d1 <= and_15;
-            and_15_d2 <= and_15_d1;
-            and_15_d3 <= and_15_d2;
-            and_19_d1 <= cfg_read & and_14;
-            and_19_d2 <= and_19_d1;
-            and_19_d3 <= and_19_d2;
-            and_19_d4 <= and_19_d3;
-            and_19_d5 <= and_19_d4;
-            and_19_d6 <= and_19_d5;
+            and_17_d1 <= cfg_read & and_14;
+            and_17_d2 <= and_17_d1;
+            and_17_d3 <= and_17_d2;
+            and_17_d4 <= and_17_d3;
+            and_17_d5 <= and_17_d4;
+            and_17_d6 <= and_17_d5;
             spaced_valid_s1 <= spaced_valid;
         end
     end
 
     always @(posedge clk) begin
         rows_q <= rows[index];
-        if (and_15_d3 && index == cfg_row_d1_5_0) rows_q <= cat_27;
+        if (and_15_d1 && index == cfg_row_d1_5_0) rows_q <= wdata0_here;
     end
 
     always @(posedge clk) begin
-        if (and_15_d3) rows[cfg_row_d1_5_0] <= cat_27;
-        else if (and_19_d1) rows_cfg_q <= rows[cfg_row_d1_5_0];
+        if (and_15_d1) rows[cfg_row_d1_5_0] <= wdata0_here;
+        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_5_0];
     end
 
     // Bits which nothing reads.
@@ -103,21 +92,17 @@ module table_rewrite (
         rows_q = 129'd0;
         row = 129'd0;
         and_15_d1 = 1'd0;
-        and_15_d2 = 1'd0;
-        and_15_d3 = 1'd0;
-        and_19_d1 = 1'd0;
+        and_17_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata_2_0_here = 1'd0;
-        wdata_1_0_here = 64'd0;
-        wdata0_here = 64'd0;
+        wdata0_here = 129'd0;
         rows_cfg_q = 129'd0;
-        and_19_d2 = 1'd0;
+        and_17_d2 = 1'd0;
         rows_cfg_q1 = 129'd0;
-        and_19_d3 = 1'd0;
+        and_17_d3 = 1'd0;
         row_answered = 129'd0;
-        and_19_d4 = 1'd0;
-        and_19_d5 = 1'd0;
-        and_19_d6 = 1'd0;
+        and_17_d4 = 1'd0;
+        and_17_d5 = 1'd0;
+        and_17_d6 = 1'd0;
         answer = 64'd0;
         spaced_valid_s1 = 1'd0;
     end

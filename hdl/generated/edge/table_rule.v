@@ -44,7 +44,7 @@ module table_rule (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [509:0] cfg_wdata,
     output wire hit,
     output wire [15:0] rule,
     output wire permit,
@@ -61,36 +61,22 @@ module table_rule (
     reg  [5:0] index_d1;
     reg  or_30_d1;
     reg  and_41_d1;
-    reg  and_41_d2;
-    reg  and_41_d3;
-    reg  and_41_d4;
-    reg  and_41_d5;
-    reg  and_41_d6;
-    reg  and_41_d7;
-    reg  and_41_d8;
-    reg  and_50_d1;
+    reg  and_43_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [61:0] wdata_7_0_here;
-    reg  [63:0] wdata_6_0_here;
-    reg  [63:0] wdata_5_0_here;
-    reg  [63:0] wdata_4_0_here;
-    reg  [63:0] wdata_3_0_here;
-    reg  [63:0] wdata_2_0_here;
-    reg  [63:0] wdata_1_0_here;
-    reg  [63:0] wdata0_here;
+    reg  [509:0] wdata0_here;
     reg  cfg_waits;
-    reg  and_50_d2;
-    reg  and_50_d3;
-    reg  and_50_d4;
-    reg  and_50_d5;
-    reg  and_50_d6;
-    reg  and_50_d7;
-    reg  and_50_d8;
-    reg  and_50_d9;
-    reg  and_50_d10;
-    reg  and_50_d11;
-    reg  and_50_d12;
-    reg  and_50_d13;
+    reg  and_43_d2;
+    reg  and_43_d3;
+    reg  and_43_d4;
+    reg  and_43_d5;
+    reg  and_43_d6;
+    reg  and_43_d7;
+    reg  and_43_d8;
+    reg  and_43_d9;
+    reg  and_43_d10;
+    reg  and_43_d11;
+    reg  and_43_d12;
+    reg  and_43_d13;
     reg  [5:0] cfg_asked;
     reg  [509:0] rows_q;
     reg  [509:0] row_q;
@@ -115,9 +101,9 @@ module table_rule (
     reg  [254:0] slot;
     reg  slot_is_second;
     reg  rest_holds;
-    reg  and_259_d1;
-    reg  and_264_d1;
-    reg  and_270_d1;
+    reg  and_243_d1;
+    reg  and_248_d1;
+    reg  and_254_d1;
     reg  [254:0] slot_d1;
     reg  found;
     reg  [15:0] best_order;
@@ -128,50 +114,40 @@ module table_rule (
     wire not_34 = ~(or_30 & or_30_d1);
     wire and_40 = (cfg_table == 7'h16) & (cfg_row[21:6] == 16'd0);
     wire and_41 = cfg_write & and_40;
-    wire [509:0] cat_63 = {
-        wdata_7_0_here,
-        wdata_6_0_here,
-        wdata_5_0_here,
-        wdata_4_0_here,
-        wdata_3_0_here,
-        wdata_2_0_here,
-        wdata_1_0_here,
-        wdata0_here
+    wire or_49 = and_43_d1 | cfg_waits;
+    wire cfg_goes = or_49 & ~or_30;
+    wire [11:0] cat_65 = {
+        and_43_d2,
+        and_43_d3,
+        and_43_d4,
+        and_43_d5,
+        and_43_d6,
+        and_43_d7,
+        and_43_d8,
+        and_43_d9,
+        and_43_d10,
+        and_43_d11,
+        and_43_d12,
+        and_43_d13
     };
-    wire or_65 = and_50_d1 | cfg_waits;
-    wire cfg_goes = or_65 & ~or_30;
-    wire [11:0] cat_81 = {
-        and_50_d2,
-        and_50_d3,
-        and_50_d4,
-        and_50_d5,
-        and_50_d6,
-        and_50_d7,
-        and_50_d8,
-        and_50_d9,
-        and_50_d10,
-        and_50_d11,
-        and_50_d12,
-        and_50_d13
-    };
-    wire not_84 = ~(and_50_d1 & (|cat_81));
-    wire [5:0] mux_87 = or_30 ? index_d1 : (and_50_d1 ? cfg_row_d1[5:0] : cfg_asked);
-    wire [63:0] or_121 = ({64{and_50_d10}} & cfg_answer[447:384]) | ({64{and_50_d11}} & {2'd0, cfg_answer[509:448]});
-    wire [63:0] or_122 = (({64{and_50_d4}} & cfg_answer[63:0]) | ({64{and_50_d5}} & cfg_answer[127:64])) | (({64{and_50_d6}} & cfg_answer[191:128]) | ({64{and_50_d7}} & cfg_answer[255:192]));
-    wire [63:0] or_123 = (({64{and_50_d8}} & cfg_answer[319:256]) | ({64{and_50_d9}} & cfg_answer[383:320])) | or_121;
+    wire not_68 = ~(and_43_d1 & (|cat_65));
+    wire [5:0] mux_71 = or_30 ? index_d1 : (and_43_d1 ? cfg_row_d1[5:0] : cfg_asked);
+    wire [63:0] or_105 = ({64{and_43_d10}} & cfg_answer[447:384]) | ({64{and_43_d11}} & {2'd0, cfg_answer[509:448]});
+    wire [63:0] or_106 = (({64{and_43_d4}} & cfg_answer[63:0]) | ({64{and_43_d5}} & cfg_answer[127:64])) | (({64{and_43_d6}} & cfg_answer[191:128]) | ({64{and_43_d7}} & cfg_answer[255:192]));
+    wire [63:0] or_107 = (({64{and_43_d8}} & cfg_answer[319:256]) | ({64{and_43_d9}} & cfg_answer[383:320])) | or_105;
     wire second_slot = (spaced_valid_s4 | spaced_valid_s6) | (spaced_valid_s8 | spaced_valid_s10);
-    wire not_168 = ~(|((server_kept[95:0] ^ slot[200:105]) & ~(96'hffffffffffffffffffffffff >> slot[207:201])));
-    wire and_169 = ~(|((client_kept[95:0] ^ slot[97:2]) & ~(96'hffffffffffffffffffffffff >> slot[104:98]))) & not_168;
-    wire mux_194 = later_kept ? (~(|slot[104:89]) & (&slot[120:105])) : ((slot[104:89] <= client_port_kept) & (client_port_kept <= slot[120:105]));
-    wire mux_204 = later_kept ? (~(|slot[136:121]) & (&slot[152:137])) : ((slot[136:121] <= port_kept) & (port_kept <= slot[152:137]));
-    wire and_225 = ({3'd0, slot[182:169]} <= size_kept) & ((&slot[196:183]) | (size_kept <= {3'd0, slot[196:183]}));
-    wire and_258 = ~(|((client_kept[127:96] ^ slot[35:4]) & ~(32'hffffffff >> slot[41:36]))) & ~(|((server_kept[127:96] ^ slot[73:42]) & ~(32'hffffffff >> slot[79:74])));
-    wire and_264 = ((mux_194 & mux_204) & (slot[80] | (slot[88:81] == protocol_kept))) & ~(|(later_kept ? slot[168:161] : ((slot[160:153] ^ flags_kept) & slot[168:161])));
-    wire and_267 = (((slot[3:2] == 2'd0) | ((slot[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & and_225) & (back_kept ? slot[198] : slot[197]);
-    wire and_269 = (and_267 & (slot[199] | (slot[209:200] == arrival_kept))) & (epoch_kept ? slot[1] : slot[0]);
-    wire holds = (and_259_d1 & and_264_d1) & and_270_d1;
-    wire and_283 = found & ~spaced_valid_s6;
-    wire better = holds & (~and_283 | (slot_d1[237:222] < best_order));
+    wire not_152 = ~(|((server_kept[95:0] ^ slot[200:105]) & ~(96'hffffffffffffffffffffffff >> slot[207:201])));
+    wire and_153 = ~(|((client_kept[95:0] ^ slot[97:2]) & ~(96'hffffffffffffffffffffffff >> slot[104:98]))) & not_152;
+    wire mux_178 = later_kept ? (~(|slot[104:89]) & (&slot[120:105])) : ((slot[104:89] <= client_port_kept) & (client_port_kept <= slot[120:105]));
+    wire mux_188 = later_kept ? (~(|slot[136:121]) & (&slot[152:137])) : ((slot[136:121] <= port_kept) & (port_kept <= slot[152:137]));
+    wire and_209 = ({3'd0, slot[182:169]} <= size_kept) & ((&slot[196:183]) | (size_kept <= {3'd0, slot[196:183]}));
+    wire and_242 = ~(|((client_kept[127:96] ^ slot[35:4]) & ~(32'hffffffff >> slot[41:36]))) & ~(|((server_kept[127:96] ^ slot[73:42]) & ~(32'hffffffff >> slot[79:74])));
+    wire and_248 = ((mux_178 & mux_188) & (slot[80] | (slot[88:81] == protocol_kept))) & ~(|(later_kept ? slot[168:161] : ((slot[160:153] ^ flags_kept) & slot[168:161])));
+    wire and_251 = (((slot[3:2] == 2'd0) | ((slot[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & and_209) & (back_kept ? slot[198] : slot[197]);
+    wire and_253 = (and_251 & (slot[199] | (slot[209:200] == arrival_kept))) & (epoch_kept ? slot[1] : slot[0]);
+    wire holds = (and_243_d1 & and_248_d1) & and_254_d1;
+    wire and_267 = found & ~spaced_valid_s6;
+    wire better = holds & (~and_267 | (slot_d1[237:222] < best_order));
     assign rule = {16{found}} & best_rule;
     assign permit = best_permit & found;
     assign hit = found;
@@ -180,18 +156,11 @@ module table_rule (
     always @(posedge clk) begin
         index_d1 <= index;
         cfg_row_d1 <= cfg_row;
-        if (and_41_d7) wdata_7_0_here <= cfg_wdata[61:0];
-        if (and_41_d6) wdata_6_0_here <= cfg_wdata;
-        if (and_41_d5) wdata_5_0_here <= cfg_wdata;
-        if (and_41_d4) wdata_4_0_here <= cfg_wdata;
-        if (and_41_d3) wdata_3_0_here <= cfg_wdata;
-        if (and_41_d2) wdata_2_0_here <= cfg_wdata;
-        if (and_41_d1) wdata_1_0_here <= cfg_wdata;
         if (and_41) wdata0_here <= cfg_wdata;
-        if (and_50_d1) cfg_asked <= cfg_row_d1[5:0];
+        if (and_43_d1) cfg_asked <= cfg_row_d1[5:0];
         if (or_30_d1) row_q <= rows_q;
         if (cfg_goes_d1) cfg_answer <= rows_q;
-        answer <= or_122 | or_123;
+        answer <= or_106 | or_107;
         if (spaced_valid_s4) v6_kept <= v6;
         if (spaced_valid_s4) client_kept <= client;
         if (spaced_valid_s4) server_kept <= server;
@@ -207,10 +176,10 @@ module table_rule (
         if (spaced_valid_s4) epoch_kept <= epoch;
         slot <= second_slot ? row_q[509:255] : row_q[254:0];
         slot_is_second <= second_slot;
-        rest_holds <= and_169;
-        and_259_d1 <= and_258 & ((rest_holds & ~slot_is_second) | ~(slot[3:2] == 2'd3));
-        and_264_d1 <= and_264;
-        and_270_d1 <= and_269 & (slot[221:210] == set_kept);
+        rest_holds <= and_153;
+        and_243_d1 <= and_242 & ((rest_holds & ~slot_is_second) | ~(slot[3:2] == 2'd3));
+        and_248_d1 <= and_248;
+        and_254_d1 <= and_253 & (slot[221:210] == set_kept);
         slot_d1 <= slot;
         if (better) best_order <= slot_d1[237:222];
         if (better) best_rule <= slot_d1[253:238];
@@ -229,27 +198,20 @@ module table_rule (
             spaced_valid_s8 <= 1'd0;
             or_30_d1 <= 1'd0;
             and_41_d1 <= 1'd0;
-            and_41_d2 <= 1'd0;
-            and_41_d3 <= 1'd0;
-            and_41_d4 <= 1'd0;
-            and_41_d5 <= 1'd0;
-            and_41_d6 <= 1'd0;
-            and_41_d7 <= 1'd0;
-            and_41_d8 <= 1'd0;
-            and_50_d1 <= 1'd0;
+            and_43_d1 <= 1'd0;
             cfg_waits <= 1'd0;
-            and_50_d2 <= 1'd0;
-            and_50_d3 <= 1'd0;
-            and_50_d4 <= 1'd0;
-            and_50_d5 <= 1'd0;
-            and_50_d6 <= 1'd0;
-            and_50_d7 <= 1'd0;
-            and_50_d8 <= 1'd0;
-            and_50_d9 <= 1'd0;
-            and_50_d10 <= 1'd0;
-            and_50_d11 <= 1'd0;
-            and_50_d12 <= 1'd0;
-            and_50_d13 <= 1'd0;
+            and_43_d2 <= 1'd0;
+            and_43_d3 <= 1'd0;
+            and_43_d4 <= 1'd0;
+            and_43_d5 <= 1'd0;
+            and_43_d6 <= 1'd0;
+            and_43_d7 <= 1'd0;
+            and_43_d8 <= 1'd0;
+            and_43_d9 <= 1'd0;
+            and_43_d10 <= 1'd0;
+            and_43_d11 <= 1'd0;
+            and_43_d12 <= 1'd0;
+            and_43_d13 <= 1'd0;
             cfg_goes_d1 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             spaced_valid_s10 <= 1'd0;
@@ -265,53 +227,46 @@ module table_rule (
             spaced_valid_s8 <= spaced_valid_s7;
             or_30_d1 <= or_30;
             and_41_d1 <= and_41;
-            and_41_d2 <= and_41_d1;
-            and_41_d3 <= and_41_d2;
-            and_41_d4 <= and_41_d3;
-            and_41_d5 <= and_41_d4;
-            and_41_d6 <= and_41_d5;
-            and_41_d7 <= and_41_d6;
-            and_41_d8 <= and_41_d7;
-            and_50_d1 <= cfg_read & and_40;
-            cfg_waits <= or_65 & or_30;
-            and_50_d2 <= and_50_d1;
-            and_50_d3 <= and_50_d2;
-            and_50_d4 <= and_50_d3;
-            and_50_d5 <= and_50_d4;
-            and_50_d6 <= and_50_d5;
-            and_50_d7 <= and_50_d6;
-            and_50_d8 <= and_50_d7;
-            and_50_d9 <= and_50_d8;
-            and_50_d10 <= and_50_d9;
-            and_50_d11 <= and_50_d10;
-            and_50_d12 <= and_50_d11;
-            and_50_d13 <= and_50_d12;
+            and_43_d1 <= cfg_read & and_40;
+            cfg_waits <= or_49 & or_30;
+            and_43_d2 <= and_43_d1;
+            and_43_d3 <= and_43_d2;
+            and_43_d4 <= and_43_d3;
+            and_43_d5 <= and_43_d4;
+            and_43_d6 <= and_43_d5;
+            and_43_d7 <= and_43_d6;
+            and_43_d8 <= and_43_d7;
+            and_43_d9 <= and_43_d8;
+            and_43_d10 <= and_43_d9;
+            and_43_d11 <= and_43_d10;
+            and_43_d12 <= and_43_d11;
+            and_43_d13 <= and_43_d12;
             cfg_goes_d1 <= cfg_goes;
             spaced_valid_s9 <= spaced_valid_s8;
             spaced_valid_s10 <= spaced_valid_s9;
-            found <= holds | and_283;
+            found <= holds | and_267;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[mux_87];
+        rows_q <= rows[mux_71];
     end
 
     always @(posedge clk) begin
-        if (and_41_d8) rows[cfg_row_d1[5:0]] <= cat_63;
+        if (and_41_d1) rows[cfg_row_d1[5:0]] <= wdata0_here;
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
             rule_leaves_a_clock: assert (not_34);
-            rule_asked_apart: assert (not_84);
+            rule_asked_apart: assert (not_68);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_34, cfg_row_d1, not_84, slot_d1};
+    wire _unused = &{1'b0, not_34, cfg_row_d1, not_68, slot_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -326,36 +281,22 @@ module table_rule (
         index_d1 = 6'd0;
         or_30_d1 = 1'd0;
         and_41_d1 = 1'd0;
-        and_41_d2 = 1'd0;
-        and_41_d3 = 1'd0;
-        and_41_d4 = 1'd0;
-        and_41_d5 = 1'd0;
-        and_41_d6 = 1'd0;
-        and_41_d7 = 1'd0;
-        and_41_d8 = 1'd0;
-        and_50_d1 = 1'd0;
+        and_43_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata_7_0_here = 62'd0;
-        wdata_6_0_here = 64'd0;
-        wdata_5_0_here = 64'd0;
-        wdata_4_0_here = 64'd0;
-        wdata_3_0_here = 64'd0;
-        wdata_2_0_here = 64'd0;
-        wdata_1_0_here = 64'd0;
-        wdata0_here = 64'd0;
+        wdata0_here = 510'd0;
         cfg_waits = 1'd0;
-        and_50_d2 = 1'd0;
-        and_50_d3 = 1'd0;
-        and_50_d4 = 1'd0;
-        and_50_d5 = 1'd0;
-        and_50_d6 = 1'd0;
-        and_50_d7 = 1'd0;
-        and_50_d8 = 1'd0;
-        and_50_d9 = 1'd0;
-        and_50_d10 = 1'd0;
-        and_50_d11 = 1'd0;
-        and_50_d12 = 1'd0;
-        and_50_d13 = 1'd0;
+        and_43_d2 = 1'd0;
+        and_43_d3 = 1'd0;
+        and_43_d4 = 1'd0;
+        and_43_d5 = 1'd0;
+        and_43_d6 = 1'd0;
+        and_43_d7 = 1'd0;
+        and_43_d8 = 1'd0;
+        and_43_d9 = 1'd0;
+        and_43_d10 = 1'd0;
+        and_43_d11 = 1'd0;
+        and_43_d12 = 1'd0;
+        and_43_d13 = 1'd0;
         cfg_asked = 6'd0;
         rows_q = 510'd0;
         row_q = 510'd0;
@@ -380,9 +321,9 @@ module table_rule (
         slot = 255'd0;
         slot_is_second = 1'd0;
         rest_holds = 1'd0;
-        and_259_d1 = 1'd0;
-        and_264_d1 = 1'd0;
-        and_270_d1 = 1'd0;
+        and_243_d1 = 1'd0;
+        and_248_d1 = 1'd0;
+        and_254_d1 = 1'd0;
         slot_d1 = 255'd0;
         found = 1'd0;
         best_order = 16'd0;

@@ -20,7 +20,7 @@ module table_step (
     input  wire cfg_read,
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
-    input  wire [63:0] cfg_wdata,
+    input  wire [69:0] cfg_wdata,
     output wire hit,
     output wire [26:0] value,
     output wire [63:0] cfg_rdata
@@ -62,18 +62,16 @@ module table_step (
     reg  found;
     reg  [26:0] answer;
     reg  and_404_d1;
-    reg  and_404_d2;
-    reg  and_407_d1;
+    reg  and_406_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [5:0] wdata_1_0_here;
-    reg  [63:0] wdata0_here;
+    reg  [69:0] wdata0_here;
     reg  [69:0] ways_cfg_q;
-    reg  and_407_d2;
+    reg  and_406_d2;
     reg  [69:0] ways_cfg_q1;
-    reg  and_407_d3;
+    reg  and_406_d3;
     reg  [69:0] row_answered;
-    reg  and_407_d4;
-    reg  and_407_d5;
+    reg  and_406_d4;
+    reg  and_406_d5;
     reg  [63:0] answer_2;
     reg  [31:0] answer_3;
     reg  answers_d1;
@@ -274,9 +272,8 @@ module table_step (
     wire and_403 = (cfg_table == 7'd9) & (cfg_row[21:11] == 11'd0);
     wire and_404 = cfg_write & and_403;
     wire [10:0] cfg_row_d1_10_0 = cfg_row_d1[10:0];
-    wire [69:0] cat_414 = {wdata_1_0_here, wdata0_here};
-    wire [63:0] or_430 = ({64{and_407_d4}} & row_answered[63:0]) | ({64{and_407_d5}} & {58'd0, row_answered[69:64]});
-    wire [31:0] or_434 = (({32{and_126_d3}} & seed0) | ({32{and_172_d3}} & seed1)) | (({32{and_218_d3}} & seed2) | ({32{and_264_d3}} & seed3));
+    wire [63:0] or_426 = ({64{and_406_d4}} & row_answered[63:0]) | ({64{and_406_d5}} & {58'd0, row_answered[69:64]});
+    wire [31:0] or_430 = (({32{and_126_d3}} & seed0) | ({32{and_172_d3}} & seed1)) | (({32{and_218_d3}} & seed2) | ({32{and_264_d3}} & seed3));
     wire answers = (and_126_d3 | and_172_d3) | (and_218_d3 | and_264_d3);
     assign cfg_rdata = answer_2 | {32'd0, answer_4};
     assign hit = found;
@@ -292,11 +289,10 @@ module table_step (
         way_value_d1 <= way_value;
         if (taken) answer <= way_value_d1;
         cfg_row_d1 <= cfg_row;
-        if (and_404_d1) wdata_1_0_here <= cfg_wdata[5:0];
         if (and_404) wdata0_here <= cfg_wdata;
-        if (and_407_d2) ways_cfg_q1 <= ways_cfg_q;
-        if (and_407_d3) row_answered <= ways_cfg_q1;
-        answer_2 <= or_430;
+        if (and_406_d2) ways_cfg_q1 <= ways_cfg_q;
+        if (and_406_d3) row_answered <= ways_cfg_q1;
+        answer_2 <= or_426;
     end
 
     always @(posedge clk) begin
@@ -328,12 +324,11 @@ module table_step (
             spaced_valid_s9 <= 1'd0;
             found <= 1'd0;
             and_404_d1 <= 1'd0;
-            and_404_d2 <= 1'd0;
-            and_407_d1 <= 1'd0;
-            and_407_d2 <= 1'd0;
-            and_407_d3 <= 1'd0;
-            and_407_d4 <= 1'd0;
-            and_407_d5 <= 1'd0;
+            and_406_d1 <= 1'd0;
+            and_406_d2 <= 1'd0;
+            and_406_d3 <= 1'd0;
+            and_406_d4 <= 1'd0;
+            and_406_d5 <= 1'd0;
             answer_3 <= 32'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 32'd0;
@@ -366,13 +361,12 @@ module table_step (
             spaced_valid_s9 <= spaced_valid_s8;
             found <= (found & ~spaced_valid_s4) | taken;
             and_404_d1 <= and_404;
-            and_404_d2 <= and_404_d1;
-            and_407_d1 <= cfg_read & and_403;
-            and_407_d2 <= and_407_d1;
-            and_407_d3 <= and_407_d2;
-            and_407_d4 <= and_407_d3;
-            and_407_d5 <= and_407_d4;
-            if (answers | answers_d1) answer_3 <= or_434;
+            and_406_d1 <= cfg_read & and_403;
+            and_406_d2 <= and_406_d1;
+            and_406_d3 <= and_406_d2;
+            and_406_d4 <= and_406_d3;
+            and_406_d5 <= and_406_d4;
+            if (answers | answers_d1) answer_3 <= or_430;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -381,12 +375,12 @@ module table_step (
 
     always @(posedge clk) begin
         ways_q <= ways[cat_368_d1];
-        if (and_404_d2 && cat_368_d1 == cfg_row_d1_10_0) ways_q <= cat_414;
+        if (and_404_d1 && cat_368_d1 == cfg_row_d1_10_0) ways_q <= wdata0_here;
     end
 
     always @(posedge clk) begin
-        if (and_404_d2) ways[cfg_row_d1_10_0] <= cat_414;
-        else if (and_407_d1) ways_cfg_q <= ways[cfg_row_d1_10_0];
+        if (and_404_d1) ways[cfg_row_d1_10_0] <= wdata0_here;
+        else if (and_406_d1) ways_cfg_q <= ways[cfg_row_d1_10_0];
     end
 
     // Bits which nothing reads.
@@ -431,18 +425,16 @@ module table_step (
         found = 1'd0;
         answer = 27'd0;
         and_404_d1 = 1'd0;
-        and_404_d2 = 1'd0;
-        and_407_d1 = 1'd0;
+        and_406_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata_1_0_here = 6'd0;
-        wdata0_here = 64'd0;
+        wdata0_here = 70'd0;
         ways_cfg_q = 70'd0;
-        and_407_d2 = 1'd0;
+        and_406_d2 = 1'd0;
         ways_cfg_q1 = 70'd0;
-        and_407_d3 = 1'd0;
+        and_406_d3 = 1'd0;
         row_answered = 70'd0;
-        and_407_d4 = 1'd0;
-        and_407_d5 = 1'd0;
+        and_406_d4 = 1'd0;
+        and_406_d5 = 1'd0;
         answer_2 = 64'd0;
         answer_3 = 32'd0;
         answers_d1 = 1'd0;

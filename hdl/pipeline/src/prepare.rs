@@ -15,7 +15,7 @@ use sums::{SUM, address_sum, changed, fold, folded, folded_or_ones};
 
 use crate::header::bytes::bundle;
 use crate::header::meter;
-use crate::tables::{Config, direct, join_rdata, word_bits};
+use crate::tables::{Config, answer_bits, direct, join_rdata};
 
 /// Fields of the edit which are those of the verdict.
 const CARRIED: [&str; 13] = [
@@ -53,7 +53,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let valid = m.input_valid("in_valid", 0);
     let verdict = m.input_record("in_verdict", &Record::from(&VERDICT), Some(0));
     let number = m.input_at("in_number", width::COPIES, 0);
-    let config = Config::inputs(&m, g, MAX_ROW_BITS);
+    let config = Config::inputs(&m, MAX_ROW_BITS);
     // What is used late has registers of its own, not those of the whole verdict.
     let carried = CARRIED.map(|name| (name, verdict.field(name)));
     let carried = bundle("carried", &carried);
@@ -280,7 +280,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         [actions, policies, attachments, rewrites, encaps, meter].map(|t| t.get("cfg_rdata"));
     m.output(
         "cfg_rdata",
-        join_rdata(&m, &rdata, word_bits(g, MAX_ROW_BITS)),
+        join_rdata(&m, &rdata, answer_bits(g, MAX_ROW_BITS)),
     );
     m.finish()
 }

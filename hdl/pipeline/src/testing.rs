@@ -1,7 +1,7 @@
 //! What the unit tests share: a small geometry, numbers at random, the configuration bus.
 
 use crate::header::PART_BYTES;
-use crate::tables::row_words;
+use crate::tables::answer_words;
 use std::collections::{HashMap, VecDeque};
 
 use seqnic_gen::{Bits, Circuit, SPACED_VALID, Sim};
@@ -124,42 +124,21 @@ pub fn config_idle(sim: &mut Sim) {
     sim.set("cfg_read", 0);
 }
 
-fn start_write(sim: &mut Sim, table: Table, number: u32) {
+/// Puts a write of one row on the configuration bus, for the next clock.
+pub fn config_write(sim: &mut Sim, table: Table, number: u32, value: &Row) {
     sim.set("cfg_write", 1);
     sim.set("cfg_read", 0);
     sim.set("cfg_table", table as u64);
     sim.set("cfg_row", number.into());
+    let port = sim.handle("cfg_wdata").unwrap().width();
+    sim.set_bits("cfg_wdata", &bits(value).resize(port));
 }
 
-/// Puts a write of one row on the configuration bus, for the next clock, of a row that is one word.
-pub fn config_write(sim: &mut Sim, table: Table, number: u32, value: &Row) {
-    start_write(sim, table, number);
-    assert_eq!(
-        put_word(sim, value, 0),
-        1,
-        "rows of several words take several clocks"
-    );
-}
-
-/// Puts a word of the row on the bus, and says how many words the row has there.
-fn put_word(sim: &mut Sim, value: &Row, word: u32) -> u32 {
-    let (value, port) = (bits(value), sim.handle("cfg_wdata").unwrap().width());
-    let at = word * port;
-    let width = port.min(value.width() - at);
-    sim.set_bits("cfg_wdata", &value.slice(at, width).resize(port));
-    value.width().div_ceil(port)
-}
-
-/// Writes one row, word by word where the port is narrower.
+/// Writes one row.
 pub fn write_row(sim: &mut Sim, table: Table, number: u32, value: &Row) {
-    start_write(sim, table, number);
-    let words = put_word(sim, value, 0);
+    config_write(sim, table, number, value);
     sim.step();
     config_idle(sim);
-    for word in 1..words {
-        put_word(sim, value, word);
-        sim.step();
-    }
 }
 
 /// Reads one row, and asserts that the answer lasts one clock.
@@ -175,7 +154,7 @@ pub fn read_row(sim: &mut Sim, g: &Geometry, table: Table, number: u32) -> Row {
     }
     // Of the words of a row, those that a module's rows have.
     let mut limbs = vec![];
-    for _ in 0..row_words(g) {
+    for _ in 0..answer_words(g) {
         limbs.extend_from_slice(sim.get_bits("cfg_rdata").limbs());
         sim.step();
     }

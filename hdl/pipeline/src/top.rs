@@ -7,7 +7,7 @@
 //! | `s_axis_host_*` | | from the host; `tuser` = tag (64) and above it port (4): as if it had arrived there |
 //! | `m_axis_p<i>_*` | | AXI4-Stream out, port i; `tuser` is `spec::stage::PORT_META` |
 //! | `m_axis_host_*` | | to the host; `tuser` is `spec::stage::HOST_META` |
-//! | `cfg_write`, `cfg_read` | 1 | write or read a row; every clock may, but where headers are some clocks apart only [`config_apart`] clocks behind the one before |
+//! | `cfg_write`, `cfg_read` | 1 | write or read a row; every clock may, but where headers are some clocks apart a read only when the one before is answered |
 //! | `cfg_table`, `cfg_row` | 7, 22 | table or counter set, and row |
 //! | `cfg_wdata`, `cfg_rdata` | 512 | the row |
 //! | `cfg_rvalid` | 1 | [`config_clocks`] clocks after each `cfg_read`: `cfg_rdata` is its answer |
@@ -24,10 +24,9 @@ use crate::stream::{
     ingress, sequencer, window,
 };
 use crate::tables::{
-    CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS, WORD_BITS, config_apart, epoch, queue, row_words,
-    word_bits,
+    CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS, WORD_BITS, answer_bits, answer_words, epoch, queue,
 };
-use seqnic_gen::{Circuit, GenError, Instance, Module, SPACED_VALID, Sig, clog2, mux};
+use seqnic_gen::{Circuit, GenError, Instance, Module, SPACED_VALID, Sig, clog2};
 use seqnic_spec::geometry::{BadGeometry, Geometry};
 use seqnic_spec::tables::{MAX_ROW_BITS, width};
 
@@ -41,7 +40,7 @@ pub fn config_clocks(g: &Geometry) -> u32 {
 
 /// Clocks from the bus to the last word of a table's row, or to the answer of a counter.
 fn slowest_answer(g: &Geometry) -> u32 {
-    let of_tables = CONFIG_READ_CLOCKS + row_words(g) - 1;
+    let of_tables = CONFIG_READ_CLOCKS + answer_words(g) - 1;
     of_tables.max(counters::latency(g))
 }
 
@@ -124,8 +123,6 @@ pub struct Latency {
     pub whole: u32,
     /// From `cfg_read` to `cfg_rvalid`.
     pub config: u32,
-    /// From a `cfg_write` or `cfg_read` to the next, at least.
-    pub config_apart: u32,
 }
 
 impl Latency {
@@ -140,7 +137,6 @@ impl Latency {
             prepare,
             whole: 0,
             config: config_clocks(g),
-            config_apart: config_apart(g),
         };
         latency.whole = latency.stages(g).iter().map(|s| s.1).sum();
         latency
@@ -177,39 +173,13 @@ struct Bus<'m> {
 }
 
 impl<'m> Bus<'m> {
-    fn inputs(m: &'m Module, g: &Geometry) -> Bus<'m> {
-        let write = m.input("cfg_write", 1);
-        let write_now = write.as_valid().reg();
-        let read = m.input("cfg_read", 1);
-        let read_now = read.as_valid().reg();
-        let table = m.input("cfg_table", TABLE_BITS);
-        let row = m.input("cfg_row", ROW_BITS);
-        let wdata = m.input("cfg_wdata", MAX_ROW_BITS);
-        let (table, row, wdata) = match row_words(g) {
-            1 => (table.reg(), row.reg(), wdata.reg()),
-            _ => {
-                // Where the row goes to stays while it leaves word by word.
-                let kept = |name: &str, value: Sig<'m>| {
-                    let kept = m.reg_no_reset(name, value.width());
-                    kept.set_when(write | read, value);
-                    kept.q()
-                };
-                let rest = m.reg_no_reset("cfg_rest", MAX_ROW_BITS);
-                let behind = rest.q().slice(WORD_BITS, MAX_ROW_BITS - WORD_BITS);
-                rest.set(mux(write, wdata, behind.zext(MAX_ROW_BITS)));
-                (
-                    kept("cfg_table_kept", table),
-                    kept("cfg_row_kept", row),
-                    rest.q().trunc(WORD_BITS),
-                )
-            }
-        };
+    fn inputs(m: &'m Module) -> Bus<'m> {
         Bus {
-            write: write_now,
-            read: read_now,
-            table,
-            row,
-            wdata,
+            write: m.input("cfg_write", 1).as_valid().reg(),
+            read: m.input("cfg_read", 1).as_valid().reg(),
+            table: m.input("cfg_table", TABLE_BITS).reg(),
+            row: m.input("cfg_row", ROW_BITS).reg(),
+            wdata: m.input("cfg_wdata", MAX_ROW_BITS).reg(),
         }
     }
 
@@ -303,7 +273,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     busy.extend([arbiter.get("busy"), beat_valid]);
 
     // Headers to verdicts, verdicts to edits.
-    let bus = Bus::inputs(&m, g);
+    let bus = Bus::inputs(&m);
     let window = m.instance(
         "window",
         &window::build(g)?,
@@ -499,7 +469,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
         .into_iter()
         .chain(&shares);
     let of_tables: Vec<_> = parts
-        .map(|part| part.get("cfg_rdata").zext(word_bits(g, MAX_ROW_BITS)))
+        .map(|part| part.get("cfg_rdata").zext(answer_bits(g, MAX_ROW_BITS)))
         .collect();
     let answer = answer(
         g,
@@ -521,7 +491,7 @@ fn answer<'m>(g: &Geometry, of_tables: Sig<'m>, counted: Sig<'m>, read: Sig<'m>)
         next.set_when(asked | asked.reg(), value);
         next.q()
     };
-    let words = row_words(g);
+    let words = answer_words(g);
     if words == 1 {
         let late = slowest_answer(g) - CONFIG_READ_CLOCKS;
         let mut answer = of_tables;

@@ -6,7 +6,7 @@
 use crate::error::RtlError;
 use crate::harness;
 use seqnic_gen::Circuit;
-use seqnic_pipeline::tables::config_apart;
+use seqnic_pipeline::tables::config_reads_apart;
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::stage::PORT_META;
 use sha2::{Digest, Sha256};
@@ -345,11 +345,11 @@ fn ports_header(geometry: &Geometry, streams: &[String], wave: Wave) -> String {
         Wave::Fst => 2,
     };
     format!(
-        "#define SN_PORTS {}\n#define SN_BUS_BYTES {}\n#define SN_USER_BITS {}\n#define SN_CONFIG_APART {}\n#define SN_TRACE {trace}\n#define SN_EACH_PORT(X) {}\n",
+        "#define SN_PORTS {}\n#define SN_BUS_BYTES {}\n#define SN_USER_BITS {}\n#define SN_READS_APART {}\n#define SN_TRACE {trace}\n#define SN_EACH_PORT(X) {}\n",
         geometry.ports,
         geometry.bus_bytes,
         PORT_META.width(),
-        config_apart(geometry),
+        config_reads_apart(geometry),
         list.join(" ")
     )
 }

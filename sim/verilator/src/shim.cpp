@@ -4,7 +4,7 @@
 // on the card's streams in the clock behind it; until the next edge nothing changes, so a clock
 // is one evaluation of the model (and one of the falling edge, at which nothing happens).
 //
-// ports.h is made from the geometry: SN_PORTS, SN_BUS_BYTES, SN_CONFIG_APART, SN_EACH_PORT(X) and SN_TRACE.
+// ports.h is made from the geometry: SN_PORTS, SN_BUS_BYTES, SN_READS_APART, SN_EACH_PORT(X) and SN_TRACE.
 #include "Vseqnic_core.h"
 #include "ports.h"
 #include "verilated.h"
@@ -298,7 +298,7 @@ uint64_t sn_inputs(void* h, Input* to, uint64_t most) {
     return n;
 }
 
-// Rows as close together as the card takes them; traffic goes on.
+// One row a clock; traffic goes on.
 void sn_write(void* h, uint32_t table, uint32_t n, const uint32_t* rows, const uint64_t* words, uint32_t words_per_row) {
     auto& s = *static_cast<Sim*>(h);
     for (uint32_t i = 0; i < n; ++i) {
@@ -307,9 +307,8 @@ void sn_write(void* h, uint32_t table, uint32_t n, const uint32_t* rows, const u
         s.top->cfg_row = rows[i];
         put(s.top->cfg_wdata, words + static_cast<size_t>(i) * words_per_row, words_per_row * 8);
         s.step();
-        s.top->cfg_write = 0;
-        for (uint32_t rest = 1; rest < SN_CONFIG_APART; ++rest) s.step();
     }
+    s.top->cfg_write = 0;
 }
 
 // Rows as close together as the card takes them; answers in order, 8 words a row. Returns the rows answered.
@@ -318,7 +317,7 @@ uint32_t sn_read(void* h, uint32_t table, uint32_t n, const uint32_t* rows, uint
     uint32_t asked = 0, got = 0, quiet = 0;
     uint32_t turn = 0;
     while (got < n && quiet < patience) {
-        s.top->cfg_read = turn++ % SN_CONFIG_APART == 0 && asked < n;
+        s.top->cfg_read = turn++ % SN_READS_APART == 0 && asked < n;
         if (s.top->cfg_read) {
             s.top->cfg_table = static_cast<CData>(table);
             s.top->cfg_row = rows[asked++];

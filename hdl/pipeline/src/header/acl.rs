@@ -9,7 +9,7 @@ use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{MAX_ROW_BITS, Table, width};
 
 use super::{port, rule_rows};
-use crate::tables::{Config, direct, join_rdata, read_clocks, rules, word_bits};
+use crate::tables::{Config, answer_bits, direct, join_rdata, read_clocks, rules};
 
 /// Clocks from the addresses to the class.
 fn class_stage(g: &Geometry) -> u32 {
@@ -45,7 +45,7 @@ pub fn acl(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("header_acl");
     m.doc("Is it allowed? The rule with the lowest order that holds, or the default of the class.");
     let at = class_stage(g);
-    let config = Config::inputs(&m, g, MAX_ROW_BITS);
+    let config = Config::inputs(&m, MAX_ROW_BITS);
     let direction = m.input_at("direction", 1, at);
     let by_source = m.input_at("by_source", 1, at);
     let (key_at, masks_at) = wanted_at(g);
@@ -140,7 +140,7 @@ pub fn acl(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("asked", set.any());
     m.output("permit", mux(hit, lookup.get("permit"), default_permit));
     m.output("rule", mux(hit, lookup.get("rule"), default_rule));
-    let rdata = join_rdata(&m, &rdata, word_bits(g, MAX_ROW_BITS));
+    let rdata = join_rdata(&m, &rdata, answer_bits(g, MAX_ROW_BITS));
     m.output("cfg_rdata", rdata);
     m.finish()
 }

@@ -48,7 +48,7 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let more = m.input_at("more", 1, part_stage(g, PARTS - 1));
     let port = m.input_at("port", width::PORT, 0);
     let epoch = m.input_at("epoch", 1, 0);
-    let config = Config::inputs(&m, g, g.row_bits(Table::Decap));
+    let config = Config::inputs(&m, g.row_bits(Table::Decap));
     let place = port
         .trunc(direct::index_bits(g, Table::Decap) - 1)
         .cat(epoch);

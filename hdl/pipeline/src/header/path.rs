@@ -9,7 +9,7 @@ use super::{
     PART_BYTES, PARTS, acl, address, class, interface, parser, part_stage, port, priority, range,
     reason, source, step, verdict,
 };
-use crate::tables::{Config, join_rdata, word_bits};
+use crate::tables::{Config, answer_bits, join_rdata};
 use seqnic_spec::wire::tcp;
 
 /// How a part of the path is made.
@@ -127,7 +127,7 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
     let port = m.input_at("in_port", width::PORT, 0);
     let tag = m.input_at("in_tag", 64, 0);
     let epoch = m.input_at("in_epoch", 1, 0);
-    let config = Config::inputs(&m, g, MAX_ROW_BITS);
+    let config = Config::inputs(&m, MAX_ROW_BITS);
     let mut placer = Placer {
         m: &m,
         g,
@@ -330,7 +330,7 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
     m.output("out_verdict", result);
     m.output(
         "cfg_rdata",
-        join_rdata(&m, &placer.rdata, word_bits(g, MAX_ROW_BITS)),
+        join_rdata(&m, &placer.rdata, answer_bits(g, MAX_ROW_BITS)),
     );
     let timing = placer.timing;
     Ok(Path {

@@ -4,7 +4,7 @@ use seqnic_gen::{Circuit, GenError, Module, Record, Sig};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{PORT_KEY, Table, width};
 
-use crate::tables::{Config, hash, join_rdata, turns, word_bits};
+use crate::tables::{Config, answer_bits, hash, join_rdata, turns};
 
 /// What question `q` of [`Table::PORTS`] asks of a packet: whether the source's scope (else the
 /// destination's), and whether the source port (else the destination port).
@@ -38,7 +38,7 @@ pub fn port(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let [sport, dport] = ["sport", "dport"].map(|name| m.input_at(name, 16, 0));
     let later = m.input_at("later", 1, 0);
     let epoch = m.input_at("epoch", 1, 0);
-    let config = Config::inputs(&m, g, row_bits(g));
+    let config = Config::inputs(&m, row_bits(g));
     let asked = scopes.map(|scope| (scope.any() & !later).reg());
     let mut rdata = vec![];
     let key = |q: usize| {
@@ -85,7 +85,7 @@ pub fn port(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     }
     m.output(
         "cfg_rdata",
-        join_rdata(&m, &rdata, word_bits(g, row_bits(g))),
+        join_rdata(&m, &rdata, answer_bits(g, row_bits(g))),
     );
     m.finish()
 }

@@ -1,12 +1,12 @@
 //! Rows written and read for the host: module `host_commands`.
 //!
 //! Commands come two lines each from their ring, in order; single ones from the registers' window. One read is
-//! under way at most, so its answer needs no name; where rows go word by word ([`crate::tables`]) one write too.
+//! under way at most, so its answer needs no name.
 
 use super::{answers::answer, line_beats, line_ends, update};
 use crate::stream::data_bits;
-use crate::tables::{ROW_BITS, TABLE_BITS, config_apart};
-use seqnic_gen::{Circuit, GenError, Module, Record, Stream, clog2, mux};
+use crate::tables::{ROW_BITS, TABLE_BITS};
+use seqnic_gen::{Circuit, GenError, Module, Record, Stream, mux};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::host::rings::{COMMAND, LINE_BITS, op};
 
@@ -79,20 +79,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let mine = m.reg("window_waits", 1, 0);
     let reading = m.reg("reading", 1, 0);
     let window_busy = (writes.q() | reads.q() | mine.q()).named("window_is_busy");
-    let written_now = m.wire("written_now", 1);
-    let busy = match config_apart(g) {
-        1 => reading.q(),
-        // Rows go word by word: the next waits until the one before has gone.
-        apart => {
-            let bits = clog2(apart);
-            let left = m.reg("rests", bits, 0);
-            let less = left.q() - left.q().any().zext(bits);
-            let all = m.lit(bits, u128::from(apart - 1));
-            left.set(mux(written_now.q(), all, less));
-            reading.q() | left.q().any()
-        }
-    };
-    let free = (!busy).named("free");
+    let free = (!reading.q()).named("free");
     let window_goes = ((writes.q() | reads.q()) & free).named("window_goes");
     let goes = (now(state::RUN) & free & !writes.q() & !reads.q()).named("goes");
 
@@ -111,8 +98,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let any = (window_goes | goes).named("any");
     let read = (any & is_read & there).named("read");
     let nothing = (any & is_read & !there).named("nothing");
-    written_now.drive(any & !is_read & there);
-    m.output("cfg_write", written_now.q());
+    m.output("cfg_write", any & !is_read & there);
     m.output("cfg_read", read);
     m.output("cfg_table", table.trunc(TABLE_BITS));
     m.output("cfg_row", row.trunc(ROW_BITS));

@@ -38,7 +38,7 @@ pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>
         table.question()
     ));
     let index = m.input_at("index", index_bits(g, table), 0);
-    let config = Config::inputs(&m, g, g.row_bits(table));
+    let config = Config::inputs(&m, g.row_bits(table));
     if shared::is(g, table) {
         let reads = m.spaced_valid().unstaged();
         let read = shared::memory_of(&m, g, &config, table, rows, reads, index.unstaged());
@@ -119,7 +119,7 @@ pub fn read_in_turns(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError
         table.question()
     ));
     let (reads, index) = (m.input("reads", 1), m.input("index", index_bits(g, table)));
-    let config = Config::inputs(&m, g, g.row_bits(table));
+    let config = Config::inputs(&m, g.row_bits(table));
     let read = shared::memory_of(&m, g, &config, table, rows, reads, index);
     m.output("row", read.row);
     m.output("cfg_rdata", read.cfg_rdata);

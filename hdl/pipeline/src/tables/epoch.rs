@@ -44,7 +44,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let enter = m.input("enter", 1);
     let leave = m.input("leave", 1);
     let leave_epoch = m.input("leave_epoch", 1);
-    let config = Config::inputs(&m, g, EPOCH_ROW.width());
+    let config = Config::inputs(&m, EPOCH_ROW.width());
 
     let epoch = m.reg("now", 1, 0);
     let mine = config.row_is(Table::Epoch, 0);

@@ -6,19 +6,18 @@
 //!
 //! | port | bits | meaning |
 //! | --- | --- | --- |
-//! | `cfg_write` | 1 | write `cfg_wdata` to the row |
-//! | `cfg_read` | 1 | read the row |
+//! | `cfg_write` | 1 | write `cfg_wdata` to the row, in this clock; every clock may write |
+//! | `cfg_read` | 1 | read the row; where headers are some clocks apart [`CONFIG_READS_APART`](shared::CONFIG_READS_APART) clocks from each other at least |
 //! | `cfg_table` | 5 | number of the table ([`Table`]) |
 //! | `cfg_row` | 22 | row; in a hash table way * rows of a way + bucket |
-//! | `cfg_wdata` | row bits of the table, 512 where tables are joined; [`word_bits`] of these | the row |
-//! | `cfg_rdata` | the same | the row, [`CONFIG_READ_CLOCKS`] clocks after `cfg_read`; zero in every other clock, and for rows and tables which are not here, so the answers of tables are joined by `or` |
+//! | `cfg_wdata` | row bits of the table, 512 where tables are joined | the row |
+//! | `cfg_rdata` | the same, or [`answer_bits`] | the row, [`CONFIG_READ_CLOCKS`] clocks after `cfg_read`; zero in every other clock, and for rows and tables which are not here, so the answers of tables are joined by `or` |
 //!
-//! Every clock may write or read. But where headers are some clocks apart, rows come and are answered in words of [`WORD_BITS`], the lowest
-//! first, one a clock: the first with `cfg_write`, or when otherwise the row is answered. A row has up to 512 bits and goes to every
-//! corner of the device and comes from there: on a small FPGA as many wires, and registers on their way, are what others lack. So there a write or read comes
-//! [`CONFIG_APART`](shared::CONFIG_APART) clocks behind the one before or later, and `cfg_table` and `cfg_row` stay until then.
+//! Where headers are some clocks apart, a row is answered in words of [`WORD_BITS`], the lowest first, one a clock, the first of them
+//! when otherwise the row is answered. A row has up to 512 bits and comes from every corner of the device: on a small
+//! FPGA as many wires, and registers on their way, are what others lack.
 //!
-//! A row becomes visible to lookups at once, when its last word is there: a lookup gets the old row or the new one. Reads and
+//! A row becomes visible to lookups at once: a lookup gets the old row or the new one. Reads and
 //! writes take effect in the order they were given.
 
 pub mod direct;
@@ -38,7 +37,7 @@ use seqnic_spec::tables::{MAX_ROW_BITS, Table};
 pub const TABLE_BITS: u32 = 7;
 /// Bits of a row number on the configuration bus.
 pub const ROW_BITS: u32 = 22;
-/// Bits of a row that are on the configuration bus in one clock where headers are some clocks apart.
+/// Bits of a row that are answered in one clock where headers are some clocks apart.
 pub const WORD_BITS: u32 = 64;
 /// Clocks from `cfg_read` to `cfg_rdata`, the same for every table and for all joined together.
 pub const CONFIG_READ_CLOCKS: u32 = 5;
@@ -49,24 +48,24 @@ const READ_CLOCKS: u32 = 3;
 /// FPGAs blocks are what there is least of.
 const LUT_ROWS: u32 = 32;
 const LUT_ROWS_SMALL: u32 = 64;
-/// Clocks the longest row takes on the bus.
-pub fn row_words(g: &Geometry) -> u32 {
+/// Clocks the longest row is answered in.
+pub fn answer_words(g: &Geometry) -> u32 {
     match g.clocks_per_header {
         1 => 1,
         _ => MAX_ROW_BITS / WORD_BITS,
     }
 }
 
-/// Clocks from one write or read on the bus to the next, at least.
-pub fn config_apart(g: &Geometry) -> u32 {
+/// Clocks from one read of the bus to the next, at least.
+pub fn config_reads_apart(g: &Geometry) -> u32 {
     match g.clocks_per_header {
         1 => 1,
-        _ => shared::CONFIG_APART,
+        _ => shared::CONFIG_READS_APART,
     }
 }
 
-/// Bits of `cfg_wdata` and `cfg_rdata` of rows of `row_bits`.
-pub fn word_bits(g: &Geometry, row_bits: u32) -> u32 {
+/// Bits of `cfg_rdata` of rows of `row_bits`.
+pub fn answer_bits(g: &Geometry, row_bits: u32) -> u32 {
     match g.clocks_per_header {
         1 => row_bits,
         _ => row_bits.min(WORD_BITS),
@@ -133,8 +132,6 @@ fn memory(g: &Geometry, table: Table) -> RamSpec {
 /// The configuration bus inside of a module.
 #[derive(Clone, Copy)]
 pub struct Config<'m> {
-    /// Of the rows, which `wdata` may have a word of.
-    row_bits: u32,
     pub write: Sig<'m>,
     pub read: Sig<'m>,
     pub table: Sig<'m>,
@@ -144,14 +141,13 @@ pub struct Config<'m> {
 
 impl<'m> Config<'m> {
     /// Declares the inputs of the bus with rows of `row_bits`, at most [`MAX_ROW_BITS`].
-    pub fn inputs(m: &'m Module, g: &Geometry, row_bits: u32) -> Config<'m> {
+    pub fn inputs(m: &'m Module, row_bits: u32) -> Config<'m> {
         Config {
-            row_bits,
             write: m.input("cfg_write", 1),
             read: m.input("cfg_read", 1),
             table: m.input("cfg_table", TABLE_BITS),
             row: m.input("cfg_row", ROW_BITS),
-            wdata: m.input("cfg_wdata", word_bits(g, row_bits)),
+            wdata: m.input("cfg_wdata", row_bits),
         }
     }
 
@@ -162,10 +158,7 @@ impl<'m> Config<'m> {
             ("cfg_read", self.read),
             ("cfg_table", self.table),
             ("cfg_row", self.row),
-            (
-                "cfg_wdata",
-                self.wdata.trunc(row_bits.min(self.wdata.width())),
-            ),
+            ("cfg_wdata", self.wdata.trunc(row_bits)),
         ]
     }
 
@@ -200,29 +193,11 @@ impl<'m> Config<'m> {
             kept.set_when(when, value);
             kept.q()
         };
-        let word = self.wdata.width();
-        let words = self.row_bits.div_ceil(word);
-        let (write_here, read) = (
-            write.as_valid().delay(words),
-            (self.read & mine).as_valid().reg(),
-        );
-        let row = row.reg();
-        let wdata: Vec<Sig> = (0..words)
-            .map(|n| {
-                let bits = word.min(self.row_bits - n * word);
-                let what = match n {
-                    0 => "wdata".into(),
-                    _ => format!("wdata_{n}_"),
-                };
-                kept(&what, write.as_valid().delay(n), self.wdata.trunc(bits))
-            })
-            .rev()
-            .collect();
         MemoryPort {
-            write: write_here,
-            read,
-            row,
-            wdata: m.concat(&wdata),
+            write: write.as_valid().reg(),
+            read: (self.read & mine).as_valid().reg(),
+            row: row.reg(),
+            wdata: kept("wdata", write, self.wdata),
         }
     }
 }

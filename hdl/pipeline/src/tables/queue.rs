@@ -21,7 +21,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("table_queue");
     m.doc("How the queues of outputs are served. Registers: every output needs its rows in every clock.");
     let width = QUEUE_ROW.width();
-    let config = Config::inputs(&m, g, width);
+    let config = Config::inputs(&m, width);
     let mut answers = vec![];
     for output in 0..=g.host_port() {
         let rows: Vec<Sig> = (0..g.queues)

@@ -52,7 +52,7 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let index = m.input("index", rows.trailing_zeros());
     let packet = PACKET.map(|(name, bits)| m.input_at(name, bits, COMPARE_STAGE));
     let valid = m.spaced_valid();
-    let config = Config::inputs(&m, g, g.row_bits(table));
+    let config = Config::inputs(&m, g.row_bits(table));
     // Set while the header is at this stage; nothing here is said to belong to a stage, as each slot has another.
     let at = |stage: u32| valid.delay(stage).unstaged();
     let kept = |name: &str, stage: u32, value: Sig<'_>| {

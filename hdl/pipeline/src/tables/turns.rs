@@ -119,7 +119,7 @@ fn lookup(
         .collect();
     let epoch = m.input_at("epoch", 1, 0);
     let valid = m.spaced_valid();
-    let config = Config::inputs(&m, g, row_bits);
+    let config = Config::inputs(&m, row_bits);
     // Set while the header is at this stage; nothing here is said to belong to a stage, as each way
     // is asked at another.
     let at = |stage: u32| valid.delay(stage).unstaged();
