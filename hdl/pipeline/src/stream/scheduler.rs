@@ -402,7 +402,7 @@ mod tests {
             ([(0, 1), (0, 1), (0, 1), (0, 1)], false),
             ([(0, 1), (0, 4), (1, 0), (1, 0)], false),
             ([(0, 2), (0, 1), (0, 9), (1, 0)], true),
-            // Two of these quanta are more than a balance holds.
+            // Three of these quanta are more than a balance holds.
             ([(0, 255), (0, 255), (0, 200), (0, 1)], false),
         ] {
             let mut random = Random::new(7);
