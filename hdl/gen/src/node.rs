@@ -188,7 +188,7 @@ pub enum RamStyle {
     Auto,
     /// Block RAM (ECP5 DP16KD, Xilinx RAMB36).
     Block,
-    /// UltraRAM; has no initial contents in synthesis.
+    /// UltraRAM.
     Ultra,
     /// LUT RAM.
     Distributed,

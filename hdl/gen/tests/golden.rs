@@ -6,6 +6,8 @@ mod common;
 
 use std::path::Path;
 
+use seqnic_gen::{Module, RamSpec, RamStyle};
+
 #[test]
 fn lookup_is_printed_as_before() {
     let circuit = common::lookup().expect("no mistakes");
@@ -19,4 +21,34 @@ fn lookup_is_printed_as_before() {
         golden,
         "if this is meant, run with UPDATE_GOLDEN=1"
     );
+}
+
+/// A loop over a memory's rows is for simulators: a vendor's tool ends loops at 65,536, and Yosys takes minutes for some thousand.
+#[test]
+fn synthesis_is_told_no_initial_contents() {
+    let m = Module::new("memories");
+    let addr = m.input("addr", 17);
+    let (enable, data) = (m.input("enable", 1), m.input("data", 4));
+    for (name, style) in [
+        ("auto", RamStyle::Auto),
+        ("block", RamStyle::Block),
+        ("ultra", RamStyle::Ultra),
+        ("distributed", RamStyle::Distributed),
+    ] {
+        let ram = m.ram(name, RamSpec::new(1 << 17, 4).style(style));
+        ram.write(enable, addr, data);
+        m.output(&format!("from_{name}"), ram.read(addr));
+    }
+    let memories = m.finish().expect("no mistakes");
+    let text = memories.text();
+    let (mut simulated, mut loops) = (false, 0);
+    for line in text.lines() {
+        match line.trim() {
+            "`ifndef SYNTHESIS" => simulated = true,
+            "`endif" => simulated = false,
+            other if other.starts_with("initial") => assert!(simulated, "{text}"),
+            other => loops += u32::from(other.starts_with("for (")),
+        }
+    }
+    assert_eq!(loops, 4, "{text}");
 }

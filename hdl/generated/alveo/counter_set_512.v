@@ -199,10 +199,12 @@ module counter_set_512 (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer counts_row;
     initial begin
         for (counts_row = 0; counts_row < 512; counts_row = counts_row + 1) counts[counts_row] = 144'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

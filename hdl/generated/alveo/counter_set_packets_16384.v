@@ -179,10 +179,12 @@ module counter_set_packets_16384 (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer counts_row;
     initial begin
         for (counts_row = 0; counts_row < 16384; counts_row = counts_row + 1) counts[counts_row] = 71'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

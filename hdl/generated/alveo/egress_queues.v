@@ -461,35 +461,47 @@ module egress_queues (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer beats_row;
     initial begin
         for (beats_row = 0; beats_row < 1024; beats_row = beats_row + 1) beats[beats_row] = 526'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer users_row;
     initial begin
         for (users_row = 0; users_row < 1024; users_row = users_row + 1) users[users_row] = 77'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer lasts_0_row;
     initial begin
         for (lasts_0_row = 0; lasts_0_row < 256; lasts_0_row = lasts_0_row + 1) lasts_0[lasts_0_row] = 1'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer lasts_1_row;
     initial begin
         for (lasts_1_row = 0; lasts_1_row < 256; lasts_1_row = lasts_1_row + 1) lasts_1[lasts_1_row] = 1'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer lasts_2_row;
     initial begin
         for (lasts_2_row = 0; lasts_2_row < 256; lasts_2_row = lasts_2_row + 1) lasts_2[lasts_2_row] = 1'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer lasts_3_row;
     initial begin
         for (lasts_3_row = 0; lasts_3_row < 256; lasts_3_row = lasts_3_row + 1) lasts_3[lasts_3_row] = 1'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -128,10 +128,12 @@ module table_action (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer rows_rest_row;
     initial begin
         for (rows_rest_row = 0; rows_rest_row < 262144; rows_rest_row = rows_rest_row + 1) rows_rest[rows_rest_row] = 4'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -508,20 +508,26 @@ module table_interface (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer way0_row;
     initial begin
         for (way0_row = 0; way0_row < 512; way0_row = way0_row + 1) way0[way0_row] = 220'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer way1_row;
     initial begin
         for (way1_row = 0; way1_row < 512; way1_row = way1_row + 1) way1[way1_row] = 220'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer way2_row;
     initial begin
         for (way2_row = 0; way2_row < 512; way2_row = way2_row + 1) way2[way2_row] = 220'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -3252,105 +3252,145 @@ module table_rule (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer bank0_row;
     initial begin
         for (bank0_row = 0; bank0_row < 2048; bank0_row = bank0_row + 1) bank0[bank0_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank1_row;
     initial begin
         for (bank1_row = 0; bank1_row < 2048; bank1_row = bank1_row + 1) bank1[bank1_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank2_row;
     initial begin
         for (bank2_row = 0; bank2_row < 2048; bank2_row = bank2_row + 1) bank2[bank2_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank3_row;
     initial begin
         for (bank3_row = 0; bank3_row < 2048; bank3_row = bank3_row + 1) bank3[bank3_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank4_row;
     initial begin
         for (bank4_row = 0; bank4_row < 2048; bank4_row = bank4_row + 1) bank4[bank4_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank5_row;
     initial begin
         for (bank5_row = 0; bank5_row < 2048; bank5_row = bank5_row + 1) bank5[bank5_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank6_row;
     initial begin
         for (bank6_row = 0; bank6_row < 2048; bank6_row = bank6_row + 1) bank6[bank6_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank7_row;
     initial begin
         for (bank7_row = 0; bank7_row < 2048; bank7_row = bank7_row + 1) bank7[bank7_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank8_row;
     initial begin
         for (bank8_row = 0; bank8_row < 2048; bank8_row = bank8_row + 1) bank8[bank8_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank9_row;
     initial begin
         for (bank9_row = 0; bank9_row < 2048; bank9_row = bank9_row + 1) bank9[bank9_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank10_row;
     initial begin
         for (bank10_row = 0; bank10_row < 2048; bank10_row = bank10_row + 1) bank10[bank10_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank11_row;
     initial begin
         for (bank11_row = 0; bank11_row < 2048; bank11_row = bank11_row + 1) bank11[bank11_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank12_row;
     initial begin
         for (bank12_row = 0; bank12_row < 2048; bank12_row = bank12_row + 1) bank12[bank12_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank13_row;
     initial begin
         for (bank13_row = 0; bank13_row < 2048; bank13_row = bank13_row + 1) bank13[bank13_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank14_row;
     initial begin
         for (bank14_row = 0; bank14_row < 2048; bank14_row = bank14_row + 1) bank14[bank14_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank15_row;
     initial begin
         for (bank15_row = 0; bank15_row < 2048; bank15_row = bank15_row + 1) bank15[bank15_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank16_row;
     initial begin
         for (bank16_row = 0; bank16_row < 2048; bank16_row = bank16_row + 1) bank16[bank16_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank17_row;
     initial begin
         for (bank17_row = 0; bank17_row < 2048; bank17_row = bank17_row + 1) bank17[bank17_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank18_row;
     initial begin
         for (bank18_row = 0; bank18_row < 2048; bank18_row = bank18_row + 1) bank18[bank18_row] = 510'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer bank19_row;
     initial begin
         for (bank19_row = 0; bank19_row < 2048; bank19_row = bank19_row + 1) bank19[bank19_row] = 510'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -232,15 +232,19 @@ module buffer (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer ring_even_row;
     initial begin
         for (ring_even_row = 0; ring_even_row < 1024; ring_even_row = ring_even_row + 1) ring_even[ring_even_row] = 128'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer ring_odd_row;
     initial begin
         for (ring_odd_row = 0; ring_odd_row < 1024; ring_odd_row = ring_odd_row + 1) ring_odd[ring_odd_row] = 128'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

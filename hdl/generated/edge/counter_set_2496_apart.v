@@ -159,10 +159,12 @@ module counter_set_2496_apart (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer counts_row;
     initial begin
         for (counts_row = 0; counts_row < 2496; counts_row = counts_row + 1) counts[counts_row] = 144'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

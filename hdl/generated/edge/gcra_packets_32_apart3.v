@@ -114,10 +114,12 @@ module gcra_packets_32_apart3 (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer due_times_row;
     initial begin
         for (due_times_row = 0; due_times_row < 32; due_times_row = due_times_row + 1) due_times[due_times_row] = 80'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

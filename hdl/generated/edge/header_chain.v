@@ -585,45 +585,61 @@ module header_chain (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer headers_0_row;
     initial begin
         for (headers_0_row = 0; headers_0_row < 16; headers_0_row = headers_0_row + 1) headers_0[headers_0_row] = 32'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer headers_1_row;
     initial begin
         for (headers_1_row = 0; headers_1_row < 16; headers_1_row = headers_1_row + 1) headers_1[headers_1_row] = 32'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer headers_2_row;
     initial begin
         for (headers_2_row = 0; headers_2_row < 16; headers_2_row = headers_2_row + 1) headers_2[headers_2_row] = 32'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer headers_3_row;
     initial begin
         for (headers_3_row = 0; headers_3_row < 16; headers_3_row = headers_3_row + 1) headers_3[headers_3_row] = 32'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer transport_0_row;
     initial begin
         for (transport_0_row = 0; transport_0_row < 16; transport_0_row = transport_0_row + 1) transport_0[transport_0_row] = 32'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer transport_1_row;
     initial begin
         for (transport_1_row = 0; transport_1_row < 16; transport_1_row = transport_1_row + 1) transport_1[transport_1_row] = 32'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer transport_2_row;
     initial begin
         for (transport_2_row = 0; transport_2_row < 16; transport_2_row = transport_2_row + 1) transport_2[transport_2_row] = 32'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer transport_3_row;
     initial begin
         for (transport_3_row = 0; transport_3_row < 16; transport_3_row = transport_3_row + 1) transport_3[transport_3_row] = 32'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

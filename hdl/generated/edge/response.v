@@ -160,25 +160,33 @@ module response (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer taken_back_row;
     initial begin
         for (taken_back_row = 0; taken_back_row < 16; taken_back_row = taken_back_row + 1) taken_back[taken_back_row] = 81'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer freed_back_row;
     initial begin
         for (freed_back_row = 0; freed_back_row < 16; freed_back_row = freed_back_row + 1) freed_back[freed_back_row] = 1'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer taken_sent_row;
     initial begin
         for (taken_sent_row = 0; taken_sent_row < 16; taken_sent_row = taken_sent_row + 1) taken_sent[taken_sent_row] = 81'd0;
     end
+`endif
 
+`ifndef SYNTHESIS
     integer freed_sent_row;
     initial begin
         for (freed_sent_row = 0; freed_sent_row < 16; freed_sent_row = freed_sent_row + 1) freed_sent[freed_sent_row] = 1'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -43,10 +43,12 @@ module seen (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer times_row;
     initial begin
         for (times_row = 0; times_row < 256; times_row = times_row + 1) times[times_row] = 64'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

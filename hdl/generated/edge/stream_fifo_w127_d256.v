@@ -75,10 +75,12 @@ module stream_fifo_w127_d256 (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer rows_row;
     initial begin
         for (rows_row = 0; rows_row < 256; rows_row = rows_row + 1) rows[rows_row] = 127'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

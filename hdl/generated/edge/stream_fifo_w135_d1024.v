@@ -75,10 +75,12 @@ module stream_fifo_w135_d1024 (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer rows_row;
     initial begin
         for (rows_row = 0; rows_row < 1024; rows_row = rows_row + 1) rows[rows_row] = 135'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

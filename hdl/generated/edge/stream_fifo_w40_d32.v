@@ -75,10 +75,12 @@ module stream_fifo_w40_d32 (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer rows_row;
     initial begin
         for (rows_row = 0; rows_row < 32; rows_row = rows_row + 1) rows[rows_row] = 40'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -168,10 +168,12 @@ module table_acl (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer rows_row;
     initial begin
         for (rows_row = 0; rows_row < 8; rows_row = rows_row + 1) rows[rows_row] = 80'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -103,10 +103,12 @@ module table_action (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer rows_row;
     initial begin
         for (rows_row = 0; rows_row < 2048; rows_row = rows_row + 1) rows[rows_row] = 76'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -482,10 +482,12 @@ module table_address (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer ways_row;
     initial begin
         for (ways_row = 0; ways_row < 1024; ways_row = ways_row + 1) ways[ways_row] = 192'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -121,10 +121,12 @@ module table_attachment (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer rows_row;
     initial begin
         for (rows_row = 0; rows_row < 512; rows_row = rows_row + 1) rows[rows_row] = 327'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -103,10 +103,12 @@ module table_class (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer rows_row;
     initial begin
         for (rows_row = 0; rows_row < 512; rows_row = rows_row + 1) rows[rows_row] = 100'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -98,10 +98,12 @@ module table_dscp (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer rows_row;
     initial begin
         for (rows_row = 0; rows_row < 128; rows_row = rows_row + 1) rows[rows_row] = 3'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -95,10 +95,12 @@ module table_host_limit (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer rows_row;
     initial begin
         for (rows_row = 0; rows_row < 32; rows_row = rows_row + 1) rows[rows_row] = 108'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

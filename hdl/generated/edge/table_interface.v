@@ -442,10 +442,12 @@ module table_interface (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer ways_row;
     initial begin
         for (ways_row = 0; ways_row < 1024; ways_row = ways_row + 1) ways[ways_row] = 110'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -99,10 +99,12 @@ module table_policy (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer rows_row;
     initial begin
         for (rows_row = 0; rows_row < 256; rows_row = rows_row + 1) rows[rows_row] = 17'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -693,10 +693,12 @@ module table_port_server (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer ways_row;
     initial begin
         for (ways_row = 0; ways_row < 2048; ways_row = ways_row + 1) ways[ways_row] = 66'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

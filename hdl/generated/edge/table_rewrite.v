@@ -108,10 +108,12 @@ module table_rewrite (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer rows_row;
     initial begin
         for (rows_row = 0; rows_row < 64; rows_row = rows_row + 1) rows[rows_row] = 129'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

@@ -332,10 +332,12 @@ module table_rule (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer rows_row;
     initial begin
         for (rows_row = 0; rows_row < 64; rows_row = rows_row + 1) rows[rows_row] = 510'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

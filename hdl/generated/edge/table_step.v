@@ -443,10 +443,12 @@ module table_step (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer ways_row;
     initial begin
         for (ways_row = 0; ways_row < 2048; ways_row = ways_row + 1) ways[ways_row] = 70'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire

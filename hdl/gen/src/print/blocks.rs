@@ -2,7 +2,7 @@
 
 use super::{Printer, constant};
 use crate::bits::Bits;
-use crate::node::{Collision, Id, Mem, Op, PropKind, RamStyle};
+use crate::node::{Collision, Id, Mem, Op, PropKind};
 
 impl Printer<'_> {
     /// All registers: one block for those without reset, one for those with.
@@ -227,21 +227,19 @@ impl Printer<'_> {
             line!(self, "    end\n`endif");
         }
         for mem in &data.mems {
-            // UltraRAM is zero by itself, and tools refuse initial contents for it.
-            let ultra = mem.style == RamStyle::Ultra;
-            let (open, close) = if ultra {
-                ("\n`ifndef SYNTHESIS", "\n`endif")
-            } else {
-                ("", "")
-            };
+            // Memories of FPGAs are zero when the device is configured. Said to synthesis it costs: a loop over all rows, which
+            // takes Yosys minutes from some thousand rows on and which Vivado ends at 65,536; and UltraRAM refuses it.
             let (index, name, rows) = (format!("{}_row", mem.name), &mem.name, mem.rows);
-            line!(self, "{open}\n    integer {index};\n    initial begin");
+            line!(
+                self,
+                "\n`ifndef SYNTHESIS\n    integer {index};\n    initial begin"
+            );
             line!(
                 self,
                 "        for ({index} = 0; {index} < {rows}; {index} = {index} + 1) {name}[{index}] = {}'d0;",
                 mem.width
             );
-            line!(self, "    end{close}");
+            line!(self, "    end\n`endif");
         }
     }
 }

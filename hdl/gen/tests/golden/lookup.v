@@ -100,10 +100,12 @@ module lookup (
     end
 `endif
 
+`ifndef SYNTHESIS
     integer rows_row;
     initial begin
         for (rows_row = 0; rows_row < 64; rows_row = rows_row + 1) rows[rows_row] = 25'd0;
     end
+`endif
 endmodule
 
 `default_nettype wire
