@@ -26,7 +26,7 @@ generate:
 	$(CARGO) run --quiet -p seqnic-pipeline --bin seqnic-hdl -- latency > docs/latency.md
 	$(CARGO) run --quiet -p seqnic-snmp -- --mib > host-driver/snmp/dist/SEQNIC-MIB.txt
 
-# Proofs of the stages that handle streams (hdl/formal/README.md): some minutes.
+# Proofs of the stages that handle streams (hdl/formal/README.md): an hour, most of it `egress`, `egress_queues` and `buffer`.
 formal:
 	@tools/setup-formal.sh
 	python3 hdl/formal/prove.py
