@@ -89,327 +89,447 @@ module table_rule (
 );
     reg  [509:0] bank0_q;
     reg  [509:0] bank0_q_s2;
-    reg  and_147_s3;
-    reg  and_152_s3;
-    reg  and_158_s3;
+    reg  and_153_s3;
+    reg  and_146_s3;
+    reg  and_93_s3;
+    reg  and_149_s3;
+    reg  and_113_s3;
+    reg  or_72_s3;
     reg  [509:0] bank0_q_s3;
-    reg  and_249_s3;
+    reg  and_258_s3;
+    reg  and_251_s3;
+    reg  and_200_s3;
     reg  and_254_s3;
-    reg  and_260_s3;
-    reg  and_273_d1;
-    reg  and_275_d1;
+    reg  and_220_s3;
+    reg  not_179_s3;
+    reg  and_279_d1;
+    reg  and_281_d1;
     reg  [21:0] cfg_row_d1;
     reg  [509:0] wdata0_here;
     reg  [509:0] bank0_cfg_q;
-    reg  and_275_d2;
+    reg  and_281_d2;
     reg  [509:0] bank0_cfg_q1;
-    reg  and_275_d3;
+    reg  and_281_d3;
     reg  [509:0] bank1_q;
     reg  [509:0] bank1_q_s2;
-    reg  and_391_s3;
+    reg  and_403_s3;
     reg  and_396_s3;
-    reg  and_402_s3;
+    reg  and_345_s3;
+    reg  and_399_s3;
+    reg  and_365_s3;
+    reg  or_324_s3;
     reg  [509:0] bank1_q_s3;
-    reg  and_493_s3;
-    reg  and_498_s3;
+    reg  and_508_s3;
+    reg  and_501_s3;
+    reg  and_450_s3;
     reg  and_504_s3;
-    reg  and_516_d1;
-    reg  and_518_d1;
+    reg  and_470_s3;
+    reg  not_429_s3;
+    reg  and_528_d1;
+    reg  and_530_d1;
     reg  [509:0] wdata1_here;
     reg  [509:0] bank1_cfg_q;
-    reg  and_518_d2;
+    reg  and_530_d2;
     reg  [509:0] bank1_cfg_q1;
-    reg  and_518_d3;
+    reg  and_530_d3;
     reg  [509:0] bank2_q;
     reg  [509:0] bank2_q_s2;
-    reg  and_632_s3;
-    reg  and_637_s3;
+    reg  and_650_s3;
     reg  and_643_s3;
+    reg  and_592_s3;
+    reg  and_646_s3;
+    reg  and_612_s3;
+    reg  or_571_s3;
     reg  [509:0] bank2_q_s3;
-    reg  and_734_s3;
-    reg  and_739_s3;
-    reg  and_745_s3;
-    reg  and_757_d1;
-    reg  and_759_d1;
+    reg  and_755_s3;
+    reg  and_748_s3;
+    reg  and_697_s3;
+    reg  and_751_s3;
+    reg  and_717_s3;
+    reg  not_676_s3;
+    reg  and_775_d1;
+    reg  and_777_d1;
     reg  [509:0] wdata2_here;
     reg  [509:0] bank2_cfg_q;
-    reg  and_759_d2;
+    reg  and_777_d2;
     reg  [509:0] bank2_cfg_q1;
-    reg  and_759_d3;
+    reg  and_777_d3;
     reg  [509:0] bank3_q;
     reg  [509:0] bank3_q_s2;
-    reg  and_873_s3;
-    reg  and_878_s3;
-    reg  and_884_s3;
+    reg  and_897_s3;
+    reg  and_890_s3;
+    reg  and_839_s3;
+    reg  and_893_s3;
+    reg  and_859_s3;
+    reg  or_818_s3;
     reg  [509:0] bank3_q_s3;
-    reg  and_975_s3;
-    reg  and_980_s3;
-    reg  and_986_s3;
-    reg  and_998_d1;
-    reg  and_1000_d1;
+    reg  and_1002_s3;
+    reg  and_995_s3;
+    reg  and_944_s3;
+    reg  and_998_s3;
+    reg  and_964_s3;
+    reg  not_923_s3;
+    reg  and_1022_d1;
+    reg  and_1024_d1;
     reg  [509:0] wdata3_here;
     reg  [509:0] bank3_cfg_q;
-    reg  and_1000_d2;
+    reg  and_1024_d2;
     reg  [509:0] bank3_cfg_q1;
-    reg  and_1000_d3;
+    reg  and_1024_d3;
     reg  [509:0] bank4_q;
     reg  [509:0] bank4_q_s2;
-    reg  and_1114_s3;
-    reg  and_1119_s3;
-    reg  and_1125_s3;
+    reg  and_1144_s3;
+    reg  and_1137_s3;
+    reg  and_1086_s3;
+    reg  and_1140_s3;
+    reg  and_1106_s3;
+    reg  or_1065_s3;
     reg  [509:0] bank4_q_s3;
-    reg  and_1216_s3;
-    reg  and_1221_s3;
-    reg  and_1227_s3;
-    reg  and_1239_d1;
-    reg  and_1241_d1;
+    reg  and_1249_s3;
+    reg  and_1242_s3;
+    reg  and_1191_s3;
+    reg  and_1245_s3;
+    reg  and_1211_s3;
+    reg  not_1170_s3;
+    reg  and_1269_d1;
+    reg  and_1271_d1;
     reg  [509:0] wdata4_here;
     reg  [509:0] bank4_cfg_q;
-    reg  and_1241_d2;
+    reg  and_1271_d2;
     reg  [509:0] bank4_cfg_q1;
-    reg  and_1241_d3;
+    reg  and_1271_d3;
     reg  [509:0] bank5_q;
     reg  [509:0] bank5_q_s2;
-    reg  and_1355_s3;
-    reg  and_1360_s3;
-    reg  and_1366_s3;
+    reg  and_1391_s3;
+    reg  and_1384_s3;
+    reg  and_1333_s3;
+    reg  and_1387_s3;
+    reg  and_1353_s3;
+    reg  or_1312_s3;
     reg  [509:0] bank5_q_s3;
-    reg  and_1457_s3;
-    reg  and_1462_s3;
-    reg  and_1468_s3;
-    reg  and_1480_d1;
-    reg  and_1482_d1;
+    reg  and_1496_s3;
+    reg  and_1489_s3;
+    reg  and_1438_s3;
+    reg  and_1492_s3;
+    reg  and_1458_s3;
+    reg  not_1417_s3;
+    reg  and_1516_d1;
+    reg  and_1518_d1;
     reg  [509:0] wdata5_here;
     reg  [509:0] bank5_cfg_q;
-    reg  and_1482_d2;
+    reg  and_1518_d2;
     reg  [509:0] bank5_cfg_q1;
-    reg  and_1482_d3;
+    reg  and_1518_d3;
     reg  [509:0] bank6_q;
     reg  [509:0] bank6_q_s2;
-    reg  and_1596_s3;
-    reg  and_1601_s3;
-    reg  and_1607_s3;
+    reg  and_1638_s3;
+    reg  and_1631_s3;
+    reg  and_1580_s3;
+    reg  and_1634_s3;
+    reg  and_1600_s3;
+    reg  or_1559_s3;
     reg  [509:0] bank6_q_s3;
-    reg  and_1698_s3;
-    reg  and_1703_s3;
-    reg  and_1709_s3;
-    reg  and_1721_d1;
-    reg  and_1723_d1;
+    reg  and_1743_s3;
+    reg  and_1736_s3;
+    reg  and_1685_s3;
+    reg  and_1739_s3;
+    reg  and_1705_s3;
+    reg  not_1664_s3;
+    reg  and_1763_d1;
+    reg  and_1765_d1;
     reg  [509:0] wdata6_here;
     reg  [509:0] bank6_cfg_q;
-    reg  and_1723_d2;
+    reg  and_1765_d2;
     reg  [509:0] bank6_cfg_q1;
-    reg  and_1723_d3;
+    reg  and_1765_d3;
     reg  [509:0] bank7_q;
     reg  [509:0] bank7_q_s2;
-    reg  and_1837_s3;
-    reg  and_1842_s3;
-    reg  and_1848_s3;
+    reg  and_1885_s3;
+    reg  and_1878_s3;
+    reg  and_1827_s3;
+    reg  and_1881_s3;
+    reg  and_1847_s3;
+    reg  or_1806_s3;
     reg  [509:0] bank7_q_s3;
-    reg  and_1939_s3;
-    reg  and_1944_s3;
-    reg  and_1950_s3;
-    reg  and_1962_d1;
-    reg  and_1964_d1;
+    reg  and_1990_s3;
+    reg  and_1983_s3;
+    reg  and_1932_s3;
+    reg  and_1986_s3;
+    reg  and_1952_s3;
+    reg  not_1911_s3;
+    reg  and_2010_d1;
+    reg  and_2012_d1;
     reg  [509:0] wdata7_here;
     reg  [509:0] bank7_cfg_q;
-    reg  and_1964_d2;
+    reg  and_2012_d2;
     reg  [509:0] bank7_cfg_q1;
-    reg  and_1964_d3;
+    reg  and_2012_d3;
     reg  [509:0] bank8_q;
     reg  [509:0] bank8_q_s2;
-    reg  and_2078_s3;
-    reg  and_2083_s3;
-    reg  and_2089_s3;
+    reg  and_2132_s3;
+    reg  and_2125_s3;
+    reg  and_2074_s3;
+    reg  and_2128_s3;
+    reg  and_2094_s3;
+    reg  or_2053_s3;
     reg  [509:0] bank8_q_s3;
-    reg  and_2180_s3;
-    reg  and_2185_s3;
-    reg  and_2191_s3;
-    reg  and_2203_d1;
-    reg  and_2205_d1;
+    reg  and_2237_s3;
+    reg  and_2230_s3;
+    reg  and_2179_s3;
+    reg  and_2233_s3;
+    reg  and_2199_s3;
+    reg  not_2158_s3;
+    reg  and_2257_d1;
+    reg  and_2259_d1;
     reg  [509:0] wdata8_here;
     reg  [509:0] bank8_cfg_q;
-    reg  and_2205_d2;
+    reg  and_2259_d2;
     reg  [509:0] bank8_cfg_q1;
-    reg  and_2205_d3;
+    reg  and_2259_d3;
     reg  [509:0] bank9_q;
     reg  [509:0] bank9_q_s2;
-    reg  and_2319_s3;
-    reg  and_2324_s3;
-    reg  and_2330_s3;
+    reg  and_2379_s3;
+    reg  and_2372_s3;
+    reg  and_2321_s3;
+    reg  and_2375_s3;
+    reg  and_2341_s3;
+    reg  or_2300_s3;
     reg  [509:0] bank9_q_s3;
-    reg  and_2421_s3;
+    reg  and_2484_s3;
+    reg  and_2477_s3;
     reg  and_2426_s3;
-    reg  and_2432_s3;
-    reg  and_2444_d1;
-    reg  and_2446_d1;
+    reg  and_2480_s3;
+    reg  and_2446_s3;
+    reg  not_2405_s3;
+    reg  and_2504_d1;
+    reg  and_2506_d1;
     reg  [509:0] wdata9_here;
     reg  [509:0] bank9_cfg_q;
-    reg  and_2446_d2;
+    reg  and_2506_d2;
     reg  [509:0] bank9_cfg_q1;
-    reg  and_2446_d3;
+    reg  and_2506_d3;
     reg  [509:0] bank10_q;
     reg  [509:0] bank10_q_s2;
-    reg  and_2560_s3;
-    reg  and_2565_s3;
-    reg  and_2571_s3;
+    reg  and_2626_s3;
+    reg  and_2619_s3;
+    reg  and_2568_s3;
+    reg  and_2622_s3;
+    reg  and_2588_s3;
+    reg  or_2547_s3;
     reg  [509:0] bank10_q_s3;
-    reg  and_2662_s3;
-    reg  and_2667_s3;
+    reg  and_2731_s3;
+    reg  and_2724_s3;
     reg  and_2673_s3;
-    reg  and_2685_d1;
-    reg  and_2687_d1;
+    reg  and_2727_s3;
+    reg  and_2693_s3;
+    reg  not_2652_s3;
+    reg  and_2751_d1;
+    reg  and_2753_d1;
     reg  [509:0] wdata10_here;
     reg  [509:0] bank10_cfg_q;
-    reg  and_2687_d2;
+    reg  and_2753_d2;
     reg  [509:0] bank10_cfg_q1;
-    reg  and_2687_d3;
+    reg  and_2753_d3;
     reg  [509:0] bank11_q;
     reg  [509:0] bank11_q_s2;
-    reg  and_2801_s3;
-    reg  and_2806_s3;
-    reg  and_2812_s3;
+    reg  and_2873_s3;
+    reg  and_2866_s3;
+    reg  and_2815_s3;
+    reg  and_2869_s3;
+    reg  and_2835_s3;
+    reg  or_2794_s3;
     reg  [509:0] bank11_q_s3;
-    reg  and_2903_s3;
-    reg  and_2908_s3;
-    reg  and_2914_s3;
-    reg  and_2926_d1;
-    reg  and_2928_d1;
+    reg  and_2978_s3;
+    reg  and_2971_s3;
+    reg  and_2920_s3;
+    reg  and_2974_s3;
+    reg  and_2940_s3;
+    reg  not_2899_s3;
+    reg  and_2998_d1;
+    reg  and_3000_d1;
     reg  [509:0] wdata11_here;
     reg  [509:0] bank11_cfg_q;
-    reg  and_2928_d2;
+    reg  and_3000_d2;
     reg  [509:0] bank11_cfg_q1;
-    reg  and_2928_d3;
+    reg  and_3000_d3;
     reg  [509:0] bank12_q;
     reg  [509:0] bank12_q_s2;
-    reg  and_3042_s3;
-    reg  and_3047_s3;
-    reg  and_3053_s3;
+    reg  and_3120_s3;
+    reg  and_3113_s3;
+    reg  and_3062_s3;
+    reg  and_3116_s3;
+    reg  and_3082_s3;
+    reg  or_3041_s3;
     reg  [509:0] bank12_q_s3;
-    reg  and_3144_s3;
-    reg  and_3149_s3;
-    reg  and_3155_s3;
-    reg  and_3167_d1;
-    reg  and_3169_d1;
+    reg  and_3225_s3;
+    reg  and_3218_s3;
+    reg  and_3167_s3;
+    reg  and_3221_s3;
+    reg  and_3187_s3;
+    reg  not_3146_s3;
+    reg  and_3245_d1;
+    reg  and_3247_d1;
     reg  [509:0] wdata12_here;
     reg  [509:0] bank12_cfg_q;
-    reg  and_3169_d2;
+    reg  and_3247_d2;
     reg  [509:0] bank12_cfg_q1;
-    reg  and_3169_d3;
+    reg  and_3247_d3;
     reg  [509:0] bank13_q;
     reg  [509:0] bank13_q_s2;
-    reg  and_3283_s3;
-    reg  and_3288_s3;
-    reg  and_3294_s3;
+    reg  and_3367_s3;
+    reg  and_3360_s3;
+    reg  and_3309_s3;
+    reg  and_3363_s3;
+    reg  and_3329_s3;
+    reg  or_3288_s3;
     reg  [509:0] bank13_q_s3;
-    reg  and_3385_s3;
-    reg  and_3390_s3;
-    reg  and_3396_s3;
-    reg  and_3408_d1;
-    reg  and_3410_d1;
+    reg  and_3472_s3;
+    reg  and_3465_s3;
+    reg  and_3414_s3;
+    reg  and_3468_s3;
+    reg  and_3434_s3;
+    reg  not_3393_s3;
+    reg  and_3492_d1;
+    reg  and_3494_d1;
     reg  [509:0] wdata13_here;
     reg  [509:0] bank13_cfg_q;
-    reg  and_3410_d2;
+    reg  and_3494_d2;
     reg  [509:0] bank13_cfg_q1;
-    reg  and_3410_d3;
+    reg  and_3494_d3;
     reg  [509:0] bank14_q;
     reg  [509:0] bank14_q_s2;
-    reg  and_3524_s3;
-    reg  and_3529_s3;
-    reg  and_3535_s3;
+    reg  and_3614_s3;
+    reg  and_3607_s3;
+    reg  and_3556_s3;
+    reg  and_3610_s3;
+    reg  and_3576_s3;
+    reg  or_3535_s3;
     reg  [509:0] bank14_q_s3;
-    reg  and_3626_s3;
-    reg  and_3631_s3;
-    reg  and_3637_s3;
-    reg  and_3649_d1;
-    reg  and_3651_d1;
+    reg  and_3719_s3;
+    reg  and_3712_s3;
+    reg  and_3661_s3;
+    reg  and_3715_s3;
+    reg  and_3681_s3;
+    reg  not_3640_s3;
+    reg  and_3739_d1;
+    reg  and_3741_d1;
     reg  [509:0] wdata14_here;
     reg  [509:0] bank14_cfg_q;
-    reg  and_3651_d2;
+    reg  and_3741_d2;
     reg  [509:0] bank14_cfg_q1;
-    reg  and_3651_d3;
+    reg  and_3741_d3;
     reg  [509:0] bank15_q;
     reg  [509:0] bank15_q_s2;
-    reg  and_3765_s3;
-    reg  and_3770_s3;
-    reg  and_3776_s3;
+    reg  and_3861_s3;
+    reg  and_3854_s3;
+    reg  and_3803_s3;
+    reg  and_3857_s3;
+    reg  and_3823_s3;
+    reg  or_3782_s3;
     reg  [509:0] bank15_q_s3;
-    reg  and_3867_s3;
-    reg  and_3872_s3;
-    reg  and_3878_s3;
-    reg  and_3890_d1;
-    reg  and_3892_d1;
+    reg  and_3966_s3;
+    reg  and_3959_s3;
+    reg  and_3908_s3;
+    reg  and_3962_s3;
+    reg  and_3928_s3;
+    reg  not_3887_s3;
+    reg  and_3986_d1;
+    reg  and_3988_d1;
     reg  [509:0] wdata15_here;
     reg  [509:0] bank15_cfg_q;
-    reg  and_3892_d2;
+    reg  and_3988_d2;
     reg  [509:0] bank15_cfg_q1;
-    reg  and_3892_d3;
+    reg  and_3988_d3;
     reg  [509:0] bank16_q;
     reg  [509:0] bank16_q_s2;
-    reg  and_4006_s3;
-    reg  and_4011_s3;
-    reg  and_4017_s3;
-    reg  [509:0] bank16_q_s3;
     reg  and_4108_s3;
-    reg  and_4113_s3;
-    reg  and_4119_s3;
-    reg  and_4131_d1;
-    reg  and_4133_d1;
+    reg  and_4101_s3;
+    reg  and_4050_s3;
+    reg  and_4104_s3;
+    reg  and_4070_s3;
+    reg  or_4029_s3;
+    reg  [509:0] bank16_q_s3;
+    reg  and_4213_s3;
+    reg  and_4206_s3;
+    reg  and_4155_s3;
+    reg  and_4209_s3;
+    reg  and_4175_s3;
+    reg  not_4134_s3;
+    reg  and_4233_d1;
+    reg  and_4235_d1;
     reg  [509:0] wdata16_here;
     reg  [509:0] bank16_cfg_q;
-    reg  and_4133_d2;
+    reg  and_4235_d2;
     reg  [509:0] bank16_cfg_q1;
-    reg  and_4133_d3;
+    reg  and_4235_d3;
     reg  [509:0] bank17_q;
     reg  [509:0] bank17_q_s2;
-    reg  and_4247_s3;
-    reg  and_4252_s3;
-    reg  and_4258_s3;
+    reg  and_4355_s3;
+    reg  and_4348_s3;
+    reg  and_4297_s3;
+    reg  and_4351_s3;
+    reg  and_4317_s3;
+    reg  or_4276_s3;
     reg  [509:0] bank17_q_s3;
-    reg  and_4349_s3;
-    reg  and_4354_s3;
-    reg  and_4360_s3;
-    reg  and_4372_d1;
-    reg  and_4374_d1;
+    reg  and_4460_s3;
+    reg  and_4453_s3;
+    reg  and_4402_s3;
+    reg  and_4456_s3;
+    reg  and_4422_s3;
+    reg  not_4381_s3;
+    reg  and_4480_d1;
+    reg  and_4482_d1;
     reg  [509:0] wdata17_here;
     reg  [509:0] bank17_cfg_q;
-    reg  and_4374_d2;
+    reg  and_4482_d2;
     reg  [509:0] bank17_cfg_q1;
-    reg  and_4374_d3;
+    reg  and_4482_d3;
     reg  [509:0] bank18_q;
     reg  [509:0] bank18_q_s2;
-    reg  and_4488_s3;
-    reg  and_4493_s3;
-    reg  and_4499_s3;
-    reg  [509:0] bank18_q_s3;
-    reg  and_4590_s3;
+    reg  and_4602_s3;
     reg  and_4595_s3;
-    reg  and_4601_s3;
-    reg  and_4613_d1;
-    reg  and_4615_d1;
+    reg  and_4544_s3;
+    reg  and_4598_s3;
+    reg  and_4564_s3;
+    reg  or_4523_s3;
+    reg  [509:0] bank18_q_s3;
+    reg  and_4707_s3;
+    reg  and_4700_s3;
+    reg  and_4649_s3;
+    reg  and_4703_s3;
+    reg  and_4669_s3;
+    reg  not_4628_s3;
+    reg  and_4727_d1;
+    reg  and_4729_d1;
     reg  [509:0] wdata18_here;
     reg  [509:0] bank18_cfg_q;
-    reg  and_4615_d2;
+    reg  and_4729_d2;
     reg  [509:0] bank18_cfg_q1;
-    reg  and_4615_d3;
+    reg  and_4729_d3;
     reg  [509:0] bank19_q;
     reg  [509:0] bank19_q_s2;
-    reg  and_4729_s3;
-    reg  and_4734_s3;
-    reg  and_4740_s3;
-    reg  [509:0] bank19_q_s3;
-    reg  and_4831_s3;
-    reg  and_4836_s3;
+    reg  and_4849_s3;
     reg  and_4842_s3;
-    reg  and_4854_d1;
-    reg  and_4856_d1;
+    reg  and_4791_s3;
+    reg  and_4845_s3;
+    reg  and_4811_s3;
+    reg  or_4770_s3;
+    reg  [509:0] bank19_q_s3;
+    reg  and_4954_s3;
+    reg  and_4947_s3;
+    reg  and_4896_s3;
+    reg  and_4950_s3;
+    reg  and_4916_s3;
+    reg  not_4875_s3;
+    reg  and_4974_d1;
+    reg  and_4976_d1;
     reg  [509:0] wdata19_here;
     reg  [509:0] bank19_cfg_q;
-    reg  and_4856_d2;
+    reg  and_4976_d2;
     reg  [509:0] bank19_cfg_q1;
-    reg  and_4856_d3;
-    reg  and_4871_d1;
-    reg  and_4873_d1;
+    reg  and_4976_d3;
+    reg  and_4991_d1;
+    reg  and_4993_d1;
     reg  [509:0] wdata_always_here;
     reg  [509:0] always0;
     reg  [509:0] always1;
@@ -419,96 +539,144 @@ module table_rule (
     reg  [509:0] always5;
     reg  [509:0] always6;
     reg  [509:0] always7;
-    reg  and_5012_s3;
-    reg  and_5017_s3;
-    reg  and_5023_s3;
+    reg  and_5138_s3;
+    reg  and_5131_s3;
+    reg  and_5080_s3;
+    reg  and_5134_s3;
+    reg  and_5100_s3;
+    reg  or_5059_s3;
     reg  [509:0] always0_s3;
-    reg  and_5114_s3;
-    reg  and_5119_s3;
-    reg  and_5125_s3;
-    reg  and_5235_s3;
-    reg  and_5240_s3;
-    reg  and_5246_s3;
+    reg  and_5243_s3;
+    reg  and_5236_s3;
+    reg  and_5185_s3;
+    reg  and_5239_s3;
+    reg  and_5205_s3;
+    reg  not_5164_s3;
+    reg  and_5367_s3;
+    reg  and_5360_s3;
+    reg  and_5309_s3;
+    reg  and_5363_s3;
+    reg  and_5329_s3;
+    reg  or_5288_s3;
     reg  [509:0] always1_s3;
-    reg  and_5337_s3;
-    reg  and_5342_s3;
-    reg  and_5348_s3;
-    reg  and_5458_s3;
-    reg  and_5463_s3;
-    reg  and_5469_s3;
+    reg  and_5472_s3;
+    reg  and_5465_s3;
+    reg  and_5414_s3;
+    reg  and_5468_s3;
+    reg  and_5434_s3;
+    reg  not_5393_s3;
+    reg  and_5596_s3;
+    reg  and_5589_s3;
+    reg  and_5538_s3;
+    reg  and_5592_s3;
+    reg  and_5558_s3;
+    reg  or_5517_s3;
     reg  [509:0] always2_s3;
-    reg  and_5560_s3;
-    reg  and_5565_s3;
-    reg  and_5571_s3;
-    reg  and_5681_s3;
-    reg  and_5686_s3;
-    reg  and_5692_s3;
+    reg  and_5701_s3;
+    reg  and_5694_s3;
+    reg  and_5643_s3;
+    reg  and_5697_s3;
+    reg  and_5663_s3;
+    reg  not_5622_s3;
+    reg  and_5825_s3;
+    reg  and_5818_s3;
+    reg  and_5767_s3;
+    reg  and_5821_s3;
+    reg  and_5787_s3;
+    reg  or_5746_s3;
     reg  [509:0] always3_s3;
-    reg  and_5783_s3;
-    reg  and_5788_s3;
-    reg  and_5794_s3;
-    reg  and_5904_s3;
-    reg  and_5909_s3;
-    reg  and_5915_s3;
+    reg  and_5930_s3;
+    reg  and_5923_s3;
+    reg  and_5872_s3;
+    reg  and_5926_s3;
+    reg  and_5892_s3;
+    reg  not_5851_s3;
+    reg  and_6054_s3;
+    reg  and_6047_s3;
+    reg  and_5996_s3;
+    reg  and_6050_s3;
+    reg  and_6016_s3;
+    reg  or_5975_s3;
     reg  [509:0] always4_s3;
-    reg  and_6006_s3;
-    reg  and_6011_s3;
-    reg  and_6017_s3;
-    reg  and_6127_s3;
-    reg  and_6132_s3;
-    reg  and_6138_s3;
+    reg  and_6159_s3;
+    reg  and_6152_s3;
+    reg  and_6101_s3;
+    reg  and_6155_s3;
+    reg  and_6121_s3;
+    reg  not_6080_s3;
+    reg  and_6283_s3;
+    reg  and_6276_s3;
+    reg  and_6225_s3;
+    reg  and_6279_s3;
+    reg  and_6245_s3;
+    reg  or_6204_s3;
     reg  [509:0] always5_s3;
-    reg  and_6229_s3;
-    reg  and_6234_s3;
-    reg  and_6240_s3;
+    reg  and_6388_s3;
+    reg  and_6381_s3;
+    reg  and_6330_s3;
+    reg  and_6384_s3;
     reg  and_6350_s3;
-    reg  and_6355_s3;
-    reg  and_6361_s3;
+    reg  not_6309_s3;
+    reg  and_6512_s3;
+    reg  and_6505_s3;
+    reg  and_6454_s3;
+    reg  and_6508_s3;
+    reg  and_6474_s3;
+    reg  or_6433_s3;
     reg  [509:0] always6_s3;
-    reg  and_6452_s3;
-    reg  and_6457_s3;
-    reg  and_6463_s3;
-    reg  and_6573_s3;
-    reg  and_6578_s3;
-    reg  and_6584_s3;
+    reg  and_6617_s3;
+    reg  and_6610_s3;
+    reg  and_6559_s3;
+    reg  and_6613_s3;
+    reg  and_6579_s3;
+    reg  not_6538_s3;
+    reg  and_6741_s3;
+    reg  and_6734_s3;
+    reg  and_6683_s3;
+    reg  and_6737_s3;
+    reg  and_6703_s3;
+    reg  or_6662_s3;
     reg  [509:0] always7_s3;
-    reg  and_6675_s3;
-    reg  and_6680_s3;
-    reg  and_6686_s3;
+    reg  and_6846_s3;
+    reg  and_6839_s3;
+    reg  and_6788_s3;
+    reg  and_6842_s3;
+    reg  and_6808_s3;
+    reg  not_6767_s3;
     reg  [509:0] always_read;
-    reg  and_4873_d2;
+    reg  and_4993_d2;
     reg  [21:0] cfg_row_d2;
-    reg  and_4873_d3;
-    reg  red_6854_s4;
-    reg  [15:0] or_6877_s4;
-    reg  [15:0] or_6900_s4;
-    reg  red_6910_s4;
-    reg  red_7060_s4;
-    reg  [15:0] or_7083_s4;
-    reg  [15:0] or_7106_s4;
-    reg  red_7116_s4;
-    reg  red_7266_s4;
-    reg  [15:0] or_7289_s4;
-    reg  [15:0] or_7312_s4;
-    reg  red_7322_s4;
-    reg  red_7472_s4;
-    reg  [15:0] or_7495_s4;
-    reg  [15:0] or_7518_s4;
-    reg  red_7528_s4;
-    reg  red_7678_s4;
-    reg  [15:0] or_7701_s4;
-    reg  [15:0] or_7724_s4;
-    reg  red_7734_s4;
-    reg  red_7884_s4;
-    reg  [15:0] or_7907_s4;
-    reg  [15:0] or_7930_s4;
-    reg  red_7940_s4;
-    reg  red_8090_s4;
-    reg  [15:0] or_8113_s4;
-    reg  [15:0] or_8136_s4;
-    reg  red_8146_s4;
-    reg  [15:0] or_8284_s5;
-    reg  red_8293_s5;
+    reg  and_4993_d3;
+    reg  red_7022_s4;
+    reg  [15:0] or_7045_s4;
+    reg  [15:0] or_7068_s4;
+    reg  red_7078_s4;
+    reg  red_7228_s4;
+    reg  [15:0] or_7251_s4;
+    reg  [15:0] or_7274_s4;
+    reg  red_7284_s4;
+    reg  red_7434_s4;
+    reg  [15:0] or_7457_s4;
+    reg  [15:0] or_7480_s4;
+    reg  red_7490_s4;
+    reg  red_7640_s4;
+    reg  [15:0] or_7663_s4;
+    reg  [15:0] or_7686_s4;
+    reg  red_7696_s4;
+    reg  red_7846_s4;
+    reg  [15:0] or_7869_s4;
+    reg  [15:0] or_7892_s4;
+    reg  red_7902_s4;
+    reg  red_8052_s4;
+    reg  [15:0] or_8075_s4;
+    reg  [15:0] or_8098_s4;
+    reg  red_8108_s4;
+    reg  red_8258_s4;
+    reg  [15:0] or_8281_s4;
+    reg  [15:0] or_8304_s4;
+    reg  red_8314_s4;
+    reg  [15:0] or_8452_s5;
+    reg  red_8461_s5;
     reg  [509:0] answer_3;
     reg  answers_d1;
     reg  [509:0] answer_4;
@@ -539,667 +707,657 @@ module table_rule (
     wire mux_92 = later ? (~(|bank0_q_s2[136:121]) & (&bank0_q_s2[152:137])) : ((bank0_q_s2[136:121] <= port) & (port <= bank0_q_s2[152:137]));
     wire and_113 = ({3'd0, bank0_q_s2[182:169]} <= size) & ((&bank0_q_s2[196:183]) | (size <= {3'd0, bank0_q_s2[196:183]}));
     wire and_146 = ~(|((client[127:96] ^ bank0_q_s2[35:4]) & ~(32'hffffffff >> bank0_q_s2[41:36]))) & ~(|((server[127:96] ^ bank0_q_s2[73:42]) & ~(32'hffffffff >> bank0_q_s2[79:74])));
-    wire and_152 = ((mux_82 & mux_92) & (bank0_q_s2[80] | (bank0_q_s2[88:81] == protocol))) & ~(|(later ? bank0_q_s2[168:161] : ((bank0_q_s2[160:153] ^ flags) & bank0_q_s2[168:161])));
-    wire and_155 = (((bank0_q_s2[3:2] == 2'd0) | ((bank0_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_113) & (back ? bank0_q_s2[198] : bank0_q_s2[197]);
-    wire and_157 = (and_155 & (bank0_q_s2[199] | (bank0_q_s2[209:200] == arrival))) & (epoch ? bank0_q_s2[1] : bank0_q_s2[0]);
-    wire bank0_0_holds = (and_147_s3 & and_152_s3) & and_158_s3;
-    wire mux_186 = later ? (~(|bank0_q_s2[359:344]) & (&bank0_q_s2[375:360])) : ((bank0_q_s2[359:344] <= client_port) & (client_port <= bank0_q_s2[375:360]));
-    wire mux_196 = later ? (~(|bank0_q_s2[391:376]) & (&bank0_q_s2[407:392])) : ((bank0_q_s2[391:376] <= port) & (port <= bank0_q_s2[407:392]));
-    wire and_217 = ({3'd0, bank0_q_s2[437:424]} <= size) & ((&bank0_q_s2[451:438]) | (size <= {3'd0, bank0_q_s2[451:438]}));
-    wire and_248 = ~(|((client[127:96] ^ bank0_q_s2[290:259]) & ~(32'hffffffff >> bank0_q_s2[296:291]))) & ~(|((server[127:96] ^ bank0_q_s2[328:297]) & ~(32'hffffffff >> bank0_q_s2[334:329])));
-    wire and_254 = ((mux_186 & mux_196) & (bank0_q_s2[335] | (bank0_q_s2[343:336] == protocol))) & ~(|(later ? bank0_q_s2[423:416] : ((bank0_q_s2[415:408] ^ flags) & bank0_q_s2[423:416])));
-    wire and_257 = (((bank0_q_s2[258:257] == 2'd0) | ((bank0_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_217) & (back ? bank0_q_s2[453] : bank0_q_s2[452]);
-    wire and_259 = (and_257 & (bank0_q_s2[454] | (bank0_q_s2[464:455] == arrival))) & (epoch ? bank0_q_s2[256] : bank0_q_s2[255]);
-    wire bank0_1_holds = (and_249_s3 & and_254_s3) & and_260_s3;
-    wire and_272 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd0);
-    wire and_273 = cfg_write & and_272;
+    wire and_149 = (bank0_q_s2[80] | (bank0_q_s2[88:81] == protocol)) & ~(|(later ? bank0_q_s2[168:161] : ((bank0_q_s2[160:153] ^ flags) & bank0_q_s2[168:161])));
+    wire and_150 = ((bank0_q_s2[3:2] == 2'd0) | ((bank0_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank0_q_s2[198] : bank0_q_s2[197]);
+    wire and_152 = (and_150 & (bank0_q_s2[199] | (bank0_q_s2[209:200] == arrival))) & (epoch ? bank0_q_s2[1] : bank0_q_s2[0]);
+    wire bank0_0_holds = ((((and_153_s3 & and_146_s3) & and_93_s3) & and_149_s3) & and_113_s3) & or_72_s3;
+    wire mux_189 = later ? (~(|bank0_q_s2[359:344]) & (&bank0_q_s2[375:360])) : ((bank0_q_s2[359:344] <= client_port) & (client_port <= bank0_q_s2[375:360]));
+    wire mux_199 = later ? (~(|bank0_q_s2[391:376]) & (&bank0_q_s2[407:392])) : ((bank0_q_s2[391:376] <= port) & (port <= bank0_q_s2[407:392]));
+    wire and_220 = ({3'd0, bank0_q_s2[437:424]} <= size) & ((&bank0_q_s2[451:438]) | (size <= {3'd0, bank0_q_s2[451:438]}));
+    wire and_251 = ~(|((client[127:96] ^ bank0_q_s2[290:259]) & ~(32'hffffffff >> bank0_q_s2[296:291]))) & ~(|((server[127:96] ^ bank0_q_s2[328:297]) & ~(32'hffffffff >> bank0_q_s2[334:329])));
+    wire and_254 = (bank0_q_s2[335] | (bank0_q_s2[343:336] == protocol)) & ~(|(later ? bank0_q_s2[423:416] : ((bank0_q_s2[415:408] ^ flags) & bank0_q_s2[423:416])));
+    wire and_255 = ((bank0_q_s2[258:257] == 2'd0) | ((bank0_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank0_q_s2[453] : bank0_q_s2[452]);
+    wire and_257 = (and_255 & (bank0_q_s2[454] | (bank0_q_s2[464:455] == arrival))) & (epoch ? bank0_q_s2[256] : bank0_q_s2[255]);
+    wire bank0_1_holds = ((((and_258_s3 & and_251_s3) & and_200_s3) & and_254_s3) & and_220_s3) & not_179_s3;
+    wire and_278 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd0);
+    wire and_279 = cfg_write & and_278;
     wire [10:0] cfg_row_d1_10_0 = cfg_row_d1[10:0];
-    wire [95:0] and_294 = (client[95:0] ^ bank1_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank1_q_s2[359:353]);
-    wire [95:0] and_303 = (server[95:0] ^ bank1_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank1_q_s2[462:456]);
-    wire mux_328 = later ? (~(|bank1_q_s2[104:89]) & (&bank1_q_s2[120:105])) : ((bank1_q_s2[104:89] <= client_port) & (client_port <= bank1_q_s2[120:105]));
-    wire mux_338 = later ? (~(|bank1_q_s2[136:121]) & (&bank1_q_s2[152:137])) : ((bank1_q_s2[136:121] <= port) & (port <= bank1_q_s2[152:137]));
-    wire and_359 = ({3'd0, bank1_q_s2[182:169]} <= size) & ((&bank1_q_s2[196:183]) | (size <= {3'd0, bank1_q_s2[196:183]}));
-    wire and_390 = ~(|((client[127:96] ^ bank1_q_s2[35:4]) & ~(32'hffffffff >> bank1_q_s2[41:36]))) & ~(|((server[127:96] ^ bank1_q_s2[73:42]) & ~(32'hffffffff >> bank1_q_s2[79:74])));
-    wire and_396 = ((mux_328 & mux_338) & (bank1_q_s2[80] | (bank1_q_s2[88:81] == protocol))) & ~(|(later ? bank1_q_s2[168:161] : ((bank1_q_s2[160:153] ^ flags) & bank1_q_s2[168:161])));
-    wire and_399 = (((bank1_q_s2[3:2] == 2'd0) | ((bank1_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_359) & (back ? bank1_q_s2[198] : bank1_q_s2[197]);
-    wire and_401 = (and_399 & (bank1_q_s2[199] | (bank1_q_s2[209:200] == arrival))) & (epoch ? bank1_q_s2[1] : bank1_q_s2[0]);
-    wire bank1_0_holds = (and_391_s3 & and_396_s3) & and_402_s3;
-    wire mux_430 = later ? (~(|bank1_q_s2[359:344]) & (&bank1_q_s2[375:360])) : ((bank1_q_s2[359:344] <= client_port) & (client_port <= bank1_q_s2[375:360]));
-    wire mux_440 = later ? (~(|bank1_q_s2[391:376]) & (&bank1_q_s2[407:392])) : ((bank1_q_s2[391:376] <= port) & (port <= bank1_q_s2[407:392]));
-    wire and_461 = ({3'd0, bank1_q_s2[437:424]} <= size) & ((&bank1_q_s2[451:438]) | (size <= {3'd0, bank1_q_s2[451:438]}));
-    wire and_492 = ~(|((client[127:96] ^ bank1_q_s2[290:259]) & ~(32'hffffffff >> bank1_q_s2[296:291]))) & ~(|((server[127:96] ^ bank1_q_s2[328:297]) & ~(32'hffffffff >> bank1_q_s2[334:329])));
-    wire and_498 = ((mux_430 & mux_440) & (bank1_q_s2[335] | (bank1_q_s2[343:336] == protocol))) & ~(|(later ? bank1_q_s2[423:416] : ((bank1_q_s2[415:408] ^ flags) & bank1_q_s2[423:416])));
-    wire and_501 = (((bank1_q_s2[258:257] == 2'd0) | ((bank1_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_461) & (back ? bank1_q_s2[453] : bank1_q_s2[452]);
-    wire and_503 = (and_501 & (bank1_q_s2[454] | (bank1_q_s2[464:455] == arrival))) & (epoch ? bank1_q_s2[256] : bank1_q_s2[255]);
-    wire bank1_1_holds = (and_493_s3 & and_498_s3) & and_504_s3;
-    wire and_515 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd1);
-    wire and_516 = cfg_write & and_515;
-    wire [95:0] and_535 = (client[95:0] ^ bank2_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank2_q_s2[359:353]);
-    wire [95:0] and_544 = (server[95:0] ^ bank2_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank2_q_s2[462:456]);
-    wire mux_569 = later ? (~(|bank2_q_s2[104:89]) & (&bank2_q_s2[120:105])) : ((bank2_q_s2[104:89] <= client_port) & (client_port <= bank2_q_s2[120:105]));
-    wire mux_579 = later ? (~(|bank2_q_s2[136:121]) & (&bank2_q_s2[152:137])) : ((bank2_q_s2[136:121] <= port) & (port <= bank2_q_s2[152:137]));
-    wire and_600 = ({3'd0, bank2_q_s2[182:169]} <= size) & ((&bank2_q_s2[196:183]) | (size <= {3'd0, bank2_q_s2[196:183]}));
-    wire and_631 = ~(|((client[127:96] ^ bank2_q_s2[35:4]) & ~(32'hffffffff >> bank2_q_s2[41:36]))) & ~(|((server[127:96] ^ bank2_q_s2[73:42]) & ~(32'hffffffff >> bank2_q_s2[79:74])));
-    wire and_637 = ((mux_569 & mux_579) & (bank2_q_s2[80] | (bank2_q_s2[88:81] == protocol))) & ~(|(later ? bank2_q_s2[168:161] : ((bank2_q_s2[160:153] ^ flags) & bank2_q_s2[168:161])));
-    wire and_640 = (((bank2_q_s2[3:2] == 2'd0) | ((bank2_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_600) & (back ? bank2_q_s2[198] : bank2_q_s2[197]);
-    wire and_642 = (and_640 & (bank2_q_s2[199] | (bank2_q_s2[209:200] == arrival))) & (epoch ? bank2_q_s2[1] : bank2_q_s2[0]);
-    wire bank2_0_holds = (and_632_s3 & and_637_s3) & and_643_s3;
-    wire mux_671 = later ? (~(|bank2_q_s2[359:344]) & (&bank2_q_s2[375:360])) : ((bank2_q_s2[359:344] <= client_port) & (client_port <= bank2_q_s2[375:360]));
-    wire mux_681 = later ? (~(|bank2_q_s2[391:376]) & (&bank2_q_s2[407:392])) : ((bank2_q_s2[391:376] <= port) & (port <= bank2_q_s2[407:392]));
-    wire and_702 = ({3'd0, bank2_q_s2[437:424]} <= size) & ((&bank2_q_s2[451:438]) | (size <= {3'd0, bank2_q_s2[451:438]}));
-    wire and_733 = ~(|((client[127:96] ^ bank2_q_s2[290:259]) & ~(32'hffffffff >> bank2_q_s2[296:291]))) & ~(|((server[127:96] ^ bank2_q_s2[328:297]) & ~(32'hffffffff >> bank2_q_s2[334:329])));
-    wire and_739 = ((mux_671 & mux_681) & (bank2_q_s2[335] | (bank2_q_s2[343:336] == protocol))) & ~(|(later ? bank2_q_s2[423:416] : ((bank2_q_s2[415:408] ^ flags) & bank2_q_s2[423:416])));
-    wire and_742 = (((bank2_q_s2[258:257] == 2'd0) | ((bank2_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_702) & (back ? bank2_q_s2[453] : bank2_q_s2[452]);
-    wire and_744 = (and_742 & (bank2_q_s2[454] | (bank2_q_s2[464:455] == arrival))) & (epoch ? bank2_q_s2[256] : bank2_q_s2[255]);
-    wire bank2_1_holds = (and_734_s3 & and_739_s3) & and_745_s3;
-    wire and_756 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd2);
-    wire and_757 = cfg_write & and_756;
-    wire [95:0] and_776 = (client[95:0] ^ bank3_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank3_q_s2[359:353]);
-    wire [95:0] and_785 = (server[95:0] ^ bank3_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank3_q_s2[462:456]);
-    wire mux_810 = later ? (~(|bank3_q_s2[104:89]) & (&bank3_q_s2[120:105])) : ((bank3_q_s2[104:89] <= client_port) & (client_port <= bank3_q_s2[120:105]));
-    wire mux_820 = later ? (~(|bank3_q_s2[136:121]) & (&bank3_q_s2[152:137])) : ((bank3_q_s2[136:121] <= port) & (port <= bank3_q_s2[152:137]));
-    wire and_841 = ({3'd0, bank3_q_s2[182:169]} <= size) & ((&bank3_q_s2[196:183]) | (size <= {3'd0, bank3_q_s2[196:183]}));
-    wire and_872 = ~(|((client[127:96] ^ bank3_q_s2[35:4]) & ~(32'hffffffff >> bank3_q_s2[41:36]))) & ~(|((server[127:96] ^ bank3_q_s2[73:42]) & ~(32'hffffffff >> bank3_q_s2[79:74])));
-    wire and_878 = ((mux_810 & mux_820) & (bank3_q_s2[80] | (bank3_q_s2[88:81] == protocol))) & ~(|(later ? bank3_q_s2[168:161] : ((bank3_q_s2[160:153] ^ flags) & bank3_q_s2[168:161])));
-    wire and_881 = (((bank3_q_s2[3:2] == 2'd0) | ((bank3_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_841) & (back ? bank3_q_s2[198] : bank3_q_s2[197]);
-    wire and_883 = (and_881 & (bank3_q_s2[199] | (bank3_q_s2[209:200] == arrival))) & (epoch ? bank3_q_s2[1] : bank3_q_s2[0]);
-    wire bank3_0_holds = (and_873_s3 & and_878_s3) & and_884_s3;
-    wire mux_912 = later ? (~(|bank3_q_s2[359:344]) & (&bank3_q_s2[375:360])) : ((bank3_q_s2[359:344] <= client_port) & (client_port <= bank3_q_s2[375:360]));
-    wire mux_922 = later ? (~(|bank3_q_s2[391:376]) & (&bank3_q_s2[407:392])) : ((bank3_q_s2[391:376] <= port) & (port <= bank3_q_s2[407:392]));
-    wire and_943 = ({3'd0, bank3_q_s2[437:424]} <= size) & ((&bank3_q_s2[451:438]) | (size <= {3'd0, bank3_q_s2[451:438]}));
-    wire and_974 = ~(|((client[127:96] ^ bank3_q_s2[290:259]) & ~(32'hffffffff >> bank3_q_s2[296:291]))) & ~(|((server[127:96] ^ bank3_q_s2[328:297]) & ~(32'hffffffff >> bank3_q_s2[334:329])));
-    wire and_980 = ((mux_912 & mux_922) & (bank3_q_s2[335] | (bank3_q_s2[343:336] == protocol))) & ~(|(later ? bank3_q_s2[423:416] : ((bank3_q_s2[415:408] ^ flags) & bank3_q_s2[423:416])));
-    wire and_983 = (((bank3_q_s2[258:257] == 2'd0) | ((bank3_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_943) & (back ? bank3_q_s2[453] : bank3_q_s2[452]);
-    wire and_985 = (and_983 & (bank3_q_s2[454] | (bank3_q_s2[464:455] == arrival))) & (epoch ? bank3_q_s2[256] : bank3_q_s2[255]);
-    wire bank3_1_holds = (and_975_s3 & and_980_s3) & and_986_s3;
-    wire and_997 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd3);
-    wire and_998 = cfg_write & and_997;
-    wire [95:0] and_1017 = (client[95:0] ^ bank4_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank4_q_s2[359:353]);
-    wire [95:0] and_1026 = (server[95:0] ^ bank4_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank4_q_s2[462:456]);
-    wire mux_1051 = later ? (~(|bank4_q_s2[104:89]) & (&bank4_q_s2[120:105])) : ((bank4_q_s2[104:89] <= client_port) & (client_port <= bank4_q_s2[120:105]));
-    wire mux_1061 = later ? (~(|bank4_q_s2[136:121]) & (&bank4_q_s2[152:137])) : ((bank4_q_s2[136:121] <= port) & (port <= bank4_q_s2[152:137]));
-    wire and_1082 = ({3'd0, bank4_q_s2[182:169]} <= size) & ((&bank4_q_s2[196:183]) | (size <= {3'd0, bank4_q_s2[196:183]}));
-    wire and_1113 = ~(|((client[127:96] ^ bank4_q_s2[35:4]) & ~(32'hffffffff >> bank4_q_s2[41:36]))) & ~(|((server[127:96] ^ bank4_q_s2[73:42]) & ~(32'hffffffff >> bank4_q_s2[79:74])));
-    wire and_1119 = ((mux_1051 & mux_1061) & (bank4_q_s2[80] | (bank4_q_s2[88:81] == protocol))) & ~(|(later ? bank4_q_s2[168:161] : ((bank4_q_s2[160:153] ^ flags) & bank4_q_s2[168:161])));
-    wire and_1122 = (((bank4_q_s2[3:2] == 2'd0) | ((bank4_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_1082) & (back ? bank4_q_s2[198] : bank4_q_s2[197]);
-    wire and_1124 = (and_1122 & (bank4_q_s2[199] | (bank4_q_s2[209:200] == arrival))) & (epoch ? bank4_q_s2[1] : bank4_q_s2[0]);
-    wire bank4_0_holds = (and_1114_s3 & and_1119_s3) & and_1125_s3;
-    wire mux_1153 = later ? (~(|bank4_q_s2[359:344]) & (&bank4_q_s2[375:360])) : ((bank4_q_s2[359:344] <= client_port) & (client_port <= bank4_q_s2[375:360]));
-    wire mux_1163 = later ? (~(|bank4_q_s2[391:376]) & (&bank4_q_s2[407:392])) : ((bank4_q_s2[391:376] <= port) & (port <= bank4_q_s2[407:392]));
-    wire and_1184 = ({3'd0, bank4_q_s2[437:424]} <= size) & ((&bank4_q_s2[451:438]) | (size <= {3'd0, bank4_q_s2[451:438]}));
-    wire and_1215 = ~(|((client[127:96] ^ bank4_q_s2[290:259]) & ~(32'hffffffff >> bank4_q_s2[296:291]))) & ~(|((server[127:96] ^ bank4_q_s2[328:297]) & ~(32'hffffffff >> bank4_q_s2[334:329])));
-    wire and_1221 = ((mux_1153 & mux_1163) & (bank4_q_s2[335] | (bank4_q_s2[343:336] == protocol))) & ~(|(later ? bank4_q_s2[423:416] : ((bank4_q_s2[415:408] ^ flags) & bank4_q_s2[423:416])));
-    wire and_1224 = (((bank4_q_s2[258:257] == 2'd0) | ((bank4_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_1184) & (back ? bank4_q_s2[453] : bank4_q_s2[452]);
-    wire and_1226 = (and_1224 & (bank4_q_s2[454] | (bank4_q_s2[464:455] == arrival))) & (epoch ? bank4_q_s2[256] : bank4_q_s2[255]);
-    wire bank4_1_holds = (and_1216_s3 & and_1221_s3) & and_1227_s3;
-    wire and_1238 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd4);
-    wire and_1239 = cfg_write & and_1238;
-    wire [95:0] and_1258 = (client[95:0] ^ bank5_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank5_q_s2[359:353]);
-    wire [95:0] and_1267 = (server[95:0] ^ bank5_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank5_q_s2[462:456]);
-    wire mux_1292 = later ? (~(|bank5_q_s2[104:89]) & (&bank5_q_s2[120:105])) : ((bank5_q_s2[104:89] <= client_port) & (client_port <= bank5_q_s2[120:105]));
-    wire mux_1302 = later ? (~(|bank5_q_s2[136:121]) & (&bank5_q_s2[152:137])) : ((bank5_q_s2[136:121] <= port) & (port <= bank5_q_s2[152:137]));
-    wire and_1323 = ({3'd0, bank5_q_s2[182:169]} <= size) & ((&bank5_q_s2[196:183]) | (size <= {3'd0, bank5_q_s2[196:183]}));
-    wire and_1354 = ~(|((client[127:96] ^ bank5_q_s2[35:4]) & ~(32'hffffffff >> bank5_q_s2[41:36]))) & ~(|((server[127:96] ^ bank5_q_s2[73:42]) & ~(32'hffffffff >> bank5_q_s2[79:74])));
-    wire and_1360 = ((mux_1292 & mux_1302) & (bank5_q_s2[80] | (bank5_q_s2[88:81] == protocol))) & ~(|(later ? bank5_q_s2[168:161] : ((bank5_q_s2[160:153] ^ flags) & bank5_q_s2[168:161])));
-    wire and_1363 = (((bank5_q_s2[3:2] == 2'd0) | ((bank5_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_1323) & (back ? bank5_q_s2[198] : bank5_q_s2[197]);
-    wire and_1365 = (and_1363 & (bank5_q_s2[199] | (bank5_q_s2[209:200] == arrival))) & (epoch ? bank5_q_s2[1] : bank5_q_s2[0]);
-    wire bank5_0_holds = (and_1355_s3 & and_1360_s3) & and_1366_s3;
-    wire mux_1394 = later ? (~(|bank5_q_s2[359:344]) & (&bank5_q_s2[375:360])) : ((bank5_q_s2[359:344] <= client_port) & (client_port <= bank5_q_s2[375:360]));
-    wire mux_1404 = later ? (~(|bank5_q_s2[391:376]) & (&bank5_q_s2[407:392])) : ((bank5_q_s2[391:376] <= port) & (port <= bank5_q_s2[407:392]));
-    wire and_1425 = ({3'd0, bank5_q_s2[437:424]} <= size) & ((&bank5_q_s2[451:438]) | (size <= {3'd0, bank5_q_s2[451:438]}));
-    wire and_1456 = ~(|((client[127:96] ^ bank5_q_s2[290:259]) & ~(32'hffffffff >> bank5_q_s2[296:291]))) & ~(|((server[127:96] ^ bank5_q_s2[328:297]) & ~(32'hffffffff >> bank5_q_s2[334:329])));
-    wire and_1462 = ((mux_1394 & mux_1404) & (bank5_q_s2[335] | (bank5_q_s2[343:336] == protocol))) & ~(|(later ? bank5_q_s2[423:416] : ((bank5_q_s2[415:408] ^ flags) & bank5_q_s2[423:416])));
-    wire and_1465 = (((bank5_q_s2[258:257] == 2'd0) | ((bank5_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_1425) & (back ? bank5_q_s2[453] : bank5_q_s2[452]);
-    wire and_1467 = (and_1465 & (bank5_q_s2[454] | (bank5_q_s2[464:455] == arrival))) & (epoch ? bank5_q_s2[256] : bank5_q_s2[255]);
-    wire bank5_1_holds = (and_1457_s3 & and_1462_s3) & and_1468_s3;
-    wire and_1479 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd5);
-    wire and_1480 = cfg_write & and_1479;
-    wire [95:0] and_1499 = (client[95:0] ^ bank6_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank6_q_s2[359:353]);
-    wire [95:0] and_1508 = (server[95:0] ^ bank6_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank6_q_s2[462:456]);
-    wire mux_1533 = later ? (~(|bank6_q_s2[104:89]) & (&bank6_q_s2[120:105])) : ((bank6_q_s2[104:89] <= client_port) & (client_port <= bank6_q_s2[120:105]));
-    wire mux_1543 = later ? (~(|bank6_q_s2[136:121]) & (&bank6_q_s2[152:137])) : ((bank6_q_s2[136:121] <= port) & (port <= bank6_q_s2[152:137]));
-    wire and_1564 = ({3'd0, bank6_q_s2[182:169]} <= size) & ((&bank6_q_s2[196:183]) | (size <= {3'd0, bank6_q_s2[196:183]}));
-    wire and_1595 = ~(|((client[127:96] ^ bank6_q_s2[35:4]) & ~(32'hffffffff >> bank6_q_s2[41:36]))) & ~(|((server[127:96] ^ bank6_q_s2[73:42]) & ~(32'hffffffff >> bank6_q_s2[79:74])));
-    wire and_1601 = ((mux_1533 & mux_1543) & (bank6_q_s2[80] | (bank6_q_s2[88:81] == protocol))) & ~(|(later ? bank6_q_s2[168:161] : ((bank6_q_s2[160:153] ^ flags) & bank6_q_s2[168:161])));
-    wire and_1604 = (((bank6_q_s2[3:2] == 2'd0) | ((bank6_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_1564) & (back ? bank6_q_s2[198] : bank6_q_s2[197]);
-    wire and_1606 = (and_1604 & (bank6_q_s2[199] | (bank6_q_s2[209:200] == arrival))) & (epoch ? bank6_q_s2[1] : bank6_q_s2[0]);
-    wire bank6_0_holds = (and_1596_s3 & and_1601_s3) & and_1607_s3;
-    wire mux_1635 = later ? (~(|bank6_q_s2[359:344]) & (&bank6_q_s2[375:360])) : ((bank6_q_s2[359:344] <= client_port) & (client_port <= bank6_q_s2[375:360]));
-    wire mux_1645 = later ? (~(|bank6_q_s2[391:376]) & (&bank6_q_s2[407:392])) : ((bank6_q_s2[391:376] <= port) & (port <= bank6_q_s2[407:392]));
-    wire and_1666 = ({3'd0, bank6_q_s2[437:424]} <= size) & ((&bank6_q_s2[451:438]) | (size <= {3'd0, bank6_q_s2[451:438]}));
-    wire and_1697 = ~(|((client[127:96] ^ bank6_q_s2[290:259]) & ~(32'hffffffff >> bank6_q_s2[296:291]))) & ~(|((server[127:96] ^ bank6_q_s2[328:297]) & ~(32'hffffffff >> bank6_q_s2[334:329])));
-    wire and_1703 = ((mux_1635 & mux_1645) & (bank6_q_s2[335] | (bank6_q_s2[343:336] == protocol))) & ~(|(later ? bank6_q_s2[423:416] : ((bank6_q_s2[415:408] ^ flags) & bank6_q_s2[423:416])));
-    wire and_1706 = (((bank6_q_s2[258:257] == 2'd0) | ((bank6_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_1666) & (back ? bank6_q_s2[453] : bank6_q_s2[452]);
-    wire and_1708 = (and_1706 & (bank6_q_s2[454] | (bank6_q_s2[464:455] == arrival))) & (epoch ? bank6_q_s2[256] : bank6_q_s2[255]);
-    wire bank6_1_holds = (and_1698_s3 & and_1703_s3) & and_1709_s3;
-    wire and_1720 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd6);
-    wire and_1721 = cfg_write & and_1720;
-    wire [95:0] and_1740 = (client[95:0] ^ bank7_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank7_q_s2[359:353]);
-    wire [95:0] and_1749 = (server[95:0] ^ bank7_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank7_q_s2[462:456]);
-    wire mux_1774 = later ? (~(|bank7_q_s2[104:89]) & (&bank7_q_s2[120:105])) : ((bank7_q_s2[104:89] <= client_port) & (client_port <= bank7_q_s2[120:105]));
-    wire mux_1784 = later ? (~(|bank7_q_s2[136:121]) & (&bank7_q_s2[152:137])) : ((bank7_q_s2[136:121] <= port) & (port <= bank7_q_s2[152:137]));
-    wire and_1805 = ({3'd0, bank7_q_s2[182:169]} <= size) & ((&bank7_q_s2[196:183]) | (size <= {3'd0, bank7_q_s2[196:183]}));
-    wire and_1836 = ~(|((client[127:96] ^ bank7_q_s2[35:4]) & ~(32'hffffffff >> bank7_q_s2[41:36]))) & ~(|((server[127:96] ^ bank7_q_s2[73:42]) & ~(32'hffffffff >> bank7_q_s2[79:74])));
-    wire and_1842 = ((mux_1774 & mux_1784) & (bank7_q_s2[80] | (bank7_q_s2[88:81] == protocol))) & ~(|(later ? bank7_q_s2[168:161] : ((bank7_q_s2[160:153] ^ flags) & bank7_q_s2[168:161])));
-    wire and_1845 = (((bank7_q_s2[3:2] == 2'd0) | ((bank7_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_1805) & (back ? bank7_q_s2[198] : bank7_q_s2[197]);
-    wire and_1847 = (and_1845 & (bank7_q_s2[199] | (bank7_q_s2[209:200] == arrival))) & (epoch ? bank7_q_s2[1] : bank7_q_s2[0]);
-    wire bank7_0_holds = (and_1837_s3 & and_1842_s3) & and_1848_s3;
-    wire mux_1876 = later ? (~(|bank7_q_s2[359:344]) & (&bank7_q_s2[375:360])) : ((bank7_q_s2[359:344] <= client_port) & (client_port <= bank7_q_s2[375:360]));
-    wire mux_1886 = later ? (~(|bank7_q_s2[391:376]) & (&bank7_q_s2[407:392])) : ((bank7_q_s2[391:376] <= port) & (port <= bank7_q_s2[407:392]));
-    wire and_1907 = ({3'd0, bank7_q_s2[437:424]} <= size) & ((&bank7_q_s2[451:438]) | (size <= {3'd0, bank7_q_s2[451:438]}));
-    wire and_1938 = ~(|((client[127:96] ^ bank7_q_s2[290:259]) & ~(32'hffffffff >> bank7_q_s2[296:291]))) & ~(|((server[127:96] ^ bank7_q_s2[328:297]) & ~(32'hffffffff >> bank7_q_s2[334:329])));
-    wire and_1944 = ((mux_1876 & mux_1886) & (bank7_q_s2[335] | (bank7_q_s2[343:336] == protocol))) & ~(|(later ? bank7_q_s2[423:416] : ((bank7_q_s2[415:408] ^ flags) & bank7_q_s2[423:416])));
-    wire and_1947 = (((bank7_q_s2[258:257] == 2'd0) | ((bank7_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_1907) & (back ? bank7_q_s2[453] : bank7_q_s2[452]);
-    wire and_1949 = (and_1947 & (bank7_q_s2[454] | (bank7_q_s2[464:455] == arrival))) & (epoch ? bank7_q_s2[256] : bank7_q_s2[255]);
-    wire bank7_1_holds = (and_1939_s3 & and_1944_s3) & and_1950_s3;
-    wire and_1961 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd7);
-    wire and_1962 = cfg_write & and_1961;
-    wire [95:0] and_1981 = (client[95:0] ^ bank8_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank8_q_s2[359:353]);
-    wire [95:0] and_1990 = (server[95:0] ^ bank8_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank8_q_s2[462:456]);
-    wire mux_2015 = later ? (~(|bank8_q_s2[104:89]) & (&bank8_q_s2[120:105])) : ((bank8_q_s2[104:89] <= client_port) & (client_port <= bank8_q_s2[120:105]));
-    wire mux_2025 = later ? (~(|bank8_q_s2[136:121]) & (&bank8_q_s2[152:137])) : ((bank8_q_s2[136:121] <= port) & (port <= bank8_q_s2[152:137]));
-    wire and_2046 = ({3'd0, bank8_q_s2[182:169]} <= size) & ((&bank8_q_s2[196:183]) | (size <= {3'd0, bank8_q_s2[196:183]}));
-    wire and_2077 = ~(|((client[127:96] ^ bank8_q_s2[35:4]) & ~(32'hffffffff >> bank8_q_s2[41:36]))) & ~(|((server[127:96] ^ bank8_q_s2[73:42]) & ~(32'hffffffff >> bank8_q_s2[79:74])));
-    wire and_2083 = ((mux_2015 & mux_2025) & (bank8_q_s2[80] | (bank8_q_s2[88:81] == protocol))) & ~(|(later ? bank8_q_s2[168:161] : ((bank8_q_s2[160:153] ^ flags) & bank8_q_s2[168:161])));
-    wire and_2086 = (((bank8_q_s2[3:2] == 2'd0) | ((bank8_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_2046) & (back ? bank8_q_s2[198] : bank8_q_s2[197]);
-    wire and_2088 = (and_2086 & (bank8_q_s2[199] | (bank8_q_s2[209:200] == arrival))) & (epoch ? bank8_q_s2[1] : bank8_q_s2[0]);
-    wire bank8_0_holds = (and_2078_s3 & and_2083_s3) & and_2089_s3;
-    wire mux_2117 = later ? (~(|bank8_q_s2[359:344]) & (&bank8_q_s2[375:360])) : ((bank8_q_s2[359:344] <= client_port) & (client_port <= bank8_q_s2[375:360]));
-    wire mux_2127 = later ? (~(|bank8_q_s2[391:376]) & (&bank8_q_s2[407:392])) : ((bank8_q_s2[391:376] <= port) & (port <= bank8_q_s2[407:392]));
-    wire and_2148 = ({3'd0, bank8_q_s2[437:424]} <= size) & ((&bank8_q_s2[451:438]) | (size <= {3'd0, bank8_q_s2[451:438]}));
-    wire and_2179 = ~(|((client[127:96] ^ bank8_q_s2[290:259]) & ~(32'hffffffff >> bank8_q_s2[296:291]))) & ~(|((server[127:96] ^ bank8_q_s2[328:297]) & ~(32'hffffffff >> bank8_q_s2[334:329])));
-    wire and_2185 = ((mux_2117 & mux_2127) & (bank8_q_s2[335] | (bank8_q_s2[343:336] == protocol))) & ~(|(later ? bank8_q_s2[423:416] : ((bank8_q_s2[415:408] ^ flags) & bank8_q_s2[423:416])));
-    wire and_2188 = (((bank8_q_s2[258:257] == 2'd0) | ((bank8_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_2148) & (back ? bank8_q_s2[453] : bank8_q_s2[452]);
-    wire and_2190 = (and_2188 & (bank8_q_s2[454] | (bank8_q_s2[464:455] == arrival))) & (epoch ? bank8_q_s2[256] : bank8_q_s2[255]);
-    wire bank8_1_holds = (and_2180_s3 & and_2185_s3) & and_2191_s3;
-    wire and_2202 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd8);
-    wire and_2203 = cfg_write & and_2202;
-    wire [95:0] and_2222 = (client[95:0] ^ bank9_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank9_q_s2[359:353]);
-    wire [95:0] and_2231 = (server[95:0] ^ bank9_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank9_q_s2[462:456]);
-    wire mux_2256 = later ? (~(|bank9_q_s2[104:89]) & (&bank9_q_s2[120:105])) : ((bank9_q_s2[104:89] <= client_port) & (client_port <= bank9_q_s2[120:105]));
-    wire mux_2266 = later ? (~(|bank9_q_s2[136:121]) & (&bank9_q_s2[152:137])) : ((bank9_q_s2[136:121] <= port) & (port <= bank9_q_s2[152:137]));
-    wire and_2287 = ({3'd0, bank9_q_s2[182:169]} <= size) & ((&bank9_q_s2[196:183]) | (size <= {3'd0, bank9_q_s2[196:183]}));
-    wire and_2318 = ~(|((client[127:96] ^ bank9_q_s2[35:4]) & ~(32'hffffffff >> bank9_q_s2[41:36]))) & ~(|((server[127:96] ^ bank9_q_s2[73:42]) & ~(32'hffffffff >> bank9_q_s2[79:74])));
-    wire and_2324 = ((mux_2256 & mux_2266) & (bank9_q_s2[80] | (bank9_q_s2[88:81] == protocol))) & ~(|(later ? bank9_q_s2[168:161] : ((bank9_q_s2[160:153] ^ flags) & bank9_q_s2[168:161])));
-    wire and_2327 = (((bank9_q_s2[3:2] == 2'd0) | ((bank9_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_2287) & (back ? bank9_q_s2[198] : bank9_q_s2[197]);
-    wire and_2329 = (and_2327 & (bank9_q_s2[199] | (bank9_q_s2[209:200] == arrival))) & (epoch ? bank9_q_s2[1] : bank9_q_s2[0]);
-    wire bank9_0_holds = (and_2319_s3 & and_2324_s3) & and_2330_s3;
-    wire mux_2358 = later ? (~(|bank9_q_s2[359:344]) & (&bank9_q_s2[375:360])) : ((bank9_q_s2[359:344] <= client_port) & (client_port <= bank9_q_s2[375:360]));
-    wire mux_2368 = later ? (~(|bank9_q_s2[391:376]) & (&bank9_q_s2[407:392])) : ((bank9_q_s2[391:376] <= port) & (port <= bank9_q_s2[407:392]));
-    wire and_2389 = ({3'd0, bank9_q_s2[437:424]} <= size) & ((&bank9_q_s2[451:438]) | (size <= {3'd0, bank9_q_s2[451:438]}));
-    wire and_2420 = ~(|((client[127:96] ^ bank9_q_s2[290:259]) & ~(32'hffffffff >> bank9_q_s2[296:291]))) & ~(|((server[127:96] ^ bank9_q_s2[328:297]) & ~(32'hffffffff >> bank9_q_s2[334:329])));
-    wire and_2426 = ((mux_2358 & mux_2368) & (bank9_q_s2[335] | (bank9_q_s2[343:336] == protocol))) & ~(|(later ? bank9_q_s2[423:416] : ((bank9_q_s2[415:408] ^ flags) & bank9_q_s2[423:416])));
-    wire and_2429 = (((bank9_q_s2[258:257] == 2'd0) | ((bank9_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_2389) & (back ? bank9_q_s2[453] : bank9_q_s2[452]);
-    wire and_2431 = (and_2429 & (bank9_q_s2[454] | (bank9_q_s2[464:455] == arrival))) & (epoch ? bank9_q_s2[256] : bank9_q_s2[255]);
-    wire bank9_1_holds = (and_2421_s3 & and_2426_s3) & and_2432_s3;
-    wire and_2443 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd9);
-    wire and_2444 = cfg_write & and_2443;
-    wire [95:0] and_2463 = (client[95:0] ^ bank10_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank10_q_s2[359:353]);
-    wire [95:0] and_2472 = (server[95:0] ^ bank10_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank10_q_s2[462:456]);
-    wire mux_2497 = later ? (~(|bank10_q_s2[104:89]) & (&bank10_q_s2[120:105])) : ((bank10_q_s2[104:89] <= client_port) & (client_port <= bank10_q_s2[120:105]));
-    wire mux_2507 = later ? (~(|bank10_q_s2[136:121]) & (&bank10_q_s2[152:137])) : ((bank10_q_s2[136:121] <= port) & (port <= bank10_q_s2[152:137]));
-    wire and_2528 = ({3'd0, bank10_q_s2[182:169]} <= size) & ((&bank10_q_s2[196:183]) | (size <= {3'd0, bank10_q_s2[196:183]}));
-    wire and_2559 = ~(|((client[127:96] ^ bank10_q_s2[35:4]) & ~(32'hffffffff >> bank10_q_s2[41:36]))) & ~(|((server[127:96] ^ bank10_q_s2[73:42]) & ~(32'hffffffff >> bank10_q_s2[79:74])));
-    wire not_2564 = ~(|(later ? bank10_q_s2[168:161] : ((bank10_q_s2[160:153] ^ flags) & bank10_q_s2[168:161])));
-    wire and_2568 = (((bank10_q_s2[3:2] == 2'd0) | ((bank10_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_2528) & (back ? bank10_q_s2[198] : bank10_q_s2[197]);
-    wire and_2570 = (and_2568 & (bank10_q_s2[199] | (bank10_q_s2[209:200] == arrival))) & (epoch ? bank10_q_s2[1] : bank10_q_s2[0]);
-    wire bank10_0_holds = (and_2560_s3 & and_2565_s3) & and_2571_s3;
-    wire mux_2599 = later ? (~(|bank10_q_s2[359:344]) & (&bank10_q_s2[375:360])) : ((bank10_q_s2[359:344] <= client_port) & (client_port <= bank10_q_s2[375:360]));
-    wire mux_2609 = later ? (~(|bank10_q_s2[391:376]) & (&bank10_q_s2[407:392])) : ((bank10_q_s2[391:376] <= port) & (port <= bank10_q_s2[407:392]));
-    wire and_2630 = ({3'd0, bank10_q_s2[437:424]} <= size) & ((&bank10_q_s2[451:438]) | (size <= {3'd0, bank10_q_s2[451:438]}));
-    wire and_2661 = ~(|((client[127:96] ^ bank10_q_s2[290:259]) & ~(32'hffffffff >> bank10_q_s2[296:291]))) & ~(|((server[127:96] ^ bank10_q_s2[328:297]) & ~(32'hffffffff >> bank10_q_s2[334:329])));
-    wire not_2666 = ~(|(later ? bank10_q_s2[423:416] : ((bank10_q_s2[415:408] ^ flags) & bank10_q_s2[423:416])));
-    wire and_2667 = ((mux_2599 & mux_2609) & (bank10_q_s2[335] | (bank10_q_s2[343:336] == protocol))) & not_2666;
-    wire and_2670 = (((bank10_q_s2[258:257] == 2'd0) | ((bank10_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_2630) & (back ? bank10_q_s2[453] : bank10_q_s2[452]);
-    wire and_2672 = (and_2670 & (bank10_q_s2[454] | (bank10_q_s2[464:455] == arrival))) & (epoch ? bank10_q_s2[256] : bank10_q_s2[255]);
-    wire bank10_1_holds = (and_2662_s3 & and_2667_s3) & and_2673_s3;
-    wire and_2684 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'ha);
-    wire and_2685 = cfg_write & and_2684;
-    wire [95:0] and_2704 = (client[95:0] ^ bank11_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank11_q_s2[359:353]);
-    wire [95:0] and_2713 = (server[95:0] ^ bank11_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank11_q_s2[462:456]);
-    wire mux_2738 = later ? (~(|bank11_q_s2[104:89]) & (&bank11_q_s2[120:105])) : ((bank11_q_s2[104:89] <= client_port) & (client_port <= bank11_q_s2[120:105]));
-    wire mux_2748 = later ? (~(|bank11_q_s2[136:121]) & (&bank11_q_s2[152:137])) : ((bank11_q_s2[136:121] <= port) & (port <= bank11_q_s2[152:137]));
-    wire and_2769 = ({3'd0, bank11_q_s2[182:169]} <= size) & ((&bank11_q_s2[196:183]) | (size <= {3'd0, bank11_q_s2[196:183]}));
-    wire and_2800 = ~(|((client[127:96] ^ bank11_q_s2[35:4]) & ~(32'hffffffff >> bank11_q_s2[41:36]))) & ~(|((server[127:96] ^ bank11_q_s2[73:42]) & ~(32'hffffffff >> bank11_q_s2[79:74])));
-    wire not_2805 = ~(|(later ? bank11_q_s2[168:161] : ((bank11_q_s2[160:153] ^ flags) & bank11_q_s2[168:161])));
-    wire and_2809 = (((bank11_q_s2[3:2] == 2'd0) | ((bank11_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_2769) & (back ? bank11_q_s2[198] : bank11_q_s2[197]);
-    wire and_2811 = (and_2809 & (bank11_q_s2[199] | (bank11_q_s2[209:200] == arrival))) & (epoch ? bank11_q_s2[1] : bank11_q_s2[0]);
-    wire bank11_0_holds = (and_2801_s3 & and_2806_s3) & and_2812_s3;
-    wire mux_2840 = later ? (~(|bank11_q_s2[359:344]) & (&bank11_q_s2[375:360])) : ((bank11_q_s2[359:344] <= client_port) & (client_port <= bank11_q_s2[375:360]));
-    wire mux_2850 = later ? (~(|bank11_q_s2[391:376]) & (&bank11_q_s2[407:392])) : ((bank11_q_s2[391:376] <= port) & (port <= bank11_q_s2[407:392]));
-    wire and_2871 = ({3'd0, bank11_q_s2[437:424]} <= size) & ((&bank11_q_s2[451:438]) | (size <= {3'd0, bank11_q_s2[451:438]}));
-    wire and_2902 = ~(|((client[127:96] ^ bank11_q_s2[290:259]) & ~(32'hffffffff >> bank11_q_s2[296:291]))) & ~(|((server[127:96] ^ bank11_q_s2[328:297]) & ~(32'hffffffff >> bank11_q_s2[334:329])));
-    wire not_2907 = ~(|(later ? bank11_q_s2[423:416] : ((bank11_q_s2[415:408] ^ flags) & bank11_q_s2[423:416])));
-    wire and_2908 = ((mux_2840 & mux_2850) & (bank11_q_s2[335] | (bank11_q_s2[343:336] == protocol))) & not_2907;
-    wire and_2911 = (((bank11_q_s2[258:257] == 2'd0) | ((bank11_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_2871) & (back ? bank11_q_s2[453] : bank11_q_s2[452]);
-    wire and_2913 = (and_2911 & (bank11_q_s2[454] | (bank11_q_s2[464:455] == arrival))) & (epoch ? bank11_q_s2[256] : bank11_q_s2[255]);
-    wire bank11_1_holds = (and_2903_s3 & and_2908_s3) & and_2914_s3;
-    wire and_2925 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hb);
-    wire and_2926 = cfg_write & and_2925;
-    wire [95:0] and_2945 = (client[95:0] ^ bank12_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank12_q_s2[359:353]);
-    wire [95:0] and_2954 = (server[95:0] ^ bank12_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank12_q_s2[462:456]);
-    wire mux_2979 = later ? (~(|bank12_q_s2[104:89]) & (&bank12_q_s2[120:105])) : ((bank12_q_s2[104:89] <= client_port) & (client_port <= bank12_q_s2[120:105]));
-    wire mux_2989 = later ? (~(|bank12_q_s2[136:121]) & (&bank12_q_s2[152:137])) : ((bank12_q_s2[136:121] <= port) & (port <= bank12_q_s2[152:137]));
-    wire and_3010 = ({3'd0, bank12_q_s2[182:169]} <= size) & ((&bank12_q_s2[196:183]) | (size <= {3'd0, bank12_q_s2[196:183]}));
-    wire and_3041 = ~(|((client[127:96] ^ bank12_q_s2[35:4]) & ~(32'hffffffff >> bank12_q_s2[41:36]))) & ~(|((server[127:96] ^ bank12_q_s2[73:42]) & ~(32'hffffffff >> bank12_q_s2[79:74])));
-    wire not_3046 = ~(|(later ? bank12_q_s2[168:161] : ((bank12_q_s2[160:153] ^ flags) & bank12_q_s2[168:161])));
-    wire and_3050 = (((bank12_q_s2[3:2] == 2'd0) | ((bank12_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_3010) & (back ? bank12_q_s2[198] : bank12_q_s2[197]);
-    wire and_3052 = (and_3050 & (bank12_q_s2[199] | (bank12_q_s2[209:200] == arrival))) & (epoch ? bank12_q_s2[1] : bank12_q_s2[0]);
-    wire bank12_0_holds = (and_3042_s3 & and_3047_s3) & and_3053_s3;
-    wire mux_3081 = later ? (~(|bank12_q_s2[359:344]) & (&bank12_q_s2[375:360])) : ((bank12_q_s2[359:344] <= client_port) & (client_port <= bank12_q_s2[375:360]));
-    wire mux_3091 = later ? (~(|bank12_q_s2[391:376]) & (&bank12_q_s2[407:392])) : ((bank12_q_s2[391:376] <= port) & (port <= bank12_q_s2[407:392]));
-    wire and_3112 = ({3'd0, bank12_q_s2[437:424]} <= size) & ((&bank12_q_s2[451:438]) | (size <= {3'd0, bank12_q_s2[451:438]}));
-    wire and_3143 = ~(|((client[127:96] ^ bank12_q_s2[290:259]) & ~(32'hffffffff >> bank12_q_s2[296:291]))) & ~(|((server[127:96] ^ bank12_q_s2[328:297]) & ~(32'hffffffff >> bank12_q_s2[334:329])));
-    wire not_3148 = ~(|(later ? bank12_q_s2[423:416] : ((bank12_q_s2[415:408] ^ flags) & bank12_q_s2[423:416])));
-    wire and_3149 = ((mux_3081 & mux_3091) & (bank12_q_s2[335] | (bank12_q_s2[343:336] == protocol))) & not_3148;
-    wire and_3152 = (((bank12_q_s2[258:257] == 2'd0) | ((bank12_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_3112) & (back ? bank12_q_s2[453] : bank12_q_s2[452]);
-    wire and_3154 = (and_3152 & (bank12_q_s2[454] | (bank12_q_s2[464:455] == arrival))) & (epoch ? bank12_q_s2[256] : bank12_q_s2[255]);
-    wire bank12_1_holds = (and_3144_s3 & and_3149_s3) & and_3155_s3;
-    wire and_3166 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hc);
-    wire and_3167 = cfg_write & and_3166;
-    wire [95:0] and_3186 = (client[95:0] ^ bank13_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank13_q_s2[359:353]);
-    wire [95:0] and_3195 = (server[95:0] ^ bank13_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank13_q_s2[462:456]);
-    wire mux_3220 = later ? (~(|bank13_q_s2[104:89]) & (&bank13_q_s2[120:105])) : ((bank13_q_s2[104:89] <= client_port) & (client_port <= bank13_q_s2[120:105]));
-    wire mux_3230 = later ? (~(|bank13_q_s2[136:121]) & (&bank13_q_s2[152:137])) : ((bank13_q_s2[136:121] <= port) & (port <= bank13_q_s2[152:137]));
-    wire and_3251 = ({3'd0, bank13_q_s2[182:169]} <= size) & ((&bank13_q_s2[196:183]) | (size <= {3'd0, bank13_q_s2[196:183]}));
-    wire and_3282 = ~(|((client[127:96] ^ bank13_q_s2[35:4]) & ~(32'hffffffff >> bank13_q_s2[41:36]))) & ~(|((server[127:96] ^ bank13_q_s2[73:42]) & ~(32'hffffffff >> bank13_q_s2[79:74])));
-    wire not_3287 = ~(|(later ? bank13_q_s2[168:161] : ((bank13_q_s2[160:153] ^ flags) & bank13_q_s2[168:161])));
-    wire and_3291 = (((bank13_q_s2[3:2] == 2'd0) | ((bank13_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_3251) & (back ? bank13_q_s2[198] : bank13_q_s2[197]);
-    wire and_3293 = (and_3291 & (bank13_q_s2[199] | (bank13_q_s2[209:200] == arrival))) & (epoch ? bank13_q_s2[1] : bank13_q_s2[0]);
-    wire bank13_0_holds = (and_3283_s3 & and_3288_s3) & and_3294_s3;
-    wire mux_3322 = later ? (~(|bank13_q_s2[359:344]) & (&bank13_q_s2[375:360])) : ((bank13_q_s2[359:344] <= client_port) & (client_port <= bank13_q_s2[375:360]));
-    wire mux_3332 = later ? (~(|bank13_q_s2[391:376]) & (&bank13_q_s2[407:392])) : ((bank13_q_s2[391:376] <= port) & (port <= bank13_q_s2[407:392]));
-    wire and_3353 = ({3'd0, bank13_q_s2[437:424]} <= size) & ((&bank13_q_s2[451:438]) | (size <= {3'd0, bank13_q_s2[451:438]}));
-    wire and_3384 = ~(|((client[127:96] ^ bank13_q_s2[290:259]) & ~(32'hffffffff >> bank13_q_s2[296:291]))) & ~(|((server[127:96] ^ bank13_q_s2[328:297]) & ~(32'hffffffff >> bank13_q_s2[334:329])));
-    wire not_3389 = ~(|(later ? bank13_q_s2[423:416] : ((bank13_q_s2[415:408] ^ flags) & bank13_q_s2[423:416])));
-    wire and_3390 = ((mux_3322 & mux_3332) & (bank13_q_s2[335] | (bank13_q_s2[343:336] == protocol))) & not_3389;
-    wire and_3393 = (((bank13_q_s2[258:257] == 2'd0) | ((bank13_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_3353) & (back ? bank13_q_s2[453] : bank13_q_s2[452]);
-    wire and_3395 = (and_3393 & (bank13_q_s2[454] | (bank13_q_s2[464:455] == arrival))) & (epoch ? bank13_q_s2[256] : bank13_q_s2[255]);
-    wire bank13_1_holds = (and_3385_s3 & and_3390_s3) & and_3396_s3;
-    wire and_3407 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hd);
-    wire and_3408 = cfg_write & and_3407;
-    wire [95:0] and_3427 = (client[95:0] ^ bank14_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank14_q_s2[359:353]);
-    wire [95:0] and_3436 = (server[95:0] ^ bank14_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank14_q_s2[462:456]);
-    wire mux_3461 = later ? (~(|bank14_q_s2[104:89]) & (&bank14_q_s2[120:105])) : ((bank14_q_s2[104:89] <= client_port) & (client_port <= bank14_q_s2[120:105]));
-    wire mux_3471 = later ? (~(|bank14_q_s2[136:121]) & (&bank14_q_s2[152:137])) : ((bank14_q_s2[136:121] <= port) & (port <= bank14_q_s2[152:137]));
-    wire and_3492 = ({3'd0, bank14_q_s2[182:169]} <= size) & ((&bank14_q_s2[196:183]) | (size <= {3'd0, bank14_q_s2[196:183]}));
-    wire and_3523 = ~(|((client[127:96] ^ bank14_q_s2[35:4]) & ~(32'hffffffff >> bank14_q_s2[41:36]))) & ~(|((server[127:96] ^ bank14_q_s2[73:42]) & ~(32'hffffffff >> bank14_q_s2[79:74])));
-    wire not_3528 = ~(|(later ? bank14_q_s2[168:161] : ((bank14_q_s2[160:153] ^ flags) & bank14_q_s2[168:161])));
-    wire and_3532 = (((bank14_q_s2[3:2] == 2'd0) | ((bank14_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_3492) & (back ? bank14_q_s2[198] : bank14_q_s2[197]);
-    wire and_3534 = (and_3532 & (bank14_q_s2[199] | (bank14_q_s2[209:200] == arrival))) & (epoch ? bank14_q_s2[1] : bank14_q_s2[0]);
-    wire bank14_0_holds = (and_3524_s3 & and_3529_s3) & and_3535_s3;
-    wire mux_3563 = later ? (~(|bank14_q_s2[359:344]) & (&bank14_q_s2[375:360])) : ((bank14_q_s2[359:344] <= client_port) & (client_port <= bank14_q_s2[375:360]));
-    wire mux_3573 = later ? (~(|bank14_q_s2[391:376]) & (&bank14_q_s2[407:392])) : ((bank14_q_s2[391:376] <= port) & (port <= bank14_q_s2[407:392]));
-    wire and_3594 = ({3'd0, bank14_q_s2[437:424]} <= size) & ((&bank14_q_s2[451:438]) | (size <= {3'd0, bank14_q_s2[451:438]}));
-    wire and_3625 = ~(|((client[127:96] ^ bank14_q_s2[290:259]) & ~(32'hffffffff >> bank14_q_s2[296:291]))) & ~(|((server[127:96] ^ bank14_q_s2[328:297]) & ~(32'hffffffff >> bank14_q_s2[334:329])));
-    wire not_3630 = ~(|(later ? bank14_q_s2[423:416] : ((bank14_q_s2[415:408] ^ flags) & bank14_q_s2[423:416])));
-    wire and_3631 = ((mux_3563 & mux_3573) & (bank14_q_s2[335] | (bank14_q_s2[343:336] == protocol))) & not_3630;
-    wire and_3634 = (((bank14_q_s2[258:257] == 2'd0) | ((bank14_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_3594) & (back ? bank14_q_s2[453] : bank14_q_s2[452]);
-    wire and_3636 = (and_3634 & (bank14_q_s2[454] | (bank14_q_s2[464:455] == arrival))) & (epoch ? bank14_q_s2[256] : bank14_q_s2[255]);
-    wire bank14_1_holds = (and_3626_s3 & and_3631_s3) & and_3637_s3;
-    wire and_3648 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'he);
-    wire and_3649 = cfg_write & and_3648;
-    wire [95:0] and_3668 = (client[95:0] ^ bank15_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank15_q_s2[359:353]);
-    wire [95:0] and_3677 = (server[95:0] ^ bank15_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank15_q_s2[462:456]);
-    wire mux_3702 = later ? (~(|bank15_q_s2[104:89]) & (&bank15_q_s2[120:105])) : ((bank15_q_s2[104:89] <= client_port) & (client_port <= bank15_q_s2[120:105]));
-    wire mux_3712 = later ? (~(|bank15_q_s2[136:121]) & (&bank15_q_s2[152:137])) : ((bank15_q_s2[136:121] <= port) & (port <= bank15_q_s2[152:137]));
-    wire and_3733 = ({3'd0, bank15_q_s2[182:169]} <= size) & ((&bank15_q_s2[196:183]) | (size <= {3'd0, bank15_q_s2[196:183]}));
-    wire and_3764 = ~(|((client[127:96] ^ bank15_q_s2[35:4]) & ~(32'hffffffff >> bank15_q_s2[41:36]))) & ~(|((server[127:96] ^ bank15_q_s2[73:42]) & ~(32'hffffffff >> bank15_q_s2[79:74])));
-    wire not_3769 = ~(|(later ? bank15_q_s2[168:161] : ((bank15_q_s2[160:153] ^ flags) & bank15_q_s2[168:161])));
-    wire and_3773 = (((bank15_q_s2[3:2] == 2'd0) | ((bank15_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_3733) & (back ? bank15_q_s2[198] : bank15_q_s2[197]);
-    wire and_3775 = (and_3773 & (bank15_q_s2[199] | (bank15_q_s2[209:200] == arrival))) & (epoch ? bank15_q_s2[1] : bank15_q_s2[0]);
-    wire bank15_0_holds = (and_3765_s3 & and_3770_s3) & and_3776_s3;
-    wire mux_3804 = later ? (~(|bank15_q_s2[359:344]) & (&bank15_q_s2[375:360])) : ((bank15_q_s2[359:344] <= client_port) & (client_port <= bank15_q_s2[375:360]));
-    wire mux_3814 = later ? (~(|bank15_q_s2[391:376]) & (&bank15_q_s2[407:392])) : ((bank15_q_s2[391:376] <= port) & (port <= bank15_q_s2[407:392]));
-    wire and_3835 = ({3'd0, bank15_q_s2[437:424]} <= size) & ((&bank15_q_s2[451:438]) | (size <= {3'd0, bank15_q_s2[451:438]}));
-    wire and_3866 = ~(|((client[127:96] ^ bank15_q_s2[290:259]) & ~(32'hffffffff >> bank15_q_s2[296:291]))) & ~(|((server[127:96] ^ bank15_q_s2[328:297]) & ~(32'hffffffff >> bank15_q_s2[334:329])));
-    wire not_3871 = ~(|(later ? bank15_q_s2[423:416] : ((bank15_q_s2[415:408] ^ flags) & bank15_q_s2[423:416])));
-    wire and_3872 = ((mux_3804 & mux_3814) & (bank15_q_s2[335] | (bank15_q_s2[343:336] == protocol))) & not_3871;
-    wire and_3875 = (((bank15_q_s2[258:257] == 2'd0) | ((bank15_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_3835) & (back ? bank15_q_s2[453] : bank15_q_s2[452]);
-    wire and_3877 = (and_3875 & (bank15_q_s2[454] | (bank15_q_s2[464:455] == arrival))) & (epoch ? bank15_q_s2[256] : bank15_q_s2[255]);
-    wire bank15_1_holds = (and_3867_s3 & and_3872_s3) & and_3878_s3;
-    wire and_3889 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hf);
-    wire and_3890 = cfg_write & and_3889;
-    wire [95:0] and_3909 = (client[95:0] ^ bank16_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank16_q_s2[359:353]);
-    wire [95:0] and_3918 = (server[95:0] ^ bank16_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank16_q_s2[462:456]);
-    wire mux_3943 = later ? (~(|bank16_q_s2[104:89]) & (&bank16_q_s2[120:105])) : ((bank16_q_s2[104:89] <= client_port) & (client_port <= bank16_q_s2[120:105]));
-    wire mux_3953 = later ? (~(|bank16_q_s2[136:121]) & (&bank16_q_s2[152:137])) : ((bank16_q_s2[136:121] <= port) & (port <= bank16_q_s2[152:137]));
-    wire and_3974 = ({3'd0, bank16_q_s2[182:169]} <= size) & ((&bank16_q_s2[196:183]) | (size <= {3'd0, bank16_q_s2[196:183]}));
-    wire and_4005 = ~(|((client[127:96] ^ bank16_q_s2[35:4]) & ~(32'hffffffff >> bank16_q_s2[41:36]))) & ~(|((server[127:96] ^ bank16_q_s2[73:42]) & ~(32'hffffffff >> bank16_q_s2[79:74])));
-    wire not_4010 = ~(|(later ? bank16_q_s2[168:161] : ((bank16_q_s2[160:153] ^ flags) & bank16_q_s2[168:161])));
-    wire and_4014 = (((bank16_q_s2[3:2] == 2'd0) | ((bank16_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_3974) & (back ? bank16_q_s2[198] : bank16_q_s2[197]);
-    wire and_4016 = (and_4014 & (bank16_q_s2[199] | (bank16_q_s2[209:200] == arrival))) & (epoch ? bank16_q_s2[1] : bank16_q_s2[0]);
-    wire bank16_0_holds = (and_4006_s3 & and_4011_s3) & and_4017_s3;
-    wire mux_4045 = later ? (~(|bank16_q_s2[359:344]) & (&bank16_q_s2[375:360])) : ((bank16_q_s2[359:344] <= client_port) & (client_port <= bank16_q_s2[375:360]));
-    wire mux_4055 = later ? (~(|bank16_q_s2[391:376]) & (&bank16_q_s2[407:392])) : ((bank16_q_s2[391:376] <= port) & (port <= bank16_q_s2[407:392]));
-    wire and_4076 = ({3'd0, bank16_q_s2[437:424]} <= size) & ((&bank16_q_s2[451:438]) | (size <= {3'd0, bank16_q_s2[451:438]}));
-    wire and_4107 = ~(|((client[127:96] ^ bank16_q_s2[290:259]) & ~(32'hffffffff >> bank16_q_s2[296:291]))) & ~(|((server[127:96] ^ bank16_q_s2[328:297]) & ~(32'hffffffff >> bank16_q_s2[334:329])));
-    wire not_4112 = ~(|(later ? bank16_q_s2[423:416] : ((bank16_q_s2[415:408] ^ flags) & bank16_q_s2[423:416])));
-    wire and_4113 = ((mux_4045 & mux_4055) & (bank16_q_s2[335] | (bank16_q_s2[343:336] == protocol))) & not_4112;
-    wire and_4116 = (((bank16_q_s2[258:257] == 2'd0) | ((bank16_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_4076) & (back ? bank16_q_s2[453] : bank16_q_s2[452]);
-    wire and_4118 = (and_4116 & (bank16_q_s2[454] | (bank16_q_s2[464:455] == arrival))) & (epoch ? bank16_q_s2[256] : bank16_q_s2[255]);
-    wire bank16_1_holds = (and_4108_s3 & and_4113_s3) & and_4119_s3;
-    wire and_4130 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h10);
-    wire and_4131 = cfg_write & and_4130;
-    wire [95:0] and_4150 = (client[95:0] ^ bank17_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank17_q_s2[359:353]);
-    wire [95:0] and_4159 = (server[95:0] ^ bank17_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank17_q_s2[462:456]);
-    wire mux_4184 = later ? (~(|bank17_q_s2[104:89]) & (&bank17_q_s2[120:105])) : ((bank17_q_s2[104:89] <= client_port) & (client_port <= bank17_q_s2[120:105]));
-    wire mux_4194 = later ? (~(|bank17_q_s2[136:121]) & (&bank17_q_s2[152:137])) : ((bank17_q_s2[136:121] <= port) & (port <= bank17_q_s2[152:137]));
-    wire and_4215 = ({3'd0, bank17_q_s2[182:169]} <= size) & ((&bank17_q_s2[196:183]) | (size <= {3'd0, bank17_q_s2[196:183]}));
-    wire and_4246 = ~(|((client[127:96] ^ bank17_q_s2[35:4]) & ~(32'hffffffff >> bank17_q_s2[41:36]))) & ~(|((server[127:96] ^ bank17_q_s2[73:42]) & ~(32'hffffffff >> bank17_q_s2[79:74])));
-    wire not_4251 = ~(|(later ? bank17_q_s2[168:161] : ((bank17_q_s2[160:153] ^ flags) & bank17_q_s2[168:161])));
-    wire and_4255 = (((bank17_q_s2[3:2] == 2'd0) | ((bank17_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_4215) & (back ? bank17_q_s2[198] : bank17_q_s2[197]);
-    wire and_4257 = (and_4255 & (bank17_q_s2[199] | (bank17_q_s2[209:200] == arrival))) & (epoch ? bank17_q_s2[1] : bank17_q_s2[0]);
-    wire bank17_0_holds = (and_4247_s3 & and_4252_s3) & and_4258_s3;
-    wire mux_4286 = later ? (~(|bank17_q_s2[359:344]) & (&bank17_q_s2[375:360])) : ((bank17_q_s2[359:344] <= client_port) & (client_port <= bank17_q_s2[375:360]));
-    wire mux_4296 = later ? (~(|bank17_q_s2[391:376]) & (&bank17_q_s2[407:392])) : ((bank17_q_s2[391:376] <= port) & (port <= bank17_q_s2[407:392]));
-    wire and_4317 = ({3'd0, bank17_q_s2[437:424]} <= size) & ((&bank17_q_s2[451:438]) | (size <= {3'd0, bank17_q_s2[451:438]}));
-    wire and_4348 = ~(|((client[127:96] ^ bank17_q_s2[290:259]) & ~(32'hffffffff >> bank17_q_s2[296:291]))) & ~(|((server[127:96] ^ bank17_q_s2[328:297]) & ~(32'hffffffff >> bank17_q_s2[334:329])));
-    wire not_4353 = ~(|(later ? bank17_q_s2[423:416] : ((bank17_q_s2[415:408] ^ flags) & bank17_q_s2[423:416])));
-    wire and_4354 = ((mux_4286 & mux_4296) & (bank17_q_s2[335] | (bank17_q_s2[343:336] == protocol))) & not_4353;
-    wire and_4357 = (((bank17_q_s2[258:257] == 2'd0) | ((bank17_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_4317) & (back ? bank17_q_s2[453] : bank17_q_s2[452]);
-    wire and_4359 = (and_4357 & (bank17_q_s2[454] | (bank17_q_s2[464:455] == arrival))) & (epoch ? bank17_q_s2[256] : bank17_q_s2[255]);
-    wire bank17_1_holds = (and_4349_s3 & and_4354_s3) & and_4360_s3;
-    wire and_4371 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h11);
-    wire and_4372 = cfg_write & and_4371;
-    wire [95:0] and_4391 = (client[95:0] ^ bank18_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank18_q_s2[359:353]);
-    wire [95:0] and_4400 = (server[95:0] ^ bank18_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank18_q_s2[462:456]);
-    wire mux_4425 = later ? (~(|bank18_q_s2[104:89]) & (&bank18_q_s2[120:105])) : ((bank18_q_s2[104:89] <= client_port) & (client_port <= bank18_q_s2[120:105]));
-    wire mux_4435 = later ? (~(|bank18_q_s2[136:121]) & (&bank18_q_s2[152:137])) : ((bank18_q_s2[136:121] <= port) & (port <= bank18_q_s2[152:137]));
-    wire and_4456 = ({3'd0, bank18_q_s2[182:169]} <= size) & ((&bank18_q_s2[196:183]) | (size <= {3'd0, bank18_q_s2[196:183]}));
-    wire and_4487 = ~(|((client[127:96] ^ bank18_q_s2[35:4]) & ~(32'hffffffff >> bank18_q_s2[41:36]))) & ~(|((server[127:96] ^ bank18_q_s2[73:42]) & ~(32'hffffffff >> bank18_q_s2[79:74])));
-    wire not_4492 = ~(|(later ? bank18_q_s2[168:161] : ((bank18_q_s2[160:153] ^ flags) & bank18_q_s2[168:161])));
-    wire and_4496 = (((bank18_q_s2[3:2] == 2'd0) | ((bank18_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_4456) & (back ? bank18_q_s2[198] : bank18_q_s2[197]);
-    wire and_4498 = (and_4496 & (bank18_q_s2[199] | (bank18_q_s2[209:200] == arrival))) & (epoch ? bank18_q_s2[1] : bank18_q_s2[0]);
-    wire bank18_0_holds = (and_4488_s3 & and_4493_s3) & and_4499_s3;
-    wire mux_4527 = later ? (~(|bank18_q_s2[359:344]) & (&bank18_q_s2[375:360])) : ((bank18_q_s2[359:344] <= client_port) & (client_port <= bank18_q_s2[375:360]));
-    wire mux_4537 = later ? (~(|bank18_q_s2[391:376]) & (&bank18_q_s2[407:392])) : ((bank18_q_s2[391:376] <= port) & (port <= bank18_q_s2[407:392]));
-    wire and_4558 = ({3'd0, bank18_q_s2[437:424]} <= size) & ((&bank18_q_s2[451:438]) | (size <= {3'd0, bank18_q_s2[451:438]}));
-    wire and_4589 = ~(|((client[127:96] ^ bank18_q_s2[290:259]) & ~(32'hffffffff >> bank18_q_s2[296:291]))) & ~(|((server[127:96] ^ bank18_q_s2[328:297]) & ~(32'hffffffff >> bank18_q_s2[334:329])));
-    wire not_4594 = ~(|(later ? bank18_q_s2[423:416] : ((bank18_q_s2[415:408] ^ flags) & bank18_q_s2[423:416])));
-    wire and_4595 = ((mux_4527 & mux_4537) & (bank18_q_s2[335] | (bank18_q_s2[343:336] == protocol))) & not_4594;
-    wire and_4598 = (((bank18_q_s2[258:257] == 2'd0) | ((bank18_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_4558) & (back ? bank18_q_s2[453] : bank18_q_s2[452]);
-    wire and_4600 = (and_4598 & (bank18_q_s2[454] | (bank18_q_s2[464:455] == arrival))) & (epoch ? bank18_q_s2[256] : bank18_q_s2[255]);
-    wire bank18_1_holds = (and_4590_s3 & and_4595_s3) & and_4601_s3;
-    wire and_4612 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h12);
-    wire and_4613 = cfg_write & and_4612;
-    wire [95:0] and_4632 = (client[95:0] ^ bank19_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank19_q_s2[359:353]);
-    wire [95:0] and_4641 = (server[95:0] ^ bank19_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank19_q_s2[462:456]);
-    wire mux_4666 = later ? (~(|bank19_q_s2[104:89]) & (&bank19_q_s2[120:105])) : ((bank19_q_s2[104:89] <= client_port) & (client_port <= bank19_q_s2[120:105]));
-    wire mux_4676 = later ? (~(|bank19_q_s2[136:121]) & (&bank19_q_s2[152:137])) : ((bank19_q_s2[136:121] <= port) & (port <= bank19_q_s2[152:137]));
-    wire and_4697 = ({3'd0, bank19_q_s2[182:169]} <= size) & ((&bank19_q_s2[196:183]) | (size <= {3'd0, bank19_q_s2[196:183]}));
-    wire and_4728 = ~(|((client[127:96] ^ bank19_q_s2[35:4]) & ~(32'hffffffff >> bank19_q_s2[41:36]))) & ~(|((server[127:96] ^ bank19_q_s2[73:42]) & ~(32'hffffffff >> bank19_q_s2[79:74])));
-    wire not_4733 = ~(|(later ? bank19_q_s2[168:161] : ((bank19_q_s2[160:153] ^ flags) & bank19_q_s2[168:161])));
-    wire and_4737 = (((bank19_q_s2[3:2] == 2'd0) | ((bank19_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & and_4697) & (back ? bank19_q_s2[198] : bank19_q_s2[197]);
-    wire and_4739 = (and_4737 & (bank19_q_s2[199] | (bank19_q_s2[209:200] == arrival))) & (epoch ? bank19_q_s2[1] : bank19_q_s2[0]);
-    wire bank19_0_holds = (and_4729_s3 & and_4734_s3) & and_4740_s3;
-    wire mux_4768 = later ? (~(|bank19_q_s2[359:344]) & (&bank19_q_s2[375:360])) : ((bank19_q_s2[359:344] <= client_port) & (client_port <= bank19_q_s2[375:360]));
-    wire mux_4778 = later ? (~(|bank19_q_s2[391:376]) & (&bank19_q_s2[407:392])) : ((bank19_q_s2[391:376] <= port) & (port <= bank19_q_s2[407:392]));
-    wire and_4799 = ({3'd0, bank19_q_s2[437:424]} <= size) & ((&bank19_q_s2[451:438]) | (size <= {3'd0, bank19_q_s2[451:438]}));
-    wire and_4830 = ~(|((client[127:96] ^ bank19_q_s2[290:259]) & ~(32'hffffffff >> bank19_q_s2[296:291]))) & ~(|((server[127:96] ^ bank19_q_s2[328:297]) & ~(32'hffffffff >> bank19_q_s2[334:329])));
-    wire not_4835 = ~(|(later ? bank19_q_s2[423:416] : ((bank19_q_s2[415:408] ^ flags) & bank19_q_s2[423:416])));
-    wire and_4836 = ((mux_4768 & mux_4778) & (bank19_q_s2[335] | (bank19_q_s2[343:336] == protocol))) & not_4835;
-    wire and_4839 = (((bank19_q_s2[258:257] == 2'd0) | ((bank19_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & and_4799) & (back ? bank19_q_s2[453] : bank19_q_s2[452]);
-    wire and_4841 = (and_4839 & (bank19_q_s2[454] | (bank19_q_s2[464:455] == arrival))) & (epoch ? bank19_q_s2[256] : bank19_q_s2[255]);
-    wire bank19_1_holds = (and_4831_s3 & and_4836_s3) & and_4842_s3;
-    wire and_4853 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h13);
-    wire and_4854 = cfg_write & and_4853;
-    wire and_4870 = (cfg_table == 7'h16) & (cfg_row[21:3] == 19'h1400);
-    wire and_4871 = cfg_write & and_4870;
-    wire not_4917 = ~(|((client[95:0] ^ always0[352:257]) & ~(96'hffffffffffffffffffffffff >> always0[359:353])));
-    wire not_4926 = ~(|((server[95:0] ^ always0[455:360]) & ~(96'hffffffffffffffffffffffff >> always0[462:456])));
-    wire mux_4949 = later ? (~(|always0[104:89]) & (&always0[120:105])) : ((always0[104:89] <= client_port) & (client_port <= always0[120:105]));
-    wire mux_4959 = later ? (~(|always0[136:121]) & (&always0[152:137])) : ((always0[136:121] <= port) & (port <= always0[152:137]));
-    wire and_4980 = ({3'd0, always0[182:169]} <= size) & ((&always0[196:183]) | (size <= {3'd0, always0[196:183]}));
-    wire and_5011 = ~(|((client[127:96] ^ always0[35:4]) & ~(32'hffffffff >> always0[41:36]))) & ~(|((server[127:96] ^ always0[73:42]) & ~(32'hffffffff >> always0[79:74])));
-    wire and_5017 = ((mux_4949 & mux_4959) & (always0[80] | (always0[88:81] == protocol))) & ~(|(later ? always0[168:161] : ((always0[160:153] ^ flags) & always0[168:161])));
-    wire and_5020 = (((always0[3:2] == 2'd0) | ((always0[3:2] == 2'd1) ? ~v6 : v6)) & and_4980) & (back ? always0[198] : always0[197]);
-    wire and_5022 = (and_5020 & (always0[199] | (always0[209:200] == arrival))) & (epoch ? always0[1] : always0[0]);
-    wire always0_0_holds = (and_5012_s3 & and_5017_s3) & and_5023_s3;
-    wire mux_5051 = later ? (~(|always0[359:344]) & (&always0[375:360])) : ((always0[359:344] <= client_port) & (client_port <= always0[375:360]));
-    wire mux_5061 = later ? (~(|always0[391:376]) & (&always0[407:392])) : ((always0[391:376] <= port) & (port <= always0[407:392]));
-    wire and_5082 = ({3'd0, always0[437:424]} <= size) & ((&always0[451:438]) | (size <= {3'd0, always0[451:438]}));
-    wire and_5113 = ~(|((client[127:96] ^ always0[290:259]) & ~(32'hffffffff >> always0[296:291]))) & ~(|((server[127:96] ^ always0[328:297]) & ~(32'hffffffff >> always0[334:329])));
-    wire and_5119 = ((mux_5051 & mux_5061) & (always0[335] | (always0[343:336] == protocol))) & ~(|(later ? always0[423:416] : ((always0[415:408] ^ flags) & always0[423:416])));
-    wire and_5122 = (((always0[258:257] == 2'd0) | ((always0[258:257] == 2'd1) ? ~v6 : v6)) & and_5082) & (back ? always0[453] : always0[452]);
-    wire and_5124 = (and_5122 & (always0[454] | (always0[464:455] == arrival))) & (epoch ? always0[256] : always0[255]);
-    wire always0_1_holds = (and_5114_s3 & and_5119_s3) & and_5125_s3;
-    wire not_5140 = ~(|((client[95:0] ^ always1[352:257]) & ~(96'hffffffffffffffffffffffff >> always1[359:353])));
-    wire not_5149 = ~(|((server[95:0] ^ always1[455:360]) & ~(96'hffffffffffffffffffffffff >> always1[462:456])));
-    wire mux_5172 = later ? (~(|always1[104:89]) & (&always1[120:105])) : ((always1[104:89] <= client_port) & (client_port <= always1[120:105]));
-    wire mux_5182 = later ? (~(|always1[136:121]) & (&always1[152:137])) : ((always1[136:121] <= port) & (port <= always1[152:137]));
-    wire and_5203 = ({3'd0, always1[182:169]} <= size) & ((&always1[196:183]) | (size <= {3'd0, always1[196:183]}));
-    wire and_5234 = ~(|((client[127:96] ^ always1[35:4]) & ~(32'hffffffff >> always1[41:36]))) & ~(|((server[127:96] ^ always1[73:42]) & ~(32'hffffffff >> always1[79:74])));
-    wire and_5240 = ((mux_5172 & mux_5182) & (always1[80] | (always1[88:81] == protocol))) & ~(|(later ? always1[168:161] : ((always1[160:153] ^ flags) & always1[168:161])));
-    wire and_5243 = (((always1[3:2] == 2'd0) | ((always1[3:2] == 2'd1) ? ~v6 : v6)) & and_5203) & (back ? always1[198] : always1[197]);
-    wire and_5245 = (and_5243 & (always1[199] | (always1[209:200] == arrival))) & (epoch ? always1[1] : always1[0]);
-    wire always1_0_holds = (and_5235_s3 & and_5240_s3) & and_5246_s3;
-    wire mux_5274 = later ? (~(|always1[359:344]) & (&always1[375:360])) : ((always1[359:344] <= client_port) & (client_port <= always1[375:360]));
-    wire mux_5284 = later ? (~(|always1[391:376]) & (&always1[407:392])) : ((always1[391:376] <= port) & (port <= always1[407:392]));
-    wire and_5305 = ({3'd0, always1[437:424]} <= size) & ((&always1[451:438]) | (size <= {3'd0, always1[451:438]}));
-    wire and_5336 = ~(|((client[127:96] ^ always1[290:259]) & ~(32'hffffffff >> always1[296:291]))) & ~(|((server[127:96] ^ always1[328:297]) & ~(32'hffffffff >> always1[334:329])));
-    wire and_5342 = ((mux_5274 & mux_5284) & (always1[335] | (always1[343:336] == protocol))) & ~(|(later ? always1[423:416] : ((always1[415:408] ^ flags) & always1[423:416])));
-    wire and_5345 = (((always1[258:257] == 2'd0) | ((always1[258:257] == 2'd1) ? ~v6 : v6)) & and_5305) & (back ? always1[453] : always1[452]);
-    wire and_5347 = (and_5345 & (always1[454] | (always1[464:455] == arrival))) & (epoch ? always1[256] : always1[255]);
-    wire always1_1_holds = (and_5337_s3 & and_5342_s3) & and_5348_s3;
-    wire not_5363 = ~(|((client[95:0] ^ always2[352:257]) & ~(96'hffffffffffffffffffffffff >> always2[359:353])));
-    wire not_5372 = ~(|((server[95:0] ^ always2[455:360]) & ~(96'hffffffffffffffffffffffff >> always2[462:456])));
-    wire mux_5395 = later ? (~(|always2[104:89]) & (&always2[120:105])) : ((always2[104:89] <= client_port) & (client_port <= always2[120:105]));
-    wire mux_5405 = later ? (~(|always2[136:121]) & (&always2[152:137])) : ((always2[136:121] <= port) & (port <= always2[152:137]));
-    wire and_5426 = ({3'd0, always2[182:169]} <= size) & ((&always2[196:183]) | (size <= {3'd0, always2[196:183]}));
-    wire and_5457 = ~(|((client[127:96] ^ always2[35:4]) & ~(32'hffffffff >> always2[41:36]))) & ~(|((server[127:96] ^ always2[73:42]) & ~(32'hffffffff >> always2[79:74])));
-    wire and_5463 = ((mux_5395 & mux_5405) & (always2[80] | (always2[88:81] == protocol))) & ~(|(later ? always2[168:161] : ((always2[160:153] ^ flags) & always2[168:161])));
-    wire and_5466 = (((always2[3:2] == 2'd0) | ((always2[3:2] == 2'd1) ? ~v6 : v6)) & and_5426) & (back ? always2[198] : always2[197]);
-    wire and_5468 = (and_5466 & (always2[199] | (always2[209:200] == arrival))) & (epoch ? always2[1] : always2[0]);
-    wire always2_0_holds = (and_5458_s3 & and_5463_s3) & and_5469_s3;
-    wire mux_5497 = later ? (~(|always2[359:344]) & (&always2[375:360])) : ((always2[359:344] <= client_port) & (client_port <= always2[375:360]));
-    wire mux_5507 = later ? (~(|always2[391:376]) & (&always2[407:392])) : ((always2[391:376] <= port) & (port <= always2[407:392]));
-    wire and_5528 = ({3'd0, always2[437:424]} <= size) & ((&always2[451:438]) | (size <= {3'd0, always2[451:438]}));
-    wire and_5559 = ~(|((client[127:96] ^ always2[290:259]) & ~(32'hffffffff >> always2[296:291]))) & ~(|((server[127:96] ^ always2[328:297]) & ~(32'hffffffff >> always2[334:329])));
-    wire and_5565 = ((mux_5497 & mux_5507) & (always2[335] | (always2[343:336] == protocol))) & ~(|(later ? always2[423:416] : ((always2[415:408] ^ flags) & always2[423:416])));
-    wire and_5568 = (((always2[258:257] == 2'd0) | ((always2[258:257] == 2'd1) ? ~v6 : v6)) & and_5528) & (back ? always2[453] : always2[452]);
-    wire and_5570 = (and_5568 & (always2[454] | (always2[464:455] == arrival))) & (epoch ? always2[256] : always2[255]);
-    wire always2_1_holds = (and_5560_s3 & and_5565_s3) & and_5571_s3;
-    wire not_5586 = ~(|((client[95:0] ^ always3[352:257]) & ~(96'hffffffffffffffffffffffff >> always3[359:353])));
-    wire not_5595 = ~(|((server[95:0] ^ always3[455:360]) & ~(96'hffffffffffffffffffffffff >> always3[462:456])));
-    wire mux_5618 = later ? (~(|always3[104:89]) & (&always3[120:105])) : ((always3[104:89] <= client_port) & (client_port <= always3[120:105]));
-    wire mux_5628 = later ? (~(|always3[136:121]) & (&always3[152:137])) : ((always3[136:121] <= port) & (port <= always3[152:137]));
-    wire and_5649 = ({3'd0, always3[182:169]} <= size) & ((&always3[196:183]) | (size <= {3'd0, always3[196:183]}));
-    wire and_5680 = ~(|((client[127:96] ^ always3[35:4]) & ~(32'hffffffff >> always3[41:36]))) & ~(|((server[127:96] ^ always3[73:42]) & ~(32'hffffffff >> always3[79:74])));
-    wire and_5686 = ((mux_5618 & mux_5628) & (always3[80] | (always3[88:81] == protocol))) & ~(|(later ? always3[168:161] : ((always3[160:153] ^ flags) & always3[168:161])));
-    wire and_5689 = (((always3[3:2] == 2'd0) | ((always3[3:2] == 2'd1) ? ~v6 : v6)) & and_5649) & (back ? always3[198] : always3[197]);
-    wire and_5691 = (and_5689 & (always3[199] | (always3[209:200] == arrival))) & (epoch ? always3[1] : always3[0]);
-    wire always3_0_holds = (and_5681_s3 & and_5686_s3) & and_5692_s3;
-    wire mux_5720 = later ? (~(|always3[359:344]) & (&always3[375:360])) : ((always3[359:344] <= client_port) & (client_port <= always3[375:360]));
-    wire mux_5730 = later ? (~(|always3[391:376]) & (&always3[407:392])) : ((always3[391:376] <= port) & (port <= always3[407:392]));
-    wire and_5751 = ({3'd0, always3[437:424]} <= size) & ((&always3[451:438]) | (size <= {3'd0, always3[451:438]}));
-    wire and_5782 = ~(|((client[127:96] ^ always3[290:259]) & ~(32'hffffffff >> always3[296:291]))) & ~(|((server[127:96] ^ always3[328:297]) & ~(32'hffffffff >> always3[334:329])));
-    wire and_5788 = ((mux_5720 & mux_5730) & (always3[335] | (always3[343:336] == protocol))) & ~(|(later ? always3[423:416] : ((always3[415:408] ^ flags) & always3[423:416])));
-    wire and_5791 = (((always3[258:257] == 2'd0) | ((always3[258:257] == 2'd1) ? ~v6 : v6)) & and_5751) & (back ? always3[453] : always3[452]);
-    wire and_5793 = (and_5791 & (always3[454] | (always3[464:455] == arrival))) & (epoch ? always3[256] : always3[255]);
-    wire always3_1_holds = (and_5783_s3 & and_5788_s3) & and_5794_s3;
-    wire not_5809 = ~(|((client[95:0] ^ always4[352:257]) & ~(96'hffffffffffffffffffffffff >> always4[359:353])));
-    wire not_5818 = ~(|((server[95:0] ^ always4[455:360]) & ~(96'hffffffffffffffffffffffff >> always4[462:456])));
-    wire mux_5841 = later ? (~(|always4[104:89]) & (&always4[120:105])) : ((always4[104:89] <= client_port) & (client_port <= always4[120:105]));
-    wire mux_5851 = later ? (~(|always4[136:121]) & (&always4[152:137])) : ((always4[136:121] <= port) & (port <= always4[152:137]));
-    wire and_5872 = ({3'd0, always4[182:169]} <= size) & ((&always4[196:183]) | (size <= {3'd0, always4[196:183]}));
-    wire and_5903 = ~(|((client[127:96] ^ always4[35:4]) & ~(32'hffffffff >> always4[41:36]))) & ~(|((server[127:96] ^ always4[73:42]) & ~(32'hffffffff >> always4[79:74])));
-    wire and_5909 = ((mux_5841 & mux_5851) & (always4[80] | (always4[88:81] == protocol))) & ~(|(later ? always4[168:161] : ((always4[160:153] ^ flags) & always4[168:161])));
-    wire and_5912 = (((always4[3:2] == 2'd0) | ((always4[3:2] == 2'd1) ? ~v6 : v6)) & and_5872) & (back ? always4[198] : always4[197]);
-    wire and_5914 = (and_5912 & (always4[199] | (always4[209:200] == arrival))) & (epoch ? always4[1] : always4[0]);
-    wire always4_0_holds = (and_5904_s3 & and_5909_s3) & and_5915_s3;
-    wire mux_5943 = later ? (~(|always4[359:344]) & (&always4[375:360])) : ((always4[359:344] <= client_port) & (client_port <= always4[375:360]));
-    wire mux_5953 = later ? (~(|always4[391:376]) & (&always4[407:392])) : ((always4[391:376] <= port) & (port <= always4[407:392]));
-    wire and_5974 = ({3'd0, always4[437:424]} <= size) & ((&always4[451:438]) | (size <= {3'd0, always4[451:438]}));
-    wire and_6005 = ~(|((client[127:96] ^ always4[290:259]) & ~(32'hffffffff >> always4[296:291]))) & ~(|((server[127:96] ^ always4[328:297]) & ~(32'hffffffff >> always4[334:329])));
-    wire and_6011 = ((mux_5943 & mux_5953) & (always4[335] | (always4[343:336] == protocol))) & ~(|(later ? always4[423:416] : ((always4[415:408] ^ flags) & always4[423:416])));
-    wire and_6014 = (((always4[258:257] == 2'd0) | ((always4[258:257] == 2'd1) ? ~v6 : v6)) & and_5974) & (back ? always4[453] : always4[452]);
-    wire and_6016 = (and_6014 & (always4[454] | (always4[464:455] == arrival))) & (epoch ? always4[256] : always4[255]);
-    wire always4_1_holds = (and_6006_s3 & and_6011_s3) & and_6017_s3;
-    wire not_6032 = ~(|((client[95:0] ^ always5[352:257]) & ~(96'hffffffffffffffffffffffff >> always5[359:353])));
-    wire not_6041 = ~(|((server[95:0] ^ always5[455:360]) & ~(96'hffffffffffffffffffffffff >> always5[462:456])));
-    wire mux_6064 = later ? (~(|always5[104:89]) & (&always5[120:105])) : ((always5[104:89] <= client_port) & (client_port <= always5[120:105]));
-    wire mux_6074 = later ? (~(|always5[136:121]) & (&always5[152:137])) : ((always5[136:121] <= port) & (port <= always5[152:137]));
-    wire and_6095 = ({3'd0, always5[182:169]} <= size) & ((&always5[196:183]) | (size <= {3'd0, always5[196:183]}));
-    wire and_6126 = ~(|((client[127:96] ^ always5[35:4]) & ~(32'hffffffff >> always5[41:36]))) & ~(|((server[127:96] ^ always5[73:42]) & ~(32'hffffffff >> always5[79:74])));
-    wire and_6132 = ((mux_6064 & mux_6074) & (always5[80] | (always5[88:81] == protocol))) & ~(|(later ? always5[168:161] : ((always5[160:153] ^ flags) & always5[168:161])));
-    wire and_6135 = (((always5[3:2] == 2'd0) | ((always5[3:2] == 2'd1) ? ~v6 : v6)) & and_6095) & (back ? always5[198] : always5[197]);
-    wire and_6137 = (and_6135 & (always5[199] | (always5[209:200] == arrival))) & (epoch ? always5[1] : always5[0]);
-    wire always5_0_holds = (and_6127_s3 & and_6132_s3) & and_6138_s3;
-    wire mux_6166 = later ? (~(|always5[359:344]) & (&always5[375:360])) : ((always5[359:344] <= client_port) & (client_port <= always5[375:360]));
-    wire mux_6176 = later ? (~(|always5[391:376]) & (&always5[407:392])) : ((always5[391:376] <= port) & (port <= always5[407:392]));
-    wire and_6197 = ({3'd0, always5[437:424]} <= size) & ((&always5[451:438]) | (size <= {3'd0, always5[451:438]}));
-    wire and_6228 = ~(|((client[127:96] ^ always5[290:259]) & ~(32'hffffffff >> always5[296:291]))) & ~(|((server[127:96] ^ always5[328:297]) & ~(32'hffffffff >> always5[334:329])));
-    wire and_6234 = ((mux_6166 & mux_6176) & (always5[335] | (always5[343:336] == protocol))) & ~(|(later ? always5[423:416] : ((always5[415:408] ^ flags) & always5[423:416])));
-    wire and_6237 = (((always5[258:257] == 2'd0) | ((always5[258:257] == 2'd1) ? ~v6 : v6)) & and_6197) & (back ? always5[453] : always5[452]);
-    wire and_6239 = (and_6237 & (always5[454] | (always5[464:455] == arrival))) & (epoch ? always5[256] : always5[255]);
-    wire always5_1_holds = (and_6229_s3 & and_6234_s3) & and_6240_s3;
-    wire not_6255 = ~(|((client[95:0] ^ always6[352:257]) & ~(96'hffffffffffffffffffffffff >> always6[359:353])));
-    wire not_6264 = ~(|((server[95:0] ^ always6[455:360]) & ~(96'hffffffffffffffffffffffff >> always6[462:456])));
-    wire mux_6287 = later ? (~(|always6[104:89]) & (&always6[120:105])) : ((always6[104:89] <= client_port) & (client_port <= always6[120:105]));
-    wire mux_6297 = later ? (~(|always6[136:121]) & (&always6[152:137])) : ((always6[136:121] <= port) & (port <= always6[152:137]));
-    wire and_6318 = ({3'd0, always6[182:169]} <= size) & ((&always6[196:183]) | (size <= {3'd0, always6[196:183]}));
-    wire and_6349 = ~(|((client[127:96] ^ always6[35:4]) & ~(32'hffffffff >> always6[41:36]))) & ~(|((server[127:96] ^ always6[73:42]) & ~(32'hffffffff >> always6[79:74])));
-    wire and_6355 = ((mux_6287 & mux_6297) & (always6[80] | (always6[88:81] == protocol))) & ~(|(later ? always6[168:161] : ((always6[160:153] ^ flags) & always6[168:161])));
-    wire and_6358 = (((always6[3:2] == 2'd0) | ((always6[3:2] == 2'd1) ? ~v6 : v6)) & and_6318) & (back ? always6[198] : always6[197]);
-    wire and_6360 = (and_6358 & (always6[199] | (always6[209:200] == arrival))) & (epoch ? always6[1] : always6[0]);
-    wire always6_0_holds = (and_6350_s3 & and_6355_s3) & and_6361_s3;
-    wire mux_6389 = later ? (~(|always6[359:344]) & (&always6[375:360])) : ((always6[359:344] <= client_port) & (client_port <= always6[375:360]));
-    wire mux_6399 = later ? (~(|always6[391:376]) & (&always6[407:392])) : ((always6[391:376] <= port) & (port <= always6[407:392]));
-    wire and_6420 = ({3'd0, always6[437:424]} <= size) & ((&always6[451:438]) | (size <= {3'd0, always6[451:438]}));
-    wire and_6451 = ~(|((client[127:96] ^ always6[290:259]) & ~(32'hffffffff >> always6[296:291]))) & ~(|((server[127:96] ^ always6[328:297]) & ~(32'hffffffff >> always6[334:329])));
-    wire and_6457 = ((mux_6389 & mux_6399) & (always6[335] | (always6[343:336] == protocol))) & ~(|(later ? always6[423:416] : ((always6[415:408] ^ flags) & always6[423:416])));
-    wire and_6460 = (((always6[258:257] == 2'd0) | ((always6[258:257] == 2'd1) ? ~v6 : v6)) & and_6420) & (back ? always6[453] : always6[452]);
-    wire and_6462 = (and_6460 & (always6[454] | (always6[464:455] == arrival))) & (epoch ? always6[256] : always6[255]);
-    wire always6_1_holds = (and_6452_s3 & and_6457_s3) & and_6463_s3;
-    wire not_6478 = ~(|((client[95:0] ^ always7[352:257]) & ~(96'hffffffffffffffffffffffff >> always7[359:353])));
-    wire not_6487 = ~(|((server[95:0] ^ always7[455:360]) & ~(96'hffffffffffffffffffffffff >> always7[462:456])));
-    wire mux_6510 = later ? (~(|always7[104:89]) & (&always7[120:105])) : ((always7[104:89] <= client_port) & (client_port <= always7[120:105]));
-    wire mux_6520 = later ? (~(|always7[136:121]) & (&always7[152:137])) : ((always7[136:121] <= port) & (port <= always7[152:137]));
-    wire and_6541 = ({3'd0, always7[182:169]} <= size) & ((&always7[196:183]) | (size <= {3'd0, always7[196:183]}));
-    wire and_6572 = ~(|((client[127:96] ^ always7[35:4]) & ~(32'hffffffff >> always7[41:36]))) & ~(|((server[127:96] ^ always7[73:42]) & ~(32'hffffffff >> always7[79:74])));
-    wire and_6578 = ((mux_6510 & mux_6520) & (always7[80] | (always7[88:81] == protocol))) & ~(|(later ? always7[168:161] : ((always7[160:153] ^ flags) & always7[168:161])));
-    wire and_6581 = (((always7[3:2] == 2'd0) | ((always7[3:2] == 2'd1) ? ~v6 : v6)) & and_6541) & (back ? always7[198] : always7[197]);
-    wire and_6583 = (and_6581 & (always7[199] | (always7[209:200] == arrival))) & (epoch ? always7[1] : always7[0]);
-    wire always7_0_holds = (and_6573_s3 & and_6578_s3) & and_6584_s3;
-    wire mux_6612 = later ? (~(|always7[359:344]) & (&always7[375:360])) : ((always7[359:344] <= client_port) & (client_port <= always7[375:360]));
-    wire mux_6622 = later ? (~(|always7[391:376]) & (&always7[407:392])) : ((always7[391:376] <= port) & (port <= always7[407:392]));
-    wire and_6643 = ({3'd0, always7[437:424]} <= size) & ((&always7[451:438]) | (size <= {3'd0, always7[451:438]}));
-    wire and_6674 = ~(|((client[127:96] ^ always7[290:259]) & ~(32'hffffffff >> always7[296:291]))) & ~(|((server[127:96] ^ always7[328:297]) & ~(32'hffffffff >> always7[334:329])));
-    wire and_6680 = ((mux_6612 & mux_6622) & (always7[335] | (always7[343:336] == protocol))) & ~(|(later ? always7[423:416] : ((always7[415:408] ^ flags) & always7[423:416])));
-    wire and_6683 = (((always7[258:257] == 2'd0) | ((always7[258:257] == 2'd1) ? ~v6 : v6)) & and_6643) & (back ? always7[453] : always7[452]);
-    wire and_6685 = (and_6683 & (always7[454] | (always7[464:455] == arrival))) & (epoch ? always7[256] : always7[255]);
-    wire always7_1_holds = (and_6675_s3 & and_6680_s3) & and_6686_s3;
-    wire [509:0] mux_6705 = cfg_row_d2[2] ? (cfg_row_d2[1] ? (cfg_row_d2[0] ? always7 : always6) : (cfg_row_d2[0] ? always5 : always4)) : (cfg_row_d2[1] ? (cfg_row_d2[0] ? always3 : always2) : (cfg_row_d2[0] ? always1 : always0));
-    wire lt_6709 = bank0_q_s3[492:477] < bank0_q_s3[237:222];
-    wire lt_6713 = bank1_q_s3[237:222] < bank0_q_s3[237:222];
-    wire lt_6717 = bank1_q_s3[492:477] < bank0_q_s3[237:222];
-    wire lt_6721 = bank2_q_s3[237:222] < bank0_q_s3[237:222];
-    wire lt_6725 = bank2_q_s3[492:477] < bank0_q_s3[237:222];
-    wire lt_6729 = bank3_q_s3[237:222] < bank0_q_s3[237:222];
-    wire lt_6733 = bank3_q_s3[492:477] < bank0_q_s3[237:222];
-    wire lt_6737 = bank1_q_s3[237:222] < bank0_q_s3[492:477];
-    wire lt_6741 = bank1_q_s3[492:477] < bank0_q_s3[492:477];
-    wire lt_6745 = bank2_q_s3[237:222] < bank0_q_s3[492:477];
-    wire lt_6749 = bank2_q_s3[492:477] < bank0_q_s3[492:477];
-    wire lt_6753 = bank3_q_s3[237:222] < bank0_q_s3[492:477];
-    wire lt_6757 = bank3_q_s3[492:477] < bank0_q_s3[492:477];
-    wire lt_6761 = bank1_q_s3[492:477] < bank1_q_s3[237:222];
-    wire lt_6765 = bank2_q_s3[237:222] < bank1_q_s3[237:222];
-    wire lt_6769 = bank2_q_s3[492:477] < bank1_q_s3[237:222];
-    wire lt_6773 = bank3_q_s3[237:222] < bank1_q_s3[237:222];
-    wire lt_6777 = bank3_q_s3[492:477] < bank1_q_s3[237:222];
-    wire lt_6781 = bank2_q_s3[237:222] < bank1_q_s3[492:477];
-    wire lt_6785 = bank2_q_s3[492:477] < bank1_q_s3[492:477];
-    wire lt_6789 = bank3_q_s3[237:222] < bank1_q_s3[492:477];
-    wire lt_6793 = bank3_q_s3[492:477] < bank1_q_s3[492:477];
-    wire lt_6797 = bank2_q_s3[492:477] < bank2_q_s3[237:222];
-    wire lt_6801 = bank3_q_s3[237:222] < bank2_q_s3[237:222];
-    wire lt_6805 = bank3_q_s3[492:477] < bank2_q_s3[237:222];
-    wire lt_6809 = bank3_q_s3[237:222] < bank2_q_s3[492:477];
-    wire lt_6813 = bank3_q_s3[492:477] < bank2_q_s3[492:477];
-    wire lt_6817 = bank3_q_s3[492:477] < bank3_q_s3[237:222];
-    wire [6:0] cat_6821 = {
-        bank0_1_holds & lt_6709,
-        bank1_0_holds & lt_6713,
-        bank1_1_holds & lt_6717,
-        bank2_0_holds & lt_6721,
-        bank2_1_holds & lt_6725,
-        bank3_0_holds & lt_6729,
-        bank3_1_holds & lt_6733
+    wire [95:0] and_300 = (client[95:0] ^ bank1_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank1_q_s2[359:353]);
+    wire [95:0] and_309 = (server[95:0] ^ bank1_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank1_q_s2[462:456]);
+    wire mux_334 = later ? (~(|bank1_q_s2[104:89]) & (&bank1_q_s2[120:105])) : ((bank1_q_s2[104:89] <= client_port) & (client_port <= bank1_q_s2[120:105]));
+    wire mux_344 = later ? (~(|bank1_q_s2[136:121]) & (&bank1_q_s2[152:137])) : ((bank1_q_s2[136:121] <= port) & (port <= bank1_q_s2[152:137]));
+    wire and_365 = ({3'd0, bank1_q_s2[182:169]} <= size) & ((&bank1_q_s2[196:183]) | (size <= {3'd0, bank1_q_s2[196:183]}));
+    wire and_396 = ~(|((client[127:96] ^ bank1_q_s2[35:4]) & ~(32'hffffffff >> bank1_q_s2[41:36]))) & ~(|((server[127:96] ^ bank1_q_s2[73:42]) & ~(32'hffffffff >> bank1_q_s2[79:74])));
+    wire and_399 = (bank1_q_s2[80] | (bank1_q_s2[88:81] == protocol)) & ~(|(later ? bank1_q_s2[168:161] : ((bank1_q_s2[160:153] ^ flags) & bank1_q_s2[168:161])));
+    wire and_400 = ((bank1_q_s2[3:2] == 2'd0) | ((bank1_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank1_q_s2[198] : bank1_q_s2[197]);
+    wire and_402 = (and_400 & (bank1_q_s2[199] | (bank1_q_s2[209:200] == arrival))) & (epoch ? bank1_q_s2[1] : bank1_q_s2[0]);
+    wire bank1_0_holds = ((((and_403_s3 & and_396_s3) & and_345_s3) & and_399_s3) & and_365_s3) & or_324_s3;
+    wire mux_439 = later ? (~(|bank1_q_s2[359:344]) & (&bank1_q_s2[375:360])) : ((bank1_q_s2[359:344] <= client_port) & (client_port <= bank1_q_s2[375:360]));
+    wire mux_449 = later ? (~(|bank1_q_s2[391:376]) & (&bank1_q_s2[407:392])) : ((bank1_q_s2[391:376] <= port) & (port <= bank1_q_s2[407:392]));
+    wire and_470 = ({3'd0, bank1_q_s2[437:424]} <= size) & ((&bank1_q_s2[451:438]) | (size <= {3'd0, bank1_q_s2[451:438]}));
+    wire and_501 = ~(|((client[127:96] ^ bank1_q_s2[290:259]) & ~(32'hffffffff >> bank1_q_s2[296:291]))) & ~(|((server[127:96] ^ bank1_q_s2[328:297]) & ~(32'hffffffff >> bank1_q_s2[334:329])));
+    wire and_504 = (bank1_q_s2[335] | (bank1_q_s2[343:336] == protocol)) & ~(|(later ? bank1_q_s2[423:416] : ((bank1_q_s2[415:408] ^ flags) & bank1_q_s2[423:416])));
+    wire and_505 = ((bank1_q_s2[258:257] == 2'd0) | ((bank1_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank1_q_s2[453] : bank1_q_s2[452]);
+    wire and_507 = (and_505 & (bank1_q_s2[454] | (bank1_q_s2[464:455] == arrival))) & (epoch ? bank1_q_s2[256] : bank1_q_s2[255]);
+    wire bank1_1_holds = ((((and_508_s3 & and_501_s3) & and_450_s3) & and_504_s3) & and_470_s3) & not_429_s3;
+    wire and_527 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd1);
+    wire and_528 = cfg_write & and_527;
+    wire [95:0] and_547 = (client[95:0] ^ bank2_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank2_q_s2[359:353]);
+    wire [95:0] and_556 = (server[95:0] ^ bank2_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank2_q_s2[462:456]);
+    wire mux_581 = later ? (~(|bank2_q_s2[104:89]) & (&bank2_q_s2[120:105])) : ((bank2_q_s2[104:89] <= client_port) & (client_port <= bank2_q_s2[120:105]));
+    wire mux_591 = later ? (~(|bank2_q_s2[136:121]) & (&bank2_q_s2[152:137])) : ((bank2_q_s2[136:121] <= port) & (port <= bank2_q_s2[152:137]));
+    wire and_612 = ({3'd0, bank2_q_s2[182:169]} <= size) & ((&bank2_q_s2[196:183]) | (size <= {3'd0, bank2_q_s2[196:183]}));
+    wire and_643 = ~(|((client[127:96] ^ bank2_q_s2[35:4]) & ~(32'hffffffff >> bank2_q_s2[41:36]))) & ~(|((server[127:96] ^ bank2_q_s2[73:42]) & ~(32'hffffffff >> bank2_q_s2[79:74])));
+    wire and_646 = (bank2_q_s2[80] | (bank2_q_s2[88:81] == protocol)) & ~(|(later ? bank2_q_s2[168:161] : ((bank2_q_s2[160:153] ^ flags) & bank2_q_s2[168:161])));
+    wire and_647 = ((bank2_q_s2[3:2] == 2'd0) | ((bank2_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank2_q_s2[198] : bank2_q_s2[197]);
+    wire and_649 = (and_647 & (bank2_q_s2[199] | (bank2_q_s2[209:200] == arrival))) & (epoch ? bank2_q_s2[1] : bank2_q_s2[0]);
+    wire bank2_0_holds = ((((and_650_s3 & and_643_s3) & and_592_s3) & and_646_s3) & and_612_s3) & or_571_s3;
+    wire mux_686 = later ? (~(|bank2_q_s2[359:344]) & (&bank2_q_s2[375:360])) : ((bank2_q_s2[359:344] <= client_port) & (client_port <= bank2_q_s2[375:360]));
+    wire mux_696 = later ? (~(|bank2_q_s2[391:376]) & (&bank2_q_s2[407:392])) : ((bank2_q_s2[391:376] <= port) & (port <= bank2_q_s2[407:392]));
+    wire and_717 = ({3'd0, bank2_q_s2[437:424]} <= size) & ((&bank2_q_s2[451:438]) | (size <= {3'd0, bank2_q_s2[451:438]}));
+    wire and_748 = ~(|((client[127:96] ^ bank2_q_s2[290:259]) & ~(32'hffffffff >> bank2_q_s2[296:291]))) & ~(|((server[127:96] ^ bank2_q_s2[328:297]) & ~(32'hffffffff >> bank2_q_s2[334:329])));
+    wire and_751 = (bank2_q_s2[335] | (bank2_q_s2[343:336] == protocol)) & ~(|(later ? bank2_q_s2[423:416] : ((bank2_q_s2[415:408] ^ flags) & bank2_q_s2[423:416])));
+    wire and_752 = ((bank2_q_s2[258:257] == 2'd0) | ((bank2_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank2_q_s2[453] : bank2_q_s2[452]);
+    wire and_754 = (and_752 & (bank2_q_s2[454] | (bank2_q_s2[464:455] == arrival))) & (epoch ? bank2_q_s2[256] : bank2_q_s2[255]);
+    wire bank2_1_holds = ((((and_755_s3 & and_748_s3) & and_697_s3) & and_751_s3) & and_717_s3) & not_676_s3;
+    wire and_774 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd2);
+    wire and_775 = cfg_write & and_774;
+    wire [95:0] and_794 = (client[95:0] ^ bank3_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank3_q_s2[359:353]);
+    wire [95:0] and_803 = (server[95:0] ^ bank3_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank3_q_s2[462:456]);
+    wire mux_828 = later ? (~(|bank3_q_s2[104:89]) & (&bank3_q_s2[120:105])) : ((bank3_q_s2[104:89] <= client_port) & (client_port <= bank3_q_s2[120:105]));
+    wire mux_838 = later ? (~(|bank3_q_s2[136:121]) & (&bank3_q_s2[152:137])) : ((bank3_q_s2[136:121] <= port) & (port <= bank3_q_s2[152:137]));
+    wire and_859 = ({3'd0, bank3_q_s2[182:169]} <= size) & ((&bank3_q_s2[196:183]) | (size <= {3'd0, bank3_q_s2[196:183]}));
+    wire and_890 = ~(|((client[127:96] ^ bank3_q_s2[35:4]) & ~(32'hffffffff >> bank3_q_s2[41:36]))) & ~(|((server[127:96] ^ bank3_q_s2[73:42]) & ~(32'hffffffff >> bank3_q_s2[79:74])));
+    wire and_893 = (bank3_q_s2[80] | (bank3_q_s2[88:81] == protocol)) & ~(|(later ? bank3_q_s2[168:161] : ((bank3_q_s2[160:153] ^ flags) & bank3_q_s2[168:161])));
+    wire and_894 = ((bank3_q_s2[3:2] == 2'd0) | ((bank3_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank3_q_s2[198] : bank3_q_s2[197]);
+    wire and_896 = (and_894 & (bank3_q_s2[199] | (bank3_q_s2[209:200] == arrival))) & (epoch ? bank3_q_s2[1] : bank3_q_s2[0]);
+    wire bank3_0_holds = ((((and_897_s3 & and_890_s3) & and_839_s3) & and_893_s3) & and_859_s3) & or_818_s3;
+    wire mux_933 = later ? (~(|bank3_q_s2[359:344]) & (&bank3_q_s2[375:360])) : ((bank3_q_s2[359:344] <= client_port) & (client_port <= bank3_q_s2[375:360]));
+    wire mux_943 = later ? (~(|bank3_q_s2[391:376]) & (&bank3_q_s2[407:392])) : ((bank3_q_s2[391:376] <= port) & (port <= bank3_q_s2[407:392]));
+    wire and_964 = ({3'd0, bank3_q_s2[437:424]} <= size) & ((&bank3_q_s2[451:438]) | (size <= {3'd0, bank3_q_s2[451:438]}));
+    wire and_995 = ~(|((client[127:96] ^ bank3_q_s2[290:259]) & ~(32'hffffffff >> bank3_q_s2[296:291]))) & ~(|((server[127:96] ^ bank3_q_s2[328:297]) & ~(32'hffffffff >> bank3_q_s2[334:329])));
+    wire and_998 = (bank3_q_s2[335] | (bank3_q_s2[343:336] == protocol)) & ~(|(later ? bank3_q_s2[423:416] : ((bank3_q_s2[415:408] ^ flags) & bank3_q_s2[423:416])));
+    wire and_999 = ((bank3_q_s2[258:257] == 2'd0) | ((bank3_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank3_q_s2[453] : bank3_q_s2[452]);
+    wire and_1001 = (and_999 & (bank3_q_s2[454] | (bank3_q_s2[464:455] == arrival))) & (epoch ? bank3_q_s2[256] : bank3_q_s2[255]);
+    wire bank3_1_holds = ((((and_1002_s3 & and_995_s3) & and_944_s3) & and_998_s3) & and_964_s3) & not_923_s3;
+    wire and_1021 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd3);
+    wire and_1022 = cfg_write & and_1021;
+    wire [95:0] and_1041 = (client[95:0] ^ bank4_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank4_q_s2[359:353]);
+    wire [95:0] and_1050 = (server[95:0] ^ bank4_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank4_q_s2[462:456]);
+    wire mux_1075 = later ? (~(|bank4_q_s2[104:89]) & (&bank4_q_s2[120:105])) : ((bank4_q_s2[104:89] <= client_port) & (client_port <= bank4_q_s2[120:105]));
+    wire mux_1085 = later ? (~(|bank4_q_s2[136:121]) & (&bank4_q_s2[152:137])) : ((bank4_q_s2[136:121] <= port) & (port <= bank4_q_s2[152:137]));
+    wire and_1106 = ({3'd0, bank4_q_s2[182:169]} <= size) & ((&bank4_q_s2[196:183]) | (size <= {3'd0, bank4_q_s2[196:183]}));
+    wire and_1137 = ~(|((client[127:96] ^ bank4_q_s2[35:4]) & ~(32'hffffffff >> bank4_q_s2[41:36]))) & ~(|((server[127:96] ^ bank4_q_s2[73:42]) & ~(32'hffffffff >> bank4_q_s2[79:74])));
+    wire and_1140 = (bank4_q_s2[80] | (bank4_q_s2[88:81] == protocol)) & ~(|(later ? bank4_q_s2[168:161] : ((bank4_q_s2[160:153] ^ flags) & bank4_q_s2[168:161])));
+    wire and_1141 = ((bank4_q_s2[3:2] == 2'd0) | ((bank4_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank4_q_s2[198] : bank4_q_s2[197]);
+    wire and_1143 = (and_1141 & (bank4_q_s2[199] | (bank4_q_s2[209:200] == arrival))) & (epoch ? bank4_q_s2[1] : bank4_q_s2[0]);
+    wire bank4_0_holds = ((((and_1144_s3 & and_1137_s3) & and_1086_s3) & and_1140_s3) & and_1106_s3) & or_1065_s3;
+    wire mux_1180 = later ? (~(|bank4_q_s2[359:344]) & (&bank4_q_s2[375:360])) : ((bank4_q_s2[359:344] <= client_port) & (client_port <= bank4_q_s2[375:360]));
+    wire mux_1190 = later ? (~(|bank4_q_s2[391:376]) & (&bank4_q_s2[407:392])) : ((bank4_q_s2[391:376] <= port) & (port <= bank4_q_s2[407:392]));
+    wire and_1211 = ({3'd0, bank4_q_s2[437:424]} <= size) & ((&bank4_q_s2[451:438]) | (size <= {3'd0, bank4_q_s2[451:438]}));
+    wire and_1242 = ~(|((client[127:96] ^ bank4_q_s2[290:259]) & ~(32'hffffffff >> bank4_q_s2[296:291]))) & ~(|((server[127:96] ^ bank4_q_s2[328:297]) & ~(32'hffffffff >> bank4_q_s2[334:329])));
+    wire and_1245 = (bank4_q_s2[335] | (bank4_q_s2[343:336] == protocol)) & ~(|(later ? bank4_q_s2[423:416] : ((bank4_q_s2[415:408] ^ flags) & bank4_q_s2[423:416])));
+    wire and_1246 = ((bank4_q_s2[258:257] == 2'd0) | ((bank4_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank4_q_s2[453] : bank4_q_s2[452]);
+    wire and_1248 = (and_1246 & (bank4_q_s2[454] | (bank4_q_s2[464:455] == arrival))) & (epoch ? bank4_q_s2[256] : bank4_q_s2[255]);
+    wire bank4_1_holds = ((((and_1249_s3 & and_1242_s3) & and_1191_s3) & and_1245_s3) & and_1211_s3) & not_1170_s3;
+    wire and_1268 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd4);
+    wire and_1269 = cfg_write & and_1268;
+    wire [95:0] and_1288 = (client[95:0] ^ bank5_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank5_q_s2[359:353]);
+    wire [95:0] and_1297 = (server[95:0] ^ bank5_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank5_q_s2[462:456]);
+    wire mux_1322 = later ? (~(|bank5_q_s2[104:89]) & (&bank5_q_s2[120:105])) : ((bank5_q_s2[104:89] <= client_port) & (client_port <= bank5_q_s2[120:105]));
+    wire mux_1332 = later ? (~(|bank5_q_s2[136:121]) & (&bank5_q_s2[152:137])) : ((bank5_q_s2[136:121] <= port) & (port <= bank5_q_s2[152:137]));
+    wire and_1353 = ({3'd0, bank5_q_s2[182:169]} <= size) & ((&bank5_q_s2[196:183]) | (size <= {3'd0, bank5_q_s2[196:183]}));
+    wire and_1384 = ~(|((client[127:96] ^ bank5_q_s2[35:4]) & ~(32'hffffffff >> bank5_q_s2[41:36]))) & ~(|((server[127:96] ^ bank5_q_s2[73:42]) & ~(32'hffffffff >> bank5_q_s2[79:74])));
+    wire and_1387 = (bank5_q_s2[80] | (bank5_q_s2[88:81] == protocol)) & ~(|(later ? bank5_q_s2[168:161] : ((bank5_q_s2[160:153] ^ flags) & bank5_q_s2[168:161])));
+    wire and_1388 = ((bank5_q_s2[3:2] == 2'd0) | ((bank5_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank5_q_s2[198] : bank5_q_s2[197]);
+    wire and_1390 = (and_1388 & (bank5_q_s2[199] | (bank5_q_s2[209:200] == arrival))) & (epoch ? bank5_q_s2[1] : bank5_q_s2[0]);
+    wire bank5_0_holds = ((((and_1391_s3 & and_1384_s3) & and_1333_s3) & and_1387_s3) & and_1353_s3) & or_1312_s3;
+    wire mux_1427 = later ? (~(|bank5_q_s2[359:344]) & (&bank5_q_s2[375:360])) : ((bank5_q_s2[359:344] <= client_port) & (client_port <= bank5_q_s2[375:360]));
+    wire mux_1437 = later ? (~(|bank5_q_s2[391:376]) & (&bank5_q_s2[407:392])) : ((bank5_q_s2[391:376] <= port) & (port <= bank5_q_s2[407:392]));
+    wire and_1458 = ({3'd0, bank5_q_s2[437:424]} <= size) & ((&bank5_q_s2[451:438]) | (size <= {3'd0, bank5_q_s2[451:438]}));
+    wire and_1489 = ~(|((client[127:96] ^ bank5_q_s2[290:259]) & ~(32'hffffffff >> bank5_q_s2[296:291]))) & ~(|((server[127:96] ^ bank5_q_s2[328:297]) & ~(32'hffffffff >> bank5_q_s2[334:329])));
+    wire and_1492 = (bank5_q_s2[335] | (bank5_q_s2[343:336] == protocol)) & ~(|(later ? bank5_q_s2[423:416] : ((bank5_q_s2[415:408] ^ flags) & bank5_q_s2[423:416])));
+    wire and_1493 = ((bank5_q_s2[258:257] == 2'd0) | ((bank5_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank5_q_s2[453] : bank5_q_s2[452]);
+    wire and_1495 = (and_1493 & (bank5_q_s2[454] | (bank5_q_s2[464:455] == arrival))) & (epoch ? bank5_q_s2[256] : bank5_q_s2[255]);
+    wire bank5_1_holds = ((((and_1496_s3 & and_1489_s3) & and_1438_s3) & and_1492_s3) & and_1458_s3) & not_1417_s3;
+    wire and_1515 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd5);
+    wire and_1516 = cfg_write & and_1515;
+    wire [95:0] and_1535 = (client[95:0] ^ bank6_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank6_q_s2[359:353]);
+    wire [95:0] and_1544 = (server[95:0] ^ bank6_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank6_q_s2[462:456]);
+    wire mux_1569 = later ? (~(|bank6_q_s2[104:89]) & (&bank6_q_s2[120:105])) : ((bank6_q_s2[104:89] <= client_port) & (client_port <= bank6_q_s2[120:105]));
+    wire mux_1579 = later ? (~(|bank6_q_s2[136:121]) & (&bank6_q_s2[152:137])) : ((bank6_q_s2[136:121] <= port) & (port <= bank6_q_s2[152:137]));
+    wire and_1600 = ({3'd0, bank6_q_s2[182:169]} <= size) & ((&bank6_q_s2[196:183]) | (size <= {3'd0, bank6_q_s2[196:183]}));
+    wire and_1631 = ~(|((client[127:96] ^ bank6_q_s2[35:4]) & ~(32'hffffffff >> bank6_q_s2[41:36]))) & ~(|((server[127:96] ^ bank6_q_s2[73:42]) & ~(32'hffffffff >> bank6_q_s2[79:74])));
+    wire and_1634 = (bank6_q_s2[80] | (bank6_q_s2[88:81] == protocol)) & ~(|(later ? bank6_q_s2[168:161] : ((bank6_q_s2[160:153] ^ flags) & bank6_q_s2[168:161])));
+    wire and_1635 = ((bank6_q_s2[3:2] == 2'd0) | ((bank6_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank6_q_s2[198] : bank6_q_s2[197]);
+    wire and_1637 = (and_1635 & (bank6_q_s2[199] | (bank6_q_s2[209:200] == arrival))) & (epoch ? bank6_q_s2[1] : bank6_q_s2[0]);
+    wire bank6_0_holds = ((((and_1638_s3 & and_1631_s3) & and_1580_s3) & and_1634_s3) & and_1600_s3) & or_1559_s3;
+    wire mux_1674 = later ? (~(|bank6_q_s2[359:344]) & (&bank6_q_s2[375:360])) : ((bank6_q_s2[359:344] <= client_port) & (client_port <= bank6_q_s2[375:360]));
+    wire mux_1684 = later ? (~(|bank6_q_s2[391:376]) & (&bank6_q_s2[407:392])) : ((bank6_q_s2[391:376] <= port) & (port <= bank6_q_s2[407:392]));
+    wire and_1705 = ({3'd0, bank6_q_s2[437:424]} <= size) & ((&bank6_q_s2[451:438]) | (size <= {3'd0, bank6_q_s2[451:438]}));
+    wire and_1736 = ~(|((client[127:96] ^ bank6_q_s2[290:259]) & ~(32'hffffffff >> bank6_q_s2[296:291]))) & ~(|((server[127:96] ^ bank6_q_s2[328:297]) & ~(32'hffffffff >> bank6_q_s2[334:329])));
+    wire and_1739 = (bank6_q_s2[335] | (bank6_q_s2[343:336] == protocol)) & ~(|(later ? bank6_q_s2[423:416] : ((bank6_q_s2[415:408] ^ flags) & bank6_q_s2[423:416])));
+    wire and_1740 = ((bank6_q_s2[258:257] == 2'd0) | ((bank6_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank6_q_s2[453] : bank6_q_s2[452]);
+    wire and_1742 = (and_1740 & (bank6_q_s2[454] | (bank6_q_s2[464:455] == arrival))) & (epoch ? bank6_q_s2[256] : bank6_q_s2[255]);
+    wire bank6_1_holds = ((((and_1743_s3 & and_1736_s3) & and_1685_s3) & and_1739_s3) & and_1705_s3) & not_1664_s3;
+    wire and_1762 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd6);
+    wire and_1763 = cfg_write & and_1762;
+    wire [95:0] and_1782 = (client[95:0] ^ bank7_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank7_q_s2[359:353]);
+    wire [95:0] and_1791 = (server[95:0] ^ bank7_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank7_q_s2[462:456]);
+    wire mux_1816 = later ? (~(|bank7_q_s2[104:89]) & (&bank7_q_s2[120:105])) : ((bank7_q_s2[104:89] <= client_port) & (client_port <= bank7_q_s2[120:105]));
+    wire mux_1826 = later ? (~(|bank7_q_s2[136:121]) & (&bank7_q_s2[152:137])) : ((bank7_q_s2[136:121] <= port) & (port <= bank7_q_s2[152:137]));
+    wire and_1847 = ({3'd0, bank7_q_s2[182:169]} <= size) & ((&bank7_q_s2[196:183]) | (size <= {3'd0, bank7_q_s2[196:183]}));
+    wire and_1878 = ~(|((client[127:96] ^ bank7_q_s2[35:4]) & ~(32'hffffffff >> bank7_q_s2[41:36]))) & ~(|((server[127:96] ^ bank7_q_s2[73:42]) & ~(32'hffffffff >> bank7_q_s2[79:74])));
+    wire and_1881 = (bank7_q_s2[80] | (bank7_q_s2[88:81] == protocol)) & ~(|(later ? bank7_q_s2[168:161] : ((bank7_q_s2[160:153] ^ flags) & bank7_q_s2[168:161])));
+    wire and_1882 = ((bank7_q_s2[3:2] == 2'd0) | ((bank7_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank7_q_s2[198] : bank7_q_s2[197]);
+    wire and_1884 = (and_1882 & (bank7_q_s2[199] | (bank7_q_s2[209:200] == arrival))) & (epoch ? bank7_q_s2[1] : bank7_q_s2[0]);
+    wire bank7_0_holds = ((((and_1885_s3 & and_1878_s3) & and_1827_s3) & and_1881_s3) & and_1847_s3) & or_1806_s3;
+    wire mux_1921 = later ? (~(|bank7_q_s2[359:344]) & (&bank7_q_s2[375:360])) : ((bank7_q_s2[359:344] <= client_port) & (client_port <= bank7_q_s2[375:360]));
+    wire mux_1931 = later ? (~(|bank7_q_s2[391:376]) & (&bank7_q_s2[407:392])) : ((bank7_q_s2[391:376] <= port) & (port <= bank7_q_s2[407:392]));
+    wire and_1952 = ({3'd0, bank7_q_s2[437:424]} <= size) & ((&bank7_q_s2[451:438]) | (size <= {3'd0, bank7_q_s2[451:438]}));
+    wire and_1983 = ~(|((client[127:96] ^ bank7_q_s2[290:259]) & ~(32'hffffffff >> bank7_q_s2[296:291]))) & ~(|((server[127:96] ^ bank7_q_s2[328:297]) & ~(32'hffffffff >> bank7_q_s2[334:329])));
+    wire and_1986 = (bank7_q_s2[335] | (bank7_q_s2[343:336] == protocol)) & ~(|(later ? bank7_q_s2[423:416] : ((bank7_q_s2[415:408] ^ flags) & bank7_q_s2[423:416])));
+    wire and_1987 = ((bank7_q_s2[258:257] == 2'd0) | ((bank7_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank7_q_s2[453] : bank7_q_s2[452]);
+    wire and_1989 = (and_1987 & (bank7_q_s2[454] | (bank7_q_s2[464:455] == arrival))) & (epoch ? bank7_q_s2[256] : bank7_q_s2[255]);
+    wire bank7_1_holds = ((((and_1990_s3 & and_1983_s3) & and_1932_s3) & and_1986_s3) & and_1952_s3) & not_1911_s3;
+    wire and_2009 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd7);
+    wire and_2010 = cfg_write & and_2009;
+    wire [95:0] and_2029 = (client[95:0] ^ bank8_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank8_q_s2[359:353]);
+    wire [95:0] and_2038 = (server[95:0] ^ bank8_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank8_q_s2[462:456]);
+    wire mux_2063 = later ? (~(|bank8_q_s2[104:89]) & (&bank8_q_s2[120:105])) : ((bank8_q_s2[104:89] <= client_port) & (client_port <= bank8_q_s2[120:105]));
+    wire mux_2073 = later ? (~(|bank8_q_s2[136:121]) & (&bank8_q_s2[152:137])) : ((bank8_q_s2[136:121] <= port) & (port <= bank8_q_s2[152:137]));
+    wire and_2094 = ({3'd0, bank8_q_s2[182:169]} <= size) & ((&bank8_q_s2[196:183]) | (size <= {3'd0, bank8_q_s2[196:183]}));
+    wire and_2125 = ~(|((client[127:96] ^ bank8_q_s2[35:4]) & ~(32'hffffffff >> bank8_q_s2[41:36]))) & ~(|((server[127:96] ^ bank8_q_s2[73:42]) & ~(32'hffffffff >> bank8_q_s2[79:74])));
+    wire and_2128 = (bank8_q_s2[80] | (bank8_q_s2[88:81] == protocol)) & ~(|(later ? bank8_q_s2[168:161] : ((bank8_q_s2[160:153] ^ flags) & bank8_q_s2[168:161])));
+    wire and_2129 = ((bank8_q_s2[3:2] == 2'd0) | ((bank8_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank8_q_s2[198] : bank8_q_s2[197]);
+    wire and_2131 = (and_2129 & (bank8_q_s2[199] | (bank8_q_s2[209:200] == arrival))) & (epoch ? bank8_q_s2[1] : bank8_q_s2[0]);
+    wire bank8_0_holds = ((((and_2132_s3 & and_2125_s3) & and_2074_s3) & and_2128_s3) & and_2094_s3) & or_2053_s3;
+    wire mux_2168 = later ? (~(|bank8_q_s2[359:344]) & (&bank8_q_s2[375:360])) : ((bank8_q_s2[359:344] <= client_port) & (client_port <= bank8_q_s2[375:360]));
+    wire mux_2178 = later ? (~(|bank8_q_s2[391:376]) & (&bank8_q_s2[407:392])) : ((bank8_q_s2[391:376] <= port) & (port <= bank8_q_s2[407:392]));
+    wire and_2199 = ({3'd0, bank8_q_s2[437:424]} <= size) & ((&bank8_q_s2[451:438]) | (size <= {3'd0, bank8_q_s2[451:438]}));
+    wire and_2230 = ~(|((client[127:96] ^ bank8_q_s2[290:259]) & ~(32'hffffffff >> bank8_q_s2[296:291]))) & ~(|((server[127:96] ^ bank8_q_s2[328:297]) & ~(32'hffffffff >> bank8_q_s2[334:329])));
+    wire and_2233 = (bank8_q_s2[335] | (bank8_q_s2[343:336] == protocol)) & ~(|(later ? bank8_q_s2[423:416] : ((bank8_q_s2[415:408] ^ flags) & bank8_q_s2[423:416])));
+    wire and_2234 = ((bank8_q_s2[258:257] == 2'd0) | ((bank8_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank8_q_s2[453] : bank8_q_s2[452]);
+    wire and_2236 = (and_2234 & (bank8_q_s2[454] | (bank8_q_s2[464:455] == arrival))) & (epoch ? bank8_q_s2[256] : bank8_q_s2[255]);
+    wire bank8_1_holds = ((((and_2237_s3 & and_2230_s3) & and_2179_s3) & and_2233_s3) & and_2199_s3) & not_2158_s3;
+    wire and_2256 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd8);
+    wire and_2257 = cfg_write & and_2256;
+    wire [95:0] and_2276 = (client[95:0] ^ bank9_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank9_q_s2[359:353]);
+    wire [95:0] and_2285 = (server[95:0] ^ bank9_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank9_q_s2[462:456]);
+    wire mux_2310 = later ? (~(|bank9_q_s2[104:89]) & (&bank9_q_s2[120:105])) : ((bank9_q_s2[104:89] <= client_port) & (client_port <= bank9_q_s2[120:105]));
+    wire mux_2320 = later ? (~(|bank9_q_s2[136:121]) & (&bank9_q_s2[152:137])) : ((bank9_q_s2[136:121] <= port) & (port <= bank9_q_s2[152:137]));
+    wire and_2341 = ({3'd0, bank9_q_s2[182:169]} <= size) & ((&bank9_q_s2[196:183]) | (size <= {3'd0, bank9_q_s2[196:183]}));
+    wire and_2372 = ~(|((client[127:96] ^ bank9_q_s2[35:4]) & ~(32'hffffffff >> bank9_q_s2[41:36]))) & ~(|((server[127:96] ^ bank9_q_s2[73:42]) & ~(32'hffffffff >> bank9_q_s2[79:74])));
+    wire and_2375 = (bank9_q_s2[80] | (bank9_q_s2[88:81] == protocol)) & ~(|(later ? bank9_q_s2[168:161] : ((bank9_q_s2[160:153] ^ flags) & bank9_q_s2[168:161])));
+    wire and_2376 = ((bank9_q_s2[3:2] == 2'd0) | ((bank9_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank9_q_s2[198] : bank9_q_s2[197]);
+    wire and_2378 = (and_2376 & (bank9_q_s2[199] | (bank9_q_s2[209:200] == arrival))) & (epoch ? bank9_q_s2[1] : bank9_q_s2[0]);
+    wire bank9_0_holds = ((((and_2379_s3 & and_2372_s3) & and_2321_s3) & and_2375_s3) & and_2341_s3) & or_2300_s3;
+    wire mux_2415 = later ? (~(|bank9_q_s2[359:344]) & (&bank9_q_s2[375:360])) : ((bank9_q_s2[359:344] <= client_port) & (client_port <= bank9_q_s2[375:360]));
+    wire mux_2425 = later ? (~(|bank9_q_s2[391:376]) & (&bank9_q_s2[407:392])) : ((bank9_q_s2[391:376] <= port) & (port <= bank9_q_s2[407:392]));
+    wire and_2446 = ({3'd0, bank9_q_s2[437:424]} <= size) & ((&bank9_q_s2[451:438]) | (size <= {3'd0, bank9_q_s2[451:438]}));
+    wire and_2477 = ~(|((client[127:96] ^ bank9_q_s2[290:259]) & ~(32'hffffffff >> bank9_q_s2[296:291]))) & ~(|((server[127:96] ^ bank9_q_s2[328:297]) & ~(32'hffffffff >> bank9_q_s2[334:329])));
+    wire and_2480 = (bank9_q_s2[335] | (bank9_q_s2[343:336] == protocol)) & ~(|(later ? bank9_q_s2[423:416] : ((bank9_q_s2[415:408] ^ flags) & bank9_q_s2[423:416])));
+    wire and_2481 = ((bank9_q_s2[258:257] == 2'd0) | ((bank9_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank9_q_s2[453] : bank9_q_s2[452]);
+    wire and_2483 = (and_2481 & (bank9_q_s2[454] | (bank9_q_s2[464:455] == arrival))) & (epoch ? bank9_q_s2[256] : bank9_q_s2[255]);
+    wire bank9_1_holds = ((((and_2484_s3 & and_2477_s3) & and_2426_s3) & and_2480_s3) & and_2446_s3) & not_2405_s3;
+    wire and_2503 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd9);
+    wire and_2504 = cfg_write & and_2503;
+    wire [95:0] and_2523 = (client[95:0] ^ bank10_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank10_q_s2[359:353]);
+    wire [95:0] and_2532 = (server[95:0] ^ bank10_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank10_q_s2[462:456]);
+    wire mux_2557 = later ? (~(|bank10_q_s2[104:89]) & (&bank10_q_s2[120:105])) : ((bank10_q_s2[104:89] <= client_port) & (client_port <= bank10_q_s2[120:105]));
+    wire mux_2567 = later ? (~(|bank10_q_s2[136:121]) & (&bank10_q_s2[152:137])) : ((bank10_q_s2[136:121] <= port) & (port <= bank10_q_s2[152:137]));
+    wire and_2588 = ({3'd0, bank10_q_s2[182:169]} <= size) & ((&bank10_q_s2[196:183]) | (size <= {3'd0, bank10_q_s2[196:183]}));
+    wire and_2619 = ~(|((client[127:96] ^ bank10_q_s2[35:4]) & ~(32'hffffffff >> bank10_q_s2[41:36]))) & ~(|((server[127:96] ^ bank10_q_s2[73:42]) & ~(32'hffffffff >> bank10_q_s2[79:74])));
+    wire not_2621 = ~(|(later ? bank10_q_s2[168:161] : ((bank10_q_s2[160:153] ^ flags) & bank10_q_s2[168:161])));
+    wire and_2623 = ((bank10_q_s2[3:2] == 2'd0) | ((bank10_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank10_q_s2[198] : bank10_q_s2[197]);
+    wire and_2625 = (and_2623 & (bank10_q_s2[199] | (bank10_q_s2[209:200] == arrival))) & (epoch ? bank10_q_s2[1] : bank10_q_s2[0]);
+    wire bank10_0_holds = ((((and_2626_s3 & and_2619_s3) & and_2568_s3) & and_2622_s3) & and_2588_s3) & or_2547_s3;
+    wire mux_2662 = later ? (~(|bank10_q_s2[359:344]) & (&bank10_q_s2[375:360])) : ((bank10_q_s2[359:344] <= client_port) & (client_port <= bank10_q_s2[375:360]));
+    wire mux_2672 = later ? (~(|bank10_q_s2[391:376]) & (&bank10_q_s2[407:392])) : ((bank10_q_s2[391:376] <= port) & (port <= bank10_q_s2[407:392]));
+    wire and_2693 = ({3'd0, bank10_q_s2[437:424]} <= size) & ((&bank10_q_s2[451:438]) | (size <= {3'd0, bank10_q_s2[451:438]}));
+    wire and_2724 = ~(|((client[127:96] ^ bank10_q_s2[290:259]) & ~(32'hffffffff >> bank10_q_s2[296:291]))) & ~(|((server[127:96] ^ bank10_q_s2[328:297]) & ~(32'hffffffff >> bank10_q_s2[334:329])));
+    wire not_2726 = ~(|(later ? bank10_q_s2[423:416] : ((bank10_q_s2[415:408] ^ flags) & bank10_q_s2[423:416])));
+    wire and_2728 = ((bank10_q_s2[258:257] == 2'd0) | ((bank10_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank10_q_s2[453] : bank10_q_s2[452]);
+    wire and_2730 = (and_2728 & (bank10_q_s2[454] | (bank10_q_s2[464:455] == arrival))) & (epoch ? bank10_q_s2[256] : bank10_q_s2[255]);
+    wire bank10_1_holds = ((((and_2731_s3 & and_2724_s3) & and_2673_s3) & and_2727_s3) & and_2693_s3) & not_2652_s3;
+    wire and_2750 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'ha);
+    wire and_2751 = cfg_write & and_2750;
+    wire [95:0] and_2770 = (client[95:0] ^ bank11_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank11_q_s2[359:353]);
+    wire [95:0] and_2779 = (server[95:0] ^ bank11_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank11_q_s2[462:456]);
+    wire mux_2804 = later ? (~(|bank11_q_s2[104:89]) & (&bank11_q_s2[120:105])) : ((bank11_q_s2[104:89] <= client_port) & (client_port <= bank11_q_s2[120:105]));
+    wire mux_2814 = later ? (~(|bank11_q_s2[136:121]) & (&bank11_q_s2[152:137])) : ((bank11_q_s2[136:121] <= port) & (port <= bank11_q_s2[152:137]));
+    wire and_2835 = ({3'd0, bank11_q_s2[182:169]} <= size) & ((&bank11_q_s2[196:183]) | (size <= {3'd0, bank11_q_s2[196:183]}));
+    wire and_2866 = ~(|((client[127:96] ^ bank11_q_s2[35:4]) & ~(32'hffffffff >> bank11_q_s2[41:36]))) & ~(|((server[127:96] ^ bank11_q_s2[73:42]) & ~(32'hffffffff >> bank11_q_s2[79:74])));
+    wire not_2868 = ~(|(later ? bank11_q_s2[168:161] : ((bank11_q_s2[160:153] ^ flags) & bank11_q_s2[168:161])));
+    wire and_2870 = ((bank11_q_s2[3:2] == 2'd0) | ((bank11_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank11_q_s2[198] : bank11_q_s2[197]);
+    wire and_2872 = (and_2870 & (bank11_q_s2[199] | (bank11_q_s2[209:200] == arrival))) & (epoch ? bank11_q_s2[1] : bank11_q_s2[0]);
+    wire bank11_0_holds = ((((and_2873_s3 & and_2866_s3) & and_2815_s3) & and_2869_s3) & and_2835_s3) & or_2794_s3;
+    wire mux_2909 = later ? (~(|bank11_q_s2[359:344]) & (&bank11_q_s2[375:360])) : ((bank11_q_s2[359:344] <= client_port) & (client_port <= bank11_q_s2[375:360]));
+    wire mux_2919 = later ? (~(|bank11_q_s2[391:376]) & (&bank11_q_s2[407:392])) : ((bank11_q_s2[391:376] <= port) & (port <= bank11_q_s2[407:392]));
+    wire and_2940 = ({3'd0, bank11_q_s2[437:424]} <= size) & ((&bank11_q_s2[451:438]) | (size <= {3'd0, bank11_q_s2[451:438]}));
+    wire and_2971 = ~(|((client[127:96] ^ bank11_q_s2[290:259]) & ~(32'hffffffff >> bank11_q_s2[296:291]))) & ~(|((server[127:96] ^ bank11_q_s2[328:297]) & ~(32'hffffffff >> bank11_q_s2[334:329])));
+    wire not_2973 = ~(|(later ? bank11_q_s2[423:416] : ((bank11_q_s2[415:408] ^ flags) & bank11_q_s2[423:416])));
+    wire and_2975 = ((bank11_q_s2[258:257] == 2'd0) | ((bank11_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank11_q_s2[453] : bank11_q_s2[452]);
+    wire and_2977 = (and_2975 & (bank11_q_s2[454] | (bank11_q_s2[464:455] == arrival))) & (epoch ? bank11_q_s2[256] : bank11_q_s2[255]);
+    wire bank11_1_holds = ((((and_2978_s3 & and_2971_s3) & and_2920_s3) & and_2974_s3) & and_2940_s3) & not_2899_s3;
+    wire and_2997 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hb);
+    wire and_2998 = cfg_write & and_2997;
+    wire [95:0] and_3017 = (client[95:0] ^ bank12_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank12_q_s2[359:353]);
+    wire [95:0] and_3026 = (server[95:0] ^ bank12_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank12_q_s2[462:456]);
+    wire mux_3051 = later ? (~(|bank12_q_s2[104:89]) & (&bank12_q_s2[120:105])) : ((bank12_q_s2[104:89] <= client_port) & (client_port <= bank12_q_s2[120:105]));
+    wire mux_3061 = later ? (~(|bank12_q_s2[136:121]) & (&bank12_q_s2[152:137])) : ((bank12_q_s2[136:121] <= port) & (port <= bank12_q_s2[152:137]));
+    wire and_3082 = ({3'd0, bank12_q_s2[182:169]} <= size) & ((&bank12_q_s2[196:183]) | (size <= {3'd0, bank12_q_s2[196:183]}));
+    wire and_3113 = ~(|((client[127:96] ^ bank12_q_s2[35:4]) & ~(32'hffffffff >> bank12_q_s2[41:36]))) & ~(|((server[127:96] ^ bank12_q_s2[73:42]) & ~(32'hffffffff >> bank12_q_s2[79:74])));
+    wire not_3115 = ~(|(later ? bank12_q_s2[168:161] : ((bank12_q_s2[160:153] ^ flags) & bank12_q_s2[168:161])));
+    wire and_3117 = ((bank12_q_s2[3:2] == 2'd0) | ((bank12_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank12_q_s2[198] : bank12_q_s2[197]);
+    wire and_3119 = (and_3117 & (bank12_q_s2[199] | (bank12_q_s2[209:200] == arrival))) & (epoch ? bank12_q_s2[1] : bank12_q_s2[0]);
+    wire bank12_0_holds = ((((and_3120_s3 & and_3113_s3) & and_3062_s3) & and_3116_s3) & and_3082_s3) & or_3041_s3;
+    wire mux_3156 = later ? (~(|bank12_q_s2[359:344]) & (&bank12_q_s2[375:360])) : ((bank12_q_s2[359:344] <= client_port) & (client_port <= bank12_q_s2[375:360]));
+    wire mux_3166 = later ? (~(|bank12_q_s2[391:376]) & (&bank12_q_s2[407:392])) : ((bank12_q_s2[391:376] <= port) & (port <= bank12_q_s2[407:392]));
+    wire and_3187 = ({3'd0, bank12_q_s2[437:424]} <= size) & ((&bank12_q_s2[451:438]) | (size <= {3'd0, bank12_q_s2[451:438]}));
+    wire and_3218 = ~(|((client[127:96] ^ bank12_q_s2[290:259]) & ~(32'hffffffff >> bank12_q_s2[296:291]))) & ~(|((server[127:96] ^ bank12_q_s2[328:297]) & ~(32'hffffffff >> bank12_q_s2[334:329])));
+    wire not_3220 = ~(|(later ? bank12_q_s2[423:416] : ((bank12_q_s2[415:408] ^ flags) & bank12_q_s2[423:416])));
+    wire and_3222 = ((bank12_q_s2[258:257] == 2'd0) | ((bank12_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank12_q_s2[453] : bank12_q_s2[452]);
+    wire and_3224 = (and_3222 & (bank12_q_s2[454] | (bank12_q_s2[464:455] == arrival))) & (epoch ? bank12_q_s2[256] : bank12_q_s2[255]);
+    wire bank12_1_holds = ((((and_3225_s3 & and_3218_s3) & and_3167_s3) & and_3221_s3) & and_3187_s3) & not_3146_s3;
+    wire and_3244 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hc);
+    wire and_3245 = cfg_write & and_3244;
+    wire [95:0] and_3264 = (client[95:0] ^ bank13_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank13_q_s2[359:353]);
+    wire [95:0] and_3273 = (server[95:0] ^ bank13_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank13_q_s2[462:456]);
+    wire mux_3298 = later ? (~(|bank13_q_s2[104:89]) & (&bank13_q_s2[120:105])) : ((bank13_q_s2[104:89] <= client_port) & (client_port <= bank13_q_s2[120:105]));
+    wire mux_3308 = later ? (~(|bank13_q_s2[136:121]) & (&bank13_q_s2[152:137])) : ((bank13_q_s2[136:121] <= port) & (port <= bank13_q_s2[152:137]));
+    wire and_3329 = ({3'd0, bank13_q_s2[182:169]} <= size) & ((&bank13_q_s2[196:183]) | (size <= {3'd0, bank13_q_s2[196:183]}));
+    wire and_3360 = ~(|((client[127:96] ^ bank13_q_s2[35:4]) & ~(32'hffffffff >> bank13_q_s2[41:36]))) & ~(|((server[127:96] ^ bank13_q_s2[73:42]) & ~(32'hffffffff >> bank13_q_s2[79:74])));
+    wire not_3362 = ~(|(later ? bank13_q_s2[168:161] : ((bank13_q_s2[160:153] ^ flags) & bank13_q_s2[168:161])));
+    wire and_3364 = ((bank13_q_s2[3:2] == 2'd0) | ((bank13_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank13_q_s2[198] : bank13_q_s2[197]);
+    wire and_3366 = (and_3364 & (bank13_q_s2[199] | (bank13_q_s2[209:200] == arrival))) & (epoch ? bank13_q_s2[1] : bank13_q_s2[0]);
+    wire bank13_0_holds = ((((and_3367_s3 & and_3360_s3) & and_3309_s3) & and_3363_s3) & and_3329_s3) & or_3288_s3;
+    wire mux_3403 = later ? (~(|bank13_q_s2[359:344]) & (&bank13_q_s2[375:360])) : ((bank13_q_s2[359:344] <= client_port) & (client_port <= bank13_q_s2[375:360]));
+    wire mux_3413 = later ? (~(|bank13_q_s2[391:376]) & (&bank13_q_s2[407:392])) : ((bank13_q_s2[391:376] <= port) & (port <= bank13_q_s2[407:392]));
+    wire and_3434 = ({3'd0, bank13_q_s2[437:424]} <= size) & ((&bank13_q_s2[451:438]) | (size <= {3'd0, bank13_q_s2[451:438]}));
+    wire and_3465 = ~(|((client[127:96] ^ bank13_q_s2[290:259]) & ~(32'hffffffff >> bank13_q_s2[296:291]))) & ~(|((server[127:96] ^ bank13_q_s2[328:297]) & ~(32'hffffffff >> bank13_q_s2[334:329])));
+    wire not_3467 = ~(|(later ? bank13_q_s2[423:416] : ((bank13_q_s2[415:408] ^ flags) & bank13_q_s2[423:416])));
+    wire and_3469 = ((bank13_q_s2[258:257] == 2'd0) | ((bank13_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank13_q_s2[453] : bank13_q_s2[452]);
+    wire and_3471 = (and_3469 & (bank13_q_s2[454] | (bank13_q_s2[464:455] == arrival))) & (epoch ? bank13_q_s2[256] : bank13_q_s2[255]);
+    wire bank13_1_holds = ((((and_3472_s3 & and_3465_s3) & and_3414_s3) & and_3468_s3) & and_3434_s3) & not_3393_s3;
+    wire and_3491 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hd);
+    wire and_3492 = cfg_write & and_3491;
+    wire [95:0] and_3511 = (client[95:0] ^ bank14_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank14_q_s2[359:353]);
+    wire [95:0] and_3520 = (server[95:0] ^ bank14_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank14_q_s2[462:456]);
+    wire mux_3545 = later ? (~(|bank14_q_s2[104:89]) & (&bank14_q_s2[120:105])) : ((bank14_q_s2[104:89] <= client_port) & (client_port <= bank14_q_s2[120:105]));
+    wire mux_3555 = later ? (~(|bank14_q_s2[136:121]) & (&bank14_q_s2[152:137])) : ((bank14_q_s2[136:121] <= port) & (port <= bank14_q_s2[152:137]));
+    wire and_3576 = ({3'd0, bank14_q_s2[182:169]} <= size) & ((&bank14_q_s2[196:183]) | (size <= {3'd0, bank14_q_s2[196:183]}));
+    wire and_3607 = ~(|((client[127:96] ^ bank14_q_s2[35:4]) & ~(32'hffffffff >> bank14_q_s2[41:36]))) & ~(|((server[127:96] ^ bank14_q_s2[73:42]) & ~(32'hffffffff >> bank14_q_s2[79:74])));
+    wire not_3609 = ~(|(later ? bank14_q_s2[168:161] : ((bank14_q_s2[160:153] ^ flags) & bank14_q_s2[168:161])));
+    wire and_3611 = ((bank14_q_s2[3:2] == 2'd0) | ((bank14_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank14_q_s2[198] : bank14_q_s2[197]);
+    wire and_3613 = (and_3611 & (bank14_q_s2[199] | (bank14_q_s2[209:200] == arrival))) & (epoch ? bank14_q_s2[1] : bank14_q_s2[0]);
+    wire bank14_0_holds = ((((and_3614_s3 & and_3607_s3) & and_3556_s3) & and_3610_s3) & and_3576_s3) & or_3535_s3;
+    wire mux_3650 = later ? (~(|bank14_q_s2[359:344]) & (&bank14_q_s2[375:360])) : ((bank14_q_s2[359:344] <= client_port) & (client_port <= bank14_q_s2[375:360]));
+    wire mux_3660 = later ? (~(|bank14_q_s2[391:376]) & (&bank14_q_s2[407:392])) : ((bank14_q_s2[391:376] <= port) & (port <= bank14_q_s2[407:392]));
+    wire and_3681 = ({3'd0, bank14_q_s2[437:424]} <= size) & ((&bank14_q_s2[451:438]) | (size <= {3'd0, bank14_q_s2[451:438]}));
+    wire and_3712 = ~(|((client[127:96] ^ bank14_q_s2[290:259]) & ~(32'hffffffff >> bank14_q_s2[296:291]))) & ~(|((server[127:96] ^ bank14_q_s2[328:297]) & ~(32'hffffffff >> bank14_q_s2[334:329])));
+    wire not_3714 = ~(|(later ? bank14_q_s2[423:416] : ((bank14_q_s2[415:408] ^ flags) & bank14_q_s2[423:416])));
+    wire and_3716 = ((bank14_q_s2[258:257] == 2'd0) | ((bank14_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank14_q_s2[453] : bank14_q_s2[452]);
+    wire and_3718 = (and_3716 & (bank14_q_s2[454] | (bank14_q_s2[464:455] == arrival))) & (epoch ? bank14_q_s2[256] : bank14_q_s2[255]);
+    wire bank14_1_holds = ((((and_3719_s3 & and_3712_s3) & and_3661_s3) & and_3715_s3) & and_3681_s3) & not_3640_s3;
+    wire and_3738 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'he);
+    wire and_3739 = cfg_write & and_3738;
+    wire [95:0] and_3758 = (client[95:0] ^ bank15_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank15_q_s2[359:353]);
+    wire [95:0] and_3767 = (server[95:0] ^ bank15_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank15_q_s2[462:456]);
+    wire mux_3792 = later ? (~(|bank15_q_s2[104:89]) & (&bank15_q_s2[120:105])) : ((bank15_q_s2[104:89] <= client_port) & (client_port <= bank15_q_s2[120:105]));
+    wire mux_3802 = later ? (~(|bank15_q_s2[136:121]) & (&bank15_q_s2[152:137])) : ((bank15_q_s2[136:121] <= port) & (port <= bank15_q_s2[152:137]));
+    wire and_3823 = ({3'd0, bank15_q_s2[182:169]} <= size) & ((&bank15_q_s2[196:183]) | (size <= {3'd0, bank15_q_s2[196:183]}));
+    wire and_3854 = ~(|((client[127:96] ^ bank15_q_s2[35:4]) & ~(32'hffffffff >> bank15_q_s2[41:36]))) & ~(|((server[127:96] ^ bank15_q_s2[73:42]) & ~(32'hffffffff >> bank15_q_s2[79:74])));
+    wire not_3856 = ~(|(later ? bank15_q_s2[168:161] : ((bank15_q_s2[160:153] ^ flags) & bank15_q_s2[168:161])));
+    wire and_3858 = ((bank15_q_s2[3:2] == 2'd0) | ((bank15_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank15_q_s2[198] : bank15_q_s2[197]);
+    wire and_3860 = (and_3858 & (bank15_q_s2[199] | (bank15_q_s2[209:200] == arrival))) & (epoch ? bank15_q_s2[1] : bank15_q_s2[0]);
+    wire bank15_0_holds = ((((and_3861_s3 & and_3854_s3) & and_3803_s3) & and_3857_s3) & and_3823_s3) & or_3782_s3;
+    wire mux_3897 = later ? (~(|bank15_q_s2[359:344]) & (&bank15_q_s2[375:360])) : ((bank15_q_s2[359:344] <= client_port) & (client_port <= bank15_q_s2[375:360]));
+    wire mux_3907 = later ? (~(|bank15_q_s2[391:376]) & (&bank15_q_s2[407:392])) : ((bank15_q_s2[391:376] <= port) & (port <= bank15_q_s2[407:392]));
+    wire and_3928 = ({3'd0, bank15_q_s2[437:424]} <= size) & ((&bank15_q_s2[451:438]) | (size <= {3'd0, bank15_q_s2[451:438]}));
+    wire and_3959 = ~(|((client[127:96] ^ bank15_q_s2[290:259]) & ~(32'hffffffff >> bank15_q_s2[296:291]))) & ~(|((server[127:96] ^ bank15_q_s2[328:297]) & ~(32'hffffffff >> bank15_q_s2[334:329])));
+    wire not_3961 = ~(|(later ? bank15_q_s2[423:416] : ((bank15_q_s2[415:408] ^ flags) & bank15_q_s2[423:416])));
+    wire and_3963 = ((bank15_q_s2[258:257] == 2'd0) | ((bank15_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank15_q_s2[453] : bank15_q_s2[452]);
+    wire and_3965 = (and_3963 & (bank15_q_s2[454] | (bank15_q_s2[464:455] == arrival))) & (epoch ? bank15_q_s2[256] : bank15_q_s2[255]);
+    wire bank15_1_holds = ((((and_3966_s3 & and_3959_s3) & and_3908_s3) & and_3962_s3) & and_3928_s3) & not_3887_s3;
+    wire and_3985 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hf);
+    wire and_3986 = cfg_write & and_3985;
+    wire [95:0] and_4005 = (client[95:0] ^ bank16_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank16_q_s2[359:353]);
+    wire [95:0] and_4014 = (server[95:0] ^ bank16_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank16_q_s2[462:456]);
+    wire mux_4039 = later ? (~(|bank16_q_s2[104:89]) & (&bank16_q_s2[120:105])) : ((bank16_q_s2[104:89] <= client_port) & (client_port <= bank16_q_s2[120:105]));
+    wire mux_4049 = later ? (~(|bank16_q_s2[136:121]) & (&bank16_q_s2[152:137])) : ((bank16_q_s2[136:121] <= port) & (port <= bank16_q_s2[152:137]));
+    wire and_4070 = ({3'd0, bank16_q_s2[182:169]} <= size) & ((&bank16_q_s2[196:183]) | (size <= {3'd0, bank16_q_s2[196:183]}));
+    wire and_4101 = ~(|((client[127:96] ^ bank16_q_s2[35:4]) & ~(32'hffffffff >> bank16_q_s2[41:36]))) & ~(|((server[127:96] ^ bank16_q_s2[73:42]) & ~(32'hffffffff >> bank16_q_s2[79:74])));
+    wire not_4103 = ~(|(later ? bank16_q_s2[168:161] : ((bank16_q_s2[160:153] ^ flags) & bank16_q_s2[168:161])));
+    wire and_4105 = ((bank16_q_s2[3:2] == 2'd0) | ((bank16_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank16_q_s2[198] : bank16_q_s2[197]);
+    wire and_4107 = (and_4105 & (bank16_q_s2[199] | (bank16_q_s2[209:200] == arrival))) & (epoch ? bank16_q_s2[1] : bank16_q_s2[0]);
+    wire bank16_0_holds = ((((and_4108_s3 & and_4101_s3) & and_4050_s3) & and_4104_s3) & and_4070_s3) & or_4029_s3;
+    wire mux_4144 = later ? (~(|bank16_q_s2[359:344]) & (&bank16_q_s2[375:360])) : ((bank16_q_s2[359:344] <= client_port) & (client_port <= bank16_q_s2[375:360]));
+    wire mux_4154 = later ? (~(|bank16_q_s2[391:376]) & (&bank16_q_s2[407:392])) : ((bank16_q_s2[391:376] <= port) & (port <= bank16_q_s2[407:392]));
+    wire and_4175 = ({3'd0, bank16_q_s2[437:424]} <= size) & ((&bank16_q_s2[451:438]) | (size <= {3'd0, bank16_q_s2[451:438]}));
+    wire and_4206 = ~(|((client[127:96] ^ bank16_q_s2[290:259]) & ~(32'hffffffff >> bank16_q_s2[296:291]))) & ~(|((server[127:96] ^ bank16_q_s2[328:297]) & ~(32'hffffffff >> bank16_q_s2[334:329])));
+    wire not_4208 = ~(|(later ? bank16_q_s2[423:416] : ((bank16_q_s2[415:408] ^ flags) & bank16_q_s2[423:416])));
+    wire and_4210 = ((bank16_q_s2[258:257] == 2'd0) | ((bank16_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank16_q_s2[453] : bank16_q_s2[452]);
+    wire and_4212 = (and_4210 & (bank16_q_s2[454] | (bank16_q_s2[464:455] == arrival))) & (epoch ? bank16_q_s2[256] : bank16_q_s2[255]);
+    wire bank16_1_holds = ((((and_4213_s3 & and_4206_s3) & and_4155_s3) & and_4209_s3) & and_4175_s3) & not_4134_s3;
+    wire and_4232 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h10);
+    wire and_4233 = cfg_write & and_4232;
+    wire [95:0] and_4252 = (client[95:0] ^ bank17_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank17_q_s2[359:353]);
+    wire [95:0] and_4261 = (server[95:0] ^ bank17_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank17_q_s2[462:456]);
+    wire mux_4286 = later ? (~(|bank17_q_s2[104:89]) & (&bank17_q_s2[120:105])) : ((bank17_q_s2[104:89] <= client_port) & (client_port <= bank17_q_s2[120:105]));
+    wire mux_4296 = later ? (~(|bank17_q_s2[136:121]) & (&bank17_q_s2[152:137])) : ((bank17_q_s2[136:121] <= port) & (port <= bank17_q_s2[152:137]));
+    wire and_4317 = ({3'd0, bank17_q_s2[182:169]} <= size) & ((&bank17_q_s2[196:183]) | (size <= {3'd0, bank17_q_s2[196:183]}));
+    wire and_4348 = ~(|((client[127:96] ^ bank17_q_s2[35:4]) & ~(32'hffffffff >> bank17_q_s2[41:36]))) & ~(|((server[127:96] ^ bank17_q_s2[73:42]) & ~(32'hffffffff >> bank17_q_s2[79:74])));
+    wire not_4350 = ~(|(later ? bank17_q_s2[168:161] : ((bank17_q_s2[160:153] ^ flags) & bank17_q_s2[168:161])));
+    wire and_4352 = ((bank17_q_s2[3:2] == 2'd0) | ((bank17_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank17_q_s2[198] : bank17_q_s2[197]);
+    wire and_4354 = (and_4352 & (bank17_q_s2[199] | (bank17_q_s2[209:200] == arrival))) & (epoch ? bank17_q_s2[1] : bank17_q_s2[0]);
+    wire bank17_0_holds = ((((and_4355_s3 & and_4348_s3) & and_4297_s3) & and_4351_s3) & and_4317_s3) & or_4276_s3;
+    wire mux_4391 = later ? (~(|bank17_q_s2[359:344]) & (&bank17_q_s2[375:360])) : ((bank17_q_s2[359:344] <= client_port) & (client_port <= bank17_q_s2[375:360]));
+    wire mux_4401 = later ? (~(|bank17_q_s2[391:376]) & (&bank17_q_s2[407:392])) : ((bank17_q_s2[391:376] <= port) & (port <= bank17_q_s2[407:392]));
+    wire and_4422 = ({3'd0, bank17_q_s2[437:424]} <= size) & ((&bank17_q_s2[451:438]) | (size <= {3'd0, bank17_q_s2[451:438]}));
+    wire and_4453 = ~(|((client[127:96] ^ bank17_q_s2[290:259]) & ~(32'hffffffff >> bank17_q_s2[296:291]))) & ~(|((server[127:96] ^ bank17_q_s2[328:297]) & ~(32'hffffffff >> bank17_q_s2[334:329])));
+    wire not_4455 = ~(|(later ? bank17_q_s2[423:416] : ((bank17_q_s2[415:408] ^ flags) & bank17_q_s2[423:416])));
+    wire and_4457 = ((bank17_q_s2[258:257] == 2'd0) | ((bank17_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank17_q_s2[453] : bank17_q_s2[452]);
+    wire and_4459 = (and_4457 & (bank17_q_s2[454] | (bank17_q_s2[464:455] == arrival))) & (epoch ? bank17_q_s2[256] : bank17_q_s2[255]);
+    wire bank17_1_holds = ((((and_4460_s3 & and_4453_s3) & and_4402_s3) & and_4456_s3) & and_4422_s3) & not_4381_s3;
+    wire and_4479 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h11);
+    wire and_4480 = cfg_write & and_4479;
+    wire [95:0] and_4499 = (client[95:0] ^ bank18_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank18_q_s2[359:353]);
+    wire [95:0] and_4508 = (server[95:0] ^ bank18_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank18_q_s2[462:456]);
+    wire mux_4533 = later ? (~(|bank18_q_s2[104:89]) & (&bank18_q_s2[120:105])) : ((bank18_q_s2[104:89] <= client_port) & (client_port <= bank18_q_s2[120:105]));
+    wire mux_4543 = later ? (~(|bank18_q_s2[136:121]) & (&bank18_q_s2[152:137])) : ((bank18_q_s2[136:121] <= port) & (port <= bank18_q_s2[152:137]));
+    wire and_4564 = ({3'd0, bank18_q_s2[182:169]} <= size) & ((&bank18_q_s2[196:183]) | (size <= {3'd0, bank18_q_s2[196:183]}));
+    wire and_4595 = ~(|((client[127:96] ^ bank18_q_s2[35:4]) & ~(32'hffffffff >> bank18_q_s2[41:36]))) & ~(|((server[127:96] ^ bank18_q_s2[73:42]) & ~(32'hffffffff >> bank18_q_s2[79:74])));
+    wire not_4597 = ~(|(later ? bank18_q_s2[168:161] : ((bank18_q_s2[160:153] ^ flags) & bank18_q_s2[168:161])));
+    wire and_4599 = ((bank18_q_s2[3:2] == 2'd0) | ((bank18_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank18_q_s2[198] : bank18_q_s2[197]);
+    wire and_4601 = (and_4599 & (bank18_q_s2[199] | (bank18_q_s2[209:200] == arrival))) & (epoch ? bank18_q_s2[1] : bank18_q_s2[0]);
+    wire bank18_0_holds = ((((and_4602_s3 & and_4595_s3) & and_4544_s3) & and_4598_s3) & and_4564_s3) & or_4523_s3;
+    wire mux_4638 = later ? (~(|bank18_q_s2[359:344]) & (&bank18_q_s2[375:360])) : ((bank18_q_s2[359:344] <= client_port) & (client_port <= bank18_q_s2[375:360]));
+    wire mux_4648 = later ? (~(|bank18_q_s2[391:376]) & (&bank18_q_s2[407:392])) : ((bank18_q_s2[391:376] <= port) & (port <= bank18_q_s2[407:392]));
+    wire and_4669 = ({3'd0, bank18_q_s2[437:424]} <= size) & ((&bank18_q_s2[451:438]) | (size <= {3'd0, bank18_q_s2[451:438]}));
+    wire and_4700 = ~(|((client[127:96] ^ bank18_q_s2[290:259]) & ~(32'hffffffff >> bank18_q_s2[296:291]))) & ~(|((server[127:96] ^ bank18_q_s2[328:297]) & ~(32'hffffffff >> bank18_q_s2[334:329])));
+    wire not_4702 = ~(|(later ? bank18_q_s2[423:416] : ((bank18_q_s2[415:408] ^ flags) & bank18_q_s2[423:416])));
+    wire and_4704 = ((bank18_q_s2[258:257] == 2'd0) | ((bank18_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank18_q_s2[453] : bank18_q_s2[452]);
+    wire and_4706 = (and_4704 & (bank18_q_s2[454] | (bank18_q_s2[464:455] == arrival))) & (epoch ? bank18_q_s2[256] : bank18_q_s2[255]);
+    wire bank18_1_holds = ((((and_4707_s3 & and_4700_s3) & and_4649_s3) & and_4703_s3) & and_4669_s3) & not_4628_s3;
+    wire and_4726 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h12);
+    wire and_4727 = cfg_write & and_4726;
+    wire [95:0] and_4746 = (client[95:0] ^ bank19_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank19_q_s2[359:353]);
+    wire [95:0] and_4755 = (server[95:0] ^ bank19_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank19_q_s2[462:456]);
+    wire mux_4780 = later ? (~(|bank19_q_s2[104:89]) & (&bank19_q_s2[120:105])) : ((bank19_q_s2[104:89] <= client_port) & (client_port <= bank19_q_s2[120:105]));
+    wire mux_4790 = later ? (~(|bank19_q_s2[136:121]) & (&bank19_q_s2[152:137])) : ((bank19_q_s2[136:121] <= port) & (port <= bank19_q_s2[152:137]));
+    wire and_4811 = ({3'd0, bank19_q_s2[182:169]} <= size) & ((&bank19_q_s2[196:183]) | (size <= {3'd0, bank19_q_s2[196:183]}));
+    wire and_4842 = ~(|((client[127:96] ^ bank19_q_s2[35:4]) & ~(32'hffffffff >> bank19_q_s2[41:36]))) & ~(|((server[127:96] ^ bank19_q_s2[73:42]) & ~(32'hffffffff >> bank19_q_s2[79:74])));
+    wire not_4844 = ~(|(later ? bank19_q_s2[168:161] : ((bank19_q_s2[160:153] ^ flags) & bank19_q_s2[168:161])));
+    wire and_4846 = ((bank19_q_s2[3:2] == 2'd0) | ((bank19_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank19_q_s2[198] : bank19_q_s2[197]);
+    wire and_4848 = (and_4846 & (bank19_q_s2[199] | (bank19_q_s2[209:200] == arrival))) & (epoch ? bank19_q_s2[1] : bank19_q_s2[0]);
+    wire bank19_0_holds = ((((and_4849_s3 & and_4842_s3) & and_4791_s3) & and_4845_s3) & and_4811_s3) & or_4770_s3;
+    wire mux_4885 = later ? (~(|bank19_q_s2[359:344]) & (&bank19_q_s2[375:360])) : ((bank19_q_s2[359:344] <= client_port) & (client_port <= bank19_q_s2[375:360]));
+    wire mux_4895 = later ? (~(|bank19_q_s2[391:376]) & (&bank19_q_s2[407:392])) : ((bank19_q_s2[391:376] <= port) & (port <= bank19_q_s2[407:392]));
+    wire and_4916 = ({3'd0, bank19_q_s2[437:424]} <= size) & ((&bank19_q_s2[451:438]) | (size <= {3'd0, bank19_q_s2[451:438]}));
+    wire and_4947 = ~(|((client[127:96] ^ bank19_q_s2[290:259]) & ~(32'hffffffff >> bank19_q_s2[296:291]))) & ~(|((server[127:96] ^ bank19_q_s2[328:297]) & ~(32'hffffffff >> bank19_q_s2[334:329])));
+    wire not_4949 = ~(|(later ? bank19_q_s2[423:416] : ((bank19_q_s2[415:408] ^ flags) & bank19_q_s2[423:416])));
+    wire and_4951 = ((bank19_q_s2[258:257] == 2'd0) | ((bank19_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank19_q_s2[453] : bank19_q_s2[452]);
+    wire and_4953 = (and_4951 & (bank19_q_s2[454] | (bank19_q_s2[464:455] == arrival))) & (epoch ? bank19_q_s2[256] : bank19_q_s2[255]);
+    wire bank19_1_holds = ((((and_4954_s3 & and_4947_s3) & and_4896_s3) & and_4950_s3) & and_4916_s3) & not_4875_s3;
+    wire and_4973 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h13);
+    wire and_4974 = cfg_write & and_4973;
+    wire and_4990 = (cfg_table == 7'h16) & (cfg_row[21:3] == 19'h1400);
+    wire and_4991 = cfg_write & and_4990;
+    wire not_5037 = ~(|((client[95:0] ^ always0[352:257]) & ~(96'hffffffffffffffffffffffff >> always0[359:353])));
+    wire not_5046 = ~(|((server[95:0] ^ always0[455:360]) & ~(96'hffffffffffffffffffffffff >> always0[462:456])));
+    wire mux_5069 = later ? (~(|always0[104:89]) & (&always0[120:105])) : ((always0[104:89] <= client_port) & (client_port <= always0[120:105]));
+    wire mux_5079 = later ? (~(|always0[136:121]) & (&always0[152:137])) : ((always0[136:121] <= port) & (port <= always0[152:137]));
+    wire and_5100 = ({3'd0, always0[182:169]} <= size) & ((&always0[196:183]) | (size <= {3'd0, always0[196:183]}));
+    wire and_5131 = ~(|((client[127:96] ^ always0[35:4]) & ~(32'hffffffff >> always0[41:36]))) & ~(|((server[127:96] ^ always0[73:42]) & ~(32'hffffffff >> always0[79:74])));
+    wire and_5134 = (always0[80] | (always0[88:81] == protocol)) & ~(|(later ? always0[168:161] : ((always0[160:153] ^ flags) & always0[168:161])));
+    wire and_5135 = ((always0[3:2] == 2'd0) | ((always0[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always0[198] : always0[197]);
+    wire and_5137 = (and_5135 & (always0[199] | (always0[209:200] == arrival))) & (epoch ? always0[1] : always0[0]);
+    wire always0_0_holds = ((((and_5138_s3 & and_5131_s3) & and_5080_s3) & and_5134_s3) & and_5100_s3) & or_5059_s3;
+    wire mux_5174 = later ? (~(|always0[359:344]) & (&always0[375:360])) : ((always0[359:344] <= client_port) & (client_port <= always0[375:360]));
+    wire mux_5184 = later ? (~(|always0[391:376]) & (&always0[407:392])) : ((always0[391:376] <= port) & (port <= always0[407:392]));
+    wire and_5205 = ({3'd0, always0[437:424]} <= size) & ((&always0[451:438]) | (size <= {3'd0, always0[451:438]}));
+    wire and_5236 = ~(|((client[127:96] ^ always0[290:259]) & ~(32'hffffffff >> always0[296:291]))) & ~(|((server[127:96] ^ always0[328:297]) & ~(32'hffffffff >> always0[334:329])));
+    wire and_5239 = (always0[335] | (always0[343:336] == protocol)) & ~(|(later ? always0[423:416] : ((always0[415:408] ^ flags) & always0[423:416])));
+    wire and_5240 = ((always0[258:257] == 2'd0) | ((always0[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always0[453] : always0[452]);
+    wire and_5242 = (and_5240 & (always0[454] | (always0[464:455] == arrival))) & (epoch ? always0[256] : always0[255]);
+    wire always0_1_holds = ((((and_5243_s3 & and_5236_s3) & and_5185_s3) & and_5239_s3) & and_5205_s3) & not_5164_s3;
+    wire not_5266 = ~(|((client[95:0] ^ always1[352:257]) & ~(96'hffffffffffffffffffffffff >> always1[359:353])));
+    wire not_5275 = ~(|((server[95:0] ^ always1[455:360]) & ~(96'hffffffffffffffffffffffff >> always1[462:456])));
+    wire mux_5298 = later ? (~(|always1[104:89]) & (&always1[120:105])) : ((always1[104:89] <= client_port) & (client_port <= always1[120:105]));
+    wire mux_5308 = later ? (~(|always1[136:121]) & (&always1[152:137])) : ((always1[136:121] <= port) & (port <= always1[152:137]));
+    wire and_5329 = ({3'd0, always1[182:169]} <= size) & ((&always1[196:183]) | (size <= {3'd0, always1[196:183]}));
+    wire and_5360 = ~(|((client[127:96] ^ always1[35:4]) & ~(32'hffffffff >> always1[41:36]))) & ~(|((server[127:96] ^ always1[73:42]) & ~(32'hffffffff >> always1[79:74])));
+    wire and_5363 = (always1[80] | (always1[88:81] == protocol)) & ~(|(later ? always1[168:161] : ((always1[160:153] ^ flags) & always1[168:161])));
+    wire and_5364 = ((always1[3:2] == 2'd0) | ((always1[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always1[198] : always1[197]);
+    wire and_5366 = (and_5364 & (always1[199] | (always1[209:200] == arrival))) & (epoch ? always1[1] : always1[0]);
+    wire always1_0_holds = ((((and_5367_s3 & and_5360_s3) & and_5309_s3) & and_5363_s3) & and_5329_s3) & or_5288_s3;
+    wire mux_5403 = later ? (~(|always1[359:344]) & (&always1[375:360])) : ((always1[359:344] <= client_port) & (client_port <= always1[375:360]));
+    wire mux_5413 = later ? (~(|always1[391:376]) & (&always1[407:392])) : ((always1[391:376] <= port) & (port <= always1[407:392]));
+    wire and_5434 = ({3'd0, always1[437:424]} <= size) & ((&always1[451:438]) | (size <= {3'd0, always1[451:438]}));
+    wire and_5465 = ~(|((client[127:96] ^ always1[290:259]) & ~(32'hffffffff >> always1[296:291]))) & ~(|((server[127:96] ^ always1[328:297]) & ~(32'hffffffff >> always1[334:329])));
+    wire and_5468 = (always1[335] | (always1[343:336] == protocol)) & ~(|(later ? always1[423:416] : ((always1[415:408] ^ flags) & always1[423:416])));
+    wire and_5469 = ((always1[258:257] == 2'd0) | ((always1[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always1[453] : always1[452]);
+    wire and_5471 = (and_5469 & (always1[454] | (always1[464:455] == arrival))) & (epoch ? always1[256] : always1[255]);
+    wire always1_1_holds = ((((and_5472_s3 & and_5465_s3) & and_5414_s3) & and_5468_s3) & and_5434_s3) & not_5393_s3;
+    wire not_5495 = ~(|((client[95:0] ^ always2[352:257]) & ~(96'hffffffffffffffffffffffff >> always2[359:353])));
+    wire not_5504 = ~(|((server[95:0] ^ always2[455:360]) & ~(96'hffffffffffffffffffffffff >> always2[462:456])));
+    wire mux_5527 = later ? (~(|always2[104:89]) & (&always2[120:105])) : ((always2[104:89] <= client_port) & (client_port <= always2[120:105]));
+    wire mux_5537 = later ? (~(|always2[136:121]) & (&always2[152:137])) : ((always2[136:121] <= port) & (port <= always2[152:137]));
+    wire and_5558 = ({3'd0, always2[182:169]} <= size) & ((&always2[196:183]) | (size <= {3'd0, always2[196:183]}));
+    wire and_5589 = ~(|((client[127:96] ^ always2[35:4]) & ~(32'hffffffff >> always2[41:36]))) & ~(|((server[127:96] ^ always2[73:42]) & ~(32'hffffffff >> always2[79:74])));
+    wire and_5592 = (always2[80] | (always2[88:81] == protocol)) & ~(|(later ? always2[168:161] : ((always2[160:153] ^ flags) & always2[168:161])));
+    wire and_5593 = ((always2[3:2] == 2'd0) | ((always2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always2[198] : always2[197]);
+    wire and_5595 = (and_5593 & (always2[199] | (always2[209:200] == arrival))) & (epoch ? always2[1] : always2[0]);
+    wire always2_0_holds = ((((and_5596_s3 & and_5589_s3) & and_5538_s3) & and_5592_s3) & and_5558_s3) & or_5517_s3;
+    wire mux_5632 = later ? (~(|always2[359:344]) & (&always2[375:360])) : ((always2[359:344] <= client_port) & (client_port <= always2[375:360]));
+    wire mux_5642 = later ? (~(|always2[391:376]) & (&always2[407:392])) : ((always2[391:376] <= port) & (port <= always2[407:392]));
+    wire and_5663 = ({3'd0, always2[437:424]} <= size) & ((&always2[451:438]) | (size <= {3'd0, always2[451:438]}));
+    wire and_5694 = ~(|((client[127:96] ^ always2[290:259]) & ~(32'hffffffff >> always2[296:291]))) & ~(|((server[127:96] ^ always2[328:297]) & ~(32'hffffffff >> always2[334:329])));
+    wire and_5697 = (always2[335] | (always2[343:336] == protocol)) & ~(|(later ? always2[423:416] : ((always2[415:408] ^ flags) & always2[423:416])));
+    wire and_5698 = ((always2[258:257] == 2'd0) | ((always2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always2[453] : always2[452]);
+    wire and_5700 = (and_5698 & (always2[454] | (always2[464:455] == arrival))) & (epoch ? always2[256] : always2[255]);
+    wire always2_1_holds = ((((and_5701_s3 & and_5694_s3) & and_5643_s3) & and_5697_s3) & and_5663_s3) & not_5622_s3;
+    wire not_5724 = ~(|((client[95:0] ^ always3[352:257]) & ~(96'hffffffffffffffffffffffff >> always3[359:353])));
+    wire not_5733 = ~(|((server[95:0] ^ always3[455:360]) & ~(96'hffffffffffffffffffffffff >> always3[462:456])));
+    wire mux_5756 = later ? (~(|always3[104:89]) & (&always3[120:105])) : ((always3[104:89] <= client_port) & (client_port <= always3[120:105]));
+    wire mux_5766 = later ? (~(|always3[136:121]) & (&always3[152:137])) : ((always3[136:121] <= port) & (port <= always3[152:137]));
+    wire and_5787 = ({3'd0, always3[182:169]} <= size) & ((&always3[196:183]) | (size <= {3'd0, always3[196:183]}));
+    wire and_5818 = ~(|((client[127:96] ^ always3[35:4]) & ~(32'hffffffff >> always3[41:36]))) & ~(|((server[127:96] ^ always3[73:42]) & ~(32'hffffffff >> always3[79:74])));
+    wire and_5821 = (always3[80] | (always3[88:81] == protocol)) & ~(|(later ? always3[168:161] : ((always3[160:153] ^ flags) & always3[168:161])));
+    wire and_5822 = ((always3[3:2] == 2'd0) | ((always3[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always3[198] : always3[197]);
+    wire and_5824 = (and_5822 & (always3[199] | (always3[209:200] == arrival))) & (epoch ? always3[1] : always3[0]);
+    wire always3_0_holds = ((((and_5825_s3 & and_5818_s3) & and_5767_s3) & and_5821_s3) & and_5787_s3) & or_5746_s3;
+    wire mux_5861 = later ? (~(|always3[359:344]) & (&always3[375:360])) : ((always3[359:344] <= client_port) & (client_port <= always3[375:360]));
+    wire mux_5871 = later ? (~(|always3[391:376]) & (&always3[407:392])) : ((always3[391:376] <= port) & (port <= always3[407:392]));
+    wire and_5892 = ({3'd0, always3[437:424]} <= size) & ((&always3[451:438]) | (size <= {3'd0, always3[451:438]}));
+    wire and_5923 = ~(|((client[127:96] ^ always3[290:259]) & ~(32'hffffffff >> always3[296:291]))) & ~(|((server[127:96] ^ always3[328:297]) & ~(32'hffffffff >> always3[334:329])));
+    wire and_5926 = (always3[335] | (always3[343:336] == protocol)) & ~(|(later ? always3[423:416] : ((always3[415:408] ^ flags) & always3[423:416])));
+    wire and_5927 = ((always3[258:257] == 2'd0) | ((always3[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always3[453] : always3[452]);
+    wire and_5929 = (and_5927 & (always3[454] | (always3[464:455] == arrival))) & (epoch ? always3[256] : always3[255]);
+    wire always3_1_holds = ((((and_5930_s3 & and_5923_s3) & and_5872_s3) & and_5926_s3) & and_5892_s3) & not_5851_s3;
+    wire not_5953 = ~(|((client[95:0] ^ always4[352:257]) & ~(96'hffffffffffffffffffffffff >> always4[359:353])));
+    wire not_5962 = ~(|((server[95:0] ^ always4[455:360]) & ~(96'hffffffffffffffffffffffff >> always4[462:456])));
+    wire mux_5985 = later ? (~(|always4[104:89]) & (&always4[120:105])) : ((always4[104:89] <= client_port) & (client_port <= always4[120:105]));
+    wire mux_5995 = later ? (~(|always4[136:121]) & (&always4[152:137])) : ((always4[136:121] <= port) & (port <= always4[152:137]));
+    wire and_6016 = ({3'd0, always4[182:169]} <= size) & ((&always4[196:183]) | (size <= {3'd0, always4[196:183]}));
+    wire and_6047 = ~(|((client[127:96] ^ always4[35:4]) & ~(32'hffffffff >> always4[41:36]))) & ~(|((server[127:96] ^ always4[73:42]) & ~(32'hffffffff >> always4[79:74])));
+    wire and_6050 = (always4[80] | (always4[88:81] == protocol)) & ~(|(later ? always4[168:161] : ((always4[160:153] ^ flags) & always4[168:161])));
+    wire and_6051 = ((always4[3:2] == 2'd0) | ((always4[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always4[198] : always4[197]);
+    wire and_6053 = (and_6051 & (always4[199] | (always4[209:200] == arrival))) & (epoch ? always4[1] : always4[0]);
+    wire always4_0_holds = ((((and_6054_s3 & and_6047_s3) & and_5996_s3) & and_6050_s3) & and_6016_s3) & or_5975_s3;
+    wire mux_6090 = later ? (~(|always4[359:344]) & (&always4[375:360])) : ((always4[359:344] <= client_port) & (client_port <= always4[375:360]));
+    wire mux_6100 = later ? (~(|always4[391:376]) & (&always4[407:392])) : ((always4[391:376] <= port) & (port <= always4[407:392]));
+    wire and_6121 = ({3'd0, always4[437:424]} <= size) & ((&always4[451:438]) | (size <= {3'd0, always4[451:438]}));
+    wire and_6152 = ~(|((client[127:96] ^ always4[290:259]) & ~(32'hffffffff >> always4[296:291]))) & ~(|((server[127:96] ^ always4[328:297]) & ~(32'hffffffff >> always4[334:329])));
+    wire and_6155 = (always4[335] | (always4[343:336] == protocol)) & ~(|(later ? always4[423:416] : ((always4[415:408] ^ flags) & always4[423:416])));
+    wire and_6156 = ((always4[258:257] == 2'd0) | ((always4[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always4[453] : always4[452]);
+    wire and_6158 = (and_6156 & (always4[454] | (always4[464:455] == arrival))) & (epoch ? always4[256] : always4[255]);
+    wire always4_1_holds = ((((and_6159_s3 & and_6152_s3) & and_6101_s3) & and_6155_s3) & and_6121_s3) & not_6080_s3;
+    wire not_6182 = ~(|((client[95:0] ^ always5[352:257]) & ~(96'hffffffffffffffffffffffff >> always5[359:353])));
+    wire not_6191 = ~(|((server[95:0] ^ always5[455:360]) & ~(96'hffffffffffffffffffffffff >> always5[462:456])));
+    wire mux_6214 = later ? (~(|always5[104:89]) & (&always5[120:105])) : ((always5[104:89] <= client_port) & (client_port <= always5[120:105]));
+    wire mux_6224 = later ? (~(|always5[136:121]) & (&always5[152:137])) : ((always5[136:121] <= port) & (port <= always5[152:137]));
+    wire and_6245 = ({3'd0, always5[182:169]} <= size) & ((&always5[196:183]) | (size <= {3'd0, always5[196:183]}));
+    wire and_6276 = ~(|((client[127:96] ^ always5[35:4]) & ~(32'hffffffff >> always5[41:36]))) & ~(|((server[127:96] ^ always5[73:42]) & ~(32'hffffffff >> always5[79:74])));
+    wire and_6279 = (always5[80] | (always5[88:81] == protocol)) & ~(|(later ? always5[168:161] : ((always5[160:153] ^ flags) & always5[168:161])));
+    wire and_6280 = ((always5[3:2] == 2'd0) | ((always5[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always5[198] : always5[197]);
+    wire and_6282 = (and_6280 & (always5[199] | (always5[209:200] == arrival))) & (epoch ? always5[1] : always5[0]);
+    wire always5_0_holds = ((((and_6283_s3 & and_6276_s3) & and_6225_s3) & and_6279_s3) & and_6245_s3) & or_6204_s3;
+    wire mux_6319 = later ? (~(|always5[359:344]) & (&always5[375:360])) : ((always5[359:344] <= client_port) & (client_port <= always5[375:360]));
+    wire mux_6329 = later ? (~(|always5[391:376]) & (&always5[407:392])) : ((always5[391:376] <= port) & (port <= always5[407:392]));
+    wire and_6350 = ({3'd0, always5[437:424]} <= size) & ((&always5[451:438]) | (size <= {3'd0, always5[451:438]}));
+    wire and_6381 = ~(|((client[127:96] ^ always5[290:259]) & ~(32'hffffffff >> always5[296:291]))) & ~(|((server[127:96] ^ always5[328:297]) & ~(32'hffffffff >> always5[334:329])));
+    wire and_6384 = (always5[335] | (always5[343:336] == protocol)) & ~(|(later ? always5[423:416] : ((always5[415:408] ^ flags) & always5[423:416])));
+    wire and_6385 = ((always5[258:257] == 2'd0) | ((always5[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always5[453] : always5[452]);
+    wire and_6387 = (and_6385 & (always5[454] | (always5[464:455] == arrival))) & (epoch ? always5[256] : always5[255]);
+    wire always5_1_holds = ((((and_6388_s3 & and_6381_s3) & and_6330_s3) & and_6384_s3) & and_6350_s3) & not_6309_s3;
+    wire not_6411 = ~(|((client[95:0] ^ always6[352:257]) & ~(96'hffffffffffffffffffffffff >> always6[359:353])));
+    wire not_6420 = ~(|((server[95:0] ^ always6[455:360]) & ~(96'hffffffffffffffffffffffff >> always6[462:456])));
+    wire mux_6443 = later ? (~(|always6[104:89]) & (&always6[120:105])) : ((always6[104:89] <= client_port) & (client_port <= always6[120:105]));
+    wire mux_6453 = later ? (~(|always6[136:121]) & (&always6[152:137])) : ((always6[136:121] <= port) & (port <= always6[152:137]));
+    wire and_6474 = ({3'd0, always6[182:169]} <= size) & ((&always6[196:183]) | (size <= {3'd0, always6[196:183]}));
+    wire and_6505 = ~(|((client[127:96] ^ always6[35:4]) & ~(32'hffffffff >> always6[41:36]))) & ~(|((server[127:96] ^ always6[73:42]) & ~(32'hffffffff >> always6[79:74])));
+    wire and_6508 = (always6[80] | (always6[88:81] == protocol)) & ~(|(later ? always6[168:161] : ((always6[160:153] ^ flags) & always6[168:161])));
+    wire and_6509 = ((always6[3:2] == 2'd0) | ((always6[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always6[198] : always6[197]);
+    wire and_6511 = (and_6509 & (always6[199] | (always6[209:200] == arrival))) & (epoch ? always6[1] : always6[0]);
+    wire always6_0_holds = ((((and_6512_s3 & and_6505_s3) & and_6454_s3) & and_6508_s3) & and_6474_s3) & or_6433_s3;
+    wire mux_6548 = later ? (~(|always6[359:344]) & (&always6[375:360])) : ((always6[359:344] <= client_port) & (client_port <= always6[375:360]));
+    wire mux_6558 = later ? (~(|always6[391:376]) & (&always6[407:392])) : ((always6[391:376] <= port) & (port <= always6[407:392]));
+    wire and_6579 = ({3'd0, always6[437:424]} <= size) & ((&always6[451:438]) | (size <= {3'd0, always6[451:438]}));
+    wire and_6610 = ~(|((client[127:96] ^ always6[290:259]) & ~(32'hffffffff >> always6[296:291]))) & ~(|((server[127:96] ^ always6[328:297]) & ~(32'hffffffff >> always6[334:329])));
+    wire and_6613 = (always6[335] | (always6[343:336] == protocol)) & ~(|(later ? always6[423:416] : ((always6[415:408] ^ flags) & always6[423:416])));
+    wire and_6614 = ((always6[258:257] == 2'd0) | ((always6[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always6[453] : always6[452]);
+    wire and_6616 = (and_6614 & (always6[454] | (always6[464:455] == arrival))) & (epoch ? always6[256] : always6[255]);
+    wire always6_1_holds = ((((and_6617_s3 & and_6610_s3) & and_6559_s3) & and_6613_s3) & and_6579_s3) & not_6538_s3;
+    wire not_6640 = ~(|((client[95:0] ^ always7[352:257]) & ~(96'hffffffffffffffffffffffff >> always7[359:353])));
+    wire not_6649 = ~(|((server[95:0] ^ always7[455:360]) & ~(96'hffffffffffffffffffffffff >> always7[462:456])));
+    wire mux_6672 = later ? (~(|always7[104:89]) & (&always7[120:105])) : ((always7[104:89] <= client_port) & (client_port <= always7[120:105]));
+    wire mux_6682 = later ? (~(|always7[136:121]) & (&always7[152:137])) : ((always7[136:121] <= port) & (port <= always7[152:137]));
+    wire and_6703 = ({3'd0, always7[182:169]} <= size) & ((&always7[196:183]) | (size <= {3'd0, always7[196:183]}));
+    wire and_6734 = ~(|((client[127:96] ^ always7[35:4]) & ~(32'hffffffff >> always7[41:36]))) & ~(|((server[127:96] ^ always7[73:42]) & ~(32'hffffffff >> always7[79:74])));
+    wire and_6737 = (always7[80] | (always7[88:81] == protocol)) & ~(|(later ? always7[168:161] : ((always7[160:153] ^ flags) & always7[168:161])));
+    wire and_6738 = ((always7[3:2] == 2'd0) | ((always7[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always7[198] : always7[197]);
+    wire and_6740 = (and_6738 & (always7[199] | (always7[209:200] == arrival))) & (epoch ? always7[1] : always7[0]);
+    wire always7_0_holds = ((((and_6741_s3 & and_6734_s3) & and_6683_s3) & and_6737_s3) & and_6703_s3) & or_6662_s3;
+    wire mux_6777 = later ? (~(|always7[359:344]) & (&always7[375:360])) : ((always7[359:344] <= client_port) & (client_port <= always7[375:360]));
+    wire mux_6787 = later ? (~(|always7[391:376]) & (&always7[407:392])) : ((always7[391:376] <= port) & (port <= always7[407:392]));
+    wire and_6808 = ({3'd0, always7[437:424]} <= size) & ((&always7[451:438]) | (size <= {3'd0, always7[451:438]}));
+    wire and_6839 = ~(|((client[127:96] ^ always7[290:259]) & ~(32'hffffffff >> always7[296:291]))) & ~(|((server[127:96] ^ always7[328:297]) & ~(32'hffffffff >> always7[334:329])));
+    wire and_6842 = (always7[335] | (always7[343:336] == protocol)) & ~(|(later ? always7[423:416] : ((always7[415:408] ^ flags) & always7[423:416])));
+    wire and_6843 = ((always7[258:257] == 2'd0) | ((always7[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always7[453] : always7[452]);
+    wire and_6845 = (and_6843 & (always7[454] | (always7[464:455] == arrival))) & (epoch ? always7[256] : always7[255]);
+    wire always7_1_holds = ((((and_6846_s3 & and_6839_s3) & and_6788_s3) & and_6842_s3) & and_6808_s3) & not_6767_s3;
+    wire [509:0] mux_6873 = cfg_row_d2[2] ? (cfg_row_d2[1] ? (cfg_row_d2[0] ? always7 : always6) : (cfg_row_d2[0] ? always5 : always4)) : (cfg_row_d2[1] ? (cfg_row_d2[0] ? always3 : always2) : (cfg_row_d2[0] ? always1 : always0));
+    wire lt_6877 = bank0_q_s3[492:477] < bank0_q_s3[237:222];
+    wire lt_6881 = bank1_q_s3[237:222] < bank0_q_s3[237:222];
+    wire lt_6885 = bank1_q_s3[492:477] < bank0_q_s3[237:222];
+    wire lt_6889 = bank2_q_s3[237:222] < bank0_q_s3[237:222];
+    wire lt_6893 = bank2_q_s3[492:477] < bank0_q_s3[237:222];
+    wire lt_6897 = bank3_q_s3[237:222] < bank0_q_s3[237:222];
+    wire lt_6901 = bank3_q_s3[492:477] < bank0_q_s3[237:222];
+    wire lt_6905 = bank1_q_s3[237:222] < bank0_q_s3[492:477];
+    wire lt_6909 = bank1_q_s3[492:477] < bank0_q_s3[492:477];
+    wire lt_6913 = bank2_q_s3[237:222] < bank0_q_s3[492:477];
+    wire lt_6917 = bank2_q_s3[492:477] < bank0_q_s3[492:477];
+    wire lt_6921 = bank3_q_s3[237:222] < bank0_q_s3[492:477];
+    wire lt_6925 = bank3_q_s3[492:477] < bank0_q_s3[492:477];
+    wire lt_6929 = bank1_q_s3[492:477] < bank1_q_s3[237:222];
+    wire lt_6933 = bank2_q_s3[237:222] < bank1_q_s3[237:222];
+    wire lt_6937 = bank2_q_s3[492:477] < bank1_q_s3[237:222];
+    wire lt_6941 = bank3_q_s3[237:222] < bank1_q_s3[237:222];
+    wire lt_6945 = bank3_q_s3[492:477] < bank1_q_s3[237:222];
+    wire lt_6949 = bank2_q_s3[237:222] < bank1_q_s3[492:477];
+    wire lt_6953 = bank2_q_s3[492:477] < bank1_q_s3[492:477];
+    wire lt_6957 = bank3_q_s3[237:222] < bank1_q_s3[492:477];
+    wire lt_6961 = bank3_q_s3[492:477] < bank1_q_s3[492:477];
+    wire lt_6965 = bank2_q_s3[492:477] < bank2_q_s3[237:222];
+    wire lt_6969 = bank3_q_s3[237:222] < bank2_q_s3[237:222];
+    wire lt_6973 = bank3_q_s3[492:477] < bank2_q_s3[237:222];
+    wire lt_6977 = bank3_q_s3[237:222] < bank2_q_s3[492:477];
+    wire lt_6981 = bank3_q_s3[492:477] < bank2_q_s3[492:477];
+    wire lt_6985 = bank3_q_s3[492:477] < bank3_q_s3[237:222];
+    wire [6:0] cat_6989 = {
+        bank0_1_holds & lt_6877,
+        bank1_0_holds & lt_6881,
+        bank1_1_holds & lt_6885,
+        bank2_0_holds & lt_6889,
+        bank2_1_holds & lt_6893,
+        bank3_0_holds & lt_6897,
+        bank3_1_holds & lt_6901
     };
-    wire and_6824 = bank0_0_holds & ~(|cat_6821);
-    wire [6:0] cat_6825 = {
-        bank0_0_holds & ~lt_6709,
-        bank1_0_holds & lt_6737,
-        bank1_1_holds & lt_6741,
-        bank2_0_holds & lt_6745,
-        bank2_1_holds & lt_6749,
-        bank3_0_holds & lt_6753,
-        bank3_1_holds & lt_6757
+    wire and_6992 = bank0_0_holds & ~(|cat_6989);
+    wire [6:0] cat_6993 = {
+        bank0_0_holds & ~lt_6877,
+        bank1_0_holds & lt_6905,
+        bank1_1_holds & lt_6909,
+        bank2_0_holds & lt_6913,
+        bank2_1_holds & lt_6917,
+        bank3_0_holds & lt_6921,
+        bank3_1_holds & lt_6925
     };
-    wire and_6828 = bank0_1_holds & ~(|cat_6825);
-    wire [6:0] cat_6829 = {
-        bank0_0_holds & ~lt_6713,
-        bank0_1_holds & ~lt_6737,
-        bank1_1_holds & lt_6761,
-        bank2_0_holds & lt_6765,
-        bank2_1_holds & lt_6769,
-        bank3_0_holds & lt_6773,
-        bank3_1_holds & lt_6777
+    wire and_6996 = bank0_1_holds & ~(|cat_6993);
+    wire [6:0] cat_6997 = {
+        bank0_0_holds & ~lt_6881,
+        bank0_1_holds & ~lt_6905,
+        bank1_1_holds & lt_6929,
+        bank2_0_holds & lt_6933,
+        bank2_1_holds & lt_6937,
+        bank3_0_holds & lt_6941,
+        bank3_1_holds & lt_6945
     };
-    wire and_6832 = bank1_0_holds & ~(|cat_6829);
-    wire [6:0] cat_6833 = {
-        bank0_0_holds & ~lt_6717,
-        bank0_1_holds & ~lt_6741,
-        bank1_0_holds & ~lt_6761,
-        bank2_0_holds & lt_6781,
-        bank2_1_holds & lt_6785,
-        bank3_0_holds & lt_6789,
-        bank3_1_holds & lt_6793
+    wire and_7000 = bank1_0_holds & ~(|cat_6997);
+    wire [6:0] cat_7001 = {
+        bank0_0_holds & ~lt_6885,
+        bank0_1_holds & ~lt_6909,
+        bank1_0_holds & ~lt_6929,
+        bank2_0_holds & lt_6949,
+        bank2_1_holds & lt_6953,
+        bank3_0_holds & lt_6957,
+        bank3_1_holds & lt_6961
     };
-    wire and_6836 = bank1_1_holds & ~(|cat_6833);
-    wire [6:0] cat_6837 = {
-        bank0_0_holds & ~lt_6721,
-        bank0_1_holds & ~lt_6745,
-        bank1_0_holds & ~lt_6765,
-        bank1_1_holds & ~lt_6781,
-        bank2_1_holds & lt_6797,
-        bank3_0_holds & lt_6801,
-        bank3_1_holds & lt_6805
+    wire and_7004 = bank1_1_holds & ~(|cat_7001);
+    wire [6:0] cat_7005 = {
+        bank0_0_holds & ~lt_6889,
+        bank0_1_holds & ~lt_6913,
+        bank1_0_holds & ~lt_6933,
+        bank1_1_holds & ~lt_6949,
+        bank2_1_holds & lt_6965,
+        bank3_0_holds & lt_6969,
+        bank3_1_holds & lt_6973
     };
-    wire and_6840 = bank2_0_holds & ~(|cat_6837);
-    wire [6:0] cat_6841 = {
-        bank0_0_holds & ~lt_6725,
-        bank0_1_holds & ~lt_6749,
-        bank1_0_holds & ~lt_6769,
-        bank1_1_holds & ~lt_6785,
-        bank2_0_holds & ~lt_6797,
-        bank3_0_holds & lt_6809,
-        bank3_1_holds & lt_6813
+    wire and_7008 = bank2_0_holds & ~(|cat_7005);
+    wire [6:0] cat_7009 = {
+        bank0_0_holds & ~lt_6893,
+        bank0_1_holds & ~lt_6917,
+        bank1_0_holds & ~lt_6937,
+        bank1_1_holds & ~lt_6953,
+        bank2_0_holds & ~lt_6965,
+        bank3_0_holds & lt_6977,
+        bank3_1_holds & lt_6981
     };
-    wire and_6844 = bank2_1_holds & ~(|cat_6841);
-    wire [6:0] cat_6845 = {
-        bank0_0_holds & ~lt_6729,
-        bank0_1_holds & ~lt_6753,
-        bank1_0_holds & ~lt_6773,
-        bank1_1_holds & ~lt_6789,
-        bank2_0_holds & ~lt_6801,
-        bank2_1_holds & ~lt_6809,
-        bank3_1_holds & lt_6817
+    wire and_7012 = bank2_1_holds & ~(|cat_7009);
+    wire [6:0] cat_7013 = {
+        bank0_0_holds & ~lt_6897,
+        bank0_1_holds & ~lt_6921,
+        bank1_0_holds & ~lt_6941,
+        bank1_1_holds & ~lt_6957,
+        bank2_0_holds & ~lt_6969,
+        bank2_1_holds & ~lt_6977,
+        bank3_1_holds & lt_6985
     };
-    wire and_6848 = bank3_0_holds & ~(|cat_6845);
-    wire [6:0] cat_6849 = {
-        bank0_0_holds & ~lt_6733,
-        bank0_1_holds & ~lt_6757,
-        bank1_0_holds & ~lt_6777,
-        bank1_1_holds & ~lt_6793,
-        bank2_0_holds & ~lt_6805,
-        bank2_1_holds & ~lt_6813,
-        bank3_0_holds & ~lt_6817
+    wire and_7016 = bank3_0_holds & ~(|cat_7013);
+    wire [6:0] cat_7017 = {
+        bank0_0_holds & ~lt_6901,
+        bank0_1_holds & ~lt_6925,
+        bank1_0_holds & ~lt_6945,
+        bank1_1_holds & ~lt_6961,
+        bank2_0_holds & ~lt_6973,
+        bank2_1_holds & ~lt_6981,
+        bank3_0_holds & ~lt_6985
     };
-    wire and_6852 = bank3_1_holds & ~(|cat_6849);
-    wire [7:0] cat_6853 = {
+    wire and_7020 = bank3_1_holds & ~(|cat_7017);
+    wire [7:0] cat_7021 = {
         bank0_0_holds,
         bank0_1_holds,
         bank1_0_holds,
@@ -1209,129 +1367,129 @@ module table_rule (
         bank3_0_holds,
         bank3_1_holds
     };
-    wire [15:0] or_6875 = (({16{and_6824}} & bank0_q_s3[237:222]) | ({16{and_6828}} & bank0_q_s3[492:477])) | (({16{and_6832}} & bank1_q_s3[237:222]) | ({16{and_6836}} & bank1_q_s3[492:477]));
-    wire [15:0] or_6876 = (({16{and_6840}} & bank2_q_s3[237:222]) | ({16{and_6844}} & bank2_q_s3[492:477])) | (({16{and_6848}} & bank3_q_s3[237:222]) | ({16{and_6852}} & bank3_q_s3[492:477]));
-    wire [15:0] or_6898 = (({16{and_6824}} & bank0_q_s3[253:238]) | ({16{and_6828}} & bank0_q_s3[508:493])) | (({16{and_6832}} & bank1_q_s3[253:238]) | ({16{and_6836}} & bank1_q_s3[508:493]));
-    wire [15:0] or_6899 = (({16{and_6840}} & bank2_q_s3[253:238]) | ({16{and_6844}} & bank2_q_s3[508:493])) | (({16{and_6848}} & bank3_q_s3[253:238]) | ({16{and_6852}} & bank3_q_s3[508:493]));
-    wire [7:0] cat_6909 = {
-        and_6824 & bank0_q_s3[254],
-        and_6828 & bank0_q_s3[509],
-        and_6832 & bank1_q_s3[254],
-        and_6836 & bank1_q_s3[509],
-        and_6840 & bank2_q_s3[254],
-        and_6844 & bank2_q_s3[509],
-        and_6848 & bank3_q_s3[254],
-        and_6852 & bank3_q_s3[509]
+    wire [15:0] or_7043 = (({16{and_6992}} & bank0_q_s3[237:222]) | ({16{and_6996}} & bank0_q_s3[492:477])) | (({16{and_7000}} & bank1_q_s3[237:222]) | ({16{and_7004}} & bank1_q_s3[492:477]));
+    wire [15:0] or_7044 = (({16{and_7008}} & bank2_q_s3[237:222]) | ({16{and_7012}} & bank2_q_s3[492:477])) | (({16{and_7016}} & bank3_q_s3[237:222]) | ({16{and_7020}} & bank3_q_s3[492:477]));
+    wire [15:0] or_7066 = (({16{and_6992}} & bank0_q_s3[253:238]) | ({16{and_6996}} & bank0_q_s3[508:493])) | (({16{and_7000}} & bank1_q_s3[253:238]) | ({16{and_7004}} & bank1_q_s3[508:493]));
+    wire [15:0] or_7067 = (({16{and_7008}} & bank2_q_s3[253:238]) | ({16{and_7012}} & bank2_q_s3[508:493])) | (({16{and_7016}} & bank3_q_s3[253:238]) | ({16{and_7020}} & bank3_q_s3[508:493]));
+    wire [7:0] cat_7077 = {
+        and_6992 & bank0_q_s3[254],
+        and_6996 & bank0_q_s3[509],
+        and_7000 & bank1_q_s3[254],
+        and_7004 & bank1_q_s3[509],
+        and_7008 & bank2_q_s3[254],
+        and_7012 & bank2_q_s3[509],
+        and_7016 & bank3_q_s3[254],
+        and_7020 & bank3_q_s3[509]
     };
-    wire lt_6915 = bank4_q_s3[492:477] < bank4_q_s3[237:222];
-    wire lt_6919 = bank5_q_s3[237:222] < bank4_q_s3[237:222];
-    wire lt_6923 = bank5_q_s3[492:477] < bank4_q_s3[237:222];
-    wire lt_6927 = bank6_q_s3[237:222] < bank4_q_s3[237:222];
-    wire lt_6931 = bank6_q_s3[492:477] < bank4_q_s3[237:222];
-    wire lt_6935 = bank7_q_s3[237:222] < bank4_q_s3[237:222];
-    wire lt_6939 = bank7_q_s3[492:477] < bank4_q_s3[237:222];
-    wire lt_6943 = bank5_q_s3[237:222] < bank4_q_s3[492:477];
-    wire lt_6947 = bank5_q_s3[492:477] < bank4_q_s3[492:477];
-    wire lt_6951 = bank6_q_s3[237:222] < bank4_q_s3[492:477];
-    wire lt_6955 = bank6_q_s3[492:477] < bank4_q_s3[492:477];
-    wire lt_6959 = bank7_q_s3[237:222] < bank4_q_s3[492:477];
-    wire lt_6963 = bank7_q_s3[492:477] < bank4_q_s3[492:477];
-    wire lt_6967 = bank5_q_s3[492:477] < bank5_q_s3[237:222];
-    wire lt_6971 = bank6_q_s3[237:222] < bank5_q_s3[237:222];
-    wire lt_6975 = bank6_q_s3[492:477] < bank5_q_s3[237:222];
-    wire lt_6979 = bank7_q_s3[237:222] < bank5_q_s3[237:222];
-    wire lt_6983 = bank7_q_s3[492:477] < bank5_q_s3[237:222];
-    wire lt_6987 = bank6_q_s3[237:222] < bank5_q_s3[492:477];
-    wire lt_6991 = bank6_q_s3[492:477] < bank5_q_s3[492:477];
-    wire lt_6995 = bank7_q_s3[237:222] < bank5_q_s3[492:477];
-    wire lt_6999 = bank7_q_s3[492:477] < bank5_q_s3[492:477];
-    wire lt_7003 = bank6_q_s3[492:477] < bank6_q_s3[237:222];
-    wire lt_7007 = bank7_q_s3[237:222] < bank6_q_s3[237:222];
-    wire lt_7011 = bank7_q_s3[492:477] < bank6_q_s3[237:222];
-    wire lt_7015 = bank7_q_s3[237:222] < bank6_q_s3[492:477];
-    wire lt_7019 = bank7_q_s3[492:477] < bank6_q_s3[492:477];
-    wire lt_7023 = bank7_q_s3[492:477] < bank7_q_s3[237:222];
-    wire [6:0] cat_7027 = {
-        bank4_1_holds & lt_6915,
-        bank5_0_holds & lt_6919,
-        bank5_1_holds & lt_6923,
-        bank6_0_holds & lt_6927,
-        bank6_1_holds & lt_6931,
-        bank7_0_holds & lt_6935,
-        bank7_1_holds & lt_6939
+    wire lt_7083 = bank4_q_s3[492:477] < bank4_q_s3[237:222];
+    wire lt_7087 = bank5_q_s3[237:222] < bank4_q_s3[237:222];
+    wire lt_7091 = bank5_q_s3[492:477] < bank4_q_s3[237:222];
+    wire lt_7095 = bank6_q_s3[237:222] < bank4_q_s3[237:222];
+    wire lt_7099 = bank6_q_s3[492:477] < bank4_q_s3[237:222];
+    wire lt_7103 = bank7_q_s3[237:222] < bank4_q_s3[237:222];
+    wire lt_7107 = bank7_q_s3[492:477] < bank4_q_s3[237:222];
+    wire lt_7111 = bank5_q_s3[237:222] < bank4_q_s3[492:477];
+    wire lt_7115 = bank5_q_s3[492:477] < bank4_q_s3[492:477];
+    wire lt_7119 = bank6_q_s3[237:222] < bank4_q_s3[492:477];
+    wire lt_7123 = bank6_q_s3[492:477] < bank4_q_s3[492:477];
+    wire lt_7127 = bank7_q_s3[237:222] < bank4_q_s3[492:477];
+    wire lt_7131 = bank7_q_s3[492:477] < bank4_q_s3[492:477];
+    wire lt_7135 = bank5_q_s3[492:477] < bank5_q_s3[237:222];
+    wire lt_7139 = bank6_q_s3[237:222] < bank5_q_s3[237:222];
+    wire lt_7143 = bank6_q_s3[492:477] < bank5_q_s3[237:222];
+    wire lt_7147 = bank7_q_s3[237:222] < bank5_q_s3[237:222];
+    wire lt_7151 = bank7_q_s3[492:477] < bank5_q_s3[237:222];
+    wire lt_7155 = bank6_q_s3[237:222] < bank5_q_s3[492:477];
+    wire lt_7159 = bank6_q_s3[492:477] < bank5_q_s3[492:477];
+    wire lt_7163 = bank7_q_s3[237:222] < bank5_q_s3[492:477];
+    wire lt_7167 = bank7_q_s3[492:477] < bank5_q_s3[492:477];
+    wire lt_7171 = bank6_q_s3[492:477] < bank6_q_s3[237:222];
+    wire lt_7175 = bank7_q_s3[237:222] < bank6_q_s3[237:222];
+    wire lt_7179 = bank7_q_s3[492:477] < bank6_q_s3[237:222];
+    wire lt_7183 = bank7_q_s3[237:222] < bank6_q_s3[492:477];
+    wire lt_7187 = bank7_q_s3[492:477] < bank6_q_s3[492:477];
+    wire lt_7191 = bank7_q_s3[492:477] < bank7_q_s3[237:222];
+    wire [6:0] cat_7195 = {
+        bank4_1_holds & lt_7083,
+        bank5_0_holds & lt_7087,
+        bank5_1_holds & lt_7091,
+        bank6_0_holds & lt_7095,
+        bank6_1_holds & lt_7099,
+        bank7_0_holds & lt_7103,
+        bank7_1_holds & lt_7107
     };
-    wire and_7030 = bank4_0_holds & ~(|cat_7027);
-    wire [6:0] cat_7031 = {
-        bank4_0_holds & ~lt_6915,
-        bank5_0_holds & lt_6943,
-        bank5_1_holds & lt_6947,
-        bank6_0_holds & lt_6951,
-        bank6_1_holds & lt_6955,
-        bank7_0_holds & lt_6959,
-        bank7_1_holds & lt_6963
+    wire and_7198 = bank4_0_holds & ~(|cat_7195);
+    wire [6:0] cat_7199 = {
+        bank4_0_holds & ~lt_7083,
+        bank5_0_holds & lt_7111,
+        bank5_1_holds & lt_7115,
+        bank6_0_holds & lt_7119,
+        bank6_1_holds & lt_7123,
+        bank7_0_holds & lt_7127,
+        bank7_1_holds & lt_7131
     };
-    wire and_7034 = bank4_1_holds & ~(|cat_7031);
-    wire [6:0] cat_7035 = {
-        bank4_0_holds & ~lt_6919,
-        bank4_1_holds & ~lt_6943,
-        bank5_1_holds & lt_6967,
-        bank6_0_holds & lt_6971,
-        bank6_1_holds & lt_6975,
-        bank7_0_holds & lt_6979,
-        bank7_1_holds & lt_6983
+    wire and_7202 = bank4_1_holds & ~(|cat_7199);
+    wire [6:0] cat_7203 = {
+        bank4_0_holds & ~lt_7087,
+        bank4_1_holds & ~lt_7111,
+        bank5_1_holds & lt_7135,
+        bank6_0_holds & lt_7139,
+        bank6_1_holds & lt_7143,
+        bank7_0_holds & lt_7147,
+        bank7_1_holds & lt_7151
     };
-    wire and_7038 = bank5_0_holds & ~(|cat_7035);
-    wire [6:0] cat_7039 = {
-        bank4_0_holds & ~lt_6923,
-        bank4_1_holds & ~lt_6947,
-        bank5_0_holds & ~lt_6967,
-        bank6_0_holds & lt_6987,
-        bank6_1_holds & lt_6991,
-        bank7_0_holds & lt_6995,
-        bank7_1_holds & lt_6999
+    wire and_7206 = bank5_0_holds & ~(|cat_7203);
+    wire [6:0] cat_7207 = {
+        bank4_0_holds & ~lt_7091,
+        bank4_1_holds & ~lt_7115,
+        bank5_0_holds & ~lt_7135,
+        bank6_0_holds & lt_7155,
+        bank6_1_holds & lt_7159,
+        bank7_0_holds & lt_7163,
+        bank7_1_holds & lt_7167
     };
-    wire and_7042 = bank5_1_holds & ~(|cat_7039);
-    wire [6:0] cat_7043 = {
-        bank4_0_holds & ~lt_6927,
-        bank4_1_holds & ~lt_6951,
-        bank5_0_holds & ~lt_6971,
-        bank5_1_holds & ~lt_6987,
-        bank6_1_holds & lt_7003,
-        bank7_0_holds & lt_7007,
-        bank7_1_holds & lt_7011
+    wire and_7210 = bank5_1_holds & ~(|cat_7207);
+    wire [6:0] cat_7211 = {
+        bank4_0_holds & ~lt_7095,
+        bank4_1_holds & ~lt_7119,
+        bank5_0_holds & ~lt_7139,
+        bank5_1_holds & ~lt_7155,
+        bank6_1_holds & lt_7171,
+        bank7_0_holds & lt_7175,
+        bank7_1_holds & lt_7179
     };
-    wire and_7046 = bank6_0_holds & ~(|cat_7043);
-    wire [6:0] cat_7047 = {
-        bank4_0_holds & ~lt_6931,
-        bank4_1_holds & ~lt_6955,
-        bank5_0_holds & ~lt_6975,
-        bank5_1_holds & ~lt_6991,
-        bank6_0_holds & ~lt_7003,
-        bank7_0_holds & lt_7015,
-        bank7_1_holds & lt_7019
+    wire and_7214 = bank6_0_holds & ~(|cat_7211);
+    wire [6:0] cat_7215 = {
+        bank4_0_holds & ~lt_7099,
+        bank4_1_holds & ~lt_7123,
+        bank5_0_holds & ~lt_7143,
+        bank5_1_holds & ~lt_7159,
+        bank6_0_holds & ~lt_7171,
+        bank7_0_holds & lt_7183,
+        bank7_1_holds & lt_7187
     };
-    wire and_7050 = bank6_1_holds & ~(|cat_7047);
-    wire [6:0] cat_7051 = {
-        bank4_0_holds & ~lt_6935,
-        bank4_1_holds & ~lt_6959,
-        bank5_0_holds & ~lt_6979,
-        bank5_1_holds & ~lt_6995,
-        bank6_0_holds & ~lt_7007,
-        bank6_1_holds & ~lt_7015,
-        bank7_1_holds & lt_7023
+    wire and_7218 = bank6_1_holds & ~(|cat_7215);
+    wire [6:0] cat_7219 = {
+        bank4_0_holds & ~lt_7103,
+        bank4_1_holds & ~lt_7127,
+        bank5_0_holds & ~lt_7147,
+        bank5_1_holds & ~lt_7163,
+        bank6_0_holds & ~lt_7175,
+        bank6_1_holds & ~lt_7183,
+        bank7_1_holds & lt_7191
     };
-    wire and_7054 = bank7_0_holds & ~(|cat_7051);
-    wire [6:0] cat_7055 = {
-        bank4_0_holds & ~lt_6939,
-        bank4_1_holds & ~lt_6963,
-        bank5_0_holds & ~lt_6983,
-        bank5_1_holds & ~lt_6999,
-        bank6_0_holds & ~lt_7011,
-        bank6_1_holds & ~lt_7019,
-        bank7_0_holds & ~lt_7023
+    wire and_7222 = bank7_0_holds & ~(|cat_7219);
+    wire [6:0] cat_7223 = {
+        bank4_0_holds & ~lt_7107,
+        bank4_1_holds & ~lt_7131,
+        bank5_0_holds & ~lt_7151,
+        bank5_1_holds & ~lt_7167,
+        bank6_0_holds & ~lt_7179,
+        bank6_1_holds & ~lt_7187,
+        bank7_0_holds & ~lt_7191
     };
-    wire and_7058 = bank7_1_holds & ~(|cat_7055);
-    wire [7:0] cat_7059 = {
+    wire and_7226 = bank7_1_holds & ~(|cat_7223);
+    wire [7:0] cat_7227 = {
         bank4_0_holds,
         bank4_1_holds,
         bank5_0_holds,
@@ -1341,129 +1499,129 @@ module table_rule (
         bank7_0_holds,
         bank7_1_holds
     };
-    wire [15:0] or_7081 = (({16{and_7030}} & bank4_q_s3[237:222]) | ({16{and_7034}} & bank4_q_s3[492:477])) | (({16{and_7038}} & bank5_q_s3[237:222]) | ({16{and_7042}} & bank5_q_s3[492:477]));
-    wire [15:0] or_7082 = (({16{and_7046}} & bank6_q_s3[237:222]) | ({16{and_7050}} & bank6_q_s3[492:477])) | (({16{and_7054}} & bank7_q_s3[237:222]) | ({16{and_7058}} & bank7_q_s3[492:477]));
-    wire [15:0] or_7104 = (({16{and_7030}} & bank4_q_s3[253:238]) | ({16{and_7034}} & bank4_q_s3[508:493])) | (({16{and_7038}} & bank5_q_s3[253:238]) | ({16{and_7042}} & bank5_q_s3[508:493]));
-    wire [15:0] or_7105 = (({16{and_7046}} & bank6_q_s3[253:238]) | ({16{and_7050}} & bank6_q_s3[508:493])) | (({16{and_7054}} & bank7_q_s3[253:238]) | ({16{and_7058}} & bank7_q_s3[508:493]));
-    wire [7:0] cat_7115 = {
-        and_7030 & bank4_q_s3[254],
-        and_7034 & bank4_q_s3[509],
-        and_7038 & bank5_q_s3[254],
-        and_7042 & bank5_q_s3[509],
-        and_7046 & bank6_q_s3[254],
-        and_7050 & bank6_q_s3[509],
-        and_7054 & bank7_q_s3[254],
-        and_7058 & bank7_q_s3[509]
+    wire [15:0] or_7249 = (({16{and_7198}} & bank4_q_s3[237:222]) | ({16{and_7202}} & bank4_q_s3[492:477])) | (({16{and_7206}} & bank5_q_s3[237:222]) | ({16{and_7210}} & bank5_q_s3[492:477]));
+    wire [15:0] or_7250 = (({16{and_7214}} & bank6_q_s3[237:222]) | ({16{and_7218}} & bank6_q_s3[492:477])) | (({16{and_7222}} & bank7_q_s3[237:222]) | ({16{and_7226}} & bank7_q_s3[492:477]));
+    wire [15:0] or_7272 = (({16{and_7198}} & bank4_q_s3[253:238]) | ({16{and_7202}} & bank4_q_s3[508:493])) | (({16{and_7206}} & bank5_q_s3[253:238]) | ({16{and_7210}} & bank5_q_s3[508:493]));
+    wire [15:0] or_7273 = (({16{and_7214}} & bank6_q_s3[253:238]) | ({16{and_7218}} & bank6_q_s3[508:493])) | (({16{and_7222}} & bank7_q_s3[253:238]) | ({16{and_7226}} & bank7_q_s3[508:493]));
+    wire [7:0] cat_7283 = {
+        and_7198 & bank4_q_s3[254],
+        and_7202 & bank4_q_s3[509],
+        and_7206 & bank5_q_s3[254],
+        and_7210 & bank5_q_s3[509],
+        and_7214 & bank6_q_s3[254],
+        and_7218 & bank6_q_s3[509],
+        and_7222 & bank7_q_s3[254],
+        and_7226 & bank7_q_s3[509]
     };
-    wire lt_7121 = bank8_q_s3[492:477] < bank8_q_s3[237:222];
-    wire lt_7125 = bank9_q_s3[237:222] < bank8_q_s3[237:222];
-    wire lt_7129 = bank9_q_s3[492:477] < bank8_q_s3[237:222];
-    wire lt_7133 = bank10_q_s3[237:222] < bank8_q_s3[237:222];
-    wire lt_7137 = bank10_q_s3[492:477] < bank8_q_s3[237:222];
-    wire lt_7141 = bank11_q_s3[237:222] < bank8_q_s3[237:222];
-    wire lt_7145 = bank11_q_s3[492:477] < bank8_q_s3[237:222];
-    wire lt_7149 = bank9_q_s3[237:222] < bank8_q_s3[492:477];
-    wire lt_7153 = bank9_q_s3[492:477] < bank8_q_s3[492:477];
-    wire lt_7157 = bank10_q_s3[237:222] < bank8_q_s3[492:477];
-    wire lt_7161 = bank10_q_s3[492:477] < bank8_q_s3[492:477];
-    wire lt_7165 = bank11_q_s3[237:222] < bank8_q_s3[492:477];
-    wire lt_7169 = bank11_q_s3[492:477] < bank8_q_s3[492:477];
-    wire lt_7173 = bank9_q_s3[492:477] < bank9_q_s3[237:222];
-    wire lt_7177 = bank10_q_s3[237:222] < bank9_q_s3[237:222];
-    wire lt_7181 = bank10_q_s3[492:477] < bank9_q_s3[237:222];
-    wire lt_7185 = bank11_q_s3[237:222] < bank9_q_s3[237:222];
-    wire lt_7189 = bank11_q_s3[492:477] < bank9_q_s3[237:222];
-    wire lt_7193 = bank10_q_s3[237:222] < bank9_q_s3[492:477];
-    wire lt_7197 = bank10_q_s3[492:477] < bank9_q_s3[492:477];
-    wire lt_7201 = bank11_q_s3[237:222] < bank9_q_s3[492:477];
-    wire lt_7205 = bank11_q_s3[492:477] < bank9_q_s3[492:477];
-    wire lt_7209 = bank10_q_s3[492:477] < bank10_q_s3[237:222];
-    wire lt_7213 = bank11_q_s3[237:222] < bank10_q_s3[237:222];
-    wire lt_7217 = bank11_q_s3[492:477] < bank10_q_s3[237:222];
-    wire lt_7221 = bank11_q_s3[237:222] < bank10_q_s3[492:477];
-    wire lt_7225 = bank11_q_s3[492:477] < bank10_q_s3[492:477];
-    wire lt_7229 = bank11_q_s3[492:477] < bank11_q_s3[237:222];
-    wire [6:0] cat_7233 = {
-        bank8_1_holds & lt_7121,
-        bank9_0_holds & lt_7125,
-        bank9_1_holds & lt_7129,
-        bank10_0_holds & lt_7133,
-        bank10_1_holds & lt_7137,
-        bank11_0_holds & lt_7141,
-        bank11_1_holds & lt_7145
+    wire lt_7289 = bank8_q_s3[492:477] < bank8_q_s3[237:222];
+    wire lt_7293 = bank9_q_s3[237:222] < bank8_q_s3[237:222];
+    wire lt_7297 = bank9_q_s3[492:477] < bank8_q_s3[237:222];
+    wire lt_7301 = bank10_q_s3[237:222] < bank8_q_s3[237:222];
+    wire lt_7305 = bank10_q_s3[492:477] < bank8_q_s3[237:222];
+    wire lt_7309 = bank11_q_s3[237:222] < bank8_q_s3[237:222];
+    wire lt_7313 = bank11_q_s3[492:477] < bank8_q_s3[237:222];
+    wire lt_7317 = bank9_q_s3[237:222] < bank8_q_s3[492:477];
+    wire lt_7321 = bank9_q_s3[492:477] < bank8_q_s3[492:477];
+    wire lt_7325 = bank10_q_s3[237:222] < bank8_q_s3[492:477];
+    wire lt_7329 = bank10_q_s3[492:477] < bank8_q_s3[492:477];
+    wire lt_7333 = bank11_q_s3[237:222] < bank8_q_s3[492:477];
+    wire lt_7337 = bank11_q_s3[492:477] < bank8_q_s3[492:477];
+    wire lt_7341 = bank9_q_s3[492:477] < bank9_q_s3[237:222];
+    wire lt_7345 = bank10_q_s3[237:222] < bank9_q_s3[237:222];
+    wire lt_7349 = bank10_q_s3[492:477] < bank9_q_s3[237:222];
+    wire lt_7353 = bank11_q_s3[237:222] < bank9_q_s3[237:222];
+    wire lt_7357 = bank11_q_s3[492:477] < bank9_q_s3[237:222];
+    wire lt_7361 = bank10_q_s3[237:222] < bank9_q_s3[492:477];
+    wire lt_7365 = bank10_q_s3[492:477] < bank9_q_s3[492:477];
+    wire lt_7369 = bank11_q_s3[237:222] < bank9_q_s3[492:477];
+    wire lt_7373 = bank11_q_s3[492:477] < bank9_q_s3[492:477];
+    wire lt_7377 = bank10_q_s3[492:477] < bank10_q_s3[237:222];
+    wire lt_7381 = bank11_q_s3[237:222] < bank10_q_s3[237:222];
+    wire lt_7385 = bank11_q_s3[492:477] < bank10_q_s3[237:222];
+    wire lt_7389 = bank11_q_s3[237:222] < bank10_q_s3[492:477];
+    wire lt_7393 = bank11_q_s3[492:477] < bank10_q_s3[492:477];
+    wire lt_7397 = bank11_q_s3[492:477] < bank11_q_s3[237:222];
+    wire [6:0] cat_7401 = {
+        bank8_1_holds & lt_7289,
+        bank9_0_holds & lt_7293,
+        bank9_1_holds & lt_7297,
+        bank10_0_holds & lt_7301,
+        bank10_1_holds & lt_7305,
+        bank11_0_holds & lt_7309,
+        bank11_1_holds & lt_7313
     };
-    wire and_7236 = bank8_0_holds & ~(|cat_7233);
-    wire [6:0] cat_7237 = {
-        bank8_0_holds & ~lt_7121,
-        bank9_0_holds & lt_7149,
-        bank9_1_holds & lt_7153,
-        bank10_0_holds & lt_7157,
-        bank10_1_holds & lt_7161,
-        bank11_0_holds & lt_7165,
-        bank11_1_holds & lt_7169
+    wire and_7404 = bank8_0_holds & ~(|cat_7401);
+    wire [6:0] cat_7405 = {
+        bank8_0_holds & ~lt_7289,
+        bank9_0_holds & lt_7317,
+        bank9_1_holds & lt_7321,
+        bank10_0_holds & lt_7325,
+        bank10_1_holds & lt_7329,
+        bank11_0_holds & lt_7333,
+        bank11_1_holds & lt_7337
     };
-    wire and_7240 = bank8_1_holds & ~(|cat_7237);
-    wire [6:0] cat_7241 = {
-        bank8_0_holds & ~lt_7125,
-        bank8_1_holds & ~lt_7149,
-        bank9_1_holds & lt_7173,
-        bank10_0_holds & lt_7177,
-        bank10_1_holds & lt_7181,
-        bank11_0_holds & lt_7185,
-        bank11_1_holds & lt_7189
+    wire and_7408 = bank8_1_holds & ~(|cat_7405);
+    wire [6:0] cat_7409 = {
+        bank8_0_holds & ~lt_7293,
+        bank8_1_holds & ~lt_7317,
+        bank9_1_holds & lt_7341,
+        bank10_0_holds & lt_7345,
+        bank10_1_holds & lt_7349,
+        bank11_0_holds & lt_7353,
+        bank11_1_holds & lt_7357
     };
-    wire and_7244 = bank9_0_holds & ~(|cat_7241);
-    wire [6:0] cat_7245 = {
-        bank8_0_holds & ~lt_7129,
-        bank8_1_holds & ~lt_7153,
-        bank9_0_holds & ~lt_7173,
-        bank10_0_holds & lt_7193,
-        bank10_1_holds & lt_7197,
-        bank11_0_holds & lt_7201,
-        bank11_1_holds & lt_7205
+    wire and_7412 = bank9_0_holds & ~(|cat_7409);
+    wire [6:0] cat_7413 = {
+        bank8_0_holds & ~lt_7297,
+        bank8_1_holds & ~lt_7321,
+        bank9_0_holds & ~lt_7341,
+        bank10_0_holds & lt_7361,
+        bank10_1_holds & lt_7365,
+        bank11_0_holds & lt_7369,
+        bank11_1_holds & lt_7373
     };
-    wire and_7248 = bank9_1_holds & ~(|cat_7245);
-    wire [6:0] cat_7249 = {
-        bank8_0_holds & ~lt_7133,
-        bank8_1_holds & ~lt_7157,
-        bank9_0_holds & ~lt_7177,
-        bank9_1_holds & ~lt_7193,
-        bank10_1_holds & lt_7209,
-        bank11_0_holds & lt_7213,
-        bank11_1_holds & lt_7217
+    wire and_7416 = bank9_1_holds & ~(|cat_7413);
+    wire [6:0] cat_7417 = {
+        bank8_0_holds & ~lt_7301,
+        bank8_1_holds & ~lt_7325,
+        bank9_0_holds & ~lt_7345,
+        bank9_1_holds & ~lt_7361,
+        bank10_1_holds & lt_7377,
+        bank11_0_holds & lt_7381,
+        bank11_1_holds & lt_7385
     };
-    wire and_7252 = bank10_0_holds & ~(|cat_7249);
-    wire [6:0] cat_7253 = {
-        bank8_0_holds & ~lt_7137,
-        bank8_1_holds & ~lt_7161,
-        bank9_0_holds & ~lt_7181,
-        bank9_1_holds & ~lt_7197,
-        bank10_0_holds & ~lt_7209,
-        bank11_0_holds & lt_7221,
-        bank11_1_holds & lt_7225
+    wire and_7420 = bank10_0_holds & ~(|cat_7417);
+    wire [6:0] cat_7421 = {
+        bank8_0_holds & ~lt_7305,
+        bank8_1_holds & ~lt_7329,
+        bank9_0_holds & ~lt_7349,
+        bank9_1_holds & ~lt_7365,
+        bank10_0_holds & ~lt_7377,
+        bank11_0_holds & lt_7389,
+        bank11_1_holds & lt_7393
     };
-    wire and_7256 = bank10_1_holds & ~(|cat_7253);
-    wire [6:0] cat_7257 = {
-        bank8_0_holds & ~lt_7141,
-        bank8_1_holds & ~lt_7165,
-        bank9_0_holds & ~lt_7185,
-        bank9_1_holds & ~lt_7201,
-        bank10_0_holds & ~lt_7213,
-        bank10_1_holds & ~lt_7221,
-        bank11_1_holds & lt_7229
+    wire and_7424 = bank10_1_holds & ~(|cat_7421);
+    wire [6:0] cat_7425 = {
+        bank8_0_holds & ~lt_7309,
+        bank8_1_holds & ~lt_7333,
+        bank9_0_holds & ~lt_7353,
+        bank9_1_holds & ~lt_7369,
+        bank10_0_holds & ~lt_7381,
+        bank10_1_holds & ~lt_7389,
+        bank11_1_holds & lt_7397
     };
-    wire and_7260 = bank11_0_holds & ~(|cat_7257);
-    wire [6:0] cat_7261 = {
-        bank8_0_holds & ~lt_7145,
-        bank8_1_holds & ~lt_7169,
-        bank9_0_holds & ~lt_7189,
-        bank9_1_holds & ~lt_7205,
-        bank10_0_holds & ~lt_7217,
-        bank10_1_holds & ~lt_7225,
-        bank11_0_holds & ~lt_7229
+    wire and_7428 = bank11_0_holds & ~(|cat_7425);
+    wire [6:0] cat_7429 = {
+        bank8_0_holds & ~lt_7313,
+        bank8_1_holds & ~lt_7337,
+        bank9_0_holds & ~lt_7357,
+        bank9_1_holds & ~lt_7373,
+        bank10_0_holds & ~lt_7385,
+        bank10_1_holds & ~lt_7393,
+        bank11_0_holds & ~lt_7397
     };
-    wire and_7264 = bank11_1_holds & ~(|cat_7261);
-    wire [7:0] cat_7265 = {
+    wire and_7432 = bank11_1_holds & ~(|cat_7429);
+    wire [7:0] cat_7433 = {
         bank8_0_holds,
         bank8_1_holds,
         bank9_0_holds,
@@ -1473,129 +1631,129 @@ module table_rule (
         bank11_0_holds,
         bank11_1_holds
     };
-    wire [15:0] or_7287 = (({16{and_7236}} & bank8_q_s3[237:222]) | ({16{and_7240}} & bank8_q_s3[492:477])) | (({16{and_7244}} & bank9_q_s3[237:222]) | ({16{and_7248}} & bank9_q_s3[492:477]));
-    wire [15:0] or_7288 = (({16{and_7252}} & bank10_q_s3[237:222]) | ({16{and_7256}} & bank10_q_s3[492:477])) | (({16{and_7260}} & bank11_q_s3[237:222]) | ({16{and_7264}} & bank11_q_s3[492:477]));
-    wire [15:0] or_7310 = (({16{and_7236}} & bank8_q_s3[253:238]) | ({16{and_7240}} & bank8_q_s3[508:493])) | (({16{and_7244}} & bank9_q_s3[253:238]) | ({16{and_7248}} & bank9_q_s3[508:493]));
-    wire [15:0] or_7311 = (({16{and_7252}} & bank10_q_s3[253:238]) | ({16{and_7256}} & bank10_q_s3[508:493])) | (({16{and_7260}} & bank11_q_s3[253:238]) | ({16{and_7264}} & bank11_q_s3[508:493]));
-    wire [7:0] cat_7321 = {
-        and_7236 & bank8_q_s3[254],
-        and_7240 & bank8_q_s3[509],
-        and_7244 & bank9_q_s3[254],
-        and_7248 & bank9_q_s3[509],
-        and_7252 & bank10_q_s3[254],
-        and_7256 & bank10_q_s3[509],
-        and_7260 & bank11_q_s3[254],
-        and_7264 & bank11_q_s3[509]
+    wire [15:0] or_7455 = (({16{and_7404}} & bank8_q_s3[237:222]) | ({16{and_7408}} & bank8_q_s3[492:477])) | (({16{and_7412}} & bank9_q_s3[237:222]) | ({16{and_7416}} & bank9_q_s3[492:477]));
+    wire [15:0] or_7456 = (({16{and_7420}} & bank10_q_s3[237:222]) | ({16{and_7424}} & bank10_q_s3[492:477])) | (({16{and_7428}} & bank11_q_s3[237:222]) | ({16{and_7432}} & bank11_q_s3[492:477]));
+    wire [15:0] or_7478 = (({16{and_7404}} & bank8_q_s3[253:238]) | ({16{and_7408}} & bank8_q_s3[508:493])) | (({16{and_7412}} & bank9_q_s3[253:238]) | ({16{and_7416}} & bank9_q_s3[508:493]));
+    wire [15:0] or_7479 = (({16{and_7420}} & bank10_q_s3[253:238]) | ({16{and_7424}} & bank10_q_s3[508:493])) | (({16{and_7428}} & bank11_q_s3[253:238]) | ({16{and_7432}} & bank11_q_s3[508:493]));
+    wire [7:0] cat_7489 = {
+        and_7404 & bank8_q_s3[254],
+        and_7408 & bank8_q_s3[509],
+        and_7412 & bank9_q_s3[254],
+        and_7416 & bank9_q_s3[509],
+        and_7420 & bank10_q_s3[254],
+        and_7424 & bank10_q_s3[509],
+        and_7428 & bank11_q_s3[254],
+        and_7432 & bank11_q_s3[509]
     };
-    wire lt_7327 = bank12_q_s3[492:477] < bank12_q_s3[237:222];
-    wire lt_7331 = bank13_q_s3[237:222] < bank12_q_s3[237:222];
-    wire lt_7335 = bank13_q_s3[492:477] < bank12_q_s3[237:222];
-    wire lt_7339 = bank14_q_s3[237:222] < bank12_q_s3[237:222];
-    wire lt_7343 = bank14_q_s3[492:477] < bank12_q_s3[237:222];
-    wire lt_7347 = bank15_q_s3[237:222] < bank12_q_s3[237:222];
-    wire lt_7351 = bank15_q_s3[492:477] < bank12_q_s3[237:222];
-    wire lt_7355 = bank13_q_s3[237:222] < bank12_q_s3[492:477];
-    wire lt_7359 = bank13_q_s3[492:477] < bank12_q_s3[492:477];
-    wire lt_7363 = bank14_q_s3[237:222] < bank12_q_s3[492:477];
-    wire lt_7367 = bank14_q_s3[492:477] < bank12_q_s3[492:477];
-    wire lt_7371 = bank15_q_s3[237:222] < bank12_q_s3[492:477];
-    wire lt_7375 = bank15_q_s3[492:477] < bank12_q_s3[492:477];
-    wire lt_7379 = bank13_q_s3[492:477] < bank13_q_s3[237:222];
-    wire lt_7383 = bank14_q_s3[237:222] < bank13_q_s3[237:222];
-    wire lt_7387 = bank14_q_s3[492:477] < bank13_q_s3[237:222];
-    wire lt_7391 = bank15_q_s3[237:222] < bank13_q_s3[237:222];
-    wire lt_7395 = bank15_q_s3[492:477] < bank13_q_s3[237:222];
-    wire lt_7399 = bank14_q_s3[237:222] < bank13_q_s3[492:477];
-    wire lt_7403 = bank14_q_s3[492:477] < bank13_q_s3[492:477];
-    wire lt_7407 = bank15_q_s3[237:222] < bank13_q_s3[492:477];
-    wire lt_7411 = bank15_q_s3[492:477] < bank13_q_s3[492:477];
-    wire lt_7415 = bank14_q_s3[492:477] < bank14_q_s3[237:222];
-    wire lt_7419 = bank15_q_s3[237:222] < bank14_q_s3[237:222];
-    wire lt_7423 = bank15_q_s3[492:477] < bank14_q_s3[237:222];
-    wire lt_7427 = bank15_q_s3[237:222] < bank14_q_s3[492:477];
-    wire lt_7431 = bank15_q_s3[492:477] < bank14_q_s3[492:477];
-    wire lt_7435 = bank15_q_s3[492:477] < bank15_q_s3[237:222];
-    wire [6:0] cat_7439 = {
-        bank12_1_holds & lt_7327,
-        bank13_0_holds & lt_7331,
-        bank13_1_holds & lt_7335,
-        bank14_0_holds & lt_7339,
-        bank14_1_holds & lt_7343,
-        bank15_0_holds & lt_7347,
-        bank15_1_holds & lt_7351
+    wire lt_7495 = bank12_q_s3[492:477] < bank12_q_s3[237:222];
+    wire lt_7499 = bank13_q_s3[237:222] < bank12_q_s3[237:222];
+    wire lt_7503 = bank13_q_s3[492:477] < bank12_q_s3[237:222];
+    wire lt_7507 = bank14_q_s3[237:222] < bank12_q_s3[237:222];
+    wire lt_7511 = bank14_q_s3[492:477] < bank12_q_s3[237:222];
+    wire lt_7515 = bank15_q_s3[237:222] < bank12_q_s3[237:222];
+    wire lt_7519 = bank15_q_s3[492:477] < bank12_q_s3[237:222];
+    wire lt_7523 = bank13_q_s3[237:222] < bank12_q_s3[492:477];
+    wire lt_7527 = bank13_q_s3[492:477] < bank12_q_s3[492:477];
+    wire lt_7531 = bank14_q_s3[237:222] < bank12_q_s3[492:477];
+    wire lt_7535 = bank14_q_s3[492:477] < bank12_q_s3[492:477];
+    wire lt_7539 = bank15_q_s3[237:222] < bank12_q_s3[492:477];
+    wire lt_7543 = bank15_q_s3[492:477] < bank12_q_s3[492:477];
+    wire lt_7547 = bank13_q_s3[492:477] < bank13_q_s3[237:222];
+    wire lt_7551 = bank14_q_s3[237:222] < bank13_q_s3[237:222];
+    wire lt_7555 = bank14_q_s3[492:477] < bank13_q_s3[237:222];
+    wire lt_7559 = bank15_q_s3[237:222] < bank13_q_s3[237:222];
+    wire lt_7563 = bank15_q_s3[492:477] < bank13_q_s3[237:222];
+    wire lt_7567 = bank14_q_s3[237:222] < bank13_q_s3[492:477];
+    wire lt_7571 = bank14_q_s3[492:477] < bank13_q_s3[492:477];
+    wire lt_7575 = bank15_q_s3[237:222] < bank13_q_s3[492:477];
+    wire lt_7579 = bank15_q_s3[492:477] < bank13_q_s3[492:477];
+    wire lt_7583 = bank14_q_s3[492:477] < bank14_q_s3[237:222];
+    wire lt_7587 = bank15_q_s3[237:222] < bank14_q_s3[237:222];
+    wire lt_7591 = bank15_q_s3[492:477] < bank14_q_s3[237:222];
+    wire lt_7595 = bank15_q_s3[237:222] < bank14_q_s3[492:477];
+    wire lt_7599 = bank15_q_s3[492:477] < bank14_q_s3[492:477];
+    wire lt_7603 = bank15_q_s3[492:477] < bank15_q_s3[237:222];
+    wire [6:0] cat_7607 = {
+        bank12_1_holds & lt_7495,
+        bank13_0_holds & lt_7499,
+        bank13_1_holds & lt_7503,
+        bank14_0_holds & lt_7507,
+        bank14_1_holds & lt_7511,
+        bank15_0_holds & lt_7515,
+        bank15_1_holds & lt_7519
     };
-    wire and_7442 = bank12_0_holds & ~(|cat_7439);
-    wire [6:0] cat_7443 = {
-        bank12_0_holds & ~lt_7327,
-        bank13_0_holds & lt_7355,
-        bank13_1_holds & lt_7359,
-        bank14_0_holds & lt_7363,
-        bank14_1_holds & lt_7367,
-        bank15_0_holds & lt_7371,
-        bank15_1_holds & lt_7375
+    wire and_7610 = bank12_0_holds & ~(|cat_7607);
+    wire [6:0] cat_7611 = {
+        bank12_0_holds & ~lt_7495,
+        bank13_0_holds & lt_7523,
+        bank13_1_holds & lt_7527,
+        bank14_0_holds & lt_7531,
+        bank14_1_holds & lt_7535,
+        bank15_0_holds & lt_7539,
+        bank15_1_holds & lt_7543
     };
-    wire and_7446 = bank12_1_holds & ~(|cat_7443);
-    wire [6:0] cat_7447 = {
-        bank12_0_holds & ~lt_7331,
-        bank12_1_holds & ~lt_7355,
-        bank13_1_holds & lt_7379,
-        bank14_0_holds & lt_7383,
-        bank14_1_holds & lt_7387,
-        bank15_0_holds & lt_7391,
-        bank15_1_holds & lt_7395
+    wire and_7614 = bank12_1_holds & ~(|cat_7611);
+    wire [6:0] cat_7615 = {
+        bank12_0_holds & ~lt_7499,
+        bank12_1_holds & ~lt_7523,
+        bank13_1_holds & lt_7547,
+        bank14_0_holds & lt_7551,
+        bank14_1_holds & lt_7555,
+        bank15_0_holds & lt_7559,
+        bank15_1_holds & lt_7563
     };
-    wire and_7450 = bank13_0_holds & ~(|cat_7447);
-    wire [6:0] cat_7451 = {
-        bank12_0_holds & ~lt_7335,
-        bank12_1_holds & ~lt_7359,
-        bank13_0_holds & ~lt_7379,
-        bank14_0_holds & lt_7399,
-        bank14_1_holds & lt_7403,
-        bank15_0_holds & lt_7407,
-        bank15_1_holds & lt_7411
+    wire and_7618 = bank13_0_holds & ~(|cat_7615);
+    wire [6:0] cat_7619 = {
+        bank12_0_holds & ~lt_7503,
+        bank12_1_holds & ~lt_7527,
+        bank13_0_holds & ~lt_7547,
+        bank14_0_holds & lt_7567,
+        bank14_1_holds & lt_7571,
+        bank15_0_holds & lt_7575,
+        bank15_1_holds & lt_7579
     };
-    wire and_7454 = bank13_1_holds & ~(|cat_7451);
-    wire [6:0] cat_7455 = {
-        bank12_0_holds & ~lt_7339,
-        bank12_1_holds & ~lt_7363,
-        bank13_0_holds & ~lt_7383,
-        bank13_1_holds & ~lt_7399,
-        bank14_1_holds & lt_7415,
-        bank15_0_holds & lt_7419,
-        bank15_1_holds & lt_7423
+    wire and_7622 = bank13_1_holds & ~(|cat_7619);
+    wire [6:0] cat_7623 = {
+        bank12_0_holds & ~lt_7507,
+        bank12_1_holds & ~lt_7531,
+        bank13_0_holds & ~lt_7551,
+        bank13_1_holds & ~lt_7567,
+        bank14_1_holds & lt_7583,
+        bank15_0_holds & lt_7587,
+        bank15_1_holds & lt_7591
     };
-    wire and_7458 = bank14_0_holds & ~(|cat_7455);
-    wire [6:0] cat_7459 = {
-        bank12_0_holds & ~lt_7343,
-        bank12_1_holds & ~lt_7367,
-        bank13_0_holds & ~lt_7387,
-        bank13_1_holds & ~lt_7403,
-        bank14_0_holds & ~lt_7415,
-        bank15_0_holds & lt_7427,
-        bank15_1_holds & lt_7431
+    wire and_7626 = bank14_0_holds & ~(|cat_7623);
+    wire [6:0] cat_7627 = {
+        bank12_0_holds & ~lt_7511,
+        bank12_1_holds & ~lt_7535,
+        bank13_0_holds & ~lt_7555,
+        bank13_1_holds & ~lt_7571,
+        bank14_0_holds & ~lt_7583,
+        bank15_0_holds & lt_7595,
+        bank15_1_holds & lt_7599
     };
-    wire and_7462 = bank14_1_holds & ~(|cat_7459);
-    wire [6:0] cat_7463 = {
-        bank12_0_holds & ~lt_7347,
-        bank12_1_holds & ~lt_7371,
-        bank13_0_holds & ~lt_7391,
-        bank13_1_holds & ~lt_7407,
-        bank14_0_holds & ~lt_7419,
-        bank14_1_holds & ~lt_7427,
-        bank15_1_holds & lt_7435
+    wire and_7630 = bank14_1_holds & ~(|cat_7627);
+    wire [6:0] cat_7631 = {
+        bank12_0_holds & ~lt_7515,
+        bank12_1_holds & ~lt_7539,
+        bank13_0_holds & ~lt_7559,
+        bank13_1_holds & ~lt_7575,
+        bank14_0_holds & ~lt_7587,
+        bank14_1_holds & ~lt_7595,
+        bank15_1_holds & lt_7603
     };
-    wire and_7466 = bank15_0_holds & ~(|cat_7463);
-    wire [6:0] cat_7467 = {
-        bank12_0_holds & ~lt_7351,
-        bank12_1_holds & ~lt_7375,
-        bank13_0_holds & ~lt_7395,
-        bank13_1_holds & ~lt_7411,
-        bank14_0_holds & ~lt_7423,
-        bank14_1_holds & ~lt_7431,
-        bank15_0_holds & ~lt_7435
+    wire and_7634 = bank15_0_holds & ~(|cat_7631);
+    wire [6:0] cat_7635 = {
+        bank12_0_holds & ~lt_7519,
+        bank12_1_holds & ~lt_7543,
+        bank13_0_holds & ~lt_7563,
+        bank13_1_holds & ~lt_7579,
+        bank14_0_holds & ~lt_7591,
+        bank14_1_holds & ~lt_7599,
+        bank15_0_holds & ~lt_7603
     };
-    wire and_7470 = bank15_1_holds & ~(|cat_7467);
-    wire [7:0] cat_7471 = {
+    wire and_7638 = bank15_1_holds & ~(|cat_7635);
+    wire [7:0] cat_7639 = {
         bank12_0_holds,
         bank12_1_holds,
         bank13_0_holds,
@@ -1605,129 +1763,129 @@ module table_rule (
         bank15_0_holds,
         bank15_1_holds
     };
-    wire [15:0] or_7493 = (({16{and_7442}} & bank12_q_s3[237:222]) | ({16{and_7446}} & bank12_q_s3[492:477])) | (({16{and_7450}} & bank13_q_s3[237:222]) | ({16{and_7454}} & bank13_q_s3[492:477]));
-    wire [15:0] or_7494 = (({16{and_7458}} & bank14_q_s3[237:222]) | ({16{and_7462}} & bank14_q_s3[492:477])) | (({16{and_7466}} & bank15_q_s3[237:222]) | ({16{and_7470}} & bank15_q_s3[492:477]));
-    wire [15:0] or_7516 = (({16{and_7442}} & bank12_q_s3[253:238]) | ({16{and_7446}} & bank12_q_s3[508:493])) | (({16{and_7450}} & bank13_q_s3[253:238]) | ({16{and_7454}} & bank13_q_s3[508:493]));
-    wire [15:0] or_7517 = (({16{and_7458}} & bank14_q_s3[253:238]) | ({16{and_7462}} & bank14_q_s3[508:493])) | (({16{and_7466}} & bank15_q_s3[253:238]) | ({16{and_7470}} & bank15_q_s3[508:493]));
-    wire [7:0] cat_7527 = {
-        and_7442 & bank12_q_s3[254],
-        and_7446 & bank12_q_s3[509],
-        and_7450 & bank13_q_s3[254],
-        and_7454 & bank13_q_s3[509],
-        and_7458 & bank14_q_s3[254],
-        and_7462 & bank14_q_s3[509],
-        and_7466 & bank15_q_s3[254],
-        and_7470 & bank15_q_s3[509]
+    wire [15:0] or_7661 = (({16{and_7610}} & bank12_q_s3[237:222]) | ({16{and_7614}} & bank12_q_s3[492:477])) | (({16{and_7618}} & bank13_q_s3[237:222]) | ({16{and_7622}} & bank13_q_s3[492:477]));
+    wire [15:0] or_7662 = (({16{and_7626}} & bank14_q_s3[237:222]) | ({16{and_7630}} & bank14_q_s3[492:477])) | (({16{and_7634}} & bank15_q_s3[237:222]) | ({16{and_7638}} & bank15_q_s3[492:477]));
+    wire [15:0] or_7684 = (({16{and_7610}} & bank12_q_s3[253:238]) | ({16{and_7614}} & bank12_q_s3[508:493])) | (({16{and_7618}} & bank13_q_s3[253:238]) | ({16{and_7622}} & bank13_q_s3[508:493]));
+    wire [15:0] or_7685 = (({16{and_7626}} & bank14_q_s3[253:238]) | ({16{and_7630}} & bank14_q_s3[508:493])) | (({16{and_7634}} & bank15_q_s3[253:238]) | ({16{and_7638}} & bank15_q_s3[508:493]));
+    wire [7:0] cat_7695 = {
+        and_7610 & bank12_q_s3[254],
+        and_7614 & bank12_q_s3[509],
+        and_7618 & bank13_q_s3[254],
+        and_7622 & bank13_q_s3[509],
+        and_7626 & bank14_q_s3[254],
+        and_7630 & bank14_q_s3[509],
+        and_7634 & bank15_q_s3[254],
+        and_7638 & bank15_q_s3[509]
     };
-    wire lt_7533 = bank16_q_s3[492:477] < bank16_q_s3[237:222];
-    wire lt_7537 = bank17_q_s3[237:222] < bank16_q_s3[237:222];
-    wire lt_7541 = bank17_q_s3[492:477] < bank16_q_s3[237:222];
-    wire lt_7545 = bank18_q_s3[237:222] < bank16_q_s3[237:222];
-    wire lt_7549 = bank18_q_s3[492:477] < bank16_q_s3[237:222];
-    wire lt_7553 = bank19_q_s3[237:222] < bank16_q_s3[237:222];
-    wire lt_7557 = bank19_q_s3[492:477] < bank16_q_s3[237:222];
-    wire lt_7561 = bank17_q_s3[237:222] < bank16_q_s3[492:477];
-    wire lt_7565 = bank17_q_s3[492:477] < bank16_q_s3[492:477];
-    wire lt_7569 = bank18_q_s3[237:222] < bank16_q_s3[492:477];
-    wire lt_7573 = bank18_q_s3[492:477] < bank16_q_s3[492:477];
-    wire lt_7577 = bank19_q_s3[237:222] < bank16_q_s3[492:477];
-    wire lt_7581 = bank19_q_s3[492:477] < bank16_q_s3[492:477];
-    wire lt_7585 = bank17_q_s3[492:477] < bank17_q_s3[237:222];
-    wire lt_7589 = bank18_q_s3[237:222] < bank17_q_s3[237:222];
-    wire lt_7593 = bank18_q_s3[492:477] < bank17_q_s3[237:222];
-    wire lt_7597 = bank19_q_s3[237:222] < bank17_q_s3[237:222];
-    wire lt_7601 = bank19_q_s3[492:477] < bank17_q_s3[237:222];
-    wire lt_7605 = bank18_q_s3[237:222] < bank17_q_s3[492:477];
-    wire lt_7609 = bank18_q_s3[492:477] < bank17_q_s3[492:477];
-    wire lt_7613 = bank19_q_s3[237:222] < bank17_q_s3[492:477];
-    wire lt_7617 = bank19_q_s3[492:477] < bank17_q_s3[492:477];
-    wire lt_7621 = bank18_q_s3[492:477] < bank18_q_s3[237:222];
-    wire lt_7625 = bank19_q_s3[237:222] < bank18_q_s3[237:222];
-    wire lt_7629 = bank19_q_s3[492:477] < bank18_q_s3[237:222];
-    wire lt_7633 = bank19_q_s3[237:222] < bank18_q_s3[492:477];
-    wire lt_7637 = bank19_q_s3[492:477] < bank18_q_s3[492:477];
-    wire lt_7641 = bank19_q_s3[492:477] < bank19_q_s3[237:222];
-    wire [6:0] cat_7645 = {
-        bank16_1_holds & lt_7533,
-        bank17_0_holds & lt_7537,
-        bank17_1_holds & lt_7541,
-        bank18_0_holds & lt_7545,
-        bank18_1_holds & lt_7549,
-        bank19_0_holds & lt_7553,
-        bank19_1_holds & lt_7557
+    wire lt_7701 = bank16_q_s3[492:477] < bank16_q_s3[237:222];
+    wire lt_7705 = bank17_q_s3[237:222] < bank16_q_s3[237:222];
+    wire lt_7709 = bank17_q_s3[492:477] < bank16_q_s3[237:222];
+    wire lt_7713 = bank18_q_s3[237:222] < bank16_q_s3[237:222];
+    wire lt_7717 = bank18_q_s3[492:477] < bank16_q_s3[237:222];
+    wire lt_7721 = bank19_q_s3[237:222] < bank16_q_s3[237:222];
+    wire lt_7725 = bank19_q_s3[492:477] < bank16_q_s3[237:222];
+    wire lt_7729 = bank17_q_s3[237:222] < bank16_q_s3[492:477];
+    wire lt_7733 = bank17_q_s3[492:477] < bank16_q_s3[492:477];
+    wire lt_7737 = bank18_q_s3[237:222] < bank16_q_s3[492:477];
+    wire lt_7741 = bank18_q_s3[492:477] < bank16_q_s3[492:477];
+    wire lt_7745 = bank19_q_s3[237:222] < bank16_q_s3[492:477];
+    wire lt_7749 = bank19_q_s3[492:477] < bank16_q_s3[492:477];
+    wire lt_7753 = bank17_q_s3[492:477] < bank17_q_s3[237:222];
+    wire lt_7757 = bank18_q_s3[237:222] < bank17_q_s3[237:222];
+    wire lt_7761 = bank18_q_s3[492:477] < bank17_q_s3[237:222];
+    wire lt_7765 = bank19_q_s3[237:222] < bank17_q_s3[237:222];
+    wire lt_7769 = bank19_q_s3[492:477] < bank17_q_s3[237:222];
+    wire lt_7773 = bank18_q_s3[237:222] < bank17_q_s3[492:477];
+    wire lt_7777 = bank18_q_s3[492:477] < bank17_q_s3[492:477];
+    wire lt_7781 = bank19_q_s3[237:222] < bank17_q_s3[492:477];
+    wire lt_7785 = bank19_q_s3[492:477] < bank17_q_s3[492:477];
+    wire lt_7789 = bank18_q_s3[492:477] < bank18_q_s3[237:222];
+    wire lt_7793 = bank19_q_s3[237:222] < bank18_q_s3[237:222];
+    wire lt_7797 = bank19_q_s3[492:477] < bank18_q_s3[237:222];
+    wire lt_7801 = bank19_q_s3[237:222] < bank18_q_s3[492:477];
+    wire lt_7805 = bank19_q_s3[492:477] < bank18_q_s3[492:477];
+    wire lt_7809 = bank19_q_s3[492:477] < bank19_q_s3[237:222];
+    wire [6:0] cat_7813 = {
+        bank16_1_holds & lt_7701,
+        bank17_0_holds & lt_7705,
+        bank17_1_holds & lt_7709,
+        bank18_0_holds & lt_7713,
+        bank18_1_holds & lt_7717,
+        bank19_0_holds & lt_7721,
+        bank19_1_holds & lt_7725
     };
-    wire and_7648 = bank16_0_holds & ~(|cat_7645);
-    wire [6:0] cat_7649 = {
-        bank16_0_holds & ~lt_7533,
-        bank17_0_holds & lt_7561,
-        bank17_1_holds & lt_7565,
-        bank18_0_holds & lt_7569,
-        bank18_1_holds & lt_7573,
-        bank19_0_holds & lt_7577,
-        bank19_1_holds & lt_7581
+    wire and_7816 = bank16_0_holds & ~(|cat_7813);
+    wire [6:0] cat_7817 = {
+        bank16_0_holds & ~lt_7701,
+        bank17_0_holds & lt_7729,
+        bank17_1_holds & lt_7733,
+        bank18_0_holds & lt_7737,
+        bank18_1_holds & lt_7741,
+        bank19_0_holds & lt_7745,
+        bank19_1_holds & lt_7749
     };
-    wire and_7652 = bank16_1_holds & ~(|cat_7649);
-    wire [6:0] cat_7653 = {
-        bank16_0_holds & ~lt_7537,
-        bank16_1_holds & ~lt_7561,
-        bank17_1_holds & lt_7585,
-        bank18_0_holds & lt_7589,
-        bank18_1_holds & lt_7593,
-        bank19_0_holds & lt_7597,
-        bank19_1_holds & lt_7601
+    wire and_7820 = bank16_1_holds & ~(|cat_7817);
+    wire [6:0] cat_7821 = {
+        bank16_0_holds & ~lt_7705,
+        bank16_1_holds & ~lt_7729,
+        bank17_1_holds & lt_7753,
+        bank18_0_holds & lt_7757,
+        bank18_1_holds & lt_7761,
+        bank19_0_holds & lt_7765,
+        bank19_1_holds & lt_7769
     };
-    wire and_7656 = bank17_0_holds & ~(|cat_7653);
-    wire [6:0] cat_7657 = {
-        bank16_0_holds & ~lt_7541,
-        bank16_1_holds & ~lt_7565,
-        bank17_0_holds & ~lt_7585,
-        bank18_0_holds & lt_7605,
-        bank18_1_holds & lt_7609,
-        bank19_0_holds & lt_7613,
-        bank19_1_holds & lt_7617
+    wire and_7824 = bank17_0_holds & ~(|cat_7821);
+    wire [6:0] cat_7825 = {
+        bank16_0_holds & ~lt_7709,
+        bank16_1_holds & ~lt_7733,
+        bank17_0_holds & ~lt_7753,
+        bank18_0_holds & lt_7773,
+        bank18_1_holds & lt_7777,
+        bank19_0_holds & lt_7781,
+        bank19_1_holds & lt_7785
     };
-    wire and_7660 = bank17_1_holds & ~(|cat_7657);
-    wire [6:0] cat_7661 = {
-        bank16_0_holds & ~lt_7545,
-        bank16_1_holds & ~lt_7569,
-        bank17_0_holds & ~lt_7589,
-        bank17_1_holds & ~lt_7605,
-        bank18_1_holds & lt_7621,
-        bank19_0_holds & lt_7625,
-        bank19_1_holds & lt_7629
+    wire and_7828 = bank17_1_holds & ~(|cat_7825);
+    wire [6:0] cat_7829 = {
+        bank16_0_holds & ~lt_7713,
+        bank16_1_holds & ~lt_7737,
+        bank17_0_holds & ~lt_7757,
+        bank17_1_holds & ~lt_7773,
+        bank18_1_holds & lt_7789,
+        bank19_0_holds & lt_7793,
+        bank19_1_holds & lt_7797
     };
-    wire and_7664 = bank18_0_holds & ~(|cat_7661);
-    wire [6:0] cat_7665 = {
-        bank16_0_holds & ~lt_7549,
-        bank16_1_holds & ~lt_7573,
-        bank17_0_holds & ~lt_7593,
-        bank17_1_holds & ~lt_7609,
-        bank18_0_holds & ~lt_7621,
-        bank19_0_holds & lt_7633,
-        bank19_1_holds & lt_7637
+    wire and_7832 = bank18_0_holds & ~(|cat_7829);
+    wire [6:0] cat_7833 = {
+        bank16_0_holds & ~lt_7717,
+        bank16_1_holds & ~lt_7741,
+        bank17_0_holds & ~lt_7761,
+        bank17_1_holds & ~lt_7777,
+        bank18_0_holds & ~lt_7789,
+        bank19_0_holds & lt_7801,
+        bank19_1_holds & lt_7805
     };
-    wire and_7668 = bank18_1_holds & ~(|cat_7665);
-    wire [6:0] cat_7669 = {
-        bank16_0_holds & ~lt_7553,
-        bank16_1_holds & ~lt_7577,
-        bank17_0_holds & ~lt_7597,
-        bank17_1_holds & ~lt_7613,
-        bank18_0_holds & ~lt_7625,
-        bank18_1_holds & ~lt_7633,
-        bank19_1_holds & lt_7641
+    wire and_7836 = bank18_1_holds & ~(|cat_7833);
+    wire [6:0] cat_7837 = {
+        bank16_0_holds & ~lt_7721,
+        bank16_1_holds & ~lt_7745,
+        bank17_0_holds & ~lt_7765,
+        bank17_1_holds & ~lt_7781,
+        bank18_0_holds & ~lt_7793,
+        bank18_1_holds & ~lt_7801,
+        bank19_1_holds & lt_7809
     };
-    wire and_7672 = bank19_0_holds & ~(|cat_7669);
-    wire [6:0] cat_7673 = {
-        bank16_0_holds & ~lt_7557,
-        bank16_1_holds & ~lt_7581,
-        bank17_0_holds & ~lt_7601,
-        bank17_1_holds & ~lt_7617,
-        bank18_0_holds & ~lt_7629,
-        bank18_1_holds & ~lt_7637,
-        bank19_0_holds & ~lt_7641
+    wire and_7840 = bank19_0_holds & ~(|cat_7837);
+    wire [6:0] cat_7841 = {
+        bank16_0_holds & ~lt_7725,
+        bank16_1_holds & ~lt_7749,
+        bank17_0_holds & ~lt_7769,
+        bank17_1_holds & ~lt_7785,
+        bank18_0_holds & ~lt_7797,
+        bank18_1_holds & ~lt_7805,
+        bank19_0_holds & ~lt_7809
     };
-    wire and_7676 = bank19_1_holds & ~(|cat_7673);
-    wire [7:0] cat_7677 = {
+    wire and_7844 = bank19_1_holds & ~(|cat_7841);
+    wire [7:0] cat_7845 = {
         bank16_0_holds,
         bank16_1_holds,
         bank17_0_holds,
@@ -1737,129 +1895,129 @@ module table_rule (
         bank19_0_holds,
         bank19_1_holds
     };
-    wire [15:0] or_7699 = (({16{and_7648}} & bank16_q_s3[237:222]) | ({16{and_7652}} & bank16_q_s3[492:477])) | (({16{and_7656}} & bank17_q_s3[237:222]) | ({16{and_7660}} & bank17_q_s3[492:477]));
-    wire [15:0] or_7700 = (({16{and_7664}} & bank18_q_s3[237:222]) | ({16{and_7668}} & bank18_q_s3[492:477])) | (({16{and_7672}} & bank19_q_s3[237:222]) | ({16{and_7676}} & bank19_q_s3[492:477]));
-    wire [15:0] or_7722 = (({16{and_7648}} & bank16_q_s3[253:238]) | ({16{and_7652}} & bank16_q_s3[508:493])) | (({16{and_7656}} & bank17_q_s3[253:238]) | ({16{and_7660}} & bank17_q_s3[508:493]));
-    wire [15:0] or_7723 = (({16{and_7664}} & bank18_q_s3[253:238]) | ({16{and_7668}} & bank18_q_s3[508:493])) | (({16{and_7672}} & bank19_q_s3[253:238]) | ({16{and_7676}} & bank19_q_s3[508:493]));
-    wire [7:0] cat_7733 = {
-        and_7648 & bank16_q_s3[254],
-        and_7652 & bank16_q_s3[509],
-        and_7656 & bank17_q_s3[254],
-        and_7660 & bank17_q_s3[509],
-        and_7664 & bank18_q_s3[254],
-        and_7668 & bank18_q_s3[509],
-        and_7672 & bank19_q_s3[254],
-        and_7676 & bank19_q_s3[509]
+    wire [15:0] or_7867 = (({16{and_7816}} & bank16_q_s3[237:222]) | ({16{and_7820}} & bank16_q_s3[492:477])) | (({16{and_7824}} & bank17_q_s3[237:222]) | ({16{and_7828}} & bank17_q_s3[492:477]));
+    wire [15:0] or_7868 = (({16{and_7832}} & bank18_q_s3[237:222]) | ({16{and_7836}} & bank18_q_s3[492:477])) | (({16{and_7840}} & bank19_q_s3[237:222]) | ({16{and_7844}} & bank19_q_s3[492:477]));
+    wire [15:0] or_7890 = (({16{and_7816}} & bank16_q_s3[253:238]) | ({16{and_7820}} & bank16_q_s3[508:493])) | (({16{and_7824}} & bank17_q_s3[253:238]) | ({16{and_7828}} & bank17_q_s3[508:493]));
+    wire [15:0] or_7891 = (({16{and_7832}} & bank18_q_s3[253:238]) | ({16{and_7836}} & bank18_q_s3[508:493])) | (({16{and_7840}} & bank19_q_s3[253:238]) | ({16{and_7844}} & bank19_q_s3[508:493]));
+    wire [7:0] cat_7901 = {
+        and_7816 & bank16_q_s3[254],
+        and_7820 & bank16_q_s3[509],
+        and_7824 & bank17_q_s3[254],
+        and_7828 & bank17_q_s3[509],
+        and_7832 & bank18_q_s3[254],
+        and_7836 & bank18_q_s3[509],
+        and_7840 & bank19_q_s3[254],
+        and_7844 & bank19_q_s3[509]
     };
-    wire lt_7739 = always0_s3[492:477] < always0_s3[237:222];
-    wire lt_7743 = always1_s3[237:222] < always0_s3[237:222];
-    wire lt_7747 = always1_s3[492:477] < always0_s3[237:222];
-    wire lt_7751 = always2_s3[237:222] < always0_s3[237:222];
-    wire lt_7755 = always2_s3[492:477] < always0_s3[237:222];
-    wire lt_7759 = always3_s3[237:222] < always0_s3[237:222];
-    wire lt_7763 = always3_s3[492:477] < always0_s3[237:222];
-    wire lt_7767 = always1_s3[237:222] < always0_s3[492:477];
-    wire lt_7771 = always1_s3[492:477] < always0_s3[492:477];
-    wire lt_7775 = always2_s3[237:222] < always0_s3[492:477];
-    wire lt_7779 = always2_s3[492:477] < always0_s3[492:477];
-    wire lt_7783 = always3_s3[237:222] < always0_s3[492:477];
-    wire lt_7787 = always3_s3[492:477] < always0_s3[492:477];
-    wire lt_7791 = always1_s3[492:477] < always1_s3[237:222];
-    wire lt_7795 = always2_s3[237:222] < always1_s3[237:222];
-    wire lt_7799 = always2_s3[492:477] < always1_s3[237:222];
-    wire lt_7803 = always3_s3[237:222] < always1_s3[237:222];
-    wire lt_7807 = always3_s3[492:477] < always1_s3[237:222];
-    wire lt_7811 = always2_s3[237:222] < always1_s3[492:477];
-    wire lt_7815 = always2_s3[492:477] < always1_s3[492:477];
-    wire lt_7819 = always3_s3[237:222] < always1_s3[492:477];
-    wire lt_7823 = always3_s3[492:477] < always1_s3[492:477];
-    wire lt_7827 = always2_s3[492:477] < always2_s3[237:222];
-    wire lt_7831 = always3_s3[237:222] < always2_s3[237:222];
-    wire lt_7835 = always3_s3[492:477] < always2_s3[237:222];
-    wire lt_7839 = always3_s3[237:222] < always2_s3[492:477];
-    wire lt_7843 = always3_s3[492:477] < always2_s3[492:477];
-    wire lt_7847 = always3_s3[492:477] < always3_s3[237:222];
-    wire [6:0] cat_7851 = {
-        always0_1_holds & lt_7739,
-        always1_0_holds & lt_7743,
-        always1_1_holds & lt_7747,
-        always2_0_holds & lt_7751,
-        always2_1_holds & lt_7755,
-        always3_0_holds & lt_7759,
-        always3_1_holds & lt_7763
+    wire lt_7907 = always0_s3[492:477] < always0_s3[237:222];
+    wire lt_7911 = always1_s3[237:222] < always0_s3[237:222];
+    wire lt_7915 = always1_s3[492:477] < always0_s3[237:222];
+    wire lt_7919 = always2_s3[237:222] < always0_s3[237:222];
+    wire lt_7923 = always2_s3[492:477] < always0_s3[237:222];
+    wire lt_7927 = always3_s3[237:222] < always0_s3[237:222];
+    wire lt_7931 = always3_s3[492:477] < always0_s3[237:222];
+    wire lt_7935 = always1_s3[237:222] < always0_s3[492:477];
+    wire lt_7939 = always1_s3[492:477] < always0_s3[492:477];
+    wire lt_7943 = always2_s3[237:222] < always0_s3[492:477];
+    wire lt_7947 = always2_s3[492:477] < always0_s3[492:477];
+    wire lt_7951 = always3_s3[237:222] < always0_s3[492:477];
+    wire lt_7955 = always3_s3[492:477] < always0_s3[492:477];
+    wire lt_7959 = always1_s3[492:477] < always1_s3[237:222];
+    wire lt_7963 = always2_s3[237:222] < always1_s3[237:222];
+    wire lt_7967 = always2_s3[492:477] < always1_s3[237:222];
+    wire lt_7971 = always3_s3[237:222] < always1_s3[237:222];
+    wire lt_7975 = always3_s3[492:477] < always1_s3[237:222];
+    wire lt_7979 = always2_s3[237:222] < always1_s3[492:477];
+    wire lt_7983 = always2_s3[492:477] < always1_s3[492:477];
+    wire lt_7987 = always3_s3[237:222] < always1_s3[492:477];
+    wire lt_7991 = always3_s3[492:477] < always1_s3[492:477];
+    wire lt_7995 = always2_s3[492:477] < always2_s3[237:222];
+    wire lt_7999 = always3_s3[237:222] < always2_s3[237:222];
+    wire lt_8003 = always3_s3[492:477] < always2_s3[237:222];
+    wire lt_8007 = always3_s3[237:222] < always2_s3[492:477];
+    wire lt_8011 = always3_s3[492:477] < always2_s3[492:477];
+    wire lt_8015 = always3_s3[492:477] < always3_s3[237:222];
+    wire [6:0] cat_8019 = {
+        always0_1_holds & lt_7907,
+        always1_0_holds & lt_7911,
+        always1_1_holds & lt_7915,
+        always2_0_holds & lt_7919,
+        always2_1_holds & lt_7923,
+        always3_0_holds & lt_7927,
+        always3_1_holds & lt_7931
     };
-    wire and_7854 = always0_0_holds & ~(|cat_7851);
-    wire [6:0] cat_7855 = {
-        always0_0_holds & ~lt_7739,
-        always1_0_holds & lt_7767,
-        always1_1_holds & lt_7771,
-        always2_0_holds & lt_7775,
-        always2_1_holds & lt_7779,
-        always3_0_holds & lt_7783,
-        always3_1_holds & lt_7787
+    wire and_8022 = always0_0_holds & ~(|cat_8019);
+    wire [6:0] cat_8023 = {
+        always0_0_holds & ~lt_7907,
+        always1_0_holds & lt_7935,
+        always1_1_holds & lt_7939,
+        always2_0_holds & lt_7943,
+        always2_1_holds & lt_7947,
+        always3_0_holds & lt_7951,
+        always3_1_holds & lt_7955
     };
-    wire and_7858 = always0_1_holds & ~(|cat_7855);
-    wire [6:0] cat_7859 = {
-        always0_0_holds & ~lt_7743,
-        always0_1_holds & ~lt_7767,
-        always1_1_holds & lt_7791,
-        always2_0_holds & lt_7795,
-        always2_1_holds & lt_7799,
-        always3_0_holds & lt_7803,
-        always3_1_holds & lt_7807
+    wire and_8026 = always0_1_holds & ~(|cat_8023);
+    wire [6:0] cat_8027 = {
+        always0_0_holds & ~lt_7911,
+        always0_1_holds & ~lt_7935,
+        always1_1_holds & lt_7959,
+        always2_0_holds & lt_7963,
+        always2_1_holds & lt_7967,
+        always3_0_holds & lt_7971,
+        always3_1_holds & lt_7975
     };
-    wire and_7862 = always1_0_holds & ~(|cat_7859);
-    wire [6:0] cat_7863 = {
-        always0_0_holds & ~lt_7747,
-        always0_1_holds & ~lt_7771,
-        always1_0_holds & ~lt_7791,
-        always2_0_holds & lt_7811,
-        always2_1_holds & lt_7815,
-        always3_0_holds & lt_7819,
-        always3_1_holds & lt_7823
+    wire and_8030 = always1_0_holds & ~(|cat_8027);
+    wire [6:0] cat_8031 = {
+        always0_0_holds & ~lt_7915,
+        always0_1_holds & ~lt_7939,
+        always1_0_holds & ~lt_7959,
+        always2_0_holds & lt_7979,
+        always2_1_holds & lt_7983,
+        always3_0_holds & lt_7987,
+        always3_1_holds & lt_7991
     };
-    wire and_7866 = always1_1_holds & ~(|cat_7863);
-    wire [6:0] cat_7867 = {
-        always0_0_holds & ~lt_7751,
-        always0_1_holds & ~lt_7775,
-        always1_0_holds & ~lt_7795,
-        always1_1_holds & ~lt_7811,
-        always2_1_holds & lt_7827,
-        always3_0_holds & lt_7831,
-        always3_1_holds & lt_7835
+    wire and_8034 = always1_1_holds & ~(|cat_8031);
+    wire [6:0] cat_8035 = {
+        always0_0_holds & ~lt_7919,
+        always0_1_holds & ~lt_7943,
+        always1_0_holds & ~lt_7963,
+        always1_1_holds & ~lt_7979,
+        always2_1_holds & lt_7995,
+        always3_0_holds & lt_7999,
+        always3_1_holds & lt_8003
     };
-    wire and_7870 = always2_0_holds & ~(|cat_7867);
-    wire [6:0] cat_7871 = {
-        always0_0_holds & ~lt_7755,
-        always0_1_holds & ~lt_7779,
-        always1_0_holds & ~lt_7799,
-        always1_1_holds & ~lt_7815,
-        always2_0_holds & ~lt_7827,
-        always3_0_holds & lt_7839,
-        always3_1_holds & lt_7843
+    wire and_8038 = always2_0_holds & ~(|cat_8035);
+    wire [6:0] cat_8039 = {
+        always0_0_holds & ~lt_7923,
+        always0_1_holds & ~lt_7947,
+        always1_0_holds & ~lt_7967,
+        always1_1_holds & ~lt_7983,
+        always2_0_holds & ~lt_7995,
+        always3_0_holds & lt_8007,
+        always3_1_holds & lt_8011
     };
-    wire and_7874 = always2_1_holds & ~(|cat_7871);
-    wire [6:0] cat_7875 = {
-        always0_0_holds & ~lt_7759,
-        always0_1_holds & ~lt_7783,
-        always1_0_holds & ~lt_7803,
-        always1_1_holds & ~lt_7819,
-        always2_0_holds & ~lt_7831,
-        always2_1_holds & ~lt_7839,
-        always3_1_holds & lt_7847
+    wire and_8042 = always2_1_holds & ~(|cat_8039);
+    wire [6:0] cat_8043 = {
+        always0_0_holds & ~lt_7927,
+        always0_1_holds & ~lt_7951,
+        always1_0_holds & ~lt_7971,
+        always1_1_holds & ~lt_7987,
+        always2_0_holds & ~lt_7999,
+        always2_1_holds & ~lt_8007,
+        always3_1_holds & lt_8015
     };
-    wire and_7878 = always3_0_holds & ~(|cat_7875);
-    wire [6:0] cat_7879 = {
-        always0_0_holds & ~lt_7763,
-        always0_1_holds & ~lt_7787,
-        always1_0_holds & ~lt_7807,
-        always1_1_holds & ~lt_7823,
-        always2_0_holds & ~lt_7835,
-        always2_1_holds & ~lt_7843,
-        always3_0_holds & ~lt_7847
+    wire and_8046 = always3_0_holds & ~(|cat_8043);
+    wire [6:0] cat_8047 = {
+        always0_0_holds & ~lt_7931,
+        always0_1_holds & ~lt_7955,
+        always1_0_holds & ~lt_7975,
+        always1_1_holds & ~lt_7991,
+        always2_0_holds & ~lt_8003,
+        always2_1_holds & ~lt_8011,
+        always3_0_holds & ~lt_8015
     };
-    wire and_7882 = always3_1_holds & ~(|cat_7879);
-    wire [7:0] cat_7883 = {
+    wire and_8050 = always3_1_holds & ~(|cat_8047);
+    wire [7:0] cat_8051 = {
         always0_0_holds,
         always0_1_holds,
         always1_0_holds,
@@ -1869,129 +2027,129 @@ module table_rule (
         always3_0_holds,
         always3_1_holds
     };
-    wire [15:0] or_7905 = (({16{and_7854}} & always0_s3[237:222]) | ({16{and_7858}} & always0_s3[492:477])) | (({16{and_7862}} & always1_s3[237:222]) | ({16{and_7866}} & always1_s3[492:477]));
-    wire [15:0] or_7906 = (({16{and_7870}} & always2_s3[237:222]) | ({16{and_7874}} & always2_s3[492:477])) | (({16{and_7878}} & always3_s3[237:222]) | ({16{and_7882}} & always3_s3[492:477]));
-    wire [15:0] or_7928 = (({16{and_7854}} & always0_s3[253:238]) | ({16{and_7858}} & always0_s3[508:493])) | (({16{and_7862}} & always1_s3[253:238]) | ({16{and_7866}} & always1_s3[508:493]));
-    wire [15:0] or_7929 = (({16{and_7870}} & always2_s3[253:238]) | ({16{and_7874}} & always2_s3[508:493])) | (({16{and_7878}} & always3_s3[253:238]) | ({16{and_7882}} & always3_s3[508:493]));
-    wire [7:0] cat_7939 = {
-        and_7854 & always0_s3[254],
-        and_7858 & always0_s3[509],
-        and_7862 & always1_s3[254],
-        and_7866 & always1_s3[509],
-        and_7870 & always2_s3[254],
-        and_7874 & always2_s3[509],
-        and_7878 & always3_s3[254],
-        and_7882 & always3_s3[509]
+    wire [15:0] or_8073 = (({16{and_8022}} & always0_s3[237:222]) | ({16{and_8026}} & always0_s3[492:477])) | (({16{and_8030}} & always1_s3[237:222]) | ({16{and_8034}} & always1_s3[492:477]));
+    wire [15:0] or_8074 = (({16{and_8038}} & always2_s3[237:222]) | ({16{and_8042}} & always2_s3[492:477])) | (({16{and_8046}} & always3_s3[237:222]) | ({16{and_8050}} & always3_s3[492:477]));
+    wire [15:0] or_8096 = (({16{and_8022}} & always0_s3[253:238]) | ({16{and_8026}} & always0_s3[508:493])) | (({16{and_8030}} & always1_s3[253:238]) | ({16{and_8034}} & always1_s3[508:493]));
+    wire [15:0] or_8097 = (({16{and_8038}} & always2_s3[253:238]) | ({16{and_8042}} & always2_s3[508:493])) | (({16{and_8046}} & always3_s3[253:238]) | ({16{and_8050}} & always3_s3[508:493]));
+    wire [7:0] cat_8107 = {
+        and_8022 & always0_s3[254],
+        and_8026 & always0_s3[509],
+        and_8030 & always1_s3[254],
+        and_8034 & always1_s3[509],
+        and_8038 & always2_s3[254],
+        and_8042 & always2_s3[509],
+        and_8046 & always3_s3[254],
+        and_8050 & always3_s3[509]
     };
-    wire lt_7945 = always4_s3[492:477] < always4_s3[237:222];
-    wire lt_7949 = always5_s3[237:222] < always4_s3[237:222];
-    wire lt_7953 = always5_s3[492:477] < always4_s3[237:222];
-    wire lt_7957 = always6_s3[237:222] < always4_s3[237:222];
-    wire lt_7961 = always6_s3[492:477] < always4_s3[237:222];
-    wire lt_7965 = always7_s3[237:222] < always4_s3[237:222];
-    wire lt_7969 = always7_s3[492:477] < always4_s3[237:222];
-    wire lt_7973 = always5_s3[237:222] < always4_s3[492:477];
-    wire lt_7977 = always5_s3[492:477] < always4_s3[492:477];
-    wire lt_7981 = always6_s3[237:222] < always4_s3[492:477];
-    wire lt_7985 = always6_s3[492:477] < always4_s3[492:477];
-    wire lt_7989 = always7_s3[237:222] < always4_s3[492:477];
-    wire lt_7993 = always7_s3[492:477] < always4_s3[492:477];
-    wire lt_7997 = always5_s3[492:477] < always5_s3[237:222];
-    wire lt_8001 = always6_s3[237:222] < always5_s3[237:222];
-    wire lt_8005 = always6_s3[492:477] < always5_s3[237:222];
-    wire lt_8009 = always7_s3[237:222] < always5_s3[237:222];
-    wire lt_8013 = always7_s3[492:477] < always5_s3[237:222];
-    wire lt_8017 = always6_s3[237:222] < always5_s3[492:477];
-    wire lt_8021 = always6_s3[492:477] < always5_s3[492:477];
-    wire lt_8025 = always7_s3[237:222] < always5_s3[492:477];
-    wire lt_8029 = always7_s3[492:477] < always5_s3[492:477];
-    wire lt_8033 = always6_s3[492:477] < always6_s3[237:222];
-    wire lt_8037 = always7_s3[237:222] < always6_s3[237:222];
-    wire lt_8041 = always7_s3[492:477] < always6_s3[237:222];
-    wire lt_8045 = always7_s3[237:222] < always6_s3[492:477];
-    wire lt_8049 = always7_s3[492:477] < always6_s3[492:477];
-    wire lt_8053 = always7_s3[492:477] < always7_s3[237:222];
-    wire [6:0] cat_8057 = {
-        always4_1_holds & lt_7945,
-        always5_0_holds & lt_7949,
-        always5_1_holds & lt_7953,
-        always6_0_holds & lt_7957,
-        always6_1_holds & lt_7961,
-        always7_0_holds & lt_7965,
-        always7_1_holds & lt_7969
+    wire lt_8113 = always4_s3[492:477] < always4_s3[237:222];
+    wire lt_8117 = always5_s3[237:222] < always4_s3[237:222];
+    wire lt_8121 = always5_s3[492:477] < always4_s3[237:222];
+    wire lt_8125 = always6_s3[237:222] < always4_s3[237:222];
+    wire lt_8129 = always6_s3[492:477] < always4_s3[237:222];
+    wire lt_8133 = always7_s3[237:222] < always4_s3[237:222];
+    wire lt_8137 = always7_s3[492:477] < always4_s3[237:222];
+    wire lt_8141 = always5_s3[237:222] < always4_s3[492:477];
+    wire lt_8145 = always5_s3[492:477] < always4_s3[492:477];
+    wire lt_8149 = always6_s3[237:222] < always4_s3[492:477];
+    wire lt_8153 = always6_s3[492:477] < always4_s3[492:477];
+    wire lt_8157 = always7_s3[237:222] < always4_s3[492:477];
+    wire lt_8161 = always7_s3[492:477] < always4_s3[492:477];
+    wire lt_8165 = always5_s3[492:477] < always5_s3[237:222];
+    wire lt_8169 = always6_s3[237:222] < always5_s3[237:222];
+    wire lt_8173 = always6_s3[492:477] < always5_s3[237:222];
+    wire lt_8177 = always7_s3[237:222] < always5_s3[237:222];
+    wire lt_8181 = always7_s3[492:477] < always5_s3[237:222];
+    wire lt_8185 = always6_s3[237:222] < always5_s3[492:477];
+    wire lt_8189 = always6_s3[492:477] < always5_s3[492:477];
+    wire lt_8193 = always7_s3[237:222] < always5_s3[492:477];
+    wire lt_8197 = always7_s3[492:477] < always5_s3[492:477];
+    wire lt_8201 = always6_s3[492:477] < always6_s3[237:222];
+    wire lt_8205 = always7_s3[237:222] < always6_s3[237:222];
+    wire lt_8209 = always7_s3[492:477] < always6_s3[237:222];
+    wire lt_8213 = always7_s3[237:222] < always6_s3[492:477];
+    wire lt_8217 = always7_s3[492:477] < always6_s3[492:477];
+    wire lt_8221 = always7_s3[492:477] < always7_s3[237:222];
+    wire [6:0] cat_8225 = {
+        always4_1_holds & lt_8113,
+        always5_0_holds & lt_8117,
+        always5_1_holds & lt_8121,
+        always6_0_holds & lt_8125,
+        always6_1_holds & lt_8129,
+        always7_0_holds & lt_8133,
+        always7_1_holds & lt_8137
     };
-    wire and_8060 = always4_0_holds & ~(|cat_8057);
-    wire [6:0] cat_8061 = {
-        always4_0_holds & ~lt_7945,
-        always5_0_holds & lt_7973,
-        always5_1_holds & lt_7977,
-        always6_0_holds & lt_7981,
-        always6_1_holds & lt_7985,
-        always7_0_holds & lt_7989,
-        always7_1_holds & lt_7993
+    wire and_8228 = always4_0_holds & ~(|cat_8225);
+    wire [6:0] cat_8229 = {
+        always4_0_holds & ~lt_8113,
+        always5_0_holds & lt_8141,
+        always5_1_holds & lt_8145,
+        always6_0_holds & lt_8149,
+        always6_1_holds & lt_8153,
+        always7_0_holds & lt_8157,
+        always7_1_holds & lt_8161
     };
-    wire and_8064 = always4_1_holds & ~(|cat_8061);
-    wire [6:0] cat_8065 = {
-        always4_0_holds & ~lt_7949,
-        always4_1_holds & ~lt_7973,
-        always5_1_holds & lt_7997,
-        always6_0_holds & lt_8001,
-        always6_1_holds & lt_8005,
-        always7_0_holds & lt_8009,
-        always7_1_holds & lt_8013
+    wire and_8232 = always4_1_holds & ~(|cat_8229);
+    wire [6:0] cat_8233 = {
+        always4_0_holds & ~lt_8117,
+        always4_1_holds & ~lt_8141,
+        always5_1_holds & lt_8165,
+        always6_0_holds & lt_8169,
+        always6_1_holds & lt_8173,
+        always7_0_holds & lt_8177,
+        always7_1_holds & lt_8181
     };
-    wire and_8068 = always5_0_holds & ~(|cat_8065);
-    wire [6:0] cat_8069 = {
-        always4_0_holds & ~lt_7953,
-        always4_1_holds & ~lt_7977,
-        always5_0_holds & ~lt_7997,
-        always6_0_holds & lt_8017,
-        always6_1_holds & lt_8021,
-        always7_0_holds & lt_8025,
-        always7_1_holds & lt_8029
+    wire and_8236 = always5_0_holds & ~(|cat_8233);
+    wire [6:0] cat_8237 = {
+        always4_0_holds & ~lt_8121,
+        always4_1_holds & ~lt_8145,
+        always5_0_holds & ~lt_8165,
+        always6_0_holds & lt_8185,
+        always6_1_holds & lt_8189,
+        always7_0_holds & lt_8193,
+        always7_1_holds & lt_8197
     };
-    wire and_8072 = always5_1_holds & ~(|cat_8069);
-    wire [6:0] cat_8073 = {
-        always4_0_holds & ~lt_7957,
-        always4_1_holds & ~lt_7981,
-        always5_0_holds & ~lt_8001,
-        always5_1_holds & ~lt_8017,
-        always6_1_holds & lt_8033,
-        always7_0_holds & lt_8037,
-        always7_1_holds & lt_8041
+    wire and_8240 = always5_1_holds & ~(|cat_8237);
+    wire [6:0] cat_8241 = {
+        always4_0_holds & ~lt_8125,
+        always4_1_holds & ~lt_8149,
+        always5_0_holds & ~lt_8169,
+        always5_1_holds & ~lt_8185,
+        always6_1_holds & lt_8201,
+        always7_0_holds & lt_8205,
+        always7_1_holds & lt_8209
     };
-    wire and_8076 = always6_0_holds & ~(|cat_8073);
-    wire [6:0] cat_8077 = {
-        always4_0_holds & ~lt_7961,
-        always4_1_holds & ~lt_7985,
-        always5_0_holds & ~lt_8005,
-        always5_1_holds & ~lt_8021,
-        always6_0_holds & ~lt_8033,
-        always7_0_holds & lt_8045,
-        always7_1_holds & lt_8049
+    wire and_8244 = always6_0_holds & ~(|cat_8241);
+    wire [6:0] cat_8245 = {
+        always4_0_holds & ~lt_8129,
+        always4_1_holds & ~lt_8153,
+        always5_0_holds & ~lt_8173,
+        always5_1_holds & ~lt_8189,
+        always6_0_holds & ~lt_8201,
+        always7_0_holds & lt_8213,
+        always7_1_holds & lt_8217
     };
-    wire and_8080 = always6_1_holds & ~(|cat_8077);
-    wire [6:0] cat_8081 = {
-        always4_0_holds & ~lt_7965,
-        always4_1_holds & ~lt_7989,
-        always5_0_holds & ~lt_8009,
-        always5_1_holds & ~lt_8025,
-        always6_0_holds & ~lt_8037,
-        always6_1_holds & ~lt_8045,
-        always7_1_holds & lt_8053
+    wire and_8248 = always6_1_holds & ~(|cat_8245);
+    wire [6:0] cat_8249 = {
+        always4_0_holds & ~lt_8133,
+        always4_1_holds & ~lt_8157,
+        always5_0_holds & ~lt_8177,
+        always5_1_holds & ~lt_8193,
+        always6_0_holds & ~lt_8205,
+        always6_1_holds & ~lt_8213,
+        always7_1_holds & lt_8221
     };
-    wire and_8084 = always7_0_holds & ~(|cat_8081);
-    wire [6:0] cat_8085 = {
-        always4_0_holds & ~lt_7969,
-        always4_1_holds & ~lt_7993,
-        always5_0_holds & ~lt_8013,
-        always5_1_holds & ~lt_8029,
-        always6_0_holds & ~lt_8041,
-        always6_1_holds & ~lt_8049,
-        always7_0_holds & ~lt_8053
+    wire and_8252 = always7_0_holds & ~(|cat_8249);
+    wire [6:0] cat_8253 = {
+        always4_0_holds & ~lt_8137,
+        always4_1_holds & ~lt_8161,
+        always5_0_holds & ~lt_8181,
+        always5_1_holds & ~lt_8197,
+        always6_0_holds & ~lt_8209,
+        always6_1_holds & ~lt_8217,
+        always7_0_holds & ~lt_8221
     };
-    wire and_8088 = always7_1_holds & ~(|cat_8085);
-    wire [7:0] cat_8089 = {
+    wire and_8256 = always7_1_holds & ~(|cat_8253);
+    wire [7:0] cat_8257 = {
         always4_0_holds,
         always4_1_holds,
         always5_0_holds,
@@ -2001,636 +2159,804 @@ module table_rule (
         always7_0_holds,
         always7_1_holds
     };
-    wire [15:0] or_8111 = (({16{and_8060}} & always4_s3[237:222]) | ({16{and_8064}} & always4_s3[492:477])) | (({16{and_8068}} & always5_s3[237:222]) | ({16{and_8072}} & always5_s3[492:477]));
-    wire [15:0] or_8112 = (({16{and_8076}} & always6_s3[237:222]) | ({16{and_8080}} & always6_s3[492:477])) | (({16{and_8084}} & always7_s3[237:222]) | ({16{and_8088}} & always7_s3[492:477]));
-    wire [15:0] or_8134 = (({16{and_8060}} & always4_s3[253:238]) | ({16{and_8064}} & always4_s3[508:493])) | (({16{and_8068}} & always5_s3[253:238]) | ({16{and_8072}} & always5_s3[508:493]));
-    wire [15:0] or_8135 = (({16{and_8076}} & always6_s3[253:238]) | ({16{and_8080}} & always6_s3[508:493])) | (({16{and_8084}} & always7_s3[253:238]) | ({16{and_8088}} & always7_s3[508:493]));
-    wire [7:0] cat_8145 = {
-        and_8060 & always4_s3[254],
-        and_8064 & always4_s3[509],
-        and_8068 & always5_s3[254],
-        and_8072 & always5_s3[509],
-        and_8076 & always6_s3[254],
-        and_8080 & always6_s3[509],
-        and_8084 & always7_s3[254],
-        and_8088 & always7_s3[509]
+    wire [15:0] or_8279 = (({16{and_8228}} & always4_s3[237:222]) | ({16{and_8232}} & always4_s3[492:477])) | (({16{and_8236}} & always5_s3[237:222]) | ({16{and_8240}} & always5_s3[492:477]));
+    wire [15:0] or_8280 = (({16{and_8244}} & always6_s3[237:222]) | ({16{and_8248}} & always6_s3[492:477])) | (({16{and_8252}} & always7_s3[237:222]) | ({16{and_8256}} & always7_s3[492:477]));
+    wire [15:0] or_8302 = (({16{and_8228}} & always4_s3[253:238]) | ({16{and_8232}} & always4_s3[508:493])) | (({16{and_8236}} & always5_s3[253:238]) | ({16{and_8240}} & always5_s3[508:493]));
+    wire [15:0] or_8303 = (({16{and_8244}} & always6_s3[253:238]) | ({16{and_8248}} & always6_s3[508:493])) | (({16{and_8252}} & always7_s3[253:238]) | ({16{and_8256}} & always7_s3[508:493]));
+    wire [7:0] cat_8313 = {
+        and_8228 & always4_s3[254],
+        and_8232 & always4_s3[509],
+        and_8236 & always5_s3[254],
+        and_8240 & always5_s3[509],
+        and_8244 & always6_s3[254],
+        and_8248 & always6_s3[509],
+        and_8252 & always7_s3[254],
+        and_8256 & always7_s3[509]
     };
-    wire lt_8151 = or_7083_s4 < or_6877_s4;
-    wire lt_8155 = or_7289_s4 < or_6877_s4;
-    wire lt_8159 = or_7495_s4 < or_6877_s4;
-    wire lt_8163 = or_7701_s4 < or_6877_s4;
-    wire lt_8167 = or_7907_s4 < or_6877_s4;
-    wire lt_8171 = or_8113_s4 < or_6877_s4;
-    wire lt_8175 = or_7289_s4 < or_7083_s4;
-    wire lt_8179 = or_7495_s4 < or_7083_s4;
-    wire lt_8183 = or_7701_s4 < or_7083_s4;
-    wire lt_8187 = or_7907_s4 < or_7083_s4;
-    wire lt_8191 = or_8113_s4 < or_7083_s4;
-    wire lt_8195 = or_7495_s4 < or_7289_s4;
-    wire lt_8199 = or_7701_s4 < or_7289_s4;
-    wire lt_8203 = or_7907_s4 < or_7289_s4;
-    wire lt_8207 = or_8113_s4 < or_7289_s4;
-    wire lt_8211 = or_7701_s4 < or_7495_s4;
-    wire lt_8215 = or_7907_s4 < or_7495_s4;
-    wire lt_8219 = or_8113_s4 < or_7495_s4;
-    wire lt_8223 = or_7907_s4 < or_7701_s4;
-    wire lt_8227 = or_8113_s4 < or_7701_s4;
-    wire lt_8231 = or_8113_s4 < or_7907_s4;
-    wire [5:0] cat_8235 = {
-        red_7060_s4 & lt_8151,
-        red_7266_s4 & lt_8155,
-        red_7472_s4 & lt_8159,
-        red_7678_s4 & lt_8163,
-        red_7884_s4 & lt_8167,
-        red_8090_s4 & lt_8171
+    wire lt_8319 = or_7251_s4 < or_7045_s4;
+    wire lt_8323 = or_7457_s4 < or_7045_s4;
+    wire lt_8327 = or_7663_s4 < or_7045_s4;
+    wire lt_8331 = or_7869_s4 < or_7045_s4;
+    wire lt_8335 = or_8075_s4 < or_7045_s4;
+    wire lt_8339 = or_8281_s4 < or_7045_s4;
+    wire lt_8343 = or_7457_s4 < or_7251_s4;
+    wire lt_8347 = or_7663_s4 < or_7251_s4;
+    wire lt_8351 = or_7869_s4 < or_7251_s4;
+    wire lt_8355 = or_8075_s4 < or_7251_s4;
+    wire lt_8359 = or_8281_s4 < or_7251_s4;
+    wire lt_8363 = or_7663_s4 < or_7457_s4;
+    wire lt_8367 = or_7869_s4 < or_7457_s4;
+    wire lt_8371 = or_8075_s4 < or_7457_s4;
+    wire lt_8375 = or_8281_s4 < or_7457_s4;
+    wire lt_8379 = or_7869_s4 < or_7663_s4;
+    wire lt_8383 = or_8075_s4 < or_7663_s4;
+    wire lt_8387 = or_8281_s4 < or_7663_s4;
+    wire lt_8391 = or_8075_s4 < or_7869_s4;
+    wire lt_8395 = or_8281_s4 < or_7869_s4;
+    wire lt_8399 = or_8281_s4 < or_8075_s4;
+    wire [5:0] cat_8403 = {
+        red_7228_s4 & lt_8319,
+        red_7434_s4 & lt_8323,
+        red_7640_s4 & lt_8327,
+        red_7846_s4 & lt_8331,
+        red_8052_s4 & lt_8335,
+        red_8258_s4 & lt_8339
     };
-    wire and_8238 = red_6854_s4 & ~(|cat_8235);
-    wire [5:0] cat_8239 = {
-        red_6854_s4 & ~lt_8151,
-        red_7266_s4 & lt_8175,
-        red_7472_s4 & lt_8179,
-        red_7678_s4 & lt_8183,
-        red_7884_s4 & lt_8187,
-        red_8090_s4 & lt_8191
+    wire and_8406 = red_7022_s4 & ~(|cat_8403);
+    wire [5:0] cat_8407 = {
+        red_7022_s4 & ~lt_8319,
+        red_7434_s4 & lt_8343,
+        red_7640_s4 & lt_8347,
+        red_7846_s4 & lt_8351,
+        red_8052_s4 & lt_8355,
+        red_8258_s4 & lt_8359
     };
-    wire and_8242 = red_7060_s4 & ~(|cat_8239);
-    wire [5:0] cat_8243 = {
-        red_6854_s4 & ~lt_8155,
-        red_7060_s4 & ~lt_8175,
-        red_7472_s4 & lt_8195,
-        red_7678_s4 & lt_8199,
-        red_7884_s4 & lt_8203,
-        red_8090_s4 & lt_8207
+    wire and_8410 = red_7228_s4 & ~(|cat_8407);
+    wire [5:0] cat_8411 = {
+        red_7022_s4 & ~lt_8323,
+        red_7228_s4 & ~lt_8343,
+        red_7640_s4 & lt_8363,
+        red_7846_s4 & lt_8367,
+        red_8052_s4 & lt_8371,
+        red_8258_s4 & lt_8375
     };
-    wire and_8246 = red_7266_s4 & ~(|cat_8243);
-    wire [5:0] cat_8247 = {
-        red_6854_s4 & ~lt_8159,
-        red_7060_s4 & ~lt_8179,
-        red_7266_s4 & ~lt_8195,
-        red_7678_s4 & lt_8211,
-        red_7884_s4 & lt_8215,
-        red_8090_s4 & lt_8219
+    wire and_8414 = red_7434_s4 & ~(|cat_8411);
+    wire [5:0] cat_8415 = {
+        red_7022_s4 & ~lt_8327,
+        red_7228_s4 & ~lt_8347,
+        red_7434_s4 & ~lt_8363,
+        red_7846_s4 & lt_8379,
+        red_8052_s4 & lt_8383,
+        red_8258_s4 & lt_8387
     };
-    wire and_8250 = red_7472_s4 & ~(|cat_8247);
-    wire [5:0] cat_8251 = {
-        red_6854_s4 & ~lt_8163,
-        red_7060_s4 & ~lt_8183,
-        red_7266_s4 & ~lt_8199,
-        red_7472_s4 & ~lt_8211,
-        red_7884_s4 & lt_8223,
-        red_8090_s4 & lt_8227
+    wire and_8418 = red_7640_s4 & ~(|cat_8415);
+    wire [5:0] cat_8419 = {
+        red_7022_s4 & ~lt_8331,
+        red_7228_s4 & ~lt_8351,
+        red_7434_s4 & ~lt_8367,
+        red_7640_s4 & ~lt_8379,
+        red_8052_s4 & lt_8391,
+        red_8258_s4 & lt_8395
     };
-    wire and_8254 = red_7678_s4 & ~(|cat_8251);
-    wire [5:0] cat_8255 = {
-        red_6854_s4 & ~lt_8167,
-        red_7060_s4 & ~lt_8187,
-        red_7266_s4 & ~lt_8203,
-        red_7472_s4 & ~lt_8215,
-        red_7678_s4 & ~lt_8223,
-        red_8090_s4 & lt_8231
+    wire and_8422 = red_7846_s4 & ~(|cat_8419);
+    wire [5:0] cat_8423 = {
+        red_7022_s4 & ~lt_8335,
+        red_7228_s4 & ~lt_8355,
+        red_7434_s4 & ~lt_8371,
+        red_7640_s4 & ~lt_8383,
+        red_7846_s4 & ~lt_8391,
+        red_8258_s4 & lt_8399
     };
-    wire and_8258 = red_7884_s4 & ~(|cat_8255);
-    wire [5:0] cat_8259 = {
-        red_6854_s4 & ~lt_8171,
-        red_7060_s4 & ~lt_8191,
-        red_7266_s4 & ~lt_8207,
-        red_7472_s4 & ~lt_8219,
-        red_7678_s4 & ~lt_8227,
-        red_7884_s4 & ~lt_8231
+    wire and_8426 = red_8052_s4 & ~(|cat_8423);
+    wire [5:0] cat_8427 = {
+        red_7022_s4 & ~lt_8339,
+        red_7228_s4 & ~lt_8359,
+        red_7434_s4 & ~lt_8375,
+        red_7640_s4 & ~lt_8387,
+        red_7846_s4 & ~lt_8395,
+        red_8052_s4 & ~lt_8399
     };
-    wire and_8262 = red_8090_s4 & ~(|cat_8259);
-    wire [6:0] cat_8263 = {
-        red_6854_s4,
-        red_7060_s4,
-        red_7266_s4,
-        red_7472_s4,
-        red_7678_s4,
-        red_7884_s4,
-        red_8090_s4
+    wire and_8430 = red_8258_s4 & ~(|cat_8427);
+    wire [6:0] cat_8431 = {
+        red_7022_s4,
+        red_7228_s4,
+        red_7434_s4,
+        red_7640_s4,
+        red_7846_s4,
+        red_8052_s4,
+        red_8258_s4
     };
-    wire [15:0] or_8282 = (({16{and_8238}} & or_6900_s4) | ({16{and_8242}} & or_7106_s4)) | (({16{and_8246}} & or_7312_s4) | ({16{and_8250}} & or_7518_s4));
-    wire [15:0] or_8283 = (({16{and_8254}} & or_7724_s4) | ({16{and_8258}} & or_7930_s4)) | ({16{and_8262}} & or_8136_s4);
-    wire [6:0] cat_8292 = {
-        and_8238 & red_6910_s4,
-        and_8242 & red_7116_s4,
-        and_8246 & red_7322_s4,
-        and_8250 & red_7528_s4,
-        and_8254 & red_7734_s4,
-        and_8258 & red_7940_s4,
-        and_8262 & red_8146_s4
+    wire [15:0] or_8450 = (({16{and_8406}} & or_7068_s4) | ({16{and_8410}} & or_7274_s4)) | (({16{and_8414}} & or_7480_s4) | ({16{and_8418}} & or_7686_s4));
+    wire [15:0] or_8451 = (({16{and_8422}} & or_7892_s4) | ({16{and_8426}} & or_8098_s4)) | ({16{and_8430}} & or_8304_s4);
+    wire [6:0] cat_8460 = {
+        and_8406 & red_7078_s4,
+        and_8410 & red_7284_s4,
+        and_8414 & red_7490_s4,
+        and_8418 & red_7696_s4,
+        and_8422 & red_7902_s4,
+        and_8426 & red_8108_s4,
+        and_8430 & red_8314_s4
     };
-    assign rule = {16{hit}} & or_8284_s5;
-    assign permit = red_8293_s5 & hit;
-    wire [509:0] or_8310 = (({510{and_275_d3}} & bank0_cfg_q1) | ({510{and_518_d3}} & bank1_cfg_q1)) | (({510{and_759_d3}} & bank2_cfg_q1) | ({510{and_1000_d3}} & bank3_cfg_q1));
-    wire [509:0] or_8311 = (({510{and_1241_d3}} & bank4_cfg_q1) | ({510{and_1482_d3}} & bank5_cfg_q1)) | (({510{and_1723_d3}} & bank6_cfg_q1) | ({510{and_1964_d3}} & bank7_cfg_q1));
-    wire [509:0] or_8312 = (({510{and_2205_d3}} & bank8_cfg_q1) | ({510{and_2446_d3}} & bank9_cfg_q1)) | (({510{and_2687_d3}} & bank10_cfg_q1) | ({510{and_2928_d3}} & bank11_cfg_q1));
-    wire [509:0] or_8313 = (({510{and_3169_d3}} & bank12_cfg_q1) | ({510{and_3410_d3}} & bank13_cfg_q1)) | (({510{and_3651_d3}} & bank14_cfg_q1) | ({510{and_3892_d3}} & bank15_cfg_q1));
-    wire [509:0] or_8314 = (({510{and_4133_d3}} & bank16_cfg_q1) | ({510{and_4374_d3}} & bank17_cfg_q1)) | (({510{and_4615_d3}} & bank18_cfg_q1) | ({510{and_4856_d3}} & bank19_cfg_q1));
-    wire [509:0] or_8319 = ((or_8310 | or_8311) | (or_8312 | or_8313)) | (or_8314 | ({510{and_4873_d3}} & always_read));
-    wire [20:0] cat_8320 = {
-        and_275_d3,
-        and_518_d3,
-        and_759_d3,
-        and_1000_d3,
-        and_1241_d3,
-        and_1482_d3,
-        and_1723_d3,
-        and_1964_d3,
-        and_2205_d3,
-        and_2446_d3,
-        and_2687_d3,
-        and_2928_d3,
-        and_3169_d3,
-        and_3410_d3,
-        and_3651_d3,
-        and_3892_d3,
-        and_4133_d3,
-        and_4374_d3,
-        and_4615_d3,
-        and_4856_d3,
-        and_4873_d3
+    assign rule = {16{hit}} & or_8452_s5;
+    assign permit = red_8461_s5 & hit;
+    wire [509:0] or_8478 = (({510{and_281_d3}} & bank0_cfg_q1) | ({510{and_530_d3}} & bank1_cfg_q1)) | (({510{and_777_d3}} & bank2_cfg_q1) | ({510{and_1024_d3}} & bank3_cfg_q1));
+    wire [509:0] or_8479 = (({510{and_1271_d3}} & bank4_cfg_q1) | ({510{and_1518_d3}} & bank5_cfg_q1)) | (({510{and_1765_d3}} & bank6_cfg_q1) | ({510{and_2012_d3}} & bank7_cfg_q1));
+    wire [509:0] or_8480 = (({510{and_2259_d3}} & bank8_cfg_q1) | ({510{and_2506_d3}} & bank9_cfg_q1)) | (({510{and_2753_d3}} & bank10_cfg_q1) | ({510{and_3000_d3}} & bank11_cfg_q1));
+    wire [509:0] or_8481 = (({510{and_3247_d3}} & bank12_cfg_q1) | ({510{and_3494_d3}} & bank13_cfg_q1)) | (({510{and_3741_d3}} & bank14_cfg_q1) | ({510{and_3988_d3}} & bank15_cfg_q1));
+    wire [509:0] or_8482 = (({510{and_4235_d3}} & bank16_cfg_q1) | ({510{and_4482_d3}} & bank17_cfg_q1)) | (({510{and_4729_d3}} & bank18_cfg_q1) | ({510{and_4976_d3}} & bank19_cfg_q1));
+    wire [509:0] or_8487 = ((or_8478 | or_8479) | (or_8480 | or_8481)) | (or_8482 | ({510{and_4993_d3}} & always_read));
+    wire [20:0] cat_8488 = {
+        and_281_d3,
+        and_530_d3,
+        and_777_d3,
+        and_1024_d3,
+        and_1271_d3,
+        and_1518_d3,
+        and_1765_d3,
+        and_2012_d3,
+        and_2259_d3,
+        and_2506_d3,
+        and_2753_d3,
+        and_3000_d3,
+        and_3247_d3,
+        and_3494_d3,
+        and_3741_d3,
+        and_3988_d3,
+        and_4235_d3,
+        and_4482_d3,
+        and_4729_d3,
+        and_4976_d3,
+        and_4993_d3
     };
-    wire answers = |cat_8320;
+    wire answers = |cat_8488;
     assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         bank0_q_s2 <= bank0_q;
-        and_147_s3 <= and_146 & ((~(|and_47) & ~(|and_57)) | ~(bank0_q_s2[3:2] == 2'd3));
-        and_152_s3 <= and_152;
-        and_158_s3 <= and_157 & (bank0_q_s2[221:210] == set);
+        and_153_s3 <= and_152 & (bank0_q_s2[221:210] == set);
+        and_146_s3 <= and_146;
+        and_93_s3 <= mux_82 & mux_92;
+        and_149_s3 <= and_149;
+        and_113_s3 <= and_113;
+        or_72_s3 <= (~(|and_47) & ~(|and_57)) | ~(bank0_q_s2[3:2] == 2'd3);
         bank0_q_s3 <= bank0_q_s2;
-        and_249_s3 <= and_248 & ~(bank0_q_s2[258:257] == 2'd3);
+        and_258_s3 <= and_257 & (bank0_q_s2[476:465] == set);
+        and_251_s3 <= and_251;
+        and_200_s3 <= mux_189 & mux_199;
         and_254_s3 <= and_254;
-        and_260_s3 <= and_259 & (bank0_q_s2[476:465] == set);
+        and_220_s3 <= and_220;
+        not_179_s3 <= ~(bank0_q_s2[258:257] == 2'd3);
         cfg_row_d1 <= cfg_row;
-        if (and_273) wdata0_here <= cfg_wdata;
-        if (and_275_d2) bank0_cfg_q1 <= bank0_cfg_q;
+        if (and_279) wdata0_here <= cfg_wdata;
+        if (and_281_d2) bank0_cfg_q1 <= bank0_cfg_q;
         bank1_q_s2 <= bank1_q;
-        and_391_s3 <= and_390 & ((~(|and_294) & ~(|and_303)) | ~(bank1_q_s2[3:2] == 2'd3));
+        and_403_s3 <= and_402 & (bank1_q_s2[221:210] == set);
         and_396_s3 <= and_396;
-        and_402_s3 <= and_401 & (bank1_q_s2[221:210] == set);
+        and_345_s3 <= mux_334 & mux_344;
+        and_399_s3 <= and_399;
+        and_365_s3 <= and_365;
+        or_324_s3 <= (~(|and_300) & ~(|and_309)) | ~(bank1_q_s2[3:2] == 2'd3);
         bank1_q_s3 <= bank1_q_s2;
-        and_493_s3 <= and_492 & ~(bank1_q_s2[258:257] == 2'd3);
-        and_498_s3 <= and_498;
-        and_504_s3 <= and_503 & (bank1_q_s2[476:465] == set);
-        if (and_516) wdata1_here <= cfg_wdata;
-        if (and_518_d2) bank1_cfg_q1 <= bank1_cfg_q;
+        and_508_s3 <= and_507 & (bank1_q_s2[476:465] == set);
+        and_501_s3 <= and_501;
+        and_450_s3 <= mux_439 & mux_449;
+        and_504_s3 <= and_504;
+        and_470_s3 <= and_470;
+        not_429_s3 <= ~(bank1_q_s2[258:257] == 2'd3);
+        if (and_528) wdata1_here <= cfg_wdata;
+        if (and_530_d2) bank1_cfg_q1 <= bank1_cfg_q;
         bank2_q_s2 <= bank2_q;
-        and_632_s3 <= and_631 & ((~(|and_535) & ~(|and_544)) | ~(bank2_q_s2[3:2] == 2'd3));
-        and_637_s3 <= and_637;
-        and_643_s3 <= and_642 & (bank2_q_s2[221:210] == set);
+        and_650_s3 <= and_649 & (bank2_q_s2[221:210] == set);
+        and_643_s3 <= and_643;
+        and_592_s3 <= mux_581 & mux_591;
+        and_646_s3 <= and_646;
+        and_612_s3 <= and_612;
+        or_571_s3 <= (~(|and_547) & ~(|and_556)) | ~(bank2_q_s2[3:2] == 2'd3);
         bank2_q_s3 <= bank2_q_s2;
-        and_734_s3 <= and_733 & ~(bank2_q_s2[258:257] == 2'd3);
-        and_739_s3 <= and_739;
-        and_745_s3 <= and_744 & (bank2_q_s2[476:465] == set);
-        if (and_757) wdata2_here <= cfg_wdata;
-        if (and_759_d2) bank2_cfg_q1 <= bank2_cfg_q;
+        and_755_s3 <= and_754 & (bank2_q_s2[476:465] == set);
+        and_748_s3 <= and_748;
+        and_697_s3 <= mux_686 & mux_696;
+        and_751_s3 <= and_751;
+        and_717_s3 <= and_717;
+        not_676_s3 <= ~(bank2_q_s2[258:257] == 2'd3);
+        if (and_775) wdata2_here <= cfg_wdata;
+        if (and_777_d2) bank2_cfg_q1 <= bank2_cfg_q;
         bank3_q_s2 <= bank3_q;
-        and_873_s3 <= and_872 & ((~(|and_776) & ~(|and_785)) | ~(bank3_q_s2[3:2] == 2'd3));
-        and_878_s3 <= and_878;
-        and_884_s3 <= and_883 & (bank3_q_s2[221:210] == set);
+        and_897_s3 <= and_896 & (bank3_q_s2[221:210] == set);
+        and_890_s3 <= and_890;
+        and_839_s3 <= mux_828 & mux_838;
+        and_893_s3 <= and_893;
+        and_859_s3 <= and_859;
+        or_818_s3 <= (~(|and_794) & ~(|and_803)) | ~(bank3_q_s2[3:2] == 2'd3);
         bank3_q_s3 <= bank3_q_s2;
-        and_975_s3 <= and_974 & ~(bank3_q_s2[258:257] == 2'd3);
-        and_980_s3 <= and_980;
-        and_986_s3 <= and_985 & (bank3_q_s2[476:465] == set);
-        if (and_998) wdata3_here <= cfg_wdata;
-        if (and_1000_d2) bank3_cfg_q1 <= bank3_cfg_q;
+        and_1002_s3 <= and_1001 & (bank3_q_s2[476:465] == set);
+        and_995_s3 <= and_995;
+        and_944_s3 <= mux_933 & mux_943;
+        and_998_s3 <= and_998;
+        and_964_s3 <= and_964;
+        not_923_s3 <= ~(bank3_q_s2[258:257] == 2'd3);
+        if (and_1022) wdata3_here <= cfg_wdata;
+        if (and_1024_d2) bank3_cfg_q1 <= bank3_cfg_q;
         bank4_q_s2 <= bank4_q;
-        and_1114_s3 <= and_1113 & ((~(|and_1017) & ~(|and_1026)) | ~(bank4_q_s2[3:2] == 2'd3));
-        and_1119_s3 <= and_1119;
-        and_1125_s3 <= and_1124 & (bank4_q_s2[221:210] == set);
+        and_1144_s3 <= and_1143 & (bank4_q_s2[221:210] == set);
+        and_1137_s3 <= and_1137;
+        and_1086_s3 <= mux_1075 & mux_1085;
+        and_1140_s3 <= and_1140;
+        and_1106_s3 <= and_1106;
+        or_1065_s3 <= (~(|and_1041) & ~(|and_1050)) | ~(bank4_q_s2[3:2] == 2'd3);
         bank4_q_s3 <= bank4_q_s2;
-        and_1216_s3 <= and_1215 & ~(bank4_q_s2[258:257] == 2'd3);
-        and_1221_s3 <= and_1221;
-        and_1227_s3 <= and_1226 & (bank4_q_s2[476:465] == set);
-        if (and_1239) wdata4_here <= cfg_wdata;
-        if (and_1241_d2) bank4_cfg_q1 <= bank4_cfg_q;
+        and_1249_s3 <= and_1248 & (bank4_q_s2[476:465] == set);
+        and_1242_s3 <= and_1242;
+        and_1191_s3 <= mux_1180 & mux_1190;
+        and_1245_s3 <= and_1245;
+        and_1211_s3 <= and_1211;
+        not_1170_s3 <= ~(bank4_q_s2[258:257] == 2'd3);
+        if (and_1269) wdata4_here <= cfg_wdata;
+        if (and_1271_d2) bank4_cfg_q1 <= bank4_cfg_q;
         bank5_q_s2 <= bank5_q;
-        and_1355_s3 <= and_1354 & ((~(|and_1258) & ~(|and_1267)) | ~(bank5_q_s2[3:2] == 2'd3));
-        and_1360_s3 <= and_1360;
-        and_1366_s3 <= and_1365 & (bank5_q_s2[221:210] == set);
+        and_1391_s3 <= and_1390 & (bank5_q_s2[221:210] == set);
+        and_1384_s3 <= and_1384;
+        and_1333_s3 <= mux_1322 & mux_1332;
+        and_1387_s3 <= and_1387;
+        and_1353_s3 <= and_1353;
+        or_1312_s3 <= (~(|and_1288) & ~(|and_1297)) | ~(bank5_q_s2[3:2] == 2'd3);
         bank5_q_s3 <= bank5_q_s2;
-        and_1457_s3 <= and_1456 & ~(bank5_q_s2[258:257] == 2'd3);
-        and_1462_s3 <= and_1462;
-        and_1468_s3 <= and_1467 & (bank5_q_s2[476:465] == set);
-        if (and_1480) wdata5_here <= cfg_wdata;
-        if (and_1482_d2) bank5_cfg_q1 <= bank5_cfg_q;
+        and_1496_s3 <= and_1495 & (bank5_q_s2[476:465] == set);
+        and_1489_s3 <= and_1489;
+        and_1438_s3 <= mux_1427 & mux_1437;
+        and_1492_s3 <= and_1492;
+        and_1458_s3 <= and_1458;
+        not_1417_s3 <= ~(bank5_q_s2[258:257] == 2'd3);
+        if (and_1516) wdata5_here <= cfg_wdata;
+        if (and_1518_d2) bank5_cfg_q1 <= bank5_cfg_q;
         bank6_q_s2 <= bank6_q;
-        and_1596_s3 <= and_1595 & ((~(|and_1499) & ~(|and_1508)) | ~(bank6_q_s2[3:2] == 2'd3));
-        and_1601_s3 <= and_1601;
-        and_1607_s3 <= and_1606 & (bank6_q_s2[221:210] == set);
+        and_1638_s3 <= and_1637 & (bank6_q_s2[221:210] == set);
+        and_1631_s3 <= and_1631;
+        and_1580_s3 <= mux_1569 & mux_1579;
+        and_1634_s3 <= and_1634;
+        and_1600_s3 <= and_1600;
+        or_1559_s3 <= (~(|and_1535) & ~(|and_1544)) | ~(bank6_q_s2[3:2] == 2'd3);
         bank6_q_s3 <= bank6_q_s2;
-        and_1698_s3 <= and_1697 & ~(bank6_q_s2[258:257] == 2'd3);
-        and_1703_s3 <= and_1703;
-        and_1709_s3 <= and_1708 & (bank6_q_s2[476:465] == set);
-        if (and_1721) wdata6_here <= cfg_wdata;
-        if (and_1723_d2) bank6_cfg_q1 <= bank6_cfg_q;
+        and_1743_s3 <= and_1742 & (bank6_q_s2[476:465] == set);
+        and_1736_s3 <= and_1736;
+        and_1685_s3 <= mux_1674 & mux_1684;
+        and_1739_s3 <= and_1739;
+        and_1705_s3 <= and_1705;
+        not_1664_s3 <= ~(bank6_q_s2[258:257] == 2'd3);
+        if (and_1763) wdata6_here <= cfg_wdata;
+        if (and_1765_d2) bank6_cfg_q1 <= bank6_cfg_q;
         bank7_q_s2 <= bank7_q;
-        and_1837_s3 <= and_1836 & ((~(|and_1740) & ~(|and_1749)) | ~(bank7_q_s2[3:2] == 2'd3));
-        and_1842_s3 <= and_1842;
-        and_1848_s3 <= and_1847 & (bank7_q_s2[221:210] == set);
+        and_1885_s3 <= and_1884 & (bank7_q_s2[221:210] == set);
+        and_1878_s3 <= and_1878;
+        and_1827_s3 <= mux_1816 & mux_1826;
+        and_1881_s3 <= and_1881;
+        and_1847_s3 <= and_1847;
+        or_1806_s3 <= (~(|and_1782) & ~(|and_1791)) | ~(bank7_q_s2[3:2] == 2'd3);
         bank7_q_s3 <= bank7_q_s2;
-        and_1939_s3 <= and_1938 & ~(bank7_q_s2[258:257] == 2'd3);
-        and_1944_s3 <= and_1944;
-        and_1950_s3 <= and_1949 & (bank7_q_s2[476:465] == set);
-        if (and_1962) wdata7_here <= cfg_wdata;
-        if (and_1964_d2) bank7_cfg_q1 <= bank7_cfg_q;
+        and_1990_s3 <= and_1989 & (bank7_q_s2[476:465] == set);
+        and_1983_s3 <= and_1983;
+        and_1932_s3 <= mux_1921 & mux_1931;
+        and_1986_s3 <= and_1986;
+        and_1952_s3 <= and_1952;
+        not_1911_s3 <= ~(bank7_q_s2[258:257] == 2'd3);
+        if (and_2010) wdata7_here <= cfg_wdata;
+        if (and_2012_d2) bank7_cfg_q1 <= bank7_cfg_q;
         bank8_q_s2 <= bank8_q;
-        and_2078_s3 <= and_2077 & ((~(|and_1981) & ~(|and_1990)) | ~(bank8_q_s2[3:2] == 2'd3));
-        and_2083_s3 <= and_2083;
-        and_2089_s3 <= and_2088 & (bank8_q_s2[221:210] == set);
+        and_2132_s3 <= and_2131 & (bank8_q_s2[221:210] == set);
+        and_2125_s3 <= and_2125;
+        and_2074_s3 <= mux_2063 & mux_2073;
+        and_2128_s3 <= and_2128;
+        and_2094_s3 <= and_2094;
+        or_2053_s3 <= (~(|and_2029) & ~(|and_2038)) | ~(bank8_q_s2[3:2] == 2'd3);
         bank8_q_s3 <= bank8_q_s2;
-        and_2180_s3 <= and_2179 & ~(bank8_q_s2[258:257] == 2'd3);
-        and_2185_s3 <= and_2185;
-        and_2191_s3 <= and_2190 & (bank8_q_s2[476:465] == set);
-        if (and_2203) wdata8_here <= cfg_wdata;
-        if (and_2205_d2) bank8_cfg_q1 <= bank8_cfg_q;
+        and_2237_s3 <= and_2236 & (bank8_q_s2[476:465] == set);
+        and_2230_s3 <= and_2230;
+        and_2179_s3 <= mux_2168 & mux_2178;
+        and_2233_s3 <= and_2233;
+        and_2199_s3 <= and_2199;
+        not_2158_s3 <= ~(bank8_q_s2[258:257] == 2'd3);
+        if (and_2257) wdata8_here <= cfg_wdata;
+        if (and_2259_d2) bank8_cfg_q1 <= bank8_cfg_q;
         bank9_q_s2 <= bank9_q;
-        and_2319_s3 <= and_2318 & ((~(|and_2222) & ~(|and_2231)) | ~(bank9_q_s2[3:2] == 2'd3));
-        and_2324_s3 <= and_2324;
-        and_2330_s3 <= and_2329 & (bank9_q_s2[221:210] == set);
+        and_2379_s3 <= and_2378 & (bank9_q_s2[221:210] == set);
+        and_2372_s3 <= and_2372;
+        and_2321_s3 <= mux_2310 & mux_2320;
+        and_2375_s3 <= and_2375;
+        and_2341_s3 <= and_2341;
+        or_2300_s3 <= (~(|and_2276) & ~(|and_2285)) | ~(bank9_q_s2[3:2] == 2'd3);
         bank9_q_s3 <= bank9_q_s2;
-        and_2421_s3 <= and_2420 & ~(bank9_q_s2[258:257] == 2'd3);
-        and_2426_s3 <= and_2426;
-        and_2432_s3 <= and_2431 & (bank9_q_s2[476:465] == set);
-        if (and_2444) wdata9_here <= cfg_wdata;
-        if (and_2446_d2) bank9_cfg_q1 <= bank9_cfg_q;
+        and_2484_s3 <= and_2483 & (bank9_q_s2[476:465] == set);
+        and_2477_s3 <= and_2477;
+        and_2426_s3 <= mux_2415 & mux_2425;
+        and_2480_s3 <= and_2480;
+        and_2446_s3 <= and_2446;
+        not_2405_s3 <= ~(bank9_q_s2[258:257] == 2'd3);
+        if (and_2504) wdata9_here <= cfg_wdata;
+        if (and_2506_d2) bank9_cfg_q1 <= bank9_cfg_q;
         bank10_q_s2 <= bank10_q;
-        and_2560_s3 <= and_2559 & ((~(|and_2463) & ~(|and_2472)) | ~(bank10_q_s2[3:2] == 2'd3));
-        and_2565_s3 <= ((mux_2497 & mux_2507) & (bank10_q_s2[80] | (bank10_q_s2[88:81] == protocol))) & not_2564;
-        and_2571_s3 <= and_2570 & (bank10_q_s2[221:210] == set);
+        and_2626_s3 <= and_2625 & (bank10_q_s2[221:210] == set);
+        and_2619_s3 <= and_2619;
+        and_2568_s3 <= mux_2557 & mux_2567;
+        and_2622_s3 <= (bank10_q_s2[80] | (bank10_q_s2[88:81] == protocol)) & not_2621;
+        and_2588_s3 <= and_2588;
+        or_2547_s3 <= (~(|and_2523) & ~(|and_2532)) | ~(bank10_q_s2[3:2] == 2'd3);
         bank10_q_s3 <= bank10_q_s2;
-        and_2662_s3 <= and_2661 & ~(bank10_q_s2[258:257] == 2'd3);
-        and_2667_s3 <= and_2667;
-        and_2673_s3 <= and_2672 & (bank10_q_s2[476:465] == set);
-        if (and_2685) wdata10_here <= cfg_wdata;
-        if (and_2687_d2) bank10_cfg_q1 <= bank10_cfg_q;
+        and_2731_s3 <= and_2730 & (bank10_q_s2[476:465] == set);
+        and_2724_s3 <= and_2724;
+        and_2673_s3 <= mux_2662 & mux_2672;
+        and_2727_s3 <= (bank10_q_s2[335] | (bank10_q_s2[343:336] == protocol)) & not_2726;
+        and_2693_s3 <= and_2693;
+        not_2652_s3 <= ~(bank10_q_s2[258:257] == 2'd3);
+        if (and_2751) wdata10_here <= cfg_wdata;
+        if (and_2753_d2) bank10_cfg_q1 <= bank10_cfg_q;
         bank11_q_s2 <= bank11_q;
-        and_2801_s3 <= and_2800 & ((~(|and_2704) & ~(|and_2713)) | ~(bank11_q_s2[3:2] == 2'd3));
-        and_2806_s3 <= ((mux_2738 & mux_2748) & (bank11_q_s2[80] | (bank11_q_s2[88:81] == protocol))) & not_2805;
-        and_2812_s3 <= and_2811 & (bank11_q_s2[221:210] == set);
+        and_2873_s3 <= and_2872 & (bank11_q_s2[221:210] == set);
+        and_2866_s3 <= and_2866;
+        and_2815_s3 <= mux_2804 & mux_2814;
+        and_2869_s3 <= (bank11_q_s2[80] | (bank11_q_s2[88:81] == protocol)) & not_2868;
+        and_2835_s3 <= and_2835;
+        or_2794_s3 <= (~(|and_2770) & ~(|and_2779)) | ~(bank11_q_s2[3:2] == 2'd3);
         bank11_q_s3 <= bank11_q_s2;
-        and_2903_s3 <= and_2902 & ~(bank11_q_s2[258:257] == 2'd3);
-        and_2908_s3 <= and_2908;
-        and_2914_s3 <= and_2913 & (bank11_q_s2[476:465] == set);
-        if (and_2926) wdata11_here <= cfg_wdata;
-        if (and_2928_d2) bank11_cfg_q1 <= bank11_cfg_q;
+        and_2978_s3 <= and_2977 & (bank11_q_s2[476:465] == set);
+        and_2971_s3 <= and_2971;
+        and_2920_s3 <= mux_2909 & mux_2919;
+        and_2974_s3 <= (bank11_q_s2[335] | (bank11_q_s2[343:336] == protocol)) & not_2973;
+        and_2940_s3 <= and_2940;
+        not_2899_s3 <= ~(bank11_q_s2[258:257] == 2'd3);
+        if (and_2998) wdata11_here <= cfg_wdata;
+        if (and_3000_d2) bank11_cfg_q1 <= bank11_cfg_q;
         bank12_q_s2 <= bank12_q;
-        and_3042_s3 <= and_3041 & ((~(|and_2945) & ~(|and_2954)) | ~(bank12_q_s2[3:2] == 2'd3));
-        and_3047_s3 <= ((mux_2979 & mux_2989) & (bank12_q_s2[80] | (bank12_q_s2[88:81] == protocol))) & not_3046;
-        and_3053_s3 <= and_3052 & (bank12_q_s2[221:210] == set);
+        and_3120_s3 <= and_3119 & (bank12_q_s2[221:210] == set);
+        and_3113_s3 <= and_3113;
+        and_3062_s3 <= mux_3051 & mux_3061;
+        and_3116_s3 <= (bank12_q_s2[80] | (bank12_q_s2[88:81] == protocol)) & not_3115;
+        and_3082_s3 <= and_3082;
+        or_3041_s3 <= (~(|and_3017) & ~(|and_3026)) | ~(bank12_q_s2[3:2] == 2'd3);
         bank12_q_s3 <= bank12_q_s2;
-        and_3144_s3 <= and_3143 & ~(bank12_q_s2[258:257] == 2'd3);
-        and_3149_s3 <= and_3149;
-        and_3155_s3 <= and_3154 & (bank12_q_s2[476:465] == set);
-        if (and_3167) wdata12_here <= cfg_wdata;
-        if (and_3169_d2) bank12_cfg_q1 <= bank12_cfg_q;
+        and_3225_s3 <= and_3224 & (bank12_q_s2[476:465] == set);
+        and_3218_s3 <= and_3218;
+        and_3167_s3 <= mux_3156 & mux_3166;
+        and_3221_s3 <= (bank12_q_s2[335] | (bank12_q_s2[343:336] == protocol)) & not_3220;
+        and_3187_s3 <= and_3187;
+        not_3146_s3 <= ~(bank12_q_s2[258:257] == 2'd3);
+        if (and_3245) wdata12_here <= cfg_wdata;
+        if (and_3247_d2) bank12_cfg_q1 <= bank12_cfg_q;
         bank13_q_s2 <= bank13_q;
-        and_3283_s3 <= and_3282 & ((~(|and_3186) & ~(|and_3195)) | ~(bank13_q_s2[3:2] == 2'd3));
-        and_3288_s3 <= ((mux_3220 & mux_3230) & (bank13_q_s2[80] | (bank13_q_s2[88:81] == protocol))) & not_3287;
-        and_3294_s3 <= and_3293 & (bank13_q_s2[221:210] == set);
+        and_3367_s3 <= and_3366 & (bank13_q_s2[221:210] == set);
+        and_3360_s3 <= and_3360;
+        and_3309_s3 <= mux_3298 & mux_3308;
+        and_3363_s3 <= (bank13_q_s2[80] | (bank13_q_s2[88:81] == protocol)) & not_3362;
+        and_3329_s3 <= and_3329;
+        or_3288_s3 <= (~(|and_3264) & ~(|and_3273)) | ~(bank13_q_s2[3:2] == 2'd3);
         bank13_q_s3 <= bank13_q_s2;
-        and_3385_s3 <= and_3384 & ~(bank13_q_s2[258:257] == 2'd3);
-        and_3390_s3 <= and_3390;
-        and_3396_s3 <= and_3395 & (bank13_q_s2[476:465] == set);
-        if (and_3408) wdata13_here <= cfg_wdata;
-        if (and_3410_d2) bank13_cfg_q1 <= bank13_cfg_q;
+        and_3472_s3 <= and_3471 & (bank13_q_s2[476:465] == set);
+        and_3465_s3 <= and_3465;
+        and_3414_s3 <= mux_3403 & mux_3413;
+        and_3468_s3 <= (bank13_q_s2[335] | (bank13_q_s2[343:336] == protocol)) & not_3467;
+        and_3434_s3 <= and_3434;
+        not_3393_s3 <= ~(bank13_q_s2[258:257] == 2'd3);
+        if (and_3492) wdata13_here <= cfg_wdata;
+        if (and_3494_d2) bank13_cfg_q1 <= bank13_cfg_q;
         bank14_q_s2 <= bank14_q;
-        and_3524_s3 <= and_3523 & ((~(|and_3427) & ~(|and_3436)) | ~(bank14_q_s2[3:2] == 2'd3));
-        and_3529_s3 <= ((mux_3461 & mux_3471) & (bank14_q_s2[80] | (bank14_q_s2[88:81] == protocol))) & not_3528;
-        and_3535_s3 <= and_3534 & (bank14_q_s2[221:210] == set);
+        and_3614_s3 <= and_3613 & (bank14_q_s2[221:210] == set);
+        and_3607_s3 <= and_3607;
+        and_3556_s3 <= mux_3545 & mux_3555;
+        and_3610_s3 <= (bank14_q_s2[80] | (bank14_q_s2[88:81] == protocol)) & not_3609;
+        and_3576_s3 <= and_3576;
+        or_3535_s3 <= (~(|and_3511) & ~(|and_3520)) | ~(bank14_q_s2[3:2] == 2'd3);
         bank14_q_s3 <= bank14_q_s2;
-        and_3626_s3 <= and_3625 & ~(bank14_q_s2[258:257] == 2'd3);
-        and_3631_s3 <= and_3631;
-        and_3637_s3 <= and_3636 & (bank14_q_s2[476:465] == set);
-        if (and_3649) wdata14_here <= cfg_wdata;
-        if (and_3651_d2) bank14_cfg_q1 <= bank14_cfg_q;
+        and_3719_s3 <= and_3718 & (bank14_q_s2[476:465] == set);
+        and_3712_s3 <= and_3712;
+        and_3661_s3 <= mux_3650 & mux_3660;
+        and_3715_s3 <= (bank14_q_s2[335] | (bank14_q_s2[343:336] == protocol)) & not_3714;
+        and_3681_s3 <= and_3681;
+        not_3640_s3 <= ~(bank14_q_s2[258:257] == 2'd3);
+        if (and_3739) wdata14_here <= cfg_wdata;
+        if (and_3741_d2) bank14_cfg_q1 <= bank14_cfg_q;
         bank15_q_s2 <= bank15_q;
-        and_3765_s3 <= and_3764 & ((~(|and_3668) & ~(|and_3677)) | ~(bank15_q_s2[3:2] == 2'd3));
-        and_3770_s3 <= ((mux_3702 & mux_3712) & (bank15_q_s2[80] | (bank15_q_s2[88:81] == protocol))) & not_3769;
-        and_3776_s3 <= and_3775 & (bank15_q_s2[221:210] == set);
+        and_3861_s3 <= and_3860 & (bank15_q_s2[221:210] == set);
+        and_3854_s3 <= and_3854;
+        and_3803_s3 <= mux_3792 & mux_3802;
+        and_3857_s3 <= (bank15_q_s2[80] | (bank15_q_s2[88:81] == protocol)) & not_3856;
+        and_3823_s3 <= and_3823;
+        or_3782_s3 <= (~(|and_3758) & ~(|and_3767)) | ~(bank15_q_s2[3:2] == 2'd3);
         bank15_q_s3 <= bank15_q_s2;
-        and_3867_s3 <= and_3866 & ~(bank15_q_s2[258:257] == 2'd3);
-        and_3872_s3 <= and_3872;
-        and_3878_s3 <= and_3877 & (bank15_q_s2[476:465] == set);
-        if (and_3890) wdata15_here <= cfg_wdata;
-        if (and_3892_d2) bank15_cfg_q1 <= bank15_cfg_q;
+        and_3966_s3 <= and_3965 & (bank15_q_s2[476:465] == set);
+        and_3959_s3 <= and_3959;
+        and_3908_s3 <= mux_3897 & mux_3907;
+        and_3962_s3 <= (bank15_q_s2[335] | (bank15_q_s2[343:336] == protocol)) & not_3961;
+        and_3928_s3 <= and_3928;
+        not_3887_s3 <= ~(bank15_q_s2[258:257] == 2'd3);
+        if (and_3986) wdata15_here <= cfg_wdata;
+        if (and_3988_d2) bank15_cfg_q1 <= bank15_cfg_q;
         bank16_q_s2 <= bank16_q;
-        and_4006_s3 <= and_4005 & ((~(|and_3909) & ~(|and_3918)) | ~(bank16_q_s2[3:2] == 2'd3));
-        and_4011_s3 <= ((mux_3943 & mux_3953) & (bank16_q_s2[80] | (bank16_q_s2[88:81] == protocol))) & not_4010;
-        and_4017_s3 <= and_4016 & (bank16_q_s2[221:210] == set);
+        and_4108_s3 <= and_4107 & (bank16_q_s2[221:210] == set);
+        and_4101_s3 <= and_4101;
+        and_4050_s3 <= mux_4039 & mux_4049;
+        and_4104_s3 <= (bank16_q_s2[80] | (bank16_q_s2[88:81] == protocol)) & not_4103;
+        and_4070_s3 <= and_4070;
+        or_4029_s3 <= (~(|and_4005) & ~(|and_4014)) | ~(bank16_q_s2[3:2] == 2'd3);
         bank16_q_s3 <= bank16_q_s2;
-        and_4108_s3 <= and_4107 & ~(bank16_q_s2[258:257] == 2'd3);
-        and_4113_s3 <= and_4113;
-        and_4119_s3 <= and_4118 & (bank16_q_s2[476:465] == set);
-        if (and_4131) wdata16_here <= cfg_wdata;
-        if (and_4133_d2) bank16_cfg_q1 <= bank16_cfg_q;
+        and_4213_s3 <= and_4212 & (bank16_q_s2[476:465] == set);
+        and_4206_s3 <= and_4206;
+        and_4155_s3 <= mux_4144 & mux_4154;
+        and_4209_s3 <= (bank16_q_s2[335] | (bank16_q_s2[343:336] == protocol)) & not_4208;
+        and_4175_s3 <= and_4175;
+        not_4134_s3 <= ~(bank16_q_s2[258:257] == 2'd3);
+        if (and_4233) wdata16_here <= cfg_wdata;
+        if (and_4235_d2) bank16_cfg_q1 <= bank16_cfg_q;
         bank17_q_s2 <= bank17_q;
-        and_4247_s3 <= and_4246 & ((~(|and_4150) & ~(|and_4159)) | ~(bank17_q_s2[3:2] == 2'd3));
-        and_4252_s3 <= ((mux_4184 & mux_4194) & (bank17_q_s2[80] | (bank17_q_s2[88:81] == protocol))) & not_4251;
-        and_4258_s3 <= and_4257 & (bank17_q_s2[221:210] == set);
+        and_4355_s3 <= and_4354 & (bank17_q_s2[221:210] == set);
+        and_4348_s3 <= and_4348;
+        and_4297_s3 <= mux_4286 & mux_4296;
+        and_4351_s3 <= (bank17_q_s2[80] | (bank17_q_s2[88:81] == protocol)) & not_4350;
+        and_4317_s3 <= and_4317;
+        or_4276_s3 <= (~(|and_4252) & ~(|and_4261)) | ~(bank17_q_s2[3:2] == 2'd3);
         bank17_q_s3 <= bank17_q_s2;
-        and_4349_s3 <= and_4348 & ~(bank17_q_s2[258:257] == 2'd3);
-        and_4354_s3 <= and_4354;
-        and_4360_s3 <= and_4359 & (bank17_q_s2[476:465] == set);
-        if (and_4372) wdata17_here <= cfg_wdata;
-        if (and_4374_d2) bank17_cfg_q1 <= bank17_cfg_q;
+        and_4460_s3 <= and_4459 & (bank17_q_s2[476:465] == set);
+        and_4453_s3 <= and_4453;
+        and_4402_s3 <= mux_4391 & mux_4401;
+        and_4456_s3 <= (bank17_q_s2[335] | (bank17_q_s2[343:336] == protocol)) & not_4455;
+        and_4422_s3 <= and_4422;
+        not_4381_s3 <= ~(bank17_q_s2[258:257] == 2'd3);
+        if (and_4480) wdata17_here <= cfg_wdata;
+        if (and_4482_d2) bank17_cfg_q1 <= bank17_cfg_q;
         bank18_q_s2 <= bank18_q;
-        and_4488_s3 <= and_4487 & ((~(|and_4391) & ~(|and_4400)) | ~(bank18_q_s2[3:2] == 2'd3));
-        and_4493_s3 <= ((mux_4425 & mux_4435) & (bank18_q_s2[80] | (bank18_q_s2[88:81] == protocol))) & not_4492;
-        and_4499_s3 <= and_4498 & (bank18_q_s2[221:210] == set);
-        bank18_q_s3 <= bank18_q_s2;
-        and_4590_s3 <= and_4589 & ~(bank18_q_s2[258:257] == 2'd3);
+        and_4602_s3 <= and_4601 & (bank18_q_s2[221:210] == set);
         and_4595_s3 <= and_4595;
-        and_4601_s3 <= and_4600 & (bank18_q_s2[476:465] == set);
-        if (and_4613) wdata18_here <= cfg_wdata;
-        if (and_4615_d2) bank18_cfg_q1 <= bank18_cfg_q;
+        and_4544_s3 <= mux_4533 & mux_4543;
+        and_4598_s3 <= (bank18_q_s2[80] | (bank18_q_s2[88:81] == protocol)) & not_4597;
+        and_4564_s3 <= and_4564;
+        or_4523_s3 <= (~(|and_4499) & ~(|and_4508)) | ~(bank18_q_s2[3:2] == 2'd3);
+        bank18_q_s3 <= bank18_q_s2;
+        and_4707_s3 <= and_4706 & (bank18_q_s2[476:465] == set);
+        and_4700_s3 <= and_4700;
+        and_4649_s3 <= mux_4638 & mux_4648;
+        and_4703_s3 <= (bank18_q_s2[335] | (bank18_q_s2[343:336] == protocol)) & not_4702;
+        and_4669_s3 <= and_4669;
+        not_4628_s3 <= ~(bank18_q_s2[258:257] == 2'd3);
+        if (and_4727) wdata18_here <= cfg_wdata;
+        if (and_4729_d2) bank18_cfg_q1 <= bank18_cfg_q;
         bank19_q_s2 <= bank19_q;
-        and_4729_s3 <= and_4728 & ((~(|and_4632) & ~(|and_4641)) | ~(bank19_q_s2[3:2] == 2'd3));
-        and_4734_s3 <= ((mux_4666 & mux_4676) & (bank19_q_s2[80] | (bank19_q_s2[88:81] == protocol))) & not_4733;
-        and_4740_s3 <= and_4739 & (bank19_q_s2[221:210] == set);
+        and_4849_s3 <= and_4848 & (bank19_q_s2[221:210] == set);
+        and_4842_s3 <= and_4842;
+        and_4791_s3 <= mux_4780 & mux_4790;
+        and_4845_s3 <= (bank19_q_s2[80] | (bank19_q_s2[88:81] == protocol)) & not_4844;
+        and_4811_s3 <= and_4811;
+        or_4770_s3 <= (~(|and_4746) & ~(|and_4755)) | ~(bank19_q_s2[3:2] == 2'd3);
         bank19_q_s3 <= bank19_q_s2;
-        and_4831_s3 <= and_4830 & ~(bank19_q_s2[258:257] == 2'd3);
-        and_4836_s3 <= and_4836;
-        and_4842_s3 <= and_4841 & (bank19_q_s2[476:465] == set);
-        if (and_4854) wdata19_here <= cfg_wdata;
-        if (and_4856_d2) bank19_cfg_q1 <= bank19_cfg_q;
-        if (and_4871) wdata_always_here <= cfg_wdata;
-        if (and_4871_d1 & (cfg_row_d1[2:0] == 3'd0)) always0 <= wdata_always_here;
-        if (and_4871_d1 & (cfg_row_d1[2:0] == 3'd1)) always1 <= wdata_always_here;
-        if (and_4871_d1 & (cfg_row_d1[2:0] == 3'd2)) always2 <= wdata_always_here;
-        if (and_4871_d1 & (cfg_row_d1[2:0] == 3'd3)) always3 <= wdata_always_here;
-        if (and_4871_d1 & (cfg_row_d1[2:0] == 3'd4)) always4 <= wdata_always_here;
-        if (and_4871_d1 & (cfg_row_d1[2:0] == 3'd5)) always5 <= wdata_always_here;
-        if (and_4871_d1 & (cfg_row_d1[2:0] == 3'd6)) always6 <= wdata_always_here;
-        if (and_4871_d1 & (cfg_row_d1[2:0] == 3'd7)) always7 <= wdata_always_here;
-        and_5012_s3 <= and_5011 & ((not_4917 & not_4926) | ~(always0[3:2] == 2'd3));
-        and_5017_s3 <= and_5017;
-        and_5023_s3 <= and_5022 & (always0[221:210] == set);
+        and_4954_s3 <= and_4953 & (bank19_q_s2[476:465] == set);
+        and_4947_s3 <= and_4947;
+        and_4896_s3 <= mux_4885 & mux_4895;
+        and_4950_s3 <= (bank19_q_s2[335] | (bank19_q_s2[343:336] == protocol)) & not_4949;
+        and_4916_s3 <= and_4916;
+        not_4875_s3 <= ~(bank19_q_s2[258:257] == 2'd3);
+        if (and_4974) wdata19_here <= cfg_wdata;
+        if (and_4976_d2) bank19_cfg_q1 <= bank19_cfg_q;
+        if (and_4991) wdata_always_here <= cfg_wdata;
+        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd0)) always0 <= wdata_always_here;
+        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd1)) always1 <= wdata_always_here;
+        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd2)) always2 <= wdata_always_here;
+        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd3)) always3 <= wdata_always_here;
+        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd4)) always4 <= wdata_always_here;
+        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd5)) always5 <= wdata_always_here;
+        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd6)) always6 <= wdata_always_here;
+        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd7)) always7 <= wdata_always_here;
+        and_5138_s3 <= and_5137 & (always0[221:210] == set);
+        and_5131_s3 <= and_5131;
+        and_5080_s3 <= mux_5069 & mux_5079;
+        and_5134_s3 <= and_5134;
+        and_5100_s3 <= and_5100;
+        or_5059_s3 <= (not_5037 & not_5046) | ~(always0[3:2] == 2'd3);
         always0_s3 <= always0;
-        and_5114_s3 <= and_5113 & ~(always0[258:257] == 2'd3);
-        and_5119_s3 <= and_5119;
-        and_5125_s3 <= and_5124 & (always0[476:465] == set);
-        and_5235_s3 <= and_5234 & ((not_5140 & not_5149) | ~(always1[3:2] == 2'd3));
-        and_5240_s3 <= and_5240;
-        and_5246_s3 <= and_5245 & (always1[221:210] == set);
+        and_5243_s3 <= and_5242 & (always0[476:465] == set);
+        and_5236_s3 <= and_5236;
+        and_5185_s3 <= mux_5174 & mux_5184;
+        and_5239_s3 <= and_5239;
+        and_5205_s3 <= and_5205;
+        not_5164_s3 <= ~(always0[258:257] == 2'd3);
+        and_5367_s3 <= and_5366 & (always1[221:210] == set);
+        and_5360_s3 <= and_5360;
+        and_5309_s3 <= mux_5298 & mux_5308;
+        and_5363_s3 <= and_5363;
+        and_5329_s3 <= and_5329;
+        or_5288_s3 <= (not_5266 & not_5275) | ~(always1[3:2] == 2'd3);
         always1_s3 <= always1;
-        and_5337_s3 <= and_5336 & ~(always1[258:257] == 2'd3);
-        and_5342_s3 <= and_5342;
-        and_5348_s3 <= and_5347 & (always1[476:465] == set);
-        and_5458_s3 <= and_5457 & ((not_5363 & not_5372) | ~(always2[3:2] == 2'd3));
-        and_5463_s3 <= and_5463;
-        and_5469_s3 <= and_5468 & (always2[221:210] == set);
+        and_5472_s3 <= and_5471 & (always1[476:465] == set);
+        and_5465_s3 <= and_5465;
+        and_5414_s3 <= mux_5403 & mux_5413;
+        and_5468_s3 <= and_5468;
+        and_5434_s3 <= and_5434;
+        not_5393_s3 <= ~(always1[258:257] == 2'd3);
+        and_5596_s3 <= and_5595 & (always2[221:210] == set);
+        and_5589_s3 <= and_5589;
+        and_5538_s3 <= mux_5527 & mux_5537;
+        and_5592_s3 <= and_5592;
+        and_5558_s3 <= and_5558;
+        or_5517_s3 <= (not_5495 & not_5504) | ~(always2[3:2] == 2'd3);
         always2_s3 <= always2;
-        and_5560_s3 <= and_5559 & ~(always2[258:257] == 2'd3);
-        and_5565_s3 <= and_5565;
-        and_5571_s3 <= and_5570 & (always2[476:465] == set);
-        and_5681_s3 <= and_5680 & ((not_5586 & not_5595) | ~(always3[3:2] == 2'd3));
-        and_5686_s3 <= and_5686;
-        and_5692_s3 <= and_5691 & (always3[221:210] == set);
+        and_5701_s3 <= and_5700 & (always2[476:465] == set);
+        and_5694_s3 <= and_5694;
+        and_5643_s3 <= mux_5632 & mux_5642;
+        and_5697_s3 <= and_5697;
+        and_5663_s3 <= and_5663;
+        not_5622_s3 <= ~(always2[258:257] == 2'd3);
+        and_5825_s3 <= and_5824 & (always3[221:210] == set);
+        and_5818_s3 <= and_5818;
+        and_5767_s3 <= mux_5756 & mux_5766;
+        and_5821_s3 <= and_5821;
+        and_5787_s3 <= and_5787;
+        or_5746_s3 <= (not_5724 & not_5733) | ~(always3[3:2] == 2'd3);
         always3_s3 <= always3;
-        and_5783_s3 <= and_5782 & ~(always3[258:257] == 2'd3);
-        and_5788_s3 <= and_5788;
-        and_5794_s3 <= and_5793 & (always3[476:465] == set);
-        and_5904_s3 <= and_5903 & ((not_5809 & not_5818) | ~(always4[3:2] == 2'd3));
-        and_5909_s3 <= and_5909;
-        and_5915_s3 <= and_5914 & (always4[221:210] == set);
+        and_5930_s3 <= and_5929 & (always3[476:465] == set);
+        and_5923_s3 <= and_5923;
+        and_5872_s3 <= mux_5861 & mux_5871;
+        and_5926_s3 <= and_5926;
+        and_5892_s3 <= and_5892;
+        not_5851_s3 <= ~(always3[258:257] == 2'd3);
+        and_6054_s3 <= and_6053 & (always4[221:210] == set);
+        and_6047_s3 <= and_6047;
+        and_5996_s3 <= mux_5985 & mux_5995;
+        and_6050_s3 <= and_6050;
+        and_6016_s3 <= and_6016;
+        or_5975_s3 <= (not_5953 & not_5962) | ~(always4[3:2] == 2'd3);
         always4_s3 <= always4;
-        and_6006_s3 <= and_6005 & ~(always4[258:257] == 2'd3);
-        and_6011_s3 <= and_6011;
-        and_6017_s3 <= and_6016 & (always4[476:465] == set);
-        and_6127_s3 <= and_6126 & ((not_6032 & not_6041) | ~(always5[3:2] == 2'd3));
-        and_6132_s3 <= and_6132;
-        and_6138_s3 <= and_6137 & (always5[221:210] == set);
+        and_6159_s3 <= and_6158 & (always4[476:465] == set);
+        and_6152_s3 <= and_6152;
+        and_6101_s3 <= mux_6090 & mux_6100;
+        and_6155_s3 <= and_6155;
+        and_6121_s3 <= and_6121;
+        not_6080_s3 <= ~(always4[258:257] == 2'd3);
+        and_6283_s3 <= and_6282 & (always5[221:210] == set);
+        and_6276_s3 <= and_6276;
+        and_6225_s3 <= mux_6214 & mux_6224;
+        and_6279_s3 <= and_6279;
+        and_6245_s3 <= and_6245;
+        or_6204_s3 <= (not_6182 & not_6191) | ~(always5[3:2] == 2'd3);
         always5_s3 <= always5;
-        and_6229_s3 <= and_6228 & ~(always5[258:257] == 2'd3);
-        and_6234_s3 <= and_6234;
-        and_6240_s3 <= and_6239 & (always5[476:465] == set);
-        and_6350_s3 <= and_6349 & ((not_6255 & not_6264) | ~(always6[3:2] == 2'd3));
-        and_6355_s3 <= and_6355;
-        and_6361_s3 <= and_6360 & (always6[221:210] == set);
+        and_6388_s3 <= and_6387 & (always5[476:465] == set);
+        and_6381_s3 <= and_6381;
+        and_6330_s3 <= mux_6319 & mux_6329;
+        and_6384_s3 <= and_6384;
+        and_6350_s3 <= and_6350;
+        not_6309_s3 <= ~(always5[258:257] == 2'd3);
+        and_6512_s3 <= and_6511 & (always6[221:210] == set);
+        and_6505_s3 <= and_6505;
+        and_6454_s3 <= mux_6443 & mux_6453;
+        and_6508_s3 <= and_6508;
+        and_6474_s3 <= and_6474;
+        or_6433_s3 <= (not_6411 & not_6420) | ~(always6[3:2] == 2'd3);
         always6_s3 <= always6;
-        and_6452_s3 <= and_6451 & ~(always6[258:257] == 2'd3);
-        and_6457_s3 <= and_6457;
-        and_6463_s3 <= and_6462 & (always6[476:465] == set);
-        and_6573_s3 <= and_6572 & ((not_6478 & not_6487) | ~(always7[3:2] == 2'd3));
-        and_6578_s3 <= and_6578;
-        and_6584_s3 <= and_6583 & (always7[221:210] == set);
+        and_6617_s3 <= and_6616 & (always6[476:465] == set);
+        and_6610_s3 <= and_6610;
+        and_6559_s3 <= mux_6548 & mux_6558;
+        and_6613_s3 <= and_6613;
+        and_6579_s3 <= and_6579;
+        not_6538_s3 <= ~(always6[258:257] == 2'd3);
+        and_6741_s3 <= and_6740 & (always7[221:210] == set);
+        and_6734_s3 <= and_6734;
+        and_6683_s3 <= mux_6672 & mux_6682;
+        and_6737_s3 <= and_6737;
+        and_6703_s3 <= and_6703;
+        or_6662_s3 <= (not_6640 & not_6649) | ~(always7[3:2] == 2'd3);
         always7_s3 <= always7;
-        and_6675_s3 <= and_6674 & ~(always7[258:257] == 2'd3);
-        and_6680_s3 <= and_6680;
-        and_6686_s3 <= and_6685 & (always7[476:465] == set);
-        if (and_4873_d2) always_read <= mux_6705;
+        and_6846_s3 <= and_6845 & (always7[476:465] == set);
+        and_6839_s3 <= and_6839;
+        and_6788_s3 <= mux_6777 & mux_6787;
+        and_6842_s3 <= and_6842;
+        and_6808_s3 <= and_6808;
+        not_6767_s3 <= ~(always7[258:257] == 2'd3);
+        if (and_4993_d2) always_read <= mux_6873;
         cfg_row_d2 <= cfg_row_d1;
-        red_6854_s4 <= |cat_6853;
-        or_6877_s4 <= or_6875 | or_6876;
-        or_6900_s4 <= or_6898 | or_6899;
-        red_6910_s4 <= |cat_6909;
-        red_7060_s4 <= |cat_7059;
-        or_7083_s4 <= or_7081 | or_7082;
-        or_7106_s4 <= or_7104 | or_7105;
-        red_7116_s4 <= |cat_7115;
-        red_7266_s4 <= |cat_7265;
-        or_7289_s4 <= or_7287 | or_7288;
-        or_7312_s4 <= or_7310 | or_7311;
-        red_7322_s4 <= |cat_7321;
-        red_7472_s4 <= |cat_7471;
-        or_7495_s4 <= or_7493 | or_7494;
-        or_7518_s4 <= or_7516 | or_7517;
-        red_7528_s4 <= |cat_7527;
-        red_7678_s4 <= |cat_7677;
-        or_7701_s4 <= or_7699 | or_7700;
-        or_7724_s4 <= or_7722 | or_7723;
-        red_7734_s4 <= |cat_7733;
-        red_7884_s4 <= |cat_7883;
-        or_7907_s4 <= or_7905 | or_7906;
-        or_7930_s4 <= or_7928 | or_7929;
-        red_7940_s4 <= |cat_7939;
-        red_8090_s4 <= |cat_8089;
-        or_8113_s4 <= or_8111 | or_8112;
-        or_8136_s4 <= or_8134 | or_8135;
-        red_8146_s4 <= |cat_8145;
-        hit <= |cat_8263;
-        or_8284_s5 <= or_8282 | or_8283;
-        red_8293_s5 <= |cat_8292;
+        red_7022_s4 <= |cat_7021;
+        or_7045_s4 <= or_7043 | or_7044;
+        or_7068_s4 <= or_7066 | or_7067;
+        red_7078_s4 <= |cat_7077;
+        red_7228_s4 <= |cat_7227;
+        or_7251_s4 <= or_7249 | or_7250;
+        or_7274_s4 <= or_7272 | or_7273;
+        red_7284_s4 <= |cat_7283;
+        red_7434_s4 <= |cat_7433;
+        or_7457_s4 <= or_7455 | or_7456;
+        or_7480_s4 <= or_7478 | or_7479;
+        red_7490_s4 <= |cat_7489;
+        red_7640_s4 <= |cat_7639;
+        or_7663_s4 <= or_7661 | or_7662;
+        or_7686_s4 <= or_7684 | or_7685;
+        red_7696_s4 <= |cat_7695;
+        red_7846_s4 <= |cat_7845;
+        or_7869_s4 <= or_7867 | or_7868;
+        or_7892_s4 <= or_7890 | or_7891;
+        red_7902_s4 <= |cat_7901;
+        red_8052_s4 <= |cat_8051;
+        or_8075_s4 <= or_8073 | or_8074;
+        or_8098_s4 <= or_8096 | or_8097;
+        red_8108_s4 <= |cat_8107;
+        red_8258_s4 <= |cat_8257;
+        or_8281_s4 <= or_8279 | or_8280;
+        or_8304_s4 <= or_8302 | or_8303;
+        red_8314_s4 <= |cat_8313;
+        hit <= |cat_8431;
+        or_8452_s5 <= or_8450 | or_8451;
+        red_8461_s5 <= |cat_8460;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_273_d1 <= 1'd0;
-            and_275_d1 <= 1'd0;
-            and_275_d2 <= 1'd0;
-            and_275_d3 <= 1'd0;
-            and_516_d1 <= 1'd0;
-            and_518_d1 <= 1'd0;
-            and_518_d2 <= 1'd0;
-            and_518_d3 <= 1'd0;
-            and_757_d1 <= 1'd0;
-            and_759_d1 <= 1'd0;
-            and_759_d2 <= 1'd0;
-            and_759_d3 <= 1'd0;
-            and_998_d1 <= 1'd0;
-            and_1000_d1 <= 1'd0;
-            and_1000_d2 <= 1'd0;
-            and_1000_d3 <= 1'd0;
-            and_1239_d1 <= 1'd0;
-            and_1241_d1 <= 1'd0;
-            and_1241_d2 <= 1'd0;
-            and_1241_d3 <= 1'd0;
-            and_1480_d1 <= 1'd0;
-            and_1482_d1 <= 1'd0;
-            and_1482_d2 <= 1'd0;
-            and_1482_d3 <= 1'd0;
-            and_1721_d1 <= 1'd0;
-            and_1723_d1 <= 1'd0;
-            and_1723_d2 <= 1'd0;
-            and_1723_d3 <= 1'd0;
-            and_1962_d1 <= 1'd0;
-            and_1964_d1 <= 1'd0;
-            and_1964_d2 <= 1'd0;
-            and_1964_d3 <= 1'd0;
-            and_2203_d1 <= 1'd0;
-            and_2205_d1 <= 1'd0;
-            and_2205_d2 <= 1'd0;
-            and_2205_d3 <= 1'd0;
-            and_2444_d1 <= 1'd0;
-            and_2446_d1 <= 1'd0;
-            and_2446_d2 <= 1'd0;
-            and_2446_d3 <= 1'd0;
-            and_2685_d1 <= 1'd0;
-            and_2687_d1 <= 1'd0;
-            and_2687_d2 <= 1'd0;
-            and_2687_d3 <= 1'd0;
-            and_2926_d1 <= 1'd0;
-            and_2928_d1 <= 1'd0;
-            and_2928_d2 <= 1'd0;
-            and_2928_d3 <= 1'd0;
-            and_3167_d1 <= 1'd0;
-            and_3169_d1 <= 1'd0;
-            and_3169_d2 <= 1'd0;
-            and_3169_d3 <= 1'd0;
-            and_3408_d1 <= 1'd0;
-            and_3410_d1 <= 1'd0;
-            and_3410_d2 <= 1'd0;
-            and_3410_d3 <= 1'd0;
-            and_3649_d1 <= 1'd0;
-            and_3651_d1 <= 1'd0;
-            and_3651_d2 <= 1'd0;
-            and_3651_d3 <= 1'd0;
-            and_3890_d1 <= 1'd0;
-            and_3892_d1 <= 1'd0;
-            and_3892_d2 <= 1'd0;
-            and_3892_d3 <= 1'd0;
-            and_4131_d1 <= 1'd0;
-            and_4133_d1 <= 1'd0;
-            and_4133_d2 <= 1'd0;
-            and_4133_d3 <= 1'd0;
-            and_4372_d1 <= 1'd0;
-            and_4374_d1 <= 1'd0;
-            and_4374_d2 <= 1'd0;
-            and_4374_d3 <= 1'd0;
-            and_4613_d1 <= 1'd0;
-            and_4615_d1 <= 1'd0;
-            and_4615_d2 <= 1'd0;
-            and_4615_d3 <= 1'd0;
-            and_4854_d1 <= 1'd0;
-            and_4856_d1 <= 1'd0;
-            and_4856_d2 <= 1'd0;
-            and_4856_d3 <= 1'd0;
-            and_4871_d1 <= 1'd0;
-            and_4873_d1 <= 1'd0;
-            and_4873_d2 <= 1'd0;
-            and_4873_d3 <= 1'd0;
+            and_279_d1 <= 1'd0;
+            and_281_d1 <= 1'd0;
+            and_281_d2 <= 1'd0;
+            and_281_d3 <= 1'd0;
+            and_528_d1 <= 1'd0;
+            and_530_d1 <= 1'd0;
+            and_530_d2 <= 1'd0;
+            and_530_d3 <= 1'd0;
+            and_775_d1 <= 1'd0;
+            and_777_d1 <= 1'd0;
+            and_777_d2 <= 1'd0;
+            and_777_d3 <= 1'd0;
+            and_1022_d1 <= 1'd0;
+            and_1024_d1 <= 1'd0;
+            and_1024_d2 <= 1'd0;
+            and_1024_d3 <= 1'd0;
+            and_1269_d1 <= 1'd0;
+            and_1271_d1 <= 1'd0;
+            and_1271_d2 <= 1'd0;
+            and_1271_d3 <= 1'd0;
+            and_1516_d1 <= 1'd0;
+            and_1518_d1 <= 1'd0;
+            and_1518_d2 <= 1'd0;
+            and_1518_d3 <= 1'd0;
+            and_1763_d1 <= 1'd0;
+            and_1765_d1 <= 1'd0;
+            and_1765_d2 <= 1'd0;
+            and_1765_d3 <= 1'd0;
+            and_2010_d1 <= 1'd0;
+            and_2012_d1 <= 1'd0;
+            and_2012_d2 <= 1'd0;
+            and_2012_d3 <= 1'd0;
+            and_2257_d1 <= 1'd0;
+            and_2259_d1 <= 1'd0;
+            and_2259_d2 <= 1'd0;
+            and_2259_d3 <= 1'd0;
+            and_2504_d1 <= 1'd0;
+            and_2506_d1 <= 1'd0;
+            and_2506_d2 <= 1'd0;
+            and_2506_d3 <= 1'd0;
+            and_2751_d1 <= 1'd0;
+            and_2753_d1 <= 1'd0;
+            and_2753_d2 <= 1'd0;
+            and_2753_d3 <= 1'd0;
+            and_2998_d1 <= 1'd0;
+            and_3000_d1 <= 1'd0;
+            and_3000_d2 <= 1'd0;
+            and_3000_d3 <= 1'd0;
+            and_3245_d1 <= 1'd0;
+            and_3247_d1 <= 1'd0;
+            and_3247_d2 <= 1'd0;
+            and_3247_d3 <= 1'd0;
+            and_3492_d1 <= 1'd0;
+            and_3494_d1 <= 1'd0;
+            and_3494_d2 <= 1'd0;
+            and_3494_d3 <= 1'd0;
+            and_3739_d1 <= 1'd0;
+            and_3741_d1 <= 1'd0;
+            and_3741_d2 <= 1'd0;
+            and_3741_d3 <= 1'd0;
+            and_3986_d1 <= 1'd0;
+            and_3988_d1 <= 1'd0;
+            and_3988_d2 <= 1'd0;
+            and_3988_d3 <= 1'd0;
+            and_4233_d1 <= 1'd0;
+            and_4235_d1 <= 1'd0;
+            and_4235_d2 <= 1'd0;
+            and_4235_d3 <= 1'd0;
+            and_4480_d1 <= 1'd0;
+            and_4482_d1 <= 1'd0;
+            and_4482_d2 <= 1'd0;
+            and_4482_d3 <= 1'd0;
+            and_4727_d1 <= 1'd0;
+            and_4729_d1 <= 1'd0;
+            and_4729_d2 <= 1'd0;
+            and_4729_d3 <= 1'd0;
+            and_4974_d1 <= 1'd0;
+            and_4976_d1 <= 1'd0;
+            and_4976_d2 <= 1'd0;
+            and_4976_d3 <= 1'd0;
+            and_4991_d1 <= 1'd0;
+            and_4993_d1 <= 1'd0;
+            and_4993_d2 <= 1'd0;
+            and_4993_d3 <= 1'd0;
             answer_3 <= 510'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 510'd0;
             answers_d2 <= 1'd0;
         end else begin
-            and_273_d1 <= and_273;
-            and_275_d1 <= cfg_read & and_272;
-            and_275_d2 <= and_275_d1;
-            and_275_d3 <= and_275_d2;
-            and_516_d1 <= and_516;
-            and_518_d1 <= cfg_read & and_515;
-            and_518_d2 <= and_518_d1;
-            and_518_d3 <= and_518_d2;
-            and_757_d1 <= and_757;
-            and_759_d1 <= cfg_read & and_756;
-            and_759_d2 <= and_759_d1;
-            and_759_d3 <= and_759_d2;
-            and_998_d1 <= and_998;
-            and_1000_d1 <= cfg_read & and_997;
-            and_1000_d2 <= and_1000_d1;
-            and_1000_d3 <= and_1000_d2;
-            and_1239_d1 <= and_1239;
-            and_1241_d1 <= cfg_read & and_1238;
-            and_1241_d2 <= and_1241_d1;
-            and_1241_d3 <= and_1241_d2;
-            and_1480_d1 <= and_1480;
-            and_1482_d1 <= cfg_read & and_1479;
-            and_1482_d2 <= and_1482_d1;
-            and_1482_d3 <= and_1482_d2;
-            and_1721_d1 <= and_1721;
-            and_1723_d1 <= cfg_read & and_1720;
-            and_1723_d2 <= and_1723_d1;
-            and_1723_d3 <= and_1723_d2;
-            and_1962_d1 <= and_1962;
-            and_1964_d1 <= cfg_read & and_1961;
-            and_1964_d2 <= and_1964_d1;
-            and_1964_d3 <= and_1964_d2;
-            and_2203_d1 <= and_2203;
-            and_2205_d1 <= cfg_read & and_2202;
-            and_2205_d2 <= and_2205_d1;
-            and_2205_d3 <= and_2205_d2;
-            and_2444_d1 <= and_2444;
-            and_2446_d1 <= cfg_read & and_2443;
-            and_2446_d2 <= and_2446_d1;
-            and_2446_d3 <= and_2446_d2;
-            and_2685_d1 <= and_2685;
-            and_2687_d1 <= cfg_read & and_2684;
-            and_2687_d2 <= and_2687_d1;
-            and_2687_d3 <= and_2687_d2;
-            and_2926_d1 <= and_2926;
-            and_2928_d1 <= cfg_read & and_2925;
-            and_2928_d2 <= and_2928_d1;
-            and_2928_d3 <= and_2928_d2;
-            and_3167_d1 <= and_3167;
-            and_3169_d1 <= cfg_read & and_3166;
-            and_3169_d2 <= and_3169_d1;
-            and_3169_d3 <= and_3169_d2;
-            and_3408_d1 <= and_3408;
-            and_3410_d1 <= cfg_read & and_3407;
-            and_3410_d2 <= and_3410_d1;
-            and_3410_d3 <= and_3410_d2;
-            and_3649_d1 <= and_3649;
-            and_3651_d1 <= cfg_read & and_3648;
-            and_3651_d2 <= and_3651_d1;
-            and_3651_d3 <= and_3651_d2;
-            and_3890_d1 <= and_3890;
-            and_3892_d1 <= cfg_read & and_3889;
-            and_3892_d2 <= and_3892_d1;
-            and_3892_d3 <= and_3892_d2;
-            and_4131_d1 <= and_4131;
-            and_4133_d1 <= cfg_read & and_4130;
-            and_4133_d2 <= and_4133_d1;
-            and_4133_d3 <= and_4133_d2;
-            and_4372_d1 <= and_4372;
-            and_4374_d1 <= cfg_read & and_4371;
-            and_4374_d2 <= and_4374_d1;
-            and_4374_d3 <= and_4374_d2;
-            and_4613_d1 <= and_4613;
-            and_4615_d1 <= cfg_read & and_4612;
-            and_4615_d2 <= and_4615_d1;
-            and_4615_d3 <= and_4615_d2;
-            and_4854_d1 <= and_4854;
-            and_4856_d1 <= cfg_read & and_4853;
-            and_4856_d2 <= and_4856_d1;
-            and_4856_d3 <= and_4856_d2;
-            and_4871_d1 <= and_4871;
-            and_4873_d1 <= cfg_read & and_4870;
-            and_4873_d2 <= and_4873_d1;
-            and_4873_d3 <= and_4873_d2;
-            if (answers | answers_d1) answer_3 <= or_8319;
+            and_279_d1 <= and_279;
+            and_281_d1 <= cfg_read & and_278;
+            and_281_d2 <= and_281_d1;
+            and_281_d3 <= and_281_d2;
+            and_528_d1 <= and_528;
+            and_530_d1 <= cfg_read & and_527;
+            and_530_d2 <= and_530_d1;
+            and_530_d3 <= and_530_d2;
+            and_775_d1 <= and_775;
+            and_777_d1 <= cfg_read & and_774;
+            and_777_d2 <= and_777_d1;
+            and_777_d3 <= and_777_d2;
+            and_1022_d1 <= and_1022;
+            and_1024_d1 <= cfg_read & and_1021;
+            and_1024_d2 <= and_1024_d1;
+            and_1024_d3 <= and_1024_d2;
+            and_1269_d1 <= and_1269;
+            and_1271_d1 <= cfg_read & and_1268;
+            and_1271_d2 <= and_1271_d1;
+            and_1271_d3 <= and_1271_d2;
+            and_1516_d1 <= and_1516;
+            and_1518_d1 <= cfg_read & and_1515;
+            and_1518_d2 <= and_1518_d1;
+            and_1518_d3 <= and_1518_d2;
+            and_1763_d1 <= and_1763;
+            and_1765_d1 <= cfg_read & and_1762;
+            and_1765_d2 <= and_1765_d1;
+            and_1765_d3 <= and_1765_d2;
+            and_2010_d1 <= and_2010;
+            and_2012_d1 <= cfg_read & and_2009;
+            and_2012_d2 <= and_2012_d1;
+            and_2012_d3 <= and_2012_d2;
+            and_2257_d1 <= and_2257;
+            and_2259_d1 <= cfg_read & and_2256;
+            and_2259_d2 <= and_2259_d1;
+            and_2259_d3 <= and_2259_d2;
+            and_2504_d1 <= and_2504;
+            and_2506_d1 <= cfg_read & and_2503;
+            and_2506_d2 <= and_2506_d1;
+            and_2506_d3 <= and_2506_d2;
+            and_2751_d1 <= and_2751;
+            and_2753_d1 <= cfg_read & and_2750;
+            and_2753_d2 <= and_2753_d1;
+            and_2753_d3 <= and_2753_d2;
+            and_2998_d1 <= and_2998;
+            and_3000_d1 <= cfg_read & and_2997;
+            and_3000_d2 <= and_3000_d1;
+            and_3000_d3 <= and_3000_d2;
+            and_3245_d1 <= and_3245;
+            and_3247_d1 <= cfg_read & and_3244;
+            and_3247_d2 <= and_3247_d1;
+            and_3247_d3 <= and_3247_d2;
+            and_3492_d1 <= and_3492;
+            and_3494_d1 <= cfg_read & and_3491;
+            and_3494_d2 <= and_3494_d1;
+            and_3494_d3 <= and_3494_d2;
+            and_3739_d1 <= and_3739;
+            and_3741_d1 <= cfg_read & and_3738;
+            and_3741_d2 <= and_3741_d1;
+            and_3741_d3 <= and_3741_d2;
+            and_3986_d1 <= and_3986;
+            and_3988_d1 <= cfg_read & and_3985;
+            and_3988_d2 <= and_3988_d1;
+            and_3988_d3 <= and_3988_d2;
+            and_4233_d1 <= and_4233;
+            and_4235_d1 <= cfg_read & and_4232;
+            and_4235_d2 <= and_4235_d1;
+            and_4235_d3 <= and_4235_d2;
+            and_4480_d1 <= and_4480;
+            and_4482_d1 <= cfg_read & and_4479;
+            and_4482_d2 <= and_4482_d1;
+            and_4482_d3 <= and_4482_d2;
+            and_4727_d1 <= and_4727;
+            and_4729_d1 <= cfg_read & and_4726;
+            and_4729_d2 <= and_4729_d1;
+            and_4729_d3 <= and_4729_d2;
+            and_4974_d1 <= and_4974;
+            and_4976_d1 <= cfg_read & and_4973;
+            and_4976_d2 <= and_4976_d1;
+            and_4976_d3 <= and_4976_d2;
+            and_4991_d1 <= and_4991;
+            and_4993_d1 <= cfg_read & and_4990;
+            and_4993_d2 <= and_4993_d1;
+            and_4993_d3 <= and_4993_d2;
+            if (answers | answers_d1) answer_3 <= or_8487;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -2642,8 +2968,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_273_d1) bank0[cfg_row_d1_10_0] <= wdata0_here;
-        else if (and_275_d1) bank0_cfg_q <= bank0[cfg_row_d1_10_0];
+        if (and_279_d1) bank0[cfg_row_d1_10_0] <= wdata0_here;
+        else if (and_281_d1) bank0_cfg_q <= bank0[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2651,8 +2977,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_516_d1) bank1[cfg_row_d1_10_0] <= wdata1_here;
-        else if (and_518_d1) bank1_cfg_q <= bank1[cfg_row_d1_10_0];
+        if (and_528_d1) bank1[cfg_row_d1_10_0] <= wdata1_here;
+        else if (and_530_d1) bank1_cfg_q <= bank1[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2660,8 +2986,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_757_d1) bank2[cfg_row_d1_10_0] <= wdata2_here;
-        else if (and_759_d1) bank2_cfg_q <= bank2[cfg_row_d1_10_0];
+        if (and_775_d1) bank2[cfg_row_d1_10_0] <= wdata2_here;
+        else if (and_777_d1) bank2_cfg_q <= bank2[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2669,8 +2995,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_998_d1) bank3[cfg_row_d1_10_0] <= wdata3_here;
-        else if (and_1000_d1) bank3_cfg_q <= bank3[cfg_row_d1_10_0];
+        if (and_1022_d1) bank3[cfg_row_d1_10_0] <= wdata3_here;
+        else if (and_1024_d1) bank3_cfg_q <= bank3[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2678,8 +3004,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1239_d1) bank4[cfg_row_d1_10_0] <= wdata4_here;
-        else if (and_1241_d1) bank4_cfg_q <= bank4[cfg_row_d1_10_0];
+        if (and_1269_d1) bank4[cfg_row_d1_10_0] <= wdata4_here;
+        else if (and_1271_d1) bank4_cfg_q <= bank4[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2687,8 +3013,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1480_d1) bank5[cfg_row_d1_10_0] <= wdata5_here;
-        else if (and_1482_d1) bank5_cfg_q <= bank5[cfg_row_d1_10_0];
+        if (and_1516_d1) bank5[cfg_row_d1_10_0] <= wdata5_here;
+        else if (and_1518_d1) bank5_cfg_q <= bank5[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2696,8 +3022,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1721_d1) bank6[cfg_row_d1_10_0] <= wdata6_here;
-        else if (and_1723_d1) bank6_cfg_q <= bank6[cfg_row_d1_10_0];
+        if (and_1763_d1) bank6[cfg_row_d1_10_0] <= wdata6_here;
+        else if (and_1765_d1) bank6_cfg_q <= bank6[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2705,8 +3031,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1962_d1) bank7[cfg_row_d1_10_0] <= wdata7_here;
-        else if (and_1964_d1) bank7_cfg_q <= bank7[cfg_row_d1_10_0];
+        if (and_2010_d1) bank7[cfg_row_d1_10_0] <= wdata7_here;
+        else if (and_2012_d1) bank7_cfg_q <= bank7[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2714,8 +3040,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2203_d1) bank8[cfg_row_d1_10_0] <= wdata8_here;
-        else if (and_2205_d1) bank8_cfg_q <= bank8[cfg_row_d1_10_0];
+        if (and_2257_d1) bank8[cfg_row_d1_10_0] <= wdata8_here;
+        else if (and_2259_d1) bank8_cfg_q <= bank8[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2723,8 +3049,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2444_d1) bank9[cfg_row_d1_10_0] <= wdata9_here;
-        else if (and_2446_d1) bank9_cfg_q <= bank9[cfg_row_d1_10_0];
+        if (and_2504_d1) bank9[cfg_row_d1_10_0] <= wdata9_here;
+        else if (and_2506_d1) bank9_cfg_q <= bank9[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2732,8 +3058,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2685_d1) bank10[cfg_row_d1_10_0] <= wdata10_here;
-        else if (and_2687_d1) bank10_cfg_q <= bank10[cfg_row_d1_10_0];
+        if (and_2751_d1) bank10[cfg_row_d1_10_0] <= wdata10_here;
+        else if (and_2753_d1) bank10_cfg_q <= bank10[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2741,8 +3067,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2926_d1) bank11[cfg_row_d1_10_0] <= wdata11_here;
-        else if (and_2928_d1) bank11_cfg_q <= bank11[cfg_row_d1_10_0];
+        if (and_2998_d1) bank11[cfg_row_d1_10_0] <= wdata11_here;
+        else if (and_3000_d1) bank11_cfg_q <= bank11[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2750,8 +3076,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_3167_d1) bank12[cfg_row_d1_10_0] <= wdata12_here;
-        else if (and_3169_d1) bank12_cfg_q <= bank12[cfg_row_d1_10_0];
+        if (and_3245_d1) bank12[cfg_row_d1_10_0] <= wdata12_here;
+        else if (and_3247_d1) bank12_cfg_q <= bank12[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2759,8 +3085,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_3408_d1) bank13[cfg_row_d1_10_0] <= wdata13_here;
-        else if (and_3410_d1) bank13_cfg_q <= bank13[cfg_row_d1_10_0];
+        if (and_3492_d1) bank13[cfg_row_d1_10_0] <= wdata13_here;
+        else if (and_3494_d1) bank13_cfg_q <= bank13[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2768,8 +3094,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_3649_d1) bank14[cfg_row_d1_10_0] <= wdata14_here;
-        else if (and_3651_d1) bank14_cfg_q <= bank14[cfg_row_d1_10_0];
+        if (and_3739_d1) bank14[cfg_row_d1_10_0] <= wdata14_here;
+        else if (and_3741_d1) bank14_cfg_q <= bank14[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2777,8 +3103,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_3890_d1) bank15[cfg_row_d1_10_0] <= wdata15_here;
-        else if (and_3892_d1) bank15_cfg_q <= bank15[cfg_row_d1_10_0];
+        if (and_3986_d1) bank15[cfg_row_d1_10_0] <= wdata15_here;
+        else if (and_3988_d1) bank15_cfg_q <= bank15[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2786,8 +3112,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_4131_d1) bank16[cfg_row_d1_10_0] <= wdata16_here;
-        else if (and_4133_d1) bank16_cfg_q <= bank16[cfg_row_d1_10_0];
+        if (and_4233_d1) bank16[cfg_row_d1_10_0] <= wdata16_here;
+        else if (and_4235_d1) bank16_cfg_q <= bank16[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2795,8 +3121,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_4372_d1) bank17[cfg_row_d1_10_0] <= wdata17_here;
-        else if (and_4374_d1) bank17_cfg_q <= bank17[cfg_row_d1_10_0];
+        if (and_4480_d1) bank17[cfg_row_d1_10_0] <= wdata17_here;
+        else if (and_4482_d1) bank17_cfg_q <= bank17[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2804,8 +3130,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_4613_d1) bank18[cfg_row_d1_10_0] <= wdata18_here;
-        else if (and_4615_d1) bank18_cfg_q <= bank18[cfg_row_d1_10_0];
+        if (and_4727_d1) bank18[cfg_row_d1_10_0] <= wdata18_here;
+        else if (and_4729_d1) bank18_cfg_q <= bank18[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2813,8 +3139,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_4854_d1) bank19[cfg_row_d1_10_0] <= wdata19_here;
-        else if (and_4856_d1) bank19_cfg_q <= bank19[cfg_row_d1_10_0];
+        if (and_4974_d1) bank19[cfg_row_d1_10_0] <= wdata19_here;
+        else if (and_4976_d1) bank19_cfg_q <= bank19[cfg_row_d1_10_0];
     end
 
     // Bits which nothing reads.
@@ -2824,327 +3150,447 @@ module table_rule (
     initial begin
         bank0_q = 510'd0;
         bank0_q_s2 = 510'd0;
-        and_147_s3 = 1'd0;
-        and_152_s3 = 1'd0;
-        and_158_s3 = 1'd0;
+        and_153_s3 = 1'd0;
+        and_146_s3 = 1'd0;
+        and_93_s3 = 1'd0;
+        and_149_s3 = 1'd0;
+        and_113_s3 = 1'd0;
+        or_72_s3 = 1'd0;
         bank0_q_s3 = 510'd0;
-        and_249_s3 = 1'd0;
+        and_258_s3 = 1'd0;
+        and_251_s3 = 1'd0;
+        and_200_s3 = 1'd0;
         and_254_s3 = 1'd0;
-        and_260_s3 = 1'd0;
-        and_273_d1 = 1'd0;
-        and_275_d1 = 1'd0;
+        and_220_s3 = 1'd0;
+        not_179_s3 = 1'd0;
+        and_279_d1 = 1'd0;
+        and_281_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         wdata0_here = 510'd0;
         bank0_cfg_q = 510'd0;
-        and_275_d2 = 1'd0;
+        and_281_d2 = 1'd0;
         bank0_cfg_q1 = 510'd0;
-        and_275_d3 = 1'd0;
+        and_281_d3 = 1'd0;
         bank1_q = 510'd0;
         bank1_q_s2 = 510'd0;
-        and_391_s3 = 1'd0;
+        and_403_s3 = 1'd0;
         and_396_s3 = 1'd0;
-        and_402_s3 = 1'd0;
+        and_345_s3 = 1'd0;
+        and_399_s3 = 1'd0;
+        and_365_s3 = 1'd0;
+        or_324_s3 = 1'd0;
         bank1_q_s3 = 510'd0;
-        and_493_s3 = 1'd0;
-        and_498_s3 = 1'd0;
+        and_508_s3 = 1'd0;
+        and_501_s3 = 1'd0;
+        and_450_s3 = 1'd0;
         and_504_s3 = 1'd0;
-        and_516_d1 = 1'd0;
-        and_518_d1 = 1'd0;
+        and_470_s3 = 1'd0;
+        not_429_s3 = 1'd0;
+        and_528_d1 = 1'd0;
+        and_530_d1 = 1'd0;
         wdata1_here = 510'd0;
         bank1_cfg_q = 510'd0;
-        and_518_d2 = 1'd0;
+        and_530_d2 = 1'd0;
         bank1_cfg_q1 = 510'd0;
-        and_518_d3 = 1'd0;
+        and_530_d3 = 1'd0;
         bank2_q = 510'd0;
         bank2_q_s2 = 510'd0;
-        and_632_s3 = 1'd0;
-        and_637_s3 = 1'd0;
+        and_650_s3 = 1'd0;
         and_643_s3 = 1'd0;
+        and_592_s3 = 1'd0;
+        and_646_s3 = 1'd0;
+        and_612_s3 = 1'd0;
+        or_571_s3 = 1'd0;
         bank2_q_s3 = 510'd0;
-        and_734_s3 = 1'd0;
-        and_739_s3 = 1'd0;
-        and_745_s3 = 1'd0;
-        and_757_d1 = 1'd0;
-        and_759_d1 = 1'd0;
+        and_755_s3 = 1'd0;
+        and_748_s3 = 1'd0;
+        and_697_s3 = 1'd0;
+        and_751_s3 = 1'd0;
+        and_717_s3 = 1'd0;
+        not_676_s3 = 1'd0;
+        and_775_d1 = 1'd0;
+        and_777_d1 = 1'd0;
         wdata2_here = 510'd0;
         bank2_cfg_q = 510'd0;
-        and_759_d2 = 1'd0;
+        and_777_d2 = 1'd0;
         bank2_cfg_q1 = 510'd0;
-        and_759_d3 = 1'd0;
+        and_777_d3 = 1'd0;
         bank3_q = 510'd0;
         bank3_q_s2 = 510'd0;
-        and_873_s3 = 1'd0;
-        and_878_s3 = 1'd0;
-        and_884_s3 = 1'd0;
+        and_897_s3 = 1'd0;
+        and_890_s3 = 1'd0;
+        and_839_s3 = 1'd0;
+        and_893_s3 = 1'd0;
+        and_859_s3 = 1'd0;
+        or_818_s3 = 1'd0;
         bank3_q_s3 = 510'd0;
-        and_975_s3 = 1'd0;
-        and_980_s3 = 1'd0;
-        and_986_s3 = 1'd0;
-        and_998_d1 = 1'd0;
-        and_1000_d1 = 1'd0;
+        and_1002_s3 = 1'd0;
+        and_995_s3 = 1'd0;
+        and_944_s3 = 1'd0;
+        and_998_s3 = 1'd0;
+        and_964_s3 = 1'd0;
+        not_923_s3 = 1'd0;
+        and_1022_d1 = 1'd0;
+        and_1024_d1 = 1'd0;
         wdata3_here = 510'd0;
         bank3_cfg_q = 510'd0;
-        and_1000_d2 = 1'd0;
+        and_1024_d2 = 1'd0;
         bank3_cfg_q1 = 510'd0;
-        and_1000_d3 = 1'd0;
+        and_1024_d3 = 1'd0;
         bank4_q = 510'd0;
         bank4_q_s2 = 510'd0;
-        and_1114_s3 = 1'd0;
-        and_1119_s3 = 1'd0;
-        and_1125_s3 = 1'd0;
+        and_1144_s3 = 1'd0;
+        and_1137_s3 = 1'd0;
+        and_1086_s3 = 1'd0;
+        and_1140_s3 = 1'd0;
+        and_1106_s3 = 1'd0;
+        or_1065_s3 = 1'd0;
         bank4_q_s3 = 510'd0;
-        and_1216_s3 = 1'd0;
-        and_1221_s3 = 1'd0;
-        and_1227_s3 = 1'd0;
-        and_1239_d1 = 1'd0;
-        and_1241_d1 = 1'd0;
+        and_1249_s3 = 1'd0;
+        and_1242_s3 = 1'd0;
+        and_1191_s3 = 1'd0;
+        and_1245_s3 = 1'd0;
+        and_1211_s3 = 1'd0;
+        not_1170_s3 = 1'd0;
+        and_1269_d1 = 1'd0;
+        and_1271_d1 = 1'd0;
         wdata4_here = 510'd0;
         bank4_cfg_q = 510'd0;
-        and_1241_d2 = 1'd0;
+        and_1271_d2 = 1'd0;
         bank4_cfg_q1 = 510'd0;
-        and_1241_d3 = 1'd0;
+        and_1271_d3 = 1'd0;
         bank5_q = 510'd0;
         bank5_q_s2 = 510'd0;
-        and_1355_s3 = 1'd0;
-        and_1360_s3 = 1'd0;
-        and_1366_s3 = 1'd0;
+        and_1391_s3 = 1'd0;
+        and_1384_s3 = 1'd0;
+        and_1333_s3 = 1'd0;
+        and_1387_s3 = 1'd0;
+        and_1353_s3 = 1'd0;
+        or_1312_s3 = 1'd0;
         bank5_q_s3 = 510'd0;
-        and_1457_s3 = 1'd0;
-        and_1462_s3 = 1'd0;
-        and_1468_s3 = 1'd0;
-        and_1480_d1 = 1'd0;
-        and_1482_d1 = 1'd0;
+        and_1496_s3 = 1'd0;
+        and_1489_s3 = 1'd0;
+        and_1438_s3 = 1'd0;
+        and_1492_s3 = 1'd0;
+        and_1458_s3 = 1'd0;
+        not_1417_s3 = 1'd0;
+        and_1516_d1 = 1'd0;
+        and_1518_d1 = 1'd0;
         wdata5_here = 510'd0;
         bank5_cfg_q = 510'd0;
-        and_1482_d2 = 1'd0;
+        and_1518_d2 = 1'd0;
         bank5_cfg_q1 = 510'd0;
-        and_1482_d3 = 1'd0;
+        and_1518_d3 = 1'd0;
         bank6_q = 510'd0;
         bank6_q_s2 = 510'd0;
-        and_1596_s3 = 1'd0;
-        and_1601_s3 = 1'd0;
-        and_1607_s3 = 1'd0;
+        and_1638_s3 = 1'd0;
+        and_1631_s3 = 1'd0;
+        and_1580_s3 = 1'd0;
+        and_1634_s3 = 1'd0;
+        and_1600_s3 = 1'd0;
+        or_1559_s3 = 1'd0;
         bank6_q_s3 = 510'd0;
-        and_1698_s3 = 1'd0;
-        and_1703_s3 = 1'd0;
-        and_1709_s3 = 1'd0;
-        and_1721_d1 = 1'd0;
-        and_1723_d1 = 1'd0;
+        and_1743_s3 = 1'd0;
+        and_1736_s3 = 1'd0;
+        and_1685_s3 = 1'd0;
+        and_1739_s3 = 1'd0;
+        and_1705_s3 = 1'd0;
+        not_1664_s3 = 1'd0;
+        and_1763_d1 = 1'd0;
+        and_1765_d1 = 1'd0;
         wdata6_here = 510'd0;
         bank6_cfg_q = 510'd0;
-        and_1723_d2 = 1'd0;
+        and_1765_d2 = 1'd0;
         bank6_cfg_q1 = 510'd0;
-        and_1723_d3 = 1'd0;
+        and_1765_d3 = 1'd0;
         bank7_q = 510'd0;
         bank7_q_s2 = 510'd0;
-        and_1837_s3 = 1'd0;
-        and_1842_s3 = 1'd0;
-        and_1848_s3 = 1'd0;
+        and_1885_s3 = 1'd0;
+        and_1878_s3 = 1'd0;
+        and_1827_s3 = 1'd0;
+        and_1881_s3 = 1'd0;
+        and_1847_s3 = 1'd0;
+        or_1806_s3 = 1'd0;
         bank7_q_s3 = 510'd0;
-        and_1939_s3 = 1'd0;
-        and_1944_s3 = 1'd0;
-        and_1950_s3 = 1'd0;
-        and_1962_d1 = 1'd0;
-        and_1964_d1 = 1'd0;
+        and_1990_s3 = 1'd0;
+        and_1983_s3 = 1'd0;
+        and_1932_s3 = 1'd0;
+        and_1986_s3 = 1'd0;
+        and_1952_s3 = 1'd0;
+        not_1911_s3 = 1'd0;
+        and_2010_d1 = 1'd0;
+        and_2012_d1 = 1'd0;
         wdata7_here = 510'd0;
         bank7_cfg_q = 510'd0;
-        and_1964_d2 = 1'd0;
+        and_2012_d2 = 1'd0;
         bank7_cfg_q1 = 510'd0;
-        and_1964_d3 = 1'd0;
+        and_2012_d3 = 1'd0;
         bank8_q = 510'd0;
         bank8_q_s2 = 510'd0;
-        and_2078_s3 = 1'd0;
-        and_2083_s3 = 1'd0;
-        and_2089_s3 = 1'd0;
+        and_2132_s3 = 1'd0;
+        and_2125_s3 = 1'd0;
+        and_2074_s3 = 1'd0;
+        and_2128_s3 = 1'd0;
+        and_2094_s3 = 1'd0;
+        or_2053_s3 = 1'd0;
         bank8_q_s3 = 510'd0;
-        and_2180_s3 = 1'd0;
-        and_2185_s3 = 1'd0;
-        and_2191_s3 = 1'd0;
-        and_2203_d1 = 1'd0;
-        and_2205_d1 = 1'd0;
+        and_2237_s3 = 1'd0;
+        and_2230_s3 = 1'd0;
+        and_2179_s3 = 1'd0;
+        and_2233_s3 = 1'd0;
+        and_2199_s3 = 1'd0;
+        not_2158_s3 = 1'd0;
+        and_2257_d1 = 1'd0;
+        and_2259_d1 = 1'd0;
         wdata8_here = 510'd0;
         bank8_cfg_q = 510'd0;
-        and_2205_d2 = 1'd0;
+        and_2259_d2 = 1'd0;
         bank8_cfg_q1 = 510'd0;
-        and_2205_d3 = 1'd0;
+        and_2259_d3 = 1'd0;
         bank9_q = 510'd0;
         bank9_q_s2 = 510'd0;
-        and_2319_s3 = 1'd0;
-        and_2324_s3 = 1'd0;
-        and_2330_s3 = 1'd0;
+        and_2379_s3 = 1'd0;
+        and_2372_s3 = 1'd0;
+        and_2321_s3 = 1'd0;
+        and_2375_s3 = 1'd0;
+        and_2341_s3 = 1'd0;
+        or_2300_s3 = 1'd0;
         bank9_q_s3 = 510'd0;
-        and_2421_s3 = 1'd0;
+        and_2484_s3 = 1'd0;
+        and_2477_s3 = 1'd0;
         and_2426_s3 = 1'd0;
-        and_2432_s3 = 1'd0;
-        and_2444_d1 = 1'd0;
-        and_2446_d1 = 1'd0;
+        and_2480_s3 = 1'd0;
+        and_2446_s3 = 1'd0;
+        not_2405_s3 = 1'd0;
+        and_2504_d1 = 1'd0;
+        and_2506_d1 = 1'd0;
         wdata9_here = 510'd0;
         bank9_cfg_q = 510'd0;
-        and_2446_d2 = 1'd0;
+        and_2506_d2 = 1'd0;
         bank9_cfg_q1 = 510'd0;
-        and_2446_d3 = 1'd0;
+        and_2506_d3 = 1'd0;
         bank10_q = 510'd0;
         bank10_q_s2 = 510'd0;
-        and_2560_s3 = 1'd0;
-        and_2565_s3 = 1'd0;
-        and_2571_s3 = 1'd0;
+        and_2626_s3 = 1'd0;
+        and_2619_s3 = 1'd0;
+        and_2568_s3 = 1'd0;
+        and_2622_s3 = 1'd0;
+        and_2588_s3 = 1'd0;
+        or_2547_s3 = 1'd0;
         bank10_q_s3 = 510'd0;
-        and_2662_s3 = 1'd0;
-        and_2667_s3 = 1'd0;
+        and_2731_s3 = 1'd0;
+        and_2724_s3 = 1'd0;
         and_2673_s3 = 1'd0;
-        and_2685_d1 = 1'd0;
-        and_2687_d1 = 1'd0;
+        and_2727_s3 = 1'd0;
+        and_2693_s3 = 1'd0;
+        not_2652_s3 = 1'd0;
+        and_2751_d1 = 1'd0;
+        and_2753_d1 = 1'd0;
         wdata10_here = 510'd0;
         bank10_cfg_q = 510'd0;
-        and_2687_d2 = 1'd0;
+        and_2753_d2 = 1'd0;
         bank10_cfg_q1 = 510'd0;
-        and_2687_d3 = 1'd0;
+        and_2753_d3 = 1'd0;
         bank11_q = 510'd0;
         bank11_q_s2 = 510'd0;
-        and_2801_s3 = 1'd0;
-        and_2806_s3 = 1'd0;
-        and_2812_s3 = 1'd0;
+        and_2873_s3 = 1'd0;
+        and_2866_s3 = 1'd0;
+        and_2815_s3 = 1'd0;
+        and_2869_s3 = 1'd0;
+        and_2835_s3 = 1'd0;
+        or_2794_s3 = 1'd0;
         bank11_q_s3 = 510'd0;
-        and_2903_s3 = 1'd0;
-        and_2908_s3 = 1'd0;
-        and_2914_s3 = 1'd0;
-        and_2926_d1 = 1'd0;
-        and_2928_d1 = 1'd0;
+        and_2978_s3 = 1'd0;
+        and_2971_s3 = 1'd0;
+        and_2920_s3 = 1'd0;
+        and_2974_s3 = 1'd0;
+        and_2940_s3 = 1'd0;
+        not_2899_s3 = 1'd0;
+        and_2998_d1 = 1'd0;
+        and_3000_d1 = 1'd0;
         wdata11_here = 510'd0;
         bank11_cfg_q = 510'd0;
-        and_2928_d2 = 1'd0;
+        and_3000_d2 = 1'd0;
         bank11_cfg_q1 = 510'd0;
-        and_2928_d3 = 1'd0;
+        and_3000_d3 = 1'd0;
         bank12_q = 510'd0;
         bank12_q_s2 = 510'd0;
-        and_3042_s3 = 1'd0;
-        and_3047_s3 = 1'd0;
-        and_3053_s3 = 1'd0;
+        and_3120_s3 = 1'd0;
+        and_3113_s3 = 1'd0;
+        and_3062_s3 = 1'd0;
+        and_3116_s3 = 1'd0;
+        and_3082_s3 = 1'd0;
+        or_3041_s3 = 1'd0;
         bank12_q_s3 = 510'd0;
-        and_3144_s3 = 1'd0;
-        and_3149_s3 = 1'd0;
-        and_3155_s3 = 1'd0;
-        and_3167_d1 = 1'd0;
-        and_3169_d1 = 1'd0;
+        and_3225_s3 = 1'd0;
+        and_3218_s3 = 1'd0;
+        and_3167_s3 = 1'd0;
+        and_3221_s3 = 1'd0;
+        and_3187_s3 = 1'd0;
+        not_3146_s3 = 1'd0;
+        and_3245_d1 = 1'd0;
+        and_3247_d1 = 1'd0;
         wdata12_here = 510'd0;
         bank12_cfg_q = 510'd0;
-        and_3169_d2 = 1'd0;
+        and_3247_d2 = 1'd0;
         bank12_cfg_q1 = 510'd0;
-        and_3169_d3 = 1'd0;
+        and_3247_d3 = 1'd0;
         bank13_q = 510'd0;
         bank13_q_s2 = 510'd0;
-        and_3283_s3 = 1'd0;
-        and_3288_s3 = 1'd0;
-        and_3294_s3 = 1'd0;
+        and_3367_s3 = 1'd0;
+        and_3360_s3 = 1'd0;
+        and_3309_s3 = 1'd0;
+        and_3363_s3 = 1'd0;
+        and_3329_s3 = 1'd0;
+        or_3288_s3 = 1'd0;
         bank13_q_s3 = 510'd0;
-        and_3385_s3 = 1'd0;
-        and_3390_s3 = 1'd0;
-        and_3396_s3 = 1'd0;
-        and_3408_d1 = 1'd0;
-        and_3410_d1 = 1'd0;
+        and_3472_s3 = 1'd0;
+        and_3465_s3 = 1'd0;
+        and_3414_s3 = 1'd0;
+        and_3468_s3 = 1'd0;
+        and_3434_s3 = 1'd0;
+        not_3393_s3 = 1'd0;
+        and_3492_d1 = 1'd0;
+        and_3494_d1 = 1'd0;
         wdata13_here = 510'd0;
         bank13_cfg_q = 510'd0;
-        and_3410_d2 = 1'd0;
+        and_3494_d2 = 1'd0;
         bank13_cfg_q1 = 510'd0;
-        and_3410_d3 = 1'd0;
+        and_3494_d3 = 1'd0;
         bank14_q = 510'd0;
         bank14_q_s2 = 510'd0;
-        and_3524_s3 = 1'd0;
-        and_3529_s3 = 1'd0;
-        and_3535_s3 = 1'd0;
+        and_3614_s3 = 1'd0;
+        and_3607_s3 = 1'd0;
+        and_3556_s3 = 1'd0;
+        and_3610_s3 = 1'd0;
+        and_3576_s3 = 1'd0;
+        or_3535_s3 = 1'd0;
         bank14_q_s3 = 510'd0;
-        and_3626_s3 = 1'd0;
-        and_3631_s3 = 1'd0;
-        and_3637_s3 = 1'd0;
-        and_3649_d1 = 1'd0;
-        and_3651_d1 = 1'd0;
+        and_3719_s3 = 1'd0;
+        and_3712_s3 = 1'd0;
+        and_3661_s3 = 1'd0;
+        and_3715_s3 = 1'd0;
+        and_3681_s3 = 1'd0;
+        not_3640_s3 = 1'd0;
+        and_3739_d1 = 1'd0;
+        and_3741_d1 = 1'd0;
         wdata14_here = 510'd0;
         bank14_cfg_q = 510'd0;
-        and_3651_d2 = 1'd0;
+        and_3741_d2 = 1'd0;
         bank14_cfg_q1 = 510'd0;
-        and_3651_d3 = 1'd0;
+        and_3741_d3 = 1'd0;
         bank15_q = 510'd0;
         bank15_q_s2 = 510'd0;
-        and_3765_s3 = 1'd0;
-        and_3770_s3 = 1'd0;
-        and_3776_s3 = 1'd0;
+        and_3861_s3 = 1'd0;
+        and_3854_s3 = 1'd0;
+        and_3803_s3 = 1'd0;
+        and_3857_s3 = 1'd0;
+        and_3823_s3 = 1'd0;
+        or_3782_s3 = 1'd0;
         bank15_q_s3 = 510'd0;
-        and_3867_s3 = 1'd0;
-        and_3872_s3 = 1'd0;
-        and_3878_s3 = 1'd0;
-        and_3890_d1 = 1'd0;
-        and_3892_d1 = 1'd0;
+        and_3966_s3 = 1'd0;
+        and_3959_s3 = 1'd0;
+        and_3908_s3 = 1'd0;
+        and_3962_s3 = 1'd0;
+        and_3928_s3 = 1'd0;
+        not_3887_s3 = 1'd0;
+        and_3986_d1 = 1'd0;
+        and_3988_d1 = 1'd0;
         wdata15_here = 510'd0;
         bank15_cfg_q = 510'd0;
-        and_3892_d2 = 1'd0;
+        and_3988_d2 = 1'd0;
         bank15_cfg_q1 = 510'd0;
-        and_3892_d3 = 1'd0;
+        and_3988_d3 = 1'd0;
         bank16_q = 510'd0;
         bank16_q_s2 = 510'd0;
-        and_4006_s3 = 1'd0;
-        and_4011_s3 = 1'd0;
-        and_4017_s3 = 1'd0;
-        bank16_q_s3 = 510'd0;
         and_4108_s3 = 1'd0;
-        and_4113_s3 = 1'd0;
-        and_4119_s3 = 1'd0;
-        and_4131_d1 = 1'd0;
-        and_4133_d1 = 1'd0;
+        and_4101_s3 = 1'd0;
+        and_4050_s3 = 1'd0;
+        and_4104_s3 = 1'd0;
+        and_4070_s3 = 1'd0;
+        or_4029_s3 = 1'd0;
+        bank16_q_s3 = 510'd0;
+        and_4213_s3 = 1'd0;
+        and_4206_s3 = 1'd0;
+        and_4155_s3 = 1'd0;
+        and_4209_s3 = 1'd0;
+        and_4175_s3 = 1'd0;
+        not_4134_s3 = 1'd0;
+        and_4233_d1 = 1'd0;
+        and_4235_d1 = 1'd0;
         wdata16_here = 510'd0;
         bank16_cfg_q = 510'd0;
-        and_4133_d2 = 1'd0;
+        and_4235_d2 = 1'd0;
         bank16_cfg_q1 = 510'd0;
-        and_4133_d3 = 1'd0;
+        and_4235_d3 = 1'd0;
         bank17_q = 510'd0;
         bank17_q_s2 = 510'd0;
-        and_4247_s3 = 1'd0;
-        and_4252_s3 = 1'd0;
-        and_4258_s3 = 1'd0;
+        and_4355_s3 = 1'd0;
+        and_4348_s3 = 1'd0;
+        and_4297_s3 = 1'd0;
+        and_4351_s3 = 1'd0;
+        and_4317_s3 = 1'd0;
+        or_4276_s3 = 1'd0;
         bank17_q_s3 = 510'd0;
-        and_4349_s3 = 1'd0;
-        and_4354_s3 = 1'd0;
-        and_4360_s3 = 1'd0;
-        and_4372_d1 = 1'd0;
-        and_4374_d1 = 1'd0;
+        and_4460_s3 = 1'd0;
+        and_4453_s3 = 1'd0;
+        and_4402_s3 = 1'd0;
+        and_4456_s3 = 1'd0;
+        and_4422_s3 = 1'd0;
+        not_4381_s3 = 1'd0;
+        and_4480_d1 = 1'd0;
+        and_4482_d1 = 1'd0;
         wdata17_here = 510'd0;
         bank17_cfg_q = 510'd0;
-        and_4374_d2 = 1'd0;
+        and_4482_d2 = 1'd0;
         bank17_cfg_q1 = 510'd0;
-        and_4374_d3 = 1'd0;
+        and_4482_d3 = 1'd0;
         bank18_q = 510'd0;
         bank18_q_s2 = 510'd0;
-        and_4488_s3 = 1'd0;
-        and_4493_s3 = 1'd0;
-        and_4499_s3 = 1'd0;
-        bank18_q_s3 = 510'd0;
-        and_4590_s3 = 1'd0;
+        and_4602_s3 = 1'd0;
         and_4595_s3 = 1'd0;
-        and_4601_s3 = 1'd0;
-        and_4613_d1 = 1'd0;
-        and_4615_d1 = 1'd0;
+        and_4544_s3 = 1'd0;
+        and_4598_s3 = 1'd0;
+        and_4564_s3 = 1'd0;
+        or_4523_s3 = 1'd0;
+        bank18_q_s3 = 510'd0;
+        and_4707_s3 = 1'd0;
+        and_4700_s3 = 1'd0;
+        and_4649_s3 = 1'd0;
+        and_4703_s3 = 1'd0;
+        and_4669_s3 = 1'd0;
+        not_4628_s3 = 1'd0;
+        and_4727_d1 = 1'd0;
+        and_4729_d1 = 1'd0;
         wdata18_here = 510'd0;
         bank18_cfg_q = 510'd0;
-        and_4615_d2 = 1'd0;
+        and_4729_d2 = 1'd0;
         bank18_cfg_q1 = 510'd0;
-        and_4615_d3 = 1'd0;
+        and_4729_d3 = 1'd0;
         bank19_q = 510'd0;
         bank19_q_s2 = 510'd0;
-        and_4729_s3 = 1'd0;
-        and_4734_s3 = 1'd0;
-        and_4740_s3 = 1'd0;
-        bank19_q_s3 = 510'd0;
-        and_4831_s3 = 1'd0;
-        and_4836_s3 = 1'd0;
+        and_4849_s3 = 1'd0;
         and_4842_s3 = 1'd0;
-        and_4854_d1 = 1'd0;
-        and_4856_d1 = 1'd0;
+        and_4791_s3 = 1'd0;
+        and_4845_s3 = 1'd0;
+        and_4811_s3 = 1'd0;
+        or_4770_s3 = 1'd0;
+        bank19_q_s3 = 510'd0;
+        and_4954_s3 = 1'd0;
+        and_4947_s3 = 1'd0;
+        and_4896_s3 = 1'd0;
+        and_4950_s3 = 1'd0;
+        and_4916_s3 = 1'd0;
+        not_4875_s3 = 1'd0;
+        and_4974_d1 = 1'd0;
+        and_4976_d1 = 1'd0;
         wdata19_here = 510'd0;
         bank19_cfg_q = 510'd0;
-        and_4856_d2 = 1'd0;
+        and_4976_d2 = 1'd0;
         bank19_cfg_q1 = 510'd0;
-        and_4856_d3 = 1'd0;
-        and_4871_d1 = 1'd0;
-        and_4873_d1 = 1'd0;
+        and_4976_d3 = 1'd0;
+        and_4991_d1 = 1'd0;
+        and_4993_d1 = 1'd0;
         wdata_always_here = 510'd0;
         always0 = 510'd0;
         always1 = 510'd0;
@@ -3154,97 +3600,145 @@ module table_rule (
         always5 = 510'd0;
         always6 = 510'd0;
         always7 = 510'd0;
-        and_5012_s3 = 1'd0;
-        and_5017_s3 = 1'd0;
-        and_5023_s3 = 1'd0;
+        and_5138_s3 = 1'd0;
+        and_5131_s3 = 1'd0;
+        and_5080_s3 = 1'd0;
+        and_5134_s3 = 1'd0;
+        and_5100_s3 = 1'd0;
+        or_5059_s3 = 1'd0;
         always0_s3 = 510'd0;
-        and_5114_s3 = 1'd0;
-        and_5119_s3 = 1'd0;
-        and_5125_s3 = 1'd0;
-        and_5235_s3 = 1'd0;
-        and_5240_s3 = 1'd0;
-        and_5246_s3 = 1'd0;
+        and_5243_s3 = 1'd0;
+        and_5236_s3 = 1'd0;
+        and_5185_s3 = 1'd0;
+        and_5239_s3 = 1'd0;
+        and_5205_s3 = 1'd0;
+        not_5164_s3 = 1'd0;
+        and_5367_s3 = 1'd0;
+        and_5360_s3 = 1'd0;
+        and_5309_s3 = 1'd0;
+        and_5363_s3 = 1'd0;
+        and_5329_s3 = 1'd0;
+        or_5288_s3 = 1'd0;
         always1_s3 = 510'd0;
-        and_5337_s3 = 1'd0;
-        and_5342_s3 = 1'd0;
-        and_5348_s3 = 1'd0;
-        and_5458_s3 = 1'd0;
-        and_5463_s3 = 1'd0;
-        and_5469_s3 = 1'd0;
+        and_5472_s3 = 1'd0;
+        and_5465_s3 = 1'd0;
+        and_5414_s3 = 1'd0;
+        and_5468_s3 = 1'd0;
+        and_5434_s3 = 1'd0;
+        not_5393_s3 = 1'd0;
+        and_5596_s3 = 1'd0;
+        and_5589_s3 = 1'd0;
+        and_5538_s3 = 1'd0;
+        and_5592_s3 = 1'd0;
+        and_5558_s3 = 1'd0;
+        or_5517_s3 = 1'd0;
         always2_s3 = 510'd0;
-        and_5560_s3 = 1'd0;
-        and_5565_s3 = 1'd0;
-        and_5571_s3 = 1'd0;
-        and_5681_s3 = 1'd0;
-        and_5686_s3 = 1'd0;
-        and_5692_s3 = 1'd0;
+        and_5701_s3 = 1'd0;
+        and_5694_s3 = 1'd0;
+        and_5643_s3 = 1'd0;
+        and_5697_s3 = 1'd0;
+        and_5663_s3 = 1'd0;
+        not_5622_s3 = 1'd0;
+        and_5825_s3 = 1'd0;
+        and_5818_s3 = 1'd0;
+        and_5767_s3 = 1'd0;
+        and_5821_s3 = 1'd0;
+        and_5787_s3 = 1'd0;
+        or_5746_s3 = 1'd0;
         always3_s3 = 510'd0;
-        and_5783_s3 = 1'd0;
-        and_5788_s3 = 1'd0;
-        and_5794_s3 = 1'd0;
-        and_5904_s3 = 1'd0;
-        and_5909_s3 = 1'd0;
-        and_5915_s3 = 1'd0;
+        and_5930_s3 = 1'd0;
+        and_5923_s3 = 1'd0;
+        and_5872_s3 = 1'd0;
+        and_5926_s3 = 1'd0;
+        and_5892_s3 = 1'd0;
+        not_5851_s3 = 1'd0;
+        and_6054_s3 = 1'd0;
+        and_6047_s3 = 1'd0;
+        and_5996_s3 = 1'd0;
+        and_6050_s3 = 1'd0;
+        and_6016_s3 = 1'd0;
+        or_5975_s3 = 1'd0;
         always4_s3 = 510'd0;
-        and_6006_s3 = 1'd0;
-        and_6011_s3 = 1'd0;
-        and_6017_s3 = 1'd0;
-        and_6127_s3 = 1'd0;
-        and_6132_s3 = 1'd0;
-        and_6138_s3 = 1'd0;
+        and_6159_s3 = 1'd0;
+        and_6152_s3 = 1'd0;
+        and_6101_s3 = 1'd0;
+        and_6155_s3 = 1'd0;
+        and_6121_s3 = 1'd0;
+        not_6080_s3 = 1'd0;
+        and_6283_s3 = 1'd0;
+        and_6276_s3 = 1'd0;
+        and_6225_s3 = 1'd0;
+        and_6279_s3 = 1'd0;
+        and_6245_s3 = 1'd0;
+        or_6204_s3 = 1'd0;
         always5_s3 = 510'd0;
-        and_6229_s3 = 1'd0;
-        and_6234_s3 = 1'd0;
-        and_6240_s3 = 1'd0;
+        and_6388_s3 = 1'd0;
+        and_6381_s3 = 1'd0;
+        and_6330_s3 = 1'd0;
+        and_6384_s3 = 1'd0;
         and_6350_s3 = 1'd0;
-        and_6355_s3 = 1'd0;
-        and_6361_s3 = 1'd0;
+        not_6309_s3 = 1'd0;
+        and_6512_s3 = 1'd0;
+        and_6505_s3 = 1'd0;
+        and_6454_s3 = 1'd0;
+        and_6508_s3 = 1'd0;
+        and_6474_s3 = 1'd0;
+        or_6433_s3 = 1'd0;
         always6_s3 = 510'd0;
-        and_6452_s3 = 1'd0;
-        and_6457_s3 = 1'd0;
-        and_6463_s3 = 1'd0;
-        and_6573_s3 = 1'd0;
-        and_6578_s3 = 1'd0;
-        and_6584_s3 = 1'd0;
+        and_6617_s3 = 1'd0;
+        and_6610_s3 = 1'd0;
+        and_6559_s3 = 1'd0;
+        and_6613_s3 = 1'd0;
+        and_6579_s3 = 1'd0;
+        not_6538_s3 = 1'd0;
+        and_6741_s3 = 1'd0;
+        and_6734_s3 = 1'd0;
+        and_6683_s3 = 1'd0;
+        and_6737_s3 = 1'd0;
+        and_6703_s3 = 1'd0;
+        or_6662_s3 = 1'd0;
         always7_s3 = 510'd0;
-        and_6675_s3 = 1'd0;
-        and_6680_s3 = 1'd0;
-        and_6686_s3 = 1'd0;
+        and_6846_s3 = 1'd0;
+        and_6839_s3 = 1'd0;
+        and_6788_s3 = 1'd0;
+        and_6842_s3 = 1'd0;
+        and_6808_s3 = 1'd0;
+        not_6767_s3 = 1'd0;
         always_read = 510'd0;
-        and_4873_d2 = 1'd0;
+        and_4993_d2 = 1'd0;
         cfg_row_d2 = 22'd0;
-        and_4873_d3 = 1'd0;
-        red_6854_s4 = 1'd0;
-        or_6877_s4 = 16'd0;
-        or_6900_s4 = 16'd0;
-        red_6910_s4 = 1'd0;
-        red_7060_s4 = 1'd0;
-        or_7083_s4 = 16'd0;
-        or_7106_s4 = 16'd0;
-        red_7116_s4 = 1'd0;
-        red_7266_s4 = 1'd0;
-        or_7289_s4 = 16'd0;
-        or_7312_s4 = 16'd0;
-        red_7322_s4 = 1'd0;
-        red_7472_s4 = 1'd0;
-        or_7495_s4 = 16'd0;
-        or_7518_s4 = 16'd0;
-        red_7528_s4 = 1'd0;
-        red_7678_s4 = 1'd0;
-        or_7701_s4 = 16'd0;
-        or_7724_s4 = 16'd0;
-        red_7734_s4 = 1'd0;
-        red_7884_s4 = 1'd0;
-        or_7907_s4 = 16'd0;
-        or_7930_s4 = 16'd0;
-        red_7940_s4 = 1'd0;
-        red_8090_s4 = 1'd0;
-        or_8113_s4 = 16'd0;
-        or_8136_s4 = 16'd0;
-        red_8146_s4 = 1'd0;
+        and_4993_d3 = 1'd0;
+        red_7022_s4 = 1'd0;
+        or_7045_s4 = 16'd0;
+        or_7068_s4 = 16'd0;
+        red_7078_s4 = 1'd0;
+        red_7228_s4 = 1'd0;
+        or_7251_s4 = 16'd0;
+        or_7274_s4 = 16'd0;
+        red_7284_s4 = 1'd0;
+        red_7434_s4 = 1'd0;
+        or_7457_s4 = 16'd0;
+        or_7480_s4 = 16'd0;
+        red_7490_s4 = 1'd0;
+        red_7640_s4 = 1'd0;
+        or_7663_s4 = 16'd0;
+        or_7686_s4 = 16'd0;
+        red_7696_s4 = 1'd0;
+        red_7846_s4 = 1'd0;
+        or_7869_s4 = 16'd0;
+        or_7892_s4 = 16'd0;
+        red_7902_s4 = 1'd0;
+        red_8052_s4 = 1'd0;
+        or_8075_s4 = 16'd0;
+        or_8098_s4 = 16'd0;
+        red_8108_s4 = 1'd0;
+        red_8258_s4 = 1'd0;
+        or_8281_s4 = 16'd0;
+        or_8304_s4 = 16'd0;
+        red_8314_s4 = 1'd0;
         hit = 1'd0;
-        or_8284_s5 = 16'd0;
-        red_8293_s5 = 1'd0;
+        or_8452_s5 = 16'd0;
+        red_8461_s5 = 1'd0;
         answer_3 = 510'd0;
         answers_d1 = 1'd0;
         answer_4 = 510'd0;

@@ -101,9 +101,12 @@ module table_rule (
     reg  [254:0] slot;
     reg  slot_is_second;
     reg  rest_holds;
-    reg  and_243_d1;
-    reg  and_248_d1;
-    reg  and_254_d1;
+    reg  and_249_d1;
+    reg  and_242_d1;
+    reg  and_189_d1;
+    reg  and_245_d1;
+    reg  and_209_d1;
+    reg  or_168_d1;
     reg  [254:0] slot_d1;
     reg  found;
     reg  [15:0] best_order;
@@ -142,12 +145,12 @@ module table_rule (
     wire mux_188 = later_kept ? (~(|slot[136:121]) & (&slot[152:137])) : ((slot[136:121] <= port_kept) & (port_kept <= slot[152:137]));
     wire and_209 = ({3'd0, slot[182:169]} <= size_kept) & ((&slot[196:183]) | (size_kept <= {3'd0, slot[196:183]}));
     wire and_242 = ~(|((client_kept[127:96] ^ slot[35:4]) & ~(32'hffffffff >> slot[41:36]))) & ~(|((server_kept[127:96] ^ slot[73:42]) & ~(32'hffffffff >> slot[79:74])));
-    wire and_248 = ((mux_178 & mux_188) & (slot[80] | (slot[88:81] == protocol_kept))) & ~(|(later_kept ? slot[168:161] : ((slot[160:153] ^ flags_kept) & slot[168:161])));
-    wire and_251 = (((slot[3:2] == 2'd0) | ((slot[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & and_209) & (back_kept ? slot[198] : slot[197]);
-    wire and_253 = (and_251 & (slot[199] | (slot[209:200] == arrival_kept))) & (epoch_kept ? slot[1] : slot[0]);
-    wire holds = (and_243_d1 & and_248_d1) & and_254_d1;
-    wire and_267 = found & ~spaced_valid_s6;
-    wire better = holds & (~and_267 | (slot_d1[237:222] < best_order));
+    wire and_245 = (slot[80] | (slot[88:81] == protocol_kept)) & ~(|(later_kept ? slot[168:161] : ((slot[160:153] ^ flags_kept) & slot[168:161])));
+    wire and_246 = ((slot[3:2] == 2'd0) | ((slot[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & (back_kept ? slot[198] : slot[197]);
+    wire and_248 = (and_246 & (slot[199] | (slot[209:200] == arrival_kept))) & (epoch_kept ? slot[1] : slot[0]);
+    wire holds = ((((and_249_d1 & and_242_d1) & and_189_d1) & and_245_d1) & and_209_d1) & or_168_d1;
+    wire and_270 = found & ~spaced_valid_s6;
+    wire better = holds & (~and_270 | (slot_d1[237:222] < best_order));
     assign rule = {16{found}} & best_rule;
     assign permit = best_permit & found;
     assign hit = found;
@@ -177,9 +180,12 @@ module table_rule (
         slot <= second_slot ? row_q[509:255] : row_q[254:0];
         slot_is_second <= second_slot;
         rest_holds <= and_153;
-        and_243_d1 <= and_242 & ((rest_holds & ~slot_is_second) | ~(slot[3:2] == 2'd3));
-        and_248_d1 <= and_248;
-        and_254_d1 <= and_253 & (slot[221:210] == set_kept);
+        and_249_d1 <= and_248 & (slot[221:210] == set_kept);
+        and_242_d1 <= and_242;
+        and_189_d1 <= mux_178 & mux_188;
+        and_245_d1 <= and_245;
+        and_209_d1 <= and_209;
+        or_168_d1 <= (rest_holds & ~slot_is_second) | ~(slot[3:2] == 2'd3);
         slot_d1 <= slot;
         if (better) best_order <= slot_d1[237:222];
         if (better) best_rule <= slot_d1[253:238];
@@ -244,7 +250,7 @@ module table_rule (
             cfg_goes_d1 <= cfg_goes;
             spaced_valid_s9 <= spaced_valid_s8;
             spaced_valid_s10 <= spaced_valid_s9;
-            found <= holds | and_267;
+            found <= holds | and_270;
         end
     end
 
@@ -321,9 +327,12 @@ module table_rule (
         slot = 255'd0;
         slot_is_second = 1'd0;
         rest_holds = 1'd0;
-        and_243_d1 = 1'd0;
-        and_248_d1 = 1'd0;
-        and_254_d1 = 1'd0;
+        and_249_d1 = 1'd0;
+        and_242_d1 = 1'd0;
+        and_189_d1 = 1'd0;
+        and_245_d1 = 1'd0;
+        and_209_d1 = 1'd0;
+        or_168_d1 = 1'd0;
         slot_d1 = 255'd0;
         found = 1'd0;
         best_order = 16'd0;

@@ -200,15 +200,25 @@ impl<'m> Packet<'m> {
         let epochs = f("epochs");
         let epoch = mux(self.get("epoch"), epochs.bit(1), epochs.bit(0));
         let set = f("set").eq(self.get("set"));
-        // In three parts, so that no more than a few levels of logic stand behind the memory.
+        // In as many parts as one look-up table joins, so that no more than a few levels of logic stand behind the memory.
         // Rules of other sets do not hold, whatever else they say.
         let of_set = self.asked.map(|asked| asked & set);
-        let addresses = needed((side("client") & side("server") & long).reg(), of_set);
-        let transport = needed((ports & protocol & !flags.any()).reg(), of_set);
-        let others = version & sizes & direction & arrival & epoch & set;
+        let parts = [
+            side("client") & side("server"),
+            ports,
+            protocol & !flags.any(),
+            sizes,
+            long,
+        ];
+        let others = version & direction & arrival & epoch & set;
         let others = needed(others.reg(), self.asked);
+        let part = |part: Sig<'m>| needed(part.reg(), of_set);
+        let holds = parts
+            .map(part)
+            .into_iter()
+            .fold(others, |all, part| all & part);
         Candidate {
-            holds: addresses & transport & others,
+            holds,
             order: f("order").reg(),
             rule: f("rule").reg(),
             permit: f("permit").reg(),
