@@ -23,7 +23,7 @@ fn lookup_is_printed_as_before() {
     );
 }
 
-/// A loop over a memory's rows is for simulators: a vendor's tool ends loops at 65,536, and Yosys takes minutes for some thousand.
+/// A loop over a memory's rows is for simulators: Yosys unrolls it in time with the square of the rows.
 #[test]
 fn synthesis_is_told_no_initial_contents() {
     let m = Module::new("memories");

@@ -200,7 +200,7 @@ impl<'m> Packet<'m> {
         let epochs = f("epochs");
         let epoch = mux(self.get("epoch"), epochs.bit(1), epochs.bit(0));
         let set = f("set").eq(self.get("set"));
-        // In as many parts as one look-up table joins, so that no more than a few levels of logic stand behind the memory.
+        // In six parts, which one look-up table joins, so that no more than a few levels of logic stand behind the memory.
         // Rules of other sets do not hold, whatever else they say.
         let of_set = self.asked.map(|asked| asked & set);
         let parts = [
