@@ -86,7 +86,7 @@ fn live_nodes(inner: &Inner, simulated: bool) -> Vec<bool> {
         todo.extend(rest.map(|rest| rest.unless));
         let linear = inner.node(id).linear.iter().filter(|_| simulated);
         todo.extend(linear.map(|linear| linear.of));
-        if let Op::MemRead { mem, .. } = op
+        if let Op::MemRead { mem, .. } | Op::MemLook { mem, .. } = op
             && !std::mem::replace(&mut mem_live[*mem], true)
         {
             let memory = &inner.mems[*mem];
@@ -225,10 +225,9 @@ fn compact(inner: &Inner, order: &[Id], simulated: bool) -> Data {
         if let Some(linear) = &mut node.linear {
             linear.of = to(linear.of);
         }
-        if let Some((root, _)) = &mut node.delay_of {
-            // The root is an operand of the chain's first register, so it is live.
-            *root = to(*root);
-        }
+        // The root is an operand of the chain's first register, unless a memory took that one's place.
+        node.delay_of = node.delay_of.map(|(root, by)| (to(root), by));
+        node.delay_of = node.delay_of.filter(|(root, _)| *root != Id::MAX);
     }
     let alive = |m: &crate::node::Mem| m.reads.iter().any(|id| to(*id) != Id::MAX);
     let mut mem_map = HashMap::new();
@@ -246,7 +245,7 @@ fn compact(inner: &Inner, order: &[Id], simulated: bool) -> Data {
         mems.push(mem);
     }
     for node in &mut nodes {
-        if let Op::MemRead { mem, .. } = &mut node.op {
+        if let Op::MemRead { mem, .. } | Op::MemLook { mem, .. } = &mut node.op {
             *mem = mem_map[mem];
         }
     }

@@ -111,7 +111,7 @@
 //! | stages | [`Sig::reg`], [`Sig::delay`], [`Sig::to_stage`], [`Module::align`], [`Sig::at_stage`], [`Sig::unstaged`], [`Sig::as_valid`]; [`Circuit::spaced`], [`Module::spaced_valid`] |
 //! | state | [`Module::reg`], [`Module::reg_bits`], [`Module::reg_no_reset`], [`Reg::set`], [`Reg::set_when`], [`Module::wire`], [`Wire::drive`] |
 //! | simulators | [`Circuit::simulation`]; [`Sig::needed_if`], [`Reg::rests_unless`] |
-//! | memory | [`Module::ram`] with [`RamSpec`] ([`RamStyle`], [`Collision`]); [`Ram::read`], [`Ram::read_when`]; [`Ram::write`], [`Ram::config`] or [`Ram::config_when`] |
+//! | memory | [`Module::ram`] with [`RamSpec`] ([`RamStyle`], [`Collision`]); [`Ram::read`], [`Ram::read_when`], [`Ram::look`]; [`Ram::write`], [`Ram::config`] or [`Ram::config_when`] |
 //! | hierarchy | [`Module::instance`], [`Instance::get`]; [`Circuit::verilog`], [`Circuit::write_to`] |
 //! | streams | [`Stream`], [`Module::stream_in`], [`Module::stream_out`], [`Stream::register_slice`], [`Stream::fifo`], [`Stream::queue`] |
 //! | properties | [`Module::assert`], [`Module::assume`], [`Module::cover`] |
@@ -138,6 +138,7 @@ mod spaced;
 mod stage;
 mod state;
 pub mod stream;
+mod waits;
 
 pub use bits::Bits;
 pub use circuit::{Circuit, Memory, Port, SourceFile};

@@ -134,6 +134,7 @@ impl Module {
             width: spec.width,
             style: spec.style,
             collision: spec.collision,
+            latency: spec.latency,
             write: None,
             reads: vec![],
             record: spec.record.clone(),
@@ -217,6 +218,38 @@ impl<'m> Ram<'m> {
     #[track_caller]
     pub fn read_when(&self, enable: Sig<'m>, addr: Sig<'m>) -> Sig<'m> {
         self.read_at(addr, Some(enable), Location::caller())
+    }
+
+    /// The row at `addr`, in the same clock and stage: look-up tables alone can do it ([`RamStyle::Distributed`], latency 1). What is
+    /// written comes a clock behind.
+    #[track_caller]
+    pub fn look(&self, addr: Sig<'m>) -> Sig<'m> {
+        let at = Location::caller();
+        let name = self.name();
+        if self.spec.style != RamStyle::Distributed {
+            let what = format!("look at memory `{name}`");
+            let rule = "must be a memory of look-up tables";
+            let value = self.spec.rows.into();
+            let kind = ErrorKind::Parameter { what, value, rule };
+            return self.m.fail(at, self.spec.width, kind);
+        }
+        if self.read.replace(true) {
+            let kind = ErrorKind::SetTwice(format!("{name} read port"));
+            return self.m.fail(at, self.spec.width, kind);
+        }
+        let Some((ids, stage)) = self.port(&[("read address", addr, self.addr_width())], at) else {
+            return self.m.poison(at, self.spec.width);
+        };
+        let (mem, addr) = (self.mem, ids[0]);
+        let row = self
+            .m
+            .push(Op::MemLook { mem, addr }, self.spec.width, stage, at);
+        self.m.inner.borrow_mut().mems[mem].reads.push(row.id);
+        let row = match &self.spec.record {
+            Some(record) => row.with_record(record),
+            None => row,
+        };
+        row.named(&format!("{name}_look"))
     }
 
     fn read_at(
@@ -311,6 +344,29 @@ impl<'m> Ram<'m> {
         addr: Sig<'m>,
         data: Sig<'m>,
     ) -> Sig<'m> {
+        let mut row = self.config_held(write, read, addr, data);
+        let (name, mut read) = (self.name(), read);
+        for n in 1..self.spec.latency {
+            read = read.reg();
+            let next = self
+                .m
+                .reg_no_reset(&format!("{name}_cfg_q{n}"), self.spec.width);
+            next.set_when(read, row);
+            row = next.q();
+        }
+        row
+    }
+
+    /// As [`Ram::config_when`], a clock after `read` whatever the latency: the row is the memory's own register, which
+    /// keeps it until the next read.
+    #[track_caller]
+    pub fn config_held(
+        &self,
+        write: Sig<'m>,
+        read: Sig<'m>,
+        addr: Sig<'m>,
+        data: Sig<'m>,
+    ) -> Sig<'m> {
         let at = Location::caller();
         let Some((ids, stage)) = self.write_at(write, addr, data, at) else {
             return self.m.poison(at, self.spec.width);
@@ -331,16 +387,6 @@ impl<'m> Ram<'m> {
         self.m.inner.borrow_mut().mems[self.mem]
             .reads
             .push(first.id);
-        let mut row = first.named(&format!("{name}_cfg_q"));
-        let mut read = read;
-        for n in 1..self.spec.latency {
-            read = read.reg();
-            let next = self
-                .m
-                .reg_no_reset(&format!("{name}_cfg_q{n}"), self.spec.width);
-            next.set_when(read, row);
-            row = next.q();
-        }
-        row
+        first.named(&format!("{name}_cfg_q"))
     }
 }

@@ -64,6 +64,11 @@ pub(crate) enum Op {
         en: Option<Id>,
         port_b: bool,
     },
+    /// The row of a memory in look-up tables, in the same clock.
+    MemLook {
+        mem: usize,
+        addr: Id,
+    },
     InstOut {
         inst: usize,
         port: usize,
@@ -84,7 +89,11 @@ impl Op {
         match self {
             Op::Input | Op::Const(_) | Op::Poison | Op::InstOut { .. } => vec![],
             Op::Wire(a) => a.iter().copied().collect(),
-            Op::Not(a) | Op::Slice(a, _) | Op::Repl(_, a) | Op::Reduce(_, a) => vec![*a],
+            Op::Not(a)
+            | Op::Slice(a, _)
+            | Op::Repl(_, a)
+            | Op::Reduce(_, a)
+            | Op::MemLook { addr: a, .. } => vec![*a],
             Op::Bin(_, a, b) | Op::Shift(_, a, b) | Op::Index(a, b) => vec![*a, *b],
             Op::Concat(v) => v.clone(),
             Op::Mux(a, b, c) => vec![*a, *b, *c],
@@ -98,7 +107,11 @@ impl Op {
         match self {
             Op::Input | Op::Const(_) | Op::Poison | Op::InstOut { .. } => {}
             Op::Wire(a) => a.iter_mut().for_each(|a| *a = map(*a)),
-            Op::Not(a) | Op::Slice(a, _) | Op::Repl(_, a) | Op::Reduce(_, a) => *a = map(*a),
+            Op::Not(a)
+            | Op::Slice(a, _)
+            | Op::Repl(_, a)
+            | Op::Reduce(_, a)
+            | Op::MemLook { addr: a, .. } => *a = map(*a),
             Op::Bin(_, a, b) | Op::Shift(_, a, b) | Op::Index(a, b) => {
                 *a = map(*a);
                 *b = map(*b);
@@ -140,7 +153,7 @@ impl Op {
             Op::Reduce(..) => "red",
             Op::Index(..) => "elem",
             Op::Reg { .. } => "q",
-            Op::MemRead { .. } => "row",
+            Op::MemRead { .. } | Op::MemLook { .. } => "row",
             Op::InstOut { .. } => "out",
         }
     }
@@ -215,6 +228,8 @@ pub(crate) struct Mem {
     pub width: u32,
     pub style: RamStyle,
     pub collision: Collision,
+    /// Clocks to the row.
+    pub latency: u32,
     /// write enable, address, data
     pub write: Option<(Id, Id, Id)>,
     pub reads: Vec<Id>,

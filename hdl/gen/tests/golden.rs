@@ -52,3 +52,16 @@ fn synthesis_is_told_no_initial_contents() {
     }
     assert_eq!(loops, 4, "{text}");
 }
+
+/// The variable that counts a memory's rows has a name of its own, whatever ports and signals are called.
+#[test]
+fn what_counts_rows_is_called_as_nothing_else() {
+    let m = Module::new("rows");
+    let (row, data) = (m.input("kept_row", 4), m.input("data", 8));
+    let kept = m.ram("kept", RamSpec::new(16, 8));
+    kept.write(m.input("write", 1), row, data);
+    m.output("found", kept.read(row));
+    let text = m.finish().unwrap().text().to_string();
+    assert!(text.contains("integer kept_row_;"), "{text}");
+    assert!(!text.contains("integer kept_row;"), "{text}");
+}

@@ -41,7 +41,9 @@ fn pipeline(name: &str, rng: &mut Rng, children: &[Circuit]) -> Circuit {
             4 => a.trunc(2).zext(8),
             _ => a,
         };
-        made = made.delay(rng.below(6) as u32);
+        // Some wait for as long as several values come.
+        let longest = if rng.chance(20) { 40 } else { 6 };
+        made = made.delay(rng.below(longest) as u32);
         if rng.chance(20) {
             made = made.named(&format!("step{step}"));
         }

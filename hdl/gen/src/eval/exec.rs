@@ -38,6 +38,8 @@ pub(super) enum Code {
     RedAnd,
     RedXor,
     Index,
+    /// Row `a` of memory `b`.
+    Row,
 }
 
 /// `dst`, `a`, `b`, `c` are offsets of limbs (`b` of `Slice` and `Insert`: a bit number).
@@ -79,12 +81,27 @@ pub(super) struct MemState {
     pub write: Option<(usize, usize, usize)>,
 }
 
+impl MemState {
+    /// The row `instr` asks for; zero beyond the last.
+    fn look(&self, v: &mut [u64], instr: &Instr) {
+        let (row, limbs) = (v[instr.a], limbs_for(self.width));
+        let to = &mut v[instr.dst..instr.dst + limbs];
+        match row < u64::from(self.rows) {
+            true => to.copy_from_slice(&self.rows_data[row as usize * limbs..][..limbs]),
+            false => to.fill(0),
+        }
+    }
+}
+
 impl Sim {
     /// Computes all combinational values if an input or the state changed.
     pub(super) fn settle(&mut self) {
         if std::mem::take(&mut self.dirty) {
             for instr in &self.program {
-                run(&mut self.vals, instr);
+                match instr.code {
+                    Code::Row => self.mems[instr.b].look(&mut self.vals, instr),
+                    _ => run(&mut self.vals, instr),
+                }
             }
         }
     }
@@ -220,6 +237,8 @@ pub(super) fn run(v: &mut [u64], i: &Instr) {
                     & 1,
             )
         }
+        // Of a memory, which `Sim::settle` has.
+        Code::Row => {}
         Code::Index => {
             let lo = v[b] as u32 * i.width;
             cut(v, a, limbs_for(i.aw), lo, i.width, dst, limbs);

@@ -74,7 +74,7 @@ impl Flat {
                 .insert(format!("{prefix}{name}"), self.nodes.len() as Id);
             let mut op = node.op.clone();
             op.remap(&|id| id + base);
-            if let Op::MemRead { mem, .. } = &mut op {
+            if let Op::MemRead { mem, .. } | Op::MemLook { mem, .. } = &mut op {
                 *mem += first_mem;
             }
             if let Some(rest) = node.rest {
@@ -360,6 +360,7 @@ fn emit(
             };
             add(code, at(*a), 0, 0, width_of(*a));
         }
+        Op::MemLook { mem, addr } => add(Code::Row, at(*addr), *mem, 0, width_of(*addr)),
         Op::Index(a, by) => add(Code::Index, at(*a), at(*by), 0, width_of(*a)),
         Op::Input
         | Op::Const(_)

@@ -54,6 +54,22 @@ impl Printer<'_> {
         }
     }
 
+    /// Name of the variable that counts the rows of a memory, which is none of another thing in the module.
+    fn counter_of(&self, mem: &Mem) -> String {
+        let data = self.data;
+        let ports = data.input_ports.iter().chain(&data.output_ports);
+        let taken: Vec<&str> = (ports.map(|port| port.name.as_str()))
+            .chain(data.names.iter().map(String::as_str))
+            .chain(data.mems.iter().map(|mem| mem.name.as_str()))
+            .chain(data.insts.iter().map(|inst| inst.name.as_str()))
+            .collect();
+        let mut name = format!("{}_row", mem.name);
+        while taken.contains(&name.as_str()) {
+            name.push('_');
+        }
+        name
+    }
+
     /// One block for each port, in the form which yosys and Vivado take for block RAM and UltraRAM.
     pub(super) fn memory(&mut self, index: usize, mem: &Mem) {
         let data = self.data;
@@ -229,7 +245,7 @@ impl Printer<'_> {
         for mem in &data.mems {
             // Memories of FPGAs are zero when the device is configured, whether it is said or not. To say it costs: tools unroll
             // the loop, Yosys in time with the square of the rows (26 s for 16,384, 87 s for 32,768), and for UltraRAM they refuse it.
-            let (index, name, rows) = (format!("{}_row", mem.name), &mem.name, mem.rows);
+            let (index, name, rows) = (self.counter_of(mem), &mem.name, mem.rows);
             line!(
                 self,
                 "\n`ifndef SYNTHESIS\n    integer {index};\n    initial begin"

@@ -402,6 +402,9 @@ impl Printer<'_> {
                 };
                 format!("{sign}{}", self.tight(*a))
             }
+            Op::MemLook { mem, addr } => {
+                format!("{}[{}]", self.data.mems[*mem].name, self.expr(*addr))
+            }
             Op::Index(a, by) if node.width == 1 => format!("{}[{}]", self.name(*a), self.expr(*by)),
             Op::Index(a, by) => {
                 let zeros = node.width.ilog2();

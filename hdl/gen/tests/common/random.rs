@@ -162,9 +162,10 @@ fn ram<'m>(m: &'m Module, r: &mut Rng, pool: &mut Vec<Sig<'m>>, name: &str) {
     };
     let read = any(r, addr);
     let (we, at, data) = (any(r, 1), any(r, addr), any(r, width));
-    let row = match r.chance(50) {
-        true => mem.read(read),
-        false => {
+    let row = match r.below(3) {
+        0 if mem.spec().style == RamStyle::Distributed => mem.look(read),
+        0 | 1 => mem.read(read),
+        _ => {
             let en = any(r, 1);
             mem.read_when(en, read)
         }
