@@ -46,12 +46,12 @@ module header_ethernet (
     reg  two_s1;
     reg  two_s2;
     reg  [511:0] part0_s1;
-    reg  [63:0] end_of_middle_s2;
     reg  [2:0] v4_at_s1;
     reg  [2:0] v6_at_s1;
     reg  [2:0] arp_at_s1;
     reg  [2:0] mpls_at_s1;
     reg  [2:0] nsh_at_s1;
+    reg  [63:0] end_of_middle_s2;
     wire [15:0] cat_7 = {part0[103:96], part0[111:104]};
     wire one = ((cat_7 == 16'h8100) | (cat_7 == 16'h88a8)) | (cat_7 == 16'h9100);
     wire [15:0] cat_18 = {part0[135:128], part0[143:136]};
@@ -61,8 +61,6 @@ module header_ethernet (
     wire [15:0] cat_62 = {part0[151:144], part0[159:152]};
     wire [11:0] innermost = (|interface_key[27:16]) ? interface_key[27:16] : interface_key[15:4];
     wire [1023:0] cat_77 = {part1, part0_s1};
-    wire [63:0] end_of_middle = part1[511:448];
-    wire [575:0] cat_80 = {part2, end_of_middle_s2};
     wire [2:0] v4_at = {
         {part0[167:160], part0[175:168]} == 16'h800,
         {part0[135:128], part0[143:136]} == 16'h800,
@@ -94,7 +92,9 @@ module header_ethernet (
     };
     assign nsh = two_s1 ? nsh_at_s1[2] : (one_s1 ? nsh_at_s1[1] : nsh_at_s1[0]);
     assign near = two_s1 ? cat_77[1023:176] : (one_s1 ? cat_77[991:144] : cat_77[959:112]);
-    assign far = two_s2 ? {64'd0, cat_80[575:64]} : (one_s2 ? {32'd0, cat_80[575:32]} : cat_80);
+    wire [63:0] end_of_middle = part1[511:448];
+    wire [575:0] cat_165 = {part2, end_of_middle_s2};
+    assign far = two_s2 ? {64'd0, cat_165[575:64]} : (one_s2 ? {32'd0, cat_165[575:32]} : cat_165);
     assign vid = innermost;
 
     always @(posedge clk) begin
@@ -107,12 +107,12 @@ module header_ethernet (
         interface_key <= {{12{two}} & cat_62[11:0], {12{one}} & cat_56[11:0], port};
         tags <= {two, one & ~two};
         part0_s1 <= part0;
-        end_of_middle_s2 <= end_of_middle;
         v4_at_s1 <= v4_at;
         v6_at_s1 <= v6_at;
         arp_at_s1 <= arp_at;
         mpls_at_s1 <= mpls_at;
         nsh_at_s1 <= nsh_at;
+        end_of_middle_s2 <= end_of_middle;
     end
 
     // Bits which nothing reads.
@@ -129,12 +129,12 @@ module header_ethernet (
         interface_key = 28'd0;
         tags = 2'd0;
         part0_s1 = 512'd0;
-        end_of_middle_s2 = 64'd0;
         v4_at_s1 = 3'd0;
         v6_at_s1 = 3'd0;
         arp_at_s1 = 3'd0;
         mpls_at_s1 = 3'd0;
         nsh_at_s1 = 3'd0;
+        end_of_middle_s2 = 64'd0;
     end
 `endif
 endmodule

@@ -23,12 +23,12 @@ module table_action (
     reg  [3:0] rows_rest_q_s2;
     reg  [71:0] rows_q;
     reg  [71:0] rows_q_s2;
-    reg  and_18_d1;
-    reg  and_20_d1;
-    reg  [21:0] cfg_row_d1;
     reg  [75:0] wdata0_here;
+    reg  and_18_d1;
+    reg  and_21_d1;
+    reg  [21:0] cfg_row_d1;
     reg  [71:0] rows_cfg_q;
-    reg  and_20_d2;
+    reg  and_21_d2;
     reg  [71:0] rows_cfg_q1;
     reg  [3:0] rows_rest_cfg_q;
     reg  [3:0] rows_rest_cfg_q1;
@@ -48,17 +48,17 @@ module table_action (
         rows_rest_q_s2 <= rows_rest_q;
         rows_q_s2 <= rows_q;
         row <= {rows_rest_q_s2, rows_q_s2};
-        cfg_row_d1 <= cfg_row;
         if (and_18) wdata0_here <= cfg_wdata;
-        if (and_20_d2) rows_cfg_q1 <= rows_cfg_q;
-        if (and_20_d2) rows_rest_cfg_q1 <= rows_rest_cfg_q;
+        cfg_row_d1 <= cfg_row;
+        if (and_21_d2) rows_cfg_q1 <= rows_cfg_q;
+        if (and_21_d2) rows_rest_cfg_q1 <= rows_rest_cfg_q;
     end
 
     always @(posedge clk) begin
         if (rst) begin
             and_18_d1 <= 1'd0;
-            and_20_d1 <= 1'd0;
-            and_20_d2 <= 1'd0;
+            and_21_d1 <= 1'd0;
+            and_21_d2 <= 1'd0;
             answers <= 1'd0;
             answer_3 <= 76'd0;
             answers_d1 <= 1'd0;
@@ -66,9 +66,9 @@ module table_action (
             answers_d2 <= 1'd0;
         end else begin
             and_18_d1 <= and_18;
-            and_20_d1 <= cfg_read & and_17;
-            and_20_d2 <= and_20_d1;
-            answers <= and_20_d2;
+            and_21_d1 <= cfg_read & and_17;
+            and_21_d2 <= and_21_d1;
+            answers <= and_21_d2;
             if (answers | answers_d1) answer_3 <= {76{answers}} & {rows_rest_cfg_q1, rows_cfg_q1};
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
@@ -82,7 +82,7 @@ module table_action (
 
     always @(posedge clk) begin
         if (and_18_d1) rows[cfg_row_d1_17_0] <= wdata0_here[71:0];
-        else if (and_20_d1) rows_cfg_q <= rows[cfg_row_d1_17_0];
+        else if (and_21_d1) rows_cfg_q <= rows[cfg_row_d1_17_0];
     end
 
     always @(posedge clk) begin
@@ -91,7 +91,7 @@ module table_action (
 
     always @(posedge clk) begin
         if (and_18_d1) rows_rest[cfg_row_d1_17_0] <= wdata0_here[75:72];
-        else if (and_20_d1) rows_rest_cfg_q <= rows_rest[cfg_row_d1_17_0];
+        else if (and_21_d1) rows_rest_cfg_q <= rows_rest[cfg_row_d1_17_0];
     end
 
     // Bits which nothing reads.
@@ -104,12 +104,12 @@ module table_action (
         rows_q = 72'd0;
         rows_q_s2 = 72'd0;
         row = 76'd0;
-        and_18_d1 = 1'd0;
-        and_20_d1 = 1'd0;
-        cfg_row_d1 = 22'd0;
         wdata0_here = 76'd0;
+        and_18_d1 = 1'd0;
+        and_21_d1 = 1'd0;
+        cfg_row_d1 = 22'd0;
         rows_cfg_q = 72'd0;
-        and_20_d2 = 1'd0;
+        and_21_d2 = 1'd0;
         rows_cfg_q1 = 72'd0;
         rows_rest_cfg_q = 4'd0;
         rows_rest_cfg_q1 = 4'd0;

@@ -21,12 +21,12 @@ module table_class (
 );
     reg  [99:0] rows_q;
     reg  [99:0] rows_q_s2;
-    reg  and_15_d1;
-    reg  and_17_d1;
-    reg  [21:0] cfg_row_d1;
     reg  [99:0] wdata0_here;
+    reg  and_15_d1;
+    reg  and_18_d1;
+    reg  [21:0] cfg_row_d1;
     reg  [99:0] rows_cfg_q;
-    reg  and_17_d2;
+    reg  and_18_d2;
     reg  [99:0] rows_cfg_q1;
     reg  answers;
     reg  [99:0] answer_3;
@@ -42,16 +42,16 @@ module table_class (
     always @(posedge clk) begin
         rows_q_s2 <= rows_q;
         row <= rows_q_s2;
-        cfg_row_d1 <= cfg_row;
         if (and_15) wdata0_here <= cfg_wdata;
-        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
+        cfg_row_d1 <= cfg_row;
+        if (and_18_d2) rows_cfg_q1 <= rows_cfg_q;
     end
 
     always @(posedge clk) begin
         if (rst) begin
             and_15_d1 <= 1'd0;
-            and_17_d1 <= 1'd0;
-            and_17_d2 <= 1'd0;
+            and_18_d1 <= 1'd0;
+            and_18_d2 <= 1'd0;
             answers <= 1'd0;
             answer_3 <= 100'd0;
             answers_d1 <= 1'd0;
@@ -59,9 +59,9 @@ module table_class (
             answers_d2 <= 1'd0;
         end else begin
             and_15_d1 <= and_15;
-            and_17_d1 <= cfg_read & and_14;
-            and_17_d2 <= and_17_d1;
-            answers <= and_17_d2;
+            and_18_d1 <= cfg_read & and_14;
+            and_18_d2 <= and_18_d1;
+            answers <= and_18_d2;
             if (answers | answers_d1) answer_3 <= {100{answers}} & rows_cfg_q1;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
@@ -75,7 +75,7 @@ module table_class (
 
     always @(posedge clk) begin
         if (and_15_d1) rows[cfg_row_d1_16_0] <= wdata0_here;
-        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_16_0];
+        else if (and_18_d1) rows_cfg_q <= rows[cfg_row_d1_16_0];
     end
 
     // Bits which nothing reads.
@@ -86,12 +86,12 @@ module table_class (
         rows_q = 100'd0;
         rows_q_s2 = 100'd0;
         row = 100'd0;
-        and_15_d1 = 1'd0;
-        and_17_d1 = 1'd0;
-        cfg_row_d1 = 22'd0;
         wdata0_here = 100'd0;
+        and_15_d1 = 1'd0;
+        and_18_d1 = 1'd0;
+        cfg_row_d1 = 22'd0;
         rows_cfg_q = 100'd0;
-        and_17_d2 = 1'd0;
+        and_18_d2 = 1'd0;
         rows_cfg_q1 = 100'd0;
         answers = 1'd0;
         answer_3 = 100'd0;

@@ -20,12 +20,12 @@ module table_encap (
     output wire [384:0] cfg_rdata
 );
     reg  [384:0] rows_q;
-    reg  and_14_d1;
-    reg  and_16_d1;
-    reg  [21:0] cfg_row_d1;
     reg  [384:0] wdata0_here;
+    reg  and_14_d1;
+    reg  and_17_d1;
+    reg  [21:0] cfg_row_d1;
     reg  [384:0] rows_cfg_q;
-    reg  and_16_d2;
+    reg  and_17_d2;
     reg  [384:0] rows_cfg_q1;
     reg  answers;
     reg  [384:0] answer_3;
@@ -40,16 +40,16 @@ module table_encap (
 
     always @(posedge clk) begin
         row <= rows_q;
-        cfg_row_d1 <= cfg_row;
         if (and_14) wdata0_here <= cfg_wdata;
-        if (and_16_d2) rows_cfg_q1 <= rows_cfg_q;
+        cfg_row_d1 <= cfg_row;
+        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
     end
 
     always @(posedge clk) begin
         if (rst) begin
             and_14_d1 <= 1'd0;
-            and_16_d1 <= 1'd0;
-            and_16_d2 <= 1'd0;
+            and_17_d1 <= 1'd0;
+            and_17_d2 <= 1'd0;
             answers <= 1'd0;
             answer_3 <= 385'd0;
             answers_d1 <= 1'd0;
@@ -57,9 +57,9 @@ module table_encap (
             answers_d2 <= 1'd0;
         end else begin
             and_14_d1 <= and_14;
-            and_16_d1 <= cfg_read & and_13;
-            and_16_d2 <= and_16_d1;
-            answers <= and_16_d2;
+            and_17_d1 <= cfg_read & and_13;
+            and_17_d2 <= and_17_d1;
+            answers <= and_17_d2;
             if (answers | answers_d1) answer_3 <= {385{answers}} & rows_cfg_q1;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
@@ -73,7 +73,7 @@ module table_encap (
 
     always @(posedge clk) begin
         if (and_14_d1) rows[cfg_row_d1_9_0] <= wdata0_here;
-        else if (and_16_d1) rows_cfg_q <= rows[cfg_row_d1_9_0];
+        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_9_0];
     end
 
     // Bits which nothing reads.
@@ -83,12 +83,12 @@ module table_encap (
     initial begin
         rows_q = 385'd0;
         row = 385'd0;
-        and_14_d1 = 1'd0;
-        and_16_d1 = 1'd0;
-        cfg_row_d1 = 22'd0;
         wdata0_here = 385'd0;
+        and_14_d1 = 1'd0;
+        and_17_d1 = 1'd0;
+        cfg_row_d1 = 22'd0;
         rows_cfg_q = 385'd0;
-        and_16_d2 = 1'd0;
+        and_17_d2 = 1'd0;
         rows_cfg_q1 = 385'd0;
         answers = 1'd0;
         answer_3 = 385'd0;

@@ -20,13 +20,13 @@ module table_host_limit (
     output wire [107:0] cfg_rdata
 );
     reg  [107:0] rows_q;
-    reg  and_13_d1;
-    reg  and_15_d1;
-    reg  [21:0] cfg_row_d1;
     reg  [107:0] wdata0_here;
+    reg  and_13_d1;
+    reg  and_16_d1;
+    reg  [21:0] cfg_row_d1;
     reg  [107:0] rows_cfg_q;
     reg  [107:0] rows_cfg_q_d1;
-    reg  and_15_d2;
+    reg  and_16_d2;
     reg  answers;
     reg  [107:0] answer_3;
     reg  answers_d1;
@@ -40,16 +40,16 @@ module table_host_limit (
     assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
-        cfg_row_d1 <= cfg_row;
         if (and_13) wdata0_here <= cfg_wdata;
+        cfg_row_d1 <= cfg_row;
         rows_cfg_q_d1 <= rows_cfg_q;
     end
 
     always @(posedge clk) begin
         if (rst) begin
             and_13_d1 <= 1'd0;
-            and_15_d1 <= 1'd0;
-            and_15_d2 <= 1'd0;
+            and_16_d1 <= 1'd0;
+            and_16_d2 <= 1'd0;
             answers <= 1'd0;
             answer_3 <= 108'd0;
             answers_d1 <= 1'd0;
@@ -57,9 +57,9 @@ module table_host_limit (
             answers_d2 <= 1'd0;
         end else begin
             and_13_d1 <= and_13;
-            and_15_d1 <= cfg_read & and_12;
-            and_15_d2 <= and_15_d1;
-            answers <= and_15_d2;
+            and_16_d1 <= cfg_read & and_12;
+            and_16_d2 <= and_16_d1;
+            answers <= and_16_d2;
             if (answers | answers_d1) answer_3 <= {108{answers}} & rows_cfg_q_d1;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
@@ -73,7 +73,7 @@ module table_host_limit (
 
     always @(posedge clk) begin
         if (and_13_d1) rows[cfg_row_d1_4_0] <= wdata0_here;
-        else if (and_15_d1) rows_cfg_q <= rows[cfg_row_d1_4_0];
+        else if (and_16_d1) rows_cfg_q <= rows[cfg_row_d1_4_0];
     end
 
     // Bits which nothing reads.
@@ -82,13 +82,13 @@ module table_host_limit (
 `ifndef SYNTHESIS
     initial begin
         rows_q = 108'd0;
-        and_13_d1 = 1'd0;
-        and_15_d1 = 1'd0;
-        cfg_row_d1 = 22'd0;
         wdata0_here = 108'd0;
+        and_13_d1 = 1'd0;
+        and_16_d1 = 1'd0;
+        cfg_row_d1 = 22'd0;
         rows_cfg_q = 108'd0;
         rows_cfg_q_d1 = 108'd0;
-        and_15_d2 = 1'd0;
+        and_16_d2 = 1'd0;
         answers = 1'd0;
         answer_3 = 108'd0;
         answers_d1 = 1'd0;

@@ -44,14 +44,14 @@ module table_interface (
     reg  [79:0] value0_0_s5;
     reg  hit0_1;
     reg  [79:0] value0_1_s5;
-    reg  and_237_d1;
-    reg  and_239_d1;
-    reg  [21:0] cfg_row_d1;
     reg  [219:0] wdata0_here;
+    reg  and_237_d1;
+    reg  and_240_d1;
+    reg  [21:0] cfg_row_d1;
     reg  [219:0] way0_cfg_q;
-    reg  and_239_d2;
+    reg  and_240_d2;
     reg  [219:0] way0_cfg_q1;
-    reg  and_239_d3;
+    reg  and_240_d3;
     reg  [31:0] seed1;
     reg  [31:0] seed1_mirrored;
     reg  and_259_d1;
@@ -64,13 +64,13 @@ module table_interface (
     reg  [79:0] value1_0_s5;
     reg  hit1_1;
     reg  [79:0] value1_1_s5;
-    reg  and_336_d1;
-    reg  and_338_d1;
     reg  [219:0] wdata1_here;
+    reg  and_336_d1;
+    reg  and_339_d1;
     reg  [219:0] way1_cfg_q;
-    reg  and_338_d2;
+    reg  and_339_d2;
     reg  [219:0] way1_cfg_q1;
-    reg  and_338_d3;
+    reg  and_339_d3;
     reg  [31:0] seed2;
     reg  [31:0] seed2_mirrored;
     reg  and_356_d1;
@@ -83,13 +83,13 @@ module table_interface (
     reg  [79:0] value2_0_s5;
     reg  hit2_1;
     reg  [79:0] value2_1_s5;
-    reg  and_433_d1;
-    reg  and_435_d1;
     reg  [219:0] wdata2_here;
+    reg  and_433_d1;
+    reg  and_436_d1;
     reg  [219:0] way2_cfg_q;
-    reg  and_435_d2;
+    reg  and_436_d2;
     reg  [219:0] way2_cfg_q1;
-    reg  and_435_d3;
+    reg  and_436_d3;
     reg  [219:0] answer_3;
     reg  answers_d1;
     reg  [219:0] answer_4;
@@ -293,8 +293,8 @@ module table_interface (
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
     wire [79:0] or_461 = (({80{hit0_0}} & value0_0_s5) | ({80{hit0_1}} & value0_1_s5)) | (({80{hit1_0}} & value1_0_s5) | ({80{hit1_1}} & value1_1_s5));
     assign value = or_461 | (({80{hit2_0}} & value2_0_s5) | ({80{hit2_1}} & value2_1_s5));
-    wire [219:0] or_466 = ({188'd0, {32{and_159_d3}} & seed0} | ({220{and_239_d3}} & way0_cfg_q1)) | ({188'd0, {32{and_259_d3}} & seed1} | ({220{and_338_d3}} & way1_cfg_q1));
-    wire answers = |{and_159_d3, and_239_d3, and_259_d3, and_338_d3, and_356_d3, and_435_d3};
+    wire [219:0] or_466 = ({188'd0, {32{and_159_d3}} & seed0} | ({220{and_240_d3}} & way0_cfg_q1)) | ({188'd0, {32{and_259_d3}} & seed1} | ({220{and_339_d3}} & way1_cfg_q1));
+    wire answers = |{and_159_d3, and_240_d3, and_259_d3, and_339_d3, and_356_d3, and_436_d3};
     assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
@@ -313,9 +313,9 @@ module table_interface (
         value0_0_s5 <= value0_0;
         hit0_1 <= and_227;
         value0_1_s5 <= value0_1;
-        cfg_row_d1 <= cfg_row;
         if (and_237) wdata0_here <= cfg_wdata;
-        if (and_239_d2) way0_cfg_q1 <= way0_cfg_q;
+        cfg_row_d1 <= cfg_row;
+        if (and_240_d2) way0_cfg_q1 <= way0_cfg_q;
         bucket1_s2 <= bucket1;
         way1_q_s4 <= way1_q;
         hit1_0 <= (epoch_at_compare ? way1_q_s4[1] : way1_q_s4[0]) & (way1_q_s4[29:2] == key_at_compare);
@@ -323,7 +323,7 @@ module table_interface (
         hit1_1 <= and_327;
         value1_1_s5 <= value1_1;
         if (and_336) wdata1_here <= cfg_wdata;
-        if (and_338_d2) way1_cfg_q1 <= way1_cfg_q;
+        if (and_339_d2) way1_cfg_q1 <= way1_cfg_q;
         bucket2_s2 <= bucket2;
         way2_q_s4 <= way2_q;
         hit2_0 <= (epoch_at_compare ? way2_q_s4[1] : way2_q_s4[0]) & (way2_q_s4[29:2] == key_at_compare);
@@ -331,7 +331,7 @@ module table_interface (
         hit2_1 <= and_424;
         value2_1_s5 <= value2_1;
         if (and_433) wdata2_here <= cfg_wdata;
-        if (and_435_d2) way2_cfg_q1 <= way2_cfg_q;
+        if (and_436_d2) way2_cfg_q1 <= way2_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -342,27 +342,27 @@ module table_interface (
             and_159_d2 <= 1'd0;
             and_159_d3 <= 1'd0;
             and_237_d1 <= 1'd0;
-            and_239_d1 <= 1'd0;
-            and_239_d2 <= 1'd0;
-            and_239_d3 <= 1'd0;
+            and_240_d1 <= 1'd0;
+            and_240_d2 <= 1'd0;
+            and_240_d3 <= 1'd0;
             seed1 <= 32'd0;
             seed1_mirrored <= 32'd0;
             and_259_d1 <= 1'd0;
             and_259_d2 <= 1'd0;
             and_259_d3 <= 1'd0;
             and_336_d1 <= 1'd0;
-            and_338_d1 <= 1'd0;
-            and_338_d2 <= 1'd0;
-            and_338_d3 <= 1'd0;
+            and_339_d1 <= 1'd0;
+            and_339_d2 <= 1'd0;
+            and_339_d3 <= 1'd0;
             seed2 <= 32'd0;
             seed2_mirrored <= 32'd0;
             and_356_d1 <= 1'd0;
             and_356_d2 <= 1'd0;
             and_356_d3 <= 1'd0;
             and_433_d1 <= 1'd0;
-            and_435_d1 <= 1'd0;
-            and_435_d2 <= 1'd0;
-            and_435_d3 <= 1'd0;
+            and_436_d1 <= 1'd0;
+            and_436_d2 <= 1'd0;
+            and_436_d3 <= 1'd0;
             answer_3 <= 220'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 220'd0;
@@ -374,28 +374,28 @@ module table_interface (
             and_159_d2 <= and_159_d1;
             and_159_d3 <= and_159_d2;
             and_237_d1 <= and_237;
-            and_239_d1 <= cfg_read & and_236;
-            and_239_d2 <= and_239_d1;
-            and_239_d3 <= and_239_d2;
+            and_240_d1 <= cfg_read & and_236;
+            and_240_d2 <= and_240_d1;
+            and_240_d3 <= and_240_d2;
             if (and_256) seed1 <= cfg_wdata[31:0];
             if (and_256) seed1_mirrored <= cat_258;
             and_259_d1 <= cfg_read & seed1_here;
             and_259_d2 <= and_259_d1;
             and_259_d3 <= and_259_d2;
             and_336_d1 <= and_336;
-            and_338_d1 <= cfg_read & and_335;
-            and_338_d2 <= and_338_d1;
-            and_338_d3 <= and_338_d2;
+            and_339_d1 <= cfg_read & and_335;
+            and_339_d2 <= and_339_d1;
+            and_339_d3 <= and_339_d2;
             if (and_353) seed2 <= cfg_wdata[31:0];
             if (and_353) seed2_mirrored <= cat_355;
             and_356_d1 <= cfg_read & seed2_here;
             and_356_d2 <= and_356_d1;
             and_356_d3 <= and_356_d2;
             and_433_d1 <= and_433;
-            and_435_d1 <= cfg_read & and_432;
-            and_435_d2 <= and_435_d1;
-            and_435_d3 <= and_435_d2;
-            if (answers | answers_d1) answer_3 <= or_466 | ({188'd0, {32{and_356_d3}} & seed2} | ({220{and_435_d3}} & way2_cfg_q1));
+            and_436_d1 <= cfg_read & and_432;
+            and_436_d2 <= and_436_d1;
+            and_436_d3 <= and_436_d2;
+            if (answers | answers_d1) answer_3 <= or_466 | ({188'd0, {32{and_356_d3}} & seed2} | ({220{and_436_d3}} & way2_cfg_q1));
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -408,7 +408,7 @@ module table_interface (
 
     always @(posedge clk) begin
         if (and_237_d1) way0[cfg_row_d1_8_0] <= wdata0_here;
-        else if (and_239_d1) way0_cfg_q <= way0[cfg_row_d1_8_0];
+        else if (and_240_d1) way0_cfg_q <= way0[cfg_row_d1_8_0];
     end
 
     always @(posedge clk) begin
@@ -417,7 +417,7 @@ module table_interface (
 
     always @(posedge clk) begin
         if (and_336_d1) way1[cfg_row_d1_8_0] <= wdata1_here;
-        else if (and_338_d1) way1_cfg_q <= way1[cfg_row_d1_8_0];
+        else if (and_339_d1) way1_cfg_q <= way1[cfg_row_d1_8_0];
     end
 
     always @(posedge clk) begin
@@ -426,7 +426,7 @@ module table_interface (
 
     always @(posedge clk) begin
         if (and_433_d1) way2[cfg_row_d1_8_0] <= wdata2_here;
-        else if (and_435_d1) way2_cfg_q <= way2[cfg_row_d1_8_0];
+        else if (and_436_d1) way2_cfg_q <= way2[cfg_row_d1_8_0];
     end
 
     // Bits which nothing reads.
@@ -455,14 +455,14 @@ module table_interface (
         value0_0_s5 = 80'd0;
         hit0_1 = 1'd0;
         value0_1_s5 = 80'd0;
-        and_237_d1 = 1'd0;
-        and_239_d1 = 1'd0;
-        cfg_row_d1 = 22'd0;
         wdata0_here = 220'd0;
+        and_237_d1 = 1'd0;
+        and_240_d1 = 1'd0;
+        cfg_row_d1 = 22'd0;
         way0_cfg_q = 220'd0;
-        and_239_d2 = 1'd0;
+        and_240_d2 = 1'd0;
         way0_cfg_q1 = 220'd0;
-        and_239_d3 = 1'd0;
+        and_240_d3 = 1'd0;
         seed1 = 32'd0;
         seed1_mirrored = 32'd0;
         and_259_d1 = 1'd0;
@@ -475,13 +475,13 @@ module table_interface (
         value1_0_s5 = 80'd0;
         hit1_1 = 1'd0;
         value1_1_s5 = 80'd0;
-        and_336_d1 = 1'd0;
-        and_338_d1 = 1'd0;
         wdata1_here = 220'd0;
+        and_336_d1 = 1'd0;
+        and_339_d1 = 1'd0;
         way1_cfg_q = 220'd0;
-        and_338_d2 = 1'd0;
+        and_339_d2 = 1'd0;
         way1_cfg_q1 = 220'd0;
-        and_338_d3 = 1'd0;
+        and_339_d3 = 1'd0;
         seed2 = 32'd0;
         seed2_mirrored = 32'd0;
         and_356_d1 = 1'd0;
@@ -494,13 +494,13 @@ module table_interface (
         value2_0_s5 = 80'd0;
         hit2_1 = 1'd0;
         value2_1_s5 = 80'd0;
-        and_433_d1 = 1'd0;
-        and_435_d1 = 1'd0;
         wdata2_here = 220'd0;
+        and_433_d1 = 1'd0;
+        and_436_d1 = 1'd0;
         way2_cfg_q = 220'd0;
-        and_435_d2 = 1'd0;
+        and_436_d2 = 1'd0;
         way2_cfg_q1 = 220'd0;
-        and_435_d3 = 1'd0;
+        and_436_d3 = 1'd0;
         answer_3 = 220'd0;
         answers_d1 = 1'd0;
         answer_4 = 220'd0;

@@ -44,14 +44,14 @@ module table_port_dst_client (
     reg  [19:0] value0_0_s5;
     reg  hit0_1;
     reg  [19:0] value0_1_s5;
-    reg  and_252_d1;
-    reg  and_254_d1;
-    reg  [21:0] cfg_row_d1;
     reg  [131:0] wdata0_here;
+    reg  and_252_d1;
+    reg  and_255_d1;
+    reg  [21:0] cfg_row_d1;
     reg  [131:0] way0_cfg_q;
-    reg  and_254_d2;
+    reg  and_255_d2;
     reg  [131:0] way0_cfg_q1;
-    reg  and_254_d3;
+    reg  and_255_d3;
     reg  [31:0] seed1;
     reg  [31:0] seed1_mirrored;
     reg  and_274_d1;
@@ -64,13 +64,13 @@ module table_port_dst_client (
     reg  [19:0] value1_0_s5;
     reg  hit1_1;
     reg  [19:0] value1_1_s5;
-    reg  and_366_d1;
-    reg  and_368_d1;
     reg  [131:0] wdata1_here;
+    reg  and_366_d1;
+    reg  and_369_d1;
     reg  [131:0] way1_cfg_q;
-    reg  and_368_d2;
+    reg  and_369_d2;
     reg  [131:0] way1_cfg_q1;
-    reg  and_368_d3;
+    reg  and_369_d3;
     reg  [31:0] seed2;
     reg  [31:0] seed2_mirrored;
     reg  and_386_d1;
@@ -83,13 +83,13 @@ module table_port_dst_client (
     reg  [19:0] value2_0_s5;
     reg  hit2_1;
     reg  [19:0] value2_1_s5;
-    reg  and_478_d1;
-    reg  and_480_d1;
     reg  [131:0] wdata2_here;
+    reg  and_478_d1;
+    reg  and_481_d1;
     reg  [131:0] way2_cfg_q;
-    reg  and_480_d2;
+    reg  and_481_d2;
     reg  [131:0] way2_cfg_q1;
-    reg  and_480_d3;
+    reg  and_481_d3;
     reg  [131:0] answer_3;
     reg  answers_d1;
     reg  [131:0] answer_4;
@@ -299,8 +299,8 @@ module table_port_dst_client (
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
     wire [19:0] or_506 = (({20{hit0_0}} & value0_0_s5) | ({20{hit0_1}} & value0_1_s5)) | (({20{hit1_0}} & value1_0_s5) | ({20{hit1_1}} & value1_1_s5));
     assign value = or_506 | (({20{hit2_0}} & value2_0_s5) | ({20{hit2_1}} & value2_1_s5));
-    wire [131:0] or_511 = ({100'd0, {32{and_159_d3}} & seed0} | ({132{and_254_d3}} & way0_cfg_q1)) | ({100'd0, {32{and_274_d3}} & seed1} | ({132{and_368_d3}} & way1_cfg_q1));
-    wire answers = |{and_159_d3, and_254_d3, and_274_d3, and_368_d3, and_386_d3, and_480_d3};
+    wire [131:0] or_511 = ({100'd0, {32{and_159_d3}} & seed0} | ({132{and_255_d3}} & way0_cfg_q1)) | ({100'd0, {32{and_274_d3}} & seed1} | ({132{and_369_d3}} & way1_cfg_q1));
+    wire answers = |{and_159_d3, and_255_d3, and_274_d3, and_369_d3, and_386_d3, and_481_d3};
     assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
@@ -319,9 +319,9 @@ module table_port_dst_client (
         value0_0_s5 <= value0_0;
         hit0_1 <= (epoch_at_compare ? way0_q_s4[67] : way0_q_s4[66]) & (way0_q_s4[111:68] == key_at_compare);
         value0_1_s5 <= value0_1;
-        cfg_row_d1 <= cfg_row;
         if (and_252) wdata0_here <= cfg_wdata;
-        if (and_254_d2) way0_cfg_q1 <= way0_cfg_q;
+        cfg_row_d1 <= cfg_row;
+        if (and_255_d2) way0_cfg_q1 <= way0_cfg_q;
         bucket1_s2 <= bucket1;
         way1_q_s4 <= way1_q;
         hit1_0 <= (epoch_at_compare ? way1_q_s4[1] : way1_q_s4[0]) & (way1_q_s4[45:2] == key_at_compare);
@@ -329,7 +329,7 @@ module table_port_dst_client (
         hit1_1 <= (epoch_at_compare ? way1_q_s4[67] : way1_q_s4[66]) & (way1_q_s4[111:68] == key_at_compare);
         value1_1_s5 <= value1_1;
         if (and_366) wdata1_here <= cfg_wdata;
-        if (and_368_d2) way1_cfg_q1 <= way1_cfg_q;
+        if (and_369_d2) way1_cfg_q1 <= way1_cfg_q;
         bucket2_s2 <= bucket2;
         way2_q_s4 <= way2_q;
         hit2_0 <= (epoch_at_compare ? way2_q_s4[1] : way2_q_s4[0]) & (way2_q_s4[45:2] == key_at_compare);
@@ -337,7 +337,7 @@ module table_port_dst_client (
         hit2_1 <= (epoch_at_compare ? way2_q_s4[67] : way2_q_s4[66]) & (way2_q_s4[111:68] == key_at_compare);
         value2_1_s5 <= value2_1;
         if (and_478) wdata2_here <= cfg_wdata;
-        if (and_480_d2) way2_cfg_q1 <= way2_cfg_q;
+        if (and_481_d2) way2_cfg_q1 <= way2_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -348,27 +348,27 @@ module table_port_dst_client (
             and_159_d2 <= 1'd0;
             and_159_d3 <= 1'd0;
             and_252_d1 <= 1'd0;
-            and_254_d1 <= 1'd0;
-            and_254_d2 <= 1'd0;
-            and_254_d3 <= 1'd0;
+            and_255_d1 <= 1'd0;
+            and_255_d2 <= 1'd0;
+            and_255_d3 <= 1'd0;
             seed1 <= 32'd0;
             seed1_mirrored <= 32'd0;
             and_274_d1 <= 1'd0;
             and_274_d2 <= 1'd0;
             and_274_d3 <= 1'd0;
             and_366_d1 <= 1'd0;
-            and_368_d1 <= 1'd0;
-            and_368_d2 <= 1'd0;
-            and_368_d3 <= 1'd0;
+            and_369_d1 <= 1'd0;
+            and_369_d2 <= 1'd0;
+            and_369_d3 <= 1'd0;
             seed2 <= 32'd0;
             seed2_mirrored <= 32'd0;
             and_386_d1 <= 1'd0;
             and_386_d2 <= 1'd0;
             and_386_d3 <= 1'd0;
             and_478_d1 <= 1'd0;
-            and_480_d1 <= 1'd0;
-            and_480_d2 <= 1'd0;
-            and_480_d3 <= 1'd0;
+            and_481_d1 <= 1'd0;
+            and_481_d2 <= 1'd0;
+            and_481_d3 <= 1'd0;
             answer_3 <= 132'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 132'd0;
@@ -380,28 +380,28 @@ module table_port_dst_client (
             and_159_d2 <= and_159_d1;
             and_159_d3 <= and_159_d2;
             and_252_d1 <= and_252;
-            and_254_d1 <= cfg_read & and_251;
-            and_254_d2 <= and_254_d1;
-            and_254_d3 <= and_254_d2;
+            and_255_d1 <= cfg_read & and_251;
+            and_255_d2 <= and_255_d1;
+            and_255_d3 <= and_255_d2;
             if (and_271) seed1 <= cfg_wdata[31:0];
             if (and_271) seed1_mirrored <= cat_273;
             and_274_d1 <= cfg_read & seed1_here;
             and_274_d2 <= and_274_d1;
             and_274_d3 <= and_274_d2;
             and_366_d1 <= and_366;
-            and_368_d1 <= cfg_read & and_365;
-            and_368_d2 <= and_368_d1;
-            and_368_d3 <= and_368_d2;
+            and_369_d1 <= cfg_read & and_365;
+            and_369_d2 <= and_369_d1;
+            and_369_d3 <= and_369_d2;
             if (and_383) seed2 <= cfg_wdata[31:0];
             if (and_383) seed2_mirrored <= cat_385;
             and_386_d1 <= cfg_read & seed2_here;
             and_386_d2 <= and_386_d1;
             and_386_d3 <= and_386_d2;
             and_478_d1 <= and_478;
-            and_480_d1 <= cfg_read & and_477;
-            and_480_d2 <= and_480_d1;
-            and_480_d3 <= and_480_d2;
-            if (answers | answers_d1) answer_3 <= or_511 | ({100'd0, {32{and_386_d3}} & seed2} | ({132{and_480_d3}} & way2_cfg_q1));
+            and_481_d1 <= cfg_read & and_477;
+            and_481_d2 <= and_481_d1;
+            and_481_d3 <= and_481_d2;
+            if (answers | answers_d1) answer_3 <= or_511 | ({100'd0, {32{and_386_d3}} & seed2} | ({132{and_481_d3}} & way2_cfg_q1));
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -414,7 +414,7 @@ module table_port_dst_client (
 
     always @(posedge clk) begin
         if (and_252_d1) way0[cfg_row_d1_11_0] <= wdata0_here;
-        else if (and_254_d1) way0_cfg_q <= way0[cfg_row_d1_11_0];
+        else if (and_255_d1) way0_cfg_q <= way0[cfg_row_d1_11_0];
     end
 
     always @(posedge clk) begin
@@ -423,7 +423,7 @@ module table_port_dst_client (
 
     always @(posedge clk) begin
         if (and_366_d1) way1[cfg_row_d1_11_0] <= wdata1_here;
-        else if (and_368_d1) way1_cfg_q <= way1[cfg_row_d1_11_0];
+        else if (and_369_d1) way1_cfg_q <= way1[cfg_row_d1_11_0];
     end
 
     always @(posedge clk) begin
@@ -432,7 +432,7 @@ module table_port_dst_client (
 
     always @(posedge clk) begin
         if (and_478_d1) way2[cfg_row_d1_11_0] <= wdata2_here;
-        else if (and_480_d1) way2_cfg_q <= way2[cfg_row_d1_11_0];
+        else if (and_481_d1) way2_cfg_q <= way2[cfg_row_d1_11_0];
     end
 
     // Bits which nothing reads.
@@ -461,14 +461,14 @@ module table_port_dst_client (
         value0_0_s5 = 20'd0;
         hit0_1 = 1'd0;
         value0_1_s5 = 20'd0;
-        and_252_d1 = 1'd0;
-        and_254_d1 = 1'd0;
-        cfg_row_d1 = 22'd0;
         wdata0_here = 132'd0;
+        and_252_d1 = 1'd0;
+        and_255_d1 = 1'd0;
+        cfg_row_d1 = 22'd0;
         way0_cfg_q = 132'd0;
-        and_254_d2 = 1'd0;
+        and_255_d2 = 1'd0;
         way0_cfg_q1 = 132'd0;
-        and_254_d3 = 1'd0;
+        and_255_d3 = 1'd0;
         seed1 = 32'd0;
         seed1_mirrored = 32'd0;
         and_274_d1 = 1'd0;
@@ -481,13 +481,13 @@ module table_port_dst_client (
         value1_0_s5 = 20'd0;
         hit1_1 = 1'd0;
         value1_1_s5 = 20'd0;
-        and_366_d1 = 1'd0;
-        and_368_d1 = 1'd0;
         wdata1_here = 132'd0;
+        and_366_d1 = 1'd0;
+        and_369_d1 = 1'd0;
         way1_cfg_q = 132'd0;
-        and_368_d2 = 1'd0;
+        and_369_d2 = 1'd0;
         way1_cfg_q1 = 132'd0;
-        and_368_d3 = 1'd0;
+        and_369_d3 = 1'd0;
         seed2 = 32'd0;
         seed2_mirrored = 32'd0;
         and_386_d1 = 1'd0;
@@ -500,13 +500,13 @@ module table_port_dst_client (
         value2_0_s5 = 20'd0;
         hit2_1 = 1'd0;
         value2_1_s5 = 20'd0;
-        and_478_d1 = 1'd0;
-        and_480_d1 = 1'd0;
         wdata2_here = 132'd0;
+        and_478_d1 = 1'd0;
+        and_481_d1 = 1'd0;
         way2_cfg_q = 132'd0;
-        and_480_d2 = 1'd0;
+        and_481_d2 = 1'd0;
         way2_cfg_q1 = 132'd0;
-        and_480_d3 = 1'd0;
+        and_481_d3 = 1'd0;
         answer_3 = 132'd0;
         answers_d1 = 1'd0;
         answer_4 = 132'd0;

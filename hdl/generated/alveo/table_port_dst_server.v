@@ -44,14 +44,14 @@ module table_port_dst_server (
     reg  [19:0] value0_0_s5;
     reg  hit0_1;
     reg  [19:0] value0_1_s5;
-    reg  and_262_d1;
-    reg  and_264_d1;
-    reg  [21:0] cfg_row_d1;
     reg  [131:0] wdata0_here;
+    reg  and_262_d1;
+    reg  and_265_d1;
+    reg  [21:0] cfg_row_d1;
     reg  [131:0] way0_cfg_q;
-    reg  and_264_d2;
+    reg  and_265_d2;
     reg  [131:0] way0_cfg_q1;
-    reg  and_264_d3;
+    reg  and_265_d3;
     reg  [31:0] seed1;
     reg  [31:0] seed1_mirrored;
     reg  and_284_d1;
@@ -64,13 +64,13 @@ module table_port_dst_server (
     reg  [19:0] value1_0_s5;
     reg  hit1_1;
     reg  [19:0] value1_1_s5;
-    reg  and_386_d1;
-    reg  and_388_d1;
     reg  [131:0] wdata1_here;
+    reg  and_386_d1;
+    reg  and_389_d1;
     reg  [131:0] way1_cfg_q;
-    reg  and_388_d2;
+    reg  and_389_d2;
     reg  [131:0] way1_cfg_q1;
-    reg  and_388_d3;
+    reg  and_389_d3;
     reg  [31:0] seed2;
     reg  [31:0] seed2_mirrored;
     reg  and_406_d1;
@@ -83,13 +83,13 @@ module table_port_dst_server (
     reg  [19:0] value2_0_s5;
     reg  hit2_1;
     reg  [19:0] value2_1_s5;
-    reg  and_508_d1;
-    reg  and_510_d1;
     reg  [131:0] wdata2_here;
+    reg  and_508_d1;
+    reg  and_511_d1;
     reg  [131:0] way2_cfg_q;
-    reg  and_510_d2;
+    reg  and_511_d2;
     reg  [131:0] way2_cfg_q1;
-    reg  and_510_d3;
+    reg  and_511_d3;
     reg  [131:0] answer_3;
     reg  answers_d1;
     reg  [131:0] answer_4;
@@ -305,8 +305,8 @@ module table_port_dst_server (
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
     wire [19:0] or_536 = (({20{hit0_0}} & value0_0_s5) | ({20{hit0_1}} & value0_1_s5)) | (({20{hit1_0}} & value1_0_s5) | ({20{hit1_1}} & value1_1_s5));
     assign value = or_536 | (({20{hit2_0}} & value2_0_s5) | ({20{hit2_1}} & value2_1_s5));
-    wire [131:0] or_541 = ({100'd0, {32{and_159_d3}} & seed0} | ({132{and_264_d3}} & way0_cfg_q1)) | ({100'd0, {32{and_284_d3}} & seed1} | ({132{and_388_d3}} & way1_cfg_q1));
-    wire answers = |{and_159_d3, and_264_d3, and_284_d3, and_388_d3, and_406_d3, and_510_d3};
+    wire [131:0] or_541 = ({100'd0, {32{and_159_d3}} & seed0} | ({132{and_265_d3}} & way0_cfg_q1)) | ({100'd0, {32{and_284_d3}} & seed1} | ({132{and_389_d3}} & way1_cfg_q1));
+    wire answers = |{and_159_d3, and_265_d3, and_284_d3, and_389_d3, and_406_d3, and_511_d3};
     assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
@@ -325,9 +325,9 @@ module table_port_dst_server (
         value0_0_s5 <= value0_0;
         hit0_1 <= (epoch_at_compare ? way0_q_s4[67] : way0_q_s4[66]) & (way0_q_s4[111:68] == key_at_compare);
         value0_1_s5 <= value0_1;
-        cfg_row_d1 <= cfg_row;
         if (and_262) wdata0_here <= cfg_wdata;
-        if (and_264_d2) way0_cfg_q1 <= way0_cfg_q;
+        cfg_row_d1 <= cfg_row;
+        if (and_265_d2) way0_cfg_q1 <= way0_cfg_q;
         bucket1_s2 <= bucket1;
         way1_q_s4 <= way1_q;
         hit1_0 <= (epoch_at_compare ? way1_q_s4[1] : way1_q_s4[0]) & (way1_q_s4[45:2] == key_at_compare);
@@ -335,7 +335,7 @@ module table_port_dst_server (
         hit1_1 <= (epoch_at_compare ? way1_q_s4[67] : way1_q_s4[66]) & (way1_q_s4[111:68] == key_at_compare);
         value1_1_s5 <= value1_1;
         if (and_386) wdata1_here <= cfg_wdata;
-        if (and_388_d2) way1_cfg_q1 <= way1_cfg_q;
+        if (and_389_d2) way1_cfg_q1 <= way1_cfg_q;
         bucket2_s2 <= bucket2;
         way2_q_s4 <= way2_q;
         hit2_0 <= (epoch_at_compare ? way2_q_s4[1] : way2_q_s4[0]) & (way2_q_s4[45:2] == key_at_compare);
@@ -343,7 +343,7 @@ module table_port_dst_server (
         hit2_1 <= (epoch_at_compare ? way2_q_s4[67] : way2_q_s4[66]) & (way2_q_s4[111:68] == key_at_compare);
         value2_1_s5 <= value2_1;
         if (and_508) wdata2_here <= cfg_wdata;
-        if (and_510_d2) way2_cfg_q1 <= way2_cfg_q;
+        if (and_511_d2) way2_cfg_q1 <= way2_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -354,27 +354,27 @@ module table_port_dst_server (
             and_159_d2 <= 1'd0;
             and_159_d3 <= 1'd0;
             and_262_d1 <= 1'd0;
-            and_264_d1 <= 1'd0;
-            and_264_d2 <= 1'd0;
-            and_264_d3 <= 1'd0;
+            and_265_d1 <= 1'd0;
+            and_265_d2 <= 1'd0;
+            and_265_d3 <= 1'd0;
             seed1 <= 32'd0;
             seed1_mirrored <= 32'd0;
             and_284_d1 <= 1'd0;
             and_284_d2 <= 1'd0;
             and_284_d3 <= 1'd0;
             and_386_d1 <= 1'd0;
-            and_388_d1 <= 1'd0;
-            and_388_d2 <= 1'd0;
-            and_388_d3 <= 1'd0;
+            and_389_d1 <= 1'd0;
+            and_389_d2 <= 1'd0;
+            and_389_d3 <= 1'd0;
             seed2 <= 32'd0;
             seed2_mirrored <= 32'd0;
             and_406_d1 <= 1'd0;
             and_406_d2 <= 1'd0;
             and_406_d3 <= 1'd0;
             and_508_d1 <= 1'd0;
-            and_510_d1 <= 1'd0;
-            and_510_d2 <= 1'd0;
-            and_510_d3 <= 1'd0;
+            and_511_d1 <= 1'd0;
+            and_511_d2 <= 1'd0;
+            and_511_d3 <= 1'd0;
             answer_3 <= 132'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 132'd0;
@@ -386,28 +386,28 @@ module table_port_dst_server (
             and_159_d2 <= and_159_d1;
             and_159_d3 <= and_159_d2;
             and_262_d1 <= and_262;
-            and_264_d1 <= cfg_read & and_261;
-            and_264_d2 <= and_264_d1;
-            and_264_d3 <= and_264_d2;
+            and_265_d1 <= cfg_read & and_261;
+            and_265_d2 <= and_265_d1;
+            and_265_d3 <= and_265_d2;
             if (and_281) seed1 <= cfg_wdata[31:0];
             if (and_281) seed1_mirrored <= cat_283;
             and_284_d1 <= cfg_read & seed1_here;
             and_284_d2 <= and_284_d1;
             and_284_d3 <= and_284_d2;
             and_386_d1 <= and_386;
-            and_388_d1 <= cfg_read & and_385;
-            and_388_d2 <= and_388_d1;
-            and_388_d3 <= and_388_d2;
+            and_389_d1 <= cfg_read & and_385;
+            and_389_d2 <= and_389_d1;
+            and_389_d3 <= and_389_d2;
             if (and_403) seed2 <= cfg_wdata[31:0];
             if (and_403) seed2_mirrored <= cat_405;
             and_406_d1 <= cfg_read & seed2_here;
             and_406_d2 <= and_406_d1;
             and_406_d3 <= and_406_d2;
             and_508_d1 <= and_508;
-            and_510_d1 <= cfg_read & and_507;
-            and_510_d2 <= and_510_d1;
-            and_510_d3 <= and_510_d2;
-            if (answers | answers_d1) answer_3 <= or_541 | ({100'd0, {32{and_406_d3}} & seed2} | ({132{and_510_d3}} & way2_cfg_q1));
+            and_511_d1 <= cfg_read & and_507;
+            and_511_d2 <= and_511_d1;
+            and_511_d3 <= and_511_d2;
+            if (answers | answers_d1) answer_3 <= or_541 | ({100'd0, {32{and_406_d3}} & seed2} | ({132{and_511_d3}} & way2_cfg_q1));
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -420,7 +420,7 @@ module table_port_dst_server (
 
     always @(posedge clk) begin
         if (and_262_d1) way0[cfg_row_d1_13_0] <= wdata0_here;
-        else if (and_264_d1) way0_cfg_q <= way0[cfg_row_d1_13_0];
+        else if (and_265_d1) way0_cfg_q <= way0[cfg_row_d1_13_0];
     end
 
     always @(posedge clk) begin
@@ -429,7 +429,7 @@ module table_port_dst_server (
 
     always @(posedge clk) begin
         if (and_386_d1) way1[cfg_row_d1_13_0] <= wdata1_here;
-        else if (and_388_d1) way1_cfg_q <= way1[cfg_row_d1_13_0];
+        else if (and_389_d1) way1_cfg_q <= way1[cfg_row_d1_13_0];
     end
 
     always @(posedge clk) begin
@@ -438,7 +438,7 @@ module table_port_dst_server (
 
     always @(posedge clk) begin
         if (and_508_d1) way2[cfg_row_d1_13_0] <= wdata2_here;
-        else if (and_510_d1) way2_cfg_q <= way2[cfg_row_d1_13_0];
+        else if (and_511_d1) way2_cfg_q <= way2[cfg_row_d1_13_0];
     end
 
     // Bits which nothing reads.
@@ -467,14 +467,14 @@ module table_port_dst_server (
         value0_0_s5 = 20'd0;
         hit0_1 = 1'd0;
         value0_1_s5 = 20'd0;
-        and_262_d1 = 1'd0;
-        and_264_d1 = 1'd0;
-        cfg_row_d1 = 22'd0;
         wdata0_here = 132'd0;
+        and_262_d1 = 1'd0;
+        and_265_d1 = 1'd0;
+        cfg_row_d1 = 22'd0;
         way0_cfg_q = 132'd0;
-        and_264_d2 = 1'd0;
+        and_265_d2 = 1'd0;
         way0_cfg_q1 = 132'd0;
-        and_264_d3 = 1'd0;
+        and_265_d3 = 1'd0;
         seed1 = 32'd0;
         seed1_mirrored = 32'd0;
         and_284_d1 = 1'd0;
@@ -487,13 +487,13 @@ module table_port_dst_server (
         value1_0_s5 = 20'd0;
         hit1_1 = 1'd0;
         value1_1_s5 = 20'd0;
-        and_386_d1 = 1'd0;
-        and_388_d1 = 1'd0;
         wdata1_here = 132'd0;
+        and_386_d1 = 1'd0;
+        and_389_d1 = 1'd0;
         way1_cfg_q = 132'd0;
-        and_388_d2 = 1'd0;
+        and_389_d2 = 1'd0;
         way1_cfg_q1 = 132'd0;
-        and_388_d3 = 1'd0;
+        and_389_d3 = 1'd0;
         seed2 = 32'd0;
         seed2_mirrored = 32'd0;
         and_406_d1 = 1'd0;
@@ -506,13 +506,13 @@ module table_port_dst_server (
         value2_0_s5 = 20'd0;
         hit2_1 = 1'd0;
         value2_1_s5 = 20'd0;
-        and_508_d1 = 1'd0;
-        and_510_d1 = 1'd0;
         wdata2_here = 132'd0;
+        and_508_d1 = 1'd0;
+        and_511_d1 = 1'd0;
         way2_cfg_q = 132'd0;
-        and_510_d2 = 1'd0;
+        and_511_d2 = 1'd0;
         way2_cfg_q1 = 132'd0;
-        and_510_d3 = 1'd0;
+        and_511_d3 = 1'd0;
         answer_3 = 132'd0;
         answers_d1 = 1'd0;
         answer_4 = 132'd0;

@@ -44,14 +44,14 @@ module table_port_src_server (
     reg  [19:0] value0_0_s5;
     reg  hit0_1;
     reg  [19:0] value0_1_s5;
-    reg  and_267_d1;
-    reg  and_269_d1;
-    reg  [21:0] cfg_row_d1;
     reg  [131:0] wdata0_here;
+    reg  and_267_d1;
+    reg  and_270_d1;
+    reg  [21:0] cfg_row_d1;
     reg  [131:0] way0_cfg_q;
-    reg  and_269_d2;
+    reg  and_270_d2;
     reg  [131:0] way0_cfg_q1;
-    reg  and_269_d3;
+    reg  and_270_d3;
     reg  [31:0] seed1;
     reg  [31:0] seed1_mirrored;
     reg  and_289_d1;
@@ -64,13 +64,13 @@ module table_port_src_server (
     reg  [19:0] value1_0_s5;
     reg  hit1_1;
     reg  [19:0] value1_1_s5;
-    reg  and_396_d1;
-    reg  and_398_d1;
     reg  [131:0] wdata1_here;
+    reg  and_396_d1;
+    reg  and_399_d1;
     reg  [131:0] way1_cfg_q;
-    reg  and_398_d2;
+    reg  and_399_d2;
     reg  [131:0] way1_cfg_q1;
-    reg  and_398_d3;
+    reg  and_399_d3;
     reg  [31:0] seed2;
     reg  [31:0] seed2_mirrored;
     reg  and_416_d1;
@@ -83,13 +83,13 @@ module table_port_src_server (
     reg  [19:0] value2_0_s5;
     reg  hit2_1;
     reg  [19:0] value2_1_s5;
-    reg  and_523_d1;
-    reg  and_525_d1;
     reg  [131:0] wdata2_here;
+    reg  and_523_d1;
+    reg  and_526_d1;
     reg  [131:0] way2_cfg_q;
-    reg  and_525_d2;
+    reg  and_526_d2;
     reg  [131:0] way2_cfg_q1;
-    reg  and_525_d3;
+    reg  and_526_d3;
     reg  [131:0] answer_3;
     reg  answers_d1;
     reg  [131:0] answer_4;
@@ -308,8 +308,8 @@ module table_port_src_server (
     assign hit = |{hit0_0, hit0_1, hit1_0, hit1_1, hit2_0, hit2_1};
     wire [19:0] or_551 = (({20{hit0_0}} & value0_0_s5) | ({20{hit0_1}} & value0_1_s5)) | (({20{hit1_0}} & value1_0_s5) | ({20{hit1_1}} & value1_1_s5));
     assign value = or_551 | (({20{hit2_0}} & value2_0_s5) | ({20{hit2_1}} & value2_1_s5));
-    wire [131:0] or_556 = ({100'd0, {32{and_159_d3}} & seed0} | ({132{and_269_d3}} & way0_cfg_q1)) | ({100'd0, {32{and_289_d3}} & seed1} | ({132{and_398_d3}} & way1_cfg_q1));
-    wire answers = |{and_159_d3, and_269_d3, and_289_d3, and_398_d3, and_416_d3, and_525_d3};
+    wire [131:0] or_556 = ({100'd0, {32{and_159_d3}} & seed0} | ({132{and_270_d3}} & way0_cfg_q1)) | ({100'd0, {32{and_289_d3}} & seed1} | ({132{and_399_d3}} & way1_cfg_q1));
+    wire answers = |{and_159_d3, and_270_d3, and_289_d3, and_399_d3, and_416_d3, and_526_d3};
     assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
@@ -328,9 +328,9 @@ module table_port_src_server (
         value0_0_s5 <= value0_0;
         hit0_1 <= (epoch_at_compare ? way0_q_s4[67] : way0_q_s4[66]) & (way0_q_s4[111:68] == key_at_compare);
         value0_1_s5 <= value0_1;
-        cfg_row_d1 <= cfg_row;
         if (and_267) wdata0_here <= cfg_wdata;
-        if (and_269_d2) way0_cfg_q1 <= way0_cfg_q;
+        cfg_row_d1 <= cfg_row;
+        if (and_270_d2) way0_cfg_q1 <= way0_cfg_q;
         bucket1_s2 <= bucket1;
         way1_q_s4 <= way1_q;
         hit1_0 <= (epoch_at_compare ? way1_q_s4[1] : way1_q_s4[0]) & (way1_q_s4[45:2] == key_at_compare);
@@ -338,7 +338,7 @@ module table_port_src_server (
         hit1_1 <= (epoch_at_compare ? way1_q_s4[67] : way1_q_s4[66]) & (way1_q_s4[111:68] == key_at_compare);
         value1_1_s5 <= value1_1;
         if (and_396) wdata1_here <= cfg_wdata;
-        if (and_398_d2) way1_cfg_q1 <= way1_cfg_q;
+        if (and_399_d2) way1_cfg_q1 <= way1_cfg_q;
         bucket2_s2 <= bucket2;
         way2_q_s4 <= way2_q;
         hit2_0 <= (epoch_at_compare ? way2_q_s4[1] : way2_q_s4[0]) & (way2_q_s4[45:2] == key_at_compare);
@@ -346,7 +346,7 @@ module table_port_src_server (
         hit2_1 <= (epoch_at_compare ? way2_q_s4[67] : way2_q_s4[66]) & (way2_q_s4[111:68] == key_at_compare);
         value2_1_s5 <= value2_1;
         if (and_523) wdata2_here <= cfg_wdata;
-        if (and_525_d2) way2_cfg_q1 <= way2_cfg_q;
+        if (and_526_d2) way2_cfg_q1 <= way2_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -357,27 +357,27 @@ module table_port_src_server (
             and_159_d2 <= 1'd0;
             and_159_d3 <= 1'd0;
             and_267_d1 <= 1'd0;
-            and_269_d1 <= 1'd0;
-            and_269_d2 <= 1'd0;
-            and_269_d3 <= 1'd0;
+            and_270_d1 <= 1'd0;
+            and_270_d2 <= 1'd0;
+            and_270_d3 <= 1'd0;
             seed1 <= 32'd0;
             seed1_mirrored <= 32'd0;
             and_289_d1 <= 1'd0;
             and_289_d2 <= 1'd0;
             and_289_d3 <= 1'd0;
             and_396_d1 <= 1'd0;
-            and_398_d1 <= 1'd0;
-            and_398_d2 <= 1'd0;
-            and_398_d3 <= 1'd0;
+            and_399_d1 <= 1'd0;
+            and_399_d2 <= 1'd0;
+            and_399_d3 <= 1'd0;
             seed2 <= 32'd0;
             seed2_mirrored <= 32'd0;
             and_416_d1 <= 1'd0;
             and_416_d2 <= 1'd0;
             and_416_d3 <= 1'd0;
             and_523_d1 <= 1'd0;
-            and_525_d1 <= 1'd0;
-            and_525_d2 <= 1'd0;
-            and_525_d3 <= 1'd0;
+            and_526_d1 <= 1'd0;
+            and_526_d2 <= 1'd0;
+            and_526_d3 <= 1'd0;
             answer_3 <= 132'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 132'd0;
@@ -389,28 +389,28 @@ module table_port_src_server (
             and_159_d2 <= and_159_d1;
             and_159_d3 <= and_159_d2;
             and_267_d1 <= and_267;
-            and_269_d1 <= cfg_read & and_266;
-            and_269_d2 <= and_269_d1;
-            and_269_d3 <= and_269_d2;
+            and_270_d1 <= cfg_read & and_266;
+            and_270_d2 <= and_270_d1;
+            and_270_d3 <= and_270_d2;
             if (and_286) seed1 <= cfg_wdata[31:0];
             if (and_286) seed1_mirrored <= cat_288;
             and_289_d1 <= cfg_read & seed1_here;
             and_289_d2 <= and_289_d1;
             and_289_d3 <= and_289_d2;
             and_396_d1 <= and_396;
-            and_398_d1 <= cfg_read & and_395;
-            and_398_d2 <= and_398_d1;
-            and_398_d3 <= and_398_d2;
+            and_399_d1 <= cfg_read & and_395;
+            and_399_d2 <= and_399_d1;
+            and_399_d3 <= and_399_d2;
             if (and_413) seed2 <= cfg_wdata[31:0];
             if (and_413) seed2_mirrored <= cat_415;
             and_416_d1 <= cfg_read & seed2_here;
             and_416_d2 <= and_416_d1;
             and_416_d3 <= and_416_d2;
             and_523_d1 <= and_523;
-            and_525_d1 <= cfg_read & and_522;
-            and_525_d2 <= and_525_d1;
-            and_525_d3 <= and_525_d2;
-            if (answers | answers_d1) answer_3 <= or_556 | ({100'd0, {32{and_416_d3}} & seed2} | ({132{and_525_d3}} & way2_cfg_q1));
+            and_526_d1 <= cfg_read & and_522;
+            and_526_d2 <= and_526_d1;
+            and_526_d3 <= and_526_d2;
+            if (answers | answers_d1) answer_3 <= or_556 | ({100'd0, {32{and_416_d3}} & seed2} | ({132{and_526_d3}} & way2_cfg_q1));
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -423,7 +423,7 @@ module table_port_src_server (
 
     always @(posedge clk) begin
         if (and_267_d1) way0[cfg_row_d1_14_0] <= wdata0_here;
-        else if (and_269_d1) way0_cfg_q <= way0[cfg_row_d1_14_0];
+        else if (and_270_d1) way0_cfg_q <= way0[cfg_row_d1_14_0];
     end
 
     always @(posedge clk) begin
@@ -432,7 +432,7 @@ module table_port_src_server (
 
     always @(posedge clk) begin
         if (and_396_d1) way1[cfg_row_d1_14_0] <= wdata1_here;
-        else if (and_398_d1) way1_cfg_q <= way1[cfg_row_d1_14_0];
+        else if (and_399_d1) way1_cfg_q <= way1[cfg_row_d1_14_0];
     end
 
     always @(posedge clk) begin
@@ -441,7 +441,7 @@ module table_port_src_server (
 
     always @(posedge clk) begin
         if (and_523_d1) way2[cfg_row_d1_14_0] <= wdata2_here;
-        else if (and_525_d1) way2_cfg_q <= way2[cfg_row_d1_14_0];
+        else if (and_526_d1) way2_cfg_q <= way2[cfg_row_d1_14_0];
     end
 
     // Bits which nothing reads.
@@ -470,14 +470,14 @@ module table_port_src_server (
         value0_0_s5 = 20'd0;
         hit0_1 = 1'd0;
         value0_1_s5 = 20'd0;
-        and_267_d1 = 1'd0;
-        and_269_d1 = 1'd0;
-        cfg_row_d1 = 22'd0;
         wdata0_here = 132'd0;
+        and_267_d1 = 1'd0;
+        and_270_d1 = 1'd0;
+        cfg_row_d1 = 22'd0;
         way0_cfg_q = 132'd0;
-        and_269_d2 = 1'd0;
+        and_270_d2 = 1'd0;
         way0_cfg_q1 = 132'd0;
-        and_269_d3 = 1'd0;
+        and_270_d3 = 1'd0;
         seed1 = 32'd0;
         seed1_mirrored = 32'd0;
         and_289_d1 = 1'd0;
@@ -490,13 +490,13 @@ module table_port_src_server (
         value1_0_s5 = 20'd0;
         hit1_1 = 1'd0;
         value1_1_s5 = 20'd0;
-        and_396_d1 = 1'd0;
-        and_398_d1 = 1'd0;
         wdata1_here = 132'd0;
+        and_396_d1 = 1'd0;
+        and_399_d1 = 1'd0;
         way1_cfg_q = 132'd0;
-        and_398_d2 = 1'd0;
+        and_399_d2 = 1'd0;
         way1_cfg_q1 = 132'd0;
-        and_398_d3 = 1'd0;
+        and_399_d3 = 1'd0;
         seed2 = 32'd0;
         seed2_mirrored = 32'd0;
         and_416_d1 = 1'd0;
@@ -509,13 +509,13 @@ module table_port_src_server (
         value2_0_s5 = 20'd0;
         hit2_1 = 1'd0;
         value2_1_s5 = 20'd0;
-        and_523_d1 = 1'd0;
-        and_525_d1 = 1'd0;
         wdata2_here = 132'd0;
+        and_523_d1 = 1'd0;
+        and_526_d1 = 1'd0;
         way2_cfg_q = 132'd0;
-        and_525_d2 = 1'd0;
+        and_526_d2 = 1'd0;
         way2_cfg_q1 = 132'd0;
-        and_525_d3 = 1'd0;
+        and_526_d3 = 1'd0;
         answer_3 = 132'd0;
         answers_d1 = 1'd0;
         answer_4 = 132'd0;

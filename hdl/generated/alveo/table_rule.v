@@ -102,14 +102,14 @@ module table_rule (
     reg  and_254_s3;
     reg  and_220_s3;
     reg  not_179_s3;
-    reg  and_279_d1;
-    reg  and_281_d1;
-    reg  [21:0] cfg_row_d1;
     reg  [509:0] wdata0_here;
+    reg  and_279_d1;
+    reg  and_282_d1;
+    reg  [21:0] cfg_row_d1;
     reg  [509:0] bank0_cfg_q;
-    reg  and_281_d2;
+    reg  and_282_d2;
     reg  [509:0] bank0_cfg_q1;
-    reg  and_281_d3;
+    reg  and_282_d3;
     reg  [509:0] bank1_q;
     reg  [509:0] bank1_q_s2;
     reg  and_403_s3;
@@ -125,13 +125,13 @@ module table_rule (
     reg  and_504_s3;
     reg  and_470_s3;
     reg  not_429_s3;
-    reg  and_528_d1;
-    reg  and_530_d1;
     reg  [509:0] wdata1_here;
+    reg  and_528_d1;
+    reg  and_531_d1;
     reg  [509:0] bank1_cfg_q;
-    reg  and_530_d2;
+    reg  and_531_d2;
     reg  [509:0] bank1_cfg_q1;
-    reg  and_530_d3;
+    reg  and_531_d3;
     reg  [509:0] bank2_q;
     reg  [509:0] bank2_q_s2;
     reg  and_650_s3;
@@ -147,13 +147,13 @@ module table_rule (
     reg  and_751_s3;
     reg  and_717_s3;
     reg  not_676_s3;
-    reg  and_775_d1;
-    reg  and_777_d1;
     reg  [509:0] wdata2_here;
+    reg  and_775_d1;
+    reg  and_778_d1;
     reg  [509:0] bank2_cfg_q;
-    reg  and_777_d2;
+    reg  and_778_d2;
     reg  [509:0] bank2_cfg_q1;
-    reg  and_777_d3;
+    reg  and_778_d3;
     reg  [509:0] bank3_q;
     reg  [509:0] bank3_q_s2;
     reg  and_897_s3;
@@ -169,13 +169,13 @@ module table_rule (
     reg  and_998_s3;
     reg  and_964_s3;
     reg  not_923_s3;
-    reg  and_1022_d1;
-    reg  and_1024_d1;
     reg  [509:0] wdata3_here;
+    reg  and_1022_d1;
+    reg  and_1025_d1;
     reg  [509:0] bank3_cfg_q;
-    reg  and_1024_d2;
+    reg  and_1025_d2;
     reg  [509:0] bank3_cfg_q1;
-    reg  and_1024_d3;
+    reg  and_1025_d3;
     reg  [509:0] bank4_q;
     reg  [509:0] bank4_q_s2;
     reg  and_1144_s3;
@@ -191,13 +191,13 @@ module table_rule (
     reg  and_1245_s3;
     reg  and_1211_s3;
     reg  not_1170_s3;
-    reg  and_1269_d1;
-    reg  and_1271_d1;
     reg  [509:0] wdata4_here;
+    reg  and_1269_d1;
+    reg  and_1272_d1;
     reg  [509:0] bank4_cfg_q;
-    reg  and_1271_d2;
+    reg  and_1272_d2;
     reg  [509:0] bank4_cfg_q1;
-    reg  and_1271_d3;
+    reg  and_1272_d3;
     reg  [509:0] bank5_q;
     reg  [509:0] bank5_q_s2;
     reg  and_1391_s3;
@@ -213,13 +213,13 @@ module table_rule (
     reg  and_1492_s3;
     reg  and_1458_s3;
     reg  not_1417_s3;
-    reg  and_1516_d1;
-    reg  and_1518_d1;
     reg  [509:0] wdata5_here;
+    reg  and_1516_d1;
+    reg  and_1519_d1;
     reg  [509:0] bank5_cfg_q;
-    reg  and_1518_d2;
+    reg  and_1519_d2;
     reg  [509:0] bank5_cfg_q1;
-    reg  and_1518_d3;
+    reg  and_1519_d3;
     reg  [509:0] bank6_q;
     reg  [509:0] bank6_q_s2;
     reg  and_1638_s3;
@@ -235,13 +235,13 @@ module table_rule (
     reg  and_1739_s3;
     reg  and_1705_s3;
     reg  not_1664_s3;
-    reg  and_1763_d1;
-    reg  and_1765_d1;
     reg  [509:0] wdata6_here;
+    reg  and_1763_d1;
+    reg  and_1766_d1;
     reg  [509:0] bank6_cfg_q;
-    reg  and_1765_d2;
+    reg  and_1766_d2;
     reg  [509:0] bank6_cfg_q1;
-    reg  and_1765_d3;
+    reg  and_1766_d3;
     reg  [509:0] bank7_q;
     reg  [509:0] bank7_q_s2;
     reg  and_1885_s3;
@@ -257,13 +257,13 @@ module table_rule (
     reg  and_1986_s3;
     reg  and_1952_s3;
     reg  not_1911_s3;
-    reg  and_2010_d1;
-    reg  and_2012_d1;
     reg  [509:0] wdata7_here;
+    reg  and_2010_d1;
+    reg  and_2013_d1;
     reg  [509:0] bank7_cfg_q;
-    reg  and_2012_d2;
+    reg  and_2013_d2;
     reg  [509:0] bank7_cfg_q1;
-    reg  and_2012_d3;
+    reg  and_2013_d3;
     reg  [509:0] bank8_q;
     reg  [509:0] bank8_q_s2;
     reg  and_2132_s3;
@@ -279,13 +279,13 @@ module table_rule (
     reg  and_2233_s3;
     reg  and_2199_s3;
     reg  not_2158_s3;
-    reg  and_2257_d1;
-    reg  and_2259_d1;
     reg  [509:0] wdata8_here;
+    reg  and_2257_d1;
+    reg  and_2260_d1;
     reg  [509:0] bank8_cfg_q;
-    reg  and_2259_d2;
+    reg  and_2260_d2;
     reg  [509:0] bank8_cfg_q1;
-    reg  and_2259_d3;
+    reg  and_2260_d3;
     reg  [509:0] bank9_q;
     reg  [509:0] bank9_q_s2;
     reg  and_2379_s3;
@@ -301,13 +301,13 @@ module table_rule (
     reg  and_2480_s3;
     reg  and_2446_s3;
     reg  not_2405_s3;
-    reg  and_2504_d1;
-    reg  and_2506_d1;
     reg  [509:0] wdata9_here;
+    reg  and_2504_d1;
+    reg  and_2507_d1;
     reg  [509:0] bank9_cfg_q;
-    reg  and_2506_d2;
+    reg  and_2507_d2;
     reg  [509:0] bank9_cfg_q1;
-    reg  and_2506_d3;
+    reg  and_2507_d3;
     reg  [509:0] bank10_q;
     reg  [509:0] bank10_q_s2;
     reg  and_2626_s3;
@@ -323,13 +323,13 @@ module table_rule (
     reg  and_2727_s3;
     reg  and_2693_s3;
     reg  not_2652_s3;
-    reg  and_2751_d1;
-    reg  and_2753_d1;
     reg  [509:0] wdata10_here;
+    reg  and_2751_d1;
+    reg  and_2754_d1;
     reg  [509:0] bank10_cfg_q;
-    reg  and_2753_d2;
+    reg  and_2754_d2;
     reg  [509:0] bank10_cfg_q1;
-    reg  and_2753_d3;
+    reg  and_2754_d3;
     reg  [509:0] bank11_q;
     reg  [509:0] bank11_q_s2;
     reg  and_2873_s3;
@@ -345,13 +345,13 @@ module table_rule (
     reg  and_2974_s3;
     reg  and_2940_s3;
     reg  not_2899_s3;
-    reg  and_2998_d1;
-    reg  and_3000_d1;
     reg  [509:0] wdata11_here;
+    reg  and_2998_d1;
+    reg  and_3001_d1;
     reg  [509:0] bank11_cfg_q;
-    reg  and_3000_d2;
+    reg  and_3001_d2;
     reg  [509:0] bank11_cfg_q1;
-    reg  and_3000_d3;
+    reg  and_3001_d3;
     reg  [509:0] bank12_q;
     reg  [509:0] bank12_q_s2;
     reg  and_3120_s3;
@@ -367,13 +367,13 @@ module table_rule (
     reg  and_3221_s3;
     reg  and_3187_s3;
     reg  not_3146_s3;
-    reg  and_3245_d1;
-    reg  and_3247_d1;
     reg  [509:0] wdata12_here;
+    reg  and_3245_d1;
+    reg  and_3248_d1;
     reg  [509:0] bank12_cfg_q;
-    reg  and_3247_d2;
+    reg  and_3248_d2;
     reg  [509:0] bank12_cfg_q1;
-    reg  and_3247_d3;
+    reg  and_3248_d3;
     reg  [509:0] bank13_q;
     reg  [509:0] bank13_q_s2;
     reg  and_3367_s3;
@@ -389,13 +389,13 @@ module table_rule (
     reg  and_3468_s3;
     reg  and_3434_s3;
     reg  not_3393_s3;
-    reg  and_3492_d1;
-    reg  and_3494_d1;
     reg  [509:0] wdata13_here;
+    reg  and_3492_d1;
+    reg  and_3495_d1;
     reg  [509:0] bank13_cfg_q;
-    reg  and_3494_d2;
+    reg  and_3495_d2;
     reg  [509:0] bank13_cfg_q1;
-    reg  and_3494_d3;
+    reg  and_3495_d3;
     reg  [509:0] bank14_q;
     reg  [509:0] bank14_q_s2;
     reg  and_3614_s3;
@@ -411,13 +411,13 @@ module table_rule (
     reg  and_3715_s3;
     reg  and_3681_s3;
     reg  not_3640_s3;
-    reg  and_3739_d1;
-    reg  and_3741_d1;
     reg  [509:0] wdata14_here;
+    reg  and_3739_d1;
+    reg  and_3742_d1;
     reg  [509:0] bank14_cfg_q;
-    reg  and_3741_d2;
+    reg  and_3742_d2;
     reg  [509:0] bank14_cfg_q1;
-    reg  and_3741_d3;
+    reg  and_3742_d3;
     reg  [509:0] bank15_q;
     reg  [509:0] bank15_q_s2;
     reg  and_3861_s3;
@@ -433,13 +433,13 @@ module table_rule (
     reg  and_3962_s3;
     reg  and_3928_s3;
     reg  not_3887_s3;
-    reg  and_3986_d1;
-    reg  and_3988_d1;
     reg  [509:0] wdata15_here;
+    reg  and_3986_d1;
+    reg  and_3989_d1;
     reg  [509:0] bank15_cfg_q;
-    reg  and_3988_d2;
+    reg  and_3989_d2;
     reg  [509:0] bank15_cfg_q1;
-    reg  and_3988_d3;
+    reg  and_3989_d3;
     reg  [509:0] bank16_q;
     reg  [509:0] bank16_q_s2;
     reg  and_4108_s3;
@@ -455,13 +455,13 @@ module table_rule (
     reg  and_4209_s3;
     reg  and_4175_s3;
     reg  not_4134_s3;
-    reg  and_4233_d1;
-    reg  and_4235_d1;
     reg  [509:0] wdata16_here;
+    reg  and_4233_d1;
+    reg  and_4236_d1;
     reg  [509:0] bank16_cfg_q;
-    reg  and_4235_d2;
+    reg  and_4236_d2;
     reg  [509:0] bank16_cfg_q1;
-    reg  and_4235_d3;
+    reg  and_4236_d3;
     reg  [509:0] bank17_q;
     reg  [509:0] bank17_q_s2;
     reg  and_4355_s3;
@@ -477,13 +477,13 @@ module table_rule (
     reg  and_4456_s3;
     reg  and_4422_s3;
     reg  not_4381_s3;
-    reg  and_4480_d1;
-    reg  and_4482_d1;
     reg  [509:0] wdata17_here;
+    reg  and_4480_d1;
+    reg  and_4483_d1;
     reg  [509:0] bank17_cfg_q;
-    reg  and_4482_d2;
+    reg  and_4483_d2;
     reg  [509:0] bank17_cfg_q1;
-    reg  and_4482_d3;
+    reg  and_4483_d3;
     reg  [509:0] bank18_q;
     reg  [509:0] bank18_q_s2;
     reg  and_4602_s3;
@@ -499,13 +499,13 @@ module table_rule (
     reg  and_4703_s3;
     reg  and_4669_s3;
     reg  not_4628_s3;
-    reg  and_4727_d1;
-    reg  and_4729_d1;
     reg  [509:0] wdata18_here;
+    reg  and_4727_d1;
+    reg  and_4730_d1;
     reg  [509:0] bank18_cfg_q;
-    reg  and_4729_d2;
+    reg  and_4730_d2;
     reg  [509:0] bank18_cfg_q1;
-    reg  and_4729_d3;
+    reg  and_4730_d3;
     reg  [509:0] bank19_q;
     reg  [509:0] bank19_q_s2;
     reg  and_4849_s3;
@@ -521,16 +521,16 @@ module table_rule (
     reg  and_4950_s3;
     reg  and_4916_s3;
     reg  not_4875_s3;
-    reg  and_4974_d1;
-    reg  and_4976_d1;
     reg  [509:0] wdata19_here;
+    reg  and_4974_d1;
+    reg  and_4977_d1;
     reg  [509:0] bank19_cfg_q;
-    reg  and_4976_d2;
+    reg  and_4977_d2;
     reg  [509:0] bank19_cfg_q1;
-    reg  and_4976_d3;
-    reg  and_4991_d1;
-    reg  and_4993_d1;
+    reg  and_4977_d3;
     reg  [509:0] wdata_always_here;
+    reg  and_4991_d1;
+    reg  and_4994_d1;
     reg  [509:0] always0;
     reg  [509:0] always1;
     reg  [509:0] always2;
@@ -644,9 +644,9 @@ module table_rule (
     reg  and_6808_s3;
     reg  not_6767_s3;
     reg  [509:0] always_read;
-    reg  and_4993_d2;
+    reg  and_4994_d2;
     reg  [21:0] cfg_row_d2;
-    reg  and_4993_d3;
+    reg  and_4994_d3;
     reg  red_7022_s4;
     reg  [15:0] or_7045_s4;
     reg  [15:0] or_7068_s4;
@@ -2279,34 +2279,34 @@ module table_rule (
     };
     assign rule = {16{hit}} & or_8452_s5;
     assign permit = red_8461_s5 & hit;
-    wire [509:0] or_8478 = (({510{and_281_d3}} & bank0_cfg_q1) | ({510{and_530_d3}} & bank1_cfg_q1)) | (({510{and_777_d3}} & bank2_cfg_q1) | ({510{and_1024_d3}} & bank3_cfg_q1));
-    wire [509:0] or_8479 = (({510{and_1271_d3}} & bank4_cfg_q1) | ({510{and_1518_d3}} & bank5_cfg_q1)) | (({510{and_1765_d3}} & bank6_cfg_q1) | ({510{and_2012_d3}} & bank7_cfg_q1));
-    wire [509:0] or_8480 = (({510{and_2259_d3}} & bank8_cfg_q1) | ({510{and_2506_d3}} & bank9_cfg_q1)) | (({510{and_2753_d3}} & bank10_cfg_q1) | ({510{and_3000_d3}} & bank11_cfg_q1));
-    wire [509:0] or_8481 = (({510{and_3247_d3}} & bank12_cfg_q1) | ({510{and_3494_d3}} & bank13_cfg_q1)) | (({510{and_3741_d3}} & bank14_cfg_q1) | ({510{and_3988_d3}} & bank15_cfg_q1));
-    wire [509:0] or_8482 = (({510{and_4235_d3}} & bank16_cfg_q1) | ({510{and_4482_d3}} & bank17_cfg_q1)) | (({510{and_4729_d3}} & bank18_cfg_q1) | ({510{and_4976_d3}} & bank19_cfg_q1));
-    wire [509:0] or_8487 = ((or_8478 | or_8479) | (or_8480 | or_8481)) | (or_8482 | ({510{and_4993_d3}} & always_read));
+    wire [509:0] or_8478 = (({510{and_282_d3}} & bank0_cfg_q1) | ({510{and_531_d3}} & bank1_cfg_q1)) | (({510{and_778_d3}} & bank2_cfg_q1) | ({510{and_1025_d3}} & bank3_cfg_q1));
+    wire [509:0] or_8479 = (({510{and_1272_d3}} & bank4_cfg_q1) | ({510{and_1519_d3}} & bank5_cfg_q1)) | (({510{and_1766_d3}} & bank6_cfg_q1) | ({510{and_2013_d3}} & bank7_cfg_q1));
+    wire [509:0] or_8480 = (({510{and_2260_d3}} & bank8_cfg_q1) | ({510{and_2507_d3}} & bank9_cfg_q1)) | (({510{and_2754_d3}} & bank10_cfg_q1) | ({510{and_3001_d3}} & bank11_cfg_q1));
+    wire [509:0] or_8481 = (({510{and_3248_d3}} & bank12_cfg_q1) | ({510{and_3495_d3}} & bank13_cfg_q1)) | (({510{and_3742_d3}} & bank14_cfg_q1) | ({510{and_3989_d3}} & bank15_cfg_q1));
+    wire [509:0] or_8482 = (({510{and_4236_d3}} & bank16_cfg_q1) | ({510{and_4483_d3}} & bank17_cfg_q1)) | (({510{and_4730_d3}} & bank18_cfg_q1) | ({510{and_4977_d3}} & bank19_cfg_q1));
+    wire [509:0] or_8487 = ((or_8478 | or_8479) | (or_8480 | or_8481)) | (or_8482 | ({510{and_4994_d3}} & always_read));
     wire [20:0] cat_8488 = {
-        and_281_d3,
-        and_530_d3,
-        and_777_d3,
-        and_1024_d3,
-        and_1271_d3,
-        and_1518_d3,
-        and_1765_d3,
-        and_2012_d3,
-        and_2259_d3,
-        and_2506_d3,
-        and_2753_d3,
-        and_3000_d3,
-        and_3247_d3,
-        and_3494_d3,
-        and_3741_d3,
-        and_3988_d3,
-        and_4235_d3,
-        and_4482_d3,
-        and_4729_d3,
-        and_4976_d3,
-        and_4993_d3
+        and_282_d3,
+        and_531_d3,
+        and_778_d3,
+        and_1025_d3,
+        and_1272_d3,
+        and_1519_d3,
+        and_1766_d3,
+        and_2013_d3,
+        and_2260_d3,
+        and_2507_d3,
+        and_2754_d3,
+        and_3001_d3,
+        and_3248_d3,
+        and_3495_d3,
+        and_3742_d3,
+        and_3989_d3,
+        and_4236_d3,
+        and_4483_d3,
+        and_4730_d3,
+        and_4977_d3,
+        and_4994_d3
     };
     wire answers = |cat_8488;
     assign cfg_rdata = answer_4;
@@ -2326,9 +2326,9 @@ module table_rule (
         and_254_s3 <= and_254;
         and_220_s3 <= and_220;
         not_179_s3 <= ~(bank0_q_s2[258:257] == 2'd3);
-        cfg_row_d1 <= cfg_row;
         if (and_279) wdata0_here <= cfg_wdata;
-        if (and_281_d2) bank0_cfg_q1 <= bank0_cfg_q;
+        cfg_row_d1 <= cfg_row;
+        if (and_282_d2) bank0_cfg_q1 <= bank0_cfg_q;
         bank1_q_s2 <= bank1_q;
         and_403_s3 <= and_402 & (bank1_q_s2[221:210] == set);
         and_396_s3 <= and_396;
@@ -2344,7 +2344,7 @@ module table_rule (
         and_470_s3 <= and_470;
         not_429_s3 <= ~(bank1_q_s2[258:257] == 2'd3);
         if (and_528) wdata1_here <= cfg_wdata;
-        if (and_530_d2) bank1_cfg_q1 <= bank1_cfg_q;
+        if (and_531_d2) bank1_cfg_q1 <= bank1_cfg_q;
         bank2_q_s2 <= bank2_q;
         and_650_s3 <= and_649 & (bank2_q_s2[221:210] == set);
         and_643_s3 <= and_643;
@@ -2360,7 +2360,7 @@ module table_rule (
         and_717_s3 <= and_717;
         not_676_s3 <= ~(bank2_q_s2[258:257] == 2'd3);
         if (and_775) wdata2_here <= cfg_wdata;
-        if (and_777_d2) bank2_cfg_q1 <= bank2_cfg_q;
+        if (and_778_d2) bank2_cfg_q1 <= bank2_cfg_q;
         bank3_q_s2 <= bank3_q;
         and_897_s3 <= and_896 & (bank3_q_s2[221:210] == set);
         and_890_s3 <= and_890;
@@ -2376,7 +2376,7 @@ module table_rule (
         and_964_s3 <= and_964;
         not_923_s3 <= ~(bank3_q_s2[258:257] == 2'd3);
         if (and_1022) wdata3_here <= cfg_wdata;
-        if (and_1024_d2) bank3_cfg_q1 <= bank3_cfg_q;
+        if (and_1025_d2) bank3_cfg_q1 <= bank3_cfg_q;
         bank4_q_s2 <= bank4_q;
         and_1144_s3 <= and_1143 & (bank4_q_s2[221:210] == set);
         and_1137_s3 <= and_1137;
@@ -2392,7 +2392,7 @@ module table_rule (
         and_1211_s3 <= and_1211;
         not_1170_s3 <= ~(bank4_q_s2[258:257] == 2'd3);
         if (and_1269) wdata4_here <= cfg_wdata;
-        if (and_1271_d2) bank4_cfg_q1 <= bank4_cfg_q;
+        if (and_1272_d2) bank4_cfg_q1 <= bank4_cfg_q;
         bank5_q_s2 <= bank5_q;
         and_1391_s3 <= and_1390 & (bank5_q_s2[221:210] == set);
         and_1384_s3 <= and_1384;
@@ -2408,7 +2408,7 @@ module table_rule (
         and_1458_s3 <= and_1458;
         not_1417_s3 <= ~(bank5_q_s2[258:257] == 2'd3);
         if (and_1516) wdata5_here <= cfg_wdata;
-        if (and_1518_d2) bank5_cfg_q1 <= bank5_cfg_q;
+        if (and_1519_d2) bank5_cfg_q1 <= bank5_cfg_q;
         bank6_q_s2 <= bank6_q;
         and_1638_s3 <= and_1637 & (bank6_q_s2[221:210] == set);
         and_1631_s3 <= and_1631;
@@ -2424,7 +2424,7 @@ module table_rule (
         and_1705_s3 <= and_1705;
         not_1664_s3 <= ~(bank6_q_s2[258:257] == 2'd3);
         if (and_1763) wdata6_here <= cfg_wdata;
-        if (and_1765_d2) bank6_cfg_q1 <= bank6_cfg_q;
+        if (and_1766_d2) bank6_cfg_q1 <= bank6_cfg_q;
         bank7_q_s2 <= bank7_q;
         and_1885_s3 <= and_1884 & (bank7_q_s2[221:210] == set);
         and_1878_s3 <= and_1878;
@@ -2440,7 +2440,7 @@ module table_rule (
         and_1952_s3 <= and_1952;
         not_1911_s3 <= ~(bank7_q_s2[258:257] == 2'd3);
         if (and_2010) wdata7_here <= cfg_wdata;
-        if (and_2012_d2) bank7_cfg_q1 <= bank7_cfg_q;
+        if (and_2013_d2) bank7_cfg_q1 <= bank7_cfg_q;
         bank8_q_s2 <= bank8_q;
         and_2132_s3 <= and_2131 & (bank8_q_s2[221:210] == set);
         and_2125_s3 <= and_2125;
@@ -2456,7 +2456,7 @@ module table_rule (
         and_2199_s3 <= and_2199;
         not_2158_s3 <= ~(bank8_q_s2[258:257] == 2'd3);
         if (and_2257) wdata8_here <= cfg_wdata;
-        if (and_2259_d2) bank8_cfg_q1 <= bank8_cfg_q;
+        if (and_2260_d2) bank8_cfg_q1 <= bank8_cfg_q;
         bank9_q_s2 <= bank9_q;
         and_2379_s3 <= and_2378 & (bank9_q_s2[221:210] == set);
         and_2372_s3 <= and_2372;
@@ -2472,7 +2472,7 @@ module table_rule (
         and_2446_s3 <= and_2446;
         not_2405_s3 <= ~(bank9_q_s2[258:257] == 2'd3);
         if (and_2504) wdata9_here <= cfg_wdata;
-        if (and_2506_d2) bank9_cfg_q1 <= bank9_cfg_q;
+        if (and_2507_d2) bank9_cfg_q1 <= bank9_cfg_q;
         bank10_q_s2 <= bank10_q;
         and_2626_s3 <= and_2625 & (bank10_q_s2[221:210] == set);
         and_2619_s3 <= and_2619;
@@ -2488,7 +2488,7 @@ module table_rule (
         and_2693_s3 <= and_2693;
         not_2652_s3 <= ~(bank10_q_s2[258:257] == 2'd3);
         if (and_2751) wdata10_here <= cfg_wdata;
-        if (and_2753_d2) bank10_cfg_q1 <= bank10_cfg_q;
+        if (and_2754_d2) bank10_cfg_q1 <= bank10_cfg_q;
         bank11_q_s2 <= bank11_q;
         and_2873_s3 <= and_2872 & (bank11_q_s2[221:210] == set);
         and_2866_s3 <= and_2866;
@@ -2504,7 +2504,7 @@ module table_rule (
         and_2940_s3 <= and_2940;
         not_2899_s3 <= ~(bank11_q_s2[258:257] == 2'd3);
         if (and_2998) wdata11_here <= cfg_wdata;
-        if (and_3000_d2) bank11_cfg_q1 <= bank11_cfg_q;
+        if (and_3001_d2) bank11_cfg_q1 <= bank11_cfg_q;
         bank12_q_s2 <= bank12_q;
         and_3120_s3 <= and_3119 & (bank12_q_s2[221:210] == set);
         and_3113_s3 <= and_3113;
@@ -2520,7 +2520,7 @@ module table_rule (
         and_3187_s3 <= and_3187;
         not_3146_s3 <= ~(bank12_q_s2[258:257] == 2'd3);
         if (and_3245) wdata12_here <= cfg_wdata;
-        if (and_3247_d2) bank12_cfg_q1 <= bank12_cfg_q;
+        if (and_3248_d2) bank12_cfg_q1 <= bank12_cfg_q;
         bank13_q_s2 <= bank13_q;
         and_3367_s3 <= and_3366 & (bank13_q_s2[221:210] == set);
         and_3360_s3 <= and_3360;
@@ -2536,7 +2536,7 @@ module table_rule (
         and_3434_s3 <= and_3434;
         not_3393_s3 <= ~(bank13_q_s2[258:257] == 2'd3);
         if (and_3492) wdata13_here <= cfg_wdata;
-        if (and_3494_d2) bank13_cfg_q1 <= bank13_cfg_q;
+        if (and_3495_d2) bank13_cfg_q1 <= bank13_cfg_q;
         bank14_q_s2 <= bank14_q;
         and_3614_s3 <= and_3613 & (bank14_q_s2[221:210] == set);
         and_3607_s3 <= and_3607;
@@ -2552,7 +2552,7 @@ module table_rule (
         and_3681_s3 <= and_3681;
         not_3640_s3 <= ~(bank14_q_s2[258:257] == 2'd3);
         if (and_3739) wdata14_here <= cfg_wdata;
-        if (and_3741_d2) bank14_cfg_q1 <= bank14_cfg_q;
+        if (and_3742_d2) bank14_cfg_q1 <= bank14_cfg_q;
         bank15_q_s2 <= bank15_q;
         and_3861_s3 <= and_3860 & (bank15_q_s2[221:210] == set);
         and_3854_s3 <= and_3854;
@@ -2568,7 +2568,7 @@ module table_rule (
         and_3928_s3 <= and_3928;
         not_3887_s3 <= ~(bank15_q_s2[258:257] == 2'd3);
         if (and_3986) wdata15_here <= cfg_wdata;
-        if (and_3988_d2) bank15_cfg_q1 <= bank15_cfg_q;
+        if (and_3989_d2) bank15_cfg_q1 <= bank15_cfg_q;
         bank16_q_s2 <= bank16_q;
         and_4108_s3 <= and_4107 & (bank16_q_s2[221:210] == set);
         and_4101_s3 <= and_4101;
@@ -2584,7 +2584,7 @@ module table_rule (
         and_4175_s3 <= and_4175;
         not_4134_s3 <= ~(bank16_q_s2[258:257] == 2'd3);
         if (and_4233) wdata16_here <= cfg_wdata;
-        if (and_4235_d2) bank16_cfg_q1 <= bank16_cfg_q;
+        if (and_4236_d2) bank16_cfg_q1 <= bank16_cfg_q;
         bank17_q_s2 <= bank17_q;
         and_4355_s3 <= and_4354 & (bank17_q_s2[221:210] == set);
         and_4348_s3 <= and_4348;
@@ -2600,7 +2600,7 @@ module table_rule (
         and_4422_s3 <= and_4422;
         not_4381_s3 <= ~(bank17_q_s2[258:257] == 2'd3);
         if (and_4480) wdata17_here <= cfg_wdata;
-        if (and_4482_d2) bank17_cfg_q1 <= bank17_cfg_q;
+        if (and_4483_d2) bank17_cfg_q1 <= bank17_cfg_q;
         bank18_q_s2 <= bank18_q;
         and_4602_s3 <= and_4601 & (bank18_q_s2[221:210] == set);
         and_4595_s3 <= and_4595;
@@ -2616,7 +2616,7 @@ module table_rule (
         and_4669_s3 <= and_4669;
         not_4628_s3 <= ~(bank18_q_s2[258:257] == 2'd3);
         if (and_4727) wdata18_here <= cfg_wdata;
-        if (and_4729_d2) bank18_cfg_q1 <= bank18_cfg_q;
+        if (and_4730_d2) bank18_cfg_q1 <= bank18_cfg_q;
         bank19_q_s2 <= bank19_q;
         and_4849_s3 <= and_4848 & (bank19_q_s2[221:210] == set);
         and_4842_s3 <= and_4842;
@@ -2632,7 +2632,7 @@ module table_rule (
         and_4916_s3 <= and_4916;
         not_4875_s3 <= ~(bank19_q_s2[258:257] == 2'd3);
         if (and_4974) wdata19_here <= cfg_wdata;
-        if (and_4976_d2) bank19_cfg_q1 <= bank19_cfg_q;
+        if (and_4977_d2) bank19_cfg_q1 <= bank19_cfg_q;
         if (and_4991) wdata_always_here <= cfg_wdata;
         if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd0)) always0 <= wdata_always_here;
         if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd1)) always1 <= wdata_always_here;
@@ -2746,7 +2746,7 @@ module table_rule (
         and_6842_s3 <= and_6842;
         and_6808_s3 <= and_6808;
         not_6767_s3 <= ~(always7[258:257] == 2'd3);
-        if (and_4993_d2) always_read <= mux_6873;
+        if (and_4994_d2) always_read <= mux_6873;
         cfg_row_d2 <= cfg_row_d1;
         red_7022_s4 <= |cat_7021;
         or_7045_s4 <= or_7043 | or_7044;
@@ -2784,178 +2784,178 @@ module table_rule (
     always @(posedge clk) begin
         if (rst) begin
             and_279_d1 <= 1'd0;
-            and_281_d1 <= 1'd0;
-            and_281_d2 <= 1'd0;
-            and_281_d3 <= 1'd0;
+            and_282_d1 <= 1'd0;
+            and_282_d2 <= 1'd0;
+            and_282_d3 <= 1'd0;
             and_528_d1 <= 1'd0;
-            and_530_d1 <= 1'd0;
-            and_530_d2 <= 1'd0;
-            and_530_d3 <= 1'd0;
+            and_531_d1 <= 1'd0;
+            and_531_d2 <= 1'd0;
+            and_531_d3 <= 1'd0;
             and_775_d1 <= 1'd0;
-            and_777_d1 <= 1'd0;
-            and_777_d2 <= 1'd0;
-            and_777_d3 <= 1'd0;
+            and_778_d1 <= 1'd0;
+            and_778_d2 <= 1'd0;
+            and_778_d3 <= 1'd0;
             and_1022_d1 <= 1'd0;
-            and_1024_d1 <= 1'd0;
-            and_1024_d2 <= 1'd0;
-            and_1024_d3 <= 1'd0;
+            and_1025_d1 <= 1'd0;
+            and_1025_d2 <= 1'd0;
+            and_1025_d3 <= 1'd0;
             and_1269_d1 <= 1'd0;
-            and_1271_d1 <= 1'd0;
-            and_1271_d2 <= 1'd0;
-            and_1271_d3 <= 1'd0;
+            and_1272_d1 <= 1'd0;
+            and_1272_d2 <= 1'd0;
+            and_1272_d3 <= 1'd0;
             and_1516_d1 <= 1'd0;
-            and_1518_d1 <= 1'd0;
-            and_1518_d2 <= 1'd0;
-            and_1518_d3 <= 1'd0;
+            and_1519_d1 <= 1'd0;
+            and_1519_d2 <= 1'd0;
+            and_1519_d3 <= 1'd0;
             and_1763_d1 <= 1'd0;
-            and_1765_d1 <= 1'd0;
-            and_1765_d2 <= 1'd0;
-            and_1765_d3 <= 1'd0;
+            and_1766_d1 <= 1'd0;
+            and_1766_d2 <= 1'd0;
+            and_1766_d3 <= 1'd0;
             and_2010_d1 <= 1'd0;
-            and_2012_d1 <= 1'd0;
-            and_2012_d2 <= 1'd0;
-            and_2012_d3 <= 1'd0;
+            and_2013_d1 <= 1'd0;
+            and_2013_d2 <= 1'd0;
+            and_2013_d3 <= 1'd0;
             and_2257_d1 <= 1'd0;
-            and_2259_d1 <= 1'd0;
-            and_2259_d2 <= 1'd0;
-            and_2259_d3 <= 1'd0;
+            and_2260_d1 <= 1'd0;
+            and_2260_d2 <= 1'd0;
+            and_2260_d3 <= 1'd0;
             and_2504_d1 <= 1'd0;
-            and_2506_d1 <= 1'd0;
-            and_2506_d2 <= 1'd0;
-            and_2506_d3 <= 1'd0;
+            and_2507_d1 <= 1'd0;
+            and_2507_d2 <= 1'd0;
+            and_2507_d3 <= 1'd0;
             and_2751_d1 <= 1'd0;
-            and_2753_d1 <= 1'd0;
-            and_2753_d2 <= 1'd0;
-            and_2753_d3 <= 1'd0;
+            and_2754_d1 <= 1'd0;
+            and_2754_d2 <= 1'd0;
+            and_2754_d3 <= 1'd0;
             and_2998_d1 <= 1'd0;
-            and_3000_d1 <= 1'd0;
-            and_3000_d2 <= 1'd0;
-            and_3000_d3 <= 1'd0;
+            and_3001_d1 <= 1'd0;
+            and_3001_d2 <= 1'd0;
+            and_3001_d3 <= 1'd0;
             and_3245_d1 <= 1'd0;
-            and_3247_d1 <= 1'd0;
-            and_3247_d2 <= 1'd0;
-            and_3247_d3 <= 1'd0;
+            and_3248_d1 <= 1'd0;
+            and_3248_d2 <= 1'd0;
+            and_3248_d3 <= 1'd0;
             and_3492_d1 <= 1'd0;
-            and_3494_d1 <= 1'd0;
-            and_3494_d2 <= 1'd0;
-            and_3494_d3 <= 1'd0;
+            and_3495_d1 <= 1'd0;
+            and_3495_d2 <= 1'd0;
+            and_3495_d3 <= 1'd0;
             and_3739_d1 <= 1'd0;
-            and_3741_d1 <= 1'd0;
-            and_3741_d2 <= 1'd0;
-            and_3741_d3 <= 1'd0;
+            and_3742_d1 <= 1'd0;
+            and_3742_d2 <= 1'd0;
+            and_3742_d3 <= 1'd0;
             and_3986_d1 <= 1'd0;
-            and_3988_d1 <= 1'd0;
-            and_3988_d2 <= 1'd0;
-            and_3988_d3 <= 1'd0;
+            and_3989_d1 <= 1'd0;
+            and_3989_d2 <= 1'd0;
+            and_3989_d3 <= 1'd0;
             and_4233_d1 <= 1'd0;
-            and_4235_d1 <= 1'd0;
-            and_4235_d2 <= 1'd0;
-            and_4235_d3 <= 1'd0;
+            and_4236_d1 <= 1'd0;
+            and_4236_d2 <= 1'd0;
+            and_4236_d3 <= 1'd0;
             and_4480_d1 <= 1'd0;
-            and_4482_d1 <= 1'd0;
-            and_4482_d2 <= 1'd0;
-            and_4482_d3 <= 1'd0;
+            and_4483_d1 <= 1'd0;
+            and_4483_d2 <= 1'd0;
+            and_4483_d3 <= 1'd0;
             and_4727_d1 <= 1'd0;
-            and_4729_d1 <= 1'd0;
-            and_4729_d2 <= 1'd0;
-            and_4729_d3 <= 1'd0;
+            and_4730_d1 <= 1'd0;
+            and_4730_d2 <= 1'd0;
+            and_4730_d3 <= 1'd0;
             and_4974_d1 <= 1'd0;
-            and_4976_d1 <= 1'd0;
-            and_4976_d2 <= 1'd0;
-            and_4976_d3 <= 1'd0;
+            and_4977_d1 <= 1'd0;
+            and_4977_d2 <= 1'd0;
+            and_4977_d3 <= 1'd0;
             and_4991_d1 <= 1'd0;
-            and_4993_d1 <= 1'd0;
-            and_4993_d2 <= 1'd0;
-            and_4993_d3 <= 1'd0;
+            and_4994_d1 <= 1'd0;
+            and_4994_d2 <= 1'd0;
+            and_4994_d3 <= 1'd0;
             answer_3 <= 510'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 510'd0;
             answers_d2 <= 1'd0;
         end else begin
             and_279_d1 <= and_279;
-            and_281_d1 <= cfg_read & and_278;
-            and_281_d2 <= and_281_d1;
-            and_281_d3 <= and_281_d2;
+            and_282_d1 <= cfg_read & and_278;
+            and_282_d2 <= and_282_d1;
+            and_282_d3 <= and_282_d2;
             and_528_d1 <= and_528;
-            and_530_d1 <= cfg_read & and_527;
-            and_530_d2 <= and_530_d1;
-            and_530_d3 <= and_530_d2;
+            and_531_d1 <= cfg_read & and_527;
+            and_531_d2 <= and_531_d1;
+            and_531_d3 <= and_531_d2;
             and_775_d1 <= and_775;
-            and_777_d1 <= cfg_read & and_774;
-            and_777_d2 <= and_777_d1;
-            and_777_d3 <= and_777_d2;
+            and_778_d1 <= cfg_read & and_774;
+            and_778_d2 <= and_778_d1;
+            and_778_d3 <= and_778_d2;
             and_1022_d1 <= and_1022;
-            and_1024_d1 <= cfg_read & and_1021;
-            and_1024_d2 <= and_1024_d1;
-            and_1024_d3 <= and_1024_d2;
+            and_1025_d1 <= cfg_read & and_1021;
+            and_1025_d2 <= and_1025_d1;
+            and_1025_d3 <= and_1025_d2;
             and_1269_d1 <= and_1269;
-            and_1271_d1 <= cfg_read & and_1268;
-            and_1271_d2 <= and_1271_d1;
-            and_1271_d3 <= and_1271_d2;
+            and_1272_d1 <= cfg_read & and_1268;
+            and_1272_d2 <= and_1272_d1;
+            and_1272_d3 <= and_1272_d2;
             and_1516_d1 <= and_1516;
-            and_1518_d1 <= cfg_read & and_1515;
-            and_1518_d2 <= and_1518_d1;
-            and_1518_d3 <= and_1518_d2;
+            and_1519_d1 <= cfg_read & and_1515;
+            and_1519_d2 <= and_1519_d1;
+            and_1519_d3 <= and_1519_d2;
             and_1763_d1 <= and_1763;
-            and_1765_d1 <= cfg_read & and_1762;
-            and_1765_d2 <= and_1765_d1;
-            and_1765_d3 <= and_1765_d2;
+            and_1766_d1 <= cfg_read & and_1762;
+            and_1766_d2 <= and_1766_d1;
+            and_1766_d3 <= and_1766_d2;
             and_2010_d1 <= and_2010;
-            and_2012_d1 <= cfg_read & and_2009;
-            and_2012_d2 <= and_2012_d1;
-            and_2012_d3 <= and_2012_d2;
+            and_2013_d1 <= cfg_read & and_2009;
+            and_2013_d2 <= and_2013_d1;
+            and_2013_d3 <= and_2013_d2;
             and_2257_d1 <= and_2257;
-            and_2259_d1 <= cfg_read & and_2256;
-            and_2259_d2 <= and_2259_d1;
-            and_2259_d3 <= and_2259_d2;
+            and_2260_d1 <= cfg_read & and_2256;
+            and_2260_d2 <= and_2260_d1;
+            and_2260_d3 <= and_2260_d2;
             and_2504_d1 <= and_2504;
-            and_2506_d1 <= cfg_read & and_2503;
-            and_2506_d2 <= and_2506_d1;
-            and_2506_d3 <= and_2506_d2;
+            and_2507_d1 <= cfg_read & and_2503;
+            and_2507_d2 <= and_2507_d1;
+            and_2507_d3 <= and_2507_d2;
             and_2751_d1 <= and_2751;
-            and_2753_d1 <= cfg_read & and_2750;
-            and_2753_d2 <= and_2753_d1;
-            and_2753_d3 <= and_2753_d2;
+            and_2754_d1 <= cfg_read & and_2750;
+            and_2754_d2 <= and_2754_d1;
+            and_2754_d3 <= and_2754_d2;
             and_2998_d1 <= and_2998;
-            and_3000_d1 <= cfg_read & and_2997;
-            and_3000_d2 <= and_3000_d1;
-            and_3000_d3 <= and_3000_d2;
+            and_3001_d1 <= cfg_read & and_2997;
+            and_3001_d2 <= and_3001_d1;
+            and_3001_d3 <= and_3001_d2;
             and_3245_d1 <= and_3245;
-            and_3247_d1 <= cfg_read & and_3244;
-            and_3247_d2 <= and_3247_d1;
-            and_3247_d3 <= and_3247_d2;
+            and_3248_d1 <= cfg_read & and_3244;
+            and_3248_d2 <= and_3248_d1;
+            and_3248_d3 <= and_3248_d2;
             and_3492_d1 <= and_3492;
-            and_3494_d1 <= cfg_read & and_3491;
-            and_3494_d2 <= and_3494_d1;
-            and_3494_d3 <= and_3494_d2;
+            and_3495_d1 <= cfg_read & and_3491;
+            and_3495_d2 <= and_3495_d1;
+            and_3495_d3 <= and_3495_d2;
             and_3739_d1 <= and_3739;
-            and_3741_d1 <= cfg_read & and_3738;
-            and_3741_d2 <= and_3741_d1;
-            and_3741_d3 <= and_3741_d2;
+            and_3742_d1 <= cfg_read & and_3738;
+            and_3742_d2 <= and_3742_d1;
+            and_3742_d3 <= and_3742_d2;
             and_3986_d1 <= and_3986;
-            and_3988_d1 <= cfg_read & and_3985;
-            and_3988_d2 <= and_3988_d1;
-            and_3988_d3 <= and_3988_d2;
+            and_3989_d1 <= cfg_read & and_3985;
+            and_3989_d2 <= and_3989_d1;
+            and_3989_d3 <= and_3989_d2;
             and_4233_d1 <= and_4233;
-            and_4235_d1 <= cfg_read & and_4232;
-            and_4235_d2 <= and_4235_d1;
-            and_4235_d3 <= and_4235_d2;
+            and_4236_d1 <= cfg_read & and_4232;
+            and_4236_d2 <= and_4236_d1;
+            and_4236_d3 <= and_4236_d2;
             and_4480_d1 <= and_4480;
-            and_4482_d1 <= cfg_read & and_4479;
-            and_4482_d2 <= and_4482_d1;
-            and_4482_d3 <= and_4482_d2;
+            and_4483_d1 <= cfg_read & and_4479;
+            and_4483_d2 <= and_4483_d1;
+            and_4483_d3 <= and_4483_d2;
             and_4727_d1 <= and_4727;
-            and_4729_d1 <= cfg_read & and_4726;
-            and_4729_d2 <= and_4729_d1;
-            and_4729_d3 <= and_4729_d2;
+            and_4730_d1 <= cfg_read & and_4726;
+            and_4730_d2 <= and_4730_d1;
+            and_4730_d3 <= and_4730_d2;
             and_4974_d1 <= and_4974;
-            and_4976_d1 <= cfg_read & and_4973;
-            and_4976_d2 <= and_4976_d1;
-            and_4976_d3 <= and_4976_d2;
+            and_4977_d1 <= cfg_read & and_4973;
+            and_4977_d2 <= and_4977_d1;
+            and_4977_d3 <= and_4977_d2;
             and_4991_d1 <= and_4991;
-            and_4993_d1 <= cfg_read & and_4990;
-            and_4993_d2 <= and_4993_d1;
-            and_4993_d3 <= and_4993_d2;
+            and_4994_d1 <= cfg_read & and_4990;
+            and_4994_d2 <= and_4994_d1;
+            and_4994_d3 <= and_4994_d2;
             if (answers | answers_d1) answer_3 <= or_8487;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
@@ -2969,7 +2969,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_279_d1) bank0[cfg_row_d1_10_0] <= wdata0_here;
-        else if (and_281_d1) bank0_cfg_q <= bank0[cfg_row_d1_10_0];
+        else if (and_282_d1) bank0_cfg_q <= bank0[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2978,7 +2978,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_528_d1) bank1[cfg_row_d1_10_0] <= wdata1_here;
-        else if (and_530_d1) bank1_cfg_q <= bank1[cfg_row_d1_10_0];
+        else if (and_531_d1) bank1_cfg_q <= bank1[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2987,7 +2987,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_775_d1) bank2[cfg_row_d1_10_0] <= wdata2_here;
-        else if (and_777_d1) bank2_cfg_q <= bank2[cfg_row_d1_10_0];
+        else if (and_778_d1) bank2_cfg_q <= bank2[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2996,7 +2996,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_1022_d1) bank3[cfg_row_d1_10_0] <= wdata3_here;
-        else if (and_1024_d1) bank3_cfg_q <= bank3[cfg_row_d1_10_0];
+        else if (and_1025_d1) bank3_cfg_q <= bank3[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3005,7 +3005,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_1269_d1) bank4[cfg_row_d1_10_0] <= wdata4_here;
-        else if (and_1271_d1) bank4_cfg_q <= bank4[cfg_row_d1_10_0];
+        else if (and_1272_d1) bank4_cfg_q <= bank4[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3014,7 +3014,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_1516_d1) bank5[cfg_row_d1_10_0] <= wdata5_here;
-        else if (and_1518_d1) bank5_cfg_q <= bank5[cfg_row_d1_10_0];
+        else if (and_1519_d1) bank5_cfg_q <= bank5[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3023,7 +3023,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_1763_d1) bank6[cfg_row_d1_10_0] <= wdata6_here;
-        else if (and_1765_d1) bank6_cfg_q <= bank6[cfg_row_d1_10_0];
+        else if (and_1766_d1) bank6_cfg_q <= bank6[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3032,7 +3032,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_2010_d1) bank7[cfg_row_d1_10_0] <= wdata7_here;
-        else if (and_2012_d1) bank7_cfg_q <= bank7[cfg_row_d1_10_0];
+        else if (and_2013_d1) bank7_cfg_q <= bank7[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3041,7 +3041,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_2257_d1) bank8[cfg_row_d1_10_0] <= wdata8_here;
-        else if (and_2259_d1) bank8_cfg_q <= bank8[cfg_row_d1_10_0];
+        else if (and_2260_d1) bank8_cfg_q <= bank8[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3050,7 +3050,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_2504_d1) bank9[cfg_row_d1_10_0] <= wdata9_here;
-        else if (and_2506_d1) bank9_cfg_q <= bank9[cfg_row_d1_10_0];
+        else if (and_2507_d1) bank9_cfg_q <= bank9[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3059,7 +3059,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_2751_d1) bank10[cfg_row_d1_10_0] <= wdata10_here;
-        else if (and_2753_d1) bank10_cfg_q <= bank10[cfg_row_d1_10_0];
+        else if (and_2754_d1) bank10_cfg_q <= bank10[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3068,7 +3068,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_2998_d1) bank11[cfg_row_d1_10_0] <= wdata11_here;
-        else if (and_3000_d1) bank11_cfg_q <= bank11[cfg_row_d1_10_0];
+        else if (and_3001_d1) bank11_cfg_q <= bank11[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3077,7 +3077,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_3245_d1) bank12[cfg_row_d1_10_0] <= wdata12_here;
-        else if (and_3247_d1) bank12_cfg_q <= bank12[cfg_row_d1_10_0];
+        else if (and_3248_d1) bank12_cfg_q <= bank12[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3086,7 +3086,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_3492_d1) bank13[cfg_row_d1_10_0] <= wdata13_here;
-        else if (and_3494_d1) bank13_cfg_q <= bank13[cfg_row_d1_10_0];
+        else if (and_3495_d1) bank13_cfg_q <= bank13[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3095,7 +3095,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_3739_d1) bank14[cfg_row_d1_10_0] <= wdata14_here;
-        else if (and_3741_d1) bank14_cfg_q <= bank14[cfg_row_d1_10_0];
+        else if (and_3742_d1) bank14_cfg_q <= bank14[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3104,7 +3104,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_3986_d1) bank15[cfg_row_d1_10_0] <= wdata15_here;
-        else if (and_3988_d1) bank15_cfg_q <= bank15[cfg_row_d1_10_0];
+        else if (and_3989_d1) bank15_cfg_q <= bank15[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3113,7 +3113,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_4233_d1) bank16[cfg_row_d1_10_0] <= wdata16_here;
-        else if (and_4235_d1) bank16_cfg_q <= bank16[cfg_row_d1_10_0];
+        else if (and_4236_d1) bank16_cfg_q <= bank16[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3122,7 +3122,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_4480_d1) bank17[cfg_row_d1_10_0] <= wdata17_here;
-        else if (and_4482_d1) bank17_cfg_q <= bank17[cfg_row_d1_10_0];
+        else if (and_4483_d1) bank17_cfg_q <= bank17[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3131,7 +3131,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_4727_d1) bank18[cfg_row_d1_10_0] <= wdata18_here;
-        else if (and_4729_d1) bank18_cfg_q <= bank18[cfg_row_d1_10_0];
+        else if (and_4730_d1) bank18_cfg_q <= bank18[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3140,7 +3140,7 @@ module table_rule (
 
     always @(posedge clk) begin
         if (and_4974_d1) bank19[cfg_row_d1_10_0] <= wdata19_here;
-        else if (and_4976_d1) bank19_cfg_q <= bank19[cfg_row_d1_10_0];
+        else if (and_4977_d1) bank19_cfg_q <= bank19[cfg_row_d1_10_0];
     end
 
     // Bits which nothing reads.
@@ -3163,14 +3163,14 @@ module table_rule (
         and_254_s3 = 1'd0;
         and_220_s3 = 1'd0;
         not_179_s3 = 1'd0;
-        and_279_d1 = 1'd0;
-        and_281_d1 = 1'd0;
-        cfg_row_d1 = 22'd0;
         wdata0_here = 510'd0;
+        and_279_d1 = 1'd0;
+        and_282_d1 = 1'd0;
+        cfg_row_d1 = 22'd0;
         bank0_cfg_q = 510'd0;
-        and_281_d2 = 1'd0;
+        and_282_d2 = 1'd0;
         bank0_cfg_q1 = 510'd0;
-        and_281_d3 = 1'd0;
+        and_282_d3 = 1'd0;
         bank1_q = 510'd0;
         bank1_q_s2 = 510'd0;
         and_403_s3 = 1'd0;
@@ -3186,13 +3186,13 @@ module table_rule (
         and_504_s3 = 1'd0;
         and_470_s3 = 1'd0;
         not_429_s3 = 1'd0;
-        and_528_d1 = 1'd0;
-        and_530_d1 = 1'd0;
         wdata1_here = 510'd0;
+        and_528_d1 = 1'd0;
+        and_531_d1 = 1'd0;
         bank1_cfg_q = 510'd0;
-        and_530_d2 = 1'd0;
+        and_531_d2 = 1'd0;
         bank1_cfg_q1 = 510'd0;
-        and_530_d3 = 1'd0;
+        and_531_d3 = 1'd0;
         bank2_q = 510'd0;
         bank2_q_s2 = 510'd0;
         and_650_s3 = 1'd0;
@@ -3208,13 +3208,13 @@ module table_rule (
         and_751_s3 = 1'd0;
         and_717_s3 = 1'd0;
         not_676_s3 = 1'd0;
-        and_775_d1 = 1'd0;
-        and_777_d1 = 1'd0;
         wdata2_here = 510'd0;
+        and_775_d1 = 1'd0;
+        and_778_d1 = 1'd0;
         bank2_cfg_q = 510'd0;
-        and_777_d2 = 1'd0;
+        and_778_d2 = 1'd0;
         bank2_cfg_q1 = 510'd0;
-        and_777_d3 = 1'd0;
+        and_778_d3 = 1'd0;
         bank3_q = 510'd0;
         bank3_q_s2 = 510'd0;
         and_897_s3 = 1'd0;
@@ -3230,13 +3230,13 @@ module table_rule (
         and_998_s3 = 1'd0;
         and_964_s3 = 1'd0;
         not_923_s3 = 1'd0;
-        and_1022_d1 = 1'd0;
-        and_1024_d1 = 1'd0;
         wdata3_here = 510'd0;
+        and_1022_d1 = 1'd0;
+        and_1025_d1 = 1'd0;
         bank3_cfg_q = 510'd0;
-        and_1024_d2 = 1'd0;
+        and_1025_d2 = 1'd0;
         bank3_cfg_q1 = 510'd0;
-        and_1024_d3 = 1'd0;
+        and_1025_d3 = 1'd0;
         bank4_q = 510'd0;
         bank4_q_s2 = 510'd0;
         and_1144_s3 = 1'd0;
@@ -3252,13 +3252,13 @@ module table_rule (
         and_1245_s3 = 1'd0;
         and_1211_s3 = 1'd0;
         not_1170_s3 = 1'd0;
-        and_1269_d1 = 1'd0;
-        and_1271_d1 = 1'd0;
         wdata4_here = 510'd0;
+        and_1269_d1 = 1'd0;
+        and_1272_d1 = 1'd0;
         bank4_cfg_q = 510'd0;
-        and_1271_d2 = 1'd0;
+        and_1272_d2 = 1'd0;
         bank4_cfg_q1 = 510'd0;
-        and_1271_d3 = 1'd0;
+        and_1272_d3 = 1'd0;
         bank5_q = 510'd0;
         bank5_q_s2 = 510'd0;
         and_1391_s3 = 1'd0;
@@ -3274,13 +3274,13 @@ module table_rule (
         and_1492_s3 = 1'd0;
         and_1458_s3 = 1'd0;
         not_1417_s3 = 1'd0;
-        and_1516_d1 = 1'd0;
-        and_1518_d1 = 1'd0;
         wdata5_here = 510'd0;
+        and_1516_d1 = 1'd0;
+        and_1519_d1 = 1'd0;
         bank5_cfg_q = 510'd0;
-        and_1518_d2 = 1'd0;
+        and_1519_d2 = 1'd0;
         bank5_cfg_q1 = 510'd0;
-        and_1518_d3 = 1'd0;
+        and_1519_d3 = 1'd0;
         bank6_q = 510'd0;
         bank6_q_s2 = 510'd0;
         and_1638_s3 = 1'd0;
@@ -3296,13 +3296,13 @@ module table_rule (
         and_1739_s3 = 1'd0;
         and_1705_s3 = 1'd0;
         not_1664_s3 = 1'd0;
-        and_1763_d1 = 1'd0;
-        and_1765_d1 = 1'd0;
         wdata6_here = 510'd0;
+        and_1763_d1 = 1'd0;
+        and_1766_d1 = 1'd0;
         bank6_cfg_q = 510'd0;
-        and_1765_d2 = 1'd0;
+        and_1766_d2 = 1'd0;
         bank6_cfg_q1 = 510'd0;
-        and_1765_d3 = 1'd0;
+        and_1766_d3 = 1'd0;
         bank7_q = 510'd0;
         bank7_q_s2 = 510'd0;
         and_1885_s3 = 1'd0;
@@ -3318,13 +3318,13 @@ module table_rule (
         and_1986_s3 = 1'd0;
         and_1952_s3 = 1'd0;
         not_1911_s3 = 1'd0;
-        and_2010_d1 = 1'd0;
-        and_2012_d1 = 1'd0;
         wdata7_here = 510'd0;
+        and_2010_d1 = 1'd0;
+        and_2013_d1 = 1'd0;
         bank7_cfg_q = 510'd0;
-        and_2012_d2 = 1'd0;
+        and_2013_d2 = 1'd0;
         bank7_cfg_q1 = 510'd0;
-        and_2012_d3 = 1'd0;
+        and_2013_d3 = 1'd0;
         bank8_q = 510'd0;
         bank8_q_s2 = 510'd0;
         and_2132_s3 = 1'd0;
@@ -3340,13 +3340,13 @@ module table_rule (
         and_2233_s3 = 1'd0;
         and_2199_s3 = 1'd0;
         not_2158_s3 = 1'd0;
-        and_2257_d1 = 1'd0;
-        and_2259_d1 = 1'd0;
         wdata8_here = 510'd0;
+        and_2257_d1 = 1'd0;
+        and_2260_d1 = 1'd0;
         bank8_cfg_q = 510'd0;
-        and_2259_d2 = 1'd0;
+        and_2260_d2 = 1'd0;
         bank8_cfg_q1 = 510'd0;
-        and_2259_d3 = 1'd0;
+        and_2260_d3 = 1'd0;
         bank9_q = 510'd0;
         bank9_q_s2 = 510'd0;
         and_2379_s3 = 1'd0;
@@ -3362,13 +3362,13 @@ module table_rule (
         and_2480_s3 = 1'd0;
         and_2446_s3 = 1'd0;
         not_2405_s3 = 1'd0;
-        and_2504_d1 = 1'd0;
-        and_2506_d1 = 1'd0;
         wdata9_here = 510'd0;
+        and_2504_d1 = 1'd0;
+        and_2507_d1 = 1'd0;
         bank9_cfg_q = 510'd0;
-        and_2506_d2 = 1'd0;
+        and_2507_d2 = 1'd0;
         bank9_cfg_q1 = 510'd0;
-        and_2506_d3 = 1'd0;
+        and_2507_d3 = 1'd0;
         bank10_q = 510'd0;
         bank10_q_s2 = 510'd0;
         and_2626_s3 = 1'd0;
@@ -3384,13 +3384,13 @@ module table_rule (
         and_2727_s3 = 1'd0;
         and_2693_s3 = 1'd0;
         not_2652_s3 = 1'd0;
-        and_2751_d1 = 1'd0;
-        and_2753_d1 = 1'd0;
         wdata10_here = 510'd0;
+        and_2751_d1 = 1'd0;
+        and_2754_d1 = 1'd0;
         bank10_cfg_q = 510'd0;
-        and_2753_d2 = 1'd0;
+        and_2754_d2 = 1'd0;
         bank10_cfg_q1 = 510'd0;
-        and_2753_d3 = 1'd0;
+        and_2754_d3 = 1'd0;
         bank11_q = 510'd0;
         bank11_q_s2 = 510'd0;
         and_2873_s3 = 1'd0;
@@ -3406,13 +3406,13 @@ module table_rule (
         and_2974_s3 = 1'd0;
         and_2940_s3 = 1'd0;
         not_2899_s3 = 1'd0;
-        and_2998_d1 = 1'd0;
-        and_3000_d1 = 1'd0;
         wdata11_here = 510'd0;
+        and_2998_d1 = 1'd0;
+        and_3001_d1 = 1'd0;
         bank11_cfg_q = 510'd0;
-        and_3000_d2 = 1'd0;
+        and_3001_d2 = 1'd0;
         bank11_cfg_q1 = 510'd0;
-        and_3000_d3 = 1'd0;
+        and_3001_d3 = 1'd0;
         bank12_q = 510'd0;
         bank12_q_s2 = 510'd0;
         and_3120_s3 = 1'd0;
@@ -3428,13 +3428,13 @@ module table_rule (
         and_3221_s3 = 1'd0;
         and_3187_s3 = 1'd0;
         not_3146_s3 = 1'd0;
-        and_3245_d1 = 1'd0;
-        and_3247_d1 = 1'd0;
         wdata12_here = 510'd0;
+        and_3245_d1 = 1'd0;
+        and_3248_d1 = 1'd0;
         bank12_cfg_q = 510'd0;
-        and_3247_d2 = 1'd0;
+        and_3248_d2 = 1'd0;
         bank12_cfg_q1 = 510'd0;
-        and_3247_d3 = 1'd0;
+        and_3248_d3 = 1'd0;
         bank13_q = 510'd0;
         bank13_q_s2 = 510'd0;
         and_3367_s3 = 1'd0;
@@ -3450,13 +3450,13 @@ module table_rule (
         and_3468_s3 = 1'd0;
         and_3434_s3 = 1'd0;
         not_3393_s3 = 1'd0;
-        and_3492_d1 = 1'd0;
-        and_3494_d1 = 1'd0;
         wdata13_here = 510'd0;
+        and_3492_d1 = 1'd0;
+        and_3495_d1 = 1'd0;
         bank13_cfg_q = 510'd0;
-        and_3494_d2 = 1'd0;
+        and_3495_d2 = 1'd0;
         bank13_cfg_q1 = 510'd0;
-        and_3494_d3 = 1'd0;
+        and_3495_d3 = 1'd0;
         bank14_q = 510'd0;
         bank14_q_s2 = 510'd0;
         and_3614_s3 = 1'd0;
@@ -3472,13 +3472,13 @@ module table_rule (
         and_3715_s3 = 1'd0;
         and_3681_s3 = 1'd0;
         not_3640_s3 = 1'd0;
-        and_3739_d1 = 1'd0;
-        and_3741_d1 = 1'd0;
         wdata14_here = 510'd0;
+        and_3739_d1 = 1'd0;
+        and_3742_d1 = 1'd0;
         bank14_cfg_q = 510'd0;
-        and_3741_d2 = 1'd0;
+        and_3742_d2 = 1'd0;
         bank14_cfg_q1 = 510'd0;
-        and_3741_d3 = 1'd0;
+        and_3742_d3 = 1'd0;
         bank15_q = 510'd0;
         bank15_q_s2 = 510'd0;
         and_3861_s3 = 1'd0;
@@ -3494,13 +3494,13 @@ module table_rule (
         and_3962_s3 = 1'd0;
         and_3928_s3 = 1'd0;
         not_3887_s3 = 1'd0;
-        and_3986_d1 = 1'd0;
-        and_3988_d1 = 1'd0;
         wdata15_here = 510'd0;
+        and_3986_d1 = 1'd0;
+        and_3989_d1 = 1'd0;
         bank15_cfg_q = 510'd0;
-        and_3988_d2 = 1'd0;
+        and_3989_d2 = 1'd0;
         bank15_cfg_q1 = 510'd0;
-        and_3988_d3 = 1'd0;
+        and_3989_d3 = 1'd0;
         bank16_q = 510'd0;
         bank16_q_s2 = 510'd0;
         and_4108_s3 = 1'd0;
@@ -3516,13 +3516,13 @@ module table_rule (
         and_4209_s3 = 1'd0;
         and_4175_s3 = 1'd0;
         not_4134_s3 = 1'd0;
-        and_4233_d1 = 1'd0;
-        and_4235_d1 = 1'd0;
         wdata16_here = 510'd0;
+        and_4233_d1 = 1'd0;
+        and_4236_d1 = 1'd0;
         bank16_cfg_q = 510'd0;
-        and_4235_d2 = 1'd0;
+        and_4236_d2 = 1'd0;
         bank16_cfg_q1 = 510'd0;
-        and_4235_d3 = 1'd0;
+        and_4236_d3 = 1'd0;
         bank17_q = 510'd0;
         bank17_q_s2 = 510'd0;
         and_4355_s3 = 1'd0;
@@ -3538,13 +3538,13 @@ module table_rule (
         and_4456_s3 = 1'd0;
         and_4422_s3 = 1'd0;
         not_4381_s3 = 1'd0;
-        and_4480_d1 = 1'd0;
-        and_4482_d1 = 1'd0;
         wdata17_here = 510'd0;
+        and_4480_d1 = 1'd0;
+        and_4483_d1 = 1'd0;
         bank17_cfg_q = 510'd0;
-        and_4482_d2 = 1'd0;
+        and_4483_d2 = 1'd0;
         bank17_cfg_q1 = 510'd0;
-        and_4482_d3 = 1'd0;
+        and_4483_d3 = 1'd0;
         bank18_q = 510'd0;
         bank18_q_s2 = 510'd0;
         and_4602_s3 = 1'd0;
@@ -3560,13 +3560,13 @@ module table_rule (
         and_4703_s3 = 1'd0;
         and_4669_s3 = 1'd0;
         not_4628_s3 = 1'd0;
-        and_4727_d1 = 1'd0;
-        and_4729_d1 = 1'd0;
         wdata18_here = 510'd0;
+        and_4727_d1 = 1'd0;
+        and_4730_d1 = 1'd0;
         bank18_cfg_q = 510'd0;
-        and_4729_d2 = 1'd0;
+        and_4730_d2 = 1'd0;
         bank18_cfg_q1 = 510'd0;
-        and_4729_d3 = 1'd0;
+        and_4730_d3 = 1'd0;
         bank19_q = 510'd0;
         bank19_q_s2 = 510'd0;
         and_4849_s3 = 1'd0;
@@ -3582,16 +3582,16 @@ module table_rule (
         and_4950_s3 = 1'd0;
         and_4916_s3 = 1'd0;
         not_4875_s3 = 1'd0;
-        and_4974_d1 = 1'd0;
-        and_4976_d1 = 1'd0;
         wdata19_here = 510'd0;
+        and_4974_d1 = 1'd0;
+        and_4977_d1 = 1'd0;
         bank19_cfg_q = 510'd0;
-        and_4976_d2 = 1'd0;
+        and_4977_d2 = 1'd0;
         bank19_cfg_q1 = 510'd0;
-        and_4976_d3 = 1'd0;
-        and_4991_d1 = 1'd0;
-        and_4993_d1 = 1'd0;
+        and_4977_d3 = 1'd0;
         wdata_always_here = 510'd0;
+        and_4991_d1 = 1'd0;
+        and_4994_d1 = 1'd0;
         always0 = 510'd0;
         always1 = 510'd0;
         always2 = 510'd0;
@@ -3705,9 +3705,9 @@ module table_rule (
         and_6808_s3 = 1'd0;
         not_6767_s3 = 1'd0;
         always_read = 510'd0;
-        and_4993_d2 = 1'd0;
+        and_4994_d2 = 1'd0;
         cfg_row_d2 = 22'd0;
-        and_4993_d3 = 1'd0;
+        and_4994_d3 = 1'd0;
         red_7022_s4 = 1'd0;
         or_7045_s4 = 16'd0;
         or_7068_s4 = 16'd0;

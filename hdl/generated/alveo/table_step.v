@@ -46,14 +46,14 @@ module table_step (
     reg  [26:0] value0_1_s5;
     reg  hit0_2;
     reg  [26:0] value0_2_s5;
-    reg  and_276_d1;
-    reg  and_278_d1;
-    reg  [21:0] cfg_row_d1;
     reg  [209:0] wdata0_here;
+    reg  and_276_d1;
+    reg  and_279_d1;
+    reg  [21:0] cfg_row_d1;
     reg  [209:0] way0_cfg_q;
-    reg  and_278_d2;
+    reg  and_279_d2;
     reg  [209:0] way0_cfg_q1;
-    reg  and_278_d3;
+    reg  and_279_d3;
     reg  [31:0] seed1;
     reg  [31:0] seed1_mirrored;
     reg  and_298_d1;
@@ -68,13 +68,13 @@ module table_step (
     reg  [26:0] value1_1_s5;
     reg  hit1_2;
     reg  [26:0] value1_2_s5;
-    reg  and_414_d1;
-    reg  and_416_d1;
     reg  [209:0] wdata1_here;
+    reg  and_414_d1;
+    reg  and_417_d1;
     reg  [209:0] way1_cfg_q;
-    reg  and_416_d2;
+    reg  and_417_d2;
     reg  [209:0] way1_cfg_q1;
-    reg  and_416_d3;
+    reg  and_417_d3;
     reg  [31:0] seed2;
     reg  [31:0] seed2_mirrored;
     reg  and_434_d1;
@@ -89,13 +89,13 @@ module table_step (
     reg  [26:0] value2_1_s5;
     reg  hit2_2;
     reg  [26:0] value2_2_s5;
-    reg  and_550_d1;
-    reg  and_552_d1;
     reg  [209:0] wdata2_here;
+    reg  and_550_d1;
+    reg  and_553_d1;
     reg  [209:0] way2_cfg_q;
-    reg  and_552_d2;
+    reg  and_553_d2;
     reg  [209:0] way2_cfg_q1;
-    reg  and_552_d3;
+    reg  and_553_d3;
     reg  [31:0] seed3;
     reg  [31:0] seed3_mirrored;
     reg  and_570_d1;
@@ -110,13 +110,13 @@ module table_step (
     reg  [26:0] value3_1_s5;
     reg  hit3_2;
     reg  [26:0] value3_2_s5;
-    reg  and_686_d1;
-    reg  and_688_d1;
     reg  [209:0] wdata3_here;
+    reg  and_686_d1;
+    reg  and_689_d1;
     reg  [209:0] way3_cfg_q;
-    reg  and_688_d2;
+    reg  and_689_d2;
     reg  [209:0] way3_cfg_q1;
-    reg  and_688_d3;
+    reg  and_689_d3;
     reg  [209:0] answer_3;
     reg  answers_d1;
     reg  [209:0] answer_4;
@@ -417,17 +417,17 @@ module table_step (
     wire [26:0] or_730 = (({27{hit1_1}} & value1_1_s5) | ({27{hit1_2}} & value1_2_s5)) | (({27{hit2_0}} & value2_0_s5) | ({27{hit2_1}} & value2_1_s5));
     wire [26:0] or_731 = (({27{hit2_2}} & value2_2_s5) | ({27{hit3_0}} & value3_0_s5)) | (({27{hit3_1}} & value3_1_s5) | ({27{hit3_2}} & value3_2_s5));
     assign value = (or_729 | or_730) | or_731;
-    wire [209:0] or_738 = ({178'd0, {32{and_159_d3}} & seed0} | ({210{and_278_d3}} & way0_cfg_q1)) | ({178'd0, {32{and_298_d3}} & seed1} | ({210{and_416_d3}} & way1_cfg_q1));
-    wire [209:0] or_739 = ({178'd0, {32{and_434_d3}} & seed2} | ({210{and_552_d3}} & way2_cfg_q1)) | ({178'd0, {32{and_570_d3}} & seed3} | ({210{and_688_d3}} & way3_cfg_q1));
+    wire [209:0] or_738 = ({178'd0, {32{and_159_d3}} & seed0} | ({210{and_279_d3}} & way0_cfg_q1)) | ({178'd0, {32{and_298_d3}} & seed1} | ({210{and_417_d3}} & way1_cfg_q1));
+    wire [209:0] or_739 = ({178'd0, {32{and_434_d3}} & seed2} | ({210{and_553_d3}} & way2_cfg_q1)) | ({178'd0, {32{and_570_d3}} & seed3} | ({210{and_689_d3}} & way3_cfg_q1));
     wire [7:0] cat_741 = {
         and_159_d3,
-        and_278_d3,
+        and_279_d3,
         and_298_d3,
-        and_416_d3,
+        and_417_d3,
         and_434_d3,
-        and_552_d3,
+        and_553_d3,
         and_570_d3,
-        and_688_d3
+        and_689_d3
     };
     wire answers = |cat_741;
     assign cfg_rdata = answer_4;
@@ -450,9 +450,9 @@ module table_step (
         value0_1_s5 <= value0_1;
         hit0_2 <= and_266;
         value0_2_s5 <= value0_2;
-        cfg_row_d1 <= cfg_row;
         if (and_276) wdata0_here <= cfg_wdata;
-        if (and_278_d2) way0_cfg_q1 <= way0_cfg_q;
+        cfg_row_d1 <= cfg_row;
+        if (and_279_d2) way0_cfg_q1 <= way0_cfg_q;
         bucket1_s2 <= bucket1;
         way1_q_s4 <= way1_q;
         hit1_0 <= (epoch_at_compare ? way1_q_s4[1] : way1_q_s4[0]) & (way1_q_s4[42:2] == key_at_compare);
@@ -462,7 +462,7 @@ module table_step (
         hit1_2 <= and_405;
         value1_2_s5 <= value1_2;
         if (and_414) wdata1_here <= cfg_wdata;
-        if (and_416_d2) way1_cfg_q1 <= way1_cfg_q;
+        if (and_417_d2) way1_cfg_q1 <= way1_cfg_q;
         bucket2_s2 <= bucket2;
         way2_q_s4 <= way2_q;
         hit2_0 <= (epoch_at_compare ? way2_q_s4[1] : way2_q_s4[0]) & (way2_q_s4[42:2] == key_at_compare);
@@ -472,7 +472,7 @@ module table_step (
         hit2_2 <= and_541;
         value2_2_s5 <= value2_2;
         if (and_550) wdata2_here <= cfg_wdata;
-        if (and_552_d2) way2_cfg_q1 <= way2_cfg_q;
+        if (and_553_d2) way2_cfg_q1 <= way2_cfg_q;
         bucket3_s2 <= bucket3;
         way3_q_s4 <= way3_q;
         hit3_0 <= (epoch_at_compare ? way3_q_s4[1] : way3_q_s4[0]) & (way3_q_s4[42:2] == key_at_compare);
@@ -482,7 +482,7 @@ module table_step (
         hit3_2 <= and_677;
         value3_2_s5 <= value3_2;
         if (and_686) wdata3_here <= cfg_wdata;
-        if (and_688_d2) way3_cfg_q1 <= way3_cfg_q;
+        if (and_689_d2) way3_cfg_q1 <= way3_cfg_q;
     end
 
     always @(posedge clk) begin
@@ -493,36 +493,36 @@ module table_step (
             and_159_d2 <= 1'd0;
             and_159_d3 <= 1'd0;
             and_276_d1 <= 1'd0;
-            and_278_d1 <= 1'd0;
-            and_278_d2 <= 1'd0;
-            and_278_d3 <= 1'd0;
+            and_279_d1 <= 1'd0;
+            and_279_d2 <= 1'd0;
+            and_279_d3 <= 1'd0;
             seed1 <= 32'd0;
             seed1_mirrored <= 32'd0;
             and_298_d1 <= 1'd0;
             and_298_d2 <= 1'd0;
             and_298_d3 <= 1'd0;
             and_414_d1 <= 1'd0;
-            and_416_d1 <= 1'd0;
-            and_416_d2 <= 1'd0;
-            and_416_d3 <= 1'd0;
+            and_417_d1 <= 1'd0;
+            and_417_d2 <= 1'd0;
+            and_417_d3 <= 1'd0;
             seed2 <= 32'd0;
             seed2_mirrored <= 32'd0;
             and_434_d1 <= 1'd0;
             and_434_d2 <= 1'd0;
             and_434_d3 <= 1'd0;
             and_550_d1 <= 1'd0;
-            and_552_d1 <= 1'd0;
-            and_552_d2 <= 1'd0;
-            and_552_d3 <= 1'd0;
+            and_553_d1 <= 1'd0;
+            and_553_d2 <= 1'd0;
+            and_553_d3 <= 1'd0;
             seed3 <= 32'd0;
             seed3_mirrored <= 32'd0;
             and_570_d1 <= 1'd0;
             and_570_d2 <= 1'd0;
             and_570_d3 <= 1'd0;
             and_686_d1 <= 1'd0;
-            and_688_d1 <= 1'd0;
-            and_688_d2 <= 1'd0;
-            and_688_d3 <= 1'd0;
+            and_689_d1 <= 1'd0;
+            and_689_d2 <= 1'd0;
+            and_689_d3 <= 1'd0;
             answer_3 <= 210'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 210'd0;
@@ -534,36 +534,36 @@ module table_step (
             and_159_d2 <= and_159_d1;
             and_159_d3 <= and_159_d2;
             and_276_d1 <= and_276;
-            and_278_d1 <= cfg_read & and_275;
-            and_278_d2 <= and_278_d1;
-            and_278_d3 <= and_278_d2;
+            and_279_d1 <= cfg_read & and_275;
+            and_279_d2 <= and_279_d1;
+            and_279_d3 <= and_279_d2;
             if (and_295) seed1 <= cfg_wdata[31:0];
             if (and_295) seed1_mirrored <= cat_297;
             and_298_d1 <= cfg_read & seed1_here;
             and_298_d2 <= and_298_d1;
             and_298_d3 <= and_298_d2;
             and_414_d1 <= and_414;
-            and_416_d1 <= cfg_read & and_413;
-            and_416_d2 <= and_416_d1;
-            and_416_d3 <= and_416_d2;
+            and_417_d1 <= cfg_read & and_413;
+            and_417_d2 <= and_417_d1;
+            and_417_d3 <= and_417_d2;
             if (and_431) seed2 <= cfg_wdata[31:0];
             if (and_431) seed2_mirrored <= cat_433;
             and_434_d1 <= cfg_read & seed2_here;
             and_434_d2 <= and_434_d1;
             and_434_d3 <= and_434_d2;
             and_550_d1 <= and_550;
-            and_552_d1 <= cfg_read & and_549;
-            and_552_d2 <= and_552_d1;
-            and_552_d3 <= and_552_d2;
+            and_553_d1 <= cfg_read & and_549;
+            and_553_d2 <= and_553_d1;
+            and_553_d3 <= and_553_d2;
             if (and_567) seed3 <= cfg_wdata[31:0];
             if (and_567) seed3_mirrored <= cat_569;
             and_570_d1 <= cfg_read & seed3_here;
             and_570_d2 <= and_570_d1;
             and_570_d3 <= and_570_d2;
             and_686_d1 <= and_686;
-            and_688_d1 <= cfg_read & and_685;
-            and_688_d2 <= and_688_d1;
-            and_688_d3 <= and_688_d2;
+            and_689_d1 <= cfg_read & and_685;
+            and_689_d2 <= and_689_d1;
+            and_689_d3 <= and_689_d2;
             if (answers | answers_d1) answer_3 <= or_738 | or_739;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
@@ -577,7 +577,7 @@ module table_step (
 
     always @(posedge clk) begin
         if (and_276_d1) way0[cfg_row_d1_14_0] <= wdata0_here;
-        else if (and_278_d1) way0_cfg_q <= way0[cfg_row_d1_14_0];
+        else if (and_279_d1) way0_cfg_q <= way0[cfg_row_d1_14_0];
     end
 
     always @(posedge clk) begin
@@ -586,7 +586,7 @@ module table_step (
 
     always @(posedge clk) begin
         if (and_414_d1) way1[cfg_row_d1_14_0] <= wdata1_here;
-        else if (and_416_d1) way1_cfg_q <= way1[cfg_row_d1_14_0];
+        else if (and_417_d1) way1_cfg_q <= way1[cfg_row_d1_14_0];
     end
 
     always @(posedge clk) begin
@@ -595,7 +595,7 @@ module table_step (
 
     always @(posedge clk) begin
         if (and_550_d1) way2[cfg_row_d1_14_0] <= wdata2_here;
-        else if (and_552_d1) way2_cfg_q <= way2[cfg_row_d1_14_0];
+        else if (and_553_d1) way2_cfg_q <= way2[cfg_row_d1_14_0];
     end
 
     always @(posedge clk) begin
@@ -604,7 +604,7 @@ module table_step (
 
     always @(posedge clk) begin
         if (and_686_d1) way3[cfg_row_d1_14_0] <= wdata3_here;
-        else if (and_688_d1) way3_cfg_q <= way3[cfg_row_d1_14_0];
+        else if (and_689_d1) way3_cfg_q <= way3[cfg_row_d1_14_0];
     end
 
     // Bits which nothing reads.
@@ -635,14 +635,14 @@ module table_step (
         value0_1_s5 = 27'd0;
         hit0_2 = 1'd0;
         value0_2_s5 = 27'd0;
-        and_276_d1 = 1'd0;
-        and_278_d1 = 1'd0;
-        cfg_row_d1 = 22'd0;
         wdata0_here = 210'd0;
+        and_276_d1 = 1'd0;
+        and_279_d1 = 1'd0;
+        cfg_row_d1 = 22'd0;
         way0_cfg_q = 210'd0;
-        and_278_d2 = 1'd0;
+        and_279_d2 = 1'd0;
         way0_cfg_q1 = 210'd0;
-        and_278_d3 = 1'd0;
+        and_279_d3 = 1'd0;
         seed1 = 32'd0;
         seed1_mirrored = 32'd0;
         and_298_d1 = 1'd0;
@@ -657,13 +657,13 @@ module table_step (
         value1_1_s5 = 27'd0;
         hit1_2 = 1'd0;
         value1_2_s5 = 27'd0;
-        and_414_d1 = 1'd0;
-        and_416_d1 = 1'd0;
         wdata1_here = 210'd0;
+        and_414_d1 = 1'd0;
+        and_417_d1 = 1'd0;
         way1_cfg_q = 210'd0;
-        and_416_d2 = 1'd0;
+        and_417_d2 = 1'd0;
         way1_cfg_q1 = 210'd0;
-        and_416_d3 = 1'd0;
+        and_417_d3 = 1'd0;
         seed2 = 32'd0;
         seed2_mirrored = 32'd0;
         and_434_d1 = 1'd0;
@@ -678,13 +678,13 @@ module table_step (
         value2_1_s5 = 27'd0;
         hit2_2 = 1'd0;
         value2_2_s5 = 27'd0;
-        and_550_d1 = 1'd0;
-        and_552_d1 = 1'd0;
         wdata2_here = 210'd0;
+        and_550_d1 = 1'd0;
+        and_553_d1 = 1'd0;
         way2_cfg_q = 210'd0;
-        and_552_d2 = 1'd0;
+        and_553_d2 = 1'd0;
         way2_cfg_q1 = 210'd0;
-        and_552_d3 = 1'd0;
+        and_553_d3 = 1'd0;
         seed3 = 32'd0;
         seed3_mirrored = 32'd0;
         and_570_d1 = 1'd0;
@@ -699,13 +699,13 @@ module table_step (
         value3_1_s5 = 27'd0;
         hit3_2 = 1'd0;
         value3_2_s5 = 27'd0;
-        and_686_d1 = 1'd0;
-        and_688_d1 = 1'd0;
         wdata3_here = 210'd0;
+        and_686_d1 = 1'd0;
+        and_689_d1 = 1'd0;
         way3_cfg_q = 210'd0;
-        and_688_d2 = 1'd0;
+        and_689_d2 = 1'd0;
         way3_cfg_q1 = 210'd0;
-        and_688_d3 = 1'd0;
+        and_689_d3 = 1'd0;
         answer_3 = 210'd0;
         answers_d1 = 1'd0;
         answer_4 = 210'd0;

@@ -14,19 +14,19 @@
 // flags, stage 15
 // size, stage 15
 // epoch, stage 15
-// dst_acl, stage 12
+// dst_acl, stage 13
 // spaced_valid, stage 0
-// dst_salted, stage 12
-// dst_scope, stage 12
-// src_acl, stage 12
-// src_salted, stage 12
-// src_scope, stage 12
-// set, stage 21
-// default_permit, stage 21
-// default_rule, stage 21
-// asked, stage 21
-// permit, stage 31
-// rule, stage 31
+// dst_salted, stage 13
+// dst_scope, stage 13
+// src_acl, stage 13
+// src_salted, stage 13
+// src_scope, stage 13
+// set, stage 20
+// default_permit, stage 20
+// default_rule, stage 20
+// asked, stage 20
+// permit, stage 30
+// rule, stage 30
 
 `default_nettype none
 
@@ -66,7 +66,6 @@ module header_acl (
     output wire [15:0] rule,
     output wire [63:0] cfg_rdata
 );
-    reg  [4:0] dst_acl_s13;
     reg  spaced_valid_s1;
     reg  spaced_valid_s2;
     reg  spaced_valid_s3;
@@ -80,21 +79,20 @@ module header_acl (
     reg  spaced_valid_s11;
     reg  spaced_valid_s12;
     reg  spaced_valid_s13;
+    reg  spaced_valid_s14;
     wire [79:0] dst_lookup_row;
     wire [63:0] dst_lookup_cfg_rdata;
-    reg  [31:0] xor_154_s13;
-    reg  [4:0] src_acl_s13;
+    reg  [31:0] xor_154_s14;
     wire [79:0] src_lookup_row;
     wire [63:0] src_lookup_cfg_rdata;
-    reg  [31:0] xor_260_s13;
-    reg  [79:0] mux_262_s16;
-    reg  [31:0] mux_264_s16;
-    reg  [127:0] mux_266_s16;
-    reg  [127:0] mux_268_s16;
-    reg  [15:0] mux_270_s16;
-    reg  [15:0] mux_272_s16;
+    reg  [31:0] xor_259_s14;
+    reg  [79:0] mux_261_s16;
+    reg  [31:0] mux_263_s16;
+    reg  [127:0] mux_265_s16;
+    reg  [127:0] mux_267_s16;
+    reg  [15:0] mux_269_s16;
+    reg  [15:0] mux_271_s16;
     reg  v6_kept;
-    reg  spaced_valid_s14;
     reg  spaced_valid_s15;
     reg  [7:0] protocol_kept;
     reg  [9:0] arrival_kept;
@@ -115,26 +113,23 @@ module header_acl (
     reg  spaced_valid_s23;
     reg  spaced_valid_s24;
     reg  spaced_valid_s25;
+    reg  [127:0] mux_739_s16;
     reg  [127:0] mux_741_s16;
-    reg  [127:0] mux_743_s16;
+    reg  [15:0] mux_743_s16;
     reg  [15:0] mux_745_s16;
-    reg  [15:0] mux_747_s16;
     reg  v6_s16;
-    reg  [7:0] protocol_s16;
-    reg  later_s16;
-    reg  [7:0] flags_s16;
-    reg  [16:0] size_s16;
+    reg  [7:0] protocol_s20;
+    reg  later_s20;
+    reg  [16:0] size_s18;
     reg  direction_s16;
-    reg  [9:0] arrival_s16;
-    reg  epoch_s16;
+    reg  [9:0] arrival_s20;
+    reg  epoch_s17;
     wire lookup_hit;
     wire [15:0] lookup_rule;
     wire lookup_permit;
     wire [63:0] lookup_cfg_rdata;
-    reg  default_permit_s22;
-    reg  default_permit_s30;
-    reg  [15:0] default_rule_s22;
-    reg  [15:0] default_rule_s30;
+    reg  default_permit_s25;
+    reg  [15:0] default_rule_s25;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
     reg  spaced_valid_s3_2;
@@ -159,11 +154,6 @@ module header_acl (
     reg  spaced_valid_s22_2;
     reg  spaced_valid_s23_2;
     reg  spaced_valid_s24_2;
-    reg  spaced_valid_s25_2;
-    reg  spaced_valid_s26;
-    reg  spaced_valid_s27;
-    reg  spaced_valid_s28;
-    reg  spaced_valid_s29;
     wire [127:0] mux_31 = v6 ? src : {src[31:0], 96'd0};
     wire [127:0] mux_35 = v6 ? dst : {dst[31:0], 96'd0};
     wire [19:0] and_55 = {20{dst_salted}} & dst_scope;
@@ -172,17 +162,17 @@ module header_acl (
     wire [31:0] xor_148 = (({32{and_55[8]}} & 32'hddc0152b) ^ ({32{and_55[9]}} & 32'hbe6c5ca7)) ^ (({32{and_55[10]}} & 32'h7934cfbf) ^ ({32{and_55[11]}} & 32'hf2699f7e));
     wire [31:0] xor_149 = (({32{and_55[12]}} & 32'he13f480d) ^ ({32{and_55[13]}} & 32'hc792e6eb)) ^ (({32{and_55[14]}} & 32'h8ac9bb27) ^ ({32{and_55[15]}} & 32'h107f00bf));
     wire [31:0] xor_150 = (({32{and_55[16]}} & 32'h20fe017e) ^ ({32{and_55[17]}} & 32'h41fc02fc)) ^ (({32{and_55[18]}} & 32'h83f805f8) ^ ({32{and_55[19]}} & 32'h21c7d01));
-    wire [19:0] and_161 = {20{src_salted}} & src_scope;
-    wire [31:0] xor_252 = (({32{and_161[0]}} & 32'hb9e9e5f0) ^ ({32{and_161[1]}} & 32'h763fbd11)) ^ (({32{and_161[2]}} & 32'hec7f7a22) ^ ({32{and_161[3]}} & 32'hdd1282b5));
-    wire [31:0] xor_253 = (({32{and_161[4]}} & 32'hbfc9739b) ^ ({32{and_161[5]}} & 32'h7a7e91c7)) ^ (({32{and_161[6]}} & 32'hf4fd238e) ^ ({32{and_161[7]}} & 32'hec1631ed));
-    wire [31:0] xor_254 = (({32{and_161[8]}} & 32'hddc0152b) ^ ({32{and_161[9]}} & 32'hbe6c5ca7)) ^ (({32{and_161[10]}} & 32'h7934cfbf) ^ ({32{and_161[11]}} & 32'hf2699f7e));
-    wire [31:0] xor_255 = (({32{and_161[12]}} & 32'he13f480d) ^ ({32{and_161[13]}} & 32'hc792e6eb)) ^ (({32{and_161[14]}} & 32'h8ac9bb27) ^ ({32{and_161[15]}} & 32'h107f00bf));
-    wire [31:0] xor_256 = (({32{and_161[16]}} & 32'h20fe017e) ^ ({32{and_161[17]}} & 32'h41fc02fc)) ^ (({32{and_161[18]}} & 32'h83f805f8) ^ ({32{and_161[19]}} & 32'h21c7d01));
-    wire [19:0] or_298 = ({20{spaced_valid_s16}} & mux_262_s16[19:0]) | ({20{spaced_valid_s18}} & mux_262_s16[39:20]);
-    wire [19:0] or_299 = ({20{spaced_valid_s20}} & mux_262_s16[59:40]) | ({20{spaced_valid_s22}} & mux_262_s16[79:60]);
-    wire [19:0] mask = or_298 | or_299;
+    wire [19:0] and_160 = {20{src_salted}} & src_scope;
+    wire [31:0] xor_251 = (({32{and_160[0]}} & 32'hb9e9e5f0) ^ ({32{and_160[1]}} & 32'h763fbd11)) ^ (({32{and_160[2]}} & 32'hec7f7a22) ^ ({32{and_160[3]}} & 32'hdd1282b5));
+    wire [31:0] xor_252 = (({32{and_160[4]}} & 32'hbfc9739b) ^ ({32{and_160[5]}} & 32'h7a7e91c7)) ^ (({32{and_160[6]}} & 32'hf4fd238e) ^ ({32{and_160[7]}} & 32'hec1631ed));
+    wire [31:0] xor_253 = (({32{and_160[8]}} & 32'hddc0152b) ^ ({32{and_160[9]}} & 32'hbe6c5ca7)) ^ (({32{and_160[10]}} & 32'h7934cfbf) ^ ({32{and_160[11]}} & 32'hf2699f7e));
+    wire [31:0] xor_254 = (({32{and_160[12]}} & 32'he13f480d) ^ ({32{and_160[13]}} & 32'hc792e6eb)) ^ (({32{and_160[14]}} & 32'h8ac9bb27) ^ ({32{and_160[15]}} & 32'h107f00bf));
+    wire [31:0] xor_255 = (({32{and_160[16]}} & 32'h20fe017e) ^ ({32{and_160[17]}} & 32'h41fc02fc)) ^ (({32{and_160[18]}} & 32'h83f805f8) ^ ({32{and_160[19]}} & 32'h21c7d01));
+    wire [19:0] or_296 = ({20{spaced_valid_s16}} & mux_261_s16[19:0]) | ({20{spaced_valid_s18}} & mux_261_s16[39:20]);
+    wire [19:0] or_297 = ({20{spaced_valid_s20}} & mux_261_s16[59:40]) | ({20{spaced_valid_s22}} & mux_261_s16[79:60]);
+    wire [19:0] mask = or_296 | or_297;
     wire next_mask = (spaced_valid_s16 | spaced_valid_s18) | (spaced_valid_s20 | spaced_valid_s22);
-    wire [31:0] cat_370 = {
+    wire [31:0] cat_368 = {
         6'd0 < mask[5:0],
         6'd1 < mask[5:0],
         6'd2 < mask[5:0],
@@ -216,7 +206,7 @@ module header_acl (
         6'h1e < mask[5:0],
         6'h1f < mask[5:0]
     };
-    wire [127:0] cat_436 = {
+    wire [127:0] cat_434 = {
         {4{client_mask[31]}},
         {4{client_mask[30]}},
         {4{client_mask[29]}},
@@ -250,7 +240,7 @@ module header_acl (
         {4{client_mask[1]}},
         {4{client_mask[0]}}
     };
-    wire [31:0] cat_503 = {
+    wire [31:0] cat_501 = {
         6'd0 < mask[11:6],
         6'd1 < mask[11:6],
         6'd2 < mask[11:6],
@@ -284,7 +274,7 @@ module header_acl (
         6'h1e < mask[11:6],
         6'h1f < mask[11:6]
     };
-    wire [127:0] cat_569 = {
+    wire [127:0] cat_567 = {
         {4{server_mask[31]}},
         {4{server_mask[30]}},
         {4{server_mask[29]}},
@@ -318,93 +308,93 @@ module header_acl (
         {4{server_mask[1]}},
         {4{server_mask[0]}}
     };
-    wire [15:0] cat_590 = {
+    wire [15:0] cat_588 = {
         {4{client_port_mask[3]}},
         {4{client_port_mask[2]}},
         {4{client_port_mask[1]}},
         {4{client_port_mask[0]}}
     };
-    wire [306:0] cat_637 = {
+    wire [306:0] cat_635 = {
         v6_kept,
         {10{arrival_mask}} & arrival_kept,
         {8{protocol_mask}} & protocol_kept,
-        mux_272_s16 & {{4{port_mask[3]}}, {4{port_mask[2]}}, {4{port_mask[1]}}, {4{port_mask[0]}}},
-        mux_270_s16 & cat_590,
-        mux_268_s16 & cat_569,
-        mux_266_s16 & cat_436
+        mux_271_s16 & {{4{port_mask[3]}}, {4{port_mask[2]}}, {4{port_mask[1]}}, {4{port_mask[0]}}},
+        mux_269_s16 & cat_588,
+        mux_267_s16 & cat_567,
+        mux_265_s16 & cat_434
     };
-    wire [306:0] and_639 = cat_637 & 307'h7e473411e1bc3e7f188a8bed3f1776da65c8ca69d5ef70eba5a7d0297d44f5e6d7f42661fa10;
-    wire [306:0] and_642 = cat_637 & 307'h23f239a0870de9f3f8c4545f69f8bbb6d32e46534eaf7b875d2d3e814bea27af36bfa1330fd08;
-    wire [306:0] and_645 = cat_637 & 307'h11f91acb8386f3f74638572d2328128504e8614fb8f6b5c3ae969f40a5f513d79b5fd09987e84;
-    wire [306:0] and_648 = cat_637 & 307'h8fc837e01c376f5194656940640461cef0b72c1c3da52e1d74b4fa052fa89ebcdafe84cc3f42;
-    wire [306:0] and_651 = cat_637 & 307'h237dfde2bc11d80761a8694acea0e57b589fbc35cfb801a940598a7b4ec58f318a655fb7c3efc;
-    wire [306:0] and_654 = cat_637 & 307'h165a8ef150132403b0d434a5675072bdac4fde1ae7dc0fda1a76b83f30b688c6a84dedbdfe56e;
-    wire [306:0] and_657 = cat_637 & 307'h2cc9396366125d0f62306750247c7600bb58ad6b6c4f00e3b761211d0f8f0b3d3959b4b8e08a7;
-    wire [306:0] and_660 = cat_637 & 307'h7180e2aa7d12e1890b424eaa85ea745e30d314d3a9868f7f61eaed8c1013cac0f1d3983a6fe43;
-    wire [306:0] and_663 = cat_637 & 307'h2bf2c86f2d047c3ae969f40a5f513d79b5fd09987e840f9fc622a2fb4fc5ddb69972329a757be;
-    wire [306:0] and_666 = cat_637 & 307'h35f96c3796823e1d74b4fa052fa89ebcdafe84cc3f4207cfe311517da7e2eedb4cb9194d3abdf;
-    wire [306:0] and_669 = cat_637 & 307'h5afcbe1bc341170eba5a7d0297d44f5e6d7f42661fa103e7f188a8bed3f1776da65c8ca69d5ef;
-    wire [306:0] and_672 = cat_637 & 307'h4d7e570de9a08b875d2d3e814bea27af36bfa1330fd089f3f8c4545f69f8bbb6d32e46534eaf7;
-    wire [306:0] and_675 = cat_637 & 307'h3a204c70d3d268b875d2d3e814bea27af36bfa1330fd023a1b7cab244a7a36280d7d7d837f261;
-    wire [306:0] and_678 = cat_637 & 307'h5af45823a7f2f35280b314f69d8b1e6314cabf6f87df8e13b7e42890b2e9544a6bc1fca7a0320;
-    wire [306:0] and_681 = cat_637 & 307'h2a9e5c11dde2b1a940598a7b4ec58f318a655fb7c3efc80761a8694acea0e57b589fbc35cfb80;
-    wire [306:0] and_684 = cat_637 & 307'h354f20132ef15fda1a76b83f30b688c6a84dedbdfe56e403b0d434a5675072bdac4fde1ae7dc0;
-    wire [15:0] cat_686 = {
-        ^and_639,
-        ^and_642,
-        ^and_645,
-        ^and_648,
-        ^and_651,
-        ^and_654,
-        ^and_657,
-        ^and_660,
-        ^and_663,
-        ^and_666,
-        ^and_669,
-        ^and_672,
-        ^and_675,
-        ^and_678,
-        ^and_681,
-        ^and_684
+    wire [306:0] and_637 = cat_635 & 307'h7e473411e1bc3e7f188a8bed3f1776da65c8ca69d5ef70eba5a7d0297d44f5e6d7f42661fa10;
+    wire [306:0] and_640 = cat_635 & 307'h23f239a0870de9f3f8c4545f69f8bbb6d32e46534eaf7b875d2d3e814bea27af36bfa1330fd08;
+    wire [306:0] and_643 = cat_635 & 307'h11f91acb8386f3f74638572d2328128504e8614fb8f6b5c3ae969f40a5f513d79b5fd09987e84;
+    wire [306:0] and_646 = cat_635 & 307'h8fc837e01c376f5194656940640461cef0b72c1c3da52e1d74b4fa052fa89ebcdafe84cc3f42;
+    wire [306:0] and_649 = cat_635 & 307'h237dfde2bc11d80761a8694acea0e57b589fbc35cfb801a940598a7b4ec58f318a655fb7c3efc;
+    wire [306:0] and_652 = cat_635 & 307'h165a8ef150132403b0d434a5675072bdac4fde1ae7dc0fda1a76b83f30b688c6a84dedbdfe56e;
+    wire [306:0] and_655 = cat_635 & 307'h2cc9396366125d0f62306750247c7600bb58ad6b6c4f00e3b761211d0f8f0b3d3959b4b8e08a7;
+    wire [306:0] and_658 = cat_635 & 307'h7180e2aa7d12e1890b424eaa85ea745e30d314d3a9868f7f61eaed8c1013cac0f1d3983a6fe43;
+    wire [306:0] and_661 = cat_635 & 307'h2bf2c86f2d047c3ae969f40a5f513d79b5fd09987e840f9fc622a2fb4fc5ddb69972329a757be;
+    wire [306:0] and_664 = cat_635 & 307'h35f96c3796823e1d74b4fa052fa89ebcdafe84cc3f4207cfe311517da7e2eedb4cb9194d3abdf;
+    wire [306:0] and_667 = cat_635 & 307'h5afcbe1bc341170eba5a7d0297d44f5e6d7f42661fa103e7f188a8bed3f1776da65c8ca69d5ef;
+    wire [306:0] and_670 = cat_635 & 307'h4d7e570de9a08b875d2d3e814bea27af36bfa1330fd089f3f8c4545f69f8bbb6d32e46534eaf7;
+    wire [306:0] and_673 = cat_635 & 307'h3a204c70d3d268b875d2d3e814bea27af36bfa1330fd023a1b7cab244a7a36280d7d7d837f261;
+    wire [306:0] and_676 = cat_635 & 307'h5af45823a7f2f35280b314f69d8b1e6314cabf6f87df8e13b7e42890b2e9544a6bc1fca7a0320;
+    wire [306:0] and_679 = cat_635 & 307'h2a9e5c11dde2b1a940598a7b4ec58f318a655fb7c3efc80761a8694acea0e57b589fbc35cfb80;
+    wire [306:0] and_682 = cat_635 & 307'h354f20132ef15fda1a76b83f30b688c6a84dedbdfe56e403b0d434a5675072bdac4fde1ae7dc0;
+    wire [15:0] cat_684 = {
+        ^and_637,
+        ^and_640,
+        ^and_643,
+        ^and_646,
+        ^and_649,
+        ^and_652,
+        ^and_655,
+        ^and_658,
+        ^and_661,
+        ^and_664,
+        ^and_667,
+        ^and_670,
+        ^and_673,
+        ^and_676,
+        ^and_679,
+        ^and_682
     };
-    wire [15:0] cat_687 = {
-        mux_264_s16[31],
-        mux_264_s16[30],
-        mux_264_s16[29],
-        mux_264_s16[28],
-        mux_264_s16[24],
-        mux_264_s16[23],
-        mux_264_s16[22],
-        mux_264_s16[21],
-        mux_264_s16[17],
-        mux_264_s16[16],
-        mux_264_s16[15],
-        mux_264_s16[14],
-        mux_264_s16[10],
-        mux_264_s16[9],
-        mux_264_s16[8],
-        mux_264_s16[7]
+    wire [15:0] cat_685 = {
+        mux_263_s16[31],
+        mux_263_s16[30],
+        mux_263_s16[29],
+        mux_263_s16[28],
+        mux_263_s16[24],
+        mux_263_s16[23],
+        mux_263_s16[22],
+        mux_263_s16[21],
+        mux_263_s16[17],
+        mux_263_s16[16],
+        mux_263_s16[15],
+        mux_263_s16[14],
+        mux_263_s16[10],
+        mux_263_s16[9],
+        mux_263_s16[8],
+        mux_263_s16[7]
     };
-    wire [5:0] and_731 = {6{spaced_valid_s18 | spaced_valid_s19}} & {2'd0, {digest[15], digest[14], digest[13], digest[12]}};
-    wire [5:0] and_733 = {6{spaced_valid_s20 | spaced_valid_s21}} & {2'd1, {digest[11], digest[10], digest[9], digest[8]}};
-    wire [5:0] and_735 = {6{spaced_valid_s22 | spaced_valid_s23}} & {2'd2, {digest[7], digest[6], digest[5], digest[4]}};
-    wire [5:0] and_737 = {6{spaced_valid_s24 | spaced_valid_s25}} & {2'd3, {digest[3], digest[2], digest[1], digest[0]}};
-    wire [5:0] row_in_turn = (and_731 | and_733) | (and_735 | and_737);
+    wire [5:0] and_729 = {6{spaced_valid_s18 | spaced_valid_s19}} & {2'd0, {digest[15], digest[14], digest[13], digest[12]}};
+    wire [5:0] and_731 = {6{spaced_valid_s20 | spaced_valid_s21}} & {2'd1, {digest[11], digest[10], digest[9], digest[8]}};
+    wire [5:0] and_733 = {6{spaced_valid_s22 | spaced_valid_s23}} & {2'd2, {digest[7], digest[6], digest[5], digest[4]}};
+    wire [5:0] and_735 = {6{spaced_valid_s24 | spaced_valid_s25}} & {2'd3, {digest[3], digest[2], digest[1], digest[0]}};
+    wire [5:0] row_in_turn = (and_729 | and_731) | (and_733 | and_735);
     assign asked = |set;
-    assign permit = lookup_hit ? lookup_permit : default_permit_s30;
-    assign rule = lookup_hit ? lookup_rule : default_rule_s30;
+    assign permit = lookup_hit ? lookup_permit : default_permit_s25;
+    assign rule = lookup_hit ? lookup_rule : default_rule_s25;
     assign cfg_rdata = dst_lookup_cfg_rdata | lookup_cfg_rdata;
 
     table_acl dst_lookup (
         .clk(clk),
         .rst(rst),
-        .index(dst_acl_s13[2:0]),
+        .index(dst_acl[2:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[79:0]),
-        .spaced_valid(spaced_valid_s13),
+        .spaced_valid(spaced_valid_s14),
         .row(dst_lookup_row),
         .cfg_rdata(dst_lookup_cfg_rdata)
     );
@@ -412,13 +402,13 @@ module header_acl (
     table_acl src_lookup (
         .clk(clk),
         .rst(rst),
-        .index(src_acl_s13[2:0]),
+        .index(src_acl[2:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[79:0]),
-        .spaced_valid(spaced_valid_s13),
+        .spaced_valid(spaced_valid_s14),
         .row(src_lookup_row),
         .cfg_rdata(src_lookup_cfg_rdata)
     );
@@ -428,18 +418,18 @@ module header_acl (
         .rst(rst),
         .index(row_in_turn),
         .v6(v6_s16),
-        .client(mux_741_s16),
-        .server(mux_743_s16),
-        .client_port(mux_745_s16),
-        .port(mux_747_s16),
-        .protocol(protocol_s16),
-        .later(later_s16),
-        .flags(flags_s16),
-        .size(size_s16),
+        .client(mux_739_s16),
+        .server(mux_741_s16),
+        .client_port(mux_743_s16),
+        .port(mux_745_s16),
+        .protocol(protocol_s20),
+        .later(later_s20),
+        .flags(flags),
+        .size(size_s18),
         .back(direction_s16),
-        .arrival(arrival_s16),
+        .arrival(arrival_s20),
         .set(set),
-        .epoch(epoch_s16),
+        .epoch(epoch_s17),
         .spaced_valid(spaced_valid_s17),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
@@ -453,42 +443,37 @@ module header_acl (
     );
 
     always @(posedge clk) begin
-        if (spaced_valid_s12_2) dst_acl_s13 <= dst_acl;
-        if (spaced_valid_s12_2) xor_154_s13 <= ((xor_146 ^ xor_147) ^ (xor_148 ^ xor_149)) ^ xor_150;
-        if (spaced_valid_s12_2) src_acl_s13 <= src_acl;
-        if (spaced_valid_s12_2) xor_260_s13 <= ((xor_252 ^ xor_253) ^ (xor_254 ^ xor_255)) ^ xor_256;
-        if (spaced_valid_s15_2) mux_262_s16 <= by_source ? src_lookup_row : dst_lookup_row;
-        if (spaced_valid_s15_2) mux_264_s16 <= by_source ? xor_260_s13 : xor_154_s13;
-        if (spaced_valid_s15_2) mux_266_s16 <= direction ? mux_35 : mux_31;
-        if (spaced_valid_s15_2) mux_268_s16 <= direction ? mux_31 : mux_35;
-        if (spaced_valid_s15_2) mux_270_s16 <= direction ? dport : sport;
-        if (spaced_valid_s15_2) mux_272_s16 <= direction ? sport : dport;
+        if (spaced_valid_s13_2) xor_154_s14 <= ((xor_146 ^ xor_147) ^ (xor_148 ^ xor_149)) ^ xor_150;
+        if (spaced_valid_s13_2) xor_259_s14 <= ((xor_251 ^ xor_252) ^ (xor_253 ^ xor_254)) ^ xor_255;
+        if (spaced_valid_s15_2) mux_261_s16 <= by_source ? src_lookup_row : dst_lookup_row;
+        if (spaced_valid_s15_2) mux_263_s16 <= by_source ? xor_259_s14 : xor_154_s14;
+        if (spaced_valid_s15_2) mux_265_s16 <= direction ? mux_35 : mux_31;
+        if (spaced_valid_s15_2) mux_267_s16 <= direction ? mux_31 : mux_35;
+        if (spaced_valid_s15_2) mux_269_s16 <= direction ? dport : sport;
+        if (spaced_valid_s15_2) mux_271_s16 <= direction ? sport : dport;
         if (spaced_valid_s15) v6_kept <= v6;
         if (spaced_valid_s15) protocol_kept <= protocol;
         if (spaced_valid_s15) arrival_kept <= arrival;
-        if (next_mask) client_mask <= cat_370;
-        if (next_mask) server_mask <= cat_503;
+        if (next_mask) client_mask <= cat_368;
+        if (next_mask) server_mask <= cat_501;
         if (next_mask) client_port_mask <= {3'd0 < mask[14:12], 3'd1 < mask[14:12], 3'd2 < mask[14:12], 3'd3 < mask[14:12]};
         if (next_mask) port_mask <= {3'd0 < mask[17:15], 3'd1 < mask[17:15], 3'd2 < mask[17:15], 3'd3 < mask[17:15]};
         if (next_mask) protocol_mask <= mask[18];
         if (next_mask) arrival_mask <= mask[19];
-        if ((spaced_valid_s17 | spaced_valid_s19) | (spaced_valid_s21 | spaced_valid_s23)) digest <= (cat_686 ^ cat_687) ^ 16'h36e3;
-        if (spaced_valid_s15_2) mux_741_s16 <= direction ? mux_35 : mux_31;
-        if (spaced_valid_s15_2) mux_743_s16 <= direction ? mux_31 : mux_35;
-        if (spaced_valid_s15_2) mux_745_s16 <= direction ? dport : sport;
-        if (spaced_valid_s15_2) mux_747_s16 <= direction ? sport : dport;
+        if ((spaced_valid_s17 | spaced_valid_s19) | (spaced_valid_s21 | spaced_valid_s23)) digest <= (cat_684 ^ cat_685) ^ 16'h36e3;
+        if (spaced_valid_s15_2) mux_739_s16 <= direction ? mux_35 : mux_31;
+        if (spaced_valid_s15_2) mux_741_s16 <= direction ? mux_31 : mux_35;
+        if (spaced_valid_s15_2) mux_743_s16 <= direction ? dport : sport;
+        if (spaced_valid_s15_2) mux_745_s16 <= direction ? sport : dport;
         if (spaced_valid_s15_2) v6_s16 <= v6;
-        if (spaced_valid_s15_2) protocol_s16 <= protocol;
-        if (spaced_valid_s15_2) later_s16 <= later;
-        if (spaced_valid_s15_2) flags_s16 <= flags;
-        if (spaced_valid_s15_2) size_s16 <= size;
+        if (spaced_valid_s19_2) protocol_s20 <= protocol;
+        if (spaced_valid_s19_2) later_s20 <= later;
+        if (spaced_valid_s17_2) size_s18 <= size;
         if (spaced_valid_s15_2) direction_s16 <= direction;
-        if (spaced_valid_s15_2) arrival_s16 <= arrival;
-        if (spaced_valid_s15_2) epoch_s16 <= epoch;
-        if (spaced_valid_s21_2) default_permit_s22 <= default_permit;
-        if (spaced_valid_s29) default_permit_s30 <= default_permit_s22;
-        if (spaced_valid_s21_2) default_rule_s22 <= default_rule;
-        if (spaced_valid_s29) default_rule_s30 <= default_rule_s22;
+        if (spaced_valid_s19_2) arrival_s20 <= arrival;
+        if (spaced_valid_s16_2) epoch_s17 <= epoch;
+        if (spaced_valid_s24_2) default_permit_s25 <= default_permit;
+        if (spaced_valid_s24_2) default_rule_s25 <= default_rule;
     end
 
     always @(posedge clk) begin
@@ -542,11 +527,6 @@ module header_acl (
             spaced_valid_s22_2 <= 1'd0;
             spaced_valid_s23_2 <= 1'd0;
             spaced_valid_s24_2 <= 1'd0;
-            spaced_valid_s25_2 <= 1'd0;
-            spaced_valid_s26 <= 1'd0;
-            spaced_valid_s27 <= 1'd0;
-            spaced_valid_s28 <= 1'd0;
-            spaced_valid_s29 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -597,20 +577,14 @@ module header_acl (
             spaced_valid_s22_2 <= spaced_valid_s21_2;
             spaced_valid_s23_2 <= spaced_valid_s22_2;
             spaced_valid_s24_2 <= spaced_valid_s23_2;
-            spaced_valid_s25_2 <= spaced_valid_s24_2;
-            spaced_valid_s26 <= spaced_valid_s25_2;
-            spaced_valid_s27 <= spaced_valid_s26;
-            spaced_valid_s28 <= spaced_valid_s27;
-            spaced_valid_s29 <= spaced_valid_s28;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, dst_acl_s13, src_acl_s13, src_lookup_cfg_rdata, mux_264_s16};
+    wire _unused = &{1'b0, cfg_wdata, dst_acl, src_acl, src_lookup_cfg_rdata, mux_263_s16};
 
 `ifndef SYNTHESIS
     initial begin
-        dst_acl_s13 = 5'd0;
         spaced_valid_s1 = 1'd0;
         spaced_valid_s2 = 1'd0;
         spaced_valid_s3 = 1'd0;
@@ -624,17 +598,16 @@ module header_acl (
         spaced_valid_s11 = 1'd0;
         spaced_valid_s12 = 1'd0;
         spaced_valid_s13 = 1'd0;
-        xor_154_s13 = 32'd0;
-        src_acl_s13 = 5'd0;
-        xor_260_s13 = 32'd0;
-        mux_262_s16 = 80'd0;
-        mux_264_s16 = 32'd0;
-        mux_266_s16 = 128'd0;
-        mux_268_s16 = 128'd0;
-        mux_270_s16 = 16'd0;
-        mux_272_s16 = 16'd0;
-        v6_kept = 1'd0;
         spaced_valid_s14 = 1'd0;
+        xor_154_s14 = 32'd0;
+        xor_259_s14 = 32'd0;
+        mux_261_s16 = 80'd0;
+        mux_263_s16 = 32'd0;
+        mux_265_s16 = 128'd0;
+        mux_267_s16 = 128'd0;
+        mux_269_s16 = 16'd0;
+        mux_271_s16 = 16'd0;
+        v6_kept = 1'd0;
         spaced_valid_s15 = 1'd0;
         protocol_kept = 8'd0;
         arrival_kept = 10'd0;
@@ -655,22 +628,19 @@ module header_acl (
         spaced_valid_s23 = 1'd0;
         spaced_valid_s24 = 1'd0;
         spaced_valid_s25 = 1'd0;
+        mux_739_s16 = 128'd0;
         mux_741_s16 = 128'd0;
-        mux_743_s16 = 128'd0;
+        mux_743_s16 = 16'd0;
         mux_745_s16 = 16'd0;
-        mux_747_s16 = 16'd0;
         v6_s16 = 1'd0;
-        protocol_s16 = 8'd0;
-        later_s16 = 1'd0;
-        flags_s16 = 8'd0;
-        size_s16 = 17'd0;
+        protocol_s20 = 8'd0;
+        later_s20 = 1'd0;
+        size_s18 = 17'd0;
         direction_s16 = 1'd0;
-        arrival_s16 = 10'd0;
-        epoch_s16 = 1'd0;
-        default_permit_s22 = 1'd0;
-        default_permit_s30 = 1'd0;
-        default_rule_s22 = 16'd0;
-        default_rule_s30 = 16'd0;
+        arrival_s20 = 10'd0;
+        epoch_s17 = 1'd0;
+        default_permit_s25 = 1'd0;
+        default_rule_s25 = 16'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;
         spaced_valid_s3_2 = 1'd0;
@@ -695,11 +665,6 @@ module header_acl (
         spaced_valid_s22_2 = 1'd0;
         spaced_valid_s23_2 = 1'd0;
         spaced_valid_s24_2 = 1'd0;
-        spaced_valid_s25_2 = 1'd0;
-        spaced_valid_s26 = 1'd0;
-        spaced_valid_s27 = 1'd0;
-        spaced_valid_s28 = 1'd0;
-        spaced_valid_s29 = 1'd0;
     end
 `endif
 endmodule

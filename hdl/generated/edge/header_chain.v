@@ -75,7 +75,6 @@ module header_chain (
     reg  [16:0] mux_52_s4;
     reg  [5:0] words;
     reg  [6:0] view_q;
-    reg  [6:0] view_s4;
     reg  red_69_s4;
     reg  eq_71_s4;
     reg  eq_73_s4;
@@ -95,25 +94,21 @@ module header_chain (
     reg  [31:0] headers_3_q;
     reg  is_deep;
     reg  is_short;
-    reg  [5:0] sum_184_d1;
-    reg  [5:0] mux_252_s13;
-    reg  or_253_s13;
-    reg  and_256_s13;
-    reg  and_259_s13;
-    reg  and_262_s13;
-    reg  [7:0] mux_264_s13;
-    reg  or_265_s13;
-    reg  or_269_s13;
-    reg  or_271_s13;
+    reg  [5:0] sum_183_d1;
+    reg  [5:0] mux_251_s13;
+    reg  or_252_s13;
+    reg  and_255_s13;
+    reg  and_258_s13;
+    reg  and_261_s13;
+    reg  [7:0] mux_263_s13;
+    reg  or_264_s13;
+    reg  or_268_s13;
+    reg  or_270_s13;
     reg  or_49_s12;
-    reg  v6_s4;
-    reg  v6_s12;
-    reg  [7:0] v4_protocol_s5;
-    reg  [7:0] v4_protocol_s13;
-    reg  v4_later_s5;
-    reg  v4_later_s13;
-    reg  [6:0] v4_place_s5;
-    reg  [6:0] v4_place_s13;
+    reg  v6_s10;
+    reg  [7:0] v4_protocol_s12;
+    reg  v4_later_s12;
+    reg  [6:0] v4_place_s12;
     reg  [6:0] transport_place;
     reg  spaced_valid_s13;
     reg  spaced_valid_s14;
@@ -127,21 +122,21 @@ module header_chain (
     reg  spaced_valid_s16;
     reg  [15:0] half_6;
     reg  [15:0] half_2;
+    reg  and_401_s14;
     reg  and_406_s14;
     reg  and_411_s14;
-    reg  and_416_s14;
+    reg  and_419_s14;
     reg  and_424_s14;
-    reg  and_429_s14;
     reg  [7:0] flags;
     reg  has_ports;
-    reg  and_431_s15;
-    reg  [15:0] and_480_s17;
-    reg  [15:0] and_483_s17;
+    reg  and_426_s15;
+    reg  [15:0] and_475_s17;
+    reg  [15:0] and_478_s17;
     reg  [6:0] place_s14;
-    reg  [6:0] view_s12;
+    reg  [6:0] view_s7;
     reg  later_s14;
-    reg  [7:0] mux_402_s5;
-    reg  [7:0] mux_402_s13;
+    reg  [7:0] mux_397_s5;
+    reg  [7:0] mux_397_s13;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
     reg  spaced_valid_s3_2;
@@ -191,78 +186,78 @@ module header_chain (
     };
     wire [7:0] cat_80 = {2'd0, limit_bytes[7:2]};
     wire step = spaced_valid_s4 | ((spaced_valid_s6 | spaced_valid_s8) | (spaced_valid_s10 | spaced_valid_s12));
-    wire [4:0] mux_136 = at_q[4] ? (at_q[3] ? (at_q[2] ? 5'ha : 5'd9) : (at_q[2] ? 5'd8 : 5'd7)) : (at_q[3] ? (at_q[2] ? 5'd6 : 5'd5) : (at_q[2] ? 5'd4 : 5'd3));
-    wire [4:0] mux_137 = at_q[4] ? (at_q[3] ? (at_q[2] ? 5'h12 : 5'h11) : (at_q[2] ? 5'h10 : 5'hf)) : (at_q[3] ? (at_q[2] ? 5'he : 5'hd) : (at_q[2] ? 5'hc : 5'hb));
-    wire [6:0] mux_142 = moved_q ? {at_q[5] ? mux_137 : mux_136, at_q[1:0]} : 7'ha;
-    wire [3:0] cat_151 = {slot, mux_142[4:2] + {2'd0, 2'd0 < mux_142[1:0]}};
-    wire [3:0] cat_159 = {slot, mux_142[4:2] + {2'd0, 2'd1 < mux_142[1:0]}};
-    wire [3:0] cat_167 = {slot, mux_142[4:2] + {2'd0, 2'd2 < mux_142[1:0]}};
-    wire [3:0] cat_170 = {slot, mux_142[4:2]};
-    wire [6:0] end_place = mux_142 + 7'd2;
-    wire [127:0] cat_180 = {headers_3_q, headers_2_q, headers_1_q, headers_0_q};
-    wire [31:0] elem_181 = cat_180[{at_q[1:0], 5'd0} +: 32];
-    wire [5:0] cat_216 = {
-        elem_181[7:0] == 8'd0,
-        elem_181[7:0] == 8'h2b,
-        elem_181[7:0] == 8'h3c,
-        elem_181[7:0] == 8'h87,
-        elem_181[7:0] == 8'h8b,
-        elem_181[7:0] == 8'h8c
+    wire [4:0] mux_135 = at_q[4] ? (at_q[3] ? (at_q[2] ? 5'ha : 5'd9) : (at_q[2] ? 5'd8 : 5'd7)) : (at_q[3] ? (at_q[2] ? 5'd6 : 5'd5) : (at_q[2] ? 5'd4 : 5'd3));
+    wire [4:0] mux_136 = at_q[4] ? (at_q[3] ? (at_q[2] ? 5'h12 : 5'h11) : (at_q[2] ? 5'h10 : 5'hf)) : (at_q[3] ? (at_q[2] ? 5'he : 5'hd) : (at_q[2] ? 5'hc : 5'hb));
+    wire [6:0] mux_141 = moved_q ? {at_q[5] ? mux_136 : mux_135, at_q[1:0]} : 7'ha;
+    wire [3:0] cat_150 = {slot, mux_141[4:2] + {2'd0, 2'd0 < mux_141[1:0]}};
+    wire [3:0] cat_158 = {slot, mux_141[4:2] + {2'd0, 2'd1 < mux_141[1:0]}};
+    wire [3:0] cat_166 = {slot, mux_141[4:2] + {2'd0, 2'd2 < mux_141[1:0]}};
+    wire [3:0] cat_169 = {slot, mux_141[4:2]};
+    wire [6:0] end_place = mux_141 + 7'd2;
+    wire [127:0] cat_179 = {headers_3_q, headers_2_q, headers_1_q, headers_0_q};
+    wire [31:0] elem_180 = cat_179[{at_q[1:0], 5'd0} +: 32];
+    wire [5:0] cat_215 = {
+        elem_180[7:0] == 8'd0,
+        elem_180[7:0] == 8'h2b,
+        elem_180[7:0] == 8'h3c,
+        elem_180[7:0] == 8'h87,
+        elem_180[7:0] == 8'h8b,
+        elem_180[7:0] == 8'h8c
     };
-    wire [15:0] cat_224 = {elem_181[23:16], elem_181[31:24]};
-    wire [31:0] cat_228 = {
+    wire [15:0] cat_223 = {elem_180[23:16], elem_180[31:24]};
+    wire [31:0] cat_227 = {
         2'd0,
-        |cat_224[15:3],
-        elem_181[7:0] == 8'h33,
-        elem_181[7:0] == 8'h2c,
-        |cat_216,
-        elem_181[7:0],
-        sum_184_d1,
-        (sum_184_d1 + {1'd0, elem_181[12:8]}) | {6{|elem_181[15:13]}},
-        (sum_184_d1 + {1'd0, {elem_181[11:8], 1'd0}}) | {6{|elem_181[15:12]}}
+        |cat_223[15:3],
+        elem_180[7:0] == 8'h33,
+        elem_180[7:0] == 8'h2c,
+        |cat_215,
+        elem_180[7:0],
+        sum_183_d1,
+        (sum_183_d1 + {1'd0, elem_180[12:8]}) | {6{|elem_180[15:13]}},
+        (sum_183_d1 + {1'd0, {elem_180[11:8], 1'd0}}) | {6{|elem_180[15:12]}}
     };
-    wire or_230 = (generic_q | fragment_q) | ah_q;
-    wire and_234 = (or_230 & ~is_deep) & ~is_short;
-    wire and_240 = (and_234 & fragment_q) & cat_228[29];
-    wire [5:0] or_251 = (({6{generic_q}} & cat_228[5:0]) | ({6{ah_q}} & cat_228[11:6])) | ({6{fragment_q}} & cat_228[17:12]);
-    wire [5:0] mux_252 = and_234 ? or_251 : at_q;
-    wire or_253 = moved_q | and_234;
-    wire and_256 = (cat_228[26] & and_234) & ~and_240;
-    wire and_259 = (cat_228[27] & and_234) & ~and_240;
-    wire and_262 = (cat_228[28] & and_234) & ~and_240;
-    wire [7:0] mux_264 = and_234 ? cat_228[25:18] : protocol_q;
-    wire or_265 = later_q | and_240;
-    wire or_269 = walk_short_q | ((or_230 & is_short) & ~is_deep);
-    wire or_271 = walk_deep_q | (or_230 & is_deep);
-    assign header_bad = or_49_s12 | or_269_s13;
-    assign walk_deep = or_271_s13 | ((and_256_s13 | and_259_s13) | and_262_s13);
-    assign protocol = v6_s12 ? mux_264_s13 : v4_protocol_s13;
-    assign later = v6_s12 ? or_265_s13 : v4_later_s13;
-    wire [4:0] mux_335 = mux_252_s13[4] ? (mux_252_s13[3] ? (mux_252_s13[2] ? 5'ha : 5'd9) : (mux_252_s13[2] ? 5'd8 : 5'd7)) : (mux_252_s13[3] ? (mux_252_s13[2] ? 5'd6 : 5'd5) : (mux_252_s13[2] ? 5'd4 : 5'd3));
-    wire [4:0] mux_336 = mux_252_s13[4] ? (mux_252_s13[3] ? (mux_252_s13[2] ? 5'h12 : 5'h11) : (mux_252_s13[2] ? 5'h10 : 5'hf)) : (mux_252_s13[3] ? (mux_252_s13[2] ? 5'he : 5'hd) : (mux_252_s13[2] ? 5'hc : 5'hb));
-    assign place = v6_s12 ? (or_253_s13 ? {mux_252_s13[5] ? mux_336 : mux_335, mux_252_s13[1:0]} : 7'ha) : v4_place_s13;
-    wire [3:0] cat_359 = {slot_behind, transport_place[4:2] + {2'd0, 2'd0 < transport_place[1:0]}};
-    wire [3:0] cat_366 = {slot_behind, transport_place[4:2] + {2'd0, 2'd1 < transport_place[1:0]}};
-    wire [3:0] cat_373 = {slot_behind, transport_place[4:2] + {2'd0, 2'd2 < transport_place[1:0]}};
-    wire [3:0] cat_375 = {slot_behind, transport_place[4:2]};
-    wire [127:0] cat_377 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [127:0] cat_381 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [31:0] elem_382 = cat_381[{transport_place[1:0], 5'd0} +: 32];
-    wire [127:0] cat_390 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [31:0] elem_391 = cat_390[{transport_place[1:0] + 2'd1, 5'd0} +: 32];
-    wire [127:0] cat_396 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [31:0] elem_397 = cat_396[{transport_place[1:0], 5'd0} +: 32];
-    wire and_431 = and_429_s14 & v6_s12;
-    wire [127:0] cat_434 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
-    wire [31:0] elem_435 = cat_434[{transport_place[1:0] + 2'd3, 5'd0} +: 32];
-    assign tcp_flags = {8{and_406_s14}} & flags;
+    wire or_229 = (generic_q | fragment_q) | ah_q;
+    wire and_233 = (or_229 & ~is_deep) & ~is_short;
+    wire and_239 = (and_233 & fragment_q) & cat_227[29];
+    wire [5:0] or_250 = (({6{generic_q}} & cat_227[5:0]) | ({6{ah_q}} & cat_227[11:6])) | ({6{fragment_q}} & cat_227[17:12]);
+    wire [5:0] mux_251 = and_233 ? or_250 : at_q;
+    wire or_252 = moved_q | and_233;
+    wire and_255 = (cat_227[26] & and_233) & ~and_239;
+    wire and_258 = (cat_227[27] & and_233) & ~and_239;
+    wire and_261 = (cat_227[28] & and_233) & ~and_239;
+    wire [7:0] mux_263 = and_233 ? cat_227[25:18] : protocol_q;
+    wire or_264 = later_q | and_239;
+    wire or_268 = walk_short_q | ((or_229 & is_short) & ~is_deep);
+    wire or_270 = walk_deep_q | (or_229 & is_deep);
+    assign header_bad = or_49_s12 | or_268_s13;
+    assign walk_deep = or_270_s13 | ((and_255_s13 | and_258_s13) | and_261_s13);
+    assign protocol = v6_s10 ? mux_263_s13 : v4_protocol_s12;
+    assign later = v6_s10 ? or_264_s13 : v4_later_s12;
+    wire [4:0] mux_331 = mux_251_s13[4] ? (mux_251_s13[3] ? (mux_251_s13[2] ? 5'ha : 5'd9) : (mux_251_s13[2] ? 5'd8 : 5'd7)) : (mux_251_s13[3] ? (mux_251_s13[2] ? 5'd6 : 5'd5) : (mux_251_s13[2] ? 5'd4 : 5'd3));
+    wire [4:0] mux_332 = mux_251_s13[4] ? (mux_251_s13[3] ? (mux_251_s13[2] ? 5'h12 : 5'h11) : (mux_251_s13[2] ? 5'h10 : 5'hf)) : (mux_251_s13[3] ? (mux_251_s13[2] ? 5'he : 5'hd) : (mux_251_s13[2] ? 5'hc : 5'hb));
+    assign place = v6_s10 ? (or_252_s13 ? {mux_251_s13[5] ? mux_332 : mux_331, mux_251_s13[1:0]} : 7'ha) : v4_place_s12;
+    wire [3:0] cat_354 = {slot_behind, transport_place[4:2] + {2'd0, 2'd0 < transport_place[1:0]}};
+    wire [3:0] cat_361 = {slot_behind, transport_place[4:2] + {2'd0, 2'd1 < transport_place[1:0]}};
+    wire [3:0] cat_368 = {slot_behind, transport_place[4:2] + {2'd0, 2'd2 < transport_place[1:0]}};
+    wire [3:0] cat_370 = {slot_behind, transport_place[4:2]};
+    wire [127:0] cat_372 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [127:0] cat_376 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [31:0] elem_377 = cat_376[{transport_place[1:0], 5'd0} +: 32];
+    wire [127:0] cat_385 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [31:0] elem_386 = cat_385[{transport_place[1:0] + 2'd1, 5'd0} +: 32];
+    wire [127:0] cat_391 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [31:0] elem_392 = cat_391[{transport_place[1:0], 5'd0} +: 32];
+    wire and_426 = and_424_s14 & v6_s10;
+    wire [127:0] cat_429 = {transport_3_q, transport_2_q, transport_1_q, transport_0_q};
+    wire [31:0] elem_430 = cat_429[{transport_place[1:0] + 2'd3, 5'd0} +: 32];
+    assign tcp_flags = {8{and_401_s14}} & flags;
     assign icmp_type = first[7:0];
     assign sport = {16{has_ports}} & {icmp_type, first[15:8]};
     assign dport = {16{has_ports}} & {first[23:16], first[31:24]};
-    wire [2:0] or_475 = (({3{and_406_s14}} & 3'd1) | ({3{and_411_s14}} & 3'd2)) | (({3{and_416_s14}} & 3'd3) | ({3{and_431}} & 3'd4));
-    wire [6:0] or_503 = (({7{and_406_s14}} & 7'd5) | ({7{and_411_s14}} & 7'd2)) | (({7{and_416_s14}} & 7'd3) | ({7{and_424_s14}} & 7'd1));
-    wire [6:0] end_place_2 = place_s14 + or_503;
-    wire [7:0] cat_517 = {2'd0, mux_402_s13[7:2]};
+    wire [2:0] or_470 = (({3{and_401_s14}} & 3'd1) | ({3{and_406_s14}} & 3'd2)) | (({3{and_411_s14}} & 3'd3) | ({3{and_426}} & 3'd4));
+    wire [6:0] or_498 = (({7{and_401_s14}} & 7'd5) | ({7{and_406_s14}} & 7'd2)) | (({7{and_411_s14}} & 7'd3) | ({7{and_419_s14}} & 7'd1));
+    wire [6:0] end_place_2 = place_s14 + or_498;
+    wire [7:0] cat_512 = {2'd0, mux_397_s13[7:2]};
 
     always @(posedge clk) begin
         if (spaced_valid_s4) slot <= row[3];
@@ -270,66 +265,61 @@ module header_chain (
         if (spaced_valid_s3_2) or_49_s4 <= ((available < 8'h28) | (head[7:4] != 4'd6)) | (~more & (cat_40 < total));
         if (spaced_valid_s3_2) mux_52_s4 <= (total < cat_40) ? total : cat_40;
         if (spaced_valid_s4) words <= cat_80[5:0];
-        if (spaced_valid_s4) view_q <= view_s4;
-        if (spaced_valid_s3_2) view_s4 <= view;
+        if (spaced_valid_s4) view_q <= view;
         if (spaced_valid_s3_2) red_69_s4 <= |cat_68;
         if (spaced_valid_s3_2) eq_71_s4 <= head[55:48] == 8'h2c;
         if (spaced_valid_s3_2) eq_73_s4 <= head[55:48] == 8'h33;
         if (spaced_valid_s3_2) head_s4 <= head;
-        if (step) at_q <= spaced_valid_s4 ? 6'h3e : mux_252;
-        if (step) moved_q <= spaced_valid_s4 ? 1'd0 : or_253;
-        if (step) generic_q <= spaced_valid_s4 ? red_69_s4 : and_256;
-        if (step) fragment_q <= spaced_valid_s4 ? eq_71_s4 : and_259;
-        if (step) ah_q <= spaced_valid_s4 ? eq_73_s4 : and_262;
-        if (step) protocol_q <= spaced_valid_s4 ? head_s4[55:48] : mux_264;
-        if (step) later_q <= spaced_valid_s4 ? 1'd0 : or_265;
-        if (step) walk_short_q <= spaced_valid_s4 ? 1'd0 : or_269;
-        if (step) walk_deep_q <= spaced_valid_s4 ? 1'd0 : or_271;
+        if (step) at_q <= spaced_valid_s4 ? 6'h3e : mux_251;
+        if (step) moved_q <= spaced_valid_s4 ? 1'd0 : or_252;
+        if (step) generic_q <= spaced_valid_s4 ? red_69_s4 : and_255;
+        if (step) fragment_q <= spaced_valid_s4 ? eq_71_s4 : and_258;
+        if (step) ah_q <= spaced_valid_s4 ? eq_73_s4 : and_261;
+        if (step) protocol_q <= spaced_valid_s4 ? head_s4[55:48] : mux_263;
+        if (step) later_q <= spaced_valid_s4 ? 1'd0 : or_264;
+        if (step) walk_short_q <= spaced_valid_s4 ? 1'd0 : or_268;
+        if (step) walk_deep_q <= spaced_valid_s4 ? 1'd0 : or_270;
         is_deep <= view_q < end_place;
         is_short <= {1'd0, words} < end_place;
-        sum_184_d1 <= at_q + 6'd2;
-        if (spaced_valid_s12_2) mux_252_s13 <= mux_252;
-        if (spaced_valid_s12_2) or_253_s13 <= or_253;
-        if (spaced_valid_s12_2) and_256_s13 <= and_256;
-        if (spaced_valid_s12_2) and_259_s13 <= and_259;
-        if (spaced_valid_s12_2) and_262_s13 <= and_262;
-        if (spaced_valid_s12_2) mux_264_s13 <= mux_264;
-        if (spaced_valid_s12_2) or_265_s13 <= or_265;
-        if (spaced_valid_s12_2) or_269_s13 <= or_269;
-        if (spaced_valid_s12_2) or_271_s13 <= or_271;
+        sum_183_d1 <= at_q + 6'd2;
+        if (spaced_valid_s12_2) mux_251_s13 <= mux_251;
+        if (spaced_valid_s12_2) or_252_s13 <= or_252;
+        if (spaced_valid_s12_2) and_255_s13 <= and_255;
+        if (spaced_valid_s12_2) and_258_s13 <= and_258;
+        if (spaced_valid_s12_2) and_261_s13 <= and_261;
+        if (spaced_valid_s12_2) mux_263_s13 <= mux_263;
+        if (spaced_valid_s12_2) or_264_s13 <= or_264;
+        if (spaced_valid_s12_2) or_268_s13 <= or_268;
+        if (spaced_valid_s12_2) or_270_s13 <= or_270;
         if (spaced_valid_s11_2) or_49_s12 <= or_49_s4;
-        if (spaced_valid_s3_2) v6_s4 <= v6;
-        if (spaced_valid_s11_2) v6_s12 <= v6_s4;
-        if (spaced_valid_s4_2) v4_protocol_s5 <= v4_protocol;
-        if (spaced_valid_s12_2) v4_protocol_s13 <= v4_protocol_s5;
-        if (spaced_valid_s4_2) v4_later_s5 <= v4_later;
-        if (spaced_valid_s12_2) v4_later_s13 <= v4_later_s5;
-        if (spaced_valid_s4_2) v4_place_s5 <= v4_place;
-        if (spaced_valid_s12_2) v4_place_s13 <= v4_place_s5;
+        if (spaced_valid_s9_2) v6_s10 <= v6;
+        if (spaced_valid_s11_2) v4_protocol_s12 <= v4_protocol;
+        if (spaced_valid_s11_2) v4_later_s12 <= v4_later;
+        if (spaced_valid_s11_2) v4_place_s12 <= v4_place;
         if (spaced_valid_s13 | spaced_valid_s14) transport_place <= spaced_valid_s13 ? place : (transport_place + 7'd4);
-        if (spaced_valid_s15) first <= cat_377[{transport_place[1:0], 5'd0} +: 32];
-        if (spaced_valid_s16) half_16 <= {elem_382[7:0], elem_382[15:8]};
-        if (spaced_valid_s15) half_6 <= {elem_391[23:16], elem_391[31:24]};
-        if (spaced_valid_s15) half_2 <= {elem_397[23:16], elem_397[31:24]};
-        if (spaced_valid_s13_2) and_406_s14 <= (protocol == 8'd6) & ~later;
-        if (spaced_valid_s13_2) and_411_s14 <= (protocol == 8'h11) & ~later;
-        if (spaced_valid_s13_2) and_416_s14 <= (protocol == 8'h84) & ~later;
-        if (spaced_valid_s13_2) and_424_s14 <= ((protocol == 8'd1) | (protocol == 8'h3a)) & ~later;
-        if (spaced_valid_s13_2) and_429_s14 <= (protocol == 8'h3a) & ~later;
-        if (spaced_valid_s15) flags <= elem_435[15:8];
+        if (spaced_valid_s15) first <= cat_372[{transport_place[1:0], 5'd0} +: 32];
+        if (spaced_valid_s16) half_16 <= {elem_377[7:0], elem_377[15:8]};
+        if (spaced_valid_s15) half_6 <= {elem_386[23:16], elem_386[31:24]};
+        if (spaced_valid_s15) half_2 <= {elem_392[23:16], elem_392[31:24]};
+        if (spaced_valid_s13_2) and_401_s14 <= (protocol == 8'd6) & ~later;
+        if (spaced_valid_s13_2) and_406_s14 <= (protocol == 8'h11) & ~later;
+        if (spaced_valid_s13_2) and_411_s14 <= (protocol == 8'h84) & ~later;
+        if (spaced_valid_s13_2) and_419_s14 <= ((protocol == 8'd1) | (protocol == 8'h3a)) & ~later;
+        if (spaced_valid_s13_2) and_424_s14 <= (protocol == 8'h3a) & ~later;
+        if (spaced_valid_s15) flags <= elem_430[15:8];
         if (spaced_valid_s13_2) has_ports <= (((protocol == 8'd6) | (protocol == 8'h11)) | (protocol == 8'h84)) & ~later;
-        if (spaced_valid_s14_2) l4 <= or_475;
-        if (spaced_valid_s14_2) and_431_s15 <= and_431;
-        if (spaced_valid_s16_2) and_480_s17 <= {16{and_411_s14}} & half_6;
-        if (spaced_valid_s16_2) and_483_s17 <= {16{and_431_s15}} & half_2;
-        if (spaced_valid_s17) checksum <= (({16{and_406_s14}} & half_16) | and_480_s17) | and_483_s17;
+        if (spaced_valid_s14_2) l4 <= or_470;
+        if (spaced_valid_s14_2) and_426_s15 <= and_426;
+        if (spaced_valid_s16_2) and_475_s17 <= {16{and_406_s14}} & half_6;
+        if (spaced_valid_s16_2) and_478_s17 <= {16{and_426_s15}} & half_2;
+        if (spaced_valid_s17) checksum <= (({16{and_401_s14}} & half_16) | and_475_s17) | and_478_s17;
         if (spaced_valid_s13_2) place_s14 <= place;
-        if (spaced_valid_s11_2) view_s12 <= view_s4;
+        if (spaced_valid_s6_2) view_s7 <= view;
         if (spaced_valid_s13_2) later_s14 <= later;
-        if (spaced_valid_s14_2) too_deep <= later_s14 ? 1'd0 : (view_s12 < end_place_2);
-        if (spaced_valid_s4_2) mux_402_s5 <= v6_s4 ? limit_bytes : v4_limit;
-        if (spaced_valid_s12_2) mux_402_s13 <= mux_402_s5;
-        if (spaced_valid_s14_2) short <= later_s14 ? 1'd0 : ({1'd0, cat_517[5:0]} < end_place_2);
+        if (spaced_valid_s14_2) too_deep <= later_s14 ? 1'd0 : (view_s7 < end_place_2);
+        if (spaced_valid_s4_2) mux_397_s5 <= v6 ? limit_bytes : v4_limit;
+        if (spaced_valid_s12_2) mux_397_s13 <= mux_397_s5;
+        if (spaced_valid_s14_2) short <= later_s14 ? 1'd0 : ({1'd0, cat_512[5:0]} < end_place_2);
     end
 
     always @(posedge clk) begin
@@ -407,7 +397,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        headers_0_q <= headers_0[cat_151];
+        headers_0_q <= headers_0[cat_150];
     end
 
     always @(posedge clk) begin
@@ -415,7 +405,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        headers_1_q <= headers_1[cat_159];
+        headers_1_q <= headers_1[cat_158];
     end
 
     always @(posedge clk) begin
@@ -423,7 +413,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        headers_2_q <= headers_2[cat_167];
+        headers_2_q <= headers_2[cat_166];
     end
 
     always @(posedge clk) begin
@@ -431,7 +421,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        headers_3_q <= headers_3[cat_170];
+        headers_3_q <= headers_3[cat_169];
     end
 
     always @(posedge clk) begin
@@ -439,7 +429,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        transport_0_q <= transport_0[cat_359];
+        transport_0_q <= transport_0[cat_354];
     end
 
     always @(posedge clk) begin
@@ -447,7 +437,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        transport_1_q <= transport_1[cat_366];
+        transport_1_q <= transport_1[cat_361];
     end
 
     always @(posedge clk) begin
@@ -455,7 +445,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        transport_2_q <= transport_2[cat_373];
+        transport_2_q <= transport_2[cat_368];
     end
 
     always @(posedge clk) begin
@@ -463,7 +453,7 @@ module header_chain (
     end
 
     always @(posedge clk) begin
-        transport_3_q <= transport_3[cat_375];
+        transport_3_q <= transport_3[cat_370];
     end
 
     always @(posedge clk) begin
@@ -471,7 +461,7 @@ module header_chain (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, mux_52_s4, cat_80, head_s4, cat_224, cat_228, elem_382, elem_391, elem_397, elem_435, mux_402_s13, cat_517};
+    wire _unused = &{1'b0, mux_52_s4, cat_80, head_s4, cat_223, cat_227, elem_377, elem_386, elem_392, elem_430, mux_397_s13, cat_512};
 
 `ifndef SYNTHESIS
     initial begin
@@ -494,7 +484,6 @@ module header_chain (
         mux_52_s4 = 17'd0;
         words = 6'd0;
         view_q = 7'd0;
-        view_s4 = 7'd0;
         red_69_s4 = 1'd0;
         eq_71_s4 = 1'd0;
         eq_73_s4 = 1'd0;
@@ -514,25 +503,21 @@ module header_chain (
         headers_3_q = 32'd0;
         is_deep = 1'd0;
         is_short = 1'd0;
-        sum_184_d1 = 6'd0;
-        mux_252_s13 = 6'd0;
-        or_253_s13 = 1'd0;
-        and_256_s13 = 1'd0;
-        and_259_s13 = 1'd0;
-        and_262_s13 = 1'd0;
-        mux_264_s13 = 8'd0;
-        or_265_s13 = 1'd0;
-        or_269_s13 = 1'd0;
-        or_271_s13 = 1'd0;
+        sum_183_d1 = 6'd0;
+        mux_251_s13 = 6'd0;
+        or_252_s13 = 1'd0;
+        and_255_s13 = 1'd0;
+        and_258_s13 = 1'd0;
+        and_261_s13 = 1'd0;
+        mux_263_s13 = 8'd0;
+        or_264_s13 = 1'd0;
+        or_268_s13 = 1'd0;
+        or_270_s13 = 1'd0;
         or_49_s12 = 1'd0;
-        v6_s4 = 1'd0;
-        v6_s12 = 1'd0;
-        v4_protocol_s5 = 8'd0;
-        v4_protocol_s13 = 8'd0;
-        v4_later_s5 = 1'd0;
-        v4_later_s13 = 1'd0;
-        v4_place_s5 = 7'd0;
-        v4_place_s13 = 7'd0;
+        v6_s10 = 1'd0;
+        v4_protocol_s12 = 8'd0;
+        v4_later_s12 = 1'd0;
+        v4_place_s12 = 7'd0;
         transport_place = 7'd0;
         spaced_valid_s13 = 1'd0;
         spaced_valid_s14 = 1'd0;
@@ -546,24 +531,24 @@ module header_chain (
         spaced_valid_s16 = 1'd0;
         half_6 = 16'd0;
         half_2 = 16'd0;
+        and_401_s14 = 1'd0;
         and_406_s14 = 1'd0;
         and_411_s14 = 1'd0;
-        and_416_s14 = 1'd0;
+        and_419_s14 = 1'd0;
         and_424_s14 = 1'd0;
-        and_429_s14 = 1'd0;
         flags = 8'd0;
         has_ports = 1'd0;
         l4 = 3'd0;
-        and_431_s15 = 1'd0;
-        and_480_s17 = 16'd0;
-        and_483_s17 = 16'd0;
+        and_426_s15 = 1'd0;
+        and_475_s17 = 16'd0;
+        and_478_s17 = 16'd0;
         checksum = 16'd0;
         place_s14 = 7'd0;
-        view_s12 = 7'd0;
+        view_s7 = 7'd0;
         later_s14 = 1'd0;
         too_deep = 1'd0;
-        mux_402_s5 = 8'd0;
-        mux_402_s13 = 8'd0;
+        mux_397_s5 = 8'd0;
+        mux_397_s13 = 8'd0;
         short = 1'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;

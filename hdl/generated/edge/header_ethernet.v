@@ -3,7 +3,6 @@
 //
 // part0, stage 0
 // part1, stage 0
-// part2, stage 0
 // length, stage 0
 // port, stage 0
 // spaced_valid, stage 0
@@ -18,7 +17,6 @@
 // runt, stage 1
 // vlan_depth, stage 1
 // near, stage 1
-// window, stage 1
 
 `default_nettype none
 
@@ -26,7 +24,6 @@ module header_ethernet (
     input  wire clk,
     input  wire [511:0] part0,
     input  wire [511:0] part1,
-    input  wire [511:0] part2,
     input  wire [7:0] length,
     input  wire [3:0] port,
     input  wire spaced_valid,
@@ -40,8 +37,7 @@ module header_ethernet (
     output wire nsh,
     output reg  runt,
     output reg  vlan_depth,
-    output wire [847:0] near,
-    output reg  [1535:0] window
+    output wire [847:0] near
 );
     reg  one_s1;
     reg  two_s1;
@@ -50,15 +46,15 @@ module header_ethernet (
     reg  [2:0] arp_at_s1;
     reg  [2:0] mpls_at_s1;
     reg  [2:0] nsh_at_s1;
-    wire [15:0] cat_8 = {part0[103:96], part0[111:104]};
-    wire one = ((cat_8 == 16'h8100) | (cat_8 == 16'h88a8)) | (cat_8 == 16'h9100);
-    wire [15:0] cat_19 = {part0[135:128], part0[143:136]};
-    wire two = one & (((cat_19 == 16'h8100) | (cat_19 == 16'h88a8)) | (cat_19 == 16'h9100));
-    wire [15:0] cat_40 = {part0[167:160], part0[175:168]};
-    wire [15:0] cat_53 = {part0[119:112], part0[127:120]};
-    wire [15:0] cat_59 = {part0[151:144], part0[159:152]};
+    reg  [1023:0] cat_74_s1;
+    wire [15:0] cat_7 = {part0[103:96], part0[111:104]};
+    wire one = ((cat_7 == 16'h8100) | (cat_7 == 16'h88a8)) | (cat_7 == 16'h9100);
+    wire [15:0] cat_18 = {part0[135:128], part0[143:136]};
+    wire two = one & (((cat_18 == 16'h8100) | (cat_18 == 16'h88a8)) | (cat_18 == 16'h9100));
+    wire [15:0] cat_39 = {part0[167:160], part0[175:168]};
+    wire [15:0] cat_52 = {part0[119:112], part0[127:120]};
+    wire [15:0] cat_58 = {part0[151:144], part0[159:152]};
     wire [11:0] innermost = (|interface_key[27:16]) ? interface_key[27:16] : interface_key[15:4];
-    wire [1535:0] whole = {{part2, part1}, part0};
     wire [2:0] v4_at = {
         {part0[167:160], part0[175:168]} == 16'h800,
         {part0[135:128], part0[143:136]} == 16'h800,
@@ -89,13 +85,13 @@ module header_ethernet (
         {part0[103:96], part0[111:104]} == 16'h894f
     };
     assign nsh = two_s1 ? nsh_at_s1[2] : (one_s1 ? nsh_at_s1[1] : nsh_at_s1[0]);
-    assign near = two_s1 ? window[1023:176] : (one_s1 ? window[991:144] : window[959:112]);
+    assign near = two_s1 ? cat_74_s1[1023:176] : (one_s1 ? cat_74_s1[991:144] : cat_74_s1[959:112]);
     assign vid = innermost;
 
     always @(posedge clk) begin
         if (spaced_valid) runt <= two ? (length < 8'h16) : (one ? (length < 8'h12) : (length < 8'he));
-        if (spaced_valid) vlan_depth <= two & (((cat_40 == 16'h8100) | (cat_40 == 16'h88a8)) | (cat_40 == 16'h9100));
-        if (spaced_valid) interface_key <= {{12{two}} & cat_59[11:0], {12{one}} & cat_53[11:0], port};
+        if (spaced_valid) vlan_depth <= two & (((cat_39 == 16'h8100) | (cat_39 == 16'h88a8)) | (cat_39 == 16'h9100));
+        if (spaced_valid) interface_key <= {{12{two}} & cat_58[11:0], {12{one}} & cat_52[11:0], port};
         if (spaced_valid) tags <= {two, one & ~two};
         if (spaced_valid) one_s1 <= one;
         if (spaced_valid) two_s1 <= two;
@@ -104,11 +100,11 @@ module header_ethernet (
         if (spaced_valid) arp_at_s1 <= arp_at;
         if (spaced_valid) mpls_at_s1 <= mpls_at;
         if (spaced_valid) nsh_at_s1 <= nsh_at;
-        if (spaced_valid) window <= whole;
+        if (spaced_valid) cat_74_s1 <= {part1, part0};
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cat_53, cat_59};
+    wire _unused = &{1'b0, cat_52, cat_58, cat_74_s1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -123,7 +119,7 @@ module header_ethernet (
         arp_at_s1 = 3'd0;
         mpls_at_s1 = 3'd0;
         nsh_at_s1 = 3'd0;
-        window = 1536'd0;
+        cat_74_s1 = 1024'd0;
     end
 `endif
 endmodule

@@ -38,10 +38,9 @@ module header_interface (
 );
     wire [79:0] lookup_value;
     reg  [79:0] lookup_value_s11;
-    reg  [47:0] dst_mac_s1;
-    reg  [47:0] dst_mac_s9;
-    reg  not_26_s1;
-    reg  not_26_s9;
+    reg  [47:0] dst_mac_s8;
+    reg  not_25_s1;
+    reg  not_25_s9;
     reg  spaced_valid_s1;
     reg  spaced_valid_s2;
     reg  spaced_valid_s3;
@@ -57,7 +56,7 @@ module header_interface (
     assign tracking = lookup_value[71];
     assign accepts = lookup_value[78:72];
     assign trust = lookup_value[79];
-    assign not_mine = ((lookup_value_s11[69:22] != dst_mac_s9) & ~lookup_value_s11[70]) & not_26_s9;
+    assign not_mine = ((lookup_value_s11[69:22] != dst_mac_s8) & ~lookup_value_s11[70]) & not_25_s9;
 
     table_interface lookup (
         .clk(clk),
@@ -77,10 +76,9 @@ module header_interface (
 
     always @(posedge clk) begin
         if (spaced_valid_s10) lookup_value_s11 <= lookup_value;
-        if (spaced_valid) dst_mac_s1 <= dst_mac;
-        if (spaced_valid_s8) dst_mac_s9 <= dst_mac_s1;
-        if (spaced_valid) not_26_s1 <= ~dst_mac[40];
-        if (spaced_valid_s8) not_26_s9 <= not_26_s1;
+        if (spaced_valid_s7) dst_mac_s8 <= dst_mac;
+        if (spaced_valid) not_25_s1 <= ~dst_mac[40];
+        if (spaced_valid_s8) not_25_s9 <= not_25_s1;
     end
 
     always @(posedge clk) begin
@@ -115,10 +113,9 @@ module header_interface (
 `ifndef SYNTHESIS
     initial begin
         lookup_value_s11 = 80'd0;
-        dst_mac_s1 = 48'd0;
-        dst_mac_s9 = 48'd0;
-        not_26_s1 = 1'd0;
-        not_26_s9 = 1'd0;
+        dst_mac_s8 = 48'd0;
+        not_25_s1 = 1'd0;
+        not_25_s9 = 1'd0;
         spaced_valid_s1 = 1'd0;
         spaced_valid_s2 = 1'd0;
         spaced_valid_s3 = 1'd0;

@@ -7,8 +7,8 @@
 // bytes, stage 0
 // arrived, stage 0
 // spaced_valid, stage 0
-// policed, stage 8
-// held, stage 8
+// policed, stage 7
+// held, stage 7
 
 `default_nettype none
 
@@ -32,7 +32,6 @@ module header_meter (
 );
     wire [91:0] lookup_row;
     reg  asked_s1;
-    reg  asked_s2;
     reg  [15:0] row_s1;
     reg  [63:0] arrived_s1;
     reg  [13:0] mux_18_s1;
@@ -44,14 +43,13 @@ module header_meter (
     reg  starts_s5;
     reg  starts_s6;
     reg  starts_s7;
-    reg  starts_s8;
+    reg  asked_s2;
     reg  asked_s3;
     reg  asked_s4;
     reg  asked_s5;
     reg  asked_s6;
     reg  asked_s7;
-    reg  asked_s8;
-    wire decided = starts_s8 ? (asked_s8 & ~states_conforms) : held;
+    wire decided = starts_s7 ? (asked_s7 & ~states_conforms) : held;
     assign policed = decided;
 
     table_meter lookup (
@@ -71,7 +69,7 @@ module header_meter (
     gcra_bytes_32_apart8 states (
         .clk(clk),
         .rst(rst),
-        .asked(asked_s2),
+        .asked(asked_s1),
         .row(row_s1[4:0]),
         .arrived(arrived_s1),
         .cost(lookup_row[35:0]),
@@ -89,7 +87,6 @@ module header_meter (
     always @(posedge clk) begin
         if (rst) begin
             asked_s1 <= 1'd0;
-            asked_s2 <= 1'd0;
             starts_s1 <= 1'd0;
             starts_s2 <= 1'd0;
             starts_s3 <= 1'd0;
@@ -97,17 +94,15 @@ module header_meter (
             starts_s5 <= 1'd0;
             starts_s6 <= 1'd0;
             starts_s7 <= 1'd0;
-            starts_s8 <= 1'd0;
             held <= 1'd0;
+            asked_s2 <= 1'd0;
             asked_s3 <= 1'd0;
             asked_s4 <= 1'd0;
             asked_s5 <= 1'd0;
             asked_s6 <= 1'd0;
             asked_s7 <= 1'd0;
-            asked_s8 <= 1'd0;
         end else begin
             asked_s1 <= asked;
-            asked_s2 <= asked_s1;
             starts_s1 <= starts;
             starts_s2 <= starts_s1;
             starts_s3 <= starts_s2;
@@ -115,14 +110,13 @@ module header_meter (
             starts_s5 <= starts_s4;
             starts_s6 <= starts_s5;
             starts_s7 <= starts_s6;
-            starts_s8 <= starts_s7;
-            if (starts_s8) held <= decided;
+            if (starts_s7) held <= decided;
+            asked_s2 <= asked_s1;
             asked_s3 <= asked_s2;
             asked_s4 <= asked_s3;
             asked_s5 <= asked_s4;
             asked_s6 <= asked_s5;
             asked_s7 <= asked_s6;
-            asked_s8 <= asked_s7;
         end
     end
 
@@ -132,7 +126,6 @@ module header_meter (
 `ifndef SYNTHESIS
     initial begin
         asked_s1 = 1'd0;
-        asked_s2 = 1'd0;
         row_s1 = 16'd0;
         arrived_s1 = 64'd0;
         mux_18_s1 = 14'd0;
@@ -143,14 +136,13 @@ module header_meter (
         starts_s5 = 1'd0;
         starts_s6 = 1'd0;
         starts_s7 = 1'd0;
-        starts_s8 = 1'd0;
         held = 1'd0;
+        asked_s2 = 1'd0;
         asked_s3 = 1'd0;
         asked_s4 = 1'd0;
         asked_s5 = 1'd0;
         asked_s6 = 1'd0;
         asked_s7 = 1'd0;
-        asked_s8 = 1'd0;
     end
 `endif
 endmodule

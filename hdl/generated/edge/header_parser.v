@@ -3,12 +3,12 @@
 //
 // part0, stage 0
 // part1, stage 0
-// part2, stage 0
 // length, stage 0
 // more, stage 0
 // port, stage 0
 // epoch, stage 0
 // spaced_valid, stage 0
+// half, stage 0
 // interface_key: record interface_key, stage 1: port [3:0], vid0 [15:4], vid1 [27:16]
 // vid, stage 1
 // arp, stage 1
@@ -51,7 +51,6 @@ module header_parser (
     input  wire rst,
     input  wire [511:0] part0,
     input  wire [511:0] part1,
-    input  wire [511:0] part2,
     input  wire [7:0] length,
     input  wire more,
     input  wire [3:0] port,
@@ -62,6 +61,10 @@ module header_parser (
     input  wire [21:0] cfg_row,
     input  wire [168:0] cfg_wdata,
     input  wire spaced_valid,
+    input  wire kept_write,
+    input  wire [4:0] kept_row,
+    input  wire [127:0] kept_data,
+    input  wire half,
     output wire [27:0] interface_key,
     output wire [11:0] vid,
     output wire arp,
@@ -105,8 +108,8 @@ module header_parser (
     wire ethernet_mpls;
     wire ethernet_nsh;
     wire [847:0] ethernet_near;
-    wire [1535:0] ethernet_window;
     reg  [7:0] length_s1;
+    reg  half_s1;
     reg  spaced_valid_s1;
     wire [127:0] tunnel_beat;
     wire tunnel_inner_v4;
@@ -137,19 +140,19 @@ module header_parser (
     wire chain_short;
     reg  arp_s2;
     reg  v6_s16;
-    reg  and_82_s20;
-    reg  or_85_s9;
-    reg  or_85_s17;
-    reg  or_89_s9;
-    reg  or_89_s17;
-    reg  not_101_s9;
-    reg  or_123_s9;
-    reg  not_131_s9;
-    reg  not_131_s17;
-    reg  and_134_s22;
-    reg  eq_140_s22;
+    reg  and_85_s20;
+    reg  or_88_s9;
+    reg  or_88_s17;
+    reg  or_92_s9;
+    reg  or_92_s17;
+    reg  not_104_s9;
+    reg  or_126_s9;
+    reg  not_134_s9;
+    reg  not_134_s17;
+    reg  and_137_s22;
+    reg  eq_143_s22;
     reg  tunnel_inner_v4_s16;
-    reg  and_153_s20;
+    reg  and_156_s20;
     reg  udp_s22;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
@@ -176,28 +179,28 @@ module header_parser (
     assign ipv4_header = tunnel_inner_v4 & ipv4_header_bad;
     assign ipv4_checksum = tunnel_inner_v4 & ipv4_checksum_bad;
     assign ipv6_header = v6_s16 & chain_header_bad;
-    assign too_deep = or_85_s17 & (and_82_s20 | chain_too_deep);
-    assign l4_header = or_89_s17 & chain_short;
-    wire [15:0] cat_95 = {tunnel_head[7:0], tunnel_head[15:8]};
-    assign traffic_class = v6 ? cat_95[11:4] : tunnel_head[15:8];
-    assign ip_checksum = {16{not_101_s9}} & {tunnel_head[87:80], tunnel_head[95:88]};
+    assign too_deep = or_88_s17 & (and_85_s20 | chain_too_deep);
+    assign l4_header = or_92_s17 & chain_short;
+    wire [15:0] cat_98 = {tunnel_head[7:0], tunnel_head[15:8]};
+    assign traffic_class = v6 ? cat_98[11:4] : tunnel_head[15:8];
+    assign ip_checksum = {16{not_104_s9}} & {tunnel_head[87:80], tunnel_head[95:88]};
     assign ip_length = v6 ? ({1'd0, {tunnel_head[39:32], tunnel_head[47:40]}} + 17'h28) : {1'd0, {tunnel_head[23:16], tunnel_head[31:24]}};
-    assign ttl = ~(|(v6 ? tunnel_head[63:56] : tunnel_head[71:64])) & or_123_s9;
+    assign ttl = ~(|(v6 ? tunnel_head[63:56] : tunnel_head[71:64])) & or_126_s9;
     assign l4_offset = {chain_place[4:0], 2'd0};
     wire udp = l4 == 3'd2;
-    assign udp_no_checksum = and_134_s22 & ~(|l4_checksum);
-    assign nd = eq_140_s22 & ((8'h85 <= chain_icmp_type) & (chain_icmp_type <= 8'h89));
-    wire [4:0] cat_164 = {
+    assign udp_no_checksum = and_137_s22 & ~(|l4_checksum);
+    assign nd = eq_143_s22 & ((8'h85 <= chain_icmp_type) & (chain_icmp_type <= 8'h89));
+    wire [4:0] cat_167 = {
         chain_icmp_type == 8'd3,
         chain_icmp_type == 8'd4,
         chain_icmp_type == 8'd5,
         chain_icmp_type == 8'hb,
         chain_icmp_type == 8'hc
     };
-    wire or_178 = ((chain_icmp_type == 8'd1) | (chain_icmp_type == 8'd2)) | ((chain_icmp_type == 8'd3) | (chain_icmp_type == 8'd4));
-    assign icmp_error = (and_153_s20 & (|cat_164)) | (eq_140_s22 & or_178);
-    wire mux_203 = v6_s16 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
-    assign dhcp = udp_s22 & mux_203;
+    wire or_181 = ((chain_icmp_type == 8'd1) | (chain_icmp_type == 8'd2)) | ((chain_icmp_type == 8'd3) | (chain_icmp_type == 8'd4));
+    assign icmp_error = (and_156_s20 & (|cat_167)) | (eq_143_s22 & or_181);
+    wire mux_206 = v6_s16 ? (((sport == 16'h222) | (sport == 16'h223)) & ((dport == 16'h222) | (dport == 16'h223))) : (((sport == 16'h43) | (sport == 16'h44)) & ((dport == 16'h43) | (dport == 16'h44)));
+    assign dhcp = udp_s22 & mux_206;
 
     table_decap decap (
         .clk(clk),
@@ -217,7 +220,6 @@ module header_parser (
         .clk(clk),
         .part0(part0),
         .part1(part1),
-        .part2(part2),
         .length(length),
         .port(port),
         .spaced_valid(spaced_valid),
@@ -231,15 +233,13 @@ module header_parser (
         .nsh(ethernet_nsh),
         .runt(runt),
         .vlan_depth(vlan_depth),
-        .near(ethernet_near),
-        .window(ethernet_window)
+        .near(ethernet_near)
     );
 
     header_tunnel tunnel (
         .clk(clk),
         .rst(rst),
         .near(ethernet_near),
-        .window(ethernet_window),
         .length(length_s1),
         .tags(ethernet_tags),
         .v4(ethernet_v4),
@@ -247,6 +247,10 @@ module header_parser (
         .mpls(ethernet_mpls),
         .nsh(ethernet_nsh),
         .decap(decap_row),
+        .kept_write(kept_write),
+        .kept_row(kept_row),
+        .kept_data(kept_data),
+        .half(half_s1),
         .spaced_valid(spaced_valid_s1),
         .beat(tunnel_beat),
         .taken(taken),
@@ -309,6 +313,7 @@ module header_parser (
 
     always @(posedge clk) begin
         if (spaced_valid) length_s1 <= length;
+        if (spaced_valid) half_s1 <= half;
         if (spaced_valid) more_s1 <= more;
         if (spaced_valid_s8) more_s9 <= more_s1;
         if (spaced_valid_s9) ipv4_protocol_s10 <= ipv4_protocol;
@@ -316,19 +321,19 @@ module header_parser (
         if (spaced_valid_s9) ipv4_place_s10 <= ipv4_place;
         if (spaced_valid_s1_2) arp_s2 <= arp;
         if (spaced_valid_s15) v6_s16 <= v6;
-        if (spaced_valid_s19) and_82_s20 <= v6_s16 & chain_walk_deep;
-        if (spaced_valid_s8) or_85_s9 <= tunnel_inner_v4 | v6;
-        if (spaced_valid_s16) or_85_s17 <= or_85_s9;
-        if (spaced_valid_s8) or_89_s9 <= tunnel_inner_v4 | v6;
-        if (spaced_valid_s16) or_89_s17 <= or_89_s9;
-        if (spaced_valid_s8) not_101_s9 <= ~v6;
-        if (spaced_valid_s8) or_123_s9 <= tunnel_inner_v4 | v6;
-        if (spaced_valid_s8) not_131_s9 <= ~v6;
-        if (spaced_valid_s16) not_131_s17 <= not_131_s9;
-        if (spaced_valid_s21) and_134_s22 <= udp & not_131_s17;
-        if (spaced_valid_s21) eq_140_s22 <= l4 == 3'd4;
+        if (spaced_valid_s19) and_85_s20 <= v6_s16 & chain_walk_deep;
+        if (spaced_valid_s8) or_88_s9 <= tunnel_inner_v4 | v6;
+        if (spaced_valid_s16) or_88_s17 <= or_88_s9;
+        if (spaced_valid_s8) or_92_s9 <= tunnel_inner_v4 | v6;
+        if (spaced_valid_s16) or_92_s17 <= or_92_s9;
+        if (spaced_valid_s8) not_104_s9 <= ~v6;
+        if (spaced_valid_s8) or_126_s9 <= tunnel_inner_v4 | v6;
+        if (spaced_valid_s8) not_134_s9 <= ~v6;
+        if (spaced_valid_s16) not_134_s17 <= not_134_s9;
+        if (spaced_valid_s21) and_137_s22 <= udp & not_134_s17;
+        if (spaced_valid_s21) eq_143_s22 <= l4 == 3'd4;
         if (spaced_valid_s15) tunnel_inner_v4_s16 <= tunnel_inner_v4;
-        if (spaced_valid_s19) and_153_s20 <= (tunnel_inner_v4_s16 & (protocol == 8'd1)) & ~later;
+        if (spaced_valid_s19) and_156_s20 <= (tunnel_inner_v4_s16 & (protocol == 8'd1)) & ~later;
         if (spaced_valid_s21) udp_s22 <= udp;
     end
 
@@ -393,11 +398,12 @@ module header_parser (
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, tunnel_head, chain_place, cat_95};
+    wire _unused = &{1'b0, tunnel_head, chain_place, cat_98};
 
 `ifndef SYNTHESIS
     initial begin
         length_s1 = 8'd0;
+        half_s1 = 1'd0;
         spaced_valid_s1 = 1'd0;
         more_s1 = 1'd0;
         more_s9 = 1'd0;
@@ -411,19 +417,19 @@ module header_parser (
         ipv4_place_s10 = 7'd0;
         arp_s2 = 1'd0;
         v6_s16 = 1'd0;
-        and_82_s20 = 1'd0;
-        or_85_s9 = 1'd0;
-        or_85_s17 = 1'd0;
-        or_89_s9 = 1'd0;
-        or_89_s17 = 1'd0;
-        not_101_s9 = 1'd0;
-        or_123_s9 = 1'd0;
-        not_131_s9 = 1'd0;
-        not_131_s17 = 1'd0;
-        and_134_s22 = 1'd0;
-        eq_140_s22 = 1'd0;
+        and_85_s20 = 1'd0;
+        or_88_s9 = 1'd0;
+        or_88_s17 = 1'd0;
+        or_92_s9 = 1'd0;
+        or_92_s17 = 1'd0;
+        not_104_s9 = 1'd0;
+        or_126_s9 = 1'd0;
+        not_134_s9 = 1'd0;
+        not_134_s17 = 1'd0;
+        and_137_s22 = 1'd0;
+        eq_143_s22 = 1'd0;
         tunnel_inner_v4_s16 = 1'd0;
-        and_153_s20 = 1'd0;
+        and_156_s20 = 1'd0;
         udp_s22 = 1'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;

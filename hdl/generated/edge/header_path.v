@@ -4,15 +4,15 @@
 // in_valid, stage 0
 // in_part0, stage 0
 // in_part1, stage 0
-// in_part2, stage 0
 // in_length, stage 0
 // in_more, stage 0
 // in_port, stage 0
 // in_tag, stage 0
 // in_epoch, stage 0
+// in_half, stage 0
 // spaced_valid, stage 0
-// out_valid, stage 55
-// out_verdict: record verdict, stage 55: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
+// out_valid, stage 54
+// out_verdict: record verdict, stage 54: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
 
 `default_nettype none
 
@@ -22,7 +22,6 @@ module header_path (
     input  wire in_valid,
     input  wire [511:0] in_part0,
     input  wire [511:0] in_part1,
-    input  wire [511:0] in_part2,
     input  wire [7:0] in_length,
     input  wire in_more,
     input  wire [3:0] in_port,
@@ -33,6 +32,10 @@ module header_path (
     input  wire [6:0] cfg_table,
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
+    input  wire in_kept_write,
+    input  wire [4:0] in_kept_row,
+    input  wire [127:0] in_kept_data,
+    input  wire in_half,
     input  wire spaced_valid,
     output reg  out_valid,
     output wire [578:0] out_verdict,
@@ -73,7 +76,7 @@ module header_path (
     wire header_parser_icmp_error;
     wire [63:0] header_parser_cfg_rdata;
     wire header_parser_dhcp;
-    reg  [47:0] cat_21_s1;
+    reg  [47:0] cat_24_s1;
     reg  in_epoch_s1;
     reg  spaced_valid_s1;
     wire header_interface_known;
@@ -84,8 +87,8 @@ module header_path (
     wire header_interface_trust;
     wire header_interface_not_mine;
     wire [63:0] header_interface_cfg_rdata;
-    reg  [47:0] cat_28_s1;
-    reg  [47:0] cat_28_s9;
+    reg  [47:0] cat_31_s1;
+    reg  [47:0] cat_31_s9;
     reg  [4:0] header_parser_taken_s11;
     reg  [15:0] header_parser_number_s11;
     reg  [11:0] header_parser_vid_s2;
@@ -139,7 +142,7 @@ module header_path (
     wire header_port_hit3;
     wire [19:0] header_port_class3;
     wire [63:0] header_port_cfg_rdata;
-    reg  and_141_s21;
+    reg  and_144_s21;
     wire header_range_hit0;
     wire [19:0] header_range_class0;
     wire header_range_hit2;
@@ -151,16 +154,18 @@ module header_path (
     wire [63:0] header_range_cfg_rdata;
     reg  header_port_hit0_s35;
     reg  [19:0] header_port_class0_s35;
-    reg  header_range_hit0_s31;
-    reg  [19:0] header_range_class0_s31;
-    reg  header_range_hit1_s33;
-    reg  [19:0] header_range_class1_s33;
+    reg  header_range_hit0_s30;
+    reg  header_range_hit0_s38;
+    reg  [19:0] header_range_class0_s30;
+    reg  [19:0] header_range_class0_s38;
+    reg  header_range_hit1_s32;
+    reg  [19:0] header_range_class1_s32;
     reg  header_port_hit2_s35;
     reg  [19:0] header_port_class2_s35;
-    reg  header_range_hit2_s32;
-    reg  [19:0] header_range_class2_s32;
-    reg  header_range_hit3_s34;
-    reg  [19:0] header_range_class3_s34;
+    reg  header_range_hit2_s31;
+    reg  [19:0] header_range_class2_s31;
+    reg  header_range_hit3_s33;
+    reg  [19:0] header_range_class3_s33;
     wire header_class_found;
     wire [19:0] header_class_number;
     wire header_class_direction;
@@ -202,11 +207,7 @@ module header_path (
     reg  header_parser_v6_s16;
     reg  header_parser_v6_s24;
     reg  header_parser_v6_s32;
-    reg  [128:0] header_parser_src_key_s18;
-    reg  [128:0] header_parser_src_key_s26;
     reg  [128:0] header_parser_src_key_s34;
-    reg  [128:0] header_parser_dst_key_s18;
-    reg  [128:0] header_parser_dst_key_s26;
     reg  [128:0] header_parser_dst_key_s34;
     reg  [15:0] header_parser_sport_s31;
     reg  [15:0] header_parser_sport_s39;
@@ -214,28 +215,19 @@ module header_path (
     reg  [15:0] header_parser_dport_s39;
     reg  [7:0] header_parser_protocol_s28;
     reg  [7:0] header_parser_protocol_s36;
-    reg  [9:0] header_interface_number_s12;
-    reg  [9:0] header_interface_number_s20;
-    reg  [9:0] header_interface_number_s28;
     reg  [9:0] header_interface_number_s36;
     reg  header_parser_later_s28;
     reg  header_parser_later_s36;
-    reg  [7:0] header_parser_tcp_flags_s23;
-    reg  [7:0] header_parser_tcp_flags_s31;
     reg  [7:0] header_parser_tcp_flags_s39;
-    reg  [16:0] header_parser_ip_length_s10;
-    reg  [16:0] header_parser_ip_length_s18;
-    reg  [16:0] header_parser_ip_length_s26;
     reg  [16:0] header_parser_ip_length_s34;
     reg  [60:0] header_address_dst_s29;
+    reg  [60:0] header_address_dst_s37;
     reg  [60:0] header_address_src_s25;
     reg  [60:0] header_address_src_s33;
     wire header_acl_asked;
     wire header_acl_permit;
     wire [15:0] header_acl_rule;
     wire [63:0] header_acl_cfg_rdata;
-    reg  [7:0] header_parser_traffic_class_s18;
-    reg  [7:0] header_parser_traffic_class_s26;
     reg  [7:0] header_parser_traffic_class_s34;
     reg  in_epoch_s41;
     reg  header_interface_trust_s12;
@@ -244,20 +236,20 @@ module header_path (
     reg  header_interface_trust_s36;
     wire [2:0] header_priority_rank;
     wire [2:0] header_priority_cfg_rdata;
-    reg  red_266_s21;
+    reg  red_258_s21;
     reg  header_parser_runt_s9;
     reg  header_parser_runt_s17;
     reg  header_parser_vlan_depth_s9;
     reg  header_parser_vlan_depth_s17;
-    reg  not_264_s12;
-    reg  not_264_s20;
+    reg  not_256_s12;
+    reg  not_256_s20;
     reg  header_interface_not_mine_s13;
     reg  header_interface_not_mine_s21;
     reg  header_parser_arp_s2;
     reg  header_parser_arp_s10;
     reg  header_parser_arp_s18;
-    reg  or_265_s13;
-    reg  or_265_s21;
+    reg  or_257_s13;
+    reg  or_257_s21;
     reg  header_parser_not_ip_s9;
     reg  header_parser_not_ip_s17;
     reg  header_parser_ipv4_header_s11;
@@ -269,8 +261,8 @@ module header_path (
     reg  header_parser_l4_header_s22;
     reg  header_parser_nd_s23;
     reg  header_parser_icmp_error_s23;
-    reg  [47:0] cat_21_s9;
-    reg  [47:0] cat_21_s17;
+    reg  [47:0] cat_24_s9;
+    reg  [47:0] cat_24_s17;
     reg  header_parser_ttl_s10;
     reg  header_parser_ttl_s18;
     reg  header_parser_dhcp_s23;
@@ -279,39 +271,20 @@ module header_path (
     reg  [5:0] header_reason_with_class_s34;
     reg  [5:0] header_reason_without_s34;
     reg  [5:0] base;
-    reg  [68:0] cat_309_s1;
-    reg  [68:0] cat_309_s9;
-    reg  [68:0] cat_309_s17;
-    reg  [68:0] cat_309_s25;
-    reg  [68:0] cat_309_s33;
-    reg  [68:0] cat_309_s41;
-    reg  [68:0] cat_309_s49;
+    reg  [15:0] header_class_meter_s49;
+    reg  [68:0] cat_301_s49;
     reg  [9:0] header_interface_number_s44;
     reg  [9:0] header_interface_number_s52;
-    reg  [15:0] header_source_sender_s22;
-    reg  [15:0] header_source_sender_s30;
-    reg  [15:0] header_source_sender_s38;
-    reg  [15:0] header_source_sender_s46;
     reg  [15:0] header_source_sender_s54;
     reg  [19:0] header_class_number_s40;
     reg  [19:0] header_class_number_s48;
     reg  header_class_direction_s40;
     reg  header_class_direction_s48;
     reg  [21:0] header_step_action_s50;
-    reg  [16:0] cat_319_s21;
-    reg  [16:0] cat_319_s29;
-    reg  [16:0] cat_319_s37;
-    reg  [16:0] cat_319_s45;
-    reg  [16:0] cat_319_s53;
-    reg  [2:0] header_priority_rank_s44;
-    reg  [2:0] header_priority_rank_s52;
-    reg  [15:0] and_321_s50;
-    reg  [7:0] header_parser_offset_s4;
-    reg  [7:0] header_parser_offset_s12;
-    reg  [7:0] header_parser_offset_s20;
-    reg  [7:0] header_parser_offset_s28;
-    reg  [7:0] header_parser_offset_s36;
-    reg  [7:0] header_parser_offset_s44;
+    reg  [16:0] cat_311_s53;
+    reg  [2:0] header_priority_rank_s43;
+    reg  [2:0] header_priority_rank_s51;
+    reg  [15:0] and_314_s50;
     reg  [7:0] header_parser_offset_s52;
     reg  [16:0] header_parser_ip_length_s42;
     reg  [16:0] header_parser_ip_length_s50;
@@ -337,39 +310,28 @@ module header_path (
     reg  [128:0] header_parser_dst_key_s42;
     reg  [128:0] header_parser_dst_key_s50;
     reg  [15:0] header_parser_sport_s47;
-    reg  [15:0] header_parser_sport_s55;
     reg  [15:0] header_parser_dport_s47;
-    reg  [15:0] header_parser_dport_s55;
     reg  [7:0] header_parser_traffic_class_s42;
     reg  [7:0] header_parser_traffic_class_s50;
-    reg  [15:0] header_parser_ip_checksum_s10;
-    reg  [15:0] header_parser_ip_checksum_s18;
-    reg  [15:0] header_parser_ip_checksum_s26;
-    reg  [15:0] header_parser_ip_checksum_s34;
-    reg  [15:0] header_parser_ip_checksum_s42;
     reg  [15:0] header_parser_ip_checksum_s50;
-    reg  [15:0] header_parser_l4_checksum_s32;
-    reg  [15:0] header_parser_l4_checksum_s40;
     reg  [15:0] header_parser_l4_checksum_s48;
     reg  opening_s23;
     reg  opening_s31;
     reg  opening_s39;
     reg  opening_s47;
-    reg  opening_s55;
     reg  answering_s23;
     reg  answering_s31;
     reg  answering_s39;
     reg  answering_s47;
-    reg  answering_s55;
     reg  [5:0] base_s48;
     reg  [3:0] header_step_copies_s50;
-    reg  not_308_s2;
-    reg  not_308_s10;
-    reg  not_308_s18;
-    reg  not_308_s26;
-    reg  not_308_s34;
-    reg  not_308_s42;
-    reg  not_308_s50;
+    reg  not_300_s2;
+    reg  not_300_s10;
+    reg  not_300_s18;
+    reg  not_300_s26;
+    reg  not_300_s34;
+    reg  not_300_s42;
+    reg  not_300_s50;
     reg  header_interface_known_s12;
     reg  header_interface_known_s20;
     reg  header_interface_known_s28;
@@ -384,8 +346,8 @@ module header_path (
     reg  header_class_found_s40;
     reg  header_class_found_s48;
     reg  header_step_first_s50;
-    reg  header_acl_asked_s46;
-    reg  header_acl_asked_s54;
+    reg  header_acl_asked_s45;
+    reg  header_acl_asked_s53;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -439,7 +401,6 @@ module header_path (
     reg  in_valid_s51;
     reg  in_valid_s52;
     reg  in_valid_s53;
-    reg  in_valid_s54;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
     reg  spaced_valid_s3_2;
@@ -494,8 +455,37 @@ module header_path (
     reg  spaced_valid_s52;
     reg  spaced_valid_s53;
     reg  spaced_valid_s54;
-    reg  spaced_valid_s55;
-    wire [47:0] cat_21 = {
+    reg  [3:0] waited_18;
+    reg  [3:0] waited_34;
+    reg  [3:0] waited_12;
+    reg  [3:0] waited_36;
+    reg  [3:0] waited_23;
+    reg  [3:0] waited_39;
+    reg  [3:0] waited_10;
+    reg  [3:0] waited_1;
+    reg  [3:0] waited_49;
+    reg  [3:0] waited_22;
+    reg  [3:0] waited_54;
+    reg  [3:0] waited_21;
+    reg  [3:0] waited_53;
+    reg  [3:0] waited_4;
+    reg  [3:0] waited_52;
+    reg  [3:0] waited_50;
+    reg  [3:0] waited_32;
+    reg  [3:0] waited_48;
+    (* ram_style = "distributed" *) reg [128:0] waits_0 [0:15];
+    (* ram_style = "distributed" *) reg [128:0] waits_1 [0:15];
+    (* ram_style = "distributed" *) reg [9:0] waits_2 [0:15];
+    (* ram_style = "distributed" *) reg [7:0] waits_3 [0:15];
+    (* ram_style = "distributed" *) reg [16:0] waits_4 [0:15];
+    (* ram_style = "distributed" *) reg [7:0] waits_5 [0:15];
+    (* ram_style = "distributed" *) reg [68:0] waits_6 [0:15];
+    (* ram_style = "distributed" *) reg [15:0] waits_7 [0:15];
+    (* ram_style = "distributed" *) reg [16:0] waits_8 [0:15];
+    (* ram_style = "distributed" *) reg [7:0] waits_9 [0:15];
+    (* ram_style = "distributed" *) reg [15:0] waits_10 [0:15];
+    (* ram_style = "distributed" *) reg [15:0] waits_11 [0:15];
+    wire [47:0] cat_24 = {
         in_part0[7:0],
         in_part0[15:8],
         in_part0[23:16],
@@ -503,7 +493,7 @@ module header_path (
         in_part0[39:32],
         in_part0[47:40]
     };
-    wire [47:0] cat_28 = {
+    wire [47:0] cat_31 = {
         in_part0[55:48],
         in_part0[63:56],
         in_part0[71:64],
@@ -511,18 +501,19 @@ module header_path (
         in_part0[87:80],
         in_part0[95:88]
     };
+    wire [68:0] cat_301 = {in_epoch, in_port, in_tag};
     wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
     wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
-    wire [63:0] or_499 = (header_parser_cfg_rdata | header_interface_cfg_rdata) | (header_source_cfg_rdata | header_address_cfg_rdata);
-    wire [63:0] or_500 = (header_port_cfg_rdata | header_range_cfg_rdata) | (header_class_cfg_rdata | header_step_cfg_rdata);
-    assign cfg_rdata = (or_499 | or_500) | (header_acl_cfg_rdata | {61'd0, header_priority_cfg_rdata});
+    wire [16:0] cat_311 = {header_address_dst[53:38], header_address_dst[37]};
+    wire [63:0] or_460 = (header_parser_cfg_rdata | header_interface_cfg_rdata) | (header_source_cfg_rdata | header_address_cfg_rdata);
+    wire [63:0] or_461 = (header_port_cfg_rdata | header_range_cfg_rdata) | (header_class_cfg_rdata | header_step_cfg_rdata);
+    assign cfg_rdata = (or_460 | or_461) | (header_acl_cfg_rdata | {61'd0, header_priority_cfg_rdata});
 
     header_parser header_parser (
         .clk(clk),
         .rst(rst),
         .part0(in_part0),
         .part1(in_part1),
-        .part2(in_part2),
         .length(in_length),
         .more(in_more),
         .port(in_port),
@@ -533,6 +524,10 @@ module header_path (
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[168:0]),
         .spaced_valid(spaced_valid),
+        .kept_write(in_kept_write),
+        .kept_row(in_kept_row),
+        .kept_data(in_kept_data),
+        .half(in_half),
         .interface_key(header_parser_interface_key),
         .vid(header_parser_vid),
         .arp(header_parser_arp),
@@ -574,7 +569,7 @@ module header_path (
         .clk(clk),
         .rst(rst),
         .key(header_parser_interface_key),
-        .dst_mac(cat_21_s1),
+        .dst_mac(cat_24_s1),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -596,7 +591,7 @@ module header_path (
         .clk(clk),
         .rst(rst),
         .segment(header_interface_segment),
-        .src_mac(cat_28_s9),
+        .src_mac(cat_31_s9),
         .tracking(header_interface_tracking),
         .accepts(header_interface_accepts),
         .taken(header_parser_taken_s11),
@@ -666,7 +661,7 @@ module header_path (
         .clk(clk),
         .rst(rst),
         .spaced_valid(spaced_valid_s24),
-        .dst_asked(and_141_s21),
+        .dst_asked(and_144_s21),
         .src_asked(header_address_src[20] & (|header_address_src[19:0])),
         .dst_row(header_address_dst_s21[36:21]),
         .src_row(header_address_src[36:21]),
@@ -695,20 +690,20 @@ module header_path (
         .rst(rst),
         .exact_hit0(header_port_hit0_s35),
         .exact_class0(header_port_class0_s35),
-        .range_hit0(header_range_hit0_s31),
-        .range_class0(header_range_class0_s31),
+        .range_hit0(header_range_hit0_s38),
+        .range_class0(header_range_class0_s38),
         .exact_hit1(header_port_hit1),
         .exact_class1(header_port_class1),
-        .range_hit1(header_range_hit1_s33),
-        .range_class1(header_range_class1_s33),
+        .range_hit1(header_range_hit1_s32),
+        .range_class1(header_range_class1_s32),
         .exact_hit2(header_port_hit2_s35),
         .exact_class2(header_port_class2_s35),
-        .range_hit2(header_range_hit2_s32),
-        .range_class2(header_range_class2_s32),
+        .range_hit2(header_range_hit2_s31),
+        .range_class2(header_range_class2_s31),
         .exact_hit3(header_port_hit3),
         .exact_class3(header_port_class3),
-        .range_hit3(header_range_hit3_s34),
-        .range_class3(header_range_class3_s34),
+        .range_hit3(header_range_hit3_s33),
+        .range_class3(header_range_class3_s33),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -772,10 +767,10 @@ module header_path (
         .flags(header_parser_tcp_flags_s39),
         .size(header_parser_ip_length_s34),
         .epoch(in_epoch_s33),
-        .dst_acl(header_address_dst_s29[59:55]),
+        .dst_acl(header_address_dst_s37[59:55]),
         .spaced_valid(spaced_valid_s24),
-        .dst_salted(header_address_dst_s29[60]),
-        .dst_scope(header_address_dst_s29[19:0]),
+        .dst_salted(header_address_dst_s37[60]),
+        .dst_scope(header_address_dst_s37[19:0]),
         .src_acl(header_address_src_s33[59:55]),
         .src_salted(header_address_src_s33[60]),
         .src_scope(header_address_src_s33[19:0]),
@@ -810,10 +805,10 @@ module header_path (
         .rst(rst),
         .runt(header_parser_runt_s17),
         .vlan_depth(header_parser_vlan_depth_s17),
-        .no_interface(not_264_s20),
+        .no_interface(not_256_s20),
         .not_mine(header_interface_not_mine_s21),
         .arp(header_parser_arp_s18),
-        .encapsulation(or_265_s21),
+        .encapsulation(or_257_s21),
         .not_ip(header_parser_not_ip_s17),
         .ipv4_header(header_parser_ipv4_header_s19),
         .ipv4_checksum(header_parser_ipv4_checksum_s24),
@@ -822,11 +817,11 @@ module header_path (
         .l4_header(header_parser_l4_header_s22),
         .nd(header_parser_nd_s23),
         .icmp_error(header_parser_icmp_error_s23),
-        .multicast(cat_21_s17[40]),
+        .multicast(cat_24_s17[40]),
         .ttl(header_parser_ttl_s18),
         .dhcp(header_parser_dhcp_s23),
         .own(header_address_dst_s21[54]),
-        .scoped(red_266_s21 | (|header_address_src[19:0])),
+        .scoped(red_258_s21 | (|header_address_src[19:0])),
         .later(header_parser_later_s20),
         .spaced_valid(spaced_valid_s24_2),
         .with_class(header_reason_with_class),
@@ -834,18 +829,18 @@ module header_path (
     );
 
     header_verdict header_verdict (
-        .tag(cat_309_s49[63:0]),
-        .port(cat_309_s49[67:64]),
-        .epoch(cat_309_s49[68]),
+        .tag(cat_301_s49[63:0]),
+        .port(cat_301_s49[67:64]),
+        .epoch(cat_301_s49[68]),
         .interface_number(header_interface_number_s52),
         .sender(header_source_sender_s54),
         .class_number(header_class_number_s48),
         .direction(header_class_direction_s48),
         .action(header_step_action_s50),
-        .neighbour_valid(cat_319_s53[0]),
-        .neighbour(cat_319_s53[16:1]),
-        .rank(header_priority_rank_s52),
-        .meter(and_321_s50),
+        .neighbour_valid(cat_311_s53[0]),
+        .neighbour(cat_311_s53[16:1]),
+        .rank(header_priority_rank_s51),
+        .meter(and_314_s50),
         .l3(header_parser_offset_s52),
         .ip_length(header_parser_ip_length_s50),
         .protocol(header_parser_protocol_s52),
@@ -855,32 +850,32 @@ module header_path (
         .udp_no_checksum(header_parser_udp_no_checksum_s49),
         .src(header_parser_src_key_s50[128:1]),
         .dst(header_parser_dst_key_s50[128:1]),
-        .sport(header_parser_sport_s55),
-        .dport(header_parser_dport_s55),
+        .sport(header_parser_sport_s47),
+        .dport(header_parser_dport_s47),
         .traffic_class(header_parser_traffic_class_s50),
         .ip_checksum(header_parser_ip_checksum_s50),
         .l4_checksum(header_parser_l4_checksum_s48),
-        .opening(opening_s55),
-        .answering(answering_s55),
+        .opening(opening_s47),
+        .answering(answering_s47),
         .base(base_s48),
         .copies(header_step_copies_s50),
-        .framed(not_308_s50),
+        .framed(not_300_s50),
         .interface_known(header_interface_known_s52),
         .sender_known(header_source_known_s54),
         .found(header_class_found_s48),
         .first(header_step_first_s50),
-        .asked(header_acl_asked_s54),
+        .asked(header_acl_asked_s53),
         .permit(header_acl_permit),
         .rule(header_acl_rule),
-        .spaced_valid(spaced_valid_s55),
+        .spaced_valid(spaced_valid_s54),
         .verdict(out_verdict)
     );
 
     always @(posedge clk) begin
-        if (spaced_valid) cat_21_s1 <= cat_21;
+        if (spaced_valid) cat_24_s1 <= cat_24;
         if (spaced_valid) in_epoch_s1 <= in_epoch;
-        if (spaced_valid) cat_28_s1 <= cat_28;
-        if (spaced_valid_s8_2) cat_28_s9 <= cat_28_s1;
+        if (spaced_valid) cat_31_s1 <= cat_31;
+        if (spaced_valid_s8_2) cat_31_s9 <= cat_31_s1;
         if (spaced_valid_s10_2) header_parser_taken_s11 <= header_parser_taken;
         if (spaced_valid_s10_2) header_parser_number_s11 <= header_parser_number;
         if (spaced_valid_s1_2) header_parser_vid_s2 <= header_parser_vid;
@@ -893,19 +888,21 @@ module header_path (
         if (spaced_valid_s22_2) header_parser_dport_s23 <= header_parser_dport;
         if (spaced_valid_s19_2) header_parser_later_s20 <= header_parser_later;
         if (spaced_valid_s16_2) in_epoch_s17 <= in_epoch_s9;
-        if (spaced_valid_s20_2) and_141_s21 <= header_address_dst[20] & (|header_address_dst[19:0]);
+        if (spaced_valid_s20_2) and_144_s21 <= header_address_dst[20] & (|header_address_dst[19:0]);
         if (spaced_valid_s34_2) header_port_hit0_s35 <= header_port_hit0;
         if (spaced_valid_s34_2) header_port_class0_s35 <= header_port_class0;
-        if (spaced_valid_s30_2) header_range_hit0_s31 <= header_range_hit0;
-        if (spaced_valid_s30_2) header_range_class0_s31 <= header_range_class0;
-        if (spaced_valid_s32_2) header_range_hit1_s33 <= header_range_hit1;
-        if (spaced_valid_s32_2) header_range_class1_s33 <= header_range_class1;
+        if (spaced_valid_s29_2) header_range_hit0_s30 <= header_range_hit0;
+        if (spaced_valid_s37_2) header_range_hit0_s38 <= header_range_hit0_s30;
+        if (spaced_valid_s29_2) header_range_class0_s30 <= header_range_class0;
+        if (spaced_valid_s37_2) header_range_class0_s38 <= header_range_class0_s30;
+        if (spaced_valid_s31_2) header_range_hit1_s32 <= header_range_hit1;
+        if (spaced_valid_s31_2) header_range_class1_s32 <= header_range_class1;
         if (spaced_valid_s34_2) header_port_hit2_s35 <= header_port_hit2;
         if (spaced_valid_s34_2) header_port_class2_s35 <= header_port_class2;
-        if (spaced_valid_s31_2) header_range_hit2_s32 <= header_range_hit2;
-        if (spaced_valid_s31_2) header_range_class2_s32 <= header_range_class2;
-        if (spaced_valid_s33_2) header_range_hit3_s34 <= header_range_hit3;
-        if (spaced_valid_s33_2) header_range_class3_s34 <= header_range_class3;
+        if (spaced_valid_s30_2) header_range_hit2_s31 <= header_range_hit2;
+        if (spaced_valid_s30_2) header_range_class2_s31 <= header_range_class2;
+        if (spaced_valid_s32_2) header_range_hit3_s33 <= header_range_hit3;
+        if (spaced_valid_s32_2) header_range_class3_s33 <= header_range_class3;
         if (spaced_valid_s29_2) header_source_position_s30 <= header_source_position;
         if (spaced_valid_s37_2) header_source_position_s38 <= header_source_position_s30;
         if (spaced_valid_s19_2) header_source_has_tag_s20 <= header_source_has_tag;
@@ -916,56 +913,43 @@ module header_path (
         if (spaced_valid_s15_2) header_parser_v6_s16 <= header_parser_v6;
         if (spaced_valid_s23_2) header_parser_v6_s24 <= header_parser_v6_s16;
         if (spaced_valid_s31_2) header_parser_v6_s32 <= header_parser_v6_s24;
-        if (spaced_valid_s17_2) header_parser_src_key_s18 <= header_parser_src_key;
-        if (spaced_valid_s25_2) header_parser_src_key_s26 <= header_parser_src_key_s18;
-        if (spaced_valid_s33_2) header_parser_src_key_s34 <= header_parser_src_key_s26;
-        if (spaced_valid_s17_2) header_parser_dst_key_s18 <= header_parser_dst_key;
-        if (spaced_valid_s25_2) header_parser_dst_key_s26 <= header_parser_dst_key_s18;
-        if (spaced_valid_s33_2) header_parser_dst_key_s34 <= header_parser_dst_key_s26;
+        if (spaced_valid_s33_2) header_parser_src_key_s34 <= waits_0[waited_34];
+        if (spaced_valid_s33_2) header_parser_dst_key_s34 <= waits_1[waited_34];
         if (spaced_valid_s30_2) header_parser_sport_s31 <= header_parser_sport_s23;
         if (spaced_valid_s38_2) header_parser_sport_s39 <= header_parser_sport_s31;
         if (spaced_valid_s30_2) header_parser_dport_s31 <= header_parser_dport_s23;
         if (spaced_valid_s38_2) header_parser_dport_s39 <= header_parser_dport_s31;
         if (spaced_valid_s27_2) header_parser_protocol_s28 <= header_parser_protocol_s20;
         if (spaced_valid_s35_2) header_parser_protocol_s36 <= header_parser_protocol_s28;
-        if (spaced_valid_s11_2) header_interface_number_s12 <= header_interface_number;
-        if (spaced_valid_s19_2) header_interface_number_s20 <= header_interface_number_s12;
-        if (spaced_valid_s27_2) header_interface_number_s28 <= header_interface_number_s20;
-        if (spaced_valid_s35_2) header_interface_number_s36 <= header_interface_number_s28;
+        if (spaced_valid_s35_2) header_interface_number_s36 <= waits_2[waited_36];
         if (spaced_valid_s27_2) header_parser_later_s28 <= header_parser_later_s20;
         if (spaced_valid_s35_2) header_parser_later_s36 <= header_parser_later_s28;
-        if (spaced_valid_s22_2) header_parser_tcp_flags_s23 <= header_parser_tcp_flags;
-        if (spaced_valid_s30_2) header_parser_tcp_flags_s31 <= header_parser_tcp_flags_s23;
-        if (spaced_valid_s38_2) header_parser_tcp_flags_s39 <= header_parser_tcp_flags_s31;
-        if (spaced_valid_s9_2) header_parser_ip_length_s10 <= header_parser_ip_length;
-        if (spaced_valid_s17_2) header_parser_ip_length_s18 <= header_parser_ip_length_s10;
-        if (spaced_valid_s25_2) header_parser_ip_length_s26 <= header_parser_ip_length_s18;
-        if (spaced_valid_s33_2) header_parser_ip_length_s34 <= header_parser_ip_length_s26;
+        if (spaced_valid_s38_2) header_parser_tcp_flags_s39 <= waits_3[waited_39];
+        if (spaced_valid_s33_2) header_parser_ip_length_s34 <= waits_4[waited_34];
         if (spaced_valid_s28_2) header_address_dst_s29 <= header_address_dst_s21;
+        if (spaced_valid_s36_2) header_address_dst_s37 <= header_address_dst_s29;
         if (spaced_valid_s24_2) header_address_src_s25 <= header_address_src;
         if (spaced_valid_s32_2) header_address_src_s33 <= header_address_src_s25;
-        if (spaced_valid_s17_2) header_parser_traffic_class_s18 <= header_parser_traffic_class_s10;
-        if (spaced_valid_s25_2) header_parser_traffic_class_s26 <= header_parser_traffic_class_s18;
-        if (spaced_valid_s33_2) header_parser_traffic_class_s34 <= header_parser_traffic_class_s26;
+        if (spaced_valid_s33_2) header_parser_traffic_class_s34 <= waits_5[waited_34];
         if (spaced_valid_s40) in_epoch_s41 <= in_epoch_s33;
         if (spaced_valid_s11_2) header_interface_trust_s12 <= header_interface_trust;
         if (spaced_valid_s19_2) header_interface_trust_s20 <= header_interface_trust_s12;
         if (spaced_valid_s27_2) header_interface_trust_s28 <= header_interface_trust_s20;
         if (spaced_valid_s35_2) header_interface_trust_s36 <= header_interface_trust_s28;
-        if (spaced_valid_s20_2) red_266_s21 <= |header_address_dst[19:0];
+        if (spaced_valid_s20_2) red_258_s21 <= |header_address_dst[19:0];
         if (spaced_valid_s8_2) header_parser_runt_s9 <= header_parser_runt;
         if (spaced_valid_s16_2) header_parser_runt_s17 <= header_parser_runt_s9;
         if (spaced_valid_s8_2) header_parser_vlan_depth_s9 <= header_parser_vlan_depth;
         if (spaced_valid_s16_2) header_parser_vlan_depth_s17 <= header_parser_vlan_depth_s9;
-        if (spaced_valid_s11_2) not_264_s12 <= ~header_interface_known;
-        if (spaced_valid_s19_2) not_264_s20 <= not_264_s12;
+        if (spaced_valid_s11_2) not_256_s12 <= ~header_interface_known;
+        if (spaced_valid_s19_2) not_256_s20 <= not_256_s12;
         if (spaced_valid_s12_2) header_interface_not_mine_s13 <= header_interface_not_mine;
         if (spaced_valid_s20_2) header_interface_not_mine_s21 <= header_interface_not_mine_s13;
         if (spaced_valid_s1_2) header_parser_arp_s2 <= header_parser_arp;
         if (spaced_valid_s9_2) header_parser_arp_s10 <= header_parser_arp_s2;
         if (spaced_valid_s17_2) header_parser_arp_s18 <= header_parser_arp_s10;
-        if (spaced_valid_s12_2) or_265_s13 <= header_parser_tag_wrong | header_source_refused;
-        if (spaced_valid_s20_2) or_265_s21 <= or_265_s13;
+        if (spaced_valid_s12_2) or_257_s13 <= header_parser_tag_wrong | header_source_refused;
+        if (spaced_valid_s20_2) or_257_s21 <= or_257_s13;
         if (spaced_valid_s8_2) header_parser_not_ip_s9 <= header_parser_not_ip;
         if (spaced_valid_s16_2) header_parser_not_ip_s17 <= header_parser_not_ip_s9;
         if (spaced_valid_s10_2) header_parser_ipv4_header_s11 <= header_parser_ipv4_header;
@@ -977,48 +961,29 @@ module header_path (
         if (spaced_valid_s21_2) header_parser_l4_header_s22 <= header_parser_l4_header;
         if (spaced_valid_s22_2) header_parser_nd_s23 <= header_parser_nd;
         if (spaced_valid_s22_2) header_parser_icmp_error_s23 <= header_parser_icmp_error;
-        if (spaced_valid_s8_2) cat_21_s9 <= cat_21_s1;
-        if (spaced_valid_s16_2) cat_21_s17 <= cat_21_s9;
+        if (spaced_valid_s8_2) cat_24_s9 <= cat_24_s1;
+        if (spaced_valid_s16_2) cat_24_s17 <= cat_24_s9;
         if (spaced_valid_s9_2) header_parser_ttl_s10 <= header_parser_ttl;
         if (spaced_valid_s17_2) header_parser_ttl_s18 <= header_parser_ttl_s10;
         if (spaced_valid_s22_2) header_parser_dhcp_s23 <= header_parser_dhcp;
         if (spaced_valid_s33_2) header_reason_with_class_s34 <= header_reason_with_class;
         if (spaced_valid_s33_2) header_reason_without_s34 <= header_reason_without;
         if (spaced_valid_s39_2) base <= header_class_found ? header_reason_with_class_s34 : header_reason_without_s34;
-        if (spaced_valid) cat_309_s1 <= {in_epoch, in_port, in_tag};
-        if (spaced_valid_s8_2) cat_309_s9 <= cat_309_s1;
-        if (spaced_valid_s16_2) cat_309_s17 <= cat_309_s9;
-        if (spaced_valid_s24_2) cat_309_s25 <= cat_309_s17;
-        if (spaced_valid_s32_2) cat_309_s33 <= cat_309_s25;
-        if (spaced_valid_s40) cat_309_s41 <= cat_309_s33;
-        if (spaced_valid_s48) cat_309_s49 <= cat_309_s41;
+        if (spaced_valid_s48) header_class_meter_s49 <= header_class_meter;
+        if (spaced_valid_s48) cat_301_s49 <= waits_6[waited_49];
         if (spaced_valid_s43) header_interface_number_s44 <= header_interface_number_s36;
         if (spaced_valid_s51) header_interface_number_s52 <= header_interface_number_s44;
-        if (spaced_valid_s21_2) header_source_sender_s22 <= header_source_sender;
-        if (spaced_valid_s29_2) header_source_sender_s30 <= header_source_sender_s22;
-        if (spaced_valid_s37_2) header_source_sender_s38 <= header_source_sender_s30;
-        if (spaced_valid_s45) header_source_sender_s46 <= header_source_sender_s38;
-        if (spaced_valid_s53) header_source_sender_s54 <= header_source_sender_s46;
+        if (spaced_valid_s53) header_source_sender_s54 <= waits_7[waited_54];
         if (spaced_valid_s39_2) header_class_number_s40 <= header_class_number;
         if (spaced_valid_s47) header_class_number_s48 <= header_class_number_s40;
         if (spaced_valid_s39_2) header_class_direction_s40 <= header_class_direction;
         if (spaced_valid_s47) header_class_direction_s48 <= header_class_direction_s40;
         if (spaced_valid_s49) header_step_action_s50 <= header_step_action;
-        if (spaced_valid_s20_2) cat_319_s21 <= {header_address_dst[53:38], header_address_dst[37]};
-        if (spaced_valid_s28_2) cat_319_s29 <= cat_319_s21;
-        if (spaced_valid_s36_2) cat_319_s37 <= cat_319_s29;
-        if (spaced_valid_s44) cat_319_s45 <= cat_319_s37;
-        if (spaced_valid_s52) cat_319_s53 <= cat_319_s45;
-        if (spaced_valid_s43) header_priority_rank_s44 <= header_priority_rank;
-        if (spaced_valid_s51) header_priority_rank_s52 <= header_priority_rank_s44;
-        if (spaced_valid_s49) and_321_s50 <= {16{header_step_first}} & header_class_meter;
-        if (spaced_valid_s3_2) header_parser_offset_s4 <= header_parser_offset;
-        if (spaced_valid_s11_2) header_parser_offset_s12 <= header_parser_offset_s4;
-        if (spaced_valid_s19_2) header_parser_offset_s20 <= header_parser_offset_s12;
-        if (spaced_valid_s27_2) header_parser_offset_s28 <= header_parser_offset_s20;
-        if (spaced_valid_s35_2) header_parser_offset_s36 <= header_parser_offset_s28;
-        if (spaced_valid_s43) header_parser_offset_s44 <= header_parser_offset_s36;
-        if (spaced_valid_s51) header_parser_offset_s52 <= header_parser_offset_s44;
+        if (spaced_valid_s52) cat_311_s53 <= waits_8[waited_53];
+        if (spaced_valid_s42) header_priority_rank_s43 <= header_priority_rank;
+        if (spaced_valid_s50) header_priority_rank_s51 <= header_priority_rank_s43;
+        if (spaced_valid_s49) and_314_s50 <= {16{header_step_first}} & header_class_meter_s49;
+        if (spaced_valid_s51) header_parser_offset_s52 <= waits_9[waited_52];
         if (spaced_valid_s41) header_parser_ip_length_s42 <= header_parser_ip_length_s34;
         if (spaced_valid_s49) header_parser_ip_length_s50 <= header_parser_ip_length_s42;
         if (spaced_valid_s43) header_parser_protocol_s44 <= header_parser_protocol_s36;
@@ -1043,39 +1008,28 @@ module header_path (
         if (spaced_valid_s41) header_parser_dst_key_s42 <= header_parser_dst_key_s34;
         if (spaced_valid_s49) header_parser_dst_key_s50 <= header_parser_dst_key_s42;
         if (spaced_valid_s46) header_parser_sport_s47 <= header_parser_sport_s39;
-        if (spaced_valid_s54) header_parser_sport_s55 <= header_parser_sport_s47;
         if (spaced_valid_s46) header_parser_dport_s47 <= header_parser_dport_s39;
-        if (spaced_valid_s54) header_parser_dport_s55 <= header_parser_dport_s47;
         if (spaced_valid_s41) header_parser_traffic_class_s42 <= header_parser_traffic_class_s34;
         if (spaced_valid_s49) header_parser_traffic_class_s50 <= header_parser_traffic_class_s42;
-        if (spaced_valid_s9_2) header_parser_ip_checksum_s10 <= header_parser_ip_checksum;
-        if (spaced_valid_s17_2) header_parser_ip_checksum_s18 <= header_parser_ip_checksum_s10;
-        if (spaced_valid_s25_2) header_parser_ip_checksum_s26 <= header_parser_ip_checksum_s18;
-        if (spaced_valid_s33_2) header_parser_ip_checksum_s34 <= header_parser_ip_checksum_s26;
-        if (spaced_valid_s41) header_parser_ip_checksum_s42 <= header_parser_ip_checksum_s34;
-        if (spaced_valid_s49) header_parser_ip_checksum_s50 <= header_parser_ip_checksum_s42;
-        if (spaced_valid_s31_2) header_parser_l4_checksum_s32 <= header_parser_l4_checksum;
-        if (spaced_valid_s39_2) header_parser_l4_checksum_s40 <= header_parser_l4_checksum_s32;
-        if (spaced_valid_s47) header_parser_l4_checksum_s48 <= header_parser_l4_checksum_s40;
+        if (spaced_valid_s49) header_parser_ip_checksum_s50 <= waits_10[waited_50];
+        if (spaced_valid_s47) header_parser_l4_checksum_s48 <= waits_11[waited_48];
         if (spaced_valid_s22_2) opening_s23 <= opening;
         if (spaced_valid_s30_2) opening_s31 <= opening_s23;
         if (spaced_valid_s38_2) opening_s39 <= opening_s31;
         if (spaced_valid_s46) opening_s47 <= opening_s39;
-        if (spaced_valid_s54) opening_s55 <= opening_s47;
         if (spaced_valid_s22_2) answering_s23 <= answering;
         if (spaced_valid_s30_2) answering_s31 <= answering_s23;
         if (spaced_valid_s38_2) answering_s39 <= answering_s31;
         if (spaced_valid_s46) answering_s47 <= answering_s39;
-        if (spaced_valid_s54) answering_s55 <= answering_s47;
         if (spaced_valid_s47) base_s48 <= base;
         if (spaced_valid_s49) header_step_copies_s50 <= header_step_copies;
-        if (spaced_valid_s1_2) not_308_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
-        if (spaced_valid_s9_2) not_308_s10 <= not_308_s2;
-        if (spaced_valid_s17_2) not_308_s18 <= not_308_s10;
-        if (spaced_valid_s25_2) not_308_s26 <= not_308_s18;
-        if (spaced_valid_s33_2) not_308_s34 <= not_308_s26;
-        if (spaced_valid_s41) not_308_s42 <= not_308_s34;
-        if (spaced_valid_s49) not_308_s50 <= not_308_s42;
+        if (spaced_valid_s1_2) not_300_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
+        if (spaced_valid_s9_2) not_300_s10 <= not_300_s2;
+        if (spaced_valid_s17_2) not_300_s18 <= not_300_s10;
+        if (spaced_valid_s25_2) not_300_s26 <= not_300_s18;
+        if (spaced_valid_s33_2) not_300_s34 <= not_300_s26;
+        if (spaced_valid_s41) not_300_s42 <= not_300_s34;
+        if (spaced_valid_s49) not_300_s50 <= not_300_s42;
         if (spaced_valid_s11_2) header_interface_known_s12 <= header_interface_known;
         if (spaced_valid_s19_2) header_interface_known_s20 <= header_interface_known_s12;
         if (spaced_valid_s27_2) header_interface_known_s28 <= header_interface_known_s20;
@@ -1090,8 +1044,8 @@ module header_path (
         if (spaced_valid_s39_2) header_class_found_s40 <= header_class_found;
         if (spaced_valid_s47) header_class_found_s48 <= header_class_found_s40;
         if (spaced_valid_s49) header_step_first_s50 <= header_step_first;
-        if (spaced_valid_s45) header_acl_asked_s46 <= header_acl_asked;
-        if (spaced_valid_s53) header_acl_asked_s54 <= header_acl_asked_s46;
+        if (spaced_valid_s44) header_acl_asked_s45 <= header_acl_asked;
+        if (spaced_valid_s52) header_acl_asked_s53 <= header_acl_asked_s45;
     end
 
     always @(posedge clk) begin
@@ -1188,7 +1142,6 @@ module header_path (
             in_valid_s51 <= 1'd0;
             in_valid_s52 <= 1'd0;
             in_valid_s53 <= 1'd0;
-            in_valid_s54 <= 1'd0;
             out_valid <= 1'd0;
             spaced_valid_s1_2 <= 1'd0;
             spaced_valid_s2_2 <= 1'd0;
@@ -1244,7 +1197,24 @@ module header_path (
             spaced_valid_s52 <= 1'd0;
             spaced_valid_s53 <= 1'd0;
             spaced_valid_s54 <= 1'd0;
-            spaced_valid_s55 <= 1'd0;
+            waited_18 <= 4'd0;
+            waited_34 <= 4'd0;
+            waited_12 <= 4'd0;
+            waited_36 <= 4'd0;
+            waited_23 <= 4'd0;
+            waited_39 <= 4'd0;
+            waited_10 <= 4'd0;
+            waited_1 <= 4'd0;
+            waited_49 <= 4'd0;
+            waited_22 <= 4'd0;
+            waited_54 <= 4'd0;
+            waited_21 <= 4'd0;
+            waited_53 <= 4'd0;
+            waited_4 <= 4'd0;
+            waited_52 <= 4'd0;
+            waited_50 <= 4'd0;
+            waited_32 <= 4'd0;
+            waited_48 <= 4'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -1338,8 +1308,7 @@ module header_path (
             in_valid_s51 <= in_valid_s50;
             in_valid_s52 <= in_valid_s51;
             in_valid_s53 <= in_valid_s52;
-            in_valid_s54 <= in_valid_s53;
-            out_valid <= in_valid_s54;
+            out_valid <= in_valid_s53;
             spaced_valid_s1_2 <= spaced_valid;
             spaced_valid_s2_2 <= spaced_valid_s1_2;
             spaced_valid_s3_2 <= spaced_valid_s2_2;
@@ -1394,20 +1363,85 @@ module header_path (
             spaced_valid_s52 <= spaced_valid_s51;
             spaced_valid_s53 <= spaced_valid_s52;
             spaced_valid_s54 <= spaced_valid_s53;
-            spaced_valid_s55 <= spaced_valid_s54;
+            if (spaced_valid_s17_2) waited_18 <= waited_18 + 4'd1;
+            if (spaced_valid_s33_2) waited_34 <= waited_34 + 4'd1;
+            if (spaced_valid_s11_2) waited_12 <= waited_12 + 4'd1;
+            if (spaced_valid_s35_2) waited_36 <= waited_36 + 4'd1;
+            if (spaced_valid_s22_2) waited_23 <= waited_23 + 4'd1;
+            if (spaced_valid_s38_2) waited_39 <= waited_39 + 4'd1;
+            if (spaced_valid_s9_2) waited_10 <= waited_10 + 4'd1;
+            if (spaced_valid) waited_1 <= waited_1 + 4'd1;
+            if (spaced_valid_s48) waited_49 <= waited_49 + 4'd1;
+            if (spaced_valid_s21_2) waited_22 <= waited_22 + 4'd1;
+            if (spaced_valid_s53) waited_54 <= waited_54 + 4'd1;
+            if (spaced_valid_s20_2) waited_21 <= waited_21 + 4'd1;
+            if (spaced_valid_s52) waited_53 <= waited_53 + 4'd1;
+            if (spaced_valid_s3_2) waited_4 <= waited_4 + 4'd1;
+            if (spaced_valid_s51) waited_52 <= waited_52 + 4'd1;
+            if (spaced_valid_s49) waited_50 <= waited_50 + 4'd1;
+            if (spaced_valid_s31_2) waited_32 <= waited_32 + 4'd1;
+            if (spaced_valid_s47) waited_48 <= waited_48 + 4'd1;
         end
     end
 
+    always @(posedge clk) begin
+        if (spaced_valid_s17_2) waits_0[waited_18] <= header_parser_src_key;
+    end
+
+    always @(posedge clk) begin
+        if (spaced_valid_s17_2) waits_1[waited_18] <= header_parser_dst_key;
+    end
+
+    always @(posedge clk) begin
+        if (spaced_valid_s11_2) waits_2[waited_12] <= header_interface_number;
+    end
+
+    always @(posedge clk) begin
+        if (spaced_valid_s22_2) waits_3[waited_23] <= header_parser_tcp_flags;
+    end
+
+    always @(posedge clk) begin
+        if (spaced_valid_s9_2) waits_4[waited_10] <= header_parser_ip_length;
+    end
+
+    always @(posedge clk) begin
+        if (spaced_valid_s17_2) waits_5[waited_18] <= header_parser_traffic_class_s10;
+    end
+
+    always @(posedge clk) begin
+        if (spaced_valid) waits_6[waited_1] <= cat_301;
+    end
+
+    always @(posedge clk) begin
+        if (spaced_valid_s21_2) waits_7[waited_22] <= header_source_sender;
+    end
+
+    always @(posedge clk) begin
+        if (spaced_valid_s20_2) waits_8[waited_21] <= cat_311;
+    end
+
+    always @(posedge clk) begin
+        if (spaced_valid_s3_2) waits_9[waited_4] <= header_parser_offset;
+    end
+
+    always @(posedge clk) begin
+        if (spaced_valid_s9_2) waits_10[waited_10] <= header_parser_ip_checksum;
+    end
+
+    always @(posedge clk) begin
+        if (spaced_valid_s31_2) waits_11[waited_32] <= header_parser_l4_checksum;
+    end
+
     // Bits which nothing reads.
-    wire _unused = &{1'b0, header_address_dst_s29, header_address_src_s33, cat_21_s17, header_parser_src_key_s50, header_parser_dst_key_s50};
+    wire _unused = &{1'b0, header_address_dst_s37, header_address_src_s33, cat_24_s17, header_parser_src_key_s50, header_parser_dst_key_s50};
 
 `ifndef SYNTHESIS
     initial begin
-        cat_21_s1 = 48'd0;
+        cat_24_s1 = 48'd0;
         in_epoch_s1 = 1'd0;
         spaced_valid_s1 = 1'd0;
-        cat_28_s1 = 48'd0;
-        cat_28_s9 = 48'd0;
+        cat_31_s1 = 48'd0;
+        cat_31_s9 = 48'd0;
         header_parser_taken_s11 = 5'd0;
         header_parser_number_s11 = 16'd0;
         header_parser_vid_s2 = 12'd0;
@@ -1443,19 +1477,21 @@ module header_path (
         spaced_valid_s22 = 1'd0;
         spaced_valid_s23 = 1'd0;
         spaced_valid_s24 = 1'd0;
-        and_141_s21 = 1'd0;
+        and_144_s21 = 1'd0;
         header_port_hit0_s35 = 1'd0;
         header_port_class0_s35 = 20'd0;
-        header_range_hit0_s31 = 1'd0;
-        header_range_class0_s31 = 20'd0;
-        header_range_hit1_s33 = 1'd0;
-        header_range_class1_s33 = 20'd0;
+        header_range_hit0_s30 = 1'd0;
+        header_range_hit0_s38 = 1'd0;
+        header_range_class0_s30 = 20'd0;
+        header_range_class0_s38 = 20'd0;
+        header_range_hit1_s32 = 1'd0;
+        header_range_class1_s32 = 20'd0;
         header_port_hit2_s35 = 1'd0;
         header_port_class2_s35 = 20'd0;
-        header_range_hit2_s32 = 1'd0;
-        header_range_class2_s32 = 20'd0;
-        header_range_hit3_s34 = 1'd0;
-        header_range_class3_s34 = 20'd0;
+        header_range_hit2_s31 = 1'd0;
+        header_range_class2_s31 = 20'd0;
+        header_range_hit3_s33 = 1'd0;
+        header_range_class3_s33 = 20'd0;
         header_source_position_s30 = 20'd0;
         header_source_position_s38 = 20'd0;
         header_source_has_tag_s20 = 1'd0;
@@ -1481,11 +1517,7 @@ module header_path (
         header_parser_v6_s16 = 1'd0;
         header_parser_v6_s24 = 1'd0;
         header_parser_v6_s32 = 1'd0;
-        header_parser_src_key_s18 = 129'd0;
-        header_parser_src_key_s26 = 129'd0;
         header_parser_src_key_s34 = 129'd0;
-        header_parser_dst_key_s18 = 129'd0;
-        header_parser_dst_key_s26 = 129'd0;
         header_parser_dst_key_s34 = 129'd0;
         header_parser_sport_s31 = 16'd0;
         header_parser_sport_s39 = 16'd0;
@@ -1493,44 +1525,35 @@ module header_path (
         header_parser_dport_s39 = 16'd0;
         header_parser_protocol_s28 = 8'd0;
         header_parser_protocol_s36 = 8'd0;
-        header_interface_number_s12 = 10'd0;
-        header_interface_number_s20 = 10'd0;
-        header_interface_number_s28 = 10'd0;
         header_interface_number_s36 = 10'd0;
         header_parser_later_s28 = 1'd0;
         header_parser_later_s36 = 1'd0;
-        header_parser_tcp_flags_s23 = 8'd0;
-        header_parser_tcp_flags_s31 = 8'd0;
         header_parser_tcp_flags_s39 = 8'd0;
-        header_parser_ip_length_s10 = 17'd0;
-        header_parser_ip_length_s18 = 17'd0;
-        header_parser_ip_length_s26 = 17'd0;
         header_parser_ip_length_s34 = 17'd0;
         header_address_dst_s29 = 61'd0;
+        header_address_dst_s37 = 61'd0;
         header_address_src_s25 = 61'd0;
         header_address_src_s33 = 61'd0;
-        header_parser_traffic_class_s18 = 8'd0;
-        header_parser_traffic_class_s26 = 8'd0;
         header_parser_traffic_class_s34 = 8'd0;
         in_epoch_s41 = 1'd0;
         header_interface_trust_s12 = 1'd0;
         header_interface_trust_s20 = 1'd0;
         header_interface_trust_s28 = 1'd0;
         header_interface_trust_s36 = 1'd0;
-        red_266_s21 = 1'd0;
+        red_258_s21 = 1'd0;
         header_parser_runt_s9 = 1'd0;
         header_parser_runt_s17 = 1'd0;
         header_parser_vlan_depth_s9 = 1'd0;
         header_parser_vlan_depth_s17 = 1'd0;
-        not_264_s12 = 1'd0;
-        not_264_s20 = 1'd0;
+        not_256_s12 = 1'd0;
+        not_256_s20 = 1'd0;
         header_interface_not_mine_s13 = 1'd0;
         header_interface_not_mine_s21 = 1'd0;
         header_parser_arp_s2 = 1'd0;
         header_parser_arp_s10 = 1'd0;
         header_parser_arp_s18 = 1'd0;
-        or_265_s13 = 1'd0;
-        or_265_s21 = 1'd0;
+        or_257_s13 = 1'd0;
+        or_257_s21 = 1'd0;
         header_parser_not_ip_s9 = 1'd0;
         header_parser_not_ip_s17 = 1'd0;
         header_parser_ipv4_header_s11 = 1'd0;
@@ -1542,47 +1565,28 @@ module header_path (
         header_parser_l4_header_s22 = 1'd0;
         header_parser_nd_s23 = 1'd0;
         header_parser_icmp_error_s23 = 1'd0;
-        cat_21_s9 = 48'd0;
-        cat_21_s17 = 48'd0;
+        cat_24_s9 = 48'd0;
+        cat_24_s17 = 48'd0;
         header_parser_ttl_s10 = 1'd0;
         header_parser_ttl_s18 = 1'd0;
         header_parser_dhcp_s23 = 1'd0;
         header_reason_with_class_s34 = 6'd0;
         header_reason_without_s34 = 6'd0;
         base = 6'd0;
-        cat_309_s1 = 69'd0;
-        cat_309_s9 = 69'd0;
-        cat_309_s17 = 69'd0;
-        cat_309_s25 = 69'd0;
-        cat_309_s33 = 69'd0;
-        cat_309_s41 = 69'd0;
-        cat_309_s49 = 69'd0;
+        header_class_meter_s49 = 16'd0;
+        cat_301_s49 = 69'd0;
         header_interface_number_s44 = 10'd0;
         header_interface_number_s52 = 10'd0;
-        header_source_sender_s22 = 16'd0;
-        header_source_sender_s30 = 16'd0;
-        header_source_sender_s38 = 16'd0;
-        header_source_sender_s46 = 16'd0;
         header_source_sender_s54 = 16'd0;
         header_class_number_s40 = 20'd0;
         header_class_number_s48 = 20'd0;
         header_class_direction_s40 = 1'd0;
         header_class_direction_s48 = 1'd0;
         header_step_action_s50 = 22'd0;
-        cat_319_s21 = 17'd0;
-        cat_319_s29 = 17'd0;
-        cat_319_s37 = 17'd0;
-        cat_319_s45 = 17'd0;
-        cat_319_s53 = 17'd0;
-        header_priority_rank_s44 = 3'd0;
-        header_priority_rank_s52 = 3'd0;
-        and_321_s50 = 16'd0;
-        header_parser_offset_s4 = 8'd0;
-        header_parser_offset_s12 = 8'd0;
-        header_parser_offset_s20 = 8'd0;
-        header_parser_offset_s28 = 8'd0;
-        header_parser_offset_s36 = 8'd0;
-        header_parser_offset_s44 = 8'd0;
+        cat_311_s53 = 17'd0;
+        header_priority_rank_s43 = 3'd0;
+        header_priority_rank_s51 = 3'd0;
+        and_314_s50 = 16'd0;
         header_parser_offset_s52 = 8'd0;
         header_parser_ip_length_s42 = 17'd0;
         header_parser_ip_length_s50 = 17'd0;
@@ -1608,39 +1612,28 @@ module header_path (
         header_parser_dst_key_s42 = 129'd0;
         header_parser_dst_key_s50 = 129'd0;
         header_parser_sport_s47 = 16'd0;
-        header_parser_sport_s55 = 16'd0;
         header_parser_dport_s47 = 16'd0;
-        header_parser_dport_s55 = 16'd0;
         header_parser_traffic_class_s42 = 8'd0;
         header_parser_traffic_class_s50 = 8'd0;
-        header_parser_ip_checksum_s10 = 16'd0;
-        header_parser_ip_checksum_s18 = 16'd0;
-        header_parser_ip_checksum_s26 = 16'd0;
-        header_parser_ip_checksum_s34 = 16'd0;
-        header_parser_ip_checksum_s42 = 16'd0;
         header_parser_ip_checksum_s50 = 16'd0;
-        header_parser_l4_checksum_s32 = 16'd0;
-        header_parser_l4_checksum_s40 = 16'd0;
         header_parser_l4_checksum_s48 = 16'd0;
         opening_s23 = 1'd0;
         opening_s31 = 1'd0;
         opening_s39 = 1'd0;
         opening_s47 = 1'd0;
-        opening_s55 = 1'd0;
         answering_s23 = 1'd0;
         answering_s31 = 1'd0;
         answering_s39 = 1'd0;
         answering_s47 = 1'd0;
-        answering_s55 = 1'd0;
         base_s48 = 6'd0;
         header_step_copies_s50 = 4'd0;
-        not_308_s2 = 1'd0;
-        not_308_s10 = 1'd0;
-        not_308_s18 = 1'd0;
-        not_308_s26 = 1'd0;
-        not_308_s34 = 1'd0;
-        not_308_s42 = 1'd0;
-        not_308_s50 = 1'd0;
+        not_300_s2 = 1'd0;
+        not_300_s10 = 1'd0;
+        not_300_s18 = 1'd0;
+        not_300_s26 = 1'd0;
+        not_300_s34 = 1'd0;
+        not_300_s42 = 1'd0;
+        not_300_s50 = 1'd0;
         header_interface_known_s12 = 1'd0;
         header_interface_known_s20 = 1'd0;
         header_interface_known_s28 = 1'd0;
@@ -1655,8 +1648,8 @@ module header_path (
         header_class_found_s40 = 1'd0;
         header_class_found_s48 = 1'd0;
         header_step_first_s50 = 1'd0;
-        header_acl_asked_s46 = 1'd0;
-        header_acl_asked_s54 = 1'd0;
+        header_acl_asked_s45 = 1'd0;
+        header_acl_asked_s53 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -1710,7 +1703,6 @@ module header_path (
         in_valid_s51 = 1'd0;
         in_valid_s52 = 1'd0;
         in_valid_s53 = 1'd0;
-        in_valid_s54 = 1'd0;
         out_valid = 1'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;
@@ -1766,7 +1758,108 @@ module header_path (
         spaced_valid_s52 = 1'd0;
         spaced_valid_s53 = 1'd0;
         spaced_valid_s54 = 1'd0;
-        spaced_valid_s55 = 1'd0;
+        waited_18 = 4'd0;
+        waited_34 = 4'd0;
+        waited_12 = 4'd0;
+        waited_36 = 4'd0;
+        waited_23 = 4'd0;
+        waited_39 = 4'd0;
+        waited_10 = 4'd0;
+        waited_1 = 4'd0;
+        waited_49 = 4'd0;
+        waited_22 = 4'd0;
+        waited_54 = 4'd0;
+        waited_21 = 4'd0;
+        waited_53 = 4'd0;
+        waited_4 = 4'd0;
+        waited_52 = 4'd0;
+        waited_50 = 4'd0;
+        waited_32 = 4'd0;
+        waited_48 = 4'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer waits_0_row;
+    initial begin
+        for (waits_0_row = 0; waits_0_row < 16; waits_0_row = waits_0_row + 1) waits_0[waits_0_row] = 129'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer waits_1_row;
+    initial begin
+        for (waits_1_row = 0; waits_1_row < 16; waits_1_row = waits_1_row + 1) waits_1[waits_1_row] = 129'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer waits_2_row;
+    initial begin
+        for (waits_2_row = 0; waits_2_row < 16; waits_2_row = waits_2_row + 1) waits_2[waits_2_row] = 10'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer waits_3_row;
+    initial begin
+        for (waits_3_row = 0; waits_3_row < 16; waits_3_row = waits_3_row + 1) waits_3[waits_3_row] = 8'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer waits_4_row;
+    initial begin
+        for (waits_4_row = 0; waits_4_row < 16; waits_4_row = waits_4_row + 1) waits_4[waits_4_row] = 17'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer waits_5_row;
+    initial begin
+        for (waits_5_row = 0; waits_5_row < 16; waits_5_row = waits_5_row + 1) waits_5[waits_5_row] = 8'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer waits_6_row;
+    initial begin
+        for (waits_6_row = 0; waits_6_row < 16; waits_6_row = waits_6_row + 1) waits_6[waits_6_row] = 69'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer waits_7_row;
+    initial begin
+        for (waits_7_row = 0; waits_7_row < 16; waits_7_row = waits_7_row + 1) waits_7[waits_7_row] = 16'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer waits_8_row;
+    initial begin
+        for (waits_8_row = 0; waits_8_row < 16; waits_8_row = waits_8_row + 1) waits_8[waits_8_row] = 17'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer waits_9_row;
+    initial begin
+        for (waits_9_row = 0; waits_9_row < 16; waits_9_row = waits_9_row + 1) waits_9[waits_9_row] = 8'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer waits_10_row;
+    initial begin
+        for (waits_10_row = 0; waits_10_row < 16; waits_10_row = waits_10_row + 1) waits_10[waits_10_row] = 16'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer waits_11_row;
+    initial begin
+        for (waits_11_row = 0; waits_11_row < 16; waits_11_row = waits_11_row + 1) waits_11[waits_11_row] = 16'd0;
     end
 `endif
 endmodule

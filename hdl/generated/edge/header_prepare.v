@@ -5,11 +5,11 @@
 // in_verdict: record verdict, stage 0: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
 // in_number, stage 0
 // spaced_valid, stage 0
-// out_valid, stage 8
-// out_void, stage 8
-// out_edit: record edit, stage 8: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232], l2_valid [248], strip [256:249], prefix [263:257], tags_out [265:264], vid0 [277:266], vid1 [289:278], tag_kind [293:290], outer_v6 [294], outer_src [422:295], outer_dst [550:423], outer_checksum [566:551], outer_length [582:567], udp_length [598:583], udp_source [614:599], number [646:615], spi [670:647], si [678:671], dst_mac [726:679], src_mac [774:727], v6 [775], src_valid [776], src [904:777], dst_valid [905], dst [1033:906], traffic_class_valid [1034], traffic_class [1042:1035], ip_checksum_valid [1043], ip_checksum [1059:1044], sport_valid [1060], dport_valid [1061], new_port [1077:1062], l4_offset [1084:1078], l4_checksum_valid [1085], l4_checksum_at [1090:1086], l4_checksum [1106:1091]
-// out_strip, stage 8
-// out_prefix, stage 8
+// out_valid, stage 7
+// out_void, stage 7
+// out_edit: record edit, stage 7: tag [63:0], first [64], last [65], in_port [69:66], out_port [73:70], reason [79:74], interface_valid [80], interface [90:81], sender_valid [91], sender [107:92], class_valid [108], class [128:109], direction [129], priority [132:130], rule_valid [133], rule [149:134], action [171:150], out_attachment [187:172], out_interface [197:188], comes_from [213:198], opening [214], answering [215], flow_in [231:216], flow_out [247:232], l2_valid [248], strip [256:249], prefix [263:257], tags_out [265:264], vid0 [277:266], vid1 [289:278], tag_kind [293:290], outer_v6 [294], outer_src [422:295], outer_dst [550:423], outer_checksum [566:551], outer_length [582:567], udp_length [598:583], udp_source [614:599], number [646:615], spi [670:647], si [678:671], dst_mac [726:679], src_mac [774:727], v6 [775], src_valid [776], src [904:777], dst_valid [905], dst [1033:906], traffic_class_valid [1034], traffic_class [1042:1035], ip_checksum_valid [1043], ip_checksum [1059:1044], sport_valid [1060], dport_valid [1061], new_port [1077:1062], l4_offset [1084:1078], l4_checksum_valid [1085], l4_checksum_at [1090:1086], l4_checksum [1106:1091]
+// out_strip, stage 7
+// out_prefix, stage 7
 
 `default_nettype none
 
@@ -29,7 +29,7 @@ module header_prepare (
     output wire out_void,
     output wire [1106:0] out_edit,
     output reg  [7:0] out_strip,
-    output reg  [6:0] out_prefix,
+    output wire [6:0] out_prefix,
     output wire [63:0] cfg_rdata
 );
     wire meter_policed;
@@ -43,8 +43,9 @@ module header_prepare (
     wire [16:0] policy_row;
     wire [16:0] policy_cfg_rdata;
     reg  and_212_s1;
+    reg  policy_2_s2;
     reg  old_epoch_s1;
-    reg  [16:0] cat_220_s3;
+    reg  [16:0] cat_221_s3;
     wire [326:0] attachment_row;
     wire [63:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
@@ -56,102 +57,100 @@ module header_prepare (
     reg  spaced_valid_s5;
     wire [384:0] encap_row;
     wire [63:0] encap_cfg_rdata;
-    reg  not_239_s1;
-    reg  and_260_s1;
+    reg  not_240_s1;
+    reg  not_244_s2;
+    reg  and_262_s1;
     reg  [15:0] old_sport_s1;
     reg  [15:0] old_dport_s1;
     reg  [15:0] new_port;
     reg  [7:0] old_traffic_class_s1;
-    reg  [18:0] sum_318_s1;
-    reg  [18:0] sum_354_s1;
+    reg  [18:0] sum_320_s1;
+    reg  [18:0] sum_356_s1;
     reg  [21:0] addresses;
-    reg  [15:0] not_370_s1;
-    reg  [16:0] and_378_s3;
-    reg  [15:0] mux_276_s3;
-    reg  or_387_s3;
-    reg  [15:0] not_392_s1;
+    reg  [15:0] not_372_s1;
+    reg  [16:0] and_380_s3;
+    reg  [15:0] mux_278_s3;
+    reg  or_389_s3;
+    reg  [15:0] not_394_s1;
     reg  [21:0] ip_start;
-    reg  [15:0] not_402_s1;
+    reg  [15:0] not_404_s1;
     reg  [21:0] l4_start;
     reg  old_v6_s1;
     reg  nat_s3;
-    reg  [18:0] and_448_s6;
+    reg  [18:0] and_450_s6;
     reg  rewrite_2_s3;
-    reg  [18:0] and_486_s5;
+    reg  [18:0] and_488_s5;
     reg  [21:0] ip_sum;
     reg  [21:0] l4_sum;
-    reg  eq_253_s1;
+    reg  eq_255_s1;
+    reg  and_536_s2;
     reg  [3:0] header_kind;
     reg  [6:0] bytes_behind_s4;
     reg  [16:0] old_ip_length_s1;
     reg  [16:0] behind_ip_s5;
-    reg  and_597_s6;
-    reg  and_603_s6;
-    reg  and_609_s6;
-    reg  le_544_s4;
-    reg  eq_538_s3;
-    reg  [1:0] sum_623_s6;
-    reg  and_633_s6;
-    reg  and_639_s6;
-    reg  and_657_s4;
-    reg  eq_644_s4;
-    reg  eq_649_s4;
-    reg  [6:0] sum_678_s7;
-    reg  [16:0] sum_681_s6;
-    reg  [15:0] xor_711_s1;
-    reg  [15:0] xor_727_s1;
-    reg  [15:0] mux_745_s5;
-    reg  [15:0] mux_762_s6;
+    reg  and_600_s6;
+    reg  and_606_s6;
+    reg  and_612_s6;
+    reg  le_547_s4;
+    reg  eq_541_s3;
+    reg  [1:0] sum_626_s6;
+    reg  and_636_s6;
+    reg  and_642_s6;
+    reg  and_660_s4;
+    reg  eq_647_s4;
+    reg  eq_652_s4;
+    reg  [6:0] sum_681_s7;
+    reg  [16:0] sum_684_s6;
+    reg  [6:0] and_693_s7;
+    reg  [15:0] xor_715_s1;
+    reg  [15:0] xor_731_s1;
+    reg  [15:0] mux_749_s5;
+    reg  [15:0] mux_766_s6;
     reg  [15:0] old_dport_2_s1;
     reg  [15:0] old_sport_2_s1;
-    reg  or_770_s3;
-    reg  [15:0] mux_769_s3;
+    reg  or_774_s3;
+    reg  [15:0] mux_773_s3;
     reg  [7:0] old_protocol_s1;
-    reg  [15:0] xor_779_s4;
-    reg  [15:0] xor_782_s2;
-    reg  [15:0] xor_790_s1;
-    reg  [7:0] mux_796_s3;
-    reg  [8:0] sum_807_s4;
-    reg  [16:0] sum_814_s6;
-    reg  [21:0] outer_sum_s8;
-    reg  and_839_s6;
-    reg  and_844_s6;
-    reg  and_849_s6;
-    reg  or_853_s7;
-    reg  and_857_s8;
-    reg  or_875_s1;
+    reg  [15:0] xor_783_s4;
+    reg  [15:0] xor_786_s2;
+    reg  [15:0] xor_794_s1;
+    reg  [7:0] mux_800_s3;
+    reg  [8:0] sum_811_s4;
+    reg  [16:0] sum_818_s6;
+    reg  [21:0] outer_sum_s7;
+    reg  and_843_s6;
+    reg  and_848_s6;
+    reg  and_853_s6;
+    reg  and_860_s7;
+    reg  or_878_s1;
     reg  [5:0] old_reason_s1;
-    reg  [5:0] or_889_s7;
-    reg  [5:0] mux_894_s8;
-    reg  not_898_s8;
+    reg  [5:0] mux_896_s7;
+    reg  not_900_s7;
     reg  old_class_valid_s1;
     reg  [7:0] old_l3_s1;
-    reg  not_920_s1;
-    reg  or_866_s1;
-    reg  [15:0] or_531_s8;
-    reg  [4:0] or_936_s1;
-    reg  and_928_s3;
+    reg  not_921_s1;
+    reg  or_869_s1;
+    reg  [4:0] or_937_s1;
+    reg  and_929_s3;
     reg  [6:0] old_l4_offset_s1;
+    reg  eq_273_s3;
     reg  eq_271_s3;
-    reg  eq_269_s3;
-    reg  [15:0] not_509_s8;
-    reg  and_923_s3;
+    reg  and_924_s3;
     reg  dscp_valid_s3;
     reg  [135:0] cat_22_s1;
-    reg  [7:0] diff_687_s3;
-    reg  [384:0] encap_row_s8;
-    reg  [31:0] sum_685_s8;
+    reg  [7:0] diff_691_s3;
+    reg  [31:0] sum_689_s7;
     reg  [15:0] udp_source_s7;
-    reg  [15:0] mux_693_s8;
-    reg  [11:0] mux_642_s8;
-    reg  [11:0] mux_636_s8;
+    reg  [15:0] mux_697_s7;
+    reg  [11:0] mux_645_s7;
+    reg  [11:0] mux_639_s7;
     reg  [15:0] flow_out_s7;
     reg  [15:0] flow_in_s3;
-    reg  [9:0] and_912_s6;
-    reg  [15:0] and_909_s6;
-    reg  [21:0] and_906_s1;
+    reg  [9:0] and_914_s6;
+    reg  [15:0] and_911_s6;
+    reg  [21:0] and_908_s1;
     reg  [3:0] old_port_s1;
-    reg  not_877_s1;
+    reg  not_880_s1;
     reg  follows_s1;
     reg  in_valid_s1;
     reg  in_valid_s2;
@@ -160,14 +159,12 @@ module header_prepare (
     reg  in_valid_s5;
     reg  in_valid_s6;
     reg  in_valid_s7;
-    reg  in_valid_s8;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
     reg  spaced_valid_s3_2;
     reg  spaced_valid_s4_2;
     reg  spaced_valid_s5_2;
     reg  spaced_valid_s6;
-    reg  spaced_valid_s7;
     wire old_rule_valid = in_verdict[151];
     wire old_v6 = in_verdict[212];
     wire [135:0] cat_22 = {
@@ -244,91 +241,94 @@ module header_prepare (
     wire [15:0] mux_205 = (action_row[20] & old_neighbour_valid_s1) ? old_neighbour_s1 : (action_row[15:0] + {6'd0, bucket});
     wire policy_2 = policy_row[0] & and_212_s1;
     wire old_epoch = in_verdict[68];
-    wire not_239 = ~exception;
-    wire nat = (action_row[21] & not_239_s1) & ~policy_2;
-    wire rewrite_2 = action_row[22] & not_239_s1;
-    wire dscp_valid = action_row[57] & not_239_s1;
+    wire not_240 = ~exception;
+    wire nat = (action_row[21] & not_240_s1) & not_244_s2;
+    wire rewrite_2 = action_row[22] & not_240_s1;
+    wire dscp_valid = action_row[57] & not_240_s1;
     wire [2:0] old_l4 = in_verdict[240:238];
-    wire eq_251 = old_l4 == 3'd1;
-    wire eq_253 = old_l4 == 3'd2;
-    wire eq_255 = old_l4 == 3'd4;
-    wire [1:0] and_267 = {2{and_260_s1 & (|action_row[56:41])}} & action_row[40:39];
-    wire eq_269 = and_267 == 2'd1;
-    wire eq_271 = and_267 == 2'd2;
+    wire eq_253 = old_l4 == 3'd1;
+    wire eq_255 = old_l4 == 3'd2;
+    wire eq_257 = old_l4 == 3'd4;
+    wire [1:0] and_269 = {2{and_262_s1 & (|action_row[56:41])}} & action_row[40:39];
+    wire eq_271 = and_269 == 2'd1;
+    wire eq_273 = and_269 == 2'd2;
     wire [15:0] old_sport = in_verdict[520:505];
     wire [15:0] old_dport = in_verdict[536:521];
-    wire [15:0] mux_276 = eq_269 ? old_sport_s1 : old_dport_s1;
+    wire [15:0] mux_278 = eq_271 ? old_sport_s1 : old_dport_s1;
     wire [7:0] old_traffic_class = in_verdict[544:537];
-    wire [7:0] cat_283 = {action_row[63:58], old_traffic_class_s1[1:0]};
-    wire [127:0] not_284 = ~in_verdict[376:249];
-    wire [95:0] and_287 = {96{old_v6}} & not_284[127:32];
-    wire [18:0] sum_314 = ({3'd0, not_284[15:0]} + {3'd0, not_284[31:16]}) + ({3'd0, and_287[15:0]} + {3'd0, and_287[31:16]});
-    wire [18:0] sum_317 = ({3'd0, and_287[47:32]} + {3'd0, and_287[63:48]}) + ({3'd0, and_287[79:64]} + {3'd0, and_287[95:80]});
-    wire [127:0] not_320 = ~in_verdict[504:377];
-    wire [95:0] and_323 = {96{old_v6}} & not_320[127:32];
-    wire [18:0] sum_350 = ({3'd0, not_320[15:0]} + {3'd0, not_320[31:16]}) + ({3'd0, and_323[15:0]} + {3'd0, and_323[31:16]});
-    wire [18:0] sum_353 = ({3'd0, and_323[47:32]} + {3'd0, and_323[63:48]}) + ({3'd0, and_323[79:64]} + {3'd0, and_323[95:80]});
+    wire [7:0] cat_285 = {action_row[63:58], old_traffic_class_s1[1:0]};
+    wire [127:0] not_286 = ~in_verdict[376:249];
+    wire [95:0] and_289 = {96{old_v6}} & not_286[127:32];
+    wire [18:0] sum_316 = ({3'd0, not_286[15:0]} + {3'd0, not_286[31:16]}) + ({3'd0, and_289[15:0]} + {3'd0, and_289[31:16]});
+    wire [18:0] sum_319 = ({3'd0, and_289[47:32]} + {3'd0, and_289[63:48]}) + ({3'd0, and_289[79:64]} + {3'd0, and_289[95:80]});
+    wire [127:0] not_322 = ~in_verdict[504:377];
+    wire [95:0] and_325 = {96{old_v6}} & not_322[127:32];
+    wire [18:0] sum_352 = ({3'd0, not_322[15:0]} + {3'd0, not_322[31:16]}) + ({3'd0, and_325[15:0]} + {3'd0, and_325[31:16]});
+    wire [18:0] sum_355 = ({3'd0, and_325[47:32]} + {3'd0, and_325[63:48]}) + ({3'd0, and_325[79:64]} + {3'd0, and_325[95:80]});
     wire [15:0] old_ip_checksum = in_verdict[560:545];
     wire [15:0] old_l4_checksum = in_verdict[576:561];
-    wire [21:0] sum_409 = ({6'd0, not_402_s1} + addresses) + {5'd0, {17{or_387_s3}} & ({1'd0, ~mux_276_s3} + {1'd0, new_port})};
-    wire [95:0] and_414 = {96{old_v6_s1}} & attachment_row[268:173];
-    wire [18:0] sum_441 = ({3'd0, attachment_row[156:141]} + {3'd0, attachment_row[172:157]}) + ({3'd0, and_414[15:0]} + {3'd0, and_414[31:16]});
-    wire [18:0] sum_444 = ({3'd0, and_414[47:32]} + {3'd0, and_414[63:48]}) + ({3'd0, and_414[79:64]} + {3'd0, and_414[95:80]});
-    wire [95:0] and_452 = {96{old_v6_s1}} & rewrite_row[128:33];
-    wire [18:0] sum_479 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_452[15:0]} + {3'd0, and_452[31:16]});
-    wire [18:0] sum_482 = ({3'd0, and_452[47:32]} + {3'd0, and_452[63:48]}) + ({3'd0, and_452[79:64]} + {3'd0, and_452[95:80]});
-    wire [21:0] sum_492 = {3'd0, and_448_s6} + {3'd0, and_486_s5};
-    wire [16:0] sum_503 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
-    wire [16:0] sum_516 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
-    wire [15:0] or_531 = ~(sum_516[15:0] + {15'd0, sum_516[16]}) | {16{eq_253_s1 & ((&sum_516[15:1]) & (sum_516[0] ^ sum_516[16]))}};
-    wire [3:0] and_536 = {4{not_239_s1 & ~policy_2}} & action_row[67:64];
-    wire eq_538 = and_536 == 4'd1;
-    wire le_544 = 4'd5 <= header_kind;
-    wire [6:0] or_583 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
-    wire [6:0] or_584 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
-    wire [6:0] bytes_behind = or_583 | or_584;
+    wire [21:0] sum_411 = ({6'd0, not_404_s1} + addresses) + {5'd0, {17{or_389_s3}} & ({1'd0, ~mux_278_s3} + {1'd0, new_port})};
+    wire [95:0] and_416 = {96{old_v6_s1}} & attachment_row[268:173];
+    wire [18:0] sum_443 = ({3'd0, attachment_row[156:141]} + {3'd0, attachment_row[172:157]}) + ({3'd0, and_416[15:0]} + {3'd0, and_416[31:16]});
+    wire [18:0] sum_446 = ({3'd0, and_416[47:32]} + {3'd0, and_416[63:48]}) + ({3'd0, and_416[79:64]} + {3'd0, and_416[95:80]});
+    wire [95:0] and_454 = {96{old_v6_s1}} & rewrite_row[128:33];
+    wire [18:0] sum_481 = ({3'd0, rewrite_row[16:1]} + {3'd0, rewrite_row[32:17]}) + ({3'd0, and_454[15:0]} + {3'd0, and_454[31:16]});
+    wire [18:0] sum_484 = ({3'd0, and_454[47:32]} + {3'd0, and_454[63:48]}) + ({3'd0, and_454[79:64]} + {3'd0, and_454[95:80]});
+    wire [21:0] sum_494 = {3'd0, and_450_s6} + {3'd0, and_488_s5};
+    wire [16:0] sum_505 = {1'd0, ip_sum[15:0]} + {11'd0, ip_sum[21:16]};
+    wire [16:0] sum_518 = {1'd0, l4_sum[15:0]} + {11'd0, l4_sum[21:16]};
+    wire [15:0] or_533 = ~(sum_518[15:0] + {15'd0, sum_518[16]}) | {16{eq_255_s1 & ((&sum_518[15:1]) & (sum_518[0] ^ sum_518[16]))}};
+    wire [3:0] and_539 = {4{and_536_s2}} & action_row[67:64];
+    wire eq_541 = and_539 == 4'd1;
+    wire le_547 = 4'd5 <= header_kind;
+    wire [6:0] or_586 = (({7{header_kind == 4'd2}} & 7'd4) | ({7{header_kind == 4'd3}} & 7'h18)) | (({7{header_kind == 4'd4}} & 7'd8) | ({7{header_kind == 4'd5}} & 7'h1e));
+    wire [6:0] or_587 = (({7{header_kind == 4'd6}} & 7'h28) | ({7{header_kind == 4'd7}} & 7'h18)) | ({7{header_kind == 4'd8}} & 7'd8);
+    wire [6:0] bytes_behind = or_586 | or_587;
     wire [16:0] behind_ip = old_ip_length_s1 + {10'd0, bytes_behind_s4};
-    wire [16:0] cat_594 = {3'd0, attachment_row[282:269]};
-    wire and_615 = (le_544_s4 ? (encap_row[0] ? and_609_s6 : and_603_s6) : and_597_s6) & not_239_s1;
-    wire [11:0] sum_630 = encap_row[284:273] + {4'd0, action_row[75:68]};
-    wire [31:0] or_668 = (({32{eq_644_s4}} & {12'd0, encap_row[304:285]}) | ({32{eq_649_s4}} & encap_row[360:329])) | ({32{and_657_s4}} & {8'd0, encap_row[328:305]});
-    wire [15:0] xor_711 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
-    wire [15:0] xor_727 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
-    wire [31:0] cat_729 = {xor_711_s1, xor_727_s1};
-    wire [15:0] xor_742 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
-    wire [15:0] xor_757 = (attachment_row[156:141] ^ attachment_row[172:157]) ^ (attachment_row[188:173] ^ attachment_row[204:189]);
-    wire [15:0] xor_758 = (attachment_row[220:205] ^ attachment_row[236:221]) ^ (attachment_row[252:237] ^ attachment_row[268:253]);
+    wire [16:0] cat_597 = {3'd0, attachment_row[282:269]};
+    wire and_618 = (le_547_s4 ? (encap_row[0] ? and_612_s6 : and_606_s6) : and_600_s6) & not_240_s1;
+    wire [11:0] sum_633 = encap_row[284:273] + {4'd0, action_row[75:68]};
+    wire [31:0] or_671 = (({32{eq_647_s4}} & {12'd0, encap_row[304:285]}) | ({32{eq_652_s4}} & encap_row[360:329])) | ({32{and_660_s4}} & {8'd0, encap_row[328:305]});
+    assign out_prefix = sum_681_s7 + and_693_s7;
+    wire [15:0] xor_715 = ((in_verdict[264:249] ^ in_verdict[280:265]) ^ (in_verdict[296:281] ^ in_verdict[312:297])) ^ ((in_verdict[328:313] ^ in_verdict[344:329]) ^ (in_verdict[360:345] ^ in_verdict[376:361]));
+    wire [15:0] xor_731 = ((in_verdict[392:377] ^ in_verdict[408:393]) ^ (in_verdict[424:409] ^ in_verdict[440:425])) ^ ((in_verdict[456:441] ^ in_verdict[472:457]) ^ (in_verdict[488:473] ^ in_verdict[504:489]));
+    wire [31:0] cat_733 = {xor_715_s1, xor_731_s1};
+    wire [15:0] xor_746 = ((rewrite_row[16:1] ^ rewrite_row[32:17]) ^ (rewrite_row[48:33] ^ rewrite_row[64:49])) ^ ((rewrite_row[80:65] ^ rewrite_row[96:81]) ^ (rewrite_row[112:97] ^ rewrite_row[128:113]));
+    wire [15:0] xor_761 = (attachment_row[156:141] ^ attachment_row[172:157]) ^ (attachment_row[188:173] ^ attachment_row[204:189]);
+    wire [15:0] xor_762 = (attachment_row[220:205] ^ attachment_row[236:221]) ^ (attachment_row[252:237] ^ attachment_row[268:253]);
     wire [15:0] old_dport_2 = old_dport;
     wire [15:0] old_sport_2 = old_sport;
     wire [7:0] old_protocol = in_verdict[237:230];
-    wire [15:0] flow_out = (mux_745_s5 ^ mux_762_s6) ^ xor_779_s4;
+    wire [15:0] flow_out = (mux_749_s5 ^ mux_766_s6) ^ xor_783_s4;
     wire [15:0] old_sport_3 = old_sport;
     wire [15:0] old_dport_3 = old_dport;
     wire [7:0] old_protocol_2 = old_protocol;
-    wire [15:0] flow_in = xor_782_s2 ^ xor_790_s1;
+    wire [15:0] flow_in = xor_786_s2 ^ xor_794_s1;
     wire [15:0] udp_source = {2'd3, flow_out[13:0]};
-    wire [16:0] sum_798 = behind_ip_s5 + 17'h14;
-    wire [21:0] outer_sum = {5'd0, sum_814_s6} + {6'd0, encap_row[272:257]};
-    wire [16:0] sum_829 = {1'd0, outer_sum_s8[15:0]} + {11'd0, outer_sum_s8[21:16]};
-    wire unsent = and_615 | or_853_s7;
-    wire and_860 = and_857_s8 & ~meter_policed;
-    wire or_861 = nat | rewrite_2;
+    wire [16:0] sum_802 = behind_ip_s5 + 17'h14;
+    wire [21:0] outer_sum = {5'd0, sum_818_s6} + {6'd0, encap_row[272:257]};
+    wire [16:0] sum_833 = {1'd0, outer_sum_s7[15:0]} + {11'd0, outer_sum_s7[21:16]};
+    wire or_857 = (and_843_s6 | and_848_s6) | and_853_s6;
+    wire unsent = and_618 | or_857;
+    wire and_863 = and_860_s7 & ~meter_policed;
+    wire or_864 = nat | rewrite_2;
     wire old_udp_no_checksum = in_verdict[248];
     wire [3:0] old_port = in_verdict[67:64];
+    wire [5:0] mux_896 = or_857 ? ((({6{and_843_s6}} & 6'h1d) | ({6{and_848_s6}} & 6'h1e)) | ({6{and_853_s6}} & 6'h1f)) : (and_618 ? 6'h19 : old_reason_s1);
     wire old_class_valid = in_verdict[103];
     wire [7:0] old_l3 = in_verdict[211:204];
     wire [6:0] old_l4_offset = in_verdict[247:241];
     assign out_edit = {
-        or_531_s8,
-        or_936_s1,
-        and_928_s3,
+        or_533,
+        or_937_s1,
+        and_929_s3,
         old_l4_offset_s1,
         new_port,
+        eq_273_s3,
         eq_271_s3,
-        eq_269_s3,
-        not_509_s8,
-        and_923_s3,
-        mux_796_s3,
+        ~(sum_505[15:0] + {15'd0, sum_505[16]}),
+        and_924_s3,
+        mux_800_s3,
         dscp_valid_s3,
         attachment_row[268:141],
         nat_s3,
@@ -337,55 +337,55 @@ module header_prepare (
         cat_22_s1[133],
         attachment_row[139:92],
         attachment_row[91:44],
-        diff_687_s3,
-        encap_row_s8[384:361],
-        sum_685_s8,
+        diff_691_s3,
+        encap_row[384:361],
+        sum_689_s7,
         udp_source_s7,
         behind_ip_s5[15:0],
-        mux_693_s8,
-        ~(sum_829[15:0] + {15'd0, sum_829[16]}),
-        encap_row_s8[256:129],
-        encap_row_s8[128:1],
-        encap_row_s8[0],
+        mux_697_s7,
+        ~(sum_833[15:0] + {15'd0, sum_833[16]}),
+        encap_row[256:129],
+        encap_row[128:1],
+        encap_row[0],
         header_kind,
-        mux_642_s8,
-        mux_636_s8,
-        sum_623_s6,
-        {7{and_860}} & out_prefix,
-        {8{and_860}} & old_l3_s1,
-        and_860,
+        mux_645_s7,
+        mux_639_s7,
+        sum_626_s6,
+        {7{and_863}} & out_prefix,
+        {8{and_863}} & old_l3_s1,
+        and_863,
         flow_out_s7,
         flow_in_s3,
         cat_22_s1[135],
         cat_22_s1[134],
         attachment_row[310:295],
-        and_912_s6,
-        and_909_s6,
-        and_906_s1,
+        and_914_s6,
+        and_911_s6,
+        and_908_s1,
         cat_22_s1[132:117],
         cat_22_s1[116],
         cat_22_s1[115:113],
         cat_22_s1[112],
         cat_22_s1[111:92],
-        old_class_valid_s1 & (not_898_s8 | meter_policed),
+        old_class_valid_s1 & (not_900_s7 | meter_policed),
         cat_22_s1[91:76],
         cat_22_s1[75],
         cat_22_s1[74:65],
         cat_22_s1[64],
-        meter_policed ? 6'h18 : mux_894_s8,
-        and_860 ? attachment_row[7:4] : 4'd4,
+        meter_policed ? 6'h18 : mux_896_s7,
+        and_863 ? attachment_row[7:4] : 4'd4,
         old_port_s1,
-        or_875_s1 | meter_policed,
-        not_877_s1,
+        or_878_s1 | meter_policed,
+        not_880_s1,
         cat_22_s1[63:0]
     };
     wire follows = |in_number;
     wire voided = meter_held & follows_s1;
-    assign out_valid = in_valid_s8 & ~voided;
-    assign out_void = in_valid_s8 & voided;
+    assign out_valid = in_valid_s7 & ~voided;
+    assign out_void = in_valid_s7 & voided;
     wire [7:0] old_l3_2 = old_l3;
-    wire [63:0] or_1006 = (action_cfg_rdata | {47'd0, policy_cfg_rdata}) | (attachment_cfg_rdata | rewrite_cfg_rdata);
-    assign cfg_rdata = or_1006 | (encap_cfg_rdata | meter_cfg_rdata);
+    wire [63:0] or_1003 = (action_cfg_rdata | {47'd0, policy_cfg_rdata}) | (attachment_cfg_rdata | rewrite_cfg_rdata);
+    assign cfg_rdata = or_1003 | (encap_cfg_rdata | meter_cfg_rdata);
 
     header_meter meter (
         .clk(clk),
@@ -437,7 +437,7 @@ module header_prepare (
     table_attachment attachment (
         .clk(clk),
         .rst(rst),
-        .index(cat_220_s3[8:0]),
+        .index(cat_221_s3[8:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -481,105 +481,103 @@ module header_prepare (
         if (spaced_valid) old_neighbour_valid_s1 <= old_neighbour_valid;
         if (spaced_valid) old_neighbour_s1 <= old_neighbour;
         if (spaced_valid) and_212_s1 <= old_rule_valid & ~(|in_number);
+        if (spaced_valid_s1_2) policy_2_s2 <= policy_2;
         if (spaced_valid) old_epoch_s1 <= old_epoch;
-        if (spaced_valid_s2_2) cat_220_s3 <= {policy_2 ? policy_row[16:1] : mux_205, old_epoch_s1};
-        if (spaced_valid) not_239_s1 <= not_239;
-        if (spaced_valid) and_260_s1 <= not_239 & ((eq_251 | eq_253) | (old_l4 == 3'd3));
+        if (spaced_valid_s2_2) cat_221_s3 <= {policy_2_s2 ? policy_row[16:1] : mux_205, old_epoch_s1};
+        if (spaced_valid) not_240_s1 <= not_240;
+        if (spaced_valid_s1_2) not_244_s2 <= ~policy_2;
+        if (spaced_valid) and_262_s1 <= not_240 & ((eq_253 | eq_255) | (old_l4 == 3'd3));
         if (spaced_valid) old_sport_s1 <= old_sport;
         if (spaced_valid) old_dport_s1 <= old_dport;
-        if (spaced_valid_s2_2) new_port <= mux_276 + action_row[56:41];
+        if (spaced_valid_s2_2) new_port <= mux_278 + action_row[56:41];
         if (spaced_valid) old_traffic_class_s1 <= old_traffic_class;
-        if (spaced_valid) sum_318_s1 <= sum_314 + sum_317;
-        if (spaced_valid) sum_354_s1 <= sum_350 + sum_353;
-        if (spaced_valid_s2_2) addresses <= {3'd0, {19{rewrite_2}} & sum_318_s1} + {3'd0, {19{nat}} & sum_354_s1};
-        if (spaced_valid) not_370_s1 <= ~{8'd0, old_traffic_class};
-        if (spaced_valid_s2_2) and_378_s3 <= {17{dscp_valid}} & ({1'd0, not_370_s1} + {1'd0, {8'd0, cat_283}});
-        if (spaced_valid_s2_2) mux_276_s3 <= mux_276;
-        if (spaced_valid_s2_2) or_387_s3 <= eq_269 | eq_271;
-        if (spaced_valid) not_392_s1 <= ~old_ip_checksum;
-        if (spaced_valid_s3_2) ip_start <= ({6'd0, not_392_s1} + addresses) + {5'd0, and_378_s3};
-        if (spaced_valid) not_402_s1 <= ~old_l4_checksum;
-        if (spaced_valid_s3_2) l4_start <= sum_409;
+        if (spaced_valid) sum_320_s1 <= sum_316 + sum_319;
+        if (spaced_valid) sum_356_s1 <= sum_352 + sum_355;
+        if (spaced_valid_s2_2) addresses <= {3'd0, {19{rewrite_2}} & sum_320_s1} + {3'd0, {19{nat}} & sum_356_s1};
+        if (spaced_valid) not_372_s1 <= ~{8'd0, old_traffic_class};
+        if (spaced_valid_s2_2) and_380_s3 <= {17{dscp_valid}} & ({1'd0, not_372_s1} + {1'd0, {8'd0, cat_285}});
+        if (spaced_valid_s2_2) mux_278_s3 <= mux_278;
+        if (spaced_valid_s2_2) or_389_s3 <= eq_271 | eq_273;
+        if (spaced_valid) not_394_s1 <= ~old_ip_checksum;
+        if (spaced_valid_s3_2) ip_start <= ({6'd0, not_394_s1} + addresses) + {5'd0, and_380_s3};
+        if (spaced_valid) not_404_s1 <= ~old_l4_checksum;
+        if (spaced_valid_s3_2) l4_start <= sum_411;
         if (spaced_valid) old_v6_s1 <= old_v6;
         if (spaced_valid_s2_2) nat_s3 <= nat;
-        if (spaced_valid_s5_2) and_448_s6 <= {19{nat_s3}} & (sum_441 + sum_444);
+        if (spaced_valid_s5_2) and_450_s6 <= {19{nat_s3}} & (sum_443 + sum_446);
         if (spaced_valid_s2_2) rewrite_2_s3 <= rewrite_2;
-        if (spaced_valid_s4_2) and_486_s5 <= {19{rewrite_2_s3}} & (sum_479 + sum_482);
-        if (spaced_valid_s6) ip_sum <= ip_start + sum_492;
-        if (spaced_valid_s6) l4_sum <= l4_start + sum_492;
-        if (spaced_valid) eq_253_s1 <= eq_253;
-        if (spaced_valid_s2_2) header_kind <= {4{~eq_538}} & and_536;
+        if (spaced_valid_s4_2) and_488_s5 <= {19{rewrite_2_s3}} & (sum_481 + sum_484);
+        if (spaced_valid_s6) ip_sum <= ip_start + sum_494;
+        if (spaced_valid_s6) l4_sum <= l4_start + sum_494;
+        if (spaced_valid) eq_255_s1 <= eq_255;
+        if (spaced_valid_s1_2) and_536_s2 <= not_240_s1 & ~policy_2;
+        if (spaced_valid_s2_2) header_kind <= {4{~eq_541}} & and_539;
         if (spaced_valid_s3_2) bytes_behind_s4 <= bytes_behind;
         if (spaced_valid) old_ip_length_s1 <= old_ip_length;
         if (spaced_valid_s4_2) behind_ip_s5 <= behind_ip;
-        if (spaced_valid_s5_2) and_597_s6 <= (cat_594 < behind_ip_s5) & (|cat_594);
-        if (spaced_valid_s5_2) and_603_s6 <= (cat_594 < (behind_ip_s5 + 17'h14)) & (|cat_594);
-        if (spaced_valid_s5_2) and_609_s6 <= (cat_594 < (behind_ip_s5 + 17'h28)) & (|cat_594);
-        if (spaced_valid_s3_2) le_544_s4 <= le_544;
-        if (spaced_valid_s2_2) eq_538_s3 <= eq_538;
-        if (spaced_valid_s5_2) sum_623_s6 <= attachment_row[19:18] + {1'd0, eq_538_s3 & ~attachment_row[19]};
-        if (spaced_valid_s5_2) and_633_s6 <= eq_538_s3 & (attachment_row[19:18] == 2'd0);
-        if (spaced_valid_s5_2) and_639_s6 <= eq_538_s3 & (attachment_row[19:18] == 2'd1);
-        if (spaced_valid_s3_2) and_657_s4 <= le_544 & ~(header_kind == 4'd8);
-        if (spaced_valid_s3_2) eq_644_s4 <= header_kind == 4'd2;
-        if (spaced_valid_s3_2) eq_649_s4 <= header_kind == 4'd8;
-        if (spaced_valid_s6) sum_678_s7 <= (7'he + {3'd0, {sum_623_s6, 2'd0}}) + bytes_behind_s4;
-        if (spaced_valid_s5_2) sum_681_s6 <= behind_ip_s5 + 17'h14;
-        if (spaced_valid) xor_711_s1 <= xor_711;
-        if (spaced_valid) xor_727_s1 <= xor_727;
-        if (spaced_valid_s4_2) mux_745_s5 <= rewrite_2_s3 ? xor_742 : cat_729[31:16];
-        if (spaced_valid_s5_2) mux_762_s6 <= nat_s3 ? (xor_757 ^ xor_758) : cat_729[15:0];
+        if (spaced_valid_s5_2) and_600_s6 <= (cat_597 < behind_ip_s5) & (|cat_597);
+        if (spaced_valid_s5_2) and_606_s6 <= (cat_597 < (behind_ip_s5 + 17'h14)) & (|cat_597);
+        if (spaced_valid_s5_2) and_612_s6 <= (cat_597 < (behind_ip_s5 + 17'h28)) & (|cat_597);
+        if (spaced_valid_s3_2) le_547_s4 <= le_547;
+        if (spaced_valid_s2_2) eq_541_s3 <= eq_541;
+        if (spaced_valid_s5_2) sum_626_s6 <= attachment_row[19:18] + {1'd0, eq_541_s3 & ~attachment_row[19]};
+        if (spaced_valid_s5_2) and_636_s6 <= eq_541_s3 & (attachment_row[19:18] == 2'd0);
+        if (spaced_valid_s5_2) and_642_s6 <= eq_541_s3 & (attachment_row[19:18] == 2'd1);
+        if (spaced_valid_s3_2) and_660_s4 <= le_547 & ~(header_kind == 4'd8);
+        if (spaced_valid_s3_2) eq_647_s4 <= header_kind == 4'd2;
+        if (spaced_valid_s3_2) eq_652_s4 <= header_kind == 4'd8;
+        if (spaced_valid_s6) sum_681_s7 <= (7'he + {3'd0, {sum_626_s6, 2'd0}}) + bytes_behind_s4;
+        if (spaced_valid_s5_2) sum_684_s6 <= behind_ip_s5 + 17'h14;
+        if (spaced_valid_s6) and_693_s7 <= {7{le_547_s4}} & (encap_row[0] ? 7'h28 : 7'h14);
+        if (spaced_valid) xor_715_s1 <= xor_715;
+        if (spaced_valid) xor_731_s1 <= xor_731;
+        if (spaced_valid_s4_2) mux_749_s5 <= rewrite_2_s3 ? xor_746 : cat_733[31:16];
+        if (spaced_valid_s5_2) mux_766_s6 <= nat_s3 ? (xor_761 ^ xor_762) : cat_733[15:0];
         if (spaced_valid) old_dport_2_s1 <= old_dport_2;
         if (spaced_valid) old_sport_2_s1 <= old_sport_2;
-        if (spaced_valid_s2_2) or_770_s3 <= eq_269 | eq_271;
-        if (spaced_valid_s2_2) mux_769_s3 <= eq_269 ? old_dport_2_s1 : old_sport_2_s1;
+        if (spaced_valid_s2_2) or_774_s3 <= eq_271 | eq_273;
+        if (spaced_valid_s2_2) mux_773_s3 <= eq_271 ? old_dport_2_s1 : old_sport_2_s1;
         if (spaced_valid) old_protocol_s1 <= old_protocol;
-        if (spaced_valid_s3_2) xor_779_s4 <= ((or_770_s3 ? new_port : mux_276_s3) ^ mux_769_s3) ^ {8'd0, old_protocol_s1};
-        if (spaced_valid_s1_2) xor_782_s2 <= cat_729[31:16] ^ cat_729[15:0];
-        if (spaced_valid) xor_790_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
-        if (spaced_valid_s2_2) mux_796_s3 <= dscp_valid ? cat_283 : old_traffic_class_s1;
-        if (spaced_valid_s3_2) sum_807_s4 <= {1'd0, mux_796_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
-        if (spaced_valid_s5_2) sum_814_s6 <= {1'd0, sum_798[15:0]} + {8'd0, sum_807_s4};
-        if (spaced_valid_s7) outer_sum_s8 <= outer_sum;
-        if (spaced_valid_s5_2) and_839_s6 <= (attachment_row[3:1] == 3'd1) & not_239_s1;
-        if (spaced_valid_s5_2) and_844_s6 <= (attachment_row[3:1] == 3'd2) & not_239_s1;
-        if (spaced_valid_s5_2) and_849_s6 <= (attachment_row[3:1] == 3'd3) & not_239_s1;
-        if (spaced_valid_s6) or_853_s7 <= (and_839_s6 | and_844_s6) | and_849_s6;
-        if (spaced_valid_s7) and_857_s8 <= not_239_s1 & ~unsent;
-        if (spaced_valid) or_875_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
+        if (spaced_valid_s3_2) xor_783_s4 <= ((or_774_s3 ? new_port : mux_278_s3) ^ mux_773_s3) ^ {8'd0, old_protocol_s1};
+        if (spaced_valid_s1_2) xor_786_s2 <= cat_733[31:16] ^ cat_733[15:0];
+        if (spaced_valid) xor_794_s1 <= (old_sport_3 ^ old_dport_3) ^ {8'd0, old_protocol_2};
+        if (spaced_valid_s2_2) mux_800_s3 <= dscp_valid ? cat_285 : old_traffic_class_s1;
+        if (spaced_valid_s3_2) sum_811_s4 <= {1'd0, mux_800_s3} + {1'd0, ~(header_kind == 4'd8) ? 8'h11 : 8'h2f};
+        if (spaced_valid_s5_2) sum_818_s6 <= {1'd0, sum_802[15:0]} + {8'd0, sum_811_s4};
+        if (spaced_valid_s6) outer_sum_s7 <= outer_sum;
+        if (spaced_valid_s5_2) and_843_s6 <= (attachment_row[3:1] == 3'd1) & not_240_s1;
+        if (spaced_valid_s5_2) and_848_s6 <= (attachment_row[3:1] == 3'd2) & not_240_s1;
+        if (spaced_valid_s5_2) and_853_s6 <= (attachment_row[3:1] == 3'd3) & not_240_s1;
+        if (spaced_valid_s6) and_860_s7 <= not_240_s1 & ~unsent;
+        if (spaced_valid) or_878_s1 <= exception | (in_verdict[150:147] <= (in_number + 4'd1));
         if (spaced_valid) old_reason_s1 <= old_reason;
-        if (spaced_valid_s6) or_889_s7 <= (({6{and_839_s6}} & 6'h1d) | ({6{and_844_s6}} & 6'h1e)) | ({6{and_849_s6}} & 6'h1f);
-        if (spaced_valid_s7) mux_894_s8 <= or_853_s7 ? or_889_s7 : (and_615 ? 6'h19 : old_reason_s1);
-        if (spaced_valid_s7) not_898_s8 <= ~unsent;
+        if (spaced_valid_s6) mux_896_s7 <= mux_896;
+        if (spaced_valid_s6) not_900_s7 <= ~unsent;
         if (spaced_valid) old_class_valid_s1 <= old_class_valid;
         if (spaced_valid) old_l3_s1 <= old_l3;
-        if (spaced_valid_s7) out_prefix <= sum_678_s7 + ({7{le_544_s4}} & (encap_row[0] ? 7'h28 : 7'h14));
-        if (spaced_valid) not_920_s1 <= ~old_v6;
-        if (spaced_valid) or_866_s1 <= (eq_251 | eq_255) | (eq_253 & ~old_udp_no_checksum);
-        if (spaced_valid_s7) or_531_s8 <= or_531;
-        if (spaced_valid) or_936_s1 <= (({5{eq_251}} & 5'h10) | ({5{eq_253}} & 5'd6)) | ({5{eq_255}} & 5'd2);
-        if (spaced_valid_s2_2) and_928_s3 <= or_866_s1 & ((or_861 | eq_269) | eq_271);
+        if (spaced_valid) not_921_s1 <= ~old_v6;
+        if (spaced_valid) or_869_s1 <= (eq_253 | eq_257) | (eq_255 & ~old_udp_no_checksum);
+        if (spaced_valid) or_937_s1 <= (({5{eq_253}} & 5'h10) | ({5{eq_255}} & 5'd6)) | ({5{eq_257}} & 5'd2);
+        if (spaced_valid_s2_2) and_929_s3 <= or_869_s1 & ((or_864 | eq_271) | eq_273);
         if (spaced_valid) old_l4_offset_s1 <= old_l4_offset;
+        if (spaced_valid_s2_2) eq_273_s3 <= eq_273;
         if (spaced_valid_s2_2) eq_271_s3 <= eq_271;
-        if (spaced_valid_s2_2) eq_269_s3 <= eq_269;
-        if (spaced_valid_s7) not_509_s8 <= ~(sum_503[15:0] + {15'd0, sum_503[16]});
-        if (spaced_valid_s2_2) and_923_s3 <= not_920_s1 & (or_861 | dscp_valid);
+        if (spaced_valid_s2_2) and_924_s3 <= not_921_s1 & (or_864 | dscp_valid);
         if (spaced_valid_s2_2) dscp_valid_s3 <= dscp_valid;
         if (spaced_valid) cat_22_s1 <= cat_22;
-        if (spaced_valid_s2_2) diff_687_s3 <= 8'd0 - action_row[75:68];
-        if (spaced_valid_s7) encap_row_s8 <= encap_row;
-        if (spaced_valid_s7) sum_685_s8 <= or_668 + {24'd0, action_row[75:68]};
+        if (spaced_valid_s2_2) diff_691_s3 <= 8'd0 - action_row[75:68];
+        if (spaced_valid_s6) sum_689_s7 <= or_671 + {24'd0, action_row[75:68]};
         if (spaced_valid_s6) udp_source_s7 <= udp_source;
-        if (spaced_valid_s7) mux_693_s8 <= encap_row[0] ? behind_ip_s5[15:0] : sum_681_s6[15:0];
-        if (spaced_valid_s7) mux_642_s8 <= and_639_s6 ? sum_630 : attachment_row[43:32];
-        if (spaced_valid_s7) mux_636_s8 <= and_633_s6 ? sum_630 : attachment_row[31:20];
+        if (spaced_valid_s6) mux_697_s7 <= encap_row[0] ? behind_ip_s5[15:0] : sum_684_s6[15:0];
+        if (spaced_valid_s6) mux_645_s7 <= and_642_s6 ? sum_633 : attachment_row[43:32];
+        if (spaced_valid_s6) mux_639_s7 <= and_636_s6 ? sum_633 : attachment_row[31:20];
         if (spaced_valid_s6) flow_out_s7 <= flow_out;
         if (spaced_valid_s2_2) flow_in_s3 <= flow_in;
-        if (spaced_valid_s5_2) and_912_s6 <= {10{not_239_s1}} & attachment_row[17:8];
-        if (spaced_valid_s5_2) and_909_s6 <= {16{not_239_s1}} & attachment_row[326:311];
-        if (spaced_valid) and_906_s1 <= {22{not_239}} & sum_28;
+        if (spaced_valid_s5_2) and_914_s6 <= {10{not_240_s1}} & attachment_row[17:8];
+        if (spaced_valid_s5_2) and_911_s6 <= {16{not_240_s1}} & attachment_row[326:311];
+        if (spaced_valid) and_908_s1 <= {22{not_240}} & sum_28;
         if (spaced_valid) old_port_s1 <= old_port;
-        if (spaced_valid) not_877_s1 <= ~(|in_number);
+        if (spaced_valid) not_880_s1 <= ~(|in_number);
         if (spaced_valid) follows_s1 <= follows;
         if (spaced_valid) out_strip <= old_l3_2;
     end
@@ -598,14 +596,12 @@ module header_prepare (
             in_valid_s5 <= 1'd0;
             in_valid_s6 <= 1'd0;
             in_valid_s7 <= 1'd0;
-            in_valid_s8 <= 1'd0;
             spaced_valid_s1_2 <= 1'd0;
             spaced_valid_s2_2 <= 1'd0;
             spaced_valid_s3_2 <= 1'd0;
             spaced_valid_s4_2 <= 1'd0;
             spaced_valid_s5_2 <= 1'd0;
             spaced_valid_s6 <= 1'd0;
-            spaced_valid_s7 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -619,19 +615,17 @@ module header_prepare (
             in_valid_s5 <= in_valid_s4;
             in_valid_s6 <= in_valid_s5;
             in_valid_s7 <= in_valid_s6;
-            in_valid_s8 <= in_valid_s7;
             spaced_valid_s1_2 <= spaced_valid;
             spaced_valid_s2_2 <= spaced_valid_s1_2;
             spaced_valid_s3_2 <= spaced_valid_s2_2;
             spaced_valid_s4_2 <= spaced_valid_s3_2;
             spaced_valid_s5_2 <= spaced_valid_s4_2;
             spaced_valid_s6 <= spaced_valid_s5_2;
-            spaced_valid_s7 <= spaced_valid_s6;
         end
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, cfg_wdata, action_row, xor_150_s1, cat_220_s3, attachment_row, rewrite_row, sum_681_s6, sum_798, encap_row_s8};
+    wire _unused = &{1'b0, cfg_wdata, action_row, xor_150_s1, cat_221_s3, attachment_row, rewrite_row, sum_684_s6, sum_802};
 
 `ifndef SYNTHESIS
     initial begin
@@ -639,110 +633,108 @@ module header_prepare (
         old_neighbour_valid_s1 = 1'd0;
         old_neighbour_s1 = 16'd0;
         and_212_s1 = 1'd0;
+        policy_2_s2 = 1'd0;
         old_epoch_s1 = 1'd0;
-        cat_220_s3 = 17'd0;
+        cat_221_s3 = 17'd0;
         spaced_valid_s1 = 1'd0;
         spaced_valid_s2 = 1'd0;
         spaced_valid_s3 = 1'd0;
         spaced_valid_s4 = 1'd0;
         spaced_valid_s5 = 1'd0;
-        not_239_s1 = 1'd0;
-        and_260_s1 = 1'd0;
+        not_240_s1 = 1'd0;
+        not_244_s2 = 1'd0;
+        and_262_s1 = 1'd0;
         old_sport_s1 = 16'd0;
         old_dport_s1 = 16'd0;
         new_port = 16'd0;
         old_traffic_class_s1 = 8'd0;
-        sum_318_s1 = 19'd0;
-        sum_354_s1 = 19'd0;
+        sum_320_s1 = 19'd0;
+        sum_356_s1 = 19'd0;
         addresses = 22'd0;
-        not_370_s1 = 16'd0;
-        and_378_s3 = 17'd0;
-        mux_276_s3 = 16'd0;
-        or_387_s3 = 1'd0;
-        not_392_s1 = 16'd0;
+        not_372_s1 = 16'd0;
+        and_380_s3 = 17'd0;
+        mux_278_s3 = 16'd0;
+        or_389_s3 = 1'd0;
+        not_394_s1 = 16'd0;
         ip_start = 22'd0;
-        not_402_s1 = 16'd0;
+        not_404_s1 = 16'd0;
         l4_start = 22'd0;
         old_v6_s1 = 1'd0;
         nat_s3 = 1'd0;
-        and_448_s6 = 19'd0;
+        and_450_s6 = 19'd0;
         rewrite_2_s3 = 1'd0;
-        and_486_s5 = 19'd0;
+        and_488_s5 = 19'd0;
         ip_sum = 22'd0;
         l4_sum = 22'd0;
-        eq_253_s1 = 1'd0;
+        eq_255_s1 = 1'd0;
+        and_536_s2 = 1'd0;
         header_kind = 4'd0;
         bytes_behind_s4 = 7'd0;
         old_ip_length_s1 = 17'd0;
         behind_ip_s5 = 17'd0;
-        and_597_s6 = 1'd0;
-        and_603_s6 = 1'd0;
-        and_609_s6 = 1'd0;
-        le_544_s4 = 1'd0;
-        eq_538_s3 = 1'd0;
-        sum_623_s6 = 2'd0;
-        and_633_s6 = 1'd0;
-        and_639_s6 = 1'd0;
-        and_657_s4 = 1'd0;
-        eq_644_s4 = 1'd0;
-        eq_649_s4 = 1'd0;
-        sum_678_s7 = 7'd0;
-        sum_681_s6 = 17'd0;
-        xor_711_s1 = 16'd0;
-        xor_727_s1 = 16'd0;
-        mux_745_s5 = 16'd0;
-        mux_762_s6 = 16'd0;
+        and_600_s6 = 1'd0;
+        and_606_s6 = 1'd0;
+        and_612_s6 = 1'd0;
+        le_547_s4 = 1'd0;
+        eq_541_s3 = 1'd0;
+        sum_626_s6 = 2'd0;
+        and_636_s6 = 1'd0;
+        and_642_s6 = 1'd0;
+        and_660_s4 = 1'd0;
+        eq_647_s4 = 1'd0;
+        eq_652_s4 = 1'd0;
+        sum_681_s7 = 7'd0;
+        sum_684_s6 = 17'd0;
+        and_693_s7 = 7'd0;
+        xor_715_s1 = 16'd0;
+        xor_731_s1 = 16'd0;
+        mux_749_s5 = 16'd0;
+        mux_766_s6 = 16'd0;
         old_dport_2_s1 = 16'd0;
         old_sport_2_s1 = 16'd0;
-        or_770_s3 = 1'd0;
-        mux_769_s3 = 16'd0;
+        or_774_s3 = 1'd0;
+        mux_773_s3 = 16'd0;
         old_protocol_s1 = 8'd0;
-        xor_779_s4 = 16'd0;
-        xor_782_s2 = 16'd0;
-        xor_790_s1 = 16'd0;
-        mux_796_s3 = 8'd0;
-        sum_807_s4 = 9'd0;
-        sum_814_s6 = 17'd0;
-        outer_sum_s8 = 22'd0;
-        and_839_s6 = 1'd0;
-        and_844_s6 = 1'd0;
-        and_849_s6 = 1'd0;
-        or_853_s7 = 1'd0;
-        and_857_s8 = 1'd0;
-        or_875_s1 = 1'd0;
+        xor_783_s4 = 16'd0;
+        xor_786_s2 = 16'd0;
+        xor_794_s1 = 16'd0;
+        mux_800_s3 = 8'd0;
+        sum_811_s4 = 9'd0;
+        sum_818_s6 = 17'd0;
+        outer_sum_s7 = 22'd0;
+        and_843_s6 = 1'd0;
+        and_848_s6 = 1'd0;
+        and_853_s6 = 1'd0;
+        and_860_s7 = 1'd0;
+        or_878_s1 = 1'd0;
         old_reason_s1 = 6'd0;
-        or_889_s7 = 6'd0;
-        mux_894_s8 = 6'd0;
-        not_898_s8 = 1'd0;
+        mux_896_s7 = 6'd0;
+        not_900_s7 = 1'd0;
         old_class_valid_s1 = 1'd0;
         old_l3_s1 = 8'd0;
-        out_prefix = 7'd0;
-        not_920_s1 = 1'd0;
-        or_866_s1 = 1'd0;
-        or_531_s8 = 16'd0;
-        or_936_s1 = 5'd0;
-        and_928_s3 = 1'd0;
+        not_921_s1 = 1'd0;
+        or_869_s1 = 1'd0;
+        or_937_s1 = 5'd0;
+        and_929_s3 = 1'd0;
         old_l4_offset_s1 = 7'd0;
+        eq_273_s3 = 1'd0;
         eq_271_s3 = 1'd0;
-        eq_269_s3 = 1'd0;
-        not_509_s8 = 16'd0;
-        and_923_s3 = 1'd0;
+        and_924_s3 = 1'd0;
         dscp_valid_s3 = 1'd0;
         cat_22_s1 = 136'd0;
-        diff_687_s3 = 8'd0;
-        encap_row_s8 = 385'd0;
-        sum_685_s8 = 32'd0;
+        diff_691_s3 = 8'd0;
+        sum_689_s7 = 32'd0;
         udp_source_s7 = 16'd0;
-        mux_693_s8 = 16'd0;
-        mux_642_s8 = 12'd0;
-        mux_636_s8 = 12'd0;
+        mux_697_s7 = 16'd0;
+        mux_645_s7 = 12'd0;
+        mux_639_s7 = 12'd0;
         flow_out_s7 = 16'd0;
         flow_in_s3 = 16'd0;
-        and_912_s6 = 10'd0;
-        and_909_s6 = 16'd0;
-        and_906_s1 = 22'd0;
+        and_914_s6 = 10'd0;
+        and_911_s6 = 16'd0;
+        and_908_s1 = 22'd0;
         old_port_s1 = 4'd0;
-        not_877_s1 = 1'd0;
+        not_880_s1 = 1'd0;
         follows_s1 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
@@ -751,7 +743,6 @@ module header_prepare (
         in_valid_s5 = 1'd0;
         in_valid_s6 = 1'd0;
         in_valid_s7 = 1'd0;
-        in_valid_s8 = 1'd0;
         out_strip = 8'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;
@@ -759,7 +750,6 @@ module header_prepare (
         spaced_valid_s4_2 = 1'd0;
         spaced_valid_s5_2 = 1'd0;
         spaced_valid_s6 = 1'd0;
-        spaced_valid_s7 = 1'd0;
     end
 `endif
 endmodule

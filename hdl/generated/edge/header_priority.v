@@ -3,10 +3,10 @@
 //
 // dscp, stage 0
 // epoch, stage 0
-// trust, stage 2
-// own, stage 2
+// trust, stage 1
+// own, stage 1
 // spaced_valid, stage 0
-// rank, stage 2
+// rank, stage 1
 
 `default_nettype none
 

@@ -11,14 +11,14 @@
 // sport, stage 0
 // dport, stage 0
 // later, stage 0
-// hit0, stage 6
-// class0, stage 6
-// hit2, stage 7
-// class2, stage 7
-// hit1, stage 8
-// class1, stage 8
-// hit3, stage 9
-// class3, stage 9
+// hit0, stage 5
+// class0, stage 5
+// hit2, stage 6
+// class2, stage 6
+// hit1, stage 7
+// class1, stage 7
+// hit3, stage 8
+// class3, stage 8
 
 `default_nettype none
 
@@ -62,75 +62,74 @@ module header_range (
     reg  spaced_valid_s3;
     wire [511:0] lookup_row;
     reg  spaced_valid_s4;
-    reg  spaced_valid_s5;
     reg  [1:0] role;
     reg  [15:0] port;
-    reg  and_75_d1;
+    reg  and_74_d1;
     reg  [19:0] class_of_0_d1;
-    reg  and_98_d1;
+    reg  and_97_d1;
     reg  [19:0] class_of_1_d1;
-    reg  and_121_d1;
+    reg  and_120_d1;
     reg  [19:0] class_of_2_d1;
-    reg  and_144_d1;
+    reg  and_143_d1;
     reg  [19:0] class_of_3_d1;
-    reg  and_167_d1;
+    reg  and_166_d1;
     reg  [19:0] class_of_4_d1;
-    reg  and_190_d1;
+    reg  and_189_d1;
     reg  [19:0] class_of_5_d1;
-    reg  and_213_d1;
+    reg  and_212_d1;
     reg  [19:0] class_of_6_d1;
-    reg  and_236_d1;
+    reg  and_235_d1;
     reg  [19:0] class_of_7_d1;
     reg  found;
     reg  [19:0] first_class;
     reg  hit0_q;
     reg  [19:0] class0_q;
     reg  hit2_q;
-    reg  spaced_valid_s6;
+    reg  spaced_valid_s5;
     reg  [19:0] class2_q;
     reg  hit1_q;
-    reg  spaced_valid_s7;
+    reg  spaced_valid_s6;
     reg  [19:0] class1_q;
     reg  hit3_q;
-    reg  spaced_valid_s8;
+    reg  spaced_valid_s7;
     reg  [19:0] class3_q;
-    wire [15:0] or_53 = (({16{spaced_valid_s2}} & dport_kept) | ({16{spaced_valid_s3}} & sport_kept)) | (({16{spaced_valid_s4}} & sport_kept) | ({16{spaced_valid_s5}} & dport_kept));
+    wire [15:0] or_52 = (({16{spaced_valid_s1}} & dport_kept) | ({16{spaced_valid_s2}} & sport_kept)) | (({16{spaced_valid_s3}} & sport_kept) | ({16{spaced_valid_s4}} & dport_kept));
     wire [19:0] class_of_0 = lookup_row[63:44];
-    wire mux_71 = later_kept ? (~(|lookup_row[27:12]) & (&lookup_row[43:28])) : ((lookup_row[27:12] <= port) & (port <= lookup_row[43:28]));
-    wire and_74 = (lookup_row[0] & (lookup_row[2:1] == role)) & (lookup_row[3] | (lookup_row[11:4] == protocol_kept));
+    wire mux_70 = later_kept ? (~(|lookup_row[27:12]) & (&lookup_row[43:28])) : ((lookup_row[27:12] <= port) & (port <= lookup_row[43:28]));
+    wire and_73 = (lookup_row[0] & (lookup_row[2:1] == role)) & (lookup_row[3] | (lookup_row[11:4] == protocol_kept));
     wire [19:0] class_of_1 = lookup_row[127:108];
-    wire mux_94 = later_kept ? (~(|lookup_row[91:76]) & (&lookup_row[107:92])) : ((lookup_row[91:76] <= port) & (port <= lookup_row[107:92]));
-    wire and_97 = (lookup_row[64] & (lookup_row[66:65] == role)) & (lookup_row[67] | (lookup_row[75:68] == protocol_kept));
+    wire mux_93 = later_kept ? (~(|lookup_row[91:76]) & (&lookup_row[107:92])) : ((lookup_row[91:76] <= port) & (port <= lookup_row[107:92]));
+    wire and_96 = (lookup_row[64] & (lookup_row[66:65] == role)) & (lookup_row[67] | (lookup_row[75:68] == protocol_kept));
     wire [19:0] class_of_2 = lookup_row[191:172];
-    wire mux_117 = later_kept ? (~(|lookup_row[155:140]) & (&lookup_row[171:156])) : ((lookup_row[155:140] <= port) & (port <= lookup_row[171:156]));
-    wire and_120 = (lookup_row[128] & (lookup_row[130:129] == role)) & (lookup_row[131] | (lookup_row[139:132] == protocol_kept));
+    wire mux_116 = later_kept ? (~(|lookup_row[155:140]) & (&lookup_row[171:156])) : ((lookup_row[155:140] <= port) & (port <= lookup_row[171:156]));
+    wire and_119 = (lookup_row[128] & (lookup_row[130:129] == role)) & (lookup_row[131] | (lookup_row[139:132] == protocol_kept));
     wire [19:0] class_of_3 = lookup_row[255:236];
-    wire mux_140 = later_kept ? (~(|lookup_row[219:204]) & (&lookup_row[235:220])) : ((lookup_row[219:204] <= port) & (port <= lookup_row[235:220]));
-    wire and_143 = (lookup_row[192] & (lookup_row[194:193] == role)) & (lookup_row[195] | (lookup_row[203:196] == protocol_kept));
+    wire mux_139 = later_kept ? (~(|lookup_row[219:204]) & (&lookup_row[235:220])) : ((lookup_row[219:204] <= port) & (port <= lookup_row[235:220]));
+    wire and_142 = (lookup_row[192] & (lookup_row[194:193] == role)) & (lookup_row[195] | (lookup_row[203:196] == protocol_kept));
     wire [19:0] class_of_4 = lookup_row[319:300];
-    wire mux_163 = later_kept ? (~(|lookup_row[283:268]) & (&lookup_row[299:284])) : ((lookup_row[283:268] <= port) & (port <= lookup_row[299:284]));
-    wire and_166 = (lookup_row[256] & (lookup_row[258:257] == role)) & (lookup_row[259] | (lookup_row[267:260] == protocol_kept));
+    wire mux_162 = later_kept ? (~(|lookup_row[283:268]) & (&lookup_row[299:284])) : ((lookup_row[283:268] <= port) & (port <= lookup_row[299:284]));
+    wire and_165 = (lookup_row[256] & (lookup_row[258:257] == role)) & (lookup_row[259] | (lookup_row[267:260] == protocol_kept));
     wire [19:0] class_of_5 = lookup_row[383:364];
-    wire mux_186 = later_kept ? (~(|lookup_row[347:332]) & (&lookup_row[363:348])) : ((lookup_row[347:332] <= port) & (port <= lookup_row[363:348]));
-    wire and_189 = (lookup_row[320] & (lookup_row[322:321] == role)) & (lookup_row[323] | (lookup_row[331:324] == protocol_kept));
+    wire mux_185 = later_kept ? (~(|lookup_row[347:332]) & (&lookup_row[363:348])) : ((lookup_row[347:332] <= port) & (port <= lookup_row[363:348]));
+    wire and_188 = (lookup_row[320] & (lookup_row[322:321] == role)) & (lookup_row[323] | (lookup_row[331:324] == protocol_kept));
     wire [19:0] class_of_6 = lookup_row[447:428];
-    wire mux_209 = later_kept ? (~(|lookup_row[411:396]) & (&lookup_row[427:412])) : ((lookup_row[411:396] <= port) & (port <= lookup_row[427:412]));
-    wire and_212 = (lookup_row[384] & (lookup_row[386:385] == role)) & (lookup_row[387] | (lookup_row[395:388] == protocol_kept));
+    wire mux_208 = later_kept ? (~(|lookup_row[411:396]) & (&lookup_row[427:412])) : ((lookup_row[411:396] <= port) & (port <= lookup_row[427:412]));
+    wire and_211 = (lookup_row[384] & (lookup_row[386:385] == role)) & (lookup_row[387] | (lookup_row[395:388] == protocol_kept));
     wire [19:0] class_of_7 = lookup_row[511:492];
-    wire mux_232 = later_kept ? (~(|lookup_row[475:460]) & (&lookup_row[491:476])) : ((lookup_row[475:460] <= port) & (port <= lookup_row[491:476]));
-    wire and_235 = (lookup_row[448] & (lookup_row[450:449] == role)) & (lookup_row[451] | (lookup_row[459:452] == protocol_kept));
-    wire [7:0] cat_239 = {
-        and_75_d1,
-        and_98_d1,
-        and_121_d1,
-        and_144_d1,
-        and_167_d1,
-        and_190_d1,
-        and_213_d1,
-        and_236_d1
+    wire mux_231 = later_kept ? (~(|lookup_row[475:460]) & (&lookup_row[491:476])) : ((lookup_row[475:460] <= port) & (port <= lookup_row[491:476]));
+    wire and_234 = (lookup_row[448] & (lookup_row[450:449] == role)) & (lookup_row[451] | (lookup_row[459:452] == protocol_kept));
+    wire [7:0] cat_238 = {
+        and_74_d1,
+        and_97_d1,
+        and_120_d1,
+        and_143_d1,
+        and_166_d1,
+        and_189_d1,
+        and_212_d1,
+        and_235_d1
     };
-    wire [19:0] mux_245 = and_190_d1 ? class_of_5_d1 : (and_213_d1 ? class_of_6_d1 : (and_236_d1 ? class_of_7_d1 : 20'd0));
-    wire [19:0] mux_248 = and_121_d1 ? class_of_2_d1 : (and_144_d1 ? class_of_3_d1 : (and_167_d1 ? class_of_4_d1 : mux_245));
+    wire [19:0] mux_244 = and_189_d1 ? class_of_5_d1 : (and_212_d1 ? class_of_6_d1 : (and_235_d1 ? class_of_7_d1 : 20'd0));
+    wire [19:0] mux_247 = and_120_d1 ? class_of_2_d1 : (and_143_d1 ? class_of_3_d1 : (and_166_d1 ? class_of_4_d1 : mux_244));
     assign hit0 = hit0_q;
     assign class0 = class0_q;
     assign hit2 = hit2_q;
@@ -163,34 +162,34 @@ module header_range (
         if (spaced_valid) sport_kept <= sport;
         if (spaced_valid) dport_kept <= dport;
         if (spaced_valid) later_kept <= later;
-        role <= ({2{spaced_valid_s3}} & 2'd2) | (({2{spaced_valid_s4}} & 2'd1) | {2{spaced_valid_s5}});
-        port <= or_53;
-        and_75_d1 <= and_74 & mux_71;
+        role <= ({2{spaced_valid_s2}} & 2'd2) | (({2{spaced_valid_s3}} & 2'd1) | {2{spaced_valid_s4}});
+        port <= or_52;
+        and_74_d1 <= and_73 & mux_70;
         class_of_0_d1 <= class_of_0;
-        and_98_d1 <= and_97 & mux_94;
+        and_97_d1 <= and_96 & mux_93;
         class_of_1_d1 <= class_of_1;
-        and_121_d1 <= and_120 & mux_117;
+        and_120_d1 <= and_119 & mux_116;
         class_of_2_d1 <= class_of_2;
-        and_144_d1 <= and_143 & mux_140;
+        and_143_d1 <= and_142 & mux_139;
         class_of_3_d1 <= class_of_3;
-        and_167_d1 <= and_166 & mux_163;
+        and_166_d1 <= and_165 & mux_162;
         class_of_4_d1 <= class_of_4;
-        and_190_d1 <= and_189 & mux_186;
+        and_189_d1 <= and_188 & mux_185;
         class_of_5_d1 <= class_of_5;
-        and_213_d1 <= and_212 & mux_209;
+        and_212_d1 <= and_211 & mux_208;
         class_of_6_d1 <= class_of_6;
-        and_236_d1 <= and_235 & mux_232;
+        and_235_d1 <= and_234 & mux_231;
         class_of_7_d1 <= class_of_7;
-        found <= |cat_239;
-        first_class <= and_75_d1 ? class_of_0_d1 : (and_98_d1 ? class_of_1_d1 : mux_248);
-        if (spaced_valid_s5) hit0_q <= found & dst_asked_kept;
-        if (spaced_valid_s5) class0_q <= first_class;
-        if (spaced_valid_s6) hit2_q <= found & dst_asked_kept;
-        if (spaced_valid_s6) class2_q <= first_class;
-        if (spaced_valid_s7) hit1_q <= found & src_asked_kept;
-        if (spaced_valid_s7) class1_q <= first_class;
-        if (spaced_valid_s8) hit3_q <= found & src_asked_kept;
-        if (spaced_valid_s8) class3_q <= first_class;
+        found <= |cat_238;
+        first_class <= and_74_d1 ? class_of_0_d1 : (and_97_d1 ? class_of_1_d1 : mux_247);
+        if (spaced_valid_s4) hit0_q <= found & dst_asked_kept;
+        if (spaced_valid_s4) class0_q <= first_class;
+        if (spaced_valid_s5) hit2_q <= found & dst_asked_kept;
+        if (spaced_valid_s5) class2_q <= first_class;
+        if (spaced_valid_s6) hit1_q <= found & src_asked_kept;
+        if (spaced_valid_s6) class1_q <= first_class;
+        if (spaced_valid_s7) hit3_q <= found & src_asked_kept;
+        if (spaced_valid_s7) class3_q <= first_class;
     end
 
     always @(posedge clk) begin
@@ -202,7 +201,6 @@ module header_range (
             spaced_valid_s5 <= 1'd0;
             spaced_valid_s6 <= 1'd0;
             spaced_valid_s7 <= 1'd0;
-            spaced_valid_s8 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -211,7 +209,6 @@ module header_range (
             spaced_valid_s5 <= spaced_valid_s4;
             spaced_valid_s6 <= spaced_valid_s5;
             spaced_valid_s7 <= spaced_valid_s6;
-            spaced_valid_s8 <= spaced_valid_s7;
         end
     end
 
@@ -232,37 +229,36 @@ module header_range (
         spaced_valid_s2 = 1'd0;
         spaced_valid_s3 = 1'd0;
         spaced_valid_s4 = 1'd0;
-        spaced_valid_s5 = 1'd0;
         role = 2'd0;
         port = 16'd0;
-        and_75_d1 = 1'd0;
+        and_74_d1 = 1'd0;
         class_of_0_d1 = 20'd0;
-        and_98_d1 = 1'd0;
+        and_97_d1 = 1'd0;
         class_of_1_d1 = 20'd0;
-        and_121_d1 = 1'd0;
+        and_120_d1 = 1'd0;
         class_of_2_d1 = 20'd0;
-        and_144_d1 = 1'd0;
+        and_143_d1 = 1'd0;
         class_of_3_d1 = 20'd0;
-        and_167_d1 = 1'd0;
+        and_166_d1 = 1'd0;
         class_of_4_d1 = 20'd0;
-        and_190_d1 = 1'd0;
+        and_189_d1 = 1'd0;
         class_of_5_d1 = 20'd0;
-        and_213_d1 = 1'd0;
+        and_212_d1 = 1'd0;
         class_of_6_d1 = 20'd0;
-        and_236_d1 = 1'd0;
+        and_235_d1 = 1'd0;
         class_of_7_d1 = 20'd0;
         found = 1'd0;
         first_class = 20'd0;
         hit0_q = 1'd0;
         class0_q = 20'd0;
         hit2_q = 1'd0;
-        spaced_valid_s6 = 1'd0;
+        spaced_valid_s5 = 1'd0;
         class2_q = 20'd0;
         hit1_q = 1'd0;
-        spaced_valid_s7 = 1'd0;
+        spaced_valid_s6 = 1'd0;
         class1_q = 20'd0;
         hit3_q = 1'd0;
-        spaced_valid_s8 = 1'd0;
+        spaced_valid_s7 = 1'd0;
         class3_q = 20'd0;
     end
 `endif

@@ -2,7 +2,6 @@
 // Tag headers and tunnels: what is taken off, and the packet behind it.
 //
 // near, stage 0
-// window, stage 2
 // length, stage 0
 // tags, stage 0
 // v4, stage 0
@@ -10,6 +9,7 @@
 // mpls, stage 0
 // nsh, stage 0
 // decap: record decap_row, stage 0: accepts [6:0], v4_valid [7], v4 [39:8], v6_valid [40], v6 [168:41]
+// half, stage 0
 // spaced_valid, stage 0
 // beat, stage 5
 // taken, stage 2
@@ -30,7 +30,6 @@ module header_tunnel (
     input  wire clk,
     input  wire rst,
     input  wire [847:0] near,
-    input  wire [1535:0] window,
     input  wire [7:0] length,
     input  wire [1:0] tags,
     input  wire v4,
@@ -38,6 +37,10 @@ module header_tunnel (
     input  wire mpls,
     input  wire nsh,
     input  wire [168:0] decap,
+    input  wire kept_write,
+    input  wire [4:0] kept_row,
+    input  wire [127:0] kept_data,
+    input  wire half,
     input  wire spaced_valid,
     output wire [127:0] beat,
     output reg  [4:0] taken,
@@ -52,32 +55,32 @@ module header_tunnel (
     output reg  [128:0] src_key,
     output wire [383:0] head
 );
-    reg  red_51_s1;
-    reg  and_55_s1;
-    reg  and_61_s1;
-    reg  and_66_s1;
-    reg  and_70_s1;
+    reg  red_54_s1;
+    reg  and_58_s1;
+    reg  and_64_s1;
+    reg  and_69_s1;
     reg  and_73_s1;
-    reg  and_92_s1;
+    reg  and_76_s1;
     reg  and_95_s1;
-    reg  and_111_s1;
+    reg  and_98_s1;
     reg  and_114_s1;
-    reg  [847:0] near_s1;
-    reg  or_129_s1;
-    reg  [23:0] cat_123_s1;
-    reg  [7:0] half_s2;
-    reg  red_276_s2;
-    reg  eq_279_s1;
-    reg  or_293_s2;
-    reg  eq_296_s1;
-    reg  or_310_s2;
-    reg  and_312_s2;
-    reg  [7:0] sum_325_s1;
+    reg  and_117_s1;
+    reg  or_132_s1;
+    reg  [7:0] half_2_s2;
+    reg  red_277_s2;
+    reg  eq_280_s1;
+    reg  or_294_s2;
+    reg  eq_297_s1;
+    reg  or_311_s2;
+    reg  and_313_s2;
+    reg  [7:0] sum_326_s1;
     reg  [7:0] last_place_s1;
     reg  far;
-    reg  [1535:0] window_q;
+    reg  half_q;
     reg  spaced_valid_s1;
     reg  spaced_valid_s2;
+    reg  [3:0] rows;
+    reg  [7:0] sum_342_s1;
     reg  [3:0] row;
     reg  [2:0] shift_early;
     reg  [2:0] shift;
@@ -85,7 +88,7 @@ module header_tunnel (
     reg  spaced_valid_s4;
     reg  [127:0] next_row;
     reg  [127:0] this_row;
-    reg  [15:0] elem_418_d1;
+    reg  [15:0] next_end;
     reg  [15:0] end_of_row;
     reg  [15:0] front;
     reg  spaced_valid_s5;
@@ -97,9 +100,8 @@ module header_tunnel (
     reg  some_s2;
     reg  v4_s1;
     reg  v6_s1;
-    reg  or_453_s4;
-    reg  red_456_s3;
-    reg  [7:0] length_s1;
+    reg  or_427_s4;
+    reg  red_430_s3;
     reg  [6:0] words_s3;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
@@ -109,8 +111,10 @@ module header_tunnel (
     reg  spaced_valid_s6_2;
     reg  spaced_valid_s7_2;
     reg  spaced_valid_s8;
-    wire [15:0] cat_15 = {near[55:48], near[63:56]};
-    wire [127:0] cat_46 = {
+    (* ram_style = "distributed" *) reg [127:0] kept [0:31];
+    (* ram_style = "distributed" *) reg [15:0] kept_ends [0:31];
+    wire [15:0] cat_18 = {near[55:48], near[63:56]};
+    wire [127:0] cat_49 = {
         near[199:192],
         near[207:200],
         near[215:208],
@@ -128,180 +132,161 @@ module header_tunnel (
         near[311:304],
         near[319:312]
     };
-    wire [4:0] cat_50 = {
+    wire [4:0] cat_53 = {
         v4,
         near[7:0] == 8'h45,
-        ~(|cat_15[13:0]),
+        ~(|cat_18[13:0]),
         {near[135:128], near[143:136], near[151:144], near[159:152]} == decap[39:8],
         decap[7]
     };
-    wire and_63 = and_61_s1 & red_51_s1;
-    wire and_68 = and_66_s1 & and_55_s1;
-    wire and_94 = and_92_s1 & red_51_s1;
-    wire and_97 = and_95_s1 & and_55_s1;
-    wire and_113 = and_111_s1 & red_51_s1;
-    wire and_116 = and_114_s1 & and_55_s1;
-    wire or_117 = and_94 | and_97;
-    wire or_118 = and_113 | and_116;
-    wire or_119 = and_63 | and_68;
-    wire or_120 = and_73_s1 | or_118;
-    wire [23:0] cat_123 = {near[7:0], near[15:8], near[23:16]};
-    wire [63:0] mux_133 = and_97 ? near_s1[447:384] : near_s1[287:224];
-    wire [23:0] cat_137 = {mux_133[39:32], mux_133[47:40], mux_133[55:48]};
-    wire [15:0] mux_146 = and_97 ? near_s1[559:544] : near_s1[399:384];
-    wire [63:0] mux_147 = and_116 ? near_s1[447:384] : near_s1[287:224];
-    wire [63:0] mux_157 = and_68 ? near_s1[383:320] : near_s1[223:160];
-    wire [15:0] cat_170 = {mux_157[23:16], mux_157[31:24]};
-    wire [63:0] service_header = or_118 ? (and_116 ? near_s1[511:448] : near_s1[351:288]) : near_s1[63:0];
-    wire [15:0] cat_178 = {service_header[7:0], service_header[15:8]};
-    wire or_193 = ((service_header[19:16] == 4'd1) & (cat_178[5:0] == 6'd6)) | ((service_header[19:16] == 4'd2) & (6'd2 <= cat_178[5:0]));
-    wire eq_195 = service_header[31:24] == 8'd3;
-    wire and_208 = or_119 & (({mux_157[7:0], mux_157[15:8]} != 16'h2000) | (|{mux_157[39:32], mux_157[47:40]}));
-    wire [15:0] cat_217 = {mux_146[7:0], mux_146[15:8]};
-    wire [6:0] or_242 = (({7{and_70_s1}} & 7'd2) | ({7{and_94}} & 7'h19)) | (({7{and_97}} & 7'h23) | ({7{and_113}} & 7'h12));
-    wire [7:0] half = {1'd0, or_242 | ((({7{and_116}} & 7'h1c) | ({7{and_63}} & 7'he)) | ({7{and_68}} & 7'h18))} + ({8{or_120}} & ({1'd0, {cat_178[5:0], 1'd0}} + {1'd0, {7{eq_195}} & 7'd7}));
-    wire [15:0] or_272 = (({16{and_70_s1}} & cat_123_s1[19:4]) | ({16{or_120}} & {8'd0, service_header[63:56]})) | (({16{or_117}} & cat_137[15:0]) | ({16{or_119}} & {mux_157[55:48], mux_157[63:56]}));
-    wire [4:0] cat_275 = {
-        and_70_s1 & or_129_s1,
-        or_120 & (((|cat_178[15:13]) | ~or_193) | ~(|service_header[63:56])),
-        or_117 & ((mux_133[7:0] != 8'd8) | (|cat_137[23:16])),
-        or_118 & ((mux_147[7:0] != 8'hc) | (mux_147[31:24] != 8'd4)),
-        and_208
+    wire and_66 = and_64_s1 & red_54_s1;
+    wire and_71 = and_69_s1 & and_58_s1;
+    wire and_97 = and_95_s1 & red_54_s1;
+    wire and_100 = and_98_s1 & and_58_s1;
+    wire and_116 = and_114_s1 & red_54_s1;
+    wire and_119 = and_117_s1 & and_58_s1;
+    wire or_120 = and_97 | and_100;
+    wire or_121 = and_116 | and_119;
+    wire or_122 = and_66 | and_71;
+    wire or_123 = and_76_s1 | or_121;
+    wire [23:0] cat_126 = {near[7:0], near[15:8], near[23:16]};
+    wire [63:0] mux_135 = and_100 ? near[447:384] : near[287:224];
+    wire [23:0] cat_139 = {mux_135[39:32], mux_135[47:40], mux_135[55:48]};
+    wire [15:0] mux_148 = and_100 ? near[559:544] : near[399:384];
+    wire [63:0] mux_149 = and_119 ? near[447:384] : near[287:224];
+    wire [63:0] mux_159 = and_71 ? near[383:320] : near[223:160];
+    wire [15:0] cat_172 = {mux_159[23:16], mux_159[31:24]};
+    wire [63:0] service_header = or_121 ? (and_119 ? near[511:448] : near[351:288]) : near[63:0];
+    wire [15:0] cat_180 = {service_header[7:0], service_header[15:8]};
+    wire or_195 = ((service_header[19:16] == 4'd1) & (cat_180[5:0] == 6'd6)) | ((service_header[19:16] == 4'd2) & (6'd2 <= cat_180[5:0]));
+    wire eq_197 = service_header[31:24] == 8'd3;
+    wire and_210 = or_122 & (({mux_159[7:0], mux_159[15:8]} != 16'h2000) | (|{mux_159[39:32], mux_159[47:40]}));
+    wire [15:0] cat_219 = {mux_148[7:0], mux_148[15:8]};
+    wire [6:0] or_244 = (({7{and_73_s1}} & 7'd2) | ({7{and_97}} & 7'h19)) | (({7{and_100}} & 7'h23) | ({7{and_116}} & 7'h12));
+    wire [7:0] half_2 = {1'd0, or_244 | ((({7{and_119}} & 7'h1c) | ({7{and_66}} & 7'he)) | ({7{and_71}} & 7'h18))} + ({8{or_123}} & ({1'd0, {cat_180[5:0], 1'd0}} + {1'd0, {7{eq_197}} & 7'd7}));
+    wire [15:0] or_273 = (({16{and_73_s1}} & cat_126[19:4]) | ({16{or_123}} & {8'd0, service_header[63:56]})) | (({16{or_120}} & cat_139[15:0]) | ({16{or_122}} & {mux_159[55:48], mux_159[63:56]}));
+    wire [4:0] cat_276 = {
+        and_73_s1 & or_132_s1,
+        or_123 & (((|cat_180[15:13]) | ~or_195) | ~(|service_header[63:56])),
+        or_120 & ((mux_135[7:0] != 8'd8) | (|cat_139[23:16])),
+        or_121 & ((mux_149[7:0] != 8'hc) | (mux_149[31:24] != 8'd4)),
+        and_210
     };
-    wire or_293 = ((and_70_s1 & eq_279_s1) | (or_117 & (cat_217 == 16'h800))) | ((or_119 & (cat_170 == 16'h800)) | (or_120 & (service_header[31:24] == 8'd1)));
-    wire or_310 = ((and_70_s1 & eq_296_s1) | (or_117 & (cat_217 == 16'h86dd))) | ((or_119 & (cat_170 == 16'h86dd)) | (or_120 & (service_header[31:24] == 8'd2)));
-    wire [4:0] cat_317 = {and_63 | and_68, and_113 | and_116, and_94 | and_97, and_73_s1, and_70_s1};
-    wire some = |cat_317;
-    wire [7:0] place = half_s2 + sum_325_s1;
-    wire [7:0] mux_330 = (length < 8'h84) ? length : 8'h84;
-    wire [7:0] last_place = {1'd0, mux_330[7:1]};
-    wire [127:0] const_362 = 128'd0;
-    wire [127:0] mux_375 = row[1] ? (row[0] ? window_q[511:384] : window_q[383:256]) : (row[0] ? window_q[255:128] : window_q[127:0]);
-    wire [127:0] mux_376 = row[1] ? (row[0] ? window_q[1023:896] : window_q[895:768]) : (row[0] ? window_q[767:640] : window_q[639:512]);
-    wire [127:0] mux_377 = row[1] ? (row[0] ? window_q[1535:1408] : window_q[1407:1280]) : (row[0] ? window_q[1279:1152] : window_q[1151:1024]);
-    wire [127:0] mux_380 = row[2] ? (row[1] ? (row[0] ? const_362 : const_362) : (row[0] ? const_362 : const_362)) : mux_377;
-    wire [255:0] cat_384 = {next_row, this_row};
-    wire [127:0] mux_400 = shift[1] ? (shift[0] ? cat_384[175:48] : cat_384[159:32]) : (shift[0] ? cat_384[143:16] : cat_384[127:0]);
-    wire [127:0] mux_401 = shift[1] ? (shift[0] ? cat_384[239:112] : cat_384[223:96]) : (shift[0] ? cat_384[207:80] : cat_384[191:64]);
-    wire [127:0] moved = shift[2] ? mux_401 : mux_400;
-    wire [255:0] cat_417 = {
-        16'd0,
-        16'd0,
-        16'd0,
-        window_q[1535:1520],
-        window_q[1407:1392],
-        window_q[1279:1264],
-        window_q[1151:1136],
-        window_q[1023:1008],
-        window_q[895:880],
-        window_q[767:752],
-        window_q[639:624],
-        window_q[511:496],
-        window_q[383:368],
-        window_q[255:240],
-        window_q[127:112],
-        16'd0
-    };
-    wire [63:0] cat_425 = {this_row[95:80], this_row[63:48], this_row[31:16], end_of_row};
+    wire or_294 = ((and_73_s1 & eq_280_s1) | (or_120 & (cat_219 == 16'h800))) | ((or_122 & (cat_172 == 16'h800)) | (or_123 & (service_header[31:24] == 8'd1)));
+    wire or_311 = ((and_73_s1 & eq_297_s1) | (or_120 & (cat_219 == 16'h86dd))) | ((or_122 & (cat_172 == 16'h86dd)) | (or_123 & (service_header[31:24] == 8'd2)));
+    wire [4:0] cat_318 = {and_66 | and_71, and_116 | and_119, and_97 | and_100, and_76_s1, and_73_s1};
+    wire some = |cat_318;
+    wire [7:0] place = half_2_s2 + sum_326_s1;
+    wire [7:0] mux_331 = (length < 8'h84) ? length : 8'h84;
+    wire [7:0] last_place = {1'd0, mux_331[7:1]};
+    wire [7:0] cat_347 = {4'd0, sum_342_s1[7:4]};
+    wire row_is_here = row < rows;
+    wire [127:0] kept_look = kept[{half_q, row}];
+    wire [255:0] cat_366 = {next_row, this_row};
+    wire [127:0] mux_382 = shift[1] ? (shift[0] ? cat_366[175:48] : cat_366[159:32]) : (shift[0] ? cat_366[143:16] : cat_366[127:0]);
+    wire [127:0] mux_383 = shift[1] ? (shift[0] ? cat_366[239:112] : cat_366[223:96]) : (shift[0] ? cat_366[207:80] : cat_366[191:64]);
+    wire [127:0] moved = shift[2] ? mux_383 : mux_382;
+    wire [3:0] row_before = row - 4'd1;
+    wire [15:0] kept_ends_look = kept_ends[{half_q, row_before}];
+    wire [63:0] cat_399 = {this_row[95:80], this_row[63:48], this_row[31:16], end_of_row};
     assign head = {head_2, head_1, head_0};
-    wire [15:0] cat_437 = {front[7:0], front[15:8]};
-    wire inner_v4_2 = some_s2 ? (or_293_s2 | (and_312_s2 & (cat_437 == 16'h800))) : v4_s1;
-    wire inner_v6_2 = some_s2 ? (or_310_s2 | (and_312_s2 & (cat_437 == 16'h86dd))) : v6_s1;
+    wire [15:0] cat_411 = {front[7:0], front[15:8]};
+    wire inner_v4_2 = some_s2 ? (or_294_s2 | (and_313_s2 & (cat_411 == 16'h800))) : v4_s1;
+    wire inner_v6_2 = some_s2 ? (or_311_s2 | (and_313_s2 & (cat_411 == 16'h86dd))) : v6_s1;
     assign offset = {place[6:0], 1'd0};
-    wire [6:0] diff_471 = 7'h60 - place[6:0];
-    wire [6:0] words = {1'd0, diff_471[6:1]};
-    wire [127:0] mux_484 = inner_v6 ? head[319:192] : {head[159:128], 96'd0};
-    wire [127:0] cat_501 = {
-        mux_484[7:0],
-        mux_484[15:8],
-        mux_484[23:16],
-        mux_484[31:24],
-        mux_484[39:32],
-        mux_484[47:40],
-        mux_484[55:48],
-        mux_484[63:56],
-        mux_484[71:64],
-        mux_484[79:72],
-        mux_484[87:80],
-        mux_484[95:88],
-        mux_484[103:96],
-        mux_484[111:104],
-        mux_484[119:112],
-        mux_484[127:120]
+    wire [6:0] diff_444 = 7'h60 - place[6:0];
+    wire [6:0] words = {1'd0, diff_444[6:1]};
+    wire [127:0] mux_457 = inner_v6 ? head[319:192] : {head[159:128], 96'd0};
+    wire [127:0] cat_474 = {
+        mux_457[7:0],
+        mux_457[15:8],
+        mux_457[23:16],
+        mux_457[31:24],
+        mux_457[39:32],
+        mux_457[47:40],
+        mux_457[55:48],
+        mux_457[63:56],
+        mux_457[71:64],
+        mux_457[79:72],
+        mux_457[87:80],
+        mux_457[95:88],
+        mux_457[103:96],
+        mux_457[111:104],
+        mux_457[119:112],
+        mux_457[127:120]
     };
-    wire [127:0] mux_508 = inner_v6 ? head[191:64] : {head[127:96], 96'd0};
-    wire [127:0] cat_525 = {
-        mux_508[7:0],
-        mux_508[15:8],
-        mux_508[23:16],
-        mux_508[31:24],
-        mux_508[39:32],
-        mux_508[47:40],
-        mux_508[55:48],
-        mux_508[63:56],
-        mux_508[71:64],
-        mux_508[79:72],
-        mux_508[87:80],
-        mux_508[95:88],
-        mux_508[103:96],
-        mux_508[111:104],
-        mux_508[119:112],
-        mux_508[127:120]
+    wire [127:0] mux_481 = inner_v6 ? head[191:64] : {head[127:96], 96'd0};
+    wire [127:0] cat_498 = {
+        mux_481[7:0],
+        mux_481[15:8],
+        mux_481[23:16],
+        mux_481[31:24],
+        mux_481[39:32],
+        mux_481[47:40],
+        mux_481[55:48],
+        mux_481[63:56],
+        mux_481[71:64],
+        mux_481[79:72],
+        mux_481[87:80],
+        mux_481[95:88],
+        mux_481[103:96],
+        mux_481[111:104],
+        mux_481[119:112],
+        mux_481[127:120]
     };
     assign beat = moved;
 
     always @(posedge clk) begin
-        if (spaced_valid) red_51_s1 <= &cat_50;
-        if (spaced_valid) and_55_s1 <= (v6 & (near[7:4] == 4'd6)) & ((cat_46 == decap[168:41]) & decap[40]);
-        if (spaced_valid) and_61_s1 <= (near[79:72] == 8'h2f) & decap[6];
-        if (spaced_valid) and_66_s1 <= (near[55:48] == 8'h2f) & decap[6];
-        if (spaced_valid) and_70_s1 <= mpls & decap[2];
-        if (spaced_valid) and_73_s1 <= nsh & decap[3];
-        if (spaced_valid) and_92_s1 <= ((near[79:72] == 8'h11) & ({near[183:176], near[191:184]} == 16'h12b5)) & decap[4];
-        if (spaced_valid) and_95_s1 <= ((near[55:48] == 8'h11) & ({near[343:336], near[351:344]} == 16'h12b5)) & decap[4];
-        if (spaced_valid) and_111_s1 <= ((near[79:72] == 8'h11) & ({near[183:176], near[191:184]} == 16'h12b6)) & decap[5];
-        if (spaced_valid) and_114_s1 <= ((near[55:48] == 8'h11) & ({near[343:336], near[351:344]} == 16'h12b6)) & decap[5];
-        if (spaced_valid) near_s1 <= near;
-        if (spaced_valid) or_129_s1 <= ~near[16] | (|cat_123[23:20]);
-        if (spaced_valid) cat_123_s1 <= cat_123;
-        if (spaced_valid_s1_2) number <= or_272;
-        if (spaced_valid_s1_2) half_s2 <= half;
-        if (spaced_valid_s1_2) red_276_s2 <= |cat_275;
-        if (spaced_valid) eq_279_s1 <= near[39:36] == 4'd4;
-        if (spaced_valid_s1_2) or_293_s2 <= or_293;
-        if (spaced_valid) eq_296_s1 <= near[39:36] == 4'd6;
-        if (spaced_valid_s1_2) or_310_s2 <= or_310;
-        if (spaced_valid_s1_2) and_312_s2 <= or_120 & eq_195;
-        if (spaced_valid_s1_2) taken <= cat_317;
-        if (spaced_valid) sum_325_s1 <= 8'd7 + {5'd0, {tags, 1'd0}};
+        if (spaced_valid) red_54_s1 <= &cat_53;
+        if (spaced_valid) and_58_s1 <= (v6 & (near[7:4] == 4'd6)) & ((cat_49 == decap[168:41]) & decap[40]);
+        if (spaced_valid) and_64_s1 <= (near[79:72] == 8'h2f) & decap[6];
+        if (spaced_valid) and_69_s1 <= (near[55:48] == 8'h2f) & decap[6];
+        if (spaced_valid) and_73_s1 <= mpls & decap[2];
+        if (spaced_valid) and_76_s1 <= nsh & decap[3];
+        if (spaced_valid) and_95_s1 <= ((near[79:72] == 8'h11) & ({near[183:176], near[191:184]} == 16'h12b5)) & decap[4];
+        if (spaced_valid) and_98_s1 <= ((near[55:48] == 8'h11) & ({near[343:336], near[351:344]} == 16'h12b5)) & decap[4];
+        if (spaced_valid) and_114_s1 <= ((near[79:72] == 8'h11) & ({near[183:176], near[191:184]} == 16'h12b6)) & decap[5];
+        if (spaced_valid) and_117_s1 <= ((near[55:48] == 8'h11) & ({near[343:336], near[351:344]} == 16'h12b6)) & decap[5];
+        if (spaced_valid) or_132_s1 <= ~near[16] | (|cat_126[23:20]);
+        if (spaced_valid_s1_2) number <= or_273;
+        if (spaced_valid_s1_2) half_2_s2 <= half_2;
+        if (spaced_valid_s1_2) red_277_s2 <= |cat_276;
+        if (spaced_valid) eq_280_s1 <= near[39:36] == 4'd4;
+        if (spaced_valid_s1_2) or_294_s2 <= or_294;
+        if (spaced_valid) eq_297_s1 <= near[39:36] == 4'd6;
+        if (spaced_valid_s1_2) or_311_s2 <= or_311;
+        if (spaced_valid_s1_2) and_313_s2 <= or_123 & eq_197;
+        if (spaced_valid_s1_2) taken <= cat_318;
+        if (spaced_valid) sum_326_s1 <= 8'd7 + {5'd0, {tags, 1'd0}};
         if (spaced_valid) last_place_s1 <= last_place;
         if (spaced_valid_s2_2) far <= last_place_s1 < place;
-        if (spaced_valid_s2) window_q <= window;
+        if (spaced_valid_s2) half_q <= half;
+        if (spaced_valid_s2) rows <= cat_347[3:0];
+        if (spaced_valid) sum_342_s1 <= length + 8'hf;
         row <= spaced_valid_s2 ? place[6:3] : (row + 4'd1);
         if (spaced_valid_s2) shift_early <= place[2:0];
         if (spaced_valid_s4) shift <= shift_early;
-        next_row <= row[3] ? mux_380 : (row[2] ? mux_376 : mux_375);
+        next_row <= row_is_here ? kept_look : 128'd0;
         this_row <= next_row;
-        elem_418_d1 <= cat_417[{row, 4'd0} +: 16];
-        end_of_row <= elem_418_d1;
-        if (spaced_valid_s5) front <= cat_425[{shift[2:1], 4'd0} +: 16];
+        next_end <= (row_before < rows) ? kept_ends_look : 16'd0;
+        end_of_row <= next_end;
+        if (spaced_valid_s5) front <= cat_399[{shift[2:1], 4'd0} +: 16];
         if (spaced_valid_s7) head_2 <= moved;
         if (spaced_valid_s6) head_1 <= moved;
         if (spaced_valid_s5) head_0 <= moved;
         if (spaced_valid_s1_2) some_s2 <= some;
         if (spaced_valid) v4_s1 <= v4;
         if (spaced_valid) v6_s1 <= v6;
-        if (spaced_valid_s3_2) or_453_s4 <= red_276_s2 | far;
-        if (spaced_valid_s2_2) red_456_s3 <= |taken;
+        if (spaced_valid_s3_2) or_427_s4 <= red_277_s2 | far;
+        if (spaced_valid_s2_2) red_430_s3 <= |taken;
         if (spaced_valid_s6_2) inner_v4 <= inner_v4_2;
         if (spaced_valid_s6_2) inner_v6 <= inner_v6_2;
-        if (spaced_valid_s6_2) bad <= (or_453_s4 | ~(inner_v4_2 | inner_v6_2)) & red_456_s3;
-        if (spaced_valid) length_s1 <= length;
-        if (spaced_valid_s2_2) available <= length_s1 - {place[6:0], 1'd0};
+        if (spaced_valid_s6_2) bad <= (or_427_s4 | ~(inner_v4_2 | inner_v6_2)) & red_430_s3;
+        if (spaced_valid_s2_2) available <= length - {place[6:0], 1'd0};
         if (spaced_valid_s2_2) words_s3 <= words;
         if (spaced_valid_s3_2) view <= (words_s3 < 7'h1c) ? words_s3 : 7'h1c;
-        if (spaced_valid_s8) dst_key <= {cat_501, inner_v6};
-        if (spaced_valid_s8) src_key <= {cat_525, inner_v6};
+        if (spaced_valid_s8) dst_key <= {cat_474, inner_v6};
+        if (spaced_valid_s8) src_key <= {cat_498, inner_v6};
     end
 
     always @(posedge clk) begin
@@ -340,39 +325,47 @@ module header_tunnel (
         end
     end
 
+    always @(posedge clk) begin
+        if (kept_write) kept[kept_row] <= kept_data;
+    end
+
+    always @(posedge clk) begin
+        if (kept_write) kept_ends[kept_row] <= kept_data[127:112];
+    end
+
     // Bits which nothing reads.
-    wire _unused = &{1'b0, decap, cat_15, near_s1, mux_133, mux_147, service_header, cat_178, cat_123_s1, mux_330, cat_384, diff_471};
+    wire _unused = &{1'b0, near, decap, cat_18, cat_126, mux_135, mux_149, service_header, cat_180, mux_331, sum_342_s1, cat_347, cat_366, diff_444};
 
 `ifndef SYNTHESIS
     initial begin
-        red_51_s1 = 1'd0;
-        and_55_s1 = 1'd0;
-        and_61_s1 = 1'd0;
-        and_66_s1 = 1'd0;
-        and_70_s1 = 1'd0;
+        red_54_s1 = 1'd0;
+        and_58_s1 = 1'd0;
+        and_64_s1 = 1'd0;
+        and_69_s1 = 1'd0;
         and_73_s1 = 1'd0;
-        and_92_s1 = 1'd0;
+        and_76_s1 = 1'd0;
         and_95_s1 = 1'd0;
-        and_111_s1 = 1'd0;
+        and_98_s1 = 1'd0;
         and_114_s1 = 1'd0;
-        near_s1 = 848'd0;
-        or_129_s1 = 1'd0;
-        cat_123_s1 = 24'd0;
+        and_117_s1 = 1'd0;
+        or_132_s1 = 1'd0;
         number = 16'd0;
-        half_s2 = 8'd0;
-        red_276_s2 = 1'd0;
-        eq_279_s1 = 1'd0;
-        or_293_s2 = 1'd0;
-        eq_296_s1 = 1'd0;
-        or_310_s2 = 1'd0;
-        and_312_s2 = 1'd0;
+        half_2_s2 = 8'd0;
+        red_277_s2 = 1'd0;
+        eq_280_s1 = 1'd0;
+        or_294_s2 = 1'd0;
+        eq_297_s1 = 1'd0;
+        or_311_s2 = 1'd0;
+        and_313_s2 = 1'd0;
         taken = 5'd0;
-        sum_325_s1 = 8'd0;
+        sum_326_s1 = 8'd0;
         last_place_s1 = 8'd0;
         far = 1'd0;
-        window_q = 1536'd0;
+        half_q = 1'd0;
         spaced_valid_s1 = 1'd0;
         spaced_valid_s2 = 1'd0;
+        rows = 4'd0;
+        sum_342_s1 = 8'd0;
         row = 4'd0;
         shift_early = 3'd0;
         shift = 3'd0;
@@ -380,7 +373,7 @@ module header_tunnel (
         spaced_valid_s4 = 1'd0;
         next_row = 128'd0;
         this_row = 128'd0;
-        elem_418_d1 = 16'd0;
+        next_end = 16'd0;
         end_of_row = 16'd0;
         front = 16'd0;
         spaced_valid_s5 = 1'd0;
@@ -392,12 +385,11 @@ module header_tunnel (
         some_s2 = 1'd0;
         v4_s1 = 1'd0;
         v6_s1 = 1'd0;
-        or_453_s4 = 1'd0;
-        red_456_s3 = 1'd0;
+        or_427_s4 = 1'd0;
+        red_430_s3 = 1'd0;
         inner_v4 = 1'd0;
         inner_v6 = 1'd0;
         bad = 1'd0;
-        length_s1 = 8'd0;
         available = 8'd0;
         words_s3 = 7'd0;
         view = 7'd0;
@@ -411,6 +403,20 @@ module header_tunnel (
         spaced_valid_s6_2 = 1'd0;
         spaced_valid_s7_2 = 1'd0;
         spaced_valid_s8 = 1'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer kept_row_;
+    initial begin
+        for (kept_row_ = 0; kept_row_ < 32; kept_row_ = kept_row_ + 1) kept[kept_row_] = 128'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer kept_ends_row;
+    initial begin
+        for (kept_ends_row = 0; kept_ends_row < 32; kept_ends_row = kept_ends_row + 1) kept_ends[kept_ends_row] = 16'd0;
     end
 `endif
 endmodule

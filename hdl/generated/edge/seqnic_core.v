@@ -127,14 +127,13 @@ module seqnic_core (
     wire [3:0] arbiter_port;
     wire [63:0] arbiter_tag;
     wire arbiter_busy;
-    reg  cfg_write_d1;
-    reg  cfg_read_d1;
-    reg  [6:0] cfg_table_d1;
-    reg  [21:0] cfg_row_d1;
     reg  [511:0] cfg_wdata_d1;
+    wire window_kept_write;
+    wire [4:0] window_kept_row;
+    wire [127:0] window_kept_data;
+    wire window_header_half;
     wire [511:0] window_part0;
     wire [511:0] window_part1;
-    wire [511:0] window_part2;
     wire [7:0] window_length;
     wire window_more;
     wire [3:0] window_header_port;
@@ -184,18 +183,18 @@ module seqnic_core (
     wire egress_p2_busy;
     wire egress_p3_busy;
     wire egress_host_busy;
+    reg  cfg_write_d1;
     reg  cfg_write_d2;
     reg  cfg_write_d3;
-    reg  cfg_write_d4;
+    reg  cfg_read_d1;
     reg  cfg_read_d2;
     reg  cfg_read_d3;
-    reg  cfg_read_d4;
+    reg  [6:0] cfg_table_d1;
     reg  [6:0] cfg_table_d2;
     reg  [6:0] cfg_table_d3;
-    reg  [6:0] cfg_table_d4;
+    reg  [21:0] cfg_row_d1;
     reg  [21:0] cfg_row_d2;
     reg  [21:0] cfg_row_d3;
-    reg  [21:0] cfg_row_d4;
     wire [158:0] counters_cfg_rdata;
     wire counters_busy;
     reg  [12:0] frames;
@@ -207,6 +206,7 @@ module seqnic_core (
     reg  buffer_frame_done_d6;
     reg  buffer_frame_done_d7;
     reg  buffer_frame_done_d8;
+    reg  cfg_read_d4;
     reg  cfg_read_d5;
     reg  cfg_read_d6;
     reg  cfg_read_d7;
@@ -215,7 +215,6 @@ module seqnic_core (
     reg  cfg_read_d10;
     reg  cfg_read_d11;
     reg  cfg_read_d12;
-    reg  cfg_read_d13;
     reg  [511:0] answered;
     reg  [511:0] counted;
     wire room = buffer_room;
@@ -232,7 +231,7 @@ module seqnic_core (
     wire in_host_ready = arbiter_in4_ready;
     wire [4:0] rooms = {egress_host_room, egress_p3_room, egress_p2_room, egress_p1_room, egress_p0_room};
     wire starts = arbiter_valid & arbiter_first;
-    wire [13:0] cat_235 = {
+    wire [13:0] cat_234 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -248,17 +247,17 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_235;
-    wire [63:0] or_241 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({63'd0, epochs_cfg_rdata} | host_limits_cfg_rdata);
-    wire [7:0] cat_254 = {
+    assign busy = |cat_234;
+    wire [63:0] or_240 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({63'd0, epochs_cfg_rdata} | host_limits_cfg_rdata);
+    wire [7:0] cat_253 = {
+        cfg_read_d5,
         cfg_read_d6,
         cfg_read_d7,
         cfg_read_d8,
         cfg_read_d9,
         cfg_read_d10,
         cfg_read_d11,
-        cfg_read_d12,
-        cfg_read_d13
+        cfg_read_d12
     };
     assign cfg_rdata = answered | counted;
 
@@ -403,9 +402,12 @@ module seqnic_core (
         .first(arbiter_first),
         .port(arbiter_port),
         .tag(arbiter_tag),
+        .kept_write(window_kept_write),
+        .kept_row(window_kept_row),
+        .kept_data(window_kept_data),
+        .header_half(window_header_half),
         .part0(window_part0),
         .part1(window_part1),
-        .part2(window_part2),
         .length(window_length),
         .more(window_more),
         .header_port(window_header_port),
@@ -419,10 +421,10 @@ module seqnic_core (
         .enter(window_header_valid),
         .leave(leaving),
         .leave_epoch(leaving_epoch),
-        .cfg_write(cfg_write_d1),
-        .cfg_read(cfg_read_d1),
-        .cfg_table(cfg_table_d1),
-        .cfg_row(cfg_row_d1),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata_d1[0]),
         .epoch(epochs_epoch),
         .cfg_rdata(epochs_cfg_rdata)
@@ -434,17 +436,20 @@ module seqnic_core (
         .in_valid(window_header_valid),
         .in_part0(window_part0),
         .in_part1(window_part1),
-        .in_part2(window_part2),
         .in_length(window_length),
         .in_more(window_more),
         .in_port(window_header_port),
         .in_tag(window_header_tag),
         .in_epoch(epochs_epoch),
-        .cfg_write(cfg_write_d1),
-        .cfg_read(cfg_read_d1),
-        .cfg_table(cfg_table_d1),
-        .cfg_row(cfg_row_d1),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata_d1),
+        .in_kept_write(window_kept_write),
+        .in_kept_row(window_kept_row),
+        .in_kept_data(window_kept_data),
+        .in_half(window_header_half),
         .spaced_valid(window_header_valid),
         .out_valid(header_path_out_valid),
         .out_verdict(header_path_out_verdict),
@@ -471,10 +476,10 @@ module seqnic_core (
         .in_valid(sequencer_copy_valid),
         .in_verdict(sequencer_copy_verdict),
         .in_number(sequencer_copy_number),
-        .cfg_write(cfg_write_d1),
-        .cfg_read(cfg_read_d1),
-        .cfg_table(cfg_table_d1),
-        .cfg_row(cfg_row_d1),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata_d1),
         .spaced_valid(sequencer_copy_valid),
         .out_valid(prepare_out_valid),
@@ -528,10 +533,10 @@ module seqnic_core (
         .reason(buffer_edit_now[79:74]),
         .tag(buffer_edit_now[63:0]),
         .own_rank(buffer_edit_now[132:130]),
-        .cfg_write(cfg_write_d1),
-        .cfg_read(cfg_read_d1),
-        .cfg_table(cfg_table_d1),
-        .cfg_row(cfg_row_d1),
+        .cfg_write(cfg_write),
+        .cfg_read(cfg_read),
+        .cfg_table(cfg_table),
+        .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata_d1[107:0]),
         .limited(host_limits_limited),
         .rank(host_limits_rank),
@@ -641,10 +646,10 @@ module seqnic_core (
         .rst(rst),
         .event_valid(dispatch_event_valid),
         .event_data(dispatch_event_data),
-        .cfg_write(cfg_write_d4),
-        .cfg_read(cfg_read_d4),
-        .cfg_table(cfg_table_d4),
-        .cfg_row(cfg_row_d4),
+        .cfg_write(cfg_write_d3),
+        .cfg_read(cfg_read_d3),
+        .cfg_table(cfg_table_d3),
+        .cfg_row(cfg_row_d3),
         .snapshot_ready(snapshot_ready),
         .snapshot_valid(snapshot_valid),
         .snapshot_data(snapshot_data),
@@ -654,28 +659,24 @@ module seqnic_core (
     );
 
     always @(posedge clk) begin
-        cfg_table_d1 <= cfg_table;
-        cfg_row_d1 <= cfg_row;
         cfg_wdata_d1 <= cfg_wdata;
+        cfg_table_d1 <= cfg_table;
         cfg_table_d2 <= cfg_table_d1;
         cfg_table_d3 <= cfg_table_d2;
-        cfg_table_d4 <= cfg_table_d3;
+        cfg_row_d1 <= cfg_row;
         cfg_row_d2 <= cfg_row_d1;
         cfg_row_d3 <= cfg_row_d2;
-        cfg_row_d4 <= cfg_row_d3;
-        if (|cat_254) answered <= {or_241, answered[511:64]};
+        if (|cat_253) answered <= {or_240, answered[511:64]};
     end
 
     always @(posedge clk) begin
         if (rst) begin
             cfg_write_d1 <= 1'd0;
-            cfg_read_d1 <= 1'd0;
             cfg_write_d2 <= 1'd0;
             cfg_write_d3 <= 1'd0;
-            cfg_write_d4 <= 1'd0;
+            cfg_read_d1 <= 1'd0;
             cfg_read_d2 <= 1'd0;
             cfg_read_d3 <= 1'd0;
-            cfg_read_d4 <= 1'd0;
             frames <= 13'd0;
             buffer_frame_done_d1 <= 1'd0;
             buffer_frame_done_d2 <= 1'd0;
@@ -685,6 +686,7 @@ module seqnic_core (
             buffer_frame_done_d6 <= 1'd0;
             buffer_frame_done_d7 <= 1'd0;
             buffer_frame_done_d8 <= 1'd0;
+            cfg_read_d4 <= 1'd0;
             cfg_read_d5 <= 1'd0;
             cfg_read_d6 <= 1'd0;
             cfg_read_d7 <= 1'd0;
@@ -693,18 +695,15 @@ module seqnic_core (
             cfg_read_d10 <= 1'd0;
             cfg_read_d11 <= 1'd0;
             cfg_read_d12 <= 1'd0;
-            cfg_read_d13 <= 1'd0;
             counted <= 512'd0;
             cfg_rvalid <= 1'd0;
         end else begin
             cfg_write_d1 <= cfg_write;
-            cfg_read_d1 <= cfg_read;
             cfg_write_d2 <= cfg_write_d1;
             cfg_write_d3 <= cfg_write_d2;
-            cfg_write_d4 <= cfg_write_d3;
+            cfg_read_d1 <= cfg_read;
             cfg_read_d2 <= cfg_read_d1;
             cfg_read_d3 <= cfg_read_d2;
-            cfg_read_d4 <= cfg_read_d3;
             frames <= (frames + {12'd0, starts}) - {12'd0, buffer_frame_done_d8};
             buffer_frame_done_d1 <= buffer_frame_done;
             buffer_frame_done_d2 <= buffer_frame_done_d1;
@@ -714,6 +713,7 @@ module seqnic_core (
             buffer_frame_done_d6 <= buffer_frame_done_d5;
             buffer_frame_done_d7 <= buffer_frame_done_d6;
             buffer_frame_done_d8 <= buffer_frame_done_d7;
+            cfg_read_d4 <= cfg_read_d3;
             cfg_read_d5 <= cfg_read_d4;
             cfg_read_d6 <= cfg_read_d5;
             cfg_read_d7 <= cfg_read_d6;
@@ -722,9 +722,8 @@ module seqnic_core (
             cfg_read_d10 <= cfg_read_d9;
             cfg_read_d11 <= cfg_read_d10;
             cfg_read_d12 <= cfg_read_d11;
-            cfg_read_d13 <= cfg_read_d12;
-            if (cfg_read_d13 | cfg_rvalid) counted <= {353'd0, counters_cfg_rdata};
-            cfg_rvalid <= cfg_read_d13;
+            if (cfg_read_d12 | cfg_rvalid) counted <= {353'd0, counters_cfg_rdata};
+            cfg_rvalid <= cfg_read_d12;
         end
     end
 
@@ -733,23 +732,19 @@ module seqnic_core (
 
 `ifndef SYNTHESIS
     initial begin
-        cfg_write_d1 = 1'd0;
-        cfg_read_d1 = 1'd0;
-        cfg_table_d1 = 7'd0;
-        cfg_row_d1 = 22'd0;
         cfg_wdata_d1 = 512'd0;
+        cfg_write_d1 = 1'd0;
         cfg_write_d2 = 1'd0;
         cfg_write_d3 = 1'd0;
-        cfg_write_d4 = 1'd0;
+        cfg_read_d1 = 1'd0;
         cfg_read_d2 = 1'd0;
         cfg_read_d3 = 1'd0;
-        cfg_read_d4 = 1'd0;
+        cfg_table_d1 = 7'd0;
         cfg_table_d2 = 7'd0;
         cfg_table_d3 = 7'd0;
-        cfg_table_d4 = 7'd0;
+        cfg_row_d1 = 22'd0;
         cfg_row_d2 = 22'd0;
         cfg_row_d3 = 22'd0;
-        cfg_row_d4 = 22'd0;
         frames = 13'd0;
         buffer_frame_done_d1 = 1'd0;
         buffer_frame_done_d2 = 1'd0;
@@ -759,6 +754,7 @@ module seqnic_core (
         buffer_frame_done_d6 = 1'd0;
         buffer_frame_done_d7 = 1'd0;
         buffer_frame_done_d8 = 1'd0;
+        cfg_read_d4 = 1'd0;
         cfg_read_d5 = 1'd0;
         cfg_read_d6 = 1'd0;
         cfg_read_d7 = 1'd0;
@@ -767,7 +763,6 @@ module seqnic_core (
         cfg_read_d10 = 1'd0;
         cfg_read_d11 = 1'd0;
         cfg_read_d12 = 1'd0;
-        cfg_read_d13 = 1'd0;
         answered = 512'd0;
         counted = 512'd0;
         cfg_rvalid = 1'd0;

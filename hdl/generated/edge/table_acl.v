@@ -4,7 +4,7 @@
 //
 // index, stage 0
 // spaced_valid, stage 0
-// row, stage 2
+// row, stage 1
 
 `default_nettype none
 
@@ -18,14 +18,13 @@ module table_acl (
     input  wire [21:0] cfg_row,
     input  wire [79:0] cfg_wdata,
     input  wire spaced_valid,
-    output wire [79:0] row,
+    output reg  [79:0] row,
     output wire [63:0] cfg_rdata
 );
     reg  spaced_valid_d1;
     reg  and_16_d1;
     reg  and_18_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [79:0] wdata0_here;
     reg  cfg_waits;
     reg  and_18_d2;
     reg  and_18_d3;
@@ -40,18 +39,14 @@ module table_acl (
     reg  and_18_d12;
     reg  and_18_d13;
     reg  [2:0] cfg_asked;
-    reg  [79:0] rows_q;
-    reg  [79:0] row_q;
     reg  [79:0] cfg_answer;
-    reg  cfg_goes_d1;
     reg  [63:0] answer;
     (* ram_style = "distributed" *) reg [79:0] rows [0:7];
     wire not_9 = ~(spaced_valid & spaced_valid_d1);
     wire and_15 = (cfg_table == 7'h15) & (cfg_row[21:3] == 19'd0);
-    wire and_16 = cfg_write & and_15;
-    wire or_24 = and_18_d1 | cfg_waits;
-    wire cfg_goes = or_24 & ~spaced_valid;
-    wire [11:0] cat_40 = {
+    wire or_23 = and_18_d1 | cfg_waits;
+    wire cfg_goes = or_23 & ~spaced_valid;
+    wire [11:0] cat_39 = {
         and_18_d2,
         and_18_d3,
         and_18_d4,
@@ -65,18 +60,16 @@ module table_acl (
         and_18_d12,
         and_18_d13
     };
-    wire not_43 = ~(and_18_d1 & (|cat_40));
-    wire [2:0] mux_46 = spaced_valid ? index : (and_18_d1 ? cfg_row_d1[2:0] : cfg_asked);
-    assign row = row_q;
+    wire not_42 = ~(and_18_d1 & (|cat_39));
+    wire [79:0] rows_look = rows[spaced_valid ? index : (and_18_d1 ? cfg_row_d1[2:0] : cfg_asked)];
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
-        if (and_16) wdata0_here <= cfg_wdata;
         if (and_18_d1) cfg_asked <= cfg_row_d1[2:0];
-        if (spaced_valid_d1) row_q <= rows_q;
-        if (cfg_goes_d1) cfg_answer <= rows_q;
+        if (cfg_goes) cfg_answer <= rows_look;
         answer <= ({64{and_18_d4}} & cfg_answer[63:0]) | ({64{and_18_d5}} & {48'd0, cfg_answer[79:64]});
+        if (spaced_valid) row <= rows_look;
     end
 
     always @(posedge clk) begin
@@ -97,12 +90,11 @@ module table_acl (
             and_18_d11 <= 1'd0;
             and_18_d12 <= 1'd0;
             and_18_d13 <= 1'd0;
-            cfg_goes_d1 <= 1'd0;
         end else begin
             spaced_valid_d1 <= spaced_valid;
-            and_16_d1 <= and_16;
+            and_16_d1 <= cfg_write & and_15;
             and_18_d1 <= cfg_read & and_15;
-            cfg_waits <= or_24 & spaced_valid;
+            cfg_waits <= or_23 & spaced_valid;
             and_18_d2 <= and_18_d1;
             and_18_d3 <= and_18_d2;
             and_18_d4 <= and_18_d3;
@@ -115,29 +107,24 @@ module table_acl (
             and_18_d11 <= and_18_d10;
             and_18_d12 <= and_18_d11;
             and_18_d13 <= and_18_d12;
-            cfg_goes_d1 <= cfg_goes;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[mux_46];
-    end
-
-    always @(posedge clk) begin
-        if (and_16_d1) rows[cfg_row_d1[2:0]] <= wdata0_here;
+        if (and_16_d1) rows[cfg_row_d1[2:0]] <= cfg_wdata;
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
             acl_leaves_a_clock: assert (not_9);
-            acl_asked_apart: assert (not_43);
+            acl_asked_apart: assert (not_42);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_9, cfg_row_d1, not_43};
+    wire _unused = &{1'b0, not_9, cfg_row_d1, not_42};
 
 `ifndef SYNTHESIS
     initial begin
@@ -145,7 +132,6 @@ module table_acl (
         and_16_d1 = 1'd0;
         and_18_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata0_here = 80'd0;
         cfg_waits = 1'd0;
         and_18_d2 = 1'd0;
         and_18_d3 = 1'd0;
@@ -160,11 +146,9 @@ module table_acl (
         and_18_d12 = 1'd0;
         and_18_d13 = 1'd0;
         cfg_asked = 3'd0;
-        rows_q = 80'd0;
-        row_q = 80'd0;
         cfg_answer = 80'd0;
-        cfg_goes_d1 = 1'd0;
         answer = 64'd0;
+        row = 80'd0;
     end
 `endif
 

@@ -25,29 +25,22 @@ module table_action (
     reg  and_15_d1;
     reg  and_17_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [75:0] wdata0_here;
     reg  [75:0] rows_cfg_q;
     reg  and_17_d2;
-    reg  [75:0] rows_cfg_q1;
     reg  and_17_d3;
-    reg  [75:0] row_answered;
     reg  and_17_d4;
     reg  and_17_d5;
     reg  [63:0] answer;
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [75:0] rows [0:2047];
     wire and_14 = (cfg_table == 7'ha) & (cfg_row[21:11] == 11'd0);
-    wire and_15 = cfg_write & and_14;
     wire [10:0] cfg_row_d1_10_0 = cfg_row_d1[10:0];
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        if (and_15) wdata0_here <= cfg_wdata;
-        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
-        if (and_17_d3) row_answered <= rows_cfg_q1;
-        answer <= ({64{and_17_d4}} & row_answered[63:0]) | ({64{and_17_d5}} & {52'd0, row_answered[75:64]});
+        answer <= ({64{and_17_d4}} & rows_cfg_q[63:0]) | ({64{and_17_d5}} & {52'd0, rows_cfg_q[75:64]});
     end
 
     always @(posedge clk) begin
@@ -60,7 +53,7 @@ module table_action (
             and_17_d5 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
-            and_15_d1 <= and_15;
+            and_15_d1 <= cfg_write & and_14;
             and_17_d1 <= cfg_read & and_14;
             and_17_d2 <= and_17_d1;
             and_17_d3 <= and_17_d2;
@@ -72,11 +65,11 @@ module table_action (
 
     always @(posedge clk) begin
         rows_q <= rows[index];
-        if (and_15_d1 && index == cfg_row_d1_10_0) rows_q <= wdata0_here;
+        if (and_15_d1 && index == cfg_row_d1_10_0) rows_q <= cfg_wdata;
     end
 
     always @(posedge clk) begin
-        if (and_15_d1) rows[cfg_row_d1_10_0] <= wdata0_here;
+        if (and_15_d1) rows[cfg_row_d1_10_0] <= cfg_wdata;
         else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_10_0];
     end
 
@@ -90,12 +83,9 @@ module table_action (
         and_15_d1 = 1'd0;
         and_17_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata0_here = 76'd0;
         rows_cfg_q = 76'd0;
         and_17_d2 = 1'd0;
-        rows_cfg_q1 = 76'd0;
         and_17_d3 = 1'd0;
-        row_answered = 76'd0;
         and_17_d4 = 1'd0;
         and_17_d5 = 1'd0;
         answer = 64'd0;

@@ -25,12 +25,9 @@ module table_attachment (
     reg  and_15_d1;
     reg  and_17_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [326:0] wdata0_here;
     reg  [326:0] rows_cfg_q;
     reg  and_17_d2;
-    reg  [326:0] rows_cfg_q1;
     reg  and_17_d3;
-    reg  [326:0] row_answered;
     reg  and_17_d4;
     reg  and_17_d5;
     reg  and_17_d6;
@@ -41,19 +38,15 @@ module table_attachment (
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [326:0] rows [0:511];
     wire and_14 = (cfg_table == 7'hb) & (cfg_row[21:9] == 13'd0);
-    wire and_15 = cfg_write & and_14;
     wire [8:0] cfg_row_d1_8_0 = cfg_row_d1[8:0];
-    wire [63:0] or_55 = ({64{and_17_d8}} & row_answered[319:256]) | ({64{and_17_d9}} & {57'd0, row_answered[326:320]});
-    wire [63:0] or_56 = (({64{and_17_d4}} & row_answered[63:0]) | ({64{and_17_d5}} & row_answered[127:64])) | (({64{and_17_d6}} & row_answered[191:128]) | ({64{and_17_d7}} & row_answered[255:192]));
+    wire [63:0] or_53 = (({64{and_17_d4}} & rows_cfg_q[63:0]) | ({64{and_17_d5}} & rows_cfg_q[127:64])) | (({64{and_17_d6}} & rows_cfg_q[191:128]) | ({64{and_17_d7}} & rows_cfg_q[255:192]));
+    wire [63:0] or_54 = or_53 | (({64{and_17_d8}} & rows_cfg_q[319:256]) | ({64{and_17_d9}} & {57'd0, rows_cfg_q[326:320]}));
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        if (and_15) wdata0_here <= cfg_wdata;
-        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
-        if (and_17_d3) row_answered <= rows_cfg_q1;
-        answer <= or_56 | or_55;
+        answer <= or_54;
     end
 
     always @(posedge clk) begin
@@ -70,7 +63,7 @@ module table_attachment (
             and_17_d9 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
-            and_15_d1 <= and_15;
+            and_15_d1 <= cfg_write & and_14;
             and_17_d1 <= cfg_read & and_14;
             and_17_d2 <= and_17_d1;
             and_17_d3 <= and_17_d2;
@@ -86,11 +79,11 @@ module table_attachment (
 
     always @(posedge clk) begin
         rows_q <= rows[index];
-        if (and_15_d1 && index == cfg_row_d1_8_0) rows_q <= wdata0_here;
+        if (and_15_d1 && index == cfg_row_d1_8_0) rows_q <= cfg_wdata;
     end
 
     always @(posedge clk) begin
-        if (and_15_d1) rows[cfg_row_d1_8_0] <= wdata0_here;
+        if (and_15_d1) rows[cfg_row_d1_8_0] <= cfg_wdata;
         else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_8_0];
     end
 
@@ -104,12 +97,9 @@ module table_attachment (
         and_15_d1 = 1'd0;
         and_17_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata0_here = 327'd0;
         rows_cfg_q = 327'd0;
         and_17_d2 = 1'd0;
-        rows_cfg_q1 = 327'd0;
         and_17_d3 = 1'd0;
-        row_answered = 327'd0;
         and_17_d4 = 1'd0;
         and_17_d5 = 1'd0;
         and_17_d6 = 1'd0;

@@ -4,7 +4,7 @@
 //
 // index, stage 0
 // spaced_valid, stage 0
-// row: record class_row, stage 2: forward_action [21:0], forward_copies [25:22], return_action [47:26], return_copies [51:48], priority [54:52], meter [70:55], set [82:71], permit [83], rule [99:84]
+// row: record class_row, stage 1: forward_action [21:0], forward_copies [25:22], return_action [47:26], return_copies [51:48], priority [54:52], meter [70:55], set [82:71], permit [83], rule [99:84]
 
 `default_nettype none
 
@@ -18,66 +18,58 @@ module table_class (
     input  wire [21:0] cfg_row,
     input  wire [99:0] cfg_wdata,
     input  wire spaced_valid,
-    output reg  [99:0] row,
+    output wire [99:0] row,
     output wire [63:0] cfg_rdata
 );
     reg  [99:0] rows_q;
-    reg  and_15_d1;
-    reg  and_17_d1;
+    reg  and_14_d1;
+    reg  and_16_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [99:0] wdata0_here;
     reg  [99:0] rows_cfg_q;
-    reg  and_17_d2;
-    reg  [99:0] rows_cfg_q1;
-    reg  and_17_d3;
-    reg  [99:0] row_answered;
-    reg  and_17_d4;
-    reg  and_17_d5;
+    reg  and_16_d2;
+    reg  and_16_d3;
+    reg  and_16_d4;
+    reg  and_16_d5;
     reg  [63:0] answer;
-    reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [99:0] rows [0:511];
-    wire and_14 = (cfg_table == 7'd8) & (cfg_row[21:9] == 13'd0);
-    wire and_15 = cfg_write & and_14;
+    wire and_13 = (cfg_table == 7'd8) & (cfg_row[21:9] == 13'd0);
     wire [8:0] cfg_row_d1_8_0 = cfg_row_d1[8:0];
+    assign row = rows_q;
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
-        if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        if (and_15) wdata0_here <= cfg_wdata;
-        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
-        if (and_17_d3) row_answered <= rows_cfg_q1;
-        answer <= ({64{and_17_d4}} & row_answered[63:0]) | ({64{and_17_d5}} & {28'd0, row_answered[99:64]});
+        answer <= ({64{and_16_d4}} & rows_cfg_q[63:0]) | ({64{and_16_d5}} & {28'd0, rows_cfg_q[99:64]});
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_15_d1 <= 1'd0;
-            and_17_d1 <= 1'd0;
-            and_17_d2 <= 1'd0;
-            and_17_d3 <= 1'd0;
-            and_17_d4 <= 1'd0;
-            and_17_d5 <= 1'd0;
-            spaced_valid_s1 <= 1'd0;
+            and_14_d1 <= 1'd0;
+            and_16_d1 <= 1'd0;
+            and_16_d2 <= 1'd0;
+            and_16_d3 <= 1'd0;
+            and_16_d4 <= 1'd0;
+            and_16_d5 <= 1'd0;
         end else begin
-            and_15_d1 <= and_15;
-            and_17_d1 <= cfg_read & and_14;
-            and_17_d2 <= and_17_d1;
-            and_17_d3 <= and_17_d2;
-            and_17_d4 <= and_17_d3;
-            and_17_d5 <= and_17_d4;
-            spaced_valid_s1 <= spaced_valid;
+            and_14_d1 <= cfg_write & and_13;
+            and_16_d1 <= cfg_read & and_13;
+            and_16_d2 <= and_16_d1;
+            and_16_d3 <= and_16_d2;
+            and_16_d4 <= and_16_d3;
+            and_16_d5 <= and_16_d4;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[index];
-        if (and_15_d1 && index == cfg_row_d1_8_0) rows_q <= wdata0_here;
+        if (spaced_valid) begin
+            rows_q <= rows[index];
+            if (and_14_d1 && index == cfg_row_d1_8_0) rows_q <= cfg_wdata;
+        end
     end
 
     always @(posedge clk) begin
-        if (and_15_d1) rows[cfg_row_d1_8_0] <= wdata0_here;
-        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_8_0];
+        if (and_14_d1) rows[cfg_row_d1_8_0] <= cfg_wdata;
+        else if (and_16_d1) rows_cfg_q <= rows[cfg_row_d1_8_0];
     end
 
     // Bits which nothing reads.
@@ -86,20 +78,15 @@ module table_class (
 `ifndef SYNTHESIS
     initial begin
         rows_q = 100'd0;
-        row = 100'd0;
-        and_15_d1 = 1'd0;
-        and_17_d1 = 1'd0;
+        and_14_d1 = 1'd0;
+        and_16_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata0_here = 100'd0;
         rows_cfg_q = 100'd0;
-        and_17_d2 = 1'd0;
-        rows_cfg_q1 = 100'd0;
-        and_17_d3 = 1'd0;
-        row_answered = 100'd0;
-        and_17_d4 = 1'd0;
-        and_17_d5 = 1'd0;
+        and_16_d2 = 1'd0;
+        and_16_d3 = 1'd0;
+        and_16_d4 = 1'd0;
+        and_16_d5 = 1'd0;
         answer = 64'd0;
-        spaced_valid_s1 = 1'd0;
     end
 `endif
 

@@ -18,14 +18,13 @@ module table_decap (
     input  wire [21:0] cfg_row,
     input  wire [168:0] cfg_wdata,
     input  wire spaced_valid,
-    output wire [168:0] row,
+    output reg  [168:0] row,
     output wire [63:0] cfg_rdata
 );
     reg  spaced_valid_d1;
     reg  and_16_d1;
     reg  and_18_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [168:0] wdata0_here;
     reg  cfg_waits;
     reg  and_18_d2;
     reg  and_18_d3;
@@ -40,17 +39,14 @@ module table_decap (
     reg  and_18_d12;
     reg  and_18_d13;
     reg  [3:0] cfg_asked;
-    reg  [168:0] rows_q;
     reg  [168:0] cfg_answer;
-    reg  cfg_goes_d1;
     reg  [63:0] answer;
     (* ram_style = "distributed" *) reg [168:0] rows [0:15];
     wire not_9 = ~(spaced_valid & spaced_valid_d1);
     wire and_15 = (cfg_table == 7'hf) & (cfg_row[21:4] == 18'd0);
-    wire and_16 = cfg_write & and_15;
-    wire or_24 = and_18_d1 | cfg_waits;
-    wire cfg_goes = or_24 & ~spaced_valid;
-    wire [11:0] cat_40 = {
+    wire or_23 = and_18_d1 | cfg_waits;
+    wire cfg_goes = or_23 & ~spaced_valid;
+    wire [11:0] cat_39 = {
         and_18_d2,
         and_18_d3,
         and_18_d4,
@@ -64,18 +60,17 @@ module table_decap (
         and_18_d12,
         and_18_d13
     };
-    wire not_43 = ~(and_18_d1 & (|cat_40));
-    wire [3:0] mux_46 = spaced_valid ? index : (and_18_d1 ? cfg_row_d1[3:0] : cfg_asked);
-    wire [63:0] or_62 = (({64{and_18_d4}} & cfg_answer[63:0]) | ({64{and_18_d5}} & cfg_answer[127:64])) | ({64{and_18_d6}} & {23'd0, cfg_answer[168:128]});
-    assign row = rows_q;
+    wire not_42 = ~(and_18_d1 & (|cat_39));
+    wire [168:0] rows_look = rows[spaced_valid ? index : (and_18_d1 ? cfg_row_d1[3:0] : cfg_asked)];
+    wire [63:0] or_60 = (({64{and_18_d4}} & cfg_answer[63:0]) | ({64{and_18_d5}} & cfg_answer[127:64])) | ({64{and_18_d6}} & {23'd0, cfg_answer[168:128]});
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
-        if (and_16) wdata0_here <= cfg_wdata;
         if (and_18_d1) cfg_asked <= cfg_row_d1[3:0];
-        if (cfg_goes_d1) cfg_answer <= rows_q;
-        answer <= or_62;
+        if (cfg_goes) cfg_answer <= rows_look;
+        answer <= or_60;
+        if (spaced_valid) row <= rows_look;
     end
 
     always @(posedge clk) begin
@@ -96,12 +91,11 @@ module table_decap (
             and_18_d11 <= 1'd0;
             and_18_d12 <= 1'd0;
             and_18_d13 <= 1'd0;
-            cfg_goes_d1 <= 1'd0;
         end else begin
             spaced_valid_d1 <= spaced_valid;
-            and_16_d1 <= and_16;
+            and_16_d1 <= cfg_write & and_15;
             and_18_d1 <= cfg_read & and_15;
-            cfg_waits <= or_24 & spaced_valid;
+            cfg_waits <= or_23 & spaced_valid;
             and_18_d2 <= and_18_d1;
             and_18_d3 <= and_18_d2;
             and_18_d4 <= and_18_d3;
@@ -114,29 +108,24 @@ module table_decap (
             and_18_d11 <= and_18_d10;
             and_18_d12 <= and_18_d11;
             and_18_d13 <= and_18_d12;
-            cfg_goes_d1 <= cfg_goes;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[mux_46];
-    end
-
-    always @(posedge clk) begin
-        if (and_16_d1) rows[cfg_row_d1[3:0]] <= wdata0_here;
+        if (and_16_d1) rows[cfg_row_d1[3:0]] <= cfg_wdata;
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
             decap_leaves_a_clock: assert (not_9);
-            decap_asked_apart: assert (not_43);
+            decap_asked_apart: assert (not_42);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_9, cfg_row_d1, not_43};
+    wire _unused = &{1'b0, not_9, cfg_row_d1, not_42};
 
 `ifndef SYNTHESIS
     initial begin
@@ -144,7 +133,6 @@ module table_decap (
         and_16_d1 = 1'd0;
         and_18_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata0_here = 169'd0;
         cfg_waits = 1'd0;
         and_18_d2 = 1'd0;
         and_18_d3 = 1'd0;
@@ -159,10 +147,9 @@ module table_decap (
         and_18_d12 = 1'd0;
         and_18_d13 = 1'd0;
         cfg_asked = 4'd0;
-        rows_q = 169'd0;
         cfg_answer = 169'd0;
-        cfg_goes_d1 = 1'd0;
         answer = 64'd0;
+        row = 169'd0;
     end
 `endif
 

@@ -4,7 +4,7 @@
 //
 // index, stage 0
 // spaced_valid, stage 0
-// row: record dscp_row, stage 2: priority [2:0]
+// row: record dscp_row, stage 1: priority [2:0]
 
 `default_nettype none
 
@@ -18,62 +18,52 @@ module table_dscp (
     input  wire [21:0] cfg_row,
     input  wire [2:0] cfg_wdata,
     input  wire spaced_valid,
-    output reg  [2:0] row,
+    output wire [2:0] row,
     output wire [2:0] cfg_rdata
 );
     reg  [2:0] rows_q;
-    reg  and_15_d1;
-    reg  and_17_d1;
+    reg  and_14_d1;
+    reg  and_16_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [2:0] wdata0_here;
     reg  [2:0] rows_cfg_q;
-    reg  and_17_d2;
-    reg  [2:0] rows_cfg_q1;
-    reg  and_17_d3;
-    reg  [2:0] row_answered;
-    reg  and_17_d4;
+    reg  and_16_d2;
+    reg  and_16_d3;
+    reg  and_16_d4;
     reg  [2:0] answer;
-    reg  spaced_valid_s1;
     (* ram_style = "distributed" *) reg [2:0] rows [0:127];
-    wire and_14 = (cfg_table == 7'h13) & (cfg_row[21:7] == 15'd0);
-    wire and_15 = cfg_write & and_14;
+    wire and_13 = (cfg_table == 7'h13) & (cfg_row[21:7] == 15'd0);
     wire [6:0] cfg_row_d1_6_0 = cfg_row_d1[6:0];
+    assign row = rows_q;
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
-        if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        if (and_15) wdata0_here <= cfg_wdata;
-        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
-        if (and_17_d3) row_answered <= rows_cfg_q1;
-        answer <= and_17_d4 ? row_answered : 3'd0;
+        answer <= and_16_d4 ? rows_cfg_q : 3'd0;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_15_d1 <= 1'd0;
-            and_17_d1 <= 1'd0;
-            and_17_d2 <= 1'd0;
-            and_17_d3 <= 1'd0;
-            and_17_d4 <= 1'd0;
-            spaced_valid_s1 <= 1'd0;
+            and_14_d1 <= 1'd0;
+            and_16_d1 <= 1'd0;
+            and_16_d2 <= 1'd0;
+            and_16_d3 <= 1'd0;
+            and_16_d4 <= 1'd0;
         end else begin
-            and_15_d1 <= and_15;
-            and_17_d1 <= cfg_read & and_14;
-            and_17_d2 <= and_17_d1;
-            and_17_d3 <= and_17_d2;
-            and_17_d4 <= and_17_d3;
-            spaced_valid_s1 <= spaced_valid;
+            and_14_d1 <= cfg_write & and_13;
+            and_16_d1 <= cfg_read & and_13;
+            and_16_d2 <= and_16_d1;
+            and_16_d3 <= and_16_d2;
+            and_16_d4 <= and_16_d3;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[index];
+        if (spaced_valid) rows_q <= rows[index];
     end
 
     always @(posedge clk) begin
-        if (and_15_d1) rows[cfg_row_d1_6_0] <= wdata0_here;
-        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_6_0];
+        if (and_14_d1) rows[cfg_row_d1_6_0] <= cfg_wdata;
+        else if (and_16_d1) rows_cfg_q <= rows[cfg_row_d1_6_0];
     end
 
     // Bits which nothing reads.
@@ -82,19 +72,14 @@ module table_dscp (
 `ifndef SYNTHESIS
     initial begin
         rows_q = 3'd0;
-        row = 3'd0;
-        and_15_d1 = 1'd0;
-        and_17_d1 = 1'd0;
+        and_14_d1 = 1'd0;
+        and_16_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata0_here = 3'd0;
         rows_cfg_q = 3'd0;
-        and_17_d2 = 1'd0;
-        rows_cfg_q1 = 3'd0;
-        and_17_d3 = 1'd0;
-        row_answered = 3'd0;
-        and_17_d4 = 1'd0;
+        and_16_d2 = 1'd0;
+        and_16_d3 = 1'd0;
+        and_16_d4 = 1'd0;
         answer = 3'd0;
-        spaced_valid_s1 = 1'd0;
     end
 `endif
 

@@ -4,7 +4,7 @@
 //
 // index, stage 0
 // spaced_valid, stage 0
-// row: record encap_row, stage 2: v6 [0], src [128:1], dst [256:129], sum [272:257], vlan [284:273], mpls [304:285], vni [328:305], gre [360:329], spi [384:361]
+// row: record encap_row, stage 1: v6 [0], src [128:1], dst [256:129], sum [272:257], vlan [284:273], mpls [304:285], vni [328:305], gre [360:329], spi [384:361]
 
 `default_nettype none
 
@@ -18,14 +18,13 @@ module table_encap (
     input  wire [21:0] cfg_row,
     input  wire [384:0] cfg_wdata,
     input  wire spaced_valid,
-    output wire [384:0] row,
+    output reg  [384:0] row,
     output wire [63:0] cfg_rdata
 );
     reg  spaced_valid_d1;
     reg  and_16_d1;
     reg  and_18_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [384:0] wdata0_here;
     reg  cfg_waits;
     reg  and_18_d2;
     reg  and_18_d3;
@@ -40,18 +39,14 @@ module table_encap (
     reg  and_18_d12;
     reg  and_18_d13;
     reg  [4:0] cfg_asked;
-    reg  [384:0] rows_q;
-    reg  [384:0] row_q;
     reg  [384:0] cfg_answer;
-    reg  cfg_goes_d1;
     reg  [63:0] answer;
     (* ram_style = "distributed" *) reg [384:0] rows [0:31];
     wire not_9 = ~(spaced_valid & spaced_valid_d1);
     wire and_15 = (cfg_table == 7'h10) & (cfg_row[21:5] == 17'd0);
-    wire and_16 = cfg_write & and_15;
-    wire or_24 = and_18_d1 | cfg_waits;
-    wire cfg_goes = or_24 & ~spaced_valid;
-    wire [11:0] cat_40 = {
+    wire or_23 = and_18_d1 | cfg_waits;
+    wire cfg_goes = or_23 & ~spaced_valid;
+    wire [11:0] cat_39 = {
         and_18_d2,
         and_18_d3,
         and_18_d4,
@@ -65,20 +60,18 @@ module table_encap (
         and_18_d12,
         and_18_d13
     };
-    wire not_43 = ~(and_18_d1 & (|cat_40));
-    wire [4:0] mux_46 = spaced_valid ? index : (and_18_d1 ? cfg_row_d1[4:0] : cfg_asked);
-    wire [63:0] or_77 = (({64{and_18_d4}} & cfg_answer[63:0]) | ({64{and_18_d5}} & cfg_answer[127:64])) | (({64{and_18_d6}} & cfg_answer[191:128]) | ({64{and_18_d7}} & cfg_answer[255:192]));
-    wire [63:0] or_78 = (({64{and_18_d8}} & cfg_answer[319:256]) | ({64{and_18_d9}} & cfg_answer[383:320])) | ({64{and_18_d10}} & {63'd0, cfg_answer[384]});
-    assign row = row_q;
+    wire not_42 = ~(and_18_d1 & (|cat_39));
+    wire [384:0] rows_look = rows[spaced_valid ? index : (and_18_d1 ? cfg_row_d1[4:0] : cfg_asked)];
+    wire [63:0] or_74 = (({64{and_18_d4}} & cfg_answer[63:0]) | ({64{and_18_d5}} & cfg_answer[127:64])) | (({64{and_18_d6}} & cfg_answer[191:128]) | ({64{and_18_d7}} & cfg_answer[255:192]));
+    wire [63:0] or_75 = (({64{and_18_d8}} & cfg_answer[319:256]) | ({64{and_18_d9}} & cfg_answer[383:320])) | ({64{and_18_d10}} & {63'd0, cfg_answer[384]});
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
-        if (and_16) wdata0_here <= cfg_wdata;
         if (and_18_d1) cfg_asked <= cfg_row_d1[4:0];
-        if (spaced_valid_d1) row_q <= rows_q;
-        if (cfg_goes_d1) cfg_answer <= rows_q;
-        answer <= or_77 | or_78;
+        if (cfg_goes) cfg_answer <= rows_look;
+        answer <= or_74 | or_75;
+        if (spaced_valid) row <= rows_look;
     end
 
     always @(posedge clk) begin
@@ -99,12 +92,11 @@ module table_encap (
             and_18_d11 <= 1'd0;
             and_18_d12 <= 1'd0;
             and_18_d13 <= 1'd0;
-            cfg_goes_d1 <= 1'd0;
         end else begin
             spaced_valid_d1 <= spaced_valid;
-            and_16_d1 <= and_16;
+            and_16_d1 <= cfg_write & and_15;
             and_18_d1 <= cfg_read & and_15;
-            cfg_waits <= or_24 & spaced_valid;
+            cfg_waits <= or_23 & spaced_valid;
             and_18_d2 <= and_18_d1;
             and_18_d3 <= and_18_d2;
             and_18_d4 <= and_18_d3;
@@ -117,29 +109,24 @@ module table_encap (
             and_18_d11 <= and_18_d10;
             and_18_d12 <= and_18_d11;
             and_18_d13 <= and_18_d12;
-            cfg_goes_d1 <= cfg_goes;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[mux_46];
-    end
-
-    always @(posedge clk) begin
-        if (and_16_d1) rows[cfg_row_d1[4:0]] <= wdata0_here;
+        if (and_16_d1) rows[cfg_row_d1[4:0]] <= cfg_wdata;
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
             encap_leaves_a_clock: assert (not_9);
-            encap_asked_apart: assert (not_43);
+            encap_asked_apart: assert (not_42);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_9, cfg_row_d1, not_43};
+    wire _unused = &{1'b0, not_9, cfg_row_d1, not_42};
 
 `ifndef SYNTHESIS
     initial begin
@@ -147,7 +134,6 @@ module table_encap (
         and_16_d1 = 1'd0;
         and_18_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata0_here = 385'd0;
         cfg_waits = 1'd0;
         and_18_d2 = 1'd0;
         and_18_d3 = 1'd0;
@@ -162,11 +148,9 @@ module table_encap (
         and_18_d12 = 1'd0;
         and_18_d13 = 1'd0;
         cfg_asked = 5'd0;
-        rows_q = 385'd0;
-        row_q = 385'd0;
         cfg_answer = 385'd0;
-        cfg_goes_d1 = 1'd0;
         answer = 64'd0;
+        row = 385'd0;
     end
 `endif
 

@@ -18,6 +18,7 @@ module table_epoch (
     output reg  cfg_rdata
 );
     reg  now;
+    reg  and_14_d1;
     reg  leave_d1;
     reg  leave_d2;
     reg  leave_d3;
@@ -52,14 +53,14 @@ module table_epoch (
     reg  leave_epoch_d16;
     reg  [5:0] inside0;
     reg  [5:0] inside1;
-    reg  or_88_d1;
-    reg  or_88_d2;
-    reg  or_88_d3;
-    reg  or_88_d4;
-    wire le_59 = inside0 <= 6'h22;
-    wire le_71 = inside1 <= 6'h22;
+    reg  and_80_d1;
+    reg  and_88_d1;
+    reg  or_91_d1;
+    reg  or_91_d2;
+    reg  or_91_d3;
+    wire le_60 = inside0 <= 6'h22;
+    wire le_72 = inside1 <= 6'h22;
     wire draining = now ? (|inside0) : (|inside1);
-    wire or_88 = ((cfg_read & ((cfg_table == 7'he) & (cfg_row == 22'd0))) & now) | ((cfg_read & ((cfg_table == 7'he) & (cfg_row == 22'd1))) & draining);
     assign epoch = now;
 
     always @(posedge clk) begin
@@ -84,6 +85,7 @@ module table_epoch (
     always @(posedge clk) begin
         if (rst) begin
             now <= 1'd0;
+            and_14_d1 <= 1'd0;
             leave_d1 <= 1'd0;
             leave_d2 <= 1'd0;
             leave_d3 <= 1'd0;
@@ -102,13 +104,15 @@ module table_epoch (
             leave_d16 <= 1'd0;
             inside0 <= 6'd0;
             inside1 <= 6'd0;
-            or_88_d1 <= 1'd0;
-            or_88_d2 <= 1'd0;
-            or_88_d3 <= 1'd0;
-            or_88_d4 <= 1'd0;
+            and_80_d1 <= 1'd0;
+            and_88_d1 <= 1'd0;
+            or_91_d1 <= 1'd0;
+            or_91_d2 <= 1'd0;
+            or_91_d3 <= 1'd0;
             cfg_rdata <= 1'd0;
         end else begin
-            if (cfg_write & ((cfg_table == 7'he) & (cfg_row == 22'd0))) now <= cfg_wdata;
+            if (and_14_d1) now <= cfg_wdata;
+            and_14_d1 <= cfg_write & ((cfg_table == 7'he) & (cfg_row == 22'd0));
             leave_d1 <= leave;
             leave_d2 <= leave_d1;
             leave_d3 <= leave_d2;
@@ -127,29 +131,31 @@ module table_epoch (
             leave_d16 <= leave_d15;
             inside0 <= (inside0 + {5'd0, enter & ~now}) - {5'd0, leave_d16 & ~leave_epoch_d16};
             inside1 <= (inside1 + {5'd0, enter & now}) - {5'd0, leave_d16 & leave_epoch_d16};
-            or_88_d1 <= or_88;
-            or_88_d2 <= or_88_d1;
-            or_88_d3 <= or_88_d2;
-            or_88_d4 <= or_88_d3;
-            cfg_rdata <= or_88_d4;
+            and_80_d1 <= cfg_read & ((cfg_table == 7'he) & (cfg_row == 22'd0));
+            and_88_d1 <= cfg_read & ((cfg_table == 7'he) & (cfg_row == 22'd1));
+            or_91_d1 <= (and_80_d1 & now) | (and_88_d1 & draining);
+            or_91_d2 <= or_91_d1;
+            or_91_d3 <= or_91_d2;
+            cfg_rdata <= or_91_d3;
         end
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            inside0_in_range: assert (le_59);
-            inside1_in_range: assert (le_71);
+            inside0_in_range: assert (le_60);
+            inside1_in_range: assert (le_72);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, le_59, le_71};
+    wire _unused = &{1'b0, le_60, le_72};
 
 `ifndef SYNTHESIS
     initial begin
         now = 1'd0;
+        and_14_d1 = 1'd0;
         leave_d1 = 1'd0;
         leave_d2 = 1'd0;
         leave_d3 = 1'd0;
@@ -184,10 +190,11 @@ module table_epoch (
         leave_epoch_d16 = 1'd0;
         inside0 = 6'd0;
         inside1 = 6'd0;
-        or_88_d1 = 1'd0;
-        or_88_d2 = 1'd0;
-        or_88_d3 = 1'd0;
-        or_88_d4 = 1'd0;
+        and_80_d1 = 1'd0;
+        and_88_d1 = 1'd0;
+        or_91_d1 = 1'd0;
+        or_91_d2 = 1'd0;
+        or_91_d3 = 1'd0;
         cfg_rdata = 1'd0;
     end
 `endif

@@ -23,28 +23,21 @@ module table_host_limit (
     reg  and_13_d1;
     reg  and_15_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [107:0] wdata0_here;
     reg  [107:0] rows_cfg_q;
-    reg  [107:0] rows_cfg_q_d1;
     reg  and_15_d2;
     reg  and_15_d3;
-    reg  [107:0] row_answered;
     reg  and_15_d4;
     reg  and_15_d5;
     reg  [63:0] answer;
     (* ram_style = "distributed" *) reg [107:0] rows [0:31];
     wire and_12 = (cfg_table == 7'h12) & (cfg_row[21:5] == 17'd0);
-    wire and_13 = cfg_write & and_12;
     wire [4:0] cfg_row_d1_4_0 = cfg_row_d1[4:0];
     assign row = rows_q;
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
-        if (and_13) wdata0_here <= cfg_wdata;
-        rows_cfg_q_d1 <= rows_cfg_q;
-        if (and_15_d3) row_answered <= rows_cfg_q_d1;
-        answer <= ({64{and_15_d4}} & row_answered[63:0]) | ({64{and_15_d5}} & {20'd0, row_answered[107:64]});
+        answer <= ({64{and_15_d4}} & rows_cfg_q[63:0]) | ({64{and_15_d5}} & {20'd0, rows_cfg_q[107:64]});
     end
 
     always @(posedge clk) begin
@@ -56,7 +49,7 @@ module table_host_limit (
             and_15_d4 <= 1'd0;
             and_15_d5 <= 1'd0;
         end else begin
-            and_13_d1 <= and_13;
+            and_13_d1 <= cfg_write & and_12;
             and_15_d1 <= cfg_read & and_12;
             and_15_d2 <= and_15_d1;
             and_15_d3 <= and_15_d2;
@@ -70,7 +63,7 @@ module table_host_limit (
     end
 
     always @(posedge clk) begin
-        if (and_13_d1) rows[cfg_row_d1_4_0] <= wdata0_here;
+        if (and_13_d1) rows[cfg_row_d1_4_0] <= cfg_wdata;
         else if (and_15_d1) rows_cfg_q <= rows[cfg_row_d1_4_0];
     end
 
@@ -83,12 +76,9 @@ module table_host_limit (
         and_13_d1 = 1'd0;
         and_15_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata0_here = 108'd0;
         rows_cfg_q = 108'd0;
-        rows_cfg_q_d1 = 108'd0;
         and_15_d2 = 1'd0;
         and_15_d3 = 1'd0;
-        row_answered = 108'd0;
         and_15_d4 = 1'd0;
         and_15_d5 = 1'd0;
         answer = 64'd0;

@@ -32,25 +32,17 @@ module table_interface (
     reg  spaced_valid_s2;
     reg  spaced_valid_s3;
     reg  spaced_valid_s4;
-    reg  [31:0] seed0;
-    reg  and_126_d1;
-    reg  and_126_d2;
-    reg  and_126_d3;
-    reg  [31:0] seed1;
-    reg  and_172_d1;
-    reg  and_172_d2;
-    reg  and_172_d3;
-    reg  [31:0] seed2;
-    reg  and_218_d1;
-    reg  and_218_d2;
-    reg  and_218_d3;
-    reg  [31:0] seed3;
-    reg  and_264_d1;
-    reg  and_264_d2;
-    reg  and_264_d3;
-    reg  [31:0] mirrored_seed;
+    reg  and_133_d1;
+    reg  and_135_d1;
+    reg  [21:0] cfg_row_d1;
+    reg  [31:0] seeds_cfg_q;
+    reg  and_135_d2;
+    reg  and_135_d3;
+    reg  and_135_d4;
+    reg  [31:0] answer;
+    reg  [31:0] seed;
     reg  spaced_valid_s5;
-    reg  [9:0] cat_363_d1;
+    reg  [9:0] cat_230_d1;
     reg  [109:0] ways_q;
     reg  [109:0] ways_q_d1;
     reg  way_hit;
@@ -60,23 +52,16 @@ module table_interface (
     reg  spaced_valid_s8;
     reg  spaced_valid_s9;
     reg  found;
-    reg  [79:0] answer;
-    reg  and_399_d1;
-    reg  and_401_d1;
-    reg  [21:0] cfg_row_d1;
-    reg  [109:0] wdata0_here;
+    reg  [79:0] answer_2;
+    reg  and_266_d1;
+    reg  and_268_d1;
     reg  [109:0] ways_cfg_q;
-    reg  and_401_d2;
-    reg  [109:0] ways_cfg_q1;
-    reg  and_401_d3;
-    reg  [109:0] row_answered;
-    reg  and_401_d4;
-    reg  and_401_d5;
-    reg  [63:0] answer_2;
-    reg  [31:0] answer_3;
-    reg  answers_d1;
-    reg  [31:0] answer_4;
-    reg  answers_d2;
+    reg  and_268_d2;
+    reg  and_268_d3;
+    reg  and_268_d4;
+    reg  and_268_d5;
+    reg  [63:0] answer_3;
+    (* ram_style = "distributed" *) reg [31:0] seeds [0:3];
     (* ram_style = "block" *) reg [109:0] ways [0:1023];
     wire [31:0] cat_14 = {4'd0, question[27:0]};
     wire [31:0] cat_111 = {
@@ -113,147 +98,44 @@ module table_interface (
         ^(cat_14 & 32'h3f2395ec),
         ^(cat_14 & 32'h1f91caf6)
     };
-    wire seed0_here = (cfg_table == 7'hd) & (cfg_row == 22'd0);
-    wire [31:0] cat_164 = {
-        seed0[0],
-        seed0[1],
-        seed0[2],
-        seed0[3],
-        seed0[4],
-        seed0[5],
-        seed0[6],
-        seed0[7],
-        seed0[8],
-        seed0[9],
-        seed0[10],
-        seed0[11],
-        seed0[12],
-        seed0[13],
-        seed0[14],
-        seed0[15],
-        seed0[16],
-        seed0[17],
-        seed0[18],
-        seed0[19],
-        seed0[20],
-        seed0[21],
-        seed0[22],
-        seed0[23],
-        seed0[24],
-        seed0[25],
-        seed0[26],
-        seed0[27],
-        seed0[28],
-        seed0[29],
-        seed0[30],
-        seed0[31]
+    wire [1:0] next_way = ({2{spaced_valid_s2}} & 2'd1) | (({2{spaced_valid_s3}} & 2'd2) | {2{spaced_valid_s4}});
+    wire and_132 = (cfg_table == 7'hd) & (cfg_row[21:2] == 20'd0);
+    wire [1:0] cfg_row_d1_1_0 = cfg_row_d1[1:0];
+    wire [31:0] seeds_look = seeds[next_way];
+    wire [31:0] mirrored_seed = {
+        seed[0],
+        seed[1],
+        seed[2],
+        seed[3],
+        seed[4],
+        seed[5],
+        seed[6],
+        seed[7],
+        seed[8],
+        seed[9],
+        seed[10],
+        seed[11],
+        seed[12],
+        seed[13],
+        seed[14],
+        seed[15],
+        seed[16],
+        seed[17],
+        seed[18],
+        seed[19],
+        seed[20],
+        seed[21],
+        seed[22],
+        seed[23],
+        seed[24],
+        seed[25],
+        seed[26],
+        seed[27],
+        seed[28],
+        seed[29],
+        seed[30],
+        seed[31]
     };
-    wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'd1);
-    wire [31:0] cat_210 = {
-        seed1[0],
-        seed1[1],
-        seed1[2],
-        seed1[3],
-        seed1[4],
-        seed1[5],
-        seed1[6],
-        seed1[7],
-        seed1[8],
-        seed1[9],
-        seed1[10],
-        seed1[11],
-        seed1[12],
-        seed1[13],
-        seed1[14],
-        seed1[15],
-        seed1[16],
-        seed1[17],
-        seed1[18],
-        seed1[19],
-        seed1[20],
-        seed1[21],
-        seed1[22],
-        seed1[23],
-        seed1[24],
-        seed1[25],
-        seed1[26],
-        seed1[27],
-        seed1[28],
-        seed1[29],
-        seed1[30],
-        seed1[31]
-    };
-    wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'd2);
-    wire [31:0] cat_256 = {
-        seed2[0],
-        seed2[1],
-        seed2[2],
-        seed2[3],
-        seed2[4],
-        seed2[5],
-        seed2[6],
-        seed2[7],
-        seed2[8],
-        seed2[9],
-        seed2[10],
-        seed2[11],
-        seed2[12],
-        seed2[13],
-        seed2[14],
-        seed2[15],
-        seed2[16],
-        seed2[17],
-        seed2[18],
-        seed2[19],
-        seed2[20],
-        seed2[21],
-        seed2[22],
-        seed2[23],
-        seed2[24],
-        seed2[25],
-        seed2[26],
-        seed2[27],
-        seed2[28],
-        seed2[29],
-        seed2[30],
-        seed2[31]
-    };
-    wire seed3_here = (cfg_table == 7'hd) & (cfg_row == 22'd3);
-    wire [31:0] cat_302 = {
-        seed3[0],
-        seed3[1],
-        seed3[2],
-        seed3[3],
-        seed3[4],
-        seed3[5],
-        seed3[6],
-        seed3[7],
-        seed3[8],
-        seed3[9],
-        seed3[10],
-        seed3[11],
-        seed3[12],
-        seed3[13],
-        seed3[14],
-        seed3[15],
-        seed3[16],
-        seed3[17],
-        seed3[18],
-        seed3[19],
-        seed3[20],
-        seed3[21],
-        seed3[22],
-        seed3[23],
-        seed3[24],
-        seed3[25],
-        seed3[26],
-        seed3[27],
-        seed3[28],
-        seed3[29],
-        seed3[30],
-        seed3[31]
-    };
-    wire [31:0] or_313 = (({32{spaced_valid_s1}} & cat_164) | ({32{spaced_valid_s2}} & cat_210)) | (({32{spaced_valid_s3}} & cat_256) | ({32{spaced_valid_s4}} & cat_302));
     wire [1:0] way = ({2{spaced_valid_s3}} & 2'd1) | (({2{spaced_valid_s4}} & 2'd2) | {2{spaced_valid_s5}});
     wire [7:0] bucket = {
         ^(digest & mirrored_seed),
@@ -267,31 +149,25 @@ module table_interface (
     };
     wire [79:0] way_value = ways_q_d1[109:30];
     wire taken = way_hit & ((spaced_valid_s6 | spaced_valid_s7) | (spaced_valid_s8 | spaced_valid_s9));
-    assign value = {80{found}} & answer;
-    wire and_398 = (cfg_table == 7'd0) & (cfg_row[21:10] == 12'd0);
-    wire and_399 = cfg_write & and_398;
+    assign value = {80{found}} & answer_2;
+    wire and_265 = (cfg_table == 7'd0) & (cfg_row[21:10] == 12'd0);
     wire [9:0] cfg_row_d1_9_0 = cfg_row_d1[9:0];
-    wire [63:0] or_421 = ({64{and_401_d4}} & row_answered[63:0]) | ({64{and_401_d5}} & {18'd0, row_answered[109:64]});
-    wire [31:0] or_425 = (({32{and_126_d3}} & seed0) | ({32{and_172_d3}} & seed1)) | (({32{and_218_d3}} & seed2) | ({32{and_264_d3}} & seed3));
-    wire answers = (and_126_d3 | and_172_d3) | (and_218_d3 | and_264_d3);
-    assign cfg_rdata = answer_2 | {32'd0, answer_4};
+    assign cfg_rdata = answer_3 | {32'd0, answer};
     assign hit = found;
 
     always @(posedge clk) begin
         if (spaced_valid) question <= {epoch, key};
         if (spaced_valid_s1) digest <= cat_111 ^ 32'h48674bc7;
         if (spaced_valid_s4) compared <= question;
-        mirrored_seed <= or_313;
-        cat_363_d1 <= {way, bucket};
+        cfg_row_d1 <= cfg_row;
+        answer <= and_135_d4 ? seeds_cfg_q : 32'd0;
+        seed <= seeds_look;
+        cat_230_d1 <= {way, bucket};
         ways_q_d1 <= ways_q;
         way_hit <= (compared[28] ? ways_q_d1[1] : ways_q_d1[0]) & (ways_q_d1[29:2] == compared[27:0]);
         way_value_d1 <= way_value;
-        if (taken) answer <= way_value_d1;
-        cfg_row_d1 <= cfg_row;
-        if (and_399) wdata0_here <= cfg_wdata;
-        if (and_401_d2) ways_cfg_q1 <= ways_cfg_q;
-        if (and_401_d3) row_answered <= ways_cfg_q1;
-        answer_2 <= or_421;
+        if (taken) answer_2 <= way_value_d1;
+        answer_3 <= ({64{and_268_d4}} & ways_cfg_q[63:0]) | ({64{and_268_d5}} & {18'd0, ways_cfg_q[109:64]});
     end
 
     always @(posedge clk) begin
@@ -300,86 +176,61 @@ module table_interface (
             spaced_valid_s2 <= 1'd0;
             spaced_valid_s3 <= 1'd0;
             spaced_valid_s4 <= 1'd0;
-            seed0 <= 32'd0;
-            and_126_d1 <= 1'd0;
-            and_126_d2 <= 1'd0;
-            and_126_d3 <= 1'd0;
-            seed1 <= 32'd0;
-            and_172_d1 <= 1'd0;
-            and_172_d2 <= 1'd0;
-            and_172_d3 <= 1'd0;
-            seed2 <= 32'd0;
-            and_218_d1 <= 1'd0;
-            and_218_d2 <= 1'd0;
-            and_218_d3 <= 1'd0;
-            seed3 <= 32'd0;
-            and_264_d1 <= 1'd0;
-            and_264_d2 <= 1'd0;
-            and_264_d3 <= 1'd0;
+            and_133_d1 <= 1'd0;
+            and_135_d1 <= 1'd0;
+            and_135_d2 <= 1'd0;
+            and_135_d3 <= 1'd0;
+            and_135_d4 <= 1'd0;
             spaced_valid_s5 <= 1'd0;
             spaced_valid_s6 <= 1'd0;
             spaced_valid_s7 <= 1'd0;
             spaced_valid_s8 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             found <= 1'd0;
-            and_399_d1 <= 1'd0;
-            and_401_d1 <= 1'd0;
-            and_401_d2 <= 1'd0;
-            and_401_d3 <= 1'd0;
-            and_401_d4 <= 1'd0;
-            and_401_d5 <= 1'd0;
-            answer_3 <= 32'd0;
-            answers_d1 <= 1'd0;
-            answer_4 <= 32'd0;
-            answers_d2 <= 1'd0;
+            and_266_d1 <= 1'd0;
+            and_268_d1 <= 1'd0;
+            and_268_d2 <= 1'd0;
+            and_268_d3 <= 1'd0;
+            and_268_d4 <= 1'd0;
+            and_268_d5 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
             spaced_valid_s3 <= spaced_valid_s2;
             spaced_valid_s4 <= spaced_valid_s3;
-            if (cfg_write & seed0_here) seed0 <= cfg_wdata[31:0];
-            and_126_d1 <= cfg_read & seed0_here;
-            and_126_d2 <= and_126_d1;
-            and_126_d3 <= and_126_d2;
-            if (cfg_write & seed1_here) seed1 <= cfg_wdata[31:0];
-            and_172_d1 <= cfg_read & seed1_here;
-            and_172_d2 <= and_172_d1;
-            and_172_d3 <= and_172_d2;
-            if (cfg_write & seed2_here) seed2 <= cfg_wdata[31:0];
-            and_218_d1 <= cfg_read & seed2_here;
-            and_218_d2 <= and_218_d1;
-            and_218_d3 <= and_218_d2;
-            if (cfg_write & seed3_here) seed3 <= cfg_wdata[31:0];
-            and_264_d1 <= cfg_read & seed3_here;
-            and_264_d2 <= and_264_d1;
-            and_264_d3 <= and_264_d2;
+            and_133_d1 <= cfg_write & and_132;
+            and_135_d1 <= cfg_read & and_132;
+            and_135_d2 <= and_135_d1;
+            and_135_d3 <= and_135_d2;
+            and_135_d4 <= and_135_d3;
             spaced_valid_s5 <= spaced_valid_s4;
             spaced_valid_s6 <= spaced_valid_s5;
             spaced_valid_s7 <= spaced_valid_s6;
             spaced_valid_s8 <= spaced_valid_s7;
             spaced_valid_s9 <= spaced_valid_s8;
             found <= (found & ~spaced_valid_s4) | taken;
-            and_399_d1 <= and_399;
-            and_401_d1 <= cfg_read & and_398;
-            and_401_d2 <= and_401_d1;
-            and_401_d3 <= and_401_d2;
-            and_401_d4 <= and_401_d3;
-            and_401_d5 <= and_401_d4;
-            if (answers | answers_d1) answer_3 <= or_425;
-            answers_d1 <= answers;
-            if (answers_d1 | answers_d2) answer_4 <= answer_3;
-            answers_d2 <= answers_d1;
+            and_266_d1 <= cfg_write & and_265;
+            and_268_d1 <= cfg_read & and_265;
+            and_268_d2 <= and_268_d1;
+            and_268_d3 <= and_268_d2;
+            and_268_d4 <= and_268_d3;
+            and_268_d5 <= and_268_d4;
         end
     end
 
     always @(posedge clk) begin
-        ways_q <= ways[cat_363_d1];
-        if (and_399_d1 && cat_363_d1 == cfg_row_d1_9_0) ways_q <= wdata0_here;
+        if (and_133_d1) seeds[cfg_row_d1_1_0] <= cfg_wdata[31:0];
+        else if (and_135_d1) seeds_cfg_q <= seeds[cfg_row_d1_1_0];
     end
 
     always @(posedge clk) begin
-        if (and_399_d1) ways[cfg_row_d1_9_0] <= wdata0_here;
-        else if (and_401_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
+        ways_q <= ways[cat_230_d1];
+        if (and_266_d1 && cat_230_d1 == cfg_row_d1_9_0) ways_q <= cfg_wdata;
+    end
+
+    always @(posedge clk) begin
+        if (and_266_d1) ways[cfg_row_d1_9_0] <= cfg_wdata;
+        else if (and_268_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
     end
 
     // Bits which nothing reads.
@@ -394,25 +245,17 @@ module table_interface (
         spaced_valid_s2 = 1'd0;
         spaced_valid_s3 = 1'd0;
         spaced_valid_s4 = 1'd0;
-        seed0 = 32'd0;
-        and_126_d1 = 1'd0;
-        and_126_d2 = 1'd0;
-        and_126_d3 = 1'd0;
-        seed1 = 32'd0;
-        and_172_d1 = 1'd0;
-        and_172_d2 = 1'd0;
-        and_172_d3 = 1'd0;
-        seed2 = 32'd0;
-        and_218_d1 = 1'd0;
-        and_218_d2 = 1'd0;
-        and_218_d3 = 1'd0;
-        seed3 = 32'd0;
-        and_264_d1 = 1'd0;
-        and_264_d2 = 1'd0;
-        and_264_d3 = 1'd0;
-        mirrored_seed = 32'd0;
+        and_133_d1 = 1'd0;
+        and_135_d1 = 1'd0;
+        cfg_row_d1 = 22'd0;
+        seeds_cfg_q = 32'd0;
+        and_135_d2 = 1'd0;
+        and_135_d3 = 1'd0;
+        and_135_d4 = 1'd0;
+        answer = 32'd0;
+        seed = 32'd0;
         spaced_valid_s5 = 1'd0;
-        cat_363_d1 = 10'd0;
+        cat_230_d1 = 10'd0;
         ways_q = 110'd0;
         ways_q_d1 = 110'd0;
         way_hit = 1'd0;
@@ -422,23 +265,22 @@ module table_interface (
         spaced_valid_s8 = 1'd0;
         spaced_valid_s9 = 1'd0;
         found = 1'd0;
-        answer = 80'd0;
-        and_399_d1 = 1'd0;
-        and_401_d1 = 1'd0;
-        cfg_row_d1 = 22'd0;
-        wdata0_here = 110'd0;
+        answer_2 = 80'd0;
+        and_266_d1 = 1'd0;
+        and_268_d1 = 1'd0;
         ways_cfg_q = 110'd0;
-        and_401_d2 = 1'd0;
-        ways_cfg_q1 = 110'd0;
-        and_401_d3 = 1'd0;
-        row_answered = 110'd0;
-        and_401_d4 = 1'd0;
-        and_401_d5 = 1'd0;
-        answer_2 = 64'd0;
-        answer_3 = 32'd0;
-        answers_d1 = 1'd0;
-        answer_4 = 32'd0;
-        answers_d2 = 1'd0;
+        and_268_d2 = 1'd0;
+        and_268_d3 = 1'd0;
+        and_268_d4 = 1'd0;
+        and_268_d5 = 1'd0;
+        answer_3 = 64'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer seeds_row;
+    initial begin
+        for (seeds_row = 0; seeds_row < 4; seeds_row = seeds_row + 1) seeds[seeds_row] = 32'd0;
     end
 `endif
 

@@ -4,7 +4,7 @@
 //
 // index, stage 0
 // spaced_valid, stage 0
-// row: record policy_row, stage 2: valid [0], attachment [16:1]
+// row: record policy_row, stage 1: valid [0], attachment [16:1]
 
 `default_nettype none
 
@@ -18,63 +18,55 @@ module table_policy (
     input  wire [21:0] cfg_row,
     input  wire [16:0] cfg_wdata,
     input  wire spaced_valid,
-    output reg  [16:0] row,
+    output wire [16:0] row,
     output wire [16:0] cfg_rdata
 );
     reg  [16:0] rows_q;
-    reg  and_15_d1;
-    reg  and_17_d1;
+    reg  and_14_d1;
+    reg  and_16_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [16:0] wdata0_here;
     reg  [16:0] rows_cfg_q;
-    reg  and_17_d2;
-    reg  [16:0] rows_cfg_q1;
-    reg  and_17_d3;
-    reg  [16:0] row_answered;
-    reg  and_17_d4;
+    reg  and_16_d2;
+    reg  and_16_d3;
+    reg  and_16_d4;
     reg  [16:0] answer;
-    reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [16:0] rows [0:255];
-    wire and_14 = (cfg_table == 7'h17) & (cfg_row[21:8] == 14'd0);
-    wire and_15 = cfg_write & and_14;
+    wire and_13 = (cfg_table == 7'h17) & (cfg_row[21:8] == 14'd0);
     wire [7:0] cfg_row_d1_7_0 = cfg_row_d1[7:0];
+    assign row = rows_q;
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
-        if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        if (and_15) wdata0_here <= cfg_wdata;
-        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
-        if (and_17_d3) row_answered <= rows_cfg_q1;
-        answer <= and_17_d4 ? row_answered : 17'd0;
+        answer <= and_16_d4 ? rows_cfg_q : 17'd0;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_15_d1 <= 1'd0;
-            and_17_d1 <= 1'd0;
-            and_17_d2 <= 1'd0;
-            and_17_d3 <= 1'd0;
-            and_17_d4 <= 1'd0;
-            spaced_valid_s1 <= 1'd0;
+            and_14_d1 <= 1'd0;
+            and_16_d1 <= 1'd0;
+            and_16_d2 <= 1'd0;
+            and_16_d3 <= 1'd0;
+            and_16_d4 <= 1'd0;
         end else begin
-            and_15_d1 <= and_15;
-            and_17_d1 <= cfg_read & and_14;
-            and_17_d2 <= and_17_d1;
-            and_17_d3 <= and_17_d2;
-            and_17_d4 <= and_17_d3;
-            spaced_valid_s1 <= spaced_valid;
+            and_14_d1 <= cfg_write & and_13;
+            and_16_d1 <= cfg_read & and_13;
+            and_16_d2 <= and_16_d1;
+            and_16_d3 <= and_16_d2;
+            and_16_d4 <= and_16_d3;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[index];
-        if (and_15_d1 && index == cfg_row_d1_7_0) rows_q <= wdata0_here;
+        if (spaced_valid) begin
+            rows_q <= rows[index];
+            if (and_14_d1 && index == cfg_row_d1_7_0) rows_q <= cfg_wdata;
+        end
     end
 
     always @(posedge clk) begin
-        if (and_15_d1) rows[cfg_row_d1_7_0] <= wdata0_here;
-        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_7_0];
+        if (and_14_d1) rows[cfg_row_d1_7_0] <= cfg_wdata;
+        else if (and_16_d1) rows_cfg_q <= rows[cfg_row_d1_7_0];
     end
 
     // Bits which nothing reads.
@@ -83,19 +75,14 @@ module table_policy (
 `ifndef SYNTHESIS
     initial begin
         rows_q = 17'd0;
-        row = 17'd0;
-        and_15_d1 = 1'd0;
-        and_17_d1 = 1'd0;
+        and_14_d1 = 1'd0;
+        and_16_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata0_here = 17'd0;
         rows_cfg_q = 17'd0;
-        and_17_d2 = 1'd0;
-        rows_cfg_q1 = 17'd0;
-        and_17_d3 = 1'd0;
-        row_answered = 17'd0;
-        and_17_d4 = 1'd0;
+        and_16_d2 = 1'd0;
+        and_16_d3 = 1'd0;
+        and_16_d4 = 1'd0;
         answer = 17'd0;
-        spaced_valid_s1 = 1'd0;
     end
 `endif
 

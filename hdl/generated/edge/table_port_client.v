@@ -45,41 +45,17 @@ module table_port_client (
     reg  spaced_valid_s6;
     reg  spaced_valid_s7;
     reg  spaced_valid_s8;
-    reg  [31:0] seed0;
-    reg  and_141_d1;
-    reg  and_141_d2;
-    reg  and_141_d3;
-    reg  [31:0] seed1;
-    reg  and_187_d1;
-    reg  and_187_d2;
-    reg  and_187_d3;
-    reg  [31:0] seed2;
-    reg  and_233_d1;
-    reg  and_233_d2;
-    reg  and_233_d3;
-    reg  [31:0] seed3;
-    reg  and_279_d1;
-    reg  and_279_d2;
-    reg  and_279_d3;
-    reg  [31:0] seed0_second;
-    reg  and_325_d1;
-    reg  and_325_d2;
-    reg  and_325_d3;
-    reg  [31:0] seed1_second;
-    reg  and_371_d1;
-    reg  and_371_d2;
-    reg  and_371_d3;
-    reg  [31:0] seed2_second;
-    reg  and_417_d1;
-    reg  and_417_d2;
-    reg  and_417_d3;
-    reg  [31:0] seed3_second;
-    reg  and_463_d1;
-    reg  and_463_d2;
-    reg  and_463_d3;
-    reg  [31:0] mirrored_seed;
+    reg  and_168_d1;
+    reg  and_170_d1;
+    reg  [2:0] cat_167_d1;
+    reg  [31:0] seeds_cfg_q;
+    reg  and_170_d2;
+    reg  and_170_d3;
+    reg  and_170_d4;
+    reg  [31:0] answer;
+    reg  [31:0] seed;
     reg  spaced_valid_s9;
-    reg  [10:0] cat_581_d1;
+    reg  [10:0] cat_271_d1;
     reg  [65:0] ways_q;
     reg  [65:0] ways_q_d1;
     reg  way_hit;
@@ -92,22 +68,16 @@ module table_port_client (
     reg  spaced_valid_s13;
     reg  second_found;
     reg  [19:0] second_answer;
-    reg  and_633_d1;
-    reg  and_635_d1;
-    reg  [10:0] cat_632_d1;
-    reg  [65:0] wdata_here;
+    reg  and_323_d1;
+    reg  and_325_d1;
+    reg  [10:0] cat_322_d1;
     reg  [65:0] ways_cfg_q;
-    reg  and_635_d2;
-    reg  [65:0] ways_cfg_q1;
-    reg  and_635_d3;
-    reg  [65:0] row_answered;
-    reg  and_635_d4;
-    reg  and_635_d5;
-    reg  [63:0] answer;
-    reg  [31:0] answer_3;
-    reg  answers_d1;
-    reg  [31:0] answer_4;
-    reg  answers_d2;
+    reg  and_325_d2;
+    reg  and_325_d3;
+    reg  and_325_d4;
+    reg  and_325_d5;
+    reg  [63:0] answer_2;
+    (* ram_style = "distributed" *) reg [31:0] seeds [0:7];
     (* ram_style = "block" *) reg [65:0] ways [0:2047];
     wire [47:0] cat_28 = {4'd0, question[43:0]};
     wire [31:0] cat_125 = {
@@ -144,288 +114,44 @@ module table_port_client (
         ^(cat_28 & 48'h3f2395ec70de),
         ^(cat_28 & 48'h1f91caf6386f)
     };
-    wire seed0_here = (cfg_table == 7'hd) & (cfg_row == 22'h10);
-    wire [31:0] cat_179 = {
-        seed0[0],
-        seed0[1],
-        seed0[2],
-        seed0[3],
-        seed0[4],
-        seed0[5],
-        seed0[6],
-        seed0[7],
-        seed0[8],
-        seed0[9],
-        seed0[10],
-        seed0[11],
-        seed0[12],
-        seed0[13],
-        seed0[14],
-        seed0[15],
-        seed0[16],
-        seed0[17],
-        seed0[18],
-        seed0[19],
-        seed0[20],
-        seed0[21],
-        seed0[22],
-        seed0[23],
-        seed0[24],
-        seed0[25],
-        seed0[26],
-        seed0[27],
-        seed0[28],
-        seed0[29],
-        seed0[30],
-        seed0[31]
+    wire [1:0] next_way = ({2{spaced_valid_s2 | spaced_valid_s6}} & 2'd1) | (({2{spaced_valid_s3 | spaced_valid_s7}} & 2'd2) | {2{spaced_valid_s4 | spaced_valid_s8}});
+    wire next_of_second = (spaced_valid_s5 | spaced_valid_s6) | (spaced_valid_s7 | spaced_valid_s8);
+    wire or_161 = ((cfg_table == 7'hd) & (cfg_row[21:2] == 20'd4)) | ((cfg_table == 7'hd) & (cfg_row[21:2] == 20'd6));
+    wire [31:0] seeds_look = seeds[{next_of_second, next_way}];
+    wire [31:0] mirrored_seed = {
+        seed[0],
+        seed[1],
+        seed[2],
+        seed[3],
+        seed[4],
+        seed[5],
+        seed[6],
+        seed[7],
+        seed[8],
+        seed[9],
+        seed[10],
+        seed[11],
+        seed[12],
+        seed[13],
+        seed[14],
+        seed[15],
+        seed[16],
+        seed[17],
+        seed[18],
+        seed[19],
+        seed[20],
+        seed[21],
+        seed[22],
+        seed[23],
+        seed[24],
+        seed[25],
+        seed[26],
+        seed[27],
+        seed[28],
+        seed[29],
+        seed[30],
+        seed[31]
     };
-    wire seed1_here = (cfg_table == 7'hd) & (cfg_row == 22'h11);
-    wire [31:0] cat_225 = {
-        seed1[0],
-        seed1[1],
-        seed1[2],
-        seed1[3],
-        seed1[4],
-        seed1[5],
-        seed1[6],
-        seed1[7],
-        seed1[8],
-        seed1[9],
-        seed1[10],
-        seed1[11],
-        seed1[12],
-        seed1[13],
-        seed1[14],
-        seed1[15],
-        seed1[16],
-        seed1[17],
-        seed1[18],
-        seed1[19],
-        seed1[20],
-        seed1[21],
-        seed1[22],
-        seed1[23],
-        seed1[24],
-        seed1[25],
-        seed1[26],
-        seed1[27],
-        seed1[28],
-        seed1[29],
-        seed1[30],
-        seed1[31]
-    };
-    wire seed2_here = (cfg_table == 7'hd) & (cfg_row == 22'h12);
-    wire [31:0] cat_271 = {
-        seed2[0],
-        seed2[1],
-        seed2[2],
-        seed2[3],
-        seed2[4],
-        seed2[5],
-        seed2[6],
-        seed2[7],
-        seed2[8],
-        seed2[9],
-        seed2[10],
-        seed2[11],
-        seed2[12],
-        seed2[13],
-        seed2[14],
-        seed2[15],
-        seed2[16],
-        seed2[17],
-        seed2[18],
-        seed2[19],
-        seed2[20],
-        seed2[21],
-        seed2[22],
-        seed2[23],
-        seed2[24],
-        seed2[25],
-        seed2[26],
-        seed2[27],
-        seed2[28],
-        seed2[29],
-        seed2[30],
-        seed2[31]
-    };
-    wire seed3_here = (cfg_table == 7'hd) & (cfg_row == 22'h13);
-    wire [31:0] cat_317 = {
-        seed3[0],
-        seed3[1],
-        seed3[2],
-        seed3[3],
-        seed3[4],
-        seed3[5],
-        seed3[6],
-        seed3[7],
-        seed3[8],
-        seed3[9],
-        seed3[10],
-        seed3[11],
-        seed3[12],
-        seed3[13],
-        seed3[14],
-        seed3[15],
-        seed3[16],
-        seed3[17],
-        seed3[18],
-        seed3[19],
-        seed3[20],
-        seed3[21],
-        seed3[22],
-        seed3[23],
-        seed3[24],
-        seed3[25],
-        seed3[26],
-        seed3[27],
-        seed3[28],
-        seed3[29],
-        seed3[30],
-        seed3[31]
-    };
-    wire seed0_second_here = (cfg_table == 7'hd) & (cfg_row == 22'h18);
-    wire [31:0] cat_363 = {
-        seed0_second[0],
-        seed0_second[1],
-        seed0_second[2],
-        seed0_second[3],
-        seed0_second[4],
-        seed0_second[5],
-        seed0_second[6],
-        seed0_second[7],
-        seed0_second[8],
-        seed0_second[9],
-        seed0_second[10],
-        seed0_second[11],
-        seed0_second[12],
-        seed0_second[13],
-        seed0_second[14],
-        seed0_second[15],
-        seed0_second[16],
-        seed0_second[17],
-        seed0_second[18],
-        seed0_second[19],
-        seed0_second[20],
-        seed0_second[21],
-        seed0_second[22],
-        seed0_second[23],
-        seed0_second[24],
-        seed0_second[25],
-        seed0_second[26],
-        seed0_second[27],
-        seed0_second[28],
-        seed0_second[29],
-        seed0_second[30],
-        seed0_second[31]
-    };
-    wire seed1_second_here = (cfg_table == 7'hd) & (cfg_row == 22'h19);
-    wire [31:0] cat_409 = {
-        seed1_second[0],
-        seed1_second[1],
-        seed1_second[2],
-        seed1_second[3],
-        seed1_second[4],
-        seed1_second[5],
-        seed1_second[6],
-        seed1_second[7],
-        seed1_second[8],
-        seed1_second[9],
-        seed1_second[10],
-        seed1_second[11],
-        seed1_second[12],
-        seed1_second[13],
-        seed1_second[14],
-        seed1_second[15],
-        seed1_second[16],
-        seed1_second[17],
-        seed1_second[18],
-        seed1_second[19],
-        seed1_second[20],
-        seed1_second[21],
-        seed1_second[22],
-        seed1_second[23],
-        seed1_second[24],
-        seed1_second[25],
-        seed1_second[26],
-        seed1_second[27],
-        seed1_second[28],
-        seed1_second[29],
-        seed1_second[30],
-        seed1_second[31]
-    };
-    wire seed2_second_here = (cfg_table == 7'hd) & (cfg_row == 22'h1a);
-    wire [31:0] cat_455 = {
-        seed2_second[0],
-        seed2_second[1],
-        seed2_second[2],
-        seed2_second[3],
-        seed2_second[4],
-        seed2_second[5],
-        seed2_second[6],
-        seed2_second[7],
-        seed2_second[8],
-        seed2_second[9],
-        seed2_second[10],
-        seed2_second[11],
-        seed2_second[12],
-        seed2_second[13],
-        seed2_second[14],
-        seed2_second[15],
-        seed2_second[16],
-        seed2_second[17],
-        seed2_second[18],
-        seed2_second[19],
-        seed2_second[20],
-        seed2_second[21],
-        seed2_second[22],
-        seed2_second[23],
-        seed2_second[24],
-        seed2_second[25],
-        seed2_second[26],
-        seed2_second[27],
-        seed2_second[28],
-        seed2_second[29],
-        seed2_second[30],
-        seed2_second[31]
-    };
-    wire seed3_second_here = (cfg_table == 7'hd) & (cfg_row == 22'h1b);
-    wire [31:0] cat_501 = {
-        seed3_second[0],
-        seed3_second[1],
-        seed3_second[2],
-        seed3_second[3],
-        seed3_second[4],
-        seed3_second[5],
-        seed3_second[6],
-        seed3_second[7],
-        seed3_second[8],
-        seed3_second[9],
-        seed3_second[10],
-        seed3_second[11],
-        seed3_second[12],
-        seed3_second[13],
-        seed3_second[14],
-        seed3_second[15],
-        seed3_second[16],
-        seed3_second[17],
-        seed3_second[18],
-        seed3_second[19],
-        seed3_second[20],
-        seed3_second[21],
-        seed3_second[22],
-        seed3_second[23],
-        seed3_second[24],
-        seed3_second[25],
-        seed3_second[26],
-        seed3_second[27],
-        seed3_second[28],
-        seed3_second[29],
-        seed3_second[30],
-        seed3_second[31]
-    };
-    wire [31:0] or_522 = (({32{spaced_valid_s1}} & cat_179) | ({32{spaced_valid_s2}} & cat_225)) | (({32{spaced_valid_s3}} & cat_271) | ({32{spaced_valid_s4}} & cat_317));
-    wire [31:0] or_523 = (({32{spaced_valid_s5}} & cat_363) | ({32{spaced_valid_s6}} & cat_409)) | (({32{spaced_valid_s7}} & cat_455) | ({32{spaced_valid_s8}} & cat_501));
     wire [1:0] way = ({2{spaced_valid_s3 | spaced_valid_s7}} & 2'd1) | (({2{spaced_valid_s4 | spaced_valid_s8}} & 2'd2) | {2{spaced_valid_s5 | spaced_valid_s9}});
     wire of_second = (spaced_valid_s6 | spaced_valid_s7) | (spaced_valid_s8 | spaced_valid_s9);
     wire [7:0] bucket = {
@@ -443,24 +169,9 @@ module table_port_client (
     assign first_value = {20{first_found}} & first_answer;
     wire second_taken = way_hit & ((spaced_valid_s10 | spaced_valid_s11) | (spaced_valid_s12 | spaced_valid_s13));
     assign second_value = {20{second_found}} & second_answer;
-    wire eq_625 = cfg_table == 7'd6;
-    wire and_630 = ((cfg_table == 7'd4) | eq_625) & ~(|cfg_row[21:10]);
-    wire and_633 = cfg_write & and_630;
-    wire [63:0] or_654 = ({64{and_635_d4}} & row_answered[63:0]) | ({64{and_635_d5}} & {62'd0, row_answered[65:64]});
-    wire [31:0] or_660 = (({32{and_141_d3}} & seed0) | ({32{and_187_d3}} & seed1)) | (({32{and_233_d3}} & seed2) | ({32{and_279_d3}} & seed3));
-    wire [31:0] or_661 = (({32{and_325_d3}} & seed0_second) | ({32{and_371_d3}} & seed1_second)) | (({32{and_417_d3}} & seed2_second) | ({32{and_463_d3}} & seed3_second));
-    wire [7:0] cat_663 = {
-        and_141_d3,
-        and_187_d3,
-        and_233_d3,
-        and_279_d3,
-        and_325_d3,
-        and_371_d3,
-        and_417_d3,
-        and_463_d3
-    };
-    wire answers = |cat_663;
-    assign cfg_rdata = answer | {32'd0, answer_4};
+    wire eq_315 = cfg_table == 7'd6;
+    wire and_320 = ((cfg_table == 7'd4) | eq_315) & ~(|cfg_row[21:10]);
+    assign cfg_rdata = answer_2 | {32'd0, answer};
     assign first_hit = first_found;
     assign second_hit = second_found;
 
@@ -469,18 +180,17 @@ module table_port_client (
         if (spaced_valid | spaced_valid_s4) question <= ({45{spaced_valid}} & {epoch, first_key}) | ({45{spaced_valid_s4}} & second_waiting);
         if (spaced_valid_s1 | spaced_valid_s5) digest <= cat_125 ^ 32'h572a7c8a;
         if (spaced_valid_s4 | spaced_valid_s8) compared <= question;
-        mirrored_seed <= or_522 | or_523;
-        cat_581_d1 <= {{of_second, way}, bucket};
+        cat_167_d1 <= {(cfg_table == 7'hd) & (cfg_row[21:2] == 20'd6), cfg_row[1:0]};
+        answer <= and_170_d4 ? seeds_cfg_q : 32'd0;
+        seed <= seeds_look;
+        cat_271_d1 <= {{of_second, way}, bucket};
         ways_q_d1 <= ways_q;
         way_hit <= (compared[44] ? ways_q_d1[1] : ways_q_d1[0]) & (ways_q_d1[45:2] == compared[43:0]);
         way_value_d1 <= way_value;
         if (first_taken) first_answer <= way_value_d1;
         if (second_taken) second_answer <= way_value_d1;
-        cat_632_d1 <= {eq_625, cfg_row[9:0]};
-        if (and_633) wdata_here <= cfg_wdata;
-        if (and_635_d2) ways_cfg_q1 <= ways_cfg_q;
-        if (and_635_d3) row_answered <= ways_cfg_q1;
-        answer <= or_654;
+        cat_322_d1 <= {eq_315, cfg_row[9:0]};
+        answer_2 <= ({64{and_325_d4}} & ways_cfg_q[63:0]) | ({64{and_325_d5}} & {62'd0, ways_cfg_q[65:64]});
     end
 
     always @(posedge clk) begin
@@ -493,38 +203,11 @@ module table_port_client (
             spaced_valid_s6 <= 1'd0;
             spaced_valid_s7 <= 1'd0;
             spaced_valid_s8 <= 1'd0;
-            seed0 <= 32'd0;
-            and_141_d1 <= 1'd0;
-            and_141_d2 <= 1'd0;
-            and_141_d3 <= 1'd0;
-            seed1 <= 32'd0;
-            and_187_d1 <= 1'd0;
-            and_187_d2 <= 1'd0;
-            and_187_d3 <= 1'd0;
-            seed2 <= 32'd0;
-            and_233_d1 <= 1'd0;
-            and_233_d2 <= 1'd0;
-            and_233_d3 <= 1'd0;
-            seed3 <= 32'd0;
-            and_279_d1 <= 1'd0;
-            and_279_d2 <= 1'd0;
-            and_279_d3 <= 1'd0;
-            seed0_second <= 32'd0;
-            and_325_d1 <= 1'd0;
-            and_325_d2 <= 1'd0;
-            and_325_d3 <= 1'd0;
-            seed1_second <= 32'd0;
-            and_371_d1 <= 1'd0;
-            and_371_d2 <= 1'd0;
-            and_371_d3 <= 1'd0;
-            seed2_second <= 32'd0;
-            and_417_d1 <= 1'd0;
-            and_417_d2 <= 1'd0;
-            and_417_d3 <= 1'd0;
-            seed3_second <= 32'd0;
-            and_463_d1 <= 1'd0;
-            and_463_d2 <= 1'd0;
-            and_463_d3 <= 1'd0;
+            and_168_d1 <= 1'd0;
+            and_170_d1 <= 1'd0;
+            and_170_d2 <= 1'd0;
+            and_170_d3 <= 1'd0;
+            and_170_d4 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             first_found <= 1'd0;
             spaced_valid_s10 <= 1'd0;
@@ -532,16 +215,12 @@ module table_port_client (
             spaced_valid_s12 <= 1'd0;
             spaced_valid_s13 <= 1'd0;
             second_found <= 1'd0;
-            and_633_d1 <= 1'd0;
-            and_635_d1 <= 1'd0;
-            and_635_d2 <= 1'd0;
-            and_635_d3 <= 1'd0;
-            and_635_d4 <= 1'd0;
-            and_635_d5 <= 1'd0;
-            answer_3 <= 32'd0;
-            answers_d1 <= 1'd0;
-            answer_4 <= 32'd0;
-            answers_d2 <= 1'd0;
+            and_323_d1 <= 1'd0;
+            and_325_d1 <= 1'd0;
+            and_325_d2 <= 1'd0;
+            and_325_d3 <= 1'd0;
+            and_325_d4 <= 1'd0;
+            and_325_d5 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -551,38 +230,11 @@ module table_port_client (
             spaced_valid_s6 <= spaced_valid_s5;
             spaced_valid_s7 <= spaced_valid_s6;
             spaced_valid_s8 <= spaced_valid_s7;
-            if (cfg_write & seed0_here) seed0 <= cfg_wdata[31:0];
-            and_141_d1 <= cfg_read & seed0_here;
-            and_141_d2 <= and_141_d1;
-            and_141_d3 <= and_141_d2;
-            if (cfg_write & seed1_here) seed1 <= cfg_wdata[31:0];
-            and_187_d1 <= cfg_read & seed1_here;
-            and_187_d2 <= and_187_d1;
-            and_187_d3 <= and_187_d2;
-            if (cfg_write & seed2_here) seed2 <= cfg_wdata[31:0];
-            and_233_d1 <= cfg_read & seed2_here;
-            and_233_d2 <= and_233_d1;
-            and_233_d3 <= and_233_d2;
-            if (cfg_write & seed3_here) seed3 <= cfg_wdata[31:0];
-            and_279_d1 <= cfg_read & seed3_here;
-            and_279_d2 <= and_279_d1;
-            and_279_d3 <= and_279_d2;
-            if (cfg_write & seed0_second_here) seed0_second <= cfg_wdata[31:0];
-            and_325_d1 <= cfg_read & seed0_second_here;
-            and_325_d2 <= and_325_d1;
-            and_325_d3 <= and_325_d2;
-            if (cfg_write & seed1_second_here) seed1_second <= cfg_wdata[31:0];
-            and_371_d1 <= cfg_read & seed1_second_here;
-            and_371_d2 <= and_371_d1;
-            and_371_d3 <= and_371_d2;
-            if (cfg_write & seed2_second_here) seed2_second <= cfg_wdata[31:0];
-            and_417_d1 <= cfg_read & seed2_second_here;
-            and_417_d2 <= and_417_d1;
-            and_417_d3 <= and_417_d2;
-            if (cfg_write & seed3_second_here) seed3_second <= cfg_wdata[31:0];
-            and_463_d1 <= cfg_read & seed3_second_here;
-            and_463_d2 <= and_463_d1;
-            and_463_d3 <= and_463_d2;
+            and_168_d1 <= cfg_write & or_161;
+            and_170_d1 <= cfg_read & or_161;
+            and_170_d2 <= and_170_d1;
+            and_170_d3 <= and_170_d2;
+            and_170_d4 <= and_170_d3;
             spaced_valid_s9 <= spaced_valid_s8;
             first_found <= (first_found & ~spaced_valid_s4) | first_taken;
             spaced_valid_s10 <= spaced_valid_s9;
@@ -590,27 +242,28 @@ module table_port_client (
             spaced_valid_s12 <= spaced_valid_s11;
             spaced_valid_s13 <= spaced_valid_s12;
             second_found <= (second_found & ~spaced_valid_s8) | second_taken;
-            and_633_d1 <= and_633;
-            and_635_d1 <= cfg_read & and_630;
-            and_635_d2 <= and_635_d1;
-            and_635_d3 <= and_635_d2;
-            and_635_d4 <= and_635_d3;
-            and_635_d5 <= and_635_d4;
-            if (answers | answers_d1) answer_3 <= or_660 | or_661;
-            answers_d1 <= answers;
-            if (answers_d1 | answers_d2) answer_4 <= answer_3;
-            answers_d2 <= answers_d1;
+            and_323_d1 <= cfg_write & and_320;
+            and_325_d1 <= cfg_read & and_320;
+            and_325_d2 <= and_325_d1;
+            and_325_d3 <= and_325_d2;
+            and_325_d4 <= and_325_d3;
+            and_325_d5 <= and_325_d4;
         end
     end
 
     always @(posedge clk) begin
-        ways_q <= ways[cat_581_d1];
-        if (and_633_d1 && cat_581_d1 == cat_632_d1) ways_q <= wdata_here;
+        if (and_168_d1) seeds[cat_167_d1] <= cfg_wdata[31:0];
+        else if (and_170_d1) seeds_cfg_q <= seeds[cat_167_d1];
     end
 
     always @(posedge clk) begin
-        if (and_633_d1) ways[cat_632_d1] <= wdata_here;
-        else if (and_635_d1) ways_cfg_q <= ways[cat_632_d1];
+        ways_q <= ways[cat_271_d1];
+        if (and_323_d1 && cat_271_d1 == cat_322_d1) ways_q <= cfg_wdata;
+    end
+
+    always @(posedge clk) begin
+        if (and_323_d1) ways[cat_322_d1] <= cfg_wdata;
+        else if (and_325_d1) ways_cfg_q <= ways[cat_322_d1];
     end
 
 `ifndef SYNTHESIS
@@ -627,41 +280,17 @@ module table_port_client (
         spaced_valid_s6 = 1'd0;
         spaced_valid_s7 = 1'd0;
         spaced_valid_s8 = 1'd0;
-        seed0 = 32'd0;
-        and_141_d1 = 1'd0;
-        and_141_d2 = 1'd0;
-        and_141_d3 = 1'd0;
-        seed1 = 32'd0;
-        and_187_d1 = 1'd0;
-        and_187_d2 = 1'd0;
-        and_187_d3 = 1'd0;
-        seed2 = 32'd0;
-        and_233_d1 = 1'd0;
-        and_233_d2 = 1'd0;
-        and_233_d3 = 1'd0;
-        seed3 = 32'd0;
-        and_279_d1 = 1'd0;
-        and_279_d2 = 1'd0;
-        and_279_d3 = 1'd0;
-        seed0_second = 32'd0;
-        and_325_d1 = 1'd0;
-        and_325_d2 = 1'd0;
-        and_325_d3 = 1'd0;
-        seed1_second = 32'd0;
-        and_371_d1 = 1'd0;
-        and_371_d2 = 1'd0;
-        and_371_d3 = 1'd0;
-        seed2_second = 32'd0;
-        and_417_d1 = 1'd0;
-        and_417_d2 = 1'd0;
-        and_417_d3 = 1'd0;
-        seed3_second = 32'd0;
-        and_463_d1 = 1'd0;
-        and_463_d2 = 1'd0;
-        and_463_d3 = 1'd0;
-        mirrored_seed = 32'd0;
+        and_168_d1 = 1'd0;
+        and_170_d1 = 1'd0;
+        cat_167_d1 = 3'd0;
+        seeds_cfg_q = 32'd0;
+        and_170_d2 = 1'd0;
+        and_170_d3 = 1'd0;
+        and_170_d4 = 1'd0;
+        answer = 32'd0;
+        seed = 32'd0;
         spaced_valid_s9 = 1'd0;
-        cat_581_d1 = 11'd0;
+        cat_271_d1 = 11'd0;
         ways_q = 66'd0;
         ways_q_d1 = 66'd0;
         way_hit = 1'd0;
@@ -674,22 +303,22 @@ module table_port_client (
         spaced_valid_s13 = 1'd0;
         second_found = 1'd0;
         second_answer = 20'd0;
-        and_633_d1 = 1'd0;
-        and_635_d1 = 1'd0;
-        cat_632_d1 = 11'd0;
-        wdata_here = 66'd0;
+        and_323_d1 = 1'd0;
+        and_325_d1 = 1'd0;
+        cat_322_d1 = 11'd0;
         ways_cfg_q = 66'd0;
-        and_635_d2 = 1'd0;
-        ways_cfg_q1 = 66'd0;
-        and_635_d3 = 1'd0;
-        row_answered = 66'd0;
-        and_635_d4 = 1'd0;
-        and_635_d5 = 1'd0;
-        answer = 64'd0;
-        answer_3 = 32'd0;
-        answers_d1 = 1'd0;
-        answer_4 = 32'd0;
-        answers_d2 = 1'd0;
+        and_325_d2 = 1'd0;
+        and_325_d3 = 1'd0;
+        and_325_d4 = 1'd0;
+        and_325_d5 = 1'd0;
+        answer_2 = 64'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer seeds_row;
+    initial begin
+        for (seeds_row = 0; seeds_row < 8; seeds_row = seeds_row + 1) seeds[seeds_row] = 32'd0;
     end
 `endif
 

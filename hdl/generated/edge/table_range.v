@@ -21,7 +21,6 @@ module table_range (
     reg  and_16_d1;
     reg  and_18_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [511:0] wdata0_here;
     reg  cfg_waits;
     reg  and_18_d2;
     reg  and_18_d3;
@@ -36,18 +35,15 @@ module table_range (
     reg  and_18_d12;
     reg  and_18_d13;
     reg  [4:0] cfg_asked;
-    reg  [511:0] rows_q;
-    reg  [511:0] row_q;
     reg  [511:0] cfg_answer;
-    reg  cfg_goes_d1;
     reg  [63:0] answer;
+    reg  [511:0] row_q;
     (* ram_style = "distributed" *) reg [511:0] rows [0:31];
     wire not_9 = ~(reads & reads_d1);
     wire and_15 = (cfg_table == 7'd7) & (cfg_row[21:5] == 17'd0);
-    wire and_16 = cfg_write & and_15;
-    wire or_24 = and_18_d1 | cfg_waits;
-    wire cfg_goes = or_24 & ~reads;
-    wire [11:0] cat_40 = {
+    wire or_23 = and_18_d1 | cfg_waits;
+    wire cfg_goes = or_23 & ~reads;
+    wire [11:0] cat_39 = {
         and_18_d2,
         and_18_d3,
         and_18_d4,
@@ -61,20 +57,19 @@ module table_range (
         and_18_d12,
         and_18_d13
     };
-    wire not_43 = ~(and_18_d1 & (|cat_40));
-    wire [4:0] mux_46 = reads ? index : (and_18_d1 ? cfg_row_d1[4:0] : cfg_asked);
-    wire [63:0] or_79 = (({64{and_18_d4}} & cfg_answer[63:0]) | ({64{and_18_d5}} & cfg_answer[127:64])) | (({64{and_18_d6}} & cfg_answer[191:128]) | ({64{and_18_d7}} & cfg_answer[255:192]));
-    wire [63:0] or_80 = (({64{and_18_d8}} & cfg_answer[319:256]) | ({64{and_18_d9}} & cfg_answer[383:320])) | (({64{and_18_d10}} & cfg_answer[447:384]) | ({64{and_18_d11}} & cfg_answer[511:448]));
+    wire not_42 = ~(and_18_d1 & (|cat_39));
+    wire [511:0] rows_look = rows[reads ? index : (and_18_d1 ? cfg_row_d1[4:0] : cfg_asked)];
+    wire [63:0] or_76 = (({64{and_18_d4}} & cfg_answer[63:0]) | ({64{and_18_d5}} & cfg_answer[127:64])) | (({64{and_18_d6}} & cfg_answer[191:128]) | ({64{and_18_d7}} & cfg_answer[255:192]));
+    wire [63:0] or_77 = (({64{and_18_d8}} & cfg_answer[319:256]) | ({64{and_18_d9}} & cfg_answer[383:320])) | (({64{and_18_d10}} & cfg_answer[447:384]) | ({64{and_18_d11}} & cfg_answer[511:448]));
     assign row = row_q;
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
-        if (and_16) wdata0_here <= cfg_wdata;
         if (and_18_d1) cfg_asked <= cfg_row_d1[4:0];
-        if (reads_d1) row_q <= rows_q;
-        if (cfg_goes_d1) cfg_answer <= rows_q;
-        answer <= or_79 | or_80;
+        if (cfg_goes) cfg_answer <= rows_look;
+        answer <= or_76 | or_77;
+        if (reads) row_q <= rows_look;
     end
 
     always @(posedge clk) begin
@@ -95,12 +90,11 @@ module table_range (
             and_18_d11 <= 1'd0;
             and_18_d12 <= 1'd0;
             and_18_d13 <= 1'd0;
-            cfg_goes_d1 <= 1'd0;
         end else begin
             reads_d1 <= reads;
-            and_16_d1 <= and_16;
+            and_16_d1 <= cfg_write & and_15;
             and_18_d1 <= cfg_read & and_15;
-            cfg_waits <= or_24 & reads;
+            cfg_waits <= or_23 & reads;
             and_18_d2 <= and_18_d1;
             and_18_d3 <= and_18_d2;
             and_18_d4 <= and_18_d3;
@@ -113,29 +107,24 @@ module table_range (
             and_18_d11 <= and_18_d10;
             and_18_d12 <= and_18_d11;
             and_18_d13 <= and_18_d12;
-            cfg_goes_d1 <= cfg_goes;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[mux_46];
-    end
-
-    always @(posedge clk) begin
-        if (and_16_d1) rows[cfg_row_d1[4:0]] <= wdata0_here;
+        if (and_16_d1) rows[cfg_row_d1[4:0]] <= cfg_wdata;
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
             range_leaves_a_clock: assert (not_9);
-            range_asked_apart: assert (not_43);
+            range_asked_apart: assert (not_42);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_9, cfg_row_d1, not_43};
+    wire _unused = &{1'b0, not_9, cfg_row_d1, not_42};
 
 `ifndef SYNTHESIS
     initial begin
@@ -143,7 +132,6 @@ module table_range (
         and_16_d1 = 1'd0;
         and_18_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata0_here = 512'd0;
         cfg_waits = 1'd0;
         and_18_d2 = 1'd0;
         and_18_d3 = 1'd0;
@@ -158,11 +146,9 @@ module table_range (
         and_18_d12 = 1'd0;
         and_18_d13 = 1'd0;
         cfg_asked = 5'd0;
-        rows_q = 512'd0;
-        row_q = 512'd0;
         cfg_answer = 512'd0;
-        cfg_goes_d1 = 1'd0;
         answer = 64'd0;
+        row_q = 512'd0;
     end
 `endif
 

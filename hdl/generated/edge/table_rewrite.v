@@ -25,12 +25,9 @@ module table_rewrite (
     reg  and_15_d1;
     reg  and_17_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [128:0] wdata0_here;
     reg  [128:0] rows_cfg_q;
     reg  and_17_d2;
-    reg  [128:0] rows_cfg_q1;
     reg  and_17_d3;
-    reg  [128:0] row_answered;
     reg  and_17_d4;
     reg  and_17_d5;
     reg  and_17_d6;
@@ -38,18 +35,14 @@ module table_rewrite (
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [128:0] rows [0:63];
     wire and_14 = (cfg_table == 7'hc) & (cfg_row[21:6] == 16'd0);
-    wire and_15 = cfg_write & and_14;
     wire [5:0] cfg_row_d1_5_0 = cfg_row_d1[5:0];
-    wire [63:0] or_42 = (({64{and_17_d4}} & row_answered[63:0]) | ({64{and_17_d5}} & row_answered[127:64])) | ({64{and_17_d6}} & {63'd0, row_answered[128]});
+    wire [63:0] or_39 = (({64{and_17_d4}} & rows_cfg_q[63:0]) | ({64{and_17_d5}} & rows_cfg_q[127:64])) | ({64{and_17_d6}} & {63'd0, rows_cfg_q[128]});
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        if (and_15) wdata0_here <= cfg_wdata;
-        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
-        if (and_17_d3) row_answered <= rows_cfg_q1;
-        answer <= or_42;
+        answer <= or_39;
     end
 
     always @(posedge clk) begin
@@ -63,7 +56,7 @@ module table_rewrite (
             and_17_d6 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
-            and_15_d1 <= and_15;
+            and_15_d1 <= cfg_write & and_14;
             and_17_d1 <= cfg_read & and_14;
             and_17_d2 <= and_17_d1;
             and_17_d3 <= and_17_d2;
@@ -76,11 +69,11 @@ module table_rewrite (
 
     always @(posedge clk) begin
         rows_q <= rows[index];
-        if (and_15_d1 && index == cfg_row_d1_5_0) rows_q <= wdata0_here;
+        if (and_15_d1 && index == cfg_row_d1_5_0) rows_q <= cfg_wdata;
     end
 
     always @(posedge clk) begin
-        if (and_15_d1) rows[cfg_row_d1_5_0] <= wdata0_here;
+        if (and_15_d1) rows[cfg_row_d1_5_0] <= cfg_wdata;
         else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_5_0];
     end
 
@@ -94,12 +87,9 @@ module table_rewrite (
         and_15_d1 = 1'd0;
         and_17_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata0_here = 129'd0;
         rows_cfg_q = 129'd0;
         and_17_d2 = 1'd0;
-        rows_cfg_q1 = 129'd0;
         and_17_d3 = 1'd0;
-        row_answered = 129'd0;
         and_17_d4 = 1'd0;
         and_17_d5 = 1'd0;
         and_17_d6 = 1'd0;

@@ -2,23 +2,23 @@
 // Rules: is it allowed?
 // 4 banks of 16 rows with 2 rules, in one memory, a slot compared in each clock.
 //
-// v6, stage 4
-// client, stage 4
-// server, stage 4
-// client_port, stage 4
-// port, stage 4
-// protocol, stage 4
-// later, stage 4
-// flags, stage 4
-// size, stage 4
-// back, stage 4
-// arrival, stage 4
-// set, stage 4
-// epoch, stage 4
+// v6, stage 3
+// client, stage 3
+// server, stage 3
+// client_port, stage 3
+// port, stage 3
+// protocol, stage 3
+// later, stage 3
+// flags, stage 3
+// size, stage 3
+// back, stage 3
+// arrival, stage 3
+// set, stage 3
+// epoch, stage 3
 // spaced_valid, stage 0
-// hit, stage 14
-// rule, stage 14
-// permit, stage 14
+// hit, stage 13
+// rule, stage 13
+// permit, stage 13
 
 `default_nettype none
 
@@ -63,7 +63,6 @@ module table_rule (
     reg  and_41_d1;
     reg  and_43_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [509:0] wdata0_here;
     reg  cfg_waits;
     reg  and_43_d2;
     reg  and_43_d3;
@@ -78,11 +77,9 @@ module table_rule (
     reg  and_43_d12;
     reg  and_43_d13;
     reg  [5:0] cfg_asked;
-    reg  [509:0] rows_q;
-    reg  [509:0] row_q;
     reg  [509:0] cfg_answer;
-    reg  cfg_goes_d1;
     reg  [63:0] answer;
+    reg  [509:0] row_q;
     reg  v6_kept;
     reg  [127:0] client_kept;
     reg  [127:0] server_kept;
@@ -97,16 +94,15 @@ module table_rule (
     reg  [11:0] set_kept;
     reg  epoch_kept;
     reg  spaced_valid_s9;
-    reg  spaced_valid_s10;
     reg  [254:0] slot;
     reg  slot_is_second;
     reg  rest_holds;
-    reg  and_249_d1;
+    reg  and_246_d1;
+    reg  and_239_d1;
+    reg  and_186_d1;
     reg  and_242_d1;
-    reg  and_189_d1;
-    reg  and_245_d1;
-    reg  and_209_d1;
-    reg  or_168_d1;
+    reg  and_206_d1;
+    reg  or_165_d1;
     reg  [254:0] slot_d1;
     reg  found;
     reg  [15:0] best_order;
@@ -116,10 +112,9 @@ module table_rule (
     wire or_30 = (spaced_valid_s2 | spaced_valid_s4) | (spaced_valid_s6 | spaced_valid_s8);
     wire not_34 = ~(or_30 & or_30_d1);
     wire and_40 = (cfg_table == 7'h16) & (cfg_row[21:6] == 16'd0);
-    wire and_41 = cfg_write & and_40;
-    wire or_49 = and_43_d1 | cfg_waits;
-    wire cfg_goes = or_49 & ~or_30;
-    wire [11:0] cat_65 = {
+    wire or_48 = and_43_d1 | cfg_waits;
+    wire cfg_goes = or_48 & ~or_30;
+    wire [11:0] cat_64 = {
         and_43_d2,
         and_43_d3,
         and_43_d4,
@@ -133,24 +128,24 @@ module table_rule (
         and_43_d12,
         and_43_d13
     };
-    wire not_68 = ~(and_43_d1 & (|cat_65));
-    wire [5:0] mux_71 = or_30 ? index_d1 : (and_43_d1 ? cfg_row_d1[5:0] : cfg_asked);
-    wire [63:0] or_105 = ({64{and_43_d10}} & cfg_answer[447:384]) | ({64{and_43_d11}} & {2'd0, cfg_answer[509:448]});
-    wire [63:0] or_106 = (({64{and_43_d4}} & cfg_answer[63:0]) | ({64{and_43_d5}} & cfg_answer[127:64])) | (({64{and_43_d6}} & cfg_answer[191:128]) | ({64{and_43_d7}} & cfg_answer[255:192]));
-    wire [63:0] or_107 = (({64{and_43_d8}} & cfg_answer[319:256]) | ({64{and_43_d9}} & cfg_answer[383:320])) | or_105;
-    wire second_slot = (spaced_valid_s4 | spaced_valid_s6) | (spaced_valid_s8 | spaced_valid_s10);
-    wire not_152 = ~(|((server_kept[95:0] ^ slot[200:105]) & ~(96'hffffffffffffffffffffffff >> slot[207:201])));
-    wire and_153 = ~(|((client_kept[95:0] ^ slot[97:2]) & ~(96'hffffffffffffffffffffffff >> slot[104:98]))) & not_152;
-    wire mux_178 = later_kept ? (~(|slot[104:89]) & (&slot[120:105])) : ((slot[104:89] <= client_port_kept) & (client_port_kept <= slot[120:105]));
-    wire mux_188 = later_kept ? (~(|slot[136:121]) & (&slot[152:137])) : ((slot[136:121] <= port_kept) & (port_kept <= slot[152:137]));
-    wire and_209 = ({3'd0, slot[182:169]} <= size_kept) & ((&slot[196:183]) | (size_kept <= {3'd0, slot[196:183]}));
-    wire and_242 = ~(|((client_kept[127:96] ^ slot[35:4]) & ~(32'hffffffff >> slot[41:36]))) & ~(|((server_kept[127:96] ^ slot[73:42]) & ~(32'hffffffff >> slot[79:74])));
-    wire and_245 = (slot[80] | (slot[88:81] == protocol_kept)) & ~(|(later_kept ? slot[168:161] : ((slot[160:153] ^ flags_kept) & slot[168:161])));
-    wire and_246 = ((slot[3:2] == 2'd0) | ((slot[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & (back_kept ? slot[198] : slot[197]);
-    wire and_248 = (and_246 & (slot[199] | (slot[209:200] == arrival_kept))) & (epoch_kept ? slot[1] : slot[0]);
-    wire holds = ((((and_249_d1 & and_242_d1) & and_189_d1) & and_245_d1) & and_209_d1) & or_168_d1;
-    wire and_270 = found & ~spaced_valid_s6;
-    wire better = holds & (~and_270 | (slot_d1[237:222] < best_order));
+    wire not_67 = ~(and_43_d1 & (|cat_64));
+    wire [509:0] rows_look = rows[or_30 ? index_d1 : (and_43_d1 ? cfg_row_d1[5:0] : cfg_asked)];
+    wire [63:0] or_102 = ({64{and_43_d10}} & cfg_answer[447:384]) | ({64{and_43_d11}} & {2'd0, cfg_answer[509:448]});
+    wire [63:0] or_103 = (({64{and_43_d4}} & cfg_answer[63:0]) | ({64{and_43_d5}} & cfg_answer[127:64])) | (({64{and_43_d6}} & cfg_answer[191:128]) | ({64{and_43_d7}} & cfg_answer[255:192]));
+    wire [63:0] or_104 = (({64{and_43_d8}} & cfg_answer[319:256]) | ({64{and_43_d9}} & cfg_answer[383:320])) | or_102;
+    wire second_slot = (spaced_valid_s3 | spaced_valid_s5) | (spaced_valid_s7 | spaced_valid_s9);
+    wire not_149 = ~(|((server_kept[95:0] ^ slot[200:105]) & ~(96'hffffffffffffffffffffffff >> slot[207:201])));
+    wire and_150 = ~(|((client_kept[95:0] ^ slot[97:2]) & ~(96'hffffffffffffffffffffffff >> slot[104:98]))) & not_149;
+    wire mux_175 = later_kept ? (~(|slot[104:89]) & (&slot[120:105])) : ((slot[104:89] <= client_port_kept) & (client_port_kept <= slot[120:105]));
+    wire mux_185 = later_kept ? (~(|slot[136:121]) & (&slot[152:137])) : ((slot[136:121] <= port_kept) & (port_kept <= slot[152:137]));
+    wire and_206 = ({3'd0, slot[182:169]} <= size_kept) & ((&slot[196:183]) | (size_kept <= {3'd0, slot[196:183]}));
+    wire and_239 = ~(|((client_kept[127:96] ^ slot[35:4]) & ~(32'hffffffff >> slot[41:36]))) & ~(|((server_kept[127:96] ^ slot[73:42]) & ~(32'hffffffff >> slot[79:74])));
+    wire and_242 = (slot[80] | (slot[88:81] == protocol_kept)) & ~(|(later_kept ? slot[168:161] : ((slot[160:153] ^ flags_kept) & slot[168:161])));
+    wire and_243 = ((slot[3:2] == 2'd0) | ((slot[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & (back_kept ? slot[198] : slot[197]);
+    wire and_245 = (and_243 & (slot[199] | (slot[209:200] == arrival_kept))) & (epoch_kept ? slot[1] : slot[0]);
+    wire holds = ((((and_246_d1 & and_239_d1) & and_186_d1) & and_242_d1) & and_206_d1) & or_165_d1;
+    wire and_267 = found & ~spaced_valid_s5;
+    wire better = holds & (~and_267 | (slot_d1[237:222] < best_order));
     assign rule = {16{found}} & best_rule;
     assign permit = best_permit & found;
     assign hit = found;
@@ -159,33 +154,32 @@ module table_rule (
     always @(posedge clk) begin
         index_d1 <= index;
         cfg_row_d1 <= cfg_row;
-        if (and_41) wdata0_here <= cfg_wdata;
         if (and_43_d1) cfg_asked <= cfg_row_d1[5:0];
-        if (or_30_d1) row_q <= rows_q;
-        if (cfg_goes_d1) cfg_answer <= rows_q;
-        answer <= or_106 | or_107;
-        if (spaced_valid_s4) v6_kept <= v6;
-        if (spaced_valid_s4) client_kept <= client;
-        if (spaced_valid_s4) server_kept <= server;
-        if (spaced_valid_s4) client_port_kept <= client_port;
-        if (spaced_valid_s4) port_kept <= port;
-        if (spaced_valid_s4) protocol_kept <= protocol;
-        if (spaced_valid_s4) later_kept <= later;
-        if (spaced_valid_s4) flags_kept <= flags;
-        if (spaced_valid_s4) size_kept <= size;
-        if (spaced_valid_s4) back_kept <= back;
-        if (spaced_valid_s4) arrival_kept <= arrival;
-        if (spaced_valid_s4) set_kept <= set;
-        if (spaced_valid_s4) epoch_kept <= epoch;
+        if (cfg_goes) cfg_answer <= rows_look;
+        answer <= or_103 | or_104;
+        if (or_30) row_q <= rows_look;
+        if (spaced_valid_s3) v6_kept <= v6;
+        if (spaced_valid_s3) client_kept <= client;
+        if (spaced_valid_s3) server_kept <= server;
+        if (spaced_valid_s3) client_port_kept <= client_port;
+        if (spaced_valid_s3) port_kept <= port;
+        if (spaced_valid_s3) protocol_kept <= protocol;
+        if (spaced_valid_s3) later_kept <= later;
+        if (spaced_valid_s3) flags_kept <= flags;
+        if (spaced_valid_s3) size_kept <= size;
+        if (spaced_valid_s3) back_kept <= back;
+        if (spaced_valid_s3) arrival_kept <= arrival;
+        if (spaced_valid_s3) set_kept <= set;
+        if (spaced_valid_s3) epoch_kept <= epoch;
         slot <= second_slot ? row_q[509:255] : row_q[254:0];
         slot_is_second <= second_slot;
-        rest_holds <= and_153;
-        and_249_d1 <= and_248 & (slot[221:210] == set_kept);
+        rest_holds <= and_150;
+        and_246_d1 <= and_245 & (slot[221:210] == set_kept);
+        and_239_d1 <= and_239;
+        and_186_d1 <= mux_175 & mux_185;
         and_242_d1 <= and_242;
-        and_189_d1 <= mux_178 & mux_188;
-        and_245_d1 <= and_245;
-        and_209_d1 <= and_209;
-        or_168_d1 <= (rest_holds & ~slot_is_second) | ~(slot[3:2] == 2'd3);
+        and_206_d1 <= and_206;
+        or_165_d1 <= (rest_holds & ~slot_is_second) | ~(slot[3:2] == 2'd3);
         slot_d1 <= slot;
         if (better) best_order <= slot_d1[237:222];
         if (better) best_rule <= slot_d1[253:238];
@@ -218,9 +212,7 @@ module table_rule (
             and_43_d11 <= 1'd0;
             and_43_d12 <= 1'd0;
             and_43_d13 <= 1'd0;
-            cfg_goes_d1 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
-            spaced_valid_s10 <= 1'd0;
             found <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
@@ -232,9 +224,9 @@ module table_rule (
             spaced_valid_s7 <= spaced_valid_s6;
             spaced_valid_s8 <= spaced_valid_s7;
             or_30_d1 <= or_30;
-            and_41_d1 <= and_41;
+            and_41_d1 <= cfg_write & and_40;
             and_43_d1 <= cfg_read & and_40;
-            cfg_waits <= or_49 & or_30;
+            cfg_waits <= or_48 & or_30;
             and_43_d2 <= and_43_d1;
             and_43_d3 <= and_43_d2;
             and_43_d4 <= and_43_d3;
@@ -247,32 +239,26 @@ module table_rule (
             and_43_d11 <= and_43_d10;
             and_43_d12 <= and_43_d11;
             and_43_d13 <= and_43_d12;
-            cfg_goes_d1 <= cfg_goes;
             spaced_valid_s9 <= spaced_valid_s8;
-            spaced_valid_s10 <= spaced_valid_s9;
-            found <= holds | and_270;
+            found <= holds | and_267;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[mux_71];
-    end
-
-    always @(posedge clk) begin
-        if (and_41_d1) rows[cfg_row_d1[5:0]] <= wdata0_here;
+        if (and_41_d1) rows[cfg_row_d1[5:0]] <= cfg_wdata;
     end
 
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
             rule_leaves_a_clock: assert (not_34);
-            rule_asked_apart: assert (not_68);
+            rule_asked_apart: assert (not_67);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_34, cfg_row_d1, not_68, slot_d1};
+    wire _unused = &{1'b0, not_34, cfg_row_d1, not_67, slot_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -289,7 +275,6 @@ module table_rule (
         and_41_d1 = 1'd0;
         and_43_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        wdata0_here = 510'd0;
         cfg_waits = 1'd0;
         and_43_d2 = 1'd0;
         and_43_d3 = 1'd0;
@@ -304,11 +289,9 @@ module table_rule (
         and_43_d12 = 1'd0;
         and_43_d13 = 1'd0;
         cfg_asked = 6'd0;
-        rows_q = 510'd0;
-        row_q = 510'd0;
         cfg_answer = 510'd0;
-        cfg_goes_d1 = 1'd0;
         answer = 64'd0;
+        row_q = 510'd0;
         v6_kept = 1'd0;
         client_kept = 128'd0;
         server_kept = 128'd0;
@@ -323,16 +306,15 @@ module table_rule (
         set_kept = 12'd0;
         epoch_kept = 1'd0;
         spaced_valid_s9 = 1'd0;
-        spaced_valid_s10 = 1'd0;
         slot = 255'd0;
         slot_is_second = 1'd0;
         rest_holds = 1'd0;
-        and_249_d1 = 1'd0;
+        and_246_d1 = 1'd0;
+        and_239_d1 = 1'd0;
+        and_186_d1 = 1'd0;
         and_242_d1 = 1'd0;
-        and_189_d1 = 1'd0;
-        and_245_d1 = 1'd0;
-        and_209_d1 = 1'd0;
-        or_168_d1 = 1'd0;
+        and_206_d1 = 1'd0;
+        or_165_d1 = 1'd0;
         slot_d1 = 255'd0;
         found = 1'd0;
         best_order = 16'd0;

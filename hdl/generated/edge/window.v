@@ -14,9 +14,12 @@ module window (
     input  wire first,
     input  wire [3:0] port,
     input  wire [63:0] tag,
+    output wire kept_write,
+    output wire [4:0] kept_row,
+    output wire [127:0] kept_data,
+    output wire header_half,
     output wire [511:0] part0,
     output wire [511:0] part1,
-    output wire [511:0] part2,
     output wire [7:0] length,
     output wire more,
     output wire [3:0] header_port,
@@ -32,43 +35,40 @@ module window (
     reg  [127:0] chunk_5;
     reg  [127:0] chunk_6;
     reg  [127:0] chunk_7;
-    reg  [127:0] chunk_8;
-    reg  [127:0] chunk_9;
-    reg  [127:0] chunk_10;
-    reg  [127:0] chunk_11;
     reg  [3:0] port_q;
     reg  [63:0] tag_q;
     reg  [2:0] gap;
     reg  waiting;
     reg  [7:0] length_q;
     reg  more_q;
+    reg  half;
+    assign kept_data = beat[127:0];
     wire [3:0] at = first ? 4'd0 : next;
     wire collecting = at != 4'hc;
     wire starts = valid & first;
     wire complete = (valid & collecting) & (beat[133] | (at == 4'hb));
-    wire not_119 = ~(starts & waiting);
+    wire not_87 = ~(starts & waiting);
     wire emit = (complete | waiting) & ~(|gap);
+    wire my_half = half ^ starts;
+    assign kept_write = valid & collecting;
+    assign kept_row = {my_half, at};
     assign part0 = {chunk_3, chunk_2, chunk_1, chunk_0};
     assign part1 = {chunk_7, chunk_6, chunk_5, chunk_4};
-    assign part2 = {chunk_11, chunk_10, chunk_9, chunk_8};
+    assign header_half = half;
     assign length = length_q;
     assign more = more_q;
     assign header_port = port_q;
     assign header_tag = tag_q;
 
     always @(posedge clk) begin
-        if (valid & (at == 4'd0)) chunk_0 <= beat[127:0];
-        if ((valid & (at == 4'd1)) | starts) chunk_1 <= {128{~first}} & beat[127:0];
-        if ((valid & (at == 4'd2)) | starts) chunk_2 <= {128{~first}} & beat[127:0];
-        if ((valid & (at == 4'd3)) | starts) chunk_3 <= {128{~first}} & beat[127:0];
-        if ((valid & (at == 4'd4)) | starts) chunk_4 <= {128{~first}} & beat[127:0];
-        if ((valid & (at == 4'd5)) | starts) chunk_5 <= {128{~first}} & beat[127:0];
-        if ((valid & (at == 4'd6)) | starts) chunk_6 <= {128{~first}} & beat[127:0];
-        if ((valid & (at == 4'd7)) | starts) chunk_7 <= {128{~first}} & beat[127:0];
-        if ((valid & (at == 4'd8)) | starts) chunk_8 <= {128{~first}} & beat[127:0];
-        if ((valid & (at == 4'd9)) | starts) chunk_9 <= {128{~first}} & beat[127:0];
-        if ((valid & (at == 4'ha)) | starts) chunk_10 <= {128{~first}} & beat[127:0];
-        if ((valid & (at == 4'hb)) | starts) chunk_11 <= {128{~first}} & beat[127:0];
+        if (valid & (at == 4'd0)) chunk_0 <= kept_data;
+        if ((valid & (at == 4'd1)) | starts) chunk_1 <= {128{~first}} & kept_data;
+        if ((valid & (at == 4'd2)) | starts) chunk_2 <= {128{~first}} & kept_data;
+        if ((valid & (at == 4'd3)) | starts) chunk_3 <= {128{~first}} & kept_data;
+        if ((valid & (at == 4'd4)) | starts) chunk_4 <= {128{~first}} & kept_data;
+        if ((valid & (at == 4'd5)) | starts) chunk_5 <= {128{~first}} & kept_data;
+        if ((valid & (at == 4'd6)) | starts) chunk_6 <= {128{~first}} & kept_data;
+        if ((valid & (at == 4'd7)) | starts) chunk_7 <= {128{~first}} & kept_data;
         if (starts) port_q <= port;
         if (starts) tag_q <= tag;
         if (complete) length_q <= {at, 4'd0} + {3'd0, beat[132:128]};
@@ -80,11 +80,13 @@ module window (
             next <= 4'd0;
             gap <= 3'd0;
             waiting <= 1'd0;
+            half <= 1'd0;
             header_valid <= 1'd0;
         end else begin
             if (valid & collecting) next <= at + 4'd1;
             gap <= emit ? 3'd7 : (gap - {2'd0, |gap});
             waiting <= (complete | waiting) & (|gap);
+            half <= my_half;
             header_valid <= emit;
         end
     end
@@ -92,13 +94,13 @@ module window (
 `ifdef FORMAL
     always @(posedge clk) begin
         if (!rst) begin
-            window_is_given_out: assert (not_119);
+            window_is_given_out: assert (not_87);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, beat, not_119};
+    wire _unused = &{1'b0, beat, not_87};
 
 `ifndef SYNTHESIS
     initial begin
@@ -111,16 +113,13 @@ module window (
         chunk_5 = 128'd0;
         chunk_6 = 128'd0;
         chunk_7 = 128'd0;
-        chunk_8 = 128'd0;
-        chunk_9 = 128'd0;
-        chunk_10 = 128'd0;
-        chunk_11 = 128'd0;
         port_q = 4'd0;
         tag_q = 64'd0;
         gap = 3'd0;
         waiting = 1'd0;
         length_q = 8'd0;
         more_q = 1'd0;
+        half = 1'd0;
         header_valid = 1'd0;
     end
 `endif

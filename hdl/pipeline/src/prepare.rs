@@ -53,7 +53,7 @@ pub fn prepare(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let valid = m.input_valid("in_valid", 0);
     let verdict = m.input_record("in_verdict", &Record::from(&VERDICT), Some(0));
     let number = m.input_at("in_number", width::COPIES, 0);
-    let config = Config::inputs(&m, MAX_ROW_BITS);
+    let config = Config::inputs(&m, g, MAX_ROW_BITS);
     // What is used late has registers of its own, not those of the whole verdict.
     let carried = CARRIED.map(|name| (name, verdict.field(name)));
     let carried = bundle("carried", &carried);

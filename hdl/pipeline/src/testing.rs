@@ -1,10 +1,10 @@
 //! What the unit tests share: a small geometry, numbers at random, the configuration bus.
 
-use crate::header::PART_BYTES;
+use crate::header::{PART_BYTES, PART_PORTS, parts};
 use crate::tables::answer_words;
 use std::collections::{HashMap, VecDeque};
 
-use seqnic_gen::{Bits, Circuit, SPACED_VALID, Sim};
+use seqnic_gen::{Bits, Circuit, SPACED_VALID, Sim, clog2};
 use seqnic_spec::geometry::{EDGE, Geometry, HashSize};
 use seqnic_spec::layout::Row;
 use seqnic_spec::tables::{MAX_ROW_BITS, Table};
@@ -58,6 +58,7 @@ pub const DEEP: Geometry = Geometry {
 /// Like [`SMALL`], with headers some clocks apart and memories asked in turns.
 pub const TURNS: Geometry = Geometry {
     name: "turns",
+    bus_bytes: 16,
     clocks_per_header: 8,
     interface: hash(4, 1, 8),
     source: hash(4, 1, 8),
@@ -139,6 +140,8 @@ pub fn write_row(sim: &mut Sim, table: Table, number: u32, value: &Row) {
     config_write(sim, table, number, value);
     sim.step();
     config_idle(sim);
+    // The row stays for the cards which take it a clock behind the rest.
+    sim.step();
 }
 
 /// Reads one row, and asserts that the answer lasts one clock.
@@ -197,12 +200,13 @@ pub fn stream(
 }
 
 /// The same of a module whose headers are at least `apart` clocks apart: some are further. Between them the inputs of the
-/// next one are there already.
+/// next one are there already. `begins` is told when one is sent.
 pub fn spaced_stream(
     circuit: &Circuit,
     sim: &mut Sim,
     apart: u64,
     inputs: &[Vec<(&'static str, Bits)>],
+    begins: &dyn Fn(&mut Sim, usize),
 ) -> Vec<HashMap<String, Bits>> {
     let mut random = Random::new(inputs.len() as u64);
     let mut found = vec![HashMap::new(); inputs.len()];
@@ -216,6 +220,7 @@ pub fn spaced_stream(
         feeder.clock(sim, inputs[next.min(inputs.len() - 1)].clone());
         if sends {
             begun.push_back((clock, next));
+            begins(sim, next);
             next += 1;
             due = clock
                 + apart
@@ -228,7 +233,7 @@ pub fn spaced_stream(
         while begun.front().is_some_and(|b| b.0 + last < clock) {
             begun.pop_front();
         }
-        if begun.is_empty() {
+        if begun.is_empty() && next == inputs.len() {
             return found;
         }
         for port in circuit.outputs() {
@@ -277,20 +282,49 @@ impl Feeder {
     }
 }
 
-/// The window of a frame, and what comes with it, as the header path's inputs.
-pub fn header(frame: &[u8], port: u32, tag: u64) -> Vec<(&'static str, Bits)> {
+fn window(frame: &[u8]) -> Vec<u8> {
     let window = WINDOW_BYTES as usize;
     let mut bytes = frame[..frame.len().min(window)].to_vec();
     bytes.resize(window, 0);
-    let mut parts = bytes.chunks(PART_BYTES as usize).map(Bits::from_bytes_le);
-    let mut part = || parts.next().unwrap();
-    vec![
-        ("part0", part()),
-        ("part1", part()),
-        ("part2", part()),
+    bytes
+}
+
+/// The window of a frame, and what comes with it, as the header path's inputs. Where beats of the window are [kept](keep), they are
+/// in the half of the tag's lowest bit.
+pub fn header(g: &Geometry, frame: &[u8], port: u32, tag: u64) -> Vec<(&'static str, Bits)> {
+    let bytes = window(frame);
+    let window = WINDOW_BYTES as usize;
+    let given = bytes.chunks(PART_BYTES as usize).map(Bits::from_bytes_le);
+    let mut fields: Vec<_> = PART_PORTS.into_iter().zip(given).collect();
+    fields.truncate(parts(g) as usize);
+    if g.clocks_per_header > 1 {
+        fields.push(("half", Bits::new(1, (tag & 1).into())));
+    }
+    fields.extend([
         ("length", Bits::new(8, frame.len().min(window) as u128)),
         ("more", Bits::new(1, u128::from(frame.len() > window))),
         ("port", Bits::new(4, port.into())),
         ("tag", Bits::new(64, tag.into())),
-    ]
+    ]);
+    fields
+}
+
+/// Puts the window of a frame where its beats are kept as they come (`header::moved`): into one `half` of the memories of the module
+/// `tunnel`. Behind its end are bytes of a frame before.
+pub fn keep(sim: &mut Sim, g: &Geometry, tunnel: &str, half: u32, frame: &[u8]) {
+    let (bus, beats) = (g.bus_bytes as usize, WINDOW_BYTES.div_ceil(g.bus_bytes));
+    let bytes = window(frame);
+    for (row, mut beat) in bytes.chunks(bus).map(<[u8]>::to_vec).enumerate() {
+        if row * bus >= frame.len() {
+            beat.fill(0xa5);
+        }
+        let ends: Vec<u8> = beat.chunks(16).flat_map(|b| b[14..].to_vec()).collect();
+        let row = (half << clog2(beats)) + row as u32;
+        sim.poke(&format!("{tunnel}.kept"), row, &Bits::from_bytes_le(&beat));
+        sim.poke(
+            &format!("{tunnel}.kept_ends"),
+            row,
+            &Bits::from_bytes_le(&ends),
+        );
+    }
 }

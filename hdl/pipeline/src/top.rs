@@ -24,7 +24,8 @@ use crate::stream::{
     ingress, sequencer, window,
 };
 use crate::tables::{
-    CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS, WORD_BITS, answer_bits, answer_words, epoch, queue,
+    CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS, WORD_BITS, answer_bits, answer_words, data_is_late,
+    epoch, queue,
 };
 use seqnic_gen::{Circuit, GenError, Instance, Module, SPACED_VALID, Sig, clog2};
 use seqnic_spec::geometry::{BadGeometry, Geometry};
@@ -35,7 +36,7 @@ mod tests;
 
 /// Clocks from `cfg_read` to `cfg_rvalid`: a register at each border and the slowest answer, to its last word.
 pub fn config_clocks(g: &Geometry) -> u32 {
-    2 + slowest_answer(g)
+    2 - u32::from(data_is_late(g)) + slowest_answer(g)
 }
 
 /// Clocks from the bus to the last word of a table's row, or to the answer of a counter.
@@ -163,7 +164,19 @@ impl Latency {
     }
 }
 
-/// The configuration bus at the border of the core, registered.
+/// Inputs of the header path, and what of the window they are; each geometry has those it needs.
+const PATH_PORTS: [(&str, &str); 7] = [
+    ("in_part0", "part0"),
+    ("in_part1", "part1"),
+    ("in_part2", "part2"),
+    ("in_half", "header_half"),
+    ("in_kept_write", "kept_write"),
+    ("in_kept_row", "kept_row"),
+    ("in_kept_data", "kept_data"),
+];
+
+/// The configuration bus behind the border of the core: registered, but where the row comes to the tables a clock behind the
+/// rest ([`data_is_late`]) the rest is not.
 struct Bus<'m> {
     write: Sig<'m>,
     read: Sig<'m>,
@@ -173,12 +186,13 @@ struct Bus<'m> {
 }
 
 impl<'m> Bus<'m> {
-    fn inputs(m: &'m Module) -> Bus<'m> {
+    fn inputs(m: &'m Module, g: &Geometry) -> Bus<'m> {
+        let clocks = 1 - u32::from(data_is_late(g));
         Bus {
-            write: m.input("cfg_write", 1).as_valid().reg(),
-            read: m.input("cfg_read", 1).as_valid().reg(),
-            table: m.input("cfg_table", TABLE_BITS).reg(),
-            row: m.input("cfg_row", ROW_BITS).reg(),
+            write: m.input("cfg_write", 1).as_valid().delay(clocks),
+            read: m.input("cfg_read", 1).as_valid().delay(clocks),
+            table: m.input("cfg_table", TABLE_BITS).delay(clocks),
+            row: m.input("cfg_row", ROW_BITS).delay(clocks),
             wdata: m.input("cfg_wdata", MAX_ROW_BITS).reg(),
         }
     }
@@ -273,7 +287,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     busy.extend([arbiter.get("busy"), beat_valid]);
 
     // Headers to verdicts, verdicts to edits.
-    let bus = Bus::inputs(&m);
+    let bus = Bus::inputs(&m, g);
     let window = m.instance(
         "window",
         &window::build(g)?,
@@ -301,14 +315,15 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     ports.extend([
         ("in_valid", window.get("header_valid")),
         ("in_epoch", epoch.get("epoch")),
-        ("in_part0", window.get("part0")),
-        ("in_part1", window.get("part1")),
-        ("in_part2", window.get("part2")),
         ("in_length", window.get("length")),
         ("in_more", window.get("more")),
         ("in_port", window.get("header_port")),
         ("in_tag", window.get("header_tag")),
     ]);
+    let of_window = PATH_PORTS
+        .iter()
+        .filter(|(port, _)| parts.path.inputs().iter().any(|p| p.name == *port));
+    ports.extend(of_window.map(|(port, output)| (*port, window.get(output))));
     let path = m.instance("header_path", &parts.path, &ports);
     let sequencer = m.instance(
         "sequencer",

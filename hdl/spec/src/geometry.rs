@@ -347,6 +347,13 @@ impl Geometry {
         if !matches!(self.clocks_per_header, 1 | 8) {
             return bad("clocks_per_header", self.clocks_per_header, "1 or 8");
         }
+        if self.clocks_per_header > 1 && self.bus_bytes != 16 {
+            return bad(
+                "bus_bytes",
+                self.bus_bytes,
+                "16 where headers are some clocks apart, as much of a packet as is looked at in one",
+            );
+        }
         if self.ports == 0 || self.ports >= 1 << width::PORT {
             return bad(
                 "ports",

@@ -45,7 +45,7 @@ pub fn acl(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("header_acl");
     m.doc("Is it allowed? The rule with the lowest order that holds, or the default of the class.");
     let at = class_stage(g);
-    let config = Config::inputs(&m, MAX_ROW_BITS);
+    let config = Config::inputs(&m, g, MAX_ROW_BITS);
     let direction = m.input_at("direction", 1, at);
     let by_source = m.input_at("by_source", 1, at);
     let (key_at, masks_at) = wanted_at(g);

@@ -26,7 +26,7 @@ pub fn address(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let keys = ["dst_key", "src_key"]
         .map(|name| m.input_record(name, &Record::from(&ADDRESS_KEY), Some(0)));
     let epoch = m.input_at("epoch", 1, 0);
-    let config = Config::inputs(&m, g.row_bits(table));
+    let config = Config::inputs(&m, g, g.row_bits(table));
     if g.clocks_per_header > 1 {
         let names = ["dst_", "src_"];
         let mut ports = vec![("dst_key", keys[0]), ("src_key", keys[1]), ("epoch", epoch)];

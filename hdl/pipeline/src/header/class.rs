@@ -40,7 +40,7 @@ pub fn class(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
             .named(&format!("class{q}"));
         answers.push((hit, class));
     }
-    let config = Config::inputs(&m, g.row_bits(table));
+    let config = Config::inputs(&m, g, g.row_bits(table));
     let hits: Vec<Sig> = answers.iter().map(|a| a.0).collect();
     let number = m.priority(&answers, m.lit(width::CLASS, 0)).named("chosen");
     let directions: Vec<(Sig, Sig)> = hits

@@ -9,7 +9,7 @@ use seqnic_spec::wire::{
 };
 
 use super::bytes::{ETHERNET_BYTES, L2_BYTES, L3_LENGTH_BITS, number, one_of};
-use super::{PART_BYTES, PARTS, comes_in_parts, part_stage};
+use super::{PART_BYTES, PARTS, comes_in_parts, part_stage, parts};
 
 /// Bytes behind the VLAN tags that do not need the last part of the window.
 pub const NEAR_BYTES: u32 = 2 * PART_BYTES - ETHERNET_BYTES - 2 * 4;
@@ -27,7 +27,7 @@ pub const NEAR_BYTES: u32 = 2 * PART_BYTES - ETHERNET_BYTES - 2 * 4;
 /// | `v4`, `v6`, `arp`, `mpls`, `nsh` | 1 | 1 | what the EtherType behind them is; a level of logic behind the registers, as `vid` |
 /// | `runt`, `vlan_depth` | 1 | 1, behind `length` | checks that failed |
 /// | `near`, `far` | 8 * 106, 8 * 72 | 1, with `part2` | the window behind them; a level of logic behind the registers |
-/// | `window` | 8 * 192 | 1 | instead of `far`, where headers are some clocks apart: the window as it is |
+/// | `near` | 8 * 106 | 1 | alone, where headers are some clocks apart, and there is no `part2` |
 ///
 /// # Errors
 /// None for a geometry that passes its check.
@@ -35,7 +35,8 @@ pub fn ethernet(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("header_ethernet");
     m.doc("Ethernet header and VLAN tags, and what stands behind them.");
     let part = |n: u32| m.input_at(&format!("part{n}"), PART_BYTES * 8, part_stage(g, n));
-    let [window, middle, back] = [0, 1, 2].map(part);
+    let [window, middle] = [0, 1].map(part);
+    let back = (parts(g) == PARTS).then(|| part(2));
     let length = m.input_at("length", L3_LENGTH_BITS, part_stage(g, PARTS - 1));
     let port = m.input_at("port", width::PORT, 0);
 
@@ -69,30 +70,8 @@ pub fn ethernet(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         let places = places.reg();
         by_tags(one, two, [0, 1, 2].map(|tags| places.bit(tags)))
     };
-    let turns = g.clocks_per_header > 1;
-    let (whole, both) = match turns {
-        true => {
-            let whole = back.cat(middle).cat(window).named("whole");
-            (whole, whole.trunc(2 * PART_BYTES * 8))
-        }
-        false => (back, middle.cat(window)),
-    };
+    let both = middle.cat(window);
     let near = |tags: u32| both.slice((ETHERNET_BYTES + 4 * tags) * 8, NEAR_BYTES * 8);
-    const FAR_BYTES: u32 = L2_BYTES - NEAR_BYTES;
-    let end = middle.slice(
-        (2 * PART_BYTES - FAR_BYTES) * 8,
-        (FAR_BYTES - PART_BYTES) * 8,
-    );
-    // Registers of its own, where it waits for the last part.
-    let end = match comes_in_parts(g) {
-        true => end.named("end_of_middle"),
-        false => end,
-    };
-    let rest = back.cat(end);
-    let far = |tags: u32| {
-        rest.slice(4 * tags * 8, (FAR_BYTES - 4 * tags) * 8)
-            .zext(FAR_BYTES * 8)
-    };
     m.output("interface_key", key);
     m.output("tags", tags);
     m.output("vid", innermost);
@@ -108,11 +87,29 @@ pub fn ethernet(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.output("runt", runt);
     m.output("vlan_depth", vlan_depth);
     m.output("near", by_tags(one, two, [near(0), near(1), near(2)]));
-    match turns {
-        true => m.output("window", whole.reg()),
-        false => m.output("far", by_tags(one, two, [far(0), far(1), far(2)])),
+    if let Some(back) = back {
+        m.output("far", by_tags(one, two, far(g, middle, back)));
     }
     m.finish()
+}
+
+/// What is behind `near`, for no tag, one, two.
+fn far<'m>(g: &Geometry, middle: Sig<'m>, back: Sig<'m>) -> [Sig<'m>; 3] {
+    const FAR_BYTES: u32 = L2_BYTES - NEAR_BYTES;
+    let end = middle.slice(
+        (2 * PART_BYTES - FAR_BYTES) * 8,
+        (FAR_BYTES - PART_BYTES) * 8,
+    );
+    // Registers of its own, where it waits for the last part.
+    let end = match comes_in_parts(g) {
+        true => end.named("end_of_middle"),
+        false => end,
+    };
+    let rest = back.cat(end);
+    [0, 1, 2].map(|tags| {
+        rest.slice(4 * tags * 8, (FAR_BYTES - 4 * tags) * 8)
+            .zext(FAR_BYTES * 8)
+    })
 }
 
 /// The choice for no tag, one, two; `one` also holds for two.

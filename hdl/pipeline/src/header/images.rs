@@ -9,7 +9,7 @@ use seqnic_spec::layout::{Layout, Row};
 use seqnic_spec::tables::*;
 
 use super::packets::{World, sum};
-use crate::testing::{DEEP, Random, SMALL, bits, config_idle, config_write};
+use crate::testing::{DEEP, Random, SMALL, bits, write_row};
 
 static GEOMETRIES: [Geometry; 2] = [SMALL, DEEP];
 
@@ -471,15 +471,13 @@ fn family(random: &mut Random, world: &World, share: Share, f: &mut Filler) {
     }
 }
 
-/// Writes every row of `tables` in use over the configuration bus, one a clock.
+/// Writes every row of `tables` in use over the configuration bus.
 pub fn load(sim: &mut Sim, image: &Image, tables: &[Table]) {
     for table in tables {
         for (number, _) in image.table(*table).used() {
-            config_write(sim, *table, number, &image.table(*table).row(number));
-            sim.step();
+            write_row(sim, *table, number, &image.table(*table).row(number));
         }
     }
-    config_idle(sim);
     // The last row is written a clock after it was told.
     sim.step();
 }

@@ -25,7 +25,7 @@ pub fn interface(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     m.doc("Where did it arrive? Interface, segment, and whether the frame is for the engine.");
     let key = m.input_record("key", &Record::from(&INTERFACE_KEY), Some(0));
     let dst_mac = m.input_at("dst_mac", 48, 0);
-    let config = Config::inputs(&m, g.row_bits(table));
+    let config = Config::inputs(&m, g, g.row_bits(table));
     let mut ports = vec![("key", key), ("epoch", m.input_at("epoch", 1, 0))];
     ports.extend(config.connect(g.row_bits(table)));
     let lookup = m.instance("lookup", &hash::hash_table(table, g)?, &ports);

@@ -32,7 +32,7 @@ pub fn meter(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let row = row.trunc(direct::index_bits(g, table));
     let length = m.input_at("bytes", 17, 0);
     let arrived = m.input_at("arrived", 64, 0);
-    let config = Config::inputs(&m, g.row_bits(table));
+    let config = Config::inputs(&m, g, g.row_bits(table));
     let mut ports = vec![("index", row)];
     ports.extend(config.connect(g.row_bits(table)));
     let lookup = m.instance("lookup", &direct::direct_table(table, g)?, &ports);

@@ -43,6 +43,15 @@ pub fn comes_in_parts(g: &Geometry) -> bool {
     g.clocks_per_header == 1 && g.bus_bytes == PART_BYTES
 }
 
+/// Their names as ports.
+pub const PART_PORTS: [&str; PARTS as usize] = ["part0", "part1", "part2"];
+
+/// Parts the header path takes. Where headers are some clocks apart, of what is behind the first two it takes only beats, as
+/// they come ([`moved`]).
+pub fn parts(g: &Geometry) -> u32 {
+    if g.clocks_per_header > 1 { 2 } else { PARTS }
+}
+
 /// Clocks from the first part to part `n`. Length, and whether it is a header at all, are known with the last.
 pub fn part_stage(g: &Geometry, n: u32) -> u32 {
     match comes_in_parts(g) {

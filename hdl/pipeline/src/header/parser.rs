@@ -9,7 +9,10 @@ use seqnic_spec::wire::{
 };
 
 use super::bytes::{IPV4_BYTES, IPV4_MAX_BYTES, IPV6_BYTES, L3_LENGTH_BITS, number, one_of};
-use super::{PART_BYTES, PARTS, chain, ethernet, ipv4, ipv6, part_stage, transport, tunnel};
+use super::{
+    PART_BYTES, PART_PORTS, PARTS, chain, ethernet, ipv4, ipv6, moved, part_stage, parts,
+    transport, tunnel,
+};
 use crate::tables::{Config, direct};
 
 /// All of `docs/semantics.md` section 1: module `header_parser`.
@@ -43,12 +46,12 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("header_parser");
     m.doc("Parser: VLAN tags, tag headers and tunnels, IP header, extension headers, transport header.");
     let part = |n: u32| m.input_at(&format!("part{n}"), PART_BYTES * 8, part_stage(g, n));
-    let parts = [0, 1, 2].map(part);
+    let parts: Vec<Sig> = (0..parts(g)).map(part).collect();
     let length = m.input_at("length", L3_LENGTH_BITS, part_stage(g, PARTS - 1));
     let more = m.input_at("more", 1, part_stage(g, PARTS - 1));
     let port = m.input_at("port", width::PORT, 0);
     let epoch = m.input_at("epoch", 1, 0);
-    let config = Config::inputs(&m, g.row_bits(Table::Decap));
+    let config = Config::inputs(&m, g, g.row_bits(Table::Decap));
     let place = port
         .trunc(direct::index_bits(g, Table::Decap) - 1)
         .cat(epoch);
@@ -56,19 +59,12 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     ports.extend(config.connect(g.row_bits(Table::Decap)));
     let decap = m.instance("decap", &direct::direct_table(Table::Decap, g)?, &ports);
 
-    let ports = [
-        ("part0", parts[0]),
-        ("part1", parts[1]),
-        ("part2", parts[2]),
-        ("length", length),
-        ("port", port),
-    ];
+    let mut ports = vec![("length", length), ("port", port)];
+    ports.extend(PART_PORTS.into_iter().zip(parts.iter().copied()));
     let eth = m.instance("ethernet", &ethernet::ethernet(g)?, &ports);
     let turns = g.clocks_per_header > 1;
-    let behind = if turns { "window" } else { "far" };
-    let ports = [
+    let mut ports = vec![
         ("near", eth.get("near")),
-        (behind, eth.get(behind)),
         ("length", length),
         ("tags", eth.get("tags")),
         ("v4", eth.get("v4")),
@@ -77,6 +73,10 @@ pub fn parser(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
         ("nsh", eth.get("nsh")),
         ("decap", decap.get("row")),
     ];
+    match turns {
+        true => ports.extend(moved::inputs(&m, g).connect()),
+        false => ports.push(("far", eth.get("far"))),
+    }
     let tunnel = m.instance("tunnel", &tunnel::tunnel(g)?, &ports);
     let (v4, v6) = (tunnel.get("inner_v4"), tunnel.get("inner_v6"));
     let Layers {
@@ -308,8 +308,9 @@ mod tests {
         sim.poke("decap.rows", 3 * 2 + 1, &packed(&DECAP_ROW, &fields));
         let inputs: Vec<_> = frames
             .iter()
-            .map(|f| {
-                let mut fields = header(f, 3, 9);
+            .enumerate()
+            .map(|(n, f)| {
+                let mut fields = header(g, f, 3, n as u64);
                 fields.retain(|f| f.0 != "tag");
                 fields.push(("epoch", Bits::new(1, 1)));
                 fields
@@ -317,7 +318,9 @@ mod tests {
             .collect();
         match g.clocks_per_header {
             1 => stream(&circuit, &mut sim, &inputs),
-            apart => spaced_stream(&circuit, &mut sim, apart.into(), &inputs),
+            apart => spaced_stream(&circuit, &mut sim, apart.into(), &inputs, &|sim, n| {
+                keep(sim, g, "tunnel", n as u32 & 1, &frames[n]);
+            }),
         }
     }
 

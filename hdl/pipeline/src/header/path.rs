@@ -6,8 +6,8 @@ use seqnic_spec::tables::{MAX_ROW_BITS, width};
 
 use super::bytes::{L3_LENGTH_BITS, bundle, number};
 use super::{
-    PART_BYTES, PARTS, acl, address, class, interface, parser, part_stage, port, priority, range,
-    reason, source, step, verdict,
+    PART_BYTES, PART_PORTS, PARTS, acl, address, class, interface, moved, parser, part_stage,
+    parts, port, priority, range, reason, source, step, verdict,
 };
 use crate::tables::{Config, answer_bits, join_rdata};
 use seqnic_spec::wire::tcp;
@@ -121,13 +121,13 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
     let last = part_stage(g, PARTS - 1);
     let valid = m.input_valid("in_valid", last);
     let part = |n: u32| m.input_at(&format!("in_part{n}"), PART_BYTES * 8, part_stage(g, n));
-    let parts = [0, 1, 2].map(part);
+    let parts: Vec<Sig> = (0..parts(g)).map(part).collect();
     let length = m.input_at("in_length", L3_LENGTH_BITS, last);
     let more = m.input_at("in_more", 1, last);
     let port = m.input_at("in_port", width::PORT, 0);
     let tag = m.input_at("in_tag", 64, 0);
     let epoch = m.input_at("in_epoch", 1, 0);
-    let config = Config::inputs(&m, MAX_ROW_BITS);
+    let config = Config::inputs(&m, g, MAX_ROW_BITS);
     let mut placer = Placer {
         m: &m,
         g,
@@ -137,15 +137,23 @@ pub fn path(g: &Geometry) -> Result<Path, Vec<GenError>> {
     };
     let (dst_mac, src_mac) = (number(parts[0], 0, 6), number(parts[0], 6, 6));
 
-    let ports = [
-        ("part0", parts[0]),
-        ("part1", parts[1]),
-        ("part2", parts[2]),
+    let mut ports = vec![
         ("length", length),
         ("more", more),
         ("port", port),
         ("epoch", epoch),
     ];
+    ports.extend(PART_PORTS.into_iter().zip(parts.iter().copied()));
+    if g.clocks_per_header > 1 {
+        ports.extend(moved::ports(g).map(|(name, bits, stage)| {
+            let port = format!("in_{name}");
+            let sig = match stage {
+                None => m.input(&port, bits),
+                Some(stage) => m.input_at(&port, bits, stage),
+            };
+            (name, sig)
+        }));
+    }
     let parsed = placer.place("header_parser", &ports)?;
     let ports = [
         ("key", parsed.get("interface_key")),
@@ -472,7 +480,12 @@ mod tests {
                 sim.set("in_epoch", 0);
                 if send {
                     let (frame, port) = (world.frame(&mut random), random.below(4) as u8);
-                    fields = header(&frame, port.into(), frames.len() as u64);
+                    let tag = frames.len() as u64;
+                    fields = header(image.geometry, &frame, port.into(), tag);
+                    if apart > 1 {
+                        let tunnel = "header_parser.tunnel";
+                        keep(&mut sim, image.geometry, tunnel, tag as u32 & 1, &frame);
+                    }
                     frames.push((frame, port));
                     next = clock + apart;
                 }

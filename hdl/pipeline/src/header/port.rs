@@ -38,7 +38,7 @@ pub fn port(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let [sport, dport] = ["sport", "dport"].map(|name| m.input_at(name, 16, 0));
     let later = m.input_at("later", 1, 0);
     let epoch = m.input_at("epoch", 1, 0);
-    let config = Config::inputs(&m, row_bits(g));
+    let config = Config::inputs(&m, g, row_bits(g));
     let asked = scopes.map(|scope| (scope.any() & !later).reg());
     let mut rdata = vec![];
     let key = |q: usize| {

@@ -29,7 +29,7 @@ pub fn priority(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let known = read_clocks(g, table);
     let trust = m.input_at("trust", 1, known);
     let own = m.input_at("own", width::PRIORITY, known);
-    let config = Config::inputs(&m, g.row_bits(table));
+    let config = Config::inputs(&m, g, g.row_bits(table));
     let mut ports = vec![("index", dscp.cat(epoch))];
     ports.extend(config.connect(g.row_bits(table)));
     let lookup = m.instance("lookup", &direct::direct_table(table, g)?, &ports);

@@ -34,7 +34,7 @@ pub fn range(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let protocol = m.input_at("protocol", 8, 0);
     let [sport, dport] = ["sport", "dport"].map(|name| m.input_at(name, 16, 0));
     let later = m.input_at("later", 1, 0);
-    let config = Config::inputs(&m, g.row_bits(table));
+    let config = Config::inputs(&m, g, g.row_bits(table));
     let child = direct::direct_table(table, g)?;
     let slot_record = Record::from(&RANGE_SLOT);
     for (side, name) in ["dst", "src"].into_iter().enumerate() {
@@ -106,7 +106,7 @@ fn in_turns(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let protocol = kept("protocol", 8);
     let [sport, dport] = ["sport", "dport"].map(|name| kept(name, 16));
     let later = kept("later", 1);
-    let config = Config::inputs(&m, g.row_bits(table));
+    let config = Config::inputs(&m, g, g.row_bits(table));
 
     // In the order of their turns.
     let turns = [0, 2, 1, 3];

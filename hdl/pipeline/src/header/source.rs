@@ -36,7 +36,7 @@ pub fn source(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let number = m.input_at("number", 16, 0);
     let vid = m.input_at("vid", width::VID, 0);
     let dscp = m.input_at("dscp", 6, 0);
-    let config = Config::inputs(&m, g.row_bits(table));
+    let config = Config::inputs(&m, g, g.row_bits(table));
     let key = m.pack(
         &Record::from(&SOURCE_KEY),
         &[("segment", segment), ("mac", mac)],

@@ -31,7 +31,7 @@ pub fn step(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let entry_action = m.input_at("entry_action", width::ACTION, hash::clocks(g, table));
     let entry_copies = m.input_at("entry_copies", width::COPIES, hash::clocks(g, table));
     let tagged = m.input_at("has_tag", 1, 0);
-    let config = Config::inputs(&m, g.row_bits(table));
+    let config = Config::inputs(&m, g, g.row_bits(table));
     let mut ports = vec![
         ("key", m.pack(&Record::from(&STEP_KEY), &key)),
         ("epoch", m.input_at("epoch", 1, 0)),

@@ -50,8 +50,8 @@ const HALF_BITS: u32 = 7;
 /// | `view` | 7 | 4 | words there which may be read |
 /// | `dst_key`, `src_key` | record | 4 | questions to table `address` |
 ///
-/// Where headers are some clocks apart, it is moved [in turns](super::moved): instead of `far` comes `window`
-/// ([`moved::WINDOW`]), and
+/// Where headers are some clocks apart, it is moved [in turns](super::moved): instead of `far` come the ports of
+/// [`moved::ports`], and
 /// `inner_v4`, `inner_v6` and `bad` are at 7, the keys at 9; instead of `l3` there is
 ///
 /// | port | bits | stage | |
@@ -68,11 +68,8 @@ pub fn tunnel(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let whole = part_stage(g, PARTS - 1).saturating_sub(1);
     let near = m.input_at("near", NEAR_BYTES * 8, 0);
     let turns = g.clocks_per_header > 1;
-    let behind = match turns {
-        true => m.input_at("window", WINDOW_BYTES * 8, moved::WINDOW),
-        false => m.input_at("far", (L2_BYTES - NEAR_BYTES) * 8, whole),
-    };
-    let whole_packet = (!turns).then(|| behind.cat(near));
+    let far = (!turns).then(|| m.input_at("far", (L2_BYTES - NEAR_BYTES) * 8, whole));
+    let whole_packet = far.map(|far| far.cat(near));
     let length = m.input_at("length", L3_LENGTH_BITS, whole);
     let tags = m.input_at("tags", 2, 0);
     let [v4, v6, mpls, nsh] = ["v4", "v6", "mpls", "nsh"].map(|name| m.input_at(name, 1, 0));
@@ -102,7 +99,7 @@ pub fn tunnel(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let (packet, ethertype) = match whole_packet {
         Some(whole) => at_once(whole, half),
         None => {
-            let moved = moved::in_turns(&m, behind, place);
+            let moved = moved::in_turns(&m, &moved::inputs(&m, g), length, place);
             m.output("beat", moved.beat);
             (moved.head, moved.ethertype)
         }

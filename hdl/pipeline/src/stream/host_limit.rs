@@ -28,7 +28,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let reason = m.input("reason", REASON_BITS);
     let tag = m.input("tag", 64);
     let priority = m.input("own_rank", width::PRIORITY);
-    let config = Config::inputs(&m, g.row_bits(table));
+    let config = Config::inputs(&m, g, g.row_bits(table));
     let index = reason.trunc(direct::index_bits(g, table));
     let mut ports = vec![("index", index)];
     ports.extend(config.connect(g.row_bits(table)));

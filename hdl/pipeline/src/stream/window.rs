@@ -6,7 +6,7 @@
 //! none, and goes on its way again, from what was kept, with the beat that completes it.
 
 use super::{beat, data_bits};
-use crate::header::{PART_BYTES, PARTS, comes_in_parts};
+use crate::header::{PART_BYTES, PARTS, comes_in_parts, parts};
 use seqnic_gen::{Circuit, GenError, Module, Sig, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::width;
@@ -15,6 +15,10 @@ use seqnic_spec::wire::WINDOW_BYTES;
 /// Beats from the arbiter in; `part0`, `part1`, `part2`, each as much behind the first as
 /// [`crate::header::part_stage`] says, zero past the end of the frame; with the first `header_port` and `header_tag`, with the last
 /// `header_valid`, `length` (bytes in the window) and `more` (the frame is longer). One header a clock where frames have one beat.
+///
+/// Where headers are some clocks apart there is no `part2`: instead every beat of the window is given out as it comes, with `kept_write`,
+/// `kept_row` (the beat's number, above it which of two halves of a memory the frame has) and `kept_data`, and `header_half` says with
+/// the header which half its frame has.
 ///
 /// Without [`comes_in_parts`] that is one clock after the beat that fills the window or ends the frame. With
 /// `clocks_per_header` a header waits until it is so far behind the last one, which is before the
@@ -127,7 +131,8 @@ fn together<'m>(m: &'m Module, g: &Geometry, i: Inputs<'m>) {
     next.set_when(valid & collecting, at + at.lit(1));
 
     let starts = (valid & first).named("starts");
-    let chunks: Vec<_> = (0..beats)
+    let part_beats = beats / PARTS;
+    let chunks: Vec<_> = (0..part_beats * parts(g))
         .map(|k| {
             let chunk = m.reg_no_reset(&format!("chunk_{k}"), data_bits(g));
             let here = valid & at.is(k.into());
@@ -169,7 +174,17 @@ fn together<'m>(m: &'m Module, g: &Geometry, i: Inputs<'m>) {
     let more_q = m.reg_no_reset("more_q", 1);
     more_q.set_when(complete, !last);
 
-    for (n, part) in chunks.chunks((beats / PARTS) as usize).enumerate() {
+    if apart > 1 {
+        // The other half than the frame before: its rows are read while this one comes.
+        let half = m.reg("half", 1, 0);
+        let mine = (half.q() ^ starts).named("my_half");
+        half.set(mine);
+        m.output("kept_write", valid & collecting);
+        m.output("kept_row", mine.cat(at.trunc(clog2(beats))));
+        m.output("kept_data", i.data);
+        m.output("header_half", half.q());
+    }
+    for (n, part) in chunks.chunks(part_beats as usize).enumerate() {
         let part: Vec<_> = part.iter().copied().rev().collect();
         m.output(&format!("part{n}"), m.concat(&part));
     }
@@ -191,7 +206,8 @@ mod tests {
 
     #[test]
     fn headers_are_the_first_bytes_of_each_frame() {
-        for (bus, apart) in BUSES.into_iter().flat_map(|bus| [(bus, 1), (bus, 8)]) {
+        let at_once = BUSES.into_iter().map(|bus| (bus, 1));
+        for (bus, apart) in at_once.chain([(8, 8), (16, 8)]) {
             let g = Geometry {
                 clocks_per_header: apart,
                 ..small(bus)
@@ -236,9 +252,12 @@ mod tests {
                     clock(true);
                 }
             }
-            for _ in 0..apart + 3 {
+            for _ in 0..apart + 40 {
                 sim.set("valid", 0);
                 found.clock(&mut sim);
+            }
+            for header in &mut found.headers {
+                header.0.resize(192, 0);
             }
             assert!(found.headers == expected, "bus {bus}, {apart} apart");
             let apart = u64::from(apart);
@@ -275,13 +294,20 @@ mod tests {
         assert_eq!(found.clocks, expected);
     }
 
+    /// Clocks from a header to the last clock in which its first row may be read (`header::moved`).
+    const READ_FROM: u64 = 4;
+
     /// Window, length, `more`, port and tag of each header, and when it was complete.
     struct Found {
         headers: Vec<(Vec<u8>, u64, bool, u64, u64)>,
         clocks: Vec<u64>,
-        stages: [usize; PARTS as usize],
+        stages: Vec<usize>,
         /// Parts, port and tag of this clock and those before, the newest first.
-        given: VecDeque<([Vec<u8>; PARTS as usize], u64, u64)>,
+        given: VecDeque<(Vec<Vec<u8>>, u64, u64)>,
+        /// The rows kept, where headers are some clocks apart; and of each header given out so far those it asks for, until as many
+        /// clocks have passed as they are read in.
+        kept: Option<Vec<Vec<u8>>>,
+        read: VecDeque<(u64, usize, usize)>,
     }
 
     impl Found {
@@ -289,29 +315,74 @@ mod tests {
             Found {
                 headers: vec![],
                 clocks: vec![],
-                stages: [0, 1, 2].map(|n| part_stage(g, n) as usize),
+                stages: (0..parts(g)).map(|n| part_stage(g, n) as usize).collect(),
                 given: VecDeque::new(),
+                kept: (g.clocks_per_header > 1).then(|| {
+                    let beats = (WINDOW_BYTES / g.bus_bytes).next_power_of_two();
+                    vec![vec![]; 2 * beats as usize]
+                }),
+                read: VecDeque::new(),
             }
         }
 
         fn clock(&mut self, sim: &mut Sim) {
             let part = |n: u32| sim.get_bits(&format!("part{n}")).to_bytes_le();
-            let parts = [0, 1, 2].map(part);
+            let parts = (0..self.stages.len() as u32).map(part).collect();
+            self.read_kept(sim);
             self.given
                 .push_front((parts, sim.get("header_port"), sim.get("header_tag")));
-            let last = self.stages[PARTS as usize - 1];
+            let last = self.stages[self.stages.len() - 1];
             if sim.get("header_valid") == 1 {
                 let mut window = vec![];
                 for (n, stage) in self.stages.iter().enumerate() {
                     window.extend(&self.given[last - stage].0[n]);
                 }
                 let (_, port, tag) = self.given[last];
+                if self.kept.is_some() {
+                    // Row by row, each a clock later, as the header path does.
+                    let half = sim.get("header_half") as usize;
+                    self.read.push_back((sim.cycle(), half, self.headers.len()));
+                }
                 let header = (window, sim.get("length"), sim.get("more") == 1, port, tag);
                 self.headers.push(header);
                 self.clocks.push(sim.cycle());
             }
             self.given.truncate(4);
             sim.step();
+        }
+
+        /// Takes the rows of the frames' third part as late as the header path may read them: each a clock behind the one before, from
+        /// [`READ_FROM`] clocks behind the header on.
+        fn read_kept(&mut self, sim: &mut Sim) {
+            let Some(kept) = &mut self.kept else { return };
+            for (since, half, header) in &self.read {
+                let row = (sim.cycle() - since).checked_sub(READ_FROM);
+                let of_half = kept.len() / 2;
+                let Some(row) = row.filter(|row| (*row as usize) < of_half) else {
+                    continue;
+                };
+                let bytes = &kept[half * of_half + row as usize];
+                let (window, length, ..) = &mut self.headers[*header];
+                let from = row as usize * bytes.len();
+                let end = (*length as usize).min(from + bytes.len());
+                if from < end {
+                    // The first two parts came with the header.
+                    let known = window.len().min(end);
+                    if from < known {
+                        assert_eq!(window[from..known], bytes[..known - from]);
+                    }
+                    if end > window.len() {
+                        let new = window.len() - from;
+                        window.extend(&bytes[new..end - from]);
+                    }
+                }
+            }
+            while self.read.front().is_some_and(|r| r.0 + 40 < sim.cycle()) {
+                self.read.pop_front();
+            }
+            if sim.get("kept_write") == 1 {
+                kept[sim.get("kept_row") as usize] = sim.get_bits("kept_data").to_bytes_le();
+            }
         }
     }
 }

@@ -38,13 +38,11 @@ pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>
         table.question()
     ));
     let index = m.input_at("index", index_bits(g, table), 0);
-    let config = Config::inputs(&m, g.row_bits(table));
+    let config = Config::inputs(&m, g, g.row_bits(table));
     if shared::is(g, table) {
         let reads = m.spaced_valid().unstaged();
         let read = shared::memory_of(&m, g, &config, table, rows, reads, index.unstaged());
-        let clocks = read_clocks(g, table);
-        let row = if clocks == 1 { read.soon } else { read.row };
-        m.output("row", recorded(row.at_stage(clocks), record));
+        m.output("row", recorded(read.row.at_stage(0).reg(), record));
         m.output("cfg_rdata", read.cfg_rdata);
         return m.finish();
     }
@@ -53,17 +51,22 @@ pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>
     let read: Vec<Sig> = rams.iter().rev().map(|ram| ram.read(index)).collect();
     let row = m
         .concat(&read)
-        .delay(read_clocks(g, table) - memory_clocks(table));
+        .delay(read_clocks(g, table) - memory_clocks(g, table));
     m.output("row", recorded(row, record));
     let port = config.memory(table, 0, rows);
     let mut bit = 0;
     let mut cfg_rows = vec![];
     for ram in &rams {
-        cfg_rows.push(port.config_from(ram, bit));
+        cfg_rows.push(match g.clocks_per_header {
+            1 => port
+                .config_from(ram, bit)
+                .delay(2 - memory_clocks(g, table)),
+            _ => port.held_from(ram, bit),
+        });
         bit += ram.spec().width;
     }
     cfg_rows.reverse();
-    let cfg_row = m.concat(&cfg_rows).delay(2 - memory_clocks(table));
+    let cfg_row = m.concat(&cfg_rows);
     let answer = match g.clocks_per_header {
         1 => answer(port.answer(cfg_row), &[port.asked()]),
         _ => answer_of_one(cfg_row, port.asked()),
@@ -105,8 +108,8 @@ fn recorded(row: Sig<'_>, record: Option<Record>) -> Sig<'_> {
     }
 }
 
-/// A [`shared`] memory that is read several times for a header: `reads` says when, and `row` is
-/// [`shared::READ_CLOCKS`] behind it, until that of the next read.
+/// A [`shared`] memory that is read several times for a header: `reads` says when, and `row` is there a clock
+/// behind it, until that of the next read.
 ///
 /// # Errors
 /// Sizes out of range.
@@ -119,9 +122,11 @@ pub fn read_in_turns(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError
         table.question()
     ));
     let (reads, index) = (m.input("reads", 1), m.input("index", index_bits(g, table)));
-    let config = Config::inputs(&m, g.row_bits(table));
+    let config = Config::inputs(&m, g, g.row_bits(table));
     let read = shared::memory_of(&m, g, &config, table, rows, reads, index);
-    m.output("row", read.row);
+    let row = m.reg_no_reset("row_q", read.row.width());
+    row.set_when(reads, read.row);
+    m.output("row", row.q());
     m.output("cfg_rdata", read.cfg_rdata);
     m.finish()
 }

@@ -10,7 +10,7 @@ use seqnic_gen::{Circuit, GenError, Module, clog2};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{EPOCH_ROW, Table};
 
-use super::{CONFIG_READ_CLOCKS, Config};
+use super::{CONFIG_READ_CLOCKS, Config, data_is_late};
 use crate::header::{PARTS, comes_in_parts, part_stage};
 
 /// Clocks from an order for the last copy to the last row that is read for it, with some to spare
@@ -44,11 +44,10 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let enter = m.input("enter", 1);
     let leave = m.input("leave", 1);
     let leave_epoch = m.input("leave_epoch", 1);
-    let config = Config::inputs(&m, EPOCH_ROW.width());
+    let config = Config::inputs(&m, g, EPOCH_ROW.width());
 
     let epoch = m.reg("now", 1, 0);
-    let mine = config.row_is(Table::Epoch, 0);
-    epoch.set_when(config.write & mine, config.wdata);
+    epoch.set_when(config.sets(Table::Epoch, 0), config.wdata);
 
     let gone = leave.as_valid().delay(TAIL);
     let gone_epoch = leave_epoch.delay(TAIL);
@@ -83,10 +82,18 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     };
     let draining = draining.named("draining");
 
-    let asked = |row| (config.read & config.row_is(Table::Epoch, row)).as_valid();
+    // A read behind a write is answered what was written.
+    let late = u32::from(data_is_late(g));
+    let asked = |row| {
+        let asked = config.read & config.row_is(Table::Epoch, row);
+        asked.as_valid().delay(late)
+    };
     let answer = epoch.q().when(asked(0)) | draining.when(asked(1));
     m.output("epoch", epoch.q());
-    m.output("cfg_rdata", answer.as_valid().delay(CONFIG_READ_CLOCKS));
+    m.output(
+        "cfg_rdata",
+        answer.as_valid().delay(CONFIG_READ_CLOCKS - late),
+    );
     m.finish()
 }
 

@@ -57,7 +57,7 @@ pub fn hash_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>> 
     let row_bits = g.row_bits(table);
     let key = m.input_record("key", &key_record, Some(0));
     let epoch = m.input_at("epoch", 1, 0);
-    let config = Config::inputs(&m, row_bits);
+    let config = Config::inputs(&m, g, row_bits);
 
     let digest = crc32c(key).named("digest").reg();
     let bucket_bits = size.rows.trailing_zeros();

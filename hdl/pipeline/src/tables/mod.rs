@@ -10,12 +10,13 @@
 //! | `cfg_read` | 1 | read the row; where headers are some clocks apart [`CONFIG_READS_APART`](shared::CONFIG_READS_APART) clocks from each other at least |
 //! | `cfg_table` | 5 | number of the table ([`Table`]) |
 //! | `cfg_row` | 22 | row; in a hash table way * rows of a way + bucket |
-//! | `cfg_wdata` | row bits of the table, 512 where tables are joined | the row |
+//! | `cfg_wdata` | row bits of the table, 512 where tables are joined | the row; where headers are some clocks apart a clock behind `cfg_write` |
 //! | `cfg_rdata` | the same, or [`answer_bits`] | the row, [`CONFIG_READ_CLOCKS`] clocks after `cfg_read`; zero in every other clock, and for rows and tables which are not here, so the answers of tables are joined by `or` |
 //!
 //! Where headers are some clocks apart, a row is answered in words of [`WORD_BITS`], the lowest first, one a clock, the first of them
 //! when otherwise the row is answered. A row has up to 512 bits and comes from every corner of the device: on a small
-//! FPGA as many wires, and registers on their way, are what others lack.
+//! FPGA as many wires, and registers on their way, are what others lack. For the same reason a row to be written goes from
+//! one register to all memories there, and a row that is read stays in the memory's own until it is answered.
 //!
 //! A row becomes visible to lookups at once: a lookup gets the old row or the new one. Reads and
 //! writes take effect in the order they were given.
@@ -64,6 +65,12 @@ pub fn config_reads_apart(g: &Geometry) -> u32 {
     }
 }
 
+/// Whether a row to be written comes a clock behind `cfg_write` at a table: it goes from one register at the core's border to
+/// all memories, and not over a register at each.
+pub fn data_is_late(g: &Geometry) -> bool {
+    g.clocks_per_header > 1
+}
+
 /// Bits of `cfg_rdata` of rows of `row_bits`.
 pub fn answer_bits(g: &Geometry, row_bits: u32) -> u32 {
     match g.clocks_per_header {
@@ -90,14 +97,18 @@ pub fn memory_rows(g: &Geometry, table: Table) -> u32 {
 
 /// Clocks from address to row in the memories of a table.
 pub fn read_clocks(g: &Geometry, table: Table) -> u32 {
-    memory_clocks(table) + u32::from(memory_rows(g, table) > SHALLOW_ROWS)
+    memory_clocks(g, table) + u32::from(memory_rows(g, table) > SHALLOW_ROWS)
 }
 
 /// Of these, those in the memory itself. The few rows of `decap` are asked by the port alone and needed
-/// at once, those of `host_limit` while the editor has the beat.
-fn memory_clocks(table: Table) -> u32 {
+/// at once, those of `host_limit` while the editor has the beat. Where headers are some clocks apart a memory keeps the row, and a
+/// second register would be one more of what there are too many.
+fn memory_clocks(g: &Geometry, table: Table) -> u32 {
     match table {
         Table::Decap | Table::HostLimit => 1,
+        // Sums are behind a row of these.
+        Table::Action | Table::Attachment | Table::Rewrite => 2,
+        _ if g.clocks_per_header > 1 && g.hash(table).is_none() => 1,
         _ => 2,
     }
 }
@@ -124,7 +135,7 @@ fn memory(g: &Geometry, table: Table) -> RamSpec {
         _ => Collision::New,
     };
     RamSpec::new(rows, g.row_bits(table))
-        .latency(memory_clocks(table))
+        .latency(memory_clocks(g, table))
         .style(style)
         .collision(collision)
 }
@@ -137,12 +148,15 @@ pub struct Config<'m> {
     pub table: Sig<'m>,
     pub row: Sig<'m>,
     pub wdata: Sig<'m>,
+    /// Whether `wdata` comes a clock behind `write`.
+    late: bool,
 }
 
 impl<'m> Config<'m> {
     /// Declares the inputs of the bus with rows of `row_bits`, at most [`MAX_ROW_BITS`].
-    pub fn inputs(m: &'m Module, row_bits: u32) -> Config<'m> {
+    pub fn inputs(m: &'m Module, g: &Geometry, row_bits: u32) -> Config<'m> {
         Config {
+            late: data_is_late(g),
             write: m.input("cfg_write", 1),
             read: m.input("cfg_read", 1),
             table: m.input("cfg_table", TABLE_BITS),
@@ -160,6 +174,16 @@ impl<'m> Config<'m> {
             ("cfg_row", self.row),
             ("cfg_wdata", self.wdata.trunc(row_bits)),
         ]
+    }
+
+    /// Whether `wdata` is to be taken now into row `number` of `table`, which is a register.
+    fn sets(&self, table: Table, number: u32) -> Sig<'m> {
+        let write = self.write & self.row_is(table, number);
+        if self.late {
+            write.as_valid().reg()
+        } else {
+            write
+        }
     }
 
     /// Whether the bus speaks to row `number` of `table`.
@@ -183,21 +207,39 @@ impl<'m> Config<'m> {
         self.memory_where(mine, second.cat(self.row.trunc(bits)), "")
     }
 
+    /// The bus at a memory of the seeds of one or two tables, four each.
+    fn seeds(&self, tables: &[Table]) -> MemoryPort<'m> {
+        let of = |table: &Table| {
+            let number = self.row.slice(2, ROW_BITS - 2);
+            self.table.is(Table::Seed as u128) & number.is(*table as u128)
+        };
+        let (way, name) = (self.row.trunc(2), "_seed");
+        match tables {
+            [only] => self.memory_where(of(only), way, name),
+            [first, second, ..] => {
+                self.memory_where(of(first) | of(second), of(second).cat(way), name)
+            }
+            [] => self.memory_where(self.write.lit(0), way, name),
+        }
+    }
+
     fn memory_where(&self, mine: Sig<'m>, row: Sig<'m>, name: &str) -> MemoryPort<'m> {
         let m = self.row.module();
         let write = self.write & mine;
-        // Only what is meant for this memory comes to its registers: those of a memory that nobody writes
-        // or reads keep still.
-        let kept = |what: &str, when: Sig<'m>, value: Sig<'m>| {
-            let kept = m.reg_no_reset(&format!("{what}{name}_here"), value.width());
-            kept.set_when(when, value);
-            kept.q()
+        let wdata = match self.late {
+            true => self.wdata,
+            // Only what is meant for this memory comes to its register: that of a memory nobody writes keeps still.
+            false => {
+                let here = m.reg_no_reset(&format!("wdata{name}_here"), self.wdata.width());
+                here.set_when(write, self.wdata);
+                here.q()
+            }
         };
         MemoryPort {
             write: write.as_valid().reg(),
             read: (self.read & mine).as_valid().reg(),
             row: row.reg(),
-            wdata: kept("wdata", write, self.wdata),
+            wdata,
         }
     }
 }
@@ -220,6 +262,13 @@ impl<'m> MemoryPort<'m> {
     fn config_from(&self, ram: &Ram<'m>, bit: u32) -> Sig<'m> {
         let part = self.wdata.slice(bit, ram.spec().width);
         ram.config_when(self.write, self.read, self.row, part)
+    }
+
+    /// What the bus is answered of a memory that holds the bits from `bit` on, where headers are some clocks apart: its own
+    /// register keeps them from the clock behind the read until the next.
+    fn held_from(&self, ram: &Ram<'m>, bit: u32) -> Sig<'m> {
+        let part = self.wdata.slice(bit, ram.spec().width);
+        ram.config_held(self.write, self.read, self.row, part)
     }
 
     /// Whether the row of [`MemoryPort::answer`] is asked for now.
@@ -247,13 +296,11 @@ fn answer<'m>(joined: Sig<'m>, asked: &[Sig<'m>]) -> Sig<'m> {
     row
 }
 
-/// [`answer`] of one memory where headers are some clocks apart, of which `row` need not be zero where it was not asked.
+/// [`answer`] of one memory where headers are some clocks apart; `row` stays behind its read ([`MemoryPort::held_from`]), and
+/// need not be zero where it was not asked.
 fn answer_of_one<'m>(row: Sig<'m>, asked: Sig<'m>) -> Sig<'m> {
     const { assert!(READ_CLOCKS + 2 == CONFIG_READ_CLOCKS) };
-    let m = row.module();
-    let kept = m.reg_no_reset("row_answered", row.width());
-    kept.set_when(asked, row);
-    word_by_word(kept.q(), asked.as_valid().reg())
+    word_by_word(row, asked.as_valid().reg())
 }
 
 /// A row, its first word a clock after `asked` and the others one a clock behind it, else zero. The row stays until then.

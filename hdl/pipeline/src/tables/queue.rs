@@ -21,7 +21,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let m = Module::new("table_queue");
     m.doc("How the queues of outputs are served. Registers: every output needs its rows in every clock.");
     let width = QUEUE_ROW.width();
-    let config = Config::inputs(&m, width);
+    let config = Config::inputs(&m, g, width);
     let mut answers = vec![];
     for output in 0..=g.host_port() {
         let rows: Vec<Sig> = (0..g.queues)
@@ -29,7 +29,7 @@ pub fn build(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
                 let number = output * OUTPUT_QUEUES + queue;
                 let row = m.reg(&format!("row_{output}_{queue}"), width, 0);
                 let mine = config.row_is(table, number);
-                row.set_when(config.write & mine, config.wdata);
+                row.set_when(config.sets(table, number), config.wdata);
                 answers.push(row.q().when((config.read & mine).as_valid().reg()));
                 row.q()
             })

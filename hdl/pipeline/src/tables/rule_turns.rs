@@ -12,17 +12,20 @@ use super::rules::{PACKET, Packet};
 use super::{Config, shared};
 
 /// Clocks from stage 0 to the packet they are compared with: it is kept until the last slot.
-pub const COMPARE_STAGE: u32 = 4;
+pub const COMPARE_STAGE: u32 = READ;
+
+/// Clocks from stage 0 to the first row.
+const READ: u32 = 3;
 
 /// Clocks in which a packet has the memory: a slot each.
 fn turns(g: &Geometry) -> u32 {
     g.rule_banks * RULE_SLOTS
 }
 
-/// Clocks from stage 0 to the rule: a clock, a register, read, the slots one after the other, a register, compare, the first
+/// Clocks from stage 0 to the rule: a clock, a register, a register behind the memory, the slots one after the other, a register, compare, the first
 /// of all.
 pub fn clocks(g: &Geometry) -> u32 {
-    2 + shared::READ_CLOCKS + (turns(g) - 1) + 3
+    READ + (turns(g) - 1) + 3
 }
 
 /// The banks of `rule`: module `table_rule`. Ports as of [`super::rules::rules`], and `spaced_valid`; but for the row
@@ -52,7 +55,7 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let index = m.input("index", rows.trailing_zeros());
     let packet = PACKET.map(|(name, bits)| m.input_at(name, bits, COMPARE_STAGE));
     let valid = m.spaced_valid();
-    let config = Config::inputs(&m, g.row_bits(table));
+    let config = Config::inputs(&m, g, g.row_bits(table));
     // Set while the header is at this stage; nothing here is said to belong to a stage, as each slot has another.
     let at = |stage: u32| valid.delay(stage).unstaged();
     let kept = |name: &str, stage: u32, value: Sig<'_>| {
@@ -65,9 +68,11 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let reads: Vec<Sig> = (0..g.rule_banks)
         .map(|bank| at(2 + bank * RULE_SLOTS))
         .collect();
-    let shared = shared::memory_of(&m, g, &config, table, rows, m.or(&reads), index.reg());
-    let row = shared.row;
-    let read = 2 + shared::READ_CLOCKS;
+    let reads = m.or(&reads);
+    let shared = shared::memory_of(&m, g, &config, table, rows, reads, index.reg());
+    let kept_row = m.reg_no_reset("row_q", shared.row.width());
+    kept_row.set_when(reads, shared.row);
+    let row = kept_row.q();
 
     // The last slot first: where it is a part of a long rule, that is known when slot 0 is compared.
     let packet = Packet {
@@ -76,7 +81,7 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     };
     let width = RULE_SLOT.width();
     let second: Vec<Sig> = (0..g.rule_banks)
-        .map(|bank| at(read + bank * RULE_SLOTS))
+        .map(|bank| at(READ + bank * RULE_SLOTS))
         .collect();
     let second = m.or(&second).named("second_slot");
     let (low, high) = (row.slice(0, width), row.slice(width, width));
@@ -87,7 +92,7 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let holds = rule.holds.named("holds");
 
     // The best so far; what was found for the packet before is forgotten with the first slot.
-    let first = at(read + 2);
+    let first = at(READ + 2);
     let found = m.reg("found", 1, 0);
     let best = m.reg_no_reset("best_order", 16);
     let number = m.reg_no_reset("best_rule", width::RULE);

@@ -77,7 +77,7 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     // Without rules nobody looks at what the rows say.
     let has_rules = packet.get("set").any().named("has_rules");
     packet.asked = Some(has_rules);
-    let config = Config::inputs(&m, g.row_bits(table));
+    let config = Config::inputs(&m, g, g.row_bits(table));
     let bits = g.rule_rows.trailing_zeros();
     let (mut rdata, mut asked) = (vec![], vec![]);
     let mut found: Vec<Candidate> = vec![];

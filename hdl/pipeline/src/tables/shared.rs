@@ -14,9 +14,6 @@ use super::{CONFIG_READ_CLOCKS, Config, WORD_BITS, memory, word_by_word};
 /// Clocks between two reads of the configuration bus where headers are some clocks apart.
 pub const CONFIG_READS_APART: u32 = CONFIG_READ_CLOCKS + MAX_ROW_BITS / WORD_BITS;
 
-/// Clocks from a read of the pipeline to the row, which then stays until that of the next read.
-pub const READ_CLOCKS: u32 = 2;
-
 /// Whether the table's memory has one read port for both. The limits to the host are read with every beat.
 pub fn is(g: &Geometry, table: Table) -> bool {
     g.clocks_per_header > 1
@@ -26,9 +23,7 @@ pub fn is(g: &Geometry, table: Table) -> bool {
 
 /// What a shared memory gives.
 pub struct Shared<'m> {
-    /// The row, a clock behind the read.
-    pub soon: Sig<'m>,
-    /// The row, [`READ_CLOCKS`] behind the read.
+    /// The row, in the clock of the read and in no other.
     pub row: Sig<'m>,
     /// What the bus has asked for, its first word [`CONFIG_READ_CLOCKS`] behind it; else zero.
     pub cfg_rdata: Sig<'m>,
@@ -63,23 +58,20 @@ pub fn memory_of<'m>(
     asked.set_when(port.read, port.row);
     let cfg_row = mux(port.read, port.row, asked.q());
 
-    let ram = m.ram("rows", memory(g, table).latency(1));
+    let ram = m.ram("rows", memory(g, table));
     ram.write(port.write, port.row, port.wdata);
-    let soon = ram.read(mux(reads, index, cfg_row));
-    let row = m.reg_no_reset("row_q", soon.width());
-    row.set_when(reads.as_valid().reg(), soon);
-    let answer = m.reg_no_reset("cfg_answer", soon.width());
-    answer.set_when(goes.as_valid().reg(), soon);
+    let row = ram.look(mux(reads, index, cfg_row));
+    let answer = m.reg_no_reset("cfg_answer", row.width());
+    answer.set_when(goes, row);
     let answered = port.read.delay(CONFIG_READ_CLOCKS - 2);
     Shared {
-        soon,
-        row: row.q(),
+        row,
         cfg_rdata: word_by_word(answer.q(), answered),
     }
 }
 
-/// Clocks from a read of the bus to its row: the port's register, a clock in which it waits, the memory, two registers.
-const SLOWEST: u32 = 5;
+/// Clocks from a read of the bus to its row: the port's register, a clock in which it waits, two registers.
+const SLOWEST: u32 = 4;
 const _: () = assert!(SLOWEST <= CONFIG_READ_CLOCKS);
 
 #[cfg(test)]
@@ -97,7 +89,7 @@ mod tests {
         let m = Module::new("shared");
         let bits = rows.trailing_zeros();
         let (reads, index) = (m.input("reads", 1), m.input("index", bits));
-        let config = Config::inputs(&m, g.row_bits(table));
+        let config = Config::inputs(&m, g, g.row_bits(table));
         let read = memory_of(&m, g, &config, table, rows, reads, index);
         m.output("row", read.row);
         m.output("cfg_rdata", read.cfg_rdata);
@@ -111,6 +103,8 @@ mod tests {
         let (mut written, mut rows_due) = (BTreeMap::new(), BTreeMap::new());
         let mut answers = BTreeMap::new();
         let (mut asked, mut waited) = (None, 0);
+        // The row of a write comes a clock behind it.
+        let mut wdata = zero.clone();
         let (mut read_before, mut since) = (false, 0);
         for clock in 0..80_000u64 {
             if let Some((row, value)) = written.remove(&clock) {
@@ -121,10 +115,7 @@ mod tests {
             sim.set("reads", read.into());
             sim.set("index", index);
             if read {
-                rows_due.insert(
-                    clock + u64::from(READ_CLOCKS),
-                    memory[index as usize].clone(),
-                );
+                rows_due.insert(clock, memory[index as usize].clone());
             }
             if let Some((row, at)) = asked {
                 match read {
@@ -156,7 +147,7 @@ mod tests {
             sim.set("cfg_write", write.into());
             sim.set("cfg_table", table as u64);
             sim.set("cfg_row", row);
-            sim.set_bits("cfg_wdata", &value);
+            sim.set_bits("cfg_wdata", &std::mem::replace(&mut wdata, value));
             if let Some(row) = rows_due.remove(&clock) {
                 assert_eq!(sim.get_bits("row"), row, "clock {clock}");
             }

@@ -6,11 +6,11 @@
 //! slots. Block RAM is deep and narrow on small FPGAs, so this fits them.
 
 use seqnic_gen::math::{clmul_top, crc32c};
-use seqnic_gen::{Circuit, GenError, Module, Record, Sig, mux};
+use seqnic_gen::{Circuit, GenError, Module, RamSpec, RamStyle, Record, Sig, mux};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{EPOCHS, Table};
 
-use super::{Config, READ_CLOCKS, answer, answer_of_one, memory, read_clocks};
+use super::{Config, answer_of_one, memory, read_clocks};
 
 /// Clocks a question has the memory: one a way.
 pub const TURN: u32 = 4;
@@ -119,7 +119,7 @@ fn lookup(
         .collect();
     let epoch = m.input_at("epoch", 1, 0);
     let valid = m.spaced_valid();
-    let config = Config::inputs(&m, row_bits);
+    let config = Config::inputs(&m, g, row_bits);
     // Set while the header is at this stage; nothing here is said to belong to a stage, as each way
     // is asked at another.
     let at = |stage: u32| valid.delay(stage).unstaged();
@@ -158,39 +158,31 @@ fn lookup(
     let compared = m.reg_no_reset("compared", key_bits + 1);
     compared.set_when(starts(read_clocks(g, table) + 2), now.q());
 
-    // One way a clock.
-    let (mut rdata, mut read) = (vec![], vec![]);
-    let mut seeds = vec![];
-    for (place, table) in (0u32..).zip(&tables) {
-        for way in 0..TURN {
-            let number = *table as u32 * 4 + way;
-            let name = match place {
-                0 => format!("seed{way}"),
-                _ => format!("seed{way}_second"),
-            };
-            let seed = m.reg(&name, 32, 0);
-            let my_seed = config
-                .row_is(Table::Seed, number)
-                .named(&format!("{name}_here"));
-            seed.set_when(config.write & my_seed, config.wdata.trunc(32));
-            let seed_read = (config.read & my_seed).as_valid().delay(READ_CLOCKS);
-            rdata.push(seed.q().when(seed_read));
-            read.push(seed_read);
-            let when = match second {
-                None => starts(1 + way),
-                Some(_) => at(TURN * place + 1 + way),
-            };
-            seeds.push((when, m.concat(&seed.q().bits())));
-        }
-    }
-    let seed = m.select_onehot(&seeds).reg().named("mirrored_seed");
-    let ways: Vec<(Sig, Sig)> = (0..TURN)
-        .map(|way| (starts(2 + way), m.lit(2, way.into())))
-        .collect();
-    let way = m.select_onehot(&ways).named("way");
+    // One way a clock; a way's seed a clock before.
+    let numbered = |from: u32| -> Vec<(Sig, Sig)> {
+        (0..TURN)
+            .map(|way| (starts(from + way), m.lit(2, way.into())))
+            .collect()
+    };
+    let of_second = |from: u32| m.or(&turn(TURN + from));
+    let next_way = m.select_onehot(&numbered(1)).named("next_way");
+    let next_way = match second {
+        None => next_way,
+        Some(_) => of_second(1).named("next_of_second").cat(next_way),
+    };
+    let spec = RamSpec::new(TURN * tables.len() as u32, 32)
+        .latency(1)
+        .style(RamStyle::Distributed);
+    let seeds = m.ram("seeds", spec);
+    let port = config.seeds(&tables);
+    let seed_answer = answer_of_one(port.held_from(&seeds, 0), port.asked());
+    let seed = seeds.look(next_way).reg().named("seed");
+    // In the order in which the product wants them.
+    let seed = m.concat(&seed.bits()).named("mirrored_seed");
+    let way = m.select_onehot(&numbered(2)).named("way");
     let way = match second {
         None => way,
-        Some(_) => m.or(&turn(TURN + 2)).named("of_second").cat(way),
+        Some(_) => of_second(2).named("of_second").cat(way),
     };
     let bucket = clmul_top(digest.q(), seed, size.rows.trailing_zeros()).named("bucket");
     let mut spec = memory(g, table);
@@ -226,8 +218,7 @@ fn lookup(
         Some(second) => config.memory_of_two([table, second], rows),
     };
     // Seeds are answered in the lowest bits.
-    let row = answer_of_one(port.config(&ram), port.asked());
-    let seed = answer(m.or(&rdata), &read).zext(row.width());
-    m.output("cfg_rdata", row | seed);
+    let row = answer_of_one(port.held_from(&ram, 0), port.asked());
+    m.output("cfg_rdata", row | seed_answer.zext(row.width()));
     m.finish()
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::testing::*;
-use seqnic_gen::{Bits, Sim};
-use seqnic_spec::geometry;
+use seqnic_gen::{Bits, Circuit, Module, Sig, Sim};
+use seqnic_spec::geometry::{self, Geometry};
 use seqnic_spec::layout::Row;
 
 const TABLE: Table = Table::Rule;
@@ -105,6 +105,80 @@ fn rules_behind_the_banks_hold_whatever_rows_a_packet_asks() {
         assert_eq!(got, wanted, "set {set}, epoch {epoch}");
     }
     assert_eq!(decided, [2, 3, 4, 5, 7].into());
+}
+
+/// The rules, asked for row 0 of the banks, one after the other.
+fn asked_in_turns(g: &Geometry) -> Circuit {
+    let m = Module::new("asked");
+    let child = rules(g).unwrap();
+    let valid = m.spaced_valid();
+    let turn = m.reg("turn", 3, 0);
+    turn.set(
+        valid
+            .unstaged()
+            .mux(turn.q().lit(0), turn.q() + turn.q().lit(1)),
+    );
+    let bank = turn.q().slice(1, 2);
+    let index = bank.cat(m.lit(g.rule_rows.trailing_zeros(), 0));
+    let ports: Vec<(&str, Sig)> = (child.inputs().iter())
+        .filter(|port| port.name != seqnic_gen::SPACED_VALID)
+        .map(|port| {
+            let sig = match (port.name.as_str(), port.stage) {
+                ("index", _) => index,
+                (name, Some(stage)) => m.input_at(name, port.width, stage),
+                (name, None) => m.input(name, port.width),
+            };
+            (port.name.as_str(), sig)
+        })
+        .collect();
+    let lookup = m.instance("lookup", &child, &ports);
+    for port in child.outputs() {
+        m.output(&port.name, lookup.get(&port.name));
+    }
+    m.finish().unwrap()
+}
+
+/// Each slot of the banks has its turn with the packet that asks, whatever the packets before and behind it are.
+#[test]
+fn packets_behind_each_other_are_compared_with_their_own_rules_in_turns() {
+    let g = &TURNS;
+    let circuit = asked_in_turns(g).spaced(g.clocks_per_header).unwrap();
+    let mut sim = Sim::new(&circuit);
+    let mut random = Random::new(14);
+    sim.reset();
+    // A slot holds packets of one set, in every row of its bank: sets of one slot, of the first and last, of two neighbours.
+    let sets = [1, 2, 3, 4, 4, 5, 6, 2];
+    for (slot, set) in sets.iter().enumerate() {
+        let (bank, rule, order) = (slot as u32 / 2, slot as u64 + 1, random.below(100));
+        for n in 0..g.rule_rows {
+            let number = bank * g.rule_rows + n;
+            let mut row = read_row(&mut sim, g, TABLE, number);
+            open_rule(&mut row, slot as u32 % 2, 3, *set, 8 * order + rule, rule);
+            write_row(&mut sim, TABLE, number, &row);
+        }
+    }
+    let orders: Vec<u128> = (0..8u32)
+        .map(|slot| {
+            let row = read_row(&mut sim, g, TABLE, slot / 2 * g.rule_rows);
+            row.field(&RULE_SLOT, slot % 2 * RULE_SLOT.width(), "order")
+        })
+        .collect();
+    let asked: Vec<u64> = (0..400).map(|_| random.below(8)).collect();
+    let inputs: Vec<_> = (asked.iter())
+        .map(|set| {
+            let mut inputs = packet(&mut random, *set, 0);
+            inputs.retain(|(name, _)| !name.starts_with("index"));
+            inputs
+        })
+        .collect();
+    let found = spaced_stream(&circuit, &mut sim, 8, &inputs, &|_, _| {});
+    for (set, found) in asked.iter().zip(found) {
+        let of_set = (0..8usize).filter(|slot| sets[*slot] == *set);
+        let wanted = of_set.min_by_key(|slot| orders[*slot]);
+        let hit = found["hit"].low_u64() == 1;
+        let got = hit.then(|| found["rule"].low_u64() as usize - 1);
+        assert_eq!(got, wanted, "set {set}");
+    }
 }
 
 #[test]
