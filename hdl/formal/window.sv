@@ -1,5 +1,6 @@
-// window: each frame's first 192 bytes are given out once, as they came and zero past the frame's end, before the next frame
-// begins. The arbiter lets frames begin CLOCKS_PER_HEADER clocks apart at least; every beat but a frame's last is full.
+// window: of each frame's first 192 bytes the first 128 are given out once, as they came and zero past the frame's end, before the
+// next frame begins; all of them have come to the frame's half of the memory by then, and stay there until the header path has
+// read them, a row a clock. The arbiter lets frames begin CLOCKS_PER_HEADER clocks apart at least; every beat but a frame's last is full.
 localparam F_BEATS = 192 / BUS_BYTES;
 reg f_open = 0;
 reg [7:0] f_n = 0; // beats of the frame so far, F_BEATS at most
@@ -7,7 +8,14 @@ reg [7:0] f_since = 255; // clocks since a frame began
 // Any one beat of the window, the same for all time.
 (* anyconst *) wire [3:0] f_which;
 reg [8*BUS_BYTES-1:0] f_bytes = 0;
-wire [8*BUS_BYTES-1:0] f_shown = {part2, part1, part0} >> (f_which * (8 * BUS_BYTES));
+wire f_in_parts = f_which < F_BEATS / 3 * 2;
+wire [8*BUS_BYTES-1:0] f_shown = {part1, part0} >> (f_which * (8 * BUS_BYTES));
+// The last clock behind a header in which its first row is read (header/moved.rs); the others are each a clock behind.
+localparam F_READ = 4;
+// Of each half: that row, and clocks since a header of it was given out.
+reg [8*BUS_BYTES-1:0] f_row [0:1];
+reg [7:0] f_age0 = 255, f_age1 = 255;
+wire f_keeps = kept_write & kept_row[3:0] == f_which;
 reg f_complete = 1; // the window has all it gets
 reg f_given = 1;
 reg [7:0] f_length;
@@ -21,6 +29,7 @@ always @(posedge clk) begin
     if (f_starts) assume (f_since >= CLOCKS_PER_HEADER - 1);
     f_since <= f_starts ? 0 : f_since + (f_since != 255);
     assume (f_which < F_BEATS);
+    if (f_keeps) f_row[kept_row[4]] <= kept_data;
     if (valid && f_at == f_which) f_bytes <= beat.data;
     else if (f_starts) f_bytes <= 0;
     if (f_completes) begin
@@ -46,6 +55,8 @@ reg [7:0] f_since_header = 255; // clocks since a header was given out
 reg [3:0] f_port;
 reg [63:0] f_tag;
 always @(posedge clk) begin
+    f_age0 <= rst ? 255 : header_valid & ~header_half ? 0 : f_age0 + (f_age0 != 255);
+    f_age1 <= rst ? 255 : header_valid & header_half ? 0 : f_age1 + (f_age1 != 255);
     f_since_header <= rst ? 255 : header_valid ? 0 : f_since_header + (f_since_header != 255);
     if (f_starts) f_port <= port;
     if (f_starts) f_tag <= tag;
@@ -53,11 +64,19 @@ end
 always @(posedge clk) if (!rst) begin
     if (header_valid) given_once: assert (f_complete && !f_given);
     if (f_starts) given_before_the_next: assert (f_given || header_valid);
-    if (header_valid) as_it_came: assert (f_shown == f_bytes);
+    if (header_valid && f_in_parts) as_it_came: assert (f_shown == f_bytes);
+    if (header_valid && f_which * BUS_BYTES < length) kept_as_it_came: assert (f_row[header_half] == f_bytes);
+    if (f_keeps) stays_until_it_is_read: assert ((kept_row[4] ? f_age1 : f_age0) >= F_READ - 1 + f_which);
     if (header_valid) length_is_its: assert (length == f_length && more == f_more);
     if (header_valid) sideband_is_its: assert (header_port == f_port && header_tag == f_tag);
     // So that it holds by induction.
-    if (!f_given) collects: assert (f_shown == f_bytes && header_port == f_port && header_tag == f_tag);
+    if (!f_given) collects: assert ((!f_in_parts || f_shown == f_bytes) && header_port == f_port && header_tag == f_tag);
+    if (!f_given && f_which < f_n) keeps: assert (f_row[half] == f_bytes);
+    if (!f_given && f_complete) length_is_of_its_beats: assert (f_length <= f_n * BUS_BYTES);
+    if (!f_given) beats_take_clocks: assert (f_n != 0 && (f_since == 255 || f_n <= f_since + 1));
+    if (!f_given) the_half_before_last_is_old: assert (f_since == 255 ? (half ? f_age1 : f_age0) == 255
+        : (half ? f_age1 : f_age0) == 255 || (half ? f_age1 : f_age0) >= f_since + CLOCKS_PER_HEADER);
+    the_half_before_is_older: assert ((half ? f_age0 : f_age1) == 255 || (half ? f_age0 : f_age1) >= f_since);
     if (!f_given && f_complete) length_is_kept: assert (length == f_length && more == f_more);
     if (!f_complete) open_until_complete: assert (f_open && !f_given && !header_valid);
     if (f_open) place_is_its: assert (next == f_n && f_n != 0 && f_n <= F_BEATS && (f_complete == (f_n == F_BEATS)));
