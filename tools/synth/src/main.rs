@@ -2,6 +2,7 @@
 
 mod chart;
 mod failure;
+mod fillers;
 mod modules;
 mod netlist;
 mod place;

@@ -4,6 +4,7 @@
 //! still has the name of its stage, and a stage that has not changed is not mapped again.
 
 use crate::failure::Failure;
+use crate::fillers::{self, Fillers};
 use crate::modules::Mapped;
 use crate::program::Program;
 use crate::target::Target;
@@ -18,6 +19,9 @@ use std::path::Path;
 
 /// Longest time for one run.
 const SECONDS: u64 = 3 * 3600;
+
+/// Look-up tables of an LFE5U-85F, and registers.
+const PLACES: u64 = 83_640;
 
 /// Another start of the placer gives another result; this is no secret, and no choice of the best.
 const SEED: &str = "1";
@@ -109,7 +113,8 @@ fn stage_of_cell(cell: &str) -> Option<String> {
     Some(stage_of(&path.join(".")))
 }
 
-fn join(mapped: &Mapped, top: &str) -> Result<String, Failure> {
+/// One netlist of all modules; with fillers for a device with as many `places`.
+fn join(mapped: &Mapped, top: &str, places: Option<u64>) -> Result<(String, Fillers), Failure> {
     let mut modules = serde_json::Map::new();
     for (name, file) in &mapped.files {
         let text = fs::read_to_string(file).map_err(Failure::file(file))?;
@@ -129,8 +134,9 @@ fn join(mapped: &Mapped, top: &str) -> Result<String, Failure> {
         }
         modules.insert(name.clone(), module);
     }
+    let fillers = places.map(|places| fillers::add(&mut modules, top, places));
     let joined = json!({ "creator": "seqnic-synth", "modules": modules });
-    Ok(joined.to_string())
+    Ok((joined.to_string(), fillers.unwrap_or_default()))
 }
 
 /// Places `top`, which has few pins, or takes the result from `cache`.
@@ -151,13 +157,14 @@ pub fn place(
     let version = version
         .replace(['"', '\n'], "")
         .replace(" -- Next Generation Place and Route", "");
-    let text = join(mapped, top)?;
+    let (text, fillers) = join(mapped, top, route.then_some(PLACES))?;
     let asked = target.asked.to_string();
     // The default router takes wires away from each other one by one: of 302,000 arcs 219,000 were left when it came to a stand.
     let way: &[&str] = match route {
         // The static placer wants a seventh less wire, and router2 gets much further; it does not look at delays, so where nothing is
         // routed the default one is the better estimate.
-        true => &["--placer", "static", "--router", "router2"],
+        // An urgent wire keeps its place in router2 however many want it, and of those there are too many: it is told of none.
+        true => &["--placer", "static", "--router", "router2", "--no-tmdriv"],
         false => &["--no-route"],
     };
     let mut arguments = vec![
@@ -199,7 +206,11 @@ pub fn place(
     let report = fs::read_to_string(&file).map_err(Failure::file(&file))?;
     let log = folder.join("log");
     let said = fs::read_to_string(&log).map_err(Failure::file(&log))?;
-    read(&report, &said, version).map_err(|e| Failure::format(&file, e))
+    let mut placed = read(&report, &said, version).map_err(|e| Failure::format(&file, e))?;
+    for (resource, (used, _)) in &mut placed.used {
+        *used = used.saturating_sub(fillers.of(resource));
+    }
+    Ok(placed)
 }
 
 /// The clock the log says last: what the placer estimates, where nothing is routed.
