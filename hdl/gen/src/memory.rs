@@ -226,10 +226,10 @@ impl<'m> Ram<'m> {
     pub fn look(&self, addr: Sig<'m>) -> Sig<'m> {
         let at = Location::caller();
         let name = self.name();
-        if self.spec.style != RamStyle::Distributed {
+        if self.spec.style != RamStyle::Distributed || self.spec.latency != 1 {
             let what = format!("look at memory `{name}`");
-            let rule = "must be a memory of look-up tables";
-            let value = self.spec.rows.into();
+            let rule = "must be a memory of look-up tables, of latency 1";
+            let value = self.spec.latency.into();
             let kind = ErrorKind::Parameter { what, value, rule };
             return self.m.fail(at, self.spec.width, kind);
         }

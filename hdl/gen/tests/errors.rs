@@ -1,6 +1,6 @@
 //! Mistakes are found, all of them, and named.
 
-use seqnic_gen::{Circuit, ErrorKind, Module, RamSpec, Record};
+use seqnic_gen::{Circuit, ErrorKind, Module, RamSpec, RamStyle, Record};
 
 /// The messages of a module built by `build`, without the Rust line.
 fn messages(build: impl Fn(&Module)) -> Vec<String> {
@@ -239,4 +239,29 @@ fn what_rests_is_a_register_and_its_condition_is_there_a_clock_before() {
         found[1].contains("must be before the register's"),
         "{found:?}"
     );
+}
+
+#[test]
+fn only_look_up_tables_are_looked_at_and_in_one_clock() {
+    let found = messages(|m| {
+        let addr = m.input("addr", 4);
+        let blocks = RamSpec::new(16, 8).latency(1).style(RamStyle::Block);
+        let slow = RamSpec::new(16, 8).latency(2).style(RamStyle::Distributed);
+        for (name, spec) in [("blocks", blocks), ("slow", slow)] {
+            let memory = m.ram(name, spec);
+            memory.write(m.lit(1, 0), addr, m.lit(8, 0));
+            m.output(&format!("of_{name}"), memory.look(addr));
+        }
+    });
+    assert_eq!(found.len(), 2, "{found:?}");
+    for (found, name) in found.iter().zip(["blocks", "slow"]) {
+        assert!(
+            found.contains(&format!("look at memory `{name}`")),
+            "{found}"
+        );
+        assert!(
+            found.contains("must be a memory of look-up tables, of latency 1"),
+            "{found}"
+        );
+    }
 }

@@ -163,7 +163,7 @@ fn ram<'m>(m: &'m Module, r: &mut Rng, pool: &mut Vec<Sig<'m>>, name: &str) {
     let read = any(r, addr);
     let (we, at, data) = (any(r, 1), any(r, addr), any(r, width));
     let row = match r.below(3) {
-        0 if mem.spec().style == RamStyle::Distributed => mem.look(read),
+        0 if mem.spec().style == RamStyle::Distributed && mem.spec().latency == 1 => mem.look(read),
         0 | 1 => mem.read(read),
         _ => {
             let en = any(r, 1);

@@ -101,7 +101,9 @@ impl<'m> Kept<'m> {
         let data = m.concat(&parts);
         let within = clog2(data.width() / bits);
         let rows = 1 << self.row.width();
-        let spec = RamSpec::new(rows, data.width()).style(RamStyle::Distributed);
+        let spec = RamSpec::new(rows, data.width())
+            .latency(1)
+            .style(RamStyle::Distributed);
         let memory = m.ram(name, spec);
         memory.write(self.write, self.row, data);
         let place = row.slice(within, self.row.width() - 1);

@@ -42,7 +42,8 @@ pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>
     if shared::is(g, table) {
         let reads = m.spaced_valid().unstaged();
         let read = shared::memory_of(&m, g, &config, table, rows, reads, index.unstaged());
-        m.output("row", recorded(read.row.at_stage(0).reg(), record));
+        let row = read.row.at_stage(0).delay(read_clocks(g, table));
+        m.output("row", recorded(row, record));
         m.output("cfg_rdata", read.cfg_rdata);
         return m.finish();
     }

@@ -58,7 +58,7 @@ pub fn memory_of<'m>(
     asked.set_when(port.read, port.row);
     let cfg_row = mux(port.read, port.row, asked.q());
 
-    let ram = m.ram("rows", memory(g, table));
+    let ram = m.ram("rows", memory(g, table).latency(1));
     ram.write(port.write, port.row, port.wdata);
     let row = ram.look(mux(reads, index, cfg_row));
     let answer = m.reg_no_reset("cfg_answer", row.width());
