@@ -80,7 +80,7 @@ module seqnic_core (
     output reg  cfg_rvalid,
     output wire [511:0] cfg_rdata
 );
-    wire buffer_room;
+    reg  buffer_room_d1;
     wire sequencer_credit_return;
     wire buffer_edit_taken;
     wire prepare_out_void;
@@ -158,6 +158,7 @@ module seqnic_core (
     wire [127:0] buffer_even;
     wire [127:0] buffer_odd;
     wire buffer_frame_done;
+    wire buffer_room;
     wire editor_soon;
     wire editor_soon_first;
     wire [3:0] editor_soon_port;
@@ -207,7 +208,7 @@ module seqnic_core (
     reg  cfg_read_d8;
     reg  cfg_read_d9;
     reg  [511:0] counted;
-    wire room = buffer_room;
+    wire room = buffer_room_d1;
     wire credit_return = sequencer_credit_return;
     wire edit_taken = buffer_edit_taken;
     wire edit_void = prepare_out_void;
@@ -221,7 +222,7 @@ module seqnic_core (
     wire in_host_ready = arbiter_in4_ready;
     wire [4:0] rooms = {egress_host_room, egress_p3_room, egress_p2_room, egress_p1_room, egress_p0_room};
     wire starts = arbiter_valid & arbiter_first;
-    wire [13:0] cat_222 = {
+    wire [13:0] cat_223 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -237,10 +238,10 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_222;
-    wire [15:0] or_228 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({15'd0, epochs_cfg_rdata} | host_limits_cfg_rdata);
-    wire not_244 = ~word_second_clock;
-    wire word_now = (|word_turns) & not_244;
+    assign busy = |cat_223;
+    wire [15:0] or_229 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({15'd0, epochs_cfg_rdata} | host_limits_cfg_rdata);
+    wire not_245 = ~word_second_clock;
+    wire word_now = (|word_turns) & not_245;
     assign cfg_rdata = answered | counted;
 
     ingress ingress_p0 (
@@ -641,8 +642,9 @@ module seqnic_core (
     );
 
     always @(posedge clk) begin
+        buffer_room_d1 <= buffer_room;
         cfg_wdata_d1 <= cfg_wdata;
-        if (word_now) answered <= {or_228, answered[511:16]};
+        if (word_now) answered <= {or_229, answered[511:16]};
     end
 
     always @(posedge clk) begin
@@ -691,7 +693,7 @@ module seqnic_core (
             cfg_read_d8 <= cfg_read_d7;
             cfg_read_d9 <= cfg_read_d8;
             if (cfg_read | cfg_read_d9) counted <= {353'd0, counters_cfg_rdata};
-            cfg_rvalid <= word_turns[31] & not_244;
+            cfg_rvalid <= word_turns[31] & not_245;
         end
     end
 
@@ -700,6 +702,7 @@ module seqnic_core (
 
 `ifndef SYNTHESIS
     initial begin
+        buffer_room_d1 = 1'd0;
         cfg_wdata_d1 = 512'd0;
         frames = 13'd0;
         buffer_frame_done_d1 = 1'd0;
