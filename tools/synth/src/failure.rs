@@ -40,6 +40,15 @@ pub enum Failure {
         seconds: u64,
         log: PathBuf,
     },
+    #[error(
+        "`{program}` passes the setting `{setting}` by and lays the cells so densely that no router comes to an end; \
+         routing wants one with tools/synth/nextpnr-target-util.patch (docs/synth.md, \"Routing\"), named with {variable}"
+    )]
+    Dense {
+        program: String,
+        setting: &'static str,
+        variable: &'static str,
+    },
     #[error("{}: not what was expected: {what}", path.display())]
     Format { path: PathBuf, what: String },
     #[error("deeper than their neighbours, without a row in section Reasons of docs/synth.md: {0}")]

@@ -2,13 +2,13 @@
 
 mod chart;
 mod failure;
-mod fillers;
 mod modules;
 mod netlist;
 mod place;
 mod program;
 mod report;
 mod sizes;
+mod spread;
 mod stages;
 mod target;
 mod timing;
@@ -39,7 +39,7 @@ struct Arguments {
     /// Leave out placing, which takes longest.
     #[arg(long)]
     no_place: bool,
-    /// Route as well, by router2: hours, and `edge` has not come to an end of it yet.
+    /// Route as well: half an hour more, with a nextpnr that spreads the cells (docs/synth.md, "Routing").
     #[arg(long)]
     route: bool,
     /// Print so many of the longest paths to each stage too, with what they go through.

@@ -148,7 +148,13 @@ pub fn map(
             write("top.v", &text)?;
             write("children.v", &children)?;
             write("synth.ys", &script)?;
-            yosys.run(name, &folder, &["-q", "-s", "synth.ys"], SECONDS)?;
+            yosys.run(
+                name,
+                &folder,
+                &["-q", "-s", "synth.ys"],
+                SECONDS,
+                &mut |_| (),
+            )?;
             write("done", "")?;
         }
         let text = fs::read_to_string(&file).map_err(Failure::file(&file))?;

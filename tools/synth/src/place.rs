@@ -4,9 +4,9 @@
 //! still has the name of its stage, and a stage that has not changed is not mapped again.
 
 use crate::failure::Failure;
-use crate::fillers::{self, Fillers};
 use crate::modules::Mapped;
 use crate::program::Program;
+use crate::spread;
 use crate::target::Target;
 use crate::timing::stage_of;
 use serde::Deserialize;
@@ -20,8 +20,8 @@ use std::path::Path;
 /// Longest time for one run.
 const SECONDS: u64 = 3 * 3600;
 
-/// Look-up tables of an LFE5U-85F, and registers.
-const PLACES: u64 = 83_640;
+/// What is placed, between the placer and the router.
+const PLACED: &str = "placed.json";
 
 /// Another start of the placer gives another result; this is no secret, and no choice of the best.
 const SEED: &str = "1";
@@ -113,8 +113,11 @@ fn stage_of_cell(cell: &str) -> Option<String> {
     Some(stage_of(&path.join(".")))
 }
 
-/// One netlist of all modules; with fillers for a device with as many `places`.
-fn join(mapped: &Mapped, top: &str, places: Option<u64>) -> Result<(String, Fillers), Failure> {
+/// Look-up tables of an LFE5U-85F.
+const PLACES: u64 = 83_640;
+
+/// One netlist of all modules, and what share of the device its look-up tables are to fill where they are to be `spread`.
+fn join(mapped: &Mapped, top: &str, spread: bool) -> Result<(String, Option<f64>), Failure> {
     let mut modules = serde_json::Map::new();
     for (name, file) in &mapped.files {
         let text = fs::read_to_string(file).map_err(Failure::file(file))?;
@@ -134,9 +137,12 @@ fn join(mapped: &Mapped, top: &str, places: Option<u64>) -> Result<(String, Fill
         }
         modules.insert(name.clone(), module);
     }
-    let fillers = places.map(|places| fillers::add(&mut modules, top, places));
+    let filled = spread.then(|| spread::filled(&modules, top, PLACES));
+    if let (Some(filled), Some(top)) = (filled, modules.get_mut(top)) {
+        top["settings"] = json!({ spread::SETTING: format!("{filled:.2}") });
+    }
     let joined = json!({ "creator": "seqnic-synth", "modules": modules });
-    Ok((joined.to_string(), fillers.unwrap_or_default()))
+    Ok((joined.to_string(), filled))
 }
 
 /// Places `top`, which has few pins, or takes the result from `cache`.
@@ -157,37 +163,55 @@ pub fn place(
     let version = version
         .replace(['"', '\n'], "")
         .replace(" -- Next Generation Place and Route", "");
-    let (text, fillers) = join(mapped, top, route.then_some(PLACES))?;
+    let (text, filled) = join(mapped, top, route)?;
     let asked = target.asked.to_string();
-    // The default router takes wires away from each other one by one: of 302,000 arcs 219,000 were left when it came to a stand.
-    let way: &[&str] = match route {
-        // The static placer wants a seventh less wire, and router2 gets much further; it does not look at delays, so where nothing is
-        // routed the default one is the better estimate.
-        // An urgent wire keeps its place in router2 however many want it, and of those there are too many: it is told of none.
-        true => &["--placer", "static", "--router", "router2", "--no-tmdriv"],
-        false => &["--no-route"],
-    };
-    let mut arguments = vec![
+    let device = [
         "--85k",
         "--package",
         "CABGA756",
         "--speed",
         "8",
-        "--json",
-        "net.json",
         "--freq",
         &asked,
         "--seed",
         SEED,
         "--timing-allow-fail",
-        "--report",
-        "report.json",
-        "--detailed-timing-report",
     ];
-    arguments.extend(way);
+    let reported = ["--report", "report.json", "--detailed-timing-report"];
+    let placing = ["--json", "net.json", "--no-route"];
+    let steps: Vec<(&str, Vec<&str>)> = match route {
+        // The static placer wants a seventh less wire, and router2 gets much further; where nothing is routed the default one is the better
+        // estimate, as it looks at delays.
+        false => vec![("placing", [&device[..], &placing, &reported].concat())],
+        true => vec![
+            (
+                "placing",
+                [
+                    &device[..],
+                    &placing,
+                    &["--placer", "static", "--write", PLACED],
+                ]
+                .concat(),
+            ),
+            // The default router takes wires away from each other one by one: of 302,000 arcs 219,000 were left when it came to a stand.
+            // An urgent wire keeps its place in router2 however many want it, and of those there are too many: it is told of none.
+            (
+                "routing",
+                [
+                    &device[..],
+                    &["--json", PLACED, "--no-pack", "--no-place"],
+                    &["--router", "router2", "--no-tmdriv"],
+                    &reported,
+                ]
+                .concat(),
+            ),
+        ],
+    };
     let mut digest = Sha256::new();
     digest.update(&version);
-    digest.update(arguments.join(" "));
+    for (_, arguments) in &steps {
+        digest.update(arguments.join(" "));
+    }
     digest.update(&text);
     let mut key = String::new();
     for byte in &digest.finalize()[..8] {
@@ -196,21 +220,27 @@ pub fn place(
     let folder = cache.join(format!("{top}-{key}"));
     let (file, done) = (folder.join("report.json"), folder.join("done"));
     if !done.exists() {
-        say(&format!("nextpnr: {top}"));
         fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
         let netlist = folder.join("net.json");
         fs::write(&netlist, &text).map_err(Failure::file(&netlist))?;
-        nextpnr.run(top, &folder, &arguments, SECONDS)?;
+        for (step, arguments) in &steps {
+            say(&format!("nextpnr: {step} {top}"));
+            let mut hear = |line: &str| {
+                if let Some(iteration) = line.find("iter=").filter(|_| line.contains("overused=")) {
+                    say(&format!("nextpnr: {}", &line[iteration..]));
+                }
+            };
+            let said = nextpnr.run(top, &folder, arguments, SECONDS, &mut hear)?;
+            if filled.is_some_and(|filled| spread::obeyed(&said, filled) == Some(false)) {
+                return Err(nextpnr.dense(spread::SETTING));
+            }
+        }
         fs::write(&done, "").map_err(Failure::file(&done))?;
     }
     let report = fs::read_to_string(&file).map_err(Failure::file(&file))?;
     let log = folder.join("log");
     let said = fs::read_to_string(&log).map_err(Failure::file(&log))?;
-    let mut placed = read(&report, &said, version).map_err(|e| Failure::format(&file, e))?;
-    for (resource, (used, _)) in &mut placed.used {
-        *used = used.saturating_sub(fillers.of(resource));
-    }
-    Ok(placed)
+    read(&report, &said, version).map_err(|e| Failure::format(&file, e))
 }
 
 /// The clock the log says last: what the placer estimates, where nothing is routed.

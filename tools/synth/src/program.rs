@@ -5,6 +5,7 @@
 
 use crate::failure::Failure;
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -34,6 +35,15 @@ impl Program {
         self.path.display().to_string()
     }
 
+    /// That it takes no other density than its own.
+    pub fn dense(&self, setting: &'static str) -> Failure {
+        Failure::Dense {
+            program: self.name(),
+            setting,
+            variable: self.variable,
+        }
+    }
+
     fn start(&self, source: std::io::Error) -> Failure {
         Failure::Start {
             program: self.name(),
@@ -57,13 +67,14 @@ impl Program {
         Ok(line.unwrap_or_default().trim_matches('"').to_string())
     }
 
-    /// Runs it in `folder`, `what` says for what; gives all it said.
+    /// Runs it in `folder`, `what` says for what; gives all it said, and each line to `hear` when it is said.
     pub fn run(
         &self,
         what: &str,
         folder: &Path,
         arguments: &[&str],
         seconds: u64,
+        hear: &mut dyn FnMut(&str),
     ) -> Result<String, Failure> {
         let log = folder.join("log");
         let file = File::create(&log).map_err(Failure::file(&log))?;
@@ -77,7 +88,14 @@ impl Program {
             .spawn()
             .map_err(|e| self.start(e))?;
         let begin = Instant::now();
+        let reader = File::open(&log).map_err(Failure::file(&log))?;
+        let (mut reader, mut line) = (BufReader::new(reader), String::new());
         let status = loop {
+            // A line may be said in pieces; what is not read yet is so at the next look. Not all that is said is UTF-8.
+            while reader.read_line(&mut line).is_ok_and(|n| n > 0) && line.ends_with('\n') {
+                hear(line.trim_end());
+                line.clear();
+            }
             if let Some(status) = child.try_wait().map_err(Failure::file(&log))? {
                 break status;
             }
