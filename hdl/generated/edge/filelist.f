@@ -36,7 +36,7 @@ header_path.v
 stream_fifo_w579_d16.v
 sequencer.v
 table_meter.v
-gcra_bytes_16_apart8.v
+gcra_bytes_32_apart8.v
 header_meter.v
 table_action.v
 table_policy.v

@@ -21,12 +21,12 @@
 // src_acl, stage 13
 // src_salted, stage 13
 // src_scope, stage 13
-// set, stage 21
-// default_permit, stage 21
-// default_rule, stage 21
-// asked, stage 21
-// permit, stage 31
-// rule, stage 31
+// set, stage 20
+// default_permit, stage 20
+// default_rule, stage 20
+// asked, stage 20
+// permit, stage 30
+// rule, stage 30
 
 `default_nettype none
 
@@ -128,8 +128,8 @@ module header_acl (
     wire [15:0] lookup_rule;
     wire lookup_permit;
     wire [15:0] lookup_cfg_rdata;
-    reg  default_permit_s26;
-    reg  [15:0] default_rule_s26;
+    reg  default_permit_s25;
+    reg  [15:0] default_rule_s25;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
     reg  spaced_valid_s3_2;
@@ -154,7 +154,6 @@ module header_acl (
     reg  spaced_valid_s22_2;
     reg  spaced_valid_s23_2;
     reg  spaced_valid_s24_2;
-    reg  spaced_valid_s25_2;
     wire [127:0] mux_31 = v6 ? src : {src[31:0], 96'd0};
     wire [127:0] mux_35 = v6 ? dst : {dst[31:0], 96'd0};
     wire [19:0] and_55 = {20{dst_salted}} & dst_scope;
@@ -382,8 +381,8 @@ module header_acl (
     wire [5:0] and_735 = {6{spaced_valid_s24 | spaced_valid_s25}} & {2'd3, {digest[3], digest[2], digest[1], digest[0]}};
     wire [5:0] row_in_turn = (and_729 | and_731) | (and_733 | and_735);
     assign asked = |set;
-    assign permit = lookup_hit ? lookup_permit : default_permit_s26;
-    assign rule = lookup_hit ? lookup_rule : default_rule_s26;
+    assign permit = lookup_hit ? lookup_permit : default_permit_s25;
+    assign rule = lookup_hit ? lookup_rule : default_rule_s25;
     assign cfg_rdata = dst_lookup_cfg_rdata | lookup_cfg_rdata;
 
     table_acl dst_lookup (
@@ -473,8 +472,8 @@ module header_acl (
         if (spaced_valid_s15_2) direction_s16 <= direction;
         if (spaced_valid_s19_2) arrival_s20 <= arrival;
         if (spaced_valid_s16_2) epoch_s17 <= epoch;
-        if (spaced_valid_s25_2) default_permit_s26 <= default_permit;
-        if (spaced_valid_s25_2) default_rule_s26 <= default_rule;
+        if (spaced_valid_s24_2) default_permit_s25 <= default_permit;
+        if (spaced_valid_s24_2) default_rule_s25 <= default_rule;
     end
 
     always @(posedge clk) begin
@@ -528,7 +527,6 @@ module header_acl (
             spaced_valid_s22_2 <= 1'd0;
             spaced_valid_s23_2 <= 1'd0;
             spaced_valid_s24_2 <= 1'd0;
-            spaced_valid_s25_2 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -579,7 +577,6 @@ module header_acl (
             spaced_valid_s22_2 <= spaced_valid_s21_2;
             spaced_valid_s23_2 <= spaced_valid_s22_2;
             spaced_valid_s24_2 <= spaced_valid_s23_2;
-            spaced_valid_s25_2 <= spaced_valid_s24_2;
         end
     end
 
@@ -642,8 +639,8 @@ module header_acl (
         direction_s16 = 1'd0;
         arrival_s20 = 10'd0;
         epoch_s17 = 1'd0;
-        default_permit_s26 = 1'd0;
-        default_rule_s26 = 16'd0;
+        default_permit_s25 = 1'd0;
+        default_rule_s25 = 16'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;
         spaced_valid_s3_2 = 1'd0;
@@ -668,7 +665,6 @@ module header_acl (
         spaced_valid_s22_2 = 1'd0;
         spaced_valid_s23_2 = 1'd0;
         spaced_valid_s24_2 = 1'd0;
-        spaced_valid_s25_2 = 1'd0;
     end
 `endif
 endmodule

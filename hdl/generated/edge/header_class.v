@@ -22,13 +22,13 @@
 // number, stage 1
 // direction, stage 1
 // by_source, stage 1
-// set, stage 4
-// permit, stage 4
-// rule, stage 4
-// entry_action, stage 5
-// entry_copies, stage 5
-// rank, stage 5
-// meter, stage 5
+// set, stage 3
+// permit, stage 3
+// rule, stage 3
+// entry_action, stage 4
+// entry_copies, stage 4
+// rank, stage 4
+// meter, stage 4
 
 `default_nettype none
 
@@ -79,14 +79,11 @@ module header_class (
     reg  hit3;
     reg  [19:0] class3;
     reg  [19:0] chosen_s2;
-    reg  spaced_valid_s1;
-    reg  spaced_valid_s2;
     wire [99:0] lookup_row;
     reg  direction_s2;
-    reg  spaced_valid_s1_2;
-    reg  spaced_valid_s2_2;
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
     reg  spaced_valid_s3;
-    reg  spaced_valid_s4;
     wire [19:0] chosen = hit0 ? class0 : (hit1 ? class1 : (hit2 ? class2 : (hit3 ? class3 : 20'd0)));
     assign direction = hit0 ? 1'd0 : (hit1 ? 1'd1 : (hit2 ? 1'd1 : (hit3 ? 1'd0 : 1'd0)));
     assign by_source = hit0 ? 1'd0 : (hit1 ? 1'd1 : (hit2 ? 1'd0 : (hit3 ? 1'd1 : 1'd0)));
@@ -121,27 +118,21 @@ module header_class (
         if (spaced_valid) class2 <= exact_hit2 ? exact_class2 : range_class2;
         if (spaced_valid) hit3 <= exact_hit3 | range_hit3;
         if (spaced_valid) class3 <= exact_hit3 ? exact_class3 : range_class3;
-        if (spaced_valid_s1_2) chosen_s2 <= chosen;
-        if (spaced_valid_s1_2) direction_s2 <= direction;
-        if (spaced_valid_s4) entry_action <= direction_s2 ? lookup_row[47:26] : lookup_row[21:0];
-        if (spaced_valid_s4) entry_copies <= direction_s2 ? lookup_row[51:48] : lookup_row[25:22];
+        if (spaced_valid_s1) chosen_s2 <= chosen;
+        if (spaced_valid_s1) direction_s2 <= direction;
+        if (spaced_valid_s3) entry_action <= direction_s2 ? lookup_row[47:26] : lookup_row[21:0];
+        if (spaced_valid_s3) entry_copies <= direction_s2 ? lookup_row[51:48] : lookup_row[25:22];
     end
 
     always @(posedge clk) begin
         if (rst) begin
             spaced_valid_s1 <= 1'd0;
             spaced_valid_s2 <= 1'd0;
-            spaced_valid_s1_2 <= 1'd0;
-            spaced_valid_s2_2 <= 1'd0;
             spaced_valid_s3 <= 1'd0;
-            spaced_valid_s4 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
-            spaced_valid_s1_2 <= spaced_valid;
-            spaced_valid_s2_2 <= spaced_valid_s1_2;
-            spaced_valid_s3 <= spaced_valid_s2_2;
-            spaced_valid_s4 <= spaced_valid_s3;
+            spaced_valid_s3 <= spaced_valid_s2;
         end
     end
 
@@ -159,15 +150,12 @@ module header_class (
         hit3 = 1'd0;
         class3 = 20'd0;
         chosen_s2 = 20'd0;
-        spaced_valid_s1 = 1'd0;
-        spaced_valid_s2 = 1'd0;
         direction_s2 = 1'd0;
         entry_action = 22'd0;
         entry_copies = 4'd0;
-        spaced_valid_s1_2 = 1'd0;
-        spaced_valid_s2_2 = 1'd0;
+        spaced_valid_s1 = 1'd0;
+        spaced_valid_s2 = 1'd0;
         spaced_valid_s3 = 1'd0;
-        spaced_valid_s4 = 1'd0;
     end
 `endif
 endmodule

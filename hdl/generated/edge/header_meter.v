@@ -55,7 +55,7 @@ module header_meter (
     table_meter lookup (
         .clk(clk),
         .rst(rst),
-        .index(row[3:0]),
+        .index(row[4:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),
@@ -66,11 +66,11 @@ module header_meter (
         .cfg_rdata(cfg_rdata)
     );
 
-    gcra_bytes_16_apart8 states (
+    gcra_bytes_32_apart8 states (
         .clk(clk),
         .rst(rst),
         .asked(asked_s1),
-        .row(row_s1[3:0]),
+        .row(row_s1[4:0]),
         .arrived(arrived_s1),
         .cost(lookup_row[35:0]),
         .tolerance(lookup_row[91:36]),

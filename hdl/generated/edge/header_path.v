@@ -11,8 +11,8 @@
 // in_epoch, stage 0
 // in_half, stage 0
 // spaced_valid, stage 0
-// out_valid, stage 55
-// out_verdict: record verdict, stage 55: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
+// out_valid, stage 54
+// out_verdict: record verdict, stage 54: tag [63:0], port [67:64], epoch [68], reason [74:69], interface_valid [75], interface [85:76], sender_valid [86], sender [102:87], class_valid [103], class [123:104], direction [124], action [146:125], copies [150:147], rule_valid [151], rule [167:152], neighbour_valid [168], neighbour [184:169], priority [187:185], meter [203:188], l3 [211:204], v6 [212], ip_length [229:213], protocol [237:230], l4 [240:238], l4_offset [247:241], udp_no_checksum [248], src [376:249], dst [504:377], sport [520:505], dport [536:521], traffic_class [544:537], ip_checksum [560:545], l4_checksum [576:561], opening [577], answering [578]
 
 `default_nettype none
 
@@ -166,20 +166,6 @@ module header_path (
     reg  [19:0] header_range_class2_s31;
     reg  header_range_hit3_s33;
     reg  [19:0] header_range_class3_s33;
-    reg  spaced_valid_s25;
-    reg  spaced_valid_s26;
-    reg  spaced_valid_s27;
-    reg  spaced_valid_s28;
-    reg  spaced_valid_s29;
-    reg  spaced_valid_s30;
-    reg  spaced_valid_s31;
-    reg  spaced_valid_s32;
-    reg  spaced_valid_s33;
-    reg  spaced_valid_s34;
-    reg  spaced_valid_s35;
-    reg  spaced_valid_s36;
-    reg  spaced_valid_s37;
-    reg  spaced_valid_s38;
     wire header_class_found;
     wire [19:0] header_class_number;
     wire header_class_direction;
@@ -199,6 +185,20 @@ module header_path (
     reg  header_source_has_tag_s36;
     reg  in_epoch_s25;
     reg  in_epoch_s33;
+    reg  spaced_valid_s25;
+    reg  spaced_valid_s26;
+    reg  spaced_valid_s27;
+    reg  spaced_valid_s28;
+    reg  spaced_valid_s29;
+    reg  spaced_valid_s30;
+    reg  spaced_valid_s31;
+    reg  spaced_valid_s32;
+    reg  spaced_valid_s33;
+    reg  spaced_valid_s34;
+    reg  spaced_valid_s35;
+    reg  spaced_valid_s36;
+    reg  spaced_valid_s37;
+    reg  spaced_valid_s38;
     reg  spaced_valid_s39;
     wire [21:0] header_step_action;
     wire [3:0] header_step_copies;
@@ -228,7 +228,7 @@ module header_path (
     wire header_acl_permit;
     wire [15:0] header_acl_rule;
     wire [15:0] header_acl_cfg_rdata;
-    reg  [7:0] header_parser_traffic_class_s42;
+    reg  [7:0] header_parser_traffic_class_s34;
     reg  in_epoch_s41;
     reg  header_interface_trust_s12;
     reg  header_interface_trust_s20;
@@ -271,6 +271,7 @@ module header_path (
     reg  [5:0] header_reason_with_class_s34;
     reg  [5:0] header_reason_without_s34;
     reg  [5:0] base;
+    reg  [15:0] header_class_meter_s49;
     reg  [68:0] cat_301_s49;
     reg  [9:0] header_interface_number_s44;
     reg  [9:0] header_interface_number_s52;
@@ -281,9 +282,9 @@ module header_path (
     reg  header_class_direction_s48;
     reg  [21:0] header_step_action_s50;
     reg  [16:0] cat_311_s53;
-    reg  [2:0] header_priority_rank_s44;
-    reg  [2:0] header_priority_rank_s52;
-    reg  [15:0] and_313_s50;
+    reg  [2:0] header_priority_rank_s43;
+    reg  [2:0] header_priority_rank_s51;
+    reg  [15:0] and_314_s50;
     reg  [7:0] header_parser_offset_s52;
     reg  [16:0] header_parser_ip_length_s42;
     reg  [16:0] header_parser_ip_length_s50;
@@ -309,9 +310,8 @@ module header_path (
     reg  [128:0] header_parser_dst_key_s42;
     reg  [128:0] header_parser_dst_key_s50;
     reg  [15:0] header_parser_sport_s47;
-    reg  [15:0] header_parser_sport_s55;
     reg  [15:0] header_parser_dport_s47;
-    reg  [15:0] header_parser_dport_s55;
+    reg  [7:0] header_parser_traffic_class_s42;
     reg  [7:0] header_parser_traffic_class_s50;
     reg  [15:0] header_parser_ip_checksum_s50;
     reg  [15:0] header_parser_l4_checksum_s48;
@@ -319,12 +319,10 @@ module header_path (
     reg  opening_s31;
     reg  opening_s39;
     reg  opening_s47;
-    reg  opening_s55;
     reg  answering_s23;
     reg  answering_s31;
     reg  answering_s39;
     reg  answering_s47;
-    reg  answering_s55;
     reg  [5:0] base_s48;
     reg  [3:0] header_step_copies_s50;
     reg  not_300_s2;
@@ -348,8 +346,8 @@ module header_path (
     reg  header_class_found_s40;
     reg  header_class_found_s48;
     reg  header_step_first_s50;
-    reg  header_acl_asked_s46;
-    reg  header_acl_asked_s54;
+    reg  header_acl_asked_s45;
+    reg  header_acl_asked_s53;
     reg  in_valid_s1;
     reg  in_valid_s2;
     reg  in_valid_s3;
@@ -403,7 +401,6 @@ module header_path (
     reg  in_valid_s51;
     reg  in_valid_s52;
     reg  in_valid_s53;
-    reg  in_valid_s54;
     reg  spaced_valid_s1_2;
     reg  spaced_valid_s2_2;
     reg  spaced_valid_s3_2;
@@ -458,7 +455,6 @@ module header_path (
     reg  spaced_valid_s52;
     reg  spaced_valid_s53;
     reg  spaced_valid_s54;
-    reg  spaced_valid_s55;
     reg  [3:0] waited_18;
     reg  [3:0] waited_34;
     reg  [3:0] waited_12;
@@ -466,7 +462,6 @@ module header_path (
     reg  [3:0] waited_23;
     reg  [3:0] waited_39;
     reg  [3:0] waited_10;
-    reg  [3:0] waited_42;
     reg  [3:0] waited_1;
     reg  [3:0] waited_49;
     reg  [3:0] waited_22;
@@ -510,9 +505,9 @@ module header_path (
     wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
     wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
     wire [16:0] cat_311 = {header_address_dst[53:38], header_address_dst[37]};
-    wire [15:0] or_463 = (header_parser_cfg_rdata | header_interface_cfg_rdata) | (header_source_cfg_rdata | header_address_cfg_rdata);
-    wire [15:0] or_464 = (header_port_cfg_rdata | header_range_cfg_rdata) | (header_class_cfg_rdata | header_step_cfg_rdata);
-    assign cfg_rdata = (or_463 | or_464) | (header_acl_cfg_rdata | {13'd0, header_priority_cfg_rdata});
+    wire [15:0] or_460 = (header_parser_cfg_rdata | header_interface_cfg_rdata) | (header_source_cfg_rdata | header_address_cfg_rdata);
+    wire [15:0] or_461 = (header_port_cfg_rdata | header_range_cfg_rdata) | (header_class_cfg_rdata | header_step_cfg_rdata);
+    assign cfg_rdata = (or_460 | or_461) | (header_acl_cfg_rdata | {13'd0, header_priority_cfg_rdata});
 
     header_parser header_parser (
         .clk(clk),
@@ -714,7 +709,7 @@ module header_path (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[99:0]),
-        .spaced_valid(spaced_valid_s38),
+        .spaced_valid(spaced_valid_s38_2),
         .found(header_class_found),
         .number(header_class_number),
         .direction(header_class_direction),
@@ -791,7 +786,7 @@ module header_path (
     header_priority header_priority (
         .clk(clk),
         .rst(rst),
-        .dscp(header_parser_traffic_class_s42[7:2]),
+        .dscp(header_parser_traffic_class_s34[7:2]),
         .epoch(in_epoch_s41),
         .trust(header_interface_trust_s36),
         .own(header_class_rank),
@@ -800,7 +795,7 @@ module header_path (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[2:0]),
-        .spaced_valid(spaced_valid_s42),
+        .spaced_valid(spaced_valid_s41),
         .rank(header_priority_rank),
         .cfg_rdata(header_priority_cfg_rdata)
     );
@@ -844,8 +839,8 @@ module header_path (
         .action(header_step_action_s50),
         .neighbour_valid(cat_311_s53[0]),
         .neighbour(cat_311_s53[16:1]),
-        .rank(header_priority_rank_s52),
-        .meter(and_313_s50),
+        .rank(header_priority_rank_s51),
+        .meter(and_314_s50),
         .l3(header_parser_offset_s52),
         .ip_length(header_parser_ip_length_s50),
         .protocol(header_parser_protocol_s52),
@@ -855,13 +850,13 @@ module header_path (
         .udp_no_checksum(header_parser_udp_no_checksum_s49),
         .src(header_parser_src_key_s50[128:1]),
         .dst(header_parser_dst_key_s50[128:1]),
-        .sport(header_parser_sport_s55),
-        .dport(header_parser_dport_s55),
+        .sport(header_parser_sport_s47),
+        .dport(header_parser_dport_s47),
         .traffic_class(header_parser_traffic_class_s50),
         .ip_checksum(header_parser_ip_checksum_s50),
         .l4_checksum(header_parser_l4_checksum_s48),
-        .opening(opening_s55),
-        .answering(answering_s55),
+        .opening(opening_s47),
+        .answering(answering_s47),
         .base(base_s48),
         .copies(header_step_copies_s50),
         .framed(not_300_s50),
@@ -869,10 +864,10 @@ module header_path (
         .sender_known(header_source_known_s54),
         .found(header_class_found_s48),
         .first(header_step_first_s50),
-        .asked(header_acl_asked_s54),
+        .asked(header_acl_asked_s53),
         .permit(header_acl_permit),
         .rule(header_acl_rule),
-        .spaced_valid(spaced_valid_s55),
+        .spaced_valid(spaced_valid_s54),
         .verdict(out_verdict)
     );
 
@@ -935,7 +930,7 @@ module header_path (
         if (spaced_valid_s36_2) header_address_dst_s37 <= header_address_dst_s29;
         if (spaced_valid_s24_2) header_address_src_s25 <= header_address_src;
         if (spaced_valid_s32_2) header_address_src_s33 <= header_address_src_s25;
-        if (spaced_valid_s41) header_parser_traffic_class_s42 <= waits_5[waited_42];
+        if (spaced_valid_s33_2) header_parser_traffic_class_s34 <= waits_5[waited_34];
         if (spaced_valid_s40) in_epoch_s41 <= in_epoch_s33;
         if (spaced_valid_s11_2) header_interface_trust_s12 <= header_interface_trust;
         if (spaced_valid_s19_2) header_interface_trust_s20 <= header_interface_trust_s12;
@@ -974,6 +969,7 @@ module header_path (
         if (spaced_valid_s33_2) header_reason_with_class_s34 <= header_reason_with_class;
         if (spaced_valid_s33_2) header_reason_without_s34 <= header_reason_without;
         if (spaced_valid_s39_2) base <= header_class_found ? header_reason_with_class_s34 : header_reason_without_s34;
+        if (spaced_valid_s48) header_class_meter_s49 <= header_class_meter;
         if (spaced_valid_s48) cat_301_s49 <= waits_6[waited_49];
         if (spaced_valid_s43) header_interface_number_s44 <= header_interface_number_s36;
         if (spaced_valid_s51) header_interface_number_s52 <= header_interface_number_s44;
@@ -984,9 +980,9 @@ module header_path (
         if (spaced_valid_s47) header_class_direction_s48 <= header_class_direction_s40;
         if (spaced_valid_s49) header_step_action_s50 <= header_step_action;
         if (spaced_valid_s52) cat_311_s53 <= waits_8[waited_53];
-        if (spaced_valid_s43) header_priority_rank_s44 <= header_priority_rank;
-        if (spaced_valid_s51) header_priority_rank_s52 <= header_priority_rank_s44;
-        if (spaced_valid_s49) and_313_s50 <= {16{header_step_first}} & header_class_meter;
+        if (spaced_valid_s42) header_priority_rank_s43 <= header_priority_rank;
+        if (spaced_valid_s50) header_priority_rank_s51 <= header_priority_rank_s43;
+        if (spaced_valid_s49) and_314_s50 <= {16{header_step_first}} & header_class_meter_s49;
         if (spaced_valid_s51) header_parser_offset_s52 <= waits_9[waited_52];
         if (spaced_valid_s41) header_parser_ip_length_s42 <= header_parser_ip_length_s34;
         if (spaced_valid_s49) header_parser_ip_length_s50 <= header_parser_ip_length_s42;
@@ -1012,9 +1008,8 @@ module header_path (
         if (spaced_valid_s41) header_parser_dst_key_s42 <= header_parser_dst_key_s34;
         if (spaced_valid_s49) header_parser_dst_key_s50 <= header_parser_dst_key_s42;
         if (spaced_valid_s46) header_parser_sport_s47 <= header_parser_sport_s39;
-        if (spaced_valid_s54) header_parser_sport_s55 <= header_parser_sport_s47;
         if (spaced_valid_s46) header_parser_dport_s47 <= header_parser_dport_s39;
-        if (spaced_valid_s54) header_parser_dport_s55 <= header_parser_dport_s47;
+        if (spaced_valid_s41) header_parser_traffic_class_s42 <= header_parser_traffic_class_s34;
         if (spaced_valid_s49) header_parser_traffic_class_s50 <= header_parser_traffic_class_s42;
         if (spaced_valid_s49) header_parser_ip_checksum_s50 <= waits_10[waited_50];
         if (spaced_valid_s47) header_parser_l4_checksum_s48 <= waits_11[waited_48];
@@ -1022,12 +1017,10 @@ module header_path (
         if (spaced_valid_s30_2) opening_s31 <= opening_s23;
         if (spaced_valid_s38_2) opening_s39 <= opening_s31;
         if (spaced_valid_s46) opening_s47 <= opening_s39;
-        if (spaced_valid_s54) opening_s55 <= opening_s47;
         if (spaced_valid_s22_2) answering_s23 <= answering;
         if (spaced_valid_s30_2) answering_s31 <= answering_s23;
         if (spaced_valid_s38_2) answering_s39 <= answering_s31;
         if (spaced_valid_s46) answering_s47 <= answering_s39;
-        if (spaced_valid_s54) answering_s55 <= answering_s47;
         if (spaced_valid_s47) base_s48 <= base;
         if (spaced_valid_s49) header_step_copies_s50 <= header_step_copies;
         if (spaced_valid_s1_2) not_300_s2 <= ~(header_parser_runt | header_parser_vlan_depth);
@@ -1051,8 +1044,8 @@ module header_path (
         if (spaced_valid_s39_2) header_class_found_s40 <= header_class_found;
         if (spaced_valid_s47) header_class_found_s48 <= header_class_found_s40;
         if (spaced_valid_s49) header_step_first_s50 <= header_step_first;
-        if (spaced_valid_s45) header_acl_asked_s46 <= header_acl_asked;
-        if (spaced_valid_s53) header_acl_asked_s54 <= header_acl_asked_s46;
+        if (spaced_valid_s44) header_acl_asked_s45 <= header_acl_asked;
+        if (spaced_valid_s52) header_acl_asked_s53 <= header_acl_asked_s45;
     end
 
     always @(posedge clk) begin
@@ -1149,7 +1142,6 @@ module header_path (
             in_valid_s51 <= 1'd0;
             in_valid_s52 <= 1'd0;
             in_valid_s53 <= 1'd0;
-            in_valid_s54 <= 1'd0;
             out_valid <= 1'd0;
             spaced_valid_s1_2 <= 1'd0;
             spaced_valid_s2_2 <= 1'd0;
@@ -1205,7 +1197,6 @@ module header_path (
             spaced_valid_s52 <= 1'd0;
             spaced_valid_s53 <= 1'd0;
             spaced_valid_s54 <= 1'd0;
-            spaced_valid_s55 <= 1'd0;
             waited_18 <= 4'd0;
             waited_34 <= 4'd0;
             waited_12 <= 4'd0;
@@ -1213,7 +1204,6 @@ module header_path (
             waited_23 <= 4'd0;
             waited_39 <= 4'd0;
             waited_10 <= 4'd0;
-            waited_42 <= 4'd0;
             waited_1 <= 4'd0;
             waited_49 <= 4'd0;
             waited_22 <= 4'd0;
@@ -1318,8 +1308,7 @@ module header_path (
             in_valid_s51 <= in_valid_s50;
             in_valid_s52 <= in_valid_s51;
             in_valid_s53 <= in_valid_s52;
-            in_valid_s54 <= in_valid_s53;
-            out_valid <= in_valid_s54;
+            out_valid <= in_valid_s53;
             spaced_valid_s1_2 <= spaced_valid;
             spaced_valid_s2_2 <= spaced_valid_s1_2;
             spaced_valid_s3_2 <= spaced_valid_s2_2;
@@ -1374,7 +1363,6 @@ module header_path (
             spaced_valid_s52 <= spaced_valid_s51;
             spaced_valid_s53 <= spaced_valid_s52;
             spaced_valid_s54 <= spaced_valid_s53;
-            spaced_valid_s55 <= spaced_valid_s54;
             if (spaced_valid_s17_2) waited_18 <= waited_18 + 4'd1;
             if (spaced_valid_s33_2) waited_34 <= waited_34 + 4'd1;
             if (spaced_valid_s11_2) waited_12 <= waited_12 + 4'd1;
@@ -1382,7 +1370,6 @@ module header_path (
             if (spaced_valid_s22_2) waited_23 <= waited_23 + 4'd1;
             if (spaced_valid_s38_2) waited_39 <= waited_39 + 4'd1;
             if (spaced_valid_s9_2) waited_10 <= waited_10 + 4'd1;
-            if (spaced_valid_s41) waited_42 <= waited_42 + 4'd1;
             if (spaced_valid) waited_1 <= waited_1 + 4'd1;
             if (spaced_valid_s48) waited_49 <= waited_49 + 4'd1;
             if (spaced_valid_s21_2) waited_22 <= waited_22 + 4'd1;
@@ -1505,6 +1492,13 @@ module header_path (
         header_range_class2_s31 = 20'd0;
         header_range_hit3_s33 = 1'd0;
         header_range_class3_s33 = 20'd0;
+        header_source_position_s30 = 20'd0;
+        header_source_position_s38 = 20'd0;
+        header_source_has_tag_s20 = 1'd0;
+        header_source_has_tag_s28 = 1'd0;
+        header_source_has_tag_s36 = 1'd0;
+        in_epoch_s25 = 1'd0;
+        in_epoch_s33 = 1'd0;
         spaced_valid_s25 = 1'd0;
         spaced_valid_s26 = 1'd0;
         spaced_valid_s27 = 1'd0;
@@ -1519,13 +1513,6 @@ module header_path (
         spaced_valid_s36 = 1'd0;
         spaced_valid_s37 = 1'd0;
         spaced_valid_s38 = 1'd0;
-        header_source_position_s30 = 20'd0;
-        header_source_position_s38 = 20'd0;
-        header_source_has_tag_s20 = 1'd0;
-        header_source_has_tag_s28 = 1'd0;
-        header_source_has_tag_s36 = 1'd0;
-        in_epoch_s25 = 1'd0;
-        in_epoch_s33 = 1'd0;
         spaced_valid_s39 = 1'd0;
         header_parser_v6_s16 = 1'd0;
         header_parser_v6_s24 = 1'd0;
@@ -1547,7 +1534,7 @@ module header_path (
         header_address_dst_s37 = 61'd0;
         header_address_src_s25 = 61'd0;
         header_address_src_s33 = 61'd0;
-        header_parser_traffic_class_s42 = 8'd0;
+        header_parser_traffic_class_s34 = 8'd0;
         in_epoch_s41 = 1'd0;
         header_interface_trust_s12 = 1'd0;
         header_interface_trust_s20 = 1'd0;
@@ -1586,6 +1573,7 @@ module header_path (
         header_reason_with_class_s34 = 6'd0;
         header_reason_without_s34 = 6'd0;
         base = 6'd0;
+        header_class_meter_s49 = 16'd0;
         cat_301_s49 = 69'd0;
         header_interface_number_s44 = 10'd0;
         header_interface_number_s52 = 10'd0;
@@ -1596,9 +1584,9 @@ module header_path (
         header_class_direction_s48 = 1'd0;
         header_step_action_s50 = 22'd0;
         cat_311_s53 = 17'd0;
-        header_priority_rank_s44 = 3'd0;
-        header_priority_rank_s52 = 3'd0;
-        and_313_s50 = 16'd0;
+        header_priority_rank_s43 = 3'd0;
+        header_priority_rank_s51 = 3'd0;
+        and_314_s50 = 16'd0;
         header_parser_offset_s52 = 8'd0;
         header_parser_ip_length_s42 = 17'd0;
         header_parser_ip_length_s50 = 17'd0;
@@ -1624,9 +1612,8 @@ module header_path (
         header_parser_dst_key_s42 = 129'd0;
         header_parser_dst_key_s50 = 129'd0;
         header_parser_sport_s47 = 16'd0;
-        header_parser_sport_s55 = 16'd0;
         header_parser_dport_s47 = 16'd0;
-        header_parser_dport_s55 = 16'd0;
+        header_parser_traffic_class_s42 = 8'd0;
         header_parser_traffic_class_s50 = 8'd0;
         header_parser_ip_checksum_s50 = 16'd0;
         header_parser_l4_checksum_s48 = 16'd0;
@@ -1634,12 +1621,10 @@ module header_path (
         opening_s31 = 1'd0;
         opening_s39 = 1'd0;
         opening_s47 = 1'd0;
-        opening_s55 = 1'd0;
         answering_s23 = 1'd0;
         answering_s31 = 1'd0;
         answering_s39 = 1'd0;
         answering_s47 = 1'd0;
-        answering_s55 = 1'd0;
         base_s48 = 6'd0;
         header_step_copies_s50 = 4'd0;
         not_300_s2 = 1'd0;
@@ -1663,8 +1648,8 @@ module header_path (
         header_class_found_s40 = 1'd0;
         header_class_found_s48 = 1'd0;
         header_step_first_s50 = 1'd0;
-        header_acl_asked_s46 = 1'd0;
-        header_acl_asked_s54 = 1'd0;
+        header_acl_asked_s45 = 1'd0;
+        header_acl_asked_s53 = 1'd0;
         in_valid_s1 = 1'd0;
         in_valid_s2 = 1'd0;
         in_valid_s3 = 1'd0;
@@ -1718,7 +1703,6 @@ module header_path (
         in_valid_s51 = 1'd0;
         in_valid_s52 = 1'd0;
         in_valid_s53 = 1'd0;
-        in_valid_s54 = 1'd0;
         out_valid = 1'd0;
         spaced_valid_s1_2 = 1'd0;
         spaced_valid_s2_2 = 1'd0;
@@ -1774,7 +1758,6 @@ module header_path (
         spaced_valid_s52 = 1'd0;
         spaced_valid_s53 = 1'd0;
         spaced_valid_s54 = 1'd0;
-        spaced_valid_s55 = 1'd0;
         waited_18 = 4'd0;
         waited_34 = 4'd0;
         waited_12 = 4'd0;
@@ -1782,7 +1765,6 @@ module header_path (
         waited_23 = 4'd0;
         waited_39 = 4'd0;
         waited_10 = 4'd0;
-        waited_42 = 4'd0;
         waited_1 = 4'd0;
         waited_49 = 4'd0;
         waited_22 = 4'd0;

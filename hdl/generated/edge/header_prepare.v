@@ -46,13 +46,13 @@ module header_prepare (
     reg  policy_2_s2;
     reg  old_epoch_s1;
     reg  [16:0] cat_221_s3;
-    reg  spaced_valid_s1;
-    reg  spaced_valid_s2;
-    reg  spaced_valid_s3;
     wire [326:0] attachment_row;
     wire [15:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
     wire [15:0] rewrite_cfg_rdata;
+    reg  spaced_valid_s1;
+    reg  spaced_valid_s2;
+    reg  spaced_valid_s3;
     reg  spaced_valid_s4;
     reg  spaced_valid_s5;
     wire [384:0] encap_row;
@@ -442,7 +442,7 @@ module header_prepare (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[326:0]),
-        .spaced_valid(spaced_valid_s3),
+        .spaced_valid(spaced_valid_s3_2),
         .row(attachment_row),
         .cfg_rdata(attachment_cfg_rdata)
     );
@@ -456,7 +456,7 @@ module header_prepare (
         .cfg_table(cfg_table),
         .cfg_row(cfg_row),
         .cfg_wdata(cfg_wdata[128:0]),
-        .spaced_valid(spaced_valid_s2),
+        .spaced_valid(spaced_valid_s2_2),
         .row(rewrite_row),
         .cfg_rdata(rewrite_cfg_rdata)
     );
@@ -464,7 +464,7 @@ module header_prepare (
     table_encap encap (
         .clk(clk),
         .rst(rst),
-        .index(attachment_row[286:283]),
+        .index(attachment_row[287:283]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),

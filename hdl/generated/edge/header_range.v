@@ -143,7 +143,7 @@ module header_range (
         .clk(clk),
         .rst(rst),
         .reads(spaced_valid_s1 | spaced_valid_s3),
-        .index(spaced_valid_s3 ? src_row_kept[3:0] : dst_row_kept[3:0]),
+        .index(spaced_valid_s3 ? src_row_kept[4:0] : dst_row_kept[4:0]),
         .cfg_write(cfg_write),
         .cfg_read(cfg_read),
         .cfg_table(cfg_table),

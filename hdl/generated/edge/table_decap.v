@@ -93,9 +93,9 @@ module table_decap (
     reg  and_18_d67;
     reg  and_18_d68;
     reg  and_18_d69;
+    reg  [3:0] cfg_asked;
     reg  word_second_clock;
     reg  [10:0] word_turns;
-    reg  [3:0] cfg_asked;
     reg  cfg_waits;
     reg  [15:0] cfg_word;
     reg  word_now_d1;
@@ -440,9 +440,9 @@ module table_decap (
         and_18_d67 = 1'd0;
         and_18_d68 = 1'd0;
         and_18_d69 = 1'd0;
+        cfg_asked = 4'd0;
         word_second_clock = 1'd0;
         word_turns = 11'd0;
-        cfg_asked = 4'd0;
         cfg_waits = 1'd0;
         cfg_word = 16'd0;
         word_now_d1 = 1'd0;

@@ -21,456 +21,77 @@ module table_rewrite (
     output reg  [128:0] row,
     output wire [15:0] cfg_rdata
 );
-    reg  spaced_valid_d1;
+    reg  [128:0] rows_q;
+    reg  and_15_d1;
     reg  and_17_d1;
-    reg  and_20_d1;
     reg  [21:0] cfg_row_d1;
-    reg  and_20_d2;
-    reg  and_20_d3;
-    reg  and_20_d4;
-    reg  and_20_d5;
-    reg  and_20_d6;
-    reg  and_20_d7;
-    reg  and_20_d8;
-    reg  and_20_d9;
-    reg  and_20_d10;
-    reg  and_20_d11;
-    reg  and_20_d12;
-    reg  and_20_d13;
-    reg  and_20_d14;
-    reg  and_20_d15;
-    reg  and_20_d16;
-    reg  and_20_d17;
-    reg  and_20_d18;
-    reg  and_20_d19;
-    reg  and_20_d20;
-    reg  and_20_d21;
-    reg  and_20_d22;
-    reg  and_20_d23;
-    reg  and_20_d24;
-    reg  and_20_d25;
-    reg  and_20_d26;
-    reg  and_20_d27;
-    reg  and_20_d28;
-    reg  and_20_d29;
-    reg  and_20_d30;
-    reg  and_20_d31;
-    reg  and_20_d32;
-    reg  and_20_d33;
-    reg  and_20_d34;
-    reg  and_20_d35;
-    reg  and_20_d36;
-    reg  and_20_d37;
-    reg  and_20_d38;
-    reg  and_20_d39;
-    reg  and_20_d40;
-    reg  and_20_d41;
-    reg  and_20_d42;
-    reg  and_20_d43;
-    reg  and_20_d44;
-    reg  and_20_d45;
-    reg  and_20_d46;
-    reg  and_20_d47;
-    reg  and_20_d48;
-    reg  and_20_d49;
-    reg  and_20_d50;
-    reg  and_20_d51;
-    reg  and_20_d52;
-    reg  and_20_d53;
-    reg  and_20_d54;
-    reg  and_20_d55;
-    reg  and_20_d56;
-    reg  and_20_d57;
-    reg  and_20_d58;
-    reg  and_20_d59;
-    reg  and_20_d60;
-    reg  and_20_d61;
-    reg  and_20_d62;
-    reg  and_20_d63;
-    reg  and_20_d64;
-    reg  and_20_d65;
-    reg  and_20_d66;
-    reg  and_20_d67;
-    reg  and_20_d68;
-    reg  and_20_d69;
+    reg  [128:0] rows_cfg_q;
+    reg  and_17_d2;
+    reg  and_17_d3;
     reg  word_second_clock;
     reg  [8:0] word_turns;
-    reg  [5:0] cfg_asked;
-    reg  cfg_waits;
-    reg  [128:0] rows_q;
-    reg  [128:0] met;
-    reg  meets_d1;
-    reg  cfg_goes_d1;
-    reg  [15:0] cfg_word;
-    reg  word_now_d1;
-    reg  word_now_d2;
     reg  [15:0] answer;
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [128:0] rows [0:63];
-    wire not_9 = ~(spaced_valid & spaced_valid_d1);
-    wire and_15 = (cfg_table == 7'hc) & (cfg_row[21:6] == 16'd0);
-    wire [67:0] cat_93 = {
-        and_20_d2,
-        and_20_d3,
-        and_20_d4,
-        and_20_d5,
-        and_20_d6,
-        and_20_d7,
-        and_20_d8,
-        and_20_d9,
-        and_20_d10,
-        and_20_d11,
-        and_20_d12,
-        and_20_d13,
-        and_20_d14,
-        and_20_d15,
-        and_20_d16,
-        and_20_d17,
-        and_20_d18,
-        and_20_d19,
-        and_20_d20,
-        and_20_d21,
-        and_20_d22,
-        and_20_d23,
-        and_20_d24,
-        and_20_d25,
-        and_20_d26,
-        and_20_d27,
-        and_20_d28,
-        and_20_d29,
-        and_20_d30,
-        and_20_d31,
-        and_20_d32,
-        and_20_d33,
-        and_20_d34,
-        and_20_d35,
-        and_20_d36,
-        and_20_d37,
-        and_20_d38,
-        and_20_d39,
-        and_20_d40,
-        and_20_d41,
-        and_20_d42,
-        and_20_d43,
-        and_20_d44,
-        and_20_d45,
-        and_20_d46,
-        and_20_d47,
-        and_20_d48,
-        and_20_d49,
-        and_20_d50,
-        and_20_d51,
-        and_20_d52,
-        and_20_d53,
-        and_20_d54,
-        and_20_d55,
-        and_20_d56,
-        and_20_d57,
-        and_20_d58,
-        and_20_d59,
-        and_20_d60,
-        and_20_d61,
-        and_20_d62,
-        and_20_d63,
-        and_20_d64,
-        and_20_d65,
-        and_20_d66,
-        and_20_d67,
-        and_20_d68,
-        and_20_d69
-    };
-    wire not_96 = ~((and_20_d1 | and_17_d1) & (|cat_93));
+    wire and_14 = (cfg_table == 7'hc) & (cfg_row[21:6] == 16'd0);
+    wire [5:0] cfg_row_d1_5_0 = cfg_row_d1[5:0];
     wire word_now = (|word_turns) & ~word_second_clock;
-    wire word_ahead = and_20_d1 | ((|word_turns[7:0]) & word_second_clock);
-    wire or_122 = word_ahead | cfg_waits;
-    wire cfg_goes = or_122 & ~spaced_valid;
-    wire [5:0] mux_126 = spaced_valid ? index : cfg_asked;
-    wire meets = (and_17_d1 & spaced_valid) & (cfg_row_d1[5:0] == index);
-    wire [15:0] or_168 = (({16{word_turns[0]}} & rows_q[15:0]) | ({16{word_turns[1]}} & rows_q[31:16])) | (({16{word_turns[2]}} & rows_q[47:32]) | ({16{word_turns[3]}} & rows_q[63:48]));
-    wire [15:0] or_169 = (({16{word_turns[4]}} & rows_q[79:64]) | ({16{word_turns[5]}} & rows_q[95:80])) | (({16{word_turns[6]}} & rows_q[111:96]) | ({16{word_turns[7]}} & rows_q[127:112]));
+    wire [15:0] or_77 = (({16{word_turns[0]}} & rows_cfg_q[15:0]) | ({16{word_turns[1]}} & rows_cfg_q[31:16])) | (({16{word_turns[2]}} & rows_cfg_q[47:32]) | ({16{word_turns[3]}} & rows_cfg_q[63:48]));
+    wire [15:0] or_78 = (({16{word_turns[4]}} & rows_cfg_q[79:64]) | ({16{word_turns[5]}} & rows_cfg_q[95:80])) | (({16{word_turns[6]}} & rows_cfg_q[111:96]) | ({16{word_turns[7]}} & rows_cfg_q[127:112]));
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
+        if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        if (cfg_read & and_15) cfg_asked <= cfg_row[5:0];
-        if (meets) met <= cfg_wdata;
-        if (cfg_goes_d1) cfg_word <= (or_168 | or_169) | ({16{word_turns[8]}} & {15'd0, rows_q[128]});
-        answer <= word_now_d2 ? cfg_word : 16'd0;
-        if (spaced_valid_s1) row <= meets_d1 ? met : rows_q;
+        answer <= word_now ? ((or_77 | or_78) | ({16{word_turns[8]}} & {15'd0, rows_cfg_q[128]})) : 16'd0;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            spaced_valid_d1 <= 1'd0;
+            and_15_d1 <= 1'd0;
             and_17_d1 <= 1'd0;
-            and_20_d1 <= 1'd0;
-            and_20_d2 <= 1'd0;
-            and_20_d3 <= 1'd0;
-            and_20_d4 <= 1'd0;
-            and_20_d5 <= 1'd0;
-            and_20_d6 <= 1'd0;
-            and_20_d7 <= 1'd0;
-            and_20_d8 <= 1'd0;
-            and_20_d9 <= 1'd0;
-            and_20_d10 <= 1'd0;
-            and_20_d11 <= 1'd0;
-            and_20_d12 <= 1'd0;
-            and_20_d13 <= 1'd0;
-            and_20_d14 <= 1'd0;
-            and_20_d15 <= 1'd0;
-            and_20_d16 <= 1'd0;
-            and_20_d17 <= 1'd0;
-            and_20_d18 <= 1'd0;
-            and_20_d19 <= 1'd0;
-            and_20_d20 <= 1'd0;
-            and_20_d21 <= 1'd0;
-            and_20_d22 <= 1'd0;
-            and_20_d23 <= 1'd0;
-            and_20_d24 <= 1'd0;
-            and_20_d25 <= 1'd0;
-            and_20_d26 <= 1'd0;
-            and_20_d27 <= 1'd0;
-            and_20_d28 <= 1'd0;
-            and_20_d29 <= 1'd0;
-            and_20_d30 <= 1'd0;
-            and_20_d31 <= 1'd0;
-            and_20_d32 <= 1'd0;
-            and_20_d33 <= 1'd0;
-            and_20_d34 <= 1'd0;
-            and_20_d35 <= 1'd0;
-            and_20_d36 <= 1'd0;
-            and_20_d37 <= 1'd0;
-            and_20_d38 <= 1'd0;
-            and_20_d39 <= 1'd0;
-            and_20_d40 <= 1'd0;
-            and_20_d41 <= 1'd0;
-            and_20_d42 <= 1'd0;
-            and_20_d43 <= 1'd0;
-            and_20_d44 <= 1'd0;
-            and_20_d45 <= 1'd0;
-            and_20_d46 <= 1'd0;
-            and_20_d47 <= 1'd0;
-            and_20_d48 <= 1'd0;
-            and_20_d49 <= 1'd0;
-            and_20_d50 <= 1'd0;
-            and_20_d51 <= 1'd0;
-            and_20_d52 <= 1'd0;
-            and_20_d53 <= 1'd0;
-            and_20_d54 <= 1'd0;
-            and_20_d55 <= 1'd0;
-            and_20_d56 <= 1'd0;
-            and_20_d57 <= 1'd0;
-            and_20_d58 <= 1'd0;
-            and_20_d59 <= 1'd0;
-            and_20_d60 <= 1'd0;
-            and_20_d61 <= 1'd0;
-            and_20_d62 <= 1'd0;
-            and_20_d63 <= 1'd0;
-            and_20_d64 <= 1'd0;
-            and_20_d65 <= 1'd0;
-            and_20_d66 <= 1'd0;
-            and_20_d67 <= 1'd0;
-            and_20_d68 <= 1'd0;
-            and_20_d69 <= 1'd0;
+            and_17_d2 <= 1'd0;
+            and_17_d3 <= 1'd0;
             word_second_clock <= 1'd0;
             word_turns <= 9'd0;
-            cfg_waits <= 1'd0;
-            meets_d1 <= 1'd0;
-            cfg_goes_d1 <= 1'd0;
-            word_now_d1 <= 1'd0;
-            word_now_d2 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
-            spaced_valid_d1 <= spaced_valid;
-            and_17_d1 <= cfg_write & and_15;
-            and_20_d1 <= cfg_read & and_15;
-            and_20_d2 <= and_20_d1;
-            and_20_d3 <= and_20_d2;
-            and_20_d4 <= and_20_d3;
-            and_20_d5 <= and_20_d4;
-            and_20_d6 <= and_20_d5;
-            and_20_d7 <= and_20_d6;
-            and_20_d8 <= and_20_d7;
-            and_20_d9 <= and_20_d8;
-            and_20_d10 <= and_20_d9;
-            and_20_d11 <= and_20_d10;
-            and_20_d12 <= and_20_d11;
-            and_20_d13 <= and_20_d12;
-            and_20_d14 <= and_20_d13;
-            and_20_d15 <= and_20_d14;
-            and_20_d16 <= and_20_d15;
-            and_20_d17 <= and_20_d16;
-            and_20_d18 <= and_20_d17;
-            and_20_d19 <= and_20_d18;
-            and_20_d20 <= and_20_d19;
-            and_20_d21 <= and_20_d20;
-            and_20_d22 <= and_20_d21;
-            and_20_d23 <= and_20_d22;
-            and_20_d24 <= and_20_d23;
-            and_20_d25 <= and_20_d24;
-            and_20_d26 <= and_20_d25;
-            and_20_d27 <= and_20_d26;
-            and_20_d28 <= and_20_d27;
-            and_20_d29 <= and_20_d28;
-            and_20_d30 <= and_20_d29;
-            and_20_d31 <= and_20_d30;
-            and_20_d32 <= and_20_d31;
-            and_20_d33 <= and_20_d32;
-            and_20_d34 <= and_20_d33;
-            and_20_d35 <= and_20_d34;
-            and_20_d36 <= and_20_d35;
-            and_20_d37 <= and_20_d36;
-            and_20_d38 <= and_20_d37;
-            and_20_d39 <= and_20_d38;
-            and_20_d40 <= and_20_d39;
-            and_20_d41 <= and_20_d40;
-            and_20_d42 <= and_20_d41;
-            and_20_d43 <= and_20_d42;
-            and_20_d44 <= and_20_d43;
-            and_20_d45 <= and_20_d44;
-            and_20_d46 <= and_20_d45;
-            and_20_d47 <= and_20_d46;
-            and_20_d48 <= and_20_d47;
-            and_20_d49 <= and_20_d48;
-            and_20_d50 <= and_20_d49;
-            and_20_d51 <= and_20_d50;
-            and_20_d52 <= and_20_d51;
-            and_20_d53 <= and_20_d52;
-            and_20_d54 <= and_20_d53;
-            and_20_d55 <= and_20_d54;
-            and_20_d56 <= and_20_d55;
-            and_20_d57 <= and_20_d56;
-            and_20_d58 <= and_20_d57;
-            and_20_d59 <= and_20_d58;
-            and_20_d60 <= and_20_d59;
-            and_20_d61 <= and_20_d60;
-            and_20_d62 <= and_20_d61;
-            and_20_d63 <= and_20_d62;
-            and_20_d64 <= and_20_d63;
-            and_20_d65 <= and_20_d64;
-            and_20_d66 <= and_20_d65;
-            and_20_d67 <= and_20_d66;
-            and_20_d68 <= and_20_d67;
-            and_20_d69 <= and_20_d68;
-            word_second_clock <= ~word_second_clock & ~and_20_d1;
-            if (and_20_d1 | word_second_clock) word_turns <= {word_turns[7:0], and_20_d1};
-            cfg_waits <= or_122 & spaced_valid;
-            meets_d1 <= meets;
-            cfg_goes_d1 <= cfg_goes;
-            word_now_d1 <= word_now;
-            word_now_d2 <= word_now_d1;
+            and_15_d1 <= cfg_write & and_14;
+            and_17_d1 <= cfg_read & and_14;
+            and_17_d2 <= and_17_d1;
+            and_17_d3 <= and_17_d2;
+            word_second_clock <= ~word_second_clock & ~and_17_d3;
+            if (and_17_d3 | word_second_clock) word_turns <= {word_turns[7:0], and_17_d3};
             spaced_valid_s1 <= spaced_valid;
         end
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[mux_126];
-        if (and_17_d1 && mux_126 == cfg_row_d1[5:0]) rows_q <= {129{1'bx}};
+        rows_q <= rows[index];
+        if (and_15_d1 && index == cfg_row_d1_5_0) rows_q <= cfg_wdata;
     end
 
     always @(posedge clk) begin
-        if (and_17_d1) rows[cfg_row_d1[5:0]] <= cfg_wdata;
+        if (and_15_d1) rows[cfg_row_d1_5_0] <= cfg_wdata;
+        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_5_0];
     end
-
-`ifdef FORMAL
-    always @(posedge clk) begin
-        if (!rst) begin
-            rewrite_leaves_a_clock: assert (not_9);
-            rewrite_asked_apart: assert (not_96);
-        end
-    end
-`endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_9, cfg_row_d1, not_96};
+    wire _unused = &{1'b0, cfg_row_d1};
 
 `ifndef SYNTHESIS
     initial begin
-        spaced_valid_d1 = 1'd0;
+        rows_q = 129'd0;
+        row = 129'd0;
+        and_15_d1 = 1'd0;
         and_17_d1 = 1'd0;
-        and_20_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        and_20_d2 = 1'd0;
-        and_20_d3 = 1'd0;
-        and_20_d4 = 1'd0;
-        and_20_d5 = 1'd0;
-        and_20_d6 = 1'd0;
-        and_20_d7 = 1'd0;
-        and_20_d8 = 1'd0;
-        and_20_d9 = 1'd0;
-        and_20_d10 = 1'd0;
-        and_20_d11 = 1'd0;
-        and_20_d12 = 1'd0;
-        and_20_d13 = 1'd0;
-        and_20_d14 = 1'd0;
-        and_20_d15 = 1'd0;
-        and_20_d16 = 1'd0;
-        and_20_d17 = 1'd0;
-        and_20_d18 = 1'd0;
-        and_20_d19 = 1'd0;
-        and_20_d20 = 1'd0;
-        and_20_d21 = 1'd0;
-        and_20_d22 = 1'd0;
-        and_20_d23 = 1'd0;
-        and_20_d24 = 1'd0;
-        and_20_d25 = 1'd0;
-        and_20_d26 = 1'd0;
-        and_20_d27 = 1'd0;
-        and_20_d28 = 1'd0;
-        and_20_d29 = 1'd0;
-        and_20_d30 = 1'd0;
-        and_20_d31 = 1'd0;
-        and_20_d32 = 1'd0;
-        and_20_d33 = 1'd0;
-        and_20_d34 = 1'd0;
-        and_20_d35 = 1'd0;
-        and_20_d36 = 1'd0;
-        and_20_d37 = 1'd0;
-        and_20_d38 = 1'd0;
-        and_20_d39 = 1'd0;
-        and_20_d40 = 1'd0;
-        and_20_d41 = 1'd0;
-        and_20_d42 = 1'd0;
-        and_20_d43 = 1'd0;
-        and_20_d44 = 1'd0;
-        and_20_d45 = 1'd0;
-        and_20_d46 = 1'd0;
-        and_20_d47 = 1'd0;
-        and_20_d48 = 1'd0;
-        and_20_d49 = 1'd0;
-        and_20_d50 = 1'd0;
-        and_20_d51 = 1'd0;
-        and_20_d52 = 1'd0;
-        and_20_d53 = 1'd0;
-        and_20_d54 = 1'd0;
-        and_20_d55 = 1'd0;
-        and_20_d56 = 1'd0;
-        and_20_d57 = 1'd0;
-        and_20_d58 = 1'd0;
-        and_20_d59 = 1'd0;
-        and_20_d60 = 1'd0;
-        and_20_d61 = 1'd0;
-        and_20_d62 = 1'd0;
-        and_20_d63 = 1'd0;
-        and_20_d64 = 1'd0;
-        and_20_d65 = 1'd0;
-        and_20_d66 = 1'd0;
-        and_20_d67 = 1'd0;
-        and_20_d68 = 1'd0;
-        and_20_d69 = 1'd0;
+        rows_cfg_q = 129'd0;
+        and_17_d2 = 1'd0;
+        and_17_d3 = 1'd0;
         word_second_clock = 1'd0;
         word_turns = 9'd0;
-        cfg_asked = 6'd0;
-        cfg_waits = 1'd0;
-        rows_q = 129'd0;
-        met = 129'd0;
-        meets_d1 = 1'd0;
-        cfg_goes_d1 = 1'd0;
-        cfg_word = 16'd0;
-        word_now_d1 = 1'd0;
-        word_now_d2 = 1'd0;
         answer = 16'd0;
-        row = 129'd0;
         spaced_valid_s1 = 1'd0;
     end
 `endif

@@ -144,13 +144,13 @@ pub const EDGE: Geometry = Geometry {
     port_src_server: hash(4, 1, 256),
     port_src_client: hash(4, 1, 256),
     step: hash(4, 1, 512),
-    range_rows: 16,
+    range_rows: 32,
     class_rows: 512,
     action_rows: 2048,
     attachment_rows: 256,
     rewrite_rows: 64,
-    encap_rows: 16,
-    meter_rows: 16,
+    encap_rows: 32,
+    meter_rows: 32,
     acl_rows: 8,
     rule_banks: 4,
     rule_rows: 16,
@@ -162,6 +162,17 @@ pub const EDGE: Geometry = Geometry {
     header_slots: 16,
     queues: 1,
     egress_beats: 1024,
+};
+
+/// As `edge`, with so few rows in memories of look-up tables that nextpnr and router2 route it (docs/synth.md).
+pub const LITE: Geometry = Geometry {
+    name: "lite",
+    doc: "as `edge`, with 32 rules and 16 rows of range, encap and meter: routed by open tools",
+    range_rows: 16,
+    encap_rows: 16,
+    meter_rows: 16,
+    rule_rows: 4,
+    ..EDGE
 };
 
 /// Software alone: as many rows as the numbers of the records reach, more than a card has memory for.
@@ -195,11 +206,11 @@ pub const SOFT: Geometry = Geometry {
     ..ALVEO
 };
 
-/// Every geometry that is built as hardware.
+/// Every geometry whose text is kept and simulated: [`LITE`] is that of [`EDGE`], with fewer rows.
 pub const ALL: [&Geometry; 2] = [&ALVEO, &EDGE];
 
 /// Every geometry images are made for.
-pub const KNOWN: [&Geometry; 3] = [&ALVEO, &EDGE, &SOFT];
+pub const KNOWN: [&Geometry; 4] = [&ALVEO, &EDGE, &LITE, &SOFT];
 
 /// The geometry called `name`.
 pub fn by_name(name: &str) -> Option<&'static Geometry> {

@@ -39,9 +39,12 @@ struct Arguments {
     /// Leave out placing, which takes longest.
     #[arg(long)]
     no_place: bool,
-    /// Route as well: half an hour more, with a nextpnr that spreads the cells (docs/synth.md, "Routing").
+    /// Route as well: half an hour more, with a nextpnr that spreads the cells (docs/synth.md, "Routing"); of the small cards `lite` comes to an end.
     #[arg(long)]
     route: bool,
+    /// Where the placer starts: one seed's wires may be a tenth longer than another's.
+    #[arg(long, default_value_t = 2)]
+    seed: u32,
     /// Print so many of the longest paths to each stage too, with what they go through.
     #[arg(long, default_value_t = 0)]
     paths: usize,
@@ -166,7 +169,10 @@ fn find(
                 top.name(),
                 nextpnr,
                 &cache,
-                arguments.route,
+                place::Way {
+                    route: arguments.route,
+                    seed: arguments.seed,
+                },
                 &mut say,
             )?)
         }

@@ -20,11 +20,19 @@ use std::path::Path;
 /// Longest time for one run.
 const SECONDS: u64 = 3 * 3600;
 
+/// The placer that takes a density, and the router that gets through.
+const STATIC: [&str; 4] = ["--placer", "static", "--router", "router2"];
+
 /// What is placed, between the placer and the router.
 const PLACED: &str = "placed.json";
 
-/// Another start of the placer gives another result; this is no secret, and no choice of the best.
-const SEED: &str = "1";
+/// What nextpnr is to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    pub route: bool,
+    /// Another start of the placer gives another result.
+    pub seed: u32,
+}
 
 /// What came out.
 #[derive(Debug, Clone)]
@@ -155,7 +163,7 @@ pub fn place(
     top: &str,
     nextpnr: &Program,
     cache: &Path,
-    route: bool,
+    way: Way,
     say: &mut dyn FnMut(&str),
 ) -> Result<Placed, Failure> {
     fs::create_dir_all(cache).map_err(Failure::file(cache))?;
@@ -163,8 +171,8 @@ pub fn place(
     let version = version
         .replace(['"', '\n'], "")
         .replace(" -- Next Generation Place and Route", "");
-    let (text, filled) = join(mapped, top, route)?;
-    let asked = target.asked.to_string();
+    let (text, filled) = join(mapped, top, way.route)?;
+    let (asked, seed) = (target.asked.to_string(), way.seed.to_string());
     let device = [
         "--85k",
         "--package",
@@ -174,33 +182,28 @@ pub fn place(
         "--freq",
         &asked,
         "--seed",
-        SEED,
+        &seed,
         "--timing-allow-fail",
     ];
     let reported = ["--report", "report.json", "--detailed-timing-report"];
     let placing = ["--json", "net.json", "--no-route"];
-    let steps: Vec<(&str, Vec<&str>)> = match route {
+    let steps: Vec<(&str, Vec<&str>)> = match way.route {
         // The static placer wants a seventh less wire, and router2 gets much further; where nothing is routed the default one is the better
         // estimate, as it looks at delays.
         false => vec![("placing", [&device[..], &placing, &reported].concat())],
+        // The default router takes wires away from each other one by one: of 302,000 arcs 219,000 were left when it came to a stand.
+        // What is placed keeps its settings, over those of the command that routes it: the router is named with both.
         true => vec![
             (
                 "placing",
-                [
-                    &device[..],
-                    &placing,
-                    &["--placer", "static", "--write", PLACED],
-                ]
-                .concat(),
+                [&device[..], &placing, &STATIC, &["--write", PLACED]].concat(),
             ),
-            // The default router takes wires away from each other one by one: of 302,000 arcs 219,000 were left when it came to a stand.
-            // An urgent wire keeps its place in router2 however many want it, and of those there are too many: it is told of none.
             (
                 "routing",
                 [
                     &device[..],
                     &["--json", PLACED, "--no-pack", "--no-place"],
-                    &["--router", "router2", "--no-tmdriv"],
+                    &STATIC,
                     &reported,
                 ]
                 .concat(),

@@ -62,8 +62,27 @@ pub struct Target {
     pub bram: &'static str,
 }
 
+/// `geometry` on the ECP5 of the small card.
+const fn small(geometry: &'static Geometry) -> Target {
+    Target {
+        geometry,
+        family: Family::Ecp5,
+        device: "LFE5U-85F-8",
+        has: Cells {
+            lut: 83_640,
+            ff: 83_640,
+            bram_halves: 2 * 208,
+            uram: 0,
+        },
+        aim: 125.0,
+        asked: 60.0,
+        percent: 100.0,
+        bram: "EBR",
+    }
+}
+
 /// Every geometry with its device.
-pub const ALL: [Target; 2] = [
+pub const ALL: [Target; 3] = [
     Target {
         geometry: &geometry::ALVEO,
         family: Family::UltraScalePlus,
@@ -79,21 +98,8 @@ pub const ALL: [Target; 2] = [
         percent: 40.0,
         bram: "RAMB36",
     },
-    Target {
-        geometry: &geometry::EDGE,
-        family: Family::Ecp5,
-        device: "LFE5U-85F-8",
-        has: Cells {
-            lut: 83_640,
-            ff: 83_640,
-            bram_halves: 2 * 208,
-            uram: 0,
-        },
-        aim: 125.0,
-        asked: 60.0,
-        percent: 100.0,
-        bram: "EBR",
-    },
+    small(&geometry::EDGE),
+    small(&geometry::LITE),
 ];
 
 /// What a cell is to the timing analysis.

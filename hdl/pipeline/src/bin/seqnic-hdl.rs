@@ -31,9 +31,14 @@ enum Command {
     Geometries,
 }
 
+/// Those that are cards.
+fn hardware() -> impl Iterator<Item = &'static Geometry> {
+    geometry::ALL.into_iter().chain([&geometry::LITE])
+}
+
 fn by_name(name: &str) -> Result<&'static Geometry, String> {
-    geometry::by_name(name).ok_or_else(|| {
-        let known: Vec<_> = geometry::ALL.iter().map(|g| g.name).collect();
+    hardware().find(|g| g.name == name).ok_or_else(|| {
+        let known: Vec<_> = hardware().map(|g| g.name).collect();
         format!("there is no such geometry; known are {}", known.join(", "))
     })
 }
@@ -62,7 +67,7 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         }
         Command::Latency => print!("{}", generate::latency()?),
         Command::Geometries => {
-            for g in geometry::ALL {
+            for g in hardware() {
                 println!("{:8} {}", g.name, g.doc);
             }
         }

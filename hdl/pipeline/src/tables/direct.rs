@@ -42,7 +42,7 @@ pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>
     if shared::is(g, table) {
         let reads = m.spaced_valid().unstaged();
         let read = shared::memory_of(&m, g, &config, table, rows, reads, index.unstaged());
-        let row = (read.row.at_stage(read.late)).delay(read_clocks(g, table) - read.late);
+        let row = read.row.at_stage(0).delay(read_clocks(g, table));
         m.output("row", recorded(row, record));
         m.output("cfg_rdata", read.cfg_rdata);
         return m.finish();
@@ -125,14 +125,6 @@ pub fn read_in_turns(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError
     let (reads, index) = (m.input("reads", 1), m.input("index", index_bits(g, table)));
     let config = Config::inputs(&m, g, g.row_bits(table));
     let read = shared::memory_of(&m, g, &config, table, rows, reads, index);
-    if read.late > 0 {
-        let rule = "must be of look-up tables, whose row is there in the clock of the read";
-        m.refuse(
-            &format!("memory of table `{}`", table.name()),
-            rows.into(),
-            rule,
-        );
-    }
     let row = m.reg_no_reset("row_q", read.row.width());
     row.set_when(reads, read.row);
     m.output("row", row.q());

@@ -110,7 +110,7 @@ fn memory_clocks(g: &Geometry, table: Table) -> u32 {
     match table {
         Table::Decap | Table::HostLimit => 1,
         // Sums are behind a row of these.
-        Table::Action | Table::Attachment | Table::Rewrite | Table::Class => 2,
+        Table::Action | Table::Attachment | Table::Rewrite => 2,
         _ if g.clocks_per_header > 1 && g.hash(table).is_none() => 1,
         _ => 2,
     }
@@ -122,8 +122,6 @@ fn memory(g: &Geometry, table: Table) -> RamSpec {
     // Only the wide-bus cards have UltraRAM.
     let wide = g.bus_bytes == 64;
     let style = match rows {
-        // In turns a row is wide, and one memory has them all.
-        _ if table == Table::Rule && g.clocks_per_header > 1 => RamStyle::Block,
         ..=LUT_ROWS => RamStyle::Distributed,
         // A few bits a row.
         _ if table == Table::Dscp => RamStyle::Distributed,
@@ -241,7 +239,6 @@ impl<'m> Config<'m> {
             }
         };
         MemoryPort {
-            asks: (self.read & mine, row),
             write: write.as_valid().reg(),
             read: (self.read & mine).as_valid().reg(),
             row: row.reg(),
@@ -252,8 +249,6 @@ impl<'m> Config<'m> {
 
 /// The configuration bus at one memory.
 struct MemoryPort<'m> {
-    /// `read` and its row as they come, a clock before.
-    asks: (Sig<'m>, Sig<'m>),
     write: Sig<'m>,
     read: Sig<'m>,
     row: Sig<'m>,
@@ -319,8 +314,6 @@ pub struct Words<'m> {
     pub now: Sig<'m>,
     /// Set in the first clock of the last.
     pub last: Sig<'m>,
-    /// Set a clock before each.
-    ahead: Sig<'m>,
     /// Of each word, set in its [`WORD_CLOCKS`]. Not a number: choosing among many takes fewer look-up tables of four inputs so.
     turns: Vec<Sig<'m>>,
 }
@@ -334,7 +327,6 @@ impl<'m> Words<'m> {
             return Words {
                 now: first,
                 last: first,
-                ahead: begins,
                 turns: vec![],
             };
         }
@@ -346,7 +338,6 @@ impl<'m> Words<'m> {
         Words {
             now: (turns.q().any() & first_clock).named("word_now"),
             last: turns.q().msb() & first_clock,
-            ahead: (begins | (turns.q().trunc(count - 1).any() & second.q())).named("word_ahead"),
             turns: turns.q().bits(),
         }
     }

@@ -14,10 +14,8 @@ use super::{Config, shared};
 /// Clocks from stage 0 to the packet they are compared with: it is kept until the last slot.
 pub const COMPARE_STAGE: u32 = READ;
 
-/// Clocks from stage 0 to the first row: its number, the memory of blocks, a register.
-const READ: u32 = 4;
-/// Clock of the first read.
-const FIRST: u32 = 2;
+/// Clocks from stage 0 to the first row.
+const READ: u32 = 3;
 
 /// Clocks in which a packet has the memory: a slot each.
 fn turns(g: &Geometry) -> u32 {
@@ -68,15 +66,12 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
 
     // Once for each bank: the row stays while its slots have their turns.
     let reads: Vec<Sig> = (0..g.rule_banks)
-        .map(|bank| at(FIRST + bank * RULE_SLOTS))
+        .map(|bank| at(2 + bank * RULE_SLOTS))
         .collect();
     let reads = m.or(&reads);
     let shared = shared::memory_of(&m, g, &config, table, rows, reads, index.reg());
     let kept_row = m.reg_no_reset("row_q", shared.row.width());
-    kept_row.set_when(reads.as_valid().delay(shared.late), shared.row);
-    if FIRST + shared.late + 1 != READ {
-        m.refuse("memory of table `rule`", rows.into(), "must be of blocks");
-    }
+    kept_row.set_when(reads, shared.row);
     let row = kept_row.q();
 
     // The last slot first: where it is a part of a long rule, that is known when slot 0 is compared.

@@ -1,11 +1,11 @@
 //! Memories with one read port for the pipeline and the configuration bus, where headers are some clocks apart.
 //!
 //! A memory of look-up tables has one read port; a second is the memory once more, and on small FPGAs wide tables of few
-//! rows are most of what is in look-up tables. A block has two, but half as wide if each is to read. The pipeline reads in few clocks of those between two
-//! headers, and never in two behind each other; the bus reads in one of the others, a clock later at most. It reads the row once for each word that is answered
+//! rows are most of what is in look-up tables. The pipeline reads in few clocks of those between two headers, and never in two
+//! behind each other; the bus reads in one of the others, a clock later at most. It reads the row once for each word that is answered
 //! and keeps the word alone: so the row must stay, and what the bus asks next comes [`CONFIG_READS_APART`] clocks behind it or later.
 
-use seqnic_gen::{Collision, Module, RamStyle, Sig, mux};
+use seqnic_gen::{Module, RamStyle, Sig, mux};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{MAX_ROW_BITS, Table};
 
@@ -14,24 +14,17 @@ use super::{CONFIG_READ_CLOCKS, Config, WORD_BITS, WORD_CLOCKS, Words, cleared, 
 /// Clocks from a read of the configuration bus to what it does next where headers are some clocks apart.
 pub const CONFIG_READS_APART: u32 = CONFIG_READ_CLOCKS + MAX_ROW_BITS / WORD_BITS * WORD_CLOCKS;
 
-/// Whether the table's memory has one read port for both. The limits to the host are read with every beat; where one port is
-/// as wide as two, as rows are many, there is nothing to win.
+/// Whether the table's memory has one read port for both. The limits to the host are read with every beat.
 pub fn is(g: &Geometry, table: Table) -> bool {
-    let by_blocks = matches!(
-        table,
-        Table::Class | Table::Attachment | Table::Rewrite | Table::Rule
-    );
     g.clocks_per_header > 1
-        && (by_blocks || memory(g, table).style == RamStyle::Distributed)
+        && memory(g, table).style == RamStyle::Distributed
         && !matches!(table, Table::HostLimit | Table::Dscp)
 }
 
 /// What a shared memory gives.
 pub struct Shared<'m> {
-    /// The row, `late` clocks behind the read and in no other.
+    /// The row, in the clock of the read and in no other.
     pub row: Sig<'m>,
-    /// 1 where the memory is of blocks, which have a register at their address.
-    pub late: u32,
     /// What the bus has asked for, its first word [`CONFIG_READ_CLOCKS`] behind it; else zero.
     pub cfg_rdata: Sig<'m>,
 }
@@ -59,53 +52,29 @@ pub fn memory_of<'m>(
         &format!("{name}_asked_apart"),
         !((port.read | port.write) & m.or(&before)),
     );
-    let blocks = memory(g, table).style != RamStyle::Distributed;
-    let words = Words::new(memory(g, table).width.div_ceil(WORD_BITS), port.read);
-    // A block is asked a clock before the word's turn.
-    let (asks, asked, due) = match blocks {
-        true => (port.asks.0, port.asks.1, words.ahead),
-        false => (port.read, port.row, words.now),
-    };
-    let cfg_row = m.reg_no_reset("cfg_asked", asked.width());
-    cfg_row.set_when(asks, asked);
+    let cfg_row = m.reg_no_reset("cfg_asked", port.row.width());
+    cfg_row.set_when(port.read, port.row);
+    let row_bits = memory(g, table).width;
+    let words = Words::new(row_bits.div_ceil(WORD_BITS), port.read);
     let waits = m.reg("cfg_waits", 1, 0);
-    let wanted = due | waits.q();
+    let wanted = words.now | waits.q();
     let goes = (wanted & !reads).named("cfg_goes");
     waits.set(wanted & reads);
 
-    let addr = mux(reads, index, cfg_row.q());
-    let spec = memory(g, table).latency(1);
-    let (row, cfg_row, comes) = match blocks {
-        true => {
-            // The bus never reads what it writes, so only the pipeline's row goes past the new one.
-            let ram = m.ram("rows", spec.collision(Collision::Undefined));
-            ram.write(port.write, port.row, port.wdata);
-            let row = ram.read(addr);
-            let meets = (port.write & reads & port.row.eq(index)).named("meets");
-            let new = m.reg_no_reset("met", row.width());
-            new.set_when(meets, port.wdata);
-            let passed = mux(meets.as_valid().reg(), new.q(), row);
-            (passed, row, goes.as_valid().reg())
-        }
-        false => {
-            let ram = m.ram("rows", spec);
-            ram.write(port.write, port.row, port.wdata);
-            let row = ram.look(addr);
-            (row, row, goes)
-        }
-    };
-    let word = words.of(cfg_row);
+    let ram = m.ram("rows", memory(g, table).latency(1));
+    ram.write(port.write, port.row, port.wdata);
+    let row = ram.look(mux(reads, index, cfg_row.q()));
+    let word = words.of(row);
     let kept = m.reg_no_reset("cfg_word", word.width());
-    kept.set_when(comes, word);
+    kept.set_when(goes, word);
     Shared {
         row,
-        late: blocks.into(),
         cfg_rdata: cleared("answer", words.now.as_valid().delay(WORD_CLOCKS), kept.q()),
     }
 }
 
-/// Clocks from a read of the bus to the first word: the port's register, that of the row's number (of a block the one at its address), those in
-/// which the word may come, the register of the answer.
+/// Clocks from a read of the bus to the first word: the port's register, that of the row's number, those in which the word may be read, the
+/// register of the answer.
 const SLOWEST: u32 = 2 + WORD_CLOCKS + 1;
 const _: () = assert!(SLOWEST == CONFIG_READ_CLOCKS);
 
@@ -119,22 +88,13 @@ mod tests {
     /// Reads of both kinds as close together as they may be, and writes in any clock they may come in, against an array.
     #[test]
     fn pipeline_and_bus_read_what_was_written() {
-        for (table, blocks) in [(Table::Encap, false), (Table::Rule, true)] {
-            assert!(is(&TURNS, table));
-            assert_eq!(memory(&TURNS, table).style == RamStyle::Block, blocks);
-            reads_and_writes(table);
-        }
-    }
-
-    fn reads_and_writes(table: Table) {
-        let g = &TURNS;
+        let (g, table) = (&TURNS, Table::Encap);
         let rows = g.rows(table);
         let m = Module::new("shared");
         let bits = rows.trailing_zeros();
         let (reads, index) = (m.input("reads", 1), m.input("index", bits));
         let config = Config::inputs(&m, g, g.row_bits(table));
         let read = memory_of(&m, g, &config, table, rows, reads, index);
-        let late = u64::from(read.late);
         m.output("row", read.row);
         m.output("cfg_rdata", read.cfg_rdata);
         let mut sim = Sim::new(&m.finish().unwrap());
@@ -159,15 +119,10 @@ mod tests {
             sim.set("reads", read.into());
             sim.set("index", index);
             if read {
-                // A block's read gives what is written in the same clock.
-                let met = written
-                    .get(&(clock + late))
-                    .filter(|(row, _)| *row == index);
-                let row = met.map_or(&memory[index as usize], |(_, value)| value);
-                rows_due.insert(clock + late, row.clone());
+                rows_due.insert(clock, memory[index as usize].clone());
             }
             // The pipeline's reads come first.
-            waited += u32::from(read && answers.contains_key(&(clock + 3 + late)));
+            waited += u32::from(read && answers.contains_key(&(clock + 3)));
             if let Some(row) = asked.take() {
                 let row: &Bits = &memory[row as usize];
                 let due = clock + u64::from(CONFIG_READ_CLOCKS) - 1;

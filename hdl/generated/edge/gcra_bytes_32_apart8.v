@@ -3,18 +3,18 @@
 
 `default_nettype none
 
-module gcra_bytes_16_apart8 (
+module gcra_bytes_32_apart8 (
     input  wire clk,
     input  wire rst,
     input  wire asked,
-    input  wire [3:0] row,
+    input  wire [4:0] row,
     input  wire [63:0] arrived,
     input  wire [35:0] cost,
     input  wire [55:0] tolerance,
     input  wire [13:0] bytes,
     output reg  conforms
 );
-    reg  [3:0] row_kept;
+    reg  [4:0] row_kept;
     reg  [63:0] arrived_kept;
     reg  [79:0] latest;
     reg  [35:0] cost_kept;
@@ -34,9 +34,9 @@ module gcra_bytes_16_apart8 (
     reg  asked_d7;
     reg  asked_d8;
     reg  and_70_d1;
-    reg  [3:0] row_kept_d1;
+    reg  [4:0] row_kept_d1;
     reg  [79:0] value_d1;
-    (* ram_style = "distributed" *) reg [79:0] due_times [0:15];
+    (* ram_style = "distributed" *) reg [79:0] due_times [0:31];
     wire [79:0] cat_9 = {arrived_kept, 16'd0};
     wire [37:0] cat_17 = {2'd0, cost_kept};
     wire [37:0] cat_19 = {2'd0, cost};
@@ -97,7 +97,7 @@ module gcra_bytes_16_apart8 (
 
 `ifndef SYNTHESIS
     initial begin
-        row_kept = 4'd0;
+        row_kept = 5'd0;
         arrived_kept = 64'd0;
         latest = 80'd0;
         cost_kept = 36'd0;
@@ -118,7 +118,7 @@ module gcra_bytes_16_apart8 (
         asked_d7 = 1'd0;
         asked_d8 = 1'd0;
         and_70_d1 = 1'd0;
-        row_kept_d1 = 4'd0;
+        row_kept_d1 = 5'd0;
         value_d1 = 80'd0;
     end
 `endif
@@ -126,7 +126,7 @@ module gcra_bytes_16_apart8 (
 `ifndef SYNTHESIS
     integer due_times_row;
     initial begin
-        for (due_times_row = 0; due_times_row < 16; due_times_row = due_times_row + 1) due_times[due_times_row] = 80'd0;
+        for (due_times_row = 0; due_times_row < 32; due_times_row = due_times_row + 1) due_times[due_times_row] = 80'd0;
     end
 `endif
 endmodule
