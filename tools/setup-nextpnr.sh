@@ -24,7 +24,7 @@ if [ ! -x "$built" ]; then
     rm -rf "$folder"
     mkdir -p "$folder"
     cd "$folder"
-    if ! apt-get source -qq --only-source "nextpnr=$version"; then
+    if ! apt-get source -qq --only-source "nextpnr=${version%+b[0-9]*}"; then
         echo "setup-nextpnr: apt-get source failed: a deb-src line is missing in /etc/apt/sources.list, or apt-get update" >&2
         exit 1
     fi
@@ -33,7 +33,7 @@ if [ ! -x "$built" ]; then
     sed -i '/^foreach (device/,/^endforeach()/d' ecp5/CMakeLists.txt
     patch -p1 <"$patch"
     cmake -S . -B ../build -G Ninja -DCMAKE_BUILD_TYPE=Release -DARCH=ecp5 -DBUILD_PYTHON=OFF -DCURRENT_GIT_VERSION=0.11.1-target-util \
-        -DEXTERNAL_CHIPDB=ON -DEXTERNAL_CHIPDB_ROOT=/usr/share/nextpnr >../cmake.log
+        -DIMPORT_BBA_FILES=/usr/share/nextpnr -DEXTERNAL_CHIPDB=ON -DEXTERNAL_CHIPDB_ROOT=/usr/share/nextpnr >../cmake.log
     ninja -C ../build nextpnr-ecp5
     cd ../../../..
 fi
