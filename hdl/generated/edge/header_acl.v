@@ -64,7 +64,7 @@ module header_acl (
     output wire asked,
     output wire permit,
     output wire [15:0] rule,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  spaced_valid_s1;
     reg  spaced_valid_s2;
@@ -81,10 +81,10 @@ module header_acl (
     reg  spaced_valid_s13;
     reg  spaced_valid_s14;
     wire [79:0] dst_lookup_row;
-    wire [15:0] dst_lookup_cfg_rdata;
+    wire [63:0] dst_lookup_cfg_rdata;
     reg  [31:0] xor_154_s14;
     wire [79:0] src_lookup_row;
-    wire [15:0] src_lookup_cfg_rdata;
+    wire [63:0] src_lookup_cfg_rdata;
     reg  [31:0] xor_259_s14;
     reg  [79:0] mux_261_s16;
     reg  [31:0] mux_263_s16;
@@ -127,7 +127,7 @@ module header_acl (
     wire lookup_hit;
     wire [15:0] lookup_rule;
     wire lookup_permit;
-    wire [15:0] lookup_cfg_rdata;
+    wire [63:0] lookup_cfg_rdata;
     reg  default_permit_s25;
     reg  [15:0] default_rule_s25;
     reg  spaced_valid_s1_2;

@@ -24,7 +24,7 @@ module header_address (
     input  wire spaced_valid,
     output wire [60:0] dst,
     output wire [60:0] src,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     wire lookup_dst_hit;
     wire lookup_src_hit;

@@ -68,7 +68,7 @@ module header_class (
     output reg  [3:0] entry_copies,
     output wire [2:0] rank,
     output wire [15:0] meter,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  hit0;
     reg  [19:0] class0;

@@ -34,7 +34,7 @@ module header_interface (
     output wire [6:0] accepts,
     output wire trust,
     output wire not_mine,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     wire [79:0] lookup_value;
     reg  [79:0] lookup_value_s11;

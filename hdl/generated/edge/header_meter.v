@@ -28,7 +28,7 @@ module header_meter (
     input  wire spaced_valid,
     output wire policed,
     output reg  held,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     wire [91:0] lookup_row;
     reg  asked_s1;

@@ -98,7 +98,7 @@ module header_parser (
     output wire udp_no_checksum,
     output wire nd,
     output wire icmp_error,
-    output wire [15:0] cfg_rdata,
+    output wire [63:0] cfg_rdata,
     output wire dhcp
 );
     wire [168:0] decap_row;

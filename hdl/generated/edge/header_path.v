@@ -39,7 +39,7 @@ module header_path (
     input  wire spaced_valid,
     output reg  out_valid,
     output wire [578:0] out_verdict,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     wire [27:0] header_parser_interface_key;
     wire [11:0] header_parser_vid;
@@ -74,7 +74,7 @@ module header_path (
     wire header_parser_udp_no_checksum;
     wire header_parser_nd;
     wire header_parser_icmp_error;
-    wire [15:0] header_parser_cfg_rdata;
+    wire [63:0] header_parser_cfg_rdata;
     wire header_parser_dhcp;
     reg  [47:0] cat_24_s1;
     reg  in_epoch_s1;
@@ -86,7 +86,7 @@ module header_path (
     wire [6:0] header_interface_accepts;
     wire header_interface_trust;
     wire header_interface_not_mine;
-    wire [15:0] header_interface_cfg_rdata;
+    wire [63:0] header_interface_cfg_rdata;
     reg  [47:0] cat_31_s1;
     reg  [47:0] cat_31_s9;
     reg  [4:0] header_parser_taken_s11;
@@ -110,10 +110,10 @@ module header_path (
     wire header_source_known;
     wire [15:0] header_source_sender;
     wire [19:0] header_source_position;
-    wire [15:0] header_source_cfg_rdata;
+    wire [63:0] header_source_cfg_rdata;
     wire [60:0] header_address_dst;
     wire [60:0] header_address_src;
-    wire [15:0] header_address_cfg_rdata;
+    wire [63:0] header_address_cfg_rdata;
     reg  [60:0] header_address_dst_s21;
     reg  [7:0] header_parser_protocol_s20;
     reg  [15:0] header_parser_sport_s23;
@@ -141,7 +141,7 @@ module header_path (
     wire [19:0] header_port_class2;
     wire header_port_hit3;
     wire [19:0] header_port_class3;
-    wire [15:0] header_port_cfg_rdata;
+    wire [63:0] header_port_cfg_rdata;
     reg  and_144_s21;
     wire header_range_hit0;
     wire [19:0] header_range_class0;
@@ -151,7 +151,7 @@ module header_path (
     wire [19:0] header_range_class1;
     wire header_range_hit3;
     wire [19:0] header_range_class3;
-    wire [15:0] header_range_cfg_rdata;
+    wire [63:0] header_range_cfg_rdata;
     reg  header_port_hit0_s35;
     reg  [19:0] header_port_class0_s35;
     reg  header_range_hit0_s30;
@@ -177,7 +177,7 @@ module header_path (
     wire [3:0] header_class_entry_copies;
     wire [2:0] header_class_rank;
     wire [15:0] header_class_meter;
-    wire [15:0] header_class_cfg_rdata;
+    wire [63:0] header_class_cfg_rdata;
     reg  [19:0] header_source_position_s30;
     reg  [19:0] header_source_position_s38;
     reg  header_source_has_tag_s20;
@@ -203,7 +203,7 @@ module header_path (
     wire [21:0] header_step_action;
     wire [3:0] header_step_copies;
     wire header_step_first;
-    wire [15:0] header_step_cfg_rdata;
+    wire [63:0] header_step_cfg_rdata;
     reg  header_parser_v6_s16;
     reg  header_parser_v6_s24;
     reg  header_parser_v6_s32;
@@ -227,7 +227,7 @@ module header_path (
     wire header_acl_asked;
     wire header_acl_permit;
     wire [15:0] header_acl_rule;
-    wire [15:0] header_acl_cfg_rdata;
+    wire [63:0] header_acl_cfg_rdata;
     reg  [7:0] header_parser_traffic_class_s34;
     reg  in_epoch_s41;
     reg  header_interface_trust_s12;
@@ -505,9 +505,9 @@ module header_path (
     wire opening = header_parser_tcp_flags[1] & ~header_parser_tcp_flags[4];
     wire answering = (header_parser_tcp_flags[1] & header_parser_tcp_flags[4]) | header_parser_tcp_flags[2];
     wire [16:0] cat_311 = {header_address_dst[53:38], header_address_dst[37]};
-    wire [15:0] or_460 = (header_parser_cfg_rdata | header_interface_cfg_rdata) | (header_source_cfg_rdata | header_address_cfg_rdata);
-    wire [15:0] or_461 = (header_port_cfg_rdata | header_range_cfg_rdata) | (header_class_cfg_rdata | header_step_cfg_rdata);
-    assign cfg_rdata = (or_460 | or_461) | (header_acl_cfg_rdata | {13'd0, header_priority_cfg_rdata});
+    wire [63:0] or_460 = (header_parser_cfg_rdata | header_interface_cfg_rdata) | (header_source_cfg_rdata | header_address_cfg_rdata);
+    wire [63:0] or_461 = (header_port_cfg_rdata | header_range_cfg_rdata) | (header_class_cfg_rdata | header_step_cfg_rdata);
+    assign cfg_rdata = (or_460 | or_461) | (header_acl_cfg_rdata | {61'd0, header_priority_cfg_rdata});
 
     header_parser header_parser (
         .clk(clk),

@@ -44,18 +44,18 @@ module header_port (
     output wire [19:0] class2,
     output wire hit3,
     output wire [19:0] class3,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  and_15_s1;
     reg  and_19_s1;
     wire table_port_server_first_hit;
     wire table_port_server_second_hit;
-    wire [15:0] table_port_server_cfg_rdata;
+    wire [63:0] table_port_server_cfg_rdata;
     reg  and_15_s9;
     reg  and_19_s9;
     wire table_port_client_first_hit;
     wire table_port_client_second_hit;
-    wire [15:0] table_port_client_cfg_rdata;
+    wire [63:0] table_port_client_cfg_rdata;
     reg  spaced_valid_s1;
     reg  spaced_valid_s2;
     reg  spaced_valid_s3;

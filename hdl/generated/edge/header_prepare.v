@@ -30,33 +30,33 @@ module header_prepare (
     output wire [1106:0] out_edit,
     output reg  [7:0] out_strip,
     output wire [6:0] out_prefix,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     wire meter_policed;
     wire meter_held;
-    wire [15:0] meter_cfg_rdata;
+    wire [63:0] meter_cfg_rdata;
     wire [75:0] action_row;
-    wire [15:0] action_cfg_rdata;
+    wire [63:0] action_cfg_rdata;
     reg  [31:0] xor_150_s1;
     reg  old_neighbour_valid_s1;
     reg  [15:0] old_neighbour_s1;
     wire [16:0] policy_row;
-    wire [15:0] policy_cfg_rdata;
+    wire [16:0] policy_cfg_rdata;
     reg  and_212_s1;
     reg  policy_2_s2;
     reg  old_epoch_s1;
     reg  [16:0] cat_221_s3;
     wire [326:0] attachment_row;
-    wire [15:0] attachment_cfg_rdata;
+    wire [63:0] attachment_cfg_rdata;
     wire [128:0] rewrite_row;
-    wire [15:0] rewrite_cfg_rdata;
+    wire [63:0] rewrite_cfg_rdata;
     reg  spaced_valid_s1;
     reg  spaced_valid_s2;
     reg  spaced_valid_s3;
     reg  spaced_valid_s4;
     reg  spaced_valid_s5;
     wire [384:0] encap_row;
-    wire [15:0] encap_cfg_rdata;
+    wire [63:0] encap_cfg_rdata;
     reg  not_240_s1;
     reg  not_244_s2;
     reg  and_262_s1;
@@ -384,7 +384,8 @@ module header_prepare (
     assign out_valid = in_valid_s7 & ~voided;
     assign out_void = in_valid_s7 & voided;
     wire [7:0] old_l3_2 = old_l3;
-    assign cfg_rdata = ((action_cfg_rdata | policy_cfg_rdata) | (attachment_cfg_rdata | rewrite_cfg_rdata)) | (encap_cfg_rdata | meter_cfg_rdata);
+    wire [63:0] or_1003 = (action_cfg_rdata | {47'd0, policy_cfg_rdata}) | (attachment_cfg_rdata | rewrite_cfg_rdata);
+    assign cfg_rdata = or_1003 | (encap_cfg_rdata | meter_cfg_rdata);
 
     header_meter meter (
         .clk(clk),

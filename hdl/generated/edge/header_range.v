@@ -47,7 +47,7 @@ module header_range (
     output wire [19:0] class1,
     output wire hit3,
     output wire [19:0] class3,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  dst_asked_kept;
     reg  src_asked_kept;

@@ -42,7 +42,7 @@ module header_source (
     output wire known,
     output wire [15:0] sender,
     output reg  [19:0] position,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [3:0] tag_kind;
     reg  [15:0] mux_83_s1;

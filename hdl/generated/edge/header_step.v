@@ -34,7 +34,7 @@ module header_step (
     output wire [21:0] action,
     output wire [3:0] copies,
     output wire first,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     wire lookup_hit;
     wire [26:0] lookup_value;

@@ -17,7 +17,7 @@ module host_limit (
     input  wire [107:0] cfg_wdata,
     output wire limited,
     output reg  [2:0] rank,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     wire [107:0] lookup_row;
     reg  exception;

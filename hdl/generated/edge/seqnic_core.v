@@ -80,7 +80,7 @@ module seqnic_core (
     output reg  cfg_rvalid,
     output wire [511:0] cfg_rdata
 );
-    reg  buffer_room_d1;
+    wire buffer_room;
     wire sequencer_credit_return;
     wire buffer_edit_taken;
     wire prepare_out_void;
@@ -143,7 +143,7 @@ module seqnic_core (
     wire epochs_cfg_rdata;
     wire header_path_out_valid;
     wire [578:0] header_path_out_verdict;
-    wire [15:0] header_path_cfg_rdata;
+    wire [63:0] header_path_cfg_rdata;
     wire sequencer_copy_valid;
     wire [578:0] sequencer_copy_verdict;
     wire [3:0] sequencer_copy_number;
@@ -151,14 +151,13 @@ module seqnic_core (
     wire [1106:0] prepare_out_edit;
     wire [7:0] prepare_out_strip;
     wire [6:0] prepare_out_prefix;
-    wire [15:0] prepare_cfg_rdata;
+    wire [63:0] prepare_cfg_rdata;
     wire buffer_slot_valid;
     wire [12:0] buffer_slot;
     wire [1106:0] buffer_edit_now;
     wire [127:0] buffer_even;
     wire [127:0] buffer_odd;
     wire buffer_frame_done;
-    wire buffer_room;
     wire editor_soon;
     wire editor_soon_first;
     wire [3:0] editor_soon_port;
@@ -169,7 +168,7 @@ module seqnic_core (
     wire [28:0] editor_ending;
     wire host_limits_limited;
     wire [2:0] host_limits_rank;
-    wire [15:0] host_limits_cfg_rdata;
+    wire [63:0] host_limits_cfg_rdata;
     wire egress_host_room;
     wire egress_p3_room;
     wire egress_p2_room;
@@ -184,6 +183,18 @@ module seqnic_core (
     wire egress_p2_busy;
     wire egress_p3_busy;
     wire egress_host_busy;
+    reg  cfg_write_d1;
+    reg  cfg_write_d2;
+    reg  cfg_write_d3;
+    reg  cfg_read_d1;
+    reg  cfg_read_d2;
+    reg  cfg_read_d3;
+    reg  [6:0] cfg_table_d1;
+    reg  [6:0] cfg_table_d2;
+    reg  [6:0] cfg_table_d3;
+    reg  [21:0] cfg_row_d1;
+    reg  [21:0] cfg_row_d2;
+    reg  [21:0] cfg_row_d3;
     wire [158:0] counters_cfg_rdata;
     wire counters_busy;
     reg  [12:0] frames;
@@ -195,20 +206,18 @@ module seqnic_core (
     reg  buffer_frame_done_d6;
     reg  buffer_frame_done_d7;
     reg  buffer_frame_done_d8;
-    reg  cfg_read_d1;
-    reg  cfg_read_d2;
-    reg  cfg_read_d3;
     reg  cfg_read_d4;
     reg  cfg_read_d5;
-    reg  word_second_clock;
-    reg  [31:0] word_turns;
-    reg  [511:0] answered;
     reg  cfg_read_d6;
     reg  cfg_read_d7;
     reg  cfg_read_d8;
     reg  cfg_read_d9;
+    reg  cfg_read_d10;
+    reg  cfg_read_d11;
+    reg  cfg_read_d12;
+    reg  [511:0] answered;
     reg  [511:0] counted;
-    wire room = buffer_room_d1;
+    wire room = buffer_room;
     wire credit_return = sequencer_credit_return;
     wire edit_taken = buffer_edit_taken;
     wire edit_void = prepare_out_void;
@@ -222,7 +231,7 @@ module seqnic_core (
     wire in_host_ready = arbiter_in4_ready;
     wire [4:0] rooms = {egress_host_room, egress_p3_room, egress_p2_room, egress_p1_room, egress_p0_room};
     wire starts = arbiter_valid & arbiter_first;
-    wire [13:0] cat_223 = {
+    wire [13:0] cat_234 = {
         ingress_p0_busy,
         ingress_p1_busy,
         ingress_p2_busy,
@@ -238,10 +247,18 @@ module seqnic_core (
         counters_busy,
         |frames
     };
-    assign busy = |cat_223;
-    wire [15:0] or_229 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({15'd0, epochs_cfg_rdata} | host_limits_cfg_rdata);
-    wire not_245 = ~word_second_clock;
-    wire word_now = (|word_turns) & not_245;
+    assign busy = |cat_234;
+    wire [63:0] or_240 = (header_path_cfg_rdata | prepare_cfg_rdata) | ({63'd0, epochs_cfg_rdata} | host_limits_cfg_rdata);
+    wire [7:0] cat_253 = {
+        cfg_read_d5,
+        cfg_read_d6,
+        cfg_read_d7,
+        cfg_read_d8,
+        cfg_read_d9,
+        cfg_read_d10,
+        cfg_read_d11,
+        cfg_read_d12
+    };
     assign cfg_rdata = answered | counted;
 
     ingress ingress_p0 (
@@ -629,10 +646,10 @@ module seqnic_core (
         .rst(rst),
         .event_valid(dispatch_event_valid),
         .event_data(dispatch_event_data),
-        .cfg_write(cfg_write),
-        .cfg_read(cfg_read),
-        .cfg_table(cfg_table),
-        .cfg_row(cfg_row),
+        .cfg_write(cfg_write_d3),
+        .cfg_read(cfg_read_d3),
+        .cfg_table(cfg_table_d3),
+        .cfg_row(cfg_row_d3),
         .snapshot_ready(snapshot_ready),
         .snapshot_valid(snapshot_valid),
         .snapshot_data(snapshot_data),
@@ -642,13 +659,24 @@ module seqnic_core (
     );
 
     always @(posedge clk) begin
-        buffer_room_d1 <= buffer_room;
         cfg_wdata_d1 <= cfg_wdata;
-        if (word_now) answered <= {or_229, answered[511:16]};
+        cfg_table_d1 <= cfg_table;
+        cfg_table_d2 <= cfg_table_d1;
+        cfg_table_d3 <= cfg_table_d2;
+        cfg_row_d1 <= cfg_row;
+        cfg_row_d2 <= cfg_row_d1;
+        cfg_row_d3 <= cfg_row_d2;
+        if (|cat_253) answered <= {or_240, answered[511:64]};
     end
 
     always @(posedge clk) begin
         if (rst) begin
+            cfg_write_d1 <= 1'd0;
+            cfg_write_d2 <= 1'd0;
+            cfg_write_d3 <= 1'd0;
+            cfg_read_d1 <= 1'd0;
+            cfg_read_d2 <= 1'd0;
+            cfg_read_d3 <= 1'd0;
             frames <= 13'd0;
             buffer_frame_done_d1 <= 1'd0;
             buffer_frame_done_d2 <= 1'd0;
@@ -658,20 +686,24 @@ module seqnic_core (
             buffer_frame_done_d6 <= 1'd0;
             buffer_frame_done_d7 <= 1'd0;
             buffer_frame_done_d8 <= 1'd0;
-            cfg_read_d1 <= 1'd0;
-            cfg_read_d2 <= 1'd0;
-            cfg_read_d3 <= 1'd0;
             cfg_read_d4 <= 1'd0;
             cfg_read_d5 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 32'd0;
             cfg_read_d6 <= 1'd0;
             cfg_read_d7 <= 1'd0;
             cfg_read_d8 <= 1'd0;
             cfg_read_d9 <= 1'd0;
+            cfg_read_d10 <= 1'd0;
+            cfg_read_d11 <= 1'd0;
+            cfg_read_d12 <= 1'd0;
             counted <= 512'd0;
             cfg_rvalid <= 1'd0;
         end else begin
+            cfg_write_d1 <= cfg_write;
+            cfg_write_d2 <= cfg_write_d1;
+            cfg_write_d3 <= cfg_write_d2;
+            cfg_read_d1 <= cfg_read;
+            cfg_read_d2 <= cfg_read_d1;
+            cfg_read_d3 <= cfg_read_d2;
             frames <= (frames + {12'd0, starts}) - {12'd0, buffer_frame_done_d8};
             buffer_frame_done_d1 <= buffer_frame_done;
             buffer_frame_done_d2 <= buffer_frame_done_d1;
@@ -681,19 +713,17 @@ module seqnic_core (
             buffer_frame_done_d6 <= buffer_frame_done_d5;
             buffer_frame_done_d7 <= buffer_frame_done_d6;
             buffer_frame_done_d8 <= buffer_frame_done_d7;
-            cfg_read_d1 <= cfg_read;
-            cfg_read_d2 <= cfg_read_d1;
-            cfg_read_d3 <= cfg_read_d2;
             cfg_read_d4 <= cfg_read_d3;
             cfg_read_d5 <= cfg_read_d4;
-            word_second_clock <= ~word_second_clock & ~cfg_read_d4;
-            if (cfg_read_d4 | word_second_clock) word_turns <= {word_turns[30:0], cfg_read_d4};
             cfg_read_d6 <= cfg_read_d5;
             cfg_read_d7 <= cfg_read_d6;
             cfg_read_d8 <= cfg_read_d7;
             cfg_read_d9 <= cfg_read_d8;
-            if (cfg_read | cfg_read_d9) counted <= {353'd0, counters_cfg_rdata};
-            cfg_rvalid <= word_turns[31] & not_245;
+            cfg_read_d10 <= cfg_read_d9;
+            cfg_read_d11 <= cfg_read_d10;
+            cfg_read_d12 <= cfg_read_d11;
+            if (cfg_read_d12 | cfg_rvalid) counted <= {353'd0, counters_cfg_rdata};
+            cfg_rvalid <= cfg_read_d12;
         end
     end
 
@@ -702,8 +732,19 @@ module seqnic_core (
 
 `ifndef SYNTHESIS
     initial begin
-        buffer_room_d1 = 1'd0;
         cfg_wdata_d1 = 512'd0;
+        cfg_write_d1 = 1'd0;
+        cfg_write_d2 = 1'd0;
+        cfg_write_d3 = 1'd0;
+        cfg_read_d1 = 1'd0;
+        cfg_read_d2 = 1'd0;
+        cfg_read_d3 = 1'd0;
+        cfg_table_d1 = 7'd0;
+        cfg_table_d2 = 7'd0;
+        cfg_table_d3 = 7'd0;
+        cfg_row_d1 = 22'd0;
+        cfg_row_d2 = 22'd0;
+        cfg_row_d3 = 22'd0;
         frames = 13'd0;
         buffer_frame_done_d1 = 1'd0;
         buffer_frame_done_d2 = 1'd0;
@@ -713,18 +754,16 @@ module seqnic_core (
         buffer_frame_done_d6 = 1'd0;
         buffer_frame_done_d7 = 1'd0;
         buffer_frame_done_d8 = 1'd0;
-        cfg_read_d1 = 1'd0;
-        cfg_read_d2 = 1'd0;
-        cfg_read_d3 = 1'd0;
         cfg_read_d4 = 1'd0;
         cfg_read_d5 = 1'd0;
-        word_second_clock = 1'd0;
-        word_turns = 32'd0;
-        answered = 512'd0;
         cfg_read_d6 = 1'd0;
         cfg_read_d7 = 1'd0;
         cfg_read_d8 = 1'd0;
         cfg_read_d9 = 1'd0;
+        cfg_read_d10 = 1'd0;
+        cfg_read_d11 = 1'd0;
+        cfg_read_d12 = 1'd0;
+        answered = 512'd0;
         counted = 512'd0;
         cfg_rvalid = 1'd0;
     end

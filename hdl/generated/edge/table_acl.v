@@ -19,12 +19,13 @@ module table_acl (
     input  wire [79:0] cfg_wdata,
     input  wire spaced_valid,
     output reg  [79:0] row,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  spaced_valid_d1;
     reg  and_16_d1;
     reg  and_18_d1;
     reg  [21:0] cfg_row_d1;
+    reg  cfg_waits;
     reg  and_18_d2;
     reg  and_18_d3;
     reg  and_18_d4;
@@ -37,74 +38,15 @@ module table_acl (
     reg  and_18_d11;
     reg  and_18_d12;
     reg  and_18_d13;
-    reg  and_18_d14;
-    reg  and_18_d15;
-    reg  and_18_d16;
-    reg  and_18_d17;
-    reg  and_18_d18;
-    reg  and_18_d19;
-    reg  and_18_d20;
-    reg  and_18_d21;
-    reg  and_18_d22;
-    reg  and_18_d23;
-    reg  and_18_d24;
-    reg  and_18_d25;
-    reg  and_18_d26;
-    reg  and_18_d27;
-    reg  and_18_d28;
-    reg  and_18_d29;
-    reg  and_18_d30;
-    reg  and_18_d31;
-    reg  and_18_d32;
-    reg  and_18_d33;
-    reg  and_18_d34;
-    reg  and_18_d35;
-    reg  and_18_d36;
-    reg  and_18_d37;
-    reg  and_18_d38;
-    reg  and_18_d39;
-    reg  and_18_d40;
-    reg  and_18_d41;
-    reg  and_18_d42;
-    reg  and_18_d43;
-    reg  and_18_d44;
-    reg  and_18_d45;
-    reg  and_18_d46;
-    reg  and_18_d47;
-    reg  and_18_d48;
-    reg  and_18_d49;
-    reg  and_18_d50;
-    reg  and_18_d51;
-    reg  and_18_d52;
-    reg  and_18_d53;
-    reg  and_18_d54;
-    reg  and_18_d55;
-    reg  and_18_d56;
-    reg  and_18_d57;
-    reg  and_18_d58;
-    reg  and_18_d59;
-    reg  and_18_d60;
-    reg  and_18_d61;
-    reg  and_18_d62;
-    reg  and_18_d63;
-    reg  and_18_d64;
-    reg  and_18_d65;
-    reg  and_18_d66;
-    reg  and_18_d67;
-    reg  and_18_d68;
-    reg  and_18_d69;
     reg  [2:0] cfg_asked;
-    reg  word_second_clock;
-    reg  [4:0] word_turns;
-    reg  cfg_waits;
-    reg  [15:0] cfg_word;
-    reg  word_now_d1;
-    reg  word_now_d2;
-    reg  [15:0] answer;
+    reg  [79:0] cfg_answer;
+    reg  [63:0] answer;
     (* ram_style = "distributed" *) reg [79:0] rows [0:7];
     wire not_9 = ~(spaced_valid & spaced_valid_d1);
     wire and_15 = (cfg_table == 7'h15) & (cfg_row[21:3] == 19'd0);
-    wire [67:0] cat_91 = {
+    wire or_23 = and_18_d1 | cfg_waits;
+    wire cfg_goes = or_23 & ~spaced_valid;
+    wire [11:0] cat_39 = {
         and_18_d2,
         and_18_d3,
         and_18_d4,
@@ -116,77 +58,17 @@ module table_acl (
         and_18_d10,
         and_18_d11,
         and_18_d12,
-        and_18_d13,
-        and_18_d14,
-        and_18_d15,
-        and_18_d16,
-        and_18_d17,
-        and_18_d18,
-        and_18_d19,
-        and_18_d20,
-        and_18_d21,
-        and_18_d22,
-        and_18_d23,
-        and_18_d24,
-        and_18_d25,
-        and_18_d26,
-        and_18_d27,
-        and_18_d28,
-        and_18_d29,
-        and_18_d30,
-        and_18_d31,
-        and_18_d32,
-        and_18_d33,
-        and_18_d34,
-        and_18_d35,
-        and_18_d36,
-        and_18_d37,
-        and_18_d38,
-        and_18_d39,
-        and_18_d40,
-        and_18_d41,
-        and_18_d42,
-        and_18_d43,
-        and_18_d44,
-        and_18_d45,
-        and_18_d46,
-        and_18_d47,
-        and_18_d48,
-        and_18_d49,
-        and_18_d50,
-        and_18_d51,
-        and_18_d52,
-        and_18_d53,
-        and_18_d54,
-        and_18_d55,
-        and_18_d56,
-        and_18_d57,
-        and_18_d58,
-        and_18_d59,
-        and_18_d60,
-        and_18_d61,
-        and_18_d62,
-        and_18_d63,
-        and_18_d64,
-        and_18_d65,
-        and_18_d66,
-        and_18_d67,
-        and_18_d68,
-        and_18_d69
+        and_18_d13
     };
-    wire not_94 = ~((and_18_d1 | and_16_d1) & (|cat_91));
-    wire word_now = (|word_turns) & ~word_second_clock;
-    wire or_113 = word_now | cfg_waits;
-    wire cfg_goes = or_113 & ~spaced_valid;
-    wire [79:0] rows_look = rows[spaced_valid ? index : cfg_asked];
-    wire [15:0] or_136 = (({16{word_turns[0]}} & rows_look[15:0]) | ({16{word_turns[1]}} & rows_look[31:16])) | (({16{word_turns[2]}} & rows_look[47:32]) | ({16{word_turns[3]}} & rows_look[63:48]));
+    wire not_42 = ~(and_18_d1 & (|cat_39));
+    wire [79:0] rows_look = rows[spaced_valid ? index : (and_18_d1 ? cfg_row_d1[2:0] : cfg_asked)];
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
         if (and_18_d1) cfg_asked <= cfg_row_d1[2:0];
-        if (cfg_goes) cfg_word <= or_136 | ({16{word_turns[4]}} & rows_look[79:64]);
-        answer <= word_now_d2 ? cfg_word : 16'd0;
+        if (cfg_goes) cfg_answer <= rows_look;
+        answer <= ({64{and_18_d4}} & cfg_answer[63:0]) | ({64{and_18_d5}} & {48'd0, cfg_answer[79:64]});
         if (spaced_valid) row <= rows_look;
     end
 
@@ -195,6 +77,7 @@ module table_acl (
             spaced_valid_d1 <= 1'd0;
             and_16_d1 <= 1'd0;
             and_18_d1 <= 1'd0;
+            cfg_waits <= 1'd0;
             and_18_d2 <= 1'd0;
             and_18_d3 <= 1'd0;
             and_18_d4 <= 1'd0;
@@ -207,71 +90,11 @@ module table_acl (
             and_18_d11 <= 1'd0;
             and_18_d12 <= 1'd0;
             and_18_d13 <= 1'd0;
-            and_18_d14 <= 1'd0;
-            and_18_d15 <= 1'd0;
-            and_18_d16 <= 1'd0;
-            and_18_d17 <= 1'd0;
-            and_18_d18 <= 1'd0;
-            and_18_d19 <= 1'd0;
-            and_18_d20 <= 1'd0;
-            and_18_d21 <= 1'd0;
-            and_18_d22 <= 1'd0;
-            and_18_d23 <= 1'd0;
-            and_18_d24 <= 1'd0;
-            and_18_d25 <= 1'd0;
-            and_18_d26 <= 1'd0;
-            and_18_d27 <= 1'd0;
-            and_18_d28 <= 1'd0;
-            and_18_d29 <= 1'd0;
-            and_18_d30 <= 1'd0;
-            and_18_d31 <= 1'd0;
-            and_18_d32 <= 1'd0;
-            and_18_d33 <= 1'd0;
-            and_18_d34 <= 1'd0;
-            and_18_d35 <= 1'd0;
-            and_18_d36 <= 1'd0;
-            and_18_d37 <= 1'd0;
-            and_18_d38 <= 1'd0;
-            and_18_d39 <= 1'd0;
-            and_18_d40 <= 1'd0;
-            and_18_d41 <= 1'd0;
-            and_18_d42 <= 1'd0;
-            and_18_d43 <= 1'd0;
-            and_18_d44 <= 1'd0;
-            and_18_d45 <= 1'd0;
-            and_18_d46 <= 1'd0;
-            and_18_d47 <= 1'd0;
-            and_18_d48 <= 1'd0;
-            and_18_d49 <= 1'd0;
-            and_18_d50 <= 1'd0;
-            and_18_d51 <= 1'd0;
-            and_18_d52 <= 1'd0;
-            and_18_d53 <= 1'd0;
-            and_18_d54 <= 1'd0;
-            and_18_d55 <= 1'd0;
-            and_18_d56 <= 1'd0;
-            and_18_d57 <= 1'd0;
-            and_18_d58 <= 1'd0;
-            and_18_d59 <= 1'd0;
-            and_18_d60 <= 1'd0;
-            and_18_d61 <= 1'd0;
-            and_18_d62 <= 1'd0;
-            and_18_d63 <= 1'd0;
-            and_18_d64 <= 1'd0;
-            and_18_d65 <= 1'd0;
-            and_18_d66 <= 1'd0;
-            and_18_d67 <= 1'd0;
-            and_18_d68 <= 1'd0;
-            and_18_d69 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 5'd0;
-            cfg_waits <= 1'd0;
-            word_now_d1 <= 1'd0;
-            word_now_d2 <= 1'd0;
         end else begin
             spaced_valid_d1 <= spaced_valid;
             and_16_d1 <= cfg_write & and_15;
             and_18_d1 <= cfg_read & and_15;
+            cfg_waits <= or_23 & spaced_valid;
             and_18_d2 <= and_18_d1;
             and_18_d3 <= and_18_d2;
             and_18_d4 <= and_18_d3;
@@ -284,67 +107,6 @@ module table_acl (
             and_18_d11 <= and_18_d10;
             and_18_d12 <= and_18_d11;
             and_18_d13 <= and_18_d12;
-            and_18_d14 <= and_18_d13;
-            and_18_d15 <= and_18_d14;
-            and_18_d16 <= and_18_d15;
-            and_18_d17 <= and_18_d16;
-            and_18_d18 <= and_18_d17;
-            and_18_d19 <= and_18_d18;
-            and_18_d20 <= and_18_d19;
-            and_18_d21 <= and_18_d20;
-            and_18_d22 <= and_18_d21;
-            and_18_d23 <= and_18_d22;
-            and_18_d24 <= and_18_d23;
-            and_18_d25 <= and_18_d24;
-            and_18_d26 <= and_18_d25;
-            and_18_d27 <= and_18_d26;
-            and_18_d28 <= and_18_d27;
-            and_18_d29 <= and_18_d28;
-            and_18_d30 <= and_18_d29;
-            and_18_d31 <= and_18_d30;
-            and_18_d32 <= and_18_d31;
-            and_18_d33 <= and_18_d32;
-            and_18_d34 <= and_18_d33;
-            and_18_d35 <= and_18_d34;
-            and_18_d36 <= and_18_d35;
-            and_18_d37 <= and_18_d36;
-            and_18_d38 <= and_18_d37;
-            and_18_d39 <= and_18_d38;
-            and_18_d40 <= and_18_d39;
-            and_18_d41 <= and_18_d40;
-            and_18_d42 <= and_18_d41;
-            and_18_d43 <= and_18_d42;
-            and_18_d44 <= and_18_d43;
-            and_18_d45 <= and_18_d44;
-            and_18_d46 <= and_18_d45;
-            and_18_d47 <= and_18_d46;
-            and_18_d48 <= and_18_d47;
-            and_18_d49 <= and_18_d48;
-            and_18_d50 <= and_18_d49;
-            and_18_d51 <= and_18_d50;
-            and_18_d52 <= and_18_d51;
-            and_18_d53 <= and_18_d52;
-            and_18_d54 <= and_18_d53;
-            and_18_d55 <= and_18_d54;
-            and_18_d56 <= and_18_d55;
-            and_18_d57 <= and_18_d56;
-            and_18_d58 <= and_18_d57;
-            and_18_d59 <= and_18_d58;
-            and_18_d60 <= and_18_d59;
-            and_18_d61 <= and_18_d60;
-            and_18_d62 <= and_18_d61;
-            and_18_d63 <= and_18_d62;
-            and_18_d64 <= and_18_d63;
-            and_18_d65 <= and_18_d64;
-            and_18_d66 <= and_18_d65;
-            and_18_d67 <= and_18_d66;
-            and_18_d68 <= and_18_d67;
-            and_18_d69 <= and_18_d68;
-            word_second_clock <= ~word_second_clock & ~and_18_d1;
-            if (and_18_d1 | word_second_clock) word_turns <= {word_turns[3:0], and_18_d1};
-            cfg_waits <= or_113 & spaced_valid;
-            word_now_d1 <= word_now;
-            word_now_d2 <= word_now_d1;
         end
     end
 
@@ -356,13 +118,13 @@ module table_acl (
     always @(posedge clk) begin
         if (!rst) begin
             acl_leaves_a_clock: assert (not_9);
-            acl_asked_apart: assert (not_94);
+            acl_asked_apart: assert (not_42);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_9, cfg_row_d1, not_94};
+    wire _unused = &{1'b0, not_9, cfg_row_d1, not_42};
 
 `ifndef SYNTHESIS
     initial begin
@@ -370,6 +132,7 @@ module table_acl (
         and_16_d1 = 1'd0;
         and_18_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
+        cfg_waits = 1'd0;
         and_18_d2 = 1'd0;
         and_18_d3 = 1'd0;
         and_18_d4 = 1'd0;
@@ -382,70 +145,9 @@ module table_acl (
         and_18_d11 = 1'd0;
         and_18_d12 = 1'd0;
         and_18_d13 = 1'd0;
-        and_18_d14 = 1'd0;
-        and_18_d15 = 1'd0;
-        and_18_d16 = 1'd0;
-        and_18_d17 = 1'd0;
-        and_18_d18 = 1'd0;
-        and_18_d19 = 1'd0;
-        and_18_d20 = 1'd0;
-        and_18_d21 = 1'd0;
-        and_18_d22 = 1'd0;
-        and_18_d23 = 1'd0;
-        and_18_d24 = 1'd0;
-        and_18_d25 = 1'd0;
-        and_18_d26 = 1'd0;
-        and_18_d27 = 1'd0;
-        and_18_d28 = 1'd0;
-        and_18_d29 = 1'd0;
-        and_18_d30 = 1'd0;
-        and_18_d31 = 1'd0;
-        and_18_d32 = 1'd0;
-        and_18_d33 = 1'd0;
-        and_18_d34 = 1'd0;
-        and_18_d35 = 1'd0;
-        and_18_d36 = 1'd0;
-        and_18_d37 = 1'd0;
-        and_18_d38 = 1'd0;
-        and_18_d39 = 1'd0;
-        and_18_d40 = 1'd0;
-        and_18_d41 = 1'd0;
-        and_18_d42 = 1'd0;
-        and_18_d43 = 1'd0;
-        and_18_d44 = 1'd0;
-        and_18_d45 = 1'd0;
-        and_18_d46 = 1'd0;
-        and_18_d47 = 1'd0;
-        and_18_d48 = 1'd0;
-        and_18_d49 = 1'd0;
-        and_18_d50 = 1'd0;
-        and_18_d51 = 1'd0;
-        and_18_d52 = 1'd0;
-        and_18_d53 = 1'd0;
-        and_18_d54 = 1'd0;
-        and_18_d55 = 1'd0;
-        and_18_d56 = 1'd0;
-        and_18_d57 = 1'd0;
-        and_18_d58 = 1'd0;
-        and_18_d59 = 1'd0;
-        and_18_d60 = 1'd0;
-        and_18_d61 = 1'd0;
-        and_18_d62 = 1'd0;
-        and_18_d63 = 1'd0;
-        and_18_d64 = 1'd0;
-        and_18_d65 = 1'd0;
-        and_18_d66 = 1'd0;
-        and_18_d67 = 1'd0;
-        and_18_d68 = 1'd0;
-        and_18_d69 = 1'd0;
         cfg_asked = 3'd0;
-        word_second_clock = 1'd0;
-        word_turns = 5'd0;
-        cfg_waits = 1'd0;
-        cfg_word = 16'd0;
-        word_now_d1 = 1'd0;
-        word_now_d2 = 1'd0;
-        answer = 16'd0;
+        cfg_answer = 80'd0;
+        answer = 64'd0;
         row = 80'd0;
     end
 `endif

@@ -19,7 +19,7 @@ module table_action (
     input  wire [75:0] cfg_wdata,
     input  wire spaced_valid,
     output reg  [75:0] row,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [75:0] rows_q;
     reg  and_15_d1;
@@ -28,21 +28,19 @@ module table_action (
     reg  [75:0] rows_cfg_q;
     reg  and_17_d2;
     reg  and_17_d3;
-    reg  word_second_clock;
-    reg  [4:0] word_turns;
-    reg  [15:0] answer;
+    reg  and_17_d4;
+    reg  and_17_d5;
+    reg  [63:0] answer;
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [75:0] rows [0:2047];
     wire and_14 = (cfg_table == 7'ha) & (cfg_row[21:11] == 11'd0);
     wire [10:0] cfg_row_d1_10_0 = cfg_row_d1[10:0];
-    wire word_now = (|word_turns) & ~word_second_clock;
-    wire [15:0] or_59 = (({16{word_turns[0]}} & rows_cfg_q[15:0]) | ({16{word_turns[1]}} & rows_cfg_q[31:16])) | (({16{word_turns[2]}} & rows_cfg_q[47:32]) | ({16{word_turns[3]}} & rows_cfg_q[63:48]));
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        answer <= word_now ? (or_59 | ({16{word_turns[4]}} & {4'd0, rows_cfg_q[75:64]})) : 16'd0;
+        answer <= ({64{and_17_d4}} & rows_cfg_q[63:0]) | ({64{and_17_d5}} & {52'd0, rows_cfg_q[75:64]});
     end
 
     always @(posedge clk) begin
@@ -51,16 +49,16 @@ module table_action (
             and_17_d1 <= 1'd0;
             and_17_d2 <= 1'd0;
             and_17_d3 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 5'd0;
+            and_17_d4 <= 1'd0;
+            and_17_d5 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
             and_15_d1 <= cfg_write & and_14;
             and_17_d1 <= cfg_read & and_14;
             and_17_d2 <= and_17_d1;
             and_17_d3 <= and_17_d2;
-            word_second_clock <= ~word_second_clock & ~and_17_d3;
-            if (and_17_d3 | word_second_clock) word_turns <= {word_turns[3:0], and_17_d3};
+            and_17_d4 <= and_17_d3;
+            and_17_d5 <= and_17_d4;
             spaced_valid_s1 <= spaced_valid;
         end
     end
@@ -88,9 +86,9 @@ module table_action (
         rows_cfg_q = 76'd0;
         and_17_d2 = 1'd0;
         and_17_d3 = 1'd0;
-        word_second_clock = 1'd0;
-        word_turns = 5'd0;
-        answer = 16'd0;
+        and_17_d4 = 1'd0;
+        and_17_d5 = 1'd0;
+        answer = 64'd0;
         spaced_valid_s1 = 1'd0;
     end
 `endif

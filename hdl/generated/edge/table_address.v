@@ -29,7 +29,7 @@ module table_address (
     output wire [60:0] dst_value,
     output wire src_hit,
     output wire [60:0] src_value,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [129:0] src_waiting;
     reg  spaced_valid_s1;
@@ -49,12 +49,11 @@ module table_address (
     reg  [31:0] seeds_cfg_q;
     reg  and_153_d2;
     reg  and_153_d3;
-    reg  word_second_clock;
-    reg  [1:0] word_turns;
-    reg  [15:0] answer;
+    reg  and_153_d4;
+    reg  [31:0] answer;
     reg  [31:0] seed;
     reg  spaced_valid_s9;
-    reg  [9:0] cat_269_d1;
+    reg  [9:0] cat_251_d1;
     reg  [191:0] ways_q;
     reg  [191:0] ways_q_d1;
     reg  way_hit;
@@ -67,14 +66,15 @@ module table_address (
     reg  spaced_valid_s13;
     reg  src_found;
     reg  [60:0] src_answer;
-    reg  and_316_d1;
-    reg  and_318_d1;
+    reg  and_298_d1;
+    reg  and_300_d1;
     reg  [191:0] ways_cfg_q;
-    reg  and_318_d2;
-    reg  and_318_d3;
-    reg  word_second_clock_2;
-    reg  [11:0] word_turns_2;
-    reg  [15:0] answer_2;
+    reg  and_300_d2;
+    reg  and_300_d3;
+    reg  and_300_d4;
+    reg  and_300_d5;
+    reg  and_300_d6;
+    reg  [63:0] answer_2;
     (* ram_style = "distributed" *) reg [31:0] seeds [0:3];
     (* ram_style = "block" *) reg [191:0] ways [0:1023];
     wire [135:0] cat_28 = {7'd0, question[128:0]};
@@ -115,8 +115,6 @@ module table_address (
     wire [1:0] next_way = ({2{spaced_valid_s2 | spaced_valid_s6}} & 2'd1) | (({2{spaced_valid_s3 | spaced_valid_s7}} & 2'd2) | {2{spaced_valid_s4 | spaced_valid_s8}});
     wire and_150 = (cfg_table == 7'hd) & (cfg_row[21:2] == 20'd2);
     wire [1:0] cfg_row_d1_1_0 = cfg_row_d1[1:0];
-    wire word_now = (|word_turns) & ~word_second_clock;
-    wire [15:0] mux_182 = word_now ? (({16{word_turns[0]}} & seeds_cfg_q[15:0]) | ({16{word_turns[1]}} & seeds_cfg_q[31:16])) : 16'd0;
     wire [31:0] seeds_look = seeds[next_way];
     wire [31:0] mirrored_seed = {
         seed[0],
@@ -168,15 +166,10 @@ module table_address (
     assign dst_value = {61{dst_found}} & dst_answer;
     wire src_taken = way_hit & ((spaced_valid_s10 | spaced_valid_s11) | (spaced_valid_s12 | spaced_valid_s13));
     assign src_value = {61{src_found}} & src_answer;
-    wire and_315 = (cfg_table == 7'd2) & (cfg_row[21:10] == 12'd0);
+    wire and_297 = (cfg_table == 7'd2) & (cfg_row[21:10] == 12'd0);
     wire [9:0] cfg_row_d1_9_0 = cfg_row_d1[9:0];
-    wire word_now_2 = (|word_turns_2) & ~word_second_clock_2;
-    wire [15:0] or_386 = ({16{word_turns_2[6]}} & ways_cfg_q[111:96]) | ({16{word_turns_2[7]}} & ways_cfg_q[127:112]);
-    wire [15:0] or_387 = ({16{word_turns_2[8]}} & ways_cfg_q[143:128]) | ({16{word_turns_2[9]}} & ways_cfg_q[159:144]);
-    wire [15:0] or_388 = ({16{word_turns_2[10]}} & ways_cfg_q[175:160]) | ({16{word_turns_2[11]}} & ways_cfg_q[191:176]);
-    wire [15:0] or_389 = (({16{word_turns_2[0]}} & ways_cfg_q[15:0]) | ({16{word_turns_2[1]}} & ways_cfg_q[31:16])) | (({16{word_turns_2[2]}} & ways_cfg_q[47:32]) | ({16{word_turns_2[3]}} & ways_cfg_q[63:48]));
-    wire [15:0] or_390 = (({16{word_turns_2[4]}} & ways_cfg_q[79:64]) | ({16{word_turns_2[5]}} & ways_cfg_q[95:80])) | or_386;
-    assign cfg_rdata = answer_2 | answer;
+    wire [63:0] or_319 = (({64{and_300_d4}} & ways_cfg_q[63:0]) | ({64{and_300_d5}} & ways_cfg_q[127:64])) | ({64{and_300_d6}} & ways_cfg_q[191:128]);
+    assign cfg_rdata = answer_2 | {32'd0, answer};
     assign dst_hit = dst_found;
     assign src_hit = src_found;
 
@@ -186,15 +179,15 @@ module table_address (
         if (spaced_valid_s1 | spaced_valid_s5) digest <= cat_125 ^ 32'hdaeda3e9;
         if (spaced_valid_s4 | spaced_valid_s8) compared <= question;
         cfg_row_d1 <= cfg_row;
-        answer <= mux_182;
+        answer <= and_153_d4 ? seeds_cfg_q : 32'd0;
         seed <= seeds_look;
-        cat_269_d1 <= {way, bucket};
+        cat_251_d1 <= {way, bucket};
         ways_q_d1 <= ways_q;
         way_hit <= (compared[129] ? ways_q_d1[1] : ways_q_d1[0]) & (ways_q_d1[130:2] == compared[128:0]);
         way_value_d1 <= way_value;
         if (dst_taken) dst_answer <= way_value_d1;
         if (src_taken) src_answer <= way_value_d1;
-        answer_2 <= word_now_2 ? ((or_389 | or_390) | (or_387 | or_388)) : 16'd0;
+        answer_2 <= or_319;
     end
 
     always @(posedge clk) begin
@@ -211,8 +204,7 @@ module table_address (
             and_153_d1 <= 1'd0;
             and_153_d2 <= 1'd0;
             and_153_d3 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 2'd0;
+            and_153_d4 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             dst_found <= 1'd0;
             spaced_valid_s10 <= 1'd0;
@@ -220,12 +212,13 @@ module table_address (
             spaced_valid_s12 <= 1'd0;
             spaced_valid_s13 <= 1'd0;
             src_found <= 1'd0;
-            and_316_d1 <= 1'd0;
-            and_318_d1 <= 1'd0;
-            and_318_d2 <= 1'd0;
-            and_318_d3 <= 1'd0;
-            word_second_clock_2 <= 1'd0;
-            word_turns_2 <= 12'd0;
+            and_298_d1 <= 1'd0;
+            and_300_d1 <= 1'd0;
+            and_300_d2 <= 1'd0;
+            and_300_d3 <= 1'd0;
+            and_300_d4 <= 1'd0;
+            and_300_d5 <= 1'd0;
+            and_300_d6 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -239,8 +232,7 @@ module table_address (
             and_153_d1 <= cfg_read & and_150;
             and_153_d2 <= and_153_d1;
             and_153_d3 <= and_153_d2;
-            word_second_clock <= ~word_second_clock & ~and_153_d3;
-            if (and_153_d3 | word_second_clock) word_turns <= {word_turns[0], and_153_d3};
+            and_153_d4 <= and_153_d3;
             spaced_valid_s9 <= spaced_valid_s8;
             dst_found <= (dst_found & ~spaced_valid_s4) | dst_taken;
             spaced_valid_s10 <= spaced_valid_s9;
@@ -248,12 +240,13 @@ module table_address (
             spaced_valid_s12 <= spaced_valid_s11;
             spaced_valid_s13 <= spaced_valid_s12;
             src_found <= (src_found & ~spaced_valid_s8) | src_taken;
-            and_316_d1 <= cfg_write & and_315;
-            and_318_d1 <= cfg_read & and_315;
-            and_318_d2 <= and_318_d1;
-            and_318_d3 <= and_318_d2;
-            word_second_clock_2 <= ~word_second_clock_2 & ~and_318_d3;
-            if (and_318_d3 | word_second_clock_2) word_turns_2 <= {word_turns_2[10:0], and_318_d3};
+            and_298_d1 <= cfg_write & and_297;
+            and_300_d1 <= cfg_read & and_297;
+            and_300_d2 <= and_300_d1;
+            and_300_d3 <= and_300_d2;
+            and_300_d4 <= and_300_d3;
+            and_300_d5 <= and_300_d4;
+            and_300_d6 <= and_300_d5;
         end
     end
 
@@ -263,13 +256,13 @@ module table_address (
     end
 
     always @(posedge clk) begin
-        ways_q <= ways[cat_269_d1];
-        if (and_316_d1 && cat_269_d1 == cfg_row_d1_9_0) ways_q <= cfg_wdata;
+        ways_q <= ways[cat_251_d1];
+        if (and_298_d1 && cat_251_d1 == cfg_row_d1_9_0) ways_q <= cfg_wdata;
     end
 
     always @(posedge clk) begin
-        if (and_316_d1) ways[cfg_row_d1_9_0] <= cfg_wdata;
-        else if (and_318_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
+        if (and_298_d1) ways[cfg_row_d1_9_0] <= cfg_wdata;
+        else if (and_300_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
     end
 
     // Bits which nothing reads.
@@ -295,12 +288,11 @@ module table_address (
         seeds_cfg_q = 32'd0;
         and_153_d2 = 1'd0;
         and_153_d3 = 1'd0;
-        word_second_clock = 1'd0;
-        word_turns = 2'd0;
-        answer = 16'd0;
+        and_153_d4 = 1'd0;
+        answer = 32'd0;
         seed = 32'd0;
         spaced_valid_s9 = 1'd0;
-        cat_269_d1 = 10'd0;
+        cat_251_d1 = 10'd0;
         ways_q = 192'd0;
         ways_q_d1 = 192'd0;
         way_hit = 1'd0;
@@ -313,14 +305,15 @@ module table_address (
         spaced_valid_s13 = 1'd0;
         src_found = 1'd0;
         src_answer = 61'd0;
-        and_316_d1 = 1'd0;
-        and_318_d1 = 1'd0;
+        and_298_d1 = 1'd0;
+        and_300_d1 = 1'd0;
         ways_cfg_q = 192'd0;
-        and_318_d2 = 1'd0;
-        and_318_d3 = 1'd0;
-        word_second_clock_2 = 1'd0;
-        word_turns_2 = 12'd0;
-        answer_2 = 16'd0;
+        and_300_d2 = 1'd0;
+        and_300_d3 = 1'd0;
+        and_300_d4 = 1'd0;
+        and_300_d5 = 1'd0;
+        and_300_d6 = 1'd0;
+        answer_2 = 64'd0;
     end
 `endif
 

@@ -19,7 +19,7 @@ module table_attachment (
     input  wire [326:0] cfg_wdata,
     input  wire spaced_valid,
     output reg  [326:0] row,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [326:0] rows_q;
     reg  and_15_d1;
@@ -28,29 +28,25 @@ module table_attachment (
     reg  [326:0] rows_cfg_q;
     reg  and_17_d2;
     reg  and_17_d3;
-    reg  word_second_clock;
-    reg  [20:0] word_turns;
-    reg  [15:0] answer;
+    reg  and_17_d4;
+    reg  and_17_d5;
+    reg  and_17_d6;
+    reg  and_17_d7;
+    reg  and_17_d8;
+    reg  and_17_d9;
+    reg  [63:0] answer;
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [326:0] rows [0:511];
     wire and_14 = (cfg_table == 7'hb) & (cfg_row[21:9] == 13'd0);
     wire [8:0] cfg_row_d1_8_0 = cfg_row_d1[8:0];
-    wire word_now = (|word_turns) & ~word_second_clock;
-    wire [15:0] or_126 = ({16{word_turns[10]}} & rows_cfg_q[175:160]) | ({16{word_turns[11]}} & rows_cfg_q[191:176]);
-    wire [15:0] or_127 = ({16{word_turns[12]}} & rows_cfg_q[207:192]) | ({16{word_turns[13]}} & rows_cfg_q[223:208]);
-    wire [15:0] or_128 = ({16{word_turns[14]}} & rows_cfg_q[239:224]) | ({16{word_turns[15]}} & rows_cfg_q[255:240]);
-    wire [15:0] or_129 = ({16{word_turns[16]}} & rows_cfg_q[271:256]) | ({16{word_turns[17]}} & rows_cfg_q[287:272]);
-    wire [15:0] or_130 = ({16{word_turns[18]}} & rows_cfg_q[303:288]) | ({16{word_turns[19]}} & rows_cfg_q[319:304]);
-    wire [15:0] or_131 = (({16{word_turns[0]}} & rows_cfg_q[15:0]) | ({16{word_turns[1]}} & rows_cfg_q[31:16])) | (({16{word_turns[2]}} & rows_cfg_q[47:32]) | ({16{word_turns[3]}} & rows_cfg_q[63:48]));
-    wire [15:0] or_132 = (({16{word_turns[4]}} & rows_cfg_q[79:64]) | ({16{word_turns[5]}} & rows_cfg_q[95:80])) | (({16{word_turns[6]}} & rows_cfg_q[111:96]) | ({16{word_turns[7]}} & rows_cfg_q[127:112]));
-    wire [15:0] or_133 = (({16{word_turns[8]}} & rows_cfg_q[143:128]) | ({16{word_turns[9]}} & rows_cfg_q[159:144])) | or_126;
-    wire [15:0] or_140 = ((or_131 | or_132) | (or_133 | (or_127 | or_128))) | ((or_129 | or_130) | ({16{word_turns[20]}} & {9'd0, rows_cfg_q[326:320]}));
+    wire [63:0] or_53 = (({64{and_17_d4}} & rows_cfg_q[63:0]) | ({64{and_17_d5}} & rows_cfg_q[127:64])) | (({64{and_17_d6}} & rows_cfg_q[191:128]) | ({64{and_17_d7}} & rows_cfg_q[255:192]));
+    wire [63:0] or_54 = or_53 | (({64{and_17_d8}} & rows_cfg_q[319:256]) | ({64{and_17_d9}} & {57'd0, rows_cfg_q[326:320]}));
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        answer <= word_now ? or_140 : 16'd0;
+        answer <= or_54;
     end
 
     always @(posedge clk) begin
@@ -59,16 +55,24 @@ module table_attachment (
             and_17_d1 <= 1'd0;
             and_17_d2 <= 1'd0;
             and_17_d3 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 21'd0;
+            and_17_d4 <= 1'd0;
+            and_17_d5 <= 1'd0;
+            and_17_d6 <= 1'd0;
+            and_17_d7 <= 1'd0;
+            and_17_d8 <= 1'd0;
+            and_17_d9 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
             and_15_d1 <= cfg_write & and_14;
             and_17_d1 <= cfg_read & and_14;
             and_17_d2 <= and_17_d1;
             and_17_d3 <= and_17_d2;
-            word_second_clock <= ~word_second_clock & ~and_17_d3;
-            if (and_17_d3 | word_second_clock) word_turns <= {word_turns[19:0], and_17_d3};
+            and_17_d4 <= and_17_d3;
+            and_17_d5 <= and_17_d4;
+            and_17_d6 <= and_17_d5;
+            and_17_d7 <= and_17_d6;
+            and_17_d8 <= and_17_d7;
+            and_17_d9 <= and_17_d8;
             spaced_valid_s1 <= spaced_valid;
         end
     end
@@ -96,9 +100,13 @@ module table_attachment (
         rows_cfg_q = 327'd0;
         and_17_d2 = 1'd0;
         and_17_d3 = 1'd0;
-        word_second_clock = 1'd0;
-        word_turns = 21'd0;
-        answer = 16'd0;
+        and_17_d4 = 1'd0;
+        and_17_d5 = 1'd0;
+        and_17_d6 = 1'd0;
+        and_17_d7 = 1'd0;
+        and_17_d8 = 1'd0;
+        and_17_d9 = 1'd0;
+        answer = 64'd0;
         spaced_valid_s1 = 1'd0;
     end
 `endif

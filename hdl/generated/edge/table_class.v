@@ -19,7 +19,7 @@ module table_class (
     input  wire [99:0] cfg_wdata,
     input  wire spaced_valid,
     output wire [99:0] row,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [99:0] rows_q;
     reg  and_14_d1;
@@ -28,21 +28,18 @@ module table_class (
     reg  [99:0] rows_cfg_q;
     reg  and_16_d2;
     reg  and_16_d3;
-    reg  word_second_clock;
-    reg  [6:0] word_turns;
-    reg  [15:0] answer;
+    reg  and_16_d4;
+    reg  and_16_d5;
+    reg  [63:0] answer;
     (* ram_style = "block" *) reg [99:0] rows [0:511];
     wire and_13 = (cfg_table == 7'd8) & (cfg_row[21:9] == 13'd0);
     wire [8:0] cfg_row_d1_8_0 = cfg_row_d1[8:0];
-    wire word_now = (|word_turns) & ~word_second_clock;
-    wire [15:0] or_67 = (({16{word_turns[0]}} & rows_cfg_q[15:0]) | ({16{word_turns[1]}} & rows_cfg_q[31:16])) | (({16{word_turns[2]}} & rows_cfg_q[47:32]) | ({16{word_turns[3]}} & rows_cfg_q[63:48]));
-    wire [15:0] or_68 = (({16{word_turns[4]}} & rows_cfg_q[79:64]) | ({16{word_turns[5]}} & rows_cfg_q[95:80])) | ({16{word_turns[6]}} & {12'd0, rows_cfg_q[99:96]});
     assign row = rows_q;
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
-        answer <= word_now ? (or_67 | or_68) : 16'd0;
+        answer <= ({64{and_16_d4}} & rows_cfg_q[63:0]) | ({64{and_16_d5}} & {28'd0, rows_cfg_q[99:64]});
     end
 
     always @(posedge clk) begin
@@ -51,15 +48,15 @@ module table_class (
             and_16_d1 <= 1'd0;
             and_16_d2 <= 1'd0;
             and_16_d3 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 7'd0;
+            and_16_d4 <= 1'd0;
+            and_16_d5 <= 1'd0;
         end else begin
             and_14_d1 <= cfg_write & and_13;
             and_16_d1 <= cfg_read & and_13;
             and_16_d2 <= and_16_d1;
             and_16_d3 <= and_16_d2;
-            word_second_clock <= ~word_second_clock & ~and_16_d3;
-            if (and_16_d3 | word_second_clock) word_turns <= {word_turns[5:0], and_16_d3};
+            and_16_d4 <= and_16_d3;
+            and_16_d5 <= and_16_d4;
         end
     end
 
@@ -87,9 +84,9 @@ module table_class (
         rows_cfg_q = 100'd0;
         and_16_d2 = 1'd0;
         and_16_d3 = 1'd0;
-        word_second_clock = 1'd0;
-        word_turns = 7'd0;
-        answer = 16'd0;
+        and_16_d4 = 1'd0;
+        and_16_d5 = 1'd0;
+        answer = 64'd0;
     end
 `endif
 

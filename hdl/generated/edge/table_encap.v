@@ -19,12 +19,13 @@ module table_encap (
     input  wire [384:0] cfg_wdata,
     input  wire spaced_valid,
     output reg  [384:0] row,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  spaced_valid_d1;
     reg  and_16_d1;
     reg  and_18_d1;
     reg  [21:0] cfg_row_d1;
+    reg  cfg_waits;
     reg  and_18_d2;
     reg  and_18_d3;
     reg  and_18_d4;
@@ -37,74 +38,15 @@ module table_encap (
     reg  and_18_d11;
     reg  and_18_d12;
     reg  and_18_d13;
-    reg  and_18_d14;
-    reg  and_18_d15;
-    reg  and_18_d16;
-    reg  and_18_d17;
-    reg  and_18_d18;
-    reg  and_18_d19;
-    reg  and_18_d20;
-    reg  and_18_d21;
-    reg  and_18_d22;
-    reg  and_18_d23;
-    reg  and_18_d24;
-    reg  and_18_d25;
-    reg  and_18_d26;
-    reg  and_18_d27;
-    reg  and_18_d28;
-    reg  and_18_d29;
-    reg  and_18_d30;
-    reg  and_18_d31;
-    reg  and_18_d32;
-    reg  and_18_d33;
-    reg  and_18_d34;
-    reg  and_18_d35;
-    reg  and_18_d36;
-    reg  and_18_d37;
-    reg  and_18_d38;
-    reg  and_18_d39;
-    reg  and_18_d40;
-    reg  and_18_d41;
-    reg  and_18_d42;
-    reg  and_18_d43;
-    reg  and_18_d44;
-    reg  and_18_d45;
-    reg  and_18_d46;
-    reg  and_18_d47;
-    reg  and_18_d48;
-    reg  and_18_d49;
-    reg  and_18_d50;
-    reg  and_18_d51;
-    reg  and_18_d52;
-    reg  and_18_d53;
-    reg  and_18_d54;
-    reg  and_18_d55;
-    reg  and_18_d56;
-    reg  and_18_d57;
-    reg  and_18_d58;
-    reg  and_18_d59;
-    reg  and_18_d60;
-    reg  and_18_d61;
-    reg  and_18_d62;
-    reg  and_18_d63;
-    reg  and_18_d64;
-    reg  and_18_d65;
-    reg  and_18_d66;
-    reg  and_18_d67;
-    reg  and_18_d68;
-    reg  and_18_d69;
     reg  [4:0] cfg_asked;
-    reg  word_second_clock;
-    reg  [24:0] word_turns;
-    reg  cfg_waits;
-    reg  [15:0] cfg_word;
-    reg  word_now_d1;
-    reg  word_now_d2;
-    reg  [15:0] answer;
+    reg  [384:0] cfg_answer;
+    reg  [63:0] answer;
     (* ram_style = "distributed" *) reg [384:0] rows [0:31];
     wire not_9 = ~(spaced_valid & spaced_valid_d1);
     wire and_15 = (cfg_table == 7'h10) & (cfg_row[21:5] == 17'd0);
-    wire [67:0] cat_91 = {
+    wire or_23 = and_18_d1 | cfg_waits;
+    wire cfg_goes = or_23 & ~spaced_valid;
+    wire [11:0] cat_39 = {
         and_18_d2,
         and_18_d3,
         and_18_d4,
@@ -116,83 +58,19 @@ module table_encap (
         and_18_d10,
         and_18_d11,
         and_18_d12,
-        and_18_d13,
-        and_18_d14,
-        and_18_d15,
-        and_18_d16,
-        and_18_d17,
-        and_18_d18,
-        and_18_d19,
-        and_18_d20,
-        and_18_d21,
-        and_18_d22,
-        and_18_d23,
-        and_18_d24,
-        and_18_d25,
-        and_18_d26,
-        and_18_d27,
-        and_18_d28,
-        and_18_d29,
-        and_18_d30,
-        and_18_d31,
-        and_18_d32,
-        and_18_d33,
-        and_18_d34,
-        and_18_d35,
-        and_18_d36,
-        and_18_d37,
-        and_18_d38,
-        and_18_d39,
-        and_18_d40,
-        and_18_d41,
-        and_18_d42,
-        and_18_d43,
-        and_18_d44,
-        and_18_d45,
-        and_18_d46,
-        and_18_d47,
-        and_18_d48,
-        and_18_d49,
-        and_18_d50,
-        and_18_d51,
-        and_18_d52,
-        and_18_d53,
-        and_18_d54,
-        and_18_d55,
-        and_18_d56,
-        and_18_d57,
-        and_18_d58,
-        and_18_d59,
-        and_18_d60,
-        and_18_d61,
-        and_18_d62,
-        and_18_d63,
-        and_18_d64,
-        and_18_d65,
-        and_18_d66,
-        and_18_d67,
-        and_18_d68,
-        and_18_d69
+        and_18_d13
     };
-    wire not_94 = ~((and_18_d1 | and_16_d1) & (|cat_91));
-    wire word_now = (|word_turns) & ~word_second_clock;
-    wire or_133 = word_now | cfg_waits;
-    wire cfg_goes = or_133 & ~spaced_valid;
-    wire [384:0] rows_look = rows[spaced_valid ? index : cfg_asked];
-    wire [15:0] or_228 = (({16{word_turns[0]}} & rows_look[15:0]) | ({16{word_turns[1]}} & rows_look[31:16])) | (({16{word_turns[2]}} & rows_look[47:32]) | ({16{word_turns[3]}} & rows_look[63:48]));
-    wire [15:0] or_229 = (({16{word_turns[4]}} & rows_look[79:64]) | ({16{word_turns[5]}} & rows_look[95:80])) | (({16{word_turns[6]}} & rows_look[111:96]) | ({16{word_turns[7]}} & rows_look[127:112]));
-    wire [15:0] or_230 = (({16{word_turns[8]}} & rows_look[143:128]) | ({16{word_turns[9]}} & rows_look[159:144])) | (({16{word_turns[10]}} & rows_look[175:160]) | ({16{word_turns[11]}} & rows_look[191:176]));
-    wire [15:0] or_231 = (({16{word_turns[12]}} & rows_look[207:192]) | ({16{word_turns[13]}} & rows_look[223:208])) | (({16{word_turns[14]}} & rows_look[239:224]) | ({16{word_turns[15]}} & rows_look[255:240]));
-    wire [15:0] or_232 = (({16{word_turns[16]}} & rows_look[271:256]) | ({16{word_turns[17]}} & rows_look[287:272])) | (({16{word_turns[18]}} & rows_look[303:288]) | ({16{word_turns[19]}} & rows_look[319:304]));
-    wire [15:0] or_233 = (({16{word_turns[20]}} & rows_look[335:320]) | ({16{word_turns[21]}} & rows_look[351:336])) | (({16{word_turns[22]}} & rows_look[367:352]) | ({16{word_turns[23]}} & rows_look[383:368]));
-    wire [15:0] or_239 = ((or_228 | or_229) | (or_230 | or_231)) | ((or_232 | or_233) | ({16{word_turns[24]}} & {15'd0, rows_look[384]}));
+    wire not_42 = ~(and_18_d1 & (|cat_39));
+    wire [384:0] rows_look = rows[spaced_valid ? index : (and_18_d1 ? cfg_row_d1[4:0] : cfg_asked)];
+    wire [63:0] or_74 = (({64{and_18_d4}} & cfg_answer[63:0]) | ({64{and_18_d5}} & cfg_answer[127:64])) | (({64{and_18_d6}} & cfg_answer[191:128]) | ({64{and_18_d7}} & cfg_answer[255:192]));
+    wire [63:0] or_75 = (({64{and_18_d8}} & cfg_answer[319:256]) | ({64{and_18_d9}} & cfg_answer[383:320])) | ({64{and_18_d10}} & {63'd0, cfg_answer[384]});
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
         if (and_18_d1) cfg_asked <= cfg_row_d1[4:0];
-        if (cfg_goes) cfg_word <= or_239;
-        answer <= word_now_d2 ? cfg_word : 16'd0;
+        if (cfg_goes) cfg_answer <= rows_look;
+        answer <= or_74 | or_75;
         if (spaced_valid) row <= rows_look;
     end
 
@@ -201,6 +79,7 @@ module table_encap (
             spaced_valid_d1 <= 1'd0;
             and_16_d1 <= 1'd0;
             and_18_d1 <= 1'd0;
+            cfg_waits <= 1'd0;
             and_18_d2 <= 1'd0;
             and_18_d3 <= 1'd0;
             and_18_d4 <= 1'd0;
@@ -213,71 +92,11 @@ module table_encap (
             and_18_d11 <= 1'd0;
             and_18_d12 <= 1'd0;
             and_18_d13 <= 1'd0;
-            and_18_d14 <= 1'd0;
-            and_18_d15 <= 1'd0;
-            and_18_d16 <= 1'd0;
-            and_18_d17 <= 1'd0;
-            and_18_d18 <= 1'd0;
-            and_18_d19 <= 1'd0;
-            and_18_d20 <= 1'd0;
-            and_18_d21 <= 1'd0;
-            and_18_d22 <= 1'd0;
-            and_18_d23 <= 1'd0;
-            and_18_d24 <= 1'd0;
-            and_18_d25 <= 1'd0;
-            and_18_d26 <= 1'd0;
-            and_18_d27 <= 1'd0;
-            and_18_d28 <= 1'd0;
-            and_18_d29 <= 1'd0;
-            and_18_d30 <= 1'd0;
-            and_18_d31 <= 1'd0;
-            and_18_d32 <= 1'd0;
-            and_18_d33 <= 1'd0;
-            and_18_d34 <= 1'd0;
-            and_18_d35 <= 1'd0;
-            and_18_d36 <= 1'd0;
-            and_18_d37 <= 1'd0;
-            and_18_d38 <= 1'd0;
-            and_18_d39 <= 1'd0;
-            and_18_d40 <= 1'd0;
-            and_18_d41 <= 1'd0;
-            and_18_d42 <= 1'd0;
-            and_18_d43 <= 1'd0;
-            and_18_d44 <= 1'd0;
-            and_18_d45 <= 1'd0;
-            and_18_d46 <= 1'd0;
-            and_18_d47 <= 1'd0;
-            and_18_d48 <= 1'd0;
-            and_18_d49 <= 1'd0;
-            and_18_d50 <= 1'd0;
-            and_18_d51 <= 1'd0;
-            and_18_d52 <= 1'd0;
-            and_18_d53 <= 1'd0;
-            and_18_d54 <= 1'd0;
-            and_18_d55 <= 1'd0;
-            and_18_d56 <= 1'd0;
-            and_18_d57 <= 1'd0;
-            and_18_d58 <= 1'd0;
-            and_18_d59 <= 1'd0;
-            and_18_d60 <= 1'd0;
-            and_18_d61 <= 1'd0;
-            and_18_d62 <= 1'd0;
-            and_18_d63 <= 1'd0;
-            and_18_d64 <= 1'd0;
-            and_18_d65 <= 1'd0;
-            and_18_d66 <= 1'd0;
-            and_18_d67 <= 1'd0;
-            and_18_d68 <= 1'd0;
-            and_18_d69 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 25'd0;
-            cfg_waits <= 1'd0;
-            word_now_d1 <= 1'd0;
-            word_now_d2 <= 1'd0;
         end else begin
             spaced_valid_d1 <= spaced_valid;
             and_16_d1 <= cfg_write & and_15;
             and_18_d1 <= cfg_read & and_15;
+            cfg_waits <= or_23 & spaced_valid;
             and_18_d2 <= and_18_d1;
             and_18_d3 <= and_18_d2;
             and_18_d4 <= and_18_d3;
@@ -290,67 +109,6 @@ module table_encap (
             and_18_d11 <= and_18_d10;
             and_18_d12 <= and_18_d11;
             and_18_d13 <= and_18_d12;
-            and_18_d14 <= and_18_d13;
-            and_18_d15 <= and_18_d14;
-            and_18_d16 <= and_18_d15;
-            and_18_d17 <= and_18_d16;
-            and_18_d18 <= and_18_d17;
-            and_18_d19 <= and_18_d18;
-            and_18_d20 <= and_18_d19;
-            and_18_d21 <= and_18_d20;
-            and_18_d22 <= and_18_d21;
-            and_18_d23 <= and_18_d22;
-            and_18_d24 <= and_18_d23;
-            and_18_d25 <= and_18_d24;
-            and_18_d26 <= and_18_d25;
-            and_18_d27 <= and_18_d26;
-            and_18_d28 <= and_18_d27;
-            and_18_d29 <= and_18_d28;
-            and_18_d30 <= and_18_d29;
-            and_18_d31 <= and_18_d30;
-            and_18_d32 <= and_18_d31;
-            and_18_d33 <= and_18_d32;
-            and_18_d34 <= and_18_d33;
-            and_18_d35 <= and_18_d34;
-            and_18_d36 <= and_18_d35;
-            and_18_d37 <= and_18_d36;
-            and_18_d38 <= and_18_d37;
-            and_18_d39 <= and_18_d38;
-            and_18_d40 <= and_18_d39;
-            and_18_d41 <= and_18_d40;
-            and_18_d42 <= and_18_d41;
-            and_18_d43 <= and_18_d42;
-            and_18_d44 <= and_18_d43;
-            and_18_d45 <= and_18_d44;
-            and_18_d46 <= and_18_d45;
-            and_18_d47 <= and_18_d46;
-            and_18_d48 <= and_18_d47;
-            and_18_d49 <= and_18_d48;
-            and_18_d50 <= and_18_d49;
-            and_18_d51 <= and_18_d50;
-            and_18_d52 <= and_18_d51;
-            and_18_d53 <= and_18_d52;
-            and_18_d54 <= and_18_d53;
-            and_18_d55 <= and_18_d54;
-            and_18_d56 <= and_18_d55;
-            and_18_d57 <= and_18_d56;
-            and_18_d58 <= and_18_d57;
-            and_18_d59 <= and_18_d58;
-            and_18_d60 <= and_18_d59;
-            and_18_d61 <= and_18_d60;
-            and_18_d62 <= and_18_d61;
-            and_18_d63 <= and_18_d62;
-            and_18_d64 <= and_18_d63;
-            and_18_d65 <= and_18_d64;
-            and_18_d66 <= and_18_d65;
-            and_18_d67 <= and_18_d66;
-            and_18_d68 <= and_18_d67;
-            and_18_d69 <= and_18_d68;
-            word_second_clock <= ~word_second_clock & ~and_18_d1;
-            if (and_18_d1 | word_second_clock) word_turns <= {word_turns[23:0], and_18_d1};
-            cfg_waits <= or_133 & spaced_valid;
-            word_now_d1 <= word_now;
-            word_now_d2 <= word_now_d1;
         end
     end
 
@@ -362,13 +120,13 @@ module table_encap (
     always @(posedge clk) begin
         if (!rst) begin
             encap_leaves_a_clock: assert (not_9);
-            encap_asked_apart: assert (not_94);
+            encap_asked_apart: assert (not_42);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_9, cfg_row_d1, not_94};
+    wire _unused = &{1'b0, not_9, cfg_row_d1, not_42};
 
 `ifndef SYNTHESIS
     initial begin
@@ -376,6 +134,7 @@ module table_encap (
         and_16_d1 = 1'd0;
         and_18_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
+        cfg_waits = 1'd0;
         and_18_d2 = 1'd0;
         and_18_d3 = 1'd0;
         and_18_d4 = 1'd0;
@@ -388,70 +147,9 @@ module table_encap (
         and_18_d11 = 1'd0;
         and_18_d12 = 1'd0;
         and_18_d13 = 1'd0;
-        and_18_d14 = 1'd0;
-        and_18_d15 = 1'd0;
-        and_18_d16 = 1'd0;
-        and_18_d17 = 1'd0;
-        and_18_d18 = 1'd0;
-        and_18_d19 = 1'd0;
-        and_18_d20 = 1'd0;
-        and_18_d21 = 1'd0;
-        and_18_d22 = 1'd0;
-        and_18_d23 = 1'd0;
-        and_18_d24 = 1'd0;
-        and_18_d25 = 1'd0;
-        and_18_d26 = 1'd0;
-        and_18_d27 = 1'd0;
-        and_18_d28 = 1'd0;
-        and_18_d29 = 1'd0;
-        and_18_d30 = 1'd0;
-        and_18_d31 = 1'd0;
-        and_18_d32 = 1'd0;
-        and_18_d33 = 1'd0;
-        and_18_d34 = 1'd0;
-        and_18_d35 = 1'd0;
-        and_18_d36 = 1'd0;
-        and_18_d37 = 1'd0;
-        and_18_d38 = 1'd0;
-        and_18_d39 = 1'd0;
-        and_18_d40 = 1'd0;
-        and_18_d41 = 1'd0;
-        and_18_d42 = 1'd0;
-        and_18_d43 = 1'd0;
-        and_18_d44 = 1'd0;
-        and_18_d45 = 1'd0;
-        and_18_d46 = 1'd0;
-        and_18_d47 = 1'd0;
-        and_18_d48 = 1'd0;
-        and_18_d49 = 1'd0;
-        and_18_d50 = 1'd0;
-        and_18_d51 = 1'd0;
-        and_18_d52 = 1'd0;
-        and_18_d53 = 1'd0;
-        and_18_d54 = 1'd0;
-        and_18_d55 = 1'd0;
-        and_18_d56 = 1'd0;
-        and_18_d57 = 1'd0;
-        and_18_d58 = 1'd0;
-        and_18_d59 = 1'd0;
-        and_18_d60 = 1'd0;
-        and_18_d61 = 1'd0;
-        and_18_d62 = 1'd0;
-        and_18_d63 = 1'd0;
-        and_18_d64 = 1'd0;
-        and_18_d65 = 1'd0;
-        and_18_d66 = 1'd0;
-        and_18_d67 = 1'd0;
-        and_18_d68 = 1'd0;
-        and_18_d69 = 1'd0;
         cfg_asked = 5'd0;
-        word_second_clock = 1'd0;
-        word_turns = 25'd0;
-        cfg_waits = 1'd0;
-        cfg_word = 16'd0;
-        word_now_d1 = 1'd0;
-        word_now_d2 = 1'd0;
-        answer = 16'd0;
+        cfg_answer = 385'd0;
+        answer = 64'd0;
         row = 385'd0;
     end
 `endif

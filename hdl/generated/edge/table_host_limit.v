@@ -17,7 +17,7 @@ module table_host_limit (
     input  wire [21:0] cfg_row,
     input  wire [107:0] cfg_wdata,
     output wire [107:0] row,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [107:0] rows_q;
     reg  and_13_d1;
@@ -26,21 +26,18 @@ module table_host_limit (
     reg  [107:0] rows_cfg_q;
     reg  and_15_d2;
     reg  and_15_d3;
-    reg  word_second_clock;
-    reg  [6:0] word_turns;
-    reg  [15:0] answer;
+    reg  and_15_d4;
+    reg  and_15_d5;
+    reg  [63:0] answer;
     (* ram_style = "distributed" *) reg [107:0] rows [0:31];
     wire and_12 = (cfg_table == 7'h12) & (cfg_row[21:5] == 17'd0);
     wire [4:0] cfg_row_d1_4_0 = cfg_row_d1[4:0];
-    wire word_now = (|word_turns) & ~word_second_clock;
-    wire [15:0] or_66 = (({16{word_turns[0]}} & rows_cfg_q[15:0]) | ({16{word_turns[1]}} & rows_cfg_q[31:16])) | (({16{word_turns[2]}} & rows_cfg_q[47:32]) | ({16{word_turns[3]}} & rows_cfg_q[63:48]));
-    wire [15:0] or_67 = (({16{word_turns[4]}} & rows_cfg_q[79:64]) | ({16{word_turns[5]}} & rows_cfg_q[95:80])) | ({16{word_turns[6]}} & {4'd0, rows_cfg_q[107:96]});
     assign row = rows_q;
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
-        answer <= word_now ? (or_66 | or_67) : 16'd0;
+        answer <= ({64{and_15_d4}} & rows_cfg_q[63:0]) | ({64{and_15_d5}} & {20'd0, rows_cfg_q[107:64]});
     end
 
     always @(posedge clk) begin
@@ -49,15 +46,15 @@ module table_host_limit (
             and_15_d1 <= 1'd0;
             and_15_d2 <= 1'd0;
             and_15_d3 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 7'd0;
+            and_15_d4 <= 1'd0;
+            and_15_d5 <= 1'd0;
         end else begin
             and_13_d1 <= cfg_write & and_12;
             and_15_d1 <= cfg_read & and_12;
             and_15_d2 <= and_15_d1;
             and_15_d3 <= and_15_d2;
-            word_second_clock <= ~word_second_clock & ~and_15_d3;
-            if (and_15_d3 | word_second_clock) word_turns <= {word_turns[5:0], and_15_d3};
+            and_15_d4 <= and_15_d3;
+            and_15_d5 <= and_15_d4;
         end
     end
 
@@ -82,9 +79,9 @@ module table_host_limit (
         rows_cfg_q = 108'd0;
         and_15_d2 = 1'd0;
         and_15_d3 = 1'd0;
-        word_second_clock = 1'd0;
-        word_turns = 7'd0;
-        answer = 16'd0;
+        and_15_d4 = 1'd0;
+        and_15_d5 = 1'd0;
+        answer = 64'd0;
     end
 `endif
 

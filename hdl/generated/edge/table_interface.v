@@ -23,7 +23,7 @@ module table_interface (
     input  wire [109:0] cfg_wdata,
     output wire hit,
     output wire [79:0] value,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [28:0] question;
     reg  [31:0] digest;
@@ -38,12 +38,11 @@ module table_interface (
     reg  [31:0] seeds_cfg_q;
     reg  and_135_d2;
     reg  and_135_d3;
-    reg  word_second_clock;
-    reg  [1:0] word_turns;
-    reg  [15:0] answer;
+    reg  and_135_d4;
+    reg  [31:0] answer;
     reg  [31:0] seed;
     reg  spaced_valid_s5;
-    reg  [9:0] cat_248_d1;
+    reg  [9:0] cat_230_d1;
     reg  [109:0] ways_q;
     reg  [109:0] ways_q_d1;
     reg  way_hit;
@@ -54,14 +53,14 @@ module table_interface (
     reg  spaced_valid_s9;
     reg  found;
     reg  [79:0] answer_2;
-    reg  and_284_d1;
-    reg  and_286_d1;
+    reg  and_266_d1;
+    reg  and_268_d1;
     reg  [109:0] ways_cfg_q;
-    reg  and_286_d2;
-    reg  and_286_d3;
-    reg  word_second_clock_2;
-    reg  [6:0] word_turns_2;
-    reg  [15:0] answer_3;
+    reg  and_268_d2;
+    reg  and_268_d3;
+    reg  and_268_d4;
+    reg  and_268_d5;
+    reg  [63:0] answer_3;
     (* ram_style = "distributed" *) reg [31:0] seeds [0:3];
     (* ram_style = "block" *) reg [109:0] ways [0:1023];
     wire [31:0] cat_14 = {4'd0, question[27:0]};
@@ -102,8 +101,6 @@ module table_interface (
     wire [1:0] next_way = ({2{spaced_valid_s2}} & 2'd1) | (({2{spaced_valid_s3}} & 2'd2) | {2{spaced_valid_s4}});
     wire and_132 = (cfg_table == 7'hd) & (cfg_row[21:2] == 20'd0);
     wire [1:0] cfg_row_d1_1_0 = cfg_row_d1[1:0];
-    wire word_now = (|word_turns) & ~word_second_clock;
-    wire [15:0] mux_164 = word_now ? (({16{word_turns[0]}} & seeds_cfg_q[15:0]) | ({16{word_turns[1]}} & seeds_cfg_q[31:16])) : 16'd0;
     wire [31:0] seeds_look = seeds[next_way];
     wire [31:0] mirrored_seed = {
         seed[0],
@@ -153,12 +150,9 @@ module table_interface (
     wire [79:0] way_value = ways_q_d1[109:30];
     wire taken = way_hit & ((spaced_valid_s6 | spaced_valid_s7) | (spaced_valid_s8 | spaced_valid_s9));
     assign value = {80{found}} & answer_2;
-    wire and_283 = (cfg_table == 7'd0) & (cfg_row[21:10] == 12'd0);
+    wire and_265 = (cfg_table == 7'd0) & (cfg_row[21:10] == 12'd0);
     wire [9:0] cfg_row_d1_9_0 = cfg_row_d1[9:0];
-    wire word_now_2 = (|word_turns_2) & ~word_second_clock_2;
-    wire [15:0] or_336 = (({16{word_turns_2[0]}} & ways_cfg_q[15:0]) | ({16{word_turns_2[1]}} & ways_cfg_q[31:16])) | (({16{word_turns_2[2]}} & ways_cfg_q[47:32]) | ({16{word_turns_2[3]}} & ways_cfg_q[63:48]));
-    wire [15:0] or_337 = (({16{word_turns_2[4]}} & ways_cfg_q[79:64]) | ({16{word_turns_2[5]}} & ways_cfg_q[95:80])) | ({16{word_turns_2[6]}} & {2'd0, ways_cfg_q[109:96]});
-    assign cfg_rdata = answer_3 | answer;
+    assign cfg_rdata = answer_3 | {32'd0, answer};
     assign hit = found;
 
     always @(posedge clk) begin
@@ -166,14 +160,14 @@ module table_interface (
         if (spaced_valid_s1) digest <= cat_111 ^ 32'h48674bc7;
         if (spaced_valid_s4) compared <= question;
         cfg_row_d1 <= cfg_row;
-        answer <= mux_164;
+        answer <= and_135_d4 ? seeds_cfg_q : 32'd0;
         seed <= seeds_look;
-        cat_248_d1 <= {way, bucket};
+        cat_230_d1 <= {way, bucket};
         ways_q_d1 <= ways_q;
         way_hit <= (compared[28] ? ways_q_d1[1] : ways_q_d1[0]) & (ways_q_d1[29:2] == compared[27:0]);
         way_value_d1 <= way_value;
         if (taken) answer_2 <= way_value_d1;
-        answer_3 <= word_now_2 ? (or_336 | or_337) : 16'd0;
+        answer_3 <= ({64{and_268_d4}} & ways_cfg_q[63:0]) | ({64{and_268_d5}} & {18'd0, ways_cfg_q[109:64]});
     end
 
     always @(posedge clk) begin
@@ -186,20 +180,19 @@ module table_interface (
             and_135_d1 <= 1'd0;
             and_135_d2 <= 1'd0;
             and_135_d3 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 2'd0;
+            and_135_d4 <= 1'd0;
             spaced_valid_s5 <= 1'd0;
             spaced_valid_s6 <= 1'd0;
             spaced_valid_s7 <= 1'd0;
             spaced_valid_s8 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             found <= 1'd0;
-            and_284_d1 <= 1'd0;
-            and_286_d1 <= 1'd0;
-            and_286_d2 <= 1'd0;
-            and_286_d3 <= 1'd0;
-            word_second_clock_2 <= 1'd0;
-            word_turns_2 <= 7'd0;
+            and_266_d1 <= 1'd0;
+            and_268_d1 <= 1'd0;
+            and_268_d2 <= 1'd0;
+            and_268_d3 <= 1'd0;
+            and_268_d4 <= 1'd0;
+            and_268_d5 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -209,20 +202,19 @@ module table_interface (
             and_135_d1 <= cfg_read & and_132;
             and_135_d2 <= and_135_d1;
             and_135_d3 <= and_135_d2;
-            word_second_clock <= ~word_second_clock & ~and_135_d3;
-            if (and_135_d3 | word_second_clock) word_turns <= {word_turns[0], and_135_d3};
+            and_135_d4 <= and_135_d3;
             spaced_valid_s5 <= spaced_valid_s4;
             spaced_valid_s6 <= spaced_valid_s5;
             spaced_valid_s7 <= spaced_valid_s6;
             spaced_valid_s8 <= spaced_valid_s7;
             spaced_valid_s9 <= spaced_valid_s8;
             found <= (found & ~spaced_valid_s4) | taken;
-            and_284_d1 <= cfg_write & and_283;
-            and_286_d1 <= cfg_read & and_283;
-            and_286_d2 <= and_286_d1;
-            and_286_d3 <= and_286_d2;
-            word_second_clock_2 <= ~word_second_clock_2 & ~and_286_d3;
-            if (and_286_d3 | word_second_clock_2) word_turns_2 <= {word_turns_2[5:0], and_286_d3};
+            and_266_d1 <= cfg_write & and_265;
+            and_268_d1 <= cfg_read & and_265;
+            and_268_d2 <= and_268_d1;
+            and_268_d3 <= and_268_d2;
+            and_268_d4 <= and_268_d3;
+            and_268_d5 <= and_268_d4;
         end
     end
 
@@ -232,13 +224,13 @@ module table_interface (
     end
 
     always @(posedge clk) begin
-        ways_q <= ways[cat_248_d1];
-        if (and_284_d1 && cat_248_d1 == cfg_row_d1_9_0) ways_q <= cfg_wdata;
+        ways_q <= ways[cat_230_d1];
+        if (and_266_d1 && cat_230_d1 == cfg_row_d1_9_0) ways_q <= cfg_wdata;
     end
 
     always @(posedge clk) begin
-        if (and_284_d1) ways[cfg_row_d1_9_0] <= cfg_wdata;
-        else if (and_286_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
+        if (and_266_d1) ways[cfg_row_d1_9_0] <= cfg_wdata;
+        else if (and_268_d1) ways_cfg_q <= ways[cfg_row_d1_9_0];
     end
 
     // Bits which nothing reads.
@@ -259,12 +251,11 @@ module table_interface (
         seeds_cfg_q = 32'd0;
         and_135_d2 = 1'd0;
         and_135_d3 = 1'd0;
-        word_second_clock = 1'd0;
-        word_turns = 2'd0;
-        answer = 16'd0;
+        and_135_d4 = 1'd0;
+        answer = 32'd0;
         seed = 32'd0;
         spaced_valid_s5 = 1'd0;
-        cat_248_d1 = 10'd0;
+        cat_230_d1 = 10'd0;
         ways_q = 110'd0;
         ways_q_d1 = 110'd0;
         way_hit = 1'd0;
@@ -275,14 +266,14 @@ module table_interface (
         spaced_valid_s9 = 1'd0;
         found = 1'd0;
         answer_2 = 80'd0;
-        and_284_d1 = 1'd0;
-        and_286_d1 = 1'd0;
+        and_266_d1 = 1'd0;
+        and_268_d1 = 1'd0;
         ways_cfg_q = 110'd0;
-        and_286_d2 = 1'd0;
-        and_286_d3 = 1'd0;
-        word_second_clock_2 = 1'd0;
-        word_turns_2 = 7'd0;
-        answer_3 = 16'd0;
+        and_268_d2 = 1'd0;
+        and_268_d3 = 1'd0;
+        and_268_d4 = 1'd0;
+        and_268_d5 = 1'd0;
+        answer_3 = 64'd0;
     end
 `endif
 

@@ -19,7 +19,7 @@ module table_policy (
     input  wire [16:0] cfg_wdata,
     input  wire spaced_valid,
     output wire [16:0] row,
-    output wire [15:0] cfg_rdata
+    output wire [16:0] cfg_rdata
 );
     reg  [16:0] rows_q;
     reg  and_14_d1;
@@ -28,20 +28,17 @@ module table_policy (
     reg  [16:0] rows_cfg_q;
     reg  and_16_d2;
     reg  and_16_d3;
-    reg  word_second_clock;
-    reg  [1:0] word_turns;
-    reg  [15:0] answer;
+    reg  and_16_d4;
+    reg  [16:0] answer;
     (* ram_style = "block" *) reg [16:0] rows [0:255];
     wire and_13 = (cfg_table == 7'h17) & (cfg_row[21:8] == 14'd0);
     wire [7:0] cfg_row_d1_7_0 = cfg_row_d1[7:0];
-    wire word_now = (|word_turns) & ~word_second_clock;
-    wire [15:0] mux_46 = word_now ? (({16{word_turns[0]}} & rows_cfg_q[15:0]) | ({16{word_turns[1]}} & {15'd0, rows_cfg_q[16]})) : 16'd0;
     assign row = rows_q;
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
-        answer <= mux_46;
+        answer <= and_16_d4 ? rows_cfg_q : 17'd0;
     end
 
     always @(posedge clk) begin
@@ -50,15 +47,13 @@ module table_policy (
             and_16_d1 <= 1'd0;
             and_16_d2 <= 1'd0;
             and_16_d3 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 2'd0;
+            and_16_d4 <= 1'd0;
         end else begin
             and_14_d1 <= cfg_write & and_13;
             and_16_d1 <= cfg_read & and_13;
             and_16_d2 <= and_16_d1;
             and_16_d3 <= and_16_d2;
-            word_second_clock <= ~word_second_clock & ~and_16_d3;
-            if (and_16_d3 | word_second_clock) word_turns <= {word_turns[0], and_16_d3};
+            and_16_d4 <= and_16_d3;
         end
     end
 
@@ -86,9 +81,8 @@ module table_policy (
         rows_cfg_q = 17'd0;
         and_16_d2 = 1'd0;
         and_16_d3 = 1'd0;
-        word_second_clock = 1'd0;
-        word_turns = 2'd0;
-        answer = 16'd0;
+        and_16_d4 = 1'd0;
+        answer = 17'd0;
     end
 `endif
 

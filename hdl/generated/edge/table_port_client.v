@@ -31,7 +31,7 @@ module table_port_client (
     output wire [19:0] first_value,
     output wire second_hit,
     output wire [19:0] second_value,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [44:0] second_waiting;
     reg  spaced_valid_s1;
@@ -51,12 +51,11 @@ module table_port_client (
     reg  [31:0] seeds_cfg_q;
     reg  and_170_d2;
     reg  and_170_d3;
-    reg  word_second_clock;
-    reg  [1:0] word_turns;
-    reg  [15:0] answer;
+    reg  and_170_d4;
+    reg  [31:0] answer;
     reg  [31:0] seed;
     reg  spaced_valid_s9;
-    reg  [10:0] cat_289_d1;
+    reg  [10:0] cat_271_d1;
     reg  [65:0] ways_q;
     reg  [65:0] ways_q_d1;
     reg  way_hit;
@@ -69,15 +68,15 @@ module table_port_client (
     reg  spaced_valid_s13;
     reg  second_found;
     reg  [19:0] second_answer;
-    reg  and_341_d1;
-    reg  and_343_d1;
-    reg  [10:0] cat_340_d1;
+    reg  and_323_d1;
+    reg  and_325_d1;
+    reg  [10:0] cat_322_d1;
     reg  [65:0] ways_cfg_q;
-    reg  and_343_d2;
-    reg  and_343_d3;
-    reg  word_second_clock_2;
-    reg  [4:0] word_turns_2;
-    reg  [15:0] answer_2;
+    reg  and_325_d2;
+    reg  and_325_d3;
+    reg  and_325_d4;
+    reg  and_325_d5;
+    reg  [63:0] answer_2;
     (* ram_style = "distributed" *) reg [31:0] seeds [0:7];
     (* ram_style = "block" *) reg [65:0] ways [0:2047];
     wire [47:0] cat_28 = {4'd0, question[43:0]};
@@ -118,8 +117,6 @@ module table_port_client (
     wire [1:0] next_way = ({2{spaced_valid_s2 | spaced_valid_s6}} & 2'd1) | (({2{spaced_valid_s3 | spaced_valid_s7}} & 2'd2) | {2{spaced_valid_s4 | spaced_valid_s8}});
     wire next_of_second = (spaced_valid_s5 | spaced_valid_s6) | (spaced_valid_s7 | spaced_valid_s8);
     wire or_161 = ((cfg_table == 7'hd) & (cfg_row[21:2] == 20'd4)) | ((cfg_table == 7'hd) & (cfg_row[21:2] == 20'd6));
-    wire word_now = (|word_turns) & ~word_second_clock;
-    wire [15:0] mux_198 = word_now ? (({16{word_turns[0]}} & seeds_cfg_q[15:0]) | ({16{word_turns[1]}} & seeds_cfg_q[31:16])) : 16'd0;
     wire [31:0] seeds_look = seeds[{next_of_second, next_way}];
     wire [31:0] mirrored_seed = {
         seed[0],
@@ -172,11 +169,9 @@ module table_port_client (
     assign first_value = {20{first_found}} & first_answer;
     wire second_taken = way_hit & ((spaced_valid_s10 | spaced_valid_s11) | (spaced_valid_s12 | spaced_valid_s13));
     assign second_value = {20{second_found}} & second_answer;
-    wire eq_333 = cfg_table == 7'd6;
-    wire and_338 = ((cfg_table == 7'd4) | eq_333) & ~(|cfg_row[21:10]);
-    wire word_now_2 = (|word_turns_2) & ~word_second_clock_2;
-    wire [15:0] or_384 = (({16{word_turns_2[0]}} & ways_cfg_q[15:0]) | ({16{word_turns_2[1]}} & ways_cfg_q[31:16])) | (({16{word_turns_2[2]}} & ways_cfg_q[47:32]) | ({16{word_turns_2[3]}} & ways_cfg_q[63:48]));
-    assign cfg_rdata = answer_2 | answer;
+    wire eq_315 = cfg_table == 7'd6;
+    wire and_320 = ((cfg_table == 7'd4) | eq_315) & ~(|cfg_row[21:10]);
+    assign cfg_rdata = answer_2 | {32'd0, answer};
     assign first_hit = first_found;
     assign second_hit = second_found;
 
@@ -186,16 +181,16 @@ module table_port_client (
         if (spaced_valid_s1 | spaced_valid_s5) digest <= cat_125 ^ 32'h572a7c8a;
         if (spaced_valid_s4 | spaced_valid_s8) compared <= question;
         cat_167_d1 <= {(cfg_table == 7'hd) & (cfg_row[21:2] == 20'd6), cfg_row[1:0]};
-        answer <= mux_198;
+        answer <= and_170_d4 ? seeds_cfg_q : 32'd0;
         seed <= seeds_look;
-        cat_289_d1 <= {{of_second, way}, bucket};
+        cat_271_d1 <= {{of_second, way}, bucket};
         ways_q_d1 <= ways_q;
         way_hit <= (compared[44] ? ways_q_d1[1] : ways_q_d1[0]) & (ways_q_d1[45:2] == compared[43:0]);
         way_value_d1 <= way_value;
         if (first_taken) first_answer <= way_value_d1;
         if (second_taken) second_answer <= way_value_d1;
-        cat_340_d1 <= {eq_333, cfg_row[9:0]};
-        answer_2 <= word_now_2 ? (or_384 | ({16{word_turns_2[4]}} & {14'd0, ways_cfg_q[65:64]})) : 16'd0;
+        cat_322_d1 <= {eq_315, cfg_row[9:0]};
+        answer_2 <= ({64{and_325_d4}} & ways_cfg_q[63:0]) | ({64{and_325_d5}} & {62'd0, ways_cfg_q[65:64]});
     end
 
     always @(posedge clk) begin
@@ -212,8 +207,7 @@ module table_port_client (
             and_170_d1 <= 1'd0;
             and_170_d2 <= 1'd0;
             and_170_d3 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 2'd0;
+            and_170_d4 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             first_found <= 1'd0;
             spaced_valid_s10 <= 1'd0;
@@ -221,12 +215,12 @@ module table_port_client (
             spaced_valid_s12 <= 1'd0;
             spaced_valid_s13 <= 1'd0;
             second_found <= 1'd0;
-            and_341_d1 <= 1'd0;
-            and_343_d1 <= 1'd0;
-            and_343_d2 <= 1'd0;
-            and_343_d3 <= 1'd0;
-            word_second_clock_2 <= 1'd0;
-            word_turns_2 <= 5'd0;
+            and_323_d1 <= 1'd0;
+            and_325_d1 <= 1'd0;
+            and_325_d2 <= 1'd0;
+            and_325_d3 <= 1'd0;
+            and_325_d4 <= 1'd0;
+            and_325_d5 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -240,8 +234,7 @@ module table_port_client (
             and_170_d1 <= cfg_read & or_161;
             and_170_d2 <= and_170_d1;
             and_170_d3 <= and_170_d2;
-            word_second_clock <= ~word_second_clock & ~and_170_d3;
-            if (and_170_d3 | word_second_clock) word_turns <= {word_turns[0], and_170_d3};
+            and_170_d4 <= and_170_d3;
             spaced_valid_s9 <= spaced_valid_s8;
             first_found <= (first_found & ~spaced_valid_s4) | first_taken;
             spaced_valid_s10 <= spaced_valid_s9;
@@ -249,12 +242,12 @@ module table_port_client (
             spaced_valid_s12 <= spaced_valid_s11;
             spaced_valid_s13 <= spaced_valid_s12;
             second_found <= (second_found & ~spaced_valid_s8) | second_taken;
-            and_341_d1 <= cfg_write & and_338;
-            and_343_d1 <= cfg_read & and_338;
-            and_343_d2 <= and_343_d1;
-            and_343_d3 <= and_343_d2;
-            word_second_clock_2 <= ~word_second_clock_2 & ~and_343_d3;
-            if (and_343_d3 | word_second_clock_2) word_turns_2 <= {word_turns_2[3:0], and_343_d3};
+            and_323_d1 <= cfg_write & and_320;
+            and_325_d1 <= cfg_read & and_320;
+            and_325_d2 <= and_325_d1;
+            and_325_d3 <= and_325_d2;
+            and_325_d4 <= and_325_d3;
+            and_325_d5 <= and_325_d4;
         end
     end
 
@@ -264,13 +257,13 @@ module table_port_client (
     end
 
     always @(posedge clk) begin
-        ways_q <= ways[cat_289_d1];
-        if (and_341_d1 && cat_289_d1 == cat_340_d1) ways_q <= cfg_wdata;
+        ways_q <= ways[cat_271_d1];
+        if (and_323_d1 && cat_271_d1 == cat_322_d1) ways_q <= cfg_wdata;
     end
 
     always @(posedge clk) begin
-        if (and_341_d1) ways[cat_340_d1] <= cfg_wdata;
-        else if (and_343_d1) ways_cfg_q <= ways[cat_340_d1];
+        if (and_323_d1) ways[cat_322_d1] <= cfg_wdata;
+        else if (and_325_d1) ways_cfg_q <= ways[cat_322_d1];
     end
 
 `ifndef SYNTHESIS
@@ -293,12 +286,11 @@ module table_port_client (
         seeds_cfg_q = 32'd0;
         and_170_d2 = 1'd0;
         and_170_d3 = 1'd0;
-        word_second_clock = 1'd0;
-        word_turns = 2'd0;
-        answer = 16'd0;
+        and_170_d4 = 1'd0;
+        answer = 32'd0;
         seed = 32'd0;
         spaced_valid_s9 = 1'd0;
-        cat_289_d1 = 11'd0;
+        cat_271_d1 = 11'd0;
         ways_q = 66'd0;
         ways_q_d1 = 66'd0;
         way_hit = 1'd0;
@@ -311,15 +303,15 @@ module table_port_client (
         spaced_valid_s13 = 1'd0;
         second_found = 1'd0;
         second_answer = 20'd0;
-        and_341_d1 = 1'd0;
-        and_343_d1 = 1'd0;
-        cat_340_d1 = 11'd0;
+        and_323_d1 = 1'd0;
+        and_325_d1 = 1'd0;
+        cat_322_d1 = 11'd0;
         ways_cfg_q = 66'd0;
-        and_343_d2 = 1'd0;
-        and_343_d3 = 1'd0;
-        word_second_clock_2 = 1'd0;
-        word_turns_2 = 5'd0;
-        answer_2 = 16'd0;
+        and_325_d2 = 1'd0;
+        and_325_d3 = 1'd0;
+        and_325_d4 = 1'd0;
+        and_325_d5 = 1'd0;
+        answer_2 = 64'd0;
     end
 `endif
 

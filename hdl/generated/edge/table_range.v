@@ -15,12 +15,13 @@ module table_range (
     input  wire [21:0] cfg_row,
     input  wire [511:0] cfg_wdata,
     output wire [511:0] row,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  reads_d1;
     reg  and_16_d1;
     reg  and_18_d1;
     reg  [21:0] cfg_row_d1;
+    reg  cfg_waits;
     reg  and_18_d2;
     reg  and_18_d3;
     reg  and_18_d4;
@@ -33,75 +34,16 @@ module table_range (
     reg  and_18_d11;
     reg  and_18_d12;
     reg  and_18_d13;
-    reg  and_18_d14;
-    reg  and_18_d15;
-    reg  and_18_d16;
-    reg  and_18_d17;
-    reg  and_18_d18;
-    reg  and_18_d19;
-    reg  and_18_d20;
-    reg  and_18_d21;
-    reg  and_18_d22;
-    reg  and_18_d23;
-    reg  and_18_d24;
-    reg  and_18_d25;
-    reg  and_18_d26;
-    reg  and_18_d27;
-    reg  and_18_d28;
-    reg  and_18_d29;
-    reg  and_18_d30;
-    reg  and_18_d31;
-    reg  and_18_d32;
-    reg  and_18_d33;
-    reg  and_18_d34;
-    reg  and_18_d35;
-    reg  and_18_d36;
-    reg  and_18_d37;
-    reg  and_18_d38;
-    reg  and_18_d39;
-    reg  and_18_d40;
-    reg  and_18_d41;
-    reg  and_18_d42;
-    reg  and_18_d43;
-    reg  and_18_d44;
-    reg  and_18_d45;
-    reg  and_18_d46;
-    reg  and_18_d47;
-    reg  and_18_d48;
-    reg  and_18_d49;
-    reg  and_18_d50;
-    reg  and_18_d51;
-    reg  and_18_d52;
-    reg  and_18_d53;
-    reg  and_18_d54;
-    reg  and_18_d55;
-    reg  and_18_d56;
-    reg  and_18_d57;
-    reg  and_18_d58;
-    reg  and_18_d59;
-    reg  and_18_d60;
-    reg  and_18_d61;
-    reg  and_18_d62;
-    reg  and_18_d63;
-    reg  and_18_d64;
-    reg  and_18_d65;
-    reg  and_18_d66;
-    reg  and_18_d67;
-    reg  and_18_d68;
-    reg  and_18_d69;
     reg  [4:0] cfg_asked;
-    reg  word_second_clock;
-    reg  [31:0] word_turns;
-    reg  cfg_waits;
-    reg  [15:0] cfg_word;
-    reg  word_now_d1;
-    reg  word_now_d2;
-    reg  [15:0] answer;
+    reg  [511:0] cfg_answer;
+    reg  [63:0] answer;
     reg  [511:0] row_q;
     (* ram_style = "distributed" *) reg [511:0] rows [0:31];
     wire not_9 = ~(reads & reads_d1);
     wire and_15 = (cfg_table == 7'd7) & (cfg_row[21:5] == 17'd0);
-    wire [67:0] cat_91 = {
+    wire or_23 = and_18_d1 | cfg_waits;
+    wire cfg_goes = or_23 & ~reads;
+    wire [11:0] cat_39 = {
         and_18_d2,
         and_18_d3,
         and_18_d4,
@@ -113,85 +55,20 @@ module table_range (
         and_18_d10,
         and_18_d11,
         and_18_d12,
-        and_18_d13,
-        and_18_d14,
-        and_18_d15,
-        and_18_d16,
-        and_18_d17,
-        and_18_d18,
-        and_18_d19,
-        and_18_d20,
-        and_18_d21,
-        and_18_d22,
-        and_18_d23,
-        and_18_d24,
-        and_18_d25,
-        and_18_d26,
-        and_18_d27,
-        and_18_d28,
-        and_18_d29,
-        and_18_d30,
-        and_18_d31,
-        and_18_d32,
-        and_18_d33,
-        and_18_d34,
-        and_18_d35,
-        and_18_d36,
-        and_18_d37,
-        and_18_d38,
-        and_18_d39,
-        and_18_d40,
-        and_18_d41,
-        and_18_d42,
-        and_18_d43,
-        and_18_d44,
-        and_18_d45,
-        and_18_d46,
-        and_18_d47,
-        and_18_d48,
-        and_18_d49,
-        and_18_d50,
-        and_18_d51,
-        and_18_d52,
-        and_18_d53,
-        and_18_d54,
-        and_18_d55,
-        and_18_d56,
-        and_18_d57,
-        and_18_d58,
-        and_18_d59,
-        and_18_d60,
-        and_18_d61,
-        and_18_d62,
-        and_18_d63,
-        and_18_d64,
-        and_18_d65,
-        and_18_d66,
-        and_18_d67,
-        and_18_d68,
-        and_18_d69
+        and_18_d13
     };
-    wire not_94 = ~((and_18_d1 | and_16_d1) & (|cat_91));
-    wire word_now = (|word_turns) & ~word_second_clock;
-    wire or_140 = word_now | cfg_waits;
-    wire cfg_goes = or_140 & ~reads;
-    wire [511:0] rows_look = rows[reads ? index : cfg_asked];
-    wire [15:0] or_258 = (({16{word_turns[0]}} & rows_look[15:0]) | ({16{word_turns[1]}} & rows_look[31:16])) | (({16{word_turns[2]}} & rows_look[47:32]) | ({16{word_turns[3]}} & rows_look[63:48]));
-    wire [15:0] or_259 = (({16{word_turns[4]}} & rows_look[79:64]) | ({16{word_turns[5]}} & rows_look[95:80])) | (({16{word_turns[6]}} & rows_look[111:96]) | ({16{word_turns[7]}} & rows_look[127:112]));
-    wire [15:0] or_260 = (({16{word_turns[8]}} & rows_look[143:128]) | ({16{word_turns[9]}} & rows_look[159:144])) | (({16{word_turns[10]}} & rows_look[175:160]) | ({16{word_turns[11]}} & rows_look[191:176]));
-    wire [15:0] or_261 = (({16{word_turns[12]}} & rows_look[207:192]) | ({16{word_turns[13]}} & rows_look[223:208])) | (({16{word_turns[14]}} & rows_look[239:224]) | ({16{word_turns[15]}} & rows_look[255:240]));
-    wire [15:0] or_262 = (({16{word_turns[16]}} & rows_look[271:256]) | ({16{word_turns[17]}} & rows_look[287:272])) | (({16{word_turns[18]}} & rows_look[303:288]) | ({16{word_turns[19]}} & rows_look[319:304]));
-    wire [15:0] or_263 = (({16{word_turns[20]}} & rows_look[335:320]) | ({16{word_turns[21]}} & rows_look[351:336])) | (({16{word_turns[22]}} & rows_look[367:352]) | ({16{word_turns[23]}} & rows_look[383:368]));
-    wire [15:0] or_264 = (({16{word_turns[24]}} & rows_look[399:384]) | ({16{word_turns[25]}} & rows_look[415:400])) | (({16{word_turns[26]}} & rows_look[431:416]) | ({16{word_turns[27]}} & rows_look[447:432]));
-    wire [15:0] or_265 = (({16{word_turns[28]}} & rows_look[463:448]) | ({16{word_turns[29]}} & rows_look[479:464])) | (({16{word_turns[30]}} & rows_look[495:480]) | ({16{word_turns[31]}} & rows_look[511:496]));
+    wire not_42 = ~(and_18_d1 & (|cat_39));
+    wire [511:0] rows_look = rows[reads ? index : (and_18_d1 ? cfg_row_d1[4:0] : cfg_asked)];
+    wire [63:0] or_76 = (({64{and_18_d4}} & cfg_answer[63:0]) | ({64{and_18_d5}} & cfg_answer[127:64])) | (({64{and_18_d6}} & cfg_answer[191:128]) | ({64{and_18_d7}} & cfg_answer[255:192]));
+    wire [63:0] or_77 = (({64{and_18_d8}} & cfg_answer[319:256]) | ({64{and_18_d9}} & cfg_answer[383:320])) | (({64{and_18_d10}} & cfg_answer[447:384]) | ({64{and_18_d11}} & cfg_answer[511:448]));
     assign row = row_q;
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         cfg_row_d1 <= cfg_row;
         if (and_18_d1) cfg_asked <= cfg_row_d1[4:0];
-        if (cfg_goes) cfg_word <= ((or_258 | or_259) | (or_260 | or_261)) | ((or_262 | or_263) | (or_264 | or_265));
-        answer <= word_now_d2 ? cfg_word : 16'd0;
+        if (cfg_goes) cfg_answer <= rows_look;
+        answer <= or_76 | or_77;
         if (reads) row_q <= rows_look;
     end
 
@@ -200,6 +77,7 @@ module table_range (
             reads_d1 <= 1'd0;
             and_16_d1 <= 1'd0;
             and_18_d1 <= 1'd0;
+            cfg_waits <= 1'd0;
             and_18_d2 <= 1'd0;
             and_18_d3 <= 1'd0;
             and_18_d4 <= 1'd0;
@@ -212,71 +90,11 @@ module table_range (
             and_18_d11 <= 1'd0;
             and_18_d12 <= 1'd0;
             and_18_d13 <= 1'd0;
-            and_18_d14 <= 1'd0;
-            and_18_d15 <= 1'd0;
-            and_18_d16 <= 1'd0;
-            and_18_d17 <= 1'd0;
-            and_18_d18 <= 1'd0;
-            and_18_d19 <= 1'd0;
-            and_18_d20 <= 1'd0;
-            and_18_d21 <= 1'd0;
-            and_18_d22 <= 1'd0;
-            and_18_d23 <= 1'd0;
-            and_18_d24 <= 1'd0;
-            and_18_d25 <= 1'd0;
-            and_18_d26 <= 1'd0;
-            and_18_d27 <= 1'd0;
-            and_18_d28 <= 1'd0;
-            and_18_d29 <= 1'd0;
-            and_18_d30 <= 1'd0;
-            and_18_d31 <= 1'd0;
-            and_18_d32 <= 1'd0;
-            and_18_d33 <= 1'd0;
-            and_18_d34 <= 1'd0;
-            and_18_d35 <= 1'd0;
-            and_18_d36 <= 1'd0;
-            and_18_d37 <= 1'd0;
-            and_18_d38 <= 1'd0;
-            and_18_d39 <= 1'd0;
-            and_18_d40 <= 1'd0;
-            and_18_d41 <= 1'd0;
-            and_18_d42 <= 1'd0;
-            and_18_d43 <= 1'd0;
-            and_18_d44 <= 1'd0;
-            and_18_d45 <= 1'd0;
-            and_18_d46 <= 1'd0;
-            and_18_d47 <= 1'd0;
-            and_18_d48 <= 1'd0;
-            and_18_d49 <= 1'd0;
-            and_18_d50 <= 1'd0;
-            and_18_d51 <= 1'd0;
-            and_18_d52 <= 1'd0;
-            and_18_d53 <= 1'd0;
-            and_18_d54 <= 1'd0;
-            and_18_d55 <= 1'd0;
-            and_18_d56 <= 1'd0;
-            and_18_d57 <= 1'd0;
-            and_18_d58 <= 1'd0;
-            and_18_d59 <= 1'd0;
-            and_18_d60 <= 1'd0;
-            and_18_d61 <= 1'd0;
-            and_18_d62 <= 1'd0;
-            and_18_d63 <= 1'd0;
-            and_18_d64 <= 1'd0;
-            and_18_d65 <= 1'd0;
-            and_18_d66 <= 1'd0;
-            and_18_d67 <= 1'd0;
-            and_18_d68 <= 1'd0;
-            and_18_d69 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 32'd0;
-            cfg_waits <= 1'd0;
-            word_now_d1 <= 1'd0;
-            word_now_d2 <= 1'd0;
         end else begin
             reads_d1 <= reads;
             and_16_d1 <= cfg_write & and_15;
             and_18_d1 <= cfg_read & and_15;
+            cfg_waits <= or_23 & reads;
             and_18_d2 <= and_18_d1;
             and_18_d3 <= and_18_d2;
             and_18_d4 <= and_18_d3;
@@ -289,67 +107,6 @@ module table_range (
             and_18_d11 <= and_18_d10;
             and_18_d12 <= and_18_d11;
             and_18_d13 <= and_18_d12;
-            and_18_d14 <= and_18_d13;
-            and_18_d15 <= and_18_d14;
-            and_18_d16 <= and_18_d15;
-            and_18_d17 <= and_18_d16;
-            and_18_d18 <= and_18_d17;
-            and_18_d19 <= and_18_d18;
-            and_18_d20 <= and_18_d19;
-            and_18_d21 <= and_18_d20;
-            and_18_d22 <= and_18_d21;
-            and_18_d23 <= and_18_d22;
-            and_18_d24 <= and_18_d23;
-            and_18_d25 <= and_18_d24;
-            and_18_d26 <= and_18_d25;
-            and_18_d27 <= and_18_d26;
-            and_18_d28 <= and_18_d27;
-            and_18_d29 <= and_18_d28;
-            and_18_d30 <= and_18_d29;
-            and_18_d31 <= and_18_d30;
-            and_18_d32 <= and_18_d31;
-            and_18_d33 <= and_18_d32;
-            and_18_d34 <= and_18_d33;
-            and_18_d35 <= and_18_d34;
-            and_18_d36 <= and_18_d35;
-            and_18_d37 <= and_18_d36;
-            and_18_d38 <= and_18_d37;
-            and_18_d39 <= and_18_d38;
-            and_18_d40 <= and_18_d39;
-            and_18_d41 <= and_18_d40;
-            and_18_d42 <= and_18_d41;
-            and_18_d43 <= and_18_d42;
-            and_18_d44 <= and_18_d43;
-            and_18_d45 <= and_18_d44;
-            and_18_d46 <= and_18_d45;
-            and_18_d47 <= and_18_d46;
-            and_18_d48 <= and_18_d47;
-            and_18_d49 <= and_18_d48;
-            and_18_d50 <= and_18_d49;
-            and_18_d51 <= and_18_d50;
-            and_18_d52 <= and_18_d51;
-            and_18_d53 <= and_18_d52;
-            and_18_d54 <= and_18_d53;
-            and_18_d55 <= and_18_d54;
-            and_18_d56 <= and_18_d55;
-            and_18_d57 <= and_18_d56;
-            and_18_d58 <= and_18_d57;
-            and_18_d59 <= and_18_d58;
-            and_18_d60 <= and_18_d59;
-            and_18_d61 <= and_18_d60;
-            and_18_d62 <= and_18_d61;
-            and_18_d63 <= and_18_d62;
-            and_18_d64 <= and_18_d63;
-            and_18_d65 <= and_18_d64;
-            and_18_d66 <= and_18_d65;
-            and_18_d67 <= and_18_d66;
-            and_18_d68 <= and_18_d67;
-            and_18_d69 <= and_18_d68;
-            word_second_clock <= ~word_second_clock & ~and_18_d1;
-            if (and_18_d1 | word_second_clock) word_turns <= {word_turns[30:0], and_18_d1};
-            cfg_waits <= or_140 & reads;
-            word_now_d1 <= word_now;
-            word_now_d2 <= word_now_d1;
         end
     end
 
@@ -361,13 +118,13 @@ module table_range (
     always @(posedge clk) begin
         if (!rst) begin
             range_leaves_a_clock: assert (not_9);
-            range_asked_apart: assert (not_94);
+            range_asked_apart: assert (not_42);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_9, cfg_row_d1, not_94};
+    wire _unused = &{1'b0, not_9, cfg_row_d1, not_42};
 
 `ifndef SYNTHESIS
     initial begin
@@ -375,6 +132,7 @@ module table_range (
         and_16_d1 = 1'd0;
         and_18_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
+        cfg_waits = 1'd0;
         and_18_d2 = 1'd0;
         and_18_d3 = 1'd0;
         and_18_d4 = 1'd0;
@@ -387,70 +145,9 @@ module table_range (
         and_18_d11 = 1'd0;
         and_18_d12 = 1'd0;
         and_18_d13 = 1'd0;
-        and_18_d14 = 1'd0;
-        and_18_d15 = 1'd0;
-        and_18_d16 = 1'd0;
-        and_18_d17 = 1'd0;
-        and_18_d18 = 1'd0;
-        and_18_d19 = 1'd0;
-        and_18_d20 = 1'd0;
-        and_18_d21 = 1'd0;
-        and_18_d22 = 1'd0;
-        and_18_d23 = 1'd0;
-        and_18_d24 = 1'd0;
-        and_18_d25 = 1'd0;
-        and_18_d26 = 1'd0;
-        and_18_d27 = 1'd0;
-        and_18_d28 = 1'd0;
-        and_18_d29 = 1'd0;
-        and_18_d30 = 1'd0;
-        and_18_d31 = 1'd0;
-        and_18_d32 = 1'd0;
-        and_18_d33 = 1'd0;
-        and_18_d34 = 1'd0;
-        and_18_d35 = 1'd0;
-        and_18_d36 = 1'd0;
-        and_18_d37 = 1'd0;
-        and_18_d38 = 1'd0;
-        and_18_d39 = 1'd0;
-        and_18_d40 = 1'd0;
-        and_18_d41 = 1'd0;
-        and_18_d42 = 1'd0;
-        and_18_d43 = 1'd0;
-        and_18_d44 = 1'd0;
-        and_18_d45 = 1'd0;
-        and_18_d46 = 1'd0;
-        and_18_d47 = 1'd0;
-        and_18_d48 = 1'd0;
-        and_18_d49 = 1'd0;
-        and_18_d50 = 1'd0;
-        and_18_d51 = 1'd0;
-        and_18_d52 = 1'd0;
-        and_18_d53 = 1'd0;
-        and_18_d54 = 1'd0;
-        and_18_d55 = 1'd0;
-        and_18_d56 = 1'd0;
-        and_18_d57 = 1'd0;
-        and_18_d58 = 1'd0;
-        and_18_d59 = 1'd0;
-        and_18_d60 = 1'd0;
-        and_18_d61 = 1'd0;
-        and_18_d62 = 1'd0;
-        and_18_d63 = 1'd0;
-        and_18_d64 = 1'd0;
-        and_18_d65 = 1'd0;
-        and_18_d66 = 1'd0;
-        and_18_d67 = 1'd0;
-        and_18_d68 = 1'd0;
-        and_18_d69 = 1'd0;
         cfg_asked = 5'd0;
-        word_second_clock = 1'd0;
-        word_turns = 32'd0;
-        cfg_waits = 1'd0;
-        cfg_word = 16'd0;
-        word_now_d1 = 1'd0;
-        word_now_d2 = 1'd0;
-        answer = 16'd0;
+        cfg_answer = 512'd0;
+        answer = 64'd0;
         row_q = 512'd0;
     end
 `endif

@@ -19,7 +19,7 @@ module table_rewrite (
     input  wire [128:0] cfg_wdata,
     input  wire spaced_valid,
     output reg  [128:0] row,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [128:0] rows_q;
     reg  and_15_d1;
@@ -28,22 +28,21 @@ module table_rewrite (
     reg  [128:0] rows_cfg_q;
     reg  and_17_d2;
     reg  and_17_d3;
-    reg  word_second_clock;
-    reg  [8:0] word_turns;
-    reg  [15:0] answer;
+    reg  and_17_d4;
+    reg  and_17_d5;
+    reg  and_17_d6;
+    reg  [63:0] answer;
     reg  spaced_valid_s1;
     (* ram_style = "block" *) reg [128:0] rows [0:63];
     wire and_14 = (cfg_table == 7'hc) & (cfg_row[21:6] == 16'd0);
     wire [5:0] cfg_row_d1_5_0 = cfg_row_d1[5:0];
-    wire word_now = (|word_turns) & ~word_second_clock;
-    wire [15:0] or_77 = (({16{word_turns[0]}} & rows_cfg_q[15:0]) | ({16{word_turns[1]}} & rows_cfg_q[31:16])) | (({16{word_turns[2]}} & rows_cfg_q[47:32]) | ({16{word_turns[3]}} & rows_cfg_q[63:48]));
-    wire [15:0] or_78 = (({16{word_turns[4]}} & rows_cfg_q[79:64]) | ({16{word_turns[5]}} & rows_cfg_q[95:80])) | (({16{word_turns[6]}} & rows_cfg_q[111:96]) | ({16{word_turns[7]}} & rows_cfg_q[127:112]));
+    wire [63:0] or_39 = (({64{and_17_d4}} & rows_cfg_q[63:0]) | ({64{and_17_d5}} & rows_cfg_q[127:64])) | ({64{and_17_d6}} & {63'd0, rows_cfg_q[128]});
     assign cfg_rdata = answer;
 
     always @(posedge clk) begin
         if (spaced_valid_s1) row <= rows_q;
         cfg_row_d1 <= cfg_row;
-        answer <= word_now ? ((or_77 | or_78) | ({16{word_turns[8]}} & {15'd0, rows_cfg_q[128]})) : 16'd0;
+        answer <= or_39;
     end
 
     always @(posedge clk) begin
@@ -52,16 +51,18 @@ module table_rewrite (
             and_17_d1 <= 1'd0;
             and_17_d2 <= 1'd0;
             and_17_d3 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 9'd0;
+            and_17_d4 <= 1'd0;
+            and_17_d5 <= 1'd0;
+            and_17_d6 <= 1'd0;
             spaced_valid_s1 <= 1'd0;
         end else begin
             and_15_d1 <= cfg_write & and_14;
             and_17_d1 <= cfg_read & and_14;
             and_17_d2 <= and_17_d1;
             and_17_d3 <= and_17_d2;
-            word_second_clock <= ~word_second_clock & ~and_17_d3;
-            if (and_17_d3 | word_second_clock) word_turns <= {word_turns[7:0], and_17_d3};
+            and_17_d4 <= and_17_d3;
+            and_17_d5 <= and_17_d4;
+            and_17_d6 <= and_17_d5;
             spaced_valid_s1 <= spaced_valid;
         end
     end
@@ -89,9 +90,10 @@ module table_rewrite (
         rows_cfg_q = 129'd0;
         and_17_d2 = 1'd0;
         and_17_d3 = 1'd0;
-        word_second_clock = 1'd0;
-        word_turns = 9'd0;
-        answer = 16'd0;
+        and_17_d4 = 1'd0;
+        and_17_d5 = 1'd0;
+        and_17_d6 = 1'd0;
+        answer = 64'd0;
         spaced_valid_s1 = 1'd0;
     end
 `endif

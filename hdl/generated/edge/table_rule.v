@@ -48,7 +48,7 @@ module table_rule (
     output wire hit,
     output wire [15:0] rule,
     output wire permit,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  spaced_valid_s1;
     reg  spaced_valid_s2;
@@ -63,6 +63,7 @@ module table_rule (
     reg  and_41_d1;
     reg  and_43_d1;
     reg  [21:0] cfg_row_d1;
+    reg  cfg_waits;
     reg  and_43_d2;
     reg  and_43_d3;
     reg  and_43_d4;
@@ -75,70 +76,9 @@ module table_rule (
     reg  and_43_d11;
     reg  and_43_d12;
     reg  and_43_d13;
-    reg  and_43_d14;
-    reg  and_43_d15;
-    reg  and_43_d16;
-    reg  and_43_d17;
-    reg  and_43_d18;
-    reg  and_43_d19;
-    reg  and_43_d20;
-    reg  and_43_d21;
-    reg  and_43_d22;
-    reg  and_43_d23;
-    reg  and_43_d24;
-    reg  and_43_d25;
-    reg  and_43_d26;
-    reg  and_43_d27;
-    reg  and_43_d28;
-    reg  and_43_d29;
-    reg  and_43_d30;
-    reg  and_43_d31;
-    reg  and_43_d32;
-    reg  and_43_d33;
-    reg  and_43_d34;
-    reg  and_43_d35;
-    reg  and_43_d36;
-    reg  and_43_d37;
-    reg  and_43_d38;
-    reg  and_43_d39;
-    reg  and_43_d40;
-    reg  and_43_d41;
-    reg  and_43_d42;
-    reg  and_43_d43;
-    reg  and_43_d44;
-    reg  and_43_d45;
-    reg  and_43_d46;
-    reg  and_43_d47;
-    reg  and_43_d48;
-    reg  and_43_d49;
-    reg  and_43_d50;
-    reg  and_43_d51;
-    reg  and_43_d52;
-    reg  and_43_d53;
-    reg  and_43_d54;
-    reg  and_43_d55;
-    reg  and_43_d56;
-    reg  and_43_d57;
-    reg  and_43_d58;
-    reg  and_43_d59;
-    reg  and_43_d60;
-    reg  and_43_d61;
-    reg  and_43_d62;
-    reg  and_43_d63;
-    reg  and_43_d64;
-    reg  and_43_d65;
-    reg  and_43_d66;
-    reg  and_43_d67;
-    reg  and_43_d68;
-    reg  and_43_d69;
     reg  [5:0] cfg_asked;
-    reg  word_second_clock;
-    reg  [31:0] word_turns;
-    reg  cfg_waits;
-    reg  [15:0] cfg_word;
-    reg  word_now_d1;
-    reg  word_now_d2;
-    reg  [15:0] answer;
+    reg  [509:0] cfg_answer;
+    reg  [63:0] answer;
     reg  [509:0] row_q;
     reg  v6_kept;
     reg  [127:0] client_kept;
@@ -157,12 +97,12 @@ module table_rule (
     reg  [254:0] slot;
     reg  slot_is_second;
     reg  rest_holds;
-    reg  and_445_d1;
-    reg  and_438_d1;
-    reg  and_385_d1;
-    reg  and_441_d1;
-    reg  and_405_d1;
-    reg  or_364_d1;
+    reg  and_246_d1;
+    reg  and_239_d1;
+    reg  and_186_d1;
+    reg  and_242_d1;
+    reg  and_206_d1;
+    reg  or_165_d1;
     reg  [254:0] slot_d1;
     reg  found;
     reg  [15:0] best_order;
@@ -172,7 +112,9 @@ module table_rule (
     wire or_30 = (spaced_valid_s2 | spaced_valid_s4) | (spaced_valid_s6 | spaced_valid_s8);
     wire not_34 = ~(or_30 & or_30_d1);
     wire and_40 = (cfg_table == 7'h16) & (cfg_row[21:6] == 16'd0);
-    wire [67:0] cat_116 = {
+    wire or_48 = and_43_d1 | cfg_waits;
+    wire cfg_goes = or_48 & ~or_30;
+    wire [11:0] cat_64 = {
         and_43_d2,
         and_43_d3,
         and_43_d4,
@@ -184,91 +126,26 @@ module table_rule (
         and_43_d10,
         and_43_d11,
         and_43_d12,
-        and_43_d13,
-        and_43_d14,
-        and_43_d15,
-        and_43_d16,
-        and_43_d17,
-        and_43_d18,
-        and_43_d19,
-        and_43_d20,
-        and_43_d21,
-        and_43_d22,
-        and_43_d23,
-        and_43_d24,
-        and_43_d25,
-        and_43_d26,
-        and_43_d27,
-        and_43_d28,
-        and_43_d29,
-        and_43_d30,
-        and_43_d31,
-        and_43_d32,
-        and_43_d33,
-        and_43_d34,
-        and_43_d35,
-        and_43_d36,
-        and_43_d37,
-        and_43_d38,
-        and_43_d39,
-        and_43_d40,
-        and_43_d41,
-        and_43_d42,
-        and_43_d43,
-        and_43_d44,
-        and_43_d45,
-        and_43_d46,
-        and_43_d47,
-        and_43_d48,
-        and_43_d49,
-        and_43_d50,
-        and_43_d51,
-        and_43_d52,
-        and_43_d53,
-        and_43_d54,
-        and_43_d55,
-        and_43_d56,
-        and_43_d57,
-        and_43_d58,
-        and_43_d59,
-        and_43_d60,
-        and_43_d61,
-        and_43_d62,
-        and_43_d63,
-        and_43_d64,
-        and_43_d65,
-        and_43_d66,
-        and_43_d67,
-        and_43_d68,
-        and_43_d69
+        and_43_d13
     };
-    wire not_119 = ~((and_43_d1 | and_41_d1) & (|cat_116));
-    wire word_now = (|word_turns) & ~word_second_clock;
-    wire or_165 = word_now | cfg_waits;
-    wire cfg_goes = or_165 & ~or_30;
-    wire [509:0] rows_look = rows[or_30 ? index_d1 : cfg_asked];
-    wire [15:0] or_284 = ({16{word_turns[30]}} & rows_look[495:480]) | ({16{word_turns[31]}} & {2'd0, rows_look[509:496]});
-    wire [15:0] or_285 = (({16{word_turns[0]}} & rows_look[15:0]) | ({16{word_turns[1]}} & rows_look[31:16])) | (({16{word_turns[2]}} & rows_look[47:32]) | ({16{word_turns[3]}} & rows_look[63:48]));
-    wire [15:0] or_286 = (({16{word_turns[4]}} & rows_look[79:64]) | ({16{word_turns[5]}} & rows_look[95:80])) | (({16{word_turns[6]}} & rows_look[111:96]) | ({16{word_turns[7]}} & rows_look[127:112]));
-    wire [15:0] or_287 = (({16{word_turns[8]}} & rows_look[143:128]) | ({16{word_turns[9]}} & rows_look[159:144])) | (({16{word_turns[10]}} & rows_look[175:160]) | ({16{word_turns[11]}} & rows_look[191:176]));
-    wire [15:0] or_288 = (({16{word_turns[12]}} & rows_look[207:192]) | ({16{word_turns[13]}} & rows_look[223:208])) | (({16{word_turns[14]}} & rows_look[239:224]) | ({16{word_turns[15]}} & rows_look[255:240]));
-    wire [15:0] or_289 = (({16{word_turns[16]}} & rows_look[271:256]) | ({16{word_turns[17]}} & rows_look[287:272])) | (({16{word_turns[18]}} & rows_look[303:288]) | ({16{word_turns[19]}} & rows_look[319:304]));
-    wire [15:0] or_290 = (({16{word_turns[20]}} & rows_look[335:320]) | ({16{word_turns[21]}} & rows_look[351:336])) | (({16{word_turns[22]}} & rows_look[367:352]) | ({16{word_turns[23]}} & rows_look[383:368]));
-    wire [15:0] or_291 = (({16{word_turns[24]}} & rows_look[399:384]) | ({16{word_turns[25]}} & rows_look[415:400])) | (({16{word_turns[26]}} & rows_look[431:416]) | ({16{word_turns[27]}} & rows_look[447:432]));
-    wire [15:0] or_292 = (({16{word_turns[28]}} & rows_look[463:448]) | ({16{word_turns[29]}} & rows_look[479:464])) | or_284;
+    wire not_67 = ~(and_43_d1 & (|cat_64));
+    wire [509:0] rows_look = rows[or_30 ? index_d1 : (and_43_d1 ? cfg_row_d1[5:0] : cfg_asked)];
+    wire [63:0] or_102 = ({64{and_43_d10}} & cfg_answer[447:384]) | ({64{and_43_d11}} & {2'd0, cfg_answer[509:448]});
+    wire [63:0] or_103 = (({64{and_43_d4}} & cfg_answer[63:0]) | ({64{and_43_d5}} & cfg_answer[127:64])) | (({64{and_43_d6}} & cfg_answer[191:128]) | ({64{and_43_d7}} & cfg_answer[255:192]));
+    wire [63:0] or_104 = (({64{and_43_d8}} & cfg_answer[319:256]) | ({64{and_43_d9}} & cfg_answer[383:320])) | or_102;
     wire second_slot = (spaced_valid_s3 | spaced_valid_s5) | (spaced_valid_s7 | spaced_valid_s9);
-    wire not_348 = ~(|((server_kept[95:0] ^ slot[200:105]) & ~(96'hffffffffffffffffffffffff >> slot[207:201])));
-    wire and_349 = ~(|((client_kept[95:0] ^ slot[97:2]) & ~(96'hffffffffffffffffffffffff >> slot[104:98]))) & not_348;
-    wire mux_374 = later_kept ? (~(|slot[104:89]) & (&slot[120:105])) : ((slot[104:89] <= client_port_kept) & (client_port_kept <= slot[120:105]));
-    wire mux_384 = later_kept ? (~(|slot[136:121]) & (&slot[152:137])) : ((slot[136:121] <= port_kept) & (port_kept <= slot[152:137]));
-    wire and_405 = ({3'd0, slot[182:169]} <= size_kept) & ((&slot[196:183]) | (size_kept <= {3'd0, slot[196:183]}));
-    wire and_438 = ~(|((client_kept[127:96] ^ slot[35:4]) & ~(32'hffffffff >> slot[41:36]))) & ~(|((server_kept[127:96] ^ slot[73:42]) & ~(32'hffffffff >> slot[79:74])));
-    wire and_441 = (slot[80] | (slot[88:81] == protocol_kept)) & ~(|(later_kept ? slot[168:161] : ((slot[160:153] ^ flags_kept) & slot[168:161])));
-    wire and_442 = ((slot[3:2] == 2'd0) | ((slot[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & (back_kept ? slot[198] : slot[197]);
-    wire and_444 = (and_442 & (slot[199] | (slot[209:200] == arrival_kept))) & (epoch_kept ? slot[1] : slot[0]);
-    wire holds = ((((and_445_d1 & and_438_d1) & and_385_d1) & and_441_d1) & and_405_d1) & or_364_d1;
-    wire and_466 = found & ~spaced_valid_s5;
-    wire better = holds & (~and_466 | (slot_d1[237:222] < best_order));
+    wire not_149 = ~(|((server_kept[95:0] ^ slot[200:105]) & ~(96'hffffffffffffffffffffffff >> slot[207:201])));
+    wire and_150 = ~(|((client_kept[95:0] ^ slot[97:2]) & ~(96'hffffffffffffffffffffffff >> slot[104:98]))) & not_149;
+    wire mux_175 = later_kept ? (~(|slot[104:89]) & (&slot[120:105])) : ((slot[104:89] <= client_port_kept) & (client_port_kept <= slot[120:105]));
+    wire mux_185 = later_kept ? (~(|slot[136:121]) & (&slot[152:137])) : ((slot[136:121] <= port_kept) & (port_kept <= slot[152:137]));
+    wire and_206 = ({3'd0, slot[182:169]} <= size_kept) & ((&slot[196:183]) | (size_kept <= {3'd0, slot[196:183]}));
+    wire and_239 = ~(|((client_kept[127:96] ^ slot[35:4]) & ~(32'hffffffff >> slot[41:36]))) & ~(|((server_kept[127:96] ^ slot[73:42]) & ~(32'hffffffff >> slot[79:74])));
+    wire and_242 = (slot[80] | (slot[88:81] == protocol_kept)) & ~(|(later_kept ? slot[168:161] : ((slot[160:153] ^ flags_kept) & slot[168:161])));
+    wire and_243 = ((slot[3:2] == 2'd0) | ((slot[3:2] == 2'd1) ? ~v6_kept : v6_kept)) & (back_kept ? slot[198] : slot[197]);
+    wire and_245 = (and_243 & (slot[199] | (slot[209:200] == arrival_kept))) & (epoch_kept ? slot[1] : slot[0]);
+    wire holds = ((((and_246_d1 & and_239_d1) & and_186_d1) & and_242_d1) & and_206_d1) & or_165_d1;
+    wire and_267 = found & ~spaced_valid_s5;
+    wire better = holds & (~and_267 | (slot_d1[237:222] < best_order));
     assign rule = {16{found}} & best_rule;
     assign permit = best_permit & found;
     assign hit = found;
@@ -278,8 +155,8 @@ module table_rule (
         index_d1 <= index;
         cfg_row_d1 <= cfg_row;
         if (and_43_d1) cfg_asked <= cfg_row_d1[5:0];
-        if (cfg_goes) cfg_word <= ((or_285 | or_286) | (or_287 | or_288)) | ((or_289 | or_290) | (or_291 | or_292));
-        answer <= word_now_d2 ? cfg_word : 16'd0;
+        if (cfg_goes) cfg_answer <= rows_look;
+        answer <= or_103 | or_104;
         if (or_30) row_q <= rows_look;
         if (spaced_valid_s3) v6_kept <= v6;
         if (spaced_valid_s3) client_kept <= client;
@@ -296,13 +173,13 @@ module table_rule (
         if (spaced_valid_s3) epoch_kept <= epoch;
         slot <= second_slot ? row_q[509:255] : row_q[254:0];
         slot_is_second <= second_slot;
-        rest_holds <= and_349;
-        and_445_d1 <= and_444 & (slot[221:210] == set_kept);
-        and_438_d1 <= and_438;
-        and_385_d1 <= mux_374 & mux_384;
-        and_441_d1 <= and_441;
-        and_405_d1 <= and_405;
-        or_364_d1 <= (rest_holds & ~slot_is_second) | ~(slot[3:2] == 2'd3);
+        rest_holds <= and_150;
+        and_246_d1 <= and_245 & (slot[221:210] == set_kept);
+        and_239_d1 <= and_239;
+        and_186_d1 <= mux_175 & mux_185;
+        and_242_d1 <= and_242;
+        and_206_d1 <= and_206;
+        or_165_d1 <= (rest_holds & ~slot_is_second) | ~(slot[3:2] == 2'd3);
         slot_d1 <= slot;
         if (better) best_order <= slot_d1[237:222];
         if (better) best_rule <= slot_d1[253:238];
@@ -322,6 +199,7 @@ module table_rule (
             or_30_d1 <= 1'd0;
             and_41_d1 <= 1'd0;
             and_43_d1 <= 1'd0;
+            cfg_waits <= 1'd0;
             and_43_d2 <= 1'd0;
             and_43_d3 <= 1'd0;
             and_43_d4 <= 1'd0;
@@ -334,67 +212,6 @@ module table_rule (
             and_43_d11 <= 1'd0;
             and_43_d12 <= 1'd0;
             and_43_d13 <= 1'd0;
-            and_43_d14 <= 1'd0;
-            and_43_d15 <= 1'd0;
-            and_43_d16 <= 1'd0;
-            and_43_d17 <= 1'd0;
-            and_43_d18 <= 1'd0;
-            and_43_d19 <= 1'd0;
-            and_43_d20 <= 1'd0;
-            and_43_d21 <= 1'd0;
-            and_43_d22 <= 1'd0;
-            and_43_d23 <= 1'd0;
-            and_43_d24 <= 1'd0;
-            and_43_d25 <= 1'd0;
-            and_43_d26 <= 1'd0;
-            and_43_d27 <= 1'd0;
-            and_43_d28 <= 1'd0;
-            and_43_d29 <= 1'd0;
-            and_43_d30 <= 1'd0;
-            and_43_d31 <= 1'd0;
-            and_43_d32 <= 1'd0;
-            and_43_d33 <= 1'd0;
-            and_43_d34 <= 1'd0;
-            and_43_d35 <= 1'd0;
-            and_43_d36 <= 1'd0;
-            and_43_d37 <= 1'd0;
-            and_43_d38 <= 1'd0;
-            and_43_d39 <= 1'd0;
-            and_43_d40 <= 1'd0;
-            and_43_d41 <= 1'd0;
-            and_43_d42 <= 1'd0;
-            and_43_d43 <= 1'd0;
-            and_43_d44 <= 1'd0;
-            and_43_d45 <= 1'd0;
-            and_43_d46 <= 1'd0;
-            and_43_d47 <= 1'd0;
-            and_43_d48 <= 1'd0;
-            and_43_d49 <= 1'd0;
-            and_43_d50 <= 1'd0;
-            and_43_d51 <= 1'd0;
-            and_43_d52 <= 1'd0;
-            and_43_d53 <= 1'd0;
-            and_43_d54 <= 1'd0;
-            and_43_d55 <= 1'd0;
-            and_43_d56 <= 1'd0;
-            and_43_d57 <= 1'd0;
-            and_43_d58 <= 1'd0;
-            and_43_d59 <= 1'd0;
-            and_43_d60 <= 1'd0;
-            and_43_d61 <= 1'd0;
-            and_43_d62 <= 1'd0;
-            and_43_d63 <= 1'd0;
-            and_43_d64 <= 1'd0;
-            and_43_d65 <= 1'd0;
-            and_43_d66 <= 1'd0;
-            and_43_d67 <= 1'd0;
-            and_43_d68 <= 1'd0;
-            and_43_d69 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 32'd0;
-            cfg_waits <= 1'd0;
-            word_now_d1 <= 1'd0;
-            word_now_d2 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             found <= 1'd0;
         end else begin
@@ -409,6 +226,7 @@ module table_rule (
             or_30_d1 <= or_30;
             and_41_d1 <= cfg_write & and_40;
             and_43_d1 <= cfg_read & and_40;
+            cfg_waits <= or_48 & or_30;
             and_43_d2 <= and_43_d1;
             and_43_d3 <= and_43_d2;
             and_43_d4 <= and_43_d3;
@@ -421,69 +239,8 @@ module table_rule (
             and_43_d11 <= and_43_d10;
             and_43_d12 <= and_43_d11;
             and_43_d13 <= and_43_d12;
-            and_43_d14 <= and_43_d13;
-            and_43_d15 <= and_43_d14;
-            and_43_d16 <= and_43_d15;
-            and_43_d17 <= and_43_d16;
-            and_43_d18 <= and_43_d17;
-            and_43_d19 <= and_43_d18;
-            and_43_d20 <= and_43_d19;
-            and_43_d21 <= and_43_d20;
-            and_43_d22 <= and_43_d21;
-            and_43_d23 <= and_43_d22;
-            and_43_d24 <= and_43_d23;
-            and_43_d25 <= and_43_d24;
-            and_43_d26 <= and_43_d25;
-            and_43_d27 <= and_43_d26;
-            and_43_d28 <= and_43_d27;
-            and_43_d29 <= and_43_d28;
-            and_43_d30 <= and_43_d29;
-            and_43_d31 <= and_43_d30;
-            and_43_d32 <= and_43_d31;
-            and_43_d33 <= and_43_d32;
-            and_43_d34 <= and_43_d33;
-            and_43_d35 <= and_43_d34;
-            and_43_d36 <= and_43_d35;
-            and_43_d37 <= and_43_d36;
-            and_43_d38 <= and_43_d37;
-            and_43_d39 <= and_43_d38;
-            and_43_d40 <= and_43_d39;
-            and_43_d41 <= and_43_d40;
-            and_43_d42 <= and_43_d41;
-            and_43_d43 <= and_43_d42;
-            and_43_d44 <= and_43_d43;
-            and_43_d45 <= and_43_d44;
-            and_43_d46 <= and_43_d45;
-            and_43_d47 <= and_43_d46;
-            and_43_d48 <= and_43_d47;
-            and_43_d49 <= and_43_d48;
-            and_43_d50 <= and_43_d49;
-            and_43_d51 <= and_43_d50;
-            and_43_d52 <= and_43_d51;
-            and_43_d53 <= and_43_d52;
-            and_43_d54 <= and_43_d53;
-            and_43_d55 <= and_43_d54;
-            and_43_d56 <= and_43_d55;
-            and_43_d57 <= and_43_d56;
-            and_43_d58 <= and_43_d57;
-            and_43_d59 <= and_43_d58;
-            and_43_d60 <= and_43_d59;
-            and_43_d61 <= and_43_d60;
-            and_43_d62 <= and_43_d61;
-            and_43_d63 <= and_43_d62;
-            and_43_d64 <= and_43_d63;
-            and_43_d65 <= and_43_d64;
-            and_43_d66 <= and_43_d65;
-            and_43_d67 <= and_43_d66;
-            and_43_d68 <= and_43_d67;
-            and_43_d69 <= and_43_d68;
-            word_second_clock <= ~word_second_clock & ~and_43_d1;
-            if (and_43_d1 | word_second_clock) word_turns <= {word_turns[30:0], and_43_d1};
-            cfg_waits <= or_165 & or_30;
-            word_now_d1 <= word_now;
-            word_now_d2 <= word_now_d1;
             spaced_valid_s9 <= spaced_valid_s8;
-            found <= holds | and_466;
+            found <= holds | and_267;
         end
     end
 
@@ -495,13 +252,13 @@ module table_rule (
     always @(posedge clk) begin
         if (!rst) begin
             rule_leaves_a_clock: assert (not_34);
-            rule_asked_apart: assert (not_119);
+            rule_asked_apart: assert (not_67);
         end
     end
 `endif
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, not_34, cfg_row_d1, not_119, slot_d1};
+    wire _unused = &{1'b0, not_34, cfg_row_d1, not_67, slot_d1};
 
 `ifndef SYNTHESIS
     initial begin
@@ -518,6 +275,7 @@ module table_rule (
         and_41_d1 = 1'd0;
         and_43_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
+        cfg_waits = 1'd0;
         and_43_d2 = 1'd0;
         and_43_d3 = 1'd0;
         and_43_d4 = 1'd0;
@@ -530,70 +288,9 @@ module table_rule (
         and_43_d11 = 1'd0;
         and_43_d12 = 1'd0;
         and_43_d13 = 1'd0;
-        and_43_d14 = 1'd0;
-        and_43_d15 = 1'd0;
-        and_43_d16 = 1'd0;
-        and_43_d17 = 1'd0;
-        and_43_d18 = 1'd0;
-        and_43_d19 = 1'd0;
-        and_43_d20 = 1'd0;
-        and_43_d21 = 1'd0;
-        and_43_d22 = 1'd0;
-        and_43_d23 = 1'd0;
-        and_43_d24 = 1'd0;
-        and_43_d25 = 1'd0;
-        and_43_d26 = 1'd0;
-        and_43_d27 = 1'd0;
-        and_43_d28 = 1'd0;
-        and_43_d29 = 1'd0;
-        and_43_d30 = 1'd0;
-        and_43_d31 = 1'd0;
-        and_43_d32 = 1'd0;
-        and_43_d33 = 1'd0;
-        and_43_d34 = 1'd0;
-        and_43_d35 = 1'd0;
-        and_43_d36 = 1'd0;
-        and_43_d37 = 1'd0;
-        and_43_d38 = 1'd0;
-        and_43_d39 = 1'd0;
-        and_43_d40 = 1'd0;
-        and_43_d41 = 1'd0;
-        and_43_d42 = 1'd0;
-        and_43_d43 = 1'd0;
-        and_43_d44 = 1'd0;
-        and_43_d45 = 1'd0;
-        and_43_d46 = 1'd0;
-        and_43_d47 = 1'd0;
-        and_43_d48 = 1'd0;
-        and_43_d49 = 1'd0;
-        and_43_d50 = 1'd0;
-        and_43_d51 = 1'd0;
-        and_43_d52 = 1'd0;
-        and_43_d53 = 1'd0;
-        and_43_d54 = 1'd0;
-        and_43_d55 = 1'd0;
-        and_43_d56 = 1'd0;
-        and_43_d57 = 1'd0;
-        and_43_d58 = 1'd0;
-        and_43_d59 = 1'd0;
-        and_43_d60 = 1'd0;
-        and_43_d61 = 1'd0;
-        and_43_d62 = 1'd0;
-        and_43_d63 = 1'd0;
-        and_43_d64 = 1'd0;
-        and_43_d65 = 1'd0;
-        and_43_d66 = 1'd0;
-        and_43_d67 = 1'd0;
-        and_43_d68 = 1'd0;
-        and_43_d69 = 1'd0;
         cfg_asked = 6'd0;
-        word_second_clock = 1'd0;
-        word_turns = 32'd0;
-        cfg_waits = 1'd0;
-        cfg_word = 16'd0;
-        word_now_d1 = 1'd0;
-        word_now_d2 = 1'd0;
-        answer = 16'd0;
+        cfg_answer = 510'd0;
+        answer = 64'd0;
         row_q = 510'd0;
         v6_kept = 1'd0;
         client_kept = 128'd0;
@@ -612,12 +309,12 @@ module table_rule (
         slot = 255'd0;
         slot_is_second = 1'd0;
         rest_holds = 1'd0;
-        and_445_d1 = 1'd0;
-        and_438_d1 = 1'd0;
-        and_385_d1 = 1'd0;
-        and_441_d1 = 1'd0;
-        and_405_d1 = 1'd0;
-        or_364_d1 = 1'd0;
+        and_246_d1 = 1'd0;
+        and_239_d1 = 1'd0;
+        and_186_d1 = 1'd0;
+        and_242_d1 = 1'd0;
+        and_206_d1 = 1'd0;
+        or_165_d1 = 1'd0;
         slot_d1 = 255'd0;
         found = 1'd0;
         best_order = 16'd0;

@@ -23,7 +23,7 @@ module table_step (
     input  wire [69:0] cfg_wdata,
     output wire hit,
     output wire [26:0] value,
-    output wire [15:0] cfg_rdata
+    output wire [63:0] cfg_rdata
 );
     reg  [41:0] question;
     reg  [31:0] digest;
@@ -38,12 +38,11 @@ module table_step (
     reg  [31:0] seeds_cfg_q;
     reg  and_135_d2;
     reg  and_135_d3;
-    reg  word_second_clock;
-    reg  [1:0] word_turns;
-    reg  [15:0] answer;
+    reg  and_135_d4;
+    reg  [31:0] answer;
     reg  [31:0] seed;
     reg  spaced_valid_s5;
-    reg  [10:0] cat_253_d1;
+    reg  [10:0] cat_235_d1;
     reg  [69:0] ways_q;
     reg  [69:0] ways_q_d1;
     reg  way_hit;
@@ -54,14 +53,14 @@ module table_step (
     reg  spaced_valid_s9;
     reg  found;
     reg  [26:0] answer_2;
-    reg  and_289_d1;
-    reg  and_291_d1;
+    reg  and_271_d1;
+    reg  and_273_d1;
     reg  [69:0] ways_cfg_q;
-    reg  and_291_d2;
-    reg  and_291_d3;
-    reg  word_second_clock_2;
-    reg  [4:0] word_turns_2;
-    reg  [15:0] answer_3;
+    reg  and_273_d2;
+    reg  and_273_d3;
+    reg  and_273_d4;
+    reg  and_273_d5;
+    reg  [63:0] answer_3;
     (* ram_style = "distributed" *) reg [31:0] seeds [0:3];
     (* ram_style = "block" *) reg [69:0] ways [0:2047];
     wire [47:0] cat_14 = {7'd0, question[40:0]};
@@ -102,8 +101,6 @@ module table_step (
     wire [1:0] next_way = ({2{spaced_valid_s2}} & 2'd1) | (({2{spaced_valid_s3}} & 2'd2) | {2{spaced_valid_s4}});
     wire and_132 = (cfg_table == 7'hd) & (cfg_row[21:2] == 20'd9);
     wire [1:0] cfg_row_d1_1_0 = cfg_row_d1[1:0];
-    wire word_now = (|word_turns) & ~word_second_clock;
-    wire [15:0] mux_164 = word_now ? (({16{word_turns[0]}} & seeds_cfg_q[15:0]) | ({16{word_turns[1]}} & seeds_cfg_q[31:16])) : 16'd0;
     wire [31:0] seeds_look = seeds[next_way];
     wire [31:0] mirrored_seed = {
         seed[0],
@@ -154,11 +151,9 @@ module table_step (
     wire [26:0] way_value = ways_q_d1[69:43];
     wire taken = way_hit & ((spaced_valid_s6 | spaced_valid_s7) | (spaced_valid_s8 | spaced_valid_s9));
     assign value = {27{found}} & answer_2;
-    wire and_288 = (cfg_table == 7'd9) & (cfg_row[21:11] == 11'd0);
+    wire and_270 = (cfg_table == 7'd9) & (cfg_row[21:11] == 11'd0);
     wire [10:0] cfg_row_d1_10_0 = cfg_row_d1[10:0];
-    wire word_now_2 = (|word_turns_2) & ~word_second_clock_2;
-    wire [15:0] or_332 = (({16{word_turns_2[0]}} & ways_cfg_q[15:0]) | ({16{word_turns_2[1]}} & ways_cfg_q[31:16])) | (({16{word_turns_2[2]}} & ways_cfg_q[47:32]) | ({16{word_turns_2[3]}} & ways_cfg_q[63:48]));
-    assign cfg_rdata = answer_3 | answer;
+    assign cfg_rdata = answer_3 | {32'd0, answer};
     assign hit = found;
 
     always @(posedge clk) begin
@@ -166,14 +161,14 @@ module table_step (
         if (spaced_valid_s1) digest <= cat_111 ^ 32'h572a7c8a;
         if (spaced_valid_s4) compared <= question;
         cfg_row_d1 <= cfg_row;
-        answer <= mux_164;
+        answer <= and_135_d4 ? seeds_cfg_q : 32'd0;
         seed <= seeds_look;
-        cat_253_d1 <= {way, bucket};
+        cat_235_d1 <= {way, bucket};
         ways_q_d1 <= ways_q;
         way_hit <= (compared[41] ? ways_q_d1[1] : ways_q_d1[0]) & (ways_q_d1[42:2] == compared[40:0]);
         way_value_d1 <= way_value;
         if (taken) answer_2 <= way_value_d1;
-        answer_3 <= word_now_2 ? (or_332 | ({16{word_turns_2[4]}} & {10'd0, ways_cfg_q[69:64]})) : 16'd0;
+        answer_3 <= ({64{and_273_d4}} & ways_cfg_q[63:0]) | ({64{and_273_d5}} & {58'd0, ways_cfg_q[69:64]});
     end
 
     always @(posedge clk) begin
@@ -186,20 +181,19 @@ module table_step (
             and_135_d1 <= 1'd0;
             and_135_d2 <= 1'd0;
             and_135_d3 <= 1'd0;
-            word_second_clock <= 1'd0;
-            word_turns <= 2'd0;
+            and_135_d4 <= 1'd0;
             spaced_valid_s5 <= 1'd0;
             spaced_valid_s6 <= 1'd0;
             spaced_valid_s7 <= 1'd0;
             spaced_valid_s8 <= 1'd0;
             spaced_valid_s9 <= 1'd0;
             found <= 1'd0;
-            and_289_d1 <= 1'd0;
-            and_291_d1 <= 1'd0;
-            and_291_d2 <= 1'd0;
-            and_291_d3 <= 1'd0;
-            word_second_clock_2 <= 1'd0;
-            word_turns_2 <= 5'd0;
+            and_271_d1 <= 1'd0;
+            and_273_d1 <= 1'd0;
+            and_273_d2 <= 1'd0;
+            and_273_d3 <= 1'd0;
+            and_273_d4 <= 1'd0;
+            and_273_d5 <= 1'd0;
         end else begin
             spaced_valid_s1 <= spaced_valid;
             spaced_valid_s2 <= spaced_valid_s1;
@@ -209,20 +203,19 @@ module table_step (
             and_135_d1 <= cfg_read & and_132;
             and_135_d2 <= and_135_d1;
             and_135_d3 <= and_135_d2;
-            word_second_clock <= ~word_second_clock & ~and_135_d3;
-            if (and_135_d3 | word_second_clock) word_turns <= {word_turns[0], and_135_d3};
+            and_135_d4 <= and_135_d3;
             spaced_valid_s5 <= spaced_valid_s4;
             spaced_valid_s6 <= spaced_valid_s5;
             spaced_valid_s7 <= spaced_valid_s6;
             spaced_valid_s8 <= spaced_valid_s7;
             spaced_valid_s9 <= spaced_valid_s8;
             found <= (found & ~spaced_valid_s4) | taken;
-            and_289_d1 <= cfg_write & and_288;
-            and_291_d1 <= cfg_read & and_288;
-            and_291_d2 <= and_291_d1;
-            and_291_d3 <= and_291_d2;
-            word_second_clock_2 <= ~word_second_clock_2 & ~and_291_d3;
-            if (and_291_d3 | word_second_clock_2) word_turns_2 <= {word_turns_2[3:0], and_291_d3};
+            and_271_d1 <= cfg_write & and_270;
+            and_273_d1 <= cfg_read & and_270;
+            and_273_d2 <= and_273_d1;
+            and_273_d3 <= and_273_d2;
+            and_273_d4 <= and_273_d3;
+            and_273_d5 <= and_273_d4;
         end
     end
 
@@ -232,13 +225,13 @@ module table_step (
     end
 
     always @(posedge clk) begin
-        ways_q <= ways[cat_253_d1];
-        if (and_289_d1 && cat_253_d1 == cfg_row_d1_10_0) ways_q <= cfg_wdata;
+        ways_q <= ways[cat_235_d1];
+        if (and_271_d1 && cat_235_d1 == cfg_row_d1_10_0) ways_q <= cfg_wdata;
     end
 
     always @(posedge clk) begin
-        if (and_289_d1) ways[cfg_row_d1_10_0] <= cfg_wdata;
-        else if (and_291_d1) ways_cfg_q <= ways[cfg_row_d1_10_0];
+        if (and_271_d1) ways[cfg_row_d1_10_0] <= cfg_wdata;
+        else if (and_273_d1) ways_cfg_q <= ways[cfg_row_d1_10_0];
     end
 
     // Bits which nothing reads.
@@ -259,12 +252,11 @@ module table_step (
         seeds_cfg_q = 32'd0;
         and_135_d2 = 1'd0;
         and_135_d3 = 1'd0;
-        word_second_clock = 1'd0;
-        word_turns = 2'd0;
-        answer = 16'd0;
+        and_135_d4 = 1'd0;
+        answer = 32'd0;
         seed = 32'd0;
         spaced_valid_s5 = 1'd0;
-        cat_253_d1 = 11'd0;
+        cat_235_d1 = 11'd0;
         ways_q = 70'd0;
         ways_q_d1 = 70'd0;
         way_hit = 1'd0;
@@ -275,14 +267,14 @@ module table_step (
         spaced_valid_s9 = 1'd0;
         found = 1'd0;
         answer_2 = 27'd0;
-        and_289_d1 = 1'd0;
-        and_291_d1 = 1'd0;
+        and_271_d1 = 1'd0;
+        and_273_d1 = 1'd0;
         ways_cfg_q = 70'd0;
-        and_291_d2 = 1'd0;
-        and_291_d3 = 1'd0;
-        word_second_clock_2 = 1'd0;
-        word_turns_2 = 5'd0;
-        answer_3 = 16'd0;
+        and_273_d2 = 1'd0;
+        and_273_d3 = 1'd0;
+        and_273_d4 = 1'd0;
+        and_273_d5 = 1'd0;
+        answer_3 = 64'd0;
     end
 `endif
 

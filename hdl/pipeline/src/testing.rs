@@ -1,7 +1,7 @@
 //! What the unit tests share: a small geometry, numbers at random, the configuration bus.
 
 use crate::header::{PART_BYTES, PART_PORTS, parts};
-use crate::tables::{WORD_BITS, WORD_CLOCKS, answer_words};
+use crate::tables::answer_words;
 use std::collections::{HashMap, VecDeque};
 
 use seqnic_gen::{Bits, Circuit, SPACED_VALID, Sim, clog2};
@@ -156,16 +156,12 @@ pub fn read_row(sim: &mut Sim, g: &Geometry, table: Table, number: u32) -> Row {
         sim.step();
     }
     // Of the words of a row, those that a module's rows have.
-    let mut answer = Bits::zero(MAX_ROW_BITS);
-    for word in 0..answer_words(g) {
-        answer.set_slice(word * WORD_BITS, &sim.get_bits("cfg_rdata"));
+    let mut limbs = vec![];
+    for _ in 0..answer_words(g) {
+        limbs.extend_from_slice(sim.get_bits("cfg_rdata").limbs());
         sim.step();
-        for _ in 1..WORD_CLOCKS * u32::from(answer_words(g) > 1) {
-            assert!(sim.get_bits("cfg_rdata").is_zero(), "lasts too long");
-            sim.step();
-        }
     }
-    let answer = answer.resize(g.row_bits(table));
+    let answer = Bits::from_limbs(MAX_ROW_BITS, &limbs).resize(g.row_bits(table));
     assert!(sim.get_bits("cfg_rdata").is_zero(), "lasts too long");
     row(&answer)
 }

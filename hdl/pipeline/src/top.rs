@@ -24,8 +24,8 @@ use crate::stream::{
     ingress, sequencer, window,
 };
 use crate::tables::{
-    CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS, WORD_BITS, WORD_CLOCKS, Words, answer_bits,
-    answer_words, data_is_late, epoch, queue,
+    CONFIG_READ_CLOCKS, ROW_BITS, TABLE_BITS, WORD_BITS, answer_bits, answer_words, data_is_late,
+    epoch, queue,
 };
 use seqnic_gen::{Circuit, GenError, Instance, Module, SPACED_VALID, Sig, clog2};
 use seqnic_spec::geometry::{BadGeometry, Geometry};
@@ -41,12 +41,8 @@ pub fn config_clocks(g: &Geometry) -> u32 {
 
 /// Clocks from the bus to the last word of a table's row, or to the answer of a counter.
 fn slowest_answer(g: &Geometry) -> u32 {
-    slowest_row(g).max(counters::latency(g))
-}
-
-/// Clocks from the bus to the last word of a table's row.
-fn slowest_row(g: &Geometry) -> u32 {
-    CONFIG_READ_CLOCKS + (answer_words(g) - 1) * WORD_CLOCKS
+    let of_tables = CONFIG_READ_CLOCKS + answer_words(g) - 1;
+    of_tables.max(counters::latency(g))
 }
 
 /// Clocks behind a frame's last slot in which it is in no queue that says so.
@@ -370,12 +366,7 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
         ]);
     }
     let buffer = m.instance("buffer", &circuit, &ports);
-    // The buffer is far from the inputs on a small FPGA, and has beats to spare.
-    let has_room = buffer.get("room");
-    room.drive(match g.clocks_per_header {
-        1 => has_room,
-        _ => has_room.reg(),
-    });
+    room.drive(buffer.get("room"));
     edit_taken.drive(buffer.get("edit_taken"));
     let editor = m.instance(
         "editor",
@@ -459,11 +450,8 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     rooms.drive(m.concat(&free));
     busy.extend(outputs.iter().map(|o| o.get("busy")));
 
-    // Counters are asked so late that their answer comes with a row; what comes word by word waits for no row.
-    let late = match answer_words(g) {
-        1 => slowest_answer(g) - counters::latency(g),
-        _ => 0,
-    };
+    // Counters are asked so late that their answer comes with the last word of a row.
+    let late = slowest_answer(g) - counters::latency(g);
     let counters = m.instance(
         "counters",
         &counters::build(g)?,
@@ -498,24 +486,19 @@ pub fn core(g: &Geometry, parts: &Parts) -> Result<Circuit, Vec<GenError>> {
     let of_tables: Vec<_> = parts
         .map(|part| part.get("cfg_rdata").zext(answer_bits(g, MAX_ROW_BITS)))
         .collect();
-    let (answer, answered) = answer(
+    let answer = answer(
         g,
         m.or(&of_tables),
         counters.get("cfg_rdata").zext(MAX_ROW_BITS),
         bus.read,
     );
-    m.output("cfg_rvalid", answered);
+    m.output("cfg_rvalid", bus.read.delay(slowest_answer(g) + 1));
     m.output("cfg_rdata", answer);
     m.finish()
 }
 
-/// The row asked for or the counter, and whether it is there: a clock behind [`slowest_answer`].
-fn answer<'m>(
-    g: &Geometry,
-    of_tables: Sig<'m>,
-    counted: Sig<'m>,
-    read: Sig<'m>,
-) -> (Sig<'m>, Sig<'m>) {
+/// The row asked for or the counter, a clock behind [`slowest_answer`].
+fn answer<'m>(g: &Geometry, of_tables: Sig<'m>, counted: Sig<'m>, read: Sig<'m>) -> Sig<'m> {
     let m = read.module();
     // Registers change with an answer and in the clock behind it.
     let kept = |name: &str, asked: Sig<'m>, value: Sig<'m>| {
@@ -534,23 +517,17 @@ fn answer<'m>(
             let asked = read.delay(CONFIG_READ_CLOCKS + clock);
             answer = kept(&format!("answer_{clock}"), asked, answer);
         }
-        return (answer, read.delay(slowest_answer(g) + 1));
+        return answer;
     }
     // Each word is put on top of those before it.
-    let begins = read.as_valid().delay(CONFIG_READ_CLOCKS - 1);
-    let turns = Words::new(words, begins);
+    let first = slowest_answer(g) - (words - 1);
+    let word = of_tables.delay(first - CONFIG_READ_CLOCKS);
+    let comes: Vec<Sig> = (0..words).map(|n| read.delay(first + n)).collect();
     let row = m.reg_no_reset("answered", MAX_ROW_BITS);
     row.set_when(
-        turns.now,
-        of_tables.cat(row.q().slice(WORD_BITS, MAX_ROW_BITS - WORD_BITS)),
+        m.or(&comes),
+        word.cat(row.q().slice(WORD_BITS, MAX_ROW_BITS - WORD_BITS)),
     );
-    // Zero when the next read comes, which clears it.
-    let counted_now = read.delay(counters::latency(g));
-    let kept_count = m.reg("counted", counted.width(), 0);
-    kept_count.set_when(read | counted_now, counted);
-    let answered = turns
-        .last
-        .as_valid()
-        .delay(slowest_answer(g) - slowest_row(g) + 1);
-    (row.q() | kept_count.q(), answered)
+    let counted = kept("counted", read.delay(slowest_answer(g)), counted);
+    row.q() | counted
 }

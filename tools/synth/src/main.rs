@@ -43,7 +43,7 @@ struct Arguments {
     #[arg(long)]
     route: bool,
     /// Where the placer starts: one seed's wires may be a tenth longer than another's.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 1)]
     seed: u32,
     /// Print so many of the longest paths to each stage too, with what they go through.
     #[arg(long, default_value_t = 0)]

@@ -7,17 +7,16 @@
 //! | port | bits | meaning |
 //! | --- | --- | --- |
 //! | `cfg_write` | 1 | write `cfg_wdata` to the row, in this clock; every clock may write |
-//! | `cfg_read` | 1 | read the row; where headers are some clocks apart nothing is read or written in the [`CONFIG_READS_APART`](shared::CONFIG_READS_APART) clocks from here on |
+//! | `cfg_read` | 1 | read the row; where headers are some clocks apart [`CONFIG_READS_APART`](shared::CONFIG_READS_APART) clocks from each other at least |
 //! | `cfg_table` | 5 | number of the table ([`Table`]) |
 //! | `cfg_row` | 22 | row; in a hash table way * rows of a way + bucket |
 //! | `cfg_wdata` | row bits of the table, 512 where tables are joined | the row; where headers are some clocks apart a clock behind `cfg_write` |
 //! | `cfg_rdata` | the same, or [`answer_bits`] | the row, [`CONFIG_READ_CLOCKS`] clocks after `cfg_read`; zero in every other clock, and for rows and tables which are not here, so the answers of tables are joined by `or` |
 //!
-//! Where headers are some clocks apart, a row is answered in words of [`WORD_BITS`], the lowest first, one in [`WORD_CLOCKS`], the
-//! first of them when otherwise the row is answered. A row has up to 512 bits and comes from every corner of the device: on a small
+//! Where headers are some clocks apart, a row is answered in words of [`WORD_BITS`], the lowest first, one a clock, the first of them
+//! when otherwise the row is answered. A row has up to 512 bits and comes from every corner of the device: on a small
 //! FPGA as many wires, and registers on their way, are what others lack. For the same reason a row to be written goes from
-//! one register to all memories there, and a row that is read stays in the memory until it is answered: the bus neither
-//! writes nor reads before that.
+//! one register to all memories there, and a row that is read stays in the memory's own until it is answered.
 //!
 //! A row becomes visible to lookups at once: a lookup gets the old row or the new one. Reads and
 //! writes take effect in the order they were given.
@@ -39,10 +38,8 @@ use seqnic_spec::tables::{MAX_ROW_BITS, Table};
 pub const TABLE_BITS: u32 = 7;
 /// Bits of a row number on the configuration bus.
 pub const ROW_BITS: u32 = 22;
-/// Bits of a row that are answered at once where headers are some clocks apart.
-pub const WORD_BITS: u32 = 16;
-/// Clocks from one of these words to the next: in one of them the pipeline leaves a memory's read port to the bus.
-pub const WORD_CLOCKS: u32 = 2;
+/// Bits of a row that are answered in one clock where headers are some clocks apart.
+pub const WORD_BITS: u32 = 64;
 /// Clocks from `cfg_read` to `cfg_rdata`, the same for every table and for all joined together.
 pub const CONFIG_READ_CLOCKS: u32 = 5;
 /// Of these, one to reach the memory and two to read; the others are for the way back.
@@ -52,7 +49,7 @@ const READ_CLOCKS: u32 = 3;
 /// FPGAs blocks are what there is least of.
 const LUT_ROWS: u32 = 32;
 const LUT_ROWS_SMALL: u32 = 64;
-/// Words the longest row is answered in.
+/// Clocks the longest row is answered in.
 pub fn answer_words(g: &Geometry) -> u32 {
     match g.clocks_per_header {
         1 => 1,
@@ -299,66 +296,28 @@ fn answer<'m>(joined: Sig<'m>, asked: &[Sig<'m>]) -> Sig<'m> {
     row
 }
 
-/// [`answer`] of one memory where headers are some clocks apart, word by word; `row` stays behind its read
-/// ([`MemoryPort::held_from`]), and need not be zero where it was not asked.
+/// [`answer`] of one memory where headers are some clocks apart; `row` stays behind its read ([`MemoryPort::held_from`]), and
+/// need not be zero where it was not asked.
 fn answer_of_one<'m>(row: Sig<'m>, asked: Sig<'m>) -> Sig<'m> {
     const { assert!(READ_CLOCKS + 2 == CONFIG_READ_CLOCKS) };
-    let words = Words::new(row.width().div_ceil(WORD_BITS), asked);
-    // Registers that are cleared take no look-up tables, of which small FPGAs have few.
-    cleared("answer", words.now, words.of(row))
+    word_by_word(row, asked.as_valid().reg())
 }
 
-/// When the words of a row have their turns.
-pub struct Words<'m> {
-    /// Set in the first clock of each word.
-    pub now: Sig<'m>,
-    /// Set in the first clock of the last.
-    pub last: Sig<'m>,
-    /// Of each word, set in its [`WORD_CLOCKS`]. Not a number: choosing among many takes fewer look-up tables of four inputs so.
-    turns: Vec<Sig<'m>>,
-}
-
-impl<'m> Words<'m> {
-    /// The first of `count` words has its turn in the clock behind `begins`.
-    pub fn new(count: u32, begins: Sig<'m>) -> Words<'m> {
-        let m = begins.module();
-        let first = begins.as_valid().reg();
-        if count == 1 {
-            return Words {
-                now: first,
-                last: first,
-                turns: vec![],
-            };
-        }
-        let second = m.reg("word_second_clock", 1, 0);
-        let turns = m.reg("word_turns", count, 0);
-        second.set(!second.q() & !begins);
-        turns.set_when(begins | second.q(), turns.q().trunc(count - 1).cat(begins));
-        let first_clock = !second.q();
-        Words {
-            now: (turns.q().any() & first_clock).named("word_now"),
-            last: turns.q().msb() & first_clock,
-            turns: turns.q().bits(),
-        }
+/// A row, its first word a clock after `asked` and the others one a clock behind it, else zero. The row stays until then.
+fn word_by_word<'m>(row: Sig<'m>, asked: Sig<'m>) -> Sig<'m> {
+    if row.width() <= WORD_BITS {
+        // Registers that are cleared take no look-up tables, of which small FPGAs have few.
+        return cleared("answer", asked, row);
     }
-
-    /// The word of `row` that has its turn.
-    pub fn of(&self, row: Sig<'m>) -> Sig<'m> {
-        if self.turns.is_empty() {
-            return row;
-        }
-        let words: Vec<(Sig, Sig)> = (0..)
-            .zip(&self.turns)
-            .map(|(word, turn)| {
-                let bits = (row.width() - word * WORD_BITS).min(WORD_BITS);
-                (*turn, row.slice(word * WORD_BITS, bits).zext(WORD_BITS))
-            })
-            .collect();
-        row.module().select_onehot(&words)
-    }
+    let words: Vec<(Sig, Sig)> = (0..row.width().div_ceil(WORD_BITS))
+        .map(|word| {
+            let bits = (row.width() - word * WORD_BITS).min(WORD_BITS);
+            let word_of_row = row.slice(word * WORD_BITS, bits).zext(WORD_BITS);
+            (asked.as_valid().delay(word), word_of_row)
+        })
+        .collect();
+    row.module().select_onehot(&words).reg().named("answer")
 }
-
-const _: () = assert!(WORD_CLOCKS == 2, "a word has a first and a second clock");
 
 /// `row`, a clock later, where `when` is set, else zero.
 fn cleared<'m>(name: &str, when: Sig<'m>, row: Sig<'m>) -> Sig<'m> {

@@ -2,17 +2,17 @@
 //!
 //! A memory of look-up tables has one read port; a second is the memory once more, and on small FPGAs wide tables of few
 //! rows are most of what is in look-up tables. The pipeline reads in few clocks of those between two headers, and never in two
-//! behind each other; the bus reads in one of the others, a clock later at most. It reads the row once for each word that is answered
-//! and keeps the word alone: so the row must stay, and what the bus asks next comes [`CONFIG_READS_APART`] clocks behind it or later.
+//! behind each other; the bus reads in one of the others, a clock later at most. Its row is kept until all words of it are answered,
+//! so its reads are [`CONFIG_READS_APART`] or more.
 
 use seqnic_gen::{Module, RamStyle, Sig, mux};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{MAX_ROW_BITS, Table};
 
-use super::{CONFIG_READ_CLOCKS, Config, WORD_BITS, WORD_CLOCKS, Words, cleared, memory};
+use super::{CONFIG_READ_CLOCKS, Config, WORD_BITS, memory, word_by_word};
 
-/// Clocks from a read of the configuration bus to what it does next where headers are some clocks apart.
-pub const CONFIG_READS_APART: u32 = CONFIG_READ_CLOCKS + MAX_ROW_BITS / WORD_BITS * WORD_CLOCKS;
+/// Clocks between two reads of the configuration bus where headers are some clocks apart.
+pub const CONFIG_READS_APART: u32 = CONFIG_READ_CLOCKS + MAX_ROW_BITS / WORD_BITS;
 
 /// Whether the table's memory has one read port for both. The limits to the host are read with every beat.
 pub fn is(g: &Geometry, table: Table) -> bool {
@@ -45,38 +45,34 @@ pub fn memory_of<'m>(
         !(reads & reads.as_valid().reg()),
     );
     let port = config.memory(table, 0, rows);
+    let waits = m.reg("cfg_waits", 1, 0);
+    let wanted = port.read | waits.q();
+    let goes = (wanted & !reads).named("cfg_goes");
+    waits.set(wanted & reads);
     let before: Vec<Sig> = (1..CONFIG_READS_APART)
         .map(|n| port.read.delay(n))
         .collect();
-    m.assert(
-        &format!("{name}_asked_apart"),
-        !((port.read | port.write) & m.or(&before)),
-    );
-    let cfg_row = m.reg_no_reset("cfg_asked", port.row.width());
-    cfg_row.set_when(port.read, port.row);
-    let row_bits = memory(g, table).width;
-    let words = Words::new(row_bits.div_ceil(WORD_BITS), port.read);
-    let waits = m.reg("cfg_waits", 1, 0);
-    let wanted = words.now | waits.q();
-    let goes = (wanted & !reads).named("cfg_goes");
-    waits.set(wanted & reads);
+    m.assert(&format!("{name}_asked_apart"), !(port.read & m.or(&before)));
+    // A write may follow in the clock in which a read waits.
+    let asked = m.reg_no_reset("cfg_asked", port.row.width());
+    asked.set_when(port.read, port.row);
+    let cfg_row = mux(port.read, port.row, asked.q());
 
     let ram = m.ram("rows", memory(g, table).latency(1));
     ram.write(port.write, port.row, port.wdata);
-    let row = ram.look(mux(reads, index, cfg_row.q()));
-    let word = words.of(row);
-    let kept = m.reg_no_reset("cfg_word", word.width());
-    kept.set_when(goes, word);
+    let row = ram.look(mux(reads, index, cfg_row));
+    let answer = m.reg_no_reset("cfg_answer", row.width());
+    answer.set_when(goes, row);
+    let answered = port.read.delay(CONFIG_READ_CLOCKS - 2);
     Shared {
         row,
-        cfg_rdata: cleared("answer", words.now.as_valid().delay(WORD_CLOCKS), kept.q()),
+        cfg_rdata: word_by_word(answer.q(), answered),
     }
 }
 
-/// Clocks from a read of the bus to the first word: the port's register, that of the row's number, those in which the word may be read, the
-/// register of the answer.
-const SLOWEST: u32 = 2 + WORD_CLOCKS + 1;
-const _: () = assert!(SLOWEST == CONFIG_READ_CLOCKS);
+/// Clocks from a read of the bus to its row: the port's register, a clock in which it waits, two registers.
+const SLOWEST: u32 = 4;
+const _: () = assert!(SLOWEST <= CONFIG_READ_CLOCKS);
 
 #[cfg(test)]
 mod tests {
@@ -85,7 +81,7 @@ mod tests {
     use seqnic_gen::{Bits, Sim};
     use std::collections::BTreeMap;
 
-    /// Reads of both kinds as close together as they may be, and writes in any clock they may come in, against an array.
+    /// Reads of both kinds as close together as they may be, and writes in any clock, against an array.
     #[test]
     fn pipeline_and_bus_read_what_was_written() {
         let (g, table) = (&TURNS, Table::Encap);
@@ -110,7 +106,7 @@ mod tests {
         // The row of a write comes a clock behind it.
         let mut wdata = zero.clone();
         let (mut read_before, mut since) = (false, 0);
-        for clock in 0..200_000u64 {
+        for clock in 0..80_000u64 {
             if let Some((row, value)) = written.remove(&clock) {
                 memory[row as usize] = value;
             }
@@ -121,26 +117,27 @@ mod tests {
             if read {
                 rows_due.insert(clock, memory[index as usize].clone());
             }
-            // The pipeline's reads come first.
-            waited += u32::from(read && answers.contains_key(&(clock + 3)));
-            if let Some(row) = asked.take() {
-                let row: &Bits = &memory[row as usize];
-                let due = clock + u64::from(CONFIG_READ_CLOCKS) - 1;
-                for word in 0..row.width().div_ceil(WORD_BITS) {
-                    let bits = (row.width() - word * WORD_BITS).min(WORD_BITS);
-                    let value = row.slice(word * WORD_BITS, bits).resize(WORD_BITS);
-                    answers.insert(due + u64::from(word * WORD_CLOCKS), value);
+            if let Some((row, at)) = asked {
+                match read {
+                    true => waited += 1,
+                    false => {
+                        let due = at + u64::from(CONFIG_READ_CLOCKS);
+                        let limbs = memory[row as usize].limbs();
+                        for (word, clock) in limbs.iter().zip(due..) {
+                            answers.insert(clock, Bits::new(WORD_BITS, (*word).into()));
+                        }
+                        asked = None;
+                    }
                 }
             }
             since += 1;
-            let ask = since >= CONFIG_READS_APART && random.one_in(8);
+            let ask = since >= CONFIG_READS_APART && random.one_in(2);
             if ask {
                 since = 0;
             }
-            let row = random.below(rows.into());
-            let write = since >= CONFIG_READS_APART && !ask && random.one_in(2);
+            let (row, write) = (random.below(rows.into()), !ask && random.one_in(2));
             if ask {
-                asked = Some(row);
+                asked = Some((row, clock));
             }
             let value = testing::bits(&random.row(g.row_bits(table)));
             if write {
