@@ -109,7 +109,23 @@ struct Net {
 struct End {
     cell: String,
     event: String,
-    delay: f64,
+    delay: Delay,
+}
+
+/// To an end: one number, or from nextpnr 0.11 on the least and the most.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Delay {
+    One(f64),
+    Between(f64, f64),
+}
+
+impl Delay {
+    fn longest(&self) -> f64 {
+        match *self {
+            Delay::One(delay) | Delay::Between(_, delay) => delay,
+        }
+    }
 }
 
 /// The stage of a cell of the design on pins; none for the pins' chains.
@@ -288,7 +304,7 @@ fn read(report: &str, log: &str, version: String) -> Result<Placed, String> {
         }
         if let Some(stage) = stage_of_cell(&end.cell) {
             let worst = stages.entry(stage).or_default();
-            *worst = worst.max(end.delay);
+            *worst = worst.max(end.delay.longest());
         }
     }
     let used = report.utilization.into_iter();
@@ -329,5 +345,14 @@ mod tests {
     fn a_routed_design_has_its_own() {
         let routed = UNROUTED.replace(r#""fmax":{}"#, r#""fmax":{"clk":{"achieved":61.5}}"#);
         assert_eq!(read(&routed, LOG, "nextpnr".into()).unwrap().fmax, 61.5);
+        // Old and new ways to write a delay.
+        for delay in ["3.5", "[3.25, 3.5]"] {
+            let ends = format!(
+                r#""detailed_net_timings":[{{"endpoints":[{{"cell":"dut.buffer.room_q","event":"posedge clk","delay":{delay}}}]}}]"#
+            );
+            let routed = routed.replace(r#""detailed_net_timings":[]"#, &ends);
+            let placed = read(&routed, LOG, "nextpnr".into()).unwrap();
+            assert_eq!(placed.stages["buffer"], 3.5);
+        }
     }
 }
