@@ -301,7 +301,7 @@ fn another_card_is_refused_with_both_values() {
             &reg::GEOMETRY_NAME,
             0,
             0x2121_2121,
-            "its geometry is `!!!!`, expected one of alveo, edge, soft",
+            "its geometry is `!!!!`, expected one of alveo, edge, lite, soft",
         ),
         (
             &reg::GEOMETRY_DIGEST,
