@@ -60,11 +60,11 @@ test-formats:
 	/usr/bin/python3 tests/formats/formats.py $${CARGO_TARGET_DIR:-target}/debug/seqnic $${CARGO_TARGET_DIR:-target}/formats
 
 # Area and timing of the hardware: docs/synth.md and docs/img/synth.svg. Modules that have not changed
-# are taken from target/synth. Much longer than a test: about an hour the first time. With ROUTE=1 `edge` is routed too, by a nextpnr
-# that tools/setup-nextpnr.sh builds.
+# are taken from target/synth. Much longer than a test: about an hour the first time. With ROUTE=1 only `lite`, which is
+# routed too, by a nextpnr that tools/setup-nextpnr.sh builds.
 synth:
 	@tools/setup-synth.sh
-	$(CARGO) run --quiet --release -p seqnic-synth -- --docs docs $(if $(ROUTE),--route)
+	$(CARGO) run --quiet --release -p seqnic-synth -- --docs docs $(if $(ROUTE),--geometry lite --route)
 
 # The card between bus models that others wrote (cocotbext-axi), with pauses at random; some minutes. make cocotb-host GEOMETRY=alveo
 GEOMETRY ?= edge

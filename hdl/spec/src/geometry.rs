@@ -206,7 +206,7 @@ pub const SOFT: Geometry = Geometry {
     ..ALVEO
 };
 
-/// Every geometry whose text is kept and simulated: [`LITE`] is that of [`EDGE`], with fewer rows.
+/// Every geometry whose text is kept in `hdl/generated`: [`LITE`]'s is that of [`EDGE`], with fewer rows, and made when it is wanted.
 pub const ALL: [&Geometry; 2] = [&ALVEO, &EDGE];
 
 /// Every geometry images are made for.
