@@ -117,13 +117,13 @@ struct End {
 #[serde(untagged)]
 enum Delay {
     One(f64),
-    Between(f64, f64),
+    Between([f64; 2]),
 }
 
 impl Delay {
     fn longest(&self) -> f64 {
         match *self {
-            Delay::One(delay) | Delay::Between(_, delay) => delay,
+            Delay::One(delay) | Delay::Between([_, delay]) => delay,
         }
     }
 }
