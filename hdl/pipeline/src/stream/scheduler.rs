@@ -313,6 +313,20 @@ mod tests {
         }
     }
 
+    /// As many bytes as definitions may ask for a round.
+    #[test]
+    fn the_greatest_weights_share_as_they_say() {
+        for weights in [[255, 255, 128, 200], [4, 255, 127, 130]] {
+            let mut random = Random::new(3);
+            let mut output = Output::new(&weights.map(|w| (0, w)));
+            for _ in 0..400_000 {
+                output.full(&[0, 1, 2, 3], |_| 60 + random.below(1455));
+            }
+            let found = unevenness(&output.sent, &weights);
+            assert!(found < 1.05, "{weights:?}: {:?}, {found}", output.sent);
+        }
+    }
+
     #[test]
     fn a_strict_queue_waits_for_one_frame_only_and_the_others_share_the_rest() {
         let mut output = Output::new(&[(0, 3), (0, 1), (1, 0), (1, 9)]);
