@@ -89,448 +89,448 @@ module table_rule (
 );
     reg  [509:0] bank0_q;
     reg  [509:0] bank0_q_s2;
-    reg  and_153_s3;
-    reg  and_146_s3;
-    reg  and_93_s3;
-    reg  and_149_s3;
-    reg  and_113_s3;
-    reg  or_72_s3;
+    reg  and_463_s3;
+    reg  and_456_s3;
+    reg  and_403_s3;
+    reg  and_459_s3;
+    reg  and_423_s3;
+    reg  or_382_s3;
     reg  [509:0] bank0_q_s3;
-    reg  and_258_s3;
-    reg  and_251_s3;
-    reg  and_200_s3;
-    reg  and_254_s3;
-    reg  and_220_s3;
-    reg  not_179_s3;
+    reg  and_566_s3;
+    reg  and_559_s3;
+    reg  and_510_s3;
+    reg  and_562_s3;
+    reg  and_528_s3;
+    reg  not_489_s3;
     reg  [509:0] wdata0_here;
-    reg  and_279_d1;
-    reg  and_282_d1;
+    reg  and_587_d1;
+    reg  and_590_d1;
     reg  [21:0] cfg_row_d1;
     reg  [509:0] bank0_cfg_q;
-    reg  and_282_d2;
+    reg  and_590_d2;
     reg  [509:0] bank0_cfg_q1;
-    reg  and_282_d3;
+    reg  and_590_d3;
     reg  [509:0] bank1_q;
     reg  [509:0] bank1_q_s2;
-    reg  and_403_s3;
-    reg  and_396_s3;
-    reg  and_345_s3;
-    reg  and_399_s3;
-    reg  and_365_s3;
-    reg  or_324_s3;
+    reg  and_999_s3;
+    reg  and_992_s3;
+    reg  and_941_s3;
+    reg  and_995_s3;
+    reg  and_961_s3;
+    reg  or_920_s3;
     reg  [509:0] bank1_q_s3;
-    reg  and_508_s3;
-    reg  and_501_s3;
-    reg  and_450_s3;
-    reg  and_504_s3;
-    reg  and_470_s3;
-    reg  not_429_s3;
+    reg  and_1102_s3;
+    reg  and_1095_s3;
+    reg  and_1046_s3;
+    reg  and_1098_s3;
+    reg  and_1064_s3;
+    reg  not_1025_s3;
     reg  [509:0] wdata1_here;
-    reg  and_528_d1;
-    reg  and_531_d1;
+    reg  and_1122_d1;
+    reg  and_1125_d1;
     reg  [509:0] bank1_cfg_q;
-    reg  and_531_d2;
+    reg  and_1125_d2;
     reg  [509:0] bank1_cfg_q1;
-    reg  and_531_d3;
+    reg  and_1125_d3;
     reg  [509:0] bank2_q;
     reg  [509:0] bank2_q_s2;
-    reg  and_650_s3;
-    reg  and_643_s3;
-    reg  and_592_s3;
-    reg  and_646_s3;
-    reg  and_612_s3;
-    reg  or_571_s3;
+    reg  and_1532_s3;
+    reg  and_1525_s3;
+    reg  and_1474_s3;
+    reg  and_1528_s3;
+    reg  and_1494_s3;
+    reg  or_1453_s3;
     reg  [509:0] bank2_q_s3;
-    reg  and_755_s3;
-    reg  and_748_s3;
-    reg  and_697_s3;
-    reg  and_751_s3;
-    reg  and_717_s3;
-    reg  not_676_s3;
+    reg  and_1635_s3;
+    reg  and_1628_s3;
+    reg  and_1579_s3;
+    reg  and_1631_s3;
+    reg  and_1597_s3;
+    reg  not_1558_s3;
     reg  [509:0] wdata2_here;
-    reg  and_775_d1;
-    reg  and_778_d1;
+    reg  and_1655_d1;
+    reg  and_1658_d1;
     reg  [509:0] bank2_cfg_q;
-    reg  and_778_d2;
+    reg  and_1658_d2;
     reg  [509:0] bank2_cfg_q1;
-    reg  and_778_d3;
+    reg  and_1658_d3;
     reg  [509:0] bank3_q;
     reg  [509:0] bank3_q_s2;
-    reg  and_897_s3;
-    reg  and_890_s3;
-    reg  and_839_s3;
-    reg  and_893_s3;
-    reg  and_859_s3;
-    reg  or_818_s3;
+    reg  and_2065_s3;
+    reg  and_2058_s3;
+    reg  and_2007_s3;
+    reg  and_2061_s3;
+    reg  and_2027_s3;
+    reg  or_1986_s3;
     reg  [509:0] bank3_q_s3;
-    reg  and_1002_s3;
-    reg  and_995_s3;
-    reg  and_944_s3;
-    reg  and_998_s3;
-    reg  and_964_s3;
-    reg  not_923_s3;
+    reg  and_2168_s3;
+    reg  and_2161_s3;
+    reg  and_2112_s3;
+    reg  and_2164_s3;
+    reg  and_2130_s3;
+    reg  not_2091_s3;
     reg  [509:0] wdata3_here;
-    reg  and_1022_d1;
-    reg  and_1025_d1;
+    reg  and_2188_d1;
+    reg  and_2191_d1;
     reg  [509:0] bank3_cfg_q;
-    reg  and_1025_d2;
+    reg  and_2191_d2;
     reg  [509:0] bank3_cfg_q1;
-    reg  and_1025_d3;
+    reg  and_2191_d3;
     reg  [509:0] bank4_q;
     reg  [509:0] bank4_q_s2;
-    reg  and_1144_s3;
-    reg  and_1137_s3;
-    reg  and_1086_s3;
-    reg  and_1140_s3;
-    reg  and_1106_s3;
-    reg  or_1065_s3;
+    reg  and_2598_s3;
+    reg  and_2591_s3;
+    reg  and_2540_s3;
+    reg  and_2594_s3;
+    reg  and_2560_s3;
+    reg  or_2519_s3;
     reg  [509:0] bank4_q_s3;
-    reg  and_1249_s3;
-    reg  and_1242_s3;
-    reg  and_1191_s3;
-    reg  and_1245_s3;
-    reg  and_1211_s3;
-    reg  not_1170_s3;
+    reg  and_2701_s3;
+    reg  and_2694_s3;
+    reg  and_2645_s3;
+    reg  and_2697_s3;
+    reg  and_2663_s3;
+    reg  not_2624_s3;
     reg  [509:0] wdata4_here;
-    reg  and_1269_d1;
-    reg  and_1272_d1;
+    reg  and_2721_d1;
+    reg  and_2724_d1;
     reg  [509:0] bank4_cfg_q;
-    reg  and_1272_d2;
+    reg  and_2724_d2;
     reg  [509:0] bank4_cfg_q1;
-    reg  and_1272_d3;
+    reg  and_2724_d3;
     reg  [509:0] bank5_q;
     reg  [509:0] bank5_q_s2;
-    reg  and_1391_s3;
-    reg  and_1384_s3;
-    reg  and_1333_s3;
-    reg  and_1387_s3;
-    reg  and_1353_s3;
-    reg  or_1312_s3;
+    reg  and_3131_s3;
+    reg  and_3124_s3;
+    reg  and_3073_s3;
+    reg  and_3127_s3;
+    reg  and_3093_s3;
+    reg  or_3052_s3;
     reg  [509:0] bank5_q_s3;
-    reg  and_1496_s3;
-    reg  and_1489_s3;
-    reg  and_1438_s3;
-    reg  and_1492_s3;
-    reg  and_1458_s3;
-    reg  not_1417_s3;
+    reg  and_3234_s3;
+    reg  and_3227_s3;
+    reg  and_3178_s3;
+    reg  and_3230_s3;
+    reg  and_3196_s3;
+    reg  not_3157_s3;
     reg  [509:0] wdata5_here;
-    reg  and_1516_d1;
-    reg  and_1519_d1;
+    reg  and_3254_d1;
+    reg  and_3257_d1;
     reg  [509:0] bank5_cfg_q;
-    reg  and_1519_d2;
+    reg  and_3257_d2;
     reg  [509:0] bank5_cfg_q1;
-    reg  and_1519_d3;
+    reg  and_3257_d3;
     reg  [509:0] bank6_q;
     reg  [509:0] bank6_q_s2;
-    reg  and_1638_s3;
-    reg  and_1631_s3;
-    reg  and_1580_s3;
-    reg  and_1634_s3;
-    reg  and_1600_s3;
-    reg  or_1559_s3;
+    reg  and_3664_s3;
+    reg  and_3657_s3;
+    reg  and_3606_s3;
+    reg  and_3660_s3;
+    reg  and_3626_s3;
+    reg  or_3585_s3;
     reg  [509:0] bank6_q_s3;
-    reg  and_1743_s3;
-    reg  and_1736_s3;
-    reg  and_1685_s3;
-    reg  and_1739_s3;
-    reg  and_1705_s3;
-    reg  not_1664_s3;
+    reg  and_3767_s3;
+    reg  and_3760_s3;
+    reg  and_3711_s3;
+    reg  and_3763_s3;
+    reg  and_3729_s3;
+    reg  not_3690_s3;
     reg  [509:0] wdata6_here;
-    reg  and_1763_d1;
-    reg  and_1766_d1;
+    reg  and_3787_d1;
+    reg  and_3790_d1;
     reg  [509:0] bank6_cfg_q;
-    reg  and_1766_d2;
+    reg  and_3790_d2;
     reg  [509:0] bank6_cfg_q1;
-    reg  and_1766_d3;
+    reg  and_3790_d3;
     reg  [509:0] bank7_q;
     reg  [509:0] bank7_q_s2;
-    reg  and_1885_s3;
-    reg  and_1878_s3;
-    reg  and_1827_s3;
-    reg  and_1881_s3;
-    reg  and_1847_s3;
-    reg  or_1806_s3;
+    reg  and_4197_s3;
+    reg  and_4190_s3;
+    reg  and_4139_s3;
+    reg  and_4193_s3;
+    reg  and_4159_s3;
+    reg  or_4118_s3;
     reg  [509:0] bank7_q_s3;
-    reg  and_1990_s3;
-    reg  and_1983_s3;
-    reg  and_1932_s3;
-    reg  and_1986_s3;
-    reg  and_1952_s3;
-    reg  not_1911_s3;
+    reg  and_4300_s3;
+    reg  and_4293_s3;
+    reg  and_4244_s3;
+    reg  and_4296_s3;
+    reg  and_4262_s3;
+    reg  not_4223_s3;
     reg  [509:0] wdata7_here;
-    reg  and_2010_d1;
-    reg  and_2013_d1;
+    reg  and_4320_d1;
+    reg  and_4323_d1;
     reg  [509:0] bank7_cfg_q;
-    reg  and_2013_d2;
+    reg  and_4323_d2;
     reg  [509:0] bank7_cfg_q1;
-    reg  and_2013_d3;
+    reg  and_4323_d3;
     reg  [509:0] bank8_q;
     reg  [509:0] bank8_q_s2;
-    reg  and_2132_s3;
-    reg  and_2125_s3;
-    reg  and_2074_s3;
-    reg  and_2128_s3;
-    reg  and_2094_s3;
-    reg  or_2053_s3;
+    reg  and_4730_s3;
+    reg  and_4723_s3;
+    reg  and_4672_s3;
+    reg  and_4726_s3;
+    reg  and_4692_s3;
+    reg  or_4651_s3;
     reg  [509:0] bank8_q_s3;
-    reg  and_2237_s3;
-    reg  and_2230_s3;
-    reg  and_2179_s3;
-    reg  and_2233_s3;
-    reg  and_2199_s3;
-    reg  not_2158_s3;
+    reg  and_4833_s3;
+    reg  and_4826_s3;
+    reg  and_4777_s3;
+    reg  and_4829_s3;
+    reg  and_4795_s3;
+    reg  not_4756_s3;
     reg  [509:0] wdata8_here;
-    reg  and_2257_d1;
-    reg  and_2260_d1;
+    reg  and_4853_d1;
+    reg  and_4856_d1;
     reg  [509:0] bank8_cfg_q;
-    reg  and_2260_d2;
+    reg  and_4856_d2;
     reg  [509:0] bank8_cfg_q1;
-    reg  and_2260_d3;
+    reg  and_4856_d3;
     reg  [509:0] bank9_q;
     reg  [509:0] bank9_q_s2;
-    reg  and_2379_s3;
-    reg  and_2372_s3;
-    reg  and_2321_s3;
-    reg  and_2375_s3;
-    reg  and_2341_s3;
-    reg  or_2300_s3;
+    reg  and_5263_s3;
+    reg  and_5256_s3;
+    reg  and_5205_s3;
+    reg  and_5259_s3;
+    reg  and_5225_s3;
+    reg  or_5184_s3;
     reg  [509:0] bank9_q_s3;
-    reg  and_2484_s3;
-    reg  and_2477_s3;
-    reg  and_2426_s3;
-    reg  and_2480_s3;
-    reg  and_2446_s3;
-    reg  not_2405_s3;
+    reg  and_5366_s3;
+    reg  and_5359_s3;
+    reg  and_5310_s3;
+    reg  and_5362_s3;
+    reg  and_5328_s3;
+    reg  not_5289_s3;
     reg  [509:0] wdata9_here;
-    reg  and_2504_d1;
-    reg  and_2507_d1;
+    reg  and_5386_d1;
+    reg  and_5389_d1;
     reg  [509:0] bank9_cfg_q;
-    reg  and_2507_d2;
+    reg  and_5389_d2;
     reg  [509:0] bank9_cfg_q1;
-    reg  and_2507_d3;
+    reg  and_5389_d3;
     reg  [509:0] bank10_q;
     reg  [509:0] bank10_q_s2;
-    reg  and_2626_s3;
-    reg  and_2619_s3;
-    reg  and_2568_s3;
-    reg  and_2622_s3;
-    reg  and_2588_s3;
-    reg  or_2547_s3;
+    reg  and_5796_s3;
+    reg  and_5789_s3;
+    reg  and_5738_s3;
+    reg  and_5792_s3;
+    reg  and_5758_s3;
+    reg  or_5717_s3;
     reg  [509:0] bank10_q_s3;
-    reg  and_2731_s3;
-    reg  and_2724_s3;
-    reg  and_2673_s3;
-    reg  and_2727_s3;
-    reg  and_2693_s3;
-    reg  not_2652_s3;
+    reg  and_5899_s3;
+    reg  and_5892_s3;
+    reg  and_5843_s3;
+    reg  and_5895_s3;
+    reg  and_5861_s3;
+    reg  not_5822_s3;
     reg  [509:0] wdata10_here;
-    reg  and_2751_d1;
-    reg  and_2754_d1;
+    reg  and_5919_d1;
+    reg  and_5922_d1;
     reg  [509:0] bank10_cfg_q;
-    reg  and_2754_d2;
+    reg  and_5922_d2;
     reg  [509:0] bank10_cfg_q1;
-    reg  and_2754_d3;
+    reg  and_5922_d3;
     reg  [509:0] bank11_q;
     reg  [509:0] bank11_q_s2;
-    reg  and_2873_s3;
-    reg  and_2866_s3;
-    reg  and_2815_s3;
-    reg  and_2869_s3;
-    reg  and_2835_s3;
-    reg  or_2794_s3;
+    reg  and_6329_s3;
+    reg  and_6322_s3;
+    reg  and_6271_s3;
+    reg  and_6325_s3;
+    reg  and_6291_s3;
+    reg  or_6250_s3;
     reg  [509:0] bank11_q_s3;
-    reg  and_2978_s3;
-    reg  and_2971_s3;
-    reg  and_2920_s3;
-    reg  and_2974_s3;
-    reg  and_2940_s3;
-    reg  not_2899_s3;
+    reg  and_6432_s3;
+    reg  and_6425_s3;
+    reg  and_6376_s3;
+    reg  and_6428_s3;
+    reg  and_6394_s3;
+    reg  not_6355_s3;
     reg  [509:0] wdata11_here;
-    reg  and_2998_d1;
-    reg  and_3001_d1;
+    reg  and_6452_d1;
+    reg  and_6455_d1;
     reg  [509:0] bank11_cfg_q;
-    reg  and_3001_d2;
+    reg  and_6455_d2;
     reg  [509:0] bank11_cfg_q1;
-    reg  and_3001_d3;
+    reg  and_6455_d3;
     reg  [509:0] bank12_q;
     reg  [509:0] bank12_q_s2;
-    reg  and_3120_s3;
-    reg  and_3113_s3;
-    reg  and_3062_s3;
-    reg  and_3116_s3;
-    reg  and_3082_s3;
-    reg  or_3041_s3;
+    reg  and_6862_s3;
+    reg  and_6855_s3;
+    reg  and_6804_s3;
+    reg  and_6858_s3;
+    reg  and_6824_s3;
+    reg  or_6783_s3;
     reg  [509:0] bank12_q_s3;
-    reg  and_3225_s3;
-    reg  and_3218_s3;
-    reg  and_3167_s3;
-    reg  and_3221_s3;
-    reg  and_3187_s3;
-    reg  not_3146_s3;
+    reg  and_6965_s3;
+    reg  and_6958_s3;
+    reg  and_6909_s3;
+    reg  and_6961_s3;
+    reg  and_6927_s3;
+    reg  not_6888_s3;
     reg  [509:0] wdata12_here;
-    reg  and_3245_d1;
-    reg  and_3248_d1;
+    reg  and_6985_d1;
+    reg  and_6988_d1;
     reg  [509:0] bank12_cfg_q;
-    reg  and_3248_d2;
+    reg  and_6988_d2;
     reg  [509:0] bank12_cfg_q1;
-    reg  and_3248_d3;
+    reg  and_6988_d3;
     reg  [509:0] bank13_q;
     reg  [509:0] bank13_q_s2;
-    reg  and_3367_s3;
-    reg  and_3360_s3;
-    reg  and_3309_s3;
-    reg  and_3363_s3;
-    reg  and_3329_s3;
-    reg  or_3288_s3;
+    reg  and_7395_s3;
+    reg  and_7388_s3;
+    reg  and_7337_s3;
+    reg  and_7391_s3;
+    reg  and_7357_s3;
+    reg  or_7316_s3;
     reg  [509:0] bank13_q_s3;
-    reg  and_3472_s3;
-    reg  and_3465_s3;
-    reg  and_3414_s3;
-    reg  and_3468_s3;
-    reg  and_3434_s3;
-    reg  not_3393_s3;
+    reg  and_7498_s3;
+    reg  and_7491_s3;
+    reg  and_7442_s3;
+    reg  and_7494_s3;
+    reg  and_7460_s3;
+    reg  not_7421_s3;
     reg  [509:0] wdata13_here;
-    reg  and_3492_d1;
-    reg  and_3495_d1;
+    reg  and_7518_d1;
+    reg  and_7521_d1;
     reg  [509:0] bank13_cfg_q;
-    reg  and_3495_d2;
+    reg  and_7521_d2;
     reg  [509:0] bank13_cfg_q1;
-    reg  and_3495_d3;
+    reg  and_7521_d3;
     reg  [509:0] bank14_q;
     reg  [509:0] bank14_q_s2;
-    reg  and_3614_s3;
-    reg  and_3607_s3;
-    reg  and_3556_s3;
-    reg  and_3610_s3;
-    reg  and_3576_s3;
-    reg  or_3535_s3;
+    reg  and_7928_s3;
+    reg  and_7921_s3;
+    reg  and_7870_s3;
+    reg  and_7924_s3;
+    reg  and_7890_s3;
+    reg  or_7849_s3;
     reg  [509:0] bank14_q_s3;
-    reg  and_3719_s3;
-    reg  and_3712_s3;
-    reg  and_3661_s3;
-    reg  and_3715_s3;
-    reg  and_3681_s3;
-    reg  not_3640_s3;
+    reg  and_8031_s3;
+    reg  and_8024_s3;
+    reg  and_7975_s3;
+    reg  and_8027_s3;
+    reg  and_7993_s3;
+    reg  not_7954_s3;
     reg  [509:0] wdata14_here;
-    reg  and_3739_d1;
-    reg  and_3742_d1;
+    reg  and_8051_d1;
+    reg  and_8054_d1;
     reg  [509:0] bank14_cfg_q;
-    reg  and_3742_d2;
+    reg  and_8054_d2;
     reg  [509:0] bank14_cfg_q1;
-    reg  and_3742_d3;
+    reg  and_8054_d3;
     reg  [509:0] bank15_q;
     reg  [509:0] bank15_q_s2;
-    reg  and_3861_s3;
-    reg  and_3854_s3;
-    reg  and_3803_s3;
-    reg  and_3857_s3;
-    reg  and_3823_s3;
-    reg  or_3782_s3;
+    reg  and_8461_s3;
+    reg  and_8454_s3;
+    reg  and_8403_s3;
+    reg  and_8457_s3;
+    reg  and_8423_s3;
+    reg  or_8382_s3;
     reg  [509:0] bank15_q_s3;
-    reg  and_3966_s3;
-    reg  and_3959_s3;
-    reg  and_3908_s3;
-    reg  and_3962_s3;
-    reg  and_3928_s3;
-    reg  not_3887_s3;
+    reg  and_8564_s3;
+    reg  and_8557_s3;
+    reg  and_8508_s3;
+    reg  and_8560_s3;
+    reg  and_8526_s3;
+    reg  not_8487_s3;
     reg  [509:0] wdata15_here;
-    reg  and_3986_d1;
-    reg  and_3989_d1;
+    reg  and_8584_d1;
+    reg  and_8587_d1;
     reg  [509:0] bank15_cfg_q;
-    reg  and_3989_d2;
+    reg  and_8587_d2;
     reg  [509:0] bank15_cfg_q1;
-    reg  and_3989_d3;
+    reg  and_8587_d3;
     reg  [509:0] bank16_q;
     reg  [509:0] bank16_q_s2;
-    reg  and_4108_s3;
-    reg  and_4101_s3;
-    reg  and_4050_s3;
-    reg  and_4104_s3;
-    reg  and_4070_s3;
-    reg  or_4029_s3;
+    reg  and_8994_s3;
+    reg  and_8987_s3;
+    reg  and_8936_s3;
+    reg  and_8990_s3;
+    reg  and_8956_s3;
+    reg  or_8915_s3;
     reg  [509:0] bank16_q_s3;
-    reg  and_4213_s3;
-    reg  and_4206_s3;
-    reg  and_4155_s3;
-    reg  and_4209_s3;
-    reg  and_4175_s3;
-    reg  not_4134_s3;
+    reg  and_9097_s3;
+    reg  and_9090_s3;
+    reg  and_9041_s3;
+    reg  and_9093_s3;
+    reg  and_9059_s3;
+    reg  not_9020_s3;
     reg  [509:0] wdata16_here;
-    reg  and_4233_d1;
-    reg  and_4236_d1;
+    reg  and_9117_d1;
+    reg  and_9120_d1;
     reg  [509:0] bank16_cfg_q;
-    reg  and_4236_d2;
+    reg  and_9120_d2;
     reg  [509:0] bank16_cfg_q1;
-    reg  and_4236_d3;
+    reg  and_9120_d3;
     reg  [509:0] bank17_q;
     reg  [509:0] bank17_q_s2;
-    reg  and_4355_s3;
-    reg  and_4348_s3;
-    reg  and_4297_s3;
-    reg  and_4351_s3;
-    reg  and_4317_s3;
-    reg  or_4276_s3;
+    reg  and_9527_s3;
+    reg  and_9520_s3;
+    reg  and_9469_s3;
+    reg  and_9523_s3;
+    reg  and_9489_s3;
+    reg  or_9448_s3;
     reg  [509:0] bank17_q_s3;
-    reg  and_4460_s3;
-    reg  and_4453_s3;
-    reg  and_4402_s3;
-    reg  and_4456_s3;
-    reg  and_4422_s3;
-    reg  not_4381_s3;
+    reg  and_9630_s3;
+    reg  and_9623_s3;
+    reg  and_9574_s3;
+    reg  and_9626_s3;
+    reg  and_9592_s3;
+    reg  not_9553_s3;
     reg  [509:0] wdata17_here;
-    reg  and_4480_d1;
-    reg  and_4483_d1;
+    reg  and_9650_d1;
+    reg  and_9653_d1;
     reg  [509:0] bank17_cfg_q;
-    reg  and_4483_d2;
+    reg  and_9653_d2;
     reg  [509:0] bank17_cfg_q1;
-    reg  and_4483_d3;
+    reg  and_9653_d3;
     reg  [509:0] bank18_q;
     reg  [509:0] bank18_q_s2;
-    reg  and_4602_s3;
-    reg  and_4595_s3;
-    reg  and_4544_s3;
-    reg  and_4598_s3;
-    reg  and_4564_s3;
-    reg  or_4523_s3;
+    reg  and_10060_s3;
+    reg  and_10053_s3;
+    reg  and_10002_s3;
+    reg  and_10056_s3;
+    reg  and_10022_s3;
+    reg  or_9981_s3;
     reg  [509:0] bank18_q_s3;
-    reg  and_4707_s3;
-    reg  and_4700_s3;
-    reg  and_4649_s3;
-    reg  and_4703_s3;
-    reg  and_4669_s3;
-    reg  not_4628_s3;
+    reg  and_10163_s3;
+    reg  and_10156_s3;
+    reg  and_10107_s3;
+    reg  and_10159_s3;
+    reg  and_10125_s3;
+    reg  not_10086_s3;
     reg  [509:0] wdata18_here;
-    reg  and_4727_d1;
-    reg  and_4730_d1;
+    reg  and_10183_d1;
+    reg  and_10186_d1;
     reg  [509:0] bank18_cfg_q;
-    reg  and_4730_d2;
+    reg  and_10186_d2;
     reg  [509:0] bank18_cfg_q1;
-    reg  and_4730_d3;
+    reg  and_10186_d3;
     reg  [509:0] bank19_q;
     reg  [509:0] bank19_q_s2;
-    reg  and_4849_s3;
-    reg  and_4842_s3;
-    reg  and_4791_s3;
-    reg  and_4845_s3;
-    reg  and_4811_s3;
-    reg  or_4770_s3;
+    reg  and_10593_s3;
+    reg  and_10586_s3;
+    reg  and_10535_s3;
+    reg  and_10589_s3;
+    reg  and_10555_s3;
+    reg  or_10514_s3;
     reg  [509:0] bank19_q_s3;
-    reg  and_4954_s3;
-    reg  and_4947_s3;
-    reg  and_4896_s3;
-    reg  and_4950_s3;
-    reg  and_4916_s3;
-    reg  not_4875_s3;
+    reg  and_10696_s3;
+    reg  and_10689_s3;
+    reg  and_10640_s3;
+    reg  and_10692_s3;
+    reg  and_10658_s3;
+    reg  not_10619_s3;
     reg  [509:0] wdata19_here;
-    reg  and_4974_d1;
-    reg  and_4977_d1;
+    reg  and_10716_d1;
+    reg  and_10719_d1;
     reg  [509:0] bank19_cfg_q;
-    reg  and_4977_d2;
+    reg  and_10719_d2;
     reg  [509:0] bank19_cfg_q1;
-    reg  and_4977_d3;
+    reg  and_10719_d3;
     reg  [509:0] wdata_always_here;
-    reg  and_4991_d1;
-    reg  and_4994_d1;
+    reg  and_10733_d1;
+    reg  and_10736_d1;
     reg  [509:0] always0;
     reg  [509:0] always1;
     reg  [509:0] always2;
@@ -539,144 +539,396 @@ module table_rule (
     reg  [509:0] always5;
     reg  [509:0] always6;
     reg  [509:0] always7;
-    reg  and_5138_s3;
-    reg  and_5131_s3;
-    reg  and_5080_s3;
-    reg  and_5134_s3;
-    reg  and_5100_s3;
-    reg  or_5059_s3;
+    reg  and_11168_s3;
+    reg  and_11161_s3;
+    reg  and_11110_s3;
+    reg  and_11164_s3;
+    reg  and_11130_s3;
+    reg  or_11089_s3;
     reg  [509:0] always0_s3;
-    reg  and_5243_s3;
-    reg  and_5236_s3;
-    reg  and_5185_s3;
-    reg  and_5239_s3;
-    reg  and_5205_s3;
-    reg  not_5164_s3;
-    reg  and_5367_s3;
-    reg  and_5360_s3;
-    reg  and_5309_s3;
-    reg  and_5363_s3;
-    reg  and_5329_s3;
-    reg  or_5288_s3;
+    reg  and_11271_s3;
+    reg  and_11264_s3;
+    reg  and_11215_s3;
+    reg  and_11267_s3;
+    reg  and_11233_s3;
+    reg  not_11194_s3;
+    reg  and_11683_s3;
+    reg  and_11676_s3;
+    reg  and_11625_s3;
+    reg  and_11679_s3;
+    reg  and_11645_s3;
+    reg  or_11604_s3;
     reg  [509:0] always1_s3;
-    reg  and_5472_s3;
-    reg  and_5465_s3;
-    reg  and_5414_s3;
-    reg  and_5468_s3;
-    reg  and_5434_s3;
-    reg  not_5393_s3;
-    reg  and_5596_s3;
-    reg  and_5589_s3;
-    reg  and_5538_s3;
-    reg  and_5592_s3;
-    reg  and_5558_s3;
-    reg  or_5517_s3;
+    reg  and_11786_s3;
+    reg  and_11779_s3;
+    reg  and_11730_s3;
+    reg  and_11782_s3;
+    reg  and_11748_s3;
+    reg  not_11709_s3;
+    reg  and_12198_s3;
+    reg  and_12191_s3;
+    reg  and_12140_s3;
+    reg  and_12194_s3;
+    reg  and_12160_s3;
+    reg  or_12119_s3;
     reg  [509:0] always2_s3;
-    reg  and_5701_s3;
-    reg  and_5694_s3;
-    reg  and_5643_s3;
-    reg  and_5697_s3;
-    reg  and_5663_s3;
-    reg  not_5622_s3;
-    reg  and_5825_s3;
-    reg  and_5818_s3;
-    reg  and_5767_s3;
-    reg  and_5821_s3;
-    reg  and_5787_s3;
-    reg  or_5746_s3;
+    reg  and_12301_s3;
+    reg  and_12294_s3;
+    reg  and_12245_s3;
+    reg  and_12297_s3;
+    reg  and_12263_s3;
+    reg  not_12224_s3;
+    reg  and_12713_s3;
+    reg  and_12706_s3;
+    reg  and_12655_s3;
+    reg  and_12709_s3;
+    reg  and_12675_s3;
+    reg  or_12634_s3;
     reg  [509:0] always3_s3;
-    reg  and_5930_s3;
-    reg  and_5923_s3;
-    reg  and_5872_s3;
-    reg  and_5926_s3;
-    reg  and_5892_s3;
-    reg  not_5851_s3;
-    reg  and_6054_s3;
-    reg  and_6047_s3;
-    reg  and_5996_s3;
-    reg  and_6050_s3;
-    reg  and_6016_s3;
-    reg  or_5975_s3;
+    reg  and_12816_s3;
+    reg  and_12809_s3;
+    reg  and_12760_s3;
+    reg  and_12812_s3;
+    reg  and_12778_s3;
+    reg  not_12739_s3;
+    reg  and_13228_s3;
+    reg  and_13221_s3;
+    reg  and_13170_s3;
+    reg  and_13224_s3;
+    reg  and_13190_s3;
+    reg  or_13149_s3;
     reg  [509:0] always4_s3;
-    reg  and_6159_s3;
-    reg  and_6152_s3;
-    reg  and_6101_s3;
-    reg  and_6155_s3;
-    reg  and_6121_s3;
-    reg  not_6080_s3;
-    reg  and_6283_s3;
-    reg  and_6276_s3;
-    reg  and_6225_s3;
-    reg  and_6279_s3;
-    reg  and_6245_s3;
-    reg  or_6204_s3;
+    reg  and_13331_s3;
+    reg  and_13324_s3;
+    reg  and_13275_s3;
+    reg  and_13327_s3;
+    reg  and_13293_s3;
+    reg  not_13254_s3;
+    reg  and_13743_s3;
+    reg  and_13736_s3;
+    reg  and_13685_s3;
+    reg  and_13739_s3;
+    reg  and_13705_s3;
+    reg  or_13664_s3;
     reg  [509:0] always5_s3;
-    reg  and_6388_s3;
-    reg  and_6381_s3;
-    reg  and_6330_s3;
-    reg  and_6384_s3;
-    reg  and_6350_s3;
-    reg  not_6309_s3;
-    reg  and_6512_s3;
-    reg  and_6505_s3;
-    reg  and_6454_s3;
-    reg  and_6508_s3;
-    reg  and_6474_s3;
-    reg  or_6433_s3;
+    reg  and_13846_s3;
+    reg  and_13839_s3;
+    reg  and_13790_s3;
+    reg  and_13842_s3;
+    reg  and_13808_s3;
+    reg  not_13769_s3;
+    reg  and_14258_s3;
+    reg  and_14251_s3;
+    reg  and_14200_s3;
+    reg  and_14254_s3;
+    reg  and_14220_s3;
+    reg  or_14179_s3;
     reg  [509:0] always6_s3;
-    reg  and_6617_s3;
-    reg  and_6610_s3;
-    reg  and_6559_s3;
-    reg  and_6613_s3;
-    reg  and_6579_s3;
-    reg  not_6538_s3;
-    reg  and_6741_s3;
-    reg  and_6734_s3;
-    reg  and_6683_s3;
-    reg  and_6737_s3;
-    reg  and_6703_s3;
-    reg  or_6662_s3;
+    reg  and_14361_s3;
+    reg  and_14354_s3;
+    reg  and_14305_s3;
+    reg  and_14357_s3;
+    reg  and_14323_s3;
+    reg  not_14284_s3;
+    reg  and_14773_s3;
+    reg  and_14766_s3;
+    reg  and_14715_s3;
+    reg  and_14769_s3;
+    reg  and_14735_s3;
+    reg  or_14694_s3;
     reg  [509:0] always7_s3;
-    reg  and_6846_s3;
-    reg  and_6839_s3;
-    reg  and_6788_s3;
-    reg  and_6842_s3;
-    reg  and_6808_s3;
-    reg  not_6767_s3;
+    reg  and_14876_s3;
+    reg  and_14869_s3;
+    reg  and_14820_s3;
+    reg  and_14872_s3;
+    reg  and_14838_s3;
+    reg  not_14799_s3;
     reg  [509:0] always_read;
-    reg  and_4994_d2;
+    reg  and_10736_d2;
     reg  [21:0] cfg_row_d2;
-    reg  and_4994_d3;
-    reg  red_7022_s4;
-    reg  [15:0] or_7045_s4;
-    reg  [15:0] or_7068_s4;
-    reg  red_7078_s4;
-    reg  red_7228_s4;
-    reg  [15:0] or_7251_s4;
-    reg  [15:0] or_7274_s4;
-    reg  red_7284_s4;
-    reg  red_7434_s4;
-    reg  [15:0] or_7457_s4;
-    reg  [15:0] or_7480_s4;
-    reg  red_7490_s4;
-    reg  red_7640_s4;
-    reg  [15:0] or_7663_s4;
-    reg  [15:0] or_7686_s4;
-    reg  red_7696_s4;
-    reg  red_7846_s4;
-    reg  [15:0] or_7869_s4;
-    reg  [15:0] or_7892_s4;
-    reg  red_7902_s4;
-    reg  red_8052_s4;
-    reg  [15:0] or_8075_s4;
-    reg  [15:0] or_8098_s4;
-    reg  red_8108_s4;
-    reg  red_8258_s4;
-    reg  [15:0] or_8281_s4;
-    reg  [15:0] or_8304_s4;
-    reg  red_8314_s4;
-    reg  [15:0] or_8452_s5;
-    reg  red_8461_s5;
+    reg  and_10736_d3;
+    reg  lt_14907_s3;
+    reg  lt_14912_s3;
+    reg  lt_14917_s3;
+    reg  lt_14922_s3;
+    reg  lt_14927_s3;
+    reg  lt_14932_s3;
+    reg  lt_14937_s3;
+    reg  lt_14942_s3;
+    reg  lt_14947_s3;
+    reg  lt_14952_s3;
+    reg  lt_14957_s3;
+    reg  lt_14962_s3;
+    reg  lt_14967_s3;
+    reg  lt_14972_s3;
+    reg  lt_14977_s3;
+    reg  lt_14982_s3;
+    reg  lt_14987_s3;
+    reg  lt_14992_s3;
+    reg  lt_14997_s3;
+    reg  lt_15002_s3;
+    reg  lt_15007_s3;
+    reg  lt_15012_s3;
+    reg  lt_15017_s3;
+    reg  lt_15022_s3;
+    reg  lt_15027_s3;
+    reg  lt_15032_s3;
+    reg  lt_15037_s3;
+    reg  lt_15042_s3;
+    reg  [254:0] bank0_q_s2_254_0_s3;
+    reg  [254:0] bank0_q_s2_509_255_s3;
+    reg  [254:0] bank1_q_s2_254_0_s3;
+    reg  [254:0] bank1_q_s2_509_255_s3;
+    reg  [254:0] bank2_q_s2_254_0_s3;
+    reg  [254:0] bank2_q_s2_509_255_s3;
+    reg  [254:0] bank3_q_s2_254_0_s3;
+    reg  [254:0] bank3_q_s2_509_255_s3;
+    reg  red_15080_s4;
+    reg  [15:0] or_15119_s4;
+    reg  [15:0] or_15142_s4;
+    reg  red_15152_s4;
+    reg  lt_15157_s3;
+    reg  lt_15162_s3;
+    reg  lt_15167_s3;
+    reg  lt_15172_s3;
+    reg  lt_15177_s3;
+    reg  lt_15182_s3;
+    reg  lt_15187_s3;
+    reg  lt_15192_s3;
+    reg  lt_15197_s3;
+    reg  lt_15202_s3;
+    reg  lt_15207_s3;
+    reg  lt_15212_s3;
+    reg  lt_15217_s3;
+    reg  lt_15222_s3;
+    reg  lt_15227_s3;
+    reg  lt_15232_s3;
+    reg  lt_15237_s3;
+    reg  lt_15242_s3;
+    reg  lt_15247_s3;
+    reg  lt_15252_s3;
+    reg  lt_15257_s3;
+    reg  lt_15262_s3;
+    reg  lt_15267_s3;
+    reg  lt_15272_s3;
+    reg  lt_15277_s3;
+    reg  lt_15282_s3;
+    reg  lt_15287_s3;
+    reg  lt_15292_s3;
+    reg  [254:0] bank4_q_s2_254_0_s3;
+    reg  [254:0] bank4_q_s2_509_255_s3;
+    reg  [254:0] bank5_q_s2_254_0_s3;
+    reg  [254:0] bank5_q_s2_509_255_s3;
+    reg  [254:0] bank6_q_s2_254_0_s3;
+    reg  [254:0] bank6_q_s2_509_255_s3;
+    reg  [254:0] bank7_q_s2_254_0_s3;
+    reg  [254:0] bank7_q_s2_509_255_s3;
+    reg  red_15330_s4;
+    reg  [15:0] or_15369_s4;
+    reg  [15:0] or_15392_s4;
+    reg  red_15402_s4;
+    reg  lt_15407_s3;
+    reg  lt_15412_s3;
+    reg  lt_15417_s3;
+    reg  lt_15422_s3;
+    reg  lt_15427_s3;
+    reg  lt_15432_s3;
+    reg  lt_15437_s3;
+    reg  lt_15442_s3;
+    reg  lt_15447_s3;
+    reg  lt_15452_s3;
+    reg  lt_15457_s3;
+    reg  lt_15462_s3;
+    reg  lt_15467_s3;
+    reg  lt_15472_s3;
+    reg  lt_15477_s3;
+    reg  lt_15482_s3;
+    reg  lt_15487_s3;
+    reg  lt_15492_s3;
+    reg  lt_15497_s3;
+    reg  lt_15502_s3;
+    reg  lt_15507_s3;
+    reg  lt_15512_s3;
+    reg  lt_15517_s3;
+    reg  lt_15522_s3;
+    reg  lt_15527_s3;
+    reg  lt_15532_s3;
+    reg  lt_15537_s3;
+    reg  lt_15542_s3;
+    reg  [254:0] bank8_q_s2_254_0_s3;
+    reg  [254:0] bank8_q_s2_509_255_s3;
+    reg  [254:0] bank9_q_s2_254_0_s3;
+    reg  [254:0] bank9_q_s2_509_255_s3;
+    reg  [254:0] bank10_q_s2_254_0_s3;
+    reg  [254:0] bank10_q_s2_509_255_s3;
+    reg  [254:0] bank11_q_s2_254_0_s3;
+    reg  [254:0] bank11_q_s2_509_255_s3;
+    reg  red_15580_s4;
+    reg  [15:0] or_15619_s4;
+    reg  [15:0] or_15642_s4;
+    reg  red_15652_s4;
+    reg  lt_15657_s3;
+    reg  lt_15662_s3;
+    reg  lt_15667_s3;
+    reg  lt_15672_s3;
+    reg  lt_15677_s3;
+    reg  lt_15682_s3;
+    reg  lt_15687_s3;
+    reg  lt_15692_s3;
+    reg  lt_15697_s3;
+    reg  lt_15702_s3;
+    reg  lt_15707_s3;
+    reg  lt_15712_s3;
+    reg  lt_15717_s3;
+    reg  lt_15722_s3;
+    reg  lt_15727_s3;
+    reg  lt_15732_s3;
+    reg  lt_15737_s3;
+    reg  lt_15742_s3;
+    reg  lt_15747_s3;
+    reg  lt_15752_s3;
+    reg  lt_15757_s3;
+    reg  lt_15762_s3;
+    reg  lt_15767_s3;
+    reg  lt_15772_s3;
+    reg  lt_15777_s3;
+    reg  lt_15782_s3;
+    reg  lt_15787_s3;
+    reg  lt_15792_s3;
+    reg  [254:0] bank12_q_s2_254_0_s3;
+    reg  [254:0] bank12_q_s2_509_255_s3;
+    reg  [254:0] bank13_q_s2_254_0_s3;
+    reg  [254:0] bank13_q_s2_509_255_s3;
+    reg  [254:0] bank14_q_s2_254_0_s3;
+    reg  [254:0] bank14_q_s2_509_255_s3;
+    reg  [254:0] bank15_q_s2_254_0_s3;
+    reg  [254:0] bank15_q_s2_509_255_s3;
+    reg  red_15830_s4;
+    reg  [15:0] or_15869_s4;
+    reg  [15:0] or_15892_s4;
+    reg  red_15902_s4;
+    reg  lt_15907_s3;
+    reg  lt_15912_s3;
+    reg  lt_15917_s3;
+    reg  lt_15922_s3;
+    reg  lt_15927_s3;
+    reg  lt_15932_s3;
+    reg  lt_15937_s3;
+    reg  lt_15942_s3;
+    reg  lt_15947_s3;
+    reg  lt_15952_s3;
+    reg  lt_15957_s3;
+    reg  lt_15962_s3;
+    reg  lt_15967_s3;
+    reg  lt_15972_s3;
+    reg  lt_15977_s3;
+    reg  lt_15982_s3;
+    reg  lt_15987_s3;
+    reg  lt_15992_s3;
+    reg  lt_15997_s3;
+    reg  lt_16002_s3;
+    reg  lt_16007_s3;
+    reg  lt_16012_s3;
+    reg  lt_16017_s3;
+    reg  lt_16022_s3;
+    reg  lt_16027_s3;
+    reg  lt_16032_s3;
+    reg  lt_16037_s3;
+    reg  lt_16042_s3;
+    reg  [254:0] bank16_q_s2_254_0_s3;
+    reg  [254:0] bank16_q_s2_509_255_s3;
+    reg  [254:0] bank17_q_s2_254_0_s3;
+    reg  [254:0] bank17_q_s2_509_255_s3;
+    reg  [254:0] bank18_q_s2_254_0_s3;
+    reg  [254:0] bank18_q_s2_509_255_s3;
+    reg  [254:0] bank19_q_s2_254_0_s3;
+    reg  [254:0] bank19_q_s2_509_255_s3;
+    reg  red_16080_s4;
+    reg  [15:0] or_16119_s4;
+    reg  [15:0] or_16142_s4;
+    reg  red_16152_s4;
+    reg  lt_16157_s3;
+    reg  lt_16162_s3;
+    reg  lt_16167_s3;
+    reg  lt_16172_s3;
+    reg  lt_16177_s3;
+    reg  lt_16182_s3;
+    reg  lt_16187_s3;
+    reg  lt_16192_s3;
+    reg  lt_16197_s3;
+    reg  lt_16202_s3;
+    reg  lt_16207_s3;
+    reg  lt_16212_s3;
+    reg  lt_16217_s3;
+    reg  lt_16222_s3;
+    reg  lt_16227_s3;
+    reg  lt_16232_s3;
+    reg  lt_16237_s3;
+    reg  lt_16242_s3;
+    reg  lt_16247_s3;
+    reg  lt_16252_s3;
+    reg  lt_16257_s3;
+    reg  lt_16262_s3;
+    reg  lt_16267_s3;
+    reg  lt_16272_s3;
+    reg  lt_16277_s3;
+    reg  lt_16282_s3;
+    reg  lt_16287_s3;
+    reg  lt_16292_s3;
+    reg  [254:0] always0_254_0_s3;
+    reg  [254:0] always0_509_255_s3;
+    reg  [254:0] always1_254_0_s3;
+    reg  [254:0] always1_509_255_s3;
+    reg  [254:0] always2_254_0_s3;
+    reg  [254:0] always2_509_255_s3;
+    reg  [254:0] always3_254_0_s3;
+    reg  [254:0] always3_509_255_s3;
+    reg  red_16330_s4;
+    reg  [15:0] or_16369_s4;
+    reg  [15:0] or_16392_s4;
+    reg  red_16402_s4;
+    reg  lt_16407_s3;
+    reg  lt_16412_s3;
+    reg  lt_16417_s3;
+    reg  lt_16422_s3;
+    reg  lt_16427_s3;
+    reg  lt_16432_s3;
+    reg  lt_16437_s3;
+    reg  lt_16442_s3;
+    reg  lt_16447_s3;
+    reg  lt_16452_s3;
+    reg  lt_16457_s3;
+    reg  lt_16462_s3;
+    reg  lt_16467_s3;
+    reg  lt_16472_s3;
+    reg  lt_16477_s3;
+    reg  lt_16482_s3;
+    reg  lt_16487_s3;
+    reg  lt_16492_s3;
+    reg  lt_16497_s3;
+    reg  lt_16502_s3;
+    reg  lt_16507_s3;
+    reg  lt_16512_s3;
+    reg  lt_16517_s3;
+    reg  lt_16522_s3;
+    reg  lt_16527_s3;
+    reg  lt_16532_s3;
+    reg  lt_16537_s3;
+    reg  lt_16542_s3;
+    reg  [254:0] always4_254_0_s3;
+    reg  [254:0] always4_509_255_s3;
+    reg  [254:0] always5_254_0_s3;
+    reg  [254:0] always5_509_255_s3;
+    reg  [254:0] always6_254_0_s3;
+    reg  [254:0] always6_509_255_s3;
+    reg  [254:0] always7_254_0_s3;
+    reg  [254:0] always7_509_255_s3;
+    reg  red_16580_s4;
+    reg  [15:0] or_16619_s4;
+    reg  [15:0] or_16642_s4;
+    reg  red_16652_s4;
+    reg  [15:0] or_16790_s5;
+    reg  red_16799_s5;
     reg  [509:0] answer_3;
     reg  answers_d1;
     reg  [509:0] answer_4;
@@ -701,663 +953,2819 @@ module table_rule (
     (* ram_style = "block" *) reg [509:0] bank17 [0:2047];
     (* ram_style = "block" *) reg [509:0] bank18 [0:2047];
     (* ram_style = "block" *) reg [509:0] bank19 [0:2047];
-    wire [95:0] and_47 = (client[95:0] ^ bank0_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank0_q_s2[359:353]);
-    wire [95:0] and_57 = (server[95:0] ^ bank0_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank0_q_s2[462:456]);
-    wire mux_82 = later ? (~(|bank0_q_s2[104:89]) & (&bank0_q_s2[120:105])) : ((bank0_q_s2[104:89] <= client_port) & (client_port <= bank0_q_s2[120:105]));
-    wire mux_92 = later ? (~(|bank0_q_s2[136:121]) & (&bank0_q_s2[152:137])) : ((bank0_q_s2[136:121] <= port) & (port <= bank0_q_s2[152:137]));
-    wire and_113 = ({3'd0, bank0_q_s2[182:169]} <= size) & ((&bank0_q_s2[196:183]) | (size <= {3'd0, bank0_q_s2[196:183]}));
-    wire and_146 = ~(|((client[127:96] ^ bank0_q_s2[35:4]) & ~(32'hffffffff >> bank0_q_s2[41:36]))) & ~(|((server[127:96] ^ bank0_q_s2[73:42]) & ~(32'hffffffff >> bank0_q_s2[79:74])));
-    wire and_149 = (bank0_q_s2[80] | (bank0_q_s2[88:81] == protocol)) & ~(|(later ? bank0_q_s2[168:161] : ((bank0_q_s2[160:153] ^ flags) & bank0_q_s2[168:161])));
-    wire and_150 = ((bank0_q_s2[3:2] == 2'd0) | ((bank0_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank0_q_s2[198] : bank0_q_s2[197]);
-    wire and_152 = (and_150 & (bank0_q_s2[199] | (bank0_q_s2[209:200] == arrival))) & (epoch ? bank0_q_s2[1] : bank0_q_s2[0]);
-    wire bank0_0_holds = ((((and_153_s3 & and_146_s3) & and_93_s3) & and_149_s3) & and_113_s3) & or_72_s3;
-    wire mux_189 = later ? (~(|bank0_q_s2[359:344]) & (&bank0_q_s2[375:360])) : ((bank0_q_s2[359:344] <= client_port) & (client_port <= bank0_q_s2[375:360]));
-    wire mux_199 = later ? (~(|bank0_q_s2[391:376]) & (&bank0_q_s2[407:392])) : ((bank0_q_s2[391:376] <= port) & (port <= bank0_q_s2[407:392]));
-    wire and_220 = ({3'd0, bank0_q_s2[437:424]} <= size) & ((&bank0_q_s2[451:438]) | (size <= {3'd0, bank0_q_s2[451:438]}));
-    wire and_251 = ~(|((client[127:96] ^ bank0_q_s2[290:259]) & ~(32'hffffffff >> bank0_q_s2[296:291]))) & ~(|((server[127:96] ^ bank0_q_s2[328:297]) & ~(32'hffffffff >> bank0_q_s2[334:329])));
-    wire and_254 = (bank0_q_s2[335] | (bank0_q_s2[343:336] == protocol)) & ~(|(later ? bank0_q_s2[423:416] : ((bank0_q_s2[415:408] ^ flags) & bank0_q_s2[423:416])));
-    wire and_255 = ((bank0_q_s2[258:257] == 2'd0) | ((bank0_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank0_q_s2[453] : bank0_q_s2[452]);
-    wire and_257 = (and_255 & (bank0_q_s2[454] | (bank0_q_s2[464:455] == arrival))) & (epoch ? bank0_q_s2[256] : bank0_q_s2[255]);
-    wire bank0_1_holds = ((((and_258_s3 & and_251_s3) & and_200_s3) & and_254_s3) & and_220_s3) & not_179_s3;
-    wire and_278 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd0);
-    wire and_279 = cfg_write & and_278;
+    wire [254:0] bank0_q_s2_509_255 = bank0_q_s2[509:255];
+    wire [7:0] not_45 = ~(8'hff >> bank0_q_s2[355:353]);
+    wire [7:0] xor_48 = client[95:88] ^ bank0_q_s2[352:345];
+    wire or_58 = ((|xor_48) & (4'd0 < bank0_q_s2[359:356])) | ((|(xor_48 & not_45)) & (bank0_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_61 = client[87:80] ^ bank0_q_s2[344:337];
+    wire or_71 = ((|xor_61) & (4'd1 < bank0_q_s2[359:356])) | ((|(xor_61 & not_45)) & (bank0_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_74 = client[79:72] ^ bank0_q_s2[336:329];
+    wire or_84 = ((|xor_74) & (4'd2 < bank0_q_s2[359:356])) | ((|(xor_74 & not_45)) & (bank0_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_87 = client[71:64] ^ bank0_q_s2[328:321];
+    wire or_97 = ((|xor_87) & (4'd3 < bank0_q_s2[359:356])) | ((|(xor_87 & not_45)) & (bank0_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_100 = client[63:56] ^ bank0_q_s2[320:313];
+    wire or_110 = ((|xor_100) & (4'd4 < bank0_q_s2[359:356])) | ((|(xor_100 & not_45)) & (bank0_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_113 = client[55:48] ^ bank0_q_s2[312:305];
+    wire or_123 = ((|xor_113) & (4'd5 < bank0_q_s2[359:356])) | ((|(xor_113 & not_45)) & (bank0_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_126 = client[47:40] ^ bank0_q_s2[304:297];
+    wire or_136 = ((|xor_126) & (4'd6 < bank0_q_s2[359:356])) | ((|(xor_126 & not_45)) & (bank0_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_139 = client[39:32] ^ bank0_q_s2[296:289];
+    wire or_149 = ((|xor_139) & (4'd7 < bank0_q_s2[359:356])) | ((|(xor_139 & not_45)) & (bank0_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_152 = client[31:24] ^ bank0_q_s2[288:281];
+    wire or_162 = ((|xor_152) & (4'd8 < bank0_q_s2[359:356])) | ((|(xor_152 & not_45)) & (bank0_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_165 = client[23:16] ^ bank0_q_s2[280:273];
+    wire or_175 = ((|xor_165) & (4'd9 < bank0_q_s2[359:356])) | ((|(xor_165 & not_45)) & (bank0_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_178 = client[15:8] ^ bank0_q_s2[272:265];
+    wire or_188 = ((|xor_178) & (4'ha < bank0_q_s2[359:356])) | ((|(xor_178 & not_45)) & (bank0_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_191 = client[7:0] ^ bank0_q_s2[264:257];
+    wire or_201 = ((|xor_191) & (4'hb < bank0_q_s2[359:356])) | ((|(xor_191 & not_45)) & (bank0_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_202 = {
+        or_58,
+        or_71,
+        or_84,
+        or_97,
+        or_110,
+        or_123,
+        or_136,
+        or_149,
+        or_162,
+        or_175,
+        or_188,
+        or_201
+    };
+    wire [7:0] not_209 = ~(8'hff >> bank0_q_s2[458:456]);
+    wire [7:0] xor_212 = server[95:88] ^ bank0_q_s2[455:448];
+    wire or_222 = ((|xor_212) & (4'd0 < bank0_q_s2[462:459])) | ((|(xor_212 & not_209)) & (bank0_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_225 = server[87:80] ^ bank0_q_s2[447:440];
+    wire or_235 = ((|xor_225) & (4'd1 < bank0_q_s2[462:459])) | ((|(xor_225 & not_209)) & (bank0_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_238 = server[79:72] ^ bank0_q_s2[439:432];
+    wire or_248 = ((|xor_238) & (4'd2 < bank0_q_s2[462:459])) | ((|(xor_238 & not_209)) & (bank0_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_251 = server[71:64] ^ bank0_q_s2[431:424];
+    wire or_261 = ((|xor_251) & (4'd3 < bank0_q_s2[462:459])) | ((|(xor_251 & not_209)) & (bank0_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_264 = server[63:56] ^ bank0_q_s2[423:416];
+    wire or_274 = ((|xor_264) & (4'd4 < bank0_q_s2[462:459])) | ((|(xor_264 & not_209)) & (bank0_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_277 = server[55:48] ^ bank0_q_s2[415:408];
+    wire or_287 = ((|xor_277) & (4'd5 < bank0_q_s2[462:459])) | ((|(xor_277 & not_209)) & (bank0_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_290 = server[47:40] ^ bank0_q_s2[407:400];
+    wire or_300 = ((|xor_290) & (4'd6 < bank0_q_s2[462:459])) | ((|(xor_290 & not_209)) & (bank0_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_303 = server[39:32] ^ bank0_q_s2[399:392];
+    wire or_313 = ((|xor_303) & (4'd7 < bank0_q_s2[462:459])) | ((|(xor_303 & not_209)) & (bank0_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_316 = server[31:24] ^ bank0_q_s2[391:384];
+    wire or_326 = ((|xor_316) & (4'd8 < bank0_q_s2[462:459])) | ((|(xor_316 & not_209)) & (bank0_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_329 = server[23:16] ^ bank0_q_s2[383:376];
+    wire or_339 = ((|xor_329) & (4'd9 < bank0_q_s2[462:459])) | ((|(xor_329 & not_209)) & (bank0_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_342 = server[15:8] ^ bank0_q_s2[375:368];
+    wire or_352 = ((|xor_342) & (4'ha < bank0_q_s2[462:459])) | ((|(xor_342 & not_209)) & (bank0_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_355 = server[7:0] ^ bank0_q_s2[367:360];
+    wire or_365 = ((|xor_355) & (4'hb < bank0_q_s2[462:459])) | ((|(xor_355 & not_209)) & (bank0_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_366 = {
+        or_222,
+        or_235,
+        or_248,
+        or_261,
+        or_274,
+        or_287,
+        or_300,
+        or_313,
+        or_326,
+        or_339,
+        or_352,
+        or_365
+    };
+    wire [254:0] bank0_q_s2_254_0 = bank0_q_s2[254:0];
+    wire mux_392 = later ? (~(|bank0_q_s2[104:89]) & (&bank0_q_s2[120:105])) : ((bank0_q_s2[104:89] <= client_port) & (client_port <= bank0_q_s2[120:105]));
+    wire mux_402 = later ? (~(|bank0_q_s2[136:121]) & (&bank0_q_s2[152:137])) : ((bank0_q_s2[136:121] <= port) & (port <= bank0_q_s2[152:137]));
+    wire and_423 = ({3'd0, bank0_q_s2[182:169]} <= size) & ((&bank0_q_s2[196:183]) | (size <= {3'd0, bank0_q_s2[196:183]}));
+    wire and_456 = ~(|((client[127:96] ^ bank0_q_s2[35:4]) & ~(32'hffffffff >> bank0_q_s2[41:36]))) & ~(|((server[127:96] ^ bank0_q_s2[73:42]) & ~(32'hffffffff >> bank0_q_s2[79:74])));
+    wire and_459 = (bank0_q_s2[80] | (bank0_q_s2[88:81] == protocol)) & ~(|(later ? bank0_q_s2[168:161] : ((bank0_q_s2[160:153] ^ flags) & bank0_q_s2[168:161])));
+    wire and_460 = ((bank0_q_s2[3:2] == 2'd0) | ((bank0_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank0_q_s2[198] : bank0_q_s2[197]);
+    wire and_462 = (and_460 & (bank0_q_s2[199] | (bank0_q_s2[209:200] == arrival))) & (epoch ? bank0_q_s2[1] : bank0_q_s2[0]);
+    wire bank0_0_holds = ((((and_463_s3 & and_456_s3) & and_403_s3) & and_459_s3) & and_423_s3) & or_382_s3;
+    wire mux_499 = later ? (~(|bank0_q_s2[359:344]) & (&bank0_q_s2[375:360])) : ((bank0_q_s2[359:344] <= client_port) & (client_port <= bank0_q_s2[375:360]));
+    wire mux_509 = later ? (~(|bank0_q_s2[391:376]) & (&bank0_q_s2[407:392])) : ((bank0_q_s2[391:376] <= port) & (port <= bank0_q_s2[407:392]));
+    wire and_528 = ({3'd0, bank0_q_s2[437:424]} <= size) & ((&bank0_q_s2[451:438]) | (size <= {3'd0, bank0_q_s2[451:438]}));
+    wire and_559 = ~(|((client[127:96] ^ bank0_q_s2[290:259]) & ~(32'hffffffff >> bank0_q_s2[296:291]))) & ~(|((server[127:96] ^ bank0_q_s2[328:297]) & ~(32'hffffffff >> bank0_q_s2[334:329])));
+    wire and_562 = (bank0_q_s2[335] | (bank0_q_s2[343:336] == protocol)) & ~(|(later ? bank0_q_s2[423:416] : ((bank0_q_s2[415:408] ^ flags) & bank0_q_s2[423:416])));
+    wire and_563 = ((bank0_q_s2[258:257] == 2'd0) | ((bank0_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank0_q_s2[453] : bank0_q_s2[452]);
+    wire and_565 = (and_563 & (bank0_q_s2[454] | (bank0_q_s2[464:455] == arrival))) & (epoch ? bank0_q_s2[256] : bank0_q_s2[255]);
+    wire bank0_1_holds = ((((and_566_s3 & and_559_s3) & and_510_s3) & and_562_s3) & and_528_s3) & not_489_s3;
+    wire and_586 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd0);
+    wire and_587 = cfg_write & and_586;
     wire [10:0] cfg_row_d1_10_0 = cfg_row_d1[10:0];
-    wire [95:0] and_300 = (client[95:0] ^ bank1_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank1_q_s2[359:353]);
-    wire [95:0] and_309 = (server[95:0] ^ bank1_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank1_q_s2[462:456]);
-    wire mux_334 = later ? (~(|bank1_q_s2[104:89]) & (&bank1_q_s2[120:105])) : ((bank1_q_s2[104:89] <= client_port) & (client_port <= bank1_q_s2[120:105]));
-    wire mux_344 = later ? (~(|bank1_q_s2[136:121]) & (&bank1_q_s2[152:137])) : ((bank1_q_s2[136:121] <= port) & (port <= bank1_q_s2[152:137]));
-    wire and_365 = ({3'd0, bank1_q_s2[182:169]} <= size) & ((&bank1_q_s2[196:183]) | (size <= {3'd0, bank1_q_s2[196:183]}));
-    wire and_396 = ~(|((client[127:96] ^ bank1_q_s2[35:4]) & ~(32'hffffffff >> bank1_q_s2[41:36]))) & ~(|((server[127:96] ^ bank1_q_s2[73:42]) & ~(32'hffffffff >> bank1_q_s2[79:74])));
-    wire and_399 = (bank1_q_s2[80] | (bank1_q_s2[88:81] == protocol)) & ~(|(later ? bank1_q_s2[168:161] : ((bank1_q_s2[160:153] ^ flags) & bank1_q_s2[168:161])));
-    wire and_400 = ((bank1_q_s2[3:2] == 2'd0) | ((bank1_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank1_q_s2[198] : bank1_q_s2[197]);
-    wire and_402 = (and_400 & (bank1_q_s2[199] | (bank1_q_s2[209:200] == arrival))) & (epoch ? bank1_q_s2[1] : bank1_q_s2[0]);
-    wire bank1_0_holds = ((((and_403_s3 & and_396_s3) & and_345_s3) & and_399_s3) & and_365_s3) & or_324_s3;
-    wire mux_439 = later ? (~(|bank1_q_s2[359:344]) & (&bank1_q_s2[375:360])) : ((bank1_q_s2[359:344] <= client_port) & (client_port <= bank1_q_s2[375:360]));
-    wire mux_449 = later ? (~(|bank1_q_s2[391:376]) & (&bank1_q_s2[407:392])) : ((bank1_q_s2[391:376] <= port) & (port <= bank1_q_s2[407:392]));
-    wire and_470 = ({3'd0, bank1_q_s2[437:424]} <= size) & ((&bank1_q_s2[451:438]) | (size <= {3'd0, bank1_q_s2[451:438]}));
-    wire and_501 = ~(|((client[127:96] ^ bank1_q_s2[290:259]) & ~(32'hffffffff >> bank1_q_s2[296:291]))) & ~(|((server[127:96] ^ bank1_q_s2[328:297]) & ~(32'hffffffff >> bank1_q_s2[334:329])));
-    wire and_504 = (bank1_q_s2[335] | (bank1_q_s2[343:336] == protocol)) & ~(|(later ? bank1_q_s2[423:416] : ((bank1_q_s2[415:408] ^ flags) & bank1_q_s2[423:416])));
-    wire and_505 = ((bank1_q_s2[258:257] == 2'd0) | ((bank1_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank1_q_s2[453] : bank1_q_s2[452]);
-    wire and_507 = (and_505 & (bank1_q_s2[454] | (bank1_q_s2[464:455] == arrival))) & (epoch ? bank1_q_s2[256] : bank1_q_s2[255]);
-    wire bank1_1_holds = ((((and_508_s3 & and_501_s3) & and_450_s3) & and_504_s3) & and_470_s3) & not_429_s3;
-    wire and_527 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd1);
-    wire and_528 = cfg_write & and_527;
-    wire [95:0] and_547 = (client[95:0] ^ bank2_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank2_q_s2[359:353]);
-    wire [95:0] and_556 = (server[95:0] ^ bank2_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank2_q_s2[462:456]);
-    wire mux_581 = later ? (~(|bank2_q_s2[104:89]) & (&bank2_q_s2[120:105])) : ((bank2_q_s2[104:89] <= client_port) & (client_port <= bank2_q_s2[120:105]));
-    wire mux_591 = later ? (~(|bank2_q_s2[136:121]) & (&bank2_q_s2[152:137])) : ((bank2_q_s2[136:121] <= port) & (port <= bank2_q_s2[152:137]));
-    wire and_612 = ({3'd0, bank2_q_s2[182:169]} <= size) & ((&bank2_q_s2[196:183]) | (size <= {3'd0, bank2_q_s2[196:183]}));
-    wire and_643 = ~(|((client[127:96] ^ bank2_q_s2[35:4]) & ~(32'hffffffff >> bank2_q_s2[41:36]))) & ~(|((server[127:96] ^ bank2_q_s2[73:42]) & ~(32'hffffffff >> bank2_q_s2[79:74])));
-    wire and_646 = (bank2_q_s2[80] | (bank2_q_s2[88:81] == protocol)) & ~(|(later ? bank2_q_s2[168:161] : ((bank2_q_s2[160:153] ^ flags) & bank2_q_s2[168:161])));
-    wire and_647 = ((bank2_q_s2[3:2] == 2'd0) | ((bank2_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank2_q_s2[198] : bank2_q_s2[197]);
-    wire and_649 = (and_647 & (bank2_q_s2[199] | (bank2_q_s2[209:200] == arrival))) & (epoch ? bank2_q_s2[1] : bank2_q_s2[0]);
-    wire bank2_0_holds = ((((and_650_s3 & and_643_s3) & and_592_s3) & and_646_s3) & and_612_s3) & or_571_s3;
-    wire mux_686 = later ? (~(|bank2_q_s2[359:344]) & (&bank2_q_s2[375:360])) : ((bank2_q_s2[359:344] <= client_port) & (client_port <= bank2_q_s2[375:360]));
-    wire mux_696 = later ? (~(|bank2_q_s2[391:376]) & (&bank2_q_s2[407:392])) : ((bank2_q_s2[391:376] <= port) & (port <= bank2_q_s2[407:392]));
-    wire and_717 = ({3'd0, bank2_q_s2[437:424]} <= size) & ((&bank2_q_s2[451:438]) | (size <= {3'd0, bank2_q_s2[451:438]}));
-    wire and_748 = ~(|((client[127:96] ^ bank2_q_s2[290:259]) & ~(32'hffffffff >> bank2_q_s2[296:291]))) & ~(|((server[127:96] ^ bank2_q_s2[328:297]) & ~(32'hffffffff >> bank2_q_s2[334:329])));
-    wire and_751 = (bank2_q_s2[335] | (bank2_q_s2[343:336] == protocol)) & ~(|(later ? bank2_q_s2[423:416] : ((bank2_q_s2[415:408] ^ flags) & bank2_q_s2[423:416])));
-    wire and_752 = ((bank2_q_s2[258:257] == 2'd0) | ((bank2_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank2_q_s2[453] : bank2_q_s2[452]);
-    wire and_754 = (and_752 & (bank2_q_s2[454] | (bank2_q_s2[464:455] == arrival))) & (epoch ? bank2_q_s2[256] : bank2_q_s2[255]);
-    wire bank2_1_holds = ((((and_755_s3 & and_748_s3) & and_697_s3) & and_751_s3) & and_717_s3) & not_676_s3;
-    wire and_774 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd2);
-    wire and_775 = cfg_write & and_774;
-    wire [95:0] and_794 = (client[95:0] ^ bank3_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank3_q_s2[359:353]);
-    wire [95:0] and_803 = (server[95:0] ^ bank3_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank3_q_s2[462:456]);
-    wire mux_828 = later ? (~(|bank3_q_s2[104:89]) & (&bank3_q_s2[120:105])) : ((bank3_q_s2[104:89] <= client_port) & (client_port <= bank3_q_s2[120:105]));
-    wire mux_838 = later ? (~(|bank3_q_s2[136:121]) & (&bank3_q_s2[152:137])) : ((bank3_q_s2[136:121] <= port) & (port <= bank3_q_s2[152:137]));
-    wire and_859 = ({3'd0, bank3_q_s2[182:169]} <= size) & ((&bank3_q_s2[196:183]) | (size <= {3'd0, bank3_q_s2[196:183]}));
-    wire and_890 = ~(|((client[127:96] ^ bank3_q_s2[35:4]) & ~(32'hffffffff >> bank3_q_s2[41:36]))) & ~(|((server[127:96] ^ bank3_q_s2[73:42]) & ~(32'hffffffff >> bank3_q_s2[79:74])));
-    wire and_893 = (bank3_q_s2[80] | (bank3_q_s2[88:81] == protocol)) & ~(|(later ? bank3_q_s2[168:161] : ((bank3_q_s2[160:153] ^ flags) & bank3_q_s2[168:161])));
-    wire and_894 = ((bank3_q_s2[3:2] == 2'd0) | ((bank3_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank3_q_s2[198] : bank3_q_s2[197]);
-    wire and_896 = (and_894 & (bank3_q_s2[199] | (bank3_q_s2[209:200] == arrival))) & (epoch ? bank3_q_s2[1] : bank3_q_s2[0]);
-    wire bank3_0_holds = ((((and_897_s3 & and_890_s3) & and_839_s3) & and_893_s3) & and_859_s3) & or_818_s3;
-    wire mux_933 = later ? (~(|bank3_q_s2[359:344]) & (&bank3_q_s2[375:360])) : ((bank3_q_s2[359:344] <= client_port) & (client_port <= bank3_q_s2[375:360]));
-    wire mux_943 = later ? (~(|bank3_q_s2[391:376]) & (&bank3_q_s2[407:392])) : ((bank3_q_s2[391:376] <= port) & (port <= bank3_q_s2[407:392]));
-    wire and_964 = ({3'd0, bank3_q_s2[437:424]} <= size) & ((&bank3_q_s2[451:438]) | (size <= {3'd0, bank3_q_s2[451:438]}));
-    wire and_995 = ~(|((client[127:96] ^ bank3_q_s2[290:259]) & ~(32'hffffffff >> bank3_q_s2[296:291]))) & ~(|((server[127:96] ^ bank3_q_s2[328:297]) & ~(32'hffffffff >> bank3_q_s2[334:329])));
-    wire and_998 = (bank3_q_s2[335] | (bank3_q_s2[343:336] == protocol)) & ~(|(later ? bank3_q_s2[423:416] : ((bank3_q_s2[415:408] ^ flags) & bank3_q_s2[423:416])));
-    wire and_999 = ((bank3_q_s2[258:257] == 2'd0) | ((bank3_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank3_q_s2[453] : bank3_q_s2[452]);
-    wire and_1001 = (and_999 & (bank3_q_s2[454] | (bank3_q_s2[464:455] == arrival))) & (epoch ? bank3_q_s2[256] : bank3_q_s2[255]);
-    wire bank3_1_holds = ((((and_1002_s3 & and_995_s3) & and_944_s3) & and_998_s3) & and_964_s3) & not_923_s3;
-    wire and_1021 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd3);
-    wire and_1022 = cfg_write & and_1021;
-    wire [95:0] and_1041 = (client[95:0] ^ bank4_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank4_q_s2[359:353]);
-    wire [95:0] and_1050 = (server[95:0] ^ bank4_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank4_q_s2[462:456]);
-    wire mux_1075 = later ? (~(|bank4_q_s2[104:89]) & (&bank4_q_s2[120:105])) : ((bank4_q_s2[104:89] <= client_port) & (client_port <= bank4_q_s2[120:105]));
-    wire mux_1085 = later ? (~(|bank4_q_s2[136:121]) & (&bank4_q_s2[152:137])) : ((bank4_q_s2[136:121] <= port) & (port <= bank4_q_s2[152:137]));
-    wire and_1106 = ({3'd0, bank4_q_s2[182:169]} <= size) & ((&bank4_q_s2[196:183]) | (size <= {3'd0, bank4_q_s2[196:183]}));
-    wire and_1137 = ~(|((client[127:96] ^ bank4_q_s2[35:4]) & ~(32'hffffffff >> bank4_q_s2[41:36]))) & ~(|((server[127:96] ^ bank4_q_s2[73:42]) & ~(32'hffffffff >> bank4_q_s2[79:74])));
-    wire and_1140 = (bank4_q_s2[80] | (bank4_q_s2[88:81] == protocol)) & ~(|(later ? bank4_q_s2[168:161] : ((bank4_q_s2[160:153] ^ flags) & bank4_q_s2[168:161])));
-    wire and_1141 = ((bank4_q_s2[3:2] == 2'd0) | ((bank4_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank4_q_s2[198] : bank4_q_s2[197]);
-    wire and_1143 = (and_1141 & (bank4_q_s2[199] | (bank4_q_s2[209:200] == arrival))) & (epoch ? bank4_q_s2[1] : bank4_q_s2[0]);
-    wire bank4_0_holds = ((((and_1144_s3 & and_1137_s3) & and_1086_s3) & and_1140_s3) & and_1106_s3) & or_1065_s3;
-    wire mux_1180 = later ? (~(|bank4_q_s2[359:344]) & (&bank4_q_s2[375:360])) : ((bank4_q_s2[359:344] <= client_port) & (client_port <= bank4_q_s2[375:360]));
-    wire mux_1190 = later ? (~(|bank4_q_s2[391:376]) & (&bank4_q_s2[407:392])) : ((bank4_q_s2[391:376] <= port) & (port <= bank4_q_s2[407:392]));
-    wire and_1211 = ({3'd0, bank4_q_s2[437:424]} <= size) & ((&bank4_q_s2[451:438]) | (size <= {3'd0, bank4_q_s2[451:438]}));
-    wire and_1242 = ~(|((client[127:96] ^ bank4_q_s2[290:259]) & ~(32'hffffffff >> bank4_q_s2[296:291]))) & ~(|((server[127:96] ^ bank4_q_s2[328:297]) & ~(32'hffffffff >> bank4_q_s2[334:329])));
-    wire and_1245 = (bank4_q_s2[335] | (bank4_q_s2[343:336] == protocol)) & ~(|(later ? bank4_q_s2[423:416] : ((bank4_q_s2[415:408] ^ flags) & bank4_q_s2[423:416])));
-    wire and_1246 = ((bank4_q_s2[258:257] == 2'd0) | ((bank4_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank4_q_s2[453] : bank4_q_s2[452]);
-    wire and_1248 = (and_1246 & (bank4_q_s2[454] | (bank4_q_s2[464:455] == arrival))) & (epoch ? bank4_q_s2[256] : bank4_q_s2[255]);
-    wire bank4_1_holds = ((((and_1249_s3 & and_1242_s3) & and_1191_s3) & and_1245_s3) & and_1211_s3) & not_1170_s3;
-    wire and_1268 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd4);
-    wire and_1269 = cfg_write & and_1268;
-    wire [95:0] and_1288 = (client[95:0] ^ bank5_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank5_q_s2[359:353]);
-    wire [95:0] and_1297 = (server[95:0] ^ bank5_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank5_q_s2[462:456]);
-    wire mux_1322 = later ? (~(|bank5_q_s2[104:89]) & (&bank5_q_s2[120:105])) : ((bank5_q_s2[104:89] <= client_port) & (client_port <= bank5_q_s2[120:105]));
-    wire mux_1332 = later ? (~(|bank5_q_s2[136:121]) & (&bank5_q_s2[152:137])) : ((bank5_q_s2[136:121] <= port) & (port <= bank5_q_s2[152:137]));
-    wire and_1353 = ({3'd0, bank5_q_s2[182:169]} <= size) & ((&bank5_q_s2[196:183]) | (size <= {3'd0, bank5_q_s2[196:183]}));
-    wire and_1384 = ~(|((client[127:96] ^ bank5_q_s2[35:4]) & ~(32'hffffffff >> bank5_q_s2[41:36]))) & ~(|((server[127:96] ^ bank5_q_s2[73:42]) & ~(32'hffffffff >> bank5_q_s2[79:74])));
-    wire and_1387 = (bank5_q_s2[80] | (bank5_q_s2[88:81] == protocol)) & ~(|(later ? bank5_q_s2[168:161] : ((bank5_q_s2[160:153] ^ flags) & bank5_q_s2[168:161])));
-    wire and_1388 = ((bank5_q_s2[3:2] == 2'd0) | ((bank5_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank5_q_s2[198] : bank5_q_s2[197]);
-    wire and_1390 = (and_1388 & (bank5_q_s2[199] | (bank5_q_s2[209:200] == arrival))) & (epoch ? bank5_q_s2[1] : bank5_q_s2[0]);
-    wire bank5_0_holds = ((((and_1391_s3 & and_1384_s3) & and_1333_s3) & and_1387_s3) & and_1353_s3) & or_1312_s3;
-    wire mux_1427 = later ? (~(|bank5_q_s2[359:344]) & (&bank5_q_s2[375:360])) : ((bank5_q_s2[359:344] <= client_port) & (client_port <= bank5_q_s2[375:360]));
-    wire mux_1437 = later ? (~(|bank5_q_s2[391:376]) & (&bank5_q_s2[407:392])) : ((bank5_q_s2[391:376] <= port) & (port <= bank5_q_s2[407:392]));
-    wire and_1458 = ({3'd0, bank5_q_s2[437:424]} <= size) & ((&bank5_q_s2[451:438]) | (size <= {3'd0, bank5_q_s2[451:438]}));
-    wire and_1489 = ~(|((client[127:96] ^ bank5_q_s2[290:259]) & ~(32'hffffffff >> bank5_q_s2[296:291]))) & ~(|((server[127:96] ^ bank5_q_s2[328:297]) & ~(32'hffffffff >> bank5_q_s2[334:329])));
-    wire and_1492 = (bank5_q_s2[335] | (bank5_q_s2[343:336] == protocol)) & ~(|(later ? bank5_q_s2[423:416] : ((bank5_q_s2[415:408] ^ flags) & bank5_q_s2[423:416])));
-    wire and_1493 = ((bank5_q_s2[258:257] == 2'd0) | ((bank5_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank5_q_s2[453] : bank5_q_s2[452]);
-    wire and_1495 = (and_1493 & (bank5_q_s2[454] | (bank5_q_s2[464:455] == arrival))) & (epoch ? bank5_q_s2[256] : bank5_q_s2[255]);
-    wire bank5_1_holds = ((((and_1496_s3 & and_1489_s3) & and_1438_s3) & and_1492_s3) & and_1458_s3) & not_1417_s3;
-    wire and_1515 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd5);
-    wire and_1516 = cfg_write & and_1515;
-    wire [95:0] and_1535 = (client[95:0] ^ bank6_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank6_q_s2[359:353]);
-    wire [95:0] and_1544 = (server[95:0] ^ bank6_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank6_q_s2[462:456]);
-    wire mux_1569 = later ? (~(|bank6_q_s2[104:89]) & (&bank6_q_s2[120:105])) : ((bank6_q_s2[104:89] <= client_port) & (client_port <= bank6_q_s2[120:105]));
-    wire mux_1579 = later ? (~(|bank6_q_s2[136:121]) & (&bank6_q_s2[152:137])) : ((bank6_q_s2[136:121] <= port) & (port <= bank6_q_s2[152:137]));
-    wire and_1600 = ({3'd0, bank6_q_s2[182:169]} <= size) & ((&bank6_q_s2[196:183]) | (size <= {3'd0, bank6_q_s2[196:183]}));
-    wire and_1631 = ~(|((client[127:96] ^ bank6_q_s2[35:4]) & ~(32'hffffffff >> bank6_q_s2[41:36]))) & ~(|((server[127:96] ^ bank6_q_s2[73:42]) & ~(32'hffffffff >> bank6_q_s2[79:74])));
-    wire and_1634 = (bank6_q_s2[80] | (bank6_q_s2[88:81] == protocol)) & ~(|(later ? bank6_q_s2[168:161] : ((bank6_q_s2[160:153] ^ flags) & bank6_q_s2[168:161])));
-    wire and_1635 = ((bank6_q_s2[3:2] == 2'd0) | ((bank6_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank6_q_s2[198] : bank6_q_s2[197]);
-    wire and_1637 = (and_1635 & (bank6_q_s2[199] | (bank6_q_s2[209:200] == arrival))) & (epoch ? bank6_q_s2[1] : bank6_q_s2[0]);
-    wire bank6_0_holds = ((((and_1638_s3 & and_1631_s3) & and_1580_s3) & and_1634_s3) & and_1600_s3) & or_1559_s3;
-    wire mux_1674 = later ? (~(|bank6_q_s2[359:344]) & (&bank6_q_s2[375:360])) : ((bank6_q_s2[359:344] <= client_port) & (client_port <= bank6_q_s2[375:360]));
-    wire mux_1684 = later ? (~(|bank6_q_s2[391:376]) & (&bank6_q_s2[407:392])) : ((bank6_q_s2[391:376] <= port) & (port <= bank6_q_s2[407:392]));
-    wire and_1705 = ({3'd0, bank6_q_s2[437:424]} <= size) & ((&bank6_q_s2[451:438]) | (size <= {3'd0, bank6_q_s2[451:438]}));
-    wire and_1736 = ~(|((client[127:96] ^ bank6_q_s2[290:259]) & ~(32'hffffffff >> bank6_q_s2[296:291]))) & ~(|((server[127:96] ^ bank6_q_s2[328:297]) & ~(32'hffffffff >> bank6_q_s2[334:329])));
-    wire and_1739 = (bank6_q_s2[335] | (bank6_q_s2[343:336] == protocol)) & ~(|(later ? bank6_q_s2[423:416] : ((bank6_q_s2[415:408] ^ flags) & bank6_q_s2[423:416])));
-    wire and_1740 = ((bank6_q_s2[258:257] == 2'd0) | ((bank6_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank6_q_s2[453] : bank6_q_s2[452]);
-    wire and_1742 = (and_1740 & (bank6_q_s2[454] | (bank6_q_s2[464:455] == arrival))) & (epoch ? bank6_q_s2[256] : bank6_q_s2[255]);
-    wire bank6_1_holds = ((((and_1743_s3 & and_1736_s3) & and_1685_s3) & and_1739_s3) & and_1705_s3) & not_1664_s3;
-    wire and_1762 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd6);
-    wire and_1763 = cfg_write & and_1762;
-    wire [95:0] and_1782 = (client[95:0] ^ bank7_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank7_q_s2[359:353]);
-    wire [95:0] and_1791 = (server[95:0] ^ bank7_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank7_q_s2[462:456]);
-    wire mux_1816 = later ? (~(|bank7_q_s2[104:89]) & (&bank7_q_s2[120:105])) : ((bank7_q_s2[104:89] <= client_port) & (client_port <= bank7_q_s2[120:105]));
-    wire mux_1826 = later ? (~(|bank7_q_s2[136:121]) & (&bank7_q_s2[152:137])) : ((bank7_q_s2[136:121] <= port) & (port <= bank7_q_s2[152:137]));
-    wire and_1847 = ({3'd0, bank7_q_s2[182:169]} <= size) & ((&bank7_q_s2[196:183]) | (size <= {3'd0, bank7_q_s2[196:183]}));
-    wire and_1878 = ~(|((client[127:96] ^ bank7_q_s2[35:4]) & ~(32'hffffffff >> bank7_q_s2[41:36]))) & ~(|((server[127:96] ^ bank7_q_s2[73:42]) & ~(32'hffffffff >> bank7_q_s2[79:74])));
-    wire and_1881 = (bank7_q_s2[80] | (bank7_q_s2[88:81] == protocol)) & ~(|(later ? bank7_q_s2[168:161] : ((bank7_q_s2[160:153] ^ flags) & bank7_q_s2[168:161])));
-    wire and_1882 = ((bank7_q_s2[3:2] == 2'd0) | ((bank7_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank7_q_s2[198] : bank7_q_s2[197]);
-    wire and_1884 = (and_1882 & (bank7_q_s2[199] | (bank7_q_s2[209:200] == arrival))) & (epoch ? bank7_q_s2[1] : bank7_q_s2[0]);
-    wire bank7_0_holds = ((((and_1885_s3 & and_1878_s3) & and_1827_s3) & and_1881_s3) & and_1847_s3) & or_1806_s3;
-    wire mux_1921 = later ? (~(|bank7_q_s2[359:344]) & (&bank7_q_s2[375:360])) : ((bank7_q_s2[359:344] <= client_port) & (client_port <= bank7_q_s2[375:360]));
-    wire mux_1931 = later ? (~(|bank7_q_s2[391:376]) & (&bank7_q_s2[407:392])) : ((bank7_q_s2[391:376] <= port) & (port <= bank7_q_s2[407:392]));
-    wire and_1952 = ({3'd0, bank7_q_s2[437:424]} <= size) & ((&bank7_q_s2[451:438]) | (size <= {3'd0, bank7_q_s2[451:438]}));
-    wire and_1983 = ~(|((client[127:96] ^ bank7_q_s2[290:259]) & ~(32'hffffffff >> bank7_q_s2[296:291]))) & ~(|((server[127:96] ^ bank7_q_s2[328:297]) & ~(32'hffffffff >> bank7_q_s2[334:329])));
-    wire and_1986 = (bank7_q_s2[335] | (bank7_q_s2[343:336] == protocol)) & ~(|(later ? bank7_q_s2[423:416] : ((bank7_q_s2[415:408] ^ flags) & bank7_q_s2[423:416])));
-    wire and_1987 = ((bank7_q_s2[258:257] == 2'd0) | ((bank7_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank7_q_s2[453] : bank7_q_s2[452]);
-    wire and_1989 = (and_1987 & (bank7_q_s2[454] | (bank7_q_s2[464:455] == arrival))) & (epoch ? bank7_q_s2[256] : bank7_q_s2[255]);
-    wire bank7_1_holds = ((((and_1990_s3 & and_1983_s3) & and_1932_s3) & and_1986_s3) & and_1952_s3) & not_1911_s3;
-    wire and_2009 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd7);
-    wire and_2010 = cfg_write & and_2009;
-    wire [95:0] and_2029 = (client[95:0] ^ bank8_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank8_q_s2[359:353]);
-    wire [95:0] and_2038 = (server[95:0] ^ bank8_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank8_q_s2[462:456]);
-    wire mux_2063 = later ? (~(|bank8_q_s2[104:89]) & (&bank8_q_s2[120:105])) : ((bank8_q_s2[104:89] <= client_port) & (client_port <= bank8_q_s2[120:105]));
-    wire mux_2073 = later ? (~(|bank8_q_s2[136:121]) & (&bank8_q_s2[152:137])) : ((bank8_q_s2[136:121] <= port) & (port <= bank8_q_s2[152:137]));
-    wire and_2094 = ({3'd0, bank8_q_s2[182:169]} <= size) & ((&bank8_q_s2[196:183]) | (size <= {3'd0, bank8_q_s2[196:183]}));
-    wire and_2125 = ~(|((client[127:96] ^ bank8_q_s2[35:4]) & ~(32'hffffffff >> bank8_q_s2[41:36]))) & ~(|((server[127:96] ^ bank8_q_s2[73:42]) & ~(32'hffffffff >> bank8_q_s2[79:74])));
-    wire and_2128 = (bank8_q_s2[80] | (bank8_q_s2[88:81] == protocol)) & ~(|(later ? bank8_q_s2[168:161] : ((bank8_q_s2[160:153] ^ flags) & bank8_q_s2[168:161])));
-    wire and_2129 = ((bank8_q_s2[3:2] == 2'd0) | ((bank8_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank8_q_s2[198] : bank8_q_s2[197]);
-    wire and_2131 = (and_2129 & (bank8_q_s2[199] | (bank8_q_s2[209:200] == arrival))) & (epoch ? bank8_q_s2[1] : bank8_q_s2[0]);
-    wire bank8_0_holds = ((((and_2132_s3 & and_2125_s3) & and_2074_s3) & and_2128_s3) & and_2094_s3) & or_2053_s3;
-    wire mux_2168 = later ? (~(|bank8_q_s2[359:344]) & (&bank8_q_s2[375:360])) : ((bank8_q_s2[359:344] <= client_port) & (client_port <= bank8_q_s2[375:360]));
-    wire mux_2178 = later ? (~(|bank8_q_s2[391:376]) & (&bank8_q_s2[407:392])) : ((bank8_q_s2[391:376] <= port) & (port <= bank8_q_s2[407:392]));
-    wire and_2199 = ({3'd0, bank8_q_s2[437:424]} <= size) & ((&bank8_q_s2[451:438]) | (size <= {3'd0, bank8_q_s2[451:438]}));
-    wire and_2230 = ~(|((client[127:96] ^ bank8_q_s2[290:259]) & ~(32'hffffffff >> bank8_q_s2[296:291]))) & ~(|((server[127:96] ^ bank8_q_s2[328:297]) & ~(32'hffffffff >> bank8_q_s2[334:329])));
-    wire and_2233 = (bank8_q_s2[335] | (bank8_q_s2[343:336] == protocol)) & ~(|(later ? bank8_q_s2[423:416] : ((bank8_q_s2[415:408] ^ flags) & bank8_q_s2[423:416])));
-    wire and_2234 = ((bank8_q_s2[258:257] == 2'd0) | ((bank8_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank8_q_s2[453] : bank8_q_s2[452]);
-    wire and_2236 = (and_2234 & (bank8_q_s2[454] | (bank8_q_s2[464:455] == arrival))) & (epoch ? bank8_q_s2[256] : bank8_q_s2[255]);
-    wire bank8_1_holds = ((((and_2237_s3 & and_2230_s3) & and_2179_s3) & and_2233_s3) & and_2199_s3) & not_2158_s3;
-    wire and_2256 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd8);
-    wire and_2257 = cfg_write & and_2256;
-    wire [95:0] and_2276 = (client[95:0] ^ bank9_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank9_q_s2[359:353]);
-    wire [95:0] and_2285 = (server[95:0] ^ bank9_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank9_q_s2[462:456]);
-    wire mux_2310 = later ? (~(|bank9_q_s2[104:89]) & (&bank9_q_s2[120:105])) : ((bank9_q_s2[104:89] <= client_port) & (client_port <= bank9_q_s2[120:105]));
-    wire mux_2320 = later ? (~(|bank9_q_s2[136:121]) & (&bank9_q_s2[152:137])) : ((bank9_q_s2[136:121] <= port) & (port <= bank9_q_s2[152:137]));
-    wire and_2341 = ({3'd0, bank9_q_s2[182:169]} <= size) & ((&bank9_q_s2[196:183]) | (size <= {3'd0, bank9_q_s2[196:183]}));
-    wire and_2372 = ~(|((client[127:96] ^ bank9_q_s2[35:4]) & ~(32'hffffffff >> bank9_q_s2[41:36]))) & ~(|((server[127:96] ^ bank9_q_s2[73:42]) & ~(32'hffffffff >> bank9_q_s2[79:74])));
-    wire and_2375 = (bank9_q_s2[80] | (bank9_q_s2[88:81] == protocol)) & ~(|(later ? bank9_q_s2[168:161] : ((bank9_q_s2[160:153] ^ flags) & bank9_q_s2[168:161])));
-    wire and_2376 = ((bank9_q_s2[3:2] == 2'd0) | ((bank9_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank9_q_s2[198] : bank9_q_s2[197]);
-    wire and_2378 = (and_2376 & (bank9_q_s2[199] | (bank9_q_s2[209:200] == arrival))) & (epoch ? bank9_q_s2[1] : bank9_q_s2[0]);
-    wire bank9_0_holds = ((((and_2379_s3 & and_2372_s3) & and_2321_s3) & and_2375_s3) & and_2341_s3) & or_2300_s3;
-    wire mux_2415 = later ? (~(|bank9_q_s2[359:344]) & (&bank9_q_s2[375:360])) : ((bank9_q_s2[359:344] <= client_port) & (client_port <= bank9_q_s2[375:360]));
-    wire mux_2425 = later ? (~(|bank9_q_s2[391:376]) & (&bank9_q_s2[407:392])) : ((bank9_q_s2[391:376] <= port) & (port <= bank9_q_s2[407:392]));
-    wire and_2446 = ({3'd0, bank9_q_s2[437:424]} <= size) & ((&bank9_q_s2[451:438]) | (size <= {3'd0, bank9_q_s2[451:438]}));
-    wire and_2477 = ~(|((client[127:96] ^ bank9_q_s2[290:259]) & ~(32'hffffffff >> bank9_q_s2[296:291]))) & ~(|((server[127:96] ^ bank9_q_s2[328:297]) & ~(32'hffffffff >> bank9_q_s2[334:329])));
-    wire and_2480 = (bank9_q_s2[335] | (bank9_q_s2[343:336] == protocol)) & ~(|(later ? bank9_q_s2[423:416] : ((bank9_q_s2[415:408] ^ flags) & bank9_q_s2[423:416])));
-    wire and_2481 = ((bank9_q_s2[258:257] == 2'd0) | ((bank9_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank9_q_s2[453] : bank9_q_s2[452]);
-    wire and_2483 = (and_2481 & (bank9_q_s2[454] | (bank9_q_s2[464:455] == arrival))) & (epoch ? bank9_q_s2[256] : bank9_q_s2[255]);
-    wire bank9_1_holds = ((((and_2484_s3 & and_2477_s3) & and_2426_s3) & and_2480_s3) & and_2446_s3) & not_2405_s3;
-    wire and_2503 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd9);
-    wire and_2504 = cfg_write & and_2503;
-    wire [95:0] and_2523 = (client[95:0] ^ bank10_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank10_q_s2[359:353]);
-    wire [95:0] and_2532 = (server[95:0] ^ bank10_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank10_q_s2[462:456]);
-    wire mux_2557 = later ? (~(|bank10_q_s2[104:89]) & (&bank10_q_s2[120:105])) : ((bank10_q_s2[104:89] <= client_port) & (client_port <= bank10_q_s2[120:105]));
-    wire mux_2567 = later ? (~(|bank10_q_s2[136:121]) & (&bank10_q_s2[152:137])) : ((bank10_q_s2[136:121] <= port) & (port <= bank10_q_s2[152:137]));
-    wire and_2588 = ({3'd0, bank10_q_s2[182:169]} <= size) & ((&bank10_q_s2[196:183]) | (size <= {3'd0, bank10_q_s2[196:183]}));
-    wire and_2619 = ~(|((client[127:96] ^ bank10_q_s2[35:4]) & ~(32'hffffffff >> bank10_q_s2[41:36]))) & ~(|((server[127:96] ^ bank10_q_s2[73:42]) & ~(32'hffffffff >> bank10_q_s2[79:74])));
-    wire not_2621 = ~(|(later ? bank10_q_s2[168:161] : ((bank10_q_s2[160:153] ^ flags) & bank10_q_s2[168:161])));
-    wire and_2623 = ((bank10_q_s2[3:2] == 2'd0) | ((bank10_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank10_q_s2[198] : bank10_q_s2[197]);
-    wire and_2625 = (and_2623 & (bank10_q_s2[199] | (bank10_q_s2[209:200] == arrival))) & (epoch ? bank10_q_s2[1] : bank10_q_s2[0]);
-    wire bank10_0_holds = ((((and_2626_s3 & and_2619_s3) & and_2568_s3) & and_2622_s3) & and_2588_s3) & or_2547_s3;
-    wire mux_2662 = later ? (~(|bank10_q_s2[359:344]) & (&bank10_q_s2[375:360])) : ((bank10_q_s2[359:344] <= client_port) & (client_port <= bank10_q_s2[375:360]));
-    wire mux_2672 = later ? (~(|bank10_q_s2[391:376]) & (&bank10_q_s2[407:392])) : ((bank10_q_s2[391:376] <= port) & (port <= bank10_q_s2[407:392]));
-    wire and_2693 = ({3'd0, bank10_q_s2[437:424]} <= size) & ((&bank10_q_s2[451:438]) | (size <= {3'd0, bank10_q_s2[451:438]}));
-    wire and_2724 = ~(|((client[127:96] ^ bank10_q_s2[290:259]) & ~(32'hffffffff >> bank10_q_s2[296:291]))) & ~(|((server[127:96] ^ bank10_q_s2[328:297]) & ~(32'hffffffff >> bank10_q_s2[334:329])));
-    wire not_2726 = ~(|(later ? bank10_q_s2[423:416] : ((bank10_q_s2[415:408] ^ flags) & bank10_q_s2[423:416])));
-    wire and_2728 = ((bank10_q_s2[258:257] == 2'd0) | ((bank10_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank10_q_s2[453] : bank10_q_s2[452]);
-    wire and_2730 = (and_2728 & (bank10_q_s2[454] | (bank10_q_s2[464:455] == arrival))) & (epoch ? bank10_q_s2[256] : bank10_q_s2[255]);
-    wire bank10_1_holds = ((((and_2731_s3 & and_2724_s3) & and_2673_s3) & and_2727_s3) & and_2693_s3) & not_2652_s3;
-    wire and_2750 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'ha);
-    wire and_2751 = cfg_write & and_2750;
-    wire [95:0] and_2770 = (client[95:0] ^ bank11_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank11_q_s2[359:353]);
-    wire [95:0] and_2779 = (server[95:0] ^ bank11_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank11_q_s2[462:456]);
-    wire mux_2804 = later ? (~(|bank11_q_s2[104:89]) & (&bank11_q_s2[120:105])) : ((bank11_q_s2[104:89] <= client_port) & (client_port <= bank11_q_s2[120:105]));
-    wire mux_2814 = later ? (~(|bank11_q_s2[136:121]) & (&bank11_q_s2[152:137])) : ((bank11_q_s2[136:121] <= port) & (port <= bank11_q_s2[152:137]));
-    wire and_2835 = ({3'd0, bank11_q_s2[182:169]} <= size) & ((&bank11_q_s2[196:183]) | (size <= {3'd0, bank11_q_s2[196:183]}));
-    wire and_2866 = ~(|((client[127:96] ^ bank11_q_s2[35:4]) & ~(32'hffffffff >> bank11_q_s2[41:36]))) & ~(|((server[127:96] ^ bank11_q_s2[73:42]) & ~(32'hffffffff >> bank11_q_s2[79:74])));
-    wire not_2868 = ~(|(later ? bank11_q_s2[168:161] : ((bank11_q_s2[160:153] ^ flags) & bank11_q_s2[168:161])));
-    wire and_2870 = ((bank11_q_s2[3:2] == 2'd0) | ((bank11_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank11_q_s2[198] : bank11_q_s2[197]);
-    wire and_2872 = (and_2870 & (bank11_q_s2[199] | (bank11_q_s2[209:200] == arrival))) & (epoch ? bank11_q_s2[1] : bank11_q_s2[0]);
-    wire bank11_0_holds = ((((and_2873_s3 & and_2866_s3) & and_2815_s3) & and_2869_s3) & and_2835_s3) & or_2794_s3;
-    wire mux_2909 = later ? (~(|bank11_q_s2[359:344]) & (&bank11_q_s2[375:360])) : ((bank11_q_s2[359:344] <= client_port) & (client_port <= bank11_q_s2[375:360]));
-    wire mux_2919 = later ? (~(|bank11_q_s2[391:376]) & (&bank11_q_s2[407:392])) : ((bank11_q_s2[391:376] <= port) & (port <= bank11_q_s2[407:392]));
-    wire and_2940 = ({3'd0, bank11_q_s2[437:424]} <= size) & ((&bank11_q_s2[451:438]) | (size <= {3'd0, bank11_q_s2[451:438]}));
-    wire and_2971 = ~(|((client[127:96] ^ bank11_q_s2[290:259]) & ~(32'hffffffff >> bank11_q_s2[296:291]))) & ~(|((server[127:96] ^ bank11_q_s2[328:297]) & ~(32'hffffffff >> bank11_q_s2[334:329])));
-    wire not_2973 = ~(|(later ? bank11_q_s2[423:416] : ((bank11_q_s2[415:408] ^ flags) & bank11_q_s2[423:416])));
-    wire and_2975 = ((bank11_q_s2[258:257] == 2'd0) | ((bank11_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank11_q_s2[453] : bank11_q_s2[452]);
-    wire and_2977 = (and_2975 & (bank11_q_s2[454] | (bank11_q_s2[464:455] == arrival))) & (epoch ? bank11_q_s2[256] : bank11_q_s2[255]);
-    wire bank11_1_holds = ((((and_2978_s3 & and_2971_s3) & and_2920_s3) & and_2974_s3) & and_2940_s3) & not_2899_s3;
-    wire and_2997 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hb);
-    wire and_2998 = cfg_write & and_2997;
-    wire [95:0] and_3017 = (client[95:0] ^ bank12_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank12_q_s2[359:353]);
-    wire [95:0] and_3026 = (server[95:0] ^ bank12_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank12_q_s2[462:456]);
-    wire mux_3051 = later ? (~(|bank12_q_s2[104:89]) & (&bank12_q_s2[120:105])) : ((bank12_q_s2[104:89] <= client_port) & (client_port <= bank12_q_s2[120:105]));
-    wire mux_3061 = later ? (~(|bank12_q_s2[136:121]) & (&bank12_q_s2[152:137])) : ((bank12_q_s2[136:121] <= port) & (port <= bank12_q_s2[152:137]));
-    wire and_3082 = ({3'd0, bank12_q_s2[182:169]} <= size) & ((&bank12_q_s2[196:183]) | (size <= {3'd0, bank12_q_s2[196:183]}));
-    wire and_3113 = ~(|((client[127:96] ^ bank12_q_s2[35:4]) & ~(32'hffffffff >> bank12_q_s2[41:36]))) & ~(|((server[127:96] ^ bank12_q_s2[73:42]) & ~(32'hffffffff >> bank12_q_s2[79:74])));
-    wire not_3115 = ~(|(later ? bank12_q_s2[168:161] : ((bank12_q_s2[160:153] ^ flags) & bank12_q_s2[168:161])));
-    wire and_3117 = ((bank12_q_s2[3:2] == 2'd0) | ((bank12_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank12_q_s2[198] : bank12_q_s2[197]);
-    wire and_3119 = (and_3117 & (bank12_q_s2[199] | (bank12_q_s2[209:200] == arrival))) & (epoch ? bank12_q_s2[1] : bank12_q_s2[0]);
-    wire bank12_0_holds = ((((and_3120_s3 & and_3113_s3) & and_3062_s3) & and_3116_s3) & and_3082_s3) & or_3041_s3;
-    wire mux_3156 = later ? (~(|bank12_q_s2[359:344]) & (&bank12_q_s2[375:360])) : ((bank12_q_s2[359:344] <= client_port) & (client_port <= bank12_q_s2[375:360]));
-    wire mux_3166 = later ? (~(|bank12_q_s2[391:376]) & (&bank12_q_s2[407:392])) : ((bank12_q_s2[391:376] <= port) & (port <= bank12_q_s2[407:392]));
-    wire and_3187 = ({3'd0, bank12_q_s2[437:424]} <= size) & ((&bank12_q_s2[451:438]) | (size <= {3'd0, bank12_q_s2[451:438]}));
-    wire and_3218 = ~(|((client[127:96] ^ bank12_q_s2[290:259]) & ~(32'hffffffff >> bank12_q_s2[296:291]))) & ~(|((server[127:96] ^ bank12_q_s2[328:297]) & ~(32'hffffffff >> bank12_q_s2[334:329])));
-    wire not_3220 = ~(|(later ? bank12_q_s2[423:416] : ((bank12_q_s2[415:408] ^ flags) & bank12_q_s2[423:416])));
-    wire and_3222 = ((bank12_q_s2[258:257] == 2'd0) | ((bank12_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank12_q_s2[453] : bank12_q_s2[452]);
-    wire and_3224 = (and_3222 & (bank12_q_s2[454] | (bank12_q_s2[464:455] == arrival))) & (epoch ? bank12_q_s2[256] : bank12_q_s2[255]);
-    wire bank12_1_holds = ((((and_3225_s3 & and_3218_s3) & and_3167_s3) & and_3221_s3) & and_3187_s3) & not_3146_s3;
-    wire and_3244 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hc);
-    wire and_3245 = cfg_write & and_3244;
-    wire [95:0] and_3264 = (client[95:0] ^ bank13_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank13_q_s2[359:353]);
-    wire [95:0] and_3273 = (server[95:0] ^ bank13_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank13_q_s2[462:456]);
-    wire mux_3298 = later ? (~(|bank13_q_s2[104:89]) & (&bank13_q_s2[120:105])) : ((bank13_q_s2[104:89] <= client_port) & (client_port <= bank13_q_s2[120:105]));
-    wire mux_3308 = later ? (~(|bank13_q_s2[136:121]) & (&bank13_q_s2[152:137])) : ((bank13_q_s2[136:121] <= port) & (port <= bank13_q_s2[152:137]));
-    wire and_3329 = ({3'd0, bank13_q_s2[182:169]} <= size) & ((&bank13_q_s2[196:183]) | (size <= {3'd0, bank13_q_s2[196:183]}));
-    wire and_3360 = ~(|((client[127:96] ^ bank13_q_s2[35:4]) & ~(32'hffffffff >> bank13_q_s2[41:36]))) & ~(|((server[127:96] ^ bank13_q_s2[73:42]) & ~(32'hffffffff >> bank13_q_s2[79:74])));
-    wire not_3362 = ~(|(later ? bank13_q_s2[168:161] : ((bank13_q_s2[160:153] ^ flags) & bank13_q_s2[168:161])));
-    wire and_3364 = ((bank13_q_s2[3:2] == 2'd0) | ((bank13_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank13_q_s2[198] : bank13_q_s2[197]);
-    wire and_3366 = (and_3364 & (bank13_q_s2[199] | (bank13_q_s2[209:200] == arrival))) & (epoch ? bank13_q_s2[1] : bank13_q_s2[0]);
-    wire bank13_0_holds = ((((and_3367_s3 & and_3360_s3) & and_3309_s3) & and_3363_s3) & and_3329_s3) & or_3288_s3;
-    wire mux_3403 = later ? (~(|bank13_q_s2[359:344]) & (&bank13_q_s2[375:360])) : ((bank13_q_s2[359:344] <= client_port) & (client_port <= bank13_q_s2[375:360]));
-    wire mux_3413 = later ? (~(|bank13_q_s2[391:376]) & (&bank13_q_s2[407:392])) : ((bank13_q_s2[391:376] <= port) & (port <= bank13_q_s2[407:392]));
-    wire and_3434 = ({3'd0, bank13_q_s2[437:424]} <= size) & ((&bank13_q_s2[451:438]) | (size <= {3'd0, bank13_q_s2[451:438]}));
-    wire and_3465 = ~(|((client[127:96] ^ bank13_q_s2[290:259]) & ~(32'hffffffff >> bank13_q_s2[296:291]))) & ~(|((server[127:96] ^ bank13_q_s2[328:297]) & ~(32'hffffffff >> bank13_q_s2[334:329])));
-    wire not_3467 = ~(|(later ? bank13_q_s2[423:416] : ((bank13_q_s2[415:408] ^ flags) & bank13_q_s2[423:416])));
-    wire and_3469 = ((bank13_q_s2[258:257] == 2'd0) | ((bank13_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank13_q_s2[453] : bank13_q_s2[452]);
-    wire and_3471 = (and_3469 & (bank13_q_s2[454] | (bank13_q_s2[464:455] == arrival))) & (epoch ? bank13_q_s2[256] : bank13_q_s2[255]);
-    wire bank13_1_holds = ((((and_3472_s3 & and_3465_s3) & and_3414_s3) & and_3468_s3) & and_3434_s3) & not_3393_s3;
-    wire and_3491 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hd);
-    wire and_3492 = cfg_write & and_3491;
-    wire [95:0] and_3511 = (client[95:0] ^ bank14_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank14_q_s2[359:353]);
-    wire [95:0] and_3520 = (server[95:0] ^ bank14_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank14_q_s2[462:456]);
-    wire mux_3545 = later ? (~(|bank14_q_s2[104:89]) & (&bank14_q_s2[120:105])) : ((bank14_q_s2[104:89] <= client_port) & (client_port <= bank14_q_s2[120:105]));
-    wire mux_3555 = later ? (~(|bank14_q_s2[136:121]) & (&bank14_q_s2[152:137])) : ((bank14_q_s2[136:121] <= port) & (port <= bank14_q_s2[152:137]));
-    wire and_3576 = ({3'd0, bank14_q_s2[182:169]} <= size) & ((&bank14_q_s2[196:183]) | (size <= {3'd0, bank14_q_s2[196:183]}));
-    wire and_3607 = ~(|((client[127:96] ^ bank14_q_s2[35:4]) & ~(32'hffffffff >> bank14_q_s2[41:36]))) & ~(|((server[127:96] ^ bank14_q_s2[73:42]) & ~(32'hffffffff >> bank14_q_s2[79:74])));
-    wire not_3609 = ~(|(later ? bank14_q_s2[168:161] : ((bank14_q_s2[160:153] ^ flags) & bank14_q_s2[168:161])));
-    wire and_3611 = ((bank14_q_s2[3:2] == 2'd0) | ((bank14_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank14_q_s2[198] : bank14_q_s2[197]);
-    wire and_3613 = (and_3611 & (bank14_q_s2[199] | (bank14_q_s2[209:200] == arrival))) & (epoch ? bank14_q_s2[1] : bank14_q_s2[0]);
-    wire bank14_0_holds = ((((and_3614_s3 & and_3607_s3) & and_3556_s3) & and_3610_s3) & and_3576_s3) & or_3535_s3;
-    wire mux_3650 = later ? (~(|bank14_q_s2[359:344]) & (&bank14_q_s2[375:360])) : ((bank14_q_s2[359:344] <= client_port) & (client_port <= bank14_q_s2[375:360]));
-    wire mux_3660 = later ? (~(|bank14_q_s2[391:376]) & (&bank14_q_s2[407:392])) : ((bank14_q_s2[391:376] <= port) & (port <= bank14_q_s2[407:392]));
-    wire and_3681 = ({3'd0, bank14_q_s2[437:424]} <= size) & ((&bank14_q_s2[451:438]) | (size <= {3'd0, bank14_q_s2[451:438]}));
-    wire and_3712 = ~(|((client[127:96] ^ bank14_q_s2[290:259]) & ~(32'hffffffff >> bank14_q_s2[296:291]))) & ~(|((server[127:96] ^ bank14_q_s2[328:297]) & ~(32'hffffffff >> bank14_q_s2[334:329])));
-    wire not_3714 = ~(|(later ? bank14_q_s2[423:416] : ((bank14_q_s2[415:408] ^ flags) & bank14_q_s2[423:416])));
-    wire and_3716 = ((bank14_q_s2[258:257] == 2'd0) | ((bank14_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank14_q_s2[453] : bank14_q_s2[452]);
-    wire and_3718 = (and_3716 & (bank14_q_s2[454] | (bank14_q_s2[464:455] == arrival))) & (epoch ? bank14_q_s2[256] : bank14_q_s2[255]);
-    wire bank14_1_holds = ((((and_3719_s3 & and_3712_s3) & and_3661_s3) & and_3715_s3) & and_3681_s3) & not_3640_s3;
-    wire and_3738 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'he);
-    wire and_3739 = cfg_write & and_3738;
-    wire [95:0] and_3758 = (client[95:0] ^ bank15_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank15_q_s2[359:353]);
-    wire [95:0] and_3767 = (server[95:0] ^ bank15_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank15_q_s2[462:456]);
-    wire mux_3792 = later ? (~(|bank15_q_s2[104:89]) & (&bank15_q_s2[120:105])) : ((bank15_q_s2[104:89] <= client_port) & (client_port <= bank15_q_s2[120:105]));
-    wire mux_3802 = later ? (~(|bank15_q_s2[136:121]) & (&bank15_q_s2[152:137])) : ((bank15_q_s2[136:121] <= port) & (port <= bank15_q_s2[152:137]));
-    wire and_3823 = ({3'd0, bank15_q_s2[182:169]} <= size) & ((&bank15_q_s2[196:183]) | (size <= {3'd0, bank15_q_s2[196:183]}));
-    wire and_3854 = ~(|((client[127:96] ^ bank15_q_s2[35:4]) & ~(32'hffffffff >> bank15_q_s2[41:36]))) & ~(|((server[127:96] ^ bank15_q_s2[73:42]) & ~(32'hffffffff >> bank15_q_s2[79:74])));
-    wire not_3856 = ~(|(later ? bank15_q_s2[168:161] : ((bank15_q_s2[160:153] ^ flags) & bank15_q_s2[168:161])));
-    wire and_3858 = ((bank15_q_s2[3:2] == 2'd0) | ((bank15_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank15_q_s2[198] : bank15_q_s2[197]);
-    wire and_3860 = (and_3858 & (bank15_q_s2[199] | (bank15_q_s2[209:200] == arrival))) & (epoch ? bank15_q_s2[1] : bank15_q_s2[0]);
-    wire bank15_0_holds = ((((and_3861_s3 & and_3854_s3) & and_3803_s3) & and_3857_s3) & and_3823_s3) & or_3782_s3;
-    wire mux_3897 = later ? (~(|bank15_q_s2[359:344]) & (&bank15_q_s2[375:360])) : ((bank15_q_s2[359:344] <= client_port) & (client_port <= bank15_q_s2[375:360]));
-    wire mux_3907 = later ? (~(|bank15_q_s2[391:376]) & (&bank15_q_s2[407:392])) : ((bank15_q_s2[391:376] <= port) & (port <= bank15_q_s2[407:392]));
-    wire and_3928 = ({3'd0, bank15_q_s2[437:424]} <= size) & ((&bank15_q_s2[451:438]) | (size <= {3'd0, bank15_q_s2[451:438]}));
-    wire and_3959 = ~(|((client[127:96] ^ bank15_q_s2[290:259]) & ~(32'hffffffff >> bank15_q_s2[296:291]))) & ~(|((server[127:96] ^ bank15_q_s2[328:297]) & ~(32'hffffffff >> bank15_q_s2[334:329])));
-    wire not_3961 = ~(|(later ? bank15_q_s2[423:416] : ((bank15_q_s2[415:408] ^ flags) & bank15_q_s2[423:416])));
-    wire and_3963 = ((bank15_q_s2[258:257] == 2'd0) | ((bank15_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank15_q_s2[453] : bank15_q_s2[452]);
-    wire and_3965 = (and_3963 & (bank15_q_s2[454] | (bank15_q_s2[464:455] == arrival))) & (epoch ? bank15_q_s2[256] : bank15_q_s2[255]);
-    wire bank15_1_holds = ((((and_3966_s3 & and_3959_s3) & and_3908_s3) & and_3962_s3) & and_3928_s3) & not_3887_s3;
-    wire and_3985 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hf);
-    wire and_3986 = cfg_write & and_3985;
-    wire [95:0] and_4005 = (client[95:0] ^ bank16_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank16_q_s2[359:353]);
-    wire [95:0] and_4014 = (server[95:0] ^ bank16_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank16_q_s2[462:456]);
-    wire mux_4039 = later ? (~(|bank16_q_s2[104:89]) & (&bank16_q_s2[120:105])) : ((bank16_q_s2[104:89] <= client_port) & (client_port <= bank16_q_s2[120:105]));
-    wire mux_4049 = later ? (~(|bank16_q_s2[136:121]) & (&bank16_q_s2[152:137])) : ((bank16_q_s2[136:121] <= port) & (port <= bank16_q_s2[152:137]));
-    wire and_4070 = ({3'd0, bank16_q_s2[182:169]} <= size) & ((&bank16_q_s2[196:183]) | (size <= {3'd0, bank16_q_s2[196:183]}));
-    wire and_4101 = ~(|((client[127:96] ^ bank16_q_s2[35:4]) & ~(32'hffffffff >> bank16_q_s2[41:36]))) & ~(|((server[127:96] ^ bank16_q_s2[73:42]) & ~(32'hffffffff >> bank16_q_s2[79:74])));
-    wire not_4103 = ~(|(later ? bank16_q_s2[168:161] : ((bank16_q_s2[160:153] ^ flags) & bank16_q_s2[168:161])));
-    wire and_4105 = ((bank16_q_s2[3:2] == 2'd0) | ((bank16_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank16_q_s2[198] : bank16_q_s2[197]);
-    wire and_4107 = (and_4105 & (bank16_q_s2[199] | (bank16_q_s2[209:200] == arrival))) & (epoch ? bank16_q_s2[1] : bank16_q_s2[0]);
-    wire bank16_0_holds = ((((and_4108_s3 & and_4101_s3) & and_4050_s3) & and_4104_s3) & and_4070_s3) & or_4029_s3;
-    wire mux_4144 = later ? (~(|bank16_q_s2[359:344]) & (&bank16_q_s2[375:360])) : ((bank16_q_s2[359:344] <= client_port) & (client_port <= bank16_q_s2[375:360]));
-    wire mux_4154 = later ? (~(|bank16_q_s2[391:376]) & (&bank16_q_s2[407:392])) : ((bank16_q_s2[391:376] <= port) & (port <= bank16_q_s2[407:392]));
-    wire and_4175 = ({3'd0, bank16_q_s2[437:424]} <= size) & ((&bank16_q_s2[451:438]) | (size <= {3'd0, bank16_q_s2[451:438]}));
-    wire and_4206 = ~(|((client[127:96] ^ bank16_q_s2[290:259]) & ~(32'hffffffff >> bank16_q_s2[296:291]))) & ~(|((server[127:96] ^ bank16_q_s2[328:297]) & ~(32'hffffffff >> bank16_q_s2[334:329])));
-    wire not_4208 = ~(|(later ? bank16_q_s2[423:416] : ((bank16_q_s2[415:408] ^ flags) & bank16_q_s2[423:416])));
-    wire and_4210 = ((bank16_q_s2[258:257] == 2'd0) | ((bank16_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank16_q_s2[453] : bank16_q_s2[452]);
-    wire and_4212 = (and_4210 & (bank16_q_s2[454] | (bank16_q_s2[464:455] == arrival))) & (epoch ? bank16_q_s2[256] : bank16_q_s2[255]);
-    wire bank16_1_holds = ((((and_4213_s3 & and_4206_s3) & and_4155_s3) & and_4209_s3) & and_4175_s3) & not_4134_s3;
-    wire and_4232 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h10);
-    wire and_4233 = cfg_write & and_4232;
-    wire [95:0] and_4252 = (client[95:0] ^ bank17_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank17_q_s2[359:353]);
-    wire [95:0] and_4261 = (server[95:0] ^ bank17_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank17_q_s2[462:456]);
-    wire mux_4286 = later ? (~(|bank17_q_s2[104:89]) & (&bank17_q_s2[120:105])) : ((bank17_q_s2[104:89] <= client_port) & (client_port <= bank17_q_s2[120:105]));
-    wire mux_4296 = later ? (~(|bank17_q_s2[136:121]) & (&bank17_q_s2[152:137])) : ((bank17_q_s2[136:121] <= port) & (port <= bank17_q_s2[152:137]));
-    wire and_4317 = ({3'd0, bank17_q_s2[182:169]} <= size) & ((&bank17_q_s2[196:183]) | (size <= {3'd0, bank17_q_s2[196:183]}));
-    wire and_4348 = ~(|((client[127:96] ^ bank17_q_s2[35:4]) & ~(32'hffffffff >> bank17_q_s2[41:36]))) & ~(|((server[127:96] ^ bank17_q_s2[73:42]) & ~(32'hffffffff >> bank17_q_s2[79:74])));
-    wire not_4350 = ~(|(later ? bank17_q_s2[168:161] : ((bank17_q_s2[160:153] ^ flags) & bank17_q_s2[168:161])));
-    wire and_4352 = ((bank17_q_s2[3:2] == 2'd0) | ((bank17_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank17_q_s2[198] : bank17_q_s2[197]);
-    wire and_4354 = (and_4352 & (bank17_q_s2[199] | (bank17_q_s2[209:200] == arrival))) & (epoch ? bank17_q_s2[1] : bank17_q_s2[0]);
-    wire bank17_0_holds = ((((and_4355_s3 & and_4348_s3) & and_4297_s3) & and_4351_s3) & and_4317_s3) & or_4276_s3;
-    wire mux_4391 = later ? (~(|bank17_q_s2[359:344]) & (&bank17_q_s2[375:360])) : ((bank17_q_s2[359:344] <= client_port) & (client_port <= bank17_q_s2[375:360]));
-    wire mux_4401 = later ? (~(|bank17_q_s2[391:376]) & (&bank17_q_s2[407:392])) : ((bank17_q_s2[391:376] <= port) & (port <= bank17_q_s2[407:392]));
-    wire and_4422 = ({3'd0, bank17_q_s2[437:424]} <= size) & ((&bank17_q_s2[451:438]) | (size <= {3'd0, bank17_q_s2[451:438]}));
-    wire and_4453 = ~(|((client[127:96] ^ bank17_q_s2[290:259]) & ~(32'hffffffff >> bank17_q_s2[296:291]))) & ~(|((server[127:96] ^ bank17_q_s2[328:297]) & ~(32'hffffffff >> bank17_q_s2[334:329])));
-    wire not_4455 = ~(|(later ? bank17_q_s2[423:416] : ((bank17_q_s2[415:408] ^ flags) & bank17_q_s2[423:416])));
-    wire and_4457 = ((bank17_q_s2[258:257] == 2'd0) | ((bank17_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank17_q_s2[453] : bank17_q_s2[452]);
-    wire and_4459 = (and_4457 & (bank17_q_s2[454] | (bank17_q_s2[464:455] == arrival))) & (epoch ? bank17_q_s2[256] : bank17_q_s2[255]);
-    wire bank17_1_holds = ((((and_4460_s3 & and_4453_s3) & and_4402_s3) & and_4456_s3) & and_4422_s3) & not_4381_s3;
-    wire and_4479 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h11);
-    wire and_4480 = cfg_write & and_4479;
-    wire [95:0] and_4499 = (client[95:0] ^ bank18_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank18_q_s2[359:353]);
-    wire [95:0] and_4508 = (server[95:0] ^ bank18_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank18_q_s2[462:456]);
-    wire mux_4533 = later ? (~(|bank18_q_s2[104:89]) & (&bank18_q_s2[120:105])) : ((bank18_q_s2[104:89] <= client_port) & (client_port <= bank18_q_s2[120:105]));
-    wire mux_4543 = later ? (~(|bank18_q_s2[136:121]) & (&bank18_q_s2[152:137])) : ((bank18_q_s2[136:121] <= port) & (port <= bank18_q_s2[152:137]));
-    wire and_4564 = ({3'd0, bank18_q_s2[182:169]} <= size) & ((&bank18_q_s2[196:183]) | (size <= {3'd0, bank18_q_s2[196:183]}));
-    wire and_4595 = ~(|((client[127:96] ^ bank18_q_s2[35:4]) & ~(32'hffffffff >> bank18_q_s2[41:36]))) & ~(|((server[127:96] ^ bank18_q_s2[73:42]) & ~(32'hffffffff >> bank18_q_s2[79:74])));
-    wire not_4597 = ~(|(later ? bank18_q_s2[168:161] : ((bank18_q_s2[160:153] ^ flags) & bank18_q_s2[168:161])));
-    wire and_4599 = ((bank18_q_s2[3:2] == 2'd0) | ((bank18_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank18_q_s2[198] : bank18_q_s2[197]);
-    wire and_4601 = (and_4599 & (bank18_q_s2[199] | (bank18_q_s2[209:200] == arrival))) & (epoch ? bank18_q_s2[1] : bank18_q_s2[0]);
-    wire bank18_0_holds = ((((and_4602_s3 & and_4595_s3) & and_4544_s3) & and_4598_s3) & and_4564_s3) & or_4523_s3;
-    wire mux_4638 = later ? (~(|bank18_q_s2[359:344]) & (&bank18_q_s2[375:360])) : ((bank18_q_s2[359:344] <= client_port) & (client_port <= bank18_q_s2[375:360]));
-    wire mux_4648 = later ? (~(|bank18_q_s2[391:376]) & (&bank18_q_s2[407:392])) : ((bank18_q_s2[391:376] <= port) & (port <= bank18_q_s2[407:392]));
-    wire and_4669 = ({3'd0, bank18_q_s2[437:424]} <= size) & ((&bank18_q_s2[451:438]) | (size <= {3'd0, bank18_q_s2[451:438]}));
-    wire and_4700 = ~(|((client[127:96] ^ bank18_q_s2[290:259]) & ~(32'hffffffff >> bank18_q_s2[296:291]))) & ~(|((server[127:96] ^ bank18_q_s2[328:297]) & ~(32'hffffffff >> bank18_q_s2[334:329])));
-    wire not_4702 = ~(|(later ? bank18_q_s2[423:416] : ((bank18_q_s2[415:408] ^ flags) & bank18_q_s2[423:416])));
-    wire and_4704 = ((bank18_q_s2[258:257] == 2'd0) | ((bank18_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank18_q_s2[453] : bank18_q_s2[452]);
-    wire and_4706 = (and_4704 & (bank18_q_s2[454] | (bank18_q_s2[464:455] == arrival))) & (epoch ? bank18_q_s2[256] : bank18_q_s2[255]);
-    wire bank18_1_holds = ((((and_4707_s3 & and_4700_s3) & and_4649_s3) & and_4703_s3) & and_4669_s3) & not_4628_s3;
-    wire and_4726 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h12);
-    wire and_4727 = cfg_write & and_4726;
-    wire [95:0] and_4746 = (client[95:0] ^ bank19_q_s2[352:257]) & ~(96'hffffffffffffffffffffffff >> bank19_q_s2[359:353]);
-    wire [95:0] and_4755 = (server[95:0] ^ bank19_q_s2[455:360]) & ~(96'hffffffffffffffffffffffff >> bank19_q_s2[462:456]);
-    wire mux_4780 = later ? (~(|bank19_q_s2[104:89]) & (&bank19_q_s2[120:105])) : ((bank19_q_s2[104:89] <= client_port) & (client_port <= bank19_q_s2[120:105]));
-    wire mux_4790 = later ? (~(|bank19_q_s2[136:121]) & (&bank19_q_s2[152:137])) : ((bank19_q_s2[136:121] <= port) & (port <= bank19_q_s2[152:137]));
-    wire and_4811 = ({3'd0, bank19_q_s2[182:169]} <= size) & ((&bank19_q_s2[196:183]) | (size <= {3'd0, bank19_q_s2[196:183]}));
-    wire and_4842 = ~(|((client[127:96] ^ bank19_q_s2[35:4]) & ~(32'hffffffff >> bank19_q_s2[41:36]))) & ~(|((server[127:96] ^ bank19_q_s2[73:42]) & ~(32'hffffffff >> bank19_q_s2[79:74])));
-    wire not_4844 = ~(|(later ? bank19_q_s2[168:161] : ((bank19_q_s2[160:153] ^ flags) & bank19_q_s2[168:161])));
-    wire and_4846 = ((bank19_q_s2[3:2] == 2'd0) | ((bank19_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank19_q_s2[198] : bank19_q_s2[197]);
-    wire and_4848 = (and_4846 & (bank19_q_s2[199] | (bank19_q_s2[209:200] == arrival))) & (epoch ? bank19_q_s2[1] : bank19_q_s2[0]);
-    wire bank19_0_holds = ((((and_4849_s3 & and_4842_s3) & and_4791_s3) & and_4845_s3) & and_4811_s3) & or_4770_s3;
-    wire mux_4885 = later ? (~(|bank19_q_s2[359:344]) & (&bank19_q_s2[375:360])) : ((bank19_q_s2[359:344] <= client_port) & (client_port <= bank19_q_s2[375:360]));
-    wire mux_4895 = later ? (~(|bank19_q_s2[391:376]) & (&bank19_q_s2[407:392])) : ((bank19_q_s2[391:376] <= port) & (port <= bank19_q_s2[407:392]));
-    wire and_4916 = ({3'd0, bank19_q_s2[437:424]} <= size) & ((&bank19_q_s2[451:438]) | (size <= {3'd0, bank19_q_s2[451:438]}));
-    wire and_4947 = ~(|((client[127:96] ^ bank19_q_s2[290:259]) & ~(32'hffffffff >> bank19_q_s2[296:291]))) & ~(|((server[127:96] ^ bank19_q_s2[328:297]) & ~(32'hffffffff >> bank19_q_s2[334:329])));
-    wire not_4949 = ~(|(later ? bank19_q_s2[423:416] : ((bank19_q_s2[415:408] ^ flags) & bank19_q_s2[423:416])));
-    wire and_4951 = ((bank19_q_s2[258:257] == 2'd0) | ((bank19_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank19_q_s2[453] : bank19_q_s2[452]);
-    wire and_4953 = (and_4951 & (bank19_q_s2[454] | (bank19_q_s2[464:455] == arrival))) & (epoch ? bank19_q_s2[256] : bank19_q_s2[255]);
-    wire bank19_1_holds = ((((and_4954_s3 & and_4947_s3) & and_4896_s3) & and_4950_s3) & and_4916_s3) & not_4875_s3;
-    wire and_4973 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h13);
-    wire and_4974 = cfg_write & and_4973;
-    wire and_4990 = (cfg_table == 7'h16) & (cfg_row[21:3] == 19'h1400);
-    wire and_4991 = cfg_write & and_4990;
-    wire not_5037 = ~(|((client[95:0] ^ always0[352:257]) & ~(96'hffffffffffffffffffffffff >> always0[359:353])));
-    wire not_5046 = ~(|((server[95:0] ^ always0[455:360]) & ~(96'hffffffffffffffffffffffff >> always0[462:456])));
-    wire mux_5069 = later ? (~(|always0[104:89]) & (&always0[120:105])) : ((always0[104:89] <= client_port) & (client_port <= always0[120:105]));
-    wire mux_5079 = later ? (~(|always0[136:121]) & (&always0[152:137])) : ((always0[136:121] <= port) & (port <= always0[152:137]));
-    wire and_5100 = ({3'd0, always0[182:169]} <= size) & ((&always0[196:183]) | (size <= {3'd0, always0[196:183]}));
-    wire and_5131 = ~(|((client[127:96] ^ always0[35:4]) & ~(32'hffffffff >> always0[41:36]))) & ~(|((server[127:96] ^ always0[73:42]) & ~(32'hffffffff >> always0[79:74])));
-    wire and_5134 = (always0[80] | (always0[88:81] == protocol)) & ~(|(later ? always0[168:161] : ((always0[160:153] ^ flags) & always0[168:161])));
-    wire and_5135 = ((always0[3:2] == 2'd0) | ((always0[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always0[198] : always0[197]);
-    wire and_5137 = (and_5135 & (always0[199] | (always0[209:200] == arrival))) & (epoch ? always0[1] : always0[0]);
-    wire always0_0_holds = ((((and_5138_s3 & and_5131_s3) & and_5080_s3) & and_5134_s3) & and_5100_s3) & or_5059_s3;
-    wire mux_5174 = later ? (~(|always0[359:344]) & (&always0[375:360])) : ((always0[359:344] <= client_port) & (client_port <= always0[375:360]));
-    wire mux_5184 = later ? (~(|always0[391:376]) & (&always0[407:392])) : ((always0[391:376] <= port) & (port <= always0[407:392]));
-    wire and_5205 = ({3'd0, always0[437:424]} <= size) & ((&always0[451:438]) | (size <= {3'd0, always0[451:438]}));
-    wire and_5236 = ~(|((client[127:96] ^ always0[290:259]) & ~(32'hffffffff >> always0[296:291]))) & ~(|((server[127:96] ^ always0[328:297]) & ~(32'hffffffff >> always0[334:329])));
-    wire and_5239 = (always0[335] | (always0[343:336] == protocol)) & ~(|(later ? always0[423:416] : ((always0[415:408] ^ flags) & always0[423:416])));
-    wire and_5240 = ((always0[258:257] == 2'd0) | ((always0[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always0[453] : always0[452]);
-    wire and_5242 = (and_5240 & (always0[454] | (always0[464:455] == arrival))) & (epoch ? always0[256] : always0[255]);
-    wire always0_1_holds = ((((and_5243_s3 & and_5236_s3) & and_5185_s3) & and_5239_s3) & and_5205_s3) & not_5164_s3;
-    wire not_5266 = ~(|((client[95:0] ^ always1[352:257]) & ~(96'hffffffffffffffffffffffff >> always1[359:353])));
-    wire not_5275 = ~(|((server[95:0] ^ always1[455:360]) & ~(96'hffffffffffffffffffffffff >> always1[462:456])));
-    wire mux_5298 = later ? (~(|always1[104:89]) & (&always1[120:105])) : ((always1[104:89] <= client_port) & (client_port <= always1[120:105]));
-    wire mux_5308 = later ? (~(|always1[136:121]) & (&always1[152:137])) : ((always1[136:121] <= port) & (port <= always1[152:137]));
-    wire and_5329 = ({3'd0, always1[182:169]} <= size) & ((&always1[196:183]) | (size <= {3'd0, always1[196:183]}));
-    wire and_5360 = ~(|((client[127:96] ^ always1[35:4]) & ~(32'hffffffff >> always1[41:36]))) & ~(|((server[127:96] ^ always1[73:42]) & ~(32'hffffffff >> always1[79:74])));
-    wire and_5363 = (always1[80] | (always1[88:81] == protocol)) & ~(|(later ? always1[168:161] : ((always1[160:153] ^ flags) & always1[168:161])));
-    wire and_5364 = ((always1[3:2] == 2'd0) | ((always1[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always1[198] : always1[197]);
-    wire and_5366 = (and_5364 & (always1[199] | (always1[209:200] == arrival))) & (epoch ? always1[1] : always1[0]);
-    wire always1_0_holds = ((((and_5367_s3 & and_5360_s3) & and_5309_s3) & and_5363_s3) & and_5329_s3) & or_5288_s3;
-    wire mux_5403 = later ? (~(|always1[359:344]) & (&always1[375:360])) : ((always1[359:344] <= client_port) & (client_port <= always1[375:360]));
-    wire mux_5413 = later ? (~(|always1[391:376]) & (&always1[407:392])) : ((always1[391:376] <= port) & (port <= always1[407:392]));
-    wire and_5434 = ({3'd0, always1[437:424]} <= size) & ((&always1[451:438]) | (size <= {3'd0, always1[451:438]}));
-    wire and_5465 = ~(|((client[127:96] ^ always1[290:259]) & ~(32'hffffffff >> always1[296:291]))) & ~(|((server[127:96] ^ always1[328:297]) & ~(32'hffffffff >> always1[334:329])));
-    wire and_5468 = (always1[335] | (always1[343:336] == protocol)) & ~(|(later ? always1[423:416] : ((always1[415:408] ^ flags) & always1[423:416])));
-    wire and_5469 = ((always1[258:257] == 2'd0) | ((always1[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always1[453] : always1[452]);
-    wire and_5471 = (and_5469 & (always1[454] | (always1[464:455] == arrival))) & (epoch ? always1[256] : always1[255]);
-    wire always1_1_holds = ((((and_5472_s3 & and_5465_s3) & and_5414_s3) & and_5468_s3) & and_5434_s3) & not_5393_s3;
-    wire not_5495 = ~(|((client[95:0] ^ always2[352:257]) & ~(96'hffffffffffffffffffffffff >> always2[359:353])));
-    wire not_5504 = ~(|((server[95:0] ^ always2[455:360]) & ~(96'hffffffffffffffffffffffff >> always2[462:456])));
-    wire mux_5527 = later ? (~(|always2[104:89]) & (&always2[120:105])) : ((always2[104:89] <= client_port) & (client_port <= always2[120:105]));
-    wire mux_5537 = later ? (~(|always2[136:121]) & (&always2[152:137])) : ((always2[136:121] <= port) & (port <= always2[152:137]));
-    wire and_5558 = ({3'd0, always2[182:169]} <= size) & ((&always2[196:183]) | (size <= {3'd0, always2[196:183]}));
-    wire and_5589 = ~(|((client[127:96] ^ always2[35:4]) & ~(32'hffffffff >> always2[41:36]))) & ~(|((server[127:96] ^ always2[73:42]) & ~(32'hffffffff >> always2[79:74])));
-    wire and_5592 = (always2[80] | (always2[88:81] == protocol)) & ~(|(later ? always2[168:161] : ((always2[160:153] ^ flags) & always2[168:161])));
-    wire and_5593 = ((always2[3:2] == 2'd0) | ((always2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always2[198] : always2[197]);
-    wire and_5595 = (and_5593 & (always2[199] | (always2[209:200] == arrival))) & (epoch ? always2[1] : always2[0]);
-    wire always2_0_holds = ((((and_5596_s3 & and_5589_s3) & and_5538_s3) & and_5592_s3) & and_5558_s3) & or_5517_s3;
-    wire mux_5632 = later ? (~(|always2[359:344]) & (&always2[375:360])) : ((always2[359:344] <= client_port) & (client_port <= always2[375:360]));
-    wire mux_5642 = later ? (~(|always2[391:376]) & (&always2[407:392])) : ((always2[391:376] <= port) & (port <= always2[407:392]));
-    wire and_5663 = ({3'd0, always2[437:424]} <= size) & ((&always2[451:438]) | (size <= {3'd0, always2[451:438]}));
-    wire and_5694 = ~(|((client[127:96] ^ always2[290:259]) & ~(32'hffffffff >> always2[296:291]))) & ~(|((server[127:96] ^ always2[328:297]) & ~(32'hffffffff >> always2[334:329])));
-    wire and_5697 = (always2[335] | (always2[343:336] == protocol)) & ~(|(later ? always2[423:416] : ((always2[415:408] ^ flags) & always2[423:416])));
-    wire and_5698 = ((always2[258:257] == 2'd0) | ((always2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always2[453] : always2[452]);
-    wire and_5700 = (and_5698 & (always2[454] | (always2[464:455] == arrival))) & (epoch ? always2[256] : always2[255]);
-    wire always2_1_holds = ((((and_5701_s3 & and_5694_s3) & and_5643_s3) & and_5697_s3) & and_5663_s3) & not_5622_s3;
-    wire not_5724 = ~(|((client[95:0] ^ always3[352:257]) & ~(96'hffffffffffffffffffffffff >> always3[359:353])));
-    wire not_5733 = ~(|((server[95:0] ^ always3[455:360]) & ~(96'hffffffffffffffffffffffff >> always3[462:456])));
-    wire mux_5756 = later ? (~(|always3[104:89]) & (&always3[120:105])) : ((always3[104:89] <= client_port) & (client_port <= always3[120:105]));
-    wire mux_5766 = later ? (~(|always3[136:121]) & (&always3[152:137])) : ((always3[136:121] <= port) & (port <= always3[152:137]));
-    wire and_5787 = ({3'd0, always3[182:169]} <= size) & ((&always3[196:183]) | (size <= {3'd0, always3[196:183]}));
-    wire and_5818 = ~(|((client[127:96] ^ always3[35:4]) & ~(32'hffffffff >> always3[41:36]))) & ~(|((server[127:96] ^ always3[73:42]) & ~(32'hffffffff >> always3[79:74])));
-    wire and_5821 = (always3[80] | (always3[88:81] == protocol)) & ~(|(later ? always3[168:161] : ((always3[160:153] ^ flags) & always3[168:161])));
-    wire and_5822 = ((always3[3:2] == 2'd0) | ((always3[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always3[198] : always3[197]);
-    wire and_5824 = (and_5822 & (always3[199] | (always3[209:200] == arrival))) & (epoch ? always3[1] : always3[0]);
-    wire always3_0_holds = ((((and_5825_s3 & and_5818_s3) & and_5767_s3) & and_5821_s3) & and_5787_s3) & or_5746_s3;
-    wire mux_5861 = later ? (~(|always3[359:344]) & (&always3[375:360])) : ((always3[359:344] <= client_port) & (client_port <= always3[375:360]));
-    wire mux_5871 = later ? (~(|always3[391:376]) & (&always3[407:392])) : ((always3[391:376] <= port) & (port <= always3[407:392]));
-    wire and_5892 = ({3'd0, always3[437:424]} <= size) & ((&always3[451:438]) | (size <= {3'd0, always3[451:438]}));
-    wire and_5923 = ~(|((client[127:96] ^ always3[290:259]) & ~(32'hffffffff >> always3[296:291]))) & ~(|((server[127:96] ^ always3[328:297]) & ~(32'hffffffff >> always3[334:329])));
-    wire and_5926 = (always3[335] | (always3[343:336] == protocol)) & ~(|(later ? always3[423:416] : ((always3[415:408] ^ flags) & always3[423:416])));
-    wire and_5927 = ((always3[258:257] == 2'd0) | ((always3[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always3[453] : always3[452]);
-    wire and_5929 = (and_5927 & (always3[454] | (always3[464:455] == arrival))) & (epoch ? always3[256] : always3[255]);
-    wire always3_1_holds = ((((and_5930_s3 & and_5923_s3) & and_5872_s3) & and_5926_s3) & and_5892_s3) & not_5851_s3;
-    wire not_5953 = ~(|((client[95:0] ^ always4[352:257]) & ~(96'hffffffffffffffffffffffff >> always4[359:353])));
-    wire not_5962 = ~(|((server[95:0] ^ always4[455:360]) & ~(96'hffffffffffffffffffffffff >> always4[462:456])));
-    wire mux_5985 = later ? (~(|always4[104:89]) & (&always4[120:105])) : ((always4[104:89] <= client_port) & (client_port <= always4[120:105]));
-    wire mux_5995 = later ? (~(|always4[136:121]) & (&always4[152:137])) : ((always4[136:121] <= port) & (port <= always4[152:137]));
-    wire and_6016 = ({3'd0, always4[182:169]} <= size) & ((&always4[196:183]) | (size <= {3'd0, always4[196:183]}));
-    wire and_6047 = ~(|((client[127:96] ^ always4[35:4]) & ~(32'hffffffff >> always4[41:36]))) & ~(|((server[127:96] ^ always4[73:42]) & ~(32'hffffffff >> always4[79:74])));
-    wire and_6050 = (always4[80] | (always4[88:81] == protocol)) & ~(|(later ? always4[168:161] : ((always4[160:153] ^ flags) & always4[168:161])));
-    wire and_6051 = ((always4[3:2] == 2'd0) | ((always4[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always4[198] : always4[197]);
-    wire and_6053 = (and_6051 & (always4[199] | (always4[209:200] == arrival))) & (epoch ? always4[1] : always4[0]);
-    wire always4_0_holds = ((((and_6054_s3 & and_6047_s3) & and_5996_s3) & and_6050_s3) & and_6016_s3) & or_5975_s3;
-    wire mux_6090 = later ? (~(|always4[359:344]) & (&always4[375:360])) : ((always4[359:344] <= client_port) & (client_port <= always4[375:360]));
-    wire mux_6100 = later ? (~(|always4[391:376]) & (&always4[407:392])) : ((always4[391:376] <= port) & (port <= always4[407:392]));
-    wire and_6121 = ({3'd0, always4[437:424]} <= size) & ((&always4[451:438]) | (size <= {3'd0, always4[451:438]}));
-    wire and_6152 = ~(|((client[127:96] ^ always4[290:259]) & ~(32'hffffffff >> always4[296:291]))) & ~(|((server[127:96] ^ always4[328:297]) & ~(32'hffffffff >> always4[334:329])));
-    wire and_6155 = (always4[335] | (always4[343:336] == protocol)) & ~(|(later ? always4[423:416] : ((always4[415:408] ^ flags) & always4[423:416])));
-    wire and_6156 = ((always4[258:257] == 2'd0) | ((always4[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always4[453] : always4[452]);
-    wire and_6158 = (and_6156 & (always4[454] | (always4[464:455] == arrival))) & (epoch ? always4[256] : always4[255]);
-    wire always4_1_holds = ((((and_6159_s3 & and_6152_s3) & and_6101_s3) & and_6155_s3) & and_6121_s3) & not_6080_s3;
-    wire not_6182 = ~(|((client[95:0] ^ always5[352:257]) & ~(96'hffffffffffffffffffffffff >> always5[359:353])));
-    wire not_6191 = ~(|((server[95:0] ^ always5[455:360]) & ~(96'hffffffffffffffffffffffff >> always5[462:456])));
-    wire mux_6214 = later ? (~(|always5[104:89]) & (&always5[120:105])) : ((always5[104:89] <= client_port) & (client_port <= always5[120:105]));
-    wire mux_6224 = later ? (~(|always5[136:121]) & (&always5[152:137])) : ((always5[136:121] <= port) & (port <= always5[152:137]));
-    wire and_6245 = ({3'd0, always5[182:169]} <= size) & ((&always5[196:183]) | (size <= {3'd0, always5[196:183]}));
-    wire and_6276 = ~(|((client[127:96] ^ always5[35:4]) & ~(32'hffffffff >> always5[41:36]))) & ~(|((server[127:96] ^ always5[73:42]) & ~(32'hffffffff >> always5[79:74])));
-    wire and_6279 = (always5[80] | (always5[88:81] == protocol)) & ~(|(later ? always5[168:161] : ((always5[160:153] ^ flags) & always5[168:161])));
-    wire and_6280 = ((always5[3:2] == 2'd0) | ((always5[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always5[198] : always5[197]);
-    wire and_6282 = (and_6280 & (always5[199] | (always5[209:200] == arrival))) & (epoch ? always5[1] : always5[0]);
-    wire always5_0_holds = ((((and_6283_s3 & and_6276_s3) & and_6225_s3) & and_6279_s3) & and_6245_s3) & or_6204_s3;
-    wire mux_6319 = later ? (~(|always5[359:344]) & (&always5[375:360])) : ((always5[359:344] <= client_port) & (client_port <= always5[375:360]));
-    wire mux_6329 = later ? (~(|always5[391:376]) & (&always5[407:392])) : ((always5[391:376] <= port) & (port <= always5[407:392]));
-    wire and_6350 = ({3'd0, always5[437:424]} <= size) & ((&always5[451:438]) | (size <= {3'd0, always5[451:438]}));
-    wire and_6381 = ~(|((client[127:96] ^ always5[290:259]) & ~(32'hffffffff >> always5[296:291]))) & ~(|((server[127:96] ^ always5[328:297]) & ~(32'hffffffff >> always5[334:329])));
-    wire and_6384 = (always5[335] | (always5[343:336] == protocol)) & ~(|(later ? always5[423:416] : ((always5[415:408] ^ flags) & always5[423:416])));
-    wire and_6385 = ((always5[258:257] == 2'd0) | ((always5[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always5[453] : always5[452]);
-    wire and_6387 = (and_6385 & (always5[454] | (always5[464:455] == arrival))) & (epoch ? always5[256] : always5[255]);
-    wire always5_1_holds = ((((and_6388_s3 & and_6381_s3) & and_6330_s3) & and_6384_s3) & and_6350_s3) & not_6309_s3;
-    wire not_6411 = ~(|((client[95:0] ^ always6[352:257]) & ~(96'hffffffffffffffffffffffff >> always6[359:353])));
-    wire not_6420 = ~(|((server[95:0] ^ always6[455:360]) & ~(96'hffffffffffffffffffffffff >> always6[462:456])));
-    wire mux_6443 = later ? (~(|always6[104:89]) & (&always6[120:105])) : ((always6[104:89] <= client_port) & (client_port <= always6[120:105]));
-    wire mux_6453 = later ? (~(|always6[136:121]) & (&always6[152:137])) : ((always6[136:121] <= port) & (port <= always6[152:137]));
-    wire and_6474 = ({3'd0, always6[182:169]} <= size) & ((&always6[196:183]) | (size <= {3'd0, always6[196:183]}));
-    wire and_6505 = ~(|((client[127:96] ^ always6[35:4]) & ~(32'hffffffff >> always6[41:36]))) & ~(|((server[127:96] ^ always6[73:42]) & ~(32'hffffffff >> always6[79:74])));
-    wire and_6508 = (always6[80] | (always6[88:81] == protocol)) & ~(|(later ? always6[168:161] : ((always6[160:153] ^ flags) & always6[168:161])));
-    wire and_6509 = ((always6[3:2] == 2'd0) | ((always6[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always6[198] : always6[197]);
-    wire and_6511 = (and_6509 & (always6[199] | (always6[209:200] == arrival))) & (epoch ? always6[1] : always6[0]);
-    wire always6_0_holds = ((((and_6512_s3 & and_6505_s3) & and_6454_s3) & and_6508_s3) & and_6474_s3) & or_6433_s3;
-    wire mux_6548 = later ? (~(|always6[359:344]) & (&always6[375:360])) : ((always6[359:344] <= client_port) & (client_port <= always6[375:360]));
-    wire mux_6558 = later ? (~(|always6[391:376]) & (&always6[407:392])) : ((always6[391:376] <= port) & (port <= always6[407:392]));
-    wire and_6579 = ({3'd0, always6[437:424]} <= size) & ((&always6[451:438]) | (size <= {3'd0, always6[451:438]}));
-    wire and_6610 = ~(|((client[127:96] ^ always6[290:259]) & ~(32'hffffffff >> always6[296:291]))) & ~(|((server[127:96] ^ always6[328:297]) & ~(32'hffffffff >> always6[334:329])));
-    wire and_6613 = (always6[335] | (always6[343:336] == protocol)) & ~(|(later ? always6[423:416] : ((always6[415:408] ^ flags) & always6[423:416])));
-    wire and_6614 = ((always6[258:257] == 2'd0) | ((always6[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always6[453] : always6[452]);
-    wire and_6616 = (and_6614 & (always6[454] | (always6[464:455] == arrival))) & (epoch ? always6[256] : always6[255]);
-    wire always6_1_holds = ((((and_6617_s3 & and_6610_s3) & and_6559_s3) & and_6613_s3) & and_6579_s3) & not_6538_s3;
-    wire not_6640 = ~(|((client[95:0] ^ always7[352:257]) & ~(96'hffffffffffffffffffffffff >> always7[359:353])));
-    wire not_6649 = ~(|((server[95:0] ^ always7[455:360]) & ~(96'hffffffffffffffffffffffff >> always7[462:456])));
-    wire mux_6672 = later ? (~(|always7[104:89]) & (&always7[120:105])) : ((always7[104:89] <= client_port) & (client_port <= always7[120:105]));
-    wire mux_6682 = later ? (~(|always7[136:121]) & (&always7[152:137])) : ((always7[136:121] <= port) & (port <= always7[152:137]));
-    wire and_6703 = ({3'd0, always7[182:169]} <= size) & ((&always7[196:183]) | (size <= {3'd0, always7[196:183]}));
-    wire and_6734 = ~(|((client[127:96] ^ always7[35:4]) & ~(32'hffffffff >> always7[41:36]))) & ~(|((server[127:96] ^ always7[73:42]) & ~(32'hffffffff >> always7[79:74])));
-    wire and_6737 = (always7[80] | (always7[88:81] == protocol)) & ~(|(later ? always7[168:161] : ((always7[160:153] ^ flags) & always7[168:161])));
-    wire and_6738 = ((always7[3:2] == 2'd0) | ((always7[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always7[198] : always7[197]);
-    wire and_6740 = (and_6738 & (always7[199] | (always7[209:200] == arrival))) & (epoch ? always7[1] : always7[0]);
-    wire always7_0_holds = ((((and_6741_s3 & and_6734_s3) & and_6683_s3) & and_6737_s3) & and_6703_s3) & or_6662_s3;
-    wire mux_6777 = later ? (~(|always7[359:344]) & (&always7[375:360])) : ((always7[359:344] <= client_port) & (client_port <= always7[375:360]));
-    wire mux_6787 = later ? (~(|always7[391:376]) & (&always7[407:392])) : ((always7[391:376] <= port) & (port <= always7[407:392]));
-    wire and_6808 = ({3'd0, always7[437:424]} <= size) & ((&always7[451:438]) | (size <= {3'd0, always7[451:438]}));
-    wire and_6839 = ~(|((client[127:96] ^ always7[290:259]) & ~(32'hffffffff >> always7[296:291]))) & ~(|((server[127:96] ^ always7[328:297]) & ~(32'hffffffff >> always7[334:329])));
-    wire and_6842 = (always7[335] | (always7[343:336] == protocol)) & ~(|(later ? always7[423:416] : ((always7[415:408] ^ flags) & always7[423:416])));
-    wire and_6843 = ((always7[258:257] == 2'd0) | ((always7[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always7[453] : always7[452]);
-    wire and_6845 = (and_6843 & (always7[454] | (always7[464:455] == arrival))) & (epoch ? always7[256] : always7[255]);
-    wire always7_1_holds = ((((and_6846_s3 & and_6839_s3) & and_6788_s3) & and_6842_s3) & and_6808_s3) & not_6767_s3;
-    wire [509:0] mux_6873 = cfg_row_d2[2] ? (cfg_row_d2[1] ? (cfg_row_d2[0] ? always7 : always6) : (cfg_row_d2[0] ? always5 : always4)) : (cfg_row_d2[1] ? (cfg_row_d2[0] ? always3 : always2) : (cfg_row_d2[0] ? always1 : always0));
-    wire lt_6877 = bank0_q_s3[492:477] < bank0_q_s3[237:222];
-    wire lt_6881 = bank1_q_s3[237:222] < bank0_q_s3[237:222];
-    wire lt_6885 = bank1_q_s3[492:477] < bank0_q_s3[237:222];
-    wire lt_6889 = bank2_q_s3[237:222] < bank0_q_s3[237:222];
-    wire lt_6893 = bank2_q_s3[492:477] < bank0_q_s3[237:222];
-    wire lt_6897 = bank3_q_s3[237:222] < bank0_q_s3[237:222];
-    wire lt_6901 = bank3_q_s3[492:477] < bank0_q_s3[237:222];
-    wire lt_6905 = bank1_q_s3[237:222] < bank0_q_s3[492:477];
-    wire lt_6909 = bank1_q_s3[492:477] < bank0_q_s3[492:477];
-    wire lt_6913 = bank2_q_s3[237:222] < bank0_q_s3[492:477];
-    wire lt_6917 = bank2_q_s3[492:477] < bank0_q_s3[492:477];
-    wire lt_6921 = bank3_q_s3[237:222] < bank0_q_s3[492:477];
-    wire lt_6925 = bank3_q_s3[492:477] < bank0_q_s3[492:477];
-    wire lt_6929 = bank1_q_s3[492:477] < bank1_q_s3[237:222];
-    wire lt_6933 = bank2_q_s3[237:222] < bank1_q_s3[237:222];
-    wire lt_6937 = bank2_q_s3[492:477] < bank1_q_s3[237:222];
-    wire lt_6941 = bank3_q_s3[237:222] < bank1_q_s3[237:222];
-    wire lt_6945 = bank3_q_s3[492:477] < bank1_q_s3[237:222];
-    wire lt_6949 = bank2_q_s3[237:222] < bank1_q_s3[492:477];
-    wire lt_6953 = bank2_q_s3[492:477] < bank1_q_s3[492:477];
-    wire lt_6957 = bank3_q_s3[237:222] < bank1_q_s3[492:477];
-    wire lt_6961 = bank3_q_s3[492:477] < bank1_q_s3[492:477];
-    wire lt_6965 = bank2_q_s3[492:477] < bank2_q_s3[237:222];
-    wire lt_6969 = bank3_q_s3[237:222] < bank2_q_s3[237:222];
-    wire lt_6973 = bank3_q_s3[492:477] < bank2_q_s3[237:222];
-    wire lt_6977 = bank3_q_s3[237:222] < bank2_q_s3[492:477];
-    wire lt_6981 = bank3_q_s3[492:477] < bank2_q_s3[492:477];
-    wire lt_6985 = bank3_q_s3[492:477] < bank3_q_s3[237:222];
-    wire [6:0] cat_6989 = {
-        bank0_1_holds & lt_6877,
-        bank1_0_holds & lt_6881,
-        bank1_1_holds & lt_6885,
-        bank2_0_holds & lt_6889,
-        bank2_1_holds & lt_6893,
-        bank3_0_holds & lt_6897,
-        bank3_1_holds & lt_6901
+    wire [254:0] bank1_q_s2_509_255 = bank1_q_s2[509:255];
+    wire [7:0] not_607 = ~(8'hff >> bank1_q_s2[355:353]);
+    wire [7:0] xor_609 = client[95:88] ^ bank1_q_s2[352:345];
+    wire or_619 = ((|xor_609) & (4'd0 < bank1_q_s2[359:356])) | ((|(xor_609 & not_607)) & (bank1_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_621 = client[87:80] ^ bank1_q_s2[344:337];
+    wire or_631 = ((|xor_621) & (4'd1 < bank1_q_s2[359:356])) | ((|(xor_621 & not_607)) & (bank1_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_633 = client[79:72] ^ bank1_q_s2[336:329];
+    wire or_643 = ((|xor_633) & (4'd2 < bank1_q_s2[359:356])) | ((|(xor_633 & not_607)) & (bank1_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_645 = client[71:64] ^ bank1_q_s2[328:321];
+    wire or_655 = ((|xor_645) & (4'd3 < bank1_q_s2[359:356])) | ((|(xor_645 & not_607)) & (bank1_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_657 = client[63:56] ^ bank1_q_s2[320:313];
+    wire or_667 = ((|xor_657) & (4'd4 < bank1_q_s2[359:356])) | ((|(xor_657 & not_607)) & (bank1_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_669 = client[55:48] ^ bank1_q_s2[312:305];
+    wire or_679 = ((|xor_669) & (4'd5 < bank1_q_s2[359:356])) | ((|(xor_669 & not_607)) & (bank1_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_681 = client[47:40] ^ bank1_q_s2[304:297];
+    wire or_691 = ((|xor_681) & (4'd6 < bank1_q_s2[359:356])) | ((|(xor_681 & not_607)) & (bank1_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_693 = client[39:32] ^ bank1_q_s2[296:289];
+    wire or_703 = ((|xor_693) & (4'd7 < bank1_q_s2[359:356])) | ((|(xor_693 & not_607)) & (bank1_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_705 = client[31:24] ^ bank1_q_s2[288:281];
+    wire or_715 = ((|xor_705) & (4'd8 < bank1_q_s2[359:356])) | ((|(xor_705 & not_607)) & (bank1_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_717 = client[23:16] ^ bank1_q_s2[280:273];
+    wire or_727 = ((|xor_717) & (4'd9 < bank1_q_s2[359:356])) | ((|(xor_717 & not_607)) & (bank1_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_729 = client[15:8] ^ bank1_q_s2[272:265];
+    wire or_739 = ((|xor_729) & (4'ha < bank1_q_s2[359:356])) | ((|(xor_729 & not_607)) & (bank1_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_741 = client[7:0] ^ bank1_q_s2[264:257];
+    wire or_751 = ((|xor_741) & (4'hb < bank1_q_s2[359:356])) | ((|(xor_741 & not_607)) & (bank1_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_752 = {
+        or_619,
+        or_631,
+        or_643,
+        or_655,
+        or_667,
+        or_679,
+        or_691,
+        or_703,
+        or_715,
+        or_727,
+        or_739,
+        or_751
     };
-    wire and_6992 = bank0_0_holds & ~(|cat_6989);
-    wire [6:0] cat_6993 = {
-        bank0_0_holds & ~lt_6877,
-        bank1_0_holds & lt_6905,
-        bank1_1_holds & lt_6909,
-        bank2_0_holds & lt_6913,
-        bank2_1_holds & lt_6917,
-        bank3_0_holds & lt_6921,
-        bank3_1_holds & lt_6925
+    wire [7:0] not_759 = ~(8'hff >> bank1_q_s2[458:456]);
+    wire [7:0] xor_761 = server[95:88] ^ bank1_q_s2[455:448];
+    wire or_771 = ((|xor_761) & (4'd0 < bank1_q_s2[462:459])) | ((|(xor_761 & not_759)) & (bank1_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_773 = server[87:80] ^ bank1_q_s2[447:440];
+    wire or_783 = ((|xor_773) & (4'd1 < bank1_q_s2[462:459])) | ((|(xor_773 & not_759)) & (bank1_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_785 = server[79:72] ^ bank1_q_s2[439:432];
+    wire or_795 = ((|xor_785) & (4'd2 < bank1_q_s2[462:459])) | ((|(xor_785 & not_759)) & (bank1_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_797 = server[71:64] ^ bank1_q_s2[431:424];
+    wire or_807 = ((|xor_797) & (4'd3 < bank1_q_s2[462:459])) | ((|(xor_797 & not_759)) & (bank1_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_809 = server[63:56] ^ bank1_q_s2[423:416];
+    wire or_819 = ((|xor_809) & (4'd4 < bank1_q_s2[462:459])) | ((|(xor_809 & not_759)) & (bank1_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_821 = server[55:48] ^ bank1_q_s2[415:408];
+    wire or_831 = ((|xor_821) & (4'd5 < bank1_q_s2[462:459])) | ((|(xor_821 & not_759)) & (bank1_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_833 = server[47:40] ^ bank1_q_s2[407:400];
+    wire or_843 = ((|xor_833) & (4'd6 < bank1_q_s2[462:459])) | ((|(xor_833 & not_759)) & (bank1_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_845 = server[39:32] ^ bank1_q_s2[399:392];
+    wire or_855 = ((|xor_845) & (4'd7 < bank1_q_s2[462:459])) | ((|(xor_845 & not_759)) & (bank1_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_857 = server[31:24] ^ bank1_q_s2[391:384];
+    wire or_867 = ((|xor_857) & (4'd8 < bank1_q_s2[462:459])) | ((|(xor_857 & not_759)) & (bank1_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_869 = server[23:16] ^ bank1_q_s2[383:376];
+    wire or_879 = ((|xor_869) & (4'd9 < bank1_q_s2[462:459])) | ((|(xor_869 & not_759)) & (bank1_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_881 = server[15:8] ^ bank1_q_s2[375:368];
+    wire or_891 = ((|xor_881) & (4'ha < bank1_q_s2[462:459])) | ((|(xor_881 & not_759)) & (bank1_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_893 = server[7:0] ^ bank1_q_s2[367:360];
+    wire or_903 = ((|xor_893) & (4'hb < bank1_q_s2[462:459])) | ((|(xor_893 & not_759)) & (bank1_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_904 = {
+        or_771,
+        or_783,
+        or_795,
+        or_807,
+        or_819,
+        or_831,
+        or_843,
+        or_855,
+        or_867,
+        or_879,
+        or_891,
+        or_903
     };
-    wire and_6996 = bank0_1_holds & ~(|cat_6993);
-    wire [6:0] cat_6997 = {
-        bank0_0_holds & ~lt_6881,
-        bank0_1_holds & ~lt_6905,
-        bank1_1_holds & lt_6929,
-        bank2_0_holds & lt_6933,
-        bank2_1_holds & lt_6937,
-        bank3_0_holds & lt_6941,
-        bank3_1_holds & lt_6945
+    wire [254:0] bank1_q_s2_254_0 = bank1_q_s2[254:0];
+    wire mux_930 = later ? (~(|bank1_q_s2[104:89]) & (&bank1_q_s2[120:105])) : ((bank1_q_s2[104:89] <= client_port) & (client_port <= bank1_q_s2[120:105]));
+    wire mux_940 = later ? (~(|bank1_q_s2[136:121]) & (&bank1_q_s2[152:137])) : ((bank1_q_s2[136:121] <= port) & (port <= bank1_q_s2[152:137]));
+    wire and_961 = ({3'd0, bank1_q_s2[182:169]} <= size) & ((&bank1_q_s2[196:183]) | (size <= {3'd0, bank1_q_s2[196:183]}));
+    wire and_992 = ~(|((client[127:96] ^ bank1_q_s2[35:4]) & ~(32'hffffffff >> bank1_q_s2[41:36]))) & ~(|((server[127:96] ^ bank1_q_s2[73:42]) & ~(32'hffffffff >> bank1_q_s2[79:74])));
+    wire and_995 = (bank1_q_s2[80] | (bank1_q_s2[88:81] == protocol)) & ~(|(later ? bank1_q_s2[168:161] : ((bank1_q_s2[160:153] ^ flags) & bank1_q_s2[168:161])));
+    wire and_996 = ((bank1_q_s2[3:2] == 2'd0) | ((bank1_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank1_q_s2[198] : bank1_q_s2[197]);
+    wire and_998 = (and_996 & (bank1_q_s2[199] | (bank1_q_s2[209:200] == arrival))) & (epoch ? bank1_q_s2[1] : bank1_q_s2[0]);
+    wire bank1_0_holds = ((((and_999_s3 & and_992_s3) & and_941_s3) & and_995_s3) & and_961_s3) & or_920_s3;
+    wire mux_1035 = later ? (~(|bank1_q_s2[359:344]) & (&bank1_q_s2[375:360])) : ((bank1_q_s2[359:344] <= client_port) & (client_port <= bank1_q_s2[375:360]));
+    wire mux_1045 = later ? (~(|bank1_q_s2[391:376]) & (&bank1_q_s2[407:392])) : ((bank1_q_s2[391:376] <= port) & (port <= bank1_q_s2[407:392]));
+    wire and_1064 = ({3'd0, bank1_q_s2[437:424]} <= size) & ((&bank1_q_s2[451:438]) | (size <= {3'd0, bank1_q_s2[451:438]}));
+    wire and_1095 = ~(|((client[127:96] ^ bank1_q_s2[290:259]) & ~(32'hffffffff >> bank1_q_s2[296:291]))) & ~(|((server[127:96] ^ bank1_q_s2[328:297]) & ~(32'hffffffff >> bank1_q_s2[334:329])));
+    wire and_1098 = (bank1_q_s2[335] | (bank1_q_s2[343:336] == protocol)) & ~(|(later ? bank1_q_s2[423:416] : ((bank1_q_s2[415:408] ^ flags) & bank1_q_s2[423:416])));
+    wire and_1099 = ((bank1_q_s2[258:257] == 2'd0) | ((bank1_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank1_q_s2[453] : bank1_q_s2[452]);
+    wire and_1101 = (and_1099 & (bank1_q_s2[454] | (bank1_q_s2[464:455] == arrival))) & (epoch ? bank1_q_s2[256] : bank1_q_s2[255]);
+    wire bank1_1_holds = ((((and_1102_s3 & and_1095_s3) & and_1046_s3) & and_1098_s3) & and_1064_s3) & not_1025_s3;
+    wire and_1121 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd1);
+    wire and_1122 = cfg_write & and_1121;
+    wire [254:0] bank2_q_s2_509_255 = bank2_q_s2[509:255];
+    wire [7:0] not_1140 = ~(8'hff >> bank2_q_s2[355:353]);
+    wire [7:0] xor_1142 = client[95:88] ^ bank2_q_s2[352:345];
+    wire or_1152 = ((|xor_1142) & (4'd0 < bank2_q_s2[359:356])) | ((|(xor_1142 & not_1140)) & (bank2_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_1154 = client[87:80] ^ bank2_q_s2[344:337];
+    wire or_1164 = ((|xor_1154) & (4'd1 < bank2_q_s2[359:356])) | ((|(xor_1154 & not_1140)) & (bank2_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_1166 = client[79:72] ^ bank2_q_s2[336:329];
+    wire or_1176 = ((|xor_1166) & (4'd2 < bank2_q_s2[359:356])) | ((|(xor_1166 & not_1140)) & (bank2_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_1178 = client[71:64] ^ bank2_q_s2[328:321];
+    wire or_1188 = ((|xor_1178) & (4'd3 < bank2_q_s2[359:356])) | ((|(xor_1178 & not_1140)) & (bank2_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_1190 = client[63:56] ^ bank2_q_s2[320:313];
+    wire or_1200 = ((|xor_1190) & (4'd4 < bank2_q_s2[359:356])) | ((|(xor_1190 & not_1140)) & (bank2_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_1202 = client[55:48] ^ bank2_q_s2[312:305];
+    wire or_1212 = ((|xor_1202) & (4'd5 < bank2_q_s2[359:356])) | ((|(xor_1202 & not_1140)) & (bank2_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_1214 = client[47:40] ^ bank2_q_s2[304:297];
+    wire or_1224 = ((|xor_1214) & (4'd6 < bank2_q_s2[359:356])) | ((|(xor_1214 & not_1140)) & (bank2_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_1226 = client[39:32] ^ bank2_q_s2[296:289];
+    wire or_1236 = ((|xor_1226) & (4'd7 < bank2_q_s2[359:356])) | ((|(xor_1226 & not_1140)) & (bank2_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_1238 = client[31:24] ^ bank2_q_s2[288:281];
+    wire or_1248 = ((|xor_1238) & (4'd8 < bank2_q_s2[359:356])) | ((|(xor_1238 & not_1140)) & (bank2_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_1250 = client[23:16] ^ bank2_q_s2[280:273];
+    wire or_1260 = ((|xor_1250) & (4'd9 < bank2_q_s2[359:356])) | ((|(xor_1250 & not_1140)) & (bank2_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_1262 = client[15:8] ^ bank2_q_s2[272:265];
+    wire or_1272 = ((|xor_1262) & (4'ha < bank2_q_s2[359:356])) | ((|(xor_1262 & not_1140)) & (bank2_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_1274 = client[7:0] ^ bank2_q_s2[264:257];
+    wire or_1284 = ((|xor_1274) & (4'hb < bank2_q_s2[359:356])) | ((|(xor_1274 & not_1140)) & (bank2_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_1285 = {
+        or_1152,
+        or_1164,
+        or_1176,
+        or_1188,
+        or_1200,
+        or_1212,
+        or_1224,
+        or_1236,
+        or_1248,
+        or_1260,
+        or_1272,
+        or_1284
     };
-    wire and_7000 = bank1_0_holds & ~(|cat_6997);
-    wire [6:0] cat_7001 = {
-        bank0_0_holds & ~lt_6885,
-        bank0_1_holds & ~lt_6909,
-        bank1_0_holds & ~lt_6929,
-        bank2_0_holds & lt_6949,
-        bank2_1_holds & lt_6953,
-        bank3_0_holds & lt_6957,
-        bank3_1_holds & lt_6961
+    wire [7:0] not_1292 = ~(8'hff >> bank2_q_s2[458:456]);
+    wire [7:0] xor_1294 = server[95:88] ^ bank2_q_s2[455:448];
+    wire or_1304 = ((|xor_1294) & (4'd0 < bank2_q_s2[462:459])) | ((|(xor_1294 & not_1292)) & (bank2_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_1306 = server[87:80] ^ bank2_q_s2[447:440];
+    wire or_1316 = ((|xor_1306) & (4'd1 < bank2_q_s2[462:459])) | ((|(xor_1306 & not_1292)) & (bank2_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_1318 = server[79:72] ^ bank2_q_s2[439:432];
+    wire or_1328 = ((|xor_1318) & (4'd2 < bank2_q_s2[462:459])) | ((|(xor_1318 & not_1292)) & (bank2_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_1330 = server[71:64] ^ bank2_q_s2[431:424];
+    wire or_1340 = ((|xor_1330) & (4'd3 < bank2_q_s2[462:459])) | ((|(xor_1330 & not_1292)) & (bank2_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_1342 = server[63:56] ^ bank2_q_s2[423:416];
+    wire or_1352 = ((|xor_1342) & (4'd4 < bank2_q_s2[462:459])) | ((|(xor_1342 & not_1292)) & (bank2_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_1354 = server[55:48] ^ bank2_q_s2[415:408];
+    wire or_1364 = ((|xor_1354) & (4'd5 < bank2_q_s2[462:459])) | ((|(xor_1354 & not_1292)) & (bank2_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_1366 = server[47:40] ^ bank2_q_s2[407:400];
+    wire or_1376 = ((|xor_1366) & (4'd6 < bank2_q_s2[462:459])) | ((|(xor_1366 & not_1292)) & (bank2_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_1378 = server[39:32] ^ bank2_q_s2[399:392];
+    wire or_1388 = ((|xor_1378) & (4'd7 < bank2_q_s2[462:459])) | ((|(xor_1378 & not_1292)) & (bank2_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_1390 = server[31:24] ^ bank2_q_s2[391:384];
+    wire or_1400 = ((|xor_1390) & (4'd8 < bank2_q_s2[462:459])) | ((|(xor_1390 & not_1292)) & (bank2_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_1402 = server[23:16] ^ bank2_q_s2[383:376];
+    wire or_1412 = ((|xor_1402) & (4'd9 < bank2_q_s2[462:459])) | ((|(xor_1402 & not_1292)) & (bank2_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_1414 = server[15:8] ^ bank2_q_s2[375:368];
+    wire or_1424 = ((|xor_1414) & (4'ha < bank2_q_s2[462:459])) | ((|(xor_1414 & not_1292)) & (bank2_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_1426 = server[7:0] ^ bank2_q_s2[367:360];
+    wire or_1436 = ((|xor_1426) & (4'hb < bank2_q_s2[462:459])) | ((|(xor_1426 & not_1292)) & (bank2_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_1437 = {
+        or_1304,
+        or_1316,
+        or_1328,
+        or_1340,
+        or_1352,
+        or_1364,
+        or_1376,
+        or_1388,
+        or_1400,
+        or_1412,
+        or_1424,
+        or_1436
     };
-    wire and_7004 = bank1_1_holds & ~(|cat_7001);
-    wire [6:0] cat_7005 = {
-        bank0_0_holds & ~lt_6889,
-        bank0_1_holds & ~lt_6913,
-        bank1_0_holds & ~lt_6933,
-        bank1_1_holds & ~lt_6949,
-        bank2_1_holds & lt_6965,
-        bank3_0_holds & lt_6969,
-        bank3_1_holds & lt_6973
+    wire [254:0] bank2_q_s2_254_0 = bank2_q_s2[254:0];
+    wire mux_1463 = later ? (~(|bank2_q_s2[104:89]) & (&bank2_q_s2[120:105])) : ((bank2_q_s2[104:89] <= client_port) & (client_port <= bank2_q_s2[120:105]));
+    wire mux_1473 = later ? (~(|bank2_q_s2[136:121]) & (&bank2_q_s2[152:137])) : ((bank2_q_s2[136:121] <= port) & (port <= bank2_q_s2[152:137]));
+    wire and_1494 = ({3'd0, bank2_q_s2[182:169]} <= size) & ((&bank2_q_s2[196:183]) | (size <= {3'd0, bank2_q_s2[196:183]}));
+    wire and_1525 = ~(|((client[127:96] ^ bank2_q_s2[35:4]) & ~(32'hffffffff >> bank2_q_s2[41:36]))) & ~(|((server[127:96] ^ bank2_q_s2[73:42]) & ~(32'hffffffff >> bank2_q_s2[79:74])));
+    wire and_1528 = (bank2_q_s2[80] | (bank2_q_s2[88:81] == protocol)) & ~(|(later ? bank2_q_s2[168:161] : ((bank2_q_s2[160:153] ^ flags) & bank2_q_s2[168:161])));
+    wire and_1529 = ((bank2_q_s2[3:2] == 2'd0) | ((bank2_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank2_q_s2[198] : bank2_q_s2[197]);
+    wire and_1531 = (and_1529 & (bank2_q_s2[199] | (bank2_q_s2[209:200] == arrival))) & (epoch ? bank2_q_s2[1] : bank2_q_s2[0]);
+    wire bank2_0_holds = ((((and_1532_s3 & and_1525_s3) & and_1474_s3) & and_1528_s3) & and_1494_s3) & or_1453_s3;
+    wire mux_1568 = later ? (~(|bank2_q_s2[359:344]) & (&bank2_q_s2[375:360])) : ((bank2_q_s2[359:344] <= client_port) & (client_port <= bank2_q_s2[375:360]));
+    wire mux_1578 = later ? (~(|bank2_q_s2[391:376]) & (&bank2_q_s2[407:392])) : ((bank2_q_s2[391:376] <= port) & (port <= bank2_q_s2[407:392]));
+    wire and_1597 = ({3'd0, bank2_q_s2[437:424]} <= size) & ((&bank2_q_s2[451:438]) | (size <= {3'd0, bank2_q_s2[451:438]}));
+    wire and_1628 = ~(|((client[127:96] ^ bank2_q_s2[290:259]) & ~(32'hffffffff >> bank2_q_s2[296:291]))) & ~(|((server[127:96] ^ bank2_q_s2[328:297]) & ~(32'hffffffff >> bank2_q_s2[334:329])));
+    wire and_1631 = (bank2_q_s2[335] | (bank2_q_s2[343:336] == protocol)) & ~(|(later ? bank2_q_s2[423:416] : ((bank2_q_s2[415:408] ^ flags) & bank2_q_s2[423:416])));
+    wire and_1632 = ((bank2_q_s2[258:257] == 2'd0) | ((bank2_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank2_q_s2[453] : bank2_q_s2[452]);
+    wire and_1634 = (and_1632 & (bank2_q_s2[454] | (bank2_q_s2[464:455] == arrival))) & (epoch ? bank2_q_s2[256] : bank2_q_s2[255]);
+    wire bank2_1_holds = ((((and_1635_s3 & and_1628_s3) & and_1579_s3) & and_1631_s3) & and_1597_s3) & not_1558_s3;
+    wire and_1654 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd2);
+    wire and_1655 = cfg_write & and_1654;
+    wire [254:0] bank3_q_s2_509_255 = bank3_q_s2[509:255];
+    wire [7:0] not_1673 = ~(8'hff >> bank3_q_s2[355:353]);
+    wire [7:0] xor_1675 = client[95:88] ^ bank3_q_s2[352:345];
+    wire or_1685 = ((|xor_1675) & (4'd0 < bank3_q_s2[359:356])) | ((|(xor_1675 & not_1673)) & (bank3_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_1687 = client[87:80] ^ bank3_q_s2[344:337];
+    wire or_1697 = ((|xor_1687) & (4'd1 < bank3_q_s2[359:356])) | ((|(xor_1687 & not_1673)) & (bank3_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_1699 = client[79:72] ^ bank3_q_s2[336:329];
+    wire or_1709 = ((|xor_1699) & (4'd2 < bank3_q_s2[359:356])) | ((|(xor_1699 & not_1673)) & (bank3_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_1711 = client[71:64] ^ bank3_q_s2[328:321];
+    wire or_1721 = ((|xor_1711) & (4'd3 < bank3_q_s2[359:356])) | ((|(xor_1711 & not_1673)) & (bank3_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_1723 = client[63:56] ^ bank3_q_s2[320:313];
+    wire or_1733 = ((|xor_1723) & (4'd4 < bank3_q_s2[359:356])) | ((|(xor_1723 & not_1673)) & (bank3_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_1735 = client[55:48] ^ bank3_q_s2[312:305];
+    wire or_1745 = ((|xor_1735) & (4'd5 < bank3_q_s2[359:356])) | ((|(xor_1735 & not_1673)) & (bank3_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_1747 = client[47:40] ^ bank3_q_s2[304:297];
+    wire or_1757 = ((|xor_1747) & (4'd6 < bank3_q_s2[359:356])) | ((|(xor_1747 & not_1673)) & (bank3_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_1759 = client[39:32] ^ bank3_q_s2[296:289];
+    wire or_1769 = ((|xor_1759) & (4'd7 < bank3_q_s2[359:356])) | ((|(xor_1759 & not_1673)) & (bank3_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_1771 = client[31:24] ^ bank3_q_s2[288:281];
+    wire or_1781 = ((|xor_1771) & (4'd8 < bank3_q_s2[359:356])) | ((|(xor_1771 & not_1673)) & (bank3_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_1783 = client[23:16] ^ bank3_q_s2[280:273];
+    wire or_1793 = ((|xor_1783) & (4'd9 < bank3_q_s2[359:356])) | ((|(xor_1783 & not_1673)) & (bank3_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_1795 = client[15:8] ^ bank3_q_s2[272:265];
+    wire or_1805 = ((|xor_1795) & (4'ha < bank3_q_s2[359:356])) | ((|(xor_1795 & not_1673)) & (bank3_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_1807 = client[7:0] ^ bank3_q_s2[264:257];
+    wire or_1817 = ((|xor_1807) & (4'hb < bank3_q_s2[359:356])) | ((|(xor_1807 & not_1673)) & (bank3_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_1818 = {
+        or_1685,
+        or_1697,
+        or_1709,
+        or_1721,
+        or_1733,
+        or_1745,
+        or_1757,
+        or_1769,
+        or_1781,
+        or_1793,
+        or_1805,
+        or_1817
     };
-    wire and_7008 = bank2_0_holds & ~(|cat_7005);
-    wire [6:0] cat_7009 = {
-        bank0_0_holds & ~lt_6893,
-        bank0_1_holds & ~lt_6917,
-        bank1_0_holds & ~lt_6937,
-        bank1_1_holds & ~lt_6953,
-        bank2_0_holds & ~lt_6965,
-        bank3_0_holds & lt_6977,
-        bank3_1_holds & lt_6981
+    wire [7:0] not_1825 = ~(8'hff >> bank3_q_s2[458:456]);
+    wire [7:0] xor_1827 = server[95:88] ^ bank3_q_s2[455:448];
+    wire or_1837 = ((|xor_1827) & (4'd0 < bank3_q_s2[462:459])) | ((|(xor_1827 & not_1825)) & (bank3_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_1839 = server[87:80] ^ bank3_q_s2[447:440];
+    wire or_1849 = ((|xor_1839) & (4'd1 < bank3_q_s2[462:459])) | ((|(xor_1839 & not_1825)) & (bank3_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_1851 = server[79:72] ^ bank3_q_s2[439:432];
+    wire or_1861 = ((|xor_1851) & (4'd2 < bank3_q_s2[462:459])) | ((|(xor_1851 & not_1825)) & (bank3_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_1863 = server[71:64] ^ bank3_q_s2[431:424];
+    wire or_1873 = ((|xor_1863) & (4'd3 < bank3_q_s2[462:459])) | ((|(xor_1863 & not_1825)) & (bank3_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_1875 = server[63:56] ^ bank3_q_s2[423:416];
+    wire or_1885 = ((|xor_1875) & (4'd4 < bank3_q_s2[462:459])) | ((|(xor_1875 & not_1825)) & (bank3_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_1887 = server[55:48] ^ bank3_q_s2[415:408];
+    wire or_1897 = ((|xor_1887) & (4'd5 < bank3_q_s2[462:459])) | ((|(xor_1887 & not_1825)) & (bank3_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_1899 = server[47:40] ^ bank3_q_s2[407:400];
+    wire or_1909 = ((|xor_1899) & (4'd6 < bank3_q_s2[462:459])) | ((|(xor_1899 & not_1825)) & (bank3_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_1911 = server[39:32] ^ bank3_q_s2[399:392];
+    wire or_1921 = ((|xor_1911) & (4'd7 < bank3_q_s2[462:459])) | ((|(xor_1911 & not_1825)) & (bank3_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_1923 = server[31:24] ^ bank3_q_s2[391:384];
+    wire or_1933 = ((|xor_1923) & (4'd8 < bank3_q_s2[462:459])) | ((|(xor_1923 & not_1825)) & (bank3_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_1935 = server[23:16] ^ bank3_q_s2[383:376];
+    wire or_1945 = ((|xor_1935) & (4'd9 < bank3_q_s2[462:459])) | ((|(xor_1935 & not_1825)) & (bank3_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_1947 = server[15:8] ^ bank3_q_s2[375:368];
+    wire or_1957 = ((|xor_1947) & (4'ha < bank3_q_s2[462:459])) | ((|(xor_1947 & not_1825)) & (bank3_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_1959 = server[7:0] ^ bank3_q_s2[367:360];
+    wire or_1969 = ((|xor_1959) & (4'hb < bank3_q_s2[462:459])) | ((|(xor_1959 & not_1825)) & (bank3_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_1970 = {
+        or_1837,
+        or_1849,
+        or_1861,
+        or_1873,
+        or_1885,
+        or_1897,
+        or_1909,
+        or_1921,
+        or_1933,
+        or_1945,
+        or_1957,
+        or_1969
     };
-    wire and_7012 = bank2_1_holds & ~(|cat_7009);
-    wire [6:0] cat_7013 = {
-        bank0_0_holds & ~lt_6897,
-        bank0_1_holds & ~lt_6921,
-        bank1_0_holds & ~lt_6941,
-        bank1_1_holds & ~lt_6957,
-        bank2_0_holds & ~lt_6969,
-        bank2_1_holds & ~lt_6977,
-        bank3_1_holds & lt_6985
+    wire [254:0] bank3_q_s2_254_0 = bank3_q_s2[254:0];
+    wire mux_1996 = later ? (~(|bank3_q_s2[104:89]) & (&bank3_q_s2[120:105])) : ((bank3_q_s2[104:89] <= client_port) & (client_port <= bank3_q_s2[120:105]));
+    wire mux_2006 = later ? (~(|bank3_q_s2[136:121]) & (&bank3_q_s2[152:137])) : ((bank3_q_s2[136:121] <= port) & (port <= bank3_q_s2[152:137]));
+    wire and_2027 = ({3'd0, bank3_q_s2[182:169]} <= size) & ((&bank3_q_s2[196:183]) | (size <= {3'd0, bank3_q_s2[196:183]}));
+    wire and_2058 = ~(|((client[127:96] ^ bank3_q_s2[35:4]) & ~(32'hffffffff >> bank3_q_s2[41:36]))) & ~(|((server[127:96] ^ bank3_q_s2[73:42]) & ~(32'hffffffff >> bank3_q_s2[79:74])));
+    wire and_2061 = (bank3_q_s2[80] | (bank3_q_s2[88:81] == protocol)) & ~(|(later ? bank3_q_s2[168:161] : ((bank3_q_s2[160:153] ^ flags) & bank3_q_s2[168:161])));
+    wire and_2062 = ((bank3_q_s2[3:2] == 2'd0) | ((bank3_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank3_q_s2[198] : bank3_q_s2[197]);
+    wire and_2064 = (and_2062 & (bank3_q_s2[199] | (bank3_q_s2[209:200] == arrival))) & (epoch ? bank3_q_s2[1] : bank3_q_s2[0]);
+    wire bank3_0_holds = ((((and_2065_s3 & and_2058_s3) & and_2007_s3) & and_2061_s3) & and_2027_s3) & or_1986_s3;
+    wire mux_2101 = later ? (~(|bank3_q_s2[359:344]) & (&bank3_q_s2[375:360])) : ((bank3_q_s2[359:344] <= client_port) & (client_port <= bank3_q_s2[375:360]));
+    wire mux_2111 = later ? (~(|bank3_q_s2[391:376]) & (&bank3_q_s2[407:392])) : ((bank3_q_s2[391:376] <= port) & (port <= bank3_q_s2[407:392]));
+    wire and_2130 = ({3'd0, bank3_q_s2[437:424]} <= size) & ((&bank3_q_s2[451:438]) | (size <= {3'd0, bank3_q_s2[451:438]}));
+    wire and_2161 = ~(|((client[127:96] ^ bank3_q_s2[290:259]) & ~(32'hffffffff >> bank3_q_s2[296:291]))) & ~(|((server[127:96] ^ bank3_q_s2[328:297]) & ~(32'hffffffff >> bank3_q_s2[334:329])));
+    wire and_2164 = (bank3_q_s2[335] | (bank3_q_s2[343:336] == protocol)) & ~(|(later ? bank3_q_s2[423:416] : ((bank3_q_s2[415:408] ^ flags) & bank3_q_s2[423:416])));
+    wire and_2165 = ((bank3_q_s2[258:257] == 2'd0) | ((bank3_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank3_q_s2[453] : bank3_q_s2[452]);
+    wire and_2167 = (and_2165 & (bank3_q_s2[454] | (bank3_q_s2[464:455] == arrival))) & (epoch ? bank3_q_s2[256] : bank3_q_s2[255]);
+    wire bank3_1_holds = ((((and_2168_s3 & and_2161_s3) & and_2112_s3) & and_2164_s3) & and_2130_s3) & not_2091_s3;
+    wire and_2187 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd3);
+    wire and_2188 = cfg_write & and_2187;
+    wire [254:0] bank4_q_s2_509_255 = bank4_q_s2[509:255];
+    wire [7:0] not_2206 = ~(8'hff >> bank4_q_s2[355:353]);
+    wire [7:0] xor_2208 = client[95:88] ^ bank4_q_s2[352:345];
+    wire or_2218 = ((|xor_2208) & (4'd0 < bank4_q_s2[359:356])) | ((|(xor_2208 & not_2206)) & (bank4_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_2220 = client[87:80] ^ bank4_q_s2[344:337];
+    wire or_2230 = ((|xor_2220) & (4'd1 < bank4_q_s2[359:356])) | ((|(xor_2220 & not_2206)) & (bank4_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_2232 = client[79:72] ^ bank4_q_s2[336:329];
+    wire or_2242 = ((|xor_2232) & (4'd2 < bank4_q_s2[359:356])) | ((|(xor_2232 & not_2206)) & (bank4_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_2244 = client[71:64] ^ bank4_q_s2[328:321];
+    wire or_2254 = ((|xor_2244) & (4'd3 < bank4_q_s2[359:356])) | ((|(xor_2244 & not_2206)) & (bank4_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_2256 = client[63:56] ^ bank4_q_s2[320:313];
+    wire or_2266 = ((|xor_2256) & (4'd4 < bank4_q_s2[359:356])) | ((|(xor_2256 & not_2206)) & (bank4_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_2268 = client[55:48] ^ bank4_q_s2[312:305];
+    wire or_2278 = ((|xor_2268) & (4'd5 < bank4_q_s2[359:356])) | ((|(xor_2268 & not_2206)) & (bank4_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_2280 = client[47:40] ^ bank4_q_s2[304:297];
+    wire or_2290 = ((|xor_2280) & (4'd6 < bank4_q_s2[359:356])) | ((|(xor_2280 & not_2206)) & (bank4_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_2292 = client[39:32] ^ bank4_q_s2[296:289];
+    wire or_2302 = ((|xor_2292) & (4'd7 < bank4_q_s2[359:356])) | ((|(xor_2292 & not_2206)) & (bank4_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_2304 = client[31:24] ^ bank4_q_s2[288:281];
+    wire or_2314 = ((|xor_2304) & (4'd8 < bank4_q_s2[359:356])) | ((|(xor_2304 & not_2206)) & (bank4_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_2316 = client[23:16] ^ bank4_q_s2[280:273];
+    wire or_2326 = ((|xor_2316) & (4'd9 < bank4_q_s2[359:356])) | ((|(xor_2316 & not_2206)) & (bank4_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_2328 = client[15:8] ^ bank4_q_s2[272:265];
+    wire or_2338 = ((|xor_2328) & (4'ha < bank4_q_s2[359:356])) | ((|(xor_2328 & not_2206)) & (bank4_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_2340 = client[7:0] ^ bank4_q_s2[264:257];
+    wire or_2350 = ((|xor_2340) & (4'hb < bank4_q_s2[359:356])) | ((|(xor_2340 & not_2206)) & (bank4_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_2351 = {
+        or_2218,
+        or_2230,
+        or_2242,
+        or_2254,
+        or_2266,
+        or_2278,
+        or_2290,
+        or_2302,
+        or_2314,
+        or_2326,
+        or_2338,
+        or_2350
     };
-    wire and_7016 = bank3_0_holds & ~(|cat_7013);
-    wire [6:0] cat_7017 = {
-        bank0_0_holds & ~lt_6901,
-        bank0_1_holds & ~lt_6925,
-        bank1_0_holds & ~lt_6945,
-        bank1_1_holds & ~lt_6961,
-        bank2_0_holds & ~lt_6973,
-        bank2_1_holds & ~lt_6981,
-        bank3_0_holds & ~lt_6985
+    wire [7:0] not_2358 = ~(8'hff >> bank4_q_s2[458:456]);
+    wire [7:0] xor_2360 = server[95:88] ^ bank4_q_s2[455:448];
+    wire or_2370 = ((|xor_2360) & (4'd0 < bank4_q_s2[462:459])) | ((|(xor_2360 & not_2358)) & (bank4_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_2372 = server[87:80] ^ bank4_q_s2[447:440];
+    wire or_2382 = ((|xor_2372) & (4'd1 < bank4_q_s2[462:459])) | ((|(xor_2372 & not_2358)) & (bank4_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_2384 = server[79:72] ^ bank4_q_s2[439:432];
+    wire or_2394 = ((|xor_2384) & (4'd2 < bank4_q_s2[462:459])) | ((|(xor_2384 & not_2358)) & (bank4_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_2396 = server[71:64] ^ bank4_q_s2[431:424];
+    wire or_2406 = ((|xor_2396) & (4'd3 < bank4_q_s2[462:459])) | ((|(xor_2396 & not_2358)) & (bank4_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_2408 = server[63:56] ^ bank4_q_s2[423:416];
+    wire or_2418 = ((|xor_2408) & (4'd4 < bank4_q_s2[462:459])) | ((|(xor_2408 & not_2358)) & (bank4_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_2420 = server[55:48] ^ bank4_q_s2[415:408];
+    wire or_2430 = ((|xor_2420) & (4'd5 < bank4_q_s2[462:459])) | ((|(xor_2420 & not_2358)) & (bank4_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_2432 = server[47:40] ^ bank4_q_s2[407:400];
+    wire or_2442 = ((|xor_2432) & (4'd6 < bank4_q_s2[462:459])) | ((|(xor_2432 & not_2358)) & (bank4_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_2444 = server[39:32] ^ bank4_q_s2[399:392];
+    wire or_2454 = ((|xor_2444) & (4'd7 < bank4_q_s2[462:459])) | ((|(xor_2444 & not_2358)) & (bank4_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_2456 = server[31:24] ^ bank4_q_s2[391:384];
+    wire or_2466 = ((|xor_2456) & (4'd8 < bank4_q_s2[462:459])) | ((|(xor_2456 & not_2358)) & (bank4_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_2468 = server[23:16] ^ bank4_q_s2[383:376];
+    wire or_2478 = ((|xor_2468) & (4'd9 < bank4_q_s2[462:459])) | ((|(xor_2468 & not_2358)) & (bank4_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_2480 = server[15:8] ^ bank4_q_s2[375:368];
+    wire or_2490 = ((|xor_2480) & (4'ha < bank4_q_s2[462:459])) | ((|(xor_2480 & not_2358)) & (bank4_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_2492 = server[7:0] ^ bank4_q_s2[367:360];
+    wire or_2502 = ((|xor_2492) & (4'hb < bank4_q_s2[462:459])) | ((|(xor_2492 & not_2358)) & (bank4_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_2503 = {
+        or_2370,
+        or_2382,
+        or_2394,
+        or_2406,
+        or_2418,
+        or_2430,
+        or_2442,
+        or_2454,
+        or_2466,
+        or_2478,
+        or_2490,
+        or_2502
     };
-    wire and_7020 = bank3_1_holds & ~(|cat_7017);
-    wire [7:0] cat_7021 = {
+    wire [254:0] bank4_q_s2_254_0 = bank4_q_s2[254:0];
+    wire mux_2529 = later ? (~(|bank4_q_s2[104:89]) & (&bank4_q_s2[120:105])) : ((bank4_q_s2[104:89] <= client_port) & (client_port <= bank4_q_s2[120:105]));
+    wire mux_2539 = later ? (~(|bank4_q_s2[136:121]) & (&bank4_q_s2[152:137])) : ((bank4_q_s2[136:121] <= port) & (port <= bank4_q_s2[152:137]));
+    wire and_2560 = ({3'd0, bank4_q_s2[182:169]} <= size) & ((&bank4_q_s2[196:183]) | (size <= {3'd0, bank4_q_s2[196:183]}));
+    wire and_2591 = ~(|((client[127:96] ^ bank4_q_s2[35:4]) & ~(32'hffffffff >> bank4_q_s2[41:36]))) & ~(|((server[127:96] ^ bank4_q_s2[73:42]) & ~(32'hffffffff >> bank4_q_s2[79:74])));
+    wire and_2594 = (bank4_q_s2[80] | (bank4_q_s2[88:81] == protocol)) & ~(|(later ? bank4_q_s2[168:161] : ((bank4_q_s2[160:153] ^ flags) & bank4_q_s2[168:161])));
+    wire and_2595 = ((bank4_q_s2[3:2] == 2'd0) | ((bank4_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank4_q_s2[198] : bank4_q_s2[197]);
+    wire and_2597 = (and_2595 & (bank4_q_s2[199] | (bank4_q_s2[209:200] == arrival))) & (epoch ? bank4_q_s2[1] : bank4_q_s2[0]);
+    wire bank4_0_holds = ((((and_2598_s3 & and_2591_s3) & and_2540_s3) & and_2594_s3) & and_2560_s3) & or_2519_s3;
+    wire mux_2634 = later ? (~(|bank4_q_s2[359:344]) & (&bank4_q_s2[375:360])) : ((bank4_q_s2[359:344] <= client_port) & (client_port <= bank4_q_s2[375:360]));
+    wire mux_2644 = later ? (~(|bank4_q_s2[391:376]) & (&bank4_q_s2[407:392])) : ((bank4_q_s2[391:376] <= port) & (port <= bank4_q_s2[407:392]));
+    wire and_2663 = ({3'd0, bank4_q_s2[437:424]} <= size) & ((&bank4_q_s2[451:438]) | (size <= {3'd0, bank4_q_s2[451:438]}));
+    wire and_2694 = ~(|((client[127:96] ^ bank4_q_s2[290:259]) & ~(32'hffffffff >> bank4_q_s2[296:291]))) & ~(|((server[127:96] ^ bank4_q_s2[328:297]) & ~(32'hffffffff >> bank4_q_s2[334:329])));
+    wire and_2697 = (bank4_q_s2[335] | (bank4_q_s2[343:336] == protocol)) & ~(|(later ? bank4_q_s2[423:416] : ((bank4_q_s2[415:408] ^ flags) & bank4_q_s2[423:416])));
+    wire and_2698 = ((bank4_q_s2[258:257] == 2'd0) | ((bank4_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank4_q_s2[453] : bank4_q_s2[452]);
+    wire and_2700 = (and_2698 & (bank4_q_s2[454] | (bank4_q_s2[464:455] == arrival))) & (epoch ? bank4_q_s2[256] : bank4_q_s2[255]);
+    wire bank4_1_holds = ((((and_2701_s3 & and_2694_s3) & and_2645_s3) & and_2697_s3) & and_2663_s3) & not_2624_s3;
+    wire and_2720 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd4);
+    wire and_2721 = cfg_write & and_2720;
+    wire [254:0] bank5_q_s2_509_255 = bank5_q_s2[509:255];
+    wire [7:0] not_2739 = ~(8'hff >> bank5_q_s2[355:353]);
+    wire [7:0] xor_2741 = client[95:88] ^ bank5_q_s2[352:345];
+    wire or_2751 = ((|xor_2741) & (4'd0 < bank5_q_s2[359:356])) | ((|(xor_2741 & not_2739)) & (bank5_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_2753 = client[87:80] ^ bank5_q_s2[344:337];
+    wire or_2763 = ((|xor_2753) & (4'd1 < bank5_q_s2[359:356])) | ((|(xor_2753 & not_2739)) & (bank5_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_2765 = client[79:72] ^ bank5_q_s2[336:329];
+    wire or_2775 = ((|xor_2765) & (4'd2 < bank5_q_s2[359:356])) | ((|(xor_2765 & not_2739)) & (bank5_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_2777 = client[71:64] ^ bank5_q_s2[328:321];
+    wire or_2787 = ((|xor_2777) & (4'd3 < bank5_q_s2[359:356])) | ((|(xor_2777 & not_2739)) & (bank5_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_2789 = client[63:56] ^ bank5_q_s2[320:313];
+    wire or_2799 = ((|xor_2789) & (4'd4 < bank5_q_s2[359:356])) | ((|(xor_2789 & not_2739)) & (bank5_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_2801 = client[55:48] ^ bank5_q_s2[312:305];
+    wire or_2811 = ((|xor_2801) & (4'd5 < bank5_q_s2[359:356])) | ((|(xor_2801 & not_2739)) & (bank5_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_2813 = client[47:40] ^ bank5_q_s2[304:297];
+    wire or_2823 = ((|xor_2813) & (4'd6 < bank5_q_s2[359:356])) | ((|(xor_2813 & not_2739)) & (bank5_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_2825 = client[39:32] ^ bank5_q_s2[296:289];
+    wire or_2835 = ((|xor_2825) & (4'd7 < bank5_q_s2[359:356])) | ((|(xor_2825 & not_2739)) & (bank5_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_2837 = client[31:24] ^ bank5_q_s2[288:281];
+    wire or_2847 = ((|xor_2837) & (4'd8 < bank5_q_s2[359:356])) | ((|(xor_2837 & not_2739)) & (bank5_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_2849 = client[23:16] ^ bank5_q_s2[280:273];
+    wire or_2859 = ((|xor_2849) & (4'd9 < bank5_q_s2[359:356])) | ((|(xor_2849 & not_2739)) & (bank5_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_2861 = client[15:8] ^ bank5_q_s2[272:265];
+    wire or_2871 = ((|xor_2861) & (4'ha < bank5_q_s2[359:356])) | ((|(xor_2861 & not_2739)) & (bank5_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_2873 = client[7:0] ^ bank5_q_s2[264:257];
+    wire or_2883 = ((|xor_2873) & (4'hb < bank5_q_s2[359:356])) | ((|(xor_2873 & not_2739)) & (bank5_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_2884 = {
+        or_2751,
+        or_2763,
+        or_2775,
+        or_2787,
+        or_2799,
+        or_2811,
+        or_2823,
+        or_2835,
+        or_2847,
+        or_2859,
+        or_2871,
+        or_2883
+    };
+    wire [7:0] not_2891 = ~(8'hff >> bank5_q_s2[458:456]);
+    wire [7:0] xor_2893 = server[95:88] ^ bank5_q_s2[455:448];
+    wire or_2903 = ((|xor_2893) & (4'd0 < bank5_q_s2[462:459])) | ((|(xor_2893 & not_2891)) & (bank5_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_2905 = server[87:80] ^ bank5_q_s2[447:440];
+    wire or_2915 = ((|xor_2905) & (4'd1 < bank5_q_s2[462:459])) | ((|(xor_2905 & not_2891)) & (bank5_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_2917 = server[79:72] ^ bank5_q_s2[439:432];
+    wire or_2927 = ((|xor_2917) & (4'd2 < bank5_q_s2[462:459])) | ((|(xor_2917 & not_2891)) & (bank5_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_2929 = server[71:64] ^ bank5_q_s2[431:424];
+    wire or_2939 = ((|xor_2929) & (4'd3 < bank5_q_s2[462:459])) | ((|(xor_2929 & not_2891)) & (bank5_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_2941 = server[63:56] ^ bank5_q_s2[423:416];
+    wire or_2951 = ((|xor_2941) & (4'd4 < bank5_q_s2[462:459])) | ((|(xor_2941 & not_2891)) & (bank5_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_2953 = server[55:48] ^ bank5_q_s2[415:408];
+    wire or_2963 = ((|xor_2953) & (4'd5 < bank5_q_s2[462:459])) | ((|(xor_2953 & not_2891)) & (bank5_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_2965 = server[47:40] ^ bank5_q_s2[407:400];
+    wire or_2975 = ((|xor_2965) & (4'd6 < bank5_q_s2[462:459])) | ((|(xor_2965 & not_2891)) & (bank5_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_2977 = server[39:32] ^ bank5_q_s2[399:392];
+    wire or_2987 = ((|xor_2977) & (4'd7 < bank5_q_s2[462:459])) | ((|(xor_2977 & not_2891)) & (bank5_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_2989 = server[31:24] ^ bank5_q_s2[391:384];
+    wire or_2999 = ((|xor_2989) & (4'd8 < bank5_q_s2[462:459])) | ((|(xor_2989 & not_2891)) & (bank5_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_3001 = server[23:16] ^ bank5_q_s2[383:376];
+    wire or_3011 = ((|xor_3001) & (4'd9 < bank5_q_s2[462:459])) | ((|(xor_3001 & not_2891)) & (bank5_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_3013 = server[15:8] ^ bank5_q_s2[375:368];
+    wire or_3023 = ((|xor_3013) & (4'ha < bank5_q_s2[462:459])) | ((|(xor_3013 & not_2891)) & (bank5_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_3025 = server[7:0] ^ bank5_q_s2[367:360];
+    wire or_3035 = ((|xor_3025) & (4'hb < bank5_q_s2[462:459])) | ((|(xor_3025 & not_2891)) & (bank5_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_3036 = {
+        or_2903,
+        or_2915,
+        or_2927,
+        or_2939,
+        or_2951,
+        or_2963,
+        or_2975,
+        or_2987,
+        or_2999,
+        or_3011,
+        or_3023,
+        or_3035
+    };
+    wire [254:0] bank5_q_s2_254_0 = bank5_q_s2[254:0];
+    wire mux_3062 = later ? (~(|bank5_q_s2[104:89]) & (&bank5_q_s2[120:105])) : ((bank5_q_s2[104:89] <= client_port) & (client_port <= bank5_q_s2[120:105]));
+    wire mux_3072 = later ? (~(|bank5_q_s2[136:121]) & (&bank5_q_s2[152:137])) : ((bank5_q_s2[136:121] <= port) & (port <= bank5_q_s2[152:137]));
+    wire and_3093 = ({3'd0, bank5_q_s2[182:169]} <= size) & ((&bank5_q_s2[196:183]) | (size <= {3'd0, bank5_q_s2[196:183]}));
+    wire and_3124 = ~(|((client[127:96] ^ bank5_q_s2[35:4]) & ~(32'hffffffff >> bank5_q_s2[41:36]))) & ~(|((server[127:96] ^ bank5_q_s2[73:42]) & ~(32'hffffffff >> bank5_q_s2[79:74])));
+    wire and_3127 = (bank5_q_s2[80] | (bank5_q_s2[88:81] == protocol)) & ~(|(later ? bank5_q_s2[168:161] : ((bank5_q_s2[160:153] ^ flags) & bank5_q_s2[168:161])));
+    wire and_3128 = ((bank5_q_s2[3:2] == 2'd0) | ((bank5_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank5_q_s2[198] : bank5_q_s2[197]);
+    wire and_3130 = (and_3128 & (bank5_q_s2[199] | (bank5_q_s2[209:200] == arrival))) & (epoch ? bank5_q_s2[1] : bank5_q_s2[0]);
+    wire bank5_0_holds = ((((and_3131_s3 & and_3124_s3) & and_3073_s3) & and_3127_s3) & and_3093_s3) & or_3052_s3;
+    wire mux_3167 = later ? (~(|bank5_q_s2[359:344]) & (&bank5_q_s2[375:360])) : ((bank5_q_s2[359:344] <= client_port) & (client_port <= bank5_q_s2[375:360]));
+    wire mux_3177 = later ? (~(|bank5_q_s2[391:376]) & (&bank5_q_s2[407:392])) : ((bank5_q_s2[391:376] <= port) & (port <= bank5_q_s2[407:392]));
+    wire and_3196 = ({3'd0, bank5_q_s2[437:424]} <= size) & ((&bank5_q_s2[451:438]) | (size <= {3'd0, bank5_q_s2[451:438]}));
+    wire and_3227 = ~(|((client[127:96] ^ bank5_q_s2[290:259]) & ~(32'hffffffff >> bank5_q_s2[296:291]))) & ~(|((server[127:96] ^ bank5_q_s2[328:297]) & ~(32'hffffffff >> bank5_q_s2[334:329])));
+    wire and_3230 = (bank5_q_s2[335] | (bank5_q_s2[343:336] == protocol)) & ~(|(later ? bank5_q_s2[423:416] : ((bank5_q_s2[415:408] ^ flags) & bank5_q_s2[423:416])));
+    wire and_3231 = ((bank5_q_s2[258:257] == 2'd0) | ((bank5_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank5_q_s2[453] : bank5_q_s2[452]);
+    wire and_3233 = (and_3231 & (bank5_q_s2[454] | (bank5_q_s2[464:455] == arrival))) & (epoch ? bank5_q_s2[256] : bank5_q_s2[255]);
+    wire bank5_1_holds = ((((and_3234_s3 & and_3227_s3) & and_3178_s3) & and_3230_s3) & and_3196_s3) & not_3157_s3;
+    wire and_3253 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd5);
+    wire and_3254 = cfg_write & and_3253;
+    wire [254:0] bank6_q_s2_509_255 = bank6_q_s2[509:255];
+    wire [7:0] not_3272 = ~(8'hff >> bank6_q_s2[355:353]);
+    wire [7:0] xor_3274 = client[95:88] ^ bank6_q_s2[352:345];
+    wire or_3284 = ((|xor_3274) & (4'd0 < bank6_q_s2[359:356])) | ((|(xor_3274 & not_3272)) & (bank6_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_3286 = client[87:80] ^ bank6_q_s2[344:337];
+    wire or_3296 = ((|xor_3286) & (4'd1 < bank6_q_s2[359:356])) | ((|(xor_3286 & not_3272)) & (bank6_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_3298 = client[79:72] ^ bank6_q_s2[336:329];
+    wire or_3308 = ((|xor_3298) & (4'd2 < bank6_q_s2[359:356])) | ((|(xor_3298 & not_3272)) & (bank6_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_3310 = client[71:64] ^ bank6_q_s2[328:321];
+    wire or_3320 = ((|xor_3310) & (4'd3 < bank6_q_s2[359:356])) | ((|(xor_3310 & not_3272)) & (bank6_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_3322 = client[63:56] ^ bank6_q_s2[320:313];
+    wire or_3332 = ((|xor_3322) & (4'd4 < bank6_q_s2[359:356])) | ((|(xor_3322 & not_3272)) & (bank6_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_3334 = client[55:48] ^ bank6_q_s2[312:305];
+    wire or_3344 = ((|xor_3334) & (4'd5 < bank6_q_s2[359:356])) | ((|(xor_3334 & not_3272)) & (bank6_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_3346 = client[47:40] ^ bank6_q_s2[304:297];
+    wire or_3356 = ((|xor_3346) & (4'd6 < bank6_q_s2[359:356])) | ((|(xor_3346 & not_3272)) & (bank6_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_3358 = client[39:32] ^ bank6_q_s2[296:289];
+    wire or_3368 = ((|xor_3358) & (4'd7 < bank6_q_s2[359:356])) | ((|(xor_3358 & not_3272)) & (bank6_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_3370 = client[31:24] ^ bank6_q_s2[288:281];
+    wire or_3380 = ((|xor_3370) & (4'd8 < bank6_q_s2[359:356])) | ((|(xor_3370 & not_3272)) & (bank6_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_3382 = client[23:16] ^ bank6_q_s2[280:273];
+    wire or_3392 = ((|xor_3382) & (4'd9 < bank6_q_s2[359:356])) | ((|(xor_3382 & not_3272)) & (bank6_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_3394 = client[15:8] ^ bank6_q_s2[272:265];
+    wire or_3404 = ((|xor_3394) & (4'ha < bank6_q_s2[359:356])) | ((|(xor_3394 & not_3272)) & (bank6_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_3406 = client[7:0] ^ bank6_q_s2[264:257];
+    wire or_3416 = ((|xor_3406) & (4'hb < bank6_q_s2[359:356])) | ((|(xor_3406 & not_3272)) & (bank6_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_3417 = {
+        or_3284,
+        or_3296,
+        or_3308,
+        or_3320,
+        or_3332,
+        or_3344,
+        or_3356,
+        or_3368,
+        or_3380,
+        or_3392,
+        or_3404,
+        or_3416
+    };
+    wire [7:0] not_3424 = ~(8'hff >> bank6_q_s2[458:456]);
+    wire [7:0] xor_3426 = server[95:88] ^ bank6_q_s2[455:448];
+    wire or_3436 = ((|xor_3426) & (4'd0 < bank6_q_s2[462:459])) | ((|(xor_3426 & not_3424)) & (bank6_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_3438 = server[87:80] ^ bank6_q_s2[447:440];
+    wire or_3448 = ((|xor_3438) & (4'd1 < bank6_q_s2[462:459])) | ((|(xor_3438 & not_3424)) & (bank6_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_3450 = server[79:72] ^ bank6_q_s2[439:432];
+    wire or_3460 = ((|xor_3450) & (4'd2 < bank6_q_s2[462:459])) | ((|(xor_3450 & not_3424)) & (bank6_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_3462 = server[71:64] ^ bank6_q_s2[431:424];
+    wire or_3472 = ((|xor_3462) & (4'd3 < bank6_q_s2[462:459])) | ((|(xor_3462 & not_3424)) & (bank6_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_3474 = server[63:56] ^ bank6_q_s2[423:416];
+    wire or_3484 = ((|xor_3474) & (4'd4 < bank6_q_s2[462:459])) | ((|(xor_3474 & not_3424)) & (bank6_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_3486 = server[55:48] ^ bank6_q_s2[415:408];
+    wire or_3496 = ((|xor_3486) & (4'd5 < bank6_q_s2[462:459])) | ((|(xor_3486 & not_3424)) & (bank6_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_3498 = server[47:40] ^ bank6_q_s2[407:400];
+    wire or_3508 = ((|xor_3498) & (4'd6 < bank6_q_s2[462:459])) | ((|(xor_3498 & not_3424)) & (bank6_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_3510 = server[39:32] ^ bank6_q_s2[399:392];
+    wire or_3520 = ((|xor_3510) & (4'd7 < bank6_q_s2[462:459])) | ((|(xor_3510 & not_3424)) & (bank6_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_3522 = server[31:24] ^ bank6_q_s2[391:384];
+    wire or_3532 = ((|xor_3522) & (4'd8 < bank6_q_s2[462:459])) | ((|(xor_3522 & not_3424)) & (bank6_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_3534 = server[23:16] ^ bank6_q_s2[383:376];
+    wire or_3544 = ((|xor_3534) & (4'd9 < bank6_q_s2[462:459])) | ((|(xor_3534 & not_3424)) & (bank6_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_3546 = server[15:8] ^ bank6_q_s2[375:368];
+    wire or_3556 = ((|xor_3546) & (4'ha < bank6_q_s2[462:459])) | ((|(xor_3546 & not_3424)) & (bank6_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_3558 = server[7:0] ^ bank6_q_s2[367:360];
+    wire or_3568 = ((|xor_3558) & (4'hb < bank6_q_s2[462:459])) | ((|(xor_3558 & not_3424)) & (bank6_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_3569 = {
+        or_3436,
+        or_3448,
+        or_3460,
+        or_3472,
+        or_3484,
+        or_3496,
+        or_3508,
+        or_3520,
+        or_3532,
+        or_3544,
+        or_3556,
+        or_3568
+    };
+    wire [254:0] bank6_q_s2_254_0 = bank6_q_s2[254:0];
+    wire mux_3595 = later ? (~(|bank6_q_s2[104:89]) & (&bank6_q_s2[120:105])) : ((bank6_q_s2[104:89] <= client_port) & (client_port <= bank6_q_s2[120:105]));
+    wire mux_3605 = later ? (~(|bank6_q_s2[136:121]) & (&bank6_q_s2[152:137])) : ((bank6_q_s2[136:121] <= port) & (port <= bank6_q_s2[152:137]));
+    wire and_3626 = ({3'd0, bank6_q_s2[182:169]} <= size) & ((&bank6_q_s2[196:183]) | (size <= {3'd0, bank6_q_s2[196:183]}));
+    wire and_3657 = ~(|((client[127:96] ^ bank6_q_s2[35:4]) & ~(32'hffffffff >> bank6_q_s2[41:36]))) & ~(|((server[127:96] ^ bank6_q_s2[73:42]) & ~(32'hffffffff >> bank6_q_s2[79:74])));
+    wire and_3660 = (bank6_q_s2[80] | (bank6_q_s2[88:81] == protocol)) & ~(|(later ? bank6_q_s2[168:161] : ((bank6_q_s2[160:153] ^ flags) & bank6_q_s2[168:161])));
+    wire and_3661 = ((bank6_q_s2[3:2] == 2'd0) | ((bank6_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank6_q_s2[198] : bank6_q_s2[197]);
+    wire and_3663 = (and_3661 & (bank6_q_s2[199] | (bank6_q_s2[209:200] == arrival))) & (epoch ? bank6_q_s2[1] : bank6_q_s2[0]);
+    wire bank6_0_holds = ((((and_3664_s3 & and_3657_s3) & and_3606_s3) & and_3660_s3) & and_3626_s3) & or_3585_s3;
+    wire mux_3700 = later ? (~(|bank6_q_s2[359:344]) & (&bank6_q_s2[375:360])) : ((bank6_q_s2[359:344] <= client_port) & (client_port <= bank6_q_s2[375:360]));
+    wire mux_3710 = later ? (~(|bank6_q_s2[391:376]) & (&bank6_q_s2[407:392])) : ((bank6_q_s2[391:376] <= port) & (port <= bank6_q_s2[407:392]));
+    wire and_3729 = ({3'd0, bank6_q_s2[437:424]} <= size) & ((&bank6_q_s2[451:438]) | (size <= {3'd0, bank6_q_s2[451:438]}));
+    wire and_3760 = ~(|((client[127:96] ^ bank6_q_s2[290:259]) & ~(32'hffffffff >> bank6_q_s2[296:291]))) & ~(|((server[127:96] ^ bank6_q_s2[328:297]) & ~(32'hffffffff >> bank6_q_s2[334:329])));
+    wire and_3763 = (bank6_q_s2[335] | (bank6_q_s2[343:336] == protocol)) & ~(|(later ? bank6_q_s2[423:416] : ((bank6_q_s2[415:408] ^ flags) & bank6_q_s2[423:416])));
+    wire and_3764 = ((bank6_q_s2[258:257] == 2'd0) | ((bank6_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank6_q_s2[453] : bank6_q_s2[452]);
+    wire and_3766 = (and_3764 & (bank6_q_s2[454] | (bank6_q_s2[464:455] == arrival))) & (epoch ? bank6_q_s2[256] : bank6_q_s2[255]);
+    wire bank6_1_holds = ((((and_3767_s3 & and_3760_s3) & and_3711_s3) & and_3763_s3) & and_3729_s3) & not_3690_s3;
+    wire and_3786 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd6);
+    wire and_3787 = cfg_write & and_3786;
+    wire [254:0] bank7_q_s2_509_255 = bank7_q_s2[509:255];
+    wire [7:0] not_3805 = ~(8'hff >> bank7_q_s2[355:353]);
+    wire [7:0] xor_3807 = client[95:88] ^ bank7_q_s2[352:345];
+    wire or_3817 = ((|xor_3807) & (4'd0 < bank7_q_s2[359:356])) | ((|(xor_3807 & not_3805)) & (bank7_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_3819 = client[87:80] ^ bank7_q_s2[344:337];
+    wire or_3829 = ((|xor_3819) & (4'd1 < bank7_q_s2[359:356])) | ((|(xor_3819 & not_3805)) & (bank7_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_3831 = client[79:72] ^ bank7_q_s2[336:329];
+    wire or_3841 = ((|xor_3831) & (4'd2 < bank7_q_s2[359:356])) | ((|(xor_3831 & not_3805)) & (bank7_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_3843 = client[71:64] ^ bank7_q_s2[328:321];
+    wire or_3853 = ((|xor_3843) & (4'd3 < bank7_q_s2[359:356])) | ((|(xor_3843 & not_3805)) & (bank7_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_3855 = client[63:56] ^ bank7_q_s2[320:313];
+    wire or_3865 = ((|xor_3855) & (4'd4 < bank7_q_s2[359:356])) | ((|(xor_3855 & not_3805)) & (bank7_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_3867 = client[55:48] ^ bank7_q_s2[312:305];
+    wire or_3877 = ((|xor_3867) & (4'd5 < bank7_q_s2[359:356])) | ((|(xor_3867 & not_3805)) & (bank7_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_3879 = client[47:40] ^ bank7_q_s2[304:297];
+    wire or_3889 = ((|xor_3879) & (4'd6 < bank7_q_s2[359:356])) | ((|(xor_3879 & not_3805)) & (bank7_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_3891 = client[39:32] ^ bank7_q_s2[296:289];
+    wire or_3901 = ((|xor_3891) & (4'd7 < bank7_q_s2[359:356])) | ((|(xor_3891 & not_3805)) & (bank7_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_3903 = client[31:24] ^ bank7_q_s2[288:281];
+    wire or_3913 = ((|xor_3903) & (4'd8 < bank7_q_s2[359:356])) | ((|(xor_3903 & not_3805)) & (bank7_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_3915 = client[23:16] ^ bank7_q_s2[280:273];
+    wire or_3925 = ((|xor_3915) & (4'd9 < bank7_q_s2[359:356])) | ((|(xor_3915 & not_3805)) & (bank7_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_3927 = client[15:8] ^ bank7_q_s2[272:265];
+    wire or_3937 = ((|xor_3927) & (4'ha < bank7_q_s2[359:356])) | ((|(xor_3927 & not_3805)) & (bank7_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_3939 = client[7:0] ^ bank7_q_s2[264:257];
+    wire or_3949 = ((|xor_3939) & (4'hb < bank7_q_s2[359:356])) | ((|(xor_3939 & not_3805)) & (bank7_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_3950 = {
+        or_3817,
+        or_3829,
+        or_3841,
+        or_3853,
+        or_3865,
+        or_3877,
+        or_3889,
+        or_3901,
+        or_3913,
+        or_3925,
+        or_3937,
+        or_3949
+    };
+    wire [7:0] not_3957 = ~(8'hff >> bank7_q_s2[458:456]);
+    wire [7:0] xor_3959 = server[95:88] ^ bank7_q_s2[455:448];
+    wire or_3969 = ((|xor_3959) & (4'd0 < bank7_q_s2[462:459])) | ((|(xor_3959 & not_3957)) & (bank7_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_3971 = server[87:80] ^ bank7_q_s2[447:440];
+    wire or_3981 = ((|xor_3971) & (4'd1 < bank7_q_s2[462:459])) | ((|(xor_3971 & not_3957)) & (bank7_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_3983 = server[79:72] ^ bank7_q_s2[439:432];
+    wire or_3993 = ((|xor_3983) & (4'd2 < bank7_q_s2[462:459])) | ((|(xor_3983 & not_3957)) & (bank7_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_3995 = server[71:64] ^ bank7_q_s2[431:424];
+    wire or_4005 = ((|xor_3995) & (4'd3 < bank7_q_s2[462:459])) | ((|(xor_3995 & not_3957)) & (bank7_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_4007 = server[63:56] ^ bank7_q_s2[423:416];
+    wire or_4017 = ((|xor_4007) & (4'd4 < bank7_q_s2[462:459])) | ((|(xor_4007 & not_3957)) & (bank7_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_4019 = server[55:48] ^ bank7_q_s2[415:408];
+    wire or_4029 = ((|xor_4019) & (4'd5 < bank7_q_s2[462:459])) | ((|(xor_4019 & not_3957)) & (bank7_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_4031 = server[47:40] ^ bank7_q_s2[407:400];
+    wire or_4041 = ((|xor_4031) & (4'd6 < bank7_q_s2[462:459])) | ((|(xor_4031 & not_3957)) & (bank7_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_4043 = server[39:32] ^ bank7_q_s2[399:392];
+    wire or_4053 = ((|xor_4043) & (4'd7 < bank7_q_s2[462:459])) | ((|(xor_4043 & not_3957)) & (bank7_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_4055 = server[31:24] ^ bank7_q_s2[391:384];
+    wire or_4065 = ((|xor_4055) & (4'd8 < bank7_q_s2[462:459])) | ((|(xor_4055 & not_3957)) & (bank7_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_4067 = server[23:16] ^ bank7_q_s2[383:376];
+    wire or_4077 = ((|xor_4067) & (4'd9 < bank7_q_s2[462:459])) | ((|(xor_4067 & not_3957)) & (bank7_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_4079 = server[15:8] ^ bank7_q_s2[375:368];
+    wire or_4089 = ((|xor_4079) & (4'ha < bank7_q_s2[462:459])) | ((|(xor_4079 & not_3957)) & (bank7_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_4091 = server[7:0] ^ bank7_q_s2[367:360];
+    wire or_4101 = ((|xor_4091) & (4'hb < bank7_q_s2[462:459])) | ((|(xor_4091 & not_3957)) & (bank7_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_4102 = {
+        or_3969,
+        or_3981,
+        or_3993,
+        or_4005,
+        or_4017,
+        or_4029,
+        or_4041,
+        or_4053,
+        or_4065,
+        or_4077,
+        or_4089,
+        or_4101
+    };
+    wire [254:0] bank7_q_s2_254_0 = bank7_q_s2[254:0];
+    wire mux_4128 = later ? (~(|bank7_q_s2[104:89]) & (&bank7_q_s2[120:105])) : ((bank7_q_s2[104:89] <= client_port) & (client_port <= bank7_q_s2[120:105]));
+    wire mux_4138 = later ? (~(|bank7_q_s2[136:121]) & (&bank7_q_s2[152:137])) : ((bank7_q_s2[136:121] <= port) & (port <= bank7_q_s2[152:137]));
+    wire and_4159 = ({3'd0, bank7_q_s2[182:169]} <= size) & ((&bank7_q_s2[196:183]) | (size <= {3'd0, bank7_q_s2[196:183]}));
+    wire and_4190 = ~(|((client[127:96] ^ bank7_q_s2[35:4]) & ~(32'hffffffff >> bank7_q_s2[41:36]))) & ~(|((server[127:96] ^ bank7_q_s2[73:42]) & ~(32'hffffffff >> bank7_q_s2[79:74])));
+    wire and_4193 = (bank7_q_s2[80] | (bank7_q_s2[88:81] == protocol)) & ~(|(later ? bank7_q_s2[168:161] : ((bank7_q_s2[160:153] ^ flags) & bank7_q_s2[168:161])));
+    wire and_4194 = ((bank7_q_s2[3:2] == 2'd0) | ((bank7_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank7_q_s2[198] : bank7_q_s2[197]);
+    wire and_4196 = (and_4194 & (bank7_q_s2[199] | (bank7_q_s2[209:200] == arrival))) & (epoch ? bank7_q_s2[1] : bank7_q_s2[0]);
+    wire bank7_0_holds = ((((and_4197_s3 & and_4190_s3) & and_4139_s3) & and_4193_s3) & and_4159_s3) & or_4118_s3;
+    wire mux_4233 = later ? (~(|bank7_q_s2[359:344]) & (&bank7_q_s2[375:360])) : ((bank7_q_s2[359:344] <= client_port) & (client_port <= bank7_q_s2[375:360]));
+    wire mux_4243 = later ? (~(|bank7_q_s2[391:376]) & (&bank7_q_s2[407:392])) : ((bank7_q_s2[391:376] <= port) & (port <= bank7_q_s2[407:392]));
+    wire and_4262 = ({3'd0, bank7_q_s2[437:424]} <= size) & ((&bank7_q_s2[451:438]) | (size <= {3'd0, bank7_q_s2[451:438]}));
+    wire and_4293 = ~(|((client[127:96] ^ bank7_q_s2[290:259]) & ~(32'hffffffff >> bank7_q_s2[296:291]))) & ~(|((server[127:96] ^ bank7_q_s2[328:297]) & ~(32'hffffffff >> bank7_q_s2[334:329])));
+    wire and_4296 = (bank7_q_s2[335] | (bank7_q_s2[343:336] == protocol)) & ~(|(later ? bank7_q_s2[423:416] : ((bank7_q_s2[415:408] ^ flags) & bank7_q_s2[423:416])));
+    wire and_4297 = ((bank7_q_s2[258:257] == 2'd0) | ((bank7_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank7_q_s2[453] : bank7_q_s2[452]);
+    wire and_4299 = (and_4297 & (bank7_q_s2[454] | (bank7_q_s2[464:455] == arrival))) & (epoch ? bank7_q_s2[256] : bank7_q_s2[255]);
+    wire bank7_1_holds = ((((and_4300_s3 & and_4293_s3) & and_4244_s3) & and_4296_s3) & and_4262_s3) & not_4223_s3;
+    wire and_4319 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd7);
+    wire and_4320 = cfg_write & and_4319;
+    wire [254:0] bank8_q_s2_509_255 = bank8_q_s2[509:255];
+    wire [7:0] not_4338 = ~(8'hff >> bank8_q_s2[355:353]);
+    wire [7:0] xor_4340 = client[95:88] ^ bank8_q_s2[352:345];
+    wire or_4350 = ((|xor_4340) & (4'd0 < bank8_q_s2[359:356])) | ((|(xor_4340 & not_4338)) & (bank8_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_4352 = client[87:80] ^ bank8_q_s2[344:337];
+    wire or_4362 = ((|xor_4352) & (4'd1 < bank8_q_s2[359:356])) | ((|(xor_4352 & not_4338)) & (bank8_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_4364 = client[79:72] ^ bank8_q_s2[336:329];
+    wire or_4374 = ((|xor_4364) & (4'd2 < bank8_q_s2[359:356])) | ((|(xor_4364 & not_4338)) & (bank8_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_4376 = client[71:64] ^ bank8_q_s2[328:321];
+    wire or_4386 = ((|xor_4376) & (4'd3 < bank8_q_s2[359:356])) | ((|(xor_4376 & not_4338)) & (bank8_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_4388 = client[63:56] ^ bank8_q_s2[320:313];
+    wire or_4398 = ((|xor_4388) & (4'd4 < bank8_q_s2[359:356])) | ((|(xor_4388 & not_4338)) & (bank8_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_4400 = client[55:48] ^ bank8_q_s2[312:305];
+    wire or_4410 = ((|xor_4400) & (4'd5 < bank8_q_s2[359:356])) | ((|(xor_4400 & not_4338)) & (bank8_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_4412 = client[47:40] ^ bank8_q_s2[304:297];
+    wire or_4422 = ((|xor_4412) & (4'd6 < bank8_q_s2[359:356])) | ((|(xor_4412 & not_4338)) & (bank8_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_4424 = client[39:32] ^ bank8_q_s2[296:289];
+    wire or_4434 = ((|xor_4424) & (4'd7 < bank8_q_s2[359:356])) | ((|(xor_4424 & not_4338)) & (bank8_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_4436 = client[31:24] ^ bank8_q_s2[288:281];
+    wire or_4446 = ((|xor_4436) & (4'd8 < bank8_q_s2[359:356])) | ((|(xor_4436 & not_4338)) & (bank8_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_4448 = client[23:16] ^ bank8_q_s2[280:273];
+    wire or_4458 = ((|xor_4448) & (4'd9 < bank8_q_s2[359:356])) | ((|(xor_4448 & not_4338)) & (bank8_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_4460 = client[15:8] ^ bank8_q_s2[272:265];
+    wire or_4470 = ((|xor_4460) & (4'ha < bank8_q_s2[359:356])) | ((|(xor_4460 & not_4338)) & (bank8_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_4472 = client[7:0] ^ bank8_q_s2[264:257];
+    wire or_4482 = ((|xor_4472) & (4'hb < bank8_q_s2[359:356])) | ((|(xor_4472 & not_4338)) & (bank8_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_4483 = {
+        or_4350,
+        or_4362,
+        or_4374,
+        or_4386,
+        or_4398,
+        or_4410,
+        or_4422,
+        or_4434,
+        or_4446,
+        or_4458,
+        or_4470,
+        or_4482
+    };
+    wire [7:0] not_4490 = ~(8'hff >> bank8_q_s2[458:456]);
+    wire [7:0] xor_4492 = server[95:88] ^ bank8_q_s2[455:448];
+    wire or_4502 = ((|xor_4492) & (4'd0 < bank8_q_s2[462:459])) | ((|(xor_4492 & not_4490)) & (bank8_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_4504 = server[87:80] ^ bank8_q_s2[447:440];
+    wire or_4514 = ((|xor_4504) & (4'd1 < bank8_q_s2[462:459])) | ((|(xor_4504 & not_4490)) & (bank8_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_4516 = server[79:72] ^ bank8_q_s2[439:432];
+    wire or_4526 = ((|xor_4516) & (4'd2 < bank8_q_s2[462:459])) | ((|(xor_4516 & not_4490)) & (bank8_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_4528 = server[71:64] ^ bank8_q_s2[431:424];
+    wire or_4538 = ((|xor_4528) & (4'd3 < bank8_q_s2[462:459])) | ((|(xor_4528 & not_4490)) & (bank8_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_4540 = server[63:56] ^ bank8_q_s2[423:416];
+    wire or_4550 = ((|xor_4540) & (4'd4 < bank8_q_s2[462:459])) | ((|(xor_4540 & not_4490)) & (bank8_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_4552 = server[55:48] ^ bank8_q_s2[415:408];
+    wire or_4562 = ((|xor_4552) & (4'd5 < bank8_q_s2[462:459])) | ((|(xor_4552 & not_4490)) & (bank8_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_4564 = server[47:40] ^ bank8_q_s2[407:400];
+    wire or_4574 = ((|xor_4564) & (4'd6 < bank8_q_s2[462:459])) | ((|(xor_4564 & not_4490)) & (bank8_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_4576 = server[39:32] ^ bank8_q_s2[399:392];
+    wire or_4586 = ((|xor_4576) & (4'd7 < bank8_q_s2[462:459])) | ((|(xor_4576 & not_4490)) & (bank8_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_4588 = server[31:24] ^ bank8_q_s2[391:384];
+    wire or_4598 = ((|xor_4588) & (4'd8 < bank8_q_s2[462:459])) | ((|(xor_4588 & not_4490)) & (bank8_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_4600 = server[23:16] ^ bank8_q_s2[383:376];
+    wire or_4610 = ((|xor_4600) & (4'd9 < bank8_q_s2[462:459])) | ((|(xor_4600 & not_4490)) & (bank8_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_4612 = server[15:8] ^ bank8_q_s2[375:368];
+    wire or_4622 = ((|xor_4612) & (4'ha < bank8_q_s2[462:459])) | ((|(xor_4612 & not_4490)) & (bank8_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_4624 = server[7:0] ^ bank8_q_s2[367:360];
+    wire or_4634 = ((|xor_4624) & (4'hb < bank8_q_s2[462:459])) | ((|(xor_4624 & not_4490)) & (bank8_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_4635 = {
+        or_4502,
+        or_4514,
+        or_4526,
+        or_4538,
+        or_4550,
+        or_4562,
+        or_4574,
+        or_4586,
+        or_4598,
+        or_4610,
+        or_4622,
+        or_4634
+    };
+    wire [254:0] bank8_q_s2_254_0 = bank8_q_s2[254:0];
+    wire mux_4661 = later ? (~(|bank8_q_s2[104:89]) & (&bank8_q_s2[120:105])) : ((bank8_q_s2[104:89] <= client_port) & (client_port <= bank8_q_s2[120:105]));
+    wire mux_4671 = later ? (~(|bank8_q_s2[136:121]) & (&bank8_q_s2[152:137])) : ((bank8_q_s2[136:121] <= port) & (port <= bank8_q_s2[152:137]));
+    wire and_4692 = ({3'd0, bank8_q_s2[182:169]} <= size) & ((&bank8_q_s2[196:183]) | (size <= {3'd0, bank8_q_s2[196:183]}));
+    wire and_4723 = ~(|((client[127:96] ^ bank8_q_s2[35:4]) & ~(32'hffffffff >> bank8_q_s2[41:36]))) & ~(|((server[127:96] ^ bank8_q_s2[73:42]) & ~(32'hffffffff >> bank8_q_s2[79:74])));
+    wire and_4726 = (bank8_q_s2[80] | (bank8_q_s2[88:81] == protocol)) & ~(|(later ? bank8_q_s2[168:161] : ((bank8_q_s2[160:153] ^ flags) & bank8_q_s2[168:161])));
+    wire and_4727 = ((bank8_q_s2[3:2] == 2'd0) | ((bank8_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank8_q_s2[198] : bank8_q_s2[197]);
+    wire and_4729 = (and_4727 & (bank8_q_s2[199] | (bank8_q_s2[209:200] == arrival))) & (epoch ? bank8_q_s2[1] : bank8_q_s2[0]);
+    wire bank8_0_holds = ((((and_4730_s3 & and_4723_s3) & and_4672_s3) & and_4726_s3) & and_4692_s3) & or_4651_s3;
+    wire mux_4766 = later ? (~(|bank8_q_s2[359:344]) & (&bank8_q_s2[375:360])) : ((bank8_q_s2[359:344] <= client_port) & (client_port <= bank8_q_s2[375:360]));
+    wire mux_4776 = later ? (~(|bank8_q_s2[391:376]) & (&bank8_q_s2[407:392])) : ((bank8_q_s2[391:376] <= port) & (port <= bank8_q_s2[407:392]));
+    wire and_4795 = ({3'd0, bank8_q_s2[437:424]} <= size) & ((&bank8_q_s2[451:438]) | (size <= {3'd0, bank8_q_s2[451:438]}));
+    wire and_4826 = ~(|((client[127:96] ^ bank8_q_s2[290:259]) & ~(32'hffffffff >> bank8_q_s2[296:291]))) & ~(|((server[127:96] ^ bank8_q_s2[328:297]) & ~(32'hffffffff >> bank8_q_s2[334:329])));
+    wire and_4829 = (bank8_q_s2[335] | (bank8_q_s2[343:336] == protocol)) & ~(|(later ? bank8_q_s2[423:416] : ((bank8_q_s2[415:408] ^ flags) & bank8_q_s2[423:416])));
+    wire and_4830 = ((bank8_q_s2[258:257] == 2'd0) | ((bank8_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank8_q_s2[453] : bank8_q_s2[452]);
+    wire and_4832 = (and_4830 & (bank8_q_s2[454] | (bank8_q_s2[464:455] == arrival))) & (epoch ? bank8_q_s2[256] : bank8_q_s2[255]);
+    wire bank8_1_holds = ((((and_4833_s3 & and_4826_s3) & and_4777_s3) & and_4829_s3) & and_4795_s3) & not_4756_s3;
+    wire and_4852 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd8);
+    wire and_4853 = cfg_write & and_4852;
+    wire [254:0] bank9_q_s2_509_255 = bank9_q_s2[509:255];
+    wire [7:0] not_4871 = ~(8'hff >> bank9_q_s2[355:353]);
+    wire [7:0] xor_4873 = client[95:88] ^ bank9_q_s2[352:345];
+    wire or_4883 = ((|xor_4873) & (4'd0 < bank9_q_s2[359:356])) | ((|(xor_4873 & not_4871)) & (bank9_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_4885 = client[87:80] ^ bank9_q_s2[344:337];
+    wire or_4895 = ((|xor_4885) & (4'd1 < bank9_q_s2[359:356])) | ((|(xor_4885 & not_4871)) & (bank9_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_4897 = client[79:72] ^ bank9_q_s2[336:329];
+    wire or_4907 = ((|xor_4897) & (4'd2 < bank9_q_s2[359:356])) | ((|(xor_4897 & not_4871)) & (bank9_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_4909 = client[71:64] ^ bank9_q_s2[328:321];
+    wire or_4919 = ((|xor_4909) & (4'd3 < bank9_q_s2[359:356])) | ((|(xor_4909 & not_4871)) & (bank9_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_4921 = client[63:56] ^ bank9_q_s2[320:313];
+    wire or_4931 = ((|xor_4921) & (4'd4 < bank9_q_s2[359:356])) | ((|(xor_4921 & not_4871)) & (bank9_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_4933 = client[55:48] ^ bank9_q_s2[312:305];
+    wire or_4943 = ((|xor_4933) & (4'd5 < bank9_q_s2[359:356])) | ((|(xor_4933 & not_4871)) & (bank9_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_4945 = client[47:40] ^ bank9_q_s2[304:297];
+    wire or_4955 = ((|xor_4945) & (4'd6 < bank9_q_s2[359:356])) | ((|(xor_4945 & not_4871)) & (bank9_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_4957 = client[39:32] ^ bank9_q_s2[296:289];
+    wire or_4967 = ((|xor_4957) & (4'd7 < bank9_q_s2[359:356])) | ((|(xor_4957 & not_4871)) & (bank9_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_4969 = client[31:24] ^ bank9_q_s2[288:281];
+    wire or_4979 = ((|xor_4969) & (4'd8 < bank9_q_s2[359:356])) | ((|(xor_4969 & not_4871)) & (bank9_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_4981 = client[23:16] ^ bank9_q_s2[280:273];
+    wire or_4991 = ((|xor_4981) & (4'd9 < bank9_q_s2[359:356])) | ((|(xor_4981 & not_4871)) & (bank9_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_4993 = client[15:8] ^ bank9_q_s2[272:265];
+    wire or_5003 = ((|xor_4993) & (4'ha < bank9_q_s2[359:356])) | ((|(xor_4993 & not_4871)) & (bank9_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_5005 = client[7:0] ^ bank9_q_s2[264:257];
+    wire or_5015 = ((|xor_5005) & (4'hb < bank9_q_s2[359:356])) | ((|(xor_5005 & not_4871)) & (bank9_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_5016 = {
+        or_4883,
+        or_4895,
+        or_4907,
+        or_4919,
+        or_4931,
+        or_4943,
+        or_4955,
+        or_4967,
+        or_4979,
+        or_4991,
+        or_5003,
+        or_5015
+    };
+    wire [7:0] not_5023 = ~(8'hff >> bank9_q_s2[458:456]);
+    wire [7:0] xor_5025 = server[95:88] ^ bank9_q_s2[455:448];
+    wire or_5035 = ((|xor_5025) & (4'd0 < bank9_q_s2[462:459])) | ((|(xor_5025 & not_5023)) & (bank9_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_5037 = server[87:80] ^ bank9_q_s2[447:440];
+    wire or_5047 = ((|xor_5037) & (4'd1 < bank9_q_s2[462:459])) | ((|(xor_5037 & not_5023)) & (bank9_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_5049 = server[79:72] ^ bank9_q_s2[439:432];
+    wire or_5059 = ((|xor_5049) & (4'd2 < bank9_q_s2[462:459])) | ((|(xor_5049 & not_5023)) & (bank9_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_5061 = server[71:64] ^ bank9_q_s2[431:424];
+    wire or_5071 = ((|xor_5061) & (4'd3 < bank9_q_s2[462:459])) | ((|(xor_5061 & not_5023)) & (bank9_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_5073 = server[63:56] ^ bank9_q_s2[423:416];
+    wire or_5083 = ((|xor_5073) & (4'd4 < bank9_q_s2[462:459])) | ((|(xor_5073 & not_5023)) & (bank9_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_5085 = server[55:48] ^ bank9_q_s2[415:408];
+    wire or_5095 = ((|xor_5085) & (4'd5 < bank9_q_s2[462:459])) | ((|(xor_5085 & not_5023)) & (bank9_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_5097 = server[47:40] ^ bank9_q_s2[407:400];
+    wire or_5107 = ((|xor_5097) & (4'd6 < bank9_q_s2[462:459])) | ((|(xor_5097 & not_5023)) & (bank9_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_5109 = server[39:32] ^ bank9_q_s2[399:392];
+    wire or_5119 = ((|xor_5109) & (4'd7 < bank9_q_s2[462:459])) | ((|(xor_5109 & not_5023)) & (bank9_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_5121 = server[31:24] ^ bank9_q_s2[391:384];
+    wire or_5131 = ((|xor_5121) & (4'd8 < bank9_q_s2[462:459])) | ((|(xor_5121 & not_5023)) & (bank9_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_5133 = server[23:16] ^ bank9_q_s2[383:376];
+    wire or_5143 = ((|xor_5133) & (4'd9 < bank9_q_s2[462:459])) | ((|(xor_5133 & not_5023)) & (bank9_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_5145 = server[15:8] ^ bank9_q_s2[375:368];
+    wire or_5155 = ((|xor_5145) & (4'ha < bank9_q_s2[462:459])) | ((|(xor_5145 & not_5023)) & (bank9_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_5157 = server[7:0] ^ bank9_q_s2[367:360];
+    wire or_5167 = ((|xor_5157) & (4'hb < bank9_q_s2[462:459])) | ((|(xor_5157 & not_5023)) & (bank9_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_5168 = {
+        or_5035,
+        or_5047,
+        or_5059,
+        or_5071,
+        or_5083,
+        or_5095,
+        or_5107,
+        or_5119,
+        or_5131,
+        or_5143,
+        or_5155,
+        or_5167
+    };
+    wire [254:0] bank9_q_s2_254_0 = bank9_q_s2[254:0];
+    wire mux_5194 = later ? (~(|bank9_q_s2[104:89]) & (&bank9_q_s2[120:105])) : ((bank9_q_s2[104:89] <= client_port) & (client_port <= bank9_q_s2[120:105]));
+    wire mux_5204 = later ? (~(|bank9_q_s2[136:121]) & (&bank9_q_s2[152:137])) : ((bank9_q_s2[136:121] <= port) & (port <= bank9_q_s2[152:137]));
+    wire and_5225 = ({3'd0, bank9_q_s2[182:169]} <= size) & ((&bank9_q_s2[196:183]) | (size <= {3'd0, bank9_q_s2[196:183]}));
+    wire and_5256 = ~(|((client[127:96] ^ bank9_q_s2[35:4]) & ~(32'hffffffff >> bank9_q_s2[41:36]))) & ~(|((server[127:96] ^ bank9_q_s2[73:42]) & ~(32'hffffffff >> bank9_q_s2[79:74])));
+    wire and_5259 = (bank9_q_s2[80] | (bank9_q_s2[88:81] == protocol)) & ~(|(later ? bank9_q_s2[168:161] : ((bank9_q_s2[160:153] ^ flags) & bank9_q_s2[168:161])));
+    wire and_5260 = ((bank9_q_s2[3:2] == 2'd0) | ((bank9_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank9_q_s2[198] : bank9_q_s2[197]);
+    wire and_5262 = (and_5260 & (bank9_q_s2[199] | (bank9_q_s2[209:200] == arrival))) & (epoch ? bank9_q_s2[1] : bank9_q_s2[0]);
+    wire bank9_0_holds = ((((and_5263_s3 & and_5256_s3) & and_5205_s3) & and_5259_s3) & and_5225_s3) & or_5184_s3;
+    wire mux_5299 = later ? (~(|bank9_q_s2[359:344]) & (&bank9_q_s2[375:360])) : ((bank9_q_s2[359:344] <= client_port) & (client_port <= bank9_q_s2[375:360]));
+    wire mux_5309 = later ? (~(|bank9_q_s2[391:376]) & (&bank9_q_s2[407:392])) : ((bank9_q_s2[391:376] <= port) & (port <= bank9_q_s2[407:392]));
+    wire and_5328 = ({3'd0, bank9_q_s2[437:424]} <= size) & ((&bank9_q_s2[451:438]) | (size <= {3'd0, bank9_q_s2[451:438]}));
+    wire and_5359 = ~(|((client[127:96] ^ bank9_q_s2[290:259]) & ~(32'hffffffff >> bank9_q_s2[296:291]))) & ~(|((server[127:96] ^ bank9_q_s2[328:297]) & ~(32'hffffffff >> bank9_q_s2[334:329])));
+    wire and_5362 = (bank9_q_s2[335] | (bank9_q_s2[343:336] == protocol)) & ~(|(later ? bank9_q_s2[423:416] : ((bank9_q_s2[415:408] ^ flags) & bank9_q_s2[423:416])));
+    wire and_5363 = ((bank9_q_s2[258:257] == 2'd0) | ((bank9_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank9_q_s2[453] : bank9_q_s2[452]);
+    wire and_5365 = (and_5363 & (bank9_q_s2[454] | (bank9_q_s2[464:455] == arrival))) & (epoch ? bank9_q_s2[256] : bank9_q_s2[255]);
+    wire bank9_1_holds = ((((and_5366_s3 & and_5359_s3) & and_5310_s3) & and_5362_s3) & and_5328_s3) & not_5289_s3;
+    wire and_5385 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd9);
+    wire and_5386 = cfg_write & and_5385;
+    wire [254:0] bank10_q_s2_509_255 = bank10_q_s2[509:255];
+    wire [7:0] not_5404 = ~(8'hff >> bank10_q_s2[355:353]);
+    wire [7:0] xor_5406 = client[95:88] ^ bank10_q_s2[352:345];
+    wire or_5416 = ((|xor_5406) & (4'd0 < bank10_q_s2[359:356])) | ((|(xor_5406 & not_5404)) & (bank10_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_5418 = client[87:80] ^ bank10_q_s2[344:337];
+    wire or_5428 = ((|xor_5418) & (4'd1 < bank10_q_s2[359:356])) | ((|(xor_5418 & not_5404)) & (bank10_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_5430 = client[79:72] ^ bank10_q_s2[336:329];
+    wire or_5440 = ((|xor_5430) & (4'd2 < bank10_q_s2[359:356])) | ((|(xor_5430 & not_5404)) & (bank10_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_5442 = client[71:64] ^ bank10_q_s2[328:321];
+    wire or_5452 = ((|xor_5442) & (4'd3 < bank10_q_s2[359:356])) | ((|(xor_5442 & not_5404)) & (bank10_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_5454 = client[63:56] ^ bank10_q_s2[320:313];
+    wire or_5464 = ((|xor_5454) & (4'd4 < bank10_q_s2[359:356])) | ((|(xor_5454 & not_5404)) & (bank10_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_5466 = client[55:48] ^ bank10_q_s2[312:305];
+    wire or_5476 = ((|xor_5466) & (4'd5 < bank10_q_s2[359:356])) | ((|(xor_5466 & not_5404)) & (bank10_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_5478 = client[47:40] ^ bank10_q_s2[304:297];
+    wire or_5488 = ((|xor_5478) & (4'd6 < bank10_q_s2[359:356])) | ((|(xor_5478 & not_5404)) & (bank10_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_5490 = client[39:32] ^ bank10_q_s2[296:289];
+    wire or_5500 = ((|xor_5490) & (4'd7 < bank10_q_s2[359:356])) | ((|(xor_5490 & not_5404)) & (bank10_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_5502 = client[31:24] ^ bank10_q_s2[288:281];
+    wire or_5512 = ((|xor_5502) & (4'd8 < bank10_q_s2[359:356])) | ((|(xor_5502 & not_5404)) & (bank10_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_5514 = client[23:16] ^ bank10_q_s2[280:273];
+    wire or_5524 = ((|xor_5514) & (4'd9 < bank10_q_s2[359:356])) | ((|(xor_5514 & not_5404)) & (bank10_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_5526 = client[15:8] ^ bank10_q_s2[272:265];
+    wire or_5536 = ((|xor_5526) & (4'ha < bank10_q_s2[359:356])) | ((|(xor_5526 & not_5404)) & (bank10_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_5538 = client[7:0] ^ bank10_q_s2[264:257];
+    wire or_5548 = ((|xor_5538) & (4'hb < bank10_q_s2[359:356])) | ((|(xor_5538 & not_5404)) & (bank10_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_5549 = {
+        or_5416,
+        or_5428,
+        or_5440,
+        or_5452,
+        or_5464,
+        or_5476,
+        or_5488,
+        or_5500,
+        or_5512,
+        or_5524,
+        or_5536,
+        or_5548
+    };
+    wire [7:0] not_5556 = ~(8'hff >> bank10_q_s2[458:456]);
+    wire [7:0] xor_5558 = server[95:88] ^ bank10_q_s2[455:448];
+    wire or_5568 = ((|xor_5558) & (4'd0 < bank10_q_s2[462:459])) | ((|(xor_5558 & not_5556)) & (bank10_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_5570 = server[87:80] ^ bank10_q_s2[447:440];
+    wire or_5580 = ((|xor_5570) & (4'd1 < bank10_q_s2[462:459])) | ((|(xor_5570 & not_5556)) & (bank10_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_5582 = server[79:72] ^ bank10_q_s2[439:432];
+    wire or_5592 = ((|xor_5582) & (4'd2 < bank10_q_s2[462:459])) | ((|(xor_5582 & not_5556)) & (bank10_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_5594 = server[71:64] ^ bank10_q_s2[431:424];
+    wire or_5604 = ((|xor_5594) & (4'd3 < bank10_q_s2[462:459])) | ((|(xor_5594 & not_5556)) & (bank10_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_5606 = server[63:56] ^ bank10_q_s2[423:416];
+    wire or_5616 = ((|xor_5606) & (4'd4 < bank10_q_s2[462:459])) | ((|(xor_5606 & not_5556)) & (bank10_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_5618 = server[55:48] ^ bank10_q_s2[415:408];
+    wire or_5628 = ((|xor_5618) & (4'd5 < bank10_q_s2[462:459])) | ((|(xor_5618 & not_5556)) & (bank10_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_5630 = server[47:40] ^ bank10_q_s2[407:400];
+    wire or_5640 = ((|xor_5630) & (4'd6 < bank10_q_s2[462:459])) | ((|(xor_5630 & not_5556)) & (bank10_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_5642 = server[39:32] ^ bank10_q_s2[399:392];
+    wire or_5652 = ((|xor_5642) & (4'd7 < bank10_q_s2[462:459])) | ((|(xor_5642 & not_5556)) & (bank10_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_5654 = server[31:24] ^ bank10_q_s2[391:384];
+    wire or_5664 = ((|xor_5654) & (4'd8 < bank10_q_s2[462:459])) | ((|(xor_5654 & not_5556)) & (bank10_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_5666 = server[23:16] ^ bank10_q_s2[383:376];
+    wire or_5676 = ((|xor_5666) & (4'd9 < bank10_q_s2[462:459])) | ((|(xor_5666 & not_5556)) & (bank10_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_5678 = server[15:8] ^ bank10_q_s2[375:368];
+    wire or_5688 = ((|xor_5678) & (4'ha < bank10_q_s2[462:459])) | ((|(xor_5678 & not_5556)) & (bank10_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_5690 = server[7:0] ^ bank10_q_s2[367:360];
+    wire or_5700 = ((|xor_5690) & (4'hb < bank10_q_s2[462:459])) | ((|(xor_5690 & not_5556)) & (bank10_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_5701 = {
+        or_5568,
+        or_5580,
+        or_5592,
+        or_5604,
+        or_5616,
+        or_5628,
+        or_5640,
+        or_5652,
+        or_5664,
+        or_5676,
+        or_5688,
+        or_5700
+    };
+    wire [254:0] bank10_q_s2_254_0 = bank10_q_s2[254:0];
+    wire mux_5727 = later ? (~(|bank10_q_s2[104:89]) & (&bank10_q_s2[120:105])) : ((bank10_q_s2[104:89] <= client_port) & (client_port <= bank10_q_s2[120:105]));
+    wire mux_5737 = later ? (~(|bank10_q_s2[136:121]) & (&bank10_q_s2[152:137])) : ((bank10_q_s2[136:121] <= port) & (port <= bank10_q_s2[152:137]));
+    wire and_5758 = ({3'd0, bank10_q_s2[182:169]} <= size) & ((&bank10_q_s2[196:183]) | (size <= {3'd0, bank10_q_s2[196:183]}));
+    wire and_5789 = ~(|((client[127:96] ^ bank10_q_s2[35:4]) & ~(32'hffffffff >> bank10_q_s2[41:36]))) & ~(|((server[127:96] ^ bank10_q_s2[73:42]) & ~(32'hffffffff >> bank10_q_s2[79:74])));
+    wire not_5791 = ~(|(later ? bank10_q_s2[168:161] : ((bank10_q_s2[160:153] ^ flags) & bank10_q_s2[168:161])));
+    wire and_5793 = ((bank10_q_s2[3:2] == 2'd0) | ((bank10_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank10_q_s2[198] : bank10_q_s2[197]);
+    wire and_5795 = (and_5793 & (bank10_q_s2[199] | (bank10_q_s2[209:200] == arrival))) & (epoch ? bank10_q_s2[1] : bank10_q_s2[0]);
+    wire bank10_0_holds = ((((and_5796_s3 & and_5789_s3) & and_5738_s3) & and_5792_s3) & and_5758_s3) & or_5717_s3;
+    wire mux_5832 = later ? (~(|bank10_q_s2[359:344]) & (&bank10_q_s2[375:360])) : ((bank10_q_s2[359:344] <= client_port) & (client_port <= bank10_q_s2[375:360]));
+    wire mux_5842 = later ? (~(|bank10_q_s2[391:376]) & (&bank10_q_s2[407:392])) : ((bank10_q_s2[391:376] <= port) & (port <= bank10_q_s2[407:392]));
+    wire and_5861 = ({3'd0, bank10_q_s2[437:424]} <= size) & ((&bank10_q_s2[451:438]) | (size <= {3'd0, bank10_q_s2[451:438]}));
+    wire and_5892 = ~(|((client[127:96] ^ bank10_q_s2[290:259]) & ~(32'hffffffff >> bank10_q_s2[296:291]))) & ~(|((server[127:96] ^ bank10_q_s2[328:297]) & ~(32'hffffffff >> bank10_q_s2[334:329])));
+    wire not_5894 = ~(|(later ? bank10_q_s2[423:416] : ((bank10_q_s2[415:408] ^ flags) & bank10_q_s2[423:416])));
+    wire and_5896 = ((bank10_q_s2[258:257] == 2'd0) | ((bank10_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank10_q_s2[453] : bank10_q_s2[452]);
+    wire and_5898 = (and_5896 & (bank10_q_s2[454] | (bank10_q_s2[464:455] == arrival))) & (epoch ? bank10_q_s2[256] : bank10_q_s2[255]);
+    wire bank10_1_holds = ((((and_5899_s3 & and_5892_s3) & and_5843_s3) & and_5895_s3) & and_5861_s3) & not_5822_s3;
+    wire and_5918 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'ha);
+    wire and_5919 = cfg_write & and_5918;
+    wire [254:0] bank11_q_s2_509_255 = bank11_q_s2[509:255];
+    wire [7:0] not_5937 = ~(8'hff >> bank11_q_s2[355:353]);
+    wire [7:0] xor_5939 = client[95:88] ^ bank11_q_s2[352:345];
+    wire or_5949 = ((|xor_5939) & (4'd0 < bank11_q_s2[359:356])) | ((|(xor_5939 & not_5937)) & (bank11_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_5951 = client[87:80] ^ bank11_q_s2[344:337];
+    wire or_5961 = ((|xor_5951) & (4'd1 < bank11_q_s2[359:356])) | ((|(xor_5951 & not_5937)) & (bank11_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_5963 = client[79:72] ^ bank11_q_s2[336:329];
+    wire or_5973 = ((|xor_5963) & (4'd2 < bank11_q_s2[359:356])) | ((|(xor_5963 & not_5937)) & (bank11_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_5975 = client[71:64] ^ bank11_q_s2[328:321];
+    wire or_5985 = ((|xor_5975) & (4'd3 < bank11_q_s2[359:356])) | ((|(xor_5975 & not_5937)) & (bank11_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_5987 = client[63:56] ^ bank11_q_s2[320:313];
+    wire or_5997 = ((|xor_5987) & (4'd4 < bank11_q_s2[359:356])) | ((|(xor_5987 & not_5937)) & (bank11_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_5999 = client[55:48] ^ bank11_q_s2[312:305];
+    wire or_6009 = ((|xor_5999) & (4'd5 < bank11_q_s2[359:356])) | ((|(xor_5999 & not_5937)) & (bank11_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_6011 = client[47:40] ^ bank11_q_s2[304:297];
+    wire or_6021 = ((|xor_6011) & (4'd6 < bank11_q_s2[359:356])) | ((|(xor_6011 & not_5937)) & (bank11_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_6023 = client[39:32] ^ bank11_q_s2[296:289];
+    wire or_6033 = ((|xor_6023) & (4'd7 < bank11_q_s2[359:356])) | ((|(xor_6023 & not_5937)) & (bank11_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_6035 = client[31:24] ^ bank11_q_s2[288:281];
+    wire or_6045 = ((|xor_6035) & (4'd8 < bank11_q_s2[359:356])) | ((|(xor_6035 & not_5937)) & (bank11_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_6047 = client[23:16] ^ bank11_q_s2[280:273];
+    wire or_6057 = ((|xor_6047) & (4'd9 < bank11_q_s2[359:356])) | ((|(xor_6047 & not_5937)) & (bank11_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_6059 = client[15:8] ^ bank11_q_s2[272:265];
+    wire or_6069 = ((|xor_6059) & (4'ha < bank11_q_s2[359:356])) | ((|(xor_6059 & not_5937)) & (bank11_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_6071 = client[7:0] ^ bank11_q_s2[264:257];
+    wire or_6081 = ((|xor_6071) & (4'hb < bank11_q_s2[359:356])) | ((|(xor_6071 & not_5937)) & (bank11_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_6082 = {
+        or_5949,
+        or_5961,
+        or_5973,
+        or_5985,
+        or_5997,
+        or_6009,
+        or_6021,
+        or_6033,
+        or_6045,
+        or_6057,
+        or_6069,
+        or_6081
+    };
+    wire [7:0] not_6089 = ~(8'hff >> bank11_q_s2[458:456]);
+    wire [7:0] xor_6091 = server[95:88] ^ bank11_q_s2[455:448];
+    wire or_6101 = ((|xor_6091) & (4'd0 < bank11_q_s2[462:459])) | ((|(xor_6091 & not_6089)) & (bank11_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_6103 = server[87:80] ^ bank11_q_s2[447:440];
+    wire or_6113 = ((|xor_6103) & (4'd1 < bank11_q_s2[462:459])) | ((|(xor_6103 & not_6089)) & (bank11_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_6115 = server[79:72] ^ bank11_q_s2[439:432];
+    wire or_6125 = ((|xor_6115) & (4'd2 < bank11_q_s2[462:459])) | ((|(xor_6115 & not_6089)) & (bank11_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_6127 = server[71:64] ^ bank11_q_s2[431:424];
+    wire or_6137 = ((|xor_6127) & (4'd3 < bank11_q_s2[462:459])) | ((|(xor_6127 & not_6089)) & (bank11_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_6139 = server[63:56] ^ bank11_q_s2[423:416];
+    wire or_6149 = ((|xor_6139) & (4'd4 < bank11_q_s2[462:459])) | ((|(xor_6139 & not_6089)) & (bank11_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_6151 = server[55:48] ^ bank11_q_s2[415:408];
+    wire or_6161 = ((|xor_6151) & (4'd5 < bank11_q_s2[462:459])) | ((|(xor_6151 & not_6089)) & (bank11_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_6163 = server[47:40] ^ bank11_q_s2[407:400];
+    wire or_6173 = ((|xor_6163) & (4'd6 < bank11_q_s2[462:459])) | ((|(xor_6163 & not_6089)) & (bank11_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_6175 = server[39:32] ^ bank11_q_s2[399:392];
+    wire or_6185 = ((|xor_6175) & (4'd7 < bank11_q_s2[462:459])) | ((|(xor_6175 & not_6089)) & (bank11_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_6187 = server[31:24] ^ bank11_q_s2[391:384];
+    wire or_6197 = ((|xor_6187) & (4'd8 < bank11_q_s2[462:459])) | ((|(xor_6187 & not_6089)) & (bank11_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_6199 = server[23:16] ^ bank11_q_s2[383:376];
+    wire or_6209 = ((|xor_6199) & (4'd9 < bank11_q_s2[462:459])) | ((|(xor_6199 & not_6089)) & (bank11_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_6211 = server[15:8] ^ bank11_q_s2[375:368];
+    wire or_6221 = ((|xor_6211) & (4'ha < bank11_q_s2[462:459])) | ((|(xor_6211 & not_6089)) & (bank11_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_6223 = server[7:0] ^ bank11_q_s2[367:360];
+    wire or_6233 = ((|xor_6223) & (4'hb < bank11_q_s2[462:459])) | ((|(xor_6223 & not_6089)) & (bank11_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_6234 = {
+        or_6101,
+        or_6113,
+        or_6125,
+        or_6137,
+        or_6149,
+        or_6161,
+        or_6173,
+        or_6185,
+        or_6197,
+        or_6209,
+        or_6221,
+        or_6233
+    };
+    wire [254:0] bank11_q_s2_254_0 = bank11_q_s2[254:0];
+    wire mux_6260 = later ? (~(|bank11_q_s2[104:89]) & (&bank11_q_s2[120:105])) : ((bank11_q_s2[104:89] <= client_port) & (client_port <= bank11_q_s2[120:105]));
+    wire mux_6270 = later ? (~(|bank11_q_s2[136:121]) & (&bank11_q_s2[152:137])) : ((bank11_q_s2[136:121] <= port) & (port <= bank11_q_s2[152:137]));
+    wire and_6291 = ({3'd0, bank11_q_s2[182:169]} <= size) & ((&bank11_q_s2[196:183]) | (size <= {3'd0, bank11_q_s2[196:183]}));
+    wire and_6322 = ~(|((client[127:96] ^ bank11_q_s2[35:4]) & ~(32'hffffffff >> bank11_q_s2[41:36]))) & ~(|((server[127:96] ^ bank11_q_s2[73:42]) & ~(32'hffffffff >> bank11_q_s2[79:74])));
+    wire not_6324 = ~(|(later ? bank11_q_s2[168:161] : ((bank11_q_s2[160:153] ^ flags) & bank11_q_s2[168:161])));
+    wire and_6326 = ((bank11_q_s2[3:2] == 2'd0) | ((bank11_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank11_q_s2[198] : bank11_q_s2[197]);
+    wire and_6328 = (and_6326 & (bank11_q_s2[199] | (bank11_q_s2[209:200] == arrival))) & (epoch ? bank11_q_s2[1] : bank11_q_s2[0]);
+    wire bank11_0_holds = ((((and_6329_s3 & and_6322_s3) & and_6271_s3) & and_6325_s3) & and_6291_s3) & or_6250_s3;
+    wire mux_6365 = later ? (~(|bank11_q_s2[359:344]) & (&bank11_q_s2[375:360])) : ((bank11_q_s2[359:344] <= client_port) & (client_port <= bank11_q_s2[375:360]));
+    wire mux_6375 = later ? (~(|bank11_q_s2[391:376]) & (&bank11_q_s2[407:392])) : ((bank11_q_s2[391:376] <= port) & (port <= bank11_q_s2[407:392]));
+    wire and_6394 = ({3'd0, bank11_q_s2[437:424]} <= size) & ((&bank11_q_s2[451:438]) | (size <= {3'd0, bank11_q_s2[451:438]}));
+    wire and_6425 = ~(|((client[127:96] ^ bank11_q_s2[290:259]) & ~(32'hffffffff >> bank11_q_s2[296:291]))) & ~(|((server[127:96] ^ bank11_q_s2[328:297]) & ~(32'hffffffff >> bank11_q_s2[334:329])));
+    wire not_6427 = ~(|(later ? bank11_q_s2[423:416] : ((bank11_q_s2[415:408] ^ flags) & bank11_q_s2[423:416])));
+    wire and_6429 = ((bank11_q_s2[258:257] == 2'd0) | ((bank11_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank11_q_s2[453] : bank11_q_s2[452]);
+    wire and_6431 = (and_6429 & (bank11_q_s2[454] | (bank11_q_s2[464:455] == arrival))) & (epoch ? bank11_q_s2[256] : bank11_q_s2[255]);
+    wire bank11_1_holds = ((((and_6432_s3 & and_6425_s3) & and_6376_s3) & and_6428_s3) & and_6394_s3) & not_6355_s3;
+    wire and_6451 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hb);
+    wire and_6452 = cfg_write & and_6451;
+    wire [254:0] bank12_q_s2_509_255 = bank12_q_s2[509:255];
+    wire [7:0] not_6470 = ~(8'hff >> bank12_q_s2[355:353]);
+    wire [7:0] xor_6472 = client[95:88] ^ bank12_q_s2[352:345];
+    wire or_6482 = ((|xor_6472) & (4'd0 < bank12_q_s2[359:356])) | ((|(xor_6472 & not_6470)) & (bank12_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_6484 = client[87:80] ^ bank12_q_s2[344:337];
+    wire or_6494 = ((|xor_6484) & (4'd1 < bank12_q_s2[359:356])) | ((|(xor_6484 & not_6470)) & (bank12_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_6496 = client[79:72] ^ bank12_q_s2[336:329];
+    wire or_6506 = ((|xor_6496) & (4'd2 < bank12_q_s2[359:356])) | ((|(xor_6496 & not_6470)) & (bank12_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_6508 = client[71:64] ^ bank12_q_s2[328:321];
+    wire or_6518 = ((|xor_6508) & (4'd3 < bank12_q_s2[359:356])) | ((|(xor_6508 & not_6470)) & (bank12_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_6520 = client[63:56] ^ bank12_q_s2[320:313];
+    wire or_6530 = ((|xor_6520) & (4'd4 < bank12_q_s2[359:356])) | ((|(xor_6520 & not_6470)) & (bank12_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_6532 = client[55:48] ^ bank12_q_s2[312:305];
+    wire or_6542 = ((|xor_6532) & (4'd5 < bank12_q_s2[359:356])) | ((|(xor_6532 & not_6470)) & (bank12_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_6544 = client[47:40] ^ bank12_q_s2[304:297];
+    wire or_6554 = ((|xor_6544) & (4'd6 < bank12_q_s2[359:356])) | ((|(xor_6544 & not_6470)) & (bank12_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_6556 = client[39:32] ^ bank12_q_s2[296:289];
+    wire or_6566 = ((|xor_6556) & (4'd7 < bank12_q_s2[359:356])) | ((|(xor_6556 & not_6470)) & (bank12_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_6568 = client[31:24] ^ bank12_q_s2[288:281];
+    wire or_6578 = ((|xor_6568) & (4'd8 < bank12_q_s2[359:356])) | ((|(xor_6568 & not_6470)) & (bank12_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_6580 = client[23:16] ^ bank12_q_s2[280:273];
+    wire or_6590 = ((|xor_6580) & (4'd9 < bank12_q_s2[359:356])) | ((|(xor_6580 & not_6470)) & (bank12_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_6592 = client[15:8] ^ bank12_q_s2[272:265];
+    wire or_6602 = ((|xor_6592) & (4'ha < bank12_q_s2[359:356])) | ((|(xor_6592 & not_6470)) & (bank12_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_6604 = client[7:0] ^ bank12_q_s2[264:257];
+    wire or_6614 = ((|xor_6604) & (4'hb < bank12_q_s2[359:356])) | ((|(xor_6604 & not_6470)) & (bank12_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_6615 = {
+        or_6482,
+        or_6494,
+        or_6506,
+        or_6518,
+        or_6530,
+        or_6542,
+        or_6554,
+        or_6566,
+        or_6578,
+        or_6590,
+        or_6602,
+        or_6614
+    };
+    wire [7:0] not_6622 = ~(8'hff >> bank12_q_s2[458:456]);
+    wire [7:0] xor_6624 = server[95:88] ^ bank12_q_s2[455:448];
+    wire or_6634 = ((|xor_6624) & (4'd0 < bank12_q_s2[462:459])) | ((|(xor_6624 & not_6622)) & (bank12_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_6636 = server[87:80] ^ bank12_q_s2[447:440];
+    wire or_6646 = ((|xor_6636) & (4'd1 < bank12_q_s2[462:459])) | ((|(xor_6636 & not_6622)) & (bank12_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_6648 = server[79:72] ^ bank12_q_s2[439:432];
+    wire or_6658 = ((|xor_6648) & (4'd2 < bank12_q_s2[462:459])) | ((|(xor_6648 & not_6622)) & (bank12_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_6660 = server[71:64] ^ bank12_q_s2[431:424];
+    wire or_6670 = ((|xor_6660) & (4'd3 < bank12_q_s2[462:459])) | ((|(xor_6660 & not_6622)) & (bank12_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_6672 = server[63:56] ^ bank12_q_s2[423:416];
+    wire or_6682 = ((|xor_6672) & (4'd4 < bank12_q_s2[462:459])) | ((|(xor_6672 & not_6622)) & (bank12_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_6684 = server[55:48] ^ bank12_q_s2[415:408];
+    wire or_6694 = ((|xor_6684) & (4'd5 < bank12_q_s2[462:459])) | ((|(xor_6684 & not_6622)) & (bank12_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_6696 = server[47:40] ^ bank12_q_s2[407:400];
+    wire or_6706 = ((|xor_6696) & (4'd6 < bank12_q_s2[462:459])) | ((|(xor_6696 & not_6622)) & (bank12_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_6708 = server[39:32] ^ bank12_q_s2[399:392];
+    wire or_6718 = ((|xor_6708) & (4'd7 < bank12_q_s2[462:459])) | ((|(xor_6708 & not_6622)) & (bank12_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_6720 = server[31:24] ^ bank12_q_s2[391:384];
+    wire or_6730 = ((|xor_6720) & (4'd8 < bank12_q_s2[462:459])) | ((|(xor_6720 & not_6622)) & (bank12_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_6732 = server[23:16] ^ bank12_q_s2[383:376];
+    wire or_6742 = ((|xor_6732) & (4'd9 < bank12_q_s2[462:459])) | ((|(xor_6732 & not_6622)) & (bank12_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_6744 = server[15:8] ^ bank12_q_s2[375:368];
+    wire or_6754 = ((|xor_6744) & (4'ha < bank12_q_s2[462:459])) | ((|(xor_6744 & not_6622)) & (bank12_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_6756 = server[7:0] ^ bank12_q_s2[367:360];
+    wire or_6766 = ((|xor_6756) & (4'hb < bank12_q_s2[462:459])) | ((|(xor_6756 & not_6622)) & (bank12_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_6767 = {
+        or_6634,
+        or_6646,
+        or_6658,
+        or_6670,
+        or_6682,
+        or_6694,
+        or_6706,
+        or_6718,
+        or_6730,
+        or_6742,
+        or_6754,
+        or_6766
+    };
+    wire [254:0] bank12_q_s2_254_0 = bank12_q_s2[254:0];
+    wire mux_6793 = later ? (~(|bank12_q_s2[104:89]) & (&bank12_q_s2[120:105])) : ((bank12_q_s2[104:89] <= client_port) & (client_port <= bank12_q_s2[120:105]));
+    wire mux_6803 = later ? (~(|bank12_q_s2[136:121]) & (&bank12_q_s2[152:137])) : ((bank12_q_s2[136:121] <= port) & (port <= bank12_q_s2[152:137]));
+    wire and_6824 = ({3'd0, bank12_q_s2[182:169]} <= size) & ((&bank12_q_s2[196:183]) | (size <= {3'd0, bank12_q_s2[196:183]}));
+    wire and_6855 = ~(|((client[127:96] ^ bank12_q_s2[35:4]) & ~(32'hffffffff >> bank12_q_s2[41:36]))) & ~(|((server[127:96] ^ bank12_q_s2[73:42]) & ~(32'hffffffff >> bank12_q_s2[79:74])));
+    wire not_6857 = ~(|(later ? bank12_q_s2[168:161] : ((bank12_q_s2[160:153] ^ flags) & bank12_q_s2[168:161])));
+    wire and_6859 = ((bank12_q_s2[3:2] == 2'd0) | ((bank12_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank12_q_s2[198] : bank12_q_s2[197]);
+    wire and_6861 = (and_6859 & (bank12_q_s2[199] | (bank12_q_s2[209:200] == arrival))) & (epoch ? bank12_q_s2[1] : bank12_q_s2[0]);
+    wire bank12_0_holds = ((((and_6862_s3 & and_6855_s3) & and_6804_s3) & and_6858_s3) & and_6824_s3) & or_6783_s3;
+    wire mux_6898 = later ? (~(|bank12_q_s2[359:344]) & (&bank12_q_s2[375:360])) : ((bank12_q_s2[359:344] <= client_port) & (client_port <= bank12_q_s2[375:360]));
+    wire mux_6908 = later ? (~(|bank12_q_s2[391:376]) & (&bank12_q_s2[407:392])) : ((bank12_q_s2[391:376] <= port) & (port <= bank12_q_s2[407:392]));
+    wire and_6927 = ({3'd0, bank12_q_s2[437:424]} <= size) & ((&bank12_q_s2[451:438]) | (size <= {3'd0, bank12_q_s2[451:438]}));
+    wire and_6958 = ~(|((client[127:96] ^ bank12_q_s2[290:259]) & ~(32'hffffffff >> bank12_q_s2[296:291]))) & ~(|((server[127:96] ^ bank12_q_s2[328:297]) & ~(32'hffffffff >> bank12_q_s2[334:329])));
+    wire not_6960 = ~(|(later ? bank12_q_s2[423:416] : ((bank12_q_s2[415:408] ^ flags) & bank12_q_s2[423:416])));
+    wire and_6962 = ((bank12_q_s2[258:257] == 2'd0) | ((bank12_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank12_q_s2[453] : bank12_q_s2[452]);
+    wire and_6964 = (and_6962 & (bank12_q_s2[454] | (bank12_q_s2[464:455] == arrival))) & (epoch ? bank12_q_s2[256] : bank12_q_s2[255]);
+    wire bank12_1_holds = ((((and_6965_s3 & and_6958_s3) & and_6909_s3) & and_6961_s3) & and_6927_s3) & not_6888_s3;
+    wire and_6984 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hc);
+    wire and_6985 = cfg_write & and_6984;
+    wire [254:0] bank13_q_s2_509_255 = bank13_q_s2[509:255];
+    wire [7:0] not_7003 = ~(8'hff >> bank13_q_s2[355:353]);
+    wire [7:0] xor_7005 = client[95:88] ^ bank13_q_s2[352:345];
+    wire or_7015 = ((|xor_7005) & (4'd0 < bank13_q_s2[359:356])) | ((|(xor_7005 & not_7003)) & (bank13_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_7017 = client[87:80] ^ bank13_q_s2[344:337];
+    wire or_7027 = ((|xor_7017) & (4'd1 < bank13_q_s2[359:356])) | ((|(xor_7017 & not_7003)) & (bank13_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_7029 = client[79:72] ^ bank13_q_s2[336:329];
+    wire or_7039 = ((|xor_7029) & (4'd2 < bank13_q_s2[359:356])) | ((|(xor_7029 & not_7003)) & (bank13_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_7041 = client[71:64] ^ bank13_q_s2[328:321];
+    wire or_7051 = ((|xor_7041) & (4'd3 < bank13_q_s2[359:356])) | ((|(xor_7041 & not_7003)) & (bank13_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_7053 = client[63:56] ^ bank13_q_s2[320:313];
+    wire or_7063 = ((|xor_7053) & (4'd4 < bank13_q_s2[359:356])) | ((|(xor_7053 & not_7003)) & (bank13_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_7065 = client[55:48] ^ bank13_q_s2[312:305];
+    wire or_7075 = ((|xor_7065) & (4'd5 < bank13_q_s2[359:356])) | ((|(xor_7065 & not_7003)) & (bank13_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_7077 = client[47:40] ^ bank13_q_s2[304:297];
+    wire or_7087 = ((|xor_7077) & (4'd6 < bank13_q_s2[359:356])) | ((|(xor_7077 & not_7003)) & (bank13_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_7089 = client[39:32] ^ bank13_q_s2[296:289];
+    wire or_7099 = ((|xor_7089) & (4'd7 < bank13_q_s2[359:356])) | ((|(xor_7089 & not_7003)) & (bank13_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_7101 = client[31:24] ^ bank13_q_s2[288:281];
+    wire or_7111 = ((|xor_7101) & (4'd8 < bank13_q_s2[359:356])) | ((|(xor_7101 & not_7003)) & (bank13_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_7113 = client[23:16] ^ bank13_q_s2[280:273];
+    wire or_7123 = ((|xor_7113) & (4'd9 < bank13_q_s2[359:356])) | ((|(xor_7113 & not_7003)) & (bank13_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_7125 = client[15:8] ^ bank13_q_s2[272:265];
+    wire or_7135 = ((|xor_7125) & (4'ha < bank13_q_s2[359:356])) | ((|(xor_7125 & not_7003)) & (bank13_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_7137 = client[7:0] ^ bank13_q_s2[264:257];
+    wire or_7147 = ((|xor_7137) & (4'hb < bank13_q_s2[359:356])) | ((|(xor_7137 & not_7003)) & (bank13_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_7148 = {
+        or_7015,
+        or_7027,
+        or_7039,
+        or_7051,
+        or_7063,
+        or_7075,
+        or_7087,
+        or_7099,
+        or_7111,
+        or_7123,
+        or_7135,
+        or_7147
+    };
+    wire [7:0] not_7155 = ~(8'hff >> bank13_q_s2[458:456]);
+    wire [7:0] xor_7157 = server[95:88] ^ bank13_q_s2[455:448];
+    wire or_7167 = ((|xor_7157) & (4'd0 < bank13_q_s2[462:459])) | ((|(xor_7157 & not_7155)) & (bank13_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_7169 = server[87:80] ^ bank13_q_s2[447:440];
+    wire or_7179 = ((|xor_7169) & (4'd1 < bank13_q_s2[462:459])) | ((|(xor_7169 & not_7155)) & (bank13_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_7181 = server[79:72] ^ bank13_q_s2[439:432];
+    wire or_7191 = ((|xor_7181) & (4'd2 < bank13_q_s2[462:459])) | ((|(xor_7181 & not_7155)) & (bank13_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_7193 = server[71:64] ^ bank13_q_s2[431:424];
+    wire or_7203 = ((|xor_7193) & (4'd3 < bank13_q_s2[462:459])) | ((|(xor_7193 & not_7155)) & (bank13_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_7205 = server[63:56] ^ bank13_q_s2[423:416];
+    wire or_7215 = ((|xor_7205) & (4'd4 < bank13_q_s2[462:459])) | ((|(xor_7205 & not_7155)) & (bank13_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_7217 = server[55:48] ^ bank13_q_s2[415:408];
+    wire or_7227 = ((|xor_7217) & (4'd5 < bank13_q_s2[462:459])) | ((|(xor_7217 & not_7155)) & (bank13_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_7229 = server[47:40] ^ bank13_q_s2[407:400];
+    wire or_7239 = ((|xor_7229) & (4'd6 < bank13_q_s2[462:459])) | ((|(xor_7229 & not_7155)) & (bank13_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_7241 = server[39:32] ^ bank13_q_s2[399:392];
+    wire or_7251 = ((|xor_7241) & (4'd7 < bank13_q_s2[462:459])) | ((|(xor_7241 & not_7155)) & (bank13_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_7253 = server[31:24] ^ bank13_q_s2[391:384];
+    wire or_7263 = ((|xor_7253) & (4'd8 < bank13_q_s2[462:459])) | ((|(xor_7253 & not_7155)) & (bank13_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_7265 = server[23:16] ^ bank13_q_s2[383:376];
+    wire or_7275 = ((|xor_7265) & (4'd9 < bank13_q_s2[462:459])) | ((|(xor_7265 & not_7155)) & (bank13_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_7277 = server[15:8] ^ bank13_q_s2[375:368];
+    wire or_7287 = ((|xor_7277) & (4'ha < bank13_q_s2[462:459])) | ((|(xor_7277 & not_7155)) & (bank13_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_7289 = server[7:0] ^ bank13_q_s2[367:360];
+    wire or_7299 = ((|xor_7289) & (4'hb < bank13_q_s2[462:459])) | ((|(xor_7289 & not_7155)) & (bank13_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_7300 = {
+        or_7167,
+        or_7179,
+        or_7191,
+        or_7203,
+        or_7215,
+        or_7227,
+        or_7239,
+        or_7251,
+        or_7263,
+        or_7275,
+        or_7287,
+        or_7299
+    };
+    wire [254:0] bank13_q_s2_254_0 = bank13_q_s2[254:0];
+    wire mux_7326 = later ? (~(|bank13_q_s2[104:89]) & (&bank13_q_s2[120:105])) : ((bank13_q_s2[104:89] <= client_port) & (client_port <= bank13_q_s2[120:105]));
+    wire mux_7336 = later ? (~(|bank13_q_s2[136:121]) & (&bank13_q_s2[152:137])) : ((bank13_q_s2[136:121] <= port) & (port <= bank13_q_s2[152:137]));
+    wire and_7357 = ({3'd0, bank13_q_s2[182:169]} <= size) & ((&bank13_q_s2[196:183]) | (size <= {3'd0, bank13_q_s2[196:183]}));
+    wire and_7388 = ~(|((client[127:96] ^ bank13_q_s2[35:4]) & ~(32'hffffffff >> bank13_q_s2[41:36]))) & ~(|((server[127:96] ^ bank13_q_s2[73:42]) & ~(32'hffffffff >> bank13_q_s2[79:74])));
+    wire not_7390 = ~(|(later ? bank13_q_s2[168:161] : ((bank13_q_s2[160:153] ^ flags) & bank13_q_s2[168:161])));
+    wire and_7392 = ((bank13_q_s2[3:2] == 2'd0) | ((bank13_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank13_q_s2[198] : bank13_q_s2[197]);
+    wire and_7394 = (and_7392 & (bank13_q_s2[199] | (bank13_q_s2[209:200] == arrival))) & (epoch ? bank13_q_s2[1] : bank13_q_s2[0]);
+    wire bank13_0_holds = ((((and_7395_s3 & and_7388_s3) & and_7337_s3) & and_7391_s3) & and_7357_s3) & or_7316_s3;
+    wire mux_7431 = later ? (~(|bank13_q_s2[359:344]) & (&bank13_q_s2[375:360])) : ((bank13_q_s2[359:344] <= client_port) & (client_port <= bank13_q_s2[375:360]));
+    wire mux_7441 = later ? (~(|bank13_q_s2[391:376]) & (&bank13_q_s2[407:392])) : ((bank13_q_s2[391:376] <= port) & (port <= bank13_q_s2[407:392]));
+    wire and_7460 = ({3'd0, bank13_q_s2[437:424]} <= size) & ((&bank13_q_s2[451:438]) | (size <= {3'd0, bank13_q_s2[451:438]}));
+    wire and_7491 = ~(|((client[127:96] ^ bank13_q_s2[290:259]) & ~(32'hffffffff >> bank13_q_s2[296:291]))) & ~(|((server[127:96] ^ bank13_q_s2[328:297]) & ~(32'hffffffff >> bank13_q_s2[334:329])));
+    wire not_7493 = ~(|(later ? bank13_q_s2[423:416] : ((bank13_q_s2[415:408] ^ flags) & bank13_q_s2[423:416])));
+    wire and_7495 = ((bank13_q_s2[258:257] == 2'd0) | ((bank13_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank13_q_s2[453] : bank13_q_s2[452]);
+    wire and_7497 = (and_7495 & (bank13_q_s2[454] | (bank13_q_s2[464:455] == arrival))) & (epoch ? bank13_q_s2[256] : bank13_q_s2[255]);
+    wire bank13_1_holds = ((((and_7498_s3 & and_7491_s3) & and_7442_s3) & and_7494_s3) & and_7460_s3) & not_7421_s3;
+    wire and_7517 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hd);
+    wire and_7518 = cfg_write & and_7517;
+    wire [254:0] bank14_q_s2_509_255 = bank14_q_s2[509:255];
+    wire [7:0] not_7536 = ~(8'hff >> bank14_q_s2[355:353]);
+    wire [7:0] xor_7538 = client[95:88] ^ bank14_q_s2[352:345];
+    wire or_7548 = ((|xor_7538) & (4'd0 < bank14_q_s2[359:356])) | ((|(xor_7538 & not_7536)) & (bank14_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_7550 = client[87:80] ^ bank14_q_s2[344:337];
+    wire or_7560 = ((|xor_7550) & (4'd1 < bank14_q_s2[359:356])) | ((|(xor_7550 & not_7536)) & (bank14_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_7562 = client[79:72] ^ bank14_q_s2[336:329];
+    wire or_7572 = ((|xor_7562) & (4'd2 < bank14_q_s2[359:356])) | ((|(xor_7562 & not_7536)) & (bank14_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_7574 = client[71:64] ^ bank14_q_s2[328:321];
+    wire or_7584 = ((|xor_7574) & (4'd3 < bank14_q_s2[359:356])) | ((|(xor_7574 & not_7536)) & (bank14_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_7586 = client[63:56] ^ bank14_q_s2[320:313];
+    wire or_7596 = ((|xor_7586) & (4'd4 < bank14_q_s2[359:356])) | ((|(xor_7586 & not_7536)) & (bank14_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_7598 = client[55:48] ^ bank14_q_s2[312:305];
+    wire or_7608 = ((|xor_7598) & (4'd5 < bank14_q_s2[359:356])) | ((|(xor_7598 & not_7536)) & (bank14_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_7610 = client[47:40] ^ bank14_q_s2[304:297];
+    wire or_7620 = ((|xor_7610) & (4'd6 < bank14_q_s2[359:356])) | ((|(xor_7610 & not_7536)) & (bank14_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_7622 = client[39:32] ^ bank14_q_s2[296:289];
+    wire or_7632 = ((|xor_7622) & (4'd7 < bank14_q_s2[359:356])) | ((|(xor_7622 & not_7536)) & (bank14_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_7634 = client[31:24] ^ bank14_q_s2[288:281];
+    wire or_7644 = ((|xor_7634) & (4'd8 < bank14_q_s2[359:356])) | ((|(xor_7634 & not_7536)) & (bank14_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_7646 = client[23:16] ^ bank14_q_s2[280:273];
+    wire or_7656 = ((|xor_7646) & (4'd9 < bank14_q_s2[359:356])) | ((|(xor_7646 & not_7536)) & (bank14_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_7658 = client[15:8] ^ bank14_q_s2[272:265];
+    wire or_7668 = ((|xor_7658) & (4'ha < bank14_q_s2[359:356])) | ((|(xor_7658 & not_7536)) & (bank14_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_7670 = client[7:0] ^ bank14_q_s2[264:257];
+    wire or_7680 = ((|xor_7670) & (4'hb < bank14_q_s2[359:356])) | ((|(xor_7670 & not_7536)) & (bank14_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_7681 = {
+        or_7548,
+        or_7560,
+        or_7572,
+        or_7584,
+        or_7596,
+        or_7608,
+        or_7620,
+        or_7632,
+        or_7644,
+        or_7656,
+        or_7668,
+        or_7680
+    };
+    wire [7:0] not_7688 = ~(8'hff >> bank14_q_s2[458:456]);
+    wire [7:0] xor_7690 = server[95:88] ^ bank14_q_s2[455:448];
+    wire or_7700 = ((|xor_7690) & (4'd0 < bank14_q_s2[462:459])) | ((|(xor_7690 & not_7688)) & (bank14_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_7702 = server[87:80] ^ bank14_q_s2[447:440];
+    wire or_7712 = ((|xor_7702) & (4'd1 < bank14_q_s2[462:459])) | ((|(xor_7702 & not_7688)) & (bank14_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_7714 = server[79:72] ^ bank14_q_s2[439:432];
+    wire or_7724 = ((|xor_7714) & (4'd2 < bank14_q_s2[462:459])) | ((|(xor_7714 & not_7688)) & (bank14_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_7726 = server[71:64] ^ bank14_q_s2[431:424];
+    wire or_7736 = ((|xor_7726) & (4'd3 < bank14_q_s2[462:459])) | ((|(xor_7726 & not_7688)) & (bank14_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_7738 = server[63:56] ^ bank14_q_s2[423:416];
+    wire or_7748 = ((|xor_7738) & (4'd4 < bank14_q_s2[462:459])) | ((|(xor_7738 & not_7688)) & (bank14_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_7750 = server[55:48] ^ bank14_q_s2[415:408];
+    wire or_7760 = ((|xor_7750) & (4'd5 < bank14_q_s2[462:459])) | ((|(xor_7750 & not_7688)) & (bank14_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_7762 = server[47:40] ^ bank14_q_s2[407:400];
+    wire or_7772 = ((|xor_7762) & (4'd6 < bank14_q_s2[462:459])) | ((|(xor_7762 & not_7688)) & (bank14_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_7774 = server[39:32] ^ bank14_q_s2[399:392];
+    wire or_7784 = ((|xor_7774) & (4'd7 < bank14_q_s2[462:459])) | ((|(xor_7774 & not_7688)) & (bank14_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_7786 = server[31:24] ^ bank14_q_s2[391:384];
+    wire or_7796 = ((|xor_7786) & (4'd8 < bank14_q_s2[462:459])) | ((|(xor_7786 & not_7688)) & (bank14_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_7798 = server[23:16] ^ bank14_q_s2[383:376];
+    wire or_7808 = ((|xor_7798) & (4'd9 < bank14_q_s2[462:459])) | ((|(xor_7798 & not_7688)) & (bank14_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_7810 = server[15:8] ^ bank14_q_s2[375:368];
+    wire or_7820 = ((|xor_7810) & (4'ha < bank14_q_s2[462:459])) | ((|(xor_7810 & not_7688)) & (bank14_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_7822 = server[7:0] ^ bank14_q_s2[367:360];
+    wire or_7832 = ((|xor_7822) & (4'hb < bank14_q_s2[462:459])) | ((|(xor_7822 & not_7688)) & (bank14_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_7833 = {
+        or_7700,
+        or_7712,
+        or_7724,
+        or_7736,
+        or_7748,
+        or_7760,
+        or_7772,
+        or_7784,
+        or_7796,
+        or_7808,
+        or_7820,
+        or_7832
+    };
+    wire [254:0] bank14_q_s2_254_0 = bank14_q_s2[254:0];
+    wire mux_7859 = later ? (~(|bank14_q_s2[104:89]) & (&bank14_q_s2[120:105])) : ((bank14_q_s2[104:89] <= client_port) & (client_port <= bank14_q_s2[120:105]));
+    wire mux_7869 = later ? (~(|bank14_q_s2[136:121]) & (&bank14_q_s2[152:137])) : ((bank14_q_s2[136:121] <= port) & (port <= bank14_q_s2[152:137]));
+    wire and_7890 = ({3'd0, bank14_q_s2[182:169]} <= size) & ((&bank14_q_s2[196:183]) | (size <= {3'd0, bank14_q_s2[196:183]}));
+    wire and_7921 = ~(|((client[127:96] ^ bank14_q_s2[35:4]) & ~(32'hffffffff >> bank14_q_s2[41:36]))) & ~(|((server[127:96] ^ bank14_q_s2[73:42]) & ~(32'hffffffff >> bank14_q_s2[79:74])));
+    wire not_7923 = ~(|(later ? bank14_q_s2[168:161] : ((bank14_q_s2[160:153] ^ flags) & bank14_q_s2[168:161])));
+    wire and_7925 = ((bank14_q_s2[3:2] == 2'd0) | ((bank14_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank14_q_s2[198] : bank14_q_s2[197]);
+    wire and_7927 = (and_7925 & (bank14_q_s2[199] | (bank14_q_s2[209:200] == arrival))) & (epoch ? bank14_q_s2[1] : bank14_q_s2[0]);
+    wire bank14_0_holds = ((((and_7928_s3 & and_7921_s3) & and_7870_s3) & and_7924_s3) & and_7890_s3) & or_7849_s3;
+    wire mux_7964 = later ? (~(|bank14_q_s2[359:344]) & (&bank14_q_s2[375:360])) : ((bank14_q_s2[359:344] <= client_port) & (client_port <= bank14_q_s2[375:360]));
+    wire mux_7974 = later ? (~(|bank14_q_s2[391:376]) & (&bank14_q_s2[407:392])) : ((bank14_q_s2[391:376] <= port) & (port <= bank14_q_s2[407:392]));
+    wire and_7993 = ({3'd0, bank14_q_s2[437:424]} <= size) & ((&bank14_q_s2[451:438]) | (size <= {3'd0, bank14_q_s2[451:438]}));
+    wire and_8024 = ~(|((client[127:96] ^ bank14_q_s2[290:259]) & ~(32'hffffffff >> bank14_q_s2[296:291]))) & ~(|((server[127:96] ^ bank14_q_s2[328:297]) & ~(32'hffffffff >> bank14_q_s2[334:329])));
+    wire not_8026 = ~(|(later ? bank14_q_s2[423:416] : ((bank14_q_s2[415:408] ^ flags) & bank14_q_s2[423:416])));
+    wire and_8028 = ((bank14_q_s2[258:257] == 2'd0) | ((bank14_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank14_q_s2[453] : bank14_q_s2[452]);
+    wire and_8030 = (and_8028 & (bank14_q_s2[454] | (bank14_q_s2[464:455] == arrival))) & (epoch ? bank14_q_s2[256] : bank14_q_s2[255]);
+    wire bank14_1_holds = ((((and_8031_s3 & and_8024_s3) & and_7975_s3) & and_8027_s3) & and_7993_s3) & not_7954_s3;
+    wire and_8050 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'he);
+    wire and_8051 = cfg_write & and_8050;
+    wire [254:0] bank15_q_s2_509_255 = bank15_q_s2[509:255];
+    wire [7:0] not_8069 = ~(8'hff >> bank15_q_s2[355:353]);
+    wire [7:0] xor_8071 = client[95:88] ^ bank15_q_s2[352:345];
+    wire or_8081 = ((|xor_8071) & (4'd0 < bank15_q_s2[359:356])) | ((|(xor_8071 & not_8069)) & (bank15_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_8083 = client[87:80] ^ bank15_q_s2[344:337];
+    wire or_8093 = ((|xor_8083) & (4'd1 < bank15_q_s2[359:356])) | ((|(xor_8083 & not_8069)) & (bank15_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_8095 = client[79:72] ^ bank15_q_s2[336:329];
+    wire or_8105 = ((|xor_8095) & (4'd2 < bank15_q_s2[359:356])) | ((|(xor_8095 & not_8069)) & (bank15_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_8107 = client[71:64] ^ bank15_q_s2[328:321];
+    wire or_8117 = ((|xor_8107) & (4'd3 < bank15_q_s2[359:356])) | ((|(xor_8107 & not_8069)) & (bank15_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_8119 = client[63:56] ^ bank15_q_s2[320:313];
+    wire or_8129 = ((|xor_8119) & (4'd4 < bank15_q_s2[359:356])) | ((|(xor_8119 & not_8069)) & (bank15_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_8131 = client[55:48] ^ bank15_q_s2[312:305];
+    wire or_8141 = ((|xor_8131) & (4'd5 < bank15_q_s2[359:356])) | ((|(xor_8131 & not_8069)) & (bank15_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_8143 = client[47:40] ^ bank15_q_s2[304:297];
+    wire or_8153 = ((|xor_8143) & (4'd6 < bank15_q_s2[359:356])) | ((|(xor_8143 & not_8069)) & (bank15_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_8155 = client[39:32] ^ bank15_q_s2[296:289];
+    wire or_8165 = ((|xor_8155) & (4'd7 < bank15_q_s2[359:356])) | ((|(xor_8155 & not_8069)) & (bank15_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_8167 = client[31:24] ^ bank15_q_s2[288:281];
+    wire or_8177 = ((|xor_8167) & (4'd8 < bank15_q_s2[359:356])) | ((|(xor_8167 & not_8069)) & (bank15_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_8179 = client[23:16] ^ bank15_q_s2[280:273];
+    wire or_8189 = ((|xor_8179) & (4'd9 < bank15_q_s2[359:356])) | ((|(xor_8179 & not_8069)) & (bank15_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_8191 = client[15:8] ^ bank15_q_s2[272:265];
+    wire or_8201 = ((|xor_8191) & (4'ha < bank15_q_s2[359:356])) | ((|(xor_8191 & not_8069)) & (bank15_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_8203 = client[7:0] ^ bank15_q_s2[264:257];
+    wire or_8213 = ((|xor_8203) & (4'hb < bank15_q_s2[359:356])) | ((|(xor_8203 & not_8069)) & (bank15_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_8214 = {
+        or_8081,
+        or_8093,
+        or_8105,
+        or_8117,
+        or_8129,
+        or_8141,
+        or_8153,
+        or_8165,
+        or_8177,
+        or_8189,
+        or_8201,
+        or_8213
+    };
+    wire [7:0] not_8221 = ~(8'hff >> bank15_q_s2[458:456]);
+    wire [7:0] xor_8223 = server[95:88] ^ bank15_q_s2[455:448];
+    wire or_8233 = ((|xor_8223) & (4'd0 < bank15_q_s2[462:459])) | ((|(xor_8223 & not_8221)) & (bank15_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_8235 = server[87:80] ^ bank15_q_s2[447:440];
+    wire or_8245 = ((|xor_8235) & (4'd1 < bank15_q_s2[462:459])) | ((|(xor_8235 & not_8221)) & (bank15_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_8247 = server[79:72] ^ bank15_q_s2[439:432];
+    wire or_8257 = ((|xor_8247) & (4'd2 < bank15_q_s2[462:459])) | ((|(xor_8247 & not_8221)) & (bank15_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_8259 = server[71:64] ^ bank15_q_s2[431:424];
+    wire or_8269 = ((|xor_8259) & (4'd3 < bank15_q_s2[462:459])) | ((|(xor_8259 & not_8221)) & (bank15_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_8271 = server[63:56] ^ bank15_q_s2[423:416];
+    wire or_8281 = ((|xor_8271) & (4'd4 < bank15_q_s2[462:459])) | ((|(xor_8271 & not_8221)) & (bank15_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_8283 = server[55:48] ^ bank15_q_s2[415:408];
+    wire or_8293 = ((|xor_8283) & (4'd5 < bank15_q_s2[462:459])) | ((|(xor_8283 & not_8221)) & (bank15_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_8295 = server[47:40] ^ bank15_q_s2[407:400];
+    wire or_8305 = ((|xor_8295) & (4'd6 < bank15_q_s2[462:459])) | ((|(xor_8295 & not_8221)) & (bank15_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_8307 = server[39:32] ^ bank15_q_s2[399:392];
+    wire or_8317 = ((|xor_8307) & (4'd7 < bank15_q_s2[462:459])) | ((|(xor_8307 & not_8221)) & (bank15_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_8319 = server[31:24] ^ bank15_q_s2[391:384];
+    wire or_8329 = ((|xor_8319) & (4'd8 < bank15_q_s2[462:459])) | ((|(xor_8319 & not_8221)) & (bank15_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_8331 = server[23:16] ^ bank15_q_s2[383:376];
+    wire or_8341 = ((|xor_8331) & (4'd9 < bank15_q_s2[462:459])) | ((|(xor_8331 & not_8221)) & (bank15_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_8343 = server[15:8] ^ bank15_q_s2[375:368];
+    wire or_8353 = ((|xor_8343) & (4'ha < bank15_q_s2[462:459])) | ((|(xor_8343 & not_8221)) & (bank15_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_8355 = server[7:0] ^ bank15_q_s2[367:360];
+    wire or_8365 = ((|xor_8355) & (4'hb < bank15_q_s2[462:459])) | ((|(xor_8355 & not_8221)) & (bank15_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_8366 = {
+        or_8233,
+        or_8245,
+        or_8257,
+        or_8269,
+        or_8281,
+        or_8293,
+        or_8305,
+        or_8317,
+        or_8329,
+        or_8341,
+        or_8353,
+        or_8365
+    };
+    wire [254:0] bank15_q_s2_254_0 = bank15_q_s2[254:0];
+    wire mux_8392 = later ? (~(|bank15_q_s2[104:89]) & (&bank15_q_s2[120:105])) : ((bank15_q_s2[104:89] <= client_port) & (client_port <= bank15_q_s2[120:105]));
+    wire mux_8402 = later ? (~(|bank15_q_s2[136:121]) & (&bank15_q_s2[152:137])) : ((bank15_q_s2[136:121] <= port) & (port <= bank15_q_s2[152:137]));
+    wire and_8423 = ({3'd0, bank15_q_s2[182:169]} <= size) & ((&bank15_q_s2[196:183]) | (size <= {3'd0, bank15_q_s2[196:183]}));
+    wire and_8454 = ~(|((client[127:96] ^ bank15_q_s2[35:4]) & ~(32'hffffffff >> bank15_q_s2[41:36]))) & ~(|((server[127:96] ^ bank15_q_s2[73:42]) & ~(32'hffffffff >> bank15_q_s2[79:74])));
+    wire not_8456 = ~(|(later ? bank15_q_s2[168:161] : ((bank15_q_s2[160:153] ^ flags) & bank15_q_s2[168:161])));
+    wire and_8458 = ((bank15_q_s2[3:2] == 2'd0) | ((bank15_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank15_q_s2[198] : bank15_q_s2[197]);
+    wire and_8460 = (and_8458 & (bank15_q_s2[199] | (bank15_q_s2[209:200] == arrival))) & (epoch ? bank15_q_s2[1] : bank15_q_s2[0]);
+    wire bank15_0_holds = ((((and_8461_s3 & and_8454_s3) & and_8403_s3) & and_8457_s3) & and_8423_s3) & or_8382_s3;
+    wire mux_8497 = later ? (~(|bank15_q_s2[359:344]) & (&bank15_q_s2[375:360])) : ((bank15_q_s2[359:344] <= client_port) & (client_port <= bank15_q_s2[375:360]));
+    wire mux_8507 = later ? (~(|bank15_q_s2[391:376]) & (&bank15_q_s2[407:392])) : ((bank15_q_s2[391:376] <= port) & (port <= bank15_q_s2[407:392]));
+    wire and_8526 = ({3'd0, bank15_q_s2[437:424]} <= size) & ((&bank15_q_s2[451:438]) | (size <= {3'd0, bank15_q_s2[451:438]}));
+    wire and_8557 = ~(|((client[127:96] ^ bank15_q_s2[290:259]) & ~(32'hffffffff >> bank15_q_s2[296:291]))) & ~(|((server[127:96] ^ bank15_q_s2[328:297]) & ~(32'hffffffff >> bank15_q_s2[334:329])));
+    wire not_8559 = ~(|(later ? bank15_q_s2[423:416] : ((bank15_q_s2[415:408] ^ flags) & bank15_q_s2[423:416])));
+    wire and_8561 = ((bank15_q_s2[258:257] == 2'd0) | ((bank15_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank15_q_s2[453] : bank15_q_s2[452]);
+    wire and_8563 = (and_8561 & (bank15_q_s2[454] | (bank15_q_s2[464:455] == arrival))) & (epoch ? bank15_q_s2[256] : bank15_q_s2[255]);
+    wire bank15_1_holds = ((((and_8564_s3 & and_8557_s3) & and_8508_s3) & and_8560_s3) & and_8526_s3) & not_8487_s3;
+    wire and_8583 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hf);
+    wire and_8584 = cfg_write & and_8583;
+    wire [254:0] bank16_q_s2_509_255 = bank16_q_s2[509:255];
+    wire [7:0] not_8602 = ~(8'hff >> bank16_q_s2[355:353]);
+    wire [7:0] xor_8604 = client[95:88] ^ bank16_q_s2[352:345];
+    wire or_8614 = ((|xor_8604) & (4'd0 < bank16_q_s2[359:356])) | ((|(xor_8604 & not_8602)) & (bank16_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_8616 = client[87:80] ^ bank16_q_s2[344:337];
+    wire or_8626 = ((|xor_8616) & (4'd1 < bank16_q_s2[359:356])) | ((|(xor_8616 & not_8602)) & (bank16_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_8628 = client[79:72] ^ bank16_q_s2[336:329];
+    wire or_8638 = ((|xor_8628) & (4'd2 < bank16_q_s2[359:356])) | ((|(xor_8628 & not_8602)) & (bank16_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_8640 = client[71:64] ^ bank16_q_s2[328:321];
+    wire or_8650 = ((|xor_8640) & (4'd3 < bank16_q_s2[359:356])) | ((|(xor_8640 & not_8602)) & (bank16_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_8652 = client[63:56] ^ bank16_q_s2[320:313];
+    wire or_8662 = ((|xor_8652) & (4'd4 < bank16_q_s2[359:356])) | ((|(xor_8652 & not_8602)) & (bank16_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_8664 = client[55:48] ^ bank16_q_s2[312:305];
+    wire or_8674 = ((|xor_8664) & (4'd5 < bank16_q_s2[359:356])) | ((|(xor_8664 & not_8602)) & (bank16_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_8676 = client[47:40] ^ bank16_q_s2[304:297];
+    wire or_8686 = ((|xor_8676) & (4'd6 < bank16_q_s2[359:356])) | ((|(xor_8676 & not_8602)) & (bank16_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_8688 = client[39:32] ^ bank16_q_s2[296:289];
+    wire or_8698 = ((|xor_8688) & (4'd7 < bank16_q_s2[359:356])) | ((|(xor_8688 & not_8602)) & (bank16_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_8700 = client[31:24] ^ bank16_q_s2[288:281];
+    wire or_8710 = ((|xor_8700) & (4'd8 < bank16_q_s2[359:356])) | ((|(xor_8700 & not_8602)) & (bank16_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_8712 = client[23:16] ^ bank16_q_s2[280:273];
+    wire or_8722 = ((|xor_8712) & (4'd9 < bank16_q_s2[359:356])) | ((|(xor_8712 & not_8602)) & (bank16_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_8724 = client[15:8] ^ bank16_q_s2[272:265];
+    wire or_8734 = ((|xor_8724) & (4'ha < bank16_q_s2[359:356])) | ((|(xor_8724 & not_8602)) & (bank16_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_8736 = client[7:0] ^ bank16_q_s2[264:257];
+    wire or_8746 = ((|xor_8736) & (4'hb < bank16_q_s2[359:356])) | ((|(xor_8736 & not_8602)) & (bank16_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_8747 = {
+        or_8614,
+        or_8626,
+        or_8638,
+        or_8650,
+        or_8662,
+        or_8674,
+        or_8686,
+        or_8698,
+        or_8710,
+        or_8722,
+        or_8734,
+        or_8746
+    };
+    wire [7:0] not_8754 = ~(8'hff >> bank16_q_s2[458:456]);
+    wire [7:0] xor_8756 = server[95:88] ^ bank16_q_s2[455:448];
+    wire or_8766 = ((|xor_8756) & (4'd0 < bank16_q_s2[462:459])) | ((|(xor_8756 & not_8754)) & (bank16_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_8768 = server[87:80] ^ bank16_q_s2[447:440];
+    wire or_8778 = ((|xor_8768) & (4'd1 < bank16_q_s2[462:459])) | ((|(xor_8768 & not_8754)) & (bank16_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_8780 = server[79:72] ^ bank16_q_s2[439:432];
+    wire or_8790 = ((|xor_8780) & (4'd2 < bank16_q_s2[462:459])) | ((|(xor_8780 & not_8754)) & (bank16_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_8792 = server[71:64] ^ bank16_q_s2[431:424];
+    wire or_8802 = ((|xor_8792) & (4'd3 < bank16_q_s2[462:459])) | ((|(xor_8792 & not_8754)) & (bank16_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_8804 = server[63:56] ^ bank16_q_s2[423:416];
+    wire or_8814 = ((|xor_8804) & (4'd4 < bank16_q_s2[462:459])) | ((|(xor_8804 & not_8754)) & (bank16_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_8816 = server[55:48] ^ bank16_q_s2[415:408];
+    wire or_8826 = ((|xor_8816) & (4'd5 < bank16_q_s2[462:459])) | ((|(xor_8816 & not_8754)) & (bank16_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_8828 = server[47:40] ^ bank16_q_s2[407:400];
+    wire or_8838 = ((|xor_8828) & (4'd6 < bank16_q_s2[462:459])) | ((|(xor_8828 & not_8754)) & (bank16_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_8840 = server[39:32] ^ bank16_q_s2[399:392];
+    wire or_8850 = ((|xor_8840) & (4'd7 < bank16_q_s2[462:459])) | ((|(xor_8840 & not_8754)) & (bank16_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_8852 = server[31:24] ^ bank16_q_s2[391:384];
+    wire or_8862 = ((|xor_8852) & (4'd8 < bank16_q_s2[462:459])) | ((|(xor_8852 & not_8754)) & (bank16_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_8864 = server[23:16] ^ bank16_q_s2[383:376];
+    wire or_8874 = ((|xor_8864) & (4'd9 < bank16_q_s2[462:459])) | ((|(xor_8864 & not_8754)) & (bank16_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_8876 = server[15:8] ^ bank16_q_s2[375:368];
+    wire or_8886 = ((|xor_8876) & (4'ha < bank16_q_s2[462:459])) | ((|(xor_8876 & not_8754)) & (bank16_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_8888 = server[7:0] ^ bank16_q_s2[367:360];
+    wire or_8898 = ((|xor_8888) & (4'hb < bank16_q_s2[462:459])) | ((|(xor_8888 & not_8754)) & (bank16_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_8899 = {
+        or_8766,
+        or_8778,
+        or_8790,
+        or_8802,
+        or_8814,
+        or_8826,
+        or_8838,
+        or_8850,
+        or_8862,
+        or_8874,
+        or_8886,
+        or_8898
+    };
+    wire [254:0] bank16_q_s2_254_0 = bank16_q_s2[254:0];
+    wire mux_8925 = later ? (~(|bank16_q_s2[104:89]) & (&bank16_q_s2[120:105])) : ((bank16_q_s2[104:89] <= client_port) & (client_port <= bank16_q_s2[120:105]));
+    wire mux_8935 = later ? (~(|bank16_q_s2[136:121]) & (&bank16_q_s2[152:137])) : ((bank16_q_s2[136:121] <= port) & (port <= bank16_q_s2[152:137]));
+    wire and_8956 = ({3'd0, bank16_q_s2[182:169]} <= size) & ((&bank16_q_s2[196:183]) | (size <= {3'd0, bank16_q_s2[196:183]}));
+    wire and_8987 = ~(|((client[127:96] ^ bank16_q_s2[35:4]) & ~(32'hffffffff >> bank16_q_s2[41:36]))) & ~(|((server[127:96] ^ bank16_q_s2[73:42]) & ~(32'hffffffff >> bank16_q_s2[79:74])));
+    wire not_8989 = ~(|(later ? bank16_q_s2[168:161] : ((bank16_q_s2[160:153] ^ flags) & bank16_q_s2[168:161])));
+    wire and_8991 = ((bank16_q_s2[3:2] == 2'd0) | ((bank16_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank16_q_s2[198] : bank16_q_s2[197]);
+    wire and_8993 = (and_8991 & (bank16_q_s2[199] | (bank16_q_s2[209:200] == arrival))) & (epoch ? bank16_q_s2[1] : bank16_q_s2[0]);
+    wire bank16_0_holds = ((((and_8994_s3 & and_8987_s3) & and_8936_s3) & and_8990_s3) & and_8956_s3) & or_8915_s3;
+    wire mux_9030 = later ? (~(|bank16_q_s2[359:344]) & (&bank16_q_s2[375:360])) : ((bank16_q_s2[359:344] <= client_port) & (client_port <= bank16_q_s2[375:360]));
+    wire mux_9040 = later ? (~(|bank16_q_s2[391:376]) & (&bank16_q_s2[407:392])) : ((bank16_q_s2[391:376] <= port) & (port <= bank16_q_s2[407:392]));
+    wire and_9059 = ({3'd0, bank16_q_s2[437:424]} <= size) & ((&bank16_q_s2[451:438]) | (size <= {3'd0, bank16_q_s2[451:438]}));
+    wire and_9090 = ~(|((client[127:96] ^ bank16_q_s2[290:259]) & ~(32'hffffffff >> bank16_q_s2[296:291]))) & ~(|((server[127:96] ^ bank16_q_s2[328:297]) & ~(32'hffffffff >> bank16_q_s2[334:329])));
+    wire not_9092 = ~(|(later ? bank16_q_s2[423:416] : ((bank16_q_s2[415:408] ^ flags) & bank16_q_s2[423:416])));
+    wire and_9094 = ((bank16_q_s2[258:257] == 2'd0) | ((bank16_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank16_q_s2[453] : bank16_q_s2[452]);
+    wire and_9096 = (and_9094 & (bank16_q_s2[454] | (bank16_q_s2[464:455] == arrival))) & (epoch ? bank16_q_s2[256] : bank16_q_s2[255]);
+    wire bank16_1_holds = ((((and_9097_s3 & and_9090_s3) & and_9041_s3) & and_9093_s3) & and_9059_s3) & not_9020_s3;
+    wire and_9116 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h10);
+    wire and_9117 = cfg_write & and_9116;
+    wire [254:0] bank17_q_s2_509_255 = bank17_q_s2[509:255];
+    wire [7:0] not_9135 = ~(8'hff >> bank17_q_s2[355:353]);
+    wire [7:0] xor_9137 = client[95:88] ^ bank17_q_s2[352:345];
+    wire or_9147 = ((|xor_9137) & (4'd0 < bank17_q_s2[359:356])) | ((|(xor_9137 & not_9135)) & (bank17_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_9149 = client[87:80] ^ bank17_q_s2[344:337];
+    wire or_9159 = ((|xor_9149) & (4'd1 < bank17_q_s2[359:356])) | ((|(xor_9149 & not_9135)) & (bank17_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_9161 = client[79:72] ^ bank17_q_s2[336:329];
+    wire or_9171 = ((|xor_9161) & (4'd2 < bank17_q_s2[359:356])) | ((|(xor_9161 & not_9135)) & (bank17_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_9173 = client[71:64] ^ bank17_q_s2[328:321];
+    wire or_9183 = ((|xor_9173) & (4'd3 < bank17_q_s2[359:356])) | ((|(xor_9173 & not_9135)) & (bank17_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_9185 = client[63:56] ^ bank17_q_s2[320:313];
+    wire or_9195 = ((|xor_9185) & (4'd4 < bank17_q_s2[359:356])) | ((|(xor_9185 & not_9135)) & (bank17_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_9197 = client[55:48] ^ bank17_q_s2[312:305];
+    wire or_9207 = ((|xor_9197) & (4'd5 < bank17_q_s2[359:356])) | ((|(xor_9197 & not_9135)) & (bank17_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_9209 = client[47:40] ^ bank17_q_s2[304:297];
+    wire or_9219 = ((|xor_9209) & (4'd6 < bank17_q_s2[359:356])) | ((|(xor_9209 & not_9135)) & (bank17_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_9221 = client[39:32] ^ bank17_q_s2[296:289];
+    wire or_9231 = ((|xor_9221) & (4'd7 < bank17_q_s2[359:356])) | ((|(xor_9221 & not_9135)) & (bank17_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_9233 = client[31:24] ^ bank17_q_s2[288:281];
+    wire or_9243 = ((|xor_9233) & (4'd8 < bank17_q_s2[359:356])) | ((|(xor_9233 & not_9135)) & (bank17_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_9245 = client[23:16] ^ bank17_q_s2[280:273];
+    wire or_9255 = ((|xor_9245) & (4'd9 < bank17_q_s2[359:356])) | ((|(xor_9245 & not_9135)) & (bank17_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_9257 = client[15:8] ^ bank17_q_s2[272:265];
+    wire or_9267 = ((|xor_9257) & (4'ha < bank17_q_s2[359:356])) | ((|(xor_9257 & not_9135)) & (bank17_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_9269 = client[7:0] ^ bank17_q_s2[264:257];
+    wire or_9279 = ((|xor_9269) & (4'hb < bank17_q_s2[359:356])) | ((|(xor_9269 & not_9135)) & (bank17_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_9280 = {
+        or_9147,
+        or_9159,
+        or_9171,
+        or_9183,
+        or_9195,
+        or_9207,
+        or_9219,
+        or_9231,
+        or_9243,
+        or_9255,
+        or_9267,
+        or_9279
+    };
+    wire [7:0] not_9287 = ~(8'hff >> bank17_q_s2[458:456]);
+    wire [7:0] xor_9289 = server[95:88] ^ bank17_q_s2[455:448];
+    wire or_9299 = ((|xor_9289) & (4'd0 < bank17_q_s2[462:459])) | ((|(xor_9289 & not_9287)) & (bank17_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_9301 = server[87:80] ^ bank17_q_s2[447:440];
+    wire or_9311 = ((|xor_9301) & (4'd1 < bank17_q_s2[462:459])) | ((|(xor_9301 & not_9287)) & (bank17_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_9313 = server[79:72] ^ bank17_q_s2[439:432];
+    wire or_9323 = ((|xor_9313) & (4'd2 < bank17_q_s2[462:459])) | ((|(xor_9313 & not_9287)) & (bank17_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_9325 = server[71:64] ^ bank17_q_s2[431:424];
+    wire or_9335 = ((|xor_9325) & (4'd3 < bank17_q_s2[462:459])) | ((|(xor_9325 & not_9287)) & (bank17_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_9337 = server[63:56] ^ bank17_q_s2[423:416];
+    wire or_9347 = ((|xor_9337) & (4'd4 < bank17_q_s2[462:459])) | ((|(xor_9337 & not_9287)) & (bank17_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_9349 = server[55:48] ^ bank17_q_s2[415:408];
+    wire or_9359 = ((|xor_9349) & (4'd5 < bank17_q_s2[462:459])) | ((|(xor_9349 & not_9287)) & (bank17_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_9361 = server[47:40] ^ bank17_q_s2[407:400];
+    wire or_9371 = ((|xor_9361) & (4'd6 < bank17_q_s2[462:459])) | ((|(xor_9361 & not_9287)) & (bank17_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_9373 = server[39:32] ^ bank17_q_s2[399:392];
+    wire or_9383 = ((|xor_9373) & (4'd7 < bank17_q_s2[462:459])) | ((|(xor_9373 & not_9287)) & (bank17_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_9385 = server[31:24] ^ bank17_q_s2[391:384];
+    wire or_9395 = ((|xor_9385) & (4'd8 < bank17_q_s2[462:459])) | ((|(xor_9385 & not_9287)) & (bank17_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_9397 = server[23:16] ^ bank17_q_s2[383:376];
+    wire or_9407 = ((|xor_9397) & (4'd9 < bank17_q_s2[462:459])) | ((|(xor_9397 & not_9287)) & (bank17_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_9409 = server[15:8] ^ bank17_q_s2[375:368];
+    wire or_9419 = ((|xor_9409) & (4'ha < bank17_q_s2[462:459])) | ((|(xor_9409 & not_9287)) & (bank17_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_9421 = server[7:0] ^ bank17_q_s2[367:360];
+    wire or_9431 = ((|xor_9421) & (4'hb < bank17_q_s2[462:459])) | ((|(xor_9421 & not_9287)) & (bank17_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_9432 = {
+        or_9299,
+        or_9311,
+        or_9323,
+        or_9335,
+        or_9347,
+        or_9359,
+        or_9371,
+        or_9383,
+        or_9395,
+        or_9407,
+        or_9419,
+        or_9431
+    };
+    wire [254:0] bank17_q_s2_254_0 = bank17_q_s2[254:0];
+    wire mux_9458 = later ? (~(|bank17_q_s2[104:89]) & (&bank17_q_s2[120:105])) : ((bank17_q_s2[104:89] <= client_port) & (client_port <= bank17_q_s2[120:105]));
+    wire mux_9468 = later ? (~(|bank17_q_s2[136:121]) & (&bank17_q_s2[152:137])) : ((bank17_q_s2[136:121] <= port) & (port <= bank17_q_s2[152:137]));
+    wire and_9489 = ({3'd0, bank17_q_s2[182:169]} <= size) & ((&bank17_q_s2[196:183]) | (size <= {3'd0, bank17_q_s2[196:183]}));
+    wire and_9520 = ~(|((client[127:96] ^ bank17_q_s2[35:4]) & ~(32'hffffffff >> bank17_q_s2[41:36]))) & ~(|((server[127:96] ^ bank17_q_s2[73:42]) & ~(32'hffffffff >> bank17_q_s2[79:74])));
+    wire not_9522 = ~(|(later ? bank17_q_s2[168:161] : ((bank17_q_s2[160:153] ^ flags) & bank17_q_s2[168:161])));
+    wire and_9524 = ((bank17_q_s2[3:2] == 2'd0) | ((bank17_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank17_q_s2[198] : bank17_q_s2[197]);
+    wire and_9526 = (and_9524 & (bank17_q_s2[199] | (bank17_q_s2[209:200] == arrival))) & (epoch ? bank17_q_s2[1] : bank17_q_s2[0]);
+    wire bank17_0_holds = ((((and_9527_s3 & and_9520_s3) & and_9469_s3) & and_9523_s3) & and_9489_s3) & or_9448_s3;
+    wire mux_9563 = later ? (~(|bank17_q_s2[359:344]) & (&bank17_q_s2[375:360])) : ((bank17_q_s2[359:344] <= client_port) & (client_port <= bank17_q_s2[375:360]));
+    wire mux_9573 = later ? (~(|bank17_q_s2[391:376]) & (&bank17_q_s2[407:392])) : ((bank17_q_s2[391:376] <= port) & (port <= bank17_q_s2[407:392]));
+    wire and_9592 = ({3'd0, bank17_q_s2[437:424]} <= size) & ((&bank17_q_s2[451:438]) | (size <= {3'd0, bank17_q_s2[451:438]}));
+    wire and_9623 = ~(|((client[127:96] ^ bank17_q_s2[290:259]) & ~(32'hffffffff >> bank17_q_s2[296:291]))) & ~(|((server[127:96] ^ bank17_q_s2[328:297]) & ~(32'hffffffff >> bank17_q_s2[334:329])));
+    wire not_9625 = ~(|(later ? bank17_q_s2[423:416] : ((bank17_q_s2[415:408] ^ flags) & bank17_q_s2[423:416])));
+    wire and_9627 = ((bank17_q_s2[258:257] == 2'd0) | ((bank17_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank17_q_s2[453] : bank17_q_s2[452]);
+    wire and_9629 = (and_9627 & (bank17_q_s2[454] | (bank17_q_s2[464:455] == arrival))) & (epoch ? bank17_q_s2[256] : bank17_q_s2[255]);
+    wire bank17_1_holds = ((((and_9630_s3 & and_9623_s3) & and_9574_s3) & and_9626_s3) & and_9592_s3) & not_9553_s3;
+    wire and_9649 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h11);
+    wire and_9650 = cfg_write & and_9649;
+    wire [254:0] bank18_q_s2_509_255 = bank18_q_s2[509:255];
+    wire [7:0] not_9668 = ~(8'hff >> bank18_q_s2[355:353]);
+    wire [7:0] xor_9670 = client[95:88] ^ bank18_q_s2[352:345];
+    wire or_9680 = ((|xor_9670) & (4'd0 < bank18_q_s2[359:356])) | ((|(xor_9670 & not_9668)) & (bank18_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_9682 = client[87:80] ^ bank18_q_s2[344:337];
+    wire or_9692 = ((|xor_9682) & (4'd1 < bank18_q_s2[359:356])) | ((|(xor_9682 & not_9668)) & (bank18_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_9694 = client[79:72] ^ bank18_q_s2[336:329];
+    wire or_9704 = ((|xor_9694) & (4'd2 < bank18_q_s2[359:356])) | ((|(xor_9694 & not_9668)) & (bank18_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_9706 = client[71:64] ^ bank18_q_s2[328:321];
+    wire or_9716 = ((|xor_9706) & (4'd3 < bank18_q_s2[359:356])) | ((|(xor_9706 & not_9668)) & (bank18_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_9718 = client[63:56] ^ bank18_q_s2[320:313];
+    wire or_9728 = ((|xor_9718) & (4'd4 < bank18_q_s2[359:356])) | ((|(xor_9718 & not_9668)) & (bank18_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_9730 = client[55:48] ^ bank18_q_s2[312:305];
+    wire or_9740 = ((|xor_9730) & (4'd5 < bank18_q_s2[359:356])) | ((|(xor_9730 & not_9668)) & (bank18_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_9742 = client[47:40] ^ bank18_q_s2[304:297];
+    wire or_9752 = ((|xor_9742) & (4'd6 < bank18_q_s2[359:356])) | ((|(xor_9742 & not_9668)) & (bank18_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_9754 = client[39:32] ^ bank18_q_s2[296:289];
+    wire or_9764 = ((|xor_9754) & (4'd7 < bank18_q_s2[359:356])) | ((|(xor_9754 & not_9668)) & (bank18_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_9766 = client[31:24] ^ bank18_q_s2[288:281];
+    wire or_9776 = ((|xor_9766) & (4'd8 < bank18_q_s2[359:356])) | ((|(xor_9766 & not_9668)) & (bank18_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_9778 = client[23:16] ^ bank18_q_s2[280:273];
+    wire or_9788 = ((|xor_9778) & (4'd9 < bank18_q_s2[359:356])) | ((|(xor_9778 & not_9668)) & (bank18_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_9790 = client[15:8] ^ bank18_q_s2[272:265];
+    wire or_9800 = ((|xor_9790) & (4'ha < bank18_q_s2[359:356])) | ((|(xor_9790 & not_9668)) & (bank18_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_9802 = client[7:0] ^ bank18_q_s2[264:257];
+    wire or_9812 = ((|xor_9802) & (4'hb < bank18_q_s2[359:356])) | ((|(xor_9802 & not_9668)) & (bank18_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_9813 = {
+        or_9680,
+        or_9692,
+        or_9704,
+        or_9716,
+        or_9728,
+        or_9740,
+        or_9752,
+        or_9764,
+        or_9776,
+        or_9788,
+        or_9800,
+        or_9812
+    };
+    wire [7:0] not_9820 = ~(8'hff >> bank18_q_s2[458:456]);
+    wire [7:0] xor_9822 = server[95:88] ^ bank18_q_s2[455:448];
+    wire or_9832 = ((|xor_9822) & (4'd0 < bank18_q_s2[462:459])) | ((|(xor_9822 & not_9820)) & (bank18_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_9834 = server[87:80] ^ bank18_q_s2[447:440];
+    wire or_9844 = ((|xor_9834) & (4'd1 < bank18_q_s2[462:459])) | ((|(xor_9834 & not_9820)) & (bank18_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_9846 = server[79:72] ^ bank18_q_s2[439:432];
+    wire or_9856 = ((|xor_9846) & (4'd2 < bank18_q_s2[462:459])) | ((|(xor_9846 & not_9820)) & (bank18_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_9858 = server[71:64] ^ bank18_q_s2[431:424];
+    wire or_9868 = ((|xor_9858) & (4'd3 < bank18_q_s2[462:459])) | ((|(xor_9858 & not_9820)) & (bank18_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_9870 = server[63:56] ^ bank18_q_s2[423:416];
+    wire or_9880 = ((|xor_9870) & (4'd4 < bank18_q_s2[462:459])) | ((|(xor_9870 & not_9820)) & (bank18_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_9882 = server[55:48] ^ bank18_q_s2[415:408];
+    wire or_9892 = ((|xor_9882) & (4'd5 < bank18_q_s2[462:459])) | ((|(xor_9882 & not_9820)) & (bank18_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_9894 = server[47:40] ^ bank18_q_s2[407:400];
+    wire or_9904 = ((|xor_9894) & (4'd6 < bank18_q_s2[462:459])) | ((|(xor_9894 & not_9820)) & (bank18_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_9906 = server[39:32] ^ bank18_q_s2[399:392];
+    wire or_9916 = ((|xor_9906) & (4'd7 < bank18_q_s2[462:459])) | ((|(xor_9906 & not_9820)) & (bank18_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_9918 = server[31:24] ^ bank18_q_s2[391:384];
+    wire or_9928 = ((|xor_9918) & (4'd8 < bank18_q_s2[462:459])) | ((|(xor_9918 & not_9820)) & (bank18_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_9930 = server[23:16] ^ bank18_q_s2[383:376];
+    wire or_9940 = ((|xor_9930) & (4'd9 < bank18_q_s2[462:459])) | ((|(xor_9930 & not_9820)) & (bank18_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_9942 = server[15:8] ^ bank18_q_s2[375:368];
+    wire or_9952 = ((|xor_9942) & (4'ha < bank18_q_s2[462:459])) | ((|(xor_9942 & not_9820)) & (bank18_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_9954 = server[7:0] ^ bank18_q_s2[367:360];
+    wire or_9964 = ((|xor_9954) & (4'hb < bank18_q_s2[462:459])) | ((|(xor_9954 & not_9820)) & (bank18_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_9965 = {
+        or_9832,
+        or_9844,
+        or_9856,
+        or_9868,
+        or_9880,
+        or_9892,
+        or_9904,
+        or_9916,
+        or_9928,
+        or_9940,
+        or_9952,
+        or_9964
+    };
+    wire [254:0] bank18_q_s2_254_0 = bank18_q_s2[254:0];
+    wire mux_9991 = later ? (~(|bank18_q_s2[104:89]) & (&bank18_q_s2[120:105])) : ((bank18_q_s2[104:89] <= client_port) & (client_port <= bank18_q_s2[120:105]));
+    wire mux_10001 = later ? (~(|bank18_q_s2[136:121]) & (&bank18_q_s2[152:137])) : ((bank18_q_s2[136:121] <= port) & (port <= bank18_q_s2[152:137]));
+    wire and_10022 = ({3'd0, bank18_q_s2[182:169]} <= size) & ((&bank18_q_s2[196:183]) | (size <= {3'd0, bank18_q_s2[196:183]}));
+    wire and_10053 = ~(|((client[127:96] ^ bank18_q_s2[35:4]) & ~(32'hffffffff >> bank18_q_s2[41:36]))) & ~(|((server[127:96] ^ bank18_q_s2[73:42]) & ~(32'hffffffff >> bank18_q_s2[79:74])));
+    wire not_10055 = ~(|(later ? bank18_q_s2[168:161] : ((bank18_q_s2[160:153] ^ flags) & bank18_q_s2[168:161])));
+    wire and_10057 = ((bank18_q_s2[3:2] == 2'd0) | ((bank18_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank18_q_s2[198] : bank18_q_s2[197]);
+    wire and_10059 = (and_10057 & (bank18_q_s2[199] | (bank18_q_s2[209:200] == arrival))) & (epoch ? bank18_q_s2[1] : bank18_q_s2[0]);
+    wire bank18_0_holds = ((((and_10060_s3 & and_10053_s3) & and_10002_s3) & and_10056_s3) & and_10022_s3) & or_9981_s3;
+    wire mux_10096 = later ? (~(|bank18_q_s2[359:344]) & (&bank18_q_s2[375:360])) : ((bank18_q_s2[359:344] <= client_port) & (client_port <= bank18_q_s2[375:360]));
+    wire mux_10106 = later ? (~(|bank18_q_s2[391:376]) & (&bank18_q_s2[407:392])) : ((bank18_q_s2[391:376] <= port) & (port <= bank18_q_s2[407:392]));
+    wire and_10125 = ({3'd0, bank18_q_s2[437:424]} <= size) & ((&bank18_q_s2[451:438]) | (size <= {3'd0, bank18_q_s2[451:438]}));
+    wire and_10156 = ~(|((client[127:96] ^ bank18_q_s2[290:259]) & ~(32'hffffffff >> bank18_q_s2[296:291]))) & ~(|((server[127:96] ^ bank18_q_s2[328:297]) & ~(32'hffffffff >> bank18_q_s2[334:329])));
+    wire not_10158 = ~(|(later ? bank18_q_s2[423:416] : ((bank18_q_s2[415:408] ^ flags) & bank18_q_s2[423:416])));
+    wire and_10160 = ((bank18_q_s2[258:257] == 2'd0) | ((bank18_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank18_q_s2[453] : bank18_q_s2[452]);
+    wire and_10162 = (and_10160 & (bank18_q_s2[454] | (bank18_q_s2[464:455] == arrival))) & (epoch ? bank18_q_s2[256] : bank18_q_s2[255]);
+    wire bank18_1_holds = ((((and_10163_s3 & and_10156_s3) & and_10107_s3) & and_10159_s3) & and_10125_s3) & not_10086_s3;
+    wire and_10182 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h12);
+    wire and_10183 = cfg_write & and_10182;
+    wire [254:0] bank19_q_s2_509_255 = bank19_q_s2[509:255];
+    wire [7:0] not_10201 = ~(8'hff >> bank19_q_s2[355:353]);
+    wire [7:0] xor_10203 = client[95:88] ^ bank19_q_s2[352:345];
+    wire or_10213 = ((|xor_10203) & (4'd0 < bank19_q_s2[359:356])) | ((|(xor_10203 & not_10201)) & (bank19_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_10215 = client[87:80] ^ bank19_q_s2[344:337];
+    wire or_10225 = ((|xor_10215) & (4'd1 < bank19_q_s2[359:356])) | ((|(xor_10215 & not_10201)) & (bank19_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_10227 = client[79:72] ^ bank19_q_s2[336:329];
+    wire or_10237 = ((|xor_10227) & (4'd2 < bank19_q_s2[359:356])) | ((|(xor_10227 & not_10201)) & (bank19_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_10239 = client[71:64] ^ bank19_q_s2[328:321];
+    wire or_10249 = ((|xor_10239) & (4'd3 < bank19_q_s2[359:356])) | ((|(xor_10239 & not_10201)) & (bank19_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_10251 = client[63:56] ^ bank19_q_s2[320:313];
+    wire or_10261 = ((|xor_10251) & (4'd4 < bank19_q_s2[359:356])) | ((|(xor_10251 & not_10201)) & (bank19_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_10263 = client[55:48] ^ bank19_q_s2[312:305];
+    wire or_10273 = ((|xor_10263) & (4'd5 < bank19_q_s2[359:356])) | ((|(xor_10263 & not_10201)) & (bank19_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_10275 = client[47:40] ^ bank19_q_s2[304:297];
+    wire or_10285 = ((|xor_10275) & (4'd6 < bank19_q_s2[359:356])) | ((|(xor_10275 & not_10201)) & (bank19_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_10287 = client[39:32] ^ bank19_q_s2[296:289];
+    wire or_10297 = ((|xor_10287) & (4'd7 < bank19_q_s2[359:356])) | ((|(xor_10287 & not_10201)) & (bank19_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_10299 = client[31:24] ^ bank19_q_s2[288:281];
+    wire or_10309 = ((|xor_10299) & (4'd8 < bank19_q_s2[359:356])) | ((|(xor_10299 & not_10201)) & (bank19_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_10311 = client[23:16] ^ bank19_q_s2[280:273];
+    wire or_10321 = ((|xor_10311) & (4'd9 < bank19_q_s2[359:356])) | ((|(xor_10311 & not_10201)) & (bank19_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_10323 = client[15:8] ^ bank19_q_s2[272:265];
+    wire or_10333 = ((|xor_10323) & (4'ha < bank19_q_s2[359:356])) | ((|(xor_10323 & not_10201)) & (bank19_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_10335 = client[7:0] ^ bank19_q_s2[264:257];
+    wire or_10345 = ((|xor_10335) & (4'hb < bank19_q_s2[359:356])) | ((|(xor_10335 & not_10201)) & (bank19_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_10346 = {
+        or_10213,
+        or_10225,
+        or_10237,
+        or_10249,
+        or_10261,
+        or_10273,
+        or_10285,
+        or_10297,
+        or_10309,
+        or_10321,
+        or_10333,
+        or_10345
+    };
+    wire [7:0] not_10353 = ~(8'hff >> bank19_q_s2[458:456]);
+    wire [7:0] xor_10355 = server[95:88] ^ bank19_q_s2[455:448];
+    wire or_10365 = ((|xor_10355) & (4'd0 < bank19_q_s2[462:459])) | ((|(xor_10355 & not_10353)) & (bank19_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_10367 = server[87:80] ^ bank19_q_s2[447:440];
+    wire or_10377 = ((|xor_10367) & (4'd1 < bank19_q_s2[462:459])) | ((|(xor_10367 & not_10353)) & (bank19_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_10379 = server[79:72] ^ bank19_q_s2[439:432];
+    wire or_10389 = ((|xor_10379) & (4'd2 < bank19_q_s2[462:459])) | ((|(xor_10379 & not_10353)) & (bank19_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_10391 = server[71:64] ^ bank19_q_s2[431:424];
+    wire or_10401 = ((|xor_10391) & (4'd3 < bank19_q_s2[462:459])) | ((|(xor_10391 & not_10353)) & (bank19_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_10403 = server[63:56] ^ bank19_q_s2[423:416];
+    wire or_10413 = ((|xor_10403) & (4'd4 < bank19_q_s2[462:459])) | ((|(xor_10403 & not_10353)) & (bank19_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_10415 = server[55:48] ^ bank19_q_s2[415:408];
+    wire or_10425 = ((|xor_10415) & (4'd5 < bank19_q_s2[462:459])) | ((|(xor_10415 & not_10353)) & (bank19_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_10427 = server[47:40] ^ bank19_q_s2[407:400];
+    wire or_10437 = ((|xor_10427) & (4'd6 < bank19_q_s2[462:459])) | ((|(xor_10427 & not_10353)) & (bank19_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_10439 = server[39:32] ^ bank19_q_s2[399:392];
+    wire or_10449 = ((|xor_10439) & (4'd7 < bank19_q_s2[462:459])) | ((|(xor_10439 & not_10353)) & (bank19_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_10451 = server[31:24] ^ bank19_q_s2[391:384];
+    wire or_10461 = ((|xor_10451) & (4'd8 < bank19_q_s2[462:459])) | ((|(xor_10451 & not_10353)) & (bank19_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_10463 = server[23:16] ^ bank19_q_s2[383:376];
+    wire or_10473 = ((|xor_10463) & (4'd9 < bank19_q_s2[462:459])) | ((|(xor_10463 & not_10353)) & (bank19_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_10475 = server[15:8] ^ bank19_q_s2[375:368];
+    wire or_10485 = ((|xor_10475) & (4'ha < bank19_q_s2[462:459])) | ((|(xor_10475 & not_10353)) & (bank19_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_10487 = server[7:0] ^ bank19_q_s2[367:360];
+    wire or_10497 = ((|xor_10487) & (4'hb < bank19_q_s2[462:459])) | ((|(xor_10487 & not_10353)) & (bank19_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_10498 = {
+        or_10365,
+        or_10377,
+        or_10389,
+        or_10401,
+        or_10413,
+        or_10425,
+        or_10437,
+        or_10449,
+        or_10461,
+        or_10473,
+        or_10485,
+        or_10497
+    };
+    wire [254:0] bank19_q_s2_254_0 = bank19_q_s2[254:0];
+    wire mux_10524 = later ? (~(|bank19_q_s2[104:89]) & (&bank19_q_s2[120:105])) : ((bank19_q_s2[104:89] <= client_port) & (client_port <= bank19_q_s2[120:105]));
+    wire mux_10534 = later ? (~(|bank19_q_s2[136:121]) & (&bank19_q_s2[152:137])) : ((bank19_q_s2[136:121] <= port) & (port <= bank19_q_s2[152:137]));
+    wire and_10555 = ({3'd0, bank19_q_s2[182:169]} <= size) & ((&bank19_q_s2[196:183]) | (size <= {3'd0, bank19_q_s2[196:183]}));
+    wire and_10586 = ~(|((client[127:96] ^ bank19_q_s2[35:4]) & ~(32'hffffffff >> bank19_q_s2[41:36]))) & ~(|((server[127:96] ^ bank19_q_s2[73:42]) & ~(32'hffffffff >> bank19_q_s2[79:74])));
+    wire not_10588 = ~(|(later ? bank19_q_s2[168:161] : ((bank19_q_s2[160:153] ^ flags) & bank19_q_s2[168:161])));
+    wire and_10590 = ((bank19_q_s2[3:2] == 2'd0) | ((bank19_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank19_q_s2[198] : bank19_q_s2[197]);
+    wire and_10592 = (and_10590 & (bank19_q_s2[199] | (bank19_q_s2[209:200] == arrival))) & (epoch ? bank19_q_s2[1] : bank19_q_s2[0]);
+    wire bank19_0_holds = ((((and_10593_s3 & and_10586_s3) & and_10535_s3) & and_10589_s3) & and_10555_s3) & or_10514_s3;
+    wire mux_10629 = later ? (~(|bank19_q_s2[359:344]) & (&bank19_q_s2[375:360])) : ((bank19_q_s2[359:344] <= client_port) & (client_port <= bank19_q_s2[375:360]));
+    wire mux_10639 = later ? (~(|bank19_q_s2[391:376]) & (&bank19_q_s2[407:392])) : ((bank19_q_s2[391:376] <= port) & (port <= bank19_q_s2[407:392]));
+    wire and_10658 = ({3'd0, bank19_q_s2[437:424]} <= size) & ((&bank19_q_s2[451:438]) | (size <= {3'd0, bank19_q_s2[451:438]}));
+    wire and_10689 = ~(|((client[127:96] ^ bank19_q_s2[290:259]) & ~(32'hffffffff >> bank19_q_s2[296:291]))) & ~(|((server[127:96] ^ bank19_q_s2[328:297]) & ~(32'hffffffff >> bank19_q_s2[334:329])));
+    wire not_10691 = ~(|(later ? bank19_q_s2[423:416] : ((bank19_q_s2[415:408] ^ flags) & bank19_q_s2[423:416])));
+    wire and_10693 = ((bank19_q_s2[258:257] == 2'd0) | ((bank19_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank19_q_s2[453] : bank19_q_s2[452]);
+    wire and_10695 = (and_10693 & (bank19_q_s2[454] | (bank19_q_s2[464:455] == arrival))) & (epoch ? bank19_q_s2[256] : bank19_q_s2[255]);
+    wire bank19_1_holds = ((((and_10696_s3 & and_10689_s3) & and_10640_s3) & and_10692_s3) & and_10658_s3) & not_10619_s3;
+    wire and_10715 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h13);
+    wire and_10716 = cfg_write & and_10715;
+    wire and_10732 = (cfg_table == 7'h16) & (cfg_row[21:3] == 19'h1400);
+    wire and_10733 = cfg_write & and_10732;
+    wire [254:0] always0_509_255 = always0[509:255];
+    wire [7:0] not_10776 = ~(8'hff >> always0[355:353]);
+    wire [7:0] xor_10778 = client[95:88] ^ always0[352:345];
+    wire or_10788 = ((|xor_10778) & (4'd0 < always0[359:356])) | ((|(xor_10778 & not_10776)) & (always0[359:356] == 4'd0));
+    wire [7:0] xor_10790 = client[87:80] ^ always0[344:337];
+    wire or_10800 = ((|xor_10790) & (4'd1 < always0[359:356])) | ((|(xor_10790 & not_10776)) & (always0[359:356] == 4'd1));
+    wire [7:0] xor_10802 = client[79:72] ^ always0[336:329];
+    wire or_10812 = ((|xor_10802) & (4'd2 < always0[359:356])) | ((|(xor_10802 & not_10776)) & (always0[359:356] == 4'd2));
+    wire [7:0] xor_10814 = client[71:64] ^ always0[328:321];
+    wire or_10824 = ((|xor_10814) & (4'd3 < always0[359:356])) | ((|(xor_10814 & not_10776)) & (always0[359:356] == 4'd3));
+    wire [7:0] xor_10826 = client[63:56] ^ always0[320:313];
+    wire or_10836 = ((|xor_10826) & (4'd4 < always0[359:356])) | ((|(xor_10826 & not_10776)) & (always0[359:356] == 4'd4));
+    wire [7:0] xor_10838 = client[55:48] ^ always0[312:305];
+    wire or_10848 = ((|xor_10838) & (4'd5 < always0[359:356])) | ((|(xor_10838 & not_10776)) & (always0[359:356] == 4'd5));
+    wire [7:0] xor_10850 = client[47:40] ^ always0[304:297];
+    wire or_10860 = ((|xor_10850) & (4'd6 < always0[359:356])) | ((|(xor_10850 & not_10776)) & (always0[359:356] == 4'd6));
+    wire [7:0] xor_10862 = client[39:32] ^ always0[296:289];
+    wire or_10872 = ((|xor_10862) & (4'd7 < always0[359:356])) | ((|(xor_10862 & not_10776)) & (always0[359:356] == 4'd7));
+    wire [7:0] xor_10874 = client[31:24] ^ always0[288:281];
+    wire or_10884 = ((|xor_10874) & (4'd8 < always0[359:356])) | ((|(xor_10874 & not_10776)) & (always0[359:356] == 4'd8));
+    wire [7:0] xor_10886 = client[23:16] ^ always0[280:273];
+    wire or_10896 = ((|xor_10886) & (4'd9 < always0[359:356])) | ((|(xor_10886 & not_10776)) & (always0[359:356] == 4'd9));
+    wire [7:0] xor_10898 = client[15:8] ^ always0[272:265];
+    wire or_10908 = ((|xor_10898) & (4'ha < always0[359:356])) | ((|(xor_10898 & not_10776)) & (always0[359:356] == 4'ha));
+    wire [7:0] xor_10910 = client[7:0] ^ always0[264:257];
+    wire or_10920 = ((|xor_10910) & (4'hb < always0[359:356])) | ((|(xor_10910 & not_10776)) & (always0[359:356] == 4'hb));
+    wire [11:0] cat_10921 = {
+        or_10788,
+        or_10800,
+        or_10812,
+        or_10824,
+        or_10836,
+        or_10848,
+        or_10860,
+        or_10872,
+        or_10884,
+        or_10896,
+        or_10908,
+        or_10920
+    };
+    wire [7:0] not_10928 = ~(8'hff >> always0[458:456]);
+    wire [7:0] xor_10930 = server[95:88] ^ always0[455:448];
+    wire or_10940 = ((|xor_10930) & (4'd0 < always0[462:459])) | ((|(xor_10930 & not_10928)) & (always0[462:459] == 4'd0));
+    wire [7:0] xor_10942 = server[87:80] ^ always0[447:440];
+    wire or_10952 = ((|xor_10942) & (4'd1 < always0[462:459])) | ((|(xor_10942 & not_10928)) & (always0[462:459] == 4'd1));
+    wire [7:0] xor_10954 = server[79:72] ^ always0[439:432];
+    wire or_10964 = ((|xor_10954) & (4'd2 < always0[462:459])) | ((|(xor_10954 & not_10928)) & (always0[462:459] == 4'd2));
+    wire [7:0] xor_10966 = server[71:64] ^ always0[431:424];
+    wire or_10976 = ((|xor_10966) & (4'd3 < always0[462:459])) | ((|(xor_10966 & not_10928)) & (always0[462:459] == 4'd3));
+    wire [7:0] xor_10978 = server[63:56] ^ always0[423:416];
+    wire or_10988 = ((|xor_10978) & (4'd4 < always0[462:459])) | ((|(xor_10978 & not_10928)) & (always0[462:459] == 4'd4));
+    wire [7:0] xor_10990 = server[55:48] ^ always0[415:408];
+    wire or_11000 = ((|xor_10990) & (4'd5 < always0[462:459])) | ((|(xor_10990 & not_10928)) & (always0[462:459] == 4'd5));
+    wire [7:0] xor_11002 = server[47:40] ^ always0[407:400];
+    wire or_11012 = ((|xor_11002) & (4'd6 < always0[462:459])) | ((|(xor_11002 & not_10928)) & (always0[462:459] == 4'd6));
+    wire [7:0] xor_11014 = server[39:32] ^ always0[399:392];
+    wire or_11024 = ((|xor_11014) & (4'd7 < always0[462:459])) | ((|(xor_11014 & not_10928)) & (always0[462:459] == 4'd7));
+    wire [7:0] xor_11026 = server[31:24] ^ always0[391:384];
+    wire or_11036 = ((|xor_11026) & (4'd8 < always0[462:459])) | ((|(xor_11026 & not_10928)) & (always0[462:459] == 4'd8));
+    wire [7:0] xor_11038 = server[23:16] ^ always0[383:376];
+    wire or_11048 = ((|xor_11038) & (4'd9 < always0[462:459])) | ((|(xor_11038 & not_10928)) & (always0[462:459] == 4'd9));
+    wire [7:0] xor_11050 = server[15:8] ^ always0[375:368];
+    wire or_11060 = ((|xor_11050) & (4'ha < always0[462:459])) | ((|(xor_11050 & not_10928)) & (always0[462:459] == 4'ha));
+    wire [7:0] xor_11062 = server[7:0] ^ always0[367:360];
+    wire or_11072 = ((|xor_11062) & (4'hb < always0[462:459])) | ((|(xor_11062 & not_10928)) & (always0[462:459] == 4'hb));
+    wire [11:0] cat_11073 = {
+        or_10940,
+        or_10952,
+        or_10964,
+        or_10976,
+        or_10988,
+        or_11000,
+        or_11012,
+        or_11024,
+        or_11036,
+        or_11048,
+        or_11060,
+        or_11072
+    };
+    wire [254:0] always0_254_0 = always0[254:0];
+    wire mux_11099 = later ? (~(|always0[104:89]) & (&always0[120:105])) : ((always0[104:89] <= client_port) & (client_port <= always0[120:105]));
+    wire mux_11109 = later ? (~(|always0[136:121]) & (&always0[152:137])) : ((always0[136:121] <= port) & (port <= always0[152:137]));
+    wire and_11130 = ({3'd0, always0[182:169]} <= size) & ((&always0[196:183]) | (size <= {3'd0, always0[196:183]}));
+    wire and_11161 = ~(|((client[127:96] ^ always0[35:4]) & ~(32'hffffffff >> always0[41:36]))) & ~(|((server[127:96] ^ always0[73:42]) & ~(32'hffffffff >> always0[79:74])));
+    wire and_11164 = (always0[80] | (always0[88:81] == protocol)) & ~(|(later ? always0[168:161] : ((always0[160:153] ^ flags) & always0[168:161])));
+    wire and_11165 = ((always0[3:2] == 2'd0) | ((always0[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always0[198] : always0[197]);
+    wire and_11167 = (and_11165 & (always0[199] | (always0[209:200] == arrival))) & (epoch ? always0[1] : always0[0]);
+    wire always0_0_holds = ((((and_11168_s3 & and_11161_s3) & and_11110_s3) & and_11164_s3) & and_11130_s3) & or_11089_s3;
+    wire mux_11204 = later ? (~(|always0[359:344]) & (&always0[375:360])) : ((always0[359:344] <= client_port) & (client_port <= always0[375:360]));
+    wire mux_11214 = later ? (~(|always0[391:376]) & (&always0[407:392])) : ((always0[391:376] <= port) & (port <= always0[407:392]));
+    wire and_11233 = ({3'd0, always0[437:424]} <= size) & ((&always0[451:438]) | (size <= {3'd0, always0[451:438]}));
+    wire and_11264 = ~(|((client[127:96] ^ always0[290:259]) & ~(32'hffffffff >> always0[296:291]))) & ~(|((server[127:96] ^ always0[328:297]) & ~(32'hffffffff >> always0[334:329])));
+    wire and_11267 = (always0[335] | (always0[343:336] == protocol)) & ~(|(later ? always0[423:416] : ((always0[415:408] ^ flags) & always0[423:416])));
+    wire and_11268 = ((always0[258:257] == 2'd0) | ((always0[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always0[453] : always0[452]);
+    wire and_11270 = (and_11268 & (always0[454] | (always0[464:455] == arrival))) & (epoch ? always0[256] : always0[255]);
+    wire always0_1_holds = ((((and_11271_s3 & and_11264_s3) & and_11215_s3) & and_11267_s3) & and_11233_s3) & not_11194_s3;
+    wire [254:0] always1_509_255 = always1[509:255];
+    wire [7:0] not_11291 = ~(8'hff >> always1[355:353]);
+    wire [7:0] xor_11293 = client[95:88] ^ always1[352:345];
+    wire or_11303 = ((|xor_11293) & (4'd0 < always1[359:356])) | ((|(xor_11293 & not_11291)) & (always1[359:356] == 4'd0));
+    wire [7:0] xor_11305 = client[87:80] ^ always1[344:337];
+    wire or_11315 = ((|xor_11305) & (4'd1 < always1[359:356])) | ((|(xor_11305 & not_11291)) & (always1[359:356] == 4'd1));
+    wire [7:0] xor_11317 = client[79:72] ^ always1[336:329];
+    wire or_11327 = ((|xor_11317) & (4'd2 < always1[359:356])) | ((|(xor_11317 & not_11291)) & (always1[359:356] == 4'd2));
+    wire [7:0] xor_11329 = client[71:64] ^ always1[328:321];
+    wire or_11339 = ((|xor_11329) & (4'd3 < always1[359:356])) | ((|(xor_11329 & not_11291)) & (always1[359:356] == 4'd3));
+    wire [7:0] xor_11341 = client[63:56] ^ always1[320:313];
+    wire or_11351 = ((|xor_11341) & (4'd4 < always1[359:356])) | ((|(xor_11341 & not_11291)) & (always1[359:356] == 4'd4));
+    wire [7:0] xor_11353 = client[55:48] ^ always1[312:305];
+    wire or_11363 = ((|xor_11353) & (4'd5 < always1[359:356])) | ((|(xor_11353 & not_11291)) & (always1[359:356] == 4'd5));
+    wire [7:0] xor_11365 = client[47:40] ^ always1[304:297];
+    wire or_11375 = ((|xor_11365) & (4'd6 < always1[359:356])) | ((|(xor_11365 & not_11291)) & (always1[359:356] == 4'd6));
+    wire [7:0] xor_11377 = client[39:32] ^ always1[296:289];
+    wire or_11387 = ((|xor_11377) & (4'd7 < always1[359:356])) | ((|(xor_11377 & not_11291)) & (always1[359:356] == 4'd7));
+    wire [7:0] xor_11389 = client[31:24] ^ always1[288:281];
+    wire or_11399 = ((|xor_11389) & (4'd8 < always1[359:356])) | ((|(xor_11389 & not_11291)) & (always1[359:356] == 4'd8));
+    wire [7:0] xor_11401 = client[23:16] ^ always1[280:273];
+    wire or_11411 = ((|xor_11401) & (4'd9 < always1[359:356])) | ((|(xor_11401 & not_11291)) & (always1[359:356] == 4'd9));
+    wire [7:0] xor_11413 = client[15:8] ^ always1[272:265];
+    wire or_11423 = ((|xor_11413) & (4'ha < always1[359:356])) | ((|(xor_11413 & not_11291)) & (always1[359:356] == 4'ha));
+    wire [7:0] xor_11425 = client[7:0] ^ always1[264:257];
+    wire or_11435 = ((|xor_11425) & (4'hb < always1[359:356])) | ((|(xor_11425 & not_11291)) & (always1[359:356] == 4'hb));
+    wire [11:0] cat_11436 = {
+        or_11303,
+        or_11315,
+        or_11327,
+        or_11339,
+        or_11351,
+        or_11363,
+        or_11375,
+        or_11387,
+        or_11399,
+        or_11411,
+        or_11423,
+        or_11435
+    };
+    wire [7:0] not_11443 = ~(8'hff >> always1[458:456]);
+    wire [7:0] xor_11445 = server[95:88] ^ always1[455:448];
+    wire or_11455 = ((|xor_11445) & (4'd0 < always1[462:459])) | ((|(xor_11445 & not_11443)) & (always1[462:459] == 4'd0));
+    wire [7:0] xor_11457 = server[87:80] ^ always1[447:440];
+    wire or_11467 = ((|xor_11457) & (4'd1 < always1[462:459])) | ((|(xor_11457 & not_11443)) & (always1[462:459] == 4'd1));
+    wire [7:0] xor_11469 = server[79:72] ^ always1[439:432];
+    wire or_11479 = ((|xor_11469) & (4'd2 < always1[462:459])) | ((|(xor_11469 & not_11443)) & (always1[462:459] == 4'd2));
+    wire [7:0] xor_11481 = server[71:64] ^ always1[431:424];
+    wire or_11491 = ((|xor_11481) & (4'd3 < always1[462:459])) | ((|(xor_11481 & not_11443)) & (always1[462:459] == 4'd3));
+    wire [7:0] xor_11493 = server[63:56] ^ always1[423:416];
+    wire or_11503 = ((|xor_11493) & (4'd4 < always1[462:459])) | ((|(xor_11493 & not_11443)) & (always1[462:459] == 4'd4));
+    wire [7:0] xor_11505 = server[55:48] ^ always1[415:408];
+    wire or_11515 = ((|xor_11505) & (4'd5 < always1[462:459])) | ((|(xor_11505 & not_11443)) & (always1[462:459] == 4'd5));
+    wire [7:0] xor_11517 = server[47:40] ^ always1[407:400];
+    wire or_11527 = ((|xor_11517) & (4'd6 < always1[462:459])) | ((|(xor_11517 & not_11443)) & (always1[462:459] == 4'd6));
+    wire [7:0] xor_11529 = server[39:32] ^ always1[399:392];
+    wire or_11539 = ((|xor_11529) & (4'd7 < always1[462:459])) | ((|(xor_11529 & not_11443)) & (always1[462:459] == 4'd7));
+    wire [7:0] xor_11541 = server[31:24] ^ always1[391:384];
+    wire or_11551 = ((|xor_11541) & (4'd8 < always1[462:459])) | ((|(xor_11541 & not_11443)) & (always1[462:459] == 4'd8));
+    wire [7:0] xor_11553 = server[23:16] ^ always1[383:376];
+    wire or_11563 = ((|xor_11553) & (4'd9 < always1[462:459])) | ((|(xor_11553 & not_11443)) & (always1[462:459] == 4'd9));
+    wire [7:0] xor_11565 = server[15:8] ^ always1[375:368];
+    wire or_11575 = ((|xor_11565) & (4'ha < always1[462:459])) | ((|(xor_11565 & not_11443)) & (always1[462:459] == 4'ha));
+    wire [7:0] xor_11577 = server[7:0] ^ always1[367:360];
+    wire or_11587 = ((|xor_11577) & (4'hb < always1[462:459])) | ((|(xor_11577 & not_11443)) & (always1[462:459] == 4'hb));
+    wire [11:0] cat_11588 = {
+        or_11455,
+        or_11467,
+        or_11479,
+        or_11491,
+        or_11503,
+        or_11515,
+        or_11527,
+        or_11539,
+        or_11551,
+        or_11563,
+        or_11575,
+        or_11587
+    };
+    wire [254:0] always1_254_0 = always1[254:0];
+    wire mux_11614 = later ? (~(|always1[104:89]) & (&always1[120:105])) : ((always1[104:89] <= client_port) & (client_port <= always1[120:105]));
+    wire mux_11624 = later ? (~(|always1[136:121]) & (&always1[152:137])) : ((always1[136:121] <= port) & (port <= always1[152:137]));
+    wire and_11645 = ({3'd0, always1[182:169]} <= size) & ((&always1[196:183]) | (size <= {3'd0, always1[196:183]}));
+    wire and_11676 = ~(|((client[127:96] ^ always1[35:4]) & ~(32'hffffffff >> always1[41:36]))) & ~(|((server[127:96] ^ always1[73:42]) & ~(32'hffffffff >> always1[79:74])));
+    wire and_11679 = (always1[80] | (always1[88:81] == protocol)) & ~(|(later ? always1[168:161] : ((always1[160:153] ^ flags) & always1[168:161])));
+    wire and_11680 = ((always1[3:2] == 2'd0) | ((always1[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always1[198] : always1[197]);
+    wire and_11682 = (and_11680 & (always1[199] | (always1[209:200] == arrival))) & (epoch ? always1[1] : always1[0]);
+    wire always1_0_holds = ((((and_11683_s3 & and_11676_s3) & and_11625_s3) & and_11679_s3) & and_11645_s3) & or_11604_s3;
+    wire mux_11719 = later ? (~(|always1[359:344]) & (&always1[375:360])) : ((always1[359:344] <= client_port) & (client_port <= always1[375:360]));
+    wire mux_11729 = later ? (~(|always1[391:376]) & (&always1[407:392])) : ((always1[391:376] <= port) & (port <= always1[407:392]));
+    wire and_11748 = ({3'd0, always1[437:424]} <= size) & ((&always1[451:438]) | (size <= {3'd0, always1[451:438]}));
+    wire and_11779 = ~(|((client[127:96] ^ always1[290:259]) & ~(32'hffffffff >> always1[296:291]))) & ~(|((server[127:96] ^ always1[328:297]) & ~(32'hffffffff >> always1[334:329])));
+    wire and_11782 = (always1[335] | (always1[343:336] == protocol)) & ~(|(later ? always1[423:416] : ((always1[415:408] ^ flags) & always1[423:416])));
+    wire and_11783 = ((always1[258:257] == 2'd0) | ((always1[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always1[453] : always1[452]);
+    wire and_11785 = (and_11783 & (always1[454] | (always1[464:455] == arrival))) & (epoch ? always1[256] : always1[255]);
+    wire always1_1_holds = ((((and_11786_s3 & and_11779_s3) & and_11730_s3) & and_11782_s3) & and_11748_s3) & not_11709_s3;
+    wire [254:0] always2_509_255 = always2[509:255];
+    wire [7:0] not_11806 = ~(8'hff >> always2[355:353]);
+    wire [7:0] xor_11808 = client[95:88] ^ always2[352:345];
+    wire or_11818 = ((|xor_11808) & (4'd0 < always2[359:356])) | ((|(xor_11808 & not_11806)) & (always2[359:356] == 4'd0));
+    wire [7:0] xor_11820 = client[87:80] ^ always2[344:337];
+    wire or_11830 = ((|xor_11820) & (4'd1 < always2[359:356])) | ((|(xor_11820 & not_11806)) & (always2[359:356] == 4'd1));
+    wire [7:0] xor_11832 = client[79:72] ^ always2[336:329];
+    wire or_11842 = ((|xor_11832) & (4'd2 < always2[359:356])) | ((|(xor_11832 & not_11806)) & (always2[359:356] == 4'd2));
+    wire [7:0] xor_11844 = client[71:64] ^ always2[328:321];
+    wire or_11854 = ((|xor_11844) & (4'd3 < always2[359:356])) | ((|(xor_11844 & not_11806)) & (always2[359:356] == 4'd3));
+    wire [7:0] xor_11856 = client[63:56] ^ always2[320:313];
+    wire or_11866 = ((|xor_11856) & (4'd4 < always2[359:356])) | ((|(xor_11856 & not_11806)) & (always2[359:356] == 4'd4));
+    wire [7:0] xor_11868 = client[55:48] ^ always2[312:305];
+    wire or_11878 = ((|xor_11868) & (4'd5 < always2[359:356])) | ((|(xor_11868 & not_11806)) & (always2[359:356] == 4'd5));
+    wire [7:0] xor_11880 = client[47:40] ^ always2[304:297];
+    wire or_11890 = ((|xor_11880) & (4'd6 < always2[359:356])) | ((|(xor_11880 & not_11806)) & (always2[359:356] == 4'd6));
+    wire [7:0] xor_11892 = client[39:32] ^ always2[296:289];
+    wire or_11902 = ((|xor_11892) & (4'd7 < always2[359:356])) | ((|(xor_11892 & not_11806)) & (always2[359:356] == 4'd7));
+    wire [7:0] xor_11904 = client[31:24] ^ always2[288:281];
+    wire or_11914 = ((|xor_11904) & (4'd8 < always2[359:356])) | ((|(xor_11904 & not_11806)) & (always2[359:356] == 4'd8));
+    wire [7:0] xor_11916 = client[23:16] ^ always2[280:273];
+    wire or_11926 = ((|xor_11916) & (4'd9 < always2[359:356])) | ((|(xor_11916 & not_11806)) & (always2[359:356] == 4'd9));
+    wire [7:0] xor_11928 = client[15:8] ^ always2[272:265];
+    wire or_11938 = ((|xor_11928) & (4'ha < always2[359:356])) | ((|(xor_11928 & not_11806)) & (always2[359:356] == 4'ha));
+    wire [7:0] xor_11940 = client[7:0] ^ always2[264:257];
+    wire or_11950 = ((|xor_11940) & (4'hb < always2[359:356])) | ((|(xor_11940 & not_11806)) & (always2[359:356] == 4'hb));
+    wire [11:0] cat_11951 = {
+        or_11818,
+        or_11830,
+        or_11842,
+        or_11854,
+        or_11866,
+        or_11878,
+        or_11890,
+        or_11902,
+        or_11914,
+        or_11926,
+        or_11938,
+        or_11950
+    };
+    wire [7:0] not_11958 = ~(8'hff >> always2[458:456]);
+    wire [7:0] xor_11960 = server[95:88] ^ always2[455:448];
+    wire or_11970 = ((|xor_11960) & (4'd0 < always2[462:459])) | ((|(xor_11960 & not_11958)) & (always2[462:459] == 4'd0));
+    wire [7:0] xor_11972 = server[87:80] ^ always2[447:440];
+    wire or_11982 = ((|xor_11972) & (4'd1 < always2[462:459])) | ((|(xor_11972 & not_11958)) & (always2[462:459] == 4'd1));
+    wire [7:0] xor_11984 = server[79:72] ^ always2[439:432];
+    wire or_11994 = ((|xor_11984) & (4'd2 < always2[462:459])) | ((|(xor_11984 & not_11958)) & (always2[462:459] == 4'd2));
+    wire [7:0] xor_11996 = server[71:64] ^ always2[431:424];
+    wire or_12006 = ((|xor_11996) & (4'd3 < always2[462:459])) | ((|(xor_11996 & not_11958)) & (always2[462:459] == 4'd3));
+    wire [7:0] xor_12008 = server[63:56] ^ always2[423:416];
+    wire or_12018 = ((|xor_12008) & (4'd4 < always2[462:459])) | ((|(xor_12008 & not_11958)) & (always2[462:459] == 4'd4));
+    wire [7:0] xor_12020 = server[55:48] ^ always2[415:408];
+    wire or_12030 = ((|xor_12020) & (4'd5 < always2[462:459])) | ((|(xor_12020 & not_11958)) & (always2[462:459] == 4'd5));
+    wire [7:0] xor_12032 = server[47:40] ^ always2[407:400];
+    wire or_12042 = ((|xor_12032) & (4'd6 < always2[462:459])) | ((|(xor_12032 & not_11958)) & (always2[462:459] == 4'd6));
+    wire [7:0] xor_12044 = server[39:32] ^ always2[399:392];
+    wire or_12054 = ((|xor_12044) & (4'd7 < always2[462:459])) | ((|(xor_12044 & not_11958)) & (always2[462:459] == 4'd7));
+    wire [7:0] xor_12056 = server[31:24] ^ always2[391:384];
+    wire or_12066 = ((|xor_12056) & (4'd8 < always2[462:459])) | ((|(xor_12056 & not_11958)) & (always2[462:459] == 4'd8));
+    wire [7:0] xor_12068 = server[23:16] ^ always2[383:376];
+    wire or_12078 = ((|xor_12068) & (4'd9 < always2[462:459])) | ((|(xor_12068 & not_11958)) & (always2[462:459] == 4'd9));
+    wire [7:0] xor_12080 = server[15:8] ^ always2[375:368];
+    wire or_12090 = ((|xor_12080) & (4'ha < always2[462:459])) | ((|(xor_12080 & not_11958)) & (always2[462:459] == 4'ha));
+    wire [7:0] xor_12092 = server[7:0] ^ always2[367:360];
+    wire or_12102 = ((|xor_12092) & (4'hb < always2[462:459])) | ((|(xor_12092 & not_11958)) & (always2[462:459] == 4'hb));
+    wire [11:0] cat_12103 = {
+        or_11970,
+        or_11982,
+        or_11994,
+        or_12006,
+        or_12018,
+        or_12030,
+        or_12042,
+        or_12054,
+        or_12066,
+        or_12078,
+        or_12090,
+        or_12102
+    };
+    wire [254:0] always2_254_0 = always2[254:0];
+    wire mux_12129 = later ? (~(|always2[104:89]) & (&always2[120:105])) : ((always2[104:89] <= client_port) & (client_port <= always2[120:105]));
+    wire mux_12139 = later ? (~(|always2[136:121]) & (&always2[152:137])) : ((always2[136:121] <= port) & (port <= always2[152:137]));
+    wire and_12160 = ({3'd0, always2[182:169]} <= size) & ((&always2[196:183]) | (size <= {3'd0, always2[196:183]}));
+    wire and_12191 = ~(|((client[127:96] ^ always2[35:4]) & ~(32'hffffffff >> always2[41:36]))) & ~(|((server[127:96] ^ always2[73:42]) & ~(32'hffffffff >> always2[79:74])));
+    wire and_12194 = (always2[80] | (always2[88:81] == protocol)) & ~(|(later ? always2[168:161] : ((always2[160:153] ^ flags) & always2[168:161])));
+    wire and_12195 = ((always2[3:2] == 2'd0) | ((always2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always2[198] : always2[197]);
+    wire and_12197 = (and_12195 & (always2[199] | (always2[209:200] == arrival))) & (epoch ? always2[1] : always2[0]);
+    wire always2_0_holds = ((((and_12198_s3 & and_12191_s3) & and_12140_s3) & and_12194_s3) & and_12160_s3) & or_12119_s3;
+    wire mux_12234 = later ? (~(|always2[359:344]) & (&always2[375:360])) : ((always2[359:344] <= client_port) & (client_port <= always2[375:360]));
+    wire mux_12244 = later ? (~(|always2[391:376]) & (&always2[407:392])) : ((always2[391:376] <= port) & (port <= always2[407:392]));
+    wire and_12263 = ({3'd0, always2[437:424]} <= size) & ((&always2[451:438]) | (size <= {3'd0, always2[451:438]}));
+    wire and_12294 = ~(|((client[127:96] ^ always2[290:259]) & ~(32'hffffffff >> always2[296:291]))) & ~(|((server[127:96] ^ always2[328:297]) & ~(32'hffffffff >> always2[334:329])));
+    wire and_12297 = (always2[335] | (always2[343:336] == protocol)) & ~(|(later ? always2[423:416] : ((always2[415:408] ^ flags) & always2[423:416])));
+    wire and_12298 = ((always2[258:257] == 2'd0) | ((always2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always2[453] : always2[452]);
+    wire and_12300 = (and_12298 & (always2[454] | (always2[464:455] == arrival))) & (epoch ? always2[256] : always2[255]);
+    wire always2_1_holds = ((((and_12301_s3 & and_12294_s3) & and_12245_s3) & and_12297_s3) & and_12263_s3) & not_12224_s3;
+    wire [254:0] always3_509_255 = always3[509:255];
+    wire [7:0] not_12321 = ~(8'hff >> always3[355:353]);
+    wire [7:0] xor_12323 = client[95:88] ^ always3[352:345];
+    wire or_12333 = ((|xor_12323) & (4'd0 < always3[359:356])) | ((|(xor_12323 & not_12321)) & (always3[359:356] == 4'd0));
+    wire [7:0] xor_12335 = client[87:80] ^ always3[344:337];
+    wire or_12345 = ((|xor_12335) & (4'd1 < always3[359:356])) | ((|(xor_12335 & not_12321)) & (always3[359:356] == 4'd1));
+    wire [7:0] xor_12347 = client[79:72] ^ always3[336:329];
+    wire or_12357 = ((|xor_12347) & (4'd2 < always3[359:356])) | ((|(xor_12347 & not_12321)) & (always3[359:356] == 4'd2));
+    wire [7:0] xor_12359 = client[71:64] ^ always3[328:321];
+    wire or_12369 = ((|xor_12359) & (4'd3 < always3[359:356])) | ((|(xor_12359 & not_12321)) & (always3[359:356] == 4'd3));
+    wire [7:0] xor_12371 = client[63:56] ^ always3[320:313];
+    wire or_12381 = ((|xor_12371) & (4'd4 < always3[359:356])) | ((|(xor_12371 & not_12321)) & (always3[359:356] == 4'd4));
+    wire [7:0] xor_12383 = client[55:48] ^ always3[312:305];
+    wire or_12393 = ((|xor_12383) & (4'd5 < always3[359:356])) | ((|(xor_12383 & not_12321)) & (always3[359:356] == 4'd5));
+    wire [7:0] xor_12395 = client[47:40] ^ always3[304:297];
+    wire or_12405 = ((|xor_12395) & (4'd6 < always3[359:356])) | ((|(xor_12395 & not_12321)) & (always3[359:356] == 4'd6));
+    wire [7:0] xor_12407 = client[39:32] ^ always3[296:289];
+    wire or_12417 = ((|xor_12407) & (4'd7 < always3[359:356])) | ((|(xor_12407 & not_12321)) & (always3[359:356] == 4'd7));
+    wire [7:0] xor_12419 = client[31:24] ^ always3[288:281];
+    wire or_12429 = ((|xor_12419) & (4'd8 < always3[359:356])) | ((|(xor_12419 & not_12321)) & (always3[359:356] == 4'd8));
+    wire [7:0] xor_12431 = client[23:16] ^ always3[280:273];
+    wire or_12441 = ((|xor_12431) & (4'd9 < always3[359:356])) | ((|(xor_12431 & not_12321)) & (always3[359:356] == 4'd9));
+    wire [7:0] xor_12443 = client[15:8] ^ always3[272:265];
+    wire or_12453 = ((|xor_12443) & (4'ha < always3[359:356])) | ((|(xor_12443 & not_12321)) & (always3[359:356] == 4'ha));
+    wire [7:0] xor_12455 = client[7:0] ^ always3[264:257];
+    wire or_12465 = ((|xor_12455) & (4'hb < always3[359:356])) | ((|(xor_12455 & not_12321)) & (always3[359:356] == 4'hb));
+    wire [11:0] cat_12466 = {
+        or_12333,
+        or_12345,
+        or_12357,
+        or_12369,
+        or_12381,
+        or_12393,
+        or_12405,
+        or_12417,
+        or_12429,
+        or_12441,
+        or_12453,
+        or_12465
+    };
+    wire [7:0] not_12473 = ~(8'hff >> always3[458:456]);
+    wire [7:0] xor_12475 = server[95:88] ^ always3[455:448];
+    wire or_12485 = ((|xor_12475) & (4'd0 < always3[462:459])) | ((|(xor_12475 & not_12473)) & (always3[462:459] == 4'd0));
+    wire [7:0] xor_12487 = server[87:80] ^ always3[447:440];
+    wire or_12497 = ((|xor_12487) & (4'd1 < always3[462:459])) | ((|(xor_12487 & not_12473)) & (always3[462:459] == 4'd1));
+    wire [7:0] xor_12499 = server[79:72] ^ always3[439:432];
+    wire or_12509 = ((|xor_12499) & (4'd2 < always3[462:459])) | ((|(xor_12499 & not_12473)) & (always3[462:459] == 4'd2));
+    wire [7:0] xor_12511 = server[71:64] ^ always3[431:424];
+    wire or_12521 = ((|xor_12511) & (4'd3 < always3[462:459])) | ((|(xor_12511 & not_12473)) & (always3[462:459] == 4'd3));
+    wire [7:0] xor_12523 = server[63:56] ^ always3[423:416];
+    wire or_12533 = ((|xor_12523) & (4'd4 < always3[462:459])) | ((|(xor_12523 & not_12473)) & (always3[462:459] == 4'd4));
+    wire [7:0] xor_12535 = server[55:48] ^ always3[415:408];
+    wire or_12545 = ((|xor_12535) & (4'd5 < always3[462:459])) | ((|(xor_12535 & not_12473)) & (always3[462:459] == 4'd5));
+    wire [7:0] xor_12547 = server[47:40] ^ always3[407:400];
+    wire or_12557 = ((|xor_12547) & (4'd6 < always3[462:459])) | ((|(xor_12547 & not_12473)) & (always3[462:459] == 4'd6));
+    wire [7:0] xor_12559 = server[39:32] ^ always3[399:392];
+    wire or_12569 = ((|xor_12559) & (4'd7 < always3[462:459])) | ((|(xor_12559 & not_12473)) & (always3[462:459] == 4'd7));
+    wire [7:0] xor_12571 = server[31:24] ^ always3[391:384];
+    wire or_12581 = ((|xor_12571) & (4'd8 < always3[462:459])) | ((|(xor_12571 & not_12473)) & (always3[462:459] == 4'd8));
+    wire [7:0] xor_12583 = server[23:16] ^ always3[383:376];
+    wire or_12593 = ((|xor_12583) & (4'd9 < always3[462:459])) | ((|(xor_12583 & not_12473)) & (always3[462:459] == 4'd9));
+    wire [7:0] xor_12595 = server[15:8] ^ always3[375:368];
+    wire or_12605 = ((|xor_12595) & (4'ha < always3[462:459])) | ((|(xor_12595 & not_12473)) & (always3[462:459] == 4'ha));
+    wire [7:0] xor_12607 = server[7:0] ^ always3[367:360];
+    wire or_12617 = ((|xor_12607) & (4'hb < always3[462:459])) | ((|(xor_12607 & not_12473)) & (always3[462:459] == 4'hb));
+    wire [11:0] cat_12618 = {
+        or_12485,
+        or_12497,
+        or_12509,
+        or_12521,
+        or_12533,
+        or_12545,
+        or_12557,
+        or_12569,
+        or_12581,
+        or_12593,
+        or_12605,
+        or_12617
+    };
+    wire [254:0] always3_254_0 = always3[254:0];
+    wire mux_12644 = later ? (~(|always3[104:89]) & (&always3[120:105])) : ((always3[104:89] <= client_port) & (client_port <= always3[120:105]));
+    wire mux_12654 = later ? (~(|always3[136:121]) & (&always3[152:137])) : ((always3[136:121] <= port) & (port <= always3[152:137]));
+    wire and_12675 = ({3'd0, always3[182:169]} <= size) & ((&always3[196:183]) | (size <= {3'd0, always3[196:183]}));
+    wire and_12706 = ~(|((client[127:96] ^ always3[35:4]) & ~(32'hffffffff >> always3[41:36]))) & ~(|((server[127:96] ^ always3[73:42]) & ~(32'hffffffff >> always3[79:74])));
+    wire and_12709 = (always3[80] | (always3[88:81] == protocol)) & ~(|(later ? always3[168:161] : ((always3[160:153] ^ flags) & always3[168:161])));
+    wire and_12710 = ((always3[3:2] == 2'd0) | ((always3[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always3[198] : always3[197]);
+    wire and_12712 = (and_12710 & (always3[199] | (always3[209:200] == arrival))) & (epoch ? always3[1] : always3[0]);
+    wire always3_0_holds = ((((and_12713_s3 & and_12706_s3) & and_12655_s3) & and_12709_s3) & and_12675_s3) & or_12634_s3;
+    wire mux_12749 = later ? (~(|always3[359:344]) & (&always3[375:360])) : ((always3[359:344] <= client_port) & (client_port <= always3[375:360]));
+    wire mux_12759 = later ? (~(|always3[391:376]) & (&always3[407:392])) : ((always3[391:376] <= port) & (port <= always3[407:392]));
+    wire and_12778 = ({3'd0, always3[437:424]} <= size) & ((&always3[451:438]) | (size <= {3'd0, always3[451:438]}));
+    wire and_12809 = ~(|((client[127:96] ^ always3[290:259]) & ~(32'hffffffff >> always3[296:291]))) & ~(|((server[127:96] ^ always3[328:297]) & ~(32'hffffffff >> always3[334:329])));
+    wire and_12812 = (always3[335] | (always3[343:336] == protocol)) & ~(|(later ? always3[423:416] : ((always3[415:408] ^ flags) & always3[423:416])));
+    wire and_12813 = ((always3[258:257] == 2'd0) | ((always3[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always3[453] : always3[452]);
+    wire and_12815 = (and_12813 & (always3[454] | (always3[464:455] == arrival))) & (epoch ? always3[256] : always3[255]);
+    wire always3_1_holds = ((((and_12816_s3 & and_12809_s3) & and_12760_s3) & and_12812_s3) & and_12778_s3) & not_12739_s3;
+    wire [254:0] always4_509_255 = always4[509:255];
+    wire [7:0] not_12836 = ~(8'hff >> always4[355:353]);
+    wire [7:0] xor_12838 = client[95:88] ^ always4[352:345];
+    wire or_12848 = ((|xor_12838) & (4'd0 < always4[359:356])) | ((|(xor_12838 & not_12836)) & (always4[359:356] == 4'd0));
+    wire [7:0] xor_12850 = client[87:80] ^ always4[344:337];
+    wire or_12860 = ((|xor_12850) & (4'd1 < always4[359:356])) | ((|(xor_12850 & not_12836)) & (always4[359:356] == 4'd1));
+    wire [7:0] xor_12862 = client[79:72] ^ always4[336:329];
+    wire or_12872 = ((|xor_12862) & (4'd2 < always4[359:356])) | ((|(xor_12862 & not_12836)) & (always4[359:356] == 4'd2));
+    wire [7:0] xor_12874 = client[71:64] ^ always4[328:321];
+    wire or_12884 = ((|xor_12874) & (4'd3 < always4[359:356])) | ((|(xor_12874 & not_12836)) & (always4[359:356] == 4'd3));
+    wire [7:0] xor_12886 = client[63:56] ^ always4[320:313];
+    wire or_12896 = ((|xor_12886) & (4'd4 < always4[359:356])) | ((|(xor_12886 & not_12836)) & (always4[359:356] == 4'd4));
+    wire [7:0] xor_12898 = client[55:48] ^ always4[312:305];
+    wire or_12908 = ((|xor_12898) & (4'd5 < always4[359:356])) | ((|(xor_12898 & not_12836)) & (always4[359:356] == 4'd5));
+    wire [7:0] xor_12910 = client[47:40] ^ always4[304:297];
+    wire or_12920 = ((|xor_12910) & (4'd6 < always4[359:356])) | ((|(xor_12910 & not_12836)) & (always4[359:356] == 4'd6));
+    wire [7:0] xor_12922 = client[39:32] ^ always4[296:289];
+    wire or_12932 = ((|xor_12922) & (4'd7 < always4[359:356])) | ((|(xor_12922 & not_12836)) & (always4[359:356] == 4'd7));
+    wire [7:0] xor_12934 = client[31:24] ^ always4[288:281];
+    wire or_12944 = ((|xor_12934) & (4'd8 < always4[359:356])) | ((|(xor_12934 & not_12836)) & (always4[359:356] == 4'd8));
+    wire [7:0] xor_12946 = client[23:16] ^ always4[280:273];
+    wire or_12956 = ((|xor_12946) & (4'd9 < always4[359:356])) | ((|(xor_12946 & not_12836)) & (always4[359:356] == 4'd9));
+    wire [7:0] xor_12958 = client[15:8] ^ always4[272:265];
+    wire or_12968 = ((|xor_12958) & (4'ha < always4[359:356])) | ((|(xor_12958 & not_12836)) & (always4[359:356] == 4'ha));
+    wire [7:0] xor_12970 = client[7:0] ^ always4[264:257];
+    wire or_12980 = ((|xor_12970) & (4'hb < always4[359:356])) | ((|(xor_12970 & not_12836)) & (always4[359:356] == 4'hb));
+    wire [11:0] cat_12981 = {
+        or_12848,
+        or_12860,
+        or_12872,
+        or_12884,
+        or_12896,
+        or_12908,
+        or_12920,
+        or_12932,
+        or_12944,
+        or_12956,
+        or_12968,
+        or_12980
+    };
+    wire [7:0] not_12988 = ~(8'hff >> always4[458:456]);
+    wire [7:0] xor_12990 = server[95:88] ^ always4[455:448];
+    wire or_13000 = ((|xor_12990) & (4'd0 < always4[462:459])) | ((|(xor_12990 & not_12988)) & (always4[462:459] == 4'd0));
+    wire [7:0] xor_13002 = server[87:80] ^ always4[447:440];
+    wire or_13012 = ((|xor_13002) & (4'd1 < always4[462:459])) | ((|(xor_13002 & not_12988)) & (always4[462:459] == 4'd1));
+    wire [7:0] xor_13014 = server[79:72] ^ always4[439:432];
+    wire or_13024 = ((|xor_13014) & (4'd2 < always4[462:459])) | ((|(xor_13014 & not_12988)) & (always4[462:459] == 4'd2));
+    wire [7:0] xor_13026 = server[71:64] ^ always4[431:424];
+    wire or_13036 = ((|xor_13026) & (4'd3 < always4[462:459])) | ((|(xor_13026 & not_12988)) & (always4[462:459] == 4'd3));
+    wire [7:0] xor_13038 = server[63:56] ^ always4[423:416];
+    wire or_13048 = ((|xor_13038) & (4'd4 < always4[462:459])) | ((|(xor_13038 & not_12988)) & (always4[462:459] == 4'd4));
+    wire [7:0] xor_13050 = server[55:48] ^ always4[415:408];
+    wire or_13060 = ((|xor_13050) & (4'd5 < always4[462:459])) | ((|(xor_13050 & not_12988)) & (always4[462:459] == 4'd5));
+    wire [7:0] xor_13062 = server[47:40] ^ always4[407:400];
+    wire or_13072 = ((|xor_13062) & (4'd6 < always4[462:459])) | ((|(xor_13062 & not_12988)) & (always4[462:459] == 4'd6));
+    wire [7:0] xor_13074 = server[39:32] ^ always4[399:392];
+    wire or_13084 = ((|xor_13074) & (4'd7 < always4[462:459])) | ((|(xor_13074 & not_12988)) & (always4[462:459] == 4'd7));
+    wire [7:0] xor_13086 = server[31:24] ^ always4[391:384];
+    wire or_13096 = ((|xor_13086) & (4'd8 < always4[462:459])) | ((|(xor_13086 & not_12988)) & (always4[462:459] == 4'd8));
+    wire [7:0] xor_13098 = server[23:16] ^ always4[383:376];
+    wire or_13108 = ((|xor_13098) & (4'd9 < always4[462:459])) | ((|(xor_13098 & not_12988)) & (always4[462:459] == 4'd9));
+    wire [7:0] xor_13110 = server[15:8] ^ always4[375:368];
+    wire or_13120 = ((|xor_13110) & (4'ha < always4[462:459])) | ((|(xor_13110 & not_12988)) & (always4[462:459] == 4'ha));
+    wire [7:0] xor_13122 = server[7:0] ^ always4[367:360];
+    wire or_13132 = ((|xor_13122) & (4'hb < always4[462:459])) | ((|(xor_13122 & not_12988)) & (always4[462:459] == 4'hb));
+    wire [11:0] cat_13133 = {
+        or_13000,
+        or_13012,
+        or_13024,
+        or_13036,
+        or_13048,
+        or_13060,
+        or_13072,
+        or_13084,
+        or_13096,
+        or_13108,
+        or_13120,
+        or_13132
+    };
+    wire [254:0] always4_254_0 = always4[254:0];
+    wire mux_13159 = later ? (~(|always4[104:89]) & (&always4[120:105])) : ((always4[104:89] <= client_port) & (client_port <= always4[120:105]));
+    wire mux_13169 = later ? (~(|always4[136:121]) & (&always4[152:137])) : ((always4[136:121] <= port) & (port <= always4[152:137]));
+    wire and_13190 = ({3'd0, always4[182:169]} <= size) & ((&always4[196:183]) | (size <= {3'd0, always4[196:183]}));
+    wire and_13221 = ~(|((client[127:96] ^ always4[35:4]) & ~(32'hffffffff >> always4[41:36]))) & ~(|((server[127:96] ^ always4[73:42]) & ~(32'hffffffff >> always4[79:74])));
+    wire and_13224 = (always4[80] | (always4[88:81] == protocol)) & ~(|(later ? always4[168:161] : ((always4[160:153] ^ flags) & always4[168:161])));
+    wire and_13225 = ((always4[3:2] == 2'd0) | ((always4[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always4[198] : always4[197]);
+    wire and_13227 = (and_13225 & (always4[199] | (always4[209:200] == arrival))) & (epoch ? always4[1] : always4[0]);
+    wire always4_0_holds = ((((and_13228_s3 & and_13221_s3) & and_13170_s3) & and_13224_s3) & and_13190_s3) & or_13149_s3;
+    wire mux_13264 = later ? (~(|always4[359:344]) & (&always4[375:360])) : ((always4[359:344] <= client_port) & (client_port <= always4[375:360]));
+    wire mux_13274 = later ? (~(|always4[391:376]) & (&always4[407:392])) : ((always4[391:376] <= port) & (port <= always4[407:392]));
+    wire and_13293 = ({3'd0, always4[437:424]} <= size) & ((&always4[451:438]) | (size <= {3'd0, always4[451:438]}));
+    wire and_13324 = ~(|((client[127:96] ^ always4[290:259]) & ~(32'hffffffff >> always4[296:291]))) & ~(|((server[127:96] ^ always4[328:297]) & ~(32'hffffffff >> always4[334:329])));
+    wire and_13327 = (always4[335] | (always4[343:336] == protocol)) & ~(|(later ? always4[423:416] : ((always4[415:408] ^ flags) & always4[423:416])));
+    wire and_13328 = ((always4[258:257] == 2'd0) | ((always4[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always4[453] : always4[452]);
+    wire and_13330 = (and_13328 & (always4[454] | (always4[464:455] == arrival))) & (epoch ? always4[256] : always4[255]);
+    wire always4_1_holds = ((((and_13331_s3 & and_13324_s3) & and_13275_s3) & and_13327_s3) & and_13293_s3) & not_13254_s3;
+    wire [254:0] always5_509_255 = always5[509:255];
+    wire [7:0] not_13351 = ~(8'hff >> always5[355:353]);
+    wire [7:0] xor_13353 = client[95:88] ^ always5[352:345];
+    wire or_13363 = ((|xor_13353) & (4'd0 < always5[359:356])) | ((|(xor_13353 & not_13351)) & (always5[359:356] == 4'd0));
+    wire [7:0] xor_13365 = client[87:80] ^ always5[344:337];
+    wire or_13375 = ((|xor_13365) & (4'd1 < always5[359:356])) | ((|(xor_13365 & not_13351)) & (always5[359:356] == 4'd1));
+    wire [7:0] xor_13377 = client[79:72] ^ always5[336:329];
+    wire or_13387 = ((|xor_13377) & (4'd2 < always5[359:356])) | ((|(xor_13377 & not_13351)) & (always5[359:356] == 4'd2));
+    wire [7:0] xor_13389 = client[71:64] ^ always5[328:321];
+    wire or_13399 = ((|xor_13389) & (4'd3 < always5[359:356])) | ((|(xor_13389 & not_13351)) & (always5[359:356] == 4'd3));
+    wire [7:0] xor_13401 = client[63:56] ^ always5[320:313];
+    wire or_13411 = ((|xor_13401) & (4'd4 < always5[359:356])) | ((|(xor_13401 & not_13351)) & (always5[359:356] == 4'd4));
+    wire [7:0] xor_13413 = client[55:48] ^ always5[312:305];
+    wire or_13423 = ((|xor_13413) & (4'd5 < always5[359:356])) | ((|(xor_13413 & not_13351)) & (always5[359:356] == 4'd5));
+    wire [7:0] xor_13425 = client[47:40] ^ always5[304:297];
+    wire or_13435 = ((|xor_13425) & (4'd6 < always5[359:356])) | ((|(xor_13425 & not_13351)) & (always5[359:356] == 4'd6));
+    wire [7:0] xor_13437 = client[39:32] ^ always5[296:289];
+    wire or_13447 = ((|xor_13437) & (4'd7 < always5[359:356])) | ((|(xor_13437 & not_13351)) & (always5[359:356] == 4'd7));
+    wire [7:0] xor_13449 = client[31:24] ^ always5[288:281];
+    wire or_13459 = ((|xor_13449) & (4'd8 < always5[359:356])) | ((|(xor_13449 & not_13351)) & (always5[359:356] == 4'd8));
+    wire [7:0] xor_13461 = client[23:16] ^ always5[280:273];
+    wire or_13471 = ((|xor_13461) & (4'd9 < always5[359:356])) | ((|(xor_13461 & not_13351)) & (always5[359:356] == 4'd9));
+    wire [7:0] xor_13473 = client[15:8] ^ always5[272:265];
+    wire or_13483 = ((|xor_13473) & (4'ha < always5[359:356])) | ((|(xor_13473 & not_13351)) & (always5[359:356] == 4'ha));
+    wire [7:0] xor_13485 = client[7:0] ^ always5[264:257];
+    wire or_13495 = ((|xor_13485) & (4'hb < always5[359:356])) | ((|(xor_13485 & not_13351)) & (always5[359:356] == 4'hb));
+    wire [11:0] cat_13496 = {
+        or_13363,
+        or_13375,
+        or_13387,
+        or_13399,
+        or_13411,
+        or_13423,
+        or_13435,
+        or_13447,
+        or_13459,
+        or_13471,
+        or_13483,
+        or_13495
+    };
+    wire [7:0] not_13503 = ~(8'hff >> always5[458:456]);
+    wire [7:0] xor_13505 = server[95:88] ^ always5[455:448];
+    wire or_13515 = ((|xor_13505) & (4'd0 < always5[462:459])) | ((|(xor_13505 & not_13503)) & (always5[462:459] == 4'd0));
+    wire [7:0] xor_13517 = server[87:80] ^ always5[447:440];
+    wire or_13527 = ((|xor_13517) & (4'd1 < always5[462:459])) | ((|(xor_13517 & not_13503)) & (always5[462:459] == 4'd1));
+    wire [7:0] xor_13529 = server[79:72] ^ always5[439:432];
+    wire or_13539 = ((|xor_13529) & (4'd2 < always5[462:459])) | ((|(xor_13529 & not_13503)) & (always5[462:459] == 4'd2));
+    wire [7:0] xor_13541 = server[71:64] ^ always5[431:424];
+    wire or_13551 = ((|xor_13541) & (4'd3 < always5[462:459])) | ((|(xor_13541 & not_13503)) & (always5[462:459] == 4'd3));
+    wire [7:0] xor_13553 = server[63:56] ^ always5[423:416];
+    wire or_13563 = ((|xor_13553) & (4'd4 < always5[462:459])) | ((|(xor_13553 & not_13503)) & (always5[462:459] == 4'd4));
+    wire [7:0] xor_13565 = server[55:48] ^ always5[415:408];
+    wire or_13575 = ((|xor_13565) & (4'd5 < always5[462:459])) | ((|(xor_13565 & not_13503)) & (always5[462:459] == 4'd5));
+    wire [7:0] xor_13577 = server[47:40] ^ always5[407:400];
+    wire or_13587 = ((|xor_13577) & (4'd6 < always5[462:459])) | ((|(xor_13577 & not_13503)) & (always5[462:459] == 4'd6));
+    wire [7:0] xor_13589 = server[39:32] ^ always5[399:392];
+    wire or_13599 = ((|xor_13589) & (4'd7 < always5[462:459])) | ((|(xor_13589 & not_13503)) & (always5[462:459] == 4'd7));
+    wire [7:0] xor_13601 = server[31:24] ^ always5[391:384];
+    wire or_13611 = ((|xor_13601) & (4'd8 < always5[462:459])) | ((|(xor_13601 & not_13503)) & (always5[462:459] == 4'd8));
+    wire [7:0] xor_13613 = server[23:16] ^ always5[383:376];
+    wire or_13623 = ((|xor_13613) & (4'd9 < always5[462:459])) | ((|(xor_13613 & not_13503)) & (always5[462:459] == 4'd9));
+    wire [7:0] xor_13625 = server[15:8] ^ always5[375:368];
+    wire or_13635 = ((|xor_13625) & (4'ha < always5[462:459])) | ((|(xor_13625 & not_13503)) & (always5[462:459] == 4'ha));
+    wire [7:0] xor_13637 = server[7:0] ^ always5[367:360];
+    wire or_13647 = ((|xor_13637) & (4'hb < always5[462:459])) | ((|(xor_13637 & not_13503)) & (always5[462:459] == 4'hb));
+    wire [11:0] cat_13648 = {
+        or_13515,
+        or_13527,
+        or_13539,
+        or_13551,
+        or_13563,
+        or_13575,
+        or_13587,
+        or_13599,
+        or_13611,
+        or_13623,
+        or_13635,
+        or_13647
+    };
+    wire [254:0] always5_254_0 = always5[254:0];
+    wire mux_13674 = later ? (~(|always5[104:89]) & (&always5[120:105])) : ((always5[104:89] <= client_port) & (client_port <= always5[120:105]));
+    wire mux_13684 = later ? (~(|always5[136:121]) & (&always5[152:137])) : ((always5[136:121] <= port) & (port <= always5[152:137]));
+    wire and_13705 = ({3'd0, always5[182:169]} <= size) & ((&always5[196:183]) | (size <= {3'd0, always5[196:183]}));
+    wire and_13736 = ~(|((client[127:96] ^ always5[35:4]) & ~(32'hffffffff >> always5[41:36]))) & ~(|((server[127:96] ^ always5[73:42]) & ~(32'hffffffff >> always5[79:74])));
+    wire and_13739 = (always5[80] | (always5[88:81] == protocol)) & ~(|(later ? always5[168:161] : ((always5[160:153] ^ flags) & always5[168:161])));
+    wire and_13740 = ((always5[3:2] == 2'd0) | ((always5[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always5[198] : always5[197]);
+    wire and_13742 = (and_13740 & (always5[199] | (always5[209:200] == arrival))) & (epoch ? always5[1] : always5[0]);
+    wire always5_0_holds = ((((and_13743_s3 & and_13736_s3) & and_13685_s3) & and_13739_s3) & and_13705_s3) & or_13664_s3;
+    wire mux_13779 = later ? (~(|always5[359:344]) & (&always5[375:360])) : ((always5[359:344] <= client_port) & (client_port <= always5[375:360]));
+    wire mux_13789 = later ? (~(|always5[391:376]) & (&always5[407:392])) : ((always5[391:376] <= port) & (port <= always5[407:392]));
+    wire and_13808 = ({3'd0, always5[437:424]} <= size) & ((&always5[451:438]) | (size <= {3'd0, always5[451:438]}));
+    wire and_13839 = ~(|((client[127:96] ^ always5[290:259]) & ~(32'hffffffff >> always5[296:291]))) & ~(|((server[127:96] ^ always5[328:297]) & ~(32'hffffffff >> always5[334:329])));
+    wire and_13842 = (always5[335] | (always5[343:336] == protocol)) & ~(|(later ? always5[423:416] : ((always5[415:408] ^ flags) & always5[423:416])));
+    wire and_13843 = ((always5[258:257] == 2'd0) | ((always5[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always5[453] : always5[452]);
+    wire and_13845 = (and_13843 & (always5[454] | (always5[464:455] == arrival))) & (epoch ? always5[256] : always5[255]);
+    wire always5_1_holds = ((((and_13846_s3 & and_13839_s3) & and_13790_s3) & and_13842_s3) & and_13808_s3) & not_13769_s3;
+    wire [254:0] always6_509_255 = always6[509:255];
+    wire [7:0] not_13866 = ~(8'hff >> always6[355:353]);
+    wire [7:0] xor_13868 = client[95:88] ^ always6[352:345];
+    wire or_13878 = ((|xor_13868) & (4'd0 < always6[359:356])) | ((|(xor_13868 & not_13866)) & (always6[359:356] == 4'd0));
+    wire [7:0] xor_13880 = client[87:80] ^ always6[344:337];
+    wire or_13890 = ((|xor_13880) & (4'd1 < always6[359:356])) | ((|(xor_13880 & not_13866)) & (always6[359:356] == 4'd1));
+    wire [7:0] xor_13892 = client[79:72] ^ always6[336:329];
+    wire or_13902 = ((|xor_13892) & (4'd2 < always6[359:356])) | ((|(xor_13892 & not_13866)) & (always6[359:356] == 4'd2));
+    wire [7:0] xor_13904 = client[71:64] ^ always6[328:321];
+    wire or_13914 = ((|xor_13904) & (4'd3 < always6[359:356])) | ((|(xor_13904 & not_13866)) & (always6[359:356] == 4'd3));
+    wire [7:0] xor_13916 = client[63:56] ^ always6[320:313];
+    wire or_13926 = ((|xor_13916) & (4'd4 < always6[359:356])) | ((|(xor_13916 & not_13866)) & (always6[359:356] == 4'd4));
+    wire [7:0] xor_13928 = client[55:48] ^ always6[312:305];
+    wire or_13938 = ((|xor_13928) & (4'd5 < always6[359:356])) | ((|(xor_13928 & not_13866)) & (always6[359:356] == 4'd5));
+    wire [7:0] xor_13940 = client[47:40] ^ always6[304:297];
+    wire or_13950 = ((|xor_13940) & (4'd6 < always6[359:356])) | ((|(xor_13940 & not_13866)) & (always6[359:356] == 4'd6));
+    wire [7:0] xor_13952 = client[39:32] ^ always6[296:289];
+    wire or_13962 = ((|xor_13952) & (4'd7 < always6[359:356])) | ((|(xor_13952 & not_13866)) & (always6[359:356] == 4'd7));
+    wire [7:0] xor_13964 = client[31:24] ^ always6[288:281];
+    wire or_13974 = ((|xor_13964) & (4'd8 < always6[359:356])) | ((|(xor_13964 & not_13866)) & (always6[359:356] == 4'd8));
+    wire [7:0] xor_13976 = client[23:16] ^ always6[280:273];
+    wire or_13986 = ((|xor_13976) & (4'd9 < always6[359:356])) | ((|(xor_13976 & not_13866)) & (always6[359:356] == 4'd9));
+    wire [7:0] xor_13988 = client[15:8] ^ always6[272:265];
+    wire or_13998 = ((|xor_13988) & (4'ha < always6[359:356])) | ((|(xor_13988 & not_13866)) & (always6[359:356] == 4'ha));
+    wire [7:0] xor_14000 = client[7:0] ^ always6[264:257];
+    wire or_14010 = ((|xor_14000) & (4'hb < always6[359:356])) | ((|(xor_14000 & not_13866)) & (always6[359:356] == 4'hb));
+    wire [11:0] cat_14011 = {
+        or_13878,
+        or_13890,
+        or_13902,
+        or_13914,
+        or_13926,
+        or_13938,
+        or_13950,
+        or_13962,
+        or_13974,
+        or_13986,
+        or_13998,
+        or_14010
+    };
+    wire [7:0] not_14018 = ~(8'hff >> always6[458:456]);
+    wire [7:0] xor_14020 = server[95:88] ^ always6[455:448];
+    wire or_14030 = ((|xor_14020) & (4'd0 < always6[462:459])) | ((|(xor_14020 & not_14018)) & (always6[462:459] == 4'd0));
+    wire [7:0] xor_14032 = server[87:80] ^ always6[447:440];
+    wire or_14042 = ((|xor_14032) & (4'd1 < always6[462:459])) | ((|(xor_14032 & not_14018)) & (always6[462:459] == 4'd1));
+    wire [7:0] xor_14044 = server[79:72] ^ always6[439:432];
+    wire or_14054 = ((|xor_14044) & (4'd2 < always6[462:459])) | ((|(xor_14044 & not_14018)) & (always6[462:459] == 4'd2));
+    wire [7:0] xor_14056 = server[71:64] ^ always6[431:424];
+    wire or_14066 = ((|xor_14056) & (4'd3 < always6[462:459])) | ((|(xor_14056 & not_14018)) & (always6[462:459] == 4'd3));
+    wire [7:0] xor_14068 = server[63:56] ^ always6[423:416];
+    wire or_14078 = ((|xor_14068) & (4'd4 < always6[462:459])) | ((|(xor_14068 & not_14018)) & (always6[462:459] == 4'd4));
+    wire [7:0] xor_14080 = server[55:48] ^ always6[415:408];
+    wire or_14090 = ((|xor_14080) & (4'd5 < always6[462:459])) | ((|(xor_14080 & not_14018)) & (always6[462:459] == 4'd5));
+    wire [7:0] xor_14092 = server[47:40] ^ always6[407:400];
+    wire or_14102 = ((|xor_14092) & (4'd6 < always6[462:459])) | ((|(xor_14092 & not_14018)) & (always6[462:459] == 4'd6));
+    wire [7:0] xor_14104 = server[39:32] ^ always6[399:392];
+    wire or_14114 = ((|xor_14104) & (4'd7 < always6[462:459])) | ((|(xor_14104 & not_14018)) & (always6[462:459] == 4'd7));
+    wire [7:0] xor_14116 = server[31:24] ^ always6[391:384];
+    wire or_14126 = ((|xor_14116) & (4'd8 < always6[462:459])) | ((|(xor_14116 & not_14018)) & (always6[462:459] == 4'd8));
+    wire [7:0] xor_14128 = server[23:16] ^ always6[383:376];
+    wire or_14138 = ((|xor_14128) & (4'd9 < always6[462:459])) | ((|(xor_14128 & not_14018)) & (always6[462:459] == 4'd9));
+    wire [7:0] xor_14140 = server[15:8] ^ always6[375:368];
+    wire or_14150 = ((|xor_14140) & (4'ha < always6[462:459])) | ((|(xor_14140 & not_14018)) & (always6[462:459] == 4'ha));
+    wire [7:0] xor_14152 = server[7:0] ^ always6[367:360];
+    wire or_14162 = ((|xor_14152) & (4'hb < always6[462:459])) | ((|(xor_14152 & not_14018)) & (always6[462:459] == 4'hb));
+    wire [11:0] cat_14163 = {
+        or_14030,
+        or_14042,
+        or_14054,
+        or_14066,
+        or_14078,
+        or_14090,
+        or_14102,
+        or_14114,
+        or_14126,
+        or_14138,
+        or_14150,
+        or_14162
+    };
+    wire [254:0] always6_254_0 = always6[254:0];
+    wire mux_14189 = later ? (~(|always6[104:89]) & (&always6[120:105])) : ((always6[104:89] <= client_port) & (client_port <= always6[120:105]));
+    wire mux_14199 = later ? (~(|always6[136:121]) & (&always6[152:137])) : ((always6[136:121] <= port) & (port <= always6[152:137]));
+    wire and_14220 = ({3'd0, always6[182:169]} <= size) & ((&always6[196:183]) | (size <= {3'd0, always6[196:183]}));
+    wire and_14251 = ~(|((client[127:96] ^ always6[35:4]) & ~(32'hffffffff >> always6[41:36]))) & ~(|((server[127:96] ^ always6[73:42]) & ~(32'hffffffff >> always6[79:74])));
+    wire and_14254 = (always6[80] | (always6[88:81] == protocol)) & ~(|(later ? always6[168:161] : ((always6[160:153] ^ flags) & always6[168:161])));
+    wire and_14255 = ((always6[3:2] == 2'd0) | ((always6[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always6[198] : always6[197]);
+    wire and_14257 = (and_14255 & (always6[199] | (always6[209:200] == arrival))) & (epoch ? always6[1] : always6[0]);
+    wire always6_0_holds = ((((and_14258_s3 & and_14251_s3) & and_14200_s3) & and_14254_s3) & and_14220_s3) & or_14179_s3;
+    wire mux_14294 = later ? (~(|always6[359:344]) & (&always6[375:360])) : ((always6[359:344] <= client_port) & (client_port <= always6[375:360]));
+    wire mux_14304 = later ? (~(|always6[391:376]) & (&always6[407:392])) : ((always6[391:376] <= port) & (port <= always6[407:392]));
+    wire and_14323 = ({3'd0, always6[437:424]} <= size) & ((&always6[451:438]) | (size <= {3'd0, always6[451:438]}));
+    wire and_14354 = ~(|((client[127:96] ^ always6[290:259]) & ~(32'hffffffff >> always6[296:291]))) & ~(|((server[127:96] ^ always6[328:297]) & ~(32'hffffffff >> always6[334:329])));
+    wire and_14357 = (always6[335] | (always6[343:336] == protocol)) & ~(|(later ? always6[423:416] : ((always6[415:408] ^ flags) & always6[423:416])));
+    wire and_14358 = ((always6[258:257] == 2'd0) | ((always6[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always6[453] : always6[452]);
+    wire and_14360 = (and_14358 & (always6[454] | (always6[464:455] == arrival))) & (epoch ? always6[256] : always6[255]);
+    wire always6_1_holds = ((((and_14361_s3 & and_14354_s3) & and_14305_s3) & and_14357_s3) & and_14323_s3) & not_14284_s3;
+    wire [254:0] always7_509_255 = always7[509:255];
+    wire [7:0] not_14381 = ~(8'hff >> always7[355:353]);
+    wire [7:0] xor_14383 = client[95:88] ^ always7[352:345];
+    wire or_14393 = ((|xor_14383) & (4'd0 < always7[359:356])) | ((|(xor_14383 & not_14381)) & (always7[359:356] == 4'd0));
+    wire [7:0] xor_14395 = client[87:80] ^ always7[344:337];
+    wire or_14405 = ((|xor_14395) & (4'd1 < always7[359:356])) | ((|(xor_14395 & not_14381)) & (always7[359:356] == 4'd1));
+    wire [7:0] xor_14407 = client[79:72] ^ always7[336:329];
+    wire or_14417 = ((|xor_14407) & (4'd2 < always7[359:356])) | ((|(xor_14407 & not_14381)) & (always7[359:356] == 4'd2));
+    wire [7:0] xor_14419 = client[71:64] ^ always7[328:321];
+    wire or_14429 = ((|xor_14419) & (4'd3 < always7[359:356])) | ((|(xor_14419 & not_14381)) & (always7[359:356] == 4'd3));
+    wire [7:0] xor_14431 = client[63:56] ^ always7[320:313];
+    wire or_14441 = ((|xor_14431) & (4'd4 < always7[359:356])) | ((|(xor_14431 & not_14381)) & (always7[359:356] == 4'd4));
+    wire [7:0] xor_14443 = client[55:48] ^ always7[312:305];
+    wire or_14453 = ((|xor_14443) & (4'd5 < always7[359:356])) | ((|(xor_14443 & not_14381)) & (always7[359:356] == 4'd5));
+    wire [7:0] xor_14455 = client[47:40] ^ always7[304:297];
+    wire or_14465 = ((|xor_14455) & (4'd6 < always7[359:356])) | ((|(xor_14455 & not_14381)) & (always7[359:356] == 4'd6));
+    wire [7:0] xor_14467 = client[39:32] ^ always7[296:289];
+    wire or_14477 = ((|xor_14467) & (4'd7 < always7[359:356])) | ((|(xor_14467 & not_14381)) & (always7[359:356] == 4'd7));
+    wire [7:0] xor_14479 = client[31:24] ^ always7[288:281];
+    wire or_14489 = ((|xor_14479) & (4'd8 < always7[359:356])) | ((|(xor_14479 & not_14381)) & (always7[359:356] == 4'd8));
+    wire [7:0] xor_14491 = client[23:16] ^ always7[280:273];
+    wire or_14501 = ((|xor_14491) & (4'd9 < always7[359:356])) | ((|(xor_14491 & not_14381)) & (always7[359:356] == 4'd9));
+    wire [7:0] xor_14503 = client[15:8] ^ always7[272:265];
+    wire or_14513 = ((|xor_14503) & (4'ha < always7[359:356])) | ((|(xor_14503 & not_14381)) & (always7[359:356] == 4'ha));
+    wire [7:0] xor_14515 = client[7:0] ^ always7[264:257];
+    wire or_14525 = ((|xor_14515) & (4'hb < always7[359:356])) | ((|(xor_14515 & not_14381)) & (always7[359:356] == 4'hb));
+    wire [11:0] cat_14526 = {
+        or_14393,
+        or_14405,
+        or_14417,
+        or_14429,
+        or_14441,
+        or_14453,
+        or_14465,
+        or_14477,
+        or_14489,
+        or_14501,
+        or_14513,
+        or_14525
+    };
+    wire [7:0] not_14533 = ~(8'hff >> always7[458:456]);
+    wire [7:0] xor_14535 = server[95:88] ^ always7[455:448];
+    wire or_14545 = ((|xor_14535) & (4'd0 < always7[462:459])) | ((|(xor_14535 & not_14533)) & (always7[462:459] == 4'd0));
+    wire [7:0] xor_14547 = server[87:80] ^ always7[447:440];
+    wire or_14557 = ((|xor_14547) & (4'd1 < always7[462:459])) | ((|(xor_14547 & not_14533)) & (always7[462:459] == 4'd1));
+    wire [7:0] xor_14559 = server[79:72] ^ always7[439:432];
+    wire or_14569 = ((|xor_14559) & (4'd2 < always7[462:459])) | ((|(xor_14559 & not_14533)) & (always7[462:459] == 4'd2));
+    wire [7:0] xor_14571 = server[71:64] ^ always7[431:424];
+    wire or_14581 = ((|xor_14571) & (4'd3 < always7[462:459])) | ((|(xor_14571 & not_14533)) & (always7[462:459] == 4'd3));
+    wire [7:0] xor_14583 = server[63:56] ^ always7[423:416];
+    wire or_14593 = ((|xor_14583) & (4'd4 < always7[462:459])) | ((|(xor_14583 & not_14533)) & (always7[462:459] == 4'd4));
+    wire [7:0] xor_14595 = server[55:48] ^ always7[415:408];
+    wire or_14605 = ((|xor_14595) & (4'd5 < always7[462:459])) | ((|(xor_14595 & not_14533)) & (always7[462:459] == 4'd5));
+    wire [7:0] xor_14607 = server[47:40] ^ always7[407:400];
+    wire or_14617 = ((|xor_14607) & (4'd6 < always7[462:459])) | ((|(xor_14607 & not_14533)) & (always7[462:459] == 4'd6));
+    wire [7:0] xor_14619 = server[39:32] ^ always7[399:392];
+    wire or_14629 = ((|xor_14619) & (4'd7 < always7[462:459])) | ((|(xor_14619 & not_14533)) & (always7[462:459] == 4'd7));
+    wire [7:0] xor_14631 = server[31:24] ^ always7[391:384];
+    wire or_14641 = ((|xor_14631) & (4'd8 < always7[462:459])) | ((|(xor_14631 & not_14533)) & (always7[462:459] == 4'd8));
+    wire [7:0] xor_14643 = server[23:16] ^ always7[383:376];
+    wire or_14653 = ((|xor_14643) & (4'd9 < always7[462:459])) | ((|(xor_14643 & not_14533)) & (always7[462:459] == 4'd9));
+    wire [7:0] xor_14655 = server[15:8] ^ always7[375:368];
+    wire or_14665 = ((|xor_14655) & (4'ha < always7[462:459])) | ((|(xor_14655 & not_14533)) & (always7[462:459] == 4'ha));
+    wire [7:0] xor_14667 = server[7:0] ^ always7[367:360];
+    wire or_14677 = ((|xor_14667) & (4'hb < always7[462:459])) | ((|(xor_14667 & not_14533)) & (always7[462:459] == 4'hb));
+    wire [11:0] cat_14678 = {
+        or_14545,
+        or_14557,
+        or_14569,
+        or_14581,
+        or_14593,
+        or_14605,
+        or_14617,
+        or_14629,
+        or_14641,
+        or_14653,
+        or_14665,
+        or_14677
+    };
+    wire [254:0] always7_254_0 = always7[254:0];
+    wire mux_14704 = later ? (~(|always7[104:89]) & (&always7[120:105])) : ((always7[104:89] <= client_port) & (client_port <= always7[120:105]));
+    wire mux_14714 = later ? (~(|always7[136:121]) & (&always7[152:137])) : ((always7[136:121] <= port) & (port <= always7[152:137]));
+    wire and_14735 = ({3'd0, always7[182:169]} <= size) & ((&always7[196:183]) | (size <= {3'd0, always7[196:183]}));
+    wire and_14766 = ~(|((client[127:96] ^ always7[35:4]) & ~(32'hffffffff >> always7[41:36]))) & ~(|((server[127:96] ^ always7[73:42]) & ~(32'hffffffff >> always7[79:74])));
+    wire and_14769 = (always7[80] | (always7[88:81] == protocol)) & ~(|(later ? always7[168:161] : ((always7[160:153] ^ flags) & always7[168:161])));
+    wire and_14770 = ((always7[3:2] == 2'd0) | ((always7[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always7[198] : always7[197]);
+    wire and_14772 = (and_14770 & (always7[199] | (always7[209:200] == arrival))) & (epoch ? always7[1] : always7[0]);
+    wire always7_0_holds = ((((and_14773_s3 & and_14766_s3) & and_14715_s3) & and_14769_s3) & and_14735_s3) & or_14694_s3;
+    wire mux_14809 = later ? (~(|always7[359:344]) & (&always7[375:360])) : ((always7[359:344] <= client_port) & (client_port <= always7[375:360]));
+    wire mux_14819 = later ? (~(|always7[391:376]) & (&always7[407:392])) : ((always7[391:376] <= port) & (port <= always7[407:392]));
+    wire and_14838 = ({3'd0, always7[437:424]} <= size) & ((&always7[451:438]) | (size <= {3'd0, always7[451:438]}));
+    wire and_14869 = ~(|((client[127:96] ^ always7[290:259]) & ~(32'hffffffff >> always7[296:291]))) & ~(|((server[127:96] ^ always7[328:297]) & ~(32'hffffffff >> always7[334:329])));
+    wire and_14872 = (always7[335] | (always7[343:336] == protocol)) & ~(|(later ? always7[423:416] : ((always7[415:408] ^ flags) & always7[423:416])));
+    wire and_14873 = ((always7[258:257] == 2'd0) | ((always7[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always7[453] : always7[452]);
+    wire and_14875 = (and_14873 & (always7[454] | (always7[464:455] == arrival))) & (epoch ? always7[256] : always7[255]);
+    wire always7_1_holds = ((((and_14876_s3 & and_14869_s3) & and_14820_s3) & and_14872_s3) & and_14838_s3) & not_14799_s3;
+    wire [509:0] mux_14903 = cfg_row_d2[2] ? (cfg_row_d2[1] ? (cfg_row_d2[0] ? always7 : always6) : (cfg_row_d2[0] ? always5 : always4)) : (cfg_row_d2[1] ? (cfg_row_d2[0] ? always3 : always2) : (cfg_row_d2[0] ? always1 : always0));
+    wire [6:0] cat_15047 = {
+        bank0_1_holds & lt_14907_s3,
+        bank1_0_holds & lt_14912_s3,
+        bank1_1_holds & lt_14917_s3,
+        bank2_0_holds & lt_14922_s3,
+        bank2_1_holds & lt_14927_s3,
+        bank3_0_holds & lt_14932_s3,
+        bank3_1_holds & lt_14937_s3
+    };
+    wire and_15050 = bank0_0_holds & ~(|cat_15047);
+    wire [6:0] cat_15051 = {
+        bank0_0_holds & ~lt_14907_s3,
+        bank1_0_holds & lt_14942_s3,
+        bank1_1_holds & lt_14947_s3,
+        bank2_0_holds & lt_14952_s3,
+        bank2_1_holds & lt_14957_s3,
+        bank3_0_holds & lt_14962_s3,
+        bank3_1_holds & lt_14967_s3
+    };
+    wire and_15054 = bank0_1_holds & ~(|cat_15051);
+    wire [6:0] cat_15055 = {
+        bank0_0_holds & ~lt_14912_s3,
+        bank0_1_holds & ~lt_14942_s3,
+        bank1_1_holds & lt_14972_s3,
+        bank2_0_holds & lt_14977_s3,
+        bank2_1_holds & lt_14982_s3,
+        bank3_0_holds & lt_14987_s3,
+        bank3_1_holds & lt_14992_s3
+    };
+    wire and_15058 = bank1_0_holds & ~(|cat_15055);
+    wire [6:0] cat_15059 = {
+        bank0_0_holds & ~lt_14917_s3,
+        bank0_1_holds & ~lt_14947_s3,
+        bank1_0_holds & ~lt_14972_s3,
+        bank2_0_holds & lt_14997_s3,
+        bank2_1_holds & lt_15002_s3,
+        bank3_0_holds & lt_15007_s3,
+        bank3_1_holds & lt_15012_s3
+    };
+    wire and_15062 = bank1_1_holds & ~(|cat_15059);
+    wire [6:0] cat_15063 = {
+        bank0_0_holds & ~lt_14922_s3,
+        bank0_1_holds & ~lt_14952_s3,
+        bank1_0_holds & ~lt_14977_s3,
+        bank1_1_holds & ~lt_14997_s3,
+        bank2_1_holds & lt_15017_s3,
+        bank3_0_holds & lt_15022_s3,
+        bank3_1_holds & lt_15027_s3
+    };
+    wire and_15066 = bank2_0_holds & ~(|cat_15063);
+    wire [6:0] cat_15067 = {
+        bank0_0_holds & ~lt_14927_s3,
+        bank0_1_holds & ~lt_14957_s3,
+        bank1_0_holds & ~lt_14982_s3,
+        bank1_1_holds & ~lt_15002_s3,
+        bank2_0_holds & ~lt_15017_s3,
+        bank3_0_holds & lt_15032_s3,
+        bank3_1_holds & lt_15037_s3
+    };
+    wire and_15070 = bank2_1_holds & ~(|cat_15067);
+    wire [6:0] cat_15071 = {
+        bank0_0_holds & ~lt_14932_s3,
+        bank0_1_holds & ~lt_14962_s3,
+        bank1_0_holds & ~lt_14987_s3,
+        bank1_1_holds & ~lt_15007_s3,
+        bank2_0_holds & ~lt_15022_s3,
+        bank2_1_holds & ~lt_15032_s3,
+        bank3_1_holds & lt_15042_s3
+    };
+    wire and_15074 = bank3_0_holds & ~(|cat_15071);
+    wire [6:0] cat_15075 = {
+        bank0_0_holds & ~lt_14937_s3,
+        bank0_1_holds & ~lt_14967_s3,
+        bank1_0_holds & ~lt_14992_s3,
+        bank1_1_holds & ~lt_15012_s3,
+        bank2_0_holds & ~lt_15027_s3,
+        bank2_1_holds & ~lt_15037_s3,
+        bank3_0_holds & ~lt_15042_s3
+    };
+    wire and_15078 = bank3_1_holds & ~(|cat_15075);
+    wire [7:0] cat_15079 = {
         bank0_0_holds,
         bank0_1_holds,
         bank1_0_holds,
@@ -1367,129 +3775,103 @@ module table_rule (
         bank3_0_holds,
         bank3_1_holds
     };
-    wire [15:0] or_7043 = (({16{and_6992}} & bank0_q_s3[237:222]) | ({16{and_6996}} & bank0_q_s3[492:477])) | (({16{and_7000}} & bank1_q_s3[237:222]) | ({16{and_7004}} & bank1_q_s3[492:477]));
-    wire [15:0] or_7044 = (({16{and_7008}} & bank2_q_s3[237:222]) | ({16{and_7012}} & bank2_q_s3[492:477])) | (({16{and_7016}} & bank3_q_s3[237:222]) | ({16{and_7020}} & bank3_q_s3[492:477]));
-    wire [15:0] or_7066 = (({16{and_6992}} & bank0_q_s3[253:238]) | ({16{and_6996}} & bank0_q_s3[508:493])) | (({16{and_7000}} & bank1_q_s3[253:238]) | ({16{and_7004}} & bank1_q_s3[508:493]));
-    wire [15:0] or_7067 = (({16{and_7008}} & bank2_q_s3[253:238]) | ({16{and_7012}} & bank2_q_s3[508:493])) | (({16{and_7016}} & bank3_q_s3[253:238]) | ({16{and_7020}} & bank3_q_s3[508:493]));
-    wire [7:0] cat_7077 = {
-        and_6992 & bank0_q_s3[254],
-        and_6996 & bank0_q_s3[509],
-        and_7000 & bank1_q_s3[254],
-        and_7004 & bank1_q_s3[509],
-        and_7008 & bank2_q_s3[254],
-        and_7012 & bank2_q_s3[509],
-        and_7016 & bank3_q_s3[254],
-        and_7020 & bank3_q_s3[509]
+    wire [15:0] or_15113 = ({16{and_15050}} & bank0_q_s2_254_0_s3[237:222]) | ({16{and_15054}} & bank0_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15114 = ({16{and_15058}} & bank1_q_s2_254_0_s3[237:222]) | ({16{and_15062}} & bank1_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15115 = ({16{and_15066}} & bank2_q_s2_254_0_s3[237:222]) | ({16{and_15070}} & bank2_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15116 = ({16{and_15074}} & bank3_q_s2_254_0_s3[237:222]) | ({16{and_15078}} & bank3_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15140 = (({16{and_15050}} & bank0_q_s3[253:238]) | ({16{and_15054}} & bank0_q_s3[508:493])) | (({16{and_15058}} & bank1_q_s3[253:238]) | ({16{and_15062}} & bank1_q_s3[508:493]));
+    wire [15:0] or_15141 = (({16{and_15066}} & bank2_q_s3[253:238]) | ({16{and_15070}} & bank2_q_s3[508:493])) | (({16{and_15074}} & bank3_q_s3[253:238]) | ({16{and_15078}} & bank3_q_s3[508:493]));
+    wire [7:0] cat_15151 = {
+        and_15050 & bank0_q_s3[254],
+        and_15054 & bank0_q_s3[509],
+        and_15058 & bank1_q_s3[254],
+        and_15062 & bank1_q_s3[509],
+        and_15066 & bank2_q_s3[254],
+        and_15070 & bank2_q_s3[509],
+        and_15074 & bank3_q_s3[254],
+        and_15078 & bank3_q_s3[509]
     };
-    wire lt_7083 = bank4_q_s3[492:477] < bank4_q_s3[237:222];
-    wire lt_7087 = bank5_q_s3[237:222] < bank4_q_s3[237:222];
-    wire lt_7091 = bank5_q_s3[492:477] < bank4_q_s3[237:222];
-    wire lt_7095 = bank6_q_s3[237:222] < bank4_q_s3[237:222];
-    wire lt_7099 = bank6_q_s3[492:477] < bank4_q_s3[237:222];
-    wire lt_7103 = bank7_q_s3[237:222] < bank4_q_s3[237:222];
-    wire lt_7107 = bank7_q_s3[492:477] < bank4_q_s3[237:222];
-    wire lt_7111 = bank5_q_s3[237:222] < bank4_q_s3[492:477];
-    wire lt_7115 = bank5_q_s3[492:477] < bank4_q_s3[492:477];
-    wire lt_7119 = bank6_q_s3[237:222] < bank4_q_s3[492:477];
-    wire lt_7123 = bank6_q_s3[492:477] < bank4_q_s3[492:477];
-    wire lt_7127 = bank7_q_s3[237:222] < bank4_q_s3[492:477];
-    wire lt_7131 = bank7_q_s3[492:477] < bank4_q_s3[492:477];
-    wire lt_7135 = bank5_q_s3[492:477] < bank5_q_s3[237:222];
-    wire lt_7139 = bank6_q_s3[237:222] < bank5_q_s3[237:222];
-    wire lt_7143 = bank6_q_s3[492:477] < bank5_q_s3[237:222];
-    wire lt_7147 = bank7_q_s3[237:222] < bank5_q_s3[237:222];
-    wire lt_7151 = bank7_q_s3[492:477] < bank5_q_s3[237:222];
-    wire lt_7155 = bank6_q_s3[237:222] < bank5_q_s3[492:477];
-    wire lt_7159 = bank6_q_s3[492:477] < bank5_q_s3[492:477];
-    wire lt_7163 = bank7_q_s3[237:222] < bank5_q_s3[492:477];
-    wire lt_7167 = bank7_q_s3[492:477] < bank5_q_s3[492:477];
-    wire lt_7171 = bank6_q_s3[492:477] < bank6_q_s3[237:222];
-    wire lt_7175 = bank7_q_s3[237:222] < bank6_q_s3[237:222];
-    wire lt_7179 = bank7_q_s3[492:477] < bank6_q_s3[237:222];
-    wire lt_7183 = bank7_q_s3[237:222] < bank6_q_s3[492:477];
-    wire lt_7187 = bank7_q_s3[492:477] < bank6_q_s3[492:477];
-    wire lt_7191 = bank7_q_s3[492:477] < bank7_q_s3[237:222];
-    wire [6:0] cat_7195 = {
-        bank4_1_holds & lt_7083,
-        bank5_0_holds & lt_7087,
-        bank5_1_holds & lt_7091,
-        bank6_0_holds & lt_7095,
-        bank6_1_holds & lt_7099,
-        bank7_0_holds & lt_7103,
-        bank7_1_holds & lt_7107
+    wire [6:0] cat_15297 = {
+        bank4_1_holds & lt_15157_s3,
+        bank5_0_holds & lt_15162_s3,
+        bank5_1_holds & lt_15167_s3,
+        bank6_0_holds & lt_15172_s3,
+        bank6_1_holds & lt_15177_s3,
+        bank7_0_holds & lt_15182_s3,
+        bank7_1_holds & lt_15187_s3
     };
-    wire and_7198 = bank4_0_holds & ~(|cat_7195);
-    wire [6:0] cat_7199 = {
-        bank4_0_holds & ~lt_7083,
-        bank5_0_holds & lt_7111,
-        bank5_1_holds & lt_7115,
-        bank6_0_holds & lt_7119,
-        bank6_1_holds & lt_7123,
-        bank7_0_holds & lt_7127,
-        bank7_1_holds & lt_7131
+    wire and_15300 = bank4_0_holds & ~(|cat_15297);
+    wire [6:0] cat_15301 = {
+        bank4_0_holds & ~lt_15157_s3,
+        bank5_0_holds & lt_15192_s3,
+        bank5_1_holds & lt_15197_s3,
+        bank6_0_holds & lt_15202_s3,
+        bank6_1_holds & lt_15207_s3,
+        bank7_0_holds & lt_15212_s3,
+        bank7_1_holds & lt_15217_s3
     };
-    wire and_7202 = bank4_1_holds & ~(|cat_7199);
-    wire [6:0] cat_7203 = {
-        bank4_0_holds & ~lt_7087,
-        bank4_1_holds & ~lt_7111,
-        bank5_1_holds & lt_7135,
-        bank6_0_holds & lt_7139,
-        bank6_1_holds & lt_7143,
-        bank7_0_holds & lt_7147,
-        bank7_1_holds & lt_7151
+    wire and_15304 = bank4_1_holds & ~(|cat_15301);
+    wire [6:0] cat_15305 = {
+        bank4_0_holds & ~lt_15162_s3,
+        bank4_1_holds & ~lt_15192_s3,
+        bank5_1_holds & lt_15222_s3,
+        bank6_0_holds & lt_15227_s3,
+        bank6_1_holds & lt_15232_s3,
+        bank7_0_holds & lt_15237_s3,
+        bank7_1_holds & lt_15242_s3
     };
-    wire and_7206 = bank5_0_holds & ~(|cat_7203);
-    wire [6:0] cat_7207 = {
-        bank4_0_holds & ~lt_7091,
-        bank4_1_holds & ~lt_7115,
-        bank5_0_holds & ~lt_7135,
-        bank6_0_holds & lt_7155,
-        bank6_1_holds & lt_7159,
-        bank7_0_holds & lt_7163,
-        bank7_1_holds & lt_7167
+    wire and_15308 = bank5_0_holds & ~(|cat_15305);
+    wire [6:0] cat_15309 = {
+        bank4_0_holds & ~lt_15167_s3,
+        bank4_1_holds & ~lt_15197_s3,
+        bank5_0_holds & ~lt_15222_s3,
+        bank6_0_holds & lt_15247_s3,
+        bank6_1_holds & lt_15252_s3,
+        bank7_0_holds & lt_15257_s3,
+        bank7_1_holds & lt_15262_s3
     };
-    wire and_7210 = bank5_1_holds & ~(|cat_7207);
-    wire [6:0] cat_7211 = {
-        bank4_0_holds & ~lt_7095,
-        bank4_1_holds & ~lt_7119,
-        bank5_0_holds & ~lt_7139,
-        bank5_1_holds & ~lt_7155,
-        bank6_1_holds & lt_7171,
-        bank7_0_holds & lt_7175,
-        bank7_1_holds & lt_7179
+    wire and_15312 = bank5_1_holds & ~(|cat_15309);
+    wire [6:0] cat_15313 = {
+        bank4_0_holds & ~lt_15172_s3,
+        bank4_1_holds & ~lt_15202_s3,
+        bank5_0_holds & ~lt_15227_s3,
+        bank5_1_holds & ~lt_15247_s3,
+        bank6_1_holds & lt_15267_s3,
+        bank7_0_holds & lt_15272_s3,
+        bank7_1_holds & lt_15277_s3
     };
-    wire and_7214 = bank6_0_holds & ~(|cat_7211);
-    wire [6:0] cat_7215 = {
-        bank4_0_holds & ~lt_7099,
-        bank4_1_holds & ~lt_7123,
-        bank5_0_holds & ~lt_7143,
-        bank5_1_holds & ~lt_7159,
-        bank6_0_holds & ~lt_7171,
-        bank7_0_holds & lt_7183,
-        bank7_1_holds & lt_7187
+    wire and_15316 = bank6_0_holds & ~(|cat_15313);
+    wire [6:0] cat_15317 = {
+        bank4_0_holds & ~lt_15177_s3,
+        bank4_1_holds & ~lt_15207_s3,
+        bank5_0_holds & ~lt_15232_s3,
+        bank5_1_holds & ~lt_15252_s3,
+        bank6_0_holds & ~lt_15267_s3,
+        bank7_0_holds & lt_15282_s3,
+        bank7_1_holds & lt_15287_s3
     };
-    wire and_7218 = bank6_1_holds & ~(|cat_7215);
-    wire [6:0] cat_7219 = {
-        bank4_0_holds & ~lt_7103,
-        bank4_1_holds & ~lt_7127,
-        bank5_0_holds & ~lt_7147,
-        bank5_1_holds & ~lt_7163,
-        bank6_0_holds & ~lt_7175,
-        bank6_1_holds & ~lt_7183,
-        bank7_1_holds & lt_7191
+    wire and_15320 = bank6_1_holds & ~(|cat_15317);
+    wire [6:0] cat_15321 = {
+        bank4_0_holds & ~lt_15182_s3,
+        bank4_1_holds & ~lt_15212_s3,
+        bank5_0_holds & ~lt_15237_s3,
+        bank5_1_holds & ~lt_15257_s3,
+        bank6_0_holds & ~lt_15272_s3,
+        bank6_1_holds & ~lt_15282_s3,
+        bank7_1_holds & lt_15292_s3
     };
-    wire and_7222 = bank7_0_holds & ~(|cat_7219);
-    wire [6:0] cat_7223 = {
-        bank4_0_holds & ~lt_7107,
-        bank4_1_holds & ~lt_7131,
-        bank5_0_holds & ~lt_7151,
-        bank5_1_holds & ~lt_7167,
-        bank6_0_holds & ~lt_7179,
-        bank6_1_holds & ~lt_7187,
-        bank7_0_holds & ~lt_7191
+    wire and_15324 = bank7_0_holds & ~(|cat_15321);
+    wire [6:0] cat_15325 = {
+        bank4_0_holds & ~lt_15187_s3,
+        bank4_1_holds & ~lt_15217_s3,
+        bank5_0_holds & ~lt_15242_s3,
+        bank5_1_holds & ~lt_15262_s3,
+        bank6_0_holds & ~lt_15277_s3,
+        bank6_1_holds & ~lt_15287_s3,
+        bank7_0_holds & ~lt_15292_s3
     };
-    wire and_7226 = bank7_1_holds & ~(|cat_7223);
-    wire [7:0] cat_7227 = {
+    wire and_15328 = bank7_1_holds & ~(|cat_15325);
+    wire [7:0] cat_15329 = {
         bank4_0_holds,
         bank4_1_holds,
         bank5_0_holds,
@@ -1499,129 +3881,103 @@ module table_rule (
         bank7_0_holds,
         bank7_1_holds
     };
-    wire [15:0] or_7249 = (({16{and_7198}} & bank4_q_s3[237:222]) | ({16{and_7202}} & bank4_q_s3[492:477])) | (({16{and_7206}} & bank5_q_s3[237:222]) | ({16{and_7210}} & bank5_q_s3[492:477]));
-    wire [15:0] or_7250 = (({16{and_7214}} & bank6_q_s3[237:222]) | ({16{and_7218}} & bank6_q_s3[492:477])) | (({16{and_7222}} & bank7_q_s3[237:222]) | ({16{and_7226}} & bank7_q_s3[492:477]));
-    wire [15:0] or_7272 = (({16{and_7198}} & bank4_q_s3[253:238]) | ({16{and_7202}} & bank4_q_s3[508:493])) | (({16{and_7206}} & bank5_q_s3[253:238]) | ({16{and_7210}} & bank5_q_s3[508:493]));
-    wire [15:0] or_7273 = (({16{and_7214}} & bank6_q_s3[253:238]) | ({16{and_7218}} & bank6_q_s3[508:493])) | (({16{and_7222}} & bank7_q_s3[253:238]) | ({16{and_7226}} & bank7_q_s3[508:493]));
-    wire [7:0] cat_7283 = {
-        and_7198 & bank4_q_s3[254],
-        and_7202 & bank4_q_s3[509],
-        and_7206 & bank5_q_s3[254],
-        and_7210 & bank5_q_s3[509],
-        and_7214 & bank6_q_s3[254],
-        and_7218 & bank6_q_s3[509],
-        and_7222 & bank7_q_s3[254],
-        and_7226 & bank7_q_s3[509]
+    wire [15:0] or_15363 = ({16{and_15300}} & bank4_q_s2_254_0_s3[237:222]) | ({16{and_15304}} & bank4_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15364 = ({16{and_15308}} & bank5_q_s2_254_0_s3[237:222]) | ({16{and_15312}} & bank5_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15365 = ({16{and_15316}} & bank6_q_s2_254_0_s3[237:222]) | ({16{and_15320}} & bank6_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15366 = ({16{and_15324}} & bank7_q_s2_254_0_s3[237:222]) | ({16{and_15328}} & bank7_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15390 = (({16{and_15300}} & bank4_q_s3[253:238]) | ({16{and_15304}} & bank4_q_s3[508:493])) | (({16{and_15308}} & bank5_q_s3[253:238]) | ({16{and_15312}} & bank5_q_s3[508:493]));
+    wire [15:0] or_15391 = (({16{and_15316}} & bank6_q_s3[253:238]) | ({16{and_15320}} & bank6_q_s3[508:493])) | (({16{and_15324}} & bank7_q_s3[253:238]) | ({16{and_15328}} & bank7_q_s3[508:493]));
+    wire [7:0] cat_15401 = {
+        and_15300 & bank4_q_s3[254],
+        and_15304 & bank4_q_s3[509],
+        and_15308 & bank5_q_s3[254],
+        and_15312 & bank5_q_s3[509],
+        and_15316 & bank6_q_s3[254],
+        and_15320 & bank6_q_s3[509],
+        and_15324 & bank7_q_s3[254],
+        and_15328 & bank7_q_s3[509]
     };
-    wire lt_7289 = bank8_q_s3[492:477] < bank8_q_s3[237:222];
-    wire lt_7293 = bank9_q_s3[237:222] < bank8_q_s3[237:222];
-    wire lt_7297 = bank9_q_s3[492:477] < bank8_q_s3[237:222];
-    wire lt_7301 = bank10_q_s3[237:222] < bank8_q_s3[237:222];
-    wire lt_7305 = bank10_q_s3[492:477] < bank8_q_s3[237:222];
-    wire lt_7309 = bank11_q_s3[237:222] < bank8_q_s3[237:222];
-    wire lt_7313 = bank11_q_s3[492:477] < bank8_q_s3[237:222];
-    wire lt_7317 = bank9_q_s3[237:222] < bank8_q_s3[492:477];
-    wire lt_7321 = bank9_q_s3[492:477] < bank8_q_s3[492:477];
-    wire lt_7325 = bank10_q_s3[237:222] < bank8_q_s3[492:477];
-    wire lt_7329 = bank10_q_s3[492:477] < bank8_q_s3[492:477];
-    wire lt_7333 = bank11_q_s3[237:222] < bank8_q_s3[492:477];
-    wire lt_7337 = bank11_q_s3[492:477] < bank8_q_s3[492:477];
-    wire lt_7341 = bank9_q_s3[492:477] < bank9_q_s3[237:222];
-    wire lt_7345 = bank10_q_s3[237:222] < bank9_q_s3[237:222];
-    wire lt_7349 = bank10_q_s3[492:477] < bank9_q_s3[237:222];
-    wire lt_7353 = bank11_q_s3[237:222] < bank9_q_s3[237:222];
-    wire lt_7357 = bank11_q_s3[492:477] < bank9_q_s3[237:222];
-    wire lt_7361 = bank10_q_s3[237:222] < bank9_q_s3[492:477];
-    wire lt_7365 = bank10_q_s3[492:477] < bank9_q_s3[492:477];
-    wire lt_7369 = bank11_q_s3[237:222] < bank9_q_s3[492:477];
-    wire lt_7373 = bank11_q_s3[492:477] < bank9_q_s3[492:477];
-    wire lt_7377 = bank10_q_s3[492:477] < bank10_q_s3[237:222];
-    wire lt_7381 = bank11_q_s3[237:222] < bank10_q_s3[237:222];
-    wire lt_7385 = bank11_q_s3[492:477] < bank10_q_s3[237:222];
-    wire lt_7389 = bank11_q_s3[237:222] < bank10_q_s3[492:477];
-    wire lt_7393 = bank11_q_s3[492:477] < bank10_q_s3[492:477];
-    wire lt_7397 = bank11_q_s3[492:477] < bank11_q_s3[237:222];
-    wire [6:0] cat_7401 = {
-        bank8_1_holds & lt_7289,
-        bank9_0_holds & lt_7293,
-        bank9_1_holds & lt_7297,
-        bank10_0_holds & lt_7301,
-        bank10_1_holds & lt_7305,
-        bank11_0_holds & lt_7309,
-        bank11_1_holds & lt_7313
+    wire [6:0] cat_15547 = {
+        bank8_1_holds & lt_15407_s3,
+        bank9_0_holds & lt_15412_s3,
+        bank9_1_holds & lt_15417_s3,
+        bank10_0_holds & lt_15422_s3,
+        bank10_1_holds & lt_15427_s3,
+        bank11_0_holds & lt_15432_s3,
+        bank11_1_holds & lt_15437_s3
     };
-    wire and_7404 = bank8_0_holds & ~(|cat_7401);
-    wire [6:0] cat_7405 = {
-        bank8_0_holds & ~lt_7289,
-        bank9_0_holds & lt_7317,
-        bank9_1_holds & lt_7321,
-        bank10_0_holds & lt_7325,
-        bank10_1_holds & lt_7329,
-        bank11_0_holds & lt_7333,
-        bank11_1_holds & lt_7337
+    wire and_15550 = bank8_0_holds & ~(|cat_15547);
+    wire [6:0] cat_15551 = {
+        bank8_0_holds & ~lt_15407_s3,
+        bank9_0_holds & lt_15442_s3,
+        bank9_1_holds & lt_15447_s3,
+        bank10_0_holds & lt_15452_s3,
+        bank10_1_holds & lt_15457_s3,
+        bank11_0_holds & lt_15462_s3,
+        bank11_1_holds & lt_15467_s3
     };
-    wire and_7408 = bank8_1_holds & ~(|cat_7405);
-    wire [6:0] cat_7409 = {
-        bank8_0_holds & ~lt_7293,
-        bank8_1_holds & ~lt_7317,
-        bank9_1_holds & lt_7341,
-        bank10_0_holds & lt_7345,
-        bank10_1_holds & lt_7349,
-        bank11_0_holds & lt_7353,
-        bank11_1_holds & lt_7357
+    wire and_15554 = bank8_1_holds & ~(|cat_15551);
+    wire [6:0] cat_15555 = {
+        bank8_0_holds & ~lt_15412_s3,
+        bank8_1_holds & ~lt_15442_s3,
+        bank9_1_holds & lt_15472_s3,
+        bank10_0_holds & lt_15477_s3,
+        bank10_1_holds & lt_15482_s3,
+        bank11_0_holds & lt_15487_s3,
+        bank11_1_holds & lt_15492_s3
     };
-    wire and_7412 = bank9_0_holds & ~(|cat_7409);
-    wire [6:0] cat_7413 = {
-        bank8_0_holds & ~lt_7297,
-        bank8_1_holds & ~lt_7321,
-        bank9_0_holds & ~lt_7341,
-        bank10_0_holds & lt_7361,
-        bank10_1_holds & lt_7365,
-        bank11_0_holds & lt_7369,
-        bank11_1_holds & lt_7373
+    wire and_15558 = bank9_0_holds & ~(|cat_15555);
+    wire [6:0] cat_15559 = {
+        bank8_0_holds & ~lt_15417_s3,
+        bank8_1_holds & ~lt_15447_s3,
+        bank9_0_holds & ~lt_15472_s3,
+        bank10_0_holds & lt_15497_s3,
+        bank10_1_holds & lt_15502_s3,
+        bank11_0_holds & lt_15507_s3,
+        bank11_1_holds & lt_15512_s3
     };
-    wire and_7416 = bank9_1_holds & ~(|cat_7413);
-    wire [6:0] cat_7417 = {
-        bank8_0_holds & ~lt_7301,
-        bank8_1_holds & ~lt_7325,
-        bank9_0_holds & ~lt_7345,
-        bank9_1_holds & ~lt_7361,
-        bank10_1_holds & lt_7377,
-        bank11_0_holds & lt_7381,
-        bank11_1_holds & lt_7385
+    wire and_15562 = bank9_1_holds & ~(|cat_15559);
+    wire [6:0] cat_15563 = {
+        bank8_0_holds & ~lt_15422_s3,
+        bank8_1_holds & ~lt_15452_s3,
+        bank9_0_holds & ~lt_15477_s3,
+        bank9_1_holds & ~lt_15497_s3,
+        bank10_1_holds & lt_15517_s3,
+        bank11_0_holds & lt_15522_s3,
+        bank11_1_holds & lt_15527_s3
     };
-    wire and_7420 = bank10_0_holds & ~(|cat_7417);
-    wire [6:0] cat_7421 = {
-        bank8_0_holds & ~lt_7305,
-        bank8_1_holds & ~lt_7329,
-        bank9_0_holds & ~lt_7349,
-        bank9_1_holds & ~lt_7365,
-        bank10_0_holds & ~lt_7377,
-        bank11_0_holds & lt_7389,
-        bank11_1_holds & lt_7393
+    wire and_15566 = bank10_0_holds & ~(|cat_15563);
+    wire [6:0] cat_15567 = {
+        bank8_0_holds & ~lt_15427_s3,
+        bank8_1_holds & ~lt_15457_s3,
+        bank9_0_holds & ~lt_15482_s3,
+        bank9_1_holds & ~lt_15502_s3,
+        bank10_0_holds & ~lt_15517_s3,
+        bank11_0_holds & lt_15532_s3,
+        bank11_1_holds & lt_15537_s3
     };
-    wire and_7424 = bank10_1_holds & ~(|cat_7421);
-    wire [6:0] cat_7425 = {
-        bank8_0_holds & ~lt_7309,
-        bank8_1_holds & ~lt_7333,
-        bank9_0_holds & ~lt_7353,
-        bank9_1_holds & ~lt_7369,
-        bank10_0_holds & ~lt_7381,
-        bank10_1_holds & ~lt_7389,
-        bank11_1_holds & lt_7397
+    wire and_15570 = bank10_1_holds & ~(|cat_15567);
+    wire [6:0] cat_15571 = {
+        bank8_0_holds & ~lt_15432_s3,
+        bank8_1_holds & ~lt_15462_s3,
+        bank9_0_holds & ~lt_15487_s3,
+        bank9_1_holds & ~lt_15507_s3,
+        bank10_0_holds & ~lt_15522_s3,
+        bank10_1_holds & ~lt_15532_s3,
+        bank11_1_holds & lt_15542_s3
     };
-    wire and_7428 = bank11_0_holds & ~(|cat_7425);
-    wire [6:0] cat_7429 = {
-        bank8_0_holds & ~lt_7313,
-        bank8_1_holds & ~lt_7337,
-        bank9_0_holds & ~lt_7357,
-        bank9_1_holds & ~lt_7373,
-        bank10_0_holds & ~lt_7385,
-        bank10_1_holds & ~lt_7393,
-        bank11_0_holds & ~lt_7397
+    wire and_15574 = bank11_0_holds & ~(|cat_15571);
+    wire [6:0] cat_15575 = {
+        bank8_0_holds & ~lt_15437_s3,
+        bank8_1_holds & ~lt_15467_s3,
+        bank9_0_holds & ~lt_15492_s3,
+        bank9_1_holds & ~lt_15512_s3,
+        bank10_0_holds & ~lt_15527_s3,
+        bank10_1_holds & ~lt_15537_s3,
+        bank11_0_holds & ~lt_15542_s3
     };
-    wire and_7432 = bank11_1_holds & ~(|cat_7429);
-    wire [7:0] cat_7433 = {
+    wire and_15578 = bank11_1_holds & ~(|cat_15575);
+    wire [7:0] cat_15579 = {
         bank8_0_holds,
         bank8_1_holds,
         bank9_0_holds,
@@ -1631,129 +3987,103 @@ module table_rule (
         bank11_0_holds,
         bank11_1_holds
     };
-    wire [15:0] or_7455 = (({16{and_7404}} & bank8_q_s3[237:222]) | ({16{and_7408}} & bank8_q_s3[492:477])) | (({16{and_7412}} & bank9_q_s3[237:222]) | ({16{and_7416}} & bank9_q_s3[492:477]));
-    wire [15:0] or_7456 = (({16{and_7420}} & bank10_q_s3[237:222]) | ({16{and_7424}} & bank10_q_s3[492:477])) | (({16{and_7428}} & bank11_q_s3[237:222]) | ({16{and_7432}} & bank11_q_s3[492:477]));
-    wire [15:0] or_7478 = (({16{and_7404}} & bank8_q_s3[253:238]) | ({16{and_7408}} & bank8_q_s3[508:493])) | (({16{and_7412}} & bank9_q_s3[253:238]) | ({16{and_7416}} & bank9_q_s3[508:493]));
-    wire [15:0] or_7479 = (({16{and_7420}} & bank10_q_s3[253:238]) | ({16{and_7424}} & bank10_q_s3[508:493])) | (({16{and_7428}} & bank11_q_s3[253:238]) | ({16{and_7432}} & bank11_q_s3[508:493]));
-    wire [7:0] cat_7489 = {
-        and_7404 & bank8_q_s3[254],
-        and_7408 & bank8_q_s3[509],
-        and_7412 & bank9_q_s3[254],
-        and_7416 & bank9_q_s3[509],
-        and_7420 & bank10_q_s3[254],
-        and_7424 & bank10_q_s3[509],
-        and_7428 & bank11_q_s3[254],
-        and_7432 & bank11_q_s3[509]
+    wire [15:0] or_15613 = ({16{and_15550}} & bank8_q_s2_254_0_s3[237:222]) | ({16{and_15554}} & bank8_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15614 = ({16{and_15558}} & bank9_q_s2_254_0_s3[237:222]) | ({16{and_15562}} & bank9_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15615 = ({16{and_15566}} & bank10_q_s2_254_0_s3[237:222]) | ({16{and_15570}} & bank10_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15616 = ({16{and_15574}} & bank11_q_s2_254_0_s3[237:222]) | ({16{and_15578}} & bank11_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15640 = (({16{and_15550}} & bank8_q_s3[253:238]) | ({16{and_15554}} & bank8_q_s3[508:493])) | (({16{and_15558}} & bank9_q_s3[253:238]) | ({16{and_15562}} & bank9_q_s3[508:493]));
+    wire [15:0] or_15641 = (({16{and_15566}} & bank10_q_s3[253:238]) | ({16{and_15570}} & bank10_q_s3[508:493])) | (({16{and_15574}} & bank11_q_s3[253:238]) | ({16{and_15578}} & bank11_q_s3[508:493]));
+    wire [7:0] cat_15651 = {
+        and_15550 & bank8_q_s3[254],
+        and_15554 & bank8_q_s3[509],
+        and_15558 & bank9_q_s3[254],
+        and_15562 & bank9_q_s3[509],
+        and_15566 & bank10_q_s3[254],
+        and_15570 & bank10_q_s3[509],
+        and_15574 & bank11_q_s3[254],
+        and_15578 & bank11_q_s3[509]
     };
-    wire lt_7495 = bank12_q_s3[492:477] < bank12_q_s3[237:222];
-    wire lt_7499 = bank13_q_s3[237:222] < bank12_q_s3[237:222];
-    wire lt_7503 = bank13_q_s3[492:477] < bank12_q_s3[237:222];
-    wire lt_7507 = bank14_q_s3[237:222] < bank12_q_s3[237:222];
-    wire lt_7511 = bank14_q_s3[492:477] < bank12_q_s3[237:222];
-    wire lt_7515 = bank15_q_s3[237:222] < bank12_q_s3[237:222];
-    wire lt_7519 = bank15_q_s3[492:477] < bank12_q_s3[237:222];
-    wire lt_7523 = bank13_q_s3[237:222] < bank12_q_s3[492:477];
-    wire lt_7527 = bank13_q_s3[492:477] < bank12_q_s3[492:477];
-    wire lt_7531 = bank14_q_s3[237:222] < bank12_q_s3[492:477];
-    wire lt_7535 = bank14_q_s3[492:477] < bank12_q_s3[492:477];
-    wire lt_7539 = bank15_q_s3[237:222] < bank12_q_s3[492:477];
-    wire lt_7543 = bank15_q_s3[492:477] < bank12_q_s3[492:477];
-    wire lt_7547 = bank13_q_s3[492:477] < bank13_q_s3[237:222];
-    wire lt_7551 = bank14_q_s3[237:222] < bank13_q_s3[237:222];
-    wire lt_7555 = bank14_q_s3[492:477] < bank13_q_s3[237:222];
-    wire lt_7559 = bank15_q_s3[237:222] < bank13_q_s3[237:222];
-    wire lt_7563 = bank15_q_s3[492:477] < bank13_q_s3[237:222];
-    wire lt_7567 = bank14_q_s3[237:222] < bank13_q_s3[492:477];
-    wire lt_7571 = bank14_q_s3[492:477] < bank13_q_s3[492:477];
-    wire lt_7575 = bank15_q_s3[237:222] < bank13_q_s3[492:477];
-    wire lt_7579 = bank15_q_s3[492:477] < bank13_q_s3[492:477];
-    wire lt_7583 = bank14_q_s3[492:477] < bank14_q_s3[237:222];
-    wire lt_7587 = bank15_q_s3[237:222] < bank14_q_s3[237:222];
-    wire lt_7591 = bank15_q_s3[492:477] < bank14_q_s3[237:222];
-    wire lt_7595 = bank15_q_s3[237:222] < bank14_q_s3[492:477];
-    wire lt_7599 = bank15_q_s3[492:477] < bank14_q_s3[492:477];
-    wire lt_7603 = bank15_q_s3[492:477] < bank15_q_s3[237:222];
-    wire [6:0] cat_7607 = {
-        bank12_1_holds & lt_7495,
-        bank13_0_holds & lt_7499,
-        bank13_1_holds & lt_7503,
-        bank14_0_holds & lt_7507,
-        bank14_1_holds & lt_7511,
-        bank15_0_holds & lt_7515,
-        bank15_1_holds & lt_7519
+    wire [6:0] cat_15797 = {
+        bank12_1_holds & lt_15657_s3,
+        bank13_0_holds & lt_15662_s3,
+        bank13_1_holds & lt_15667_s3,
+        bank14_0_holds & lt_15672_s3,
+        bank14_1_holds & lt_15677_s3,
+        bank15_0_holds & lt_15682_s3,
+        bank15_1_holds & lt_15687_s3
     };
-    wire and_7610 = bank12_0_holds & ~(|cat_7607);
-    wire [6:0] cat_7611 = {
-        bank12_0_holds & ~lt_7495,
-        bank13_0_holds & lt_7523,
-        bank13_1_holds & lt_7527,
-        bank14_0_holds & lt_7531,
-        bank14_1_holds & lt_7535,
-        bank15_0_holds & lt_7539,
-        bank15_1_holds & lt_7543
+    wire and_15800 = bank12_0_holds & ~(|cat_15797);
+    wire [6:0] cat_15801 = {
+        bank12_0_holds & ~lt_15657_s3,
+        bank13_0_holds & lt_15692_s3,
+        bank13_1_holds & lt_15697_s3,
+        bank14_0_holds & lt_15702_s3,
+        bank14_1_holds & lt_15707_s3,
+        bank15_0_holds & lt_15712_s3,
+        bank15_1_holds & lt_15717_s3
     };
-    wire and_7614 = bank12_1_holds & ~(|cat_7611);
-    wire [6:0] cat_7615 = {
-        bank12_0_holds & ~lt_7499,
-        bank12_1_holds & ~lt_7523,
-        bank13_1_holds & lt_7547,
-        bank14_0_holds & lt_7551,
-        bank14_1_holds & lt_7555,
-        bank15_0_holds & lt_7559,
-        bank15_1_holds & lt_7563
+    wire and_15804 = bank12_1_holds & ~(|cat_15801);
+    wire [6:0] cat_15805 = {
+        bank12_0_holds & ~lt_15662_s3,
+        bank12_1_holds & ~lt_15692_s3,
+        bank13_1_holds & lt_15722_s3,
+        bank14_0_holds & lt_15727_s3,
+        bank14_1_holds & lt_15732_s3,
+        bank15_0_holds & lt_15737_s3,
+        bank15_1_holds & lt_15742_s3
     };
-    wire and_7618 = bank13_0_holds & ~(|cat_7615);
-    wire [6:0] cat_7619 = {
-        bank12_0_holds & ~lt_7503,
-        bank12_1_holds & ~lt_7527,
-        bank13_0_holds & ~lt_7547,
-        bank14_0_holds & lt_7567,
-        bank14_1_holds & lt_7571,
-        bank15_0_holds & lt_7575,
-        bank15_1_holds & lt_7579
+    wire and_15808 = bank13_0_holds & ~(|cat_15805);
+    wire [6:0] cat_15809 = {
+        bank12_0_holds & ~lt_15667_s3,
+        bank12_1_holds & ~lt_15697_s3,
+        bank13_0_holds & ~lt_15722_s3,
+        bank14_0_holds & lt_15747_s3,
+        bank14_1_holds & lt_15752_s3,
+        bank15_0_holds & lt_15757_s3,
+        bank15_1_holds & lt_15762_s3
     };
-    wire and_7622 = bank13_1_holds & ~(|cat_7619);
-    wire [6:0] cat_7623 = {
-        bank12_0_holds & ~lt_7507,
-        bank12_1_holds & ~lt_7531,
-        bank13_0_holds & ~lt_7551,
-        bank13_1_holds & ~lt_7567,
-        bank14_1_holds & lt_7583,
-        bank15_0_holds & lt_7587,
-        bank15_1_holds & lt_7591
+    wire and_15812 = bank13_1_holds & ~(|cat_15809);
+    wire [6:0] cat_15813 = {
+        bank12_0_holds & ~lt_15672_s3,
+        bank12_1_holds & ~lt_15702_s3,
+        bank13_0_holds & ~lt_15727_s3,
+        bank13_1_holds & ~lt_15747_s3,
+        bank14_1_holds & lt_15767_s3,
+        bank15_0_holds & lt_15772_s3,
+        bank15_1_holds & lt_15777_s3
     };
-    wire and_7626 = bank14_0_holds & ~(|cat_7623);
-    wire [6:0] cat_7627 = {
-        bank12_0_holds & ~lt_7511,
-        bank12_1_holds & ~lt_7535,
-        bank13_0_holds & ~lt_7555,
-        bank13_1_holds & ~lt_7571,
-        bank14_0_holds & ~lt_7583,
-        bank15_0_holds & lt_7595,
-        bank15_1_holds & lt_7599
+    wire and_15816 = bank14_0_holds & ~(|cat_15813);
+    wire [6:0] cat_15817 = {
+        bank12_0_holds & ~lt_15677_s3,
+        bank12_1_holds & ~lt_15707_s3,
+        bank13_0_holds & ~lt_15732_s3,
+        bank13_1_holds & ~lt_15752_s3,
+        bank14_0_holds & ~lt_15767_s3,
+        bank15_0_holds & lt_15782_s3,
+        bank15_1_holds & lt_15787_s3
     };
-    wire and_7630 = bank14_1_holds & ~(|cat_7627);
-    wire [6:0] cat_7631 = {
-        bank12_0_holds & ~lt_7515,
-        bank12_1_holds & ~lt_7539,
-        bank13_0_holds & ~lt_7559,
-        bank13_1_holds & ~lt_7575,
-        bank14_0_holds & ~lt_7587,
-        bank14_1_holds & ~lt_7595,
-        bank15_1_holds & lt_7603
+    wire and_15820 = bank14_1_holds & ~(|cat_15817);
+    wire [6:0] cat_15821 = {
+        bank12_0_holds & ~lt_15682_s3,
+        bank12_1_holds & ~lt_15712_s3,
+        bank13_0_holds & ~lt_15737_s3,
+        bank13_1_holds & ~lt_15757_s3,
+        bank14_0_holds & ~lt_15772_s3,
+        bank14_1_holds & ~lt_15782_s3,
+        bank15_1_holds & lt_15792_s3
     };
-    wire and_7634 = bank15_0_holds & ~(|cat_7631);
-    wire [6:0] cat_7635 = {
-        bank12_0_holds & ~lt_7519,
-        bank12_1_holds & ~lt_7543,
-        bank13_0_holds & ~lt_7563,
-        bank13_1_holds & ~lt_7579,
-        bank14_0_holds & ~lt_7591,
-        bank14_1_holds & ~lt_7599,
-        bank15_0_holds & ~lt_7603
+    wire and_15824 = bank15_0_holds & ~(|cat_15821);
+    wire [6:0] cat_15825 = {
+        bank12_0_holds & ~lt_15687_s3,
+        bank12_1_holds & ~lt_15717_s3,
+        bank13_0_holds & ~lt_15742_s3,
+        bank13_1_holds & ~lt_15762_s3,
+        bank14_0_holds & ~lt_15777_s3,
+        bank14_1_holds & ~lt_15787_s3,
+        bank15_0_holds & ~lt_15792_s3
     };
-    wire and_7638 = bank15_1_holds & ~(|cat_7635);
-    wire [7:0] cat_7639 = {
+    wire and_15828 = bank15_1_holds & ~(|cat_15825);
+    wire [7:0] cat_15829 = {
         bank12_0_holds,
         bank12_1_holds,
         bank13_0_holds,
@@ -1763,129 +4093,103 @@ module table_rule (
         bank15_0_holds,
         bank15_1_holds
     };
-    wire [15:0] or_7661 = (({16{and_7610}} & bank12_q_s3[237:222]) | ({16{and_7614}} & bank12_q_s3[492:477])) | (({16{and_7618}} & bank13_q_s3[237:222]) | ({16{and_7622}} & bank13_q_s3[492:477]));
-    wire [15:0] or_7662 = (({16{and_7626}} & bank14_q_s3[237:222]) | ({16{and_7630}} & bank14_q_s3[492:477])) | (({16{and_7634}} & bank15_q_s3[237:222]) | ({16{and_7638}} & bank15_q_s3[492:477]));
-    wire [15:0] or_7684 = (({16{and_7610}} & bank12_q_s3[253:238]) | ({16{and_7614}} & bank12_q_s3[508:493])) | (({16{and_7618}} & bank13_q_s3[253:238]) | ({16{and_7622}} & bank13_q_s3[508:493]));
-    wire [15:0] or_7685 = (({16{and_7626}} & bank14_q_s3[253:238]) | ({16{and_7630}} & bank14_q_s3[508:493])) | (({16{and_7634}} & bank15_q_s3[253:238]) | ({16{and_7638}} & bank15_q_s3[508:493]));
-    wire [7:0] cat_7695 = {
-        and_7610 & bank12_q_s3[254],
-        and_7614 & bank12_q_s3[509],
-        and_7618 & bank13_q_s3[254],
-        and_7622 & bank13_q_s3[509],
-        and_7626 & bank14_q_s3[254],
-        and_7630 & bank14_q_s3[509],
-        and_7634 & bank15_q_s3[254],
-        and_7638 & bank15_q_s3[509]
+    wire [15:0] or_15863 = ({16{and_15800}} & bank12_q_s2_254_0_s3[237:222]) | ({16{and_15804}} & bank12_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15864 = ({16{and_15808}} & bank13_q_s2_254_0_s3[237:222]) | ({16{and_15812}} & bank13_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15865 = ({16{and_15816}} & bank14_q_s2_254_0_s3[237:222]) | ({16{and_15820}} & bank14_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15866 = ({16{and_15824}} & bank15_q_s2_254_0_s3[237:222]) | ({16{and_15828}} & bank15_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15890 = (({16{and_15800}} & bank12_q_s3[253:238]) | ({16{and_15804}} & bank12_q_s3[508:493])) | (({16{and_15808}} & bank13_q_s3[253:238]) | ({16{and_15812}} & bank13_q_s3[508:493]));
+    wire [15:0] or_15891 = (({16{and_15816}} & bank14_q_s3[253:238]) | ({16{and_15820}} & bank14_q_s3[508:493])) | (({16{and_15824}} & bank15_q_s3[253:238]) | ({16{and_15828}} & bank15_q_s3[508:493]));
+    wire [7:0] cat_15901 = {
+        and_15800 & bank12_q_s3[254],
+        and_15804 & bank12_q_s3[509],
+        and_15808 & bank13_q_s3[254],
+        and_15812 & bank13_q_s3[509],
+        and_15816 & bank14_q_s3[254],
+        and_15820 & bank14_q_s3[509],
+        and_15824 & bank15_q_s3[254],
+        and_15828 & bank15_q_s3[509]
     };
-    wire lt_7701 = bank16_q_s3[492:477] < bank16_q_s3[237:222];
-    wire lt_7705 = bank17_q_s3[237:222] < bank16_q_s3[237:222];
-    wire lt_7709 = bank17_q_s3[492:477] < bank16_q_s3[237:222];
-    wire lt_7713 = bank18_q_s3[237:222] < bank16_q_s3[237:222];
-    wire lt_7717 = bank18_q_s3[492:477] < bank16_q_s3[237:222];
-    wire lt_7721 = bank19_q_s3[237:222] < bank16_q_s3[237:222];
-    wire lt_7725 = bank19_q_s3[492:477] < bank16_q_s3[237:222];
-    wire lt_7729 = bank17_q_s3[237:222] < bank16_q_s3[492:477];
-    wire lt_7733 = bank17_q_s3[492:477] < bank16_q_s3[492:477];
-    wire lt_7737 = bank18_q_s3[237:222] < bank16_q_s3[492:477];
-    wire lt_7741 = bank18_q_s3[492:477] < bank16_q_s3[492:477];
-    wire lt_7745 = bank19_q_s3[237:222] < bank16_q_s3[492:477];
-    wire lt_7749 = bank19_q_s3[492:477] < bank16_q_s3[492:477];
-    wire lt_7753 = bank17_q_s3[492:477] < bank17_q_s3[237:222];
-    wire lt_7757 = bank18_q_s3[237:222] < bank17_q_s3[237:222];
-    wire lt_7761 = bank18_q_s3[492:477] < bank17_q_s3[237:222];
-    wire lt_7765 = bank19_q_s3[237:222] < bank17_q_s3[237:222];
-    wire lt_7769 = bank19_q_s3[492:477] < bank17_q_s3[237:222];
-    wire lt_7773 = bank18_q_s3[237:222] < bank17_q_s3[492:477];
-    wire lt_7777 = bank18_q_s3[492:477] < bank17_q_s3[492:477];
-    wire lt_7781 = bank19_q_s3[237:222] < bank17_q_s3[492:477];
-    wire lt_7785 = bank19_q_s3[492:477] < bank17_q_s3[492:477];
-    wire lt_7789 = bank18_q_s3[492:477] < bank18_q_s3[237:222];
-    wire lt_7793 = bank19_q_s3[237:222] < bank18_q_s3[237:222];
-    wire lt_7797 = bank19_q_s3[492:477] < bank18_q_s3[237:222];
-    wire lt_7801 = bank19_q_s3[237:222] < bank18_q_s3[492:477];
-    wire lt_7805 = bank19_q_s3[492:477] < bank18_q_s3[492:477];
-    wire lt_7809 = bank19_q_s3[492:477] < bank19_q_s3[237:222];
-    wire [6:0] cat_7813 = {
-        bank16_1_holds & lt_7701,
-        bank17_0_holds & lt_7705,
-        bank17_1_holds & lt_7709,
-        bank18_0_holds & lt_7713,
-        bank18_1_holds & lt_7717,
-        bank19_0_holds & lt_7721,
-        bank19_1_holds & lt_7725
+    wire [6:0] cat_16047 = {
+        bank16_1_holds & lt_15907_s3,
+        bank17_0_holds & lt_15912_s3,
+        bank17_1_holds & lt_15917_s3,
+        bank18_0_holds & lt_15922_s3,
+        bank18_1_holds & lt_15927_s3,
+        bank19_0_holds & lt_15932_s3,
+        bank19_1_holds & lt_15937_s3
     };
-    wire and_7816 = bank16_0_holds & ~(|cat_7813);
-    wire [6:0] cat_7817 = {
-        bank16_0_holds & ~lt_7701,
-        bank17_0_holds & lt_7729,
-        bank17_1_holds & lt_7733,
-        bank18_0_holds & lt_7737,
-        bank18_1_holds & lt_7741,
-        bank19_0_holds & lt_7745,
-        bank19_1_holds & lt_7749
+    wire and_16050 = bank16_0_holds & ~(|cat_16047);
+    wire [6:0] cat_16051 = {
+        bank16_0_holds & ~lt_15907_s3,
+        bank17_0_holds & lt_15942_s3,
+        bank17_1_holds & lt_15947_s3,
+        bank18_0_holds & lt_15952_s3,
+        bank18_1_holds & lt_15957_s3,
+        bank19_0_holds & lt_15962_s3,
+        bank19_1_holds & lt_15967_s3
     };
-    wire and_7820 = bank16_1_holds & ~(|cat_7817);
-    wire [6:0] cat_7821 = {
-        bank16_0_holds & ~lt_7705,
-        bank16_1_holds & ~lt_7729,
-        bank17_1_holds & lt_7753,
-        bank18_0_holds & lt_7757,
-        bank18_1_holds & lt_7761,
-        bank19_0_holds & lt_7765,
-        bank19_1_holds & lt_7769
+    wire and_16054 = bank16_1_holds & ~(|cat_16051);
+    wire [6:0] cat_16055 = {
+        bank16_0_holds & ~lt_15912_s3,
+        bank16_1_holds & ~lt_15942_s3,
+        bank17_1_holds & lt_15972_s3,
+        bank18_0_holds & lt_15977_s3,
+        bank18_1_holds & lt_15982_s3,
+        bank19_0_holds & lt_15987_s3,
+        bank19_1_holds & lt_15992_s3
     };
-    wire and_7824 = bank17_0_holds & ~(|cat_7821);
-    wire [6:0] cat_7825 = {
-        bank16_0_holds & ~lt_7709,
-        bank16_1_holds & ~lt_7733,
-        bank17_0_holds & ~lt_7753,
-        bank18_0_holds & lt_7773,
-        bank18_1_holds & lt_7777,
-        bank19_0_holds & lt_7781,
-        bank19_1_holds & lt_7785
+    wire and_16058 = bank17_0_holds & ~(|cat_16055);
+    wire [6:0] cat_16059 = {
+        bank16_0_holds & ~lt_15917_s3,
+        bank16_1_holds & ~lt_15947_s3,
+        bank17_0_holds & ~lt_15972_s3,
+        bank18_0_holds & lt_15997_s3,
+        bank18_1_holds & lt_16002_s3,
+        bank19_0_holds & lt_16007_s3,
+        bank19_1_holds & lt_16012_s3
     };
-    wire and_7828 = bank17_1_holds & ~(|cat_7825);
-    wire [6:0] cat_7829 = {
-        bank16_0_holds & ~lt_7713,
-        bank16_1_holds & ~lt_7737,
-        bank17_0_holds & ~lt_7757,
-        bank17_1_holds & ~lt_7773,
-        bank18_1_holds & lt_7789,
-        bank19_0_holds & lt_7793,
-        bank19_1_holds & lt_7797
+    wire and_16062 = bank17_1_holds & ~(|cat_16059);
+    wire [6:0] cat_16063 = {
+        bank16_0_holds & ~lt_15922_s3,
+        bank16_1_holds & ~lt_15952_s3,
+        bank17_0_holds & ~lt_15977_s3,
+        bank17_1_holds & ~lt_15997_s3,
+        bank18_1_holds & lt_16017_s3,
+        bank19_0_holds & lt_16022_s3,
+        bank19_1_holds & lt_16027_s3
     };
-    wire and_7832 = bank18_0_holds & ~(|cat_7829);
-    wire [6:0] cat_7833 = {
-        bank16_0_holds & ~lt_7717,
-        bank16_1_holds & ~lt_7741,
-        bank17_0_holds & ~lt_7761,
-        bank17_1_holds & ~lt_7777,
-        bank18_0_holds & ~lt_7789,
-        bank19_0_holds & lt_7801,
-        bank19_1_holds & lt_7805
+    wire and_16066 = bank18_0_holds & ~(|cat_16063);
+    wire [6:0] cat_16067 = {
+        bank16_0_holds & ~lt_15927_s3,
+        bank16_1_holds & ~lt_15957_s3,
+        bank17_0_holds & ~lt_15982_s3,
+        bank17_1_holds & ~lt_16002_s3,
+        bank18_0_holds & ~lt_16017_s3,
+        bank19_0_holds & lt_16032_s3,
+        bank19_1_holds & lt_16037_s3
     };
-    wire and_7836 = bank18_1_holds & ~(|cat_7833);
-    wire [6:0] cat_7837 = {
-        bank16_0_holds & ~lt_7721,
-        bank16_1_holds & ~lt_7745,
-        bank17_0_holds & ~lt_7765,
-        bank17_1_holds & ~lt_7781,
-        bank18_0_holds & ~lt_7793,
-        bank18_1_holds & ~lt_7801,
-        bank19_1_holds & lt_7809
+    wire and_16070 = bank18_1_holds & ~(|cat_16067);
+    wire [6:0] cat_16071 = {
+        bank16_0_holds & ~lt_15932_s3,
+        bank16_1_holds & ~lt_15962_s3,
+        bank17_0_holds & ~lt_15987_s3,
+        bank17_1_holds & ~lt_16007_s3,
+        bank18_0_holds & ~lt_16022_s3,
+        bank18_1_holds & ~lt_16032_s3,
+        bank19_1_holds & lt_16042_s3
     };
-    wire and_7840 = bank19_0_holds & ~(|cat_7837);
-    wire [6:0] cat_7841 = {
-        bank16_0_holds & ~lt_7725,
-        bank16_1_holds & ~lt_7749,
-        bank17_0_holds & ~lt_7769,
-        bank17_1_holds & ~lt_7785,
-        bank18_0_holds & ~lt_7797,
-        bank18_1_holds & ~lt_7805,
-        bank19_0_holds & ~lt_7809
+    wire and_16074 = bank19_0_holds & ~(|cat_16071);
+    wire [6:0] cat_16075 = {
+        bank16_0_holds & ~lt_15937_s3,
+        bank16_1_holds & ~lt_15967_s3,
+        bank17_0_holds & ~lt_15992_s3,
+        bank17_1_holds & ~lt_16012_s3,
+        bank18_0_holds & ~lt_16027_s3,
+        bank18_1_holds & ~lt_16037_s3,
+        bank19_0_holds & ~lt_16042_s3
     };
-    wire and_7844 = bank19_1_holds & ~(|cat_7841);
-    wire [7:0] cat_7845 = {
+    wire and_16078 = bank19_1_holds & ~(|cat_16075);
+    wire [7:0] cat_16079 = {
         bank16_0_holds,
         bank16_1_holds,
         bank17_0_holds,
@@ -1895,129 +4199,103 @@ module table_rule (
         bank19_0_holds,
         bank19_1_holds
     };
-    wire [15:0] or_7867 = (({16{and_7816}} & bank16_q_s3[237:222]) | ({16{and_7820}} & bank16_q_s3[492:477])) | (({16{and_7824}} & bank17_q_s3[237:222]) | ({16{and_7828}} & bank17_q_s3[492:477]));
-    wire [15:0] or_7868 = (({16{and_7832}} & bank18_q_s3[237:222]) | ({16{and_7836}} & bank18_q_s3[492:477])) | (({16{and_7840}} & bank19_q_s3[237:222]) | ({16{and_7844}} & bank19_q_s3[492:477]));
-    wire [15:0] or_7890 = (({16{and_7816}} & bank16_q_s3[253:238]) | ({16{and_7820}} & bank16_q_s3[508:493])) | (({16{and_7824}} & bank17_q_s3[253:238]) | ({16{and_7828}} & bank17_q_s3[508:493]));
-    wire [15:0] or_7891 = (({16{and_7832}} & bank18_q_s3[253:238]) | ({16{and_7836}} & bank18_q_s3[508:493])) | (({16{and_7840}} & bank19_q_s3[253:238]) | ({16{and_7844}} & bank19_q_s3[508:493]));
-    wire [7:0] cat_7901 = {
-        and_7816 & bank16_q_s3[254],
-        and_7820 & bank16_q_s3[509],
-        and_7824 & bank17_q_s3[254],
-        and_7828 & bank17_q_s3[509],
-        and_7832 & bank18_q_s3[254],
-        and_7836 & bank18_q_s3[509],
-        and_7840 & bank19_q_s3[254],
-        and_7844 & bank19_q_s3[509]
+    wire [15:0] or_16113 = ({16{and_16050}} & bank16_q_s2_254_0_s3[237:222]) | ({16{and_16054}} & bank16_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_16114 = ({16{and_16058}} & bank17_q_s2_254_0_s3[237:222]) | ({16{and_16062}} & bank17_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_16115 = ({16{and_16066}} & bank18_q_s2_254_0_s3[237:222]) | ({16{and_16070}} & bank18_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_16116 = ({16{and_16074}} & bank19_q_s2_254_0_s3[237:222]) | ({16{and_16078}} & bank19_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_16140 = (({16{and_16050}} & bank16_q_s3[253:238]) | ({16{and_16054}} & bank16_q_s3[508:493])) | (({16{and_16058}} & bank17_q_s3[253:238]) | ({16{and_16062}} & bank17_q_s3[508:493]));
+    wire [15:0] or_16141 = (({16{and_16066}} & bank18_q_s3[253:238]) | ({16{and_16070}} & bank18_q_s3[508:493])) | (({16{and_16074}} & bank19_q_s3[253:238]) | ({16{and_16078}} & bank19_q_s3[508:493]));
+    wire [7:0] cat_16151 = {
+        and_16050 & bank16_q_s3[254],
+        and_16054 & bank16_q_s3[509],
+        and_16058 & bank17_q_s3[254],
+        and_16062 & bank17_q_s3[509],
+        and_16066 & bank18_q_s3[254],
+        and_16070 & bank18_q_s3[509],
+        and_16074 & bank19_q_s3[254],
+        and_16078 & bank19_q_s3[509]
     };
-    wire lt_7907 = always0_s3[492:477] < always0_s3[237:222];
-    wire lt_7911 = always1_s3[237:222] < always0_s3[237:222];
-    wire lt_7915 = always1_s3[492:477] < always0_s3[237:222];
-    wire lt_7919 = always2_s3[237:222] < always0_s3[237:222];
-    wire lt_7923 = always2_s3[492:477] < always0_s3[237:222];
-    wire lt_7927 = always3_s3[237:222] < always0_s3[237:222];
-    wire lt_7931 = always3_s3[492:477] < always0_s3[237:222];
-    wire lt_7935 = always1_s3[237:222] < always0_s3[492:477];
-    wire lt_7939 = always1_s3[492:477] < always0_s3[492:477];
-    wire lt_7943 = always2_s3[237:222] < always0_s3[492:477];
-    wire lt_7947 = always2_s3[492:477] < always0_s3[492:477];
-    wire lt_7951 = always3_s3[237:222] < always0_s3[492:477];
-    wire lt_7955 = always3_s3[492:477] < always0_s3[492:477];
-    wire lt_7959 = always1_s3[492:477] < always1_s3[237:222];
-    wire lt_7963 = always2_s3[237:222] < always1_s3[237:222];
-    wire lt_7967 = always2_s3[492:477] < always1_s3[237:222];
-    wire lt_7971 = always3_s3[237:222] < always1_s3[237:222];
-    wire lt_7975 = always3_s3[492:477] < always1_s3[237:222];
-    wire lt_7979 = always2_s3[237:222] < always1_s3[492:477];
-    wire lt_7983 = always2_s3[492:477] < always1_s3[492:477];
-    wire lt_7987 = always3_s3[237:222] < always1_s3[492:477];
-    wire lt_7991 = always3_s3[492:477] < always1_s3[492:477];
-    wire lt_7995 = always2_s3[492:477] < always2_s3[237:222];
-    wire lt_7999 = always3_s3[237:222] < always2_s3[237:222];
-    wire lt_8003 = always3_s3[492:477] < always2_s3[237:222];
-    wire lt_8007 = always3_s3[237:222] < always2_s3[492:477];
-    wire lt_8011 = always3_s3[492:477] < always2_s3[492:477];
-    wire lt_8015 = always3_s3[492:477] < always3_s3[237:222];
-    wire [6:0] cat_8019 = {
-        always0_1_holds & lt_7907,
-        always1_0_holds & lt_7911,
-        always1_1_holds & lt_7915,
-        always2_0_holds & lt_7919,
-        always2_1_holds & lt_7923,
-        always3_0_holds & lt_7927,
-        always3_1_holds & lt_7931
+    wire [6:0] cat_16297 = {
+        always0_1_holds & lt_16157_s3,
+        always1_0_holds & lt_16162_s3,
+        always1_1_holds & lt_16167_s3,
+        always2_0_holds & lt_16172_s3,
+        always2_1_holds & lt_16177_s3,
+        always3_0_holds & lt_16182_s3,
+        always3_1_holds & lt_16187_s3
     };
-    wire and_8022 = always0_0_holds & ~(|cat_8019);
-    wire [6:0] cat_8023 = {
-        always0_0_holds & ~lt_7907,
-        always1_0_holds & lt_7935,
-        always1_1_holds & lt_7939,
-        always2_0_holds & lt_7943,
-        always2_1_holds & lt_7947,
-        always3_0_holds & lt_7951,
-        always3_1_holds & lt_7955
+    wire and_16300 = always0_0_holds & ~(|cat_16297);
+    wire [6:0] cat_16301 = {
+        always0_0_holds & ~lt_16157_s3,
+        always1_0_holds & lt_16192_s3,
+        always1_1_holds & lt_16197_s3,
+        always2_0_holds & lt_16202_s3,
+        always2_1_holds & lt_16207_s3,
+        always3_0_holds & lt_16212_s3,
+        always3_1_holds & lt_16217_s3
     };
-    wire and_8026 = always0_1_holds & ~(|cat_8023);
-    wire [6:0] cat_8027 = {
-        always0_0_holds & ~lt_7911,
-        always0_1_holds & ~lt_7935,
-        always1_1_holds & lt_7959,
-        always2_0_holds & lt_7963,
-        always2_1_holds & lt_7967,
-        always3_0_holds & lt_7971,
-        always3_1_holds & lt_7975
+    wire and_16304 = always0_1_holds & ~(|cat_16301);
+    wire [6:0] cat_16305 = {
+        always0_0_holds & ~lt_16162_s3,
+        always0_1_holds & ~lt_16192_s3,
+        always1_1_holds & lt_16222_s3,
+        always2_0_holds & lt_16227_s3,
+        always2_1_holds & lt_16232_s3,
+        always3_0_holds & lt_16237_s3,
+        always3_1_holds & lt_16242_s3
     };
-    wire and_8030 = always1_0_holds & ~(|cat_8027);
-    wire [6:0] cat_8031 = {
-        always0_0_holds & ~lt_7915,
-        always0_1_holds & ~lt_7939,
-        always1_0_holds & ~lt_7959,
-        always2_0_holds & lt_7979,
-        always2_1_holds & lt_7983,
-        always3_0_holds & lt_7987,
-        always3_1_holds & lt_7991
+    wire and_16308 = always1_0_holds & ~(|cat_16305);
+    wire [6:0] cat_16309 = {
+        always0_0_holds & ~lt_16167_s3,
+        always0_1_holds & ~lt_16197_s3,
+        always1_0_holds & ~lt_16222_s3,
+        always2_0_holds & lt_16247_s3,
+        always2_1_holds & lt_16252_s3,
+        always3_0_holds & lt_16257_s3,
+        always3_1_holds & lt_16262_s3
     };
-    wire and_8034 = always1_1_holds & ~(|cat_8031);
-    wire [6:0] cat_8035 = {
-        always0_0_holds & ~lt_7919,
-        always0_1_holds & ~lt_7943,
-        always1_0_holds & ~lt_7963,
-        always1_1_holds & ~lt_7979,
-        always2_1_holds & lt_7995,
-        always3_0_holds & lt_7999,
-        always3_1_holds & lt_8003
+    wire and_16312 = always1_1_holds & ~(|cat_16309);
+    wire [6:0] cat_16313 = {
+        always0_0_holds & ~lt_16172_s3,
+        always0_1_holds & ~lt_16202_s3,
+        always1_0_holds & ~lt_16227_s3,
+        always1_1_holds & ~lt_16247_s3,
+        always2_1_holds & lt_16267_s3,
+        always3_0_holds & lt_16272_s3,
+        always3_1_holds & lt_16277_s3
     };
-    wire and_8038 = always2_0_holds & ~(|cat_8035);
-    wire [6:0] cat_8039 = {
-        always0_0_holds & ~lt_7923,
-        always0_1_holds & ~lt_7947,
-        always1_0_holds & ~lt_7967,
-        always1_1_holds & ~lt_7983,
-        always2_0_holds & ~lt_7995,
-        always3_0_holds & lt_8007,
-        always3_1_holds & lt_8011
+    wire and_16316 = always2_0_holds & ~(|cat_16313);
+    wire [6:0] cat_16317 = {
+        always0_0_holds & ~lt_16177_s3,
+        always0_1_holds & ~lt_16207_s3,
+        always1_0_holds & ~lt_16232_s3,
+        always1_1_holds & ~lt_16252_s3,
+        always2_0_holds & ~lt_16267_s3,
+        always3_0_holds & lt_16282_s3,
+        always3_1_holds & lt_16287_s3
     };
-    wire and_8042 = always2_1_holds & ~(|cat_8039);
-    wire [6:0] cat_8043 = {
-        always0_0_holds & ~lt_7927,
-        always0_1_holds & ~lt_7951,
-        always1_0_holds & ~lt_7971,
-        always1_1_holds & ~lt_7987,
-        always2_0_holds & ~lt_7999,
-        always2_1_holds & ~lt_8007,
-        always3_1_holds & lt_8015
+    wire and_16320 = always2_1_holds & ~(|cat_16317);
+    wire [6:0] cat_16321 = {
+        always0_0_holds & ~lt_16182_s3,
+        always0_1_holds & ~lt_16212_s3,
+        always1_0_holds & ~lt_16237_s3,
+        always1_1_holds & ~lt_16257_s3,
+        always2_0_holds & ~lt_16272_s3,
+        always2_1_holds & ~lt_16282_s3,
+        always3_1_holds & lt_16292_s3
     };
-    wire and_8046 = always3_0_holds & ~(|cat_8043);
-    wire [6:0] cat_8047 = {
-        always0_0_holds & ~lt_7931,
-        always0_1_holds & ~lt_7955,
-        always1_0_holds & ~lt_7975,
-        always1_1_holds & ~lt_7991,
-        always2_0_holds & ~lt_8003,
-        always2_1_holds & ~lt_8011,
-        always3_0_holds & ~lt_8015
+    wire and_16324 = always3_0_holds & ~(|cat_16321);
+    wire [6:0] cat_16325 = {
+        always0_0_holds & ~lt_16187_s3,
+        always0_1_holds & ~lt_16217_s3,
+        always1_0_holds & ~lt_16242_s3,
+        always1_1_holds & ~lt_16262_s3,
+        always2_0_holds & ~lt_16277_s3,
+        always2_1_holds & ~lt_16287_s3,
+        always3_0_holds & ~lt_16292_s3
     };
-    wire and_8050 = always3_1_holds & ~(|cat_8047);
-    wire [7:0] cat_8051 = {
+    wire and_16328 = always3_1_holds & ~(|cat_16325);
+    wire [7:0] cat_16329 = {
         always0_0_holds,
         always0_1_holds,
         always1_0_holds,
@@ -2027,129 +4305,103 @@ module table_rule (
         always3_0_holds,
         always3_1_holds
     };
-    wire [15:0] or_8073 = (({16{and_8022}} & always0_s3[237:222]) | ({16{and_8026}} & always0_s3[492:477])) | (({16{and_8030}} & always1_s3[237:222]) | ({16{and_8034}} & always1_s3[492:477]));
-    wire [15:0] or_8074 = (({16{and_8038}} & always2_s3[237:222]) | ({16{and_8042}} & always2_s3[492:477])) | (({16{and_8046}} & always3_s3[237:222]) | ({16{and_8050}} & always3_s3[492:477]));
-    wire [15:0] or_8096 = (({16{and_8022}} & always0_s3[253:238]) | ({16{and_8026}} & always0_s3[508:493])) | (({16{and_8030}} & always1_s3[253:238]) | ({16{and_8034}} & always1_s3[508:493]));
-    wire [15:0] or_8097 = (({16{and_8038}} & always2_s3[253:238]) | ({16{and_8042}} & always2_s3[508:493])) | (({16{and_8046}} & always3_s3[253:238]) | ({16{and_8050}} & always3_s3[508:493]));
-    wire [7:0] cat_8107 = {
-        and_8022 & always0_s3[254],
-        and_8026 & always0_s3[509],
-        and_8030 & always1_s3[254],
-        and_8034 & always1_s3[509],
-        and_8038 & always2_s3[254],
-        and_8042 & always2_s3[509],
-        and_8046 & always3_s3[254],
-        and_8050 & always3_s3[509]
+    wire [15:0] or_16363 = ({16{and_16300}} & always0_254_0_s3[237:222]) | ({16{and_16304}} & always0_509_255_s3[237:222]);
+    wire [15:0] or_16364 = ({16{and_16308}} & always1_254_0_s3[237:222]) | ({16{and_16312}} & always1_509_255_s3[237:222]);
+    wire [15:0] or_16365 = ({16{and_16316}} & always2_254_0_s3[237:222]) | ({16{and_16320}} & always2_509_255_s3[237:222]);
+    wire [15:0] or_16366 = ({16{and_16324}} & always3_254_0_s3[237:222]) | ({16{and_16328}} & always3_509_255_s3[237:222]);
+    wire [15:0] or_16390 = (({16{and_16300}} & always0_s3[253:238]) | ({16{and_16304}} & always0_s3[508:493])) | (({16{and_16308}} & always1_s3[253:238]) | ({16{and_16312}} & always1_s3[508:493]));
+    wire [15:0] or_16391 = (({16{and_16316}} & always2_s3[253:238]) | ({16{and_16320}} & always2_s3[508:493])) | (({16{and_16324}} & always3_s3[253:238]) | ({16{and_16328}} & always3_s3[508:493]));
+    wire [7:0] cat_16401 = {
+        and_16300 & always0_s3[254],
+        and_16304 & always0_s3[509],
+        and_16308 & always1_s3[254],
+        and_16312 & always1_s3[509],
+        and_16316 & always2_s3[254],
+        and_16320 & always2_s3[509],
+        and_16324 & always3_s3[254],
+        and_16328 & always3_s3[509]
     };
-    wire lt_8113 = always4_s3[492:477] < always4_s3[237:222];
-    wire lt_8117 = always5_s3[237:222] < always4_s3[237:222];
-    wire lt_8121 = always5_s3[492:477] < always4_s3[237:222];
-    wire lt_8125 = always6_s3[237:222] < always4_s3[237:222];
-    wire lt_8129 = always6_s3[492:477] < always4_s3[237:222];
-    wire lt_8133 = always7_s3[237:222] < always4_s3[237:222];
-    wire lt_8137 = always7_s3[492:477] < always4_s3[237:222];
-    wire lt_8141 = always5_s3[237:222] < always4_s3[492:477];
-    wire lt_8145 = always5_s3[492:477] < always4_s3[492:477];
-    wire lt_8149 = always6_s3[237:222] < always4_s3[492:477];
-    wire lt_8153 = always6_s3[492:477] < always4_s3[492:477];
-    wire lt_8157 = always7_s3[237:222] < always4_s3[492:477];
-    wire lt_8161 = always7_s3[492:477] < always4_s3[492:477];
-    wire lt_8165 = always5_s3[492:477] < always5_s3[237:222];
-    wire lt_8169 = always6_s3[237:222] < always5_s3[237:222];
-    wire lt_8173 = always6_s3[492:477] < always5_s3[237:222];
-    wire lt_8177 = always7_s3[237:222] < always5_s3[237:222];
-    wire lt_8181 = always7_s3[492:477] < always5_s3[237:222];
-    wire lt_8185 = always6_s3[237:222] < always5_s3[492:477];
-    wire lt_8189 = always6_s3[492:477] < always5_s3[492:477];
-    wire lt_8193 = always7_s3[237:222] < always5_s3[492:477];
-    wire lt_8197 = always7_s3[492:477] < always5_s3[492:477];
-    wire lt_8201 = always6_s3[492:477] < always6_s3[237:222];
-    wire lt_8205 = always7_s3[237:222] < always6_s3[237:222];
-    wire lt_8209 = always7_s3[492:477] < always6_s3[237:222];
-    wire lt_8213 = always7_s3[237:222] < always6_s3[492:477];
-    wire lt_8217 = always7_s3[492:477] < always6_s3[492:477];
-    wire lt_8221 = always7_s3[492:477] < always7_s3[237:222];
-    wire [6:0] cat_8225 = {
-        always4_1_holds & lt_8113,
-        always5_0_holds & lt_8117,
-        always5_1_holds & lt_8121,
-        always6_0_holds & lt_8125,
-        always6_1_holds & lt_8129,
-        always7_0_holds & lt_8133,
-        always7_1_holds & lt_8137
+    wire [6:0] cat_16547 = {
+        always4_1_holds & lt_16407_s3,
+        always5_0_holds & lt_16412_s3,
+        always5_1_holds & lt_16417_s3,
+        always6_0_holds & lt_16422_s3,
+        always6_1_holds & lt_16427_s3,
+        always7_0_holds & lt_16432_s3,
+        always7_1_holds & lt_16437_s3
     };
-    wire and_8228 = always4_0_holds & ~(|cat_8225);
-    wire [6:0] cat_8229 = {
-        always4_0_holds & ~lt_8113,
-        always5_0_holds & lt_8141,
-        always5_1_holds & lt_8145,
-        always6_0_holds & lt_8149,
-        always6_1_holds & lt_8153,
-        always7_0_holds & lt_8157,
-        always7_1_holds & lt_8161
+    wire and_16550 = always4_0_holds & ~(|cat_16547);
+    wire [6:0] cat_16551 = {
+        always4_0_holds & ~lt_16407_s3,
+        always5_0_holds & lt_16442_s3,
+        always5_1_holds & lt_16447_s3,
+        always6_0_holds & lt_16452_s3,
+        always6_1_holds & lt_16457_s3,
+        always7_0_holds & lt_16462_s3,
+        always7_1_holds & lt_16467_s3
     };
-    wire and_8232 = always4_1_holds & ~(|cat_8229);
-    wire [6:0] cat_8233 = {
-        always4_0_holds & ~lt_8117,
-        always4_1_holds & ~lt_8141,
-        always5_1_holds & lt_8165,
-        always6_0_holds & lt_8169,
-        always6_1_holds & lt_8173,
-        always7_0_holds & lt_8177,
-        always7_1_holds & lt_8181
+    wire and_16554 = always4_1_holds & ~(|cat_16551);
+    wire [6:0] cat_16555 = {
+        always4_0_holds & ~lt_16412_s3,
+        always4_1_holds & ~lt_16442_s3,
+        always5_1_holds & lt_16472_s3,
+        always6_0_holds & lt_16477_s3,
+        always6_1_holds & lt_16482_s3,
+        always7_0_holds & lt_16487_s3,
+        always7_1_holds & lt_16492_s3
     };
-    wire and_8236 = always5_0_holds & ~(|cat_8233);
-    wire [6:0] cat_8237 = {
-        always4_0_holds & ~lt_8121,
-        always4_1_holds & ~lt_8145,
-        always5_0_holds & ~lt_8165,
-        always6_0_holds & lt_8185,
-        always6_1_holds & lt_8189,
-        always7_0_holds & lt_8193,
-        always7_1_holds & lt_8197
+    wire and_16558 = always5_0_holds & ~(|cat_16555);
+    wire [6:0] cat_16559 = {
+        always4_0_holds & ~lt_16417_s3,
+        always4_1_holds & ~lt_16447_s3,
+        always5_0_holds & ~lt_16472_s3,
+        always6_0_holds & lt_16497_s3,
+        always6_1_holds & lt_16502_s3,
+        always7_0_holds & lt_16507_s3,
+        always7_1_holds & lt_16512_s3
     };
-    wire and_8240 = always5_1_holds & ~(|cat_8237);
-    wire [6:0] cat_8241 = {
-        always4_0_holds & ~lt_8125,
-        always4_1_holds & ~lt_8149,
-        always5_0_holds & ~lt_8169,
-        always5_1_holds & ~lt_8185,
-        always6_1_holds & lt_8201,
-        always7_0_holds & lt_8205,
-        always7_1_holds & lt_8209
+    wire and_16562 = always5_1_holds & ~(|cat_16559);
+    wire [6:0] cat_16563 = {
+        always4_0_holds & ~lt_16422_s3,
+        always4_1_holds & ~lt_16452_s3,
+        always5_0_holds & ~lt_16477_s3,
+        always5_1_holds & ~lt_16497_s3,
+        always6_1_holds & lt_16517_s3,
+        always7_0_holds & lt_16522_s3,
+        always7_1_holds & lt_16527_s3
     };
-    wire and_8244 = always6_0_holds & ~(|cat_8241);
-    wire [6:0] cat_8245 = {
-        always4_0_holds & ~lt_8129,
-        always4_1_holds & ~lt_8153,
-        always5_0_holds & ~lt_8173,
-        always5_1_holds & ~lt_8189,
-        always6_0_holds & ~lt_8201,
-        always7_0_holds & lt_8213,
-        always7_1_holds & lt_8217
+    wire and_16566 = always6_0_holds & ~(|cat_16563);
+    wire [6:0] cat_16567 = {
+        always4_0_holds & ~lt_16427_s3,
+        always4_1_holds & ~lt_16457_s3,
+        always5_0_holds & ~lt_16482_s3,
+        always5_1_holds & ~lt_16502_s3,
+        always6_0_holds & ~lt_16517_s3,
+        always7_0_holds & lt_16532_s3,
+        always7_1_holds & lt_16537_s3
     };
-    wire and_8248 = always6_1_holds & ~(|cat_8245);
-    wire [6:0] cat_8249 = {
-        always4_0_holds & ~lt_8133,
-        always4_1_holds & ~lt_8157,
-        always5_0_holds & ~lt_8177,
-        always5_1_holds & ~lt_8193,
-        always6_0_holds & ~lt_8205,
-        always6_1_holds & ~lt_8213,
-        always7_1_holds & lt_8221
+    wire and_16570 = always6_1_holds & ~(|cat_16567);
+    wire [6:0] cat_16571 = {
+        always4_0_holds & ~lt_16432_s3,
+        always4_1_holds & ~lt_16462_s3,
+        always5_0_holds & ~lt_16487_s3,
+        always5_1_holds & ~lt_16507_s3,
+        always6_0_holds & ~lt_16522_s3,
+        always6_1_holds & ~lt_16532_s3,
+        always7_1_holds & lt_16542_s3
     };
-    wire and_8252 = always7_0_holds & ~(|cat_8249);
-    wire [6:0] cat_8253 = {
-        always4_0_holds & ~lt_8137,
-        always4_1_holds & ~lt_8161,
-        always5_0_holds & ~lt_8181,
-        always5_1_holds & ~lt_8197,
-        always6_0_holds & ~lt_8209,
-        always6_1_holds & ~lt_8217,
-        always7_0_holds & ~lt_8221
+    wire and_16574 = always7_0_holds & ~(|cat_16571);
+    wire [6:0] cat_16575 = {
+        always4_0_holds & ~lt_16437_s3,
+        always4_1_holds & ~lt_16467_s3,
+        always5_0_holds & ~lt_16492_s3,
+        always5_1_holds & ~lt_16512_s3,
+        always6_0_holds & ~lt_16527_s3,
+        always6_1_holds & ~lt_16537_s3,
+        always7_0_holds & ~lt_16542_s3
     };
-    wire and_8256 = always7_1_holds & ~(|cat_8253);
-    wire [7:0] cat_8257 = {
+    wire and_16578 = always7_1_holds & ~(|cat_16575);
+    wire [7:0] cat_16579 = {
         always4_0_holds,
         always4_1_holds,
         always5_0_holds,
@@ -2159,804 +4411,1058 @@ module table_rule (
         always7_0_holds,
         always7_1_holds
     };
-    wire [15:0] or_8279 = (({16{and_8228}} & always4_s3[237:222]) | ({16{and_8232}} & always4_s3[492:477])) | (({16{and_8236}} & always5_s3[237:222]) | ({16{and_8240}} & always5_s3[492:477]));
-    wire [15:0] or_8280 = (({16{and_8244}} & always6_s3[237:222]) | ({16{and_8248}} & always6_s3[492:477])) | (({16{and_8252}} & always7_s3[237:222]) | ({16{and_8256}} & always7_s3[492:477]));
-    wire [15:0] or_8302 = (({16{and_8228}} & always4_s3[253:238]) | ({16{and_8232}} & always4_s3[508:493])) | (({16{and_8236}} & always5_s3[253:238]) | ({16{and_8240}} & always5_s3[508:493]));
-    wire [15:0] or_8303 = (({16{and_8244}} & always6_s3[253:238]) | ({16{and_8248}} & always6_s3[508:493])) | (({16{and_8252}} & always7_s3[253:238]) | ({16{and_8256}} & always7_s3[508:493]));
-    wire [7:0] cat_8313 = {
-        and_8228 & always4_s3[254],
-        and_8232 & always4_s3[509],
-        and_8236 & always5_s3[254],
-        and_8240 & always5_s3[509],
-        and_8244 & always6_s3[254],
-        and_8248 & always6_s3[509],
-        and_8252 & always7_s3[254],
-        and_8256 & always7_s3[509]
+    wire [15:0] or_16613 = ({16{and_16550}} & always4_254_0_s3[237:222]) | ({16{and_16554}} & always4_509_255_s3[237:222]);
+    wire [15:0] or_16614 = ({16{and_16558}} & always5_254_0_s3[237:222]) | ({16{and_16562}} & always5_509_255_s3[237:222]);
+    wire [15:0] or_16615 = ({16{and_16566}} & always6_254_0_s3[237:222]) | ({16{and_16570}} & always6_509_255_s3[237:222]);
+    wire [15:0] or_16616 = ({16{and_16574}} & always7_254_0_s3[237:222]) | ({16{and_16578}} & always7_509_255_s3[237:222]);
+    wire [15:0] or_16640 = (({16{and_16550}} & always4_s3[253:238]) | ({16{and_16554}} & always4_s3[508:493])) | (({16{and_16558}} & always5_s3[253:238]) | ({16{and_16562}} & always5_s3[508:493]));
+    wire [15:0] or_16641 = (({16{and_16566}} & always6_s3[253:238]) | ({16{and_16570}} & always6_s3[508:493])) | (({16{and_16574}} & always7_s3[253:238]) | ({16{and_16578}} & always7_s3[508:493]));
+    wire [7:0] cat_16651 = {
+        and_16550 & always4_s3[254],
+        and_16554 & always4_s3[509],
+        and_16558 & always5_s3[254],
+        and_16562 & always5_s3[509],
+        and_16566 & always6_s3[254],
+        and_16570 & always6_s3[509],
+        and_16574 & always7_s3[254],
+        and_16578 & always7_s3[509]
     };
-    wire lt_8319 = or_7251_s4 < or_7045_s4;
-    wire lt_8323 = or_7457_s4 < or_7045_s4;
-    wire lt_8327 = or_7663_s4 < or_7045_s4;
-    wire lt_8331 = or_7869_s4 < or_7045_s4;
-    wire lt_8335 = or_8075_s4 < or_7045_s4;
-    wire lt_8339 = or_8281_s4 < or_7045_s4;
-    wire lt_8343 = or_7457_s4 < or_7251_s4;
-    wire lt_8347 = or_7663_s4 < or_7251_s4;
-    wire lt_8351 = or_7869_s4 < or_7251_s4;
-    wire lt_8355 = or_8075_s4 < or_7251_s4;
-    wire lt_8359 = or_8281_s4 < or_7251_s4;
-    wire lt_8363 = or_7663_s4 < or_7457_s4;
-    wire lt_8367 = or_7869_s4 < or_7457_s4;
-    wire lt_8371 = or_8075_s4 < or_7457_s4;
-    wire lt_8375 = or_8281_s4 < or_7457_s4;
-    wire lt_8379 = or_7869_s4 < or_7663_s4;
-    wire lt_8383 = or_8075_s4 < or_7663_s4;
-    wire lt_8387 = or_8281_s4 < or_7663_s4;
-    wire lt_8391 = or_8075_s4 < or_7869_s4;
-    wire lt_8395 = or_8281_s4 < or_7869_s4;
-    wire lt_8399 = or_8281_s4 < or_8075_s4;
-    wire [5:0] cat_8403 = {
-        red_7228_s4 & lt_8319,
-        red_7434_s4 & lt_8323,
-        red_7640_s4 & lt_8327,
-        red_7846_s4 & lt_8331,
-        red_8052_s4 & lt_8335,
-        red_8258_s4 & lt_8339
+    wire lt_16657 = or_15369_s4 < or_15119_s4;
+    wire lt_16661 = or_15619_s4 < or_15119_s4;
+    wire lt_16665 = or_15869_s4 < or_15119_s4;
+    wire lt_16669 = or_16119_s4 < or_15119_s4;
+    wire lt_16673 = or_16369_s4 < or_15119_s4;
+    wire lt_16677 = or_16619_s4 < or_15119_s4;
+    wire lt_16681 = or_15619_s4 < or_15369_s4;
+    wire lt_16685 = or_15869_s4 < or_15369_s4;
+    wire lt_16689 = or_16119_s4 < or_15369_s4;
+    wire lt_16693 = or_16369_s4 < or_15369_s4;
+    wire lt_16697 = or_16619_s4 < or_15369_s4;
+    wire lt_16701 = or_15869_s4 < or_15619_s4;
+    wire lt_16705 = or_16119_s4 < or_15619_s4;
+    wire lt_16709 = or_16369_s4 < or_15619_s4;
+    wire lt_16713 = or_16619_s4 < or_15619_s4;
+    wire lt_16717 = or_16119_s4 < or_15869_s4;
+    wire lt_16721 = or_16369_s4 < or_15869_s4;
+    wire lt_16725 = or_16619_s4 < or_15869_s4;
+    wire lt_16729 = or_16369_s4 < or_16119_s4;
+    wire lt_16733 = or_16619_s4 < or_16119_s4;
+    wire lt_16737 = or_16619_s4 < or_16369_s4;
+    wire [5:0] cat_16741 = {
+        red_15330_s4 & lt_16657,
+        red_15580_s4 & lt_16661,
+        red_15830_s4 & lt_16665,
+        red_16080_s4 & lt_16669,
+        red_16330_s4 & lt_16673,
+        red_16580_s4 & lt_16677
     };
-    wire and_8406 = red_7022_s4 & ~(|cat_8403);
-    wire [5:0] cat_8407 = {
-        red_7022_s4 & ~lt_8319,
-        red_7434_s4 & lt_8343,
-        red_7640_s4 & lt_8347,
-        red_7846_s4 & lt_8351,
-        red_8052_s4 & lt_8355,
-        red_8258_s4 & lt_8359
+    wire and_16744 = red_15080_s4 & ~(|cat_16741);
+    wire [5:0] cat_16745 = {
+        red_15080_s4 & ~lt_16657,
+        red_15580_s4 & lt_16681,
+        red_15830_s4 & lt_16685,
+        red_16080_s4 & lt_16689,
+        red_16330_s4 & lt_16693,
+        red_16580_s4 & lt_16697
     };
-    wire and_8410 = red_7228_s4 & ~(|cat_8407);
-    wire [5:0] cat_8411 = {
-        red_7022_s4 & ~lt_8323,
-        red_7228_s4 & ~lt_8343,
-        red_7640_s4 & lt_8363,
-        red_7846_s4 & lt_8367,
-        red_8052_s4 & lt_8371,
-        red_8258_s4 & lt_8375
+    wire and_16748 = red_15330_s4 & ~(|cat_16745);
+    wire [5:0] cat_16749 = {
+        red_15080_s4 & ~lt_16661,
+        red_15330_s4 & ~lt_16681,
+        red_15830_s4 & lt_16701,
+        red_16080_s4 & lt_16705,
+        red_16330_s4 & lt_16709,
+        red_16580_s4 & lt_16713
     };
-    wire and_8414 = red_7434_s4 & ~(|cat_8411);
-    wire [5:0] cat_8415 = {
-        red_7022_s4 & ~lt_8327,
-        red_7228_s4 & ~lt_8347,
-        red_7434_s4 & ~lt_8363,
-        red_7846_s4 & lt_8379,
-        red_8052_s4 & lt_8383,
-        red_8258_s4 & lt_8387
+    wire and_16752 = red_15580_s4 & ~(|cat_16749);
+    wire [5:0] cat_16753 = {
+        red_15080_s4 & ~lt_16665,
+        red_15330_s4 & ~lt_16685,
+        red_15580_s4 & ~lt_16701,
+        red_16080_s4 & lt_16717,
+        red_16330_s4 & lt_16721,
+        red_16580_s4 & lt_16725
     };
-    wire and_8418 = red_7640_s4 & ~(|cat_8415);
-    wire [5:0] cat_8419 = {
-        red_7022_s4 & ~lt_8331,
-        red_7228_s4 & ~lt_8351,
-        red_7434_s4 & ~lt_8367,
-        red_7640_s4 & ~lt_8379,
-        red_8052_s4 & lt_8391,
-        red_8258_s4 & lt_8395
+    wire and_16756 = red_15830_s4 & ~(|cat_16753);
+    wire [5:0] cat_16757 = {
+        red_15080_s4 & ~lt_16669,
+        red_15330_s4 & ~lt_16689,
+        red_15580_s4 & ~lt_16705,
+        red_15830_s4 & ~lt_16717,
+        red_16330_s4 & lt_16729,
+        red_16580_s4 & lt_16733
     };
-    wire and_8422 = red_7846_s4 & ~(|cat_8419);
-    wire [5:0] cat_8423 = {
-        red_7022_s4 & ~lt_8335,
-        red_7228_s4 & ~lt_8355,
-        red_7434_s4 & ~lt_8371,
-        red_7640_s4 & ~lt_8383,
-        red_7846_s4 & ~lt_8391,
-        red_8258_s4 & lt_8399
+    wire and_16760 = red_16080_s4 & ~(|cat_16757);
+    wire [5:0] cat_16761 = {
+        red_15080_s4 & ~lt_16673,
+        red_15330_s4 & ~lt_16693,
+        red_15580_s4 & ~lt_16709,
+        red_15830_s4 & ~lt_16721,
+        red_16080_s4 & ~lt_16729,
+        red_16580_s4 & lt_16737
     };
-    wire and_8426 = red_8052_s4 & ~(|cat_8423);
-    wire [5:0] cat_8427 = {
-        red_7022_s4 & ~lt_8339,
-        red_7228_s4 & ~lt_8359,
-        red_7434_s4 & ~lt_8375,
-        red_7640_s4 & ~lt_8387,
-        red_7846_s4 & ~lt_8395,
-        red_8052_s4 & ~lt_8399
+    wire and_16764 = red_16330_s4 & ~(|cat_16761);
+    wire [5:0] cat_16765 = {
+        red_15080_s4 & ~lt_16677,
+        red_15330_s4 & ~lt_16697,
+        red_15580_s4 & ~lt_16713,
+        red_15830_s4 & ~lt_16725,
+        red_16080_s4 & ~lt_16733,
+        red_16330_s4 & ~lt_16737
     };
-    wire and_8430 = red_8258_s4 & ~(|cat_8427);
-    wire [6:0] cat_8431 = {
-        red_7022_s4,
-        red_7228_s4,
-        red_7434_s4,
-        red_7640_s4,
-        red_7846_s4,
-        red_8052_s4,
-        red_8258_s4
+    wire and_16768 = red_16580_s4 & ~(|cat_16765);
+    wire [6:0] cat_16769 = {
+        red_15080_s4,
+        red_15330_s4,
+        red_15580_s4,
+        red_15830_s4,
+        red_16080_s4,
+        red_16330_s4,
+        red_16580_s4
     };
-    wire [15:0] or_8450 = (({16{and_8406}} & or_7068_s4) | ({16{and_8410}} & or_7274_s4)) | (({16{and_8414}} & or_7480_s4) | ({16{and_8418}} & or_7686_s4));
-    wire [15:0] or_8451 = (({16{and_8422}} & or_7892_s4) | ({16{and_8426}} & or_8098_s4)) | ({16{and_8430}} & or_8304_s4);
-    wire [6:0] cat_8460 = {
-        and_8406 & red_7078_s4,
-        and_8410 & red_7284_s4,
-        and_8414 & red_7490_s4,
-        and_8418 & red_7696_s4,
-        and_8422 & red_7902_s4,
-        and_8426 & red_8108_s4,
-        and_8430 & red_8314_s4
+    wire [15:0] or_16788 = (({16{and_16744}} & or_15142_s4) | ({16{and_16748}} & or_15392_s4)) | (({16{and_16752}} & or_15642_s4) | ({16{and_16756}} & or_15892_s4));
+    wire [15:0] or_16789 = (({16{and_16760}} & or_16142_s4) | ({16{and_16764}} & or_16392_s4)) | ({16{and_16768}} & or_16642_s4);
+    wire [6:0] cat_16798 = {
+        and_16744 & red_15152_s4,
+        and_16748 & red_15402_s4,
+        and_16752 & red_15652_s4,
+        and_16756 & red_15902_s4,
+        and_16760 & red_16152_s4,
+        and_16764 & red_16402_s4,
+        and_16768 & red_16652_s4
     };
-    assign rule = {16{hit}} & or_8452_s5;
-    assign permit = red_8461_s5 & hit;
-    wire [509:0] or_8478 = (({510{and_282_d3}} & bank0_cfg_q1) | ({510{and_531_d3}} & bank1_cfg_q1)) | (({510{and_778_d3}} & bank2_cfg_q1) | ({510{and_1025_d3}} & bank3_cfg_q1));
-    wire [509:0] or_8479 = (({510{and_1272_d3}} & bank4_cfg_q1) | ({510{and_1519_d3}} & bank5_cfg_q1)) | (({510{and_1766_d3}} & bank6_cfg_q1) | ({510{and_2013_d3}} & bank7_cfg_q1));
-    wire [509:0] or_8480 = (({510{and_2260_d3}} & bank8_cfg_q1) | ({510{and_2507_d3}} & bank9_cfg_q1)) | (({510{and_2754_d3}} & bank10_cfg_q1) | ({510{and_3001_d3}} & bank11_cfg_q1));
-    wire [509:0] or_8481 = (({510{and_3248_d3}} & bank12_cfg_q1) | ({510{and_3495_d3}} & bank13_cfg_q1)) | (({510{and_3742_d3}} & bank14_cfg_q1) | ({510{and_3989_d3}} & bank15_cfg_q1));
-    wire [509:0] or_8482 = (({510{and_4236_d3}} & bank16_cfg_q1) | ({510{and_4483_d3}} & bank17_cfg_q1)) | (({510{and_4730_d3}} & bank18_cfg_q1) | ({510{and_4977_d3}} & bank19_cfg_q1));
-    wire [509:0] or_8487 = ((or_8478 | or_8479) | (or_8480 | or_8481)) | (or_8482 | ({510{and_4994_d3}} & always_read));
-    wire [20:0] cat_8488 = {
-        and_282_d3,
-        and_531_d3,
-        and_778_d3,
-        and_1025_d3,
-        and_1272_d3,
-        and_1519_d3,
-        and_1766_d3,
-        and_2013_d3,
-        and_2260_d3,
-        and_2507_d3,
-        and_2754_d3,
-        and_3001_d3,
-        and_3248_d3,
-        and_3495_d3,
-        and_3742_d3,
-        and_3989_d3,
-        and_4236_d3,
-        and_4483_d3,
-        and_4730_d3,
-        and_4977_d3,
-        and_4994_d3
+    assign rule = {16{hit}} & or_16790_s5;
+    assign permit = red_16799_s5 & hit;
+    wire [509:0] or_16816 = (({510{and_590_d3}} & bank0_cfg_q1) | ({510{and_1125_d3}} & bank1_cfg_q1)) | (({510{and_1658_d3}} & bank2_cfg_q1) | ({510{and_2191_d3}} & bank3_cfg_q1));
+    wire [509:0] or_16817 = (({510{and_2724_d3}} & bank4_cfg_q1) | ({510{and_3257_d3}} & bank5_cfg_q1)) | (({510{and_3790_d3}} & bank6_cfg_q1) | ({510{and_4323_d3}} & bank7_cfg_q1));
+    wire [509:0] or_16818 = (({510{and_4856_d3}} & bank8_cfg_q1) | ({510{and_5389_d3}} & bank9_cfg_q1)) | (({510{and_5922_d3}} & bank10_cfg_q1) | ({510{and_6455_d3}} & bank11_cfg_q1));
+    wire [509:0] or_16819 = (({510{and_6988_d3}} & bank12_cfg_q1) | ({510{and_7521_d3}} & bank13_cfg_q1)) | (({510{and_8054_d3}} & bank14_cfg_q1) | ({510{and_8587_d3}} & bank15_cfg_q1));
+    wire [509:0] or_16820 = (({510{and_9120_d3}} & bank16_cfg_q1) | ({510{and_9653_d3}} & bank17_cfg_q1)) | (({510{and_10186_d3}} & bank18_cfg_q1) | ({510{and_10719_d3}} & bank19_cfg_q1));
+    wire [509:0] or_16825 = ((or_16816 | or_16817) | (or_16818 | or_16819)) | (or_16820 | ({510{and_10736_d3}} & always_read));
+    wire [20:0] cat_16826 = {
+        and_590_d3,
+        and_1125_d3,
+        and_1658_d3,
+        and_2191_d3,
+        and_2724_d3,
+        and_3257_d3,
+        and_3790_d3,
+        and_4323_d3,
+        and_4856_d3,
+        and_5389_d3,
+        and_5922_d3,
+        and_6455_d3,
+        and_6988_d3,
+        and_7521_d3,
+        and_8054_d3,
+        and_8587_d3,
+        and_9120_d3,
+        and_9653_d3,
+        and_10186_d3,
+        and_10719_d3,
+        and_10736_d3
     };
-    wire answers = |cat_8488;
+    wire answers = |cat_16826;
     assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         bank0_q_s2 <= bank0_q;
-        and_153_s3 <= and_152 & (bank0_q_s2[221:210] == set);
-        and_146_s3 <= and_146;
-        and_93_s3 <= mux_82 & mux_92;
-        and_149_s3 <= and_149;
-        and_113_s3 <= and_113;
-        or_72_s3 <= (~(|and_47) & ~(|and_57)) | ~(bank0_q_s2[3:2] == 2'd3);
+        and_463_s3 <= and_462 & (bank0_q_s2[221:210] == set);
+        and_456_s3 <= and_456;
+        and_403_s3 <= mux_392 & mux_402;
+        and_459_s3 <= and_459;
+        and_423_s3 <= and_423;
+        or_382_s3 <= (~(|cat_202) & ~(|cat_366)) | ~(bank0_q_s2[3:2] == 2'd3);
         bank0_q_s3 <= bank0_q_s2;
-        and_258_s3 <= and_257 & (bank0_q_s2[476:465] == set);
-        and_251_s3 <= and_251;
-        and_200_s3 <= mux_189 & mux_199;
-        and_254_s3 <= and_254;
-        and_220_s3 <= and_220;
-        not_179_s3 <= ~(bank0_q_s2[258:257] == 2'd3);
-        if (and_279) wdata0_here <= cfg_wdata;
+        and_566_s3 <= and_565 & (bank0_q_s2[476:465] == set);
+        and_559_s3 <= and_559;
+        and_510_s3 <= mux_499 & mux_509;
+        and_562_s3 <= and_562;
+        and_528_s3 <= and_528;
+        not_489_s3 <= ~(bank0_q_s2[258:257] == 2'd3);
+        if (and_587) wdata0_here <= cfg_wdata;
         cfg_row_d1 <= cfg_row;
-        if (and_282_d2) bank0_cfg_q1 <= bank0_cfg_q;
+        if (and_590_d2) bank0_cfg_q1 <= bank0_cfg_q;
         bank1_q_s2 <= bank1_q;
-        and_403_s3 <= and_402 & (bank1_q_s2[221:210] == set);
-        and_396_s3 <= and_396;
-        and_345_s3 <= mux_334 & mux_344;
-        and_399_s3 <= and_399;
-        and_365_s3 <= and_365;
-        or_324_s3 <= (~(|and_300) & ~(|and_309)) | ~(bank1_q_s2[3:2] == 2'd3);
-        bank1_q_s3 <= bank1_q_s2;
-        and_508_s3 <= and_507 & (bank1_q_s2[476:465] == set);
-        and_501_s3 <= and_501;
-        and_450_s3 <= mux_439 & mux_449;
-        and_504_s3 <= and_504;
-        and_470_s3 <= and_470;
-        not_429_s3 <= ~(bank1_q_s2[258:257] == 2'd3);
-        if (and_528) wdata1_here <= cfg_wdata;
-        if (and_531_d2) bank1_cfg_q1 <= bank1_cfg_q;
-        bank2_q_s2 <= bank2_q;
-        and_650_s3 <= and_649 & (bank2_q_s2[221:210] == set);
-        and_643_s3 <= and_643;
-        and_592_s3 <= mux_581 & mux_591;
-        and_646_s3 <= and_646;
-        and_612_s3 <= and_612;
-        or_571_s3 <= (~(|and_547) & ~(|and_556)) | ~(bank2_q_s2[3:2] == 2'd3);
-        bank2_q_s3 <= bank2_q_s2;
-        and_755_s3 <= and_754 & (bank2_q_s2[476:465] == set);
-        and_748_s3 <= and_748;
-        and_697_s3 <= mux_686 & mux_696;
-        and_751_s3 <= and_751;
-        and_717_s3 <= and_717;
-        not_676_s3 <= ~(bank2_q_s2[258:257] == 2'd3);
-        if (and_775) wdata2_here <= cfg_wdata;
-        if (and_778_d2) bank2_cfg_q1 <= bank2_cfg_q;
-        bank3_q_s2 <= bank3_q;
-        and_897_s3 <= and_896 & (bank3_q_s2[221:210] == set);
-        and_890_s3 <= and_890;
-        and_839_s3 <= mux_828 & mux_838;
-        and_893_s3 <= and_893;
-        and_859_s3 <= and_859;
-        or_818_s3 <= (~(|and_794) & ~(|and_803)) | ~(bank3_q_s2[3:2] == 2'd3);
-        bank3_q_s3 <= bank3_q_s2;
-        and_1002_s3 <= and_1001 & (bank3_q_s2[476:465] == set);
+        and_999_s3 <= and_998 & (bank1_q_s2[221:210] == set);
+        and_992_s3 <= and_992;
+        and_941_s3 <= mux_930 & mux_940;
         and_995_s3 <= and_995;
-        and_944_s3 <= mux_933 & mux_943;
-        and_998_s3 <= and_998;
-        and_964_s3 <= and_964;
-        not_923_s3 <= ~(bank3_q_s2[258:257] == 2'd3);
-        if (and_1022) wdata3_here <= cfg_wdata;
-        if (and_1025_d2) bank3_cfg_q1 <= bank3_cfg_q;
-        bank4_q_s2 <= bank4_q;
-        and_1144_s3 <= and_1143 & (bank4_q_s2[221:210] == set);
-        and_1137_s3 <= and_1137;
-        and_1086_s3 <= mux_1075 & mux_1085;
-        and_1140_s3 <= and_1140;
-        and_1106_s3 <= and_1106;
-        or_1065_s3 <= (~(|and_1041) & ~(|and_1050)) | ~(bank4_q_s2[3:2] == 2'd3);
-        bank4_q_s3 <= bank4_q_s2;
-        and_1249_s3 <= and_1248 & (bank4_q_s2[476:465] == set);
-        and_1242_s3 <= and_1242;
-        and_1191_s3 <= mux_1180 & mux_1190;
-        and_1245_s3 <= and_1245;
-        and_1211_s3 <= and_1211;
-        not_1170_s3 <= ~(bank4_q_s2[258:257] == 2'd3);
-        if (and_1269) wdata4_here <= cfg_wdata;
-        if (and_1272_d2) bank4_cfg_q1 <= bank4_cfg_q;
-        bank5_q_s2 <= bank5_q;
-        and_1391_s3 <= and_1390 & (bank5_q_s2[221:210] == set);
-        and_1384_s3 <= and_1384;
-        and_1333_s3 <= mux_1322 & mux_1332;
-        and_1387_s3 <= and_1387;
-        and_1353_s3 <= and_1353;
-        or_1312_s3 <= (~(|and_1288) & ~(|and_1297)) | ~(bank5_q_s2[3:2] == 2'd3);
-        bank5_q_s3 <= bank5_q_s2;
-        and_1496_s3 <= and_1495 & (bank5_q_s2[476:465] == set);
-        and_1489_s3 <= and_1489;
-        and_1438_s3 <= mux_1427 & mux_1437;
-        and_1492_s3 <= and_1492;
-        and_1458_s3 <= and_1458;
-        not_1417_s3 <= ~(bank5_q_s2[258:257] == 2'd3);
-        if (and_1516) wdata5_here <= cfg_wdata;
-        if (and_1519_d2) bank5_cfg_q1 <= bank5_cfg_q;
-        bank6_q_s2 <= bank6_q;
-        and_1638_s3 <= and_1637 & (bank6_q_s2[221:210] == set);
+        and_961_s3 <= and_961;
+        or_920_s3 <= (~(|cat_752) & ~(|cat_904)) | ~(bank1_q_s2[3:2] == 2'd3);
+        bank1_q_s3 <= bank1_q_s2;
+        and_1102_s3 <= and_1101 & (bank1_q_s2[476:465] == set);
+        and_1095_s3 <= and_1095;
+        and_1046_s3 <= mux_1035 & mux_1045;
+        and_1098_s3 <= and_1098;
+        and_1064_s3 <= and_1064;
+        not_1025_s3 <= ~(bank1_q_s2[258:257] == 2'd3);
+        if (and_1122) wdata1_here <= cfg_wdata;
+        if (and_1125_d2) bank1_cfg_q1 <= bank1_cfg_q;
+        bank2_q_s2 <= bank2_q;
+        and_1532_s3 <= and_1531 & (bank2_q_s2[221:210] == set);
+        and_1525_s3 <= and_1525;
+        and_1474_s3 <= mux_1463 & mux_1473;
+        and_1528_s3 <= and_1528;
+        and_1494_s3 <= and_1494;
+        or_1453_s3 <= (~(|cat_1285) & ~(|cat_1437)) | ~(bank2_q_s2[3:2] == 2'd3);
+        bank2_q_s3 <= bank2_q_s2;
+        and_1635_s3 <= and_1634 & (bank2_q_s2[476:465] == set);
+        and_1628_s3 <= and_1628;
+        and_1579_s3 <= mux_1568 & mux_1578;
         and_1631_s3 <= and_1631;
-        and_1580_s3 <= mux_1569 & mux_1579;
-        and_1634_s3 <= and_1634;
-        and_1600_s3 <= and_1600;
-        or_1559_s3 <= (~(|and_1535) & ~(|and_1544)) | ~(bank6_q_s2[3:2] == 2'd3);
+        and_1597_s3 <= and_1597;
+        not_1558_s3 <= ~(bank2_q_s2[258:257] == 2'd3);
+        if (and_1655) wdata2_here <= cfg_wdata;
+        if (and_1658_d2) bank2_cfg_q1 <= bank2_cfg_q;
+        bank3_q_s2 <= bank3_q;
+        and_2065_s3 <= and_2064 & (bank3_q_s2[221:210] == set);
+        and_2058_s3 <= and_2058;
+        and_2007_s3 <= mux_1996 & mux_2006;
+        and_2061_s3 <= and_2061;
+        and_2027_s3 <= and_2027;
+        or_1986_s3 <= (~(|cat_1818) & ~(|cat_1970)) | ~(bank3_q_s2[3:2] == 2'd3);
+        bank3_q_s3 <= bank3_q_s2;
+        and_2168_s3 <= and_2167 & (bank3_q_s2[476:465] == set);
+        and_2161_s3 <= and_2161;
+        and_2112_s3 <= mux_2101 & mux_2111;
+        and_2164_s3 <= and_2164;
+        and_2130_s3 <= and_2130;
+        not_2091_s3 <= ~(bank3_q_s2[258:257] == 2'd3);
+        if (and_2188) wdata3_here <= cfg_wdata;
+        if (and_2191_d2) bank3_cfg_q1 <= bank3_cfg_q;
+        bank4_q_s2 <= bank4_q;
+        and_2598_s3 <= and_2597 & (bank4_q_s2[221:210] == set);
+        and_2591_s3 <= and_2591;
+        and_2540_s3 <= mux_2529 & mux_2539;
+        and_2594_s3 <= and_2594;
+        and_2560_s3 <= and_2560;
+        or_2519_s3 <= (~(|cat_2351) & ~(|cat_2503)) | ~(bank4_q_s2[3:2] == 2'd3);
+        bank4_q_s3 <= bank4_q_s2;
+        and_2701_s3 <= and_2700 & (bank4_q_s2[476:465] == set);
+        and_2694_s3 <= and_2694;
+        and_2645_s3 <= mux_2634 & mux_2644;
+        and_2697_s3 <= and_2697;
+        and_2663_s3 <= and_2663;
+        not_2624_s3 <= ~(bank4_q_s2[258:257] == 2'd3);
+        if (and_2721) wdata4_here <= cfg_wdata;
+        if (and_2724_d2) bank4_cfg_q1 <= bank4_cfg_q;
+        bank5_q_s2 <= bank5_q;
+        and_3131_s3 <= and_3130 & (bank5_q_s2[221:210] == set);
+        and_3124_s3 <= and_3124;
+        and_3073_s3 <= mux_3062 & mux_3072;
+        and_3127_s3 <= and_3127;
+        and_3093_s3 <= and_3093;
+        or_3052_s3 <= (~(|cat_2884) & ~(|cat_3036)) | ~(bank5_q_s2[3:2] == 2'd3);
+        bank5_q_s3 <= bank5_q_s2;
+        and_3234_s3 <= and_3233 & (bank5_q_s2[476:465] == set);
+        and_3227_s3 <= and_3227;
+        and_3178_s3 <= mux_3167 & mux_3177;
+        and_3230_s3 <= and_3230;
+        and_3196_s3 <= and_3196;
+        not_3157_s3 <= ~(bank5_q_s2[258:257] == 2'd3);
+        if (and_3254) wdata5_here <= cfg_wdata;
+        if (and_3257_d2) bank5_cfg_q1 <= bank5_cfg_q;
+        bank6_q_s2 <= bank6_q;
+        and_3664_s3 <= and_3663 & (bank6_q_s2[221:210] == set);
+        and_3657_s3 <= and_3657;
+        and_3606_s3 <= mux_3595 & mux_3605;
+        and_3660_s3 <= and_3660;
+        and_3626_s3 <= and_3626;
+        or_3585_s3 <= (~(|cat_3417) & ~(|cat_3569)) | ~(bank6_q_s2[3:2] == 2'd3);
         bank6_q_s3 <= bank6_q_s2;
-        and_1743_s3 <= and_1742 & (bank6_q_s2[476:465] == set);
-        and_1736_s3 <= and_1736;
-        and_1685_s3 <= mux_1674 & mux_1684;
-        and_1739_s3 <= and_1739;
-        and_1705_s3 <= and_1705;
-        not_1664_s3 <= ~(bank6_q_s2[258:257] == 2'd3);
-        if (and_1763) wdata6_here <= cfg_wdata;
-        if (and_1766_d2) bank6_cfg_q1 <= bank6_cfg_q;
+        and_3767_s3 <= and_3766 & (bank6_q_s2[476:465] == set);
+        and_3760_s3 <= and_3760;
+        and_3711_s3 <= mux_3700 & mux_3710;
+        and_3763_s3 <= and_3763;
+        and_3729_s3 <= and_3729;
+        not_3690_s3 <= ~(bank6_q_s2[258:257] == 2'd3);
+        if (and_3787) wdata6_here <= cfg_wdata;
+        if (and_3790_d2) bank6_cfg_q1 <= bank6_cfg_q;
         bank7_q_s2 <= bank7_q;
-        and_1885_s3 <= and_1884 & (bank7_q_s2[221:210] == set);
-        and_1878_s3 <= and_1878;
-        and_1827_s3 <= mux_1816 & mux_1826;
-        and_1881_s3 <= and_1881;
-        and_1847_s3 <= and_1847;
-        or_1806_s3 <= (~(|and_1782) & ~(|and_1791)) | ~(bank7_q_s2[3:2] == 2'd3);
+        and_4197_s3 <= and_4196 & (bank7_q_s2[221:210] == set);
+        and_4190_s3 <= and_4190;
+        and_4139_s3 <= mux_4128 & mux_4138;
+        and_4193_s3 <= and_4193;
+        and_4159_s3 <= and_4159;
+        or_4118_s3 <= (~(|cat_3950) & ~(|cat_4102)) | ~(bank7_q_s2[3:2] == 2'd3);
         bank7_q_s3 <= bank7_q_s2;
-        and_1990_s3 <= and_1989 & (bank7_q_s2[476:465] == set);
-        and_1983_s3 <= and_1983;
-        and_1932_s3 <= mux_1921 & mux_1931;
-        and_1986_s3 <= and_1986;
-        and_1952_s3 <= and_1952;
-        not_1911_s3 <= ~(bank7_q_s2[258:257] == 2'd3);
-        if (and_2010) wdata7_here <= cfg_wdata;
-        if (and_2013_d2) bank7_cfg_q1 <= bank7_cfg_q;
+        and_4300_s3 <= and_4299 & (bank7_q_s2[476:465] == set);
+        and_4293_s3 <= and_4293;
+        and_4244_s3 <= mux_4233 & mux_4243;
+        and_4296_s3 <= and_4296;
+        and_4262_s3 <= and_4262;
+        not_4223_s3 <= ~(bank7_q_s2[258:257] == 2'd3);
+        if (and_4320) wdata7_here <= cfg_wdata;
+        if (and_4323_d2) bank7_cfg_q1 <= bank7_cfg_q;
         bank8_q_s2 <= bank8_q;
-        and_2132_s3 <= and_2131 & (bank8_q_s2[221:210] == set);
-        and_2125_s3 <= and_2125;
-        and_2074_s3 <= mux_2063 & mux_2073;
-        and_2128_s3 <= and_2128;
-        and_2094_s3 <= and_2094;
-        or_2053_s3 <= (~(|and_2029) & ~(|and_2038)) | ~(bank8_q_s2[3:2] == 2'd3);
+        and_4730_s3 <= and_4729 & (bank8_q_s2[221:210] == set);
+        and_4723_s3 <= and_4723;
+        and_4672_s3 <= mux_4661 & mux_4671;
+        and_4726_s3 <= and_4726;
+        and_4692_s3 <= and_4692;
+        or_4651_s3 <= (~(|cat_4483) & ~(|cat_4635)) | ~(bank8_q_s2[3:2] == 2'd3);
         bank8_q_s3 <= bank8_q_s2;
-        and_2237_s3 <= and_2236 & (bank8_q_s2[476:465] == set);
-        and_2230_s3 <= and_2230;
-        and_2179_s3 <= mux_2168 & mux_2178;
-        and_2233_s3 <= and_2233;
-        and_2199_s3 <= and_2199;
-        not_2158_s3 <= ~(bank8_q_s2[258:257] == 2'd3);
-        if (and_2257) wdata8_here <= cfg_wdata;
-        if (and_2260_d2) bank8_cfg_q1 <= bank8_cfg_q;
+        and_4833_s3 <= and_4832 & (bank8_q_s2[476:465] == set);
+        and_4826_s3 <= and_4826;
+        and_4777_s3 <= mux_4766 & mux_4776;
+        and_4829_s3 <= and_4829;
+        and_4795_s3 <= and_4795;
+        not_4756_s3 <= ~(bank8_q_s2[258:257] == 2'd3);
+        if (and_4853) wdata8_here <= cfg_wdata;
+        if (and_4856_d2) bank8_cfg_q1 <= bank8_cfg_q;
         bank9_q_s2 <= bank9_q;
-        and_2379_s3 <= and_2378 & (bank9_q_s2[221:210] == set);
-        and_2372_s3 <= and_2372;
-        and_2321_s3 <= mux_2310 & mux_2320;
-        and_2375_s3 <= and_2375;
-        and_2341_s3 <= and_2341;
-        or_2300_s3 <= (~(|and_2276) & ~(|and_2285)) | ~(bank9_q_s2[3:2] == 2'd3);
+        and_5263_s3 <= and_5262 & (bank9_q_s2[221:210] == set);
+        and_5256_s3 <= and_5256;
+        and_5205_s3 <= mux_5194 & mux_5204;
+        and_5259_s3 <= and_5259;
+        and_5225_s3 <= and_5225;
+        or_5184_s3 <= (~(|cat_5016) & ~(|cat_5168)) | ~(bank9_q_s2[3:2] == 2'd3);
         bank9_q_s3 <= bank9_q_s2;
-        and_2484_s3 <= and_2483 & (bank9_q_s2[476:465] == set);
-        and_2477_s3 <= and_2477;
-        and_2426_s3 <= mux_2415 & mux_2425;
-        and_2480_s3 <= and_2480;
-        and_2446_s3 <= and_2446;
-        not_2405_s3 <= ~(bank9_q_s2[258:257] == 2'd3);
-        if (and_2504) wdata9_here <= cfg_wdata;
-        if (and_2507_d2) bank9_cfg_q1 <= bank9_cfg_q;
+        and_5366_s3 <= and_5365 & (bank9_q_s2[476:465] == set);
+        and_5359_s3 <= and_5359;
+        and_5310_s3 <= mux_5299 & mux_5309;
+        and_5362_s3 <= and_5362;
+        and_5328_s3 <= and_5328;
+        not_5289_s3 <= ~(bank9_q_s2[258:257] == 2'd3);
+        if (and_5386) wdata9_here <= cfg_wdata;
+        if (and_5389_d2) bank9_cfg_q1 <= bank9_cfg_q;
         bank10_q_s2 <= bank10_q;
-        and_2626_s3 <= and_2625 & (bank10_q_s2[221:210] == set);
-        and_2619_s3 <= and_2619;
-        and_2568_s3 <= mux_2557 & mux_2567;
-        and_2622_s3 <= (bank10_q_s2[80] | (bank10_q_s2[88:81] == protocol)) & not_2621;
-        and_2588_s3 <= and_2588;
-        or_2547_s3 <= (~(|and_2523) & ~(|and_2532)) | ~(bank10_q_s2[3:2] == 2'd3);
+        and_5796_s3 <= and_5795 & (bank10_q_s2[221:210] == set);
+        and_5789_s3 <= and_5789;
+        and_5738_s3 <= mux_5727 & mux_5737;
+        and_5792_s3 <= (bank10_q_s2[80] | (bank10_q_s2[88:81] == protocol)) & not_5791;
+        and_5758_s3 <= and_5758;
+        or_5717_s3 <= (~(|cat_5549) & ~(|cat_5701)) | ~(bank10_q_s2[3:2] == 2'd3);
         bank10_q_s3 <= bank10_q_s2;
-        and_2731_s3 <= and_2730 & (bank10_q_s2[476:465] == set);
-        and_2724_s3 <= and_2724;
-        and_2673_s3 <= mux_2662 & mux_2672;
-        and_2727_s3 <= (bank10_q_s2[335] | (bank10_q_s2[343:336] == protocol)) & not_2726;
-        and_2693_s3 <= and_2693;
-        not_2652_s3 <= ~(bank10_q_s2[258:257] == 2'd3);
-        if (and_2751) wdata10_here <= cfg_wdata;
-        if (and_2754_d2) bank10_cfg_q1 <= bank10_cfg_q;
-        bank11_q_s2 <= bank11_q;
-        and_2873_s3 <= and_2872 & (bank11_q_s2[221:210] == set);
-        and_2866_s3 <= and_2866;
-        and_2815_s3 <= mux_2804 & mux_2814;
-        and_2869_s3 <= (bank11_q_s2[80] | (bank11_q_s2[88:81] == protocol)) & not_2868;
-        and_2835_s3 <= and_2835;
-        or_2794_s3 <= (~(|and_2770) & ~(|and_2779)) | ~(bank11_q_s2[3:2] == 2'd3);
-        bank11_q_s3 <= bank11_q_s2;
-        and_2978_s3 <= and_2977 & (bank11_q_s2[476:465] == set);
-        and_2971_s3 <= and_2971;
-        and_2920_s3 <= mux_2909 & mux_2919;
-        and_2974_s3 <= (bank11_q_s2[335] | (bank11_q_s2[343:336] == protocol)) & not_2973;
-        and_2940_s3 <= and_2940;
-        not_2899_s3 <= ~(bank11_q_s2[258:257] == 2'd3);
-        if (and_2998) wdata11_here <= cfg_wdata;
-        if (and_3001_d2) bank11_cfg_q1 <= bank11_cfg_q;
-        bank12_q_s2 <= bank12_q;
-        and_3120_s3 <= and_3119 & (bank12_q_s2[221:210] == set);
-        and_3113_s3 <= and_3113;
-        and_3062_s3 <= mux_3051 & mux_3061;
-        and_3116_s3 <= (bank12_q_s2[80] | (bank12_q_s2[88:81] == protocol)) & not_3115;
-        and_3082_s3 <= and_3082;
-        or_3041_s3 <= (~(|and_3017) & ~(|and_3026)) | ~(bank12_q_s2[3:2] == 2'd3);
-        bank12_q_s3 <= bank12_q_s2;
-        and_3225_s3 <= and_3224 & (bank12_q_s2[476:465] == set);
-        and_3218_s3 <= and_3218;
-        and_3167_s3 <= mux_3156 & mux_3166;
-        and_3221_s3 <= (bank12_q_s2[335] | (bank12_q_s2[343:336] == protocol)) & not_3220;
-        and_3187_s3 <= and_3187;
-        not_3146_s3 <= ~(bank12_q_s2[258:257] == 2'd3);
-        if (and_3245) wdata12_here <= cfg_wdata;
-        if (and_3248_d2) bank12_cfg_q1 <= bank12_cfg_q;
-        bank13_q_s2 <= bank13_q;
-        and_3367_s3 <= and_3366 & (bank13_q_s2[221:210] == set);
-        and_3360_s3 <= and_3360;
-        and_3309_s3 <= mux_3298 & mux_3308;
-        and_3363_s3 <= (bank13_q_s2[80] | (bank13_q_s2[88:81] == protocol)) & not_3362;
-        and_3329_s3 <= and_3329;
-        or_3288_s3 <= (~(|and_3264) & ~(|and_3273)) | ~(bank13_q_s2[3:2] == 2'd3);
-        bank13_q_s3 <= bank13_q_s2;
-        and_3472_s3 <= and_3471 & (bank13_q_s2[476:465] == set);
-        and_3465_s3 <= and_3465;
-        and_3414_s3 <= mux_3403 & mux_3413;
-        and_3468_s3 <= (bank13_q_s2[335] | (bank13_q_s2[343:336] == protocol)) & not_3467;
-        and_3434_s3 <= and_3434;
-        not_3393_s3 <= ~(bank13_q_s2[258:257] == 2'd3);
-        if (and_3492) wdata13_here <= cfg_wdata;
-        if (and_3495_d2) bank13_cfg_q1 <= bank13_cfg_q;
-        bank14_q_s2 <= bank14_q;
-        and_3614_s3 <= and_3613 & (bank14_q_s2[221:210] == set);
-        and_3607_s3 <= and_3607;
-        and_3556_s3 <= mux_3545 & mux_3555;
-        and_3610_s3 <= (bank14_q_s2[80] | (bank14_q_s2[88:81] == protocol)) & not_3609;
-        and_3576_s3 <= and_3576;
-        or_3535_s3 <= (~(|and_3511) & ~(|and_3520)) | ~(bank14_q_s2[3:2] == 2'd3);
-        bank14_q_s3 <= bank14_q_s2;
-        and_3719_s3 <= and_3718 & (bank14_q_s2[476:465] == set);
-        and_3712_s3 <= and_3712;
-        and_3661_s3 <= mux_3650 & mux_3660;
-        and_3715_s3 <= (bank14_q_s2[335] | (bank14_q_s2[343:336] == protocol)) & not_3714;
-        and_3681_s3 <= and_3681;
-        not_3640_s3 <= ~(bank14_q_s2[258:257] == 2'd3);
-        if (and_3739) wdata14_here <= cfg_wdata;
-        if (and_3742_d2) bank14_cfg_q1 <= bank14_cfg_q;
-        bank15_q_s2 <= bank15_q;
-        and_3861_s3 <= and_3860 & (bank15_q_s2[221:210] == set);
-        and_3854_s3 <= and_3854;
-        and_3803_s3 <= mux_3792 & mux_3802;
-        and_3857_s3 <= (bank15_q_s2[80] | (bank15_q_s2[88:81] == protocol)) & not_3856;
-        and_3823_s3 <= and_3823;
-        or_3782_s3 <= (~(|and_3758) & ~(|and_3767)) | ~(bank15_q_s2[3:2] == 2'd3);
-        bank15_q_s3 <= bank15_q_s2;
-        and_3966_s3 <= and_3965 & (bank15_q_s2[476:465] == set);
-        and_3959_s3 <= and_3959;
-        and_3908_s3 <= mux_3897 & mux_3907;
-        and_3962_s3 <= (bank15_q_s2[335] | (bank15_q_s2[343:336] == protocol)) & not_3961;
-        and_3928_s3 <= and_3928;
-        not_3887_s3 <= ~(bank15_q_s2[258:257] == 2'd3);
-        if (and_3986) wdata15_here <= cfg_wdata;
-        if (and_3989_d2) bank15_cfg_q1 <= bank15_cfg_q;
-        bank16_q_s2 <= bank16_q;
-        and_4108_s3 <= and_4107 & (bank16_q_s2[221:210] == set);
-        and_4101_s3 <= and_4101;
-        and_4050_s3 <= mux_4039 & mux_4049;
-        and_4104_s3 <= (bank16_q_s2[80] | (bank16_q_s2[88:81] == protocol)) & not_4103;
-        and_4070_s3 <= and_4070;
-        or_4029_s3 <= (~(|and_4005) & ~(|and_4014)) | ~(bank16_q_s2[3:2] == 2'd3);
-        bank16_q_s3 <= bank16_q_s2;
-        and_4213_s3 <= and_4212 & (bank16_q_s2[476:465] == set);
-        and_4206_s3 <= and_4206;
-        and_4155_s3 <= mux_4144 & mux_4154;
-        and_4209_s3 <= (bank16_q_s2[335] | (bank16_q_s2[343:336] == protocol)) & not_4208;
-        and_4175_s3 <= and_4175;
-        not_4134_s3 <= ~(bank16_q_s2[258:257] == 2'd3);
-        if (and_4233) wdata16_here <= cfg_wdata;
-        if (and_4236_d2) bank16_cfg_q1 <= bank16_cfg_q;
-        bank17_q_s2 <= bank17_q;
-        and_4355_s3 <= and_4354 & (bank17_q_s2[221:210] == set);
-        and_4348_s3 <= and_4348;
-        and_4297_s3 <= mux_4286 & mux_4296;
-        and_4351_s3 <= (bank17_q_s2[80] | (bank17_q_s2[88:81] == protocol)) & not_4350;
-        and_4317_s3 <= and_4317;
-        or_4276_s3 <= (~(|and_4252) & ~(|and_4261)) | ~(bank17_q_s2[3:2] == 2'd3);
-        bank17_q_s3 <= bank17_q_s2;
-        and_4460_s3 <= and_4459 & (bank17_q_s2[476:465] == set);
-        and_4453_s3 <= and_4453;
-        and_4402_s3 <= mux_4391 & mux_4401;
-        and_4456_s3 <= (bank17_q_s2[335] | (bank17_q_s2[343:336] == protocol)) & not_4455;
-        and_4422_s3 <= and_4422;
-        not_4381_s3 <= ~(bank17_q_s2[258:257] == 2'd3);
-        if (and_4480) wdata17_here <= cfg_wdata;
-        if (and_4483_d2) bank17_cfg_q1 <= bank17_cfg_q;
-        bank18_q_s2 <= bank18_q;
-        and_4602_s3 <= and_4601 & (bank18_q_s2[221:210] == set);
-        and_4595_s3 <= and_4595;
-        and_4544_s3 <= mux_4533 & mux_4543;
-        and_4598_s3 <= (bank18_q_s2[80] | (bank18_q_s2[88:81] == protocol)) & not_4597;
-        and_4564_s3 <= and_4564;
-        or_4523_s3 <= (~(|and_4499) & ~(|and_4508)) | ~(bank18_q_s2[3:2] == 2'd3);
-        bank18_q_s3 <= bank18_q_s2;
-        and_4707_s3 <= and_4706 & (bank18_q_s2[476:465] == set);
-        and_4700_s3 <= and_4700;
-        and_4649_s3 <= mux_4638 & mux_4648;
-        and_4703_s3 <= (bank18_q_s2[335] | (bank18_q_s2[343:336] == protocol)) & not_4702;
-        and_4669_s3 <= and_4669;
-        not_4628_s3 <= ~(bank18_q_s2[258:257] == 2'd3);
-        if (and_4727) wdata18_here <= cfg_wdata;
-        if (and_4730_d2) bank18_cfg_q1 <= bank18_cfg_q;
-        bank19_q_s2 <= bank19_q;
-        and_4849_s3 <= and_4848 & (bank19_q_s2[221:210] == set);
-        and_4842_s3 <= and_4842;
-        and_4791_s3 <= mux_4780 & mux_4790;
-        and_4845_s3 <= (bank19_q_s2[80] | (bank19_q_s2[88:81] == protocol)) & not_4844;
-        and_4811_s3 <= and_4811;
-        or_4770_s3 <= (~(|and_4746) & ~(|and_4755)) | ~(bank19_q_s2[3:2] == 2'd3);
-        bank19_q_s3 <= bank19_q_s2;
-        and_4954_s3 <= and_4953 & (bank19_q_s2[476:465] == set);
-        and_4947_s3 <= and_4947;
-        and_4896_s3 <= mux_4885 & mux_4895;
-        and_4950_s3 <= (bank19_q_s2[335] | (bank19_q_s2[343:336] == protocol)) & not_4949;
-        and_4916_s3 <= and_4916;
-        not_4875_s3 <= ~(bank19_q_s2[258:257] == 2'd3);
-        if (and_4974) wdata19_here <= cfg_wdata;
-        if (and_4977_d2) bank19_cfg_q1 <= bank19_cfg_q;
-        if (and_4991) wdata_always_here <= cfg_wdata;
-        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd0)) always0 <= wdata_always_here;
-        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd1)) always1 <= wdata_always_here;
-        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd2)) always2 <= wdata_always_here;
-        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd3)) always3 <= wdata_always_here;
-        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd4)) always4 <= wdata_always_here;
-        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd5)) always5 <= wdata_always_here;
-        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd6)) always6 <= wdata_always_here;
-        if (and_4991_d1 & (cfg_row_d1[2:0] == 3'd7)) always7 <= wdata_always_here;
-        and_5138_s3 <= and_5137 & (always0[221:210] == set);
-        and_5131_s3 <= and_5131;
-        and_5080_s3 <= mux_5069 & mux_5079;
-        and_5134_s3 <= and_5134;
-        and_5100_s3 <= and_5100;
-        or_5059_s3 <= (not_5037 & not_5046) | ~(always0[3:2] == 2'd3);
-        always0_s3 <= always0;
-        and_5243_s3 <= and_5242 & (always0[476:465] == set);
-        and_5236_s3 <= and_5236;
-        and_5185_s3 <= mux_5174 & mux_5184;
-        and_5239_s3 <= and_5239;
-        and_5205_s3 <= and_5205;
-        not_5164_s3 <= ~(always0[258:257] == 2'd3);
-        and_5367_s3 <= and_5366 & (always1[221:210] == set);
-        and_5360_s3 <= and_5360;
-        and_5309_s3 <= mux_5298 & mux_5308;
-        and_5363_s3 <= and_5363;
-        and_5329_s3 <= and_5329;
-        or_5288_s3 <= (not_5266 & not_5275) | ~(always1[3:2] == 2'd3);
-        always1_s3 <= always1;
-        and_5472_s3 <= and_5471 & (always1[476:465] == set);
-        and_5465_s3 <= and_5465;
-        and_5414_s3 <= mux_5403 & mux_5413;
-        and_5468_s3 <= and_5468;
-        and_5434_s3 <= and_5434;
-        not_5393_s3 <= ~(always1[258:257] == 2'd3);
-        and_5596_s3 <= and_5595 & (always2[221:210] == set);
-        and_5589_s3 <= and_5589;
-        and_5538_s3 <= mux_5527 & mux_5537;
-        and_5592_s3 <= and_5592;
-        and_5558_s3 <= and_5558;
-        or_5517_s3 <= (not_5495 & not_5504) | ~(always2[3:2] == 2'd3);
-        always2_s3 <= always2;
-        and_5701_s3 <= and_5700 & (always2[476:465] == set);
-        and_5694_s3 <= and_5694;
-        and_5643_s3 <= mux_5632 & mux_5642;
-        and_5697_s3 <= and_5697;
-        and_5663_s3 <= and_5663;
-        not_5622_s3 <= ~(always2[258:257] == 2'd3);
-        and_5825_s3 <= and_5824 & (always3[221:210] == set);
-        and_5818_s3 <= and_5818;
-        and_5767_s3 <= mux_5756 & mux_5766;
-        and_5821_s3 <= and_5821;
-        and_5787_s3 <= and_5787;
-        or_5746_s3 <= (not_5724 & not_5733) | ~(always3[3:2] == 2'd3);
-        always3_s3 <= always3;
-        and_5930_s3 <= and_5929 & (always3[476:465] == set);
-        and_5923_s3 <= and_5923;
-        and_5872_s3 <= mux_5861 & mux_5871;
-        and_5926_s3 <= and_5926;
+        and_5899_s3 <= and_5898 & (bank10_q_s2[476:465] == set);
         and_5892_s3 <= and_5892;
-        not_5851_s3 <= ~(always3[258:257] == 2'd3);
-        and_6054_s3 <= and_6053 & (always4[221:210] == set);
-        and_6047_s3 <= and_6047;
-        and_5996_s3 <= mux_5985 & mux_5995;
-        and_6050_s3 <= and_6050;
-        and_6016_s3 <= and_6016;
-        or_5975_s3 <= (not_5953 & not_5962) | ~(always4[3:2] == 2'd3);
+        and_5843_s3 <= mux_5832 & mux_5842;
+        and_5895_s3 <= (bank10_q_s2[335] | (bank10_q_s2[343:336] == protocol)) & not_5894;
+        and_5861_s3 <= and_5861;
+        not_5822_s3 <= ~(bank10_q_s2[258:257] == 2'd3);
+        if (and_5919) wdata10_here <= cfg_wdata;
+        if (and_5922_d2) bank10_cfg_q1 <= bank10_cfg_q;
+        bank11_q_s2 <= bank11_q;
+        and_6329_s3 <= and_6328 & (bank11_q_s2[221:210] == set);
+        and_6322_s3 <= and_6322;
+        and_6271_s3 <= mux_6260 & mux_6270;
+        and_6325_s3 <= (bank11_q_s2[80] | (bank11_q_s2[88:81] == protocol)) & not_6324;
+        and_6291_s3 <= and_6291;
+        or_6250_s3 <= (~(|cat_6082) & ~(|cat_6234)) | ~(bank11_q_s2[3:2] == 2'd3);
+        bank11_q_s3 <= bank11_q_s2;
+        and_6432_s3 <= and_6431 & (bank11_q_s2[476:465] == set);
+        and_6425_s3 <= and_6425;
+        and_6376_s3 <= mux_6365 & mux_6375;
+        and_6428_s3 <= (bank11_q_s2[335] | (bank11_q_s2[343:336] == protocol)) & not_6427;
+        and_6394_s3 <= and_6394;
+        not_6355_s3 <= ~(bank11_q_s2[258:257] == 2'd3);
+        if (and_6452) wdata11_here <= cfg_wdata;
+        if (and_6455_d2) bank11_cfg_q1 <= bank11_cfg_q;
+        bank12_q_s2 <= bank12_q;
+        and_6862_s3 <= and_6861 & (bank12_q_s2[221:210] == set);
+        and_6855_s3 <= and_6855;
+        and_6804_s3 <= mux_6793 & mux_6803;
+        and_6858_s3 <= (bank12_q_s2[80] | (bank12_q_s2[88:81] == protocol)) & not_6857;
+        and_6824_s3 <= and_6824;
+        or_6783_s3 <= (~(|cat_6615) & ~(|cat_6767)) | ~(bank12_q_s2[3:2] == 2'd3);
+        bank12_q_s3 <= bank12_q_s2;
+        and_6965_s3 <= and_6964 & (bank12_q_s2[476:465] == set);
+        and_6958_s3 <= and_6958;
+        and_6909_s3 <= mux_6898 & mux_6908;
+        and_6961_s3 <= (bank12_q_s2[335] | (bank12_q_s2[343:336] == protocol)) & not_6960;
+        and_6927_s3 <= and_6927;
+        not_6888_s3 <= ~(bank12_q_s2[258:257] == 2'd3);
+        if (and_6985) wdata12_here <= cfg_wdata;
+        if (and_6988_d2) bank12_cfg_q1 <= bank12_cfg_q;
+        bank13_q_s2 <= bank13_q;
+        and_7395_s3 <= and_7394 & (bank13_q_s2[221:210] == set);
+        and_7388_s3 <= and_7388;
+        and_7337_s3 <= mux_7326 & mux_7336;
+        and_7391_s3 <= (bank13_q_s2[80] | (bank13_q_s2[88:81] == protocol)) & not_7390;
+        and_7357_s3 <= and_7357;
+        or_7316_s3 <= (~(|cat_7148) & ~(|cat_7300)) | ~(bank13_q_s2[3:2] == 2'd3);
+        bank13_q_s3 <= bank13_q_s2;
+        and_7498_s3 <= and_7497 & (bank13_q_s2[476:465] == set);
+        and_7491_s3 <= and_7491;
+        and_7442_s3 <= mux_7431 & mux_7441;
+        and_7494_s3 <= (bank13_q_s2[335] | (bank13_q_s2[343:336] == protocol)) & not_7493;
+        and_7460_s3 <= and_7460;
+        not_7421_s3 <= ~(bank13_q_s2[258:257] == 2'd3);
+        if (and_7518) wdata13_here <= cfg_wdata;
+        if (and_7521_d2) bank13_cfg_q1 <= bank13_cfg_q;
+        bank14_q_s2 <= bank14_q;
+        and_7928_s3 <= and_7927 & (bank14_q_s2[221:210] == set);
+        and_7921_s3 <= and_7921;
+        and_7870_s3 <= mux_7859 & mux_7869;
+        and_7924_s3 <= (bank14_q_s2[80] | (bank14_q_s2[88:81] == protocol)) & not_7923;
+        and_7890_s3 <= and_7890;
+        or_7849_s3 <= (~(|cat_7681) & ~(|cat_7833)) | ~(bank14_q_s2[3:2] == 2'd3);
+        bank14_q_s3 <= bank14_q_s2;
+        and_8031_s3 <= and_8030 & (bank14_q_s2[476:465] == set);
+        and_8024_s3 <= and_8024;
+        and_7975_s3 <= mux_7964 & mux_7974;
+        and_8027_s3 <= (bank14_q_s2[335] | (bank14_q_s2[343:336] == protocol)) & not_8026;
+        and_7993_s3 <= and_7993;
+        not_7954_s3 <= ~(bank14_q_s2[258:257] == 2'd3);
+        if (and_8051) wdata14_here <= cfg_wdata;
+        if (and_8054_d2) bank14_cfg_q1 <= bank14_cfg_q;
+        bank15_q_s2 <= bank15_q;
+        and_8461_s3 <= and_8460 & (bank15_q_s2[221:210] == set);
+        and_8454_s3 <= and_8454;
+        and_8403_s3 <= mux_8392 & mux_8402;
+        and_8457_s3 <= (bank15_q_s2[80] | (bank15_q_s2[88:81] == protocol)) & not_8456;
+        and_8423_s3 <= and_8423;
+        or_8382_s3 <= (~(|cat_8214) & ~(|cat_8366)) | ~(bank15_q_s2[3:2] == 2'd3);
+        bank15_q_s3 <= bank15_q_s2;
+        and_8564_s3 <= and_8563 & (bank15_q_s2[476:465] == set);
+        and_8557_s3 <= and_8557;
+        and_8508_s3 <= mux_8497 & mux_8507;
+        and_8560_s3 <= (bank15_q_s2[335] | (bank15_q_s2[343:336] == protocol)) & not_8559;
+        and_8526_s3 <= and_8526;
+        not_8487_s3 <= ~(bank15_q_s2[258:257] == 2'd3);
+        if (and_8584) wdata15_here <= cfg_wdata;
+        if (and_8587_d2) bank15_cfg_q1 <= bank15_cfg_q;
+        bank16_q_s2 <= bank16_q;
+        and_8994_s3 <= and_8993 & (bank16_q_s2[221:210] == set);
+        and_8987_s3 <= and_8987;
+        and_8936_s3 <= mux_8925 & mux_8935;
+        and_8990_s3 <= (bank16_q_s2[80] | (bank16_q_s2[88:81] == protocol)) & not_8989;
+        and_8956_s3 <= and_8956;
+        or_8915_s3 <= (~(|cat_8747) & ~(|cat_8899)) | ~(bank16_q_s2[3:2] == 2'd3);
+        bank16_q_s3 <= bank16_q_s2;
+        and_9097_s3 <= and_9096 & (bank16_q_s2[476:465] == set);
+        and_9090_s3 <= and_9090;
+        and_9041_s3 <= mux_9030 & mux_9040;
+        and_9093_s3 <= (bank16_q_s2[335] | (bank16_q_s2[343:336] == protocol)) & not_9092;
+        and_9059_s3 <= and_9059;
+        not_9020_s3 <= ~(bank16_q_s2[258:257] == 2'd3);
+        if (and_9117) wdata16_here <= cfg_wdata;
+        if (and_9120_d2) bank16_cfg_q1 <= bank16_cfg_q;
+        bank17_q_s2 <= bank17_q;
+        and_9527_s3 <= and_9526 & (bank17_q_s2[221:210] == set);
+        and_9520_s3 <= and_9520;
+        and_9469_s3 <= mux_9458 & mux_9468;
+        and_9523_s3 <= (bank17_q_s2[80] | (bank17_q_s2[88:81] == protocol)) & not_9522;
+        and_9489_s3 <= and_9489;
+        or_9448_s3 <= (~(|cat_9280) & ~(|cat_9432)) | ~(bank17_q_s2[3:2] == 2'd3);
+        bank17_q_s3 <= bank17_q_s2;
+        and_9630_s3 <= and_9629 & (bank17_q_s2[476:465] == set);
+        and_9623_s3 <= and_9623;
+        and_9574_s3 <= mux_9563 & mux_9573;
+        and_9626_s3 <= (bank17_q_s2[335] | (bank17_q_s2[343:336] == protocol)) & not_9625;
+        and_9592_s3 <= and_9592;
+        not_9553_s3 <= ~(bank17_q_s2[258:257] == 2'd3);
+        if (and_9650) wdata17_here <= cfg_wdata;
+        if (and_9653_d2) bank17_cfg_q1 <= bank17_cfg_q;
+        bank18_q_s2 <= bank18_q;
+        and_10060_s3 <= and_10059 & (bank18_q_s2[221:210] == set);
+        and_10053_s3 <= and_10053;
+        and_10002_s3 <= mux_9991 & mux_10001;
+        and_10056_s3 <= (bank18_q_s2[80] | (bank18_q_s2[88:81] == protocol)) & not_10055;
+        and_10022_s3 <= and_10022;
+        or_9981_s3 <= (~(|cat_9813) & ~(|cat_9965)) | ~(bank18_q_s2[3:2] == 2'd3);
+        bank18_q_s3 <= bank18_q_s2;
+        and_10163_s3 <= and_10162 & (bank18_q_s2[476:465] == set);
+        and_10156_s3 <= and_10156;
+        and_10107_s3 <= mux_10096 & mux_10106;
+        and_10159_s3 <= (bank18_q_s2[335] | (bank18_q_s2[343:336] == protocol)) & not_10158;
+        and_10125_s3 <= and_10125;
+        not_10086_s3 <= ~(bank18_q_s2[258:257] == 2'd3);
+        if (and_10183) wdata18_here <= cfg_wdata;
+        if (and_10186_d2) bank18_cfg_q1 <= bank18_cfg_q;
+        bank19_q_s2 <= bank19_q;
+        and_10593_s3 <= and_10592 & (bank19_q_s2[221:210] == set);
+        and_10586_s3 <= and_10586;
+        and_10535_s3 <= mux_10524 & mux_10534;
+        and_10589_s3 <= (bank19_q_s2[80] | (bank19_q_s2[88:81] == protocol)) & not_10588;
+        and_10555_s3 <= and_10555;
+        or_10514_s3 <= (~(|cat_10346) & ~(|cat_10498)) | ~(bank19_q_s2[3:2] == 2'd3);
+        bank19_q_s3 <= bank19_q_s2;
+        and_10696_s3 <= and_10695 & (bank19_q_s2[476:465] == set);
+        and_10689_s3 <= and_10689;
+        and_10640_s3 <= mux_10629 & mux_10639;
+        and_10692_s3 <= (bank19_q_s2[335] | (bank19_q_s2[343:336] == protocol)) & not_10691;
+        and_10658_s3 <= and_10658;
+        not_10619_s3 <= ~(bank19_q_s2[258:257] == 2'd3);
+        if (and_10716) wdata19_here <= cfg_wdata;
+        if (and_10719_d2) bank19_cfg_q1 <= bank19_cfg_q;
+        if (and_10733) wdata_always_here <= cfg_wdata;
+        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd0)) always0 <= wdata_always_here;
+        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd1)) always1 <= wdata_always_here;
+        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd2)) always2 <= wdata_always_here;
+        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd3)) always3 <= wdata_always_here;
+        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd4)) always4 <= wdata_always_here;
+        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd5)) always5 <= wdata_always_here;
+        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd6)) always6 <= wdata_always_here;
+        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd7)) always7 <= wdata_always_here;
+        and_11168_s3 <= and_11167 & (always0[221:210] == set);
+        and_11161_s3 <= and_11161;
+        and_11110_s3 <= mux_11099 & mux_11109;
+        and_11164_s3 <= and_11164;
+        and_11130_s3 <= and_11130;
+        or_11089_s3 <= (~(|cat_10921) & ~(|cat_11073)) | ~(always0[3:2] == 2'd3);
+        always0_s3 <= always0;
+        and_11271_s3 <= and_11270 & (always0[476:465] == set);
+        and_11264_s3 <= and_11264;
+        and_11215_s3 <= mux_11204 & mux_11214;
+        and_11267_s3 <= and_11267;
+        and_11233_s3 <= and_11233;
+        not_11194_s3 <= ~(always0[258:257] == 2'd3);
+        and_11683_s3 <= and_11682 & (always1[221:210] == set);
+        and_11676_s3 <= and_11676;
+        and_11625_s3 <= mux_11614 & mux_11624;
+        and_11679_s3 <= and_11679;
+        and_11645_s3 <= and_11645;
+        or_11604_s3 <= (~(|cat_11436) & ~(|cat_11588)) | ~(always1[3:2] == 2'd3);
+        always1_s3 <= always1;
+        and_11786_s3 <= and_11785 & (always1[476:465] == set);
+        and_11779_s3 <= and_11779;
+        and_11730_s3 <= mux_11719 & mux_11729;
+        and_11782_s3 <= and_11782;
+        and_11748_s3 <= and_11748;
+        not_11709_s3 <= ~(always1[258:257] == 2'd3);
+        and_12198_s3 <= and_12197 & (always2[221:210] == set);
+        and_12191_s3 <= and_12191;
+        and_12140_s3 <= mux_12129 & mux_12139;
+        and_12194_s3 <= and_12194;
+        and_12160_s3 <= and_12160;
+        or_12119_s3 <= (~(|cat_11951) & ~(|cat_12103)) | ~(always2[3:2] == 2'd3);
+        always2_s3 <= always2;
+        and_12301_s3 <= and_12300 & (always2[476:465] == set);
+        and_12294_s3 <= and_12294;
+        and_12245_s3 <= mux_12234 & mux_12244;
+        and_12297_s3 <= and_12297;
+        and_12263_s3 <= and_12263;
+        not_12224_s3 <= ~(always2[258:257] == 2'd3);
+        and_12713_s3 <= and_12712 & (always3[221:210] == set);
+        and_12706_s3 <= and_12706;
+        and_12655_s3 <= mux_12644 & mux_12654;
+        and_12709_s3 <= and_12709;
+        and_12675_s3 <= and_12675;
+        or_12634_s3 <= (~(|cat_12466) & ~(|cat_12618)) | ~(always3[3:2] == 2'd3);
+        always3_s3 <= always3;
+        and_12816_s3 <= and_12815 & (always3[476:465] == set);
+        and_12809_s3 <= and_12809;
+        and_12760_s3 <= mux_12749 & mux_12759;
+        and_12812_s3 <= and_12812;
+        and_12778_s3 <= and_12778;
+        not_12739_s3 <= ~(always3[258:257] == 2'd3);
+        and_13228_s3 <= and_13227 & (always4[221:210] == set);
+        and_13221_s3 <= and_13221;
+        and_13170_s3 <= mux_13159 & mux_13169;
+        and_13224_s3 <= and_13224;
+        and_13190_s3 <= and_13190;
+        or_13149_s3 <= (~(|cat_12981) & ~(|cat_13133)) | ~(always4[3:2] == 2'd3);
         always4_s3 <= always4;
-        and_6159_s3 <= and_6158 & (always4[476:465] == set);
-        and_6152_s3 <= and_6152;
-        and_6101_s3 <= mux_6090 & mux_6100;
-        and_6155_s3 <= and_6155;
-        and_6121_s3 <= and_6121;
-        not_6080_s3 <= ~(always4[258:257] == 2'd3);
-        and_6283_s3 <= and_6282 & (always5[221:210] == set);
-        and_6276_s3 <= and_6276;
-        and_6225_s3 <= mux_6214 & mux_6224;
-        and_6279_s3 <= and_6279;
-        and_6245_s3 <= and_6245;
-        or_6204_s3 <= (not_6182 & not_6191) | ~(always5[3:2] == 2'd3);
+        and_13331_s3 <= and_13330 & (always4[476:465] == set);
+        and_13324_s3 <= and_13324;
+        and_13275_s3 <= mux_13264 & mux_13274;
+        and_13327_s3 <= and_13327;
+        and_13293_s3 <= and_13293;
+        not_13254_s3 <= ~(always4[258:257] == 2'd3);
+        and_13743_s3 <= and_13742 & (always5[221:210] == set);
+        and_13736_s3 <= and_13736;
+        and_13685_s3 <= mux_13674 & mux_13684;
+        and_13739_s3 <= and_13739;
+        and_13705_s3 <= and_13705;
+        or_13664_s3 <= (~(|cat_13496) & ~(|cat_13648)) | ~(always5[3:2] == 2'd3);
         always5_s3 <= always5;
-        and_6388_s3 <= and_6387 & (always5[476:465] == set);
-        and_6381_s3 <= and_6381;
-        and_6330_s3 <= mux_6319 & mux_6329;
-        and_6384_s3 <= and_6384;
-        and_6350_s3 <= and_6350;
-        not_6309_s3 <= ~(always5[258:257] == 2'd3);
-        and_6512_s3 <= and_6511 & (always6[221:210] == set);
-        and_6505_s3 <= and_6505;
-        and_6454_s3 <= mux_6443 & mux_6453;
-        and_6508_s3 <= and_6508;
-        and_6474_s3 <= and_6474;
-        or_6433_s3 <= (not_6411 & not_6420) | ~(always6[3:2] == 2'd3);
+        and_13846_s3 <= and_13845 & (always5[476:465] == set);
+        and_13839_s3 <= and_13839;
+        and_13790_s3 <= mux_13779 & mux_13789;
+        and_13842_s3 <= and_13842;
+        and_13808_s3 <= and_13808;
+        not_13769_s3 <= ~(always5[258:257] == 2'd3);
+        and_14258_s3 <= and_14257 & (always6[221:210] == set);
+        and_14251_s3 <= and_14251;
+        and_14200_s3 <= mux_14189 & mux_14199;
+        and_14254_s3 <= and_14254;
+        and_14220_s3 <= and_14220;
+        or_14179_s3 <= (~(|cat_14011) & ~(|cat_14163)) | ~(always6[3:2] == 2'd3);
         always6_s3 <= always6;
-        and_6617_s3 <= and_6616 & (always6[476:465] == set);
-        and_6610_s3 <= and_6610;
-        and_6559_s3 <= mux_6548 & mux_6558;
-        and_6613_s3 <= and_6613;
-        and_6579_s3 <= and_6579;
-        not_6538_s3 <= ~(always6[258:257] == 2'd3);
-        and_6741_s3 <= and_6740 & (always7[221:210] == set);
-        and_6734_s3 <= and_6734;
-        and_6683_s3 <= mux_6672 & mux_6682;
-        and_6737_s3 <= and_6737;
-        and_6703_s3 <= and_6703;
-        or_6662_s3 <= (not_6640 & not_6649) | ~(always7[3:2] == 2'd3);
+        and_14361_s3 <= and_14360 & (always6[476:465] == set);
+        and_14354_s3 <= and_14354;
+        and_14305_s3 <= mux_14294 & mux_14304;
+        and_14357_s3 <= and_14357;
+        and_14323_s3 <= and_14323;
+        not_14284_s3 <= ~(always6[258:257] == 2'd3);
+        and_14773_s3 <= and_14772 & (always7[221:210] == set);
+        and_14766_s3 <= and_14766;
+        and_14715_s3 <= mux_14704 & mux_14714;
+        and_14769_s3 <= and_14769;
+        and_14735_s3 <= and_14735;
+        or_14694_s3 <= (~(|cat_14526) & ~(|cat_14678)) | ~(always7[3:2] == 2'd3);
         always7_s3 <= always7;
-        and_6846_s3 <= and_6845 & (always7[476:465] == set);
-        and_6839_s3 <= and_6839;
-        and_6788_s3 <= mux_6777 & mux_6787;
-        and_6842_s3 <= and_6842;
-        and_6808_s3 <= and_6808;
-        not_6767_s3 <= ~(always7[258:257] == 2'd3);
-        if (and_4994_d2) always_read <= mux_6873;
+        and_14876_s3 <= and_14875 & (always7[476:465] == set);
+        and_14869_s3 <= and_14869;
+        and_14820_s3 <= mux_14809 & mux_14819;
+        and_14872_s3 <= and_14872;
+        and_14838_s3 <= and_14838;
+        not_14799_s3 <= ~(always7[258:257] == 2'd3);
+        if (and_10736_d2) always_read <= mux_14903;
         cfg_row_d2 <= cfg_row_d1;
-        red_7022_s4 <= |cat_7021;
-        or_7045_s4 <= or_7043 | or_7044;
-        or_7068_s4 <= or_7066 | or_7067;
-        red_7078_s4 <= |cat_7077;
-        red_7228_s4 <= |cat_7227;
-        or_7251_s4 <= or_7249 | or_7250;
-        or_7274_s4 <= or_7272 | or_7273;
-        red_7284_s4 <= |cat_7283;
-        red_7434_s4 <= |cat_7433;
-        or_7457_s4 <= or_7455 | or_7456;
-        or_7480_s4 <= or_7478 | or_7479;
-        red_7490_s4 <= |cat_7489;
-        red_7640_s4 <= |cat_7639;
-        or_7663_s4 <= or_7661 | or_7662;
-        or_7686_s4 <= or_7684 | or_7685;
-        red_7696_s4 <= |cat_7695;
-        red_7846_s4 <= |cat_7845;
-        or_7869_s4 <= or_7867 | or_7868;
-        or_7892_s4 <= or_7890 | or_7891;
-        red_7902_s4 <= |cat_7901;
-        red_8052_s4 <= |cat_8051;
-        or_8075_s4 <= or_8073 | or_8074;
-        or_8098_s4 <= or_8096 | or_8097;
-        red_8108_s4 <= |cat_8107;
-        red_8258_s4 <= |cat_8257;
-        or_8281_s4 <= or_8279 | or_8280;
-        or_8304_s4 <= or_8302 | or_8303;
-        red_8314_s4 <= |cat_8313;
-        hit <= |cat_8431;
-        or_8452_s5 <= or_8450 | or_8451;
-        red_8461_s5 <= |cat_8460;
+        lt_14907_s3 <= bank0_q_s2_509_255[237:222] < bank0_q_s2_254_0[237:222];
+        lt_14912_s3 <= bank1_q_s2_254_0[237:222] < bank0_q_s2_254_0[237:222];
+        lt_14917_s3 <= bank1_q_s2_509_255[237:222] < bank0_q_s2_254_0[237:222];
+        lt_14922_s3 <= bank2_q_s2_254_0[237:222] < bank0_q_s2_254_0[237:222];
+        lt_14927_s3 <= bank2_q_s2_509_255[237:222] < bank0_q_s2_254_0[237:222];
+        lt_14932_s3 <= bank3_q_s2_254_0[237:222] < bank0_q_s2_254_0[237:222];
+        lt_14937_s3 <= bank3_q_s2_509_255[237:222] < bank0_q_s2_254_0[237:222];
+        lt_14942_s3 <= bank1_q_s2_254_0[237:222] < bank0_q_s2_509_255[237:222];
+        lt_14947_s3 <= bank1_q_s2_509_255[237:222] < bank0_q_s2_509_255[237:222];
+        lt_14952_s3 <= bank2_q_s2_254_0[237:222] < bank0_q_s2_509_255[237:222];
+        lt_14957_s3 <= bank2_q_s2_509_255[237:222] < bank0_q_s2_509_255[237:222];
+        lt_14962_s3 <= bank3_q_s2_254_0[237:222] < bank0_q_s2_509_255[237:222];
+        lt_14967_s3 <= bank3_q_s2_509_255[237:222] < bank0_q_s2_509_255[237:222];
+        lt_14972_s3 <= bank1_q_s2_509_255[237:222] < bank1_q_s2_254_0[237:222];
+        lt_14977_s3 <= bank2_q_s2_254_0[237:222] < bank1_q_s2_254_0[237:222];
+        lt_14982_s3 <= bank2_q_s2_509_255[237:222] < bank1_q_s2_254_0[237:222];
+        lt_14987_s3 <= bank3_q_s2_254_0[237:222] < bank1_q_s2_254_0[237:222];
+        lt_14992_s3 <= bank3_q_s2_509_255[237:222] < bank1_q_s2_254_0[237:222];
+        lt_14997_s3 <= bank2_q_s2_254_0[237:222] < bank1_q_s2_509_255[237:222];
+        lt_15002_s3 <= bank2_q_s2_509_255[237:222] < bank1_q_s2_509_255[237:222];
+        lt_15007_s3 <= bank3_q_s2_254_0[237:222] < bank1_q_s2_509_255[237:222];
+        lt_15012_s3 <= bank3_q_s2_509_255[237:222] < bank1_q_s2_509_255[237:222];
+        lt_15017_s3 <= bank2_q_s2_509_255[237:222] < bank2_q_s2_254_0[237:222];
+        lt_15022_s3 <= bank3_q_s2_254_0[237:222] < bank2_q_s2_254_0[237:222];
+        lt_15027_s3 <= bank3_q_s2_509_255[237:222] < bank2_q_s2_254_0[237:222];
+        lt_15032_s3 <= bank3_q_s2_254_0[237:222] < bank2_q_s2_509_255[237:222];
+        lt_15037_s3 <= bank3_q_s2_509_255[237:222] < bank2_q_s2_509_255[237:222];
+        lt_15042_s3 <= bank3_q_s2_509_255[237:222] < bank3_q_s2_254_0[237:222];
+        bank0_q_s2_254_0_s3 <= bank0_q_s2_254_0;
+        bank0_q_s2_509_255_s3 <= bank0_q_s2_509_255;
+        bank1_q_s2_254_0_s3 <= bank1_q_s2_254_0;
+        bank1_q_s2_509_255_s3 <= bank1_q_s2_509_255;
+        bank2_q_s2_254_0_s3 <= bank2_q_s2_254_0;
+        bank2_q_s2_509_255_s3 <= bank2_q_s2_509_255;
+        bank3_q_s2_254_0_s3 <= bank3_q_s2_254_0;
+        bank3_q_s2_509_255_s3 <= bank3_q_s2_509_255;
+        red_15080_s4 <= |cat_15079;
+        or_15119_s4 <= (or_15113 | or_15114) | (or_15115 | or_15116);
+        or_15142_s4 <= or_15140 | or_15141;
+        red_15152_s4 <= |cat_15151;
+        lt_15157_s3 <= bank4_q_s2_509_255[237:222] < bank4_q_s2_254_0[237:222];
+        lt_15162_s3 <= bank5_q_s2_254_0[237:222] < bank4_q_s2_254_0[237:222];
+        lt_15167_s3 <= bank5_q_s2_509_255[237:222] < bank4_q_s2_254_0[237:222];
+        lt_15172_s3 <= bank6_q_s2_254_0[237:222] < bank4_q_s2_254_0[237:222];
+        lt_15177_s3 <= bank6_q_s2_509_255[237:222] < bank4_q_s2_254_0[237:222];
+        lt_15182_s3 <= bank7_q_s2_254_0[237:222] < bank4_q_s2_254_0[237:222];
+        lt_15187_s3 <= bank7_q_s2_509_255[237:222] < bank4_q_s2_254_0[237:222];
+        lt_15192_s3 <= bank5_q_s2_254_0[237:222] < bank4_q_s2_509_255[237:222];
+        lt_15197_s3 <= bank5_q_s2_509_255[237:222] < bank4_q_s2_509_255[237:222];
+        lt_15202_s3 <= bank6_q_s2_254_0[237:222] < bank4_q_s2_509_255[237:222];
+        lt_15207_s3 <= bank6_q_s2_509_255[237:222] < bank4_q_s2_509_255[237:222];
+        lt_15212_s3 <= bank7_q_s2_254_0[237:222] < bank4_q_s2_509_255[237:222];
+        lt_15217_s3 <= bank7_q_s2_509_255[237:222] < bank4_q_s2_509_255[237:222];
+        lt_15222_s3 <= bank5_q_s2_509_255[237:222] < bank5_q_s2_254_0[237:222];
+        lt_15227_s3 <= bank6_q_s2_254_0[237:222] < bank5_q_s2_254_0[237:222];
+        lt_15232_s3 <= bank6_q_s2_509_255[237:222] < bank5_q_s2_254_0[237:222];
+        lt_15237_s3 <= bank7_q_s2_254_0[237:222] < bank5_q_s2_254_0[237:222];
+        lt_15242_s3 <= bank7_q_s2_509_255[237:222] < bank5_q_s2_254_0[237:222];
+        lt_15247_s3 <= bank6_q_s2_254_0[237:222] < bank5_q_s2_509_255[237:222];
+        lt_15252_s3 <= bank6_q_s2_509_255[237:222] < bank5_q_s2_509_255[237:222];
+        lt_15257_s3 <= bank7_q_s2_254_0[237:222] < bank5_q_s2_509_255[237:222];
+        lt_15262_s3 <= bank7_q_s2_509_255[237:222] < bank5_q_s2_509_255[237:222];
+        lt_15267_s3 <= bank6_q_s2_509_255[237:222] < bank6_q_s2_254_0[237:222];
+        lt_15272_s3 <= bank7_q_s2_254_0[237:222] < bank6_q_s2_254_0[237:222];
+        lt_15277_s3 <= bank7_q_s2_509_255[237:222] < bank6_q_s2_254_0[237:222];
+        lt_15282_s3 <= bank7_q_s2_254_0[237:222] < bank6_q_s2_509_255[237:222];
+        lt_15287_s3 <= bank7_q_s2_509_255[237:222] < bank6_q_s2_509_255[237:222];
+        lt_15292_s3 <= bank7_q_s2_509_255[237:222] < bank7_q_s2_254_0[237:222];
+        bank4_q_s2_254_0_s3 <= bank4_q_s2_254_0;
+        bank4_q_s2_509_255_s3 <= bank4_q_s2_509_255;
+        bank5_q_s2_254_0_s3 <= bank5_q_s2_254_0;
+        bank5_q_s2_509_255_s3 <= bank5_q_s2_509_255;
+        bank6_q_s2_254_0_s3 <= bank6_q_s2_254_0;
+        bank6_q_s2_509_255_s3 <= bank6_q_s2_509_255;
+        bank7_q_s2_254_0_s3 <= bank7_q_s2_254_0;
+        bank7_q_s2_509_255_s3 <= bank7_q_s2_509_255;
+        red_15330_s4 <= |cat_15329;
+        or_15369_s4 <= (or_15363 | or_15364) | (or_15365 | or_15366);
+        or_15392_s4 <= or_15390 | or_15391;
+        red_15402_s4 <= |cat_15401;
+        lt_15407_s3 <= bank8_q_s2_509_255[237:222] < bank8_q_s2_254_0[237:222];
+        lt_15412_s3 <= bank9_q_s2_254_0[237:222] < bank8_q_s2_254_0[237:222];
+        lt_15417_s3 <= bank9_q_s2_509_255[237:222] < bank8_q_s2_254_0[237:222];
+        lt_15422_s3 <= bank10_q_s2_254_0[237:222] < bank8_q_s2_254_0[237:222];
+        lt_15427_s3 <= bank10_q_s2_509_255[237:222] < bank8_q_s2_254_0[237:222];
+        lt_15432_s3 <= bank11_q_s2_254_0[237:222] < bank8_q_s2_254_0[237:222];
+        lt_15437_s3 <= bank11_q_s2_509_255[237:222] < bank8_q_s2_254_0[237:222];
+        lt_15442_s3 <= bank9_q_s2_254_0[237:222] < bank8_q_s2_509_255[237:222];
+        lt_15447_s3 <= bank9_q_s2_509_255[237:222] < bank8_q_s2_509_255[237:222];
+        lt_15452_s3 <= bank10_q_s2_254_0[237:222] < bank8_q_s2_509_255[237:222];
+        lt_15457_s3 <= bank10_q_s2_509_255[237:222] < bank8_q_s2_509_255[237:222];
+        lt_15462_s3 <= bank11_q_s2_254_0[237:222] < bank8_q_s2_509_255[237:222];
+        lt_15467_s3 <= bank11_q_s2_509_255[237:222] < bank8_q_s2_509_255[237:222];
+        lt_15472_s3 <= bank9_q_s2_509_255[237:222] < bank9_q_s2_254_0[237:222];
+        lt_15477_s3 <= bank10_q_s2_254_0[237:222] < bank9_q_s2_254_0[237:222];
+        lt_15482_s3 <= bank10_q_s2_509_255[237:222] < bank9_q_s2_254_0[237:222];
+        lt_15487_s3 <= bank11_q_s2_254_0[237:222] < bank9_q_s2_254_0[237:222];
+        lt_15492_s3 <= bank11_q_s2_509_255[237:222] < bank9_q_s2_254_0[237:222];
+        lt_15497_s3 <= bank10_q_s2_254_0[237:222] < bank9_q_s2_509_255[237:222];
+        lt_15502_s3 <= bank10_q_s2_509_255[237:222] < bank9_q_s2_509_255[237:222];
+        lt_15507_s3 <= bank11_q_s2_254_0[237:222] < bank9_q_s2_509_255[237:222];
+        lt_15512_s3 <= bank11_q_s2_509_255[237:222] < bank9_q_s2_509_255[237:222];
+        lt_15517_s3 <= bank10_q_s2_509_255[237:222] < bank10_q_s2_254_0[237:222];
+        lt_15522_s3 <= bank11_q_s2_254_0[237:222] < bank10_q_s2_254_0[237:222];
+        lt_15527_s3 <= bank11_q_s2_509_255[237:222] < bank10_q_s2_254_0[237:222];
+        lt_15532_s3 <= bank11_q_s2_254_0[237:222] < bank10_q_s2_509_255[237:222];
+        lt_15537_s3 <= bank11_q_s2_509_255[237:222] < bank10_q_s2_509_255[237:222];
+        lt_15542_s3 <= bank11_q_s2_509_255[237:222] < bank11_q_s2_254_0[237:222];
+        bank8_q_s2_254_0_s3 <= bank8_q_s2_254_0;
+        bank8_q_s2_509_255_s3 <= bank8_q_s2_509_255;
+        bank9_q_s2_254_0_s3 <= bank9_q_s2_254_0;
+        bank9_q_s2_509_255_s3 <= bank9_q_s2_509_255;
+        bank10_q_s2_254_0_s3 <= bank10_q_s2_254_0;
+        bank10_q_s2_509_255_s3 <= bank10_q_s2_509_255;
+        bank11_q_s2_254_0_s3 <= bank11_q_s2_254_0;
+        bank11_q_s2_509_255_s3 <= bank11_q_s2_509_255;
+        red_15580_s4 <= |cat_15579;
+        or_15619_s4 <= (or_15613 | or_15614) | (or_15615 | or_15616);
+        or_15642_s4 <= or_15640 | or_15641;
+        red_15652_s4 <= |cat_15651;
+        lt_15657_s3 <= bank12_q_s2_509_255[237:222] < bank12_q_s2_254_0[237:222];
+        lt_15662_s3 <= bank13_q_s2_254_0[237:222] < bank12_q_s2_254_0[237:222];
+        lt_15667_s3 <= bank13_q_s2_509_255[237:222] < bank12_q_s2_254_0[237:222];
+        lt_15672_s3 <= bank14_q_s2_254_0[237:222] < bank12_q_s2_254_0[237:222];
+        lt_15677_s3 <= bank14_q_s2_509_255[237:222] < bank12_q_s2_254_0[237:222];
+        lt_15682_s3 <= bank15_q_s2_254_0[237:222] < bank12_q_s2_254_0[237:222];
+        lt_15687_s3 <= bank15_q_s2_509_255[237:222] < bank12_q_s2_254_0[237:222];
+        lt_15692_s3 <= bank13_q_s2_254_0[237:222] < bank12_q_s2_509_255[237:222];
+        lt_15697_s3 <= bank13_q_s2_509_255[237:222] < bank12_q_s2_509_255[237:222];
+        lt_15702_s3 <= bank14_q_s2_254_0[237:222] < bank12_q_s2_509_255[237:222];
+        lt_15707_s3 <= bank14_q_s2_509_255[237:222] < bank12_q_s2_509_255[237:222];
+        lt_15712_s3 <= bank15_q_s2_254_0[237:222] < bank12_q_s2_509_255[237:222];
+        lt_15717_s3 <= bank15_q_s2_509_255[237:222] < bank12_q_s2_509_255[237:222];
+        lt_15722_s3 <= bank13_q_s2_509_255[237:222] < bank13_q_s2_254_0[237:222];
+        lt_15727_s3 <= bank14_q_s2_254_0[237:222] < bank13_q_s2_254_0[237:222];
+        lt_15732_s3 <= bank14_q_s2_509_255[237:222] < bank13_q_s2_254_0[237:222];
+        lt_15737_s3 <= bank15_q_s2_254_0[237:222] < bank13_q_s2_254_0[237:222];
+        lt_15742_s3 <= bank15_q_s2_509_255[237:222] < bank13_q_s2_254_0[237:222];
+        lt_15747_s3 <= bank14_q_s2_254_0[237:222] < bank13_q_s2_509_255[237:222];
+        lt_15752_s3 <= bank14_q_s2_509_255[237:222] < bank13_q_s2_509_255[237:222];
+        lt_15757_s3 <= bank15_q_s2_254_0[237:222] < bank13_q_s2_509_255[237:222];
+        lt_15762_s3 <= bank15_q_s2_509_255[237:222] < bank13_q_s2_509_255[237:222];
+        lt_15767_s3 <= bank14_q_s2_509_255[237:222] < bank14_q_s2_254_0[237:222];
+        lt_15772_s3 <= bank15_q_s2_254_0[237:222] < bank14_q_s2_254_0[237:222];
+        lt_15777_s3 <= bank15_q_s2_509_255[237:222] < bank14_q_s2_254_0[237:222];
+        lt_15782_s3 <= bank15_q_s2_254_0[237:222] < bank14_q_s2_509_255[237:222];
+        lt_15787_s3 <= bank15_q_s2_509_255[237:222] < bank14_q_s2_509_255[237:222];
+        lt_15792_s3 <= bank15_q_s2_509_255[237:222] < bank15_q_s2_254_0[237:222];
+        bank12_q_s2_254_0_s3 <= bank12_q_s2_254_0;
+        bank12_q_s2_509_255_s3 <= bank12_q_s2_509_255;
+        bank13_q_s2_254_0_s3 <= bank13_q_s2_254_0;
+        bank13_q_s2_509_255_s3 <= bank13_q_s2_509_255;
+        bank14_q_s2_254_0_s3 <= bank14_q_s2_254_0;
+        bank14_q_s2_509_255_s3 <= bank14_q_s2_509_255;
+        bank15_q_s2_254_0_s3 <= bank15_q_s2_254_0;
+        bank15_q_s2_509_255_s3 <= bank15_q_s2_509_255;
+        red_15830_s4 <= |cat_15829;
+        or_15869_s4 <= (or_15863 | or_15864) | (or_15865 | or_15866);
+        or_15892_s4 <= or_15890 | or_15891;
+        red_15902_s4 <= |cat_15901;
+        lt_15907_s3 <= bank16_q_s2_509_255[237:222] < bank16_q_s2_254_0[237:222];
+        lt_15912_s3 <= bank17_q_s2_254_0[237:222] < bank16_q_s2_254_0[237:222];
+        lt_15917_s3 <= bank17_q_s2_509_255[237:222] < bank16_q_s2_254_0[237:222];
+        lt_15922_s3 <= bank18_q_s2_254_0[237:222] < bank16_q_s2_254_0[237:222];
+        lt_15927_s3 <= bank18_q_s2_509_255[237:222] < bank16_q_s2_254_0[237:222];
+        lt_15932_s3 <= bank19_q_s2_254_0[237:222] < bank16_q_s2_254_0[237:222];
+        lt_15937_s3 <= bank19_q_s2_509_255[237:222] < bank16_q_s2_254_0[237:222];
+        lt_15942_s3 <= bank17_q_s2_254_0[237:222] < bank16_q_s2_509_255[237:222];
+        lt_15947_s3 <= bank17_q_s2_509_255[237:222] < bank16_q_s2_509_255[237:222];
+        lt_15952_s3 <= bank18_q_s2_254_0[237:222] < bank16_q_s2_509_255[237:222];
+        lt_15957_s3 <= bank18_q_s2_509_255[237:222] < bank16_q_s2_509_255[237:222];
+        lt_15962_s3 <= bank19_q_s2_254_0[237:222] < bank16_q_s2_509_255[237:222];
+        lt_15967_s3 <= bank19_q_s2_509_255[237:222] < bank16_q_s2_509_255[237:222];
+        lt_15972_s3 <= bank17_q_s2_509_255[237:222] < bank17_q_s2_254_0[237:222];
+        lt_15977_s3 <= bank18_q_s2_254_0[237:222] < bank17_q_s2_254_0[237:222];
+        lt_15982_s3 <= bank18_q_s2_509_255[237:222] < bank17_q_s2_254_0[237:222];
+        lt_15987_s3 <= bank19_q_s2_254_0[237:222] < bank17_q_s2_254_0[237:222];
+        lt_15992_s3 <= bank19_q_s2_509_255[237:222] < bank17_q_s2_254_0[237:222];
+        lt_15997_s3 <= bank18_q_s2_254_0[237:222] < bank17_q_s2_509_255[237:222];
+        lt_16002_s3 <= bank18_q_s2_509_255[237:222] < bank17_q_s2_509_255[237:222];
+        lt_16007_s3 <= bank19_q_s2_254_0[237:222] < bank17_q_s2_509_255[237:222];
+        lt_16012_s3 <= bank19_q_s2_509_255[237:222] < bank17_q_s2_509_255[237:222];
+        lt_16017_s3 <= bank18_q_s2_509_255[237:222] < bank18_q_s2_254_0[237:222];
+        lt_16022_s3 <= bank19_q_s2_254_0[237:222] < bank18_q_s2_254_0[237:222];
+        lt_16027_s3 <= bank19_q_s2_509_255[237:222] < bank18_q_s2_254_0[237:222];
+        lt_16032_s3 <= bank19_q_s2_254_0[237:222] < bank18_q_s2_509_255[237:222];
+        lt_16037_s3 <= bank19_q_s2_509_255[237:222] < bank18_q_s2_509_255[237:222];
+        lt_16042_s3 <= bank19_q_s2_509_255[237:222] < bank19_q_s2_254_0[237:222];
+        bank16_q_s2_254_0_s3 <= bank16_q_s2_254_0;
+        bank16_q_s2_509_255_s3 <= bank16_q_s2_509_255;
+        bank17_q_s2_254_0_s3 <= bank17_q_s2_254_0;
+        bank17_q_s2_509_255_s3 <= bank17_q_s2_509_255;
+        bank18_q_s2_254_0_s3 <= bank18_q_s2_254_0;
+        bank18_q_s2_509_255_s3 <= bank18_q_s2_509_255;
+        bank19_q_s2_254_0_s3 <= bank19_q_s2_254_0;
+        bank19_q_s2_509_255_s3 <= bank19_q_s2_509_255;
+        red_16080_s4 <= |cat_16079;
+        or_16119_s4 <= (or_16113 | or_16114) | (or_16115 | or_16116);
+        or_16142_s4 <= or_16140 | or_16141;
+        red_16152_s4 <= |cat_16151;
+        lt_16157_s3 <= always0_509_255[237:222] < always0_254_0[237:222];
+        lt_16162_s3 <= always1_254_0[237:222] < always0_254_0[237:222];
+        lt_16167_s3 <= always1_509_255[237:222] < always0_254_0[237:222];
+        lt_16172_s3 <= always2_254_0[237:222] < always0_254_0[237:222];
+        lt_16177_s3 <= always2_509_255[237:222] < always0_254_0[237:222];
+        lt_16182_s3 <= always3_254_0[237:222] < always0_254_0[237:222];
+        lt_16187_s3 <= always3_509_255[237:222] < always0_254_0[237:222];
+        lt_16192_s3 <= always1_254_0[237:222] < always0_509_255[237:222];
+        lt_16197_s3 <= always1_509_255[237:222] < always0_509_255[237:222];
+        lt_16202_s3 <= always2_254_0[237:222] < always0_509_255[237:222];
+        lt_16207_s3 <= always2_509_255[237:222] < always0_509_255[237:222];
+        lt_16212_s3 <= always3_254_0[237:222] < always0_509_255[237:222];
+        lt_16217_s3 <= always3_509_255[237:222] < always0_509_255[237:222];
+        lt_16222_s3 <= always1_509_255[237:222] < always1_254_0[237:222];
+        lt_16227_s3 <= always2_254_0[237:222] < always1_254_0[237:222];
+        lt_16232_s3 <= always2_509_255[237:222] < always1_254_0[237:222];
+        lt_16237_s3 <= always3_254_0[237:222] < always1_254_0[237:222];
+        lt_16242_s3 <= always3_509_255[237:222] < always1_254_0[237:222];
+        lt_16247_s3 <= always2_254_0[237:222] < always1_509_255[237:222];
+        lt_16252_s3 <= always2_509_255[237:222] < always1_509_255[237:222];
+        lt_16257_s3 <= always3_254_0[237:222] < always1_509_255[237:222];
+        lt_16262_s3 <= always3_509_255[237:222] < always1_509_255[237:222];
+        lt_16267_s3 <= always2_509_255[237:222] < always2_254_0[237:222];
+        lt_16272_s3 <= always3_254_0[237:222] < always2_254_0[237:222];
+        lt_16277_s3 <= always3_509_255[237:222] < always2_254_0[237:222];
+        lt_16282_s3 <= always3_254_0[237:222] < always2_509_255[237:222];
+        lt_16287_s3 <= always3_509_255[237:222] < always2_509_255[237:222];
+        lt_16292_s3 <= always3_509_255[237:222] < always3_254_0[237:222];
+        always0_254_0_s3 <= always0_254_0;
+        always0_509_255_s3 <= always0_509_255;
+        always1_254_0_s3 <= always1_254_0;
+        always1_509_255_s3 <= always1_509_255;
+        always2_254_0_s3 <= always2_254_0;
+        always2_509_255_s3 <= always2_509_255;
+        always3_254_0_s3 <= always3_254_0;
+        always3_509_255_s3 <= always3_509_255;
+        red_16330_s4 <= |cat_16329;
+        or_16369_s4 <= (or_16363 | or_16364) | (or_16365 | or_16366);
+        or_16392_s4 <= or_16390 | or_16391;
+        red_16402_s4 <= |cat_16401;
+        lt_16407_s3 <= always4_509_255[237:222] < always4_254_0[237:222];
+        lt_16412_s3 <= always5_254_0[237:222] < always4_254_0[237:222];
+        lt_16417_s3 <= always5_509_255[237:222] < always4_254_0[237:222];
+        lt_16422_s3 <= always6_254_0[237:222] < always4_254_0[237:222];
+        lt_16427_s3 <= always6_509_255[237:222] < always4_254_0[237:222];
+        lt_16432_s3 <= always7_254_0[237:222] < always4_254_0[237:222];
+        lt_16437_s3 <= always7_509_255[237:222] < always4_254_0[237:222];
+        lt_16442_s3 <= always5_254_0[237:222] < always4_509_255[237:222];
+        lt_16447_s3 <= always5_509_255[237:222] < always4_509_255[237:222];
+        lt_16452_s3 <= always6_254_0[237:222] < always4_509_255[237:222];
+        lt_16457_s3 <= always6_509_255[237:222] < always4_509_255[237:222];
+        lt_16462_s3 <= always7_254_0[237:222] < always4_509_255[237:222];
+        lt_16467_s3 <= always7_509_255[237:222] < always4_509_255[237:222];
+        lt_16472_s3 <= always5_509_255[237:222] < always5_254_0[237:222];
+        lt_16477_s3 <= always6_254_0[237:222] < always5_254_0[237:222];
+        lt_16482_s3 <= always6_509_255[237:222] < always5_254_0[237:222];
+        lt_16487_s3 <= always7_254_0[237:222] < always5_254_0[237:222];
+        lt_16492_s3 <= always7_509_255[237:222] < always5_254_0[237:222];
+        lt_16497_s3 <= always6_254_0[237:222] < always5_509_255[237:222];
+        lt_16502_s3 <= always6_509_255[237:222] < always5_509_255[237:222];
+        lt_16507_s3 <= always7_254_0[237:222] < always5_509_255[237:222];
+        lt_16512_s3 <= always7_509_255[237:222] < always5_509_255[237:222];
+        lt_16517_s3 <= always6_509_255[237:222] < always6_254_0[237:222];
+        lt_16522_s3 <= always7_254_0[237:222] < always6_254_0[237:222];
+        lt_16527_s3 <= always7_509_255[237:222] < always6_254_0[237:222];
+        lt_16532_s3 <= always7_254_0[237:222] < always6_509_255[237:222];
+        lt_16537_s3 <= always7_509_255[237:222] < always6_509_255[237:222];
+        lt_16542_s3 <= always7_509_255[237:222] < always7_254_0[237:222];
+        always4_254_0_s3 <= always4_254_0;
+        always4_509_255_s3 <= always4_509_255;
+        always5_254_0_s3 <= always5_254_0;
+        always5_509_255_s3 <= always5_509_255;
+        always6_254_0_s3 <= always6_254_0;
+        always6_509_255_s3 <= always6_509_255;
+        always7_254_0_s3 <= always7_254_0;
+        always7_509_255_s3 <= always7_509_255;
+        red_16580_s4 <= |cat_16579;
+        or_16619_s4 <= (or_16613 | or_16614) | (or_16615 | or_16616);
+        or_16642_s4 <= or_16640 | or_16641;
+        red_16652_s4 <= |cat_16651;
+        hit <= |cat_16769;
+        or_16790_s5 <= or_16788 | or_16789;
+        red_16799_s5 <= |cat_16798;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_279_d1 <= 1'd0;
-            and_282_d1 <= 1'd0;
-            and_282_d2 <= 1'd0;
-            and_282_d3 <= 1'd0;
-            and_528_d1 <= 1'd0;
-            and_531_d1 <= 1'd0;
-            and_531_d2 <= 1'd0;
-            and_531_d3 <= 1'd0;
-            and_775_d1 <= 1'd0;
-            and_778_d1 <= 1'd0;
-            and_778_d2 <= 1'd0;
-            and_778_d3 <= 1'd0;
-            and_1022_d1 <= 1'd0;
-            and_1025_d1 <= 1'd0;
-            and_1025_d2 <= 1'd0;
-            and_1025_d3 <= 1'd0;
-            and_1269_d1 <= 1'd0;
-            and_1272_d1 <= 1'd0;
-            and_1272_d2 <= 1'd0;
-            and_1272_d3 <= 1'd0;
-            and_1516_d1 <= 1'd0;
-            and_1519_d1 <= 1'd0;
-            and_1519_d2 <= 1'd0;
-            and_1519_d3 <= 1'd0;
-            and_1763_d1 <= 1'd0;
-            and_1766_d1 <= 1'd0;
-            and_1766_d2 <= 1'd0;
-            and_1766_d3 <= 1'd0;
-            and_2010_d1 <= 1'd0;
-            and_2013_d1 <= 1'd0;
-            and_2013_d2 <= 1'd0;
-            and_2013_d3 <= 1'd0;
-            and_2257_d1 <= 1'd0;
-            and_2260_d1 <= 1'd0;
-            and_2260_d2 <= 1'd0;
-            and_2260_d3 <= 1'd0;
-            and_2504_d1 <= 1'd0;
-            and_2507_d1 <= 1'd0;
-            and_2507_d2 <= 1'd0;
-            and_2507_d3 <= 1'd0;
-            and_2751_d1 <= 1'd0;
-            and_2754_d1 <= 1'd0;
-            and_2754_d2 <= 1'd0;
-            and_2754_d3 <= 1'd0;
-            and_2998_d1 <= 1'd0;
-            and_3001_d1 <= 1'd0;
-            and_3001_d2 <= 1'd0;
-            and_3001_d3 <= 1'd0;
-            and_3245_d1 <= 1'd0;
-            and_3248_d1 <= 1'd0;
-            and_3248_d2 <= 1'd0;
-            and_3248_d3 <= 1'd0;
-            and_3492_d1 <= 1'd0;
-            and_3495_d1 <= 1'd0;
-            and_3495_d2 <= 1'd0;
-            and_3495_d3 <= 1'd0;
-            and_3739_d1 <= 1'd0;
-            and_3742_d1 <= 1'd0;
-            and_3742_d2 <= 1'd0;
-            and_3742_d3 <= 1'd0;
-            and_3986_d1 <= 1'd0;
-            and_3989_d1 <= 1'd0;
-            and_3989_d2 <= 1'd0;
-            and_3989_d3 <= 1'd0;
-            and_4233_d1 <= 1'd0;
-            and_4236_d1 <= 1'd0;
-            and_4236_d2 <= 1'd0;
-            and_4236_d3 <= 1'd0;
-            and_4480_d1 <= 1'd0;
-            and_4483_d1 <= 1'd0;
-            and_4483_d2 <= 1'd0;
-            and_4483_d3 <= 1'd0;
-            and_4727_d1 <= 1'd0;
-            and_4730_d1 <= 1'd0;
-            and_4730_d2 <= 1'd0;
-            and_4730_d3 <= 1'd0;
-            and_4974_d1 <= 1'd0;
-            and_4977_d1 <= 1'd0;
-            and_4977_d2 <= 1'd0;
-            and_4977_d3 <= 1'd0;
-            and_4991_d1 <= 1'd0;
-            and_4994_d1 <= 1'd0;
-            and_4994_d2 <= 1'd0;
-            and_4994_d3 <= 1'd0;
+            and_587_d1 <= 1'd0;
+            and_590_d1 <= 1'd0;
+            and_590_d2 <= 1'd0;
+            and_590_d3 <= 1'd0;
+            and_1122_d1 <= 1'd0;
+            and_1125_d1 <= 1'd0;
+            and_1125_d2 <= 1'd0;
+            and_1125_d3 <= 1'd0;
+            and_1655_d1 <= 1'd0;
+            and_1658_d1 <= 1'd0;
+            and_1658_d2 <= 1'd0;
+            and_1658_d3 <= 1'd0;
+            and_2188_d1 <= 1'd0;
+            and_2191_d1 <= 1'd0;
+            and_2191_d2 <= 1'd0;
+            and_2191_d3 <= 1'd0;
+            and_2721_d1 <= 1'd0;
+            and_2724_d1 <= 1'd0;
+            and_2724_d2 <= 1'd0;
+            and_2724_d3 <= 1'd0;
+            and_3254_d1 <= 1'd0;
+            and_3257_d1 <= 1'd0;
+            and_3257_d2 <= 1'd0;
+            and_3257_d3 <= 1'd0;
+            and_3787_d1 <= 1'd0;
+            and_3790_d1 <= 1'd0;
+            and_3790_d2 <= 1'd0;
+            and_3790_d3 <= 1'd0;
+            and_4320_d1 <= 1'd0;
+            and_4323_d1 <= 1'd0;
+            and_4323_d2 <= 1'd0;
+            and_4323_d3 <= 1'd0;
+            and_4853_d1 <= 1'd0;
+            and_4856_d1 <= 1'd0;
+            and_4856_d2 <= 1'd0;
+            and_4856_d3 <= 1'd0;
+            and_5386_d1 <= 1'd0;
+            and_5389_d1 <= 1'd0;
+            and_5389_d2 <= 1'd0;
+            and_5389_d3 <= 1'd0;
+            and_5919_d1 <= 1'd0;
+            and_5922_d1 <= 1'd0;
+            and_5922_d2 <= 1'd0;
+            and_5922_d3 <= 1'd0;
+            and_6452_d1 <= 1'd0;
+            and_6455_d1 <= 1'd0;
+            and_6455_d2 <= 1'd0;
+            and_6455_d3 <= 1'd0;
+            and_6985_d1 <= 1'd0;
+            and_6988_d1 <= 1'd0;
+            and_6988_d2 <= 1'd0;
+            and_6988_d3 <= 1'd0;
+            and_7518_d1 <= 1'd0;
+            and_7521_d1 <= 1'd0;
+            and_7521_d2 <= 1'd0;
+            and_7521_d3 <= 1'd0;
+            and_8051_d1 <= 1'd0;
+            and_8054_d1 <= 1'd0;
+            and_8054_d2 <= 1'd0;
+            and_8054_d3 <= 1'd0;
+            and_8584_d1 <= 1'd0;
+            and_8587_d1 <= 1'd0;
+            and_8587_d2 <= 1'd0;
+            and_8587_d3 <= 1'd0;
+            and_9117_d1 <= 1'd0;
+            and_9120_d1 <= 1'd0;
+            and_9120_d2 <= 1'd0;
+            and_9120_d3 <= 1'd0;
+            and_9650_d1 <= 1'd0;
+            and_9653_d1 <= 1'd0;
+            and_9653_d2 <= 1'd0;
+            and_9653_d3 <= 1'd0;
+            and_10183_d1 <= 1'd0;
+            and_10186_d1 <= 1'd0;
+            and_10186_d2 <= 1'd0;
+            and_10186_d3 <= 1'd0;
+            and_10716_d1 <= 1'd0;
+            and_10719_d1 <= 1'd0;
+            and_10719_d2 <= 1'd0;
+            and_10719_d3 <= 1'd0;
+            and_10733_d1 <= 1'd0;
+            and_10736_d1 <= 1'd0;
+            and_10736_d2 <= 1'd0;
+            and_10736_d3 <= 1'd0;
             answer_3 <= 510'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 510'd0;
             answers_d2 <= 1'd0;
         end else begin
-            and_279_d1 <= and_279;
-            and_282_d1 <= cfg_read & and_278;
-            and_282_d2 <= and_282_d1;
-            and_282_d3 <= and_282_d2;
-            and_528_d1 <= and_528;
-            and_531_d1 <= cfg_read & and_527;
-            and_531_d2 <= and_531_d1;
-            and_531_d3 <= and_531_d2;
-            and_775_d1 <= and_775;
-            and_778_d1 <= cfg_read & and_774;
-            and_778_d2 <= and_778_d1;
-            and_778_d3 <= and_778_d2;
-            and_1022_d1 <= and_1022;
-            and_1025_d1 <= cfg_read & and_1021;
-            and_1025_d2 <= and_1025_d1;
-            and_1025_d3 <= and_1025_d2;
-            and_1269_d1 <= and_1269;
-            and_1272_d1 <= cfg_read & and_1268;
-            and_1272_d2 <= and_1272_d1;
-            and_1272_d3 <= and_1272_d2;
-            and_1516_d1 <= and_1516;
-            and_1519_d1 <= cfg_read & and_1515;
-            and_1519_d2 <= and_1519_d1;
-            and_1519_d3 <= and_1519_d2;
-            and_1763_d1 <= and_1763;
-            and_1766_d1 <= cfg_read & and_1762;
-            and_1766_d2 <= and_1766_d1;
-            and_1766_d3 <= and_1766_d2;
-            and_2010_d1 <= and_2010;
-            and_2013_d1 <= cfg_read & and_2009;
-            and_2013_d2 <= and_2013_d1;
-            and_2013_d3 <= and_2013_d2;
-            and_2257_d1 <= and_2257;
-            and_2260_d1 <= cfg_read & and_2256;
-            and_2260_d2 <= and_2260_d1;
-            and_2260_d3 <= and_2260_d2;
-            and_2504_d1 <= and_2504;
-            and_2507_d1 <= cfg_read & and_2503;
-            and_2507_d2 <= and_2507_d1;
-            and_2507_d3 <= and_2507_d2;
-            and_2751_d1 <= and_2751;
-            and_2754_d1 <= cfg_read & and_2750;
-            and_2754_d2 <= and_2754_d1;
-            and_2754_d3 <= and_2754_d2;
-            and_2998_d1 <= and_2998;
-            and_3001_d1 <= cfg_read & and_2997;
-            and_3001_d2 <= and_3001_d1;
-            and_3001_d3 <= and_3001_d2;
-            and_3245_d1 <= and_3245;
-            and_3248_d1 <= cfg_read & and_3244;
-            and_3248_d2 <= and_3248_d1;
-            and_3248_d3 <= and_3248_d2;
-            and_3492_d1 <= and_3492;
-            and_3495_d1 <= cfg_read & and_3491;
-            and_3495_d2 <= and_3495_d1;
-            and_3495_d3 <= and_3495_d2;
-            and_3739_d1 <= and_3739;
-            and_3742_d1 <= cfg_read & and_3738;
-            and_3742_d2 <= and_3742_d1;
-            and_3742_d3 <= and_3742_d2;
-            and_3986_d1 <= and_3986;
-            and_3989_d1 <= cfg_read & and_3985;
-            and_3989_d2 <= and_3989_d1;
-            and_3989_d3 <= and_3989_d2;
-            and_4233_d1 <= and_4233;
-            and_4236_d1 <= cfg_read & and_4232;
-            and_4236_d2 <= and_4236_d1;
-            and_4236_d3 <= and_4236_d2;
-            and_4480_d1 <= and_4480;
-            and_4483_d1 <= cfg_read & and_4479;
-            and_4483_d2 <= and_4483_d1;
-            and_4483_d3 <= and_4483_d2;
-            and_4727_d1 <= and_4727;
-            and_4730_d1 <= cfg_read & and_4726;
-            and_4730_d2 <= and_4730_d1;
-            and_4730_d3 <= and_4730_d2;
-            and_4974_d1 <= and_4974;
-            and_4977_d1 <= cfg_read & and_4973;
-            and_4977_d2 <= and_4977_d1;
-            and_4977_d3 <= and_4977_d2;
-            and_4991_d1 <= and_4991;
-            and_4994_d1 <= cfg_read & and_4990;
-            and_4994_d2 <= and_4994_d1;
-            and_4994_d3 <= and_4994_d2;
-            if (answers | answers_d1) answer_3 <= or_8487;
+            and_587_d1 <= and_587;
+            and_590_d1 <= cfg_read & and_586;
+            and_590_d2 <= and_590_d1;
+            and_590_d3 <= and_590_d2;
+            and_1122_d1 <= and_1122;
+            and_1125_d1 <= cfg_read & and_1121;
+            and_1125_d2 <= and_1125_d1;
+            and_1125_d3 <= and_1125_d2;
+            and_1655_d1 <= and_1655;
+            and_1658_d1 <= cfg_read & and_1654;
+            and_1658_d2 <= and_1658_d1;
+            and_1658_d3 <= and_1658_d2;
+            and_2188_d1 <= and_2188;
+            and_2191_d1 <= cfg_read & and_2187;
+            and_2191_d2 <= and_2191_d1;
+            and_2191_d3 <= and_2191_d2;
+            and_2721_d1 <= and_2721;
+            and_2724_d1 <= cfg_read & and_2720;
+            and_2724_d2 <= and_2724_d1;
+            and_2724_d3 <= and_2724_d2;
+            and_3254_d1 <= and_3254;
+            and_3257_d1 <= cfg_read & and_3253;
+            and_3257_d2 <= and_3257_d1;
+            and_3257_d3 <= and_3257_d2;
+            and_3787_d1 <= and_3787;
+            and_3790_d1 <= cfg_read & and_3786;
+            and_3790_d2 <= and_3790_d1;
+            and_3790_d3 <= and_3790_d2;
+            and_4320_d1 <= and_4320;
+            and_4323_d1 <= cfg_read & and_4319;
+            and_4323_d2 <= and_4323_d1;
+            and_4323_d3 <= and_4323_d2;
+            and_4853_d1 <= and_4853;
+            and_4856_d1 <= cfg_read & and_4852;
+            and_4856_d2 <= and_4856_d1;
+            and_4856_d3 <= and_4856_d2;
+            and_5386_d1 <= and_5386;
+            and_5389_d1 <= cfg_read & and_5385;
+            and_5389_d2 <= and_5389_d1;
+            and_5389_d3 <= and_5389_d2;
+            and_5919_d1 <= and_5919;
+            and_5922_d1 <= cfg_read & and_5918;
+            and_5922_d2 <= and_5922_d1;
+            and_5922_d3 <= and_5922_d2;
+            and_6452_d1 <= and_6452;
+            and_6455_d1 <= cfg_read & and_6451;
+            and_6455_d2 <= and_6455_d1;
+            and_6455_d3 <= and_6455_d2;
+            and_6985_d1 <= and_6985;
+            and_6988_d1 <= cfg_read & and_6984;
+            and_6988_d2 <= and_6988_d1;
+            and_6988_d3 <= and_6988_d2;
+            and_7518_d1 <= and_7518;
+            and_7521_d1 <= cfg_read & and_7517;
+            and_7521_d2 <= and_7521_d1;
+            and_7521_d3 <= and_7521_d2;
+            and_8051_d1 <= and_8051;
+            and_8054_d1 <= cfg_read & and_8050;
+            and_8054_d2 <= and_8054_d1;
+            and_8054_d3 <= and_8054_d2;
+            and_8584_d1 <= and_8584;
+            and_8587_d1 <= cfg_read & and_8583;
+            and_8587_d2 <= and_8587_d1;
+            and_8587_d3 <= and_8587_d2;
+            and_9117_d1 <= and_9117;
+            and_9120_d1 <= cfg_read & and_9116;
+            and_9120_d2 <= and_9120_d1;
+            and_9120_d3 <= and_9120_d2;
+            and_9650_d1 <= and_9650;
+            and_9653_d1 <= cfg_read & and_9649;
+            and_9653_d2 <= and_9653_d1;
+            and_9653_d3 <= and_9653_d2;
+            and_10183_d1 <= and_10183;
+            and_10186_d1 <= cfg_read & and_10182;
+            and_10186_d2 <= and_10186_d1;
+            and_10186_d3 <= and_10186_d2;
+            and_10716_d1 <= and_10716;
+            and_10719_d1 <= cfg_read & and_10715;
+            and_10719_d2 <= and_10719_d1;
+            and_10719_d3 <= and_10719_d2;
+            and_10733_d1 <= and_10733;
+            and_10736_d1 <= cfg_read & and_10732;
+            and_10736_d2 <= and_10736_d1;
+            and_10736_d3 <= and_10736_d2;
+            if (answers | answers_d1) answer_3 <= or_16825;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -2968,8 +5474,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_279_d1) bank0[cfg_row_d1_10_0] <= wdata0_here;
-        else if (and_282_d1) bank0_cfg_q <= bank0[cfg_row_d1_10_0];
+        if (and_587_d1) bank0[cfg_row_d1_10_0] <= wdata0_here;
+        else if (and_590_d1) bank0_cfg_q <= bank0[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2977,8 +5483,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_528_d1) bank1[cfg_row_d1_10_0] <= wdata1_here;
-        else if (and_531_d1) bank1_cfg_q <= bank1[cfg_row_d1_10_0];
+        if (and_1122_d1) bank1[cfg_row_d1_10_0] <= wdata1_here;
+        else if (and_1125_d1) bank1_cfg_q <= bank1[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2986,8 +5492,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_775_d1) bank2[cfg_row_d1_10_0] <= wdata2_here;
-        else if (and_778_d1) bank2_cfg_q <= bank2[cfg_row_d1_10_0];
+        if (and_1655_d1) bank2[cfg_row_d1_10_0] <= wdata2_here;
+        else if (and_1658_d1) bank2_cfg_q <= bank2[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -2995,8 +5501,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1022_d1) bank3[cfg_row_d1_10_0] <= wdata3_here;
-        else if (and_1025_d1) bank3_cfg_q <= bank3[cfg_row_d1_10_0];
+        if (and_2188_d1) bank3[cfg_row_d1_10_0] <= wdata3_here;
+        else if (and_2191_d1) bank3_cfg_q <= bank3[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3004,8 +5510,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1269_d1) bank4[cfg_row_d1_10_0] <= wdata4_here;
-        else if (and_1272_d1) bank4_cfg_q <= bank4[cfg_row_d1_10_0];
+        if (and_2721_d1) bank4[cfg_row_d1_10_0] <= wdata4_here;
+        else if (and_2724_d1) bank4_cfg_q <= bank4[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3013,8 +5519,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1516_d1) bank5[cfg_row_d1_10_0] <= wdata5_here;
-        else if (and_1519_d1) bank5_cfg_q <= bank5[cfg_row_d1_10_0];
+        if (and_3254_d1) bank5[cfg_row_d1_10_0] <= wdata5_here;
+        else if (and_3257_d1) bank5_cfg_q <= bank5[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3022,8 +5528,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1763_d1) bank6[cfg_row_d1_10_0] <= wdata6_here;
-        else if (and_1766_d1) bank6_cfg_q <= bank6[cfg_row_d1_10_0];
+        if (and_3787_d1) bank6[cfg_row_d1_10_0] <= wdata6_here;
+        else if (and_3790_d1) bank6_cfg_q <= bank6[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3031,8 +5537,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2010_d1) bank7[cfg_row_d1_10_0] <= wdata7_here;
-        else if (and_2013_d1) bank7_cfg_q <= bank7[cfg_row_d1_10_0];
+        if (and_4320_d1) bank7[cfg_row_d1_10_0] <= wdata7_here;
+        else if (and_4323_d1) bank7_cfg_q <= bank7[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3040,8 +5546,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2257_d1) bank8[cfg_row_d1_10_0] <= wdata8_here;
-        else if (and_2260_d1) bank8_cfg_q <= bank8[cfg_row_d1_10_0];
+        if (and_4853_d1) bank8[cfg_row_d1_10_0] <= wdata8_here;
+        else if (and_4856_d1) bank8_cfg_q <= bank8[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3049,8 +5555,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2504_d1) bank9[cfg_row_d1_10_0] <= wdata9_here;
-        else if (and_2507_d1) bank9_cfg_q <= bank9[cfg_row_d1_10_0];
+        if (and_5386_d1) bank9[cfg_row_d1_10_0] <= wdata9_here;
+        else if (and_5389_d1) bank9_cfg_q <= bank9[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3058,8 +5564,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2751_d1) bank10[cfg_row_d1_10_0] <= wdata10_here;
-        else if (and_2754_d1) bank10_cfg_q <= bank10[cfg_row_d1_10_0];
+        if (and_5919_d1) bank10[cfg_row_d1_10_0] <= wdata10_here;
+        else if (and_5922_d1) bank10_cfg_q <= bank10[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3067,8 +5573,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2998_d1) bank11[cfg_row_d1_10_0] <= wdata11_here;
-        else if (and_3001_d1) bank11_cfg_q <= bank11[cfg_row_d1_10_0];
+        if (and_6452_d1) bank11[cfg_row_d1_10_0] <= wdata11_here;
+        else if (and_6455_d1) bank11_cfg_q <= bank11[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3076,8 +5582,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_3245_d1) bank12[cfg_row_d1_10_0] <= wdata12_here;
-        else if (and_3248_d1) bank12_cfg_q <= bank12[cfg_row_d1_10_0];
+        if (and_6985_d1) bank12[cfg_row_d1_10_0] <= wdata12_here;
+        else if (and_6988_d1) bank12_cfg_q <= bank12[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3085,8 +5591,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_3492_d1) bank13[cfg_row_d1_10_0] <= wdata13_here;
-        else if (and_3495_d1) bank13_cfg_q <= bank13[cfg_row_d1_10_0];
+        if (and_7518_d1) bank13[cfg_row_d1_10_0] <= wdata13_here;
+        else if (and_7521_d1) bank13_cfg_q <= bank13[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3094,8 +5600,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_3739_d1) bank14[cfg_row_d1_10_0] <= wdata14_here;
-        else if (and_3742_d1) bank14_cfg_q <= bank14[cfg_row_d1_10_0];
+        if (and_8051_d1) bank14[cfg_row_d1_10_0] <= wdata14_here;
+        else if (and_8054_d1) bank14_cfg_q <= bank14[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3103,8 +5609,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_3986_d1) bank15[cfg_row_d1_10_0] <= wdata15_here;
-        else if (and_3989_d1) bank15_cfg_q <= bank15[cfg_row_d1_10_0];
+        if (and_8584_d1) bank15[cfg_row_d1_10_0] <= wdata15_here;
+        else if (and_8587_d1) bank15_cfg_q <= bank15[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3112,8 +5618,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_4233_d1) bank16[cfg_row_d1_10_0] <= wdata16_here;
-        else if (and_4236_d1) bank16_cfg_q <= bank16[cfg_row_d1_10_0];
+        if (and_9117_d1) bank16[cfg_row_d1_10_0] <= wdata16_here;
+        else if (and_9120_d1) bank16_cfg_q <= bank16[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3121,8 +5627,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_4480_d1) bank17[cfg_row_d1_10_0] <= wdata17_here;
-        else if (and_4483_d1) bank17_cfg_q <= bank17[cfg_row_d1_10_0];
+        if (and_9650_d1) bank17[cfg_row_d1_10_0] <= wdata17_here;
+        else if (and_9653_d1) bank17_cfg_q <= bank17[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3130,8 +5636,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_4727_d1) bank18[cfg_row_d1_10_0] <= wdata18_here;
-        else if (and_4730_d1) bank18_cfg_q <= bank18[cfg_row_d1_10_0];
+        if (and_10183_d1) bank18[cfg_row_d1_10_0] <= wdata18_here;
+        else if (and_10186_d1) bank18_cfg_q <= bank18[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -3139,459 +5645,459 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_4974_d1) bank19[cfg_row_d1_10_0] <= wdata19_here;
-        else if (and_4977_d1) bank19_cfg_q <= bank19[cfg_row_d1_10_0];
+        if (and_10716_d1) bank19[cfg_row_d1_10_0] <= wdata19_here;
+        else if (and_10719_d1) bank19_cfg_q <= bank19[cfg_row_d1_10_0];
     end
 
     // Bits which nothing reads.
-    wire _unused = &{1'b0, bank0_q_s3, bank1_q_s3, bank2_q_s3, bank3_q_s3, bank4_q_s3, bank5_q_s3, bank6_q_s3, bank7_q_s3, bank8_q_s3, bank9_q_s3, bank10_q_s3, bank11_q_s3, bank12_q_s3, bank13_q_s3, bank14_q_s3, bank15_q_s3, bank16_q_s3, bank17_q_s3, bank18_q_s3, bank19_q_s3, always0_s3, always1_s3, always2_s3, always3_s3, always4_s3, always5_s3, always6_s3, always7_s3, cfg_row_d2};
+    wire _unused = &{1'b0, bank0_q_s3, bank1_q_s3, bank2_q_s3, bank3_q_s3, bank4_q_s3, bank5_q_s3, bank6_q_s3, bank7_q_s3, bank8_q_s3, bank9_q_s3, bank10_q_s3, bank11_q_s3, bank12_q_s3, bank13_q_s3, bank14_q_s3, bank15_q_s3, bank16_q_s3, bank17_q_s3, bank18_q_s3, bank19_q_s3, always0_s3, always1_s3, always2_s3, always3_s3, always4_s3, always5_s3, always6_s3, always7_s3, cfg_row_d2, bank0_q_s2_254_0_s3, bank0_q_s2_509_255_s3, bank1_q_s2_254_0_s3, bank1_q_s2_509_255_s3, bank2_q_s2_254_0_s3, bank2_q_s2_509_255_s3, bank3_q_s2_254_0_s3, bank3_q_s2_509_255_s3, bank4_q_s2_254_0_s3, bank4_q_s2_509_255_s3, bank5_q_s2_254_0_s3, bank5_q_s2_509_255_s3, bank6_q_s2_254_0_s3, bank6_q_s2_509_255_s3, bank7_q_s2_254_0_s3, bank7_q_s2_509_255_s3, bank8_q_s2_254_0_s3, bank8_q_s2_509_255_s3, bank9_q_s2_254_0_s3, bank9_q_s2_509_255_s3, bank10_q_s2_254_0_s3, bank10_q_s2_509_255_s3, bank11_q_s2_254_0_s3, bank11_q_s2_509_255_s3, bank12_q_s2_254_0_s3, bank12_q_s2_509_255_s3, bank13_q_s2_254_0_s3, bank13_q_s2_509_255_s3, bank14_q_s2_254_0_s3, bank14_q_s2_509_255_s3, bank15_q_s2_254_0_s3, bank15_q_s2_509_255_s3, bank16_q_s2_254_0_s3, bank16_q_s2_509_255_s3, bank17_q_s2_254_0_s3, bank17_q_s2_509_255_s3, bank18_q_s2_254_0_s3, bank18_q_s2_509_255_s3, bank19_q_s2_254_0_s3, bank19_q_s2_509_255_s3, always0_254_0_s3, always0_509_255_s3, always1_254_0_s3, always1_509_255_s3, always2_254_0_s3, always2_509_255_s3, always3_254_0_s3, always3_509_255_s3, always4_254_0_s3, always4_509_255_s3, always5_254_0_s3, always5_509_255_s3, always6_254_0_s3, always6_509_255_s3, always7_254_0_s3, always7_509_255_s3};
 
 `ifndef SYNTHESIS
     initial begin
         bank0_q = 510'd0;
         bank0_q_s2 = 510'd0;
-        and_153_s3 = 1'd0;
-        and_146_s3 = 1'd0;
-        and_93_s3 = 1'd0;
-        and_149_s3 = 1'd0;
-        and_113_s3 = 1'd0;
-        or_72_s3 = 1'd0;
+        and_463_s3 = 1'd0;
+        and_456_s3 = 1'd0;
+        and_403_s3 = 1'd0;
+        and_459_s3 = 1'd0;
+        and_423_s3 = 1'd0;
+        or_382_s3 = 1'd0;
         bank0_q_s3 = 510'd0;
-        and_258_s3 = 1'd0;
-        and_251_s3 = 1'd0;
-        and_200_s3 = 1'd0;
-        and_254_s3 = 1'd0;
-        and_220_s3 = 1'd0;
-        not_179_s3 = 1'd0;
+        and_566_s3 = 1'd0;
+        and_559_s3 = 1'd0;
+        and_510_s3 = 1'd0;
+        and_562_s3 = 1'd0;
+        and_528_s3 = 1'd0;
+        not_489_s3 = 1'd0;
         wdata0_here = 510'd0;
-        and_279_d1 = 1'd0;
-        and_282_d1 = 1'd0;
+        and_587_d1 = 1'd0;
+        and_590_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         bank0_cfg_q = 510'd0;
-        and_282_d2 = 1'd0;
+        and_590_d2 = 1'd0;
         bank0_cfg_q1 = 510'd0;
-        and_282_d3 = 1'd0;
+        and_590_d3 = 1'd0;
         bank1_q = 510'd0;
         bank1_q_s2 = 510'd0;
-        and_403_s3 = 1'd0;
-        and_396_s3 = 1'd0;
-        and_345_s3 = 1'd0;
-        and_399_s3 = 1'd0;
-        and_365_s3 = 1'd0;
-        or_324_s3 = 1'd0;
+        and_999_s3 = 1'd0;
+        and_992_s3 = 1'd0;
+        and_941_s3 = 1'd0;
+        and_995_s3 = 1'd0;
+        and_961_s3 = 1'd0;
+        or_920_s3 = 1'd0;
         bank1_q_s3 = 510'd0;
-        and_508_s3 = 1'd0;
-        and_501_s3 = 1'd0;
-        and_450_s3 = 1'd0;
-        and_504_s3 = 1'd0;
-        and_470_s3 = 1'd0;
-        not_429_s3 = 1'd0;
+        and_1102_s3 = 1'd0;
+        and_1095_s3 = 1'd0;
+        and_1046_s3 = 1'd0;
+        and_1098_s3 = 1'd0;
+        and_1064_s3 = 1'd0;
+        not_1025_s3 = 1'd0;
         wdata1_here = 510'd0;
-        and_528_d1 = 1'd0;
-        and_531_d1 = 1'd0;
+        and_1122_d1 = 1'd0;
+        and_1125_d1 = 1'd0;
         bank1_cfg_q = 510'd0;
-        and_531_d2 = 1'd0;
+        and_1125_d2 = 1'd0;
         bank1_cfg_q1 = 510'd0;
-        and_531_d3 = 1'd0;
+        and_1125_d3 = 1'd0;
         bank2_q = 510'd0;
         bank2_q_s2 = 510'd0;
-        and_650_s3 = 1'd0;
-        and_643_s3 = 1'd0;
-        and_592_s3 = 1'd0;
-        and_646_s3 = 1'd0;
-        and_612_s3 = 1'd0;
-        or_571_s3 = 1'd0;
+        and_1532_s3 = 1'd0;
+        and_1525_s3 = 1'd0;
+        and_1474_s3 = 1'd0;
+        and_1528_s3 = 1'd0;
+        and_1494_s3 = 1'd0;
+        or_1453_s3 = 1'd0;
         bank2_q_s3 = 510'd0;
-        and_755_s3 = 1'd0;
-        and_748_s3 = 1'd0;
-        and_697_s3 = 1'd0;
-        and_751_s3 = 1'd0;
-        and_717_s3 = 1'd0;
-        not_676_s3 = 1'd0;
+        and_1635_s3 = 1'd0;
+        and_1628_s3 = 1'd0;
+        and_1579_s3 = 1'd0;
+        and_1631_s3 = 1'd0;
+        and_1597_s3 = 1'd0;
+        not_1558_s3 = 1'd0;
         wdata2_here = 510'd0;
-        and_775_d1 = 1'd0;
-        and_778_d1 = 1'd0;
+        and_1655_d1 = 1'd0;
+        and_1658_d1 = 1'd0;
         bank2_cfg_q = 510'd0;
-        and_778_d2 = 1'd0;
+        and_1658_d2 = 1'd0;
         bank2_cfg_q1 = 510'd0;
-        and_778_d3 = 1'd0;
+        and_1658_d3 = 1'd0;
         bank3_q = 510'd0;
         bank3_q_s2 = 510'd0;
-        and_897_s3 = 1'd0;
-        and_890_s3 = 1'd0;
-        and_839_s3 = 1'd0;
-        and_893_s3 = 1'd0;
-        and_859_s3 = 1'd0;
-        or_818_s3 = 1'd0;
+        and_2065_s3 = 1'd0;
+        and_2058_s3 = 1'd0;
+        and_2007_s3 = 1'd0;
+        and_2061_s3 = 1'd0;
+        and_2027_s3 = 1'd0;
+        or_1986_s3 = 1'd0;
         bank3_q_s3 = 510'd0;
-        and_1002_s3 = 1'd0;
-        and_995_s3 = 1'd0;
-        and_944_s3 = 1'd0;
-        and_998_s3 = 1'd0;
-        and_964_s3 = 1'd0;
-        not_923_s3 = 1'd0;
+        and_2168_s3 = 1'd0;
+        and_2161_s3 = 1'd0;
+        and_2112_s3 = 1'd0;
+        and_2164_s3 = 1'd0;
+        and_2130_s3 = 1'd0;
+        not_2091_s3 = 1'd0;
         wdata3_here = 510'd0;
-        and_1022_d1 = 1'd0;
-        and_1025_d1 = 1'd0;
+        and_2188_d1 = 1'd0;
+        and_2191_d1 = 1'd0;
         bank3_cfg_q = 510'd0;
-        and_1025_d2 = 1'd0;
+        and_2191_d2 = 1'd0;
         bank3_cfg_q1 = 510'd0;
-        and_1025_d3 = 1'd0;
+        and_2191_d3 = 1'd0;
         bank4_q = 510'd0;
         bank4_q_s2 = 510'd0;
-        and_1144_s3 = 1'd0;
-        and_1137_s3 = 1'd0;
-        and_1086_s3 = 1'd0;
-        and_1140_s3 = 1'd0;
-        and_1106_s3 = 1'd0;
-        or_1065_s3 = 1'd0;
+        and_2598_s3 = 1'd0;
+        and_2591_s3 = 1'd0;
+        and_2540_s3 = 1'd0;
+        and_2594_s3 = 1'd0;
+        and_2560_s3 = 1'd0;
+        or_2519_s3 = 1'd0;
         bank4_q_s3 = 510'd0;
-        and_1249_s3 = 1'd0;
-        and_1242_s3 = 1'd0;
-        and_1191_s3 = 1'd0;
-        and_1245_s3 = 1'd0;
-        and_1211_s3 = 1'd0;
-        not_1170_s3 = 1'd0;
+        and_2701_s3 = 1'd0;
+        and_2694_s3 = 1'd0;
+        and_2645_s3 = 1'd0;
+        and_2697_s3 = 1'd0;
+        and_2663_s3 = 1'd0;
+        not_2624_s3 = 1'd0;
         wdata4_here = 510'd0;
-        and_1269_d1 = 1'd0;
-        and_1272_d1 = 1'd0;
+        and_2721_d1 = 1'd0;
+        and_2724_d1 = 1'd0;
         bank4_cfg_q = 510'd0;
-        and_1272_d2 = 1'd0;
+        and_2724_d2 = 1'd0;
         bank4_cfg_q1 = 510'd0;
-        and_1272_d3 = 1'd0;
+        and_2724_d3 = 1'd0;
         bank5_q = 510'd0;
         bank5_q_s2 = 510'd0;
-        and_1391_s3 = 1'd0;
-        and_1384_s3 = 1'd0;
-        and_1333_s3 = 1'd0;
-        and_1387_s3 = 1'd0;
-        and_1353_s3 = 1'd0;
-        or_1312_s3 = 1'd0;
+        and_3131_s3 = 1'd0;
+        and_3124_s3 = 1'd0;
+        and_3073_s3 = 1'd0;
+        and_3127_s3 = 1'd0;
+        and_3093_s3 = 1'd0;
+        or_3052_s3 = 1'd0;
         bank5_q_s3 = 510'd0;
-        and_1496_s3 = 1'd0;
-        and_1489_s3 = 1'd0;
-        and_1438_s3 = 1'd0;
-        and_1492_s3 = 1'd0;
-        and_1458_s3 = 1'd0;
-        not_1417_s3 = 1'd0;
+        and_3234_s3 = 1'd0;
+        and_3227_s3 = 1'd0;
+        and_3178_s3 = 1'd0;
+        and_3230_s3 = 1'd0;
+        and_3196_s3 = 1'd0;
+        not_3157_s3 = 1'd0;
         wdata5_here = 510'd0;
-        and_1516_d1 = 1'd0;
-        and_1519_d1 = 1'd0;
+        and_3254_d1 = 1'd0;
+        and_3257_d1 = 1'd0;
         bank5_cfg_q = 510'd0;
-        and_1519_d2 = 1'd0;
+        and_3257_d2 = 1'd0;
         bank5_cfg_q1 = 510'd0;
-        and_1519_d3 = 1'd0;
+        and_3257_d3 = 1'd0;
         bank6_q = 510'd0;
         bank6_q_s2 = 510'd0;
-        and_1638_s3 = 1'd0;
-        and_1631_s3 = 1'd0;
-        and_1580_s3 = 1'd0;
-        and_1634_s3 = 1'd0;
-        and_1600_s3 = 1'd0;
-        or_1559_s3 = 1'd0;
+        and_3664_s3 = 1'd0;
+        and_3657_s3 = 1'd0;
+        and_3606_s3 = 1'd0;
+        and_3660_s3 = 1'd0;
+        and_3626_s3 = 1'd0;
+        or_3585_s3 = 1'd0;
         bank6_q_s3 = 510'd0;
-        and_1743_s3 = 1'd0;
-        and_1736_s3 = 1'd0;
-        and_1685_s3 = 1'd0;
-        and_1739_s3 = 1'd0;
-        and_1705_s3 = 1'd0;
-        not_1664_s3 = 1'd0;
+        and_3767_s3 = 1'd0;
+        and_3760_s3 = 1'd0;
+        and_3711_s3 = 1'd0;
+        and_3763_s3 = 1'd0;
+        and_3729_s3 = 1'd0;
+        not_3690_s3 = 1'd0;
         wdata6_here = 510'd0;
-        and_1763_d1 = 1'd0;
-        and_1766_d1 = 1'd0;
+        and_3787_d1 = 1'd0;
+        and_3790_d1 = 1'd0;
         bank6_cfg_q = 510'd0;
-        and_1766_d2 = 1'd0;
+        and_3790_d2 = 1'd0;
         bank6_cfg_q1 = 510'd0;
-        and_1766_d3 = 1'd0;
+        and_3790_d3 = 1'd0;
         bank7_q = 510'd0;
         bank7_q_s2 = 510'd0;
-        and_1885_s3 = 1'd0;
-        and_1878_s3 = 1'd0;
-        and_1827_s3 = 1'd0;
-        and_1881_s3 = 1'd0;
-        and_1847_s3 = 1'd0;
-        or_1806_s3 = 1'd0;
+        and_4197_s3 = 1'd0;
+        and_4190_s3 = 1'd0;
+        and_4139_s3 = 1'd0;
+        and_4193_s3 = 1'd0;
+        and_4159_s3 = 1'd0;
+        or_4118_s3 = 1'd0;
         bank7_q_s3 = 510'd0;
-        and_1990_s3 = 1'd0;
-        and_1983_s3 = 1'd0;
-        and_1932_s3 = 1'd0;
-        and_1986_s3 = 1'd0;
-        and_1952_s3 = 1'd0;
-        not_1911_s3 = 1'd0;
+        and_4300_s3 = 1'd0;
+        and_4293_s3 = 1'd0;
+        and_4244_s3 = 1'd0;
+        and_4296_s3 = 1'd0;
+        and_4262_s3 = 1'd0;
+        not_4223_s3 = 1'd0;
         wdata7_here = 510'd0;
-        and_2010_d1 = 1'd0;
-        and_2013_d1 = 1'd0;
+        and_4320_d1 = 1'd0;
+        and_4323_d1 = 1'd0;
         bank7_cfg_q = 510'd0;
-        and_2013_d2 = 1'd0;
+        and_4323_d2 = 1'd0;
         bank7_cfg_q1 = 510'd0;
-        and_2013_d3 = 1'd0;
+        and_4323_d3 = 1'd0;
         bank8_q = 510'd0;
         bank8_q_s2 = 510'd0;
-        and_2132_s3 = 1'd0;
-        and_2125_s3 = 1'd0;
-        and_2074_s3 = 1'd0;
-        and_2128_s3 = 1'd0;
-        and_2094_s3 = 1'd0;
-        or_2053_s3 = 1'd0;
+        and_4730_s3 = 1'd0;
+        and_4723_s3 = 1'd0;
+        and_4672_s3 = 1'd0;
+        and_4726_s3 = 1'd0;
+        and_4692_s3 = 1'd0;
+        or_4651_s3 = 1'd0;
         bank8_q_s3 = 510'd0;
-        and_2237_s3 = 1'd0;
-        and_2230_s3 = 1'd0;
-        and_2179_s3 = 1'd0;
-        and_2233_s3 = 1'd0;
-        and_2199_s3 = 1'd0;
-        not_2158_s3 = 1'd0;
+        and_4833_s3 = 1'd0;
+        and_4826_s3 = 1'd0;
+        and_4777_s3 = 1'd0;
+        and_4829_s3 = 1'd0;
+        and_4795_s3 = 1'd0;
+        not_4756_s3 = 1'd0;
         wdata8_here = 510'd0;
-        and_2257_d1 = 1'd0;
-        and_2260_d1 = 1'd0;
+        and_4853_d1 = 1'd0;
+        and_4856_d1 = 1'd0;
         bank8_cfg_q = 510'd0;
-        and_2260_d2 = 1'd0;
+        and_4856_d2 = 1'd0;
         bank8_cfg_q1 = 510'd0;
-        and_2260_d3 = 1'd0;
+        and_4856_d3 = 1'd0;
         bank9_q = 510'd0;
         bank9_q_s2 = 510'd0;
-        and_2379_s3 = 1'd0;
-        and_2372_s3 = 1'd0;
-        and_2321_s3 = 1'd0;
-        and_2375_s3 = 1'd0;
-        and_2341_s3 = 1'd0;
-        or_2300_s3 = 1'd0;
+        and_5263_s3 = 1'd0;
+        and_5256_s3 = 1'd0;
+        and_5205_s3 = 1'd0;
+        and_5259_s3 = 1'd0;
+        and_5225_s3 = 1'd0;
+        or_5184_s3 = 1'd0;
         bank9_q_s3 = 510'd0;
-        and_2484_s3 = 1'd0;
-        and_2477_s3 = 1'd0;
-        and_2426_s3 = 1'd0;
-        and_2480_s3 = 1'd0;
-        and_2446_s3 = 1'd0;
-        not_2405_s3 = 1'd0;
+        and_5366_s3 = 1'd0;
+        and_5359_s3 = 1'd0;
+        and_5310_s3 = 1'd0;
+        and_5362_s3 = 1'd0;
+        and_5328_s3 = 1'd0;
+        not_5289_s3 = 1'd0;
         wdata9_here = 510'd0;
-        and_2504_d1 = 1'd0;
-        and_2507_d1 = 1'd0;
+        and_5386_d1 = 1'd0;
+        and_5389_d1 = 1'd0;
         bank9_cfg_q = 510'd0;
-        and_2507_d2 = 1'd0;
+        and_5389_d2 = 1'd0;
         bank9_cfg_q1 = 510'd0;
-        and_2507_d3 = 1'd0;
+        and_5389_d3 = 1'd0;
         bank10_q = 510'd0;
         bank10_q_s2 = 510'd0;
-        and_2626_s3 = 1'd0;
-        and_2619_s3 = 1'd0;
-        and_2568_s3 = 1'd0;
-        and_2622_s3 = 1'd0;
-        and_2588_s3 = 1'd0;
-        or_2547_s3 = 1'd0;
+        and_5796_s3 = 1'd0;
+        and_5789_s3 = 1'd0;
+        and_5738_s3 = 1'd0;
+        and_5792_s3 = 1'd0;
+        and_5758_s3 = 1'd0;
+        or_5717_s3 = 1'd0;
         bank10_q_s3 = 510'd0;
-        and_2731_s3 = 1'd0;
-        and_2724_s3 = 1'd0;
-        and_2673_s3 = 1'd0;
-        and_2727_s3 = 1'd0;
-        and_2693_s3 = 1'd0;
-        not_2652_s3 = 1'd0;
+        and_5899_s3 = 1'd0;
+        and_5892_s3 = 1'd0;
+        and_5843_s3 = 1'd0;
+        and_5895_s3 = 1'd0;
+        and_5861_s3 = 1'd0;
+        not_5822_s3 = 1'd0;
         wdata10_here = 510'd0;
-        and_2751_d1 = 1'd0;
-        and_2754_d1 = 1'd0;
+        and_5919_d1 = 1'd0;
+        and_5922_d1 = 1'd0;
         bank10_cfg_q = 510'd0;
-        and_2754_d2 = 1'd0;
+        and_5922_d2 = 1'd0;
         bank10_cfg_q1 = 510'd0;
-        and_2754_d3 = 1'd0;
+        and_5922_d3 = 1'd0;
         bank11_q = 510'd0;
         bank11_q_s2 = 510'd0;
-        and_2873_s3 = 1'd0;
-        and_2866_s3 = 1'd0;
-        and_2815_s3 = 1'd0;
-        and_2869_s3 = 1'd0;
-        and_2835_s3 = 1'd0;
-        or_2794_s3 = 1'd0;
+        and_6329_s3 = 1'd0;
+        and_6322_s3 = 1'd0;
+        and_6271_s3 = 1'd0;
+        and_6325_s3 = 1'd0;
+        and_6291_s3 = 1'd0;
+        or_6250_s3 = 1'd0;
         bank11_q_s3 = 510'd0;
-        and_2978_s3 = 1'd0;
-        and_2971_s3 = 1'd0;
-        and_2920_s3 = 1'd0;
-        and_2974_s3 = 1'd0;
-        and_2940_s3 = 1'd0;
-        not_2899_s3 = 1'd0;
+        and_6432_s3 = 1'd0;
+        and_6425_s3 = 1'd0;
+        and_6376_s3 = 1'd0;
+        and_6428_s3 = 1'd0;
+        and_6394_s3 = 1'd0;
+        not_6355_s3 = 1'd0;
         wdata11_here = 510'd0;
-        and_2998_d1 = 1'd0;
-        and_3001_d1 = 1'd0;
+        and_6452_d1 = 1'd0;
+        and_6455_d1 = 1'd0;
         bank11_cfg_q = 510'd0;
-        and_3001_d2 = 1'd0;
+        and_6455_d2 = 1'd0;
         bank11_cfg_q1 = 510'd0;
-        and_3001_d3 = 1'd0;
+        and_6455_d3 = 1'd0;
         bank12_q = 510'd0;
         bank12_q_s2 = 510'd0;
-        and_3120_s3 = 1'd0;
-        and_3113_s3 = 1'd0;
-        and_3062_s3 = 1'd0;
-        and_3116_s3 = 1'd0;
-        and_3082_s3 = 1'd0;
-        or_3041_s3 = 1'd0;
+        and_6862_s3 = 1'd0;
+        and_6855_s3 = 1'd0;
+        and_6804_s3 = 1'd0;
+        and_6858_s3 = 1'd0;
+        and_6824_s3 = 1'd0;
+        or_6783_s3 = 1'd0;
         bank12_q_s3 = 510'd0;
-        and_3225_s3 = 1'd0;
-        and_3218_s3 = 1'd0;
-        and_3167_s3 = 1'd0;
-        and_3221_s3 = 1'd0;
-        and_3187_s3 = 1'd0;
-        not_3146_s3 = 1'd0;
+        and_6965_s3 = 1'd0;
+        and_6958_s3 = 1'd0;
+        and_6909_s3 = 1'd0;
+        and_6961_s3 = 1'd0;
+        and_6927_s3 = 1'd0;
+        not_6888_s3 = 1'd0;
         wdata12_here = 510'd0;
-        and_3245_d1 = 1'd0;
-        and_3248_d1 = 1'd0;
+        and_6985_d1 = 1'd0;
+        and_6988_d1 = 1'd0;
         bank12_cfg_q = 510'd0;
-        and_3248_d2 = 1'd0;
+        and_6988_d2 = 1'd0;
         bank12_cfg_q1 = 510'd0;
-        and_3248_d3 = 1'd0;
+        and_6988_d3 = 1'd0;
         bank13_q = 510'd0;
         bank13_q_s2 = 510'd0;
-        and_3367_s3 = 1'd0;
-        and_3360_s3 = 1'd0;
-        and_3309_s3 = 1'd0;
-        and_3363_s3 = 1'd0;
-        and_3329_s3 = 1'd0;
-        or_3288_s3 = 1'd0;
+        and_7395_s3 = 1'd0;
+        and_7388_s3 = 1'd0;
+        and_7337_s3 = 1'd0;
+        and_7391_s3 = 1'd0;
+        and_7357_s3 = 1'd0;
+        or_7316_s3 = 1'd0;
         bank13_q_s3 = 510'd0;
-        and_3472_s3 = 1'd0;
-        and_3465_s3 = 1'd0;
-        and_3414_s3 = 1'd0;
-        and_3468_s3 = 1'd0;
-        and_3434_s3 = 1'd0;
-        not_3393_s3 = 1'd0;
+        and_7498_s3 = 1'd0;
+        and_7491_s3 = 1'd0;
+        and_7442_s3 = 1'd0;
+        and_7494_s3 = 1'd0;
+        and_7460_s3 = 1'd0;
+        not_7421_s3 = 1'd0;
         wdata13_here = 510'd0;
-        and_3492_d1 = 1'd0;
-        and_3495_d1 = 1'd0;
+        and_7518_d1 = 1'd0;
+        and_7521_d1 = 1'd0;
         bank13_cfg_q = 510'd0;
-        and_3495_d2 = 1'd0;
+        and_7521_d2 = 1'd0;
         bank13_cfg_q1 = 510'd0;
-        and_3495_d3 = 1'd0;
+        and_7521_d3 = 1'd0;
         bank14_q = 510'd0;
         bank14_q_s2 = 510'd0;
-        and_3614_s3 = 1'd0;
-        and_3607_s3 = 1'd0;
-        and_3556_s3 = 1'd0;
-        and_3610_s3 = 1'd0;
-        and_3576_s3 = 1'd0;
-        or_3535_s3 = 1'd0;
+        and_7928_s3 = 1'd0;
+        and_7921_s3 = 1'd0;
+        and_7870_s3 = 1'd0;
+        and_7924_s3 = 1'd0;
+        and_7890_s3 = 1'd0;
+        or_7849_s3 = 1'd0;
         bank14_q_s3 = 510'd0;
-        and_3719_s3 = 1'd0;
-        and_3712_s3 = 1'd0;
-        and_3661_s3 = 1'd0;
-        and_3715_s3 = 1'd0;
-        and_3681_s3 = 1'd0;
-        not_3640_s3 = 1'd0;
+        and_8031_s3 = 1'd0;
+        and_8024_s3 = 1'd0;
+        and_7975_s3 = 1'd0;
+        and_8027_s3 = 1'd0;
+        and_7993_s3 = 1'd0;
+        not_7954_s3 = 1'd0;
         wdata14_here = 510'd0;
-        and_3739_d1 = 1'd0;
-        and_3742_d1 = 1'd0;
+        and_8051_d1 = 1'd0;
+        and_8054_d1 = 1'd0;
         bank14_cfg_q = 510'd0;
-        and_3742_d2 = 1'd0;
+        and_8054_d2 = 1'd0;
         bank14_cfg_q1 = 510'd0;
-        and_3742_d3 = 1'd0;
+        and_8054_d3 = 1'd0;
         bank15_q = 510'd0;
         bank15_q_s2 = 510'd0;
-        and_3861_s3 = 1'd0;
-        and_3854_s3 = 1'd0;
-        and_3803_s3 = 1'd0;
-        and_3857_s3 = 1'd0;
-        and_3823_s3 = 1'd0;
-        or_3782_s3 = 1'd0;
+        and_8461_s3 = 1'd0;
+        and_8454_s3 = 1'd0;
+        and_8403_s3 = 1'd0;
+        and_8457_s3 = 1'd0;
+        and_8423_s3 = 1'd0;
+        or_8382_s3 = 1'd0;
         bank15_q_s3 = 510'd0;
-        and_3966_s3 = 1'd0;
-        and_3959_s3 = 1'd0;
-        and_3908_s3 = 1'd0;
-        and_3962_s3 = 1'd0;
-        and_3928_s3 = 1'd0;
-        not_3887_s3 = 1'd0;
+        and_8564_s3 = 1'd0;
+        and_8557_s3 = 1'd0;
+        and_8508_s3 = 1'd0;
+        and_8560_s3 = 1'd0;
+        and_8526_s3 = 1'd0;
+        not_8487_s3 = 1'd0;
         wdata15_here = 510'd0;
-        and_3986_d1 = 1'd0;
-        and_3989_d1 = 1'd0;
+        and_8584_d1 = 1'd0;
+        and_8587_d1 = 1'd0;
         bank15_cfg_q = 510'd0;
-        and_3989_d2 = 1'd0;
+        and_8587_d2 = 1'd0;
         bank15_cfg_q1 = 510'd0;
-        and_3989_d3 = 1'd0;
+        and_8587_d3 = 1'd0;
         bank16_q = 510'd0;
         bank16_q_s2 = 510'd0;
-        and_4108_s3 = 1'd0;
-        and_4101_s3 = 1'd0;
-        and_4050_s3 = 1'd0;
-        and_4104_s3 = 1'd0;
-        and_4070_s3 = 1'd0;
-        or_4029_s3 = 1'd0;
+        and_8994_s3 = 1'd0;
+        and_8987_s3 = 1'd0;
+        and_8936_s3 = 1'd0;
+        and_8990_s3 = 1'd0;
+        and_8956_s3 = 1'd0;
+        or_8915_s3 = 1'd0;
         bank16_q_s3 = 510'd0;
-        and_4213_s3 = 1'd0;
-        and_4206_s3 = 1'd0;
-        and_4155_s3 = 1'd0;
-        and_4209_s3 = 1'd0;
-        and_4175_s3 = 1'd0;
-        not_4134_s3 = 1'd0;
+        and_9097_s3 = 1'd0;
+        and_9090_s3 = 1'd0;
+        and_9041_s3 = 1'd0;
+        and_9093_s3 = 1'd0;
+        and_9059_s3 = 1'd0;
+        not_9020_s3 = 1'd0;
         wdata16_here = 510'd0;
-        and_4233_d1 = 1'd0;
-        and_4236_d1 = 1'd0;
+        and_9117_d1 = 1'd0;
+        and_9120_d1 = 1'd0;
         bank16_cfg_q = 510'd0;
-        and_4236_d2 = 1'd0;
+        and_9120_d2 = 1'd0;
         bank16_cfg_q1 = 510'd0;
-        and_4236_d3 = 1'd0;
+        and_9120_d3 = 1'd0;
         bank17_q = 510'd0;
         bank17_q_s2 = 510'd0;
-        and_4355_s3 = 1'd0;
-        and_4348_s3 = 1'd0;
-        and_4297_s3 = 1'd0;
-        and_4351_s3 = 1'd0;
-        and_4317_s3 = 1'd0;
-        or_4276_s3 = 1'd0;
+        and_9527_s3 = 1'd0;
+        and_9520_s3 = 1'd0;
+        and_9469_s3 = 1'd0;
+        and_9523_s3 = 1'd0;
+        and_9489_s3 = 1'd0;
+        or_9448_s3 = 1'd0;
         bank17_q_s3 = 510'd0;
-        and_4460_s3 = 1'd0;
-        and_4453_s3 = 1'd0;
-        and_4402_s3 = 1'd0;
-        and_4456_s3 = 1'd0;
-        and_4422_s3 = 1'd0;
-        not_4381_s3 = 1'd0;
+        and_9630_s3 = 1'd0;
+        and_9623_s3 = 1'd0;
+        and_9574_s3 = 1'd0;
+        and_9626_s3 = 1'd0;
+        and_9592_s3 = 1'd0;
+        not_9553_s3 = 1'd0;
         wdata17_here = 510'd0;
-        and_4480_d1 = 1'd0;
-        and_4483_d1 = 1'd0;
+        and_9650_d1 = 1'd0;
+        and_9653_d1 = 1'd0;
         bank17_cfg_q = 510'd0;
-        and_4483_d2 = 1'd0;
+        and_9653_d2 = 1'd0;
         bank17_cfg_q1 = 510'd0;
-        and_4483_d3 = 1'd0;
+        and_9653_d3 = 1'd0;
         bank18_q = 510'd0;
         bank18_q_s2 = 510'd0;
-        and_4602_s3 = 1'd0;
-        and_4595_s3 = 1'd0;
-        and_4544_s3 = 1'd0;
-        and_4598_s3 = 1'd0;
-        and_4564_s3 = 1'd0;
-        or_4523_s3 = 1'd0;
+        and_10060_s3 = 1'd0;
+        and_10053_s3 = 1'd0;
+        and_10002_s3 = 1'd0;
+        and_10056_s3 = 1'd0;
+        and_10022_s3 = 1'd0;
+        or_9981_s3 = 1'd0;
         bank18_q_s3 = 510'd0;
-        and_4707_s3 = 1'd0;
-        and_4700_s3 = 1'd0;
-        and_4649_s3 = 1'd0;
-        and_4703_s3 = 1'd0;
-        and_4669_s3 = 1'd0;
-        not_4628_s3 = 1'd0;
+        and_10163_s3 = 1'd0;
+        and_10156_s3 = 1'd0;
+        and_10107_s3 = 1'd0;
+        and_10159_s3 = 1'd0;
+        and_10125_s3 = 1'd0;
+        not_10086_s3 = 1'd0;
         wdata18_here = 510'd0;
-        and_4727_d1 = 1'd0;
-        and_4730_d1 = 1'd0;
+        and_10183_d1 = 1'd0;
+        and_10186_d1 = 1'd0;
         bank18_cfg_q = 510'd0;
-        and_4730_d2 = 1'd0;
+        and_10186_d2 = 1'd0;
         bank18_cfg_q1 = 510'd0;
-        and_4730_d3 = 1'd0;
+        and_10186_d3 = 1'd0;
         bank19_q = 510'd0;
         bank19_q_s2 = 510'd0;
-        and_4849_s3 = 1'd0;
-        and_4842_s3 = 1'd0;
-        and_4791_s3 = 1'd0;
-        and_4845_s3 = 1'd0;
-        and_4811_s3 = 1'd0;
-        or_4770_s3 = 1'd0;
+        and_10593_s3 = 1'd0;
+        and_10586_s3 = 1'd0;
+        and_10535_s3 = 1'd0;
+        and_10589_s3 = 1'd0;
+        and_10555_s3 = 1'd0;
+        or_10514_s3 = 1'd0;
         bank19_q_s3 = 510'd0;
-        and_4954_s3 = 1'd0;
-        and_4947_s3 = 1'd0;
-        and_4896_s3 = 1'd0;
-        and_4950_s3 = 1'd0;
-        and_4916_s3 = 1'd0;
-        not_4875_s3 = 1'd0;
+        and_10696_s3 = 1'd0;
+        and_10689_s3 = 1'd0;
+        and_10640_s3 = 1'd0;
+        and_10692_s3 = 1'd0;
+        and_10658_s3 = 1'd0;
+        not_10619_s3 = 1'd0;
         wdata19_here = 510'd0;
-        and_4974_d1 = 1'd0;
-        and_4977_d1 = 1'd0;
+        and_10716_d1 = 1'd0;
+        and_10719_d1 = 1'd0;
         bank19_cfg_q = 510'd0;
-        and_4977_d2 = 1'd0;
+        and_10719_d2 = 1'd0;
         bank19_cfg_q1 = 510'd0;
-        and_4977_d3 = 1'd0;
+        and_10719_d3 = 1'd0;
         wdata_always_here = 510'd0;
-        and_4991_d1 = 1'd0;
-        and_4994_d1 = 1'd0;
+        and_10733_d1 = 1'd0;
+        and_10736_d1 = 1'd0;
         always0 = 510'd0;
         always1 = 510'd0;
         always2 = 510'd0;
@@ -3600,145 +6106,397 @@ module table_rule (
         always5 = 510'd0;
         always6 = 510'd0;
         always7 = 510'd0;
-        and_5138_s3 = 1'd0;
-        and_5131_s3 = 1'd0;
-        and_5080_s3 = 1'd0;
-        and_5134_s3 = 1'd0;
-        and_5100_s3 = 1'd0;
-        or_5059_s3 = 1'd0;
+        and_11168_s3 = 1'd0;
+        and_11161_s3 = 1'd0;
+        and_11110_s3 = 1'd0;
+        and_11164_s3 = 1'd0;
+        and_11130_s3 = 1'd0;
+        or_11089_s3 = 1'd0;
         always0_s3 = 510'd0;
-        and_5243_s3 = 1'd0;
-        and_5236_s3 = 1'd0;
-        and_5185_s3 = 1'd0;
-        and_5239_s3 = 1'd0;
-        and_5205_s3 = 1'd0;
-        not_5164_s3 = 1'd0;
-        and_5367_s3 = 1'd0;
-        and_5360_s3 = 1'd0;
-        and_5309_s3 = 1'd0;
-        and_5363_s3 = 1'd0;
-        and_5329_s3 = 1'd0;
-        or_5288_s3 = 1'd0;
+        and_11271_s3 = 1'd0;
+        and_11264_s3 = 1'd0;
+        and_11215_s3 = 1'd0;
+        and_11267_s3 = 1'd0;
+        and_11233_s3 = 1'd0;
+        not_11194_s3 = 1'd0;
+        and_11683_s3 = 1'd0;
+        and_11676_s3 = 1'd0;
+        and_11625_s3 = 1'd0;
+        and_11679_s3 = 1'd0;
+        and_11645_s3 = 1'd0;
+        or_11604_s3 = 1'd0;
         always1_s3 = 510'd0;
-        and_5472_s3 = 1'd0;
-        and_5465_s3 = 1'd0;
-        and_5414_s3 = 1'd0;
-        and_5468_s3 = 1'd0;
-        and_5434_s3 = 1'd0;
-        not_5393_s3 = 1'd0;
-        and_5596_s3 = 1'd0;
-        and_5589_s3 = 1'd0;
-        and_5538_s3 = 1'd0;
-        and_5592_s3 = 1'd0;
-        and_5558_s3 = 1'd0;
-        or_5517_s3 = 1'd0;
+        and_11786_s3 = 1'd0;
+        and_11779_s3 = 1'd0;
+        and_11730_s3 = 1'd0;
+        and_11782_s3 = 1'd0;
+        and_11748_s3 = 1'd0;
+        not_11709_s3 = 1'd0;
+        and_12198_s3 = 1'd0;
+        and_12191_s3 = 1'd0;
+        and_12140_s3 = 1'd0;
+        and_12194_s3 = 1'd0;
+        and_12160_s3 = 1'd0;
+        or_12119_s3 = 1'd0;
         always2_s3 = 510'd0;
-        and_5701_s3 = 1'd0;
-        and_5694_s3 = 1'd0;
-        and_5643_s3 = 1'd0;
-        and_5697_s3 = 1'd0;
-        and_5663_s3 = 1'd0;
-        not_5622_s3 = 1'd0;
-        and_5825_s3 = 1'd0;
-        and_5818_s3 = 1'd0;
-        and_5767_s3 = 1'd0;
-        and_5821_s3 = 1'd0;
-        and_5787_s3 = 1'd0;
-        or_5746_s3 = 1'd0;
+        and_12301_s3 = 1'd0;
+        and_12294_s3 = 1'd0;
+        and_12245_s3 = 1'd0;
+        and_12297_s3 = 1'd0;
+        and_12263_s3 = 1'd0;
+        not_12224_s3 = 1'd0;
+        and_12713_s3 = 1'd0;
+        and_12706_s3 = 1'd0;
+        and_12655_s3 = 1'd0;
+        and_12709_s3 = 1'd0;
+        and_12675_s3 = 1'd0;
+        or_12634_s3 = 1'd0;
         always3_s3 = 510'd0;
-        and_5930_s3 = 1'd0;
-        and_5923_s3 = 1'd0;
-        and_5872_s3 = 1'd0;
-        and_5926_s3 = 1'd0;
-        and_5892_s3 = 1'd0;
-        not_5851_s3 = 1'd0;
-        and_6054_s3 = 1'd0;
-        and_6047_s3 = 1'd0;
-        and_5996_s3 = 1'd0;
-        and_6050_s3 = 1'd0;
-        and_6016_s3 = 1'd0;
-        or_5975_s3 = 1'd0;
+        and_12816_s3 = 1'd0;
+        and_12809_s3 = 1'd0;
+        and_12760_s3 = 1'd0;
+        and_12812_s3 = 1'd0;
+        and_12778_s3 = 1'd0;
+        not_12739_s3 = 1'd0;
+        and_13228_s3 = 1'd0;
+        and_13221_s3 = 1'd0;
+        and_13170_s3 = 1'd0;
+        and_13224_s3 = 1'd0;
+        and_13190_s3 = 1'd0;
+        or_13149_s3 = 1'd0;
         always4_s3 = 510'd0;
-        and_6159_s3 = 1'd0;
-        and_6152_s3 = 1'd0;
-        and_6101_s3 = 1'd0;
-        and_6155_s3 = 1'd0;
-        and_6121_s3 = 1'd0;
-        not_6080_s3 = 1'd0;
-        and_6283_s3 = 1'd0;
-        and_6276_s3 = 1'd0;
-        and_6225_s3 = 1'd0;
-        and_6279_s3 = 1'd0;
-        and_6245_s3 = 1'd0;
-        or_6204_s3 = 1'd0;
+        and_13331_s3 = 1'd0;
+        and_13324_s3 = 1'd0;
+        and_13275_s3 = 1'd0;
+        and_13327_s3 = 1'd0;
+        and_13293_s3 = 1'd0;
+        not_13254_s3 = 1'd0;
+        and_13743_s3 = 1'd0;
+        and_13736_s3 = 1'd0;
+        and_13685_s3 = 1'd0;
+        and_13739_s3 = 1'd0;
+        and_13705_s3 = 1'd0;
+        or_13664_s3 = 1'd0;
         always5_s3 = 510'd0;
-        and_6388_s3 = 1'd0;
-        and_6381_s3 = 1'd0;
-        and_6330_s3 = 1'd0;
-        and_6384_s3 = 1'd0;
-        and_6350_s3 = 1'd0;
-        not_6309_s3 = 1'd0;
-        and_6512_s3 = 1'd0;
-        and_6505_s3 = 1'd0;
-        and_6454_s3 = 1'd0;
-        and_6508_s3 = 1'd0;
-        and_6474_s3 = 1'd0;
-        or_6433_s3 = 1'd0;
+        and_13846_s3 = 1'd0;
+        and_13839_s3 = 1'd0;
+        and_13790_s3 = 1'd0;
+        and_13842_s3 = 1'd0;
+        and_13808_s3 = 1'd0;
+        not_13769_s3 = 1'd0;
+        and_14258_s3 = 1'd0;
+        and_14251_s3 = 1'd0;
+        and_14200_s3 = 1'd0;
+        and_14254_s3 = 1'd0;
+        and_14220_s3 = 1'd0;
+        or_14179_s3 = 1'd0;
         always6_s3 = 510'd0;
-        and_6617_s3 = 1'd0;
-        and_6610_s3 = 1'd0;
-        and_6559_s3 = 1'd0;
-        and_6613_s3 = 1'd0;
-        and_6579_s3 = 1'd0;
-        not_6538_s3 = 1'd0;
-        and_6741_s3 = 1'd0;
-        and_6734_s3 = 1'd0;
-        and_6683_s3 = 1'd0;
-        and_6737_s3 = 1'd0;
-        and_6703_s3 = 1'd0;
-        or_6662_s3 = 1'd0;
+        and_14361_s3 = 1'd0;
+        and_14354_s3 = 1'd0;
+        and_14305_s3 = 1'd0;
+        and_14357_s3 = 1'd0;
+        and_14323_s3 = 1'd0;
+        not_14284_s3 = 1'd0;
+        and_14773_s3 = 1'd0;
+        and_14766_s3 = 1'd0;
+        and_14715_s3 = 1'd0;
+        and_14769_s3 = 1'd0;
+        and_14735_s3 = 1'd0;
+        or_14694_s3 = 1'd0;
         always7_s3 = 510'd0;
-        and_6846_s3 = 1'd0;
-        and_6839_s3 = 1'd0;
-        and_6788_s3 = 1'd0;
-        and_6842_s3 = 1'd0;
-        and_6808_s3 = 1'd0;
-        not_6767_s3 = 1'd0;
+        and_14876_s3 = 1'd0;
+        and_14869_s3 = 1'd0;
+        and_14820_s3 = 1'd0;
+        and_14872_s3 = 1'd0;
+        and_14838_s3 = 1'd0;
+        not_14799_s3 = 1'd0;
         always_read = 510'd0;
-        and_4994_d2 = 1'd0;
+        and_10736_d2 = 1'd0;
         cfg_row_d2 = 22'd0;
-        and_4994_d3 = 1'd0;
-        red_7022_s4 = 1'd0;
-        or_7045_s4 = 16'd0;
-        or_7068_s4 = 16'd0;
-        red_7078_s4 = 1'd0;
-        red_7228_s4 = 1'd0;
-        or_7251_s4 = 16'd0;
-        or_7274_s4 = 16'd0;
-        red_7284_s4 = 1'd0;
-        red_7434_s4 = 1'd0;
-        or_7457_s4 = 16'd0;
-        or_7480_s4 = 16'd0;
-        red_7490_s4 = 1'd0;
-        red_7640_s4 = 1'd0;
-        or_7663_s4 = 16'd0;
-        or_7686_s4 = 16'd0;
-        red_7696_s4 = 1'd0;
-        red_7846_s4 = 1'd0;
-        or_7869_s4 = 16'd0;
-        or_7892_s4 = 16'd0;
-        red_7902_s4 = 1'd0;
-        red_8052_s4 = 1'd0;
-        or_8075_s4 = 16'd0;
-        or_8098_s4 = 16'd0;
-        red_8108_s4 = 1'd0;
-        red_8258_s4 = 1'd0;
-        or_8281_s4 = 16'd0;
-        or_8304_s4 = 16'd0;
-        red_8314_s4 = 1'd0;
+        and_10736_d3 = 1'd0;
+        lt_14907_s3 = 1'd0;
+        lt_14912_s3 = 1'd0;
+        lt_14917_s3 = 1'd0;
+        lt_14922_s3 = 1'd0;
+        lt_14927_s3 = 1'd0;
+        lt_14932_s3 = 1'd0;
+        lt_14937_s3 = 1'd0;
+        lt_14942_s3 = 1'd0;
+        lt_14947_s3 = 1'd0;
+        lt_14952_s3 = 1'd0;
+        lt_14957_s3 = 1'd0;
+        lt_14962_s3 = 1'd0;
+        lt_14967_s3 = 1'd0;
+        lt_14972_s3 = 1'd0;
+        lt_14977_s3 = 1'd0;
+        lt_14982_s3 = 1'd0;
+        lt_14987_s3 = 1'd0;
+        lt_14992_s3 = 1'd0;
+        lt_14997_s3 = 1'd0;
+        lt_15002_s3 = 1'd0;
+        lt_15007_s3 = 1'd0;
+        lt_15012_s3 = 1'd0;
+        lt_15017_s3 = 1'd0;
+        lt_15022_s3 = 1'd0;
+        lt_15027_s3 = 1'd0;
+        lt_15032_s3 = 1'd0;
+        lt_15037_s3 = 1'd0;
+        lt_15042_s3 = 1'd0;
+        bank0_q_s2_254_0_s3 = 255'd0;
+        bank0_q_s2_509_255_s3 = 255'd0;
+        bank1_q_s2_254_0_s3 = 255'd0;
+        bank1_q_s2_509_255_s3 = 255'd0;
+        bank2_q_s2_254_0_s3 = 255'd0;
+        bank2_q_s2_509_255_s3 = 255'd0;
+        bank3_q_s2_254_0_s3 = 255'd0;
+        bank3_q_s2_509_255_s3 = 255'd0;
+        red_15080_s4 = 1'd0;
+        or_15119_s4 = 16'd0;
+        or_15142_s4 = 16'd0;
+        red_15152_s4 = 1'd0;
+        lt_15157_s3 = 1'd0;
+        lt_15162_s3 = 1'd0;
+        lt_15167_s3 = 1'd0;
+        lt_15172_s3 = 1'd0;
+        lt_15177_s3 = 1'd0;
+        lt_15182_s3 = 1'd0;
+        lt_15187_s3 = 1'd0;
+        lt_15192_s3 = 1'd0;
+        lt_15197_s3 = 1'd0;
+        lt_15202_s3 = 1'd0;
+        lt_15207_s3 = 1'd0;
+        lt_15212_s3 = 1'd0;
+        lt_15217_s3 = 1'd0;
+        lt_15222_s3 = 1'd0;
+        lt_15227_s3 = 1'd0;
+        lt_15232_s3 = 1'd0;
+        lt_15237_s3 = 1'd0;
+        lt_15242_s3 = 1'd0;
+        lt_15247_s3 = 1'd0;
+        lt_15252_s3 = 1'd0;
+        lt_15257_s3 = 1'd0;
+        lt_15262_s3 = 1'd0;
+        lt_15267_s3 = 1'd0;
+        lt_15272_s3 = 1'd0;
+        lt_15277_s3 = 1'd0;
+        lt_15282_s3 = 1'd0;
+        lt_15287_s3 = 1'd0;
+        lt_15292_s3 = 1'd0;
+        bank4_q_s2_254_0_s3 = 255'd0;
+        bank4_q_s2_509_255_s3 = 255'd0;
+        bank5_q_s2_254_0_s3 = 255'd0;
+        bank5_q_s2_509_255_s3 = 255'd0;
+        bank6_q_s2_254_0_s3 = 255'd0;
+        bank6_q_s2_509_255_s3 = 255'd0;
+        bank7_q_s2_254_0_s3 = 255'd0;
+        bank7_q_s2_509_255_s3 = 255'd0;
+        red_15330_s4 = 1'd0;
+        or_15369_s4 = 16'd0;
+        or_15392_s4 = 16'd0;
+        red_15402_s4 = 1'd0;
+        lt_15407_s3 = 1'd0;
+        lt_15412_s3 = 1'd0;
+        lt_15417_s3 = 1'd0;
+        lt_15422_s3 = 1'd0;
+        lt_15427_s3 = 1'd0;
+        lt_15432_s3 = 1'd0;
+        lt_15437_s3 = 1'd0;
+        lt_15442_s3 = 1'd0;
+        lt_15447_s3 = 1'd0;
+        lt_15452_s3 = 1'd0;
+        lt_15457_s3 = 1'd0;
+        lt_15462_s3 = 1'd0;
+        lt_15467_s3 = 1'd0;
+        lt_15472_s3 = 1'd0;
+        lt_15477_s3 = 1'd0;
+        lt_15482_s3 = 1'd0;
+        lt_15487_s3 = 1'd0;
+        lt_15492_s3 = 1'd0;
+        lt_15497_s3 = 1'd0;
+        lt_15502_s3 = 1'd0;
+        lt_15507_s3 = 1'd0;
+        lt_15512_s3 = 1'd0;
+        lt_15517_s3 = 1'd0;
+        lt_15522_s3 = 1'd0;
+        lt_15527_s3 = 1'd0;
+        lt_15532_s3 = 1'd0;
+        lt_15537_s3 = 1'd0;
+        lt_15542_s3 = 1'd0;
+        bank8_q_s2_254_0_s3 = 255'd0;
+        bank8_q_s2_509_255_s3 = 255'd0;
+        bank9_q_s2_254_0_s3 = 255'd0;
+        bank9_q_s2_509_255_s3 = 255'd0;
+        bank10_q_s2_254_0_s3 = 255'd0;
+        bank10_q_s2_509_255_s3 = 255'd0;
+        bank11_q_s2_254_0_s3 = 255'd0;
+        bank11_q_s2_509_255_s3 = 255'd0;
+        red_15580_s4 = 1'd0;
+        or_15619_s4 = 16'd0;
+        or_15642_s4 = 16'd0;
+        red_15652_s4 = 1'd0;
+        lt_15657_s3 = 1'd0;
+        lt_15662_s3 = 1'd0;
+        lt_15667_s3 = 1'd0;
+        lt_15672_s3 = 1'd0;
+        lt_15677_s3 = 1'd0;
+        lt_15682_s3 = 1'd0;
+        lt_15687_s3 = 1'd0;
+        lt_15692_s3 = 1'd0;
+        lt_15697_s3 = 1'd0;
+        lt_15702_s3 = 1'd0;
+        lt_15707_s3 = 1'd0;
+        lt_15712_s3 = 1'd0;
+        lt_15717_s3 = 1'd0;
+        lt_15722_s3 = 1'd0;
+        lt_15727_s3 = 1'd0;
+        lt_15732_s3 = 1'd0;
+        lt_15737_s3 = 1'd0;
+        lt_15742_s3 = 1'd0;
+        lt_15747_s3 = 1'd0;
+        lt_15752_s3 = 1'd0;
+        lt_15757_s3 = 1'd0;
+        lt_15762_s3 = 1'd0;
+        lt_15767_s3 = 1'd0;
+        lt_15772_s3 = 1'd0;
+        lt_15777_s3 = 1'd0;
+        lt_15782_s3 = 1'd0;
+        lt_15787_s3 = 1'd0;
+        lt_15792_s3 = 1'd0;
+        bank12_q_s2_254_0_s3 = 255'd0;
+        bank12_q_s2_509_255_s3 = 255'd0;
+        bank13_q_s2_254_0_s3 = 255'd0;
+        bank13_q_s2_509_255_s3 = 255'd0;
+        bank14_q_s2_254_0_s3 = 255'd0;
+        bank14_q_s2_509_255_s3 = 255'd0;
+        bank15_q_s2_254_0_s3 = 255'd0;
+        bank15_q_s2_509_255_s3 = 255'd0;
+        red_15830_s4 = 1'd0;
+        or_15869_s4 = 16'd0;
+        or_15892_s4 = 16'd0;
+        red_15902_s4 = 1'd0;
+        lt_15907_s3 = 1'd0;
+        lt_15912_s3 = 1'd0;
+        lt_15917_s3 = 1'd0;
+        lt_15922_s3 = 1'd0;
+        lt_15927_s3 = 1'd0;
+        lt_15932_s3 = 1'd0;
+        lt_15937_s3 = 1'd0;
+        lt_15942_s3 = 1'd0;
+        lt_15947_s3 = 1'd0;
+        lt_15952_s3 = 1'd0;
+        lt_15957_s3 = 1'd0;
+        lt_15962_s3 = 1'd0;
+        lt_15967_s3 = 1'd0;
+        lt_15972_s3 = 1'd0;
+        lt_15977_s3 = 1'd0;
+        lt_15982_s3 = 1'd0;
+        lt_15987_s3 = 1'd0;
+        lt_15992_s3 = 1'd0;
+        lt_15997_s3 = 1'd0;
+        lt_16002_s3 = 1'd0;
+        lt_16007_s3 = 1'd0;
+        lt_16012_s3 = 1'd0;
+        lt_16017_s3 = 1'd0;
+        lt_16022_s3 = 1'd0;
+        lt_16027_s3 = 1'd0;
+        lt_16032_s3 = 1'd0;
+        lt_16037_s3 = 1'd0;
+        lt_16042_s3 = 1'd0;
+        bank16_q_s2_254_0_s3 = 255'd0;
+        bank16_q_s2_509_255_s3 = 255'd0;
+        bank17_q_s2_254_0_s3 = 255'd0;
+        bank17_q_s2_509_255_s3 = 255'd0;
+        bank18_q_s2_254_0_s3 = 255'd0;
+        bank18_q_s2_509_255_s3 = 255'd0;
+        bank19_q_s2_254_0_s3 = 255'd0;
+        bank19_q_s2_509_255_s3 = 255'd0;
+        red_16080_s4 = 1'd0;
+        or_16119_s4 = 16'd0;
+        or_16142_s4 = 16'd0;
+        red_16152_s4 = 1'd0;
+        lt_16157_s3 = 1'd0;
+        lt_16162_s3 = 1'd0;
+        lt_16167_s3 = 1'd0;
+        lt_16172_s3 = 1'd0;
+        lt_16177_s3 = 1'd0;
+        lt_16182_s3 = 1'd0;
+        lt_16187_s3 = 1'd0;
+        lt_16192_s3 = 1'd0;
+        lt_16197_s3 = 1'd0;
+        lt_16202_s3 = 1'd0;
+        lt_16207_s3 = 1'd0;
+        lt_16212_s3 = 1'd0;
+        lt_16217_s3 = 1'd0;
+        lt_16222_s3 = 1'd0;
+        lt_16227_s3 = 1'd0;
+        lt_16232_s3 = 1'd0;
+        lt_16237_s3 = 1'd0;
+        lt_16242_s3 = 1'd0;
+        lt_16247_s3 = 1'd0;
+        lt_16252_s3 = 1'd0;
+        lt_16257_s3 = 1'd0;
+        lt_16262_s3 = 1'd0;
+        lt_16267_s3 = 1'd0;
+        lt_16272_s3 = 1'd0;
+        lt_16277_s3 = 1'd0;
+        lt_16282_s3 = 1'd0;
+        lt_16287_s3 = 1'd0;
+        lt_16292_s3 = 1'd0;
+        always0_254_0_s3 = 255'd0;
+        always0_509_255_s3 = 255'd0;
+        always1_254_0_s3 = 255'd0;
+        always1_509_255_s3 = 255'd0;
+        always2_254_0_s3 = 255'd0;
+        always2_509_255_s3 = 255'd0;
+        always3_254_0_s3 = 255'd0;
+        always3_509_255_s3 = 255'd0;
+        red_16330_s4 = 1'd0;
+        or_16369_s4 = 16'd0;
+        or_16392_s4 = 16'd0;
+        red_16402_s4 = 1'd0;
+        lt_16407_s3 = 1'd0;
+        lt_16412_s3 = 1'd0;
+        lt_16417_s3 = 1'd0;
+        lt_16422_s3 = 1'd0;
+        lt_16427_s3 = 1'd0;
+        lt_16432_s3 = 1'd0;
+        lt_16437_s3 = 1'd0;
+        lt_16442_s3 = 1'd0;
+        lt_16447_s3 = 1'd0;
+        lt_16452_s3 = 1'd0;
+        lt_16457_s3 = 1'd0;
+        lt_16462_s3 = 1'd0;
+        lt_16467_s3 = 1'd0;
+        lt_16472_s3 = 1'd0;
+        lt_16477_s3 = 1'd0;
+        lt_16482_s3 = 1'd0;
+        lt_16487_s3 = 1'd0;
+        lt_16492_s3 = 1'd0;
+        lt_16497_s3 = 1'd0;
+        lt_16502_s3 = 1'd0;
+        lt_16507_s3 = 1'd0;
+        lt_16512_s3 = 1'd0;
+        lt_16517_s3 = 1'd0;
+        lt_16522_s3 = 1'd0;
+        lt_16527_s3 = 1'd0;
+        lt_16532_s3 = 1'd0;
+        lt_16537_s3 = 1'd0;
+        lt_16542_s3 = 1'd0;
+        always4_254_0_s3 = 255'd0;
+        always4_509_255_s3 = 255'd0;
+        always5_254_0_s3 = 255'd0;
+        always5_509_255_s3 = 255'd0;
+        always6_254_0_s3 = 255'd0;
+        always6_509_255_s3 = 255'd0;
+        always7_254_0_s3 = 255'd0;
+        always7_509_255_s3 = 255'd0;
+        red_16580_s4 = 1'd0;
+        or_16619_s4 = 16'd0;
+        or_16642_s4 = 16'd0;
+        red_16652_s4 = 1'd0;
         hit = 1'd0;
-        or_8452_s5 = 16'd0;
-        red_8461_s5 = 1'd0;
+        or_16790_s5 = 16'd0;
+        red_16799_s5 = 1'd0;
         answer_3 = 510'd0;
         answers_d1 = 1'd0;
         answer_4 = 510'd0;

@@ -8,7 +8,7 @@ use seqnic_gen::{Circuit, GenError, Module, Sig, mux};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{RULE_SLOT, RULE_SLOTS, Table, width};
 
-use super::rules::{PACKET, Packet};
+use super::rules::{PACKET, Packet, prefix};
 use super::{Config, shared};
 
 /// Clocks from stage 0 to the packet they are compared with: it is kept until the last slot.
@@ -87,7 +87,7 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let (low, high) = (row.slice(0, width), row.slice(width, width));
     let slot = mux(second, high, low).reg().named("slot");
     let second = second.reg().named("slot_is_second");
-    let rest_holds = packet.rest_holds(slot).reg().named("rest_holds");
+    let rest_holds = packet.rest_holds(slot, prefix).reg().named("rest_holds");
     let rule = packet.compared(slot, Some(rest_holds & !second));
     let holds = rule.holds.named("holds");
 

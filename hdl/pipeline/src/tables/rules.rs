@@ -102,9 +102,9 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     // As many levels of logic whether a few groups more or fewer are put in order behind this.
     let groups: Vec<Candidate> = found
         .chunks(TOGETHER * RULE_SLOTS as usize)
-        .map(|group| first(&m, group).reg(Some(has_rules)))
+        .map(|group| first(&m, group, in_order_ahead).reg(Some(has_rules)))
         .collect();
-    let last = first(&m, &groups).reg(Some(has_rules));
+    let last = first(&m, &groups, in_order).reg(Some(has_rules));
     m.output("hit", last.holds);
     m.output("rule", last.rule.when(last.holds));
     m.output("permit", last.permit & last.holds);
@@ -154,13 +154,13 @@ impl<'m> Packet<'m> {
         self.fields[place.unwrap_or(0)]
     }
 
-    /// Whether what slot 1 holds of a long rule agrees.
-    pub fn rest_holds(&self, slot: Sig<'m>) -> Sig<'m> {
+    /// Whether what slot 1 holds of a long rule agrees; `same` is [`prefix`], or does the same.
+    pub fn rest_holds(&self, slot: Sig<'m>, same: Same) -> Sig<'m> {
         let rest = slot.slice(0, RULE_REST.width());
         let rest = rest.with_record(&Record::from(&RULE_REST));
         let side = |side: &str| {
             let (value, bits) = (rest.field(side), rest.field(&format!("{side}_bits")));
-            prefix(self.get(side).trunc(96), value, bits)
+            same(self.get(side).trunc(96), value, bits)
         };
         side("client") & side("server")
     }
@@ -222,9 +222,13 @@ impl<'m> Packet<'m> {
             order: f("order").reg(),
             rule: f("rule").reg(),
             permit: f("permit").reg(),
+            asked: of_set,
         }
     }
 }
+
+/// Whether the first bits of two values are the same: both values, and how many bits.
+type Same = for<'m> fn(Sig<'m>, Sig<'m>, Sig<'m>) -> Sig<'m>;
 
 /// A rule that may decide.
 #[derive(Clone, Copy)]
@@ -233,6 +237,8 @@ pub(super) struct Candidate<'m> {
     pub order: Sig<'m>,
     pub rule: Sig<'m>,
     pub permit: Sig<'m>,
+    /// A clock before: whether it is worth a look, where that is said.
+    pub asked: Option<Sig<'m>>,
 }
 
 impl<'m> Candidate<'m> {
@@ -245,6 +251,7 @@ impl<'m> Candidate<'m> {
             order: reg(self.order),
             rule: reg(self.rule),
             permit: reg(self.permit),
+            asked: None,
         }
     }
 }
@@ -253,17 +260,19 @@ fn needed<'m>(register: Sig<'m>, asked: Option<Sig<'m>>) -> Sig<'m> {
     asked.map_or(register, |asked| register.needed_if(asked))
 }
 
-/// The rules of a row, a clock later.
+/// The rules of a row, a clock later; their orders come with the row.
 fn slots<'m>(packet: &Packet<'m>, row: Sig<'m>, of: &str) -> Vec<Candidate<'m>> {
     let width = RULE_SLOT.width();
-    let rest_holds = packet.rest_holds(row.slice(width, width));
+    let rest_holds = packet.rest_holds(row.slice(width, width), prefix_by_bytes);
     (0..RULE_SLOTS)
         .map(|n| {
             let rest_holds = (n == 0).then_some(rest_holds);
-            let rule = packet.compared(row.slice(n * width, width), rest_holds);
+            let slot = row.slice(n * width, width);
+            let rule = packet.compared(slot, rest_holds);
             let name = |what: &str| format!("{of}_{n}_{what}");
             Candidate {
                 holds: rule.holds.named(&name("holds")),
+                order: slot.with_record(&Record::from(&RULE_SLOT)).field("order"),
                 ..rule
             }
         })
@@ -271,19 +280,48 @@ fn slots<'m>(packet: &Packet<'m>, row: Sig<'m>, of: &str) -> Vec<Candidate<'m>> 
 }
 
 /// Whether the first `bits` bits of both are the same.
-fn prefix<'m>(address: Sig<'m>, value: Sig<'m>, bits: Sig<'m>) -> Sig<'m> {
+pub(super) fn prefix<'m>(address: Sig<'m>, value: Sig<'m>, bits: Sig<'m>) -> Sig<'m> {
     let width = address.width();
     let ones = address.lit(u128::MAX >> (128 - width));
     let rest = ones.shr_by(bits);
     !((address ^ value) & !rest).any()
 }
 
+/// The same as [`prefix`] in fewer levels for long values of whole bytes: in each byte the same few bits count, or all do,
+/// and how many bytes count is known beside that.
+fn prefix_by_bytes<'m>(address: Sig<'m>, value: Sig<'m>, bits: Sig<'m>) -> Sig<'m> {
+    let (within, bytes) = (bits.trunc(3), bits.slice(3, bits.width() - 3));
+    let counted = !address.module().lit(8, 0xff).shr_by(within);
+    let wrong = |byte: u32| {
+        let lowest = address.width() - 8 * (byte + 1);
+        let differ = address.slice(lowest, 8) ^ value.slice(lowest, 8);
+        let whole = differ.any() & bytes.gt(bytes.lit(byte.into()));
+        whole | ((differ & counted).any() & bytes.is(byte.into()))
+    };
+    let wrong: Vec<Sig> = (0..address.width() / 8).map(wrong).collect();
+    !address.module().or(&wrong)
+}
+
+/// Whether the later of two is the first in order.
+fn in_order<'m>(earlier: &Candidate<'m>, later: &Candidate<'m>) -> Sig<'m> {
+    later.order.lt(earlier.order)
+}
+
+/// The same of rules whose orders are there a clock before it is known whether they hold: from a register.
+fn in_order_ahead<'m>(earlier: &Candidate<'m>, later: &Candidate<'m>) -> Sig<'m> {
+    needed(in_order(earlier, later).reg(), earlier.asked)
+}
+
 /// Of those that hold the one with the lowest order, of equal ones the first.
-fn first<'m>(m: &'m Module, all: &[Candidate<'m>]) -> Candidate<'m> {
+fn first<'m>(
+    m: &'m Module,
+    all: &[Candidate<'m>],
+    later_first: fn(&Candidate<'m>, &Candidate<'m>) -> Sig<'m>,
+) -> Candidate<'m> {
     let mut beaten: Vec<Vec<Sig>> = vec![vec![]; all.len()];
     for (i, a) in all.iter().enumerate() {
         for (j, b) in all.iter().enumerate().skip(i + 1) {
-            let later_first = b.order.lt(a.order);
+            let later_first = later_first(a, b);
             beaten[i].push(b.holds & later_first);
             beaten[j].push(a.holds & !later_first);
         }
@@ -304,6 +342,7 @@ fn first<'m>(m: &'m Module, all: &[Candidate<'m>]) -> Candidate<'m> {
         order: choose(|c| c.order),
         rule: choose(|c| c.rule),
         permit: choose(|c| c.permit),
+        asked: None,
     }
 }
 

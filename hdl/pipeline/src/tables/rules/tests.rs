@@ -269,3 +269,37 @@ fn every_geometry_is_built() {
         assert_eq!(rules(&g).unwrap().latency(), Some(clocks(&SMALL)));
     }
 }
+
+/// Of every length, with a difference at every bit, and with some.
+#[test]
+fn prefixes_by_bytes_are_prefixes() {
+    let m = Module::new("prefixes");
+    let (address, value, bits) = (
+        m.input("address", 96),
+        m.input("value", 96),
+        m.input("bits", 7),
+    );
+    m.output("plain", prefix(address, value, bits));
+    m.output("by_bytes", prefix_by_bytes(address, value, bits));
+    let mut sim = Sim::new(&m.finish().unwrap());
+    let mut random = Random::new(17);
+    for bits in 0..128 {
+        sim.set("bits", bits);
+        for at in 0..=96 + 20 {
+            let address = u128::from(random.word()) << 64 | u128::from(random.word());
+            let differ = match at {
+                0..96 => 1 << at,
+                96 => 0,
+                // The longer the prefix the lower.
+                _ => u128::from(random.word() & random.word()) << 32 >> bits.min(96),
+            };
+            let all = u128::MAX >> 32;
+            for (name, value) in [("address", address), ("value", address ^ differ)] {
+                sim.set_bits(name, &Bits::new(96, value & all));
+            }
+            let same = bits == 0 || (differ & all) >> (96 - bits.min(96)) == 0;
+            assert_eq!(sim.get("plain"), u64::from(same), "{bits} {differ:x}");
+            assert_eq!(sim.get("by_bytes"), u64::from(same), "{bits} {differ:x}");
+        }
+    }
+}
