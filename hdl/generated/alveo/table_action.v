@@ -19,57 +19,173 @@ module table_action (
     output reg  [75:0] row,
     output wire [75:0] cfg_rdata
 );
-    reg  [3:0] rows_rest_q;
-    reg  [3:0] rows_rest_q_s2;
-    reg  [71:0] rows_q;
-    reg  [71:0] rows_q_s2;
+    reg  [3:0] rows_rest_0_q;
+    reg  [3:0] rows_rest_0_q_s2;
+    reg  [71:0] rows_0_q;
+    reg  [71:0] rows_0_q_s2;
+    reg  eq_10_s1;
+    reg  eq_10_s2;
     reg  [75:0] wdata0_here;
-    reg  and_18_d1;
-    reg  and_21_d1;
+    reg  and_25_d1;
+    reg  and_28_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [71:0] rows_cfg_q;
-    reg  and_21_d2;
-    reg  [71:0] rows_cfg_q1;
-    reg  [3:0] rows_rest_cfg_q;
-    reg  [3:0] rows_rest_cfg_q1;
-    reg  answers;
+    reg  [71:0] rows_0_cfg_q;
+    reg  and_28_d2;
+    reg  [71:0] rows_0_cfg_q1;
+    reg  [3:0] rows_rest_0_cfg_q;
+    reg  [3:0] rows_rest_0_cfg_q1;
+    reg  and_28_d3;
+    reg  [3:0] rows_rest_1_q;
+    reg  [3:0] rows_rest_1_q_s2;
+    reg  [71:0] rows_1_q;
+    reg  [71:0] rows_1_q_s2;
+    reg  eq_46_s1;
+    reg  eq_46_s2;
+    reg  [75:0] wdata1_here;
+    reg  and_59_d1;
+    reg  and_62_d1;
+    reg  [71:0] rows_1_cfg_q;
+    reg  and_62_d2;
+    reg  [71:0] rows_1_cfg_q1;
+    reg  [3:0] rows_rest_1_cfg_q;
+    reg  [3:0] rows_rest_1_cfg_q1;
+    reg  and_62_d3;
+    reg  [3:0] rows_rest_2_q;
+    reg  [3:0] rows_rest_2_q_s2;
+    reg  [71:0] rows_2_q;
+    reg  [71:0] rows_2_q_s2;
+    reg  eq_78_s1;
+    reg  eq_78_s2;
+    reg  [75:0] wdata2_here;
+    reg  and_91_d1;
+    reg  and_94_d1;
+    reg  [71:0] rows_2_cfg_q;
+    reg  and_94_d2;
+    reg  [71:0] rows_2_cfg_q1;
+    reg  [3:0] rows_rest_2_cfg_q;
+    reg  [3:0] rows_rest_2_cfg_q1;
+    reg  and_94_d3;
+    reg  [3:0] rows_rest_3_q;
+    reg  [3:0] rows_rest_3_q_s2;
+    reg  [71:0] rows_3_q;
+    reg  [71:0] rows_3_q_s2;
+    reg  eq_110_s1;
+    reg  eq_110_s2;
+    reg  [75:0] wdata3_here;
+    reg  and_123_d1;
+    reg  and_126_d1;
+    reg  [71:0] rows_3_cfg_q;
+    reg  and_126_d2;
+    reg  [71:0] rows_3_cfg_q1;
+    reg  [3:0] rows_rest_3_cfg_q;
+    reg  [3:0] rows_rest_3_cfg_q1;
+    reg  and_126_d3;
     reg  [75:0] answer_3;
     reg  answers_d1;
     reg  [75:0] answer_4;
     reg  answers_d2;
-    (* ram_style = "ultra" *) reg [71:0] rows [0:262143];
-    (* ram_style = "block" *) reg [3:0] rows_rest [0:262143];
-    wire and_17 = (cfg_table == 7'ha) & (cfg_row[21:18] == 4'd0);
-    wire and_18 = cfg_write & and_17;
-    wire [17:0] cfg_row_d1_17_0 = cfg_row_d1[17:0];
+    (* ram_style = "ultra" *) reg [71:0] rows_0 [0:65535];
+    (* ram_style = "block" *) reg [3:0] rows_rest_0 [0:65535];
+    (* ram_style = "ultra" *) reg [71:0] rows_1 [0:65535];
+    (* ram_style = "block" *) reg [3:0] rows_rest_1 [0:65535];
+    (* ram_style = "ultra" *) reg [71:0] rows_2 [0:65535];
+    (* ram_style = "block" *) reg [3:0] rows_rest_2 [0:65535];
+    (* ram_style = "ultra" *) reg [71:0] rows_3 [0:65535];
+    (* ram_style = "block" *) reg [3:0] rows_rest_3 [0:65535];
+    wire eq_10 = {16'd0, index[17:16]} == 18'd0;
+    wire [15:0] index_15_0 = index[15:0];
+    wire and_24 = (cfg_table == 7'ha) & (cfg_row[21:16] == 6'd0);
+    wire and_25 = cfg_write & and_24;
+    wire [15:0] cfg_row_d1_15_0 = cfg_row_d1[15:0];
+    wire eq_46 = {16'd0, index[17:16]} == 18'd1;
+    wire and_58 = (cfg_table == 7'ha) & (cfg_row[21:16] == 6'd1);
+    wire and_59 = cfg_write & and_58;
+    wire eq_78 = {16'd0, index[17:16]} == 18'd2;
+    wire and_90 = (cfg_table == 7'ha) & (cfg_row[21:16] == 6'd2);
+    wire and_91 = cfg_write & and_90;
+    wire eq_110 = {16'd0, index[17:16]} == 18'd3;
+    wire and_122 = (cfg_table == 7'ha) & (cfg_row[21:16] == 6'd3);
+    wire and_123 = cfg_write & and_122;
+    wire [75:0] or_147 = ({76{eq_10_s2}} & {rows_rest_0_q_s2, rows_0_q_s2}) | ({76{eq_46_s2}} & {rows_rest_1_q_s2, rows_1_q_s2});
+    wire [75:0] or_148 = ({76{eq_78_s2}} & {rows_rest_2_q_s2, rows_2_q_s2}) | ({76{eq_110_s2}} & {rows_rest_3_q_s2, rows_3_q_s2});
+    wire [75:0] or_150 = ({76{and_28_d3}} & {rows_rest_0_cfg_q1, rows_0_cfg_q1}) | ({76{and_62_d3}} & {rows_rest_1_cfg_q1, rows_1_cfg_q1});
+    wire [75:0] or_151 = ({76{and_94_d3}} & {rows_rest_2_cfg_q1, rows_2_cfg_q1}) | ({76{and_126_d3}} & {rows_rest_3_cfg_q1, rows_3_cfg_q1});
+    wire answers = (and_28_d3 | and_62_d3) | (and_94_d3 | and_126_d3);
     assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
-        rows_rest_q_s2 <= rows_rest_q;
-        rows_q_s2 <= rows_q;
-        row <= {rows_rest_q_s2, rows_q_s2};
-        if (and_18) wdata0_here <= cfg_wdata;
+        rows_rest_0_q_s2 <= rows_rest_0_q;
+        rows_0_q_s2 <= rows_0_q;
+        eq_10_s1 <= eq_10;
+        eq_10_s2 <= eq_10_s1;
+        if (and_25) wdata0_here <= cfg_wdata;
         cfg_row_d1 <= cfg_row;
-        if (and_21_d2) rows_cfg_q1 <= rows_cfg_q;
-        if (and_21_d2) rows_rest_cfg_q1 <= rows_rest_cfg_q;
+        if (and_28_d2) rows_0_cfg_q1 <= rows_0_cfg_q;
+        if (and_28_d2) rows_rest_0_cfg_q1 <= rows_rest_0_cfg_q;
+        rows_rest_1_q_s2 <= rows_rest_1_q;
+        rows_1_q_s2 <= rows_1_q;
+        eq_46_s1 <= eq_46;
+        eq_46_s2 <= eq_46_s1;
+        if (and_59) wdata1_here <= cfg_wdata;
+        if (and_62_d2) rows_1_cfg_q1 <= rows_1_cfg_q;
+        if (and_62_d2) rows_rest_1_cfg_q1 <= rows_rest_1_cfg_q;
+        rows_rest_2_q_s2 <= rows_rest_2_q;
+        rows_2_q_s2 <= rows_2_q;
+        eq_78_s1 <= eq_78;
+        eq_78_s2 <= eq_78_s1;
+        if (and_91) wdata2_here <= cfg_wdata;
+        if (and_94_d2) rows_2_cfg_q1 <= rows_2_cfg_q;
+        if (and_94_d2) rows_rest_2_cfg_q1 <= rows_rest_2_cfg_q;
+        rows_rest_3_q_s2 <= rows_rest_3_q;
+        rows_3_q_s2 <= rows_3_q;
+        eq_110_s1 <= eq_110;
+        eq_110_s2 <= eq_110_s1;
+        if (and_123) wdata3_here <= cfg_wdata;
+        if (and_126_d2) rows_3_cfg_q1 <= rows_3_cfg_q;
+        if (and_126_d2) rows_rest_3_cfg_q1 <= rows_rest_3_cfg_q;
+        row <= or_147 | or_148;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_18_d1 <= 1'd0;
-            and_21_d1 <= 1'd0;
-            and_21_d2 <= 1'd0;
-            answers <= 1'd0;
+            and_25_d1 <= 1'd0;
+            and_28_d1 <= 1'd0;
+            and_28_d2 <= 1'd0;
+            and_28_d3 <= 1'd0;
+            and_59_d1 <= 1'd0;
+            and_62_d1 <= 1'd0;
+            and_62_d2 <= 1'd0;
+            and_62_d3 <= 1'd0;
+            and_91_d1 <= 1'd0;
+            and_94_d1 <= 1'd0;
+            and_94_d2 <= 1'd0;
+            and_94_d3 <= 1'd0;
+            and_123_d1 <= 1'd0;
+            and_126_d1 <= 1'd0;
+            and_126_d2 <= 1'd0;
+            and_126_d3 <= 1'd0;
             answer_3 <= 76'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 76'd0;
             answers_d2 <= 1'd0;
         end else begin
-            and_18_d1 <= and_18;
-            and_21_d1 <= cfg_read & and_17;
-            and_21_d2 <= and_21_d1;
-            answers <= and_21_d2;
-            if (answers | answers_d1) answer_3 <= {76{answers}} & {rows_rest_cfg_q1, rows_cfg_q1};
+            and_25_d1 <= and_25;
+            and_28_d1 <= cfg_read & and_24;
+            and_28_d2 <= and_28_d1;
+            and_28_d3 <= and_28_d2;
+            and_59_d1 <= and_59;
+            and_62_d1 <= cfg_read & and_58;
+            and_62_d2 <= and_62_d1;
+            and_62_d3 <= and_62_d2;
+            and_91_d1 <= and_91;
+            and_94_d1 <= cfg_read & and_90;
+            and_94_d2 <= and_94_d1;
+            and_94_d3 <= and_94_d2;
+            and_123_d1 <= and_123;
+            and_126_d1 <= cfg_read & and_122;
+            and_126_d2 <= and_126_d1;
+            and_126_d3 <= and_126_d2;
+            if (answers | answers_d1) answer_3 <= or_150 | or_151;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -77,21 +193,75 @@ module table_action (
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[index];
+        if (eq_10) rows_0_q <= rows_0[index_15_0];
     end
 
     always @(posedge clk) begin
-        if (and_18_d1) rows[cfg_row_d1_17_0] <= wdata0_here[71:0];
-        else if (and_21_d1) rows_cfg_q <= rows[cfg_row_d1_17_0];
+        if (and_25_d1) rows_0[cfg_row_d1_15_0] <= wdata0_here[71:0];
+        else if (and_28_d1) rows_0_cfg_q <= rows_0[cfg_row_d1_15_0];
     end
 
     always @(posedge clk) begin
-        rows_rest_q <= rows_rest[index];
+        if (eq_10) rows_rest_0_q <= rows_rest_0[index_15_0];
     end
 
     always @(posedge clk) begin
-        if (and_18_d1) rows_rest[cfg_row_d1_17_0] <= wdata0_here[75:72];
-        else if (and_21_d1) rows_rest_cfg_q <= rows_rest[cfg_row_d1_17_0];
+        if (and_25_d1) rows_rest_0[cfg_row_d1_15_0] <= wdata0_here[75:72];
+        else if (and_28_d1) rows_rest_0_cfg_q <= rows_rest_0[cfg_row_d1_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (eq_46) rows_1_q <= rows_1[index_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (and_59_d1) rows_1[cfg_row_d1_15_0] <= wdata1_here[71:0];
+        else if (and_62_d1) rows_1_cfg_q <= rows_1[cfg_row_d1_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (eq_46) rows_rest_1_q <= rows_rest_1[index_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (and_59_d1) rows_rest_1[cfg_row_d1_15_0] <= wdata1_here[75:72];
+        else if (and_62_d1) rows_rest_1_cfg_q <= rows_rest_1[cfg_row_d1_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (eq_78) rows_2_q <= rows_2[index_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (and_91_d1) rows_2[cfg_row_d1_15_0] <= wdata2_here[71:0];
+        else if (and_94_d1) rows_2_cfg_q <= rows_2[cfg_row_d1_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (eq_78) rows_rest_2_q <= rows_rest_2[index_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (and_91_d1) rows_rest_2[cfg_row_d1_15_0] <= wdata2_here[75:72];
+        else if (and_94_d1) rows_rest_2_cfg_q <= rows_rest_2[cfg_row_d1_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (eq_110) rows_3_q <= rows_3[index_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (and_123_d1) rows_3[cfg_row_d1_15_0] <= wdata3_here[71:0];
+        else if (and_126_d1) rows_3_cfg_q <= rows_3[cfg_row_d1_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (eq_110) rows_rest_3_q <= rows_rest_3[index_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (and_123_d1) rows_rest_3[cfg_row_d1_15_0] <= wdata3_here[75:72];
+        else if (and_126_d1) rows_rest_3_cfg_q <= rows_rest_3[cfg_row_d1_15_0];
     end
 
     // Bits which nothing reads.
@@ -99,39 +269,128 @@ module table_action (
 
 `ifndef SYNTHESIS
     initial begin
-        rows_rest_q = 4'd0;
-        rows_rest_q_s2 = 4'd0;
-        rows_q = 72'd0;
-        rows_q_s2 = 72'd0;
-        row = 76'd0;
+        rows_rest_0_q = 4'd0;
+        rows_rest_0_q_s2 = 4'd0;
+        rows_0_q = 72'd0;
+        rows_0_q_s2 = 72'd0;
+        eq_10_s1 = 1'd0;
+        eq_10_s2 = 1'd0;
         wdata0_here = 76'd0;
-        and_18_d1 = 1'd0;
-        and_21_d1 = 1'd0;
+        and_25_d1 = 1'd0;
+        and_28_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        rows_cfg_q = 72'd0;
-        and_21_d2 = 1'd0;
-        rows_cfg_q1 = 72'd0;
-        rows_rest_cfg_q = 4'd0;
-        rows_rest_cfg_q1 = 4'd0;
-        answers = 1'd0;
+        rows_0_cfg_q = 72'd0;
+        and_28_d2 = 1'd0;
+        rows_0_cfg_q1 = 72'd0;
+        rows_rest_0_cfg_q = 4'd0;
+        rows_rest_0_cfg_q1 = 4'd0;
+        and_28_d3 = 1'd0;
+        rows_rest_1_q = 4'd0;
+        rows_rest_1_q_s2 = 4'd0;
+        rows_1_q = 72'd0;
+        rows_1_q_s2 = 72'd0;
+        eq_46_s1 = 1'd0;
+        eq_46_s2 = 1'd0;
+        wdata1_here = 76'd0;
+        and_59_d1 = 1'd0;
+        and_62_d1 = 1'd0;
+        rows_1_cfg_q = 72'd0;
+        and_62_d2 = 1'd0;
+        rows_1_cfg_q1 = 72'd0;
+        rows_rest_1_cfg_q = 4'd0;
+        rows_rest_1_cfg_q1 = 4'd0;
+        and_62_d3 = 1'd0;
+        rows_rest_2_q = 4'd0;
+        rows_rest_2_q_s2 = 4'd0;
+        rows_2_q = 72'd0;
+        rows_2_q_s2 = 72'd0;
+        eq_78_s1 = 1'd0;
+        eq_78_s2 = 1'd0;
+        wdata2_here = 76'd0;
+        and_91_d1 = 1'd0;
+        and_94_d1 = 1'd0;
+        rows_2_cfg_q = 72'd0;
+        and_94_d2 = 1'd0;
+        rows_2_cfg_q1 = 72'd0;
+        rows_rest_2_cfg_q = 4'd0;
+        rows_rest_2_cfg_q1 = 4'd0;
+        and_94_d3 = 1'd0;
+        rows_rest_3_q = 4'd0;
+        rows_rest_3_q_s2 = 4'd0;
+        rows_3_q = 72'd0;
+        rows_3_q_s2 = 72'd0;
+        eq_110_s1 = 1'd0;
+        eq_110_s2 = 1'd0;
+        wdata3_here = 76'd0;
+        and_123_d1 = 1'd0;
+        and_126_d1 = 1'd0;
+        rows_3_cfg_q = 72'd0;
+        and_126_d2 = 1'd0;
+        rows_3_cfg_q1 = 72'd0;
+        rows_rest_3_cfg_q = 4'd0;
+        rows_rest_3_cfg_q1 = 4'd0;
+        and_126_d3 = 1'd0;
         answer_3 = 76'd0;
         answers_d1 = 1'd0;
         answer_4 = 76'd0;
         answers_d2 = 1'd0;
+        row = 76'd0;
     end
 `endif
 
 `ifndef SYNTHESIS
-    integer rows_row;
+    integer rows_0_row;
     initial begin
-        for (rows_row = 0; rows_row < 262144; rows_row = rows_row + 1) rows[rows_row] = 72'd0;
+        for (rows_0_row = 0; rows_0_row < 65536; rows_0_row = rows_0_row + 1) rows_0[rows_0_row] = 72'd0;
     end
 `endif
 
 `ifndef SYNTHESIS
-    integer rows_rest_row;
+    integer rows_rest_0_row;
     initial begin
-        for (rows_rest_row = 0; rows_rest_row < 262144; rows_rest_row = rows_rest_row + 1) rows_rest[rows_rest_row] = 4'd0;
+        for (rows_rest_0_row = 0; rows_rest_0_row < 65536; rows_rest_0_row = rows_rest_0_row + 1) rows_rest_0[rows_rest_0_row] = 4'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer rows_1_row;
+    initial begin
+        for (rows_1_row = 0; rows_1_row < 65536; rows_1_row = rows_1_row + 1) rows_1[rows_1_row] = 72'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer rows_rest_1_row;
+    initial begin
+        for (rows_rest_1_row = 0; rows_rest_1_row < 65536; rows_rest_1_row = rows_rest_1_row + 1) rows_rest_1[rows_rest_1_row] = 4'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer rows_2_row;
+    initial begin
+        for (rows_2_row = 0; rows_2_row < 65536; rows_2_row = rows_2_row + 1) rows_2[rows_2_row] = 72'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer rows_rest_2_row;
+    initial begin
+        for (rows_rest_2_row = 0; rows_rest_2_row < 65536; rows_rest_2_row = rows_rest_2_row + 1) rows_rest_2[rows_rest_2_row] = 4'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer rows_3_row;
+    initial begin
+        for (rows_3_row = 0; rows_3_row < 65536; rows_3_row = rows_3_row + 1) rows_3[rows_3_row] = 72'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer rows_rest_3_row;
+    initial begin
+        for (rows_rest_3_row = 0; rows_rest_3_row < 65536; rows_rest_3_row = rows_rest_3_row + 1) rows_rest_3[rows_rest_3_row] = 4'd0;
     end
 `endif
 endmodule

@@ -19,50 +19,85 @@ module table_class (
     output reg  [99:0] row,
     output wire [99:0] cfg_rdata
 );
-    reg  [99:0] rows_q;
-    reg  [99:0] rows_q_s2;
+    reg  [99:0] rows_0_q;
+    reg  [99:0] rows_0_q_s2;
+    reg  eq_10_s1;
+    reg  eq_10_s2;
     reg  [99:0] wdata0_here;
-    reg  and_15_d1;
-    reg  and_18_d1;
+    reg  and_22_d1;
+    reg  and_25_d1;
     reg  [21:0] cfg_row_d1;
-    reg  [99:0] rows_cfg_q;
-    reg  and_18_d2;
-    reg  [99:0] rows_cfg_q1;
-    reg  answers;
+    reg  [99:0] rows_0_cfg_q;
+    reg  and_25_d2;
+    reg  [99:0] rows_0_cfg_q1;
+    reg  and_25_d3;
+    reg  [99:0] rows_1_q;
+    reg  [99:0] rows_1_q_s2;
+    reg  eq_38_s1;
+    reg  eq_38_s2;
+    reg  [99:0] wdata1_here;
+    reg  and_48_d1;
+    reg  and_51_d1;
+    reg  [99:0] rows_1_cfg_q;
+    reg  and_51_d2;
+    reg  [99:0] rows_1_cfg_q1;
+    reg  and_51_d3;
     reg  [99:0] answer_3;
     reg  answers_d1;
     reg  [99:0] answer_4;
     reg  answers_d2;
-    (* ram_style = "ultra" *) reg [99:0] rows [0:131071];
-    wire and_14 = (cfg_table == 7'd8) & (cfg_row[21:17] == 5'd0);
-    wire and_15 = cfg_write & and_14;
-    wire [16:0] cfg_row_d1_16_0 = cfg_row_d1[16:0];
+    (* ram_style = "ultra" *) reg [99:0] rows_0 [0:65535];
+    (* ram_style = "ultra" *) reg [99:0] rows_1 [0:65535];
+    wire eq_10 = {16'd0, index[16]} == 17'd0;
+    wire [15:0] index_15_0 = index[15:0];
+    wire and_21 = (cfg_table == 7'd8) & (cfg_row[21:16] == 6'd0);
+    wire and_22 = cfg_write & and_21;
+    wire [15:0] cfg_row_d1_15_0 = cfg_row_d1[15:0];
+    wire eq_38 = {16'd0, index[16]} == 17'd1;
+    wire and_47 = (cfg_table == 7'd8) & (cfg_row[21:16] == 6'd1);
+    wire and_48 = cfg_write & and_47;
+    wire answers = and_25_d3 | and_51_d3;
     assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
-        rows_q_s2 <= rows_q;
-        row <= rows_q_s2;
-        if (and_15) wdata0_here <= cfg_wdata;
+        rows_0_q_s2 <= rows_0_q;
+        eq_10_s1 <= eq_10;
+        eq_10_s2 <= eq_10_s1;
+        if (and_22) wdata0_here <= cfg_wdata;
         cfg_row_d1 <= cfg_row;
-        if (and_18_d2) rows_cfg_q1 <= rows_cfg_q;
+        if (and_25_d2) rows_0_cfg_q1 <= rows_0_cfg_q;
+        rows_1_q_s2 <= rows_1_q;
+        eq_38_s1 <= eq_38;
+        eq_38_s2 <= eq_38_s1;
+        if (and_48) wdata1_here <= cfg_wdata;
+        if (and_51_d2) rows_1_cfg_q1 <= rows_1_cfg_q;
+        row <= ({100{eq_10_s2}} & rows_0_q_s2) | ({100{eq_38_s2}} & rows_1_q_s2);
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_15_d1 <= 1'd0;
-            and_18_d1 <= 1'd0;
-            and_18_d2 <= 1'd0;
-            answers <= 1'd0;
+            and_22_d1 <= 1'd0;
+            and_25_d1 <= 1'd0;
+            and_25_d2 <= 1'd0;
+            and_25_d3 <= 1'd0;
+            and_48_d1 <= 1'd0;
+            and_51_d1 <= 1'd0;
+            and_51_d2 <= 1'd0;
+            and_51_d3 <= 1'd0;
             answer_3 <= 100'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 100'd0;
             answers_d2 <= 1'd0;
         end else begin
-            and_15_d1 <= and_15;
-            and_18_d1 <= cfg_read & and_14;
-            and_18_d2 <= and_18_d1;
-            answers <= and_18_d2;
-            if (answers | answers_d1) answer_3 <= {100{answers}} & rows_cfg_q1;
+            and_22_d1 <= and_22;
+            and_25_d1 <= cfg_read & and_21;
+            and_25_d2 <= and_25_d1;
+            and_25_d3 <= and_25_d2;
+            and_48_d1 <= and_48;
+            and_51_d1 <= cfg_read & and_47;
+            and_51_d2 <= and_51_d1;
+            and_51_d3 <= and_51_d2;
+            if (answers | answers_d1) answer_3 <= ({100{and_25_d3}} & rows_0_cfg_q1) | ({100{and_51_d3}} & rows_1_cfg_q1);
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -70,12 +105,21 @@ module table_class (
     end
 
     always @(posedge clk) begin
-        rows_q <= rows[index];
+        if (eq_10) rows_0_q <= rows_0[index_15_0];
     end
 
     always @(posedge clk) begin
-        if (and_15_d1) rows[cfg_row_d1_16_0] <= wdata0_here;
-        else if (and_18_d1) rows_cfg_q <= rows[cfg_row_d1_16_0];
+        if (and_22_d1) rows_0[cfg_row_d1_15_0] <= wdata0_here;
+        else if (and_25_d1) rows_0_cfg_q <= rows_0[cfg_row_d1_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (eq_38) rows_1_q <= rows_1[index_15_0];
+    end
+
+    always @(posedge clk) begin
+        if (and_48_d1) rows_1[cfg_row_d1_15_0] <= wdata1_here;
+        else if (and_51_d1) rows_1_cfg_q <= rows_1[cfg_row_d1_15_0];
     end
 
     // Bits which nothing reads.
@@ -83,28 +127,48 @@ module table_class (
 
 `ifndef SYNTHESIS
     initial begin
-        rows_q = 100'd0;
-        rows_q_s2 = 100'd0;
-        row = 100'd0;
+        rows_0_q = 100'd0;
+        rows_0_q_s2 = 100'd0;
+        eq_10_s1 = 1'd0;
+        eq_10_s2 = 1'd0;
         wdata0_here = 100'd0;
-        and_15_d1 = 1'd0;
-        and_18_d1 = 1'd0;
+        and_22_d1 = 1'd0;
+        and_25_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
-        rows_cfg_q = 100'd0;
-        and_18_d2 = 1'd0;
-        rows_cfg_q1 = 100'd0;
-        answers = 1'd0;
+        rows_0_cfg_q = 100'd0;
+        and_25_d2 = 1'd0;
+        rows_0_cfg_q1 = 100'd0;
+        and_25_d3 = 1'd0;
+        rows_1_q = 100'd0;
+        rows_1_q_s2 = 100'd0;
+        eq_38_s1 = 1'd0;
+        eq_38_s2 = 1'd0;
+        wdata1_here = 100'd0;
+        and_48_d1 = 1'd0;
+        and_51_d1 = 1'd0;
+        rows_1_cfg_q = 100'd0;
+        and_51_d2 = 1'd0;
+        rows_1_cfg_q1 = 100'd0;
+        and_51_d3 = 1'd0;
         answer_3 = 100'd0;
         answers_d1 = 1'd0;
         answer_4 = 100'd0;
         answers_d2 = 1'd0;
+        row = 100'd0;
     end
 `endif
 
 `ifndef SYNTHESIS
-    integer rows_row;
+    integer rows_0_row;
     initial begin
-        for (rows_row = 0; rows_row < 131072; rows_row = rows_row + 1) rows[rows_row] = 100'd0;
+        for (rows_0_row = 0; rows_0_row < 65536; rows_0_row = rows_0_row + 1) rows_0[rows_0_row] = 100'd0;
+    end
+`endif
+
+`ifndef SYNTHESIS
+    integer rows_1_row;
+    initial begin
+        for (rows_1_row = 0; rows_1_row < 65536; rows_1_row = rows_1_row + 1) rows_1[rows_1_row] = 100'd0;
     end
 `endif
 endmodule

@@ -22,11 +22,11 @@ module table_policy (
     reg  [16:0] rows_q;
     reg  [16:0] rows_q_s2;
     reg  [16:0] wdata0_here;
-    reg  and_15_d1;
-    reg  and_18_d1;
+    reg  and_14_d1;
+    reg  and_17_d1;
     reg  [21:0] cfg_row_d1;
     reg  [16:0] rows_cfg_q;
-    reg  and_18_d2;
+    reg  and_17_d2;
     reg  [16:0] rows_cfg_q1;
     reg  answers;
     reg  [16:0] answer_3;
@@ -34,34 +34,34 @@ module table_policy (
     reg  [16:0] answer_4;
     reg  answers_d2;
     (* ram_style = "ultra" *) reg [16:0] rows [0:65535];
-    wire and_14 = (cfg_table == 7'h17) & (cfg_row[21:16] == 6'd0);
-    wire and_15 = cfg_write & and_14;
+    wire and_13 = (cfg_table == 7'h17) & (cfg_row[21:16] == 6'd0);
+    wire and_14 = cfg_write & and_13;
     wire [15:0] cfg_row_d1_15_0 = cfg_row_d1[15:0];
     assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
         rows_q_s2 <= rows_q;
-        row <= rows_q_s2;
-        if (and_15) wdata0_here <= cfg_wdata;
+        if (and_14) wdata0_here <= cfg_wdata;
         cfg_row_d1 <= cfg_row;
-        if (and_18_d2) rows_cfg_q1 <= rows_cfg_q;
+        if (and_17_d2) rows_cfg_q1 <= rows_cfg_q;
+        row <= rows_q_s2;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_15_d1 <= 1'd0;
-            and_18_d1 <= 1'd0;
-            and_18_d2 <= 1'd0;
+            and_14_d1 <= 1'd0;
+            and_17_d1 <= 1'd0;
+            and_17_d2 <= 1'd0;
             answers <= 1'd0;
             answer_3 <= 17'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 17'd0;
             answers_d2 <= 1'd0;
         end else begin
-            and_15_d1 <= and_15;
-            and_18_d1 <= cfg_read & and_14;
-            and_18_d2 <= and_18_d1;
-            answers <= and_18_d2;
+            and_14_d1 <= and_14;
+            and_17_d1 <= cfg_read & and_13;
+            and_17_d2 <= and_17_d1;
+            answers <= and_17_d2;
             if (answers | answers_d1) answer_3 <= {17{answers}} & rows_cfg_q1;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
@@ -74,8 +74,8 @@ module table_policy (
     end
 
     always @(posedge clk) begin
-        if (and_15_d1) rows[cfg_row_d1_15_0] <= wdata0_here;
-        else if (and_18_d1) rows_cfg_q <= rows[cfg_row_d1_15_0];
+        if (and_14_d1) rows[cfg_row_d1_15_0] <= wdata0_here;
+        else if (and_17_d1) rows_cfg_q <= rows[cfg_row_d1_15_0];
     end
 
     // Bits which nothing reads.
@@ -85,19 +85,19 @@ module table_policy (
     initial begin
         rows_q = 17'd0;
         rows_q_s2 = 17'd0;
-        row = 17'd0;
         wdata0_here = 17'd0;
-        and_15_d1 = 1'd0;
-        and_18_d1 = 1'd0;
+        and_14_d1 = 1'd0;
+        and_17_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         rows_cfg_q = 17'd0;
-        and_18_d2 = 1'd0;
+        and_17_d2 = 1'd0;
         rows_cfg_q1 = 17'd0;
         answers = 1'd0;
         answer_3 = 17'd0;
         answers_d1 = 1'd0;
         answer_4 = 17'd0;
         answers_d2 = 1'd0;
+        row = 17'd0;
     end
 `endif
 

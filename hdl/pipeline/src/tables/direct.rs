@@ -1,6 +1,6 @@
 //! A direct table: one memory, addressed by row number.
 
-use seqnic_gen::{Circuit, GenError, Module, RamSpec, RamStyle, Record, Sig};
+use seqnic_gen::{Circuit, GenError, Module, Ram, RamSpec, RamStyle, Record, Sig};
 use seqnic_spec::geometry::Geometry;
 use seqnic_spec::tables::{Kind, Table};
 
@@ -47,34 +47,80 @@ pub fn direct_table(table: Table, g: &Geometry) -> Result<Circuit, Vec<GenError>
         m.output("cfg_rdata", read.cfg_rdata);
         return m.finish();
     }
-    let parts = parts(memory(g, table)).map(|(name, spec)| m.ram(name, spec));
-    let rams: Vec<_> = parts.collect();
-    let read: Vec<Sig> = rams.iter().rev().map(|ram| ram.read(index)).collect();
-    let row = m
-        .concat(&read)
-        .delay(read_clocks(g, table) - memory_clocks(g, table));
+    let (row, answer) = memories(&m, g, &config, table, index);
     m.output("row", recorded(row, record));
-    let port = config.memory(table, 0, rows);
-    let mut bit = 0;
-    let mut cfg_rows = vec![];
-    for ram in &rams {
-        cfg_rows.push(match g.clocks_per_header {
-            1 => port
-                .config_from(ram, bit)
-                .delay(2 - memory_clocks(g, table)),
-            _ => port.held_from(ram, bit),
-        });
-        bit += ram.spec().width;
-    }
-    cfg_rows.reverse();
-    let cfg_row = m.concat(&cfg_rows);
-    let answer = match g.clocks_per_header {
-        1 => answer(port.answer(cfg_row), &[port.asked()]),
-        _ => answer_of_one(cfg_row, port.asked()),
-    };
     m.output("cfg_rdata", answer);
     m.finish()
 }
+
+/// The row at `index`, and what the bus is answered.
+fn memories<'m>(
+    m: &'m Module,
+    g: &Geometry,
+    config: &Config<'m>,
+    table: Table,
+    index: Sig<'m>,
+) -> (Sig<'m>, Sig<'m>) {
+    let (rows, clocks) = (g.rows(table), memory_clocks(g, table));
+    let count = match g.clocks_per_header {
+        1 => rows.div_ceil(PART_ROWS),
+        _ => 1,
+    };
+    let spec = RamSpec {
+        rows: rows / count,
+        ..memory(g, table)
+    };
+    let (mut read, mut answers, mut asked) = (vec![], vec![], vec![]);
+    for n in 0..count {
+        let rams = parts(spec.clone()).map(|(name, spec)| match count {
+            1 => m.ram(name, spec),
+            _ => m.ram(&format!("{name}_{n}"), spec),
+        });
+        let rams: Vec<Ram<'m>> = rams.collect();
+        let here = match count {
+            1 => m.lit(1, 1),
+            _ => index.shr(PART_ROWS.trailing_zeros()).is(n.into()),
+        };
+        let place = index.trunc(spec.addr_width());
+        let row = rams.iter().rev().map(|ram| match count {
+            1 => ram.read(place),
+            _ => ram.read_when(here, place),
+        });
+        let row: Vec<Sig> = row.collect();
+        read.push((here.delay(clocks), m.concat(&row)));
+
+        let port = config.memory(table, n, spec.rows);
+        let mut bit = 0;
+        let mut cfg_rows = vec![];
+        for ram in &rams {
+            cfg_rows.push(match g.clocks_per_header {
+                1 => port.config_from(ram, bit).delay(2 - clocks),
+                _ => port.held_from(ram, bit),
+            });
+            bit += ram.spec().width;
+        }
+        cfg_rows.reverse();
+        let cfg_row = m.concat(&cfg_rows);
+        answers.push(match g.clocks_per_header {
+            1 => port.answer(cfg_row),
+            _ => cfg_row,
+        });
+        asked.push(port.asked());
+    }
+    let row = match count {
+        1 => read[0].1,
+        _ => m.select_onehot(&read),
+    };
+    let answer = match g.clocks_per_header {
+        1 => answer(m.or(&answers), &asked),
+        _ => answer_of_one(answers[0], asked[0]),
+    };
+    (row.delay(read_clocks(g, table) - clocks), answer)
+}
+
+/// Rows of one memory at most. Those of a larger table are in several, each with an output register of its own: which of
+/// them has the row is chosen in the clock a [deep](SHALLOW_ROWS) one has more.
+const PART_ROWS: u32 = 65536;
 
 /// Bits of a tile of UltraRAM (AMD UG573).
 const ULTRA_BITS: u32 = 72;
@@ -144,6 +190,41 @@ mod tests {
     use crate::testing::*;
     use seqnic_gen::Sim;
     use seqnic_spec::geometry;
+
+    /// Of three clocks a row: in the last it is chosen among the memories.
+    #[test]
+    fn the_rows_of_a_large_table_are_in_several_memories() {
+        let large = Geometry {
+            class_rows: 4 * PART_ROWS,
+            ..SMALL
+        };
+        let table = Table::Class;
+        assert_eq!(read_clocks(&large, table), 3);
+        let mut random = Random::new(8);
+        let mut sim = Sim::new(&direct_table(table, &large).unwrap());
+        let numbers: Vec<u32> = (0..4)
+            .flat_map(|part| [0, 1, PART_ROWS - 1].map(|row| part * PART_ROWS + row))
+            .collect();
+        let rows: Vec<_> = (numbers.iter())
+            .map(|_| random.row(large.row_bits(table)))
+            .collect();
+        for (number, row) in numbers.iter().zip(&rows) {
+            write_row(&mut sim, table, *number, row);
+        }
+        let asked: Vec<usize> = (0..200)
+            .map(|_| random.below(numbers.len() as u64) as usize)
+            .collect();
+        for (clock, of) in asked.iter().enumerate() {
+            sim.set("index", numbers[*of].into());
+            if clock >= 3 {
+                assert_eq!(row(&sim.get_bits("row")), rows[asked[clock - 3]]);
+            }
+            sim.step();
+        }
+        for (number, row) in numbers.iter().zip(&rows) {
+            assert_eq!(read_row(&mut sim, &large, table, *number), *row);
+        }
+    }
 
     #[test]
     fn rows_are_found_and_read_back() {
